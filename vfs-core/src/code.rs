@@ -1,0 +1,114 @@
+//! Error codes: Linux's asm-generic errno numbers, on every system.
+
+use std::fmt;
+
+/// A positive errno number, the same on every system.
+///
+/// The numbers are Linux's asm-generic ones; `include/zvfs_provider.h` lists those with a meaning in the ABI. 4096 to
+/// 65535 are reserved for what Linux lacks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Code(u16);
+
+impl Code {
+    /// Turns a raw number into a code. What no code can be (0, negative, over 65535) becomes [`Code::EIO`].
+    pub fn from_raw(number: i64) -> Code {
+        match u16::try_from(number) {
+            Ok(number) if number != 0 => Code(number),
+            _ => Code::EIO,
+        }
+    }
+
+    /// The number, 1 to 65535.
+    pub fn raw(self) -> i32 {
+        i32::from(self.0)
+    }
+}
+
+macro_rules! codes {
+    ($($name:ident = $number:literal, $text:literal;)*) => {
+        #[allow(missing_docs, reason = "the names are errno's own")]
+        impl Code {
+            $(pub const $name: Code = Code($number);)*
+
+            /// The errno name, such as `ENOENT`; `None` for a number without one here.
+            pub fn name(self) -> Option<&'static str> {
+                match self.0 { $($number => Some(stringify!($name)),)* _ => None }
+            }
+
+            /// A few words for a person, such as `no such file`.
+            pub fn text(self) -> &'static str {
+                match self.0 { $($number => $text,)* _ => "unknown error" }
+            }
+        }
+    };
+}
+
+codes! {
+    EPERM = 1, "not permitted";
+    ENOENT = 2, "no such file";
+    EINTR = 4, "interrupted";
+    EIO = 5, "input/output error";
+    E2BIG = 7, "too long";
+    ENOEXEC = 8, "not an executable";
+    EBADF = 9, "wrong direction, or closed";
+    EAGAIN = 11, "try again";
+    ENOMEM = 12, "out of memory";
+    EACCES = 13, "access denied";
+    EFAULT = 14, "bad address";
+    EBUSY = 16, "busy";
+    EEXIST = 17, "exists already";
+    EXDEV = 18, "on another device";
+    ENODEV = 19, "no such device";
+    ENOTDIR = 20, "not a directory";
+    EISDIR = 21, "is a directory";
+    EINVAL = 22, "invalid";
+    ENFILE = 23, "too many open files in the system";
+    EMFILE = 24, "too many open files";
+    ENOTTY = 25, "not a terminal";
+    ETXTBSY = 26, "text file busy";
+    EFBIG = 27, "file too large";
+    ENOSPC = 28, "no space left";
+    ESPIPE = 29, "no positions";
+    EROFS = 30, "read-only";
+    EMLINK = 31, "too many links";
+    EPIPE = 32, "the reader closed";
+    EDOM = 33, "out of domain";
+    ERANGE = 34, "out of range";
+    EDEADLK = 35, "would deadlock";
+    ENAMETOOLONG = 36, "name too long";
+    ENOSYS = 38, "not implemented";
+    ENOTEMPTY = 39, "not empty";
+    ELOOP = 40, "too many links in a row";
+    EPROTO = 71, "protocol error";
+    EBADMSG = 74, "damaged data";
+    EOVERFLOW = 75, "value too large";
+    EILSEQ = 84, "not UTF-8";
+    EPROTONOSUPPORT = 93, "kind of file not supported";
+    ENOTSUP = 95, "not supported";
+    EADDRINUSE = 98, "address in use";
+    ENETUNREACH = 101, "network unreachable";
+    ECONNABORTED = 103, "connection aborted";
+    ECONNRESET = 104, "the other side was lost";
+    ENOTCONN = 107, "not connected";
+    ETIMEDOUT = 110, "timed out";
+    ECONNREFUSED = 111, "connection refused";
+    EHOSTUNREACH = 113, "host unreachable";
+    ESTALE = 116, "changed meanwhile";
+    EDQUOT = 122, "quota exhausted";
+    ECANCELED = 125, "cancelled";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "E{}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,163 @@
+//! The error that every call returns: a code, a text, and what caused it.
+
+use crate::code::Code;
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::io;
+
+/// What every fallible call returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A code with its text, and the error beneath it if there is one.
+///
+/// The text says operation, object and value in lower case, without a full stop and without secrets: descriptors go in
+/// through [`Descriptor`](crate::Descriptor)'s `Display`. What caused it is [`source`](StdError::source), never a part of
+/// the text; [`chain`](Error::chain) prints both.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    code: Code,
+    message: Cow<'static, str>,
+    retryable: bool,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// Makes an error of a code and a text. An empty text becomes the code's own words.
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Error {
+        let message = message.into();
+        let message = if message.is_empty() { Cow::Borrowed(code.text()) } else { message };
+        Error { code, message, retryable: false, source: None }
+    }
+
+    /// Marks that the same open may succeed later with nothing changed.
+    pub fn retryable(mut self) -> Error {
+        self.retryable = true;
+        self
+    }
+
+    /// Adds the cause.
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Wraps this error in what was being done; code and retryability stay.
+    pub fn context(self, doing: impl Into<Cow<'static, str>>) -> Error {
+        Error {
+            code: self.code,
+            retryable: self.retryable,
+            message: doing.into(),
+            source: Some(Box::new(self)),
+        }
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Whether the same open may succeed later with nothing changed.
+    pub fn is_retryable(&self) -> bool {
+        self.retryable
+    }
+
+    /// The texts of this error and of all its causes, joined by `: `, each once.
+    pub fn chain(&self) -> String {
+        let mut text = self.message.to_string();
+        let mut cause = StdError::source(self);
+        while let Some(error) = cause {
+            let words = error.to_string();
+            if !text.ends_with(&words) {
+                let _ = write!(text, ": {words}");
+            }
+            cause = error.source();
+        }
+        text
+    }
+
+    /// A copy with the causes folded into the text: what can be kept and returned again.
+    pub fn flattened(&self) -> Error {
+        Error { code: self.code, message: self.chain().into(), retryable: self.retryable, source: None }
+    }
+}
+
+impl From<Code> for Error {
+    fn from(code: Code) -> Error {
+        Error::new(code, code.text())
+    }
+}
+
+impl From<io::Error> for Error {
+    /// Takes our own error back out of the wrapper; else keeps the system's number, or the nearest code of its kind.
+    fn from(error: io::Error) -> Error {
+        let (kind, number, text) = (error.kind(), error.raw_os_error(), error.to_string());
+        if let Some(inner) = error.into_inner()
+            && let Ok(ours) = inner.downcast::<Error>()
+        {
+            return *ours;
+        }
+        let code = match number {
+            Some(number) => Code::from_raw(number.into()),
+            None => code_of_kind(kind),
+        };
+        let text = match number {
+            Some(_) if code.name().is_some() => code.text().into(),
+            _ => text,
+        };
+        Error::new(code, text)
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        // Linux's own number carries the kind, so that callers of std can match on it.
+        let kind = io::Error::from_raw_os_error(error.code.raw()).kind();
+        io::Error::new(kind, error)
+    }
+}
+
+fn code_of_kind(kind: io::ErrorKind) -> Code {
+    match kind {
+        io::ErrorKind::NotFound => Code::ENOENT,
+        io::ErrorKind::PermissionDenied => Code::EACCES,
+        io::ErrorKind::AlreadyExists => Code::EEXIST,
+        io::ErrorKind::InvalidInput => Code::EINVAL,
+        io::ErrorKind::InvalidData => Code::EBADMSG,
+        io::ErrorKind::TimedOut => Code::ETIMEDOUT,
+        io::ErrorKind::BrokenPipe => Code::EPIPE,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => Code::ECONNRESET,
+        io::ErrorKind::ConnectionRefused => Code::ECONNREFUSED,
+        io::ErrorKind::OutOfMemory => Code::ENOMEM,
+        io::ErrorKind::StorageFull => Code::ENOSPC,
+        io::ErrorKind::Unsupported => Code::ENOTSUP,
+        _ => Code::EIO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_survives_the_way_through_std() {
+        let error: io::Error = Error::new(Code::EDQUOT, "write out: quota").into();
+        assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
+        let back = Error::from(error);
+        assert_eq!((back.code(), back.to_string().as_str()), (Code::EDQUOT, "write out: quota"));
+    }
+
+    #[test]
+    fn a_system_error_keeps_its_number() {
+        let error = Error::from(io::Error::from_raw_os_error(28));
+        assert_eq!(error.code(), Code::ENOSPC);
+    }
+
+    #[test]
+    fn a_chain_says_each_text_once() {
+        let error = Error::new(Code::ENOENT, "no such file").context("open a").context("copy a to b");
+        assert_eq!(error.chain(), "copy a to b: open a: no such file");
+        assert_eq!(error.code(), Code::ENOENT);
+    }
+}

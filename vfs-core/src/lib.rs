@@ -1,0 +1,32 @@
+//! The core of zvfs: channels named by strings, served by providers loaded from shared libraries.
+//!
+//! By default this is the SDK that a provider needs: implement [`Provider`], [`Instance`] and [`File`], and write
+//! [`export_provider!`]. With the feature `host` it also loads providers and gives them back as the same traits.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `code`, `error` | errno numbers, and the error that carries one with its text |
+//! | `descriptor` | the string that names a channel, and its one form for messages |
+//! | `flags`, `settings`, `context` | open flags and capabilities, typed settings, cancel and deadline |
+//! | `provider` | the three traits |
+//! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
+//! | `bridge` | traits to C (`export`), C to traits (`import`, host) |
+
+mod code;
+mod context;
+mod descriptor;
+mod error;
+mod flags;
+mod provider;
+mod settings;
+
+pub use code::Code;
+pub use context::{CancelFn, Context, ContextCalls, Host, HostCalls, Level, OnCancel};
+pub use descriptor::{DESCRIPTOR_MAX, Descriptor, Shown};
+pub use error::{Error, Result};
+pub use flags::{Capabilities, Events, OpenFlags, Scope};
+pub use provider::{
+    COUNT_MAX, Direction, Entry, File, Finish, Flush, Info, Instance, Kind, Lease, Namespace, Provider,
+    Request, Stat, Threads,
+};
+pub use settings::{Setting, SettingKind, Settings, parse_duration};

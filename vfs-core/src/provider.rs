@@ -1,0 +1,449 @@
+//! The three nouns, the same for who writes a provider and who uses one: [`Provider`], [`Instance`], [`File`].
+//!
+//! `include/zvfs_provider.h` is the authority on what each call does; these are its words in Rust.
+
+use crate::code::Code;
+use crate::context::{Context, Host};
+use crate::descriptor::{Descriptor, Shown};
+use crate::error::{Error, Result};
+use crate::flags::{Capabilities, OpenFlags};
+use crate::settings::{Setting, Settings};
+use std::borrow::Cow;
+use std::io::SeekFrom;
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
+use std::time::SystemTime;
+
+/// The most bytes that one read or write moves: 2 GiB less a page, as Linux's own calls.
+pub const COUNT_MAX: usize = 0x7fff_f000;
+
+/// A library that serves channels of one or more schemes.
+pub trait Provider: Send + Sync {
+    /// What the provider says of itself; the same at each call.
+    fn info(&self) -> Info;
+
+    /// Makes an instance of one configuration. Should not block: connect when a file is opened. Dropping the instance stops
+    /// it: that delivers what was ENDed and joins its threads, within 5 s.
+    ///
+    /// # Errors
+    /// Any: the configuration does not work.
+    fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>>;
+}
+
+/// What a provider says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Info {
+    /// As in `libzvfs_<name>.so`: lower-case letters, digits, `-` and `_`, 1 to 32.
+    pub name: String,
+    /// The provider's own version, free text.
+    pub version: String,
+    /// One line.
+    pub summary: String,
+    /// At least one, lower case.
+    pub schemes: Vec<String>,
+    /// The settings that it understands.
+    pub settings: Vec<Setting>,
+    /// The open flags that it honours; the host refuses others before it calls.
+    pub supported_flags: OpenFlags,
+    /// Which calls may overlap.
+    pub threads: Threads,
+}
+
+impl Info {
+    /// A provider of one scheme, its own name, that reads, without settings and with independent files.
+    pub fn new(name: impl Into<String>, version: impl Into<String>, summary: impl Into<String>) -> Info {
+        let name = name.into();
+        Info {
+            schemes: vec![name.clone()],
+            name,
+            version: version.into(),
+            summary: summary.into(),
+            settings: Vec::new(),
+            supported_flags: OpenFlags::READ,
+            threads: Threads::PerFile,
+        }
+    }
+
+    /// Names the schemes, instead of the provider's own name.
+    pub fn schemes<S: Into<String>>(mut self, schemes: impl IntoIterator<Item = S>) -> Info {
+        self.schemes = schemes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Names the open flags, instead of `READ`.
+    pub fn supported_flags(mut self, flags: OpenFlags) -> Info {
+        self.supported_flags = flags;
+        self
+    }
+
+    /// Adds a setting.
+    pub fn setting(mut self, setting: Setting) -> Info {
+        self.settings.push(setting);
+        self
+    }
+
+    /// Says which calls may overlap.
+    pub fn threads(mut self, threads: Threads) -> Info {
+        self.threads = threads;
+        self
+    }
+}
+
+/// Which calls may overlap. The host sees to it; no call is bound to the thread of an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// Files are independent; one file has one call at a time, but for positional ones.
+    PerFile,
+    /// One call at a time for an instance and its files.
+    PerInstance,
+    /// One call at a time for the library.
+    PerLibrary,
+}
+
+/// One configuration of a provider. Dropped when all its files are closed.
+pub trait Instance: Send + Sync {
+    /// Opens a file. May block, best in [`Context::wait`].
+    ///
+    /// # Errors
+    /// EINVAL: contradictory flags. EBADF: a direction that the descriptor excludes. Else the provider's own.
+    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>>;
+
+    /// Work on names rather than open files, if the provider has it.
+    fn namespace(&self) -> Option<&dyn Namespace> {
+        None
+    }
+}
+
+/// Work on names: `zvfs.namespace/1`. Each gets a request with no flags.
+pub trait Namespace {
+    /// What is known of a name, without opening it.
+    ///
+    /// # Errors
+    /// ENOENT, EACCES, the provider's own.
+    fn stat(&self, request: &Request<'_>) -> Result<Stat>;
+
+    /// Calls `each` for every entry of a directory, in no order, until it breaks off.
+    ///
+    /// # Errors
+    /// ENOTDIR, ENOTSUP, the provider's own.
+    fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        let _ = each;
+        Err(Error::new(Code::ENOTSUP, format!("list {}: this provider cannot list", request.shown())))
+    }
+
+    /// Removes a file, never a directory.
+    ///
+    /// # Errors
+    /// EISDIR, ENOTSUP, the provider's own.
+    fn remove(&self, request: &Request<'_>) -> Result<()> {
+        Err(Error::new(Code::ENOTSUP, format!("remove {}: this provider cannot remove", request.shown())))
+    }
+}
+
+/// An open descriptor. Dropping it closes it: what needs a COMMIT and had none leaves no trace.
+///
+/// Every method but `capabilities` has a default that answers as a file without that capability.
+pub trait File: Send + Sync {
+    /// What this file can do; the same for all of its life.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Reads into `buf` (1 to [`COUNT_MAX`] bytes): waits for one byte, the end (0, again at each call) or an error.
+    /// Bytes beyond the count stay as they were.
+    ///
+    /// # Errors
+    /// EBADF: not readable. A failed call moved no byte.
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let _ = buf;
+        Err(Error::new(Code::EBADF, "read: not open for reading"))
+    }
+
+    /// Writes from `buf` (1 to [`COUNT_MAX`] bytes): takes at least one byte.
+    ///
+    /// # Errors
+    /// EBADF: not writable. A failed call took no byte. ETIMEDOUT and ECANCELED may be repeated; any other is final.
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        let _ = buf;
+        Err(Error::new(Code::EBADF, "write: not open for writing"))
+    }
+
+    /// Moves the one position that read and write share, and returns it. Beyond the end is allowed.
+    ///
+    /// # Errors
+    /// ESPIPE: no positions. EINVAL: before the start.
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        let _ = to;
+        Err(Error::new(Code::ESPIPE, "seek: the file has no positions"))
+    }
+
+    /// The position.
+    ///
+    /// # Errors
+    /// ESPIPE: no positions.
+    fn tell(&mut self) -> Result<u64> {
+        self.seek(SeekFrom::Current(0))
+    }
+
+    /// Sets the size in bytes; zeros fill a longer one; the position stays.
+    ///
+    /// # Errors
+    /// ENOTSUP: not truncatable.
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        let _ = size;
+        Err(Error::new(Code::ENOTSUP, "truncate: the file cannot change its size"))
+    }
+
+    /// Hands on what is buffered, or makes it durable.
+    ///
+    /// # Errors
+    /// The provider's own; `SYNC` reports what earlier writes left.
+    fn flush(&mut self, level: Flush) -> Result<()> {
+        let _ = level;
+        Ok(())
+    }
+
+    /// Ends the writing side.
+    ///
+    /// # Errors
+    /// `COMMIT`: it is not complete.
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        let _ = how;
+        Ok(())
+    }
+
+    /// Like `read`, at an offset; does not move the position. May overlap other positional calls.
+    ///
+    /// # Errors
+    /// ENOTSUP: not POSITIONAL_READ.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        let _ = (buf, offset);
+        Err(Error::new(Code::ENOTSUP, "read_at: the file has no positional reads"))
+    }
+
+    /// Like `write`, at an offset; a gap is filled with zeros. May overlap other positional calls.
+    ///
+    /// # Errors
+    /// ENOTSUP: not POSITIONAL_WRITE.
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        let _ = (buf, offset);
+        Err(Error::new(Code::ENOTSUP, "write_at: the file has no positional writes"))
+    }
+
+    /// Status of the open file.
+    ///
+    /// # Errors
+    /// ENOTSUP: not STAT.
+    fn stat(&mut self) -> Result<Stat> {
+        Err(Error::new(Code::ENOTSUP, "stat: the file has no status"))
+    }
+
+    /// Lends the kernel file behind this one, until the next call.
+    ///
+    /// # Errors
+    /// ENOTSUP: none, or not now.
+    fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
+        let _ = direction;
+        Err(Error::new(Code::ENOTSUP, "lease: no kernel file behind this one"))
+    }
+
+    /// Says that `count` bytes were moved through the lease: the position goes on by it.
+    ///
+    /// # Errors
+    /// ENOTSUP: not FD.
+    fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
+        let _ = (direction, count);
+        Err(Error::new(Code::ENOTSUP, "advance: no kernel file behind this one"))
+    }
+}
+
+/// How the writing side ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// No more data follows: tell the other side and return at once.
+    End = 1,
+    /// `End`, then wait until it is complete (visible under its name, uploaded, taken), and report.
+    Commit = 2,
+    /// The writer failed: no trace, and a pipe breaks instead of ending.
+    Discard = 3,
+}
+
+/// How far a flush goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// Hand on what is buffered; wait for no disk and no peer.
+    Push = 1,
+    /// Durable on the medium, or taken by the reader.
+    Sync = 2,
+}
+
+/// Which way a lease is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Bytes come out of the file.
+    Read,
+    /// Bytes go into it.
+    Write,
+}
+
+/// A kernel file lent until the next call on the file. The borrower changes neither its position nor its modes.
+#[derive(Debug)]
+pub struct Lease<'a> {
+    /// The provider's descriptor.
+    pub fd: BorrowedFd<'a>,
+    /// Where the file's position stands in it; `None`: a pipe or device, without offsets.
+    pub offset: Option<u64>,
+    /// The most bytes that may be moved; `u64::MAX`: no limit.
+    pub limit: u64,
+}
+
+/// The kind of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Not known.
+    Unknown,
+    /// Bytes with a size and positions.
+    Regular,
+    /// Has entries to list.
+    Directory,
+    /// A pipe, a socket.
+    Stream,
+    /// A character device.
+    Device,
+    /// A device that a person may sit at.
+    Terminal,
+}
+
+/// What is known of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stat {
+    /// Its kind.
+    pub kind: Kind,
+    /// Bytes; `None`: not known.
+    pub size: Option<u64>,
+    /// When it was last changed; `None`: not known.
+    pub modified: Option<SystemTime>,
+    /// Equal tags mean equal content (an ETag, a generation); at most 127 bytes; empty: none.
+    pub version: String,
+}
+
+impl Stat {
+    /// Only the kind is known.
+    pub fn of_kind(kind: Kind) -> Stat {
+        Stat { kind, size: None, modified: None, version: String::new() }
+    }
+
+    /// Adds the size in bytes.
+    pub fn size(mut self, size: u64) -> Stat {
+        self.size = Some(size);
+        self
+    }
+
+    /// Adds the time of the last change.
+    pub fn modified(mut self, time: SystemTime) -> Stat {
+        self.modified = Some(time);
+        self
+    }
+
+    /// Adds a version tag.
+    pub fn version(mut self, version: impl Into<String>) -> Stat {
+        self.version = version.into();
+        self
+    }
+}
+
+/// One name below a directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The last component only.
+    pub name: &'a str,
+    /// What is known without asking again.
+    pub stat: Option<&'a Stat>,
+}
+
+/// What to open, and for whom.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    context: &'a Context,
+    scheme: &'a str,
+    descriptor: Descriptor<'a>,
+    shown: Cow<'a, str>,
+    flags: OpenFlags,
+    expected_size: Option<u64>,
+    settings: &'a Settings,
+}
+
+static NO_SETTINGS: Settings = Settings::none();
+
+impl<'a> Request<'a> {
+    /// A request with no flags and no settings. `scheme` is one that the provider declares.
+    pub fn new(context: &'a Context, scheme: &'a str, descriptor: Descriptor<'a>) -> Request<'a> {
+        Request {
+            context,
+            scheme,
+            descriptor,
+            shown: Shown(descriptor.as_written()).to_cow(),
+            flags: OpenFlags::empty(),
+            expected_size: None,
+            settings: &NO_SETTINGS,
+        }
+    }
+
+    /// Sets the open flags.
+    pub fn with_flags(mut self, flags: OpenFlags) -> Request<'a> {
+        self.flags = flags;
+        self
+    }
+
+    /// Sets the number of bytes that will be written.
+    pub fn with_expected_size(mut self, size: Option<u64>) -> Request<'a> {
+        self.expected_size = size;
+        self
+    }
+
+    /// Sets the per-open settings.
+    pub fn with_settings(mut self, settings: &'a Settings) -> Request<'a> {
+        self.settings = settings;
+        self
+    }
+
+    /// Who waits; may be kept until the file is closed.
+    pub fn context(&self) -> &'a Context {
+        self.context
+    }
+
+    /// The scheme, lower case, one of those that the provider declares.
+    pub fn scheme(&self) -> &'a str {
+        self.scheme
+    }
+
+    /// What follows the scheme and its colon; the whole of a bare path.
+    pub fn rest(&self) -> &'a str {
+        self.descriptor.rest()
+    }
+
+    /// The whole descriptor, as written.
+    pub fn descriptor(&self) -> Descriptor<'a> {
+        self.descriptor
+    }
+
+    /// The descriptor for messages: secrets hidden, control characters escaped.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The open flags.
+    pub fn flags(&self) -> OpenFlags {
+        self.flags
+    }
+
+    /// Bytes that will be written, if the host knows.
+    pub fn expected_size(&self) -> Option<u64> {
+        self.expected_size
+    }
+
+    /// The per-open settings: those of scope `OPEN`.
+    pub fn settings(&self) -> &'a Settings {
+        self.settings
+    }
+}
