@@ -1,5 +1,8 @@
 //! The sets of bits that cross the ABI.
 
+use crate::code::Code;
+use crate::error::{Error, Result};
+
 macro_rules! flags {
     ($(#[$doc:meta])* $type:ident: $($(#[$bit_doc:meta])* $name:ident = $bit:expr;)*) => {
         $(#[$doc])*
@@ -115,6 +118,34 @@ flags! {
 impl OpenFlags {
     /// The bits that may be ignored.
     pub const HINTS: OpenFlags = OpenFlags(0xffff_ffff_0000_0000);
+
+    /// Refuses contradictions, the same ones for every provider. With neither direction the descriptor decides, so that
+    /// what needs `WRITE` is let through.
+    ///
+    /// # Errors
+    /// EINVAL: `CREATE`, `TRUNCATE`, `APPEND`, `ATOMIC` or `PREALLOCATE` for reading only, `EXCLUSIVE` without `CREATE`,
+    /// `ATOMIC` with `APPEND` (it starts empty, under no name).
+    pub fn check(self) -> Result<()> {
+        let refuse = |text: String| Err(Error::new(Code::EINVAL, text));
+        let writing = self & OpenFlags::FOR_WRITING;
+        if self.contains(OpenFlags::READ) && !self.contains(OpenFlags::WRITE) && !writing.is_empty() {
+            return refuse(format!("open: {writing:?} contradicts reading only: add WRITE"));
+        }
+        if self.contains(OpenFlags::EXCLUSIVE) && !self.contains(OpenFlags::CREATE) {
+            return refuse("open: EXCLUSIVE needs CREATE".to_owned());
+        }
+        if self.contains(OpenFlags::ATOMIC | OpenFlags::APPEND) {
+            return refuse("open: ATOMIC starts empty, so it contradicts APPEND".to_owned());
+        }
+        Ok(())
+    }
+
+    /// What means something to a writer only.
+    const FOR_WRITING: OpenFlags = OpenFlags::CREATE
+        .union(OpenFlags::TRUNCATE)
+        .union(OpenFlags::APPEND)
+        .union(OpenFlags::ATOMIC)
+        .union(OpenFlags::PREALLOCATE);
 }
 
 flags! {
@@ -162,4 +193,34 @@ flags! {
     OPERATOR = 0x1;
     /// Whoever opens, with each open.
     OPEN = 0x2;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contradictory_open_flags_are_einval() {
+        type F = OpenFlags;
+        for flags in [
+            F::READ | F::CREATE,
+            F::READ | F::TRUNCATE,
+            F::READ | F::APPEND,
+            F::READ | F::ATOMIC,
+            F::READ | F::PREALLOCATE,
+            F::WRITE | F::EXCLUSIVE,
+            F::WRITE | F::CREATE | F::ATOMIC | F::APPEND,
+        ] {
+            assert_eq!(flags.check().unwrap_err().code(), Code::EINVAL, "{flags:?}");
+        }
+        for flags in [
+            F::empty(),
+            F::READ | F::from_bits(1 << 40),
+            F::READ | F::WRITE | F::CREATE | F::TRUNCATE | F::PREALLOCATE,
+            F::WRITE | F::CREATE | F::EXCLUSIVE | F::ATOMIC,
+            F::CREATE | F::TRUNCATE,
+        ] {
+            assert!(flags.check().is_ok(), "{flags:?}");
+        }
+    }
 }
