@@ -1,1 +1,34 @@
-//! .
+//! The conformance suite: named checks over [`Provider`](vfs_core::Provider), [`Instance`](vfs_core::Instance) and
+//! [`File`](vfs_core::File). It knows no provider: a [`Subject`] says how to reach one, and what an open file claims
+//! says what is asked of it. A provider that claims nothing fails.
+//!
+//! A provider's own test:
+//!
+//! ```no_run
+//! # fn provider() -> Box<dyn vfs_core::Provider> { unimplemented!() }
+//! use zvfs_conformance::{Subject, run};
+//!
+//! let subject = Subject::new(provider())
+//!     .setting("limit", "64m")
+//!     .target(|name| Ok(format!("mem:{name}")))
+//!     .isolated();
+//! run(subject); // one line for each check; panics with the list of those that failed
+//! ```
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `subject` | what the suite must be told of a provider |
+//! | `suite` | the list of checks, how one is run and what comes of it |
+//! | `case` | one check's instance, and its ways to open, fill and look |
+//! | `memory` | buffers between guard pages |
+//! | `checks` | the checks, a file for each theme |
+
+mod case;
+mod checks;
+mod memory;
+mod subject;
+mod suite;
+
+pub use checks::CHECKS;
+pub use subject::{Blocking, Subject};
+pub use suite::{Check, Step, Stop, Verdict, run, run_check};

@@ -1,0 +1,114 @@
+//! Cancel and deadline of the context that came with the open.
+
+use crate::case::{Case, ensure, refused, sample, skip};
+use crate::subject::{Blocking, Subject};
+use crate::suite::{Step, Stop};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use vfs_core::{Capabilities, Code, Control, OpenFlags};
+
+/// The rule is 100 ms; a loaded machine gets more.
+const SLACK: Duration = Duration::from_secs(2);
+/// A call that is not back by then blocks.
+const BLOCKS_AFTER: Duration = Duration::from_millis(100);
+
+pub fn cancelled_calls_return(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    let mut tried = 0;
+    if case.supports(OpenFlags::READ) && subject.can_read() {
+        let (descriptor, _) = case.source(&sample(100))?;
+        tried += cancelled(&case, &descriptor, OpenFlags::READ)?;
+    }
+    if case.supports(OpenFlags::WRITE) && subject.can_write() {
+        tried += cancelled(&case, &case.target()?, case.write_flags())?;
+    }
+    if tried == 0 { skip("CANCEL is not claimed") } else { Ok(()) }
+}
+
+/// Opens, cancels, and calls; returns how many files it was tried on.
+fn cancelled(case: &Case<'_>, descriptor: &str, flags: OpenFlags) -> Step<u32> {
+    let control = Control::new();
+    let mut file = case.open_under(&control, descriptor, flags)?;
+    if !file.capabilities().contains(Capabilities::CANCEL) {
+        return Ok(0);
+    }
+    control.cancel();
+    let start = Instant::now();
+    let result =
+        if flags.contains(OpenFlags::WRITE) { file.write(b"bytes") } else { file.read(&mut [0; 100]) };
+    let took = start.elapsed();
+    ensure!(took < SLACK, "a call on a cancelled file took {took:?}");
+    if result.is_err() {
+        refused(result, &[Code::ECANCELED], "a call on a cancelled file")?;
+    }
+    Ok(1)
+}
+
+pub fn cancel_ends_a_blocked_call(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    let (control, stopped) = (Control::new(), Code::ECANCELED);
+    blocked(&case, &control, stopped, |control| control.cancel())
+}
+
+pub fn deadline_ends_a_blocked_call(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    let (control, stopped) = (Control::new(), Code::ETIMEDOUT);
+    blocked(&case, &control, stopped, |control| control.set_deadline(Some(Instant::now())))
+}
+
+/// Lets a call block, stops it from another thread, and checks how and when it ends.
+fn blocked(case: &Case<'_>, control: &Control, stopped: Code, stop: fn(&Control)) -> Step {
+    let Some(make) = &case.subject.blocking else { return skip("the subject has nothing that blocks") };
+    let Blocking { descriptor, flags } = make(&case.subject.fresh_name())?;
+    let (done, result) = channel();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let outcome = block(case, control, &descriptor, flags);
+            // Received below, or the check has failed already.
+            let _ = done.send((outcome, Instant::now()));
+        });
+        match result.recv_timeout(BLOCKS_AFTER) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Stop::Fail("the blocked call's thread died".to_owned()));
+            }
+            Ok((Err(None), _)) => return skip("CANCEL is not claimed"),
+            Ok((outcome, _)) => {
+                return Err(Stop::Fail(format!("the blocking call did not block: {outcome:?}")));
+            }
+        }
+        let stopped_at = Instant::now();
+        stop(control);
+        let (outcome, ended_at) = result
+            .recv_timeout(SLACK)
+            .map_err(|_| Stop::Fail(format!("the call is not back {SLACK:?} after it was stopped")))?;
+        let took = ended_at.saturating_duration_since(stopped_at);
+        ensure!(took < SLACK, "the call ended {took:?} after it was stopped");
+        match outcome {
+            Err(Some(error)) => refused::<()>(Err(error), &[stopped], "the stopped call"),
+            outcome => Err(Stop::Fail(format!("the stopped call returned {outcome:?}"))),
+        }
+    })
+}
+
+/// Opens and calls until something ends it. `Err(None)`: the file does not claim CANCEL.
+fn block(
+    case: &Case<'_>,
+    control: &Control,
+    descriptor: &str,
+    flags: OpenFlags,
+) -> Result<usize, Option<vfs_core::Error>> {
+    let mut file = case.open_under(control, descriptor, flags)?;
+    if !file.capabilities().contains(Capabilities::CANCEL) {
+        return Err(None);
+    }
+    if !flags.contains(OpenFlags::WRITE) {
+        return Ok(file.read(&mut [0; 100])?);
+    }
+    let bytes = vec![0; 64 << 10];
+    for _ in 0..1000 {
+        file.write(&bytes)?;
+    }
+    Ok(bytes.len() * 1000)
+}

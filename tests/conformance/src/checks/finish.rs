@@ -1,0 +1,112 @@
+//! Ending, flushing, and what ATOMIC hides until COMMIT.
+
+use crate::case::{Case, ensure, read_some, same, sample, skip, write_all};
+use crate::subject::Subject;
+use crate::suite::Step;
+use vfs_core::{File, Finish, Flush, OpenFlags};
+
+pub fn finish_on_a_reader_is_harmless(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    for how in [Finish::End, Finish::Commit, Finish::Discard] {
+        let mut reader = case.reader(&sample(100))?;
+        let half = reader.content.len() / 2;
+        same(&read_some(&mut *reader.file, half)?, &reader.content[..half], "read before finish")?;
+        reader.file.finish(how)?;
+        drop(reader.file);
+        if matches!(subject.targets, Some(crate::subject::Targets::Names(_))) {
+            case.expect(&reader.descriptor, &reader.content)?;
+        }
+    }
+    Ok(())
+}
+
+pub fn finish_ends_a_writer(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    for last in [Finish::Commit, Finish::Discard] {
+        let mut writer = case.writer()?;
+        write_all(&mut *writer.file, b"bytes")?;
+        if last == Finish::Commit {
+            writer.file.finish(Finish::End)?;
+        }
+        writer.file.finish(last)?;
+        drop(writer.file);
+        if last == Finish::Commit && subject.can_look() {
+            case.expect(&writer.descriptor, b"bytes")?;
+        }
+    }
+    drop(case.writer()?); // closed without a word
+    Ok(())
+}
+
+pub fn flush_keeps_the_content(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    let mut writer = case.writer()?;
+    for piece in [b"one ".as_slice(), b"two ", b"three"] {
+        write_all(&mut *writer.file, piece)?;
+        writer.file.flush(Flush::Push)?;
+        writer.file.flush(Flush::Sync)?;
+    }
+    writer.file.finish(Finish::Commit)?;
+    drop(writer.file);
+    if subject.can_look() { case.expect(&writer.descriptor, b"one two three") } else { Ok(()) }
+}
+
+/// Opens for an atomic write, and writes.
+fn atomic(case: &Case<'_>, descriptor: &str, content: &[u8]) -> Step<Box<dyn File>> {
+    case.needs(OpenFlags::WRITE | OpenFlags::ATOMIC)?;
+    let mut file = case.open(descriptor, case.write_flags() | OpenFlags::ATOMIC)?;
+    write_all(&mut *file, content)?;
+    file.flush(Flush::Push)?;
+    Ok(file)
+}
+
+pub fn atomic_is_invisible_before_commit(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    case.needs(OpenFlags::CREATE)?;
+    let content = sample(10_000);
+    let descriptor = case.absent()?;
+    let mut file = atomic(&case, &descriptor, &content)?;
+    ensure!(case.look(&descriptor)?.is_none(), "something is under the name before COMMIT");
+    file.finish(Finish::End)?;
+    ensure!(case.look(&descriptor)?.is_none(), "something is under the name after END, before COMMIT");
+    file.finish(Finish::Commit)?;
+    case.expect(&descriptor, &content)?;
+    drop(file);
+    case.expect(&descriptor, &content)
+}
+
+pub fn atomic_keeps_the_old_until_commit(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    case.needs(OpenFlags::READ | OpenFlags::ATOMIC)?;
+    let descriptor = case.written(b"the old content")?;
+    let mut early = case.open(&descriptor, OpenFlags::READ)?;
+    let mut file = atomic(&case, &descriptor, b"new")?;
+    case.expect(&descriptor, b"the old content")?;
+    file.finish(Finish::Commit)?;
+    drop(file);
+    case.expect(&descriptor, b"new")?;
+    let read = read_some(&mut *early, 100)?;
+    same(&read, b"the old content", "what a file opened before the COMMIT reads")
+}
+
+pub fn atomic_leaves_no_trace_without_commit(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    case.needs(OpenFlags::CREATE | OpenFlags::ATOMIC)?;
+    if !subject.can_look() {
+        return skip("what was written cannot be seen");
+    }
+    for how in [Some(Finish::Discard), Some(Finish::End), None] {
+        let absent = case.absent()?;
+        let taken = case.written(b"old")?;
+        for (descriptor, wanted) in [(absent, None), (taken, Some(b"old".to_vec()))] {
+            let mut file = atomic(&case, &descriptor, b"new")?;
+            if let Some(how) = how {
+                file.finish(how)?;
+            }
+            drop(file);
+            let found = case.look(&descriptor)?;
+            ensure!(found == wanted, "after {how:?} and close {found:?} is there, expected {wanted:?}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! What the suite must be told of a provider.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use vfs_core::{OpenFlags, Provider};
+
+type Source = dyn Fn(&str, &[u8]) -> io::Result<String> + Send + Sync;
+type Target = dyn Fn(&str) -> io::Result<String> + Send + Sync;
+type Contents = dyn Fn(&str) -> io::Result<Option<Vec<u8>>> + Send + Sync;
+type Blocked = dyn Fn(&str) -> io::Result<Blocking> + Send + Sync;
+
+/// A provider under test, and how to reach files of it.
+///
+/// Give at least a [`target`](Subject::target), or a source: [`source`](Subject::source) or
+/// [`fixed_source`](Subject::fixed_source). The closures are called any number of times, each time with another name,
+/// and return a descriptor; names are made of lower-case letters, digits and `-`.
+pub struct Subject {
+    pub(crate) provider: Box<dyn Provider>,
+    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) sources: Option<Sources>,
+    pub(crate) targets: Option<Targets>,
+    pub(crate) contents: Option<Box<Contents>>,
+    pub(crate) blocking: Option<Box<Blocked>>,
+    pub(crate) isolated: bool,
+    names: AtomicU64,
+}
+
+pub(crate) enum Sources {
+    Made(Box<Source>),
+    Fixed { descriptor: String, content: Vec<u8> },
+}
+
+pub(crate) enum Targets {
+    /// Nothing is there until CREATE; what was written can be read again.
+    Names(Box<Target>),
+    /// Something is there already and takes bytes.
+    Sinks(Box<Target>),
+}
+
+/// A descriptor that makes its caller wait for ever: a FIFO that nobody writes.
+#[derive(Clone, Debug)]
+pub struct Blocking {
+    /// What to open; the open may wait, or the first call after it.
+    pub descriptor: String,
+    /// `READ`: then `read` is called; or `WRITE`: then `write`, again and again until it waits.
+    pub flags: OpenFlags,
+}
+
+impl Subject {
+    /// A provider of which nothing else is known yet.
+    pub fn new(provider: Box<dyn Provider>) -> Subject {
+        Subject {
+            provider,
+            settings: Vec::new(),
+            sources: None,
+            targets: None,
+            contents: None,
+            blocking: None,
+            isolated: false,
+            names: AtomicU64::new(0),
+        }
+    }
+
+    /// Gives a setting to every instance, as an operator writes it. Repeatable.
+    pub fn setting(mut self, name: &str, text: &str) -> Subject {
+        self.settings.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Says how to put content where the provider can read it, by another way than the provider. Without it, and with a
+    /// `target`, the suite writes sources through the provider itself.
+    pub fn source(
+        mut self,
+        make: impl Fn(&str, &[u8]) -> io::Result<String> + Send + Sync + 'static,
+    ) -> Subject {
+        self.sources = Some(Sources::Made(Box::new(make)));
+        self
+    }
+
+    /// Names the one thing that can be read, and its content.
+    pub fn fixed_source(mut self, descriptor: &str, content: &[u8]) -> Subject {
+        self.sources =
+            Some(Sources::Fixed { descriptor: descriptor.to_owned(), content: content.to_owned() });
+        self
+    }
+
+    /// Says how to name something that is not there: opening it with CREATE makes it, and it can then be read under the
+    /// same descriptor.
+    pub fn target(mut self, make: impl Fn(&str) -> io::Result<String> + Send + Sync + 'static) -> Subject {
+        self.targets = Some(Targets::Names(Box::new(make)));
+        self
+    }
+
+    /// Says how to name something that is there already and takes bytes: a device, a pipe with its reader. The checks on
+    /// creating are skipped, and those that look at what was written too, unless there is a `contents`.
+    pub fn sink(mut self, make: impl Fn(&str) -> io::Result<String> + Send + Sync + 'static) -> Subject {
+        self.targets = Some(Targets::Sinks(Box::new(make)));
+        self
+    }
+
+    /// Says how to see what arrived under a target's descriptor once it is committed, by another way than the provider;
+    /// `None`: nothing is there. It waits, bounded, for what is still under way.
+    pub fn contents(
+        mut self,
+        look: impl Fn(&str) -> io::Result<Option<Vec<u8>>> + Send + Sync + 'static,
+    ) -> Subject {
+        self.contents = Some(Box::new(look));
+        self
+    }
+
+    /// Says how to make a descriptor that blocks whoever uses it.
+    pub fn blocking(
+        mut self,
+        make: impl Fn(&str) -> io::Result<Blocking> + Send + Sync + 'static,
+    ) -> Subject {
+        self.blocking = Some(Box::new(make));
+        self
+    }
+
+    /// Says that two instances must not see each other's targets.
+    pub fn isolated(mut self) -> Subject {
+        self.isolated = true;
+        self
+    }
+
+    /// Whether there is anything to read.
+    pub(crate) fn can_read(&self) -> bool {
+        self.sources.is_some() || matches!(self.targets, Some(Targets::Names(_)))
+    }
+
+    /// Whether there is anything to write to.
+    pub(crate) fn can_write(&self) -> bool {
+        self.targets.is_some()
+    }
+
+    /// Whether what was written can be seen.
+    pub(crate) fn can_look(&self) -> bool {
+        let readable = || self.provider.info().supported_flags.contains(OpenFlags::READ);
+        self.contents.is_some() || matches!(self.targets, Some(Targets::Names(_))) && readable()
+    }
+
+    pub(crate) fn fresh_name(&self) -> String {
+        format!("conformance-{}-{}", std::process::id(), self.names.fetch_add(1, Ordering::Relaxed))
+    }
+}

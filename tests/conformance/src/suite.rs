@@ -1,0 +1,128 @@
+//! The list of checks, how one is run and what comes of it.
+
+use crate::checks::CHECKS;
+use crate::subject::Subject;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+/// How long one check may take: a call that hangs is a failure with the check's name, not a test run that stands still.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// One check of the suite.
+#[derive(Clone, Copy)]
+pub struct Check {
+    /// What holds if it passes: `read_end_is_zero_and_stays`.
+    pub name: &'static str,
+    /// One line for a person.
+    pub what: &'static str,
+    /// Runs it, in the caller's thread and without a bound: see [`run_check`].
+    pub run: fn(&Subject) -> Step,
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Check({})", self.name)
+    }
+}
+
+/// What a step of a check comes to.
+pub type Step<T = ()> = Result<T, Stop>;
+
+/// Why a check does not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It does not apply: the reason, such as a capability that is not claimed.
+    Skip(String),
+    /// The provider is at fault: how.
+    Fail(String),
+}
+
+impl From<vfs_core::Error> for Stop {
+    fn from(error: vfs_core::Error) -> Stop {
+        Stop::Fail(format!("{} ({})", error.chain(), error.code()))
+    }
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Stop {
+        Stop::Fail(format!("the suite's own side: {error}"))
+    }
+}
+
+/// What came of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// What it says holds.
+    Passed,
+    /// It does not apply: the reason.
+    Skipped(String),
+    /// What it says does not hold: how.
+    Failed(String),
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Passed => f.write_str("passed"),
+            Verdict::Skipped(reason) => write!(f, "skipped: {reason}"),
+            Verdict::Failed(how) => write!(f, "FAILED: {how}"),
+        }
+    }
+}
+
+/// Runs one check. A panic and a call that does not end within 30 s are failures; after the latter a thread stays behind.
+pub fn run_check(check: &Check, subject: &Arc<Subject>) -> Verdict {
+    run_within(check, subject, LIMIT)
+}
+
+pub(crate) fn run_within(check: &Check, subject: &Arc<Subject>, limit: Duration) -> Verdict {
+    let (done, verdict) = channel();
+    let (run, subject) = (check.run, subject.clone());
+    let started = thread::Builder::new().name(check.name.to_owned()).spawn(move || {
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(&subject)));
+        // The receiver is gone if the limit passed first: nobody waits for the verdict any more.
+        let _ = done.send(match outcome {
+            Ok(Ok(())) => Verdict::Passed,
+            Ok(Err(Stop::Skip(reason))) => Verdict::Skipped(reason),
+            Ok(Err(Stop::Fail(how))) => Verdict::Failed(how),
+            Err(panic) => Verdict::Failed(format!("panicked: {}", panic_text(&*panic))),
+        });
+    });
+    if let Err(error) = started {
+        return Verdict::Failed(format!("cannot start a thread for it: {error}"));
+    }
+    match verdict.recv_timeout(limit) {
+        Ok(verdict) => verdict,
+        Err(RecvTimeoutError::Timeout) => Verdict::Failed(format!("hangs: no result within {limit:?}")),
+        Err(RecvTimeoutError::Disconnected) => Verdict::Failed("its thread died".to_owned()),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a text")
+}
+
+/// Runs every check and prints a line for each.
+///
+/// # Panics
+/// One failed; or none passed, which proves nothing.
+pub fn run(subject: Subject) {
+    let subject = Arc::new(subject);
+    let (mut failed, mut passed) = (Vec::new(), 0);
+    for check in CHECKS {
+        let verdict = run_check(check, &subject);
+        println!("{:<44} {verdict}", check.name);
+        match verdict {
+            Verdict::Passed => passed += 1,
+            Verdict::Skipped(_) => {}
+            Verdict::Failed(how) => failed.push(format!("{}: {how}\n    ({})", check.name, check.what)),
+        }
+    }
+    assert!(failed.is_empty(), "{} checks failed\n  {}", failed.len(), failed.join("\n  "));
+    assert!(passed > 0, "every check was skipped");
+}
