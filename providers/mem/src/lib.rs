@@ -1,1 +1,11 @@
-//! A provider.
+//! Named buffers in memory: `mem:name`. All who open a name in one instance see the same bytes; instances see nothing of
+//! each other, and nothing outlives the process.
+//!
+//! A name is flat: it holds no `/`. `mem:` itself is the directory that lists them. A file that was removed or replaced
+//! stays as it was for those who have it open.
+
+mod buffer;
+mod file;
+mod instance;
+
+pub use instance::Mem;

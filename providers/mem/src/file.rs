@@ -1,0 +1,121 @@
+//! An open name.
+
+use crate::buffer::Buffer;
+use crate::instance::Names;
+use std::io::SeekFrom;
+use std::sync::Arc;
+use vfs_core::{Capabilities, Code, Error, File, Finish, OpenFlags, Result, Stat};
+
+/// A position in a buffer. It never blocks.
+pub(crate) struct MemFile {
+    buffer: Arc<Buffer>,
+    capabilities: Capabilities,
+    append: bool,
+    position: u64,
+    unpublished: Option<Unpublished>,
+}
+
+/// Where an atomic file's buffer goes at COMMIT; dropped with the buffer if none comes.
+struct Unpublished {
+    name: String,
+    names: Arc<Names>,
+    exclusive: bool,
+}
+
+impl MemFile {
+    /// With neither READ nor WRITE a name goes both ways.
+    pub fn new(buffer: Arc<Buffer>, flags: OpenFlags) -> MemFile {
+        let both = !flags.intersects(OpenFlags::READ | OpenFlags::WRITE);
+        let append = flags.contains(OpenFlags::APPEND);
+        let mut capabilities = Capabilities::SEEKABLE | Capabilities::STAT | Capabilities::CANCEL;
+        if both || flags.contains(OpenFlags::READ) {
+            capabilities |= Capabilities::READABLE | Capabilities::POSITIONAL_READ;
+        }
+        if both || flags.contains(OpenFlags::WRITE) {
+            capabilities |= Capabilities::WRITABLE | Capabilities::TRUNCATABLE;
+            if !append {
+                capabilities |= Capabilities::POSITIONAL_WRITE; // an appending file writes at the end only
+            }
+        }
+        MemFile { buffer, capabilities, append, position: 0, unpublished: None }
+    }
+
+    /// Marks that the buffer has no name yet.
+    pub fn unpublished(mut self, name: &str, names: Arc<Names>, exclusive: bool) -> MemFile {
+        self.unpublished = Some(Unpublished { name: name.to_owned(), names, exclusive });
+        self
+    }
+
+    fn needs(&self, capability: Capabilities, code: Code, text: &'static str) -> Result<()> {
+        if self.capabilities.contains(capability) { Ok(()) } else { Err(Error::new(code, text)) }
+    }
+}
+
+impl File for MemFile {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        self.needs(Capabilities::READABLE, Code::EBADF, "read: not open for reading")?;
+        let count = self.buffer.read(buf, self.position);
+        self.position += count as u64;
+        Ok(count)
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.needs(Capabilities::WRITABLE, Code::EBADF, "write: not open for writing")?;
+        let offset = (!self.append).then_some(self.position);
+        self.position = self.buffer.write(buf, offset)?;
+        Ok(buf.len())
+    }
+
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        let (base, offset) = match to {
+            SeekFrom::Start(offset) => (offset, 0),
+            SeekFrom::Current(offset) => (self.position, offset),
+            SeekFrom::End(offset) => (self.buffer.len(), offset),
+        };
+        let position = base.checked_add_signed(offset).filter(|position| i64::try_from(*position).is_ok());
+        self.position = position.ok_or_else(|| {
+            Error::new(
+                Code::EINVAL,
+                format!("seek to {base}{offset:+}: before the start, or beyond 2^63 - 1"),
+            )
+        })?;
+        Ok(self.position)
+    }
+
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        self.needs(Capabilities::TRUNCATABLE, Code::EBADF, "truncate: not open for writing")?;
+        self.buffer.truncate(size)
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        match (how, self.unpublished.take()) {
+            (Finish::Commit, Some(waiting)) => {
+                waiting.names.publish(&waiting.name, self.buffer.clone(), waiting.exclusive)
+            }
+            (Finish::End, waiting) => {
+                self.unpublished = waiting;
+                Ok(())
+            }
+            (Finish::Commit | Finish::Discard, _) => Ok(()),
+        }
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.needs(Capabilities::POSITIONAL_READ, Code::EBADF, "read_at: not open for reading")?;
+        Ok(self.buffer.read(buf, offset))
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        self.needs(Capabilities::POSITIONAL_WRITE, Code::ENOTSUP, "write_at: read-only, or appending")?;
+        self.buffer.write(buf, Some(offset))?;
+        Ok(buf.len())
+    }
+
+    fn stat(&mut self) -> Result<Stat> {
+        Ok(self.buffer.stat())
+    }
+}

@@ -1,0 +1,189 @@
+//! The provider, and the names of one instance.
+
+use crate::buffer::{Budget, Buffer};
+use crate::file::MemFile;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use vfs_core::{
+    Code, Entry, Error, File, Host, Info, Instance, Kind, Namespace, OpenFlags, Provider, Request, Result,
+    Setting, SettingKind, Settings, Stat,
+};
+
+/// The provider.
+#[derive(Debug)]
+pub struct Mem;
+
+const DEFAULT_LIMIT: u64 = 1 << 30;
+
+impl Provider for Mem {
+    fn info(&self) -> Info {
+        Info::new("mem", env!("CARGO_PKG_VERSION"), "named buffers in memory, shared within an instance")
+            .supported_flags(
+                OpenFlags::READ
+                    | OpenFlags::WRITE
+                    | OpenFlags::CREATE
+                    | OpenFlags::TRUNCATE
+                    | OpenFlags::EXCLUSIVE
+                    | OpenFlags::APPEND
+                    | OpenFlags::ATOMIC
+                    | OpenFlags::PREALLOCATE,
+            )
+            .setting(
+                Setting::new("limit", SettingKind::Size, "bytes that all buffers together may hold")
+                    .default_value(DEFAULT_LIMIT.to_string()),
+            )
+    }
+
+    fn start(&self, _: Host, settings: Settings) -> Result<Box<dyn Instance>> {
+        let limit = settings.size("limit").unwrap_or(DEFAULT_LIMIT);
+        Ok(Box::new(Memory { budget: Budget::new(limit), names: Arc::default() }))
+    }
+}
+
+/// One instance: names and their buffers.
+struct Memory {
+    budget: Arc<Budget>,
+    names: Arc<Names>,
+}
+
+/// The buffers by name. Shared with atomic files, which enter theirs at COMMIT.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Mutex<HashMap<String, Arc<Buffer>>>);
+
+impl Names {
+    // A panic between two steps would leave a map that is still whole: each step is one insert or one remove.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Buffer>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a buffer under a name, replacing what is there unless the name must be new.
+    pub fn publish(&self, name: &str, buffer: Arc<Buffer>, exclusive: bool) -> Result<()> {
+        match self.lock().entry(name.to_owned()) {
+            Slot::Occupied(_) if exclusive => {
+                Err(Error::new(Code::EEXIST, format!("commit mem:{name}: the name was taken meanwhile")))
+            }
+            Slot::Occupied(mut slot) => {
+                slot.insert(buffer);
+                Ok(())
+            }
+            Slot::Vacant(slot) => {
+                slot.insert(buffer);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Memory {
+    /// The buffer of an ordinary open, made if it is asked for.
+    fn find(&self, request: &Request<'_>, name: &str) -> Result<Arc<Buffer>> {
+        let flags = request.flags();
+        match self.names.lock().entry(name.to_owned()) {
+            Slot::Occupied(_) if flags.contains(OpenFlags::EXCLUSIVE) => Err(taken(request)),
+            Slot::Occupied(slot) => Ok(slot.get().clone()),
+            Slot::Vacant(slot) if flags.contains(OpenFlags::CREATE) => {
+                Ok(slot.insert(Buffer::new(&self.budget)).clone())
+            }
+            Slot::Vacant(_) => Err(absent("open", request)),
+        }
+    }
+
+    /// Whether an atomic open may go on; its buffer gets no name before COMMIT.
+    fn check_atomic(&self, request: &Request<'_>, name: &str) -> Result<()> {
+        let flags = request.flags();
+        match self.names.lock().contains_key(name) {
+            true if flags.contains(OpenFlags::EXCLUSIVE) => Err(taken(request)),
+            false if !flags.contains(OpenFlags::CREATE) => Err(absent("open", request)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Instance for Memory {
+    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let flags = request.flags();
+        flags.check()?;
+        let name = name("open", request)?;
+        let atomic = flags.contains(OpenFlags::ATOMIC);
+        let buffer = if atomic {
+            self.check_atomic(request, name)?;
+            Buffer::new(&self.budget)
+        } else {
+            self.find(request, name)?
+        };
+        if flags.contains(OpenFlags::TRUNCATE) {
+            buffer.truncate(0)?;
+        }
+        if flags.contains(OpenFlags::PREALLOCATE)
+            && let Some(size) = request.expected_size()
+        {
+            buffer
+                .preallocate(size)
+                .map_err(|error| error.context(format!("open {}: reserve {size} bytes", request.shown())))?;
+        }
+        let file = MemFile::new(buffer, flags);
+        if !atomic {
+            return Ok(Box::new(file));
+        }
+        Ok(Box::new(file.unpublished(name, self.names.clone(), flags.contains(OpenFlags::EXCLUSIVE))))
+    }
+
+    fn namespace(&self) -> Option<&dyn Namespace> {
+        Some(self)
+    }
+}
+
+impl Namespace for Memory {
+    fn stat(&self, request: &Request<'_>) -> Result<Stat> {
+        if request.rest().is_empty() {
+            return Ok(Stat::of_kind(Kind::Directory));
+        }
+        let name = name("stat", request)?;
+        self.names.lock().get(name).map(|buffer| buffer.stat()).ok_or_else(|| absent("stat", request))
+    }
+
+    fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        if !request.rest().is_empty() {
+            self.stat(request)?;
+            let text = format!("list {}: not a directory; `mem:` is the only one", request.shown());
+            return Err(Error::new(Code::ENOTDIR, text));
+        }
+        // Collected first: `each` may open or remove what it is told of.
+        let mut found: Vec<(String, Stat)> =
+            self.names.lock().iter().map(|(name, buffer)| (name.clone(), buffer.stat())).collect();
+        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (name, stat) in &found {
+            if each(Entry { name, stat: Some(stat) }).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&self, request: &Request<'_>) -> Result<()> {
+        let name = name("remove", request)?;
+        self.names.lock().remove(name).map(drop).ok_or_else(|| absent("remove", request))
+    }
+}
+
+/// The name in a descriptor.
+fn name<'a>(operation: &str, request: &Request<'a>) -> Result<&'a str> {
+    let refuse =
+        |code: Code, why: &str| Err(Error::new(code, format!("{operation} {}: {why}", request.shown())));
+    match request.rest() {
+        "" => refuse(Code::EISDIR, "is the directory of all names; add one: `mem:name`"),
+        "." | ".." => refuse(Code::EINVAL, "not a name"),
+        name if name.contains('/') => refuse(Code::EINVAL, "names are flat; leave out the `/`"),
+        name => Ok(name),
+    }
+}
+
+fn absent(operation: &str, request: &Request<'_>) -> Error {
+    Error::new(Code::ENOENT, format!("{operation} {}: no such name", request.shown()))
+}
+
+fn taken(request: &Request<'_>) -> Error {
+    Error::new(Code::EEXIST, format!("open {}: exists already", request.shown()))
+}
