@@ -1,1 +1,13 @@
-//! .
+//! A sandbox in ZeroVM's tradition: an untrusted WebAssembly program sees nothing but the channels of its manifest.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `exit` | the one table of exit codes |
+//! | `manifest` | what a session may reach, and how much of it |
+//! | `channel` | an open file with an alias, quotas and counters |
+
+mod exit;
+mod manifest;
+
+pub use exit::{ExitCode, Failure};
+pub use manifest::{BYTES_MAX, CHANNELS_MAX, ChannelSpec, LINES_MAX, Limits, Manifest, SOURCES_MAX, STANDARD, Version, Warning};

@@ -1,0 +1,186 @@
+//! All channels of a session, by handle.
+
+use super::{CallError, Channel, Counters, Counts};
+use crate::exit::{ExitCode, Failure};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use vfs_core::Code;
+
+/// The time that all DISCARDs of a session get together; one has as much, so that a single one is never cut short.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+
+/// The channels of a session: handles 0 to 2 are the standard ones, the others follow by alias.
+#[derive(Debug)]
+pub struct Channels {
+    pub(super) list: Vec<Channel>,
+    pub(super) meters: Arc<[Meter]>,
+}
+
+/// What can be told of a channel from any thread, also while its own is stuck in a provider.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    /// The channel's alias.
+    pub alias: String,
+    /// Whether one of its sources leaves the machine: any scheme but `file`, `mem` and `null`.
+    pub network: bool,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl Meter {
+    /// What the channel moved so far.
+    pub fn counts(&self) -> Counts {
+        self.counters.counts()
+    }
+}
+
+impl Channels {
+    /// How many there are.
+    #[allow(clippy::len_without_is_empty, reason = "there are always the three standard ones")]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The channel of a handle.
+    pub fn by_handle(&mut self, handle: usize) -> Option<&mut Channel> {
+        self.list.get_mut(handle)
+    }
+
+    /// The handle of an alias.
+    pub fn handle_of(&self, alias: &str) -> Option<usize> {
+        self.list.iter().position(|channel| channel.alias() == alias)
+    }
+
+    /// All channels in the order of their handles.
+    pub fn iter(&self) -> impl Iterator<Item = &Channel> {
+        self.list.iter()
+    }
+
+    /// The counters of all channels in the order of their handles, for any thread.
+    pub fn meters(&self) -> Arc<[Meter]> {
+        self.meters.clone()
+    }
+
+    /// What is worth telling of a good run: readers that closed early.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().flat_map(|channel| channel.notes.iter().map(String::as_str))
+    }
+
+    /// The first failure that broke a channel, by handle.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.list.iter().find_map(Channel::failure)
+    }
+
+    /// Reads as ZeroVM's `zvm_pread` does. `buffer` is `None` for memory that the caller may not write.
+    ///
+    /// # Errors
+    /// In this order: EINVAL: no such handle. EFAULT: negative size. EINVAL: negative offset; a buffer that is not there or
+    /// shorter than `size`, unless that is 0. Then as [`Channel::read_at`].
+    pub fn read_at(
+        &mut self,
+        handle: i64,
+        buffer: Option<&mut [u8]>,
+        size: i64,
+        offset: i64,
+    ) -> Result<usize, CallError> {
+        let (channel, size) = self.check(handle, size, offset)?;
+        let buffer = match (size, buffer) {
+            (0, _) => &mut [],
+            (size, Some(buffer)) => buffer.get_mut(..size).ok_or(Code::EINVAL)?,
+            (_, None) => return Err(Code::EINVAL.into()),
+        };
+        channel.read_at(buffer, offset)
+    }
+
+    /// Writes as ZeroVM's `zvm_pwrite` does. `buffer` is `None` for memory that the caller may not read.
+    ///
+    /// # Errors
+    /// As [`read_at`](Channels::read_at), then as [`Channel::write_at`].
+    pub fn write_at(
+        &mut self,
+        handle: i64,
+        buffer: Option<&[u8]>,
+        size: i64,
+        offset: i64,
+    ) -> Result<usize, CallError> {
+        let (channel, size) = self.check(handle, size, offset)?;
+        let buffer = match (size, buffer) {
+            (0, _) => &[],
+            (size, Some(buffer)) => buffer.get(..size).ok_or(Code::EINVAL)?,
+            (_, None) => return Err(Code::EINVAL.into()),
+        };
+        channel.write_at(buffer, offset)
+    }
+
+    fn check(&mut self, handle: i64, size: i64, offset: i64) -> Result<(&mut Channel, usize), CallError> {
+        let channel =
+            usize::try_from(handle).ok().and_then(|handle| self.list.get_mut(handle)).ok_or(Code::EINVAL)?;
+        let size = usize::try_from(size).map_err(|_| Code::EFAULT)?;
+        if offset < 0 {
+            return Err(Code::EINVAL.into());
+        }
+        Ok((channel, size))
+    }
+
+    /// Tells every reader that no data follows (END), and waits for none.
+    ///
+    /// A session that ends well calls this, then [`close_readers`](Channels::close_readers), then
+    /// [`commit_all`](Channels::commit_all): each session of a mesh must have ended and let go before it waits for others.
+    ///
+    /// # Errors
+    /// The first failure; all channels had their turn.
+    pub fn end_all(&mut self) -> Result<(), Failure> {
+        let mut first = Ok(());
+        for channel in &mut self.list {
+            first = first.and(channel.end().map_err(failure));
+        }
+        first
+    }
+
+    /// Closes the channels that are only read: whoever writes them need not wait for this session.
+    pub fn close_readers(&mut self) {
+        for channel in self.list.iter_mut().filter(|channel| channel.only_reads()) {
+            channel.close();
+        }
+    }
+
+    /// Waits until everything that was written is complete: visible under its name, uploaded, taken by its reader.
+    ///
+    /// # Errors
+    /// The first failure, at once; [`ExitCode::Stopped`] with the text `timeout` if the deadline came. Call
+    /// [`discard_all`](Channels::discard_all) then: what was committed stays.
+    ///
+    /// # Blocking
+    /// Until the deadline; a provider that cannot be cancelled may take longer.
+    pub fn commit_all(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
+        for channel in &mut self.list {
+            if let Err(error) = channel.commit(deadline) {
+                return match deadline {
+                    Some(deadline) if Instant::now() >= deadline => {
+                        Err(Failure::new(ExitCode::Stopped, "timeout"))
+                    }
+                    _ => Err(failure(error)),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a failed session: no reader takes what it wrote for the whole. Then all files are closed.
+    ///
+    /// # Blocking
+    /// Up to 5 s after the first call, plus 5 s for one that began before; a provider that cannot be cancelled may take
+    /// longer.
+    pub fn discard_all(&mut self) {
+        let until = Instant::now() + DISCARD_TIME;
+        for channel in &mut self.list {
+            channel.discard(until);
+        }
+    }
+}
+
+fn failure(error: CallError) -> Failure {
+    match error {
+        CallError::Failed(failure) => failure,
+        CallError::Refused(code) => Failure::new(ExitCode::Io, code.text()),
+    }
+}

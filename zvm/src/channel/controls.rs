@@ -1,0 +1,51 @@
+//! Cancels whatever a session has open, from another thread.
+
+use parking_lot::Mutex;
+use std::sync::Arc;
+use vfs_core::Control;
+
+/// The controls of all files of a session, those still being opened too. Clones are the same list.
+#[derive(Clone, Debug, Default)]
+pub struct Controls(Arc<Mutex<List>>);
+
+#[derive(Debug, Default)]
+struct List {
+    cancelled: bool,
+    controls: Vec<Control>,
+}
+
+impl Controls {
+    /// An empty list.
+    pub fn new() -> Controls {
+        Controls::default()
+    }
+
+    /// Makes a control for the next open, cancelled already if the session is.
+    pub fn add(&self) -> Control {
+        let control = Control::new();
+        let mut list = self.0.lock();
+        if list.cancelled {
+            control.cancel();
+        }
+        list.controls.push(control.clone());
+        control
+    }
+
+    /// Ends the calls in progress on all files, and those to come, with ECANCELED.
+    pub fn cancel(&self) {
+        let controls = {
+            let mut list = self.0.lock();
+            list.cancelled = true;
+            list.controls.clone()
+        };
+        // Outside the lock: a cancel runs the provider's function.
+        for control in controls {
+            control.cancel();
+        }
+    }
+
+    /// Whether [`cancel`](Controls::cancel) was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.lock().cancelled
+    }
+}

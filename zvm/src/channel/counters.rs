@@ -1,0 +1,69 @@
+//! What a channel moved, readable from any thread.
+
+use serde::Serialize;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A channel's four counters. One thread counts, any may look: also while that one is stuck in a provider.
+#[derive(Debug, Default)]
+pub struct Counters {
+    gets: AtomicU64,
+    get_bytes: AtomicU64,
+    puts: AtomicU64,
+    put_bytes: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// The guest's reads that reached a provider.
+    pub gets: u64,
+    /// Bytes that the guest read.
+    pub get_bytes: u64,
+    /// The guest's writes that reached a provider.
+    pub puts: u64,
+    /// Bytes that the guest wrote, once however many sources took them.
+    pub put_bytes: u64,
+}
+
+impl Counters {
+    /// Takes a copy.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            gets: self.gets.load(Relaxed),
+            get_bytes: self.get_bytes.load(Relaxed),
+            puts: self.puts.load(Relaxed),
+            put_bytes: self.put_bytes.load(Relaxed),
+        }
+    }
+
+    pub(super) fn count_get(&self) {
+        add(&self.gets, 1);
+    }
+
+    pub(super) fn count_get_bytes(&self, bytes: usize) {
+        add(&self.get_bytes, bytes as u64);
+    }
+
+    pub(super) fn count_put(&self) {
+        add(&self.puts, 1);
+    }
+
+    pub(super) fn count_put_bytes(&self, bytes: usize) {
+        add(&self.put_bytes, bytes as u64);
+    }
+}
+
+/// Load and store instead of an atomic addition: only the session's thread writes, and a bus lock at each call costs
+/// more than all other checks together.
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        self.gets = self.gets.saturating_add(other.gets);
+        self.get_bytes = self.get_bytes.saturating_add(other.get_bytes);
+        self.puts = self.puts.saturating_add(other.puts);
+        self.put_bytes = self.put_bytes.saturating_add(other.put_bytes);
+    }
+}

@@ -1,0 +1,211 @@
+//! Opens a manifest's channels: which flags, and what a source must be.
+
+use super::channels::Meter;
+use super::sources::{Source, Sources};
+use super::{Channel, Channels, Controls, Counters};
+use crate::exit::{ExitCode, Failure};
+use crate::manifest::{ChannelSpec, Manifest};
+use std::sync::Arc;
+use vfs_core::{Capabilities, Code, Descriptor, Error, Kind, Open, OpenFlags, Registry};
+
+/// Schemes that stay on this machine, for the report's two kinds of counters.
+const LOCAL_SCHEMES: [&str; 3] = ["file", "mem", "null"];
+
+/// What a run adds to its manifests.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct OpenOptions {
+    /// The run's name, offered to providers that know jobs; `None`: offered to none.
+    pub job: Option<String>,
+}
+
+impl OpenOptions {
+    /// No job.
+    pub fn new() -> OpenOptions {
+        OpenOptions::default()
+    }
+
+    /// Names the run.
+    pub fn job(mut self, name: impl Into<String>) -> OpenOptions {
+        self.job = Some(name.into());
+        self
+    }
+}
+
+impl Channels {
+    /// Opens all channels of a manifest, in the order of their handles. What was opened before a failure is closed, and
+    /// writers among it leave no trace where their provider can do that.
+    ///
+    /// # Errors
+    /// [`ExitCode::Manifest`]: a source cannot be opened as the manifest says. [`ExitCode::SourceKind`]: a directory, a
+    /// socket, a block device. [`ExitCode::TooManyChannels`]: the system has no descriptors left. [`ExitCode::Stopped`]:
+    /// cancelled. [`ExitCode::Io`]: an input/output error, a provider that misbehaved.
+    ///
+    /// # Blocking
+    /// As the providers' opens do, until a cancel through `controls`.
+    pub fn open(
+        manifest: &Manifest,
+        registry: &Registry,
+        options: &OpenOptions,
+        controls: &Controls,
+    ) -> Result<Channels, Failure> {
+        let opener = Opener { manifest, registry, options, controls };
+        let list: Vec<Channel> =
+            manifest.channels.iter().map(|spec| opener.channel(spec)).collect::<Result<_, _>>()?;
+        let meters = list.iter().map(meter).collect();
+        Ok(Channels { list, meters })
+    }
+}
+
+fn meter(channel: &Channel) -> Meter {
+    let local = |source: &String| {
+        Descriptor::parse(source).is_ok_and(|descriptor| {
+            LOCAL_SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(descriptor.scheme()))
+        })
+    };
+    Meter {
+        alias: channel.spec.alias.clone(),
+        network: !channel.spec.sources.iter().all(local),
+        counters: channel.counters.clone(),
+    }
+}
+
+struct Opener<'a> {
+    manifest: &'a Manifest,
+    registry: &'a Registry,
+    options: &'a OpenOptions,
+    controls: &'a Controls,
+}
+
+impl Opener<'_> {
+    fn channel(&self, spec: &ChannelSpec) -> Result<Channel, Failure> {
+        let mut notes = Vec::new();
+        let sources: Vec<Source> = spec
+            .sources
+            .iter()
+            .map(|descriptor| self.source(spec, descriptor))
+            .collect::<Result<_, _>>()
+            .map_err(|error| failed(spec, &error))?;
+        let (mut random_read, mut random_write) =
+            (spec.random_get && spec.limits.readable(), spec.random_put && spec.limits.writable());
+        for source in &sources {
+            match positions(source, random_read, random_write) {
+                Positions::AsAsked => {}
+                // ZeroVM reads and writes pipes and devices in sequence, whatever the type says.
+                Positions::NoneByKind => {
+                    (random_read, random_write) = (false, false);
+                    notes.push(format!(
+                        "{}: {} has no positions, so the channel is sequential",
+                        spec.shown_alias(),
+                        source.file.shown()
+                    ));
+                }
+                Positions::Lacking => {
+                    let shown = source.file.shown();
+                    let text = format!("{shown} has no random access: a channel of type 0 needs none");
+                    return Err(failed(spec, &Error::new(Code::ESPIPE, text)));
+                }
+            }
+        }
+        Ok(Channel {
+            spec: spec.clone(),
+            sources: Sources::new(sources),
+            counters: Arc::new(Counters::default()),
+            random_read,
+            random_write,
+            more: None,
+            writing_ended: false,
+            failure: None,
+            notes,
+        })
+    }
+
+    fn source(&self, spec: &ChannelSpec, descriptor: &str) -> vfs_core::Result<Source> {
+        let control = self.controls.add();
+        let mut how = Open::new(self.flags(spec, descriptor)?).control(&control);
+        if self.preallocates(spec) {
+            how = how.expected_size(spec.limits.put_size);
+        }
+        for (value, offer) in [
+            (&self.manifest.node, Open::node as fn(Open, String) -> Open),
+            (&self.manifest.broker, Open::broker),
+            (&self.options.job, Open::job),
+        ] {
+            if let Some(value) = value {
+                how = offer(how, value.clone());
+            }
+        }
+        let mut file = self.registry.open(descriptor, &how)?;
+        let kind = match file.capabilities().contains(Capabilities::STAT) {
+            true => file.stat()?.kind,
+            false => Kind::Unknown,
+        };
+        match kind {
+            Kind::Directory => Err(Error::new(Code::EISDIR, format!("{} is a directory", file.shown()))),
+            Kind::Stream | Kind::Device | Kind::Terminal
+                if spec.limits.readable() && spec.limits.writable() =>
+            {
+                let text = format!("{} can be read or written by one channel, not both", file.shown());
+                Err(Error::new(Code::EINVAL, text))
+            }
+            kind => Ok(Source::new(file, kind)),
+        }
+    }
+
+    /// A file that is only read must exist; one that is only written starts anew; one that is both keeps what it has, and
+    /// of type 1 ("cdr") grows at its end.
+    fn flags(&self, spec: &ChannelSpec, descriptor: &str) -> vfs_core::Result<OpenFlags> {
+        let hint = match spec.random_get || spec.random_put {
+            true => OpenFlags::RANDOM,
+            false => OpenFlags::SEQUENTIAL,
+        };
+        let (must, may) = match (spec.limits.readable(), spec.limits.writable()) {
+            (true, false) => (OpenFlags::READ, OpenFlags::empty()),
+            (true, true) if spec.random_put => (OpenFlags::READ | OpenFlags::WRITE, OpenFlags::CREATE),
+            (true, true) => (OpenFlags::READ | OpenFlags::WRITE | OpenFlags::APPEND, OpenFlags::CREATE),
+            (false, _) if self.preallocates(spec) => (
+                OpenFlags::WRITE,
+                OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::PREALLOCATE,
+            ),
+            (false, _) => (OpenFlags::WRITE, OpenFlags::CREATE | OpenFlags::TRUNCATE),
+        };
+        // A pipe's provider knows nothing to create, to empty or to reserve.
+        let supported = self.registry.supported_flags(descriptor)?;
+        Ok(must | (may & supported) | hint)
+    }
+
+    fn preallocates(&self, spec: &ChannelSpec) -> bool {
+        self.manifest.preallocate && spec.limits.writable() && !spec.limits.readable()
+    }
+}
+
+/// Whether a source has the positions that a channel's type needs.
+enum Positions {
+    AsAsked,
+    /// A pipe or a device: nobody expects any.
+    NoneByKind,
+    /// A file that should have some.
+    Lacking,
+}
+
+fn positions(source: &Source, read: bool, write: bool) -> Positions {
+    let can = |positional| source.can(positional) || source.can(Capabilities::SEEKABLE);
+    if (!read || can(Capabilities::POSITIONAL_READ)) && (!write || can(Capabilities::POSITIONAL_WRITE)) {
+        return Positions::AsAsked;
+    }
+    match source.kind {
+        Kind::Stream | Kind::Device | Kind::Terminal => Positions::NoneByKind,
+        _ => Positions::Lacking,
+    }
+}
+
+fn failed(spec: &ChannelSpec, error: &Error) -> Failure {
+    let exit = match error.code() {
+        Code::EISDIR | Code::EPROTONOSUPPORT => ExitCode::SourceKind,
+        Code::EMFILE | Code::ENFILE => ExitCode::TooManyChannels,
+        Code::ECANCELED => ExitCode::Stopped,
+        Code::EIO => ExitCode::Io,
+        _ => ExitCode::Manifest,
+    };
+    Failure::new(exit, format!("MANIFEST {}: channel {}: {}", spec.line, spec.shown_alias(), error.chain()))
+}

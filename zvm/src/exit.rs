@@ -1,0 +1,79 @@
+//! How a session ends: the one table of exit codes, and the failure that carries one with its text.
+
+use serde::Serialize;
+use std::fmt;
+
+/// The exit code of a session: ZeroVM's numbers, which are errno's where errno has a fitting one.
+///
+/// It tells of the host only. A guest's own exit code, whatever it is, goes with [`ExitCode::Ok`] into the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum ExitCode {
+    /// The guest ran to its own end.
+    Ok = 0,
+    /// No such program, or no such manifest.
+    Missing = 2,
+    /// The guest was stopped: a trap, a stack overflow, no fuel left, the Timeout, a cancel.
+    Stopped = 4,
+    /// A channel failed, a provider misbehaved, or the host panicked.
+    Io = 5,
+    /// The program is not a WebAssembly module that this sandbox can run.
+    BadProgram = 8,
+    /// The manifest's Memory is out of range or too small for the program, or the host has no more.
+    Memory = 12,
+    /// A defect in the manifest, or a channel that cannot be opened as it says.
+    Manifest = 14,
+    /// A channel that can be neither read nor written.
+    NilChannel = 22,
+    /// More channels than a session can hold.
+    TooManyChannels = 23,
+    /// What was read does not match its digest.
+    Digest = 32,
+    /// A channel's source is a directory, a socket or a block device.
+    SourceKind = 93,
+}
+
+impl ExitCode {
+    /// The number for the shell.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+impl fmt::Display for ExitCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number().fmt(f)
+    }
+}
+
+impl Serialize for ExitCode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(self.number())
+    }
+}
+
+/// Why a session failed: the exit code and one line for a person.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Failure {
+    exit: ExitCode,
+    text: String,
+}
+
+impl Failure {
+    /// Makes a failure; `text` becomes the report's state.
+    pub fn new(exit: ExitCode, text: impl Into<String>) -> Failure {
+        Failure { exit, text: text.into() }
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> ExitCode {
+        self.exit
+    }
+
+    /// The line for a person.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}

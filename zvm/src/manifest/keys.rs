@@ -1,0 +1,278 @@
+//! The manifest's keys, and what they say together.
+
+use super::channel::{self, CHANNELS_MAX, ChannelSpec, STANDARD};
+use super::lines::{Line, Lines, trim};
+use super::{Manifest, Version, Warning, defect, failure, number};
+use crate::exit::{ExitCode, Failure};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use vfs_core::{Descriptor, Shown};
+
+/// Keys that may be given once.
+const SINGLE: [&str; 15] = [
+    "Version",
+    "Program",
+    "Memory",
+    "Timeout",
+    "Node",
+    "Broker",
+    "Args",
+    "Fuel",
+    "Seed",
+    "Deterministic",
+    "Preallocate",
+    "NameServer",
+    "Job",
+    "Etag",
+    "Boot",
+];
+/// ZeroVM's keys that are legal and have no effect here, with the reason.
+const WITHOUT_EFFECT: [(&str, &str); 4] = [
+    ("NameServer", "node names are resolved by the broker"),
+    ("Job", "it names ZeroVM's daemon; this host runs sessions itself"),
+    ("Etag", "etags are not computed"),
+    ("Boot", "the program is run directly"),
+];
+/// Keys that a later version will know: to ignore them would change what a session does.
+const NOT_YET: [&str; 3] = ["Scratch", "Digest", "Interactive"];
+/// The channel that stands for the program in version 20140509.
+const BOOT_CHANNEL: &str = "/boot/elf";
+/// The most memory that a 32-bit guest can have.
+const MEMORY_MAX: i64 = 1 << 32;
+/// A guest has no use for a longer timeout, and a clock no room: 136 years.
+const TIMEOUT_MAX: u64 = u32::MAX as u64;
+
+/// Reads all lines. Version comes first, wherever it stands: it says how the others are read.
+pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Manifest, Failure> {
+    let singles = Singles::collect(lines)?;
+    let version = version(&singles)?;
+    warn_of_keys(lines, warnings)?;
+    let node = node(&singles, version)?;
+    for key in ["Broker", "NameServer"] {
+        if let (Some(line), None) = (singles.get(key), &node) {
+            return Err(defect(line.number, format_args!("{key} needs a Node")));
+        }
+    }
+    let channels = channels(lines, version, warnings)?;
+    Ok(Manifest {
+        version,
+        program: program(&singles, version, &channels)?,
+        memory: memory(&singles, warnings)?,
+        timeout: timeout(&singles)?,
+        node,
+        broker: singles.get("Broker").map(|line| text(line)).transpose()?,
+        args: singles.get("Args").map_or(Ok(Vec::new()), |line| args(line))?,
+        env: env(lines)?,
+        fuel: singles.get("Fuel").map(|line| positive(line)).transpose()?,
+        seed: singles.get("Seed").map(|line| count(line)).transpose()?,
+        deterministic: singles.get("Deterministic").map_or(Ok(true), |line| switch(line))?,
+        preallocate: singles.get("Preallocate").map_or(Ok(false), |line| switch(line))?,
+        channels,
+        warnings: Vec::new(),
+    })
+}
+
+/// The lines of the keys that may be given once.
+struct Singles<'a> {
+    lines: HashMap<&'a str, Line<'a>>,
+    last: usize,
+}
+
+impl<'a> Singles<'a> {
+    fn collect(lines: &Lines<'a>) -> Result<Singles<'a>, Failure> {
+        let mut singles = HashMap::new();
+        for line in lines.list.iter().filter(|line| SINGLE.contains(&line.key)) {
+            if let Some(first) = singles.insert(line.key, *line) {
+                let text = format!("{} is given twice: first in line {}", line.key, first.number);
+                return Err(defect(line.number, text));
+            }
+        }
+        Ok(Singles { lines: singles, last: lines.last })
+    }
+
+    fn get(&self, key: &str) -> Option<&Line<'a>> {
+        self.lines.get(key)
+    }
+
+    /// A key that must be there.
+    fn need(&self, key: &str, exit: ExitCode) -> Result<&Line<'a>, Failure> {
+        self.get(key).ok_or_else(|| failure(exit, self.last, format_args!("the manifest has no {key}")))
+    }
+}
+
+fn version(singles: &Singles<'_>) -> Result<Version, Failure> {
+    let line = singles.need("Version", ExitCode::Manifest)?;
+    match line.value {
+        "20130611" => Ok(Version::V20130611),
+        "20140509" => Ok(Version::V20140509),
+        other => {
+            let text = format!("there is no version `{}`: 20130611 or 20140509", Shown(other));
+            Err(defect(line.number, text))
+        }
+    }
+}
+
+/// Warns of keys without effect, and refuses those that may not be ignored.
+fn warn_of_keys(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
+    for line in &lines.list {
+        if NOT_YET.contains(&line.key) {
+            return Err(defect(line.number, format_args!("{} is not supported by this version", line.key)));
+        }
+        let text = match WITHOUT_EFFECT.iter().find(|(key, _)| *key == line.key) {
+            Some((key, reason)) => format!("{key} has no effect: {reason}"),
+            None if SINGLE.contains(&line.key) || matches!(line.key, "Channel" | "Env") => continue,
+            None => format!("unknown key `{}` is ignored (keys are case-sensitive)", Shown(line.key)),
+        };
+        warnings.push(Warning { line: line.number, text });
+    }
+    Ok(())
+}
+
+fn node(singles: &Singles<'_>, version: Version) -> Result<Option<String>, Failure> {
+    let Some(line) = singles.get("Node") else { return Ok(None) };
+    match version {
+        Version::V20130611 => Ok(Some(count(line)?.to_string())),
+        Version::V20140509 => Ok(Some(text(line)?)),
+    }
+}
+
+fn program(singles: &Singles<'_>, version: Version, channels: &[ChannelSpec]) -> Result<String, Failure> {
+    if let (None, Version::V20140509) = (singles.get("Program"), version)
+        && let Some(boot) = channels.iter().find(|channel| channel.alias == BOOT_CHANNEL)
+    {
+        return match boot.sources.as_slice() {
+            [program] => Ok(program.clone()),
+            _ => Err(defect(boot.line, format_args!("{BOOT_CHANNEL} needs exactly one source"))),
+        };
+    }
+    let line = singles.need("Program", ExitCode::Missing)?;
+    match Descriptor::parse(line.value) {
+        Ok(program) => Ok(program.as_written().to_owned()),
+        Err(error) => Err(defect(line.number, format_args!("Program: {error}"))),
+    }
+}
+
+fn memory(singles: &Singles<'_>, warnings: &mut Vec<Warning>) -> Result<u64, Failure> {
+    let line = singles.need("Memory", ExitCode::Manifest)?;
+    let Some((size, tag)) = line.value.split_once(',') else {
+        return Err(defect(line.number, "Memory needs a size and a tag: `Memory = 4294967296, 0`"));
+    };
+    let size = number::parse(trim(size)).map_err(|text| of_key(line, text))?;
+    match number::parse(trim(tag)).map_err(|text| of_key(line, text))? {
+        0 => {}
+        1 => warnings.push(Warning { line: line.number, text: "Memory: etags are not computed".into() }),
+        tag => return Err(of_key(line, format!("there is no tag {tag}: 0 or 1"))),
+    }
+    match u64::try_from(size) {
+        Ok(bytes) if (1..=MEMORY_MAX).contains(&size) => Ok(bytes),
+        _ => {
+            let text = format!("Memory: {size} is out of range: 1 to {MEMORY_MAX}");
+            Err(failure(ExitCode::Memory, line.number, text))
+        }
+    }
+}
+
+fn timeout(singles: &Singles<'_>) -> Result<Duration, Failure> {
+    let seconds = positive(singles.need("Timeout", ExitCode::Manifest)?)?;
+    Ok(Duration::from_secs(seconds.min(TIMEOUT_MAX)))
+}
+
+fn env(lines: &Lines<'_>) -> Result<Vec<(String, String)>, Failure> {
+    let mut names = HashSet::new();
+    let mut env = Vec::new();
+    for line in lines.list.iter().filter(|line| line.key == "Env") {
+        let Some((name, value)) = line.value.split_once('=').filter(|(name, _)| !trim(name).is_empty()) else {
+            return Err(defect(line.number, "Env needs a name and a value: `Env = NAME=value`"));
+        };
+        let name = trim(name);
+        if !names.insert(name) {
+            return Err(of_key(line, format!("{} is given twice", Shown(name))));
+        }
+        env.push((name.to_owned(), trim(value).to_owned()));
+    }
+    Ok(env)
+}
+
+/// All channels: the standard ones first, the others by alias.
+fn channels(
+    lines: &Lines<'_>,
+    version: Version,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<ChannelSpec>, Failure> {
+    let mut channels: Vec<ChannelSpec> = Vec::new();
+    let mut aliases = HashMap::new();
+    for line in lines.list.iter().filter(|line| line.key == "Channel") {
+        if channels.len() == CHANNELS_MAX {
+            let text = format!("more than {CHANNELS_MAX} channels");
+            return Err(failure(ExitCode::TooManyChannels, line.number, text));
+        }
+        let spec = channel::parse(line, version, warnings)?;
+        if let Some(first) = aliases.insert(spec.alias.clone(), line.number) {
+            let text = format!("channel {} is in line {first} already", spec.shown_alias());
+            return Err(defect(line.number, text));
+        }
+        channels.push(spec);
+    }
+    if let Some(missing) = STANDARD.iter().find(|standard| !aliases.contains_key(**standard)) {
+        return Err(defect(lines.last, format_args!("there is no channel {missing}: every manifest has one")));
+    }
+    let rank = |alias: &str| STANDARD.iter().position(|standard| *standard == alias).unwrap_or(STANDARD.len());
+    channels.sort_by(|a, b| (rank(&a.alias), &a.alias).cmp(&(rank(&b.alias), &b.alias)));
+    Ok(channels)
+}
+
+/// Splits arguments at white space; double quotes keep it, and `\"` and `\\` are themselves between them.
+fn args(line: &Line<'_>) -> Result<Vec<String>, Failure> {
+    let mut args = Vec::new();
+    let mut current: Option<String> = None;
+    let mut quoted = false;
+    let mut characters = line.value.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => {
+                quoted = !quoted;
+                current.get_or_insert_default();
+            }
+            ' ' | '\t' if !quoted => args.extend(current.take()),
+            '\\' if quoted && matches!(characters.peek(), Some('"' | '\\')) => {
+                current.get_or_insert_default().extend(characters.next());
+            }
+            character => current.get_or_insert_default().push(character),
+        }
+    }
+    if quoted {
+        return Err(of_key(line, "a closing quote is missing".into()));
+    }
+    args.extend(current);
+    Ok(args)
+}
+
+fn text(line: &Line<'_>) -> Result<String, Failure> {
+    match line.value {
+        "" => Err(of_key(line, "the value is empty".into())),
+        value => Ok(value.to_owned()),
+    }
+}
+
+fn count(line: &Line<'_>) -> Result<u64, Failure> {
+    number::parse_count(line.value).map_err(|text| of_key(line, text))
+}
+
+fn positive(line: &Line<'_>) -> Result<u64, Failure> {
+    match count(line)? {
+        0 => Err(of_key(line, "0 is too small: at least 1".into())),
+        count => Ok(count),
+    }
+}
+
+fn switch(line: &Line<'_>) -> Result<bool, Failure> {
+    match line.value {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        other => Err(of_key(line, format!("`{}` is neither 0 nor 1", Shown(other)))),
+    }
+}
+
+fn of_key(line: &Line<'_>, text: String) -> Failure {
+    defect(line.number, format_args!("{}: {text}", line.key))
+}
