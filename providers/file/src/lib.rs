@@ -1,1 +1,51 @@
-//! A provider.
+//! The provider `file`: files, FIFOs and character devices of this machine, below the operator's roots.
+//!
+//! `file:/path`, `file:///path` and `file://localhost/path` are percent-decoded once, as RFC 8089 says; a bare path
+//! `/path` is taken as it is. `/dev/stdin`, `/dev/stdout` and `/dev/stderr` are the host's own fds 0 to 2, whatever the
+//! roots are.
+//!
+//! | Setting | |
+//! |---|---|
+//! | `root` | paths must lie below one of these, as the operator wrote it; symbolic links may not lead out. Default: `/`, everything |
+//! | `read-only` | refuses to write, create or remove (EROFS); not for the host's own stdout and stderr |
+//!
+//! What a descriptor turns out to be decides how it behaves:
+//!
+//! | | |
+//! |---|---|
+//! | regular file | positions, truncate, stat, a kernel file to lend. One writer at a time: a second gets EBUSY, also from another process. With neither READ nor WRITE it is read, unless a flag is for writers only |
+//! | ATOMIC | a temporary file beside the name, put in its place by COMMIT. Starts empty; keeps the old file's permissions. A writer in place excludes it, another ATOMIC one does not: the last COMMIT wins. A process that is killed leaves `.name.zvfs-<random>` |
+//! | FIFO | one direction. A reader opens at once and waits for a writer; a writer opens at once, and its first write waits for a reader. DISCARD is END: the kernel cannot break a FIFO |
+//! | character device | read and written as a stream |
+//! | directory; socket, block device | EISDIR; EPROTONOSUPPORT |
+//!
+//! A FIFO, a device and a standard stream have nothing to create, truncate or reserve: those flags do nothing there;
+//! ATOMIC is ENOTSUP.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `path` | descriptor to path |
+//! | `confine`, `walk` | path to descriptor, below the roots: by openat2, or name by name |
+//! | `place` | a name in a folder: create, remove, make durable |
+//! | `provider` | the provider, and what an open file becomes |
+//! | `regular`, `atomic` | regular files; those that appear on COMMIT |
+//! | `stream`, `transfer` | FIFOs, devices, standard streams; moving bytes without holding the caller |
+//! | `namespace`, `status` | stat, list, remove; what stat says |
+//! | `failure` | system errors to ours |
+//! | `sys` | keeps SIGPIPE from the host |
+
+mod atomic;
+mod confine;
+mod failure;
+mod namespace;
+mod path;
+mod place;
+mod provider;
+mod regular;
+mod status;
+mod stream;
+mod sys;
+mod transfer;
+mod walk;
+
+pub use provider::FileProvider;

@@ -1,0 +1,167 @@
+//! Path to descriptor, below the operator's roots.
+//!
+//! Two ways lead there: openat2, where the kernel itself keeps the path below the root, and [`Walk`], name by name, where
+//! openat2 is missing or a seccomp filter refuses it. Which one is found out once, at start.
+
+use crate::place::Place;
+use crate::walk::Walk;
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
+use std::borrow::Cow;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The kernel resolves: nothing leads out, and no link of /proc jumps over the root.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
+
+/// openat2 answers EAGAIN when some rename or mount on the machine got between it and a `..`. After so many tries the walk,
+/// which no stranger's rename disturbs, takes over.
+const TRIES: u32 = 16;
+
+/// New files: what the umask leaves of this.
+pub const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
+
+/// The folders that paths must lie below.
+#[derive(Debug)]
+pub struct Roots(Vec<Root>);
+
+#[derive(Debug)]
+struct Root {
+    /// As the operator wrote it: paths are compared with this text.
+    written: Box<Path>,
+    fd: OwnedFd,
+    how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The root is `/`: nothing can lead out.
+    Anywhere,
+    /// openat2.
+    Kernel,
+    /// Name by name.
+    Walk,
+}
+
+impl Roots {
+    /// Opens the roots, and finds out how to stay below them. None at all: everything is allowed, as with `/`.
+    ///
+    /// # Errors
+    /// The path that cannot be opened as a directory, and why.
+    pub fn new<'p>(paths: impl Iterator<Item = &'p Path>) -> Result<Roots, (&'p Path, Errno)> {
+        let paths: Vec<&Path> = paths.collect();
+        let whole = Path::new("/");
+        if paths.is_empty() || paths.contains(&whole) {
+            return Roots::with(&[whole], |_| How::Anywhere);
+        }
+        Roots::with(&paths, |fd| {
+            let probe = openat2(fd, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), BENEATH);
+            if probe.is_ok() { How::Kernel } else { How::Walk }
+        })
+    }
+
+    /// Opens the roots, with the way to stay below them given.
+    pub fn with<'p>(paths: &[&'p Path], how: impl Fn(&OwnedFd) -> How) -> Result<Roots, (&'p Path, Errno)> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut roots = Vec::new();
+        for path in paths {
+            let fd = retry_on_intr(|| rustix::fs::open(*path, flags, Mode::empty()))
+                .and_then(above_standard)
+                .map_err(|errno| (*path, errno))?;
+            let how = how(&fd);
+            roots.push(Root { written: Box::from(*path), fd, how });
+        }
+        // The innermost first: a link that leads out of it may still lie below an outer one.
+        roots.sort_by_key(|root| std::cmp::Reverse(root.written.components().count()));
+        Ok(Roots(roots))
+    }
+
+    /// Opens a path. The descriptor is none of 0 to 2, and closes on exec.
+    ///
+    /// # Errors
+    /// EXDEV: it lies below no root, or leads out of it. Else the kernel's own.
+    pub fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::CLOEXEC;
+        self.each(path, |root, rest| root.open(rest, flags)).and_then(above_standard)
+    }
+
+    /// Finds the folder that a path lies in. `follow`: if the last name is a symbolic link, where that leads.
+    ///
+    /// # Errors
+    /// EISDIR: the path ends in `/`, `.` or `..`. Else as [`open`](Roots::open).
+    pub fn place(&self, path: &Path, follow: bool) -> Result<Place, Errno> {
+        self.each(path, |root, rest| {
+            let mut walk = root.walk(rest)?;
+            loop {
+                let name = walk.last_name()?.ok_or(Errno::ISDIR)?;
+                if !follow || !walk.follow(&name)? {
+                    return Ok(Place::new(fcntl_dupfd_cloexec(walk.here(), 3)?, name));
+                }
+            }
+        })
+    }
+
+    /// Tries each root that the path lies below, as written.
+    fn each<T>(
+        &self,
+        path: &Path,
+        mut attempt: impl FnMut(&Root, &Path) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        for root in &self.0 {
+            if let Some(rest) = root.rest(path) {
+                match attempt(root, &rest) {
+                    Err(Errno::XDEV) => {}
+                    result => return result,
+                }
+            }
+        }
+        Err(Errno::XDEV)
+    }
+}
+
+impl Root {
+    /// What follows the root in a path, `..` and all; `None`: the path does not begin with it.
+    fn rest<'p>(&self, path: &'p Path) -> Option<Cow<'p, Path>> {
+        if self.how == How::Anywhere {
+            return Some(Cow::Borrowed(path));
+        }
+        let rest = path.strip_prefix(&self.written).ok()?;
+        // strip_prefix drops a last `/` or `/.`, which says that a directory is meant.
+        let text = path.as_os_str().as_bytes();
+        if text.ends_with(b"/") || text.ends_with(b"/.") || rest.as_os_str().is_empty() {
+            return Some(Cow::Owned(rest.join(".")));
+        }
+        Some(Cow::Borrowed(rest))
+    }
+
+    fn open(&self, rest: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let mode = if flags.contains(OFlags::CREATE) { NEW_FILE } else { Mode::empty() };
+        match self.how {
+            How::Anywhere => return retry_on_intr(|| openat(&self.fd, rest, flags, mode)),
+            How::Kernel => {
+                for _ in 0..TRIES {
+                    match openat2(&self.fd, rest, flags, mode, BENEATH) {
+                        Err(Errno::AGAIN | Errno::INTR) => {}
+                        result => return result,
+                    }
+                }
+            }
+            How::Walk => {}
+        }
+        self.walk(rest)?.open(flags, mode)
+    }
+
+    fn walk(&self, rest: &Path) -> Result<Walk<'_>, Errno> {
+        Walk::new(self.fd.as_fd(), self.how != How::Anywhere, rest)
+    }
+}
+
+/// Moves a descriptor above the standard streams: in a host that closed one of them, a file of ours must not become
+/// `/dev/stdout`.
+fn above_standard(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    if fd.as_raw_fd() > 2 { Ok(fd) } else { fcntl_dupfd_cloexec(fd, 3) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! System errors, turned into ours.
+
+use rustix::io::Errno;
+use vfs_core::{Code, Error};
+
+/// Says what failed: `doing` is the operation, `shown` the descriptor for messages.
+///
+/// EXDEV stands for a path outside the roots: no call made here can fail with it for another reason.
+pub fn fail(doing: &str, shown: &str, errno: Errno) -> Error {
+    let (code, text) = match errno {
+        Errno::XDEV => (Code::EACCES, "outside the roots that the operator allows (setting `root`)"),
+        Errno::NXIO | Errno::NODEV => (Code::ENODEV, "no such device"),
+        Errno::NOTDIR => (Code::ENOTDIR, "a part of the path is not a directory"),
+        Errno::LOOP => (Code::ELOOP, "too many symbolic links"),
+        Errno::AGAIN => (Code::EBUSY, "somebody else holds a lease on it"),
+        Errno::PIPE => (Code::EPIPE, "the reader closed"),
+        other => {
+            let code = Code::from_raw(other.raw_os_error().into());
+            (code, code.text())
+        }
+    };
+    Error::new(code, format!("{doing} {shown}: {text}"))
+}
+
+/// Says that a direction was not asked for at open, or is over.
+pub fn wrong_direction(doing: &str, shown: &str, finished: bool) -> Error {
+    let text = match (finished, doing) {
+        (true, _) => "finished already",
+        (false, "read") => "not open for reading",
+        (false, _) => "not open for writing",
+    };
+    Error::new(Code::EBADF, format!("{doing} {shown}: {text}"))
+}

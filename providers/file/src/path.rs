@@ -1,0 +1,163 @@
+//! Descriptor to path: RFC 8089 for `file:`, nothing at all for a bare path.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
+use vfs_core::{Code, Error, Request, Result};
+
+/// Finds the absolute path that a request names. It may hold bytes that are not UTF-8.
+///
+/// # Errors
+/// EINVAL: relative, of another host, or not a valid `file` URI.
+pub fn of_request<'a>(request: &Request<'a>) -> Result<Cow<'a, Path>> {
+    let rest = request.rest();
+    if request.descriptor().is_bare_path() {
+        return Ok(Cow::Borrowed(Path::new(rest)));
+    }
+    of_uri(rest).map_err(|why| Error::new(Code::EINVAL, format!("open {}: {why}", request.shown())))
+}
+
+/// Reads what follows `file:`. Strict, because a path that was not meant is worse than an error.
+fn of_uri(rest: &str) -> Result<Cow<'_, Path>, &'static str> {
+    let path = match rest.strip_prefix("//") {
+        Some(after) => {
+            let (host, path) = after.split_at(after.find('/').unwrap_or(after.len()));
+            if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
+                return Err("names another host: write file:///path for a file of this machine");
+            }
+            path
+        }
+        None => rest,
+    };
+    if !path.starts_with('/') {
+        return Err("the path is relative: write it from / on");
+    }
+    if path.contains(['?', '#']) {
+        return Err("a file has no query or fragment: write ? as %3F and # as %23, or the bare path");
+    }
+    if !path.contains('%') {
+        return Ok(Cow::Borrowed(Path::new(path)));
+    }
+    Ok(Cow::Owned(PathBuf::from(OsString::from_vec(decode(path)?))))
+}
+
+fn decode(path: &str) -> Result<Vec<u8>, &'static str> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        match after {
+            [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                bytes.push(hex(*high) << 4 | hex(*low));
+                rest = after;
+            }
+            _ => return Err("a % without two hexadecimal digits: write % as %25"),
+        }
+    }
+    if bytes.contains(&0) {
+        return Err("a path holds no NUL");
+    }
+    Ok(bytes)
+}
+
+fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20) - b'a' + 10,
+    }
+}
+
+/// One of the host's own three streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standard {
+    /// fd 0.
+    In,
+    /// fd 1.
+    Out,
+    /// fd 2.
+    Error,
+}
+
+impl Standard {
+    /// Recognises the three names; they are compared as text, whatever links `/dev` may hold.
+    pub fn of_path(path: &Path) -> Option<Standard> {
+        let mut parts = path.components().filter(|part| *part != Component::CurDir).skip(1);
+        if parts.next()?.as_os_str() != "dev" {
+            return None;
+        }
+        let name = parts.next()?;
+        if parts.next().is_some() {
+            return None;
+        }
+        match name.as_os_str().to_str()? {
+            "stdin" => Some(Standard::In),
+            "stdout" => Some(Standard::Out),
+            "stderr" => Some(Standard::Error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn a_uri_is_decoded_exactly_once() {
+        for (rest, path) in [
+            ("/srv/a", "/srv/a"),
+            ("///srv/a", "/srv/a"),
+            ("//localhost/srv/a", "/srv/a"),
+            ("//LocalHost/a", "/a"),
+            ("/a%20b", "/a b"),
+            ("/a%2520b", "/a%20b"),
+            ("/%3F%23%25", "/?#%"),
+            ("/100%25", "/100%"),
+            ("////a", "//a"),
+            ("/gr%c3%bc%C3%9f", "/gr\u{fc}\u{df}"),
+        ] {
+            assert_eq!(of_uri(rest).unwrap(), Path::new(path), "{rest}");
+        }
+        assert_eq!(of_uri("/a%FF").unwrap().as_os_str().as_bytes(), b"/a\xff");
+    }
+
+    #[test]
+    fn what_is_not_a_local_absolute_path_is_refused() {
+        for rest in [
+            "",
+            "a",
+            "a/b",
+            "./a",
+            "//",
+            "//localhost",
+            "//host/a",
+            "//127.0.0.1/a",
+            "//localhost:80/a",
+            "/a%",
+            "/a%2",
+            "/a%zz",
+            "/a%00b",
+            "/a?b",
+            "/a#b",
+            "%2Fa",
+        ] {
+            assert!(of_uri(rest).is_err(), "{rest}");
+        }
+    }
+
+    #[test]
+    fn the_standard_streams_are_known_by_name() {
+        assert_eq!(Standard::of_path(Path::new("/dev/stdin")), Some(Standard::In));
+        assert_eq!(Standard::of_path(Path::new("//dev/./stdout")), Some(Standard::Out));
+        assert_eq!(Standard::of_path(Path::new("/dev/stderr")), Some(Standard::Error));
+        for other in ["/dev", "/dev/null", "/dev/stdin/x", "/stdin", "/dev/../stdin", "/x/dev/stdin"] {
+            assert_eq!(Standard::of_path(Path::new(other)), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A name in a folder that was reached safely: what is done to it cannot be led elsewhere.
+
+use crate::confine::NEW_FILE;
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RenameFlags, fstat, fsync, linkat, openat, renameat, renameat_with,
+    statat, unlinkat,
+};
+use rustix::io::{Errno, retry_on_intr};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A file that is removed by somebody else each time is opened so often.
+const TRIES: u32 = 100;
+
+/// A folder, and a name in it.
+#[derive(Debug)]
+pub struct Place {
+    /// Opened for its path only.
+    folder: OwnedFd,
+    /// Without `/`, neither `.` nor `..`.
+    name: OsString,
+}
+
+impl Place {
+    /// Names a file of a folder.
+    pub fn new(folder: OwnedFd, name: OsString) -> Place {
+        Place { folder, name }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// Opens the file that is there; a symbolic link is ELOOP.
+    pub fn open(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let flags = flags.difference(OFlags::CREATE | OFlags::EXCL) | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        retry_on_intr(|| openat(&self.folder, &self.name, flags, Mode::empty()))
+    }
+
+    /// Creates the file; EEXIST if anything is there.
+    pub fn create(&self, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        retry_on_intr(|| openat(&self.folder, &self.name, flags, mode))
+    }
+
+    /// Opens the file, or creates it, and says which (`true`: created). `exclusive`: only creates.
+    pub fn open_or_create(&self, flags: OFlags, exclusive: bool) -> Result<(OwnedFd, bool), Errno> {
+        for _ in 0..TRIES {
+            match self.create(flags, NEW_FILE) {
+                Err(Errno::EXIST) if !exclusive => {}
+                result => return result.map(|fd| (fd, true)),
+            }
+            match self.open(flags) {
+                Err(Errno::NOENT) => {}
+                result => return result.map(|fd| (fd, false)),
+            }
+        }
+        Err(Errno::NOENT)
+    }
+
+    /// The kind of what is there, links not followed; `None`: nothing.
+    pub fn kind(&self) -> Result<Option<FileType>, Errno> {
+        match statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Another name in the same folder.
+    pub fn sibling(&self, name: OsString) -> Result<Place, Errno> {
+        Ok(Place { folder: rustix::io::fcntl_dupfd_cloexec(&self.folder, 3)?, name })
+    }
+
+    /// Removes the name, whatever file it stands for; a directory is EISDIR.
+    pub fn remove(&self) -> Result<(), Errno> {
+        unlinkat(&self.folder, &self.name, AtFlags::empty())
+    }
+
+    /// Removes the name if it still stands for this file; best effort.
+    pub fn remove_if(&self, file: &OwnedFd) {
+        let same = statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)
+            .and_then(|there| Ok((there, fstat(file)?)))
+            .is_ok_and(|(there, here)| (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino));
+        if same {
+            let _ = self.remove();
+        }
+    }
+
+    /// Puts this file in the place of another name of the same folder, at once. `exclusive`: EEXIST if that is there.
+    pub fn rename(&self, target: &Place, exclusive: bool) -> Result<(), Errno> {
+        if !exclusive {
+            return renameat(&self.folder, &self.name, &target.folder, &target.name);
+        }
+        match renameat_with(&self.folder, &self.name, &target.folder, &target.name, RenameFlags::NOREPLACE) {
+            // Not every file system has it; a second link is refused by all if the name is there.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                linkat(&self.folder, &self.name, &target.folder, &target.name, AtFlags::empty())?;
+                let _ = self.remove();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Makes the folder's names durable.
+    pub fn sync(&self) -> Result<(), Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = retry_on_intr(|| openat(self.folder.as_fd(), ".", flags, Mode::empty()))?;
+        retry_on_intr(|| fsync(&folder))
+    }
+}

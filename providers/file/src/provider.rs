@@ -1,0 +1,197 @@
+//! The provider, and what an opened path becomes.
+
+use crate::atomic;
+use crate::confine::Roots;
+use crate::failure::fail;
+use crate::path::{self, Standard};
+use crate::place::Place;
+use crate::regular::Regular;
+use crate::stream::Stream;
+use rustix::fs::{FileType, OFlags, fstat};
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use vfs_core::{
+    Code, Error, File, Host, Info, Instance, Namespace, OpenFlags, Provider, Request, Result, Setting,
+    SettingKind, Settings,
+};
+
+/// The provider `file`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FileProvider;
+
+impl Provider for FileProvider {
+    fn info(&self) -> Info {
+        Info::new("file", env!("CARGO_PKG_VERSION"), "files, FIFOs and character devices of this machine")
+            .supported_flags(SUPPORTED)
+            .setting(
+                Setting::new("root", SettingKind::Path, "paths must lie below one of these, as written here")
+                    .list()
+                    .default_value("/"),
+            )
+            .setting(
+                Setting::new("read-only", SettingKind::Boolean, "refuses to write, create or remove")
+                    .default_value("false"),
+            )
+    }
+
+    fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
+        let roots = Roots::new(settings.texts("root").map(Path::new))
+            .map_err(|(path, errno)| fail("start file: root", &path.display().to_string(), errno))?;
+        Ok(Box::new(Files { host, roots: Arc::new(roots), read_only: settings.boolean("read-only") }))
+    }
+}
+
+const SUPPORTED: OpenFlags = OpenFlags::READ
+    .union(OpenFlags::WRITE)
+    .union(OpenFlags::CREATE)
+    .union(OpenFlags::TRUNCATE)
+    .union(OpenFlags::EXCLUSIVE)
+    .union(OpenFlags::APPEND)
+    .union(OpenFlags::ATOMIC)
+    .union(OpenFlags::PREALLOCATE)
+    .union(OpenFlags::SEQUENTIAL)
+    .union(OpenFlags::RANDOM);
+
+/// One configuration.
+pub struct Files {
+    pub(crate) host: Host,
+    pub(crate) roots: Arc<Roots>,
+    pub(crate) read_only: bool,
+}
+
+impl Instance for Files {
+    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        request.flags().check()?;
+        let path = path::of_request(request)?;
+        if let Some(standard) = Standard::of_path(&path) {
+            return Ok(Box::new(Stream::standard(standard, request)?));
+        }
+        let flags = decided(request.flags());
+        if self.read_only && flags.contains(OpenFlags::WRITE) {
+            return Err(read_only("open", request));
+        }
+        if flags.contains(OpenFlags::ATOMIC) {
+            return Ok(Box::new(atomic::open(&self.roots, &path, request, flags)?));
+        }
+        match self.open_fd(&path, flags) {
+            Ok((fd, created)) => self.opened(fd, created, &path, request, flags),
+            Err(Errno::NXIO) => self.refused(&path, request, flags),
+            Err(errno) => Err(fail("open", request.shown(), errno)),
+        }
+    }
+
+    fn namespace(&self) -> Option<&dyn Namespace> {
+        Some(self)
+    }
+}
+
+impl Files {
+    /// Opens a path. With PREALLOCATE, which may fail afterwards, also says where it created a file.
+    fn open_fd(&self, path: &Path, flags: OpenFlags) -> Result<(OwnedFd, Option<Place>), Errno> {
+        let kernel = kernel_flags(flags);
+        if !flags.contains(OpenFlags::CREATE | OpenFlags::PREALLOCATE) {
+            return Ok((self.roots.open(path, kernel)?, None));
+        }
+        let place = self.roots.place(path, true)?;
+        let (fd, created) = place.open_or_create(kernel, flags.contains(OpenFlags::EXCLUSIVE))?;
+        Ok((fd, created.then_some(place)))
+    }
+
+    fn opened(
+        &self,
+        fd: OwnedFd,
+        created: Option<Place>,
+        path: &Path,
+        request: &Request<'_>,
+        flags: OpenFlags,
+    ) -> Result<Box<dyn File>> {
+        let stat = fstat(&fd).map_err(|errno| fail("open", request.shown(), errno))?;
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {
+                let mut file = Regular::new(fd, request, flags);
+                if let Err(error) = file.lock_and_truncate().and_then(|()| file.reserve(request)) {
+                    if let Some(place) = created {
+                        place.remove_if(file.fd());
+                    }
+                    return Err(error);
+                }
+                if flags.contains(OpenFlags::CREATE) {
+                    file.remember_name(&self.roots, path);
+                }
+                Box::new(file)
+            }
+            FileType::Fifo => Box::new(Stream::fifo(Some(fd), &self.roots, path, request, flags)?),
+            FileType::CharacterDevice => Box::new(Stream::device(fd, &stat, request, flags)),
+            other => return Err(unsupported(other, request)),
+        })
+    }
+
+    /// ENXIO is a FIFO that nobody reads yet, a socket, or a device without its hardware.
+    fn refused(&self, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Box<dyn File>> {
+        let look = || {
+            let fd = self.roots.open(path, OFlags::PATH)?;
+            fstat(&fd).map(|stat| FileType::from_raw_mode(stat.st_mode))
+        };
+        match look() {
+            Ok(FileType::Fifo) => Ok(Box::new(Stream::fifo(None, &self.roots, path, request, flags)?)),
+            Ok(FileType::CharacterDevice) => Err(fail("open", request.shown(), Errno::NXIO)),
+            Ok(other) => Err(unsupported(other, request)),
+            Err(errno) => Err(fail("open", request.shown(), errno)),
+        }
+    }
+}
+
+/// Decides the direction where the request leaves it to the descriptor.
+fn decided(flags: OpenFlags) -> OpenFlags {
+    let both = OpenFlags::READ | OpenFlags::WRITE;
+    if flags.intersects(both) {
+        flags
+    } else if flags.without(OpenFlags::HINTS).is_empty() {
+        flags | OpenFlags::READ
+    } else {
+        flags | OpenFlags::WRITE
+    }
+}
+
+/// The kernel's flags. Never O_TRUNC: a file is emptied only once its lock is held. O_NONBLOCK so that neither a FIFO nor
+/// a device holds the caller in open; it means nothing to a regular file.
+pub fn kernel_flags(flags: OpenFlags) -> OFlags {
+    let mut kernel = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    kernel |= match (flags.contains(OpenFlags::READ), flags.contains(OpenFlags::WRITE)) {
+        (true, true) => OFlags::RDWR,
+        (false, true) => OFlags::WRONLY,
+        _ => OFlags::RDONLY,
+    };
+    for (flag, bit) in [
+        (OpenFlags::CREATE, OFlags::CREATE),
+        (OpenFlags::EXCLUSIVE, OFlags::EXCL),
+        (OpenFlags::APPEND, OFlags::APPEND),
+    ] {
+        if flags.contains(flag) {
+            kernel |= bit;
+        }
+    }
+    kernel
+}
+
+/// What no channel can be.
+pub fn unsupported(kind: FileType, request: &Request<'_>) -> Error {
+    let (code, what) = match kind {
+        FileType::Directory => (Code::EISDIR, "is a directory"),
+        FileType::Socket => (Code::EPROTONOSUPPORT, "is a socket"),
+        FileType::BlockDevice => (Code::EPROTONOSUPPORT, "is a block device"),
+        _ => (Code::EPROTONOSUPPORT, "is of an unknown kind"),
+    };
+    let allowed = "channels are regular files, FIFOs and character devices";
+    Error::new(code, format!("open {}: {what}: {allowed}", request.shown()))
+}
+
+pub fn read_only(doing: &str, request: &Request<'_>) -> Error {
+    let shown = request.shown();
+    Error::new(
+        Code::EROFS,
+        format!("{doing} {shown}: the operator made files read-only (setting `read-only`)"),
+    )
+}

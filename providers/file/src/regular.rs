@@ -1,0 +1,366 @@
+//! Regular files.
+//!
+//! The position is our own, and every transfer is one pread or pwrite: so read, write, seek and the lease share it, and none
+//! costs a system call of its own.
+
+use crate::atomic::Pending;
+use crate::confine::Roots;
+use crate::failure::{fail, wrong_direction};
+use crate::status;
+use rustix::fs::{
+    Advice, FallocateFlags, FlockOperation, fadvise, fallocate, fdatasync, flock, fstat, ftruncate,
+};
+use rustix::io::{Errno, pread, pwrite, retry_on_intr};
+use std::io::SeekFrom;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vfs_core::{
+    Capabilities, Code, Context, Direction, Error, Events, File, Finish, Flush, Lease, OpenFlags, Request,
+    Result, Stat,
+};
+
+/// The largest offset of a file.
+const OFFSET_MAX: u64 = i64::MAX as u64;
+
+/// An open regular file.
+pub struct Regular {
+    fd: OwnedFd,
+    context: Context,
+    shown: Box<str>,
+    flags: OpenFlags,
+    position: u64,
+    /// Nobody else writes: the lock is held.
+    locked: bool,
+    /// Bytes reserved at open; what lies beyond the size is given back at the end.
+    reserved: u64,
+    /// How the writing side ended.
+    finished: Option<Finish>,
+    /// Not visible under its name yet.
+    pending: Option<Pending>,
+    /// Where the name lies, if this open may have made it: SYNC makes the name durable too.
+    unsynced_name: Option<(Arc<Roots>, PathBuf)>,
+}
+
+impl Regular {
+    /// Takes over an open file.
+    pub fn new(fd: OwnedFd, request: &Request<'_>, flags: OpenFlags) -> Regular {
+        let advice = match (flags.contains(OpenFlags::SEQUENTIAL), flags.contains(OpenFlags::RANDOM)) {
+            (true, false) => Some(Advice::Sequential),
+            (false, true) => Some(Advice::Random),
+            _ => None,
+        };
+        if let Some(advice) = advice {
+            let _ = fadvise(&fd, 0, None, advice); // a hint
+        }
+        Regular {
+            fd,
+            context: request.context().clone(),
+            shown: request.shown().into(),
+            flags,
+            position: 0,
+            locked: false,
+            reserved: 0,
+            finished: None,
+            pending: None,
+            unsynced_name: None,
+        }
+    }
+
+    /// The kernel's file.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// Makes it appear under its name on COMMIT only.
+    pub fn pending(mut self, pending: Pending) -> Regular {
+        self.pending = Some(pending);
+        self
+    }
+
+    /// Remembers where the name lies, for SYNC.
+    pub fn remember_name(&mut self, roots: &Arc<Roots>, path: &Path) {
+        self.unsynced_name = Some((roots.clone(), path.to_owned()));
+    }
+
+    /// Keeps other writers out, and only then empties the file if asked to.
+    ///
+    /// # Errors
+    /// EBUSY: somebody else writes it.
+    pub fn lock_and_truncate(&mut self) -> Result<()> {
+        if self.flags.contains(OpenFlags::WRITE) {
+            lock(&self.fd, FlockOperation::NonBlockingLockExclusive, &self.shown)?;
+            self.locked = true;
+        }
+        if self.flags.contains(OpenFlags::TRUNCATE) {
+            retry_on_intr(|| ftruncate(&self.fd, 0)).map_err(|errno| fail("open", &self.shown, errno))?;
+        }
+        Ok(())
+    }
+
+    /// Reserves what PREALLOCATE asks for, without showing it: the size stays.
+    ///
+    /// # Errors
+    /// ENOSPC, EFBIG: no room. ENOTSUP: the file system cannot reserve.
+    pub fn reserve(&mut self, request: &Request<'_>) -> Result<()> {
+        let size = request.expected_size().unwrap_or(0);
+        if size == 0 || !self.flags.contains(OpenFlags::PREALLOCATE) {
+            return Ok(());
+        }
+        let reserve = || match fallocate(&self.fd, FallocateFlags::KEEP_SIZE, 0, size) {
+            Err(Errno::INVAL) if size > OFFSET_MAX => Err(Errno::FBIG),
+            result => result,
+        };
+        match retry_on_intr(reserve) {
+            Ok(()) => {
+                self.reserved = size;
+                Ok(())
+            }
+            Err(Errno::OPNOTSUPP) => {
+                let shown = &self.shown;
+                let text = format!(
+                    "open {shown}: this file system cannot reserve {size} bytes: open it without PREALLOCATE"
+                );
+                Err(Error::new(Code::ENOTSUP, text))
+            }
+            Err(errno) => Err(fail(&format!("reserve {size} bytes for"), &self.shown, errno)),
+        }
+    }
+
+    fn fail(&self, doing: &str, errno: Errno) -> Error {
+        fail(doing, &self.shown, errno)
+    }
+
+    fn check_writable(&self, doing: &str) -> Result<()> {
+        if self.flags.contains(OpenFlags::WRITE) && self.finished.is_none() {
+            return Ok(());
+        }
+        Err(wrong_direction(doing, &self.shown, self.finished.is_some()))
+    }
+
+    fn check_readable(&self) -> Result<()> {
+        if self.flags.contains(OpenFlags::READ) {
+            return Ok(());
+        }
+        Err(wrong_direction("read", &self.shown, false))
+    }
+
+    /// O_APPEND moves the kernel's position behind what was written; ours follows it.
+    fn append(&mut self, buf: &[u8]) -> Result<usize> {
+        let count = self.transfer("write", Events::WRITE, || rustix::io::write(&self.fd, buf))?;
+        self.position = rustix::fs::tell(&self.fd).map_err(|errno| self.fail("write", errno))?;
+        Ok(count)
+    }
+
+    /// Makes a call until it is neither interrupted nor told to wait (some files of /proc do).
+    #[inline]
+    fn transfer(
+        &self,
+        doing: &str,
+        events: Events,
+        mut call: impl FnMut() -> Result<usize, Errno>,
+    ) -> Result<usize> {
+        loop {
+            match call() {
+                Ok(count) => return Ok(count),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.context.wait(Some(self.fd.as_fd()), events, None)?;
+                }
+                Err(errno) => return Err(self.fail(doing, errno)),
+            }
+        }
+    }
+
+    /// Gives back what was reserved and not written, and lets other writers in. Best effort: it is the end.
+    fn release(&mut self) {
+        if std::mem::take(&mut self.reserved) > 0
+            && let Ok(stat) = fstat(&self.fd)
+            && let Ok(size) = u64::try_from(stat.st_size)
+        {
+            let _ = ftruncate(&self.fd, size);
+        }
+        // By hand, since a process forked meanwhile would hold the lock as long as its copy of the descriptor.
+        if std::mem::take(&mut self.locked) {
+            let _ = flock(&self.fd, FlockOperation::NonBlockingUnlock);
+        }
+    }
+}
+
+impl File for Regular {
+    fn capabilities(&self) -> Capabilities {
+        // A disk is never waited for by poll: its calls count as not blocking.
+        let mut capabilities =
+            Capabilities::SEEKABLE | Capabilities::STAT | Capabilities::FD | Capabilities::CANCEL;
+        if self.flags.contains(OpenFlags::READ) {
+            capabilities |= Capabilities::READABLE | Capabilities::POSITIONAL_READ;
+        }
+        if self.flags.contains(OpenFlags::WRITE) {
+            capabilities |= Capabilities::WRITABLE | Capabilities::TRUNCATABLE;
+            // With O_APPEND Linux's pwrite appends, whatever the offset.
+            if !self.flags.contains(OpenFlags::APPEND) {
+                capabilities |= Capabilities::POSITIONAL_WRITE;
+            }
+        }
+        capabilities
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let count = self.read_at(buf, self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        if self.flags.contains(OpenFlags::APPEND) {
+            self.check_writable("write")?;
+            return self.append(buf);
+        }
+        let count = self.write_at(buf, self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        let target = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(by) => self.position.checked_add_signed(by),
+            SeekFrom::End(by) => {
+                let size = fstat(&self.fd).map_err(|errno| self.fail("seek", errno))?.st_size;
+                u64::try_from(size).ok().and_then(|size| size.checked_add_signed(by))
+            }
+        };
+        match target {
+            Some(offset) if offset <= OFFSET_MAX => {
+                self.position = offset;
+                Ok(offset)
+            }
+            _ => {
+                let text =
+                    format!("seek {}: {to:?} is before the start or beyond what a file can hold", self.shown);
+                Err(Error::new(Code::EINVAL, text))
+            }
+        }
+    }
+
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        self.check_writable("truncate")?;
+        if size > OFFSET_MAX {
+            return Err(self.fail("truncate", Errno::FBIG));
+        }
+        retry_on_intr(|| ftruncate(&self.fd, size)).map_err(|errno| self.fail("truncate", errno))
+    }
+
+    fn flush(&mut self, level: Flush) -> Result<()> {
+        if level == Flush::Push || !self.flags.contains(OpenFlags::WRITE) {
+            return Ok(());
+        }
+        let synced = match &mut self.pending {
+            Some(pending) => pending.sync(&self.fd),
+            None => retry_on_intr(|| fdatasync(&self.fd)),
+        };
+        synced.map_err(|errno| self.fail("sync", errno))?;
+        if let Some((roots, path)) = &self.unsynced_name {
+            let place = roots.place(path, true).and_then(|place| place.sync());
+            place.map_err(|errno| self.fail("sync the folder of", errno))?;
+            self.unsynced_name = None;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        if !self.flags.contains(OpenFlags::WRITE) {
+            return Ok(());
+        }
+        if self.finished == Some(Finish::Discard) && how != Finish::Discard {
+            return Err(Error::new(Code::EINVAL, format!("finish {}: it was discarded", self.shown)));
+        }
+        self.finished = Some(how);
+        self.release();
+        match (how, self.pending.take()) {
+            (Finish::Commit, Some(pending)) => {
+                pending.commit(&self.fd).map_err(|errno| self.fail("commit", errno))
+            }
+            (Finish::End, pending) => {
+                self.pending = pending;
+                Ok(())
+            }
+            // DISCARD: dropped just now, and so removed. In place, what was written stays.
+            _ => Ok(()),
+        }
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.check_readable()?;
+        self.transfer("read", Events::READ, || match pread(&self.fd, &mut *buf, offset) {
+            // The kernel refuses a range that would end beyond the largest offset; a file has nothing there.
+            Err(Errno::INVAL) if beyond(offset, buf.len()) => match OFFSET_MAX.checked_sub(offset) {
+                None | Some(0) => Ok(0),
+                Some(room) => pread(&self.fd, &mut buf[..room as usize], offset),
+            },
+            result => result,
+        })
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        self.check_writable("write")?;
+        self.transfer("write", Events::WRITE, || match pwrite(&self.fd, buf, offset) {
+            Err(Errno::INVAL) if beyond(offset, buf.len()) => Err(Errno::FBIG),
+            result => result,
+        })
+    }
+
+    fn stat(&mut self) -> Result<Stat> {
+        fstat(&self.fd).map(|stat| status::of(&stat)).map_err(|errno| self.fail("stat", errno))
+    }
+
+    fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
+        match direction {
+            Direction::Read => self.check_readable()?,
+            Direction::Write => self.check_writable("write")?,
+        }
+        if direction == Direction::Write && self.flags.contains(OpenFlags::APPEND) {
+            let text = format!("lease {}: a file opened to append has no offsets to write at", self.shown);
+            return Err(Error::new(Code::ENOTSUP, text));
+        }
+        Ok(Lease { fd: self.fd.as_fd(), offset: Some(self.position), limit: OFFSET_MAX - self.position })
+    }
+
+    fn advance(&mut self, _direction: Direction, count: u64) -> Result<()> {
+        match self.position.checked_add(count) {
+            Some(position) if position <= OFFSET_MAX => {
+                self.position = position;
+                Ok(())
+            }
+            _ => Err(Error::new(Code::EINVAL, format!("advance {}: by {count} bytes", self.shown))),
+        }
+    }
+}
+
+impl Drop for Regular {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// Takes a lock without waiting for it.
+///
+/// # Errors
+/// EBUSY: somebody else has it. ENOTSUP: the file system has none.
+pub fn lock(fd: &OwnedFd, operation: FlockOperation, shown: &str) -> Result<()> {
+    match retry_on_intr(|| flock(fd, operation)) {
+        Ok(()) => Ok(()),
+        Err(Errno::AGAIN) => {
+            Err(Error::new(Code::EBUSY, format!("open {shown}: somebody else is writing it")).retryable())
+        }
+        Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let text = format!("open {shown}: this file system has no locks to keep a second writer out");
+            Err(Error::new(Code::ENOTSUP, text))
+        }
+        Err(errno) => Err(fail("lock", shown, errno)),
+    }
+}
+
+fn beyond(offset: u64, count: usize) -> bool {
+    offset.checked_add(count as u64).is_none_or(|end| end > OFFSET_MAX)
+}

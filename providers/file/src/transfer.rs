@@ -1,0 +1,101 @@
+//! Moving bytes through a stream without holding the caller: each call either moves some, or says EAGAIN.
+
+use crate::sys::without_sigpipe;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2, read, write};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// The most bytes of one call: so that also a device that always has data (`/dev/zero`) comes back soon.
+const COUNT_MAX: usize = 1 << 20;
+
+/// What a pipe that polls as writable takes at once: Linux's PIPE_BUF.
+const PIPE_BUF: usize = 4096;
+
+/// preadv2's way to say: at the file's own position.
+const OWN_POSITION: u64 = u64::MAX;
+
+/// How a call on a stream is kept from waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// O_NONBLOCK, on a description of our own. `pipe`: a write may raise SIGPIPE.
+    Own { pipe: bool },
+    /// A pipe shared with others, whose modes are not ours to change: each call asks not to wait. Kernels that cannot do
+    /// that for a pipe get a poll, and so few bytes that they fit.
+    SharedPipe { nowait: bool },
+    /// A socket shared with others: each call asks not to wait.
+    SharedSocket,
+    /// A terminal or device shared with others: a poll first. It may still wait, if somebody else is quicker.
+    SharedDevice,
+    /// A regular file: nothing to wait for.
+    Regular,
+}
+
+impl Way {
+    /// Reads some bytes; 0: the end; EAGAIN: nothing now.
+    pub fn read(&mut self, fd: &OwnedFd, buf: &mut [u8]) -> Result<usize, Errno> {
+        let count = buf.len().min(COUNT_MAX);
+        let buf = &mut buf[..count];
+        match self {
+            Way::Own { .. } | Way::Regular => read(fd, buf),
+            Way::SharedPipe { nowait: true } => {
+                let slices = &mut [IoSliceMut::new(buf)];
+                match preadv2(fd, slices, OWN_POSITION, ReadWriteFlags::NOWAIT) {
+                    Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                        *self = Way::SharedPipe { nowait: false };
+                        self.read(fd, buf)
+                    }
+                    result => result,
+                }
+            }
+            Way::SharedSocket => recv(fd, buf, RecvFlags::DONTWAIT).map(|(count, _)| count),
+            Way::SharedPipe { nowait: false } | Way::SharedDevice => {
+                ready(fd, PollFlags::IN)?;
+                read(fd, buf)
+            }
+        }
+    }
+
+    /// Writes some bytes; EAGAIN: there is no room now. Raises no SIGPIPE.
+    pub fn write(&mut self, fd: &OwnedFd, buf: &[u8]) -> Result<usize, Errno> {
+        let buf = &buf[..buf.len().min(COUNT_MAX)];
+        match self {
+            Way::Own { pipe: true } => without_sigpipe(|| write(fd, buf)),
+            Way::Own { pipe: false } | Way::Regular => write(fd, buf),
+            Way::SharedPipe { nowait: true } => {
+                let slices = &[IoSlice::new(buf)];
+                let flags = ReadWriteFlags::NOWAIT;
+                match without_sigpipe(|| pwritev2(fd, slices, OWN_POSITION, flags)) {
+                    Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                        *self = Way::SharedPipe { nowait: false };
+                        self.write(fd, buf)
+                    }
+                    result => result,
+                }
+            }
+            Way::SharedSocket => send(fd, buf, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
+            Way::SharedPipe { nowait: false } | Way::SharedDevice => {
+                ready(fd, PollFlags::OUT)?;
+                let buf = &buf[..buf.len().min(PIPE_BUF)];
+                without_sigpipe(|| write(fd, buf))
+            }
+        }
+    }
+}
+
+/// EAGAIN unless poll sees the event, an error or a hang-up: those the call itself reports.
+fn ready(fd: &OwnedFd, events: PollFlags) -> Result<(), Errno> {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    match poll(&mut [PollFd::new(fd, events)], Some(&now))? {
+        0 => Err(Errno::AGAIN),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a descriptor was opened in a way that allows this direction.
+pub fn allows(fd: impl AsFd, write: bool) -> Result<bool, Errno> {
+    let mode = rustix::fs::fcntl_getfl(fd)? & (OFlags::ACCMODE | OFlags::PATH);
+    Ok(mode == OFlags::RDWR || mode == if write { OFlags::WRONLY } else { OFlags::RDONLY })
+}

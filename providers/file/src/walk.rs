@@ -1,0 +1,167 @@
+//! A path, walked name by name with a descriptor for each folder on the way: what openat2 does, in system calls that every
+//! kernel and every seccomp filter allows.
+//!
+//! No symbolic link is ever followed by the kernel here: each is read through a descriptor and its text walked in turn. `..`
+//! goes back to the folder that was come from, so that a folder moved meanwhile cannot lead above the root.
+
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
+use rustix::io::{Errno, retry_on_intr};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+/// Linux's own limit on links in one path.
+const LINKS_MAX: u32 = 40;
+
+/// Linux's own limit on a path's bytes, with its NUL.
+const PATH_MAX: usize = 4096;
+
+/// Folders open at a time: a path must not use up the host's descriptors.
+const DEPTH_MAX: usize = 256;
+
+/// A path on its way.
+#[derive(Debug)]
+pub struct Walk<'r> {
+    root: BorrowedFd<'r>,
+    confined: bool,
+    /// The folders below the root that lead here.
+    way: Vec<OwnedFd>,
+    /// The names still to go, the next one last.
+    names: Vec<OsString>,
+    links: u32,
+}
+
+impl<'r> Walk<'r> {
+    /// Starts at a root. Not `confined`: absolute links and `..` at the root lead to it, as with `/`.
+    ///
+    /// # Errors
+    /// ENAMETOOLONG.
+    pub fn new(root: BorrowedFd<'r>, confined: bool, path: &Path) -> Result<Walk<'r>, Errno> {
+        let mut walk = Walk { root, confined, way: Vec::new(), names: Vec::new(), links: 0 };
+        walk.prepend(path.as_os_str().as_bytes())?;
+        Ok(walk)
+    }
+
+    /// Where the walk is.
+    pub fn here(&self) -> BorrowedFd<'_> {
+        self.way.last().map_or(self.root, |fd| fd.as_fd())
+    }
+
+    /// Goes on until one name is left. `None`: the path ended in a folder, which is here.
+    ///
+    /// # Errors
+    /// EXDEV: leads out. ENOENT, ENOTDIR, ELOOP, EACCES.
+    pub fn last_name(&mut self) -> Result<Option<OsString>, Errno> {
+        while let Some(name) = self.names.pop() {
+            match name.as_bytes() {
+                b"" | b"." => {}
+                b".." => {
+                    if self.way.pop().is_none() && self.confined {
+                        return Err(Errno::XDEV);
+                    }
+                }
+                _ if self.names.is_empty() => return Ok(Some(name)),
+                _ => self.enter(&name)?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// If the name here is a symbolic link, goes on to where it leads.
+    ///
+    /// # Errors
+    /// As [`last_name`](Walk::last_name), but a name that is not there is not a link.
+    pub fn follow(&mut self, name: &OsStr) -> Result<bool, Errno> {
+        let fd = match self.look(name) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(errno) => return Err(errno),
+        };
+        let link = kind(&fd)? == FileType::Symlink;
+        if link {
+            self.read_link(&fd)?;
+        }
+        Ok(link)
+    }
+
+    /// Opens what the path names.
+    ///
+    /// # Errors
+    /// As [`last_name`](Walk::last_name), and those of open.
+    pub fn open(mut self, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        loop {
+            let Some(name) = self.last_name()? else {
+                return retry_on_intr(|| openat(self.here(), ".", flags, mode));
+            };
+            match retry_on_intr(|| openat(self.here(), &name, flags | OFlags::NOFOLLOW, mode)) {
+                // With O_PATH a link is opened, with O_DIRECTORY it is ENOTDIR, else ELOOP.
+                Ok(fd) if flags.contains(OFlags::PATH) && kind(&fd)? == FileType::Symlink => {
+                    self.read_link(&fd)?;
+                }
+                Err(errno @ (Errno::LOOP | Errno::NOTDIR)) => {
+                    if !self.follow(&name)? {
+                        if errno == Errno::NOTDIR {
+                            return Err(errno);
+                        }
+                        // It was a link a moment ago.
+                        self.count_link()?;
+                        self.names.push(name);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Goes down one folder, or to where a link leads.
+    fn enter(&mut self, name: &OsStr) -> Result<(), Errno> {
+        let fd = self.look(name)?;
+        match kind(&fd)? {
+            FileType::Directory if self.way.len() < DEPTH_MAX => {
+                self.way.push(fd);
+                Ok(())
+            }
+            FileType::Directory => Err(Errno::NAMETOOLONG),
+            FileType::Symlink => self.read_link(&fd),
+            _ => Err(Errno::NOTDIR),
+        }
+    }
+
+    /// Opens a name as it is, link or not, without touching what it is.
+    fn look(&self, name: &OsStr) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        retry_on_intr(|| openat(self.here(), name, flags, Mode::empty()))
+    }
+
+    /// Puts the text of a link before the names still to go. It is read from the descriptor, so that nobody can swap it.
+    fn read_link(&mut self, link: &OwnedFd) -> Result<(), Errno> {
+        self.count_link()?;
+        let text = readlinkat(link, "", Vec::new())?.into_bytes();
+        if text.starts_with(b"/") {
+            if self.confined {
+                return Err(Errno::XDEV);
+            }
+            self.way.clear();
+        }
+        self.prepend(&text)
+    }
+
+    fn count_link(&mut self) -> Result<(), Errno> {
+        self.links += 1;
+        if self.links > LINKS_MAX { Err(Errno::LOOP) } else { Ok(()) }
+    }
+
+    fn prepend(&mut self, path: &[u8]) -> Result<(), Errno> {
+        if path.len() >= PATH_MAX {
+            return Err(Errno::NAMETOOLONG);
+        }
+        // An empty name after a last `/` stays: it says that what is before it must be a folder.
+        self.names.extend(path.rsplit(|byte| *byte == b'/').map(|name| OsString::from_vec(name.to_vec())));
+        Ok(())
+    }
+}
+
+fn kind(fd: &OwnedFd) -> Result<FileType, Errno> {
+    Ok(FileType::from_raw_mode(fstat(fd)?.st_mode))
+}
