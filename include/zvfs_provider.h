@@ -370,8 +370,8 @@ typedef struct zvfs_provider {
      * buffer is not touched after the return, cancelled or not.  [file] */
     int64_t(ZVFS_CALL *read)(zvfs_file *file, void *buf, uint64_t n, zvfs_error *err);
 
-    /* Writes from buf[0..n], 0 < n <= ZVFS_COUNT_MAX: takes at least one byte, or fails and took none. ETIMEDOUT and
-     * ECANCELED may be repeated; after any other error the host fails further writes and COMMIT with that error.  [file] */
+    /* Writes from buf[0..n], 0 < n <= ZVFS_COUNT_MAX: takes at least one byte, or fails and took none. After
+     * ETIMEDOUT the call may be repeated; after any other error the host fails further writes and COMMIT with it.  [file] */
     int64_t(ZVFS_CALL *write)(zvfs_file *file, const void *buf, uint64_t n, zvfs_error *err);
 
     /* Moves the one position that read and write share, and returns it. whence: ZVFS_SEEK_... Before the start: EINVAL;

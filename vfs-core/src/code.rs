@@ -82,6 +82,7 @@ codes! {
     EPROTO = 71, "protocol error";
     EBADMSG = 74, "damaged data";
     EOVERFLOW = 75, "value too large";
+    ELIBBAD = 80, "broken library";
     EILSEQ = 84, "not UTF-8";
     EPROTONOSUPPORT = 93, "kind of file not supported";
     ENOTSUP = 95, "not supported";

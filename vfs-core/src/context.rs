@@ -60,6 +60,18 @@ impl Context {
         Ok(OnCancel { context: self.clone() })
     }
 
+    /// Sets or withdraws the function that a cancel runs, without a guard: for the bridge.
+    #[cfg(feature = "host")]
+    pub(crate) fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()> {
+        self.0.set_on_cancel(function)
+    }
+
+    /// Withdraws whatever function a cancel would run.
+    #[cfg(feature = "host")]
+    pub(crate) fn withdraw(&self) -> Result<()> {
+        self.0.set_on_cancel(None)
+    }
+
     /// Waits for a file descriptor, or just sleeps, and ends early on a cancel or the deadline. Returns the events that
     /// came; none after `limit` (`None`: no limit of its own).
     ///

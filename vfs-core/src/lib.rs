@@ -11,14 +11,34 @@
 //! | `provider` | the three traits |
 //! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
 //! | `bridge` | traits to C (`export`), C to traits (`import`, host) |
+//! | `control` (host) | the host's end of a context: cancel and deadline |
+//! | `loader`, `configuration` (host) | what may load, from where, and why not |
+//! | `registry`, `open` (host) | from a descriptor to an open file |
+//! | `copy` (host) | one file to another, in the kernel where it can be |
 
+#[expect(unsafe_code, reason = "the C boundary; each of its modules says what for")]
+mod bridge;
 mod code;
+#[cfg(feature = "host")]
+mod configuration;
 mod context;
+#[cfg(feature = "host")]
+mod control;
+#[cfg(feature = "host")]
+mod copy;
 mod descriptor;
 mod error;
 mod flags;
+#[cfg(feature = "host")]
+mod loader;
+#[cfg(feature = "host")]
+mod open;
 mod provider;
+#[cfg(feature = "host")]
+mod registry;
 mod settings;
+
+pub mod abi;
 
 pub use code::Code;
 pub use context::{CancelFn, Context, ContextCalls, Host, HostCalls, Level, OnCancel};
@@ -30,3 +50,16 @@ pub use provider::{
     Request, Stat, Threads,
 };
 pub use settings::{Setting, SettingKind, Settings, parse_duration};
+
+#[doc(hidden)]
+pub use bridge::export::entry as export_entry;
+
+#[cfg(feature = "host")]
+pub use {
+    configuration::Configuration,
+    control::Control,
+    copy::copy,
+    loader::{Digest, Library, Refusal},
+    open::{Open, OpenFile},
+    registry::{Listing, Registry},
+};

@@ -161,7 +161,7 @@ pub trait File: Send + Sync {
     /// Writes from `buf` (1 to [`COUNT_MAX`] bytes): takes at least one byte.
     ///
     /// # Errors
-    /// EBADF: not writable. A failed call took no byte. ETIMEDOUT and ECANCELED may be repeated; any other is final.
+    /// EBADF: not writable. A failed call took no byte. ETIMEDOUT may be repeated; any other is final.
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
         let _ = buf;
         Err(Error::new(Code::EBADF, "write: not open for writing"))

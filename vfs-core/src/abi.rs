@@ -1,0 +1,209 @@
+//! The C structs, field by field as in `include/zvfs_provider.h`, which is the authority and has the words.
+//!
+//! `tests/abi` compares size and offset of every field with the header.
+
+#![allow(missing_docs, reason = "the header documents them; a second text here would drift")]
+
+use std::ffi::{c_char, c_void};
+
+/// A provider's opaque instance.
+pub enum Instance {}
+/// A provider's opaque file.
+pub enum File {}
+/// A host's opaque context.
+pub enum Context {}
+
+/// The entry's name, for the loader; the suffix is the major version.
+pub const ENTRY: &str = "zvfs_provider_v1";
+/// A struct claiming to be larger than this is refused.
+pub const STRUCT_SIZE_MAX: u64 = 64 * 1024;
+
+pub const ERROR_RETRYABLE: u32 = 1;
+pub const TYPE_STRING: u32 = 1;
+pub const TYPE_BOOLEAN: u32 = 2;
+pub const TYPE_INTEGER: u32 = 3;
+pub const TYPE_SIZE: u32 = 4;
+pub const TYPE_DURATION: u32 = 5;
+pub const TYPE_PATH: u32 = 6;
+pub const TYPE_LIST: u32 = 0x100;
+pub const SIZE_UNKNOWN: u64 = u64::MAX;
+pub const TIME_UNKNOWN: i64 = i64::MIN;
+pub const TIME_UNLIMITED: u64 = u64::MAX;
+pub const OFFSET_STREAM: u64 = u64::MAX;
+pub const THREADS_PER_FILE: u32 = 0;
+pub const THREADS_PER_INSTANCE: u32 = 1;
+pub const THREADS_PER_LIBRARY: u32 = 2;
+pub const SEEK_SET: u32 = 0;
+pub const SEEK_CUR: u32 = 1;
+pub const SEEK_END: u32 = 2;
+pub const KIND_UNKNOWN: u32 = 0;
+pub const KIND_REGULAR: u32 = 1;
+pub const KIND_DIRECTORY: u32 = 2;
+pub const KIND_STREAM: u32 = 3;
+pub const KIND_DEVICE: u32 = 4;
+pub const KIND_TERMINAL: u32 = 5;
+pub const EXT_POSITIONAL: &str = "zvfs.positional/1";
+pub const EXT_STAT: &str = "zvfs.stat/1";
+pub const EXT_NAMESPACE: &str = "zvfs.namespace/1";
+pub const EXT_FD: &str = "zvfs.fd/1";
+
+/// Defines a struct of the ABI: `repr(C)`, copyable, and all zeros as its default.
+macro_rules! abi_struct {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy)]
+        pub struct $name {
+            pub struct_size: u64,
+            $(pub $field: $type,)*
+        }
+
+        impl $name {
+            /// The size that goes into `struct_size`.
+            pub const SIZE: u64 = size_of::<$name>() as u64;
+
+            /// Names of the fields, for the layout test.
+            pub const FIELDS: &'static [(&'static str, usize)] =
+                &[("struct_size", 0), $((stringify!($field), std::mem::offset_of!($name, $field)),)*];
+        }
+    };
+}
+
+abi_struct! { Error { code: i32, flags: u32, message: [c_char; 1000], } }
+
+abi_struct! {
+    Setting {
+        name: *const c_char,
+        default_value: *const c_char,
+        help: *const c_char,
+        kind: u32,
+        scope: u32,
+        secret: u32,
+        reserved: u32,
+    }
+}
+
+abi_struct! { Value { name: *const c_char, text: *const c_char, number: i64, kind: u32, reserved: u32, } }
+
+abi_struct! {
+    OpenRequest {
+        context: *mut Context,
+        scheme: *const c_char,
+        rest: *const c_char,
+        descriptor: *const c_char,
+        shown: *const c_char,
+        flags: u64,
+        expected_size: u64,
+        settings: *const *const Value,
+    }
+}
+
+/// What a cancel runs.
+pub type CancelFn = unsafe extern "C" fn(arg: *mut c_void);
+
+abi_struct! {
+    Host {
+        name: *const c_char,
+        version: *const c_char,
+        log: Option<unsafe extern "C" fn(host: *const Host, level: u32, text: *const c_char)>,
+        extension: Option<unsafe extern "C" fn(host: *const Host, id: *const c_char) -> *const c_void>,
+        status: Option<unsafe extern "C" fn(context: *mut Context) -> i32>,
+        time_left: Option<unsafe extern "C" fn(context: *mut Context) -> u64>,
+        on_cancel: Option<unsafe extern "C" fn(context: *mut Context, function: Option<CancelFn>, arg: *mut c_void) -> i32>,
+        wait: Option<unsafe extern "C" fn(context: *mut Context, fd: i32, events: u32, ns: u64) -> i32>,
+    }
+}
+
+/// `start`.
+pub type StartFn = unsafe extern "C" fn(
+    host: *const Host,
+    settings: *const *const Value,
+    out: *mut *mut Instance,
+    err: *mut Error,
+) -> i32;
+/// `open`.
+pub type OpenFn = unsafe extern "C" fn(
+    instance: *mut Instance,
+    request: *const OpenRequest,
+    out: *mut *mut File,
+    err: *mut Error,
+) -> i32;
+/// `read`.
+pub type ReadFn = unsafe extern "C" fn(file: *mut File, buf: *mut c_void, n: u64, err: *mut Error) -> i64;
+/// `write`.
+pub type WriteFn = unsafe extern "C" fn(file: *mut File, buf: *const c_void, n: u64, err: *mut Error) -> i64;
+
+abi_struct! {
+    Provider {
+        name: *const c_char,
+        version: *const c_char,
+        summary: *const c_char,
+        schemes: *const *const c_char,
+        settings: *const *const Setting,
+        supported_flags: u64,
+        threads: u32,
+        reserved: u32,
+        start: Option<StartFn>,
+        stop: Option<unsafe extern "C" fn(instance: *mut Instance)>,
+        open: Option<OpenFn>,
+        finish: Option<unsafe extern "C" fn(file: *mut File, how: u32, err: *mut Error) -> i32>,
+        close: Option<unsafe extern "C" fn(file: *mut File)>,
+        read: Option<ReadFn>,
+        write: Option<WriteFn>,
+        seek: Option<unsafe extern "C" fn(file: *mut File, offset: i64, whence: u32, err: *mut Error) -> i64>,
+        tell: Option<unsafe extern "C" fn(file: *mut File, err: *mut Error) -> i64>,
+        truncate: Option<unsafe extern "C" fn(file: *mut File, size: u64, err: *mut Error) -> i32>,
+        flush: Option<unsafe extern "C" fn(file: *mut File, level: u32, err: *mut Error) -> i32>,
+        capabilities: Option<unsafe extern "C" fn(file: *mut File) -> u64>,
+        extension: Option<unsafe extern "C" fn(id: *const c_char) -> *const c_void>,
+    }
+}
+
+/// `read_at`.
+pub type ReadAtFn =
+    unsafe extern "C" fn(file: *mut File, buf: *mut c_void, n: u64, offset: u64, err: *mut Error) -> i64;
+/// `write_at`.
+pub type WriteAtFn =
+    unsafe extern "C" fn(file: *mut File, buf: *const c_void, n: u64, offset: u64, err: *mut Error) -> i64;
+
+abi_struct! { Positional { read_at: Option<ReadAtFn>, write_at: Option<WriteAtFn>, } }
+
+abi_struct! { Stat { size: u64, modified_ns: i64, kind: u32, reserved: u32, version: [c_char; 128], } }
+
+abi_struct! {
+    StatExtension { stat: Option<unsafe extern "C" fn(file: *mut File, out: *mut Stat, err: *mut Error) -> i32>, }
+}
+
+abi_struct! { Entry { name: *const c_char, stat: *const Stat, } }
+
+/// Called for each entry; 0 goes on.
+pub type EntryFn = unsafe extern "C" fn(arg: *mut c_void, entry: *const Entry) -> i32;
+/// The namespace's `list`.
+pub type ListFn = unsafe extern "C" fn(
+    instance: *mut Instance,
+    request: *const OpenRequest,
+    each: Option<EntryFn>,
+    arg: *mut c_void,
+    err: *mut Error,
+) -> i32;
+/// The namespace's `stat`.
+pub type StatNameFn = unsafe extern "C" fn(
+    instance: *mut Instance,
+    request: *const OpenRequest,
+    out: *mut Stat,
+    err: *mut Error,
+) -> i32;
+/// The namespace's `remove`.
+pub type RemoveFn =
+    unsafe extern "C" fn(instance: *mut Instance, request: *const OpenRequest, err: *mut Error) -> i32;
+
+abi_struct! { Namespace { stat: Option<StatNameFn>, list: Option<ListFn>, remove: Option<RemoveFn>, } }
+
+abi_struct! { Lease { fd: i32, reserved: u32, offset: u64, limit: u64, } }
+
+abi_struct! {
+    FdExtension {
+        lease: Option<unsafe extern "C" fn(file: *mut File, direction: u64, out: *mut Lease, err: *mut Error) -> i32>,
+        advance: Option<unsafe extern "C" fn(file: *mut File, direction: u64, n: u64, err: *mut Error) -> i32>,
+    }
+}

@@ -1,0 +1,631 @@
+//! Traits to C: what [`export_provider!`](crate::export_provider) puts behind a provider's table.
+//!
+//! [`exported!`] is the only way a function gets into the table; the null check and the panic guard are inside it.
+#![expect(unsafe_code, reason = "this module is one half of the C boundary")]
+
+use crate::abi;
+use crate::bridge::strings::{borrowed, c_string, copied};
+use crate::bridge::translate::{
+    events_from_abi, finish_from_abi, flush_from_abi, kind_from_abi, kind_to_abi, limit_from_abi,
+    limit_to_abi, stat_to_abi,
+};
+use crate::code::Code;
+use crate::context::{CancelFn, Context, ContextCalls, Host, HostCalls, Level};
+use crate::descriptor::Descriptor;
+use crate::error::{Error, Result};
+use crate::flags::{Events, OpenFlags};
+use crate::provider::{Direction, Entry, File, Info, Instance, Provider, Request, Threads};
+use crate::settings::{Settings, Value};
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::io::SeekFrom;
+use std::ops::ControlFlow;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// Exports a provider: `export_provider!(Http)` for a unit struct, or any expression of a type that implements
+/// [`Provider`](crate::Provider). Once in a library; it defines the library's one exported symbol.
+#[macro_export]
+macro_rules! export_provider {
+    ($provider:expr) => {
+        /// The entry of the provider ABI, version 1.
+        #[allow(
+            unsafe_code,
+            reason = "an exported symbol's name must be unique in its library, and this is its only one"
+        )]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn zvfs_provider_v1() -> *const $crate::abi::Provider {
+            $crate::export_entry(|| ::std::boxed::Box::new($provider))
+        }
+    };
+}
+
+/// The library's provider with its table. One a library, so one a process image of this code.
+static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
+
+struct Library {
+    provider: Box<dyn Provider>,
+    table: abi::Provider,
+    /// What the table points to. Boxed slices: they are never touched again, so their addresses stay.
+    _strings: Vec<CString>,
+    _settings: Box<[abi::Setting]>,
+    _lists: (Box<[*const c_char]>, Box<[*const abi::Setting]>),
+}
+
+// SAFETY: the raw pointers point into the struct's own heap blocks, which nobody changes after construction.
+unsafe impl Send for Library {}
+// SAFETY: as above; shared access only reads.
+unsafe impl Sync for Library {}
+
+/// The body of the exported entry. Not for direct use: [`export_provider!`](crate::export_provider) calls it.
+#[doc(hidden)]
+pub fn entry(provider: impl FnOnce() -> Box<dyn Provider>) -> *const abi::Provider {
+    let library = LIBRARY.get_or_init(|| catch_unwind(AssertUnwindSafe(|| Library::new(provider()))).ok());
+    library.as_ref().map_or(ptr::null(), |library| &raw const library.table)
+}
+
+impl Library {
+    fn new(provider: Box<dyn Provider>) -> Library {
+        let info = provider.info();
+        let mut strings = Vec::new();
+        // A CString's bytes are on the heap: moving it into the list leaves them where they are.
+        let mut keep = |text: &str| {
+            let text = c_string(text);
+            let pointer = text.as_ptr();
+            strings.push(text);
+            pointer
+        };
+        let settings: Box<[abi::Setting]> = info
+            .settings
+            .iter()
+            .map(|setting| abi::Setting {
+                struct_size: abi::Setting::SIZE,
+                name: keep(&setting.name),
+                default_value: setting.default.as_deref().map_or(ptr::null(), &mut keep),
+                help: keep(&setting.help),
+                kind: kind_to_abi(setting.kind) | if setting.list { abi::TYPE_LIST } else { 0 },
+                scope: setting.scope.bits() as u32,
+                secret: setting.secret.into(),
+                reserved: 0,
+            })
+            .collect();
+        let setting_list: Box<[_]> = settings.iter().map(ptr::from_ref).chain([ptr::null()]).collect();
+        let schemes: Box<[_]> = info.schemes.iter().map(|scheme| keep(scheme)).chain([ptr::null()]).collect();
+        let table = abi::Provider {
+            name: keep(&info.name),
+            version: keep(&info.version),
+            summary: keep(&info.summary),
+            schemes: schemes.as_ptr(),
+            settings: setting_list.as_ptr(),
+            ..functions(&info)
+        };
+        Library { provider, table, _strings: strings, _settings: settings, _lists: (schemes, setting_list) }
+    }
+}
+
+fn functions(info: &Info) -> abi::Provider {
+    abi::Provider {
+        struct_size: abi::Provider::SIZE,
+        name: ptr::null(),
+        version: ptr::null(),
+        summary: ptr::null(),
+        schemes: ptr::null(),
+        settings: ptr::null(),
+        supported_flags: info.supported_flags.bits(),
+        threads: match info.threads {
+            Threads::PerFile => abi::THREADS_PER_FILE,
+            Threads::PerInstance => abi::THREADS_PER_INSTANCE,
+            Threads::PerLibrary => abi::THREADS_PER_LIBRARY,
+        },
+        reserved: 0,
+        start: Some(start),
+        stop: Some(stop),
+        open: Some(open),
+        finish: Some(finish),
+        close: Some(close),
+        read: Some(read),
+        write: Some(write),
+        seek: Some(seek),
+        tell: Some(tell),
+        truncate: Some(truncate),
+        flush: Some(flush),
+        capabilities: Some(capabilities),
+        extension: Some(extension),
+    }
+}
+
+/// What an instance pointer of this library points to.
+struct ExportedInstance {
+    instance: Box<dyn Instance>,
+    host: Arc<ForeignHost>,
+    poisoned: AtomicBool,
+}
+
+/// What a file pointer of this library points to.
+struct ExportedFile {
+    /// Exclusive for every call but the positional ones: the ABI's [file] rule.
+    file: UnsafeCell<Box<dyn File>>,
+    context: Arc<ForeignContext>,
+    poisoned: AtomicBool,
+}
+
+/// Runs one call: an error goes out as code and text, a panic as EIO, and poisons what it ran on.
+fn guarded(err: *mut abi::Error, poisoned: &AtomicBool, call: impl FnOnce() -> Result<i64>) -> i64 {
+    if poisoned.load(Ordering::Relaxed) {
+        return fail(err, &Error::new(Code::EIO, "an earlier call panicked; close it and open it anew"));
+    }
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(count)) => count,
+        Ok(Err(error)) => fail(err, &error),
+        Err(panic) => {
+            poisoned.store(true, Ordering::Relaxed);
+            fail(err, &Error::new(Code::EIO, format!("the provider panicked: {}", panic_text(&*panic))))
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a text")
+}
+
+#[cold]
+fn fail(err: *mut abi::Error, error: &Error) -> i64 {
+    // SAFETY: the ABI says that err is NULL or a host's zvfs_error that nobody else uses during the call.
+    if let Some(err) = unsafe { err.as_mut() } {
+        err.set(error);
+    }
+    -i64::from(error.code().raw())
+}
+
+/// Defines functions of the table that work on a file or an instance.
+macro_rules! exported {
+    ($(fn $name:ident($this:ident: &$type:ty as $opaque:ty $(, $arg:ident: $arg_type:ty)*) -> $out:ty $body:block)*) => {$(
+        unsafe extern "C" fn $name(this: *mut $opaque $(, $arg: $arg_type)*, err: *mut abi::Error) -> $out {
+            // SAFETY: not NULL means that this library made it, as a box of this type, and that it is not freed yet: the
+            // ABI's life of a file or instance.
+            let Some($this) = (unsafe { this.cast::<$type>().as_ref() }) else {
+                return fail(err, &Error::new(Code::EINVAL, concat!(stringify!($name), ": NULL"))) as $out;
+            };
+            guarded(err, &$this.poisoned, || $body) as $out
+        }
+    )*};
+}
+
+impl ExportedFile {
+    /// The file, for a call that nothing else overlaps.
+    #[expect(clippy::mut_from_ref, reason = "exclusive by the ABI's thread rule, which no type can say")]
+    fn exclusive(&self) -> &mut dyn File {
+        // SAFETY: the header's [file] tag: one call at a time, and positional ones do not overlap others.
+        unsafe { &mut **self.file.get() }
+    }
+
+    /// The file, for a call that positional ones may overlap.
+    fn shared(&self) -> &dyn File {
+        // SAFETY: the header's [shared] tag: only other shared calls overlap this one.
+        unsafe { &**self.file.get() }
+    }
+}
+
+exported! {
+    fn read(this: &ExportedFile as abi::File, buf: *mut c_void, n: u64) -> i64 {
+        // SAFETY: read's contract: buf[0..n] is writable for the call and nobody else uses it.
+        let buf = unsafe { bytes_mut(buf, n) }?;
+        this.exclusive().read(buf).map(|count| count as i64)
+    }
+    fn write(this: &ExportedFile as abi::File, buf: *const c_void, n: u64) -> i64 {
+        // SAFETY: write's contract: buf[0..n] is readable for the call and nobody changes it.
+        let buf = unsafe { bytes(buf, n) }?;
+        this.exclusive().write(buf).map(|count| count as i64)
+    }
+    fn read_at(this: &ExportedFile as abi::File, buf: *mut c_void, n: u64, offset: u64) -> i64 {
+        // SAFETY: as for read.
+        let buf = unsafe { bytes_mut(buf, n) }?;
+        this.shared().read_at(buf, offset).map(|count| count as i64)
+    }
+    fn write_at(this: &ExportedFile as abi::File, buf: *const c_void, n: u64, offset: u64) -> i64 {
+        // SAFETY: as for write.
+        let buf = unsafe { bytes(buf, n) }?;
+        this.shared().write_at(buf, offset).map(|count| count as i64)
+    }
+    fn seek(this: &ExportedFile as abi::File, offset: i64, whence: u32) -> i64 {
+        let to = match whence {
+            abi::SEEK_SET => {
+                SeekFrom::Start(u64::try_from(offset).map_err(|_| Error::new(Code::EINVAL, "seek: before the start"))?)
+            }
+            abi::SEEK_CUR => SeekFrom::Current(offset),
+            abi::SEEK_END => SeekFrom::End(offset),
+            _ => return Err(Error::new(Code::EINVAL, format!("seek: unknown whence {whence}"))),
+        };
+        position(this.exclusive().seek(to)?)
+    }
+    fn tell(this: &ExportedFile as abi::File) -> i64 {
+        position(this.exclusive().tell()?)
+    }
+    fn truncate(this: &ExportedFile as abi::File, size: u64) -> i32 {
+        this.exclusive().truncate(size).map(|()| 0)
+    }
+    fn flush(this: &ExportedFile as abi::File, level: u32) -> i32 {
+        let level = flush_from_abi(level).ok_or_else(|| Error::new(Code::EINVAL, format!("flush: unknown level {level}")))?;
+        this.exclusive().flush(level).map(|()| 0)
+    }
+    fn finish(this: &ExportedFile as abi::File, how: u32) -> i32 {
+        let how = finish_from_abi(how).ok_or_else(|| Error::new(Code::EINVAL, format!("finish: unknown way {how}")))?;
+        this.exclusive().finish(how).map(|()| 0)
+    }
+    fn file_stat(this: &ExportedFile as abi::File, out: *mut abi::Stat) -> i32 {
+        let stat = this.exclusive().stat()?;
+        // SAFETY: the host gives a zvfs_stat of its own, valid for the call.
+        let out = unsafe { out.as_mut() }.ok_or_else(|| Error::new(Code::EINVAL, "stat: out is NULL"))?;
+        stat_to_abi(&stat, out);
+        Ok(0)
+    }
+    fn lease(this: &ExportedFile as abi::File, direction: u64, out: *mut abi::Lease) -> i32 {
+        let lease = this.exclusive().lease(direction_from_abi(direction)?)?;
+        // SAFETY: the host gives a zvfs_lease of its own, valid for the call.
+        let out = unsafe { out.as_mut() }.ok_or_else(|| Error::new(Code::EINVAL, "lease: out is NULL"))?;
+        out.fd = lease.fd.as_raw_fd();
+        out.offset = lease.offset.unwrap_or(abi::OFFSET_STREAM);
+        out.limit = lease.limit;
+        Ok(0)
+    }
+    fn advance(this: &ExportedFile as abi::File, direction: u64, n: u64) -> i32 {
+        this.exclusive().advance(direction_from_abi(direction)?, n).map(|()| 0)
+    }
+    fn open(this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest, out: *mut *mut abi::File) -> i32 {
+        let (context, file) = with_request(&this.host, request, |request| this.instance.open(request))?;
+        let file = ExportedFile { file: UnsafeCell::new(file), context, poisoned: AtomicBool::new(false) };
+        // SAFETY: the host gives a place of its own for the pointer, valid for the call.
+        unsafe { hand_out(out, file) }
+    }
+    fn name_stat(this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest, out: *mut abi::Stat) -> i32 {
+        let (_, stat) = with_request(&this.host, request, |request| namespace(&*this.instance)?.stat(request))?;
+        // SAFETY: the host gives a zvfs_stat of its own, valid for the call.
+        let out = unsafe { out.as_mut() }.ok_or_else(|| Error::new(Code::EINVAL, "stat: out is NULL"))?;
+        stat_to_abi(&stat, out);
+        Ok(0)
+    }
+    fn name_list(
+        this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest, each: Option<abi::EntryFn>, arg: *mut c_void
+    ) -> i32 {
+        let each = each.ok_or_else(|| Error::new(Code::EINVAL, "list: no function to call"))?;
+        let mut call = |entry: Entry<'_>| pass_entry(entry, each, arg);
+        with_request(&this.host, request, |request| namespace(&*this.instance)?.list(request, &mut call)).map(|_| 0)
+    }
+    fn name_remove(this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest) -> i32 {
+        with_request(&this.host, request, |request| namespace(&*this.instance)?.remove(request)).map(|_| 0)
+    }
+}
+
+unsafe extern "C" fn start(
+    host: *const abi::Host,
+    settings: *const *const abi::Value,
+    out: *mut *mut abi::Instance,
+    err: *mut abi::Error,
+) -> i32 {
+    guarded(err, &AtomicBool::new(false), || {
+        let library = LIBRARY.get().and_then(Option::as_ref);
+        let library = library.ok_or_else(|| Error::new(Code::EIO, "start before the entry"))?;
+        // SAFETY: start's contract: host is a host's table that stays until stop has returned.
+        let host = Arc::new(unsafe { ForeignHost::new(host) }?);
+        // SAFETY: start's contract: a NULL-terminated list, valid during the call.
+        let settings = unsafe { settings_from_abi(settings) }?;
+        let instance = library.provider.start(Host::new(host.clone()), settings)?;
+        let instance = ExportedInstance { instance, host, poisoned: AtomicBool::new(false) };
+        // SAFETY: the host gives a place of its own for the pointer, valid for the call.
+        unsafe { hand_out(out, instance) }
+    }) as i32
+}
+
+unsafe extern "C" fn stop(instance: *mut abi::Instance) {
+    if !instance.is_null() {
+        // SAFETY: this library made it in start, and stop is called once.
+        let instance = unsafe { Box::from_raw(instance.cast::<ExportedInstance>()) };
+        drop(catch_unwind(AssertUnwindSafe(|| drop(instance))));
+    }
+}
+
+unsafe extern "C" fn close(file: *mut abi::File) {
+    if !file.is_null() {
+        // SAFETY: this library made it in open, and close is called once, when nothing else runs on the file.
+        let exported = unsafe { Box::from_raw(file.cast::<ExportedFile>()) };
+        let ExportedFile { file, context, .. } = *exported;
+        drop(catch_unwind(AssertUnwindSafe(|| drop(file))));
+        context.end();
+    }
+}
+
+unsafe extern "C" fn capabilities(file: *mut abi::File) -> u64 {
+    // SAFETY: as in exported!: not NULL means made by open and not closed.
+    let Some(file) = (unsafe { file.cast::<ExportedFile>().as_ref() }) else { return 0 };
+    catch_unwind(AssertUnwindSafe(|| file.shared().capabilities().bits())).unwrap_or_else(|_| {
+        file.poisoned.store(true, Ordering::Relaxed);
+        0
+    })
+}
+
+static POSITIONAL: abi::Positional =
+    abi::Positional { struct_size: abi::Positional::SIZE, read_at: Some(read_at), write_at: Some(write_at) };
+static STAT: abi::StatExtension =
+    abi::StatExtension { struct_size: abi::StatExtension::SIZE, stat: Some(file_stat) };
+static NAMESPACE: abi::Namespace = abi::Namespace {
+    struct_size: abi::Namespace::SIZE,
+    stat: Some(name_stat),
+    list: Some(name_list),
+    remove: Some(name_remove),
+};
+static FD: abi::FdExtension =
+    abi::FdExtension { struct_size: abi::FdExtension::SIZE, lease: Some(lease), advance: Some(advance) };
+
+unsafe extern "C" fn extension(id: *const c_char) -> *const c_void {
+    if id.is_null() {
+        return ptr::null();
+    }
+    // SAFETY: the ABI's strings are terminated and valid during the call.
+    match unsafe { CStr::from_ptr(id) }.to_str() {
+        Ok(abi::EXT_POSITIONAL) => (&raw const POSITIONAL).cast(),
+        Ok(abi::EXT_STAT) => (&raw const STAT).cast(),
+        Ok(abi::EXT_NAMESPACE) => (&raw const NAMESPACE).cast(),
+        Ok(abi::EXT_FD) => (&raw const FD).cast(),
+        _ => ptr::null(),
+    }
+}
+
+fn namespace(instance: &dyn Instance) -> Result<&dyn crate::provider::Namespace> {
+    instance.namespace().ok_or_else(|| Error::new(Code::ENOTSUP, "this provider has no names to ask about"))
+}
+
+fn position(position: u64) -> Result<i64> {
+    i64::try_from(position).map_err(|_| Error::new(Code::EOVERFLOW, "the position is beyond 2^63"))
+}
+
+fn direction_from_abi(direction: u64) -> Result<Direction> {
+    match OpenFlags::from_bits(direction) {
+        OpenFlags::READ => Ok(Direction::Read),
+        OpenFlags::WRITE => Ok(Direction::Write),
+        _ => Err(Error::new(Code::EINVAL, format!("unknown direction {direction:#x}"))),
+    }
+}
+
+/// # Safety
+/// buf[0..n] is writable for `'a`, and used by nobody else.
+unsafe fn bytes_mut<'a>(buf: *mut c_void, n: u64) -> Result<&'a mut [u8]> {
+    if buf.is_null() || n > isize::MAX as u64 {
+        return Err(Error::new(Code::EINVAL, "read: bad buffer"));
+    }
+    // SAFETY: not NULL, not too large, and the caller's promise.
+    Ok(unsafe { slice::from_raw_parts_mut(buf.cast(), n as usize) })
+}
+
+/// # Safety
+/// buf[0..n] is readable for `'a`, and changed by nobody.
+unsafe fn bytes<'a>(buf: *const c_void, n: u64) -> Result<&'a [u8]> {
+    if buf.is_null() || n > isize::MAX as u64 {
+        return Err(Error::new(Code::EINVAL, "write: bad buffer"));
+    }
+    // SAFETY: not NULL, not too large, and the caller's promise.
+    Ok(unsafe { slice::from_raw_parts(buf.cast(), n as usize) })
+}
+
+/// # Safety
+/// `out` is NULL or a place for a pointer.
+unsafe fn hand_out<T, O>(out: *mut *mut O, made: T) -> Result<i64> {
+    // SAFETY: the caller's promise.
+    let out = unsafe { out.as_mut() }.ok_or_else(|| Error::new(Code::EINVAL, "out is NULL"))?;
+    *out = Box::into_raw(Box::new(made)).cast();
+    Ok(0)
+}
+
+fn pass_entry(entry: Entry<'_>, each: abi::EntryFn, arg: *mut c_void) -> ControlFlow<()> {
+    let name = c_string(entry.name);
+    let stat = entry.stat.map(|stat| {
+        let mut out = crate::bridge::translate::empty_stat();
+        stat_to_abi(stat, &mut out);
+        out
+    });
+    let entry = abi::Entry {
+        struct_size: abi::Entry::SIZE,
+        name: name.as_ptr(),
+        stat: stat.as_ref().map_or(ptr::null(), ptr::from_ref),
+    };
+    // SAFETY: the host's own function with its own argument, during the call it was passed to.
+    if unsafe { each(arg, &entry) } == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+/// Turns a C request into ours for one call. The context stays usable if the call succeeds, and ends if it fails.
+fn with_request<T>(
+    host: &Arc<ForeignHost>,
+    request: *const abi::OpenRequest,
+    call: impl FnOnce(&Request<'_>) -> Result<T>,
+) -> Result<(Arc<ForeignContext>, T)> {
+    // SAFETY: the ABI: NULL or a request valid during the call; its first field is its size.
+    let size = unsafe { request.cast::<u64>().as_ref() }.copied().unwrap_or(0);
+    if size < abi::OpenRequest::SIZE {
+        return Err(Error::new(Code::EINVAL, "a request smaller than version 1's"));
+    }
+    // SAFETY: not NULL, and large enough, as just seen.
+    let request = unsafe { &*request };
+    // SAFETY: the ABI's strings are terminated and valid during the call.
+    let scheme = unsafe { borrowed(request.scheme, "the scheme") }?;
+    // SAFETY: as above.
+    let descriptor = unsafe { borrowed(request.descriptor, "the descriptor") }?;
+    // SAFETY: the ABI: a NULL-terminated list, valid during the call.
+    let settings = unsafe { settings_from_abi(request.settings) }?;
+    let foreign = Arc::new(ForeignContext {
+        host: host.clone(),
+        context: request.context,
+        on_cancel: Mutex::new(None),
+        ended: AtomicBool::new(false),
+    });
+    let context = Context::new(foreign.clone());
+    let ours = Request::new(&context, scheme, Descriptor::parse(descriptor)?)
+        .with_flags(OpenFlags::from_bits(request.flags))
+        .with_expected_size(Some(request.expected_size).filter(|size| *size != abi::SIZE_UNKNOWN))
+        .with_settings(&settings);
+    let result = call(&ours);
+    if result.is_err() {
+        foreign.end();
+    }
+    Ok((foreign, result?))
+}
+
+/// # Safety
+/// `list` is NULL or a NULL-terminated list of values, valid during the call.
+unsafe fn settings_from_abi(list: *const *const abi::Value) -> Result<Settings> {
+    let mut settings = Settings::none();
+    if list.is_null() {
+        return Ok(settings);
+    }
+    let mut at = list;
+    // SAFETY: the list ends with NULL, and every step before that stays within it.
+    while let Some(value) = unsafe { (*at).as_ref() } {
+        // A newer host may pass a type that this provider's schema cannot have asked for.
+        if let Some(kind) = kind_from_abi(value.kind) {
+            // SAFETY: the ABI's strings are terminated and valid during the call.
+            let name = unsafe { copied(value.name, "a setting's name") }?;
+            // SAFETY: as above.
+            let text = unsafe { copied(value.text, "a setting's text") }?;
+            settings.push(name, kind, Value { text, number: value.number });
+        }
+        // SAFETY: this element was not the terminator.
+        at = unsafe { at.add(1) };
+    }
+    Ok(settings)
+}
+
+/// The host's table, as seen from a provider.
+struct ForeignHost {
+    /// For `log`, whose first argument it is.
+    address: *const abi::Host,
+    table: abi::Host,
+    name: String,
+    version: String,
+}
+
+// SAFETY: the table's functions may be called on any thread ([any] in the header), until stop has returned.
+unsafe impl Send for ForeignHost {}
+// SAFETY: as above.
+unsafe impl Sync for ForeignHost {}
+
+impl ForeignHost {
+    /// # Safety
+    /// `host` is NULL or a host's table that stays until stop has returned.
+    unsafe fn new(host: *const abi::Host) -> Result<ForeignHost> {
+        // SAFETY: the first field is the size.
+        let size = unsafe { host.cast::<u64>().as_ref() }.copied().unwrap_or(0);
+        if size < abi::Host::SIZE {
+            return Err(Error::new(Code::EINVAL, "a host's table smaller than version 1's"));
+        }
+        // SAFETY: not NULL and large enough, as just seen.
+        let table = unsafe { *host };
+        // SAFETY: the table's strings live as long as the table.
+        let name = unsafe { copied(table.name, "the host's name") }?;
+        // SAFETY: as above.
+        let version = unsafe { copied(table.version, "the host's version") }?;
+        Ok(ForeignHost { address: host, table, name, version })
+    }
+}
+
+impl HostCalls for ForeignHost {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        if let Some(log) = self.table.log {
+            let text = c_string(text);
+            // SAFETY: the host's own function and table; the text is valid during the call.
+            unsafe { log(self.address, level as u32, text.as_ptr()) };
+        }
+    }
+}
+
+/// A host's context, as seen from a provider.
+struct ForeignContext {
+    host: Arc<ForeignHost>,
+    context: *mut abi::Context,
+    on_cancel: Mutex<Option<CancelFn>>,
+    /// Set by close: a clone that a provider kept is then answered here, since the pointer no longer points to anything.
+    ended: AtomicBool,
+}
+
+// SAFETY: the calls on a context may be made on any thread ([any] in the header; on_cancel only by whoever has the file).
+unsafe impl Send for ForeignContext {}
+// SAFETY: as above.
+unsafe impl Sync for ForeignContext {}
+
+impl ForeignContext {
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn live(&self) -> Result<*mut abi::Context> {
+        if self.ended.load(Ordering::Acquire) {
+            return Err(Error::new(Code::ECANCELED, "the file is closed"));
+        }
+        Ok(self.context)
+    }
+}
+
+/// What the host calls on a cancel.
+unsafe extern "C" fn run_on_cancel(arg: *mut c_void) {
+    // SAFETY: arg is the ForeignContext that registered it, and close, which frees that, comes after the last run.
+    let context = unsafe { &*arg.cast::<ForeignContext>() };
+    let function = context.on_cancel.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(function) = function {
+        drop(catch_unwind(AssertUnwindSafe(function)));
+    }
+}
+
+fn answer(returned: i32) -> Result<i32> {
+    if returned < 0 { Err(Error::from(Code::from_raw(-i64::from(returned)))) } else { Ok(returned) }
+}
+
+impl ContextCalls for ForeignContext {
+    fn status(&self) -> Result<()> {
+        let context = self.live()?;
+        // SAFETY: the host's function on its own live context.
+        answer(self.host.table.status.map_or(0, |status| unsafe { status(context) })).map(|_| ())
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        let context = self.live().ok()?;
+        // SAFETY: the host's function on its own live context.
+        self.host.table.time_left.and_then(|time_left| limit_from_abi(unsafe { time_left(context) }))
+    }
+
+    fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()> {
+        let context = self.live()?;
+        let Some(on_cancel) = self.host.table.on_cancel else { return Ok(()) };
+        let Some(function) = function else {
+            // SAFETY: the host's function on its own live context; NULL withdraws.
+            answer(unsafe { on_cancel(context, None, ptr::null_mut()) })?;
+            *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            return Ok(());
+        };
+        *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = Some(function);
+        let arg = ptr::from_ref(self).cast_mut().cast();
+        // SAFETY: the host's function on its own live context; `self` outlives the registration: close comes after its end.
+        answer(unsafe { on_cancel(context, Some(run_on_cancel), arg) }).map(|_| ())
+    }
+
+    fn wait(&self, fd: Option<BorrowedFd<'_>>, events: Events, limit: Option<Duration>) -> Result<Events> {
+        let context = self.live()?;
+        let wait = self.host.table.wait.ok_or_else(|| Error::new(Code::ENOTSUP, "this host cannot wait"))?;
+        let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
+        // SAFETY: the host's function on its own live context; the fd is borrowed for the call.
+        let came = answer(unsafe { wait(context, fd, events.bits() as u32, limit_to_abi(limit)) })?;
+        Ok(events_from_abi(came.unsigned_abs()))
+    }
+}

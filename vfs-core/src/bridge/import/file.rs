@@ -1,0 +1,270 @@
+//! An open file behind the ABI.
+#![expect(unsafe_code, reason = "calls the provider's functions")]
+
+use crate::abi;
+use crate::bridge::import::call::{broken_rule, call};
+use crate::bridge::import::instance::ImportedInstance;
+use crate::bridge::translate::{empty_stat, stat_from_abi};
+use crate::code::Code;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::flags::{Capabilities, OpenFlags};
+use crate::provider::{Direction, File, Finish, Flush, Lease, Stat, Threads};
+use std::io::SeekFrom;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub(crate) struct ImportedFile {
+    instance: Arc<ImportedInstance>,
+    raw: *mut abi::File,
+    /// On the heap: the provider has its address.
+    context: Box<Context>,
+    capabilities: Capabilities,
+    /// Whether calls must take turns with other files'.
+    serial: bool,
+    /// Set once the provider returned what cannot be true: nothing it says of this file can be believed any more.
+    poisoned: AtomicBool,
+}
+
+// SAFETY: the raw pointer is only passed back to the provider; the header lets calls of a file come from any thread.
+unsafe impl Send for ImportedFile {}
+// SAFETY: only the positional calls take `&self`, and the header's [shared] tag lets those overlap.
+unsafe impl Sync for ImportedFile {}
+
+impl ImportedFile {
+    /// Takes over a file that open returned.
+    pub(crate) fn new(
+        instance: Arc<ImportedInstance>,
+        raw: *mut abi::File,
+        context: Box<Context>,
+    ) -> Result<ImportedFile> {
+        let serial = instance.library.info.threads != Threads::PerFile;
+        let empty = Capabilities::empty();
+        let mut file = ImportedFile {
+            instance,
+            raw,
+            context,
+            capabilities: empty,
+            serial,
+            poisoned: AtomicBool::new(false),
+        };
+        let capabilities = file.instance.library.table.capabilities;
+        // SAFETY: the provider's own function on its own open file.
+        let bits = capabilities.map_or(0, |capabilities| unsafe { capabilities(raw) });
+        file.capabilities = Capabilities::from_bits(bits);
+        // From here on a failure drops, and so closes, the file.
+        file.check_capabilities()?;
+        Ok(file)
+    }
+
+    /// A bit without its function is an error.
+    fn check_capabilities(&self) -> Result<()> {
+        let library = &self.instance.library;
+        let (table, positional) = (&library.table, library.positional.as_ref());
+        let functions = [
+            (Capabilities::READABLE, "READABLE", table.read.is_some()),
+            (Capabilities::WRITABLE, "WRITABLE", table.write.is_some()),
+            (Capabilities::SEEKABLE, "SEEKABLE", table.seek.is_some() && table.tell.is_some()),
+            (Capabilities::TRUNCATABLE, "TRUNCATABLE", table.truncate.is_some()),
+            (
+                Capabilities::POSITIONAL_READ,
+                "POSITIONAL_READ",
+                positional.is_some_and(|table| table.read_at.is_some()),
+            ),
+            (
+                Capabilities::POSITIONAL_WRITE,
+                "POSITIONAL_WRITE",
+                positional.is_some_and(|table| table.write_at.is_some()),
+            ),
+            (Capabilities::STAT, "STAT", library.stat.is_some_and(|table| table.stat.is_some())),
+            (
+                Capabilities::FD,
+                "FD",
+                library.fd.is_some_and(|table| table.lease.is_some() && table.advance.is_some()),
+            ),
+        ];
+        match functions.into_iter().find(|(bit, _, present)| self.capabilities.contains(*bit) && !present) {
+            Some((_, name, _)) => {
+                Err(broken_rule(&format!("a file claims {name} and the table lacks its function")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes one call, in its turn; refuses it on a poisoned file and in a forked child.
+    fn call(&self, function: impl FnOnce(*mut abi::Error) -> i64) -> Result<u64> {
+        self.instance.alive()?;
+        if self.poisoned.load(Ordering::Relaxed) {
+            return Err(broken_rule("an earlier call returned what cannot be true; close the file"));
+        }
+        if self.serial {
+            let _turn = self.instance.turn(&self.context)?;
+            return call(function);
+        }
+        call(function)
+    }
+
+    /// Checks a count against what was asked.
+    fn count(&self, count: u64, asked: usize) -> Result<usize> {
+        if count <= asked as u64 {
+            return Ok(count as usize);
+        }
+        self.poisoned.store(true, Ordering::Relaxed);
+        Err(broken_rule(&format!("it returned {count} bytes where {asked} were asked for")))
+    }
+
+    fn taken(&self, count: u64, asked: usize) -> Result<usize> {
+        match self.count(count, asked)? {
+            0 => {
+                self.poisoned.store(true, Ordering::Relaxed);
+                Err(broken_rule("a write took nothing and did not fail"))
+            }
+            count => Ok(count),
+        }
+    }
+}
+
+fn absent(name: &str) -> Error {
+    Error::new(Code::ENOTSUP, format!("{name}: not by this provider"))
+}
+
+impl File for ImportedFile {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let Some(read) = self.instance.library.table.read else { return Err(Error::from(Code::EBADF)) };
+        let (pointer, asked) = (buf.as_mut_ptr().cast(), buf.len());
+        // SAFETY: for every call below: the provider's own function on its own open file (`raw` is closed in drop only), with
+        // pointers valid during the call.
+        let count = self.call(|err| unsafe { read(self.raw, pointer, asked as u64, err) })?;
+        self.count(count, asked)
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        let Some(write) = self.instance.library.table.write else { return Err(Error::from(Code::EBADF)) };
+        // SAFETY: as in read.
+        let count =
+            self.call(|err| unsafe { write(self.raw, buf.as_ptr().cast(), buf.len() as u64, err) })?;
+        self.taken(count, buf.len())
+    }
+
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        let Some(seek) = self.instance.library.table.seek else { return Err(Error::from(Code::ESPIPE)) };
+        let (offset, whence) = match to {
+            SeekFrom::Start(offset) => {
+                let offset = i64::try_from(offset);
+                (offset.map_err(|_| Error::new(Code::EINVAL, "seek: beyond 2^63"))?, abi::SEEK_SET)
+            }
+            SeekFrom::Current(offset) => (offset, abi::SEEK_CUR),
+            SeekFrom::End(offset) => (offset, abi::SEEK_END),
+        };
+        // SAFETY: as in read.
+        self.call(|err| unsafe { seek(self.raw, offset, whence, err) })
+    }
+
+    fn tell(&mut self) -> Result<u64> {
+        let Some(tell) = self.instance.library.table.tell else { return Err(Error::from(Code::ESPIPE)) };
+        // SAFETY: as in read.
+        self.call(|err| unsafe { tell(self.raw, err) })
+    }
+
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        let Some(truncate) = self.instance.library.table.truncate else { return Err(absent("truncate")) };
+        // SAFETY: as in read.
+        self.call(|err| unsafe { truncate(self.raw, size, err) }.into()).map(|_| ())
+    }
+
+    fn flush(&mut self, level: Flush) -> Result<()> {
+        let Some(flush) = self.instance.library.table.flush else { return Ok(()) };
+        // SAFETY: as in read.
+        self.call(|err| unsafe { flush(self.raw, level as u32, err) }.into()).map(|_| ())
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        let Some(finish) = self.instance.library.table.finish else { return Ok(()) };
+        // SAFETY: as in read.
+        self.call(|err| unsafe { finish(self.raw, how as u32, err) }.into()).map(|_| ())
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        let read_at = self.instance.library.positional.and_then(|table| table.read_at);
+        let Some(read_at) = read_at else { return Err(absent("read_at")) };
+        if offset > i64::MAX as u64 {
+            return Err(Error::new(Code::EINVAL, "read_at: beyond 2^63"));
+        }
+        let (pointer, asked) = (buf.as_mut_ptr().cast(), buf.len());
+        // SAFETY: as in read.
+        let count = self.call(|err| unsafe { read_at(self.raw, pointer, asked as u64, offset, err) })?;
+        self.count(count, asked)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        let write_at = self.instance.library.positional.and_then(|table| table.write_at);
+        let Some(write_at) = write_at else { return Err(absent("write_at")) };
+        if offset > i64::MAX as u64 {
+            return Err(Error::new(Code::EINVAL, "write_at: beyond 2^63"));
+        }
+        // SAFETY: as in read.
+        let count = self
+            .call(|err| unsafe { write_at(self.raw, buf.as_ptr().cast(), buf.len() as u64, offset, err) })?;
+        self.taken(count, buf.len())
+    }
+
+    fn stat(&mut self) -> Result<Stat> {
+        let Some(stat) = self.instance.library.stat.and_then(|table| table.stat) else {
+            return Err(absent("stat"));
+        };
+        let mut out = empty_stat();
+        // SAFETY: as in read.
+        self.call(|err| unsafe { stat(self.raw, &mut out, err) }.into())?;
+        Ok(stat_from_abi(&out))
+    }
+
+    fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
+        let Some(lease) = self.instance.library.fd.and_then(|table| table.lease) else {
+            return Err(absent("lease"));
+        };
+        let mut out = abi::Lease { struct_size: abi::Lease::SIZE, fd: -1, reserved: 0, offset: 0, limit: 0 };
+        // SAFETY: as in read.
+        self.call(|err| unsafe { lease(self.raw, direction_bits(direction), &mut out, err) }.into())?;
+        if out.fd < 0 {
+            return Err(broken_rule("it lent a file descriptor below 0"));
+        }
+        // SAFETY: the header: the provider's descriptor stays open until the next call on the file, and `&mut self` lives as
+        // long as the lease.
+        let fd = unsafe { BorrowedFd::borrow_raw(out.fd) };
+        let offset = (out.offset != abi::OFFSET_STREAM).then_some(out.offset);
+        Ok(Lease { fd, offset, limit: out.limit })
+    }
+
+    fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
+        let advance = self.instance.library.fd.and_then(|table| table.advance);
+        let Some(advance) = advance else { return Err(absent("advance")) };
+        // SAFETY: as in read.
+        self.call(|err| unsafe { advance(self.raw, direction_bits(direction), count, err) }.into())
+            .map(|_| ())
+    }
+}
+
+fn direction_bits(direction: Direction) -> u64 {
+    match direction {
+        Direction::Read => OpenFlags::READ.bits(),
+        Direction::Write => OpenFlags::WRITE.bits(),
+    }
+}
+
+impl Drop for ImportedFile {
+    fn drop(&mut self) {
+        // No cancel runs once close has begun.
+        let _ = self.context.withdraw();
+        if let Some(close) = self.instance.library.table.close
+            && self.instance.alive().is_ok()
+        {
+            // SAFETY: the provider's own open file, closed once, and `&mut self` says that nothing else runs on it.
+            self.instance.last_call(|| unsafe { close(self.raw) });
+        }
+    }
+}

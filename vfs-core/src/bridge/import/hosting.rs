@@ -1,0 +1,135 @@
+//! What a provider calls: the host's table, and the calls on a context.
+#![expect(unsafe_code, reason = "called by providers through the C table")]
+
+use crate::abi;
+use crate::bridge::strings::{borrowed, c_string};
+use crate::bridge::translate::{events_from_abi, limit_from_abi, limit_to_abi};
+use crate::context::{Context, Host, Level};
+use crate::error::Result;
+use std::ffi::{CString, c_char, c_void};
+use std::os::fd::BorrowedFd;
+use std::ptr;
+
+/// The table that one instance gets. The ABI's struct comes first, so that its address is the whole's.
+#[repr(C)]
+pub(crate) struct Hosting {
+    table: abi::Host,
+    host: Host,
+    _name: CString,
+    _version: CString,
+}
+
+// SAFETY: the table's pointers point into the struct's own strings, which nobody changes.
+unsafe impl Send for Hosting {}
+// SAFETY: as above.
+unsafe impl Sync for Hosting {}
+
+impl Hosting {
+    pub(crate) fn new(host: Host) -> Box<Hosting> {
+        let (name, version) = (c_string(host.name()), c_string(host.version()));
+        let table = abi::Host {
+            struct_size: abi::Host::SIZE,
+            name: name.as_ptr(),
+            version: version.as_ptr(),
+            log: Some(log),
+            extension: Some(extension),
+            status: Some(status),
+            time_left: Some(time_left),
+            on_cancel: Some(on_cancel),
+            wait: Some(wait),
+        };
+        Box::new(Hosting { table, host, _name: name, _version: version })
+    }
+
+    pub(crate) fn table(&self) -> *const abi::Host {
+        ptr::from_ref(self).cast()
+    }
+}
+
+/// The pointer that stands for a context, valid as long as the box is.
+pub(crate) fn context_pointer(context: &Context) -> *mut abi::Context {
+    ptr::from_ref(context).cast_mut().cast()
+}
+
+/// # Safety
+/// `context` came from [`context_pointer`], and its file is not closed.
+unsafe fn with_context(context: *mut abi::Context, call: impl FnOnce(&Context) -> Result<i32>) -> i32 {
+    // SAFETY: the caller's promise.
+    let Some(context) = (unsafe { context.cast::<Context>().as_ref() }) else {
+        return -crate::code::Code::EINVAL.raw();
+    };
+    call(context).unwrap_or_else(|error| -error.code().raw())
+}
+
+unsafe extern "C" fn log(host: *const abi::Host, level: u32, text: *const c_char) {
+    // SAFETY: the header: host is the table that start got, which is a Hosting's first field.
+    let Some(hosting) = (unsafe { host.cast::<Hosting>().as_ref() }) else { return };
+    let level = match level {
+        0..=10 => Level::Error,
+        11..=20 => Level::Warning,
+        21..=30 => Level::Info,
+        _ => Level::Debug,
+    };
+    // SAFETY: the ABI's strings are terminated and valid during the call. One that is not UTF-8 is not logged.
+    if let Ok(text) = unsafe { borrowed(text, "a line of the log") } {
+        hosting.host.log(level, text);
+    }
+}
+
+/// None yet; `zvfs.host.open/1` will be the first.
+unsafe extern "C" fn extension(_host: *const abi::Host, _id: *const c_char) -> *const c_void {
+    ptr::null()
+}
+
+unsafe extern "C" fn status(context: *mut abi::Context) -> i32 {
+    // SAFETY: the header: a context that the host passed, before close has returned.
+    unsafe { with_context(context, |context| context.status().map(|()| 0)) }
+}
+
+unsafe extern "C" fn time_left(context: *mut abi::Context) -> u64 {
+    // SAFETY: as in status.
+    match unsafe { context.cast::<Context>().as_ref() } {
+        Some(context) => limit_to_abi(context.time_left()),
+        None => abi::TIME_UNLIMITED,
+    }
+}
+
+/// A provider's function and argument, to be called on whatever thread cancels.
+struct OnCancel(abi::CancelFn, *mut c_void);
+
+// SAFETY: the header says that the function runs on any thread, so its author made the argument fit for that.
+unsafe impl Send for OnCancel {}
+
+impl OnCancel {
+    fn run(self) {
+        // SAFETY: the provider's own function with its own argument, which stays until it is withdrawn or close has begun.
+        unsafe { (self.0)(self.1) }
+    }
+}
+
+unsafe extern "C" fn on_cancel(
+    context: *mut abi::Context,
+    function: Option<abi::CancelFn>,
+    arg: *mut c_void,
+) -> i32 {
+    // SAFETY: as in status.
+    unsafe {
+        with_context(context, |context| {
+            let function = function.map(|function| {
+                let function = OnCancel(function, arg);
+                Box::new(move || function.run()) as crate::context::CancelFn
+            });
+            context.set_on_cancel(function).map(|()| 0)
+        })
+    }
+}
+
+unsafe extern "C" fn wait(context: *mut abi::Context, fd: i32, events: u32, ns: u64) -> i32 {
+    // SAFETY: as in status; the fd is the provider's for the time of the call, and a closed one is answered with EBADF.
+    unsafe {
+        with_context(context, |context| {
+            let fd = (fd >= 0).then(|| BorrowedFd::borrow_raw(fd));
+            context.wait(fd, events_from_abi(events), limit_from_abi(ns)).map(|came| came.bits() as i32)
+        })
+    }
+}

@@ -1,0 +1,286 @@
+//! An instance behind the ABI, and the values that go to it.
+#![expect(unsafe_code, reason = "calls the provider's functions")]
+
+use crate::abi;
+use crate::bridge::import::call::{broken_rule, call, forks, forks_now, turn};
+use crate::bridge::import::file::ImportedFile;
+use crate::bridge::import::hosting::{Hosting, context_pointer};
+use crate::bridge::import::table::Library;
+use crate::bridge::strings::{borrowed, c_string};
+use crate::bridge::translate::{empty_stat, kind_to_abi, stat_from_abi};
+use crate::code::Code;
+use crate::context::{Context, Host};
+use crate::error::{Error, Result};
+use crate::provider::{Entry, File, Instance, Namespace, Request, Stat, Threads};
+use crate::settings::Settings;
+use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
+use std::ffi::{CString, c_void};
+use std::ops::ControlFlow;
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a close waits for its turn.
+const LAST_TURN: Duration = Duration::from_secs(5);
+
+/// A started instance. Its files hold it too, so that it stops only when all are closed.
+pub(crate) struct ImportedInstance {
+    pub(crate) library: Arc<Library>,
+    raw: *mut abi::Instance,
+    serial: ReentrantMutex<()>,
+    /// The process it was started in.
+    forks: u32,
+    _hosting: Box<Hosting>,
+}
+
+// SAFETY: the raw pointer is only passed back to the provider, whose calls on an instance may come from any thread.
+unsafe impl Send for ImportedInstance {}
+// SAFETY: as above; `threads` is honoured by `turn`.
+unsafe impl Sync for ImportedInstance {}
+
+struct Handle(Arc<ImportedInstance>);
+
+pub(crate) fn start(library: Arc<Library>, host: Host, settings: &Settings) -> Result<Box<dyn Instance>> {
+    let forks = forks();
+    let hosting = Hosting::new(host);
+    let values = Values::new(settings);
+    let mut raw = ptr::null_mut();
+    if let Some(start) = library.table.start {
+        let _turn = (library.info.threads == Threads::PerLibrary).then(|| library.serial.lock());
+        // SAFETY: the provider's own function; the table lives in the instance, the list and the place for the result during
+        // the call.
+        call(|err| unsafe { start(hosting.table(), values.list(), &mut raw, err) }.into())?;
+        if raw.is_null() {
+            return Err(broken_rule("start succeeded without an instance"));
+        }
+    }
+    let instance =
+        ImportedInstance { library, raw, serial: ReentrantMutex::new(()), forks, _hosting: hosting };
+    Ok(Box::new(Handle(Arc::new(instance))))
+}
+
+impl ImportedInstance {
+    /// Refuses a call in a forked child: what the provider holds (threads, locks, connections) stayed with the parent.
+    pub(crate) fn alive(&self) -> Result<()> {
+        if self.forks == forks_now() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::EPERM,
+            "the provider's instance belongs to the parent process: make a new registry after a fork",
+        ))
+    }
+
+    /// The turn that `threads` asks for.
+    pub(crate) fn turn(&self, context: &Context) -> Result<Option<ReentrantMutexGuard<'_, ()>>> {
+        match self.library.info.threads {
+            Threads::PerFile => Ok(None),
+            Threads::PerInstance => turn(&self.serial, context).map(Some),
+            Threads::PerLibrary => turn(&self.library.serial, context).map(Some),
+        }
+    }
+
+    /// Makes the last call on a file or the instance, in its turn. One that doesn't come (another call of the library is stuck)
+    /// is not waited for: what would be freed is left behind.
+    pub(crate) fn last_call(&self, call: impl FnOnce()) {
+        let serial = match self.library.info.threads {
+            Threads::PerFile => return call(),
+            Threads::PerInstance => &self.serial,
+            Threads::PerLibrary => &self.library.serial,
+        };
+        if let Some(_turn) = serial.try_lock_for(LAST_TURN) {
+            call();
+        }
+    }
+}
+
+impl Drop for ImportedInstance {
+    fn drop(&mut self) {
+        if let Some(stop) = self.library.table.stop
+            && self.alive().is_ok()
+        {
+            // SAFETY: made by this library's start, stopped once, and every file held this instance and is gone.
+            self.last_call(|| unsafe { stop(self.raw) });
+        }
+    }
+}
+
+impl Instance for Handle {
+    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let instance = &self.0;
+        instance.alive()?;
+        let Some(open) = instance.library.table.open else { return Err(broken_rule("no open")) };
+        // The context's address must stay until close.
+        let context = Box::new(request.context().clone());
+        let passed = PassedRequest::new(request, &context);
+        let mut raw = ptr::null_mut();
+        let turn = instance.turn(&context)?;
+        // SAFETY: the provider's own function; request and place for the result are valid during the call, the context until
+        // close has returned.
+        let opened = call(|err| unsafe { open(instance.raw, &passed.request(), &mut raw, err) }.into());
+        drop(turn);
+        if let Err(error) = opened {
+            let _ = context.withdraw();
+            return Err(error);
+        }
+        if raw.is_null() {
+            return Err(broken_rule("open succeeded without a file"));
+        }
+        Ok(Box::new(ImportedFile::new(instance.clone(), raw, context)?))
+    }
+
+    fn namespace(&self) -> Option<&dyn Namespace> {
+        self.0.library.namespace.is_some().then_some(self)
+    }
+}
+
+impl Handle {
+    /// Makes one call of the namespace, whose context ends with it.
+    fn named(
+        &self,
+        request: &Request<'_>,
+        verb: &str,
+        function: impl FnOnce(&abi::Namespace, *const abi::OpenRequest, *mut abi::Error) -> Option<i32>,
+    ) -> Result<()> {
+        let instance = &self.0;
+        instance.alive()?;
+        let unsupported =
+            || Error::new(Code::ENOTSUP, format!("{verb} {}: this provider cannot", request.shown()));
+        let table = instance.library.namespace.as_ref().ok_or_else(unsupported)?;
+        let passed = PassedRequest::new(request, request.context());
+        let _turn = instance.turn(request.context())?;
+        let mut present = true;
+        let result = call(|err| match function(table, &passed.request(), err) {
+            Some(returned) => returned.into(),
+            None => {
+                present = false;
+                0
+            }
+        });
+        let _ = request.context().withdraw();
+        if present { result.map(|_| ()) } else { Err(unsupported()) }
+    }
+}
+
+impl Namespace for Handle {
+    fn stat(&self, request: &Request<'_>) -> Result<Stat> {
+        let mut out = empty_stat();
+        self.named(request, "stat", |table, request, err| {
+            // SAFETY: the provider's own function; all arguments are valid during the call.
+            table.stat.map(|stat| unsafe { stat(self.0.raw, request, &mut out, err) })
+        })?;
+        Ok(stat_from_abi(&out))
+    }
+
+    fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        let mut each = each;
+        let arg = ptr::from_mut(&mut each).cast::<c_void>();
+        self.named(request, "list", |table, request, err| {
+            // SAFETY: the provider's own function; all arguments are valid during the call, and `arg` is what take_entry expects.
+            table.list.map(|list| unsafe { list(self.0.raw, request, Some(take_entry), arg, err) })
+        })
+    }
+
+    fn remove(&self, request: &Request<'_>) -> Result<()> {
+        self.named(request, "remove", |table, request, err| {
+            // SAFETY: the provider's own function; all arguments are valid during the call.
+            table.remove.map(|remove| unsafe { remove(self.0.raw, request, err) })
+        })
+    }
+}
+
+/// What a provider calls for each entry. Names that are none (empty, with a slash, not UTF-8) are passed over.
+unsafe extern "C" fn take_entry(arg: *mut c_void, entry: *const abi::Entry) -> i32 {
+    // SAFETY: arg is what list passed, during list's call.
+    let each = unsafe { &mut *arg.cast::<&mut dyn FnMut(Entry<'_>) -> ControlFlow<()>>() };
+    // SAFETY: the header: an entry valid during the callback.
+    let Some(entry) = (unsafe { entry.as_ref() }) else { return 0 };
+    // SAFETY: as above.
+    let Ok(name) = (unsafe { borrowed(entry.name, "an entry's name") }) else { return 0 };
+    if name.is_empty() || name.contains('/') || name == "." || name == ".." {
+        return 0;
+    }
+    // SAFETY: as above.
+    let stat = unsafe { entry.stat.as_ref() }.map(stat_from_abi);
+    match each(Entry { name, stat: stat.as_ref() }) {
+        ControlFlow::Continue(()) => 0,
+        ControlFlow::Break(()) => 1,
+    }
+}
+
+/// A request in C's form, with what it points to.
+struct PassedRequest {
+    descriptor: CString,
+    shown: Option<CString>,
+    scheme: CString,
+    rest: usize,
+    flags: u64,
+    expected_size: u64,
+    values: Values,
+    context: *mut abi::Context,
+}
+
+impl PassedRequest {
+    fn new(request: &Request<'_>, context: &Context) -> PassedRequest {
+        let descriptor = request.descriptor();
+        let text = descriptor.as_written();
+        PassedRequest {
+            descriptor: c_string(text),
+            shown: (request.shown() != text).then(|| c_string(request.shown())),
+            scheme: c_string(request.scheme()),
+            rest: text.len() - descriptor.rest().len(),
+            flags: request.flags().bits(),
+            expected_size: request.expected_size().unwrap_or(abi::SIZE_UNKNOWN),
+            values: Values::new(request.settings()),
+            context: context_pointer(context),
+        }
+    }
+
+    fn request(&self) -> abi::OpenRequest {
+        let descriptor = self.descriptor.as_ptr();
+        abi::OpenRequest {
+            struct_size: abi::OpenRequest::SIZE,
+            context: self.context,
+            scheme: self.scheme.as_ptr(),
+            // A descriptor was parsed, so it has no NUL and its rest is its tail.
+            rest: descriptor.wrapping_add(self.rest),
+            descriptor,
+            shown: self.shown.as_ref().map_or(descriptor, |shown| shown.as_ptr()),
+            flags: self.flags,
+            expected_size: self.expected_size,
+            settings: self.values.list(),
+        }
+    }
+}
+
+/// Settings in C's form: a NULL-terminated list of pointers.
+struct Values {
+    _strings: Vec<(CString, CString)>,
+    _values: Box<[abi::Value]>,
+    list: Box<[*const abi::Value]>,
+}
+
+impl Values {
+    fn new(settings: &Settings) -> Values {
+        let strings: Vec<_> =
+            settings.iter().map(|(name, _, value)| (c_string(name), c_string(&value.text))).collect();
+        let values: Box<[_]> = settings
+            .iter()
+            .zip(&strings)
+            .map(|((_, kind, value), (name, text))| abi::Value {
+                struct_size: abi::Value::SIZE,
+                name: name.as_ptr(),
+                text: text.as_ptr(),
+                number: value.number,
+                kind: kind_to_abi(*kind),
+                reserved: 0,
+            })
+            .collect();
+        let list = values.iter().map(ptr::from_ref).chain([ptr::null()]).collect();
+        Values { _strings: strings, _values: values, list }
+    }
+
+    fn list(&self) -> *const *const abi::Value {
+        self.list.as_ptr()
+    }
+}

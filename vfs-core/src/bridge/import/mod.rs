@@ -1,0 +1,10 @@
+//! C to traits: a loaded library's table as a [`Provider`](crate::Provider). Every call of a provider passes here and is
+//! checked: counts, positions, codes, panics' leftovers, forks, and the promise of `threads`.
+
+mod call;
+mod file;
+mod hosting;
+mod instance;
+mod table;
+
+pub(crate) use table::Imported;

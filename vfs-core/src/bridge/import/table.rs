@@ -1,0 +1,256 @@
+//! Reads a provider's table once, into the host's own memory; nothing of it is read again.
+#![expect(unsafe_code, reason = "reads the other side's structs")]
+
+use crate::abi;
+use crate::bridge::import::instance;
+use crate::bridge::strings::copied;
+use crate::bridge::translate::kind_from_abi;
+use crate::configuration::is_provider_name;
+use crate::context::Host;
+use crate::descriptor::is_scheme;
+use crate::error::Result;
+use crate::flags::{OpenFlags, Scope};
+use crate::provider::{Info, Instance, Provider, Threads};
+use crate::settings::{Setting, Settings};
+use parking_lot::ReentrantMutex;
+use std::ffi::{CString, c_char};
+use std::sync::Arc;
+
+/// More elements than this in a NULL-terminated list means that the terminator is missing.
+const LIST_MAX: usize = 1024;
+
+/// A provider that came through the ABI.
+pub(crate) struct Imported {
+    library: Arc<Library>,
+}
+
+/// The host's own copy of everything that a library says.
+pub(crate) struct Library {
+    pub(crate) table: abi::Provider,
+    pub(crate) positional: Option<abi::Positional>,
+    pub(crate) stat: Option<abi::StatExtension>,
+    pub(crate) namespace: Option<abi::Namespace>,
+    pub(crate) fd: Option<abi::FdExtension>,
+    pub(crate) info: Info,
+    /// Held during each call of a library that promises nothing about threads.
+    pub(crate) serial: ReentrantMutex<()>,
+}
+
+// SAFETY: the table's functions may be called on any thread, as the header's tags say; its pointers to text were copied into
+// `info` and are not read again.
+unsafe impl Send for Library {}
+// SAFETY: as above.
+unsafe impl Sync for Library {}
+
+impl Imported {
+    /// Copies a table and checks it. The error is the defect, in words.
+    ///
+    /// # Safety
+    /// `table` is NULL or points to what a provider's entry returned, and stays.
+    pub(crate) unsafe fn new(table: *const abi::Provider) -> Result<Imported, String> {
+        // SAFETY: the caller's promise.
+        let table = unsafe { copy_struct(table, "zvfs_provider") }?;
+        // SAFETY: the table's own pointers; the header says what they point to.
+        let info = unsafe { read_info(&table) }?;
+        for (name, absent) in [
+            ("open", table.open.is_none()),
+            ("close", table.close.is_none()),
+            ("capabilities", table.capabilities.is_none()),
+            ("read or write", table.read.is_none() && table.write.is_none()),
+        ] {
+            if absent {
+                return Err(format!("no function {name}"));
+            }
+        }
+        let library = Library {
+            positional: extension(&table, abi::EXT_POSITIONAL)?,
+            stat: extension(&table, abi::EXT_STAT)?,
+            namespace: extension(&table, abi::EXT_NAMESPACE)?,
+            fd: extension(&table, abi::EXT_FD)?,
+            table,
+            info,
+            serial: ReentrantMutex::new(()),
+        };
+        Ok(Imported { library: Arc::new(library) })
+    }
+}
+
+impl Provider for Imported {
+    fn info(&self) -> Info {
+        self.library.info.clone()
+    }
+
+    fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
+        instance::start(self.library.clone(), host, &settings)
+    }
+}
+
+/// A struct of the ABI that starts with its size.
+trait Sized64: Copy {
+    const SIZE: u64;
+}
+impl Sized64 for abi::Provider {
+    const SIZE: u64 = abi::Provider::SIZE;
+}
+impl Sized64 for abi::Positional {
+    const SIZE: u64 = abi::Positional::SIZE;
+}
+impl Sized64 for abi::StatExtension {
+    const SIZE: u64 = abi::StatExtension::SIZE;
+}
+impl Sized64 for abi::Namespace {
+    const SIZE: u64 = abi::Namespace::SIZE;
+}
+impl Sized64 for abi::FdExtension {
+    const SIZE: u64 = abi::FdExtension::SIZE;
+}
+impl Sized64 for abi::Setting {
+    const SIZE: u64 = abi::Setting::SIZE;
+}
+
+/// Copies a struct whose every field this version knows; a larger one's further fields are newer and are left alone.
+///
+/// # Safety
+/// `from` is NULL or points to a struct that is as large as its first field says.
+unsafe fn copy_struct<T: Sized64>(from: *const T, name: &str) -> Result<T, String> {
+    // SAFETY: the caller's promise; every struct starts with its size.
+    let Some(size) = (unsafe { from.cast::<u64>().as_ref() }) else {
+        return Err(format!("{name} is NULL"));
+    };
+    if *size < T::SIZE {
+        return Err(format!("{name} says it has {size} bytes; version 1 has {}", T::SIZE));
+    }
+    if *size > abi::STRUCT_SIZE_MAX {
+        return Err(format!("{name} says it has {size} bytes; the limit is {}", abi::STRUCT_SIZE_MAX));
+    }
+    // SAFETY: it is at least as large as T, and T may hold any bits: integers and pointers only.
+    Ok(unsafe { *from })
+}
+
+fn extension<T: Sized64>(table: &abi::Provider, id: &str) -> Result<Option<T>, String> {
+    let Some(function) = table.extension else { return Ok(None) };
+    let Ok(c_id) = CString::new(id) else { return Ok(None) };
+    // SAFETY: the provider's own function; the id is valid during the call.
+    let found = unsafe { function(c_id.as_ptr()) }.cast::<T>();
+    if found.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the header says that an extension's table is the struct of its id and lives as long as the library.
+    unsafe { copy_struct(found, id) }.map(Some)
+}
+
+/// # Safety
+/// The table's pointers are as the header says.
+unsafe fn read_info(table: &abi::Provider) -> Result<Info, String> {
+    // SAFETY: for all four: the caller's promise.
+    let name = unsafe { text(table.name, "name") }?;
+    if !is_provider_name(&name) {
+        return Err(format!("name `{}`: 1 to 32 lower-case letters, digits, - and _", name.escape_debug()));
+    }
+    // SAFETY: as above.
+    let version = unsafe { optional(table.version, "version") }?.unwrap_or_default();
+    // SAFETY: as above.
+    let summary = unsafe { optional(table.summary, "summary") }?.unwrap_or_default();
+    let mut schemes = Vec::new();
+    // SAFETY: as above.
+    for scheme in unsafe { list(table.schemes, "schemes") }? {
+        // SAFETY: an element of the list.
+        let scheme = unsafe { text(scheme, "a scheme") }?;
+        if !is_scheme(&scheme) || scheme.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            let shown = scheme.escape_debug();
+            return Err(format!(
+                "scheme `{shown}`: 2 to 32 lower-case letters, digits, +, -, ., a letter first"
+            ));
+        }
+        schemes.push(scheme);
+    }
+    if schemes.is_empty() {
+        return Err("no schemes".into());
+    }
+    let flags = OpenFlags::from_bits(table.supported_flags);
+    if !flags.intersects(OpenFlags::READ | OpenFlags::WRITE) {
+        return Err("supported_flags has neither READ nor WRITE".into());
+    }
+    let mut info = Info::new(name, version, summary).schemes(schemes).supported_flags(flags).threads(
+        match table.threads {
+            abi::THREADS_PER_FILE => Threads::PerFile,
+            abi::THREADS_PER_INSTANCE => Threads::PerInstance,
+            // A promise that this version does not know is no promise.
+            _ => Threads::PerLibrary,
+        },
+    );
+    if !table.settings.is_null() {
+        // SAFETY: as above.
+        for setting in unsafe { list(table.settings, "settings") }? {
+            // SAFETY: an element of the list.
+            if let Some(setting) = unsafe { read_setting(setting) }? {
+                info = info.setting(setting);
+            }
+        }
+    }
+    Ok(info)
+}
+
+/// # Safety
+/// `setting` points to a zvfs_setting.
+unsafe fn read_setting(setting: *const abi::Setting) -> Result<Option<Setting>, String> {
+    // SAFETY: the caller's promise.
+    let setting = unsafe { copy_struct(setting, "zvfs_setting") }?;
+    // SAFETY: the struct's own pointers.
+    let name = unsafe { text(setting.name, "a setting's name") }?;
+    let named =
+        |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-';
+    if name.is_empty() || name.len() > 63 || !name.chars().all(named) {
+        return Err(format!("setting `{}`: 1 to 63 lower-case letters, digits and -", name.escape_debug()));
+    }
+    // A type of a newer version: this host could not parse a value of it, so it does not offer the setting.
+    let Some(kind) = kind_from_abi(setting.kind) else { return Ok(None) };
+    // SAFETY: the struct's own pointers.
+    let help = unsafe { optional(setting.help, "a setting's help") }?.unwrap_or_default();
+    let mut ours = Setting::new(name, kind, help).scope(Scope::from_bits(setting.scope.into()));
+    ours.list = setting.kind & abi::TYPE_LIST != 0;
+    ours.secret = setting.secret != 0;
+    // SAFETY: the struct's own pointers.
+    ours.default = unsafe { optional(setting.default_value, "a setting's default") }?;
+    if let Some(default) = &ours.default {
+        ours.parse(default).map_err(|error| format!("its own default is wrong: {error}"))?;
+    }
+    Ok(Some(ours))
+}
+
+/// # Safety
+/// `from` is NULL or a terminated string.
+unsafe fn text(from: *const c_char, what: &str) -> Result<String, String> {
+    // SAFETY: the caller's promise.
+    unsafe { copied(from, what) }.map_err(|error| error.to_string())
+}
+
+/// # Safety
+/// `from` is NULL or a terminated string.
+unsafe fn optional(from: *const c_char, what: &str) -> Result<Option<String>, String> {
+    if from.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { text(from, what) }.map(Some)
+}
+
+/// The elements of a NULL-terminated list.
+///
+/// # Safety
+/// `from` is NULL or points to such a list.
+unsafe fn list<T>(from: *const *const T, what: &str) -> Result<Vec<*const T>, String> {
+    if from.is_null() {
+        return Err(format!("{what} is NULL"));
+    }
+    let mut elements = Vec::new();
+    for at in 0..LIST_MAX {
+        // SAFETY: no element before this one was the terminator.
+        let element = unsafe { *from.add(at) };
+        if element.is_null() {
+            return Ok(elements);
+        }
+        elements.push(element);
+    }
+    Err(format!("{what}: no NULL after {LIST_MAX} elements"))
+}

@@ -1,0 +1,7 @@
+//! The boundary: traits to C for a provider ([`export`]), C to traits for a host (`import`).
+
+pub mod export;
+#[cfg(feature = "host")]
+pub(crate) mod import;
+mod strings;
+mod translate;

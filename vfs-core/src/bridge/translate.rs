@@ -1,0 +1,137 @@
+//! Values that look different on the two sides, in both directions.
+
+use crate::abi;
+use crate::bridge::strings::{read_array, write_array};
+use crate::code::Code;
+use crate::error::Error;
+use crate::flags::Events;
+use crate::provider::{Finish, Flush, Kind, Stat};
+use crate::settings::SettingKind;
+use std::time::{Duration, SystemTime};
+
+impl abi::Error {
+    /// Writes our error, causes included: the other side has only one text.
+    pub(crate) fn set(&mut self, error: &Error) {
+        self.code = error.code().raw();
+        self.flags = if error.is_retryable() { abi::ERROR_RETRYABLE } else { 0 };
+        write_array(&mut self.message, &error.chain());
+    }
+
+    /// Reads what the other side wrote. `returned` is the negative code that the call returned, and counts; a missing text
+    /// becomes the code's own.
+    #[cfg(feature = "host")]
+    pub(crate) fn take(&self, returned: i64) -> Error {
+        let code = Code::from_raw(returned.checked_neg().unwrap_or(0));
+        let text = read_array(&self.message);
+        // Control characters would reach a terminal.
+        let text = text.trim().replace(|character: char| character.is_control(), " ");
+        let error = Error::new(code, text);
+        let error = match code {
+            Code::EINTR | Code::EAGAIN => {
+                Error::new(Code::EIO, format!("the provider broke a rule: it returned {code}"))
+                    .with_source(error)
+            }
+            _ => error,
+        };
+        if self.flags & abi::ERROR_RETRYABLE != 0 { error.retryable() } else { error }
+    }
+}
+
+pub(crate) fn kind_to_abi(kind: SettingKind) -> u32 {
+    match kind {
+        SettingKind::Text => abi::TYPE_STRING,
+        SettingKind::Boolean => abi::TYPE_BOOLEAN,
+        SettingKind::Integer => abi::TYPE_INTEGER,
+        SettingKind::Size => abi::TYPE_SIZE,
+        SettingKind::Duration => abi::TYPE_DURATION,
+        SettingKind::Path => abi::TYPE_PATH,
+    }
+}
+
+pub(crate) fn kind_from_abi(kind: u32) -> Option<SettingKind> {
+    Some(match kind & !abi::TYPE_LIST {
+        abi::TYPE_STRING => SettingKind::Text,
+        abi::TYPE_BOOLEAN => SettingKind::Boolean,
+        abi::TYPE_INTEGER => SettingKind::Integer,
+        abi::TYPE_SIZE => SettingKind::Size,
+        abi::TYPE_DURATION => SettingKind::Duration,
+        abi::TYPE_PATH => SettingKind::Path,
+        _ => return None,
+    })
+}
+
+pub(crate) fn stat_to_abi(stat: &Stat, out: &mut abi::Stat) {
+    out.size = stat.size.unwrap_or(abi::SIZE_UNKNOWN);
+    out.modified_ns = stat.modified.map_or(abi::TIME_UNKNOWN, time_to_ns);
+    out.kind = match stat.kind {
+        Kind::Unknown => abi::KIND_UNKNOWN,
+        Kind::Regular => abi::KIND_REGULAR,
+        Kind::Directory => abi::KIND_DIRECTORY,
+        Kind::Stream => abi::KIND_STREAM,
+        Kind::Device => abi::KIND_DEVICE,
+        Kind::Terminal => abi::KIND_TERMINAL,
+    };
+    write_array(&mut out.version, &stat.version);
+}
+
+#[cfg_attr(not(feature = "host"), allow(dead_code, reason = "only a host reads a provider's stat"))]
+pub(crate) fn stat_from_abi(stat: &abi::Stat) -> Stat {
+    let kind = match stat.kind {
+        abi::KIND_REGULAR => Kind::Regular,
+        abi::KIND_DIRECTORY => Kind::Directory,
+        abi::KIND_STREAM => Kind::Stream,
+        abi::KIND_DEVICE => Kind::Device,
+        abi::KIND_TERMINAL => Kind::Terminal,
+        _ => Kind::Unknown,
+    };
+    let mut ours = Stat::of_kind(kind).version(read_array(&stat.version));
+    ours.size = Some(stat.size).filter(|size| *size != abi::SIZE_UNKNOWN);
+    ours.modified = Some(stat.modified_ns).filter(|ns| *ns != abi::TIME_UNKNOWN).and_then(time_from_ns);
+    ours
+}
+
+pub(crate) fn empty_stat() -> abi::Stat {
+    abi::Stat {
+        struct_size: abi::Stat::SIZE,
+        size: abi::SIZE_UNKNOWN,
+        modified_ns: abi::TIME_UNKNOWN,
+        kind: abi::KIND_UNKNOWN,
+        reserved: 0,
+        version: [0; 128],
+    }
+}
+
+fn time_to_ns(time: SystemTime) -> i64 {
+    let ns = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_nanos()).ok(),
+        Err(before) => i64::try_from(before.duration().as_nanos()).ok().map(|ns| -ns),
+    };
+    ns.unwrap_or(abi::TIME_UNKNOWN)
+}
+
+fn time_from_ns(ns: i64) -> Option<SystemTime> {
+    let span = Duration::from_nanos(ns.unsigned_abs());
+    if ns >= 0 { SystemTime::UNIX_EPOCH.checked_add(span) } else { SystemTime::UNIX_EPOCH.checked_sub(span) }
+}
+
+pub(crate) fn finish_from_abi(how: u32) -> Option<Finish> {
+    [Finish::End, Finish::Commit, Finish::Discard].into_iter().find(|known| *known as u32 == how)
+}
+
+pub(crate) fn flush_from_abi(level: u32) -> Option<Flush> {
+    [Flush::Push, Flush::Sync].into_iter().find(|known| *known as u32 == level)
+}
+
+/// The low bits are the same numbers on both sides; a higher one is of a newer version.
+pub(crate) fn events_from_abi(events: u32) -> Events {
+    Events::from_bits(events.into())
+}
+
+pub(crate) fn limit_to_abi(limit: Option<Duration>) -> u64 {
+    limit
+        .map_or(abi::TIME_UNLIMITED, |time| u64::try_from(time.as_nanos()).unwrap_or(abi::TIME_UNLIMITED - 1))
+}
+
+pub(crate) fn limit_from_abi(ns: u64) -> Option<Duration> {
+    (ns != abi::TIME_UNLIMITED).then(|| Duration::from_nanos(ns))
+}

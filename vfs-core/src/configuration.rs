@@ -1,0 +1,266 @@
+//! What the operator allows: which providers may load, from where, and with which settings.
+
+use crate::code::Code;
+use crate::descriptor::is_scheme;
+use crate::error::{Error, Result};
+use crate::loader::{Digest, trust};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// The operator's file where nothing else is said.
+const DEFAULT_FILE: &str = "/etc/zvfs/zvfs.toml";
+/// A larger file is not one that a person wrote.
+const FILE_MAX: u64 = 1 << 20;
+/// Schemes that an ordinary installation serves by a provider of another name. An operator's alias comes first.
+const BUILT_IN_ALIASES: [(&str, &str); 3] = [("https", "http"), ("netpipe", "tcp"), ("opaque", "tcp")];
+
+/// Which providers a host may load, from which folders, and with which settings.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    provider_path: Vec<PathBuf>,
+    /// `None`: whatever lies in `provider_path` may load.
+    providers: Option<BTreeMap<String, ProviderSection>>,
+    aliases: BTreeMap<String, Alias>,
+    source: Source,
+}
+
+/// Where a configuration comes from: the reason in every listing and refusal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Source {
+    File(PathBuf),
+    /// Folders that somebody named.
+    #[default]
+    Folders,
+    /// The folders of an installation or a build, next to this executable.
+    Executable,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ProviderSection {
+    pub(crate) sha256: Option<Digest>,
+    #[serde(default)]
+    pub(crate) settings: BTreeMap<String, Written>,
+}
+
+/// An alias: a provider under another scheme, perhaps as an instance of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Alias {
+    pub(crate) provider: String,
+    pub(crate) scheme: Option<String>,
+    pub(crate) settings: Option<BTreeMap<String, Written>>,
+}
+
+/// A setting's value as TOML has it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Written {
+    Boolean(bool),
+    Integer(i64),
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Written {
+    pub(crate) fn texts(&self) -> Vec<String> {
+        match self {
+            Written::Boolean(value) => vec![value.to_string()],
+            Written::Integer(value) => vec![value.to_string()],
+            Written::Text(value) => vec![value.clone()],
+            Written::List(values) => values.clone(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Document {
+    #[serde(default)]
+    provider_path: Vec<PathBuf>,
+    #[serde(default)]
+    provider: BTreeMap<String, ProviderSection>,
+    #[serde(default)]
+    alias: BTreeMap<String, AliasDocument>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AliasDocument {
+    Name(String),
+    Table(AliasTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AliasTable {
+    provider: String,
+    scheme: Option<String>,
+    settings: Option<BTreeMap<String, Written>>,
+}
+
+impl Configuration {
+    /// Allows whatever provider lies in these folders, with default settings.
+    pub fn with_provider_path(folders: impl IntoIterator<Item = impl Into<PathBuf>>) -> Configuration {
+        Configuration {
+            provider_path: folders.into_iter().map(Into::into).collect(),
+            ..Configuration::default()
+        }
+    }
+
+    /// Finds the configuration as every host of this library does.
+    ///
+    /// The file is `config`, else the environment's `ZVFS_CONFIG` (not in a set-uid program), else `/etc/zvfs/zvfs.toml` if it
+    /// exists; never one in the current folder. `provider_path` comes before the file's folders. Without a file, what lies in
+    /// `provider_path` is allowed; without that, what lies in the executable's folder if that is in a Cargo target tree, else in
+    /// `../lib/zvfs` beside it.
+    ///
+    /// # Errors
+    /// ENOENT: the named file is absent. EACCES: others than root and the user could change it. EINVAL: it is malformed.
+    pub fn find(config: Option<&Path>, provider_path: &[PathBuf]) -> Result<Configuration> {
+        let named = match config {
+            Some(path) => Some(path.to_owned()),
+            None if trust::process_is_privileged() => None,
+            None => env::var_os("ZVFS_CONFIG").filter(|text| !text.is_empty()).map(PathBuf::from),
+        };
+        let file = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
+        let mut configuration = match file {
+            Some(path) => Configuration::read(&path)?,
+            None if provider_path.is_empty() => Configuration::beside_executable()?,
+            None => Configuration::default(),
+        };
+        configuration.provider_path.splice(0..0, provider_path.iter().cloned());
+        Ok(configuration)
+    }
+
+    /// Reads an operator's file. It chooses code, so it is checked like a library.
+    ///
+    /// # Errors
+    /// As [`find`](Configuration::find).
+    pub fn read(path: &Path) -> Result<Configuration> {
+        let doing = || format!("configuration {}", path.display());
+        let path = path.canonicalize().map_err(|error| Error::from(error).context(doing()))?;
+        let mut file = File::open(&path).map_err(|error| Error::from(error).context(doing()))?;
+        trust::check(&path, &file).map_err(|refusal| Error::from(refusal).context(doing()))?;
+        let mut text = String::new();
+        let size = file.by_ref().take(FILE_MAX + 1).read_to_string(&mut text);
+        let size = size.map_err(|error| Error::from(error).context(doing()))?;
+        if size as u64 > FILE_MAX {
+            return Err(Error::new(Code::EFBIG, format!("larger than {FILE_MAX} bytes")).context(doing()));
+        }
+        let mut configuration = Configuration::parse(&text).map_err(|error| error.context(doing()))?;
+        configuration.source = Source::File(path);
+        Ok(configuration)
+    }
+
+    /// Parses the text of an operator's file.
+    ///
+    /// # Errors
+    /// EINVAL: malformed TOML, an unknown key, a relative folder, a name that is none.
+    pub fn parse(text: &str) -> Result<Configuration> {
+        let document: Document = toml::from_str(text)
+            .map_err(|error| Error::new(Code::EINVAL, error.to_string().trim_end().to_owned()))?;
+        if let Some(folder) = document.provider_path.iter().find(|folder| !folder.is_absolute()) {
+            return Err(invalid(format!("provider-path {}: write an absolute path", folder.display())));
+        }
+        if let Some(name) = document.provider.keys().find(|name| !is_provider_name(name)) {
+            return Err(invalid(format!("[provider.{name}]: not a provider's name")));
+        }
+        let mut aliases = BTreeMap::new();
+        for (scheme, alias) in document.alias {
+            let alias = match alias {
+                AliasDocument::Name(provider) => Alias { provider, scheme: None, settings: None },
+                AliasDocument::Table(AliasTable { provider, scheme, settings }) => {
+                    Alias { provider, scheme, settings }
+                }
+            };
+            if !is_scheme(&scheme) {
+                return Err(invalid(format!(
+                    "alias `{scheme}`: a scheme has 2 to 32 letters, digits, +, -, ."
+                )));
+            }
+            if !is_provider_name(&alias.provider) {
+                return Err(invalid(format!(
+                    "alias `{scheme}`: `{}` is not a provider's name",
+                    alias.provider
+                )));
+            }
+            aliases.insert(scheme.to_ascii_lowercase(), alias);
+        }
+        Ok(Configuration {
+            provider_path: document.provider_path,
+            providers: Some(document.provider),
+            aliases,
+            source: Source::Folders,
+        })
+    }
+
+    fn beside_executable() -> Result<Configuration> {
+        let executable =
+            env::current_exe().map_err(|error| Error::from(error).context("find this executable"))?;
+        let folder = executable.parent().unwrap_or(Path::new("/"));
+        let folder = if in_cargo_target(folder) { folder.to_owned() } else { folder.join("../lib/zvfs") };
+        Ok(Configuration {
+            provider_path: vec![folder],
+            source: Source::Executable,
+            ..Configuration::default()
+        })
+    }
+
+    pub(crate) fn provider_path(&self) -> &[PathBuf] {
+        &self.provider_path
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The provider's section, if the operator wrote one.
+    pub(crate) fn section(&self, provider: &str) -> Option<&ProviderSection> {
+        self.providers.as_ref()?.get(provider)
+    }
+
+    /// The names that have a section; `None`: there is no list, whatever lies in the folders may load.
+    pub(crate) fn listed(&self) -> Option<impl Iterator<Item = &str>> {
+        self.providers.as_ref().map(|sections| sections.keys().map(String::as_str))
+    }
+
+    pub(crate) fn allows(&self, provider: &str) -> bool {
+        self.providers.as_ref().is_none_or(|sections| sections.contains_key(provider))
+    }
+
+    /// The alias of a scheme: the operator's first, then the built-in one.
+    pub(crate) fn alias(&self, scheme: &str) -> Option<Alias> {
+        self.aliases.get(scheme).cloned().or_else(|| {
+            let (_, provider) = BUILT_IN_ALIASES.iter().find(|(known, _)| *known == scheme)?;
+            Some(Alias { provider: (*provider).to_owned(), scheme: None, settings: None })
+        })
+    }
+
+    pub(crate) fn aliases(&self) -> &BTreeMap<String, Alias> {
+        &self.aliases
+    }
+}
+
+/// Whether a text is a provider's name: 1 to 32 lower-case letters, digits, `-` and `_`.
+pub(crate) fn is_provider_name(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
+}
+
+/// Cargo tags the root of a target folder; a profile's folder lies one or two levels below it, `deps` one more.
+fn in_cargo_target(folder: &Path) -> bool {
+    folder.ancestors().skip(1).take(3).any(|above| {
+        above.join("CACHEDIR.TAG").is_file()
+            && (above.join(".rustc_info.json").is_file() || above.ends_with("target"))
+    })
+}
+
+fn invalid(text: String) -> Error {
+    Error::new(Code::EINVAL, text)
+}

@@ -1,0 +1,309 @@
+//! The host's end of a context: cancel and deadline of one open file.
+
+use crate::code::Code;
+use crate::context::{CancelFn, Context, ContextCalls};
+use crate::error::{Error, Result};
+use crate::flags::Events;
+use once_cell::sync::OnceCell;
+use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, clock_gettime, timerfd_create,
+    timerfd_settime,
+};
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const NO_DEADLINE: u64 = u64::MAX;
+
+/// The host's end of a [`Context`]: cancels a file's calls and sets their deadline, from any thread, also while its open is
+/// still in progress. Clones are the same control.
+#[derive(Clone, Default)]
+pub struct Control(Arc<State>);
+
+struct State {
+    cancelled: AtomicBool,
+    /// Nanoseconds on the monotonic clock.
+    deadline: AtomicU64,
+    /// Readable while cancelled or past the deadline. Being level-triggered and never read, it wakes every waiter. Made by
+    /// the first wait: most files never wait.
+    alarm: OnceCell<OwnedFd>,
+    /// Held while `cancelled`, `deadline` and `alarm` change together, and while the cancel function runs.
+    on_cancel: Mutex<Option<CancelFn>>,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            cancelled: AtomicBool::new(false),
+            deadline: AtomicU64::new(NO_DEADLINE),
+            alarm: OnceCell::new(),
+            on_cancel: Mutex::new(None),
+        }
+    }
+}
+
+impl Control {
+    /// A control that is not cancelled and has no deadline.
+    pub fn new() -> Control {
+        Control::default()
+    }
+
+    /// The provider's end.
+    pub fn context(&self) -> Context {
+        Context::new(self.0.clone())
+    }
+
+    /// Ends the file's calls with ECANCELED, those in progress and those to come, until [`lift`](Control::lift).
+    pub fn cancel(&self) {
+        let mut on_cancel = self.0.on_cancel.lock();
+        if !self.0.cancelled.swap(true, Ordering::SeqCst) {
+            self.0.arm();
+            if let Some(function) = on_cancel.take() {
+                function();
+            }
+        }
+    }
+
+    /// Undoes a cancel, for the calls to come.
+    pub fn lift(&self) {
+        let _changing = self.0.on_cancel.lock();
+        self.0.cancelled.store(false, Ordering::SeqCst);
+        self.0.arm();
+    }
+
+    /// Whether it is cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Sets or clears the time at which calls end with ETIMEDOUT, for those in progress too.
+    pub fn set_deadline(&self, at: Option<Instant>) {
+        let deadline = match at {
+            None => NO_DEADLINE,
+            Some(at) => {
+                let left = at.saturating_duration_since(Instant::now());
+                now().saturating_add(nanoseconds(left))
+            }
+        };
+        let _changing = self.0.on_cancel.lock();
+        self.0.deadline.store(deadline, Ordering::SeqCst);
+        self.0.arm();
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Control").field(&self.context()).finish()
+    }
+}
+
+impl ContextCalls for State {
+    fn status(&self) -> Result<()> {
+        if self.cancelled.load(Ordering::SeqCst) {
+            return Err(Error::from(Code::ECANCELED));
+        }
+        match self.deadline.load(Ordering::SeqCst) {
+            NO_DEADLINE => Ok(()),
+            deadline if now() < deadline => Ok(()),
+            _ => Err(Error::from(Code::ETIMEDOUT)),
+        }
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        match self.deadline.load(Ordering::SeqCst) {
+            NO_DEADLINE => None,
+            deadline => Some(Duration::from_nanos(deadline.saturating_sub(now()))),
+        }
+    }
+
+    fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()> {
+        let mut on_cancel = self.on_cancel.lock();
+        *on_cancel = None;
+        match function {
+            Some(_) if self.cancelled.load(Ordering::SeqCst) => Err(Error::from(Code::ECANCELED)),
+            function => {
+                *on_cancel = function;
+                Ok(())
+            }
+        }
+    }
+
+    fn wait(&self, fd: Option<BorrowedFd<'_>>, events: Events, limit: Option<Duration>) -> Result<Events> {
+        let alarm = self.alarm()?;
+        let until = limit.map(|limit| now().saturating_add(nanoseconds(limit)));
+        loop {
+            self.status()?;
+            let left = until.map(|until| until.saturating_sub(now()));
+            let timeout = left.map(timespec);
+            let mut polled = [
+                PollFd::from_borrowed_fd(alarm, PollFlags::IN),
+                PollFd::from_borrowed_fd(alarm, PollFlags::empty()),
+            ];
+            let polled = match fd {
+                Some(fd) => {
+                    polled[1] = PollFd::from_borrowed_fd(fd, poll_flags(events));
+                    &mut polled[..]
+                }
+                None => &mut polled[..1],
+            };
+            match poll(polled, timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(system(errno)),
+            }
+            let came = polled.get(1).map_or(PollFlags::empty(), PollFd::revents);
+            if came.contains(PollFlags::NVAL) {
+                return Err(Error::new(Code::EBADF, "wait: not an open file descriptor"));
+            }
+            // A cancel outranks readiness: the call should end either way.
+            self.status()?;
+            if !came.is_empty() {
+                return Ok(events_of(came));
+            }
+            if until.is_some_and(|until| now() >= until) {
+                return Ok(Events::empty());
+            }
+        }
+    }
+}
+
+impl State {
+    fn alarm(&self) -> Result<BorrowedFd<'_>> {
+        if let Some(alarm) = self.alarm.get() {
+            return Ok(alarm.as_fd());
+        }
+        let _changing = self.on_cancel.lock();
+        let alarm = self.alarm.get_or_try_init(|| {
+            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)
+                .map_err(system)
+        })?;
+        self.arm();
+        Ok(alarm.as_fd())
+    }
+
+    /// Sets the alarm to the state; the caller holds the lock. Setting a timer also clears that it had fired.
+    fn arm(&self) {
+        let Some(alarm) = self.alarm.get() else { return };
+        let at = match self.deadline.load(Ordering::SeqCst) {
+            _ if self.cancelled.load(Ordering::SeqCst) => 1,
+            NO_DEADLINE => 0, // disarms
+            deadline => deadline.max(1),
+        };
+        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let time = Itimerspec { it_interval: never, it_value: timespec(at) };
+        // It fails for a bad descriptor, flag or time only, and none of the three can be.
+        let _ = timerfd_settime(alarm, TimerfdTimerFlags::ABSTIME, &time);
+    }
+}
+
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2)
+}
+
+fn timespec(ns: u64) -> Timespec {
+    Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as i64 }
+}
+
+fn system(errno: Errno) -> Error {
+    Error::from(std::io::Error::from(errno))
+}
+
+fn poll_flags(events: Events) -> PollFlags {
+    let mut flags = PollFlags::empty();
+    flags.set(PollFlags::IN, events.contains(Events::READ));
+    flags.set(PollFlags::OUT, events.contains(Events::WRITE));
+    flags
+}
+
+fn events_of(flags: PollFlags) -> Events {
+    [
+        (PollFlags::IN, Events::READ),
+        (PollFlags::OUT, Events::WRITE),
+        (PollFlags::ERR, Events::ERROR),
+        (PollFlags::HUP, Events::HANGUP),
+    ]
+    .into_iter()
+    .filter(|(flag, _)| flags.contains(*flag))
+    .fold(Events::empty(), |events, (_, event)| events | event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pipe::pipe;
+    use std::thread;
+
+    const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_wait_ends_with_its_event() {
+        let (read, write) = pipe().unwrap();
+        let context = Control::new().context();
+        assert_eq!(context.wait(Some(read.as_fd()), Events::READ, Some(SHORT)).unwrap(), Events::empty());
+        rustix::io::write(&write, b"x").unwrap();
+        assert_eq!(context.wait(Some(read.as_fd()), Events::READ, None).unwrap(), Events::READ);
+        drop(write);
+        let events = context.wait(Some(read.as_fd()), Events::READ, None).unwrap();
+        assert!(events.contains(Events::HANGUP));
+    }
+
+    #[test]
+    fn a_cancel_ends_every_wait_and_a_lift_undoes_it() {
+        let control = Control::new();
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let context = control.context();
+                thread::spawn(move || context.sleep(LONG).unwrap_err().code())
+            })
+            .collect();
+        thread::sleep(SHORT);
+        control.cancel();
+        for waiter in waiting {
+            assert_eq!(waiter.join().unwrap(), Code::ECANCELED);
+        }
+        control.lift();
+        control.context().sleep(SHORT).unwrap();
+    }
+
+    #[test]
+    fn a_deadline_moved_during_a_wait_counts() {
+        let control = Control::new();
+        control.set_deadline(Some(Instant::now() + LONG));
+        let context = control.context();
+        let waiter = thread::spawn(move || context.sleep(LONG).unwrap_err().code());
+        thread::sleep(SHORT);
+        control.set_deadline(Some(Instant::now()));
+        assert_eq!(waiter.join().unwrap(), Code::ETIMEDOUT);
+        assert_eq!(control.context().time_left(), Some(Duration::ZERO));
+        control.set_deadline(None);
+        control.context().status().unwrap();
+    }
+
+    #[test]
+    fn the_cancel_function_runs_once_and_not_after_its_guard() {
+        let (control, count) = (Control::new(), Arc::new(AtomicU64::new(0)));
+        let add = |count: &Arc<AtomicU64>| {
+            let count = count.clone();
+            move || {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        drop(control.context().on_cancel(add(&count)).unwrap());
+        let guard = control.context().on_cancel(add(&count)).unwrap();
+        control.cancel();
+        control.cancel();
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+        drop(guard);
+        assert_eq!(control.context().on_cancel(add(&count)).unwrap_err().code(), Code::ECANCELED);
+    }
+}

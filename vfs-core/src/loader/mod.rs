@@ -1,0 +1,10 @@
+//! Loads providers, under the operator's policy.
+//!
+//! Every refusal is a variant of [`Refusal`], found as the source of the error, and says what mends it.
+
+mod library;
+mod refusal;
+pub(crate) mod trust;
+
+pub use library::{Digest, Library};
+pub use refusal::Refusal;

@@ -1,0 +1,343 @@
+//! How to open, and the host's one chokepoint around an open file.
+
+use crate::code::Code;
+use crate::control::Control;
+use crate::error::{Error, Result};
+use crate::flags::{Capabilities, OpenFlags};
+use crate::provider::{COUNT_MAX, Direction, File, Finish, Flush, Instance, Lease, Request, Stat};
+use parking_lot::Mutex;
+use std::any::Any;
+use std::fmt;
+use std::io::{self, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The time that a DISCARD gets.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+
+/// How to open a descriptor.
+#[derive(Clone, Debug, Default)]
+pub struct Open {
+    pub(crate) flags: OpenFlags,
+    pub(crate) expected_size: Option<u64>,
+    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) offered: Vec<(&'static str, String)>,
+    pub(crate) control: Option<Control>,
+}
+
+impl Open {
+    /// Opens with these flags; with neither `READ` nor `WRITE` the descriptor decides.
+    pub fn new(flags: OpenFlags) -> Open {
+        Open { flags, ..Open::default() }
+    }
+
+    /// Says how many bytes will be written.
+    pub fn expected_size(mut self, size: u64) -> Open {
+        self.expected_size = Some(size);
+        self
+    }
+
+    /// Gives a per-open setting; the provider must declare it with the scope `OPEN`.
+    pub fn setting(mut self, name: impl Into<String>, text: impl Into<String>) -> Open {
+        self.settings.push((name.into(), text.into()));
+        self
+    }
+
+    /// Offers the host's own name; only a provider that declares the setting `node` gets it.
+    pub fn node(self, text: impl Into<String>) -> Open {
+        self.offer("node", text.into())
+    }
+
+    /// Offers the run's name; only a provider that declares the setting `job` gets it.
+    pub fn job(self, text: impl Into<String>) -> Open {
+        self.offer("job", text.into())
+    }
+
+    /// Offers a broker; only a provider that declares the setting `broker` for each open gets it.
+    pub fn broker(self, text: impl Into<String>) -> Open {
+        self.offer("broker", text.into())
+    }
+
+    fn offer(mut self, name: &'static str, text: String) -> Open {
+        self.offered.push((name, text));
+        self
+    }
+
+    /// Uses this control for the file, so that the open itself can be cancelled; by default it gets one of its own, without
+    /// a deadline.
+    pub fn control(mut self, control: &Control) -> Open {
+        self.control = Some(control.clone());
+        self
+    }
+}
+
+/// An open file, as hosts use it. Every call passes here: counts are clamped, what a file cannot do is refused without
+/// asking the provider, and a failed write stays failed. Dropping it closes the file; what needs a COMMIT
+/// ([`finish`](OpenFile::finish)) and had none leaves no trace.
+///
+/// # Blocking
+/// As the provider does. With `CANCEL` among the capabilities, every call ends within 100 ms of [`Control::cancel`] or the
+/// deadline.
+pub struct OpenFile {
+    // Before `_keep`: a file is closed before its instance may stop.
+    file: Box<dyn File>,
+    capabilities: Capabilities,
+    control: Control,
+    shown: String,
+    write_failed: AtomicBool,
+    write_error: Mutex<Option<Error>>,
+    _keep: Arc<dyn Any + Send + Sync>,
+}
+
+impl OpenFile {
+    /// Opens a request on an instance. `keep` lives as long as the file: it owns the instance.
+    ///
+    /// # Errors
+    /// The provider's; EBADF if it opened less than was asked for.
+    pub(crate) fn open(
+        instance: &dyn Instance,
+        request: &Request<'_>,
+        control: Control,
+        keep: Arc<dyn Any + Send + Sync>,
+    ) -> Result<OpenFile> {
+        let file = instance.open(request)?;
+        let capabilities = file.capabilities();
+        for (flag, capability, verb) in [
+            (OpenFlags::READ, Capabilities::READABLE, "read"),
+            (OpenFlags::WRITE, Capabilities::WRITABLE, "written"),
+        ] {
+            if request.flags().contains(flag) && !capabilities.contains(capability) {
+                return Err(Error::new(Code::EBADF, format!("open {}: cannot be {verb}", request.shown())));
+            }
+        }
+        Ok(OpenFile {
+            file,
+            capabilities,
+            control,
+            shown: request.shown().to_owned(),
+            write_failed: AtomicBool::new(false),
+            write_error: Mutex::new(None),
+            _keep: keep,
+        })
+    }
+
+    /// What the file can do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// Cancel and deadline.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// The descriptor for messages.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Reads: waits for one byte, the end (0) or an error. An empty buffer gives 0.
+    ///
+    /// # Errors
+    /// EBADF: not readable; the provider's.
+    pub fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        self.require(Capabilities::READABLE, Code::EBADF, "read: not open for reading")?;
+        let count = buf.len().min(COUNT_MAX);
+        if count == 0 { Ok(0) } else { self.file.read(&mut buf[..count]) }
+    }
+
+    /// Writes at least one byte of a buffer that is not empty.
+    ///
+    /// # Errors
+    /// EBADF: not writable; the provider's. Any but ETIMEDOUT is final: later writes and COMMIT give it again.
+    pub fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.require(Capabilities::WRITABLE, Code::EBADF, "write: not open for writing")?;
+        self.earlier_failure()?;
+        let count = buf.len().min(COUNT_MAX);
+        if count == 0 {
+            return Ok(0);
+        }
+        let result = self.file.write(&buf[..count]);
+        self.remember(result)
+    }
+
+    /// Writes all of a buffer, in as many calls as it takes.
+    ///
+    /// # Errors
+    /// As [`write`](OpenFile::write); how much had been written is then lost.
+    pub fn write_all(&mut self, mut buf: &[u8]) -> Result<()> {
+        while !buf.is_empty() {
+            let count = self.write(buf)?;
+            buf = &buf[count..];
+        }
+        Ok(())
+    }
+
+    /// Moves the position that read and write share, and returns it.
+    ///
+    /// # Errors
+    /// ESPIPE: no positions. EINVAL: before the start.
+    pub fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        self.require(Capabilities::SEEKABLE, Code::ESPIPE, "seek: the file has no positions")?;
+        self.file.seek(to)
+    }
+
+    /// The position.
+    ///
+    /// # Errors
+    /// ESPIPE: no positions.
+    pub fn tell(&mut self) -> Result<u64> {
+        self.require(Capabilities::SEEKABLE, Code::ESPIPE, "tell: the file has no positions")?;
+        self.file.tell()
+    }
+
+    /// Sets the size in bytes; the position stays.
+    ///
+    /// # Errors
+    /// ENOTSUP: not truncatable.
+    pub fn truncate(&mut self, size: u64) -> Result<()> {
+        self.require(Capabilities::TRUNCATABLE, Code::ENOTSUP, "truncate: the file cannot change its size")?;
+        self.file.truncate(size)
+    }
+
+    /// Hands on what the provider buffers, or makes it durable.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub fn flush(&mut self, level: Flush) -> Result<()> {
+        self.earlier_failure()?;
+        self.file.flush(level)
+    }
+
+    /// Ends the writing side. DISCARD lifts a cancel and gives the provider 5 s.
+    ///
+    /// # Errors
+    /// COMMIT: it is not complete; an earlier write's failure.
+    pub fn finish(&mut self, how: Finish) -> Result<()> {
+        match how {
+            Finish::Discard => {
+                self.control.lift();
+                self.control.set_deadline(Some(Instant::now() + DISCARD_TIME));
+            }
+            Finish::Commit => self.earlier_failure()?,
+            Finish::End => {}
+        }
+        self.file.finish(how)
+    }
+
+    /// Reads at an offset, without the position; such calls may overlap.
+    ///
+    /// # Errors
+    /// ENOTSUP: not positional; the provider's.
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.require(
+            Capabilities::POSITIONAL_READ,
+            Code::ENOTSUP,
+            "read_at: the file has no positional reads",
+        )?;
+        let count = buf.len().min(COUNT_MAX);
+        if count == 0 { Ok(0) } else { self.file.read_at(&mut buf[..count], offset) }
+    }
+
+    /// Writes at an offset, without the position; such calls may overlap.
+    ///
+    /// # Errors
+    /// ENOTSUP: not positional; as [`write`](OpenFile::write).
+    pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        self.require(
+            Capabilities::POSITIONAL_WRITE,
+            Code::ENOTSUP,
+            "write_at: the file has no positional writes",
+        )?;
+        self.earlier_failure()?;
+        let count = buf.len().min(COUNT_MAX);
+        if count == 0 {
+            return Ok(0);
+        }
+        self.remember(self.file.write_at(&buf[..count], offset))
+    }
+
+    /// Status of the open file.
+    ///
+    /// # Errors
+    /// ENOTSUP: it has none.
+    pub fn stat(&mut self) -> Result<Stat> {
+        self.require(Capabilities::STAT, Code::ENOTSUP, "stat: the file has no status")?;
+        self.file.stat()
+    }
+
+    /// Lends the kernel file behind this one, until the next call.
+    ///
+    /// # Errors
+    /// ENOTSUP: none, or not now; an earlier write's failure.
+    pub fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
+        self.require(Capabilities::FD, Code::ENOTSUP, "lease: no kernel file behind this one")?;
+        if direction == Direction::Write {
+            self.earlier_failure()?;
+        }
+        self.file.lease(direction)
+    }
+
+    /// Says that `count` bytes were moved through the lease.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
+        self.require(Capabilities::FD, Code::ENOTSUP, "advance: no kernel file behind this one")?;
+        self.file.advance(direction, count)
+    }
+
+    fn require(&self, capability: Capabilities, code: Code, text: &'static str) -> Result<()> {
+        if self.capabilities.contains(capability) { Ok(()) } else { Err(Error::new(code, text)) }
+    }
+
+    /// Makes a failed write, through a call or a lease, final.
+    pub(crate) fn remember<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result
+            && error.code() != Code::ETIMEDOUT
+        {
+            *self.write_error.lock() = Some(error.flattened());
+            self.write_failed.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn earlier_failure(&self) -> Result<()> {
+        if !self.write_failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match &*self.write_error.lock() {
+            Some(error) => Err(error.flattened()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenFile({}, {:?})", self.shown, self.capabilities)
+    }
+}
+
+impl io::Read for OpenFile {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(OpenFile::read(self, buf)?)
+    }
+}
+
+impl io::Write for OpenFile {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        Ok(OpenFile::write(self, buf)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(OpenFile::flush(self, Flush::Push)?)
+    }
+}
+
+impl io::Seek for OpenFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        Ok(OpenFile::seek(self, to)?)
+    }
+}

@@ -1,0 +1,414 @@
+//! From a descriptor to an open file: scheme, provider, instance.
+
+mod listing;
+
+use crate::code::Code;
+use crate::configuration::{Configuration, Source, Written};
+use crate::context::{Host, HostCalls, Level};
+use crate::control::Control;
+use crate::descriptor::Descriptor;
+use crate::error::{Error, Result};
+use crate::flags::{OpenFlags, Scope};
+use crate::loader::{Library, Refusal};
+use crate::open::{Open, OpenFile};
+use crate::provider::{Entry, Info, Instance, Namespace, Provider, Request, Stat};
+use crate::settings::{Setting, Settings};
+use once_cell::sync::OnceCell;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::fs;
+use std::io::Read as _;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use listing::Listing;
+
+/// A secret's file is a line, not a document.
+const SECRET_MAX: u64 = 64 * 1024;
+
+/// The providers that a host may use, loaded and started at their first use, each once. Clones are the same registry.
+#[derive(Clone)]
+pub struct Registry(Arc<Shared>);
+
+struct Shared {
+    configuration: Configuration,
+    host: Host,
+    /// By provider name. Filled at first use; a failure is not kept, so that a mended installation works without a restart.
+    libraries: Mutex<HashMap<String, Arc<OnceCell<Arc<Loaded>>>>>,
+    /// By provider name, or by scheme for an alias with settings of its own.
+    instances: Mutex<HashMap<String, Arc<OnceCell<Arc<Started>>>>>,
+}
+
+/// A provider with what it says of itself.
+struct Loaded {
+    provider: Box<dyn Provider>,
+    info: Info,
+    path: Option<PathBuf>,
+}
+
+struct Started {
+    instance: Box<dyn Instance>,
+    loaded: Arc<Loaded>,
+}
+
+/// What a scheme resolves to.
+struct Target {
+    provider: String,
+    /// The scheme that an alias gives the provider.
+    alias_scheme: Option<String>,
+    /// The alias's own settings; they make an instance of its own.
+    alias_settings: Option<BTreeMap<String, Written>>,
+    aliased: bool,
+}
+
+/// The log of a host that gave none: errors and warnings, on standard error.
+struct StandardError;
+
+impl HostCalls for StandardError {
+    fn name(&self) -> &str {
+        "vfs-core"
+    }
+
+    fn version(&self) -> &str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        if level <= Level::Warning {
+            eprintln!("zvfs: {text}");
+        }
+    }
+}
+
+impl Registry {
+    /// A registry whose providers log errors and warnings to standard error. Loads nothing yet.
+    pub fn new(configuration: Configuration) -> Registry {
+        Registry::with_host(configuration, Host::new(Arc::new(StandardError)))
+    }
+
+    /// A registry of a host with a name and a log of its own. Loads nothing yet.
+    pub fn with_host(configuration: Configuration, host: Host) -> Registry {
+        let (libraries, instances) = (Mutex::default(), Mutex::default());
+        Registry(Arc::new(Shared { configuration, host, libraries, instances }))
+    }
+
+    /// Adds a provider of the host's own, which no policy applies to.
+    ///
+    /// # Errors
+    /// EEXIST: one of that name is in use.
+    pub fn register(&self, provider: Box<dyn Provider>) -> Result<()> {
+        let info = provider.info();
+        let name = info.name.clone();
+        let loaded = Arc::new(Loaded { provider, info, path: None });
+        let slot = self.0.libraries.lock().entry(name.clone()).or_default().clone();
+        slot.set(loaded).map_err(|_| {
+            Error::new(Code::EEXIST, format!("register {name}: a provider of that name is in use"))
+        })
+    }
+
+    /// Opens a descriptor. Loads and starts its provider if this is the first use of it.
+    ///
+    /// # Errors
+    /// EINVAL: not a descriptor, or a per-open setting that the provider doesn't take. ENOTSUP: a flag that it doesn't honour.
+    /// A [`Refusal`] as the source: unknown scheme (EPROTONOSUPPORT), not allowed (EACCES), broken (ELIBBAD). Else the
+    /// provider's.
+    ///
+    /// # Blocking
+    /// As the provider; the [`Control`] in `how` ends it.
+    pub fn open(&self, descriptor: &str, how: &Open) -> Result<OpenFile> {
+        let descriptor = Descriptor::parse(descriptor)?;
+        self.opened(descriptor, how).map_err(|error| in_context(error, "open", descriptor))
+    }
+
+    /// Asks for the status of a name, without opening it where the provider can; else opens it for reading.
+    ///
+    /// # Errors
+    /// As [`open`](Registry::open); ENOTSUP: the provider knows no status.
+    pub fn stat(&self, descriptor: &str, how: &Open) -> Result<Stat> {
+        let descriptor = Descriptor::parse(descriptor)?;
+        let stat = match self.named(descriptor, how, |names, request| names.stat(request)) {
+            Err(error) if error.code() == Code::ENOTSUP => {
+                let how = Open { flags: OpenFlags::READ, ..how.clone() };
+                self.opened(descriptor, &how).and_then(|mut file| file.stat())
+            }
+            result => result,
+        };
+        stat.map_err(|error| in_context(error, "stat", descriptor))
+    }
+
+    /// Calls `each` for every entry of a directory, in the provider's order, until it breaks off.
+    ///
+    /// # Errors
+    /// As [`open`](Registry::open); ENOTDIR; ENOTSUP: the provider cannot list.
+    pub fn list(
+        &self,
+        descriptor: &str,
+        how: &Open,
+        each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let descriptor = Descriptor::parse(descriptor)?;
+        let listed = self.named(descriptor, how, |names, request| names.list(request, each));
+        listed.map_err(|error| in_context(error, "list", descriptor))
+    }
+
+    /// Removes a file, never a directory.
+    ///
+    /// # Errors
+    /// As [`open`](Registry::open); EISDIR; ENOTSUP: the provider cannot remove.
+    pub fn remove(&self, descriptor: &str, how: &Open) -> Result<()> {
+        let descriptor = Descriptor::parse(descriptor)?;
+        let removed = self.named(descriptor, how, |names, request| names.remove(request));
+        removed.map_err(|error| in_context(error, "remove", descriptor))
+    }
+
+    fn opened(&self, descriptor: Descriptor<'_>, how: &Open) -> Result<OpenFile> {
+        how.flags.check()?;
+        self.with_request(descriptor, how, |started, request, control| {
+            let unsupported =
+                request.flags().without(started.loaded.info.supported_flags).without(OpenFlags::HINTS);
+            if !unsupported.is_empty() {
+                let name = &started.loaded.info.name;
+                return Err(Error::new(
+                    Code::ENOTSUP,
+                    format!("provider `{name}` does not support {unsupported:?}"),
+                ));
+            }
+            OpenFile::open(&*started.instance, request, control, started.clone())
+        })
+    }
+
+    fn named<T>(
+        &self,
+        descriptor: Descriptor<'_>,
+        how: &Open,
+        call: impl FnOnce(&dyn Namespace, &Request<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let how = Open { flags: OpenFlags::empty(), ..how.clone() };
+        self.with_request(descriptor, &how, |started, request, _| {
+            let name = &started.loaded.info.name;
+            let names = started.instance.namespace();
+            let absent = || Error::new(Code::ENOTSUP, format!("provider `{name}` has no names to ask about"));
+            call(names.ok_or_else(absent)?, request)
+        })
+    }
+
+    fn with_request<T>(
+        &self,
+        descriptor: Descriptor<'_>,
+        how: &Open,
+        call: impl FnOnce(&Arc<Started>, &Request<'_>, Control) -> Result<T>,
+    ) -> Result<T> {
+        let written = descriptor.scheme().to_ascii_lowercase();
+        let target = self.resolve(&written);
+        let loaded = self.loaded(&target.provider, &written, target.aliased)?;
+        let scheme = target.scheme(&written, &loaded.info)?;
+        let started = self.started(&target, &written, &loaded)?;
+        let settings = open_settings(&loaded.info.settings, how)?;
+        let control = how.control.clone().unwrap_or_default();
+        control.context().status()?;
+        let context = control.context();
+        let request = Request::new(&context, &scheme, descriptor)
+            .with_flags(how.flags)
+            .with_expected_size(how.expected_size)
+            .with_settings(&settings);
+        call(&started, &request, control)
+    }
+
+    /// The operator's alias, the built-in one, else the provider of the scheme's own name. No library is asked.
+    fn resolve(&self, scheme: &str) -> Target {
+        match self.0.configuration.alias(scheme) {
+            Some(alias) => Target {
+                provider: alias.provider,
+                alias_scheme: alias.scheme.map(|scheme| scheme.to_ascii_lowercase()),
+                alias_settings: alias.settings,
+                aliased: true,
+            },
+            None => Target {
+                provider: scheme.to_owned(),
+                alias_scheme: None,
+                alias_settings: None,
+                aliased: false,
+            },
+        }
+    }
+
+    fn loaded(&self, provider: &str, scheme: &str, aliased: bool) -> Result<Arc<Loaded>> {
+        let slot = self.0.libraries.lock().entry(provider.to_owned()).or_default().clone();
+        let loaded = slot.get_or_try_init(|| self.load(provider, scheme, aliased).map(Arc::new));
+        loaded.cloned()
+    }
+
+    fn load(&self, provider: &str, scheme: &str, aliased: bool) -> Result<Loaded> {
+        let configuration = &self.0.configuration;
+        let file = format!("libzvfs_{provider}.so");
+        let found =
+            configuration.provider_path().iter().map(|folder| folder.join(&file)).find(|path| path.exists());
+        let allowed = configuration.allows(provider);
+        let (scheme, folders) = (scheme.to_owned(), configuration.provider_path().to_vec());
+        let path = match found {
+            Some(path) if allowed => path,
+            Some(_) => return Err(self.not_allowed(scheme, provider).into()),
+            // An alias, or a section, says that the operator means this provider to be there.
+            None if allowed && (aliased || configuration.listed().is_some()) => {
+                return Err(Refusal::NotFound { provider: provider.to_owned(), file, folders }.into());
+            }
+            None if aliased && !allowed => return Err(self.not_allowed(scheme, provider).into()),
+            None => return Err(Refusal::UnknownScheme { scheme, file, folders }.into()),
+        };
+        let pinned = configuration.section(provider).and_then(|section| section.sha256);
+        let library = Library::load(&path, provider, pinned)?;
+        let info = library.info();
+        self.0.host.log(
+            Level::Debug,
+            &format!("loaded {} {} from {}", info.name, info.version, library.path().display()),
+        );
+        let path = Some(library.path().to_owned());
+        Ok(Loaded { info, path, provider: Box::new(library) })
+    }
+
+    fn not_allowed(&self, scheme: String, provider: &str) -> Refusal {
+        let configuration = match self.0.configuration.source() {
+            Source::File(path) => path.display().to_string(),
+            _ => "the configuration".to_owned(),
+        };
+        Refusal::NotAllowed { scheme, provider: provider.to_owned(), configuration }
+    }
+
+    fn started(&self, target: &Target, scheme: &str, loaded: &Arc<Loaded>) -> Result<Arc<Started>> {
+        // A colon is in no provider's name, so the two kinds of key never meet.
+        let key =
+            if target.alias_settings.is_some() { format!("{scheme}:") } else { target.provider.clone() };
+        let slot = self.0.instances.lock().entry(key).or_default().clone();
+        let started = slot.get_or_try_init(|| {
+            let given = self.given_settings(target, &loaded.info)?;
+            let settings = Settings::check(&loaded.info.settings, Scope::OPERATOR, &given)?;
+            let instance = loaded.provider.start(self.0.host.clone(), settings)?;
+            Ok(Arc::new(Started { instance, loaded: loaded.clone() }))
+        });
+        started
+            .cloned()
+            .map_err(|error: Error| error.context(format!("start provider `{}`", target.provider)))
+    }
+
+    /// The operator's settings of a provider, an alias's own over them, secrets read from where they are kept.
+    fn given_settings(&self, target: &Target, info: &Info) -> Result<Vec<(String, String)>> {
+        let mut written = BTreeMap::new();
+        if let Some(section) = self.0.configuration.section(&target.provider) {
+            written.extend(section.settings.clone());
+        }
+        written.extend(target.alias_settings.clone().unwrap_or_default());
+        let mut given = Vec::new();
+        for (key, value) in written {
+            match secret_of(&info.settings, &key) {
+                Some((setting, From::File)) => given.push((setting.name.clone(), read_secret(&key, &value)?)),
+                Some((setting, From::Environment)) => {
+                    given.push((setting.name.clone(), environment_secret(&key, &value)?))
+                }
+                Some((setting, From::Here)) => {
+                    let name = &setting.name;
+                    let text =
+                        format!("setting `{name}` is a secret: write `{name}-file` or `{name}-env` instead");
+                    return Err(Error::new(Code::EINVAL, text));
+                }
+                None => given.extend(value.texts().into_iter().map(|text| (key.clone(), text))),
+            }
+        }
+        Ok(given)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Registry").field(&self.0.configuration.provider_path()).finish()
+    }
+}
+
+impl Target {
+    /// The scheme that the provider sees.
+    fn scheme(&self, written: &str, info: &Info) -> Result<String> {
+        let declared = |scheme: &str| info.schemes.iter().any(|known| known == scheme);
+        let scheme = match &self.alias_scheme {
+            Some(scheme) => scheme.as_str(),
+            None if declared(written) => return Ok(written.to_owned()),
+            None if self.aliased => return Ok(info.schemes[0].clone()),
+            None => written,
+        };
+        if declared(scheme) {
+            return Ok(scheme.to_owned());
+        }
+        let (provider, scheme, schemes) = (info.name.clone(), scheme.to_owned(), info.schemes.clone());
+        Err(Refusal::NotServed { provider, scheme, schemes }.into())
+    }
+}
+
+/// Adds what was being done, unless the provider's own text names the object already.
+fn in_context(error: Error, verb: &str, descriptor: Descriptor<'_>) -> Error {
+    let shown = descriptor.to_string();
+    if error.to_string().contains(&shown) { error } else { error.context(format!("{verb} {shown}")) }
+}
+
+/// The per-open settings: what the opener gave, and of what the host offers only what the provider declares.
+fn open_settings(schema: &[Setting], how: &Open) -> Result<Settings> {
+    let declared =
+        |name: &str| schema.iter().any(|setting| setting.name == name && setting.scope.contains(Scope::OPEN));
+    let mut given = how.settings.clone();
+    for (name, text) in &how.offered {
+        if declared(name) && !given.iter().any(|(known, _)| known == name) {
+            given.push(((*name).to_owned(), text.clone()));
+        }
+    }
+    Settings::check(schema, Scope::OPEN, &given)
+}
+
+/// Where a secret's text is kept.
+enum From {
+    File,
+    Environment,
+    Here,
+}
+
+fn secret_of<'a>(schema: &'a [Setting], key: &str) -> Option<(&'a Setting, From)> {
+    schema.iter().filter(|setting| setting.secret).find_map(|setting| {
+        let from = match key.strip_prefix(setting.name.as_str())? {
+            "" => From::Here,
+            "-file" => From::File,
+            "-env" => From::Environment,
+            _ => return None,
+        };
+        Some((setting, from))
+    })
+}
+
+fn read_secret(key: &str, value: &Written) -> Result<String> {
+    let path = one_text(key, value)?;
+    let failed = |error: Error| error.context(format!("setting `{key}`: {path}"));
+    if !path.starts_with('/') {
+        return Err(failed(Error::new(Code::EINVAL, "write an absolute path")));
+    }
+    let mut text = String::new();
+    let file = fs::File::open(&path).map_err(|error| failed(error.into()))?;
+    file.take(SECRET_MAX + 1).read_to_string(&mut text).map_err(|error| failed(error.into()))?;
+    if text.len() as u64 > SECRET_MAX {
+        return Err(failed(Error::new(Code::EFBIG, format!("larger than {SECRET_MAX} bytes"))));
+    }
+    Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+}
+
+fn environment_secret(key: &str, value: &Written) -> Result<String> {
+    let name = one_text(key, value)?;
+    std::env::var(&name).map_err(|_| {
+        Error::new(
+            Code::EINVAL,
+            format!("setting `{key}`: no variable `{name}` of UTF-8 text in the environment"),
+        )
+    })
+}
+
+fn one_text(key: &str, value: &Written) -> Result<String> {
+    match value {
+        Written::Text(text) => Ok(text.clone()),
+        _ => Err(Error::new(Code::EINVAL, format!("setting `{key}` is a text"))),
+    }
+}

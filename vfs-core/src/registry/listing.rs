@@ -1,0 +1,68 @@
+//! What serves what, from which path, and why.
+
+use crate::configuration::Source;
+use crate::error::{Error, Result};
+use crate::provider::Info;
+use crate::registry::Registry;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+/// One provider that may load, or should and cannot.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Listing {
+    /// Its name.
+    pub name: String,
+    /// Where it was loaded from; `None`: it is the host's own, or it is broken.
+    pub path: Option<PathBuf>,
+    /// Why it may load, for a person.
+    pub reason: String,
+    /// The operator's aliases that lead to it, as schemes.
+    pub aliases: Vec<String>,
+    /// What it says of itself, or why it cannot be used.
+    pub info: Result<Info>,
+}
+
+impl Registry {
+    /// Loads every provider that may load and lists it, by name.
+    pub fn providers(&self) -> Vec<Listing> {
+        let mut names: BTreeSet<String> = self.0.libraries.lock().keys().cloned().collect();
+        match self.0.configuration.listed() {
+            Some(listed) => names.extend(listed.map(str::to_owned)),
+            None => {
+                names.extend(self.0.configuration.provider_path().iter().flat_map(|folder| names_in(folder)))
+            }
+        }
+        names.into_iter().map(|name| self.listing(name)).collect()
+    }
+
+    fn listing(&self, name: String) -> Listing {
+        let loaded = self.loaded(&name, &name, true);
+        let own = loaded.as_ref().is_ok_and(|loaded| loaded.path.is_none());
+        let reason = match self.0.configuration.source() {
+            _ if own => "the host's own".to_owned(),
+            Source::File(path) => format!("[provider.{name}] in {}", path.display()),
+            Source::Folders => "lies in a folder of --provider-path".to_owned(),
+            Source::Executable => "lies beside this executable".to_owned(),
+        };
+        let aliases = self.0.configuration.aliases().iter().filter(|(_, alias)| alias.provider == name);
+        Listing {
+            aliases: aliases.map(|(scheme, _)| scheme.clone()).collect(),
+            path: loaded.as_ref().ok().and_then(|loaded| loaded.path.clone()),
+            info: loaded.map(|loaded| loaded.info.clone()).map_err(|error: Error| error),
+            name,
+            reason,
+        }
+    }
+}
+
+/// The providers whose libraries lie in a folder; one that cannot be read has none.
+fn names_in(folder: &std::path::Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        Some(name.strip_prefix("libzvfs_")?.strip_suffix(".so")?.to_owned())
+    });
+    names.collect()
+}
