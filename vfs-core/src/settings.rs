@@ -222,6 +222,7 @@ impl Settings {
         self.values.push((name, kind, value));
     }
 
+    #[cfg(feature = "host")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(String, SettingKind, Value)> {
         self.values.iter()
     }

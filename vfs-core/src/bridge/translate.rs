@@ -2,6 +2,7 @@
 
 use crate::abi;
 use crate::bridge::strings::{read_array, write_array};
+#[cfg(feature = "host")]
 use crate::code::Code;
 use crate::error::Error;
 use crate::flags::Events;
