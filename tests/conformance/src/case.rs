@@ -4,6 +4,7 @@ use crate::memory::{Against, Guarded, ReadOnly};
 use crate::subject::{Sources, Subject, Targets};
 use crate::suite::{Step, Stop};
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use vfs_core::{
     Capabilities, Code, Control, Descriptor, Error, File, Finish, Host, HostCalls, Info, Instance, Level,
     OpenFlags, Request, Scope, Settings,
@@ -373,6 +374,13 @@ pub(crate) fn well_said(error: &Error, what: &str) -> Step {
     ensure!(text.len() < 1000, "{what}: an error text of {} bytes", text.len());
     ensure!(!text.ends_with('.'), "{what}: a full stop ends the error text {text:?}");
     Ok(())
+}
+
+/// Joins the threads of a scope; a panic in one is a failure of the check.
+pub(crate) fn joined(threads: Vec<ScopedJoinHandle<'_, Step>>) -> Step {
+    threads.into_iter().try_for_each(|thread| {
+        thread.join().unwrap_or_else(|_| Err(Stop::Fail("a call panicked in another thread".to_owned())))
+    })
 }
 
 /// Bytes that look like no other stretch of themselves, the same at each call.

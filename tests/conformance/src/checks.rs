@@ -88,7 +88,7 @@ checks! {
     namespace {
         namespace_stats_names = "size and kind of what is there; ENOENT for what is not";
         namespace_removes_names = "gone afterwards; removing it again is ENOENT";
-        namespace_lists_no_odd_names = "a file is ENOTDIR or ENOTSUP to list; entries are single components, each once";
+        namespace_lists_no_odd_names = "a file is ENOTDIR to list; entries are single components, each once";
     }
     finish {
         finish_on_a_reader_is_harmless = "END, COMMIT and DISCARD on a file open for reading";

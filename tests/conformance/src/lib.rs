@@ -20,15 +20,18 @@
 //! | `subject` | what the suite must be told of a provider |
 //! | `suite` | the list of checks, how one is run and what comes of it |
 //! | `case` | one check's instance, and its ways to open, fill and look |
+//! | `built` | a provider's own library, loaded |
 //! | `memory` | buffers between guard pages |
 //! | `checks` | the checks, a file for each theme |
 
+mod built;
 mod case;
 mod checks;
 mod memory;
 mod subject;
 mod suite;
 
+pub use built::load_built;
 pub use checks::CHECKS;
 pub use subject::{Blocking, Subject};
 pub use suite::{Check, Step, Stop, Verdict, run, run_check};

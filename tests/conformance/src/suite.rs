@@ -126,3 +126,50 @@ pub fn run(subject: Subject) {
     assert!(failed.is_empty(), "{} checks failed\n  {}", failed.len(), failed.join("\n  "));
     assert!(passed > 0, "every check was skipped");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Subject;
+    use vfs_core::{Error, Host, Info, Instance, Provider, Result, Settings};
+
+    struct Nothing;
+
+    impl Provider for Nothing {
+        fn info(&self) -> Info {
+            Info::new("nothing", "1", "cannot be started")
+        }
+
+        fn start(&self, _: Host, _: Settings) -> Result<Box<dyn Instance>> {
+            Err(Error::from(vfs_core::Code::ENOTSUP))
+        }
+    }
+
+    fn verdict(run: fn(&Subject) -> Step, limit: Duration) -> Verdict {
+        let check = Check { name: "made_up", what: "", run };
+        run_within(&check, &Arc::new(Subject::new(Box::new(Nothing))), limit)
+    }
+
+    #[test]
+    fn a_check_that_hangs_fails() {
+        let hang = |_: &Subject| loop {
+            thread::park();
+        };
+        let Verdict::Failed(how) = verdict(hang, Duration::from_millis(50)) else {
+            panic!("it did not fail")
+        };
+        assert!(how.starts_with("hangs"), "{how}");
+    }
+
+    #[test]
+    fn a_check_that_panics_fails_with_the_text() {
+        let how = verdict(|_| panic!("slipped"), LIMIT);
+        assert_eq!(how, Verdict::Failed("panicked: slipped".to_owned()));
+    }
+
+    #[test]
+    #[should_panic(expected = "checks failed")]
+    fn a_provider_that_does_nothing_fails() {
+        run(Subject::new(Box::new(Nothing)));
+    }
+}

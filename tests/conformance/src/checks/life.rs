@@ -1,8 +1,10 @@
 //! What outlives a file: descriptors, other files, other instances; and the errors.
 
-use crate::case::{Case, ensure, read_all, read_some, refused, same, sample, skip, well_said, write_all};
+use crate::case::{
+    Case, ensure, joined, read_all, read_some, refused, same, sample, skip, well_said, write_all,
+};
 use crate::subject::Subject;
-use crate::suite::{Step, Stop};
+use crate::suite::Step;
 use std::io::SeekFrom;
 use std::thread;
 use vfs_core::{Capabilities, Code, Finish, OpenFlags, Threads};
@@ -64,11 +66,7 @@ pub fn files_work_in_parallel(subject: &Subject) -> Step {
             }
             Ok(())
         };
-        let threads: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(Stop::Fail("a call panicked".to_owned()))))
-            .collect()
+        joined((0..4).map(|_| scope.spawn(work)).collect())
     })
 }
 

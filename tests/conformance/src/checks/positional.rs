@@ -1,22 +1,14 @@
 //! Reading and writing at offsets, without the position.
 
 use crate::case::{
-    Case, claims, ensure, read_all, read_some, read_some_at, same, sample, write_all, write_all_at,
+    Case, claims, ensure, joined, read_all, read_some, read_some_at, same, sample, write_all, write_all_at,
 };
 use crate::subject::Subject;
-use crate::suite::{Step, Stop};
+use crate::suite::Step;
 use std::thread;
 use vfs_core::{Capabilities, Finish};
 
 const THREADS: usize = 4;
-
-/// Joins the threads of a scope; a panic in one is a failure of the check.
-fn joined(threads: Vec<thread::ScopedJoinHandle<'_, Step>>) -> Step {
-    let results = threads.into_iter().map(|thread| {
-        thread.join().unwrap_or_else(|_| Err(Stop::Fail("a call panicked in another thread".to_owned())))
-    });
-    results.collect()
-}
 
 pub fn read_at_reads_at_its_offset(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
