@@ -9,3 +9,5 @@ mod file;
 mod instance;
 
 pub use instance::Mem;
+
+vfs_core::export_provider!(Mem);

@@ -1,8 +1,21 @@
-//! The suite over `mem`, in-process.
+//! The suite over `mem`, in-process and through its library.
 
-use zvfs_conformance::{Subject, run};
+use vfs_core::Provider;
+use zvfs_conformance::{Subject, load_built, run};
+use zvfs_mem::Mem;
+
+fn subject(provider: Box<dyn Provider>) -> Subject {
+    Subject::new(provider).target(|name| Ok(format!("mem:{name}"))).isolated()
+}
 
 #[test]
 fn in_process() {
-    run(Subject::new(Box::new(zvfs_mem::Mem)).target(|name| Ok(format!("mem:{name}"))).isolated());
+    run(subject(Box::new(Mem)));
+}
+
+#[test]
+fn through_the_library() {
+    let library = load_built("mem").unwrap();
+    assert_eq!(library.info(), Mem.info());
+    run(subject(library));
 }

@@ -2,7 +2,10 @@
 //!
 //! The template for a provider in Rust: three types, one for each trait, and the macro that exports them.
 
-use vfs_core::{Capabilities, Code, Error, File, Info, Instance, OpenFlags, Provider, Request, Result};
+use vfs_core::{
+    Capabilities, Code, Error, File, Host, Info, Instance, OpenFlags, Provider, Request, Result, Settings,
+    export_provider,
+};
 
 /// The provider.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ impl Provider for Null {
             )
     }
 
-    fn start(&self, _: vfs_core::Host, _: vfs_core::Settings) -> Result<Box<dyn Instance>> {
+    fn start(&self, _: Host, _: Settings) -> Result<Box<dyn Instance>> {
         Ok(Box::new(Null))
     }
 }
@@ -79,3 +82,5 @@ impl File for Void {
         Ok(buf.len())
     }
 }
+
+export_provider!(Null);
