@@ -1,1 +1,77 @@
-//! .
+//! Times two pieces of code side by side: machines are shared and noisy, so only the ratio in one run says anything.
+//!
+//! Not criterion: it measures one thing after the other, and what drifts between them becomes part of the result.
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Rounds of a pair; each gives one ratio.
+const ROUNDS: usize = 21;
+
+/// What a pair took, one number a round: nanoseconds for each operation.
+#[derive(Debug)]
+pub struct Pair {
+    ours: Vec<f64>,
+    peer: Vec<f64>,
+}
+
+/// Runs `ours` and `peer` in turn, the first of each round changing, and prints a row. Each call makes `operations` of them.
+pub fn pair(name: &str, operations: u64, mut ours: impl FnMut(), mut peer: impl FnMut()) -> Pair {
+    let time = |code: &mut dyn FnMut()| {
+        let start = Instant::now();
+        code();
+        start.elapsed().as_nanos() as f64 / operations as f64
+    };
+    // Once unmeasured: page cache, branch predictors, lazy binding.
+    time(&mut ours);
+    time(&mut peer);
+    let mut pair = Pair { ours: Vec::new(), peer: Vec::new() };
+    for round in 0..ROUNDS {
+        if round % 2 == 0 {
+            pair.ours.push(time(&mut ours));
+            pair.peer.push(time(&mut peer));
+        } else {
+            pair.peer.push(time(&mut peer));
+            pair.ours.push(time(&mut ours));
+        }
+    }
+    pair.print(name);
+    pair
+}
+
+/// Prints what the columns of the rows are.
+pub fn heading(title: &str, ours: &str, peer: &str) {
+    println!("\n{title}: {ours} against {peer}");
+    println!("{:<44} {:>12} {:>12} {:>10} {:>8}  ratio, min to max", "", "ours", "peer", "more", "ratio");
+}
+
+impl Pair {
+    fn print(&self, name: &str) {
+        let ratios: Vec<f64> = self.ours.iter().zip(&self.peer).map(|(ours, peer)| ours / peer).collect();
+        let (ours, peer) = (median(&self.ours), median(&self.peer));
+        let (low, high) = ratios.iter().fold((f64::MAX, 0.0_f64), |(low, high), ratio| (low.min(*ratio), high.max(*ratio)));
+        println!(
+            "{name:<44} {ours:>9.1} ns {peer:>9.1} ns {:>7.1} ns {:>8.3}  {low:.3} to {high:.3}",
+            ours - peer,
+            median(&ratios)
+        );
+    }
+}
+
+fn median(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Keeps a value, and what it depends on, from being optimised away.
+pub fn keep<T>(value: T) {
+    black_box(value);
+}
+
+/// The folder of this executable: Cargo leaves the providers' libraries there.
+pub fn provider_folder() -> PathBuf {
+    let executable = std::env::current_exe().unwrap_or_default();
+    executable.parent().map(PathBuf::from).unwrap_or_default()
+}
