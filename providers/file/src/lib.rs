@@ -49,3 +49,5 @@ mod transfer;
 mod walk;
 
 pub use provider::FileProvider;
+
+vfs_core::export_provider!(FileProvider);

@@ -163,8 +163,8 @@ impl Stream {
         Ok(!self.ended)
     }
 
-    /// The descriptor to write to; a FIFO's first waits here for its reader. `None`: EPIPE would be wrong, since nobody
-    /// ever came; only with `wait` unset.
+    /// Opens a FIFO that had no reader when it was opened; with `wait`, waits for one. Says whether there is somebody to
+    /// write to.
     fn connect(&mut self, wait: bool) -> Result<bool> {
         let Some((roots, path)) = &self.awaited else { return Ok(self.fd.is_some()) };
         loop {

@@ -1,0 +1,67 @@
+//! The suite over `file`, in-process and through the library.
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::env::current_exe;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use tempfile::TempDir;
+use vfs_core::{Library, OpenFlags, Provider};
+use zvfs_conformance::{Blocking, Subject, run};
+use zvfs_file::FileProvider;
+
+/// Regular files below a root, some by URI and some by bare path.
+fn regular(provider: Box<dyn Provider>, blocking: OpenFlags) {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path().to_owned();
+    let path = move |name: &str| root.join(name);
+    let (source, target, fifo) = (path.clone(), path.clone(), path);
+    run(Subject::new(provider)
+        .setting("root", folder.path().to_str().unwrap())
+        .source(move |name, content| {
+            fs::write(source(name), content)?;
+            Ok(source(name).to_str().unwrap().to_owned())
+        })
+        .target(move |name| Ok(format!("file://{}", target(name).display())))
+        .contents(|descriptor| {
+            let path = PathBuf::from(descriptor.strip_prefix("file://").unwrap_or(descriptor));
+            match fs::read(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                content => content.map(Some),
+            }
+        })
+        .blocking(move |name| {
+            mknodat(CWD, fifo(name), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+            Ok(Blocking { descriptor: fifo(name).to_str().unwrap().to_owned(), flags: blocking })
+        }));
+}
+
+/// What always takes everything, and what is always at its end.
+fn devices(provider: Box<dyn Provider>) {
+    run(Subject::new(provider).fixed_source("file:/dev/null", b"").sink(|_| Ok("/dev/null".to_owned())));
+}
+
+fn library() -> Box<dyn Provider> {
+    let path = current_exe().unwrap().with_file_name("libzvfs_file.so");
+    Box::new(Library::load(&path, "file", None).unwrap())
+}
+
+#[test]
+fn regular_files_in_process() {
+    regular(Box::new(FileProvider), OpenFlags::READ);
+}
+
+#[test]
+fn regular_files_through_the_library() {
+    regular(library(), OpenFlags::WRITE);
+}
+
+#[test]
+fn devices_in_process() {
+    devices(Box::new(FileProvider));
+}
+
+#[test]
+fn devices_through_the_library() {
+    devices(library());
+}
