@@ -15,8 +15,6 @@ use vfs_core::{
 #[derive(Debug)]
 pub struct Mem;
 
-const DEFAULT_LIMIT: u64 = 1 << 30;
-
 impl Provider for Mem {
     fn info(&self) -> Info {
         Info::new("mem", env!("CARGO_PKG_VERSION"), "named buffers in memory, shared within an instance")
@@ -32,12 +30,14 @@ impl Provider for Mem {
             )
             .setting(
                 Setting::new("limit", SettingKind::Size, "bytes that all buffers together may hold")
-                    .default_value(DEFAULT_LIMIT.to_string()),
+                    .default_value("1g"),
             )
     }
 
     fn start(&self, _: Host, settings: Settings) -> Result<Box<dyn Instance>> {
-        let limit = settings.size("limit").unwrap_or(DEFAULT_LIMIT);
+        let limit = settings.size("limit").ok_or_else(|| {
+            Error::new(Code::EINVAL, "start mem: the setting `limit`, which has a default, did not arrive")
+        })?;
         Ok(Box::new(Memory { budget: Budget::new(limit), names: Arc::default() }))
     }
 }

@@ -21,6 +21,7 @@
 //! | `suite` | the list of checks, how one is run and what comes of it |
 //! | `case` | one check's instance, and its ways to open, fill and look |
 //! | `built` | a provider's own library, loaded |
+//! | `steps` | what checks are made of: calls in guarded memory, comparisons, the form of an error |
 //! | `memory` | buffers between guard pages |
 //! | `checks` | the checks, a file for each theme |
 
@@ -28,6 +29,7 @@ mod built;
 mod case;
 mod checks;
 mod memory;
+mod steps;
 mod subject;
 mod suite;
 

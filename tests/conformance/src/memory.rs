@@ -97,3 +97,44 @@ impl ReadOnly {
         self.0.as_slice()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What may be done with the page of an address, as the kernel says: `rw-p`.
+    fn rights(address: usize) -> String {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let found = maps.lines().find_map(|line| {
+            let (range, rest) = line.split_once(' ')?;
+            let (start, end) = range.split_once('-')?;
+            let number = |text| usize::from_str_radix(text, 16).unwrap();
+            (number(start)..number(end)).contains(&address).then(|| rest[..4].to_owned())
+        });
+        found.unwrap_or_default()
+    }
+
+    #[test]
+    fn the_bytes_next_to_a_buffer_cannot_be_touched() {
+        let page = rustix::param::page_size();
+        for len in [1, 100, page, page + 1] {
+            let buffer = Guarded::new(len, Against::BackGuard).unwrap();
+            let bytes = buffer.as_slice().as_ptr_range();
+            assert_eq!(
+                (rights(bytes.end as usize), rights(bytes.start as usize).as_str()),
+                ("---p".to_owned(), "rw-p")
+            );
+            let buffer = Guarded::new(len, Against::FrontGuard).unwrap();
+            let bytes = buffer.as_slice().as_ptr_range();
+            assert_eq!(rights(bytes.start as usize - 1), "---p");
+            assert_eq!(rights(bytes.end as usize - 1), "rw-p");
+        }
+    }
+
+    #[test]
+    fn a_read_only_buffer_holds_its_bytes_and_takes_no_others() {
+        let buffer = Guarded::read_only(b"bytes", Against::BackGuard).unwrap();
+        assert_eq!(buffer.as_slice(), b"bytes");
+        assert_eq!(rights(buffer.as_slice().as_ptr() as usize), "r--p");
+    }
+}

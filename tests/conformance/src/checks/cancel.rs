@@ -1,6 +1,7 @@
 //! Cancel and deadline of the context that came with the open.
 
-use crate::case::{Case, ensure, refused, sample, skip};
+use crate::case::Case;
+use crate::steps::{ensure, refused, sample, skip};
 use crate::subject::{Blocking, Subject};
 use crate::suite::{Step, Stop};
 use std::sync::mpsc::{RecvTimeoutError, channel};

@@ -1,6 +1,7 @@
 //! CREATE, EXCLUSIVE, TRUNCATE, and names with nothing under them.
 
-use crate::case::{Case, ensure, refused, write_all};
+use crate::case::Case;
+use crate::steps::{ensure, refused, skip, write_all};
 use crate::subject::Subject;
 use crate::suite::Step;
 use vfs_core::{Code, Finish, OpenFlags};
@@ -33,7 +34,7 @@ pub fn create_keeps_what_is_there(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     case.needs(OpenFlags::WRITE | OpenFlags::CREATE)?;
     if !case.supports(OpenFlags::TRUNCATE) {
-        return crate::case::skip("without TRUNCATE a write may replace the whole");
+        return skip("without TRUNCATE a write may replace the whole");
     }
     let descriptor = case.written(b"old content")?;
     let mut file = case.open(&descriptor, OpenFlags::WRITE | OpenFlags::CREATE)?;

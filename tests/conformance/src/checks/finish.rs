@@ -1,6 +1,7 @@
 //! Ending, flushing, and what ATOMIC hides until COMMIT.
 
-use crate::case::{Case, ensure, read_some, same, sample, skip, write_all};
+use crate::case::Case;
+use crate::steps::{ensure, read_some, same, sample, skip, write_all};
 use crate::subject::Subject;
 use crate::suite::Step;
 use vfs_core::{File, Finish, Flush, OpenFlags};

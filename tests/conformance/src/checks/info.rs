@@ -1,6 +1,7 @@
 //! What a provider says of itself, and its instances.
 
-use crate::case::{Case, ensure, start};
+use crate::case::{Case, start};
+use crate::steps::ensure;
 use crate::subject::Subject;
 use crate::suite::Step;
 use vfs_core::{Descriptor, OpenFlags, Setting};

@@ -1,8 +1,7 @@
 //! What outlives a file: descriptors, other files, other instances; and the errors.
 
-use crate::case::{
-    Case, ensure, joined, read_all, read_some, refused, same, sample, skip, well_said, write_all,
-};
+use crate::case::Case;
+use crate::steps::{ensure, joined, read_all, read_some, refused, same, sample, skip, well_said, write_all};
 use crate::subject::Subject;
 use crate::suite::Step;
 use std::io::SeekFrom;

@@ -1,6 +1,7 @@
 //! Work on names rather than open files.
 
-use crate::case::{Case, ensure, refused, sample, skip};
+use crate::case::Case;
+use crate::steps::{ensure, refused, sample, skip};
 use crate::subject::Subject;
 use crate::suite::{Step, Stop};
 use std::ops::ControlFlow;

@@ -1,6 +1,7 @@
 //! Opening, and what an open file claims.
 
-use crate::case::{Case, claims, ensure, read_some, refused, same, sample, skip, write_all};
+use crate::case::Case;
+use crate::steps::{claims, ensure, read_some, refused, same, sample, skip, write_all};
 use crate::subject::Subject;
 use crate::suite::{Step, Stop};
 use std::io::SeekFrom;

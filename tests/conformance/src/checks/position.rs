@@ -1,6 +1,7 @@
 //! The one position, and the size.
 
-use crate::case::{Case, claims, ensure, read_all, read_some, refused, same, sample, write_all};
+use crate::case::Case;
+use crate::steps::{claims, ensure, read_all, read_some, refused, same, sample, skip, write_all};
 use crate::subject::Subject;
 use crate::suite::Step;
 use std::io::SeekFrom;
@@ -155,7 +156,7 @@ pub fn extremes_of_size_are_errors(subject: &Subject) -> Step {
     let claimed = file.capabilities();
     let sizing = Capabilities::SEEKABLE | Capabilities::TRUNCATABLE | Capabilities::POSITIONAL_WRITE;
     if !claimed.intersects(sizing) {
-        return crate::case::skip(format!("none of {sizing:?} is claimed"));
+        return skip(format!("none of {sizing:?} is claimed"));
     }
     write_all(file, b"kept")?;
     for extreme in [i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX] {

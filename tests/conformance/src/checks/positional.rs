@@ -1,7 +1,8 @@
 //! Reading and writing at offsets, without the position.
 
-use crate::case::{
-    Case, claims, ensure, joined, read_all, read_some, read_some_at, same, sample, write_all, write_all_at,
+use crate::case::Case;
+use crate::steps::{
+    claims, ensure, joined, read_all, read_some, read_some_at, same, sample, write_all, write_all_at,
 };
 use crate::subject::Subject;
 use crate::suite::Step;

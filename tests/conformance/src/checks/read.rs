@@ -1,7 +1,8 @@
 //! Reading from start to end.
 
-use crate::case::{Case, ensure, guarded, read_all, read_into, same, sample, skip};
+use crate::case::Case;
 use crate::memory::Against;
+use crate::steps::{ensure, guarded, read_all, read_into, read_some, same, sample, skip};
 use crate::subject::Subject;
 use crate::suite::Step;
 use vfs_core::{Capabilities, OpenFlags};
@@ -67,7 +68,7 @@ pub fn readers_do_not_share_a_position(subject: &Subject) -> Step {
     }
     let mut other = case.open(&one.descriptor, OpenFlags::READ)?;
     let half = one.content.len() / 2;
-    let first = crate::case::read_some(&mut *one.file, half)?;
+    let first = read_some(&mut *one.file, half)?;
     same(&read_all(&mut *other, 4096)?, &one.content, "the second file")?;
     let rest = read_all(&mut *one.file, 4096)?;
     same(&[first, rest].concat(), &one.content, "the first file")

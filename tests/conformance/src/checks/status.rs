@@ -1,6 +1,7 @@
 //! What an open file knows of itself.
 
-use crate::case::{Case, claims, ensure, sample, skip, write_all};
+use crate::case::Case;
+use crate::steps::{claims, ensure, sample, skip, write_all};
 use crate::subject::Subject;
 use crate::suite::Step;
 use vfs_core::{Capabilities, File, Finish, OpenFlags, Stat};

@@ -1,7 +1,8 @@
 //! Writing from start to end, appending and reserving.
 
-use crate::case::{Case, claims, ensure, read_only, same, sample, skip, write_all};
+use crate::case::Case;
 use crate::memory::Against;
+use crate::steps::{claims, ensure, read_only, refused, same, sample, skip, write_all};
 use crate::subject::Subject;
 use crate::suite::Step;
 use std::io::SeekFrom;
@@ -127,5 +128,5 @@ pub fn preallocate_refuses_what_cannot_be(subject: &Subject) -> Step {
     let opened = case.request(&descriptor, &Control::new(), |request| {
         case.instance.open(&request.with_flags(flags).with_expected_size(Some(1 << 62)))
     });
-    crate::case::refused(opened, &[Code::ENOSPC, Code::EFBIG], "reserving 2^62 bytes")
+    refused(opened, &[Code::ENOSPC, Code::EFBIG], "reserving 2^62 bytes")
 }

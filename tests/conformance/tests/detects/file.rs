@@ -1,0 +1,285 @@
+//! The model's open file.
+
+use crate::fault::Fault;
+use crate::model::{BLOCKING, Names, Shared, meet};
+use rustix::fs::{MemfdFlags, memfd_create};
+use std::io::SeekFrom;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use vfs_core::{
+    Capabilities, Code, Context, Direction, Error, File, Finish, Flush, Kind, Lease, OpenFlags, Result, Stat,
+};
+
+static VERSION: AtomicU64 = AtomicU64::new(0);
+
+pub struct Open {
+    pub fault: Fault,
+    pub flags: OpenFlags,
+    pub name: String,
+    pub names: Names,
+    pub unpublished: bool,
+    pub context: Context,
+    pub meeting: Arc<AtomicUsize>,
+    pub data: Shared,
+    pub position: u64,
+    /// For `TwoPositions` only.
+    pub write_position: u64,
+    pub end_at_open: u64,
+    pub calls: usize,
+    pub ended: bool,
+    pub kernel_file: Option<OwnedFd>,
+}
+
+impl Open {
+    fn goes(&self, direction: OpenFlags) -> bool {
+        let neither = !self.flags.intersects(OpenFlags::READ | OpenFlags::WRITE);
+        neither || self.flags.contains(direction)
+    }
+
+    fn needs(&self, direction: OpenFlags) -> Result<()> {
+        if self.goes(direction) || self.fault == Fault::IgnoresDirections {
+            return Ok(());
+        }
+        match self.fault {
+            Fault::TextOfTwoLines => Err(Error::new(Code::EBADF, "first\nsecond")),
+            _ => Err(Error::new(Code::EBADF, "not open in this direction")),
+        }
+    }
+
+    fn publish(&self) {
+        self.names.lock().unwrap().insert(self.name.clone(), self.data.clone());
+    }
+
+    fn get(&self, buf: &mut [u8], offset: u64) -> usize {
+        let data = self.data.lock().unwrap();
+        let rest = data.bytes.get(offset as usize..).unwrap_or(&[]);
+        let count = rest.len().min(buf.len());
+        buf[..count].copy_from_slice(&rest[..count]);
+        count
+    }
+
+    fn put(&self, buf: &[u8], offset: u64) -> Result<()> {
+        let end = offset.saturating_add(buf.len() as u64);
+        if end > 1 << 40 {
+            if self.fault == Fault::AcceptsAnySize {
+                return Ok(());
+            }
+            return Err(Error::new(Code::EFBIG, "write: too far out"));
+        }
+        let mut data = self.data.lock().unwrap();
+        if end > data.bytes.len() as u64 {
+            data.bytes.resize(end as usize, if self.fault == Fault::GapIsGarbage { b'?' } else { 0 });
+        }
+        data.bytes[offset as usize..end as usize].copy_from_slice(buf);
+        data.version = VERSION.fetch_add(1, Ordering::Relaxed) + 1;
+        Ok(())
+    }
+}
+
+impl File for Open {
+    fn capabilities(&self) -> Capabilities {
+        type C = Capabilities;
+        let mut claimed = C::SEEKABLE | C::STAT | C::FD | C::CANCEL;
+        if self.goes(OpenFlags::READ) {
+            claimed |= C::READABLE | C::POSITIONAL_READ;
+        }
+        if self.goes(OpenFlags::WRITE) {
+            claimed |= C::WRITABLE | C::TRUNCATABLE | C::POSITIONAL_WRITE;
+        }
+        match self.fault {
+            Fault::ClaimsNothing => C::empty(),
+            Fault::ClaimsBothDirections => claimed | C::READABLE | C::WRITABLE,
+            Fault::CapabilitiesChange if self.calls > 0 => claimed.without(C::STAT),
+            Fault::SeeksWithoutClaim => claimed.without(C::SEEKABLE),
+            _ => claimed,
+        }
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        self.needs(OpenFlags::READ)?;
+        self.calls += 1;
+        if self.name == BLOCKING {
+            let result = self.context.sleep(Duration::from_secs(3));
+            return match self.fault {
+                Fault::BlocksThroughCancel => {
+                    std::thread::sleep(Duration::from_secs(3));
+                    result.map(|()| 0)
+                }
+                Fault::StopsWithEio => Err(Error::new(Code::EIO, "read: stopped")),
+                _ => result.map(|()| 0),
+            };
+        }
+        if self.fault == Fault::FailsCancelledWithEio && self.context.status().is_err() {
+            return Err(Error::new(Code::EIO, "read: cancelled"));
+        }
+        if matches!(self.fault, Fault::SharedPosition | Fault::ReadAtMovesThePosition) {
+            self.position = self.data.lock().unwrap().position;
+        }
+        let position = self.position;
+        let mut count = self.get(buf, position);
+        self.position += count as u64;
+        self.data.lock().unwrap().position = self.position;
+        match self.fault {
+            Fault::FlipsByte5000 if (position..position + count as u64).contains(&5000) => {
+                buf[(5000 - position) as usize] ^= 1;
+            }
+            Fault::DropsAByteOfOddReads if count > 1 && buf.len() % 2 == 1 => count -= 1,
+            Fault::ReadsOnAfterTheEnd if count == 0 && !self.ended => self.ended = true,
+            Fault::ReadsOnAfterTheEnd if count == 0 => count = 1,
+            Fault::TouchesTheTail if count < buf.len() => buf[count] = 0,
+            Fault::CountsTooMuch => count = buf.len() + 1,
+            _ => {}
+        }
+        Ok(count)
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.needs(OpenFlags::WRITE)?;
+        self.calls += 1;
+        if self.fault == Fault::CreatesAtFirstWrite && !self.flags.contains(OpenFlags::ATOMIC) {
+            self.publish();
+        }
+        let length = self.data.lock().unwrap().bytes.len() as u64;
+        let at = match self.fault {
+            Fault::AppendsAtThePosition => self.position,
+            Fault::AppendsAtTheOldEnd if self.flags.contains(OpenFlags::APPEND) => {
+                self.end_at_open + self.write_position
+            }
+            Fault::TwoPositions => self.write_position,
+            _ if self.flags.contains(OpenFlags::APPEND) => length,
+            _ => self.position,
+        };
+        match self.fault {
+            Fault::ForgetsWrites => {}
+            Fault::LosesAByteOfSmallWrites if buf.len() == 7 => self.put(&buf[..6], at)?,
+            Fault::WritesNothing => return Ok(0),
+            _ => self.put(buf, at)?,
+        }
+        self.write_position += buf.len() as u64;
+        if self.fault != Fault::TwoPositions {
+            self.position = at + buf.len() as u64;
+        }
+        Ok(buf.len())
+    }
+
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        if self.fault == Fault::CannotSeek {
+            return Err(Error::new(Code::ESPIPE, "seek: no positions"));
+        }
+        let size = self.data.lock().unwrap().bytes.len() as u64;
+        let (base, offset) = match to {
+            SeekFrom::Start(offset) => (offset, 0),
+            SeekFrom::Current(offset) => (self.position, offset),
+            SeekFrom::End(offset) => (size, offset),
+        };
+        let position = match self.fault {
+            Fault::SeekOverflowPanics => Some((i64::try_from(base).unwrap() + offset) as u64),
+            Fault::SeekStopsAtTheStart => Some(base.saturating_add_signed(offset).min(i64::MAX as u64)),
+            Fault::SeekStopsAtTheEnd => base.checked_add_signed(offset).map(|position| position.min(size)),
+            _ => base.checked_add_signed(offset),
+        };
+        let position = position.filter(|position| i64::try_from(*position).is_ok());
+        self.position = position.ok_or_else(|| Error::new(Code::EINVAL, "seek: out of range"))?;
+        Ok(self.position)
+    }
+
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        self.needs(OpenFlags::WRITE)?;
+        if size > 1 << 40 && self.fault != Fault::AcceptsAnySize {
+            return Err(Error::new(Code::EFBIG, "truncate: too large"));
+        }
+        if self.fault == Fault::TruncateMovesThePosition {
+            self.position = self.position.min(size);
+        }
+        self.data.lock().unwrap().bytes.resize(size.min(1 << 20) as usize, 0);
+        Ok(())
+    }
+
+    fn flush(&mut self, _: Flush) -> Result<()> {
+        if self.fault == Fault::FlushStartsAnew {
+            self.data.lock().unwrap().bytes.clear();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        match (self.fault, how) {
+            (Fault::ReaderCannotFinish, _) if !self.goes(OpenFlags::WRITE) => {
+                return Err(Error::new(Code::EBADF, "finish: not open for writing"));
+            }
+            (Fault::CommitAfterEndFails, Finish::Commit) if self.ended => {
+                return Err(Error::new(Code::EINVAL, "finish: ended already"));
+            }
+            (Fault::EndPublishes, Finish::End) if self.unpublished => self.publish(),
+            _ => {}
+        }
+        self.ended |= how == Finish::End;
+        if how == Finish::Commit && self.unpublished {
+            self.publish();
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.needs(OpenFlags::READ)?;
+        match self.fault {
+            Fault::ReadAtOffByOne => Ok(self.get(buf, offset + 1)),
+            Fault::PositionalReadsCollide if meet(&self.meeting) => Ok(self.get(buf, offset / 2)),
+            Fault::ReadAtMovesThePosition => {
+                let count = self.get(buf, offset);
+                self.data.lock().unwrap().position = offset;
+                Ok(count)
+            }
+            _ => Ok(self.get(buf, offset)),
+        }
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        self.needs(OpenFlags::WRITE)?;
+        match self.fault {
+            Fault::WriteAtAppends => {
+                let end = self.data.lock().unwrap().bytes.len() as u64;
+                self.put(buf, end)?;
+            }
+            Fault::PositionalWritesCollide if meet(&self.meeting) => self.put(buf, offset / 2)?,
+            _ => self.put(buf, offset)?,
+        }
+        Ok(buf.len())
+    }
+
+    fn stat(&mut self) -> Result<Stat> {
+        self.calls += 1;
+        let data = self.data.lock().unwrap();
+        let size = match self.fault {
+            Fault::StatSizeIsOff => data.bytes.len() as u64 + 1,
+            Fault::StatSizeIsStale => self.end_at_open,
+            _ => data.bytes.len() as u64,
+        };
+        let version = if self.fault == Fault::VersionIsConstant { 1 } else { data.version };
+        Ok(Stat::of_kind(Kind::Regular).size(size).version(format!("v{version}")))
+    }
+
+    fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
+        let fd = memfd_create("model", MemfdFlags::CLOEXEC).map_err(std::io::Error::from)?;
+        if direction == Direction::Read {
+            rustix::io::pwrite(&fd, &self.data.lock().unwrap().bytes, 0).map_err(std::io::Error::from)?;
+        }
+        let fd = &*self.kernel_file.insert(fd);
+        let offset = if self.fault == Fault::LeaseStartsAtZero { 0 } else { self.position };
+        Ok(Lease { fd: fd.as_fd(), offset: Some(offset), limit: 1000 })
+    }
+
+    fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
+        if let (Direction::Write, Some(fd)) = (direction, &self.kernel_file) {
+            let mut moved = vec![0; count as usize];
+            rustix::io::pread(fd, &mut moved, self.position).map_err(std::io::Error::from)?;
+            self.put(&moved, self.position)?;
+        }
+        if self.fault != Fault::AdvanceIsForgotten {
+            self.position += count;
+        }
+        Ok(())
+    }
+}
