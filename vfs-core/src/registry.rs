@@ -122,6 +122,21 @@ impl Registry {
         self.opened(descriptor, how).map_err(|error| in_context(error, "open", descriptor))
     }
 
+    /// Says which open flags the provider of a descriptor honours, so that a host can leave out those that mean nothing to it:
+    /// a pipe's provider has nothing to create or to empty. Loads the provider if this is the first use of it.
+    ///
+    /// # Errors
+    /// As [`open`](Registry::open), but for the provider's.
+    pub fn supported_flags(&self, descriptor: &str) -> Result<OpenFlags> {
+        let descriptor = Descriptor::parse(descriptor)?;
+        let scheme = descriptor.scheme().to_ascii_lowercase();
+        let target = self.resolve(&scheme);
+        match self.loaded(&target.provider, &scheme, target.aliased) {
+            Ok(loaded) => Ok(loaded.info.supported_flags),
+            Err(error) => Err(in_context(error, "open", descriptor)),
+        }
+    }
+
     /// Asks for the status of a name, without opening it where the provider can; else opens it for reading.
     ///
     /// # Errors
