@@ -61,8 +61,8 @@ pub struct Channel {
     /// Each direction has positions: the type says so, and the sources can do it.
     random_read: bool,
     random_write: bool,
-    /// What was found behind an exhausted quota of a sequential reader: more data (`true`), or the end.
-    more: Option<bool>,
+    /// Data was found behind the exhausted quota of a sequential reader.
+    more_behind_quota: bool,
     writing_ended: bool,
     failure: Option<Failure>,
     notes: Vec<String>,

@@ -5,9 +5,17 @@
 //! | `exit` | the one table of exit codes |
 //! | `manifest` | what a session may reach, and how much of it |
 //! | `channel` | an open file with an alias, quotas and counters |
+//! | `report` | what a session tells at its end |
 
+mod channel;
 mod exit;
 mod manifest;
+mod report;
 
+pub use channel::{CallError, Channel, Channels, Controls, Counters, Counts, Meter, OpenOptions};
 pub use exit::{ExitCode, Failure};
-pub use manifest::{BYTES_MAX, CHANNELS_MAX, ChannelSpec, LINES_MAX, Limits, Manifest, SOURCES_MAX, STANDARD, Version, Warning};
+pub use manifest::{
+    BYTES_MAX, CHANNELS_MAX, ChannelSpec, LINES_MAX, Limits, Manifest, SOURCES_MAX, STANDARD, Version,
+    Warning,
+};
+pub use report::{ChannelReport, CpuTime, Report};

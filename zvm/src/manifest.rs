@@ -119,6 +119,3 @@ fn defect(line: usize, text: impl fmt::Display) -> Failure {
 fn failure(exit: ExitCode, line: usize, text: impl fmt::Display) -> Failure {
     Failure::new(exit, format!("MANIFEST {line}: {text}"))
 }
-
-#[cfg(test)]
-mod tests;

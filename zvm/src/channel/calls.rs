@@ -188,16 +188,19 @@ impl Channel {
     /// The answer to a read that no quota is left for: a quota as large as the source must not turn its end into an error,
     /// and a smaller one must not look like the end. What the look behind it costs is not counted.
     fn end_or_quota(&mut self, offset: u64) -> Result<usize, CallError> {
-        let more = match (self.random_read, self.more) {
-            (true, _) => self.sources.more_at(offset),
-            (false, Some(more)) => Ok(more),
-            (false, None) => self.sources.more(),
+        if self.more_behind_quota {
+            return Err(Code::EDQUOT.into());
+        }
+        let more = match self.random_read {
+            true => self.sources.more_at(offset),
+            false => self.sources.more(),
         };
-        match more {
-            Err(error) => Err(self.fail(error)),
-            Ok(more) => {
-                self.more = Some(more);
-                if more { Err(Code::EDQUOT.into()) } else { Ok(0) }
+        match more.map_err(|error| self.fail(error))? {
+            false => Ok(0),
+            true => {
+                // The look took a byte that no read may give any more, so its answer stays.
+                self.more_behind_quota = !self.random_read;
+                Err(Code::EDQUOT.into())
             }
         }
     }

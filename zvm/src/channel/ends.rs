@@ -2,9 +2,8 @@
 
 use super::sources::Source;
 use super::{CallError, Channel};
-use crate::exit::{ExitCode, Failure};
 use std::time::Instant;
-use vfs_core::{Capabilities, Code, Error, Finish, Result};
+use vfs_core::{Code, Error, Finish, Result};
 
 impl Channel {
     /// Tells the channel that the guest closed its last writing descriptor: END, unless the channel has positions, where a

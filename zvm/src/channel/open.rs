@@ -113,7 +113,7 @@ impl Opener<'_> {
             counters: Arc::new(Counters::default()),
             random_read,
             random_write,
-            more: None,
+            more_behind_quota: false,
             writing_ended: false,
             failure: None,
             notes,
@@ -163,10 +163,9 @@ impl Opener<'_> {
             (true, false) => (OpenFlags::READ, OpenFlags::empty()),
             (true, true) if spec.random_put => (OpenFlags::READ | OpenFlags::WRITE, OpenFlags::CREATE),
             (true, true) => (OpenFlags::READ | OpenFlags::WRITE | OpenFlags::APPEND, OpenFlags::CREATE),
-            (false, _) if self.preallocates(spec) => (
-                OpenFlags::WRITE,
-                OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::PREALLOCATE,
-            ),
+            (false, _) if self.preallocates(spec) => {
+                (OpenFlags::WRITE, OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::PREALLOCATE)
+            }
             (false, _) => (OpenFlags::WRITE, OpenFlags::CREATE | OpenFlags::TRUNCATE),
         };
         // A pipe's provider knows nothing to create, to empty or to reserve.

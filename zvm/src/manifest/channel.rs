@@ -63,7 +63,11 @@ impl Limits {
 }
 
 /// Parses a channel's line.
-pub(super) fn parse(line: &Line<'_>, version: Version, warnings: &mut Vec<Warning>) -> Result<ChannelSpec, Failure> {
+pub(super) fn parse(
+    line: &Line<'_>,
+    version: Version,
+    warnings: &mut Vec<Warning>,
+) -> Result<ChannelSpec, Failure> {
     let (sources, rest) = sources(line)?;
     let fields: Vec<&str> = rest.split(',').map(trim).collect();
     let (alias, kind, etag, limits) = match (version, fields.as_slice()) {
@@ -75,7 +79,8 @@ pub(super) fn parse(line: &Line<'_>, version: Version, warnings: &mut Vec<Warnin
                 Version::V20140509 => "7 or 8",
             };
             let found = fields.len() + 1;
-            let text = format!("a channel has {expected} fields, this one {found} (quote a source with a comma)");
+            let text =
+                format!("a channel has {expected} fields, this one {found} (quote a source with a comma)");
             return Err(defect(line.number, text));
         }
     };
@@ -118,7 +123,9 @@ fn sources<'a>(line: &Line<'a>) -> Result<(Vec<String>, &'a str), Failure> {
         match end.split_at_checked(1) {
             Some((";", next)) => rest = next,
             Some((_, fields)) => return Ok((sources, fields)),
-            None => return Err(defect(line.number, "a channel with a source only: an alias and the quotas lack")),
+            None => {
+                return Err(defect(line.number, "a channel with a source only: an alias and the quotas lack"));
+            }
         }
     }
 }
@@ -144,7 +151,8 @@ fn check_alias(alias: &str, line: usize, warnings: &mut Vec<Warning>) -> Result<
         return Err(defect(line, format_args!("alias `{}` is not an absolute path", Shown(alias))));
     };
     if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        let text = format!("no guest can open {} by its path: it has an empty part, `.` or `..`", Shown(alias));
+        let text =
+            format!("no guest can open {} by its path: it has an empty part, `.` or `..`", Shown(alias));
         warnings.push(Warning { line, text });
     }
     Ok(())
@@ -154,7 +162,8 @@ fn limits_of(fields: &[&str]) -> Result<Limits, String> {
     let [gets, get_size, puts, put_size] = fields else {
         return Err(format!("{} quotas: expected 4", fields.len()));
     };
-    let limit = |name: &str, text: &str| number::parse_count(text).map_err(|error| format!("{name}: {error}"));
+    let limit =
+        |name: &str, text: &str| number::parse_count(text).map_err(|error| format!("{name}: {error}"));
     Ok(Limits {
         gets: limit("gets", gets)?,
         get_size: limit("get_size", get_size)?,
@@ -176,7 +185,8 @@ fn check_combination(spec: &ChannelSpec) -> Result<(), Failure> {
         return Err(defect(spec.line, text));
     }
     if spec.sources.len() > 1 && read && (write || spec.random_get) {
-        let text = format!("channel {alias}: several sources are read one after the other, so only by type 0 or 2");
+        let text =
+            format!("channel {alias}: several sources are read one after the other, so only by type 0 or 2");
         return Err(defect(spec.line, text));
     }
     Ok(())

@@ -181,7 +181,8 @@ fn env(lines: &Lines<'_>) -> Result<Vec<(String, String)>, Failure> {
     let mut names = HashSet::new();
     let mut env = Vec::new();
     for line in lines.list.iter().filter(|line| line.key == "Env") {
-        let Some((name, value)) = line.value.split_once('=').filter(|(name, _)| !trim(name).is_empty()) else {
+        let Some((name, value)) = line.value.split_once('=').filter(|(name, _)| !trim(name).is_empty())
+        else {
             return Err(defect(line.number, "Env needs a name and a value: `Env = NAME=value`"));
         };
         let name = trim(name);
@@ -214,9 +215,13 @@ fn channels(
         channels.push(spec);
     }
     if let Some(missing) = STANDARD.iter().find(|standard| !aliases.contains_key(**standard)) {
-        return Err(defect(lines.last, format_args!("there is no channel {missing}: every manifest has one")));
+        return Err(defect(
+            lines.last,
+            format_args!("there is no channel {missing}: every manifest has one"),
+        ));
     }
-    let rank = |alias: &str| STANDARD.iter().position(|standard| *standard == alias).unwrap_or(STANDARD.len());
+    let rank =
+        |alias: &str| STANDARD.iter().position(|standard| *standard == alias).unwrap_or(STANDARD.len());
     channels.sort_by(|a, b| (rank(&a.alias), &a.alias).cmp(&(rank(&b.alias), &b.alias)));
     Ok(channels)
 }
