@@ -1,0 +1,129 @@
+//! What a session tells at its end: ZeroVM's six lines, or JSON.
+
+use crate::channel::{Counts, Meter};
+use crate::exit::{ExitCode, Failure};
+use serde::Serialize;
+use std::fmt;
+use std::time::Duration;
+
+/// The report of one session. Its fields are JSON's too.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// How the host fared; a guest's own code does not show here.
+    pub exit_code: ExitCode,
+    /// `ok`, or what happened, in one line.
+    pub state: String,
+    /// What the guest exited with; `None`: it did not come to that.
+    pub guest_code: Option<u32>,
+    /// CPU time of the session's thread.
+    pub cpu: CpuTime,
+    /// Fuel that the guest used: exact if it ran to its end, else at most this; `None`: not counted.
+    pub fuel: Option<u64>,
+    /// Whether the same manifest and inputs may give another result: real time, real entropy, a run ended by Timeout.
+    pub nondeterministic: bool,
+    /// All channels whose sources stay on this machine: the schemes `file`, `mem` and `null`.
+    pub local: Counts,
+    /// All other channels.
+    pub network: Counts,
+    /// Each channel, in the order of their handles.
+    pub channels: Vec<ChannelReport>,
+    /// What is worth telling of a good run too: readers that closed early, a manifest's warnings.
+    pub notes: Vec<String>,
+}
+
+/// CPU time of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct CpuTime {
+    /// In the kernel, in seconds.
+    #[serde(rename = "system_seconds", serialize_with = "seconds")]
+    pub system: Duration,
+    /// Elsewhere, in seconds.
+    #[serde(rename = "user_seconds", serialize_with = "seconds")]
+    pub user: Duration,
+}
+
+/// One channel's part of a report. It names no source: a descriptor may hold what a report should not.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ChannelReport {
+    /// The channel's alias.
+    pub alias: String,
+    /// Whether a source leaves the machine.
+    pub network: bool,
+    /// What was moved.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+impl Report {
+    /// Reports a session that ran to its own end, with what its channels moved until now.
+    pub fn ended(guest_code: u32, meters: &[Meter]) -> Report {
+        Report { guest_code: Some(guest_code), ..Report::new(ExitCode::Ok, "ok", meters) }
+    }
+
+    /// Reports a session that failed; without channels if it did not come to open them.
+    pub fn failed(failure: &Failure, meters: &[Meter]) -> Report {
+        Report::new(failure.exit(), failure.text(), meters)
+    }
+
+    fn new(exit_code: ExitCode, state: &str, meters: &[Meter]) -> Report {
+        let channels: Vec<ChannelReport> = meters
+            .iter()
+            .map(|meter| ChannelReport {
+                alias: meter.alias.clone(),
+                network: meter.network,
+                counts: meter.counts(),
+            })
+            .collect();
+        Report {
+            exit_code,
+            state: state.replace(['\n', '\r'], " "),
+            guest_code: None,
+            cpu: CpuTime::default(),
+            fuel: None,
+            nondeterministic: false,
+            local: sum(&channels, false),
+            network: sum(&channels, true),
+            channels,
+            notes: Vec::new(),
+        }
+    }
+
+    /// The report as one JSON object, in one line.
+    pub fn to_json(&self) -> String {
+        // It fails for maps with keys that are no text, and for writers that fail: there is neither.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+fn sum(channels: &[ChannelReport], network: bool) -> Counts {
+    let mut sum = Counts::default();
+    for channel in channels.iter().filter(|channel| channel.network == network) {
+        sum += channel.counts;
+    }
+    sum
+}
+
+fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+/// ZeroVM's report: validator state (1: the program was refused), daemon (there is none: 0), the guest's code (0 if it gave
+/// none), etags, CPU times and counters (system and user seconds; gets, bytes, puts, bytes; local, then network), state. A
+/// blank line follows.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", u8::from(self.exit_code == ExitCode::BadProgram))?;
+        writeln!(f, "0")?;
+        writeln!(f, "{}", self.guest_code.unwrap_or(0))?;
+        writeln!(f, "disabled")?;
+        write!(f, "{:.2} {:.2}", self.cpu.system.as_secs_f64(), self.cpu.user.as_secs_f64())?;
+        for counts in [self.local, self.network] {
+            write!(f, " {} {} {} {}", counts.gets, counts.get_bytes, counts.puts, counts.put_bytes)?;
+        }
+        writeln!(f)?;
+        writeln!(f, "{}", self.state)?;
+        writeln!(f)
+    }
+}
