@@ -6,11 +6,15 @@
 //! | `manifest` | what a session may reach, and how much of it |
 //! | `channel` | an open file with an alias, quotas and counters |
 //! | `report` | what a session tells at its end |
+//! | `guest` | the program: its engine, its limits, and its window on the channels, WASI preview1 |
+//! | `session` | one run of it all, with an end in any case |
 
 mod channel;
 mod exit;
+mod guest;
 mod manifest;
 mod report;
+mod session;
 
 pub use channel::{CallError, Channel, Channels, Controls, Counters, Counts, Meter, OpenOptions};
 pub use exit::{ExitCode, Failure};
@@ -19,3 +23,4 @@ pub use manifest::{
     Warning,
 };
 pub use report::{ChannelReport, CpuTime, Report};
+pub use session::{Running, Session, SessionHandle};

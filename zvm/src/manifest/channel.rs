@@ -124,7 +124,10 @@ fn sources<'a>(line: &Line<'a>) -> Result<(Vec<String>, &'a str), Failure> {
             Some((";", next)) => rest = next,
             Some((_, fields)) => return Ok((sources, fields)),
             None => {
-                return Err(defect(line.number, "a channel with a source only: an alias and the quotas lack"));
+                return Err(defect(
+                    line.number,
+                    "a channel with a source only: an alias and the quotas lack",
+                ));
             }
         }
     }

@@ -1,0 +1,167 @@
+//! How channels end, and how another thread ends them.
+
+use crate::shelf::{Book, Shelf, x};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Finish};
+use zvm::{CallError, Controls, ExitCode};
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// The calls of a log that end or close a file.
+fn ends(shelf: &Shelf, name: &str) -> Vec<String> {
+    shelf
+        .log(name)
+        .into_iter()
+        .filter(|call| ["End", "Commit", "Discard", "close"].contains(&&**call))
+        .collect()
+}
+
+/// A file whose reads, and COMMIT, wait for a cancel; the receiver hears when one does.
+fn stuck(book: Book) -> (Book, Receiver<()>) {
+    let (sender, receiver) = channel();
+    (Book { stuck: Some(sender), ..book }, receiver)
+}
+
+#[test]
+fn a_good_session_ends_lets_go_and_commits() {
+    let shelf = Shelf::new();
+    let mut channels = shelf.open("test:rw, 3, 1, 1, 1, 1");
+    channels.end_all().unwrap();
+    assert_eq!((ends(&shelf, "in"), ends(&shelf, "out")), (vec![], vec!["End".to_owned()]));
+    channels.close_readers();
+    assert_eq!((ends(&shelf, "in"), ends(&shelf, "rw")), (vec!["close".to_owned()], vec!["End".to_owned()]));
+    channels.commit_all(Some(Instant::now() + LONG)).unwrap();
+    drop(channels);
+    for name in ["out", "err", "rw"] {
+        assert_eq!(ends(&shelf, name), ["End", "Commit", "close"], "{name}");
+    }
+}
+
+#[test]
+fn a_failed_session_discards() {
+    let shelf = Shelf::new();
+    let mut channels = shelf.open("test:rw, 3, 1, 1, 1, 1");
+    channels.discard_all();
+    for name in ["out", "err", "rw"] {
+        assert_eq!(ends(&shelf, name), ["Discard", "close"], "{name}");
+    }
+    assert_eq!(ends(&shelf, "in"), ["close"]);
+}
+
+#[test]
+fn closing_the_last_writer_ends_a_pipe_but_not_a_file() {
+    let shelf = Shelf::new();
+    shelf.put("p", Book::pipe(""));
+    for (name, ended) in [("p", true), ("file", false)] {
+        let mut channels = shelf.open(&format!("test:{name}, 0, 0, 0, 9, 9"));
+        let channel = x(&mut channels);
+        channel.writer_closed().unwrap();
+        channel.writer_closed().unwrap();
+        assert_eq!(channel.writing_ended(), ended);
+        assert_eq!(shelf.count(name, "End"), usize::from(ended));
+        let written = channel.write_at(b"a", 0);
+        assert_eq!(written, if ended { Err(Code::EPIPE.into()) } else { Ok(1) });
+        channels.end_all().unwrap();
+        assert_eq!(shelf.count(name, "End"), 1, "END comes once");
+    }
+    let mut channels = shelf.open("test:p, 0, 9, 9, 0, 0");
+    x(&mut channels).writer_closed().unwrap();
+    assert!(!x(&mut channels).writing_ended());
+}
+
+#[test]
+fn a_commit_that_fails_leaves_the_others_to_discard() {
+    let shelf = Shelf::new();
+    shelf.put("out", Book { finish_error: Some((Finish::Commit, Code::ECONNRESET)), ..Book::pipe("") });
+    let mut channels = shelf.open("test:x, 0, 0, 0, 1, 1");
+    channels.end_all().unwrap();
+    let failure = channels.commit_all(Some(Instant::now() + LONG)).unwrap_err();
+    assert_eq!(failure.exit(), ExitCode::Io);
+    assert!(failure.text().starts_with("channel /dev/stdout: commit test:out: "), "{failure}");
+    channels.discard_all();
+    assert_eq!(ends(&shelf, "out"), ["End", "Commit", "Discard", "close"]);
+    assert_eq!(ends(&shelf, "err"), ["End", "Discard", "close"]);
+}
+
+#[test]
+fn what_was_committed_is_not_discarded() {
+    let shelf = Shelf::new();
+    shelf.put("err", Book { finish_error: Some((Finish::Commit, Code::EIO)), ..Book::pipe("") });
+    let mut channels = shelf.open("test:x, 0, 0, 0, 1, 1");
+    channels.commit_all(None).unwrap_err();
+    channels.discard_all();
+    assert_eq!(ends(&shelf, "out"), ["Commit", "close"]);
+}
+
+#[test]
+fn a_reader_gone_at_the_end_is_a_note() {
+    for how in [Finish::End, Finish::Commit] {
+        let shelf = Shelf::new();
+        shelf.put("p", Book { finish_error: Some((how, Code::EPIPE)), ..Book::pipe("") });
+        let mut channels = shelf.open("test:p, 0, 0, 0, 1, 1");
+        channels.end_all().unwrap();
+        channels.commit_all(None).unwrap();
+        assert_eq!(
+            channels.notes().collect::<Vec<_>>(),
+            ["test:p: its reader closed before it took everything"]
+        );
+    }
+}
+
+#[test]
+fn every_channel_is_ended_though_one_fails() {
+    let shelf = Shelf::new();
+    shelf.put("out", Book { finish_error: Some((Finish::End, Code::EIO)), ..Book::pipe("") });
+    let mut channels = shelf.open("test:x, 0, 0, 0, 1, 1");
+    assert_eq!(channels.end_all().unwrap_err().exit(), ExitCode::Io);
+    assert_eq!((shelf.count("err", "End"), shelf.count("x", "End")), (1, 1));
+}
+
+#[test]
+fn a_commit_ends_at_the_deadline() {
+    let shelf = Shelf::new();
+    let (book, _waiting) = stuck(Book::pipe(""));
+    shelf.put("p", book);
+    let mut channels = shelf.open("test:p, 0, 0, 0, 1, 1");
+    let failure = channels.commit_all(Some(Instant::now() + Duration::from_millis(50))).unwrap_err();
+    assert_eq!((failure.exit(), failure.text()), (ExitCode::Stopped, "timeout"));
+    channels.discard_all();
+    assert_eq!(ends(&shelf, "p"), ["Commit", "Discard", "close"]);
+}
+
+#[test]
+fn a_cancel_ends_a_read_in_progress_and_the_counters_show_it() {
+    let shelf = Shelf::new();
+    let (book, waiting) = stuck(Book::pipe(""));
+    shelf.put("p", book);
+    let controls = Controls::new();
+    let mut channels = shelf.try_open("test:p, /x, 0, 9, 99, 0, 0", "", &controls).unwrap();
+    let meters = channels.meters();
+    let reader = thread::spawn(move || x(&mut channels).read_at(&mut [0], 0));
+    waiting.recv_timeout(LONG).unwrap();
+    assert_eq!((meters[3].alias.as_str(), meters[3].counts().gets), ("/x", 1));
+    controls.cancel();
+    let CallError::Failed(failure) = reader.join().unwrap().unwrap_err() else { panic!() };
+    assert_eq!(failure.exit(), ExitCode::Stopped);
+}
+
+#[test]
+fn a_cancel_ends_an_open_in_progress() {
+    let shelf = Shelf::new();
+    let (sender, waiting) = channel();
+    shelf.put("f", Book { stuck_open: Some(sender), ..Book::new("") });
+    let controls = Controls::new();
+    let opener = {
+        let (shelf, controls) = (shelf.clone(), controls.clone());
+        thread::spawn(move || shelf.try_open("test:f, /x, 0, 9, 99, 0, 0", "", &controls).map(|_| ()))
+    };
+    waiting.recv_timeout(LONG).unwrap();
+    controls.cancel();
+    assert_eq!(opener.join().unwrap().unwrap_err().exit(), ExitCode::Stopped);
+    // And one that has not begun.
+    assert!(controls.is_cancelled());
+    let failure = shelf.try_open("test:g, /x, 0, 0, 0, 9, 99", "", &controls).unwrap_err();
+    assert_eq!(failure.exit(), ExitCode::Stopped);
+}
