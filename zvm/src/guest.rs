@@ -1,0 +1,36 @@
+//! The guest: a WebAssembly program that sees nothing but the channels of its session, through WASI preview1.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `engine`, `program`, `run` | the process's engine, a compiled program, one run of it |
+//! | `stop` | ends a run from outside |
+//! | `limits` | the budget for memory and tables |
+//! | `linker`, `call` | all that a guest can import, and the one way in |
+//! | `wasi_io`, `wasi_fd`, `wasi_path`, `wasi_poll`, `wasi_process` | the functions |
+//! | `memory`, `errno`, `rights` | WASI's numbers and structures, checked |
+//! | `state`, `fds`, `names`, `clock`, `random` | what the functions work on |
+
+mod call;
+mod clock;
+mod engine;
+mod errno;
+mod fds;
+mod limits;
+mod linker;
+mod memory;
+mod names;
+mod program;
+mod random;
+mod rights;
+mod run;
+mod state;
+mod stop;
+mod wasi_fd;
+mod wasi_io;
+mod wasi_path;
+mod wasi_poll;
+mod wasi_process;
+
+pub(crate) use program::{PROGRAM_MAX, Program};
+pub(crate) use run::{Ran, Setup, panic_text, run};
+pub(crate) use stop::{Reason, Stop};

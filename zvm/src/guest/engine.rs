@@ -1,0 +1,57 @@
+//! The one engine of the process, with every feature said out loud.
+
+use std::sync::OnceLock;
+use vfs_core::{Code, Error, Result};
+use wasmtime::{Config, Engine, WasmFeatures};
+
+/// How much of its thread's stack a guest may use, in bytes.
+pub(super) const WASM_STACK: usize = 512 << 10;
+
+/// What guests may use. All else is off, whatever the engine's crate features are: Cargo unifies those over a whole
+/// program, and a neighbour's choice must not change what a guest may do.
+const FEATURES: [WasmFeatures; 12] = [
+    WasmFeatures::FLOATS,
+    WasmFeatures::MUTABLE_GLOBAL,
+    WasmFeatures::SIGN_EXTENSION,
+    WasmFeatures::SATURATING_FLOAT_TO_INT,
+    WasmFeatures::MULTI_VALUE,
+    WasmFeatures::BULK_MEMORY,
+    WasmFeatures::BULK_MEMORY_OPT,
+    WasmFeatures::REFERENCE_TYPES,
+    WasmFeatures::CALL_INDIRECT_OVERLONG,
+    WasmFeatures::SIMD,
+    WasmFeatures::TAIL_CALL,
+    WasmFeatures::EXTENDED_CONST,
+];
+
+/// The process's engine, made at first use.
+///
+/// # Errors
+/// ENOTSUP: the engine doesn't run on this machine.
+pub(super) fn engine() -> Result<&'static Engine> {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    if let Some(engine) = ENGINE.get() {
+        return Ok(engine);
+    }
+    let engine = Engine::new(&config()).map_err(|error| {
+        Error::new(Code::ENOTSUP, "start the WebAssembly engine").with_source(error.into_boxed_dyn_error())
+    })?;
+    // Two threads may both have made one; the first stays, and the other is dropped unused.
+    Ok(ENGINE.get_or_init(|| engine))
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config.wasm_features(WasmFeatures::all(), false);
+    for feature in FEATURES {
+        config.wasm_features(feature, true);
+    }
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        // A NaN's bits would otherwise differ from one machine to the next.
+        .cranelift_nan_canonicalization(true)
+        .max_wasm_stack(WASM_STACK)
+        .wasm_backtrace_max_frames(None);
+    config
+}

@@ -1,0 +1,105 @@
+//! All that a guest can import, with each function's type.
+
+use super::call::enter;
+use super::engine::engine;
+use super::state::State;
+use super::{wasi_fd, wasi_io, wasi_path, wasi_poll, wasi_process};
+use std::sync::OnceLock;
+use vfs_core::{Code, Error, Result};
+use wasmtime::{Caller, Linker};
+
+const MODULE: &str = "wasi_snapshot_preview1";
+
+/// The process's linker, made at first use: the functions hold nothing of a session.
+///
+/// # Errors
+/// As [`engine`].
+pub(super) fn linker() -> Result<&'static Linker<State>> {
+    static LINKER: OnceLock<Linker<State>> = OnceLock::new();
+    if let Some(linker) = LINKER.get() {
+        return Ok(linker);
+    }
+    let mut linker = Linker::new(engine()?);
+    define(&mut linker).map_err(|error| {
+        Error::new(Code::ENOTSUP, "define the guest's imports").with_source(error.into_boxed_dyn_error())
+    })?;
+    Ok(LINKER.get_or_init(|| linker))
+}
+
+/// Defines functions `module::name(parameters)` under their own names, each through [`enter`].
+macro_rules! functions {
+    ($linker:ident; $($module:ident :: $name:ident($($parameter:ident: $type:ty),*);)*) => {
+        $($linker.func_wrap(MODULE, stringify!($name), |caller: Caller<'_, State>, $($parameter: $type),*| {
+            enter(caller, |call| $module::$name(call, $($parameter),*))
+        })?;)*
+    };
+}
+
+fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    functions! { linker;
+        wasi_process::args_get(pointers: u32, texts: u32);
+        wasi_process::args_sizes_get(count: u32, size: u32);
+        wasi_process::environ_get(pointers: u32, texts: u32);
+        wasi_process::environ_sizes_get(count: u32, size: u32);
+        wasi_process::random_get(buffer: u32, length: u32);
+        wasi_process::proc_raise(signal: u32);
+
+        wasi_poll::clock_res_get(id: u32, result: u32);
+        wasi_poll::clock_time_get(id: u32, precision: u64, result: u32);
+        wasi_poll::poll_oneoff(input: u32, output: u32, count: u32, result: u32);
+        wasi_poll::sched_yield();
+
+        wasi_io::fd_read(fd: u32, iovecs: u32, count: u32, result: u32);
+        wasi_io::fd_pread(fd: u32, iovecs: u32, count: u32, offset: u64, result: u32);
+        wasi_io::fd_write(fd: u32, iovecs: u32, count: u32, result: u32);
+        wasi_io::fd_pwrite(fd: u32, iovecs: u32, count: u32, offset: u64, result: u32);
+
+        wasi_fd::fd_advise(fd: u32, offset: u64, length: u64, advice: u32);
+        wasi_fd::fd_allocate(fd: u32, offset: u64, length: u64);
+        wasi_fd::fd_close(fd: u32);
+        wasi_fd::fd_datasync(fd: u32);
+        wasi_fd::fd_fdstat_get(fd: u32, result: u32);
+        wasi_fd::fd_fdstat_set_flags(fd: u32, flags: u32);
+        wasi_fd::fd_fdstat_set_rights(fd: u32, base: u64, inheriting: u64);
+        wasi_fd::fd_filestat_get(fd: u32, result: u32);
+        wasi_fd::fd_filestat_set_size(fd: u32, size: u64);
+        wasi_fd::fd_filestat_set_times(fd: u32, accessed: u64, modified: u64, which: u32);
+        wasi_fd::fd_prestat_get(fd: u32, result: u32);
+        wasi_fd::fd_prestat_dir_name(fd: u32, path: u32, length: u32);
+        wasi_fd::fd_readdir(fd: u32, buffer: u32, length: u32, cookie: u64, result: u32);
+        wasi_fd::fd_renumber(from: u32, to: u32);
+        wasi_fd::fd_seek(fd: u32, offset: i64, whence: u32, result: u32);
+        wasi_fd::fd_sync(fd: u32);
+        wasi_fd::fd_tell(fd: u32, result: u32);
+
+        wasi_path::path_create_directory(fd: u32, path: u32, length: u32);
+        wasi_path::path_filestat_get(fd: u32, lookup: u32, path: u32, length: u32, result: u32);
+        wasi_path::path_filestat_set_times(
+            fd: u32, lookup: u32, path: u32, length: u32, accessed: u64, modified: u64, which: u32
+        );
+        wasi_path::path_link(
+            old_fd: u32, lookup: u32, old: u32, old_length: u32, new_fd: u32, new: u32, new_length: u32
+        );
+        wasi_path::path_open(
+            fd: u32, lookup: u32, path: u32, length: u32, how: u32, rights: u64, inheriting: u64, flags: u32,
+            result: u32
+        );
+        wasi_path::path_readlink(fd: u32, path: u32, length: u32, buffer: u32, room: u32, result: u32);
+        wasi_path::path_remove_directory(fd: u32, path: u32, length: u32);
+        wasi_path::path_rename(
+            old_fd: u32, old: u32, old_length: u32, new_fd: u32, new: u32, new_length: u32
+        );
+        wasi_path::path_symlink(old: u32, old_length: u32, fd: u32, new: u32, new_length: u32);
+        wasi_path::path_unlink_file(fd: u32, path: u32, length: u32);
+
+        wasi_process::sock_accept(fd: u32, flags: u32, result: u32);
+        wasi_process::sock_recv(fd: u32, iovecs: u32, count: u32, flags: u32, result: u32, result_flags: u32);
+        wasi_process::sock_send(fd: u32, iovecs: u32, count: u32, flags: u32, result: u32);
+        wasi_process::sock_shutdown(fd: u32, how: u32);
+    }
+    // The only one without a result.
+    linker.func_wrap(MODULE, "proc_exit", |caller: Caller<'_, State>, code: u32| {
+        enter(caller, |call| wasi_process::proc_exit(call, code)).map(drop)
+    })?;
+    Ok(())
+}

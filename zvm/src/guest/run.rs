@@ -1,0 +1,193 @@
+//! One run of a program, from its start section to its end.
+
+use super::call::End;
+use super::clock::Clock;
+use super::engine::engine;
+use super::limits::{HostMemory, Limits};
+use super::names::Names;
+use super::program::Program;
+use super::random::Random;
+use super::state::{State, standard_fds};
+use super::stop::{Reason, Stop};
+use crate::channel::Channels;
+use crate::exit::{ExitCode, Failure};
+use crate::manifest::Manifest;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+/// What a run works with, beyond its program.
+pub(crate) struct Setup<'a> {
+    /// What the guest may use.
+    pub(crate) manifest: &'a Manifest,
+    /// All that it reaches.
+    pub(crate) channels: Channels,
+    /// Ends it from outside.
+    pub(crate) stop: Stop,
+}
+
+/// What a run came to. The channels are still open.
+pub(crate) struct Ran {
+    /// As they were given, for their ends.
+    pub(crate) channels: Channels,
+    /// The guest's own exit code, or why it has none.
+    pub(crate) outcome: Result<u32, Failure>,
+    /// Fuel that it used: exact if it ran to its end, else at most this.
+    pub(crate) fuel: u64,
+}
+
+/// Runs a program on the thread of the caller, which must have a stack to spare.
+pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
+    let Setup { manifest, mut channels, stop } = setup;
+    let random = match manifest.deterministic {
+        true => Random::seeded(&program.digest, manifest.node.as_deref(), manifest.seed),
+        false => match Random::entropy() {
+            Ok(random) => random,
+            Err(error) => {
+                let failure = Failure::new(ExitCode::Io, format!("seed the guest's random numbers: {error}"));
+                return Ran { channels, outcome: Err(failure), fuel: 0 };
+            }
+        },
+    };
+    let names = Names::new(channels.iter().map(|channel| channel.alias()));
+    let state = State {
+        names,
+        regular: channels.iter().map(|channel| channel.is_random()).collect(),
+        fds: standard_fds(&mut channels),
+        channels,
+        arguments: arguments(manifest),
+        environment: manifest.env.iter().map(|(name, value)| c_string(&format!("{name}={value}"))).collect(),
+        clock: Clock::new(manifest.deterministic),
+        random,
+        stop: stop.clone(),
+        limits: Limits::new(manifest.memory),
+        memory: None,
+        fuel: 0,
+        buffer: Vec::new(),
+    };
+    let mut store = match engine() {
+        Ok(engine) => Store::new(engine, state),
+        Err(error) => {
+            let failure = Failure::new(ExitCode::Io, error.chain());
+            return Ran { channels: state.channels, outcome: Err(failure), fuel: 0 };
+        }
+    };
+    // Without a limit the fuel is counted all the same, for the report.
+    let budget = manifest.fuel.unwrap_or(u64::MAX);
+    let outcome = catch_unwind(AssertUnwindSafe(|| execute(program, &mut store, budget)));
+    let outcome = match outcome {
+        Ok(Ok(())) => Ok(0),
+        Ok(Err(error)) => verdict(&error, &store, &stop),
+        Err(panic) => {
+            Err(Failure::new(ExitCode::Io, format!("panic in a call of the guest: {}", panic_text(&*panic))))
+        }
+    };
+    let left = store.get_fuel().unwrap_or(0);
+    Ran { channels: store.into_data().channels, outcome, fuel: budget.saturating_sub(left) }
+}
+
+fn execute(program: &Program, store: &mut Store<State>, fuel: u64) -> wasmtime::Result<()> {
+    store.limiter(|state| &mut state.limits);
+    store.set_fuel(fuel)?;
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|store| match store.data().stop.thrown() {
+        Some(_) => Ok(UpdateDeadline::Interrupt),
+        None => Ok(UpdateDeadline::Continue(1)),
+    });
+    // Thrown before the deadline above was set: no epoch would tell.
+    if store.data().stop.thrown().is_some() {
+        return Err(wasmtime::Error::new(End::Stopped));
+    }
+    let instance = program.instance.instantiate(&mut *store)?;
+    let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
+    start.call(&mut *store, ())
+}
+
+/// What the engine's error means.
+fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop) -> Result<u32, Failure> {
+    if let Some(End::Exit(code)) = error.downcast_ref::<End>() {
+        return Ok(*code);
+    }
+    if let Some(reason) = stop.thrown() {
+        return Err(reason.failure());
+    }
+    if let Some(End::Failed(failure)) = error.downcast_ref::<End>() {
+        return Err(failure.clone());
+    }
+    if error.is::<HostMemory>() {
+        return Err(Failure::new(ExitCode::Memory, HostMemory.to_string()));
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => Err(Failure::new(ExitCode::Stopped, "fuel")),
+        Some(trap) => {
+            let text = trap.to_string();
+            let kind = text.strip_prefix("wasm trap: ").unwrap_or(&text);
+            Err(Failure::new(ExitCode::Stopped, format!("trap: {kind}")))
+        }
+        // The engine has no name for a limiter's refusal, and only a module that starts can meet one as an error.
+        None if store.data().limits.refused() => {
+            Err(Failure::new(ExitCode::Memory, "the program needs more than the manifest's Memory to start"))
+        }
+        None => {
+            let causes: Vec<String> = error.chain().map(|cause| cause.to_string()).collect();
+            Err(Failure::new(ExitCode::Memory, format!("start the program: {}", causes.join(": "))))
+        }
+    }
+}
+
+impl Reason {
+    /// The session's failure for this reason.
+    pub(crate) fn failure(self) -> Failure {
+        match self {
+            Reason::Timeout => Failure::new(ExitCode::Stopped, "timeout"),
+            Reason::Cancelled => Failure::new(ExitCode::Stopped, "cancelled"),
+        }
+    }
+}
+
+/// The text of a panic.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "no text",
+    }
+}
+
+fn arguments(manifest: &Manifest) -> Vec<Vec<u8>> {
+    let name = program_name(&manifest.program);
+    std::iter::once(name).chain(manifest.args.iter().map(String::as_str)).map(c_string).collect()
+}
+
+/// `argv[0]`: the last part of the program's path. Not the whole descriptor, which may hold what the guest should not know.
+fn program_name(descriptor: &str) -> &str {
+    let path = descriptor.split(['?', '#']).next().unwrap_or_default();
+    match path.rsplit(['/', ':']).next() {
+        None | Some("") => "program",
+        Some(name) => name,
+    }
+}
+
+fn c_string(text: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.push(0);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_programs_name_tells_nothing_of_its_place() {
+        for (descriptor, name) in [
+            ("/srv/jobs/wordcount.wasm", "wordcount.wasm"),
+            ("file:/srv/sort.wat", "sort.wat"),
+            ("mem:prog", "prog"),
+            ("https://user:key@host/a/b.wasm?signature=x/y#z", "b.wasm"),
+            ("https://host/", "program"),
+        ] {
+            assert_eq!(program_name(descriptor), name);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The one switch that ends a session from outside: at its Timeout, or because somebody cancels it.
+
+use super::engine::engine;
+use crate::channel::Controls;
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+/// Who stopped the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Reason {
+    /// The manifest's Timeout.
+    Timeout = 1,
+    /// The host.
+    Cancelled = 2,
+}
+
+/// The switch. Clones are the same one; any thread may throw it, the first one counts, and it stays thrown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stop(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// 0: not thrown; else the reason.
+    thrown: AtomicU8,
+    controls: Controls,
+    lock: Mutex<()>,
+    woken: Condvar,
+}
+
+impl Stop {
+    /// The controls of the files that the session has open, which are cancelled with it.
+    pub(crate) fn controls(&self) -> &Controls {
+        &self.0.controls
+    }
+
+    /// Throws the switch: cancels every open file, wakes who sleeps, and interrupts the guest.
+    pub(crate) fn throw(&self, reason: Reason) {
+        {
+            let _lock = self.0.lock.lock();
+            let first = self.0.thrown.compare_exchange(0, reason as u8, Ordering::SeqCst, Ordering::SeqCst);
+            if first.is_err() {
+                return;
+            }
+            self.0.woken.notify_all();
+        }
+        self.0.controls.cancel();
+        self.nudge();
+    }
+
+    /// Interrupts the guest once more. Every session of the process looks at its own switch then; those that were not meant
+    /// go on.
+    pub(crate) fn nudge(&self) {
+        if let Ok(engine) = engine() {
+            engine.increment_epoch();
+        }
+    }
+
+    /// Why the session must end, if it must. As cheap as a load.
+    pub(crate) fn thrown(&self) -> Option<Reason> {
+        match self.0.thrown.load(Ordering::SeqCst) {
+            0 => None,
+            1 => Some(Reason::Timeout),
+            _ => Some(Reason::Cancelled),
+        }
+    }
+
+    /// Sleeps, but no longer than until the switch is thrown.
+    pub(crate) fn sleep(&self, time: Duration) {
+        let until = Instant::now().checked_add(time);
+        let mut lock = self.0.lock.lock();
+        while self.thrown().is_none() {
+            match until {
+                None => self.0.woken.wait(&mut lock),
+                Some(until) if self.0.woken.wait_until(&mut lock, until).timed_out() => return,
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throwing_cancels_files_of_before_and_after_and_the_first_reason_counts() {
+        let stop = Stop::default();
+        let before = stop.controls().add();
+        assert!(!before.is_cancelled() && stop.thrown().is_none());
+        stop.throw(Reason::Cancelled);
+        stop.throw(Reason::Timeout);
+        assert!(before.is_cancelled() && stop.controls().add().is_cancelled());
+        assert_eq!(stop.thrown(), Some(Reason::Cancelled));
+    }
+
+    #[test]
+    fn a_sleeper_wakes_when_it_is_thrown() {
+        let stop = Stop::default();
+        let sleeper = {
+            let stop = stop.clone();
+            std::thread::spawn(move || stop.sleep(Duration::MAX))
+        };
+        stop.throw(Reason::Timeout);
+        sleeper.join().unwrap();
+    }
+
+    #[test]
+    fn a_sleep_ends_by_itself() {
+        let start = Instant::now();
+        Stop::default().sleep(Duration::from_millis(5));
+        assert!(start.elapsed() >= Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,112 @@
+//! A session: one run of a guest under a manifest, on a thread of its own, with an end in any case.
+
+mod cpu;
+mod watch;
+mod work;
+
+use crate::channel::OpenOptions;
+use crate::exit::{ExitCode, Failure};
+use crate::guest::{Reason, Stop};
+use crate::manifest::Manifest;
+use crate::report::Report;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+use vfs_core::Registry;
+use watch::Watch;
+
+/// The stack of a session's thread: the guest's part, and ample room for the compiler and the providers.
+const STACK: usize = 8 << 20;
+/// The watchdog only waits.
+const WATCHDOG_STACK: usize = 256 << 10;
+
+/// A run that has not started. Several may run side by side in a process.
+///
+/// The engine installs process-wide handlers for the signals that a guest's faults raise (they pass on what isn't theirs), and
+/// is shared by all sessions.
+#[derive(Debug)]
+pub struct Session {
+    manifest: Manifest,
+    registry: Registry,
+    options: OpenOptions,
+}
+
+impl Session {
+    /// Prepares a run of a manifest over a registry's providers. Opens nothing yet.
+    pub fn new(manifest: Manifest, registry: Registry, options: OpenOptions) -> Session {
+        Session { manifest, registry, options }
+    }
+
+    /// Starts it, on a thread of its own; the manifest's Timeout begins.
+    pub fn start(self) -> Running {
+        let stop = Stop::default();
+        // A manifest's timeout is at most 136 years.
+        let deadline = Instant::now() + self.manifest.timeout;
+        let watch = Arc::new(Watch::new(stop, deadline));
+        let work = work::Work { session: self, watch: watch.clone() };
+        let spawned = thread::Builder::new()
+            .name("zvm-watchdog".into())
+            .stack_size(WATCHDOG_STACK)
+            .spawn({
+                let watch = watch.clone();
+                move || watch.guard()
+            })
+            .and_then(|_| {
+                thread::Builder::new().name("zvm-session".into()).stack_size(STACK).spawn(|| work.run())
+            });
+        if let Err(error) = spawned {
+            let failure = Failure::new(ExitCode::Memory, format!("start the session's thread: {error}"));
+            watch.finish(Report::failed(&failure, &[]));
+        }
+        Running { watch }
+    }
+
+    /// Runs it, and waits for its report.
+    ///
+    /// # Blocking
+    /// As [`Running::wait`].
+    pub fn run(self) -> Report {
+        self.start().wait()
+    }
+}
+
+/// A session that was started. Dropping it leaves the session running.
+#[derive(Debug)]
+pub struct Running {
+    watch: Arc<Watch>,
+}
+
+impl Running {
+    /// A handle to cancel it with, from any thread.
+    pub fn handle(&self) -> SessionHandle {
+        SessionHandle { watch: self.watch.clone() }
+    }
+
+    /// Cancels it: the guest never runs on, what it wrote is discarded, and the report says `cancelled`. Does not wait.
+    pub fn cancel(&self) {
+        self.watch.stop(Reason::Cancelled);
+    }
+
+    /// Waits for the session's end.
+    ///
+    /// # Blocking
+    /// Until the manifest's Timeout, or a cancel, and a few seconds more: 1 s for the provider to heed it, and up to 6 s for
+    /// what was written to be discarded. A provider that doesn't return by then keeps the session's thread, which is left
+    /// behind; a process that runs nothing else should exit.
+    pub fn wait(self) -> Report {
+        self.watch.wait()
+    }
+}
+
+/// Cancels a session. Clones are handles of the same one; it may be over already.
+#[derive(Clone, Debug)]
+pub struct SessionHandle {
+    watch: Arc<Watch>,
+}
+
+impl SessionHandle {
+    /// As [`Running::cancel`].
+    pub fn cancel(&self) {
+        self.watch.stop(Reason::Cancelled);
+    }
+}

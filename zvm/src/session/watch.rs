@@ -1,0 +1,112 @@
+//! The watchdog: sees to it that a session is reported in time, whatever holds its thread.
+
+use crate::channel::Meter;
+use crate::guest::{Reason, Stop};
+use crate::report::Report;
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a provider may ignore its cancel.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long the DISCARDs of a failed session may take: the 5 s that they get, and a second for the last to return.
+const DISCARD_GRACE: Duration = Duration::from_secs(6);
+/// How often a stopped guest is interrupted anew: one interruption may come in the very moment when the last was answered.
+const NUDGE: Duration = Duration::from_millis(10);
+
+/// What a session's thread, its watchdog and its owner share.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) stop: Stop,
+    pub(super) deadline: Instant,
+    progress: Mutex<Progress>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// The guest and the providers are done with; what was written is being discarded.
+    discarding: bool,
+    /// The counters, once there are channels.
+    meters: Option<Arc<[Meter]>>,
+    report: Option<Report>,
+}
+
+impl Watch {
+    /// A session that begins now and must be over at `deadline`.
+    pub(super) fn new(stop: Stop, deadline: Instant) -> Watch {
+        Watch { stop, deadline, progress: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Stops the session.
+    pub(super) fn stop(&self, reason: Reason) {
+        self.stop.throw(reason);
+        // Under the lock: a watchdog that has looked at the switch already is then surely waiting.
+        let _progress = self.progress.lock();
+        self.changed.notify_all();
+    }
+
+    /// Shows the channels' counters to whoever reports.
+    pub(super) fn show(&self, meters: Arc<[Meter]>) {
+        self.progress.lock().meters = Some(meters);
+    }
+
+    /// Says that from now on only DISCARD is waited for.
+    pub(super) fn discarding(&self) {
+        self.progress.lock().discarding = true;
+        self.changed.notify_all();
+    }
+
+    /// The counters as far as they are known.
+    pub(super) fn meters(&self) -> Option<Arc<[Meter]>> {
+        self.progress.lock().meters.clone()
+    }
+
+    /// Reports the session, unless it was given up before.
+    pub(super) fn finish(&self, report: Report) {
+        self.progress.lock().report.get_or_insert(report);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the report.
+    pub(super) fn wait(&self) -> Report {
+        let mut progress = self.progress.lock();
+        loop {
+            match &progress.report {
+                Some(report) => return report.clone(),
+                None => self.changed.wait(&mut progress),
+            }
+        }
+    }
+
+    /// The watchdog's own work: ends when there is a report, which it writes itself for a session that doesn't.
+    pub(super) fn guard(&self) {
+        let mut progress = self.progress.lock();
+        while progress.report.is_none() && self.stop.thrown().is_none() {
+            if self.changed.wait_until(&mut progress, self.deadline).timed_out() && progress.report.is_none()
+            {
+                drop(progress);
+                self.stop.throw(Reason::Timeout);
+                progress = self.progress.lock();
+            }
+        }
+        let given_up = Instant::now() + GRACE;
+        while progress.report.is_none() && !progress.discarding && Instant::now() < given_up {
+            self.changed.wait_for(&mut progress, NUDGE);
+            self.stop.nudge();
+        }
+        if progress.discarding {
+            let given_up = Instant::now() + DISCARD_GRACE;
+            while progress.report.is_none() && !self.changed.wait_until(&mut progress, given_up).timed_out() {
+            }
+        }
+        if progress.report.is_none() {
+            let failure = self.stop.thrown().unwrap_or(Reason::Timeout).failure();
+            let mut report = Report::failed(&failure, progress.meters.as_deref().unwrap_or_default());
+            report.nondeterministic = true;
+            report.notes.push("a provider ignored its cancel: the session's thread is left behind".into());
+            progress.report = Some(report);
+            self.changed.notify_all();
+        }
+    }
+}

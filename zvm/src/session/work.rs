@@ -1,0 +1,149 @@
+//! What a session's own thread does: load, open, run, end.
+
+use super::Session;
+use super::cpu::thread_time;
+use super::watch::Watch;
+use crate::channel::Channels;
+use crate::exit::{ExitCode, Failure};
+use crate::guest::{self, PROGRAM_MAX, Program, Ran, Reason, Setup};
+use crate::report::Report;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use vfs_core::{Code, Error, Open, OpenFlags};
+
+/// How much of a program is asked for at once.
+const CHUNK: usize = 1 << 20;
+
+/// A session with its watch.
+pub(super) struct Work {
+    pub(super) session: Session,
+    pub(super) watch: Arc<Watch>,
+}
+
+/// How far a session came.
+#[derive(Default)]
+struct Course {
+    fuel: Option<u64>,
+    notes: Vec<String>,
+}
+
+impl Work {
+    /// Runs the session, and reports it. A panic stays within it.
+    pub(super) fn run(self) {
+        let mut course = Course::default();
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.course(&mut course))).unwrap_or_else(|panic| {
+            Err(Failure::new(ExitCode::Io, format!("panic: {}", guest::panic_text(&*panic))))
+        });
+        let meters = self.watch.meters();
+        let meters = meters.as_deref().unwrap_or_default();
+        let mut report = match outcome {
+            Ok(code) => Report::ended(code, meters),
+            Err(failure) => Report::failed(&failure, meters),
+        };
+        let timeout = self.watch.stop.thrown() == Some(Reason::Timeout);
+        report.cpu = thread_time();
+        report.fuel = course.fuel;
+        report.nondeterministic = !self.session.manifest.deterministic || timeout;
+        report.notes = self.session.manifest.warnings.iter().map(ToString::to_string).collect();
+        report.notes.append(&mut course.notes);
+        self.watch.finish(report);
+    }
+
+    /// The program is found fit before anything is opened: opening an output empties it.
+    fn course(&self, course: &mut Course) -> Result<u32, Failure> {
+        let program = self.program()?;
+        self.unless_stopped()?;
+        let manifest = &self.session.manifest;
+        let controls = self.watch.stop.controls();
+        let channels = Channels::open(manifest, &self.session.registry, &self.session.options, controls)
+            .map_err(|failure| self.echo(failure))?;
+        self.watch.show(channels.meters());
+        let ran = guest::run(&program, Setup { manifest, channels, stop: self.watch.stop.clone() });
+        let Ran { mut channels, outcome, fuel } = ran;
+        course.fuel = Some(fuel);
+        let outcome = outcome.and_then(|code| {
+            self.unless_stopped()?;
+            // Ends first, then the readers, then what waits for others: a mesh of sessions deadlocks in any other order.
+            channels.end_all().map_err(|failure| self.echo(failure))?;
+            channels.close_readers();
+            channels.commit_all(Some(self.watch.deadline)).map_err(|failure| self.echo(failure))?;
+            Ok(code)
+        });
+        course.notes = channels.notes().map(str::to_owned).collect();
+        if outcome.is_err() {
+            self.watch.discarding();
+            channels.discard_all();
+        }
+        outcome
+    }
+
+    /// Opens, reads and compiles the program.
+    fn program(&self) -> Result<Program, Failure> {
+        let bytes = self.read_program().map_err(|failure| self.echo(failure))?;
+        self.unless_stopped()?;
+        Program::compile(&bytes)
+    }
+
+    fn read_program(&self) -> Result<Vec<u8>, Failure> {
+        let (manifest, control) = (&self.session.manifest, self.watch.stop.controls().add());
+        let mut how = Open::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&control);
+        if let Some(node) = &manifest.node {
+            how = how.node(node.clone());
+        }
+        if let Some(broker) = &manifest.broker {
+            how = how.broker(broker.clone());
+        }
+        if let Some(job) = &self.session.options.job {
+            how = how.job(job.clone());
+        }
+        let mut file =
+            self.session.registry.open(&manifest.program, &how).map_err(|error| no_program(&error))?;
+        let mut bytes = Vec::new();
+        loop {
+            let start = bytes.len();
+            bytes.resize(start + CHUNK, 0);
+            let count = file.read(&mut bytes[start..]).map_err(|error| {
+                Failure::new(ExitCode::Io, format!("read program {}: {}", file.shown(), error.chain()))
+            })?;
+            bytes.truncate(start + count);
+            if count == 0 {
+                return Ok(bytes);
+            }
+            if bytes.len() > PROGRAM_MAX {
+                let text = format!("bad program: {} is over {PROGRAM_MAX} bytes", file.shown());
+                return Err(Failure::new(ExitCode::BadProgram, text));
+            }
+        }
+    }
+
+    fn unless_stopped(&self) -> Result<(), Failure> {
+        self.watch.stop.thrown().map_or(Ok(()), |reason| Err(reason.failure()))
+    }
+
+    /// A failure of a stopped session is only the echo of its cancel.
+    fn echo(&self, failure: Failure) -> Failure {
+        self.watch.stop.thrown().map_or(failure, Reason::failure)
+    }
+}
+
+fn no_program(error: &Error) -> Failure {
+    let exit = match error.code() {
+        Code::ENOENT | Code::ENOTDIR => ExitCode::Missing,
+        Code::EISDIR | Code::EPROTONOSUPPORT if !is_refusal(error) => ExitCode::BadProgram,
+        Code::EIO => ExitCode::Io,
+        _ => ExitCode::Manifest,
+    };
+    Failure::new(exit, format!("program: {}", error.chain()))
+}
+
+/// Whether no provider was asked: the descriptor's scheme is at fault, not what it names.
+fn is_refusal(error: &Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.is::<vfs_core::Refusal>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
