@@ -38,7 +38,7 @@ fn kind(stat: &rustix::fs::Stat) -> Kind {
 }
 
 fn modified(stat: &rustix::fs::Stat) -> Option<SystemTime> {
-    let nanoseconds = Duration::from_nanos(u64::try_from(stat.st_mtime_nsec).ok()?);
+    let nanoseconds = Duration::from_nanos(stat.st_mtime_nsec);
     let seconds = Duration::from_secs(stat.st_mtime.unsigned_abs());
     let whole = if stat.st_mtime < 0 {
         SystemTime::UNIX_EPOCH.checked_sub(seconds)?

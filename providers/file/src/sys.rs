@@ -50,3 +50,65 @@ fn is_pending() -> bool {
             && libc::sigismember(pending.assume_init_ref(), libc::SIGPIPE) == 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken_pipe() -> Result<usize, Errno> {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        drop(reader);
+        without_sigpipe(|| rustix::io::write(&writer, b"x"))
+    }
+
+    fn is_blocked() -> bool {
+        let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: without a new set pthread_sigmask only writes the present one.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), mask.as_mut_ptr());
+            libc::sigismember(mask.assume_init_ref(), libc::SIGPIPE) == 1
+        }
+    }
+
+    /// Does something to SIGPIPE in this thread.
+    fn change(how: libc::c_int) {
+        let mut sigpipe = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigemptyset initialises the set.
+        unsafe {
+            libc::sigemptyset(sigpipe.as_mut_ptr());
+            libc::sigaddset(sigpipe.as_mut_ptr(), libc::SIGPIPE);
+            libc::pthread_sigmask(how, sigpipe.as_ptr(), ptr::null_mut());
+        }
+    }
+
+    // Each test has a thread of its own, and so a mask of its own. std ignores SIGPIPE, and an ignored signal that is blocked
+    // stays pending, as one with the default action does.
+
+    #[test]
+    fn a_broken_pipe_leaves_no_signal_and_the_mask_as_it_was() {
+        assert_eq!(broken_pipe(), Err(Errno::PIPE));
+        assert!(!is_blocked() && !is_pending());
+        change(libc::SIG_BLOCK);
+        assert_eq!(broken_pipe(), Err(Errno::PIPE));
+        assert!(is_blocked() && !is_pending());
+    }
+
+    #[test]
+    fn a_signal_that_waits_for_the_host_is_left_to_it() {
+        change(libc::SIG_BLOCK);
+        // SAFETY: to this thread, which has it blocked.
+        unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGPIPE) };
+        assert!(is_pending());
+        assert_eq!(broken_pipe(), Err(Errno::PIPE));
+        assert!(is_pending());
+        change(libc::SIG_UNBLOCK); // ignored, so it goes away
+        assert!(!is_pending());
+    }
+
+    #[test]
+    fn what_succeeds_passes_through() {
+        assert_eq!(without_sigpipe(|| Ok(7)), Ok(7));
+        assert_eq!(without_sigpipe(|| Err::<(), _>(Errno::IO)), Err(Errno::IO));
+        assert!(!is_blocked());
+    }
+}

@@ -99,3 +99,49 @@ pub fn allows(fd: impl AsFd, write: bool) -> Result<bool, Errno> {
     let mode = rustix::fs::fcntl_getfl(fd)? & (OFlags::ACCMODE | OFlags::PATH);
     Ok(mode == OFlags::RDWR || mode == if write { OFlags::WRONLY } else { OFlags::RDONLY })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pipe::pipe;
+
+    /// A blocking pipe, as a shell makes it: neither way may wait on it.
+    #[test]
+    fn a_shared_pipe_is_never_waited_for() {
+        for nowait in [true, false] {
+            let (reader, writer) = pipe().unwrap();
+            let mut way = Way::SharedPipe { nowait };
+            let (mut buffer, mut taken) = (vec![0; 1 << 20], 0);
+            assert_eq!(way.read(&reader, &mut buffer), Err(Errno::AGAIN), "{nowait}");
+            loop {
+                match way.write(&writer, &buffer) {
+                    Ok(count) => taken += count,
+                    Err(errno) => break assert_eq!(errno, Errno::AGAIN, "{nowait}"),
+                }
+            }
+            assert!(taken >= PIPE_BUF, "{nowait}");
+            while taken > 0 {
+                taken -= way.read(&reader, &mut buffer).unwrap();
+            }
+            assert_eq!(way.read(&reader, &mut buffer), Err(Errno::AGAIN), "{nowait}");
+            drop(writer);
+            assert_eq!(way.read(&reader, &mut buffer), Ok(0), "{nowait}");
+        }
+    }
+
+    #[test]
+    fn a_shared_pipe_without_a_reader_is_epipe() {
+        for nowait in [true, false] {
+            let (reader, writer) = pipe().unwrap();
+            drop(reader);
+            assert_eq!(Way::SharedPipe { nowait }.write(&writer, b"x"), Err(Errno::PIPE), "{nowait}");
+        }
+    }
+
+    #[test]
+    fn a_direction_is_what_the_descriptor_was_opened_for() {
+        let (reader, writer) = pipe().unwrap();
+        assert_eq!((allows(&reader, false), allows(&reader, true)), (Ok(true), Ok(false)));
+        assert_eq!((allows(&writer, false), allows(&writer, true)), (Ok(false), Ok(true)));
+    }
+}

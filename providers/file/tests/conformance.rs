@@ -1,4 +1,5 @@
 //! The suite over `file`, in-process and through the library.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::env::current_exe;
