@@ -127,3 +127,46 @@ impl fmt::Display for Report {
         writeln!(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(alias: &str, network: bool, gets: u64) -> ChannelReport {
+        let counts = Counts { gets, get_bytes: 10 * gets, puts: 1, put_bytes: 2 };
+        ChannelReport { alias: alias.into(), network, counts }
+    }
+
+    fn report() -> Report {
+        let channels = vec![channel("/a", false, 1), channel("/b", true, 5), channel("/c", false, 2)];
+        let (local, network) = (sum(&channels, false), sum(&channels, true));
+        let cpu = CpuTime { system: Duration::from_millis(15), user: Duration::from_millis(1500) };
+        Report { channels, local, network, cpu, ..Report::ended(3, &[]) }
+    }
+
+    #[test]
+    fn text_has_six_lines_and_a_blank_one() {
+        assert_eq!(report().to_string(), "0\n0\n3\ndisabled\n0.01 1.50 3 30 2 4 5 50 1 2\nok\n\n");
+    }
+
+    #[test]
+    fn a_failure_stands_in_one_line() {
+        let failure = Failure::new(ExitCode::BadProgram, "not a module:\nbad magic");
+        let text = Report::failed(&failure, &[]).to_string();
+        assert_eq!(text, "1\n0\n0\ndisabled\n0.00 0.00 0 0 0 0 0 0 0 0\nnot a module: bad magic\n\n");
+    }
+
+    #[test]
+    fn json_holds_everything() {
+        let json: serde_json::Value = serde_json::from_str(&report().to_json()).unwrap();
+        assert_eq!(json["exit_code"], 0);
+        assert_eq!(json["guest_code"], 3);
+        assert_eq!(json["state"], "ok");
+        assert_eq!(json["cpu"]["user_seconds"], 1.5);
+        assert_eq!(json["network"]["get_bytes"], 50);
+        assert_eq!(json["channels"][1]["alias"], "/b");
+        assert_eq!(json["channels"][1]["gets"], 5);
+        assert_eq!(json["nondeterministic"], false);
+        assert!(json["fuel"].is_null());
+    }
+}

@@ -38,7 +38,7 @@ impl Channels {
     ///
     /// # Errors
     /// [`ExitCode::Manifest`]: a source cannot be opened as the manifest says. [`ExitCode::SourceKind`]: a directory, a
-    /// socket, a block device. [`ExitCode::TooManyChannels`]: the system has no descriptors left. [`ExitCode::Stopped`]:
+    /// socket, a block device, an unknown scheme. [`ExitCode::TooManyChannels`]: the system has no descriptors left. [`ExitCode::Stopped`]:
     /// cancelled. [`ExitCode::Io`]: an input/output error, a provider that misbehaved.
     ///
     /// # Blocking

@@ -7,7 +7,8 @@ use vfs_core::{Descriptor, Shown};
 
 /// The most sources that one channel may have: ZeroVM's limit.
 pub const SOURCES_MAX: usize = 16;
-/// The most channels of a session: a guest has 1,024 descriptors, of which one is the root and three may stay free.
+/// The most channels of a session: of a guest's 1,024 descriptors the root takes one, and three are left for a second one on
+/// a channel.
 pub const CHANNELS_MAX: usize = 1020;
 /// The channels that every manifest has: handles 0 to 2.
 pub const STANDARD: [&str; 3] = ["/dev/stdin", "/dev/stdout", "/dev/stderr"];
