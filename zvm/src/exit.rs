@@ -30,7 +30,7 @@ pub enum ExitCode {
     TooManyChannels = 23,
     /// What was read does not match its digest.
     Digest = 32,
-    /// A channel's source is a directory, a socket or a block device, or of a scheme that no provider serves.
+    /// A channel's source is a directory, a socket or a block device.
     SourceKind = 93,
 }
 

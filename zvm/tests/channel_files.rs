@@ -1,5 +1,7 @@
 //! Channels over the providers `file` and `mem`, loaded from their libraries.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -288,7 +290,7 @@ fn memory_is_a_channel_too() {
 #[test]
 fn a_missing_provider_is_named() {
     let failure = open_all("Channel = nosuch:a, /x, 0, 0, 9, 99, 0, 0", "", &Controls::new()).unwrap_err();
-    assert_eq!(failure.exit(), ExitCode::SourceKind);
+    assert_eq!(failure.exit(), ExitCode::Manifest);
     assert!(failure.text().contains("libzvfs_nosuch.so"), "{failure}");
 }
 

@@ -6,7 +6,7 @@ use super::{Channel, Channels, Controls, Counters};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{ChannelSpec, Manifest};
 use std::sync::Arc;
-use vfs_core::{Capabilities, Code, Descriptor, Error, Kind, Open, OpenFlags, Registry};
+use vfs_core::{Capabilities, Code, Descriptor, Error, Kind, Open, OpenFlags, Refusal, Registry};
 
 /// Schemes that stay on this machine, for the report's two kinds of counters.
 const LOCAL_SCHEMES: [&str; 3] = ["file", "mem", "null"];
@@ -38,7 +38,7 @@ impl Channels {
     ///
     /// # Errors
     /// [`ExitCode::Manifest`]: a source cannot be opened as the manifest says. [`ExitCode::SourceKind`]: a directory, a
-    /// socket, a block device, an unknown scheme. [`ExitCode::TooManyChannels`]: the system has no descriptors left. [`ExitCode::Stopped`]:
+    /// socket, a block device. [`ExitCode::TooManyChannels`]: the system has no descriptors left. [`ExitCode::Stopped`]:
     /// cancelled. [`ExitCode::Io`]: an input/output error, a provider that misbehaved.
     ///
     /// # Blocking
@@ -200,6 +200,7 @@ fn positions(source: &Source, read: bool, write: bool) -> Positions {
 
 fn failed(spec: &ChannelSpec, error: &Error) -> Failure {
     let exit = match error.code() {
+        _ if is_refusal(error) => ExitCode::Manifest,
         Code::EISDIR | Code::EPROTONOSUPPORT => ExitCode::SourceKind,
         Code::EMFILE | Code::ENFILE => ExitCode::TooManyChannels,
         Code::ECANCELED => ExitCode::Stopped,
@@ -207,4 +208,16 @@ fn failed(spec: &ChannelSpec, error: &Error) -> Failure {
         _ => ExitCode::Manifest,
     };
     Failure::new(exit, format!("MANIFEST {}: channel {}: {}", spec.line, spec.shown_alias(), error.chain()))
+}
+
+/// Whether no provider was asked: the scheme or the configuration is at fault, not what the descriptor names.
+fn is_refusal(error: &Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.is::<Refusal>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
