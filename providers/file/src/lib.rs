@@ -15,8 +15,9 @@
 //! |---|---|
 //! | regular file | positions, truncate, stat, a kernel file to lend. One writer at a time: a second gets EBUSY, also from another process. With neither READ nor WRITE it is read, unless a flag is for writers only |
 //! | ATOMIC | a temporary file beside the name, put in its place by COMMIT. Starts empty; keeps the old file's permissions. A writer in place excludes it, another ATOMIC one does not: the last COMMIT wins. A process that is killed leaves `.name.zvfs-<random>` |
-//! | FIFO | one direction. A reader opens at once and waits for a writer; a writer opens at once, and its first write waits for a reader. DISCARD is END: the kernel cannot break a FIFO |
+//! | FIFO | one direction. A reader opens at once and waits for a writer; a writer opens at once, and its first write waits for a reader. SYNC waits until the reader has taken everything. DISCARD is END: the kernel cannot break a FIFO |
 //! | character device | read and written as a stream |
+//! | standard stream | as it is, whatever it is: a regular file too goes on where the host's descriptor stands, and moves that. No CANCEL if it is a terminal, since its modes are the host's |
 //! | directory; socket, block device | EISDIR; EPROTONOSUPPORT |
 //!
 //! A FIFO, a device and a standard stream have nothing to create, truncate or reserve: those flags do nothing there;

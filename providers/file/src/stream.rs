@@ -156,7 +156,10 @@ impl Stream {
     /// hang-up once a writer has been there and has gone.
     fn await_input(&mut self) -> Result<bool> {
         let Some(fd) = &self.fd else { return Ok(false) };
-        let events = self.context.wait(Some(fd.as_fd()), Events::READ, None)?;
+        let events = self
+            .context
+            .wait(Some(fd.as_fd()), Events::READ, None)
+            .map_err(|error| error.context(format!("read {}", self.shown)))?;
         if !events.contains(Events::READ) && events.contains(Events::HANGUP) {
             self.ended = true;
         }
@@ -179,7 +182,10 @@ impl Stream {
                     self.awaited = None;
                     return Ok(true);
                 }
-                Err(Errno::NXIO) if wait => self.context.sleep(STEP)?,
+                Err(Errno::NXIO) if wait => self
+                    .context
+                    .sleep(STEP)
+                    .map_err(|error| error.context(format!("wait for a reader of {}", self.shown)))?,
                 Err(Errno::NXIO) => return Ok(false),
                 Err(errno) => return Err(self.fail("open", errno)),
             }
@@ -189,7 +195,10 @@ impl Stream {
     /// Waits until the reader has taken what the pipe holds.
     fn drain(&self, fd: &OwnedFd) -> Result<()> {
         while ioctl_fionread(fd).map_err(|errno| self.fail("sync", errno))? > 0 {
-            let events = self.context.wait(Some(fd.as_fd()), Events::empty(), Some(STEP))?;
+            let events = self
+                .context
+                .wait(Some(fd.as_fd()), Events::empty(), Some(STEP))
+                .map_err(|error| error.context(format!("sync {}", self.shown)))?;
             if events.contains(Events::ERROR) {
                 return Err(self.fail("sync", Errno::PIPE));
             }
@@ -225,8 +234,8 @@ impl File for Stream {
                 Ok(count) => return Ok(count),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
-                    let fd = fd.as_fd();
-                    wait_for(&self.context, fd, Events::READ, &mut waits)?;
+                    wait_for(&self.context, fd.as_fd(), Events::READ, &mut waits)
+                        .map_err(|error| error.context(format!("read {}", self.shown)))?;
                 }
                 Err(errno) => return Err(self.fail("read", errno)),
             }
@@ -242,7 +251,8 @@ impl File for Stream {
             match self.way.write(fd, buf) {
                 Ok(count) => return Ok(count),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => wait_for(&self.context, fd.as_fd(), Events::WRITE, &mut waits)?,
+                Err(Errno::AGAIN) => wait_for(&self.context, fd.as_fd(), Events::WRITE, &mut waits)
+                    .map_err(|error| error.context(format!("write {}", self.shown)))?,
                 Err(errno) => return Err(self.fail("write", errno)),
             }
         }
