@@ -1,1 +1,56 @@
-fn main() {}
+//! The `zvfs` command: runs guests under their manifests, and reaches channels from a shell.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `arguments` | the command line: what is said for every subcommand |
+//! | `run`, `cat`, `cp`, `stat`, `ls`, `rm`, `providers`, `check` | one subcommand each |
+//! | `setup` | from the options to a registry |
+//! | `watch`, `signals` | signals and `--timeout`: no call holds the command longer than it may |
+//! | `exit` | failures and exit codes |
+//! | `text` | for people and terminals |
+
+mod arguments;
+mod cat;
+mod check;
+mod cp;
+mod exit;
+mod ls;
+mod providers;
+mod rm;
+mod run;
+mod setup;
+mod signals;
+mod stat;
+mod text;
+mod watch;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use exit::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::of_usage(&error),
+    };
+    match execute(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn execute(arguments: &Arguments) -> Result<(), Failure> {
+    let options = &arguments.options;
+    match &arguments.command {
+        Command::Run(run) => run.execute(options),
+        Command::Cat(cat) => cat.execute(options),
+        Command::Cp(cp) => cp.execute(options),
+        Command::Stat(stat) => stat.execute(options),
+        Command::Ls(ls) => ls.execute(options),
+        Command::Rm(rm) => rm.execute(options),
+        Command::Providers(providers) => providers.execute(options),
+        Command::Check(check) => check.execute(),
+        Command::CheckChild(child) => child.execute(),
+    }
+}

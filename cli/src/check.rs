@@ -1,0 +1,132 @@
+//! `zvfs check`: what a library is, without trusting it: it is loaded in a child process only.
+
+pub mod child;
+mod elf;
+
+use crate::arguments::duration;
+use crate::exit::{Failure, number, warn};
+use crate::text;
+use clap::Args;
+use elf::Elf;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Error};
+
+/// What is kept of a child's output: a table of settings is no longer.
+const OUTPUT_MAX: u64 = 1 << 20;
+/// How long its output may take once it has ended: what it started may still hold it open.
+const OUTPUT_TIME: Duration = Duration::from_secs(1);
+
+/// Examine a provider's library: its table, what it links to, what is wrong with it
+///
+/// The library is loaded in a process of its own. Being loaded, it may do whatever you may: check what you would run.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// How long loading it may take
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    timeout: Duration,
+    /// The library, such as libzvfs_file.so
+    #[arg(value_name = "LIB.so")]
+    library: PathBuf,
+}
+
+impl Check {
+    pub fn execute(&self) -> Result<(), Failure> {
+        let elf = Elf::read(&self.library)?;
+        let loaded = self.load_in_child()?;
+        let mut out = io::stdout();
+        write!(out, "{}", loaded.table).and_then(|()| writeln!(out, "{elf}")).map_err(Failure::output)?;
+        let mut defects = elf.defects();
+        defects.extend(loaded.defect);
+        defects.iter().for_each(|defect| warn(defect));
+        match defects.first() {
+            None => writeln!(out, "nothing wrong with it").map_err(Failure::output),
+            Some(_) => Err(Failure::told(loaded.code)),
+        }
+    }
+
+    /// Lets a child load it, within the time limit.
+    fn load_in_child(&self) -> Result<Loaded, Failure> {
+        let doing = |error: io::Error| Error::from(error).context("start a process that loads the library");
+        let executable = std::env::current_exe().map_err(doing)?;
+        let mut child = Command::new(executable)
+            .args(child::arguments(self.timeout, &self.library))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(doing)?;
+        let (output, errors) = (child.stdout.take().map(collect), child.stderr.take().map(collect));
+        let in_time = wait(&child, self.timeout).map_err(doing)?;
+        if !in_time {
+            child.kill().map_err(doing)?;
+        }
+        let status = child.wait().map_err(doing)?;
+        let text = |output: Option<Receiver<String>>| {
+            output.and_then(|output| output.recv_timeout(OUTPUT_TIME).ok()).unwrap_or_default()
+        };
+        Ok(Loaded::new(in_time.then_some(status), &text(output), &text(errors), self.timeout))
+    }
+}
+
+/// What came of loading.
+struct Loaded {
+    table: String,
+    defect: Option<String>,
+    code: u8,
+}
+
+impl Loaded {
+    fn new(status: Option<ExitStatus>, output: &str, errors: &str, limit: Duration) -> Loaded {
+        let table: String = output.lines().map(|line| text::printable(line) + "\n").collect();
+        let broken = number(Code::ELIBBAD);
+        let last = errors.lines().last().unwrap_or("").trim_start_matches("zvfs: ");
+        let (defect, code) = match status.map(|status| (status.code(), status.signal())) {
+            Some((Some(0), _)) if !table.is_empty() => (None, broken),
+            Some((_, Some(signal))) => (Some(format!("crashed with signal {signal} while loading")), broken),
+            Some((Some(code), _)) if !last.is_empty() => {
+                (Some(last.to_owned()), u8::try_from(code).unwrap_or(broken))
+            }
+            Some(_) => (Some("ended the process while loading".to_owned()), broken),
+            None => (Some(format!("did not finish loading within {limit:?}")), number(Code::ETIMEDOUT)),
+        };
+        Loaded { table, defect, code }
+    }
+}
+
+/// Collects a stream on a thread of its own: what the library started may hold it open for ever.
+fn collect(mut stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (send, receive) = channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let mut limited = stream.by_ref().take(OUTPUT_MAX);
+        // A broken pipe ends the output like its end; nobody may be left to receive it either.
+        let _ = limited.read_to_end(&mut bytes);
+        let _ = io::copy(&mut stream, &mut io::sink());
+        let _ = send.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receive
+}
+
+/// Waits for a process to end; whether it did.
+fn wait(child: &Child, limit: Duration) -> io::Result<bool> {
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let until = Instant::now() + limit;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout)) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}

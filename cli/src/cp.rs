@@ -1,0 +1,121 @@
+//! `zvfs cp`: one descriptor to another, all of it or nothing.
+
+use crate::arguments::{OpenOptions, Options, setting, with_settings};
+use crate::exit::Failure;
+use crate::setup;
+use crate::watch::Watch;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal};
+use vfs_core::{Capabilities, Code, Finish, OpenFile, OpenFlags, Registry, Result, copy};
+
+/// Copy one descriptor to another; a failed or interrupted copy leaves no half-written target
+///
+/// The target appears under its name once it is complete, where its provider can do that; else the provider is told to
+/// discard what it got.
+#[derive(Args, Debug)]
+pub struct Cp {
+    #[command(flatten)]
+    open: OpenOptions,
+    /// A setting for SRC only; repeatable
+    #[arg(long = "src-o", value_name = "KEY=VALUE", value_parser = setting)]
+    source_settings: Vec<(String, String)>,
+    /// A setting for DST only; repeatable
+    #[arg(long = "dst-o", value_name = "KEY=VALUE", value_parser = setting)]
+    target_settings: Vec<(String, String)>,
+    /// What to read; `-` is standard input (file:/dev/stdin)
+    #[arg(value_name = "SRC")]
+    source: String,
+    /// What to write; `-` is standard output (file:/dev/stdout)
+    #[arg(value_name = "DST")]
+    target: String,
+}
+
+impl Cp {
+    pub fn execute(&self, options: &Options) -> Result<(), Failure> {
+        let watch = Watch::start(self.open.timeout)?;
+        let registry = setup::registry(options)?;
+        let copied = self.copy(&registry, &watch);
+        copied.map_err(|error| match error.code() {
+            Code::EPIPE if self.target == "-" => Failure::output(error),
+            _ => watch.failure(error),
+        })
+    }
+
+    fn copy(&self, registry: &Registry, watch: &Watch) -> Result<()> {
+        let how = self.open.open(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&watch.control());
+        let how = with_settings(how, &self.source_settings);
+        let mut source = registry.open(named(&self.source, "file:/dev/stdin"), &how)?;
+        let size = size(&mut source);
+        let mut target = self.target(registry, size, watch)?;
+        let bar = self.bar(size);
+        let copied = copy(&mut source, &mut target, None, &mut |total| bar.set_position(total))
+            .and_then(|_| target.finish(Finish::Commit));
+        bar.finish_and_clear();
+        copied.map_err(|error| {
+            watch.tidy();
+            let doing = format!("copy {} to {}", source.shown(), target.shown());
+            match target.finish(Finish::Discard) {
+                Ok(()) => error.context(doing),
+                // The copy's own failure is the one to act on; this one says what may be left behind.
+                Err(left) => {
+                    let also = format!("{doing} (and discarding it failed: {})", left.chain());
+                    error.context(also)
+                }
+            }
+        })
+    }
+
+    /// Opens the target as complete-or-nothing as its provider can.
+    fn target(&self, registry: &Registry, size: Option<u64>, watch: &Watch) -> Result<OpenFile> {
+        let descriptor = named(&self.target, "file:/dev/stdout");
+        let replace = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE;
+        let control = watch.control();
+        let open = |flags: OpenFlags| {
+            let how = self.open.open(flags | OpenFlags::SEQUENTIAL);
+            let how = with_settings(how, &self.target_settings).control(&control);
+            registry.open(descriptor, &size.iter().fold(how, |how, size| how.expected_size(*size)))
+        };
+        let unsupported =
+            |result: &Result<OpenFile>| result.as_ref().is_err_and(|error| error.code() == Code::ENOTSUP);
+        let mut opened = open(replace | OpenFlags::ATOMIC);
+        if unsupported(&opened) {
+            opened = open(replace);
+        }
+        if !unsupported(&opened) {
+            return opened;
+        }
+        // A pipe has nothing to create or empty; whatever keeps its content must still be emptied.
+        let mut target = open(OpenFlags::WRITE)?;
+        if target.capabilities().contains(Capabilities::SEEKABLE) {
+            target.truncate(0).map_err(|error| error.context(format!("empty {}", target.shown())))?;
+        }
+        Ok(target)
+    }
+
+    /// A bar for whoever looks on; none beside the data itself.
+    fn bar(&self, size: Option<u64>) -> ProgressBar {
+        let beside_data = self.target == "-" && io::stdout().is_terminal();
+        if beside_data || !io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr());
+        let template = match size {
+            Some(_) => "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+            None => "{spinner} {bytes}, {bytes_per_sec}",
+        };
+        match ProgressStyle::with_template(template) {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        }
+    }
+}
+
+fn named<'a>(descriptor: &'a str, standard: &'static str) -> &'a str {
+    if descriptor == "-" { standard } else { descriptor }
+}
+
+/// The bytes to come, if the source knows. A file under /proc says 0 and means that it doesn't.
+fn size(source: &mut OpenFile) -> Option<u64> {
+    source.stat().ok().and_then(|stat| stat.size).filter(|size| *size > 0)
+}

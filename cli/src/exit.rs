@@ -1,0 +1,139 @@
+//! Failures of the command, and what the shell sees of them.
+
+use crate::text;
+use std::io;
+use std::process::ExitCode;
+use vfs_core::{Code, Error};
+
+/// The exit code of a wrong command line: EX_USAGE of sysexits.h.
+const USAGE: u8 = 64;
+
+/// Why the command fails: its exit code, and a line for standard error unless nobody needs one.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    message: Option<String>,
+    /// Whatever else the command would do fails alike: a signal came, or standard output is gone.
+    last: bool,
+}
+
+impl Failure {
+    /// A failure with a code of ours.
+    pub fn new(code: Code, message: impl Into<String>) -> Failure {
+        Failure { code: number(code), message: Some(message.into()), last: false }
+    }
+
+    /// A failure that has been told already: only the code is left to say.
+    pub fn told(code: u8) -> Failure {
+        Failure { code, message: None, last: false }
+    }
+
+    /// An end by a signal: 128 and its number, as shells say it.
+    pub fn signal(signal: i32) -> Failure {
+        Failure { code: of_signal(signal), message: Some(format!("ended by signal {signal}")), last: true }
+    }
+
+    /// A failed write to standard output. If its reader left, as `head` does, that is nobody's concern: no word, EPIPE.
+    pub fn output(error: impl Into<Error>) -> Failure {
+        let failure = match error.into() {
+            error if error.code() == Code::EPIPE => Failure::told(number(Code::EPIPE)),
+            error => Failure::from(error.context("write standard output")),
+        };
+        Failure { last: true, ..failure }
+    }
+
+    /// Tells it on standard error, in one line.
+    pub fn tell(&self) {
+        if let Some(message) = &self.message {
+            warn(message);
+        }
+    }
+
+    /// Tells it, and gives its code to the shell.
+    pub fn report(&self) -> ExitCode {
+        self.tell();
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::new(error.code(), error.chain())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::from(Error::from(error))
+    }
+}
+
+/// Writes a line to standard error. If that is closed there is nobody left to tell.
+pub fn warn(message: &str) {
+    use io::Write as _;
+    let _ = writeln!(io::stderr(), "zvfs: {}", text::one_line(message));
+}
+
+/// An errno as an exit code. The few beyond a byte, and our own from 4096 on, become EIO.
+pub fn number(code: Code) -> u8 {
+    u8::try_from(code.raw()).unwrap_or(5)
+}
+
+/// The exit code of an end by a signal.
+pub fn of_signal(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(u8::MAX)
+}
+
+/// Prints clap's message: help and version are no failure.
+pub fn of_usage(error: &clap::Error) -> ExitCode {
+    match error.print() {
+        _ if error.use_stderr() => ExitCode::from(USAGE),
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => Failure::output(error).report(),
+    }
+}
+
+/// Does something for each of several objects: tells a failure at once and goes on. The first one is the command's.
+pub fn each<T>(list: &[T], mut call: impl FnMut(&T) -> Result<(), Failure>) -> Result<(), Failure> {
+    let mut first = None;
+    for item in list {
+        if let Err(failure) = call(item) {
+            failure.tell();
+            first.get_or_insert(failure.code);
+            if failure.last {
+                break;
+            }
+        }
+    }
+    first.map_or(Ok(()), |code| Err(Failure::told(code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_errno_and_fit_a_byte() {
+        assert_eq!(number(Code::ENOENT), 2);
+        assert_eq!(number(Code::ECANCELED), 125);
+        assert_eq!(number(Code::from_raw(4096)), 5);
+        assert_eq!(of_signal(15), 143);
+    }
+
+    #[test]
+    fn the_first_failure_counts_and_the_others_have_their_turn() {
+        let mut seen = Vec::new();
+        let result = each(&[Code::ENOENT, Code::EACCES], |code| {
+            seen.push(*code);
+            Err(Failure::new(*code, "no"))
+        });
+        assert_eq!((result.unwrap_err().code, seen.len()), (2, 2));
+        assert!(each(&[1], |_| Ok(())).is_ok());
+    }
+
+    #[test]
+    fn a_reader_that_left_is_not_told() {
+        let failure = Failure::output(io::Error::from_raw_os_error(32));
+        assert_eq!((failure.code, failure.message), (32, None));
+    }
+}

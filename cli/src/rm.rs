@@ -1,0 +1,29 @@
+//! `zvfs rm`: removes files.
+
+use crate::arguments::{OpenOptions, Options};
+use crate::exit::{self, Failure};
+use crate::setup;
+use crate::watch::Watch;
+use clap::Args;
+use vfs_core::OpenFlags;
+
+/// Remove files, never directories
+#[derive(Args, Debug)]
+pub struct Rm {
+    #[command(flatten)]
+    open: OpenOptions,
+    /// What to remove
+    #[arg(required = true, value_name = "DESCRIPTOR")]
+    descriptors: Vec<String>,
+}
+
+impl Rm {
+    pub fn execute(&self, options: &Options) -> Result<(), Failure> {
+        let watch = Watch::start(self.open.timeout)?;
+        let registry = setup::registry(options)?;
+        exit::each(&self.descriptors, |descriptor| {
+            let how = self.open.open(OpenFlags::empty()).control(&watch.control());
+            registry.remove(descriptor, &how).map_err(|error| watch.failure(error))
+        })
+    }
+}

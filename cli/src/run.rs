@@ -1,0 +1,163 @@
+//! `zvfs run`: guests under their manifests, side by side.
+
+mod manifest;
+mod report;
+
+use crate::arguments::Options;
+use crate::exit::{Failure, warn};
+use crate::setup;
+use crate::signals;
+use clap::{Args, ValueEnum};
+use report::{Format, Reports};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use zvm::{Manifest, OpenOptions, Report, Running, Session, SessionHandle};
+
+/// Run guests, each under its manifest, several side by side
+///
+/// In a manifest, a Program or a channel's source that begins with ${MANIFEST_DIR} lies in the manifest's own folder.
+/// SIGINT and SIGTERM cancel every guest, discard what it wrote, and report; a second signal ends the command at once.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct Run {
+    /// Report each session, in the order of the manifests: ZeroVM's six lines, or one line of JSON
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    report: Option<Format>,
+    /// Where to report; else on standard error. Without --report as text
+    #[arg(long, value_name = "FILE")]
+    report_file: Option<PathBuf>,
+    /// Whose exit code becomes this command's, if every session ends well; the first that is not 0
+    #[arg(long, value_name = "WHOSE", value_enum, default_value_t = Whose::Host)]
+    exit_code: Whose,
+    /// The name of this run, for providers that share a broker among several
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+    /// What the guests may reach, and how much of it
+    #[arg(required = true, value_name = "MANIFEST")]
+    manifests: Vec<PathBuf>,
+}
+
+/// Whose exit code counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Whose {
+    /// The sessions' only: 0 whatever the guests say
+    Host,
+    /// A guest's too
+    Guest,
+}
+
+impl Run {
+    pub fn execute(&self, options: &Options) -> Result<(), Failure> {
+        let mut reports = Reports::open(self.report, self.report_file.as_deref())?;
+        let sessions = self.sessions(options, &mut reports)?;
+        let cancel = Cancel::default();
+        let asked = cancel.clone();
+        signals::listen(move |_| asked.all())?;
+        let running: Vec<Running> = sessions.into_iter().map(Session::start).collect();
+        cancel.add(running.iter().map(Running::handle));
+        let mut code = 0;
+        for (path, running) in self.manifests.iter().zip(running) {
+            let report = running.wait();
+            tell(path, &report);
+            reports.add(&report)?;
+            if code == 0 {
+                code = self.code(&report);
+            }
+        }
+        if code == 0 { Ok(()) } else { Err(Failure::told(code)) }
+    }
+
+    /// Reads all manifests, and prepares all sessions or none: one that waits for an absent other would only time out.
+    fn sessions(&self, options: &Options, reports: &mut Reports) -> Result<Vec<Session>, Failure> {
+        let mut manifests = Vec::new();
+        let mut first = None;
+        for path in &self.manifests {
+            match manifest::read(path) {
+                Ok(manifest) => manifests.push(manifest),
+                Err(failure) => {
+                    let report = Report::failed(&failure, &[]);
+                    tell(path, &report);
+                    reports.add(&report)?;
+                    first.get_or_insert(failure.exit().number());
+                }
+            }
+        }
+        if let Some(code) = first {
+            return Err(Failure::told(code));
+        }
+        let registry = setup::registry(options)?;
+        let session = |manifest: Manifest| {
+            let mut open = OpenOptions::new();
+            open.job = self.job.clone();
+            Session::new(manifest, registry.clone(), open)
+        };
+        Ok(manifests.into_iter().map(session).collect())
+    }
+
+    fn code(&self, report: &Report) -> u8 {
+        match (report.exit_code.number(), self.exit_code, report.guest_code) {
+            (0, Whose::Guest, Some(guest)) => shell_code(guest),
+            (host, _, _) => host,
+        }
+    }
+}
+
+/// A guest's code as a shell can see it. What doesn't fit must not become a success.
+fn shell_code(guest: u32) -> u8 {
+    u8::try_from(guest).unwrap_or(u8::MAX)
+}
+
+/// Says on standard error what went wrong or is odd, a line each.
+fn tell(path: &std::path::Path, report: &Report) {
+    let path = path.display();
+    for note in &report.notes {
+        warn(&format!("{path}: {note}"));
+    }
+    if report.exit_code.number() != 0 {
+        warn(&format!("{path}: {}", report.state));
+    }
+    if let Some(code) = report.guest_code.filter(|code| *code != 0) {
+        warn(&format!("{path}: the guest exited with code {code}"));
+    }
+}
+
+/// Cancels every session, those that are yet to start too.
+#[derive(Clone, Default)]
+struct Cancel(Arc<Mutex<Handles>>);
+
+#[derive(Default)]
+struct Handles {
+    asked: bool,
+    list: Vec<SessionHandle>,
+}
+
+impl Cancel {
+    fn all(&self) {
+        let mut handles = self.lock();
+        handles.asked = true;
+        handles.list.iter().for_each(SessionHandle::cancel);
+    }
+
+    fn add(&self, list: impl Iterator<Item = SessionHandle>) {
+        let mut handles = self.lock();
+        handles.list.extend(list);
+        if handles.asked {
+            handles.list.iter().for_each(SessionHandle::cancel);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Handles> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guests_failure_never_becomes_a_success() {
+        assert_eq!([0, 3, 255, 256, u32::MAX].map(shell_code), [0, 3, 255, 255, 255]);
+    }
+}

@@ -1,0 +1,49 @@
+//! From the options to a registry.
+
+use crate::arguments::Options;
+use crate::exit::{Failure, warn};
+use std::path::{self, PathBuf};
+use std::sync::Arc;
+use vfs_core::{Configuration, Error, Host, HostCalls, Level, Registry};
+
+/// The registry that the options and the operator's configuration ask for. Loads nothing yet.
+pub fn registry(options: &Options) -> Result<Registry, Failure> {
+    // Absolute, so that a message names a place wherever it is read.
+    let folders: Result<Vec<PathBuf>, Failure> = options
+        .provider_path
+        .iter()
+        .map(|folder| {
+            let shown = folder.display();
+            path::absolute(folder)
+                .map_err(|error| Error::from(error).context(format!("--provider-path {shown}")).into())
+        })
+        .collect();
+    let configuration = Configuration::find(options.config.as_deref(), &folders?)?;
+    let least = match options.verbose {
+        0 => Level::Warning,
+        1 => Level::Info,
+        _ => Level::Debug,
+    };
+    Ok(Registry::with_host(configuration, Host::new(Arc::new(Log { least }))))
+}
+
+/// Writes the providers' log to standard error.
+struct Log {
+    least: Level,
+}
+
+impl HostCalls for Log {
+    fn name(&self) -> &str {
+        "zvfs"
+    }
+
+    fn version(&self) -> &str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        if level <= self.least {
+            warn(text);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `zvfs stat`: what is known of a descriptor.
+
+use crate::arguments::{OpenOptions, Options};
+use crate::exit::{self, Failure};
+use crate::setup;
+use crate::text;
+use crate::watch::Watch;
+use clap::Args;
+use serde_json::json;
+use std::io::{self, Write};
+use vfs_core::{OpenFlags, Shown};
+
+/// Tell what is known of each descriptor: kind, size in bytes, time of the last change, version
+#[derive(Args, Debug)]
+pub struct Stat {
+    /// One JSON object a line; what is not known is null
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    open: OpenOptions,
+    /// What to ask about
+    #[arg(required = true, value_name = "DESCRIPTOR")]
+    descriptors: Vec<String>,
+}
+
+impl Stat {
+    pub fn execute(&self, options: &Options) -> Result<(), Failure> {
+        let watch = Watch::start(self.open.timeout)?;
+        let registry = setup::registry(options)?;
+        exit::each(&self.descriptors, |descriptor| {
+            let how = self.open.open(OpenFlags::empty()).control(&watch.control());
+            let stat = registry.stat(descriptor, &how).map_err(|error| watch.failure(error))?;
+            let shown = Shown(descriptor).to_cow();
+            let line = if self.json { as_json(&shown, &stat) } else { as_text(&shown, &stat) };
+            writeln!(io::stdout(), "{line}").map_err(Failure::output)
+        })
+    }
+}
+
+fn as_json(shown: &str, stat: &vfs_core::Stat) -> String {
+    json!({
+        "descriptor": shown,
+        "kind": text::kind(stat.kind),
+        "size": stat.size,
+        "modified": stat.modified.and_then(text::rfc3339),
+        "version": Some(&stat.version).filter(|version| !version.is_empty()),
+    })
+    .to_string()
+}
+
+fn as_text(shown: &str, stat: &vfs_core::Stat) -> String {
+    let mut lines = vec![shown.to_owned(), format!("  kind      {}", text::kind(stat.kind))];
+    lines.extend(stat.size.map(|size| format!("  size      {size}")));
+    lines.extend(stat.modified.and_then(text::rfc3339).map(|time| format!("  modified  {time}")));
+    if !stat.version.is_empty() {
+        lines.push(format!("  version   {}", text::printable(&stat.version)));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,92 @@
+//! Text for people and terminals.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+use vfs_core::Kind;
+
+/// A text in one line: line ends become spaces, other control characters are escaped, so that none reaches a terminal.
+pub fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    printable(&lines.join(" "))
+}
+
+/// A text with its control characters escaped.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// The word for a kind of file.
+pub fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Unknown => "unknown",
+        Kind::Regular => "regular",
+        Kind::Directory => "directory",
+        Kind::Stream => "stream",
+        Kind::Device => "device",
+        Kind::Terminal => "terminal",
+    }
+}
+
+/// A time as RFC 3339 has it, in UTC, to the second; `None` before the year 0 and after 9999.
+pub fn rfc3339(time: SystemTime) -> Option<String> {
+    let seconds = match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_secs()).ok()?,
+        Err(before) => {
+            let before = before.duration();
+            let whole = i64::try_from(before.as_secs()).ok()?;
+            -whole - i64::from(before.subsec_nanos() > 0)
+        }
+    };
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days)?;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
+}
+
+/// Year, month and day of a day since 1970, in the Gregorian calendar. Years are counted from March, so that a leap day is
+/// the last of its year; 400 of them have 146,097 days.
+fn civil(days: i64) -> Option<(i64, i64, i64)> {
+    let days = days.checked_add(719_468)?; // from 0000-03-01
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153; // from March
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year + era * 400 + next;
+    (0..=9999).contains(&year).then_some((year, month, day))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_583_020_799, "2020-02-29T23:59:59Z"),
+            (1_795_392_000, "2026-11-23T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap(), text);
+        }
+        let before = UNIX_EPOCH - Duration::from_millis(1);
+        assert_eq!(rfc3339(before).unwrap(), "1969-12-31T23:59:59Z");
+        assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(i64::MAX as u64)), None);
+    }
+
+    #[test]
+    fn nothing_of_a_message_moves_the_cursor() {
+        assert_eq!(one_line("a\r\n  | b\x1b[2J\n"), "a | b\\u{1b}[2J");
+    }
+}
