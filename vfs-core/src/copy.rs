@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use crate::flags::{Capabilities, Events};
 use crate::open::OpenFile;
 use crate::provider::{Direction, Lease};
-use rustix::fs::{FileType, copy_file_range, fstat, sendfile};
+use crate::sigpipe::without_sigpipe;
+use rustix::fs::{FileType, OFlags, copy_file_range, fcntl_getfl, fstat, sendfile};
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 use std::io;
@@ -32,16 +33,19 @@ pub fn copy(
 ) -> Result<u64> {
     let both = source.capabilities() & target.capabilities();
     let mut total = 0;
-    if both.contains(Capabilities::FD) {
+    if both.contains(Capabilities::FD)
+        && let Some(route) = route(source, target)?
+    {
         while limit.is_none_or(|limit| total < limit) {
             let wanted = limit.map_or(STEP, |limit| STEP.min(limit - total));
-            match step(source, target, wanted)? {
+            match step(route, source, target, wanted)? {
                 Moved::Bytes(count) => {
                     total += count;
                     progress(total);
                 }
-                Moved::End => return Ok(total),
-                Moved::Unable => break,
+                // Not always the end: the kernel moves nothing out of a file of /proc, which read does. So read has the
+                // last word.
+                Moved::Nothing => break,
             }
         }
     }
@@ -60,28 +64,57 @@ pub fn copy(
     Ok(total)
 }
 
+/// The kernel's ways to move data between two descriptors.
+#[derive(Clone, Copy)]
+enum Route {
+    /// copy_file_range: between two files.
+    Files,
+    /// splice: one side is a pipe.
+    Pipe,
+    /// sendfile: from a file to another kind of stream, which must not be able to wait.
+    Stream,
+}
+
+/// Chooses the way; `None`: there is none, read and write do.
+fn route(source: &mut OpenFile, target: &mut OpenFile) -> Result<Option<Route>> {
+    let Some((from, to)) = leases(source, target)? else { return Ok(None) };
+    let is_pipe = |lease: &Lease<'_>| {
+        lease.offset.is_none()
+            && fstat(lease.fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+    };
+    Ok(match (from.offset, to.offset) {
+        (Some(_), Some(_)) => Some(Route::Files),
+        _ if is_pipe(&from) || is_pipe(&to) => Some(Route::Pipe),
+        (Some(_), None) if fcntl_getfl(to.fd).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK)) => {
+            Some(Route::Stream)
+        }
+        _ => None,
+    })
+}
+
+/// Both sides' kernel files; `None`: one of them lends none, or not now.
+fn leases<'a>(source: &'a mut OpenFile, target: &'a mut OpenFile) -> Result<Option<(Lease<'a>, Lease<'a>)>> {
+    match (source.lease(Direction::Read), target.lease(Direction::Write)) {
+        (Ok(from), Ok(to)) => Ok(Some((from, to))),
+        (Err(error), _) | (_, Err(error)) if error.code() != Code::ENOTSUP => Err(error),
+        _ => Ok(None),
+    }
+}
+
 enum Moved {
     Bytes(u64),
-    End,
-    /// The kernel does not move data between these two: read and write do.
-    Unable,
+    /// The end, or the kernel does not move data between these two after all.
+    Nothing,
 }
 
 /// Moves up to `wanted` bytes inside the kernel.
-fn step(source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> Result<Moved> {
+fn step(route: Route, source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> Result<Moved> {
     let contexts = (source.control().context(), target.control().context());
     contexts.0.status()?;
     contexts.1.status()?;
-    let (from, to) = match (source.lease(Direction::Read), target.lease(Direction::Write)) {
-        (Ok(from), Ok(to)) => (from, to),
-        (Err(error), _) | (_, Err(error)) if error.code() != Code::ENOTSUP => return Err(error),
-        _ => return Ok(Moved::Unable),
-    };
+    let Some((from, to)) = leases(source, target)? else { return Ok(Moved::Nothing) };
     let wanted = wanted.min(from.limit).min(to.limit);
-    let Ok(wanted) = usize::try_from(wanted) else { return Ok(Moved::Unable) };
-    if wanted == 0 {
-        return Ok(Moved::Unable);
-    }
+    let Ok(wanted @ 1..) = usize::try_from(wanted) else { return Ok(Moved::Nothing) };
     // A stream's descriptor may be in blocking mode: readiness first, then a move that doesn't wait.
     if from.offset.is_none() {
         contexts.0.wait(Some(from.fd), Events::READ, None)?;
@@ -89,52 +122,30 @@ fn step(source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> Result<Mov
     if to.offset.is_none() {
         contexts.1.wait(Some(to.fd), Events::WRITE, None)?;
     }
-    let moved = match transfer(&from, &to, wanted) {
-        Err(Errno::INTR | Errno::AGAIN) => return Ok(Moved::Bytes(0)),
-        Err(
-            Errno::INVAL
-            | Errno::XDEV
-            | Errno::NOSYS
-            | Errno::OPNOTSUPP
-            | Errno::PERM
-            | Errno::BADF
-            | Errno::TXTBSY,
-        ) => {
-            return Ok(Moved::Unable);
+    let (mut from_offset, mut to_offset) = (from.offset, to.offset);
+    let moved = without_sigpipe(|| match route {
+        Route::Files => copy_file_range(from.fd, from_offset.as_mut(), to.fd, to_offset.as_mut(), wanted),
+        Route::Pipe => {
+            let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK | SpliceFlags::MORE;
+            splice(from.fd, from_offset.as_mut(), to.fd, to_offset.as_mut(), wanted, flags)
         }
+        Route::Stream => sendfile(to.fd, from.fd, from_offset.as_mut(), wanted),
+    });
+    let moved = match moved {
+        Ok(0) => return Ok(Moved::Nothing),
+        Ok(count) => count as u64,
+        Err(Errno::INTR | Errno::AGAIN) => return Ok(Moved::Bytes(0)),
+        Err(errno) if UNABLE.contains(&errno) => return Ok(Moved::Nothing),
         Err(errno) => {
             let error = Error::from(io::Error::from(errno)).context(format!("copy to {}", target.shown()));
             return target.remember(Err(error));
         }
-        Ok(0) => return Ok(Moved::End),
-        Ok(count) => count as u64,
     };
     source.advance(Direction::Read, moved)?;
     target.advance(Direction::Write, moved)?;
     Ok(Moved::Bytes(moved))
 }
 
-/// copy_file_range between two files, splice where one side is a pipe, sendfile from a file to any other stream.
-fn transfer(from: &Lease<'_>, to: &Lease<'_>, wanted: usize) -> rustix::io::Result<usize> {
-    let (mut from_offset, mut to_offset) = (from.offset, to.offset);
-    let is_pipe = |lease: &Lease<'_>| {
-        lease.offset.is_none()
-            && fstat(lease.fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
-    };
-    if from_offset.is_some() && to_offset.is_some() {
-        return copy_file_range(from.fd, from_offset.as_mut(), to.fd, to_offset.as_mut(), wanted);
-    }
-    if is_pipe(from) || is_pipe(to) {
-        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK | SpliceFlags::MORE;
-        return splice(from.fd, from_offset.as_mut(), to.fd, to_offset.as_mut(), wanted, flags);
-    }
-    match from_offset.as_mut() {
-        // sendfile to a blocking socket or terminal could wait without a cancel.
-        Some(offset) if is_nonblocking(to) => sendfile(to.fd, from.fd, Some(offset), wanted),
-        _ => Err(Errno::OPNOTSUPP),
-    }
-}
-
-fn is_nonblocking(lease: &Lease<'_>) -> bool {
-    rustix::fs::fcntl_getfl(lease.fd).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
-}
+/// What the kernel says when it does not move data between two descriptors that read and write can serve.
+const UNABLE: [Errno; 7] =
+    [Errno::INVAL, Errno::XDEV, Errno::NOSYS, Errno::OPNOTSUPP, Errno::PERM, Errno::BADF, Errno::TXTBSY];

@@ -9,6 +9,7 @@
 //! | `descriptor` | the string that names a channel, and its one form for messages |
 //! | `flags`, `settings`, `context` | open flags and capabilities, typed settings, cancel and deadline |
 //! | `provider` | the three traits |
+//! | `sigpipe` (feature of its own) | writing to a pipe without SIGPIPE |
 //! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
 //! | `bridge` | traits to C (`export`), C to traits (`import`, host) |
 //! | `control` (host) | the host's end of a context: cancel and deadline |
@@ -37,6 +38,8 @@ mod provider;
 #[cfg(feature = "host")]
 mod registry;
 mod settings;
+#[cfg(feature = "sigpipe")]
+mod sigpipe;
 
 pub mod abi;
 
@@ -53,6 +56,9 @@ pub use settings::{Setting, SettingKind, Settings, parse_duration};
 
 #[doc(hidden)]
 pub use bridge::export::entry as export_entry;
+
+#[cfg(feature = "sigpipe")]
+pub use sigpipe::without_sigpipe;
 
 #[cfg(feature = "host")]
 pub use {

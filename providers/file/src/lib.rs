@@ -45,7 +45,6 @@ mod provider;
 mod regular;
 mod status;
 mod stream;
-mod sys;
 mod transfer;
 mod walk;
 

@@ -1,12 +1,12 @@
 //! Moving bytes through a stream without holding the caller: each call either moves some, or says EAGAIN.
 
-use crate::sys::without_sigpipe;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2, read, write};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
+use vfs_core::without_sigpipe;
 
 /// The most bytes of one call: so that also a device that always has data (`/dev/zero`) comes back soon.
 const COUNT_MAX: usize = 1 << 20;

@@ -13,13 +13,14 @@ use crate::code::Code;
 use crate::context::{CancelFn, Context, ContextCalls, Host, HostCalls, Level};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
-use crate::flags::{Events, OpenFlags};
+use crate::flags::{Capabilities, Events, OpenFlags};
 use crate::provider::{Direction, Entry, File, Info, Instance, Provider, Request, Threads};
 use crate::settings::{Settings, Value};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::io::SeekFrom;
+use std::mem;
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -144,7 +145,6 @@ fn functions(info: &Info) -> abi::Provider {
 struct ExportedInstance {
     instance: Box<dyn Instance>,
     host: Arc<ForeignHost>,
-    poisoned: AtomicBool,
 }
 
 /// What a file pointer of this library points to.
@@ -152,19 +152,45 @@ struct ExportedFile {
     /// Exclusive for every call but the positional ones: the ABI's [file] rule.
     file: UnsafeCell<Box<dyn File>>,
     context: Arc<ForeignContext>,
+    /// Asked when it was opened, where a panic still has an error to go to.
+    capabilities: Capabilities,
     poisoned: AtomicBool,
 }
 
-/// Runs one call: an error goes out as code and text, a panic as EIO, and poisons what it ran on.
-fn guarded(err: *mut abi::Error, poisoned: &AtomicBool, call: impl FnOnce() -> Result<i64>) -> i64 {
-    if poisoned.load(Ordering::Relaxed) {
-        return fail(err, &Error::new(Code::EIO, "an earlier call panicked; close it and open it anew"));
+/// What a call runs on, and what a panic does to it.
+trait Target {
+    fn poisoned(&self) -> Option<&AtomicBool>;
+}
+
+impl Target for ExportedFile {
+    fn poisoned(&self) -> Option<&AtomicBool> {
+        Some(&self.poisoned)
+    }
+}
+
+impl Target for ExportedInstance {
+    /// One descriptor that makes a provider panic must not end the service for all others. What `&self` shares between
+    /// calls has its own locks, which std poisons where it must.
+    fn poisoned(&self) -> Option<&AtomicBool> {
+        None
+    }
+}
+
+/// Runs one call: an error goes out as code and text, a panic as EIO, and poisons the file it ran on.
+fn guarded(err: *mut abi::Error, poisoned: Option<&AtomicBool>, call: impl FnOnce() -> Result<i64>) -> i64 {
+    if poisoned.is_some_and(|poisoned| poisoned.load(Ordering::Relaxed)) {
+        return fail(
+            err,
+            &Error::new(Code::EIO, "an earlier call panicked; close the file and open it anew"),
+        );
     }
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(count)) => count,
         Ok(Err(error)) => fail(err, &error),
         Err(panic) => {
-            poisoned.store(true, Ordering::Relaxed);
+            if let Some(poisoned) = poisoned {
+                poisoned.store(true, Ordering::Relaxed);
+            }
             fail(err, &Error::new(Code::EIO, format!("the provider panicked: {}", panic_text(&*panic))))
         }
     }
@@ -193,7 +219,7 @@ macro_rules! exported {
             let Some($this) = (unsafe { this.cast::<$type>().as_ref() }) else {
                 return fail(err, &Error::new(Code::EINVAL, concat!(stringify!($name), ": NULL"))) as $out;
             };
-            guarded(err, &$this.poisoned, || $body) as $out
+            guarded(err, $this.poisoned(), || $body) as $out
         }
     )*};
 }
@@ -279,13 +305,18 @@ exported! {
         this.exclusive().advance(direction_from_abi(direction)?, n).map(|()| 0)
     }
     fn open(this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest, out: *mut *mut abi::File) -> i32 {
-        let (context, file) = with_request(&this.host, request, |request| this.instance.open(request))?;
-        let file = ExportedFile { file: UnsafeCell::new(file), context, poisoned: AtomicBool::new(false) };
+        let (context, (file, capabilities)) = with_request(&this.host, request, |request| {
+            let file = this.instance.open(request)?;
+            let capabilities = file.capabilities();
+            Ok((file, capabilities))
+        })?;
+        let file =
+            ExportedFile { file: UnsafeCell::new(file), context, capabilities, poisoned: AtomicBool::new(false) };
         // SAFETY: the host gives a place of its own for the pointer, valid for the call.
         unsafe { hand_out(out, file) }
     }
     fn name_stat(this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest, out: *mut abi::Stat) -> i32 {
-        let (_, stat) = with_request(&this.host, request, |request| namespace(&*this.instance)?.stat(request))?;
+        let stat = for_a_name(&this.host, request, |request| namespace(&*this.instance)?.stat(request))?;
         // SAFETY: the host gives a zvfs_stat of its own, valid for the call.
         let out = unsafe { out.as_mut() }.ok_or_else(|| Error::new(Code::EINVAL, "stat: out is NULL"))?;
         stat_to_abi(&stat, out);
@@ -296,10 +327,10 @@ exported! {
     ) -> i32 {
         let each = each.ok_or_else(|| Error::new(Code::EINVAL, "list: no function to call"))?;
         let mut call = |entry: Entry<'_>| pass_entry(entry, each, arg);
-        with_request(&this.host, request, |request| namespace(&*this.instance)?.list(request, &mut call)).map(|_| 0)
+        for_a_name(&this.host, request, |request| namespace(&*this.instance)?.list(request, &mut call)).map(|()| 0)
     }
     fn name_remove(this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest) -> i32 {
-        with_request(&this.host, request, |request| namespace(&*this.instance)?.remove(request)).map(|_| 0)
+        for_a_name(&this.host, request, |request| namespace(&*this.instance)?.remove(request)).map(|()| 0)
     }
 }
 
@@ -309,7 +340,7 @@ unsafe extern "C" fn start(
     out: *mut *mut abi::Instance,
     err: *mut abi::Error,
 ) -> i32 {
-    guarded(err, &AtomicBool::new(false), || {
+    guarded(err, None, || {
         let library = LIBRARY.get().and_then(Option::as_ref);
         let library = library.ok_or_else(|| Error::new(Code::EIO, "start before the entry"))?;
         // SAFETY: start's contract: host is a host's table that stays until stop has returned.
@@ -317,7 +348,7 @@ unsafe extern "C" fn start(
         // SAFETY: start's contract: a NULL-terminated list, valid during the call.
         let settings = unsafe { settings_from_abi(settings) }?;
         let instance = library.provider.start(Host::new(host.clone()), settings)?;
-        let instance = ExportedInstance { instance, host, poisoned: AtomicBool::new(false) };
+        let instance = ExportedInstance { instance, host };
         // SAFETY: the host gives a place of its own for the pointer, valid for the call.
         unsafe { hand_out(out, instance) }
     }) as i32
@@ -343,11 +374,7 @@ unsafe extern "C" fn close(file: *mut abi::File) {
 
 unsafe extern "C" fn capabilities(file: *mut abi::File) -> u64 {
     // SAFETY: as in exported!: not NULL means made by open and not closed.
-    let Some(file) = (unsafe { file.cast::<ExportedFile>().as_ref() }) else { return 0 };
-    catch_unwind(AssertUnwindSafe(|| file.shared().capabilities().bits())).unwrap_or_else(|_| {
-        file.poisoned.store(true, Ordering::Relaxed);
-        0
-    })
+    unsafe { file.cast::<ExportedFile>().as_ref() }.map_or(0, |file| file.capabilities.bits())
 }
 
 static POSITIONAL: abi::Positional =
@@ -438,7 +465,7 @@ fn pass_entry(entry: Entry<'_>, each: abi::EntryFn, arg: *mut c_void) -> Control
     if unsafe { each(arg, &entry) } == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
-/// Turns a C request into ours for one call. The context stays usable if the call succeeds, and ends if it fails.
+/// Turns a C request into ours for one call. The context stays usable if the call succeeds, else it ends.
 fn with_request<T>(
     host: &Arc<ForeignHost>,
     request: *const abi::OpenRequest,
@@ -468,11 +495,30 @@ fn with_request<T>(
         .with_flags(OpenFlags::from_bits(request.flags))
         .with_expected_size(Some(request.expected_size).filter(|size| *size != abi::SIZE_UNKNOWN))
         .with_settings(&settings);
-    let result = call(&ours);
-    if result.is_err() {
-        foreign.end();
+    let ending = Ending(&foreign);
+    let made = call(&ours)?;
+    mem::forget(ending);
+    Ok((foreign, made))
+}
+
+/// The same for a call whose context ends with it.
+fn for_a_name<T>(
+    host: &Arc<ForeignHost>,
+    request: *const abi::OpenRequest,
+    call: impl FnOnce(&Request<'_>) -> Result<T>,
+) -> Result<T> {
+    let (context, made) = with_request(host, request, call)?;
+    context.end();
+    Ok(made)
+}
+
+/// Ends a context, however the call that it came with is left: by an error or by a panic.
+struct Ending<'a>(&'a ForeignContext);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
-    Ok((foreign, result?))
 }
 
 /// # Safety

@@ -1,4 +1,4 @@
-//! Keeps SIGPIPE away from the host.
+//! Keeps SIGPIPE away from the process: for providers that write to pipes, and for `copy`.
 #![expect(unsafe_code, reason = "the thread's signal mask: neither std nor rustix has it")]
 
 use rustix::io::Errno;
