@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs;
-use std::io::Read as _;
+use std::io::{self, Read as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,7 +77,8 @@ impl HostCalls for StandardError {
 
     fn log(&self, level: Level, text: &str) {
         if level <= Level::Warning {
-            eprintln!("zvfs: {text}");
+            // Not eprintln!, which panics where nobody reads stderr any more.
+            let _ = writeln!(io::stderr(), "zvfs: {text}");
         }
     }
 }

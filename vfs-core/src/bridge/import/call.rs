@@ -40,6 +40,15 @@ pub(crate) fn call(provider: impl FnOnce(*mut abi::Error) -> i64) -> Result<u64>
     }
 }
 
+/// Makes one call that returns 0 or a negative code. A positive number is most likely an errno without its sign: taking it for
+/// success would lose a failed COMMIT.
+pub(crate) fn call_status(provider: impl FnOnce(*mut abi::Error) -> i32) -> Result<()> {
+    match call(|err| provider(err).into())? {
+        0 => Ok(()),
+        number => Err(broken_rule(&format!("it returned {number} where 0 or a negative code belongs"))),
+    }
+}
+
 /// A provider broke a rule of the header.
 pub(crate) fn broken_rule(what: &str) -> Error {
     Error::new(Code::EIO, format!("the provider broke a rule: {what}"))

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
-use crate::bridge::import::call::{broken_rule, call};
+use crate::bridge::import::call::{broken_rule, call, call_status};
 use crate::bridge::import::instance::ImportedInstance;
 use crate::bridge::translate::{empty_stat, stat_from_abi};
 use crate::code::Code;
@@ -93,16 +93,24 @@ impl ImportedFile {
     }
 
     /// Makes one call, in its turn; refuses it on a poisoned file and in a forked child.
-    fn call(&self, function: impl FnOnce(*mut abi::Error) -> i64) -> Result<u64> {
+    fn in_turn<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
         self.instance.alive()?;
         if self.poisoned.load(Ordering::Relaxed) {
             return Err(broken_rule("an earlier call returned what cannot be true; close the file"));
         }
         if self.serial {
             let _turn = self.instance.turn(&self.context)?;
-            return call(function);
+            return call();
         }
-        call(function)
+        call()
+    }
+
+    fn call(&self, function: impl FnOnce(*mut abi::Error) -> i64) -> Result<u64> {
+        self.in_turn(|| call(function))
+    }
+
+    fn status(&self, function: impl FnOnce(*mut abi::Error) -> i32) -> Result<()> {
+        self.in_turn(|| call_status(function))
     }
 
     /// Checks a count against what was asked.
@@ -174,19 +182,19 @@ impl File for ImportedFile {
     fn truncate(&mut self, size: u64) -> Result<()> {
         let Some(truncate) = self.instance.library.table.truncate else { return Err(absent("truncate")) };
         // SAFETY: as in read.
-        self.call(|err| unsafe { truncate(self.raw, size, err) }.into()).map(|_| ())
+        self.status(|err| unsafe { truncate(self.raw, size, err) })
     }
 
     fn flush(&mut self, level: Flush) -> Result<()> {
         let Some(flush) = self.instance.library.table.flush else { return Ok(()) };
         // SAFETY: as in read.
-        self.call(|err| unsafe { flush(self.raw, level as u32, err) }.into()).map(|_| ())
+        self.status(|err| unsafe { flush(self.raw, level as u32, err) })
     }
 
     fn finish(&mut self, how: Finish) -> Result<()> {
         let Some(finish) = self.instance.library.table.finish else { return Ok(()) };
         // SAFETY: as in read.
-        self.call(|err| unsafe { finish(self.raw, how as u32, err) }.into()).map(|_| ())
+        self.status(|err| unsafe { finish(self.raw, how as u32, err) })
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
@@ -219,7 +227,7 @@ impl File for ImportedFile {
         };
         let mut out = empty_stat();
         // SAFETY: as in read.
-        self.call(|err| unsafe { stat(self.raw, &mut out, err) }.into())?;
+        self.status(|err| unsafe { stat(self.raw, &mut out, err) })?;
         Ok(stat_from_abi(&out))
     }
 
@@ -229,7 +237,7 @@ impl File for ImportedFile {
         };
         let mut out = abi::Lease { struct_size: abi::Lease::SIZE, fd: -1, reserved: 0, offset: 0, limit: 0 };
         // SAFETY: as in read.
-        self.call(|err| unsafe { lease(self.raw, direction_bits(direction), &mut out, err) }.into())?;
+        self.status(|err| unsafe { lease(self.raw, direction_bits(direction), &mut out, err) })?;
         if out.fd < 0 {
             return Err(broken_rule("it lent a file descriptor below 0"));
         }
@@ -244,8 +252,7 @@ impl File for ImportedFile {
         let advance = self.instance.library.fd.and_then(|table| table.advance);
         let Some(advance) = advance else { return Err(absent("advance")) };
         // SAFETY: as in read.
-        self.call(|err| unsafe { advance(self.raw, direction_bits(direction), count, err) }.into())
-            .map(|_| ())
+        self.status(|err| unsafe { advance(self.raw, direction_bits(direction), count, err) })
     }
 }
 

@@ -8,6 +8,7 @@ use crate::context::{Context, Host, Level};
 use crate::error::Result;
 use std::ffi::{CString, c_char, c_void};
 use std::os::fd::BorrowedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 /// The table that one instance gets. The ABI's struct comes first, so that its address is the whole's.
@@ -72,7 +73,10 @@ unsafe extern "C" fn log(host: *const abi::Host, level: u32, text: *const c_char
     };
     // SAFETY: the ABI's strings are terminated and valid during the call. One that is not UTF-8 is not logged.
     if let Ok(text) = unsafe { borrowed(text, "a line of the log") } {
-        hosting.host.log(level, text);
+        // One line, and nothing that a terminal would obey.
+        let line = text.trim().replace(|character: char| character.is_control(), " ");
+        // A host's log that panics must not unwind through the provider; the panic's own report is made by then.
+        drop(catch_unwind(AssertUnwindSafe(|| hosting.host.log(level, &line))));
     }
 }
 

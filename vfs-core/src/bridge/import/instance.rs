@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
-use crate::bridge::import::call::{broken_rule, call, forks, forks_now, turn};
+use crate::bridge::import::call::{broken_rule, call_status, forks, forks_now, turn};
 use crate::bridge::import::file::ImportedFile;
 use crate::bridge::import::hosting::{Hosting, context_pointer};
 use crate::bridge::import::table::Library;
@@ -14,8 +14,10 @@ use crate::error::{Error, Result};
 use crate::provider::{Entry, File, Instance, Namespace, Request, Stat, Threads};
 use crate::settings::Settings;
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
+use std::any::Any;
 use std::ffi::{CString, c_void};
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +51,7 @@ pub(crate) fn start(library: Arc<Library>, host: Host, settings: &Settings) -> R
         let _turn = (library.info.threads == Threads::PerLibrary).then(|| library.serial.lock());
         // SAFETY: the provider's own function; the table lives in the instance, the list and the place for the result during
         // the call.
-        call(|err| unsafe { start(hosting.table(), values.list(), &mut raw, err) }.into())?;
+        call_status(|err| unsafe { start(hosting.table(), values.list(), &mut raw, err) })?;
         if raw.is_null() {
             return Err(broken_rule("start succeeded without an instance"));
         }
@@ -117,14 +119,16 @@ impl Instance for Handle {
         let turn = instance.turn(&context)?;
         // SAFETY: the provider's own function; request and place for the result are valid during the call, the context until
         // close has returned.
-        let opened = call(|err| unsafe { open(instance.raw, &passed.request(), &mut raw, err) }.into());
+        let opened = call_status(|err| unsafe { open(instance.raw, &passed.request(), &mut raw, err) });
         drop(turn);
+        let opened = match opened {
+            Ok(()) if raw.is_null() => Err(broken_rule("open succeeded without a file")),
+            opened => opened,
+        };
         if let Err(error) = opened {
+            // The context goes: a cancel must not run what a failed open left there.
             let _ = context.withdraw();
             return Err(error);
-        }
-        if raw.is_null() {
-            return Err(broken_rule("open succeeded without a file"));
         }
         Ok(Box::new(ImportedFile::new(instance.clone(), raw, context)?))
     }
@@ -150,15 +154,14 @@ impl Handle {
         let passed = PassedRequest::new(request, request.context());
         let _turn = instance.turn(request.context())?;
         let mut present = true;
-        let result = call(|err| match function(table, &passed.request(), err) {
-            Some(returned) => returned.into(),
-            None => {
+        let result = call_status(|err| {
+            function(table, &passed.request(), err).unwrap_or_else(|| {
                 present = false;
                 0
-            }
+            })
         });
         let _ = request.context().withdraw();
-        if present { result.map(|_| ()) } else { Err(unsupported()) }
+        if present { result } else { Err(unsupported()) }
     }
 }
 
@@ -173,12 +176,16 @@ impl Namespace for Handle {
     }
 
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
-        let mut each = each;
-        let arg = ptr::from_mut(&mut each).cast::<c_void>();
-        self.named(request, "list", |table, request, err| {
+        let mut listing = Listing { each, stopped: false, panic: None };
+        let arg = ptr::from_mut(&mut listing).cast::<c_void>();
+        let listed = self.named(request, "list", |table, request, err| {
             // SAFETY: the provider's own function; all arguments are valid during the call, and `arg` is what take_entry expects.
             table.list.map(|list| unsafe { list(self.0.raw, request, Some(take_entry), arg, err) })
-        })
+        });
+        match listing.panic {
+            Some(panic) => resume_unwind(panic),
+            None => listed,
+        }
     }
 
     fn remove(&self, request: &Request<'_>) -> Result<()> {
@@ -189,10 +196,22 @@ impl Namespace for Handle {
     }
 }
 
+/// A listing in progress.
+struct Listing<'a> {
+    each: &'a mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    /// A provider that goes on all the same is not listened to.
+    stopped: bool,
+    /// The host's own panic: it must not unwind through the provider, and goes on when that has returned.
+    panic: Option<Box<dyn Any + Send>>,
+}
+
 /// What a provider calls for each entry. Names that are none (empty, with a slash, not UTF-8) are passed over.
 unsafe extern "C" fn take_entry(arg: *mut c_void, entry: *const abi::Entry) -> i32 {
     // SAFETY: arg is what list passed, during list's call.
-    let each = unsafe { &mut *arg.cast::<&mut dyn FnMut(Entry<'_>) -> ControlFlow<()>>() };
+    let listing = unsafe { &mut *arg.cast::<Listing<'_>>() };
+    if listing.stopped {
+        return 1;
+    }
     // SAFETY: the header: an entry valid during the callback.
     let Some(entry) = (unsafe { entry.as_ref() }) else { return 0 };
     // SAFETY: as above.
@@ -202,10 +221,14 @@ unsafe extern "C" fn take_entry(arg: *mut c_void, entry: *const abi::Entry) -> i
     }
     // SAFETY: as above.
     let stat = unsafe { entry.stat.as_ref() }.map(stat_from_abi);
-    match each(Entry { name, stat: stat.as_ref() }) {
-        ControlFlow::Continue(()) => 0,
-        ControlFlow::Break(()) => 1,
+    let call = AssertUnwindSafe(|| (listing.each)(Entry { name, stat: stat.as_ref() }));
+    match catch_unwind(call) {
+        Ok(ControlFlow::Continue(())) => return 0,
+        Ok(ControlFlow::Break(())) => {}
+        Err(panic) => listing.panic = Some(panic),
     }
+    listing.stopped = true;
+    1
 }
 
 /// A request in C's form, with what it points to.
