@@ -111,7 +111,8 @@ impl Sources {
                 Some(error) => return Moved { count, error: Some(source.while_doing("write", error)) },
             }
         }
-        Moved { count, error: if self.all_readers_closed() { closed } else { None } }
+        // While a source is left, it took everything, and the count is what matters.
+        Moved { count, error: closed }
     }
 
     /// Whether sequential reads have more to come. May swallow a byte, so nothing may be read afterwards.
