@@ -32,6 +32,34 @@ pub enum Version {
 }
 
 /// What a manifest says, checked as far as that is possible without opening anything.
+///
+/// | Key | |
+/// |---|---|
+/// | `Version` | `20130611` or `20140509` |
+/// | `Program` | descriptor of the program; in 20140509 a channel `/boot/elf` may stand for it |
+/// | `Memory` | bytes, a comma, `0` (or `1`: etags, not computed) |
+/// | `Timeout` | seconds |
+/// | `Channel` | `uri[;uri...], alias, type, [etag,] gets, get_size, puts, put_size`; repeatable |
+/// | `Node`, `Broker` | the session's own name, and who knows the others |
+/// | `Args`, `Env` | arguments, white space in double quotes; `NAME=value`, repeatable |
+/// | `Fuel`, `Seed`, `Deterministic`, `Preallocate` | see the fields |
+///
+/// ```
+/// let manifest = zvm::Manifest::parse(br#"
+///     # counts what comes in
+///     Version = 20140509
+///     Program = /srv/jobs/wordcount.wasm
+///     Memory = 1048576, 0
+///     Timeout = 10
+///     Args = -l "two words"
+///     Channel = "http://host/a,b.txt";/srv/more.txt, /dev/stdin, 0, 1000, 1000000, 0, 0
+///     Channel = /dev/stdout, /dev/stdout, 0, 0, 0, 100, 10000
+///     Channel = /dev/stderr, /dev/stderr, 0, 0, 0, 100, 10000
+/// "#)?;
+/// assert_eq!(manifest.args, ["-l", "two words"]);
+/// assert_eq!(manifest.channels[0].sources, ["http://host/a,b.txt", "/srv/more.txt"]);
+/// # Ok::<(), zvm::Failure>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Manifest {

@@ -122,8 +122,9 @@ impl Opener<'_> {
 
     fn source(&self, spec: &ChannelSpec, descriptor: &str) -> vfs_core::Result<Source> {
         let control = self.controls.add();
-        let mut how = Open::new(self.flags(spec, descriptor)?).control(&control);
-        if self.preallocates(spec) {
+        let flags = self.flags(spec, descriptor)?;
+        let mut how = Open::new(flags).control(&control);
+        if flags.contains(OpenFlags::PREALLOCATE) {
             how = how.expected_size(spec.limits.put_size);
         }
         for (value, offer) in [
@@ -163,7 +164,7 @@ impl Opener<'_> {
             (true, false) => (OpenFlags::READ, OpenFlags::empty()),
             (true, true) if spec.random_put => (OpenFlags::READ | OpenFlags::WRITE, OpenFlags::CREATE),
             (true, true) => (OpenFlags::READ | OpenFlags::WRITE | OpenFlags::APPEND, OpenFlags::CREATE),
-            (false, _) if self.preallocates(spec) => {
+            (false, _) if self.manifest.preallocate => {
                 (OpenFlags::WRITE, OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::PREALLOCATE)
             }
             (false, _) => (OpenFlags::WRITE, OpenFlags::CREATE | OpenFlags::TRUNCATE),
@@ -171,10 +172,6 @@ impl Opener<'_> {
         // A pipe's provider knows nothing to create, to empty or to reserve.
         let supported = self.registry.supported_flags(descriptor)?;
         Ok(must | (may & supported) | hint)
-    }
-
-    fn preallocates(&self, spec: &ChannelSpec) -> bool {
-        self.manifest.preallocate && spec.limits.writable() && !spec.limits.readable()
     }
 }
 

@@ -45,6 +45,8 @@ fn space_is_reserved_where_the_manifest_says_so() {
     drop(open("Preallocate = 1"));
     assert!(shelf.log("new").contains(&"reserve Some(4096)".to_owned()));
     assert!(!shelf.flags("in").contains(OpenFlags::PREALLOCATE));
+    drop(shelf.try_open("plain:new, /x, 0, 0, 0, 1, 4096", "Preallocate = 1", &Controls::new()).unwrap());
+    assert_eq!(shelf.flags("new"), OpenFlags::WRITE);
 }
 
 #[test]
