@@ -91,6 +91,7 @@ pub(super) fn path_filestat_get(
     filestat(call, node, &result)
 }
 
+#[allow(clippy::too_many_arguments, reason = "WASI's own list")]
 pub(super) fn path_filestat_set_times(
     call: &mut Call<'_>,
     fd: u32,

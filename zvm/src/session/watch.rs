@@ -46,6 +46,15 @@ impl Watch {
         self.changed.notify_all();
     }
 
+    /// Why the session must end, if it must. Looks at the clock too: a COMMIT ends by its own deadline, a moment before the
+    /// watchdog wakes.
+    pub(super) fn stopped(&self) -> Option<Reason> {
+        if self.stop.thrown().is_none() && Instant::now() >= self.deadline {
+            self.stop(Reason::Timeout);
+        }
+        self.stop.thrown()
+    }
+
     /// Shows the channels' counters to whoever reports.
     pub(super) fn show(&self, meters: Arc<[Meter]>) {
         self.progress.lock().meters = Some(meters);

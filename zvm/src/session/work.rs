@@ -117,12 +117,12 @@ impl Work {
     }
 
     fn unless_stopped(&self) -> Result<(), Failure> {
-        self.watch.stop.thrown().map_or(Ok(()), |reason| Err(reason.failure()))
+        self.watch.stopped().map_or(Ok(()), |reason| Err(reason.failure()))
     }
 
     /// A failure of a stopped session is only the echo of its cancel.
     fn echo(&self, failure: Failure) -> Failure {
-        self.watch.stop.thrown().map_or(failure, Reason::failure)
+        self.watch.stopped().map_or(failure, Reason::failure)
     }
 }
 

@@ -1,1 +1,294 @@
+//! How sessions end: the exit code, the state, and what becomes of what was written.
 
+use crate::job::Job;
+use crate::script;
+use crate::shelf::Book;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Finish};
+use zvm::Report;
+
+fn program(body: &str) -> String {
+    format!(
+        "(module (memory (export \"memory\") 1) (table 1 funcref) (func $f {body}) (func (export \"_start\") (call $f)))"
+    )
+}
+
+fn end(report: &Report) -> (u8, &str, Option<u32>) {
+    (report.exit_code.number(), report.state.as_str(), report.guest_code)
+}
+
+const FOREVER: &str = "(module (memory (export \"memory\") 1) (func (export \"_start\") (loop (br 0))))";
+
+#[test]
+fn a_guests_own_code_is_a_good_end() {
+    for (script, code) in
+        [("", 0), ("proc_exit 0", 0), ("proc_exit 1", 1), ("proc_exit 0xffffffff", u32::MAX)]
+    {
+        let job = Job::new();
+        let report = job.run(&script::program(&format!("write 1 5\n {script}")));
+        assert_eq!(end(&report), (0, "ok", Some(code)));
+        assert_eq!(job.shelf.log("out"), ["open", "write", "End", "Commit", "close"]);
+    }
+}
+
+#[test]
+fn readers_are_closed_before_writers_are_waited_for() {
+    let job = Job::new().file("a", Book::pipe("")).channel("test:a, /a, 0, 0, 0, 9, 99");
+    let report = job.run(&script::program(""));
+    assert_eq!(end(&report).0, 0);
+    assert_eq!(job.shelf.log("in"), ["open", "close"]);
+    assert_eq!(job.shelf.log("a"), ["open", "End", "Commit", "close"]);
+}
+
+#[test]
+fn a_trap_is_named_and_what_was_written_discarded() {
+    for (body, kind) in [
+        ("unreachable", "unreachable"),
+        ("(drop (i32.div_s (i32.const 1) (i32.const 0)))", "divide by zero"),
+        ("(drop (i32.load (i32.const 65536)))", "out of bounds memory access"),
+        ("(call_indirect (i32.const 0))", "uninitialized element"),
+        ("(call $f)", "call stack exhausted"),
+    ] {
+        let job = Job::new();
+        let report = job.run(&program(body));
+        let (exit, state, code) = end(&report);
+        assert!(
+            exit == 4 && code.is_none() && state.starts_with("trap: ") && state.contains(kind),
+            "{state}"
+        );
+        assert_eq!(job.shelf.log("out"), ["open", "Discard", "close"]);
+    }
+}
+
+#[test]
+fn a_program_that_cannot_run_opens_nothing() {
+    let job = Job::new();
+    for (program, exit) in [("#!/bin/sh", 8), ("(module)", 8), ("(module (import \"a\" \"b\" (func)))", 8)] {
+        assert_eq!(job.run(program).exit_code.number(), exit);
+        assert!(job.shelf.log("in").is_empty());
+    }
+    let text = "Version = 20140509\nProgram = test:nothing\nMemory = 65536, 0\nTimeout = 5
+        Channel = test:in, /dev/stdin, 0, 9, 9, 0, 0\nChannel = test:o, /dev/stdout, 0, 0, 0, 9, 9\nChannel = test:o, /dev/stderr, 0, 0, 0, 9, 9";
+    for (program, exit) in [("test:nothing", 2), ("nowhere:x", 14)] {
+        let manifest = zvm::Manifest::parse(text.replace("test:nothing", program).as_bytes()).unwrap();
+        let report = zvm::Session::new(manifest, job.registry.clone(), zvm::OpenOptions::new()).run();
+        assert_eq!(report.exit_code.number(), exit, "{report:?}");
+        assert!(report.channels.is_empty() && job.shelf.log("in").is_empty());
+    }
+}
+
+#[test]
+fn a_broken_channel_ends_the_session_whatever_its_guest_does() {
+    // The guest would go on after a failed read, and exit with 0.
+    for code in [Code::EIO, Code::ECONNRESET, Code::EBADMSG] {
+        let job = Job::new().file("in", Book { read_error: Some((3, code)), ..Book::pipe("abcdef") });
+        let report = job.run(&script::program("read 0 99\n write 1 5\n proc_exit 0"));
+        let (exit, state, guest) = end(&report);
+        assert!(exit == 5 && guest.is_none() && state.contains("/dev/stdin"), "{report:?}");
+        assert_eq!(job.shelf.log("out"), ["open", "Discard", "close"]);
+    }
+    let job = Job::new().file("out", Book { write_error: Some((3, Code::ENOSPC)), ..Book::pipe("") });
+    let report = job.run(&script::program("write 1 9\n proc_exit 0"));
+    assert_eq!((end(&report).0, end(&report).2), (5, None));
+    assert!(job.shelf.log("out").contains(&"Discard".to_owned()));
+}
+
+#[test]
+fn a_failed_end_or_commit_is_a_failure_of_the_host() {
+    for how in [Finish::End, Finish::Commit] {
+        let job = Job::new().file("out", Book { finish_error: Some((how, Code::EIO)), ..Book::pipe("") });
+        let report = job.run(&script::program("write 1 9"));
+        assert_eq!((end(&report).0, end(&report).2), (5, None), "{how:?}");
+        assert_eq!(job.shelf.count("out", "Discard"), 1);
+    }
+}
+
+#[test]
+fn a_reader_that_closed_is_a_note() {
+    let job = Job::new().file("out", Book { write_error: Some((3, Code::EPIPE)), ..Book::pipe("") });
+    let report = job.run(&script::program("write 1 9\n write 1 9"));
+    assert_eq!(end(&report), (0, "ok", Some(0)));
+    assert!(report.notes.iter().any(|note| note.contains("closed")), "{:?}", report.notes);
+}
+
+#[test]
+fn a_panic_in_a_call_stays_in_its_session() {
+    let odd = Job::new().channel("odd:panic, /dev/stdin, 0, 9, 99, 0, 0");
+    let other = Job::new();
+    let running = other.session(&script::program("write 1 5")).start();
+    let report = odd.run(&script::program("read 0 1\n write 1 5"));
+    let (exit, state, code) = end(&report);
+    assert!(exit == 5 && code.is_none() && state.contains("odd is panic"), "{state}");
+    assert_eq!(odd.shelf.log("out"), ["open", "Discard", "close"]);
+    assert_eq!(end(&running.wait()), (0, "ok", Some(0)));
+}
+
+/// Runs with a Timeout of a second, and checks that it ends by that, and not much later.
+fn times_out(job: Job, program: &str) -> Job {
+    let job = job.timeout(1);
+    let start = Instant::now();
+    let report = job.run(program);
+    let took = start.elapsed();
+    assert_eq!(end(&report), (4, "timeout", None));
+    assert!(report.nondeterministic);
+    assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(10), "{took:?}");
+    job
+}
+
+#[test]
+fn a_loop_ends_at_the_timeout() {
+    let job = times_out(Job::new(), FOREVER);
+    assert_eq!(job.shelf.log("out"), ["open", "Discard", "close"]);
+}
+
+#[test]
+fn a_start_section_ends_at_the_timeout() {
+    let program = "(module (memory (export \"memory\") 1) (func $s (loop (br 0))) (start $s) (func (export \"_start\")))";
+    times_out(Job::new(), program);
+}
+
+#[test]
+fn a_blocked_read_ends_at_the_timeout() {
+    let (stuck, in_read) = channel();
+    let job = times_out(
+        Job::new().file("in", Book { stuck: Some(stuck), ..Book::pipe("") }),
+        &script::program("read 0 1\n write 1 5"),
+    );
+    assert!(in_read.try_recv().is_ok(), "the read was in progress");
+    assert_eq!(job.shelf.log("out"), ["open", "Discard", "close"]);
+}
+
+#[test]
+fn a_blocked_open_ends_at_the_timeout() {
+    let (stuck, in_open) = channel();
+    times_out(
+        Job::new().file("in", Book { stuck_open: Some(stuck), ..Book::pipe("") }),
+        &script::program(""),
+    );
+    assert!(in_open.try_recv().is_ok(), "the open was in progress");
+}
+
+#[test]
+fn a_blocked_load_ends_at_the_timeout() {
+    let (stuck, in_open) = channel();
+    let job = Job::new().timeout(1);
+    let session = job.session("");
+    job.shelf.edit("program", |book| book.stuck_open = Some(stuck));
+    let report = session.run();
+    assert_eq!(end(&report), (4, "timeout", None));
+    assert!(in_open.try_recv().is_ok(), "the open was in progress");
+}
+
+#[test]
+fn a_blocked_commit_ends_at_the_timeout() {
+    let (stuck, in_commit) = channel();
+    let job = times_out(
+        Job::new().file("out", Book { stuck: Some(stuck), ..Book::pipe("") }),
+        &script::program("write 1 5"),
+    );
+    assert!(in_commit.try_recv().is_ok(), "the commit was in progress");
+    assert_eq!(job.shelf.count("out", "Discard"), 1);
+}
+
+#[test]
+fn a_virtual_sleep_cannot_outlast_the_timeout_but_a_real_one_is_cut_off() {
+    // One clock subscription of a day, polled for ever.
+    let sleeper = format!(
+        "(module {} (memory (export \"memory\") 1)
+        (func (export \"_start\")
+          (i64.store (i32.const 24) (i64.const 86400000000000))
+          (loop (drop (call $poll_oneoff (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128))) (br 0))))",
+        script::import("poll_oneoff", "(param i32 i32 i32 i32) (result i32)")
+    );
+    times_out(Job::new(), &sleeper);
+    times_out(Job::new().key("Deterministic = 0"), &sleeper);
+}
+
+#[test]
+fn a_provider_that_ignores_its_cancel_is_left_behind() {
+    let job = Job::new().channel("odd:deaf, /dev/stdin, 0, 9, 99, 0, 0").timeout(1);
+    let start = Instant::now();
+    let running = job.session(&script::program("write 1 7\n read 0 1")).start();
+    job.odd.await_stuck();
+    let report = running.wait();
+    assert_eq!(end(&report), (4, "timeout", None));
+    let took = start.elapsed();
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(10), "{took:?}");
+    let written = report.channels.iter().find(|channel| channel.alias == "/dev/stdout").unwrap().counts;
+    assert_eq!((written.puts, written.put_bytes), (1, 7), "the counters are told all the same");
+    assert!(report.notes.iter().any(|note| note.contains("left behind")), "{:?}", report.notes);
+    assert_eq!(job.shelf.log("out"), ["open", "write"]);
+    // Its thread still ends in order, once the call returns.
+    job.odd.release();
+    job.odd.await_closed();
+    let bound = Instant::now() + Duration::from_secs(10);
+    while !job.shelf.log("out").contains(&"close".to_owned()) {
+        assert!(Instant::now() < bound);
+        thread::yield_now();
+    }
+    assert_eq!(job.shelf.log("out"), ["open", "write", "Discard", "close"]);
+}
+
+#[test]
+fn a_cancel_ends_a_session_at_once() {
+    let (stuck, in_read) = channel();
+    let blocked = Job::new().file("in", Book { stuck: Some(stuck), ..Book::pipe("") });
+    let running = blocked.session(&script::program("read 0 1\n write 1 5")).start();
+    in_read.recv_timeout(Duration::from_secs(20)).unwrap();
+    let handle = running.handle();
+    let start = Instant::now();
+    handle.cancel();
+    handle.clone().cancel();
+    let report = running.wait();
+    assert_eq!(end(&report), (4, "cancelled", None));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(blocked.shelf.log("out"), ["open", "Discard", "close"]);
+    handle.cancel();
+}
+
+#[test]
+fn a_cancel_stops_one_of_several_sessions() {
+    let (stuck, in_read) = channel();
+    let looping = Job::new();
+    let cancelled = looping.session(FOREVER).start();
+    let blocked = Job::new().file("in", Book { stuck: Some(stuck), ..Book::pipe("") });
+    let other = blocked.session(&script::program("read 0 1")).start();
+    in_read.recv_timeout(Duration::from_secs(20)).unwrap();
+    // This one is interrupted too, looks at its own switch, and counts to its end.
+    let counter = Job::new();
+    let counting = counter
+        .session(&program("(local i32) (loop (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 50000000))))"))
+        .start();
+    cancelled.cancel();
+    assert_eq!(end(&cancelled.wait()), (4, "cancelled", None));
+    assert_eq!(end(&counting.wait()), (0, "ok", Some(0)));
+    other.cancel();
+    assert_eq!(end(&other.wait()).1, "cancelled");
+}
+
+#[test]
+fn a_session_cancelled_before_it_began_runs_nothing() {
+    let job = Job::new();
+    let (stuck, in_open) = channel();
+    let session = job.session(FOREVER);
+    job.shelf.edit("program", |book| book.stuck_open = Some(stuck));
+    let running = session.start();
+    in_open.recv_timeout(Duration::from_secs(20)).unwrap();
+    running.cancel();
+    assert_eq!(end(&running.wait()), (4, "cancelled", None));
+    assert!(job.shelf.log("in").is_empty());
+}
+
+#[test]
+fn a_report_counts_fuel_and_calls() {
+    let job = Job::new().file("in", Book::pipe("abc"));
+    let report = job.run(&script::program("read 0 9\n read 0 9\n write 1 5"));
+    let counts = report.local;
+    assert_eq!((counts.gets, counts.get_bytes), (0, 0), "the scheme is not a local one");
+    let counts = report.network;
+    // Beside them one write, of what the script told.
+    assert_eq!((counts.gets, counts.get_bytes, counts.puts, counts.put_bytes), (1, 3, 2, 5 + 24));
+    assert!(report.fuel.unwrap() > 300);
+}

@@ -106,14 +106,14 @@ fn a_directory_opens_as_one() {
 fn directories_list_the_manifests_names() {
     // Each entry: next, inode, length and type, name.
     let told = job().told(
-        "fd_readdir 3 4096 999 0 8\n get32 8\n get64 4096\n get64 4104\n get32 4112\n get32 4116\n get32 4120
-        fd_readdir 3 4096 999 3 8\n get32 8\n get64 4096\n get64 4104\n get32 4116\n get32 4120
+        "fd_readdir 3 4096 999 0 8\n get32 8\n get64 4096\n get64 4104\n get32 4112\n get32 4116\n get8 4120
+        fd_readdir 3 4096 999 3 8\n get32 8\n get64 4096\n get64 4104\n get32 4116\n get8 4120
         fd_readdir 3 4096 999 4 8\n get32 8\n fd_readdir 3 4096 999 -1 8\n get32 8
         fd_readdir 0 4096 999 0 8\n fd_readdir 9 4096 999 0 8\n fd_readdir 3 131000 999 0 8",
     );
     assert_eq!(told[..7], [0, 25 + 26 + 25 + 27, 1, 5, 1, 3, '.' as i64]);
-    // Channels are numbered as handles: the standard ones, then by alias, so that /b is 3.
-    assert_eq!(told[7..13], [0, 27, 4, 0, 3, i64::from(u32::from_le_bytes(*b"dev\0")) & 0xff_ffff]);
+    // Channels are numbered as handles: the standard ones, then by alias, so that /b is 3, a regular file.
+    assert_eq!(told[7..13], [0, 25, 4, 3, 4, 'b' as i64]);
     assert_eq!(told[13..], [0, 0, 0, 0, NOTDIR, BADF, FAULT]);
 }
 

@@ -7,7 +7,8 @@
 //! `read FD COUNT`, `write FD COUNT`, `pread FD COUNT OFFSET`, `pwrite FD COUNT OFFSET`: with one buffer at 4096
 //! `seek FD OFFSET WHENCE`, `tell FD`, `size FD`
 //! `open "PATH" HOW RIGHTS FLAGS`: from the root
-//! `get32 ADDRESS`, `get64 ADDRESS`: tell what is there; `put8|put32|put64 ADDRESS VALUE`: tell nothing
+//! `get8|get32|get64 ADDRESS`: tell what is there; `put8|put32|put64 ADDRESS VALUE`: tell nothing
+//! `proc_exit CODE`
 
 /// Where the calls have their buffer.
 pub const BUFFER: usize = 4096;
@@ -106,6 +107,7 @@ const WORDS: &str = r#"
     (call $path_open (i32.const 3) (i32.const 1) (local.get $path) (local.get $length) (local.get $how)
       (local.get $rights) (i64.const 0) (local.get $flags) (i32.const 8))
     (i64.load32_u (i32.const 8))))
+(func $get8 (param i32) (call $say (i64.load8_u (local.get 0))))
 (func $get32 (param i32) (call $say (i64.load32_u (local.get 0))))
 (func $get64 (param i32) (call $say (i64.load (local.get 0))))
 (func $put8 (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
@@ -118,7 +120,7 @@ const WORDS: &str = r#"
 "#;
 
 /// The words with their parameters.
-const WORD_TYPES: [(&str, &str); 14] = [
+const WORD_TYPES: [(&str, &str); 15] = [
     ("read", "ii"),
     ("write", "ii"),
     ("pread", "iiI"),
@@ -127,6 +129,7 @@ const WORD_TYPES: [(&str, &str); 14] = [
     ("tell", "i"),
     ("size", "i"),
     ("open", "iiiIi"),
+    ("get8", "i"),
     ("get32", "i"),
     ("get64", "i"),
     ("put8", "ii"),
