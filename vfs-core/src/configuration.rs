@@ -7,7 +7,6 @@ use crate::loader::{Digest, trust};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::env;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -57,7 +56,7 @@ pub(crate) struct Alias {
 
 /// A setting's value as TOML has it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a setting is a text, an integer, true, false or a list of texts")]
 pub(crate) enum Written {
     Boolean(bool),
     Integer(i64),
@@ -88,7 +87,10 @@ struct Document {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "an alias is a provider's name or a table of `provider`, `scheme` and `settings`"
+)]
 enum AliasDocument {
     Name(String),
     Table(AliasTable),
@@ -143,7 +145,7 @@ impl Configuration {
     pub fn read(path: &Path) -> Result<Configuration> {
         let doing = || format!("configuration {}", path.display());
         let path = path.canonicalize().map_err(|error| Error::from(error).context(doing()))?;
-        let mut file = File::open(&path).map_err(|error| Error::from(error).context(doing()))?;
+        let mut file = trust::open(&path).map_err(|error| Error::from(error).context(doing()))?;
         trust::check(&path, &file).map_err(|refusal| Error::from(refusal).context(doing()))?;
         let mut text = String::new();
         let size = file.by_ref().take(FILE_MAX + 1).read_to_string(&mut text);
@@ -161,8 +163,12 @@ impl Configuration {
     /// # Errors
     /// EINVAL: malformed TOML, an unknown key, a relative folder, a name that is none.
     pub fn parse(text: &str) -> Result<Configuration> {
-        let document: Document = toml::from_str(text)
-            .map_err(|error| Error::new(Code::EINVAL, error.to_string().trim_end().to_owned()))?;
+        let document: Document = toml::from_str(text).map_err(|error| {
+            // Not its Display, which has several lines and repeats the operator's: a secret may stand there by mistake.
+            let start = error.span().map_or(0, |span| span.start);
+            let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
+            invalid(format!("line {line}: {}", error.message().replace('\n', ", ")))
+        })?;
         if let Some(folder) = document.provider_path.iter().find(|folder| !folder.is_absolute()) {
             return Err(invalid(format!("provider-path {}: write an absolute path", folder.display())));
         }

@@ -5,7 +5,7 @@ use crate::abi;
 use crate::bridge::import::Imported;
 use crate::context::Host;
 use crate::error::Result;
-use crate::loader::{Refusal, trust};
+use crate::loader::{Refusal, image, trust};
 use crate::provider::{Info, Instance, Provider};
 use crate::settings::Settings;
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
@@ -31,7 +31,8 @@ impl TryFrom<String> for Digest {
     fn try_from(text: String) -> Result<Digest, String> {
         let wrong = || format!("`{}` is not a SHA-256: write 64 hexadecimal digits", text.escape_debug());
         let mut digest = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
+        // from_str_radix alone would take a sign.
+        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(wrong());
         }
         for (at, byte) in digest.iter_mut().enumerate() {
@@ -84,8 +85,9 @@ impl Library {
         let unreadable = |source| Refusal::Unreadable { path: path.to_owned(), source };
         let path = path.canonicalize().map_err(unreadable)?;
         let unreadable = |source| Refusal::Unreadable { path: path.clone(), source };
-        let file = File::open(&path).map_err(unreadable)?;
+        let file = trust::open(&path).map_err(unreadable)?;
         trust::check(&path, &file)?;
+        image::check_whole(&path, &file)?;
         let handle = match pinned {
             Some(digest) => load_pinned(&path, file, digest)?,
             None => {

@@ -2,6 +2,7 @@
 //!
 //! Every refusal is a variant of [`Refusal`], found as the source of the error, and says what mends it.
 
+mod image;
 mod library;
 mod refusal;
 pub(crate) mod trust;

@@ -3,12 +3,18 @@
 use crate::loader::Refusal;
 use rustix::process::{getegid, geteuid};
 use std::fs::{self, File, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 const STICKY: u32 = 0o1000;
 const GROUP_WRITE: u32 = 0o020;
 const WORLD_WRITE: u32 = 0o002;
+
+/// Opens a file that is to be checked. A FIFO in its place must not hold the caller.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
 
 /// Checks an open file and every folder above its canonical path: owned by root or the user, and writable by nobody else.
 /// A set-uid process trusts root only.

@@ -1,0 +1,75 @@
+//! Whether a library's file is all there. The dynamic linker maps what the program headers promise without asking how long the
+//! file is, so a half-copied library would kill the process with SIGBUS. Everything else about a file it checks itself.
+
+use crate::loader::Refusal;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Of a 64-bit ELF file: `e_phoff`, `e_phentsize` and `e_phnum`, by their offset in the header.
+const HEADERS_AT: usize = 32;
+const HEADER_SIZE_AT: usize = 54;
+const HEADER_COUNT_AT: usize = 56;
+const ELF_HEADER: usize = 64;
+/// Of a program header: `p_type`, `p_offset` and `p_filesz`.
+const OFFSET_AT: usize = 8;
+const FILE_SIZE_AT: usize = 32;
+const PROGRAM_HEADER: usize = 56;
+const LOAD: [u8; 4] = 1u32.to_ne_bytes();
+
+/// Refuses a 64-bit ELF file that ends before the last of its loadable segments does.
+pub(crate) fn check_whole(path: &Path, file: &File) -> Result<(), Refusal> {
+    let unreadable = |source| Refusal::Unreadable { path: path.to_owned(), source };
+    let size = file.metadata().map_err(unreadable)?.len();
+    let needed = match needed_size(file) {
+        Ok(Some(needed)) => needed,
+        // Not such a file: the linker says so in better words.
+        Ok(None) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => u64::MAX,
+        Err(error) => return Err(unreadable(error)),
+    };
+    if size >= needed {
+        return Ok(());
+    }
+    let reason =
+        format!("it ends after {size} bytes, in the middle of what is to be loaded; install it anew");
+    Err(Refusal::NotLoadable { path: path.to_owned(), reason })
+}
+
+/// Where the last segment ends; `None` for what is not a 64-bit ELF file of this machine's byte order.
+fn needed_size(file: &File) -> io::Result<Option<u64>> {
+    let mut header = [0; ELF_HEADER];
+    let magic = if cfg!(target_endian = "little") { b"\x7fELF\x02\x01" } else { b"\x7fELF\x02\x02" };
+    let mut start = [0; 6];
+    match file.read_exact_at(&mut start, 0) {
+        Ok(()) if start == *magic => file.read_exact_at(&mut header, 0)?,
+        Ok(()) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let headers = u64_at(&header, HEADERS_AT);
+    if usize::from(u16_at(&header, HEADER_SIZE_AT)) != PROGRAM_HEADER {
+        return Ok(None);
+    }
+    let mut needed = 0;
+    for index in 0..u64::from(u16_at(&header, HEADER_COUNT_AT)) {
+        let mut program = [0; PROGRAM_HEADER];
+        file.read_exact_at(&mut program, headers.saturating_add(index * PROGRAM_HEADER as u64))?;
+        if program[..4] == LOAD {
+            let end = u64_at(&program, OFFSET_AT).saturating_add(u64_at(&program, FILE_SIZE_AT));
+            needed = needed.max(end);
+        }
+    }
+    Ok(Some(needed))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut number = [0; 8];
+    number.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_ne_bytes(number)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_ne_bytes([bytes[at], bytes[at + 1]])
+}
