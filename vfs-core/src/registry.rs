@@ -3,10 +3,10 @@
 mod listing;
 
 use crate::code::Code;
-use crate::configuration::{Configuration, Source, Written};
+use crate::configuration::{Configuration, Source, Written, is_provider_name};
 use crate::context::{Host, HostCalls, Level};
 use crate::control::Control;
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, is_scheme};
 use crate::error::{Error, Result};
 use crate::flags::{OpenFlags, Scope};
 use crate::loader::{Library, Refusal};
@@ -98,9 +98,16 @@ impl Registry {
     /// Adds a provider of the host's own, which no policy applies to.
     ///
     /// # Errors
-    /// EEXIST: one of that name is in use.
+    /// EEXIST: one of that name is in use. EINVAL: a name or a scheme that is none.
     pub fn register(&self, provider: Box<dyn Provider>) -> Result<()> {
         let info = provider.info();
+        let schemes = &info.schemes;
+        if !is_provider_name(&info.name) || schemes.is_empty() || !schemes.iter().all(|text| is_scheme(text))
+        {
+            let text =
+                format!("register `{}` for {schemes:?}: not a name with schemes", info.name.escape_debug());
+            return Err(Error::new(Code::EINVAL, text));
+        }
         let name = info.name.clone();
         let loaded = Arc::new(Loaded { provider, info, path: None });
         let slot = self.0.libraries.lock().entry(name.clone()).or_default().clone();
@@ -252,8 +259,16 @@ impl Registry {
 
     fn loaded(&self, provider: &str, scheme: &str, aliased: bool) -> Result<Arc<Loaded>> {
         let slot = self.0.libraries.lock().entry(provider.to_owned()).or_default().clone();
-        let loaded = slot.get_or_try_init(|| self.load(provider, scheme, aliased).map(Arc::new));
-        loaded.cloned()
+        let loaded = slot.get_or_try_init(|| self.load(provider, scheme, aliased).map(Arc::new)).cloned();
+        if loaded.is_err() {
+            // A stranger chooses schemes: what is not there must not stay in memory, nor in the listing.
+            let mut libraries = self.0.libraries.lock();
+            // The map's and ours: nobody else is about to fill it.
+            if slot.get().is_none() && Arc::strong_count(&slot) == 2 {
+                libraries.remove(provider);
+            }
+        }
+        loaded
     }
 
     fn load(&self, provider: &str, scheme: &str, aliased: bool) -> Result<Loaded> {

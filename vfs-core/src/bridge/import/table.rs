@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "reads the other side's structs")]
 
 use crate::abi;
+use crate::bridge::import::call::forks;
 use crate::bridge::import::instance;
 use crate::bridge::strings::copied;
 use crate::bridge::translate::kind_from_abi;
@@ -12,7 +13,8 @@ use crate::error::Result;
 use crate::flags::{OpenFlags, Scope};
 use crate::provider::{Info, Instance, Provider, Threads};
 use crate::settings::{Setting, Settings};
-use parking_lot::ReentrantMutex;
+use parking_lot::{Mutex, ReentrantMutex};
+use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
 
@@ -33,7 +35,7 @@ pub(crate) struct Library {
     pub(crate) fd: Option<abi::FdExtension>,
     pub(crate) info: Info,
     /// Held during each call of a library that promises nothing about threads.
-    pub(crate) serial: ReentrantMutex<()>,
+    pub(crate) serial: Arc<ReentrantMutex<()>>,
 }
 
 // SAFETY: the table's functions may be called on any thread, as the header's tags say; its pointers to text were copied into
@@ -48,6 +50,7 @@ impl Imported {
     /// # Safety
     /// `table` is NULL or points to what a provider's entry returned, and stays.
     pub(crate) unsafe fn new(table: *const abi::Provider) -> Result<Imported, String> {
+        let address = table as usize;
         // SAFETY: the caller's promise.
         let table = unsafe { copy_struct(table, "zvfs_provider") }?;
         // SAFETY: the table's own pointers; the header says what they point to.
@@ -69,10 +72,18 @@ impl Imported {
             fd: extension(&table, abi::EXT_FD)?,
             table,
             info,
-            serial: ReentrantMutex::new(()),
+            serial: serial_of(address),
         };
         Ok(Imported { library: Arc::new(library) })
     }
+}
+
+/// The one lock of a library, however many registries loaded it: they share its code and its globals. A forked child gets
+/// another one, since the parent's may have been held by a thread that the child does not have.
+fn serial_of(table: usize) -> Arc<ReentrantMutex<()>> {
+    type Locks = BTreeMap<(usize, u32), Arc<ReentrantMutex<()>>>;
+    static LOCKS: Mutex<Locks> = Mutex::new(BTreeMap::new());
+    LOCKS.lock().entry((table, forks())).or_default().clone()
 }
 
 impl Provider for Imported {
@@ -113,7 +124,10 @@ impl Sized64 for abi::Setting {
 /// # Safety
 /// `from` is NULL or points to a struct that is as large as its first field says.
 unsafe fn copy_struct<T: Sized64>(from: *const T, name: &str) -> Result<T, String> {
-    // SAFETY: the caller's promise; every struct starts with its size.
+    if !from.is_aligned() {
+        return Err(format!("{name} is at {from:p}, which is not aligned"));
+    }
+    // SAFETY: aligned, and the caller's promise; every struct starts with its size.
     let Some(size) = (unsafe { from.cast::<u64>().as_ref() }) else {
         return Err(format!("{name} is NULL"));
     };
