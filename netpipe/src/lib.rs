@@ -1,1 +1,32 @@
-//! .
+//! netpipe: named pipes between machines, as bytes.
+//!
+//! What two ends of a pipe, or an instance and a broker, say to each other; docs/netpipe-protocol.md is the contract, and
+//! this crate is one implementation of it. Everything but the broker is sans-IO: it takes bytes and gives bytes, so its owner
+//! chooses the sockets, the clock and the threads, and payload goes straight between a socket and a caller's buffer.
+//!
+//! | Module | What |
+//! |---|---|
+//! | [`frame`] | the 12-byte header, the types with their bounds, the CRC |
+//! | [`message`] | every small frame as a value, and the [`Decoder`] that gets them out of a stream |
+//! | [`hello`] | the first frame of either side |
+//! | [`handshake`] | [`Dialler`] and [`Acceptor`], the two ends of the handshake |
+//! | [`auth`] | the [`Secret`] and its proofs |
+//! | [`pipe`] | what the two ends of a pipe count and check |
+
+pub mod auth;
+mod error;
+mod fields;
+pub mod frame;
+pub mod handshake;
+pub mod hello;
+pub mod message;
+pub mod pipe;
+mod text;
+
+pub use auth::Secret;
+pub use error::{Error, Result, code};
+pub use frame::{Header, Kind};
+pub use handshake::{Acceptor, Dialler, Established, Local, Progress};
+pub use hello::{Hello, Purpose, Role};
+pub use message::{Decoder, Match, Message, Reason, Register, Sender};
+pub use text::{Address, Name, Token};

@@ -1,0 +1,99 @@
+//! The secret that two sides share, and the proofs that they have it.
+
+use crate::error::{Error, Result};
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// The fewest bytes of a secret.
+///
+/// A false acceptor gets a PROOF to try secrets against at leisure, so a secret is random bytes, not a password.
+pub const SECRET_MIN: usize = 16;
+/// The most bytes of a secret: what is longer is some other file.
+pub const SECRET_MAX: usize = 4096;
+/// The bytes of a proof.
+pub(crate) const PROOF: usize = 32;
+
+/// A secret that peers share. It is wiped when dropped, and never printed.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes a secret's bytes. Line ends at their end do not count, so that a file's last newline makes no other secret.
+    ///
+    /// # Errors
+    /// Under [`SECRET_MIN`] or over [`SECRET_MAX`] bytes: [`Error::Invalid`].
+    pub fn new(bytes: &[u8]) -> Result<Secret> {
+        let end = bytes.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
+        if !(SECRET_MIN..=SECRET_MAX).contains(&end) {
+            return Err(Error::Invalid(
+                format!("a netpipe secret has {SECRET_MIN} to {SECRET_MAX} random bytes, this one has {end}")
+                    .into(),
+            ));
+        }
+        Ok(Secret(Zeroizing::new(bytes[..end].to_vec())))
+    }
+
+    fn mac(&self, side: Side, transcript: &Transcript) -> Result<Hmac<Sha256>> {
+        // HMAC takes keys of any length: the error is one of the trait, not of this type.
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0)
+            .map_err(|_| Error::Invalid("a netpipe secret of this length cannot be used".into()))?;
+        mac.update(side.label());
+        mac.update(&transcript.dialler);
+        mac.update(&transcript.acceptor);
+        mac.update(&transcript.exporter);
+        Ok(mac)
+    }
+
+    /// The proof of one side.
+    pub(crate) fn prove(&self, side: Side, transcript: &Transcript) -> Result<[u8; PROOF]> {
+        Ok(self.mac(side, transcript)?.finalize().into_bytes().into())
+    }
+
+    /// Checks the proof of one side, in constant time.
+    pub(crate) fn verify(&self, side: Side, transcript: &Transcript, proof: &[u8]) -> Result<()> {
+        let mac = self.mac(side, transcript)?;
+        mac.verify_slice(proof).map_err(|_| Error::Denied("the peer's secret is another one"))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(...)")
+    }
+}
+
+/// Whose proof it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Dialler,
+    Acceptor,
+}
+
+impl Side {
+    fn label(self) -> &'static [u8] {
+        match self {
+            Side::Dialler => b"netpipe 1 dialler",
+            Side::Acceptor => b"netpipe 1 acceptor",
+        }
+    }
+}
+
+/// What a proof is about: both HELLO frames whole, as hashes, and the TLS exporter or zeros.
+#[derive(Debug, Clone)]
+pub(crate) struct Transcript {
+    dialler: [u8; 32],
+    acceptor: [u8; 32],
+    exporter: [u8; 32],
+}
+
+impl Transcript {
+    pub fn new(dialler: &[u8], acceptor: &[u8], exporter: Option<[u8; 32]>) -> Transcript {
+        Transcript {
+            dialler: Sha256::digest(dialler).into(),
+            acceptor: Sha256::digest(acceptor).into(),
+            exporter: exporter.unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Joins two connections byte by byte. The bytes stay in the kernel: socket, pipe, socket.
+
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_linger;
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// What is moved at once: a pipe's usual capacity.
+const PIECE: usize = 64 * 1024;
+/// Moves per call, so that one busy relay doesn't keep the loop from the others.
+const ROUNDS: usize = 32;
+
+/// What has become of a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Both ends live, or what one sent before it was lost is still on its way: ask again when an event comes.
+    Running,
+    /// Both directions came to an orderly end.
+    Finished,
+    /// One end was reset and nothing is left of what it sent: the other has to be reset too.
+    Broken,
+}
+
+/// Two joined connections, their bytes in flight, and what each waits for.
+#[derive(Debug)]
+pub(super) struct Relay {
+    ends: [End; 2],
+    /// The flow at an index goes from that end to the other.
+    flows: [Flow; 2],
+}
+
+#[derive(Debug)]
+struct End {
+    stream: TcpStream,
+    lost: bool,
+}
+
+#[derive(Debug)]
+struct Flow {
+    outlet: OwnedFd,
+    inlet: OwnedFd,
+    /// Bytes in the pipe. New ones are taken only when there are none: EAGAIN then has one meaning.
+    inside: usize,
+    moved: u64,
+    source_ended: bool,
+    sink_ended: bool,
+}
+
+impl Relay {
+    /// Joins two connections. What each sent after its handshake and was read with it goes first.
+    ///
+    /// # Errors
+    /// The process or the user has no room for two more pipes.
+    pub(super) fn join(ends: [(TcpStream, Vec<u8>); 2]) -> io::Result<Self> {
+        let flows = [Flow::new(&ends[0].1)?, Flow::new(&ends[1].1)?];
+        Ok(Self { ends: ends.map(|(stream, _)| End { stream, lost: false }), flows })
+    }
+
+    /// The connection of one end, for the event queue.
+    pub(super) fn stream(&self, end: usize) -> &TcpStream {
+        &self.ends[end].stream
+    }
+
+    /// Tells how many bytes each end has sent to the other.
+    pub(super) fn moved(&self) -> [u64; 2] {
+        [self.flows[0].moved, self.flows[1].moved]
+    }
+
+    /// Notes that an end's connection failed.
+    pub(super) fn lose(&mut self, end: usize) {
+        self.ends[end].lost = true;
+    }
+
+    /// Tells whether an end was lost, so that the relay has only a short time left.
+    pub(super) fn has_lost_end(&self) -> bool {
+        self.ends[0].lost || self.ends[1].lost
+    }
+
+    /// What to wait for at an end; nothing at one that is lost, whose error would be reported for ever.
+    pub(super) fn interest(&self, end: usize) -> EventFlags {
+        let mut flags = EventFlags::empty();
+        if self.ends[end].lost {
+            return flags;
+        }
+        let (from, to) = (&self.flows[end], &self.flows[1 - end]);
+        if from.inside == 0 && !from.source_ended && !self.ends[1 - end].lost {
+            flags |= EventFlags::IN;
+        }
+        if to.inside > 0 {
+            flags |= EventFlags::OUT;
+        }
+        flags
+    }
+
+    /// Moves what can be moved without waiting.
+    pub(super) fn advance(&mut self) -> Progress {
+        // The second may find an end lost that the first has already passed: its rest has to be moved then.
+        while self.advance_both() {}
+        match (self.ends[0].lost, self.ends[1].lost) {
+            (true, true) => Progress::Broken,
+            (true, false) if self.flows[0].is_dry() => Progress::Broken,
+            (false, true) if self.flows[1].is_dry() => Progress::Broken,
+            (false, false) if self.flows.iter().all(|flow| flow.sink_ended) => Progress::Finished,
+            _ => Progress::Running,
+        }
+    }
+
+    /// Resets both connections, so that neither end can take this for an orderly end.
+    pub(super) fn abort(self) {
+        self.ends.iter().for_each(|end| abort(&end.stream));
+    }
+
+    /// Advances both flows, and returns whether that found an end lost.
+    fn advance_both(&mut self) -> bool {
+        let lost = self.ends.each_ref().map(|end| end.lost);
+        self.advance_flow(0);
+        self.advance_flow(1);
+        lost != self.ends.each_ref().map(|end| end.lost)
+    }
+
+    fn advance_flow(&mut self, from: usize) {
+        let to = 1 - from;
+        let flow = &mut self.flows[from];
+        let mut rounds = 0;
+        // A lost source has no more events to go on with, and no more in it than a socket's buffer.
+        while !self.ends[to].lost && (rounds < ROUNDS || self.ends[from].lost) {
+            rounds += 1;
+            if flow.inside > 0 {
+                match flow.drain(&self.ends[to].stream) {
+                    Ok(()) | Err(Errno::INTR) => {}
+                    Err(Errno::AGAIN) => return,
+                    Err(_) => self.ends[to].lost = true,
+                }
+            } else if flow.source_ended {
+                if !flow.sink_ended && !self.ends[from].lost {
+                    flow.sink_ended = true;
+                    // It fails only if the other end is gone; its own flow shows that.
+                    let _ = self.ends[to].stream.shutdown(Shutdown::Write);
+                }
+                return;
+            } else {
+                match flow.fill(&self.ends[from].stream) {
+                    Ok(()) | Err(Errno::INTR) => {}
+                    Err(Errno::AGAIN) if !self.ends[from].lost => return,
+                    Err(_) => {
+                        self.ends[from].lost = true;
+                        flow.source_ended = true;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Flow {
+    fn new(first: &[u8]) -> io::Result<Self> {
+        let (outlet, inlet) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let mut flow =
+            Self { outlet, inlet, inside: 0, moved: 0, source_ended: false, sink_ended: false };
+        if !first.is_empty() {
+            flow.inside = rustix::io::write(&flow.inlet, first)?;
+            if flow.inside < first.len() {
+                return Err(io::Error::other("the pipe is too small for what came with the handshake"));
+            }
+        }
+        Ok(flow)
+    }
+
+    fn fill(&mut self, source: &TcpStream) -> rustix::io::Result<()> {
+        let count = splice(source, None, &self.inlet, None, PIECE, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)?;
+        self.inside = count;
+        self.source_ended = count == 0;
+        Ok(())
+    }
+
+    fn drain(&mut self, sink: &TcpStream) -> rustix::io::Result<()> {
+        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+        let count = splice(&self.outlet, None, sink, None, self.inside, flags)?;
+        if count == 0 {
+            return Err(Errno::IO);
+        }
+        self.inside = self.inside.saturating_sub(count);
+        self.moved += count as u64;
+        Ok(())
+    }
+
+    fn is_dry(&self) -> bool {
+        self.inside == 0 && self.source_ended
+    }
+}
+
+/// Makes the coming close of a connection a reset.
+pub(super) fn abort(stream: &TcpStream) {
+    // Without it the peer sees an end instead of a reset: its own protocol still tells one from the other.
+    let _ = set_socket_linger(stream, Some(Duration::ZERO));
+}

@@ -1,0 +1,88 @@
+//! The one error of this crate.
+
+use crate::message::Reason;
+use std::borrow::Cow;
+
+/// What every fallible call here returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a conversation cannot go on, or a value cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The first bytes are no netpipe's. Nothing is sent back.
+    #[error("the peer does not speak netpipe")]
+    NotNetpipe,
+    /// The peer broke a rule of the protocol.
+    #[error("netpipe protocol: {0}")]
+    Protocol(Cow<'static, str>),
+    /// A frame's CRC is wrong: nothing that follows is used.
+    #[error("netpipe: the CRC of a frame is wrong")]
+    Checksum,
+    /// The two sides do not share a secret.
+    #[error("netpipe: {0}")]
+    Denied(&'static str),
+    /// The peer refused, in its own words.
+    #[error("the peer refused: {0}")]
+    Refused(Reason),
+    /// The writer discarded the pipe.
+    #[error("the writer discarded the pipe: {0}")]
+    Discarded(Reason),
+    /// The connection ended where it may not.
+    #[error("netpipe: the peer closed the connection {0}")]
+    Closed(&'static str),
+    /// The handshake took longer than [`handshake::TIMEOUT`](crate::handshake::TIMEOUT).
+    #[error("netpipe: the handshake was not complete after 10 s")]
+    Timeout,
+    /// A value of this side cannot be used.
+    #[error("{0}")]
+    Invalid(Cow<'static, str>),
+    /// The system gave no random bytes.
+    #[error("netpipe: no random bytes from the system")]
+    Random,
+}
+
+impl Error {
+    /// The code: a Linux asm-generic errno number. A refusal's is the peer's own, EIO if that is no errno number.
+    pub fn code(&self) -> u32 {
+        match self {
+            Error::NotNetpipe | Error::Protocol(_) => code::EPROTO,
+            Error::Checksum => code::EBADMSG,
+            Error::Denied(_) => code::EACCES,
+            Error::Refused(reason) => reason.errno(),
+            Error::Discarded(_) | Error::Closed(_) => code::ECONNRESET,
+            Error::Timeout => code::ETIMEDOUT,
+            Error::Invalid(_) => code::EINVAL,
+            Error::Random => code::EIO,
+        }
+    }
+
+    /// The REFUSAL that tells the peer; `None` where nothing may be sent back.
+    pub fn refusal(&self) -> Option<Reason> {
+        match self {
+            Error::NotNetpipe | Error::Refused(_) | Error::Discarded(_) | Error::Closed(_) => None,
+            Error::Protocol(text) => Some(Reason::new(self.code(), text)),
+            Error::Denied(text) => Some(Reason::new(self.code(), text)),
+            _ => Some(Reason::new(self.code(), &self.to_string())),
+        }
+    }
+
+    pub(crate) fn protocol(text: impl Into<Cow<'static, str>>) -> Error {
+        Error::Protocol(text.into())
+    }
+}
+
+/// The codes of the protocol: Linux's asm-generic errno numbers, on every system.
+#[allow(missing_docs, reason = "the names are errno's own")]
+pub mod code {
+    pub const EIO: u32 = 5;
+    pub const EACCES: u32 = 13;
+    pub const EBUSY: u32 = 16;
+    pub const EINVAL: u32 = 22;
+    pub const EPIPE: u32 = 32;
+    pub const EPROTO: u32 = 71;
+    pub const EBADMSG: u32 = 74;
+    pub const ECONNRESET: u32 = 104;
+    pub const ETIMEDOUT: u32 = 110;
+    pub const ECANCELED: u32 = 125;
+}

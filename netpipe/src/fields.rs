@@ -1,0 +1,109 @@
+//! Fields: tag u16, length u16, value. HELLO, REGISTER and MATCH are made of them.
+
+use crate::error::{Error, Result};
+use crate::hello::Role;
+use crate::text::{Address, Name, Token};
+
+pub(crate) const PURPOSE: u16 = 2;
+pub(crate) const ROLE: u16 = 4;
+pub(crate) const FEATURES: u16 = 5;
+pub(crate) const NAME: u16 = 6;
+pub(crate) const AGENT: u16 = 7;
+pub(crate) const NONCE: u16 = 8;
+pub(crate) const WINDOW: u16 = 9;
+pub(crate) const TOKEN: u16 = 10;
+pub(crate) const ADDRESS: u16 = 11;
+pub(crate) const PROOF: u16 = 12;
+pub(crate) const WRITERS: u16 = 13;
+
+/// Appends one field. Values of ours are far below 64 KiB.
+pub(crate) fn put(out: &mut Vec<u8>, tag: u16, value: &[u8]) {
+    out.extend_from_slice(&tag.to_le_bytes());
+    out.extend_from_slice(&(value.len() as u16).to_le_bytes());
+    out.extend_from_slice(value);
+}
+
+/// One field of a body.
+#[derive(Clone, Copy)]
+pub(crate) struct Field<'a> {
+    pub tag: u16,
+    pub value: &'a [u8],
+}
+
+/// Calls `known` for each field; it says whether it knows the tag.
+///
+/// Here are the rules that all bodies share: a length within the body, no tag twice (an address may be), no unknown even tag.
+pub(crate) fn each(mut body: &[u8], mut known: impl FnMut(Field<'_>) -> Result<bool>) -> Result<()> {
+    // The least field has 4 bytes, so a body of 4096 has 1024 tags at most.
+    let mut seen: Vec<u16> = Vec::new();
+    while let Some((head, rest)) = body.split_first_chunk::<4>() {
+        let [t0, t1, l0, l1] = *head;
+        let (tag, length) = (u16::from_le_bytes([t0, t1]), usize::from(u16::from_le_bytes([l0, l1])));
+        let Some((value, rest)) = rest.split_at_checked(length) else {
+            return Err(Error::protocol(format!("field {tag} is longer than its frame")));
+        };
+        body = rest;
+        if tag != ADDRESS {
+            if seen.contains(&tag) {
+                return Err(Error::protocol(format!("field {tag} is given twice")));
+            }
+            seen.push(tag);
+        }
+        if !known(Field { tag, value })? && tag.is_multiple_of(2) {
+            return Err(Error::protocol(format!("field {tag} is not known here and may not be ignored")));
+        }
+    }
+    if body.is_empty() { Ok(()) } else { Err(Error::protocol("a field is cut off")) }
+}
+
+impl<'a> Field<'a> {
+    fn wrong(&self) -> Error {
+        Error::protocol(format!("the value of field {} is wrong", self.tag))
+    }
+
+    pub fn array<const N: usize>(&self) -> Result<[u8; N]> {
+        self.value.try_into().map_err(|_| self.wrong())
+    }
+
+    pub fn u8(&self) -> Result<u8> {
+        self.array().map(|[byte]| byte)
+    }
+
+    pub fn u32(&self) -> Result<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub fn u64(&self) -> Result<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// A text of at most `most` bytes without control characters.
+    pub fn text(&self, most: usize) -> Result<&'a str> {
+        let text = std::str::from_utf8(self.value).map_err(|_| self.wrong())?;
+        if text.len() > most || text.chars().any(char::is_control) { Err(self.wrong()) } else { Ok(text) }
+    }
+
+    pub fn role(&self) -> Result<Role> {
+        Role::from_byte(self.u8()?).ok_or_else(|| self.wrong())
+    }
+
+    pub fn name(&self) -> Result<Name> {
+        Name::new(self.text(crate::text::NAME_MAX)?).map_err(|_| self.wrong())
+    }
+
+    pub fn address(&self) -> Result<Address> {
+        Address::new(self.text(crate::text::ADDRESS_MAX)?).map_err(|_| self.wrong())
+    }
+
+    pub fn token(&self) -> Result<Token> {
+        self.array().map(Token)
+    }
+
+    pub fn flag(&self) -> Result<bool> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.wrong()),
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Every small frame after the handshake, as a value; and the decoder that gets them out of a stream.
+
+use crate::error::{Error, Result, code};
+use crate::fields::{self, put};
+use crate::frame::{self, Gather, HEADER, Header, Kind, TEXT_MAX};
+use crate::hello::Role;
+use crate::text::{Address, Name, Token};
+use std::fmt;
+
+/// The most addresses of one registration.
+pub const ADDRESSES_MAX: usize = 8;
+
+/// A frame after the handshake, except DATA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Why the sender closes.
+    Refusal(Reason),
+    /// The pipe's good end, and the payload bytes of all DATA frames.
+    End(u64),
+    /// The pipe's bad end.
+    Discard(Reason),
+    /// The payload bytes that the reader's owner has taken.
+    Taken(u64),
+    /// The reader wants no more; the total as in `Taken`.
+    Closed(u64),
+    /// The reader has taken everything up to END.
+    Done,
+    /// An open asks to meet its peer.
+    Register(Register),
+    /// A registration ends: its id.
+    Withdraw(u64),
+    /// The writer of this registration reached none of the reader's addresses.
+    Unreachable {
+        /// The registration.
+        id: u64,
+        /// The token of the MATCH that led nowhere.
+        token: Token,
+    },
+    /// The writer of this registration was discarded before it met its reader.
+    Discarded(u64),
+    /// Two opens may meet.
+    Match(Match),
+    /// A registration is refused.
+    Refused {
+        /// The registration.
+        id: u64,
+        /// Why.
+        reason: Reason,
+    },
+    /// Two opens meet through the broker.
+    Relay {
+        /// The registration.
+        id: u64,
+        /// What both give in the HELLO of their RELAY connection.
+        token: Token,
+    },
+    /// Asks for a sign of life.
+    Ping,
+    /// The sign of life.
+    Pong,
+}
+
+/// A code and a text, of a refusal or a discard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// The code as the sender gave it.
+    pub code: u32,
+    /// The text, without control characters, of at most [`TEXT_MAX`] bytes.
+    pub text: String,
+}
+
+/// An open that asks to meet its peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Register {
+    /// The instance's choice, unique on its connection.
+    pub id: u64,
+    /// What the open is.
+    pub role: Role,
+    /// The pipe.
+    pub name: Name,
+    /// Where the reader's instance accepts connections. Those after the eighth are not sent.
+    pub addresses: Vec<Address>,
+    /// Reader only: how many more writers it expects; 0 = any number; `None` means 1.
+    pub writers: Option<u32>,
+}
+
+/// A reader and a writer of one name, introduced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// The registration.
+    pub id: u64,
+    /// What both give in the HELLO of their PIPE connection.
+    pub token: Token,
+    /// To the writer: where the reader's instance accepts connections. Those after the eighth are not sent.
+    pub addresses: Vec<Address>,
+}
+
+/// Who sends the frames of a stream: it decides which may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// The writing end of a pipe.
+    Writer,
+    /// The reading end of a pipe.
+    Reader,
+    /// An instance, to its broker.
+    Instance,
+    /// A broker.
+    Broker,
+}
+
+impl Sender {
+    /// Whether frames of this type may come from this sender after the handshake.
+    pub fn sends(self, kind: Kind) -> bool {
+        use Kind::*;
+        match self {
+            Sender::Writer => matches!(kind, Data | End | Discard | Refusal),
+            Sender::Reader => matches!(kind, Taken | Closed | Done | Refusal),
+            Sender::Instance => {
+                matches!(kind, Register | Withdraw | Unreachable | Discarded | Ping | Pong | Refusal)
+            }
+            Sender::Broker => matches!(kind, Match | Refused | Relay | Ping | Pong | Refusal),
+        }
+    }
+}
+
+impl Message {
+    /// The type of the frame.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Message::Refusal(_) => Kind::Refusal,
+            Message::End(_) => Kind::End,
+            Message::Discard(_) => Kind::Discard,
+            Message::Taken(_) => Kind::Taken,
+            Message::Closed(_) => Kind::Closed,
+            Message::Done => Kind::Done,
+            Message::Register(_) => Kind::Register,
+            Message::Withdraw(_) => Kind::Withdraw,
+            Message::Unreachable { .. } => Kind::Unreachable,
+            Message::Discarded(_) => Kind::Discarded,
+            Message::Match(_) => Kind::Match,
+            Message::Refused { .. } => Kind::Refused,
+            Message::Relay { .. } => Kind::Relay,
+            Message::Ping => Kind::Ping,
+            Message::Pong => Kind::Pong,
+        }
+    }
+
+    /// The whole frame.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER + 24);
+        self.append_to(&mut out);
+        out
+    }
+
+    /// Appends the whole frame, with its CRC.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        frame::append(out, self.kind(), &self.body());
+    }
+
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// A body that breaks a rule, or a frame of another stage (HELLO, PROOF, DATA): [`Error::Protocol`].
+    pub fn parse(kind: Kind, body: &[u8]) -> Result<Message> {
+        let mut rest = Body { kind, rest: body };
+        let message = match kind {
+            Kind::Refusal => Message::Refusal(rest.reason()?),
+            Kind::End => Message::End(rest.u64()?),
+            Kind::Discard => Message::Discard(rest.reason()?),
+            Kind::Taken => Message::Taken(rest.u64()?),
+            Kind::Closed => Message::Closed(rest.u64()?),
+            Kind::Done => Message::Done,
+            Kind::Register => Message::Register(Register::parse(rest.u64()?, rest.all())?),
+            Kind::Withdraw => Message::Withdraw(rest.u64()?),
+            Kind::Unreachable => Message::Unreachable { id: rest.u64()?, token: rest.token()? },
+            Kind::Discarded => Message::Discarded(rest.u64()?),
+            Kind::Match => Message::Match(Match::parse(rest.u64()?, rest.all())?),
+            Kind::Refused => Message::Refused { id: rest.u64()?, reason: rest.reason()? },
+            Kind::Relay => Message::Relay { id: rest.u64()?, token: rest.token()? },
+            Kind::Ping => Message::Ping,
+            Kind::Pong => Message::Pong,
+            Kind::Hello | Kind::Proof | Kind::Data => {
+                return Err(Error::protocol(format!("a {} frame out of turn", kind.name())));
+            }
+        };
+        rest.end()?;
+        Ok(message)
+    }
+
+    fn body(&self) -> Vec<u8> {
+        match self {
+            Message::Refusal(reason) | Message::Discard(reason) => reason.body(),
+            Message::End(number)
+            | Message::Taken(number)
+            | Message::Closed(number)
+            | Message::Withdraw(number)
+            | Message::Discarded(number) => number.to_le_bytes().to_vec(),
+            Message::Done | Message::Ping | Message::Pong => Vec::new(),
+            Message::Register(register) => register.body(),
+            Message::Match(matched) => matched.body(),
+            Message::Refused { id, reason } => [&id.to_le_bytes()[..], &reason.body()].concat(),
+            Message::Unreachable { id, token } | Message::Relay { id, token } => {
+                [&id.to_le_bytes()[..], &token.0].concat()
+            }
+        }
+    }
+}
+
+impl Reason {
+    /// Makes a reason. Control characters become spaces; what is over [`TEXT_MAX`] bytes is cut off.
+    pub fn new(code: u32, text: &str) -> Reason {
+        let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        text.truncate(text.floor_char_boundary(TEXT_MAX));
+        Reason { code, text }
+    }
+
+    /// The code if it can be an errno number, else EIO.
+    pub fn errno(&self) -> u32 {
+        if (1..4096).contains(&self.code) { self.code } else { code::EIO }
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let clean = Reason::new(self.code, &self.text);
+        [&clean.code.to_le_bytes()[..], clean.text.as_bytes()].concat()
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.text.is_empty() { write!(f, "code {}", self.code) } else { f.write_str(&self.text) }
+    }
+}
+
+impl Register {
+    fn body(&self) -> Vec<u8> {
+        let mut out = self.id.to_le_bytes().to_vec();
+        put(&mut out, fields::ROLE, &[self.role as u8]);
+        put(&mut out, fields::NAME, self.name.as_str().as_bytes());
+        put_addresses(&mut out, &self.addresses);
+        if let Some(writers) = self.writers {
+            put(&mut out, fields::WRITERS, &writers.to_le_bytes());
+        }
+        out
+    }
+
+    fn parse(id: u64, body: &[u8]) -> Result<Register> {
+        let (mut role, mut name, mut addresses, mut writers) = (None, None, Vec::new(), None);
+        fields::each(body, |field| {
+            match field.tag {
+                fields::ROLE => role = Some(field.role()?),
+                fields::NAME => name = Some(field.name()?),
+                fields::ADDRESS => push_address(&mut addresses, field.address()?)?,
+                fields::WRITERS => writers = Some(field.u32()?),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        let (Some(role), Some(name)) = (role, name) else {
+            return Err(Error::protocol("a REGISTER frame without role or name"));
+        };
+        if role == Role::Writer && writers.is_some() {
+            return Err(Error::protocol("a writer that expects writers"));
+        }
+        Ok(Register { id, role, name, addresses, writers })
+    }
+}
+
+impl Match {
+    fn body(&self) -> Vec<u8> {
+        let mut out = self.id.to_le_bytes().to_vec();
+        put(&mut out, fields::TOKEN, &self.token.0);
+        put_addresses(&mut out, &self.addresses);
+        out
+    }
+
+    fn parse(id: u64, body: &[u8]) -> Result<Match> {
+        let (mut token, mut addresses) = (None, Vec::new());
+        fields::each(body, |field| {
+            match field.tag {
+                fields::TOKEN => token = Some(field.token()?),
+                fields::ADDRESS => push_address(&mut addresses, field.address()?)?,
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        let token = token.ok_or_else(|| Error::protocol("a MATCH frame without token"))?;
+        Ok(Match { id, token, addresses })
+    }
+}
+
+fn put_addresses(out: &mut Vec<u8>, addresses: &[Address]) {
+    for address in addresses.iter().take(ADDRESSES_MAX) {
+        put(out, fields::ADDRESS, address.as_str().as_bytes());
+    }
+}
+
+fn push_address(addresses: &mut Vec<Address>, address: Address) -> Result<()> {
+    if addresses.len() == ADDRESSES_MAX {
+        return Err(Error::protocol(format!("more than {ADDRESSES_MAX} addresses")));
+    }
+    addresses.push(address);
+    Ok(())
+}
+
+/// Gets small frames out of a stream, whatever the pieces in which it arrives.
+///
+/// It holds one frame's bytes at most. An error is for good: every later call returns it again.
+#[derive(Debug)]
+pub struct Decoder {
+    from: Sender,
+    gather: Gather,
+    state: Result<()>,
+}
+
+impl Decoder {
+    /// Begins after the handshake. [`Sender::Writer`]'s stream has payload: that is [`Incoming`](crate::pipe::Incoming)'s.
+    pub fn new(from: Sender) -> Decoder {
+        Decoder { from, gather: Gather::default(), state: Ok(()) }
+    }
+
+    /// Takes bytes off `input` up to the end of the next frame; `None`: all were taken, and the frame is not whole.
+    ///
+    /// # Errors
+    /// A broken rule, a frame that this sender may not send or that follows its last one: [`Error::Protocol`]; a wrong
+    /// CRC: [`Error::Checksum`].
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Message>> {
+        self.state.clone()?;
+        self.step(input).inspect_err(|error| self.state = Err(error.clone()))
+    }
+
+    /// Whether a frame has begun and is not whole.
+    pub fn is_within_frame(&self) -> bool {
+        !self.gather.bytes().is_empty()
+    }
+
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<Message>> {
+        self.gather.fill(input, HEADER);
+        let Some(bytes) = self.gather.header() else { return Ok(None) };
+        let header = Header::decode(bytes)?;
+        if !self.from.sends(header.kind) || header.kind == Kind::Data {
+            return Err(Error::protocol(format!("a {} frame out of turn", header.kind.name())));
+        }
+        if !self.gather.fill(input, HEADER + header.length as usize) {
+            return Ok(None);
+        }
+        frame::check(&header, self.gather.body())?;
+        let message = Message::parse(header.kind, self.gather.body())?;
+        self.gather.clear();
+        if matches!(message.kind(), Kind::Refusal | Kind::Closed | Kind::Done) {
+            self.state = Err(Error::protocol("a frame after the last one"));
+        }
+        Ok(Some(message))
+    }
+}
+
+/// What is left of a body.
+struct Body<'a> {
+    kind: Kind,
+    rest: &'a [u8],
+}
+
+impl<'a> Body<'a> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let (head, rest) = self.rest.split_first_chunk().ok_or_else(|| self.wrong())?;
+        self.rest = rest;
+        Ok(*head)
+    }
+
+    fn u64(&mut self) -> Result<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn token(&mut self) -> Result<Token> {
+        self.array().map(Token)
+    }
+
+    fn all(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
+    }
+
+    /// A text that a person will read: made harmless rather than refused.
+    fn reason(&mut self) -> Result<Reason> {
+        let code = self.array().map(u32::from_le_bytes)?;
+        if self.rest.len() > TEXT_MAX {
+            return Err(self.wrong());
+        }
+        Ok(Reason::new(code, &String::from_utf8_lossy(self.all())))
+    }
+
+    fn end(&self) -> Result<()> {
+        if self.rest.is_empty() { Ok(()) } else { Err(self.wrong()) }
+    }
+
+    fn wrong(&self) -> Error {
+        Error::protocol(format!("a {} frame of a wrong length", self.kind.name()))
+    }
+}
