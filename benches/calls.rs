@@ -6,8 +6,9 @@ use std::hint::black_box;
 use std::io::{self, Read};
 use vfs_core::{Configuration, Library, Open, OpenFlags, Registry};
 use zvfs_benches::{heading, keep, pair, provider_folder};
-use zvm::channel::{Channels, Controls, OpenOptions};
-use zvm::manifest::Manifest;
+use zvm::{Channels, Controls, Manifest, OpenOptions};
+
+
 
 const CALLS: u64 = 1_000_000;
 const OPENS: u64 = 10_000;

@@ -3,7 +3,7 @@
 use crate::code::Code;
 use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
 
 /// What every fallible call returns.
@@ -14,9 +14,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The text says operation, object and value in lower case, without a full stop and without secrets: descriptors go in
 /// through [`Descriptor`](crate::Descriptor)'s `Display`. What caused it is [`source`](StdError::source), never a part of
 /// the text; [`chain`](Error::chain) prints both.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct Error {
+pub struct Error(Box<Inner>);
+
+/// On the heap, so that a call's result fits into registers: errors are rare, and calls are counted in nanoseconds.
+struct Inner {
     code: Code,
     message: Cow<'static, str>,
     retryable: bool,
@@ -28,44 +29,40 @@ impl Error {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Error {
         let message = message.into();
         let message = if message.is_empty() { Cow::Borrowed(code.text()) } else { message };
-        Error { code, message, retryable: false, source: None }
+        Error(Box::new(Inner { code, message, retryable: false, source: None }))
     }
 
     /// Marks that the same open may succeed later with nothing changed.
     pub fn retryable(mut self) -> Error {
-        self.retryable = true;
+        self.0.retryable = true;
         self
     }
 
     /// Adds the cause.
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
-        self.source = Some(source.into());
+        self.0.source = Some(source.into());
         self
     }
 
     /// Wraps this error in what was being done; code and retryability stay.
     pub fn context(self, doing: impl Into<Cow<'static, str>>) -> Error {
-        Error {
-            code: self.code,
-            retryable: self.retryable,
-            message: doing.into(),
-            source: Some(Box::new(self)),
-        }
+        let Inner { code, retryable, .. } = *self.0;
+        Error(Box::new(Inner { code, retryable, message: doing.into(), source: Some(Box::new(self)) }))
     }
 
     /// The code.
     pub fn code(&self) -> Code {
-        self.code
+        self.0.code
     }
 
     /// Whether the same open may succeed later with nothing changed.
     pub fn is_retryable(&self) -> bool {
-        self.retryable
+        self.0.retryable
     }
 
     /// The texts of this error and of all its causes, joined by `: `, each once.
     pub fn chain(&self) -> String {
-        let mut text = self.message.to_string();
+        let mut text = self.0.message.to_string();
         let mut cause = StdError::source(self);
         while let Some(error) = cause {
             let words = error.to_string();
@@ -79,7 +76,26 @@ impl Error {
 
     /// A copy with the causes folded into the text: what can be kept and returned again.
     pub fn flattened(&self) -> Error {
-        Error { code: self.code, message: self.chain().into(), retryable: self.retryable, source: None }
+        let Inner { code, retryable, .. } = *self.0;
+        Error(Box::new(Inner { code, retryable, message: self.chain().into(), source: None }))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.chain())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -113,7 +129,7 @@ impl From<io::Error> for Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> io::Error {
         // Linux's own number carries the kind, so that callers of std can match on it.
-        let kind = io::Error::from_raw_os_error(error.code.raw()).kind();
+        let kind = io::Error::from_raw_os_error(error.code().raw()).kind();
         io::Error::new(kind, error)
     }
 }

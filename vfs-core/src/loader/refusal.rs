@@ -2,6 +2,7 @@
 
 use crate::code::Code;
 use crate::error::Error;
+use std::error::Error as StdError;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -78,6 +79,20 @@ impl Refusal {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         Error::new(refusal.code(), refusal.to_string()).with_source(refusal)
+    }
+}
+
+impl Error {
+    /// The refusal among the causes: the provider was not used at all.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        let mut cause = StdError::source(self);
+        while let Some(error) = cause {
+            match error.downcast_ref::<Refusal>() {
+                Some(refusal) => return Some(refusal),
+                None => cause = error.source(),
+            }
+        }
+        None
     }
 }
 

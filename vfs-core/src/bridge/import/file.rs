@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
-use crate::bridge::import::call::{broken_rule, call, call_status};
+use crate::bridge::import::call::{broken_rule, call, call_status, forks_now};
 use crate::bridge::import::instance::ImportedInstance;
 use crate::bridge::translate::{empty_stat, stat_from_abi};
 use crate::code::Code;
@@ -21,6 +21,13 @@ pub(crate) struct ImportedFile {
     /// On the heap: the provider has its address.
     context: Box<Context>,
     capabilities: Capabilities,
+    // Copies of what lies two pointers away: these are all that a read or write touches.
+    read: Option<abi::ReadFn>,
+    write: Option<abi::WriteFn>,
+    read_at: Option<abi::ReadAtFn>,
+    write_at: Option<abi::WriteAtFn>,
+    /// The process that the instance was started in.
+    forks: u32,
     /// Whether calls must take turns with other files'.
     serial: bool,
     /// Set once the provider returned what cannot be true: nothing it says of this file can be believed any more.
@@ -39,15 +46,19 @@ impl ImportedFile {
         raw: *mut abi::File,
         context: Box<Context>,
     ) -> Result<ImportedFile> {
-        let serial = instance.library.info.threads != Threads::PerFile;
-        let empty = Capabilities::empty();
+        let library = &instance.library;
         let mut file = ImportedFile {
+            read: library.table.read,
+            write: library.table.write,
+            read_at: library.positional.and_then(|table| table.read_at),
+            write_at: library.positional.and_then(|table| table.write_at),
+            forks: instance.forks,
+            serial: library.info.threads != Threads::PerFile,
+            capabilities: Capabilities::empty(),
+            poisoned: AtomicBool::new(false),
             instance,
             raw,
             context,
-            capabilities: empty,
-            serial,
-            poisoned: AtomicBool::new(false),
         };
         let capabilities = file.instance.library.table.capabilities;
         // SAFETY: the provider's own function on its own open file.
@@ -61,22 +72,14 @@ impl ImportedFile {
     /// A bit without its function is an error.
     fn check_capabilities(&self) -> Result<()> {
         let library = &self.instance.library;
-        let (table, positional) = (&library.table, library.positional.as_ref());
+        let table = &library.table;
         let functions = [
-            (Capabilities::READABLE, "READABLE", table.read.is_some()),
-            (Capabilities::WRITABLE, "WRITABLE", table.write.is_some()),
+            (Capabilities::READABLE, "READABLE", self.read.is_some()),
+            (Capabilities::WRITABLE, "WRITABLE", self.write.is_some()),
             (Capabilities::SEEKABLE, "SEEKABLE", table.seek.is_some() && table.tell.is_some()),
             (Capabilities::TRUNCATABLE, "TRUNCATABLE", table.truncate.is_some()),
-            (
-                Capabilities::POSITIONAL_READ,
-                "POSITIONAL_READ",
-                positional.is_some_and(|table| table.read_at.is_some()),
-            ),
-            (
-                Capabilities::POSITIONAL_WRITE,
-                "POSITIONAL_WRITE",
-                positional.is_some_and(|table| table.write_at.is_some()),
-            ),
+            (Capabilities::POSITIONAL_READ, "POSITIONAL_READ", self.read_at.is_some()),
+            (Capabilities::POSITIONAL_WRITE, "POSITIONAL_WRITE", self.write_at.is_some()),
             (Capabilities::STAT, "STAT", library.stat.is_some_and(|table| table.stat.is_some())),
             (
                 Capabilities::FD,
@@ -94,7 +97,9 @@ impl ImportedFile {
 
     /// Makes one call, in its turn; refuses it on a poisoned file and in a forked child.
     fn in_turn<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.instance.alive()?;
+        if self.forks != forks_now() {
+            self.instance.alive()?;
+        }
         if self.poisoned.load(Ordering::Relaxed) {
             return Err(broken_rule("an earlier call returned what cannot be true; close the file"));
         }
@@ -143,7 +148,7 @@ impl File for ImportedFile {
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        let Some(read) = self.instance.library.table.read else { return Err(Error::from(Code::EBADF)) };
+        let Some(read) = self.read else { return Err(Error::from(Code::EBADF)) };
         let (pointer, asked) = (buf.as_mut_ptr().cast(), buf.len());
         // SAFETY: for every call below: the provider's own function on its own open file (`raw` is closed in drop only), with
         // pointers valid during the call.
@@ -152,7 +157,7 @@ impl File for ImportedFile {
     }
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
-        let Some(write) = self.instance.library.table.write else { return Err(Error::from(Code::EBADF)) };
+        let Some(write) = self.write else { return Err(Error::from(Code::EBADF)) };
         // SAFETY: as in read.
         let count =
             self.call(|err| unsafe { write(self.raw, buf.as_ptr().cast(), buf.len() as u64, err) })?;
@@ -198,8 +203,7 @@ impl File for ImportedFile {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
-        let read_at = self.instance.library.positional.and_then(|table| table.read_at);
-        let Some(read_at) = read_at else { return Err(absent("read_at")) };
+        let Some(read_at) = self.read_at else { return Err(absent("read_at")) };
         if offset > i64::MAX as u64 {
             return Err(Error::new(Code::EINVAL, "read_at: beyond 2^63"));
         }
@@ -210,8 +214,7 @@ impl File for ImportedFile {
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
-        let write_at = self.instance.library.positional.and_then(|table| table.write_at);
-        let Some(write_at) = write_at else { return Err(absent("write_at")) };
+        let Some(write_at) = self.write_at else { return Err(absent("write_at")) };
         if offset > i64::MAX as u64 {
             return Err(Error::new(Code::EINVAL, "write_at: beyond 2^63"));
         }

@@ -31,7 +31,7 @@ pub(crate) struct ImportedInstance {
     raw: *mut abi::Instance,
     serial: ReentrantMutex<()>,
     /// The process it was started in.
-    forks: u32,
+    pub(crate) forks: u32,
     _hosting: Box<Hosting>,
 }
 
