@@ -1,0 +1,100 @@
+//! A small host for what a test cannot do to its own process: fork it, change its environment, close its stderr.
+//!
+//! `load NAME PATH` loads a library; `open DESCRIPTOR` opens one with the configuration that is found; `fork FOLDER` goes on
+//! in a child. Prints what came of it; exit code 0 is success, 1 an error of the library or the open.
+#![expect(unsafe_code, reason = "fork is unsafe; this process has one thread")]
+
+use rustix::process::{Pid, WaitOptions, waitpid};
+use std::path::Path;
+use std::process::{ExitCode, exit};
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Configuration, Error, Library, Open, OpenFile, OpenFlags, Registry};
+
+const CHILD_LIMIT: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments[..] {
+        ["load", name, path] => Library::load(Path::new(path), name, None).map(drop).map_err(Error::from),
+        ["open", descriptor] => open(descriptor),
+        ["fork", folder] => fork(Path::new(folder)),
+        _ => return ExitCode::from(64),
+    };
+    match result {
+        Ok(()) => {
+            println!("ok");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("{}", error.chain());
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn reading() -> Open {
+    Open::new(OpenFlags::READ)
+}
+
+fn open(descriptor: &str) -> Result<(), Error> {
+    let registry = Registry::new(Configuration::find(None, &[])?);
+    registry.open(descriptor, &reading()).map(drop)
+}
+
+/// Opens `behave:process` (whose close kills a process that did not open it), forks, and uses everything in the child.
+fn fork(folder: &Path) -> Result<(), Error> {
+    let registry = Registry::new(Configuration::with_provider_path([folder]));
+    let mut file = registry.open("behave:process", &reading())?;
+    file.read(&mut [0; 4])?;
+    // SAFETY: this process has one thread, so the child has every lock in a known state.
+    match unsafe { libc::fork() } {
+        0 => exit(match child(&registry, file, folder) {
+            Ok(()) => 0,
+            Err(text) => {
+                println!("child: {text}");
+                1
+            }
+        }),
+        child => {
+            let status = wait_for(child)?;
+            if status != Some(0) {
+                return Err(Error::new(Code::EIO, format!("the child ended with {status:?}")));
+            }
+            // The parent's own go on.
+            file.read(&mut [0; 4])?;
+            registry.open("behave:process", &reading()).map(drop)
+        }
+    }
+}
+
+fn child(registry: &Registry, mut file: OpenFile, folder: &Path) -> Result<(), String> {
+    let refused = |what: &str, result: Result<(), Error>| match result {
+        Err(error) if error.code() == Code::EPERM && error.chain().contains("new registry after a fork") => {
+            Ok(())
+        }
+        other => Err(format!("{what} in the child: {other:?}")),
+    };
+    refused("read", file.read(&mut [0; 4]).map(drop))?;
+    refused("open", registry.open("behave:process", &reading()).map(drop))?;
+    refused("stat", registry.stat("behave:process", &reading()).map(drop))?;
+    drop(file);
+    let anew = Registry::new(Configuration::with_provider_path([folder]));
+    let mut file = anew.open("behave:process", &reading()).map_err(|error| error.chain())?;
+    file.read(&mut [0; 4]).map(drop).map_err(|error| error.chain())
+}
+
+fn wait_for(child: i32) -> Result<Option<i32>, Error> {
+    let pid = Pid::from_raw(child).ok_or(Code::EIO)?;
+    let until = Instant::now() + CHILD_LIMIT;
+    while Instant::now() < until {
+        if let Some((_, status)) = waitpid(Some(pid), WaitOptions::NOHANG)
+            .map_err(|errno| Error::from(std::io::Error::from(errno)))?
+        {
+            return Ok(status.exit_status());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    Err(Error::new(Code::ETIMEDOUT, format!("the child was not done after {CHILD_LIMIT:?}")))
+}

@@ -1,0 +1,69 @@
+//! Plug-ins built from `plugins/*.c`, each in a folder that a registry can be given.
+
+use crate::LIMIT;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use vfs_core::{Configuration, Library, Refusal, Registry};
+use zvfs_abi_tests::{include_folder, run};
+
+/// A folder of plug-ins, removed when dropped. (The loaded ones stay in memory: no library is ever unloaded.)
+#[derive(Debug)]
+pub struct Plugins(tempfile::TempDir);
+
+impl Default for Plugins {
+    fn default() -> Plugins {
+        Plugins::new()
+    }
+}
+
+impl Plugins {
+    /// An empty folder that the loader trusts.
+    pub fn new() -> Plugins {
+        Plugins(tempfile::tempdir().unwrap())
+    }
+
+    /// Builds `plugins/<source>.c` as `libzvfs_<name>.so` with its NAME defined; `defines` are more, as `NAME=value`.
+    pub fn add(&self, name: &str, source: &str, defines: &[&str]) -> PathBuf {
+        let path = self.file(name);
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins").join(source).with_extension("c");
+        let mut command = Command::new("cc");
+        command.args(["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-shared", "-fPIC", "-pthread", "-I"]);
+        command.arg(include_folder());
+        if !defines.iter().any(|define| define.starts_with("NAME=")) {
+            command.arg(format!("-DNAME=\"{name}\""));
+        }
+        command.args(defines.iter().map(|define| format!("-D{define}"))).arg("-o").arg(&path).arg(source);
+        let output = run(command, LIMIT).unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{defines:?}: {words}");
+        path
+    }
+
+    /// Where the library of a provider lies in this folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path().join(format!("libzvfs_{name}.so"))
+    }
+
+    /// The folder, by its canonical path.
+    pub fn path(&self) -> PathBuf {
+        self.0.path().canonicalize().unwrap()
+    }
+
+    /// A registry that may load whatever lies here.
+    pub fn registry(&self) -> Registry {
+        Registry::new(Configuration::with_provider_path([self.path()]))
+    }
+
+    /// The refusal of a library that lies here.
+    pub fn refusal(&self, name: &str) -> Refusal {
+        match Library::load(&self.file(name), name, None) {
+            Ok(_) => panic!("{name} was loaded"),
+            Err(refusal) => refusal,
+        }
+    }
+}
+
+/// A provider that cargo built beside this test: `libzvfs_<name>.so`.
+pub fn beside_test(name: &str) -> PathBuf {
+    std::env::current_exe().unwrap().with_file_name(format!("libzvfs_{name}.so"))
+}

@@ -1,0 +1,217 @@
+//! Tables that break the ABI: each is refused with its own words, and nothing of it is used.
+
+use std::fs;
+use vfs_core::{Capabilities, Code, Error, Library, Open, OpenFlags, Provider, Refusal, Threads};
+use zvfs_faults::{Plugins, bounded};
+
+/// What a -D spoils, and the words that must be in the refusal.
+const DEFECTS: &[(&str, &[&str])] = &[
+    ("SIZE=0", &["0 bytes", "version 1 has"]),
+    ("SIZE=8", &["8 bytes", "version 1 has"]),
+    ("SIZE=sizeof(zvfs_provider)-1", &["version 1 has"]),
+    ("SIZE=65537", &["65537 bytes", "65536"]),
+    ("SIZE=UINT64_MAX", &["18446744073709551615 bytes"]),
+    ("NO_TABLE", &["NULL"]),
+    ("NAME=NULL -DSCHEME=\"xx\"", &["name is NULL"]),
+    ("NAME=\"\" -DSCHEME=\"xx\"", &["name ``"]),
+    ("NAME=\"Upper\" -DSCHEME=\"xx\"", &["name `Upper`"]),
+    ("NAME=\"../up\" -DSCHEME=\"xx\"", &["name `../up`"]),
+    ("NAME=\"a\\nb\" -DSCHEME=\"xx\"", &["name `a\\nb`"]),
+    ("NAME=\"\\xff\" -DSCHEME=\"xx\"", &["name is not UTF-8"]),
+    ("VERSION=\"\\xff\"", &["version is not UTF-8"]),
+    ("SCHEMES=NULL", &["schemes is NULL"]),
+    ("SCHEMES=no_schemes", &["no schemes"]),
+    ("SCHEMES=endless", &["schemes", "no NULL after 1024"]),
+    ("SCHEME=\"x\"", &["scheme `x`"]),
+    ("SCHEME=\"\"", &["scheme ``"]),
+    ("SCHEME=\"UPPER\"", &["scheme `UPPER`"]),
+    ("SCHEME=\"1ab\"", &["scheme `1ab`"]),
+    ("SCHEME=\"a b\"", &["scheme `a b`"]),
+    ("SCHEME=\"a/b\"", &["scheme `a/b`"]),
+    ("SCHEME=\"a123456789012345678901234567890bc\"", &["scheme `a1234"]),
+    ("SCHEME=\"\\xff\\xfe\"", &["scheme is not UTF-8"]),
+    ("OPEN=NULL", &["no function open"]),
+    ("CLOSE=NULL", &["no function close"]),
+    ("CAPABILITIES=NULL", &["no function capabilities"]),
+    ("READ=NULL -DWRITE=NULL", &["no function read or write"]),
+    ("FLAGS=0", &["neither READ nor WRITE"]),
+    ("FLAGS=ZVFS_OPEN_CREATE", &["neither READ nor WRITE"]),
+    ("EXTENSION=short_positional", &["zvfs.positional/1", "8 bytes"]),
+    ("SETTINGS=endless_settings", &["settings", "no NULL after 1024"]),
+    ("SETTINGS=one_setting -DSETTING_SIZE=8", &["zvfs_setting", "8 bytes"]),
+    ("SETTINGS=one_setting -DSETTING_NAME=NULL", &["setting's name is NULL"]),
+    ("SETTINGS=one_setting -DSETTING_NAME=\"De pth\"", &["setting `De pth`"]),
+    ("SETTINGS=one_setting -DSETTING_DEFAULT=\"seven\"", &["default", "integer"]),
+];
+
+#[test]
+fn each_defect_of_a_table_is_refused_with_its_own_words() {
+    bounded(|| {
+        let plugins = Plugins::new();
+        for (at, (defines, words)) in DEFECTS.iter().enumerate() {
+            let name = format!("defect{at}");
+            let defines: Vec<_> = defines.split(" -D").collect();
+            plugins.add(&name, "table", &defines);
+            let refusal = plugins.refusal(&name);
+            assert!(matches!(refusal, Refusal::Defect { .. }), "{defines:?}: {refusal:?}");
+            assert_eq!(refusal.code(), Code::ELIBBAD);
+            let text = refusal.to_string();
+            assert!(text.contains(&format!("libzvfs_{name}.so")), "{text}");
+            assert!(text.contains("author"), "{text}");
+            for word in *words {
+                assert!(text.contains(word), "{defines:?}: `{word}` is not in `{text}`");
+            }
+            assert!(!text.contains(char::is_control), "{text:?}");
+        }
+    });
+}
+
+#[test]
+fn no_byte_beyond_a_struct_is_read() {
+    bounded(|| {
+        let plugins = Plugins::new();
+        // It claims eight bytes, and the ninth cannot be read; then it is whole, and ends where memory does.
+        plugins.add("edge", "table", &["SIZE=8", "EDGE=8"]);
+        assert!(plugins.refusal("edge").to_string().contains("8 bytes"));
+        let whole = plugins.add("whole", "table", &["EDGE=sizeof(zvfs_provider)"]);
+        Library::load(&whole, "whole", None).unwrap();
+    });
+}
+
+#[test]
+fn a_larger_table_of_a_later_version_works() {
+    bounded(|| {
+        let plugins = Plugins::new();
+        plugins.add("future", "table", &["FUTURE", "CLAIMED=ZVFS_CAP_READABLE|(UINT64_C(1)<<40)"]);
+        let mut file = plugins.registry().open("future:x", &Open::new(OpenFlags::READ)).unwrap();
+        assert!(file.capabilities().contains(Capabilities::READABLE));
+        assert_eq!(file.read(&mut [0; 4]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn what_a_later_version_adds_is_left_alone() {
+    bounded(|| {
+        let plugins = Plugins::new();
+        let path = plugins.add("later", "table", &["SETTINGS=one_setting", "SETTING_TYPE=99", "THREADS=77"]);
+        let info = Library::load(&path, "later", None).unwrap().info();
+        assert_eq!(info.settings, [], "a setting of a type that this host cannot parse is not offered");
+        assert_eq!(info.threads, Threads::PerLibrary, "a promise that this host does not know is no promise");
+    });
+}
+
+#[test]
+fn a_capability_without_its_function_is_an_error_at_open() {
+    bounded(|| {
+        let plugins = Plugins::new();
+        let cases = [
+            ("READABLE", "READ=NULL"),
+            ("WRITABLE", "WRITE=NULL"),
+            ("SEEKABLE", "NONE"),
+            ("TRUNCATABLE", "NONE"),
+            ("POSITIONAL_READ", "NONE"),
+            ("POSITIONAL_READ", "EXTENSION=hollow_extensions"),
+            ("POSITIONAL_WRITE", "EXTENSION=hollow_extensions"),
+            ("STAT", "NONE"),
+            ("STAT", "EXTENSION=hollow_extensions"),
+            ("FD", "NONE"),
+            ("FD", "EXTENSION=hollow_extensions"),
+        ];
+        let registry = plugins.registry();
+        for (at, (capability, define)) in cases.into_iter().enumerate() {
+            let name = format!("claims{at}");
+            let claimed = format!("CLAIMED=ZVFS_CAP_{capability}");
+            plugins.add(&name, "table", &[&claimed, define]);
+            let error = registry.open(&format!("{name}:"), &Open::new(OpenFlags::empty())).unwrap_err();
+            assert_eq!(error.code(), Code::EIO, "{capability}");
+            assert!(error.chain().contains(&format!("claims {capability} ")), "{}", error.chain());
+        }
+    });
+}
+
+#[test]
+fn a_name_that_lies_is_refused_with_the_name_to_give_it() {
+    bounded(|| {
+        let plugins = Plugins::new();
+        plugins.add("honest", "table", &["NAME=\"liar\""]);
+        let refusal = plugins.refusal("honest");
+        assert!(
+            matches!(&refusal, Refusal::OtherName { found, expected, .. } if found == "liar" && expected == "honest")
+        );
+        assert!(refusal.to_string().contains("libzvfs_liar.so"), "{refusal}");
+    });
+}
+
+#[test]
+fn a_missing_entry_and_a_newer_one_are_two_refusals() {
+    bounded(|| {
+        let plugins = Plugins::new();
+        plugins.add("other", "table", &["ENTRY=some_other_symbol"]);
+        let refusal = plugins.refusal("other");
+        assert!(matches!(refusal, Refusal::NoEntry { .. }), "{refusal:?}");
+        assert!(refusal.to_string().contains("zvfs_provider_v1"), "{refusal}");
+
+        plugins.add("newer", "table", &["ENTRY=zvfs_provider_v2"]);
+        let refusal = plugins.refusal("newer");
+        assert!(matches!(&refusal, Refusal::NewerOnly { found, .. } if found == "zvfs_provider_v2"));
+        assert!(refusal.to_string().contains("newer host"), "{refusal}");
+    });
+}
+
+#[test]
+fn a_file_that_is_no_library_is_refused_in_the_linkers_words() {
+    bounded(|| {
+        let plugins = Plugins::new();
+        let whole = fs::read(plugins.add("whole", "table", &[])).unwrap();
+        let wrong_machine = {
+            let mut bytes = whole.clone();
+            bytes[18..20].copy_from_slice(&[0xff, 0x7f]); // e_machine
+            bytes
+        };
+        let cases: [(&str, &[u8]); 5] = [
+            ("text", b"#!/bin/sh\nexit 0\n"),
+            ("empty", b""),
+            ("header", &whole[..40]),
+            ("torso", &whole[..whole.len() / 3]),
+            ("machine", &wrong_machine),
+        ];
+        for (name, bytes) in cases {
+            fs::write(plugins.file(name), bytes).unwrap();
+            let refusal = plugins.refusal(name);
+            let Refusal::NotLoadable { path, reason } = &refusal else { panic!("{name}: {refusal:?}") };
+            assert_eq!(*path, plugins.file(name));
+            assert!(!reason.is_empty());
+            let error =
+                plugins.registry().open(&format!("{name}:"), &Open::new(OpenFlags::READ)).unwrap_err();
+            assert_eq!(error.code(), Code::ELIBBAD);
+            assert!(source(&error).is_some(), "{error:?}");
+        }
+    });
+}
+
+#[test]
+fn what_is_not_a_regular_file_is_refused_at_once() {
+    bounded(|| {
+        let plugins = Plugins::new();
+        fs::create_dir(plugins.file("folder")).unwrap();
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, plugins.file("fifo"), fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", plugins.file("device")).unwrap();
+        for name in ["folder", "fifo", "device"] {
+            let refusal = plugins.refusal(name);
+            assert!(matches!(refusal, Refusal::NotRegular { .. }), "{name}: {refusal:?}");
+        }
+    });
+}
+
+/// The refusal that an error was made of.
+fn source(error: &Error) -> Option<&Refusal> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(refusal) = error.downcast_ref() {
+            return Some(refusal);
+        }
+        cause = error.source();
+    }
+    None
+}
