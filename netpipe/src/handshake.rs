@@ -14,8 +14,10 @@ use std::time::Duration;
 
 /// How long the whole handshake may take, from the connection on.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// The TLS exporter's label; it has no context, and 32 bytes are taken.
+pub const EXPORTER_LABEL: &[u8] = b"netpipe-1";
 
-/// The TLS exporter's 32 bytes (label `netpipe-1`, no context); `None` without TLS.
+/// The TLS exporter's 32 bytes ([`EXPORTER_LABEL`]); `None` without TLS.
 pub type Exporter = Option<[u8; 32]>;
 
 /// How far the handshake is.
@@ -93,7 +95,8 @@ impl Dialler {
     /// Why there will be no connection; every later call returns it again.
     pub fn input(&mut self, input: &mut &[u8]) -> Result<Progress> {
         self.wire.state.clone()?;
-        self.step(input).map_err(|error| self.wire.fail(error))
+        let progress = self.step(input);
+        self.wire.settle(progress)
     }
 
     /// What it means that the peer closed the connection now.
@@ -110,7 +113,7 @@ impl Dialler {
         if self.awaiting.is_none() {
             let Some(body) = self.wire.frame(input, Kind::Hello)? else { return Ok(Progress::More) };
             let peer = Hello::parse(&body)?;
-            let established = agree(&self.hello, peer)?;
+            let established = agree(Side::Dialler, &self.hello, peer)?;
             let transcript = Transcript::new(&self.frame, self.wire.gather.bytes(), self.exporter);
             self.wire.gather.clear();
             let Some(secret) = &self.secret else { return Ok(Progress::Done(established)) };
@@ -169,7 +172,8 @@ impl Acceptor {
     /// Why there will be no connection; every later call returns it again.
     pub fn input(&mut self, input: &mut &[u8]) -> Result<Progress> {
         self.wire.state.clone()?;
-        self.step(input).map_err(|error| self.wire.fail(error))
+        let progress = self.step(input);
+        self.wire.settle(progress)
     }
 
     /// Answers the dialler's HELLO. Without secrets that is all: [`Progress::Done`].
@@ -178,7 +182,8 @@ impl Acceptor {
     /// One side has a secret and the other has none: [`Error::Denied`]; no common version: [`Error::Protocol`].
     pub fn accept(&mut self, local: Local, secret: Option<Secret>) -> Result<Progress> {
         self.wire.state.clone()?;
-        self.answer(local, secret).map_err(|error| self.wire.fail(error))
+        let progress = self.answer(local, secret);
+        self.wire.settle(progress)
     }
 
     /// Refuses the dialler, with a code and a text that go to its user.
@@ -243,7 +248,7 @@ impl Acceptor {
             window: local.window.filter(|_| role == Some(crate::hello::Role::Reader)),
             ..peer.clone()
         };
-        let established = agree(&hello, peer)?;
+        let established = agree(Side::Acceptor, &hello, peer)?;
         let own = hello.to_bytes();
         let transcript = Transcript::new(&frame, &own, self.exporter);
         self.wire.output.extend_from_slice(&own);
@@ -253,12 +258,12 @@ impl Acceptor {
     }
 }
 
-/// Checks the two HELLOs against each other.
-fn agree(own: &Hello, peer: Hello) -> Result<Established> {
+/// Checks the two HELLOs against each other. The texts may go to the peer: they take nobody's point of view.
+fn agree(side: Side, own: &Hello, peer: Hello) -> Result<Established> {
     let version = *own.versions.end().min(peer.versions.end());
     if !own.versions.contains(&version) || !peer.versions.contains(&version) {
         let (own, peer) = (&own.versions, &peer.versions);
-        return Err(Error::protocol(format!("no common version: {own:?} here, {peer:?} there")));
+        return Err(Error::protocol(format!("no common version: {own:?} and {peer:?}")));
     }
     if own.purpose != peer.purpose || own.name != peer.name || own.token != peer.token {
         return Err(Error::protocol("purpose, name or token of the two HELLOs differ"));
@@ -267,13 +272,17 @@ fn agree(own: &Hello, peer: Hello) -> Result<Established> {
         return Err(Error::protocol("both sides have the same role"));
     }
     if own.nonce == peer.nonce {
-        return Err(Error::protocol("the peer sent this side's own nonce"));
+        return Err(Error::protocol("both HELLOs have the same nonce"));
     }
-    match (own.proof, peer.proof) {
-        (true, false) => Err(Error::Denied("this side has a secret, and the peer has none")),
-        (false, true) => Err(Error::Denied("the peer has a secret, and this side has none")),
-        (proven, _) => Ok(Established { version, features: own.features & peer.features, proven, peer }),
+    if own.proof != peer.proof {
+        let dialler = (side == Side::Dialler) == own.proof;
+        return Err(Error::Denied(if dialler {
+            "the dialler has a secret and the acceptor has none: give both the same"
+        } else {
+            "the acceptor has a secret and the dialler has none: give both the same"
+        }));
     }
+    Ok(Established { version, features: own.features & peer.features, proven: own.proof, peer })
 }
 
 /// The bytes of either side's handshake.
@@ -340,12 +349,23 @@ impl Wire {
         total.saturating_sub(self.gather.bytes().len()).max(1)
     }
 
-    fn fail(&mut self, error: Error) -> Error {
-        if let Some(reason) = error.refusal() {
-            Message::Refusal(reason).append_to(&mut self.output);
+    /// Makes every outcome but the need for more final. Only a peer that is known to speak netpipe is sent a refusal.
+    fn settle(&mut self, progress: Result<Progress>) -> Result<Progress> {
+        let progress = match progress {
+            Err(Error::Protocol(_) | Error::Checksum) if !self.recognised => Err(Error::NotNetpipe),
+            progress => progress,
+        };
+        match &progress {
+            Ok(Progress::Done(_)) => self.state = Err(Error::Invalid("the handshake is over".into())),
+            Ok(_) => {}
+            Err(error) => {
+                if let Some(reason) = error.refusal() {
+                    Message::Refusal(reason).append_to(&mut self.output);
+                }
+                self.state = Err(error.clone());
+            }
         }
-        self.state = Err(error.clone());
-        error
+        progress
     }
 
     fn closed(&self) -> Error {

@@ -29,6 +29,11 @@ impl Name {
         Ok(Name(text.to_owned()))
     }
 
+    /// The name of a direct pipe whose descriptor gives none: `-`.
+    pub fn unnamed() -> Name {
+        Name("-".to_owned())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
