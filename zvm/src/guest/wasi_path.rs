@@ -1,6 +1,6 @@
 //! Calls on a path.
 
-use super::call::{Call, Outcome};
+use super::call::{Call, Halt, Outcome};
 use super::errno::Errno;
 use super::fds::Fd;
 use super::names::Node;
@@ -180,17 +180,20 @@ pub(super) fn path_symlink(
 /// Refuses to make a name.
 fn creates(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Outcome {
     match resolve(call, fd, path, length) {
-        Ok(_) | Err(Errno::NOENT) => Err(Errno::ROFS.into()),
-        Err(errno) => Err(errno.into()),
+        Ok(_) | Err(Halt::Errno(Errno::NOENT)) => Err(Errno::ROFS.into()),
+        Err(halt) => Err(halt),
     }
 }
 
-fn resolve(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Result<Node, Errno> {
+fn resolve(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Outcome<Node> {
     let (base, path) = path_at(call, fd, path, length)?;
-    call.state.names.resolve(base, &path)
+    Ok(call.state.names.resolve(base, &path)?)
 }
 
-/// Takes a directory and a path over from the guest, without following it.
-fn path_at(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Result<(usize, String), Errno> {
-    Ok((call.state.directory(fd)?, call.memory.path(path, length)?))
+/// Takes a directory and a path over from the guest, without following it, and charges for its bytes.
+fn path_at(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Outcome<(usize, String)> {
+    let base = call.state.directory(fd)?;
+    let path = call.memory.path(path, length)?;
+    call.charge_bytes(path.len())?;
+    Ok((base, path))
 }

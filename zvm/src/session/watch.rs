@@ -14,6 +14,9 @@ const DISCARD_GRACE: Duration = Duration::from_secs(6);
 /// How often a stopped guest is interrupted anew: one interruption may come in the very moment when the last was answered.
 const NUDGE: Duration = Duration::from_millis(10);
 
+/// What is worth telling of a session that was given up.
+const LEFT_BEHIND: &str = "the session did not stop when it was told to (a provider that ignores its cancel, or a very large program): its thread is left behind";
+
 /// What a session's thread, its watchdog and its owner share.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -113,7 +116,7 @@ impl Watch {
             let failure = self.stop.thrown().unwrap_or(Reason::Timeout).failure();
             let mut report = Report::failed(&failure, progress.meters.as_deref().unwrap_or_default());
             report.nondeterministic = true;
-            report.notes.push("a provider ignored its cancel: the session's thread is left behind".into());
+            report.notes.push(LEFT_BEHIND.into());
             progress.report = Some(report);
             self.changed.notify_all();
         }

@@ -8,6 +8,7 @@ mod descriptors;
 mod ends;
 mod job;
 mod limits;
+mod loaded;
 mod odd;
 mod paths;
 mod rules;
