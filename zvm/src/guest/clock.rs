@@ -58,16 +58,21 @@ impl Clock {
 
     /// Reads one clock, in nanoseconds.
     pub(super) fn now(&mut self, id: ClockId) -> u64 {
-        match self {
-            Clock::Virtual { now } => {
-                *now = now.saturating_add(TICK);
-                *now
+        if let Clock::Virtual { now } = self {
+            *now = now.saturating_add(TICK);
+        }
+        self.look(id)
+    }
+
+    /// The time without a reading's effect on it.
+    fn look(&self, id: ClockId) -> u64 {
+        match (self, id) {
+            (Clock::Virtual { now }, _) => *now,
+            (Clock::Real { .. }, ClockId::Realtime) => {
+                nanoseconds(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default())
             }
-            Clock::Real { start } => match id {
-                ClockId::Realtime => nanoseconds(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()),
-                ClockId::Monotonic => nanoseconds(start.elapsed()),
-                ClockId::Process | ClockId::Thread => thread_time(),
-            },
+            (Clock::Real { start }, ClockId::Monotonic) => nanoseconds(start.elapsed()),
+            (Clock::Real { .. }, ClockId::Process | ClockId::Thread) => thread_time(),
         }
     }
 
@@ -81,11 +86,7 @@ impl Clock {
 
     /// The time from now to a moment of one clock. Doesn't count as a reading.
     pub(super) fn until(&self, id: ClockId, moment: u64) -> Duration {
-        let now = match self {
-            Clock::Virtual { now } => *now,
-            Clock::Real { start } => Clock::Real { start: *start }.now(id),
-        };
-        Duration::from_nanos(moment.saturating_sub(now))
+        Duration::from_nanos(moment.saturating_sub(self.look(id)))
     }
 
     /// Lets virtual time pass. Returns what must pass in the host's.

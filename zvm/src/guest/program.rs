@@ -13,6 +13,9 @@ pub(crate) const PROGRAM_MAX: usize = 256 << 20;
 /// The most tables that a program may have.
 const TABLES_MAX: u32 = 16;
 
+/// How much of the engine's words about a program is told, in characters.
+const TEXT_MAX: usize = 400;
+
 /// A program whose imports are all there and whose exports are as they must be.
 pub(crate) struct Program {
     pub(super) instance: InstancePre<State>,
@@ -80,10 +83,22 @@ fn no_engine(error: Error) -> Failure {
     Failure::new(ExitCode::Io, error.chain())
 }
 
-/// All causes in one line: a parser's error points at its place over several.
+/// All causes in one line of bounded length: a parser's error quotes the program, which may be one long line of anything.
 fn one_line(error: &wasmtime::Error) -> String {
     let causes: Vec<String> = error.chain().map(|cause| cause.to_string()).collect();
-    causes.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = causes.join(": ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line: String = words.chars().take(TEXT_MAX).flat_map(shown).collect();
+    if words.chars().nth(TEXT_MAX).is_some() {
+        line.push_str("...");
+    }
+    line
+}
+
+/// A character for a terminal and a log: control characters escaped.
+fn shown(character: char) -> impl Iterator<Item = char> {
+    let control = character.is_control();
+    let escaped = character.escape_unicode().filter(move |_| control);
+    escaped.chain(Some(character).filter(move |_| !control))
 }
 
 #[cfg(test)]
@@ -120,6 +135,12 @@ mod tests {
             assert!(text.contains(words), "{program:?}: {text}");
             assert!(!text.contains('\n'), "{text}");
         }
+    }
+
+    #[test]
+    fn the_programs_own_text_is_told_in_bounds_and_without_control_characters() {
+        let text = refusal(&format!("(module \u{1b}[2J {}", "x".repeat(1 << 20)));
+        assert!(text.len() < 2000 && text.contains("\\u{1b}") && !text.contains('\u{1b}'), "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The watchdog: sees to it that a session is reported in time, whatever holds its thread.
 
 use crate::channel::Meter;
+use crate::exit::Failure;
 use crate::guest::{Reason, Stop};
 use crate::report::Report;
 use parking_lot::{Condvar, Mutex};
@@ -28,8 +29,8 @@ pub(super) struct Watch {
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// The guest and the providers are done with; what was written is being discarded.
-    discarding: bool,
+    /// Why what was written is being discarded, once it is; nothing else is waited for then.
+    discarding: Option<Failure>,
     /// The counters, once there are channels.
     meters: Option<Arc<[Meter]>>,
     report: Option<Report>,
@@ -64,8 +65,8 @@ impl Watch {
     }
 
     /// Says that from now on only DISCARD is waited for.
-    pub(super) fn discarding(&self) {
-        self.progress.lock().discarding = true;
+    pub(super) fn discarding(&self, why: Failure) {
+        self.progress.lock().discarding = Some(why);
         self.changed.notify_all();
     }
 
@@ -94,31 +95,38 @@ impl Watch {
     /// The watchdog's own work: ends when there is a report, which it writes itself for a session that doesn't.
     pub(super) fn guard(&self) {
         let mut progress = self.progress.lock();
-        while progress.report.is_none() && self.stop.thrown().is_none() {
-            if self.changed.wait_until(&mut progress, self.deadline).timed_out() && progress.report.is_none()
-            {
+        while progress.is_running() && self.stop.thrown().is_none() {
+            if self.changed.wait_until(&mut progress, self.deadline).timed_out() && progress.is_running() {
                 drop(progress);
                 self.stop.throw(Reason::Timeout);
                 progress = self.progress.lock();
             }
         }
         let given_up = Instant::now() + GRACE;
-        while progress.report.is_none() && !progress.discarding && Instant::now() < given_up {
+        while progress.is_running() && Instant::now() < given_up {
             self.changed.wait_for(&mut progress, NUDGE);
             self.stop.nudge();
         }
-        if progress.discarding {
+        if progress.discarding.is_some() {
             let given_up = Instant::now() + DISCARD_GRACE;
             while progress.report.is_none() && !self.changed.wait_until(&mut progress, given_up).timed_out() {
             }
         }
         if progress.report.is_none() {
-            let failure = self.stop.thrown().unwrap_or(Reason::Timeout).failure();
+            let stopped = || self.stop.thrown().unwrap_or(Reason::Timeout).failure();
+            let failure = progress.discarding.take().unwrap_or_else(stopped);
             let mut report = Report::failed(&failure, progress.meters.as_deref().unwrap_or_default());
             report.nondeterministic = true;
             report.notes.push(LEFT_BEHIND.into());
             progress.report = Some(report);
             self.changed.notify_all();
         }
+    }
+}
+
+impl Progress {
+    /// Whether the guest, or the provider of one of its calls, may still be at work.
+    fn is_running(&self) -> bool {
+        self.report.is_none() && self.discarding.is_none()
     }
 }

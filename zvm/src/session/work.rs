@@ -70,8 +70,8 @@ impl Work {
             Ok(code)
         });
         course.notes = channels.notes().map(str::to_owned).collect();
-        if outcome.is_err() {
-            self.watch.discarding();
+        if let Err(failure) = &outcome {
+            self.watch.discarding(failure.clone());
             channels.discard_all();
         }
         outcome
@@ -98,17 +98,15 @@ impl Work {
         }
         let mut file =
             self.session.registry.open(&manifest.program, &how).map_err(|error| no_program(&error))?;
-        let mut bytes = Vec::new();
+        let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK]);
         loop {
-            let start = bytes.len();
-            bytes.resize(start + CHUNK, 0);
-            let count = file.read(&mut bytes[start..]).map_err(|error| {
+            let count = file.read(&mut chunk).map_err(|error| {
                 Failure::new(ExitCode::Io, format!("read program {}: {}", file.shown(), error.chain()))
             })?;
-            bytes.truncate(start + count);
             if count == 0 {
                 return Ok(bytes);
             }
+            bytes.extend_from_slice(&chunk[..count]);
             if bytes.len() > PROGRAM_MAX {
                 let text = format!("bad program: {} is over {PROGRAM_MAX} bytes", file.shown());
                 return Err(Failure::new(ExitCode::BadProgram, text));

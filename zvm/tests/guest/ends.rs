@@ -232,6 +232,17 @@ fn a_provider_that_ignores_its_cancel_is_left_behind() {
 }
 
 #[test]
+fn many_sessions_run_side_by_side() {
+    let jobs: Vec<Job> = (0..50).map(|_| Job::new().file("in", Book::pipe("abc"))).collect();
+    let script = script::program("read 0 9\n write 1 5");
+    let running: Vec<_> = jobs.iter().map(|job| job.session(&script).start()).collect();
+    for (running, job) in running.into_iter().zip(&jobs) {
+        assert_eq!(end(&running.wait()), (0, "ok", Some(0)));
+        assert_eq!(job.log(), [3, 5]);
+    }
+}
+
+#[test]
 fn a_cancel_ends_a_session_at_once() {
     let (stuck, in_read) = channel();
     let blocked = Job::new().file("in", Book { stuck: Some(stuck), ..Book::pipe("") });
