@@ -61,7 +61,7 @@ impl Cat {
             .map_err(|error| match error.code() {
                 // A source that is read cannot lose its reader: it is standard output that has.
                 Code::EPIPE => Failure::output(error),
-                _ => watch.failure(error.context(format!("read {}", source.shown()))),
+                _ => watch.failure(error.context(format!("cat {}", source.shown()))),
             });
         copied.map(|_| ())
     }

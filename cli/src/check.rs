@@ -73,33 +73,39 @@ impl Check {
         let text = |output: Option<Receiver<String>>| {
             output.and_then(|output| output.recv_timeout(OUTPUT_TIME).ok()).unwrap_or_default()
         };
-        Ok(Loaded::new(in_time.then_some(status), &text(output), &text(errors), self.timeout))
+        let status = in_time.then_some(status);
+        Ok(self.judge(status, &text(output), &text(errors)))
+    }
+
+    fn judge(&self, status: Option<ExitStatus>, output: &str, errors: &str) -> Loaded {
+        let table: String = output.lines().map(|line| text::printable(line) + "\n").collect();
+        let library = self.library.display();
+        let last = errors.lines().last().unwrap_or("").trim_start_matches("zvfs: ");
+        let (code, defect) = match status.map(|status| (status.code(), status.signal())) {
+            Some((Some(0), _)) if !table.is_empty() => (Code::ELIBBAD, None),
+            Some((Some(code), _)) if code != 0 && !last.is_empty() => {
+                (Code::from_raw(code.into()), Some(last.to_owned()))
+            }
+            Some((_, Some(signal))) => {
+                (Code::ELIBBAD, Some(format!("{library}: crashed with signal {signal} while loading")))
+            }
+            Some(_) => (Code::ELIBBAD, Some(format!("{library}: ended the process while loading"))),
+            None => {
+                let limit = self.timeout;
+                (Code::ETIMEDOUT, Some(format!("{library}: did not finish loading within {limit:?}")))
+            }
+        };
+        Loaded { table, defect, code: number(code) }
     }
 }
 
 /// What came of loading.
 struct Loaded {
+    /// What the library says of itself.
     table: String,
     defect: Option<String>,
+    /// The exit code, if there is a defect, this one or another.
     code: u8,
-}
-
-impl Loaded {
-    fn new(status: Option<ExitStatus>, output: &str, errors: &str, limit: Duration) -> Loaded {
-        let table: String = output.lines().map(|line| text::printable(line) + "\n").collect();
-        let broken = number(Code::ELIBBAD);
-        let last = errors.lines().last().unwrap_or("").trim_start_matches("zvfs: ");
-        let (defect, code) = match status.map(|status| (status.code(), status.signal())) {
-            Some((Some(0), _)) if !table.is_empty() => (None, broken),
-            Some((_, Some(signal))) => (Some(format!("crashed with signal {signal} while loading")), broken),
-            Some((Some(code), _)) if !last.is_empty() => {
-                (Some(last.to_owned()), u8::try_from(code).unwrap_or(broken))
-            }
-            Some(_) => (Some("ended the process while loading".to_owned()), broken),
-            None => (Some(format!("did not finish loading within {limit:?}")), number(Code::ETIMEDOUT)),
-        };
-        Loaded { table, defect, code }
-    }
 }
 
 /// Collects a stream on a thread of its own: what the library started may hold it open for ever.

@@ -1,0 +1,284 @@
+//! cat, cp, stat, ls and rm, as a person at a shell meets them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use support::{Folder, Started, bounded, eventually, run, run_with, zvfs};
+
+#[test]
+fn cat_writes_files_one_after_the_other() {
+    let folder = Folder::new();
+    let (a, b) = (folder.write("a", "one\n"), folder.write("b", "two\n"));
+    let done = run(zvfs(["cat", &a, &format!("file:{b}"), &a]));
+    assert_eq!(done.succeeded().out(), "one\ntwo\none\n");
+}
+
+#[test]
+fn cat_stops_at_a_gap() {
+    let folder = Folder::new();
+    let a = folder.write("a", "one\n");
+    let done = run(zvfs(["cat", &a, &folder.at("missing"), &a]));
+    done.failed(2, &["open", "missing: no such file"]);
+    assert_eq!(done.out(), "one\n");
+}
+
+#[test]
+fn cat_takes_ranges_of_files_and_of_streams() {
+    let folder = Folder::new();
+    let text = folder.write("a", "0123456789");
+    for (range, part) in [
+        ("0-0", "0"),
+        ("2-5", "2345"),
+        ("7-", "789"),
+        ("7-99", "789"),
+        ("9-9", "9"),
+        ("10-20", ""),
+        ("1000-", ""),
+        ("0-18446744073709551615", "0123456789"),
+    ] {
+        assert_eq!(run(zvfs(["cat", "--range", range, &text])).succeeded().out(), part, "{range}");
+        let streamed = run_with(zvfs(["cat", "--range", range, "file:/dev/stdin"]), b"0123456789");
+        assert_eq!(streamed.succeeded().out(), part, "{range} of a stream");
+    }
+}
+
+#[test]
+fn a_range_that_is_none_is_a_wrong_command_line() {
+    for range in ["", "5", "-5", "5-4", "a-b", "1-2-3", "0x1-2", "99999999999999999999-"] {
+        let done = run(zvfs(["cat", &format!("--range={range}"), "/dev/null"]));
+        assert_eq!(done.code, 64, "{range}: {done:?}");
+    }
+    run(zvfs(["cat", "--range", "9223372036854775808-", "/dev/null"])).succeeded();
+    let folder = Folder::new();
+    let file = folder.write("a", "x");
+    run(zvfs(["cat", "--range", "9223372036854775808-", &file])).failed(75, &["9223372036854775808"]);
+}
+
+#[test]
+fn cat_ends_quietly_when_its_reader_leaves() {
+    let folder = Folder::new();
+    let big = folder.write("big", vec![b'x'; 4 << 20]);
+    for command in ["cat", "cp"] {
+        let mut arguments = vec![command, &big];
+        arguments.extend(Some("-").filter(|_| command == "cp"));
+        let mut started = Started::as_set(
+            zvfs(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        );
+        let (mut stdout, mut stderr) =
+            (started.child.stdout.take().unwrap(), started.child.stderr.take().unwrap());
+        stdout.read_exact(&mut [0; 5]).unwrap();
+        drop(stdout);
+        let text = bounded("the end of standard error", move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).map(|_| text).unwrap()
+        });
+        assert_eq!((started.end().code, text.as_str()), (32, ""), "{command}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_told() {
+    let folder = Folder::new();
+    let text = folder.write("a", "text");
+    for arguments in [vec!["cat", &text], vec!["stat", &text], vec!["providers"], vec!["--help"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = zvfs(&arguments);
+        let mut started = Started::as_set(command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()));
+        let mut text = String::new();
+        let mut stderr = started.child.stderr.take().unwrap();
+        bounded("standard error", move || stderr.read_to_string(&mut text).map(|_| text).unwrap());
+        assert_eq!(started.end().code, 28, "{arguments:?}");
+    }
+}
+
+#[test]
+fn cp_copies_between_files_streams_and_providers() {
+    let folder = Folder::new();
+    let content: Vec<u8> = (0..3_000_000u32).flat_map(u32::to_le_bytes).collect();
+    let (source, target) = (folder.write("source", &content), folder.at("target"));
+    run(zvfs(["cp", &source, &target])).succeeded();
+    assert!(fs::read(&target).unwrap() == content);
+    assert!(run(zvfs(["cp", &source, "-"])).succeeded().stdout == content);
+    run_with(zvfs(["cp", "-", &target]), b"short").succeeded();
+    assert_eq!(fs::read(&target).unwrap(), b"short");
+    run(zvfs(["cp", &source, "null:"])).succeeded();
+    run(zvfs(["cp", &source, "mem:buffer"])).succeeded();
+    run(zvfs(["cp", "null:", &target])).succeeded();
+    assert_eq!(fs::read(&target).unwrap(), b"");
+    run(zvfs(["cp", &source, &source])).succeeded();
+    assert!(fs::read(&source).unwrap() == content);
+    assert_eq!(folder.names(), ["source", "target"]);
+}
+
+#[test]
+fn cp_copies_files_of_proc_which_say_that_they_are_empty() {
+    let folder = Folder::new();
+    let target = folder.at("target");
+    run(zvfs(["cp", "/proc/version", &target])).succeeded();
+    assert_eq!(fs::read(&target).unwrap(), fs::read("/proc/version").unwrap());
+}
+
+#[test]
+fn a_copy_that_fails_leaves_the_target_as_it_was() {
+    let folder = Folder::new();
+    let target = folder.write("target", "before");
+    // A directory opens on no provider; /proc/self/mem opens, and its first read fails.
+    for (source, code) in [("/", 21), ("/proc/self/mem", 5), ("file:/missing", 2)] {
+        let done = run(zvfs(["cp", source, &target]));
+        done.failed(code, &[source]);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "before");
+        let done = run(zvfs(["cp", source, &folder.at("new")]));
+        done.failed(code, &[source]);
+        assert_eq!(folder.names(), ["target"], "{done:?}");
+    }
+}
+
+#[test]
+fn a_copy_that_times_out_leaves_no_target() {
+    let folder = Folder::new();
+    let (fifo, target) = (folder.fifo("fifo"), folder.at("target"));
+    run(zvfs(["cp", "--timeout", "200ms", &fifo, &target])).failed(110, &["copy", "timed out"]);
+    assert_eq!(folder.names(), ["fifo"]);
+}
+
+#[test]
+fn a_copy_shows_its_progress_on_a_terminal_only() {
+    let folder = Folder::new();
+    let (fifo, target) = (folder.fifo("fifo"), folder.at("target"));
+    let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY;
+    let terminal = rustix::pty::openpt(flags).unwrap();
+    rustix::pty::grantpt(&terminal).unwrap();
+    rustix::pty::unlockpt(&terminal).unwrap();
+    let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
+    let other =
+        fs::OpenOptions::new().read(true).write(true).open(std::ffi::OsStr::from_bytes(name.to_bytes()));
+    let mut command = zvfs(["cp", &fifo, &target]);
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(other.unwrap());
+    let started = Started::as_set(command.env("TERM", "xterm"));
+    let mut writer =
+        bounded("the copy opens its source", move || fs::OpenOptions::new().write(true).open(fifo).unwrap());
+    let (send, shown) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut terminal, mut buf) = (fs::File::from(terminal), [0; 4096]);
+        // The read fails once the command has closed the other side.
+        while let Ok(count @ 1..) = terminal.read(&mut buf) {
+            if send.send(buf[..count].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    let mut seen = String::new();
+    eventually("the bar shows bytes", || {
+        std::io::Write::write_all(&mut writer, b"0123456789").unwrap();
+        seen.extend(shown.try_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
+        seen.contains(" B") && seen.contains("/s")
+    });
+    drop(writer);
+    assert_eq!(started.end().code, 0);
+    assert!(fs::read_to_string(&target).unwrap().starts_with("0123456789"));
+}
+
+#[test]
+fn stat_tells_kind_and_size() {
+    let folder = Folder::new();
+    let file = folder.write("a", "12345");
+    let done = run(zvfs(["stat", &file]));
+    for words in [file.as_str(), "kind      regular", "size      5", "modified  20"] {
+        assert!(done.succeeded().out().contains(words), "{done:?}");
+    }
+    let done = run(zvfs(["stat", "--json", &file, "/dev/null"]));
+    let lines: Vec<serde_json::Value> =
+        done.succeeded().out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["descriptor"], &lines[0]["size"]), (&file.as_str().into(), &5.into()));
+    assert_eq!((&lines[0]["kind"], &lines[1]["kind"]), (&"regular".into(), &"device".into()));
+    assert_eq!(lines[1]["size"], serde_json::Value::Null);
+}
+
+#[test]
+fn stat_and_rm_go_on_after_a_failure_and_the_first_one_counts() {
+    let folder = Folder::new();
+    let (a, b) = (folder.write("a", ""), folder.write("b", ""));
+    let done = run(zvfs(["stat", &folder.at("missing"), &a, "unknown:"]));
+    done.failed(2, &["missing: no such file", "unknown scheme `unknown`"]);
+    assert!(done.out().contains(&a));
+    let done = run(zvfs(["rm", &a, &folder.at("missing"), folder.path().to_str().unwrap(), &b]));
+    done.failed(2, &["missing: no such file", "is a directory"]);
+    assert_eq!(folder.names(), [""; 0]);
+}
+
+#[test]
+fn ls_lists_names_in_order_and_none_can_move_the_cursor() {
+    let folder = Folder::new();
+    folder.write("b", "12345");
+    folder.write("a\x1b[2J\n", "");
+    fs::create_dir(folder.path().join("c")).unwrap();
+    fs::set_permissions(folder.path().join("b"), fs::Permissions::from_mode(0o600)).unwrap();
+    let path = folder.path().to_str().unwrap();
+    assert_eq!(run(zvfs(["ls", path])).succeeded().out(), "a\\u{1b}[2J\\n\nb\nc\n");
+    let done = run(zvfs(["ls", "-l", path]));
+    let lines: Vec<Vec<&str>> =
+        done.succeeded().out().lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!((lines[1][0], lines[1][1], lines[1][3]), ("regular", "5", "b"));
+    assert_eq!((lines[2][0], lines[2][1], lines[2][3]), ("directory", "-", "c"));
+    run(zvfs(["ls", &folder.at("b")])).failed(20, &["list"]);
+    run(zvfs(["ls", "null:"])).failed(95, &["list null:"]);
+}
+
+#[test]
+fn what_is_no_descriptor_is_refused_and_told() {
+    let long = format!("file:/{}", "x".repeat(100_000)); // the kernel passes 128 KiB in an argument at most
+    for (descriptor, code, words) in [
+        ("", 22, "not a descriptor"),
+        ("relative/path", 22, "not a descriptor"),
+        ("c:\\x", 22, "not a descriptor"),
+        ("file:/a\nb", 22, "control character at byte 7"),
+        ("file:/a\x1b[2J", 22, "percent-encode"),
+        (long.as_str(), 36, "100006 bytes"),
+        ("file:relative", 22, "relative"),
+        ("file:/%zz", 22, "%zz"),
+        ("file:/a%00b", 22, "a%00b"),
+        ("unknown:x", 93, "libzvfs_unknown.so"),
+        ("http://user:password@host/x?key=secret", 93, "http"),
+    ] {
+        for command in ["cat", "stat", "ls", "rm"] {
+            let done = run(zvfs([command, descriptor]));
+            done.failed(code, &[words]);
+            assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+            assert!(!done.stderr.contains("password") && !done.stderr.contains("secret"), "{done:?}");
+            assert!(!done.stderr.contains('\x1b') && done.stderr.len() < 2000, "{done:?}");
+        }
+        run(zvfs(["cp", descriptor, "null:"])).failed(code, &[words]);
+        run(zvfs(["cp", "null:", descriptor])).failed(code, &[words]);
+    }
+    let odd = std::ffi::OsStr::from_bytes(b"file:/\xff");
+    assert_eq!(run(zvfs([std::ffi::OsStr::new("cat"), odd])).code, 64);
+}
+
+#[test]
+fn settings_of_an_open_reach_only_those_who_take_them() {
+    let done = run(zvfs(["cat", "-o", "colour=red", "/dev/null"]));
+    done.failed(22, &["unknown setting `colour`"]);
+    let done = run(zvfs(["cat", "-o", "root=/srv", "/dev/null"]));
+    done.failed(22, &["root"]);
+    run(zvfs(["cp", "--src-o", "a=b", "null:", "null:"])).failed(22, &["`a`"]);
+    run(zvfs(["cp", "--dst-o", "c=d", "null:", "null:"])).failed(22, &["`c`"]);
+    assert_eq!(run(zvfs(["cat", "-o", "nothing", "/dev/null"])).code, 64);
+}
+
+#[test]
+fn wrong_command_lines_are_64_and_help_is_0() {
+    for arguments in [&[][..], &["fly"], &["cat"], &["cp", "a"], &["cat", "--timeout", "5", "/x"], &["--fly"]]
+    {
+        assert_eq!(run(zvfs(arguments)).code, 64, "{arguments:?}");
+    }
+    for arguments in [&["--help"][..], &["cat", "--help"], &["help", "run"], &["--version"]] {
+        let done = run(zvfs(arguments));
+        assert!(!done.succeeded().stdout.is_empty());
+    }
+}

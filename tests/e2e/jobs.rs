@@ -1,0 +1,115 @@
+//! The examples, built and run as their own README says.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use support::{Folder, have, providers, repository, run};
+
+/// What Debian's packages clang, lld, wasi-libc and libclang-rt-dev-wasm32 bring.
+const WASM_TOOLS: [&str; 2] = ["clang", "wasm-ld"];
+
+/// A copy of an example, with `zvfs` on the path of its commands.
+struct Example {
+    folder: Folder,
+    readme: String,
+}
+
+impl Example {
+    fn new(name: &str) -> Example {
+        let folder = Folder::new();
+        let source = repository("examples/jobs").join(name);
+        for entry in fs::read_dir(&source).unwrap() {
+            let path = entry.unwrap().path();
+            // Not what somebody built in the example itself.
+            if path.extension().is_none_or(|extension| extension != "wasm") {
+                fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        let zvfs = folder.path().join("bin/zvfs");
+        fs::create_dir(folder.path().join("bin")).unwrap();
+        let (command, providers) = (Path::new(env!("CARGO_BIN_EXE_zvfs")), providers());
+        fs::write(&zvfs, format!("#!/bin/sh\nexec {command:?} --provider-path {providers:?} \"$@\"\n"))
+            .unwrap();
+        fs::set_permissions(&zvfs, fs::Permissions::from_mode(0o755)).unwrap();
+        let readme = fs::read_to_string(source.join("README.md")).unwrap();
+        Example { folder, readme }
+    }
+
+    /// The README's fenced blocks, in order: whether they are commands, and their text.
+    fn blocks(&self) -> Vec<(bool, String)> {
+        let mut parts = self.readme.split("```");
+        parts.next();
+        let blocks: Vec<&str> = parts.step_by(2).collect();
+        blocks
+            .iter()
+            .map(|block| match block.strip_prefix("sh\n") {
+                Some(commands) => (true, commands.to_owned()),
+                None => (false, block.trim_start_matches('\n').to_owned()),
+            })
+            .collect()
+    }
+
+    /// Runs commands of the README, and returns what they print.
+    fn shell(&self, commands: &str) -> String {
+        let path = std::env::var("PATH").unwrap();
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-e", "-c", commands])
+            .current_dir(self.folder.path())
+            .env("PATH", format!("{}/bin:{path}", self.folder.path().display()))
+            .env_remove("ZVFS_CONFIG");
+        run(shell).succeeded().out().to_owned()
+    }
+}
+
+/// The first block are commands, the second one is what they print, as text or as further commands.
+fn runs_as_its_readme_says(name: &str) {
+    let example = Example::new(name);
+    let blocks = example.blocks();
+    let [(true, commands), (more, expected), ..] = &blocks[..] else { panic!("{blocks:?}") };
+    let expected = if *more { example.shell(expected) } else { expected.clone() };
+    assert!(!expected.is_empty());
+    assert_eq!(example.shell(commands), expected);
+}
+
+#[test]
+fn wordcount() {
+    runs_as_its_readme_says("wordcount");
+}
+
+#[test]
+fn cat_in_c() {
+    if have(&WASM_TOOLS) {
+        runs_as_its_readme_says("cat");
+    }
+}
+
+#[test]
+fn sort_in_c() {
+    if have(&WASM_TOOLS) {
+        runs_as_its_readme_says("sort");
+    }
+}
+
+#[test]
+fn sort_in_c_within_its_memory_and_beyond_it() {
+    if !have(&WASM_TOOLS) {
+        return;
+    }
+    let example = Example::new("sort");
+    let commands = &example.blocks()[0].1;
+    let mut lines: Vec<String> =
+        (0..100_000u64).map(|n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40)).collect();
+    example.folder.write("rivers.txt", lines.join("\n"));
+    lines.sort();
+    assert!(example.shell(commands) == lines.join("\n") + "\n");
+    let manifest = fs::read_to_string(example.folder.at("sort.manifest")).unwrap();
+    example.folder.write("sort.manifest", manifest.replace("Memory = 16777216", "Memory = 1048576"));
+    let told = example.shell("zvfs run --exit-code guest sort.manifest 2>&1 || echo code $?");
+    assert!(told.starts_with("sort: read: ") && told.ends_with("code 1\n"), "{told}");
+}

@@ -1,0 +1,150 @@
+//! What may load, from where, and what the command says of it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use support::{Folder, bare, providers, run, zvfs};
+
+/// The command under an operator's file of this text, over the providers that were built for this test.
+fn under(folder: &Folder, text: &str, arguments: &[&str]) -> Command {
+    let file = folder.write("zvfs.toml", format!("provider-path = [{:?}]\n{text}", providers()));
+    let mut command = bare();
+    command.arg("--config").arg(file).args(arguments);
+    command
+}
+
+#[test]
+fn a_scheme_without_a_section_is_not_allowed() {
+    let folder = Folder::new();
+    let done = run(under(&folder, "[provider.null]\n", &["stat", "/etc/passwd"]));
+    done.failed(13, &["scheme `file` is not allowed", "[provider.file]", &folder.at("zvfs.toml")]);
+    run(under(&folder, "[provider.null]\n", &["cp", "null:", "null:"])).succeeded();
+}
+
+#[test]
+fn unknown_not_allowed_and_broken_are_three_errors() {
+    let folder = Folder::new();
+    let path = folder.path().to_str().unwrap();
+    folder.write("libzvfs_broken.so", "not a library");
+    let only = |arguments: &[&str]| {
+        let mut command = bare();
+        command.args(["--provider-path", path]).args(arguments);
+        run(command)
+    };
+    only(&["cat", "unknown:x"]).failed(93, &["unknown scheme", "libzvfs_file.so"]);
+    let done = only(&["stat", "unknown:x"]);
+    done.failed(93, &["unknown scheme `unknown`", "libzvfs_unknown.so", path]);
+    only(&["stat", "broken:x"]).failed(80, &["libzvfs_broken.so", "cannot be loaded"]);
+    run(under(&folder, "[provider.null]\n", &["stat", "mem:x"])).failed(13, &["not allowed"]);
+}
+
+#[test]
+fn a_configuration_that_others_may_change_is_refused_with_its_mend() {
+    let folder = Folder::new();
+    let mut command = under(&folder, "[provider.null]\n", &["providers"]);
+    fs::set_permissions(folder.at("zvfs.toml"), Permissions::from_mode(0o666)).unwrap();
+    command.env("LC_ALL", "C");
+    run(command).failed(13, &["writable by everybody", "chmod o-w"]);
+}
+
+#[test]
+fn a_configuration_that_is_wrong_is_told_in_one_line() {
+    let folder = Folder::new();
+    for (text, words) in [
+        ("[provider.null", "configuration"),
+        ("colour = 1", "colour"),
+        ("[provider.null]\nsettings = { colour = 1 }", "unknown setting `colour`"),
+        ("[provider.null]\nsha256 = \"12\"", "SHA-256"),
+        ("[alias]\ndata = \"null\"", "not allowed"),
+    ] {
+        let done = run(under(
+            &folder,
+            text,
+            &["cp", if text.contains("alias") { "data:" } else { "null:" }, "null:"],
+        ));
+        assert!(matches!(done.code, 13 | 22), "{done:?}");
+        done.failed(done.code, &[words]);
+        assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    }
+    let mut command = bare();
+    command.args(["--config", &folder.at("missing.toml"), "providers"]);
+    run(command).failed(2, &["missing.toml"]);
+}
+
+#[test]
+fn an_alias_has_settings_of_its_own() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    folder.write("data/inside", "inside\n");
+    let outside = folder.write("outside", "outside\n");
+    let text = format!(
+        "[provider.file]\n[alias]\ndata = {{ provider = \"file\", settings = {{ root = [{:?}], read-only = true }} }}\n",
+        folder.at("data")
+    );
+    let inside = format!("data:{}", folder.at("data/inside"));
+    assert_eq!(run(under(&folder, &text, &["cat", &inside])).succeeded().out(), "inside\n");
+    assert_eq!(run(under(&folder, &text, &["cat", &outside])).succeeded().out(), "outside\n");
+    run(under(&folder, &text, &["cat", &format!("data:{outside}")])).failed(13, &["outside"]);
+    run(under(&folder, &text, &["rm", &inside])).failed(30, &["read-only"]);
+    let listed = run(under(&folder, &text, &["providers"]));
+    assert!(listed.succeeded().out().contains("aliases   data"), "{listed:?}");
+}
+
+#[test]
+fn the_environment_names_the_configuration_and_an_option_goes_before_it() {
+    let folder = Folder::new();
+    let other = folder.write("other.toml", format!("provider-path = [{:?}]\n[provider.mem]\n", providers()));
+    let mut command = under(&folder, "[provider.null]\n", &["cp", "null:", "null:"]);
+    run({
+        command.env("ZVFS_CONFIG", &other);
+        command
+    })
+    .succeeded();
+    let mut command = bare();
+    command.env("ZVFS_CONFIG", &other).args(["cp", "null:", "null:"]);
+    run(command).failed(13, &["other.toml"]);
+}
+
+#[test]
+fn providers_says_what_serves_what_from_where_and_why() {
+    let done = run(zvfs(["providers"]));
+    for name in ["null", "mem", "file"] {
+        let path = providers().join(format!("libzvfs_{name}.so")).canonicalize().unwrap();
+        for words in [
+            format!("\n{name} 0.1.0: "),
+            format!("from      {}", path.display()),
+            format!("serves    {name}"),
+        ] {
+            assert!(format!("\n{}", done.out()).contains(&words), "no `{words}` in {done:?}");
+        }
+    }
+    assert!(done.out().contains("because   lies in a folder of --provider-path"), "{done:?}");
+    assert!(done.out().contains("root: path, repeatable, the operator's, default `/`"), "{done:?}");
+}
+
+#[test]
+fn providers_lists_a_broken_one_with_its_reason() {
+    let folder = Folder::new();
+    folder.write("libzvfs_broken.so", "not a library");
+    let done = run(under(&folder, "[provider.null]\n[provider.broken]\n[provider.absent]\n", &["providers"]));
+    assert!(done.out().contains("absent: broken: provider `absent` not found"), "{done:?}");
+    assert!(done.out().contains("\nnull 0.1.0"), "{done:?}");
+    assert_eq!(done.code, 2, "{done:?}");
+    let mut command = bare();
+    command.arg("--provider-path").arg(folder.path()).arg("providers");
+    let done = run(command);
+    assert!(done.out().contains("broken: broken: ") && done.out().contains("libzvfs_broken.so"), "{done:?}");
+    assert_eq!(done.code, 80, "{done:?}");
+}
+
+#[test]
+fn verbose_tells_what_is_loaded() {
+    let quiet = run(zvfs(["cp", "null:", "null:"]));
+    quiet.succeeded();
+    let done = run(zvfs(["-vv", "cp", "null:", "null:"]));
+    done.failed(0, &["loaded null", "libzvfs_null.so"]);
+}

@@ -1,0 +1,273 @@
+//! `zvfs run`: guests over providers that were loaded from their libraries.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use support::{Done, Folder, Started, bare, repository, run, run_with, zvfs};
+
+const WORDCOUNT: &str = "examples/jobs/wordcount/wordcount.manifest";
+/// The most bytes of a manifest.
+const MANIFEST_MAX: usize = 0x80000;
+
+fn wordcount() -> String {
+    repository(WORDCOUNT).into_os_string().into_string().unwrap()
+}
+
+/// What `wc` says of a text.
+fn wc(text: &str) -> String {
+    format!("{:7} {:7} {:7}\n", text.lines().count(), text.split_ascii_whitespace().count(), text.len())
+}
+
+/// A manifest of the example's guest, beginning with these channels instead of its own standard input's.
+fn counting(folder: &Folder, name: &str, stdin: &str) -> String {
+    let program = repository("examples/jobs/wordcount/wordcount.wat");
+    folder.write(
+        name,
+        format!(
+            "Version = 20140509\nProgram = {}\nMemory = 1048576, 0\nTimeout = 60\n{stdin}\n\
+             Channel = /dev/stdout, /dev/stdout, 0, 0, 0, 10, 4096\n\
+             Channel = /dev/stderr, /dev/stderr, 0, 0, 0, 10, 4096\n",
+            program.display()
+        ),
+    )
+}
+
+/// A manifest of a guest with this body, that may write a little.
+fn guest(folder: &Folder, name: &str, body: &str) -> String {
+    folder.write(
+        &format!("{name}.wat"),
+        format!(
+            r#"(module
+                (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+                (memory (export "memory") 1)
+                (func (export "_start") {body}))"#
+        ),
+    );
+    folder.write(
+        &format!("{name}.manifest"),
+        format!(
+            "Version = 20140509\nProgram = ${{MANIFEST_DIR}}/{name}.wat\nMemory = 1048576, 0\nTimeout = 60\n\
+             Channel = /dev/null, /dev/stdin, 0, 1, 1, 0, 0\n\
+             Channel = /dev/null, /dev/stdout, 0, 0, 0, 1, 1\n\
+             Channel = /dev/null, /dev/stderr, 0, 0, 0, 1, 1\n"
+        ),
+    )
+}
+
+fn counted(command: Command) -> Done {
+    let text = fs::read_to_string(repository("examples/jobs/wordcount/input.txt")).unwrap();
+    let done = run(command);
+    assert_eq!(done.succeeded().out(), wc(&text));
+    done
+}
+
+#[test]
+fn the_wordcount_job_counts_a_real_text_over_loaded_providers() {
+    counted(zvfs(["run", &wordcount()]));
+    // From any folder, by a relative name too.
+    let mut command = zvfs(["run", "wordcount.manifest"]);
+    command.current_dir(repository("examples/jobs/wordcount"));
+    counted(command);
+}
+
+#[test]
+fn without_its_library_the_job_fails_and_says_which_and_where() {
+    let folder = Folder::new();
+    let empty = folder.path().to_str().unwrap();
+    let mut command = bare();
+    command.args(["--provider-path", empty, "run", &wordcount()]);
+    let done = run(command);
+    done.failed(14, &["unknown scheme `file`", "libzvfs_file.so", empty]);
+    assert!(done.stdout.is_empty());
+}
+
+#[test]
+fn reports_come_as_text_or_json_to_where_they_are_asked() {
+    let folder = Folder::new();
+    let done = run(zvfs(["run", "--report", "text", &wordcount()]));
+    assert_eq!(done.code, 0, "{done:?}");
+    let lines: Vec<&str> = done.stderr.lines().collect();
+    assert_eq!(
+        (lines.len(), &lines[..4], lines[5], lines[6]),
+        (7, &["0", "0", "0", "disabled"][..], "ok", "")
+    );
+
+    let file = folder.at("report");
+    run(zvfs(["run", "--report", "json", "--report-file", &file, &wordcount()])).succeeded();
+    let report: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let size = fs::metadata(repository("examples/jobs/wordcount/input.txt")).unwrap().len();
+    assert_eq!((&report["exit_code"], &report["state"]), (&0.into(), &"ok".into()));
+    assert_eq!(report["channels"][0]["get_bytes"], size);
+
+    run(zvfs(["run", "--report-file", &file, &wordcount(), &wordcount()]))
+        .stdout
+        .iter()
+        .for_each(|byte| assert!(byte.is_ascii()));
+    assert_eq!(fs::read_to_string(&file).unwrap().matches("\nok\n\n").count(), 2);
+
+    let nowhere = folder.at("missing/report");
+    let done = run(zvfs(["run", "--report-file", &nowhere, &wordcount()]));
+    done.failed(2, &["write the report to", "missing/report"]);
+    assert!(done.stdout.is_empty());
+}
+
+#[test]
+fn a_guests_own_code_is_told_and_returned_if_asked() {
+    let folder = Folder::new();
+    let three = guest(&folder, "three", "(call $exit (i32.const 3))");
+    let large = guest(&folder, "large", "(call $exit (i32.const 256))");
+    let trap = guest(&folder, "trap", "unreachable");
+    run(zvfs(["run", &three])).failed(0, &["three.manifest: the guest exited with code 3"]);
+    run(zvfs(["run", "--exit-code", "guest", &three])).failed(3, &["code 3"]);
+    run(zvfs(["run", "--exit-code", "guest", &large])).failed(255, &["code 256"]);
+    run(zvfs(["run", "--exit-code", "guest", &trap])).failed(4, &["trap.manifest: trap: "]);
+    run(zvfs(["run", "--exit-code", "guest", &wordcount(), &three])).failed(3, &["code 3"]);
+    run(zvfs(["run", &wordcount(), &trap, &three])).failed(4, &["trap.manifest: trap", "code 3"]);
+}
+
+#[test]
+fn manifests_run_side_by_side() {
+    let folder = Folder::new();
+    // Each waits for the other, through two FIFOs: one after the other they would never end.
+    let (there, back) = (folder.fifo("there"), folder.fifo("back"));
+    let passes = |name: &str, from: &str, to: &str, first: &str| {
+        folder.write(
+            &format!("{name}.wat"),
+            format!(
+                r#"(module
+                    (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+                    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+                    (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+                    (memory (export "memory") 1)
+                    (data (i32.const 0) "\10\00\00\00\01\00\00\00")
+                    (func $check (param i32) (if (local.get 0) (then (call $exit (local.get 0)))))
+                    (func $get (call $check (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8))))
+                    (func $put (call $check (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+                    (func (export "_start") {first}))"#
+            ),
+        );
+        folder.write(
+            &format!("{name}.manifest"),
+            format!(
+                "Version = 20140509\nProgram = ${{MANIFEST_DIR}}/{name}.wat\nMemory = 1048576, 0\nTimeout = 60\n\
+                 Channel = {from}, /dev/stdin, 0, 9, 9, 0, 0\n\
+                 Channel = {to}, /dev/stdout, 0, 0, 0, 9, 9\n\
+                 Channel = /dev/null, /dev/stderr, 0, 0, 0, 1, 1\n"
+            ),
+        )
+    };
+    let asks = passes("asks", &back, &there, "(call $put) (call $get)");
+    let answers = passes("answers", &there, &back, "(call $get) (call $put)");
+    let done = run(zvfs(["run", "--exit-code", "guest", "--report", "json", &asks, &answers]));
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(done.stderr.matches("\"state\":\"ok\"").count(), 2, "{done:?}");
+}
+
+#[test]
+fn a_timeout_ends_a_wait_for_a_fifo_that_nobody_writes() {
+    let folder = Folder::new();
+    let fifo = folder.fifo("fifo");
+    let manifest = counting(&folder, "m", &format!("Channel = {fifo}, /dev/stdin, 0, 9, 9, 0, 0"));
+    let text = fs::read_to_string(&manifest).unwrap().replace("Timeout = 60", "Timeout = 1");
+    fs::write(&manifest, text).unwrap();
+    let start = Instant::now();
+    run(zvfs(["run", &manifest])).failed(4, &["m: timeout"]);
+    assert!((Duration::from_secs(1)..Duration::from_secs(60)).contains(&start.elapsed()));
+}
+
+#[test]
+fn standard_input_is_a_channel_like_any_other() {
+    let folder = Folder::new();
+    let manifest = counting(&folder, "m", "Channel = /dev/stdin, /dev/stdin, 0, 100, 100000, 0, 0");
+    let text = "one two\nthree\n".repeat(1000);
+    assert_eq!(run_with(zvfs(["run", &manifest]), text.as_bytes()).succeeded().out(), wc(&text));
+}
+
+#[test]
+fn a_bad_manifest_is_told_with_its_line_and_code() {
+    let folder = Folder::new();
+    let good =
+        fs::read_to_string(counting(&folder, "good", "Channel = /dev/null, /dev/stdin, 0, 9, 9, 0, 0"))
+            .unwrap();
+    let padded = |size: usize| good.clone() + "#" + &"x".repeat(size - good.len() - 1);
+    let long = format!("Channel = file:/{}, /dev/stdin, 0, 9, 9, 0, 0\n", "x".repeat(400_000));
+    let library = fs::read(support::providers().join("libzvfs_null.so")).unwrap();
+    let cases: [(&str, Vec<u8>, i32, &[&str]); 12] = [
+        ("empty", Vec::new(), 14, &["MANIFEST 1", "Version"]),
+        ("full", padded(MANIFEST_MAX).into(), 0, &[]),
+        ("over", padded(MANIFEST_MAX + 1).into(), 14, &["524288 bytes"]),
+        ("huge", vec![b'\n'; 4 * MANIFEST_MAX], 14, &["524288 bytes"]),
+        ("lines", vec![b'\n'; 0x2001], 14, &["8192 lines"]),
+        ("binary", library[..10_000].into(), 14, &["MANIFEST"]),
+        ("crlf", good.replace('\n', "\r\n").into(), 0, &[]),
+        ("truncated", good[..good.len() - 60].into(), 14, &["MANIFEST 6", "channel"]),
+        ("twice", (good.clone() + "Timeout = 5\n").into(), 14, &["MANIFEST 8", "Timeout is given twice"]),
+        (
+            "long",
+            (good.clone() + &long.replace("/dev/stdin", "/x")).into(),
+            14,
+            &["MANIFEST 8", "400006 bytes"],
+        ),
+        ("scheme", good.replace("/dev/null,", "unknown:x,").into(), 14, &["unknown scheme `unknown`"]),
+        ("nil", good.replace("9, 9, 0, 0", "0, 0, 0, 0").into(), 22, &["/dev/stdin"]),
+    ];
+    for (name, bytes, code, words) in cases {
+        let manifest = folder.write(name, bytes);
+        let done = run(zvfs(["run", &manifest]));
+        done.failed(code, words);
+        assert!(done.stderr.len() < 2000, "{name}: {done:?}");
+    }
+    run(zvfs(["run", &folder.at("missing")])).failed(2, &["missing: read the manifest: no such file"]);
+    run(zvfs(["run", folder.path().to_str().unwrap()])).failed(2, &["read the manifest"]);
+}
+
+#[test]
+fn nothing_runs_if_one_manifest_is_bad() {
+    let folder = Folder::new();
+    let bad = folder.write("bad", "Version = 1\n");
+    let done = run(zvfs(["run", "--report", "json", &wordcount(), &bad, &folder.at("missing")]));
+    assert_eq!((done.code, done.out()), (14, ""), "{done:?}");
+    assert!(done.stderr.contains("bad: MANIFEST 1") && done.stderr.contains("\"exit_code\":2"), "{done:?}");
+}
+
+#[test]
+fn a_manifests_warnings_are_told() {
+    let folder = Folder::new();
+    let manifest = guest(&folder, "fine", "");
+    let text = fs::read_to_string(&manifest).unwrap() + "Colour = red\n";
+    fs::write(&manifest, text).unwrap();
+    run(zvfs(["run", &manifest])).failed(0, &["fine.manifest: MANIFEST 8: unknown key `Colour` is ignored"]);
+}
+
+#[test]
+fn a_manifests_folder_is_found_through_links_and_dots_and_refused_if_it_would_split() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path().join("a,b")).unwrap();
+    fs::create_dir(folder.path().join("a b%20=")).unwrap();
+    guest(&folder, "a,b/fine", "");
+    let odd = guest(&folder, "a b%20=/fine", "");
+    for name in ["a,b", "a b%20="] {
+        let manifest = folder.path().join(name).join("fine.manifest");
+        let text = fs::read_to_string(&manifest).unwrap();
+        fs::write(&manifest, text.replace(&format!("{name}/fine.wat"), "fine.wat")).unwrap();
+    }
+    run(zvfs(["run", &odd])).succeeded();
+    run(zvfs(["run", &folder.at("a b%20=/../a b%20=/./fine.manifest")])).succeeded();
+    run(zvfs(["run", &folder.at("a,b/fine.manifest")])).failed(14, &["${MANIFEST_DIR}", "contains `,`"]);
+}
+
+#[test]
+fn a_reader_that_leaves_is_the_guests_to_see() {
+    let folder = Folder::new();
+    let manifest = counting(&folder, "m", "Channel = /dev/stdin, /dev/stdin, 0, 9, 9, 0, 0");
+    let mut command = zvfs(["run", "--exit-code", "guest", &manifest]);
+    let mut started =
+        Started::as_set(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()));
+    drop(started.child.stdout.take());
+    drop(started.child.stdin.take());
+    assert_eq!(started.end().code, 64, "WASI's EPIPE, which the example returns");
+}

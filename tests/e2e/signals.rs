@@ -1,0 +1,187 @@
+//! Signals: what was being done ends, and leaves nothing behind.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use rustix::process::Signal;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::Stdio;
+use support::{Folder, Started, bounded, eventually, have, run, zvfs};
+
+/// Opens a FIFO for writing, which waits for the command to open it for reading, and lets it take some bytes.
+fn feed(fifo: &str) -> File {
+    let path = fifo.to_owned();
+    let mut writer =
+        bounded("the command opens its source", move || OpenOptions::new().write(true).open(path).unwrap());
+    writer.write_all(b"half of it").unwrap();
+    eventually("the command has read", || rustix::io::ioctl_fionread(&writer).unwrap() == 0);
+    writer
+}
+
+#[test]
+fn an_interrupted_copy_leaves_no_target() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let folder = Folder::new();
+        let fifo = folder.fifo("fifo");
+        let started = Started::new(zvfs(["cp", &fifo, &folder.at("target")]).stdin(Stdio::null()));
+        let writer = feed(&fifo);
+        started.signal(signal);
+        started.end().failed(code, &["ended by signal"]);
+        assert_eq!(folder.names(), ["fifo"]);
+        drop(writer);
+    }
+}
+
+#[test]
+fn an_interrupted_copy_leaves_the_old_target() {
+    let folder = Folder::new();
+    let (fifo, target) = (folder.fifo("fifo"), folder.write("target", "before"));
+    let started = Started::new(zvfs(["cp", &fifo, &target]).stdin(Stdio::null()));
+    let writer = feed(&fifo);
+    started.signal(Signal::INT);
+    started.end().failed(130, &[]);
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "before");
+    assert_eq!(folder.names(), ["fifo", "target"]);
+    drop(writer);
+}
+
+#[test]
+fn an_interrupted_cat_ends() {
+    let folder = Folder::new();
+    let fifo = folder.fifo("fifo");
+    let started = Started::new(zvfs(["cat", &fifo]).stdin(Stdio::null()));
+    let writer = feed(&fifo);
+    started.signal(Signal::TERM);
+    let done = started.end();
+    done.failed(143, &["ended by signal 15"]);
+    assert_eq!(done.out(), "half of it");
+    drop(writer);
+}
+
+/// A manifest of a guest that says it is there and then never ends.
+fn endless(folder: &Folder) -> String {
+    folder.write(
+        "endless.wat",
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "\10\00\00\00\06\00\00\00")
+            (data (i32.const 16) "ready\n")
+            (func (export "_start")
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (loop $for_ever (br $for_ever))))"#,
+    );
+    folder.write(
+        "endless.manifest",
+        "Version = 20140509\n\
+         Program = ${MANIFEST_DIR}/endless.wat\n\
+         Memory = 1048576, 0\n\
+         Timeout = 3600\n\
+         Channel = /dev/null, /dev/stdin, 0, 1, 1, 0, 0\n\
+         Channel = /dev/stdout, /dev/stdout, 0, 0, 0, 10, 100\n\
+         Channel = /dev/stderr, /dev/stderr, 0, 0, 0, 10, 100\n",
+    )
+}
+
+#[test]
+fn a_signal_cancels_every_guest_and_reports_each() {
+    let folder = Folder::new();
+    let manifest = endless(&folder);
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut command = zvfs(["run", "--report", "json", &manifest, &manifest]);
+        let mut started =
+            Started::as_set(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let stdout = started.child.stdout.take().unwrap();
+        bounded("both guests run", move || {
+            let ready = BufReader::new(stdout).lines().take(2).map(|line| line.unwrap());
+            assert_eq!(ready.collect::<Vec<_>>(), ["ready", "ready"]);
+        });
+        let mut stderr = started.child.stderr.take().unwrap();
+        started.signal(signal);
+        let text = bounded("standard error ends", move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).map(|_| text).unwrap()
+        });
+        assert_eq!(started.end().code, 4, "{text}");
+        let reports: Vec<serde_json::Value> = text
+            .lines()
+            .filter(|line| line.starts_with('{'))
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(reports.len(), 2, "{text}");
+        for report in reports {
+            assert_eq!((&report["exit_code"], &report["state"]), (&4.into(), &"cancelled".into()));
+            assert_eq!(report["channels"][1]["puts"], 1, "{report}");
+        }
+    }
+}
+
+/// A provider whose read never returns, whatever it is told.
+const STUCK: &str = r#"
+#include <string.h>
+#include <unistd.h>
+#include "zvfs_provider.h"
+struct zvfs_file { int unused; };
+static struct zvfs_file file;
+static int32_t ZVFS_CALL stuck_open(zvfs_instance *none, const zvfs_open_request *request, zvfs_file **out, zvfs_error *err) {
+    (void)none; (void)request; (void)err;
+    *out = &file;
+    return 0;
+}
+static int64_t ZVFS_CALL stuck_read(zvfs_file *f, void *buf, uint64_t n, zvfs_error *err) {
+    (void)f; (void)buf; (void)n; (void)err;
+    if (write(2, "zvfs: stuck\n", 12) < 0) _exit(1);
+    for (;;) pause();
+}
+static uint64_t ZVFS_CALL stuck_capabilities(zvfs_file *f) { (void)f; return ZVFS_CAP_READABLE; }
+static void ZVFS_CALL stuck_close(zvfs_file *f) { (void)f; }
+static const char *const schemes[] = { "stuck", NULL };
+static const zvfs_provider provider = { .struct_size = sizeof provider, .name = "stuck", .version = "1",
+    .summary = "reads that never return", .schemes = schemes, .supported_flags = ZVFS_OPEN_READ,
+    .open = stuck_open, .close = stuck_close, .read = stuck_read, .capabilities = stuck_capabilities };
+ZVFS_EXPORT const zvfs_provider *ZVFS_CALL zvfs_provider_v1(void) { return &provider; }
+"#;
+
+#[test]
+fn a_provider_that_ignores_its_cancel_is_left_behind() {
+    if !have(&["cc"]) {
+        return;
+    }
+    let folder = Folder::new();
+    folder.library("libzvfs_stuck.so", STUCK);
+    let over = |arguments: &[&str]| {
+        let mut command = zvfs(["--provider-path", folder.path().to_str().unwrap()]);
+        command.args(arguments).stdin(Stdio::null());
+        command
+    };
+    let target = folder.at("target");
+    run(over(&["cp", "--timeout", "100ms", "stuck:", &target])).failed(110, &["ignored its cancel"]);
+    let mut command = over(&["cat", "stuck:"]);
+    let mut started = Started::as_set(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+    let mut stderr = BufReader::new(started.child.stderr.take().unwrap());
+    let mut stderr = bounded("the provider is stuck", move || {
+        assert_eq!(stderr.by_ref().lines().next().unwrap().unwrap(), "zvfs: stuck");
+        stderr
+    });
+    started.signal(Signal::TERM);
+    assert_eq!(started.end().code, 143);
+    let mut text = String::new();
+    stderr.read_to_string(&mut text).unwrap();
+    assert!(text.contains("ignored its cancel"), "{text}");
+
+    // A session's report comes all the same, and the process ends.
+    let program = support::repository("examples/jobs/wordcount/wordcount.wat");
+    let manifest = folder.write(
+        "m",
+        format!(
+            "Version = 20140509\nProgram = {}\nMemory = 1048576, 0\nTimeout = 1\n\
+             Channel = stuck:, /dev/stdin, 0, 9, 9, 0, 0\n\
+             Channel = /dev/null, /dev/stdout, 0, 0, 0, 9, 9\n\
+             Channel = /dev/null, /dev/stderr, 0, 0, 0, 9, 9\n",
+            program.display()
+        ),
+    );
+    run(over(&["run", &manifest])).failed(4, &["m: timeout", "left behind"]);
+}

@@ -1,0 +1,245 @@
+//! Runs the command over the providers that cargo built for this test, never longer than a bound.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Longer than anything here takes on a busy machine; what waits this long is stuck.
+pub const BOUND: Duration = Duration::from_secs(120);
+
+/// The folder of the providers' libraries: `cargo test` leaves fresh ones beside its own executables.
+pub fn providers() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().to_owned()
+}
+
+/// The command, with no configuration but its arguments.
+pub fn bare() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs"));
+    command.env_remove("ZVFS_CONFIG");
+    command
+}
+
+/// The command, over the providers that were built for this test.
+pub fn zvfs<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = bare();
+    command.arg("--provider-path").arg(providers()).args(arguments);
+    command
+}
+
+/// How a command ended.
+pub struct Done {
+    /// The exit code, or 128 and the signal's number.
+    pub code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+impl Done {
+    pub fn out(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+
+    /// Checks code and one line on standard error that has all these words.
+    #[track_caller]
+    pub fn failed(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, code, "{self:?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "no `{word}` in {self:?}");
+        }
+        assert!(self.stderr.lines().all(|line| line.starts_with("zvfs: ")), "{self:?}");
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+    }
+
+    #[track_caller]
+    pub fn succeeded(&self) -> &Done {
+        assert_eq!((self.code, self.stderr.as_str()), (0, ""), "{self:?}");
+        self
+    }
+}
+
+impl fmt::Debug for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let out = String::from_utf8_lossy(&self.stdout[..self.stdout.len().min(5000)]);
+        write!(f, "code {}\n--- standard output\n{out}\n--- standard error\n{}", self.code, self.stderr)
+    }
+}
+
+/// Runs a command to its end, with nothing on standard input.
+#[track_caller]
+pub fn run(mut command: Command) -> Done {
+    Started::new(command.stdin(Stdio::null())).end()
+}
+
+/// Runs a command to its end, with this on standard input.
+#[track_caller]
+pub fn run_with(mut command: Command, input: &[u8]) -> Done {
+    let mut started = Started::new(command.stdin(Stdio::piped()));
+    let (mut stdin, input) = (started.child.stdin.take().unwrap(), input.to_vec());
+    // The command may leave before it has read all.
+    thread::spawn(move || stdin.write_all(&input));
+    started.end()
+}
+
+/// A command that runs. Killed when dropped.
+pub struct Started {
+    pub child: Child,
+    output: [Option<JoinHandle<Vec<u8>>>; 2],
+}
+
+impl Started {
+    /// Starts it; what it writes is collected, but for what the caller gave a place to.
+    #[track_caller]
+    pub fn new(command: &mut Command) -> Started {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let output = [child.stdout.take().map(collect), child.stderr.take().map(collect)];
+        Started { child, output }
+    }
+
+    /// Starts it, with all its streams as the caller set them.
+    #[track_caller]
+    pub fn as_set(command: &mut Command) -> Started {
+        Started { child: command.spawn().unwrap(), output: [None, None] }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end, within the bound.
+    #[track_caller]
+    pub fn end(mut self) -> Done {
+        use std::os::unix::process::ExitStatusExt;
+        let ended = wait(&self.child);
+        if !ended {
+            self.child.kill().unwrap();
+        }
+        let status = self.child.wait().unwrap();
+        let [stdout, stderr] = std::mem::take(&mut self.output)
+            .map(|output| output.map_or(Vec::new(), |output| output.join().unwrap()));
+        let stderr = String::from_utf8_lossy(&stderr).into_owned();
+        assert!(ended, "still running after {BOUND:?}: {stderr}");
+        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap());
+        Done { code, stdout, stderr }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It has ended in a test that passed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
+}
+
+/// Waits for a process to end; whether it did.
+fn wait(child: &Child) -> bool {
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
+    let timeout = Timespec { tv_sec: BOUND.as_secs() as i64, tv_nsec: 0 };
+    poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout)).unwrap() > 0
+}
+
+/// Waits until something is so, within the bound.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < BOUND, "still not so: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Does what may block for ever on a thread of its own, and waits for it within the bound.
+#[track_caller]
+pub fn bounded<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (send, receive) = std::sync::mpsc::channel();
+    thread::spawn(move || send.send(work()));
+    match receive.recv_timeout(BOUND) {
+        Ok(result) => result,
+        Err(_) => panic!("still not so: {what}"),
+    }
+}
+
+/// A folder of a test's own.
+pub struct Folder(TempDir);
+
+impl Folder {
+    pub fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The path of a name in it, as a descriptor.
+    pub fn at(&self, name: &str) -> String {
+        self.path().join(name).into_os_string().into_string().unwrap()
+    }
+
+    /// Writes a file in it.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        fs::write(self.path().join(name), content).unwrap();
+        self.at(name)
+    }
+
+    /// Makes a FIFO in it.
+    pub fn fifo(&self, name: &str) -> String {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, self.path().join(name), mode).unwrap();
+        self.at(name)
+    }
+
+    /// Builds a library of this C source.
+    pub fn library(&self, name: &str, source: &str) -> String {
+        let (source, library) = (self.write("source.c", source), self.at(name));
+        let mut command = Command::new("cc");
+        command.arg("-I").arg(repository("include")).args(["-shared", "-fPIC", "-o", &library, &source]);
+        run(command).succeeded();
+        library
+    }
+
+    /// The names in it, hidden ones too.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// A folder of this repository.
+pub fn repository(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(folder)
+}
+
+/// Whether the machine has these tools. Says why a test is skipped; in CI nothing may skip.
+pub fn have(tools: &[&str]) -> bool {
+    let found = |tool: &str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
+    };
+    let Some(missing) = tools.iter().find(|tool| !found(tool)) else { return true };
+    assert!(std::env::var_os("CI").is_none(), "CI must have {missing}");
+    eprintln!("skipped: this machine has no {missing}");
+    false
+}
