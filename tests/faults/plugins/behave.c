@@ -6,6 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef THREADS
+#define THREADS ZVFS_THREADS_PER_FILE
+#endif
+
 struct zvfs_file {
     zvfs_context *context;
     pid_t opener;
@@ -204,7 +208,7 @@ static const zvfs_setting how_to_start = { sizeof how_to_start, "start", NULL, N
 static const zvfs_setting *const settings[] = { &how_to_start, NULL };
 static const char *const schemes[] = { NAME, NULL };
 static const zvfs_provider provider = { .struct_size = sizeof provider, .name = NAME, .schemes = schemes,
-    .settings = settings, .supported_flags = ZVFS_OPEN_READ | ZVFS_OPEN_WRITE, .start = start, .open = open_,
-    .finish = finish, .close = close_, .read = read_, .write = write_, .seek = seek, .tell = tell,
+    .settings = settings, .supported_flags = ZVFS_OPEN_READ | ZVFS_OPEN_WRITE, .threads = THREADS, .start = start,
+    .open = open_, .finish = finish, .close = close_, .read = read_, .write = write_, .seek = seek, .tell = tell,
     .truncate = truncate_, .flush = flush, .capabilities = capabilities, .extension = extension };
 ZVFS_EXPORT const zvfs_provider *ZVFS_CALL zvfs_provider_v1(void) { return &provider; }

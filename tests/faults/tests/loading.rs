@@ -1,0 +1,102 @@
+//! When a library is loaded and started: at its first use, once, by whoever comes first.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Barrier;
+use std::thread;
+use vfs_core::{Configuration, Open, OpenFlags, Registry};
+use zvfs_faults::{Plugins, bounded};
+
+/// A folder with the plug-in `loud`, and the file where it leaves its marks.
+fn loud() -> (Plugins, PathBuf) {
+    let plugins = Plugins::new();
+    let marks = plugins.path().join("marks");
+    plugins.add("loud", "loud", &[&format!("MARKS={:?}", marks.display().to_string())]);
+    plugins.add("quiet", "table", &[]);
+    (plugins, marks)
+}
+
+fn open(registry: &Registry, descriptor: &str) -> vfs_core::OpenFile {
+    registry.open(descriptor, &Open::new(OpenFlags::READ)).expect(descriptor)
+}
+
+#[test]
+fn no_library_is_loaded_for_a_scheme_that_nobody_opens() {
+    bounded(|| {
+        let (plugins, marks) = loud();
+        let registry = plugins.registry();
+        open(&registry, "quiet:");
+        registry.open("unknown:", &Open::default()).unwrap_err();
+        registry.open("loudest:", &Open::default()).unwrap_err();
+        assert!(!marks.exists(), "its constructor has run");
+        open(&registry, "loud:");
+        assert_eq!(fs::read_to_string(&marks).unwrap(), "Ls");
+    });
+}
+
+#[test]
+fn a_library_that_is_not_allowed_never_runs() {
+    bounded(|| {
+        let (plugins, marks) = loud();
+        let folder = plugins.path().display().to_string();
+        let text = format!("provider-path = [{folder:?}]\n[provider.quiet]\n[alias]\nalso = \"loud\"\n");
+        let registry = Registry::new(Configuration::parse(&text).unwrap());
+        for descriptor in ["loud:", "also:"] {
+            registry.open(descriptor, &Open::default()).unwrap_err();
+        }
+        registry.providers();
+        assert!(!marks.exists(), "its constructor has run");
+    });
+}
+
+#[test]
+fn eight_threads_load_and_start_it_once() {
+    bounded(|| {
+        let (plugins, marks) = loud();
+        let registry = plugins.registry();
+        let together = Barrier::new(8);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    together.wait();
+                    open(&registry, "loud:");
+                });
+            }
+        });
+        assert_eq!(fs::read_to_string(&marks).unwrap(), "Ls");
+    });
+}
+
+#[test]
+fn two_registries_share_the_library_and_nothing_else() {
+    bounded(|| {
+        let (plugins, marks) = loud();
+        let (one, other) = (plugins.registry(), plugins.registry());
+        let file = open(&one, "loud:");
+        open(&other, "loud:");
+        assert_eq!(fs::read_to_string(&marks).unwrap(), "Lss", "the constructor runs once a process");
+        drop(one);
+        assert_eq!(fs::read_to_string(&marks).unwrap(), "Lss", "an open file keeps its instance");
+        drop(file);
+        assert_eq!(fs::read_to_string(&marks).unwrap(), "Lsse");
+        open(&other, "loud:");
+        drop(other);
+        assert_eq!(fs::read_to_string(&marks).unwrap(), "Lssee");
+    });
+}
+
+#[test]
+fn an_alias_with_settings_is_an_instance_of_its_own() {
+    bounded(|| {
+        let (plugins, marks) = loud();
+        let folder = plugins.path().display().to_string();
+        let text = format!(
+            "provider-path = [{folder:?}]\n[provider.loud]\n[alias]\nsame = \"loud\"\nown = {{ provider = \"loud\", settings = {{}} }}\n"
+        );
+        let registry = Registry::new(Configuration::parse(&text).unwrap());
+        for descriptor in ["loud:", "same:", "SAME:", "own:", "own:", "loud:"] {
+            open(&registry, descriptor);
+        }
+        assert_eq!(fs::read_to_string(&marks).unwrap(), "Lss");
+    });
+}

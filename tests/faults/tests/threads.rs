@@ -1,0 +1,107 @@
+//! A provider's promise about threads is kept for it: calls that must not overlap take turns.
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::fs::File;
+use std::io::Write as _;
+use std::thread;
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Control, Open, OpenFile, OpenFlags, Registry};
+use zvfs_faults::{Plugins, bounded};
+
+/// Long enough for the other call to come in if it may, in milliseconds.
+const SERIAL: &str = "300";
+/// A call waits so long for company that it must have: far more than a thread's start takes.
+const PARALLEL: &str = "60000";
+
+fn open(registry: &Registry, provider: &str, limit: &str) -> OpenFile {
+    registry.open(&format!("{provider}:{limit}"), &Open::new(OpenFlags::READ)).expect("an open file")
+}
+
+/// Reads from both at the same time, and says whether the provider saw them overlap.
+fn overlap(files: [OpenFile; 2]) -> bool {
+    let readers = files.map(|mut file| {
+        thread::spawn(move || {
+            let mut byte = [0];
+            assert_eq!(file.read(&mut byte).expect("a byte"), 1);
+            byte[0] == 1
+        })
+    });
+    // No short-circuit: both are to be joined.
+    readers.map(|reader| reader.join().expect("a reader")).contains(&true)
+}
+
+fn plugins(threads: &str) -> Plugins {
+    let plugins = Plugins::new();
+    plugins.add("overlap", "overlap", &[&format!("THREADS={threads}")]);
+    plugins
+}
+
+#[test]
+fn independent_files_overlap() {
+    bounded(|| {
+        let plugins = plugins("ZVFS_THREADS_PER_FILE");
+        let registry = plugins.registry();
+        assert!(overlap([open(&registry, "overlap", PARALLEL), open(&registry, "overlap", PARALLEL)]));
+    });
+}
+
+#[test]
+fn per_instance_serialises_an_instances_files_and_no_others() {
+    bounded(|| {
+        let plugins = plugins("ZVFS_THREADS_PER_INSTANCE");
+        let registry = plugins.registry();
+        assert!(!overlap([open(&registry, "overlap", SERIAL), open(&registry, "overlap", SERIAL)]));
+        // Another registry starts another instance of the same library.
+        let other = plugins.registry();
+        assert!(overlap([open(&registry, "overlap", PARALLEL), open(&other, "overlap", PARALLEL)]));
+    });
+}
+
+#[test]
+fn per_library_serialises_all_instances_of_all_registries() {
+    bounded(|| {
+        let plugins = plugins("ZVFS_THREADS_PER_LIBRARY");
+        let registries = [plugins.registry(), plugins.registry()];
+        assert!(!overlap([open(&registries[0], "overlap", SERIAL), open(&registries[0], "overlap", SERIAL)]));
+        assert!(!overlap(registries.map(|registry| open(&registry, "overlap", SERIAL))));
+    });
+}
+
+#[test]
+fn an_unknown_promise_is_none() {
+    bounded(|| {
+        let plugins = plugins("3");
+        let registries = [plugins.registry(), plugins.registry()];
+        assert!(!overlap(registries.map(|registry| open(&registry, "overlap", SERIAL))));
+    });
+}
+
+#[test]
+fn who_waits_for_a_turn_can_be_cancelled() {
+    bounded(|| {
+        let plugins = Plugins::new();
+        plugins.add("behave", "behave", &["THREADS=ZVFS_THREADS_PER_INSTANCE"]);
+        let registry = plugins.registry();
+        let fifo = plugins.path().join("fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let mut stuck = open(&registry, "behave", &format!("stuck{}", fifo.display()));
+        let controls = [Control::new(), Control::new()];
+        let mut waiting = controls.each_ref().map(|control| {
+            let how = Open::new(OpenFlags::READ).control(control);
+            registry.open("behave:x", &how).unwrap()
+        });
+        let holder = thread::spawn(move || stuck.read(&mut [0]).unwrap());
+        // Opening returns once the other end is open: then that call has its turn, and keeps it.
+        let mut writer = File::options().write(true).open(&fifo).unwrap();
+
+        controls[0].set_deadline(Some(Instant::now() + Duration::from_millis(100)));
+        assert_eq!(waiting[0].read(&mut [0]).map_err(|error| error.code()), Err(Code::ETIMEDOUT));
+        controls[1].cancel();
+        assert_eq!(waiting[1].read(&mut [0]).map_err(|error| error.code()), Err(Code::ECANCELED));
+
+        writer.write_all(b"!").unwrap();
+        assert_eq!(holder.join().unwrap(), 1);
+        controls[1].lift();
+        assert_eq!(waiting[1].read(&mut [0]).unwrap(), 1, "its turn has come");
+    });
+}
