@@ -1,0 +1,488 @@
+use crate::{EACCES, EBUSY, ECONNRESET, EINVAL, EPROTO, ETIMEDOUT, assert_code, field, raw};
+use netpipe::hello::{FEATURE_CRC, MAGIC};
+use netpipe::{
+    Acceptor, Dialler, Error, Established, Hello, Local, Message, Name, Progress, Purpose, Reason, Role,
+    Secret, Token,
+};
+
+fn secret(text: &str) -> Option<Secret> {
+    Some(Secret::new(text.as_bytes()).unwrap())
+}
+
+fn ours() -> Option<Secret> {
+    secret("sixteen bytes at least")
+}
+
+fn hello() -> Hello {
+    Hello::pipe(Role::Writer, Name::new("p").unwrap(), None)
+}
+
+fn dialler(secret: Option<Secret>) -> Dialler {
+    Dialler::new(hello(), secret, None).unwrap()
+}
+
+/// Gives an acceptor a HELLO, and has it accepted.
+fn accept(acceptor: &mut Acceptor, bytes: &[u8], secret: Option<Secret>) -> Result<Progress, Error> {
+    let mut rest = bytes;
+    assert!(matches!(acceptor.input(&mut rest)?, Progress::Hello(_)));
+    assert!(rest.is_empty());
+    acceptor.accept(Local::default(), secret)
+}
+
+/// Runs both ends against each other, `piece` bytes at a time.
+fn meet(
+    dialler: &mut Dialler,
+    acceptor: &mut Acceptor,
+    local: Local,
+    secret: Option<Secret>,
+    piece: usize,
+) -> (Result<Established, Error>, Result<Established, Error>) {
+    let (mut dialled, mut accepted) = (None, None);
+    for _ in 0..4 {
+        for mut bytes in dialler.output().chunks(piece) {
+            let progress = match acceptor.input(&mut bytes) {
+                Ok(Progress::Hello(_)) => acceptor.accept(local.clone(), secret.clone()),
+                progress => progress,
+            };
+            note(&mut accepted, progress);
+        }
+        for mut bytes in acceptor.output().chunks(piece) {
+            note(&mut dialled, dialler.input(&mut bytes));
+        }
+    }
+    (dialled.expect("the dialler came to an end"), accepted.expect("the acceptor came to an end"))
+}
+
+/// Keeps the first outcome.
+fn note(outcome: &mut Option<Result<Established, Error>>, progress: Result<Progress, Error>) {
+    let new = match progress {
+        Ok(Progress::Done(established)) => Ok(established),
+        Ok(_) => return,
+        Err(error) => Err(error),
+    };
+    outcome.get_or_insert(new);
+}
+
+#[test]
+fn two_ends_meet_with_and_without_a_secret() {
+    for (key, proven) in [(None, false), (ours(), true)] {
+        for piece in [1, 5, 12, 4096] {
+            let token = Some(Token([4; 16]));
+            let mut mine = Hello::pipe(Role::Writer, Name::new("p").unwrap(), token);
+            (mine.features, mine.agent) = (FEATURE_CRC | 4, Some("dialler".into()));
+            let local =
+                Local { features: FEATURE_CRC | 2, agent: Some("acceptor".into()), window: Some(70_000) };
+            let mut dialler = Dialler::new(mine, key.clone(), None).unwrap();
+            let (dialled, accepted) = meet(&mut dialler, &mut Acceptor::new(None), local, key.clone(), piece);
+            let (dialled, accepted) = (dialled.unwrap(), accepted.unwrap());
+            for end in [&dialled, &accepted] {
+                assert_eq!((end.version, end.features, end.proven), (1, FEATURE_CRC, proven));
+                assert_eq!((end.peer.purpose, end.peer.token), (Purpose::Pipe, token));
+            }
+            assert_eq!((dialled.peer.role, dialled.peer.window()), (Some(Role::Reader), 70_000));
+            assert_eq!(
+                (accepted.peer.role, accepted.peer.agent.as_deref()),
+                (Some(Role::Writer), Some("dialler"))
+            );
+            assert_ne!(dialled.peer.nonce, accepted.peer.nonce);
+        }
+    }
+}
+
+#[test]
+fn brokers_and_relays_are_met_too() {
+    for hello in [Hello::broker(), Hello::relay(Token([1; 16]))] {
+        let mut dialler = Dialler::new(hello.clone(), ours(), None).unwrap();
+        let (dialled, accepted) =
+            meet(&mut dialler, &mut Acceptor::new(None), Local::default(), ours(), 4096);
+        assert_eq!(dialled.unwrap().peer.purpose, hello.purpose);
+        assert_eq!(accepted.unwrap().peer.token, hello.token);
+    }
+}
+
+#[test]
+fn bytes_behind_the_handshake_are_left_alone() {
+    for key in [None, ours()] {
+        let (mut dialler, mut acceptor) = (dialler(key.clone()), Acceptor::new(None));
+        accept(&mut acceptor, &dialler.output(), key.clone()).unwrap();
+        let mut answer = acceptor.output();
+        if key.is_some() {
+            assert_eq!(dialler.input(&mut &answer[..]), Ok(Progress::More));
+            let mut proof = dialler.output();
+            proof.extend_from_slice(b"data");
+            let mut rest = &proof[..];
+            assert!(matches!(acceptor.input(&mut rest), Ok(Progress::Done(_))));
+            assert_eq!(rest, b"data");
+            answer = acceptor.output();
+        }
+        answer.extend_from_slice(b"taken");
+        let mut rest = &answer[..];
+        assert!(matches!(dialler.input(&mut rest), Ok(Progress::Done(_))));
+        assert_eq!(rest, b"taken");
+        // What is over is over, and nobody is refused for it.
+        assert_code(dialler.input(&mut rest), EINVAL, "over");
+        assert!(dialler.output().is_empty());
+    }
+}
+
+#[test]
+fn want_never_reads_too_far() {
+    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    let (mut to_acceptor, mut to_dialler) = (Vec::new(), Vec::new());
+    let (mut dialled, mut accepted) = (None, None);
+    for _ in 0..2000 {
+        to_acceptor.extend(dialler.output());
+        to_dialler.extend(acceptor.output());
+        if accepted.is_none() && !to_acceptor.is_empty() {
+            let bytes: Vec<u8> = to_acceptor.drain(..acceptor.want().min(to_acceptor.len())).collect();
+            let mut rest = &bytes[..];
+            let progress = match acceptor.input(&mut rest) {
+                Ok(Progress::Hello(_)) => acceptor.accept(Local::default(), ours()),
+                progress => progress,
+            };
+            assert!(rest.is_empty());
+            note(&mut accepted, progress);
+        }
+        if dialled.is_none() && !to_dialler.is_empty() {
+            let bytes: Vec<u8> = to_dialler.drain(..dialler.want().min(to_dialler.len())).collect();
+            let mut rest = &bytes[..];
+            note(&mut dialled, dialler.input(&mut rest));
+            assert!(rest.is_empty());
+        }
+    }
+    assert!(dialled.unwrap().is_ok() && accepted.unwrap().is_ok());
+}
+
+#[test]
+fn different_secrets_are_refused_on_both_sides() {
+    let mut dialler = dialler(secret("the dialler's own secret"));
+    let (dialled, accepted) = meet(&mut dialler, &mut Acceptor::new(None), Local::default(), ours(), 4096);
+    assert_code(accepted, EACCES, "different secrets");
+    assert_code(dialled, EACCES, "refused: the two sides have different secrets");
+}
+
+#[test]
+fn a_secret_against_none_is_refused_on_both_sides() {
+    let mut with = dialler(ours());
+    let (dialled, accepted) = meet(&mut with, &mut Acceptor::new(None), Local::default(), None, 4096);
+    assert_code(accepted, EACCES, "the dialler has a secret and the acceptor has none");
+    assert_code(dialled, EACCES, "the dialler has a secret and the acceptor has none");
+    let mut without = dialler(None);
+    let (dialled, accepted) = meet(&mut without, &mut Acceptor::new(None), Local::default(), ours(), 4096);
+    assert_code(accepted, EACCES, "the acceptor has a secret and the dialler has none");
+    assert_code(dialled, EACCES, "the acceptor has a secret and the dialler has none");
+}
+
+#[test]
+fn an_acceptor_without_the_secret_fools_no_dialler() {
+    // The false acceptor says that it has none, or lies and sends any proof.
+    let mut dialler_1 = dialler(ours());
+    let mut lax = Acceptor::new(None);
+    let mut bare = Hello::parse(&dialler_1.output()[12..]).unwrap();
+    bare.proof = false;
+    accept(&mut lax, &bare.to_bytes(), None).unwrap();
+    assert_code(
+        dialler_1.input(&mut &lax.output()[..]),
+        EACCES,
+        "the dialler has a secret and the acceptor has none",
+    );
+    let mut dialler_2 = dialler(ours());
+    let mut liar = Acceptor::new(None);
+    accept(&mut liar, &dialler_2.output(), secret("not the same secret at all")).unwrap();
+    assert_eq!(dialler_2.input(&mut &liar.output()[..]), Ok(Progress::More));
+    assert_code(dialler_2.input(&mut &raw(2, &[0; 32])[..]), EACCES, "different secrets");
+}
+
+#[test]
+fn an_acceptor_proves_nothing_to_a_stranger() {
+    let mut acceptor = Acceptor::new(None);
+    accept(&mut acceptor, &dialler(ours()).output(), ours()).unwrap();
+    let hello = acceptor.output();
+    assert_eq!(hello.len(), 12 + u32::from_le_bytes(hello[4..8].try_into().unwrap()) as usize);
+    assert_code(acceptor.input(&mut &raw(2, &[0; 32])[..]), EACCES, "different secrets");
+    assert_eq!(acceptor.output()[0], 3, "a REFUSAL, no PROOF");
+}
+
+#[test]
+fn a_replayed_hello_and_proof_are_refused() {
+    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    let first = dialler.output();
+    accept(&mut acceptor, &first, ours()).unwrap();
+    dialler.input(&mut &acceptor.output()[..]).unwrap();
+    let proof = dialler.output();
+    assert!(matches!(acceptor.input(&mut &proof[..]), Ok(Progress::Done(_))));
+    let mut again = Acceptor::new(None);
+    accept(&mut again, &first, ours()).unwrap();
+    assert_code(again.input(&mut &proof[..]), EACCES, "different secrets");
+}
+
+#[test]
+fn a_replayed_answer_is_refused() {
+    let (mut recorded, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    accept(&mut acceptor, &recorded.output(), ours()).unwrap();
+    let answer = acceptor.output();
+    recorded.input(&mut &answer[..]).unwrap();
+    acceptor.input(&mut &recorded.output()[..]).unwrap();
+    let proof = acceptor.output();
+    let mut fresh = dialler(ours());
+    assert_eq!(fresh.input(&mut &answer[..]), Ok(Progress::More));
+    assert_code(fresh.input(&mut &proof[..]), EACCES, "different secrets");
+}
+
+#[test]
+fn a_reflected_hello_is_refused() {
+    let mut writer = dialler(ours());
+    let own = writer.output();
+    assert_code(writer.input(&mut &own[..]), EPROTO, "same role");
+    let mut instance = Dialler::new(Hello::broker(), ours(), None).unwrap();
+    let own = instance.output();
+    assert_code(instance.input(&mut &own[..]), EPROTO, "same nonce");
+}
+
+#[test]
+fn a_reflected_proof_is_refused() {
+    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    accept(&mut acceptor, &dialler.output(), ours()).unwrap();
+    dialler.input(&mut &acceptor.output()[..]).unwrap();
+    let proof = dialler.output();
+    assert_code(dialler.input(&mut &proof[..]), EACCES, "different secrets");
+}
+
+/// Alters the dialler's HELLO on its way; whoever is fooled would end the handshake well.
+fn tampered(alter: impl Fn(&mut Hello)) {
+    let mut mine = hello();
+    mine.features = FEATURE_CRC;
+    let (mut dialler, mut acceptor) = (Dialler::new(mine, ours(), None).unwrap(), Acceptor::new(None));
+    let mut altered = Hello::parse(&dialler.output()[12..]).unwrap();
+    alter(&mut altered);
+    accept(&mut acceptor, &altered.to_bytes(), ours()).unwrap();
+    let mut answer = Hello::parse(&acceptor.output()[12..]).unwrap();
+    // The way back is mended, so that only the proof can show it.
+    (answer.name, answer.token) = (Some(Name::new("p").unwrap()), None);
+    assert_eq!(dialler.input(&mut &answer.to_bytes()[..]), Ok(Progress::More));
+    assert_code(acceptor.input(&mut &dialler.output()[..]), EACCES, "different secrets");
+}
+
+#[test]
+fn tampering_with_versions_features_name_and_token_shows() {
+    tampered(|hello| hello.versions = 1..=9);
+    tampered(|hello| hello.features = 0);
+    tampered(|hello| hello.name = Some(Name::new("q").unwrap()));
+    tampered(|hello| hello.token = Some(Token([1; 16])));
+    tampered(|hello| hello.agent = Some("another".into()));
+    tampered(|hello| hello.nonce[0] ^= 1);
+}
+
+#[test]
+fn an_ignored_header_bit_is_proven_too() {
+    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    let mut altered = dialler.output();
+    altered[2] = 1;
+    accept(&mut acceptor, &altered, ours()).unwrap();
+    dialler.input(&mut &acceptor.output()[..]).unwrap();
+    assert_code(acceptor.input(&mut &dialler.output()[..]), EACCES, "different secrets");
+}
+
+#[test]
+fn another_tls_session_is_refused() {
+    let mut dialler = Dialler::new(hello(), ours(), Some([1; 32])).unwrap();
+    let mut same = Acceptor::new(Some([1; 32]));
+    let (dialled, accepted) = meet(&mut dialler, &mut same, Local::default(), ours(), 4096);
+    assert!(dialled.is_ok() && accepted.is_ok());
+    for other in [None, Some([2; 32])] {
+        let mut dialler = Dialler::new(hello(), ours(), Some([1; 32])).unwrap();
+        let (_, accepted) = meet(&mut dialler, &mut Acceptor::new(other), Local::default(), ours(), 4096);
+        assert_code(accepted, EACCES, "different secrets");
+    }
+}
+
+/// Answers a dialler with an altered HELLO.
+fn answered(alter: impl Fn(&mut Hello)) -> Result<Progress, Error> {
+    let (mut dialler, mut acceptor) = (dialler(None), Acceptor::new(None));
+    accept(&mut acceptor, &dialler.output(), None)?;
+    let mut answer = Hello::parse(&acceptor.output()[12..])?;
+    alter(&mut answer);
+    let progress = dialler.input(&mut &answer.to_bytes()[..]);
+    if progress.is_err() {
+        assert_eq!(dialler.output()[0], 3, "the peer is told");
+    }
+    progress
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_refused() {
+    assert!(matches!(answered(|_| {}), Ok(Progress::Done(_))));
+    assert_code(answered(|hello| hello.role = Some(Role::Writer)), EPROTO, "");
+    assert_code(answered(|hello| hello.name = Some(Name::new("q").unwrap())), EPROTO, "differ");
+    assert_code(answered(|hello| hello.token = Some(Token([0; 16]))), EPROTO, "differ");
+    let other = |hello: &mut Hello| *hello = Hello { nonce: [1; 32], ..Hello::broker() };
+    assert_code(answered(other), EPROTO, "differ");
+    assert_code(answered(|hello| hello.versions = 2..=3), EPROTO, "no common version");
+    let newer = answered(|hello| hello.versions = 1..=3);
+    assert!(matches!(newer, Ok(Progress::Done(Established { version: 1, .. }))));
+}
+
+#[test]
+fn an_acceptor_refuses_versions_that_it_does_not_speak() {
+    let mut newer = hello();
+    newer.versions = 2..=9;
+    let mut dialler = Dialler::new(newer, None, None).unwrap();
+    let (dialled, accepted) = meet(&mut dialler, &mut Acceptor::new(None), Local::default(), None, 4096);
+    assert_code(accepted, EPROTO, "no common version");
+    assert_code(dialled, EPROTO, "no common version");
+}
+
+#[test]
+fn an_owner_refuses_in_its_own_words() {
+    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    let bytes = dialler.output();
+    assert!(matches!(acceptor.input(&mut &bytes[..]), Ok(Progress::Hello(_))));
+    // As long as its owner has not answered, the question stays.
+    assert!(matches!(acceptor.input(&mut &[][..]), Ok(Progress::Hello(_))));
+    acceptor.refuse(Reason::new(EBUSY, "pipe p has its writer"));
+    assert_code(acceptor.accept(Local::default(), None), EINVAL, "refused");
+    assert_code(dialler.input(&mut &acceptor.output()[..]), EBUSY, "the peer refused: pipe p has its writer");
+    assert!(dialler.output().is_empty(), "a refusal is not answered");
+}
+
+#[test]
+fn a_refusal_may_come_before_any_hello() {
+    let mut full = Acceptor::new(None);
+    full.refuse(Reason::new(EBUSY, "too many connections"));
+    assert_code(dialler(None).input(&mut &full.output()[..]), EBUSY, "too many connections");
+    let refusal = Message::Refusal(Reason::new(125, "gave up")).to_bytes();
+    let mut acceptor = Acceptor::new(None);
+    assert_code(acceptor.input(&mut &refusal[..]), 125, "gave up");
+    assert!(acceptor.output().is_empty());
+}
+
+#[test]
+fn a_refusal_may_come_instead_of_a_proof() {
+    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    accept(&mut acceptor, &dialler.output(), ours()).unwrap();
+    dialler.input(&mut &acceptor.output()[..]).unwrap();
+    let refusal = Message::Refusal(Reason::new(EBUSY, "came too late")).to_bytes();
+    assert_code(dialler.input(&mut &refusal[..]), EBUSY, "came too late");
+    assert_code(acceptor.input(&mut &refusal[..]), EBUSY, "came too late");
+}
+
+/// Bytes that other programs send first.
+const OTHERS: [&[u8]; 8] = [
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"SSH-2.0-OpenSSH_9.6\r\n",
+    b"\0\0\0\x08\x04\xd2\x16\x2f",
+    b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0",
+    b"\x01\0\0\0\x40\0\0\0\0\0\0\0\x89npipe\n\n\0\0",
+    b"\x01\0\0\0\xff\xff\xff\xff\0\0\0\0",
+    b"\n",
+];
+
+#[test]
+fn other_protocols_do_not_speak_netpipe() {
+    for bytes in OTHERS {
+        for piece in [1, 3, bytes.len()] {
+            let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+            dialler.output();
+            let (mut dialled, mut accepted) = (None, None);
+            for chunk in bytes.chunks(piece) {
+                note(&mut dialled, dialler.input(&mut &chunk[..]));
+                note(&mut accepted, acceptor.input(&mut &chunk[..]));
+            }
+            assert_code(dialled.unwrap(), EPROTO, "does not speak netpipe");
+            assert_code(accepted.unwrap(), EPROTO, "does not speak netpipe");
+            assert!(dialler.output().is_empty() && acceptor.output().is_empty(), "nothing is sent back");
+        }
+    }
+}
+
+#[test]
+fn the_first_wrong_byte_is_enough() {
+    assert_code(Acceptor::new(None).input(&mut &b"G"[..]), EPROTO, "does not speak netpipe");
+    let start = [&raw(1, &[0; 100])[..12], &MAGIC[..3], b"!"].concat();
+    assert_code(Acceptor::new(None).input(&mut &start[..]), EPROTO, "does not speak netpipe");
+}
+
+#[test]
+fn silence_and_early_ends_have_their_names() {
+    let mut peer = dialler(None);
+    let bytes = peer.output();
+    let silent = Acceptor::new(None);
+    assert_code(Err::<(), _>(silent.timed_out()), EPROTO, "does not speak netpipe");
+    assert_code(Err::<(), _>(silent.closed()), ECONNRESET, "closed the connection during the handshake");
+    let mut begun = Acceptor::new(None);
+    begun.input(&mut &bytes[..19]).unwrap();
+    assert_code(Err::<(), _>(begun.timed_out()), EPROTO, "does not speak netpipe");
+    assert_code(Err::<(), _>(begun.closed()), EPROTO, "does not speak netpipe");
+    let mut slow = Acceptor::new(None);
+    slow.input(&mut &bytes[..20]).unwrap();
+    assert_code(Err::<(), _>(slow.timed_out()), ETIMEDOUT, "10 s");
+    assert_code(Err::<(), _>(slow.closed()), ECONNRESET, "closed the connection during the handshake");
+}
+
+#[test]
+fn frames_out_of_turn_are_refused() {
+    let mut early = Acceptor::new(None);
+    accept(&mut early, &dialler(ours()).output(), ours()).unwrap();
+    early.output();
+    assert_code(early.input(&mut &raw(0x10, b"payload")[..]), EPROTO, "out of turn");
+    assert_eq!(early.output()[0], 3);
+    let mut twice = Acceptor::new(None);
+    let hello = dialler(ours()).output();
+    accept(&mut twice, &hello, ours()).unwrap();
+    assert_code(twice.input(&mut &hello[..]), EPROTO, "out of turn");
+    assert_code(Acceptor::new(None).accept(Local::default(), None), EINVAL, "after the dialler's HELLO");
+}
+
+#[test]
+fn a_broken_rule_in_hello_is_told() {
+    let body = [&MAGIC[..], &[1, 0, 1, 0], &field(200, b"")].concat();
+    let mut acceptor = Acceptor::new(None);
+    assert_code(acceptor.input(&mut &raw(1, &body)[..]), EPROTO, "may not be ignored");
+    assert_code(dialler(None).input(&mut &acceptor.output()[..]), EPROTO, "may not be ignored");
+}
+
+#[test]
+fn a_corrupted_hello_is_refused() {
+    let mut bytes = dialler(None).output();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    assert_code(Acceptor::new(None).input(&mut &bytes[..]), 74, "CRC");
+}
+
+#[test]
+fn secrets_have_a_least_length_and_no_last_line_end() {
+    for bytes in [
+        &b""[..],
+        b"fifteen bytes!!",
+        b"fifteen bytes!!\n",
+        b"\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n",
+        &[1; 4097],
+    ] {
+        assert_code(Secret::new(bytes), EINVAL, "16 to 4096");
+    }
+    assert_eq!(format!("{:?}", ours().unwrap()), "Secret(...)");
+    let mut dialler = dialler(secret("sixteen bytes at least\r\n"));
+    let (dialled, accepted) = meet(&mut dialler, &mut Acceptor::new(None), Local::default(), ours(), 4096);
+    assert!(dialled.is_ok() && accepted.is_ok());
+}
+
+#[test]
+fn proofs_are_the_documents() {
+    // The formula of section 3, written out once more.
+    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(Some([3; 32])));
+    let first = dialler.output();
+    accept(&mut acceptor, &first, ours()).unwrap();
+    let second = acceptor.output();
+    let proof = |label: &[u8]| {
+        use hmac::Mac;
+        use sha2::Digest;
+        let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(b"sixteen bytes at least").unwrap();
+        for part in [label, &sha2::Sha256::digest(&first), &sha2::Sha256::digest(&second), &[3; 32]] {
+            mac.update(part);
+        }
+        raw(2, &mac.finalize().into_bytes())
+    };
+    assert!(matches!(acceptor.input(&mut &proof(b"netpipe 1 dialler")[..]), Ok(Progress::Done(_))));
+    assert_eq!(acceptor.output()[12..], proof(b"netpipe 1 acceptor")[12..]);
+}
