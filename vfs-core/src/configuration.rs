@@ -7,6 +7,7 @@ use crate::loader::{Digest, trust};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -55,13 +56,20 @@ pub(crate) struct Alias {
 }
 
 /// A setting's value as TOML has it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "a setting is a text, an integer, true, false or a list of texts")]
 pub(crate) enum Written {
     Boolean(bool),
     Integer(i64),
     Text(String),
     List(Vec<String>),
+}
+
+impl fmt::Debug for Written {
+    /// A secret may stand here by mistake, and only the provider knows which setting is one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 impl Written {

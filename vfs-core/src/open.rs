@@ -143,8 +143,10 @@ impl OpenFile {
     /// EBADF: not readable; the provider's.
     pub fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
         self.require(Capabilities::READABLE, Code::EBADF, "read: not open for reading")?;
-        let count = buf.len().min(COUNT_MAX);
-        if count == 0 { Ok(0) } else { self.file.read(&mut buf[..count]) }
+        match buf.len().min(COUNT_MAX) {
+            0 => Ok(0),
+            asked => possible(self.file.read(&mut buf[..asked])?, 0, asked),
+        }
     }
 
     /// Writes at least one byte of a buffer that is not empty.
@@ -154,11 +156,11 @@ impl OpenFile {
     pub fn write(&mut self, buf: &[u8]) -> Result<usize> {
         self.require(Capabilities::WRITABLE, Code::EBADF, "write: not open for writing")?;
         self.earlier_failure()?;
-        let count = buf.len().min(COUNT_MAX);
-        if count == 0 {
+        let asked = buf.len().min(COUNT_MAX);
+        if asked == 0 {
             return Ok(0);
         }
-        let result = self.file.write(&buf[..count]);
+        let result = self.file.write(&buf[..asked]).and_then(|count| possible(count, 1, asked));
         self.remember(result)
     }
 
@@ -236,8 +238,10 @@ impl OpenFile {
             Code::ENOTSUP,
             "read_at: the file has no positional reads",
         )?;
-        let count = buf.len().min(COUNT_MAX);
-        if count == 0 { Ok(0) } else { self.file.read_at(&mut buf[..count], offset) }
+        match buf.len().min(COUNT_MAX) {
+            0 => Ok(0),
+            asked => possible(self.file.read_at(&mut buf[..asked], offset)?, 0, asked),
+        }
     }
 
     /// Writes at an offset, without the position; such calls may overlap.
@@ -251,11 +255,11 @@ impl OpenFile {
             "write_at: the file has no positional writes",
         )?;
         self.earlier_failure()?;
-        let count = buf.len().min(COUNT_MAX);
-        if count == 0 {
+        let asked = buf.len().min(COUNT_MAX);
+        if asked == 0 {
             return Ok(0);
         }
-        self.remember(self.file.write_at(&buf[..count], offset))
+        self.remember(self.file.write_at(&buf[..asked], offset).and_then(|count| possible(count, 1, asked)))
     }
 
     /// Status of the open file.
@@ -312,6 +316,14 @@ impl OpenFile {
             None => Ok(()),
         }
     }
+}
+
+/// Lets a count through that can be. The bridge checks loaded providers too, and poisons their files; a host's own has only this.
+fn possible(count: usize, least: usize, asked: usize) -> Result<usize> {
+    if (least..=asked).contains(&count) {
+        return Ok(count);
+    }
+    Err(Error::new(Code::EIO, format!("the provider broke a rule: it moved {count} bytes of {asked}")))
 }
 
 impl fmt::Debug for OpenFile {
