@@ -1,0 +1,93 @@
+//! What the operator's file may say, and the words for what it may not.
+#![cfg(feature = "host")]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use vfs_core::{Code, Configuration, Refusal};
+
+#[test]
+fn what_is_malformed_is_einval_with_its_line_and_what_was_meant() {
+    for (text, words) in [
+        ("\n\nprovider-paths = []", &["line 3", "unknown field `provider-paths`", "`provider-path`"][..]),
+        ("[provider.file]\nsetings = {}", &["line 2", "unknown field `setings`", "`settings`", "`sha256`"]),
+        ("[providers.file]", &["unknown field `providers`", "`provider`"]),
+        ("[alias]\nx1 = { provider = \"file\", schema = \"a\" }", &["line 2", "an alias is"]),
+        ("[alias]\nx1 = 7", &["line 2", "an alias is"]),
+        ("[provider.x]\nsettings = { a = 1.5 }", &["line 2", "a setting is"]),
+        ("provider-path = [\"relative\"]", &["provider-path relative", "absolute path"]),
+        ("provider-path = \"/x\"", &["line 1", "sequence"]),
+        ("[provider.UPPER]", &["[provider.UPPER]", "not a provider's name"]),
+        ("[provider.\"../x\"]", &["not a provider's name"]),
+        ("[alias]\nx = \"file\"", &["alias `x`", "2 to 32"]),
+        ("[alias]\n\"a/b\" = \"file\"", &["alias `a/b`"]),
+        ("[alias]\nlogs = \"No Name\"", &["alias `logs`", "`No Name`", "not a provider's name"]),
+        ("[provider.x\n", &["line 1"]),
+    ] {
+        let error = Configuration::parse(text).unwrap_err();
+        assert_eq!(error.code(), Code::EINVAL, "{text}");
+        let shown = error.chain();
+        for word in words {
+            assert!(shown.contains(word), "`{word}` is not in `{shown}`");
+        }
+        assert!(!shown.contains('\n'), "one line: {shown:?}");
+    }
+}
+
+#[test]
+fn a_malformed_files_error_does_not_repeat_what_stands_there() {
+    for text in [
+        "[provider.x]\nsettings = { key = hunter2 }",
+        "[provider.x]\nsettings = { key = \"hunter2\"",
+        "[provider.x]\nsettings = { key = \"hunter2\" }\nkey = 1",
+    ] {
+        let error = Configuration::parse(text).unwrap_err();
+        assert!(!error.chain().contains("hunter2"), "{}", error.chain());
+    }
+}
+
+#[test]
+fn a_file_is_read_by_its_name_and_its_errors_name_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap().join("zvfs.toml");
+    let named = |text: &str| {
+        fs::write(&path, text).unwrap();
+        Configuration::find(Some(&path), &[])
+    };
+    named("provider-path = [\"/usr/lib/zvfs\"]\n[provider.file]\nsettings = { root = [\"/a\", \"/b\"] }")
+        .unwrap();
+    for text in ["nonsense", "[alias]\nx = \"y\"", &"#".repeat((1 << 20) + 1)] {
+        let error = named(text).unwrap_err();
+        assert!(
+            error.chain().starts_with(&format!("configuration {}: ", path.display())),
+            "{}",
+            error.chain()
+        );
+    }
+    fs::write(&path, [0xff, 0xfe]).unwrap();
+    assert!(Configuration::find(Some(&path), &[]).is_err());
+
+    let absent = folder.path().join("absent.toml");
+    let error = Configuration::find(Some(&absent), &[PathBuf::from("/usr/lib/zvfs")]).unwrap_err();
+    assert_eq!(error.code(), Code::ENOENT, "a file that was named must be there");
+    assert!(error.chain().contains("absent.toml"), "{}", error.chain());
+}
+
+#[test]
+fn a_file_that_others_can_write_is_refused_as_a_library_would_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap().join("zvfs.toml");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o606)).unwrap();
+    let error = Configuration::read(&path).unwrap_err();
+    assert_eq!(error.code(), Code::EACCES);
+    assert!(error.chain().contains(&format!("chmod o-w {}", path.display())), "{}", error.chain());
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    let refusal = std::iter::from_fn(|| {
+        let error = cause?;
+        cause = error.source();
+        Some(error)
+    })
+    .find_map(|error| error.downcast_ref::<Refusal>());
+    assert!(matches!(refusal, Some(Refusal::WorldWritable { .. })), "{refusal:?}");
+}
