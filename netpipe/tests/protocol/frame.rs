@@ -86,7 +86,7 @@ fn crc_covers_type_length_and_body() {
     let payload = b"123456789";
     let header = Header::data(payload, true);
     assert_eq!((header.kind, header.length), (Kind::Data, 9));
-    assert_eq!(header.crc, Some(crc32c(b"\x10\x09\0\0\0123456789")));
+    assert_eq!(header.crc, Some(crc32c(b"\x10\x09\x00\x00\x00123456789")));
     assert_eq!(Header::data(payload, false).crc, None);
     for cut in 0..=payload.len() {
         let mut crc = Crc::new(Kind::Data, 9);

@@ -1,5 +1,7 @@
 //! The rules of docs/netpipe-protocol.md, one test or more for each.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod frame;
 mod handshake;
 mod hello;
@@ -7,6 +9,7 @@ mod messages;
 mod pipe;
 #[path = "../random.rs"]
 mod random;
+mod secrets;
 
 use netpipe::Error;
 

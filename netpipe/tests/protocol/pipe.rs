@@ -148,7 +148,7 @@ fn a_writer_over_the_window_is_refused() {
     let two = [data(&chunk, false), data(&chunk, false)].concat();
     assert_code(read(&mut incoming, &two, 1 << 20).1, EPROTO, "over the window");
     let mut incoming = Incoming::new(65_536, false);
-    read(&mut incoming, &data(&chunk, false), 1 << 20);
+    assert_eq!(read(&mut incoming, &data(&chunk, false), 1 << 20).1, Ok(Next::Control(12)));
     incoming.reported(40_000);
     let (payload, outcome) = read(&mut incoming, &data(&chunk, false), 1 << 20);
     assert_eq!((payload.len(), outcome), (40_000, Ok(Next::Control(12))));
