@@ -8,7 +8,7 @@ use vfs_core::{Open, OpenFlags, parse_duration};
 
 /// Reach channels through loaded providers, and run guests that see nothing else.
 #[derive(Debug, Parser)]
-#[command(name = "zvfs", version, after_help = AFTER_HELP, max_term_width = 110)]
+#[command(name = "zvfs", version, after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
     pub options: Options,

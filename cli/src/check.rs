@@ -5,7 +5,7 @@ mod elf;
 
 use crate::arguments::duration;
 use crate::exit::{Failure, number, warn};
-use crate::text;
+use crate::text::printable;
 use clap::Args;
 use elf::Elf;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use vfs_core::{Code, Error};
 
 /// What is kept of a child's output: a table of settings is no longer.
-const OUTPUT_MAX: u64 = 1 << 20;
+const OUTPUT_MAX: usize = 1 << 20;
 /// How long its output may take once it has ended: what it started may still hold it open.
 const OUTPUT_TIME: Duration = Duration::from_secs(1);
 
@@ -29,6 +29,7 @@ const OUTPUT_TIME: Duration = Duration::from_secs(1);
 ///
 /// The library is loaded in a process of its own. Being loaded, it may do whatever you may: check what you would run.
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub struct Check {
     /// How long loading it may take
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
@@ -70,24 +71,22 @@ impl Check {
             child.kill().map_err(doing)?;
         }
         let status = child.wait().map_err(doing)?;
-        let text = |output: Option<Receiver<String>>| {
-            output.and_then(|output| output.recv_timeout(OUTPUT_TIME).ok()).unwrap_or_default()
-        };
-        let status = in_time.then_some(status);
-        Ok(self.judge(status, &text(output), &text(errors)))
+        let collected = |output: Option<Receiver<Vec<u8>>>| output.as_ref().map(text).unwrap_or_default();
+        Ok(self.judge(in_time.then_some(status), &collected(output), &collected(errors)))
     }
 
     fn judge(&self, status: Option<ExitStatus>, output: &str, errors: &str) -> Loaded {
-        let table: String = output.lines().map(|line| text::printable(line) + "\n").collect();
+        let table: String = output.lines().map(|line| printable(line) + "\n").collect();
         let library = self.library.display();
-        let last = errors.lines().last().unwrap_or("").trim_start_matches("zvfs: ");
+        // The library may write there too.
+        let told = errors.lines().filter_map(|line| line.strip_prefix("zvfs: ")).next_back();
         let (code, defect) = match status.map(|status| (status.code(), status.signal())) {
             Some((Some(0), _)) if !table.is_empty() => (Code::ELIBBAD, None),
-            Some((Some(code), _)) if code != 0 && !last.is_empty() => {
-                (Code::from_raw(code.into()), Some(last.to_owned()))
-            }
             Some((_, Some(signal))) => {
                 (Code::ELIBBAD, Some(format!("{library}: crashed with signal {signal} while loading")))
+            }
+            Some((Some(code @ 1..), _)) if told.is_some() => {
+                (Code::from_raw(code.into()), told.map(str::to_owned))
             }
             Some(_) => (Code::ELIBBAD, Some(format!("{library}: ended the process while loading"))),
             None => {
@@ -109,17 +108,29 @@ struct Loaded {
 }
 
 /// Collects a stream on a thread of its own: what the library started may hold it open for ever.
-fn collect(mut stream: impl Read + Send + 'static) -> Receiver<String> {
+fn collect(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (send, receive) = channel();
     thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let mut limited = stream.by_ref().take(OUTPUT_MAX);
-        // A broken pipe ends the output like its end; nobody may be left to receive it either.
-        let _ = limited.read_to_end(&mut bytes);
-        let _ = io::copy(&mut stream, &mut io::sink());
-        let _ = send.send(String::from_utf8_lossy(&bytes).into_owned());
+        let (mut buf, mut left) = (vec![0; 64 * 1024], OUTPUT_MAX);
+        // A broken pipe ends the output like its end. Beyond the limit it is read and dropped, so that nobody waits.
+        while let Ok(count @ 1..) = stream.read(&mut buf) {
+            let kept = count.min(left);
+            left -= kept;
+            if kept > 0 && send.send(buf[..kept].to_vec()).is_err() {
+                break;
+            }
+        }
     });
     receive
+}
+
+/// What was collected until the end, or until now if the end does not come.
+fn text(output: &Receiver<Vec<u8>>) -> String {
+    let (mut bytes, until) = (Vec::new(), Instant::now() + OUTPUT_TIME);
+    while let Ok(part) = output.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        bytes.extend(part);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Waits for a process to end; whether it did.

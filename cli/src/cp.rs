@@ -14,6 +14,7 @@ use vfs_core::{Capabilities, Code, Finish, OpenFile, OpenFlags, Registry, Result
 /// The target appears under its name once it is complete, where its provider can do that; else the provider is told to
 /// discard what it got.
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub struct Cp {
     #[command(flatten)]
     open: OpenOptions,

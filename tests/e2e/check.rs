@@ -75,6 +75,8 @@ fn a_library_that_misbehaves_while_loading_harms_nobody() {
     check(&at_load("*(volatile int *)8 = 1;"))
         .failed(80, &["libzvfs_a.so: crashed with signal 11 while loading"]);
     check(&at_load("abort();")).failed(80, &["crashed with signal 6"]);
+    check(&at_load("fputs(\"hello\\n\", stderr); _exit(3);"))
+        .failed(80, &["ended the process while loading"]);
     check(&at_load("_exit(0);")).failed(80, &["ended the process while loading"]);
     let library = at_load("for (;;) pause();");
     let done = run(zvfs(["check", "--timeout", "300ms", &library]));
@@ -85,5 +87,5 @@ fn a_library_that_misbehaves_while_loading_harms_nobody() {
     );
     let done = run(zvfs(["check", &library]));
     done.failed(80, &["crashed with signal 9"]);
-    assert!(!done.out().contains('\x1b'), "{done:?}");
+    assert!(!done.out().contains('\x1b') && done.out().contains("[2J"), "{done:?}");
 }
