@@ -11,9 +11,11 @@
 //! | [`hello`] | the first frame of either side |
 //! | [`handshake`] | [`Dialler`] and [`Acceptor`], the two ends of the handshake |
 //! | [`auth`] | the [`Secret`] and its proofs |
+//! | [`broker`] | the [`Broker`](broker::Broker), with its sockets and its loop |
 //! | [`pipe`] | what the two ends of a pipe count and check |
 
 pub mod auth;
+pub mod broker;
 mod error;
 mod fields;
 pub mod frame;

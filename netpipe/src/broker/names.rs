@@ -1,10 +1,13 @@
 //! Who waits for whom: registrations by name, their pairing, and what was given up. No sockets, and no clock of its own.
 
-use super::limits::{Limits, Times};
-use crate::code::Code;
+use super::deadlines::Deadlines;
+use super::passes::Passes;
+use super::{Limits, Times};
+use crate::error::{Error, Result, code};
+use crate::message::{Match, Message, Reason, Register};
+use crate::{Address, Name, Role, Token};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// A connection to the broker.
@@ -12,46 +15,364 @@ pub(super) type Client = u64;
 /// Where a registration lies: its connection, and its id on it.
 pub(super) type Place = (Client, u64);
 
-/// What an instance asks to be introduced for.
-#[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) name: String,
-    /// The address that the broker sees, for messages.
-    pub(super) peer: SocketAddr,
-    pub(super) side: Side,
-}
-
-/// The end of the pipe that an instance has opened.
-#[derive(Clone, Debug)]
-pub(super) enum Side {
-    Reader {
-        /// Where it accepts writers, hosts filled in.
-        addresses: Vec<String>,
-        /// How many more writers it expects; `None`: any number.
-        writers: Option<u32>,
-    },
-    Writer,
-}
-
-/// What one instance is to be told about one registration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Notice {
-    Match { token: Token, addresses: Vec<String> },
-    Relay { token: Token },
-    Refused { code: Code, text: String },
-}
-
 /// The registrations of all connections.
+#[derive(Debug)]
 pub(super) struct Names {
     limits: Limits,
     times: Times,
     registrations: BTreeMap<Place, Registration>,
-    pipes: HashMap<Arc<str>, Pipe>,
-    discards: Discards,
-    /// What each connection holds: registrations, and discards that are still remembered.
+    pipes: HashMap<Name, Pipe>,
+    /// Names whose writer gave up before a reader came, with the connection that said so.
+    discards: HashMap<Name, Client>,
+    discards_end: Deadlines<Name>,
+    /// What counts for a connection: its registrations, and its discards while they are remembered.
     held: HashMap<Client, usize>,
-    relays: Relays,
-    arrivals: u64,
-    notices: VecDeque<(Place, Notice)>,
+    /// Numbers registrations: instances may use ids again, and waiting writers are served in order.
+    serial: u64,
+    notices: VecDeque<(Client, Message)>,
     log: Vec<String>,
 }
+
+#[derive(Debug)]
+struct Registration {
+    serial: u64,
+    name: Name,
+    /// The address that the broker sees, for messages.
+    peer: SocketAddr,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Reader,
+    Waiting,
+    Matched(Matched),
+}
+
+/// What a writer was told.
+#[derive(Clone, Copy, Debug)]
+struct Matched {
+    reader: Place,
+    reader_serial: u64,
+    token: Token,
+    until: Instant,
+}
+
+/// One name in use.
+#[derive(Debug, Default)]
+struct Pipe {
+    reader: Option<Reader>,
+    /// Writers without a reader, in order of arrival. Empty while there is a reader.
+    waiting: BTreeMap<u64, Place>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    place: Place,
+    addresses: Vec<Address>,
+    /// How many more writers may be introduced; `None`: any number.
+    room: Option<u32>,
+}
+
+impl Names {
+    pub(super) fn new(limits: Limits, times: Times) -> Self {
+        Self {
+            limits,
+            times,
+            registrations: BTreeMap::new(),
+            pipes: HashMap::new(),
+            discards: HashMap::new(),
+            discards_end: Deadlines::new(),
+            held: HashMap::new(),
+            serial: 0,
+            notices: VecDeque::new(),
+            log: Vec::new(),
+        }
+    }
+
+    /// Takes the next thing to tell an instance, in the order in which they came up.
+    pub(super) fn notice(&mut self) -> Option<(Client, Message)> {
+        self.notices.pop_front()
+    }
+
+    /// Takes the lines for the operator's log.
+    pub(super) fn log(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.log)
+    }
+
+    /// Registers an open, and introduces it if its other side is there.
+    ///
+    /// # Errors
+    /// The id is in use on this connection: [`Error::Protocol`]; [`Error::Random`].
+    pub(super) fn register(
+        &mut self,
+        now: Instant,
+        client: Client,
+        peer: SocketAddr,
+        wanted: Register,
+    ) -> Result<()> {
+        let place = (client, wanted.id);
+        if self.registrations.contains_key(&place) {
+            return Err(Error::protocol("REGISTER with the id of another registration"));
+        }
+        if let Some(text) = self.limit(client) {
+            self.log.push(format!("refuse {:?} to {peer}: {text}", wanted.name.as_str()));
+            self.tell_refused(place, code::EBUSY, &text);
+            return Ok(());
+        }
+        self.serial += 1;
+        let state = if wanted.role == Role::Reader { State::Reader } else { State::Waiting };
+        let registration = Registration { serial: self.serial, name: wanted.name.clone(), peer, state };
+        self.registrations.insert(place, registration);
+        *self.held.entry(client).or_default() += 1;
+        match wanted.role {
+            Role::Reader => self.arrive_reader(now, place, peer, wanted),
+            Role::Writer => self.arrive_writer(now, place),
+        }
+    }
+
+    /// Ends a registration. One that has ended already is no fault: a refusal may have crossed this.
+    pub(super) fn withdraw(&mut self, place: Place) {
+        if let Some(Registration { name, peer, .. }) = self.remove(place) {
+            self.log.push(format!("withdraw {:?}: {peer}", name.as_str()));
+        }
+    }
+
+    /// Ends a registration whose writer gave the pipe up before it met its reader.
+    ///
+    /// # Errors
+    /// The registration is a reader's: [`Error::Protocol`].
+    pub(super) fn discard(&mut self, now: Instant, place: Place) -> Result<()> {
+        if matches!(self.registrations.get(&place), Some(Registration { state: State::Reader, .. })) {
+            return Err(Error::protocol("DISCARDED of a reader"));
+        }
+        let Some(Registration { name, peer, state, .. }) = self.remove(place) else { return Ok(()) };
+        self.log.push(format!("discard {:?}: {peer}", name.as_str()));
+        if let State::Matched(matched) = state
+            && self.has_reader(&matched)
+        {
+            // It crossed the introduction: that reader waits for nobody.
+            let text = format!("the writer of {:?} gave it up", name.as_str());
+            self.refuse(matched.reader, code::ECONNRESET, &text);
+            return Ok(());
+        }
+        self.forget_discard(&name);
+        self.discards.insert(name.clone(), place.0);
+        self.discards_end.set(name, now + self.times.discard);
+        *self.held.entry(place.0).or_default() += 1;
+        Ok(())
+    }
+
+    /// Lets a writer that reached none of its reader's addresses meet it here; `running` relays do so already.
+    ///
+    /// # Errors
+    /// The token is not this registration's, or it is a reader's: [`Error::Protocol`]; [`Error::Random`].
+    pub(super) fn relay(
+        &mut self,
+        now: Instant,
+        place: Place,
+        given: Token,
+        passes: &mut Passes,
+        running: usize,
+    ) -> Result<()> {
+        let Some(registration) = self.registrations.get_mut(&place) else { return Ok(()) };
+        let matched = match registration.state {
+            State::Matched(matched) if matched.token == given => matched,
+            _ => return Err(Error::protocol("UNREACHABLE with a token that is not its registration's")),
+        };
+        if matched.until < now {
+            self.refuse(place, code::ETIMEDOUT, "the broker's token has expired");
+            return Ok(());
+        }
+        if !self.has_reader(&matched) {
+            // The reader went between; its instance may come back and register what still waits.
+            return self.arrive_writer(now, place);
+        }
+        if passes.len() + running >= self.limits.relays {
+            let text = format!("over the broker's limit of {} relayed pipes", self.limits.relays);
+            self.refuse(place, code::EBUSY, &text);
+            return Ok(());
+        }
+        let token = Token::random()?;
+        let until = now + self.times.token;
+        let Some(registration) = self.registrations.get_mut(&place) else { return Ok(()) };
+        registration.state = State::Matched(Matched { token, until, ..matched });
+        passes.issue(token, registration.name.clone(), until);
+        self.log.push(format!("relay {:?}: for writer {}", registration.name.as_str(), registration.peer));
+        let (client, id) = matched.reader;
+        self.notices.push_back((client, Message::Relay { id, token }));
+        self.notices.push_back((place.0, Message::Relay { id: place.1, token }));
+        Ok(())
+    }
+
+    /// Ends everything of a connection that is gone.
+    pub(super) fn leave(&mut self, client: Client) {
+        let places: Vec<Place> =
+            self.registrations.range((client, 0)..=(client, u64::MAX)).map(|(place, _)| *place).collect();
+        for place in places {
+            self.remove(place);
+        }
+        self.held.remove(&client);
+    }
+
+    /// When [`expire`](Self::expire) has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.discards_end.next()
+    }
+
+    /// Forgets what was given up long ago.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some(name) = self.discards_end.pop(now) {
+            self.forget_discard(&name);
+        }
+    }
+
+    /// Names the limit that one more registration of this connection would break.
+    fn limit(&self, client: Client) -> Option<String> {
+        let Limits { registrations, registrations_per_connection, .. } = self.limits;
+        if self.held.get(&client).is_some_and(|held| *held >= registrations_per_connection) {
+            Some(format!(
+                "over the broker's limit of {registrations_per_connection} registrations of one connection"
+            ))
+        } else if self.registrations.len() + self.discards.len() >= registrations {
+            Some(format!("over the broker's limit of {registrations} registrations"))
+        } else {
+            None
+        }
+    }
+
+    fn arrive_reader(
+        &mut self,
+        now: Instant,
+        place: Place,
+        peer: SocketAddr,
+        wanted: Register,
+    ) -> Result<()> {
+        let name = wanted.name;
+        if self.forget_discard(&name) {
+            let text = format!("the writer of {:?} gave it up before its reader came", name.as_str());
+            self.refuse(place, code::ECONNRESET, &text);
+            return Ok(());
+        }
+        let pipe = self.pipes.entry(name.clone()).or_default();
+        if pipe.reader.is_some() {
+            self.refuse(place, code::EBUSY, &format!("{:?} has a reader already", name.as_str()));
+            return Ok(());
+        }
+        let addresses = wanted.addresses.iter().map(|address| complete(address, peer)).collect();
+        let room = match wanted.writers {
+            Some(0) => None,
+            given => Some(given.unwrap_or(1)),
+        };
+        pipe.reader = Some(Reader { place, addresses, room });
+        for writer in std::mem::take(&mut pipe.waiting).into_values() {
+            self.meet(now, writer)?;
+        }
+        Ok(())
+    }
+
+    fn arrive_writer(&mut self, now: Instant, place: Place) -> Result<()> {
+        let Some(registration) = self.registrations.get_mut(&place) else { return Ok(()) };
+        registration.state = State::Waiting;
+        let pipe = self.pipes.entry(registration.name.clone()).or_default();
+        if pipe.reader.is_some() {
+            return self.meet(now, place);
+        }
+        pipe.waiting.insert(registration.serial, place);
+        Ok(())
+    }
+
+    /// Introduces a writer to the reader that is there, or refuses it.
+    fn meet(&mut self, now: Instant, writer: Place) -> Result<()> {
+        let Some(registration) = self.registrations.get_mut(&writer) else { return Ok(()) };
+        let name = registration.name.clone();
+        let Some(reader) = self.pipes.get_mut(&name).and_then(|pipe| pipe.reader.as_mut()) else {
+            return Ok(());
+        };
+        if let Some(room) = &mut reader.room {
+            let Some(left) = room.checked_sub(1) else {
+                let text = format!("{:?} has all the writers that its reader expects", name.as_str());
+                self.refuse(writer, code::EBUSY, &text);
+                return Ok(());
+            };
+            *room = left;
+        }
+        let (place, addresses) = (reader.place, reader.addresses.clone());
+        let token = Token::random()?;
+        let writer_peer = registration.peer;
+        if let Some(reader) = self.registrations.get(&place) {
+            let (reader_serial, reader_peer) = (reader.serial, reader.peer);
+            let until = now + self.times.token;
+            let matched = Matched { reader: place, reader_serial, token, until };
+            if let Some(registration) = self.registrations.get_mut(&writer) {
+                registration.state = State::Matched(matched);
+            }
+            self.log.push(format!("match {:?}: writer {writer_peer}, reader {reader_peer}", name.as_str()));
+        }
+        // The reader first: it should know the token before the writer dials.
+        let (client, id) = place;
+        self.notices.push_back((client, Message::Match(Match { id, token, addresses: Vec::new() })));
+        let (client, id) = writer;
+        self.notices.push_back((client, Message::Match(Match { id, token, addresses })));
+        Ok(())
+    }
+
+    /// Whether the reader that a writer was told of is still registered.
+    fn has_reader(&self, matched: &Matched) -> bool {
+        self.registrations.get(&matched.reader).is_some_and(|reader| reader.serial == matched.reader_serial)
+    }
+
+    /// Ends a registration, and says why.
+    fn refuse(&mut self, place: Place, code: u32, text: &str) {
+        if let Some(Registration { name, peer, .. }) = self.remove(place) {
+            self.log.push(format!("refuse {:?} to {peer}: {text}", name.as_str()));
+        }
+        self.tell_refused(place, code, text);
+    }
+
+    fn tell_refused(&mut self, (client, id): Place, code: u32, text: &str) {
+        self.notices.push_back((client, Message::Refused { id, reason: Reason::new(code, text) }));
+    }
+
+    fn remove(&mut self, place: Place) -> Option<Registration> {
+        let registration = self.registrations.remove(&place)?;
+        self.release(place.0);
+        if let Some(pipe) = self.pipes.get_mut(&registration.name) {
+            pipe.waiting.remove(&registration.serial);
+            pipe.reader.take_if(|reader| reader.place == place);
+            if pipe.reader.is_none() && pipe.waiting.is_empty() {
+                self.pipes.remove(&registration.name);
+            }
+        }
+        Some(registration)
+    }
+
+    fn forget_discard(&mut self, name: &Name) -> bool {
+        self.discards_end.clear(name);
+        match self.discards.remove(name) {
+            Some(client) => {
+                self.release(client);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn release(&mut self, client: Client) {
+        if let Some(held) = self.held.get_mut(&client) {
+            *held = held.saturating_sub(1);
+        }
+    }
+}
+
+/// Fills the host in that the broker sees where the instance left it out.
+fn complete(address: &Address, peer: SocketAddr) -> Address {
+    if !address.host().is_empty() {
+        return address.clone();
+    }
+    let seen = SocketAddr::new(peer.ip().to_canonical(), address.port());
+    Address::new(&seen.to_string()).unwrap_or_else(|_| address.clone())
+}
+
+#[cfg(test)]
+mod tests;

@@ -39,8 +39,9 @@ struct End {
     lost: bool,
 }
 
+/// One direction of a relay.
 #[derive(Debug)]
-struct Flow {
+pub(super) struct Flow {
     outlet: OwnedFd,
     inlet: OwnedFd,
     /// Bytes in the pipe. New ones are taken only when there are none: EAGAIN then has one meaning.
@@ -51,13 +52,9 @@ struct Flow {
 }
 
 impl Relay {
-    /// Joins two connections. What each sent after its handshake and was read with it goes first.
-    ///
-    /// # Errors
-    /// The process or the user has no room for two more pipes.
-    pub(super) fn join(ends: [(TcpStream, Vec<u8>); 2]) -> io::Result<Self> {
-        let flows = [Flow::new(&ends[0].1)?, Flow::new(&ends[1].1)?];
-        Ok(Self { ends: ends.map(|(stream, _)| End { stream, lost: false }), flows })
+    /// Joins two connections by flows that [`Flow::new`] made; the one at an index goes from that end.
+    pub(super) fn join(streams: [TcpStream; 2], flows: [Flow; 2]) -> Self {
+        Self { ends: streams.map(|stream| End { stream, lost: false }), flows }
     }
 
     /// The connection of one end, for the event queue.
@@ -73,6 +70,11 @@ impl Relay {
     /// Notes that an end's connection failed.
     pub(super) fn lose(&mut self, end: usize) {
         self.ends[end].lost = true;
+    }
+
+    /// Whether an end's connection failed.
+    pub(super) fn is_lost(&self, end: usize) -> bool {
+        self.ends[end].lost
     }
 
     /// Tells whether an end was lost, so that the relay has only a short time left.
@@ -157,10 +159,13 @@ impl Relay {
 }
 
 impl Flow {
-    fn new(first: &[u8]) -> io::Result<Self> {
+    /// Makes a flow in which some bytes are on their way already.
+    ///
+    /// # Errors
+    /// The process or the user has no room for one more pipe.
+    pub(super) fn new(first: &[u8]) -> io::Result<Self> {
         let (outlet, inlet) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        let mut flow =
-            Self { outlet, inlet, inside: 0, moved: 0, source_ended: false, sink_ended: false };
+        let mut flow = Self { outlet, inlet, inside: 0, moved: 0, source_ended: false, sink_ended: false };
         if !first.is_empty() {
             flow.inside = rustix::io::write(&flow.inlet, first)?;
             if flow.inside < first.len() {
@@ -171,7 +176,8 @@ impl Flow {
     }
 
     fn fill(&mut self, source: &TcpStream) -> rustix::io::Result<()> {
-        let count = splice(source, None, &self.inlet, None, PIECE, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)?;
+        let count =
+            splice(source, None, &self.inlet, None, PIECE, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)?;
         self.inside = count;
         self.source_ended = count == 0;
         Ok(())

@@ -1,0 +1,232 @@
+//! The broker: introduces readers and writers by name, and relays where they cannot reach each other.
+//!
+//! One thread serves all connections; nothing is kept on disk. A broker may stop and start again at any time: pipes between
+//! instances go on, and instances that still wait register again.
+//!
+//! | Module | What |
+//! |---|---|
+//! | `names` | who waits for whom, without sockets or clock |
+//! | `passes` | the tokens by which two connections find each other for a relay |
+//! | `relay` | two connections joined byte by byte, in the kernel |
+//! | `connection` | one connection's stage, input and output |
+//! | `seats` | the limits on connections |
+//! | `service` | the loop: accepts, times out, closes |
+//! | `talk` | handshakes, and what instances and the broker tell each other |
+//! | `joined` | relays in the loop |
+//! | `deadlines` | deadlines by key |
+
+mod connection;
+mod deadlines;
+mod joined;
+mod names;
+mod passes;
+mod relay;
+mod seats;
+mod service;
+mod talk;
+
+use crate::Secret;
+use rustix::event::{EventfdFlags, eventfd};
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// The port of a broker where nobody names another.
+pub const PORT: u16 = 9713;
+
+/// Takes one line for the operator: what happened, and to whom. Never a secret or a token.
+pub type Log = Box<dyn FnMut(&str) + Send>;
+
+/// How a broker serves.
+#[derive(Default)]
+pub struct Config {
+    /// What peers must prove to have. Without one only loopback addresses are served.
+    pub secret: Option<Secret>,
+    /// Serve other addresses than loopback without a secret: whoever reaches the port may then take part in any pipe.
+    pub insecure: bool,
+    /// How much is served at once.
+    pub limits: Limits,
+    /// How long things may take.
+    pub times: Times,
+    /// Where lines for the operator go; it is called on the broker's thread, which waits for it.
+    pub log: Option<Log>,
+}
+
+/// How much a broker serves at once. What is over is refused with EBUSY and the limit's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections altogether; a relayed pipe has two.
+    pub connections: usize,
+    /// Connections of one IP address.
+    pub connections_per_address: usize,
+    /// Connections whose handshake is not complete.
+    pub handshakes: usize,
+    /// Registrations altogether, and given up names that are still remembered.
+    pub registrations: usize,
+    /// The same of one connection.
+    pub registrations_per_connection: usize,
+    /// Pipes that are relayed, or wait for their two connections.
+    pub relays: usize,
+    /// Bytes that wait to be sent to one instance. A peer that lets more pile up is closed.
+    pub output: usize,
+}
+
+/// How long things may take. The protocol says the defaults; other values are for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// A handshake, from the connection on.
+    pub handshake: Duration,
+    /// How long a token is good.
+    pub token: Duration,
+    /// How long a given up name is remembered for its next reader.
+    pub discard: Duration,
+    /// Silence of an instance before it is sent a PING.
+    pub idle: Duration,
+    /// The answer to a PING.
+    pub pong: Duration,
+    /// Getting last words to a peer before its connection is closed.
+    pub parting: Duration,
+    /// How long relayed pipes may go on when the broker is stopped.
+    pub stop: Duration,
+    /// The pause after the system refused to give a connection, for want of descriptors or memory.
+    pub pause: Duration,
+}
+
+/// A broker that listens.
+pub struct Broker {
+    listener: TcpListener,
+    address: SocketAddr,
+    config: Config,
+    stop: StopHandle,
+}
+
+/// Stops a broker, from any thread.
+#[derive(Clone, Debug)]
+pub struct StopHandle(Arc<Stop>);
+
+#[derive(Debug)]
+struct Stop {
+    wanted: AtomicBool,
+    bell: OwnedFd,
+}
+
+impl Broker {
+    /// Listens at an address; connections are served once [`run`](Self::run) is called.
+    ///
+    /// # Errors
+    /// The address cannot be had; [`io::ErrorKind::PermissionDenied`]: it is not a loopback address, and there is no secret.
+    ///
+    /// # Blocking
+    /// As long as name resolution takes, if the address is a name.
+    pub fn bind(address: impl ToSocketAddrs, config: Config) -> io::Result<Broker> {
+        let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+        let open = config.secret.is_some() || config.insecure;
+        if let Some(other) = addresses.iter().find(|address| !open && !is_loopback(address)) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!(
+                    "listen at {other}: without a secret a broker serves loopback only; give it a secret, or allow insecure"
+                ),
+            ));
+        }
+        let shown = || addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let listener = TcpListener::bind(&addresses[..])
+            .map_err(|error| io::Error::new(error.kind(), format!("listen at {}: {error}", shown())))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let stop = StopHandle(Arc::new(Stop { wanted: AtomicBool::new(false), bell }));
+        Ok(Broker { listener, address, config, stop })
+    }
+
+    /// Returns the address at which it listens, with the port that the system chose if that was left open.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns a handle that ends [`run`](Self::run).
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// Serves until it is stopped. The process ignores SIGPIPE, as Rust's do unless told otherwise.
+    ///
+    /// # Errors
+    /// The system gives no event queue. Nothing that a peer does is an error here.
+    ///
+    /// # Blocking
+    /// Until [`StopHandle::stop`], and then for [`Times::stop`] at most.
+    pub fn run(self) -> io::Result<()> {
+        service::Service::new(self.listener, self.config, self.stop)?.run()
+    }
+}
+
+impl StopHandle {
+    /// Stops the broker: it accepts no more, closes its connections to instances, lets relayed pipes end within
+    /// [`Times::stop`], resets what is left, and returns from [`Broker::run`].
+    pub fn stop(&self) {
+        self.0.wanted.store(true, Ordering::Release);
+        // The only failure is a bell that rings already.
+        let _ = rustix::io::write(&self.0.bell, &1u64.to_ne_bytes());
+    }
+}
+
+impl Default for Limits {
+    /// For jobs of a thousand instances. Whatever peers with the secret do costs less than 512 MiB; a stranger costs one of
+    /// the handshakes, at less than 16 KiB.
+    fn default() -> Self {
+        Self {
+            connections: 2048,
+            connections_per_address: 1024,
+            handshakes: 256,
+            registrations: 65_536,
+            registrations_per_connection: 8192,
+            relays: 1024,
+            output: 128 * 1024,
+        }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            handshake: crate::handshake::TIMEOUT,
+            token: Duration::from_secs(30),
+            discard: Duration::from_secs(60),
+            idle: Duration::from_secs(30),
+            pong: Duration::from_secs(10),
+            parting: Duration::from_secs(2),
+            stop: Duration::from_secs(2),
+            pause: Duration::from_millis(100),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Config { secret, insecure, limits, times, log: _ } = self;
+        f.debug_struct("Config")
+            .field("secret", secret)
+            .field("insecure", insecure)
+            .field("limits", limits)
+            .field("times", times)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("address", &self.address)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_loopback(address: &SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}

@@ -1,0 +1,76 @@
+//! Tokens that let two connections meet in a relay.
+
+use super::deadlines::Deadlines;
+use super::names::Client;
+use crate::{Name, Token};
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// The tokens of RELAY that are still good, and who waits with one.
+#[derive(Debug)]
+pub(super) struct Passes {
+    open: HashMap<[u8; 16], Pass>,
+    end: Deadlines<[u8; 16]>,
+}
+
+#[derive(Debug)]
+struct Pass {
+    name: Name,
+    first: Option<Client>,
+}
+
+/// What a connection that shows a token does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Showing {
+    /// The token is unknown, used up or expired.
+    Unknown,
+    /// It waits for the other.
+    First,
+    /// The other waits already, for this pipe.
+    Second(Client, Name),
+}
+
+impl Passes {
+    pub(super) fn new() -> Self {
+        Self { open: HashMap::new(), end: Deadlines::new() }
+    }
+
+    /// Tells how many tokens are good.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Makes a token good for two connections.
+    pub(super) fn issue(&mut self, token: Token, name: Name, until: Instant) {
+        self.open.insert(token.0, Pass { name, first: None });
+        self.end.set(token.0, until);
+    }
+
+    /// Takes a connection that shows a token. The second one uses it up.
+    pub(super) fn show(&mut self, token: Token, client: Client) -> Showing {
+        let Some(pass) = self.open.get_mut(&token.0) else { return Showing::Unknown };
+        let Some(first) = pass.first.replace(client) else { return Showing::First };
+        let name = pass.name.clone();
+        self.open.remove(&token.0);
+        self.end.clear(&token.0);
+        Showing::Second(first, name)
+    }
+
+    /// Lets the token of a waiting connection that is gone be shown again.
+    pub(super) fn forget(&mut self, token: Token, client: Client) {
+        if let Some(pass) = self.open.get_mut(&token.0) {
+            pass.first.take_if(|first| *first == client);
+        }
+    }
+
+    /// When [`expire`](Self::expire) has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.end.next()
+    }
+
+    /// Takes one token whose time is over, and returns the connection that waited with it, if any.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Option<Client>> {
+        let token = self.end.pop(now)?;
+        Some(self.open.remove(&token).and_then(|pass| pass.first))
+    }
+}

@@ -1,0 +1,363 @@
+//! The loop: one thread, one event queue, every connection non-blocking.
+
+use super::connection::{Connection, Stage};
+use super::deadlines::Deadlines;
+use super::joined::{Joined, is_relay};
+use super::names::{Client, Names};
+use super::passes::Passes;
+use super::seats::Seats;
+use super::{Config, StopHandle};
+use crate::error::code;
+use crate::handshake::Acceptor;
+use crate::message::{Message, Reason};
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+const LISTENER: u64 = 0;
+const BELL: u64 = 1;
+const FIRST_CLIENT: Client = 2;
+/// Events, and connections accepted, before the loop looks at the clock again.
+const BATCH: usize = 128;
+/// What is read from one connection at once.
+const READ: usize = 16 * 1024;
+/// Connections over a limit that are told so at the same time; what is over that is reset without a word.
+const TURNED_AWAY: usize = 64;
+
+/// A running broker.
+pub(super) struct Service {
+    pub(super) config: Config,
+    pub(super) queue: Queue,
+    pub(super) now: Instant,
+    pub(super) connections: HashMap<Client, Connection>,
+    pub(super) relays: HashMap<Client, Joined>,
+    pub(super) deadlines: Deadlines<Client>,
+    pub(super) names: Names,
+    pub(super) passes: Passes,
+    pub(super) seats: Seats,
+    listener: Option<TcpListener>,
+    /// When to accept again, after the system could not give a connection.
+    resume: Option<Instant>,
+    /// When to return at the latest, once it was stopped.
+    end: Option<Instant>,
+    stop: StopHandle,
+    turned_away: usize,
+    next: Client,
+    buffer: Vec<u8>,
+}
+
+/// The event queue.
+#[derive(Debug)]
+pub(super) struct Queue(OwnedFd);
+
+/// What the queue was told of a connection; `None`: it is not in the queue.
+pub(super) type Watched = Option<EventFlags>;
+
+impl Queue {
+    /// Has the queue report other events of a connection than before.
+    pub(super) fn watch(
+        &self,
+        source: impl AsFd,
+        key: u64,
+        was: &mut Watched,
+        wanted: Watched,
+    ) -> io::Result<()> {
+        if *was == wanted {
+            return Ok(());
+        }
+        let data = EventData::new_u64(key);
+        match (*was, wanted) {
+            (None, Some(flags)) => epoll::add(&self.0, source, data, flags)?,
+            (Some(_), Some(flags)) => epoll::modify(&self.0, source, data, flags)?,
+            (Some(_), None) => epoll::delete(&self.0, source)?,
+            (None, None) => {}
+        }
+        *was = wanted;
+        Ok(())
+    }
+
+    /// Waits for events, or until `until`.
+    fn wait(&self, events: &mut Vec<epoll::Event>, until: Option<Instant>) -> io::Result<()> {
+        events.clear();
+        let timeout = until.map(|until| {
+            let left = until.saturating_duration_since(Instant::now());
+            Timespec { tv_sec: left.as_secs().min(3600) as i64, tv_nsec: left.subsec_nanos().into() }
+        });
+        match epoll::wait(&self.0, rustix::buffer::spare_capacity(events), timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+impl Service {
+    pub(super) fn new(listener: TcpListener, config: Config, stop: StopHandle) -> io::Result<Self> {
+        let queue = Queue(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        queue.watch(&listener, LISTENER, &mut None, Some(EventFlags::IN))?;
+        queue.watch(&stop.0.bell, BELL, &mut None, Some(EventFlags::IN))?;
+        Ok(Self {
+            names: Names::new(config.limits, config.times),
+            seats: Seats::new(config.limits),
+            config,
+            queue,
+            now: Instant::now(),
+            connections: HashMap::new(),
+            relays: HashMap::new(),
+            deadlines: Deadlines::new(),
+            passes: Passes::new(),
+            listener: Some(listener),
+            resume: None,
+            end: None,
+            stop,
+            turned_away: 0,
+            next: FIRST_CLIENT,
+            buffer: vec![0; READ],
+        })
+    }
+
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Vec::with_capacity(BATCH);
+        loop {
+            self.queue.wait(&mut events, self.next_deadline())?;
+            self.now = Instant::now();
+            for event in &events {
+                match event.data.u64() {
+                    LISTENER => self.accept()?,
+                    BELL => {}
+                    key if is_relay(key) => self.relay_event(key, event.flags),
+                    key => self.event(key, event.flags),
+                }
+            }
+            self.time_out()?;
+            if self.stop.0.wanted.load(Ordering::Acquire) && self.is_over() {
+                self.log("stopped");
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes a line for the operator.
+    pub(super) fn log(&mut self, line: &str) {
+        if let Some(log) = &mut self.config.log {
+            log(line);
+        }
+    }
+
+    /// A number that no connection and no relay has had.
+    pub(super) fn fresh(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        for _ in 0..BATCH {
+            let Some(listener) = &self.listener else { return Ok(()) };
+            match listener.accept() {
+                Ok((stream, peer)) => self.welcome(stream, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+                    ) => {}
+                Err(error) => {
+                    // Most often no descriptors are left: the connection stays in the backlog, and would be reported at once.
+                    self.queue.watch(listener, LISTENER, &mut Some(EventFlags::IN), None)?;
+                    self.resume = Some(self.now + self.config.times.pause);
+                    self.log(&format!("accept: {error}; next try in {:?}", self.config.times.pause));
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        if let Err(error) = prepare(&stream) {
+            self.log(&format!("accept {peer}: {error}"));
+            return;
+        }
+        let key = self.fresh();
+        let connection = match self.seats.take(peer.ip()) {
+            Ok(()) => {
+                self.deadlines.set(key, self.now + self.config.times.handshake);
+                Connection::new(stream, peer, Stage::Greeting(Box::new(Acceptor::new(None))))
+            }
+            Err(limit) => {
+                self.log(&format!("refuse {peer}: {limit}"));
+                let stage = Stage::Parting { shut: false, thrown: 0, counted: false };
+                let mut connection = Connection::new(stream, peer, stage);
+                if self.turned_away >= TURNED_AWAY {
+                    connection.abort();
+                    return;
+                }
+                self.turned_away += 1;
+                self.deadlines.set(key, self.now + self.config.times.parting);
+                connection.push(&Message::Refusal(Reason::new(code::EBUSY, &limit)).to_bytes());
+                connection
+            }
+        };
+        self.connections.insert(key, connection);
+        self.settle(key);
+    }
+
+    fn event(&mut self, key: Client, flags: EventFlags) {
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        if let Stage::Waiting { .. } = connection.stage {
+            if flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
+                self.close(key, "left before its pipe was joined");
+                return;
+            }
+        } else if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            self.read(key, &mut buffer);
+            self.buffer = buffer;
+        }
+        self.settle(key);
+    }
+
+    /// Sends what a connection has to send, and waits for what it needs next.
+    pub(super) fn settle(&mut self, key: Client) {
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        let settled = connection.flush().and_then(|()| {
+            let wanted = Some(connection.interest());
+            self.queue.watch(&connection.stream, key, &mut connection.watched, wanted)
+        });
+        if let Err(error) = settled {
+            self.close(key, &error.to_string());
+        }
+    }
+
+    /// Sends a connection away, with a reason if it is to get one.
+    pub(super) fn part(&mut self, key: Client, reason: Option<Reason>) {
+        self.leave_stage(key);
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        if let Some(reason) = reason {
+            connection.push(&Message::Refusal(reason).to_bytes());
+        }
+        connection.part();
+        self.deadlines.set(key, self.now + self.config.times.parting);
+        self.settle(key);
+    }
+
+    /// Closes a connection, and undoes everything that it had.
+    pub(super) fn close(&mut self, key: Client, why: &str) {
+        self.leave_stage(key);
+        let Some(connection) = self.connections.remove(&key) else { return };
+        self.deadlines.clear(&key);
+        if connection.is_counted() {
+            self.seats.release(connection.ip());
+        } else {
+            self.turned_away = self.turned_away.saturating_sub(1);
+        }
+        if !matches!(connection.stage, Stage::Parting { .. }) {
+            self.log(&format!("close {}: {why}", connection.peer));
+        }
+    }
+
+    /// Takes back what a connection has by its stage.
+    pub(super) fn leave_stage(&mut self, key: Client) {
+        match self.connections.get(&key).map(|connection| &connection.stage) {
+            Some(Stage::Greeting(_)) => self.seats.greeted(),
+            Some(Stage::Instance { .. }) => self.names.leave(key),
+            Some(Stage::Waiting { token, .. }) => self.passes.forget(*token, key),
+            Some(Stage::Parting { .. }) | None => {}
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        [self.deadlines.next(), self.names.deadline(), self.passes.deadline(), self.resume, self.end]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn time_out(&mut self) -> io::Result<()> {
+        if self.resume.is_some_and(|resume| resume <= self.now) {
+            self.resume = None;
+            if let Some(listener) = &self.listener {
+                self.queue.watch(listener, LISTENER, &mut None, Some(EventFlags::IN))?;
+            }
+        }
+        self.names.expire(self.now);
+        while let Some(waiting) = self.passes.expire(self.now) {
+            if let Some(key) = waiting {
+                self.part(key, Some(Reason::new(code::ETIMEDOUT, "the other end of the pipe did not come")));
+            }
+        }
+        while let Some(key) = self.deadlines.pop(self.now) {
+            if is_relay(key) { self.abort_relay(key) } else { self.time_out_connection(key) }
+        }
+        Ok(())
+    }
+
+    fn time_out_connection(&mut self, key: Client) {
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        match &mut connection.stage {
+            Stage::Greeting(acceptor) => {
+                let error = acceptor.timed_out();
+                let line = format!("refuse {}: {error}", connection.peer);
+                self.log(&line);
+                self.part(key, error.refusal());
+            }
+            Stage::Instance { pinged: true, .. } => self.close(key, "no PONG"),
+            Stage::Instance { pinged, .. } => {
+                *pinged = true;
+                connection.push(&Message::Ping.to_bytes());
+                self.deadlines.set(key, self.now + self.config.times.pong);
+                self.settle(key);
+            }
+            Stage::Parting { .. } => {
+                connection.abort();
+                self.close(key, "does not go");
+            }
+            Stage::Waiting { .. } => {}
+        }
+    }
+
+    /// Begins to stop, or goes on with it; returns whether nothing is left to do.
+    fn is_over(&mut self) -> bool {
+        match self.end {
+            None => {
+                self.end = Some(self.now + self.config.times.stop);
+                self.listener = None;
+                self.log("stopping");
+                let keys: Vec<Client> = self.connections.keys().copied().collect();
+                for key in keys {
+                    self.part(key, None);
+                }
+            }
+            Some(end) if end <= self.now => {
+                let keys: Vec<Client> = self.relays.keys().copied().collect();
+                for key in keys {
+                    self.abort_relay(key);
+                }
+                return true;
+            }
+            Some(_) => {}
+        }
+        // What rings once has done its duty; unread it would wake the loop for ever.
+        let _ = rustix::io::read(&self.stop.0.bell, &mut [0; 8]);
+        self.connections.is_empty() && self.relays.is_empty()
+    }
+}
+
+/// Sets up a new connection's socket.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    // For relays, on which nothing else tells a silent peer from one that is gone.
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(30))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
+    sockopt::set_tcp_keepcnt(stream, 3)?;
+    Ok(())
+}

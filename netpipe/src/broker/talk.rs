@@ -1,0 +1,194 @@
+//! Handshakes, and what instances and the broker tell each other.
+
+use super::connection::{Arrival, Connection, Stage};
+use super::names::Client;
+use super::passes::Showing;
+use super::service::Service;
+use crate::error::{Error, Result, code};
+use crate::handshake::{Established, Local, Progress};
+use crate::hello::Purpose;
+use crate::message::{Decoder, Message, Reason, Sender};
+use std::collections::BTreeSet;
+
+/// Where a handshake got to.
+enum Greeting {
+    More,
+    Done(Established),
+}
+
+impl Service {
+    /// Reads what has arrived on a connection that is not joined, and acts on it.
+    pub(super) fn read(&mut self, key: Client, buffer: &mut [u8]) {
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        let input = match connection.read(buffer) {
+            Ok(Arrival::Bytes(count)) => &buffer[..count],
+            Ok(Arrival::Nothing) => return,
+            Ok(Arrival::End) => return self.close(key, "the peer closed the connection"),
+            Err(error) => return self.close(key, &error.to_string()),
+        };
+        match connection.stage {
+            Stage::Greeting(_) => self.greet(key, input),
+            Stage::Instance { .. } => self.listen(key, input),
+            Stage::Waiting { .. } => {}
+            Stage::Parting { .. } => {
+                if !connection.throw(input.len()) {
+                    connection.abort();
+                    self.close(key, "does not go");
+                }
+            }
+        }
+        self.deliver();
+    }
+
+    fn greet(&mut self, key: Client, mut input: &[u8]) {
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        let secret = self.config.secret.clone();
+        let established = match greet(connection, &mut input, secret) {
+            Ok(Greeting::More) => return,
+            Ok(Greeting::Done(established)) => established,
+            Err(error) => {
+                let line = format!("refuse {}: {error}", connection.peer);
+                self.log(&line);
+                return self.part(key, None);
+            }
+        };
+        let peer = connection.peer;
+        self.leave_stage(key);
+        self.deadlines.clear(&key);
+        let agent = established.peer.agent.unwrap_or_default();
+        match established.peer.token {
+            None => {
+                self.log(&format!("instance {peer}: {agent:?}"));
+                if let Some(connection) = self.connections.get_mut(&key) {
+                    connection.stage =
+                        Stage::Instance { decoder: Decoder::new(Sender::Instance), pinged: false };
+                }
+                self.deadlines.set(key, self.now + self.config.times.idle);
+                self.listen(key, input);
+            }
+            Some(token) => {
+                let shown = self.passes.show(token, key);
+                if let Some(connection) = self.connections.get_mut(&key) {
+                    connection.stage = Stage::Waiting { token, early: input.to_vec() };
+                }
+                match shown {
+                    Showing::First => {}
+                    Showing::Second(first, name) => self.join([first, key], name),
+                    Showing::Unknown => {
+                        self.log(&format!("refuse {peer}: the token of its RELAY is not good"));
+                        let text = "the token is unknown, used up or expired";
+                        self.part(key, Some(Reason::new(code::EACCES, text)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes an instance's frames.
+    fn listen(&mut self, key: Client, mut input: &[u8]) {
+        loop {
+            let Some(connection) = self.connections.get_mut(&key) else { return };
+            let Stage::Instance { decoder, pinged } = &mut connection.stage else { return };
+            let message = match decoder.next(&mut input) {
+                Ok(None) => return,
+                Ok(Some(message)) => message,
+                Err(error) => return self.break_off(key, &error),
+            };
+            if message == Message::Pong {
+                *pinged = false;
+            }
+            if !*pinged {
+                self.deadlines.set(key, self.now + self.config.times.idle);
+            }
+            if let Err(error) = self.take(key, message) {
+                return self.break_off(key, &error);
+            }
+        }
+    }
+
+    fn take(&mut self, key: Client, message: Message) -> Result<()> {
+        let Some(connection) = self.connections.get_mut(&key) else { return Ok(()) };
+        match message {
+            Message::Register(wanted) => self.names.register(self.now, key, connection.peer, wanted),
+            Message::Withdraw(id) => {
+                self.names.withdraw((key, id));
+                Ok(())
+            }
+            Message::Discarded(id) => self.names.discard(self.now, (key, id)),
+            Message::Unreachable { id, token } => {
+                let running = self.relays.len();
+                self.names.relay(self.now, (key, id), token, &mut self.passes, running)
+            }
+            Message::Ping => {
+                if !matches!(connection.tell(&Message::Pong, self.config.limits.output), Ok(true)) {
+                    connection.abort();
+                    self.close(key, "does not read what it is sent");
+                }
+                Ok(())
+            }
+            Message::Pong => Ok(()),
+            Message::Refusal(reason) => {
+                self.close(key, &format!("the peer refused: {reason}"));
+                Ok(())
+            }
+            other => Err(Error::protocol(format!("a {} frame out of turn", other.kind().name()))),
+        }
+    }
+
+    /// Ends an instance's connection for a broken rule.
+    fn break_off(&mut self, key: Client, error: &Error) {
+        if let Some(connection) = self.connections.get(&key) {
+            let line = format!("refuse {}: {error}", connection.peer);
+            self.log(&line);
+        }
+        self.part(key, error.refusal());
+    }
+
+    /// Sends what came up for anybody.
+    pub(super) fn deliver(&mut self) {
+        let mut told = BTreeSet::new();
+        while let Some((key, message)) = self.names.notice() {
+            let Some(connection) = self.connections.get_mut(&key) else { continue };
+            if !matches!(connection.stage, Stage::Instance { .. }) {
+                continue;
+            }
+            if matches!(connection.tell(&message, self.config.limits.output), Ok(true)) {
+                told.insert(key);
+            } else {
+                connection.abort();
+                self.close(key, "does not read what it is sent");
+            }
+        }
+        for key in told {
+            self.settle(key);
+        }
+        for line in self.names.log() {
+            self.log(&line);
+        }
+    }
+}
+
+/// Goes on with a handshake as far as the input allows.
+fn greet(connection: &mut Connection, input: &mut &[u8], secret: Option<crate::Secret>) -> Result<Greeting> {
+    let Stage::Greeting(acceptor) = &mut connection.stage else { return Ok(Greeting::More) };
+    let mut result = acceptor.input(input);
+    if let Ok(Progress::Hello(hello)) = &result {
+        result = if hello.purpose == Purpose::Pipe {
+            let reason = Reason::new(code::EPROTO, "this is a broker: it takes no pipes");
+            acceptor.refuse(reason.clone());
+            Err(Error::Protocol(reason.text.into()))
+        } else {
+            let agent = Some(concat!("netpipe broker ", env!("CARGO_PKG_VERSION")).to_owned());
+            acceptor.accept(Local { agent, ..Local::default() }, secret).and_then(|progress| match progress {
+                Progress::More => acceptor.input(input),
+                other => Ok(other),
+            })
+        };
+    }
+    let output = acceptor.output();
+    connection.push(&output);
+    match result? {
+        Progress::Done(established) => Ok(Greeting::Done(established)),
+        Progress::More | Progress::Hello(_) => Ok(Greeting::More),
+    }
+}
