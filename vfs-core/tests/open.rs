@@ -1,0 +1,269 @@
+//! The chokepoint around an open file: what is refused, remembered and bounded there, whatever the provider does.
+#![cfg(feature = "host")]
+#![allow(clippy::unwrap_used, reason = "clippy takes only the #[test] functions of this file for tests")]
+
+use std::collections::VecDeque;
+use std::io::SeekFrom;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use vfs_core::{
+    COUNT_MAX, Capabilities, Code, Configuration, Context, Control, Direction, Error, File, Finish, Flush,
+    Host, Info, Instance, Open, OpenFile, OpenFlags, Provider, Registry, Request, Result, Settings, copy,
+};
+
+/// What the provider is to answer next, and what it was asked.
+#[derive(Clone, Default)]
+struct Script {
+    answers: Arc<Mutex<VecDeque<Result<usize>>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Script {
+    fn answer(&self, answers: impl IntoIterator<Item = Result<usize>>) {
+        self.answers.lock().unwrap().extend(answers);
+    }
+
+    fn next(&self, call: String) -> Result<usize> {
+        self.asked.lock().unwrap().push(call);
+        self.answers.lock().unwrap().pop_front().unwrap_or(Ok(0))
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+struct Scripted(Script);
+
+impl Provider for Scripted {
+    fn info(&self) -> Info {
+        Info::new("script", "1", "does as it is told").supported_flags(OpenFlags::READ | OpenFlags::WRITE)
+    }
+
+    fn start(&self, _: Host, _: Settings) -> Result<Box<dyn Instance>> {
+        Ok(Box::new(Scripted(self.0.clone())))
+    }
+}
+
+impl Instance for Scripted {
+    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let capabilities = Capabilities::from_bits(request.rest().parse().unwrap());
+        let context = request.context().clone();
+        Ok(Box::new(Opened { script: self.0.clone(), capabilities, context }))
+    }
+}
+
+struct Opened {
+    script: Script,
+    capabilities: Capabilities,
+    context: Context,
+}
+
+impl Opened {
+    fn done(&self, call: &str) -> Result<()> {
+        self.script.next(call.to_owned()).map(drop)
+    }
+}
+
+impl File for Opened {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        self.script.next(format!("read {}", buf.len()))
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.script.next(format!("write {}", buf.len()))
+    }
+
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        self.script.next(format!("seek {to:?}")).map(|position| position as u64)
+    }
+
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        self.done(&format!("truncate {size}"))
+    }
+
+    fn flush(&mut self, level: Flush) -> Result<()> {
+        self.done(&format!("flush {level:?}"))
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        let left = self
+            .context
+            .time_left()
+            .map_or("no deadline".to_owned(), |left| format!("{} s", left.as_secs_f64().round()));
+        let status = self.context.status().map_err(|error| error.code());
+        self.done(&format!("finish {how:?}: {status:?}, {left}"))
+    }
+}
+
+const ALL: u64 = 0xff;
+
+fn open(capabilities: u64, how: &Open) -> (Script, Result<OpenFile>) {
+    let script = Script::default();
+    let registry = Registry::new(Configuration::default());
+    registry.register(Box::new(Scripted(script.clone()))).expect("a provider");
+    let file = registry.open(&format!("script:{capabilities}"), how);
+    (script, file)
+}
+
+fn opened(capabilities: Capabilities) -> (Script, OpenFile) {
+    let (script, file) = open(capabilities.bits(), &Open::default());
+    (script, file.expect("an open file"))
+}
+
+fn failure(code: Code) -> Result<usize> {
+    Err(Error::new(code, "as told"))
+}
+
+#[test]
+fn what_a_file_does_not_claim_is_refused_without_asking_it() {
+    let (script, mut file) = opened(Capabilities::CANCEL);
+    for (code, result) in [
+        (Code::EBADF, file.read(&mut [0; 4]).map(drop)),
+        (Code::EBADF, file.write(b"x").map(drop)),
+        (Code::ESPIPE, file.seek(SeekFrom::Start(0)).map(drop)),
+        (Code::ESPIPE, file.tell().map(drop)),
+        (Code::ENOTSUP, file.truncate(0)),
+        (Code::ENOTSUP, file.read_at(&mut [0; 4], 0).map(drop)),
+        (Code::ENOTSUP, file.write_at(b"x", 0).map(drop)),
+        (Code::ENOTSUP, file.stat().map(drop)),
+        (Code::ENOTSUP, file.lease(Direction::Read).map(drop)),
+        (Code::ENOTSUP, file.advance(Direction::Read, 1)),
+    ] {
+        assert_eq!(result.unwrap_err().code(), code);
+    }
+    assert_eq!(script.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_that_cannot_do_what_was_asked_for_is_not_opened() {
+    for (flags, claimed) in [
+        (OpenFlags::READ, Capabilities::WRITABLE),
+        (OpenFlags::WRITE, Capabilities::READABLE),
+        (OpenFlags::READ | OpenFlags::WRITE, Capabilities::READABLE),
+    ] {
+        let (_, file) = open(claimed.bits(), &Open::new(flags));
+        assert_eq!(file.unwrap_err().code(), Code::EBADF, "{flags:?}");
+    }
+}
+
+#[test]
+fn an_empty_buffer_asks_nobody_and_a_huge_one_is_cut() {
+    let (script, mut file) = opened(Capabilities::from_bits(ALL));
+    assert_eq!((file.read(&mut []).unwrap(), file.write(&[]).unwrap()), (0, 0));
+    assert_eq!((file.read_at(&mut [], 0).unwrap(), file.write_at(&[], 0).unwrap()), (0, 0));
+    assert_eq!(script.asked(), Vec::<String>::new());
+    // Untouched pages of zeros: nothing reads them.
+    let huge = vec![0; COUNT_MAX + 4096];
+    script.answer([Ok(COUNT_MAX), Ok(4096)]);
+    file.write_all(&huge).unwrap();
+    assert_eq!(script.asked(), [format!("write {COUNT_MAX}"), "write 4096".to_owned()]);
+}
+
+#[test]
+fn a_failed_write_stays_failed_and_reaches_commit() {
+    let (script, mut file) = opened(Capabilities::from_bits(ALL));
+    script.answer([Ok(3), failure(Code::ENOSPC)]);
+    assert_eq!(file.write_all(b"five!").unwrap_err().code(), Code::ENOSPC);
+    script.asked();
+    for result in [
+        file.write(b"x").map(drop),
+        file.write_at(b"x", 0).map(drop),
+        file.flush(Flush::Sync),
+        file.finish(Finish::Commit),
+    ] {
+        let error = result.unwrap_err();
+        assert_eq!((error.code(), error.chain().as_str()), (Code::ENOSPC, "as told"));
+    }
+    assert_eq!(script.asked(), Vec::<String>::new(), "nobody was asked again");
+    file.read(&mut [0; 4]).unwrap();
+    file.finish(Finish::Discard).unwrap();
+    assert_eq!(script.asked().len(), 2, "reading and discarding go on");
+}
+
+#[test]
+fn a_write_that_timed_out_may_be_repeated() {
+    let (script, mut file) = opened(Capabilities::from_bits(ALL));
+    script.answer([failure(Code::ETIMEDOUT), Ok(4), Ok(0)]);
+    assert_eq!(file.write(b"four").unwrap_err().code(), Code::ETIMEDOUT);
+    assert_eq!(file.write(b"four").unwrap(), 4);
+    file.finish(Finish::Commit).unwrap();
+}
+
+#[test]
+fn discard_lifts_a_cancel_and_has_five_seconds() {
+    let control = Control::new();
+    let (script, file) = open(ALL, &Open::default().control(&control));
+    let mut file = file.unwrap();
+    file.finish(Finish::End).unwrap();
+    control.cancel();
+    control.set_deadline(Some(Instant::now() - Duration::from_secs(1)));
+    file.finish(Finish::Commit).unwrap();
+    file.finish(Finish::Discard).unwrap();
+    assert_eq!(
+        script.asked(),
+        [
+            "finish End: Ok(()), no deadline",
+            "finish Commit: Err(ECANCELED), 0 s",
+            "finish Discard: Ok(()), 5 s"
+        ]
+    );
+}
+
+#[test]
+fn a_cancelled_or_late_open_asks_nobody() {
+    let control = Control::new();
+    control.cancel();
+    let (_, file) = open(ALL, &Open::default().control(&control));
+    assert_eq!(file.unwrap_err().code(), Code::ECANCELED);
+    control.lift();
+    control.set_deadline(Some(Instant::now()));
+    let (_, file) = open(ALL, &Open::default().control(&control));
+    assert_eq!(file.unwrap_err().code(), Code::ETIMEDOUT);
+}
+
+#[test]
+fn std_traits_pass_through_and_keep_the_code() {
+    let (script, mut file) = opened(Capabilities::from_bits(ALL));
+    script.answer([Ok(2), Ok(1), Ok(9), Ok(0), failure(Code::EDQUOT)]);
+    let file: &mut OpenFile = &mut file;
+    assert_eq!(std::io::Read::read(file, &mut [0; 4]).unwrap(), 2);
+    assert_eq!(std::io::Write::write(file, b"abc").unwrap(), 1);
+    assert_eq!(std::io::Seek::seek(file, SeekFrom::End(-1)).unwrap(), 9);
+    std::io::Write::flush(file).unwrap();
+    let error = std::io::Write::write(file, b"abc").unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::QuotaExceeded);
+    assert_eq!(Error::from(error).code(), Code::EDQUOT);
+    assert_eq!(script.asked(), ["read 4", "write 3", "seek End(-1)", "flush Push", "write 3"]);
+}
+
+#[test]
+fn a_copy_takes_short_counts_and_stops_at_its_limit() {
+    let readable = Capabilities::READABLE;
+    let (from, mut source) = opened(readable);
+    let (to, mut target) = opened(Capabilities::WRITABLE);
+    from.answer([Ok(7), Ok(3), Ok(0)]);
+    to.answer([Ok(2), Ok(5), Ok(3)]);
+    let mut progress = Vec::new();
+    assert_eq!(copy(&mut source, &mut target, None, &mut |total| progress.push(total)).unwrap(), 10);
+    assert_eq!(progress, [7, 10]);
+    assert_eq!(to.asked(), ["write 7", "write 5", "write 3"]);
+
+    from.asked();
+    from.answer([Ok(4), Ok(1)]);
+    to.answer([Ok(4), Ok(1)]);
+    assert_eq!(copy(&mut source, &mut target, Some(5), &mut |_| ()).unwrap(), 5);
+    assert_eq!(from.asked(), ["read 5", "read 1"], "it asks for no byte beyond the limit");
+
+    from.answer([Ok(4), failure(Code::ECONNRESET)]);
+    to.answer([Ok(4)]);
+    assert_eq!(copy(&mut source, &mut target, None, &mut |_| ()).unwrap_err().code(), Code::ECONNRESET);
+    from.answer([Ok(4)]);
+    to.answer([failure(Code::ENOSPC)]);
+    assert_eq!(copy(&mut source, &mut target, None, &mut |_| ()).unwrap_err().code(), Code::ENOSPC);
+    assert_eq!(target.finish(Finish::Commit).unwrap_err().code(), Code::ENOSPC);
+}
