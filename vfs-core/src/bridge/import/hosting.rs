@@ -59,7 +59,9 @@ unsafe fn with_context(context: *mut abi::Context, call: impl FnOnce(&Context) -
     let Some(context) = (unsafe { context.cast::<Context>().as_ref() }) else {
         return -crate::code::Code::EINVAL.raw();
     };
-    call(context).unwrap_or_else(|error| -error.code().raw())
+    // A clone: should a provider's own thread still wait in here when the file is closed, what it waits on stays.
+    let context = context.clone();
+    call(&context).unwrap_or_else(|error| -error.code().raw())
 }
 
 unsafe extern "C" fn log(host: *const abi::Host, level: u32, text: *const c_char) {
