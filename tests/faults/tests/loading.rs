@@ -100,3 +100,23 @@ fn an_alias_with_settings_is_an_instance_of_its_own() {
         assert_eq!(fs::read_to_string(&marks).unwrap(), "Lss");
     });
 }
+
+#[test]
+fn the_listing_shows_what_is_broken_beside_what_works() {
+    bounded(|| {
+        let (plugins, _) = loud();
+        fs::write(plugins.file("broken"), "not a library").unwrap();
+        fs::write(plugins.path().join("libother.so"), "not ours").unwrap();
+        plugins.add("lying", "table", &["NAME=\"honest\""]);
+        let listing = plugins.registry().providers();
+        let shown: Vec<_> = listing.iter().map(|one| (one.name.as_str(), one.info.is_ok())).collect();
+        assert_eq!(shown, [("broken", false), ("loud", true), ("lying", false), ("quiet", true)]);
+        for one in listing {
+            assert_eq!(one.path, one.info.is_ok().then(|| plugins.file(&one.name)));
+            assert!(one.reason.contains("--provider-path"), "{}", one.reason);
+            if let Err(error) = one.info {
+                assert!(error.chain().contains(&format!("libzvfs_{}.so", one.name)), "{}", error.chain());
+            }
+        }
+    });
+}

@@ -107,6 +107,16 @@ fn a_panic_in_start_is_the_opens_error() {
 }
 
 #[test]
+fn a_context_kept_beyond_its_close_is_answered_without_the_host() {
+    bounded(|| {
+        let registry = registry("");
+        drop(registry.open("panicking:keep", &both()).unwrap());
+        let error = registry.open("panicking:kept", &both()).unwrap().read(&mut [0; 4]).unwrap_err();
+        assert_eq!((error.code(), error.chain().as_str()), (Code::ECANCELED, "the file is closed"));
+    });
+}
+
+#[test]
 fn a_panic_while_describing_itself_is_a_refusal() {
     // In a process of its own: the environment is the process's, and the entry runs once.
     let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs-faults-host"));

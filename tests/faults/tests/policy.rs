@@ -4,7 +4,8 @@ use sha2::{Digest as _, Sha256};
 use std::error::Error as _;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::path::Path;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use vfs_core::{Code, Configuration, Error, Library, Open, OpenFlags, Refusal, Registry};
 use zvfs_abi_tests::run;
@@ -255,6 +256,61 @@ fn the_environments_configuration_is_honoured_and_checked_like_a_library() {
     mode(&plugins.path(), 0o700);
     let output = open(&plugins.path().join("absent.toml"));
     assert!(!output.status.success() && said(&output).contains("absent.toml"), "{}", said(&output));
+}
+
+/// A set-uid copy of the host: it runs as a stranger whom root started. `None`, with the reason printed, where that cannot be.
+fn set_uid_host(folder: &Plugins) -> Option<PathBuf> {
+    let host = folder.path().join("host");
+    // By another process: a file that a thread of this one still had open for writing could not be run (ETXTBSY).
+    let mut copy = Command::new("cp");
+    copy.arg(env!("CARGO_BIN_EXE_zvfs-faults-host")).arg(&host);
+    assert!(run(copy, LIMIT).expect("cp").status.success());
+    let mounted = rustix::fs::statvfs(&host).expect("a file system").f_flag;
+    if !rustix::process::geteuid().is_root() || mounted.contains(rustix::fs::StatVfsMountFlags::NOSUID) {
+        eprintln!("skipped: set-uid needs root, and a file system that allows it");
+        return None;
+    }
+    chown(&host, Some(STRANGER), None).expect("chown");
+    mode(&host, 0o4755);
+    mode(&folder.path(), 0o755);
+    Some(host)
+}
+
+#[test]
+fn a_set_uid_host_ignores_the_environments_configuration() {
+    let plugins = plugins();
+    let Some(host) = set_uid_host(&plugins) else { return };
+    let config = plugins.path().join("zvfs.toml");
+    let text = format!("provider-path = [{:?}]\n[provider.table]\n", plugins.path().display().to_string());
+    fs::write(&config, text).unwrap();
+    let run_as = |bits: u32| {
+        mode(&host, bits);
+        let mut command = Command::new(&host);
+        command.args(["open", "table:"]).env("ZVFS_CONFIG", &config);
+        let output = run(command, LIMIT).expect("the host");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    assert_eq!(run_as(0o755), (true, "ok\n".to_owned()), "without the bit it works");
+    let (success, text) = run_as(0o4755);
+    assert!(!success && text.contains("unknown scheme `table`") && text.contains("lib/zvfs"), "{text}");
+}
+
+#[test]
+fn a_set_uid_host_trusts_root_only() {
+    let plugins = plugins();
+    let Some(host) = set_uid_host(&plugins) else { return };
+    let library = plugins.file("table");
+    chown(&library, Some(STRANGER), None).unwrap();
+    let load =
+        |command: &mut Command| command.args(["load", "table"]).arg(&library).output().expect("the host");
+    // Its own library is good enough for a stranger who started it, and not for one whom somebody else did.
+    let output = load(Command::new(&host).uid(STRANGER));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let output = load(&mut Command::new(&host));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success() && text.contains(&format!("owned by user {STRANGER}")), "{text}");
+    chown(&library, Some(0), None).unwrap();
+    assert!(load(&mut Command::new(&host)).status.success());
 }
 
 #[test]

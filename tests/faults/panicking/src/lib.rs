@@ -2,12 +2,15 @@
 //! With ZVFS_PANICKING_INFO in the environment the library panics while it describes itself.
 //!
 //! Every panic's text is `boom in <call>`.
+//!
+//! `panicking:keep` keeps its context beyond its close, against the rules; a read of `panicking:kept` then uses it.
 
 use std::io::SeekFrom;
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
 use vfs_core::{
-    Capabilities, Direction, Entry, File, Finish, Flush, Host, Info, Instance, Lease, Namespace, OpenFlags,
-    Provider, Request, Result, Setting, SettingKind, Settings, Stat, export_provider,
+    Capabilities, Context, Direction, Entry, Events, File, Finish, Flush, Host, Info, Instance, Lease,
+    Namespace, OpenFlags, Provider, Request, Result, Setting, SettingKind, Settings, Stat, export_provider,
 };
 
 /// The provider.
@@ -35,15 +38,18 @@ impl Provider for Panicking {
     fn start(&self, _: Host, settings: Settings) -> Result<Box<dyn Instance>> {
         let fuse = Fuse(settings.text("panic").unwrap_or_default().to_owned());
         fuse.at("start");
-        Ok(Box::new(Started(fuse)))
+        Ok(Box::new(Started { fuse, kept: Arc::default() }))
     }
 }
 
-struct Started(Fuse);
+struct Started {
+    fuse: Fuse,
+    kept: Arc<Mutex<Option<Context>>>,
+}
 
 impl Drop for Started {
     fn drop(&mut self) {
-        self.0.at("stop");
+        self.fuse.at("stop");
     }
 }
 
@@ -51,7 +57,10 @@ impl Instance for Started {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let fuse = Fuse(request.rest().to_owned());
         fuse.at("open");
-        Ok(Box::new(Opened(fuse)))
+        if fuse.0 == "keep" {
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.context().clone());
+        }
+        Ok(Box::new(Opened { fuse, kept: self.kept.clone() }))
     }
 
     fn namespace(&self) -> Option<&dyn Namespace> {
@@ -73,78 +82,90 @@ impl Namespace for Started {
     }
 }
 
-struct Opened(Fuse);
+struct Opened {
+    fuse: Fuse,
+    kept: Arc<Mutex<Option<Context>>>,
+}
+
+impl Opened {
+    fn use_kept(&self) -> Result<()> {
+        match &*self.kept.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(context) => context.wait(None, Events::empty(), None).map(drop),
+            None => Ok(()),
+        }
+    }
+}
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.0.at("close");
+        self.fuse.at("close");
     }
 }
 
 impl File for Opened {
     fn capabilities(&self) -> Capabilities {
-        self.0.at("capabilities");
+        self.fuse.at("capabilities");
         // All that there are but CANCEL and what is reserved.
         Capabilities::from_bits(0xff)
     }
 
     fn read(&mut self, _: &mut [u8]) -> Result<usize> {
-        self.0.at("read");
-        Ok(0)
+        self.fuse.at("read");
+        if self.fuse.0 == "kept" { self.use_kept().map(|()| 0) } else { Ok(0) }
     }
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
-        self.0.at("write");
+        self.fuse.at("write");
         Ok(buf.len())
     }
 
     fn seek(&mut self, _: SeekFrom) -> Result<u64> {
-        self.0.at("seek");
+        self.fuse.at("seek");
         Ok(0)
     }
 
     fn tell(&mut self) -> Result<u64> {
-        self.0.at("tell");
+        self.fuse.at("tell");
         Ok(0)
     }
 
     fn truncate(&mut self, _: u64) -> Result<()> {
-        self.0.at("truncate");
+        self.fuse.at("truncate");
         Ok(())
     }
 
     fn flush(&mut self, _: Flush) -> Result<()> {
-        self.0.at("flush");
+        self.fuse.at("flush");
         Ok(())
     }
 
     fn finish(&mut self, _: Finish) -> Result<()> {
-        self.0.at("finish");
+        self.fuse.at("finish");
         Ok(())
     }
 
     fn read_at(&self, _: &mut [u8], _: u64) -> Result<usize> {
-        self.0.at("read_at");
+        self.fuse.at("read_at");
         Ok(0)
     }
 
     fn write_at(&self, buf: &[u8], _: u64) -> Result<usize> {
-        self.0.at("write_at");
+        self.fuse.at("write_at");
         Ok(buf.len())
     }
 
     fn stat(&mut self) -> Result<Stat> {
-        self.0.at("stat");
+        self.fuse.at("stat");
         Ok(Stat::of_kind(vfs_core::Kind::Stream))
     }
 
     fn lease(&mut self, _: Direction) -> Result<Lease<'_>> {
-        self.0.at("lease");
+        self.fuse.at("lease");
         Err(vfs_core::Code::ENOTSUP.into())
     }
 
     fn advance(&mut self, _: Direction, _: u64) -> Result<()> {
-        self.0.at("advance");
+        self.fuse.at("advance");
         Ok(())
     }
 }

@@ -1,0 +1,155 @@
+//! The host's table as a plug-in in C uses and misuses it: status, deadline, cancel function, wait.
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::fs::File;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Control, Open, OpenFile, OpenFlags, Registry};
+use zvfs_faults::{Plugins, bounded};
+
+/// The promise of CANCEL, with room for a busy machine.
+const SOON: Duration = Duration::from_secs(5);
+
+fn registry() -> (Plugins, Registry) {
+    let plugins = Plugins::new();
+    plugins.add("context", "context", &[]);
+    let registry = plugins.registry();
+    (plugins, registry)
+}
+
+fn open(registry: &Registry, what: &str, control: &Control) -> OpenFile {
+    let how = Open::new(OpenFlags::READ).control(control);
+    registry.open(&format!("context:{what}"), &how).expect(what)
+}
+
+fn answer(file: &mut OpenFile) -> String {
+    let mut buf = [0; 64];
+    let count = file.read(&mut buf).expect("an answer");
+    String::from_utf8_lossy(&buf[..count]).into_owned()
+}
+
+fn asked(registry: &Registry, what: &str) -> String {
+    answer(&mut open(registry, what, &Control::new()))
+}
+
+#[test]
+fn status_and_time_left_follow_the_control() {
+    bounded(|| {
+        let (_plugins, registry) = registry();
+        let control = Control::new();
+        let mut status = open(&registry, "status", &control);
+        let mut left = open(&registry, "time-left", &control);
+        assert_eq!((answer(&mut status), answer(&mut left)), ("0".into(), "-1".into()));
+        control.set_deadline(Some(Instant::now() + Duration::from_secs(1000)));
+        let ns: u64 = answer(&mut left).parse().unwrap();
+        assert!((900_000_000_000..=1_000_000_000_000).contains(&ns), "{ns}");
+        control.set_deadline(Some(Instant::now()));
+        assert_eq!((answer(&mut status), answer(&mut left)), ("-110".into(), "0".into()));
+        control.cancel();
+        assert_eq!(answer(&mut status), "-125", "a cancel outranks a deadline");
+        control.lift();
+        control.set_deadline(None);
+        assert_eq!(answer(&mut status), "0");
+    });
+}
+
+#[test]
+fn wait_is_poll_with_an_end() {
+    bounded(|| {
+        let (_plugins, registry) = registry();
+        assert_eq!(asked(&registry, "wait"), "0 12");
+        assert_eq!(asked(&registry, "wait-zero"), "0 0");
+        assert_eq!(asked(&registry, "bad-fd"), "-9 0");
+    });
+}
+
+#[test]
+fn a_wait_ends_soon_after_a_cancel_or_the_deadline() {
+    bounded(|| {
+        let (_plugins, registry) = registry();
+        let (control, late) = (Control::new(), Control::new());
+        let (sending, sent) = channel();
+        let waiters = [&control, &late].map(|control| {
+            let mut file = open(&registry, "wait-forever", control);
+            let sending = sending.clone();
+            thread::spawn(move || {
+                sending.send(()).unwrap();
+                file.read(&mut [0; 8]).map_err(|error| error.code())
+            })
+        });
+        for _ in 0..2 {
+            sent.recv().unwrap();
+        }
+        let start = Instant::now();
+        control.cancel();
+        late.set_deadline(Some(start + Duration::from_millis(50)));
+        let ended = waiters.map(|waiter| waiter.join().unwrap());
+        assert_eq!(ended, [Err(Code::ECANCELED), Err(Code::ETIMEDOUT)]);
+        assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn an_open_in_progress_can_be_cancelled() {
+    bounded(|| {
+        let (plugins, registry) = registry();
+        let fifo = plugins.path().join("fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let control = Control::new();
+        let opening = {
+            let how = Open::new(OpenFlags::READ).control(&control);
+            let descriptor = format!("context:wait-in-open{}", fifo.display());
+            thread::spawn(move || registry.open(&descriptor, &how).map(drop))
+        };
+        // Opening returns once the plug-in has the other end.
+        let _writer = File::options().write(true).open(&fifo).unwrap();
+        control.cancel();
+        let error = opening.join().unwrap().unwrap_err();
+        assert_eq!(error.code(), Code::ECANCELED);
+        assert!(error.chain().ends_with("waited in open"), "{}", error.chain());
+    });
+}
+
+#[test]
+fn the_cancel_function_is_one_and_runs_once() {
+    bounded(|| {
+        let (_plugins, registry) = registry();
+        for (what, counts) in [("replaced", "0 1"), ("withdrawn", "0 0")] {
+            let control = Control::new();
+            let mut file = open(&registry, what, &control);
+            control.cancel();
+            control.cancel();
+            assert_eq!(answer(&mut file), counts, "{what}");
+        }
+        let control = Control::new();
+        let mut file = open(&registry, "cancelled-already", &control);
+        control.cancel();
+        assert_eq!(answer(&mut file), "-125 0", "refused, and not called");
+    });
+}
+
+#[test]
+fn no_cancel_function_runs_once_close_has_begun() {
+    bounded(|| {
+        let (_plugins, registry) = registry();
+        let control = Control::new();
+        drop(open(&registry, "after-close", &control));
+        control.cancel();
+        assert_eq!(asked(&registry, "count-after-close"), "0");
+        // It would have run before.
+        let control = Control::new();
+        let mut file = open(&registry, "after-close", &control);
+        control.cancel();
+        assert_eq!(answer(&mut file), "1");
+    });
+}
+
+#[test]
+fn null_in_the_hosts_table_is_an_error_and_not_a_crash() {
+    bounded(|| {
+        let (_plugins, registry) = registry();
+        assert_eq!(asked(&registry, "null"), "-22 1");
+        assert_eq!(asked(&registry, "on-cancel-null"), "-22 -22");
+    });
+}
