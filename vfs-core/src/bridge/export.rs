@@ -4,31 +4,25 @@
 #![expect(unsafe_code, reason = "this module is one half of the C boundary")]
 
 use crate::abi;
-use crate::bridge::strings::{borrowed, c_string, copied};
-use crate::bridge::translate::{
-    events_from_abi, finish_from_abi, flush_from_abi, kind_from_abi, kind_to_abi, limit_from_abi,
-    limit_to_abi, stat_to_abi,
-};
+use crate::bridge::foreign::{ForeignContext, ForeignHost, for_a_name, settings_from_abi, with_request};
+use crate::bridge::strings::c_string;
+use crate::bridge::translate::{finish_from_abi, flush_from_abi, kind_to_abi, stat_to_abi};
 use crate::code::Code;
-use crate::context::{CancelFn, Context, ContextCalls, Host, HostCalls, Level};
-use crate::descriptor::Descriptor;
+use crate::context::Host;
 use crate::error::{Error, Result};
-use crate::flags::{Capabilities, Events, OpenFlags};
-use crate::provider::{Direction, Entry, File, Info, Instance, Provider, Request, Threads};
-use crate::settings::{Settings, Value};
+use crate::flags::{Capabilities, OpenFlags};
+use crate::provider::{Direction, Entry, File, Info, Instance, Provider, Threads};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::io::SeekFrom;
-use std::mem;
 use std::ops::ControlFlow;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 /// Exports a provider: `export_provider!(Http)` for a unit struct, or any expression of a type that implements
 /// [`Provider`](crate::Provider). Once in a library; it defines the library's one exported symbol.
@@ -463,215 +457,4 @@ fn pass_entry(entry: Entry<'_>, each: abi::EntryFn, arg: *mut c_void) -> Control
     };
     // SAFETY: the host's own function with its own argument, during the call it was passed to.
     if unsafe { each(arg, &entry) } == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-}
-
-/// Turns a C request into ours for one call. The context stays usable if the call succeeds, else it ends.
-fn with_request<T>(
-    host: &Arc<ForeignHost>,
-    request: *const abi::OpenRequest,
-    call: impl FnOnce(&Request<'_>) -> Result<T>,
-) -> Result<(Arc<ForeignContext>, T)> {
-    // SAFETY: the ABI: NULL or a request valid during the call; its first field is its size.
-    let size = unsafe { request.cast::<u64>().as_ref() }.copied().unwrap_or(0);
-    if size < abi::OpenRequest::SIZE {
-        return Err(Error::new(Code::EINVAL, "a request smaller than version 1's"));
-    }
-    // SAFETY: not NULL, and large enough, as just seen.
-    let request = unsafe { &*request };
-    // SAFETY: the ABI's strings are terminated and valid during the call.
-    let scheme = unsafe { borrowed(request.scheme, "the scheme") }?;
-    // SAFETY: as above.
-    let descriptor = unsafe { borrowed(request.descriptor, "the descriptor") }?;
-    // SAFETY: the ABI: a NULL-terminated list, valid during the call.
-    let settings = unsafe { settings_from_abi(request.settings) }?;
-    let foreign = Arc::new(ForeignContext {
-        host: host.clone(),
-        context: request.context,
-        on_cancel: Mutex::new(None),
-        ended: AtomicBool::new(false),
-    });
-    let context = Context::new(foreign.clone());
-    let ours = Request::new(&context, scheme, Descriptor::parse(descriptor)?)
-        .with_flags(OpenFlags::from_bits(request.flags))
-        .with_expected_size(Some(request.expected_size).filter(|size| *size != abi::SIZE_UNKNOWN))
-        .with_settings(&settings);
-    let ending = Ending(&foreign);
-    let made = call(&ours)?;
-    mem::forget(ending);
-    Ok((foreign, made))
-}
-
-/// The same for a call whose context ends with it.
-fn for_a_name<T>(
-    host: &Arc<ForeignHost>,
-    request: *const abi::OpenRequest,
-    call: impl FnOnce(&Request<'_>) -> Result<T>,
-) -> Result<T> {
-    let (context, made) = with_request(host, request, call)?;
-    context.end();
-    Ok(made)
-}
-
-/// Ends a context, however the call that it came with is left: by an error or by a panic.
-struct Ending<'a>(&'a ForeignContext);
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
-/// # Safety
-/// `list` is NULL or a NULL-terminated list of values, valid during the call.
-unsafe fn settings_from_abi(list: *const *const abi::Value) -> Result<Settings> {
-    let mut settings = Settings::none();
-    if list.is_null() {
-        return Ok(settings);
-    }
-    let mut at = list;
-    // SAFETY: the list ends with NULL, and every step before that stays within it.
-    while let Some(value) = unsafe { (*at).as_ref() } {
-        // A newer host may pass a type that this provider's schema cannot have asked for.
-        if let Some(kind) = kind_from_abi(value.kind) {
-            // SAFETY: the ABI's strings are terminated and valid during the call.
-            let name = unsafe { copied(value.name, "a setting's name") }?;
-            // SAFETY: as above.
-            let text = unsafe { copied(value.text, "a setting's text") }?;
-            settings.push(name, kind, Value { text, number: value.number });
-        }
-        // SAFETY: this element was not the terminator.
-        at = unsafe { at.add(1) };
-    }
-    Ok(settings)
-}
-
-/// The host's table, as seen from a provider.
-struct ForeignHost {
-    /// For `log`, whose first argument it is.
-    address: *const abi::Host,
-    table: abi::Host,
-    name: String,
-    version: String,
-}
-
-// SAFETY: the table's functions may be called on any thread ([any] in the header), until stop has returned.
-unsafe impl Send for ForeignHost {}
-// SAFETY: as above.
-unsafe impl Sync for ForeignHost {}
-
-impl ForeignHost {
-    /// # Safety
-    /// `host` is NULL or a host's table that stays until stop has returned.
-    unsafe fn new(host: *const abi::Host) -> Result<ForeignHost> {
-        // SAFETY: the first field is the size.
-        let size = unsafe { host.cast::<u64>().as_ref() }.copied().unwrap_or(0);
-        if size < abi::Host::SIZE {
-            return Err(Error::new(Code::EINVAL, "a host's table smaller than version 1's"));
-        }
-        // SAFETY: not NULL and large enough, as just seen.
-        let table = unsafe { *host };
-        // SAFETY: the table's strings live as long as the table.
-        let name = unsafe { copied(table.name, "the host's name") }?;
-        // SAFETY: as above.
-        let version = unsafe { copied(table.version, "the host's version") }?;
-        Ok(ForeignHost { address: host, table, name, version })
-    }
-}
-
-impl HostCalls for ForeignHost {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn version(&self) -> &str {
-        &self.version
-    }
-
-    fn log(&self, level: Level, text: &str) {
-        if let Some(log) = self.table.log {
-            let text = c_string(text);
-            // SAFETY: the host's own function and table; the text is valid during the call.
-            unsafe { log(self.address, level as u32, text.as_ptr()) };
-        }
-    }
-}
-
-/// A host's context, as seen from a provider.
-struct ForeignContext {
-    host: Arc<ForeignHost>,
-    context: *mut abi::Context,
-    on_cancel: Mutex<Option<CancelFn>>,
-    /// Set by close: a clone that a provider kept is then answered here, since the pointer no longer points to anything.
-    ended: AtomicBool,
-}
-
-// SAFETY: the calls on a context may be made on any thread ([any] in the header; on_cancel only by whoever has the file).
-unsafe impl Send for ForeignContext {}
-// SAFETY: as above.
-unsafe impl Sync for ForeignContext {}
-
-impl ForeignContext {
-    fn end(&self) {
-        self.ended.store(true, Ordering::Release);
-        *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    fn live(&self) -> Result<*mut abi::Context> {
-        if self.ended.load(Ordering::Acquire) {
-            return Err(Error::new(Code::ECANCELED, "the file is closed"));
-        }
-        Ok(self.context)
-    }
-}
-
-/// What the host calls on a cancel.
-unsafe extern "C" fn run_on_cancel(arg: *mut c_void) {
-    // SAFETY: arg is the ForeignContext that registered it, and close, which frees that, comes after the last run.
-    let context = unsafe { &*arg.cast::<ForeignContext>() };
-    let function = context.on_cancel.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(function) = function {
-        drop(catch_unwind(AssertUnwindSafe(function)));
-    }
-}
-
-fn answer(returned: i32) -> Result<i32> {
-    if returned < 0 { Err(Error::from(Code::from_raw(-i64::from(returned)))) } else { Ok(returned) }
-}
-
-impl ContextCalls for ForeignContext {
-    fn status(&self) -> Result<()> {
-        let context = self.live()?;
-        // SAFETY: the host's function on its own live context.
-        answer(self.host.table.status.map_or(0, |status| unsafe { status(context) })).map(|_| ())
-    }
-
-    fn time_left(&self) -> Option<Duration> {
-        let context = self.live().ok()?;
-        // SAFETY: the host's function on its own live context.
-        self.host.table.time_left.and_then(|time_left| limit_from_abi(unsafe { time_left(context) }))
-    }
-
-    fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()> {
-        let context = self.live()?;
-        let Some(on_cancel) = self.host.table.on_cancel else { return Ok(()) };
-        let Some(function) = function else {
-            // SAFETY: the host's function on its own live context; NULL withdraws.
-            answer(unsafe { on_cancel(context, None, ptr::null_mut()) })?;
-            *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            return Ok(());
-        };
-        *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = Some(function);
-        let arg = ptr::from_ref(self).cast_mut().cast();
-        // SAFETY: the host's function on its own live context; `self` outlives the registration: close comes after its end.
-        answer(unsafe { on_cancel(context, Some(run_on_cancel), arg) }).map(|_| ())
-    }
-
-    fn wait(&self, fd: Option<BorrowedFd<'_>>, events: Events, limit: Option<Duration>) -> Result<Events> {
-        let context = self.live()?;
-        let wait = self.host.table.wait.ok_or_else(|| Error::new(Code::ENOTSUP, "this host cannot wait"))?;
-        let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
-        // SAFETY: the host's function on its own live context; the fd is borrowed for the call.
-        let came = answer(unsafe { wait(context, fd, events.bits() as u32, limit_to_abi(limit)) })?;
-        Ok(events_from_abi(came.unsigned_abs()))
-    }
 }
