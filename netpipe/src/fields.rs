@@ -16,6 +16,9 @@ pub(crate) const ADDRESS: u16 = 11;
 pub(crate) const PROOF: u16 = 12;
 pub(crate) const WRITERS: u16 = 13;
 
+/// The most fields of one body, addresses apart: looking for tags given twice stays cheap.
+const FIELDS_MAX: usize = 32;
+
 /// Appends one field. Values of ours are far below 64 KiB.
 pub(crate) fn put(out: &mut Vec<u8>, tag: u16, value: &[u8]) {
     out.extend_from_slice(&tag.to_le_bytes());
@@ -34,8 +37,7 @@ pub(crate) struct Field<'a> {
 ///
 /// Here are the rules that all bodies share: a length within the body, no tag twice (an address may be), no unknown even tag.
 pub(crate) fn each(mut body: &[u8], mut known: impl FnMut(Field<'_>) -> Result<bool>) -> Result<()> {
-    // The least field has 4 bytes, so a body of 4096 has 1024 tags at most.
-    let mut seen: Vec<u16> = Vec::new();
+    let (mut seen, mut count) = ([0; FIELDS_MAX], 0);
     while let Some((head, rest)) = body.split_first_chunk::<4>() {
         let [t0, t1, l0, l1] = *head;
         let (tag, length) = (u16::from_le_bytes([t0, t1]), usize::from(u16::from_le_bytes([l0, l1])));
@@ -44,10 +46,11 @@ pub(crate) fn each(mut body: &[u8], mut known: impl FnMut(Field<'_>) -> Result<b
         };
         body = rest;
         if tag != ADDRESS {
-            if seen.contains(&tag) {
+            if seen[..count].contains(&tag) {
                 return Err(Error::protocol(format!("field {tag} is given twice")));
             }
-            seen.push(tag);
+            let next = seen.get_mut(count).ok_or_else(|| Error::protocol("too many fields"))?;
+            (*next, count) = (tag, count + 1);
         }
         if !known(Field { tag, value })? && tag.is_multiple_of(2) {
             return Err(Error::protocol(format!("field {tag} is not known here and may not be ignored")));

@@ -188,6 +188,13 @@ fn tags_given_twice_are_refused() {
 }
 
 #[test]
+fn too_many_fields_are_refused() {
+    let odd = |count: u16| (0..count).map(|n| (n * 2 + 101, &b""[..])).collect::<Vec<_>>();
+    Hello::parse(&with(&PIPE, &odd(27))).unwrap();
+    assert_code(Hello::parse(&with(&PIPE, &odd(28))), EPROTO, "too many fields");
+}
+
+#[test]
 fn cut_bodies_are_refused_at_every_byte() {
     let whole = with(&PIPE, &[(10, &TOKEN)]);
     // A cut behind the last obligatory field is a whole HELLO, only with a field less.

@@ -1,0 +1,125 @@
+//! Writes the corpus again: `cargo test -p netpipe --test fuzz -- --ignored`. Its inputs have no CRCs, so that a mutation
+//! is not refused for that alone.
+
+use crate::folder;
+use netpipe::hello::MAGIC;
+use netpipe::{Address, Header, Hello, Match, Message, Name, Reason, Register, Role, Token};
+use std::fs;
+
+fn store(target: &str, name: &str, parts: &[&[u8]]) {
+    fs::create_dir_all(folder(target)).unwrap();
+    fs::write(folder(target).join(name), parts.concat()).unwrap();
+}
+
+/// A frame without its CRC.
+fn bare(mut frame: Vec<u8>) -> Vec<u8> {
+    frame[1] = 0;
+    frame[8..12].fill(0);
+    frame
+}
+
+fn data(payload: &[u8], crc: bool) -> Vec<u8> {
+    [&Header::data(payload, crc).encode(), payload].concat()
+}
+
+#[test]
+#[ignore = "writes into the source tree"]
+fn write() {
+    let token = Token([0x42; 16]);
+    let name = || Name::new("job/a>b").unwrap();
+    let addresses = ["10.0.0.1:9713", "[::1]:1", ":9"].map(|text| Address::new(text).unwrap()).to_vec();
+    let reader =
+        Register { id: 7, role: Role::Reader, name: name(), addresses: addresses.clone(), writers: Some(3) };
+    let writer = Register { id: 8, role: Role::Writer, name: name(), addresses: Vec::new(), writers: None };
+    let matched = Match { id: 7, token, addresses };
+    let registered = [reader, writer].map(Message::Register);
+    let reason = Reason::new(16, "the name is in use");
+
+    store("header", "valid-data", &[&Header::data(b"payload", true).encode()]);
+    store("header", "valid-end", &[&Message::End(9).to_bytes()[..12]]);
+    store("header", "broken-length", &[&[0x10, 0, 0, 0, 1, 0, 16, 0, 0, 0, 0, 0]]);
+    store("header", "broken-type", &[&[0x80, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]]);
+    store("header", "broken-short", &[&[0x11, 0, 0, 0, 8]]);
+
+    let streams: [(&str, u8, Vec<Message>); 5] = [
+        ("valid-writer", 0, vec![Message::End(4)]),
+        ("valid-reader", 1, vec![Message::Taken(4), Message::Taken(1 << 40), Message::Closed(1 << 40)]),
+        ("valid-instance", 2, {
+            let rest = [
+                Message::Withdraw(7),
+                Message::Unreachable { id: 8, token },
+                Message::Discarded(8),
+                Message::Ping,
+                Message::Pong,
+                Message::Refusal(Reason::new(71, "")),
+            ];
+            registered.iter().cloned().chain(rest).collect()
+        }),
+        (
+            "valid-broker",
+            3,
+            vec![
+                Message::Match(matched.clone()),
+                Message::Refused { id: 7, reason: reason.clone() },
+                Message::Relay { id: 7, token },
+                Message::Ping,
+            ],
+        ),
+        ("broken-after-done", 1, vec![Message::Done, Message::Taken(4)]),
+    ];
+    for (name, choice, messages) in streams {
+        let stream: Vec<u8> = messages.iter().flat_map(|message| bare(message.to_bytes())).collect();
+        store("decoder", name, &[&[choice], &stream]);
+    }
+    for (name, message) in
+        [("valid-reader-register", &registered[0]), ("valid-writer-register", &registered[1])]
+    {
+        store("decoder", name, &[&[2 + 4 * 12], &bare(message.to_bytes())]);
+        store("register", name, &[&[0], &message.to_bytes()[12..]]);
+    }
+    store("decoder", "broken-crc", &[&[1], &[0x22, 1, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]]);
+    store("register", "valid-match", &[&[1], &Message::Match(matched).to_bytes()[12..]]);
+    let odd =
+        [0; 8].into_iter().chain((1..1024u16).flat_map(|n| [(n * 2 + 13).to_le_bytes(), [0; 2]].concat()));
+    let odd: Vec<u8> = odd.collect();
+    store("register", "broken-only-unknown-fields", &[&[0], &odd]);
+
+    let mut hello = Hello::pipe(Role::Reader, Name::unnamed(), Some(token));
+    (hello.nonce, hello.agent, hello.window) = ([1; 32], Some("zvfs/1".into()), Some(1 << 20));
+    let whole = bare(hello.to_bytes());
+    let direct = bare(Hello { token: None, ..hello.clone() }.to_bytes());
+    let with = bare(Hello { proof: true, ..hello.clone() }.to_bytes());
+    let wrong_proof = [&[2, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0][..], &[9; 32]].concat();
+    let refusal = bare(Message::Refusal(reason.clone()).to_bytes());
+    store("hello", "valid-pipe", &[&whole[12..]]);
+    store("hello", "valid-broker", &[&Hello { nonce: [2; 32], ..Hello::broker() }.to_bytes()[12..]]);
+    store("hello", "valid-relay", &[&Hello::relay(token).to_bytes()[12..]]);
+    store("hello", "broken-magic", &[b"\x89npipe\n\n\x01\0\x01\0"]);
+    store("hello", "broken-only-unknown-fields", &[&MAGIC, &[1, 0, 1, 0], &odd[8..]]);
+
+    store("acceptor", "valid-hello", &[&[254], &whole]);
+    store("acceptor", "valid-hello-in-pieces", &[&[0], &whole]);
+    store("acceptor", "broken-wrong-proof", &[&[255], &with, &wrong_proof]);
+    store("acceptor", "broken-refusal", &[&[254], &refusal]);
+    store("acceptor", "broken-http", &[&[254], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"]);
+    store("acceptor", "broken-tls", &[&[254], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"]);
+    store("dialler", "valid-hello", &[&[254], &direct]);
+    store(
+        "dialler",
+        "broken-wrong-proof",
+        &[&[255], &bare(Hello { token: None, proof: true, ..hello }.to_bytes()), &wrong_proof],
+    );
+    store("dialler", "broken-refusal", &[&[254], &refusal]);
+
+    let end = bare(Message::End(11).to_bytes());
+    store("incoming", "valid-plain", &[&[254], &data(b"hello ", false), &data(b"world", false), &end]);
+    store("incoming", "valid-crc", &[&[255], &data(b"hello ", true), &data(b"world", true), &end]);
+    store("incoming", "valid-in-pieces", &[&[5], &data(b"hello ", true), &data(b"world", true), &end]);
+    store("incoming", "broken-total", &[&[254], &data(b"hello ", false), &end]);
+    store(
+        "incoming",
+        "broken-discard",
+        &[&[254], &data(b"hi", false), &bare(Message::Discard(reason).to_bytes())],
+    );
+    store("incoming", "broken-window", &[&[254], &[0x10, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0]]);
+}

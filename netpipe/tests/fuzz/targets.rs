@@ -1,0 +1,160 @@
+//! What hostile bytes meet: one function for each parser, for any input.
+//!
+//! Each panics where the crate breaks a promise, and returns whether it took the input whole. `main.rs` beside this file
+//! runs them over the stored corpus and over mutations of it; `fuzz/` runs them under cargo-fuzz.
+
+use netpipe::frame::{Crc, HEADER};
+use netpipe::pipe::{Incoming, Next};
+use netpipe::{
+    Acceptor, Decoder, Dialler, Error, Header, Hello, Kind, Local, Message, Name, Progress, Role, Secret,
+    Sender,
+};
+
+/// Bytes of one header.
+pub fn header(data: &[u8]) -> bool {
+    let Some(bytes) = data.first_chunk::<HEADER>() else { return false };
+    let Ok(header) = Header::decode(bytes) else { return false };
+    assert!(header.kind.bounds().contains(&header.length));
+    assert_eq!(Header::decode(&header.encode()), Ok(header));
+    true
+}
+
+/// A selecting byte, then the stream of one of the four senders.
+pub fn decoder(data: &[u8]) -> bool {
+    let Some((&choice, stream)) = data.split_first() else { return false };
+    let from = [Sender::Writer, Sender::Reader, Sender::Instance, Sender::Broker][usize::from(choice % 4)];
+    let whole = decode(from, stream, stream.len().max(1));
+    let pieces = decode(from, stream, 1 + usize::from(choice / 4));
+    assert_eq!(whole, pieces, "the pieces in which a stream arrives make a difference");
+    whole.0 == Ok(())
+}
+
+/// How the stream ends, how many messages it has, and a sum of them.
+fn decode(from: Sender, stream: &[u8], piece: usize) -> (Result<(), Error>, usize, Crc) {
+    let (mut decoder, mut count, mut sum) = (Decoder::new(from), 0, Crc::new(Kind::Ping, 0));
+    for mut bytes in stream.chunks(piece) {
+        while !bytes.is_empty() {
+            let message = match decoder.next(&mut bytes) {
+                Ok(Some(message)) => message,
+                Ok(None) => break,
+                Err(error) => return (Err(error), count, sum),
+            };
+            let again = message.to_bytes();
+            assert!(from.sends(message.kind()) && again.len() <= HEADER + 4096);
+            assert_eq!(Message::parse(message.kind(), &again[HEADER..]), Ok(message));
+            sum.update(&again);
+            count += 1;
+        }
+    }
+    let state = if decoder.is_within_frame() { Err(Error::Closed("within a frame")) } else { Ok(()) };
+    (state, count, sum)
+}
+
+/// HELLO's body.
+pub fn hello(data: &[u8]) -> bool {
+    let Ok(hello) = Hello::parse(data) else { return false };
+    let again = hello.to_bytes();
+    assert!(again.len() <= HEADER + 4096);
+    assert_eq!(Hello::parse(&again[HEADER..]), Ok(hello));
+    true
+}
+
+/// A selecting byte, then REGISTER's or MATCH's body.
+pub fn register(data: &[u8]) -> bool {
+    let Some((&choice, body)) = data.split_first() else { return false };
+    let kind = if choice.is_multiple_of(2) { Kind::Register } else { Kind::Match };
+    let Ok(message) = Message::parse(kind, body) else { return false };
+    assert_eq!(Message::parse(kind, &message.to_bytes()[HEADER..]), Ok(message));
+    true
+}
+
+fn secret(choice: u8) -> Option<Secret> {
+    (!choice.is_multiple_of(2)).then(|| Secret::new(b"a secret for fuzzing").unwrap())
+}
+
+/// A selecting byte, then what a dialler sends.
+pub fn acceptor(data: &[u8]) -> bool {
+    let Some((&choice, stream)) = data.split_first() else { return false };
+    let mut acceptor = Acceptor::new(None);
+    let mut answered = 0;
+    for mut bytes in stream.chunks(1 + usize::from(choice / 2)) {
+        assert!((1..=HEADER + 4096).contains(&acceptor.want()));
+        let progress = match acceptor.input(&mut bytes) {
+            Ok(Progress::Hello(_)) => acceptor.accept(Local::default(), secret(choice)),
+            progress => progress,
+        };
+        answered += acceptor.output().len();
+        assert!(answered <= 2 * (HEADER + 4096), "an answer of {answered} bytes");
+        match progress {
+            Ok(Progress::Done(established)) => {
+                assert!(choice.is_multiple_of(2), "a stranger proved a secret");
+                assert!(!established.proven);
+                return true;
+            }
+            Ok(_) => {}
+            Err(Error::NotNetpipe) => {
+                assert_eq!(answered, 0, "a peer that does not speak netpipe was answered");
+                return false;
+            }
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+/// A selecting byte, then what an acceptor sends.
+pub fn dialler(data: &[u8]) -> bool {
+    let Some((&choice, stream)) = data.split_first() else { return false };
+    let hello = Hello::pipe(Role::Writer, Name::unnamed(), None);
+    let mut dialler = Dialler::new(hello, secret(choice), None).unwrap();
+    dialler.output();
+    for mut bytes in stream.chunks(1 + usize::from(choice / 2)) {
+        assert!((1..=HEADER + 4096).contains(&dialler.want()));
+        match dialler.input(&mut bytes) {
+            Ok(Progress::Done(established)) => {
+                assert!(choice.is_multiple_of(2), "a stranger proved a secret");
+                assert_eq!(established.peer.role, Some(Role::Reader));
+                return true;
+            }
+            Ok(progress) => assert_eq!(progress, Progress::More),
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+/// A selecting byte, then what the writer of a pipe sends.
+pub fn incoming(data: &[u8]) -> bool {
+    let Some((&choice, mut rest)) = data.split_first() else { return false };
+    let piece = 1 + usize::from(choice / 2);
+    let mut incoming = Incoming::new(65_536, !choice.is_multiple_of(2));
+    let mut payload = 0;
+    loop {
+        match incoming.next() {
+            Ok(Next::Control(want)) if !rest.is_empty() => {
+                assert!((1..=HEADER + 4096).contains(&want));
+                let mut bytes = &rest[..piece.min(rest.len())];
+                let before = bytes.len();
+                let moved = incoming.control(&mut bytes);
+                let taken = before - bytes.len();
+                assert!(taken > 0 || moved.is_err());
+                rest = &rest[taken..];
+            }
+            Ok(Next::Payload(left)) if !rest.is_empty() => {
+                assert!(left <= 65_536);
+                let (bytes, after) = rest.split_at(left.min(piece).min(rest.len()));
+                incoming.payload(bytes);
+                payload += bytes.len() as u64;
+                rest = after;
+            }
+            Ok(Next::End) => {
+                assert_eq!((incoming.received(), incoming.closed()), (payload, None));
+                return true;
+            }
+            _ => {
+                assert!(incoming.closed().is_some(), "a connection without END ended well");
+                return false;
+            }
+        }
+    }
+}
