@@ -34,12 +34,16 @@ fn a_guests_own_code_is_a_good_end() {
 }
 
 #[test]
-fn readers_are_closed_before_writers_are_waited_for() {
-    let job = Job::new().file("a", Book::pipe("")).channel("test:a, /a, 0, 0, 0, 9, 99");
-    let report = job.run(&script::program(""));
-    assert_eq!(end(&report).0, 0);
+fn every_writer_has_ended_and_every_reader_is_closed_before_one_is_waited_for() {
+    let (stuck, in_commit) = channel();
+    let job = Job::new().file("out", Book { stuck: Some(stuck), ..Book::pipe("") });
+    let running = job.session(&script::program("")).start();
+    in_commit.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(job.shelf.log("in"), ["open", "close"]);
-    assert_eq!(job.shelf.log("a"), ["open", "End", "Commit", "close"]);
+    assert_eq!(job.shelf.log("out"), ["open", "End", "Commit"]);
+    assert_eq!(job.shelf.log("err"), ["open", "End"]);
+    running.cancel();
+    assert_eq!(end(&running.wait()), (4, "cancelled", None));
 }
 
 #[test]
@@ -204,6 +208,15 @@ fn a_virtual_sleep_cannot_outlast_the_timeout_but_a_real_one_is_cut_off() {
     );
     times_out(Job::new(), &sleeper);
     times_out(Job::new().key("Deterministic = 0"), &sleeper);
+}
+
+#[test]
+fn a_stopped_guest_makes_not_one_more_call() {
+    // Between the sleep that the timeout cuts off and the write there is no loop, where the engine would look.
+    let job = Job::new().key("Deterministic = 0");
+    let job =
+        times_out(job, &script::program("put64 4120 86400000000000\n poll_oneoff 4096 8192 1 8\n write 1 5"));
+    assert_eq!(job.shelf.log("out"), ["open", "Discard", "close"]);
 }
 
 #[test]
