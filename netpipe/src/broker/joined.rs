@@ -35,11 +35,12 @@ impl Service {
     pub(super) fn join(&mut self, keys: [Client; 2], name: Name) {
         let mut first = [Vec::new(), Vec::new()];
         for (end, key) in keys.iter().enumerate() {
+            // The last bytes of a handshake go ahead of all others; a failure shows as the relay's.
             if let Some(connection) = self.connections.get_mut(key) {
+                let _ = connection.flush();
                 if let Stage::Waiting { early, .. } = &mut connection.stage {
                     first[end].append(early);
                 }
-                // The last bytes of the handshake, should the peer not have taken them yet.
                 let rest = connection.take_unsent();
                 first[1 - end].splice(..0, rest);
             }

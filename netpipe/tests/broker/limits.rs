@@ -1,0 +1,132 @@
+//! Every limit is answered with EBUSY and its name, and what goes makes room.
+
+use crate::client::{Peer, Running, is_timeout, until};
+use netpipe::{Error, Hello, Message, Reason, code};
+use std::io::Write;
+use std::time::Duration;
+
+fn busy(result: Result<Peer, Error>) -> String {
+    match result {
+        Err(Error::Refused(Reason { code: code::EBUSY, text })) => text,
+        other => panic!("{:?}", other.map(|_| "accepted")),
+    }
+}
+
+fn dial(broker: &Running) -> Result<Peer, Error> {
+    broker.dial_as(Hello::broker(), None)
+}
+
+#[test]
+fn connections_altogether() {
+    let broker = Running::limited(|limits| limits.connections = 2);
+    let (one, _two) = (broker.dial(), broker.dial());
+    assert_eq!(busy(dial(&broker)), "over the broker's limit of 2 connections");
+    drop(one);
+    until(|| dial(&broker).is_ok(), || "room for a connection".into());
+}
+
+#[test]
+fn connections_of_one_address() {
+    let broker = Running::limited(|limits| limits.connections_per_address = 2);
+    let (_one, two) = (broker.dial(), broker.dial());
+    assert_eq!(busy(dial(&broker)), "over the broker's limit of 2 connections of one address");
+    drop(two);
+    until(|| dial(&broker).is_ok(), || "room for a connection".into());
+}
+
+#[test]
+fn handshakes_at_once() {
+    let broker = Running::limited(|limits| limits.handshakes = 1);
+    let idle = broker.raw();
+    let refused = || busy(dial(&broker)).contains("1 handshakes");
+    assert!(refused());
+    drop(idle);
+    until(|| dial(&broker).is_ok(), || "room for a handshake".into());
+    // One that is complete does not count.
+    let (_one, _two) = (broker.dial(), broker.dial());
+}
+
+#[test]
+fn a_flood_of_connections_over_the_limit_leaves_the_others_alone() {
+    let broker = Running::limited(|limits| limits.connections = 1);
+    let mut peer = broker.dial();
+    let flood: Vec<_> = (0..200).map(|_| broker.raw()).collect();
+    peer.sync();
+    drop(flood);
+    peer.sync();
+}
+
+#[test]
+fn registrations_of_one_connection() {
+    let broker = Running::limited(|limits| limits.registrations_per_connection = 2);
+    let (mut one, mut two) = (broker.dial(), broker.dial());
+    (1..=3).for_each(|id| one.writer(id, &format!("name {id}")));
+    let (id, reason) = one.refused();
+    assert_eq!((id, reason.code), (3, code::EBUSY));
+    assert_eq!(reason.text, "over the broker's limit of 2 registrations of one connection");
+    two.writer(1, "another");
+    two.sync();
+    one.send(&Message::Withdraw(1));
+    one.writer(3, "name 3");
+    one.sync();
+}
+
+#[test]
+fn registrations_altogether() {
+    let broker = Running::limited(|limits| limits.registrations = 2);
+    let (mut one, mut two) = (broker.dial(), broker.dial());
+    one.writer(1, "a");
+    one.writer(2, "b");
+    one.sync();
+    two.writer(1, "c");
+    let (_, reason) = two.refused();
+    assert_eq!(
+        (reason.code, reason.text.as_str()),
+        (code::EBUSY, "over the broker's limit of 2 registrations")
+    );
+    drop(one);
+    broker.await_log("close");
+    two.writer(1, "c");
+    two.sync();
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_closed() {
+    let broker = Running::limited(|limits| limits.output = 16 * 1024);
+    let mut deaf = broker.raw();
+    deaf.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+    let peer = Peer::new(deaf.try_clone().unwrap(), Hello::broker(), None, &[]).unwrap();
+    let pings = Message::Ping.to_bytes().repeat(1000);
+    // Answers pile up in the kernel's buffers first, some MiB of them.
+    let closed = || match deaf.write_all(&pings) {
+        Ok(()) => false,
+        Err(error) => !is_timeout(&error),
+    };
+    until(closed, || "the end of a deaf peer".into());
+    assert!(
+        broker.log().iter().any(|line| line.ends_with("does not read what it is sent")),
+        "{:?}",
+        broker.log()
+    );
+    drop(peer);
+    broker.dial().sync();
+}
+
+#[test]
+fn relays() {
+    let broker = Running::limited(|limits| limits.relays = 1);
+    let mut peer = broker.dial();
+    for id in [1, 3] {
+        peer.reader(id, &format!("name {id}"));
+        peer.writer(id + 1, &format!("name {id}"));
+        peer.matched();
+        let token = peer.matched().token;
+        peer.send(&Message::Unreachable { id: id + 1, token });
+        if id == 1 {
+            assert_eq!((peer.relayed().0, peer.relayed().0), (1, 2));
+        }
+    }
+    let (id, reason) = peer.refused();
+    assert_eq!((id, reason.code), (4, code::EBUSY));
+    assert_eq!(reason.text, "over the broker's limit of 1 relayed pipes");
+}
