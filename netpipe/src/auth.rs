@@ -97,3 +97,40 @@ impl Transcript {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Header, Hello, Message};
+
+    /// The section "Examples" of the document, which another implementation has computed.
+    #[test]
+    fn bytes_are_the_documents_examples() {
+        let document = include_str!("../../docs/netpipe-protocol.md");
+        let examples = document.split("## 8. Examples").nth(1).unwrap();
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let expected = |label: &str| -> String {
+            let (_, text) = examples.split_once(label).unwrap();
+            // A value's further lines are indented.
+            let lines = text.lines().enumerate().take_while(|(at, line)| *at == 0 || line.starts_with(' '));
+            lines.flat_map(|(_, line)| line.trim().chars()).collect()
+        };
+        let hello = |first: u8| {
+            let nonce = std::array::from_fn(|at| first + at as u8);
+            Hello { nonce, proof: true, ..Hello::broker() }.to_bytes()
+        };
+        let (dialler, acceptor) = (hello(0), hello(32));
+        assert_eq!(hex(&dialler), expected("dialler's HELLO"));
+        assert_eq!(hex(&acceptor), expected("acceptor's HELLO"));
+        let secret = Secret::new(b"sixteen bytes at least\n").unwrap();
+        let transcript = Transcript::new(&dialler, &acceptor, None);
+        for (side, label) in [(Side::Dialler, "dialler's PROOF"), (Side::Acceptor, "acceptor's PROOF")] {
+            let proof = secret.prove(side, &transcript).unwrap();
+            assert_eq!(hex(&proof), expected(label));
+            secret.verify(side, &transcript, &proof).unwrap();
+        }
+        let data = [&Header::data(b"hello", true).encode()[..], b"hello"].concat();
+        assert_eq!(hex(&data), expected("DATA \"hello\""));
+        assert_eq!(hex(&Message::End(5).to_bytes()), expected("END 5"));
+    }
+}

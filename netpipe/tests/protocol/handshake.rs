@@ -254,6 +254,15 @@ fn other_protocols_do_not_speak_netpipe() {
 }
 
 #[test]
+fn a_corrupted_first_refusal_is_not_answered() {
+    let mut refusal = Message::Refusal(Reason::new(EBUSY, "full")).to_bytes();
+    refusal[8] ^= 1;
+    let mut acceptor = Acceptor::new(None);
+    assert_code(acceptor.input(&mut &refusal[..]), EPROTO, "does not speak netpipe");
+    assert!(acceptor.output().is_empty());
+}
+
+#[test]
 fn the_first_wrong_byte_is_enough() {
     assert_code(Acceptor::new(None).input(&mut &b"G"[..]), EPROTO, "does not speak netpipe");
     let start = [&raw(1, &[0; 100])[..12], &MAGIC[..3], b"!"].concat();

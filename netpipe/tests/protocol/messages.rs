@@ -233,6 +233,21 @@ fn registrations_keep_the_rules() {
 }
 
 #[test]
+fn bodies_have_no_gaps_and_no_rest() {
+    for (_, message) in samples() {
+        let bytes = message.to_bytes();
+        let fixed = !matches!(
+            message.kind(),
+            Kind::Refusal | Kind::Discard | Kind::Refused | Kind::Register | Kind::Match
+        );
+        if fixed {
+            let longer = [&bytes[12..], &[0]].concat();
+            assert_code(Message::parse(message.kind(), &longer), EPROTO, "wrong length");
+        }
+    }
+}
+
+#[test]
 fn addresses_are_host_and_port() {
     for (text, host, port) in [
         ("10.0.0.1:9713", "10.0.0.1", 9713),

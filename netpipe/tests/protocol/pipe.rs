@@ -100,6 +100,16 @@ fn a_flipped_bit_is_never_a_good_end() {
 }
 
 #[test]
+fn a_corrupted_end_is_no_end() {
+    let mut end = Message::End(0).to_bytes();
+    end[8] ^= 1;
+    assert_code(read(&mut Incoming::new(WINDOW, true), &end, 100).1, EBADMSG, "CRC");
+    let mut discard = Message::Discard(Reason::new(5, "x")).to_bytes();
+    discard[16] ^= 1;
+    assert_code(read(&mut Incoming::new(WINDOW, true), &discard, 100).1, EBADMSG, "CRC");
+}
+
+#[test]
 fn crcs_in_use_are_obligatory() {
     let (_, outcome) = read(&mut Incoming::new(WINDOW, true), &data(b"hello", false), 100);
     assert_code(outcome, EPROTO, "without a CRC");
