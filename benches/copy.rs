@@ -1,0 +1,60 @@
+//! Whole processes, as a user runs them: `zvfs cp` and `zvfs cat` against cp(1) and cat(1).
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use zvfs_benches::{heading, pair, provider_folder};
+
+const ZVFS: &str = env!("CARGO_BIN_EXE_zvfs");
+const MIB: usize = 256;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let (source, target) = (folder.path().join("source"), folder.path().join("target"));
+    let block: Vec<u8> = (0..1 << 20).map(|at: u32| at.wrapping_mul(2_654_435_761) as u8).collect();
+    let mut file = fs::File::create(&source)?;
+    for _ in 0..MIB {
+        file.write_all(&block)?;
+    }
+
+    heading(&format!("copy {MIB} MiB, each MiB"), "zvfs", "cp and cat");
+    let to_file = |mut command: Command| {
+        command.args([&source, &target]);
+        run_to_end(&mut command);
+        let _ = fs::remove_file(&target);
+    };
+    pair("file to file", MIB as u64, || to_file(zvfs("cp")), || to_file(Command::new("cp")));
+
+    let to_pipe = |mut command: Command| drain(command.arg(&source));
+    pair("file to pipe", MIB as u64, || to_pipe(zvfs("cat")), || to_pipe(Command::new("cat")));
+
+    heading("nothing but a start", "zvfs cat of an empty file", "cat of it");
+    let empty = folder.path().join("empty");
+    fs::write(&empty, "")?;
+    let start = |mut command: Command| drain(command.arg(Path::new(&empty)));
+    pair("process", 1, || start(zvfs("cat")), || start(Command::new("cat")));
+    Ok(())
+}
+
+fn zvfs(subcommand: &str) -> Command {
+    let mut command = Command::new(ZVFS);
+    command.arg("--provider-path").arg(provider_folder()).arg(subcommand);
+    command
+}
+
+fn run_to_end(command: &mut Command) {
+    let status = command.status();
+    assert!(status.is_ok_and(|status| status.success()), "{command:?} failed");
+}
+
+/// Runs a command and takes all that it writes.
+fn drain(command: &mut Command) {
+    let child = command.stdout(Stdio::piped()).spawn();
+    let Ok(mut child) = child else { panic!("{command:?} does not start") };
+    let mut buf = vec![0; 1 << 20];
+    if let Some(mut stdout) = child.stdout.take() {
+        while stdout.read(&mut buf).is_ok_and(|count| count > 0) {}
+    }
+    assert!(child.wait().is_ok_and(|status| status.success()), "{command:?} failed");
+}
