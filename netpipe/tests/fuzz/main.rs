@@ -3,7 +3,7 @@
 
 mod corpus;
 mod memory;
-#[path = "../random.rs"]
+#[path = "../support/random.rs"]
 mod random;
 mod targets;
 

@@ -7,7 +7,7 @@ mod handshake;
 mod hello;
 mod messages;
 mod pipe;
-#[path = "../random.rs"]
+#[path = "../support/random.rs"]
 mod random;
 mod secrets;
 
