@@ -38,6 +38,9 @@ use std::time::Duration;
 /// The port of a broker where nobody names another.
 pub const PORT: u16 = 9713;
 
+/// Connections that the system holds until they are accepted; it may have a lower limit of its own.
+const BACKLOG: i32 = 4096;
+
 /// Takes one line for the operator: what happened, and to whom. Never a secret or a token.
 pub type Log = Box<dyn FnMut(&str) + Send>;
 
@@ -82,6 +85,10 @@ pub struct Times {
     pub handshake: Duration,
     /// How long a token is good.
     pub token: Duration,
+    /// How long one half of a relayed pipe waits for the other.
+    pub half: Duration,
+    /// Silence of a peer's system, with data under way or not, before the peer counts as gone. In whole seconds.
+    pub vanish: Duration,
     /// How long a given up name is remembered for its next reader.
     pub discard: Duration,
     /// Silence of an instance before it is sent a PING.
@@ -137,6 +144,8 @@ impl Broker {
         let listener = TcpListener::bind(&addresses[..])
             .map_err(|error| io::Error::new(error.kind(), format!("listen at {}: {error}", shown())))?;
         listener.set_nonblocking(true)?;
+        // The standard library asks for 128: with the instances of a big job at once, some would wait for TCP's second try.
+        rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let stop = StopHandle(Arc::new(Stop { wanted: AtomicBool::new(false), bell }));
@@ -196,6 +205,8 @@ impl Default for Times {
         Self {
             handshake: crate::handshake::TIMEOUT,
             token: Duration::from_secs(30),
+            half: Duration::from_secs(10),
+            vanish: Duration::from_secs(60),
             discard: Duration::from_secs(60),
             idle: Duration::from_secs(30),
             pong: Duration::from_secs(10),

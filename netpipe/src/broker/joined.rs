@@ -61,6 +61,9 @@ impl Service {
             // It comes back with the relay's key; if it cannot leave the queue, its old key means nothing there.
             let _ = self.queue.watch(&connection.stream, key, &mut connection.watched, None);
         }
+        keys.iter().for_each(|key| {
+            self.deadlines.clear(key);
+        });
         let peers = [one.peer, two.peer];
         let ips = [one.ip(), two.ip()];
         self.log(&format!("join {:?}: {} and {}", name.as_str(), peers[0], peers[1]));

@@ -68,9 +68,10 @@ impl Passes {
         self.end.next()
     }
 
-    /// Takes one token whose time is over, and returns the connection that waited with it, if any.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<Option<Client>> {
-        let token = self.end.pop(now)?;
-        Some(self.open.remove(&token).and_then(|pass| pass.first))
+    /// Forgets the tokens whose time is over. Who waits with one has a deadline of its own.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some(token) = self.end.pop(now) {
+            self.open.remove(&token);
+        }
     }
 }

@@ -181,7 +181,7 @@ impl Service {
 
     fn welcome(&mut self, stream: TcpStream, peer: SocketAddr) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        if let Err(error) = prepare(&stream) {
+        if let Err(error) = prepare(&stream, self.config.times.vanish) {
             self.log(&format!("accept {peer}: {error}"));
             return;
         }
@@ -288,11 +288,7 @@ impl Service {
             }
         }
         self.names.expire(self.now);
-        while let Some(waiting) = self.passes.expire(self.now) {
-            if let Some(key) = waiting {
-                self.part(key, Some(Reason::new(code::ETIMEDOUT, "the other end of the pipe did not come")));
-            }
-        }
+        self.passes.expire(self.now);
         while let Some(key) = self.deadlines.pop(self.now) {
             if is_relay(key) { self.abort_relay(key) } else { self.time_out_connection(key) }
         }
@@ -319,7 +315,12 @@ impl Service {
                 connection.abort();
                 self.close(key, "does not go");
             }
-            Stage::Waiting { .. } => {}
+            Stage::Waiting { .. } => {
+                let text = "the other end of the relayed pipe did not come";
+                let line = format!("refuse {}: {text}", connection.peer);
+                self.log(&line);
+                self.part(key, Some(Reason::new(code::ETIMEDOUT, text)));
+            }
         }
     }
 
@@ -351,13 +352,17 @@ impl Service {
 }
 
 /// Sets up a new connection's socket.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+fn prepare(stream: &TcpStream, vanish: Duration) -> io::Result<()> {
+    /// Unanswered keep-alive probes that mean the end.
+    const PROBES: u32 = 3;
+    let seconds = |time: Duration| Duration::from_secs(time.as_secs().clamp(1, 32_767));
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
-    // For relays, on which nothing else tells a silent peer from one that is gone.
+    // On a relay nothing else tells a silent peer from one that is gone.
     sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, Duration::from_secs(30))?;
-    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
-    sockopt::set_tcp_keepcnt(stream, 3)?;
+    sockopt::set_tcp_keepidle(stream, seconds(vanish / 2))?;
+    sockopt::set_tcp_keepintvl(stream, seconds(vanish / (2 * PROBES)))?;
+    sockopt::set_tcp_keepcnt(stream, PROBES)?;
+    sockopt::set_tcp_user_timeout(stream, u32::try_from(vanish.as_millis()).unwrap_or(u32::MAX))?;
     Ok(())
 }

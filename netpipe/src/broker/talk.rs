@@ -72,7 +72,7 @@ impl Service {
                     connection.stage = Stage::Waiting { token, early: input.to_vec() };
                 }
                 match shown {
-                    Showing::First => {}
+                    Showing::First => self.deadlines.set(key, self.now + self.config.times.half),
                     Showing::Second(first, name) => self.join([first, key], name),
                     Showing::Unknown => {
                         self.log(&format!("refuse {peer}: the token of its RELAY is not good"));
