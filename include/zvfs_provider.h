@@ -245,7 +245,7 @@ typedef struct zvfs_open_request {
 #define ZVFS_CAP_POSITIONAL_WRITE UINT64_C(0x20) /* zvfs.positional/1: write_at */
 #define ZVFS_CAP_STAT UINT64_C(0x40)             /* zvfs.stat/1 */
 #define ZVFS_CAP_FD UINT64_C(0x80)               /* zvfs.fd/1 */
-#define ZVFS_CAP_SPLICE UINT64_C(0x100)          /* reserved for zvfs.splice/1 */
+#define ZVFS_CAP_SPLICE UINT64_C(0x100)          /* zvfs.splice/1 */
 #define ZVFS_CAP_CANCEL UINT64_C(0x200) /* every call ends within 100 ms of a cancel or the deadline. A provider that */
                                         /* never blocks claims it too. Without it a file may hold its caller longer */
 
@@ -482,6 +482,21 @@ typedef struct zvfs_fd_extension {
     /* Says that n bytes were moved through the lease: the file's position goes on by n.  [file] */
     int32_t(ZVFS_CALL *advance)(zvfs_file *file, uint64_t direction, uint64_t n, zvfs_error *err);
 } zvfs_fd_extension;
+
+/* Moves data between this file and a kernel file that another one lends, for a file that frames or encodes what passes (a pipe
+ * over a network) and so has no kernel file of its own to lend. The host has waited for nothing: fd may be in blocking mode,
+ * and belongs to somebody else, who sees neither its position nor its modes changed. fd is a regular file, used at `offset`.
+ * ENOTSUP: not now (the file needs to see the bytes); the host then reads and writes. */
+#define ZVFS_EXT_SPLICE "zvfs.splice/1"
+typedef struct zvfs_splice {
+    uint64_t struct_size;
+    /* Writes up to n bytes from fd at offset, 0 < n <= ZVFS_COUNT_MAX, as write does from a buffer. Returns the count, or 0 at
+     * the end of fd. NULL: never.  [file] */
+    int64_t(ZVFS_CALL *send_from)(zvfs_file *file, int32_t fd, uint64_t offset, uint64_t n, zvfs_error *err);
+    /* Reads up to n bytes into fd at offset, as read does into a buffer. Returns the count, or 0 at this file's end. NULL:
+     * never.  [file] */
+    int64_t(ZVFS_CALL *receive_into)(zvfs_file *file, int32_t fd, uint64_t offset, uint64_t n, zvfs_error *err);
+} zvfs_splice;
 
 /* ---- The entry --------------------------------------------------------------------------------------------------
  * The library's one exported symbol: returns the table, which lives as long as the library. Has no side effects, starts no

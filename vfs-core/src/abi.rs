@@ -46,6 +46,7 @@ pub const EXT_POSITIONAL: &str = "zvfs.positional/1";
 pub const EXT_STAT: &str = "zvfs.stat/1";
 pub const EXT_NAMESPACE: &str = "zvfs.namespace/1";
 pub const EXT_FD: &str = "zvfs.fd/1";
+pub const EXT_SPLICE: &str = "zvfs.splice/1";
 
 /// Defines a struct of the ABI: `repr(C)`, copyable, and all zeros as its default.
 macro_rules! abi_struct {
@@ -207,3 +208,9 @@ abi_struct! {
         advance: Option<unsafe extern "C" fn(file: *mut File, direction: u64, n: u64, err: *mut Error) -> i32>,
     }
 }
+
+/// The splice's two functions.
+pub type SpliceFn =
+    unsafe extern "C" fn(file: *mut File, fd: i32, offset: u64, n: u64, err: *mut Error) -> i64;
+
+abi_struct! { Splice { send_from: Option<SpliceFn>, receive_into: Option<SpliceFn>, } }

@@ -31,14 +31,16 @@ pub fn copy(
     limit: Option<u64>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64> {
-    let both = source.capabilities() & target.capabilities();
     let mut total = 0;
-    if both.contains(Capabilities::FD)
-        && let Some(route) = route(source, target)?
-    {
+    if let Some(route) = route(source, target)? {
         while limit.is_none_or(|limit| total < limit) {
             let wanted = limit.map_or(STEP, |limit| STEP.min(limit - total));
-            match step(route, source, target, wanted)? {
+            let moved = match route {
+                Route::Send => send(source, target, wanted),
+                Route::Receive => receive(source, target, wanted),
+                Route::Kernel(way) => step(way, source, target, wanted),
+            };
+            match moved? {
                 Moved::Bytes(count) => {
                     total += count;
                     progress(total);
@@ -64,9 +66,20 @@ pub fn copy(
     Ok(total)
 }
 
-/// The kernel's ways to move data between two descriptors.
+/// How data goes from one file to the other without passing through this process.
 #[derive(Clone, Copy)]
 enum Route {
+    /// Both lend a kernel file.
+    Kernel(Way),
+    /// The target sends from the source's file.
+    Send,
+    /// The source receives into the target's file.
+    Receive,
+}
+
+/// The kernel's ways to move data between two descriptors.
+#[derive(Clone, Copy)]
+enum Way {
     /// copy_file_range: between two files.
     Files,
     /// splice: one side is a pipe.
@@ -75,30 +88,47 @@ enum Route {
     Stream,
 }
 
-/// Chooses the way; `None`: there is none, read and write do.
+/// Chooses the route; `None`: there is none, read and write do.
 fn route(source: &mut OpenFile, target: &mut OpenFile) -> Result<Option<Route>> {
+    let (from, to) = (source.capabilities(), target.capabilities());
+    if to.contains(Capabilities::SPLICE) && from.contains(Capabilities::FD) {
+        return Ok(lent(source.lease(Direction::Read))?.and_then(|lease| lease.offset).map(|_| Route::Send));
+    }
+    if from.contains(Capabilities::SPLICE) && to.contains(Capabilities::FD) {
+        return Ok(lent(target.lease(Direction::Write))?
+            .and_then(|lease| lease.offset)
+            .map(|_| Route::Receive));
+    }
+    if !(from & to).contains(Capabilities::FD) {
+        return Ok(None);
+    }
     let Some((from, to)) = leases(source, target)? else { return Ok(None) };
     let is_pipe = |lease: &Lease<'_>| {
         lease.offset.is_none()
             && fstat(lease.fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
     };
+    let nonblocking = || fcntl_getfl(to.fd).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK));
     Ok(match (from.offset, to.offset) {
-        (Some(_), Some(_)) => Some(Route::Files),
-        _ if is_pipe(&from) || is_pipe(&to) => Some(Route::Pipe),
-        (Some(_), None) if fcntl_getfl(to.fd).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK)) => {
-            Some(Route::Stream)
-        }
+        (Some(_), Some(_)) => Some(Route::Kernel(Way::Files)),
+        _ if is_pipe(&from) || is_pipe(&to) => Some(Route::Kernel(Way::Pipe)),
+        (Some(_), None) if nonblocking() => Some(Route::Kernel(Way::Stream)),
         _ => None,
     })
 }
 
+/// A lease, unless the file lends none or not now.
+fn lent(lease: Result<Lease<'_>>) -> Result<Option<Lease<'_>>> {
+    match lease {
+        Ok(lease) => Ok(Some(lease)),
+        Err(error) if error.code() == Code::ENOTSUP => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Both sides' kernel files; `None`: one of them lends none, or not now.
 fn leases<'a>(source: &'a mut OpenFile, target: &'a mut OpenFile) -> Result<Option<(Lease<'a>, Lease<'a>)>> {
-    match (source.lease(Direction::Read), target.lease(Direction::Write)) {
-        (Ok(from), Ok(to)) => Ok(Some((from, to))),
-        (Err(error), _) | (_, Err(error)) if error.code() != Code::ENOTSUP => Err(error),
-        _ => Ok(None),
-    }
+    let Some(from) = lent(source.lease(Direction::Read))? else { return Ok(None) };
+    Ok(lent(target.lease(Direction::Write))?.map(|to| (from, to)))
 }
 
 enum Moved {
@@ -107,8 +137,52 @@ enum Moved {
     Nothing,
 }
 
+/// Lets the target send from the source's file.
+fn send(source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> Result<Moved> {
+    source.control().context().status()?;
+    let Some((lease, offset, wanted)) = file_lease(source.lease(Direction::Read), wanted)? else {
+        return Ok(Moved::Nothing);
+    };
+    let moved = moved(target.send_from(lease.fd, offset, wanted))?;
+    if let Moved::Bytes(count) = moved {
+        source.advance(Direction::Read, count)?;
+    }
+    Ok(moved)
+}
+
+/// Lets the source receive into the target's file.
+fn receive(source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> Result<Moved> {
+    target.control().context().status()?;
+    let Some((lease, offset, wanted)) = file_lease(target.lease(Direction::Write), wanted)? else {
+        return Ok(Moved::Nothing);
+    };
+    let moved = moved(source.receive_into(lease.fd, offset, wanted))?;
+    if let Moved::Bytes(count) = moved {
+        target.advance(Direction::Write, count)?;
+    }
+    Ok(moved)
+}
+
+/// A lease of a file with offsets, and how much may go through it at once.
+fn file_lease(lease: Result<Lease<'_>>, wanted: u64) -> Result<Option<(Lease<'_>, u64, usize)>> {
+    let Some(lease) = lent(lease)? else { return Ok(None) };
+    Ok(match (lease.offset, usize::try_from(wanted.min(lease.limit))) {
+        (Some(offset), Ok(wanted @ 1..)) => Some((lease, offset, wanted)),
+        _ => None,
+    })
+}
+
+fn moved(count: Result<usize>) -> Result<Moved> {
+    match count {
+        Ok(0) => Ok(Moved::Nothing),
+        Ok(count) => Ok(Moved::Bytes(count as u64)),
+        Err(error) if error.code() == Code::ENOTSUP => Ok(Moved::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
 /// Moves up to `wanted` bytes inside the kernel.
-fn step(route: Route, source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> Result<Moved> {
+fn step(way: Way, source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> Result<Moved> {
     let contexts = (source.control().context(), target.control().context());
     contexts.0.status()?;
     contexts.1.status()?;
@@ -123,13 +197,13 @@ fn step(route: Route, source: &mut OpenFile, target: &mut OpenFile, wanted: u64)
         contexts.1.wait(Some(to.fd), Events::WRITE, None)?;
     }
     let (mut from_offset, mut to_offset) = (from.offset, to.offset);
-    let moved = without_sigpipe(|| match route {
-        Route::Files => copy_file_range(from.fd, from_offset.as_mut(), to.fd, to_offset.as_mut(), wanted),
-        Route::Pipe => {
+    let moved = without_sigpipe(|| match way {
+        Way::Files => copy_file_range(from.fd, from_offset.as_mut(), to.fd, to_offset.as_mut(), wanted),
+        Way::Pipe => {
             let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK | SpliceFlags::MORE;
             splice(from.fd, from_offset.as_mut(), to.fd, to_offset.as_mut(), wanted, flags)
         }
-        Route::Stream => sendfile(to.fd, from.fd, from_offset.as_mut(), wanted),
+        Way::Stream => sendfile(to.fd, from.fd, from_offset.as_mut(), wanted),
     });
     let moved = match moved {
         Ok(0) => return Ok(Moved::Nothing),

@@ -167,7 +167,7 @@ flags! {
     STAT = 0x40;
     /// `lease` and `advance`.
     FD = 0x80;
-    /// Reserved for `zvfs.splice/1`.
+    /// `send_from` where it is writable, `receive_into` where it is readable.
     SPLICE = 0x100;
     /// Every call ends within 100 ms of a cancel or the deadline.
     CANCEL = 0x200;

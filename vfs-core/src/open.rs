@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use std::any::Any;
 use std::fmt;
 use std::io::{self, SeekFrom};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -290,6 +291,36 @@ impl OpenFile {
     pub fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
         self.require(Capabilities::FD, Code::ENOTSUP, "advance: no kernel file behind this one")?;
         self.file.advance(direction, count)
+    }
+
+    /// Writes up to `count` bytes from a regular file at an offset, in the kernel; 0 at that file's end.
+    ///
+    /// # Errors
+    /// ENOTSUP: not by this file, or not now. Else as [`write`](OpenFile::write).
+    pub fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        self.require(
+            Capabilities::SPLICE | Capabilities::WRITABLE,
+            Code::ENOTSUP,
+            "send_from: not by this file",
+        )?;
+        self.earlier_failure()?;
+        match self.file.send_from(from, offset, count.min(COUNT_MAX)) {
+            Err(error) if error.code() == Code::ENOTSUP => Err(error),
+            result => self.remember(result),
+        }
+    }
+
+    /// Reads up to `count` bytes into a regular file at an offset, in the kernel; 0 at this file's end.
+    ///
+    /// # Errors
+    /// ENOTSUP: not by this file, or not now. Else as [`read`](OpenFile::read).
+    pub fn receive_into(&mut self, to: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        self.require(
+            Capabilities::SPLICE | Capabilities::READABLE,
+            Code::ENOTSUP,
+            "receive_into: not by this file",
+        )?;
+        self.file.receive_into(to, offset, count.min(COUNT_MAX))
     }
 
     fn require(&self, capability: Capabilities, code: Code, text: &'static str) -> Result<()> {

@@ -254,6 +254,25 @@ pub trait File: Send + Sync {
         let _ = (direction, count);
         Err(Error::new(Code::ENOTSUP, "advance: no kernel file behind this one"))
     }
+
+    /// Writes up to `count` bytes (1 to [`COUNT_MAX`]) from a regular file at an offset, without passing them through user
+    /// space. Returns 0 at that file's end.
+    ///
+    /// # Errors
+    /// ENOTSUP: not SPLICE, or not now. Else as `write`.
+    fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        let _ = (from, offset, count);
+        Err(Error::new(Code::ENOTSUP, "send_from: not by this file"))
+    }
+
+    /// Reads up to `count` bytes into a regular file at an offset. Returns 0 at this file's end.
+    ///
+    /// # Errors
+    /// ENOTSUP: not SPLICE, or not now. Else as `read`.
+    fn receive_into(&mut self, to: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        let _ = (to, offset, count);
+        Err(Error::new(Code::ENOTSUP, "receive_into: not by this file"))
+    }
 }
 
 /// How the writing side ends.

@@ -18,7 +18,7 @@ macro_rules! structs {
 }
 
 /// The header's name and ours.
-const STRUCTS: [(&str, &str, u64, Fields); 13] = structs! {
+const STRUCTS: [(&str, &str, u64, Fields); 14] = structs! {
     "zvfs_error" = Error;
     "zvfs_setting" = Setting;
     "zvfs_value" = Value;
@@ -32,6 +32,7 @@ const STRUCTS: [(&str, &str, u64, Fields); 13] = structs! {
     "zvfs_namespace" = Namespace;
     "zvfs_lease" = Lease;
     "zvfs_fd_extension" = FdExtension;
+    "zvfs_splice" = Splice;
 };
 
 macro_rules! numbers {
@@ -48,11 +49,12 @@ const NUMBERS: [(&str, u64); 24] = numbers! {
     KIND_UNKNOWN KIND_REGULAR KIND_DIRECTORY KIND_STREAM KIND_DEVICE KIND_TERMINAL
 };
 
-const TEXTS: [(&str, &str); 4] = [
+const TEXTS: [(&str, &str); 5] = [
     ("EXT_POSITIONAL", abi::EXT_POSITIONAL),
     ("EXT_STAT", abi::EXT_STAT),
     ("EXT_NAMESPACE", abi::EXT_NAMESPACE),
     ("EXT_FD", abi::EXT_FD),
+    ("EXT_SPLICE", abi::EXT_SPLICE),
 ];
 
 /// What the compilers say of the header: `struct.field` to offset and size, a struct to its size, a constant to its value.

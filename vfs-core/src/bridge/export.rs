@@ -11,13 +11,13 @@ use crate::code::Code;
 use crate::context::Host;
 use crate::error::{Error, Result};
 use crate::flags::{Capabilities, OpenFlags};
-use crate::provider::{Direction, Entry, File, Info, Instance, Provider, Threads};
+use crate::provider::{COUNT_MAX, Direction, Entry, File, Info, Instance, Provider, Threads};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::io::SeekFrom;
 use std::ops::ControlFlow;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::slice;
@@ -298,6 +298,16 @@ exported! {
     fn advance(this: &ExportedFile as abi::File, direction: u64, n: u64) -> i32 {
         this.exclusive().advance(direction_from_abi(direction)?, n).map(|()| 0)
     }
+    fn send_from(this: &ExportedFile as abi::File, fd: i32, offset: u64, n: u64) -> i64 {
+        // SAFETY: the header: the host's descriptor, open for the call.
+        let fd = unsafe { lent(fd) }?;
+        this.exclusive().send_from(fd, offset, n.min(COUNT_MAX as u64) as usize).map(|count| count as i64)
+    }
+    fn receive_into(this: &ExportedFile as abi::File, fd: i32, offset: u64, n: u64) -> i64 {
+        // SAFETY: the header: the host's descriptor, open for the call.
+        let fd = unsafe { lent(fd) }?;
+        this.exclusive().receive_into(fd, offset, n.min(COUNT_MAX as u64) as usize).map(|count| count as i64)
+    }
     fn open(this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest, out: *mut *mut abi::File) -> i32 {
         let (context, (file, capabilities)) = with_request(&this.host, request, |request| {
             let file = this.instance.open(request)?;
@@ -384,6 +394,12 @@ static NAMESPACE: abi::Namespace = abi::Namespace {
 static FD: abi::FdExtension =
     abi::FdExtension { struct_size: abi::FdExtension::SIZE, lease: Some(lease), advance: Some(advance) };
 
+static SPLICE: abi::Splice = abi::Splice {
+    struct_size: abi::Splice::SIZE,
+    send_from: Some(send_from),
+    receive_into: Some(receive_into),
+};
+
 unsafe extern "C" fn extension(id: *const c_char) -> *const c_void {
     if id.is_null() {
         return ptr::null();
@@ -394,6 +410,7 @@ unsafe extern "C" fn extension(id: *const c_char) -> *const c_void {
         Ok(abi::EXT_STAT) => (&raw const STAT).cast(),
         Ok(abi::EXT_NAMESPACE) => (&raw const NAMESPACE).cast(),
         Ok(abi::EXT_FD) => (&raw const FD).cast(),
+        Ok(abi::EXT_SPLICE) => (&raw const SPLICE).cast(),
         _ => ptr::null(),
     }
 }
@@ -412,6 +429,16 @@ fn direction_from_abi(direction: u64) -> Result<Direction> {
         OpenFlags::WRITE => Ok(Direction::Write),
         _ => Err(Error::new(Code::EINVAL, format!("unknown direction {direction:#x}"))),
     }
+}
+
+/// # Safety
+/// `fd` is not negative, or it is open for `'a`.
+unsafe fn lent<'a>(fd: i32) -> Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(Error::new(Code::EBADF, "splice: not a file descriptor"));
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// # Safety

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::flags::{Capabilities, OpenFlags};
 use crate::provider::{Direction, File, Finish, Flush, Lease, Stat, Threads};
 use std::io::SeekFrom;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -81,6 +81,11 @@ impl ImportedFile {
             (Capabilities::POSITIONAL_READ, "POSITIONAL_READ", self.read_at.is_some()),
             (Capabilities::POSITIONAL_WRITE, "POSITIONAL_WRITE", self.write_at.is_some()),
             (Capabilities::STAT, "STAT", library.stat.is_some_and(|table| table.stat.is_some())),
+            (
+                Capabilities::SPLICE,
+                "SPLICE",
+                library.splice.is_some_and(|table| table.send_from.is_some() || table.receive_into.is_some()),
+            ),
             (
                 Capabilities::FD,
                 "FD",
@@ -256,6 +261,24 @@ impl File for ImportedFile {
         let Some(advance) = advance else { return Err(absent("advance")) };
         // SAFETY: as in read.
         self.status(|err| unsafe { advance(self.raw, direction_bits(direction), count, err) })
+    }
+
+    fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        let send_from = self.instance.library.splice.and_then(|table| table.send_from);
+        let Some(send_from) = send_from else { return Err(absent("send_from")) };
+        // SAFETY: as in read; the descriptor is borrowed for the call.
+        let sent =
+            self.call(|err| unsafe { send_from(self.raw, from.as_raw_fd(), offset, count as u64, err) })?;
+        self.count(sent, count)
+    }
+
+    fn receive_into(&mut self, to: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        let receive_into = self.instance.library.splice.and_then(|table| table.receive_into);
+        let Some(receive_into) = receive_into else { return Err(absent("receive_into")) };
+        // SAFETY: as in read; the descriptor is borrowed for the call.
+        let came =
+            self.call(|err| unsafe { receive_into(self.raw, to.as_raw_fd(), offset, count as u64, err) })?;
+        self.count(came, count)
     }
 }
 

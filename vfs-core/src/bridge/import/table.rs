@@ -33,6 +33,7 @@ pub(crate) struct Library {
     pub(crate) stat: Option<abi::StatExtension>,
     pub(crate) namespace: Option<abi::Namespace>,
     pub(crate) fd: Option<abi::FdExtension>,
+    pub(crate) splice: Option<abi::Splice>,
     pub(crate) info: Info,
     /// Held during each call of a library that promises nothing about threads.
     pub(crate) serial: Arc<ReentrantMutex<()>>,
@@ -70,6 +71,7 @@ impl Imported {
             stat: extension(&table, abi::EXT_STAT)?,
             namespace: extension(&table, abi::EXT_NAMESPACE)?,
             fd: extension(&table, abi::EXT_FD)?,
+            splice: extension(&table, abi::EXT_SPLICE)?,
             table,
             info,
             serial: serial_of(address),
@@ -111,6 +113,9 @@ impl Sized64 for abi::StatExtension {
 }
 impl Sized64 for abi::Namespace {
     const SIZE: u64 = abi::Namespace::SIZE;
+}
+impl Sized64 for abi::Splice {
+    const SIZE: u64 = abi::Splice::SIZE;
 }
 impl Sized64 for abi::FdExtension {
     const SIZE: u64 = abi::FdExtension::SIZE;
