@@ -13,6 +13,7 @@
 //! | `service` | the loop: accepts, times out, closes |
 //! | `talk` | handshakes, and what instances and the broker tell each other |
 //! | `joined` | relays in the loop |
+//! | `queue` | the event queue |
 //! | `deadlines` | deadlines by key |
 
 mod connection;
@@ -20,6 +21,7 @@ mod deadlines;
 mod joined;
 mod names;
 mod passes;
+mod queue;
 mod relay;
 mod seats;
 mod service;

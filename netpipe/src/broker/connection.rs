@@ -1,7 +1,7 @@
 //! One connection: its stage, what waits to be sent, and its place in the event queue.
 
+use super::queue::Watched;
 use super::relay::abort;
-use super::service::Watched;
 use crate::Token;
 use crate::handshake::Acceptor;
 use crate::message::{Decoder, Message};

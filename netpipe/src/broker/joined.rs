@@ -2,8 +2,9 @@
 
 use super::connection::Stage;
 use super::names::Client;
+use super::queue::Watched;
 use super::relay::{Flow, Progress, Relay};
-use super::service::{Service, Watched};
+use super::service::Service;
 use crate::Name;
 use crate::error::code;
 use crate::message::Reason;

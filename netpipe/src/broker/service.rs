@@ -5,19 +5,17 @@ use super::deadlines::Deadlines;
 use super::joined::{Joined, is_relay};
 use super::names::{Client, Names};
 use super::passes::Passes;
+use super::queue::Queue;
 use super::seats::Seats;
 use super::{Config, StopHandle};
 use crate::error::code;
 use crate::handshake::Acceptor;
 use crate::message::{Message, Reason};
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::io::Errno;
+use rustix::event::epoll::EventFlags;
 use rustix::net::sockopt;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -53,53 +51,9 @@ pub(super) struct Service {
     buffer: Vec<u8>,
 }
 
-/// The event queue.
-#[derive(Debug)]
-pub(super) struct Queue(OwnedFd);
-
-/// What the queue was told of a connection; `None`: it is not in the queue.
-pub(super) type Watched = Option<EventFlags>;
-
-impl Queue {
-    /// Has the queue report other events of a connection than before.
-    pub(super) fn watch(
-        &self,
-        source: impl AsFd,
-        key: u64,
-        was: &mut Watched,
-        wanted: Watched,
-    ) -> io::Result<()> {
-        if *was == wanted {
-            return Ok(());
-        }
-        let data = EventData::new_u64(key);
-        match (*was, wanted) {
-            (None, Some(flags)) => epoll::add(&self.0, source, data, flags)?,
-            (Some(_), Some(flags)) => epoll::modify(&self.0, source, data, flags)?,
-            (Some(_), None) => epoll::delete(&self.0, source)?,
-            (None, None) => {}
-        }
-        *was = wanted;
-        Ok(())
-    }
-
-    /// Waits for events, or until `until`.
-    fn wait(&self, events: &mut Vec<epoll::Event>, until: Option<Instant>) -> io::Result<()> {
-        events.clear();
-        let timeout = until.map(|until| {
-            let left = until.saturating_duration_since(Instant::now());
-            Timespec { tv_sec: left.as_secs().min(3600) as i64, tv_nsec: left.subsec_nanos().into() }
-        });
-        match epoll::wait(&self.0, rustix::buffer::spare_capacity(events), timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-}
-
 impl Service {
     pub(super) fn new(listener: TcpListener, config: Config, stop: StopHandle) -> io::Result<Self> {
-        let queue = Queue(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        let queue = Queue::new()?;
         queue.watch(&listener, LISTENER, &mut None, Some(EventFlags::IN))?;
         queue.watch(&stop.0.bell, BELL, &mut None, Some(EventFlags::IN))?;
         Ok(Self {
