@@ -1,1 +1,41 @@
-//! .
+//! The provider `tcp`: netpipes, named pipes between machines, over TCP. Schemes `tcp`, `netpipe` and `opaque`; all of them
+//! speak the netpipe protocol, none is a raw socket.
+//!
+//! A pipe has one reader and one writer, or as many as the reader's `writers` says; each end may be opened first. Descriptors:
+//! see [`descriptor`](mod@descriptor); settings: see [`settings`](mod@settings).
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `descriptor`, `endpoint`, `settings`, `plan` | from a request to what is to be done |
+//! | `provider`, `instance` | the provider; one configuration and its thread |
+//! | `reader`, `inflow` | the reading end; one writer's stream |
+//! | `writer` | the writing end |
+//! | `pipe`, `lane`, `outgoing`, `queue`, `signal` | what files and the service thread share |
+//! | `service`, `reactor` | the service thread |
+//! | `socket`, `link` | TCP as this provider wants it; a connection |
+//! | `waiting`, `failure` | waiting as a caller; why a pipe cannot go on |
+
+mod descriptor;
+mod endpoint;
+mod failure;
+mod inflow;
+mod instance;
+mod lane;
+mod link;
+mod outgoing;
+mod pipe;
+mod plan;
+mod provider;
+mod queue;
+mod reactor;
+mod reader;
+mod service;
+mod settings;
+mod signal;
+mod socket;
+mod waiting;
+mod writer;
+
+pub use provider::Tcp;
+
+vfs_core::export_provider!(Tcp);

@@ -1,0 +1,174 @@
+//! One writer's stream, on the reader's own thread: payload straight into the caller's buffer.
+
+use crate::failure::{Failure, lost};
+use crate::lane::Lane;
+use crate::link::Received;
+use netpipe::frame::HEADER;
+use netpipe::pipe::{Incoming, Next};
+use netpipe::{Error, Message};
+use std::sync::Arc;
+use vfs_core::Code;
+
+/// Bytes read ahead of the caller's buffer where frames are small, so that many of them come in one system call.
+const AHEAD: usize = 16 << 10;
+/// From this payload on a frame is large: then only the next header is read ahead, and nothing is copied.
+const LARGE: usize = 4 << 10;
+
+/// What a read of a lane came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// So many bytes, 1 at least.
+    Bytes(usize),
+    /// None yet.
+    Nothing,
+    /// The writer ENDed, and everything was read.
+    End,
+    /// The pipe is broken.
+    Broken(Failure),
+}
+
+/// One writer's stream.
+#[derive(Debug)]
+pub struct Inflow {
+    /// The way back.
+    pub lane: Arc<Lane>,
+    incoming: Incoming,
+    /// Read ahead and not used yet: `ahead[at..end]`.
+    ahead: Vec<u8>,
+    at: usize,
+    end: usize,
+    large: bool,
+}
+
+impl Inflow {
+    /// Begins after the handshake.
+    pub fn new(lane: Arc<Lane>) -> Inflow {
+        let incoming = Incoming::new(lane.window, lane.crc);
+        Inflow { lane, incoming, ahead: Vec::new(), at: 0, end: 0, large: false }
+    }
+
+    /// Reads as much of the payload as is there, up to `buf`'s end.
+    pub fn read(&mut self, buf: &mut [u8]) -> Flow {
+        let mut done = 0;
+        let flow = loop {
+            match self.incoming.next() {
+                Ok(Next::End) => break Flow::End,
+                Err(error) => break Flow::Broken(Failure::from(error)),
+                Ok(Next::Control(_)) if self.at < self.end => self.control(),
+                Ok(Next::Payload(_)) if done == buf.len() => break Flow::Nothing,
+                Ok(Next::Payload(left)) => match self.payload(left, &mut buf[done..]) {
+                    Ok(Received::Bytes(count)) => done += count,
+                    Ok(Received::Nothing) => break Flow::Nothing,
+                    Ok(Received::End) => break self.cut_off(),
+                    Err(failure) => break Flow::Broken(failure),
+                },
+                // What the caller has is more urgent than what may be there.
+                Ok(Next::Control(_)) if done > 0 => break Flow::Nothing,
+                Ok(Next::Control(_)) => match self.receive(&mut []) {
+                    Ok(Received::Bytes(_)) => {}
+                    Ok(Received::Nothing) => break Flow::Nothing,
+                    Ok(Received::End) => break self.cut_off(),
+                    Err(failure) => break Flow::Broken(failure),
+                },
+            }
+        };
+        if done > 0 { Flow::Bytes(done) } else { flow }
+    }
+
+    /// Whether a frame was begun: then its rest comes before other writers' frames.
+    pub fn is_within_frame(&self) -> bool {
+        matches!(self.incoming.next(), Ok(Next::Payload(_)))
+    }
+
+    /// Whether something can be said of the next read without the kernel.
+    pub fn is_ready(&self) -> bool {
+        self.at < self.end || !matches!(self.incoming.next(), Ok(Next::Control(_) | Next::Payload(_)))
+    }
+
+    /// Whether everything up to END was read.
+    pub fn has_ended(&self) -> bool {
+        self.incoming.next() == Ok(Next::End)
+    }
+
+    /// Looks, without waiting, whether END follows what was read: the owner may close without reading on.
+    pub fn look_for_end(&mut self) -> bool {
+        if let (Ok(Next::Control(_)), true) = (self.incoming.next(), self.at == self.end) {
+            let _ = self.receive(&mut []);
+        }
+        if let Ok(Next::Control(_)) = self.incoming.next() {
+            self.control();
+        }
+        self.has_ended()
+    }
+
+    /// The last word to a writer that broke a rule.
+    pub fn refusal(&self) -> Option<Message> {
+        match self.incoming.next() {
+            Err(error @ (Error::Protocol(_) | Error::Checksum)) => error.refusal().map(Message::Refusal),
+            _ => None,
+        }
+    }
+
+    fn control(&mut self) {
+        self.incoming.reported(self.lane.reported());
+        let mut staged = &self.ahead[self.at..self.end];
+        // What it means is asked of `next`.
+        let _ = self.incoming.control(&mut staged);
+        self.at = self.end - staged.len();
+        if let Ok(Next::Payload(length)) = self.incoming.next() {
+            self.large = length >= LARGE;
+        }
+    }
+
+    /// Moves payload of the frame at hand, `left` bytes at most.
+    fn payload(&mut self, left: usize, buf: &mut [u8]) -> Result<Received, Failure> {
+        let wanted = left.min(buf.len());
+        let staged = wanted.min(self.end - self.at);
+        if staged > 0 {
+            buf[..staged].copy_from_slice(&self.ahead[self.at..self.at + staged]);
+            self.at += staged;
+            self.incoming.payload(&buf[..staged]);
+            return Ok(Received::Bytes(staged));
+        }
+        let received = self.receive_payload(&mut buf[..wanted], wanted == left)?;
+        if let Received::Bytes(count) = received {
+            self.incoming.payload(&buf[..count]);
+        }
+        Ok(received)
+    }
+
+    /// Receives payload, and what follows it if this is the frame's end.
+    fn receive_payload(&mut self, buf: &mut [u8], to_frame_end: bool) -> Result<Received, Failure> {
+        let wanted = buf.len();
+        let received = if to_frame_end {
+            self.receive(buf)?
+        } else {
+            self.lane.link.receive(buf, &mut []).map_err(lost)?
+        };
+        Ok(match received {
+            Received::Bytes(count) => Received::Bytes(count.min(wanted)),
+            other => other,
+        })
+    }
+
+    /// Receives into `first` and then ahead of it. Nothing is ahead when it is called.
+    fn receive(&mut self, first: &mut [u8]) -> Result<Received, Failure> {
+        if self.ahead.is_empty() {
+            self.ahead = vec![0; AHEAD];
+        }
+        let limit = if self.large { HEADER } else { AHEAD };
+        let received = self.lane.link.receive(first, &mut self.ahead[..limit]).map_err(lost)?;
+        if let Received::Bytes(count) = received {
+            (self.at, self.end) = (0, count.saturating_sub(first.len()));
+        }
+        Ok(received)
+    }
+
+    fn cut_off(&self) -> Flow {
+        let failure = self.incoming.closed().map(|error| match error {
+            Error::Closed(_) => Failure::new(Code::ECONNRESET, "the writer was lost before the pipe's end"),
+            error => Failure::from(error),
+        });
+        failure.map_or(Flow::End, Flow::Broken)
+    }
+}

@@ -1,0 +1,213 @@
+//! What an open file and the service thread know together of one pipe.
+
+use crate::failure::Failure;
+use crate::lane::Lane;
+use crate::outgoing::Outgoing;
+use crate::plan::Plan;
+use crate::queue::lock;
+use crate::signal::Signal;
+use netpipe::{Message, Reason, code};
+use rustix::io::Errno;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// How a writer's pipe came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The reader has taken everything.
+    Done,
+    /// The reader closed before that.
+    Closed,
+    /// It broke, or was refused.
+    Failed(Failure),
+}
+
+/// A writer's last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastWord {
+    /// Everything was written.
+    End,
+    /// What was written is worthless.
+    Discard,
+}
+
+impl LastWord {
+    /// The frame that says it after `total` bytes.
+    pub fn message(self, total: u64) -> Message {
+        match self {
+            LastWord::End => Message::End(total),
+            LastWord::Discard => Message::Discard(Reason::new(code::ECANCELED, "the writer failed")),
+        }
+    }
+}
+
+/// A writer's pipe.
+#[derive(Debug)]
+pub struct WriterPipe {
+    /// Within the instance.
+    pub id: u64,
+    /// What was opened.
+    pub plan: Plan,
+    /// Raised when something changed that the file may be waiting for.
+    pub signal: Signal,
+    outgoing: OnceLock<Arc<Outgoing>>,
+    fate: OnceLock<Fate>,
+    /// Said before there was a reader. Held while `outgoing` is set, so that it is said exactly once.
+    early: Mutex<Option<LastWord>>,
+    trouble: Mutex<Option<String>>,
+}
+
+impl WriterPipe {
+    /// Makes a pipe whose reader is not there.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM.
+    pub fn new(id: u64, plan: Plan) -> Result<WriterPipe, Errno> {
+        Ok(WriterPipe {
+            id,
+            plan,
+            signal: Signal::new()?,
+            outgoing: OnceLock::new(),
+            fate: OnceLock::new(),
+            early: Mutex::default(),
+            trouble: Mutex::default(),
+        })
+    }
+
+    /// The connection to the reader, once it is there.
+    pub fn outgoing(&self) -> Option<&Arc<Outgoing>> {
+        self.outgoing.get()
+    }
+
+    /// How it ended, once it has.
+    pub fn fate(&self) -> Option<&Fate> {
+        self.fate.get()
+    }
+
+    /// Settles how it ended; the first word counts.
+    pub fn settle(&self, fate: Fate) {
+        if self.fate.set(fate).is_ok() {
+            self.signal.raise();
+        }
+    }
+
+    /// Gives it its reader, and says what was to be said before.
+    pub fn connect(&self, outgoing: Arc<Outgoing>) {
+        let early = lock(&self.early);
+        if let Some(word) = *early {
+            outgoing.say_last(word);
+        }
+        // There is one connection for a pipe: the service thread sees to it.
+        let _ = self.outgoing.set(outgoing);
+        self.signal.raise();
+    }
+
+    /// Says the last word, now or when the reader comes. True: some of it is left for the service thread to send.
+    pub fn say_last(&self, word: LastWord) -> bool {
+        let mut early = lock(&self.early);
+        match self.outgoing.get() {
+            Some(outgoing) => !outgoing.say_last(word),
+            None => {
+                *early = Some(word);
+                true
+            }
+        }
+    }
+
+    /// What was said before the reader came.
+    pub fn early(&self) -> Option<LastWord> {
+        *lock(&self.early)
+    }
+
+    /// Notes why the reader is not there yet, for whoever waits.
+    pub fn note(&self, trouble: String) {
+        *lock(&self.trouble) = Some(trouble);
+    }
+
+    /// What it waits for, in words.
+    pub fn waits_for(&self) -> String {
+        waits_for("its reader", &self.trouble)
+    }
+}
+
+/// A reader's pipe.
+#[derive(Debug)]
+pub struct ReaderPipe {
+    /// Within the instance.
+    pub id: u64,
+    /// What was opened.
+    pub plan: Plan,
+    /// Raised when something changed that the file may be waiting for.
+    pub signal: Signal,
+    arrived: Mutex<Vec<Arc<Lane>>>,
+    /// So that a read need not look.
+    has_arrivals: AtomicBool,
+    failure: OnceLock<Failure>,
+    trouble: Mutex<Option<String>>,
+}
+
+impl ReaderPipe {
+    /// Makes a pipe whose writers are not there.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM.
+    pub fn new(id: u64, plan: Plan) -> Result<ReaderPipe, Errno> {
+        Ok(ReaderPipe {
+            id,
+            plan,
+            signal: Signal::new()?,
+            arrived: Mutex::default(),
+            has_arrivals: AtomicBool::new(false),
+            failure: OnceLock::new(),
+            trouble: Mutex::default(),
+        })
+    }
+
+    /// Gives it one more writer.
+    pub fn arrive(&self, lane: Arc<Lane>) {
+        lock(&self.arrived).push(lane);
+        self.has_arrivals.store(true, Ordering::SeqCst);
+        self.signal.raise();
+    }
+
+    /// Whether writers came since they were taken.
+    pub fn has_arrivals(&self) -> bool {
+        self.has_arrivals.load(Ordering::SeqCst)
+    }
+
+    /// Takes the writers that came since the last call.
+    pub fn take_arrived(&self) -> Vec<Arc<Lane>> {
+        self.signal.clear();
+        self.has_arrivals.store(false, Ordering::SeqCst);
+        std::mem::take(&mut lock(&self.arrived))
+    }
+
+    /// Why no writer will come, if so.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.get()
+    }
+
+    /// Settles that no writer will come.
+    pub fn fail(&self, failure: Failure) {
+        if self.failure.set(failure).is_ok() {
+            self.signal.raise();
+        }
+    }
+
+    /// Notes why a writer is not there yet, for whoever waits.
+    pub fn note(&self, trouble: String) {
+        *lock(&self.trouble) = Some(trouble);
+    }
+
+    /// What it waits for, in words.
+    pub fn waits_for(&self) -> String {
+        waits_for("a writer", &self.trouble)
+    }
+}
+
+fn waits_for(whom: &str, trouble: &Mutex<Option<String>>) -> String {
+    match &*lock(trouble) {
+        Some(trouble) => format!("{whom} ({trouble})"),
+        None => whom.to_owned(),
+    }
+}

@@ -1,0 +1,294 @@
+//! The reading end, as an open file.
+
+use crate::failure::Failure;
+use crate::inflow::{Flow, Inflow};
+use crate::pipe::ReaderPipe;
+use crate::queue::{Command, Queue};
+use crate::waiting::Caller;
+use netpipe::Message;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::Timespec;
+use rustix::io::Errno;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+use vfs_core::{Capabilities, Error, Events, File, Result};
+
+/// A reader that waits for so long tells its writers what it has taken: they may be waiting for that.
+const PAUSE: Duration = Duration::from_millis(2);
+/// Of the epoll set: no lane, but the pipe's signal.
+const SIGNAL: u64 = u64::MAX;
+
+/// An open reader.
+pub struct Reader {
+    pipe: Arc<ReaderPipe>,
+    queue: Arc<Queue>,
+    caller: Caller,
+    /// Writers that have not ENDed; each has a number of its own.
+    lanes: Vec<(u64, Inflow)>,
+    arrived: u64,
+    outcome: Outcome,
+    /// Made when there is more than one thing to wait for.
+    epoll: Option<OwnedFd>,
+}
+
+enum Outcome {
+    Open,
+    Ended,
+    Broken(Failure),
+}
+
+impl Reader {
+    /// Begins with a pipe that the service thread knows.
+    pub fn new(pipe: Arc<ReaderPipe>, queue: Arc<Queue>, caller: Caller) -> Reader {
+        Reader {
+            pipe,
+            queue,
+            caller,
+            lanes: Vec::new(),
+            arrived: 0,
+            outcome: Outcome::Open,
+            epoll: None,
+        }
+    }
+
+    /// Whether writers may still come.
+    fn awaits_writers(&self) -> bool {
+        self.pipe.plan.writers.is_none_or(|writers| self.arrived < u64::from(writers))
+    }
+
+    /// Takes in the writers that came.
+    fn admit(&mut self) -> Result<()> {
+        for lane in self.pipe.take_arrived() {
+            let number = self.arrived;
+            self.arrived += 1;
+            if let Some(epoll) = &self.epoll {
+                watch(epoll, &lane.link, number).map_err(|errno| self.cannot_wait(errno))?;
+            }
+            self.lanes.push((number, Inflow::new(lane)));
+        }
+        if self.lanes.len() > 1 && self.epoll.is_none() {
+            self.epoll = Some(self.watch_all().map_err(|errno| self.cannot_wait(errno))?);
+        }
+        Ok(())
+    }
+
+    /// Reads from one writer after the other, until one gives something.
+    fn flow(&mut self, buf: &mut [u8]) -> Flow {
+        while let Some(at) = self.choose() {
+            let inflow = &mut self.lanes[at].1;
+            match inflow.read(buf) {
+                Flow::Bytes(count) => {
+                    self.took(at, count);
+                    return Flow::Bytes(count);
+                }
+                Flow::Nothing => return Flow::Nothing,
+                Flow::End => self.ended(at),
+                Flow::Broken(failure) => return self.broke(at, failure),
+            }
+        }
+        if self.lanes.is_empty() && self.arrived > 0 && self.is_last() { Flow::End } else { Flow::Nothing }
+    }
+
+    /// Whose turn it is: of the writer whose frame was begun, for a frame arrives whole; of one that was read ahead of; of
+    /// one that has sent something, in the kernel's order, which is fair.
+    fn choose(&mut self) -> Option<usize> {
+        if self.lanes.len() < 2 {
+            return (!self.lanes.is_empty()).then_some(0);
+        }
+        if let Some(at) = self.lanes.iter().position(|(_, inflow)| inflow.is_within_frame()) {
+            return Some(at);
+        }
+        if let Some(at) = self.lanes.iter().position(|(_, inflow)| inflow.is_ready()) {
+            return Some(at);
+        }
+        loop {
+            let number = next_event(self.epoll.as_ref()?)?;
+            if number == SIGNAL {
+                // Whoever came is admitted before the next wait.
+                self.pipe.signal.clear();
+            } else if let Some(at) = self.lanes.iter().position(|(known, _)| *known == number) {
+                return Some(at);
+            }
+        }
+    }
+
+    /// Whether the writers that have ENDed were all that were expected.
+    fn is_last(&self) -> bool {
+        self.pipe.plan.writers.is_none_or(|writers| self.arrived >= u64::from(writers))
+    }
+
+    /// Accounts for bytes that the caller gets from a lane.
+    fn took(&mut self, at: usize, count: usize) {
+        let inflow = &mut self.lanes[at].1;
+        if inflow.lane.take(count as u64) {
+            // What the kernel does not take now, or a loss, shows later.
+            let _ = inflow.lane.report();
+        }
+        if inflow.has_ended() {
+            self.ended(at);
+        } else {
+            self.queue.report_later(&inflow.lane);
+        }
+    }
+
+    /// A writer has ENDed, and everything of it was taken.
+    fn ended(&mut self, at: usize) {
+        let (_, inflow) = self.lanes.swap_remove(at);
+        self.forget(&inflow);
+        inflow.lane.say_last(&Message::Done);
+        self.queue.ask(Command::SeeOut(inflow.lane));
+        if self.lanes.is_empty() && self.pipe.plan.writers.is_some() && !self.awaits_writers() {
+            self.queue.ask(Command::Over(self.pipe.id));
+        }
+    }
+
+    /// One writer broke the pipe: it is broken for the others as well.
+    fn broke(&mut self, at: usize, failure: Failure) -> Flow {
+        let (_, inflow) = self.lanes.swap_remove(at);
+        self.forget(&inflow);
+        if let Some(refusal) = inflow.refusal() {
+            inflow.lane.say_last(&refusal);
+            self.queue.ask(Command::SeeOut(inflow.lane));
+        }
+        self.abandon();
+        Flow::Broken(failure)
+    }
+
+    /// Cuts the connections that are left: to their writers this reader is lost.
+    fn abandon(&mut self) {
+        for (_, inflow) in std::mem::take(&mut self.lanes) {
+            self.forget(&inflow);
+            inflow.lane.link.cut();
+        }
+        self.queue.ask(Command::Over(self.pipe.id));
+    }
+
+    fn forget(&self, inflow: &Inflow) {
+        if let Some(epoll) = &self.epoll {
+            // It fails only if the kernel did that already.
+            let _ = epoll::delete(epoll, &inflow.lane.link);
+        }
+    }
+
+    /// Waits for bytes, or for another writer.
+    fn wait(&mut self) -> Result<()> {
+        if self.lanes.iter().any(|(_, inflow)| inflow.is_ready()) {
+            return Ok(());
+        }
+        let several = self.lanes.len() + usize::from(self.awaits_writers()) > 1;
+        if several && self.epoll.is_none() {
+            self.epoll = Some(self.watch_all().map_err(|errno| self.cannot_wait(errno))?);
+        }
+        let within = self.lanes.iter().find(|(_, inflow)| inflow.is_within_frame());
+        let fd: BorrowedFd<'_> = match (&self.epoll, within.or(self.lanes.first())) {
+            (_, Some((_, inflow))) if within.is_some() || !several => inflow.lane.link.as_fd(),
+            (Some(epoll), Some(_)) => epoll.as_fd(),
+            _ => self.pipe.signal.as_fd(),
+        };
+        // First for a moment: then whoever waits for TAKEN has it before the protocol's 50 ms.
+        let unreported = self.lanes.iter().any(|(_, inflow)| inflow.lane.taken() != inflow.lane.reported());
+        if unreported {
+            if !self.caller.context.wait(Some(fd), Events::READ, Some(PAUSE))?.is_empty() {
+                return Ok(());
+            }
+            for (_, inflow) in &self.lanes {
+                let _ = inflow.lane.report();
+            }
+        }
+        self.caller.wait(fd, Events::READ, "read", || match self.lanes.len() {
+            0 => self.pipe.waits_for(),
+            _ => "data".to_owned(),
+        })
+    }
+
+    fn watch_all(&self) -> Result<OwnedFd, Errno> {
+        let set = epoll::create(CreateFlags::CLOEXEC)?;
+        epoll::add(&set, &self.pipe.signal, EventData::new_u64(SIGNAL), EventFlags::IN)?;
+        for (number, inflow) in &self.lanes {
+            watch(&set, &inflow.lane.link, *number)?;
+        }
+        Ok(set)
+    }
+
+    fn cannot_wait(&self, errno: Errno) -> Error {
+        crate::failure::system("read", &self.caller.shown, errno)
+    }
+
+    fn error(&self, failure: &Failure) -> Error {
+        failure.error("read", &self.caller.shown)
+    }
+}
+
+/// The number of one that is ready now.
+fn next_event(epoll: &OwnedFd) -> Option<u64> {
+    let mut events: [MaybeUninit<Event>; 1] = [MaybeUninit::uninit()];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // Interrupted: whoever asks goes on to wait, and asks again.
+    let (ready, _) = epoll::wait(epoll, &mut events, Some(&now)).ok()?;
+    ready.first().map(|event| event.data.u64())
+}
+
+fn watch(epoll: &OwnedFd, link: impl AsFd, number: u64) -> Result<(), Errno> {
+    epoll::add(epoll, link, EventData::new_u64(number), EventFlags::IN)
+}
+
+impl File for Reader {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::READABLE | Capabilities::CANCEL
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        match &self.outcome {
+            Outcome::Ended => return Ok(0),
+            Outcome::Broken(failure) => return Err(self.error(failure)),
+            Outcome::Open => self.caller.context.status()?,
+        }
+        loop {
+            if self.pipe.has_arrivals() {
+                self.admit()?;
+            }
+            match self.flow(buf) {
+                Flow::Bytes(count) => return Ok(count),
+                Flow::Nothing => {}
+                Flow::End => {
+                    self.outcome = Outcome::Ended;
+                    self.queue.ask(Command::Over(self.pipe.id));
+                    return Ok(0);
+                }
+                Flow::Broken(failure) => {
+                    let error = self.error(&failure);
+                    self.outcome = Outcome::Broken(failure);
+                    return Err(error);
+                }
+            }
+            if let Some(failure) = self.pipe.failure() {
+                let (failure, error) = (failure.clone(), self.error(failure));
+                self.abandon();
+                self.outcome = Outcome::Broken(failure);
+                return Err(error);
+            }
+            self.wait()?;
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if matches!(self.outcome, Outcome::Open) {
+            // Whoever came and was never read hears of it too.
+            let _ = self.admit();
+            for (_, mut inflow) in std::mem::take(&mut self.lanes) {
+                let last = match inflow.look_for_end() {
+                    true => Message::Done,
+                    false => Message::Closed(inflow.lane.taken()),
+                };
+                inflow.lane.say_last(&last);
+                self.queue.ask(Command::SeeOut(inflow.lane));
+            }
+        }
+        self.queue.ask(Command::Closed(self.pipe.id));
+    }
+}
+

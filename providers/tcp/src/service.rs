@@ -1,0 +1,290 @@
+//! The service thread, one for an instance: accepts, dials, completes handshakes, talks to brokers, and reads what readers
+//! report. Payload never passes through it, and nothing in it waits but [`Reactor::wait`].
+//!
+//! | Module | What it does |
+//! |---|---|
+//! | `pipes` | what each open pipe is up to |
+//! | `dial` | connections to be made, address after address; names to be looked up |
+//! | `accept` | listeners, and how many strangers are let in |
+//! | `shake` | handshakes |
+//! | `feedback` | what readers report to writers |
+//! | `broker` | brokers, and what they say |
+//! | `parting` | last frames on their way |
+
+mod accept;
+mod broker;
+mod dial;
+mod feedback;
+mod parting;
+mod pipes;
+mod shake;
+
+use crate::endpoint::Endpoint;
+use crate::failure::Failure;
+use crate::pipe::Fate;
+use crate::queue::{Command, Queue};
+use crate::reactor::Reactor;
+use crate::settings::Config;
+use netpipe::Token;
+use rustix::io::Errno;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Host, Level};
+
+/// What a stop may take.
+const STOP: Duration = Duration::from_secs(5);
+/// After what was taken is reported to whoever does not get it with the next read.
+const REPORT: Duration = Duration::from_millis(40);
+/// The key of the queue's signal.
+const QUEUE: u64 = 0;
+
+/// What a timer is for.
+#[derive(Debug)]
+enum Timer {
+    /// Lanes have something to report.
+    Report,
+    /// This source has taken too long.
+    Expire(u64),
+    /// This lookup has taken too long.
+    Lookup(u64),
+    /// This pipe is to be dialled again.
+    Dial(u64),
+    /// This broker is to be dialled again.
+    Broker(Endpoint),
+    /// This token is good no more.
+    Token(Token),
+    /// This writer's DISCARD is remembered no more.
+    Forget(u64),
+    /// There is room for strangers again, perhaps.
+    Admit,
+}
+
+/// What a descriptor is.
+#[derive(Debug)]
+enum Source {
+    Listener(accept::Listener),
+    Connecting(dial::Connecting),
+    Shaking(shake::Shake),
+    Feedback(feedback::Feedback),
+    Parting(parting::Parting),
+    Broker(broker::Connection),
+}
+
+/// The thread's own.
+pub struct Service {
+    host: Host,
+    config: Arc<Config>,
+    queue: Arc<Queue>,
+    reactor: Reactor<Timer>,
+    sources: HashMap<u64, Source>,
+    readers: HashMap<u64, pipes::Reading>,
+    writers: HashMap<u64, pipes::Writing>,
+    brokers: BTreeMap<Endpoint, broker::Broker>,
+    /// Listeners for introduced peers: by address, with their port.
+    meetings: HashMap<IpAddr, (u64, u16)>,
+    /// Introduced writers that are to come: for which reader, and until when.
+    expected: HashMap<Token, broker::Expected>,
+    lookups: HashMap<u64, dial::Dial>,
+    strangers: accept::Strangers,
+    reporting: bool,
+    stop_at: Option<Instant>,
+}
+
+impl Service {
+    /// Makes the service of one instance.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM.
+    pub fn new(host: Host, config: Arc<Config>, queue: Arc<Queue>) -> Result<Service, Errno> {
+        let reactor = Reactor::new()?;
+        reactor.watch(&queue, QUEUE, true, false)?;
+        Ok(Service {
+            host,
+            config,
+            queue,
+            reactor,
+            sources: HashMap::new(),
+            readers: HashMap::new(),
+            writers: HashMap::new(),
+            brokers: BTreeMap::new(),
+            meetings: HashMap::new(),
+            expected: HashMap::new(),
+            lookups: HashMap::new(),
+            strangers: accept::Strangers::default(),
+            reporting: false,
+            stop_at: None,
+        })
+    }
+
+    /// Serves until it is stopped. A defect here ends every pipe with EIO rather than letting its caller wait for ever.
+    pub fn run(mut self) {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        self.queue.die();
+        let why = match ended {
+            Ok(Ok(())) => "the provider has stopped".to_owned(),
+            Ok(Err(errno)) => {
+                format!("the service thread cannot wait: {}", Code::from_raw(errno.raw_os_error().into()).text())
+            }
+            Err(_) => "the service thread failed: this is a defect of the provider".to_owned(),
+        };
+        // Opens that came meanwhile are ended like the others.
+        for command in self.queue.take() {
+            match command {
+                Command::Read(pipe) => pipe.fail(Failure::new(Code::EIO, why.as_str())),
+                Command::Write(pipe) => pipe.settle(Fate::Failed(Failure::new(Code::EIO, why.as_str()))),
+                _ => {}
+            }
+        }
+        for reading in self.readers.values() {
+            reading.pipe.fail(Failure::new(Code::EIO, why.as_str()));
+        }
+        for writing in self.writers.values() {
+            writing.pipe.settle(Fate::Failed(Failure::new(Code::EIO, why.as_str())));
+        }
+    }
+
+    fn serve(&mut self) -> Result<(), Errno> {
+        loop {
+            let limit = self.stop_at.map(|at| at.saturating_duration_since(Instant::now()));
+            for key in self.reactor.wait(limit)? {
+                match key {
+                    QUEUE => self.obey(),
+                    key => self.handle(key),
+                }
+            }
+            while let Some(timer) = self.reactor.due() {
+                self.fire(timer);
+            }
+            if let Some(at) = self.stop_at
+                && (Instant::now() >= at || self.is_idle())
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether everything that was ENDed is delivered.
+    fn is_idle(&self) -> bool {
+        let leaving = |source: &Source| match source {
+            Source::Parting(_) => true,
+            Source::Broker(connection) => connection.has_output(),
+            _ => false,
+        };
+        self.writers.values().all(|writing| !writing.delivers_end()) && !self.sources.values().any(leaving)
+    }
+
+    fn obey(&mut self) {
+        for command in self.queue.take() {
+            match command {
+                Command::Read(pipe) => self.open_reader(pipe),
+                Command::Write(pipe) => self.open_writer(pipe),
+                Command::Flush(id) => self.flush_writer(id),
+                Command::Finished(id) => self.finished(id),
+                Command::Over(id) => self.reader_over(id),
+                Command::Closed(id) => self.closed(id),
+                Command::SeeOut(lane) => self.see_out_lane(lane),
+                Command::Resolved(lookup, found) => self.resolved(lookup, found),
+                Command::Stop => self.stop_at = Some(Instant::now() + STOP),
+            }
+        }
+        if self.queue.is_ticking() && !self.reporting {
+            self.reporting = true;
+            self.reactor.at(Instant::now() + REPORT, Timer::Report);
+        }
+    }
+
+    fn handle(&mut self, key: u64) {
+        // An event of something that an earlier one of this round ended finds nothing.
+        let kept = match self.sources.remove(&key) {
+            None => None,
+            Some(Source::Listener(listener)) => self.accept(key, listener).map(Source::Listener),
+            Some(Source::Connecting(connecting)) => self.connected(connecting),
+            Some(Source::Shaking(shake)) => self.shake(key, shake).map(Source::Shaking),
+            Some(Source::Feedback(feedback)) => self.hear(key, feedback).map(Source::Feedback),
+            Some(Source::Parting(parting)) => self.see_out(key, parting).map(Source::Parting),
+            Some(Source::Broker(connection)) => self.listen_to_broker(key, connection).map(Source::Broker),
+        };
+        if let Some(source) = kept {
+            self.sources.insert(key, source);
+        }
+    }
+
+    fn fire(&mut self, timer: Timer) {
+        match timer {
+            Timer::Report => self.report(),
+            Timer::Expire(key) => self.expire(key),
+            Timer::Lookup(lookup) => self.resolved(lookup, Err("the resolver does not answer".to_owned())),
+            Timer::Dial(id) => self.dial_pipe(id),
+            Timer::Broker(broker) => self.dial_broker(&broker),
+            Timer::Token(token) => self.token_expired(token),
+            Timer::Forget(id) => self.forget_writer(id),
+            Timer::Admit => self.admit_strangers(),
+        }
+    }
+
+    fn expire(&mut self, key: u64) {
+        match self.sources.remove(&key) {
+            Some(Source::Connecting(connecting)) => self.not_connected(connecting, Errno::TIMEDOUT),
+            Some(Source::Shaking(shake)) => {
+                self.stranger_gone(key);
+                self.shake_timed_out(shake);
+            }
+            Some(Source::Parting(parting)) => self.reactor.forget(parting.as_fd()),
+            Some(other) => {
+                self.sources.insert(key, other);
+            }
+            None => {}
+        }
+    }
+
+    /// Tells writers what was taken since the last report.
+    fn report(&mut self) {
+        self.reporting = false;
+        for lane in self.queue.take_unreported() {
+            lane.clear_unreported();
+            if let Ok(false) = lane.report() {
+                self.queue.report_later(&lane);
+            }
+        }
+        if self.queue.is_ticking() {
+            self.reporting = true;
+            self.reactor.at(Instant::now() + REPORT, Timer::Report);
+        }
+    }
+
+    /// Puts a descriptor under watch. Without memory for that nothing works any more: then what it was for fails.
+    fn keep(&mut self, source: Source, read: bool, write: bool) -> Option<u64> {
+        let key = self.reactor.key();
+        let fd = match &source {
+            Source::Listener(listener) => listener.as_fd(),
+            Source::Connecting(connecting) => connecting.as_fd(),
+            Source::Shaking(shake) => shake.as_fd(),
+            Source::Feedback(feedback) => feedback.as_fd(),
+            Source::Parting(parting) => parting.as_fd(),
+            Source::Broker(connection) => connection.as_fd(),
+        };
+        if let Err(errno) = self.reactor.watch(fd, key, read, write) {
+            let why = Code::from_raw(errno.raw_os_error().into());
+            self.log(Level::Error, &format!("netpipe: cannot watch a connection: {}", why.text()));
+            return None;
+        }
+        self.sources.insert(key, source);
+        Some(key)
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        self.host.log(level, text);
+    }
+
+    /// Whether a peer may be talked to.
+    fn may_talk(&self, peer: IpAddr) -> Result<(), Failure> {
+        if self.config.secret.is_some() || self.config.insecure || crate::socket::is_loopback(peer) {
+            return Ok(());
+        }
+        let text = format!("{peer} is another machine: set `secret` (or `insecure = true`)");
+        Err(Failure::new(Code::EACCES, text))
+    }
+}

@@ -1,0 +1,240 @@
+//! Listeners, and the strangers that come to them.
+
+use super::broker::Expected;
+use super::dial::Errand;
+use super::shake::{Guest, Shake};
+use super::{Service, Source, Timer};
+use crate::failure::Failure;
+use crate::link::Link;
+use crate::plan::Plan;
+use crate::socket;
+use netpipe::hello::FEATURE_CRC;
+use netpipe::{Hello, Purpose, Reason, Role, code};
+use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Level};
+
+/// Connections whose handshake is not complete. What comes beyond waits in the kernel's queue.
+const STRANGERS: usize = 256;
+/// An honest handshake takes milliseconds: whoever is older gives way when there is no room.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The pause after the system refused to give a connection, for want of descriptors or memory.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener.
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+    guest: Guest,
+    watched: bool,
+}
+
+/// Connections whose handshake is not complete, by age.
+#[derive(Debug, Default)]
+pub struct Strangers {
+    since: BTreeMap<u64, Instant>,
+    /// Listeners that wait for room.
+    paused: Vec<u64>,
+}
+
+impl Listener {
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Service {
+    /// Listens for the other end of a direct pipe.
+    pub(super) fn listen_for_pipe(&mut self, id: u64, at: SocketAddr) {
+        let Some(plan) = self.plan(id) else { return };
+        match socket::listen(at, plan.window).and_then(|socket| self.serve_listener(socket, Guest::Pipe(id))) {
+            Ok(key) => {
+                if let Some(reading) = self.readers.get_mut(&id) {
+                    reading.listener = Some(key);
+                } else if let Some(writing) = self.writers.get_mut(&id) {
+                    writing.listener = Some(key);
+                }
+            }
+            Err(errno) => {
+                let failure = match Code::from_raw(errno.raw_os_error().into()) {
+                    Code::EADDRINUSE => Failure::new(Code::EBUSY, format!("{at} is in use: another one listens there")),
+                    code => Failure::new(code, format!("listen at {at}: {}", system_text(code, errno))),
+                };
+                self.fail_pipe(id, failure);
+            }
+        }
+    }
+
+    /// Serves a listener.
+    ///
+    /// # Errors
+    /// ENOMEM: it cannot be watched.
+    pub(super) fn serve_listener(&mut self, socket: OwnedFd, guest: Guest) -> Result<u64, Errno> {
+        let listener = Listener { socket, guest, watched: true };
+        self.keep(Source::Listener(listener), true, false).ok_or(Errno::NOMEM)
+    }
+
+    fn plan(&self, id: u64) -> Option<&Plan> {
+        match (self.readers.get(&id), self.writers.get(&id)) {
+            (Some(reading), _) => Some(&reading.pipe.plan),
+            (None, Some(writing)) => Some(&writing.pipe.plan),
+            (None, None) => None,
+        }
+    }
+
+    /// Takes whoever has come.
+    pub(super) fn accept(&mut self, key: u64, mut listener: Listener) -> Option<Listener> {
+        loop {
+            if !self.has_room_for_stranger() {
+                return Some(self.pause_listener(key, listener, PATIENCE));
+            }
+            match socket::accept(&listener.socket) {
+                Ok(socket) => self.welcome(socket, listener.guest),
+                Err(Errno::AGAIN) => break,
+                // The peer is gone again; what the network says of it is no fault of the listener (accept(2)).
+                Err(Errno::CONNABORTED | Errno::PROTO | Errno::NETDOWN | Errno::HOSTUNREACH | Errno::NETUNREACH) => {}
+                Err(errno) => {
+                    let why = Code::from_raw(errno.raw_os_error().into());
+                    self.log(Level::Warning, &format!("netpipe: accept: {}", why.text()));
+                    return Some(self.pause_listener(key, listener, PAUSE));
+                }
+            }
+        }
+        listener.watched = true;
+        Some(listener)
+    }
+
+    fn pause_listener(&mut self, key: u64, mut listener: Listener, pause: Duration) -> Listener {
+        self.reactor.change(&listener.socket, key, false, false);
+        listener.watched = false;
+        self.strangers.paused.push(key);
+        self.reactor.at(Instant::now() + pause, Timer::Admit);
+        listener
+    }
+
+    /// Listens again where there was no room.
+    pub(super) fn admit_strangers(&mut self) {
+        for key in std::mem::take(&mut self.strangers.paused) {
+            if let Some(Source::Listener(listener)) = self.sources.get_mut(&key) {
+                listener.watched = true;
+                self.reactor.change(&listener.socket, key, true, false);
+            }
+        }
+    }
+
+    /// Whether one more may come in; who has dawdled makes room.
+    fn has_room_for_stranger(&mut self) -> bool {
+        if self.strangers.since.len() < STRANGERS {
+            return true;
+        }
+        // Keys grow with time.
+        let oldest = self.strangers.since.first_key_value().map(|(key, since)| (*key, *since));
+        let Some((key, _)) = oldest.filter(|(_, since)| since.elapsed() >= PATIENCE) else { return false };
+        self.expire(key);
+        self.stranger_gone(key);
+        true
+    }
+
+    /// A handshake is over.
+    pub(super) fn stranger_gone(&mut self, key: u64) {
+        if self.strangers.since.remove(&key).is_some() && !self.strangers.paused.is_empty() {
+            self.admit_strangers();
+        }
+    }
+
+    /// Begins the handshake with whoever came.
+    fn welcome(&mut self, socket: OwnedFd, guest: Guest) {
+        let tuned = socket::tune(&socket, self.config.peer_timeout);
+        let Ok(link) = tuned.and_then(|()| Link::new(socket)) else { return };
+        if let Err(failure) = self.may_talk(link.peer().ip()) {
+            self.log(Level::Warning, &format!("netpipe: refuse {}: {}", link.peer(), failure.text));
+            Shake::turn_away(link, &Reason::new(code::EACCES, "without a secret only loopback is served"));
+            return;
+        }
+        let shake = Shake::guest(link, guest);
+        if let Some(key) = self.start_shake(shake) {
+            self.strangers.since.insert(key, Instant::now());
+        }
+    }
+
+    /// Decides whether a stranger's HELLO fits a pipe, and which.
+    ///
+    /// # Errors
+    /// What to tell the stranger.
+    pub(super) fn judge(&self, guest: Guest, hello: &Hello) -> Result<Invitation, Reason> {
+        let refuse = |code, text: &str| Err(Reason::new(code, text));
+        let (Purpose::Pipe, Some(role), Some(name)) = (hello.purpose, hello.role, &hello.name) else {
+            return refuse(code::EPROTO, "this is no broker: it takes pipes only");
+        };
+        let id = match (guest, &hello.token) {
+            (Guest::Pipe(id), None) => id,
+            (Guest::Pipe(_), Some(_)) => return refuse(code::EACCES, "no broker introduces to a direct pipe"),
+            (Guest::Introduced, None) => return refuse(code::EACCES, "only whom a broker introduces is served here"),
+            (Guest::Introduced, Some(token)) => match self.expected.get(token) {
+                Some(Expected { pipe, until }) if *until > Instant::now() => *pipe,
+                _ => return refuse(code::ECONNRESET, "the broker's token is unknown here, used up or expired"),
+            },
+        };
+        let Some(plan) = self.plan(id) else { return refuse(code::ECONNRESET, "the pipe was closed") };
+        if *name != plan.name {
+            return refuse(code::EPROTO, "this is another pipe");
+        }
+        match (role, self.readers.get(&id), self.writers.get(&id)) {
+            (Role::Writer, Some(reading), _) if !reading.has_room() => {
+                return refuse(code::EBUSY, "the pipe has all the writers that its reader expects");
+            }
+            (Role::Reader, _, Some(writing)) if !writing.is_waiting() => {
+                return refuse(code::EBUSY, "the pipe has a reader already");
+            }
+            (Role::Writer, Some(_), _) | (Role::Reader, _, Some(_)) => {}
+            _ => return refuse(code::EBUSY, "both sides have the same direction"),
+        }
+        Ok(Invitation { pipe: id, window: plan.window, checksums: plan.checksums })
+    }
+}
+
+/// What a stranger is let in for.
+#[derive(Clone, Copy, Debug)]
+pub struct Invitation {
+    pub pipe: u64,
+    pub window: u32,
+    pub checksums: crate::settings::Checksums,
+}
+
+impl Invitation {
+    /// The features that this side has on a connection.
+    pub fn features(&self, leaves_machine: bool) -> u64 {
+        if self.checksums.wanted(leaves_machine) { FEATURE_CRC } else { 0 }
+    }
+}
+
+impl Service {
+    /// What this side says of itself for a pipe of its own.
+    pub(super) fn invitation(&self, id: u64) -> Option<Invitation> {
+        let plan = self.plan(id)?;
+        Some(Invitation { pipe: id, window: plan.window, checksums: plan.checksums })
+    }
+
+    /// The HELLO that a dialler sends for an errand.
+    pub(super) fn hello(&self, errand: &Errand) -> Option<Hello> {
+        let pipe = |id: u64, token| {
+            let plan = self.plan(id)?;
+            let role = if self.readers.contains_key(&id) { Role::Reader } else { Role::Writer };
+            Some(Hello::pipe(role, plan.name.clone(), token))
+        };
+        match errand {
+            Errand::Listen(_) => None,
+            Errand::Direct(id) => pipe(*id, None),
+            Errand::Introduced(id, token) | Errand::Joined(id, token) => pipe(*id, Some(*token)),
+            Errand::Broker(_) => Some(Hello::broker()),
+            Errand::Relay(_, token) => Some(Hello::relay(*token)),
+        }
+    }
+}
+
+fn system_text(code: Code, errno: Errno) -> String {
+    if code.name().is_some() { code.text().to_owned() } else { std::io::Error::from(errno).to_string() }
+}

@@ -1,0 +1,396 @@
+//! Brokers: one connection to each, kept as long as somebody needs it, and made again when it is lost.
+
+use super::dial::{Dial, Errand};
+use super::shake::{Guest, Shake};
+use super::{Service, Source, Timer};
+use crate::endpoint::Endpoint;
+use crate::failure::Failure;
+use crate::link::{Link, Received};
+use crate::pipe::{Fate, LastWord};
+use crate::plan::Route;
+use crate::socket;
+use netpipe::{Address, Decoder, Match, Message, Register, Role, Sender, Token};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Level};
+
+/// Pauses between attempts to reach a broker: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// How long a writer tries its reader's addresses before it asks for a relay.
+const REACH: Duration = Duration::from_secs(3);
+/// How long a token is good.
+const TOKEN: Duration = Duration::from_secs(30);
+/// What a broker may leave unread before it counts as lost.
+const OUTPUT_MAX: usize = 4 << 20;
+
+/// A broker, and who needs it.
+#[derive(Debug)]
+pub struct Broker {
+    state: State,
+    pause: Duration,
+    members: BTreeSet<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It is being dialled, or will be.
+    Away,
+    /// The connection to it.
+    Here(u64),
+}
+
+/// An introduced writer that is to come.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    pub pipe: u64,
+    pub until: Instant,
+}
+
+/// The connection to a broker.
+#[derive(Debug)]
+pub struct Connection {
+    broker: Endpoint,
+    link: Link,
+    decoder: Decoder,
+    output: Vec<u8>,
+    writes: bool,
+}
+
+impl Connection {
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.link.as_fd()
+    }
+
+    /// Whether something is to be sent yet.
+    pub fn has_output(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    fn push(&mut self) -> bool {
+        while !self.output.is_empty() {
+            match self.link.send(&self.output, &[]) {
+                Ok(0) => return self.output.len() <= OUTPUT_MAX,
+                Ok(count) => drop(self.output.drain(..count)),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Reads what has come; `Err`: why nothing more will.
+    fn read(&mut self) -> (Vec<Message>, Result<(), String>) {
+        let (mut messages, mut bytes) = (Vec::new(), [0; 4096]);
+        loop {
+            let mut input = match self.link.receive(&mut bytes, &mut []) {
+                Ok(Received::Bytes(count)) => &bytes[..count],
+                Ok(Received::Nothing) => return (messages, Ok(())),
+                Ok(Received::End) => return (messages, Err("the broker closed the connection".to_owned())),
+                Err(errno) => {
+                    let why = Code::from_raw(errno.raw_os_error().into()).text();
+                    return (messages, Err(format!("the connection to the broker: {why}")));
+                }
+            };
+            loop {
+                match self.decoder.next(&mut input) {
+                    Ok(None) => break,
+                    Ok(Some(message)) => messages.push(message),
+                    Err(error) => return (messages, Err(error.to_string())),
+                }
+            }
+        }
+    }
+}
+
+impl Service {
+    /// Has a pipe meet its other end through a broker.
+    pub(super) fn join_broker(&mut self, endpoint: &Endpoint, id: u64) {
+        let known = self.brokers.contains_key(endpoint);
+        let broker = self.brokers.entry(endpoint.clone()).or_insert_with(|| Broker {
+            state: State::Away,
+            pause: PAUSES.0,
+            members: BTreeSet::new(),
+        });
+        broker.members.insert(id);
+        match broker.state {
+            State::Here(key) => self.register(key, id),
+            State::Away if !known => self.dial_broker(endpoint),
+            State::Away => {}
+        }
+    }
+
+    /// Ends what a broker knows of a pipe; true: there was something, and it was told.
+    pub(super) fn leave_broker(&mut self, id: u64, last: Message) -> bool {
+        let Some((endpoint, broker)) =
+            self.brokers.iter_mut().find(|(_, broker)| broker.members.contains(&id))
+        else {
+            return false;
+        };
+        let endpoint = endpoint.clone();
+        match broker.state {
+            State::Here(key) => {
+                broker.members.remove(&id);
+                self.tell(key, &last);
+                true
+            }
+            // A DISCARD is told when the broker is back.
+            State::Away if matches!(last, Message::Discarded(_)) => false,
+            State::Away => {
+                broker.members.remove(&id);
+                if broker.members.is_empty() {
+                    self.brokers.remove(&endpoint);
+                }
+                true
+            }
+        }
+    }
+
+    pub(super) fn dial_broker(&mut self, endpoint: &Endpoint) {
+        if self.brokers.get(endpoint).is_some_and(|broker| broker.state == State::Away) {
+            self.dial(Dial::new(Errand::Broker(endpoint.clone()), [endpoint.clone()]));
+        }
+    }
+
+    /// A broker is not to be reached, or was lost: who waits goes on waiting.
+    pub(super) fn broker_lost(&mut self, endpoint: &Endpoint, trouble: &str) {
+        let Some(broker) = self.brokers.get_mut(endpoint) else { return };
+        broker.state = State::Away;
+        if broker.members.is_empty() {
+            self.brokers.remove(endpoint);
+            return;
+        }
+        let (at, members) = (Instant::now() + broker.pause, broker.members.clone());
+        broker.pause = (broker.pause * 2).min(PAUSES.1);
+        for id in members {
+            self.note(id, &format!("broker {endpoint}: {trouble}"));
+        }
+        self.reactor.at(at, Timer::Broker(endpoint.clone()));
+    }
+
+    /// A broker refused this side, or is none: who waits is told.
+    pub(super) fn broker_refused(&mut self, endpoint: &Endpoint, failure: &Failure) {
+        let Some(broker) = self.brokers.remove(endpoint) else { return };
+        let text = format!("broker {endpoint}: {}", failure.text);
+        for id in broker.members {
+            if self.route(id).is_some() {
+                self.fail_pipe(id, Failure::new(failure.code, text.as_str()));
+            }
+        }
+    }
+
+    /// The handshake with a broker is complete.
+    pub(super) fn broker_reached(&mut self, endpoint: Endpoint, link: Link) {
+        if !self.brokers.contains_key(&endpoint) {
+            return;
+        }
+        let decoder = Decoder::new(Sender::Broker);
+        let connection =
+            Connection { broker: endpoint.clone(), link, decoder, output: Vec::new(), writes: false };
+        let Some(key) = self.keep(Source::Broker(connection), true, false) else {
+            return self.broker_lost(&endpoint, "out of memory");
+        };
+        let Some(broker) = self.brokers.get_mut(&endpoint) else { return };
+        (broker.state, broker.pause) = (State::Here(key), PAUSES.0);
+        for id in broker.members.clone() {
+            self.register(key, id);
+        }
+    }
+
+    /// Tells a broker what a pipe waits for.
+    fn register(&mut self, key: u64, id: u64) {
+        let Some(Source::Broker(connection)) = self.sources.get(&key) else { return };
+        let local = socket::local(&connection.link);
+        let message = match (self.readers.get(&id), self.writers.get(&id)) {
+            (Some(reading), _) if reading.expects() == Some(0) || reading.over => return,
+            (Some(reading), _) => {
+                let (name, writers) = (reading.pipe.plan.name.clone(), reading.expects().unwrap_or(0));
+                let addresses = match local.map_err(Failure::from_errno).and_then(|local| self.addresses(local)) {
+                    Ok(addresses) => addresses,
+                    Err(failure) => return self.fail_pipe(id, failure),
+                };
+                Register { id, role: Role::Reader, name, addresses, writers: Some(writers) }
+            }
+            (None, Some(writing)) if writing.is_waiting() => {
+                let name = writing.pipe.plan.name.clone();
+                Register { id, role: Role::Writer, name, addresses: Vec::new(), writers: None }
+            }
+            _ => return,
+        };
+        self.tell(key, &Message::Register(message));
+        // What was said while the broker was away.
+        self.finished(id);
+    }
+
+    /// Registers a pipe once more: its introduction led nowhere.
+    pub(super) fn register_again(&mut self, id: u64, trouble: &str) {
+        self.note(id, trouble);
+        let Some(Route::Broker(endpoint)) = self.route(id) else { return };
+        if let Some(State::Here(key)) = self.brokers.get(endpoint).map(|broker| broker.state) {
+            self.tell(key, &Message::Withdraw(id));
+            self.register(key, id);
+        }
+    }
+
+    /// Where introduced peers are accepted, in a broker's words.
+    fn addresses(&mut self, local: SocketAddr) -> Result<Vec<Address>, Failure> {
+        let (address, port) = match self.config.listen {
+            None => (local.ip(), 0),
+            Some(listen) => (listen.ip(), listen.port()),
+        };
+        let port = self.meeting(address, port)?;
+        let text = match &self.config.advertise[..] {
+            [] if self.config.listen.is_some() && !address.is_unspecified() => {
+                vec![SocketAddr::new(address, port).to_string()]
+            }
+            [] => vec![format!(":{port}")],
+            given => given
+                .iter()
+                .map(|endpoint| match endpoint.port() {
+                    0 => endpoint.with_port(port).to_string(),
+                    _ => endpoint.to_string(),
+                })
+                .collect(),
+        };
+        text.iter().map(|text| Address::new(text).map_err(Failure::from)).collect()
+    }
+
+    /// The port of the listener for introduced peers at an address.
+    fn meeting(&mut self, address: IpAddr, port: u16) -> Result<u16, Failure> {
+        if let Some((_, port)) = self.meetings.get(&address) {
+            return Ok(*port);
+        }
+        let at = SocketAddr::new(address, port);
+        let listening = socket::listen(at, self.config.window).and_then(|socket| {
+            let port = socket::local(&socket)?.port();
+            Ok((self.serve_listener(socket, Guest::Introduced)?, port))
+        });
+        let listener = listening.map_err(|errno| {
+            let code = Code::from_raw(errno.raw_os_error().into());
+            Failure::new(code, format!("listen at {at}: {}", code.text()))
+        })?;
+        self.meetings.insert(address, listener);
+        Ok(listener.1)
+    }
+
+    /// Sends a frame to a broker.
+    fn tell(&mut self, key: u64, message: &Message) {
+        if let Some(Source::Broker(connection)) = self.sources.get_mut(&key) {
+            message.append_to(&mut connection.output);
+            // A lost connection shows when it is read; one that is stuck is cut, and then does.
+            if !connection.push() {
+                connection.link.cut();
+            }
+            let writes = connection.has_output();
+            if writes != connection.writes {
+                connection.writes = writes;
+                self.reactor.change(&connection.link, key, true, writes);
+            }
+        }
+    }
+
+    /// Reads what a broker says, and does it.
+    pub(super) fn listen_to_broker(&mut self, key: u64, mut connection: Connection) -> Option<Connection> {
+        connection.push();
+        if connection.writes && !connection.has_output() {
+            connection.writes = false;
+            self.reactor.change(&connection.link, key, true, false);
+        }
+        let (messages, outcome) = connection.read();
+        let endpoint = connection.broker.clone();
+        let reader = outcome.is_ok();
+        if reader {
+            // Back in its place first: what it says may be answered on it.
+            self.sources.insert(key, Source::Broker(connection));
+        } else {
+            self.reactor.forget(&connection.link);
+        }
+        for message in messages {
+            self.obey_broker(&endpoint, key, message);
+        }
+        if let Err(trouble) = outcome {
+            self.log(Level::Warning, &format!("netpipe: broker {endpoint}: {trouble}"));
+            self.broker_lost(&endpoint, &trouble);
+        }
+        None
+    }
+
+    fn obey_broker(&mut self, endpoint: &Endpoint, key: u64, message: Message) {
+        match message {
+            Message::Ping => self.tell(key, &Message::Pong),
+            Message::Match(found) => self.introduced(found),
+            Message::Relay { id, token } => {
+                if self.route(id).is_some() {
+                    let until = Instant::now() + TOKEN;
+                    self.dial(Dial::new(Errand::Relay(id, token), [endpoint.clone()]).until(until));
+                }
+            }
+            Message::Refused { id, reason } => {
+                if let Some(broker) = self.brokers.get_mut(endpoint) {
+                    broker.members.remove(&id);
+                }
+                let text = format!("broker {endpoint}: {reason}");
+                self.fail_pipe(id, Failure::new(Code::from_raw(reason.errno().into()), text));
+            }
+            Message::Refusal(reason) => {
+                let failure = Failure::new(Code::from_raw(reason.errno().into()), reason.to_string());
+                self.broker_refused(endpoint, &failure);
+            }
+            // The decoder lets nothing else through.
+            _ => {}
+        }
+    }
+
+    /// A broker has introduced a pipe to its other end.
+    fn introduced(&mut self, found: Match) {
+        let Match { id, token, addresses } = found;
+        if self.readers.get(&id).is_some_and(|reading| reading.has_room()) {
+            self.expect(id, token);
+        } else if self.writers.get(&id).is_some_and(|writing| writing.is_waiting()) {
+            // What is no address here is one that cannot be reached.
+            let addresses = addresses.iter().filter_map(|at| Endpoint::parse(at.as_str(), None).ok());
+            self.dial(Dial::new(Errand::Introduced(id, token), addresses).until(Instant::now() + REACH));
+        }
+    }
+
+    fn expect(&mut self, pipe: u64, token: Token) {
+        let until = Instant::now() + TOKEN;
+        self.expected.insert(token, Expected { pipe, until });
+        self.reactor.at(until, Timer::Token(token));
+    }
+
+    /// An introduced writer did not come: the broker looks for another one.
+    pub(super) fn token_expired(&mut self, token: Token) {
+        if let Some(Expected { pipe, .. }) = self.expected.remove(&token) {
+            self.register_again(pipe, "an introduced writer did not come");
+        }
+    }
+
+    /// A writer reached none of its reader's addresses.
+    pub(super) fn unreachable(&mut self, id: u64, token: Token, trouble: &str) {
+        self.note(id, trouble);
+        let Some(Route::Broker(endpoint)) = self.route(id) else { return };
+        if let Some(State::Here(key)) = self.brokers.get(endpoint).map(|broker| broker.state) {
+            self.tell(key, &Message::Unreachable { id, token });
+        }
+    }
+
+    /// The broker is ready to join a pipe with its other end: the writer goes on as it would have at the reader's address.
+    pub(super) fn relay_reached(&mut self, id: u64, token: Token, link: Link) {
+        if self.writers.contains_key(&id) {
+            self.greet(link, Errand::Joined(id, token));
+        } else if self.readers.contains_key(&id) {
+            self.expect(id, token);
+            self.start_shake(Shake::guest(link, Guest::Introduced).relayed());
+        }
+    }
+
+    /// Settles a writer whose DISCARD the broker keeps.
+    pub(super) fn discarded(&mut self, id: u64) {
+        if let Some(writing) = self.writers.get(&id)
+            && writing.pipe.early() == Some(LastWord::Discard)
+        {
+            writing.pipe.settle(Fate::Failed(Failure::new(Code::ECONNRESET, "it was discarded")));
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Handshakes: bytes between a connection and the protocol's machine.
+
+use super::accept::Invitation;
+use super::dial::{Dial, Errand};
+use super::{Service, Source, Timer};
+use crate::failure::Failure;
+use crate::link::{Link, Received};
+use crate::socket;
+use netpipe::handshake::TIMEOUT;
+use netpipe::{
+    Acceptor, Dialler, Error, Established, Hello, Local, Message, Progress, Reason, Role, Secret, code,
+};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+use vfs_core::Level;
+
+/// The most bytes that a handshake's frame still needs.
+const WANT_MAX: usize = netpipe::frame::HEADER + netpipe::frame::CONTROL_MAX;
+
+/// For whom a stranger may come.
+#[derive(Clone, Copy, Debug)]
+pub enum Guest {
+    /// For a direct pipe.
+    Pipe(u64),
+    /// For a pipe that a broker introduced.
+    Introduced,
+}
+
+/// A handshake in progress.
+#[derive(Debug)]
+pub struct Shake {
+    link: Link,
+    machine: Machine,
+    /// The window that this side gives, once it is known.
+    window: u32,
+    relayed: bool,
+    output: Vec<u8>,
+    sent: usize,
+    writes: bool,
+    outcome: Option<Result<Established, Error>>,
+}
+
+#[derive(Debug)]
+enum Machine {
+    Dialler(Dialler, Errand),
+    /// Once its HELLO is judged, the pipe.
+    Acceptor(Acceptor, Guest, Option<u64>),
+}
+
+/// A connection whose handshake is complete.
+#[derive(Debug)]
+pub struct Shaken {
+    pub link: Link,
+    pub established: Established,
+    /// The window that this side gave, if it reads.
+    pub window: u32,
+}
+
+impl Shake {
+    /// Begins as the side that dialled.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub fn dialler(
+        link: Link,
+        errand: Errand,
+        mut hello: Hello,
+        invitation: Option<Invitation>,
+        relayed: bool,
+        secret: Option<Secret>,
+    ) -> Result<Shake, Error> {
+        let mut window = 0;
+        if let Some(invitation) = invitation {
+            hello.features = invitation.features(relayed || link.leaves_machine());
+            if hello.role == Some(Role::Reader) {
+                window = socket::window(&link, invitation.window);
+                hello.window = Some(window);
+            }
+        }
+        hello.agent = Some(agent());
+        let machine = Machine::Dialler(Dialler::new(hello, secret, None)?, errand);
+        Ok(Shake { window, relayed, ..Shake::new(link, machine) })
+    }
+
+    /// Begins as the side to which somebody came.
+    pub fn guest(link: Link, guest: Guest) -> Shake {
+        Shake::new(link, Machine::Acceptor(Acceptor::new(None), guest, None))
+    }
+
+    /// Says on a relayed connection that its peer may be anywhere.
+    pub fn relayed(self) -> Shake {
+        Shake { relayed: true, ..self }
+    }
+
+    fn new(link: Link, machine: Machine) -> Shake {
+        let (output, outcome) = (Vec::new(), None);
+        Shake { link, machine, window: 0, relayed: false, output, sent: 0, writes: false, outcome }
+    }
+
+    /// Refuses a connection before its first byte.
+    pub fn turn_away(link: Link, reason: &Reason) {
+        // A refusal that the kernel does not take at once is not worth a wait.
+        let _ = link.send(&Message::Refusal(reason.clone()).to_bytes(), &[]);
+        link.end();
+    }
+
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.link.as_fd()
+    }
+
+    /// Sends what there is to send; true: all of it.
+    fn push(&mut self) -> bool {
+        self.output.extend(match &mut self.machine {
+            Machine::Dialler(machine, _) => machine.output(),
+            Machine::Acceptor(machine, ..) => machine.output(),
+        });
+        while self.sent < self.output.len() {
+            match self.link.send(&self.output[self.sent..], &[]) {
+                Ok(0) => return false,
+                Ok(count) => self.sent += count,
+                Err(_) => {
+                    self.outcome.get_or_insert(Err(Error::Closed("during the handshake")));
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    /// Receives what the frame at hand still needs, and no more.
+    fn pull(&mut self) -> Option<Result<Progress, Error>> {
+        let mut bytes = [0; WANT_MAX];
+        let want = match &self.machine {
+            Machine::Dialler(machine, _) => machine.want(),
+            Machine::Acceptor(machine, ..) => machine.want(),
+        };
+        let received = self.link.receive(&mut bytes[..want.min(WANT_MAX)], &mut []);
+        let mut input = match received {
+            Ok(Received::Nothing) => return None,
+            Ok(Received::Bytes(count)) => &bytes[..count],
+            Ok(Received::End) | Err(_) => {
+                return Some(Err(match &self.machine {
+                    Machine::Dialler(machine, _) => machine.closed(),
+                    Machine::Acceptor(machine, ..) => machine.closed(),
+                }));
+            }
+        };
+        Some(match &mut self.machine {
+            Machine::Dialler(machine, _) => machine.input(&mut input),
+            Machine::Acceptor(machine, ..) => machine.input(&mut input),
+        })
+    }
+}
+
+impl Service {
+    /// Puts a handshake under watch, and begins it.
+    pub(super) fn start_shake(&mut self, mut shake: Shake) -> Option<u64> {
+        shake.writes = true;
+        let key = self.keep(Source::Shaking(shake), true, true)?;
+        self.reactor.at(Instant::now() + TIMEOUT, Timer::Expire(key));
+        Some(key)
+    }
+
+    /// Goes on with a handshake as far as its peer lets it.
+    pub(super) fn shake(&mut self, key: u64, mut shake: Shake) -> Option<Shake> {
+        loop {
+            if !shake.push() {
+                self.watch_shake(key, &mut shake, true);
+                return Some(shake);
+            }
+            if let Some(outcome) = shake.outcome.take() {
+                self.reactor.forget(&shake.link);
+                self.stranger_gone(key);
+                self.shaken(shake, outcome);
+                return None;
+            }
+            match shake.pull() {
+                None => {
+                    self.watch_shake(key, &mut shake, false);
+                    return Some(shake);
+                }
+                Some(Ok(Progress::More)) => {}
+                Some(Ok(Progress::Hello(hello))) => self.answer(&mut shake, &hello),
+                Some(Ok(Progress::Done(established))) => shake.outcome = Some(Ok(established)),
+                Some(Err(error)) => shake.outcome = Some(Err(error)),
+            }
+        }
+    }
+
+    fn watch_shake(&self, key: u64, shake: &mut Shake, writes: bool) {
+        if shake.writes != writes {
+            shake.writes = writes;
+            self.reactor.change(&shake.link, key, true, writes);
+        }
+    }
+
+    /// Answers a stranger's HELLO.
+    fn answer(&self, shake: &mut Shake, hello: &Hello) {
+        let Machine::Acceptor(machine, guest, pipe) = &mut shake.machine else { return };
+        match self.judge(*guest, hello) {
+            Err(reason) => {
+                machine.refuse(reason.clone());
+                shake.outcome = Some(Err(Error::Invalid(format!("refused: {reason}").into())));
+            }
+            Ok(invitation) => {
+                *pipe = Some(invitation.pipe);
+                shake.window = socket::window(&shake.link, invitation.window);
+                let local = Local {
+                    features: invitation.features(shake.relayed || shake.link.leaves_machine()),
+                    agent: Some(agent()),
+                    window: Some(shake.window),
+                };
+                match machine.accept(local, self.config.secret.clone()) {
+                    Ok(Progress::Done(established)) => shake.outcome = Some(Ok(established)),
+                    Ok(_) => {}
+                    Err(error) => shake.outcome = Some(Err(error)),
+                }
+            }
+        }
+    }
+
+    /// A handshake is over.
+    fn shaken(&mut self, shake: Shake, outcome: Result<Established, Error>) {
+        let Shake { link, machine, window, .. } = shake;
+        let peer = link.peer();
+        match (machine, outcome) {
+            (Machine::Dialler(_, errand), Ok(established)) => {
+                self.greeted(errand, Shaken { link, established, window });
+            }
+            (Machine::Acceptor(_, _, Some(id)), Ok(established)) => {
+                if let Some(token) = &established.peer.token {
+                    self.expected.remove(token);
+                }
+                self.join(id, Shaken { link, established, window });
+            }
+            (Machine::Acceptor(_, guest, pipe), Err(error)) => {
+                link.end();
+                let level = if matches!(error, Error::Closed(_)) { Level::Info } else { Level::Warning };
+                self.log(level, &format!("netpipe: {peer} was not let in: {error}"));
+                if let (Guest::Pipe(id), _) | (_, Some(id)) = (guest, pipe) {
+                    self.note(id, &format!("{peer} was not let in: {error}"));
+                }
+            }
+            (Machine::Acceptor(_, _, None), Ok(_)) => {}
+            (Machine::Dialler(_, errand), Err(error)) => {
+                link.end();
+                self.not_greeted(errand, &error);
+            }
+        }
+    }
+
+    fn greeted(&mut self, errand: Errand, shaken: Shaken) {
+        match errand {
+            Errand::Direct(id) | Errand::Introduced(id, _) | Errand::Joined(id, _) => self.join(id, shaken),
+            Errand::Broker(broker) => self.broker_reached(broker, shaken.link),
+            Errand::Relay(id, token) => self.relay_reached(id, token, shaken.link),
+            Errand::Listen(_) => {}
+        }
+    }
+
+    fn not_greeted(&mut self, errand: Errand, error: &Error) {
+        let gone = match error {
+            Error::Closed(_) | Error::Timeout => true,
+            // The reader went between: its next one is waited for.
+            Error::Refused(reason) => reason.code == code::ECONNRESET,
+            _ => false,
+        };
+        if gone {
+            let errand = match errand {
+                // It was reached: a relay would not help.
+                Errand::Introduced(id, token) => Errand::Joined(id, token),
+                other => other,
+            };
+            self.not_reached(Dial::failed(errand, error.to_string()));
+        } else {
+            self.refused(&errand, Failure::from(error));
+        }
+    }
+
+    pub(super) fn shake_timed_out(&mut self, mut shake: Shake) {
+        self.reactor.forget(&shake.link);
+        let error = match &shake.machine {
+            Machine::Dialler(machine, _) => machine.timed_out(),
+            Machine::Acceptor(machine, ..) => machine.timed_out(),
+        };
+        // It learns why, if it listens at all.
+        if let Some(reason) = error.refusal() {
+            shake.output.extend(Message::Refusal(reason).to_bytes());
+            shake.push();
+        }
+        self.shaken(shake, Err(error));
+    }
+}
+
+fn agent() -> String {
+    concat!("zvfs tcp ", env!("CARGO_PKG_VERSION")).to_owned()
+}

@@ -1,0 +1,182 @@
+//! The settings: their schema, and what an instance makes of them.
+
+use crate::endpoint::{BROKER_PORT, Endpoint};
+use netpipe::Secret;
+use std::net::SocketAddr;
+use std::time::Duration;
+use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
+
+/// A window holds at least a write that must arrive whole, and at most what a receive buffer may be asked for.
+const WINDOW: std::ops::RangeInclusive<u64> = (64 << 10)..=(64 << 20);
+/// Shorter ones would take a busy machine for a dead one.
+const PEER_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
+/// What an operator, and each open, may set.
+pub fn schema() -> Vec<Setting> {
+    let both = Scope::OPERATOR | Scope::OPEN;
+    let text = |name: &str, help: &str| Setting::new(name, SettingKind::Text, help);
+    vec![
+        text("broker", "host[:port] of the broker for descriptors that name none; port 9713 by default").scope(both),
+        text("brokers", "brokers that a descriptor or an open may name besides `broker`; they get a proof").list(),
+        text("secret", "random bytes, 16 or more, that peers and brokers share; each side proves that it has them")
+            .secret(),
+        text("listen", "address[:port] at which peers that a broker introduced are accepted; default: any port at the address that faces the broker"),
+        text("advertise", "host[:port] that a broker tells others, if it is not the one it sees").list(),
+        Setting::new("window", SettingKind::Size, "bytes that may be on their way and not yet be read, for each writer of a pipe; 64k to 64m")
+            .default_value("1m")
+            .scope(both),
+        text("crc", "checksums over the payload: `auto` (where the connection leaves this machine), `on` or `off`")
+            .default_value("auto")
+            .scope(both),
+        text("writers", "writers that a reader expects, or `*` for any number; 1 by default").scope(Scope::OPEN),
+        text("node", "this side's name in a job: then a short form names the peer's node").scope(Scope::OPEN),
+        text("job", "the job whose pipes these are: it comes before their names").scope(both),
+        Setting::new("connect-timeout", SettingKind::Duration, "how long one address is tried before the next")
+            .default_value("3s"),
+        Setting::new("peer-timeout", SettingKind::Duration, "how long a peer may give no sign of life; 1s at least")
+            .default_value("60s"),
+        Setting::new("insecure", SettingKind::Boolean, "without a secret, talk to other machines too")
+            .default_value("false"),
+    ]
+}
+
+/// When payload carries checksums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksums {
+    /// Where the connection leaves this machine.
+    Auto,
+    /// Always, if the peer has them.
+    On,
+    /// Never.
+    Off,
+}
+
+impl Checksums {
+    fn parse(text: &str) -> Result<Checksums> {
+        match text {
+            "auto" => Ok(Checksums::Auto),
+            "on" => Ok(Checksums::On),
+            "off" => Ok(Checksums::Off),
+            _ => Err(invalid("crc", "`auto`, `on` or `off`")),
+        }
+    }
+
+    /// Whether this side wants them on a connection.
+    pub fn wanted(self, leaves_machine: bool) -> bool {
+        match self {
+            Checksums::Auto => leaves_machine,
+            Checksums::On => true,
+            Checksums::Off => false,
+        }
+    }
+}
+
+/// What holds for every pipe of an instance.
+#[derive(Debug)]
+pub struct Config {
+    /// The broker of descriptors that name none.
+    pub broker: Option<Endpoint>,
+    /// The brokers that may be named.
+    pub listed: Vec<Endpoint>,
+    /// Shared with peers and brokers.
+    pub secret: Option<Secret>,
+    /// Where introduced peers are accepted.
+    pub listen: Option<SocketAddr>,
+    /// What brokers tell others; a port of 0 is the listener's.
+    pub advertise: Vec<Endpoint>,
+    /// For opens that give none.
+    pub window: u32,
+    /// For opens that give none.
+    pub checksums: Checksums,
+    /// For opens that give none.
+    pub job: Option<String>,
+    /// For one address.
+    pub connect_timeout: Duration,
+    /// Keep-alive and TCP_USER_TIMEOUT.
+    pub peer_timeout: Duration,
+    /// Other machines are served without a secret.
+    pub insecure: bool,
+}
+
+impl Config {
+    /// Reads an operator's settings.
+    ///
+    /// # Errors
+    /// EINVAL: a value that cannot be.
+    pub fn new(settings: &Settings) -> Result<Config> {
+        let broker = settings.text("broker").map(|text| Endpoint::parse(text, Some(BROKER_PORT))).transpose()?;
+        let mut listed: Vec<Endpoint> = settings
+            .texts("brokers")
+            .map(|text| Endpoint::parse(text, Some(BROKER_PORT)))
+            .collect::<Result<_>>()?;
+        listed.extend(broker.clone());
+        let secret = settings.text("secret").map(|text| Secret::new(text.as_bytes())).transpose();
+        let secret =
+            secret.map_err(|error| Error::new(Code::EINVAL, format!("setting `secret`: {error}")))?;
+        let peer_timeout = settings.duration("peer-timeout").unwrap_or(Duration::from_secs(60));
+        if peer_timeout < PEER_TIMEOUT_MIN {
+            return Err(invalid("peer-timeout", "1s at least"));
+        }
+        Ok(Config {
+            broker,
+            listed,
+            secret,
+            listen: settings.text("listen").map(listen).transpose()?,
+            advertise: settings
+                .texts("advertise")
+                .map(|text| Endpoint::parse(text, Some(0)))
+                .collect::<Result<_>>()?,
+            window: window(settings)?.unwrap_or(netpipe::hello::WINDOW_DEFAULT),
+            checksums: checksums(settings)?.unwrap_or(Checksums::Auto),
+            job: settings.text("job").map(str::to_owned),
+            connect_timeout: settings.duration("connect-timeout").unwrap_or(Duration::from_secs(3)),
+            peer_timeout,
+            insecure: settings.boolean("insecure"),
+        })
+    }
+}
+
+/// The address to listen at; a name would have to be looked up first.
+fn listen(text: &str) -> Result<SocketAddr> {
+    let endpoint = Endpoint::parse(text, Some(0))?;
+    endpoint.literal().ok_or_else(|| invalid("listen", "an address of this machine, not a name"))
+}
+
+/// The window that these settings give.
+///
+/// # Errors
+/// EINVAL: out of range.
+pub fn window(settings: &Settings) -> Result<Option<u32>> {
+    match settings.size("window") {
+        None => Ok(None),
+        Some(size) if WINDOW.contains(&size) => Ok(Some(size as u32)),
+        Some(_) => Err(invalid("window", "64k to 64m")),
+    }
+}
+
+/// The checksums that these settings give.
+///
+/// # Errors
+/// EINVAL: not one of the three words.
+pub fn checksums(settings: &Settings) -> Result<Option<Checksums>> {
+    settings.text("crc").map(Checksums::parse).transpose()
+}
+
+/// The writers that these settings give; `Some(None)` is any number.
+///
+/// # Errors
+/// EINVAL: no number from 1 on, and no `*`.
+pub fn writers(settings: &Settings) -> Result<Option<Option<u32>>> {
+    match settings.text("writers") {
+        None => Ok(None),
+        Some("*") => Ok(Some(None)),
+        Some(text) => match text.parse() {
+            Ok(number) if number > 0 => Ok(Some(Some(number))),
+            _ => Err(invalid("writers", "a number from 1 on, or `*`")),
+        },
+    }
+}
+
+fn invalid(name: &str, wanted: &str) -> Error {
+    Error::new(Code::EINVAL, format!("setting `{name}` is {wanted}"))
+}

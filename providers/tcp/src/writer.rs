@@ -1,0 +1,238 @@
+//! The writing end, as an open file.
+
+use crate::failure::{Failure, lost};
+use crate::outgoing::{Outgoing, Rest};
+use crate::pipe::{Fate, LastWord, WriterPipe};
+use crate::queue::{Command, Queue};
+use crate::waiting::Caller;
+use netpipe::Header;
+use netpipe::frame::{ATOMIC, HEADER};
+use rustix::io::Errno;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+use vfs_core::{Capabilities, Code, Error, Events, File, Finish, Flush, Result};
+
+/// The most payload bytes that one write puts into a frame: what the reader reports at once.
+const FRAME_MAX: usize = netpipe::pipe::REPORT_BYTES as usize;
+
+/// How long a lost connection may take to show the reader's last word.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// An open writer.
+pub struct Writer {
+    pipe: Arc<WriterPipe>,
+    queue: Arc<Queue>,
+    caller: Caller,
+}
+
+impl Writer {
+    /// Begins with a pipe that the service thread knows.
+    pub fn new(pipe: Arc<WriterPipe>, queue: Arc<Queue>, caller: Caller) -> Writer {
+        Writer { pipe, queue, caller }
+    }
+
+    fn fail(&self, doing: &str, fate: &Fate) -> Error {
+        let shown = &self.caller.shown;
+        match fate {
+            Fate::Closed => Failure::new(Code::EPIPE, "the reader closed").error(doing, shown),
+            Fate::Failed(failure) => failure.error(doing, shown),
+            Fate::Done => Failure::new(Code::EPIPE, "the pipe has ended").error(doing, shown),
+        }
+    }
+
+    /// Waits until `ready` gives something. It is asked again after each news of the service thread.
+    fn wait_until<T>(
+        &self,
+        doing: &str,
+        what: impl Fn() -> String,
+        mut ready: impl FnMut() -> Option<T>,
+    ) -> Result<T> {
+        loop {
+            self.pipe.signal.clear();
+            if let Some(outgoing) = self.pipe.outgoing() {
+                outgoing.set_waiting();
+            }
+            if let Some(value) = ready() {
+                return Ok(value);
+            }
+            self.caller.wait(self.pipe.signal.as_fd(), Events::READ, doing, &what)?;
+        }
+    }
+
+    /// The connection, once there is a reader.
+    fn reader(&self, doing: &str) -> Result<Arc<Outgoing>> {
+        let look = || match (self.pipe.fate(), self.pipe.outgoing()) {
+            (Some(fate), _) => Some(Err(self.fail(doing, fate))),
+            (None, Some(outgoing)) => Some(Ok(outgoing.clone())),
+            (None, None) => None,
+        };
+        match look() {
+            Some(found) => found,
+            None => self.wait_until(doing, || self.pipe.waits_for(), look)?,
+        }
+    }
+
+    /// How many of `wanted` bytes may go into a frame now: all, if that is a write that arrives whole.
+    fn room(&self, outgoing: &Outgoing, wanted: usize) -> Result<usize> {
+        let least = wanted.min(ATOMIC) as u64;
+        let look = || match self.pipe.fate() {
+            Some(fate) => Some(Err(self.fail("write", fate))),
+            None => Some(Ok(outgoing.window.room())).filter(|room| matches!(room, Ok(room) if *room >= least)),
+        };
+        let room = match look() {
+            Some(room) => room?,
+            None => self.wait_until("write", || "the reader to take what is on its way".to_owned(), look)??,
+        };
+        Ok(wanted.min(FRAME_MAX).min(usize::try_from(room).unwrap_or(usize::MAX)))
+    }
+
+    /// Waits until the kernel takes more.
+    fn wait_for_kernel(&self, outgoing: &Outgoing, doing: &str) -> Result<()> {
+        let what = || "the network, or the reader, to take more".to_owned();
+        self.caller.wait(outgoing.link.as_fd(), Events::WRITE, doing, what)
+    }
+
+    /// Sends what is left of the last frame.
+    fn clear(&self, outgoing: &Outgoing, rest: &mut Rest, doing: &str) -> Result<()> {
+        while !rest.is_empty() {
+            match outgoing.push(rest) {
+                Ok(true) => {}
+                Ok(false) => self.wait_for_kernel(outgoing, doing)?,
+                Err(errno) => return Err(self.broken(doing, errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one frame. A caller that cannot wait leaves the rest of it behind: a frame begun is finished.
+    fn send(&self, outgoing: &Outgoing, rest: &mut Rest, header: &[u8; HEADER], payload: &[u8]) -> Result<()> {
+        let mut sent = 0;
+        while sent < HEADER + payload.len() {
+            let (head, body) = (&header[sent.min(HEADER)..], &payload[sent.saturating_sub(HEADER)..]);
+            match outgoing.link.send(head, body) {
+                Ok(0) => {
+                    if self.wait_for_kernel(outgoing, "write").is_err() {
+                        rest.keep(head);
+                        rest.keep(body);
+                        self.queue.ask(Command::Flush(self.pipe.id));
+                        return Ok(());
+                    }
+                }
+                Ok(count) => sent += count,
+                Err(errno) => return Err(self.broken("write", errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a failed send means: the service thread reads what the reader said last.
+    fn broken(&self, doing: &str, errno: Errno) -> Error {
+        let until = std::time::Instant::now() + LAST_WORD;
+        loop {
+            self.pipe.signal.clear();
+            if let Some(fate) = self.pipe.fate() {
+                return self.fail(doing, fate);
+            }
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            let waited = self.caller.context.wait(Some(self.pipe.signal.as_fd()), Events::READ, Some(left));
+            if left.is_zero() || waited.is_err() {
+                return lost(errno).error(doing, &self.caller.shown);
+            }
+        }
+    }
+
+    fn say_last(&self, word: LastWord) {
+        if self.pipe.say_last(word) {
+            self.queue.ask(Command::Finished(self.pipe.id));
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.pipe.early().is_some() || self.pipe.outgoing().is_some_and(|outgoing| outgoing.is_finished())
+    }
+
+    /// Waits until the reader has taken everything, END too.
+    fn wait_for_done(&self) -> Result<()> {
+        let what = || match self.pipe.outgoing() {
+            Some(_) => "the reader to take everything".to_owned(),
+            None => self.pipe.waits_for(),
+        };
+        match self.wait_until("commit", what, || self.pipe.fate().cloned())? {
+            Fate::Done => Ok(()),
+            fate => Err(self.fail("commit", &fate)),
+        }
+    }
+
+    /// Waits until the reader has taken what was written.
+    fn wait_for_taken(&self) -> Result<()> {
+        let Some(outgoing) = self.pipe.outgoing() else {
+            // Nothing was written yet: a write waits for the reader.
+            return match self.pipe.fate() {
+                Some(fate) if *fate != Fate::Done => Err(self.fail("flush", fate)),
+                _ => Ok(()),
+            };
+        };
+        let what = || "the reader to take everything".to_owned();
+        self.wait_until("flush", what, || match self.pipe.fate() {
+            Some(Fate::Done) => Some(Ok(())),
+            Some(Fate::Closed) if outgoing.window.taken() == outgoing.window.sent() => Some(Ok(())),
+            Some(fate) => Some(Err(self.fail("flush", fate))),
+            None => (outgoing.window.taken() == outgoing.window.sent()).then_some(Ok(())),
+        })?
+    }
+}
+
+impl File for Writer {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::WRITABLE | Capabilities::CANCEL
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.caller.context.status()?;
+        if self.is_finished() {
+            return Err(Failure::new(Code::EBADF, "finished already").error("write", &self.caller.shown));
+        }
+        let outgoing = self.reader("write")?;
+        let mut rest = outgoing.sending();
+        self.clear(&outgoing, &mut rest, "write")?;
+        let payload = &buf[..self.room(&outgoing, buf.len())?];
+        let header = Header::data(payload, outgoing.crc).encode();
+        outgoing.window.send(payload.len() as u64);
+        self.send(&outgoing, &mut rest, &header, payload)?;
+        Ok(payload.len())
+    }
+
+    fn flush(&mut self, level: Flush) -> Result<()> {
+        if let Some(outgoing) = self.pipe.outgoing() {
+            let mut rest = outgoing.sending();
+            match level {
+                Flush::Sync => self.clear(outgoing, &mut rest, "flush")?,
+                Flush::Push => {
+                    if let Ok(false) = outgoing.push(&mut rest) {
+                        self.queue.ask(Command::Flush(self.pipe.id));
+                    }
+                }
+            }
+        }
+        if level == Flush::Sync { self.wait_for_taken() } else { Ok(()) }
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        match how {
+            Finish::End => self.say_last(LastWord::End),
+            Finish::Commit => {
+                self.say_last(LastWord::End);
+                self.wait_for_done()?;
+            }
+            Finish::Discard => self.say_last(LastWord::Discard),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.ask(Command::Closed(self.pipe.id));
+    }
+}

@@ -1,0 +1,209 @@
+//! Pipes to test with.
+
+use netpipe::broker::{self, Broker, StopHandle};
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use vfs_core::{Code, Configuration, Control, Error, Open, OpenFile, OpenFlags, Registry, Result};
+use zvfs_tcp::Tcp;
+
+pub const READ: OpenFlags = OpenFlags::READ;
+pub const WRITE: OpenFlags = OpenFlags::WRITE;
+
+/// Whatever happens here takes milliseconds; a loaded machine gets more.
+pub const SLACK: Duration = Duration::from_secs(20);
+/// What is not over by then waits.
+pub const WAITS: Duration = Duration::from_millis(150);
+
+/// A registry whose one provider is this crate, with settings as an operator writes them.
+pub fn registry(settings: &str) -> Registry {
+    let configuration = Configuration::parse(&format!("[provider.tcp]\nsettings = {{ {settings} }}\n")).unwrap();
+    let registry = Registry::new(configuration);
+    registry.register(Box::new(Tcp)).unwrap();
+    registry
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A broker on a thread, until it is dropped.
+pub struct Running {
+    pub address: SocketAddr,
+    stop: StopHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub fn start(config: broker::Config) -> Running {
+        Running::start_at("127.0.0.1:0".parse().unwrap(), config)
+    }
+
+    pub fn start_at(address: SocketAddr, config: broker::Config) -> Running {
+        let broker = Broker::bind(address, config).unwrap();
+        let (address, stop) = (broker.local_addr(), broker.stop_handle());
+        let thread = Some(thread::spawn(move || broker.run().unwrap()));
+        Running { address, stop, thread }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.stop();
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+/// Two hosts, and how pipes between them are named.
+pub struct House {
+    pub reading: Registry,
+    pub writing: Registry,
+    ports: Mutex<HashMap<String, u16>>,
+    broker: Option<Running>,
+}
+
+impl House {
+    pub fn direct() -> House {
+        House::with(None, "")
+    }
+
+    pub fn brokered() -> House {
+        House::with(Some(Running::start(broker::Config::default())), "")
+    }
+
+    /// A house with further settings on both sides.
+    pub fn with(broker: Option<Running>, settings: &str) -> House {
+        let broker_setting = broker.as_ref().map(|broker| format!("broker = \"{}\", ", broker.address));
+        let settings = format!("{}{settings}", broker_setting.unwrap_or_default());
+        let (reading, writing) = (registry(&settings), registry(&settings));
+        House { reading, writing, ports: Mutex::default(), broker }
+    }
+
+    pub fn descriptor(&self, name: &str) -> String {
+        match &self.broker {
+            Some(_) => format!("netpipe:{name}"),
+            None => {
+                let mut ports = self.ports.lock().unwrap();
+                let port = ports.entry(name.to_owned()).or_insert_with(free_port);
+                format!("tcp://127.0.0.1:{port}")
+            }
+        }
+    }
+
+    pub fn reader(&self, name: &str) -> OpenFile {
+        self.reading.open(&self.descriptor(name), &Open::new(READ)).unwrap()
+    }
+
+    pub fn reader_of(&self, name: &str, writers: &str) -> OpenFile {
+        self.reading.open(&format!("{}?writers={writers}", self.descriptor(name)), &Open::new(READ)).unwrap()
+    }
+
+    pub fn writer(&self, name: &str) -> OpenFile {
+        self.writing.open(&self.descriptor(name), &Open::new(WRITE)).unwrap()
+    }
+
+    /// Both ends, met: one byte went through.
+    pub fn pair(&self, name: &str) -> (OpenFile, OpenFile) {
+        let (mut reader, mut writer) = (self.reader(name), self.writer(name));
+        writer.write_all(b"x").unwrap();
+        read_exactly(&mut reader, 1);
+        (reader, writer)
+    }
+}
+
+/// Runs a test in both kinds of house.
+pub fn each_way(test: impl Fn(&House)) {
+    test(&House::direct());
+    test(&House::brokered());
+}
+
+/// Runs something on a thread; its result comes through the channel.
+pub fn in_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (done, result) = channel();
+    thread::spawn(move || {
+        // Nobody waits any more: the test has failed already.
+        let _ = done.send(call());
+    });
+    result
+}
+
+/// Runs a call that must wait; then `release` must end it.
+#[track_caller]
+pub fn waits_until<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+    release: impl FnOnce(),
+) -> T {
+    let outcome = in_thread(call);
+    assert!(matches!(outcome.recv_timeout(WAITS), Err(RecvTimeoutError::Timeout)), "it did not wait");
+    release();
+    outcome.recv_timeout(SLACK).expect("it is still waiting")
+}
+
+/// Runs a call that must not wait for ever.
+#[track_caller]
+pub fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    in_thread(call).recv_timeout(SLACK).expect("it is still waiting")
+}
+
+#[track_caller]
+pub fn refused<T: std::fmt::Debug>(result: Result<T>, code: Code, words: &str) {
+    let error = result.unwrap_err();
+    assert_eq!(error.code(), code, "{}", error.chain());
+    assert!(error.chain().contains(words), "`{}` does not say `{words}`", error.chain());
+}
+
+#[track_caller]
+pub fn read_exactly(file: &mut OpenFile, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    let mut done = 0;
+    while done < count {
+        match file.read(&mut bytes[done..]).unwrap() {
+            0 => panic!("the end after {done} of {count} bytes"),
+            read => done += read,
+        }
+    }
+    bytes
+}
+
+/// Reads until the end, or until it fails: what came, and how it ended.
+pub fn drain(file: &mut OpenFile) -> (Vec<u8>, Option<Error>) {
+    let (mut all, mut bytes) = (Vec::new(), vec![0; 50_000]);
+    loop {
+        match file.read(&mut bytes) {
+            Ok(0) => return (all, None),
+            Ok(count) => all.extend_from_slice(&bytes[..count]),
+            Err(error) => return (all, Some(error)),
+        }
+    }
+}
+
+#[track_caller]
+pub fn read_to_end(file: &mut OpenFile) -> Vec<u8> {
+    let (all, error) = drain(file);
+    assert!(error.is_none(), "after {} bytes: {}", all.len(), error.unwrap().chain());
+    all
+}
+
+/// A control whose calls end after a time.
+pub fn deadline(after: Duration) -> Control {
+    let control = Control::new();
+    control.set_deadline(Some(std::time::Instant::now() + after));
+    control
+}
+
+/// Bytes that no two places have alike.
+pub fn sample(count: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(count + 8);
+    while bytes.len() < count {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(count);
+    bytes
+}

@@ -1,0 +1,7 @@
+//! What netpipes promise, over real sockets: each row of the table of situations, the cases that earlier named pipes between
+//! machines stumbled over, and hostile peers. Most run twice: between two ends that know each other's address, and through a
+//! broker.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod common;
+mod table;
