@@ -112,6 +112,16 @@ fn host_calls_cost_fuel() {
     assert_eq!(long - short, 500, "a unit for 16 bytes");
     let (none, thousand) = (fuel("fd_read 0 128 0 8"), fuel("fd_read 0 1024 1000 8"));
     assert_eq!(thousand - none, 1000, "a unit for a buffer");
+    let (one, thousand) = (fuel("poll_oneoff 4096 98304 1 8"), fuel("poll_oneoff 4096 98304 1000 8"));
+    assert_eq!(thousand - one, 999, "a unit for a subscription");
+    let (short, long) = (fuel("path_unlink_file 3 1024 0"), fuel("path_unlink_file 3 1024 4096"));
+    assert_eq!(long - short, 256, "a unit for 16 bytes of a path");
+    // Ten names more: ten entries, and 338 bytes in place of 78.
+    let list = script::program("fd_readdir 3 4096 999 0 8");
+    let more = (0..10)
+        .fold(Job::new(), |job, index| job.channel(&format!("test:f{index}, /{index}x, 0, 0, 0, 9, 9")));
+    let (few, many) = (Job::new().run(&list).fuel.unwrap(), more.run(&list).fuel.unwrap());
+    assert_eq!(many - few, 10 + (338 / 16 - 78 / 16), "a unit for an entry");
 }
 
 #[test]
