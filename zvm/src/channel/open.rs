@@ -6,7 +6,7 @@ use super::{Channel, Channels, Controls, Counters};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{ChannelSpec, Manifest};
 use std::sync::Arc;
-use vfs_core::{Capabilities, Code, Descriptor, Error, Kind, Open, OpenFlags, Refusal, Registry};
+use vfs_core::{Capabilities, Code, Descriptor, Error, Kind, Open, OpenFlags, Registry};
 
 /// Schemes that stay on this machine, for the report's two kinds of counters.
 const LOCAL_SCHEMES: [&str; 3] = ["file", "mem", "null"];
@@ -197,7 +197,8 @@ fn positions(source: &Source, read: bool, write: bool) -> Positions {
 
 fn failed(spec: &ChannelSpec, error: &Error) -> Failure {
     let exit = match error.code() {
-        _ if is_refusal(error) => ExitCode::Manifest,
+        // No provider was asked: the scheme or the configuration is at fault, not what the descriptor names.
+        _ if error.refusal().is_some() => ExitCode::Manifest,
         Code::EISDIR | Code::EPROTONOSUPPORT => ExitCode::SourceKind,
         Code::EMFILE | Code::ENFILE => ExitCode::TooManyChannels,
         Code::ECANCELED => ExitCode::Stopped,
@@ -205,16 +206,4 @@ fn failed(spec: &ChannelSpec, error: &Error) -> Failure {
         _ => ExitCode::Manifest,
     };
     Failure::new(exit, format!("MANIFEST {}: channel {}: {}", spec.line, spec.shown_alias(), error.chain()))
-}
-
-/// Whether no provider was asked: the scheme or the configuration is at fault, not what the descriptor names.
-fn is_refusal(error: &Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if error.is::<Refusal>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }

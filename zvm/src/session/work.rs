@@ -127,21 +127,9 @@ impl Work {
 fn no_program(error: &Error) -> Failure {
     let exit = match error.code() {
         Code::ENOENT | Code::ENOTDIR => ExitCode::Missing,
-        Code::EISDIR | Code::EPROTONOSUPPORT if !is_refusal(error) => ExitCode::BadProgram,
+        Code::EISDIR | Code::EPROTONOSUPPORT if error.refusal().is_none() => ExitCode::BadProgram,
         Code::EIO => ExitCode::Io,
         _ => ExitCode::Manifest,
     };
     Failure::new(exit, format!("program: {}", error.chain()))
-}
-
-/// Whether no provider was asked: the descriptor's scheme is at fault, not what it names.
-fn is_refusal(error: &Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if error.is::<vfs_core::Refusal>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
