@@ -26,6 +26,8 @@ struct Inner {
 
 impl Error {
     /// Makes an error of a code and a text. An empty text becomes the code's own words.
+    #[cold] // out of line, so that the paths without an error stay short
+    #[inline(never)]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Error {
         let message = message.into();
         let message = if message.is_empty() { Cow::Borrowed(code.text()) } else { message };

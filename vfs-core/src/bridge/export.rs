@@ -196,6 +196,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 #[cold]
+#[inline(never)]
 fn fail(err: *mut abi::Error, error: &Error) -> i64 {
     // SAFETY: the ABI says that err is NULL or a host's zvfs_error that nobody else uses during the call.
     if let Some(err) = unsafe { err.as_mut() } {

@@ -21,6 +21,8 @@ impl abi::Error {
     /// Reads what the other side wrote. `returned` is the negative code that the call returned, and counts; a missing text
     /// becomes the code's own.
     #[cfg(feature = "host")]
+    #[cold]
+    #[inline(never)]
     pub(crate) fn take(&self, returned: i64) -> Error {
         let code = Code::from_raw(returned.checked_neg().unwrap_or(0));
         let text = read_array(&self.message);

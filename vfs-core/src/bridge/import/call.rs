@@ -50,6 +50,8 @@ pub(crate) fn call_status(provider: impl FnOnce(*mut abi::Error) -> i32) -> Resu
 }
 
 /// A provider broke a rule of the header.
+#[cold]
+#[inline(never)]
 pub(crate) fn broken_rule(what: &str) -> Error {
     Error::new(Code::EIO, format!("the provider broke a rule: {what}"))
 }
