@@ -98,7 +98,9 @@ fn parse_parts(scheme: &str, rest: &str) -> Outcome<Parsed> {
         let value = decode(value)?;
         match key {
             "mode" => set(&mut parsed.mode, "mode", mode_of(&value).ok_or("`mode` is `r` or `w`")?)?,
-            "role" => set(&mut parsed.role, "role", role_of(&value).ok_or("`role` is `listen` or `connect`")?)?,
+            "role" => {
+                set(&mut parsed.role, "role", role_of(&value).ok_or("`role` is `listen` or `connect`")?)?
+            }
             "broker" => return Err("the broker stands before the name, not behind `?`".into()),
             _ => parsed.options.push((key.to_owned(), value)),
         }
@@ -247,8 +249,21 @@ mod tests {
         let both = parsed("netpipe:2:r?writers=3&mode=r&window=64k").unwrap();
         assert_eq!(both.options, [("writers".into(), "3".into()), ("window".into(), "64k".into())]);
         assert_eq!(parsed("tcp:h:1?role=listen").unwrap().role, Some(Role::Listen));
-        let odd = ["netpipe:2:r?mode=w", "netpipe:2:r?x", "netpipe:2?mode=x", "netpipe:2:r?broker=b", "netpipe:2?role=listen",
-            "tcp:h:1?role=x", "tcp:h:1?x=%z", "tcp:h", "tcp://", "tcp:", "opaque:x", "netpipe:::1:2:r", "tcp://b/%ff"];
+        let odd = [
+            "netpipe:2:r?mode=w",
+            "netpipe:2:r?x",
+            "netpipe:2?mode=x",
+            "netpipe:2:r?broker=b",
+            "netpipe:2?role=listen",
+            "tcp:h:1?role=x",
+            "tcp:h:1?x=%z",
+            "tcp:h",
+            "tcp://",
+            "tcp:",
+            "opaque:x",
+            "netpipe:::1:2:r",
+            "tcp://b/%ff",
+        ];
         for text in odd {
             assert!(parsed(text).is_err(), "{text}");
         }

@@ -123,7 +123,10 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(text, Some(BROKER_PORT)).unwrap().to_string(), shown);
         }
-        let odd = ["", ":80", "a:", "a:0", "a:65536", "a:+1", "::1", "[::1", "[a]:1", "[::1]x:1", "a b:1", "-a:1", "a/b:1"];
+        let odd = [
+            "", ":80", "a:", "a:0", "a:65536", "a:+1", "::1", "[::1", "[a]:1", "[::1]x:1", "a b:1", "-a:1",
+            "a/b:1",
+        ];
         for text in odd {
             assert_eq!(Endpoint::parse(text, Some(1)).unwrap_err().code(), Code::EINVAL, "{text}");
         }

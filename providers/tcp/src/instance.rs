@@ -45,7 +45,8 @@ impl Netpipes {
         }
         let cannot = |errno| system("open", shown, errno);
         let queue = Arc::new(Queue::new().map_err(cannot)?);
-        let service_of = Service::new(self.host.clone(), self.config.clone(), queue.clone()).map_err(cannot)?;
+        let service_of =
+            Service::new(self.host.clone(), self.config.clone(), queue.clone()).map_err(cannot)?;
         let thread = thread::Builder::new()
             .name("zvfs-netpipe".to_owned())
             .spawn(|| service_of.run())

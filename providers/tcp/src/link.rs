@@ -36,8 +36,8 @@ impl Link {
         let peer = crate::socket::peer(&socket)?;
         let local = crate::socket::local(&socket)?;
         // A machine that talks to an address of its own talks over loopback.
-        let leaves_machine = peer.ip().to_canonical() != local.ip().to_canonical()
-            && !crate::socket::is_loopback(peer.ip());
+        let leaves_machine =
+            peer.ip().to_canonical() != local.ip().to_canonical() && !crate::socket::is_loopback(peer.ip());
         Ok(Link { socket, peer, leaves_machine })
     }
 

@@ -102,13 +102,16 @@ impl WriterPipe {
         self.signal.raise();
     }
 
-    /// Says the last word, now or when the reader comes. True: some of it is left for the service thread to send.
+    /// Says the last word, now or when the reader comes. True: some of it is left for the service thread to send. A DISCARD
+    /// takes back an END that nobody has heard.
     pub fn say_last(&self, word: LastWord) -> bool {
         let mut early = lock(&self.early);
         match self.outgoing.get() {
             Some(outgoing) => !outgoing.say_last(word),
             None => {
-                *early = Some(word);
+                if *early != Some(LastWord::Discard) {
+                    *early = Some(word);
+                }
                 true
             }
         }

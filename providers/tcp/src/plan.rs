@@ -85,7 +85,8 @@ impl Plan {
             && config.secret.is_some()
             && !config.listed.contains(broker)
         {
-            let text = format!("broker {broker} gets no proof: the operator must list it in the setting `brokers`");
+            let text =
+                format!("broker {broker} gets no proof: the operator must list it in the setting `brokers`");
             return Err(refuse(Code::EACCES, text));
         }
         Ok(Plan {
@@ -141,8 +142,13 @@ fn name(label: &Label, mode: Mode, node: Option<&str>, job: Option<&str>) -> Res
                 Some((peer, label)) => (peer, format!("/{label}")),
                 None => (name.as_str(), String::new()),
             };
-            if let Some(odd) = [node, peer].into_iter().find(|node| node.is_empty() || node.contains(['/', '>'])) {
-                return Err(format!("`{}` is no node: neither empty nor with `/` or `>`", odd.escape_debug()));
+            if let Some(odd) =
+                [node, peer].into_iter().find(|node| node.is_empty() || node.contains(['/', '>']))
+            {
+                return Err(format!(
+                    "`{}` is no node: neither empty nor with `/` or `>`",
+                    odd.escape_debug()
+                ));
             }
             let (writer, reader) = match mode {
                 Mode::Read => (peer, node),
@@ -162,7 +168,8 @@ mod tests {
     #[test]
     fn both_ends_of_a_short_form_find_the_same_name() {
         let peer = |text: &str| Label::PeerOrName(text.to_owned());
-        let named = |label: &Label, mode, node, job| name(label, mode, node, job).unwrap().as_str().to_owned();
+        let named =
+            |label: &Label, mode, node, job| name(label, mode, node, job).unwrap().as_str().to_owned();
         assert_eq!(named(&peer("2"), Mode::Write, Some("1"), Some("j")), "j/1>2");
         assert_eq!(named(&peer("1"), Mode::Read, Some("2"), Some("j")), "j/1>2");
         assert_eq!(named(&peer("2/left"), Mode::Write, Some("1"), Some("j")), "j/1>2/left");
@@ -170,7 +177,9 @@ mod tests {
         assert_eq!(named(&peer("x"), Mode::Read, None, None), "x");
         assert_eq!(named(&Label::InJob("x".into()), Mode::Read, Some("2"), Some("j")), "j/x");
         assert_eq!(named(&Label::Whole("j/1>2".into()), Mode::Read, Some("2"), Some("k")), "j/1>2");
-        for (label, node) in [("", None), ("2>3", Some("1")), ("/left", Some("1")), ("2", Some("a/b")), ("2", Some(""))] {
+        for (label, node) in
+            [("", None), ("2>3", Some("1")), ("/left", Some("1")), ("2", Some("a/b")), ("2", Some(""))]
+        {
             assert!(name(&peer(label), Mode::Read, node, None).is_err(), "{label} {node:?}");
         }
     }

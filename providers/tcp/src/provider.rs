@@ -10,9 +10,10 @@ pub struct Tcp;
 
 impl Provider for Tcp {
     fn info(&self) -> Info {
-        let info = Info::new("tcp", env!("CARGO_PKG_VERSION"), "netpipes: named pipes between machines, over TCP")
-            .schemes(["tcp", "netpipe", "opaque"])
-            .supported_flags(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::SEQUENTIAL);
+        let info =
+            Info::new("tcp", env!("CARGO_PKG_VERSION"), "netpipes: named pipes between machines, over TCP")
+                .schemes(["tcp", "netpipe", "opaque"])
+                .supported_flags(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::SEQUENTIAL);
         settings::schema().into_iter().fold(info, Info::setting)
     }
 

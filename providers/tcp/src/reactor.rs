@@ -81,7 +81,8 @@ impl<T> Reactor<T> {
     /// # Errors
     /// None that a valid set gives.
     pub fn wait(&self, limit: Option<Duration>) -> Result<Vec<u64>, Errno> {
-        let next = self.timers.peek().map(|Reverse(timer)| timer.at.saturating_duration_since(Instant::now()));
+        let next =
+            self.timers.peek().map(|Reverse(timer)| timer.at.saturating_duration_since(Instant::now()));
         let limit = match (next, limit) {
             (Some(next), Some(limit)) => Some(next.min(limit)),
             (next, limit) => next.or(limit),

@@ -6,8 +6,8 @@ use crate::pipe::ReaderPipe;
 use crate::queue::{Command, Queue};
 use crate::waiting::Caller;
 use netpipe::Message;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -42,15 +42,7 @@ enum Outcome {
 impl Reader {
     /// Begins with a pipe that the service thread knows.
     pub fn new(pipe: Arc<ReaderPipe>, queue: Arc<Queue>, caller: Caller) -> Reader {
-        Reader {
-            pipe,
-            queue,
-            caller,
-            lanes: Vec::new(),
-            arrived: 0,
-            outcome: Outcome::Open,
-            epoll: None,
-        }
+        Reader { pipe, queue, caller, lanes: Vec::new(), arrived: 0, outcome: Outcome::Open, epoll: None }
     }
 
     /// Whether writers may still come.
@@ -291,4 +283,3 @@ impl Drop for Reader {
         self.queue.ask(Command::Closed(self.pipe.id));
     }
 }
-

@@ -52,10 +52,14 @@ enum Timer {
     Lookup(u64),
     /// This pipe is to be dialled again.
     Dial(u64),
+    /// This pipe was busy, and is tried again.
+    Again(u64),
     /// This broker is to be dialled again.
     Broker(Endpoint),
     /// This token is good no more.
     Token(Token),
+    /// Whoever came with this token came too early, or with a wrong one.
+    Early(Token),
     /// This writer's DISCARD is remembered no more.
     Forget(u64),
     /// There is room for strangers again, perhaps.
@@ -126,7 +130,10 @@ impl Service {
         let why = match ended {
             Ok(Ok(())) => "the provider has stopped".to_owned(),
             Ok(Err(errno)) => {
-                format!("the service thread cannot wait: {}", Code::from_raw(errno.raw_os_error().into()).text())
+                format!(
+                    "the service thread cannot wait: {}",
+                    Code::from_raw(errno.raw_os_error().into()).text()
+                )
             }
             Err(_) => "the service thread failed: this is a defect of the provider".to_owned(),
         };
@@ -218,8 +225,10 @@ impl Service {
             Timer::Expire(key) => self.expire(key),
             Timer::Lookup(lookup) => self.resolved(lookup, Err("the resolver does not answer".to_owned())),
             Timer::Dial(id) => self.dial_pipe(id),
+            Timer::Again(id) => self.again(id),
             Timer::Broker(broker) => self.dial_broker(&broker),
             Timer::Token(token) => self.token_expired(token),
+            Timer::Early(token) => self.stranger_known(token, true),
             Timer::Forget(id) => self.forget_writer(id),
             Timer::Admit => self.admit_strangers(),
         }

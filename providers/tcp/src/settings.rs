@@ -16,25 +16,49 @@ pub fn schema() -> Vec<Setting> {
     let both = Scope::OPERATOR | Scope::OPEN;
     let text = |name: &str, help: &str| Setting::new(name, SettingKind::Text, help);
     vec![
-        text("broker", "host[:port] of the broker for descriptors that name none; port 9713 by default").scope(both),
-        text("brokers", "brokers that a descriptor or an open may name besides `broker`; they get a proof").list(),
-        text("secret", "random bytes, 16 or more, that peers and brokers share; each side proves that it has them")
-            .secret(),
-        text("listen", "address[:port] at which peers that a broker introduced are accepted; default: any port at the address that faces the broker"),
+        text("broker", "host[:port] of the broker for descriptors that name none; port 9713 by default")
+            .scope(both),
+        text("brokers", "brokers that a descriptor or an open may name besides `broker`; they get a proof")
+            .list(),
+        text(
+            "secret",
+            "random bytes, 16 or more, that peers and brokers share; each side proves that it has them",
+        )
+        .secret(),
+        text(
+            "listen",
+            "address[:port] at which peers that a broker introduced are accepted; default: any port at the address that faces the broker",
+        ),
         text("advertise", "host[:port] that a broker tells others, if it is not the one it sees").list(),
-        Setting::new("window", SettingKind::Size, "bytes that may be on their way and not yet be read, for each writer of a pipe; 64k to 64m")
-            .default_value("1m")
-            .scope(both),
-        text("crc", "checksums over the payload: `auto` (where the connection leaves this machine), `on` or `off`")
-            .default_value("auto")
-            .scope(both),
-        text("writers", "writers that a reader expects, or `*` for any number; 1 by default").scope(Scope::OPEN),
+        Setting::new(
+            "window",
+            SettingKind::Size,
+            "bytes that may be on their way and not yet be read, for each writer of a pipe; 64k to 64m",
+        )
+        .default_value("1m")
+        .scope(both),
+        text(
+            "crc",
+            "checksums over the payload: `auto` (where the connection leaves this machine), `on` or `off`",
+        )
+        .default_value("auto")
+        .scope(both),
+        text("writers", "writers that a reader expects, or `*` for any number; 1 by default")
+            .scope(Scope::OPEN),
         text("node", "this side's name in a job: then a short form names the peer's node").scope(Scope::OPEN),
         text("job", "the job whose pipes these are: it comes before their names").scope(both),
-        Setting::new("connect-timeout", SettingKind::Duration, "how long one address is tried before the next")
-            .default_value("3s"),
-        Setting::new("peer-timeout", SettingKind::Duration, "how long a peer may give no sign of life; 1s at least")
-            .default_value("60s"),
+        Setting::new(
+            "connect-timeout",
+            SettingKind::Duration,
+            "how long one address is tried before the next",
+        )
+        .default_value("3s"),
+        Setting::new(
+            "peer-timeout",
+            SettingKind::Duration,
+            "how long a peer may give no sign of life; 1s at least",
+        )
+        .default_value("60s"),
         Setting::new("insecure", SettingKind::Boolean, "without a secret, talk to other machines too")
             .default_value("false"),
     ]
@@ -104,7 +128,8 @@ impl Config {
     /// # Errors
     /// EINVAL: a value that cannot be.
     pub fn new(settings: &Settings) -> Result<Config> {
-        let broker = settings.text("broker").map(|text| Endpoint::parse(text, Some(BROKER_PORT))).transpose()?;
+        let broker =
+            settings.text("broker").map(|text| Endpoint::parse(text, Some(BROKER_PORT))).transpose()?;
         let mut listed: Vec<Endpoint> = settings
             .texts("brokers")
             .map(|text| Endpoint::parse(text, Some(BROKER_PORT)))

@@ -78,11 +78,15 @@ impl Writer {
         let least = wanted.min(ATOMIC) as u64;
         let look = || match self.pipe.fate() {
             Some(fate) => Some(Err(self.fail("write", fate))),
-            None => Some(Ok(outgoing.window.room())).filter(|room| matches!(room, Ok(room) if *room >= least)),
+            None => {
+                Some(Ok(outgoing.window.room())).filter(|room| matches!(room, Ok(room) if *room >= least))
+            }
         };
         let room = match look() {
             Some(room) => room?,
-            None => self.wait_until("write", || "the reader to take what is on its way".to_owned(), look)??,
+            None => {
+                self.wait_until("write", || "the reader to take what is on its way".to_owned(), look)??
+            }
         };
         Ok(wanted.min(FRAME_MAX).min(usize::try_from(room).unwrap_or(usize::MAX)))
     }
@@ -106,7 +110,13 @@ impl Writer {
     }
 
     /// Sends one frame. A caller that cannot wait leaves the rest of it behind: a frame begun is finished.
-    fn send(&self, outgoing: &Outgoing, rest: &mut Rest, header: &[u8; HEADER], payload: &[u8]) -> Result<()> {
+    fn send(
+        &self,
+        outgoing: &Outgoing,
+        rest: &mut Rest,
+        header: &[u8; HEADER],
+        payload: &[u8],
+    ) -> Result<()> {
         let mut sent = 0;
         while sent < HEADER + payload.len() {
             let (head, body) = (&header[sent.min(HEADER)..], &payload[sent.saturating_sub(HEADER)..]);

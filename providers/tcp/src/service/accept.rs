@@ -9,9 +9,9 @@ use crate::link::Link;
 use crate::plan::Plan;
 use crate::socket;
 use netpipe::hello::FEATURE_CRC;
-use netpipe::{Hello, Purpose, Reason, Role, code};
+use netpipe::{Hello, Purpose, Reason, Role, Token, code};
 use rustix::io::Errno;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub struct Listener {
 /// Connections whose handshake is not complete, by age.
 #[derive(Debug, Default)]
 pub struct Strangers {
+    /// Those whose token the broker has not told yet.
+    pub early: HashMap<Token, u64>,
     since: BTreeMap<u64, Instant>,
     /// Listeners that wait for room.
     paused: Vec<u64>,
@@ -50,7 +52,8 @@ impl Service {
     /// Listens for the other end of a direct pipe.
     pub(super) fn listen_for_pipe(&mut self, id: u64, at: SocketAddr) {
         let Some(plan) = self.plan(id) else { return };
-        match socket::listen(at, plan.window).and_then(|socket| self.serve_listener(socket, Guest::Pipe(id))) {
+        match socket::listen(at, plan.window).and_then(|socket| self.serve_listener(socket, Guest::Pipe(id)))
+        {
             Ok(key) => {
                 if let Some(reading) = self.readers.get_mut(&id) {
                     reading.listener = Some(key);
@@ -60,7 +63,9 @@ impl Service {
             }
             Err(errno) => {
                 let failure = match Code::from_raw(errno.raw_os_error().into()) {
-                    Code::EADDRINUSE => Failure::new(Code::EBUSY, format!("{at} is in use: another one listens there")),
+                    Code::EADDRINUSE => {
+                        Failure::new(Code::EBUSY, format!("{at} is in use: another one listens there"))
+                    }
                     code => Failure::new(code, format!("listen at {at}: {}", system_text(code, errno))),
                 };
                 self.fail_pipe(id, failure);
@@ -95,7 +100,13 @@ impl Service {
                 Ok(socket) => self.welcome(socket, listener.guest),
                 Err(Errno::AGAIN) => break,
                 // The peer is gone again; what the network says of it is no fault of the listener (accept(2)).
-                Err(Errno::CONNABORTED | Errno::PROTO | Errno::NETDOWN | Errno::HOSTUNREACH | Errno::NETUNREACH) => {}
+                Err(
+                    Errno::CONNABORTED
+                    | Errno::PROTO
+                    | Errno::NETDOWN
+                    | Errno::HOSTUNREACH
+                    | Errno::NETUNREACH,
+                ) => {}
                 Err(errno) => {
                     let why = Code::from_raw(errno.raw_os_error().into());
                     self.log(Level::Warning, &format!("netpipe: accept: {}", why.text()));
@@ -164,18 +175,24 @@ impl Service {
     ///
     /// # Errors
     /// What to tell the stranger.
-    pub(super) fn judge(&self, guest: Guest, hello: &Hello) -> Result<Invitation, Reason> {
+    pub(super) fn judge(&self, guest: Guest, hello: &Hello) -> Result<Verdict, Reason> {
         let refuse = |code, text: &str| Err(Reason::new(code, text));
         let (Purpose::Pipe, Some(role), Some(name)) = (hello.purpose, hello.role, &hello.name) else {
             return refuse(code::EPROTO, "this is no broker: it takes pipes only");
         };
         let id = match (guest, &hello.token) {
             (Guest::Pipe(id), None) => id,
-            (Guest::Pipe(_), Some(_)) => return refuse(code::EACCES, "no broker introduces to a direct pipe"),
-            (Guest::Introduced, None) => return refuse(code::EACCES, "only whom a broker introduces is served here"),
+            (Guest::Pipe(_), Some(_)) => {
+                return refuse(code::EACCES, "no broker introduces to a direct pipe");
+            }
+            (Guest::Introduced, None) => {
+                return refuse(code::EACCES, "only whom a broker introduces is served here");
+            }
             (Guest::Introduced, Some(token)) => match self.expected.get(token) {
                 Some(Expected { pipe, until }) if *until > Instant::now() => *pipe,
-                _ => return refuse(code::ECONNRESET, "the broker's token is unknown here, used up or expired"),
+                Some(_) => return refuse(code::ECONNRESET, "the broker's token has expired"),
+                // The broker told both sides, and the other one was faster.
+                None => return Ok(Verdict::Wait(*token)),
             },
         };
         let Some(plan) = self.plan(id) else { return refuse(code::ECONNRESET, "the pipe was closed") };
@@ -192,8 +209,17 @@ impl Service {
             (Role::Writer, Some(_), _) | (Role::Reader, _, Some(_)) => {}
             _ => return refuse(code::EBUSY, "both sides have the same direction"),
         }
-        Ok(Invitation { pipe: id, window: plan.window, checksums: plan.checksums })
+        Ok(Verdict::Welcome(Invitation { pipe: id, window: plan.window, checksums: plan.checksums }))
     }
+}
+
+/// What becomes of a stranger's HELLO.
+#[derive(Clone, Copy, Debug)]
+pub enum Verdict {
+    /// It is answered.
+    Welcome(Invitation),
+    /// The broker has not yet told this side of that token.
+    Wait(Token),
 }
 
 /// What a stranger is let in for.

@@ -205,10 +205,11 @@ impl Service {
             (Some(reading), _) if reading.expects() == Some(0) || reading.over => return,
             (Some(reading), _) => {
                 let (name, writers) = (reading.pipe.plan.name.clone(), reading.expects().unwrap_or(0));
-                let addresses = match local.map_err(Failure::from_errno).and_then(|local| self.addresses(local)) {
-                    Ok(addresses) => addresses,
-                    Err(failure) => return self.fail_pipe(id, failure),
-                };
+                let addresses =
+                    match local.map_err(Failure::from_errno).and_then(|local| self.addresses(local)) {
+                        Ok(addresses) => addresses,
+                        Err(failure) => return self.fail_pipe(id, failure),
+                    };
                 Register { id, role: Role::Reader, name, addresses, writers: Some(writers) }
             }
             (None, Some(writing)) if writing.is_waiting() => {
@@ -357,6 +358,7 @@ impl Service {
         let until = Instant::now() + TOKEN;
         self.expected.insert(token, Expected { pipe, until });
         self.reactor.at(until, Timer::Token(token));
+        self.stranger_known(token, false);
     }
 
     /// An introduced writer did not come: the broker looks for another one.

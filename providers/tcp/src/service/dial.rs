@@ -102,7 +102,9 @@ impl Service {
 
     fn window(&self, errand: &Errand) -> u32 {
         match errand {
-            Errand::Direct(id) | Errand::Relay(id, _) => self.invitation(*id).map(|Invitation { window, .. }| window),
+            Errand::Direct(id) | Errand::Relay(id, _) => {
+                self.invitation(*id).map(|Invitation { window, .. }| window)
+            }
             _ => None,
         }
         .unwrap_or(netpipe::hello::WINDOW_MIN)
@@ -162,7 +164,10 @@ impl Service {
         let Dial { errand, trouble, .. } = dial;
         match errand {
             Errand::Listen(id) => {
-                self.fail_pipe(id, Failure::new(Code::EHOSTUNREACH, format!("no such address here: {trouble}")));
+                self.fail_pipe(
+                    id,
+                    Failure::new(Code::EHOSTUNREACH, format!("no such address here: {trouble}")),
+                );
             }
             Errand::Direct(id) => self.dial_later(id, &trouble),
             Errand::Introduced(id, token) => self.unreachable(id, token, &trouble),

@@ -74,7 +74,9 @@ impl Feedback {
         match message {
             Message::Done => Some(Fate::Done),
             // It has everything, END or the way to it included.
-            Message::Closed(total) if self.outgoing.is_finished() && *total == window.sent() => Some(Fate::Done),
+            Message::Closed(total) if self.outgoing.is_finished() && *total == window.sent() => {
+                Some(Fate::Done)
+            }
             Message::Closed(_) => Some(Fate::Closed),
             _ => None,
         }

@@ -17,6 +17,9 @@ use vfs_core::Code;
 
 /// Pauses between attempts to reach the other end of a direct pipe, which may open later: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+/// How long, and how often, what is busy is tried again: the pipe of that name may have ended a moment ago, and word of it
+/// may still be on its way.
+const BUSY: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(25));
 /// How long a DISCARD waits for a reader; a broker does so as well.
 const DISCARD: Duration = Duration::from_secs(60);
 
@@ -31,6 +34,7 @@ pub struct Reading {
     /// Nobody else is to come.
     pub over: bool,
     pause: Duration,
+    busy_since: Option<Instant>,
 }
 
 /// A writer.
@@ -43,6 +47,7 @@ pub struct Writing {
     pub feedback: Option<u64>,
     closed: bool,
     pause: Duration,
+    busy_since: Option<Instant>,
 }
 
 impl Reading {
@@ -74,14 +79,22 @@ impl Writing {
 impl Service {
     pub(super) fn open_reader(&mut self, pipe: Arc<ReaderPipe>) {
         let (id, route) = (pipe.id, pipe.plan.route.clone());
-        let reading = Reading { pipe, listener: None, admitted: 0, over: false, pause: PAUSES.0 };
+        let reading =
+            Reading { pipe, listener: None, admitted: 0, over: false, pause: PAUSES.0, busy_since: None };
         self.readers.insert(id, reading);
         self.start(id, route);
     }
 
     pub(super) fn open_writer(&mut self, pipe: Arc<WriterPipe>) {
         let (id, route) = (pipe.id, pipe.plan.route.clone());
-        let writing = Writing { pipe, listener: None, feedback: None, closed: false, pause: PAUSES.0 };
+        let writing = Writing {
+            pipe,
+            listener: None,
+            feedback: None,
+            closed: false,
+            pause: PAUSES.0,
+            busy_since: None,
+        };
         self.writers.insert(id, writing);
         self.start(id, route);
     }
@@ -91,6 +104,14 @@ impl Service {
             Route::Listen(at) => self.dial(Dial::new(Errand::Listen(id), [at])),
             Route::Dial(_) => self.dial_pipe(id),
             Route::Broker(broker) => self.join_broker(&broker, id),
+        }
+    }
+
+    /// Looks for the other end of a pipe anew.
+    pub(super) fn again(&mut self, id: u64) {
+        if let Some(route) = self.route(id) {
+            let route = route.clone();
+            self.start(id, route);
         }
     }
 
@@ -131,8 +152,16 @@ impl Service {
         }
     }
 
-    /// Ends a pipe that never met its other end.
+    /// Ends a pipe that never met its other end; one that is busy not before that has lasted.
     pub(super) fn fail_pipe(&mut self, id: u64, failure: Failure) {
+        let busy_since = match (self.readers.get_mut(&id), self.writers.get_mut(&id)) {
+            (Some(Reading { busy_since, .. }), _) | (None, Some(Writing { busy_since, .. })) => busy_since,
+            (None, None) => return,
+        };
+        if failure.code == Code::EBUSY && busy_since.get_or_insert_with(Instant::now).elapsed() < BUSY.0 {
+            self.reactor.at(Instant::now() + BUSY.1, Timer::Again(id));
+            return;
+        }
         if let Some(reading) = self.readers.get_mut(&id) {
             reading.over = true;
             reading.pipe.fail(failure);

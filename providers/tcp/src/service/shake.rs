@@ -1,6 +1,6 @@
 //! Handshakes: bytes between a connection and the protocol's machine.
 
-use super::accept::Invitation;
+use super::accept::{Invitation, Verdict};
 use super::dial::{Dial, Errand};
 use super::{Service, Source, Timer};
 use crate::failure::Failure;
@@ -8,10 +8,10 @@ use crate::link::{Link, Received};
 use crate::socket;
 use netpipe::handshake::TIMEOUT;
 use netpipe::{
-    Acceptor, Dialler, Error, Established, Hello, Local, Message, Progress, Reason, Role, Secret, code,
+    Acceptor, Dialler, Error, Established, Hello, Local, Message, Progress, Reason, Role, Secret, Token, code,
 };
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vfs_core::Level;
 
 /// The most bytes that a handshake's frame still needs.
@@ -38,7 +38,12 @@ pub struct Shake {
     sent: usize,
     writes: bool,
     outcome: Option<Result<Established, Error>>,
+    /// A HELLO whose token is not known yet.
+    early: Option<Hello>,
 }
+
+/// How long an introduced peer may be faster than the broker's word of it.
+const EARLY: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 enum Machine {
@@ -94,7 +99,17 @@ impl Shake {
 
     fn new(link: Link, machine: Machine) -> Shake {
         let (output, outcome) = (Vec::new(), None);
-        Shake { link, machine, window: 0, relayed: false, output, sent: 0, writes: false, outcome }
+        Shake {
+            link,
+            machine,
+            window: 0,
+            relayed: false,
+            output,
+            sent: 0,
+            writes: false,
+            outcome,
+            early: None,
+        }
     }
 
     /// Refuses a connection before its first byte.
@@ -180,7 +195,17 @@ impl Service {
                     return Some(shake);
                 }
                 Some(Ok(Progress::More)) => {}
-                Some(Ok(Progress::Hello(hello))) => self.answer(&mut shake, &hello),
+                Some(Ok(Progress::Hello(hello))) => match self.answer(&mut shake, &hello) {
+                    None => {}
+                    Some(token) => {
+                        // Nothing is read meanwhile; a peer that goes is found out later.
+                        self.reactor.change(&shake.link, key, false, false);
+                        shake.early = Some(hello);
+                        self.strangers.early.insert(token, key);
+                        self.reactor.at(Instant::now() + EARLY, Timer::Early(token));
+                        return Some(shake);
+                    }
+                },
                 Some(Ok(Progress::Done(established))) => shake.outcome = Some(Ok(established)),
                 Some(Err(error)) => shake.outcome = Some(Err(error)),
             }
@@ -194,15 +219,35 @@ impl Service {
         }
     }
 
-    /// Answers a stranger's HELLO.
-    fn answer(&self, shake: &mut Shake, hello: &Hello) {
-        let Machine::Acceptor(machine, guest, pipe) = &mut shake.machine else { return };
+    /// Goes on with a stranger that came before the broker's word of it; `late`: or without that.
+    pub(super) fn stranger_known(&mut self, token: Token, late: bool) {
+        let Some(key) = self.strangers.early.remove(&token) else { return };
+        let Some(Source::Shaking(mut shake)) = self.sources.remove(&key) else { return };
+        let Some(hello) = shake.early.take() else { return };
+        if late && let Machine::Acceptor(machine, ..) = &mut shake.machine {
+            let reason = Reason::new(code::ECONNRESET, "the broker's token is unknown here, or used up");
+            machine.refuse(reason.clone());
+            shake.outcome = Some(Err(Error::Invalid(format!("refused: {reason}").into())));
+        } else {
+            self.answer(&mut shake, &hello);
+        }
+        shake.writes = false;
+        self.reactor.change(&shake.link, key, true, false);
+        if let Some(shake) = self.shake(key, shake) {
+            self.sources.insert(key, Source::Shaking(shake));
+        }
+    }
+
+    /// Answers a stranger's HELLO, unless its token is one to wait for.
+    fn answer(&self, shake: &mut Shake, hello: &Hello) -> Option<Token> {
+        let Machine::Acceptor(machine, guest, pipe) = &mut shake.machine else { return None };
         match self.judge(*guest, hello) {
+            Ok(Verdict::Wait(token)) => return Some(token),
             Err(reason) => {
                 machine.refuse(reason.clone());
                 shake.outcome = Some(Err(Error::Invalid(format!("refused: {reason}").into())));
             }
-            Ok(invitation) => {
+            Ok(Verdict::Welcome(invitation)) => {
                 *pipe = Some(invitation.pipe);
                 shake.window = socket::window(&shake.link, invitation.window);
                 let local = Local {
@@ -217,6 +262,7 @@ impl Service {
                 }
             }
         }
+        None
     }
 
     /// A handshake is over.
@@ -235,7 +281,9 @@ impl Service {
             }
             (Machine::Acceptor(_, guest, pipe), Err(error)) => {
                 link.end();
-                let level = if matches!(error, Error::Closed(_)) { Level::Info } else { Level::Warning };
+                // A pipe that is busy, or was closed meanwhile, is nothing to warn of.
+                let ordinary = matches!(error, Error::Closed(_) | Error::Invalid(_));
+                let level = if ordinary { Level::Info } else { Level::Warning };
                 self.log(level, &format!("netpipe: {peer} was not let in: {error}"));
                 if let (Guest::Pipe(id), _) | (_, Some(id)) = (guest, pipe) {
                     self.note(id, &format!("{peer} was not let in: {error}"));

@@ -20,7 +20,8 @@ pub const WAITS: Duration = Duration::from_millis(150);
 
 /// A registry whose one provider is this crate, with settings as an operator writes them.
 pub fn registry(settings: &str) -> Registry {
-    let configuration = Configuration::parse(&format!("[provider.tcp]\nsettings = {{ {settings} }}\n")).unwrap();
+    let configuration =
+        Configuration::parse(&format!("[provider.tcp]\nsettings = {{ {settings} }}\n")).unwrap();
     let registry = Registry::new(configuration);
     registry.register(Box::new(Tcp)).unwrap();
     registry

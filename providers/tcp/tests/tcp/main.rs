@@ -4,4 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod common;
+mod conformance;
+mod hostile;
+mod library;
+mod mesh;
 mod table;
+mod zpipes;

@@ -1,0 +1,58 @@
+//! The suite over pipes through a broker, in-process and through the library. The other end is an instance of its own.
+
+use crate::common::*;
+use std::collections::HashMap;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
+use vfs_core::{Finish, Open, Provider};
+use zvfs_conformance::{Blocking, Subject, load_built, run};
+use zvfs_tcp::Tcp;
+
+type Arrived = Receiver<Option<Vec<u8>>>;
+
+fn suite(provider: Box<dyn Provider>) {
+    let broker = Running::start(netpipe::broker::Config::default());
+    let peer = registry(&format!("broker = \"{}\"", broker.address));
+    let sinks: Arc<Mutex<HashMap<String, Arrived>>> = Arc::default();
+    let (writing, reading, seen) = (peer.clone(), peer, sinks.clone());
+    run(Subject::new(provider)
+        .setting("broker", &broker.address.to_string())
+        .source(move |name, content| {
+            let (registry, content) = (writing.clone(), content.to_vec());
+            let descriptor = format!("netpipe:{name}");
+            let mut writer = registry.open(&descriptor, &Open::new(WRITE).control(&deadline(SLACK)))?;
+            in_thread(move || {
+                // A check may close before it has read everything.
+                let _ = writer.write_all(&content).and_then(|()| writer.finish(Finish::Commit));
+            });
+            Ok(format!("{descriptor}:r"))
+        })
+        .sink(move |name| {
+            let descriptor = format!("netpipe:{name}");
+            let mut reader = reading.open(&descriptor, &Open::new(READ).control(&deadline(SLACK)))?;
+            let arrived = in_thread(move || {
+                let (bytes, error) = drain(&mut reader);
+                error.is_none().then_some(bytes)
+            });
+            let descriptor = format!("{descriptor}:w");
+            sinks.lock().unwrap().insert(descriptor.clone(), arrived);
+            Ok(descriptor)
+        })
+        .contents(move |descriptor| {
+            let arrived = seen.lock().unwrap().remove(descriptor).unwrap();
+            Ok(arrived.recv_timeout(SLACK).unwrap())
+        })
+        .blocking(|name| Ok(Blocking { descriptor: format!("netpipe:{name}:w"), flags: WRITE })));
+}
+
+#[test]
+fn in_process() {
+    suite(Box::new(Tcp));
+}
+
+#[test]
+fn through_the_library() {
+    let library = load_built("tcp").unwrap();
+    assert_eq!(library.info(), Tcp.info());
+    suite(library);
+}

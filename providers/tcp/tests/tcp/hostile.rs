@@ -1,0 +1,545 @@
+//! Peers that lie, die, dawdle or are something else; and what travels between.
+
+use crate::common::*;
+use netpipe::broker;
+use netpipe::{Acceptor, Dialler, Hello, Local, Message, Name, Progress, Role};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Finish, Open, OpenFile};
+
+const CHILD: &str = "ZVFS_TCP_TEST_CHILD";
+
+fn open(settings: &str, descriptor: &str, writes: bool) -> OpenFile {
+    registry(settings).open(descriptor, &Open::new(if writes { WRITE } else { READ })).unwrap()
+}
+
+/// What one `read` of a raw connection gives: how it was answered.
+fn answer(stream: &mut TcpStream) -> Vec<u8> {
+    stream.set_read_timeout(Some(SLACK)).unwrap();
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Ok(_) => bytes,
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => bytes,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Writes or reads in a process of its own, until it is killed.
+#[test]
+fn child() {
+    let Ok(task) = std::env::var(CHILD) else { return };
+    let (verb, descriptor) = task.split_once(' ').unwrap();
+    let mut file = open("", descriptor, verb == "write");
+    if verb == "write" {
+        file.write_all(b"torso").unwrap();
+    } else {
+        read_exactly(&mut file, 5);
+    }
+    println!("ready");
+    std::io::stdout().flush().unwrap();
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+struct Child(std::process::Child);
+
+impl Child {
+    fn start(task: &str) -> Child {
+        let test = std::env::current_exe().unwrap();
+        let child = Command::new(test)
+            .args(["--exact", "hostile::child", "--nocapture"])
+            .env(CHILD, task)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Child(child)
+    }
+
+    fn wait_until_ready(&mut self) {
+        let mut output = self.0.stdout.take().unwrap();
+        in_time(move || {
+            let (mut text, mut bytes) = (String::new(), [0; 100]);
+            while !text.contains("ready") {
+                let count = output.read(&mut bytes).unwrap();
+                assert!(count > 0, "the child said only {text}");
+                text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+        });
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_writer_that_is_killed_is_econnreset_and_never_an_end() {
+    let descriptor = format!("tcp:127.0.0.1:{}", free_port());
+    let mut reader = open("", &descriptor, false);
+    let mut child = Child::start(&format!("write {descriptor}"));
+    child.wait_until_ready();
+    let error = waits_until(
+        move || {
+            assert_eq!(read_exactly(&mut reader, 5), b"torso");
+            let error = reader.read(&mut [0; 8]).unwrap_err();
+            refused(reader.read(&mut [0; 8]), Code::ECONNRESET, "lost");
+            error
+        },
+        || child.kill(),
+    );
+    assert_eq!(error.code(), Code::ECONNRESET);
+}
+
+#[test]
+fn a_reader_that_is_killed_is_econnreset() {
+    let descriptor = format!("tcp:127.0.0.1:{}", free_port());
+    let mut writer = open("", &descriptor, true);
+    let mut child = Child::start(&format!("read {descriptor}"));
+    writer.write_all(b"bytes").unwrap();
+    child.wait_until_ready();
+    writer.write_all(b"more").unwrap();
+    let error = waits_until(move || writer.finish(Finish::Commit).unwrap_err(), || child.kill());
+    assert_eq!(error.code(), Code::ECONNRESET);
+}
+
+#[test]
+fn a_peer_that_speaks_something_else_is_eproto() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
+    in_thread(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        stream
+    });
+    let mut writer = open("", &descriptor, true);
+    refused(in_time(move || writer.write(b"x")), Code::EPROTO, "does not speak netpipe");
+
+    let port = free_port();
+    let mut reader = open("", &format!("tcp://127.0.0.1:{port}"), false);
+    let reading = in_thread(move || read_to_end(&mut reader));
+    let mut stranger = connect(port);
+    stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert_eq!(answer(&mut stranger), b"", "nothing is sent back to who does not speak netpipe");
+    // The reader goes on waiting.
+    let mut writer = open("", &format!("tcp://127.0.0.1:{port}"), true);
+    writer.write_all(b"right").unwrap();
+    writer.finish(Finish::Commit).unwrap();
+    assert_eq!(reading.recv_timeout(SLACK).unwrap(), b"right");
+}
+
+/// Connects as soon as somebody listens.
+fn connect(port: u16) -> TcpStream {
+    let start = Instant::now();
+    loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(stream) => return stream,
+            Err(error) => assert!(start.elapsed() < SLACK, "{error}"),
+        }
+        std::thread::yield_now();
+    }
+}
+
+const SECRETS: [&str; 2] = ["0123456789abcdef-one", "0123456789abcdef-two"];
+
+/// A setting that reads a secret from a file, which lives as long as the guard.
+fn secret(text: &str) -> (tempfile::NamedTempFile, String) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let setting = format!("secret-file = \"{}\"", file.path().display());
+    (file, setting)
+}
+
+#[test]
+fn a_secret_must_be_shared() {
+    let (_one, first) = secret(SECRETS[0]);
+    let (_two, second) = secret(SECRETS[1]);
+    for (reading, writing, words) in
+        [(&first, &second, "secret"), (&first, &String::new(), "secret"), (&String::new(), &first, "secret")]
+    {
+        let descriptor = format!("tcp:127.0.0.1:{}", free_port());
+        let mut reader = open(reading, &descriptor, false);
+        let mut writer = open(writing, &descriptor, true);
+        refused(in_time(move || writer.write(b"x")), Code::EACCES, words);
+        // The reader waits for one who has it.
+        let reading_on = in_thread(move || read_to_end(&mut reader));
+        let mut right = open(reading, &descriptor, true);
+        right.write_all(b"right").unwrap();
+        right.finish(Finish::Commit).unwrap();
+        assert_eq!(reading_on.recv_timeout(SLACK).unwrap(), b"right");
+    }
+}
+
+#[test]
+fn a_secret_holds_through_a_broker_too() {
+    let (_one, first) = secret(SECRETS[0]);
+    let (_two, second) = secret(SECRETS[1]);
+    let key = netpipe::Secret::new(SECRETS[0].as_bytes()).unwrap();
+    let broker = Running::start(broker::Config { secret: Some(key), ..broker::Config::default() });
+    let at = format!("broker = \"{}\"", broker.address);
+    let with = |setting: &str| registry(&format!("{at}, {setting}"));
+    for other in [&second, &String::new()] {
+        let mut writer = with(other).open("netpipe:a:w", &Open::default()).unwrap();
+        refused(in_time(move || writer.write(b"x")), Code::EACCES, "secret");
+    }
+    let mut reader = with(&first).open("netpipe:a:r", &Open::default()).unwrap();
+    let mut writer = with(&first).open("netpipe:a:w", &Open::default()).unwrap();
+    writer.write_all(b"right").unwrap();
+    writer.finish(Finish::End).unwrap();
+    assert_eq!(read_to_end(&mut reader), b"right");
+}
+
+#[test]
+fn a_broker_gets_a_proof_only_if_it_is_listed() {
+    let (_one, setting) = secret(SECRETS[0]);
+    let listed =
+        registry(&format!("{setting}, broker = \"10.9.9.9\", brokers = [\"127.0.0.1:5\", \"Elsewhere\"]"));
+    let open = |descriptor: &str| listed.open(descriptor, &Open::default()).map(drop);
+    open("netpipe:a:w").unwrap();
+    open("netpipe:127.0.0.1:5:a:w").unwrap();
+    open("netpipe:elsewhere:9713:a:w").unwrap();
+    refused(open("netpipe:127.0.0.1:6:a:w"), Code::EACCES, "`brokers`");
+    refused(open("netpipe://other/a?mode=r"), Code::EACCES, "`brokers`");
+    let offered = Open::default().broker("127.0.0.1:6");
+    refused(listed.open("netpipe:a:w", &offered).map(drop), Code::EACCES, "`brokers`");
+}
+
+#[test]
+fn without_a_secret_only_loopback_is_dialled() {
+    let mut writer = open("", "tcp://192.0.2.1:9", true);
+    refused(in_time(move || writer.write(b"x")), Code::EACCES, "another machine");
+    let mut reader = open("", "netpipe:192.0.2.1:9:a:r", false);
+    refused(in_time(move || reader.read(&mut [0; 8])), Code::EACCES, "another machine");
+    // Allowed, it is tried until the deadline.
+    let mut writer = open("insecure = true, connect-timeout = \"50ms\"", "tcp://192.0.2.1:9", true);
+    writer.control().set_deadline(Some(Instant::now() + Duration::from_millis(300)));
+    refused(in_time(move || writer.write(b"x")), Code::ETIMEDOUT, "its reader");
+}
+
+#[test]
+fn a_replayed_hello_is_refused() {
+    let (_one, setting) = secret(SECRETS[0]);
+    let port = free_port();
+    let descriptor = format!("tcp://127.0.0.1:{port}");
+    // Between the two sits one who listens.
+    let between = TcpListener::bind("127.0.0.1:0").unwrap();
+    let through = format!("tcp://{}", between.local_addr().unwrap());
+    let mut reader = open(&setting, &descriptor, false);
+    let listener = in_thread(move || {
+        let (mut writer, _) = between.accept().unwrap();
+        let mut reader = connect(port);
+        let mut heard = Vec::new();
+        let (mut forth, mut back) = (writer.try_clone().unwrap(), reader.try_clone().unwrap());
+        let returning = in_thread(move || std::io::copy(&mut back, &mut writer));
+        let mut bytes = [0; 4096];
+        loop {
+            let count = forth.read(&mut bytes).unwrap_or(0);
+            if count == 0 {
+                break;
+            }
+            heard.extend_from_slice(&bytes[..count]);
+            reader.write_all(&bytes[..count]).unwrap();
+        }
+        drop(reader.shutdown(Shutdown::Write));
+        drop(returning);
+        heard
+    });
+    let mut writer = open(&setting, &through, true);
+    writer.write_all(b"secret matter").unwrap();
+    writer.finish(Finish::End).unwrap();
+    assert_eq!(read_to_end(&mut reader), b"secret matter");
+    drop((reader, writer));
+    let heard = listener.recv_timeout(SLACK).unwrap();
+    assert!(heard.windows(13).any(|bytes| bytes == b"secret matter"));
+
+    let mut reader = open(&setting, &descriptor, false);
+    reader.control().set_deadline(Some(Instant::now() + Duration::from_millis(500)));
+    let reading = in_thread(move || reader.read(&mut [0; 100]));
+    let mut replay = connect(port);
+    // It may be refused before everything is sent.
+    let _ = replay.write_all(&heard);
+    answer(&mut replay);
+    refused(reading.recv_timeout(SLACK).unwrap(), Code::ETIMEDOUT, "a writer");
+}
+
+#[test]
+fn a_reflected_hello_is_refused() {
+    let (_one, setting) = secret(SECRETS[0]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
+    in_thread(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut back = stream.try_clone().unwrap();
+        std::io::copy(&mut stream, &mut back)
+    });
+    let mut writer = open(&setting, &descriptor, true);
+    refused(in_time(move || writer.write(b"x")), Code::EPROTO, "");
+}
+
+#[test]
+fn slow_strangers_do_not_keep_a_writer_out() {
+    let port = free_port();
+    let descriptor = format!("tcp://127.0.0.1:{port}");
+    let mut reader = open("", &descriptor, false);
+    // More than are let in at once; each has said a little.
+    let strangers: Vec<_> = (0..300)
+        .map(|_| {
+            let mut stream = connect(port);
+            stream.write_all(&[0x01]).unwrap();
+            stream
+        })
+        .collect();
+    let done = in_thread(move || {
+        let mut writer = open("", &descriptor, true);
+        writer.write_all(b"through").unwrap();
+        writer.finish(Finish::Commit).unwrap();
+    });
+    assert_eq!(read_to_end(&mut reader), b"through");
+    done.recv_timeout(SLACK).unwrap();
+    drop(strangers);
+}
+
+#[test]
+fn a_slow_hello_is_given_up_after_ten_seconds() {
+    let port = free_port();
+    let _reader = open("", &format!("tcp://127.0.0.1:{port}"), false);
+    let mut stream = connect(port);
+    let start = Instant::now();
+    let bytes = Hello::pipe(Role::Writer, Name::new("direct").unwrap(), None).to_bytes();
+    stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut refusal = Vec::new();
+    for byte in &bytes {
+        if stream.write_all(&[*byte]).is_err() || matches!(stream.read(&mut [0; 1]), Ok(_)) {
+            break;
+        }
+        assert!(start.elapsed() < SLACK);
+    }
+    let _ = stream.read_to_end(&mut refusal);
+    assert!(start.elapsed() > Duration::from_secs(5));
+}
+
+/// The other end of a handshake, in the test's own hands.
+fn shake(stream: &mut TcpStream, mut acceptor: Acceptor) {
+    loop {
+        let mut bytes = vec![0; acceptor.want()];
+        let count = stream.read(&mut bytes).unwrap();
+        assert!(count > 0, "closed during the handshake");
+        let mut progress = acceptor.input(&mut &bytes[..count]).unwrap();
+        if let Progress::Hello(_) = progress {
+            progress = acceptor.accept(Local { features: 1, ..Local::default() }, None).unwrap();
+        }
+        stream.write_all(&acceptor.output()).unwrap();
+        if let Progress::Done(_) = progress {
+            return;
+        }
+    }
+}
+
+fn dial(port: u16, features: u64) -> TcpStream {
+    let mut stream = connect(port);
+    let hello = Hello { features, ..Hello::pipe(Role::Writer, Name::new("direct").unwrap(), None) };
+    let mut dialler = Dialler::new(hello, None, None).unwrap();
+    loop {
+        stream.write_all(&dialler.output()).unwrap();
+        let mut bytes = vec![0; dialler.want()];
+        let count = stream.read(&mut bytes).unwrap();
+        assert!(count > 0, "closed during the handshake");
+        if let Progress::Done(_) = dialler.input(&mut &bytes[..count]).unwrap() {
+            return stream;
+        }
+    }
+}
+
+/// A DATA frame.
+fn data(payload: &[u8]) -> Vec<u8> {
+    [&netpipe::Header::data(payload, true).encode()[..], payload].concat()
+}
+
+#[test]
+fn a_corrupted_frame_is_ebadmsg_and_never_an_end() {
+    for crc in ["on", "auto"] {
+        let port = free_port();
+        let mut reader = open(&format!("crc = \"{crc}\""), &format!("tcp://127.0.0.1:{port}"), false);
+        let mut stream = dial(port, 1);
+        let mut bytes = data(b"good");
+        bytes.extend(data(b"bad bytes"));
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        bytes.extend(Message::End(13).to_bytes());
+        stream.write_all(&bytes).unwrap();
+        let (read, error) = in_time(move || {
+            let outcome = drain(&mut reader);
+            refused(reader.read(&mut [0; 8]), Code::EBADMSG, "CRC");
+            outcome
+        });
+        assert_eq!(error.unwrap().code(), Code::EBADMSG);
+        assert!(b"goodbad byte".starts_with(&read[..read.len().min(12)]));
+        // The writer hears of it.
+        let last = answer(&mut stream);
+        assert!(last.windows(4).any(|bytes| bytes == [74, 0, 0, 0]), "{last:?}");
+    }
+}
+
+#[test]
+fn a_writer_that_breaks_the_rules_is_eproto() {
+    let over_window = [
+        netpipe::Header { kind: netpipe::Kind::Data, crc: None, length: 1 << 20 }.encode().to_vec(),
+        vec![0; 100],
+    ]
+    .concat();
+    for (bytes, words) in [
+        (Message::End(1).to_bytes(), "END"),
+        (Message::Taken(0).to_bytes(), "out of turn"),
+        (vec![0xff; 12], "unknown type"),
+        (over_window, "over the window"),
+        (netpipe::Header { kind: netpipe::Kind::Data, crc: None, length: 0 }.encode().to_vec(), "0 bytes"),
+    ] {
+        let port = free_port();
+        let mut reader = open("window = \"64k\"", &format!("tcp://127.0.0.1:{port}"), false);
+        let mut stream = dial(port, 0);
+        stream.write_all(&bytes).unwrap();
+        refused(in_time(move || reader.read(&mut [0; 100])), Code::EPROTO, words);
+    }
+}
+
+#[test]
+fn a_reader_that_breaks_the_rules_is_eproto() {
+    for message in [Message::Taken(100), Message::Done, Message::End(0)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
+        let server = in_thread(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            shake(&mut stream, Acceptor::new(None));
+            stream.write_all(&message.to_bytes()).unwrap();
+            answer(&mut stream)
+        });
+        let mut writer = open("", &descriptor, true);
+        let error = in_time(move || {
+            loop {
+                if let Err(error) = writer.write(b"x") {
+                    return error;
+                }
+            }
+        });
+        assert_eq!(error.code(), Code::EPROTO, "{}", error.chain());
+        assert!(server.recv_timeout(SLACK).unwrap().windows(4).any(|bytes| bytes == [71, 0, 0, 0]));
+    }
+}
+
+#[test]
+fn a_reset_is_econnreset_at_each_end() {
+    let port = free_port();
+    let mut reader = open("", &format!("tcp://127.0.0.1:{port}"), false);
+    let mut stream = dial(port, 0);
+    stream.write_all(&data(b"some")).unwrap();
+    assert_eq!(read_exactly(&mut reader, 4), b"some");
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    refused(in_time(move || reader.read(&mut [0; 8])), Code::ECONNRESET, "lost");
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
+    in_thread(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        shake(&mut stream, Acceptor::new(None));
+        stream.read_exact(&mut [0; 13]).unwrap();
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    });
+    let mut writer = open("", &descriptor, true);
+    writer.write_all(b"x").unwrap();
+    refused(in_time(move || writer.finish(Finish::Commit)), Code::ECONNRESET, "lost");
+}
+
+#[test]
+fn a_broker_that_comes_back_serves_those_who_wait_and_direct_pipes_do_not_notice() {
+    let house = House::with(None, "");
+    let broker = Running::start(broker::Config::default());
+    let address = broker.address;
+    let host = registry(&format!("broker = \"{address}\""));
+    let open = |text: &str| host.open(text, &Open::default()).unwrap();
+    let (mut met_reader, mut met_writer) = (open("netpipe:met:r"), open("netpipe:met:w"));
+    met_writer.write_all(b"before").unwrap();
+    read_exactly(&mut met_reader, 6);
+    let mut waiting = open("netpipe:waiting:r");
+    drop(broker);
+    met_writer.write_all(b"meanwhile").unwrap();
+    read_exactly(&mut met_reader, 9);
+    let reading = in_thread(move || read_to_end(&mut waiting));
+    let _again = Running::start_at(address, broker::Config::default());
+    let mut late = open("netpipe:waiting:w");
+    late.write_all(b"late").unwrap();
+    late.finish(Finish::Commit).unwrap();
+    assert_eq!(reading.recv_timeout(SLACK).unwrap(), b"late");
+    met_writer.finish(Finish::End).unwrap();
+    assert_eq!(read_to_end(&mut met_reader), b"");
+    drop(house);
+}
+
+#[test]
+fn what_cannot_be_reached_is_relayed() {
+    let broker = Running::start(broker::Config::default());
+    // Others are told of a port where nobody is.
+    let nobody = free_port();
+    let reading = registry(&format!("broker = \"{}\", advertise = [\"127.0.0.1:{nobody}\"]", broker.address));
+    let writing = registry(&format!("broker = \"{}\"", broker.address));
+    let mut reader = reading.open("netpipe:a:r", &Open::default()).unwrap();
+    let mut writer = writing.open("netpipe:a:w", &Open::default()).unwrap();
+    let content = sample(5_000_000);
+    let sent = content.clone();
+    let done = in_thread(move || {
+        writer.write_all(&sent).unwrap();
+        writer.finish(Finish::Commit).unwrap();
+    });
+    assert_eq!(read_to_end(&mut reader), content);
+    done.recv_timeout(SLACK).unwrap();
+
+    // A relayed pipe breaks with its broker.
+    let mut reader = reading.open("netpipe:b:r", &Open::default()).unwrap();
+    let mut writer = writing.open("netpipe:b:w", &Open::default()).unwrap();
+    writer.write_all(b"x").unwrap();
+    read_exactly(&mut reader, 1);
+    drop(broker);
+    refused(in_time(move || reader.read(&mut [0; 8])), Code::ECONNRESET, "");
+    let error = in_time(move || {
+        loop {
+            if let Err(error) = writer.write(b"x") {
+                return error;
+            }
+        }
+    });
+    assert_eq!(error.code(), Code::ECONNRESET);
+}
+
+#[test]
+fn roles_can_be_turned_round() {
+    let port = free_port();
+    let mut reader = open("", &format!("tcp://127.0.0.1:{port}?role=connect"), false);
+    let mut writer = open("", &format!("tcp://127.0.0.1:{port}?role=listen"), true);
+    let content = sample(500_000);
+    let sent = content.clone();
+    let done = in_thread(move || {
+        writer.write_all(&sent).unwrap();
+        writer.finish(Finish::Commit).unwrap();
+    });
+    assert_eq!(read_to_end(&mut reader), content);
+    done.recv_timeout(SLACK).unwrap();
+}
+
+#[test]
+fn names_are_looked_up() {
+    let port = free_port();
+    let mut reader = open("", &format!("tcp://localhost:{port}"), false);
+    let mut writer = open("", &format!("tcp://localhost:{port}"), true);
+    writer.write_all(b"by name").unwrap();
+    writer.finish(Finish::End).unwrap();
+    assert_eq!(read_to_end(&mut reader), b"by name");
+}
