@@ -3,6 +3,22 @@
 //! One thread serves all connections; nothing is kept on disk. A broker may stop and start again at any time: pipes between
 //! instances go on, and instances that still wait register again.
 //!
+//! ```
+//! use netpipe::broker::{Broker, Config};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let log = |line: &str| eprintln!("broker: {line}");
+//! let broker = Broker::bind("127.0.0.1:0", Config { log: Some(Box::new(log)), ..Config::default() })?;
+//! let (address, stop) = (broker.local_addr(), broker.stop_handle());
+//! let thread = std::thread::spawn(move || broker.run());
+//! // Instances dial `address` ...
+//! stop.stop();
+//! assert!(thread.join().is_ok_and(|served| served.is_ok()));
+//! # let _ = address;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! | Module | What |
 //! |---|---|
 //! | `names` | who waits for whom, without sockets or clock |

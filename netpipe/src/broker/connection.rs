@@ -17,6 +17,8 @@ const FAREWELL_MAX: usize = 64 * 1024;
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
+    /// The address at which the peer reached the broker.
+    pub(super) local: IpAddr,
     pub(super) stage: Stage,
     /// What the event queue was told to wait for.
     pub(super) watched: Watched,
@@ -47,7 +49,9 @@ pub(super) enum Arrival {
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, peer: SocketAddr, stage: Stage) -> Self {
-        Self { stream, peer, stage, watched: None, output: Vec::new(), sent: 0 }
+        // Only a connection that is gone has none; nobody will be told of it.
+        let local = stream.local_addr().map_or(peer.ip(), |local| local.ip());
+        Self { stream, peer, local, stage, watched: None, output: Vec::new(), sent: 0 }
     }
 
     /// The address that limits count by.
@@ -153,7 +157,7 @@ impl Connection {
 
     /// Goes on to the last stage.
     pub(super) fn part(&mut self) {
-        self.stage = Stage::Parting { shut: false, thrown: 0, counted: true };
+        self.stage = Stage::Parting { shut: false, thrown: 0, counted: self.is_counted() };
     }
 
     /// Makes the coming close a reset.

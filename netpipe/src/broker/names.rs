@@ -7,7 +7,7 @@ use crate::error::{Error, Result, code};
 use crate::message::{Match, Message, Reason, Register};
 use crate::{Address, Name, Role, Token};
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// A connection to the broker.
@@ -37,9 +37,17 @@ pub(super) struct Names {
 struct Registration {
     serial: u64,
     name: Name,
-    /// The address that the broker sees, for messages.
-    peer: SocketAddr,
+    route: Route,
     state: State,
+}
+
+/// The two addresses of an instance's connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Route {
+    /// The instance's, as the broker sees it.
+    pub(super) peer: SocketAddr,
+    /// The broker's, as the instance reached it.
+    pub(super) local: IpAddr,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +116,7 @@ impl Names {
         &mut self,
         now: Instant,
         client: Client,
-        peer: SocketAddr,
+        route: Route,
         wanted: Register,
     ) -> Result<()> {
         let place = (client, wanted.id);
@@ -116,25 +124,25 @@ impl Names {
             return Err(Error::protocol("REGISTER with the id of another registration"));
         }
         if let Some(text) = self.limit(client) {
-            self.log.push(format!("refuse {:?} to {peer}: {text}", wanted.name.as_str()));
+            self.log.push(format!("refuse {:?} to {}: {text}", wanted.name.as_str(), route.peer));
             self.tell_refused(place, code::EBUSY, &text);
             return Ok(());
         }
         self.serial += 1;
         let state = if wanted.role == Role::Reader { State::Reader } else { State::Waiting };
-        let registration = Registration { serial: self.serial, name: wanted.name.clone(), peer, state };
+        let registration = Registration { serial: self.serial, name: wanted.name.clone(), route, state };
         self.registrations.insert(place, registration);
         *self.held.entry(client).or_default() += 1;
         match wanted.role {
-            Role::Reader => self.arrive_reader(now, place, peer, wanted),
+            Role::Reader => self.arrive_reader(now, place, wanted),
             Role::Writer => self.arrive_writer(now, place),
         }
     }
 
     /// Ends a registration. One that has ended already is no fault: a refusal may have crossed this.
     pub(super) fn withdraw(&mut self, place: Place) {
-        if let Some(Registration { name, peer, .. }) = self.remove(place) {
-            self.log.push(format!("withdraw {:?}: {peer}", name.as_str()));
+        if let Some(Registration { name, route, .. }) = self.remove(place) {
+            self.log.push(format!("withdraw {:?}: {}", name.as_str(), route.peer));
         }
     }
 
@@ -146,8 +154,8 @@ impl Names {
         if matches!(self.registrations.get(&place), Some(Registration { state: State::Reader, .. })) {
             return Err(Error::protocol("DISCARDED of a reader"));
         }
-        let Some(Registration { name, peer, state, .. }) = self.remove(place) else { return Ok(()) };
-        self.log.push(format!("discard {:?}: {peer}", name.as_str()));
+        let Some(Registration { name, route, state, .. }) = self.remove(place) else { return Ok(()) };
+        self.log.push(format!("discard {:?}: {}", name.as_str(), route.peer));
         if let State::Matched(matched) = state
             && self.has_reader(&matched)
         {
@@ -198,7 +206,11 @@ impl Names {
         let Some(registration) = self.registrations.get_mut(&place) else { return Ok(()) };
         registration.state = State::Matched(Matched { token, until, ..matched });
         passes.issue(token, registration.name.clone(), until);
-        self.log.push(format!("relay {:?}: for writer {}", registration.name.as_str(), registration.peer));
+        self.log.push(format!(
+            "relay {:?}: for writer {}",
+            registration.name.as_str(),
+            registration.route.peer
+        ));
         let (client, id) = matched.reader;
         self.notices.push_back((client, Message::Relay { id, token }));
         self.notices.push_back((place.0, Message::Relay { id: place.1, token }));
@@ -241,13 +253,7 @@ impl Names {
         }
     }
 
-    fn arrive_reader(
-        &mut self,
-        now: Instant,
-        place: Place,
-        peer: SocketAddr,
-        wanted: Register,
-    ) -> Result<()> {
+    fn arrive_reader(&mut self, now: Instant, place: Place, wanted: Register) -> Result<()> {
         let name = wanted.name;
         if self.forget_discard(&name) {
             let text = format!("the writer of {:?} gave it up before its reader came", name.as_str());
@@ -259,12 +265,11 @@ impl Names {
             self.refuse(place, code::EBUSY, &format!("{:?} has a reader already", name.as_str()));
             return Ok(());
         }
-        let addresses = wanted.addresses.iter().map(|address| complete(address, peer)).collect();
         let room = match wanted.writers {
             Some(0) => None,
             given => Some(given.unwrap_or(1)),
         };
-        pipe.reader = Some(Reader { place, addresses, room });
+        pipe.reader = Some(Reader { place, addresses: wanted.addresses, room });
         for writer in std::mem::take(&mut pipe.waiting).into_values() {
             self.meet(now, writer)?;
         }
@@ -299,16 +304,15 @@ impl Names {
         }
         let (place, addresses) = (reader.place, reader.addresses.clone());
         let token = Token::random()?;
-        let writer_peer = registration.peer;
-        if let Some(reader) = self.registrations.get(&place) {
-            let (reader_serial, reader_peer) = (reader.serial, reader.peer);
-            let until = now + self.times.token;
-            let matched = Matched { reader: place, reader_serial, token, until };
-            if let Some(registration) = self.registrations.get_mut(&writer) {
-                registration.state = State::Matched(matched);
-            }
-            self.log.push(format!("match {:?}: writer {writer_peer}, reader {reader_peer}", name.as_str()));
+        let to = registration.route;
+        let Some(reader) = self.registrations.get(&place) else { return Ok(()) };
+        let (reader_serial, from) = (reader.serial, reader.route);
+        let until = now + self.times.token;
+        if let Some(registration) = self.registrations.get_mut(&writer) {
+            registration.state = State::Matched(Matched { reader: place, reader_serial, token, until });
         }
+        let addresses = addresses.iter().map(|address| complete(address, from, to)).collect();
+        self.log.push(format!("match {:?}: writer {}, reader {}", name.as_str(), to.peer, from.peer));
         // The reader first: it should know the token before the writer dials.
         let (client, id) = place;
         self.notices.push_back((client, Message::Match(Match { id, token, addresses: Vec::new() })));
@@ -324,8 +328,8 @@ impl Names {
 
     /// Ends a registration, and says why.
     fn refuse(&mut self, place: Place, code: u32, text: &str) {
-        if let Some(Registration { name, peer, .. }) = self.remove(place) {
-            self.log.push(format!("refuse {:?} to {peer}: {text}", name.as_str()));
+        if let Some(Registration { name, route, .. }) = self.remove(place) {
+            self.log.push(format!("refuse {:?} to {}: {text}", name.as_str(), route.peer));
         }
         self.tell_refused(place, code, text);
     }
@@ -365,13 +369,17 @@ impl Names {
     }
 }
 
-/// Fills the host in that the broker sees where the instance left it out.
-fn complete(address: &Address, peer: SocketAddr) -> Address {
+/// Fills the host in where the reader's instance left it out: the one that the broker sees. A loopback address means the
+/// broker's own machine, so a writer elsewhere is told the address at which it found that.
+fn complete(address: &Address, reader: Route, writer: Route) -> Address {
     if !address.host().is_empty() {
         return address.clone();
     }
-    let seen = SocketAddr::new(peer.ip().to_canonical(), address.port());
-    Address::new(&seen.to_string()).unwrap_or_else(|_| address.clone())
+    let seen = reader.peer.ip().to_canonical();
+    let elsewhere = seen.is_loopback() && !writer.peer.ip().to_canonical().is_loopback();
+    let host = if elsewhere { writer.local.to_canonical() } else { seen };
+    let whole = SocketAddr::new(host, address.port());
+    Address::new(&whole.to_string()).unwrap_or_else(|_| address.clone())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Handshakes, and what instances and the broker tell each other.
 
 use super::connection::{Arrival, Connection, Stage};
-use super::names::Client;
+use super::names::{Client, Route};
 use super::passes::Showing;
 use super::service::Service;
 use crate::error::{Error, Result, code};
@@ -109,7 +109,10 @@ impl Service {
     fn take(&mut self, key: Client, message: Message) -> Result<()> {
         let Some(connection) = self.connections.get_mut(&key) else { return Ok(()) };
         match message {
-            Message::Register(wanted) => self.names.register(self.now, key, connection.peer, wanted),
+            Message::Register(wanted) => {
+                let route = Route { peer: connection.peer, local: connection.local };
+                self.names.register(self.now, key, route, wanted)
+            }
             Message::Withdraw(id) => {
                 self.names.withdraw((key, id));
                 Ok(())

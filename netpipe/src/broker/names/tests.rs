@@ -35,9 +35,9 @@ impl Desk {
         addresses: &[&str],
     ) -> Result<()> {
         let addresses = addresses.iter().map(|text| Address::new(text).unwrap()).collect();
-        let peer: SocketAddr = format!("10.0.0.{client}:999").parse().unwrap();
+        let route = route(&format!("10.0.0.{client}:999"), "10.0.0.99");
         let wanted = Register { id, role, name: Name::new(name).unwrap(), addresses, writers };
-        self.names.register(self.now, client, peer, wanted)
+        self.names.register(self.now, client, route, wanted)
     }
 
     /// Takes what was told, as "client:id what".
@@ -92,12 +92,22 @@ fn the_writer_is_told_where_the_reader_is_as_the_broker_sees_it() {
     }
 }
 
+fn route(peer: &str, local: &str) -> Route {
+    Route { peer: peer.parse().unwrap(), local: local.parse().unwrap() }
+}
+
 #[test]
-fn an_ipv6_host_is_filled_in_with_brackets_and_a_mapped_one_as_ipv4() {
-    let address = Address::new(":80").unwrap();
-    let complete = |peer: &str| complete(&address, peer.parse().unwrap()).as_str().to_owned();
-    assert_eq!(complete("[2001:db8::1]:9"), "[2001:db8::1]:80");
-    assert_eq!(complete("[::ffff:10.1.1.1]:9"), "10.1.1.1:80");
+fn a_host_that_is_left_out_is_filled_in_as_the_writer_can_reach_it() {
+    let complete = |text: &str, reader: &str, writer: &str| {
+        let (reader, writer) = (route(reader, "127.0.0.1"), route(writer, "10.9.9.9"));
+        complete(&Address::new(text).unwrap(), reader, writer).as_str().to_owned()
+    };
+    assert_eq!(complete("host:80", "10.1.1.1:9", "10.2.2.2:9"), "host:80");
+    assert_eq!(complete(":80", "10.1.1.1:9", "10.2.2.2:9"), "10.1.1.1:80");
+    assert_eq!(complete(":80", "[2001:db8::1]:9", "10.2.2.2:9"), "[2001:db8::1]:80");
+    assert_eq!(complete(":80", "[::ffff:10.1.1.1]:9", "10.2.2.2:9"), "10.1.1.1:80");
+    assert_eq!(complete(":80", "127.0.0.1:9", "127.0.0.1:10"), "127.0.0.1:80");
+    assert_eq!(complete(":80", "127.0.0.1:9", "10.2.2.2:9"), "10.9.9.9:80");
 }
 
 #[test]
