@@ -90,26 +90,26 @@ fn cat_in_c() {
 }
 
 #[test]
-fn sort_in_c() {
+fn sort_lines_in_c() {
     if have(&WASM_TOOLS) {
-        runs_as_its_readme_says("sort");
+        runs_as_its_readme_says("sort-lines");
     }
 }
 
 #[test]
-fn sort_in_c_within_its_memory_and_beyond_it() {
+fn sort_lines_in_c_within_its_memory_and_beyond_it() {
     if !have(&WASM_TOOLS) {
         return;
     }
-    let example = Example::new("sort");
+    let example = Example::new("sort-lines");
     let commands = &example.blocks()[0].1;
     let mut lines: Vec<String> =
         (0..100_000u64).map(|n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40)).collect();
     example.folder.write("rivers.txt", lines.join("\n"));
     lines.sort();
     assert!(example.shell(commands) == lines.join("\n") + "\n");
-    let manifest = fs::read_to_string(example.folder.at("sort.manifest")).unwrap();
-    example.folder.write("sort.manifest", manifest.replace("Memory = 16777216", "Memory = 1048576"));
+    let manifest = fs::read_to_string(example.folder.at("sort-lines.manifest")).unwrap();
+    example.folder.write("sort-lines.manifest", manifest.replace("Memory = 16777216", "Memory = 1048576"));
     let told = example.shell("zvfs run --exit-code guest sort.manifest 2>&1 || echo code $?");
-    assert!(told.starts_with("sort: read: ") && told.ends_with("code 1\n"), "{told}");
+    assert!(told.starts_with("sort-lines: read: ") && told.ends_with("code 1\n"), "{told}");
 }

@@ -16,7 +16,7 @@ struct text {
 };
 
 static int fail(const char *doing) {
-    fprintf(stderr, "sort: %s: %s\n", doing, strerror(errno));
+    fprintf(stderr, "sort-lines: %s: %s\n", doing, strerror(errno));
     return EXIT_FAILURE;
 }
 
