@@ -11,12 +11,16 @@ use std::process::Stdio;
 use support::{Folder, Started, bounded, eventually, have, run, zvfs};
 
 /// Opens a FIFO for writing, which waits for the command to open it for reading, and lets it take some bytes.
-fn feed(fifo: &str) -> File {
+#[track_caller]
+fn feed(started: &mut Started, fifo: &str) -> File {
     let path = fifo.to_owned();
     let mut writer =
         bounded("the command opens its source", move || OpenOptions::new().write(true).open(path).unwrap());
     writer.write_all(b"half of it").unwrap();
-    eventually("the command has read", || rustix::io::ioctl_fionread(&writer).unwrap() == 0);
+    eventually("the command has read", || {
+        started.still_runs();
+        rustix::io::ioctl_fionread(&writer).unwrap() == 0
+    });
     writer
 }
 
@@ -25,8 +29,8 @@ fn an_interrupted_copy_leaves_no_target() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let folder = Folder::new();
         let fifo = folder.fifo("fifo");
-        let started = Started::new(zvfs(["cp", &fifo, &folder.at("target")]).stdin(Stdio::null()));
-        let writer = feed(&fifo);
+        let mut started = Started::new(zvfs(["cp", &fifo, &folder.at("target")]).stdin(Stdio::null()));
+        let writer = feed(&mut started, &fifo);
         started.signal(signal);
         started.end().failed(code, &["ended by signal"]);
         assert_eq!(folder.names(), ["fifo"]);
@@ -38,8 +42,8 @@ fn an_interrupted_copy_leaves_no_target() {
 fn an_interrupted_copy_leaves_the_old_target() {
     let folder = Folder::new();
     let (fifo, target) = (folder.fifo("fifo"), folder.write("target", "before"));
-    let started = Started::new(zvfs(["cp", &fifo, &target]).stdin(Stdio::null()));
-    let writer = feed(&fifo);
+    let mut started = Started::new(zvfs(["cp", &fifo, &target]).stdin(Stdio::null()));
+    let writer = feed(&mut started, &fifo);
     started.signal(Signal::INT);
     started.end().failed(130, &[]);
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "before");
@@ -51,8 +55,8 @@ fn an_interrupted_copy_leaves_the_old_target() {
 fn an_interrupted_cat_ends() {
     let folder = Folder::new();
     let fifo = folder.fifo("fifo");
-    let started = Started::new(zvfs(["cat", &fifo]).stdin(Stdio::null()));
-    let writer = feed(&fifo);
+    let mut started = Started::new(zvfs(["cat", &fifo]).stdin(Stdio::null()));
+    let writer = feed(&mut started, &fifo);
     started.signal(Signal::TERM);
     let done = started.end();
     done.failed(143, &["ended by signal 15"]);

@@ -112,6 +112,15 @@ impl Started {
         Started { child: command.spawn().unwrap(), output: [None, None] }
     }
 
+    /// Fails with what it said if it is over already.
+    #[track_caller]
+    pub fn still_runs(&mut self) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            let said = self.output[1].take().map(|stderr| stderr.join().unwrap()).unwrap_or_default();
+            panic!("ended early, {status}: {}", String::from_utf8_lossy(&said));
+        }
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
