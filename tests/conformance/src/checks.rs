@@ -14,18 +14,10 @@ mod read;
 mod status;
 mod write;
 
-use crate::suite::Check;
+use crate::subject::Subject;
+use crate::suite::checks;
 
-macro_rules! checks {
-    ($($module:ident { $($name:ident = $what:literal;)+ })+) => {
-        /// Every check, in the order in which they run.
-        pub static CHECKS: &[Check] = &[
-            $($(Check { name: stringify!($name), what: $what, run: $module::$name },)+)+
-        ];
-    };
-}
-
-checks! {
+checks! { Subject:
     info {
         info_is_well_formed = "names, schemes, settings and flags follow the header";
         info_is_the_same_at_each_call = "what a provider says of itself does not change";

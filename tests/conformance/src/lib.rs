@@ -24,11 +24,13 @@
 //! | `steps` | what checks are made of: calls in guarded memory, comparisons, the form of an error |
 //! | `memory` | buffers between guard pages |
 //! | `checks` | the checks, a file for each theme |
+//! | [`netpipe`] | a suite of its own: what a netpipe's back-end has to do, over two hosts and descriptors only |
 
 mod built;
 mod case;
 mod checks;
 mod memory;
+pub mod netpipe;
 mod steps;
 mod subject;
 mod suite;

@@ -12,22 +12,41 @@ use std::time::Duration;
 /// How long one check may take: a call that hangs is a failure with the check's name, not a test run that stands still.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// One check of the suite.
-#[derive(Clone, Copy)]
-pub struct Check {
+/// One check of a suite over subjects `S`.
+pub struct Check<S = Subject> {
     /// What holds if it passes: `read_end_is_zero_and_stays`.
     pub name: &'static str,
     /// One line for a person.
     pub what: &'static str,
     /// Runs it, in the caller's thread and without a bound: see [`run_check`].
-    pub run: fn(&Subject) -> Step,
+    pub run: fn(&S) -> Step,
 }
 
-impl fmt::Debug for Check {
+// Not derived: that would ask the same of the subject.
+impl<S> Copy for Check<S> {}
+
+impl<S> Clone for Check<S> {
+    fn clone(&self) -> Check<S> {
+        *self
+    }
+}
+
+impl<S> fmt::Debug for Check<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Check({})", self.name)
     }
 }
+
+/// Lists checks: for each module its functions, and what holds if they pass.
+macro_rules! checks {
+    ($subject:ty: $($module:ident { $($name:ident = $what:literal;)+ })+) => {
+        /// Every check, in the order in which they run.
+        pub static CHECKS: &[$crate::suite::Check<$subject>] = &[
+            $($($crate::suite::Check { name: stringify!($name), what: $what, run: $module::$name },)+)+
+        ];
+    };
+}
+pub(crate) use checks;
 
 /// What a step of a check comes to.
 pub type Step<T = ()> = Result<T, Stop>;
@@ -79,7 +98,11 @@ pub fn run_check(check: &Check, subject: &Arc<Subject>) -> Verdict {
     run_within(check, subject, LIMIT)
 }
 
-pub(crate) fn run_within(check: &Check, subject: &Arc<Subject>, limit: Duration) -> Verdict {
+pub(crate) fn run_within<S: Send + Sync + 'static>(
+    check: &Check<S>,
+    subject: &Arc<S>,
+    limit: Duration,
+) -> Verdict {
     let (done, verdict) = channel();
     let (run, subject) = (check.run, subject.clone());
     let started = thread::Builder::new().name(check.name.to_owned()).spawn(move || {
@@ -112,10 +135,14 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 /// # Panics
 /// One failed; or none passed, which proves nothing.
 pub fn run(subject: Subject) {
+    run_all(CHECKS, subject, LIMIT);
+}
+
+pub(crate) fn run_all<S: Send + Sync + 'static>(checks: &[Check<S>], subject: S, limit: Duration) {
     let subject = Arc::new(subject);
     let (mut failed, mut passed) = (Vec::new(), 0);
-    for check in CHECKS {
-        let verdict = run_check(check, &subject);
+    for check in checks {
+        let verdict = run_within(check, &subject, limit);
         println!("{:<44} {verdict}", check.name);
         match verdict {
             Verdict::Passed => passed += 1,

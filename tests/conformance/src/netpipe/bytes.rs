@@ -1,0 +1,178 @@
+//! Content that tells where it belongs, and whole stretches of it through files.
+
+use super::case::deadline;
+use crate::steps::{ensure, same};
+use crate::suite::{Step, Stop};
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Error, Finish, OpenFile};
+
+/// More than this and a pipe counts as endless.
+const CONTENT_MAX: usize = 256 << 20;
+/// An everyday buffer, and no divisor of anything.
+const CHUNK: usize = 50_000;
+
+/// Fills a buffer with the bytes that an endless random stream has at an offset: whoever knows the seed can check any part.
+pub(crate) fn noise(seed: u64, at: u64, buffer: &mut [u8]) {
+    let mut position = at;
+    let mut word = [0; 8];
+    for byte in buffer {
+        let within = (position % 8) as usize;
+        if within == 0 || position == at {
+            word = mixed(seed ^ (position / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_le_bytes();
+        }
+        *byte = word[within];
+        position += 1;
+    }
+}
+
+/// Random numbers, the same for the same seed.
+pub(crate) struct Random(pub u64);
+
+impl Random {
+    /// One from `1` to `most`.
+    pub fn up_to(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed(self.0) % most + 1
+    }
+}
+
+/// The last step of SplitMix64.
+fn mixed(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The first bytes of a stream.
+pub(crate) fn noise_of(seed: u64, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    noise(seed, 0, &mut bytes);
+    bytes
+}
+
+/// Writes all of it.
+pub(crate) fn write_whole(file: &mut OpenFile, bytes: &[u8]) -> Step {
+    Ok(file.write_all(bytes)?)
+}
+
+/// Writes the stream's first `total` bytes, in writes of up to `most`.
+pub(crate) fn write_noise(file: &mut OpenFile, seed: u64, total: u64, most: usize) -> Step {
+    let (mut random, mut buffer, mut done) = (Random(seed), vec![0; most], 0);
+    while done < total {
+        let count = random.up_to(most as u64).min(total - done) as usize;
+        noise(seed, done, &mut buffer[..count]);
+        write_whole(file, &buffer[..count])?;
+        done += count as u64;
+    }
+    Ok(())
+}
+
+/// Reads to the end, in reads of up to `most`, and checks that it is the stream's first `total` bytes. `pause` is called
+/// after each read.
+pub(crate) fn expect_noise(
+    file: &mut OpenFile,
+    seed: u64,
+    total: u64,
+    most: usize,
+    mut pause: impl FnMut(),
+) -> Step {
+    let (mut random, mut buffer, mut wanted, mut done) = (Random(!seed), vec![0; most], vec![0; most], 0);
+    loop {
+        let asked = random.up_to(most as u64) as usize;
+        let count = file.read(&mut buffer[..asked])?;
+        if count == 0 {
+            ensure!(done == total, "the end after {done} bytes of {total}");
+            return Ok(());
+        }
+        noise(seed, done, &mut wanted[..count]);
+        same(&buffer[..count], &wanted[..count], "what arrived")
+            .map_err(|_| Stop::Fail(format!("other bytes arrive than were sent, from byte {done} on")))?;
+        done += count as u64;
+        ensure!(done <= total, "{done} bytes arrive of {total}");
+        pause();
+    }
+}
+
+/// Reads so many bytes, in as many reads as it takes.
+pub(crate) fn read_exactly(file: &mut OpenFile, wanted: usize) -> Step<Vec<u8>> {
+    let bytes = read_up_to(file, wanted)?;
+    ensure!(bytes.len() == wanted, "the end after {} bytes, {wanted} were due", bytes.len());
+    Ok(bytes)
+}
+
+/// Reads so many bytes, fewer only at the end.
+pub(crate) fn read_up_to(file: &mut OpenFile, wanted: usize) -> Step<Vec<u8>> {
+    let (mut bytes, mut done) = (vec![0; wanted], 0);
+    while done < wanted {
+        match file.read(&mut bytes[done..])? {
+            0 => break,
+            count => done += count,
+        }
+    }
+    bytes.truncate(done);
+    Ok(bytes)
+}
+
+/// Reads until it ends or fails: what came, and how it ended.
+pub(crate) fn drain(file: &mut OpenFile) -> Step<(Vec<u8>, Option<Error>)> {
+    let (mut all, mut buffer) = (Vec::new(), vec![0; CHUNK]);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((all, None)),
+            Ok(count) => all.extend_from_slice(&buffer[..count]),
+            Err(error) => return Ok((all, Some(error))),
+        }
+        ensure!(all.len() <= CONTENT_MAX, "no end after {CONTENT_MAX} bytes");
+    }
+}
+
+/// Reads to the end.
+pub(crate) fn read_to_end(file: &mut OpenFile) -> Step<Vec<u8>> {
+    match drain(file)? {
+        (all, None) => Ok(all),
+        (all, Some(error)) => {
+            let (count, code) = (all.len(), error.code());
+            Err(Stop::Fail(format!("after {count} bytes, instead of the end: {} ({code})", error.chain())))
+        }
+    }
+}
+
+/// Checks that the end is there, and stays.
+pub(crate) fn at_end(file: &mut OpenFile) -> Step {
+    for _ in 0..3 {
+        let count = file.read(&mut [0; 100])?;
+        ensure!(count == 0, "a read at the end gives {count} bytes");
+    }
+    Ok(())
+}
+
+/// Ends all of them.
+pub(crate) fn finish_all(files: &mut [OpenFile], how: Finish) -> Step {
+    files.iter_mut().try_for_each(|file| Ok::<(), Stop>(file.finish(how)?))
+}
+
+/// Writes until it fails, as it must soon once the other side has gone.
+pub(crate) fn write_until_it_fails(file: &mut OpenFile, bytes: &[u8], patience: Duration) -> Step<Error> {
+    let until = Instant::now() + patience;
+    loop {
+        if let Err(error) = file.write(bytes) {
+            return Ok(error);
+        }
+        ensure!(Instant::now() < until, "writes go on for {patience:?} though nobody is there");
+    }
+}
+
+/// Fills a pipe whose reader stands still; returns how many bytes it took until a write timed out.
+pub(crate) fn fill(file: &mut OpenFile, bytes: &[u8], bound: usize) -> Step<usize> {
+    let mut written = 0;
+    let error = loop {
+        deadline(file, Duration::from_millis(200));
+        match file.write(bytes) {
+            Ok(count) => written += count,
+            Err(error) => break error,
+        }
+        ensure!(written <= bound, "the pipe took {written} bytes that nobody reads; the bound is {bound}");
+    };
+    ensure!(error.code() == Code::ETIMEDOUT, "filling a pipe failed: {} ({})", error.chain(), error.code());
+    Ok(written)
+}
