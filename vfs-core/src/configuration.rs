@@ -25,6 +25,8 @@ pub struct Configuration {
     /// `None`: whatever lies in `provider_path` may load.
     providers: Option<BTreeMap<String, ProviderSection>>,
     aliases: BTreeMap<String, Alias>,
+    /// The host's own settings, by provider.
+    defaults: BTreeMap<String, BTreeMap<String, Written>>,
     source: Source,
 }
 
@@ -208,8 +210,44 @@ impl Configuration {
             provider_path: document.provider_path,
             providers: Some(document.provider),
             aliases,
+            defaults: BTreeMap::new(),
             source: Source::Folders,
         })
+    }
+
+    /// Gives a provider a setting where the operator gives none: the host's own default, which may be a secret.
+    pub fn add_default(
+        &mut self,
+        provider: impl Into<String>,
+        setting: impl Into<String>,
+        text: impl Into<String>,
+    ) {
+        self.defaults.entry(provider.into()).or_default().insert(setting.into(), Written::Text(text.into()));
+    }
+
+    /// Returns the name of the provider that a scheme leads to, and the scheme that an alias gives it there. It may be one
+    /// that is not installed, or not allowed.
+    pub fn leads_to(&self, scheme: &str) -> (String, Option<String>) {
+        let scheme = scheme.to_ascii_lowercase();
+        match self.alias(&scheme) {
+            Some(alias) => (alias.provider, alias.scheme.map(|scheme| scheme.to_ascii_lowercase())),
+            None => (scheme, None),
+        }
+    }
+
+    /// Returns whether the operator gives a setting to what a scheme leads to, a secret from a file or the environment too.
+    pub fn sets(&self, scheme: &str, setting: &str) -> bool {
+        let scheme = scheme.to_ascii_lowercase();
+        let (provider, own) = match self.alias(&scheme) {
+            Some(alias) => (alias.provider, alias.settings),
+            None => (scheme, None),
+        };
+        let section = self.section(&provider).map(|section| &section.settings);
+        section
+            .into_iter()
+            .chain(&own)
+            .flat_map(BTreeMap::keys)
+            .any(|key| key.strip_prefix(setting).is_some_and(|rest| matches!(rest, "" | "-file" | "-env")))
     }
 
     fn beside_executable() -> Result<Configuration> {
@@ -222,6 +260,11 @@ impl Configuration {
             source: Source::Executable,
             ..Configuration::default()
         })
+    }
+
+    /// The host's own settings of a provider.
+    pub(crate) fn defaults(&self, provider: &str) -> impl Iterator<Item = (&String, &Written)> {
+        self.defaults.get(provider).into_iter().flatten()
     }
 
     pub(crate) fn provider_path(&self) -> &[PathBuf] {

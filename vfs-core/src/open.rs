@@ -60,6 +60,12 @@ impl Open {
         self.offer("broker", text.into())
     }
 
+    /// Offers how many writers there are for a reader; only a provider that declares the setting `writers` for each open gets
+    /// it.
+    pub fn writers(self, count: u64) -> Open {
+        self.offer("writers", count.to_string())
+    }
+
     fn offer(mut self, name: &'static str, text: String) -> Open {
         self.offered.push((name, text));
         self

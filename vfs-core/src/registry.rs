@@ -323,7 +323,7 @@ impl Registry {
             .map_err(|error: Error| error.context(format!("start provider `{}`", target.provider)))
     }
 
-    /// The operator's settings of a provider, an alias's own over them, secrets read from where they are kept.
+    /// The operator's settings of a provider, an alias's own over them, secrets read from where they are kept; then the host's.
     fn given_settings(&self, target: &Target, info: &Info) -> Result<Vec<(String, String)>> {
         let mut written = BTreeMap::new();
         if let Some(section) = self.0.configuration.section(&target.provider) {
@@ -344,6 +344,11 @@ impl Registry {
                     return Err(Error::new(Code::EINVAL, text));
                 }
                 None => given.extend(value.texts().into_iter().map(|text| (key.clone(), text))),
+            }
+        }
+        for (key, value) in self.0.configuration.defaults(&target.provider) {
+            if !given.iter().any(|(known, _)| known == key) {
+                given.extend(value.texts().into_iter().map(|text| (key.clone(), text)));
             }
         }
         Ok(given)

@@ -146,6 +146,42 @@ fn a_secret_comes_from_a_file_or_the_environment_and_is_never_printed() {
 }
 
 #[test]
+fn a_hosts_default_counts_where_the_operator_says_nothing() {
+    let text = "[provider.object]\nsettings = { depth = 2 }\n\
+                [alias]\nlogs = { provider = \"object\", settings = { key-env = \"CARGO_PKG_NAME\" } }";
+    let mut configuration = Configuration::parse(text).unwrap();
+    for (setting, text) in [("depth", "9"), ("key", "hunter2")] {
+        configuration.add_default("object", setting, text);
+    }
+    assert!(!format!("{configuration:?}").contains("hunter2"));
+    assert!(configuration.sets("Object", "depth") && !configuration.sets("object", "key"));
+    assert!(configuration.sets("logs", "key") && configuration.sets("logs", "depth"));
+    assert!(!configuration.sets("absent", "key"));
+
+    let probe = Probe::new("object").schemes(&["object"]);
+    let log = probe.log();
+    let registry = Registry::new(configuration);
+    registry.register(Box::new(probe)).unwrap();
+    registry.open("object:a", &read()).unwrap();
+    registry.open("logs:a", &read()).unwrap();
+    assert_eq!(log.starts(), ["depth=2 key=hunter2", "depth=2 key=vfs-core"]);
+}
+
+#[test]
+fn a_scheme_leads_where_its_alias_says() {
+    let text = "[alias]\nnetpipe = \"nats\"\nLink = { provider = \"tcp\", scheme = \"NetPipe\" }";
+    let configuration = Configuration::parse(text).unwrap();
+    for (scheme, provider, shown) in [
+        ("netpipe", "nats", None),
+        ("OPAQUE", "tcp", None),
+        ("link", "tcp", Some("netpipe")),
+        ("s3", "s3", None),
+    ] {
+        assert_eq!(configuration.leads_to(scheme), (provider.to_owned(), shown.map(str::to_owned)));
+    }
+}
+
+#[test]
 fn a_configurations_debug_form_shows_no_setting() {
     let text = "[provider.object]\nsettings = { key = \"hunter2\" }\n[alias]\nq1 = { provider = \"object\", settings = { key = \"hunter3\" } }";
     let shown = format!("{:?}", Configuration::parse(text).unwrap());
