@@ -5,6 +5,7 @@ use super::sources::{Source, Sources};
 use super::{Channel, Channels, Controls, Counters};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{ChannelSpec, Manifest};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Descriptor, Error, Kind, Open, OpenFlags, Registry};
 
@@ -17,10 +18,13 @@ const LOCAL_SCHEMES: [&str; 3] = ["file", "mem", "null"];
 pub struct OpenOptions {
     /// The run's name, offered to providers that know jobs; `None`: offered to none.
     pub job: Option<String>,
+    /// How many writers a source has that this session reads, by its descriptor as the manifest has it; offered to providers
+    /// that know writers.
+    pub writers: BTreeMap<String, u64>,
 }
 
 impl OpenOptions {
-    /// No job.
+    /// No job, and nothing known of writers.
     pub fn new() -> OpenOptions {
         OpenOptions::default()
     }
@@ -28,6 +32,12 @@ impl OpenOptions {
     /// Names the run.
     pub fn job(mut self, name: impl Into<String>) -> OpenOptions {
         self.job = Some(name.into());
+        self
+    }
+
+    /// Says how many writers a source has that this session reads.
+    pub fn writers(mut self, descriptor: impl Into<String>, count: u64) -> OpenOptions {
+        self.writers.insert(descriptor.into(), count);
         self
     }
 }
@@ -135,6 +145,11 @@ impl Opener<'_> {
             if let Some(value) = value {
                 how = offer(how, value.clone());
             }
+        }
+        if let Some(count) = self.options.writers.get(descriptor)
+            && !spec.limits.writable()
+        {
+            how = how.writers(*count);
         }
         let mut file = self.registry.open(descriptor, &how)?;
         let kind = match file.capabilities().contains(Capabilities::STAT) {

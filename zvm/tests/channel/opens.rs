@@ -128,6 +128,20 @@ fn node_and_job_are_offered_to_who_declares_them() {
 }
 
 #[test]
+fn writers_are_offered_for_their_source_to_who_reads_it() {
+    let shelf = Shelf::new();
+    shelf.put("many", Book::pipe(""));
+    for (channel, seen) in [
+        ("test:many, /x, 0, 1, 1, 0, 0", vec!["nightly", "3"]),
+        ("test:many, /x, 0, 0, 0, 1, 1", vec!["nightly"]),
+    ] {
+        drop(shelf.try_open(channel, "", &Controls::new()).unwrap());
+        shelf.edit("many", |book| assert_eq!(book.settings, seen, "{channel}"));
+    }
+    shelf.edit("in", |book| assert_eq!(book.settings, ["nightly"]));
+}
+
+#[test]
 fn a_failed_open_closes_what_was_open() {
     let shelf = Shelf::new();
     shelf.try_open("test:absent, /x, 0, 1, 1, 0, 0", "", &Controls::new()).unwrap_err();

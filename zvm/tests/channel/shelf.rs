@@ -148,7 +148,8 @@ impl Shelf {
             }
         }
         let manifest = Manifest::parse(text.as_bytes()).unwrap();
-        Channels::open(&manifest, &self.registry(), &OpenOptions::new().job("nightly"), controls)
+        let options = OpenOptions::new().job("nightly").writers("test:many", 3);
+        Channels::open(&manifest, &self.registry(), &options, controls)
     }
 
     /// Opens `source, type, gets, get_size, puts, put_size` as the channel `/x`, handle 3.
@@ -173,6 +174,7 @@ impl Provider for Shelf {
             .supported_flags(ALL_FLAGS)
             .setting(setting("node"))
             .setting(setting("job"))
+            .setting(setting("writers"))
     }
 
     fn start(&self, _: Host, _: Settings) -> Result<Box<dyn Instance>> {
@@ -203,7 +205,7 @@ impl Instance for Shelf {
         let book = books.get_mut(&name).ok_or_else(|| Error::from(Code::ENOENT))?;
         book.log.push("open".into());
         book.flags = flags;
-        book.settings = ["node", "job"]
+        book.settings = ["node", "job", "writers"]
             .iter()
             .filter_map(|name| Some(request.settings().text(name)?.to_owned()))
             .collect();
