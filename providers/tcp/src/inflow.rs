@@ -82,7 +82,9 @@ impl Inflow {
 
     /// Whether something can be said of the next read without the kernel.
     pub fn is_ready(&self) -> bool {
-        self.at < self.end || !matches!(self.incoming.next(), Ok(Next::Control(_) | Next::Payload(_)))
+        self.at < self.end
+            || self.lane.link.has_more()
+            || !matches!(self.incoming.next(), Ok(Next::Control(_) | Next::Payload(_)))
     }
 
     /// Whether everything up to END was read.

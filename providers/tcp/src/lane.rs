@@ -117,6 +117,6 @@ impl Lane {
         }
         back.bytes.clear();
         back.at = 0;
-        Ok(true)
+        self.link.flush()
     }
 }

@@ -12,7 +12,7 @@
 //! | `writer` | the writing end |
 //! | `pipe`, `lane`, `outgoing`, `queue`, `signal` | what files and the service thread share |
 //! | `service`, `reactor` | the service thread |
-//! | `socket`, `link` | TCP as this provider wants it; a connection |
+//! | `socket`, `tls`, `link` | TCP as this provider wants it; TLS on it; a connection |
 //! | `waiting`, `failure` | waiting as a caller; why a pipe cannot go on |
 
 mod descriptor;
@@ -33,6 +33,7 @@ mod service;
 mod settings;
 mod signal;
 mod socket;
+mod tls;
 mod waiting;
 mod writer;
 

@@ -1,10 +1,13 @@
 //! A connection: bytes in both directions, never waiting.
 
+use crate::queue::lock;
+use crate::tls::{Session, Step};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Mutex;
 
 /// What a receive came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,7 @@ pub struct Link {
     socket: OwnedFd,
     peer: SocketAddr,
     leaves_machine: bool,
+    tls: Option<Mutex<Session>>,
 }
 
 impl Link {
@@ -38,7 +42,36 @@ impl Link {
         // A machine that talks to an address of its own talks over loopback.
         let leaves_machine =
             peer.ip().to_canonical() != local.ip().to_canonical() && !crate::socket::is_loopback(peer.ip());
-        Ok(Link { socket, peer, leaves_machine })
+        Ok(Link { socket, peer, leaves_machine, tls: None })
+    }
+
+    /// Puts TLS between this link and its users.
+    pub fn secure(&mut self, session: Session) {
+        self.tls = Some(Mutex::new(session));
+    }
+
+    /// Goes on with the handshake of TLS, if there is that.
+    ///
+    /// # Errors
+    /// As [`Session::handshake`].
+    pub fn handshake(&self) -> Result<Step, Errno> {
+        match &self.tls {
+            Some(tls) => lock(tls).handshake(self.as_fd()),
+            None => Ok(Step::Done),
+        }
+    }
+
+    /// What TLS knows of this connection alone, if there is TLS.
+    ///
+    /// # Errors
+    /// PROTO: its handshake is not complete.
+    pub fn exporter(&self) -> Result<Option<[u8; 32]>, Errno> {
+        self.tls.as_ref().map(|tls| lock(tls).exporter()).transpose()
+    }
+
+    /// Whether a receive may give something though the socket is not readable.
+    pub fn has_more(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| lock(tls).has_more())
     }
 
     /// The address of the other end.
@@ -56,6 +89,13 @@ impl Link {
     /// # Errors
     /// The connection's: it is lost.
     pub fn receive(&self, first: &mut [u8], ahead: &mut [u8]) -> Result<Received, Errno> {
+        if let Some(tls) = &self.tls {
+            return Ok(match lock(tls).receive(self.as_fd(), first, ahead)? {
+                None => Received::Nothing,
+                Some(0) => Received::End,
+                Some(count) => Received::Bytes(count),
+            });
+        }
         let mut buffers = [IoSliceMut::new(first), IoSliceMut::new(ahead)];
         match retry_on_intr(|| rustix::io::readv(&self.socket, &mut buffers)) {
             Ok(0) => Ok(Received::End),
@@ -65,11 +105,14 @@ impl Link {
         }
     }
 
-    /// Sends what the kernel takes now; 0: wait until the link is writable.
+    /// Sends what can be taken now; 0: wait until the link is writable. Once all is sent, it is to be flushed.
     ///
     /// # Errors
     /// The connection's: it is lost.
     pub fn send(&self, first: &[u8], then: &[u8]) -> Result<usize, Errno> {
+        if let Some(tls) = &self.tls {
+            return lock(tls).send(self.as_fd(), first, then);
+        }
         let buffers = [IoSlice::new(first), IoSlice::new(then)];
         let mut control = SendAncillaryBuffer::default();
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -79,8 +122,22 @@ impl Link {
         }
     }
 
+    /// Hands everything to the kernel; false: wait until the link is writable.
+    ///
+    /// # Errors
+    /// The connection's: it is lost.
+    pub fn flush(&self) -> Result<bool, Errno> {
+        match &self.tls {
+            Some(tls) => lock(tls).flush(self.as_fd()),
+            None => Ok(true),
+        }
+    }
+
     /// Says that nothing more is sent.
     pub fn end(&self) {
+        if let Some(tls) = &self.tls {
+            lock(tls).end(self.as_fd());
+        }
         // It fails only if the connection is gone already.
         let _ = rustix::net::shutdown(&self.socket, Shutdown::Write);
     }

@@ -22,6 +22,7 @@ pub struct Outgoing {
     /// The file waits for news of the reader.
     waiting: AtomicBool,
     last: AtomicBool,
+    ended: AtomicBool,
 }
 
 /// The one-frame buffer: what is left of a frame whose caller could not wait, and the last word behind it.
@@ -32,11 +33,6 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// Whether everything is sent.
-    pub fn is_empty(&self) -> bool {
-        self.at == self.bytes.len()
-    }
-
     /// Keeps what the kernel did not take.
     pub fn keep(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -53,6 +49,7 @@ impl Outgoing {
             rest: Mutex::default(),
             waiting: AtomicBool::new(false),
             last: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -66,7 +63,7 @@ impl Outgoing {
     /// # Errors
     /// The connection's.
     pub fn push(&self, rest: &mut Rest) -> Result<bool, Errno> {
-        while !rest.is_empty() {
+        while rest.at < rest.bytes.len() {
             match self.link.send(&rest.bytes[rest.at..], &[])? {
                 0 => return Ok(false),
                 count => rest.at += count,
@@ -74,7 +71,7 @@ impl Outgoing {
         }
         // Frees a large one: most pipes never need it again.
         *rest = Rest::default();
-        Ok(true)
+        self.link.flush()
     }
 
     /// The service thread's: sends what is left, unless the file is about to do so itself.
@@ -96,6 +93,7 @@ impl Outgoing {
         if !self.last.swap(true, Ordering::SeqCst) {
             if word == LastWord::End {
                 self.window.end();
+                self.ended.store(true, Ordering::SeqCst);
             }
             word.message(self.window.sent()).append_to(&mut rest.bytes);
         }
@@ -116,6 +114,12 @@ impl Outgoing {
     /// Whether the last word was said.
     pub fn is_finished(&self) -> bool {
         self.last.load(Ordering::SeqCst)
+    }
+
+    /// Whether that was END, and the reader has taken everything before it. It may not have looked for END itself yet, and
+    /// need not ever.
+    pub fn is_all_taken(&self) -> bool {
+        self.ended.load(Ordering::SeqCst) && self.window.taken() == self.window.sent()
     }
 
     /// The file's, before it looks at what it waits for.

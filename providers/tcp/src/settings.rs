@@ -1,6 +1,7 @@
 //! The settings: their schema, and what an instance makes of them.
 
 use crate::endpoint::{BROKER_PORT, Endpoint};
+use crate::tls::Tls;
 use netpipe::Secret;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -118,6 +119,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Keep-alive and TCP_USER_TIMEOUT.
     pub peer_timeout: Duration,
+    /// TLS between the ends of pipes.
+    pub tls: Option<Tls>,
     /// Other machines are served without a secret.
     pub insecure: bool,
 }
@@ -156,6 +159,7 @@ impl Config {
             job: settings.text("job").map(str::to_owned),
             connect_timeout: settings.duration("connect-timeout").unwrap_or(Duration::from_secs(3)),
             peer_timeout,
+            tls: Tls::new(settings)?,
             insecure: settings.boolean("insecure"),
         })
     }

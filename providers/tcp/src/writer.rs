@@ -99,14 +99,13 @@ impl Writer {
 
     /// Sends what is left of the last frame.
     fn clear(&self, outgoing: &Outgoing, rest: &mut Rest, doing: &str) -> Result<()> {
-        while !rest.is_empty() {
+        loop {
             match outgoing.push(rest) {
-                Ok(true) => {}
+                Ok(true) => return Ok(()),
                 Ok(false) => self.wait_for_kernel(outgoing, doing)?,
                 Err(errno) => return Err(self.broken(doing, errno)),
             }
         }
-        Ok(())
     }
 
     /// Sends one frame. A caller that cannot wait leaves the rest of it behind: a frame begun is finished.
@@ -132,6 +131,12 @@ impl Writer {
                 Ok(count) => sent += count,
                 Err(errno) => return Err(self.broken("write", errno)),
             }
+        }
+        // What TLS still has of it is sent before the next frame, or by the service thread.
+        match outgoing.link.flush() {
+            Ok(true) => {}
+            Ok(false) => self.queue.ask(Command::Flush(self.pipe.id)),
+            Err(errno) => return Err(self.broken("write", errno)),
         }
         Ok(())
     }
@@ -168,7 +173,9 @@ impl Writer {
             Some(_) => "the reader to take everything".to_owned(),
             None => self.pipe.waits_for(),
         };
-        match self.wait_until("commit", what, || self.pipe.fate().cloned())? {
+        let all_taken = || self.pipe.outgoing().is_some_and(|outgoing| outgoing.is_all_taken());
+        let look = || self.pipe.fate().cloned().or_else(|| all_taken().then_some(Fate::Done));
+        match self.wait_until("commit", what, look)? {
             Fate::Done => Ok(()),
             fate => Err(self.fail("commit", &fate)),
         }
@@ -204,9 +211,12 @@ impl File for Writer {
             return Err(Failure::new(Code::EBADF, "finished already").error("write", &self.caller.shown));
         }
         let outgoing = self.reader("write")?;
+        let payload = &buf[..self.room(&outgoing, buf.len())?];
         let mut rest = outgoing.sending();
         self.clear(&outgoing, &mut rest, "write")?;
-        let payload = &buf[..self.room(&outgoing, buf.len())?];
+        if let Some(fate) = self.pipe.fate() {
+            return Err(self.fail("write", fate));
+        }
         let header = Header::data(payload, outgoing.crc).encode();
         outgoing.window.send(payload.len() as u64);
         self.send(&outgoing, &mut rest, &header, payload)?;

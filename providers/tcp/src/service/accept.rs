@@ -11,6 +11,7 @@ use crate::socket;
 use netpipe::hello::FEATURE_CRC;
 use netpipe::{Hello, Purpose, Reason, Role, Token, code};
 use rustix::io::Errno;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,6 +24,9 @@ const STRANGERS: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The pause after the system refused to give a connection, for want of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Lines that strangers may make in the log, and in which time: whoever knocks must not fill it.
+const LINES: (u32, Duration) = (10, Duration::from_secs(10));
 
 /// A listener.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub struct Strangers {
     since: BTreeMap<u64, Instant>,
     /// Listeners that wait for room.
     paused: Vec<u64>,
+    /// Lines that they made in the log, since when.
+    lines: Option<(Instant, u32)>,
 }
 
 impl Listener {
@@ -156,19 +162,50 @@ impl Service {
         }
     }
 
-    /// Begins the handshake with whoever came.
+    /// Logs what a stranger did, unless strangers have filled the log already.
+    pub(super) fn log_stranger(&mut self, level: Level, text: &str) {
+        let fresh = (Instant::now(), 0);
+        let lines = self.strangers.lines.get_or_insert(fresh);
+        if lines.0.elapsed() >= LINES.1 {
+            *lines = fresh;
+        }
+        lines.1 += 1;
+        match lines.1.cmp(&LINES.0) {
+            Ordering::Less => self.log(level, text),
+            Ordering::Equal => {
+                self.log(level, text);
+                self.log(Level::Warning, &format!("netpipe: no more such lines for {:?}", LINES.1));
+            }
+            Ordering::Greater => {}
+        }
+    }
+
+    /// Lets a stranger in as far as the handshake.
     fn welcome(&mut self, socket: OwnedFd, guest: Guest) {
         let tuned = socket::tune(&socket, self.config.peer_timeout);
         let Ok(link) = tuned.and_then(|()| Link::new(socket)) else { return };
         if let Err(failure) = self.may_talk(link.peer().ip()) {
-            self.log(Level::Warning, &format!("netpipe: refuse {}: {}", link.peer(), failure.text));
+            self.log_stranger(Level::Warning, &format!("netpipe: refuse {}: {}", link.peer(), failure.text));
             Shake::turn_away(link, &Reason::new(code::EACCES, "without a secret only loopback is served"));
             return;
         }
-        let shake = Shake::guest(link, guest);
-        if let Some(key) = self.start_shake(shake) {
+        if let Some(key) = self.receive(link, guest, false) {
             self.strangers.since.insert(key, Instant::now());
         }
+    }
+
+    /// Begins the handshake with whoever came, under TLS if the operator has that.
+    pub(super) fn receive(&mut self, mut link: Link, guest: Guest, relayed: bool) -> Option<u64> {
+        if let Some(tls) = &self.config.tls {
+            match tls.accept() {
+                Ok(session) => link.secure(session),
+                Err(error) => {
+                    self.log_stranger(Level::Error, &format!("netpipe: TLS: {error}"));
+                    return None;
+                }
+            }
+        }
+        self.start_shake(Shake::guest(link, guest, relayed))
     }
 
     /// Decides whether a stranger's HELLO fits a pipe, and which.

@@ -1,7 +1,7 @@
 //! Brokers: one connection to each, kept as long as somebody needs it, and made again when it is lost.
 
 use super::dial::{Dial, Errand};
-use super::shake::{Guest, Shake};
+use super::shake::Guest;
 use super::{Service, Source, Timer};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
@@ -383,7 +383,7 @@ impl Service {
             self.greet(link, Errand::Joined(id, token));
         } else if self.readers.contains_key(&id) {
             self.expect(id, token);
-            self.start_shake(Shake::guest(link, Guest::Introduced).relayed());
+            self.receive(link, Guest::Introduced, true);
         }
     }
 

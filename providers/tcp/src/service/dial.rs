@@ -143,7 +143,7 @@ impl Service {
     }
 
     /// Begins the handshake of an errand on its connection.
-    pub(super) fn greet(&mut self, link: Link, errand: Errand) {
+    pub(super) fn greet(&mut self, mut link: Link, errand: Errand) {
         let Some(hello) = self.hello(&errand) else { return };
         let id = match errand {
             Errand::Direct(id) | Errand::Introduced(id, _) | Errand::Joined(id, _) => Some(id),
@@ -151,12 +151,14 @@ impl Service {
         };
         let invitation = id.and_then(|id| self.invitation(id));
         let relayed = matches!(errand, Errand::Joined(..));
-        match Shake::dialler(link, errand.clone(), hello, invitation, relayed, self.config.secret.clone()) {
-            Ok(shake) => {
-                self.start_shake(shake);
+        if let (Some(_), Some(tls)) = (id, &self.config.tls) {
+            match tls.dial() {
+                Ok(session) => link.secure(session),
+                Err(error) => return self.refused(&errand, Failure::new(Code::EIO, error.to_string())),
             }
-            Err(error) => self.refused(&errand, Failure::from(error)),
         }
+        let secret = self.config.secret.clone();
+        self.start_shake(Shake::dialler(link, errand, hello, invitation, relayed, secret));
     }
 
     /// No address was reached: what now depends on the errand.

@@ -40,44 +40,41 @@ impl Feedback {
         }
     }
 
-    /// Reads what has come; the pipe's end, if it is that.
-    fn read(&mut self) -> Option<Fate> {
-        let mut bytes = [0; 256];
+    /// Reads what has come; the pipe's end, if it is that, and whether the connection is over with it.
+    fn read(&mut self) -> Option<(Fate, bool)> {
+        let (mut bytes, mut taken) = ([0; 256], None);
         loop {
             let mut input = match self.outgoing.link.receive(&mut bytes, &mut []) {
                 Ok(Received::Bytes(count)) => &bytes[..count],
-                Ok(Received::Nothing) => return None,
+                Ok(Received::Nothing) => return taken,
                 Ok(Received::End) => {
-                    return Some(Fate::Failed(Failure::new(Code::ECONNRESET, "the reader was lost")));
+                    return Some((Fate::Failed(Failure::new(Code::ECONNRESET, "the reader was lost")), true));
                 }
-                Err(errno) => return Some(Fate::Failed(lost(errno))),
+                Err(errno) => return Some((Fate::Failed(lost(errno)), true)),
             };
             loop {
                 match self.decoder.next(&mut input) {
                     Ok(None) => break,
-                    Ok(Some(message)) => {
-                        if let Some(fate) = self.hear(&message) {
-                            return Some(fate);
-                        }
-                    }
-                    Err(error) => return Some(self.broken(&error)),
+                    Ok(Some(message)) => match self.hear(&message) {
+                        Some((fate, false)) => taken = Some((fate, false)),
+                        Some(over) => return Some(over),
+                        None => {}
+                    },
+                    Err(error) => return Some((self.broken(&error), true)),
                 }
             }
         }
     }
 
-    fn hear(&self, message: &Message) -> Option<Fate> {
-        let window = &self.outgoing.window;
-        if let Err(error) = window.hear(message) {
-            return Some(self.broken(&error));
+    fn hear(&self, message: &Message) -> Option<(Fate, bool)> {
+        if let Err(error) = self.outgoing.window.hear(message) {
+            return Some((self.broken(&error), true));
         }
         match message {
-            Message::Done => Some(Fate::Done),
-            // It has everything, END or the way to it included.
-            Message::Closed(total) if self.outgoing.is_finished() && *total == window.sent() => {
-                Some(Fate::Done)
-            }
-            Message::Closed(_) => Some(Fate::Closed),
+            Message::Done => Some((Fate::Done, true)),
+            Message::Closed(_) if self.outgoing.is_all_taken() => Some((Fate::Done, true)),
+            Message::Closed(_) => Some((Fate::Closed, true)),
+            Message::Taken(_) if self.outgoing.is_all_taken() => Some((Fate::Done, false)),
             _ => None,
         }
     }
@@ -96,29 +93,27 @@ impl Service {
         if feedback.flushes {
             feedback.flush(&self.reactor, key);
         }
-        let fate = feedback.read();
+        let outcome = feedback.read();
         let waiting = feedback.outgoing.take_waiting();
         let pipe = self.writers.get(&feedback.pipe).map(|writing| writing.pipe.clone());
-        match (fate, pipe) {
-            (None, Some(pipe)) => {
-                if waiting {
-                    pipe.signal.raise();
-                }
-                Some(feedback)
-            }
-            (fate, pipe) => {
-                self.reactor.forget(&feedback.outgoing.link);
-                if let (Some(fate), Some(pipe)) = (fate, &pipe) {
-                    pipe.settle(fate);
-                }
-                // Whoever waits for the kernel wakes up.
-                feedback.outgoing.link.cut();
-                if let Some(writing) = self.writers.get_mut(&feedback.pipe) {
-                    writing.feedback = None;
-                }
-                self.drop_if_done(feedback.pipe);
-                None
+        if let Some(pipe) = &pipe
+            && waiting
+        {
+            pipe.signal.raise();
+        }
+        let Some((fate, over)) = outcome else { return Some(feedback) };
+        if let Some(pipe) = &pipe {
+            pipe.settle(fate);
+        }
+        if over {
+            self.reactor.forget(&feedback.outgoing.link);
+            // Whoever waits for the kernel wakes up.
+            feedback.outgoing.link.cut();
+            if let Some(writing) = self.writers.get_mut(&feedback.pipe) {
+                writing.feedback = None;
             }
         }
+        self.drop_if_done(feedback.pipe);
+        (!over).then_some(feedback)
     }
 }

@@ -66,7 +66,10 @@ impl Writing {
     /// Whether a stop must wait for it.
     pub fn delivers_end(&self) -> bool {
         let ended = self.pipe.early() == Some(LastWord::End)
-            || self.pipe.outgoing().is_some_and(|outgoing| outgoing.is_finished());
+            || self
+                .pipe
+                .outgoing()
+                .is_some_and(|outgoing| outgoing.is_finished() && !outgoing.is_all_taken());
         ended && self.pipe.fate().is_none()
     }
 

@@ -6,10 +6,12 @@ use super::{Service, Source, Timer};
 use crate::failure::Failure;
 use crate::link::{Link, Received};
 use crate::socket;
+use crate::tls::Step;
 use netpipe::handshake::TIMEOUT;
 use netpipe::{
     Acceptor, Dialler, Error, Established, Hello, Local, Message, Progress, Reason, Role, Secret, Token, code,
 };
+use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use vfs_core::Level;
@@ -33,6 +35,7 @@ pub struct Shake {
     machine: Machine,
     /// The window that this side gives, once it is known.
     window: u32,
+    /// A broker stands between: the peer may be anywhere.
     relayed: bool,
     output: Vec<u8>,
     sent: usize,
@@ -47,6 +50,9 @@ const EARLY: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 enum Machine {
+    /// TLS is not ready: what comes then.
+    Dials(Box<Hello>, Errand, Option<Secret>),
+    Accepts(Guest),
     Dialler(Dialler, Errand),
     /// Once its HELLO is judged, the pipe.
     Acceptor(Acceptor, Guest, Option<u64>),
@@ -63,9 +69,6 @@ pub struct Shaken {
 
 impl Shake {
     /// Begins as the side that dialled.
-    ///
-    /// # Errors
-    /// No random bytes.
     pub fn dialler(
         link: Link,
         errand: Errand,
@@ -73,7 +76,7 @@ impl Shake {
         invitation: Option<Invitation>,
         relayed: bool,
         secret: Option<Secret>,
-    ) -> Result<Shake, Error> {
+    ) -> Shake {
         let mut window = 0;
         if let Some(invitation) = invitation {
             hello.features = invitation.features(relayed || link.leaves_machine());
@@ -83,18 +86,13 @@ impl Shake {
             }
         }
         hello.agent = Some(agent());
-        let machine = Machine::Dialler(Dialler::new(hello, secret, None)?, errand);
-        Ok(Shake { window, relayed, ..Shake::new(link, machine) })
+        let machine = Machine::Dials(Box::new(hello), errand, secret);
+        Shake { window, relayed, ..Shake::new(link, machine) }
     }
 
     /// Begins as the side to which somebody came.
-    pub fn guest(link: Link, guest: Guest) -> Shake {
-        Shake::new(link, Machine::Acceptor(Acceptor::new(None), guest, None))
-    }
-
-    /// Says on a relayed connection that its peer may be anywhere.
-    pub fn relayed(self) -> Shake {
-        Shake { relayed: true, ..self }
+    pub fn guest(link: Link, guest: Guest, relayed: bool) -> Shake {
+        Shake { relayed, ..Shake::new(link, Machine::Accepts(guest)) }
     }
 
     fn new(link: Link, machine: Machine) -> Shake {
@@ -123,11 +121,46 @@ impl Shake {
         self.link.as_fd()
     }
 
+    /// Gets TLS ready, and then begins what needs it.
+    fn begin(&mut self) -> Step {
+        let machine = match &mut self.machine {
+            Machine::Dialler(..) | Machine::Acceptor(..) => return Step::Done,
+            machine => machine,
+        };
+        let ready = self.link.handshake().and_then(|step| match step {
+            Step::Done => Ok((step, self.link.exporter()?)),
+            step => Ok((step, None)),
+        });
+        let exporter = match ready {
+            Ok((Step::Done, exporter)) => exporter,
+            Ok((step, _)) => return step,
+            Err(errno) => {
+                self.outcome = Some(Err(tls_error(errno)));
+                return Step::Done;
+            }
+        };
+        *machine = match machine {
+            Machine::Dials(hello, errand, secret) => {
+                match Dialler::new((**hello).clone(), secret.take(), exporter) {
+                    Ok(dialler) => Machine::Dialler(dialler, errand.clone()),
+                    Err(error) => {
+                        self.outcome = Some(Err(error));
+                        return Step::Done;
+                    }
+                }
+            }
+            Machine::Accepts(guest) => Machine::Acceptor(Acceptor::new(exporter), *guest, None),
+            Machine::Dialler(..) | Machine::Acceptor(..) => return Step::Done,
+        };
+        Step::Done
+    }
+
     /// Sends what there is to send; true: all of it.
     fn push(&mut self) -> bool {
         self.output.extend(match &mut self.machine {
             Machine::Dialler(machine, _) => machine.output(),
             Machine::Acceptor(machine, ..) => machine.output(),
+            Machine::Dials(..) | Machine::Accepts(_) => Vec::new(),
         });
         while self.sent < self.output.len() {
             match self.link.send(&self.output[self.sent..], &[]) {
@@ -139,7 +172,8 @@ impl Shake {
                 }
             }
         }
-        true
+        // A loss shows when it is read.
+        self.link.flush().unwrap_or(true)
     }
 
     /// Receives what the frame at hand still needs, and no more.
@@ -148,22 +182,26 @@ impl Shake {
         let want = match &self.machine {
             Machine::Dialler(machine, _) => machine.want(),
             Machine::Acceptor(machine, ..) => machine.want(),
+            Machine::Dials(..) | Machine::Accepts(_) => return None,
         };
         let received = self.link.receive(&mut bytes[..want.min(WANT_MAX)], &mut []);
         let mut input = match received {
             Ok(Received::Nothing) => return None,
             Ok(Received::Bytes(count)) => &bytes[..count],
+            Err(errno @ (Errno::KEYREJECTED | Errno::PROTO)) => return Some(Err(tls_error(errno))),
             Ok(Received::End) | Err(_) => {
                 return Some(Err(match &self.machine {
                     Machine::Dialler(machine, _) => machine.closed(),
                     Machine::Acceptor(machine, ..) => machine.closed(),
+                    Machine::Dials(..) | Machine::Accepts(_) => Error::Closed("during the handshake"),
                 }));
             }
         };
-        Some(match &mut self.machine {
-            Machine::Dialler(machine, _) => machine.input(&mut input),
-            Machine::Acceptor(machine, ..) => machine.input(&mut input),
-        })
+        match &mut self.machine {
+            Machine::Dialler(machine, _) => Some(machine.input(&mut input)),
+            Machine::Acceptor(machine, ..) => Some(machine.input(&mut input)),
+            Machine::Dials(..) | Machine::Accepts(_) => None,
+        }
     }
 }
 
@@ -179,9 +217,12 @@ impl Service {
     /// Goes on with a handshake as far as its peer lets it.
     pub(super) fn shake(&mut self, key: u64, mut shake: Shake) -> Option<Shake> {
         loop {
-            if !shake.push() {
-                self.watch_shake(key, &mut shake, true);
-                return Some(shake);
+            match shake.begin() {
+                Step::Done if shake.push() => {}
+                step => {
+                    self.watch_shake(key, &mut shake, step != Step::Read);
+                    return Some(shake);
+                }
             }
             if let Some(outcome) = shake.outcome.take() {
                 self.reactor.forget(&shake.link);
@@ -268,7 +309,6 @@ impl Service {
     /// A handshake is over.
     fn shaken(&mut self, shake: Shake, outcome: Result<Established, Error>) {
         let Shake { link, machine, window, .. } = shake;
-        let peer = link.peer();
         match (machine, outcome) {
             (Machine::Dialler(_, errand), Ok(established)) => {
                 self.greeted(errand, Shaken { link, established, window });
@@ -279,21 +319,25 @@ impl Service {
                 }
                 self.join(id, Shaken { link, established, window });
             }
-            (Machine::Acceptor(_, guest, pipe), Err(error)) => {
-                link.end();
-                // A pipe that is busy, or was closed meanwhile, is nothing to warn of.
-                let ordinary = matches!(error, Error::Closed(_) | Error::Invalid(_));
-                let level = if ordinary { Level::Info } else { Level::Warning };
-                self.log(level, &format!("netpipe: {peer} was not let in: {error}"));
-                if let (Guest::Pipe(id), _) | (_, Some(id)) = (guest, pipe) {
-                    self.note(id, &format!("{peer} was not let in: {error}"));
-                }
-            }
-            (Machine::Acceptor(_, _, None), Ok(_)) => {}
-            (Machine::Dialler(_, errand), Err(error)) => {
+            (Machine::Accepts(guest), Err(error)) => self.not_let_in(&link, guest, None, &error),
+            (Machine::Acceptor(_, guest, pipe), Err(error)) => self.not_let_in(&link, guest, pipe, &error),
+            (Machine::Acceptor(_, _, None) | Machine::Accepts(_) | Machine::Dials(..), Ok(_)) => {}
+            (Machine::Dialler(_, errand) | Machine::Dials(_, errand, _), Err(error)) => {
                 link.end();
                 self.not_greeted(errand, &error);
             }
+        }
+    }
+
+    fn not_let_in(&mut self, link: &Link, guest: Guest, pipe: Option<u64>, error: &Error) {
+        let peer = link.peer();
+        link.end();
+        // A pipe that is busy, or was closed meanwhile, is nothing to warn of.
+        let ordinary = matches!(error, Error::Closed(_) | Error::Invalid(_));
+        let level = if ordinary { Level::Info } else { Level::Warning };
+        self.log_stranger(level, &format!("netpipe: {peer} was not let in: {error}"));
+        if let (Guest::Pipe(id), _) | (_, Some(id)) = (guest, pipe) {
+            self.note(id, &format!("{peer} was not let in: {error}"));
         }
     }
 
@@ -330,13 +374,30 @@ impl Service {
         let error = match &shake.machine {
             Machine::Dialler(machine, _) => machine.timed_out(),
             Machine::Acceptor(machine, ..) => machine.timed_out(),
+            Machine::Dials(..) => tls_error(Errno::PROTO),
+            Machine::Accepts(_) => Error::Timeout,
         };
         // It learns why, if it listens at all.
-        if let Some(reason) = error.refusal() {
+        if let (Some(reason), Machine::Dialler(..) | Machine::Acceptor(..)) =
+            (error.refusal(), &shake.machine)
+        {
             shake.output.extend(Message::Refusal(reason).to_bytes());
             shake.push();
         }
         self.shaken(shake, Err(error));
+    }
+}
+
+/// What a failure of TLS is to a handshake.
+fn tls_error(errno: Errno) -> Error {
+    match errno {
+        Errno::KEYREJECTED => Error::Denied(
+            "TLS: a certificate was not accepted: give both sides certificates of one authority",
+        ),
+        Errno::CONNRESET | Errno::PIPE => Error::Closed("during the handshake of TLS"),
+        _ => Error::Protocol(
+            "the peer does not speak TLS 1.3: set `tls-ca`, `tls-cert` and `tls-key` on both sides".into(),
+        ),
     }
 }
 

@@ -4,6 +4,7 @@ use netpipe::broker::{self, Broker, StopHandle};
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -27,8 +28,19 @@ pub fn registry(settings: &str) -> Registry {
     registry
 }
 
+/// A port below those that the system gives to whoever dials, and not one that another test has.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 18_000;
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(step < COUNT, "no free port");
+        let port = (FIRST + (std::process::id() * 997 + step) % COUNT) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A broker on a thread, until it is dropped.

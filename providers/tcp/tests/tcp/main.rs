@@ -9,4 +9,5 @@ mod hostile;
 mod library;
 mod mesh;
 mod table;
+mod tls;
 mod zpipes;

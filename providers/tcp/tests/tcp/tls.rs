@@ -1,0 +1,169 @@
+//! TLS between the ends of pipes.
+
+use crate::common::*;
+use netpipe::broker;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use std::fs;
+use tempfile::TempDir;
+use vfs_core::{Code, Finish, Open, OpenFile, Registry};
+
+/// Certificates of one authority, in files.
+struct Authority {
+    folder: TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Authority {
+        let folder = TempDir::new().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
+        Authority { issuer: Issuer::new(params, key), folder }
+    }
+
+    /// The settings of one of its peers.
+    fn peer(&self, name: &str) -> String {
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let path = |file: String| self.folder.path().join(file).display().to_string();
+        let (cert, private) = (path(format!("{name}.pem")), path(format!("{name}.key")));
+        fs::write(&cert, certificate.pem()).unwrap();
+        fs::write(&private, key.serialize_pem()).unwrap();
+        let ca = path("ca.pem".to_owned());
+        format!("tls-ca = \"{ca}\", tls-cert = \"{cert}\", tls-key = \"{private}\"")
+    }
+}
+
+fn pair(reading: &Registry, writing: &Registry, descriptor: &str) -> (OpenFile, OpenFile) {
+    let reader = reading.open(descriptor, &Open::new(READ)).unwrap();
+    (reader, writing.open(descriptor, &Open::new(WRITE)).unwrap())
+}
+
+fn through(mut reader: OpenFile, mut writer: OpenFile) {
+    let content = sample(3_000_000);
+    let sent = content.clone();
+    let done = in_thread(move || {
+        for piece in sent.chunks(70_001) {
+            writer.write_all(piece).unwrap();
+        }
+        writer.finish(Finish::Commit).unwrap();
+    });
+    assert!(read_to_end(&mut reader) == content);
+    done.recv_timeout(SLACK).unwrap();
+}
+
+#[test]
+fn bytes_go_through_tls_with_a_secret_directly_introduced_and_relayed() {
+    let authority = Authority::new();
+    let secret = authority.folder.path().join("secret");
+    fs::write(&secret, "0123456789abcdef").unwrap();
+    let key = netpipe::Secret::new(b"0123456789abcdef").unwrap();
+    let broker = Running::start(broker::Config { secret: Some(key), ..broker::Config::default() });
+    let common = format!("secret-file = \"{}\", broker = \"{}\"", secret.display(), broker.address);
+    let host = |name: &str, more: &str| registry(&format!("{}, {common}{more}", authority.peer(name)));
+    let (one, other) = (host("one", ""), host("other", ""));
+
+    let (reader, writer) = pair(&one, &other, &format!("tcp:127.0.0.1:{}", free_port()));
+    through(reader, writer);
+    let (reader, writer) = pair(&one, &other, "netpipe:a");
+    through(reader, writer);
+    let hidden = host("hidden", &format!(", advertise = [\"127.0.0.1:{}\"]", free_port()));
+    let (reader, writer) = pair(&hidden, &other, "netpipe:b");
+    through(reader, writer);
+}
+
+#[test]
+fn several_writers_and_small_reads_under_tls() {
+    let authority = Authority::new();
+    let host = registry(&authority.peer("one"));
+    let descriptor = format!("tcp:127.0.0.1:{}", free_port());
+    let mut reader = host.open(&format!("{descriptor}?writers=3"), &Open::new(READ)).unwrap();
+    let writers: Vec<_> = (0..3_u8)
+        .map(|number| {
+            let mut writer = host.open(&descriptor, &Open::new(WRITE)).unwrap();
+            in_thread(move || {
+                for _ in 0..50 {
+                    writer.write_all(&[number; 5000]).unwrap();
+                }
+                writer.finish(Finish::Commit).unwrap();
+            })
+        })
+        .collect();
+    let mut counts = [0; 3];
+    let mut bytes = [0; 777];
+    loop {
+        match reader.read(&mut bytes).unwrap() {
+            0 => break,
+            count => bytes[..count].iter().for_each(|byte| counts[usize::from(*byte)] += 1),
+        }
+    }
+    assert_eq!(counts, [250_000; 3]);
+    for writer in writers {
+        writer.recv_timeout(SLACK).unwrap();
+    }
+}
+
+#[test]
+fn a_certificate_of_another_authority_is_eacces() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    // A stranger who trusts us, but has no certificate of ours.
+    let stranger = {
+        let cert = theirs.peer("stranger");
+        let our_ca = ours.folder.path().join("ca.pem").display().to_string();
+        cert.replace(&theirs.folder.path().join("ca.pem").display().to_string(), &our_ca)
+    };
+    for settings in [theirs.peer("other"), stranger] {
+        let descriptor = format!("tcp:127.0.0.1:{}", free_port());
+        let (mut reader, mut writer) = pair(&registry(&ours.peer("one")), &registry(&settings), &descriptor);
+        refused(in_time(move || writer.write(b"x")), Code::EACCES, "certificate");
+        let reading = in_thread(move || read_to_end(&mut reader));
+        let mut right = registry(&ours.peer("two")).open(&descriptor, &Open::new(WRITE)).unwrap();
+        right.write_all(b"right").unwrap();
+        right.finish(Finish::Commit).unwrap();
+        assert_eq!(reading.recv_timeout(SLACK).unwrap(), b"right");
+    }
+}
+
+#[test]
+fn one_side_without_tls_is_eproto() {
+    let authority = Authority::new();
+    let (with, without) = (registry(&authority.peer("one")), registry(""));
+    for (reading, writing) in [(&with, &without), (&without, &with)] {
+        let (_reader, mut writer) = pair(reading, writing, &format!("tcp:127.0.0.1:{}", free_port()));
+        refused(in_time(move || writer.write(b"x")), Code::EPROTO, "does not speak");
+    }
+}
+
+#[test]
+fn a_broken_pipe_under_tls_is_no_end_either() {
+    let authority = Authority::new();
+    let host = registry(&authority.peer("one"));
+    let (mut reader, mut writer) = pair(&host, &host, &format!("tcp:127.0.0.1:{}", free_port()));
+    writer.write_all(b"torso").unwrap();
+    drop(writer);
+    let (bytes, error) = in_time(move || drain(&mut reader));
+    assert_eq!((bytes.as_slice(), error.unwrap().code()), (b"torso".as_slice(), Code::ECONNRESET));
+}
+
+#[test]
+fn unusable_files_are_told_at_once() {
+    let authority = Authority::new();
+    let good = authority.peer("one");
+    let secret = fs::read_to_string(authority.folder.path().join("one.key")).unwrap();
+    let cert = authority.folder.path().join("one.pem").display().to_string();
+    let key = authority.folder.path().join("one.key").display().to_string();
+    for (settings, words) in [
+        (good.replace(&key, &cert), "tls-"),
+        (good.replace(&cert, "/nonexistent"), "tls-cert"),
+        (format!("tls-cert = \"{cert}\""), "all of"),
+    ] {
+        let opened = registry(&settings).open("tcp:127.0.0.1:9", &Open::new(WRITE)).map(drop);
+        let error = opened.unwrap_err();
+        assert!(error.chain().contains(words), "{}", error.chain());
+        assert!(!error.chain().contains(secret.lines().nth(1).unwrap()));
+    }
+}
