@@ -51,6 +51,7 @@ checks! { Subject:
     open {
         open_returns_at_once = "either side, though the other is not there";
         either_side_may_be_first = "and the bytes go through, with their end";
+        both_ends_may_be_in_one_host = "a session that reads what it wrote";
         ends_claim_their_direction = "READABLE or WRITABLE, with CANCEL, and no positions";
         the_descriptor_says_the_direction = "neither READ nor WRITE opens what it says";
         wrong_direction_is_ebadf = "at open against the descriptor, and at the call against the file";
@@ -71,19 +72,21 @@ checks! { Subject:
     }
     end {
         end_is_zero_and_stays = "after the data, at each read";
-        end_before_any_reader_returns_and_is_delivered = "at once; the reader that comes sees the end";
+        end_before_any_reader_returns_and_is_delivered = "at once; COMMIT waits; the reader that comes sees the end";
         end_and_push_never_wait = "into a full pipe whose reader stands still";
         data_arrives_after_end_and_close = "the writer need not stay";
         stopping_delivers_what_was_ended = "a host that goes, with its instance, after END";
         commit_waits_for_a_reader = "that opens, if there is nothing to take";
         commit_waits_until_all_is_taken = "not until it is buffered";
-        commit_is_done_with_the_last_byte = "though nobody reads the end";
+        commit_is_done_with_the_last_byte = "for a reader that closes when it has all";
+        commit_needs_no_read_of_the_end = "for a reader that stays and has taken all";
         sync_waits_until_all_is_taken = "and the pipe goes on after it";
     }
     broken {
         discard_before_the_reader_is_remembered = "the reader that comes gets ECONNRESET, at each read";
         discard_is_never_an_end = "the data, then ECONNRESET, at each read";
         close_without_end_is_never_an_end = "the data, then ECONNRESET, at each read";
+        a_cancelled_writer_can_discard = "as a session does that ran out of time";
         breaking_ends_a_blocked_read = "with ECONNRESET, in bounded time";
         a_broken_writer_breaks_the_others = "ECONNRESET for the reader and for the other writers";
     }
@@ -97,6 +100,7 @@ checks! { Subject:
         a_second_writer_is_ebusy = "at its first write or COMMIT, not at open; the first goes on";
         a_second_reader_is_ebusy = "at its first read, not at open; the first goes on";
         the_end_counts_after_as_many_ends_as_writers = "one after the other, and no sooner";
+        several_writers_may_come_before_the_reader = "and all of them join";
         one_writer_more_than_expected_is_ebusy = "and the others go on";
         any_number_of_writers_ends_at_zero = "when the last one ENDs";
         writes_arrive_whole = "up to 64 KiB, among several writers, never short";

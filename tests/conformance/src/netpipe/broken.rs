@@ -1,7 +1,7 @@
 //! A writer that fails: never an end.
 
-use super::bytes::{drain, noise_of, write_until_it_fails, write_whole};
-use super::case::{Case, meet};
+use super::bytes::{drain, fill, noise_of, write_until_it_fails, write_whole};
+use super::case::{Case, deadline, meet};
 use super::subject::{Subject, Writers};
 use crate::steps::{ensure, refused, same};
 use crate::suite::{Step, Stop};
@@ -52,6 +52,34 @@ fn is_broken(reader: &mut OpenFile, torso: &[u8]) -> Step {
     for _ in 0..3 {
         refused(reader.read(&mut [0; 8]), &[Code::ECONNRESET], "reading on after a break")?;
     }
+    Ok(())
+}
+
+pub fn a_cancelled_writer_can_discard(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    let (mut reader, mut writer) = case.met()?;
+    let torso = noise_of(9, 10_000);
+    let written = fill(&mut writer, &torso, subject.held_max)?;
+    deadline(&writer, subject.patience);
+    let (control, patience) = (writer.control().clone(), subject.patience);
+    let call = case.begin("a write into a full pipe", move || {
+        let error = write_until_it_fails(&mut writer, &torso, patience)?;
+        // Broken by the host, which gives it time for this.
+        writer.finish(Finish::Discard)?;
+        Ok(error)
+    })?;
+    call.waits()?;
+    control.cancel();
+    refused(Err::<(), _>(call.done()?), &[Code::ECANCELED], "a write that was cancelled")?;
+    let (bytes, error) = drain(&mut reader)?;
+    let Some(error) = error else {
+        return Err(Stop::Fail(format!(
+            "a pipe whose writer was cancelled ended after {} bytes",
+            bytes.len()
+        )));
+    };
+    refused(Err::<(), _>(error), &[Code::ECONNRESET], "reading where the writer was cancelled")?;
+    ensure!(bytes.len() >= written, "{} bytes arrived of the {written} before the break", bytes.len());
     Ok(())
 }
 

@@ -13,15 +13,13 @@ const CHUNK: usize = 50_000;
 
 /// Fills a buffer with the bytes that an endless random stream has at an offset: whoever knows the seed can check any part.
 pub(crate) fn noise(seed: u64, at: u64, buffer: &mut [u8]) {
-    let mut position = at;
     let mut word = [0; 8];
-    for byte in buffer {
+    for (position, byte) in (at..).zip(buffer.iter_mut()) {
         let within = (position % 8) as usize;
         if within == 0 || position == at {
             word = mixed(seed ^ (position / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_le_bytes();
         }
         *byte = word[within];
-        position += 1;
     }
 }
 
@@ -175,4 +173,25 @@ pub(crate) fn fill(file: &mut OpenFile, bytes: &[u8], bound: usize) -> Step<usiz
     };
     ensure!(error.code() == Code::ETIMEDOUT, "filling a pipe failed: {} ({})", error.chain(), error.code());
     Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_the_same_in_any_pieces() {
+        let whole = noise_of(3, 1000);
+        for piece in [1, 7, 8, 9, 100] {
+            let mut pieces = vec![0; 1000];
+            for at in (0..1000).step_by(piece) {
+                let end = 1000.min(at + piece);
+                noise(3, at as u64, &mut pieces[at..end]);
+            }
+            assert_eq!(pieces, whole, "{piece}");
+        }
+        assert_ne!(whole, noise_of(4, 1000));
+        // Shifted, it does not match itself: a lost or a doubled byte shows.
+        assert!((1..900).all(|shift| whole[..100] != whole[shift..shift + 100]));
+    }
 }

@@ -106,6 +106,20 @@ impl<T> Call<T> {
         }
     }
 
+    /// Gives it a moment, to end or to go on.
+    pub fn given_a_moment(self) -> Step<Call<T>> {
+        let (done, again) = channel();
+        match self.outcome.recv_timeout(WAITS) {
+            Err(RecvTimeoutError::Timeout) => Ok(self),
+            Err(RecvTimeoutError::Disconnected) => Err(Stop::Fail(format!("{} panicked", self.what))),
+            Ok(outcome) => {
+                // The receiver is here.
+                let _ = done.send(outcome);
+                Ok(Call { outcome: again, ..self })
+            }
+        }
+    }
+
     /// Its result, once it has ended.
     pub fn done(self) -> Step<T> {
         self.done_within(self.patience * 2)

@@ -52,6 +52,7 @@ pub fn reader_that_takes_less_ends_the_writer(subject: &Subject) -> Step {
     let more = vec![1; subject.held_max + (1 << 20)];
     let call = case.begin("a write of more than its reader takes", move || Ok(writer.write_all(&more)))?;
     read_exactly(&mut reader, 100_000)?;
+    call.waits()?;
     drop(reader);
     refused(call.done()?, &[Code::EPIPE], "a write of more than its reader took")?;
 

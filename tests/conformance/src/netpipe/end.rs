@@ -23,10 +23,24 @@ pub fn end_before_any_reader_returns_and_is_delivered(subject: &Subject) -> Step
     let case = Case::start(subject)?;
     let pair = case.pipe()?;
     let mut writer = case.writer(&pair)?;
-    case.begin("END without a reader", move || Ok(writer.finish(Finish::End)?))?.done()?;
+    let call = case.begin("END without a reader", move || {
+        writer.finish(Finish::End)?;
+        Ok(writer)
+    })?;
+    drop(call.done()?);
     let mut reader = case.reader(&pair)?;
     same(&read_to_end(&mut reader)?, b"", "what arrived from a writer that ENDed")?;
-    at_end(&mut reader)
+    at_end(&mut reader)?;
+
+    let pair = case.pipe()?;
+    let mut writer = case.writer(&pair)?;
+    writer.finish(Finish::End)?;
+    let call =
+        case.begin("a COMMIT after END, without a reader", move || Ok(writer.finish(Finish::Commit)?))?;
+    call.waits()?;
+    let mut reader = case.reader(&pair)?;
+    same(&read_to_end(&mut reader)?, b"", "what arrived from a writer that ENDed")?;
+    call.done()
 }
 
 pub fn end_and_push_never_wait(subject: &Subject) -> Step {
@@ -73,6 +87,8 @@ pub fn stopping_delivers_what_was_ended(subject: &Subject) -> Step {
         drop(leaving);
         Ok(())
     })?;
+    // It may wait for the reader, for 5 s, or be over: the data arrive either way.
+    let call = call.given_a_moment()?;
     same(&read_to_end(&mut reader)?, &content, "what arrived from a host that stopped after END")?;
     call.done()
 }
@@ -105,16 +121,20 @@ pub fn commit_is_done_with_the_last_byte(subject: &Subject) -> Step {
     let (mut reader, mut writer) = case.met()?;
     write_whole(&mut writer, b"bytes")?;
     let call = case.begin("a COMMIT of what was taken", move || Ok(writer.finish(Finish::Commit)?))?;
+    // It knows how much comes, and closes when it has it.
     read_exactly(&mut reader, 5)?;
-    call.done()?;
     drop(reader);
-    // The same for a reader that knows how much comes and closes when it has it.
+    call.done()
+}
+
+pub fn commit_needs_no_read_of_the_end(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
     let (mut reader, mut writer) = case.met()?;
     write_whole(&mut writer, b"bytes")?;
     let call = case.begin("a COMMIT of what was taken", move || Ok(writer.finish(Finish::Commit)?))?;
     read_exactly(&mut reader, 5)?;
-    drop(reader);
-    call.done()
+    call.done()?;
+    same(&read_to_end(&mut reader)?, b"", "what followed")
 }
 
 pub fn sync_waits_until_all_is_taken(subject: &Subject) -> Step {

@@ -46,6 +46,20 @@ pub fn either_side_may_be_first(subject: &Subject) -> Step {
     Ok(())
 }
 
+pub fn both_ends_may_be_in_one_host(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    for writer_first in [true, false] {
+        let pair = case.pipe()?;
+        let early = if writer_first { Some(case.writer(&pair)?) } else { None };
+        let mut reader = case.open(&case.writing, &pair.reader, OpenFlags::READ)?;
+        let mut writer = early.map_or_else(|| case.writer(&pair), Ok)?;
+        write_whole(&mut writer, b"to itself")?;
+        writer.finish(Finish::End)?;
+        same(&read_to_end(&mut reader)?, b"to itself", "what a host wrote to itself")?;
+    }
+    Ok(())
+}
+
 pub fn ends_claim_their_direction(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     let pair = case.pipe()?;

@@ -56,6 +56,24 @@ pub fn the_end_counts_after_as_many_ends_as_writers(subject: &Subject) -> Step {
     same(&read_to_end(&mut reader)?, b"", "what followed")
 }
 
+pub fn several_writers_may_come_before_the_reader(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    let pair = subject.pipe(Writers::Exactly(3))?;
+    let mut calls = Vec::new();
+    for number in 0..3 {
+        let mut writer = case.writer(&pair)?;
+        calls.push(case.begin("a write without a reader", move || {
+            write_whole(&mut writer, &[number; 10])?;
+            Ok(writer.finish(Finish::End)?)
+        })?);
+    }
+    calls.iter().try_for_each(Call::waits)?;
+    let mut bytes = read_to_end(&mut case.reader(&pair)?)?;
+    bytes.sort_unstable();
+    same(&bytes, &[[0; 10], [1; 10], [2; 10]].concat(), "what writers wrote that came first")?;
+    calls.into_iter().try_for_each(Call::done)
+}
+
 pub fn one_writer_more_than_expected_is_ebusy(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     let pair = subject.pipe(Writers::Exactly(2))?;

@@ -1,7 +1,7 @@
 //! The cases that the tests of zpipes, ZeroVM's broker, had.
 
 use super::bytes::{at_end, read_to_end, read_up_to, write_until_it_fails, write_whole};
-use super::case::{Case, meet};
+use super::case::{Case, SOON, deadline, meet};
 use super::subject::Subject;
 use crate::steps::{ensure, refused, same};
 use crate::suite::Step;
@@ -60,27 +60,18 @@ pub fn a_new_writer_leaves_the_old_reader_alone(subject: &Subject) -> Step {
     write_whole(&mut writer, b"old data")?;
     writer.finish(Finish::End)?;
     drop(writer);
-    // Until its reader is at the end, the pipe is the old one: the new writer is one too many, or waits for the next.
-    let early = case.writer(&pair)?;
-    let call = case.begin("the write of a writer that comes early", move || {
-        let mut early = early;
-        let result = early.write_all(b"new data");
-        if result.is_ok() {
-            early.finish(Finish::End)?;
-        }
-        Ok(result)
-    })?;
+    // Until its reader is at the end the pipe is the old one: the new writer is one too many, or waits for the next reader.
+    let mut early = case.writer(&pair)?;
+    deadline(&early, SOON);
+    let outcome = early.write(b"new data");
+    let waits = matches!(&outcome, Err(error) if error.code() == Code::ETIMEDOUT);
+    refused(outcome, &[Code::ETIMEDOUT, Code::EBUSY], "a new writer's write before the old pipe's end")?;
     same(&read_to_end(&mut reader)?, b"old data", "what the old reader got")?;
-    at_end(&mut reader)?;
+    let mut writer = if waits { early } else { case.writer(&pair)? };
+    deadline(&writer, subject.patience);
     let mut next = case.reader(&pair)?;
-    // It may have been refused, or else reaches the next reader; then another one must.
-    let mut late = None;
-    if let Err(error) = call.done()? {
-        refused(Err::<(), _>(error), &[Code::EBUSY], "the write of a writer that came early")?;
-        let writer = late.insert(case.writer(&pair)?);
-        write_whole(writer, b"new data")?;
-        writer.finish(Finish::End)?;
-    }
+    write_whole(&mut writer, b"new data")?;
+    writer.finish(Finish::End)?;
     same(&read_to_end(&mut next)?, b"new data", "what the next reader got")?;
     at_end(&mut reader)
 }
