@@ -284,7 +284,7 @@ enum {
 enum { /* wait: events, as a set */
     ZVFS_EVENT_READ = 1,  /* a read would not block */
     ZVFS_EVENT_WRITE = 2, /* a write would not block */
-    ZVFS_EVENT_ERROR = 4, /* returned only: POLLERR or POLLNVAL */
+    ZVFS_EVENT_ERROR = 4, /* returned only: POLLERR */
     ZVFS_EVENT_HANGUP = 8 /* returned only: POLLHUP */
 };
 

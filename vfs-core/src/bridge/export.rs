@@ -433,7 +433,7 @@ fn direction_from_abi(direction: u64) -> Result<Direction> {
 }
 
 /// # Safety
-/// `fd` is not negative, or it is open for `'a`.
+/// `fd` is negative, or open for `'a`.
 unsafe fn lent<'a>(fd: i32) -> Result<BorrowedFd<'a>> {
     if fd < 0 {
         return Err(Error::new(Code::EBADF, "splice: not a file descriptor"));
