@@ -28,7 +28,8 @@ pub struct Link {
     socket: OwnedFd,
     peer: SocketAddr,
     leaves_machine: bool,
-    tls: Option<Mutex<Session>>,
+    /// Boxed: most links have none, and it is large.
+    tls: Option<Box<Mutex<Session>>>,
 }
 
 impl Link {
@@ -47,7 +48,7 @@ impl Link {
 
     /// Puts TLS between this link and its users.
     pub fn secure(&mut self, session: Session) {
-        self.tls = Some(Mutex::new(session));
+        self.tls = Some(Box::new(Mutex::new(session)));
     }
 
     /// Goes on with the handshake of TLS, if there is that.

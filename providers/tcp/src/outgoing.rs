@@ -9,6 +9,9 @@ use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
+/// A file that does not wait has sent its frame by then.
+const REFUSAL_TRIES: u32 = 100;
+
 /// The way to a reader.
 #[derive(Debug)]
 pub struct Outgoing {
@@ -101,13 +104,19 @@ impl Outgoing {
         self.push(&mut rest).unwrap_or(true)
     }
 
-    /// The service thread's: tells the reader that it broke a rule, if that is possible now.
+    /// The service thread's: tells the reader that it broke a rule, unless the file is in the midst of a frame that does not
+    /// go out.
     pub fn refuse(&self, reason: Reason) {
-        if let Ok(mut rest) = self.rest.try_lock()
-            && !self.last.swap(true, Ordering::SeqCst)
-        {
-            Message::Refusal(reason).append_to(&mut rest.bytes);
-            let _ = self.push(&mut rest);
+        for _ in 0..REFUSAL_TRIES {
+            if let Ok(mut rest) = self.rest.try_lock() {
+                if !self.last.swap(true, Ordering::SeqCst) {
+                    Message::Refusal(reason).append_to(&mut rest.bytes);
+                    // What the kernel does not take is not worth a wait.
+                    let _ = self.push(&mut rest);
+                }
+                return;
+            }
+            std::thread::yield_now();
         }
     }
 

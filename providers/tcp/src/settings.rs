@@ -49,6 +49,17 @@ pub fn schema() -> Vec<Setting> {
         text("node", "this side's name in a job: then a short form names the peer's node").scope(Scope::OPEN),
         text("job", "the job whose pipes these are: it comes before their names").scope(both),
         Setting::new(
+            "tls-ca",
+            SettingKind::Path,
+            "certificates, in PEM, of the authority whose peers are trusted; all three: TLS between the ends of pipes",
+        ),
+        Setting::new(
+            "tls-cert",
+            SettingKind::Path,
+            "this side's certificate, in PEM, followed by those between it and the authority",
+        ),
+        Setting::new("tls-key", SettingKind::Path, "the private key of that certificate, in PEM"),
+        Setting::new(
             "connect-timeout",
             SettingKind::Duration,
             "how long one address is tried before the next",

@@ -177,6 +177,8 @@ impl Writer {
         let look = || self.pipe.fate().cloned().or_else(|| all_taken().then_some(Fate::Done));
         match self.wait_until("commit", what, look)? {
             Fate::Done => Ok(()),
+            // It closed, with everything in its hands.
+            Fate::Closed if all_taken() => Ok(()),
             fate => Err(self.fail("commit", &fate)),
         }
     }

@@ -320,11 +320,9 @@ impl Service {
         match message {
             Message::Ping => self.tell(key, &Message::Pong),
             Message::Match(found) => self.introduced(found),
-            Message::Relay { id, token } => {
-                if self.route(id).is_some() {
-                    let until = Instant::now() + TOKEN;
-                    self.dial(Dial::new(Errand::Relay(id, token), [endpoint.clone()]).until(until));
-                }
+            Message::Relay { id, token } if self.route(id).is_some() => {
+                let until = Instant::now() + TOKEN;
+                self.dial(Dial::new(Errand::Relay(id, token), [endpoint.clone()]).until(until));
             }
             Message::Refused { id, reason } => {
                 if let Some(broker) = self.brokers.get_mut(endpoint) {
@@ -337,7 +335,7 @@ impl Service {
                 let failure = Failure::new(Code::from_raw(reason.errno().into()), reason.to_string());
                 self.broker_refused(endpoint, &failure);
             }
-            // The decoder lets nothing else through.
+            // A pipe that is no more; the decoder lets nothing else through.
             _ => {}
         }
     }

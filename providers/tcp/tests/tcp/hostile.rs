@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Finish, Open, OpenFile};
+use vfs_core::{Code, Finish, Flush, Open, OpenFile};
 
 const CHILD: &str = "ZVFS_TCP_TEST_CHILD";
 
@@ -423,7 +423,7 @@ fn a_reader_that_breaks_the_rules_is_eproto() {
             answer(&mut stream)
         });
         let mut writer = open("", &descriptor, true);
-        let written = in_time(move || writer.write(b"x").and_then(|_| writer.finish(Finish::Commit)));
+        let written = in_time(move || writer.write(b"x").and_then(|_| writer.flush(Flush::Sync)));
         refused(written, Code::EPROTO, "");
         assert!(server.recv_timeout(SLACK).unwrap().windows(4).any(|bytes| bytes == [71, 0, 0, 0]));
     }
