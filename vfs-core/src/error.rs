@@ -147,6 +147,7 @@ fn code_of_kind(kind: io::ErrorKind) -> Code {
         io::ErrorKind::BrokenPipe => Code::EPIPE,
         io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => Code::ECONNRESET,
         io::ErrorKind::ConnectionRefused => Code::ECONNREFUSED,
+        io::ErrorKind::AddrInUse => Code::EADDRINUSE,
         io::ErrorKind::OutOfMemory => Code::ENOMEM,
         io::ErrorKind::StorageFull => Code::ENOSPC,
         io::ErrorKind::Unsupported => Code::ENOTSUP,
