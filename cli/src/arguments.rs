@@ -1,6 +1,6 @@
 //! The command line: what every subcommand shares. Each subcommand's own arguments stand in its module.
 
-use crate::{cat, check, cp, ls, providers, rm, run, stat};
+use crate::{broker, cat, check, cp, ls, providers, rm, run, stat};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +46,7 @@ pub enum Command {
     Ls(ls::Ls),
     Rm(rm::Rm),
     Providers(providers::Providers),
+    Broker(broker::Serve),
     Check(check::Check),
     #[command(hide = true)]
     CheckChild(check::child::CheckChild),

@@ -3,13 +3,14 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `arguments` | the command line: what is said for every subcommand |
-//! | `run`, `cat`, `cp`, `stat`, `ls`, `rm`, `providers`, `check` | one subcommand each |
+//! | `run`, `cat`, `cp`, `stat`, `ls`, `rm`, `providers`, `check`, `broker` | one subcommand each |
 //! | `setup` | from the options to a registry |
 //! | `watch`, `signals` | signals and `--timeout`: no call holds the command longer than it may |
 //! | `exit` | failures and exit codes |
 //! | `text` | for people and terminals |
 
 mod arguments;
+mod broker;
 mod cat;
 mod check;
 mod cp;
@@ -50,6 +51,7 @@ fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Ls(ls) => ls.execute(options),
         Command::Rm(rm) => rm.execute(options),
         Command::Providers(providers) => providers.execute(options),
+        Command::Broker(broker) => broker.execute(options),
         Command::Check(check) => check.execute(),
         Command::CheckChild(child) => child.execute(),
     }

@@ -1,6 +1,8 @@
 //! `zvfs run`: guests under their manifests, side by side.
 
 mod manifest;
+mod own_broker;
+mod pipes;
 mod report;
 
 use crate::arguments::Options;
@@ -8,6 +10,7 @@ use crate::exit::{Failure, warn};
 use crate::setup;
 use crate::signals;
 use clap::{Args, ValueEnum};
+use pipes::Pipes;
 use report::{Format, Reports};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +19,7 @@ use zvm::{Manifest, OpenOptions, Report, Running, Session, SessionHandle};
 /// Run guests, each under its manifest, several side by side
 ///
 /// In a manifest, a Program or a channel's source that begins with ${MANIFEST_DIR} lies in the manifest's own folder.
+/// Netpipes of several manifests need no broker: where none is named, the run brings one along, for itself only.
 /// SIGINT and SIGTERM cancel every guest, discard what it wrote, and report; a second signal ends the command at once.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -85,13 +89,20 @@ impl Run {
         if let Some(code) = first {
             return Err(Failure::told(code));
         }
-        let registry = setup::registry(options)?;
-        let session = |manifest: Manifest| {
+        let mut configuration = setup::configuration(options)?;
+        let pipes = Pipes::of(&manifests, &configuration);
+        // Of one manifest alone, the other ends are elsewhere.
+        if manifests.len() > 1 {
+            own_broker::start_if_needed(&pipes, &mut configuration, options.verbose > 0)?;
+        }
+        let registry = setup::registry_of(configuration, options);
+        let session = |(manifest, writers): (Manifest, _)| {
             let mut open = OpenOptions::new();
             open.job = self.job.clone();
+            open.writers = writers;
             Session::new(manifest, registry.clone(), open)
         };
-        Ok(manifests.into_iter().map(session).collect())
+        Ok(manifests.into_iter().zip(pipes.writers).map(session).collect())
     }
 
     fn code(&self, report: &Report) -> u8 {

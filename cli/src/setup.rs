@@ -8,6 +8,11 @@ use vfs_core::{Configuration, Error, Host, HostCalls, Level, Registry};
 
 /// The registry that the options and the operator's configuration ask for. Loads nothing yet.
 pub fn registry(options: &Options) -> Result<Registry, Failure> {
+    Ok(registry_of(configuration(options)?, options))
+}
+
+/// What the operator allows, with the folders that the options name.
+pub fn configuration(options: &Options) -> Result<Configuration, Failure> {
     // Absolute, so that a message names a place wherever it is read.
     let folders: Result<Vec<PathBuf>, Failure> = options
         .provider_path
@@ -18,13 +23,17 @@ pub fn registry(options: &Options) -> Result<Registry, Failure> {
                 .map_err(|error| Error::from(error).context(format!("--provider-path {shown}")).into())
         })
         .collect();
-    let configuration = Configuration::find(options.config.as_deref(), &folders?)?;
+    Ok(Configuration::find(options.config.as_deref(), &folders?)?)
+}
+
+/// The registry of a configuration, which logs as much as the options say. Loads nothing yet.
+pub fn registry_of(configuration: Configuration, options: &Options) -> Registry {
     let least = match options.verbose {
         0 => Level::Warning,
         1 => Level::Info,
         _ => Level::Debug,
     };
-    Ok(Registry::with_host(configuration, Host::new(Arc::new(Log { least }))))
+    Registry::with_host(configuration, Host::new(Arc::new(Log { least })))
 }
 
 /// Writes the providers' log to standard error.

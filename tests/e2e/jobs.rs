@@ -90,6 +90,13 @@ fn cat_in_c() {
 }
 
 #[test]
+fn sort_in_a_mesh() {
+    if have(&WASM_TOOLS) {
+        runs_as_its_readme_says("sort");
+    }
+}
+
+#[test]
 fn sort_lines_in_c() {
     if have(&WASM_TOOLS) {
         runs_as_its_readme_says("sort-lines");

@@ -1,0 +1,179 @@
+//! `zvfs broker`: introduces the two ends of netpipes to each other.
+
+use crate::arguments::Options;
+use crate::exit::{Failure, warn};
+use crate::signals;
+use clap::Args;
+use netpipe::broker::{Broker, Config, Limits, PORT};
+use netpipe::{Secret, auth};
+use rustix::fs::OFlags;
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
+use std::fs::OpenOptions;
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use vfs_core::{Code, Error};
+use zeroize::Zeroizing;
+
+/// Introduce the two ends of netpipes to each other, and relay where they cannot reach each other
+///
+/// Prints one line on standard output once it listens: `listening at ADDRESS:PORT`. SIGTERM, SIGINT and SIGHUP stop it,
+/// and it exits with 0; relayed pipes get two seconds to end. It keeps nothing on disk, and may be started again at any
+/// time: pipes between instances go on, and what waits registers again.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct Serve {
+    /// Where to listen: HOST, HOST:PORT, an IPv6 address in brackets; port 0 is any free one, and 9713 goes without saying
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    listen: String,
+    /// The secret that peers must prove to have: 16 random bytes at least, in a file that others cannot read
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Serve other machines without a secret: whoever reaches the port may take part in any pipe
+    #[arg(long, conflicts_with = "secret_file")]
+    insecure: bool,
+    #[command(flatten)]
+    limits: LimitOptions,
+}
+
+/// How much is served at once. What is over is refused, and says which limit it was.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Limits")]
+struct LimitOptions {
+    /// Connections altogether
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().connections, value_parser = count)]
+    max_connections: usize,
+    /// Connections of one IP address
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().connections_per_address, value_parser = count)]
+    max_connections_per_address: usize,
+    /// Connections that have yet to prove themselves
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().handshakes, value_parser = count)]
+    max_handshakes: usize,
+    /// Pipe ends that are registered altogether
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().registrations, value_parser = count)]
+    max_registrations: usize,
+    /// Pipe ends that one instance has registered
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().registrations_per_connection, value_parser = count)]
+    max_registrations_per_connection: usize,
+    /// Pipes that are relayed
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().relays, value_parser = count)]
+    max_relays: usize,
+}
+
+impl Serve {
+    pub fn execute(&self, options: &Options) -> Result<(), Failure> {
+        let secret = self.secret_file.as_deref().map(read_secret).transpose()?;
+        let addresses = self.addresses()?;
+        let (insecure, limits) = (self.insecure, self.limits.limits());
+        let mut config = Config { secret, insecure, limits, ..Config::default() };
+        if options.verbose > 0 {
+            config.log = Some(Box::new(|line| warn(&format!("broker: {line}"))));
+        }
+        raise_descriptors();
+        let broker = Broker::bind(&addresses[..], config)?;
+        let stop = broker.stop_handle();
+        signals::listen(move |_| stop.stop())?;
+        let mut output = io::stdout();
+        writeln!(output, "listening at {}", broker.local_addr())
+            .and_then(|()| output.flush())
+            .map_err(Failure::output)?;
+        broker.run().map_err(|error| Error::from(error).context("broker").into())
+    }
+
+    /// Where to listen. Other machines are not served by oversight.
+    fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+        let listen = &self.listen;
+        let addresses: Vec<SocketAddr> = with_port(listen)
+            .to_socket_addrs()
+            .map_err(|error| Error::from(error).context(format!("listen at {listen}")))?
+            .collect();
+        let outside = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+        if let (Some(outside), None, false) = (outside, &self.secret_file, self.insecure) {
+            let text = format!(
+                "listen at {outside}: others than this machine reach it: give --secret-file, or --insecure to serve anybody"
+            );
+            return Err(Failure::new(Code::EACCES, text));
+        }
+        Ok(addresses)
+    }
+}
+
+impl LimitOptions {
+    fn limits(&self) -> Limits {
+        Limits {
+            connections: self.max_connections,
+            connections_per_address: self.max_connections_per_address,
+            handshakes: self.max_handshakes,
+            registrations: self.max_registrations,
+            registrations_per_connection: self.max_registrations_per_connection,
+            relays: self.max_relays,
+            ..Limits::default()
+        }
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "write a number from 1 on".to_owned())
+}
+
+/// Adds the port where none is written.
+fn with_port(listen: &str) -> String {
+    let bare = listen.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    match bare.unwrap_or(listen).parse::<IpAddr>() {
+        Ok(address) => SocketAddr::new(address, PORT).to_string(),
+        Err(_) if listen.contains(':') => listen.to_owned(),
+        Err(_) => format!("{listen}:{PORT}"),
+    }
+}
+
+/// Reads a secret from a file that nobody else can read.
+fn read_secret(path: &Path) -> Result<Secret, Failure> {
+    let failed = |error: Error| Failure::from(error.context(format!("--secret-file {}", path.display())));
+    let refuse = |code, text: &str| Err(failed(Error::new(code, text.to_owned())));
+    // A FIFO that nobody writes would hold the open for ever.
+    let open = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
+    let file = open.map_err(|error| failed(error.into()))?;
+    let status = file.metadata().map_err(|error| failed(error.into()))?;
+    if !status.is_file() {
+        return refuse(Code::EINVAL, "not a regular file");
+    }
+    if status.mode() & 0o027 != 0 {
+        return refuse(Code::EACCES, "others may read or change it: chmod 600");
+    }
+    if status.uid() != 0 && status.uid() != geteuid().as_raw() {
+        return refuse(Code::EACCES, "it belongs to another user: chown it to this one, or to root");
+    }
+    // Line ends do not count as the secret's.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(auth::SECRET_MAX + 3));
+    let limit = (auth::SECRET_MAX + 3) as u64;
+    file.take(limit).read_to_end(&mut bytes).map_err(|error| failed(error.into()))?;
+    Secret::new(&bytes).map_err(|error| failed(Error::new(Code::EINVAL, error.to_string())))
+}
+
+/// Lets the process have as many descriptors as it may: the usual soft limit is below the broker's own.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    // What stays is the limit that the operator set; the broker waits where it is reached.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_goes_without_saying() {
+        for (text, whole) in [
+            ("10.0.0.1", "10.0.0.1:9713"),
+            ("10.0.0.1:0", "10.0.0.1:0"),
+            ("::1", "[::1]:9713"),
+            ("[::1]", "[::1]:9713"),
+            ("[::1]:80", "[::1]:80"),
+            ("host.example", "host.example:9713"),
+            ("host.example:80", "host.example:80"),
+        ] {
+            assert_eq!(with_port(text), whole);
+        }
+    }
+}

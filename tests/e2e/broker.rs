@@ -1,0 +1,154 @@
+//! `zvfs broker`: what it says, whom it serves, how it stops.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+#[path = "support/broker.rs"]
+mod broker;
+mod support;
+
+use broker::{Broker, secret_file};
+use rustix::process::Signal;
+use std::fs::{self, Permissions};
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+use support::{BOUND, Done, Folder, Started, bare, bounded, providers, run, run_with};
+
+const SECRET: &str = "a secret of more than sixteen bytes\n";
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = bare();
+    command.arg("broker").args(arguments);
+    command
+}
+
+fn started(folder: &Folder, arguments: &[&str]) -> Broker {
+    Broker::start(command(arguments), folder, "log")
+}
+
+/// The command under an operator who names this broker, and this secret if any.
+fn under(folder: &Folder, broker: &Broker, secret: Option<&str>, arguments: &[&str]) -> Command {
+    let secret = secret.map(|file| format!(", secret-file = {file:?}")).unwrap_or_default();
+    let text = format!(
+        "provider-path = [{:?}]\n[provider.file]\n[provider.tcp]\nsettings = {{ broker = {:?}{secret} }}\n",
+        providers(),
+        broker.address
+    );
+    let file = folder.write("zvfs.toml", text);
+    let mut command = bare();
+    command.arg("--config").arg(file).args(arguments);
+    command
+}
+
+#[test]
+fn it_says_where_it_listens_and_stops_with_zero() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let folder = Folder::new();
+        let broker = started(&folder, &["--listen", "127.0.0.1:0"]);
+        assert!(broker.address.starts_with("127.0.0.1:") && !broker.address.ends_with(":0"));
+        TcpStream::connect(&broker.address).unwrap();
+        let done = broker.end(signal);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{signal:?}: {done:?}");
+    }
+}
+
+#[test]
+fn it_logs_if_it_is_asked_to() {
+    let folder = Folder::new();
+    let broker = started(&folder, &["-v", "--listen", "[::1]:0"]);
+    drop(TcpStream::connect(&broker.address).unwrap());
+    broker.logged("zvfs: broker: close [::1]:", 1);
+    let done = broker.end(Signal::TERM);
+    assert!(done.stderr.ends_with("zvfs: broker: stopped\n"), "{done:?}");
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_told() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    run(command(&["--listen", &address])).failed(98, &["listen at", &address, "in use"]);
+    for odd in ["127.0.0.1:70000", "127.0.0.1:", "", "a b:1", "no.such.host.invalid:1"] {
+        let done = run(command(&["--listen", odd]));
+        assert_ne!(done.code, 0, "{odd}");
+        done.failed(done.code, &["listen at", odd]);
+    }
+}
+
+#[test]
+fn other_machines_are_served_with_a_secret_or_on_purpose() {
+    let folder = Folder::new();
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        run(command(&["--listen", address])).failed(13, &["listen at", "--secret-file", "--insecure"]);
+    }
+    let secret = secret_file(&folder, "secret", SECRET);
+    for more in [&["--insecure"][..], &["--secret-file", &secret]] {
+        let broker = started(&folder, &[&["--listen", "0.0.0.0:0"], more].concat());
+        assert_eq!(broker.end(Signal::TERM).code, 0);
+    }
+    let both = ["--insecure", "--secret-file", secret.as_str()];
+    assert_eq!(run(command(&both)).code, 64);
+}
+
+#[test]
+fn a_secret_that_is_none_or_no_secret_is_refused() {
+    let folder = Folder::new();
+    let refused = |file: &str, code, word: &str| {
+        let done = run(command(&["--listen", "127.0.0.1:0", "--secret-file", file]));
+        done.failed(code, &["--secret-file", file, word]);
+        assert!(!done.stderr.contains(SECRET.trim_end()), "{done:?}");
+    };
+    refused(&folder.at("absent"), 2, "no such file");
+    refused(&secret_file(&folder, "short", "fifteen bytes..\r\n"), 22, "16 to 4096");
+    refused(&secret_file(&folder, "long", &"x".repeat(4097)), 22, "16 to 4096");
+    refused(&secret_file(&folder, "empty", ""), 22, "16 to 4096");
+    refused(&folder.fifo("fifo"), 22, "regular file");
+    refused(folder.path().to_str().unwrap(), 22, "regular file");
+    let file = secret_file(&folder, "open", SECRET);
+    for mode in [0o604, 0o620, 0o602, 0o644] {
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        refused(&file, 13, "chmod 600");
+    }
+    // The longest one, and a group that may read it.
+    let longest = secret_file(&folder, "longest", &("x".repeat(4096) + "\r\n"));
+    fs::set_permissions(&longest, Permissions::from_mode(0o640)).unwrap();
+    let broker = started(&folder, &["--listen", "127.0.0.1:0", "--secret-file", &longest]);
+    assert_eq!(broker.end(Signal::TERM).code, 0);
+}
+
+#[test]
+fn a_connection_over_a_limit_is_told_which_one() {
+    let folder = Folder::new();
+    let broker = started(&folder, &["--listen", "127.0.0.1:0", "--max-connections", "1"]);
+    let _first = TcpStream::connect(&broker.address).unwrap();
+    let mut second = TcpStream::connect(&broker.address).unwrap();
+    second.set_read_timeout(Some(BOUND)).unwrap();
+    let mut refusal = Vec::new();
+    second.read_to_end(&mut refusal).unwrap();
+    assert!(String::from_utf8_lossy(&refusal).contains("connections"), "{refusal:?}");
+    let zero = run(command(&["--max-relays", "0"]));
+    assert_eq!(zero.code, 64, "{zero:?}");
+}
+
+#[test]
+fn it_introduces_those_who_have_its_secret() {
+    let folder = Folder::new();
+    let secret = secret_file(&folder, "secret", SECRET);
+    let broker = started(&folder, &["-v", "--listen", "127.0.0.1:0", "--secret-file", &secret]);
+    let text = "one line\n".repeat(50_000);
+    let mut reader = under(&folder, &broker, Some(&secret), &["cat", "netpipe:letters:r"]);
+    let reader = Started::new(reader.stdin(Stdio::null()));
+    let writer = under(&folder, &broker, Some(&secret), &["cp", "/dev/stdin", "netpipe:letters:w"]);
+    run_with(writer, text.as_bytes()).succeeded();
+    let done: Done = reader.end();
+    assert!(done.succeeded().out() == text);
+    broker.logged("match \"letters\"", 1);
+
+    let other = secret_file(&folder, "other", "another secret of sixteen bytes");
+    for secret in [Some(other.as_str()), None] {
+        let stranger = under(&folder, &broker, secret, &["cat", "--timeout", "60s", "netpipe:letters:r"]);
+        run(stranger).failed(13, &["netpipe:letters:r", "secret"]);
+    }
+    let log = bounded("an orderly end", move || broker.end(Signal::TERM)).stderr;
+    assert!(!log.contains(SECRET.trim_end()), "{log}");
+}

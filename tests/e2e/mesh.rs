@@ -1,0 +1,336 @@
+//! Guests that talk over netpipes: in one run, in a process each, and in a network namespace each.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+#[path = "support/broker.rs"]
+mod broker;
+mod support;
+
+use broker::{Broker, secret_file};
+use rustix::process::Signal;
+use std::fs;
+use std::process::{Command, Stdio};
+use support::{Done, Folder, Started, bare, eventually, have, providers, repository, run};
+
+const MAPPERS: [&str; 4] = ["m1", "m2", "m3", "m4"];
+const REDUCERS: [&str; 3] = ["r1", "r2", "r3"];
+const SECRET: &str = "a secret of more than sixteen bytes\n";
+/// The least that a pipe may hold: each mapper waits for each reducer.
+const NARROW: &str = "window = \"64k\"";
+
+/// A copy of examples/jobs/sort with its guests built and its records made; `None`: nothing to build them with.
+fn job() -> Option<Folder> {
+    if !have(&["clang", "wasm-ld"]) {
+        return None;
+    }
+    let folder = Folder::new();
+    let source = repository("examples/jobs/sort");
+    for entry in fs::read_dir(&source).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if [".c", ".sh", ".manifest"].iter().any(|end| name.ends_with(end)) {
+            fs::copy(source.join(&name), folder.path().join(&name)).unwrap();
+        }
+    }
+    for guest in ["mapper", "reducer"] {
+        let mut clang = Command::new("clang");
+        clang.args(["--target=wasm32-wasi", "-O2", "-o", &folder.at(&format!("{guest}.wasm"))]);
+        clang.arg(folder.at(&format!("{guest}.c")));
+        run(clang).succeeded();
+    }
+    let mut sh = Command::new("sh");
+    sh.arg(folder.at("records.sh"));
+    run(sh).succeeded();
+    Some(folder)
+}
+
+/// The manifests of some nodes.
+fn manifests(folder: &Folder, nodes: &[&str]) -> Vec<String> {
+    nodes.iter().map(|node| folder.at(&format!("{node}.manifest"))).collect()
+}
+
+fn all_nodes() -> Vec<&'static str> {
+    [&MAPPERS[..], &REDUCERS[..]].concat()
+}
+
+/// Checks that the reducers' outputs, one after the other, are all records in order.
+#[track_caller]
+fn assert_sorted(folder: &Folder) {
+    let read = |name: String| fs::read_to_string(folder.at(&name)).unwrap();
+    let parts: Vec<String> = (1..=MAPPERS.len()).map(|at| read(format!("part-{at}.txt"))).collect();
+    let mut records: Vec<&str> = parts.iter().flat_map(|part| part.lines()).collect();
+    assert_eq!(records.len(), 40_000);
+    records.sort_unstable();
+    let sorted: Vec<String> = (1..=REDUCERS.len()).map(|at| read(format!("sorted-{at}.txt"))).collect();
+    assert!(sorted.iter().all(|share| share.len() > 64 << 10), "no reducer is idle");
+    assert!(sorted.concat() == records.join("\n") + "\n");
+}
+
+/// `zvfs run` under an operator who sets this for netpipes.
+fn run_under(folder: &Folder, settings: &str, arguments: &[String]) -> Command {
+    let mut command = bare();
+    command.arg("--config").arg(operators_file(folder, "zvfs.toml", settings)).arg("run").args(arguments);
+    command
+}
+
+fn operators_file(folder: &Folder, name: &str, settings: &str) -> String {
+    let text = format!(
+        "provider-path = [{:?}]\n[provider.file]\n[provider.tcp]\nsettings = {{ {settings} }}\n",
+        providers()
+    );
+    folder.write(name, text)
+}
+
+/// Starts `zvfs broker`.
+fn start_broker(folder: &Folder, log: &str, address: &str, secret: &str) -> Broker {
+    let mut command = bare();
+    command.args(["-v", "broker", "--listen", address, "--secret-file", secret]);
+    Broker::start(command, folder, log)
+}
+
+/// Starts one node's run.
+fn start_node(mut command: Command) -> Started {
+    Started::new(command.stdin(Stdio::null()))
+}
+
+#[track_caller]
+fn all_succeed(nodes: Vec<(&str, Started)>) {
+    let done: Vec<(&str, Done)> = nodes.into_iter().map(|(node, started)| (node, started.end())).collect();
+    for (node, done) in done {
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{node}: {done:?}");
+    }
+}
+
+#[test]
+fn one_run_brings_its_broker_along() {
+    let Some(folder) = job() else { return };
+    run(run_under(&folder, "", &manifests(&folder, &all_nodes()))).succeeded();
+    assert_sorted(&folder);
+}
+
+#[test]
+fn narrow_pipes_are_no_deadlock() {
+    let Some(folder) = job() else { return };
+    // The reducers first, and each last to be served comes first.
+    let nodes = ["r3", "r2", "r1", "m4", "m1", "m3", "m2"];
+    let mut arguments = manifests(&folder, &nodes);
+    arguments.splice(0..0, ["--job", "narrow", "--exit-code", "guest"].map(str::to_owned));
+    run(run_under(&folder, NARROW, &arguments)).succeeded();
+    assert_sorted(&folder);
+}
+
+#[test]
+fn processes_of_their_own_meet_through_a_broker() {
+    let Some(folder) = job() else { return };
+    let secret = secret_file(&folder, "secret", SECRET);
+    let broker = start_broker(&folder, "log", "127.0.0.1:0", &secret);
+    let settings = format!("broker = {:?}, secret-file = {secret:?}, {NARROW}", broker.address);
+    // Two jobs share the broker; the second one's own folder is a copy.
+    let other = job().unwrap();
+    let mut nodes = Vec::new();
+    for (job, folder) in [("one", &folder), ("two", &other)] {
+        for node in all_nodes() {
+            let arguments = ["--job".to_owned(), job.to_owned(), folder.at(&format!("{node}.manifest"))];
+            nodes.push((node, start_node(run_under(folder, &settings, &arguments))));
+        }
+    }
+    all_succeed(nodes);
+    assert_sorted(&folder);
+    assert_sorted(&other);
+    broker.logged("match \"one/m1>r1\"", 1);
+    broker.logged("match \"two/m4>r3\"", 1);
+    let done = broker.end(Signal::TERM);
+    assert_eq!(done.code, 0, "{done:?}");
+}
+
+/// Counts the TCP connections of this process that are established, but for those with a port.
+fn connections(process: u32, but: &str) -> usize {
+    let (_, port) = but.rsplit_once(':').unwrap();
+    let port = format!(":{:04X}", port.parse::<u16>().unwrap());
+    let sockets: Vec<String> = fs::read_dir(format!("/proc/{process}/fd"))
+        .unwrap()
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .filter_map(|target| {
+            Some(target.to_str()?.strip_prefix("socket:[")?.trim_end_matches(']').to_owned())
+        })
+        .collect();
+    let table = fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
+    let rows = table.lines().skip(1).map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| {
+        row[3] == "01" && !row[2].ends_with(&port) && sockets.iter().any(|inode| inode == row[9])
+    })
+    .count()
+}
+
+#[test]
+fn a_broker_that_is_killed_and_started_again_breaks_nothing() {
+    let Some(folder) = job() else { return };
+    let secret = secret_file(&folder, "secret", SECRET);
+    let broker = start_broker(&folder, "log", "127.0.0.1:0", &secret);
+    let address = broker.address.clone();
+    let settings = format!("broker = {address:?}, secret-file = {secret:?}, {NARROW}");
+    let start =
+        |node: &'static str| (node, start_node(run_under(&folder, &settings, &manifests(&folder, &[node]))));
+    // Without m1 nobody can end: each reducer waits for its first record, and the others for the reducers.
+    let early = ["r1", "r2", "r3", "m2", "m3", "m4"];
+    let mut nodes: Vec<(&str, Started)> = early.into_iter().map(start).collect();
+    for (node, started) in &nodes[..REDUCERS.len()] {
+        eventually(&format!("{node} has its direct pipes"), || {
+            connections(started.child.id(), &address) == 3
+        });
+    }
+    assert_eq!(broker.end(Signal::KILL).code, 137);
+    // m1 comes while there is no broker, and finds the one that is started again.
+    nodes.push(start("m1"));
+    let broker = start_broker(&folder, "log2", &address, &secret);
+    for (node, started) in nodes {
+        let done = started.end();
+        assert_eq!(done.code, 0, "{node}: {done:?}");
+    }
+    assert_sorted(&folder);
+    let log = broker.log();
+    assert!(log.contains("match \"m1>r1\""), "{log}");
+    assert!(!log.contains("match \"m2>"), "a direct pipe needs no broker any more: {log}");
+}
+
+/// Machines on one network: namespaces, joined by a bridge in one of them, where the broker runs.
+struct Machines {
+    prefix: String,
+    names: Vec<String>,
+}
+
+impl Machines {
+    /// Sets them up, each with an address; `None`: this system does not let us.
+    fn new(names: &[&str]) -> Option<Machines> {
+        if !have(&["ip"]) {
+            return None;
+        }
+        let prefix = format!("zvfs{}", std::process::id());
+        let mut machines = Machines { prefix, names: Vec::new() };
+        let hub = machines.name("hub");
+        let mut steps = vec![
+            format!("netns add {hub}"),
+            format!("-n {hub} link set lo up"),
+            format!("-n {hub} link add br0 type bridge"),
+            format!("-n {hub} addr add {}/24 dev br0", Machines::address(0)),
+            format!("-n {hub} link set br0 up"),
+        ];
+        machines.names.push(hub.clone());
+        for (at, name) in names.iter().enumerate() {
+            let machine = machines.name(name);
+            steps.extend([
+                format!("netns add {machine}"),
+                format!("-n {machine} link set lo up"),
+                format!("-n {machine} link add eth0 type veth peer name port{at} netns {hub}"),
+                format!("-n {machine} addr add {}/24 dev eth0", Machines::address(at + 1)),
+                format!("-n {machine} link set eth0 up"),
+                format!("-n {hub} link set port{at} master br0"),
+                format!("-n {hub} link set port{at} up"),
+            ]);
+            machines.names.push(machine);
+        }
+        for step in steps {
+            let done = Command::new("ip").args(step.split(' ')).output().unwrap();
+            if !done.status.success() {
+                assert!(
+                    std::env::var_os("CI").is_none(),
+                    "CI must have network namespaces: ip {step}: {done:?}"
+                );
+                let why = String::from_utf8_lossy(&done.stderr);
+                eprintln!("skipped: no network namespaces here: ip {step}: {}", why.trim());
+                return None;
+            }
+        }
+        Some(machines)
+    }
+
+    fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn address(at: usize) -> String {
+        format!("10.97.13.{}", at + 1)
+    }
+
+    /// A command as it runs on one of them.
+    fn on(&self, name: &str, command: &Command) -> Command {
+        let mut inside = Command::new("ip");
+        inside.args(["netns", "exec", &self.name(name)]).arg(command.get_program()).args(command.get_args());
+        inside.env_remove("ZVFS_CONFIG");
+        inside
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        for name in &self.names {
+            // It may not have come to be.
+            let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+#[test]
+fn machines_of_their_own_need_another_configuration_only() {
+    let Some(folder) = job() else { return };
+    let nodes = all_nodes();
+    let Some(machines) = Machines::new(&nodes) else { return };
+    let secret = secret_file(&folder, "secret", SECRET);
+    let mut broker = bare();
+    broker.args(["-v", "broker", "--listen", &Machines::address(0), "--secret-file", &secret]);
+    let broker = Broker::start(machines.on("hub", &broker), &folder, "log");
+    assert_eq!(broker.address, "10.97.13.1:9713");
+    let settings = format!("broker = {:?}, secret-file = {secret:?}", Machines::address(0));
+    let running = nodes
+        .iter()
+        .map(|node| {
+            let command = run_under(&folder, &settings, &manifests(&folder, &[node]));
+            (*node, start_node(machines.on(node, &command)))
+        })
+        .collect();
+    all_succeed(running);
+    assert_sorted(&folder);
+    let log = broker.log();
+    assert_eq!((log.matches("match \"").count(), log.matches("join \"").count()), (12, 0), "{log}");
+    assert_eq!(broker.end(Signal::TERM).code, 0);
+}
+
+/// A manifest of the example's word counter, from one descriptor to another.
+fn counter(folder: &Folder, name: &str, from: &str, to: &str) -> String {
+    let program = repository("examples/jobs/wordcount/wordcount.wat");
+    folder.write(
+        &format!("{name}.manifest"),
+        format!(
+            "Version = 20140509\nProgram = {}\nMemory = 1048576, 0\nTimeout = 60\n\
+             Channel = {from}, /dev/stdin, 0, 100, 1000000, 0, 0\n\
+             Channel = {to}, /dev/stdout, 0, 0, 0, 10, 4096\n\
+             Channel = /dev/stderr, /dev/stderr, 0, 0, 0, 10, 4096\n",
+            program.display()
+        ),
+    )
+}
+
+#[test]
+fn a_pipe_ends_when_all_writers_of_the_run_have_ended() {
+    let folder = Folder::new();
+    let text = folder.write("text", "five words on this line\n");
+    let mut arguments = vec![counter(&folder, "all", "netpipe:counts:r", &folder.at("out"))];
+    for name in ["a", "b", "c"] {
+        arguments.push(counter(&folder, name, &text, "netpipe:counts:w"));
+    }
+    run(run_under(&folder, "", &arguments)).succeeded();
+    assert_eq!(fs::read_to_string(folder.at("out")).unwrap(), format!("{:7} {:7} {:7}\n", 3, 9, 72));
+}
+
+#[test]
+fn a_run_brings_no_broker_where_it_could_not_serve() {
+    let folder = Folder::new();
+    let secret = secret_file(&folder, "secret", SECRET);
+    let null = "/dev/null";
+    let pair = [counter(&folder, "r", "netpipe:x:r", null), counter(&folder, "w", null, "netpipe:x:w")];
+    let with_secret = format!("secret-file = {secret:?}");
+    run(run_under(&folder, &with_secret, &pair)).failed(22, &["without a broker", "the operator's secret"]);
+    let out = counter(&folder, "out", null, "tcp:127.0.0.1:9:w");
+    let three = [&pair[..], &[out]].concat();
+    run(run_under(&folder, "", &three)).failed(22, &["without a broker", "lead out"]);
+    run(run_under(&folder, "", &pair[..1])).failed(14, &["MANIFEST 5", "netpipe:x:r", "no broker"]);
+}
