@@ -27,17 +27,21 @@ fn started(folder: &Folder, arguments: &[&str]) -> Broker {
     Broker::start(command(arguments), folder, "log")
 }
 
-/// The command under an operator who names this broker, and this secret if any.
-fn under(folder: &Folder, broker: &Broker, secret: Option<&str>, arguments: &[&str]) -> Command {
+/// The file of an operator who names this broker, and this secret if any.
+fn operator(folder: &Folder, name: &str, broker: &Broker, secret: Option<&str>) -> String {
     let secret = secret.map(|file| format!(", secret-file = {file:?}")).unwrap_or_default();
     let text = format!(
         "provider-path = [{:?}]\n[provider.file]\n[provider.tcp]\nsettings = {{ broker = {:?}{secret} }}\n",
         providers(),
         broker.address
     );
-    let file = folder.write("zvfs.toml", text);
+    folder.write(name, text)
+}
+
+/// The command under an operator's file.
+fn under(file: &str, arguments: &[&str]) -> Command {
     let mut command = bare();
-    command.arg("--config").arg(file).args(arguments);
+    command.args(["--config", file]).args(arguments);
     command
 }
 
@@ -136,9 +140,10 @@ fn it_introduces_those_who_have_its_secret() {
     let secret = secret_file(&folder, "secret", SECRET);
     let broker = started(&folder, &["-v", "--listen", "127.0.0.1:0", "--secret-file", &secret]);
     let text = "one line\n".repeat(50_000);
-    let mut reader = under(&folder, &broker, Some(&secret), &["cat", "netpipe:letters:r"]);
+    let ours = operator(&folder, "ours", &broker, Some(&secret));
+    let mut reader = under(&ours, &["cat", "netpipe:letters:r"]);
     let reader = Started::new(reader.stdin(Stdio::null()));
-    let writer = under(&folder, &broker, Some(&secret), &["cp", "/dev/stdin", "netpipe:letters:w"]);
+    let writer = under(&ours, &["cp", "/dev/stdin", "netpipe:letters:w"]);
     run_with(writer, text.as_bytes()).succeeded();
     let done: Done = reader.end();
     assert!(done.succeeded().out() == text);
@@ -146,7 +151,8 @@ fn it_introduces_those_who_have_its_secret() {
 
     let other = secret_file(&folder, "other", "another secret of sixteen bytes");
     for secret in [Some(other.as_str()), None] {
-        let stranger = under(&folder, &broker, secret, &["cat", "--timeout", "60s", "netpipe:letters:r"]);
+        let theirs = operator(&folder, "theirs", &broker, secret);
+        let stranger = under(&theirs, &["cat", "--timeout", "60s", "netpipe:letters:r"]);
         run(stranger).failed(13, &["netpipe:letters:r", "secret"]);
     }
     let log = bounded("an orderly end", move || broker.end(Signal::TERM)).stderr;

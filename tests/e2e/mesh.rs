@@ -65,19 +65,20 @@ fn assert_sorted(folder: &Folder) {
     assert!(sorted.concat() == records.join("\n") + "\n");
 }
 
-/// `zvfs run` under an operator who sets this for netpipes.
-fn run_under(folder: &Folder, settings: &str, arguments: &[String]) -> Command {
-    let mut command = bare();
-    command.arg("--config").arg(operators_file(folder, "zvfs.toml", settings)).arg("run").args(arguments);
-    command
-}
-
-fn operators_file(folder: &Folder, name: &str, settings: &str) -> String {
+/// The file of an operator who sets this for netpipes.
+fn operator(folder: &Folder, settings: &str) -> String {
     let text = format!(
         "provider-path = [{:?}]\n[provider.file]\n[provider.tcp]\nsettings = {{ {settings} }}\n",
         providers()
     );
-    folder.write(name, text)
+    folder.write("zvfs.toml", text)
+}
+
+/// `zvfs run` under an operator's file.
+fn run_under(file: &str, arguments: &[String]) -> Command {
+    let mut command = bare();
+    command.args(["--config", file, "run"]).args(arguments);
+    command
 }
 
 /// Starts `zvfs broker`.
@@ -103,7 +104,7 @@ fn all_succeed(nodes: Vec<(&str, Started)>) {
 #[test]
 fn one_run_brings_its_broker_along() {
     let Some(folder) = job() else { return };
-    run(run_under(&folder, "", &manifests(&folder, &all_nodes()))).succeeded();
+    run(run_under(&operator(&folder, ""), &manifests(&folder, &all_nodes()))).succeeded();
     assert_sorted(&folder);
 }
 
@@ -114,7 +115,7 @@ fn narrow_pipes_are_no_deadlock() {
     let nodes = ["r3", "r2", "r1", "m4", "m1", "m3", "m2"];
     let mut arguments = manifests(&folder, &nodes);
     arguments.splice(0..0, ["--job", "narrow", "--exit-code", "guest"].map(str::to_owned));
-    run(run_under(&folder, NARROW, &arguments)).succeeded();
+    run(run_under(&operator(&folder, NARROW), &arguments)).succeeded();
     assert_sorted(&folder);
 }
 
@@ -124,13 +125,14 @@ fn processes_of_their_own_meet_through_a_broker() {
     let secret = secret_file(&folder, "secret", SECRET);
     let broker = start_broker(&folder, "log", "127.0.0.1:0", &secret);
     let settings = format!("broker = {:?}, secret-file = {secret:?}, {NARROW}", broker.address);
+    let file = operator(&folder, &settings);
     // Two jobs share the broker; the second one's own folder is a copy.
     let other = job().unwrap();
     let mut nodes = Vec::new();
     for (job, folder) in [("one", &folder), ("two", &other)] {
         for node in all_nodes() {
             let arguments = ["--job".to_owned(), job.to_owned(), folder.at(&format!("{node}.manifest"))];
-            nodes.push((node, start_node(run_under(folder, &settings, &arguments))));
+            nodes.push((node, start_node(run_under(&file, &arguments))));
         }
     }
     all_succeed(nodes);
@@ -142,18 +144,19 @@ fn processes_of_their_own_meet_through_a_broker() {
     assert_eq!(done.code, 0, "{done:?}");
 }
 
-/// Counts the TCP connections of this process that are established, but for those with a port.
+/// Counts the TCP connections of a process that are established, but for those with a port; of one that ends: none.
 fn connections(process: u32, but: &str) -> usize {
     let (_, port) = but.rsplit_once(':').unwrap();
     let port = format!(":{:04X}", port.parse::<u16>().unwrap());
     let sockets: Vec<String> = fs::read_dir(format!("/proc/{process}/fd"))
-        .unwrap()
+        .into_iter()
+        .flatten()
         .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
         .filter_map(|target| {
             Some(target.to_str()?.strip_prefix("socket:[")?.trim_end_matches(']').to_owned())
         })
         .collect();
-    let table = fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
+    let table = fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap_or_default();
     let rows = table.lines().skip(1).map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
     rows.filter(|row| {
         row[3] == "01" && !row[2].ends_with(&port) && sockets.iter().any(|inode| inode == row[9])
@@ -168,8 +171,8 @@ fn a_broker_that_is_killed_and_started_again_breaks_nothing() {
     let broker = start_broker(&folder, "log", "127.0.0.1:0", &secret);
     let address = broker.address.clone();
     let settings = format!("broker = {address:?}, secret-file = {secret:?}, {NARROW}");
-    let start =
-        |node: &'static str| (node, start_node(run_under(&folder, &settings, &manifests(&folder, &[node]))));
+    let file = operator(&folder, &settings);
+    let start = |node: &'static str| (node, start_node(run_under(&file, &manifests(&folder, &[node]))));
     // Without m1 nobody can end: each reducer waits for its first record, and the others for the reducers.
     let early = ["r1", "r2", "r3", "m2", "m3", "m4"];
     let mut nodes: Vec<(&str, Started)> = early.into_iter().map(start).collect();
@@ -280,10 +283,11 @@ fn machines_of_their_own_need_another_configuration_only() {
     let broker = Broker::start(machines.on("hub", &broker), &folder, "log");
     assert_eq!(broker.address, "10.97.13.1:9713");
     let settings = format!("broker = {:?}, secret-file = {secret:?}", Machines::address(0));
+    let file = operator(&folder, &settings);
     let running = nodes
         .iter()
         .map(|node| {
-            let command = run_under(&folder, &settings, &manifests(&folder, &[node]));
+            let command = run_under(&file, &manifests(&folder, &[node]));
             (*node, start_node(machines.on(node, &command)))
         })
         .collect();
@@ -317,7 +321,7 @@ fn a_pipe_ends_when_all_writers_of_the_run_have_ended() {
     for name in ["a", "b", "c"] {
         arguments.push(counter(&folder, name, &text, "netpipe:counts:w"));
     }
-    run(run_under(&folder, "", &arguments)).succeeded();
+    run(run_under(&operator(&folder, ""), &arguments)).succeeded();
     assert_eq!(fs::read_to_string(folder.at("out")).unwrap(), format!("{:7} {:7} {:7}\n", 3, 9, 72));
 }
 
@@ -328,9 +332,11 @@ fn a_run_brings_no_broker_where_it_could_not_serve() {
     let null = "/dev/null";
     let pair = [counter(&folder, "r", "netpipe:x:r", null), counter(&folder, "w", null, "netpipe:x:w")];
     let with_secret = format!("secret-file = {secret:?}");
-    run(run_under(&folder, &with_secret, &pair)).failed(22, &["without a broker", "the operator's secret"]);
+    run(run_under(&operator(&folder, &with_secret), &pair))
+        .failed(22, &["without a broker", "the operator's secret"]);
     let out = counter(&folder, "out", null, "tcp:127.0.0.1:9:w");
     let three = [&pair[..], &[out]].concat();
-    run(run_under(&folder, "", &three)).failed(22, &["without a broker", "lead out"]);
-    run(run_under(&folder, "", &pair[..1])).failed(14, &["MANIFEST 5", "netpipe:x:r", "no broker"]);
+    run(run_under(&operator(&folder, ""), &three)).failed(22, &["without a broker", "lead out"]);
+    run(run_under(&operator(&folder, ""), &pair[..1]))
+        .failed(14, &["MANIFEST 5", "netpipe:x:r", "no broker"]);
 }
