@@ -7,7 +7,7 @@ use crate::suite::{Step, Stop};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Open, OpenFile, OpenFlags, Registry};
+use vfs_core::{Code, Control, Open, OpenFile, OpenFlags, Registry};
 
 /// A call that is not back by then waits. One that waits longer than it should is not mistaken for one that does not.
 const WAITS: Duration = Duration::from_millis(100);
@@ -141,9 +141,33 @@ impl<T> Call<T> {
     }
 }
 
+/// Waits for several calls, each by `done`. Where one fails others often do because of it, so one failure of each
+/// kind of call is told.
+pub(crate) fn all_done(calls: impl IntoIterator<Item = Call<()>>, done: fn(Call<()>) -> Step) -> Step {
+    let mut failures: Vec<(&str, String)> = Vec::new();
+    for call in calls {
+        let what = call.what;
+        match done(call) {
+            Ok(()) => {}
+            Err(Stop::Fail(how)) => {
+                let known = failures.iter().any(|(other, _)| *other == what);
+                // One that was cut off has the least to say.
+                let cut_off = how.contains("EPIPE") || how.contains("ECONNRESET");
+                if !known || !cut_off {
+                    failures.retain(|(other, _)| *other != what);
+                    failures.push((what, how));
+                }
+            }
+            Err(skip) => return Err(skip),
+        }
+    }
+    let told: Vec<_> = failures.iter().map(|(what, how)| format!("{what}: {how}")).collect();
+    if told.is_empty() { Ok(()) } else { Err(Stop::Fail(told.join("; "))) }
+}
+
 impl<T> Call<vfs_core::Result<T>> {
     /// Cancels the file that the call waits on, and checks how and when it ends.
-    pub fn cancelled(self, control: &vfs_core::Control) -> Step {
+    pub fn cancelled(self, control: &Control) -> Step {
         let what = self.what;
         self.waits()?;
         let start = Instant::now();

@@ -1,7 +1,7 @@
 //! Sessions that wait for each other, and must come to their ends.
 
 use super::bytes::{Random, finish_all, noise_of, read_exactly, read_to_end, read_up_to, write_whole};
-use super::case::{Call, Case};
+use super::case::{Call, Case, all_done};
 use super::subject::Subject;
 use crate::steps::{ensure, same};
 use crate::suite::Step;
@@ -24,7 +24,7 @@ pub fn both_sides_may_write_first(subject: &Subject) -> Step {
             Ok(writer.finish(Finish::Commit)?)
         })?);
     }
-    calls.into_iter().try_for_each(Call::done)
+    all_done(calls, Call::done)
 }
 
 pub fn request_and_response_a_thousand_times(subject: &Subject) -> Step {
@@ -92,7 +92,7 @@ pub fn a_ring_of_three_ends(subject: &Subject) -> Step {
             Ok(writer.finish(Finish::Commit)?)
         })?);
     }
-    calls.into_iter().try_for_each(Call::done)
+    all_done(calls, Call::done)
 }
 
 fn pass_on(reader: &mut OpenFile, writer: &mut OpenFile) -> Step {
@@ -148,7 +148,7 @@ pub fn a_mesh_of_16_by_16_ends(subject: &Subject) -> Step {
             Ok(())
         })?);
     }
-    calls.into_iter().try_for_each(Call::done_at_last)
+    all_done(calls, Call::done_at_last)
 }
 
 fn record_of(from: usize, to: usize, record: u64) -> Vec<u8> {

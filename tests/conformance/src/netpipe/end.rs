@@ -5,7 +5,7 @@ use super::case::{Case, deadline, meet};
 use super::subject::Subject;
 use crate::steps::{ensure, same};
 use crate::suite::Step;
-use vfs_core::{Finish, Flush};
+use vfs_core::{Finish, Flush, OpenFlags};
 
 pub fn end_is_zero_and_stays(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
@@ -76,7 +76,7 @@ pub fn stopping_delivers_what_was_ended(subject: &Subject) -> Step {
     let pair = case.pipe()?;
     let mut reader = case.reader(&pair)?;
     let leaving = subject.host()?;
-    let mut writer = case.open(&leaving, &pair.writer, vfs_core::OpenFlags::WRITE)?;
+    let mut writer = case.open(&leaving, &pair.writer, OpenFlags::WRITE)?;
     meet(&mut reader, &mut writer)?;
     let content = noise_of(4, 60_000);
     write_whole(&mut writer, &content)?;

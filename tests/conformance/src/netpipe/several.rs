@@ -1,11 +1,11 @@
 //! Several writers, and one too many at either end.
 
 use super::bytes::{Random, read_exactly, read_to_end, read_up_to, write_whole};
-use super::case::{Call, Case, SOON, deadline, meet};
+use super::case::{Call, Case, SOON, all_done, deadline, meet};
 use super::subject::{Subject, Writers};
 use crate::steps::{ensure, refused, same};
 use crate::suite::Step;
-use vfs_core::{Code, Finish, OpenFile};
+use vfs_core::{Code, Finish, OpenFile, OpenFlags};
 
 pub fn a_second_writer_is_ebusy(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
@@ -16,7 +16,7 @@ pub fn a_second_writer_is_ebusy(subject: &Subject) -> Step {
     refused(case.writer(&pair)?.finish(Finish::Commit), &[Code::EBUSY], "a second writer's COMMIT")?;
     // From another host too.
     let other = subject.host()?;
-    let mut second = case.open(&other, &pair.writer, vfs_core::OpenFlags::WRITE)?;
+    let mut second = case.open(&other, &pair.writer, OpenFlags::WRITE)?;
     refused(second.write(b"x"), &[Code::EBUSY], "the write of a second writer in another host")?;
     drop(second);
     write_whole(&mut writer, b"still")?;
@@ -71,7 +71,7 @@ pub fn several_writers_may_come_before_the_reader(subject: &Subject) -> Step {
     let mut bytes = read_to_end(&mut case.reader(&pair)?)?;
     bytes.sort_unstable();
     same(&bytes, &[[0; 10], [1; 10], [2; 10]].concat(), "what writers wrote that came first")?;
-    calls.into_iter().try_for_each(Call::done)
+    all_done(calls, Call::done)
 }
 
 pub fn one_writer_more_than_expected_is_ebusy(subject: &Subject) -> Step {
@@ -156,7 +156,7 @@ fn records(subject: &Subject, size: fn(&mut Random) -> usize) -> Step {
         next[number as usize] += 1;
     }
     ensure!(next == [RECORDS; WRITERS as usize], "{next:?} records arrived, {RECORDS} of each were written");
-    calls.into_iter().try_for_each(Call::done)
+    all_done(calls, Call::done)
 }
 
 fn write_records(mut writer: OpenFile, number: u32, size: fn(&mut Random) -> usize) -> Step {

@@ -1,7 +1,7 @@
 //! What the tests of ZeroVM had several sessions do over pipes.
 
-use super::bytes::{expect_noise, finish_all, noise, write_noise, write_whole};
-use super::case::{Call, Case};
+use super::bytes::{Random, expect_noise, finish_all, noise, read_up_to, write_noise, write_whole};
+use super::case::{Call, Case, all_done};
 use super::subject::{Subject, Writers};
 use crate::steps::ensure;
 use crate::suite::Step;
@@ -45,11 +45,11 @@ pub fn two_hops_with_a_slow_last_node(subject: &Subject) -> Step {
             })
         })?,
     ];
-    calls.into_iter().try_for_each(Call::done_at_last)
+    all_done(calls, Call::done_at_last)
 }
 
 fn pass_on_at_random(from: &mut OpenFile, to: &mut OpenFile) -> Step {
-    let (mut random, mut buffer) = (super::bytes::Random(7), vec![0; CHUNK]);
+    let (mut random, mut buffer) = (Random(7), vec![0; CHUNK]);
     loop {
         let asked = random.up_to(CHUNK as u64) as usize;
         match from.read(&mut buffer[..asked])? {
@@ -81,7 +81,7 @@ pub fn bunch_in(subject: &Subject) -> Step {
         }
         let mut at = vec![0; number as usize];
         loop {
-            let block = super::bytes::read_up_to(&mut reader, 1000)?;
+            let block = read_up_to(&mut reader, 1000)?;
             if block.is_empty() {
                 break;
             }
@@ -93,7 +93,7 @@ pub fn bunch_in(subject: &Subject) -> Step {
             at[from] += 1000;
         }
         ensure!(at.iter().all(|at| *at == EACH), "{at:?} bytes came of {EACH} from each");
-        calls.into_iter().try_for_each(Call::done)?;
+        all_done(calls, Call::done)?;
     }
     Ok(())
 }
@@ -114,14 +114,16 @@ pub fn bunch_out(subject: &Subject) -> Step {
             outcome
         })?);
     }
-    let mut bytes = vec![0; 10_000];
-    for at in (0..EACH).step_by(bytes.len()) {
-        noise(21, at, &mut bytes);
-        writers.iter_mut().try_for_each(|writer| write_whole(writer, &bytes))?;
-    }
-    finish_all(&mut writers, Finish::End)?;
-    finish_all(&mut writers, Finish::Commit)?;
-    calls.into_iter().try_for_each(Call::done)
+    calls.push(case.begin("the writer to the bunch", move || {
+        let mut bytes = vec![0; 10_000];
+        for at in (0..EACH).step_by(bytes.len()) {
+            noise(21, at, &mut bytes);
+            writers.iter_mut().try_for_each(|writer| write_whole(writer, &bytes))?;
+        }
+        finish_all(&mut writers, Finish::End)?;
+        finish_all(&mut writers, Finish::Commit)
+    })?);
+    all_done(calls, Call::done)
 }
 
 pub fn a_pipe_is_passed_on_by_copy(subject: &Subject) -> Step {
@@ -149,5 +151,5 @@ pub fn a_pipe_is_passed_on_by_copy(subject: &Subject) -> Step {
             expect_noise(&mut sink, 22, TOTAL, CHUNK, || {})
         })?,
     ];
-    calls.into_iter().try_for_each(Call::done)
+    all_done(calls, Call::done)
 }

@@ -57,8 +57,7 @@ faults! {
     RefusesAtOpen = "a_second_writer_is_ebusy";
     LosesOtherEarlyWriters = "several_writers_may_come_before_the_reader";
     SecondReaderSeesTheEnd = "a_second_reader_is_ebusy";
-    FirstEndEnds = "the_end_counts_after_as_many_ends_as_writers", "any_number_of_writers_ends_at_zero",
-        "bunch_in";
+    FirstEndEnds = "the_end_counts_after_as_many_ends_as_writers", "any_number_of_writers_ends_at_zero";
     AnyNumberNeverEnds = "any_number_of_writers_ends_at_zero";
     MixesWrites = "writes_arrive_whole";
     WritesShort = "writes_arrive_whole";
