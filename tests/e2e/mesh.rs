@@ -10,6 +10,7 @@ use broker::{Broker, secret_file};
 use rustix::process::Signal;
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{Done, Folder, Started, bare, eventually, have, providers, repository, run};
 
 const MAPPERS: [&str; 4] = ["m1", "m2", "m3", "m4"];
@@ -66,12 +67,12 @@ fn assert_sorted(folder: &Folder) {
 }
 
 /// The file of an operator who sets this for netpipes.
-fn operator(folder: &Folder, settings: &str) -> String {
+fn operator(folder: &Folder, name: &str, settings: &str) -> String {
     let text = format!(
         "provider-path = [{:?}]\n[provider.file]\n[provider.tcp]\nsettings = {{ {settings} }}\n",
         providers()
     );
-    folder.write("zvfs.toml", text)
+    folder.write(name, text)
 }
 
 /// `zvfs run` under an operator's file.
@@ -104,7 +105,7 @@ fn all_succeed(nodes: Vec<(&str, Started)>) {
 #[test]
 fn one_run_brings_its_broker_along() {
     let Some(folder) = job() else { return };
-    run(run_under(&operator(&folder, ""), &manifests(&folder, &all_nodes()))).succeeded();
+    run(run_under(&operator(&folder, "zvfs.toml", ""), &manifests(&folder, &all_nodes()))).succeeded();
     assert_sorted(&folder);
 }
 
@@ -115,7 +116,7 @@ fn narrow_pipes_are_no_deadlock() {
     let nodes = ["r3", "r2", "r1", "m4", "m1", "m3", "m2"];
     let mut arguments = manifests(&folder, &nodes);
     arguments.splice(0..0, ["--job", "narrow", "--exit-code", "guest"].map(str::to_owned));
-    run(run_under(&operator(&folder, NARROW), &arguments)).succeeded();
+    run(run_under(&operator(&folder, "zvfs.toml", NARROW), &arguments)).succeeded();
     assert_sorted(&folder);
 }
 
@@ -125,7 +126,7 @@ fn processes_of_their_own_meet_through_a_broker() {
     let secret = secret_file(&folder, "secret", SECRET);
     let broker = start_broker(&folder, "log", "127.0.0.1:0", &secret);
     let settings = format!("broker = {:?}, secret-file = {secret:?}, {NARROW}", broker.address);
-    let file = operator(&folder, &settings);
+    let file = operator(&folder, "zvfs.toml", &settings);
     // Two jobs share the broker; the second one's own folder is a copy.
     let other = job().unwrap();
     let mut nodes = Vec::new();
@@ -171,7 +172,7 @@ fn a_broker_that_is_killed_and_started_again_breaks_nothing() {
     let broker = start_broker(&folder, "log", "127.0.0.1:0", &secret);
     let address = broker.address.clone();
     let settings = format!("broker = {address:?}, secret-file = {secret:?}, {NARROW}");
-    let file = operator(&folder, &settings);
+    let file = operator(&folder, "zvfs.toml", &settings);
     let start = |node: &'static str| (node, start_node(run_under(&file, &manifests(&folder, &[node]))));
     // Without m1 nobody can end: each reducer waits for its first record, and the others for the reducers.
     let early = ["r1", "r2", "r3", "m2", "m3", "m4"];
@@ -195,50 +196,49 @@ fn a_broker_that_is_killed_and_started_again_breaks_nothing() {
     assert!(!log.contains("match \"m2>"), "a direct pipe needs no broker any more: {log}");
 }
 
-/// Machines on one network: namespaces, joined by a bridge in one of them, where the broker runs.
+/// Machines: namespaces, on one of two networks each. The broker's, `hub`, is on both; no way leads from one to the other.
 struct Machines {
     prefix: String,
     names: Vec<String>,
 }
 
 impl Machines {
-    /// Sets them up, each with an address; `None`: this system does not let us.
-    fn new(names: &[&str]) -> Option<Machines> {
+    /// Sets them up, each with the number of its network, 0 or 1; `None`: this system does not let us.
+    fn new(list: &[(&str, u8)]) -> Option<Machines> {
         if !have(&["ip"]) {
             return None;
         }
-        let prefix = format!("zvfs{}", std::process::id());
+        // Two tests of one process have machines of their own.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let prefix = format!("zvfs{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut machines = Machines { prefix, names: Vec::new() };
-        let hub = machines.name("hub");
-        let mut steps = vec![
-            format!("netns add {hub}"),
-            format!("-n {hub} link set lo up"),
-            format!("-n {hub} link add br0 type bridge"),
-            format!("-n {hub} addr add {}/24 dev br0", Machines::address(0)),
-            format!("-n {hub} link set br0 up"),
-        ];
-        machines.names.push(hub.clone());
-        for (at, name) in names.iter().enumerate() {
-            let machine = machines.name(name);
+        let hub = machines.add("hub");
+        let mut steps = vec![format!("netns add {hub}"), format!("-n {hub} link set lo up")];
+        for network in [0, 1] {
+            let bridge = format!("br{network}");
+            steps.extend([
+                format!("-n {hub} link add {bridge} type bridge"),
+                format!("-n {hub} addr add {}/24 dev {bridge}", Machines::hub(network)),
+                format!("-n {hub} link set {bridge} up"),
+            ]);
+        }
+        for (at, (name, network)) in list.iter().enumerate() {
+            let machine = machines.add(name);
             steps.extend([
                 format!("netns add {machine}"),
                 format!("-n {machine} link set lo up"),
                 format!("-n {machine} link add eth0 type veth peer name port{at} netns {hub}"),
-                format!("-n {machine} addr add {}/24 dev eth0", Machines::address(at + 1)),
+                format!("-n {machine} addr add 10.97.{network}.{}/24 dev eth0", at + 2),
                 format!("-n {machine} link set eth0 up"),
-                format!("-n {hub} link set port{at} master br0"),
+                format!("-n {hub} link set port{at} master br{network}"),
                 format!("-n {hub} link set port{at} up"),
             ]);
-            machines.names.push(machine);
         }
         for step in steps {
             let done = Command::new("ip").args(step.split(' ')).output().unwrap();
             if !done.status.success() {
-                assert!(
-                    std::env::var_os("CI").is_none(),
-                    "CI must have network namespaces: ip {step}: {done:?}"
-                );
                 let why = String::from_utf8_lossy(&done.stderr);
+                assert!(std::env::var_os("CI").is_none(), "CI must have namespaces: ip {step}: {why}");
                 eprintln!("skipped: no network namespaces here: ip {step}: {}", why.trim());
                 return None;
             }
@@ -246,12 +246,18 @@ impl Machines {
         Some(machines)
     }
 
+    fn add(&mut self, name: &str) -> String {
+        self.names.push(self.name(name));
+        self.name(name)
+    }
+
     fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    fn address(at: usize) -> String {
-        format!("10.97.13.{}", at + 1)
+    /// The broker's address on a network.
+    fn hub(network: u8) -> String {
+        format!("10.97.{network}.1")
     }
 
     /// A command as it runs on one of them.
@@ -272,30 +278,43 @@ impl Drop for Machines {
     }
 }
 
-#[test]
-fn machines_of_their_own_need_another_configuration_only() {
-    let Some(folder) = job() else { return };
-    let nodes = all_nodes();
-    let Some(machines) = Machines::new(&nodes) else { return };
+/// Runs the job on these machines, a node each. Returns the broker's log, or `None` where that is impossible.
+fn sorted_on(list: &[(&'static str, u8)]) -> Option<String> {
+    let folder = job()?;
+    let machines = Machines::new(list)?;
     let secret = secret_file(&folder, "secret", SECRET);
     let mut broker = bare();
-    broker.args(["-v", "broker", "--listen", &Machines::address(0), "--secret-file", &secret]);
+    broker.args(["-v", "broker", "--listen", "0.0.0.0", "--secret-file", &secret]);
     let broker = Broker::start(machines.on("hub", &broker), &folder, "log");
-    assert_eq!(broker.address, "10.97.13.1:9713");
-    let settings = format!("broker = {:?}, secret-file = {secret:?}", Machines::address(0));
-    let file = operator(&folder, &settings);
-    let running = nodes
-        .iter()
-        .map(|node| {
-            let command = run_under(&file, &manifests(&folder, &[node]));
-            (*node, start_node(machines.on(node, &command)))
-        })
-        .collect();
-    all_succeed(running);
+    assert_eq!(broker.address, "0.0.0.0:9713");
+    let files = [0, 1].map(|network| {
+        let settings = format!("broker = {:?}, secret-file = {secret:?}", Machines::hub(network));
+        operator(&folder, &format!("zvfs-{network}.toml"), &settings)
+    });
+    let start = |&(node, network): &(&'static str, u8)| {
+        let command = run_under(&files[usize::from(network)], &manifests(&folder, &[node]));
+        (node, start_node(machines.on(node, &command)))
+    };
+    all_succeed(list.iter().map(start).collect());
     assert_sorted(&folder);
     let log = broker.log();
-    assert_eq!((log.matches("match \"").count(), log.matches("join \"").count()), (12, 0), "{log}");
     assert_eq!(broker.end(Signal::TERM).code, 0);
+    Some(log)
+}
+
+#[test]
+fn machines_of_their_own_need_another_configuration_only() {
+    let Some(log) = sorted_on(&all_nodes().into_iter().map(|node| (node, 0)).collect::<Vec<_>>()) else {
+        return;
+    };
+    assert_eq!((log.matches("match \"").count(), log.matches("join \"").count()), (12, 0), "{log}");
+}
+
+#[test]
+fn machines_that_cannot_reach_each_other_are_relayed() {
+    let apart = [MAPPERS.map(|node| (node, 0)).to_vec(), REDUCERS.map(|node| (node, 1)).to_vec()].concat();
+    let Some(log) = sorted_on(&apart) else { return };
+    assert_eq!((log.matches("match \"").count(), log.matches("join \"").count()), (12, 12), "{log}");
 }
 
 /// A manifest of the example's word counter, from one descriptor to another.
@@ -321,7 +340,7 @@ fn a_pipe_ends_when_all_writers_of_the_run_have_ended() {
     for name in ["a", "b", "c"] {
         arguments.push(counter(&folder, name, &text, "netpipe:counts:w"));
     }
-    run(run_under(&operator(&folder, ""), &arguments)).succeeded();
+    run(run_under(&operator(&folder, "zvfs.toml", ""), &arguments)).succeeded();
     assert_eq!(fs::read_to_string(folder.at("out")).unwrap(), format!("{:7} {:7} {:7}\n", 3, 9, 72));
 }
 
@@ -332,11 +351,11 @@ fn a_run_brings_no_broker_where_it_could_not_serve() {
     let null = "/dev/null";
     let pair = [counter(&folder, "r", "netpipe:x:r", null), counter(&folder, "w", null, "netpipe:x:w")];
     let with_secret = format!("secret-file = {secret:?}");
-    run(run_under(&operator(&folder, &with_secret), &pair))
+    run(run_under(&operator(&folder, "zvfs.toml", &with_secret), &pair))
         .failed(22, &["without a broker", "the operator's secret"]);
     let out = counter(&folder, "out", null, "tcp:127.0.0.1:9:w");
     let three = [&pair[..], &[out]].concat();
-    run(run_under(&operator(&folder, ""), &three)).failed(22, &["without a broker", "lead out"]);
-    run(run_under(&operator(&folder, ""), &pair[..1]))
+    run(run_under(&operator(&folder, "zvfs.toml", ""), &three)).failed(22, &["without a broker", "lead out"]);
+    run(run_under(&operator(&folder, "zvfs.toml", ""), &pair[..1]))
         .failed(14, &["MANIFEST 5", "netpipe:x:r", "no broker"]);
 }
