@@ -38,24 +38,29 @@ pub struct Inflow {
     at: usize,
     end: usize,
     large: bool,
+    /// The last receive took all there was: the next one would find nothing, as a rule.
+    drained: bool,
 }
 
 impl Inflow {
     /// Begins after the handshake.
     pub fn new(lane: Arc<Lane>) -> Inflow {
         let incoming = Incoming::new(lane.window, lane.crc);
-        Inflow { lane, incoming, ahead: Vec::new(), at: 0, end: 0, large: false }
+        Inflow { lane, incoming, ahead: Vec::new(), at: 0, end: 0, large: false, drained: false }
     }
 
-    /// Reads as much of the payload as is there, up to `buf`'s end.
-    pub fn read(&mut self, buf: &mut [u8]) -> Flow {
+    /// Reads as much of the payload as is there, up to `buf`'s end. `may_wait`: whoever reads would rather wait than ask the
+    /// kernel in vain.
+    pub fn read(&mut self, buf: &mut [u8], may_wait: bool) -> Flow {
         let mut done = 0;
+        let drained = std::mem::take(&mut self.drained) && may_wait;
         let flow = loop {
             match self.incoming.next() {
                 Ok(Next::End) => break Flow::End,
                 Err(error) => break Flow::Broken(Failure::from(error)),
                 Ok(Next::Control(_)) if self.at < self.end => self.control(),
                 Ok(Next::Payload(_)) if done == buf.len() => break Flow::Nothing,
+                Ok(_) if drained && self.at == self.end => break Flow::Nothing,
                 Ok(Next::Payload(left)) => match self.payload(left, &mut buf[done..]) {
                     Ok(Received::Bytes(count)) => done += count,
                     Ok(Received::Nothing) => break Flow::Nothing,
@@ -162,6 +167,7 @@ impl Inflow {
         let received = self.lane.link.receive(first, &mut self.ahead[..limit]).map_err(lost)?;
         if let Received::Bytes(count) = received {
             (self.at, self.end) = (0, count.saturating_sub(first.len()));
+            self.drained = count < first.len() + limit;
         }
         Ok(received)
     }

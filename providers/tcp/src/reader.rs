@@ -69,8 +69,9 @@ impl Reader {
     /// Reads from one writer after the other, until one gives something.
     fn flow(&mut self, buf: &mut [u8]) -> Flow {
         while let Some(at) = self.choose() {
+            let alone = self.lanes.len() == 1;
             let inflow = &mut self.lanes[at].1;
-            match inflow.read(buf) {
+            match inflow.read(buf, alone) {
                 Flow::Bytes(count) => {
                     self.took(at, count);
                     return Flow::Bytes(count);

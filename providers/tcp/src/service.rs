@@ -71,7 +71,7 @@ enum Timer {
 enum Source {
     Listener(accept::Listener),
     Connecting(dial::Connecting),
-    Shaking(shake::Shake),
+    Shaking(Box<shake::Shake>),
     Feedback(feedback::Feedback),
     Parting(parting::Parting),
     Broker(broker::Connection),
@@ -209,7 +209,7 @@ impl Service {
             None => None,
             Some(Source::Listener(listener)) => self.accept(key, listener).map(Source::Listener),
             Some(Source::Connecting(connecting)) => self.connected(connecting),
-            Some(Source::Shaking(shake)) => self.shake(key, shake).map(Source::Shaking),
+            Some(Source::Shaking(shake)) => self.shake(key, *shake).map(Box::new).map(Source::Shaking),
             Some(Source::Feedback(feedback)) => self.hear(key, feedback).map(Source::Feedback),
             Some(Source::Parting(parting)) => self.see_out(key, parting).map(Source::Parting),
             Some(Source::Broker(connection)) => self.listen_to_broker(key, connection).map(Source::Broker),
@@ -239,7 +239,7 @@ impl Service {
             Some(Source::Connecting(connecting)) => self.not_connected(connecting, Errno::TIMEDOUT),
             Some(Source::Shaking(shake)) => {
                 self.stranger_gone(key);
-                self.shake_timed_out(shake);
+                self.shake_timed_out(*shake);
             }
             Some(Source::Parting(parting)) => self.reactor.forget(parting.as_fd()),
             Some(other) => {

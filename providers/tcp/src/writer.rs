@@ -24,12 +24,14 @@ pub struct Writer {
     pipe: Arc<WriterPipe>,
     queue: Arc<Queue>,
     caller: Caller,
+    /// The file has said its last word.
+    finished: bool,
 }
 
 impl Writer {
     /// Begins with a pipe that the service thread knows.
     pub fn new(pipe: Arc<WriterPipe>, queue: Arc<Queue>, caller: Caller) -> Writer {
-        Writer { pipe, queue, caller }
+        Writer { pipe, queue, caller, finished: false }
     }
 
     fn fail(&self, doing: &str, fate: &Fate) -> Error {
@@ -157,14 +159,11 @@ impl Writer {
         }
     }
 
-    fn say_last(&self, word: LastWord) {
+    fn say_last(&mut self, word: LastWord) {
+        self.finished = true;
         if self.pipe.say_last(word) {
             self.queue.ask(Command::Finished(self.pipe.id));
         }
-    }
-
-    fn is_finished(&self) -> bool {
-        self.pipe.early().is_some() || self.pipe.outgoing().is_some_and(|outgoing| outgoing.is_finished())
     }
 
     /// Waits until the reader has taken everything, END too.
@@ -209,15 +208,16 @@ impl File for Writer {
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
         self.caller.context.status()?;
-        if self.is_finished() {
+        if self.finished {
             return Err(Failure::new(Code::EBADF, "finished already").error("write", &self.caller.shown));
         }
         let outgoing = self.reader("write")?;
         let payload = &buf[..self.room(&outgoing, buf.len())?];
         let mut rest = outgoing.sending();
         self.clear(&outgoing, &mut rest, "write")?;
-        if let Some(fate) = self.pipe.fate() {
-            return Err(self.fail("write", fate));
+        if outgoing.is_finished() {
+            // The service thread has refused the reader, and is about to say why.
+            return Err(self.broken("write", Errno::PIPE));
         }
         let header = Header::data(payload, outgoing.crc).encode();
         outgoing.window.send(payload.len() as u64);

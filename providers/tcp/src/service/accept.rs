@@ -33,7 +33,6 @@ const LINES: (u32, Duration) = (10, Duration::from_secs(10));
 pub struct Listener {
     socket: OwnedFd,
     guest: Guest,
-    watched: bool,
 }
 
 /// Connections whose handshake is not complete, by age.
@@ -84,7 +83,7 @@ impl Service {
     /// # Errors
     /// ENOMEM: it cannot be watched.
     pub(super) fn serve_listener(&mut self, socket: OwnedFd, guest: Guest) -> Result<u64, Errno> {
-        let listener = Listener { socket, guest, watched: true };
+        let listener = Listener { socket, guest };
         self.keep(Source::Listener(listener), true, false).ok_or(Errno::NOMEM)
     }
 
@@ -97,7 +96,7 @@ impl Service {
     }
 
     /// Takes whoever has come.
-    pub(super) fn accept(&mut self, key: u64, mut listener: Listener) -> Option<Listener> {
+    pub(super) fn accept(&mut self, key: u64, listener: Listener) -> Option<Listener> {
         loop {
             if !self.has_room_for_stranger() {
                 return Some(self.pause_listener(key, listener, PATIENCE));
@@ -120,13 +119,11 @@ impl Service {
                 }
             }
         }
-        listener.watched = true;
         Some(listener)
     }
 
-    fn pause_listener(&mut self, key: u64, mut listener: Listener, pause: Duration) -> Listener {
+    fn pause_listener(&mut self, key: u64, listener: Listener, pause: Duration) -> Listener {
         self.reactor.change(&listener.socket, key, false, false);
-        listener.watched = false;
         self.strangers.paused.push(key);
         self.reactor.at(Instant::now() + pause, Timer::Admit);
         listener
@@ -136,7 +133,6 @@ impl Service {
     pub(super) fn admit_strangers(&mut self) {
         for key in std::mem::take(&mut self.strangers.paused) {
             if let Some(Source::Listener(listener)) = self.sources.get_mut(&key) {
-                listener.watched = true;
                 self.reactor.change(&listener.socket, key, true, false);
             }
         }

@@ -209,7 +209,7 @@ impl Service {
     /// Puts a handshake under watch, and begins it.
     pub(super) fn start_shake(&mut self, mut shake: Shake) -> Option<u64> {
         shake.writes = true;
-        let key = self.keep(Source::Shaking(shake), true, true)?;
+        let key = self.keep(Source::Shaking(Box::new(shake)), true, true)?;
         self.reactor.at(Instant::now() + TIMEOUT, Timer::Expire(key));
         Some(key)
     }
@@ -274,8 +274,8 @@ impl Service {
         }
         shake.writes = false;
         self.reactor.change(&shake.link, key, true, false);
-        if let Some(shake) = self.shake(key, shake) {
-            self.sources.insert(key, Source::Shaking(shake));
+        if let Some(shake) = self.shake(key, *shake) {
+            self.sources.insert(key, Source::Shaking(Box::new(shake)));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use std::time::{Duration, Instant};
-use vfs_core::{Capabilities, Code, Finish, Flush, Open, OpenFlags};
+use vfs_core::{Capabilities, Code, Finish, Flush, Open, OpenFile, OpenFlags, Result};
 
 #[test]
 fn bytes_go_through_and_the_end_is_the_end() {
@@ -482,7 +482,8 @@ fn a_cancel_ends_every_wait() {
     each_way(|house| {
         let open =
             |name: &str, flags| house.reading.open(&house.descriptor(name), &Open::new(flags)).unwrap();
-        let waits: [(OpenFlags, fn(&mut vfs_core::OpenFile) -> vfs_core::Result<()>); 3] = [
+        type Call = fn(&mut OpenFile) -> Result<()>;
+        let waits: [(OpenFlags, Call); 3] = [
             (READ, |file| file.read(&mut [0; 8]).map(drop)),
             (WRITE, |file| file.write(b"x").map(drop)),
             (WRITE, |file| file.finish(Finish::Commit)),
@@ -506,4 +507,26 @@ fn a_cancel_ends_every_wait() {
             assert_eq!(error.code(), Code::ECANCELED);
         }
     });
+}
+
+#[test]
+fn a_reader_that_pauses_is_not_taken_for_a_dead_one() {
+    // Bytes that lie unread must not count as a silent peer, however small the writes were.
+    for size in [50, 64 << 10] {
+        let house = House::with(None, "peer-timeout = \"1s\"");
+        let (mut reader, mut writer) = house.pair("a");
+        let mut written = 0;
+        while let Ok(count) = {
+            writer.control().set_deadline(Some(Instant::now() + Duration::from_millis(200)));
+            writer.write(&vec![7; size])
+        } {
+            written += count;
+        }
+        // The pause is the matter of this test: three times what a dead peer gets.
+        std::thread::sleep(Duration::from_secs(4));
+        writer.control().set_deadline(None);
+        let done = in_thread(move || writer.finish(Finish::Commit));
+        assert_eq!(in_time(move || read_to_end(&mut reader).len()), written);
+        done.recv_timeout(SLACK).unwrap().unwrap();
+    }
 }
