@@ -8,8 +8,10 @@
  *
  *     STATUS: version 1 is a draft. Until it is frozen (CHANGELOG.md will say so) a field may still move.
  *
- * A provider that opens, reads and closes needs five functions and about thirty lines; providers/null is the template
- * in Rust. The rest of the table may be NULL.
+ * A provider that opens, reads and closes needs five functions and about thirty lines: tests/abi/env.c is one in C,
+ * providers/null one in Rust. The rest of the table may be NULL. To build one in C:
+ *
+ *     cc -shared -fPIC -I include -o libzvfs_env.so env.c
  *
  * Life of a library
  *
@@ -182,7 +184,7 @@ enum {
     ZVFS_SCOPE_OPEN = 2      /* from whoever opens, with each open */
 };
 
-/* One setting that the provider declares. Lives as long as the library. */
+/* One setting that the provider declares. Lives as long as the library. A host leaves out one of a type it does not know. */
 typedef struct zvfs_setting {
     uint64_t struct_size;
     const char *name;          /* lower-case letters, digits and '-', 1 to 63 characters */
@@ -221,9 +223,10 @@ typedef struct zvfs_value {
 
 #define ZVFS_SIZE_UNKNOWN UINT64_MAX
 
-/* What to open. `descriptor` is what the host was asked for, e.g. "http://user:pw@h/x?sig=1"; it is split at the first
- * colon into scheme and rest ("//user:pw@h/x?sig=1"), and the host never changes or decodes the rest. A bare absolute
- * path "/srv/x" has the scheme "file" and itself as the rest. */
+/* What to open. `descriptor` is what the host was asked for, e.g. "http://user:pw@h/x?sig=1"; what follows its first colon is
+ * the rest ("//user:pw@h/x?sig=1"), which the host never changes or decodes. `scheme` is what stands before the colon, unless
+ * the operator's alias says otherwise. A bare absolute path "/srv/x" has the scheme "file" and itself as the rest: its
+ * descriptor begins with '/', and nothing of it is to be decoded. */
 typedef struct zvfs_open_request {
     uint64_t struct_size;
     zvfs_context *context; /* who waits; valid until close() returns (until the call returns if it fails) */
@@ -236,7 +239,8 @@ typedef struct zvfs_open_request {
     const zvfs_value *const *settings; /* those of scope OPEN; a NULL-terminated list, never NULL itself */
 } zvfs_open_request;
 
-/* What an open file can do. Unknown bits are ignored by the host. A bit whose function is NULL is an error at open. */
+/* What an open file can do. Unknown bits are ignored by the host. A bit whose function is NULL is an error at open; so is a
+ * file without READABLE or WRITABLE where the request had READ or WRITE (EBADF). */
 #define ZVFS_CAP_READABLE UINT64_C(0x1)
 #define ZVFS_CAP_WRITABLE UINT64_C(0x2)
 #define ZVFS_CAP_SEEKABLE UINT64_C(0x4)          /* seek, tell */
@@ -317,7 +321,7 @@ struct zvfs_host {
 
     /* poll(2) that also ends on a cancel or the deadline. fd -1: just sleep. events: ZVFS_EVENT_READ, _WRITE or both.
      * ns: the wait's own limit, ZVFS_TIME_UNLIMITED = none. Returns the events that came, 0 after ns, -ZVFS_ECANCELED,
-     * -ZVFS_ETIMEDOUT (the deadline), or -ZVFS_EBADF for a bad fd.  [any] */
+     * -ZVFS_ETIMEDOUT (the deadline), -ZVFS_EBADF for a bad fd, or another negative code (-ZVFS_EMFILE).  [any] */
     int32_t(ZVFS_CALL *wait)(zvfs_context *context, int32_t fd, uint32_t events, uint64_t ns);
 };
 

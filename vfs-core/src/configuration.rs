@@ -297,6 +297,11 @@ impl Configuration {
         })
     }
 
+    /// Whether the operator wrote an alias for a scheme.
+    pub(crate) fn has_alias(&self, scheme: &str) -> bool {
+        self.aliases.contains_key(scheme)
+    }
+
     pub(crate) fn aliases(&self) -> &BTreeMap<String, Alias> {
         &self.aliases
     }

@@ -51,8 +51,12 @@ pub fn copy(
             }
         }
     }
+    let (from, to) = (source.control().context(), target.control().context());
     let mut buf = vec![0; BUFFER];
     while limit.is_none_or(|limit| total < limit) {
+        // Files that never wait never look.
+        from.status()?;
+        to.status()?;
         let wanted =
             limit.map_or(BUFFER, |limit| BUFFER.min(usize::try_from(limit - total).unwrap_or(BUFFER)));
         let count = source.read(&mut buf[..wanted])?;

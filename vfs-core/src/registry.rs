@@ -139,7 +139,7 @@ impl Registry {
         let descriptor = Descriptor::parse(descriptor)?;
         let scheme = descriptor.scheme().to_ascii_lowercase();
         let target = self.resolve(&scheme);
-        match self.loaded(&target.provider, &scheme, target.aliased) {
+        match self.loaded(&target.provider, &scheme) {
             Ok(loaded) => Ok(loaded.info.supported_flags),
             Err(error) => Err(in_context(error, "open", descriptor)),
         }
@@ -225,7 +225,7 @@ impl Registry {
     ) -> Result<T> {
         let written = descriptor.scheme().to_ascii_lowercase();
         let target = self.resolve(&written);
-        let loaded = self.loaded(&target.provider, &written, target.aliased)?;
+        let loaded = self.loaded(&target.provider, &written)?;
         let scheme = target.scheme(&written, &loaded.info)?;
         let started = self.started(&target, &written, &loaded)?;
         let settings = open_settings(&loaded.info.settings, how)?;
@@ -248,18 +248,13 @@ impl Registry {
                 alias_settings: alias.settings,
                 aliased: true,
             },
-            None => Target {
-                provider: scheme.to_owned(),
-                alias_scheme: None,
-                alias_settings: None,
-                aliased: false,
-            },
+            None => Target::own(scheme),
         }
     }
 
-    fn loaded(&self, provider: &str, scheme: &str, aliased: bool) -> Result<Arc<Loaded>> {
+    fn loaded(&self, provider: &str, scheme: &str) -> Result<Arc<Loaded>> {
         let slot = self.0.libraries.lock().entry(provider.to_owned()).or_default().clone();
-        let loaded = slot.get_or_try_init(|| self.load(provider, scheme, aliased).map(Arc::new)).cloned();
+        let loaded = slot.get_or_try_init(|| self.load(provider, scheme).map(Arc::new)).cloned();
         if loaded.is_err() {
             // A stranger chooses schemes: what is not there must not stay in memory, nor in the listing.
             let mut libraries = self.0.libraries.lock();
@@ -271,7 +266,7 @@ impl Registry {
         loaded
     }
 
-    fn load(&self, provider: &str, scheme: &str, aliased: bool) -> Result<Loaded> {
+    fn load(&self, provider: &str, scheme: &str) -> Result<Loaded> {
         let configuration = &self.0.configuration;
         let file = format!("libzvfs_{provider}.so");
         let found =
@@ -282,10 +277,12 @@ impl Registry {
             Some(path) if allowed => path,
             Some(_) => return Err(self.not_allowed(scheme, provider).into()),
             // An alias, or a section, says that the operator means this provider to be there.
-            None if allowed && (aliased || configuration.listed().is_some()) => {
+            None if allowed && (configuration.has_alias(&scheme) || configuration.listed().is_some()) => {
                 return Err(Refusal::NotFound { provider: provider.to_owned(), file, folders }.into());
             }
-            None if aliased && !allowed => return Err(self.not_allowed(scheme, provider).into()),
+            None if configuration.has_alias(&scheme) && !allowed => {
+                return Err(self.not_allowed(scheme, provider).into());
+            }
             None => return Err(Refusal::UnknownScheme { scheme, file, folders }.into()),
         };
         let pinned = configuration.section(provider).and_then(|section| section.sha256);
@@ -313,14 +310,17 @@ impl Registry {
             if target.alias_settings.is_some() { format!("{scheme}:") } else { target.provider.clone() };
         let slot = self.0.instances.lock().entry(key).or_default().clone();
         let started = slot.get_or_try_init(|| {
-            let given = self.given_settings(target, &loaded.info)?;
-            let settings = Settings::check(&loaded.info.settings, Scope::OPERATOR, &given)?;
+            let settings = self.settings(target, &loaded.info)?;
             let instance = loaded.provider.start(self.0.host.clone(), settings)?;
             Ok(Arc::new(Started { instance, loaded: loaded.clone() }))
         });
         started
             .cloned()
             .map_err(|error: Error| error.context(format!("start provider `{}`", target.provider)))
+    }
+
+    fn settings(&self, target: &Target, info: &Info) -> Result<Settings> {
+        Settings::check(&info.settings, Scope::OPERATOR, &self.given_settings(target, info)?)
     }
 
     /// The operator's settings of a provider, an alias's own over them, secrets read from where they are kept; then the host's.
@@ -362,6 +362,11 @@ impl fmt::Debug for Registry {
 }
 
 impl Target {
+    /// The provider of the scheme's own name.
+    fn own(scheme: &str) -> Target {
+        Target { provider: scheme.to_owned(), alias_scheme: None, alias_settings: None, aliased: false }
+    }
+
     /// The scheme that the provider sees.
     fn scheme(&self, written: &str, info: &Info) -> Result<String> {
         let declared = |scheme: &str| info.schemes.iter().any(|known| known == scheme);

@@ -16,9 +16,10 @@ use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Turns a C request into ours for one call. The context stays usable if the call succeeds, else it ends.
 pub(crate) fn with_request<T>(
@@ -44,6 +45,7 @@ pub(crate) fn with_request<T>(
         context: request.context,
         on_cancel: Mutex::new(None),
         ended: AtomicBool::new(false),
+        inside: AtomicUsize::new(0),
     });
     let context = Context::new(foreign.clone());
     let ours = Request::new(&context, scheme, Descriptor::parse(descriptor)?)
@@ -158,6 +160,24 @@ pub(crate) struct ForeignContext {
     on_cancel: Mutex<Option<CancelFn>>,
     /// Set by close: a clone that a provider kept is then answered here, since the pointer no longer points to anything.
     ended: AtomicBool,
+    /// Calls that passed `ended` and have not come back.
+    inside: AtomicUsize,
+}
+
+/// How long the end waits for a call of a clone that a provider kept against the rules. A call that is this old has long since
+/// entered the host, which keeps what such a call uses.
+const LATE: Duration = Duration::from_millis(100);
+
+/// A call on a host's live context.
+struct Inside<'a> {
+    context: *mut abi::Context,
+    count: &'a AtomicUsize,
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 // SAFETY: the calls on a context may be made on any thread ([any] in the header; on_cancel only by whoever has the file).
@@ -167,15 +187,22 @@ unsafe impl Sync for ForeignContext {}
 
 impl ForeignContext {
     pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+        self.ended.store(true, Ordering::SeqCst);
+        let until = Instant::now() + LATE;
+        while self.inside.load(Ordering::SeqCst) > 0 && Instant::now() < until {
+            thread::yield_now();
+        }
         *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn live(&self) -> Result<*mut abi::Context> {
-        if self.ended.load(Ordering::Acquire) {
+    /// Counted before it looks: either it sees the end, or the end sees it.
+    fn live(&self) -> Result<Inside<'_>> {
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        let inside = Inside { context: self.context, count: &self.inside };
+        if self.ended.load(Ordering::SeqCst) {
             return Err(Error::new(Code::ECANCELED, "the file is closed"));
         }
-        Ok(self.context)
+        Ok(inside)
     }
 }
 
@@ -195,38 +222,38 @@ fn answer(returned: i32) -> Result<i32> {
 
 impl ContextCalls for ForeignContext {
     fn status(&self) -> Result<()> {
-        let context = self.live()?;
-        // SAFETY: the host's function on its own live context.
-        answer(self.host.table.status.map_or(0, |status| unsafe { status(context) })).map(|_| ())
+        let live = self.live()?;
+        // SAFETY: the host's function on its own context, live as long as `live`.
+        answer(self.host.table.status.map_or(0, |status| unsafe { status(live.context) })).map(|_| ())
     }
 
     fn time_left(&self) -> Option<Duration> {
-        let context = self.live().ok()?;
-        // SAFETY: the host's function on its own live context.
-        self.host.table.time_left.and_then(|time_left| limit_from_abi(unsafe { time_left(context) }))
+        let live = self.live().ok()?;
+        // SAFETY: as in status.
+        self.host.table.time_left.and_then(|time_left| limit_from_abi(unsafe { time_left(live.context) }))
     }
 
     fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()> {
-        let context = self.live()?;
+        let live = self.live()?;
         let Some(on_cancel) = self.host.table.on_cancel else { return Ok(()) };
-        let Some(function) = function else {
-            // SAFETY: the host's function on its own live context; NULL withdraws.
-            answer(unsafe { on_cancel(context, None, ptr::null_mut()) })?;
-            *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            return Ok(());
-        };
+        // SAFETY: as in status; NULL withdraws. Always first: a cancel in progress must not run the new function under the
+        // old registration.
+        let withdrawn = answer(unsafe { on_cancel(live.context, None, ptr::null_mut()) });
+        *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        withdrawn?;
+        let Some(function) = function else { return Ok(()) };
         *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = Some(function);
         let arg = ptr::from_ref(self).cast_mut().cast();
-        // SAFETY: the host's function on its own live context; `self` outlives the registration: close comes after its end.
-        answer(unsafe { on_cancel(context, Some(run_on_cancel), arg) }).map(|_| ())
+        // SAFETY: as in status; `self` outlives the registration: close comes after its end.
+        answer(unsafe { on_cancel(live.context, Some(run_on_cancel), arg) }).map(|_| ())
     }
 
     fn wait(&self, fd: Option<BorrowedFd<'_>>, events: Events, limit: Option<Duration>) -> Result<Events> {
-        let context = self.live()?;
+        let live = self.live()?;
         let wait = self.host.table.wait.ok_or_else(|| Error::new(Code::ENOTSUP, "this host cannot wait"))?;
         let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
-        // SAFETY: the host's function on its own live context; the fd is borrowed for the call.
-        let came = answer(unsafe { wait(context, fd, events.bits() as u32, limit_to_abi(limit)) })?;
+        // SAFETY: as in status; the fd is borrowed for the call.
+        let came = answer(unsafe { wait(live.context, fd, events.bits() as u32, limit_to_abi(limit)) })?;
         Ok(events_from_abi(came.unsigned_abs()))
     }
 }

@@ -1,9 +1,9 @@
 //! What serves what, from which path, and why.
 
 use crate::configuration::Source;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::provider::Info;
-use crate::registry::Registry;
+use crate::registry::{Registry, Target};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -37,8 +37,16 @@ impl Registry {
         names.into_iter().map(|name| self.listing(name)).collect()
     }
 
+    /// Finds a wrong setting of the operator's before the first open does.
+    fn check_settings(&self, name: &str, info: &Info) -> Result<()> {
+        let aliases = self.0.configuration.aliases();
+        let own = aliases.iter().filter(|(_, alias)| alias.provider == name && alias.settings.is_some());
+        let targets = own.map(|(scheme, _)| self.resolve(scheme)).chain([Target::own(name)]);
+        targets.into_iter().try_for_each(|target| self.settings(&target, info).map(drop))
+    }
+
     fn listing(&self, name: String) -> Listing {
-        let loaded = self.loaded(&name, &name, true);
+        let loaded = self.loaded(&name, &name);
         let own = loaded.as_ref().is_ok_and(|loaded| loaded.path.is_none());
         let reason = match self.0.configuration.source() {
             _ if own => "the host's own".to_owned(),
@@ -50,7 +58,10 @@ impl Registry {
         Listing {
             aliases: aliases.map(|(scheme, _)| scheme.clone()).collect(),
             path: loaded.as_ref().ok().and_then(|loaded| loaded.path.clone()),
-            info: loaded.map(|loaded| loaded.info.clone()).map_err(|error: Error| error),
+            info: loaded.and_then(|loaded| {
+                self.check_settings(&name, &loaded.info)?;
+                Ok(loaded.info.clone())
+            }),
             name,
             reason,
         }

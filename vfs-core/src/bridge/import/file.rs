@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::flags::{Capabilities, OpenFlags};
 use crate::provider::{Direction, File, Finish, Flush, Lease, Stat, Threads};
 use std::io::SeekFrom;
+use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,7 @@ pub(crate) struct ImportedFile {
     instance: Arc<ImportedInstance>,
     raw: *mut abi::File,
     /// On the heap: the provider has its address.
-    context: Box<Context>,
+    context: Arc<Context>,
     capabilities: Capabilities,
     // Copies of what lies two pointers away: these are all that a read or write touches.
     read: Option<abi::ReadFn>,
@@ -44,7 +45,7 @@ impl ImportedFile {
     pub(crate) fn new(
         instance: Arc<ImportedInstance>,
         raw: *mut abi::File,
-        context: Box<Context>,
+        context: Arc<Context>,
     ) -> Result<ImportedFile> {
         let library = &instance.library;
         let mut file = ImportedFile {
@@ -297,7 +298,12 @@ impl Drop for ImportedFile {
             && self.instance.alive().is_ok()
         {
             // SAFETY: the provider's own open file, closed once, and `&mut self` says that nothing else runs on it.
-            self.instance.last_call(|| unsafe { close(self.raw) });
+            let closed = self.instance.last_call(|| unsafe { close(self.raw) });
+            if !closed {
+                // The file stays with the provider, so its context must stay too, and the instance must not stop.
+                mem::forget(self.context.clone());
+                mem::forget(self.instance.clone());
+            }
         }
     }
 }

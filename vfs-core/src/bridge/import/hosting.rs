@@ -10,6 +10,7 @@ use std::ffi::{CString, c_char, c_void};
 use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::Arc;
 
 /// The table that one instance gets. The ABI's struct comes first, so that its address is the whole's.
 #[repr(C)]
@@ -26,7 +27,7 @@ unsafe impl Send for Hosting {}
 unsafe impl Sync for Hosting {}
 
 impl Hosting {
-    pub(crate) fn new(host: Host) -> Box<Hosting> {
+    pub(crate) fn new(host: Host) -> Arc<Hosting> {
         let (name, version) = (c_string(host.name()), c_string(host.version()));
         let table = abi::Host {
             struct_size: abi::Host::SIZE,
@@ -39,7 +40,7 @@ impl Hosting {
             on_cancel: Some(on_cancel),
             wait: Some(wait),
         };
-        Box::new(Hosting { table, host, _name: name, _version: version })
+        Arc::new(Hosting { table, host, _name: name, _version: version })
     }
 
     pub(crate) fn table(&self) -> *const abi::Host {

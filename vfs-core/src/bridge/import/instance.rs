@@ -16,6 +16,7 @@ use crate::settings::Settings;
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use std::any::Any;
 use std::ffi::{CString, c_void};
+use std::mem;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
@@ -32,7 +33,7 @@ pub(crate) struct ImportedInstance {
     serial: ReentrantMutex<()>,
     /// The process it was started in.
     pub(crate) forks: u32,
-    _hosting: Box<Hosting>,
+    hosting: Arc<Hosting>,
 }
 
 // SAFETY: the raw pointer is only passed back to the provider, whose calls on an instance may come from any thread.
@@ -48,7 +49,13 @@ pub(crate) fn start(library: Arc<Library>, host: Host, settings: &Settings) -> R
     let values = Values::new(settings);
     let mut raw = ptr::null_mut();
     if let Some(start) = library.table.start {
-        let _turn = (library.info.threads == Threads::PerLibrary).then(|| library.serial.lock());
+        let _turn = match library.info.threads {
+            Threads::PerLibrary => {
+                let busy = || Error::new(Code::EBUSY, "another call of the library does not end").retryable();
+                Some(library.serial.try_lock_for(LAST_TURN).ok_or_else(busy)?)
+            }
+            _ => None,
+        };
         // SAFETY: the provider's own function; the table lives in the instance, the list and the place for the result during
         // the call.
         call_status(|err| unsafe { start(hosting.table(), values.list(), &mut raw, err) })?;
@@ -56,8 +63,7 @@ pub(crate) fn start(library: Arc<Library>, host: Host, settings: &Settings) -> R
             return Err(broken_rule("start succeeded without an instance"));
         }
     }
-    let instance =
-        ImportedInstance { library, raw, serial: ReentrantMutex::new(()), forks, _hosting: hosting };
+    let instance = ImportedInstance { library, raw, serial: ReentrantMutex::new(()), forks, hosting };
     Ok(Box::new(Handle(Arc::new(instance))))
 }
 
@@ -82,17 +88,23 @@ impl ImportedInstance {
         }
     }
 
-    /// Makes the last call on a file or the instance, in its turn. One that doesn't come (another call of the library is stuck)
-    /// is not waited for: what would be freed is left behind.
-    pub(crate) fn last_call(&self, call: impl FnOnce()) {
+    /// Makes the last call on a file or the instance, in its turn, and says whether it did. One that doesn't come (another call
+    /// of the library is stuck) is not waited for: what the provider still has must then be left behind.
+    #[must_use]
+    pub(crate) fn last_call(&self, call: impl FnOnce()) -> bool {
         let serial = match self.library.info.threads {
-            Threads::PerFile => return call(),
+            Threads::PerFile => {
+                call();
+                return true;
+            }
             Threads::PerInstance => &self.serial,
             Threads::PerLibrary => &self.library.serial,
         };
-        if let Some(_turn) = serial.try_lock_for(LAST_TURN) {
+        let turn = serial.try_lock_for(LAST_TURN);
+        if turn.is_some() {
             call();
         }
+        turn.is_some()
     }
 }
 
@@ -102,7 +114,11 @@ impl Drop for ImportedInstance {
             && self.alive().is_ok()
         {
             // SAFETY: made by this library's start, stopped once, and every file held this instance and is gone.
-            self.last_call(|| unsafe { stop(self.raw) });
+            let stopped = self.last_call(|| unsafe { stop(self.raw) });
+            if !stopped {
+                // The provider may go on calling its host.
+                mem::forget(self.hosting.clone());
+            }
         }
     }
 }
@@ -113,14 +129,13 @@ impl Instance for Handle {
         instance.alive()?;
         let Some(open) = instance.library.table.open else { return Err(broken_rule("no open")) };
         // The context's address must stay until close.
-        let context = Box::new(request.context().clone());
+        let context = Arc::new(request.context().clone());
         let passed = PassedRequest::new(request, &context);
         let mut raw = ptr::null_mut();
         let turn = instance.turn(&context)?;
         // SAFETY: the provider's own function; request and place for the result are valid during the call, the context until
         // close has returned.
         let opened = call_status(|err| unsafe { open(instance.raw, &passed.request(), &mut raw, err) });
-        drop(turn);
         let opened = match opened {
             Ok(()) if raw.is_null() => Err(broken_rule("open succeeded without a file")),
             opened => opened,
@@ -130,7 +145,10 @@ impl Instance for Handle {
             let _ = context.withdraw();
             return Err(error);
         }
-        Ok(Box::new(ImportedFile::new(instance.clone(), raw, context)?))
+        // Still in this turn: it asks for the capabilities.
+        let file = ImportedFile::new(instance.clone(), raw, context);
+        drop(turn);
+        Ok(Box::new(file?))
     }
 
     fn namespace(&self) -> Option<&dyn Namespace> {

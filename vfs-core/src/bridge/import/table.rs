@@ -12,7 +12,7 @@ use crate::descriptor::is_scheme;
 use crate::error::Result;
 use crate::flags::{OpenFlags, Scope};
 use crate::provider::{Info, Instance, Provider, Threads};
-use crate::settings::{Setting, Settings};
+use crate::settings::{Setting, SettingKind, Settings};
 use parking_lot::{Mutex, ReentrantMutex};
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
@@ -181,6 +181,9 @@ unsafe fn read_info(table: &abi::Provider) -> Result<Info, String> {
                 "scheme `{shown}`: 2 to 32 lower-case letters, digits, +, -, ., a letter first"
             ));
         }
+        if schemes.contains(&scheme) {
+            return Err(format!("scheme `{scheme}` twice"));
+        }
         schemes.push(scheme);
     }
     if schemes.is_empty() {
@@ -203,6 +206,9 @@ unsafe fn read_info(table: &abi::Provider) -> Result<Info, String> {
         for setting in unsafe { list(table.settings, "settings") }? {
             // SAFETY: an element of the list.
             if let Some(setting) = unsafe { read_setting(setting) }? {
+                if info.settings.iter().any(|known| known.name == setting.name) {
+                    return Err(format!("setting `{}` twice", setting.name));
+                }
                 info = info.setting(setting);
             }
         }
@@ -222,12 +228,22 @@ unsafe fn read_setting(setting: *const abi::Setting) -> Result<Option<Setting>, 
     if name.is_empty() || name.len() > 63 || !name.chars().all(named) {
         return Err(format!("setting `{}`: 1 to 63 lower-case letters, digits and -", name.escape_debug()));
     }
+    if setting.kind & !abi::TYPE_LIST == 0 {
+        return Err(format!("setting `{name}` has no type"));
+    }
     // A type of a newer version: this host could not parse a value of it, so it does not offer the setting.
     let Some(kind) = kind_from_abi(setting.kind) else { return Ok(None) };
+    let list = setting.kind & abi::TYPE_LIST != 0;
+    if list && !matches!(kind, SettingKind::Text | SettingKind::Path) {
+        return Err(format!("setting `{name}`: a list is of texts or paths, not of type {}", kind.name()));
+    }
+    if !Scope::from_bits(setting.scope.into()).intersects(Scope::OPERATOR | Scope::OPEN) {
+        return Err(format!("setting `{name}` has no scope: nobody could give it"));
+    }
     // SAFETY: the struct's own pointers.
     let help = unsafe { optional(setting.help, "a setting's help") }?.unwrap_or_default();
     let mut ours = Setting::new(name, kind, help).scope(Scope::from_bits(setting.scope.into()));
-    ours.list = setting.kind & abi::TYPE_LIST != 0;
+    ours.list = list;
     ours.secret = setting.secret != 0;
     // SAFETY: the struct's own pointers.
     ours.default = unsafe { optional(setting.default_value, "a setting's default") }?;
