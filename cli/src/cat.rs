@@ -6,7 +6,7 @@ use crate::setup;
 use crate::watch::Watch;
 use clap::Args;
 use std::io::SeekFrom;
-use vfs_core::{Capabilities, Code, Error, OpenFile, OpenFlags, Registry, Result, copy};
+use vfs_core::{Capabilities, Code, Error, OpenFile, OpenFlags, Result, copy};
 
 /// What skips to a range's start where there are no positions.
 const SKIP_BUFFER: usize = 64 * 1024;
@@ -38,26 +38,27 @@ impl Cat {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         let watch = Watch::start(self.open.timeout)?;
         let registry = setup::registry(options)?;
-        let to_stdout = vfs_core::Open::new(OpenFlags::WRITE).control(&watch.control());
-        let mut stdout = registry.open(STDOUT, &to_stdout).map_err(Failure::output)?;
+        let mut stdout = None;
         for descriptor in &self.descriptors {
-            self.one(&registry, descriptor, &mut stdout, &watch)?;
+            // The source first: what is wrong with it is what the user asked about.
+            let how = self.open.open(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&watch.control());
+            let mut source = registry.open(descriptor, &how).map_err(|error| watch.failure(error))?;
+            let stdout = match &mut stdout {
+                Some(stdout) => stdout,
+                None => {
+                    let how = vfs_core::Open::new(OpenFlags::WRITE).control(&watch.control());
+                    stdout.insert(registry.open(STDOUT, &how).map_err(Failure::output)?)
+                }
+            };
+            self.one(&mut source, stdout, &watch)?;
         }
         Ok(())
     }
 
-    fn one(
-        &self,
-        registry: &Registry,
-        descriptor: &str,
-        stdout: &mut OpenFile,
-        watch: &Watch,
-    ) -> Result<(), Failure> {
-        let how = self.open.open(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&watch.control());
-        let mut source = registry.open(descriptor, &how).map_err(|error| watch.failure(error))?;
+    fn one(&self, source: &mut OpenFile, stdout: &mut OpenFile, watch: &Watch) -> Result<(), Failure> {
         let range = self.range.unwrap_or(Range { start: 0, length: None });
-        let copied = skip(&mut source, range.start)
-            .and_then(|()| copy(&mut source, stdout, range.length, &mut |_| {}))
+        let copied = skip(source, range.start)
+            .and_then(|()| copy(source, stdout, range.length, &mut |_| {}))
             .map_err(|error| match error.code() {
                 // A source that is read cannot lose its reader: it is standard output that has.
                 Code::EPIPE => Failure::output(error),
@@ -75,8 +76,10 @@ fn skip(source: &mut OpenFile, start: u64) -> Result<()> {
             Err(_) => Err(Error::new(Code::EOVERFLOW, format!("--range: no file has a byte {start}"))),
         };
     }
+    let context = source.control().context();
     let (mut left, mut buf) = (start, vec![0; SKIP_BUFFER]);
     while left > 0 {
+        context.status()?;
         let wanted = usize::try_from(left).unwrap_or(SKIP_BUFFER).min(SKIP_BUFFER);
         match source.read(&mut buf[..wanted])? {
             0 => return Ok(()),

@@ -6,7 +6,7 @@ use crate::setup;
 use crate::text;
 use clap::Args;
 use std::io::{self, Write};
-use vfs_core::{Info, Listing, Scope, Setting, Threads};
+use vfs_core::{Code, Error, Info, Listing, Scope, Setting, Threads};
 
 /// List the providers that may load: what each serves, where it is, why it may, its settings; fails if one is broken
 #[derive(Args, Debug)]
@@ -15,6 +15,11 @@ pub struct Providers {}
 impl Providers {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         let listings = setup::registry(options)?.providers();
+        if listings.is_empty() {
+            let text =
+                "no provider may load: install one beside the executable, or set --provider-path or --config";
+            return Err(Error::new(Code::ENOENT, text).into());
+        }
         let shown: Vec<String> = listings.iter().map(show).collect();
         writeln!(io::stdout(), "{}", shown.join("\n\n")).map_err(Failure::output)?;
         let broken = listings.iter().find_map(|listing| listing.info.as_ref().err());

@@ -51,6 +51,20 @@ fn an_interrupted_copy_leaves_the_old_target() {
     drop(writer);
 }
 
+/// Neither end ever waits, so neither looks at a cancel by itself.
+#[test]
+fn an_interrupted_copy_of_an_endless_source_leaves_no_target() {
+    let folder = Folder::new();
+    let mut started = Started::new(zvfs(["cp", "null:zero", &folder.at("target")]).stdin(Stdio::null()));
+    eventually("the copy has begun", || {
+        started.still_runs();
+        !folder.names().is_empty()
+    });
+    started.signal(Signal::INT);
+    started.end().failed(130, &["ended by signal"]);
+    assert_eq!(folder.names(), [""; 0]);
+}
+
 #[test]
 fn an_interrupted_cat_ends() {
     let folder = Folder::new();

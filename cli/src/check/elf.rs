@@ -63,10 +63,11 @@ impl fmt::Display for Elf {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
+    // Looked at before it is opened: opening a FIFO waits for its writer.
+    if !std::fs::metadata(path)?.is_file() {
         return Err(Error::new(Code::ELIBBAD, "not a regular file"));
     }
+    let file = File::open(path)?;
     let mut bytes = Vec::new();
     file.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > SIZE_MAX {
