@@ -1,0 +1,185 @@
+//! A netpipe on loopback against a bare TCP connection and a FIFO with the same calls; and a round trip.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use vfs_core::{Configuration, Finish, Flush, Open, OpenFlags, Registry};
+use zvfs_benches::{heading, pair, provider_folder};
+
+/// The size of a write, and how much of it in all.
+const WRITES: [(&str, usize, usize); 4] = [
+    ("64 B", 64, 4 << 20),
+    ("4 KiB", 4 << 10, 64 << 20),
+    ("64 KiB", 64 << 10, 256 << 20),
+    ("1 MiB", 1 << 20, 256 << 20),
+];
+const READ: usize = 256 << 10;
+const TRIPS: u64 = 5_000;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> Result<(), Failure> {
+    let (plain, checked) = (registries("off")?, registries("on")?);
+    let folder = tempfile::tempdir()?;
+    let fifo = folder.path().join("fifo");
+    if !Command::new("mkfifo").arg(&fifo).status()?.success() {
+        return Err("mkfifo failed".into());
+    }
+    for (title, ours, peer) in [
+        ("without CRC", &plain, "a bare TCP connection"),
+        ("with CRC", &checked, "a bare TCP connection"),
+    ] {
+        heading(&format!("each MiB, one way, {title}"), "a netpipe", peer);
+        for (name, size, total) in WRITES {
+            let mib = (total >> 20) as u64;
+            pair(name, mib, || expect(through_netpipe(ours, size, total)), || expect(through_tcp(size, total)));
+        }
+    }
+    heading("each MiB, one way, without CRC", "a netpipe", "a FIFO");
+    for (name, size, total) in WRITES {
+        let mib = (total >> 20) as u64;
+        pair(
+            name,
+            mib,
+            || expect(through_netpipe(&plain, size, total)),
+            || expect(through_fifo(&fifo, size, total)),
+        );
+    }
+    heading("a round trip of 64 bytes", "two netpipes", "a bare TCP connection");
+    pair("there and back", TRIPS, || expect(trips_by_netpipe(&plain)), || expect(trips_by_tcp()));
+    Ok(())
+}
+
+/// Two hosts in one process: a registry each, and so an instance each.
+fn registries(crc: &str) -> Result<[Registry; 2], Failure> {
+    let text = format!(
+        "provider-path = [{:?}]\n[provider.tcp]\nsettings = {{ crc = \"{crc}\" }}\n",
+        provider_folder().display().to_string()
+    );
+    let registry = || Configuration::parse(&text).map(Registry::new);
+    Ok([registry()?, registry()?])
+}
+
+/// A port that nobody listens at.
+fn free_port() -> Result<u16, Failure> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn through_netpipe([left, right]: &[Registry; 2], size: usize, total: usize) -> Result<(), Failure> {
+    let descriptor = format!("tcp://127.0.0.1:{}", free_port()?);
+    let mut reader = right.open(&descriptor, &Open::new(OpenFlags::READ))?;
+    let mut writer = left.open(&descriptor, &Open::new(OpenFlags::WRITE))?;
+    let taking = thread::spawn(move || -> Result<usize, Failure> { drain(&mut reader) });
+    let block = vec![7; size];
+    for _ in 0..total / size {
+        writer.write_all(&block)?;
+    }
+    writer.finish(Finish::Commit)?;
+    check(join(taking)?, total)
+}
+
+fn through_tcp(size: usize, total: usize) -> Result<(), Failure> {
+    let (mut writer, mut reader) = connection()?;
+    let taking = thread::spawn(move || -> Result<usize, Failure> { drain(&mut reader) });
+    pour(&mut writer, size, total)?;
+    drop(writer);
+    check(join(taking)?, total)
+}
+
+fn through_fifo(path: &Path, size: usize, total: usize) -> Result<(), Failure> {
+    let from = path.to_owned();
+    let taking = thread::spawn(move || -> Result<usize, Failure> { drain(&mut fs::File::open(from)?) });
+    let mut writer = fs::File::options().write(true).open(path)?;
+    pour(&mut writer, size, total)?;
+    drop(writer);
+    check(join(taking)?, total)
+}
+
+fn pour(writer: &mut impl Write, size: usize, total: usize) -> Result<(), Failure> {
+    let block = vec![7; size];
+    for _ in 0..total / size {
+        writer.write_all(&block)?;
+    }
+    Ok(())
+}
+
+fn drain(reader: &mut impl Read) -> Result<usize, Failure> {
+    let (mut buf, mut total) = (vec![0; READ], 0);
+    loop {
+        match reader.read(&mut buf)? {
+            0 => return Ok(total),
+            count => total += count,
+        }
+    }
+}
+
+fn trips_by_netpipe([left, right]: &[Registry; 2]) -> Result<(), Failure> {
+    let (there, back) =
+        (format!("tcp://127.0.0.1:{}", free_port()?), format!("tcp://127.0.0.1:{}", free_port()?));
+    let (read, write) = (Open::new(OpenFlags::READ), Open::new(OpenFlags::WRITE));
+    let (mut request, mut answer) = (left.open(&there, &write)?, left.open(&back, &read)?);
+    let (mut asked, mut answered) = (right.open(&there, &read)?, right.open(&back, &write)?);
+    let echo = thread::spawn(move || -> Result<usize, Failure> {
+        let mut buf = [0; 64];
+        for _ in 0..TRIPS {
+            Read::read_exact(&mut asked, &mut buf)?;
+            answered.write_all(&buf)?;
+            answered.flush(Flush::Push)?;
+        }
+        answered.finish(Finish::Commit)?;
+        Ok(0)
+    });
+    let mut buf = [0; 64];
+    for _ in 0..TRIPS {
+        request.write_all(&[7; 64])?;
+        request.flush(Flush::Push)?;
+        Read::read_exact(&mut answer, &mut buf)?;
+    }
+    // The end, which the other side's COMMIT waits for.
+    drain(&mut answer)?;
+    join(echo).map(drop)
+}
+
+fn trips_by_tcp() -> Result<(), Failure> {
+    let (mut left, mut right) = connection()?;
+    let echo = thread::spawn(move || -> Result<usize, Failure> {
+        let mut buf = [0; 64];
+        for _ in 0..TRIPS {
+            right.read_exact(&mut buf)?;
+            right.write_all(&buf)?;
+        }
+        Ok(0)
+    });
+    let mut buf = [0; 64];
+    for _ in 0..TRIPS {
+        left.write_all(&[7; 64])?;
+        left.read_exact(&mut buf)?;
+    }
+    join(echo).map(drop)
+}
+
+fn connection() -> Result<(TcpStream, TcpStream), Failure> {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let left = TcpStream::connect(listener.local_addr()?)?;
+    let (right, _) = listener.accept()?;
+    left.set_nodelay(true)?;
+    right.set_nodelay(true)?;
+    Ok((left, right))
+}
+
+fn join(thread: thread::JoinHandle<Result<usize, Failure>>) -> Result<usize, Failure> {
+    thread.join().map_err(|_| Failure::from("the other thread panicked"))?
+}
+
+fn check(came: usize, total: usize) -> Result<(), Failure> {
+    if came == total { Ok(()) } else { Err(format!("{came} of {total} bytes came").into()) }
+}
+
+fn expect(result: Result<(), Failure>) {
+    if let Err(error) = result {
+        panic!("{error:?}");
+    }
+}
