@@ -37,7 +37,6 @@ fn unknown_not_allowed_and_broken_are_three_errors() {
     };
     // What the user named comes before standard output, which there is no provider for either.
     only(&["cat", "unknown:x"]).failed(93, &["unknown scheme `unknown`"]);
-    only(&["providers"]).failed(80, &["broken", "cannot be loaded"]);
     let done = only(&["stat", "unknown:x"]);
     done.failed(93, &["unknown scheme `unknown`", "libzvfs_unknown.so", path]);
     only(&["stat", "broken:x"]).failed(80, &["libzvfs_broken.so", "cannot be loaded"]);
