@@ -8,8 +8,6 @@ use vfs_core::{Configuration, Library, Open, OpenFlags, Registry};
 use zvfs_benches::{heading, keep, pair, provider_folder};
 use zvm::{Channels, Controls, Manifest, OpenOptions};
 
-
-
 const CALLS: u64 = 1_000_000;
 const OPENS: u64 = 10_000;
 const LOADS: u64 = 20;

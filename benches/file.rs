@@ -51,7 +51,8 @@ fn random(name: &str, size: usize, ours: &OpenFile, peer: &File) {
     let (mut ours_buf, mut peer_buf) = (vec![0; size], vec![0; size]);
     let blocks = FILE / size as u64;
     // A full-period walk over all blocks: both sides visit the same ones in the same order.
-    let offsets: Vec<u64> = (0..blocks).map(|at| (at.wrapping_mul(0x9e37_79b9) + 7) % blocks * size as u64).collect();
+    let offsets: Vec<u64> =
+        (0..blocks).map(|at| (at.wrapping_mul(0x9e37_79b9) + 7) % blocks * size as u64).collect();
     let through_provider = || {
         for offset in &offsets {
             keep(ours.read_at(&mut ours_buf, *offset).ok());

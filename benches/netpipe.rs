@@ -28,14 +28,18 @@ fn main() -> Result<(), Failure> {
     if !Command::new("mkfifo").arg(&fifo).status()?.success() {
         return Err("mkfifo failed".into());
     }
-    for (title, ours, peer) in [
-        ("without CRC", &plain, "a bare TCP connection"),
-        ("with CRC", &checked, "a bare TCP connection"),
-    ] {
+    for (title, ours, peer) in
+        [("without CRC", &plain, "a bare TCP connection"), ("with CRC", &checked, "a bare TCP connection")]
+    {
         heading(&format!("each MiB, one way, {title}"), "a netpipe", peer);
         for (name, size, total) in WRITES {
             let mib = (total >> 20) as u64;
-            pair(name, mib, || expect(through_netpipe(ours, size, total)), || expect(through_tcp(size, total)));
+            pair(
+                name,
+                mib,
+                || expect(through_netpipe(ours, size, total)),
+                || expect(through_tcp(size, total)),
+            );
         }
     }
     heading("each MiB, one way, without CRC", "a netpipe", "a FIFO");

@@ -50,7 +50,8 @@ impl Pair {
     fn print(&self, name: &str) {
         let ratios: Vec<f64> = self.ours.iter().zip(&self.peer).map(|(ours, peer)| ours / peer).collect();
         let (ours, peer) = (median(&self.ours), median(&self.peer));
-        let (low, high) = ratios.iter().fold((f64::MAX, 0.0_f64), |(low, high), ratio| (low.min(*ratio), high.max(*ratio)));
+        let (low, high) =
+            ratios.iter().fold((f64::MAX, 0.0_f64), |(low, high), ratio| (low.min(*ratio), high.max(*ratio)));
         println!(
             "{name:<44} {ours:>9.1} ns {peer:>9.1} ns {:>7.1} ns {:>8.3}  {low:.3} to {high:.3}",
             ours - peer,
