@@ -9,7 +9,7 @@
 //! | `descriptor`, `endpoint`, `settings`, `plan` | from a request to what is to be done |
 //! | `provider`, `instance` | the provider; one configuration and its thread |
 //! | `reader`, `inflow` | the reading end; one writer's stream |
-//! | `writer` | the writing end |
+//! | `writer`, `splice` | the writing end; a frame out of a file |
 //! | `pipe`, `lane`, `outgoing`, `queue`, `signal` | what files and the service thread share |
 //! | `service`, `reactor` | the service thread |
 //! | `socket`, `tls`, `link` | TCP as this provider wants it; TLS on it; a connection |
@@ -33,6 +33,7 @@ mod service;
 mod settings;
 mod signal;
 mod socket;
+mod splice;
 mod tls;
 mod waiting;
 mod writer;

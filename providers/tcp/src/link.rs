@@ -123,6 +123,16 @@ impl Link {
         }
     }
 
+    /// The socket, for what the kernel sends by itself; with TLS there is no such thing.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Whether TLS lies between this link and its users.
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Hands everything to the kernel; false: wait until the link is writable.
     ///
     /// # Errors

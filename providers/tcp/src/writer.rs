@@ -4,11 +4,12 @@ use crate::failure::{Failure, lost};
 use crate::outgoing::{Outgoing, Rest};
 use crate::pipe::{Fate, LastWord, WriterPipe};
 use crate::queue::{Command, Queue};
+use crate::splice::{FilePart, Sent};
 use crate::waiting::Caller;
 use netpipe::Header;
-use netpipe::frame::{ATOMIC, HEADER};
+use netpipe::frame::{ATOMIC, HEADER, Kind};
 use rustix::io::Errno;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 use vfs_core::{Capabilities, Code, Error, Events, File, Finish, Flush, Result};
@@ -73,6 +74,25 @@ impl Writer {
             Some(found) => found,
             None => self.wait_until(doing, || self.pipe.waits_for(), look)?,
         }
+    }
+
+    /// The connection, for a call that may write.
+    fn ready_to_write(&self) -> Result<Arc<Outgoing>> {
+        self.caller.context.status()?;
+        if self.finished {
+            return Err(Failure::new(Code::EBADF, "finished already").error("write", &self.caller.shown));
+        }
+        self.reader("write")
+    }
+
+    /// Makes way for a frame.
+    fn begin_frame(&self, outgoing: &Outgoing, rest: &mut Rest) -> Result<()> {
+        self.clear(outgoing, rest, "write")?;
+        if outgoing.is_finished() {
+            // The service thread has refused the reader, and is about to say why.
+            return Err(self.broken("write", Errno::PIPE));
+        }
+        Ok(())
     }
 
     /// How many of `wanted` bytes may go into a frame now: all, if that is a write that arrives whole.
@@ -143,6 +163,48 @@ impl Writer {
         Ok(())
     }
 
+    /// Sends one frame whose payload is a part of a file.
+    fn send_part(
+        &self,
+        outgoing: &Outgoing,
+        rest: &mut Rest,
+        header: &[u8; HEADER],
+        part: &mut FilePart<'_>,
+    ) -> Result<()> {
+        let mut head = &header[..];
+        while !head.is_empty() || part.left() > 0 {
+            let sent = match head.is_empty() {
+                true => part.send(&outgoing.link),
+                false => outgoing.link.send(head, &[]).map(|count| {
+                    head = &head[count..];
+                    if count == 0 { Sent::Nothing } else { Sent::Some }
+                }),
+            };
+            let must_read = match sent {
+                Ok(Sent::Some) => false,
+                Ok(Sent::Unable) => true,
+                Ok(Sent::Nothing) => self.wait_for_kernel(outgoing, "write").is_err(),
+                Err(Errno::NODATA) => return Err(self.torn(outgoing)),
+                Err(errno) => return Err(self.broken("write", errno)),
+            };
+            if must_read {
+                // A frame begun is finished, as with a buffer.
+                rest.keep(head);
+                rest.keep(&part.read().map_err(|_| self.torn(outgoing))?);
+                self.queue.ask(Command::Flush(self.pipe.id));
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The file ended in the middle of a frame that was begun: nothing that follows could be understood.
+    fn torn(&self, outgoing: &Outgoing) -> Error {
+        outgoing.link.cut();
+        Failure::new(Code::EIO, "the file that was being sent became shorter")
+            .error("write", &self.caller.shown)
+    }
+
     /// What a failed send means: the service thread reads what the reader said last.
     fn broken(&self, doing: &str, errno: Errno) -> Error {
         let until = std::time::Instant::now() + LAST_WORD;
@@ -203,26 +265,39 @@ impl Writer {
 
 impl File for Writer {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::WRITABLE | Capabilities::CANCEL
+        Capabilities::WRITABLE | Capabilities::CANCEL | Capabilities::SPLICE
     }
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
-        self.caller.context.status()?;
-        if self.finished {
-            return Err(Failure::new(Code::EBADF, "finished already").error("write", &self.caller.shown));
-        }
-        let outgoing = self.reader("write")?;
+        let outgoing = self.ready_to_write()?;
         let payload = &buf[..self.room(&outgoing, buf.len())?];
         let mut rest = outgoing.sending();
-        self.clear(&outgoing, &mut rest, "write")?;
-        if outgoing.is_finished() {
-            // The service thread has refused the reader, and is about to say why.
-            return Err(self.broken("write", Errno::PIPE));
-        }
+        self.begin_frame(&outgoing, &mut rest)?;
         let header = Header::data(payload, outgoing.crc).encode();
         outgoing.window.send(payload.len() as u64);
         self.send(&outgoing, &mut rest, &header, payload)?;
         Ok(payload.len())
+    }
+
+    fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        let outgoing = self.ready_to_write()?;
+        if outgoing.crc || outgoing.link.is_secure() {
+            let text = "checksums and TLS need to see the bytes";
+            return Err(Failure::new(Code::ENOTSUP, text).error("write", &self.caller.shown));
+        }
+        let unreadable = |errno| crate::failure::system("write", &self.caller.shown, errno);
+        let mut part = FilePart::new(from, offset, count).map_err(unreadable)?;
+        if part.left() == 0 {
+            return Ok(0);
+        }
+        part.shorten(self.room(&outgoing, part.left())?);
+        let length = part.left();
+        let mut rest = outgoing.sending();
+        self.begin_frame(&outgoing, &mut rest)?;
+        let header = Header { kind: Kind::Data, crc: None, length: length as u32 }.encode();
+        outgoing.window.send(length as u64);
+        self.send_part(&outgoing, &mut rest, &header, &mut part)?;
+        Ok(length)
     }
 
     fn flush(&mut self, level: Flush) -> Result<()> {

@@ -8,6 +8,7 @@ mod conformance;
 mod hostile;
 mod library;
 mod mesh;
+mod splice;
 mod table;
 mod tls;
 mod zpipes;
