@@ -8,6 +8,9 @@ use zvfs_benches::{heading, pair, provider_folder};
 
 const ZVFS: &str = env!("CARGO_BIN_EXE_zvfs");
 const MIB: usize = 256;
+const PIPE: &str = "tcp://127.0.0.1:47731";
+const SOCAT_LISTEN: &str = "TCP-LISTEN:47732,bind=127.0.0.1,reuseaddr";
+const SOCAT_CONNECT: &str = "TCP:127.0.0.1:47732,retry=100,interval=0.01";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
@@ -29,12 +32,41 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let to_pipe = |mut command: Command| drain(command.arg(&source));
     pair("file to pipe", MIB as u64, || to_pipe(zvfs("cat")), || to_pipe(Command::new("cat")));
 
+    if Command::new("socat").arg("-V").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        heading(&format!("copy {MIB} MiB from file to file over loopback, each MiB"), "zvfs cp", "socat");
+        let (source, target) = (source.display().to_string(), target.display().to_string());
+        let ours = || over_network(zvfs("cp"), [PIPE, &target], zvfs("cp"), [&source, PIPE], &target);
+        let peer = || {
+            let (to, from) = (format!("CREATE:{target}"), format!("FILE:{source}"));
+            let (reader, writer) = (socat(), socat());
+            over_network(reader, [SOCAT_LISTEN, &to], writer, [&from, SOCAT_CONNECT], &target);
+        };
+        pair("file to netpipe to file", MIB as u64, ours, peer);
+    } else {
+        println!("\nno socat here: its row is left out");
+    }
+
     heading("nothing but a start", "zvfs cat of an empty file", "cat of it");
     let empty = folder.path().join("empty");
     fs::write(&empty, "")?;
     let start = |mut command: Command| drain(command.arg(Path::new(&empty)));
     pair("process", 1, || start(zvfs("cat")), || start(Command::new("cat")));
     Ok(())
+}
+
+fn socat() -> Command {
+    let mut command = Command::new("socat");
+    command.args(["-u", "-b", "65536"]);
+    command
+}
+
+/// Runs a reader and a writer side by side.
+fn over_network(mut reader: Command, to: [&str; 2], mut writer: Command, from: [&str; 2], target: &str) {
+    let reading = reader.args(to).spawn();
+    let Ok(mut reading) = reading else { panic!("{reader:?} does not start") };
+    run_to_end(writer.args(from));
+    assert!(reading.wait().is_ok_and(|status| status.success()), "{reader:?} failed");
+    let _ = fs::remove_file(target);
 }
 
 fn zvfs(subcommand: &str) -> Command {

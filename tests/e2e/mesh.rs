@@ -359,3 +359,36 @@ fn a_run_brings_no_broker_where_it_could_not_serve() {
     run(run_under(&operator(&folder, "zvfs.toml", ""), &pair[..1]))
         .failed(14, &["MANIFEST 5", "netpipe:x:r", "no broker"]);
 }
+
+/// A vanished peer is lost at each end, in bounded time; what was copied is no torso that passes for the whole.
+#[test]
+fn a_cut_cable_is_a_lost_peer_at_each_end() {
+    let folder = Folder::new();
+    let Some(machines) = Machines::new(&[("a", 0), ("b", 0)]) else { return };
+    let secret = secret_file(&folder, "secret", SECRET);
+    let settings = format!("secret-file = {secret:?}, peer-timeout = \"2s\"");
+    let file = operator(&folder, "zvfs.toml", &format!("{settings} }}\n[provider.null]\nsettings = {{"));
+    let copy = |from: &str, to: &str| {
+        let mut command = bare();
+        command.args(["--config", &file, "cp", from, to]);
+        command
+    };
+    let (pipe, target) = ("tcp://10.97.0.3:7000", folder.at("target"));
+    let mut reader = start_node(machines.on("b", &copy(pipe, &target)));
+    let mut writer = start_node(machines.on("a", &copy("null:zero", pipe)));
+    // The copy's temporary file, which has no name of its own before it is whole.
+    let arrived = || {
+        let names = folder.names().into_iter().filter(|name| name.starts_with(".target"));
+        names.map(|name| fs::metadata(folder.at(&name)).map_or(0, |file| file.len())).sum::<u64>()
+    };
+    eventually("bytes come through", || {
+        reader.still_runs();
+        writer.still_runs();
+        arrived() > 1 << 20
+    });
+    let cut = Command::new("ip").args(["-n", &machines.name("hub"), "link", "set", "port0", "down"]).status();
+    assert!(cut.unwrap().success());
+    reader.end().failed(104, &["lost"]);
+    writer.end().failed(104, &["lost"]);
+    assert!(!folder.names().iter().any(|name| name.contains("target")), "{:?}", folder.names());
+}
