@@ -1,7 +1,8 @@
 //! Panics at every entry of a Rust provider: each becomes EIO with the panic's text, and the host survives.
 
-use std::io::SeekFrom;
+use std::io::{SeekFrom, stderr};
 use std::ops::ControlFlow;
+use std::os::fd::AsFd;
 use std::process::Command;
 use vfs_core::{Code, Configuration, Direction, Error, Finish, Flush, Open, OpenFile, OpenFlags, Registry};
 use zvfs_abi_tests::{LIMIT, run};
@@ -9,7 +10,7 @@ use zvfs_faults::{beside_test, bounded};
 
 type Call = fn(&mut OpenFile) -> Result<(), Error>;
 
-const FILE_CALLS: [(&str, Call); 12] = [
+const FILE_CALLS: [(&str, Call); 14] = [
     ("read", |file| file.read(&mut [0; 4]).map(drop)),
     ("write", |file| file.write(b"x").map(drop)),
     ("seek", |file| file.seek(SeekFrom::Start(1)).map(drop)),
@@ -22,6 +23,8 @@ const FILE_CALLS: [(&str, Call); 12] = [
     ("stat", |file| file.stat().map(drop)),
     ("lease", |file| file.lease(Direction::Read).map(drop)),
     ("advance", |file| file.advance(Direction::Read, 1)),
+    ("send_from", |file| file.send_from(stderr().as_fd(), 0, 1).map(drop)),
+    ("receive_into", |file| file.receive_into(stderr().as_fd(), 0, 1).map(drop)),
 ];
 
 fn registry(panicking: &str) -> Registry {

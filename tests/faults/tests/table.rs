@@ -116,6 +116,8 @@ fn a_capability_without_its_function_is_an_error_at_open() {
             ("STAT", "EXTENSION=hollow_extensions"),
             ("FD", "NONE"),
             ("FD", "EXTENSION=hollow_extensions"),
+            ("SPLICE", "NONE"),
+            ("SPLICE", "EXTENSION=hollow_extensions"),
         ];
         let registry = plugins.registry();
         for (at, (capability, define)) in cases.into_iter().enumerate() {

@@ -7,6 +7,7 @@
 
 use std::io::SeekFrom;
 use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use vfs_core::{
     Capabilities, Context, Direction, Entry, Events, File, Finish, Flush, Host, Info, Instance, Lease,
@@ -105,8 +106,8 @@ impl Drop for Opened {
 impl File for Opened {
     fn capabilities(&self) -> Capabilities {
         self.fuse.at("capabilities");
-        // All that there are but CANCEL and what is reserved.
-        Capabilities::from_bits(0xff)
+        // All that there are but CANCEL.
+        Capabilities::from_bits(0x1ff)
     }
 
     fn read(&mut self, _: &mut [u8]) -> Result<usize> {
@@ -167,6 +168,16 @@ impl File for Opened {
     fn advance(&mut self, _: Direction, _: u64) -> Result<()> {
         self.fuse.at("advance");
         Ok(())
+    }
+
+    fn send_from(&mut self, _: BorrowedFd<'_>, _: u64, _: usize) -> Result<usize> {
+        self.fuse.at("send_from");
+        Ok(0)
+    }
+
+    fn receive_into(&mut self, _: BorrowedFd<'_>, _: u64, _: usize) -> Result<usize> {
+        self.fuse.at("receive_into");
+        Ok(0)
     }
 }
 
