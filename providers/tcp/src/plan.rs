@@ -6,9 +6,6 @@ use crate::settings::{self, Checksums, Config};
 use netpipe::Name;
 use vfs_core::{Code, Error, OpenFlags, Request, Result, Scope, Settings};
 
-/// A direct pipe is its address; HELLO needs a name all the same.
-const DIRECT_NAME: &str = "direct";
-
 /// How the two ends meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -134,7 +131,7 @@ fn name(label: &Label, mode: Mode, node: Option<&str>, job: Option<&str>) -> Res
         None => name,
     };
     let text = match (label, node) {
-        (Label::None, _) => DIRECT_NAME.to_owned(),
+        (Label::None, _) => Name::unnamed().as_str().to_owned(),
         (Label::Whole(name), _) => name.clone(),
         (Label::InJob(name), _) | (Label::PeerOrName(name), None) if !name.is_empty() => in_job(name.clone()),
         (Label::PeerOrName(name), Some(node)) if !name.is_empty() => {

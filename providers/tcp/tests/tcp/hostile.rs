@@ -314,7 +314,7 @@ fn a_slow_hello_is_given_up_after_ten_seconds() {
     let _reader = open("", &format!("tcp://127.0.0.1:{port}"), false);
     let mut stream = connect(port);
     let start = Instant::now();
-    let bytes = Hello::pipe(Role::Writer, Name::new("direct").unwrap(), None).to_bytes();
+    let bytes = Hello::pipe(Role::Writer, Name::unnamed(), None).to_bytes();
     stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     let mut refusal = Vec::new();
     for byte in &bytes {
@@ -346,7 +346,7 @@ fn shake(stream: &mut TcpStream, mut acceptor: Acceptor) {
 
 fn dial(port: u16, features: u64) -> TcpStream {
     let mut stream = connect(port);
-    let hello = Hello { features, ..Hello::pipe(Role::Writer, Name::new("direct").unwrap(), None) };
+    let hello = Hello { features, ..Hello::pipe(Role::Writer, Name::unnamed(), None) };
     let mut dialler = Dialler::new(hello, None, None).unwrap();
     loop {
         stream.write_all(&dialler.output()).unwrap();
