@@ -1,5 +1,6 @@
 //! Reads of a file in the page cache: the file provider, through its library, against pread in a loop.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{SeekFrom, Write};
 use std::os::unix::fs::FileExt;
@@ -31,36 +32,38 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn sequential(name: &str, size: usize, ours: &mut OpenFile, peer: &File) {
-    let (mut ours_buf, mut peer_buf) = (vec![0; size], vec![0; size]);
+    // One for both: where a buffer lies makes a difference of its own.
+    let buf = RefCell::new(vec![0; size]);
     let reads = FILE / size as u64;
     let through_provider = || {
         keep(ours.seek(SeekFrom::Start(0)).ok());
         for _ in 0..reads {
-            keep(ours.read(&mut ours_buf).ok());
+            keep(ours.read(&mut buf.borrow_mut()).ok());
         }
     };
     let pread = || {
         for at in 0..reads {
-            keep(peer.read_at(&mut peer_buf, at * size as u64).ok());
+            keep(peer.read_at(&mut buf.borrow_mut(), at * size as u64).ok());
         }
     };
     pair(&format!("sequential, {name}"), reads, through_provider, pread);
 }
 
 fn random(name: &str, size: usize, ours: &OpenFile, peer: &File) {
-    let (mut ours_buf, mut peer_buf) = (vec![0; size], vec![0; size]);
+    // One for both: where a buffer lies makes a difference of its own.
+    let buf = RefCell::new(vec![0; size]);
     let blocks = FILE / size as u64;
     // A full-period walk over all blocks: both sides visit the same ones in the same order.
     let offsets: Vec<u64> =
         (0..blocks).map(|at| (at.wrapping_mul(0x9e37_79b9) + 7) % blocks * size as u64).collect();
     let through_provider = || {
         for offset in &offsets {
-            keep(ours.read_at(&mut ours_buf, *offset).ok());
+            keep(ours.read_at(&mut buf.borrow_mut(), *offset).ok());
         }
     };
     let pread = || {
         for offset in &offsets {
-            keep(peer.read_at(&mut peer_buf, *offset).ok());
+            keep(peer.read_at(&mut buf.borrow_mut(), *offset).ok());
         }
     };
     pair(&format!("random, {name}"), blocks, through_provider, pread);

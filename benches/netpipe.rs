@@ -6,8 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use vfs_core::{Configuration, Finish, Flush, Open, OpenFlags, Registry};
-use zvfs_benches::{heading, pair, provider_folder};
+use std::time::{Duration, Instant};
+use vfs_core::{Configuration, Finish, Flush, Open, OpenFile, OpenFlags, Registry};
+use zvfs_benches::{heading, pair_timed, provider_folder};
 
 /// The size of a write, and how much of it in all.
 const WRITES: [(&str, usize, usize); 4] = [
@@ -34,7 +35,7 @@ fn main() -> Result<(), Failure> {
         heading(&format!("each MiB, one way, {title}"), "a netpipe", peer);
         for (name, size, total) in WRITES {
             let mib = (total >> 20) as u64;
-            pair(
+            pair_timed(
                 name,
                 mib,
                 || expect(through_netpipe(ours, size, total)),
@@ -45,7 +46,7 @@ fn main() -> Result<(), Failure> {
     heading("each MiB, one way, without CRC", "a netpipe", "a FIFO");
     for (name, size, total) in WRITES {
         let mib = (total >> 20) as u64;
-        pair(
+        pair_timed(
             name,
             mib,
             || expect(through_netpipe(&plain, size, total)),
@@ -53,7 +54,7 @@ fn main() -> Result<(), Failure> {
         );
     }
     heading("a round trip of 64 bytes", "two netpipes", "a bare TCP connection");
-    pair("there and back", TRIPS, || expect(trips_by_netpipe(&plain)), || expect(trips_by_tcp()));
+    pair_timed("there and back", TRIPS, || expect(trips_by_netpipe(&plain)), || expect(trips_by_tcp()));
     Ok(())
 }
 
@@ -72,34 +73,41 @@ fn free_port() -> Result<u16, Failure> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-fn through_netpipe([left, right]: &[Registry; 2], size: usize, total: usize) -> Result<(), Failure> {
+fn through_netpipe([left, right]: &[Registry; 2], size: usize, total: usize) -> Result<Duration, Failure> {
     let descriptor = format!("tcp://127.0.0.1:{}", free_port()?);
     let mut reader = right.open(&descriptor, &Open::new(OpenFlags::READ))?;
     let mut writer = left.open(&descriptor, &Open::new(OpenFlags::WRITE))?;
+    meet(&mut writer, &mut reader)?;
+    let start = Instant::now();
     let taking = thread::spawn(move || -> Result<usize, Failure> { drain(&mut reader) });
-    let block = vec![7; size];
-    for _ in 0..total / size {
-        writer.write_all(&block)?;
-    }
+    pour(&mut writer, size, total)?;
     writer.finish(Finish::Commit)?;
-    check(join(taking)?, total)
+    check(join(taking)?, total, start)
 }
 
-fn through_tcp(size: usize, total: usize) -> Result<(), Failure> {
+/// Waits until both ends know each other: finding each other is not what is measured.
+fn meet(writer: &mut OpenFile, reader: &mut OpenFile) -> Result<(), Failure> {
+    writer.write_all(&[7])?;
+    Ok(Read::read_exact(reader, &mut [0])?)
+}
+
+fn through_tcp(size: usize, total: usize) -> Result<Duration, Failure> {
     let (mut writer, mut reader) = connection()?;
+    let start = Instant::now();
     let taking = thread::spawn(move || -> Result<usize, Failure> { drain(&mut reader) });
     pour(&mut writer, size, total)?;
     drop(writer);
-    check(join(taking)?, total)
+    check(join(taking)?, total, start)
 }
 
-fn through_fifo(path: &Path, size: usize, total: usize) -> Result<(), Failure> {
+fn through_fifo(path: &Path, size: usize, total: usize) -> Result<Duration, Failure> {
     let from = path.to_owned();
     let taking = thread::spawn(move || -> Result<usize, Failure> { drain(&mut fs::File::open(from)?) });
     let mut writer = fs::File::options().write(true).open(path)?;
+    let start = Instant::now();
     pour(&mut writer, size, total)?;
     drop(writer);
-    check(join(taking)?, total)
+    check(join(taking)?, total, start)
 }
 
 fn pour(writer: &mut impl Write, size: usize, total: usize) -> Result<(), Failure> {
@@ -120,12 +128,15 @@ fn drain(reader: &mut impl Read) -> Result<usize, Failure> {
     }
 }
 
-fn trips_by_netpipe([left, right]: &[Registry; 2]) -> Result<(), Failure> {
+fn trips_by_netpipe([left, right]: &[Registry; 2]) -> Result<Duration, Failure> {
     let (there, back) =
         (format!("tcp://127.0.0.1:{}", free_port()?), format!("tcp://127.0.0.1:{}", free_port()?));
     let (read, write) = (Open::new(OpenFlags::READ), Open::new(OpenFlags::WRITE));
     let (mut request, mut answer) = (left.open(&there, &write)?, left.open(&back, &read)?);
     let (mut asked, mut answered) = (right.open(&there, &read)?, right.open(&back, &write)?);
+    meet(&mut request, &mut asked)?;
+    meet(&mut answered, &mut answer)?;
+    let start = Instant::now();
     let echo = thread::spawn(move || -> Result<usize, Failure> {
         let mut buf = [0; 64];
         for _ in 0..TRIPS {
@@ -142,13 +153,16 @@ fn trips_by_netpipe([left, right]: &[Registry; 2]) -> Result<(), Failure> {
         request.flush(Flush::Push)?;
         Read::read_exact(&mut answer, &mut buf)?;
     }
+    let time = start.elapsed();
     // The end, which the other side's COMMIT waits for.
     drain(&mut answer)?;
-    join(echo).map(drop)
+    join(echo)?;
+    Ok(time)
 }
 
-fn trips_by_tcp() -> Result<(), Failure> {
+fn trips_by_tcp() -> Result<Duration, Failure> {
     let (mut left, mut right) = connection()?;
+    let start = Instant::now();
     let echo = thread::spawn(move || -> Result<usize, Failure> {
         let mut buf = [0; 64];
         for _ in 0..TRIPS {
@@ -162,7 +176,9 @@ fn trips_by_tcp() -> Result<(), Failure> {
         left.write_all(&[7; 64])?;
         left.read_exact(&mut buf)?;
     }
-    join(echo).map(drop)
+    let time = start.elapsed();
+    join(echo)?;
+    Ok(time)
 }
 
 fn connection() -> Result<(TcpStream, TcpStream), Failure> {
@@ -178,12 +194,14 @@ fn join(thread: thread::JoinHandle<Result<usize, Failure>>) -> Result<usize, Fai
     thread.join().map_err(|_| Failure::from("the other thread panicked"))?
 }
 
-fn check(came: usize, total: usize) -> Result<(), Failure> {
-    if came == total { Ok(()) } else { Err(format!("{came} of {total} bytes came").into()) }
+/// The time since the start, if all came.
+fn check(came: usize, total: usize, start: Instant) -> Result<Duration, Failure> {
+    if came == total { Ok(start.elapsed()) } else { Err(format!("{came} of {total} bytes came").into()) }
 }
 
-fn expect(result: Result<(), Failure>) {
-    if let Err(error) = result {
-        panic!("{error:?}");
+fn expect(result: Result<Duration, Failure>) -> Duration {
+    match result {
+        Ok(time) => time,
+        Err(error) => panic!("{error:?}"),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Rounds of a pair; each gives one ratio.
 const ROUNDS: usize = 21;
@@ -21,8 +21,19 @@ pub fn pair(name: &str, operations: u64, mut ours: impl FnMut(), mut peer: impl 
     let time = |code: &mut dyn FnMut()| {
         let start = Instant::now();
         code();
-        start.elapsed().as_nanos() as f64 / operations as f64
+        start.elapsed()
     };
+    pair_timed(name, operations, || time(&mut ours), || time(&mut peer))
+}
+
+/// As [`pair`], for code that measures itself, since it has to set something up first.
+pub fn pair_timed(
+    name: &str,
+    operations: u64,
+    mut ours: impl FnMut() -> Duration,
+    mut peer: impl FnMut() -> Duration,
+) -> Pair {
+    let time = |code: &mut dyn FnMut() -> Duration| code().as_nanos() as f64 / operations as f64;
     // Once unmeasured: page cache, branch predictors, lazy binding.
     time(&mut ours);
     time(&mut peer);
