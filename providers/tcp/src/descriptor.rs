@@ -1,14 +1,4 @@
-//! What a descriptor says: every form of it, without the settings that complete it.
-//!
-//! | Form | |
-//! |---|---|
-//! | `tcp://host:port` | direct: the reader listens there, the writer dials; `?role=listen` or `connect` turns it round |
-//! | `tcp:host:port` | the same, shorter |
-//! | `tcp://broker:port/name` | through a broker; the name as it stands, percent-decoded once |
-//! | `netpipe:broker:port:name:mode` | read from the right: mode (`r`, `w`), name; what is left is the broker, or the configured one |
-//! | `opaque:broker\|name`, `opaque:broker\|>name` | read; write |
-//!
-//! Each may end in `?key=value&...`: `mode`, `role`, and the settings that an open may give.
+//! What a descriptor says: every form of it (the crate's page lists them), without the settings that complete it.
 
 use crate::endpoint::{BROKER_PORT, Endpoint};
 use std::borrow::Cow;

@@ -1,8 +1,17 @@
 //! The provider `tcp`: netpipes, named pipes between machines, over TCP. Schemes `tcp`, `netpipe` and `opaque`; all of them
 //! speak the netpipe protocol, none is a raw socket.
 //!
-//! A pipe has one reader and one writer, or as many as the reader's `writers` says; each end may be opened first. Descriptors:
-//! see [`descriptor`](mod@descriptor); settings: see [`settings`](mod@settings).
+//! A pipe has one reader and one writer, or as many as the reader's `writers` says; each end may be opened first.
+//!
+//! | Descriptor | |
+//! |---|---|
+//! | `tcp://host:port` | direct: the reader listens there, the writer dials; `?role=listen` or `connect` turns it round |
+//! | `tcp:host:port` | the same, shorter |
+//! | `tcp://broker:port/name` | through a broker; the name as it stands, percent-decoded once |
+//! | `netpipe:broker:port:name:mode` | read from the right: mode (`r`, `w`), name; what is left is the broker, or the configured one |
+//! | `opaque:broker\|name`, `opaque:broker\|>name` | read; write |
+//!
+//! Each may end in `?key=value&...`: `mode`, `role`, and the settings that an open may give. `zvfs providers` lists those.
 //!
 //! | Module | What it is |
 //! |---|---|
