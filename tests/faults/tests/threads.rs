@@ -3,6 +3,8 @@
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::File;
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Control, Open, OpenFile, OpenFlags, Registry};
@@ -64,6 +66,59 @@ fn per_library_serialises_all_instances_of_all_registries() {
         let registries = [plugins.registry(), plugins.registry()];
         assert!(!overlap([open(&registries[0], "overlap", SERIAL), open(&registries[0], "overlap", SERIAL)]));
         assert!(!overlap(registries.map(|registry| open(&registry, "overlap", SERIAL))));
+    });
+}
+
+/// capabilities was once asked after open's turn was over.
+#[test]
+fn an_open_keeps_its_turn_until_its_capabilities_are_known() {
+    bounded(|| {
+        let plugins = plugins("ZVFS_THREADS_PER_LIBRARY");
+        let registry = plugins.registry();
+        let mut file = open(&registry, "overlap", "0");
+        let stop = Arc::new(AtomicBool::new(false));
+        let reader = thread::spawn({
+            let stop = stop.clone();
+            move || {
+                let mut byte = [0];
+                while !stop.load(Ordering::SeqCst) {
+                    assert_eq!(file.read(&mut byte).expect("a byte"), 1);
+                }
+                file.read(&mut byte).expect("a byte");
+                byte[0] == 1
+            }
+        });
+        drop(open(&registry, "overlap", &format!("{SERIAL}c")));
+        stop.store(true, Ordering::SeqCst);
+        assert!(!reader.join().expect("a reader"));
+    });
+}
+
+/// A close that got no turn was skipped, and the context freed that the provider still had.
+#[test]
+fn a_file_whose_close_gets_no_turn_keeps_its_context() {
+    bounded(|| {
+        let plugins = plugins("ZVFS_THREADS_PER_LIBRARY");
+        let registry = plugins.registry();
+        let (kept, mut stuck) = (open(&registry, "overlap", "0k"), open(&registry, "overlap", "7000s"));
+        let mut third = open(&registry, "overlap", "0");
+        let reader = thread::spawn(move || {
+            let mut byte = [0];
+            stuck.read(&mut byte).expect("a byte");
+            byte[0] == 1
+        });
+        // The library is stuck once nobody else gets a turn.
+        let mut gets_a_turn = || {
+            third.control().set_deadline(Some(Instant::now() + Duration::from_millis(50)));
+            third.read(&mut [0]).is_ok()
+        };
+        while gets_a_turn() {}
+        drop(kept);
+        // Takes what was freed: whoever still looks there meets this.
+        let taken: Vec<Box<[u8; 32]>> = (0..1000).map(|_| Box::new([0xff; 32])).collect();
+        assert!(!reader.is_finished(), "the close was to wait in vain, and for less than the read");
+        assert!(reader.join().expect("a reader"), "the kept context answers");
+        drop(taken);
     });
 }
 
