@@ -23,6 +23,7 @@
 //! | `built` | a provider's own library, loaded |
 //! | `steps` | what checks are made of: calls in guarded memory, comparisons, the form of an error |
 //! | `memory` | buffers between guard pages |
+//! | `task` | whether a call waits |
 //! | `checks` | the checks, a file for each theme |
 //! | [`netpipe`] | a suite of its own: what a netpipe's back-end has to do, over two hosts and descriptors only |
 
@@ -34,6 +35,7 @@ pub mod netpipe;
 mod steps;
 mod subject;
 mod suite;
+mod task;
 
 pub use built::load_built;
 pub use checks::CHECKS;

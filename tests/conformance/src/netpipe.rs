@@ -60,11 +60,11 @@ checks! { Subject:
     wait {
         write_waits_for_a_reader_to_open = "and not for it to read";
         write_without_reader_times_out = "ETIMEDOUT at the deadline; repeated, it goes through, once";
-        write_without_reader_is_cancelled = "ECANCELED within 2 s (the rule is 100 ms)";
-        write_into_a_full_pipe_is_cancelled = "ECANCELED within 2 s";
+        write_without_reader_is_cancelled = "ECANCELED within 10 s (the rule is 100 ms)";
+        write_into_a_full_pipe_is_cancelled = "ECANCELED within 10 s";
         read_waits_for_data = "and for the end, and ends with either";
         read_without_data_times_out = "ETIMEDOUT without a writer and with an idle one; repeated, it reads";
-        read_without_data_is_cancelled = "ECANCELED within 2 s";
+        read_without_data_is_cancelled = "ECANCELED within 10 s";
         partial_arrival_keeps_the_deadline = "a byte that arrives does not disarm it";
         commit_is_ended_by_deadline_and_cancel = "while it waits for a reader, and for it to read";
         writer_may_open_while_the_reader_is_blocked = "a blocked read gets what it brings";

@@ -4,14 +4,15 @@ use crate::case::Case;
 use crate::steps::{ensure, refused, sample, skip};
 use crate::subject::{Blocking, Subject};
 use crate::suite::{Step, Stop};
+use crate::task::Task;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Capabilities, Code, Control, OpenFlags};
 
 /// The rule is 100 ms; a loaded machine gets more.
-const SLACK: Duration = Duration::from_secs(2);
-/// A call that is not back by then blocks.
+const SLACK: Duration = Duration::from_secs(6);
+/// A call that has slept for so long blocks.
 const BLOCKS_AFTER: Duration = Duration::from_millis(100);
 
 pub fn cancelled_calls_return(subject: &Subject) -> Step {
@@ -62,14 +63,16 @@ pub fn deadline_ends_a_blocked_call(subject: &Subject) -> Step {
 fn blocked(case: &Case<'_>, control: &Control, stopped: Code, stop: fn(&Control)) -> Step {
     let Some(make) = &case.subject.blocking else { return skip("the subject has nothing that blocks") };
     let Blocking { descriptor, flags } = make(&case.subject.fresh_name())?;
-    let (done, result) = channel();
+    let ((tasks, task), (done, result)) = (channel(), channel());
     thread::scope(|scope| {
         scope.spawn(|| {
+            let _ = tasks.send(Task::current());
             let outcome = block(case, control, &descriptor, flags);
             // Received below, or the check has failed already.
             let _ = done.send((outcome, Instant::now()));
         });
-        match result.recv_timeout(BLOCKS_AFTER) {
+        let task = task.recv().map_err(|_| Stop::Fail("the blocked call's thread died".to_owned()))?;
+        match task.outcome(&result, BLOCKS_AFTER, SLACK) {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(Stop::Fail("the blocked call's thread died".to_owned()));

@@ -1,15 +1,17 @@
 //! Content that tells where it belongs, and whole stretches of it through files.
 
-use super::case::deadline;
-use crate::steps::{ensure, same};
+use super::case::{SOON, deadline};
+use crate::steps::{ensure, refused, same};
 use crate::suite::{Step, Stop};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Error, Finish, OpenFile};
+use vfs_core::{Code, Error, Finish, OpenFile, Result};
 
 /// More than this and a pipe counts as endless.
 const CONTENT_MAX: usize = 256 << 20;
 /// An everyday buffer, and no divisor of anything.
 const CHUNK: usize = 50_000;
+/// How often something must have been in vain.
+const TRIES: u32 = 3;
 
 /// Fills a buffer with the bytes that an endless random stream has at an offset: whoever knows the seed can check any part.
 pub(crate) fn noise(seed: u64, at: u64, buffer: &mut [u8]) {
@@ -160,19 +162,35 @@ pub(crate) fn write_until_it_fails(file: &mut OpenFile, bytes: &[u8], patience: 
     }
 }
 
-/// Fills a pipe whose reader stands still; returns how many bytes it took until a write timed out.
+/// Fills a pipe whose reader stands still; returns how many bytes it took until no more went in. One write that times out
+/// may have been kept from running.
 pub(crate) fn fill(file: &mut OpenFile, bytes: &[u8], bound: usize) -> Step<usize> {
-    let mut written = 0;
-    let error = loop {
-        deadline(file, Duration::from_millis(200));
+    let (mut written, mut in_vain) = (0, 0);
+    while in_vain < TRIES {
+        deadline(file, Duration::from_millis(100));
         match file.write(bytes) {
-            Ok(count) => written += count,
-            Err(error) => break error,
+            Ok(count) => (written, in_vain) = (written + count, 0),
+            Err(error) if error.code() == Code::ETIMEDOUT => in_vain += 1,
+            Err(error) => {
+                return Err(Stop::Fail(format!("filling a pipe: {} ({})", error.chain(), error.code())));
+            }
         }
         ensure!(written <= bound, "the pipe took {written} bytes that nobody reads; the bound is {bound}");
-    };
-    ensure!(error.code() == Code::ETIMEDOUT, "filling a pipe failed: {} ({})", error.chain(), error.code());
+    }
     Ok(written)
+}
+
+/// Checks that a call runs into its deadline, several times: a machine that is busy enough lets anything time out once.
+pub(crate) fn times_out<T>(
+    file: &mut OpenFile,
+    what: &str,
+    mut call: impl FnMut(&mut OpenFile) -> Result<T>,
+) -> Step {
+    for _ in 0..TRIES {
+        deadline(file, SOON);
+        refused(call(file), &[Code::ETIMEDOUT], what)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,17 +4,18 @@ use super::bytes::{read_exactly, write_whole};
 use super::subject::{Pair, Subject, Writers};
 use crate::steps::{ensure, refused};
 use crate::suite::{Step, Stop};
+use crate::task::Task;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Control, Open, OpenFile, OpenFlags, Registry};
 
-/// A call that is not back by then waits. One that waits longer than it should is not mistaken for one that does not.
+/// A call that has slept for so long waits. One that waits longer than it should is not mistaken for one that does not.
 const WAITS: Duration = Duration::from_millis(100);
 /// Soon, for a deadline that is meant to pass.
 pub(crate) const SOON: Duration = Duration::from_millis(50);
 /// For a call to end after a cancel: the rule is 100 ms, a loaded machine gets more.
-pub(crate) const SLACK: Duration = Duration::from_secs(2);
+pub(crate) const SLACK: Duration = Duration::from_secs(10);
 
 /// Two hosts of one check: readers open in one of them, writers in the other.
 pub(crate) struct Case<'a> {
@@ -62,12 +63,15 @@ impl<'a> Case<'a> {
         what: &'static str,
         call: impl FnOnce() -> Step<T> + Send + 'static,
     ) -> Step<Call<T>> {
+        let (tasks, task) = channel();
         let (done, outcome) = channel();
         thread::Builder::new().name(what.to_owned()).spawn(move || {
-            // The receiver is gone if the check has failed already.
+            // The receivers are gone if the check has failed already.
+            let _ = tasks.send(Task::current());
             let _ = done.send(call());
         })?;
-        Ok(Call { what, patience: self.subject.patience, outcome })
+        let task = task.recv().map_err(|_| Stop::Fail(format!("{what} panicked")))?;
+        Ok(Call { what, patience: self.subject.patience, task, outcome })
     }
 }
 
@@ -86,6 +90,7 @@ pub(crate) fn deadline(file: &OpenFile, after: Duration) {
 pub(crate) struct Call<T> {
     what: &'static str,
     patience: Duration,
+    task: Task,
     outcome: Receiver<Step<T>>,
 }
 
@@ -98,7 +103,7 @@ impl<T> Call<T> {
     /// Checks that it waits for so long.
     pub fn waits_for(&self, time: Duration) -> Step {
         let what = self.what;
-        match self.outcome.recv_timeout(time) {
+        match self.task.outcome(&self.outcome, time, self.patience) {
             Err(RecvTimeoutError::Timeout) => Ok(()),
             Err(RecvTimeoutError::Disconnected) => Err(Stop::Fail(format!("{what} panicked"))),
             Ok(Err(stop)) => Err(stop),
@@ -109,7 +114,7 @@ impl<T> Call<T> {
     /// Gives it a moment, to end or to go on.
     pub fn given_a_moment(self) -> Step<Call<T>> {
         let (done, again) = channel();
-        match self.outcome.recv_timeout(WAITS) {
+        match self.task.outcome(&self.outcome, WAITS, self.patience) {
             Err(RecvTimeoutError::Timeout) => Ok(self),
             Err(RecvTimeoutError::Disconnected) => Err(Stop::Fail(format!("{} panicked", self.what))),
             Ok(outcome) => {

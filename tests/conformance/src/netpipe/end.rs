@@ -80,8 +80,8 @@ pub fn stopping_delivers_what_was_ended(subject: &Subject) -> Step {
     meet(&mut reader, &mut writer)?;
     let content = noise_of(4, 60_000);
     write_whole(&mut writer, &content)?;
-    let call = case.begin("END, close and the stop of a host", move || {
-        writer.finish(Finish::End)?;
+    writer.finish(Finish::End)?;
+    let call = case.begin("close and the stop of a host", move || {
         drop(writer);
         // The last clone of the registry stops its instances.
         drop(leaving);

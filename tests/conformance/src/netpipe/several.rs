@@ -1,7 +1,7 @@
 //! Several writers, and one too many at either end.
 
-use super::bytes::{Random, read_exactly, read_to_end, read_up_to, write_whole};
-use super::case::{Call, Case, SOON, all_done, deadline, meet};
+use super::bytes::{Random, read_exactly, read_to_end, read_up_to, times_out, write_whole};
+use super::case::{Call, Case, all_done, deadline, meet};
 use super::subject::{Subject, Writers};
 use crate::steps::{ensure, refused, same};
 use crate::suite::Step;
@@ -48,8 +48,7 @@ pub fn the_end_counts_after_as_many_ends_as_writers(subject: &Subject) -> Step {
         drop(writer);
         same(&read_exactly(&mut reader, 10)?, &[round; 10], "what a writer wrote before it ENDed")?;
         if round < 2 {
-            deadline(&reader, SOON * 2);
-            refused(reader.read(&mut [0; 8]), &[Code::ETIMEDOUT], "a read before all writers ENDed")?;
+            times_out(&mut reader, "a read before all writers ENDed", |reader| reader.read(&mut [0; 8]))?;
             deadline(&reader, subject.patience);
         }
     }
@@ -99,8 +98,7 @@ pub fn any_number_of_writers_ends_at_zero(subject: &Subject) -> Step {
         meet(&mut reader, writer)?;
     }
     for mut writer in writers {
-        deadline(&reader, SOON);
-        refused(reader.read(&mut [0; 8]), &[Code::ETIMEDOUT], "a read while a writer is there")?;
+        times_out(&mut reader, "a read while a writer is there", |reader| reader.read(&mut [0; 8]))?;
         deadline(&reader, subject.patience);
         write_whole(&mut writer, b"bye")?;
         same(&read_exactly(&mut reader, 3)?, b"bye", "what a writer wrote last")?;

@@ -1,6 +1,6 @@
 //! Waiting for the other side, and what ends a wait: the other side, the deadline, a cancel.
 
-use super::bytes::{fill, read_exactly, read_to_end, write_whole};
+use super::bytes::{fill, read_exactly, read_to_end, times_out, write_whole};
 use super::case::{Case, SLACK, SOON, deadline, meet};
 use super::subject::Subject;
 use crate::steps::{ensure, refused, same};
@@ -29,15 +29,12 @@ pub fn write_without_reader_times_out(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     let pair = case.pipe()?;
     let mut writer = case.writer(&pair)?;
-    for _ in 0..2 {
-        deadline(&writer, SOON);
-        times_out(writer.write(b"bytes"), "a write without a reader")?;
-    }
+    times_out(&mut writer, "a write without a reader", |writer| writer.write(b"bytes"))?;
     deadline(&writer, subject.patience);
     let mut reader = case.reader(&pair)?;
     write_whole(&mut writer, b"bytes")?;
     writer.finish(Finish::End)?;
-    same(&read_to_end(&mut reader)?, b"bytes", "what arrived of a write that timed out twice")
+    same(&read_to_end(&mut reader)?, b"bytes", "what arrived of a write that had timed out")
 }
 
 pub fn write_without_reader_is_cancelled(subject: &Subject) -> Step {
@@ -93,15 +90,11 @@ pub fn read_without_data_times_out(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     let pair = case.pipe()?;
     let mut reader = case.reader(&pair)?;
-    for _ in 0..2 {
-        deadline(&reader, SOON);
-        times_out(reader.read(&mut [0; 8]), "a read without a writer")?;
-    }
+    times_out(&mut reader, "a read without a writer", |reader| reader.read(&mut [0; 8]))?;
     deadline(&reader, subject.patience);
     let mut writer = case.writer(&pair)?;
     meet(&mut reader, &mut writer)?;
-    deadline(&reader, SOON);
-    times_out(reader.read(&mut [0; 8]), "a read without data")?;
+    times_out(&mut reader, "a read without data", |reader| reader.read(&mut [0; 8]))?;
     deadline(&reader, subject.patience);
     write_whole(&mut writer, b"bytes")?;
     writer.finish(Finish::End)?;
@@ -136,7 +129,7 @@ pub fn partial_arrival_keeps_the_deadline(subject: &Subject) -> Step {
     write_whole(&mut writer, b"1")?;
     let (came, error, mut reader) = call.done()?;
     let took = start.elapsed();
-    times_out(Err::<(), _>(error), "a read after a partial arrival")?;
+    refused(Err::<(), _>(error), &[Code::ETIMEDOUT], "a read after a partial arrival")?;
     // A machine that sleeps through the deadline delivers the byte after it.
     ensure!(came <= 1, "{came} bytes arrived of one");
     ensure!(took >= limit && took < limit + SLACK, "the deadline of {limit:?} came after {took:?}");
@@ -149,12 +142,10 @@ pub fn partial_arrival_keeps_the_deadline(subject: &Subject) -> Step {
 pub fn commit_is_ended_by_deadline_and_cancel(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     let mut alone = case.writer(&case.pipe()?)?;
-    deadline(&alone, SOON);
-    times_out(alone.finish(Finish::Commit), "a COMMIT without a reader")?;
+    times_out(&mut alone, "a COMMIT without a reader", |alone| alone.finish(Finish::Commit))?;
     let (_reader, mut writer) = case.met()?;
     write_whole(&mut writer, b"bytes")?;
-    deadline(&writer, SOON);
-    times_out(writer.finish(Finish::Commit), "a COMMIT of what nobody takes")?;
+    times_out(&mut writer, "a COMMIT of what nobody takes", |writer| writer.finish(Finish::Commit))?;
 
     let mut alone = case.writer(&case.pipe()?)?;
     let control = alone.control().clone();
@@ -197,9 +188,4 @@ pub fn idle_ends_do_not_expire(subject: &Subject) -> Step {
     call.waits_for(silence)?;
     write_whole(&mut writer, b"2")?;
     same(&call.done()?.1, b"2", "what came after another silence")
-}
-
-/// Checks that a call ended with ETIMEDOUT.
-fn times_out<T>(result: vfs_core::Result<T>, what: &str) -> Step {
-    refused(result, &[Code::ETIMEDOUT], what)
 }

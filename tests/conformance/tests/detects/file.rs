@@ -101,10 +101,10 @@ impl File for Open {
         self.needs(OpenFlags::READ)?;
         self.calls += 1;
         if self.name == BLOCKING {
-            let result = self.context.sleep(Duration::from_secs(3));
+            let result = self.context.sleep(Duration::from_secs(20));
             return match self.fault {
                 Fault::BlocksThroughCancel => {
-                    std::thread::sleep(Duration::from_secs(3));
+                    std::thread::sleep(Duration::from_secs(8));
                     result.map(|()| 0)
                 }
                 Fault::StopsWithEio => Err(Error::new(Code::EIO, "read: stopped")),

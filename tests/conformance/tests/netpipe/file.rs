@@ -61,7 +61,8 @@ impl File for Reader {
             pipe.blocked = false;
             let wanted = if fault == Fault::ReadsAllOrNothing { buf.len() } else { 1 };
             let there: usize = pipe.blocks.iter().map(|(_, bytes, taken)| bytes.len() - taken).sum();
-            if there >= wanted {
+            let held_back = pipe.is_held_back(fault);
+            if there >= wanted && !held_back {
                 let count = take(&mut state, id, buf, fault);
                 self.place.notify();
                 return Ok(count);
@@ -69,7 +70,7 @@ impl File for Reader {
             if pipe.broken && (first || fault != Fault::BlockedReadMissesBreaks) {
                 return fail(Code::ECONNRESET, "read: the writer broke");
             }
-            if pipe.at_end(fault) || fault == Fault::ReadPolls {
+            if pipe.at_end(fault) && !held_back || fault == Fault::ReadPolls {
                 if there > 0 {
                     return fail(Code::ECONNRESET, "read: not enough");
                 }
@@ -204,14 +205,17 @@ impl Writer {
         };
         let state = &mut *guard;
         let Some(writer) = state.writers.get_mut(&self.id) else { return fail(Code::EIO, "no writer") };
-        if fault == Fault::HoldsUntilEnd {
+        if fault == Fault::HoldsUntilEnd || fault == Fault::SwapsWrites && writer.kept.is_empty() {
             writer.written += bytes.len() as u64;
             writer.kept.extend_from_slice(bytes);
             return Ok(());
         }
         let Some(pipe) = writer.pipe.and_then(|id| state.pipes.get_mut(&id)) else { return Ok(()) };
-        let mut block = std::mem::take(&mut writer.kept);
-        block.extend_from_slice(bytes);
+        let kept = std::mem::take(&mut writer.kept);
+        let (mut block, late) = match fault {
+            Fault::SwapsWrites => (bytes.to_vec(), kept),
+            _ => ([&kept, bytes].concat(), Vec::new()),
+        };
         if fault == Fault::ChangesAByte
             && (writer.written..writer.written + block.len() as u64).contains(&CHANGED)
         {
@@ -220,12 +224,10 @@ impl Writer {
             *byte = byte.wrapping_add(1);
         }
         writer.written += block.len() as u64;
-        pipe.held += block.len();
-        let place = match pipe.blocks.len() {
-            waiting @ 1.. if fault == Fault::SwapsWrites => waiting - 1,
-            waiting => waiting,
-        };
-        pipe.blocks.insert(place, (self.id, block, 0));
+        for block in [block, late].into_iter().filter(|block| !block.is_empty()) {
+            pipe.held += block.len();
+            pipe.blocks.push_back((self.id, block, 0));
+        }
         drop(guard);
         self.place.notify();
         Ok(())

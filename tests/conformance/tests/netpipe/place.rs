@@ -42,6 +42,8 @@ pub struct Pipe {
     /// A read waits.
     pub blocked: bool,
     pub was_read: bool,
+    /// For `StopDropsData` only: until its writer's host stops, that has what was not read before END; then nobody has.
+    stopped: bool,
 }
 
 #[derive(Default)]
@@ -52,7 +54,7 @@ pub struct WriterState {
     pub taken: u64,
     pub ended: bool,
     pub discarded: bool,
-    /// For `TimedOutWriteMoves` and `HoldsUntilEnd`.
+    /// For `TimedOutWriteMoves`, `HoldsUntilEnd` and `SwapsWrites`.
     pub kept: Vec<u8>,
 }
 
@@ -63,6 +65,10 @@ impl Pipe {
             Some(expected) => self.ended >= expected,
             None => self.joined > 0 && self.ended == self.joined && fault != Fault::AnyNumberNeverEnds,
         }
+    }
+
+    pub fn is_held_back(&self, fault: Fault) -> bool {
+        fault == Fault::StopDropsData && self.ended > 0 && !self.stopped
     }
 
     fn has_room_for_a_writer(&self, fault: Fault) -> bool {
@@ -238,6 +244,7 @@ impl Place {
         let mut guard = self.lock();
         for pipe in guard.pipes.values_mut() {
             pipe.blocks.retain(|(writer, ..)| *writer != id);
+            pipe.stopped = true;
         }
         self.notify();
     }
