@@ -54,7 +54,8 @@ fn a_handshake_has_its_time_however_slowly_it_comes() {
     // It had shown by then that it speaks netpipe, or not: a REFUSAL or nothing, and the end.
     let answer = drain(&mut slow);
     assert!(answer.is_empty() || answer[0] == 0x03, "{answer:?}");
-    broker.dial().sync();
+    // So short a time may be too short for this side as well, on a busy machine.
+    until(|| broker.dial_as(Hello::broker(), None).is_ok(), || "a handshake in time".into());
 }
 
 #[test]

@@ -254,8 +254,15 @@ fn a_token_expires() {
     });
     let token = broker.prepare_relay(None);
     let show = || refusal(&mut broker.dial_relay(token, None, &[]).unwrap()).code;
-    assert_eq!(show(), code::ETIMEDOUT);
-    until(|| show() == code::EACCES, || "the token's end".into());
+    let over = || match show() {
+        // Good, though the other half does not come.
+        code::ETIMEDOUT => false,
+        code => {
+            assert_eq!(code, code::EACCES);
+            true
+        }
+    };
+    until(over, || "the token's end".into());
 }
 
 #[test]

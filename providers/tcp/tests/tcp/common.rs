@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vfs_core::{Code, Configuration, Control, Error, Open, OpenFile, OpenFlags, Registry, Result};
 use zvfs_tcp::Tcp;
 
@@ -168,6 +168,44 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T>, code: Code, words: &str) {
     assert!(error.chain().contains(words), "`{}` does not say `{words}`", error.chain());
 }
 
+/// Runs a call into its deadline, and checks that it says what it waited for. One that a busy machine keeps from running until
+/// then cannot say, and gets more time.
+#[track_caller]
+pub fn times_out<T: std::fmt::Debug>(
+    file: &mut OpenFile,
+    words: &str,
+    mut call: impl FnMut(&mut OpenFile) -> Result<T>,
+) {
+    let mut after = Duration::from_millis(50);
+    loop {
+        file.control().set_deadline(Some(Instant::now() + after));
+        let result = call(file);
+        file.control().set_deadline(None);
+        match result {
+            Err(error) if !error.chain().contains("waiting for") && after < SLACK => after *= 4,
+            result => return refused(result, Code::ETIMEDOUT, words),
+        }
+    }
+}
+
+/// Writes until the pipe takes no more, as nobody reads; returns how many bytes it took. One write that times out may have
+/// been kept from running.
+pub fn fill(writer: &mut OpenFile, bytes: &[u8]) -> usize {
+    let (mut written, mut in_vain) = (0, 0);
+    while in_vain < 3 {
+        writer.control().set_deadline(Some(Instant::now() + Duration::from_millis(100)));
+        match writer.write(bytes) {
+            Ok(count) => (written, in_vain) = (written + count, 0),
+            Err(error) => {
+                assert_eq!(error.code(), Code::ETIMEDOUT, "{}", error.chain());
+                in_vain += 1;
+            }
+        }
+    }
+    writer.control().set_deadline(None);
+    written
+}
+
 #[track_caller]
 pub fn read_exactly(file: &mut OpenFile, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
@@ -203,7 +241,7 @@ pub fn read_to_end(file: &mut OpenFile) -> Vec<u8> {
 /// A control whose calls end after a time.
 pub fn deadline(after: Duration) -> Control {
     let control = Control::new();
-    control.set_deadline(Some(std::time::Instant::now() + after));
+    control.set_deadline(Some(Instant::now() + after));
     control
 }
 
