@@ -303,7 +303,8 @@ struct zvfs_host {
     /* Writes one line to the host's log. Does not block for long. level: ZVFS_LOG_...  [any] */
     void(ZVFS_CALL *log)(const zvfs_host *host, uint32_t level, const char *text);
 
-    /* Returns the host's table for an extension id, or NULL if it has none. Lives as long as this table.  [any] */
+    /* Returns the host's table for an extension id ("The host's extensions", below), or NULL if it has none. The table lives
+     * as long as this one.  [any] */
     const void *(ZVFS_CALL *extension)(const zvfs_host *host, const char *id);
 
     /* Returns 0, -ZVFS_ECANCELED or -ZVFS_ETIMEDOUT: why the call in progress should end. Does not block.  [any] */
@@ -501,6 +502,88 @@ typedef struct zvfs_splice {
      * never.  [file] */
     int64_t(ZVFS_CALL *receive_into)(zvfs_file *file, int32_t fd, uint64_t offset, uint64_t n, zvfs_error *err);
 } zvfs_splice;
+
+/* ---- The host's extensions --------------------------------------------------------------------------------------
+ * Tables that zvfs_host's extension() returns. The same rule holds for their ids.
+ */
+
+/* Opens files of other providers, for a layer: a provider whose descriptor holds another one ("gzip:file:/srv/x.gz"), and
+ * that works on what the inner one reads and writes. The layer is asked for "gzip:file:/srv/x.gz", its `rest` is the inner
+ * descriptor, and it opens that:
+ *
+ *     const zvfs_host_open *inner = host->extension(host, ZVFS_EXT_HOST_OPEN);      in start()
+ *     inner->open(host, request->context, &what, &file->inner, err);                in open()
+ *     inner->read(file->context, file->inner, buf, n, err);                         in read()
+ *     inner->close(file->context, file->inner);                                     in close()
+ *
+ * Each call names the context of the layer's own file: the inner file shares its deadline and its cancel, and so inherits
+ * what the host allows. Another context than the one it was opened with: EINVAL. Every inner file is closed before the layer's
+ * close() (or the call on a name that it was opened for) returns; its own instance lives at least as long.
+ *
+ * The calls are those of zvfs_provider and its extensions, with the same rules on counts, buffers and threads, of an inner
+ * file as of any. The host checks them as it does its own: a call without its capability is refused, a failed write stays
+ * failed. Not from start() (EBUSY: open when a file is opened), and not from a cancel's function.
+ *
+ * What the inner provider says of an error comes to `err` of the call: to pass it on, return the code and leave `err` as it is.
+ *
+ * The host serialises calls of a library that asks for it (`threads`) also here, so two such libraries that open each other in
+ * both orders may wait for each other until a cancel or the deadline. A layer is best ZVFS_THREADS_PER_FILE. */
+#define ZVFS_EXT_HOST_OPEN "zvfs.host.open/1"
+
+/* The most layers above a file. One more: ELOOP. So a layer that leads to itself ends. */
+#define ZVFS_LAYERS_MAX 8
+
+typedef struct zvfs_inner zvfs_inner; /* the host's: an open file of another provider */
+
+/* What a layer opens. */
+typedef struct zvfs_inner_request {
+    uint64_t struct_size;
+    const char *descriptor; /* of any scheme that the host may load, as whoever asks the host would write it */
+    uint64_t flags;         /* ZVFS_OPEN_...; one that the inner provider does not support: ENOTSUP, see supported_flags */
+    uint64_t expected_size; /* bytes that will be written, or ZVFS_SIZE_UNKNOWN */
+    const zvfs_value *const *settings; /* for the inner open, by name and text; NULL-terminated; NULL: none */
+} zvfs_inner_request;
+
+typedef struct zvfs_host_open {
+    uint64_t struct_size;
+
+    /* Opens an inner file. Fails as the host's own open does: EPROTONOSUPPORT for an unknown scheme, EACCES for one that the
+     * operator does not allow, ELOOP, EINVAL, or the inner provider's code.  [any] */
+    int32_t(ZVFS_CALL *open)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
+                             zvfs_inner **out, zvfs_error *err);
+
+    /* Says which flags the provider of a descriptor honours, so that a layer can leave out those that mean nothing to it: a
+     * pipe has nothing to create. May load that provider.  [any] */
+    int32_t(ZVFS_CALL *supported_flags)(const zvfs_host *host, zvfs_context *context, const char *descriptor, uint64_t *out,
+                                        zvfs_error *err);
+
+    /* zvfs_provider's, of the inner file.  [file] */
+    int32_t(ZVFS_CALL *finish)(zvfs_context *context, zvfs_inner *inner, uint32_t how, zvfs_error *err);
+    void(ZVFS_CALL *close)(zvfs_context *context, zvfs_inner *inner); /* NULL: does nothing */
+    int64_t(ZVFS_CALL *read)(zvfs_context *context, zvfs_inner *inner, void *buf, uint64_t n, zvfs_error *err);
+    int64_t(ZVFS_CALL *write)(zvfs_context *context, zvfs_inner *inner, const void *buf, uint64_t n, zvfs_error *err);
+    int64_t(ZVFS_CALL *seek)(zvfs_context *context, zvfs_inner *inner, int64_t offset, uint32_t whence, zvfs_error *err);
+    int64_t(ZVFS_CALL *tell)(zvfs_context *context, zvfs_inner *inner, zvfs_error *err);
+    int32_t(ZVFS_CALL *truncate)(zvfs_context *context, zvfs_inner *inner, uint64_t size, zvfs_error *err);
+    int32_t(ZVFS_CALL *flush)(zvfs_context *context, zvfs_inner *inner, uint32_t level, zvfs_error *err);
+    uint64_t(ZVFS_CALL *capabilities)(zvfs_context *context, zvfs_inner *inner);
+
+    /* zvfs_positional's.  [shared] */
+    int64_t(ZVFS_CALL *read_at)(zvfs_context *context, zvfs_inner *inner, void *buf, uint64_t n, uint64_t offset,
+                                zvfs_error *err);
+    int64_t(ZVFS_CALL *write_at)(zvfs_context *context, zvfs_inner *inner, const void *buf, uint64_t n, uint64_t offset,
+                                 zvfs_error *err);
+
+    /* zvfs_stat_extension's, zvfs_fd_extension's and zvfs_splice's.  [file] */
+    int32_t(ZVFS_CALL *stat)(zvfs_context *context, zvfs_inner *inner, zvfs_stat *out, zvfs_error *err);
+    int32_t(ZVFS_CALL *lease)(zvfs_context *context, zvfs_inner *inner, uint64_t direction, zvfs_lease *out,
+                              zvfs_error *err);
+    int32_t(ZVFS_CALL *advance)(zvfs_context *context, zvfs_inner *inner, uint64_t direction, uint64_t n, zvfs_error *err);
+    int64_t(ZVFS_CALL *send_from)(zvfs_context *context, zvfs_inner *inner, int32_t fd, uint64_t offset, uint64_t n,
+                                  zvfs_error *err);
+    int64_t(ZVFS_CALL *receive_into)(zvfs_context *context, zvfs_inner *inner, int32_t fd, uint64_t offset, uint64_t n,
+                                     zvfs_error *err);
+} zvfs_host_open;
 
 /* ---- The entry --------------------------------------------------------------------------------------------------
  * The library's one exported symbol: returns the table, which lives as long as the library. Has no side effects, starts no

@@ -12,6 +12,8 @@ pub enum Instance {}
 pub enum File {}
 /// A host's opaque context.
 pub enum Context {}
+/// A host's opaque file of another provider.
+pub enum Inner {}
 
 /// The entry's name, for the loader; the suffix is the major version.
 pub const ENTRY: &str = "zvfs_provider_v1";
@@ -47,6 +49,8 @@ pub const EXT_STAT: &str = "zvfs.stat/1";
 pub const EXT_NAMESPACE: &str = "zvfs.namespace/1";
 pub const EXT_FD: &str = "zvfs.fd/1";
 pub const EXT_SPLICE: &str = "zvfs.splice/1";
+pub const EXT_HOST_OPEN: &str = "zvfs.host.open/1";
+pub const LAYERS_MAX: u32 = 8;
 
 /// Defines a struct of the ABI: `repr(C)`, copyable, and all zeros as its default.
 macro_rules! abi_struct {
@@ -214,3 +218,86 @@ pub type SpliceFn =
     unsafe extern "C" fn(file: *mut File, fd: i32, offset: u64, n: u64, err: *mut Error) -> i64;
 
 abi_struct! { Splice { send_from: Option<SpliceFn>, receive_into: Option<SpliceFn>, } }
+
+abi_struct! {
+    InnerRequest {
+        descriptor: *const c_char,
+        flags: u64,
+        expected_size: u64,
+        settings: *const *const Value,
+    }
+}
+
+/// The host extension's `open`.
+pub type InnerOpenFn = unsafe extern "C" fn(
+    host: *const Host,
+    context: *mut Context,
+    request: *const InnerRequest,
+    out: *mut *mut Inner,
+    err: *mut Error,
+) -> i32;
+/// The host extension's `supported_flags`.
+pub type InnerFlagsFn = unsafe extern "C" fn(
+    host: *const Host,
+    context: *mut Context,
+    descriptor: *const c_char,
+    out: *mut u64,
+    err: *mut Error,
+) -> i32;
+
+/// Defines the type of a call on an inner file: context, file, what else it takes, error.
+macro_rules! inner_fn {
+    ($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $out:ty) => {
+        $(#[$doc])*
+        pub type $name =
+            unsafe extern "C" fn(context: *mut Context, inner: *mut Inner, $($arg: $type,)* err: *mut Error) -> $out;
+    };
+}
+
+inner_fn! { /// `read`.
+InnerReadFn(buf: *mut c_void, n: u64) -> i64 }
+inner_fn! { /// `write`.
+InnerWriteFn(buf: *const c_void, n: u64) -> i64 }
+inner_fn! { /// `read_at`.
+InnerReadAtFn(buf: *mut c_void, n: u64, offset: u64) -> i64 }
+inner_fn! { /// `write_at`.
+InnerWriteAtFn(buf: *const c_void, n: u64, offset: u64) -> i64 }
+inner_fn! { /// `finish` and `flush`.
+InnerNumberFn(number: u32) -> i32 }
+inner_fn! { /// `seek`.
+InnerSeekFn(offset: i64, whence: u32) -> i64 }
+inner_fn! { /// `tell`.
+InnerTellFn() -> i64 }
+inner_fn! { /// `truncate`.
+InnerTruncateFn(size: u64) -> i32 }
+inner_fn! { /// `stat`.
+InnerStatFn(out: *mut Stat) -> i32 }
+inner_fn! { /// `lease`.
+InnerLeaseFn(direction: u64, out: *mut Lease) -> i32 }
+inner_fn! { /// `advance`.
+InnerAdvanceFn(direction: u64, n: u64) -> i32 }
+inner_fn! { /// `send_from` and `receive_into`.
+InnerSpliceFn(fd: i32, offset: u64, n: u64) -> i64 }
+
+abi_struct! {
+    HostOpen {
+        open: Option<InnerOpenFn>,
+        supported_flags: Option<InnerFlagsFn>,
+        finish: Option<InnerNumberFn>,
+        close: Option<unsafe extern "C" fn(context: *mut Context, inner: *mut Inner)>,
+        read: Option<InnerReadFn>,
+        write: Option<InnerWriteFn>,
+        seek: Option<InnerSeekFn>,
+        tell: Option<InnerTellFn>,
+        truncate: Option<InnerTruncateFn>,
+        flush: Option<InnerNumberFn>,
+        capabilities: Option<unsafe extern "C" fn(context: *mut Context, inner: *mut Inner) -> u64>,
+        read_at: Option<InnerReadAtFn>,
+        write_at: Option<InnerWriteAtFn>,
+        stat: Option<InnerStatFn>,
+        lease: Option<InnerLeaseFn>,
+        advance: Option<InnerAdvanceFn>,
+        send_from: Option<InnerSpliceFn>,
+        receive_into: Option<InnerSpliceFn>,
+    }
+}

@@ -1,10 +1,13 @@
-//! The provider's two handles on its host: who waits for a file, and the host itself.
+//! A provider's word with whoever waits for a file: cancel, deadline, and a wait that ends with both.
 
 use crate::error::Result;
 use crate::flags::Events;
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::ptr;
 use std::sync::Arc;
+#[cfg(feature = "host")]
+use std::sync::Weak;
 use std::time::Duration;
 
 /// What a cancel runs.
@@ -23,6 +26,41 @@ pub trait ContextCalls: Send + Sync {
     fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()>;
     /// See [`Context::wait`].
     fn wait(&self, fd: Option<BorrowedFd<'_>>, events: Events, limit: Option<Duration>) -> Result<Events>;
+    /// Calls a function with the place where the host that passed it through the ABI keeps it, for the bridge. NULL: it came by
+    /// no ABI, or its file is closed.
+    #[doc(hidden)]
+    fn at_its_host(&self, call: &mut dyn FnMut(*mut ())) {
+        call(ptr::null_mut());
+    }
+    /// What an inner file inherits, for a host; `None`: nothing can be opened under it.
+    #[cfg(feature = "host")]
+    #[doc(hidden)]
+    fn origin(&self) -> Option<Origin> {
+        None
+    }
+    /// Makes another follow this one's cancel and deadline from now on, for a host.
+    #[cfg(feature = "host")]
+    #[doc(hidden)]
+    fn lead(&self, follower: Weak<dyn Follower>) {
+        let _ = follower;
+    }
+}
+
+/// What an inner file inherits from the file whose context it was opened under.
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// How many layers stand above the file: 0 for one that the host opened for itself.
+    pub depth: u32,
+    /// What the host offers to whichever provider declares it: `node`, `job`, ...
+    pub offered: Vec<(&'static str, String)>,
+}
+
+/// An inner file's context, as the one above it sees it.
+#[cfg(feature = "host")]
+pub trait Follower: Send + Sync {
+    /// Takes over the state: cancelled or not, and the deadline in nanoseconds of the monotonic clock.
+    fn follow(&self, cancelled: bool, deadline: u64);
 }
 
 /// Whoever waits for a file: its cancel and its deadline. Comes with each open and lives until close.
@@ -64,6 +102,23 @@ impl Context {
     #[cfg(feature = "host")]
     pub(crate) fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()> {
         self.0.set_on_cancel(function)
+    }
+
+    /// See [`ContextCalls::at_its_host`].
+    pub(crate) fn at_its_host(&self, call: &mut dyn FnMut(*mut ())) {
+        self.0.at_its_host(call);
+    }
+
+    /// See [`ContextCalls::origin`].
+    #[cfg(feature = "host")]
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        self.0.origin()
+    }
+
+    /// See [`ContextCalls::lead`].
+    #[cfg(feature = "host")]
+    pub(crate) fn lead(&self, follower: Weak<dyn Follower>) {
+        self.0.lead(follower);
     }
 
     /// Withdraws whatever function a cancel would run.
@@ -112,60 +167,5 @@ impl Drop for OnCancel {
     fn drop(&mut self) {
         // Cancelled already: then there is nothing left to withdraw.
         let _ = self.context.0.set_on_cancel(None);
-    }
-}
-
-/// How much a line of the log matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Something failed that somebody must mend.
-    Error = 10,
-    /// Something is odd; work goes on.
-    Warning = 20,
-    /// What an operator may want to know.
-    Info = 30,
-    /// What an author may want to know.
-    Debug = 40,
-}
-
-/// What stands behind a [`Host`].
-pub trait HostCalls: Send + Sync {
-    /// The host program's name.
-    fn name(&self) -> &str;
-    /// Its version.
-    fn version(&self) -> &str;
-    /// Writes one line to the host's log.
-    fn log(&self, level: Level, text: &str);
-}
-
-/// The host that runs an instance.
-#[derive(Clone)]
-pub struct Host(Arc<dyn HostCalls>);
-
-impl Host {
-    /// Wraps a host's implementation.
-    pub fn new(calls: Arc<dyn HostCalls>) -> Host {
-        Host(calls)
-    }
-
-    /// The host program's name, such as `zvfs`.
-    pub fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    /// The host program's version.
-    pub fn version(&self) -> &str {
-        self.0.version()
-    }
-
-    /// Writes one line to the host's log.
-    pub fn log(&self, level: Level, text: &str) {
-        self.0.log(level, text);
-    }
-}
-
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Host({} {})", self.name(), self.version())
     }
 }

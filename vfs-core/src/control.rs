@@ -1,7 +1,7 @@
 //! The host's end of a context: cancel and deadline of one open file.
 
 use crate::code::Code;
-use crate::context::{CancelFn, Context, ContextCalls};
+use crate::context::{CancelFn, Context, ContextCalls, Follower, Origin};
 use crate::error::{Error, Result};
 use crate::flags::Events;
 use once_cell::sync::OnceCell;
@@ -14,8 +14,8 @@ use rustix::time::{
 };
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 const NO_DEADLINE: u64 = u64::MAX;
@@ -33,7 +33,21 @@ struct State {
     /// the first wait: most files never wait.
     alarm: OnceCell<OwnedFd>,
     /// Held while `cancelled`, `deadline` and `alarm` change together, and while the cancel function runs.
-    on_cancel: Mutex<Option<CancelFn>>,
+    changing: Mutex<Changing>,
+}
+
+#[derive(Default)]
+struct Changing {
+    on_cancel: Option<CancelFn>,
+    /// The contexts of inner files, which a layer opened under this one. Their locks are taken under this one's, never the
+    /// other way round.
+    followers: Vec<Weak<dyn Follower>>,
+}
+
+/// The context of one open: the control's state, and what inner files inherit besides.
+struct Opening {
+    state: Arc<State>,
+    origin: Origin,
 }
 
 impl Default for State {
@@ -42,7 +56,7 @@ impl Default for State {
             cancelled: AtomicBool::new(false),
             deadline: AtomicU64::new(NO_DEADLINE),
             alarm: OnceCell::new(),
-            on_cancel: Mutex::new(None),
+            changing: Mutex::default(),
         }
     }
 }
@@ -60,20 +74,25 @@ impl Control {
 
     /// Ends the file's calls with ECANCELED, those in progress and those to come, until [`lift`](Control::lift).
     pub fn cancel(&self) {
-        let mut on_cancel = self.0.on_cancel.lock();
-        if !self.0.cancelled.swap(true, Ordering::SeqCst) {
-            self.0.arm();
-            if let Some(function) = on_cancel.take() {
-                function();
-            }
-        }
+        let mut changing = self.0.changing.lock();
+        self.0.change(&mut changing, Some(true), None);
+    }
+
+    /// The provider's end for one open, under which inner files may be opened.
+    pub(crate) fn context_of(&self, origin: Origin) -> Context {
+        Context::new(Arc::new(Opening { state: self.0.clone(), origin }))
+    }
+
+    /// Makes this control follow a context's cancel and deadline, as they are now and as they change.
+    pub(crate) fn follow(&self, context: &Context) {
+        let follower: Arc<dyn Follower> = self.0.clone();
+        context.lead(Arc::downgrade(&follower));
     }
 
     /// Undoes a cancel, for the calls to come.
     pub fn lift(&self) {
-        let _changing = self.0.on_cancel.lock();
-        self.0.cancelled.store(false, Ordering::SeqCst);
-        self.0.arm();
+        let mut changing = self.0.changing.lock();
+        self.0.change(&mut changing, Some(false), None);
     }
 
     /// Whether it is cancelled.
@@ -90,9 +109,8 @@ impl Control {
                 now().saturating_add(nanoseconds(left))
             }
         };
-        let _changing = self.0.on_cancel.lock();
-        self.0.deadline.store(deadline, Ordering::SeqCst);
-        self.0.arm();
+        let mut changing = self.0.changing.lock();
+        self.0.change(&mut changing, None, Some(deadline));
     }
 }
 
@@ -122,12 +140,12 @@ impl ContextCalls for State {
     }
 
     fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()> {
-        let mut on_cancel = self.on_cancel.lock();
-        *on_cancel = None;
+        let mut changing = self.changing.lock();
+        changing.on_cancel = None;
         match function {
             Some(_) if self.cancelled.load(Ordering::SeqCst) => Err(Error::from(Code::ECANCELED)),
             function => {
-                *on_cancel = function;
+                changing.on_cancel = function;
                 Ok(())
             }
         }
@@ -169,14 +187,85 @@ impl ContextCalls for State {
             }
         }
     }
+
+    fn origin(&self) -> Option<Origin> {
+        Some(Origin::default())
+    }
+
+    fn lead(&self, follower: Weak<dyn Follower>) {
+        State::lead(self, follower);
+    }
+}
+
+impl ContextCalls for Opening {
+    fn status(&self) -> Result<()> {
+        self.state.status()
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        self.state.time_left()
+    }
+
+    fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()> {
+        self.state.set_on_cancel(function)
+    }
+
+    fn wait(&self, fd: Option<BorrowedFd<'_>>, events: Events, limit: Option<Duration>) -> Result<Events> {
+        self.state.wait(fd, events, limit)
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        Some(self.origin.clone())
+    }
+
+    fn lead(&self, follower: Weak<dyn Follower>) {
+        self.state.lead(follower);
+    }
+}
+
+impl Follower for State {
+    fn follow(&self, cancelled: bool, deadline: u64) {
+        let mut changing = self.changing.lock();
+        self.change(&mut changing, Some(cancelled), Some(deadline));
+    }
 }
 
 impl State {
+    /// Changes the state, arms the alarm, runs the cancel function, and tells the followers.
+    fn change(&self, changing: &mut Changing, cancelled: Option<bool>, deadline: Option<u64>) {
+        if let Some(deadline) = deadline {
+            self.deadline.store(deadline, Ordering::SeqCst);
+        }
+        let before = self.cancelled.load(Ordering::SeqCst);
+        let now = cancelled.unwrap_or(before);
+        self.cancelled.store(now, Ordering::SeqCst);
+        self.arm();
+        if now
+            && !before
+            && let Some(function) = changing.on_cancel.take()
+        {
+            function();
+        }
+        let deadline = self.deadline.load(Ordering::SeqCst);
+        for follower in changing.followers.iter().filter_map(Weak::upgrade) {
+            follower.follow(now, deadline);
+        }
+    }
+
+    fn lead(&self, follower: Weak<dyn Follower>) {
+        let mut changing = self.changing.lock();
+        changing.followers.retain(|follower| follower.strong_count() > 0);
+        if let Some(follower) = follower.upgrade() {
+            follower.follow(self.cancelled.load(Ordering::SeqCst), self.deadline.load(Ordering::SeqCst));
+        }
+        changing.followers.push(follower);
+    }
+
     fn alarm(&self) -> Result<BorrowedFd<'_>> {
         if let Some(alarm) = self.alarm.get() {
             return Ok(alarm.as_fd());
         }
-        let _changing = self.on_cancel.lock();
+        let _changing = self.changing.lock();
         let alarm = self.alarm.get_or_try_init(|| {
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)
                 .map_err(system)

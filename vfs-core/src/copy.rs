@@ -2,9 +2,9 @@
 
 use crate::code::Code;
 use crate::error::{Error, Result};
+use crate::file::{Direction, Lease};
 use crate::flags::{Capabilities, Events};
 use crate::open::OpenFile;
-use crate::provider::{Direction, Lease};
 use crate::sigpipe::without_sigpipe;
 use rustix::fs::{FileType, OFlags, copy_file_range, fcntl_getfl, fstat, sendfile};
 use rustix::io::Errno;

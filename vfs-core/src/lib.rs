@@ -8,7 +8,7 @@
 //! | `code`, `error` | errno numbers, and the error that carries one with its text |
 //! | `descriptor` | the string that names a channel, and its one form for messages |
 //! | `flags`, `settings`, `context` | open flags and capabilities, typed settings, cancel and deadline |
-//! | `provider` | the three traits |
+//! | `file`, `host`, `provider` | the three traits, and a provider's handle on its host |
 //! | `sigpipe` (feature of its own) | writing to a pipe without SIGPIPE |
 //! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
 //! | `bridge` | traits to C (`export`), C to traits (`import`, host) |
@@ -29,7 +29,9 @@ mod control;
 mod copy;
 mod descriptor;
 mod error;
+mod file;
 mod flags;
+mod host;
 #[cfg(feature = "host")]
 mod loader;
 #[cfg(feature = "host")]
@@ -44,14 +46,13 @@ mod sigpipe;
 pub mod abi;
 
 pub use code::Code;
-pub use context::{CancelFn, Context, ContextCalls, Host, HostCalls, Level, OnCancel};
+pub use context::{CancelFn, Context, ContextCalls, OnCancel};
 pub use descriptor::{DESCRIPTOR_MAX, Descriptor, Shown};
 pub use error::{Error, Result};
+pub use file::{COUNT_MAX, Direction, File, Finish, Flush, Kind, Lease, Stat};
 pub use flags::{Capabilities, Events, OpenFlags, Scope};
-pub use provider::{
-    COUNT_MAX, Direction, Entry, File, Finish, Flush, Info, Instance, Kind, Lease, Namespace, Provider,
-    Request, Stat, Threads,
-};
+pub use host::{Host, HostCalls, Inner, Level};
+pub use provider::{Entry, Info, Instance, Namespace, Provider, Request, Threads};
 pub use settings::{Setting, SettingKind, Settings, parse_duration};
 
 #[doc(hidden)]

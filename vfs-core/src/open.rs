@@ -3,8 +3,9 @@
 use crate::code::Code;
 use crate::control::Control;
 use crate::error::{Error, Result};
+use crate::file::{COUNT_MAX, Direction, File, Finish, Flush, Lease, Stat};
 use crate::flags::{Capabilities, OpenFlags};
-use crate::provider::{COUNT_MAX, Direction, File, Finish, Flush, Instance, Lease, Request, Stat};
+use crate::provider::{Instance, Request};
 use parking_lot::Mutex;
 use std::any::Any;
 use std::fmt;
@@ -25,6 +26,8 @@ pub struct Open {
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) offered: Vec<(&'static str, String)>,
     pub(crate) control: Option<Control>,
+    /// How many layers stand above it.
+    pub(crate) depth: u32,
 }
 
 impl Open {
@@ -95,10 +98,13 @@ pub struct OpenFile {
     write_failed: AtomicBool,
     write_error: Mutex<Option<Error>>,
     _keep: Arc<dyn Any + Send + Sync>,
+    /// The registry of a file that is nobody's inner one: a layer may open inner files as long as its own is open. (Were it an
+    /// inner one's, the registry could end within a call of a provider.)
+    _registry: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl OpenFile {
-    /// Opens a request on an instance. `keep` lives as long as the file: it owns the instance.
+    /// Opens a request on an instance. `keep` and `registry` live as long as the file: the former owns the instance.
     ///
     /// # Errors
     /// The provider's; EBADF if it opened less than was asked for.
@@ -107,6 +113,7 @@ impl OpenFile {
         request: &Request<'_>,
         control: Control,
         keep: Arc<dyn Any + Send + Sync>,
+        registry: Option<Arc<dyn Any + Send + Sync>>,
     ) -> Result<OpenFile> {
         let file = instance.open(request)?;
         let capabilities = file.capabilities();
@@ -126,6 +133,7 @@ impl OpenFile {
             write_failed: AtomicBool::new(false),
             write_error: Mutex::new(None),
             _keep: keep,
+            _registry: registry,
         })
     }
 

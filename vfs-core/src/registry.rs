@@ -1,20 +1,24 @@
 //! From a descriptor to an open file: scheme, provider, instance.
 
+mod layers;
 mod listing;
 
 use crate::code::Code;
 use crate::configuration::{Configuration, Source, Written, is_provider_name};
-use crate::context::{Host, HostCalls, Level};
+use crate::context::Origin;
 use crate::control::Control;
 use crate::descriptor::{Descriptor, is_scheme};
 use crate::error::{Error, Result};
+use crate::file::Stat;
 use crate::flags::{OpenFlags, Scope};
+use crate::host::{Host, HostCalls, Level};
 use crate::loader::{Library, Refusal};
 use crate::open::{Open, OpenFile};
-use crate::provider::{Entry, Info, Instance, Namespace, Provider, Request, Stat};
+use crate::provider::{Entry, Info, Instance, Namespace, Provider, Request};
 use crate::settings::{Setting, Settings};
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
+use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs;
@@ -23,6 +27,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use layers::LayerHost;
 pub use listing::Listing;
 
 /// A secret's file is a line, not a document.
@@ -198,7 +203,8 @@ impl Registry {
                     format!("provider `{name}` does not support {unsupported:?}"),
                 ));
             }
-            OpenFile::open(&*started.instance, request, control, started.clone())
+            let registry = (how.depth == 0).then(|| self.0.clone() as Arc<dyn Any + Send + Sync>);
+            OpenFile::open(&*started.instance, request, control, started.clone(), registry)
         })
     }
 
@@ -231,7 +237,7 @@ impl Registry {
         let settings = open_settings(&loaded.info.settings, how)?;
         let control = how.control.clone().unwrap_or_default();
         control.context().status()?;
-        let context = control.context();
+        let context = control.context_of(Origin { depth: how.depth, offered: how.offered.clone() });
         let request = Request::new(&context, &scheme, descriptor)
             .with_flags(how.flags)
             .with_expected_size(how.expected_size)
@@ -311,7 +317,9 @@ impl Registry {
         let slot = self.0.instances.lock().entry(key).or_default().clone();
         let started = slot.get_or_try_init(|| {
             let settings = self.settings(target, &loaded.info)?;
-            let instance = loaded.provider.start(self.0.host.clone(), settings)?;
+            let host = LayerHost::starting(self);
+            let instance = loaded.provider.start(Host::new(host.clone()), settings)?;
+            host.set_started();
             Ok(Arc::new(Started { instance, loaded: loaded.clone() }))
         });
         started

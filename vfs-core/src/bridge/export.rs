@@ -5,23 +5,24 @@
 
 use crate::abi;
 use crate::bridge::foreign::{ForeignContext, ForeignHost, for_a_name, settings_from_abi, with_request};
+use crate::bridge::guard::{bytes, bytes_mut, fail, guarded, hand_out, lent, position, seek_from};
 use crate::bridge::strings::c_string;
-use crate::bridge::translate::{finish_from_abi, flush_from_abi, kind_to_abi, stat_to_abi};
+use crate::bridge::translate::{
+    direction_from_abi, finish_from_abi, flush_from_abi, kind_to_abi, stat_to_abi,
+};
 use crate::code::Code;
-use crate::context::Host;
 use crate::error::{Error, Result};
-use crate::flags::{Capabilities, OpenFlags};
-use crate::provider::{COUNT_MAX, Direction, Entry, File, Info, Instance, Provider, Threads};
-use std::any::Any;
+use crate::file::{COUNT_MAX, File};
+use crate::flags::Capabilities;
+use crate::host::Host;
+use crate::provider::{Entry, Info, Instance, Provider, Threads};
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_void};
-use std::io::SeekFrom;
 use std::ops::ControlFlow;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::slice;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 /// Exports a provider: `export_provider!(Http)` for a unit struct, or any expression of a type that implements
@@ -170,41 +171,6 @@ impl Target for ExportedInstance {
     }
 }
 
-/// Runs one call: an error goes out as code and text, a panic as EIO, and poisons the file it ran on.
-fn guarded(err: *mut abi::Error, poisoned: Option<&AtomicBool>, call: impl FnOnce() -> Result<i64>) -> i64 {
-    if poisoned.is_some_and(|poisoned| poisoned.load(Ordering::Relaxed)) {
-        return fail(
-            err,
-            &Error::new(Code::EIO, "an earlier call panicked; close the file and open it anew"),
-        );
-    }
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(count)) => count,
-        Ok(Err(error)) => fail(err, &error),
-        Err(panic) => {
-            if let Some(poisoned) = poisoned {
-                poisoned.store(true, Ordering::Relaxed);
-            }
-            fail(err, &Error::new(Code::EIO, format!("the provider panicked: {}", panic_text(&*panic))))
-        }
-    }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a text")
-}
-
-#[cold]
-#[inline(never)]
-fn fail(err: *mut abi::Error, error: &Error) -> i64 {
-    // SAFETY: the ABI says that err is NULL or a host's zvfs_error that nobody else uses during the call.
-    if let Some(err) = unsafe { err.as_mut() } {
-        err.set(error);
-    }
-    -i64::from(error.code().raw())
-}
-
 /// Defines functions of the table that work on a file or an instance.
 macro_rules! exported {
     ($(fn $name:ident($this:ident: &$type:ty as $opaque:ty $(, $arg:ident: $arg_type:ty)*) -> $out:ty $body:block)*) => {$(
@@ -256,15 +222,7 @@ exported! {
         this.shared().write_at(buf, offset).map(|count| count as i64)
     }
     fn seek(this: &ExportedFile as abi::File, offset: i64, whence: u32) -> i64 {
-        let to = match whence {
-            abi::SEEK_SET => {
-                SeekFrom::Start(u64::try_from(offset).map_err(|_| Error::new(Code::EINVAL, "seek: before the start"))?)
-            }
-            abi::SEEK_CUR => SeekFrom::Current(offset),
-            abi::SEEK_END => SeekFrom::End(offset),
-            _ => return Err(Error::new(Code::EINVAL, format!("seek: unknown whence {whence}"))),
-        };
-        position(this.exclusive().seek(to)?)
+        position(this.exclusive().seek(seek_from(offset, whence)?)?)
     }
     fn tell(this: &ExportedFile as abi::File) -> i64 {
         position(this.exclusive().tell()?)
@@ -273,12 +231,10 @@ exported! {
         this.exclusive().truncate(size).map(|()| 0)
     }
     fn flush(this: &ExportedFile as abi::File, level: u32) -> i32 {
-        let level = flush_from_abi(level).ok_or_else(|| Error::new(Code::EINVAL, format!("flush: unknown level {level}")))?;
-        this.exclusive().flush(level).map(|()| 0)
+        this.exclusive().flush(flush_from_abi(level)?).map(|()| 0)
     }
     fn finish(this: &ExportedFile as abi::File, how: u32) -> i32 {
-        let how = finish_from_abi(how).ok_or_else(|| Error::new(Code::EINVAL, format!("finish: unknown way {how}")))?;
-        this.exclusive().finish(how).map(|()| 0)
+        this.exclusive().finish(finish_from_abi(how)?).map(|()| 0)
     }
     fn file_stat(this: &ExportedFile as abi::File, out: *mut abi::Stat) -> i32 {
         let stat = this.exclusive().stat()?;
@@ -418,57 +374,6 @@ unsafe extern "C" fn extension(id: *const c_char) -> *const c_void {
 
 fn namespace(instance: &dyn Instance) -> Result<&dyn crate::provider::Namespace> {
     instance.namespace().ok_or_else(|| Error::new(Code::ENOTSUP, "this provider has no names to ask about"))
-}
-
-fn position(position: u64) -> Result<i64> {
-    i64::try_from(position).map_err(|_| Error::new(Code::EOVERFLOW, "the position is beyond 2^63"))
-}
-
-fn direction_from_abi(direction: u64) -> Result<Direction> {
-    match OpenFlags::from_bits(direction) {
-        OpenFlags::READ => Ok(Direction::Read),
-        OpenFlags::WRITE => Ok(Direction::Write),
-        _ => Err(Error::new(Code::EINVAL, format!("unknown direction {direction:#x}"))),
-    }
-}
-
-/// # Safety
-/// `fd` is negative, or open for `'a`.
-unsafe fn lent<'a>(fd: i32) -> Result<BorrowedFd<'a>> {
-    if fd < 0 {
-        return Err(Error::new(Code::EBADF, "splice: not a file descriptor"));
-    }
-    // SAFETY: the caller's promise.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
-}
-
-/// # Safety
-/// buf[0..n] is writable for `'a`, and used by nobody else.
-unsafe fn bytes_mut<'a>(buf: *mut c_void, n: u64) -> Result<&'a mut [u8]> {
-    if buf.is_null() || n > isize::MAX as u64 {
-        return Err(Error::new(Code::EINVAL, "read: bad buffer"));
-    }
-    // SAFETY: not NULL, not too large, and the caller's promise.
-    Ok(unsafe { slice::from_raw_parts_mut(buf.cast(), n as usize) })
-}
-
-/// # Safety
-/// buf[0..n] is readable for `'a`, and changed by nobody.
-unsafe fn bytes<'a>(buf: *const c_void, n: u64) -> Result<&'a [u8]> {
-    if buf.is_null() || n > isize::MAX as u64 {
-        return Err(Error::new(Code::EINVAL, "write: bad buffer"));
-    }
-    // SAFETY: not NULL, not too large, and the caller's promise.
-    Ok(unsafe { slice::from_raw_parts(buf.cast(), n as usize) })
-}
-
-/// # Safety
-/// `out` is NULL or a place for a pointer.
-unsafe fn hand_out<T, O>(out: *mut *mut O, made: T) -> Result<i64> {
-    // SAFETY: the caller's promise.
-    let out = unsafe { out.as_mut() }.ok_or_else(|| Error::new(Code::EINVAL, "out is NULL"))?;
-    *out = Box::into_raw(Box::new(made)).cast();
-    Ok(0)
 }
 
 fn pass_entry(entry: Entry<'_>, each: abi::EntryFn, arg: *mut c_void) -> ControlFlow<()> {

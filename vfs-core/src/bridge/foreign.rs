@@ -2,13 +2,16 @@
 #![expect(unsafe_code, reason = "reads the host's structs and calls its functions")]
 
 use crate::abi;
+use crate::bridge::inner::HostOpen;
 use crate::bridge::strings::{borrowed, c_string, copied};
 use crate::bridge::translate::{events_from_abi, kind_from_abi, limit_from_abi, limit_to_abi};
 use crate::code::Code;
-use crate::context::{CancelFn, Context, ContextCalls, HostCalls, Level};
+use crate::context::{CancelFn, Context, ContextCalls};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
+use crate::file::File;
 use crate::flags::{Events, OpenFlags};
+use crate::host::{HostCalls, Inner, Level, opens_nothing};
 use crate::provider::Request;
 use crate::settings::{Settings, Value};
 use std::ffi::c_void;
@@ -107,6 +110,8 @@ pub(crate) struct ForeignHost {
     /// For `log`, whose first argument it is.
     address: *const abi::Host,
     table: abi::Host,
+    /// For layers.
+    host_open: Option<HostOpen>,
     name: String,
     version: String,
 }
@@ -131,7 +136,9 @@ impl ForeignHost {
         let name = unsafe { copied(table.name, "the host's name") }?;
         // SAFETY: as above.
         let version = unsafe { copied(table.version, "the host's version") }?;
-        Ok(ForeignHost { address: host, table, name, version })
+        // SAFETY: the table stands at that address.
+        let host_open = unsafe { HostOpen::of(host, &table) };
+        Ok(ForeignHost { address: host, table, host_open, name, version })
     }
 }
 
@@ -150,6 +157,14 @@ impl HostCalls for ForeignHost {
             // SAFETY: the host's own function and table; the text is valid during the call.
             unsafe { log(self.address, level as u32, text.as_ptr()) };
         }
+    }
+
+    fn open(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Box<dyn File>> {
+        self.host_open.ok_or_else(opens_nothing)?.open(self.address, context, descriptor, how)
+    }
+
+    fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
+        self.host_open.ok_or_else(opens_nothing)?.supported_flags(self.address, context, descriptor)
     }
 }
 
@@ -255,5 +270,12 @@ impl ContextCalls for ForeignContext {
         // SAFETY: as in status; the fd is borrowed for the call.
         let came = answer(unsafe { wait(live.context, fd, events.bits() as u32, limit_to_abi(limit)) })?;
         Ok(events_from_abi(came.unsigned_abs()))
+    }
+
+    fn at_its_host(&self, call: &mut dyn FnMut(*mut ())) {
+        match self.live() {
+            Ok(live) => call(live.context.cast()),
+            Err(_) => call(ptr::null_mut()),
+        }
     }
 }

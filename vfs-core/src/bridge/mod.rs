@@ -2,7 +2,11 @@
 
 pub mod export;
 mod foreign;
+mod guard;
 #[cfg(feature = "host")]
 pub(crate) mod import;
+mod inner;
+mod outcome;
 mod strings;
 mod translate;
+mod values;

@@ -2,12 +2,13 @@
 
 use crate::abi;
 use crate::bridge::strings::{read_array, write_array};
-#[cfg(feature = "host")]
 use crate::code::Code;
-use crate::error::Error;
-use crate::flags::Events;
-use crate::provider::{Finish, Flush, Kind, Stat};
+use crate::error::{Error, Result};
+use crate::file::{Direction, Finish, Flush, Kind, Stat};
+use crate::flags::{Events, OpenFlags};
 use crate::settings::SettingKind;
+use std::borrow::Cow;
+use std::io::SeekFrom;
 use std::time::{Duration, SystemTime};
 
 impl abi::Error {
@@ -15,12 +16,13 @@ impl abi::Error {
     pub(crate) fn set(&mut self, error: &Error) {
         self.code = error.code().raw();
         self.flags = if error.is_retryable() { abi::ERROR_RETRYABLE } else { 0 };
-        write_array(&mut self.message, &error.chain());
+        let text = error.chain();
+        let room = self.message.len() - 1;
+        write_array(&mut self.message, &shortened(&text, room));
     }
 
     /// Reads what the other side wrote. `returned` is the negative code that the call returned, and counts; a missing text
     /// becomes the code's own.
-    #[cfg(feature = "host")]
     #[cold]
     #[inline(never)]
     pub(crate) fn take(&self, returned: i64) -> Error {
@@ -38,6 +40,23 @@ impl abi::Error {
         };
         if self.flags & abi::ERROR_RETRYABLE != 0 { error.retryable() } else { error }
     }
+}
+
+/// A text that fits: what is too much is left out of its middle, since what was done stands at its start and the cause at its
+/// end. (Several layers, each naming its descriptor, get that long.)
+fn shortened(text: &str, max: usize) -> Cow<'_, str> {
+    const GAP: &str = " ... ";
+    if text.len() <= max {
+        return Cow::Borrowed(text);
+    }
+    let (mut head, mut tail) = (max / 3, text.len() - (max - max / 3 - GAP.len()));
+    while !text.is_char_boundary(head) {
+        head -= 1;
+    }
+    while !text.is_char_boundary(tail) {
+        tail += 1;
+    }
+    Cow::Owned(format!("{}{GAP}{}", &text[..head], &text[tail..]))
 }
 
 pub(crate) fn kind_to_abi(kind: SettingKind) -> u32 {
@@ -77,7 +96,6 @@ pub(crate) fn stat_to_abi(stat: &Stat, out: &mut abi::Stat) {
     write_array(&mut out.version, &stat.version);
 }
 
-#[cfg_attr(not(feature = "host"), allow(dead_code, reason = "only a host reads a provider's stat"))]
 pub(crate) fn stat_from_abi(stat: &abi::Stat) -> Stat {
     let kind = match stat.kind {
         abi::KIND_REGULAR => Kind::Regular,
@@ -117,12 +135,40 @@ fn time_from_ns(ns: i64) -> Option<SystemTime> {
     if ns >= 0 { SystemTime::UNIX_EPOCH.checked_add(span) } else { SystemTime::UNIX_EPOCH.checked_sub(span) }
 }
 
-pub(crate) fn finish_from_abi(how: u32) -> Option<Finish> {
-    [Finish::End, Finish::Commit, Finish::Discard].into_iter().find(|known| *known as u32 == how)
+pub(crate) fn finish_from_abi(how: u32) -> Result<Finish> {
+    let known = [Finish::End, Finish::Commit, Finish::Discard].into_iter().find(|known| *known as u32 == how);
+    known.ok_or_else(|| Error::new(Code::EINVAL, format!("finish: unknown way {how}")))
 }
 
-pub(crate) fn flush_from_abi(level: u32) -> Option<Flush> {
-    [Flush::Push, Flush::Sync].into_iter().find(|known| *known as u32 == level)
+pub(crate) fn flush_from_abi(level: u32) -> Result<Flush> {
+    let known = [Flush::Push, Flush::Sync].into_iter().find(|known| *known as u32 == level);
+    known.ok_or_else(|| Error::new(Code::EINVAL, format!("flush: unknown level {level}")))
+}
+
+pub(crate) fn direction_from_abi(direction: u64) -> Result<Direction> {
+    match OpenFlags::from_bits(direction) {
+        OpenFlags::READ => Ok(Direction::Read),
+        OpenFlags::WRITE => Ok(Direction::Write),
+        _ => Err(Error::new(Code::EINVAL, format!("unknown direction {direction:#x}"))),
+    }
+}
+
+pub(crate) fn direction_to_abi(direction: Direction) -> u64 {
+    match direction {
+        Direction::Read => OpenFlags::READ.bits(),
+        Direction::Write => OpenFlags::WRITE.bits(),
+    }
+}
+
+pub(crate) fn seek_to_abi(to: SeekFrom) -> Result<(i64, u32)> {
+    match to {
+        SeekFrom::Start(offset) => {
+            let offset = i64::try_from(offset);
+            Ok((offset.map_err(|_| Error::new(Code::EINVAL, "seek: beyond 2^63"))?, abi::SEEK_SET))
+        }
+        SeekFrom::Current(offset) => Ok((offset, abi::SEEK_CUR)),
+        SeekFrom::End(offset) => Ok((offset, abi::SEEK_END)),
+    }
 }
 
 /// The low bits are the same numbers on both sides; a higher one is of a newer version.
@@ -137,4 +183,20 @@ pub(crate) fn limit_to_abi(limit: Option<Duration>) -> u64 {
 
 pub(crate) fn limit_from_abi(ns: u64) -> Option<Duration> {
     (ns != abi::TIME_UNLIMITED).then(|| Duration::from_nanos(ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_keeps_its_start_and_its_cause() {
+        let long = format!("open {}: the cause", "\u{e4}".repeat(5000));
+        for max in [100, 101, 102, 999] {
+            let text = shortened(&long, max);
+            assert!(text.len() <= max && text.len() > max - 5, "{}", text.len());
+            assert!(text.starts_with("open \u{e4}") && text.ends_with("\u{e4}: the cause"), "{text}");
+        }
+        assert_eq!(shortened("short", 5), "short");
+    }
 }

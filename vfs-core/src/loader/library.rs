@@ -3,8 +3,8 @@
 
 use crate::abi;
 use crate::bridge::import::Imported;
-use crate::context::Host;
 use crate::error::Result;
+use crate::host::Host;
 use crate::loader::{Refusal, image, trust};
 use crate::provider::{Info, Instance, Provider};
 use crate::settings::Settings;

@@ -2,14 +2,16 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
-use crate::bridge::import::call::{broken_rule, call, call_status, forks_now};
+use crate::bridge::import::call::forks_now;
 use crate::bridge::import::instance::ImportedInstance;
-use crate::bridge::translate::{empty_stat, stat_from_abi};
+use crate::bridge::outcome::{broken_rule, call, call_status};
+use crate::bridge::translate::{direction_to_abi, empty_stat, seek_to_abi, stat_from_abi};
 use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::flags::{Capabilities, OpenFlags};
-use crate::provider::{Direction, File, Finish, Flush, Lease, Stat, Threads};
+use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
+use crate::flags::Capabilities;
+use crate::provider::Threads;
 use std::io::SeekFrom;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -172,14 +174,7 @@ impl File for ImportedFile {
 
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
         let Some(seek) = self.instance.library.table.seek else { return Err(Error::from(Code::ESPIPE)) };
-        let (offset, whence) = match to {
-            SeekFrom::Start(offset) => {
-                let offset = i64::try_from(offset);
-                (offset.map_err(|_| Error::new(Code::EINVAL, "seek: beyond 2^63"))?, abi::SEEK_SET)
-            }
-            SeekFrom::Current(offset) => (offset, abi::SEEK_CUR),
-            SeekFrom::End(offset) => (offset, abi::SEEK_END),
-        };
+        let (offset, whence) = seek_to_abi(to)?;
         // SAFETY: as in read.
         self.call(|err| unsafe { seek(self.raw, offset, whence, err) })
     }
@@ -246,7 +241,7 @@ impl File for ImportedFile {
         };
         let mut out = abi::Lease { struct_size: abi::Lease::SIZE, fd: -1, reserved: 0, offset: 0, limit: 0 };
         // SAFETY: as in read.
-        self.status(|err| unsafe { lease(self.raw, direction_bits(direction), &mut out, err) })?;
+        self.status(|err| unsafe { lease(self.raw, direction_to_abi(direction), &mut out, err) })?;
         if out.fd < 0 {
             return Err(broken_rule("it lent a file descriptor below 0"));
         }
@@ -261,7 +256,7 @@ impl File for ImportedFile {
         let advance = self.instance.library.fd.and_then(|table| table.advance);
         let Some(advance) = advance else { return Err(absent("advance")) };
         // SAFETY: as in read.
-        self.status(|err| unsafe { advance(self.raw, direction_bits(direction), count, err) })
+        self.status(|err| unsafe { advance(self.raw, direction_to_abi(direction), count, err) })
     }
 
     fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
@@ -280,13 +275,6 @@ impl File for ImportedFile {
         let came =
             self.call(|err| unsafe { receive_into(self.raw, to.as_raw_fd(), offset, count as u64, err) })?;
         self.count(came, count)
-    }
-}
-
-fn direction_bits(direction: Direction) -> u64 {
-    match direction {
-        Direction::Read => OpenFlags::READ.bits(),
-        Direction::Write => OpenFlags::WRITE.bits(),
     }
 }
 

@@ -2,21 +2,26 @@
 #![expect(unsafe_code, reason = "called by providers through the C table")]
 
 use crate::abi;
+use crate::bridge::import::layers::HOST_OPEN;
 use crate::bridge::strings::{borrowed, c_string};
 use crate::bridge::translate::{events_from_abi, limit_from_abi, limit_to_abi};
-use crate::context::{Context, Host, Level};
+use crate::context::Context;
 use crate::error::Result;
+use crate::host::{Host, Level, busy_in_start};
 use std::ffi::{CString, c_char, c_void};
 use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The table that one instance gets. The ABI's struct comes first, so that its address is the whole's.
 #[repr(C)]
 pub(crate) struct Hosting {
     table: abi::Host,
     host: Host,
+    /// Until start has returned.
+    starting: AtomicBool,
     _name: CString,
     _version: CString,
 }
@@ -40,7 +45,22 @@ impl Hosting {
             on_cancel: Some(on_cancel),
             wait: Some(wait),
         };
-        Arc::new(Hosting { table, host, _name: name, _version: version })
+        Arc::new(Hosting { table, host, starting: AtomicBool::new(true), _name: name, _version: version })
+    }
+
+    /// The host behind the table.
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Says that start has returned.
+    pub(crate) fn set_started(&self) {
+        self.starting.store(false, Ordering::Release);
+    }
+
+    /// Refuses what must wait until start has returned.
+    pub(crate) fn started(&self) -> Result<()> {
+        if self.starting.load(Ordering::Acquire) { Err(busy_in_start()) } else { Ok(()) }
     }
 
     pub(crate) fn table(&self) -> *const abi::Host {
@@ -83,9 +103,12 @@ unsafe extern "C" fn log(host: *const abi::Host, level: u32, text: *const c_char
     }
 }
 
-/// None yet; `zvfs.host.open/1` will be the first.
-unsafe extern "C" fn extension(_host: *const abi::Host, _id: *const c_char) -> *const c_void {
-    ptr::null()
+unsafe extern "C" fn extension(_host: *const abi::Host, id: *const c_char) -> *const c_void {
+    // SAFETY: the ABI's strings are terminated and valid during the call; NULL is answered.
+    match unsafe { borrowed(id, "an extension's id") } {
+        Ok(abi::EXT_HOST_OPEN) => (&raw const HOST_OPEN).cast(),
+        _ => ptr::null(),
+    }
 }
 
 unsafe extern "C" fn status(context: *mut abi::Context) -> i32 {

@@ -2,16 +2,20 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
-use crate::bridge::import::call::{broken_rule, call_status, forks, forks_now, turn};
+use crate::bridge::import::call::{forks, forks_now, turn};
 use crate::bridge::import::file::ImportedFile;
 use crate::bridge::import::hosting::{Hosting, context_pointer};
 use crate::bridge::import::table::Library;
+use crate::bridge::outcome::{broken_rule, call_status};
 use crate::bridge::strings::{borrowed, c_string};
-use crate::bridge::translate::{empty_stat, kind_to_abi, stat_from_abi};
+use crate::bridge::translate::{empty_stat, stat_from_abi};
+use crate::bridge::values::Values;
 use crate::code::Code;
-use crate::context::{Context, Host};
+use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::provider::{Entry, File, Instance, Namespace, Request, Stat, Threads};
+use crate::file::{File, Stat};
+use crate::host::Host;
+use crate::provider::{Entry, Instance, Namespace, Request, Threads};
 use crate::settings::Settings;
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use std::any::Any;
@@ -63,6 +67,7 @@ pub(crate) fn start(library: Arc<Library>, host: Host, settings: &Settings) -> R
             return Err(broken_rule("start succeeded without an instance"));
         }
     }
+    hosting.set_started();
     let instance = ImportedInstance { library, raw, serial: ReentrantMutex::new(()), forks, hosting };
     Ok(Box::new(Handle(Arc::new(instance))))
 }
@@ -291,37 +296,5 @@ impl PassedRequest {
             expected_size: self.expected_size,
             settings: self.values.list(),
         }
-    }
-}
-
-/// Settings in C's form: a NULL-terminated list of pointers.
-struct Values {
-    _strings: Vec<(CString, CString)>,
-    _values: Box<[abi::Value]>,
-    list: Box<[*const abi::Value]>,
-}
-
-impl Values {
-    fn new(settings: &Settings) -> Values {
-        let strings: Vec<_> =
-            settings.iter().map(|(name, _, value)| (c_string(name), c_string(&value.text))).collect();
-        let values: Box<[_]> = settings
-            .iter()
-            .zip(&strings)
-            .map(|((_, kind, value), (name, text))| abi::Value {
-                struct_size: abi::Value::SIZE,
-                name: name.as_ptr(),
-                text: text.as_ptr(),
-                number: value.number,
-                kind: kind_to_abi(*kind),
-                reserved: 0,
-            })
-            .collect();
-        let list = values.iter().map(ptr::from_ref).chain([ptr::null()]).collect();
-        Values { _strings: strings, _values: values, list }
-    }
-
-    fn list(&self) -> *const *const abi::Value {
-        self.list.as_ptr()
     }
 }

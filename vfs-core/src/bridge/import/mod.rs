@@ -5,6 +5,7 @@ mod call;
 mod file;
 mod hosting;
 mod instance;
+mod layers;
 mod table;
 
 pub(crate) use table::Imported;

@@ -1,0 +1,269 @@
+//! An inner file, as a layer sees it through the ABI: the host's `zvfs.host.open/1`.
+#![expect(unsafe_code, reason = "reads the host's table and calls its functions")]
+
+use crate::abi;
+use crate::bridge::outcome::{call, call_status};
+use crate::bridge::strings::c_string;
+use crate::bridge::translate::{direction_to_abi, empty_stat, seek_to_abi, stat_from_abi};
+use crate::bridge::values::Values;
+use crate::code::Code;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
+use crate::flags::{Capabilities, OpenFlags};
+use crate::host::Inner;
+use std::io::SeekFrom;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+/// The host's extension, copied.
+#[derive(Clone, Copy)]
+pub(crate) struct HostOpen(abi::HostOpen);
+
+impl HostOpen {
+    /// Asks a host for its extension; `None`: it has none, or one smaller than this version's.
+    ///
+    /// # Safety
+    /// `table` is what stands at `address`, a host's table.
+    pub(crate) unsafe fn of(address: *const abi::Host, table: &abi::Host) -> Option<HostOpen> {
+        let id = c_string(abi::EXT_HOST_OPEN);
+        // SAFETY: the host's own function with its own table; the id is valid during the call.
+        let found = unsafe { table.extension?(address, id.as_ptr()) }.cast::<abi::HostOpen>();
+        // SAFETY: the extension of this id starts with its size, and lives as long as the host's table.
+        let size = unsafe { found.cast::<u64>().as_ref() }?;
+        // SAFETY: as large as this version's, so every field of it may be read.
+        (*size >= abi::HostOpen::SIZE).then(|| HostOpen(unsafe { *found }))
+    }
+
+    /// Opens an inner file under the context of the layer's own.
+    pub(crate) fn open(
+        self,
+        host: *const abi::Host,
+        context: &Context,
+        descriptor: &str,
+        how: &Inner,
+    ) -> Result<Box<dyn File>> {
+        let open = self.0.open.ok_or_else(absent)?;
+        let descriptor = c_string(descriptor);
+        let values = Values::of_texts(&how.settings);
+        let request = abi::InnerRequest {
+            struct_size: abi::InnerRequest::SIZE,
+            descriptor: descriptor.as_ptr(),
+            flags: how.flags.bits(),
+            expected_size: how.expected_size.unwrap_or(abi::SIZE_UNKNOWN),
+            settings: values.list(),
+        };
+        let mut raw = ptr::null_mut();
+        let context = at_host(context, |context| {
+            // SAFETY: the host's function and table, and a context that it passed, of a file that is not closed; request and
+            // place for the result are valid during the call.
+            call_status(|err| unsafe { open(host, context, &request, &mut raw, err) })
+        })?;
+        if raw.is_null() {
+            return Err(Error::new(Code::EIO, "the host opened an inner file and returned none"));
+        }
+        // SAFETY: the host's function on its own open file.
+        let bits = self.0.capabilities.map_or(0, |capabilities| unsafe { capabilities(context, raw) });
+        Ok(Box::new(InnerFile { table: self.0, context, raw, capabilities: Capabilities::from_bits(bits) }))
+    }
+
+    /// The flags that a descriptor's provider honours.
+    pub(crate) fn supported_flags(
+        self,
+        host: *const abi::Host,
+        context: &Context,
+        descriptor: &str,
+    ) -> Result<OpenFlags> {
+        let supported_flags = self.0.supported_flags.ok_or_else(absent)?;
+        let (descriptor, mut out) = (c_string(descriptor), 0);
+        at_host(context, |context| {
+            // SAFETY: as in open.
+            call_status(|err| unsafe { supported_flags(host, context, descriptor.as_ptr(), &mut out, err) })
+        })?;
+        Ok(OpenFlags::from_bits(out))
+    }
+}
+
+fn absent() -> Error {
+    Error::new(Code::ENOTSUP, "this host lacks a call of `zvfs.host.open/1`")
+}
+
+/// Makes a call with what the host passed for a context, which stays until the call is over; with NULL, which the host refuses,
+/// for one that no host passed or whose file is closed. Returns what it was.
+fn at_host(
+    context: &Context,
+    mut call: impl FnMut(*mut abi::Context) -> Result<()>,
+) -> Result<*mut abi::Context> {
+    let mut result = Ok(ptr::null_mut());
+    context.at_its_host(&mut |address| {
+        let address: *mut abi::Context = address.cast();
+        result = call(address).map(|()| address);
+    });
+    result
+}
+
+struct InnerFile {
+    table: abi::HostOpen,
+    /// Only named to the host, which compares it.
+    context: *mut abi::Context,
+    raw: *mut abi::Inner,
+    capabilities: Capabilities,
+}
+
+// SAFETY: the pointers are only passed back to the host; the header lets calls of a file come from any thread.
+unsafe impl Send for InnerFile {}
+// SAFETY: only the positional calls take `&self`, and the header's [shared] tag lets those overlap.
+unsafe impl Sync for InnerFile {}
+
+impl InnerFile {
+    /// A host's function, or ENOTSUP for one that it lacks, and a call of it that returns a count.
+    fn count<F>(&self, function: Option<F>, call_it: impl FnOnce(F, *mut abi::Error) -> i64) -> Result<u64> {
+        let function = function.ok_or_else(absent)?;
+        call(|err| call_it(function, err))
+    }
+
+    fn status<F>(&self, function: Option<F>, call_it: impl FnOnce(F, *mut abi::Error) -> i32) -> Result<()> {
+        let function = function.ok_or_else(absent)?;
+        call_status(|err| call_it(function, err))
+    }
+
+    /// A host's count is checked as a provider's is: a slice is made of it.
+    fn within(count: u64, asked: usize) -> Result<usize> {
+        match usize::try_from(count) {
+            Ok(count) if count <= asked => Ok(count),
+            _ => Err(Error::new(Code::EIO, format!("the host moved {count} bytes of {asked}"))),
+        }
+    }
+}
+
+// SAFETY of every call below: the host's own function on its own open file (`raw` is closed in drop only), with pointers that
+// are valid during the call.
+impl File for InnerFile {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let (pointer, asked) = (buf.as_mut_ptr().cast(), buf.len());
+        // SAFETY: see above.
+        let count = self.count(self.table.read, |read, err| unsafe {
+            read(self.context, self.raw, pointer, asked as u64, err)
+        })?;
+        Self::within(count, asked)
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        let (pointer, asked) = (buf.as_ptr().cast(), buf.len());
+        // SAFETY: see above.
+        let count = self.count(self.table.write, |write, err| unsafe {
+            write(self.context, self.raw, pointer, asked as u64, err)
+        })?;
+        Self::within(count, asked)
+    }
+
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        let (offset, whence) = seek_to_abi(to)?;
+        // SAFETY: see above.
+        self.count(self.table.seek, |seek, err| unsafe { seek(self.context, self.raw, offset, whence, err) })
+    }
+
+    fn tell(&mut self) -> Result<u64> {
+        // SAFETY: see above.
+        self.count(self.table.tell, |tell, err| unsafe { tell(self.context, self.raw, err) })
+    }
+
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        // SAFETY: see above.
+        self.status(self.table.truncate, |truncate, err| unsafe {
+            truncate(self.context, self.raw, size, err)
+        })
+    }
+
+    fn flush(&mut self, level: Flush) -> Result<()> {
+        // SAFETY: see above.
+        self.status(self.table.flush, |flush, err| unsafe {
+            flush(self.context, self.raw, level as u32, err)
+        })
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        // SAFETY: see above.
+        self.status(self.table.finish, |finish, err| unsafe {
+            finish(self.context, self.raw, how as u32, err)
+        })
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        let (pointer, asked) = (buf.as_mut_ptr().cast(), buf.len());
+        // SAFETY: see above.
+        let count = self.count(self.table.read_at, |read_at, err| unsafe {
+            read_at(self.context, self.raw, pointer, asked as u64, offset, err)
+        })?;
+        Self::within(count, asked)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        let (pointer, asked) = (buf.as_ptr().cast(), buf.len());
+        // SAFETY: see above.
+        let count = self.count(self.table.write_at, |write_at, err| unsafe {
+            write_at(self.context, self.raw, pointer, asked as u64, offset, err)
+        })?;
+        Self::within(count, asked)
+    }
+
+    fn stat(&mut self) -> Result<Stat> {
+        let mut out = empty_stat();
+        // SAFETY: see above.
+        self.status(self.table.stat, |stat, err| unsafe { stat(self.context, self.raw, &mut out, err) })?;
+        Ok(stat_from_abi(&out))
+    }
+
+    fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
+        let mut out = abi::Lease { struct_size: abi::Lease::SIZE, fd: -1, reserved: 0, offset: 0, limit: 0 };
+        // SAFETY: see above.
+        self.status(self.table.lease, |lease, err| unsafe {
+            lease(self.context, self.raw, direction_to_abi(direction), &mut out, err)
+        })?;
+        if out.fd < 0 {
+            return Err(Error::new(Code::EIO, "the host lent a file descriptor below 0"));
+        }
+        // SAFETY: the header: it stays open until the next call on the file, and `&mut self` lives as long as the lease.
+        let fd = unsafe { BorrowedFd::borrow_raw(out.fd) };
+        let offset = (out.offset != abi::OFFSET_STREAM).then_some(out.offset);
+        Ok(Lease { fd, offset, limit: out.limit })
+    }
+
+    fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
+        // SAFETY: see above.
+        self.status(self.table.advance, |advance, err| unsafe {
+            advance(self.context, self.raw, direction_to_abi(direction), count, err)
+        })
+    }
+
+    fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        let (fd, asked) = (from.as_raw_fd(), count);
+        // SAFETY: see above; the descriptor is borrowed for the call.
+        let count = self.count(self.table.send_from, |send_from, err| unsafe {
+            send_from(self.context, self.raw, fd, offset, asked as u64, err)
+        })?;
+        Self::within(count, asked)
+    }
+
+    fn receive_into(&mut self, to: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        let (fd, asked) = (to.as_raw_fd(), count);
+        // SAFETY: see above; the descriptor is borrowed for the call.
+        let count = self.count(self.table.receive_into, |receive_into, err| unsafe {
+            receive_into(self.context, self.raw, fd, offset, asked as u64, err)
+        })?;
+        Self::within(count, asked)
+    }
+}
+
+impl Drop for InnerFile {
+    fn drop(&mut self) {
+        if let Some(close) = self.table.close {
+            // SAFETY: the host's own open file, closed once; `&mut self` says that nothing else runs on it.
+            unsafe { close(self.context, self.raw) };
+        }
+    }
+}

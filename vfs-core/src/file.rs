@@ -1,0 +1,243 @@
+//! The third noun: an open [`File`], and what its calls speak of.
+//!
+//! `include/zvfs_provider.h` is the authority on what each call does; these are its words in Rust.
+
+use crate::code::Code;
+use crate::error::{Error, Result};
+use crate::flags::Capabilities;
+use std::io::SeekFrom;
+use std::os::fd::BorrowedFd;
+use std::time::SystemTime;
+
+/// The most bytes that one read or write moves: 2 GiB less a page, as Linux's own calls.
+pub const COUNT_MAX: usize = 0x7fff_f000;
+
+/// An open descriptor. Dropping it closes it: what needs a COMMIT and had none leaves no trace.
+///
+/// Every method but `capabilities` has a default that answers as a file without that capability.
+pub trait File: Send + Sync {
+    /// What this file can do; the same for all of its life.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Reads into `buf` (1 to [`COUNT_MAX`] bytes): waits for one byte, the end (0, again at each call) or an error.
+    /// Bytes beyond the count stay as they were.
+    ///
+    /// # Errors
+    /// EBADF: not readable. A failed call moved no byte.
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let _ = buf;
+        Err(Error::new(Code::EBADF, "read: not open for reading"))
+    }
+
+    /// Writes from `buf` (1 to [`COUNT_MAX`] bytes): takes at least one byte.
+    ///
+    /// # Errors
+    /// EBADF: not writable. A failed call took no byte. ETIMEDOUT may be repeated; any other is final.
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        let _ = buf;
+        Err(Error::new(Code::EBADF, "write: not open for writing"))
+    }
+
+    /// Moves the one position that read and write share, and returns it. Beyond the end is allowed.
+    ///
+    /// # Errors
+    /// ESPIPE: no positions. EINVAL: before the start.
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        let _ = to;
+        Err(Error::new(Code::ESPIPE, "seek: the file has no positions"))
+    }
+
+    /// The position.
+    ///
+    /// # Errors
+    /// ESPIPE: no positions.
+    fn tell(&mut self) -> Result<u64> {
+        self.seek(SeekFrom::Current(0))
+    }
+
+    /// Sets the size in bytes; zeros fill a longer one; the position stays.
+    ///
+    /// # Errors
+    /// ENOTSUP: not truncatable.
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        let _ = size;
+        Err(Error::new(Code::ENOTSUP, "truncate: the file cannot change its size"))
+    }
+
+    /// Hands on what is buffered, or makes it durable.
+    ///
+    /// # Errors
+    /// The provider's own; `SYNC` reports what earlier writes left.
+    fn flush(&mut self, level: Flush) -> Result<()> {
+        let _ = level;
+        Ok(())
+    }
+
+    /// Ends the writing side.
+    ///
+    /// # Errors
+    /// `COMMIT`: it is not complete.
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        let _ = how;
+        Ok(())
+    }
+
+    /// Like `read`, at an offset; does not move the position. May overlap other positional calls.
+    ///
+    /// # Errors
+    /// ENOTSUP: not POSITIONAL_READ.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        let _ = (buf, offset);
+        Err(Error::new(Code::ENOTSUP, "read_at: the file has no positional reads"))
+    }
+
+    /// Like `write`, at an offset; a gap is filled with zeros. May overlap other positional calls.
+    ///
+    /// # Errors
+    /// ENOTSUP: not POSITIONAL_WRITE.
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        let _ = (buf, offset);
+        Err(Error::new(Code::ENOTSUP, "write_at: the file has no positional writes"))
+    }
+
+    /// Status of the open file.
+    ///
+    /// # Errors
+    /// ENOTSUP: not STAT.
+    fn stat(&mut self) -> Result<Stat> {
+        Err(Error::new(Code::ENOTSUP, "stat: the file has no status"))
+    }
+
+    /// Lends the kernel file behind this one, until the next call.
+    ///
+    /// # Errors
+    /// ENOTSUP: none, or not now.
+    fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
+        let _ = direction;
+        Err(Error::new(Code::ENOTSUP, "lease: no kernel file behind this one"))
+    }
+
+    /// Says that `count` bytes were moved through the lease: the position goes on by it.
+    ///
+    /// # Errors
+    /// ENOTSUP: not FD.
+    fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
+        let _ = (direction, count);
+        Err(Error::new(Code::ENOTSUP, "advance: no kernel file behind this one"))
+    }
+
+    /// Writes up to `count` bytes (1 to [`COUNT_MAX`]) from a regular file at an offset, without passing them through user
+    /// space. Returns 0 at that file's end.
+    ///
+    /// # Errors
+    /// ENOTSUP: not SPLICE, or not now. Else as `write`.
+    fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        let _ = (from, offset, count);
+        Err(Error::new(Code::ENOTSUP, "send_from: not by this file"))
+    }
+
+    /// Reads up to `count` bytes into a regular file at an offset. Returns 0 at this file's end.
+    ///
+    /// # Errors
+    /// ENOTSUP: not SPLICE, or not now. Else as `read`.
+    fn receive_into(&mut self, to: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        let _ = (to, offset, count);
+        Err(Error::new(Code::ENOTSUP, "receive_into: not by this file"))
+    }
+}
+
+/// How the writing side ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// No more data follows: tell the other side and return at once.
+    End = 1,
+    /// `End`, then wait until it is complete (visible under its name, uploaded, taken), and report.
+    Commit = 2,
+    /// The writer failed: no trace, and a pipe breaks instead of ending.
+    Discard = 3,
+}
+
+/// How far a flush goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// Hand on what is buffered; wait for no disk and no peer.
+    Push = 1,
+    /// Durable on the medium, or taken by the reader.
+    Sync = 2,
+}
+
+/// Which way a lease is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Bytes come out of the file.
+    Read,
+    /// Bytes go into it.
+    Write,
+}
+
+/// A kernel file lent until the next call on the file. The borrower changes neither its position nor its modes.
+#[derive(Debug)]
+pub struct Lease<'a> {
+    /// The provider's descriptor.
+    pub fd: BorrowedFd<'a>,
+    /// Where the file's position stands in it; `None`: a pipe or device, without offsets.
+    pub offset: Option<u64>,
+    /// The most bytes that may be moved; `u64::MAX`: no limit.
+    pub limit: u64,
+}
+
+/// The kind of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Not known.
+    Unknown,
+    /// Bytes with a size and positions.
+    Regular,
+    /// Has entries to list.
+    Directory,
+    /// A pipe, a socket.
+    Stream,
+    /// A character device.
+    Device,
+    /// A device that a person may sit at.
+    Terminal,
+}
+
+/// What is known of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stat {
+    /// Its kind.
+    pub kind: Kind,
+    /// Bytes; `None`: not known.
+    pub size: Option<u64>,
+    /// When it was last changed; `None`: not known.
+    pub modified: Option<SystemTime>,
+    /// Equal tags mean equal content (an ETag, a generation); at most 127 bytes; empty: none.
+    pub version: String,
+}
+
+impl Stat {
+    /// Only the kind is known.
+    pub fn of_kind(kind: Kind) -> Stat {
+        Stat { kind, size: None, modified: None, version: String::new() }
+    }
+
+    /// Adds the size in bytes.
+    pub fn size(mut self, size: u64) -> Stat {
+        self.size = Some(size);
+        self
+    }
+
+    /// Adds the time of the last change.
+    pub fn modified(mut self, time: SystemTime) -> Stat {
+        self.modified = Some(time);
+        self
+    }
+
+    /// Adds a version tag.
+    pub fn version(mut self, version: impl Into<String>) -> Stat {
+        self.version = version.into();
+        self
+    }
+}

@@ -1,0 +1,159 @@
+//! Layers: the host as an instance gets it, which opens files of other providers for it.
+
+use crate::abi::LAYERS_MAX;
+use crate::code::Code;
+use crate::context::Context;
+use crate::control::Control;
+use crate::error::{Error, Result};
+use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
+use crate::flags::{Capabilities, OpenFlags};
+use crate::host::{Host, HostCalls, Inner, Level, busy_in_start};
+use crate::open::{Open, OpenFile};
+use crate::registry::{Registry, Shared};
+use std::io::SeekFrom;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+/// The host of one instance: the registry's own, with the registry for layers.
+pub(super) struct LayerHost {
+    host: Host,
+    /// Weak, since the registry owns the instance that owns this.
+    registry: Weak<Shared>,
+    /// Until start has returned: an inner open could need the very instance that is being started.
+    starting: AtomicBool,
+}
+
+impl Registry {
+    /// The host as an instance of this registry gets it, for whoever starts a provider without the registry: a layer that is
+    /// under test opens its inner files through it.
+    pub fn host(&self) -> Host {
+        let host = LayerHost::starting(self);
+        host.set_started();
+        Host::new(host)
+    }
+}
+
+impl LayerHost {
+    pub(super) fn starting(registry: &Registry) -> Arc<LayerHost> {
+        let (host, registry) = (registry.0.host.clone(), Arc::downgrade(&registry.0));
+        Arc::new(LayerHost { host, registry, starting: AtomicBool::new(true) })
+    }
+
+    pub(super) fn set_started(&self) {
+        self.starting.store(false, Ordering::Release);
+    }
+
+    fn registry(&self) -> Result<Registry> {
+        if self.starting.load(Ordering::Acquire) {
+            return Err(busy_in_start());
+        }
+        let gone = || Error::new(Code::ECANCELED, "the host's registry is gone");
+        self.registry.upgrade().map(Registry).ok_or_else(gone)
+    }
+}
+
+impl HostCalls for LayerHost {
+    fn name(&self) -> &str {
+        self.host.name()
+    }
+
+    fn version(&self) -> &str {
+        self.host.version()
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        self.host.log(level, text);
+    }
+
+    fn open(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Box<dyn File>> {
+        let registry = self.registry()?;
+        let foreign =
+            || Error::new(Code::EINVAL, "an inner file needs the context of one of this host's files");
+        let origin = context.origin().ok_or_else(foreign)?;
+        if origin.depth >= LAYERS_MAX {
+            let text = format!("more than {LAYERS_MAX} layers: does one lead to itself?");
+            return Err(Error::new(Code::ELOOP, text));
+        }
+        let control = Control::new();
+        control.follow(context);
+        let how = Open {
+            flags: how.flags,
+            expected_size: how.expected_size,
+            settings: how.settings.clone(),
+            offered: origin.offered,
+            control: Some(control),
+            depth: origin.depth + 1,
+        };
+        Ok(Box::new(InnerFile(registry.open(descriptor, &how)?)))
+    }
+
+    fn supported_flags(&self, _: &Context, descriptor: &str) -> Result<OpenFlags> {
+        self.registry()?.supported_flags(descriptor)
+    }
+}
+
+/// An open file as a layer has it: the same chokepoint as a host's own.
+struct InnerFile(OpenFile);
+
+impl File for InnerFile {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        self.0.read(buf)
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.0.write(buf)
+    }
+
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        self.0.seek(to)
+    }
+
+    fn tell(&mut self) -> Result<u64> {
+        self.0.tell()
+    }
+
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        self.0.truncate(size)
+    }
+
+    fn flush(&mut self, level: Flush) -> Result<()> {
+        self.0.flush(level)
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        self.0.finish(how)
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.0.read_at(buf, offset)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        self.0.write_at(buf, offset)
+    }
+
+    fn stat(&mut self) -> Result<Stat> {
+        self.0.stat()
+    }
+
+    fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
+        self.0.lease(direction)
+    }
+
+    fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
+        self.0.advance(direction, count)
+    }
+
+    fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        self.0.send_from(from, offset, count)
+    }
+
+    fn receive_into(&mut self, to: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        self.0.receive_into(to, offset, count)
+    }
+}
