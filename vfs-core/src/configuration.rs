@@ -1,5 +1,7 @@
 //! What the operator allows: which providers may load, from where, and with which settings.
 
+mod calls;
+
 use crate::code::Code;
 use crate::descriptor::is_scheme;
 use crate::error::{Error, Result};
@@ -37,7 +39,7 @@ pub(crate) enum Source {
     /// Folders that somebody named.
     #[default]
     Folders,
-    /// The folders of an installation or a build, next to this executable.
+    /// The folders of an installation or a build, next to this executable or library.
     Executable,
 }
 
@@ -133,6 +135,19 @@ impl Configuration {
     /// # Errors
     /// ENOENT: the named file is absent. EACCES: others than root and the user could change it. EINVAL: it is malformed.
     pub fn find(config: Option<&Path>, provider_path: &[PathBuf]) -> Result<Configuration> {
+        Configuration::find_beside(config, provider_path, executable)
+    }
+
+    /// As [`find`](Configuration::find), for a host that is a library: where that lies counts, instead of the executable. `binary`
+    /// is asked only if it matters.
+    ///
+    /// # Errors
+    /// As [`find`](Configuration::find); what `binary` returns.
+    pub fn find_beside(
+        config: Option<&Path>,
+        provider_path: &[PathBuf],
+        binary: impl FnOnce() -> Result<PathBuf>,
+    ) -> Result<Configuration> {
         let named = match config {
             Some(path) => Some(path.to_owned()),
             None if trust::process_is_privileged() => None,
@@ -141,7 +156,7 @@ impl Configuration {
         let file = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
         let mut configuration = match file {
             Some(path) => Configuration::read(&path)?,
-            None if provider_path.is_empty() => Configuration::beside_executable()?,
+            None if provider_path.is_empty() => Configuration::beside(folder_beside(&binary()?)),
             None => Configuration::default(),
         };
         configuration.provider_path.splice(0..0, provider_path.iter().cloned());
@@ -250,18 +265,6 @@ impl Configuration {
             .any(|key| key.strip_prefix(setting).is_some_and(|rest| matches!(rest, "" | "-file" | "-env")))
     }
 
-    fn beside_executable() -> Result<Configuration> {
-        let executable =
-            env::current_exe().map_err(|error| Error::from(error).context("find this executable"))?;
-        let folder = executable.parent().unwrap_or(Path::new("/"));
-        let folder = if in_cargo_target(folder) { folder.to_owned() } else { folder.join("../lib/zvfs") };
-        Ok(Configuration {
-            provider_path: vec![folder],
-            source: Source::Executable,
-            ..Configuration::default()
-        })
-    }
-
     /// The host's own settings of a provider.
     pub(crate) fn defaults(&self, provider: &str) -> impl Iterator<Item = (&String, &Written)> {
         self.defaults.get(provider).into_iter().flatten()
@@ -313,6 +316,16 @@ pub(crate) fn is_provider_name(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
+}
+
+fn executable() -> Result<PathBuf> {
+    env::current_exe().map_err(|error| Error::from(error).context("find this executable"))
+}
+
+/// Where the providers of an installation or a build are, seen from one of its binaries.
+fn folder_beside(binary: &Path) -> PathBuf {
+    let folder = binary.parent().unwrap_or(Path::new("/"));
+    if in_cargo_target(folder) { folder.to_owned() } else { folder.join("../lib/zvfs") }
 }
 
 /// Cargo tags the root of a target folder; a profile's folder lies one or two levels below it, `deps` one more.

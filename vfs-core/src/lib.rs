@@ -63,6 +63,7 @@ pub use sigpipe::without_sigpipe;
 
 #[cfg(feature = "host")]
 pub use {
+    bridge::import::built_in,
     configuration::Configuration,
     control::Control,
     copy::copy,

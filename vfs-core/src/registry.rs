@@ -150,6 +150,18 @@ impl Registry {
         }
     }
 
+    /// Says whether a scheme leads somewhere: to an alias, to a provider that the operator names, or to a library in the
+    /// folders. Loads nothing, and promises nothing of the library.
+    pub fn knows(&self, scheme: &str) -> bool {
+        self.0.configuration.knows(scheme)
+            || self
+                .0
+                .libraries
+                .lock()
+                .get(&scheme.to_ascii_lowercase())
+                .is_some_and(|slot| slot.get().is_some())
+    }
+
     /// Asks for the status of a name, without opening it where the provider can; else opens it for reading.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 impl abi::Error {
     /// Writes our error, causes included: the other side has only one text.
-    pub(crate) fn set(&mut self, error: &Error) {
+    pub fn set(&mut self, error: &Error) {
         self.code = error.code().raw();
         self.flags = if error.is_retryable() { abi::ERROR_RETRYABLE } else { 0 };
         let text = error.chain();
@@ -57,6 +57,14 @@ fn shortened(text: &str, max: usize) -> Cow<'_, str> {
         tail += 1;
     }
     Cow::Owned(format!("{}{GAP}{}", &text[..head], &text[tail..]))
+}
+
+impl From<&Stat> for abi::Stat {
+    fn from(stat: &Stat) -> abi::Stat {
+        let mut out = empty_stat();
+        stat_to_abi(stat, &mut out);
+        out
+    }
 }
 
 pub(crate) fn kind_to_abi(kind: SettingKind) -> u32 {

@@ -9,3 +9,4 @@ mod layers;
 mod table;
 
 pub(crate) use table::Imported;
+pub use table::built_in;

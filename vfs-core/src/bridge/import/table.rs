@@ -6,9 +6,10 @@ use crate::bridge::import::call::forks;
 use crate::bridge::import::instance;
 use crate::bridge::strings::copied;
 use crate::bridge::translate::kind_from_abi;
+use crate::code::Code;
 use crate::configuration::is_provider_name;
 use crate::descriptor::is_scheme;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flags::{OpenFlags, Scope};
 use crate::host::Host;
 use crate::provider::{Info, Instance, Provider, Threads};
@@ -77,6 +78,22 @@ impl Imported {
             serial: serial_of(address),
         };
         Ok(Imported { library: Arc::new(library) })
+    }
+}
+
+/// Takes a provider that is part of the program itself, as the table that its entry returns: for
+/// [`Registry::register`](crate::Registry::register). What the loader does with a library's table is done here too.
+///
+/// # Safety
+/// `table` is NULL or points to a table as `zvfs_provider.h` says, which stays for as long as the process.
+///
+/// # Errors
+/// ELIBBAD: the table breaks a rule of the header.
+pub unsafe fn built_in(table: *const abi::Provider) -> Result<Box<dyn Provider>> {
+    // SAFETY: the caller's promise.
+    match unsafe { Imported::new(table) } {
+        Ok(imported) => Ok(Box::new(imported)),
+        Err(defect) => Err(Error::new(Code::ELIBBAD, format!("breaks the provider ABI: {defect}"))),
     }
 }
 
