@@ -1,0 +1,129 @@
+//! `zvfs.h`: handle.
+
+use crate::argument::{Callback, Object, Source, Target};
+use crate::exported::exported;
+use crate::pool::{Exclusive, Pool, Shared, Slot};
+use crate::structs::{ProgressFn, StatPlace};
+use std::ffi::{CString, c_char, c_void};
+use std::io::SeekFrom;
+use std::ptr;
+use vfs_core::{Code, Error, Finish, Flush, OpenFile, Result, abi, copy};
+
+pub type HandleSlot = Slot<Handle>;
+
+static HANDLES: Pool<Handle> = Pool::new();
+
+/// An open file, as C has it.
+pub struct Handle {
+    file: OpenFile,
+    /// In C's form.
+    shown: CString,
+}
+
+/// Gives an open file to C.
+pub fn hand_out(file: OpenFile) -> *const HandleSlot {
+    let shown = CString::new(file.shown()).unwrap_or_default();
+    HANDLES.insert(Handle { file, shown })
+}
+
+exported! {
+    fn zvfs_handle_capabilities(handle: Shared<Handle>) -> u64, plain {
+        Ok(handle.file.capabilities().bits())
+    }
+    fn zvfs_handle_shown(handle: Shared<Handle>) -> *const c_char, plain {
+        Ok(handle.shown.as_ptr())
+    }
+    fn zvfs_handle_read(handle: Exclusive<Handle>, buf: Target<'_>, n: u64) -> i64 {
+        let mut handle = handle;
+        // SAFETY: the header: buf[0..n] is the caller's and writable.
+        let buf = unsafe { buf.bytes(n) }?;
+        handle.file.read(buf).map(|count| count as u64)
+    }
+    fn zvfs_handle_write(handle: Exclusive<Handle>, buf: Source<'_>, n: u64) -> i64 {
+        let mut handle = handle;
+        // SAFETY: the header: buf[0..n] is the caller's and readable.
+        let buf = unsafe { buf.bytes(n) }?;
+        handle.file.write(buf).map(|count| count as u64)
+    }
+    fn zvfs_handle_write_all(handle: Exclusive<Handle>, buf: Source<'_>, n: u64) -> i32 {
+        let mut handle = handle;
+        // SAFETY: as for write.
+        let buf = unsafe { buf.bytes(n) }?;
+        handle.file.write_all(buf)
+    }
+    fn zvfs_handle_read_at(handle: Shared<Handle>, buf: Target<'_>, n: u64, offset: u64) -> i64 {
+        // SAFETY: as for read.
+        let buf = unsafe { buf.bytes(n) }?;
+        handle.file.read_at(buf, offset).map(|count| count as u64)
+    }
+    fn zvfs_handle_write_at(handle: Shared<Handle>, buf: Source<'_>, n: u64, offset: u64) -> i64 {
+        // SAFETY: as for write.
+        let buf = unsafe { buf.bytes(n) }?;
+        handle.file.write_at(buf, offset).map(|count| count as u64)
+    }
+    fn zvfs_handle_seek(handle: Exclusive<Handle>, offset: i64, whence: u32) -> i64 {
+        let mut handle = handle;
+        let to = match whence {
+            abi::SEEK_SET => SeekFrom::Start(
+                u64::try_from(offset).map_err(|_| Error::new(Code::EINVAL, "seek: before the start"))?,
+            ),
+            abi::SEEK_CUR => SeekFrom::Current(offset),
+            abi::SEEK_END => SeekFrom::End(offset),
+            _ => return Err(Error::new(Code::EINVAL, format!("seek: unknown whence {whence}"))),
+        };
+        handle.file.seek(to)
+    }
+    fn zvfs_handle_tell(handle: Exclusive<Handle>) -> i64 {
+        let mut handle = handle;
+        handle.file.tell()
+    }
+    fn zvfs_handle_truncate(handle: Exclusive<Handle>, size: u64) -> i32 {
+        let mut handle = handle;
+        handle.file.truncate(size)
+    }
+    fn zvfs_handle_stat(handle: Exclusive<Handle>, out: StatPlace) -> i32 {
+        let mut handle = handle;
+        out.put(&handle.file.stat()?);
+        Ok(())
+    }
+    fn zvfs_handle_flush(handle: Exclusive<Handle>, level: u32) -> i32 {
+        let mut handle = handle;
+        let level = [Flush::Push, Flush::Sync].into_iter().find(|known| *known as u32 == level)
+            .ok_or_else(|| Error::new(Code::EINVAL, format!("flush: unknown level {level}")))?;
+        handle.file.flush(level)
+    }
+    fn zvfs_handle_finish(handle: Exclusive<Handle>, how: u32) -> i32 {
+        let mut handle = handle;
+        let how = [Finish::End, Finish::Commit, Finish::Discard].into_iter().find(|known| *known as u32 == how)
+            .ok_or_else(|| Error::new(Code::EINVAL, format!("finish: unknown way {how}")))?;
+        handle.file.finish(how)
+    }
+    fn zvfs_handle_copy(
+        source: Object<Handle>, target: Object<Handle>, limit: u64, progress: Option<Callback<ProgressFn>>, arg: *mut c_void
+    ) -> i64 {
+        copied(source.slot(), target.slot(), limit, &mut |bytes| {
+            if let Some(progress) = progress {
+                // SAFETY: the caller's own function with its own argument.
+                unsafe { (progress.0)(arg, bytes) };
+            }
+        })
+    }
+    fn zvfs_handle_close(handle: Option<Object<Handle>>) -> i32, plain {
+        handle.map_or(Ok(()), |object| HANDLES.remove(object.slot()).map(drop))
+    }
+}
+
+fn copied(
+    source: &'static HandleSlot,
+    target: &'static HandleSlot,
+    limit: u64,
+    progress: &mut dyn FnMut(u64),
+) -> Result<u64> {
+    if ptr::eq(source, target) {
+        return Err(Error::new(Code::EINVAL, "copy: source and target are the same handle"));
+    }
+    let mut source = source.exclusive().map_err(|error| error.context("source"))?;
+    let mut target = target.exclusive().map_err(|error| error.context("target"))?;
+    let limit = (limit != u64::MAX).then_some(limit);
+    copy(&mut source.file, &mut target.file, limit, progress)
+}

@@ -1,0 +1,109 @@
+//! The one registry behind `zvm.h`: made at its first use, stopped at exit, and made anew in a forked child.
+
+use crate::configuration::find;
+use crate::netpipe::Pipe;
+use crate::registry::host;
+use parking_lot::Mutex;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Error, Registry, Result};
+
+/// How long the exit waits for calls of other threads that it cancelled. What was ended is delivered after that, within the 5 s
+/// that a provider's stop has.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+
+/// What belongs to a process. A forked child leaves its parent's alone, locks too, and has one of its own.
+pub struct Process {
+    id: u32,
+    state: Mutex<State>,
+    /// Pipes that may be open still.
+    pipes: Mutex<Vec<Weak<Pipe>>>,
+}
+
+enum State {
+    Unused,
+    Used(Registry),
+    Ended,
+}
+
+static CURRENT: AtomicPtr<Process> = AtomicPtr::new(ptr::null_mut());
+
+impl Process {
+    /// This process's.
+    pub fn current() -> &'static Process {
+        loop {
+            let known = CURRENT.load(Ordering::Acquire);
+            // SAFETY: NULL or what a turn of this loop leaked.
+            match unsafe { known.as_ref() } {
+                Some(process) if process.id == process::id() => return process,
+                _ => {}
+            }
+            let new =
+                Process { id: process::id(), state: Mutex::new(State::Unused), pipes: Mutex::default() };
+            let new = Box::into_raw(Box::new(new));
+            if CURRENT.compare_exchange(known, new, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                // SAFETY: made above, and given to nobody.
+                drop(unsafe { Box::from_raw(new) });
+            }
+        }
+    }
+
+    /// The registry, of the operator's configuration. A failure is not kept: a mended configuration works at the next call.
+    pub fn registry(&self) -> Result<Registry> {
+        let mut state = self.state.lock();
+        match &*state {
+            State::Used(registry) => Ok(registry.clone()),
+            State::Ended => Err(Error::new(Code::ECANCELED, "the process is ending")),
+            State::Unused => {
+                let registry = Registry::with_host(find(None)?, host()?);
+                at_exit()?;
+                *state = State::Used(registry.clone());
+                Ok(registry)
+            }
+        }
+    }
+
+    /// Keeps an eye on a pipe, for the exit.
+    pub fn watch(&self, pipe: &Arc<Pipe>) {
+        let mut pipes = self.pipes.lock();
+        if pipes.len() == pipes.capacity() {
+            pipes.retain(|pipe| pipe.strong_count() > 0);
+        }
+        pipes.push(Arc::downgrade(pipe));
+    }
+
+    /// Breaks what is open, and stops the providers' instances, which delivers what was ended.
+    fn end(&self) {
+        let state = std::mem::replace(&mut *self.state.lock(), State::Ended);
+        let pipes: Vec<_> = self.pipes.lock().drain(..).filter_map(|pipe| pipe.upgrade()).collect();
+        pipes.iter().for_each(|pipe| pipe.cancel());
+        let until = Instant::now() + LAST_CALLS;
+        pipes.iter().for_each(|pipe| pipe.break_off(until));
+        drop(state);
+    }
+}
+
+/// Has the exit call us, once: a forked child inherits that.
+fn at_exit() -> Result<()> {
+    static ASKED: AtomicBool = AtomicBool::new(false);
+    // SAFETY: the function stays: this library is never unloaded.
+    if !ASKED.swap(true, Ordering::SeqCst) && unsafe { libc::atexit(end) } != 0 {
+        ASKED.store(false, Ordering::SeqCst);
+        return Err(Error::new(Code::ENOMEM, "ask to be called at exit: out of memory"));
+    }
+    Ok(())
+}
+
+extern "C" fn end() {
+    // SAFETY: NULL or what `current` leaked.
+    if let Some(process) = unsafe { CURRENT.load(Ordering::Acquire).as_ref() }
+        && process.id == process::id()
+    {
+        // The panic hook has told it, and there is nobody else to tell.
+        drop(catch_unwind(AssertUnwindSafe(|| process.end())));
+    }
+}

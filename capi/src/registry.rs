@@ -1,0 +1,235 @@
+//! `zvfs.h`: registry.
+
+use crate::argument::{Argument, Callback, Object, Pairs, Place, text};
+use crate::configuration::{ConfigurationSlot, find};
+use crate::exported::exported;
+use crate::handle::{HandleSlot, hand_out};
+use crate::pool::{Pool, Shared, Slot};
+use crate::structs::{EntryFn, LogFn, OpenOptions, RegistryOptions, StatPlace};
+use std::ffi::{CString, c_void};
+use std::io::{self, Write as _};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use vfs_core::{
+    Code, Configuration, Entry, Error, Host, HostCalls, Level, Open, OpenFlags, Registry, Result, abi,
+    built_in,
+};
+
+pub type RegistrySlot = Slot<Registry>;
+
+static REGISTRIES: Pool<Registry> = Pool::new();
+
+/// A registry, in use for no longer than it takes to clone it: so it can be freed at any time.
+struct Registered(Registry);
+
+impl Argument for Registered {
+    type C = *const RegistrySlot;
+
+    unsafe fn check(value: *const RegistrySlot, name: &'static str) -> Result<Registered> {
+        // SAFETY: the caller's promise is the same.
+        let shared = unsafe { <Shared<Registry>>::check(value, name) }?;
+        Ok(Registered(shared.clone()))
+    }
+}
+
+/// A provider's table, checked by whoever takes it.
+struct Table(*const abi::Provider);
+
+impl Argument for Table {
+    type C = *const abi::Provider;
+
+    unsafe fn check(value: *const abi::Provider, _: &'static str) -> Result<Table> {
+        Ok(Table(value))
+    }
+}
+
+/// How to open, as C says it.
+struct How(Open);
+
+impl Argument for How {
+    type C = *const OpenOptions;
+
+    unsafe fn check(value: *const OpenOptions, name: &'static str) -> Result<How> {
+        // SAFETY: the caller's promise is the same.
+        let Some(options) = unsafe { <Option<OpenOptions>>::check(value, name) }? else {
+            return Ok(How(Open::default()));
+        };
+        let mut how = Open::new(OpenFlags::from_bits(options.flags));
+        if !matches!(options.expected_size, 0 | abi::SIZE_UNKNOWN) {
+            how = how.expected_size(options.expected_size);
+        }
+        // SAFETY: the struct's own pointers, as the header says.
+        let (settings, offered) = unsafe {
+            (
+                Pairs::check(options.settings, "options.settings")?,
+                Pairs::check(options.offered, "options.offered")?,
+            )
+        };
+        for (name, value) in settings.0.unwrap_or_default() {
+            how = how.setting(name, value);
+        }
+        for (name, value) in offered.0.unwrap_or_default() {
+            how = match name.as_str() {
+                "node" => how.node(value),
+                "job" => how.job(value),
+                "broker" => how.broker(value),
+                "writers" => how.writers(
+                    value
+                        .parse()
+                        .map_err(|_| Error::new(Code::EINVAL, "options.offered: `writers` is a number"))?,
+                ),
+                _ => {
+                    let text = format!(
+                        "options.offered: `{}`: only node, job, broker, writers",
+                        name.escape_debug()
+                    );
+                    return Err(Error::new(Code::EINVAL, text));
+                }
+            };
+        }
+        if !options.control.is_null() {
+            // SAFETY: the struct's own pointer, as the header says.
+            how = how.control(&*unsafe { Shared::check(options.control, "options.control") }?);
+        }
+        Ok(How(how))
+    }
+}
+
+/// The host as providers see it.
+struct CHost {
+    name: String,
+    version: String,
+    least: u32,
+    log: Option<(LogFn, Arg)>,
+}
+
+/// The caller's own, passed back to him.
+#[derive(Clone, Copy)]
+struct Arg(*mut c_void);
+
+// SAFETY: never followed here; the header says that the log is called on any thread, so its author made it fit for that.
+unsafe impl Send for Arg {}
+// SAFETY: as above.
+unsafe impl Sync for Arg {}
+
+impl CHost {
+    fn new(options: Option<RegistryOptions>) -> Result<CHost> {
+        let mut host = CHost {
+            name: "libzvfs".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            least: Level::Warning as u32,
+            log: None,
+        };
+        let Some(options) = options else { return Ok(host) };
+        // SAFETY: the struct's own strings, as the header says; they are copied.
+        let (name, version) =
+            unsafe { (text(options.name, "options.name")?, text(options.version, "options.version")?) };
+        if let Some(name) = name {
+            host.name = name.to_owned();
+        }
+        if let Some(version) = version {
+            host.version = version.to_owned();
+        }
+        if options.log_level != 0 {
+            host.least = options.log_level;
+        }
+        host.log = options.log.map(|log| (log, Arg(options.log_arg)));
+        Ok(host)
+    }
+}
+
+/// The host of a program that says nothing of itself.
+pub fn host() -> Result<Host> {
+    Ok(Host::new(Arc::new(CHost::new(None)?)))
+}
+
+impl HostCalls for CHost {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        if level as u32 > self.least {
+            return;
+        }
+        match self.log {
+            Some((log, arg)) => {
+                let line = CString::new(text).unwrap_or_default();
+                // SAFETY: the caller's own function with its own argument; the text is valid during the call.
+                unsafe { log(arg.0, level as u32, line.as_ptr()) }
+            }
+            None => {
+                let _ = writeln!(io::stderr(), "{}: {text}", self.name);
+            }
+        }
+    }
+}
+
+exported! {
+    fn zvfs_registry_new(
+        configuration: Option<Object<Configuration>>, options: Option<RegistryOptions>, out: Place<'_, *const RegistrySlot>
+    ) -> i32 {
+        let host = CHost::new(options)?;
+        let configuration = match configuration {
+            Some(object) => {
+                let slot: &'static ConfigurationSlot = object.slot();
+                slot.shared().map_err(|error| error.context("configuration"))?.clone()
+            }
+            None => find(None)?,
+        };
+        out.put(REGISTRIES.insert(Registry::with_host(configuration, Host::new(Arc::new(host)))));
+        Ok(())
+    }
+    fn zvfs_registry_register(registry: Registered, provider: Table) -> i32 {
+        // SAFETY: the header: NULL, or a table that stays for the rest of the process.
+        let provider = unsafe { built_in(provider.0) }.map_err(|error| error.context("register"))?;
+        registry.0.register(provider)
+    }
+    fn zvfs_registry_open(
+        registry: Registered, descriptor: &str, options: How, out: Place<'_, *const HandleSlot>
+    ) -> i32 {
+        let file = registry.0.open(descriptor, &options.0)?;
+        out.put(hand_out(file));
+        Ok(())
+    }
+    fn zvfs_registry_supported_flags(registry: Registered, descriptor: &str, out: Place<'_, u64>) -> i32 {
+        out.put(registry.0.supported_flags(descriptor)?.bits());
+        Ok(())
+    }
+    fn zvfs_registry_stat(registry: Registered, descriptor: &str, options: How, out: StatPlace) -> i32 {
+        out.put(&registry.0.stat(descriptor, &options.0)?);
+        Ok(())
+    }
+    fn zvfs_registry_list(
+        registry: Registered, descriptor: &str, options: How, each: Callback<EntryFn>, arg: *mut c_void
+    ) -> i32 {
+        registry.0.list(descriptor, &options.0, &mut |entry| pass(entry, each.0, arg))
+    }
+    fn zvfs_registry_remove(registry: Registered, descriptor: &str, options: How) -> i32 {
+        registry.0.remove(descriptor, &options.0)
+    }
+    fn zvfs_registry_free(registry: Option<Object<Registry>>) -> (), plain {
+        registry.map_or(Ok(()), |object| REGISTRIES.remove_soon(object.slot()).map(drop))
+    }
+}
+
+/// Passes an entry to the caller's function.
+fn pass(entry: Entry<'_>, each: EntryFn, arg: *mut c_void) -> ControlFlow<()> {
+    // The bridge lets no NUL through; a provider of the program's own might.
+    let Ok(name) = CString::new(entry.name) else { return ControlFlow::Continue(()) };
+    let stat = entry.stat.map(abi::Stat::from);
+    let entry = abi::Entry {
+        struct_size: abi::Entry::SIZE,
+        name: name.as_ptr(),
+        stat: stat.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
+    };
+    // SAFETY: the caller's own function with its own argument; the entry is valid during the call.
+    match unsafe { each(arg, &entry) } {
+        0 => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    }
+}

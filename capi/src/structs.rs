@@ -1,0 +1,163 @@
+//! The structs of `zvfs.h`, field by field; the header has the words.
+
+use crate::control::ControlSlot;
+use std::ffi::{c_char, c_void};
+use std::ptr;
+use vfs_core::{Code, Error, Result, Stat, abi};
+
+/// A struct claiming to be larger than this is refused: it was not initialised.
+const SIZE_MAX: u64 = 64 * 1024;
+/// The size of `zvfs_stat` in the library's first version.
+const STAT_FIRST: u64 = 160;
+
+/// `zvfs_log_fn`.
+pub type LogFn = unsafe extern "C" fn(arg: *mut c_void, level: u32, text: *const c_char);
+/// `zvfs_progress_fn`.
+pub type ProgressFn = unsafe extern "C" fn(arg: *mut c_void, bytes: u64);
+/// `zvfs_entry_fn`.
+pub type EntryFn = unsafe extern "C" fn(arg: *mut c_void, entry: *const abi::Entry) -> i32;
+
+/// `zvfs_registry_options`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RegistryOptions {
+    pub struct_size: u64,
+    pub name: *const c_char,
+    pub version: *const c_char,
+    pub log: Option<LogFn>,
+    pub log_arg: *mut c_void,
+    pub log_level: u32,
+    pub reserved: u32,
+}
+
+/// `zvfs_open_options`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct OpenOptions {
+    pub struct_size: u64,
+    pub flags: u64,
+    pub expected_size: u64,
+    pub settings: *const *const c_char,
+    pub offered: *const *const c_char,
+    pub control: *const ControlSlot,
+}
+
+/// A struct that starts with its size and grows at its end. All zeros are a value, and so are any bits: integers and pointers.
+///
+/// # Safety
+/// Both must be true of the type, and it is `repr(C)` with a `u64` first.
+pub unsafe trait Growing: Copy {
+    /// The size that it had in the library's first version.
+    const FIRST: u64;
+
+    /// Copies a struct of the caller's. One of an older version ends earlier: the rest is zero. One of a newer version must be
+    /// zero there, since what it asks for would not happen.
+    ///
+    /// # Safety
+    /// `from` points to a struct that is as large as its first field says.
+    unsafe fn read(from: *const Self, name: &'static str) -> Result<Self> {
+        // SAFETY: the caller's promise, and every such struct starts with its size.
+        let size = unsafe { from.cast::<u64>().read_unaligned() };
+        check_size(size, Self::FIRST, name)?;
+        let known = size_of::<Self>().min(size as usize);
+        // SAFETY: zeros are a value of the type, and `known` is within both structs.
+        let ours = unsafe {
+            let mut ours: Self = std::mem::zeroed();
+            ptr::copy_nonoverlapping(from.cast::<u8>(), (&raw mut ours).cast(), known);
+            ours
+        };
+        for at in known..size as usize {
+            // SAFETY: within the caller's struct.
+            if unsafe { *from.cast::<u8>().add(at) } != 0 {
+                return Err(Error::new(
+                    Code::EINVAL,
+                    format!(
+                        "{name}: uses a field that this libzvfs ({}) does not know",
+                        env!("CARGO_PKG_VERSION")
+                    ),
+                ));
+            }
+        }
+        Ok(ours)
+    }
+}
+
+// SAFETY: repr(C), a u64 first, pointers and integers; a function pointer's zero is None.
+unsafe impl Growing for RegistryOptions {
+    const FIRST: u64 = 48;
+}
+
+// SAFETY: as above.
+unsafe impl Growing for OpenOptions {
+    const FIRST: u64 = 48;
+}
+
+/// The caller's `zvfs_stat`, of its own version.
+pub struct StatPlace(*mut abi::Stat);
+
+impl crate::argument::Argument for StatPlace {
+    type C = *mut abi::Stat;
+
+    unsafe fn check(value: *mut abi::Stat, name: &'static str) -> Result<StatPlace> {
+        if value.is_null() {
+            return Err(Error::new(Code::EINVAL, format!("{name} is NULL")));
+        }
+        // SAFETY: the caller's promise: a zvfs_stat of his own, as large as its first field says.
+        check_size(unsafe { (*value).struct_size }, STAT_FIRST, name)?;
+        Ok(StatPlace(value))
+    }
+}
+
+impl StatPlace {
+    /// Writes what the caller's version has room for; his struct_size stays.
+    pub fn put(self, stat: &Stat) {
+        // SAFETY: the caller's own during the call; no more is written than its first field says it holds.
+        unsafe {
+            let size = (*self.0).struct_size;
+            let ours = abi::Stat { struct_size: size, ..abi::Stat::from(stat) };
+            let known = size_of::<abi::Stat>().min(size as usize);
+            ptr::copy_nonoverlapping((&raw const ours).cast::<u8>(), self.0.cast(), known);
+        }
+    }
+}
+
+fn check_size(size: u64, least: u64, name: &'static str) -> Result<()> {
+    if (least..=SIZE_MAX).contains(&size) {
+        return Ok(());
+    }
+    Err(Error::new(Code::EINVAL, format!("{name}: struct_size is {size}: set it to sizeof, {least} or more")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(size: u64) -> [u64; 8] {
+        [size, 3, 0, 0, 0, 0, 0, 0]
+    }
+
+    fn read(of: &[u64; 8]) -> Result<OpenOptions> {
+        // SAFETY: the array is as large as its first element says, or that is refused before more is read.
+        unsafe { OpenOptions::read(of.as_ptr().cast(), "options") }
+    }
+
+    #[test]
+    fn a_struct_of_another_version_is_read_as_far_as_both_know_it() {
+        assert_eq!(size_of::<OpenOptions>() as u64, OpenOptions::FIRST);
+        assert_eq!(size_of::<RegistryOptions>() as u64, RegistryOptions::FIRST);
+        assert_eq!(read(&options(48)).unwrap().flags, 3);
+        assert_eq!(read(&options(64)).unwrap().flags, 3);
+        let mut newer = options(64);
+        newer[7] = 1;
+        let refused = read(&newer).err().map(|error| (error.code(), error.to_string())).unwrap();
+        assert_eq!(refused.0, Code::EINVAL);
+        assert!(refused.1.contains("does not know"), "{}", refused.1);
+    }
+
+    #[test]
+    fn a_struct_without_its_size_is_refused() {
+        for size in [0, 8, 47, SIZE_MAX + 1, u64::MAX] {
+            assert_eq!(read(&options(size)).err().map(|error| error.code()), Some(Code::EINVAL), "{size}");
+        }
+    }
+}

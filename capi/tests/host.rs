@@ -1,0 +1,76 @@
+//! Programs in C over the providers that cargo built: as they are, under valgrind, and with AddressSanitizer.
+
+mod support;
+
+use std::process::Command;
+use support::{Bench, VALGRIND, address, built, found_nothing, have, succeeded};
+use zvfs_abi_tests::{LIMIT, run};
+
+const C: [&str; 2] = ["cc", "-std=gnu99"];
+const SANITIZED: [&str; 4] =
+    ["gcc", "-std=gnu99", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+
+/// The programs with their arguments.
+fn programs(bench: &Bench) -> [(&'static str, Vec<String>); 4] {
+    [
+        ("host.c", vec![bench.empty("data"), built().display().to_string()]),
+        ("misuse.c", Vec::new()),
+        ("own.c", Vec::new()),
+        ("threads.c", vec![address()]),
+    ]
+}
+
+fn run_all(compiler: &[&str]) {
+    let bench = Bench::new();
+    for (source, arguments) in programs(&bench) {
+        let mut program = Command::new(bench.build(compiler, source));
+        program.args(arguments);
+        let output = succeeded(program);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{source}");
+    }
+}
+
+#[test]
+fn every_function_does_what_the_header_says_and_mistakes_are_errors() {
+    run_all(&C);
+}
+
+#[test]
+fn the_same_programs_are_c_plus_plus() {
+    run_all(&["g++", "-std=c++11", "-x", "c++"]);
+}
+
+#[test]
+fn valgrind_finds_nothing() {
+    if !have("valgrind") {
+        return;
+    }
+    let bench = Bench::new();
+    for (source, arguments) in programs(&bench) {
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(VALGRIND).arg(bench.build(&C, source)).args(arguments);
+        found_nothing(&succeeded(valgrind));
+    }
+}
+
+#[test]
+fn address_sanitizer_finds_nothing() {
+    run_all(&SANITIZED);
+}
+
+/// Both tools look into libzvfs and its providers too: a test that cannot fail would show nothing.
+#[test]
+fn both_tools_would_find_an_overflow() {
+    let bench = Bench::new();
+    let sanitized = bench.build(&SANITIZED, "overflow.c");
+    let output = run(Command::new(&sanitized), LIMIT).unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("heap-buffer-overflow"));
+    if !have("valgrind") {
+        return;
+    }
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(VALGRIND).arg(bench.build(&C, "overflow.c"));
+    let output = run(valgrind, LIMIT).unwrap();
+    assert_eq!(output.status.code(), Some(99), "{}", String::from_utf8_lossy(&output.stderr));
+}

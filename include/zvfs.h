@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * zvfs.h: use zvfs from C or C++. For programs that reach files, pipes, networks and whatever else there is a provider for,
+ * by names such as "file:/srv/in.txt", "netpipe:broker:7:w" or "http://host/data.csv", through the providers that an operator
+ * allows and no others.
+ *
+ *     #include <stdio.h>
+ *     #include <zvfs.h>
+ *
+ *     int main(void) {
+ *         zvfs_error error;
+ *         zvfs_registry *registry;
+ *         zvfs_handle *handle;
+ *         char text[80];
+ *         int64_t count;
+ *         if (zvfs_registry_new(NULL, NULL, &registry, &error) ||
+ *             zvfs_registry_open(registry, "file:/etc/hostname", NULL, &handle, &error) ||
+ *             (count = zvfs_handle_read(handle, text, sizeof text, &error)) < 0) {
+ *             fprintf(stderr, "%s\n", error.message);
+ *             return 1;
+ *         }
+ *         fwrite(text, 1, (size_t)count, stdout);
+ *         zvfs_handle_close(handle);
+ *         zvfs_registry_free(registry);
+ *         return 0;
+ *     }
+ *
+ *     cc -o example example.c $(pkg-config --cflags --libs zvfs)
+ *
+ * docs/hosts.md is the way in; this header is the authority. Whoever writes a provider needs zvfs_provider.h and not this file;
+ * this file includes that one for the words that both sides share: error codes, open flags, capabilities, zvfs_error, zvfs_stat.
+ *
+ * Four things
+ *
+ *     zvfs_configuration   which providers may load, from where, with which settings; done with once a registry is made of it
+ *     zvfs_registry        the providers, each loaded and started at its first use; a program needs one
+ *     zvfs_handle          an open file
+ *     zvfs_control         cancel and deadline, for one handle or for several; only who needs them makes one
+ *
+ * Results
+ *
+ *     int32_t: 0, or a negative code: -ZVFS_ENOENT. int64_t: a count, position or size >= 0, or a negative code.
+ *     `zvfs_error *err` gets code and text of a failure. It may be NULL, need not be initialised, and is left alone on success.
+ *     The text is one line, says what to do where something can be done, and holds no password.
+ *     Outputs (`out`) are written only on success.
+ *
+ * Memory
+ *
+ *     What a _new or an _open gives is the caller's, until he passes it to the matching _free or _close. Both take NULL.
+ *     Strings and structs passed in are copied: they need to be valid during the call only. Strings are UTF-8.
+ *     Structs of options start with their own size, as the provider's do, and grow at their end: set struct_size to sizeof and
+ *     what you do not use to zero, and the program will work with every later libzvfs.so.1.
+ *
+ * Mistakes
+ *
+ *     NULL where something belongs is -ZVFS_EINVAL. A handle or another object used after its end is -ZVFS_EBADF; this works
+ *     as long as its place has not been given to a new one. Two calls at once on what takes one is -ZVFS_EBUSY. None crashes.
+ *
+ * Threads, in [brackets] at each function
+ *
+ *     [any]     any thread at any time
+ *     [one]     any thread, but one call at a time for the object (the first argument); others are answered -ZVFS_EBUSY
+ *     [shared]  as [one], but may overlap other [shared] calls of the same handle
+ *
+ *     None may be called in a signal handler. Callbacks may call [any] functions, unless their comment says otherwise, and must
+ *     return: no longjmp, no C++ exception.
+ *
+ * Process
+ *
+ *     The library changes nothing that belongs to the whole process and raises no SIGPIPE. After a fork the child cannot use
+ *     what its parent opened (-ZVFS_EPERM); it makes a registry of its own. A program may exit without freeing anything; what
+ *     it had ended but not yet delivered may then be lost, so free the registry, which waits for that up to 5 s.
+ */
+#ifndef ZVFS_H
+#define ZVFS_H
+
+#include "zvfs_provider.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- About the library ------------------------------------------------------------------------------------------ */
+
+/* The version of zvfs that this header is from. */
+#define ZVFS_VERSION "0.1.0"
+
+/* Returns the version of the library that the program runs with: "0.1.0". Lives as long as the process.  [any] */
+const char *ZVFS_CALL zvfs_version(void);
+
+enum { /* what only a host sees; the other codes stand in zvfs_provider.h */
+    ZVFS_ELIBBAD = 80 /* a provider's library is broken, or is none */
+};
+
+/* Returns a code's name, "ENOENT", or NULL for a number without one. `code` may be positive or, as functions return it,
+ * negative. Lives as long as the process.  [any] */
+const char *ZVFS_CALL zvfs_code_name(int32_t code);
+
+/* Returns a few words for a code, "no such file"; never NULL. An error's own text says more.  [any] */
+const char *ZVFS_CALL zvfs_code_text(int32_t code);
+
+/* ---- Configuration ----------------------------------------------------------------------------------------------
+ * Which providers may load, from which folders, and with which settings. Most programs leave that to the operator and pass
+ * NULL to zvfs_registry_new. Loading runs code: an error says who could have changed a file, and how to mend it.
+ */
+typedef struct zvfs_configuration zvfs_configuration;
+
+/* Makes a configuration that allows nothing; the calls below open it up. Free it with zvfs_configuration_free.  [any] */
+int32_t ZVFS_CALL zvfs_configuration_new(zvfs_configuration **out, zvfs_error *err);
+
+/* Finds the operator's configuration as every host does: `file` if not NULL; else the environment's ZVFS_CONFIG (not in a
+ * set-uid program); else /etc/zvfs/zvfs.toml. Without any of them the providers that belong to this library may load: those in
+ * ../lib/zvfs, seen from its folder, or beside it where it lies in Cargo's target folder. Never one in the current folder.
+ * Fails with ENOENT (the named file is absent), EACCES (somebody else could have changed it), EINVAL (a mistake in it, with its
+ * line). Free it with zvfs_configuration_free. Reads files.  [any] */
+int32_t ZVFS_CALL zvfs_configuration_find(const char *file, zvfs_configuration **out, zvfs_error *err);
+
+/* Makes a configuration of a text in zvfs.toml's format that the program has from wherever it likes. EINVAL: a mistake, with
+ * its line. Free it with zvfs_configuration_free.  [any] */
+int32_t ZVFS_CALL zvfs_configuration_parse(const char *text, zvfs_configuration **out, zvfs_error *err);
+
+/* Adds a folder to search for libzvfs_<name>.so, behind those that are there. An absolute path, else EINVAL. That a provider
+ * lies there is no permission to load it.  [one] */
+int32_t ZVFS_CALL zvfs_configuration_add_folder(zvfs_configuration *configuration, const char *folder, zvfs_error *err);
+
+/* Lets a provider load: "file", as in libzvfs_file.so. EINVAL: not a provider's name.  [one] */
+int32_t ZVFS_CALL zvfs_configuration_allow(zvfs_configuration *configuration, const char *provider, zvfs_error *err);
+
+/* Lets every provider in the folders load. EINVAL: some are named already.  [one] */
+int32_t ZVFS_CALL zvfs_configuration_allow_all(zvfs_configuration *configuration, zvfs_error *err);
+
+/* Lets a provider load if its library has this SHA-256, 64 hexadecimal digits: what is loaded are the very bytes that were
+ * hashed. EINVAL: not a digest, or all may load.  [one] */
+int32_t ZVFS_CALL zvfs_configuration_pin(zvfs_configuration *configuration, const char *provider, const char *sha256,
+                                         zvfs_error *err);
+
+/* Gives a provider a setting, written as in zvfs.toml ("/srv/jobs", "64k", "30s", "true"), instead of the one it had. A secret
+ * may be given so. It is no permission to load. Whether the provider has that setting shows when it is first used.  [one] */
+int32_t ZVFS_CALL zvfs_configuration_set(zvfs_configuration *configuration, const char *provider, const char *setting,
+                                         const char *value, zvfs_error *err);
+
+/* The same for a setting that is a list: adds a value behind those that it has.  [one] */
+int32_t ZVFS_CALL zvfs_configuration_append(zvfs_configuration *configuration, const char *provider, const char *setting,
+                                            const char *value, zvfs_error *err);
+
+/* Leads a scheme to a provider: after ("logs", "file", NULL, settings) "logs:x" is served by the provider file, which is told
+ * `as_scheme`, or where that is NULL the scheme as written if it knows that, else its own first one. `settings`: NULL, or a
+ * NULL-terminated list of "name=value", laid over the provider's own; then it is an instance of its own. A name that comes
+ * several times is a list. An alias is no permission to load.  [one] */
+int32_t ZVFS_CALL zvfs_configuration_alias(zvfs_configuration *configuration, const char *scheme, const char *provider,
+                                           const char *as_scheme, const char *const *settings, zvfs_error *err);
+
+/* Frees a configuration. Registries made of it keep their copy. NULL: nothing.  [one] */
+void ZVFS_CALL zvfs_configuration_free(zvfs_configuration *configuration);
+
+/* ---- Control ----------------------------------------------------------------------------------------------------
+ * Cancel and deadline of whatever is opened with it: one handle, or all that belong to one job. It is made before the open, so
+ * that an open that takes long can be cancelled too.
+ *
+ * A handle with ZVFS_CAP_CANCEL ends its calls within 100 ms of a cancel or the deadline. One without may hold its caller for
+ * longer; who must not be held calls it on a thread that can be left behind.
+ */
+typedef struct zvfs_control zvfs_control;
+
+/* Makes a control that is not cancelled and has no deadline. Free it with zvfs_control_free.  [any] */
+int32_t ZVFS_CALL zvfs_control_new(zvfs_control **out, zvfs_error *err);
+
+/* Ends the calls in progress, and all to come, with ECANCELED, until zvfs_control_lift. Does not wait for them. Closing a
+ * handle is no such call.  [any] */
+int32_t ZVFS_CALL zvfs_control_cancel(zvfs_control *control, zvfs_error *err);
+
+/* Undoes a cancel, for the calls to come.  [any] */
+int32_t ZVFS_CALL zvfs_control_lift(zvfs_control *control, zvfs_error *err);
+
+/* Sets the time, in nanoseconds from now, after which calls end with ETIMEDOUT, those in progress too. 0: at once.
+ * ZVFS_TIME_UNLIMITED: no deadline. A call that ended so moved nothing that it did not report, and may be repeated once the
+ * deadline is moved.  [any] */
+int32_t ZVFS_CALL zvfs_control_set_deadline(zvfs_control *control, uint64_t ns, zvfs_error *err);
+
+/* Frees the caller's hold on a control. Handles opened with it keep what was set. NULL: nothing.  [any] */
+void ZVFS_CALL zvfs_control_free(zvfs_control *control);
+
+/* ---- Registry --------------------------------------------------------------------------------------------------- */
+
+typedef struct zvfs_registry zvfs_registry;
+typedef struct zvfs_handle zvfs_handle;
+
+/* Takes one line of the providers' log. On any thread, in the middle of a call: it must not call this library and must not
+ * block for long. level: ZVFS_LOG_... */
+typedef void(ZVFS_CALL *zvfs_log_fn)(void *arg, uint32_t level, const char *text);
+
+/* Who the host is, and where its log goes. */
+typedef struct zvfs_registry_options {
+    uint64_t struct_size;
+    const char *name;    /* the program's, shown to providers; NULL: "libzvfs" */
+    const char *version; /* likewise; NULL: the library's */
+    zvfs_log_fn log;     /* NULL: standard error */
+    void *log_arg;       /* passed to log */
+    uint32_t log_level;  /* the least important lines that are wanted, ZVFS_LOG_...; 0: ZVFS_LOG_WARNING */
+    uint32_t reserved;
+} zvfs_registry_options;
+
+/* Makes a registry. `configuration`: copied, may be freed afterwards; NULL: zvfs_configuration_find(NULL) and its errors.
+ * `options` may be NULL. Loads no provider yet. Free it with zvfs_registry_free.  [any] */
+int32_t ZVFS_CALL zvfs_registry_new(const zvfs_configuration *configuration, const zvfs_registry_options *options,
+                                    zvfs_registry **out, zvfs_error *err);
+
+/* Adds a provider that is part of the program itself, as the table that its entry returns; it must stay for the rest of the
+ * process. No policy applies to it. EEXIST: one of that name is in use; ELIBBAD: the table breaks a rule.  [any] */
+int32_t ZVFS_CALL zvfs_registry_register(zvfs_registry *registry, const zvfs_provider *provider, zvfs_error *err);
+
+/* How to open. All zero but struct_size is the same as NULL. */
+typedef struct zvfs_open_options {
+    uint64_t struct_size;
+    uint64_t flags;              /* ZVFS_OPEN_...; neither READ nor WRITE: the descriptor decides */
+    uint64_t expected_size;      /* bytes that will be written, for PREALLOCATE; 0 or ZVFS_SIZE_UNKNOWN: not known */
+    const char *const *settings; /* "name=value", a NULL-terminated list, for the provider, which must know them; or NULL */
+    const char *const *offered;  /* likewise, but given only to a provider that declares them: node, job, broker, writers */
+    zvfs_control *control;       /* NULL: nobody will cancel it, and it has no deadline */
+} zvfs_open_options;
+
+/* Opens a descriptor: "scheme:rest", or an absolute path, which means file:. Loads and starts its provider if this is the first
+ * use of it. Close the handle with zvfs_handle_close.
+ * Fails with EINVAL (not a descriptor, contradictory flags, a setting that is none), ENOTSUP (a flag that the provider does not
+ * honour), EPROTONOSUPPORT (unknown scheme), EACCES (not allowed), ELIBBAD (broken library), ENOENT, or the provider's own.
+ * flags in zvfs_error: ZVFS_ERROR_RETRYABLE says that the same open may succeed later.
+ * Blocks as the provider does: a network's may. The control ends it.  [any] */
+int32_t ZVFS_CALL zvfs_registry_open(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
+                                     zvfs_handle **out, zvfs_error *err);
+
+/* Writes into *out which ZVFS_OPEN_... the provider of a descriptor honours, so that a program can leave out those that mean
+ * nothing to it: a pipe has nothing to create. Opens nothing, but loads the provider if this is the first use of it. Errors as
+ * zvfs_registry_open.  [any] */
+int32_t ZVFS_CALL zvfs_registry_supported_flags(zvfs_registry *registry, const char *descriptor, uint64_t *out,
+                                                zvfs_error *err);
+
+/* Asks for the status of a name. Set out->struct_size to sizeof *out; the rest is written. Does not open it where the provider
+ * can say so, else opens it for reading. Of the options flags do not matter. ENOTSUP: this provider knows no status. Blocks as
+ * zvfs_registry_open.  [any] */
+int32_t ZVFS_CALL zvfs_registry_stat(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
+                                     zvfs_stat *out, zvfs_error *err);
+
+/* Calls `each` for every name in a directory, in no order, on this thread; it returns 0 to go on. What it is given is valid
+ * during that call. ENOTDIR, ENOTSUP (this provider has no directories). Blocks as zvfs_registry_open.  [any] */
+int32_t ZVFS_CALL zvfs_registry_list(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
+                                     zvfs_entry_fn each, void *arg, zvfs_error *err);
+
+/* Removes a file, never a directory (EISDIR). ENOTSUP: this provider removes nothing. Blocks as zvfs_registry_open.  [any] */
+int32_t ZVFS_CALL zvfs_registry_remove(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
+                                       zvfs_error *err);
+
+/* Frees a registry. Its providers' instances stop as soon as the last of their handles is closed, now if none is open: that
+ * delivers what was ended, and takes up to 5 s. Libraries stay loaded. NULL: nothing.  [any] */
+void ZVFS_CALL zvfs_registry_free(zvfs_registry *registry);
+
+/* ---- Handle -----------------------------------------------------------------------------------------------------
+ * An open file. Calls block as its provider does and end with ECANCELED or ETIMEDOUT by the control it was opened with; never
+ * with EINTR or EAGAIN. What a handle can do is asked by zvfs_handle_capabilities; the rest is answered as it says here.
+ */
+
+/* Returns ZVFS_CAP_...: what this file can do; the same for all of its life. 0: not an open handle, or
+ * another call is using it.  [shared] */
+uint64_t ZVFS_CALL zvfs_handle_capabilities(zvfs_handle *handle);
+
+/* Returns the descriptor in the form for messages: secrets hidden, control characters escaped. Valid until the handle is
+ * closed. NULL: as above.  [shared] */
+const char *ZVFS_CALL zvfs_handle_shown(zvfs_handle *handle);
+
+/* Reads up to n bytes into buf: waits for at least one byte, the end, or an error. Returns the count, which may be smaller
+ * than n before the end, or 0 at the end, and again at each further call. n = 0 gives 0. EBADF: not open for reading.  [one] */
+int64_t ZVFS_CALL zvfs_handle_read(zvfs_handle *handle, void *buf, uint64_t n, zvfs_error *err);
+
+/* Writes up to n bytes from buf, at least one. Returns the count, which may be smaller than n. EBADF: not open for writing;
+ * EPIPE: the reader closed, no signal is raised. After ETIMEDOUT the call may be repeated; any other error stays: it is what
+ * further writes and a COMMIT give.  [one] */
+int64_t ZVFS_CALL zvfs_handle_write(zvfs_handle *handle, const void *buf, uint64_t n, zvfs_error *err);
+
+/* Writes all n bytes, in as many writes as it takes. How much was written before an error is not known; use zvfs_handle_write
+ * where that matters. Errors as there.  [one] */
+int32_t ZVFS_CALL zvfs_handle_write_all(zvfs_handle *handle, const void *buf, uint64_t n, zvfs_error *err);
+
+/* Reads at an offset (0 to INT64_MAX) without the handle's position. Past the end: 0. Needs ZVFS_CAP_POSITIONAL_READ, else
+ * ENOTSUP.  [shared] */
+int64_t ZVFS_CALL zvfs_handle_read_at(zvfs_handle *handle, void *buf, uint64_t n, uint64_t offset, zvfs_error *err);
+
+/* Writes at an offset without the handle's position; a gap is filled with zeros. Needs ZVFS_CAP_POSITIONAL_WRITE, else ENOTSUP.
+ * Errors as zvfs_handle_write.  [shared] */
+int64_t ZVFS_CALL zvfs_handle_write_at(zvfs_handle *handle, const void *buf, uint64_t n, uint64_t offset, zvfs_error *err);
+
+/* Moves the position that read and write share, and returns it. whence: ZVFS_SEEK_SET, _CUR or _END. Before the start: EINVAL;
+ * beyond the end is allowed. ESPIPE: no positions (not ZVFS_CAP_SEEKABLE).  [one] */
+int64_t ZVFS_CALL zvfs_handle_seek(zvfs_handle *handle, int64_t offset, uint32_t whence, zvfs_error *err);
+
+/* Returns the position. ESPIPE as zvfs_handle_seek.  [one] */
+int64_t ZVFS_CALL zvfs_handle_tell(zvfs_handle *handle, zvfs_error *err);
+
+/* Sets the size in bytes; zeros fill a longer file; the position stays. ENOTSUP: not ZVFS_CAP_TRUNCATABLE.  [one] */
+int32_t ZVFS_CALL zvfs_handle_truncate(zvfs_handle *handle, uint64_t size, zvfs_error *err);
+
+/* Asks for the status of the open file. Set out->struct_size to sizeof *out. ENOTSUP: not ZVFS_CAP_STAT.  [one] */
+int32_t ZVFS_CALL zvfs_handle_stat(zvfs_handle *handle, zvfs_stat *out, zvfs_error *err);
+
+/* ZVFS_FLUSH_PUSH hands on what the provider buffers and waits for no disk and no peer. ZVFS_FLUSH_SYNC returns once it is
+ * durable, or taken by the reader. Reports an earlier write's error.  [one] */
+int32_t ZVFS_CALL zvfs_handle_flush(zvfs_handle *handle, uint32_t level, zvfs_error *err);
+
+/* Ends the writing side, before the close:
+ *     ZVFS_FINISH_END      no more follows: tells the other side and returns at once
+ *     ZVFS_FINISH_COMMIT   END, then waits until the work is complete (visible under its name, uploaded, taken by the reader),
+ *                          and reports whether it is. Durable only after a flush SYNC
+ *     ZVFS_FINISH_DISCARD  the writer failed: what was ATOMIC or an upload leaves no trace, a pipe breaks. Lifts a cancel and
+ *                          sets a deadline of 5 s
+ * Programs that write files want COMMIT: an error that nobody asks for is lost. Programs that write to each other in circles
+ * want END first, and COMMIT when all their reading is done.  [one] */
+int32_t ZVFS_CALL zvfs_handle_finish(zvfs_handle *handle, uint32_t how, zvfs_error *err);
+
+/* Called during a copy with the bytes moved so far, at least once for each 8 MiB; on the copying thread. To stop the copy,
+ * cancel one of the files. It must not use either handle. */
+typedef void(ZVFS_CALL *zvfs_progress_fn)(void *arg, uint64_t bytes);
+
+#define ZVFS_COPY_ALL UINT64_MAX
+
+/* Copies from the source's position to its end, or `limit` bytes (ZVFS_COPY_ALL: no limit), to the target's position, inside
+ * the kernel where both sides can. Returns the bytes copied. Does not finish the target. What was copied before an error stays
+ * there. `progress` may be NULL. EINVAL: both are the same handle.  [one], for both */
+int64_t ZVFS_CALL zvfs_handle_copy(zvfs_handle *source, zvfs_handle *target, uint64_t limit, zvfs_progress_fn progress,
+                                   void *arg, zvfs_error *err);
+
+/* Closes a handle and frees it; waits for nothing. What needed a COMMIT and had none (ATOMIC, an upload) leaves no trace, and
+ * a pipe being written without END breaks. Returns 0, also for NULL; -ZVFS_EBADF: it is closed already; -ZVFS_EBUSY: a call
+ * on it is in progress on another thread, and it is still open: cancel that call first.  [one] */
+int32_t ZVFS_CALL zvfs_handle_close(zvfs_handle *handle);
+
+/* ---- netpipes in four functions ---------------------------------------------------------------------------------
+ * zvm.h has them, with errno. This gives what errno cannot hold.
+ */
+
+/* Writes code and text of the calling thread's last failed netpipe_ call into *out; code 0 and no text if none failed.
+ * EINVAL: out is NULL.  [any] */
+int32_t ZVFS_CALL zvfs_netpipe_error(zvfs_error *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
