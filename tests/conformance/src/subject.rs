@@ -22,6 +22,7 @@ pub struct Subject {
     pub(crate) contents: Option<Box<Contents>>,
     pub(crate) blocking: Option<Box<Blocked>>,
     pub(crate) isolated: bool,
+    pub(crate) read_only: bool,
     names: AtomicU64,
 }
 
@@ -57,6 +58,7 @@ impl Subject {
             contents: None,
             blocking: None,
             isolated: false,
+            read_only: false,
             names: AtomicU64::new(0),
         }
     }
@@ -120,6 +122,13 @@ impl Subject {
     /// Says that two instances must not see each other's targets.
     pub fn isolated(mut self) -> Subject {
         self.isolated = true;
+        self
+    }
+
+    /// Says that nothing can be written at the place behind this subject, though the provider writes elsewhere: a server that
+    /// takes no uploads.
+    pub fn read_only(mut self) -> Subject {
+        self.read_only = true;
         self
     }
 

@@ -28,7 +28,7 @@ pub fn claims_something(subject: &Subject) -> Step {
         ensure!(other.is_empty(), "open for READ claims {other:?} too");
         claimed |= capabilities;
     }
-    if case.supports(OpenFlags::WRITE) {
+    if case.supports(OpenFlags::WRITE) && !subject.read_only {
         let writer = case.writer().map_err(|stop| explain(stop, "WRITE"))?;
         let capabilities = writer.file.capabilities();
         ensure!(

@@ -1,0 +1,92 @@
+//! An answer: its head, and its body as it is read.
+
+use crate::body::Body;
+use crate::client::Caller;
+use crate::connection::Connection;
+use crate::failure::{Attempt, Failure};
+use crate::pool::Pool;
+use crate::response::Head;
+use crate::waiting::Waiting;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is worth reading of a body that nobody wants, to keep its connection.
+const DISMISS_MAX: u64 = 64 << 10;
+/// How long that is waited for: less than a new connection takes.
+const DISMISS_WAIT: Duration = Duration::from_millis(10);
+
+/// An answer.
+pub struct Answer {
+    /// Its head.
+    pub head: Head,
+    body: Body,
+    /// Given back once all of the body came.
+    connection: Option<Connection>,
+    pool: Arc<Pool>,
+    /// What came behind the body; told by the read that would say that this is the end.
+    behind: Option<Failure>,
+}
+
+impl Answer {
+    /// An answer whose head was received on a connection.
+    ///
+    /// # Errors
+    /// EPROTO: it does not say where its body ends, or contradicts itself.
+    pub fn new(head: Head, connection: Connection, pool: Arc<Pool>) -> Attempt<Answer> {
+        let body = Body::of(&head)?;
+        let mut answer = Answer { head, body, connection: Some(connection), pool, behind: None };
+        answer.settle();
+        Ok(answer)
+    }
+
+    /// The body's length, if the head says it.
+    pub fn length(&self) -> Option<u64> {
+        self.body.length()
+    }
+
+    /// Reads, waiting for one byte; 0: all of it came, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Body::read`].
+    pub fn read(&mut self, buf: &mut [u8], caller: Caller<'_>) -> Attempt<usize> {
+        self.read_within(buf, caller, caller.tuning.stall_timeout)
+    }
+
+    fn read_within(&mut self, buf: &mut [u8], caller: Caller<'_>, silence: Duration) -> Attempt<usize> {
+        let waiting = Waiting::silence(caller.context, silence, "byte of the body");
+        let Some(connection) = &mut self.connection else {
+            return self.behind.clone().map_or(Ok(0), Err);
+        };
+        let count = self.body.read(connection, buf, waiting)?;
+        self.settle();
+        match &self.behind {
+            Some(failure) if count == 0 => Err(failure.clone()),
+            _ => Ok(count),
+        }
+    }
+
+    /// Gives the connection back once the body is over.
+    fn settle(&mut self) {
+        if !self.body.is_done() {
+            return;
+        }
+        let Some(mut connection) = self.connection.take() else { return };
+        if let Err(failure) = connection.refuse_more() {
+            self.behind = Some(failure);
+        } else if self.head.keeps_alive() {
+            self.pool.put(connection);
+        }
+    }
+
+    /// Is done with an answer of which no more is wanted: keeps its connection if little is left.
+    pub fn dismiss(mut self, caller: Caller<'_>) {
+        let mut read = 0;
+        let mut buf = [0; 8 << 10];
+        while !self.body.is_done() && self.body.left().unwrap_or(0) <= DISMISS_MAX && read <= DISMISS_MAX {
+            match self.read_within(&mut buf, caller, DISMISS_WAIT) {
+                Ok(0) | Err(_) => return,
+                Ok(count) => read += count as u64,
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Requests and their answers: connections found or made, redirects followed.
+
+use crate::answer::Answer;
+use crate::connection::Connection;
+use crate::dial::dial;
+use crate::failure::{Attempt, Failure, system};
+use crate::pool::Pool;
+use crate::proxy::Proxy;
+use crate::redirect;
+use crate::request::{self, Ask, Manner, Place};
+use crate::resolve::Resolver;
+use crate::response::Head;
+use crate::session::Session;
+use crate::settings::{Config, Tuning};
+use crate::socket;
+use crate::target::{Origin, Target};
+use crate::waiting::Waiting;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use vfs_core::{Code, Context};
+
+/// Who asks, and how patiently.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'a> {
+    /// Cancel and deadline.
+    pub context: &'a Context,
+    /// Limits and fields.
+    pub tuning: &'a Tuning,
+}
+
+/// An instance's way to servers.
+pub struct Client {
+    config: Config,
+    pool: Arc<Pool>,
+    resolver: Resolver,
+}
+
+impl Client {
+    /// A client without connections yet.
+    pub fn new(config: Config) -> Client {
+        let pool = Arc::new(Pool::new(config.connections));
+        Client { config, pool, resolver: Resolver::default() }
+    }
+
+    /// What opens begin with.
+    pub fn tuning(&self) -> &Tuning {
+        &self.config.tuning
+    }
+
+    /// Makes a request and follows redirects; returns the answer of whoever gives one, and where that was.
+    ///
+    /// # Errors
+    /// ELOOP: too many redirects. EACCES: where it may not go. The connection's, the caller's, the limits'. A status is none.
+    pub fn ask(&self, place: &Place, ask: &Ask<'_>, caller: Caller<'_>) -> Attempt<(Answer, Place)> {
+        self.follow(place, ask, caller, |place| self.once(place, ask, caller))
+    }
+
+    /// Follows redirects of the answers that `once` gets.
+    ///
+    /// # Errors
+    /// As [`ask`](Client::ask).
+    pub fn follow(
+        &self,
+        place: &Place,
+        ask: &Ask<'_>,
+        caller: Caller<'_>,
+        once: impl Fn(&Place) -> Attempt<Answer>,
+    ) -> Attempt<(Answer, Place)> {
+        let mut place = place.clone();
+        for hops in 0.. {
+            let explain = |failure: Failure| match hops {
+                0 => failure,
+                _ => {
+                    Failure { text: format!("{} (redirected to {})", failure.text, place.target), ..failure }
+                }
+            };
+            let answer = once(&place).map_err(explain)?;
+            let Some(next) = redirect::next(&answer.head, &place, ask.method).map_err(explain)? else {
+                return Ok((answer, place));
+            };
+            if hops >= caller.tuning.redirects {
+                let text = format!("more than {hops} redirects, the last to {}", next.target);
+                return Err(Failure::new(Code::ELOOP, text));
+            }
+            answer.dismiss(caller);
+            place = next;
+        }
+        Err(Failure::new(Code::ELOOP, "redirects without end"))
+    }
+
+    /// Makes a request of one server. A kept connection that turns out to be dead is replaced, once.
+    fn once(&self, place: &Place, ask: &Ask<'_>, caller: Caller<'_>) -> Attempt<Answer> {
+        let mut fresh = false;
+        loop {
+            let mut connection = self.connection(&place.target, caller, fresh)?;
+            match self.converse(&mut connection, place, ask, caller) {
+                Ok(head) => return Answer::new(head, connection, self.pool.clone()),
+                // Nothing of an answer came, so the server closed it before it saw the request.
+                Err(failure)
+                    if failure.code == Code::ECONNRESET
+                        && connection.is_reused()
+                        && connection.buffered().is_empty() =>
+                {
+                    fresh = true;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    fn converse(
+        &self,
+        connection: &mut Connection,
+        place: &Place,
+        ask: &Ask<'_>,
+        caller: Caller<'_>,
+    ) -> Attempt<Head> {
+        let limit = caller.tuning.first_byte_timeout;
+        let waiting = Waiting::until(caller.context, limit, "answer");
+        connection.send_all(&self.head(connection, place, ask, caller), waiting)?;
+        // It cannot be there yet: to look before waiting would be a call for nothing.
+        connection.await_answer(waiting)?;
+        Head::receive(connection, waiting)
+    }
+
+    /// Writes a request's head for a connection.
+    pub fn head(&self, connection: &Connection, place: &Place, ask: &Ask<'_>, caller: Caller<'_>) -> Vec<u8> {
+        let proxy = match connection.is_to_proxy() {
+            true => self.config.proxies.of(connection.origin()).map(|proxy| proxy.authorization.as_deref()),
+            false => None,
+        };
+        request::write(
+            place,
+            ask,
+            Manner { proxy, credentials: &self.config.credentials, tuning: caller.tuning },
+        )
+    }
+
+    /// Where connections go whose answers have been read.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// A connection to a target's server: a kept one, unless it must be fresh, or a new one.
+    ///
+    /// # Errors
+    /// EACCES: the policy. ENOENT, ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT, EPROTO: it cannot be made.
+    pub fn connection(&self, target: &Target, caller: Caller<'_>, fresh: bool) -> Attempt<Connection> {
+        let origin = target.origin();
+        self.config.policy.host(&origin)?;
+        if !fresh && let Some(connection) = self.pool.take(&origin) {
+            return Ok(connection);
+        }
+        let waiting = Waiting::until(caller.context, caller.tuning.connect_timeout, "connection");
+        let proxy = self.config.proxies.of(&origin);
+        let socket = match proxy {
+            Some(proxy) => self.reach_proxy(proxy, &origin, waiting)?,
+            None => self.reach(&origin, waiting)?,
+        };
+        socket::tune(&socket).map_err(|errno| system("set up a connection", errno))?;
+        if !origin.secure {
+            return Ok(Connection::new(socket, None, origin, proxy.is_some()));
+        }
+        let socket = match proxy {
+            Some(proxy) => self.tunnel(proxy, socket, &origin, caller, waiting)?,
+            None => socket,
+        };
+        let mut session = Session::new(self.config.tls.connect(&origin.host)?);
+        session
+            .handshake(socket.as_fd(), waiting.for_what("end of TLS's handshake"))
+            .map_err(|failure| failure.context(&origin.to_string()))?;
+        Ok(Connection::new(socket, Some(Box::new(session)), origin, false))
+    }
+
+    /// Connects to an origin's own server, at an address that the policy allows.
+    fn reach(&self, origin: &Origin, waiting: Waiting<'_>) -> Attempt<OwnedFd> {
+        let found = self.resolver.addresses(&origin.host, origin.port, waiting)?;
+        let mut refusal = None;
+        let allowed = |address: &SocketAddr| match self.config.policy.address(address.ip()) {
+            Ok(()) => true,
+            Err(failure) => {
+                refusal = Some(failure);
+                false
+            }
+        };
+        let addresses: Vec<SocketAddr> = found.into_iter().filter(allowed).collect();
+        match refusal {
+            Some(refusal) if addresses.is_empty() => Err(refusal),
+            _ => dial(&addresses, waiting),
+        }
+    }
+
+    /// Connects to a proxy. What the URL itself says of an address is looked at; what the proxy finds is its own affair.
+    fn reach_proxy(&self, proxy: &Proxy, origin: &Origin, waiting: Waiting<'_>) -> Attempt<OwnedFd> {
+        if let Some(address) = origin.address() {
+            self.config.policy.address(address)?;
+        }
+        let addresses = self.resolver.addresses(&proxy.host, proxy.port, waiting);
+        addresses.and_then(|addresses| dial(&addresses, waiting)).map_err(|failure| failure.context("proxy"))
+    }
+
+    /// Asks a proxy for a tunnel to an origin.
+    fn tunnel(
+        &self,
+        proxy: &Proxy,
+        socket: OwnedFd,
+        origin: &Origin,
+        caller: Caller<'_>,
+        waiting: Waiting<'_>,
+    ) -> Attempt<OwnedFd> {
+        let waiting = waiting.for_what("answer of the proxy");
+        let mut connection = Connection::new(socket, None, origin.clone(), true);
+        let authorization = proxy.authorization.as_deref();
+        let head = request::write_connect(&origin.to_string(), authorization, &caller.tuning.user_agent);
+        connection.send_all(&head, waiting)?;
+        let head = Head::receive(&mut connection, waiting)?;
+        if !(200..300).contains(&head.status) {
+            return Err(crate::status::failure(&head).context("proxy"));
+        }
+        if !connection.buffered().is_empty() {
+            return Err(Failure::protocol("proxy: bytes came before the tunnel was used"));
+        }
+        Ok(connection.into_socket())
+    }
+}

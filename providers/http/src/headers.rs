@@ -1,0 +1,117 @@
+//! Further fields of a request, as an operator or an opener gives them.
+
+use vfs_core::{Code, Error, Result};
+
+/// Fields that requests carry besides the provider's own.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, String)>);
+
+/// What the provider itself must say, or the connection would not mean what we think.
+const OURS: [&str; 18] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "proxy-authorization",
+    "range",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl Headers {
+    /// Adds fields written as `Name: value`, for those of the same name that an earlier source gave.
+    ///
+    /// # Errors
+    /// EINVAL: not a field, or one that is the provider's own.
+    pub fn add<'a>(&mut self, setting: &str, texts: impl Iterator<Item = &'a str>) -> Result<()> {
+        let mut added = Vec::new();
+        for text in texts {
+            // The value may be a secret: it is not repeated.
+            let refuse = |why: &str| Error::new(Code::EINVAL, format!("setting `{setting}`: {why}"));
+            let (name, text) = text.split_once(':').ok_or_else(|| refuse("a field is `Name: value`"))?;
+            if name.is_empty() || !name.bytes().all(is_token) {
+                return Err(refuse(&format!("`{}` is no field's name", name.escape_debug())));
+            }
+            if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+                return Err(refuse(&format!("`{name}` is the provider's own to set")));
+            }
+            added.push((name.to_owned(), value(setting, text)?));
+        }
+        self.0.retain(|(known, _)| !added.iter().any(|(name, _)| name.eq_ignore_ascii_case(known)));
+        self.0.extend(added);
+        Ok(())
+    }
+
+    /// Each with its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Whether there is one of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+    }
+}
+
+impl std::fmt::Debug for Headers {
+    /// Names only: values may be secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// A field's value: without the spaces around it, and nothing that would end the line.
+///
+/// # Errors
+/// EINVAL: a control character.
+pub fn value(setting: &str, text: &str) -> Result<String> {
+    let text = text.trim();
+    if text.chars().any(char::is_control) {
+        return Err(Error::new(Code::EINVAL, format!("setting `{setting}`: a control character in a value")));
+    }
+    Ok(text.to_owned())
+}
+
+/// RFC 9110's `tchar`.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(texts: &[&str]) -> Result<Headers> {
+        let mut headers = Headers::default();
+        headers.add("headers", texts.iter().copied())?;
+        Ok(headers)
+    }
+
+    #[test]
+    fn fields_are_name_and_value() {
+        let headers = add(&["X-One: a: b ", "x-two:"]).unwrap();
+        assert_eq!(headers.iter().collect::<Vec<_>>(), [("X-One", "a: b"), ("x-two", "")]);
+        assert!(headers.has("X-TWO") && !headers.has("x"));
+    }
+
+    #[test]
+    fn what_would_break_the_request_is_refused_and_no_value_repeated() {
+        for text in
+            ["none", ": v", "a b: v", "Host: evil", "range: bytes=0-", "X: a\r\nHost: evil", "X\r\n: secret"]
+        {
+            let error = add(&[text]).unwrap_err();
+            assert_eq!(error.code(), Code::EINVAL, "{text}");
+            assert!(!error.to_string().contains("evil") && !error.to_string().contains("secret"), "{error}");
+        }
+    }
+}

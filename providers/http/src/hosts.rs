@@ -1,0 +1,199 @@
+//! Lists of hosts, as an operator writes them.
+
+use crate::target::Origin;
+use std::net::IpAddr;
+use vfs_core::{Code, Error, Result};
+
+/// A list of hosts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosts(Vec<Pattern>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern {
+    /// `http://` or `https://` before it: of this scheme only.
+    secure: Option<bool>,
+    host: Name,
+    port: Option<u16>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Name {
+    Any,
+    Exact(String),
+    /// `*.example.org`: what lies below, with its dot.
+    Below(String),
+    Net(IpAddr, u8),
+}
+
+impl Hosts {
+    /// Reads the values of a setting.
+    ///
+    /// # Errors
+    /// EINVAL: one is not a host.
+    pub fn parse<'a>(setting: &str, texts: impl Iterator<Item = &'a str>) -> Result<Hosts> {
+        let wrong = |text: &str| {
+            let wanted = "[http://|https://]host[:port], *.domain, an address, address/bits or *";
+            Error::new(
+                Code::EINVAL,
+                format!("setting `{setting}`: `{}` is not {wanted}", text.escape_debug()),
+            )
+        };
+        let patterns = texts.map(|text| Pattern::parse(text).ok_or_else(|| wrong(text)));
+        patterns.collect::<Result<_>>().map(Hosts)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether an origin is in it.
+    pub fn contains(&self, origin: &Origin) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(origin))
+    }
+
+    /// Whether an origin is in it, and fit for a secret: over TLS, on this machine, or because the entry says `http://`.
+    pub fn trusts(&self, origin: &Origin) -> bool {
+        let local = origin.address().is_some_and(|address| address.to_canonical().is_loopback());
+        let fit = |pattern: &Pattern| origin.secure || local || pattern.secure == Some(false);
+        self.0.iter().any(|pattern| fit(pattern) && pattern.matches(origin))
+    }
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Option<Pattern> {
+        let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (Some(true), rest),
+            (_, Some(rest)) => (Some(false), rest),
+            _ => (None, text),
+        };
+        let (host, port) = match rest.strip_prefix('[') {
+            Some(rest) => {
+                let (address, port) = rest.split_once(']')?;
+                (address, port.strip_prefix(':'))
+            }
+            // An address of version 6 has colons of its own.
+            None if rest.matches(':').count() > 1 => (rest, None),
+            None => match rest.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (rest, None),
+            },
+        };
+        let port = match port {
+            Some(port) => Some(port.parse().ok()?),
+            None => None,
+        };
+        Some(Pattern { secure, host: Name::parse(host)?, port })
+    }
+
+    fn matches(&self, origin: &Origin) -> bool {
+        self.secure.is_none_or(|secure| secure == origin.secure)
+            && self.port.is_none_or(|port| port == origin.port)
+            && self.host.matches(origin)
+    }
+}
+
+impl Name {
+    fn parse(text: &str) -> Option<Name> {
+        if text == "*" {
+            return Some(Name::Any);
+        }
+        let plain = |text: &str| {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte) || !byte.is_ascii();
+            // As a URL has it: lower case, and punycode.
+            (!text.is_empty() && text.bytes().all(fits)).then(|| url::Host::parse(text).ok()).flatten()
+        };
+        if let Some(below) = text.strip_prefix("*.") {
+            return plain(below).map(|name| Name::Below(format!(".{name}")));
+        }
+        if let Some((address, bits)) = text.split_once('/') {
+            let (address, bits): (IpAddr, u8) = (address.parse().ok()?, bits.parse().ok()?);
+            let most = if address.is_ipv4() { 32 } else { 128 };
+            return (bits <= most).then_some(Name::Net(address, bits));
+        }
+        match text.parse::<IpAddr>() {
+            Ok(address) => Some(Name::Net(address, if address.is_ipv4() { 32 } else { 128 })),
+            Err(_) => plain(text).map(|name| Name::Exact(name.to_string())),
+        }
+    }
+
+    fn matches(&self, origin: &Origin) -> bool {
+        let host = origin.host.strip_suffix('.').unwrap_or(&origin.host);
+        match self {
+            Name::Any => true,
+            Name::Exact(name) => name == host,
+            Name::Below(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+            Name::Net(net, bits) => origin.address().is_some_and(|address| within(address, *net, *bits)),
+        }
+    }
+}
+
+/// Whether an address lies in a net; `::ffff:a.b.c.d` counts as a.b.c.d.
+pub fn within(address: IpAddr, net: IpAddr, bits: u8) -> bool {
+    let differ = match (address.to_canonical(), net) {
+        (IpAddr::V4(address), IpAddr::V4(net)) => {
+            u128::from(u32::from(address) ^ u32::from(net)).checked_shr(32 - u32::from(bits))
+        }
+        (IpAddr::V6(address), IpAddr::V6(net)) => {
+            (u128::from(address) ^ u128::from(net)).checked_shr(128 - u32::from(bits))
+        }
+        _ => return false,
+    };
+    differ.unwrap_or(0) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(url: &str) -> Origin {
+        let url = url::Url::parse(url).unwrap();
+        let host = url.host_str().unwrap().trim_matches(['[', ']']).to_owned();
+        Origin { secure: url.scheme() == "https", host, port: url.port_or_known_default().unwrap() }
+    }
+
+    fn hosts(texts: &[&str]) -> Hosts {
+        Hosts::parse("hosts", texts.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn hosts_are_matched_by_name_domain_net_port_and_scheme() {
+        for (pattern, inside, outside) in [
+            ("example.org", "http://EXAMPLE.org/", "http://a.example.org/"),
+            ("example.org", "http://example.org./", "http://example.org.evil/"),
+            ("*.example.org", "http://a.b.example.org/", "http://example.org/"),
+            ("*.example.org", "http://a.example.org/", "http://evilexample.org/"),
+            ("example.org:8080", "http://example.org:8080/", "http://example.org/"),
+            ("https://example.org", "https://example.org:1/", "http://example.org/"),
+            ("10.0.0.0/8", "http://10.9.8.7/", "http://11.0.0.1/"),
+            ("0.0.0.0/0", "http://1.2.3.4/", "http://name/"),
+            ("127.0.0.1", "http://127.0.0.1:5/", "http://127.0.0.2/"),
+            ("127.0.0.1", "http://[::ffff:127.0.0.1]/", "http://[::1]/"),
+            ("[::1]:80", "http://[::1]/", "http://[::1]:81/"),
+            ("2001:db8::/32", "http://[2001:db8:1::]/", "http://[2001:db9::]/"),
+            ("b\u{fc}cher.example", "http://b\u{fc}cher.example/", "http://bucher.example/"),
+        ] {
+            assert!(hosts(&[pattern]).contains(&origin(inside)), "{pattern} {inside}");
+            assert!(!hosts(&[pattern]).contains(&origin(outside)), "{pattern} {outside}");
+        }
+        assert!(hosts(&["*"]).contains(&origin("http://anything/")));
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for text in ["", "a b", "a/b", "10.0.0.0/33", "::1/129", "a:b", "a:99999", "*x", "ftp://a", "http://"]
+        {
+            let error = Hosts::parse("no-proxy", [text].into_iter()).unwrap_err();
+            assert!(error.to_string().contains("no-proxy"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_goes_in_the_clear_only_where_the_operator_says_so() {
+        let plain = hosts(&["example.org", "127.0.0.1"]);
+        assert!(plain.trusts(&origin("https://example.org/")));
+        assert!(!plain.trusts(&origin("http://example.org/")));
+        assert!(plain.trusts(&origin("http://127.0.0.1/")));
+        assert!(hosts(&["http://example.org"]).trusts(&origin("http://example.org/")));
+    }
+}

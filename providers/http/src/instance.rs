@@ -1,0 +1,94 @@
+//! One configuration: its client, and what its opens become.
+
+use crate::client::{Caller, Client};
+use crate::namespace;
+use crate::reader::Reader;
+use crate::request::Place;
+use crate::settings::{Config, Tuning};
+use crate::target::Target;
+use crate::writer::Writer;
+use std::sync::Arc;
+use vfs_core::{Code, Error, File, Instance, Namespace, OpenFlags, Request, Result, Stat};
+
+/// An instance.
+pub struct Http {
+    client: Arc<Client>,
+}
+
+impl Http {
+    /// Makes an instance.
+    pub fn new(config: Config) -> Http {
+        Http { client: Arc::new(Client::new(config)) }
+    }
+
+    /// What a request is about, and how patiently.
+    fn asked(&self, request: &Request<'_>) -> Result<(Place, Tuning)> {
+        let place = Place { target: Target::of(request)?, is_first_origin: true };
+        Ok((place, self.client.tuning().clone().with(request.settings())?))
+    }
+
+    fn write(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let (place, tuning) = self.asked(request)?;
+        let flags = request.flags();
+        let replaces = flags.intersects(OpenFlags::TRUNCATE | OpenFlags::ATOMIC);
+        let exclusive = flags.contains(OpenFlags::EXCLUSIVE);
+        let mut absent = exclusive;
+        // What an upload cannot say itself has to be known before.
+        if exclusive || !replaces || !flags.contains(OpenFlags::CREATE) {
+            let caller = Caller { context: request.context(), tuning: &tuning };
+            let refuse =
+                |code: Code, why: &str| Err(Error::new(code, format!("open {}: {why}", request.shown())));
+            match namespace::stat(&self.client, &place, caller) {
+                Ok(_) if exclusive => return refuse(Code::EEXIST, "it exists already"),
+                Ok(stat) if !replaces && stat.size != Some(0) => {
+                    return refuse(Code::ENOTSUP, "an upload replaces the whole object: add TRUNCATE");
+                }
+                Ok(_) => {}
+                Err(failure) if failure.code == Code::ENOENT && flags.contains(OpenFlags::CREATE) => {
+                    absent = true;
+                }
+                Err(failure) => return Err(failure.error("open", request.shown())),
+            }
+        }
+        Ok(Box::new(Writer::open(&self.client, &place, tuning, request, absent && !replaces || exclusive)?))
+    }
+}
+
+impl Instance for Http {
+    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let flags = request.flags();
+        flags.check()?;
+        if flags.contains(OpenFlags::READ | OpenFlags::WRITE) {
+            let text = format!("open {}: an object is read or written, not both at once", request.shown());
+            return Err(Error::new(Code::ENOTSUP, text));
+        }
+        let for_writers = OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::ATOMIC;
+        if flags.contains(OpenFlags::WRITE)
+            || !flags.contains(OpenFlags::READ) && flags.intersects(for_writers)
+        {
+            return self.write(request);
+        }
+        let (place, tuning) = self.asked(request)?;
+        Ok(Box::new(Reader::open(&self.client, &place, tuning, request)?))
+    }
+
+    fn namespace(&self) -> Option<&dyn Namespace> {
+        Some(self)
+    }
+}
+
+impl Namespace for Http {
+    fn stat(&self, request: &Request<'_>) -> Result<Stat> {
+        let (place, tuning) = self.asked(request)?;
+        let caller = Caller { context: request.context(), tuning: &tuning };
+        namespace::stat(&self.client, &place, caller)
+            .map_err(|failure| failure.error("stat", request.shown()))
+    }
+
+    fn remove(&self, request: &Request<'_>) -> Result<()> {
+        let (place, tuning) = self.asked(request)?;
+        let caller = Caller { context: request.context(), tuning: &tuning };
+        namespace::remove(&self.client, &place, caller)
+            .map_err(|failure| failure.error("remove", request.shown()))
+    }
+}

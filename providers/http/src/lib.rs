@@ -1,0 +1,119 @@
+//! The provider `http`: objects of HTTP servers, over `http` and `https`. It returns the right bytes or an error, whatever the
+//! server does.
+//!
+//! `http://[user:password@]host[:port]/path[?query]`. Credentials in it work, and appear in no message; nor do the values of a
+//! query. `zvfs providers` lists the settings.
+//!
+//! # Reading
+//! Open asks for all of the object, as a range (with the hint RANDOM: for its first byte), and pins what the answer says: size,
+//! validator, and where redirects led to. HEAD is never used. A read from start to end is that one answer. After a jump, and for
+//! positional reads, ranges are asked for over connections that are kept open.
+//!
+//! * A strong `ETag`, else `Last-Modified` with the size, is the validator: it goes with every later request as `If-Range`, and
+//!   every later answer is held against it. An object that changed is ESTALE, for good.
+//! * A connection that breaks off in a body is replaced, and the body resumed at the right byte. Without a validator nothing
+//!   tells that the rest is of the same object: then the loss is the caller's, ECONNRESET.
+//! * A file has positions (SEEKABLE, POSITIONAL_READ) if the server told its size, served or announced ranges, and gave a
+//!   validator. A server that ignores a range is skipped forward if that is the way to resume; a positional read behind the
+//!   first MiB is ENOTSUP then.
+//! * `Content-Range` must be what was asked for, lengths must agree, a body must end as it says: with less it is ECONNRESET,
+//!   with more, or with broken chunks, EPROTO. A body that is encoded though `identity` was asked for is EPROTO. One without a
+//!   length that ends with its connection ends whole over TLS only if TLS says so; in the clear, as HTTP/1.0 servers send it,
+//!   there is no way to know.
+//!
+//! # Writing
+//! One PUT, streamed: with `Content-Length` if the host knows the size, else in chunks. With `Expect: 100-continue` a refusal or
+//! a redirect (307, 308) shows before the body. The end is sent by COMMIT only, which succeeds when the server answers 2xx;
+//! DISCARD and a plain close break the upload off. Once bytes of the body are sent, an upload is not repeated: ECONNRESET.
+//!
+//! A PUT replaces the whole. So TRUNCATE and ATOMIC mean just that; without both, an object that exists and is not empty is
+//! refused (ENOTSUP). Without CREATE the object is looked for first (ENOENT); EXCLUSIVE looks, and sends `If-None-Match: *`, which
+//! some servers ignore: there two writers at the same moment may both succeed.
+//!
+//! # Attempts
+//! What may pass is tried again: 408, 429, 5xx, lost connections, stalls; a refused connection only where the object had been
+//! there. Never 401, 403, 404. The pause doubles, with a random part, and `Retry-After` is obeyed up to `retry-delay-max`. Each
+//! byte that comes gives all attempts back. Every wait has a limit (connect, first byte, stall), and ends within 100 ms of the
+//! host's cancel or deadline; so does one for a resolver that hangs, which is left behind on its thread.
+//!
+//! # Where connections go
+//! The operator's `allowed-hosts` and `addresses` are looked at for each connection: the list before the look-up, the address
+//! that is dialled after it, and so after each redirect too. `::ffff:a.b.c.d` and other disguises count as a.b.c.d. By default
+//! link-local addresses and those of clouds' metadata services are refused. Redirects are counted, never lead from https to
+//! http, and beyond the first origin they take neither credentials nor `headers` along.
+//!
+//! Through a proxy, its own address is the operator's choice and not looked at; names are looked up by the proxy, so which
+//! addresses they may have is for the proxy to say. Addresses in a URL, and `allowed-hosts`, are looked at all the same.
+//!
+//! # Codes
+//! | What | Code |
+//! |---|---|
+//! | 404, 410; no such host | ENOENT |
+//! | 401, 403, 407, 451, 511; the operator's policy; from https to http | EACCES |
+//! | 416 | the end, or ESTALE if the object was longer |
+//! | 408, 429, 503 after the attempts; 409, 423; too many look-ups that hang | EBUSY |
+//! | the object changed; 412 | ESTALE |
+//! | 412 with EXCLUSIVE, or it is there | EEXIST |
+//! | 400; not a URL | EINVAL |
+//! | 405, 411, 501; what an upload or a server without ranges cannot do | ENOTSUP |
+//! | 413; more bytes than were announced | EFBIG |
+//! | 414 | ENAMETOOLONG |
+//! | 507 | ENOSPC |
+//! | other 4xx; 500, 502, 504 and other 5xx after the attempts | EIO |
+//! | 505; not HTTP/1, lying lengths and ranges, a head of more than 64 KiB; TLS, its certificates | EPROTO |
+//! | more redirects than `redirects` | ELOOP |
+//! | the connection cannot be made | ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT |
+//! | it was lost, after the attempts | ECONNRESET |
+//! | silence beyond a limit, after the attempts; of an upload | ETIMEDOUT; ECONNRESET |
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `provider`, `instance` | the provider; one configuration and what its opens become |
+//! | `settings`, `headers`, `hosts`, `proxy` | what an operator and an open may set |
+//! | `target`, `policy` | a URL; where connections may go |
+//! | `reader`, `object`, `stream`, `validator`, `range` | an object that is read, and what its answers are held against |
+//! | `writer`, `upload` | an object that is written |
+//! | `namespace` | stat, remove |
+//! | `client`, `redirect`, `retry`, `status` | requests and what comes of them |
+//! | `request`, `response`, `body`, `answer` | HTTP/1.1, by `httparse` |
+//! | `connection`, `pool`, `dial`, `resolve`, `socket` | connections |
+//! | `tls`, `session` | TLS, by rustls |
+//! | `waiting`, `failure` | waiting as a caller; why an attempt failed |
+
+mod answer;
+mod body;
+mod client;
+mod connection;
+mod dial;
+mod failure;
+mod headers;
+mod hosts;
+mod instance;
+mod namespace;
+mod object;
+mod policy;
+mod pool;
+mod provider;
+mod proxy;
+mod range;
+mod reader;
+mod redirect;
+mod request;
+mod resolve;
+mod response;
+mod retry;
+mod session;
+mod settings;
+mod socket;
+mod status;
+mod stream;
+mod target;
+mod tls;
+mod upload;
+mod validator;
+mod waiting;
+mod writer;
+
+pub use provider::HttpProvider;
+
+vfs_core::export_provider!(HttpProvider);

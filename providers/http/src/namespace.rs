@@ -1,0 +1,50 @@
+//! Work on names: stat and remove.
+
+use crate::client::{Caller, Client};
+use crate::failure::{Again, Attempt};
+use crate::object::Object;
+use crate::range::Span;
+use crate::request::{Ask, Method, Place};
+use crate::retry::{Budget, persist};
+use crate::status;
+use std::sync::Arc;
+use vfs_core::{Code, Stat};
+
+/// What is known of an object, by asking for its first byte.
+///
+/// # Errors
+/// As [`Object::open`].
+pub fn stat(client: &Arc<Client>, place: &Place, caller: Caller<'_>) -> Attempt<Stat> {
+    persist(caller, &mut Budget::new(), || {
+        let (object, stream) = Object::open(client, place, Span::FIRST_BYTE, caller)?;
+        stream.dismiss(caller);
+        Ok(object.stat)
+    })
+}
+
+/// Removes an object.
+///
+/// # Errors
+/// The status's. As [`Client::ask`].
+pub fn remove(client: &Arc<Client>, place: &Place, caller: Caller<'_>) -> Attempt<()> {
+    let ask = Ask { method: Method::Delete, ..Ask::get(None) };
+    let mut unheard = false;
+    persist(caller, &mut Budget::new(), || {
+        let asked = client.ask(place, &ask, caller);
+        let (answer, _) = asked.inspect_err(|failure| {
+            // Whether the server did it before the connection was lost, nobody knows.
+            unheard |= failure.again != Again::No;
+        })?;
+        match answer.head.status {
+            200..=299 => {
+                answer.dismiss(caller);
+                Ok(())
+            }
+            _ => {
+                let failure = status::failure(&answer.head);
+                answer.dismiss(caller);
+                if failure.code == Code::ENOENT && unheard { Ok(()) } else { Err(failure) }
+            }
+        }
+    })
+}

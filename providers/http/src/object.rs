@@ -1,0 +1,177 @@
+//! An object as its first answer showed it: size, validator, place. Every later answer is held against that.
+
+use crate::answer::Answer;
+use crate::client::{Caller, Client};
+use crate::failure::{Attempt, Failure};
+use crate::range::{ContentRange, Span};
+use crate::request::{Ask, Place};
+use crate::response::Head;
+use crate::status;
+use crate::stream::Stream;
+use crate::validator::{Validator, describe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use vfs_core::{Code, Kind, Stat};
+
+/// An object that has been opened.
+pub struct Object {
+    client: Arc<Client>,
+    /// Where redirects led to: later ranges begin there.
+    place: Place,
+    /// Bytes; `None`: the server doesn't say.
+    pub size: Option<u64>,
+    /// What is pinned; `None`: nothing tells one content from another.
+    pub validator: Option<Validator>,
+    /// Whether the server has shown, or says, that it serves ranges.
+    pub serves_ranges: bool,
+    /// What is known of it.
+    pub stat: Stat,
+    /// It changed: that is final.
+    changed: AtomicBool,
+}
+
+impl Object {
+    /// Opens an object by asking for some of it. One request tells whether it is there, its size, its validator, and whether
+    /// ranges are served; HEAD, which some servers refuse and others answer with something else, is not needed.
+    ///
+    /// # Errors
+    /// The status's: ENOENT, EACCES, ... EPROTO: an answer that contradicts itself. As [`Client::ask`].
+    pub fn open(
+        client: &Arc<Client>,
+        place: &Place,
+        span: Span,
+        caller: Caller<'_>,
+    ) -> Attempt<(Object, Stream)> {
+        let (mut answer, mut found) = client.ask(place, &Ask::get(Some(span)), caller)?;
+        if answer.head.status == 416 {
+            // Nothing to take a range of: it is empty, or the server is odd. Without a range it tells the same as of others.
+            answer.dismiss(caller);
+            (answer, found) = client.ask(place, &Ask::get(None), caller)?;
+        }
+        refuse_encoding(&answer.head)?;
+        let (end, size, serves_ranges) = match answer.head.status {
+            206 => {
+                let range = content_range(&answer.head)?;
+                let end = range.verify(span)?;
+                refuse_other_length(&answer, end - span.start)?;
+                (Some(end), range.total, true)
+            }
+            200 | 203 => (answer.length(), answer.length(), answer.head.lists("accept-ranges", "bytes")),
+            _ => return Err(status::failure(&answer.head)),
+        };
+        let kind = if size.is_some() { Kind::Regular } else { Kind::Unknown };
+        let stat = describe(Stat::of_kind(kind), &answer.head);
+        let object = Object {
+            client: client.clone(),
+            place: found,
+            size,
+            validator: Validator::of(&answer.head),
+            serves_ranges,
+            stat: size.iter().fold(stat, |stat, size| stat.size(*size)),
+            changed: AtomicBool::new(false),
+        };
+        Ok((object, Stream::new(answer, 0, end)))
+    }
+
+    /// Whether it can be read at any position: its size is known, ranges are served, and each of them can be told to be of
+    /// the same content.
+    pub fn has_positions(&self) -> bool {
+        self.size.is_some() && self.serves_ranges && self.validator.is_some()
+    }
+
+    /// Asks for a span. The stream begins where the answer does: at its start, or at 0 if the server ignores ranges. `None`:
+    /// there is nothing at that position.
+    ///
+    /// # Errors
+    /// ESTALE: the object is another one. EPROTO: other bytes than those asked for. As [`Client::ask`].
+    pub fn fetch(&self, span: Span, caller: Caller<'_>) -> Attempt<Option<Stream>> {
+        if self.changed.load(Ordering::Relaxed) {
+            return Err(self.changed());
+        }
+        let if_range = self.validator.as_ref().map(Validator::if_range);
+        if if_range.is_none() && span.start > 0 {
+            let text = format!(
+                "cannot go on at byte {}: the server gives no ETag or Last-Modified to tell that it is the same object",
+                span.start
+            );
+            return Err(Failure::new(Code::ECONNRESET, text));
+        }
+        let ask = Ask { if_range, ..Ask::get(Some(span)) };
+        let (answer, _) = self.client.ask(&self.place, &ask, caller)?;
+        refuse_encoding(&answer.head)?;
+        match answer.head.status {
+            206 => {
+                let range = content_range(&answer.head)?;
+                if !self.is_same(&answer.head, range.total) {
+                    return Err(self.changed());
+                }
+                let end = range.verify(span)?;
+                refuse_other_length(&answer, end - span.start)?;
+                Ok(Some(Stream::new(answer, span.start, Some(end))))
+            }
+            200 | 203 if self.is_same(&answer.head, answer.length()) => {
+                let end = answer.length().or(self.size);
+                Ok(Some(Stream::new(answer, 0, end)))
+            }
+            200 | 203 => Err(self.changed()),
+            416 if self.size.is_none_or(|size| span.start >= size) => Ok(None),
+            416 => Err(self.changed()),
+            _ => Err(status::failure(&answer.head)),
+        }
+    }
+
+    /// Whether an answer is of the pinned object. A 206 may leave out `Last-Modified` (RFC 9110, section 15.3.7), since the
+    /// server has compared it; but not the tag.
+    fn is_same(&self, head: &Head, size: Option<u64>) -> bool {
+        let same_size = match (self.size, size) {
+            (Some(pinned), Some(size)) => pinned == size,
+            _ => true,
+        };
+        let silent = |name| head.all(name).next().is_none();
+        same_size
+            && match &self.validator {
+                None => true,
+                Some(Validator::Date(_)) if head.status == 206 && silent("last-modified") => true,
+                Some(validator) => validator.matches(head),
+            }
+    }
+
+    fn changed(&self) -> Failure {
+        self.changed.store(true, Ordering::Relaxed);
+        Failure::new(Code::ESTALE, "the object changed while it was being read")
+    }
+}
+
+fn content_range(head: &Head) -> Attempt<ContentRange> {
+    let mut fields = head.all("content-range");
+    match (fields.next(), fields.next()) {
+        (Some(field), None) => ContentRange::parse(&String::from_utf8_lossy(field)),
+        (None, _) => Err(Failure::protocol("206 without a Content-Range")),
+        _ => Err(Failure::protocol("more than one Content-Range")),
+    }
+}
+
+/// Only the object's own bytes will do: positions in an encoded one are others.
+fn refuse_encoding(head: &Head) -> Attempt<()> {
+    match head
+        .all("content-encoding")
+        .find(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
+    {
+        None => Ok(()),
+        Some(encoding) => {
+            let encoding = String::from_utf8_lossy(encoding);
+            let text = format!("the body is encoded ({}), though it was not to be", encoding.escape_debug());
+            Err(Failure::protocol(text))
+        }
+    }
+}
+
+fn refuse_other_length(answer: &Answer, wanted: u64) -> Attempt<()> {
+    match answer.length() {
+        Some(length) if length != wanted => {
+            let text = format!("a body of {length} bytes, and a Content-Range of {wanted}");
+            Err(Failure::protocol(text))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,31 @@
+//! The provider.
+
+use crate::instance::Http;
+use crate::settings::{self, Config};
+use vfs_core::{Host, Info, Instance, OpenFlags, Provider, Result, Settings};
+
+/// The provider `http`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HttpProvider;
+
+impl Provider for HttpProvider {
+    fn info(&self) -> Info {
+        let flags = OpenFlags::READ
+            | OpenFlags::WRITE
+            | OpenFlags::CREATE
+            | OpenFlags::TRUNCATE
+            | OpenFlags::EXCLUSIVE
+            | OpenFlags::ATOMIC
+            | OpenFlags::SEQUENTIAL
+            | OpenFlags::RANDOM;
+        let info =
+            Info::new("http", env!("CARGO_PKG_VERSION"), "objects of HTTP servers, over http and https")
+                .schemes(["http", "https"])
+                .supported_flags(flags);
+        settings::schema().into_iter().fold(info, Info::setting)
+    }
+
+    fn start(&self, _: Host, settings: Settings) -> Result<Box<dyn Instance>> {
+        Ok(Box::new(Http::new(Config::new(&settings)?)))
+    }
+}

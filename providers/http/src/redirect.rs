@@ -1,0 +1,85 @@
+//! Redirects: which are followed, and where to.
+
+use crate::failure::{Attempt, Failure};
+use crate::request::{Method, Place};
+use crate::response::Head;
+use vfs_core::Code;
+
+/// Where an answer sends a request on to; `None`: it is no redirect.
+///
+/// A request that changes something goes on only where the status says that it stays the same one (307, 308).
+///
+/// # Errors
+/// EACCES: from https to http. EPROTO: no location, or one that is no URL of http; a status that would make another request
+/// of it.
+pub fn next(head: &Head, from: &Place, method: Method) -> Attempt<Option<Place>> {
+    match head.status {
+        307 | 308 => {}
+        301..=303 if method == Method::Get => {}
+        301..=303 => {
+            let text = format!("{}: a redirect that would turn the request into another", head.status);
+            return Err(Failure::protocol(text));
+        }
+        _ => return Ok(None),
+    }
+    let location = head.text("location");
+    let location =
+        location.ok_or_else(|| Failure::protocol(format!("{}: a redirect to nowhere", head.status)))?;
+    let target = from.target.join(location)?;
+    if from.target.is_secure() && !target.is_secure() {
+        let text = format!("a redirect from https to {target}, which is not followed");
+        return Err(Failure::new(Code::EACCES, text));
+    }
+    let is_first_origin = from.is_first_origin && target.origin() == from.target.origin();
+    Ok(Some(Place { target, is_first_origin }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Target;
+    use vfs_core::{Control, Descriptor, Request};
+
+    fn place(url: &str) -> Place {
+        let context = Control::new().context();
+        let descriptor = Descriptor::parse(url).unwrap();
+        let target = Target::of(&Request::new(&context, descriptor.scheme(), descriptor)).unwrap();
+        Place { target, is_first_origin: true }
+    }
+
+    fn head(status: u16, location: &str) -> Head {
+        Head::of(&[&format!("HTTP/1.1 {status} x"), &format!("Location: {location}")])
+    }
+
+    #[test]
+    fn a_redirect_is_followed_and_leaves_the_origin_for_good() {
+        let first = place("https://a/x");
+        let near = next(&head(302, "/y"), &first, Method::Get).unwrap().unwrap();
+        assert!(near.is_first_origin && near.target.absolute() == "https://a/y");
+        let far = next(&head(307, "https://b/"), &near, Method::Get).unwrap().unwrap();
+        assert!(!far.is_first_origin);
+        let back = next(&head(308, "https://a/x"), &far, Method::Get).unwrap().unwrap();
+        assert!(!back.is_first_origin);
+        assert!(next(&head(200, "/y"), &first, Method::Get).unwrap().is_none());
+        assert!(next(&head(304, "/y"), &first, Method::Get).unwrap().is_none());
+    }
+
+    #[test]
+    fn https_is_never_left() {
+        let failure =
+            next(&head(302, "http://a/x?secret=1"), &place("https://a/x"), Method::Get).unwrap_err();
+        assert_eq!(failure.code, Code::EACCES);
+        assert!(!failure.text.contains("secret=1"), "{}", failure.text);
+        assert!(next(&head(302, "https://a/"), &place("http://a/x"), Method::Get).unwrap().is_some());
+    }
+
+    #[test]
+    fn an_upload_is_not_turned_into_something_else() {
+        let first = place("http://a/x");
+        assert!(next(&head(307, "/y"), &first, Method::Put).unwrap().is_some());
+        for (status, method) in [(301, Method::Put), (302, Method::Delete), (303, Method::Put)] {
+            assert_eq!(next(&head(status, "/y"), &first, method).unwrap_err().code, Code::EPROTO);
+        }
+        assert!(next(&Head::of(&["HTTP/1.1 302 x"]), &first, Method::Get).is_err());
+    }
+}

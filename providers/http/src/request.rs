@@ -1,0 +1,212 @@
+//! The head of a request.
+
+use crate::range::Span;
+use crate::settings::{Credentials, Tuning};
+use crate::target::Target;
+
+/// What is asked of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Its content.
+    Get,
+    /// To take a new one.
+    Put,
+    /// To be no more.
+    Delete,
+}
+
+/// A request without its target.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What is asked.
+    pub method: Method,
+    /// Which bytes; `None`: it is not a matter of bytes.
+    pub span: Option<Span>,
+    /// These bytes only if the object is still this one.
+    pub if_range: Option<&'a str>,
+    /// Fields of an upload.
+    pub upload: Option<Upload>,
+}
+
+/// What the head of an upload says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// The length; `None`: chunks.
+    pub length: Option<u64>,
+    /// Wait for the server's word before the body.
+    pub expect: bool,
+    /// Only if there is no object yet.
+    pub exclusive: bool,
+}
+
+impl Ask<'_> {
+    /// Asks for bytes.
+    pub fn get(span: Option<Span>) -> Ask<'static> {
+        Ask { method: Method::Get, span, if_range: None, upload: None }
+    }
+}
+
+/// Whom a request goes to, and how.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The URL.
+    pub target: Target,
+    /// Reached without leaving the first origin: what was meant for that one may go there.
+    pub is_first_origin: bool,
+}
+
+/// How to write a request for one connection.
+#[derive(Clone, Copy)]
+pub struct Manner<'a> {
+    /// For a proxy that is no tunnel: the whole URL, and the proxy's credentials.
+    pub proxy: Option<Option<&'a str>>,
+    /// Secrets of the operator's.
+    pub credentials: &'a Credentials,
+    /// Further fields, and who we are.
+    pub tuning: &'a Tuning,
+}
+
+/// Writes a request's head.
+pub fn write(place: &Place, ask: &Ask<'_>, manner: Manner<'_>) -> Vec<u8> {
+    let Place { target, is_first_origin } = place;
+    let Manner { proxy, credentials, tuning } = manner;
+    let mut head = Text(Vec::with_capacity(512));
+    let method = match ask.method {
+        Method::Get => "GET ",
+        Method::Put => "PUT ",
+        Method::Delete => "DELETE ",
+    };
+    head.add(&[method, if proxy.is_some() { target.absolute() } else { target.path() }, " HTTP/1.1\r\n"]);
+    head.field("Host", target.authority());
+    let headers = Some(&tuning.headers).filter(|_| *is_first_origin);
+    let given = |name| headers.is_some_and(|headers| headers.has(name));
+    if !given("user-agent") && !tuning.user_agent.is_empty() {
+        head.field("User-Agent", &tuning.user_agent);
+    }
+    if !given("accept") {
+        head.field("Accept", "*/*");
+    }
+    if ask.method == Method::Get {
+        head.field("Accept-Encoding", "identity");
+    }
+    if let Some(span) = ask.span {
+        head.field("Range", &span.to_string());
+        if let Some(validator) = ask.if_range {
+            head.field("If-Range", validator);
+        }
+    }
+    if let Some(upload) = ask.upload {
+        match upload.length {
+            Some(length) => head.field("Content-Length", &length.to_string()),
+            None => head.field("Transfer-Encoding", "chunked"),
+        }
+        if upload.expect {
+            head.field("Expect", "100-continue");
+        }
+        if upload.exclusive {
+            head.field("If-None-Match", "*");
+        }
+    }
+    if !given("authorization")
+        && let Some(value) = target.credentials().or_else(|| credentials.authorization(&target.origin()))
+    {
+        head.field("Authorization", value);
+    }
+    if let Some(Some(value)) = proxy {
+        head.field("Proxy-Authorization", value);
+    }
+    for (name, value) in headers.into_iter().flat_map(|headers| headers.iter()) {
+        head.field(name, value);
+    }
+    head.add(&["\r\n"]);
+    head.0
+}
+
+/// Writes the head that asks a proxy for a tunnel.
+pub fn write_connect(authority: &str, authorization: Option<&str>, user_agent: &str) -> Vec<u8> {
+    let mut head = Text(Vec::with_capacity(256));
+    head.add(&["CONNECT ", authority, " HTTP/1.1\r\n"]);
+    head.field("Host", authority);
+    if !user_agent.is_empty() {
+        head.field("User-Agent", user_agent);
+    }
+    if let Some(value) = authorization {
+        head.field("Proxy-Authorization", value);
+    }
+    head.add(&["\r\n"]);
+    head.0
+}
+
+struct Text(Vec<u8>);
+
+impl Text {
+    fn add(&mut self, parts: &[&str]) {
+        parts.iter().for_each(|part| self.0.extend_from_slice(part.as_bytes()));
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        self.add(&[name, ": ", value, "\r\n"]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vfs_core::{Control, Descriptor, Request};
+
+    fn place(url: &str) -> Place {
+        let context = Control::new().context();
+        let descriptor = Descriptor::parse(url).unwrap();
+        let target = Target::of(&Request::new(&context, descriptor.scheme(), descriptor)).unwrap();
+        Place { target, is_first_origin: true }
+    }
+
+    fn written(place: &Place, ask: &Ask<'_>, proxy: Option<Option<&str>>) -> String {
+        let mut tuning = Tuning { user_agent: "t".to_owned(), ..Tuning::default() };
+        tuning.headers.add("headers", ["X-Key: 1"].into_iter()).unwrap();
+        let manner = Manner { proxy, credentials: &Credentials::default(), tuning: &tuning };
+        String::from_utf8(write(place, ask, manner)).unwrap()
+    }
+
+    #[test]
+    fn a_range_is_asked_for() {
+        let span = Some(Span { start: 5, end: None });
+        let text = written(
+            &place("http://u:p@h:81/a?b=c"),
+            &Ask { if_range: Some("\"x\""), ..Ask::get(span) },
+            None,
+        );
+        assert_eq!(
+            text,
+            "GET /a?b=c HTTP/1.1\r\nHost: h:81\r\nUser-Agent: t\r\nAccept: */*\r\nAccept-Encoding: identity\r\n\
+             Range: bytes=5-\r\nIf-Range: \"x\"\r\nAuthorization: Basic dTpw\r\nX-Key: 1\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn another_origin_gets_neither_fields_nor_credentials() {
+        let mut place = place("http://h/");
+        place.is_first_origin = false;
+        assert!(!written(&place, &Ask::get(None), None).contains("X-Key"));
+    }
+
+    #[test]
+    fn a_proxy_gets_the_whole_url_and_its_own_credentials() {
+        let text = written(&place("http://h/a"), &Ask::get(None), Some(Some("Basic eA==")));
+        assert!(text.starts_with("GET http://h/a HTTP/1.1\r\nHost: h\r\n"), "{text}");
+        assert!(text.contains("Proxy-Authorization: Basic eA==\r\n"), "{text}");
+    }
+
+    #[test]
+    fn an_upload_says_its_length_or_comes_in_chunks() {
+        let upload = |length| Some(Upload { length, expect: true, exclusive: true });
+        let ask = |length| Ask { method: Method::Put, upload: upload(length), ..Ask::get(None) };
+        let text = written(&place("http://h/a"), &ask(Some(7)), None);
+        assert!(text.contains("Content-Length: 7\r\nExpect: 100-continue\r\nIf-None-Match: *\r\n"), "{text}");
+        let text = written(&place("http://h/a"), &ask(None), None);
+        assert!(
+            text.contains("Transfer-Encoding: chunked\r\n") && !text.contains("Accept-Encoding"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! Names to addresses. The system's resolver cannot be interrupted, so it runs aside on a thread of its own, which is left
+//! behind when the caller stops waiting.
+
+use crate::failure::{Attempt, Failure, system};
+use crate::waiting::Waiting;
+use rustix::event::{EventfdFlags, eventfd};
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use vfs_core::{Code, Events};
+
+/// Look-ups at once, those that nobody waits for any more among them.
+const LOOKUPS_MAX: usize = 32;
+
+/// The resolver of an instance.
+#[derive(Debug, Default)]
+pub struct Resolver {
+    running: Arc<AtomicUsize>,
+}
+
+struct Lookup {
+    found: Mutex<Option<io::Result<Vec<SocketAddr>>>>,
+    done: OwnedFd,
+}
+
+impl Resolver {
+    /// Looks a host up; an address is its own answer.
+    ///
+    /// # Errors
+    /// ENOENT: there is no such name. EHOSTUNREACH: it could not be looked up, now. EBUSY: too many look-ups hang already.
+    pub fn addresses(&self, host: &str, port: u16, waiting: Waiting<'_>) -> Attempt<Vec<SocketAddr>> {
+        if let Ok(address) = host.parse() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let host_owned = host.to_owned();
+        self.look_up(host, waiting, move || {
+            (host_owned.as_str(), port).to_socket_addrs().map(Iterator::collect)
+        })
+    }
+
+    fn look_up(
+        &self,
+        host: &str,
+        waiting: Waiting<'_>,
+        resolve: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
+    ) -> Attempt<Vec<SocketAddr>> {
+        if self.running.fetch_add(1, Ordering::Relaxed) >= LOOKUPS_MAX {
+            self.running.fetch_sub(1, Ordering::Relaxed);
+            let text =
+                format!("look up {host}: {LOOKUPS_MAX} look-ups are waiting for the system's resolver");
+            return Err(Failure::later(Code::EBUSY, text));
+        }
+        let running = Leave(self.running.clone());
+        let done = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|errno| system("look up a name", errno))?;
+        let lookup = Arc::new(Lookup { found: Mutex::new(None), done });
+        let theirs = lookup.clone();
+        thread::Builder::new()
+            .name("zvfs-http-name".to_owned())
+            .spawn(move || {
+                let _running = running;
+                let found = resolve();
+                *theirs.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+                // Nobody may be waiting any more.
+                let _ = rustix::io::write(&theirs.done, &1_u64.to_ne_bytes());
+            })
+            .map_err(|error| {
+                Failure::later(Code::EBUSY, format!("start a thread to look up {host}: {error}"))
+            })?;
+        waiting.for_what("answer of the resolver").ready(&lookup.done, Events::READ)?;
+        let found = lookup.found.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match found {
+            Some(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
+            Some(Err(error)) => Err(meaning(host, &error)),
+            _ => Err(Failure::new(Code::ENOENT, format!("{host} has no address"))),
+        }
+    }
+}
+
+/// Counts a look-up off, also if it panics.
+struct Leave(Arc<AtomicUsize>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The resolver's word. std gives no number, only the C library's text.
+fn meaning(host: &str, error: &io::Error) -> Failure {
+    let text = error.to_string();
+    if error.raw_os_error().is_some() || text.contains("Temporary failure") {
+        return Failure::later(Code::EHOSTUNREACH, format!("{host} could not be looked up"));
+    }
+    Failure::new(Code::ENOENT, format!("no such host as {host}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+    use vfs_core::Control;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn an_address_needs_no_resolver() {
+        let (resolver, context) = (Resolver::default(), Control::new().context());
+        let waiting = Waiting::until(&context, LONG, "answer");
+        assert_eq!(resolver.addresses("::1", 7, waiting).unwrap(), ["[::1]:7".parse().unwrap()]);
+        assert_eq!(resolver.addresses("127.0.0.1", 7, waiting).unwrap(), ["127.0.0.1:7".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_resolver_that_hangs_is_left_behind_and_counted() {
+        let (resolver, control) = (Resolver::default(), Control::new());
+        let context = control.context();
+        let (release, hang) = channel::<()>();
+        let hang = Arc::new(Mutex::new(hang));
+        control.set_deadline(Some(std::time::Instant::now() + Duration::from_millis(20)));
+        for _ in 0..LOOKUPS_MAX {
+            let hang = hang.clone();
+            let stuck = move || {
+                let _ = hang.lock().unwrap().recv();
+                Ok(Vec::new())
+            };
+            let failure = resolver.look_up("h", Waiting::until(&context, LONG, "answer"), stuck).unwrap_err();
+            assert_eq!(failure.code, Code::ETIMEDOUT, "{failure:?}");
+        }
+        let failure = resolver.look_up("h", Waiting::until(&context, LONG, "answer"), || Ok(Vec::new()));
+        assert_eq!(failure.unwrap_err().code, Code::EBUSY);
+        drop(release);
+        while resolver.running.load(Ordering::Relaxed) > 0 {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_is_enoent() {
+        let (resolver, context) = (Resolver::default(), Control::new().context());
+        let waiting = Waiting::until(&context, LONG, "answer");
+        let failure = resolver.look_up("h", waiting, || Err(io::Error::other("Name or service not known")));
+        assert_eq!(failure.unwrap_err().code, Code::ENOENT);
+        let failure =
+            resolver.look_up("h", waiting, || Err(io::Error::other("Temporary failure in name resolution")));
+        assert_eq!(failure.unwrap_err().code, Code::EHOSTUNREACH);
+    }
+}

@@ -1,0 +1,328 @@
+//! One connection's TLS. Records are decrypted where they arrived, so that a body is copied once on its way to its reader.
+
+use crate::failure::{Attempt, Failure};
+use crate::socket;
+use crate::waiting::Waiting;
+use rustix::io::Errno;
+use rustls::client::UnbufferedClientConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::{AlertDescription, CertificateError, Error as TlsError};
+use std::io::IoSlice;
+use std::os::fd::BorrowedFd;
+use vfs_core::{Code, Events};
+
+/// What is received at once: some records. A handshake's largest message fits too.
+const INCOMING: usize = 256 << 10;
+/// What is encrypted at once.
+const OUTGOING: usize = 64 << 10;
+
+/// TLS over a socket.
+pub struct Session {
+    connection: UnbufferedClientConnection,
+    /// Records: those at `from..to` are not processed yet.
+    incoming: Box<[u8]>,
+    from: usize,
+    to: usize,
+    /// Records to be sent, from `sent` on.
+    outgoing: Vec<u8>,
+    sent: usize,
+    /// What was decrypted and had no room in its reader's buffer, from `given` on.
+    plain: Vec<u8>,
+    given: usize,
+    /// The peer has said that nothing more comes.
+    ended: bool,
+}
+
+/// What a look at the records comes to.
+enum Step {
+    /// Bytes for the reader.
+    Received(usize),
+    /// Nothing more without more records.
+    Blocked,
+    /// The same, and the handshake is over.
+    Ready,
+    /// Something was done; look again.
+    Again,
+}
+
+impl Session {
+    /// Begins TLS.
+    pub fn new(connection: UnbufferedClientConnection) -> Session {
+        Session {
+            connection,
+            incoming: vec![0; INCOMING].into_boxed_slice(),
+            from: 0,
+            to: 0,
+            outgoing: Vec::new(),
+            sent: 0,
+            plain: Vec::new(),
+            given: 0,
+            ended: false,
+        }
+    }
+
+    /// Makes the handshake.
+    ///
+    /// # Errors
+    /// EPROTO: no TLS, or a certificate that is not accepted. ECONNRESET: the peer left. The caller's, and the limit's.
+    pub fn handshake(&mut self, socket: BorrowedFd<'_>, waiting: Waiting<'_>) -> Attempt<()> {
+        loop {
+            let step = self.step(socket, &mut [])?;
+            while !self.flush(socket)? {
+                waiting.ready(socket, Events::WRITE)?;
+            }
+            match step {
+                Step::Ready => return Ok(()),
+                Step::Again | Step::Received(_) => {}
+                Step::Blocked => match self.pull(socket)? {
+                    Some(0) => {
+                        return Err(Failure::later(
+                            Code::ECONNRESET,
+                            "the other side left during TLS's handshake",
+                        ));
+                    }
+                    Some(_) => {}
+                    None => drop(waiting.ready(socket, Events::READ)?),
+                },
+            }
+        }
+    }
+
+    /// Receives what is there; 0: the peer has ended, properly. `None`: nothing yet.
+    ///
+    /// # Errors
+    /// ECONNRESET: it left without saying so. EPROTO: what came is no TLS.
+    pub fn receive(&mut self, socket: BorrowedFd<'_>, buf: &mut [u8]) -> Attempt<Option<usize>> {
+        if buf.is_empty() {
+            return Ok(Some(0));
+        }
+        let mut done = self.take_plain(buf);
+        while done < buf.len() {
+            match self.step(socket, &mut buf[done..]) {
+                Ok(Step::Received(count)) => done += count,
+                Ok(Step::Again) => {}
+                Ok(Step::Blocked | Step::Ready) if done > 0 => break,
+                Ok(Step::Blocked | Step::Ready) if self.ended => return Ok(Some(0)),
+                Ok(Step::Blocked | Step::Ready) => {
+                    self.flush(socket)?;
+                    match self.pull(socket)? {
+                        Some(0) => {
+                            let text = "the connection ended without TLS's word for it";
+                            return Err(Failure::later(Code::ECONNRESET, text));
+                        }
+                        Some(_) => {}
+                        None => return Ok(None),
+                    }
+                }
+                // What was decrypted is given first; the failure comes again.
+                Err(_) if done > 0 => break,
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(Some(done))
+    }
+
+    /// Takes what can be sent, or kept until it can. `None`: what was taken before must go first.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub fn send(&mut self, socket: BorrowedFd<'_>, data: &[u8]) -> Attempt<Option<usize>> {
+        if !self.flush(socket)? {
+            return Ok(None);
+        }
+        let data = &data[..data.len().min(OUTGOING)];
+        loop {
+            let UnbufferedStatus { discard, state } =
+                self.connection.process_tls_records(&mut self.incoming[self.from..self.to]);
+            match state {
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                    let mut room = data.len() + 1024;
+                    loop {
+                        self.outgoing.resize(room, 0);
+                        match traffic.encrypt(data, &mut self.outgoing) {
+                            Ok(count) => {
+                                self.outgoing.truncate(count);
+                                break;
+                            }
+                            Err(EncryptError::InsufficientSize(size)) => room = size.required_size,
+                            Err(error) => {
+                                return Err(Failure::later(Code::ECONNRESET, format!("TLS: {error}")));
+                            }
+                        }
+                    }
+                    self.from += discard;
+                    self.flush(socket)?;
+                    return Ok(Some(data.len()));
+                }
+                Ok(state) => {
+                    self.from += discard + keep(state, &mut self.plain, &mut self.outgoing, &mut self.ended)?;
+                }
+                Err(error) => return Err(meaning(&error)),
+            }
+        }
+    }
+
+    /// Sends what was taken; false: the socket must become writable.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub fn flush(&mut self, socket: BorrowedFd<'_>) -> Attempt<bool> {
+        while self.sent < self.outgoing.len() {
+            match socket::send(socket, &[IoSlice::new(&self.outgoing[self.sent..])]).map_err(Failure::lost)? {
+                Some(count) => self.sent += count,
+                None => return Ok(false),
+            }
+        }
+        self.outgoing.clear();
+        self.sent = 0;
+        Ok(true)
+    }
+
+    /// Whether bytes have been received that nobody has read.
+    pub fn has_plain(&self) -> bool {
+        self.given < self.plain.len()
+    }
+
+    fn take_plain(&mut self, buf: &mut [u8]) -> usize {
+        let left = &self.plain[self.given..];
+        let count = left.len().min(buf.len());
+        buf[..count].copy_from_slice(&left[..count]);
+        self.given += count;
+        if self.given == self.plain.len() {
+            self.plain.clear();
+            self.given = 0;
+        }
+        count
+    }
+
+    /// Looks at the next records; what is for the reader goes into `buf`, and the rest of it into `plain`.
+    fn step(&mut self, socket: BorrowedFd<'_>, buf: &mut [u8]) -> Attempt<Step> {
+        let UnbufferedStatus { mut discard, state } =
+            self.connection.process_tls_records(&mut self.incoming[self.from..self.to]);
+        let step = match state {
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                let mut done = 0;
+                while let Some(record) = traffic.next_record() {
+                    let record = record.map_err(|error| meaning(&error))?;
+                    discard += record.discard;
+                    let room = (buf.len() - done).min(record.payload.len());
+                    buf[done..done + room].copy_from_slice(&record.payload[..room]);
+                    done += room;
+                    self.plain.extend_from_slice(&record.payload[room..]);
+                }
+                if done > 0 { Step::Received(done) } else { Step::Again }
+            }
+            Ok(ConnectionState::WriteTraffic(_)) => Step::Ready,
+            Ok(ConnectionState::BlockedHandshake | ConnectionState::Closed) => Step::Blocked,
+            Ok(state) => {
+                discard += keep(state, &mut self.plain, &mut self.outgoing, &mut self.ended)?;
+                Step::Again
+            }
+            Err(error) => {
+                self.say_why(socket);
+                return Err(meaning(&error));
+            }
+        };
+        self.from += discard;
+        Ok(step)
+    }
+
+    /// Sends the alert that goes with a failure, if there is one. Best effort: the connection is at its end.
+    fn say_why(&mut self, socket: BorrowedFd<'_>) {
+        while let UnbufferedStatus { state: Ok(state @ ConnectionState::EncodeTlsData(_)), .. } =
+            self.connection.process_tls_records(&mut [])
+        {
+            if keep(state, &mut self.plain, &mut self.outgoing, &mut self.ended).is_err() {
+                return;
+            }
+        }
+        let _ = self.flush(socket);
+    }
+
+    /// Receives records. `None`: nothing there yet.
+    fn pull(&mut self, socket: BorrowedFd<'_>) -> Attempt<Option<usize>> {
+        if self.from > 0 {
+            self.incoming.copy_within(self.from..self.to, 0);
+            self.to -= self.from;
+            self.from = 0;
+        }
+        if self.to == self.incoming.len() {
+            return Err(Failure::protocol("TLS: a message without end"));
+        }
+        match socket::receive(socket, &mut self.incoming[self.to..]) {
+            Ok(Some(count)) => {
+                self.to += count;
+                Ok(Some(count))
+            }
+            Ok(None) => Ok(None),
+            Err(errno) => Err(Failure::lost(errno)),
+        }
+    }
+}
+
+/// Does what a state asks for that is neither reading nor waiting. Returns how many more bytes of the records are done with.
+fn keep(
+    state: ConnectionState<'_, '_, rustls::client::ClientConnectionData>,
+    plain: &mut Vec<u8>,
+    outgoing: &mut Vec<u8>,
+    ended: &mut bool,
+) -> Attempt<usize> {
+    let mut discard = 0;
+    match state {
+        ConnectionState::EncodeTlsData(mut data) => {
+            let (at, mut room) = (outgoing.len(), 1024);
+            loop {
+                outgoing.resize(at + room, 0);
+                match data.encode(&mut outgoing[at..]) {
+                    Ok(count) => {
+                        outgoing.truncate(at + count);
+                        break;
+                    }
+                    Err(EncodeError::InsufficientSize(size)) => room = size.required_size,
+                    Err(error) => return Err(Failure::protocol(format!("TLS: {error}"))),
+                }
+            }
+        }
+        // What is in `outgoing` is sent before anything else is.
+        ConnectionState::TransmitTlsData(data) => data.done(),
+        ConnectionState::PeerClosed | ConnectionState::Closed => *ended = true,
+        ConnectionState::ReadTraffic(mut traffic) => {
+            while let Some(record) = traffic.next_record() {
+                let record = record.map_err(|error| meaning(&error))?;
+                discard += record.discard;
+                plain.extend_from_slice(record.payload);
+            }
+        }
+        _ => return Err(Failure::protocol("TLS: an unknown state")),
+    }
+    Ok(discard)
+}
+
+/// What an error of TLS is to a request.
+fn meaning(error: &TlsError) -> Failure {
+    let text = match error {
+        TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "its certificate is signed by no authority that is trusted (`ca-file`)".to_owned()
+        }
+        TlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "its certificate has expired".to_owned()
+        }
+        TlsError::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "its certificate is for another name".to_owned(),
+        TlsError::InvalidCertificate(other) => format!("its certificate is not accepted: {other}"),
+        TlsError::AlertReceived(AlertDescription::CertificateRequired) => {
+            "it asks for a certificate (`client-cert`)".to_owned()
+        }
+        TlsError::AlertReceived(alert) => format!("it refuses TLS: {alert:?}"),
+        other => format!("TLS: {other}"),
+    };
+    Failure::protocol(text)
+}
+
+/// So that a lost connection is one in both kinds.
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Failure {
+        Failure::lost(errno)
+    }
+}

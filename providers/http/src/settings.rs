@@ -1,0 +1,344 @@
+//! The settings: their schema, and what an instance and an open make of them.
+
+use crate::headers::Headers;
+use crate::hosts::Hosts;
+use crate::policy::{Addresses, Policy};
+use crate::proxy::Proxies;
+use crate::target::{Origin, basic};
+use crate::tls::Tls;
+use std::fmt;
+use std::time::Duration;
+use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
+
+/// More at once would be an attack on somebody.
+const AHEAD_MAX: i64 = 64;
+/// What one range of a read-ahead may be.
+const AHEAD_SIZE: std::ops::RangeInclusive<u64> = (64 << 10)..=(256 << 20);
+
+/// What an operator, and each open, may set.
+pub fn schema() -> Vec<Setting> {
+    let both = Scope::OPERATOR | Scope::OPEN;
+    let text = |name: &str, help: &str| Setting::new(name, SettingKind::Text, help);
+    let time = |name: &str, default: &str, help: &str| {
+        Setting::new(name, SettingKind::Duration, help).default_value(default).scope(both)
+    };
+    let number = |name: &str, default: &str, help: &str| {
+        Setting::new(name, SettingKind::Integer, help).default_value(default)
+    };
+    vec![
+        time(
+            "connect-timeout",
+            "15s",
+            "how long a connection may take: the name's look-up, TCP, a proxy's consent and TLS together",
+        ),
+        time("first-byte-timeout", "60s", "how long a server may take to answer a request"),
+        time("stall-timeout", "30s", "how long a body may stand still, in either direction"),
+        time("expect-timeout", "1s", "how long an upload waits for the server's word before its body; 0s: not at all"),
+        number("retries", "5", "attempts after a failure that may pass; they begin anew with every byte that came").scope(both),
+        time("retry-delay", "200ms", "the pause before the second attempt, twice as long before each further one, less a random part"),
+        time("retry-delay-max", "60s", "the longest pause; a server that asks for more with Retry-After is taken at its word: EBUSY"),
+        number("redirects", "10", "redirects that are followed; 0: none").scope(both),
+        text("proxy", "http://host:port of a proxy; https goes through it by CONNECT"),
+        text("no-proxy", "hosts that are reached without the proxy: host[:port], *.domain, address/bits").list(),
+        text("proxy-credentials", "user:password for the proxy").secret(),
+        Setting::new("ca-file", SettingKind::Path, "certificates, in PEM, of the authorities that servers are trusted by, instead of the system's"),
+        Setting::new("client-cert", SettingKind::Path, "this side's certificate, in PEM, for servers that ask for one; with `client-key`"),
+        Setting::new("client-key", SettingKind::Path, "the private key of that certificate, in PEM"),
+        text("bearer", "token for the servers in `credentials-for`").secret(),
+        text("basic", "user:password for the servers in `credentials-for`").secret(),
+        text(
+            "credentials-for",
+            "hosts that get `bearer` or `basic`, over https only unless written as http://host; default: `allowed-hosts`",
+        )
+        .list(),
+        text("headers", "further fields of every request, `Name: value`; not sent on to another origin by a redirect").list().scope(both),
+        text("user-agent", "the User-Agent field").default_value(concat!("zvfs/", env!("CARGO_PKG_VERSION"))).scope(both),
+        number("connections", "8", "connections that are kept open for the next request, in all; 0: none"),
+        number("read-ahead", "0", "ranges that are fetched at once, ahead of a file that is read from start to end; 0: off").scope(both),
+        Setting::new("read-ahead-size", SettingKind::Size, "bytes of one such range, 64k to 256m")
+            .default_value("4m")
+            .scope(both),
+        text("allowed-hosts", "hosts that may be reached: [http://|https://]host[:port], *.domain, address/bits; default: all").list(),
+        text(
+            "addresses",
+            "addresses that may be dialled: `no-link-local` (nor those of metadata services), `public` or `any`",
+        )
+        .default_value("no-link-local"),
+    ]
+}
+
+/// What holds for every request of an instance.
+pub struct Config {
+    /// Where connections may go.
+    pub policy: Policy,
+    /// Through whom they go.
+    pub proxies: Proxies,
+    /// Whom servers are trusted by.
+    pub tls: Tls,
+    /// Secrets for servers.
+    pub credentials: Credentials,
+    /// Connections that are kept open.
+    pub connections: usize,
+    /// For opens that give nothing else.
+    pub tuning: Tuning,
+}
+
+/// Secrets for servers, and for which.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    authorization: Option<String>,
+    hosts: Hosts,
+}
+
+/// What an open may change.
+#[derive(Clone, Debug)]
+pub struct Tuning {
+    /// For a connection.
+    pub connect_timeout: Duration,
+    /// From a request to its answer.
+    pub first_byte_timeout: Duration,
+    /// Between two bytes.
+    pub stall_timeout: Duration,
+    /// For the word before an upload.
+    pub expect_timeout: Duration,
+    /// Attempts after a failure.
+    pub retries: u32,
+    /// The pause before the second attempt.
+    pub retry_delay: Duration,
+    /// The longest one.
+    pub retry_delay_max: Duration,
+    /// Redirects that are followed.
+    pub redirects: u32,
+    /// Further fields.
+    pub headers: Headers,
+    /// Who we say we are.
+    pub user_agent: String,
+    /// Ranges at once.
+    pub read_ahead: usize,
+    /// Bytes of each.
+    pub read_ahead_size: u64,
+}
+
+impl Config {
+    /// Reads an operator's settings.
+    ///
+    /// # Errors
+    /// EINVAL: a value that cannot be. ENOENT, EACCES: a file that cannot be read.
+    pub fn new(settings: &Settings) -> Result<Config> {
+        let hosts = Hosts::parse("allowed-hosts", settings.texts("allowed-hosts"))?;
+        let addresses = settings.text("addresses").map(Addresses::parse).transpose()?.unwrap_or_default();
+        Ok(Config {
+            credentials: Credentials::new(settings, &hosts)?,
+            policy: Policy { hosts, addresses },
+            proxies: Proxies::new(settings)?,
+            tls: Tls::new(settings)?,
+            connections: within(settings, "connections", 0..=10_000)?.unwrap_or(8) as usize,
+            tuning: Tuning::default().with(settings)?,
+        })
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("policy", &self.policy)
+            .field("tuning", &self.tuning)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Tuning {
+    /// As the schema has it.
+    fn default() -> Tuning {
+        Tuning {
+            connect_timeout: Duration::from_secs(15),
+            first_byte_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_secs(30),
+            expect_timeout: Duration::from_secs(1),
+            retries: 5,
+            retry_delay: Duration::from_millis(200),
+            retry_delay_max: Duration::from_secs(60),
+            redirects: 10,
+            headers: Headers::default(),
+            user_agent: concat!("zvfs/", env!("CARGO_PKG_VERSION")).to_owned(),
+            read_ahead: 0,
+            read_ahead_size: 4 << 20,
+        }
+    }
+}
+
+impl Tuning {
+    /// Lays settings over these; what they don't say stays. Fields are added, one of the same name is replaced.
+    ///
+    /// # Errors
+    /// EINVAL: a value that cannot be.
+    pub fn with(mut self, settings: &Settings) -> Result<Tuning> {
+        for (name, value) in [
+            ("connect-timeout", &mut self.connect_timeout),
+            ("first-byte-timeout", &mut self.first_byte_timeout),
+            ("stall-timeout", &mut self.stall_timeout),
+        ] {
+            match settings.duration(name) {
+                Some(time) if time.is_zero() => {
+                    return Err(invalid(
+                        name,
+                        "longer than 0s: without a limit a silent server would hold its caller for ever",
+                    ));
+                }
+                Some(time) => *value = time,
+                None => {}
+            }
+        }
+        for (name, value) in [
+            ("expect-timeout", &mut self.expect_timeout),
+            ("retry-delay", &mut self.retry_delay),
+            ("retry-delay-max", &mut self.retry_delay_max),
+        ] {
+            *value = settings.duration(name).unwrap_or(*value);
+        }
+        for (name, value) in [("retries", &mut self.retries), ("redirects", &mut self.redirects)] {
+            *value = within(settings, name, 0..=1000)?.map_or(*value, |number| number as u32);
+        }
+        if let Some(ranges) = within(settings, "read-ahead", 0..=AHEAD_MAX)? {
+            self.read_ahead = ranges as usize;
+        }
+        match settings.size("read-ahead-size") {
+            Some(size) if AHEAD_SIZE.contains(&size) => self.read_ahead_size = size,
+            Some(_) => return Err(invalid("read-ahead-size", "64k to 256m")),
+            None => {}
+        }
+        if let Some(text) = settings.text("user-agent") {
+            self.user_agent = crate::headers::value("user-agent", text)?;
+        }
+        self.headers.add("headers", settings.texts("headers"))?;
+        Ok(self)
+    }
+}
+
+impl Credentials {
+    fn new(settings: &Settings, allowed: &Hosts) -> Result<Credentials> {
+        let authorization = match (settings.text("bearer"), settings.text("basic")) {
+            (None, None) => return Ok(Credentials::default()),
+            (Some(_), Some(_)) => {
+                return Err(Error::new(Code::EINVAL, "settings `bearer` and `basic` exclude each other"));
+            }
+            (Some(token), None) => {
+                let token = token.trim();
+                let fits = |byte: u8| byte.is_ascii_graphic();
+                if token.is_empty() || !token.bytes().all(fits) {
+                    return Err(invalid("bearer", "a token of printable ASCII without spaces"));
+                }
+                format!("Bearer {token}")
+            }
+            (None, Some(pair)) => user_and_password("basic", pair)?,
+        };
+        let mut hosts = Hosts::parse("credentials-for", settings.texts("credentials-for"))?;
+        if hosts.is_empty() {
+            hosts = allowed.clone();
+        }
+        if hosts.is_empty() {
+            let text = "settings `bearer` and `basic` need `credentials-for`: the hosts that may get them";
+            return Err(Error::new(Code::EINVAL, text));
+        }
+        Ok(Credentials { authorization: Some(authorization), hosts })
+    }
+
+    /// What an origin gets.
+    pub fn authorization(&self, origin: &Origin) -> Option<&str> {
+        self.authorization.as_deref().filter(|_| self.hosts.trusts(origin))
+    }
+}
+
+/// The field's value for a secret `user:password`, which may end in a newline, as a file does.
+pub fn user_and_password(setting: &str, pair: &str) -> Result<String> {
+    let pair = pair.trim_end_matches(['\r', '\n']);
+    if !pair.contains(':') || pair.contains(char::is_control) {
+        return Err(invalid(setting, "user:password"));
+    }
+    Ok(basic(pair.as_bytes()))
+}
+
+fn within(settings: &Settings, name: &str, range: std::ops::RangeInclusive<i64>) -> Result<Option<i64>> {
+    match settings.integer(name) {
+        Some(number) if !range.contains(&number) => {
+            Err(invalid(name, &format!("{} to {}", range.start(), range.end())))
+        }
+        number => Ok(number),
+    }
+}
+
+fn invalid(name: &str, wanted: &str) -> Error {
+    Error::new(Code::EINVAL, format!("setting `{name}` must be {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> Result<Config> {
+        let given: Vec<_> =
+            pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        Config::new(&Settings::check(&schema(), Scope::OPERATOR, &given)?)
+    }
+
+    fn origin(secure: bool, host: &str) -> Origin {
+        Origin { secure, host: host.to_owned(), port: if secure { 443 } else { 80 } }
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_schema() {
+        let config = config(&[]).unwrap();
+        assert_eq!(format!("{:?}", config.tuning), format!("{:?}", Tuning::default()));
+        assert_eq!(config.policy.addresses, Addresses::NoLinkLocal);
+        assert_eq!(config.connections, 8);
+    }
+
+    #[test]
+    fn an_open_changes_what_it_gives_only() {
+        let config = config(&[("retries", "2"), ("headers", "A: 1"), ("headers", "B: 2")]).unwrap();
+        let given =
+            [("stall-timeout".to_owned(), "5s".to_owned()), ("headers".to_owned(), "a: 3".to_owned())];
+        let open = Settings::check(&schema(), Scope::OPEN, &given).unwrap();
+        let tuning = config.tuning.clone().with(&open).unwrap();
+        assert_eq!((tuning.retries, tuning.stall_timeout), (2, Duration::from_secs(5)));
+        let fields: Vec<_> = tuning.headers.iter().collect();
+        assert_eq!(fields, [("B", "2"), ("a", "3")]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_einval_and_names_the_setting() {
+        for (name, text) in [
+            ("retries", "-1"),
+            ("redirects", "1001"),
+            ("stall-timeout", "0s"),
+            ("connections", "-1"),
+            ("read-ahead", "65"),
+            ("read-ahead-size", "1k"),
+            ("user-agent", "a\nb"),
+            ("headers", "no colon"),
+            ("addresses", "all"),
+            ("allowed-hosts", "a/b"),
+            ("proxy", "socks5://h:1"),
+            ("client-cert", "/nonexistent"),
+            ("proxy-credentials", "nobody"),
+        ] {
+            let error = config(&[(name, text)]).unwrap_err();
+            assert_eq!(error.code(), Code::EINVAL, "{name}: {error}");
+            let named = error.to_string().contains(name) || name == "client-cert";
+            assert!(named, "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn secrets_need_hosts_and_go_to_those_only() {
+        let error = config(&[("bearer", "t0ken")]).unwrap_err();
+        assert!(error.to_string().contains("credentials-for") && !error.to_string().contains("t0ken"));
+        assert!(config(&[("bearer", "a"), ("basic", "b:c"), ("credentials-for", "h")]).is_err());
+        let config = config(&[("bearer", "t0ken\n"), ("credentials-for", "a.example")]).unwrap();
+        let given = |secure, host| config.credentials.authorization(&origin(secure, host)).map(str::to_owned);
+        assert_eq!(given(true, "a.example").as_deref(), Some("Bearer t0ken"));
+        assert_eq!(given(false, "a.example"), None);
+        assert_eq!(given(true, "b.example"), None);
+        assert!(!format!("{config:?}").contains("t0ken"));
+    }
+}

@@ -1,0 +1,95 @@
+//! What a status means to a caller. The table is the crate's documentation.
+
+use crate::failure::{Again, Failure};
+use crate::response::Head;
+use std::time::SystemTime;
+use vfs_core::Code;
+
+/// The failure that an answer is which is not a success.
+pub fn failure(head: &Head) -> Failure {
+    let (code, words) = meaning(head.status);
+    let text = match words {
+        "" => format!("the server answers {}", head.status),
+        words => format!("{} {words}", head.status),
+    };
+    let again = match head.status {
+        408 | 429 | 500 | 502..=504 | 506 | 508..=510 | 512..=599 => {
+            Again::Later(head.retry_after(SystemTime::now()))
+        }
+        _ => Again::No,
+    };
+    Failure { code, text, again }
+}
+
+fn meaning(status: u16) -> (Code, &'static str) {
+    match status {
+        300..=399 => (Code::EPROTO, "is a redirect that cannot be followed"),
+        400 => (Code::EINVAL, "bad request"),
+        401 => (Code::EACCES, "unauthorized: it wants credentials, or others"),
+        403 => (Code::EACCES, "forbidden"),
+        404 => (Code::ENOENT, "not found"),
+        405 => (Code::ENOTSUP, "method not allowed"),
+        407 => (Code::EACCES, "the proxy wants credentials, or others"),
+        408 => (Code::EBUSY, "request timeout"),
+        409 => (Code::EBUSY, "conflict"),
+        410 => (Code::ENOENT, "gone"),
+        411 => (Code::ENOTSUP, "length required: the server takes no upload of unknown size"),
+        412 => (Code::ESTALE, "precondition failed"),
+        413 => (Code::EFBIG, "content too large"),
+        414 => (Code::ENAMETOOLONG, "URI too long"),
+        416 => (Code::EINVAL, "range not satisfiable"),
+        423 => (Code::EBUSY, "locked"),
+        429 => (Code::EBUSY, "too many requests"),
+        451 => (Code::EACCES, "unavailable for legal reasons"),
+        500 => (Code::EIO, "internal server error"),
+        501 => (Code::ENOTSUP, "not implemented"),
+        502 => (Code::EIO, "bad gateway"),
+        503 => (Code::EBUSY, "service unavailable"),
+        504 => (Code::EIO, "gateway timeout"),
+        505 => (Code::EPROTO, "HTTP version not supported"),
+        507 => (Code::ENOSPC, "insufficient storage"),
+        511 => (Code::EACCES, "network authentication required"),
+        200..=299 => (Code::EPROTO, "is no answer to this request"),
+        _ => (Code::EIO, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn of(status: u16) -> Failure {
+        failure(&Head::of(&[&format!("HTTP/1.1 {status} x"), "Retry-After: 3"]))
+    }
+
+    #[test]
+    fn codes_are_those_of_the_table() {
+        for (status, code) in [
+            (404, Code::ENOENT),
+            (410, Code::ENOENT),
+            (401, Code::EACCES),
+            (403, Code::EACCES),
+            (407, Code::EACCES),
+            (429, Code::EBUSY),
+            (503, Code::EBUSY),
+            (413, Code::EFBIG),
+            (507, Code::ENOSPC),
+            (418, Code::EIO),
+            (500, Code::EIO),
+        ] {
+            assert_eq!(of(status).code, code, "{status}");
+            assert!(of(status).text.contains(&status.to_string()));
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        for status in [408, 429, 500, 502, 503, 504, 520, 599] {
+            assert_eq!(of(status).again, Again::Later(Some(Duration::from_secs(3))), "{status}");
+        }
+        for status in [400, 401, 403, 404, 405, 407, 409, 410, 412, 416, 501, 505, 507] {
+            assert_eq!(of(status).again, Again::No, "{status}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What a request goes to: a URL, split as HTTP needs it, its credentials apart.
+
+use crate::failure::{Attempt, Failure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::fmt;
+use std::net::IpAddr;
+use url::{Host, Url};
+use vfs_core::{Code, Error, Request, Result, Shown};
+
+/// A URL of http or https.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    url: Url,
+    /// `Basic ...` of the URL's own user and password.
+    credentials: Option<String>,
+}
+
+/// Where connections go: two URLs of one origin may share them, and credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// https.
+    pub secure: bool,
+    /// A name, or an address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Target {
+    /// The URL of a request.
+    ///
+    /// # Errors
+    /// EINVAL: not a URL with a host.
+    pub fn of(request: &Request<'_>) -> Result<Target> {
+        let refuse = |why: &str| Error::new(Code::EINVAL, format!("{}: {why}", request.shown()));
+        let (scheme, rest) = (request.scheme(), request.rest());
+        // The parser would take `http:host` and `http:///host` too: what looks odd is a mistake.
+        if !rest.starts_with("//") || rest[2..].starts_with(['/', '\\']) {
+            return Err(refuse(&format!("write {scheme}://host/path")));
+        }
+        let url = Url::parse(&format!("{scheme}:{rest}"))
+            .map_err(|error| refuse("not a valid URL").with_source(error))?;
+        Target::new(url).ok_or_else(|| refuse("not a URL of http or https"))
+    }
+
+    /// Takes user and password out of a URL; `None`: not one of http or https.
+    fn new(mut url: Url) -> Option<Target> {
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return None;
+        }
+        let decoded = |text: &str| percent_decoded(text);
+        let credentials = (!url.username().is_empty() || url.password().is_some()).then(|| {
+            let (user, password) = (decoded(url.username()), decoded(url.password().unwrap_or("")));
+            basic(&[user.as_slice(), b":", &password].concat())
+        });
+        // It cannot be refused: there is a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+        Some(Target { url, credentials })
+    }
+
+    /// The target of a redirect. Credentials stay within the origin; those that a server puts into a location are not used.
+    ///
+    /// # Errors
+    /// EPROTO: not a URL of http or https.
+    pub fn join(&self, location: &str) -> Attempt<Target> {
+        let wrong =
+            || Failure::protocol(format!("a redirect to `{}`, which is no URL of http", Shown(location)));
+        let url = self.url.join(location).map_err(|_| wrong())?;
+        let mut target = Target::new(url).ok_or_else(wrong)?;
+        target.credentials = self.credentials.clone().filter(|_| target.origin() == self.origin());
+        Ok(target)
+    }
+
+    /// Whether it is https.
+    pub fn is_secure(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// Where connections go.
+    pub fn origin(&self) -> Origin {
+        let host = match self.url.host() {
+            Some(Host::Domain(name)) => name.to_owned(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            None => String::new(), // `new` saw one
+        };
+        let port = self.url.port_or_known_default().unwrap_or(0);
+        Origin { secure: self.is_secure(), host, port }
+    }
+
+    /// What a request's first line names: path and query.
+    pub fn path(&self) -> &str {
+        &self.url[url::Position::BeforePath..url::Position::AfterQuery]
+    }
+
+    /// The same for a proxy: the whole URL.
+    pub fn absolute(&self) -> &str {
+        &self.url[..url::Position::AfterQuery]
+    }
+
+    /// The `Host` field: with the port unless it is the scheme's own.
+    pub fn authority(&self) -> &str {
+        &self.url[url::Position::BeforeHost..url::Position::AfterPort]
+    }
+
+    /// `Basic ...` of the URL's own user and password.
+    pub fn credentials(&self) -> Option<&str> {
+        self.credentials.as_deref()
+    }
+}
+
+impl fmt::Display for Target {
+    /// For messages: the values of a query are hidden; credentials are not in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Shown(self.url.as_str()).fmt(f)
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({self})")
+    }
+}
+
+impl Origin {
+    /// The host, if it is an address.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+}
+
+impl fmt::Display for Origin {
+    /// `host:port`, as CONNECT and messages have it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Origin { host, port, .. } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// The value of an `Authorization` field for `user:password`.
+pub fn basic(user_and_password: &[u8]) -> String {
+    format!("Basic {}", STANDARD.encode(user_and_password))
+}
+
+/// Undoes percent-encoding; what is no encoding stays as it is.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let bytes = text.as_bytes();
+    let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(&byte) = bytes.get(at) {
+        let pair =
+            (byte == b'%').then(|| Some((hex(*bytes.get(at + 1)?)?, hex(*bytes.get(at + 2)?)?))).flatten();
+        decoded.push(pair.map_or(byte, |(high, low)| high << 4 | low));
+        at += if pair.is_some() { 3 } else { 1 };
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vfs_core::{Control, Descriptor};
+
+    fn target(text: &str) -> Result<Target> {
+        let context = Control::new().context();
+        let descriptor = Descriptor::parse(text).unwrap();
+        let scheme = descriptor.scheme().to_ascii_lowercase();
+        Target::of(&Request::new(&context, &scheme, descriptor))
+    }
+
+    #[test]
+    fn a_url_is_split_as_http_needs_it() {
+        let one = target("https://example.org/a%20b/c?x=1&y=%2F#part").unwrap();
+        assert_eq!(one.path(), "/a%20b/c?x=1&y=%2F");
+        assert_eq!(one.absolute(), "https://example.org/a%20b/c?x=1&y=%2F");
+        assert_eq!(one.authority(), "example.org");
+        assert_eq!(one.origin().to_string(), "example.org:443");
+        let other = target("http://[::1]:8080").unwrap();
+        assert_eq!((other.path(), other.authority()), ("/", "[::1]:8080"));
+        assert_eq!(
+            (other.origin().host.as_str(), other.origin().to_string().as_str()),
+            ("::1", "[::1]:8080")
+        );
+        assert_eq!(target("HTTP://h:80/").unwrap().authority(), "h");
+    }
+
+    #[test]
+    fn credentials_are_taken_out_of_the_url_and_decoded() {
+        let target = target("http://us%65r:p%40ss%zz@h/x?sig=abc").unwrap();
+        assert_eq!(target.credentials(), Some(basic(b"user:p@ss%zz").as_str()));
+        assert_eq!(target.absolute(), "http://h/x?sig=abc");
+        assert_eq!(target.to_string(), "http://h/x?sig=***");
+        assert!(!format!("{target:?}").contains("abc"));
+    }
+
+    #[test]
+    fn what_is_no_url_with_a_host_is_einval() {
+        for text in ["http:", "http:x", "http://", "http:/x", "http:///x", "http://h:99999/", "http://a b/"] {
+            let error = target(text).unwrap_err();
+            assert_eq!(error.code(), Code::EINVAL, "{text}");
+        }
+        let secret = target("http://u:pw@h:x/?k=v").unwrap_err();
+        assert!(!secret.chain().contains("pw"), "{}", secret.chain());
+    }
+
+    #[test]
+    fn a_redirect_keeps_credentials_within_its_origin_only() {
+        let from = target("https://u:p@a/x/y").unwrap();
+        let near = from.join("../z?q=1").unwrap();
+        assert_eq!((near.absolute(), near.credentials()), ("https://a/z?q=1", from.credentials()));
+        for far in ["http://a/", "https://a:444/", "https://b/", "//b/", "https://other:pw@b/"] {
+            assert_eq!(from.join(far).unwrap().credentials(), None, "{far}");
+        }
+        for wrong in ["ftp://a/", "file:///etc/passwd", "https://"] {
+            assert_eq!(from.join(wrong).unwrap_err().code, Code::EPROTO, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Whom servers are trusted by, and who we are to those that ask.
+
+use crate::failure::{Attempt, Failure};
+use rustls::client::UnbufferedClientConnection;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use vfs_core::{Code, Error, Result, Settings};
+
+/// Where systems keep the certificates of their authorities, in one file: Debian and Alpine, Fedora, SUSE, the BSDs. No
+/// variable of the environment moves it: in a set-uid program that would let its caller choose whom to trust.
+const SYSTEM_ROOTS: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// What an instance needs for TLS.
+pub struct Tls {
+    /// Of `ca-file`; `None`: the system's.
+    roots: Option<Arc<RootCertStore>>,
+    identity: Option<Identity>,
+    /// Made by the first connection: to read the system's certificates takes a while.
+    config: Mutex<Option<Arc<ClientConfig>>>,
+}
+
+struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Tls {
+    /// Reads the operator's files.
+    ///
+    /// # Errors
+    /// EINVAL: a certificate without its key, or a file that is not what it should be. ENOENT and the like: it cannot be read.
+    pub fn new(settings: &Settings) -> Result<Tls> {
+        let roots = match settings.path("ca-file") {
+            Some(path) => Some(Arc::new(roots("ca-file", path)?)),
+            None => None,
+        };
+        let identity = match (settings.path("client-cert"), settings.path("client-key")) {
+            (None, None) => None,
+            (Some(cert), Some(key)) => Some(Identity::read(cert, key)?),
+            _ => {
+                let text = "settings `client-cert` and `client-key` need each other";
+                return Err(Error::new(Code::EINVAL, text));
+            }
+        };
+        let tls = Tls { roots, identity, config: Mutex::new(None) };
+        if tls.roots.is_some() {
+            tls.config()?; // a key that doesn't fit its certificate shows at once
+        }
+        Ok(tls)
+    }
+
+    /// Begins a connection to a host.
+    ///
+    /// # Errors
+    /// EPROTO: not a name that a certificate can have. ENOENT: no authorities are known.
+    pub fn connect(&self, host: &str) -> Attempt<UnbufferedClientConnection> {
+        let config = self.config().map_err(|error| Failure::new(error.code(), error.chain()))?;
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Failure::protocol(format!("no certificate can be for the name {host}")))?;
+        UnbufferedClientConnection::new(config, name)
+            .map_err(|error| Failure::protocol(format!("TLS: {error}")))
+    }
+
+    fn config(&self) -> Result<Arc<ClientConfig>> {
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = &*config {
+            return Ok(config.clone());
+        }
+        let roots = match &self.roots {
+            Some(roots) => roots.clone(),
+            None => Arc::new(system_roots()?),
+        };
+        let unusable =
+            |error: rustls::Error| Error::new(Code::EINVAL, "TLS cannot be set up").with_source(error);
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?
+            .with_root_certificates(roots);
+        let mut made = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some(Identity { chain, key }) => builder
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(|error| unusable(error).context("settings `client-cert` and `client-key`"))?,
+        };
+        made.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config.insert(Arc::new(made)).clone())
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls(...)")
+    }
+}
+
+impl Identity {
+    fn read(cert: &Path, key: &Path) -> Result<Identity> {
+        let chain = certificates("client-cert", cert)?;
+        let bytes = read("client-key", key)?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| unusable("client-key", key, error))?;
+        Ok(Identity { chain, key })
+    }
+}
+
+fn roots(setting: &str, path: &Path) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(setting, path)? {
+        roots.add(root).map_err(|error| unusable(setting, path, error))?;
+    }
+    Ok(roots)
+}
+
+/// The system's; one that cannot be parsed is left out, as every program does.
+fn system_roots() -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for path in SYSTEM_ROOTS.map(Path::new) {
+        if let Ok(bytes) = std::fs::read(path) {
+            roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok));
+        }
+        if !roots.is_empty() {
+            return Ok(roots);
+        }
+    }
+    let text =
+        "this system has no list of certificate authorities: install ca-certificates, or set `ca-file`";
+    Err(Error::new(Code::ENOENT, text))
+}
+
+fn read(setting: &str, path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path)
+        .map_err(|error| Error::from(error).context(format!("setting `{setting}`: read {}", path.display())))
+}
+
+fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let bytes = read(setting, path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(unusable(setting, path, "no certificate in PEM")),
+        Err(error) => Err(unusable(setting, path, error)),
+    }
+}
+
+fn unusable(setting: &str, path: &Path, why: impl fmt::Display) -> Error {
+    Error::new(Code::EINVAL, format!("setting `{setting}`: {} cannot be used: {why}", path.display()))
+}

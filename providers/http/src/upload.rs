@@ -1,0 +1,137 @@
+//! The beginning of an upload: its head, and the server's word on it before the body.
+
+use crate::answer::Answer;
+use crate::client::{Caller, Client};
+use crate::connection::Connection;
+use crate::failure::{Again, Attempt, Failure};
+use crate::redirect;
+use crate::request::{Ask, Method, Place, Upload};
+use crate::response::Head;
+use crate::retry::{Budget, persist};
+use crate::status;
+use crate::waiting::Waiting;
+use std::time::Instant;
+use vfs_core::{Code, Events};
+
+/// What the server says to the head of an upload.
+enum Word {
+    /// Go on, or nothing at all.
+    Begin(Connection),
+    Redirect(Place),
+}
+
+/// Begins an upload: afterwards the connection takes the body. Until then nothing of it has been sent, so further attempts
+/// are as good as the first.
+///
+/// # Errors
+/// The status's: EACCES, EFBIG, ... EEXIST: it must not exist, and does. ELOOP: too many redirects. As [`Client::ask`].
+pub fn begin(
+    client: &Client,
+    place: &Place,
+    length: Option<u64>,
+    exclusive: bool,
+    caller: Caller<'_>,
+) -> Attempt<Connection> {
+    let mut upload = Upload { length, expect: !caller.tuning.expect_timeout.is_zero(), exclusive };
+    persist(caller, &mut Budget::new(), || {
+        let mut place = place.clone();
+        for hops in 0..=caller.tuning.redirects {
+            let word = match ask(client, &place, upload, caller) {
+                // It does not know the word that was to come before the body.
+                Ok(Err(417)) => {
+                    upload.expect = false;
+                    ask(client, &place, upload, caller)?
+                }
+                word => word?,
+            };
+            match word {
+                Ok(Word::Begin(connection)) => return Ok(connection),
+                Ok(Word::Redirect(_)) if hops == caller.tuning.redirects => break,
+                Ok(Word::Redirect(next)) => place = next,
+                Err(_) => return Err(Failure::protocol("417 expectation failed, and none was said")),
+            }
+        }
+        Err(Failure::new(Code::ELOOP, format!("more than {} redirects", caller.tuning.redirects)))
+    })
+}
+
+/// Sends the head and hears what the server says; `Err(417)` if that is its word.
+fn ask(client: &Client, place: &Place, upload: Upload, caller: Caller<'_>) -> Attempt<Result<Word, u16>> {
+    let ask = Ask { method: Method::Put, upload: Some(upload), ..Ask::get(None) };
+    // Without a word before the body, a kept connection that is dead would show only behind it.
+    let mut fresh = !upload.expect;
+    loop {
+        let mut connection = client.connection(&place.target, caller, fresh)?;
+        match word(client, &mut connection, place, &ask, upload.expect, caller) {
+            Ok(None) => return Ok(Ok(Word::Begin(connection))),
+            Ok(Some(head)) => {
+                let answer = Answer::new(head, connection, client.pool().clone())?;
+                return refused(answer, place, upload, caller);
+            }
+            Err(failure)
+                if failure.code == Code::ECONNRESET
+                    && connection.is_reused()
+                    && connection.buffered().is_empty() =>
+            {
+                fresh = true;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// Sends the head; returns a final one that came instead of the word to go on.
+fn word(
+    client: &Client,
+    connection: &mut Connection,
+    place: &Place,
+    ask: &Ask<'_>,
+    expect: bool,
+    caller: Caller<'_>,
+) -> Attempt<Option<Head>> {
+    let tuning = caller.tuning;
+    let waiting = Waiting::until(caller.context, tuning.first_byte_timeout, "answer");
+    connection.send_all(&client.head(connection, place, ask, caller), waiting)?;
+    if !expect {
+        return Ok(None);
+    }
+    let until = Instant::now() + tuning.expect_timeout;
+    loop {
+        while let Some(head) = Head::take(connection)? {
+            if head.is_final()? {
+                return Ok(Some(head));
+            }
+            if head.status == 100 {
+                return Ok(None);
+            }
+        }
+        match connection.try_fill()? {
+            Some(0) => {
+                return Err(Failure::later(Code::ECONNRESET, "the connection ended without an answer"));
+            }
+            Some(_) => continue,
+            None => {}
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || connection.ready_within(Events::READ, waiting, left)?.is_empty() {
+            return Ok(None); // it has nothing to say
+        }
+    }
+}
+
+fn refused(answer: Answer, place: &Place, upload: Upload, caller: Caller<'_>) -> Attempt<Result<Word, u16>> {
+    let next = redirect::next(&answer.head, place, Method::Put);
+    let (status, failure) = (answer.head.status, status::failure(&answer.head));
+    // The server may wait for a body that does not come: the connection is not used again.
+    drop(answer);
+    let _ = caller;
+    if let Some(next) = next? {
+        return Ok(Ok(Word::Redirect(next)));
+    }
+    match status {
+        417 => Ok(Err(417)),
+        412 if upload.exclusive => Err(Failure::new(Code::EEXIST, "412: it exists already")),
+        200..=299 => Err(Failure { again: Again::No, ..failure }.context("before the body")),
+        _ => Err(failure),
+    }
+}

@@ -1,0 +1,357 @@
+//! An object open for writing: one PUT, whose body is what is written.
+//!
+//! The end is the server's to see only at COMMIT: with a length the last byte is held back until then, with chunks the last
+//! one. So whatever ends before that breaks the upload, and no server takes a part for the whole.
+
+use crate::answer::Answer;
+use crate::client::{Caller, Client};
+use crate::connection::Connection;
+use crate::failure::{Again, Attempt, Failure};
+use crate::request::Place;
+use crate::response::Head;
+use crate::settings::Tuning;
+use crate::status;
+use crate::upload;
+use crate::waiting::Waiting;
+use std::io::IoSlice;
+use std::sync::Arc;
+use vfs_core::{Capabilities, Code, Context, Error, Events, File, Finish, Flush, Request, Result};
+
+/// What one write takes at most: what could not be sent of it is kept.
+const PIECE: usize = 1 << 20;
+
+/// An object open for writing.
+pub struct Writer {
+    client: Arc<Client>,
+    context: Context,
+    tuning: Tuning,
+    shown: String,
+    connection: Option<Connection>,
+    framing: Framing,
+    /// What was taken and not yet sent, from `sent` on.
+    pending: Vec<u8>,
+    sent: usize,
+    taken: u64,
+    stage: Stage,
+    /// Only if there was none: what 412 means.
+    exclusive: bool,
+}
+
+enum Framing {
+    /// Bytes that were announced.
+    Length {
+        of: u64,
+        held: Option<u8>,
+    },
+    Chunks,
+}
+
+enum Stage {
+    /// Takes bytes.
+    Open,
+    /// The end was sent, or waits to be.
+    Ending,
+    /// The server said that it has it.
+    Done,
+    Broken(Failure),
+}
+
+impl Writer {
+    /// Begins an upload.
+    ///
+    /// # Errors
+    /// As [`upload::begin`].
+    pub fn open(
+        client: &Arc<Client>,
+        place: &Place,
+        tuning: Tuning,
+        request: &Request<'_>,
+        exclusive: bool,
+    ) -> Result<Writer> {
+        // Of an empty object nothing could be held back.
+        let length = request.expected_size().filter(|size| *size > 0);
+        let context = request.context().clone();
+        let caller = Caller { context: &context, tuning: &tuning };
+        let connection = upload::begin(client, place, length, exclusive, caller)
+            .map_err(|failure| failure.error("open", request.shown()))?;
+        let framing = match length {
+            Some(of) => Framing::Length { of, held: None },
+            None => Framing::Chunks,
+        };
+        Ok(Writer {
+            client: client.clone(),
+            shown: request.shown().to_owned(),
+            connection: Some(connection),
+            framing,
+            pending: Vec::new(),
+            sent: 0,
+            taken: 0,
+            stage: Stage::Open,
+            exclusive,
+            context,
+            tuning,
+        })
+    }
+
+    fn waiting(&self) -> Waiting<'_> {
+        Waiting::silence(&self.context, self.tuning.stall_timeout, "byte taken by the server")
+    }
+
+    /// Ends the upload for a failure that is not just the caller's time.
+    fn broken(&mut self, failure: Failure, doing: &str) -> Error {
+        if is_callers(&failure) {
+            return failure.error(doing, &self.shown);
+        }
+        // ETIMEDOUT would say that the call may be repeated.
+        let code = if failure.code == Code::ETIMEDOUT { Code::ECONNRESET } else { failure.code };
+        let text = match failure.again {
+            Again::No => failure.text,
+            _ => format!("{} (after {} bytes; an upload is not repeated)", failure.text, self.taken),
+        };
+        let failure = Failure::new(code, text);
+        let error = failure.error(doing, &self.shown);
+        self.connection = None;
+        self.stage = Stage::Broken(failure);
+        error
+    }
+
+    fn usable(&self, doing: &str) -> Result<()> {
+        match &self.stage {
+            Stage::Open => Ok(()),
+            Stage::Broken(failure) => Err(failure.error(doing, &self.shown)),
+            Stage::Ending | Stage::Done => {
+                Err(Error::new(Code::EBADF, format!("{doing} {}: the upload has ended", self.shown)))
+            }
+        }
+    }
+
+    /// Sends what is kept.
+    fn drain(&mut self) -> Attempt<()> {
+        let waiting = Waiting::silence(&self.context, self.tuning.stall_timeout, "byte taken by the server");
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        while self.sent < self.pending.len() {
+            match connection.try_send(&[IoSlice::new(&self.pending[self.sent..])])? {
+                Some(count) => self.sent += count,
+                None => await_room(connection, waiting)?,
+            }
+        }
+        self.pending.clear();
+        self.sent = 0;
+        while !connection.flush()? {
+            await_room(connection, waiting)?;
+        }
+        Ok(())
+    }
+
+    /// Sends pieces; what the caller's time does not suffice for is kept.
+    fn send(&mut self, pieces: [&[u8]; 3]) -> Attempt<()> {
+        let all: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let mut connection =
+            self.connection.take().ok_or_else(|| Failure::new(Code::EBADF, "it has ended"))?;
+        let (mut done, waiting) = (0, self.waiting());
+        let outcome = loop {
+            if done == all {
+                break Ok(());
+            }
+            let rest = after(pieces, done);
+            match connection.try_send(&rest.map(IoSlice::new)) {
+                Ok(Some(count)) => done += count,
+                Ok(None) => match await_room(&mut connection, waiting) {
+                    Ok(()) => {}
+                    Err(failure) => break Err(failure),
+                },
+                Err(failure) => break Err(said_before(&mut connection).unwrap_or(failure)),
+            }
+        };
+        self.connection = Some(connection);
+        match outcome {
+            Err(failure) if is_callers(&failure) => {
+                after(pieces, done).iter().for_each(|piece| self.pending.extend_from_slice(piece));
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn take(&mut self, buf: &[u8]) -> Attempt<usize> {
+        self.drain()?;
+        let buf = &buf[..buf.len().min(PIECE)];
+        match &mut self.framing {
+            Framing::Chunks => {
+                let size = format!("{:x}\r\n", buf.len());
+                self.send([size.as_bytes(), buf, b"\r\n"])?;
+                self.taken += buf.len() as u64;
+                Ok(buf.len())
+            }
+            Framing::Length { of, held } => {
+                let left = *of - self.taken;
+                if left == 0 {
+                    let text = format!("more than the {of} bytes that were announced");
+                    return Err(Failure::new(Code::EFBIG, text));
+                }
+                let count = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+                let now = match count as u64 == left {
+                    true => {
+                        *held = Some(buf[count - 1]);
+                        count - 1
+                    }
+                    false => count,
+                };
+                self.send([&buf[..now], b"", b""])?;
+                self.taken += count as u64;
+                Ok(count)
+            }
+        }
+    }
+
+    /// Ends the body and waits for the server's word.
+    fn complete(&mut self) -> Attempt<()> {
+        if matches!(self.stage, Stage::Open) {
+            self.drain()?;
+            match &self.framing {
+                Framing::Chunks => self.pending.extend_from_slice(b"0\r\n\r\n"),
+                Framing::Length { held: Some(last), .. } => self.pending.push(*last),
+                Framing::Length { of, held: None } => {
+                    let text = format!("{} bytes were written of the {of} that were announced", self.taken);
+                    return Err(Failure::new(Code::EIO, text));
+                }
+            }
+            self.stage = Stage::Ending;
+        }
+        self.drain()?;
+        let Some(mut connection) = self.connection.take() else { return Ok(()) };
+        let limit = self.tuning.first_byte_timeout;
+        let waiting = Waiting::until(&self.context, limit, "answer to the upload");
+        let head = match Head::receive(&mut connection, waiting) {
+            Ok(head) => head,
+            Err(failure) => {
+                self.connection = Some(connection); // a repeated COMMIT goes on waiting
+                return Err(failure);
+            }
+        };
+        let answer = Answer::new(head, connection, self.client.pool().clone())?;
+        let status = answer.head.status;
+        let failure = status::failure(&answer.head);
+        answer.dismiss(Caller { context: &self.context, tuning: &self.tuning });
+        match status {
+            200..=299 => Ok(()),
+            412 if self.exclusive => Err(Failure::new(Code::EEXIST, "412: it exists already")),
+            _ => Err(Failure { again: Again::No, ..failure }),
+        }
+    }
+}
+
+impl File for Writer {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::WRITABLE | Capabilities::CANCEL
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.usable("write")?;
+        self.context.status()?;
+        self.take(buf).map_err(|failure| self.broken(failure, "write"))
+    }
+
+    fn flush(&mut self, _: Flush) -> Result<()> {
+        match self.stage {
+            // All that a client can do is to send it: whether it is kept, the answer to COMMIT says.
+            Stage::Open => self.drain().map_err(|failure| self.broken(failure, "flush")),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        match (how, &self.stage) {
+            // The server learns it from COMMIT.
+            (Finish::End, _) | (Finish::Commit, Stage::Done) => Ok(()),
+            (Finish::Commit, Stage::Broken(failure)) => Err(failure.error("commit", &self.shown)),
+            (Finish::Commit, _) => match self.complete() {
+                Ok(()) => {
+                    self.stage = Stage::Done;
+                    Ok(())
+                }
+                Err(failure) => Err(self.broken(failure, "commit")),
+            },
+            (Finish::Discard, Stage::Ending) => {
+                self.connection = None;
+                let text = format!(
+                    "discard {}: it was sent whole, and the server has not said what became of it",
+                    self.shown
+                );
+                Err(Error::new(Code::EIO, text))
+            }
+            (Finish::Discard, _) => {
+                self.connection = None;
+                if matches!(self.stage, Stage::Open) {
+                    self.stage = Stage::Broken(Failure::new(Code::EBADF, "it was discarded"));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The caller's own time or cancel: the upload itself is well.
+fn is_callers(failure: &Failure) -> bool {
+    failure.again == Again::No && matches!(failure.code, Code::ETIMEDOUT | Code::ECANCELED)
+}
+
+/// What is left of three pieces after so many bytes.
+fn after(mut pieces: [&[u8]; 3], mut done: usize) -> [&[u8]; 3] {
+    for piece in &mut pieces {
+        let gone = done.min(piece.len());
+        *piece = &piece[gone..];
+        done -= gone;
+    }
+    pieces
+}
+
+/// Waits until more can be sent; a server that answers meanwhile does not want it.
+fn await_room(connection: &mut Connection, waiting: Waiting<'_>) -> Attempt<()> {
+    let events = connection.ready(Events::READ | Events::WRITE, waiting)?;
+    if events.contains(Events::READ)
+        && let Some(failure) = said_before(connection)
+    {
+        return Err(failure);
+    }
+    Ok(())
+}
+
+/// What a server said before the upload was at its end, if it did.
+fn said_before(connection: &mut Connection) -> Option<Failure> {
+    loop {
+        match Head::take(connection) {
+            Ok(Some(head)) if head.status >= 200 => {
+                let failure = match head.status {
+                    200..=299 => {
+                        Failure::protocol(format!("{} before the upload was at its end", head.status))
+                    }
+                    _ => Failure { again: Again::No, ..status::failure(&head) },
+                };
+                return Some(failure);
+            }
+            Ok(Some(_)) => continue,
+            Ok(None) => {}
+            Err(failure) => return Some(failure),
+        }
+        match connection.try_fill() {
+            Ok(None) => return None,
+            Ok(Some(0)) => return Some(Failure::later(Code::ECONNRESET, "the server ended the connection")),
+            Ok(Some(_)) => {}
+            Err(failure) => return Some(failure),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_three_pieces() {
+        let pieces: [&[u8]; 3] = [b"ab", b"cde", b"f"];
+        for done in 0..=6 {
+            assert_eq!(after(pieces, done).concat(), b"abcdef"[done..], "{done}");
+        }
+    }
+}
