@@ -198,7 +198,12 @@ fn broken_off(place: &str) -> Failure {
 /// Takes a chunk's first line.
 fn chunk_size(connection: &mut Connection, waiting: Waiting<'_>) -> Attempt<u64> {
     loop {
-        match httparse::parse_chunk_size(connection.buffered()) {
+        let buffered = connection.buffered();
+        // httparse takes an empty line for a size of 0: what breaks off would be whole.
+        if buffered.first().is_some_and(|first| !first.is_ascii_hexdigit()) {
+            return Err(Failure::protocol("a chunk without a size"));
+        }
+        match httparse::parse_chunk_size(buffered) {
             Ok(httparse::Status::Complete((length, size))) => {
                 connection.consume(length);
                 return Ok(size);
@@ -315,6 +320,7 @@ mod tests {
             (&[OK, "Transfer-Encoding: gzip, chunked"], b""),
             (&[OK, CHUNKED], b"x\r\n12345\r\n0\r\n\r\n"),
             (&[OK, CHUNKED], b"-1\r\n12345\r\n0\r\n\r\n"),
+            (&[OK, CHUNKED], b"5\r\n12345\r\n\r\n0\r\n\r\n"),
             (&[OK, CHUNKED], b"11111111111111111\r\n12345"),
             (&[OK, CHUNKED], b"3\r\n12345\r\n0\r\n\r\n"),
             (&[OK, CHUNKED], b"5\r\n12345\r\n0\r\n\r\nmore"),

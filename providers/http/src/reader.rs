@@ -28,6 +28,8 @@ pub struct Reader {
     tuning: Tuning,
     shown: String,
     position: u64,
+    /// Where an object whose size nobody said turned out to end.
+    found_end: Option<u64>,
     stream: Option<Stream>,
     budget: Budget,
     window: Window,
@@ -73,7 +75,7 @@ impl Reader {
         };
         let shown = request.shown().to_owned();
         let budget = Budget::resuming();
-        Ok(Reader { object, shown, position: 0, stream, budget, window, context, tuning })
+        Ok(Reader { object, shown, position: 0, found_end: None, stream, budget, window, context, tuning })
     }
 
     fn failed(&self, doing: &str, failure: &Failure) -> Error {
@@ -86,7 +88,7 @@ impl Reader {
         let caller = Caller { context, tuning };
         loop {
             let position = self.position;
-            let at_end = object.size.is_some_and(|size| position >= size);
+            let at_end = object.size.or(self.found_end).is_some_and(|size| position >= size);
             let mut stream = match self.stream.take() {
                 Some(stream) if reaches(&stream, position) => stream,
                 other => {
@@ -116,6 +118,7 @@ impl Reader {
                 None => stream.end().is_none(),
             };
             if whole {
+                self.found_end = Some(position);
                 return Ok(0);
             }
             self.window = self.window.wider();

@@ -219,6 +219,7 @@ impl Session {
                 Step::Again
             }
             Err(error) => {
+                self.from += discard;
                 self.say_why(socket);
                 return Err(meaning(&error));
             }
@@ -229,12 +230,13 @@ impl Session {
 
     /// Sends the alert that goes with a failure, if there is one. Best effort: the connection is at its end.
     fn say_why(&mut self, socket: BorrowedFd<'_>) {
-        while let UnbufferedStatus { state: Ok(state @ ConnectionState::EncodeTlsData(_)), .. } =
-            self.connection.process_tls_records(&mut [])
+        // Once, and with the rest of the records: rustls remembers where in them its messages are, and would panic if they
+        // were not there, or if a second failure wanted a second alert.
+        if let UnbufferedStatus { state: Ok(state @ ConnectionState::EncodeTlsData(_)), .. } =
+            self.connection.process_tls_records(&mut self.incoming[self.from..self.to])
+            && keep(state, &mut self.plain, &mut self.outgoing, &mut self.ended).is_err()
         {
-            if keep(state, &mut self.plain, &mut self.outgoing, &mut self.ended).is_err() {
-                return;
-            }
+            return;
         }
         let _ = self.flush(socket);
     }

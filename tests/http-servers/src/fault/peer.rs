@@ -84,6 +84,11 @@ impl Peer {
         Ok(())
     }
 
+    /// Ends the connection as somebody between the two would: TCP's end, without TLS's.
+    pub fn shut(&mut self) -> io::Result<()> {
+        self.stream.get_ref().socket().shutdown(Shutdown::Write)
+    }
+
     /// Does nothing for a while, unless the server stops.
     pub fn pause(&self, time: Duration) -> io::Result<()> {
         if self.stop.within(time) { Err(ErrorKind::ConnectionAborted.into()) } else { Ok(()) }

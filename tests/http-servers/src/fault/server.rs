@@ -26,10 +26,18 @@ pub struct FaultServer {
 
 struct Shared {
     handler: Box<Handler>,
-    tls: Option<Arc<ServerConfig>>,
+    speech: Speech,
     stop: Stop,
     record: Mutex<Record>,
     changed: Condvar,
+}
+
+/// What a connection begins with.
+enum Speech {
+    Plain,
+    Tls(Arc<ServerConfig>),
+    /// No HTTP at all.
+    Greeting(&'static str),
 }
 
 #[derive(Default)]
@@ -65,7 +73,7 @@ impl FaultServer {
     pub fn http(
         handler: impl Fn(&Request, &mut Peer) -> io::Result<After> + Send + Sync + 'static,
     ) -> FaultServer {
-        FaultServer::start(Box::new(handler), None)
+        FaultServer::start(Box::new(handler), Speech::Plain)
     }
 
     /// Serves https under this certificate.
@@ -73,7 +81,17 @@ impl FaultServer {
         identity: &Identity,
         handler: impl Fn(&Request, &mut Peer) -> io::Result<After> + Send + Sync + 'static,
     ) -> FaultServer {
-        FaultServer::start(Box::new(handler), Some(identity.server()))
+        FaultServer::start(Box::new(handler), Speech::Tls(identity.server()))
+    }
+
+    /// Says this to everybody before it is asked anything, and then nothing more.
+    pub fn greeting(words: &'static str) -> FaultServer {
+        FaultServer::start(Box::new(|_, _| Ok(After::Close)), Speech::Greeting(words))
+    }
+
+    /// Accepts everybody and never says anything.
+    pub fn silent() -> FaultServer {
+        FaultServer::greeting("")
     }
 
     /// Where it listens.
@@ -83,7 +101,7 @@ impl FaultServer {
 
     /// A URL of it; the path begins with `/`.
     pub fn url(&self, path: &str) -> String {
-        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        let scheme = if matches!(self.shared.speech, Speech::Tls(_)) { "https" } else { "http" };
         format!("{scheme}://{}{path}", self.address)
     }
 
@@ -118,12 +136,12 @@ impl FaultServer {
         !self.shared.changed.wait_timeout_while(record, limit, waits).unwrap().1.timed_out()
     }
 
-    fn start(handler: Box<Handler>, tls: Option<Arc<ServerConfig>>) -> FaultServer {
+    fn start(handler: Box<Handler>, speech: Speech) -> FaultServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             handler,
-            tls,
+            speech,
             stop: Stop::default(),
             record: Mutex::default(),
             changed: Condvar::new(),
@@ -178,8 +196,13 @@ impl Shared {
 
     /// Answers the requests of one connection until it is over.
     fn serve(&self, socket: TcpStream, number: usize) -> io::Result<()> {
-        let stream = BufReader::new(Stream::new(socket, self.tls.as_ref())?);
+        let tls = if let Speech::Tls(config) = &self.speech { Some(config) } else { None };
+        let stream = BufReader::new(Stream::new(socket, tls)?);
         let mut peer = Peer { stream, stop: self.stop.clone(), headless: false };
+        if let Speech::Greeting(words) = self.speech {
+            peer.raw(words.as_bytes())?;
+            peer.stall()?;
+        }
         loop {
             if self.stop.is_now() {
                 return Err(ErrorKind::ConnectionAborted.into());

@@ -1,0 +1,16 @@
+//! What a hostile or broken server does to a client: each fault has the right bytes or the documented error as its outcome,
+//! in bounded time. Over the provider's own library, as a host uses it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod bodies;
+mod common;
+mod framing;
+mod proxies;
+mod ranges;
+mod redirects;
+mod resolving;
+mod secrets;
+mod statuses;
+mod stops;
+mod tls;
+mod uploads;

@@ -1,0 +1,345 @@
+//! Ranges that are not those that were asked for, and objects that change.
+
+use crate::common::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use vfs_core::{Capabilities, Code, Error, Open, Result};
+use zvfs_http_servers::{After, Answer, FaultServer, Object, Request, pattern};
+
+const SIZE: u64 = 100_000;
+
+/// A positional read in the middle of an object whose ranges are spoilt.
+fn read_in_the_middle(spoil: impl Fn(&Request, Answer) -> Answer + Send + Sync + 'static) -> Result<Vec<u8>> {
+    let server =
+        spoiling(
+            Object::new(SIZE),
+            move |request, answer| {
+                if request.first() > 0 { spoil(request, answer) } else { answer }
+            },
+        );
+    let (registry, url) = (quick(), server.url("/"));
+    in_time(move || {
+        let file = registry.open(&url, &Open::new(READ))?;
+        assert!(file.capabilities().contains(Capabilities::POSITIONAL_READ), "{:?}", file.capabilities());
+        read_at(&file, 5_000, 1_000)
+    })
+}
+
+#[track_caller]
+fn is_eproto(result: Result<Vec<u8>>) {
+    refused(result.map(|bytes| bytes.len()), Code::EPROTO);
+}
+
+#[test]
+fn a_right_range_is_read() {
+    assert!(read_in_the_middle(|_, answer| answer).unwrap() == pattern::bytes(5_000..6_000));
+}
+
+#[test]
+fn a_start_that_lies() {
+    for lie in ["bytes 0-999/100000", "bytes 5001-6000/100000", "bytes 4999-5998/100000"] {
+        is_eproto(read_in_the_middle(move |_, answer| answer.with("Content-Range", lie)));
+    }
+}
+
+#[test]
+fn an_end_that_lies() {
+    // Not what the length says, before the start, and beyond the object.
+    for lie in ["bytes 5000-9999999/100000", "bytes 5000-4000/100000", "bytes 5000-100000/100000"] {
+        is_eproto(read_in_the_middle(move |_, answer| answer.with("Content-Range", lie)));
+    }
+}
+
+#[test]
+fn a_total_that_lies_is_another_object() {
+    let result = read_in_the_middle(|_, answer| {
+        let range = answer.headers.iter().find(|(name, _)| name == "Content-Range").unwrap().1.clone();
+        answer.with("Content-Range", range.replace("/100000", "/99999"))
+    });
+    refused(result.map(|bytes| bytes.len()), Code::ESTALE);
+}
+
+#[test]
+fn a_range_that_is_none() {
+    for lie in ["bytes */100000", "lines 5000-5999/100000", "bytes 5000/100000", "bytes x-y/z", ""] {
+        is_eproto(read_in_the_middle(move |_, answer| answer.with("Content-Range", lie)));
+    }
+    is_eproto(read_in_the_middle(|_, answer| answer.without("Content-Range")));
+}
+
+#[test]
+fn several_ranges_that_nobody_asked_for() {
+    is_eproto(read_in_the_middle(|_, answer| {
+        answer.without("Content-Range").with("Content-Type", "multipart/byteranges; boundary=x")
+    }));
+}
+
+#[test]
+fn a_length_that_contradicts_the_range() {
+    for (length, given) in [(500, 1_000), (2_000, 1_000)] {
+        let server = FaultServer::http(move |request, peer| {
+            let answer = Object::new(SIZE).answer(request);
+            if request.first() == 0 {
+                return peer.send(&answer);
+            }
+            let range = format!("bytes {}-{}/{SIZE}", request.first(), request.first() + given - 1);
+            let answer = answer.with("Content-Range", range).with("Content-Length", length);
+            peer.cut(&answer, given, After::Close)
+        });
+        let (registry, url) = (quick(), server.url("/"));
+        let result = in_time(move || {
+            registry.open(&url, &Open::new(READ)).and_then(|file| read_at(&file, 5_000, 1_000))
+        });
+        is_eproto(result);
+    }
+}
+
+#[test]
+fn a_shorter_range_is_completed_by_another() {
+    let server = FaultServer::http(|request, peer| {
+        let answer = Object::new(SIZE).answer(request);
+        if request.first() == 0 {
+            return peer.send(&answer);
+        }
+        // As servers and caches do that have blocks of their own.
+        let (first, last) = request.range().unwrap();
+        let end = (first + 300).min(last.map_or(SIZE, |last| last + 1));
+        let mut answer = answer
+            .with("Content-Range", format!("bytes {first}-{}/{SIZE}", end - 1))
+            .with("Content-Length", end - first);
+        answer.body = zvfs_http_servers::Body::Pattern(first..end);
+        peer.send(&answer)
+    });
+    let (registry, url) = (quick(), server.url("/"));
+    let bytes = in_time(move || read_at(&registry.open(&url, &Open::new(READ)).unwrap(), 5_000, 1_000));
+    assert!(bytes.unwrap() == pattern::bytes(5_000..6_000));
+}
+
+#[test]
+fn a_total_that_is_not_known_is_no_lie() {
+    let bytes = read_in_the_middle(|_, answer| {
+        let range = answer.headers.iter().find(|(name, _)| name == "Content-Range").unwrap().1.clone();
+        answer.with("Content-Range", range.replace("/100000", "/*"))
+    });
+    assert!(bytes.unwrap() == pattern::bytes(5_000..6_000));
+}
+
+#[test]
+fn a_server_that_ignores_ranges_gives_right_bytes_or_says_so() {
+    let server = spoiling(Object::new(SIZE).without_ranges(), |_, answer| answer);
+    fetch(&quick(), &server.url("/")).is(0..SIZE);
+    let (registry, url) = (quick(), server.url("/"));
+    in_time(move || {
+        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+        if file.capabilities().contains(Capabilities::SEEKABLE) {
+            for offset in [50_000, 10_000, 99_000] {
+                file.seek(std::io::SeekFrom::Start(offset)).unwrap();
+                drain(&mut file).is(offset..SIZE);
+            }
+        }
+        if file.capabilities().contains(Capabilities::POSITIONAL_READ) {
+            assert!(read_at(&file, 5_000, 1_000).unwrap() == pattern::bytes(5_000..6_000));
+        }
+    });
+}
+
+#[test]
+fn a_server_that_stops_honouring_ranges_gives_right_bytes_or_says_so() {
+    let server = FaultServer::http(|request, peer| {
+        let object = Object::new(SIZE);
+        let object = if request.first() > 0 { object.without_ranges() } else { object };
+        let count = if request.connection == 0 { 10_000 } else { u64::MAX };
+        peer.cut(&object.answer(request), count, After::Close)
+    });
+    // The version is still the same: what is known already is passed over.
+    fetch(&quick(), &server.url("/")).is(0..SIZE);
+}
+
+#[test]
+fn a_changed_tag_is_estale_and_final() {
+    let server = FaultServer::http(|request, peer| {
+        if request.first() == 0 && request.header("If-Range").is_none() {
+            return peer.cut(&Object::new(SIZE).answer(request), 40_000, After::Close);
+        }
+        peer.send(&Object::new(SIZE).tagged("\"two\"").answer(request))
+    });
+    let (registry, url) = (quick(), server.url("/"));
+    in_time(move || {
+        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+        let fetched = drain(&mut file);
+        fetched.failed(Code::ESTALE);
+        assert_eq!(fetched.bytes.len(), 40_000);
+        refused(file.read(&mut [0; 10]), Code::ESTALE);
+    });
+    assert_eq!(server.requests().len(), 2, "a changed object is tried again");
+}
+
+#[test]
+fn a_changed_tag_is_noticed_even_if_the_server_ignores_if_range() {
+    let server = FaultServer::http(|request, peer| {
+        let object = Object::new(SIZE);
+        if request.first() == 0 {
+            return peer.cut(&object.answer(request), 40_000, After::Close);
+        }
+        // 206, with bytes of another version.
+        peer.send(&object.answer(request).with("ETag", "\"two\""))
+    });
+    fetch(&quick(), &server.url("/")).failed(Code::ESTALE);
+}
+
+#[test]
+fn a_changed_tag_is_estale_for_a_positional_read() {
+    let error = read_in_the_middle(|_, answer| answer.with("ETag", "\"two\"")).unwrap_err();
+    assert_eq!(error.code(), Code::ESTALE, "{}", error.chain());
+}
+
+#[test]
+fn a_changed_date_is_estale_where_there_is_no_tag() {
+    let server = FaultServer::http(|request, peer| {
+        let object = Object::new(SIZE).untagged();
+        if request.first() == 0 && request.header("If-Range").is_none() {
+            return peer.cut(&object.answer(request), 40_000, After::Close);
+        }
+        let modified = Some("Mon, 07 Nov 1994 08:49:37 GMT".to_owned());
+        peer.send(&Object { modified, ..object }.answer(request))
+    });
+    fetch(&quick(), &server.url("/")).failed(Code::ESTALE);
+    assert_eq!(server.requests()[1].header("If-Range"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+}
+
+#[test]
+fn what_has_no_version_is_not_resumed() {
+    // Nobody could tell whether the rest is of the same object.
+    let object = Object::new(SIZE).unversioned();
+    let server =
+        FaultServer::http(move |request, peer| peer.cut(&object.answer(request), 40_000, After::Close));
+    let fetched = fetch(&quick(), &server.url("/"));
+    let error = fetched.failed(Code::ECONNRESET);
+    assert!(error.chain().contains("ETag"), "{}", error.chain());
+    assert_eq!(fetched.bytes.len(), 40_000);
+}
+
+#[test]
+fn a_weak_tag_is_not_sent_in_if_range() {
+    let object = Object::new(SIZE).tagged("W/\"one\"");
+    let server =
+        FaultServer::http(move |request, peer| peer.cut(&object.answer(request), 40_000, After::Close));
+    fetch(&quick(), &server.url("/")).is(0..SIZE);
+    for request in &server.requests()[1..] {
+        let seen = request.header("If-Range");
+        assert!(seen.is_none_or(|seen| !seen.starts_with("W/")), "{seen:?}");
+    }
+}
+
+#[test]
+fn an_object_that_vanishes_midway_is_an_error() {
+    let server = FaultServer::http(|request, peer| {
+        if request.first() == 0 {
+            return peer.cut(&Object::new(SIZE).answer(request), 40_000, After::Close);
+        }
+        peer.send(&Answer::new(404))
+    });
+    let fetched = fetch(&quick(), &server.url("/"));
+    let code = fetched.error.as_ref().map(Error::code);
+    assert!(matches!(code, Some(Code::ENOENT | Code::ESTALE)), "{fetched:?}");
+}
+
+#[test]
+fn not_satisfiable_at_the_end_is_the_end() {
+    let server = spoiling(Object::new(SIZE), |_, answer| answer);
+    let (registry, url) = (quick(), server.url("/"));
+    in_time(move || {
+        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+        for offset in [SIZE, SIZE + 1, SIZE * 1000] {
+            assert_eq!(file.read_at(&mut [0; 10], offset).unwrap(), 0);
+            file.seek(std::io::SeekFrom::Start(offset)).unwrap();
+            assert_eq!(file.read(&mut [0; 10]).unwrap(), 0);
+        }
+        assert_eq!(read_at(&file, SIZE - 5, 100).unwrap(), pattern::bytes(SIZE - 5..SIZE));
+    });
+}
+
+#[test]
+fn not_satisfiable_after_a_length_that_was_not_known_is_the_end() {
+    // A body in chunks, whose connection breaks just before its last chunk; the rest is empty.
+    let seen = AtomicUsize::new(0);
+    let server = FaultServer::http(move |request, peer| {
+        let answer = Object::new(1_000).answer(request);
+        if seen.fetch_add(1, Ordering::Relaxed) > 0 {
+            return peer.send(&answer);
+        }
+        let framed = zvfs_http_servers::chunked(&pattern::bytes(0..1_000), 100);
+        let cut = framed.len() as u64 - 5;
+        let answer = answer.raw_body(framed).with("Transfer-Encoding", "chunked").without("Content-Range");
+        peer.cut(&Answer { status: 200, ..answer }, cut, After::Close)
+    });
+    fetch(&quick(), &server.url("/")).is(0..1_000);
+}
+
+#[test]
+fn not_satisfiable_in_the_middle_is_no_end() {
+    let server = FaultServer::http(|request, peer| {
+        if request.first() == 0 {
+            return peer.cut(&Object::new(SIZE).answer(request), 40_000, After::Close);
+        }
+        peer.send(&Answer::new(416).with("Content-Range", "bytes */40000"))
+    });
+    let fetched = fetch(&quick(), &server.url("/"));
+    let code = fetched.error.as_ref().map(Error::code);
+    assert!(matches!(code, Some(Code::ESTALE | Code::EPROTO)), "{fetched:?}");
+}
+
+#[test]
+fn an_empty_object_is_empty() {
+    let server = spoiling(Object::new(0), |_, answer| answer);
+    fetch(&quick(), &server.url("/")).is(0..0);
+    let server = spoiling(Object::new(0).without_ranges(), |_, answer| answer);
+    fetch(&quick(), &server.url("/")).is(0..0);
+}
+
+#[test]
+fn the_size_is_known_where_head_is_refused() {
+    // As presigned URLs are: signed for one method.
+    let server = FaultServer::http(|request, peer| match request.method.as_str() {
+        "GET" => peer.send(&Object::new(SIZE).answer(request)),
+        _ => peer.send(&Answer::new(403)),
+    });
+    let (registry, url) = (quick(), server.url("/"));
+    in_time(move || {
+        assert_eq!(registry.stat(&url, &Open::new(READ)).unwrap().size, Some(SIZE));
+        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+        assert_eq!(file.stat().unwrap().size, Some(SIZE));
+        assert_eq!(file.seek(std::io::SeekFrom::End(-10)).unwrap(), SIZE - 10);
+        drain(&mut file).is(SIZE - 10..SIZE);
+    });
+}
+
+#[test]
+fn parallel_positional_reads_are_right_while_connections_drop() {
+    let server = FaultServer::http(|request, peer| {
+        let answer = Object::new(10_000_000).answer(request);
+        let count = answer.body.size();
+        // Every other answer breaks off halfway.
+        if request.connection % 2 == 0 {
+            peer.cut(&answer, count / 2, After::Reset)
+        } else {
+            peer.send(&answer)
+        }
+    });
+    let (registry, url) = (registry(r#"retry-delay = "1ms", retries = 20"#), server.url("/"));
+    in_time(move || {
+        let file = registry.open(&url, &Open::new(READ)).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..8_u64 {
+                let file = &file;
+                scope.spawn(move || {
+                    for number in 0..20 {
+                        let offset = (thread * 20 + number) * 61_007;
+                        assert!(
+                            read_at(file, offset, 50_000).unwrap() == pattern::bytes(offset..offset + 50_000)
+                        );
+                    }
+                });
+            }
+        });
+    });
+}

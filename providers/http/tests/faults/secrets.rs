@@ -1,0 +1,156 @@
+//! Credentials work, and stand in no message.
+
+use crate::common::*;
+use std::os::unix::fs::PermissionsExt;
+use vfs_core::{Finish, Open};
+use zvfs_http_servers::{Answer, Authority, FaultServer, Object};
+
+const SECRETS: [&str; 4] = ["swordfish", "sesame", "c3dvcmRmaXNo", "d0rdf1sh"];
+
+#[track_caller]
+fn hides(text: &str) {
+    for secret in SECRETS {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+/// A server that wants `reader` and `swordfish`.
+fn guarded() -> FaultServer {
+    FaultServer::http(|request, peer| {
+        if request.header("Authorization") != Some("Basic cmVhZGVyOnN3b3JkZmlzaA==") {
+            return peer.send(&Answer::new(401).with("WWW-Authenticate", "Basic realm=\"x\""));
+        }
+        peer.send(&Object::new(1_000).answer(request))
+    })
+}
+
+fn with_credentials(url: &str) -> String {
+    url.replace("://", "://reader:swordfish@")
+}
+
+#[test]
+fn credentials_of_a_url_work_percent_encoded_too() {
+    let server = guarded();
+    fetch(&quick(), &with_credentials(&server.url("/"))).is(0..1_000);
+    fetch(&quick(), &server.url("/").replace("://", "://re%61der:sword%66ish@")).is(0..1_000);
+    // They are not part of what the server is asked for.
+    for request in server.requests() {
+        assert_eq!(request.target, "/");
+        assert_eq!(request.header("Host"), Some(&*server.address().to_string()));
+    }
+}
+
+#[test]
+fn no_failure_tells_a_secret() {
+    let authority = Authority::new();
+    let untrusted = FaultServer::https(&authority.good(), |_, peer| peer.send(&Answer::new(200)));
+    let serving = FaultServer::http(|request, peer| {
+        let path = request.target.split('?').next().unwrap_or_default();
+        match path.trim_start_matches('/').parse() {
+            Ok(status) => peer.send(&Answer::new(status).with("Location", "http://a:d0rdf1sh@[")),
+            Err(_) if path == "/loop" => peer.send(&Answer::redirect(302, &request.target)),
+            Err(_) if path == "/away" => {
+                peer.send(&Answer::redirect(302, "http://a:d0rdf1sh@169.254.169.254/?token=sesame"))
+            }
+            Err(_) if path == "/odd" => peer.raw(b"odd\r\n").map(|()| zvfs_http_servers::After::Close),
+            Err(_) if path == "/cut" => {
+                peer.cut(&Object::new(1_000).answer(request), 0, zvfs_http_servers::After::Close)
+            }
+            Err(_) => Ok(zvfs_http_servers::After::Close),
+        }
+    });
+    let (registry, log) = logging(r#"retry-delay = "1ms", retries = 2"#);
+    let query = "?X-Amz-Signature=sesame&token=sesame&sig=sesame";
+    let mut urls: Vec<String> =
+        ["404", "403", "401", "500", "503", "302", "loop", "away", "odd", "cut", "empty"]
+            .iter()
+            .map(|path| serving.url(&format!("/{path}{query}")))
+            .collect();
+    urls.push(untrusted.url(&format!("/{query}")));
+    urls.push(format!("http://127.0.0.1:{}/{query}", zvfs_http_servers::free_port()));
+    urls.push(format!("http://127.0.0.1:99999/{query}"));
+    urls.push(format!("http://nobody.invalid/{query}"));
+    for url in urls {
+        let url = with_credentials(&url);
+        let fetched = fetch(&registry, &url);
+        let error = fetched.error.unwrap_or_else(|| panic!("{url} succeeded"));
+        hides(&error.chain());
+        hides(&format!("{error:?}"));
+        for outcome in
+            [registry.stat(&url, &Open::default()).map(drop), registry.remove(&url, &Open::default())]
+        {
+            if let Err(error) = outcome {
+                hides(&error.chain());
+            }
+        }
+        let (registry, uploading) = (registry.clone(), url.clone());
+        let outcome = in_time(move || {
+            let mut file = registry.open(&uploading, &Open::new(UPLOAD))?;
+            write_all(&mut file, b"bytes")?;
+            file.finish(Finish::Commit)
+        });
+        if let Err(error) = outcome {
+            hides(&error.chain());
+        }
+    }
+    hides(&log.text());
+}
+
+#[test]
+fn a_bearer_token_goes_to_its_hosts_only_and_into_no_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "sesame\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let server = spoiling(
+        Object::new(100),
+        |request, answer| {
+            if request.target == "/403" { Answer::new(403) } else { answer }
+        },
+    );
+    let settings = format!("{QUICK}, bearer-file = {file:?}, credentials-for = [\"127.0.0.1\"]");
+    let (registry, log) = logging(&settings);
+    fetch(&registry, &server.url("/")).is(0..100);
+    fetch(&registry, &server.url_by_name("/other")).is(0..100);
+    let error = fetch(&registry, &server.url("/403")).error.unwrap();
+    hides(&error.chain());
+    hides(&log.text());
+    let requests = server.requests();
+    assert_eq!(requests[0].header("Authorization"), Some("Bearer sesame"));
+    let other = requests.iter().find(|request| request.target == "/other").unwrap();
+    assert_eq!(other.header("Authorization"), None);
+}
+
+#[test]
+fn an_open_cannot_set_what_is_the_operator_s() {
+    let server = spoiling(Object::new(100), |_, answer| answer);
+    for (name, text) in
+        [("proxy", "http://127.0.0.1:1"), ("addresses", "any"), ("allowed-hosts", "*"), ("ca-file", "/x")]
+    {
+        let how = Open::new(READ).setting(name, text);
+        assert!(fetch_with(&quick(), &server.url("/"), how).error.is_some(), "{name}");
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn a_header_cannot_smuggle_another() {
+    let server = spoiling(Object::new(100), |_, answer| answer);
+    for text in [
+        "X: a\r\nY: b",
+        "X: a\nY: b",
+        "X\r\nY: a",
+        "no colon",
+        "Host: other",
+        "Content-Length: 5",
+        "Transfer-Encoding: chunked",
+    ] {
+        let how = Open::new(READ).setting("headers", text);
+        let fetched = fetch_with(&quick(), &server.url("/"), how);
+        assert!(fetched.error.is_some(), "{text:?}");
+    }
+    assert_eq!(server.requests().len(), 0);
+    let nasty = server.url("/a b\r\nX: y");
+    let _ = fetch(&quick(), &nasty);
+    assert!(server.requests().iter().all(|request| request.header("X").is_none()));
+}

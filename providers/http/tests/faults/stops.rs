@@ -1,0 +1,248 @@
+//! Cancel and deadline, in every state that a call can wait in.
+
+use crate::common::*;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Control, Finish, Open, Registry, Result};
+use zvfs_http_servers::{Answer, BlackHole, FaultServer, Object};
+
+/// Time enough to be in a state that nobody can see from outside.
+const WAITS: Duration = Duration::from_millis(200);
+/// The rule is 100 ms; a loaded machine gets more. The provider's own timeouts are far longer.
+const AT_ONCE: Duration = Duration::from_secs(10);
+/// None of these is what ends the call.
+const PATIENT: &str = r#"connect-timeout = "600s", first-byte-timeout = "600s", stall-timeout = "600s", retry-delay = "300s", retry-delay-max = "600s""#;
+
+fn patient() -> Registry {
+    registry(PATIENT)
+}
+
+/// Opens and reads until something ends it.
+fn read_all(registry: &Registry, url: &str, control: &Control) -> Result<()> {
+    let mut file = registry.open(url, &Open::new(READ).control(control))?;
+    while file.read(&mut [0; 65_536])? > 0 {}
+    Ok(())
+}
+
+/// Lets a call wait, stops it by a cancel and by a deadline, and checks how and how soon it ends.
+#[track_caller]
+fn stops(call: impl Fn(&Control) -> Result<()> + Clone + Send + 'static) {
+    for by_cancel in [true, false] {
+        let (control, call) = (Control::new(), call.clone());
+        let own = control.clone();
+        let ended = in_thread(move || (call(&own), Instant::now()));
+        match ended.recv_timeout(WAITS) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(error) => panic!("{error}"),
+            Ok((outcome, _)) => panic!("it did not wait: {outcome:?}"),
+        }
+        let stopped = Instant::now();
+        if by_cancel {
+            control.cancel();
+        } else {
+            control.set_deadline(Some(stopped));
+        }
+        let (outcome, at) = ended.recv_timeout(SLACK).expect("it is still waiting");
+        let took = at.saturating_duration_since(stopped);
+        println!("stopped after {took:?}");
+        assert!(took < AT_ONCE, "it took {took:?} to stop");
+        refused(outcome, if by_cancel { Code::ECANCELED } else { Code::ETIMEDOUT });
+    }
+}
+
+#[test]
+fn while_connecting() {
+    let hole = BlackHole::new();
+    let (registry, url) = (patient(), format!("http://{}/", hole.address()));
+    stops(move |control| read_all(&registry, &url, control));
+}
+
+#[test]
+fn while_shaking_hands() {
+    let server = FaultServer::silent();
+    let (registry, url) = (patient(), server.url("/").replace("http:", "https:"));
+    stops(move |control| read_all(&registry, &url, control));
+    assert_eq!(server.connections(), 2);
+}
+
+#[test]
+fn while_waiting_for_the_first_byte() {
+    let server = FaultServer::http(|_, peer| peer.stall());
+    let (registry, url) = (patient(), server.url("/"));
+    stops(move |control| read_all(&registry, &url, control));
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn while_a_head_drips() {
+    let server = FaultServer::http(|request, peer| {
+        peer.drip(&Object::new(100).answer(request).head().repeat(50), Duration::from_millis(10))?;
+        peer.stall()
+    });
+    let (registry, url) = (patient(), server.url("/"));
+    stops(move |control| read_all(&registry, &url, control));
+}
+
+#[test]
+fn while_reading() {
+    let server = FaultServer::http(|request, peer| {
+        peer.cut(&Object::new(1 << 40).answer(request), 1_000_000, zvfs_http_servers::After::Next)?;
+        peer.stall()
+    });
+    let (registry, url) = (patient(), server.url("/"));
+    stops(move |control| read_all(&registry, &url, control));
+}
+
+#[test]
+fn while_reading_at_an_offset() {
+    let server = FaultServer::http(|request, peer| {
+        let answer = Object::new(1 << 40).answer(request);
+        if request.first() == 0 {
+            peer.cut(&answer, 1_000_000, zvfs_http_servers::After::Next)?;
+        }
+        peer.stall()
+    });
+    let (registry, url) = (patient(), server.url("/"));
+    stops(move |control| {
+        let file = registry.open(&url, &Open::new(READ).control(control))?;
+        read_at(&file, 1 << 30, 1_000).map(drop)
+    });
+}
+
+#[test]
+fn while_reading_ahead() {
+    let server = FaultServer::http(|request, peer| {
+        let answer = Object::new(1 << 30).answer(request);
+        if request.first() < 4 << 20 {
+            return peer.send(&answer);
+        }
+        peer.stall()
+    });
+    let (registry, url) =
+        (registry(&format!("{PATIENT}, read-ahead = 4, read-ahead-size = \"1m\"")), server.url("/"));
+    stops(move |control| read_all(&registry, &url, control));
+}
+
+#[test]
+fn while_pausing_before_the_next_attempt() {
+    let server = FaultServer::http(|_, peer| peer.send(&Answer::new(503).with("Retry-After", "500")));
+    let (registry, url) = (patient(), server.url("/"));
+    stops(move |control| read_all(&registry, &url, control));
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn while_a_proxy_keeps_quiet() {
+    let server = FaultServer::http(|_, peer| peer.stall());
+    let registry = registry(&format!("{PATIENT}, proxy = \"{}\"", server.url("")));
+    stops(move |control| read_all(&registry, "https://somewhere.example/", control));
+    assert_eq!(server.requests()[0].method, "CONNECT");
+}
+
+#[test]
+fn while_an_upload_is_not_taken() {
+    let server = FaultServer::http(|request, peer| {
+        if request.header("Expect").is_some() {
+            peer.raw(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        // Reads nothing: the kernel's buffers fill.
+        peer.pause(Duration::from_secs(600))?;
+        peer.stall()
+    });
+    let (registry, url) = (patient(), server.url("/"));
+    stops(move |control| {
+        let mut file = registry.open(&url, &Open::new(UPLOAD).control(control))?;
+        for _ in 0..10_000 {
+            file.write_all(&[7; 65_536])?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn while_an_upload_is_not_answered() {
+    let server = FaultServer::http(|request, peer| {
+        peer.body(request)?;
+        peer.stall()
+    });
+    let (registry, url) = (patient(), server.url("/"));
+    stops(move |control| {
+        let mut file = registry.open(&url, &Open::new(UPLOAD).control(control))?;
+        file.write_all(b"bytes")?;
+        file.finish(Finish::Commit)
+    });
+}
+
+#[test]
+fn while_asking_for_a_status_and_while_removing() {
+    let server = FaultServer::http(|_, peer| peer.stall());
+    let (registry, url) = (patient(), server.url("/"));
+    let (again, same) = (registry.clone(), url.clone());
+    stops(move |control| registry.stat(&url, &Open::default().control(control)).map(drop));
+    stops(move |control| again.remove(&same, &Open::default().control(control)));
+}
+
+#[test]
+fn a_deadline_ends_all_attempts_together() {
+    let server = FaultServer::http(|_, peer| peer.send(&Answer::new(503)));
+    let registry = registry(r#"retry-delay = "20ms", retry-delay-max = "20ms", retries = 1000"#);
+    let control = Control::new();
+    control.set_deadline(Some(Instant::now() + Duration::from_millis(300)));
+    let url = server.url("/");
+    let outcome = in_time(move || read_all(&registry, &url, &control));
+    refused(outcome, Code::ETIMEDOUT);
+}
+
+#[test]
+fn a_file_goes_on_after_its_deadline_was_moved() {
+    let server = FaultServer::http(|request, peer| {
+        let answer = Object::new(1_000_000).answer(request);
+        peer.cut(&answer, 200_000, zvfs_http_servers::After::Next)?;
+        peer.pause(Duration::from_millis(500))?;
+        let zvfs_http_servers::Body::Pattern(range) = &answer.body else { unreachable!() };
+        let rest = zvfs_http_servers::Body::Pattern((range.start + 200_000).min(range.end)..range.end);
+        peer.send_body(&rest, u64::MAX)?;
+        Ok(zvfs_http_servers::After::Next)
+    });
+    let (registry, url) = (patient(), server.url("/"));
+    let bytes = in_time(move || {
+        let control = Control::new();
+        let mut file = registry.open(&url, &Open::new(READ).control(&control)).unwrap();
+        let (mut bytes, mut buf, mut late) = (Vec::new(), vec![0; 50_000], 0);
+        control.set_deadline(Some(Instant::now() + Duration::from_millis(100)));
+        loop {
+            match file.read(&mut buf) {
+                Ok(0) => break,
+                Ok(count) => bytes.extend_from_slice(&buf[..count]),
+                Err(error) => {
+                    assert_eq!(error.code(), Code::ETIMEDOUT, "{}", error.chain());
+                    late += 1;
+                    control.set_deadline(None);
+                }
+            }
+        }
+        assert_eq!(late, 1);
+        bytes
+    });
+    assert!(bytes == zvfs_http_servers::pattern::bytes(0..1_000_000));
+}
+
+#[test]
+fn an_open_that_is_cancelled_already_does_not_begin() {
+    let server = FaultServer::http(|request, peer| peer.send(&Object::new(10).answer(request)));
+    let control = Control::new();
+    control.cancel();
+    let url = server.url("/");
+    let outcome = in_time(move || read_all(&patient(), &url, &control));
+    refused(outcome, Code::ECANCELED);
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn the_provider_s_own_timeout_ends_connecting() {
+    let hole = BlackHole::new();
+    let registry = registry(r#"connect-timeout = "200ms", retries = 0"#);
+    fetch(&registry, &format!("http://{}/", hole.address())).failed(Code::ETIMEDOUT);
+    let server = FaultServer::silent();
+    fetch(&registry, &server.url("/").replace("http:", "https:")).failed(Code::ETIMEDOUT);
+}

@@ -1,0 +1,119 @@
+//! Certificates that are not right, and TLS that is cut off.
+
+use crate::common::*;
+use vfs_core::Code;
+use zvfs_http_servers::{After, Answer, Authority, FaultServer, Identity, Object, Server, pattern};
+
+fn serving(identity: &Identity) -> FaultServer {
+    let object = Object::new(100_000);
+    FaultServer::https(identity, move |request, peer| peer.send(&object.answer(request)))
+}
+
+fn trusting(authority: &Authority) -> String {
+    format!("ca-file = {:?}, {QUICK}", authority.ca_file())
+}
+
+#[track_caller]
+fn is_refused(settings: &str, server: &FaultServer) {
+    fetch(&registry(settings), &server.url("/")).failed(Code::EPROTO);
+    assert_eq!(server.requests().len(), 0);
+    assert_eq!(server.connections(), 1, "it was tried again");
+}
+
+#[test]
+fn a_good_certificate_is_taken() {
+    let authority = Authority::new();
+    let server = serving(&authority.good());
+    fetch(&registry(&trusting(&authority)), &server.url("/")).is(0..100_000);
+    fetch(&registry(&trusting(&authority)), &server.url_by_name("/")).is(0..100_000);
+}
+
+#[test]
+fn a_certificate_of_another_name_is_eproto() {
+    let authority = Authority::new();
+    is_refused(&trusting(&authority), &serving(&authority.wrong_name()));
+}
+
+#[test]
+fn an_expired_certificate_is_eproto() {
+    let authority = Authority::new();
+    is_refused(&trusting(&authority), &serving(&authority.expired()));
+}
+
+#[test]
+fn a_certificate_of_an_unknown_authority_is_eproto() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    is_refused(&trusting(&ours), &serving(&theirs.good()));
+    // The system's authorities do not know it either.
+    is_refused(QUICK, &serving(&theirs.good()));
+}
+
+#[test]
+fn a_certificate_for_clients_is_eproto() {
+    let authority = Authority::new();
+    is_refused(&trusting(&authority), &serving(&authority.client()));
+}
+
+#[test]
+fn a_server_without_tls_is_an_error() {
+    let server = FaultServer::greeting("220 mail.example ESMTP\r\n");
+    let url = server.url("/").replace("http:", "https:");
+    fetch(&quick(), &url).failed(Code::EPROTO);
+}
+
+#[test]
+fn drops_under_tls_resume() {
+    let authority = Authority::new();
+    for how in [After::Close, After::Reset] {
+        let object = Object::new(500_000);
+        let server = FaultServer::https(&authority.good(), move |request, peer| {
+            peer.cut(&object.answer(request), 60_000, how)
+        });
+        fetch(&registry(&trusting(&authority)), &server.url("/")).is(0..500_000);
+    }
+}
+
+#[test]
+fn an_end_by_close_needs_tls_to_say_so() {
+    let authority = Authority::new();
+    let answer = Answer::new(200).raw_body(pattern::bytes(0..5_000));
+    let said = answer.clone();
+    let server = FaultServer::https(&authority.good(), move |_, peer| peer.send(&said));
+    fetch(&registry(&trusting(&authority)), &server.url("/")).is(0..5_000);
+    // Somebody on the way closes the connection: the bytes so far would pass for the whole.
+    let server = FaultServer::https(&authority.good(), move |_, peer| {
+        peer.send(&answer)?;
+        peer.shut()?;
+        Ok(After::Close)
+    });
+    let fetched = fetch(&registry(&format!("{}, retries = 1", trusting(&authority))), &server.url("/"));
+    assert!(fetched.error.is_some(), "{fetched:?}");
+}
+
+#[test]
+fn a_client_certificate_is_shown_where_it_is_wanted() {
+    let Some(server) = Server::nginx() else { return };
+    server.put("x", &pattern::bytes(0..50_000));
+    let url = server.https_for_clients("x").unwrap();
+    let client = server.authority().client();
+    let ca = format!("ca-file = {:?}", server.ca_file());
+    let with =
+        format!("{ca}, client-cert = {:?}, client-key = {:?}", client.certificate_file(), client.key_file());
+    fetch(&registry(&with), &url).is(0..50_000);
+    // nginx answers 400 to those without one.
+    let fetched = fetch(&registry(&ca), &url);
+    assert!(fetched.error.is_some() && fetched.bytes.is_empty(), "{fetched:?}");
+}
+
+#[test]
+fn files_that_are_no_certificates_are_clear_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let (absent, odd) = (folder.path().join("absent.pem"), folder.path().join("odd.pem"));
+    std::fs::write(&odd, "-----BEGIN CERTIFICATE-----\nnonsense\n").unwrap();
+    for file in [absent, odd] {
+        let fetched = fetch(&registry(&format!("ca-file = {file:?}")), "https://127.0.0.1:1/");
+        let error = fetched.error.unwrap();
+        assert!(matches!(error.code(), Code::ENOENT | Code::EINVAL), "{}", error.chain());
+        assert!(error.chain().contains(file.to_str().unwrap()), "{}", error.chain());
+    }
+}
