@@ -1,6 +1,6 @@
 //! The command line: what every subcommand shares. Each subcommand's own arguments stand in its module.
 
-use crate::{broker, cat, check, cp, ls, providers, rm, run, stat};
+use crate::{broker, cat, check, cp, generate, ls, providers, rm, run, stat};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,6 +50,8 @@ pub enum Command {
     Check(check::Check),
     #[command(hide = true)]
     CheckChild(check::child::CheckChild),
+    #[command(hide = true)]
+    Generate(generate::Generate),
 }
 
 /// Options of the subcommands that open descriptors.

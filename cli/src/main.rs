@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `arguments` | the command line: what is said for every subcommand |
 //! | `run`, `cat`, `cp`, `stat`, `ls`, `rm`, `providers`, `check`, `broker` | one subcommand each |
+//! | `generate` | manual pages and completions, for an installation |
 //! | `setup` | from the options to a registry |
 //! | `watch`, `signals` | signals and `--timeout`: no call holds the command longer than it may |
 //! | `exit` | failures and exit codes |
@@ -15,6 +16,7 @@ mod cat;
 mod check;
 mod cp;
 mod exit;
+mod generate;
 mod ls;
 mod providers;
 mod rm;
@@ -54,5 +56,6 @@ fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Broker(broker) => broker.execute(options),
         Command::Check(check) => check.execute(),
         Command::CheckChild(child) => child.execute(),
+        Command::Generate(generate) => generate.execute(),
     }
 }

@@ -71,3 +71,8 @@ pub use {
     open::{Open, OpenFile},
     registry::{Listing, Registry},
 };
+
+/// The guide's programs in Rust compile.
+#[cfg(all(doctest, feature = "host"))]
+#[doc = include_str!("../../docs/hosts.md")]
+struct HostsGuide;

@@ -1,0 +1,75 @@
+# Builds and installs zvfs: the command, libzvfs, the providers, headers, manual pages, completions.
+#
+#     make                                builds with Cargo, optimised
+#     make install                        into /usr/local; as root, if that is root's
+#     make install PREFIX=$HOME/zvfs      somewhere else
+#     make install DESTDIR=/tmp/package PREFIX=/usr
+#     make uninstall                      with the same PREFIX and DESTDIR
+#
+# For work on zvfs itself use Cargo (CONTRIBUTING.md); everything here but `make` needs nothing but what was built.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CARGO ?= cargo
+INSTALL ?= install
+
+# What was built, and where: the command lies in TARGET, the libraries in LIBRARIES.
+TARGET ?= target/release
+LIBRARIES ?= $(TARGET)
+PROVIDERS ?= $(notdir $(wildcard providers/*))
+
+BINDIR = $(PREFIX)/bin
+# The command and libzvfs look for providers in ../lib/zvfs, seen from their own folders.
+LIBDIR = $(PREFIX)/lib
+PROVIDERDIR = $(PREFIX)/lib/zvfs
+INCLUDEDIR = $(PREFIX)/include
+PKGCONFIGDIR = $(LIBDIR)/pkgconfig
+MANDIR = $(PREFIX)/share/man
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+
+# The number of libzvfs's interface: capi/build.rs gives the library the same name.
+SONAME = libzvfs.so.1
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+HEADERS = zvfs.h zvm.h zvfs_provider.h
+PACKAGES = zvfs.pc zvfs-provider.pc
+
+all:
+	$(CARGO) build --release -p zvfs-cli -p zvfs-capi $(PROVIDERS:%=-p zvfs-%)
+
+# All of it is looked for before anything is installed.
+install: $(TARGET)/zvfs $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(PROVIDERS:%=$(LIBRARIES)/libzvfs_%.so)
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(PROVIDERDIR) $(INCLUDEDIR) $(PKGCONFIGDIR) $(MANDIR)/man1 $(BASHDIR) $(ZSHDIR) $(FISHDIR))
+	$(INSTALL) -m 755 $(TARGET)/zvfs $(DESTDIR)$(BINDIR)/zvfs
+	$(INSTALL) -m 644 $(LIBRARIES)/libzvfs.so $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libzvfs.so
+	$(INSTALL) -m 644 $(LIBRARIES)/libzvfs.a $(DESTDIR)$(LIBDIR)/libzvfs.a
+	$(INSTALL) -m 644 $(PROVIDERS:%=$(LIBRARIES)/libzvfs_%.so) $(DESTDIR)$(PROVIDERDIR)
+	$(INSTALL) -m 644 $(HEADERS:%=include/%) $(DESTDIR)$(INCLUDEDIR)
+	for package in $(PACKAGES); do \
+	    sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	        -e 's|@PROVIDERDIR@|$(PROVIDERDIR)|; s|@VERSION@|$(VERSION)|' \
+	        capi/$$package.in > $(DESTDIR)$(PKGCONFIGDIR)/$$package && chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/$$package || exit 1; \
+	done
+	words=$$(mktemp -d) && $(TARGET)/zvfs generate $$words && \
+	$(INSTALL) -m 644 $$words/man/man1/*.1 $(DESTDIR)$(MANDIR)/man1 && \
+	$(INSTALL) -m 644 $$words/bash/zvfs.bash $(DESTDIR)$(BASHDIR)/zvfs && \
+	$(INSTALL) -m 644 $$words/zsh/_zvfs $(DESTDIR)$(ZSHDIR)/_zvfs && \
+	$(INSTALL) -m 644 $$words/fish/zvfs.fish $(DESTDIR)$(FISHDIR)/zvfs.fish && \
+	rm -r $$words
+	@echo "installed in $(DESTDIR)$(PREFIX); run ldconfig if its lib is one of the linker's folders"
+
+$(TARGET)/zvfs $(LIBRARIES)/libzvfs%:
+	@echo "$@ is not built: run \`make\` first" >&2; exit 1
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/zvfs
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(SONAME) libzvfs.so libzvfs.a)
+	rm -f $(PROVIDERS:%=$(DESTDIR)$(PROVIDERDIR)/libzvfs_%.so)
+	rm -f $(HEADERS:%=$(DESTDIR)$(INCLUDEDIR)/%) $(PACKAGES:%=$(DESTDIR)$(PKGCONFIGDIR)/%)
+	rm -f $(DESTDIR)$(MANDIR)/man1/zvfs.1 $(DESTDIR)$(MANDIR)/man1/zvfs-*.1
+	rm -f $(DESTDIR)$(BASHDIR)/zvfs $(DESTDIR)$(ZSHDIR)/_zvfs $(DESTDIR)$(FISHDIR)/zvfs.fish
+	-rmdir $(DESTDIR)$(PROVIDERDIR)
+
+.PHONY: all install uninstall

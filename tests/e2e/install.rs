@@ -1,0 +1,225 @@
+//! An installation as `make install` makes it, and what a user does with it: the command, programs in C built by pkg-config, the
+//! examples and the guide exactly as they are written, and `make uninstall`.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::{Folder, have, providers, repository, run};
+
+const TOOLS: [&str; 4] = ["make", "pkg-config", "cc", "ip"];
+
+/// What cargo built for this test, installed below a folder of its own.
+struct Installation {
+    folder: Folder,
+}
+
+impl Installation {
+    fn new() -> Installation {
+        let installation = Installation { folder: Folder::new() };
+        installation.make("install");
+        installation
+    }
+
+    fn make(&self, goal: &str) {
+        let mut make = Command::new("make");
+        make.arg(goal)
+            .current_dir(repository("."))
+            .arg(format!("PREFIX={}", self.prefix().display()))
+            .arg(format!("TARGET={}", Path::new(env!("CARGO_BIN_EXE_zvfs")).parent().unwrap().display()))
+            .arg(format!("LIBRARIES={}", providers().display()))
+            .arg("PROVIDERS=null mem file tcp");
+        let done = run(make);
+        assert_eq!(done.code, 0, "{done:?}");
+    }
+
+    fn prefix(&self) -> PathBuf {
+        self.folder.path().join("usr")
+    }
+
+    /// A shell in a folder, as a user has it who set up this prefix.
+    fn shell(&self, folder: &Path, commands: &str) -> Command {
+        self.started(Command::new("sh"), folder, commands)
+    }
+
+    /// The same on a network of its own, so that fixed ports are free.
+    fn shell_alone(&self, folder: &Path, commands: &str) -> Command {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh"]);
+        self.started(command, folder, &format!("ip link set lo up\n{commands}"))
+    }
+
+    fn started(&self, mut shell: Command, folder: &Path, commands: &str) -> Command {
+        let prefix = self.prefix();
+        let path = std::env::var("PATH").unwrap();
+        shell
+            .args(["-e", "-c", commands])
+            .current_dir(folder)
+            .env("PATH", format!("{}:{path}", prefix.join("bin").display()))
+            .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
+            .env("LD_LIBRARY_PATH", prefix.join("lib"))
+            .env_remove("ZVFS_CONFIG");
+        shell
+    }
+
+    /// A copy of an example.
+    fn example(&self, name: &str) -> PathBuf {
+        let folder = self.folder.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        for entry in fs::read_dir(repository("examples").join(name)).unwrap() {
+            let path = entry.unwrap().path();
+            // Not what somebody built in the example itself.
+            if path.extension().is_some() {
+                fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        folder
+    }
+}
+
+/// The fenced blocks of a text: their language, and what stands in them.
+fn blocks(path: &Path) -> Vec<(String, String)> {
+    let text = fs::read_to_string(path).unwrap();
+    let fenced = text.split("\n```").skip(1).step_by(2);
+    fenced
+        .map(|block| {
+            let (language, body) = block.split_once('\n').unwrap();
+            (language.to_owned(), format!("{body}\n"))
+        })
+        .collect()
+}
+
+#[test]
+fn an_installation_is_found_by_its_command_and_by_programs() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let installation = Installation::new();
+    the_command_finds_its_providers(&installation);
+    manual_pages_and_completions_are_there(&installation);
+    a_program_links_statically_too(&installation);
+    the_example_does_what_its_readme_says(&installation);
+    the_pipes_do_what_their_readme_says(&installation);
+    the_guides_programs_run(&installation);
+    nothing_is_left(&installation);
+}
+
+fn the_command_finds_its_providers(installation: &Installation) {
+    let prefix = installation.prefix().canonicalize().unwrap();
+    let done = run(installation.shell(&prefix, "zvfs providers; zvfs cat file:/proc/self/comm"));
+    let out = done.succeeded().out();
+    assert!(out.contains(&format!("{}/lib/zvfs/libzvfs_tcp.so", prefix.display())), "{out}");
+    assert!(out.ends_with("zvfs\n"), "{out}");
+}
+
+fn manual_pages_and_completions_are_there(installation: &Installation) {
+    let share = installation.prefix().join("share");
+    let read = |name: &str| fs::read_to_string(share.join(name)).unwrap();
+    assert!(read("man/man1/zvfs.1").contains("Exit codes"));
+    let page = read("man/man1/zvfs-cp.1");
+    assert!(page.starts_with(".ie") && page.contains(".SH OPTIONS"), "{page}");
+    assert!(!share.join("man/man1/zvfs-generate.1").exists(), "hidden");
+    for completion in [
+        "bash-completion/completions/zvfs",
+        "zsh/site-functions/_zvfs",
+        "fish/vendor_completions.d/zvfs.fish",
+    ] {
+        let text = read(completion);
+        assert!(text.contains("providers") && text.contains("provider-path"), "{text}");
+        assert!(!text.contains("check-child"), "{completion} offers what is hidden");
+    }
+    let bash = format!(". {} && complete -p zvfs", share.join("bash-completion/completions/zvfs").display());
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &bash]);
+    assert!(run(shell).succeeded().out().contains("zvfs"));
+}
+
+fn a_program_links_statically_too(installation: &Installation) {
+    let folder = installation.folder.path();
+    let commands = format!(
+        "cc -o static {}/head.c $(pkg-config --cflags zvfs) {}/lib/libzvfs.a $(pkg-config --static --libs-only-l zvfs | \
+         sed s/-lzvfs//)\nunset LD_LIBRARY_PATH\nmkdir -p {}/bin && mv static {}/bin/\n{}/bin/static file:/proc/self/comm",
+        repository("examples/host-c").display(),
+        installation.prefix().display(),
+        installation.prefix().display(),
+        installation.prefix().display(),
+        installation.prefix().display(),
+    );
+    assert_eq!(run(installation.shell(folder, &commands)).succeeded().out(), "static\n");
+    fs::remove_file(installation.prefix().join("bin/static")).unwrap();
+}
+
+/// Each block of commands prints what stands in the block behind it.
+fn runs_as_written(readme: &Path, shell: impl Fn(&str) -> Command) {
+    let blocks = blocks(readme);
+    let mut ran = 0;
+    for pair in blocks.windows(2) {
+        let [(language, commands), (output, expected)] = pair else { unreachable!() };
+        if language == "sh" && matches!(output.as_str(), "" | "text") {
+            assert_eq!(run(shell(commands)).succeeded().out(), expected, "{commands}");
+            ran += 1;
+        }
+    }
+    assert!(ran > 0, "{}: no commands", readme.display());
+}
+
+fn the_example_does_what_its_readme_says(installation: &Installation) {
+    let folder = installation.example("host-c");
+    runs_as_written(&folder.join("README.md"), |commands| installation.shell(&folder, commands));
+}
+
+/// The proposal's own: two programs that include `zvm.h` alone, and one string each.
+fn the_pipes_do_what_their_readme_says(installation: &Installation) {
+    for source in ["write.c", "read.c"] {
+        let text = fs::read_to_string(repository("examples/netpipe-c").join(source)).unwrap();
+        let includes: Vec<&str> = text.lines().filter(|line| line.starts_with("#include")).collect();
+        assert_eq!(includes, ["#include <stdio.h>", "#include <zvm.h>"]);
+        assert!(text.contains("netpipe_open(\"127.0.0.1:2:"));
+    }
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--net", "true"]);
+    let done = run(unshare);
+    if done.code != 0 {
+        assert!(std::env::var_os("CI").is_none(), "CI must allow a network of one's own");
+        eprintln!(
+            "skipped: the port of a broker is fixed here, and a network of one's own needs root: {}",
+            done.stderr
+        );
+        return;
+    }
+    let folder = installation.example("netpipe-c");
+    runs_as_written(&folder.join("README.md"), |commands| installation.shell_alone(&folder, commands));
+}
+
+/// Each program in C that the guide shows compiles without a warning; what it says they print they print.
+fn the_guides_programs_run(installation: &Installation) {
+    let guide = repository("docs/hosts.md");
+    let folder = installation.folder.path().join("guide");
+    fs::create_dir(&folder).unwrap();
+    let mut programs = 0;
+    for (language, text) in blocks(&guide) {
+        if language == "c" {
+            programs += 1;
+            let source = folder.join("program.c");
+            fs::write(&source, &text).unwrap();
+            let commands = "cc -std=c99 -Wall -Wextra -Werror -c program.c $(pkg-config --cflags zvfs)";
+            run(installation.shell(&folder, commands)).succeeded();
+            // The first is the guide's whole program; its name stands in the commands behind it.
+            if programs == 1 {
+                fs::rename(&source, folder.join("first.c")).unwrap();
+            }
+        }
+    }
+    assert!(programs >= 4, "{programs}");
+    runs_as_written(&guide, |commands| installation.shell(&folder, commands));
+}
+
+fn nothing_is_left(installation: &Installation) {
+    installation.make("uninstall");
+    let mut find = Command::new("find");
+    find.arg(installation.prefix()).args(["!", "-type", "d"]);
+    assert_eq!(run(find).succeeded().out(), "");
+}
