@@ -132,6 +132,47 @@ fn check_size(size: u64, least: u64, name: &'static str) -> Result<()> {
 mod tests {
     use super::*;
 
+    /// The header is the authority; what it says is asked of a compiler.
+    #[test]
+    fn the_structs_lie_as_in_the_header() {
+        use std::mem::offset_of;
+        let fields = [
+            ("zvfs_registry_options", "name", offset_of!(RegistryOptions, name)),
+            ("zvfs_registry_options", "version", offset_of!(RegistryOptions, version)),
+            ("zvfs_registry_options", "log", offset_of!(RegistryOptions, log)),
+            ("zvfs_registry_options", "log_arg", offset_of!(RegistryOptions, log_arg)),
+            ("zvfs_registry_options", "log_level", offset_of!(RegistryOptions, log_level)),
+            ("zvfs_registry_options", "reserved", offset_of!(RegistryOptions, reserved)),
+            ("zvfs_open_options", "flags", offset_of!(OpenOptions, flags)),
+            ("zvfs_open_options", "expected_size", offset_of!(OpenOptions, expected_size)),
+            ("zvfs_open_options", "settings", offset_of!(OpenOptions, settings)),
+            ("zvfs_open_options", "offered", offset_of!(OpenOptions, offered)),
+            ("zvfs_open_options", "control", offset_of!(OpenOptions, control)),
+        ];
+        let sizes = [
+            ("zvfs_registry_options", size_of::<RegistryOptions>()),
+            ("zvfs_open_options", size_of::<OpenOptions>()),
+            ("zvfs_stat", size_of::<abi::Stat>()),
+            ("zvfs_error", size_of::<abi::Error>()),
+        ];
+        let mut text = String::from("#include \"zvfs.h\"\n#include <stddef.h>\n");
+        let mut asserted = 0;
+        let mut assert_in_c = |condition: String| {
+            text.push_str(&format!("typedef char assertion_{asserted}[({condition}) ? 1 : -1];\n"));
+            asserted += 1;
+        };
+        fields.iter().for_each(|(of, field, at)| assert_in_c(format!("offsetof({of}, {field}) == {at}")));
+        sizes.iter().for_each(|(of, size)| assert_in_c(format!("sizeof({of}) == {size}")));
+        let folder = tempfile::tempdir().unwrap();
+        for tool in zvfs_abi_tests::compilers() {
+            let source = folder.path().join("layout").with_extension(tool.language.extension());
+            std::fs::write(&source, &text).unwrap();
+            tool.check(tool.language.standards()[0], &source).unwrap();
+            std::fs::write(&source, text.replace(" == 24", " == 25")).unwrap();
+            tool.check(tool.language.standards()[0], &source).unwrap_err();
+        }
+    }
+
     fn options(size: u64) -> [u64; 8] {
         [size, 3, 0, 0, 0, 0, 0, 0]
     }

@@ -1,0 +1,145 @@
+//! The promise to programs that are linked with libzvfs.so.1, kept by machine: abidiff of what the headers say today against what they
+//! said when it was frozen (`tests/abi/frozen/libzvfs.abi`).
+//!
+//! The debug information of the library itself is Rust's: it knows nothing of the headers' types and changes with every edit. So what
+//! is compared is a library in C that is made of the headers, with a body for each function that they declare. That the real one
+//! exports the same functions is `header.rs`'s test, and that its structs lie alike is a test of `capi/src/structs.rs`.
+
+#![allow(clippy::unwrap_used, reason = "clippy takes only the #[test] functions of this file for tests")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use support::{have, succeeded};
+use tempfile::TempDir;
+use zvfs_abi_tests::{LIMIT, include_folder, project, run};
+
+/// Set it to write the dump anew: for additions. Whatever else abidiff reports breaks programs.
+const UPDATE: &str = "ZVFS_UPDATE_ABI";
+
+fn frozen() -> PathBuf {
+    project().join("tests/abi/frozen/libzvfs.abi")
+}
+
+/// The headers with a change, and the library that they would be the headers of.
+struct Headers {
+    folder: TempDir,
+}
+
+impl Headers {
+    fn new(change: impl Fn(&str) -> String) -> Headers {
+        let folder = tempfile::tempdir().unwrap();
+        let mut source = String::from("#include \"zvfs.h\"\n#include \"zvm.h\"\n#include <stdlib.h>\n");
+        for name in ["zvfs_provider.h", "zvfs.h", "zvm.h"] {
+            let text = change(&fs::read_to_string(include_folder().join(name)).unwrap());
+            fs::write(folder.path().join(name), &text).unwrap();
+            if name != "zvfs_provider.h" {
+                source.push_str(&bodies(&text));
+            }
+        }
+        fs::write(folder.path().join("libzvfs.c"), source).unwrap();
+        let headers = Headers { folder };
+        let mut cc = Command::new("cc");
+        cc.args(["-std=c99", "-g", "-O0", "-shared", "-fPIC", "-Wl,-soname,libzvfs.so.1", "-o"])
+            .arg(headers.library())
+            .arg("libzvfs.c")
+            .current_dir(headers.folder.path());
+        succeeded(cc);
+        headers
+    }
+
+    fn library(&self) -> PathBuf {
+        self.folder.path().join("libzvfs.so.1")
+    }
+
+    fn against_frozen(&self) -> Output {
+        let mut abidiff = Command::new("abidiff");
+        abidiff.arg("--no-show-locs").arg(frozen()).arg(self.library());
+        run(abidiff, LIMIT).unwrap()
+    }
+}
+
+/// A body for each function that a header declares.
+fn bodies(header: &str) -> String {
+    let mut code = String::new();
+    let mut rest = header;
+    while let Some((before, comment)) = rest.split_once("/*") {
+        code.push_str(before);
+        rest = comment.split_once("*/").map_or("", |(_, after)| after);
+    }
+    code.push_str(rest);
+    let code: String =
+        code.lines().filter(|line| !line.starts_with('#')).flat_map(|line| [line, "\n"]).collect();
+    let mut bodies = String::new();
+    for declaration in code.split(';').map(str::trim) {
+        let is_function = declaration.contains("ZVFS_CALL zvfs_")
+            || declaration.starts_with("extern netpipe_t *netpipe")
+            || declaration.starts_with("extern int");
+        // Behind `extern "C" {` and struct bodies stands the first declaration of a header.
+        let declaration = declaration.rsplit(['{', '}']).next().unwrap_or_default();
+        if is_function && !declaration.trim_start().starts_with("typedef") {
+            bodies.push_str(&format!("{} {{ abort(); }}\n", declaration.replace("extern ", "")));
+        }
+    }
+    bodies
+}
+
+fn dump(library: &Path) -> String {
+    let mut abidw = Command::new("abidw");
+    abidw.args(["--no-show-locs", "--no-corpus-path", "--no-comp-dir-path"]).arg(library);
+    String::from_utf8(succeeded(abidw).stdout).unwrap()
+}
+
+#[test]
+fn programs_that_are_linked_with_it_go_on_working() {
+    if !have("abidiff") {
+        return;
+    }
+    let headers = Headers::new(str::to_owned);
+    if std::env::var_os(UPDATE).is_some() {
+        fs::create_dir_all(frozen().parent().unwrap()).unwrap();
+        fs::write(frozen(), dump(&headers.library())).unwrap();
+    }
+    let output = headers.against_frozen();
+    assert!(
+        output.status.success(),
+        "{}\nif all of it is new at the end of structs or new functions, freeze it too: {UPDATE}=1 cargo test -p zvfs-capi --test abi",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
+
+/// What a careless edit would look like; each must be seen.
+#[test]
+fn a_change_that_breaks_programs_is_seen() {
+    if !have("abidiff") {
+        return;
+    }
+    type Change = fn(&str) -> String;
+    let changes: [(&str, Change); 5] = [
+        ("a parameter of another size", |text| {
+            text.replace("uint64_t size, zvfs_error *err);", "uint32_t size, zvfs_error *err);")
+        }),
+        ("a field in the middle", |text| {
+            text.replace(
+                "    uint64_t expected_size;      /*",
+                "    uint64_t more; uint64_t expected_size;      /*",
+            )
+        }),
+        ("fields swapped", |text| {
+            text.replace(
+                "    const char *name;    /* the program's",
+                "    uint64_t name;    /* the program's",
+            )
+        }),
+        ("a function gone", |text| {
+            text.replace("int64_t ZVFS_CALL zvfs_handle_tell(zvfs_handle *handle, zvfs_error *err);", "")
+        }),
+        ("another proposal", |text| text.replace("void *buf, int32_t count);", "void *buf, int64_t count);")),
+    ];
+    for (what, change) in changes {
+        let output = Headers::new(change).against_frozen();
+        assert!(!output.status.success(), "not seen: {what}");
+    }
+}
