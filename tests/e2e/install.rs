@@ -30,8 +30,7 @@ impl Installation {
             .current_dir(repository("."))
             .arg(format!("PREFIX={}", self.prefix().display()))
             .arg(format!("TARGET={}", Path::new(env!("CARGO_BIN_EXE_zvfs")).parent().unwrap().display()))
-            .arg(format!("LIBRARIES={}", providers().display()))
-            .arg("PROVIDERS=null mem file tcp");
+            .arg(format!("LIBRARIES={}", providers().display()));
         let done = run(make);
         assert_eq!(done.code, 0, "{done:?}");
     }
