@@ -2,7 +2,8 @@
 
 use crate::{broker, cat, check, cp, generate, ls, providers, rm, run, stat};
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vfs_core::{Open, OpenFlags, parse_duration};
 
@@ -35,6 +36,20 @@ pub struct Options {
     /// Say more of what providers do; twice: all of it
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+impl Options {
+    /// The arguments that say the same to a child.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut arguments = Vec::new();
+        let mut option = |name: &str, value: &Path| arguments.extend([name.into(), value.into()]);
+        if let Some(config) = &self.config {
+            option("--config", config);
+        }
+        self.provider_path.iter().for_each(|folder| option("--provider-path", folder));
+        arguments.extend((0..self.verbose).map(|_| OsString::from("-v")));
+        arguments
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 use crate::arguments::{OpenOptions, Options};
 use crate::exit::Failure;
 use crate::setup;
+use crate::stdout;
 use crate::watch::Watch;
 use clap::Args;
 use std::io::SeekFrom;
@@ -10,8 +11,6 @@ use vfs_core::{Capabilities, Code, Error, OpenFile, OpenFlags, Result, copy};
 
 /// What skips to a range's start where there are no positions.
 const SKIP_BUFFER: usize = 64 * 1024;
-/// The host's own standard output, served by the provider `file` like any other.
-const STDOUT: &str = "file:/dev/stdout";
 
 /// Write descriptors to standard output, one after the other
 #[derive(Args, Debug)]
@@ -45,10 +44,7 @@ impl Cat {
             let mut source = registry.open(descriptor, &how).map_err(|error| watch.failure(error))?;
             let stdout = match &mut stdout {
                 Some(stdout) => stdout,
-                None => {
-                    let how = vfs_core::Open::new(OpenFlags::WRITE).control(&watch.control());
-                    stdout.insert(registry.open(STDOUT, &how).map_err(Failure::output)?)
-                }
+                None => stdout.insert(stdout::open(&registry, &watch)?),
             };
             self.one(&mut source, stdout, &watch)?;
         }

@@ -5,7 +5,7 @@
 //! | `arguments` | the command line: what is said for every subcommand |
 //! | `run`, `cat`, `cp`, `stat`, `ls`, `rm`, `providers`, `check`, `broker` | one subcommand each |
 //! | `generate` | manual pages and completions, for an installation |
-//! | `setup` | from the options to a registry |
+//! | `setup`, `stdout` | from the options to a registry, and standard output as an open file |
 //! | `watch`, `signals` | signals and `--timeout`: no call holds the command longer than it may |
 //! | `exit` | failures and exit codes |
 //! | `text` | for people and terminals |
@@ -24,6 +24,7 @@ mod run;
 mod setup;
 mod signals;
 mod stat;
+mod stdout;
 mod text;
 mod watch;
 
@@ -54,8 +55,8 @@ fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Rm(rm) => rm.execute(options),
         Command::Providers(providers) => providers.execute(options),
         Command::Broker(broker) => broker.execute(options),
-        Command::Check(check) => check.execute(),
-        Command::CheckChild(child) => child.execute(),
+        Command::Check(check) => check.execute(options),
+        Command::CheckChild(child) => child.execute(options),
         Command::Generate(generate) => generate.execute(),
     }
 }

@@ -20,6 +20,20 @@ fn cat_writes_files_one_after_the_other() {
 }
 
 #[test]
+fn cat_needs_no_other_provider_for_its_own_output() {
+    let folder = Folder::new();
+    fs::copy(support::providers().join("libzvfs_null.so"), folder.at("libzvfs_null.so")).unwrap();
+    let with = |file: &str, arguments: &[&str]| {
+        let mut command = support::bare();
+        command.args(["--config", file, "--provider-path"]).arg(folder.path()).args(arguments);
+        run(command)
+    };
+    let config = folder.write("zvfs.toml", "[provider.null]");
+    with(&config, &["cat", "null:", "null:"]).succeeded();
+    with(&config, &["cat", "file:/dev/null"]).failed(93, &["unknown scheme `file`"]);
+}
+
+#[test]
 fn cat_stops_at_a_gap() {
     let folder = Folder::new();
     let a = folder.write("a", "one\n");

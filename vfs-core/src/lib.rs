@@ -57,6 +57,9 @@ pub use settings::{Setting, SettingKind, Settings, parse_duration};
 
 #[doc(hidden)]
 pub use bridge::export::entry as export_entry;
+#[cfg(feature = "host")]
+#[doc(hidden)]
+pub use bridge::import::Bare;
 
 #[cfg(feature = "sigpipe")]
 pub use sigpipe::without_sigpipe;

@@ -1,8 +1,11 @@
-//! The child process of `zvfs check`: loads one library and prints its table.
+//! The child process of `zvfs check`: loads one library and prints its table, or puts it to one check.
 
+use crate::arguments::Options;
+use crate::check::reach::Reach;
+use crate::check::suite;
 use crate::exit::{Failure, number};
 use crate::providers::table;
-use crate::signals;
+use crate::{setup, signals};
 use clap::Args;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -10,22 +13,39 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 use vfs_core::{Code, Error, Library, Provider};
+use zvfs_conformance::Binary;
 
-/// Loads a library and prints its table, for `zvfs check`
+/// Loads a library, for `zvfs check`
 #[derive(Args, Debug)]
 pub struct CheckChild {
+    #[arg(long)]
+    check: Option<String>,
+    #[command(flatten)]
+    reach: Reach,
     limit_ns: u64,
     library: PathBuf,
 }
 
-/// The arguments that make this command such a child.
-pub fn arguments(limit: Duration, library: &Path) -> Vec<OsString> {
+/// The arguments that make this command such a child; without a check it prints the table.
+pub fn arguments(
+    options: &Options,
+    limit: Duration,
+    check: Option<(&str, &Reach)>,
+    library: &Path,
+) -> Vec<OsString> {
     let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-    vec!["check-child".into(), limit.to_string().into(), "--".into(), library.into()]
+    let mut arguments: Vec<OsString> = vec!["check-child".into()];
+    arguments.extend(options.arguments());
+    if let Some((name, reach)) = check {
+        arguments.extend(["--check".into(), name.into()]);
+        arguments.extend(reach.arguments());
+    }
+    arguments.extend([limit.to_string().into(), "--".into(), library.into()]);
+    arguments
 }
 
 impl CheckChild {
-    pub fn execute(&self) -> Result<(), Failure> {
+    pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         // The parent ends this process in time; this is for a parent that was killed.
         let limit = Duration::from_nanos(self.limit_ns).saturating_add(Duration::from_secs(1));
         let overdue = move || {
@@ -33,6 +53,13 @@ impl CheckChild {
             signals::leave(number(Code::ETIMEDOUT))
         };
         thread::Builder::new().spawn(overdue)?;
+        match &self.check {
+            Some(name) => self.put_to(name, limit, options),
+            None => self.show(),
+        }
+    }
+
+    fn show(&self) -> Result<(), Failure> {
         let library = Library::load_any(&self.library, None).map_err(Error::from)?;
         let info = library.info();
         writeln!(io::stdout(), "{}", table(&info).join("\n"))?;
@@ -42,5 +69,15 @@ impl CheckChild {
             return Err(Failure::new(Code::ELIBBAD, text));
         }
         Ok(())
+    }
+
+    fn put_to(&self, name: &str, limit: Duration, options: &Options) -> Result<(), Failure> {
+        let registry = setup::registry(options)?;
+        let load = || Library::load_any(&self.library, None).map_err(Error::from);
+        let subject = self.reach.subject(load()?, registry.host())?;
+        // A second handle on the same library: it is loaded once.
+        suite::run_here(name, limit, subject, |subject| Ok(Binary { library: load()?, subject }))?;
+        // Whatever the library left running must not hold the verdict back.
+        signals::leave(0)
     }
 }

@@ -1,6 +1,6 @@
 //! One check's instance of the provider, and its ways to open, fill and look.
 
-use crate::steps::{claims, read_all, same, skip, write_all};
+use crate::steps::{CONTENT_MAX, claims, read_all, same, skip, write_all};
 use crate::subject::{Sources, Subject, Targets};
 use crate::suite::{Step, Stop};
 use std::sync::Arc;
@@ -26,11 +26,16 @@ impl HostCalls for SuiteHost {
     }
 }
 
+/// The host that an instance gets: the subject's own, or one that only logs.
+pub(crate) fn host(subject: &Subject) -> Host {
+    subject.host.clone().unwrap_or_else(|| Host::new(Arc::new(SuiteHost)))
+}
+
 /// Starts an instance with the subject's settings.
 pub(crate) fn start(subject: &Subject) -> Step<Box<dyn Instance>> {
     let info = subject.provider.info();
     let settings = Settings::check(&info.settings, Scope::OPERATOR, &subject.settings)?;
-    Ok(subject.provider.start(Host::new(Arc::new(SuiteHost)), settings)?)
+    Ok(subject.provider.start(host(subject), settings)?)
 }
 
 /// An instance of its own for one check.
@@ -59,6 +64,26 @@ impl<'a> Case<'a> {
         let info = subject.provider.info();
         let open_settings = Settings::check(&info.settings, Scope::OPEN, &[])?;
         Ok(Case { subject, info, instance: start(subject)?, open_settings })
+    }
+
+    /// What is under a descriptor.
+    pub fn content(subject: &Subject, descriptor: &str) -> vfs_core::Result<Vec<u8>> {
+        let read = || -> Step<Vec<u8>> {
+            let case = Case::start(subject)?;
+            let mut file = case.open(descriptor, OpenFlags::READ)?;
+            // Nothing is checked here, so that a check of its own can say what is wrong: hence the room on both sides.
+            let (mut buffer, mut content) = ([0; 4096 + 128], Vec::new());
+            loop {
+                match file.read(&mut buffer[64..4096 + 64])?.min(4096) {
+                    0 => return Ok(content),
+                    count => content.extend_from_slice(&buffer[64..64 + count]),
+                }
+                if content.len() > CONTENT_MAX {
+                    return Err(Stop::Fail(format!("read: no end after {CONTENT_MAX} bytes")));
+                }
+            }
+        };
+        read().map_err(|(Stop::Skip(text) | Stop::Fail(text))| Error::new(Code::EIO, text))
     }
 
     pub fn supports(&self, flags: OpenFlags) -> bool {

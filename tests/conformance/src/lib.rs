@@ -25,11 +25,15 @@
 //! | `memory` | buffers between guard pages |
 //! | `task` | whether a call waits |
 //! | `checks` | the checks, a file for each theme |
+//! | `binary` | checks that only a library can be put to: raw calls, as no host of ours makes them |
+//! | `fixes` | what an author does about a failed check |
 //! | [`netpipe`] | a suite of its own: what a netpipe's back-end has to do, over two hosts and descriptors only |
 
+mod binary;
 mod built;
 mod case;
 mod checks;
+mod fixes;
 mod memory;
 pub mod netpipe;
 mod steps;
@@ -37,7 +41,9 @@ mod subject;
 mod suite;
 mod task;
 
+pub use binary::{BINARY_CHECKS, Binary};
 pub use built::load_built;
 pub use checks::CHECKS;
+pub use fixes::fix;
 pub use subject::{Blocking, Subject};
-pub use suite::{Check, Step, Stop, Verdict, run, run_check};
+pub use suite::{Check, Step, Stop, Verdict, run, run_check, run_within};

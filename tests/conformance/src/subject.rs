@@ -1,8 +1,9 @@
 //! What the suite must be told of a provider.
 
+use crate::case::Case;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use vfs_core::{OpenFlags, Provider};
+use vfs_core::{Host, OpenFlags, Provider};
 
 type Source = dyn Fn(&str, &[u8]) -> io::Result<String> + Send + Sync;
 type Target = dyn Fn(&str) -> io::Result<String> + Send + Sync;
@@ -23,6 +24,7 @@ pub struct Subject {
     pub(crate) blocking: Option<Box<Blocked>>,
     pub(crate) isolated: bool,
     pub(crate) read_only: bool,
+    pub(crate) host: Option<Host>,
     names: AtomicU64,
 }
 
@@ -59,6 +61,7 @@ impl Subject {
             blocking: None,
             isolated: false,
             read_only: false,
+            host: None,
             names: AtomicU64::new(0),
         }
     }
@@ -66,6 +69,12 @@ impl Subject {
     /// Gives a setting to every instance, as an operator writes it. Repeatable.
     pub fn setting(mut self, name: &str, text: &str) -> Subject {
         self.settings.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Gives instances this host: a layer opens its inner files through it (`Registry::host`).
+    pub fn host(mut self, host: Host) -> Subject {
+        self.host = Some(host);
         self
     }
 
@@ -84,6 +93,16 @@ impl Subject {
         self.sources =
             Some(Sources::Fixed { descriptor: descriptor.to_owned(), content: content.to_owned() });
         self
+    }
+
+    /// Names the one thing that can be read, reads it once through the provider, and takes that for its content. What is said of
+    /// settings and host must be said before.
+    ///
+    /// # Errors
+    /// The provider's: it does not start, open or read; EFBIG: it has no end in sight.
+    pub fn read_source(self, descriptor: &str) -> vfs_core::Result<Subject> {
+        let content = Case::content(&self, descriptor)?;
+        Ok(self.fixed_source(descriptor, &content))
     }
 
     /// Says how to name something that is not there: opening it with CREATE makes it, and it can then be read under the

@@ -98,11 +98,8 @@ pub fn run_check(check: &Check, subject: &Arc<Subject>) -> Verdict {
     run_within(check, subject, LIMIT)
 }
 
-pub(crate) fn run_within<S: Send + Sync + 'static>(
-    check: &Check<S>,
-    subject: &Arc<S>,
-    limit: Duration,
-) -> Verdict {
+/// The same for a check of any suite, within a limit.
+pub fn run_within<S: Send + Sync + 'static>(check: &Check<S>, subject: &Arc<S>, limit: Duration) -> Verdict {
     let (done, verdict) = channel();
     let (run, subject) = (check.run, subject.clone());
     let started = thread::Builder::new().name(check.name.to_owned()).spawn(move || {

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "loading a library runs its code")]
 
 use crate::abi;
-use crate::bridge::import::Imported;
+use crate::bridge::import::{Bare, Imported};
 use crate::error::Result;
 use crate::host::Host;
 use crate::loader::{Refusal, image, trust};
@@ -103,6 +103,12 @@ impl Library {
         let provider = read_table(&path, &handle)?;
         mem::forget(handle);
         Ok(Library { path, provider })
+    }
+
+    /// Starts an instance whose functions can be called one by one.
+    #[doc(hidden)]
+    pub fn start_bare(&self, host: Host, settings: &Settings) -> Result<Bare> {
+        Bare::start(&self.provider, host, settings)
     }
 
     /// The canonical path it was loaded from.

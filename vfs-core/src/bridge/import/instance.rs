@@ -33,7 +33,7 @@ const LAST_TURN: Duration = Duration::from_secs(5);
 /// A started instance. Its files hold it too, so that it stops only when all are closed.
 pub(crate) struct ImportedInstance {
     pub(crate) library: Arc<Library>,
-    raw: *mut abi::Instance,
+    pub(crate) raw: *mut abi::Instance,
     serial: ReentrantMutex<()>,
     /// The process it was started in.
     pub(crate) forks: u32,
@@ -48,6 +48,14 @@ unsafe impl Sync for ImportedInstance {}
 struct Handle(Arc<ImportedInstance>);
 
 pub(crate) fn start(library: Arc<Library>, host: Host, settings: &Settings) -> Result<Box<dyn Instance>> {
+    Ok(Box::new(Handle(start_shared(library, host, settings)?)))
+}
+
+pub(crate) fn start_shared(
+    library: Arc<Library>,
+    host: Host,
+    settings: &Settings,
+) -> Result<Arc<ImportedInstance>> {
     let forks = forks();
     let hosting = Hosting::new(host);
     let values = Values::new(settings);
@@ -69,7 +77,7 @@ pub(crate) fn start(library: Arc<Library>, host: Host, settings: &Settings) -> R
     }
     hosting.set_started();
     let instance = ImportedInstance { library, raw, serial: ReentrantMutex::new(()), forks, hosting };
-    Ok(Box::new(Handle(Arc::new(instance))))
+    Ok(Arc::new(instance))
 }
 
 impl ImportedInstance {
@@ -255,7 +263,7 @@ unsafe extern "C" fn take_entry(arg: *mut c_void, entry: *const abi::Entry) -> i
 }
 
 /// A request in C's form, with what it points to.
-struct PassedRequest {
+pub(crate) struct PassedRequest {
     descriptor: CString,
     shown: Option<CString>,
     scheme: CString,
@@ -267,7 +275,7 @@ struct PassedRequest {
 }
 
 impl PassedRequest {
-    fn new(request: &Request<'_>, context: &Context) -> PassedRequest {
+    pub(crate) fn new(request: &Request<'_>, context: &Context) -> PassedRequest {
         let descriptor = request.descriptor();
         let text = descriptor.as_written();
         PassedRequest {
@@ -282,7 +290,7 @@ impl PassedRequest {
         }
     }
 
-    fn request(&self) -> abi::OpenRequest {
+    pub(crate) fn request(&self) -> abi::OpenRequest {
         let descriptor = self.descriptor.as_ptr();
         abi::OpenRequest {
             struct_size: abi::OpenRequest::SIZE,

@@ -79,6 +79,10 @@ impl Imported {
         };
         Ok(Imported { library: Arc::new(library) })
     }
+
+    pub(crate) fn library(&self) -> Arc<Library> {
+        self.library.clone()
+    }
 }
 
 /// Takes a provider that is part of the program itself, as the table that its entry returns: for

@@ -1,0 +1,78 @@
+//! Standard output as an open file. Usually the provider `file` serves it like any other; where that is not installed, or the
+//! operator does not allow it, the command still owns its output: an author with one provider in a folder can see what it gives.
+
+use crate::exit::Failure;
+use crate::watch::Watch;
+use rustix::io::{Errno, retry_on_intr};
+use std::error::Error as _;
+use std::io::stdout;
+use std::os::fd::AsFd;
+use vfs_core::{
+    Capabilities, Context, Events, File, Host, Info, Instance, Open, OpenFile, OpenFlags, Provider, Refusal,
+    Registry, Request, Result, Settings,
+};
+
+/// Opens standard output.
+pub fn open(registry: &Registry, watch: &Watch) -> Result<OpenFile, Failure> {
+    let how = Open::new(OpenFlags::WRITE).control(&watch.control());
+    match registry.open("file:/dev/stdout", &how) {
+        Err(error) if is_refusal(&error) => {
+            registry.register(Box::new(Stdout)).map_err(Failure::output)?;
+            registry.open("stdout:", &how).map_err(Failure::output)
+        }
+        opened => opened.map_err(Failure::output),
+    }
+}
+
+/// Whether the provider could not be had, as opposed to what it answered.
+fn is_refusal(error: &vfs_core::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<Refusal>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+struct Stdout;
+
+impl Provider for Stdout {
+    fn info(&self) -> Info {
+        Info::new("stdout", env!("CARGO_PKG_VERSION"), "the command's standard output")
+            .supported_flags(OpenFlags::WRITE)
+    }
+
+    fn start(&self, _: Host, _: Settings) -> Result<Box<dyn Instance>> {
+        Ok(Box::new(Stdout))
+    }
+}
+
+impl Instance for Stdout {
+    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        Ok(Box::new(Writer { context: request.context().clone() }))
+    }
+}
+
+struct Writer {
+    context: Context,
+}
+
+impl File for Writer {
+    // No CANCEL: the descriptor may be in blocking mode, and its modes are not ours to change.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::WRITABLE
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        let output = stdout();
+        loop {
+            self.context.wait(Some(output.as_fd()), Events::WRITE, None)?;
+            match retry_on_intr(|| rustix::io::write(&output, buf)) {
+                Err(Errno::AGAIN) => {} // somebody else filled it first
+                written => return Ok(written.map_err(std::io::Error::from)?),
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A layer: `gzip:file:/srv/x.gz` reads what the inner channel holds compressed, and compresses what is written. The inner one
+//! is any descriptor: `gzip:http://host/x.gz`, `gzip:netpipe:2:w`.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `read` | a file open for reading: decompresses, several members one after the other |
+//! | `write` | a file open for writing: compresses; END, COMMIT and DISCARD are the inner file's |
+
+mod read;
+mod write;
+
+use read::Reader;
+use vfs_core::{
+    Capabilities, Code, Error, File, Host, Info, Inner, Instance, OpenFlags, Provider, Request, Result,
+    Scope, Setting, SettingKind, Settings, export_provider,
+};
+use write::Writer;
+
+const DEFAULT_LEVEL: u32 = 6;
+
+struct Gzip;
+
+impl Provider for Gzip {
+    fn info(&self) -> Info {
+        let help = "how hard to compress: 1 (fast) to 9 (small)";
+        Info::new("gzip", env!("CARGO_PKG_VERSION"), "gzip over another channel: gzip:file:/srv/x.gz")
+            .supported_flags(
+                OpenFlags::READ
+                    | OpenFlags::WRITE
+                    | OpenFlags::CREATE
+                    | OpenFlags::TRUNCATE
+                    | OpenFlags::EXCLUSIVE
+                    | OpenFlags::ATOMIC
+                    | OpenFlags::SEQUENTIAL,
+            )
+            .setting(
+                Setting::new("level", SettingKind::Integer, help)
+                    .default_value(DEFAULT_LEVEL.to_string())
+                    .scope(Scope::OPERATOR | Scope::OPEN),
+            )
+    }
+
+    fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
+        Ok(Box::new(Running { level: level(&settings)?.unwrap_or(DEFAULT_LEVEL), host }))
+    }
+}
+
+/// The setting, if it is given and can be.
+fn level(settings: &Settings) -> Result<Option<u32>> {
+    let Some(level) = settings.integer("level") else { return Ok(None) };
+    match u32::try_from(level) {
+        Ok(level @ 1..=9) => Ok(Some(level)),
+        _ => Err(Error::new(Code::EINVAL, format!("setting `level` is {level}, not 1 to 9"))),
+    }
+}
+
+struct Running {
+    level: u32,
+    host: Host,
+}
+
+impl Instance for Running {
+    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let flags = request.flags();
+        flags.check()?;
+        if flags.contains(OpenFlags::READ | OpenFlags::WRITE) {
+            let text = format!("open {}: a compressed stream goes one way: READ or WRITE", request.shown());
+            return Err(Error::new(Code::ENOTSUP, text));
+        }
+        let level = level(request.settings())?.unwrap_or(self.level);
+        let mut inner = self.open_inner(request)?;
+        // Where neither was asked for, the inner descriptor has decided. A gzip file of both directions is read.
+        if flags.contains(OpenFlags::WRITE) || !inner.capabilities().contains(Capabilities::READABLE) {
+            refuse_to_patch(&mut *inner, request)?;
+            Ok(Box::new(Writer::new(inner, level)))
+        } else {
+            Ok(Box::new(Reader::new(inner)))
+        }
+    }
+}
+
+impl Running {
+    fn open_inner(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let (context, descriptor) = (request.context(), request.rest());
+        let supported = self.host.supported_flags(context, descriptor)?;
+        let flags = request.flags();
+        // A pipe has nothing to create and nothing to empty. All else is passed on: what the inner provider does not honour is
+        // then its refusal.
+        let for_names = OpenFlags::CREATE | OpenFlags::TRUNCATE;
+        let meaningless = if flags.contains(OpenFlags::EXCLUSIVE) {
+            OpenFlags::empty()
+        } else {
+            for_names.without(supported)
+        };
+        self.host.open(context, descriptor, &Inner::new(flags.without(meaningless)))
+    }
+}
+
+/// A compressed stream can only be replaced as a whole; over old content, less than that would leave a mixture.
+fn refuse_to_patch(inner: &mut dyn File, request: &Request<'_>) -> Result<()> {
+    let whole = request.flags().intersects(OpenFlags::TRUNCATE | OpenFlags::ATOMIC);
+    if !whole
+        && inner.capabilities().contains(Capabilities::STAT)
+        && inner.stat()?.size.is_some_and(|size| size > 0)
+    {
+        let text = format!("open {}: gzip replaces the whole: add TRUNCATE", request.shown());
+        return Err(Error::new(Code::ENOTSUP, text));
+    }
+    Ok(())
+}
+
+/// What a layer passes on of its inner file: that no call of it waits longer than a cancel or the deadline.
+fn passed_on(inner: &dyn File) -> Capabilities {
+    inner.capabilities() & Capabilities::CANCEL
+}
+
+/// The inner file as std's, for the library.
+struct Stream {
+    inner: Box<dyn File>,
+    /// Set when the file is closed: a library that writes its end in a destructor must not make a torso look whole.
+    closed: bool,
+}
+
+impl std::io::Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        Ok(self.inner.read(buf)?)
+    }
+}
+
+impl std::io::Write for Stream {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        if self.closed { Ok(buf.len()) } else { Ok(self.inner.write(buf)?) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The inner provider's own error where it is one; else the library's, about the data.
+fn failure(error: std::io::Error, doing: &str) -> Error {
+    if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
+        return error.into();
+    }
+    let what = if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        "it ends too early"
+    } else {
+        "it is damaged or no gzip"
+    };
+    Error::new(Code::EBADMSG, format!("{doing}: {what}")).with_source(error)
+}
+
+export_provider!(Gzip);

@@ -1,0 +1,149 @@
+//! `zvfs check` with descriptors: good providers pass, and each kind of defect is one failed line that says what to do.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use serde_json::Value;
+use support::{Done, Folder, have, providers, repository, run, zvfs};
+
+fn check(library: &str, more: &[&str]) -> Done {
+    run(zvfs(["check", library].iter().chain(more)))
+}
+
+fn built(name: &str) -> String {
+    providers().join(format!("libzvfs_{name}.so")).display().to_string()
+}
+
+/// The lines of an output that start with a word.
+fn lines<'a>(done: &'a Done, word: &str) -> Vec<&'a str> {
+    done.out().lines().filter(|line| line.starts_with(word)).collect()
+}
+
+#[test]
+fn good_providers_pass() {
+    let folder = Folder::new();
+    let (fifo, root) = (folder.fifo("fifo"), format!("root={}", folder.path().display()));
+    let (named, file) =
+        (format!("file:{}/{{name}}", folder.path().display()), folder.write("a", "some content"));
+    for (name, more) in [
+        ("mem", &["--write-descriptor", "mem:{name}", "--isolated", "-o", "limit=64m"][..]),
+        ("null", &["--descriptor", "null:", "--write-descriptor", "null:"]),
+        ("file", &["--write-descriptor", &named, "--blocking-descriptor", &fifo, "-o", &root]),
+        ("file", &["--descriptor", &file, "--write-descriptor", "/dev/null", "--filter", "read_"]),
+    ] {
+        let done = check(&built(name), more);
+        done.succeeded();
+        assert!(lines(&done, "passed").len() > 5 && done.out().contains("nothing wrong with it"), "{done:?}");
+        assert_eq!(lines(&done, "FAILED"), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn json_says_the_same() {
+    let done = check(&built("mem"), &["--write-descriptor", "mem:{name}", "--filter", "seek", "--json"]);
+    let object: Value = serde_json::from_str(done.succeeded().out()).unwrap();
+    let checks = object["checks"].as_array().unwrap();
+    assert_eq!(checks[0]["name"], "descriptors_open");
+    assert!(checks.len() > 3 && checks.iter().all(|check| check["verdict"] == "passed"), "{object}");
+    assert!(checks.iter().skip(1).all(|check| check["name"].as_str().unwrap().contains("seek")), "{object}");
+    assert!(object["table"][0].as_str().unwrap().starts_with("mem 0.1.0"), "{object}");
+    assert_eq!(object["defects"], Value::Array(vec![]));
+    let done = check(&built("file"), &["--descriptor", "/nowhere/x", "--json"]);
+    let object: Value = serde_json::from_str(done.out()).unwrap();
+    assert_eq!((done.code, &object["checks"][0]["verdict"]), (80, &Value::from("failed")), "{object}");
+    assert!(object["checks"][0]["fix"].is_string() && object["checks"][0]["text"].is_string(), "{object}");
+}
+
+#[test]
+fn what_cannot_be_read_is_one_failed_line() {
+    let done = check(&built("file"), &["--descriptor", "/nowhere/x"]);
+    done.failed(80, &["libzvfs_file.so", "1 of 1 checks failed"]);
+    let failed = lines(&done, "FAILED");
+    assert!(failed.len() == 1 && failed[0].contains("no such file"), "{done:?}");
+    assert!(done.out().contains("to fix: give a descriptor"), "{done:?}");
+    check(&built("mem"), &["--descriptor", "mem:a", "-o", "limit=plenty"]).failed(80, &["1 of 1"]);
+    check(&built("mem"), &["--write-descriptor", "mem:{name}", "--filter", "nothing-like-it"])
+        .failed(22, &["no check has `nothing-like-it` in its name"]);
+}
+
+/// What a -D of `defect.c` makes wrong: the check that fails, and words of its line.
+const DEFECTS: &[(&str, &str, &str)] = &[
+    ("ONE_INSTANCE", "instances_start_and_stop", "crashed with signal 6 (abort)"),
+    ("REFUSES_HINTS", "unknown_hints_are_ignored", "EINVAL"),
+    ("TOUCHES_THE_TAIL", "read_stays_inside_the_buffer", "beyond it"),
+    ("OVERRUNS", "read_stays_inside_the_buffer", "crashed with signal 11 (bad memory access)"),
+    ("UNDERRUNS", "read_stays_inside_the_buffer", "crashed with signal 11"),
+    ("EXITS", "read_takes_any_size", "code 3"),
+    ("ONE_POSITION -DSEEKABLE", "readers_do_not_share_a_position", "the first file"),
+    ("SEEK_ABORTS -DSEEKABLE", "seek_to_extremes_is_no_panic", "crashed with signal 6"),
+    ("SLEEPS_ON", "cancel_ends_a_blocked_call", ""),
+    ("STOPS_WITH_EIO", "deadline_ends_a_blocked_call", "EIO"),
+    ("LEAKS", "opens_leak_no_descriptors", "descriptors were open"),
+    ("NOT_PARALLEL", "files_work_in_parallel", "crashed with signal 6"),
+    ("TWO_LINES", "errors_say_what_happened", "full stop"),
+    ("TAKES_UNKNOWN", "unknown_values_are_einval", "flush with the unknown value 99 returned 0"),
+    ("ANY_EXTENSION", "unknown_extensions_are_null", "is not NULL"),
+    ("NO_TEXT", "errors_come_with_their_text", "wrote no message"),
+    ("ENDLESS_TEXT", "errors_come_with_their_text", "does not end within its 1000 bytes"),
+    ("OTHER_CODE", "errors_come_with_their_text", "wrote the code 17"),
+    ("NULL_ERROR", "a_null_error_is_borne", "crashed with signal 11"),
+    ("OUT_ON_FAILURE", "a_failed_open_leaves_its_output_alone", "wrote *out"),
+    ("ERROR_ON_SUCCESS", "success_leaves_the_error_alone", "wrote into err"),
+    ("EXACT_SIZE", "larger_structs_are_borne", "EINVAL"),
+    ("USES_THE_REQUEST", "no_pointer_is_kept_past_a_call", "crashed with signal 11"),
+];
+
+/// Builds `defect.c` with one defect.
+fn defect(folder: &Folder, define: &str) -> String {
+    let (source, library) = (repository("tests/faults/plugins/defect.c"), folder.at("libzvfs_defect.so"));
+    let mut command = std::process::Command::new("cc");
+    command.arg("-I").arg(repository("include")).args(["-shared", "-fPIC", "-pthread", "-DNAME=\"defect\""]);
+    command.args(define.split(" -D").map(|define| format!("-D{define}"))).arg("-o").arg(&library).arg(source);
+    run(command).succeeded();
+    library
+}
+
+const REACH: [&str; 4] = ["--descriptor", "defect:x", "--blocking-descriptor", "defect:block"];
+
+#[test]
+fn each_kind_of_defect_is_told_with_what_to_fix() {
+    if !have(&["cc"]) {
+        return;
+    }
+    let folder = Folder::new();
+    for (define, name, words) in DEFECTS {
+        let done = check(&defect(&folder, define), &[&REACH[..], &["--filter", name]].concat());
+        let failed = lines(&done, "FAILED");
+        assert_eq!((done.code, failed.len()), (80, 1), "{define}: {done:?}");
+        assert!(failed[0].contains(name) && failed[0].contains(words), "{define}: {failed:?}");
+        assert!(done.out().contains("         to fix: "), "{define}: {done:?}");
+        done.failed(80, &["1 of 2 checks failed"]);
+    }
+}
+
+#[test]
+fn a_crash_and_a_hang_are_one_line_each_and_the_others_go_on() {
+    if !have(&["cc"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let clean = check(&defect(&folder, "CLEAN"), &REACH);
+    clean.succeeded();
+    let all =
+        clean.out().lines().filter(|line| line.starts_with("passed") || line.starts_with("skipped")).count();
+    assert!(all > 60 && lines(&clean, "passed").len() > 25, "{clean:?}");
+
+    let done = check(&defect(&folder, "DIES_AFTER_THE_END"), &REACH);
+    done.failed(80, &[&format!("1 of {all} checks failed")]);
+    let failed = lines(&done, "FAILED");
+    assert!(
+        failed[0].starts_with("FAILED   read_end_is_zero_and_stays: crashed with signal 11"),
+        "{failed:?}"
+    );
+
+    let done = check(&defect(&folder, "HANGS"), &[&REACH[..], &["--timeout", "15s"]].concat());
+    done.failed(80, &[&format!("1 of {all} checks failed")]);
+    let failed = lines(&done, "FAILED");
+    assert!(failed[0].starts_with("FAILED   unknown_values_are_einval: hangs"), "{failed:?}");
+}
