@@ -9,8 +9,10 @@ use crate::message::{Message, Sender};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Send TAKEN as soon as so many bytes were taken, or half the window if that is less: 256 KiB.
-pub const REPORT_BYTES: u64 = 256 << 10;
+/// Send TAKEN as soon as half the window was taken, or so many bytes if that is less: 512 KiB.
+///
+/// Half the window keeps the writer busy while the report is on its way; a report for less costs both sides a packet more.
+pub const REPORT_BYTES: u64 = 512 << 10;
 /// Send TAKEN at the latest so long after bytes were taken.
 pub const REPORT_DELAY: Duration = Duration::from_millis(50);
 

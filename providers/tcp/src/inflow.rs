@@ -9,10 +9,12 @@ use netpipe::{Error, Message};
 use std::sync::Arc;
 use vfs_core::Code;
 
-/// Bytes read ahead of the caller's buffer where frames are small, so that many of them come in one system call.
-const AHEAD: usize = 16 << 10;
-/// From this payload on a frame is large: then only the next header is read ahead, and nothing is copied.
-const LARGE: usize = 4 << 10;
+/// Bytes read ahead of the caller's buffer where frames are not large, so that many of them come in one system call: at
+/// first, and once so much has come at one time.
+const AHEAD: (usize, usize) = (8 << 10, 64 << 10);
+/// From this payload on a frame is large: then only the next header is read ahead, and nothing is copied. To copy less costs
+/// less than a system call for each frame.
+const LARGE: usize = 16 << 10;
 
 /// What a read of a lane came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub struct Inflow {
     at: usize,
     end: usize,
     large: bool,
-    /// The last receive took all there was: the next one would find nothing, as a rule.
+    /// The last receive took all there was: another one would find nothing, as a rule.
     drained: bool,
 }
 
@@ -49,27 +51,25 @@ impl Inflow {
         Inflow { lane, incoming, ahead: Vec::new(), at: 0, end: 0, large: false, drained: false }
     }
 
-    /// Reads as much of the payload as is there, up to `buf`'s end. `may_wait`: whoever reads would rather wait than ask the
-    /// kernel in vain.
-    pub fn read(&mut self, buf: &mut [u8], may_wait: bool) -> Flow {
+    /// Reads as much of the payload as is there, up to `buf`'s end. `waits`: or waits for a moment until some is there.
+    pub fn read(&mut self, buf: &mut [u8], mut waits: bool) -> Flow {
         let mut done = 0;
-        let drained = std::mem::take(&mut self.drained) && may_wait;
         let flow = loop {
             match self.incoming.next() {
                 Ok(Next::End) => break Flow::End,
                 Err(error) => break Flow::Broken(Failure::from(error)),
                 Ok(Next::Control(_)) if self.at < self.end => self.control(),
                 Ok(Next::Payload(_)) if done == buf.len() => break Flow::Nothing,
-                Ok(_) if drained && self.at == self.end => break Flow::Nothing,
-                Ok(Next::Payload(left)) => match self.payload(left, &mut buf[done..]) {
+                // What the caller has is more urgent than what may be there.
+                Ok(Next::Control(_)) if done > 0 => break Flow::Nothing,
+                Ok(_) if done > 0 && self.drained && self.at == self.end => break Flow::Nothing,
+                Ok(Next::Payload(left)) => match self.payload(left, &mut buf[done..], &mut waits) {
                     Ok(Received::Bytes(count)) => done += count,
                     Ok(Received::Nothing) => break Flow::Nothing,
                     Ok(Received::End) => break self.cut_off(),
                     Err(failure) => break Flow::Broken(failure),
                 },
-                // What the caller has is more urgent than what may be there.
-                Ok(Next::Control(_)) if done > 0 => break Flow::Nothing,
-                Ok(Next::Control(_)) => match self.receive(&mut []) {
+                Ok(Next::Control(_)) => match self.receive(&mut [], &mut waits) {
                     Ok(Received::Bytes(_)) => {}
                     Ok(Received::Nothing) => break Flow::Nothing,
                     Ok(Received::End) => break self.cut_off(),
@@ -100,7 +100,7 @@ impl Inflow {
     /// Looks, without waiting, whether END follows what was read: the owner may close without reading on.
     pub fn look_for_end(&mut self) -> bool {
         if let (Ok(Next::Control(_)), true) = (self.incoming.next(), self.at == self.end) {
-            let _ = self.receive(&mut []);
+            let _ = self.receive(&mut [], &mut false);
         }
         if let Ok(Next::Control(_)) = self.incoming.next() {
             self.control();
@@ -128,7 +128,7 @@ impl Inflow {
     }
 
     /// Moves payload of the frame at hand, `left` bytes at most.
-    fn payload(&mut self, left: usize, buf: &mut [u8]) -> Result<Received, Failure> {
+    fn payload(&mut self, left: usize, buf: &mut [u8], waits: &mut bool) -> Result<Received, Failure> {
         let wanted = left.min(buf.len());
         let staged = wanted.min(self.end - self.at);
         if staged > 0 {
@@ -137,7 +137,7 @@ impl Inflow {
             self.incoming.payload(&buf[..staged]);
             return Ok(Received::Bytes(staged));
         }
-        let received = self.receive_payload(&mut buf[..wanted], wanted == left)?;
+        let received = self.receive_payload(&mut buf[..wanted], wanted == left, waits)?;
         if let Received::Bytes(count) = received {
             self.incoming.payload(&buf[..count]);
         }
@@ -145,12 +145,19 @@ impl Inflow {
     }
 
     /// Receives payload, and what follows it if this is the frame's end.
-    fn receive_payload(&mut self, buf: &mut [u8], to_frame_end: bool) -> Result<Received, Failure> {
+    fn receive_payload(
+        &mut self,
+        buf: &mut [u8],
+        to_frame_end: bool,
+        waits: &mut bool,
+    ) -> Result<Received, Failure> {
         let wanted = buf.len();
         let received = if to_frame_end {
-            self.receive(buf)?
+            self.receive(buf, waits)?
         } else {
-            self.lane.link.receive(buf, &mut []).map_err(lost)?
+            let received = self.receive_into(buf, 0, waits)?;
+            self.drained = matches!(received, Received::Bytes(count) if count < wanted);
+            received
         };
         Ok(match received {
             Received::Bytes(count) => Received::Bytes(count.min(wanted)),
@@ -159,17 +166,36 @@ impl Inflow {
     }
 
     /// Receives into `first` and then ahead of it. Nothing is ahead when it is called.
-    fn receive(&mut self, first: &mut [u8]) -> Result<Received, Failure> {
+    fn receive(&mut self, first: &mut [u8], waits: &mut bool) -> Result<Received, Failure> {
         if self.ahead.is_empty() {
-            self.ahead = vec![0; AHEAD];
+            self.ahead = vec![0; AHEAD.0];
         }
-        let limit = if self.large { HEADER } else { AHEAD };
-        let received = self.lane.link.receive(first, &mut self.ahead[..limit]).map_err(lost)?;
+        let limit = if self.large { HEADER } else { self.ahead.len() };
+        let received = self.receive_into(first, limit, waits)?;
         if let Received::Bytes(count) = received {
             (self.at, self.end) = (0, count.saturating_sub(first.len()));
             self.drained = count < first.len() + limit;
+            if !self.drained && !self.large && limit < AHEAD.1 {
+                self.ahead.resize(AHEAD.1, 0);
+            }
         }
         Ok(received)
+    }
+
+    /// Waits at most once in a call of `read`: a peer that sends a byte now and then must not keep it from its cancel.
+    fn receive_into(
+        &mut self,
+        first: &mut [u8],
+        limit: usize,
+        waits: &mut bool,
+    ) -> Result<Received, Failure> {
+        let ahead = &mut self.ahead[..limit];
+        let link = &self.lane.link;
+        match std::mem::take(waits) {
+            true => link.receive_or_wait(first, ahead),
+            false => link.receive(first, ahead),
+        }
+        .map_err(lost)
     }
 
     fn cut_off(&self) -> Flow {

@@ -35,6 +35,7 @@ struct Back {
 impl Lane {
     /// Begins after the handshake.
     pub fn new(link: Link, window: u32, crc: bool) -> Lane {
+        link.be_patient();
         Lane {
             link,
             window,

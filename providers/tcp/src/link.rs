@@ -1,13 +1,24 @@
-//! A connection: bytes in both directions, never waiting.
+//! A connection: bytes in both directions, never waiting, or for a moment.
 
 use crate::queue::lock;
 use crate::tls::{Session, Step};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{self, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
+use std::time::Duration;
+
+/// How long a patient call waits in the kernel; rounded up to its ticks, of which there are 100 to 1000 in a second.
+///
+/// A cancel does not end such a wait: so it is far shorter than the 100 ms within which a cancelled call has to return.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// A frame of up to so many bytes is sent from one buffer.
+const SMALL: usize = 256;
 
 /// What a receive came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,20 +96,62 @@ impl Link {
         self.leaves_machine
     }
 
+    /// Lets `receive_or_wait`, `send_or_wait` and what the kernel sends by itself wait for a moment.
+    ///
+    /// Waiting in the kernel's own receive is one system call where poll and receive are two, or three if it was tried
+    /// first: that is the difference between a netpipe's round trip and a bare connection's.
+    pub fn be_patient(&self) {
+        let wait = |direction| sockopt::set_socket_timeout(&self.socket, direction, Some(PATIENCE));
+        // Without it those return at once: more calls, but none is wrong.
+        if wait(Timeout::Recv).and_then(|()| wait(Timeout::Send)).is_ok() {
+            let _ = rustix::io::ioctl_fionbio(&self.socket, false);
+        }
+    }
+
     /// Receives into `first`, then into `ahead`.
     ///
     /// # Errors
     /// The connection's: it is lost.
     pub fn receive(&self, first: &mut [u8], ahead: &mut [u8]) -> Result<Received, Errno> {
-        if let Some(tls) = &self.tls {
-            return Ok(match lock(tls).receive(self.as_fd(), first, ahead)? {
-                None => Received::Nothing,
-                Some(0) => Received::End,
-                Some(count) => Received::Bytes(count),
-            });
+        match &self.tls {
+            Some(tls) => self.receive_securely(tls, first, ahead),
+            None => self.receive_plainly(first, ahead, RecvFlags::DONTWAIT),
         }
-        let mut buffers = [IoSliceMut::new(first), IoSliceMut::new(ahead)];
-        match retry_on_intr(|| rustix::io::readv(&self.socket, &mut buffers)) {
+    }
+
+    /// As `receive`; but if there is nothing, waits for a moment. For the one thread that would wait anyhow.
+    ///
+    /// # Errors
+    /// The connection's: it is lost.
+    pub fn receive_or_wait(&self, first: &mut [u8], ahead: &mut [u8]) -> Result<Received, Errno> {
+        let Some(tls) = &self.tls else { return self.receive_plainly(first, ahead, RecvFlags::empty()) };
+        let received = self.receive_securely(tls, first, ahead)?;
+        if received != Received::Nothing {
+            return Ok(received);
+        }
+        // The session is free meanwhile: others send through it.
+        let moment = Timespec { tv_sec: 0, tv_nsec: PATIENCE.subsec_nanos().into() };
+        // Interrupted, it was a shorter moment.
+        let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&moment));
+        self.receive_securely(tls, first, ahead)
+    }
+
+    fn receive_plainly(
+        &self,
+        first: &mut [u8],
+        ahead: &mut [u8],
+        flags: RecvFlags,
+    ) -> Result<Received, Errno> {
+        let received = retry_on_intr(|| match (first.is_empty(), ahead.is_empty()) {
+            (true, _) => net::recv(&self.socket, &mut *ahead, flags).map(|(count, _)| count),
+            (_, true) => net::recv(&self.socket, &mut *first, flags).map(|(count, _)| count),
+            _ => {
+                let mut buffers = [IoSliceMut::new(first), IoSliceMut::new(ahead)];
+                let mut control = RecvAncillaryBuffer::default();
+                net::recvmsg(&self.socket, &mut buffers, &mut control, flags).map(|message| message.bytes)
+            }
+        });
+        match received {
             Ok(0) => Ok(Received::End),
             Ok(count) => Ok(Received::Bytes(count)),
             Err(Errno::AGAIN) => Ok(Received::Nothing),
@@ -106,18 +159,53 @@ impl Link {
         }
     }
 
+    fn receive_securely(
+        &self,
+        tls: &Mutex<Session>,
+        first: &mut [u8],
+        ahead: &mut [u8],
+    ) -> Result<Received, Errno> {
+        Ok(match lock(tls).receive(self.as_fd(), first, ahead)? {
+            None => Received::Nothing,
+            Some(0) => Received::End,
+            Some(count) => Received::Bytes(count),
+        })
+    }
+
     /// Sends what can be taken now; 0: wait until the link is writable. Once all is sent, it is to be flushed.
     ///
     /// # Errors
     /// The connection's: it is lost.
     pub fn send(&self, first: &[u8], then: &[u8]) -> Result<usize, Errno> {
+        self.send_with(first, then, SendFlags::DONTWAIT)
+    }
+
+    /// As `send`; but if nothing can be taken, or not all, waits for a moment.
+    ///
+    /// # Errors
+    /// The connection's: it is lost.
+    pub fn send_or_wait(&self, first: &[u8], then: &[u8]) -> Result<usize, Errno> {
+        self.send_with(first, then, SendFlags::empty())
+    }
+
+    fn send_with(&self, first: &[u8], then: &[u8], flags: SendFlags) -> Result<usize, Errno> {
         if let Some(tls) = &self.tls {
             return lock(tls).send(self.as_fd(), first, then);
         }
-        let buffers = [IoSlice::new(first), IoSlice::new(then)];
-        let mut control = SendAncillaryBuffer::default();
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        match retry_on_intr(|| rustix::net::sendmsg(&self.socket, &buffers, &mut control, flags)) {
+        let flags = flags | SendFlags::NOSIGNAL;
+        let length = first.len() + then.len();
+        let sent = if length <= SMALL {
+            // To copy so little is cheaper than to have the kernel look at two buffers.
+            let mut bytes = [0; SMALL];
+            bytes[..first.len()].copy_from_slice(first);
+            bytes[first.len()..length].copy_from_slice(then);
+            retry_on_intr(|| net::send(&self.socket, &bytes[..length], flags))
+        } else {
+            let buffers = [IoSlice::new(first), IoSlice::new(then)];
+            let mut control = SendAncillaryBuffer::default();
+            retry_on_intr(|| net::sendmsg(&self.socket, &buffers, &mut control, flags))
+        };
+        match sent {
             Err(Errno::AGAIN) => Ok(0),
             result => result,
         }
@@ -150,12 +238,12 @@ impl Link {
             lock(tls).end(self.as_fd());
         }
         // It fails only if the connection is gone already.
-        let _ = rustix::net::shutdown(&self.socket, Shutdown::Write);
+        let _ = net::shutdown(&self.socket, Shutdown::Write);
     }
 
     /// Ends both directions at once; whoever waits for the link wakes up.
     pub fn cut(&self) {
-        let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
+        let _ = net::shutdown(&self.socket, Shutdown::Both);
     }
 }
 

@@ -1,13 +1,18 @@
 //! A writer's connection to its reader, as the file and the service thread share it.
+//!
+//! What the reader says is heard by whoever holds the [`Ear`]: the file while it waits for that, so that nobody else is woken;
+//! the service thread at other times.
 
-use crate::link::Link;
-use crate::pipe::LastWord;
+use crate::failure::{Failure, lost};
+use crate::link::{Link, Received};
+use crate::pipe::{Fate, LastWord};
 use crate::queue::lock;
 use netpipe::pipe::Window;
-use netpipe::{Message, Reason};
+use netpipe::{Decoder, Error, Message, Reason, Sender};
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
+use vfs_core::Code;
 
 /// A file that does not wait has sent its frame by then.
 const REFUSAL_TRIES: u32 = 100;
@@ -22,8 +27,7 @@ pub struct Outgoing {
     /// Whether payload carries checksums.
     pub crc: bool,
     rest: Mutex<Rest>,
-    /// The file waits for news of the reader.
-    waiting: AtomicBool,
+    ear: Mutex<Ear>,
     last: AtomicBool,
     ended: AtomicBool,
 }
@@ -45,12 +49,13 @@ impl Rest {
 impl Outgoing {
     /// Begins after the handshake.
     pub fn new(link: Link, window: u32, crc: bool) -> Outgoing {
+        link.be_patient();
         Outgoing {
             link,
             window: Window::new(window),
             crc,
             rest: Mutex::default(),
-            waiting: AtomicBool::new(false),
+            ear: Mutex::new(Ear { decoder: Decoder::new(Sender::Reader) }),
             last: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }
@@ -104,9 +109,8 @@ impl Outgoing {
         self.push(&mut rest).unwrap_or(true)
     }
 
-    /// The service thread's: tells the reader that it broke a rule, unless the file is in the midst of a frame that does not
-    /// go out.
-    pub fn refuse(&self, reason: Reason) {
+    /// Tells the reader that it broke a rule, unless the file is in the midst of a frame that does not go out.
+    fn refuse(&self, reason: Reason) {
         for _ in 0..REFUSAL_TRIES {
             if let Ok(mut rest) = self.rest.try_lock() {
                 if !self.last.swap(true, Ordering::SeqCst) {
@@ -131,13 +135,94 @@ impl Outgoing {
         self.ended.load(Ordering::SeqCst) && self.window.taken() == self.window.sent()
     }
 
-    /// The file's, before it looks at what it waits for.
-    pub fn set_waiting(&self) {
-        self.waiting.store(true, Ordering::SeqCst);
+    /// The file's: takes the right to hear what the reader says, for as long as it waits for that.
+    pub fn listen(&self) -> MutexGuard<'_, Ear> {
+        lock(&self.ear)
     }
 
-    /// The service thread's, after something changed: whether the file waits.
-    pub fn take_waiting(&self) -> bool {
-        self.waiting.swap(false, Ordering::SeqCst)
+    /// The service thread's: the same, unless the file has it.
+    pub fn listen_for_file(&self) -> Option<MutexGuard<'_, Ear>> {
+        match self.ear.try_lock() {
+            Ok(ear) => Some(ear),
+            Err(TryLockError::Poisoned(ear)) => Some(ear.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
+}
+
+/// Receives made at one time: a reader that goes on and on must not keep its hearer from everything else.
+const ROUNDS: u32 = 16;
+
+/// Follows what the reader says.
+#[derive(Debug)]
+pub struct Ear {
+    decoder: Decoder,
+}
+
+/// What was heard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Something came; else whoever wants more has to wait.
+    pub came: bool,
+    /// The pipe's end, if it was that.
+    pub fate: Option<Fate>,
+    /// The connection is over with it.
+    pub over: bool,
+}
+
+impl Ear {
+    /// Reads what has come; `waits`: or waits for a moment until something does.
+    pub fn hear(&mut self, outgoing: &Outgoing, waits: bool) -> Heard {
+        let (mut bytes, mut heard) = ([0; 256], Heard::default());
+        for round in 0..ROUNDS {
+            let received = match waits && round == 0 {
+                true => outgoing.link.receive_or_wait(&mut bytes, &mut []),
+                false => outgoing.link.receive(&mut bytes, &mut []),
+            };
+            let count = match received {
+                Ok(Received::Bytes(count)) => count,
+                Ok(Received::Nothing) => return heard,
+                Ok(Received::End) => return over(Failure::new(Code::ECONNRESET, "the reader was lost")),
+                Err(errno) => return over(lost(errno)),
+            };
+            heard.came = true;
+            let mut input = &bytes[..count];
+            while let Some(message) = match self.decoder.next(&mut input) {
+                Ok(message) => message,
+                Err(error) => return outgoing.broken(&error),
+            } {
+                if let Err(error) = outgoing.window.hear(&message) {
+                    return outgoing.broken(&error);
+                }
+                (heard.fate, heard.over) = match message {
+                    Message::Done => (Some(Fate::Done), true),
+                    Message::Closed(_) if outgoing.is_all_taken() => (Some(Fate::Done), true),
+                    Message::Closed(_) => (Some(Fate::Closed), true),
+                    Message::Taken(_) if outgoing.is_all_taken() => (Some(Fate::Done), false),
+                    _ => continue,
+                };
+                if heard.over {
+                    return heard;
+                }
+            }
+            if count < bytes.len() && !outgoing.link.has_more() {
+                break;
+            }
+        }
+        heard
+    }
+}
+
+impl Outgoing {
+    /// The reader broke a rule, or refuses to go on.
+    fn broken(&self, error: &Error) -> Heard {
+        if let Some(reason) = error.refusal() {
+            self.refuse(reason);
+        }
+        over(Failure::from(error))
+    }
+}
+
+fn over(failure: Failure) -> Heard {
+    Heard { came: true, fate: Some(Fate::Failed(failure)), over: true }
 }

@@ -24,6 +24,8 @@ pub enum Command {
     Flush(u64),
     /// A writer has said its last word before its reader came.
     Finished(u64),
+    /// A writer has heard its reader's last word.
+    HeardAll(u64),
     /// A reader's pipe has ended or broken: nobody else is to come.
     Over(u64),
     /// A file is closed.

@@ -58,6 +58,12 @@ impl<T> Reactor<T> {
         let _ = epoll::modify(&self.epoll, fd, EventData::new_u64(key), flags(read, write));
     }
 
+    /// Watches a descriptor that is known for input, and for room to write, until the next event.
+    pub fn watch_once(&self, fd: impl AsFd, key: u64, write: bool) {
+        let flags = flags(true, write) | EventFlags::ONESHOT;
+        let _ = epoll::modify(&self.epoll, fd, EventData::new_u64(key), flags);
+    }
+
     /// Watches a descriptor no more.
     pub fn forget(&self, fd: impl AsFd) {
         let _ = epoll::delete(&self.epoll, fd);

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use vfs_core::{Capabilities, Error, Events, File, Result};
 
-/// A reader that waits for so long tells its writers what it has taken: they may be waiting for that.
+/// A reader that waits for so long tells its writers what it has taken: they may be waiting for that, and the service thread
+/// would say it later. A reader with one writer waits as long in its receive, see `link`.
 const PAUSE: Duration = Duration::from_millis(2);
 /// Of the epoll set: no lane, but the pipe's signal.
 const SIGNAL: u64 = u64::MAX;
@@ -50,6 +51,11 @@ impl Reader {
         self.pipe.plan.writers.is_none_or(|writers| self.arrived < u64::from(writers))
     }
 
+    /// Whether there is one writer, and it is the last: nothing else can come meanwhile.
+    fn is_alone(&self) -> bool {
+        self.lanes.len() == 1 && !self.awaits_writers()
+    }
+
     /// Takes in the writers that came.
     fn admit(&mut self) -> Result<()> {
         for lane in self.pipe.take_arrived() {
@@ -69,7 +75,7 @@ impl Reader {
     /// Reads from one writer after the other, until one gives something.
     fn flow(&mut self, buf: &mut [u8]) -> Flow {
         while let Some(at) = self.choose() {
-            let alone = self.lanes.len() == 1;
+            let alone = self.is_alone();
             let inflow = &mut self.lanes[at].1;
             match inflow.read(buf, alone) {
                 Flow::Bytes(count) => {
@@ -183,7 +189,8 @@ impl Reader {
         // First for a moment: then whoever waits for TAKEN has it before the protocol's 50 ms.
         let unreported = self.lanes.iter().any(|(_, inflow)| inflow.lane.taken() != inflow.lane.reported());
         if unreported {
-            if !self.caller.context.wait(Some(fd), Events::READ, Some(PAUSE))?.is_empty() {
+            if !self.is_alone() && !self.caller.context.wait(Some(fd), Events::READ, Some(PAUSE))?.is_empty()
+            {
                 return Ok(());
             }
             for (_, inflow) in &self.lanes {

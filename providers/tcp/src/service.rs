@@ -1,5 +1,5 @@
-//! The service thread, one for an instance: accepts, dials, completes handshakes, talks to brokers, and reads what readers
-//! report. Payload never passes through it, and nothing in it waits but [`Reactor::wait`].
+//! The service thread, one for an instance: accepts, dials, completes handshakes, talks to brokers, and listens to readers
+//! whose writers do not. Payload never passes through it, and nothing in it waits but [`Reactor::wait`].
 //!
 //! | Module | What it does |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | `dial` | connections to be made, address after address; names to be looked up |
 //! | `accept` | listeners, and how many strangers are let in |
 //! | `shake` | handshakes |
-//! | `feedback` | what readers report to writers |
+//! | `feedback` | what readers say to writers that do not listen themselves |
 //! | `broker` | brokers, and what they say |
 //! | `parting` | last frames on their way |
 
@@ -64,6 +64,8 @@ enum Timer {
     Forget(u64),
     /// There is room for strangers again, perhaps.
     Admit,
+    /// Readers that were left alone are listened to again.
+    Listen,
 }
 
 /// What a descriptor is.
@@ -93,6 +95,8 @@ pub struct Service {
     expected: HashMap<Token, broker::Expected>,
     lookups: HashMap<u64, dial::Dial>,
     strangers: accept::Strangers,
+    /// Connections to readers that are left alone for a while.
+    resting: Vec<u64>,
     reporting: bool,
     stop_at: Option<Instant>,
 }
@@ -118,6 +122,7 @@ impl Service {
             expected: HashMap::new(),
             lookups: HashMap::new(),
             strangers: accept::Strangers::default(),
+            resting: Vec::new(),
             reporting: false,
             stop_at: None,
         })
@@ -150,6 +155,10 @@ impl Service {
         }
         for writing in self.writers.values() {
             writing.pipe.settle(Fate::Failed(Failure::new(Code::EIO, why.as_str())));
+            // A file that waits for its reader's word looks at the connection only.
+            if let Some(outgoing) = writing.pipe.outgoing() {
+                outgoing.link.cut();
+            }
         }
     }
 
@@ -190,6 +199,7 @@ impl Service {
                 Command::Write(pipe) => self.open_writer(pipe),
                 Command::Flush(id) => self.flush_writer(id),
                 Command::Finished(id) => self.finished(id),
+                Command::HeardAll(id) => self.heard_all(id),
                 Command::Over(id) => self.reader_over(id),
                 Command::Closed(id) => self.closed(id),
                 Command::SeeOut(lane) => self.see_out_lane(lane),
@@ -231,6 +241,7 @@ impl Service {
             Timer::Early(token) => self.stranger_known(token, true),
             Timer::Forget(id) => self.forget_writer(id),
             Timer::Admit => self.admit_strangers(),
+            Timer::Listen => self.listen_again(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! introduced by addresses that change.
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::SendFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
@@ -289,7 +289,8 @@ struct Socket<'a>(BorrowedFd<'a>);
 
 impl Read for Socket<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(retry_on_intr(|| rustix::io::read(self.0, &mut *buf))?)
+        let received = retry_on_intr(|| rustix::net::recv(self.0, &mut *buf, RecvFlags::DONTWAIT))?;
+        Ok(received.0)
     }
 }
 

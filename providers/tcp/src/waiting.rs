@@ -30,16 +30,25 @@ impl Caller {
         doing: &str,
         what: impl Fn() -> String,
     ) -> Result<()> {
-        let explain = |error: Error| {
-            let code = error.code();
-            let text = format!("{doing} {}: {} while waiting for {}", self.shown, code.text(), what());
-            Error::new(code, text)
-        };
+        let explain = |error| self.explain(&error, doing, &what);
         let came = self.context.wait(Some(fd), events, Some(SILENT)).map_err(explain)?;
         if came.is_empty() {
             self.host.log(Level::Info, &format!("{}: waiting for {}", self.shown, what()));
             self.context.wait(Some(fd), events, None).map_err(explain)?;
         }
         Ok(())
+    }
+
+    /// Says whether a wait should go on that is none of the kernel's.
+    ///
+    /// # Errors
+    /// ECANCELED, ETIMEDOUT: with what was waited for.
+    pub fn check(&self, doing: &str, what: impl Fn() -> String) -> Result<()> {
+        self.context.status().map_err(|error| self.explain(&error, doing, what))
+    }
+
+    fn explain(&self, error: &Error, doing: &str, what: impl Fn() -> String) -> Error {
+        let code = error.code();
+        Error::new(code, format!("{doing} {}: {} while waiting for {}", self.shown, code.text(), what()))
     }
 }

@@ -1,7 +1,7 @@
 //! The writing end, as an open file.
 
 use crate::failure::{Failure, lost};
-use crate::outgoing::{Outgoing, Rest};
+use crate::outgoing::{Ear, Outgoing, Rest};
 use crate::pipe::{Fate, LastWord, WriterPipe};
 use crate::queue::{Command, Queue};
 use crate::splice::{FilePart, Sent};
@@ -11,11 +11,11 @@ use netpipe::frame::{ATOMIC, HEADER, Kind};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vfs_core::{Capabilities, Code, Error, Events, File, Finish, Flush, Result};
 
-/// The most payload bytes that one write puts into a frame: what the reader reports at once.
-const FRAME_MAX: usize = netpipe::pipe::REPORT_BYTES as usize;
+/// The most payload bytes that one write puts into a frame: then the reader begins before a larger write is all sent.
+const FRAME_MAX: usize = 256 << 10;
 
 /// How long a lost connection may take to show the reader's last word.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -44,7 +44,7 @@ impl Writer {
         }
     }
 
-    /// Waits until `ready` gives something. It is asked again after each news of the service thread.
+    /// Waits until `ready` gives something. It is asked again after each news.
     fn wait_until<T>(
         &self,
         doing: &str,
@@ -53,14 +53,48 @@ impl Writer {
     ) -> Result<T> {
         loop {
             self.pipe.signal.clear();
-            if let Some(outgoing) = self.pipe.outgoing() {
-                outgoing.set_waiting();
-            }
             if let Some(value) = ready() {
                 return Ok(value);
             }
-            self.caller.wait(self.pipe.signal.as_fd(), Events::READ, doing, &what)?;
+            match self.pipe.outgoing() {
+                Some(outgoing) => return self.listen_until(outgoing, doing, &what, &mut ready),
+                None => self.caller.wait(self.pipe.signal.as_fd(), Events::READ, doing, &what)?,
+            }
         }
+    }
+
+    /// As `wait_until`, with a reader. Its word is heard here, on the caller's own thread. The service thread hears nothing
+    /// meanwhile, so all that can change comes through the connection.
+    fn listen_until<T>(
+        &self,
+        outgoing: &Outgoing,
+        doing: &str,
+        what: &impl Fn() -> String,
+        ready: &mut impl FnMut() -> Option<T>,
+    ) -> Result<T> {
+        let mut ear = outgoing.listen();
+        loop {
+            if let Some(value) = ready() {
+                return Ok(value);
+            }
+            if self.hear(outgoing, &mut ear) {
+                self.caller.check(doing, what)?;
+            } else if ready().is_none() {
+                self.caller.wait(outgoing.link.as_fd(), Events::READ, doing, what)?;
+            }
+        }
+    }
+
+    /// Hears what the reader says, and waits for a moment if that is nothing; true: something came.
+    fn hear(&self, outgoing: &Outgoing, ear: &mut Ear) -> bool {
+        let heard = ear.hear(outgoing, true);
+        if let Some(fate) = heard.fate {
+            self.pipe.settle(fate);
+        }
+        if heard.over {
+            self.queue.ask(Command::HeardAll(self.pipe.id));
+        }
+        heard.came
     }
 
     /// The connection, once there is a reader.
@@ -89,8 +123,8 @@ impl Writer {
     fn begin_frame(&self, outgoing: &Outgoing, rest: &mut Rest) -> Result<()> {
         self.clear(outgoing, rest, "write")?;
         if outgoing.is_finished() {
-            // The service thread has refused the reader, and is about to say why.
-            return Err(self.broken("write", Errno::PIPE));
+            // Whoever heard the reader break a rule has refused it, and is about to say why.
+            return Err(self.broken(outgoing, "write", Errno::PIPE));
         }
         Ok(())
     }
@@ -125,7 +159,7 @@ impl Writer {
             match outgoing.push(rest) {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.wait_for_kernel(outgoing, doing)?,
-                Err(errno) => return Err(self.broken(doing, errno)),
+                Err(errno) => return Err(self.broken(outgoing, doing, errno)),
             }
         }
     }
@@ -141,7 +175,7 @@ impl Writer {
         let mut sent = 0;
         while sent < HEADER + payload.len() {
             let (head, body) = (&header[sent.min(HEADER)..], &payload[sent.saturating_sub(HEADER)..]);
-            match outgoing.link.send(head, body) {
+            match outgoing.link.send_or_wait(head, body) {
                 Ok(0) => {
                     if self.wait_for_kernel(outgoing, "write").is_err() {
                         rest.keep(head);
@@ -151,14 +185,14 @@ impl Writer {
                     }
                 }
                 Ok(count) => sent += count,
-                Err(errno) => return Err(self.broken("write", errno)),
+                Err(errno) => return Err(self.broken(outgoing, "write", errno)),
             }
         }
         // What TLS still has of it is sent before the next frame, or by the service thread.
         match outgoing.link.flush() {
             Ok(true) => {}
             Ok(false) => self.queue.ask(Command::Flush(self.pipe.id)),
-            Err(errno) => return Err(self.broken("write", errno)),
+            Err(errno) => return Err(self.broken(outgoing, "write", errno)),
         }
         Ok(())
     }
@@ -175,7 +209,7 @@ impl Writer {
         while !head.is_empty() || part.left() > 0 {
             let sent = match head.is_empty() {
                 true => part.send(&outgoing.link),
-                false => outgoing.link.send(head, &[]).map(|count| {
+                false => outgoing.link.send_or_wait(head, &[]).map(|count| {
                     head = &head[count..];
                     if count == 0 { Sent::Nothing } else { Sent::Some }
                 }),
@@ -185,7 +219,7 @@ impl Writer {
                 Ok(Sent::Unable) => true,
                 Ok(Sent::Nothing) => self.wait_for_kernel(outgoing, "write").is_err(),
                 Err(Errno::NODATA) => return Err(self.torn(outgoing)),
-                Err(errno) => return Err(self.broken("write", errno)),
+                Err(errno) => return Err(self.broken(outgoing, "write", errno)),
             };
             if must_read {
                 // A frame begun is finished, as with a buffer.
@@ -205,19 +239,18 @@ impl Writer {
             .error("write", &self.caller.shown)
     }
 
-    /// What a failed send means: the service thread reads what the reader said last.
-    fn broken(&self, doing: &str, errno: Errno) -> Error {
-        let until = std::time::Instant::now() + LAST_WORD;
+    /// What a failed send means: the reader's last word, if there is one.
+    fn broken(&self, outgoing: &Outgoing, doing: &str, errno: Errno) -> Error {
+        let until = Instant::now() + LAST_WORD;
+        let mut ear = outgoing.listen();
         loop {
-            self.pipe.signal.clear();
             if let Some(fate) = self.pipe.fate() {
                 return self.fail(doing, fate);
             }
-            let left = until.saturating_duration_since(std::time::Instant::now());
-            let waited = self.caller.context.wait(Some(self.pipe.signal.as_fd()), Events::READ, Some(left));
-            if left.is_zero() || waited.is_err() {
+            if Instant::now() >= until || self.caller.context.status().is_err() {
                 return lost(errno).error(doing, &self.caller.shown);
             }
+            self.hear(outgoing, &mut ear);
         }
     }
 

@@ -210,6 +210,7 @@ impl Service {
                 if let Some(writing) = self.writers.get_mut(&id) {
                     writing.feedback = Some(key);
                 }
+                self.reactor.watch_once(&outgoing.link, key, false);
                 pipe.connect(outgoing);
                 self.flush_writer(id);
             }

@@ -426,6 +426,32 @@ fn a_reader_that_breaks_the_rules_is_eproto() {
     }
 }
 
+/// What a reader says without end must neither keep its writer from its deadline, nor the instance from its other pipes.
+#[test]
+fn a_reader_that_never_stops_reporting_holds_nobody() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
+    let babbling = in_thread(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        shake(&mut stream, Acceptor::new(None));
+        let many = Message::Taken(0).to_bytes().repeat(10_000);
+        while stream.write_all(&many).is_ok() {}
+    });
+    let host = registry("");
+    let mut writer = host.open(&descriptor, &Open::new(WRITE)).unwrap();
+    writer.write_all(b"x").unwrap();
+    times_out(&mut writer, "take everything", |writer| writer.flush(Flush::Sync));
+    // Nobody listens to it now but the service thread.
+    let other = format!("tcp:127.0.0.1:{}", free_port());
+    let mut reader = open("", &other, false);
+    let mut right = host.open(&other, &Open::new(WRITE)).unwrap();
+    right.write_all(b"right").unwrap();
+    right.finish(Finish::End).unwrap();
+    assert_eq!(in_time(move || read_to_end(&mut reader)), b"right");
+    drop((right, writer));
+    babbling.recv_timeout(SLACK).unwrap();
+}
+
 #[test]
 fn a_reset_is_econnreset_at_each_end() {
     let port = free_port();
