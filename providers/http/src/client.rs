@@ -2,8 +2,9 @@
 
 use crate::answer::Answer;
 use crate::connection::Connection;
+use crate::crew::Crew;
 use crate::dial::dial;
-use crate::failure::{Attempt, Failure, system};
+use crate::failure::{Again, Attempt, Failure, system};
 use crate::pool::Pool;
 use crate::proxy::Proxy;
 use crate::redirect;
@@ -34,13 +35,14 @@ pub struct Client {
     config: Config,
     pool: Arc<Pool>,
     resolver: Resolver,
+    crew: Crew,
 }
 
 impl Client {
     /// A client without connections yet.
     pub fn new(config: Config) -> Client {
         let pool = Arc::new(Pool::new(config.connections));
-        Client { config, pool, resolver: Resolver::default() }
+        Client { config, pool, resolver: Resolver::default(), crew: Crew::default() }
     }
 
     /// What opens begin with.
@@ -137,6 +139,11 @@ impl Client {
         )
     }
 
+    /// The threads that work for files.
+    pub fn crew(&self) -> &Crew {
+        &self.crew
+    }
+
     /// Where connections go whose answers have been read.
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
@@ -187,7 +194,7 @@ impl Client {
         let addresses: Vec<SocketAddr> = found.into_iter().filter(allowed).collect();
         match refusal {
             Some(refusal) if addresses.is_empty() => Err(refusal),
-            _ => dial(&addresses, waiting),
+            _ => connect(&addresses, waiting),
         }
     }
 
@@ -197,7 +204,9 @@ impl Client {
             self.config.policy.address(address)?;
         }
         let addresses = self.resolver.addresses(&proxy.host, proxy.port, waiting);
-        addresses.and_then(|addresses| dial(&addresses, waiting)).map_err(|failure| failure.context("proxy"))
+        addresses
+            .and_then(|addresses| connect(&addresses, waiting))
+            .map_err(|failure| failure.context("proxy"))
     }
 
     /// Asks a proxy for a tunnel to an origin.
@@ -223,4 +232,12 @@ impl Client {
         }
         Ok(connection.into_socket())
     }
+}
+
+/// Connects; where nobody answers at first, nobody will.
+fn connect(addresses: &[SocketAddr], waiting: Waiting<'_>) -> Attempt<OwnedFd> {
+    dial(addresses, waiting).map_err(|failure| match failure.again {
+        Again::Later(_) => Failure { again: Again::Resuming, ..failure },
+        _ => failure,
+    })
 }

@@ -12,7 +12,7 @@ use vfs_core::{Code, Events};
 
 /// What is received at once of heads and of small bodies. A head must fit.
 const BUFFER: usize = 64 << 10;
-/// What is received at first: most heads, with a small body behind them, fit.
+/// What is received at first: most heads, with a small body behind them, fit. Smaller reads are served from the buffer.
 const FIRST: usize = 16 << 10;
 
 /// A connection to a server.
@@ -142,6 +142,13 @@ impl Connection {
     /// # Errors
     /// The connection's.
     pub fn try_read(&mut self, buf: &mut [u8]) -> Attempt<Option<usize>> {
+        if self.buffered().is_empty() && buf.len() < FIRST {
+            match self.try_fill()? {
+                Some(0) => return Ok(Some(0)),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
         let buffered = self.buffered();
         if !buffered.is_empty() {
             let count = buffered.len().min(buf.len());

@@ -145,9 +145,8 @@ fn is_over(socket: impl AsFd) -> Result<bool, Errno> {
 fn refused(address: SocketAddr, errno: Errno) -> Failure {
     use crate::failure::{Again, code};
     let again = match errno {
-        Errno::CONNREFUSED => Again::Resuming,
         Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ACCESS | Errno::PERM => Again::No,
-        _ => Again::Later(None),
+        _ => Again::Resuming,
     };
     Failure { code: code(errno), text: format!("connect to {address}: {}", words(errno)), again }
 }

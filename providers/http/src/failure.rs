@@ -23,7 +23,7 @@ pub struct Failure {
 pub enum Again {
     /// It would fail alike.
     No,
-    /// Nobody listens there: only worth it where somebody did before.
+    /// Nobody can be reached there: only worth it where somebody was before.
     Resuming,
     /// After a while; as long as the server asked for, if it did.
     Later(Option<Duration>),

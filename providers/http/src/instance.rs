@@ -8,7 +8,11 @@ use crate::settings::{Config, Tuning};
 use crate::target::Target;
 use crate::writer::Writer;
 use std::sync::Arc;
+use std::time::Duration;
 use vfs_core::{Code, Error, File, Instance, Namespace, OpenFlags, Request, Result, Stat};
+
+/// The time that stopping may take.
+const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// An instance.
 pub struct Http {
@@ -74,6 +78,13 @@ impl Instance for Http {
 
     fn namespace(&self) -> Option<&dyn Namespace> {
         Some(self)
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        // Files are closed by now, which has told their threads to end.
+        self.client.crew().wait(STOP_MAX);
     }
 }
 

@@ -31,8 +31,8 @@
 //! some servers ignore: there two writers at the same moment may both succeed.
 //!
 //! # Attempts
-//! What may pass is tried again: 408, 429, 5xx, lost connections, stalls; a refused connection only where the object had been
-//! there. Never 401, 403, 404. The pause doubles, with a random part, and `Retry-After` is obeyed up to `retry-delay-max`. Each
+//! What may pass is tried again: 408, 429, 5xx, lost connections, stalls; a connection that cannot be made only where the object
+//! had been there. Never 401, 403, 404. The pause doubles, with a random part, and `Retry-After` is obeyed up to `retry-delay-max`. Each
 //! byte that comes gives all attempts back. Every wait has a limit (connect, first byte, stall), and ends within 100 ms of the
 //! host's cancel or deadline; so does one for a resolver that hangs, which is left behind on its thread.
 //!
@@ -71,7 +71,8 @@
 //! | `provider`, `instance` | the provider; one configuration and what its opens become |
 //! | `settings`, `headers`, `hosts`, `proxy` | what an operator and an open may set |
 //! | `target`, `policy` | a URL; where connections may go |
-//! | `reader`, `object`, `stream`, `validator`, `range` | an object that is read, and what its answers are held against |
+//! | `ahead`, `crew`, `stop` | read-ahead and its threads |
+//! | `reader`, `fill`, `object`, `stream`, `validator`, `range` | an object that is read, and what its answers are held against |
 //! | `writer`, `upload` | an object that is written |
 //! | `namespace` | stat, remove |
 //! | `client`, `redirect`, `retry`, `status` | requests and what comes of them |
@@ -80,12 +81,15 @@
 //! | `tls`, `session` | TLS, by rustls |
 //! | `waiting`, `failure` | waiting as a caller; why an attempt failed |
 
+mod ahead;
 mod answer;
 mod body;
 mod client;
 mod connection;
+mod crew;
 mod dial;
 mod failure;
+mod fill;
 mod headers;
 mod hosts;
 mod instance;
@@ -106,6 +110,7 @@ mod session;
 mod settings;
 mod socket;
 mod status;
+mod stop;
 mod stream;
 mod target;
 mod tls;

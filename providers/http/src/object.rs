@@ -2,6 +2,7 @@
 
 use crate::answer::Answer;
 use crate::client::{Caller, Client};
+use crate::crew::Crew;
 use crate::failure::{Attempt, Failure};
 use crate::range::{ContentRange, Span};
 use crate::request::{Ask, Place};
@@ -57,7 +58,7 @@ impl Object {
                 (Some(end), range.total, true)
             }
             200 | 203 => (answer.length(), answer.length(), answer.head.lists("accept-ranges", "bytes")),
-            _ => return Err(status::failure(&answer.head)),
+            _ => return Err(refused(answer, caller)),
         };
         let kind = if size.is_some() { Kind::Regular } else { Kind::Unknown };
         let stat = describe(Stat::of_kind(kind), &answer.head);
@@ -71,6 +72,11 @@ impl Object {
             changed: AtomicBool::new(false),
         };
         Ok((object, Stream::new(answer, 0, end)))
+    }
+
+    /// Where threads that work for it are counted.
+    pub fn crew(&self) -> &Crew {
+        self.client.crew()
     }
 
     /// Whether it can be read at any position: its size is known, ranges are served, and each of them can be told to be of
@@ -116,7 +122,7 @@ impl Object {
             200 | 203 => Err(self.changed()),
             416 if self.size.is_none_or(|size| span.start >= size) => Ok(None),
             416 => Err(self.changed()),
-            _ => Err(status::failure(&answer.head)),
+            _ => Err(refused(answer, caller)),
         }
     }
 
@@ -140,6 +146,13 @@ impl Object {
         self.changed.store(true, Ordering::Relaxed);
         Failure::new(Code::ESTALE, "the object changed while it was being read")
     }
+}
+
+/// The failure that an answer is; its connection is kept.
+fn refused(answer: Answer, caller: Caller<'_>) -> Failure {
+    let failure = status::failure(&answer.head);
+    answer.dismiss(caller);
+    failure
 }
 
 fn content_range(head: &Head) -> Attempt<ContentRange> {

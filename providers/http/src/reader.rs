@@ -1,7 +1,9 @@
 //! An object open for reading.
 
+use crate::ahead::Ahead;
 use crate::client::{Caller, Client};
 use crate::failure::{Attempt, Failure};
+use crate::fill::fill;
 use crate::object::Object;
 use crate::range::Span;
 use crate::request::Place;
@@ -18,12 +20,10 @@ const SKIP_MAX: u64 = 256 << 10;
 const WINDOW_MIN: u64 = 128 << 10;
 /// From here on everything to the end is asked for.
 const WINDOW_MAX: u64 = 8 << 20;
-/// How much a server that ignores ranges may send before the bytes that were asked for.
-const PREFIX_MAX: u64 = 1 << 20;
 
 /// An object open for reading.
 pub struct Reader {
-    object: Object,
+    object: Arc<Object>,
     context: Context,
     tuning: Tuning,
     shown: String,
@@ -33,6 +33,7 @@ pub struct Reader {
     stream: Option<Stream>,
     budget: Budget,
     window: Window,
+    ahead: Option<Ahead>,
 }
 
 /// How much is asked for at once.
@@ -58,9 +59,11 @@ impl Reader {
         request: &Request<'_>,
     ) -> Result<Reader> {
         let random = request.flags().contains(OpenFlags::RANDOM);
-        let (span, window) = match random {
-            true => (Span::FIRST_BYTE, Window::Exact),
-            false => (Span::ALL, Window::Open),
+        let (span, window) = match (random, tuning.read_ahead) {
+            (true, _) => (Span::FIRST_BYTE, Window::Exact),
+            (false, 0) => (Span::ALL, Window::Open),
+            // The other ranges are asked for once it is read.
+            (false, _) => (Span { start: 0, end: Some(tuning.read_ahead_size) }, Window::Open),
         };
         let context = request.context().clone();
         let caller = Caller { context: &context, tuning: &tuning };
@@ -75,19 +78,50 @@ impl Reader {
         };
         let shown = request.shown().to_owned();
         let budget = Budget::resuming();
-        Ok(Reader { object, shown, position: 0, found_end: None, stream, budget, window, context, tuning })
+        let object = Arc::new(object);
+        let (position, found_end, ahead) = (0, None, None);
+        Ok(Reader { object, shown, position, found_end, stream, budget, window, ahead, context, tuning })
+    }
+
+    fn caller(&self) -> Caller<'_> {
+        Caller { context: &self.context, tuning: &self.tuning }
     }
 
     fn failed(&self, doing: &str, failure: &Failure) -> Error {
         failure.error(doing, &self.shown)
     }
 
+    /// Begins to read ahead, from where the stream ends, if that is wanted and there is something.
+    fn look_ahead(&mut self) -> Attempt<()> {
+        let Some(size) = self.object.size.filter(|_| self.object.has_positions()) else { return Ok(()) };
+        if self.tuning.read_ahead == 0 || self.window != Window::Open || self.ahead.is_some() {
+            return Ok(());
+        }
+        let from = match &self.stream {
+            Some(stream) if reaches(stream, self.position) => stream.end().unwrap_or(size),
+            _ => self.position,
+        };
+        if from < size {
+            self.ahead = Some(Ahead::start(&self.object, size, from, &self.tuning)?);
+        }
+        Ok(())
+    }
+
     /// One attempt to read at the position; 0: the end.
     fn attempt(&mut self, buf: &mut [u8]) -> Attempt<usize> {
+        self.look_ahead()?;
         let Reader { object, context, tuning, .. } = self;
         let caller = Caller { context, tuning };
         loop {
             let position = self.position;
+            if let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.at() == position) {
+                let read = ahead.read(buf, caller.context);
+                // What failed has had its attempts; what only ended the caller's wait goes on.
+                if read.is_err() && caller.context.status().is_ok() {
+                    self.ahead = None;
+                }
+                return read;
+            }
             let at_end = object.size.or(self.found_end).is_some_and(|size| position >= size);
             let mut stream = match self.stream.take() {
                 Some(stream) if reaches(&stream, position) => stream,
@@ -98,7 +132,10 @@ impl Reader {
                     if at_end {
                         return Ok(0);
                     }
-                    let end = self.window.end(position, buf.len(), object.size);
+                    let end = match &self.ahead {
+                        Some(ahead) if ahead.at() > position => Some(ahead.at()),
+                        _ => self.window.end(position, buf.len(), object.size),
+                    };
                     match object.fetch(Span { start: position, end }, caller)? {
                         Some(stream) => stream,
                         None => return Ok(0),
@@ -123,37 +160,6 @@ impl Reader {
             }
             self.window = self.window.wider();
         }
-    }
-
-    /// One attempt to fill a buffer from an offset; returns what came before it failed, too.
-    fn attempt_at(&self, buf: &mut [u8], offset: u64, done: &mut usize) -> Attempt<()> {
-        let caller = Caller { context: &self.context, tuning: &self.tuning };
-        let end = offset + buf.len() as u64;
-        while *done < buf.len() {
-            let start = offset + *done as u64;
-            let Some(mut stream) = self.object.fetch(Span { start, end: Some(end) }, caller)? else {
-                return Ok(());
-            };
-            if start - stream.at() > PREFIX_MAX {
-                let text = format!("read at {offset}: the server ignores ranges");
-                return Err(Failure::new(Code::ENOTSUP, text));
-            }
-            stream.skip_to(start, caller)?;
-            loop {
-                match stream.read(&mut buf[*done..], caller)? {
-                    0 => break,
-                    count => *done += count,
-                }
-                if *done == buf.len() {
-                    // The end is looked at here too, but for an answer that began before the range.
-                    if stream.end() == Some(end) {
-                        stream.read(&mut [0; 1], caller)?;
-                    }
-                    break;
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -228,9 +234,11 @@ impl File for Reader {
         let position = position.filter(|position| i64::try_from(*position).is_ok()).ok_or_else(|| {
             Error::new(Code::EINVAL, format!("seek {}: no such position as {to:?}", self.shown))
         })?;
-        let jumps = self.stream.as_ref().is_none_or(|stream| !reaches(stream, position));
-        if jumps && position != self.position && self.window != Window::Exact {
+        let jumps =
+            position != self.position && self.stream.as_ref().is_none_or(|stream| !reaches(stream, position));
+        if jumps && self.window != Window::Exact {
             self.window = Window::Bytes(WINDOW_MIN);
+            self.ahead = None;
         }
         self.position = position;
         Ok(position)
@@ -244,21 +252,11 @@ impl File for Reader {
         };
         let most = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());
         let buf = &mut buf[..most];
-        let (mut budget, mut done) = (Budget::resuming(), 0);
-        while done < buf.len() {
-            let before = done;
-            let Err(failure) = self.attempt_at(buf, offset, &mut done) else { break };
-            if done > before {
-                budget.progressed((done - before) as u64);
-            }
-            if let Err(failure) = budget.again(failure, &self.tuning, &self.context) {
-                if done > 0 {
-                    break; // the next call tells
-                }
-                return Err(self.failed("read", &failure));
-            }
+        let (count, outcome) = fill(&self.object, buf, offset, self.caller());
+        match outcome {
+            Err(failure) if count == 0 => Err(self.failed("read", &failure)),
+            _ => Ok(count), // the next call tells why it is short
         }
-        Ok(done)
     }
 
     fn stat(&mut self) -> Result<Stat> {

@@ -31,7 +31,7 @@ fn meaning(status: u16) -> (Code, &'static str) {
         405 => (Code::ENOTSUP, "method not allowed"),
         407 => (Code::EACCES, "the proxy wants credentials, or others"),
         408 => (Code::EBUSY, "request timeout"),
-        409 => (Code::EBUSY, "conflict"),
+        409 => (Code::EBUSY, "conflict: its folder may not exist, or it is being changed"),
         410 => (Code::ENOENT, "gone"),
         411 => (Code::ENOTSUP, "length required: the server takes no upload of unknown size"),
         412 => (Code::ESTALE, "precondition failed"),

@@ -2,6 +2,7 @@
 //! in bounded time. Over the provider's own library, as a host uses it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod ahead;
 mod bodies;
 mod common;
 mod framing;

@@ -1,0 +1,191 @@
+//! Read-ahead: ranges that are fetched at once by threads, ahead of a file that is read from start to end.
+//!
+//! It pays where a single connection is slower than the way to the server: long distances, servers that give each
+//! connection its share. Each range is fetched, checked and tried again like any other.
+
+use crate::client::Caller;
+use crate::failure::{Again, Attempt, Failure, system};
+use crate::fill::fill;
+use crate::object::Object;
+use crate::settings::Tuning;
+use crate::stop::Stop;
+use rustix::event::{EventfdFlags, eventfd};
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use vfs_core::{Code, Context, Events};
+
+/// Ranges under way, and what came of them. Dropped, it stops: its threads end on their own, without being waited for.
+pub struct Ahead {
+    shared: Arc<Shared>,
+    /// The position of the next byte to be read, and of that within the first range.
+    at: u64,
+    within: usize,
+}
+
+struct Shared {
+    object: Arc<Object>,
+    tuning: Tuning,
+    stop: Stop,
+    /// Written when a range is there.
+    came: OwnedFd,
+    state: Mutex<State>,
+    /// Told when there is room for another range, or none is wanted any more.
+    room: Condvar,
+}
+
+struct State {
+    /// In the object's order; the first is the one that is read.
+    ranges: VecDeque<Range>,
+    /// Where the next one begins.
+    next: u64,
+    size: u64,
+    stopped: bool,
+}
+
+struct Range {
+    start: u64,
+    /// `None`: it is under way.
+    outcome: Option<Attempt<Vec<u8>>>,
+}
+
+impl Ahead {
+    /// Begins to fetch from a position on.
+    ///
+    /// # Errors
+    /// EMFILE, EBUSY: the system has no descriptors or threads left.
+    pub fn start(object: &Arc<Object>, size: u64, from: u64, tuning: &Tuning) -> Attempt<Ahead> {
+        let cannot = |errno| system("read ahead", errno);
+        let stop = Stop::new().map_err(cannot)?;
+        let came = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(cannot)?;
+        let state = State { ranges: VecDeque::new(), next: from, size, stopped: false };
+        let shared = Arc::new(Shared {
+            object: object.clone(),
+            tuning: tuning.clone(),
+            stop,
+            came,
+            state: Mutex::new(state),
+            room: Condvar::new(),
+        });
+        let ahead = Ahead { shared, at: from, within: 0 };
+        let ranges = (size - from).div_ceil(tuning.read_ahead_size);
+        let threads = tuning.read_ahead.min(usize::try_from(ranges).unwrap_or(usize::MAX));
+        for started in 0..threads {
+            let shared = ahead.shared.clone();
+            if let Err(error) = object.crew().spawn("zvfs-http-ahead", move || shared.work()) {
+                // With one it works, only slower.
+                if started == 0 {
+                    return Err(Failure::later(
+                        Code::EBUSY,
+                        format!("start a thread to read ahead: {error}"),
+                    ));
+                }
+                break;
+            }
+        }
+        Ok(ahead)
+    }
+
+    /// The position of the next byte.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Reads what is there of the first range, waiting for it; 0: the object's end.
+    ///
+    /// # Errors
+    /// What the range failed with, for good; the caller's.
+    pub fn read(&mut self, buf: &mut [u8], context: &Context) -> Attempt<usize> {
+        loop {
+            {
+                let mut state = self.shared.state();
+                if self.at >= state.size {
+                    return Ok(0);
+                }
+                let first = state.ranges.front_mut().and_then(|range| range.outcome.as_mut());
+                match first {
+                    Some(Ok(bytes)) => {
+                        let left = &bytes[self.within..];
+                        let count = left.len().min(buf.len());
+                        buf[..count].copy_from_slice(&left[..count]);
+                        self.within += count;
+                        self.at += count as u64;
+                        if self.within == bytes.len() {
+                            self.within = 0;
+                            let done = state.ranges.pop_front();
+                            drop(state);
+                            self.shared.room.notify_one();
+                            drop(done);
+                        }
+                        return Ok(count);
+                    }
+                    // It has had its attempts.
+                    Some(Err(failure)) => return Err(Failure { again: Again::No, ..failure.clone() }),
+                    None => {}
+                }
+            }
+            context.wait(Some(self.shared.came.as_fd()), Events::READ, None)?;
+            // Whatever had come by now is looked at above.
+            let _ = rustix::io::read(&self.shared.came, &mut [0; 8]);
+        }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.shared.state().stopped = true;
+        self.shared.stop.stop();
+        self.shared.room.notify_all();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A thread's work: one range after the other.
+    fn work(&self) {
+        while let Some((start, length)) = self.next() {
+            let fetched = catch_unwind(AssertUnwindSafe(|| self.fetch(start, length)));
+            let outcome =
+                fetched.unwrap_or_else(|_| Err(Failure::new(Code::EIO, "a thread that read ahead panicked")));
+            if let Some(range) = self.state().ranges.iter_mut().find(|range| range.start == start) {
+                range.outcome = Some(outcome);
+            }
+            // It is full only if nobody reads it.
+            let _ = rustix::io::write(&self.came, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// Waits for room and takes the next range; `None`: no more are wanted.
+    fn next(&self) -> Option<(u64, usize)> {
+        let mut state = self.state();
+        loop {
+            if state.stopped || state.next >= state.size {
+                return None;
+            }
+            if state.ranges.len() < self.tuning.read_ahead {
+                let start = state.next;
+                let length = self.tuning.read_ahead_size.min(state.size - start);
+                state.next += length;
+                state.ranges.push_back(Range { start, outcome: None });
+                return Some((start, usize::try_from(length).unwrap_or(usize::MAX)));
+            }
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn fetch(&self, start: u64, length: usize) -> Attempt<Vec<u8>> {
+        let context = self.stop.context();
+        let caller = Caller { context: &context, tuning: &self.tuning };
+        let mut bytes = vec![0; length];
+        let (count, outcome) = fill(&self.object, &mut bytes, start, caller);
+        outcome?;
+        if count < length {
+            return Err(Failure::protocol(format!("the object ends {} bytes early", length - count)));
+        }
+        Ok(bytes)
+    }
+}

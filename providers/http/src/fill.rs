@@ -1,0 +1,60 @@
+//! A span of an object into a buffer, in as many attempts as it takes.
+
+use crate::client::Caller;
+use crate::failure::{Attempt, Failure};
+use crate::object::Object;
+use crate::range::Span;
+use crate::retry::Budget;
+use vfs_core::Code;
+
+/// How much a server that ignores ranges may send before the bytes that were asked for.
+const PREFIX_MAX: u64 = 1 << 20;
+
+/// Fills a buffer from an offset; all of it must lie within the object. Returns how much came, and why not all.
+pub fn fill(object: &Object, buf: &mut [u8], offset: u64, caller: Caller<'_>) -> (usize, Attempt<()>) {
+    let (mut budget, mut done) = (Budget::resuming(), 0);
+    while done < buf.len() {
+        let before = done;
+        let Err(failure) = attempt(object, buf, offset, &mut done, caller) else { break };
+        if done > before {
+            budget.progressed((done - before) as u64);
+        }
+        if let Err(failure) = budget.again(failure, caller.tuning, caller.context) {
+            return (done, Err(failure));
+        }
+    }
+    (done, Ok(()))
+}
+
+/// One attempt to fill what is left of a buffer. It ends without a failure too where the object does.
+fn attempt(
+    object: &Object,
+    buf: &mut [u8],
+    offset: u64,
+    done: &mut usize,
+    caller: Caller<'_>,
+) -> Attempt<()> {
+    let end = offset + buf.len() as u64;
+    while *done < buf.len() {
+        let start = offset + *done as u64;
+        let Some(mut stream) = object.fetch(Span { start, end: Some(end) }, caller)? else { return Ok(()) };
+        if start - stream.at() > PREFIX_MAX {
+            return Err(Failure::new(
+                Code::ENOTSUP,
+                format!("the server ignores ranges, and byte {start} is far"),
+            ));
+        }
+        stream.skip_to(start, caller)?;
+        while *done < buf.len() {
+            match stream.read(&mut buf[*done..], caller)? {
+                0 => break,
+                count => *done += count,
+            }
+        }
+        // Nothing may stand behind the range; an answer that began before it goes on, and is left.
+        if stream.end() == Some(end) {
+            stream.read(&mut [0; 1], caller)?;
+        }
+    }
+    Ok(())
+}
