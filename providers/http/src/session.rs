@@ -31,6 +31,8 @@ pub struct Session {
     given: usize,
     /// The peer has said that nothing more comes.
     ended: bool,
+    /// What went wrong: rustls, asked again after that, panics.
+    failed: Option<Failure>,
 }
 
 /// What a look at the records comes to.
@@ -58,6 +60,7 @@ impl Session {
             plain: Vec::new(),
             given: 0,
             ended: false,
+            failed: None,
         }
     }
 
@@ -127,6 +130,9 @@ impl Session {
     /// # Errors
     /// The connection is lost.
     pub fn send(&mut self, socket: BorrowedFd<'_>, data: &[u8]) -> Attempt<Option<usize>> {
+        if let Some(failure) = &self.failed {
+            return Err(failure.clone());
+        }
         if !self.flush(socket)? {
             return Ok(None);
         }
@@ -157,7 +163,7 @@ impl Session {
                 Ok(state) => {
                     self.from += discard + keep(state, &mut self.plain, &mut self.outgoing, &mut self.ended)?;
                 }
-                Err(error) => return Err(meaning(&error)),
+                Err(error) => return Err(self.failed.insert(meaning(&error)).clone()),
             }
         }
     }
@@ -197,13 +203,16 @@ impl Session {
 
     /// Looks at the next records; what is for the reader goes into `buf`, and the rest of it into `plain`.
     fn step(&mut self, socket: BorrowedFd<'_>, buf: &mut [u8]) -> Attempt<Step> {
+        if let Some(failure) = &self.failed {
+            return Err(failure.clone());
+        }
         let UnbufferedStatus { mut discard, state } =
             self.connection.process_tls_records(&mut self.incoming[self.from..self.to]);
         let step = match state {
             Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                 let mut done = 0;
                 while let Some(record) = traffic.next_record() {
-                    let record = record.map_err(|error| meaning(&error))?;
+                    let record = record.map_err(|error| self.failed.insert(meaning(&error)).clone())?;
                     discard += record.discard;
                     let room = (buf.len() - done).min(record.payload.len());
                     buf[done..done + room].copy_from_slice(&record.payload[..room]);
@@ -220,8 +229,9 @@ impl Session {
             }
             Err(error) => {
                 self.from += discard;
+                let failure = self.failed.insert(meaning(&error)).clone();
                 self.say_why(socket);
-                return Err(meaning(&error));
+                return Err(failure);
             }
         };
         self.from += discard;

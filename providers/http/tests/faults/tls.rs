@@ -1,6 +1,8 @@
 //! Certificates that are not right, and TLS that is cut off.
 
 use crate::common::*;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use vfs_core::Code;
 use zvfs_http_servers::{After, Answer, Authority, FaultServer, Identity, Object, Server, pattern};
 
@@ -88,6 +90,51 @@ fn an_end_by_close_needs_tls_to_say_so() {
     });
     let fetched = fetch(&registry(&format!("{}, retries = 1", trusting(&authority))), &server.url("/"));
     assert!(fetched.error.is_some(), "{fetched:?}");
+}
+
+/// A relay that turns over one bit of what the server sends on each connection, after so many bytes.
+fn bit_flipping(to: SocketAddr, after: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    in_thread(move || {
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(to).unwrap());
+            let (mut asking, mut asked) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            in_thread(move || {
+                let _ = io::copy(&mut asking, &mut asked);
+                asked.shutdown(Shutdown::Write)
+            });
+            in_thread(move || {
+                let (mut buf, mut total) = (vec![0; 65_536], 0);
+                while let Ok(count @ 1..) = server.read(&mut buf) {
+                    if (total..total + count).contains(&after) {
+                        buf[after - total] ^= 1;
+                    }
+                    total += count;
+                    if client.write_all(&buf[..count]).is_err() {
+                        break;
+                    }
+                }
+                client.shutdown(Shutdown::Both)
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_bit_that_was_turned_over_on_the_way_is_noticed() {
+    let authority = Authority::new();
+    let server = serving(&authority.good());
+    // In the handshake, and among the records of a body: what came before is right, the rest does not come.
+    for after in [600, 50_000, 90_000] {
+        let address = bit_flipping(server.address(), after);
+        let settings = format!("{}, retries = 0", trusting(&authority));
+        let fetched = fetch(&registry(&settings), &format!("https://{address}/"));
+        let code = fetched.error.as_ref().map(|error| error.code());
+        assert!(matches!(code, Some(Code::EPROTO | Code::ECONNRESET)), "{after}: {fetched:?}");
+        assert!(fetched.bytes == pattern::bytes(0..fetched.bytes.len() as u64));
+    }
 }
 
 #[test]
