@@ -83,6 +83,16 @@ fn apache2_in_process() {
 }
 
 #[test]
+fn apache2_with_tls_in_process() {
+    suite(Server::apache2(), in_process(), Server::https, true);
+}
+
+#[test]
+fn apache2_through_the_library() {
+    suite(Server::apache2(), library(), Server::http, true);
+}
+
+#[test]
 fn apache2_with_tls_through_the_library() {
     suite(Server::apache2(), library(), Server::https, true);
 }
@@ -90,6 +100,16 @@ fn apache2_with_tls_through_the_library() {
 #[test]
 fn python_in_process() {
     suite(Server::python(), in_process(), Server::http, false);
+}
+
+#[test]
+fn python_with_tls_in_process() {
+    suite(Server::python(), in_process(), Server::https, false);
+}
+
+#[test]
+fn python_through_the_library() {
+    suite(Server::python(), library(), Server::http, false);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod bodies;
+mod chance;
 mod common;
 mod framing;
 mod proxies;
