@@ -143,11 +143,13 @@ enum {
 };
 
 /* Writes code and text into err (which may be NULL) and returns -code: `return zvfs_fail(err, ZVFS_ENOENT, "no %s", x);`
+ * Of a code that is negative, as host->wait() returns it, the sign is dropped: `return zvfs_fail(err, ended, "read: stopped");`
  * Text beyond 999 bytes is cut. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4), unused))
 #endif
 static inline int32_t zvfs_fail(zvfs_error *err, int32_t code, const char *format, ...) {
+    if (code < 0) code = -code;
     if (err) {
         va_list arguments;
         err->code = code;
@@ -321,7 +323,7 @@ struct zvfs_host {
     int32_t(ZVFS_CALL *on_cancel)(zvfs_context *context, void(ZVFS_CALL *fn)(void *arg), void *arg);
 
     /* poll(2) that also ends on a cancel or the deadline. fd -1: just sleep. events: ZVFS_EVENT_READ, _WRITE or both.
-     * ns: the wait's own limit, ZVFS_TIME_UNLIMITED = none. Returns the events that came, 0 after ns, -ZVFS_ECANCELED,
+     * ns: the wait's own limit, ZVFS_TIME_UNLIMITED = none. For several descriptors pass an epoll(7) one. Returns the events that came, 0 after ns, -ZVFS_ECANCELED,
      * -ZVFS_ETIMEDOUT (the deadline), -ZVFS_EBADF for a bad fd, or another negative code (-ZVFS_EMFILE).  [any] */
     int32_t(ZVFS_CALL *wait)(zvfs_context *context, int32_t fd, uint32_t events, uint64_t ns);
 };

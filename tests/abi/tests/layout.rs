@@ -184,7 +184,45 @@ fn the_compilers_speak_of_what_the_scanner_found() {
     assert_eq!(layout.constants.len(), header.constants.len());
 }
 
+/// The header as it froze, and as it is: a size, offset or value may be added and none may change.
+#[test]
+fn nothing_that_is_frozen_has_changed() {
+    let header = Header::read().unwrap();
+    let stored = fs::read_to_string(project().join("tests/abi/frozen/layout.txt")).unwrap();
+    for tool in compilers() {
+        let now = Layout::of(&header, tool).lines();
+        if std::env::var_os("ZVFS_PRINT_LAYOUT").is_some() {
+            print!("{now}");
+        }
+        let now: BTreeSet<&str> = now.lines().collect();
+        let stored: BTreeSet<&str> = stored.lines().collect();
+        let gone: Vec<_> = stored.difference(&now).collect();
+        assert!(gone.is_empty(), "version 1 is frozen: these may not change: {gone:#?} ({tool:?})");
+        let new: Vec<_> = now.difference(&stored).collect();
+        assert!(
+            new.is_empty(),
+            "add these lines to tests/abi/frozen/layout.txt if they are meant to stay for ever: {new:#?}"
+        );
+    }
+}
+
 impl Layout {
+    /// A line for each size, offset and value.
+    fn lines(&self) -> String {
+        let mut text = String::new();
+        for (name, size) in &self.sizes {
+            // The size of a struct is where it may grow; its fields are what must stay.
+            let _ = writeln!(text, "struct {name} has {size} bytes");
+        }
+        for (name, (at, size)) in &self.fields {
+            let _ = writeln!(text, "{name} has {size} bytes at {at}");
+        }
+        for (name, value) in &self.constants {
+            let _ = writeln!(text, "{name} is {value}");
+        }
+        text
+    }
+
     fn of(header: &Header, tool: Tool) -> Layout {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("layout").with_extension(tool.language.extension());

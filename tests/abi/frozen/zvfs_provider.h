@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * zvfs_provider.h: the provider ABI of zvfs, version 1.
+ *
+ * A provider is a shared library that serves channels of one or more schemes ("http", "file", ...). It exports one
+ * function, zvfs_provider_v1(), which returns a table. A host loads the library, reads the table once, and calls it.
+ * This header is the authority: where another document says otherwise, this one is right.
+ *
+ *     STATUS: version 1 is a draft. Until it is frozen (CHANGELOG.md will say so) a field may still move.
+ *
+ * A provider that opens, reads and closes needs five functions and about thirty lines: tests/abi/env.c is one in C,
+ * providers/null one in Rust. The rest of the table may be NULL. To build one in C:
+ *
+ *     cc -shared -fPIC -I include -o libzvfs_env.so env.c
+ *
+ * Life of a library
+ *
+ *     zvfs_provider_v1()                      once, after dlopen
+ *        start() ........................... once for each configuration: an instance
+ *           open() ......................... once for each file
+ *              read() write() seek() ...     as long as the file is open
+ *              finish()                      at most once with COMMIT or DISCARD; END may come before either
+ *           close() ........................ once
+ *        stop() ............................ once, when all files of the instance are closed
+ *     (the library is never unloaded)
+ *
+ * Threads, in [brackets] at each function
+ *
+ *     [entry]     any one thread, before everything else
+ *     [instance]  any thread; calls for the same instance may overlap, unless `threads` says otherwise
+ *     [file]      any thread, but one call at a time for a file; different files overlap, unless `threads` says otherwise
+ *     [shared]    like [file], but may overlap other [shared] calls of the same file
+ *     [any]       any thread at any time
+ *
+ * No call is bound to the thread of an earlier one.
+ *
+ * Memory
+ *
+ *     Each side frees what it allocated. Strings are UTF-8, end with NUL, hold no inner NUL, and belong to the caller;
+ *     they and every struct passed in are valid during the call only, unless their comment says otherwise.
+ *     Outputs (`out`) are written only on success.
+ *
+ * Structs grow
+ *
+ *     Each struct starts with its own size in bytes. Fields are only ever appended. Whoever reads the other side's
+ *     struct reads only what lies within its struct_size: ZVFS_HAS(). A `reserved` field is zero.
+ *
+ * Results
+ *
+ *     int32_t: 0, or a negative code: -ZVFS_ENOENT.
+ *     int64_t: a count, position or size >= 0, or a negative code.
+ *     The text goes into `zvfs_error *err`, which may be NULL; zvfs_fail() does both in one line.
+ *     -EINTR is never returned (retry instead); -EAGAIN is reserved.
+ *
+ * Process
+ *
+ *     A provider changes nothing that belongs to the whole process (signal handlers, working folder, umask, locale,
+ *     environment) and raises no SIGPIPE (write sockets with MSG_NOSIGNAL). The entry and the library's constructors
+ *     start no thread. No exception and no longjmp leaves a call.
+ */
+#ifndef ZVFS_PROVIDER_H
+#define ZVFS_PROVIDER_H
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ZVFS_CALL stands on every function of the ABI, ZVFS_EXPORT on the entry. */
+#if defined(_WIN32)
+#define ZVFS_CALL __cdecl
+#define ZVFS_EXPORT __declspec(dllexport)
+#else
+#define ZVFS_CALL
+#define ZVFS_EXPORT __attribute__((visibility("default")))
+#endif
+
+/* The ABI is for 64-bit targets; an error in the next line says that this is another one. */
+typedef char zvfs_assert_64_bit_target[sizeof(void *) == 8 && sizeof(int) == 4 ? 1 : -1];
+
+/* Whether the struct that p points to is large enough to hold the field. */
+#define ZVFS_HAS(p, field) ((uint64_t)((const char *)(&(p)->field + 1) - (const char *)(p)) <= (p)->struct_size)
+
+/* ---- Error codes ------------------------------------------------------------------------------------------------
+ * Linux's asm-generic numbers, on every system. 4096 to 65535 are reserved for what Linux lacks. A provider may return
+ * any other number of that list; these are the ones with a meaning in this header.
+ */
+enum {
+    ZVFS_EPERM = 1,
+    ZVFS_ENOENT = 2,       /* no such file, object, host name, variable */
+    ZVFS_EINTR = 4,        /* never returned */
+    ZVFS_EIO = 5,          /* the device or the other side failed; also: a provider broke a rule of this header */
+    ZVFS_EBADF = 9,        /* wrong direction: reading what was opened for writing only */
+    ZVFS_EAGAIN = 11,      /* reserved */
+    ZVFS_ENOMEM = 12,
+    ZVFS_EACCES = 13,      /* refused: permissions, credentials, a root, a policy */
+    ZVFS_EFAULT = 14,
+    ZVFS_EBUSY = 16,       /* somebody else has it now; a later try may succeed */
+    ZVFS_EEXIST = 17,
+    ZVFS_ENODEV = 19,
+    ZVFS_ENOTDIR = 20,
+    ZVFS_EISDIR = 21,
+    ZVFS_EINVAL = 22,      /* a contradiction, a malformed descriptor, a value this version does not know */
+    ZVFS_EMFILE = 24,
+    ZVFS_EFBIG = 27,
+    ZVFS_ENOSPC = 28,
+    ZVFS_ESPIPE = 29,      /* no positions: not SEEKABLE */
+    ZVFS_EROFS = 30,
+    ZVFS_EPIPE = 32,       /* the reader closed */
+    ZVFS_ERANGE = 34,
+    ZVFS_ENAMETOOLONG = 36,
+    ZVFS_ENOSYS = 38,
+    ZVFS_ELOOP = 40,
+    ZVFS_EPROTO = 71,      /* the other side does not speak the protocol */
+    ZVFS_EBADMSG = 74,     /* data arrived damaged */
+    ZVFS_EOVERFLOW = 75,
+    ZVFS_EPROTONOSUPPORT = 93,
+    ZVFS_ENOTSUP = 95,     /* this provider, or this file, cannot do that */
+    ZVFS_ENETUNREACH = 101,
+    ZVFS_ECONNRESET = 104, /* the other side was lost */
+    ZVFS_ETIMEDOUT = 110,  /* the deadline passed; the call may be repeated */
+    ZVFS_ECONNREFUSED = 111,
+    ZVFS_EHOSTUNREACH = 113,
+    ZVFS_ESTALE = 116,     /* the object changed while it was being read */
+    ZVFS_EDQUOT = 122,
+    ZVFS_ECANCELED = 125   /* the host cancelled the file's context */
+};
+
+/* The text of a failed call. Frozen: it never grows. The host provides it, with struct_size set and the rest zero; a
+ * provider writes it only when the call fails. */
+typedef struct zvfs_error {
+    uint64_t struct_size;
+    int32_t code;       /* positive: ZVFS_ENOENT */
+    uint32_t flags;     /* ZVFS_ERROR_... */
+    char message[1000]; /* one line of UTF-8, lower case, no full stop: "no variable HOME"; no secrets */
+} zvfs_error;
+
+enum {
+    ZVFS_ERROR_RETRYABLE = 1 /* the same open may succeed later, with nothing changed */
+};
+
+/* Writes code and text into err (which may be NULL) and returns -code: `return zvfs_fail(err, ZVFS_ENOENT, "no %s", x);`
+ * Of a code that is negative, as host->wait() returns it, the sign is dropped: `return zvfs_fail(err, ended, "read: stopped");`
+ * Text beyond 999 bytes is cut. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4), unused))
+#endif
+static inline int32_t zvfs_fail(zvfs_error *err, int32_t code, const char *format, ...) {
+    if (code < 0) code = -code;
+    if (err) {
+        va_list arguments;
+        err->code = code;
+        err->flags = 0;
+        va_start(arguments, format);
+        vsnprintf(err->message, sizeof err->message, format, arguments);
+        va_end(arguments);
+    }
+    return -code;
+}
+
+/* ---- Opaque types ----------------------------------------------------------------------------------------------- */
+
+typedef struct zvfs_instance zvfs_instance; /* the provider's: one configuration; it may define the struct */
+typedef struct zvfs_file zvfs_file;         /* the provider's: one open descriptor; it may define the struct */
+typedef struct zvfs_context zvfs_context;   /* the host's: who waits for a file */
+
+/* ---- Settings ---------------------------------------------------------------------------------------------------
+ * A provider declares its settings; the host parses what the operator wrote, checks it against this schema, refuses
+ * keys that are not in it, and fills in defaults. So a provider sees valid values of known names only.
+ */
+enum {
+    ZVFS_TYPE_STRING = 1,
+    ZVFS_TYPE_BOOLEAN = 2,   /* "true" or "false" */
+    ZVFS_TYPE_INTEGER = 3,   /* decimal, 64-bit signed */
+    ZVFS_TYPE_SIZE = 4,      /* bytes, 0 to INT64_MAX; suffixes k, m, g, t are powers of 1024 */
+    ZVFS_TYPE_DURATION = 5,  /* nanoseconds, 0 to INT64_MAX; written with a suffix: ns, us, ms, s, m, h */
+    ZVFS_TYPE_PATH = 6,      /* an absolute path */
+    ZVFS_TYPE_LIST = 0x100   /* OR it to STRING or PATH: any number of values */
+};
+
+enum {
+    ZVFS_SCOPE_OPERATOR = 1, /* from the operator's configuration, at start */
+    ZVFS_SCOPE_OPEN = 2      /* from whoever opens, with each open */
+};
+
+/* One setting that the provider declares. Lives as long as the library. A host leaves out one of a type it does not know. */
+typedef struct zvfs_setting {
+    uint64_t struct_size;
+    const char *name;          /* lower-case letters, digits and '-', 1 to 63 characters */
+    const char *default_value; /* as an operator would write it; NULL: none, the setting is absent unless given */
+    const char *help;          /* one line for the operator */
+    uint32_t type;             /* ZVFS_TYPE_... */
+    uint32_t scope;            /* ZVFS_SCOPE_... , or both */
+    uint32_t secret;           /* 1: comes from a file or the environment, and the host never prints it */
+    uint32_t reserved;
+} zvfs_setting;
+
+/* One value that the host passes. A list is several values of one name, in the operator's order. */
+typedef struct zvfs_value {
+    uint64_t struct_size;
+    const char *name;
+    const char *text; /* as written, for every type */
+    int64_t number;   /* BOOLEAN: 0 or 1; INTEGER; SIZE: bytes; DURATION: nanoseconds; else 0 */
+    uint32_t type;    /* ZVFS_TYPE_... without LIST */
+    uint32_t reserved;
+} zvfs_value;
+
+/* ---- Opening ---------------------------------------------------------------------------------------------------- */
+
+/* Open flags. Bits 0 to 31 must be understood: the host passes only those in `supported_flags`, and answers ENOTSUP for
+ * the others itself. Bits 32 to 63 are hints, to be ignored by whoever does not know them. */
+#define ZVFS_OPEN_READ UINT64_C(0x1)
+#define ZVFS_OPEN_WRITE UINT64_C(0x2)
+#define ZVFS_OPEN_CREATE UINT64_C(0x4)      /* create it if it is absent */
+#define ZVFS_OPEN_TRUNCATE UINT64_C(0x8)    /* start empty */
+#define ZVFS_OPEN_EXCLUSIVE UINT64_C(0x10)  /* with CREATE: EEXIST if it is there */
+#define ZVFS_OPEN_APPEND UINT64_C(0x20)     /* every write goes to the end of that moment */
+#define ZVFS_OPEN_ATOMIC UINT64_C(0x40)     /* nothing is visible under the name until COMMIT */
+#define ZVFS_OPEN_PREALLOCATE UINT64_C(0x80) /* reserve expected_size bytes now, or fail with ENOSPC or EFBIG */
+#define ZVFS_OPEN_SEQUENTIAL (UINT64_C(1) << 32) /* hint: from start to end */
+#define ZVFS_OPEN_RANDOM (UINT64_C(1) << 33)     /* hint: no read-ahead */
+
+#define ZVFS_SIZE_UNKNOWN UINT64_MAX
+
+/* What to open. `descriptor` is what the host was asked for, e.g. "http://user:pw@h/x?sig=1"; what follows its first colon is
+ * the rest ("//user:pw@h/x?sig=1"), which the host never changes or decodes. `scheme` is what stands before the colon, unless
+ * the operator's alias says otherwise. A bare absolute path "/srv/x" has the scheme "file" and itself as the rest: its
+ * descriptor begins with '/', and nothing of it is to be decoded. */
+typedef struct zvfs_open_request {
+    uint64_t struct_size;
+    zvfs_context *context; /* who waits; valid until close() returns (until the call returns if it fails) */
+    const char *scheme;    /* lower case, one of those the provider declares */
+    const char *rest;      /* what follows the scheme and its colon */
+    const char *descriptor; /* as written; may hold credentials: never put it into a message or a log */
+    const char *shown;      /* the descriptor for messages: secrets hidden, control characters escaped */
+    uint64_t flags;         /* ZVFS_OPEN_...; neither READ nor WRITE: the descriptor decides */
+    uint64_t expected_size; /* bytes that will be written, if the host knows; else ZVFS_SIZE_UNKNOWN */
+    const zvfs_value *const *settings; /* those of scope OPEN; a NULL-terminated list, never NULL itself */
+} zvfs_open_request;
+
+/* What an open file can do. Unknown bits are ignored by the host. A bit whose function is NULL is an error at open; so is a
+ * file without READABLE or WRITABLE where the request had READ or WRITE (EBADF). */
+#define ZVFS_CAP_READABLE UINT64_C(0x1)
+#define ZVFS_CAP_WRITABLE UINT64_C(0x2)
+#define ZVFS_CAP_SEEKABLE UINT64_C(0x4)          /* seek, tell */
+#define ZVFS_CAP_TRUNCATABLE UINT64_C(0x8)       /* truncate */
+#define ZVFS_CAP_POSITIONAL_READ UINT64_C(0x10)  /* zvfs.positional/1: read_at */
+#define ZVFS_CAP_POSITIONAL_WRITE UINT64_C(0x20) /* zvfs.positional/1: write_at */
+#define ZVFS_CAP_STAT UINT64_C(0x40)             /* zvfs.stat/1 */
+#define ZVFS_CAP_FD UINT64_C(0x80)               /* zvfs.fd/1 */
+#define ZVFS_CAP_SPLICE UINT64_C(0x100)          /* zvfs.splice/1 */
+#define ZVFS_CAP_CANCEL UINT64_C(0x200) /* every call ends within 100 ms of a cancel or the deadline. A provider that */
+                                        /* never blocks claims it too. Without it a file may hold its caller longer */
+
+enum { /* finish: how */
+    ZVFS_FINISH_END = 1,    /* no more data follows; tell the other side and return at once */
+    ZVFS_FINISH_COMMIT = 2, /* END, then wait until it is complete: visible under its name, uploaded, taken; report */
+    ZVFS_FINISH_DISCARD = 3 /* the writer failed: an atomic file, an upload leave no trace; a pipe breaks, not ends */
+};
+
+enum { /* flush: level */
+    ZVFS_FLUSH_PUSH = 1, /* hand on what the provider buffers; wait for no disk and no peer */
+    ZVFS_FLUSH_SYNC = 2  /* durable on the medium, or taken by the reader */
+};
+
+enum { /* seek: whence */
+    ZVFS_SEEK_SET = 0,
+    ZVFS_SEEK_CUR = 1,
+    ZVFS_SEEK_END = 2
+};
+
+/* The most bytes that one read or write is asked for: 2 GiB less a page, as Linux's own calls. */
+#define ZVFS_COUNT_MAX UINT64_C(0x7ffff000)
+
+/* ---- The host's table -------------------------------------------------------------------------------------------
+ * Passed to start(), valid until stop() has returned. The calls on a context are the provider's one word with whoever
+ * waits for a file. A context belongs to one open request; it lives until close() has returned. An author who blocks
+ * only in wait() has cancel and deadlines for nothing.
+ */
+enum {
+    ZVFS_LOG_ERROR = 10,
+    ZVFS_LOG_WARNING = 20,
+    ZVFS_LOG_INFO = 30,
+    ZVFS_LOG_DEBUG = 40
+};
+
+enum { /* wait: events, as a set */
+    ZVFS_EVENT_READ = 1,  /* a read would not block */
+    ZVFS_EVENT_WRITE = 2, /* a write would not block */
+    ZVFS_EVENT_ERROR = 4, /* returned only: POLLERR */
+    ZVFS_EVENT_HANGUP = 8 /* returned only: POLLHUP */
+};
+
+#define ZVFS_TIME_UNLIMITED UINT64_MAX
+
+typedef struct zvfs_host zvfs_host;
+struct zvfs_host {
+    uint64_t struct_size;
+    const char *name;    /* the host program: "zvfs", lives as long as the table */
+    const char *version; /* its version, likewise */
+
+    /* Writes one line to the host's log. Does not block for long. level: ZVFS_LOG_...  [any] */
+    void(ZVFS_CALL *log)(const zvfs_host *host, uint32_t level, const char *text);
+
+    /* Returns the host's table for an extension id ("The host's extensions", below), or NULL if it has none. The table lives
+     * as long as this one.  [any] */
+    const void *(ZVFS_CALL *extension)(const zvfs_host *host, const char *id);
+
+    /* Returns 0, -ZVFS_ECANCELED or -ZVFS_ETIMEDOUT: why the call in progress should end. Does not block.  [any] */
+    int32_t(ZVFS_CALL *status)(zvfs_context *context);
+
+    /* Returns the nanoseconds until the deadline: 0 = passed, ZVFS_TIME_UNLIMITED = none. The host may move the deadline
+     * between calls and during them, so ask anew rather than remember.  [any] */
+    uint64_t(ZVFS_CALL *time_left)(zvfs_context *context);
+
+    /* Sets the one function that a cancel runs, replacing an earlier one; NULL withdraws it. It runs at most once, on any
+     * thread, must not wait, and must not call on_cancel. When on_cancel returns, an earlier function is not running and
+     * will not run again; nor does any once close() has begun. Not called for a deadline: see time_left.
+     * Returns 0, or -ZVFS_ECANCELED if the context is cancelled already; fn is then not called.  [file] */
+    int32_t(ZVFS_CALL *on_cancel)(zvfs_context *context, void(ZVFS_CALL *fn)(void *arg), void *arg);
+
+    /* poll(2) that also ends on a cancel or the deadline. fd -1: just sleep. events: ZVFS_EVENT_READ, _WRITE or both.
+     * ns: the wait's own limit, ZVFS_TIME_UNLIMITED = none. For several descriptors pass an epoll(7) one. Returns the events that came, 0 after ns, -ZVFS_ECANCELED,
+     * -ZVFS_ETIMEDOUT (the deadline), -ZVFS_EBADF for a bad fd, or another negative code (-ZVFS_EMFILE).  [any] */
+    int32_t(ZVFS_CALL *wait)(zvfs_context *context, int32_t fd, uint32_t events, uint64_t ns);
+};
+
+/* ---- The provider's table ---------------------------------------------------------------------------------------
+ * Mandatory: name, schemes, supported_flags, open, close, capabilities, and read or write. What stands behind it stays
+ * as long as the library; the host copies the table and its strings when it loads the library.
+ */
+enum { /* threads */
+    ZVFS_THREADS_PER_FILE = 0,     /* files are independent */
+    ZVFS_THREADS_PER_INSTANCE = 1, /* the host makes one call at a time for an instance and its files */
+    ZVFS_THREADS_PER_LIBRARY = 2   /* the host makes one call at a time for the library */
+};
+
+typedef struct zvfs_provider {
+    uint64_t struct_size;
+    const char *name;    /* as in libzvfs_<name>.so: lower-case letters, digits, '-' and '_', 1 to 32 */
+    const char *version; /* the provider's own, free text; may be NULL */
+    const char *summary; /* one line; may be NULL */
+    const char *const *schemes; /* NULL-terminated, at least one, lower case: 2 to 32 of RFC 3986's characters */
+    const zvfs_setting *const *settings; /* NULL-terminated; NULL: none */
+    uint64_t supported_flags;            /* ZVFS_OPEN_... that open() honours, READ and WRITE too */
+    uint32_t threads;                    /* ZVFS_THREADS_... */
+    uint32_t reserved;
+
+    /* Makes an instance of one configuration. `settings`: a NULL-terminated list, never NULL, of those of scope OPERATOR.
+     * May fail (ENOENT: a key file), should not block: connect when a file is opened. `host` stays valid until stop() has
+     * returned. NULL: no state, open() gets a NULL instance.  [instance] */
+    int32_t(ZVFS_CALL *start)(const zvfs_host *host, const zvfs_value *const *settings, zvfs_instance **out,
+                              zvfs_error *err);
+
+    /* Delivers what was ENDed, joins the instance's threads and frees it, within 5 s. Every file is closed. Not called when
+     * a process simply exits. NULL: nothing to do.  [instance] */
+    void(ZVFS_CALL *stop)(zvfs_instance *instance);
+
+    /* Opens a file. Contradictory flags: EINVAL; a direction that the descriptor excludes: EBADF. May block, in
+     * host->wait() if it can.  [instance] */
+    int32_t(ZVFS_CALL *open)(zvfs_instance *instance, const zvfs_open_request *request, zvfs_file **out, zvfs_error *err);
+
+    /* Ends the writing side: `how` is ZVFS_FINISH_... END never waits for a peer; COMMIT does, until the deadline; before
+     * DISCARD the host lifts a cancel and sets a deadline of 5 s. COMMIT is durable only if a flush SYNC came before.
+     * NULL: END and COMMIT succeed, DISCARD is close.  [file] */
+    int32_t(ZVFS_CALL *finish)(zvfs_file *file, uint32_t how, zvfs_error *err);
+
+    /* Frees the file. Waits for nothing, cannot fail. What needs a COMMIT and had none (ATOMIC, an upload) leaves no trace,
+     * best effort; a pipe being written without END breaks. Called once, when nothing else runs on the file.  [file] */
+    void(ZVFS_CALL *close)(zvfs_file *file);
+
+    /* Reads into buf[0..n], 0 < n <= ZVFS_COUNT_MAX: waits for at least one byte, the end, or an error. Returns the
+     * count (short is legal), 0 at the end, again at each further call. Bytes beyond the count stay as they were; the
+     * buffer is not touched after the return, cancelled or not.  [file] */
+    int64_t(ZVFS_CALL *read)(zvfs_file *file, void *buf, uint64_t n, zvfs_error *err);
+
+    /* Writes from buf[0..n], 0 < n <= ZVFS_COUNT_MAX: takes at least one byte, or fails and took none. After
+     * ETIMEDOUT the call may be repeated; after any other error the host fails further writes and COMMIT with it.  [file] */
+    int64_t(ZVFS_CALL *write)(zvfs_file *file, const void *buf, uint64_t n, zvfs_error *err);
+
+    /* Moves the one position that read and write share, and returns it. whence: ZVFS_SEEK_... Before the start: EINVAL;
+     * beyond the end is allowed. NULL or no positions: ESPIPE.  [file] */
+    int64_t(ZVFS_CALL *seek)(zvfs_file *file, int64_t offset, uint32_t whence, zvfs_error *err);
+
+    /* Returns the position. Both seek and tell, or neither.  [file] */
+    int64_t(ZVFS_CALL *tell)(zvfs_file *file, zvfs_error *err);
+
+    /* Sets the size in bytes; zeros fill a longer one; the position stays.  [file] */
+    int32_t(ZVFS_CALL *truncate)(zvfs_file *file, uint64_t size, zvfs_error *err);
+
+    /* level: ZVFS_FLUSH_... NULL: nothing is buffered, both succeed.  [file] */
+    int32_t(ZVFS_CALL *flush)(zvfs_file *file, uint32_t level, zvfs_error *err);
+
+    /* Returns ZVFS_CAP_... of this file; the same for all of its life. Asked once, after open. Does not block.  [file] */
+    uint64_t(ZVFS_CALL *capabilities)(zvfs_file *file);
+
+    /* Returns the table for an extension id, or NULL. The table lives as long as the library, and the host copies it.
+     * That it exists says the library has it; a file's capabilities say that this file does. NULL: none.  [any] */
+    const void *(ZVFS_CALL *extension)(const char *id);
+} zvfs_provider;
+
+/* ---- Extensions -------------------------------------------------------------------------------------------------
+ * An id never changes its meaning; a changed extension gets a new number. All functions of a table are mandatory unless
+ * said otherwise.
+ */
+
+/* Reads and writes at an offset, without the file's position. */
+#define ZVFS_EXT_POSITIONAL "zvfs.positional/1"
+typedef struct zvfs_positional {
+    uint64_t struct_size;
+    /* Like read, at `offset` (0 to INT64_MAX); past the end: 0. NULL if no file is POSITIONAL_READ.  [shared] */
+    int64_t(ZVFS_CALL *read_at)(zvfs_file *file, void *buf, uint64_t n, uint64_t offset, zvfs_error *err);
+    /* Like write, at `offset`; a gap is filled with zeros. NULL if no file is POSITIONAL_WRITE.  [shared] */
+    int64_t(ZVFS_CALL *write_at)(zvfs_file *file, const void *buf, uint64_t n, uint64_t offset, zvfs_error *err);
+} zvfs_positional;
+
+enum { /* kinds of file */
+    ZVFS_KIND_UNKNOWN = 0,
+    ZVFS_KIND_REGULAR = 1,   /* bytes with a size and positions */
+    ZVFS_KIND_DIRECTORY = 2, /* has entries to list */
+    ZVFS_KIND_STREAM = 3,    /* a pipe, a socket */
+    ZVFS_KIND_DEVICE = 4,    /* a character device */
+    ZVFS_KIND_TERMINAL = 5   /* a device that a person may sit at */
+};
+
+#define ZVFS_TIME_UNKNOWN INT64_MIN
+
+/* What is known of a file. The host provides it, zeroed, with struct_size set. */
+typedef struct zvfs_stat {
+    uint64_t struct_size;
+    uint64_t size;       /* bytes; ZVFS_SIZE_UNKNOWN */
+    int64_t modified_ns; /* nanoseconds since 1970-01-01 UTC; ZVFS_TIME_UNKNOWN */
+    uint32_t kind;       /* ZVFS_KIND_... */
+    uint32_t reserved;
+    char version[128]; /* equal tags = equal content (an ETag, a generation); empty: none */
+} zvfs_stat;
+
+/* Status of an open file. */
+#define ZVFS_EXT_STAT "zvfs.stat/1"
+typedef struct zvfs_stat_extension {
+    uint64_t struct_size;
+    int32_t(ZVFS_CALL *stat)(zvfs_file *file, zvfs_stat *out, zvfs_error *err); /* [file] */
+} zvfs_stat_extension;
+
+/* One name below a directory. Valid during the callback. */
+typedef struct zvfs_entry {
+    uint64_t struct_size;
+    const char *name;      /* the last component only: no '/', not "." or ".." */
+    const zvfs_stat *stat; /* NULL: not known without asking */
+} zvfs_entry;
+
+/* Called for each entry, in no order; returns 0 to go on, anything else to stop (the listing then succeeds). */
+typedef int32_t(ZVFS_CALL *zvfs_entry_fn)(void *arg, const zvfs_entry *entry);
+
+/* Work on names rather than open files. `request` as for open, with flags 0. */
+#define ZVFS_EXT_NAMESPACE "zvfs.namespace/1"
+typedef struct zvfs_namespace {
+    uint64_t struct_size;
+    /* Does not open it.  [instance] */
+    int32_t(ZVFS_CALL *stat)(zvfs_instance *instance, const zvfs_open_request *request, zvfs_stat *out, zvfs_error *err);
+    /* ENOTDIR if it is not a directory. NULL: cannot list.  [instance] */
+    int32_t(ZVFS_CALL *list)(zvfs_instance *instance, const zvfs_open_request *request, zvfs_entry_fn each, void *arg,
+                             zvfs_error *err);
+    /* Removes a file, never a directory (EISDIR). NULL: cannot remove.  [instance] */
+    int32_t(ZVFS_CALL *remove)(zvfs_instance *instance, const zvfs_open_request *request, zvfs_error *err);
+} zvfs_namespace;
+
+/* A kernel file behind a file, lent so that data can be moved without passing through user space. */
+typedef struct zvfs_lease {
+    uint64_t struct_size;
+    int32_t fd; /* the provider's; the host neither closes it nor changes its position or its modes */
+    uint32_t reserved;
+    uint64_t offset; /* where the file's position stands in fd; ZVFS_OFFSET_STREAM: a pipe or device, no offsets */
+    uint64_t limit;  /* the most bytes that may be moved; UINT64_MAX = no limit */
+} zvfs_lease;
+
+#define ZVFS_OFFSET_STREAM UINT64_MAX
+
+#define ZVFS_EXT_FD "zvfs.fd/1"
+typedef struct zvfs_fd_extension {
+    uint64_t struct_size;
+    /* Lends the fd for one direction: `direction` is ZVFS_OPEN_READ or ZVFS_OPEN_WRITE. Valid until the next call on the
+     * file. A regular file is used with explicit offsets from `offset` on; a stream as it is, after host-side waiting
+     * for it to be ready. ENOTSUP: not now (e.g. APPEND).  [file] */
+    int32_t(ZVFS_CALL *lease)(zvfs_file *file, uint64_t direction, zvfs_lease *out, zvfs_error *err);
+    /* Says that n bytes were moved through the lease: the file's position goes on by n.  [file] */
+    int32_t(ZVFS_CALL *advance)(zvfs_file *file, uint64_t direction, uint64_t n, zvfs_error *err);
+} zvfs_fd_extension;
+
+/* Moves data between this file and a kernel file that another one lends, for a file that frames or encodes what passes (a pipe
+ * over a network) and so has no kernel file of its own to lend. The host has waited for nothing: fd may be in blocking mode,
+ * and belongs to somebody else, who sees neither its position nor its modes changed. fd is a regular file, used at `offset`.
+ * ENOTSUP: not now (the file needs to see the bytes); the host then reads and writes. */
+#define ZVFS_EXT_SPLICE "zvfs.splice/1"
+typedef struct zvfs_splice {
+    uint64_t struct_size;
+    /* Writes up to n bytes from fd at offset, 0 < n <= ZVFS_COUNT_MAX, as write does from a buffer. Returns the count, or 0 at
+     * the end of fd. NULL: never.  [file] */
+    int64_t(ZVFS_CALL *send_from)(zvfs_file *file, int32_t fd, uint64_t offset, uint64_t n, zvfs_error *err);
+    /* Reads up to n bytes into fd at offset, as read does into a buffer. Returns the count, or 0 at this file's end. NULL:
+     * never.  [file] */
+    int64_t(ZVFS_CALL *receive_into)(zvfs_file *file, int32_t fd, uint64_t offset, uint64_t n, zvfs_error *err);
+} zvfs_splice;
+
+/* ---- The host's extensions --------------------------------------------------------------------------------------
+ * Tables that zvfs_host's extension() returns. The same rule holds for their ids.
+ */
+
+/* Opens files of other providers, for a layer: a provider whose descriptor holds another one ("gzip:file:/srv/x.gz"), and
+ * that works on what the inner one reads and writes. The layer is asked for "gzip:file:/srv/x.gz", its `rest` is the inner
+ * descriptor, and it opens that:
+ *
+ *     const zvfs_host_open *inner = host->extension(host, ZVFS_EXT_HOST_OPEN);      in start()
+ *     inner->open(host, request->context, &what, &file->inner, err);                in open()
+ *     inner->read(file->context, file->inner, buf, n, err);                         in read()
+ *     inner->close(file->context, file->inner);                                     in close()
+ *
+ * Each call names the context of the layer's own file: the inner file shares its deadline and its cancel, and so inherits
+ * what the host allows. Another context than the one it was opened with: EINVAL. Every inner file is closed before the layer's
+ * close() (or the call on a name that it was opened for) returns; its own instance lives at least as long.
+ *
+ * The calls are those of zvfs_provider and its extensions, with the same rules on counts, buffers and threads, of an inner
+ * file as of any. The host checks them as it does its own: a call without its capability is refused, a failed write stays
+ * failed. Not from start() (EBUSY: open when a file is opened), and not from a cancel's function.
+ *
+ * What the inner provider says of an error comes to `err` of the call: to pass it on, return the code and leave `err` as it is.
+ *
+ * The host serialises calls of a library that asks for it (`threads`) also here, so two such libraries that open each other in
+ * both orders may wait for each other until a cancel or the deadline. A layer is best ZVFS_THREADS_PER_FILE. */
+#define ZVFS_EXT_HOST_OPEN "zvfs.host.open/1"
+
+/* The most layers above a file. One more: ELOOP. So a layer that leads to itself ends. */
+#define ZVFS_LAYERS_MAX 8
+
+typedef struct zvfs_inner zvfs_inner; /* the host's: an open file of another provider */
+
+/* What a layer opens. */
+typedef struct zvfs_inner_request {
+    uint64_t struct_size;
+    const char *descriptor; /* of any scheme that the host may load, as whoever asks the host would write it */
+    uint64_t flags;         /* ZVFS_OPEN_...; one that the inner provider does not support: ENOTSUP, see supported_flags */
+    uint64_t expected_size; /* bytes that will be written, or ZVFS_SIZE_UNKNOWN */
+    const zvfs_value *const *settings; /* for the inner open, by name and text; NULL-terminated; NULL: none */
+} zvfs_inner_request;
+
+typedef struct zvfs_host_open {
+    uint64_t struct_size;
+
+    /* Opens an inner file. Fails as the host's own open does: EPROTONOSUPPORT for an unknown scheme, EACCES for one that the
+     * operator does not allow, ELOOP, EINVAL, or the inner provider's code.  [any] */
+    int32_t(ZVFS_CALL *open)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
+                             zvfs_inner **out, zvfs_error *err);
+
+    /* Says which flags the provider of a descriptor honours, so that a layer can leave out those that mean nothing to it: a
+     * pipe has nothing to create. May load that provider.  [any] */
+    int32_t(ZVFS_CALL *supported_flags)(const zvfs_host *host, zvfs_context *context, const char *descriptor, uint64_t *out,
+                                        zvfs_error *err);
+
+    /* zvfs_provider's, of the inner file.  [file] */
+    int32_t(ZVFS_CALL *finish)(zvfs_context *context, zvfs_inner *inner, uint32_t how, zvfs_error *err);
+    void(ZVFS_CALL *close)(zvfs_context *context, zvfs_inner *inner); /* NULL: does nothing */
+    int64_t(ZVFS_CALL *read)(zvfs_context *context, zvfs_inner *inner, void *buf, uint64_t n, zvfs_error *err);
+    int64_t(ZVFS_CALL *write)(zvfs_context *context, zvfs_inner *inner, const void *buf, uint64_t n, zvfs_error *err);
+    int64_t(ZVFS_CALL *seek)(zvfs_context *context, zvfs_inner *inner, int64_t offset, uint32_t whence, zvfs_error *err);
+    int64_t(ZVFS_CALL *tell)(zvfs_context *context, zvfs_inner *inner, zvfs_error *err);
+    int32_t(ZVFS_CALL *truncate)(zvfs_context *context, zvfs_inner *inner, uint64_t size, zvfs_error *err);
+    int32_t(ZVFS_CALL *flush)(zvfs_context *context, zvfs_inner *inner, uint32_t level, zvfs_error *err);
+    uint64_t(ZVFS_CALL *capabilities)(zvfs_context *context, zvfs_inner *inner);
+
+    /* zvfs_positional's.  [shared] */
+    int64_t(ZVFS_CALL *read_at)(zvfs_context *context, zvfs_inner *inner, void *buf, uint64_t n, uint64_t offset,
+                                zvfs_error *err);
+    int64_t(ZVFS_CALL *write_at)(zvfs_context *context, zvfs_inner *inner, const void *buf, uint64_t n, uint64_t offset,
+                                 zvfs_error *err);
+
+    /* zvfs_stat_extension's, zvfs_fd_extension's and zvfs_splice's.  [file] */
+    int32_t(ZVFS_CALL *stat)(zvfs_context *context, zvfs_inner *inner, zvfs_stat *out, zvfs_error *err);
+    int32_t(ZVFS_CALL *lease)(zvfs_context *context, zvfs_inner *inner, uint64_t direction, zvfs_lease *out,
+                              zvfs_error *err);
+    int32_t(ZVFS_CALL *advance)(zvfs_context *context, zvfs_inner *inner, uint64_t direction, uint64_t n, zvfs_error *err);
+    int64_t(ZVFS_CALL *send_from)(zvfs_context *context, zvfs_inner *inner, int32_t fd, uint64_t offset, uint64_t n,
+                                  zvfs_error *err);
+    int64_t(ZVFS_CALL *receive_into)(zvfs_context *context, zvfs_inner *inner, int32_t fd, uint64_t offset, uint64_t n,
+                                     zvfs_error *err);
+} zvfs_host_open;
+
+/* ---- The entry --------------------------------------------------------------------------------------------------
+ * The library's one exported symbol: returns the table, which lives as long as the library. Has no side effects, starts no
+ * thread. NULL: refused here (the host says so). The number is the ABI's major version: a library may export several, and a
+ * host takes the newest that it knows.  [entry]
+ */
+ZVFS_EXPORT const zvfs_provider *ZVFS_CALL zvfs_provider_v1(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
