@@ -60,7 +60,10 @@ install: $(TARGET)/zvfs $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(PROVIDE
 	rm -r $$words
 	@echo "installed in $(DESTDIR)$(PREFIX); run ldconfig if its lib is one of the linker's folders"
 
-$(TARGET)/zvfs $(LIBRARIES)/libzvfs%:
+# What is missing: neither make nor a user wants to guess how it is built.
+$(TARGET)/zvfs:
+	@echo "$@ is not built: run \`make\` first" >&2; exit 1
+$(LIBRARIES)/libzvfs%:
 	@echo "$@ is not built: run \`make\` first" >&2; exit 1
 
 uninstall:

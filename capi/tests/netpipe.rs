@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use support::{Bench, address, have, succeeded};
+use zvfs_abi_tests::{LIMIT, run};
 
 fn end(address: &str, mode: &str) -> String {
     format!("tcp://{address}?mode={mode}")
@@ -71,10 +73,10 @@ fn two_that_write_to_each_other_first_end_both() {
 }
 
 #[test]
-fn a_close_ends_another_threads_read() {
+fn a_close_ends_another_threads_read_or_write() {
     let bench = Bench::new();
     let program = bench.build(&["cc", "-std=gnu99"], "pipe.c");
-    together(&program, &[role("close", &[end(&address(), "r")])]);
+    together(&program, &[role("close", &[end(&address(), "r")]), role("abandon", &[end(&address(), "w")])]);
 }
 
 #[test]
@@ -86,6 +88,27 @@ fn a_forked_child_has_pipes_of_its_own_only() {
         &program,
         &[role("fork", &[end(&own, "r"), end(&childs, "w")]), role("read", &[end(&childs, "r")])],
     );
+}
+
+/// The operator decides, also for a program that asks nobody.
+#[test]
+fn the_operators_file_says_what_a_program_may_open() {
+    let bench = Bench::new();
+    let program = bench.build(&["cc", "-std=gnu99"], "pipe.c");
+    let file = bench.folder.path().join("zvfs.toml");
+    let close = |allowed: &str| {
+        fs::write(&file, format!("provider-path = [{:?}]\n[provider.{allowed}]\n", support::built()))
+            .unwrap();
+        let mut command = Command::new(&program);
+        command.args(["close", &end(&address(), "r")]).env("ZVFS_CONFIG", &file);
+        run(command, LIMIT).unwrap()
+    };
+    let refused = close("mem");
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("Permission denied"), "{said}");
+    let allowed = close("tcp");
+    assert!(allowed.status.success(), "{}", String::from_utf8_lossy(&allowed.stderr));
 }
 
 #[test]

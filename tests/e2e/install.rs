@@ -168,6 +168,11 @@ fn runs_as_written(readme: &Path, shell: impl Fn(&str) -> Command) {
 fn the_example_does_what_its_readme_says(installation: &Installation) {
     let folder = installation.example("host-c");
     runs_as_written(&folder.join("README.md"), |commands| installation.shell(&folder, commands));
+    if have(&["valgrind"]) {
+        let commands = "valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+            --show-leak-kinds=definite ./copy $PWD/greeting.txt mem:x 2> found\n! grep '^==' found";
+        assert_eq!(run(installation.shell(&folder, commands)).succeeded().out(), "69 bytes\n");
+    }
 }
 
 /// The proposal's own: two programs that include `zvm.h` alone, and one string each.

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zvm.h>
@@ -41,11 +42,40 @@ static void reads(netpipe_t *pipe) {
 
 static int64_t waited;
 static int waited_errno;
+static volatile long waiter;
 
-static void *waits(void *pipe) {
+static void *waits_to_read(void *pipe) {
+    waiter = syscall(SYS_gettid);
     waited = netpipe_read(pipe, in, sizeof in);
     waited_errno = errno;
     return NULL;
+}
+
+static void *waits_to_write(void *pipe) {
+    waiter = syscall(SYS_gettid);
+    waited = netpipe_write(pipe, out, sizeof out);
+    waited_errno = errno;
+    return NULL;
+}
+
+/* Starts a thread that waits on a pipe, and waits until it sleeps. */
+static pthread_t waiting(void *(*what)(void *), netpipe_t *pipe) {
+    char name[64], state = 0;
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, what, pipe) == 0);
+    while (state != 'S') {
+        FILE *stat = NULL;
+        if (waiter) {
+            snprintf(name, sizeof name, "/proc/self/task/%ld/stat", waiter);
+            stat = fopen(name, "r");
+        }
+        if (stat) {
+            CHECK(fscanf(stat, "%*d (%*[^)]) %c", &state) == 1);
+            fclose(stat);
+        }
+        usleep(1000);
+    }
+    return thread;
 }
 
 int main(int count, char **arguments) {
@@ -88,13 +118,12 @@ int main(int count, char **arguments) {
         CHECK(netpipe_read(pipe, in, sizeof in) == -1 && errno == ECONNRESET);
         CHECK(netpipe_write(pipe, out, 1) == -1 && errno == EBADF);
         CHECK(netpipe_close(pipe) == 0);
-    } else if (!strcmp(role, "close")) { /* a close while another thread waits in a read */
-        pthread_t thread;
-        CHECK(pthread_create(&thread, NULL, waits, pipe) == 0);
-        /* It may not have begun yet; then it finds the pipe closed. Either is EBADF. */
+    } else if (!strcmp(role, "close") || !strcmp(role, "abandon")) { /* a close while another thread waits on the pipe */
+        pthread_t thread = waiting(!strcmp(role, "close") ? waits_to_read : waits_to_write, pipe);
         CHECK(netpipe_close(pipe) == 0);
         CHECK(pthread_join(thread, NULL) == 0);
         CHECK(waited == -1 && waited_errno == EBADF);
+        CHECK(netpipe_close(pipe) == -1 && errno == EBADF);
     } else if (!strcmp(role, "fork")) { /* a child has not its parent's pipes, but may have its own */
         int status = 0;
         pid_t child = fork();

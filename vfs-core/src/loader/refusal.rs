@@ -11,14 +11,14 @@ use std::path::PathBuf;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the texts say what each is")]
 pub enum Refusal {
-    #[error("unknown scheme `{scheme}`: no {file} in {folders}; install one there, or set --provider-path or an [alias]",
+    #[error("unknown scheme `{scheme}`: no {file} in {folders}; install one there, or set provider-path or an [alias]",
         folders = list(folders))]
     UnknownScheme { scheme: String, file: String, folders: Vec<PathBuf> },
     #[error(
         "scheme `{scheme}` is not allowed: to allow it, add a section [provider.{provider}] to {configuration}"
     )]
     NotAllowed { scheme: String, provider: String, configuration: String },
-    #[error("provider `{provider}` not found: no {file} in {folders}; install it there or set --provider-path",
+    #[error("provider `{provider}` not found: no {file} in {folders}; install it there or set provider-path",
         folders = list(folders))]
     NotFound { provider: String, file: String, folders: Vec<PathBuf> },
     #[error("provider `{provider}` does not serve `{scheme}`, only {}; correct the alias or its `scheme`", schemes.join(", "))]
