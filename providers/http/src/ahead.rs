@@ -3,11 +3,10 @@
 //! It pays where a single connection is slower than the way to the server: long distances, servers that give each
 //! connection its share. Each range is fetched, checked and tried again like any other.
 
-use crate::client::Caller;
+use crate::caller::Asker;
 use crate::failure::{Again, Attempt, Failure, system};
 use crate::fill::fill;
 use crate::object::Object;
-use crate::settings::Tuning;
 use crate::stop::Stop;
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::VecDeque;
@@ -26,7 +25,8 @@ pub struct Ahead {
 
 struct Shared {
     object: Arc<Object>,
-    tuning: Tuning,
+    /// With a context of our own.
+    asker: Asker,
     stop: Stop,
     /// Written when a range is there.
     came: OwnedFd,
@@ -55,22 +55,22 @@ impl Ahead {
     ///
     /// # Errors
     /// EMFILE, EBUSY: the system has no descriptors or threads left.
-    pub fn start(object: &Arc<Object>, size: u64, from: u64, tuning: &Tuning) -> Attempt<Ahead> {
+    pub fn start(object: &Arc<Object>, size: u64, from: u64, asker: &Asker) -> Attempt<Ahead> {
         let cannot = |errno| system("read ahead", errno);
         let stop = Stop::new().map_err(cannot)?;
         let came = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(cannot)?;
         let state = State { ranges: VecDeque::new(), next: from, size, stopped: false };
         let shared = Arc::new(Shared {
             object: object.clone(),
-            tuning: tuning.clone(),
+            asker: Asker { context: stop.context(), ..asker.clone() },
             stop,
             came,
             state: Mutex::new(state),
             room: Condvar::new(),
         });
         let ahead = Ahead { shared, at: from, within: 0 };
-        let ranges = (size - from).div_ceil(tuning.read_ahead_size);
-        let threads = tuning.read_ahead.min(usize::try_from(ranges).unwrap_or(usize::MAX));
+        let ranges = (size - from).div_ceil(asker.tuning.read_ahead_size);
+        let threads = asker.tuning.read_ahead.min(usize::try_from(ranges).unwrap_or(usize::MAX));
         for started in 0..threads {
             let shared = ahead.shared.clone();
             if let Err(error) = object.crew().spawn("zvfs-http-ahead", move || shared.work()) {
@@ -166,9 +166,9 @@ impl Shared {
             if state.stopped || state.next >= state.size {
                 return None;
             }
-            if state.ranges.len() < self.tuning.read_ahead {
+            if state.ranges.len() < self.asker.tuning.read_ahead {
                 let start = state.next;
-                let length = self.tuning.read_ahead_size.min(state.size - start);
+                let length = self.asker.tuning.read_ahead_size.min(state.size - start);
                 state.next += length;
                 state.ranges.push_back(Range { start, outcome: None });
                 return Some((start, usize::try_from(length).unwrap_or(usize::MAX)));
@@ -178,10 +178,8 @@ impl Shared {
     }
 
     fn fetch(&self, start: u64, length: usize) -> Attempt<Vec<u8>> {
-        let context = self.stop.context();
-        let caller = Caller { context: &context, tuning: &self.tuning };
         let mut bytes = vec![0; length];
-        let (count, outcome) = fill(&self.object, &mut bytes, start, caller);
+        let (count, outcome) = fill(&self.object, &mut bytes, start, self.asker.caller());
         outcome?;
         if count < length {
             return Err(Failure::protocol(format!("the object ends {} bytes early", length - count)));

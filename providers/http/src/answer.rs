@@ -1,7 +1,7 @@
 //! An answer: its head, and its body as it is read.
 
 use crate::body::Body;
-use crate::client::Caller;
+use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::failure::{Attempt, Failure};
 use crate::pool::Pool;

@@ -1,6 +1,7 @@
 //! Requests and their answers: connections found or made, redirects followed.
 
 use crate::answer::Answer;
+use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::crew::Crew;
 use crate::dial::dial;
@@ -19,16 +20,7 @@ use crate::waiting::Waiting;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use vfs_core::{Code, Context};
-
-/// Who asks, and how patiently.
-#[derive(Clone, Copy, Debug)]
-pub struct Caller<'a> {
-    /// Cancel and deadline.
-    pub context: &'a Context,
-    /// Limits and fields.
-    pub tuning: &'a Tuning,
-}
+use vfs_core::Code;
 
 /// An instance's way to servers.
 pub struct Client {

@@ -1,6 +1,6 @@
 //! A span of an object into a buffer, in as many attempts as it takes.
 
-use crate::client::Caller;
+use crate::caller::Caller;
 use crate::failure::{Attempt, Failure};
 use crate::object::Object;
 use crate::range::Span;
@@ -19,7 +19,7 @@ pub fn fill(object: &Object, buf: &mut [u8], offset: u64, caller: Caller<'_>) ->
         if done > before {
             budget.progressed((done - before) as u64);
         }
-        if let Err(failure) = budget.again(failure, caller.tuning, caller.context) {
+        if let Err(failure) = budget.again(failure, caller) {
             return (done, Err(failure));
         }
     }

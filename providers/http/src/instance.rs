@@ -1,60 +1,67 @@
 //! One configuration: its client, and what its opens become.
 
-use crate::client::{Caller, Client};
+use crate::caller::Asker;
+use crate::client::Client;
 use crate::namespace;
 use crate::reader::Reader;
 use crate::request::Place;
-use crate::settings::{Config, Tuning};
+use crate::settings::Config;
 use crate::target::Target;
 use crate::writer::Writer;
 use std::sync::Arc;
 use std::time::Duration;
-use vfs_core::{Code, Error, File, Instance, Namespace, OpenFlags, Request, Result, Stat};
+use vfs_core::{Code, Error, File, Host, Instance, Namespace, OpenFlags, Request, Result, Stat};
 
 /// The time that stopping may take.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// An instance.
 pub struct Http {
+    host: Host,
     client: Arc<Client>,
 }
 
 impl Http {
     /// Makes an instance.
-    pub fn new(config: Config) -> Http {
-        Http { client: Arc::new(Client::new(config)) }
+    pub fn new(host: Host, config: Config) -> Http {
+        Http { host, client: Arc::new(Client::new(config)) }
     }
 
-    /// What a request is about, and how patiently.
-    fn asked(&self, request: &Request<'_>) -> Result<(Place, Tuning)> {
+    /// What a request is about, and who asks.
+    fn asked(&self, request: &Request<'_>) -> Result<(Place, Asker)> {
         let place = Place { target: Target::of(request)?, is_first_origin: true };
-        Ok((place, self.client.tuning().clone().with(request.settings())?))
+        let asker = Asker {
+            context: request.context().clone(),
+            tuning: self.client.tuning().clone().with(request.settings())?,
+            host: self.host.clone(),
+            shown: request.shown().to_owned(),
+        };
+        Ok((place, asker))
     }
 
     fn write(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
-        let (place, tuning) = self.asked(request)?;
+        let (place, asker) = self.asked(request)?;
         let flags = request.flags();
         let replaces = flags.intersects(OpenFlags::TRUNCATE | OpenFlags::ATOMIC);
-        let exclusive = flags.contains(OpenFlags::EXCLUSIVE);
-        let mut absent = exclusive;
+        let mut exclusive = flags.contains(OpenFlags::EXCLUSIVE);
         // What an upload cannot say itself has to be known before.
         if exclusive || !replaces || !flags.contains(OpenFlags::CREATE) {
-            let caller = Caller { context: request.context(), tuning: &tuning };
             let refuse =
                 |code: Code, why: &str| Err(Error::new(code, format!("open {}: {why}", request.shown())));
-            match namespace::stat(&self.client, &place, caller) {
+            match namespace::stat(&self.client, &place, asker.caller()) {
                 Ok(_) if exclusive => return refuse(Code::EEXIST, "it exists already"),
                 Ok(stat) if !replaces && stat.size != Some(0) => {
                     return refuse(Code::ENOTSUP, "an upload replaces the whole object: add TRUNCATE");
                 }
                 Ok(_) => {}
+                // Whoever makes it meanwhile is not to lose it.
                 Err(failure) if failure.code == Code::ENOENT && flags.contains(OpenFlags::CREATE) => {
-                    absent = true;
+                    exclusive |= !replaces;
                 }
                 Err(failure) => return Err(failure.error("open", request.shown())),
             }
         }
-        Ok(Box::new(Writer::open(&self.client, &place, tuning, request, absent && !replaces || exclusive)?))
+        Ok(Box::new(Writer::open(&self.client, &place, asker, request.expected_size(), exclusive)?))
     }
 }
 
@@ -72,8 +79,8 @@ impl Instance for Http {
         {
             return self.write(request);
         }
-        let (place, tuning) = self.asked(request)?;
-        Ok(Box::new(Reader::open(&self.client, &place, tuning, request)?))
+        let (place, asker) = self.asked(request)?;
+        Ok(Box::new(Reader::open(&self.client, &place, asker, flags)?))
     }
 
     fn namespace(&self) -> Option<&dyn Namespace> {
@@ -90,16 +97,14 @@ impl Drop for Http {
 
 impl Namespace for Http {
     fn stat(&self, request: &Request<'_>) -> Result<Stat> {
-        let (place, tuning) = self.asked(request)?;
-        let caller = Caller { context: request.context(), tuning: &tuning };
-        namespace::stat(&self.client, &place, caller)
+        let (place, asker) = self.asked(request)?;
+        namespace::stat(&self.client, &place, asker.caller())
             .map_err(|failure| failure.error("stat", request.shown()))
     }
 
     fn remove(&self, request: &Request<'_>) -> Result<()> {
-        let (place, tuning) = self.asked(request)?;
-        let caller = Caller { context: request.context(), tuning: &tuning };
-        namespace::remove(&self.client, &place, caller)
+        let (place, asker) = self.asked(request)?;
+        namespace::remove(&self.client, &place, asker.caller())
             .map_err(|failure| failure.error("remove", request.shown()))
     }
 }

@@ -75,6 +75,7 @@
 //! | `reader`, `fill`, `object`, `stream`, `validator`, `range` | an object that is read, and what its answers are held against |
 //! | `writer`, `upload` | an object that is written |
 //! | `namespace` | stat, remove |
+//! | `caller` | who asks |
 //! | `client`, `redirect`, `retry`, `status` | requests and what comes of them |
 //! | `request`, `response`, `body`, `answer` | HTTP/1.1, by `httparse` |
 //! | `connection`, `pool`, `dial`, `resolve`, `socket` | connections |
@@ -84,6 +85,7 @@
 mod ahead;
 mod answer;
 mod body;
+mod caller;
 mod client;
 mod connection;
 mod crew;

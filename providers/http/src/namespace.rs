@@ -1,6 +1,7 @@
 //! Work on names: stat and remove.
 
-use crate::client::{Caller, Client};
+use crate::caller::Caller;
+use crate::client::Client;
 use crate::failure::{Again, Attempt};
 use crate::object::Object;
 use crate::range::Span;

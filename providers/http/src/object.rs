@@ -1,7 +1,8 @@
 //! An object as its first answer showed it: size, validator, place. Every later answer is held against that.
 
 use crate::answer::Answer;
-use crate::client::{Caller, Client};
+use crate::caller::Caller;
+use crate::client::Client;
 use crate::crew::Crew;
 use crate::failure::{Attempt, Failure};
 use crate::range::{ContentRange, Span};

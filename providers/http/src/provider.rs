@@ -25,7 +25,7 @@ impl Provider for HttpProvider {
         settings::schema().into_iter().fold(info, Info::setting)
     }
 
-    fn start(&self, _: Host, settings: Settings) -> Result<Box<dyn Instance>> {
-        Ok(Box::new(Http::new(Config::new(&settings)?)))
+    fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
+        Ok(Box::new(Http::new(host, Config::new(&settings)?)))
     }
 }

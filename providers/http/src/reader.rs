@@ -1,18 +1,18 @@
 //! An object open for reading.
 
 use crate::ahead::Ahead;
-use crate::client::{Caller, Client};
+use crate::caller::{Asker, Caller};
+use crate::client::Client;
 use crate::failure::{Attempt, Failure};
 use crate::fill::fill;
 use crate::object::Object;
 use crate::range::Span;
 use crate::request::Place;
 use crate::retry::{Budget, persist};
-use crate::settings::Tuning;
 use crate::stream::Stream;
 use std::io::SeekFrom;
 use std::sync::Arc;
-use vfs_core::{Capabilities, Code, Context, Error, File, OpenFlags, Request, Result, Stat};
+use vfs_core::{Capabilities, Code, Error, File, OpenFlags, Result, Stat};
 
 /// A gap that is read over rather than asked around: less than a round trip brings.
 const SKIP_MAX: u64 = 256 << 10;
@@ -24,9 +24,7 @@ const WINDOW_MAX: u64 = 8 << 20;
 /// An object open for reading.
 pub struct Reader {
     object: Arc<Object>,
-    context: Context,
-    tuning: Tuning,
-    shown: String,
+    asker: Asker,
     position: u64,
     /// Where an object whose size nobody said turned out to end.
     found_end: Option<u64>,
@@ -52,23 +50,17 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Object::open`], once no further attempt may help.
-    pub fn open(
-        client: &Arc<Client>,
-        place: &Place,
-        tuning: Tuning,
-        request: &Request<'_>,
-    ) -> Result<Reader> {
-        let random = request.flags().contains(OpenFlags::RANDOM);
-        let (span, window) = match (random, tuning.read_ahead) {
+    pub fn open(client: &Arc<Client>, place: &Place, asker: Asker, flags: OpenFlags) -> Result<Reader> {
+        let random = flags.contains(OpenFlags::RANDOM);
+        let (span, window) = match (random, asker.tuning.read_ahead) {
             (true, _) => (Span::FIRST_BYTE, Window::Exact),
             (false, 0) => (Span::ALL, Window::Open),
             // The other ranges are asked for once it is read.
-            (false, _) => (Span { start: 0, end: Some(tuning.read_ahead_size) }, Window::Open),
+            (false, _) => (Span { start: 0, end: Some(asker.tuning.read_ahead_size) }, Window::Open),
         };
-        let context = request.context().clone();
-        let caller = Caller { context: &context, tuning: &tuning };
+        let caller = asker.caller();
         let opened = persist(caller, &mut Budget::new(), || Object::open(client, place, span, caller));
-        let (object, stream) = opened.map_err(|failure| failure.error("open", request.shown()))?;
+        let (object, stream) = opened.map_err(|failure| failure.error("open", &asker.shown))?;
         let stream = match random && object.serves_ranges {
             true => {
                 stream.dismiss(caller);
@@ -76,25 +68,30 @@ impl Reader {
             }
             false => Some(stream),
         };
-        let shown = request.shown().to_owned();
-        let budget = Budget::resuming();
-        let object = Arc::new(object);
-        let (position, found_end, ahead) = (0, None, None);
-        Ok(Reader { object, shown, position, found_end, stream, budget, window, ahead, context, tuning })
+        Ok(Reader {
+            object: Arc::new(object),
+            asker,
+            position: 0,
+            found_end: None,
+            stream,
+            budget: Budget::resuming(),
+            window,
+            ahead: None,
+        })
     }
 
     fn caller(&self) -> Caller<'_> {
-        Caller { context: &self.context, tuning: &self.tuning }
+        self.asker.caller()
     }
 
     fn failed(&self, doing: &str, failure: &Failure) -> Error {
-        failure.error(doing, &self.shown)
+        failure.error(doing, &self.asker.shown)
     }
 
     /// Begins to read ahead, from where the stream ends, if that is wanted and there is something.
     fn look_ahead(&mut self) -> Attempt<()> {
         let Some(size) = self.object.size.filter(|_| self.object.has_positions()) else { return Ok(()) };
-        if self.tuning.read_ahead == 0 || self.window != Window::Open || self.ahead.is_some() {
+        if self.asker.tuning.read_ahead == 0 || self.window != Window::Open || self.ahead.is_some() {
             return Ok(());
         }
         let from = match &self.stream {
@@ -102,7 +99,7 @@ impl Reader {
             _ => self.position,
         };
         if from < size {
-            self.ahead = Some(Ahead::start(&self.object, size, from, &self.tuning)?);
+            self.ahead = Some(Ahead::start(&self.object, size, from, &self.asker)?);
         }
         Ok(())
     }
@@ -110,8 +107,8 @@ impl Reader {
     /// One attempt to read at the position; 0: the end.
     fn attempt(&mut self, buf: &mut [u8]) -> Attempt<usize> {
         self.look_ahead()?;
-        let Reader { object, context, tuning, .. } = self;
-        let caller = Caller { context, tuning };
+        let Reader { object, asker, .. } = self;
+        let caller = asker.caller();
         loop {
             let position = self.position;
             if let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.at() == position) {
@@ -201,7 +198,7 @@ impl File for Reader {
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        self.context.status().map_err(|error| self.failed("read", &error.into()))?;
+        self.asker.context.status().map_err(|error| self.failed("read", &error.into()))?;
         loop {
             match self.attempt(buf) {
                 Ok(count) => {
@@ -212,7 +209,7 @@ impl File for Reader {
                     return Ok(count);
                 }
                 Err(failure) => {
-                    let again = self.budget.again(failure, &self.tuning, &self.context);
+                    let again = self.budget.again(failure, self.asker.caller());
                     again.map_err(|failure| self.failed("read", &failure))?;
                 }
             }
@@ -223,7 +220,7 @@ impl File for Reader {
         let Some(size) = self.object.size.filter(|_| self.object.has_positions()) else {
             return Err(Error::new(
                 Code::ESPIPE,
-                format!("seek {}: the server serves no ranges", self.shown),
+                format!("seek {}: the server serves no ranges", self.asker.shown),
             ));
         };
         let position = match to {
@@ -232,7 +229,7 @@ impl File for Reader {
             SeekFrom::End(offset) => size.checked_add_signed(offset),
         };
         let position = position.filter(|position| i64::try_from(*position).is_ok()).ok_or_else(|| {
-            Error::new(Code::EINVAL, format!("seek {}: no such position as {to:?}", self.shown))
+            Error::new(Code::EINVAL, format!("seek {}: no such position as {to:?}", self.asker.shown))
         })?;
         let jumps =
             position != self.position && self.stream.as_ref().is_none_or(|stream| !reaches(stream, position));
@@ -245,9 +242,9 @@ impl File for Reader {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
-        self.context.status()?;
+        self.asker.context.status().map_err(|error| self.failed("read", &error.into()))?;
         let Some(size) = self.object.size.filter(|_| self.object.has_positions()) else {
-            let text = format!("read at {offset} {}: the server serves no ranges", self.shown);
+            let text = format!("read at {offset} {}: the server serves no ranges", self.asker.shown);
             return Err(Error::new(Code::ENOTSUP, text));
         };
         let most = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());

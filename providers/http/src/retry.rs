@@ -1,10 +1,10 @@
 //! Trying again: how often, and after how long.
 
-use crate::client::Caller;
+use crate::caller::Caller;
 use crate::failure::{Again, Attempt, Failure};
 use crate::settings::Tuning;
 use std::time::Duration;
-use vfs_core::{Code, Context};
+use vfs_core::Code;
 
 /// Progress that makes the next attempt free of a pause: a server that drops connections has earned no rest by then.
 const AMPLE: u64 = 64 << 10;
@@ -39,12 +39,15 @@ impl Budget {
     ///
     /// # Errors
     /// The failure: it is final. The caller's, while it waits.
-    pub fn again(&mut self, failure: Failure, tuning: &Tuning, context: &Context) -> Attempt<()> {
-        let pause = self.pause(failure, tuning)?;
-        if !pause.is_zero() {
-            context.sleep(pause)?;
-        }
-        Ok(context.status()?)
+    pub fn again(&mut self, failure: Failure, caller: Caller<'_>) -> Attempt<()> {
+        let why = failure.text.clone();
+        let pause = self.pause(failure, caller.tuning)?;
+        caller.log(&format!("{why}; trying again in {pause:.1?}"));
+        let waited = if pause.is_zero() { caller.context.status() } else { caller.context.sleep(pause) };
+        waited.map_err(|error| {
+            let code = error.code();
+            Failure::new(code, format!("{} before another attempt ({why})", code.text()))
+        })
     }
 
     fn pause(&mut self, failure: Failure, tuning: &Tuning) -> Attempt<Duration> {
@@ -94,7 +97,7 @@ pub fn persist<T>(
     loop {
         match attempt() {
             Ok(value) => return Ok(value),
-            Err(failure) => budget.again(failure, caller.tuning, caller.context)?,
+            Err(failure) => budget.again(failure, caller)?,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The beginning of an upload: its head, and the server's word on it before the body.
 
 use crate::answer::Answer;
-use crate::client::{Caller, Client};
+use crate::caller::Caller;
+use crate::client::Client;
 use crate::connection::Connection;
 use crate::failure::{Again, Attempt, Failure};
 use crate::redirect;

@@ -4,18 +4,18 @@
 //! one. So whatever ends before that breaks the upload, and no server takes a part for the whole.
 
 use crate::answer::Answer;
-use crate::client::{Caller, Client};
+use crate::caller::Asker;
+use crate::client::Client;
 use crate::connection::Connection;
 use crate::failure::{Again, Attempt, Failure};
 use crate::request::Place;
 use crate::response::Head;
-use crate::settings::Tuning;
 use crate::status;
 use crate::upload;
 use crate::waiting::Waiting;
 use std::io::IoSlice;
 use std::sync::Arc;
-use vfs_core::{Capabilities, Code, Context, Error, Events, File, Finish, Flush, Request, Result};
+use vfs_core::{Capabilities, Code, Error, Events, File, Finish, Flush, Result};
 
 /// What one write takes at most: what could not be sent of it is kept.
 const PIECE: usize = 1 << 20;
@@ -23,9 +23,7 @@ const PIECE: usize = 1 << 20;
 /// An object open for writing.
 pub struct Writer {
     client: Arc<Client>,
-    context: Context,
-    tuning: Tuning,
-    shown: String,
+    asker: Asker,
     connection: Option<Connection>,
     framing: Framing,
     /// What was taken and not yet sent, from `sent` on.
@@ -57,30 +55,28 @@ enum Stage {
 }
 
 impl Writer {
-    /// Begins an upload.
+    /// Begins an upload; `size`: bytes that will be written, if that is known.
     ///
     /// # Errors
     /// As [`upload::begin`].
     pub fn open(
         client: &Arc<Client>,
         place: &Place,
-        tuning: Tuning,
-        request: &Request<'_>,
+        asker: Asker,
+        size: Option<u64>,
         exclusive: bool,
     ) -> Result<Writer> {
         // Of an empty object nothing could be held back.
-        let length = request.expected_size().filter(|size| *size > 0);
-        let context = request.context().clone();
-        let caller = Caller { context: &context, tuning: &tuning };
-        let connection = upload::begin(client, place, length, exclusive, caller)
-            .map_err(|failure| failure.error("open", request.shown()))?;
+        let length = size.filter(|size| *size > 0);
+        let connection = upload::begin(client, place, length, exclusive, asker.caller())
+            .map_err(|failure| failure.error("open", &asker.shown))?;
         let framing = match length {
             Some(of) => Framing::Length { of, held: None },
             None => Framing::Chunks,
         };
         Ok(Writer {
             client: client.clone(),
-            shown: request.shown().to_owned(),
+            asker,
             connection: Some(connection),
             framing,
             pending: Vec::new(),
@@ -88,19 +84,17 @@ impl Writer {
             taken: 0,
             stage: Stage::Open,
             exclusive,
-            context,
-            tuning,
         })
     }
 
     fn waiting(&self) -> Waiting<'_> {
-        Waiting::silence(&self.context, self.tuning.stall_timeout, "byte taken by the server")
+        Waiting::silence(&self.asker.context, self.asker.tuning.stall_timeout, "byte taken by the server")
     }
 
     /// Ends the upload for a failure that is not just the caller's time.
     fn broken(&mut self, failure: Failure, doing: &str) -> Error {
         if is_callers(&failure) {
-            return failure.error(doing, &self.shown);
+            return failure.error(doing, &self.asker.shown);
         }
         // ETIMEDOUT would say that the call may be repeated.
         let code = if failure.code == Code::ETIMEDOUT { Code::ECONNRESET } else { failure.code };
@@ -109,7 +103,7 @@ impl Writer {
             _ => format!("{} (after {} bytes; an upload is not repeated)", failure.text, self.taken),
         };
         let failure = Failure::new(code, text);
-        let error = failure.error(doing, &self.shown);
+        let error = failure.error(doing, &self.asker.shown);
         self.connection = None;
         self.stage = Stage::Broken(failure);
         error
@@ -118,16 +112,20 @@ impl Writer {
     fn usable(&self, doing: &str) -> Result<()> {
         match &self.stage {
             Stage::Open => Ok(()),
-            Stage::Broken(failure) => Err(failure.error(doing, &self.shown)),
+            Stage::Broken(failure) => Err(failure.error(doing, &self.asker.shown)),
             Stage::Ending | Stage::Done => {
-                Err(Error::new(Code::EBADF, format!("{doing} {}: the upload has ended", self.shown)))
+                Err(Error::new(Code::EBADF, format!("{doing} {}: the upload has ended", self.asker.shown)))
             }
         }
     }
 
     /// Sends what is kept.
     fn drain(&mut self) -> Attempt<()> {
-        let waiting = Waiting::silence(&self.context, self.tuning.stall_timeout, "byte taken by the server");
+        let waiting = Waiting::silence(
+            &self.asker.context,
+            self.asker.tuning.stall_timeout,
+            "byte taken by the server",
+        );
         let Some(connection) = &mut self.connection else { return Ok(()) };
         while self.sent < self.pending.len() {
             match connection.try_send(&[IoSlice::new(&self.pending[self.sent..])])? {
@@ -220,8 +218,8 @@ impl Writer {
         }
         self.drain()?;
         let Some(mut connection) = self.connection.take() else { return Ok(()) };
-        let limit = self.tuning.first_byte_timeout;
-        let waiting = Waiting::until(&self.context, limit, "answer to the upload");
+        let limit = self.asker.tuning.first_byte_timeout;
+        let waiting = Waiting::until(&self.asker.context, limit, "answer to the upload");
         let head = match Head::receive(&mut connection, waiting) {
             Ok(head) => head,
             Err(failure) => {
@@ -232,7 +230,7 @@ impl Writer {
         let answer = Answer::new(head, connection, self.client.pool().clone())?;
         let status = answer.head.status;
         let failure = status::failure(&answer.head);
-        answer.dismiss(Caller { context: &self.context, tuning: &self.tuning });
+        answer.dismiss(self.asker.caller());
         match status {
             200..=299 => Ok(()),
             412 if self.exclusive => Err(Failure::new(Code::EEXIST, "412: it exists already")),
@@ -248,7 +246,7 @@ impl File for Writer {
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
         self.usable("write")?;
-        self.context.status()?;
+        self.asker.context.status()?;
         self.take(buf).map_err(|failure| self.broken(failure, "write"))
     }
 
@@ -264,7 +262,7 @@ impl File for Writer {
         match (how, &self.stage) {
             // The server learns it from COMMIT.
             (Finish::End, _) | (Finish::Commit, Stage::Done) => Ok(()),
-            (Finish::Commit, Stage::Broken(failure)) => Err(failure.error("commit", &self.shown)),
+            (Finish::Commit, Stage::Broken(failure)) => Err(failure.error("commit", &self.asker.shown)),
             (Finish::Commit, _) => match self.complete() {
                 Ok(()) => {
                     self.stage = Stage::Done;
@@ -276,7 +274,7 @@ impl File for Writer {
                 self.connection = None;
                 let text = format!(
                     "discard {}: it was sent whole, and the server has not said what became of it",
-                    self.shown
+                    self.asker.shown
                 );
                 Err(Error::new(Code::EIO, text))
             }
