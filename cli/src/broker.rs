@@ -6,14 +6,11 @@ use crate::signals;
 use clap::Args;
 use netpipe::broker::{Broker, Config, Limits, PORT};
 use netpipe::{Secret, auth};
-use rustix::fs::OFlags;
-use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
-use std::fs::OpenOptions;
-use std::io::{self, Read as _, Write as _};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use vfs_core::{Code, Error};
+use vfs_core::{Code, Error, read_secret_file};
 use zeroize::Zeroizing;
 
 /// Introduce the two ends of netpipes to each other, and relay where they cannot reach each other
@@ -130,24 +127,8 @@ fn with_port(listen: &str) -> String {
 /// Reads a secret from a file that nobody else can read.
 fn read_secret(path: &Path) -> Result<Secret, Failure> {
     let failed = |error: Error| Failure::from(error.context(format!("--secret-file {}", path.display())));
-    let refuse = |code, text: &str| Err(failed(Error::new(code, text.to_owned())));
-    // A FIFO that nobody writes would hold the open for ever.
-    let open = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
-    let file = open.map_err(|error| failed(error.into()))?;
-    let status = file.metadata().map_err(|error| failed(error.into()))?;
-    if !status.is_file() {
-        return refuse(Code::EINVAL, "not a regular file");
-    }
-    if status.mode() & 0o027 != 0 {
-        return refuse(Code::EACCES, "others may read or change it: chmod 600");
-    }
-    if status.uid() != 0 && status.uid() != geteuid().as_raw() {
-        return refuse(Code::EACCES, "it belongs to another user: chown it to this one, or to root");
-    }
     // Line ends do not count as the secret's.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(auth::SECRET_MAX + 3));
-    let limit = (auth::SECRET_MAX + 3) as u64;
-    file.take(limit).read_to_end(&mut bytes).map_err(|error| failed(error.into()))?;
+    let bytes = Zeroizing::new(read_secret_file(path, auth::SECRET_MAX + 2).map_err(failed)?);
     Secret::new(&bytes).map_err(|error| failed(Error::new(Code::EINVAL, error.to_string())))
 }
 

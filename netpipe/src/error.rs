@@ -13,6 +13,9 @@ pub enum Error {
     /// The first bytes are no netpipe's. Nothing is sent back.
     #[error("the peer does not speak netpipe")]
     NotNetpipe,
+    /// The first byte is TLS's, and there is no TLS here. What is sent back no TLS can read, so that it gives up.
+    #[error("the peer speaks TLS, and this side does not")]
+    Tls,
     /// The peer broke a rule of the protocol.
     #[error("netpipe protocol: {0}")]
     Protocol(Cow<'static, str>),
@@ -46,7 +49,7 @@ impl Error {
     /// The code: a Linux asm-generic errno number. A refusal's is the peer's own, EIO if that is no errno number.
     pub fn code(&self) -> u32 {
         match self {
-            Error::NotNetpipe | Error::Protocol(_) => code::EPROTO,
+            Error::NotNetpipe | Error::Tls | Error::Protocol(_) => code::EPROTO,
             Error::Checksum => code::EBADMSG,
             Error::Denied(_) => code::EACCES,
             Error::Refused(reason) => reason.errno(),

@@ -75,7 +75,7 @@ impl Dialler {
         hello.nonce = random()?;
         hello.proof = secret.is_some();
         let frame = hello.to_bytes();
-        let wire = Wire { output: frame.clone(), ..Wire::default() };
+        let wire = Wire { output: frame.clone(), ..Wire::new(false) };
         Ok(Dialler { hello, frame, secret, exporter, awaiting: None, wire })
     }
 
@@ -153,7 +153,7 @@ enum Stage {
 impl Acceptor {
     /// Begins.
     pub fn new(exporter: Exporter) -> Acceptor {
-        Acceptor { exporter, stage: Stage::Start, wire: Wire::default() }
+        Acceptor { exporter, stage: Stage::Start, wire: Wire::new(exporter.is_none()) }
     }
 
     /// Takes the bytes to send now; empty if there are none.
@@ -285,6 +285,9 @@ fn agree(side: Side, own: &Hello, peer: Hello) -> Result<Established> {
     Ok(Established { version, features: own.features & peer.features, proven: own.proof, peer })
 }
 
+/// The first byte that TLS sends: the type of a handshake record (RFC 8446, 5.1).
+const TLS: u8 = 0x16;
+
 /// The bytes of either side's handshake.
 #[derive(Debug)]
 struct Wire {
@@ -292,21 +295,24 @@ struct Wire {
     output: Vec<u8>,
     /// The peer is known to speak netpipe.
     recognised: bool,
+    /// An acceptor's, without TLS beneath.
+    refuses_tls: bool,
     state: Result<()>,
 }
 
-impl Default for Wire {
-    fn default() -> Wire {
-        Wire { gather: Gather::default(), output: Vec::new(), recognised: false, state: Ok(()) }
-    }
-}
-
 impl Wire {
+    fn new(refuses_tls: bool) -> Wire {
+        Wire { gather: Gather::default(), output: Vec::new(), recognised: false, refuses_tls, state: Ok(()) }
+    }
+
     /// Gathers the next frame, which is `kind` or a REFUSAL; its bytes stay until they are cleared if it is HELLO.
     fn frame(&mut self, input: &mut &[u8], kind: Kind) -> Result<Option<Vec<u8>>> {
         self.gather.fill(input, HEADER);
-        if !self.recognised && !matches!(self.gather.bytes(), [] | [0x01 | 0x03, ..]) {
-            return Err(Error::NotNetpipe);
+        match self.gather.bytes() {
+            _ if self.recognised => {}
+            [] | [0x01 | 0x03, ..] => {}
+            [TLS, ..] if self.refuses_tls => return Err(Error::Tls),
+            _ => return Err(Error::NotNetpipe),
         }
         let Some(bytes) = self.gather.header() else { return Ok(None) };
         let header = match Header::decode(bytes) {

@@ -15,6 +15,7 @@
 //! | `control` (host) | the host's end of a context: cancel and deadline |
 //! | `loader`, `configuration` (host) | what may load, from where, and why not |
 //! | `registry`, `open` (host) | from a descriptor to an open file |
+//! | `secret` (host) | files that hold a secret |
 //! | `copy` (host) | one file to another, in the kernel where it can be |
 
 #[expect(unsafe_code, reason = "the C boundary; each of its modules says what for")]
@@ -39,6 +40,8 @@ mod open;
 mod provider;
 #[cfg(feature = "host")]
 mod registry;
+#[cfg(feature = "host")]
+mod secret;
 mod settings;
 #[cfg(feature = "sigpipe")]
 mod sigpipe;
@@ -73,6 +76,7 @@ pub use {
     loader::{Digest, Library, Refusal},
     open::{Open, OpenFile},
     registry::{Listing, Registry},
+    secret::read_secret_file,
 };
 
 /// The guide's programs in Rust compile.

@@ -15,23 +15,23 @@ use crate::host::{Host, HostCalls, Level};
 use crate::loader::{Library, Refusal};
 use crate::open::{Open, OpenFile};
 use crate::provider::{Entry, Info, Instance, Namespace, Provider, Request};
+use crate::secret::read_secret_file;
 use crate::settings::{Setting, Settings};
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use layers::LayerHost;
 pub use listing::Listing;
 
 /// A secret's file is a line, not a document.
-const SECRET_MAX: u64 = 64 * 1024;
+const SECRET_MAX: usize = 64 * 1024;
 
 /// The providers that a host may use, loaded and started at their first use, each once. Clones are the same registry.
 #[derive(Clone)]
@@ -448,12 +448,9 @@ fn read_secret(key: &str, value: &Written) -> Result<String> {
     if !path.starts_with('/') {
         return Err(failed(Error::new(Code::EINVAL, "write an absolute path")));
     }
-    let mut text = String::new();
-    let file = fs::File::open(&path).map_err(|error| failed(error.into()))?;
-    file.take(SECRET_MAX + 1).read_to_string(&mut text).map_err(|error| failed(error.into()))?;
-    if text.len() as u64 > SECRET_MAX {
-        return Err(failed(Error::new(Code::EFBIG, format!("larger than {SECRET_MAX} bytes"))));
-    }
+    let bytes = read_secret_file(Path::new(&path), SECRET_MAX).map_err(failed)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| failed(Error::new(Code::EINVAL, "not UTF-8 text".to_owned())))?;
     Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
 }
 

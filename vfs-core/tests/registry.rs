@@ -5,6 +5,7 @@ mod probe;
 
 use probe::Probe;
 use std::error::Error as _;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
 use vfs_core::{Code, Configuration, Error, Info, Open, OpenFlags, Refusal, Registry, Threads};
 
@@ -111,6 +112,8 @@ fn a_secret_comes_from_a_file_or_the_environment_and_is_never_printed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key");
     std::fs::write(&file, format!("{SECRET}\n")).unwrap();
+    let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o600);
     let section = |setting: &str| format!("[provider.object]\nsettings = {{ {setting} }}");
     let opened = |setting: &str| {
         let probe = Probe::new("object");
@@ -143,6 +146,11 @@ fn a_secret_comes_from_a_file_or_the_environment_and_is_never_printed() {
     }
     std::fs::write(&file, "x".repeat(70_000)).unwrap();
     assert_eq!(opened(&key).unwrap_err().code(), Code::EFBIG);
+    std::fs::write(&file, SECRET).unwrap();
+    mode(0o644);
+    let error = opened(&key).unwrap_err();
+    assert_eq!(error.code(), Code::EACCES);
+    assert!(error.chain().contains("chmod 600"), "{}", error.chain());
 }
 
 #[test]
