@@ -19,6 +19,8 @@ use vfs_core::{Capabilities, Code, Error, Events, File, Finish, Flush, Result};
 
 /// What one write takes at most: what could not be sent of it is kept.
 const PIECE: usize = 1 << 20;
+/// What is gathered of smaller writes before it is sent: a chunk and a system call for each line would be dear.
+const GATHERED: usize = 64 << 10;
 
 /// An object open for writing.
 pub struct Writer {
@@ -26,7 +28,9 @@ pub struct Writer {
     asker: Asker,
     connection: Option<Connection>,
     framing: Framing,
-    /// What was taken and not yet sent, from `sent` on.
+    /// What small writes brought: it goes out together.
+    gathered: Vec<u8>,
+    /// What was framed and not yet sent, from `sent` on.
     pending: Vec<u8>,
     sent: usize,
     taken: u64,
@@ -36,9 +40,10 @@ pub struct Writer {
 }
 
 enum Framing {
-    /// Bytes that were announced.
+    /// Bytes that were announced, those that went out, and the last one, which is held back.
     Length {
         of: u64,
+        framed: u64,
         held: Option<u8>,
     },
     Chunks,
@@ -71,7 +76,7 @@ impl Writer {
         let connection = upload::begin(client, place, length, exclusive, asker.caller())
             .map_err(|failure| failure.error("open", &asker.shown))?;
         let framing = match length {
-            Some(of) => Framing::Length { of, held: None },
+            Some(of) => Framing::Length { of, framed: 0, held: None },
             None => Framing::Chunks,
         };
         Ok(Writer {
@@ -79,6 +84,7 @@ impl Writer {
             asker,
             connection: Some(connection),
             framing,
+            gathered: Vec::new(),
             pending: Vec::new(),
             sent: 0,
             taken: 0,
@@ -172,32 +178,59 @@ impl Writer {
     }
 
     fn take(&mut self, buf: &[u8]) -> Attempt<usize> {
-        self.drain()?;
         let buf = &buf[..buf.len().min(PIECE)];
+        let count = match self.framing {
+            Framing::Chunks => buf.len(),
+            Framing::Length { of, .. } if of == self.taken => {
+                let text = format!("more than the {of} bytes that were announced");
+                return Err(Failure::new(Code::EFBIG, text));
+            }
+            Framing::Length { of, .. } => {
+                usize::try_from(of - self.taken).unwrap_or(usize::MAX).min(buf.len())
+            }
+        };
+        if self.gathered.len() + count > GATHERED {
+            self.push()?;
+        }
+        match count > GATHERED {
+            true => self.send_body(&buf[..count])?,
+            false => self.gathered.extend_from_slice(&buf[..count]),
+        }
+        self.taken += count as u64;
+        Ok(count)
+    }
+
+    /// Sends what small writes have left.
+    fn push(&mut self) -> Attempt<()> {
+        self.drain()?;
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let gathered = std::mem::take(&mut self.gathered);
+        let outcome = self.send_body(&gathered);
+        self.gathered = gathered;
+        self.gathered.clear();
+        outcome
+    }
+
+    /// Frames a part of the body, and sends it.
+    fn send_body(&mut self, data: &[u8]) -> Attempt<()> {
+        self.drain()?;
         match &mut self.framing {
             Framing::Chunks => {
-                let size = format!("{:x}\r\n", buf.len());
-                self.send([size.as_bytes(), buf, b"\r\n"])?;
-                self.taken += buf.len() as u64;
-                Ok(buf.len())
+                let size = format!("{:x}\r\n", data.len());
+                self.send([size.as_bytes(), data, b"\r\n"])
             }
-            Framing::Length { of, held } => {
-                let left = *of - self.taken;
-                if left == 0 {
-                    let text = format!("more than the {of} bytes that were announced");
-                    return Err(Failure::new(Code::EFBIG, text));
-                }
-                let count = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
-                let now = match count as u64 == left {
-                    true => {
-                        *held = Some(buf[count - 1]);
-                        count - 1
+            Framing::Length { of, framed, held } => {
+                *framed += data.len() as u64;
+                let data = match data.split_last() {
+                    Some((last, data)) if framed == of => {
+                        *held = Some(*last);
+                        data
                     }
-                    false => count,
+                    _ => data,
                 };
-                self.send([&buf[..now], b"", b""])?;
-                self.taken += count as u64;
-                Ok(count)
+                self.send([data, b"", b""])
             }
         }
     }
@@ -205,11 +238,11 @@ impl Writer {
     /// Ends the body and waits for the server's word.
     fn complete(&mut self) -> Attempt<()> {
         if matches!(self.stage, Stage::Open) {
-            self.drain()?;
+            self.push()?;
             match &self.framing {
                 Framing::Chunks => self.pending.extend_from_slice(b"0\r\n\r\n"),
                 Framing::Length { held: Some(last), .. } => self.pending.push(*last),
-                Framing::Length { of, held: None } => {
+                Framing::Length { of, held: None, .. } => {
                     let text = format!("{} bytes were written of the {of} that were announced", self.taken);
                     return Err(Failure::new(Code::EIO, text));
                 }
@@ -253,7 +286,7 @@ impl File for Writer {
     fn flush(&mut self, _: Flush) -> Result<()> {
         match self.stage {
             // All that a client can do is to send it: whether it is kept, the answer to COMMIT says.
-            Stage::Open => self.drain().map_err(|failure| self.broken(failure, "flush")),
+            Stage::Open => self.push().map_err(|failure| self.broken(failure, "flush")),
             _ => Ok(()),
         }
     }
