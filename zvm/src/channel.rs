@@ -4,11 +4,13 @@
 //! [`Channel::write_at`] are ZeroVM's calls and what WASI's are built on: a sequential direction ignores the offset, so a
 //! caller passes the position of its own descriptor and moves it by the count where the direction is random.
 
+mod ahead;
 mod calls;
 mod channels;
 mod controls;
 mod counters;
 mod ends;
+mod interactive;
 mod open;
 mod sources;
 
@@ -17,8 +19,11 @@ pub use controls::Controls;
 pub use counters::{Counters, Counts};
 pub use open::OpenOptions;
 
+pub(crate) use ahead::Wake;
+
 use crate::exit::Failure;
 use crate::manifest::{ChannelSpec, Limits};
+use ahead::Ahead;
 use sources::Sources;
 use std::sync::Arc;
 use vfs_core::Code;
@@ -56,7 +61,12 @@ impl From<Code> for CallError {
 #[derive(Debug)]
 pub struct Channel {
     spec: ChannelSpec,
+    /// Empty while `ahead` has them.
     sources: Sources,
+    /// Reads an interactive channel once its guest has polled it.
+    ahead: Option<Ahead>,
+    /// A person may sit at it.
+    terminal: bool,
     counters: Arc<Counters>,
     /// Each direction has positions: the type says so, and the sources can do it.
     random_read: bool,
@@ -114,9 +124,14 @@ impl Channel {
         self.random_read && self.writable() && !self.random_write
     }
 
+    /// Whether the manifest has it as interactive: a read gives what there is, and whether there is something can be asked.
+    pub fn is_interactive(&self) -> bool {
+        self.spec.interactive
+    }
+
     /// Whether a person may sit at it.
     pub fn is_terminal(&self) -> bool {
-        self.sources.is_terminal()
+        self.terminal
     }
 
     /// Whether the guest has closed its last writing descriptor of it for good: it cannot be opened for writing again

@@ -6,31 +6,40 @@
 //! | `stop` | ends a run from outside |
 //! | `limits` | the budget for memory and tables |
 //! | `linker`, `call` | all that a guest can import, and the one way in |
-//! | `wasi_io`, `wasi_fd`, `wasi_path`, `wasi_poll`, `wasi_process` | the functions |
+//! | `wasi_io`, `wasi_fd`, `wasi_path`, `wasi_names`, `wasi_poll`, `wasi_process` | the functions |
 //! | `memory`, `errno`, `rights` | WASI's numbers and structures, checked |
-//! | `state`, `fds`, `names`, `clock`, `random` | what the functions work on |
+//! | `fuzz` | what hostile bytes meet, for tests |
+//! | `prepare`, `mount` | what there is when it starts |
+//! | `state`, `fds`, `tree`, `clock`, `random` | what the functions work on |
 
 mod call;
 mod clock;
 mod engine;
 mod errno;
 mod fds;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod limits;
 mod linker;
 mod memory;
-mod names;
+mod mount;
+mod prepare;
 mod program;
 mod random;
 mod rights;
 mod run;
 mod state;
 mod stop;
+mod tree;
 mod wasi_fd;
 mod wasi_io;
+mod wasi_names;
 mod wasi_path;
 mod wasi_poll;
 mod wasi_process;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub use fuzz::{archive as fuzz_archive, calls as fuzz_calls};
 pub(crate) use program::{PROGRAM_MAX, Program};
 pub(crate) use run::{Ran, Setup, panic_text, run};
 pub(crate) use stop::{Reason, Stop};

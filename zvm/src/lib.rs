@@ -11,6 +11,8 @@
 
 mod channel;
 mod exit;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod guest;
 mod manifest;
 mod report;
@@ -19,8 +21,8 @@ mod session;
 pub use channel::{CallError, Channel, Channels, Controls, Counters, Counts, Meter, OpenOptions};
 pub use exit::{ExitCode, Failure};
 pub use manifest::{
-    BYTES_MAX, CHANNELS_MAX, ChannelSpec, LINES_MAX, Limits, Manifest, SOURCES_MAX, STANDARD, Version,
-    Warning,
+    BYTES_MAX, CHANNELS_MAX, ChannelSpec, Fstab, LINES_MAX, Limits, Manifest, Mount, NVRAM_MAX, Nvram,
+    NvramError, Preopen, SOURCES_MAX, STANDARD, Version, Warning,
 };
 pub use report::{ChannelReport, CpuTime, Report};
 pub use session::{Running, Session, SessionHandle};

@@ -6,9 +6,13 @@
 mod channel;
 mod keys;
 mod lines;
+mod mounts;
 mod number;
+mod nvram;
 
 pub use channel::{CHANNELS_MAX, ChannelSpec, Limits, SOURCES_MAX, STANDARD};
+pub use mounts::{Mount, Preopen};
+pub use nvram::{Fstab, NVRAM_MAX, Nvram, NvramError};
 
 use crate::exit::{ExitCode, Failure};
 use std::fmt;
@@ -42,7 +46,11 @@ pub enum Version {
 /// | `Channel` | `uri[;uri...], alias, type, [etag,] gets, get_size, puts, put_size`; repeatable |
 /// | `Node`, `Broker` | the session's own name, and who knows the others |
 /// | `Args`, `Env` | arguments, white space in double quotes; `NAME=value`, repeatable |
-/// | `Fuel`, `Seed`, `Deterministic`, `Preallocate` | see the fields |
+/// | `Fuel`, `Seed`, `Deterministic`, `Time`, `Preallocate` | see the fields |
+/// | `Scratch` | bytes that the guest's own files may take |
+/// | `Mount` | `alias, path[, ro\|rw]`: a tar archive to be found at a path; repeatable |
+/// | `Preopen` | `path[, name]`: a directory that is open from the start; repeatable |
+/// | `Interactive` | alias of a channel that may be waited for; repeatable |
 ///
 /// ```
 /// let manifest = zvm::Manifest::parse(br#"
@@ -85,6 +93,14 @@ pub struct Manifest {
     pub seed: Option<u64>,
     /// Whether clock and random numbers are virtual.
     pub deterministic: bool,
+    /// The time of day at the start, in seconds since 1970, of a virtual clock; `None`: 0.
+    pub time: Option<u64>,
+    /// How many bytes the guest's own files may take, in the host's memory; `None`: it makes none.
+    pub scratch: Option<u64>,
+    /// The trees that the guest finds in its directories.
+    pub mounts: Vec<Mount>,
+    /// The directories that are open when it starts, after the root.
+    pub preopens: Vec<Preopen>,
     /// Whether a write-only file's `put_size` is reserved when it is opened.
     pub preallocate: bool,
     /// The three standard channels, then the others by alias. The index is ZeroVM's handle.

@@ -44,6 +44,32 @@ fn refused(text: &str, exit: ExitCode, line: usize, words: &str) {
 }
 
 #[test]
+fn what_a_guest_finds_in_its_directories_is_said_by_keys() {
+    let manifest = parse(&good(
+        "Scratch = 0x100000\nTime = 7\nChannel = /l.tar, /dev/lib, 1, 0, 9, 9, 0, 0\nMount = /dev/lib, /lib\nMount=/dev/lib,/w,rw
+Preopen = /w/tmp, tmp\nPreopen = /lib\nInteractive = /dev/stdin\nInteractive = /dev/stdout\n",
+    ))
+    .unwrap();
+    assert_eq!((manifest.scratch, manifest.time), (Some(1 << 20), Some(7)));
+    let mounts: Vec<_> = manifest.mounts.iter().map(|mount| (mount.path.as_str(), mount.writable)).collect();
+    assert_eq!(mounts, [("/lib", false), ("/w", true)]);
+    let preopens: Vec<_> =
+        manifest.preopens.iter().map(|preopen| (preopen.path.as_str(), preopen.name.as_str())).collect();
+    assert_eq!(preopens, [("/w/tmp", "tmp"), ("/lib", "/lib")]);
+    let interactive: Vec<bool> = manifest.channels.iter().map(|channel| channel.interactive).collect();
+    assert_eq!(interactive, [true, true, false, false]);
+    for twice in [
+        "Interactive = /dev/stdin\nInteractive = /dev/stdin",
+        "Preopen = /a, x\nPreopen = /b, x",
+        "Scratch = 1\nScratch = 1",
+    ] {
+        assert_eq!(parse(&good(&format!("{twice}\n"))).unwrap_err().exit(), ExitCode::Manifest, "{twice}");
+    }
+    let with_positions = "Channel = /a, /a, 1, 0, 9, 9, 0, 0\nInteractive = /a\n";
+    assert!(parse(&good(with_positions)).unwrap_err().text().contains("has positions"));
+}
+
+#[test]
 fn a_good_manifest_means_what_it_says() {
     let manifest = parse(&good(
         "Channel = /srv/b;file:/srv/c, /b, 0, 0, 0x10, 010, 0, 0\nChannel = /srv/a, /a, 3, 0, 1, 2, 3, 4\nNode = 0x10\n",
@@ -232,9 +258,19 @@ fn each_bad_key_names_itself() {
         ("Env = =x", 8, "a name and a value"),
         ("Env = A=1\nEnv = A=2", 9, "A is given twice"),
         ("Args = \"x", 8, "closing quote"),
-        ("Scratch = 1", 8, "Scratch is not supported by this version"),
+        ("Scratch = 0", 8, "Scratch: 0 is too small"),
+        ("Time = soon", 8, "Time: "),
+        ("Mount = /dev/stdin", 8, "Mount needs a channel and a path"),
+        ("Mount = /dev/no, /x", 8, "Mount: there is no channel /dev/no"),
+        ("Mount = /dev/stdout, /x", 8, "Mount: channel /dev/stdout cannot be read"),
+        ("Mount = /dev/stdin, x", 8, "Mount: `x` is not an absolute path"),
+        ("Mount = /dev/stdin, /a/../b", 8, "is not an absolute path without"),
+        ("Mount = /dev/stdin, /x, rw", 8, "`rw` needs Scratch"),
+        ("Mount = /dev/stdin, /x, wo", 8, "`wo` is neither ro nor rw"),
+        ("Preopen = tmp", 8, "Preopen: `tmp` is not an absolute path"),
+        ("Preopen = /tmp, /", 8, "Preopen: the name `/` is empty or given twice"),
         ("Digest = sha256", 8, "Digest is not supported by this version"),
-        ("Interactive = /dev/stdin", 8, "Interactive is not supported by this version"),
+        ("Interactive = /dev/no", 8, "Interactive: there is no channel /dev/no"),
     ] {
         refused(&good(lines), ExitCode::Manifest, line, words);
     }

@@ -27,7 +27,7 @@ impl Channel {
         if !self.readable() {
             return Err(Code::EDQUOT.into());
         }
-        if !self.random_read && self.sources.at_end() {
+        if !self.random_read && self.ended() {
             return Ok(0);
         }
         let count = self.get_quota(buf.len());
@@ -38,6 +38,7 @@ impl Channel {
         let buf = &mut buf[..count];
         let moved = match self.random_read {
             true => self.sources.read_at(buf, offset),
+            false if self.spec.interactive => self.read_once(buf),
             false => self.sources.read(buf),
         };
         self.counters.count_get_bytes(moved.count);
@@ -191,9 +192,11 @@ impl Channel {
         if self.more_behind_quota {
             return Err(Code::EDQUOT.into());
         }
-        let more = match self.random_read {
-            true => self.sources.more_at(offset),
-            false => self.sources.more(),
+        let more = match (self.random_read, &self.ahead) {
+            (true, _) => self.sources.more_at(offset),
+            (false, None) => self.sources.more(),
+            (false, Some(_)) if self.terminal => Ok(true),
+            (false, Some(ahead)) => ahead.take(&mut [0]).map(|count| count > 0),
         };
         match more.map_err(|error| self.fail(error))? {
             false => Ok(0),

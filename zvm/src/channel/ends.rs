@@ -55,6 +55,7 @@ impl Channel {
 
     /// Closes all files.
     pub(super) fn close(&mut self) {
+        self.ahead = None;
         self.sources.close();
     }
 

@@ -117,9 +117,12 @@ impl Opener<'_> {
                 }
             }
         }
+        let sources = Sources::new(sources);
         Ok(Channel {
             spec: spec.clone(),
-            sources: Sources::new(sources),
+            terminal: sources.is_terminal(),
+            sources,
+            ahead: None,
             counters: Arc::new(Counters::default()),
             random_read,
             random_write,

@@ -81,6 +81,18 @@ impl Sources {
         Moved { count, error: None }
     }
 
+    /// Reads what the next source that is not at its end gives at once.
+    pub(super) fn read_some(&mut self, buf: &mut [u8]) -> Moved {
+        while let Some(source) = self.list.get_mut(self.current) {
+            match source.file.read(buf) {
+                Ok(0) => self.current += 1,
+                Ok(count) => return Moved { count, error: None },
+                Err(error) => return Moved { count: 0, error: Some(source.while_doing("read", error)) },
+            }
+        }
+        Moved { count: 0, error: None }
+    }
+
     /// Fills `buf` from `offset` of the only source, unless that ends before.
     pub(super) fn read_at(&mut self, buf: &mut [u8], offset: u64) -> Moved {
         let mut count = 0;

@@ -8,7 +8,7 @@ use crate::exit::Failure;
 use wasmtime::{Caller, Error, Extern, Result, Trap};
 
 /// What each call costs, in units of fuel.
-const CALL_COST: u64 = 100;
+pub(super) const CALL_COST: u64 = 100;
 /// How many bytes cost one unit.
 const BYTES_PER_UNIT: u64 = 16;
 

@@ -38,10 +38,12 @@ impl ClockId {
 /// The session's clock.
 #[derive(Debug)]
 pub(super) enum Clock {
-    /// Starts at 0 and moves by its readings and by sleeps only, all four clocks alike.
+    /// Starts at 0 and moves by its readings and by sleeps only, all four clocks alike but for the time of day's epoch.
     Virtual {
         /// Nanoseconds.
         now: u64,
+        /// What the time of day is at 0, in nanoseconds since 1970.
+        epoch: u64,
     },
     /// The host's.
     Real {
@@ -51,14 +53,15 @@ pub(super) enum Clock {
 }
 
 impl Clock {
-    /// A clock for a deterministic session, or the host's.
-    pub(super) fn new(deterministic: bool) -> Clock {
-        if deterministic { Clock::Virtual { now: 0 } } else { Clock::Real { start: Instant::now() } }
+    /// A clock for a deterministic session, whose time of day begins at `epoch`, in seconds since 1970; or the host's.
+    pub(super) fn new(deterministic: bool, epoch: u64) -> Clock {
+        let epoch = epoch.saturating_mul(1_000_000_000);
+        if deterministic { Clock::Virtual { now: 0, epoch } } else { Clock::Real { start: Instant::now() } }
     }
 
     /// Reads one clock, in nanoseconds.
     pub(super) fn now(&mut self, id: ClockId) -> u64 {
-        if let Clock::Virtual { now } = self {
+        if let Clock::Virtual { now, .. } = self {
             *now = now.saturating_add(TICK);
         }
         self.look(id)
@@ -67,7 +70,8 @@ impl Clock {
     /// The time without a reading's effect on it.
     fn look(&self, id: ClockId) -> u64 {
         match (self, id) {
-            (Clock::Virtual { now }, _) => *now,
+            (Clock::Virtual { now, epoch }, ClockId::Realtime) => now.saturating_add(*epoch),
+            (Clock::Virtual { now, .. }, _) => *now,
             (Clock::Real { .. }, ClockId::Realtime) => {
                 nanoseconds(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default())
             }
@@ -92,7 +96,7 @@ impl Clock {
     /// Lets virtual time pass. Returns what must pass in the host's.
     pub(super) fn sleep(&mut self, time: Duration) -> Duration {
         match self {
-            Clock::Virtual { now } => {
+            Clock::Virtual { now, .. } => {
                 *now = now.saturating_add(nanoseconds(time));
                 Duration::ZERO
             }
@@ -118,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_reading_moves_virtual_time_by_a_microsecond_and_a_sleep_by_its_length() {
-        let mut clock = Clock::new(true);
+        let mut clock = Clock::new(true, 0);
         assert_eq!(clock.now(ClockId::Realtime), 1_000);
         assert_eq!(clock.now(ClockId::Thread), 2_000);
         assert_eq!(clock.sleep(Duration::from_nanos(500)), Duration::ZERO);
@@ -128,15 +132,22 @@ mod tests {
     }
 
     #[test]
+    fn the_virtual_time_of_day_begins_where_the_manifest_says() {
+        let mut clock = Clock::new(true, 1_000);
+        assert_eq!(clock.now(ClockId::Realtime), 1_000_000_001_000);
+        assert_eq!(clock.now(ClockId::Monotonic), 2_000);
+    }
+
+    #[test]
     fn virtual_time_has_an_end_and_stays_there() {
-        let mut clock = Clock::new(true);
+        let mut clock = Clock::new(true, 0);
         clock.sleep(Duration::MAX);
         assert_eq!(clock.now(ClockId::Realtime), u64::MAX);
     }
 
     #[test]
     fn the_real_clock_is_the_hosts() {
-        let mut clock = Clock::new(false);
+        let mut clock = Clock::new(false, 0);
         let year_2020 = 1_577_836_800_000_000_000;
         assert!(clock.now(ClockId::Realtime) > year_2020);
         assert!(clock.now(ClockId::Monotonic) <= clock.now(ClockId::Monotonic));

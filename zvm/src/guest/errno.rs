@@ -37,6 +37,7 @@ errnos! {
     NOSPC = 51;
     NOSYS = 52;
     NOTDIR = 54;
+    NOTEMPTY = 55;
     NOTSOCK = 57;
     NOTSUP = 58;
     OVERFLOW = 61;

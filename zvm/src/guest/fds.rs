@@ -1,12 +1,13 @@
 //! The table of the guest's file descriptors.
 
 use super::errno::Errno;
-use super::names::{Node, ROOT};
 use super::rights::Rights;
+use super::tree::{Node, ROOT};
+use std::sync::Arc;
 
 /// The most descriptors, as a number and as a count.
 const FDS_MAX: usize = 1024;
-/// The descriptor of the root.
+/// The descriptor of the root; other directories that the guest is given follow it.
 const PREOPEN: usize = 3;
 
 /// Writes go to the end.
@@ -23,10 +24,12 @@ pub(super) struct Fd {
     pub(super) rights: Rights,
     /// What descriptors opened from it may do.
     pub(super) inheriting: Rights,
-    /// [`APPEND`] and [`NONBLOCK`].
+    /// [`APPEND`], [`NONBLOCK`], and on files those that promise durability.
     pub(super) flags: u16,
     /// Where a random direction goes on; never above `i64::MAX`.
     pub(super) position: u64,
+    /// The name under which the guest was given it, as a directory that was open before the guest was.
+    pub(super) preopen: Option<Arc<str>>,
     /// Counts as a writer of its channel, until it is closed.
     writer: bool,
 }
@@ -35,15 +38,36 @@ impl Fd {
     /// A descriptor of a channel; its access mode is in the rights. `writer`: as long as it is open, so is the channel's
     /// writing end.
     pub(super) fn channel(number: usize, rights: Rights, flags: u16, writer: bool) -> Fd {
-        let node = Node::Channel(number);
-        Fd { node, rights, inheriting: Rights::NONE, flags, position: 0, writer }
+        Fd { writer, ..Fd::new(Node::Channel(number), rights, Rights::NONE, flags) }
+    }
+
+    /// A descriptor of a file.
+    pub(super) fn file(node: Node, rights: Rights, flags: u16) -> Fd {
+        Fd::new(node, rights, Rights::NONE, flags)
     }
 
     /// A descriptor of a directory.
-    pub(super) fn directory(number: usize) -> Fd {
-        let (rights, inheriting) = (Rights::DIRECTORY, Rights::INHERITING);
-        Fd { node: Node::Directory(number), rights, inheriting, flags: 0, position: 0, writer: false }
+    pub(super) fn directory(directory: usize, rights: Rights, inheriting: Rights) -> Fd {
+        Fd::new(Node::Directory(directory), rights, inheriting, 0)
     }
+
+    /// A directory that the guest is given.
+    pub(super) fn given(directory: usize, name: &str) -> Fd {
+        Fd { preopen: Some(name.into()), ..Fd::directory(directory, Rights::DIRECTORY, Rights::INHERITING) }
+    }
+
+    fn new(node: Node, rights: Rights, inheriting: Rights, flags: u16) -> Fd {
+        Fd { node, rights, inheriting, flags, position: 0, preopen: None, writer: false }
+    }
+}
+
+/// What a close leaves to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Closed {
+    /// What was open.
+    pub(super) node: Node,
+    /// The channel whose last writer it was.
+    pub(super) ended: Option<usize>,
 }
 
 /// The table.
@@ -55,10 +79,10 @@ pub(super) struct Fds {
 }
 
 impl Fds {
-    /// The three standard descriptors and the root, on a session of so many channels.
-    pub(super) fn new(standard: [Fd; PREOPEN], channels: usize) -> Fds {
+    /// The three standard descriptors, the root, and what else is given, on a session of so many channels.
+    pub(super) fn new(standard: [Fd; PREOPEN], given: Vec<Fd>, channels: usize) -> Fds {
         let mut fds = Fds { slots: Vec::new(), writers: vec![0; channels] };
-        for fd in standard.into_iter().chain([Fd::directory(ROOT)]) {
+        for fd in standard.into_iter().chain([Fd::given(ROOT, "/")]).chain(given) {
             fds.count(&fd, 1);
             fds.slots.push(Some(fd));
         }
@@ -81,9 +105,12 @@ impl Fds {
         self.slots.get_mut(fd as usize).and_then(Option::as_mut).ok_or(Errno::BADF)
     }
 
-    /// Whether this is the root as it was given to the guest.
-    pub(super) fn is_preopen(&self, fd: u32) -> bool {
-        fd as usize == PREOPEN && self.at(fd).is_ok_and(|fd| fd.node == Node::Directory(ROOT))
+    /// The name under which a directory was given to the guest.
+    ///
+    /// # Errors
+    /// BADF: it was not.
+    pub(super) fn preopen(&self, fd: u32) -> Result<Arc<str>, Errno> {
+        self.at(fd)?.preopen.clone().ok_or(Errno::BADF)
     }
 
     /// Adds a descriptor under the lowest free number from 4: a program never gets another file for its standard ones.
@@ -109,29 +136,29 @@ impl Fds {
         (PREOPEN + 1..FDS_MAX).find(|number| !taken(number)).ok_or(Errno::MFILE)
     }
 
-    /// Closes a descriptor. Returns the channel whose last writer it was.
+    /// Closes a descriptor.
     ///
     /// # Errors
     /// BADF.
-    pub(super) fn close(&mut self, fd: u32) -> Result<Option<usize>, Errno> {
+    pub(super) fn close(&mut self, fd: u32) -> Result<Closed, Errno> {
         let slot = self.slots.get_mut(fd as usize).ok_or(Errno::BADF)?;
         let fd = slot.take().ok_or(Errno::BADF)?;
-        Ok(self.count(&fd, -1))
+        Ok(Closed { node: fd.node, ended: self.count(&fd, -1) })
     }
 
-    /// Moves a descriptor onto another, which is closed by that. Returns the channel whose last writer that was.
+    /// Moves a descriptor onto another, which is closed by that; `None`: onto itself.
     ///
     /// # Errors
     /// BADF: one of them is not open.
-    pub(super) fn renumber(&mut self, from: u32, to: u32) -> Result<Option<usize>, Errno> {
+    pub(super) fn renumber(&mut self, from: u32, to: u32) -> Result<Option<Closed>, Errno> {
         self.at(from)?;
         self.at(to)?;
         if from == to {
             return Ok(None);
         }
-        let ended = self.close(to)?;
+        let closed = self.close(to)?;
         self.slots[to as usize] = self.slots[from as usize].take();
-        Ok(ended)
+        Ok(Some(closed))
     }
 
     /// Counts a writer in or out, and says whose last one went.
@@ -148,11 +175,11 @@ mod tests {
     use super::*;
 
     fn fd(channel: usize, write: bool) -> Fd {
-        Fd::channel(channel, Rights::of_channel(!write, write, false), 0, write)
+        Fd::channel(channel, Rights::of_file(!write, write, false), 0, write)
     }
 
     fn fds() -> Fds {
-        Fds::new([fd(0, false), fd(1, true), fd(2, true)], 4)
+        Fds::new([fd(0, false), fd(1, true), fd(2, true)], Vec::new(), 4)
     }
 
     #[test]
@@ -180,9 +207,9 @@ mod tests {
     fn the_last_writer_of_a_channel_is_told() {
         let mut fds = fds();
         assert_eq!(fds.add(fd(1, true)), Ok(4));
-        assert_eq!(fds.close(1), Ok(None));
-        assert_eq!(fds.close(0), Ok(None));
-        assert_eq!(fds.close(4), Ok(Some(1)));
+        assert_eq!(fds.close(1).map(|closed| closed.ended), Ok(None));
+        assert_eq!(fds.close(0).map(|closed| closed.ended), Ok(None));
+        assert_eq!(fds.close(4), Ok(Closed { node: Node::Channel(1), ended: Some(1) }));
         assert_eq!(fds.close(4), Err(Errno::BADF));
     }
 
@@ -190,19 +217,22 @@ mod tests {
     fn renumbering_closes_the_target() {
         let mut fds = fds();
         assert_eq!(fds.add(fd(3, true)), Ok(4));
-        assert_eq!(fds.renumber(4, 1), Ok(Some(1)));
+        assert_eq!(fds.renumber(4, 1), Ok(Some(Closed { node: Node::Channel(1), ended: Some(1) })));
         assert_eq!(fds.at(1).map(|fd| fd.node), Ok(Node::Channel(3)));
         assert_eq!(fds.at(4).unwrap_err(), Errno::BADF);
         assert_eq!(fds.renumber(1, 1), Ok(None));
         assert_eq!(fds.renumber(1, 4), Err(Errno::BADF));
-        assert_eq!(fds.close(1), Ok(Some(3)));
+        assert_eq!(fds.close(1).map(|closed| closed.ended), Ok(Some(3)));
     }
 
     #[test]
-    fn only_the_root_on_3_is_the_preopen() {
+    fn the_root_is_given_as_3_and_others_after_it() {
         let mut fds = fds();
-        assert!(fds.is_preopen(3) && !fds.is_preopen(4));
+        assert_eq!((fds.preopen(3).as_deref(), fds.preopen(1)), (Ok("/"), Err(Errno::BADF)));
         fds.renumber(1, 3).unwrap();
-        assert!(!fds.is_preopen(3));
+        assert_eq!(fds.preopen(3), Err(Errno::BADF));
+        let standard = [fd(0, false), fd(1, true), fd(2, true)];
+        let mut fds = Fds::new(standard, vec![Fd::given(7, "lib")], 4);
+        assert_eq!((fds.preopen(4).as_deref(), fds.add(fd(3, false))), (Ok("lib"), Ok(5)));
     }
 }

@@ -3,7 +3,7 @@
 use super::call::enter;
 use super::engine::engine;
 use super::state::State;
-use super::{wasi_fd, wasi_io, wasi_path, wasi_poll, wasi_process};
+use super::{wasi_fd, wasi_io, wasi_names, wasi_path, wasi_poll, wasi_process};
 use std::sync::OnceLock;
 use vfs_core::{Code, Error, Result};
 use wasmtime::{Caller, Linker};
@@ -26,9 +26,78 @@ pub(super) fn linker() -> Result<&'static Linker<State>> {
     Ok(LINKER.get_or_init(|| linker))
 }
 
-/// Defines functions `module::name(parameters)` under their own names, each through [`enter`].
+/// All functions with a result, `module::name(parameters)`, handed to the macro `$do` after its own arguments.
 macro_rules! functions {
-    ($linker:ident; $($module:ident :: $name:ident($($parameter:ident: $type:ty),*);)*) => {
+    ($do:ident! $($given:tt)*) => {
+        $do! { $($given)*;
+            wasi_process::args_get(pointers: u32, texts: u32);
+            wasi_process::args_sizes_get(count: u32, size: u32);
+            wasi_process::environ_get(pointers: u32, texts: u32);
+            wasi_process::environ_sizes_get(count: u32, size: u32);
+            wasi_process::random_get(buffer: u32, length: u32);
+            wasi_process::proc_raise(signal: u32);
+
+            wasi_poll::clock_res_get(id: u32, result: u32);
+            wasi_poll::clock_time_get(id: u32, precision: u64, result: u32);
+            wasi_poll::poll_oneoff(input: u32, output: u32, count: u32, result: u32);
+            wasi_poll::sched_yield();
+
+            wasi_io::fd_read(fd: u32, iovecs: u32, count: u32, result: u32);
+            wasi_io::fd_pread(fd: u32, iovecs: u32, count: u32, offset: u64, result: u32);
+            wasi_io::fd_write(fd: u32, iovecs: u32, count: u32, result: u32);
+            wasi_io::fd_pwrite(fd: u32, iovecs: u32, count: u32, offset: u64, result: u32);
+
+            wasi_fd::fd_advise(fd: u32, offset: u64, length: u64, advice: u32);
+            wasi_fd::fd_allocate(fd: u32, offset: u64, length: u64);
+            wasi_fd::fd_close(fd: u32);
+            wasi_fd::fd_datasync(fd: u32);
+            wasi_fd::fd_fdstat_get(fd: u32, result: u32);
+            wasi_fd::fd_fdstat_set_flags(fd: u32, flags: u32);
+            wasi_fd::fd_fdstat_set_rights(fd: u32, base: u64, inheriting: u64);
+            wasi_fd::fd_filestat_get(fd: u32, result: u32);
+            wasi_fd::fd_filestat_set_size(fd: u32, size: u64);
+            wasi_fd::fd_filestat_set_times(fd: u32, accessed: u64, modified: u64, which: u32);
+            wasi_fd::fd_prestat_get(fd: u32, result: u32);
+            wasi_fd::fd_prestat_dir_name(fd: u32, path: u32, length: u32);
+            wasi_fd::fd_readdir(fd: u32, buffer: u32, length: u32, cookie: u64, result: u32);
+            wasi_fd::fd_renumber(from: u32, to: u32);
+            wasi_fd::fd_seek(fd: u32, offset: i64, whence: u32, result: u32);
+            wasi_fd::fd_sync(fd: u32);
+            wasi_fd::fd_tell(fd: u32, result: u32);
+
+            wasi_names::path_create_directory(fd: u32, path: u32, length: u32);
+            wasi_path::path_filestat_get(fd: u32, lookup: u32, path: u32, length: u32, result: u32);
+            wasi_path::path_filestat_set_times(
+                fd: u32, lookup: u32, path: u32, length: u32, accessed: u64, modified: u64, which: u32
+            );
+            wasi_names::path_link(
+                old_fd: u32, lookup: u32, old: u32, old_length: u32, new_fd: u32, new: u32, new_length: u32
+            );
+            wasi_path::path_open(
+                fd: u32, lookup: u32, path: u32, length: u32, how: u32, rights: u64, inheriting: u64, flags: u32,
+                result: u32
+            );
+            wasi_path::path_readlink(fd: u32, path: u32, length: u32, buffer: u32, room: u32, result: u32);
+            wasi_names::path_remove_directory(fd: u32, path: u32, length: u32);
+            wasi_names::path_rename(
+                old_fd: u32, old: u32, old_length: u32, new_fd: u32, new: u32, new_length: u32
+            );
+            wasi_names::path_symlink(old: u32, old_length: u32, fd: u32, new: u32, new_length: u32);
+            wasi_names::path_unlink_file(fd: u32, path: u32, length: u32);
+
+            wasi_process::sock_accept(fd: u32, flags: u32, result: u32);
+            wasi_process::sock_recv(fd: u32, iovecs: u32, count: u32, flags: u32, result: u32, result_flags: u32);
+            wasi_process::sock_send(fd: u32, iovecs: u32, count: u32, flags: u32, result: u32);
+            wasi_process::sock_shutdown(fd: u32, how: u32);
+        }
+    };
+}
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use functions;
+
+/// Defines functions under their own names, each through [`enter`].
+macro_rules! define {
+    ($linker:ident; $($module:ident :: $name:ident($($parameter:ident: $type:ty),* $(,)?);)*) => {
         $($linker.func_wrap(MODULE, stringify!($name), |caller: Caller<'_, State>, $($parameter: $type),*| {
             enter(caller, |call| $module::$name(call, $($parameter),*))
         })?;)*
@@ -36,67 +105,7 @@ macro_rules! functions {
 }
 
 fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    functions! { linker;
-        wasi_process::args_get(pointers: u32, texts: u32);
-        wasi_process::args_sizes_get(count: u32, size: u32);
-        wasi_process::environ_get(pointers: u32, texts: u32);
-        wasi_process::environ_sizes_get(count: u32, size: u32);
-        wasi_process::random_get(buffer: u32, length: u32);
-        wasi_process::proc_raise(signal: u32);
-
-        wasi_poll::clock_res_get(id: u32, result: u32);
-        wasi_poll::clock_time_get(id: u32, precision: u64, result: u32);
-        wasi_poll::poll_oneoff(input: u32, output: u32, count: u32, result: u32);
-        wasi_poll::sched_yield();
-
-        wasi_io::fd_read(fd: u32, iovecs: u32, count: u32, result: u32);
-        wasi_io::fd_pread(fd: u32, iovecs: u32, count: u32, offset: u64, result: u32);
-        wasi_io::fd_write(fd: u32, iovecs: u32, count: u32, result: u32);
-        wasi_io::fd_pwrite(fd: u32, iovecs: u32, count: u32, offset: u64, result: u32);
-
-        wasi_fd::fd_advise(fd: u32, offset: u64, length: u64, advice: u32);
-        wasi_fd::fd_allocate(fd: u32, offset: u64, length: u64);
-        wasi_fd::fd_close(fd: u32);
-        wasi_fd::fd_datasync(fd: u32);
-        wasi_fd::fd_fdstat_get(fd: u32, result: u32);
-        wasi_fd::fd_fdstat_set_flags(fd: u32, flags: u32);
-        wasi_fd::fd_fdstat_set_rights(fd: u32, base: u64, inheriting: u64);
-        wasi_fd::fd_filestat_get(fd: u32, result: u32);
-        wasi_fd::fd_filestat_set_size(fd: u32, size: u64);
-        wasi_fd::fd_filestat_set_times(fd: u32, accessed: u64, modified: u64, which: u32);
-        wasi_fd::fd_prestat_get(fd: u32, result: u32);
-        wasi_fd::fd_prestat_dir_name(fd: u32, path: u32, length: u32);
-        wasi_fd::fd_readdir(fd: u32, buffer: u32, length: u32, cookie: u64, result: u32);
-        wasi_fd::fd_renumber(from: u32, to: u32);
-        wasi_fd::fd_seek(fd: u32, offset: i64, whence: u32, result: u32);
-        wasi_fd::fd_sync(fd: u32);
-        wasi_fd::fd_tell(fd: u32, result: u32);
-
-        wasi_path::path_create_directory(fd: u32, path: u32, length: u32);
-        wasi_path::path_filestat_get(fd: u32, lookup: u32, path: u32, length: u32, result: u32);
-        wasi_path::path_filestat_set_times(
-            fd: u32, lookup: u32, path: u32, length: u32, accessed: u64, modified: u64, which: u32
-        );
-        wasi_path::path_link(
-            old_fd: u32, lookup: u32, old: u32, old_length: u32, new_fd: u32, new: u32, new_length: u32
-        );
-        wasi_path::path_open(
-            fd: u32, lookup: u32, path: u32, length: u32, how: u32, rights: u64, inheriting: u64, flags: u32,
-            result: u32
-        );
-        wasi_path::path_readlink(fd: u32, path: u32, length: u32, buffer: u32, room: u32, result: u32);
-        wasi_path::path_remove_directory(fd: u32, path: u32, length: u32);
-        wasi_path::path_rename(
-            old_fd: u32, old: u32, old_length: u32, new_fd: u32, new: u32, new_length: u32
-        );
-        wasi_path::path_symlink(old: u32, old_length: u32, fd: u32, new: u32, new_length: u32);
-        wasi_path::path_unlink_file(fd: u32, path: u32, length: u32);
-
-        wasi_process::sock_accept(fd: u32, flags: u32, result: u32);
-        wasi_process::sock_recv(fd: u32, iovecs: u32, count: u32, flags: u32, result: u32, result_flags: u32);
-        wasi_process::sock_send(fd: u32, iovecs: u32, count: u32, flags: u32, result: u32);
-        wasi_process::sock_shutdown(fd: u32, how: u32);
-    }
+    functions!(define! linker);
     // The only one without a result.
     linker.func_wrap(MODULE, "proc_exit", |caller: Caller<'_, State>, code: u32| {
         enter(caller, |call| wasi_process::proc_exit(call, code)).map(drop)

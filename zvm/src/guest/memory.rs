@@ -109,13 +109,17 @@ impl<'a> Memory<'a> {
     /// Checks and copies a path.
     ///
     /// # Errors
-    /// NAMETOOLONG before the pointer is looked at, FAULT, ILSEQ.
+    /// NAMETOOLONG before the pointer is looked at, FAULT, ILSEQ: not UTF-8, INVAL: a NUL.
     pub(super) fn path(&self, pointer: u32, count: u32) -> Result<String, Errno> {
         if count > PATH_MAX {
             return Err(Errno::NAMETOOLONG);
         }
         let span = self.span(pointer, count)?;
-        std::str::from_utf8(self.bytes(&span)).map(str::to_owned).map_err(|_| Errno::ILSEQ)
+        match std::str::from_utf8(self.bytes(&span)) {
+            Err(_) => Err(Errno::ILSEQ),
+            Ok(path) if path.contains('\0') => Err(Errno::INVAL),
+            Ok(path) => Ok(path.to_owned()),
+        }
     }
 
     /// Checks an array of iovecs and every buffer in it; the sum is that of their lengths.
@@ -153,6 +157,11 @@ impl Iovecs {
     /// All their bytes.
     pub(super) fn sum(&self) -> usize {
         self.sum
+    }
+
+    /// The buffers that are not empty.
+    pub(super) fn spans(&self) -> impl Iterator<Item = &Span> {
+        self.spans.iter()
     }
 
     /// The only buffer, if there is just one: it needs no copy.

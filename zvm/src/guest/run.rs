@@ -4,11 +4,12 @@ use super::call::End;
 use super::clock::Clock;
 use super::engine::engine;
 use super::limits::{HostMemory, Limits};
-use super::names::Names;
+use super::prepare::{Prepared, prepare};
 use super::program::Program;
 use super::random::Random;
 use super::state::{State, standard_fds};
 use super::stop::{Reason, Stop};
+use super::wasi_fd::filetype;
 use crate::channel::Channels;
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::Manifest;
@@ -34,6 +35,8 @@ pub(crate) struct Ran {
     pub(crate) outcome: Result<u32, Failure>,
     /// Fuel that it used: exact if it ran to its end, else at most this.
     pub(crate) fuel: u64,
+    /// What is worth telling of a good run too.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Runs a program on the thread of the caller, which must have a stack to spare.
@@ -45,19 +48,27 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
             Ok(random) => random,
             Err(error) => {
                 let failure = Failure::new(ExitCode::Io, format!("seed the guest's random numbers: {error}"));
-                return Ran { channels, outcome: Err(failure), fuel: 0 };
+                return Ran { channels, outcome: Err(failure), fuel: 0, notes: Vec::new() };
             }
         },
     };
-    let names = Names::new(channels.iter().map(|channel| channel.alias()));
+    let prepared = match prepare(manifest, &mut channels) {
+        Ok(prepared) => prepared,
+        Err(failure) => {
+            // A cancelled read is only the echo of why the session ends.
+            let failure = stop.thrown().map_or(failure, Reason::failure);
+            return Ran { channels, outcome: Err(failure), fuel: 0, notes: Vec::new() };
+        }
+    };
+    let Prepared { tree, given, arguments, environment, time, notes } = prepared;
     let state = State {
-        names,
-        regular: channels.iter().map(|channel| channel.is_random()).collect(),
-        fds: standard_fds(&mut channels),
+        tree,
+        filetypes: channels.iter().map(filetype).collect(),
+        fds: standard_fds(&mut channels, given),
         channels,
-        arguments: arguments(manifest),
-        environment: manifest.env.iter().map(|(name, value)| c_string(&format!("{name}={value}"))).collect(),
-        clock: Clock::new(manifest.deterministic),
+        arguments,
+        environment,
+        clock: Clock::new(manifest.deterministic, time),
         random,
         stop: stop.clone(),
         limits: Limits::new(manifest.memory),
@@ -69,7 +80,7 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
         Ok(engine) => Store::new(engine, state),
         Err(error) => {
             let failure = Failure::new(ExitCode::Io, error.chain());
-            return Ran { channels: state.channels, outcome: Err(failure), fuel: 0 };
+            return Ran { channels: state.channels, outcome: Err(failure), fuel: 0, notes: Vec::new() };
         }
     };
     // Without a limit the fuel is counted all the same, for the report.
@@ -83,7 +94,7 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
         }
     };
     let left = store.get_fuel().unwrap_or(0);
-    Ran { channels: store.into_data().channels, outcome, fuel: budget.saturating_sub(left) }
+    Ran { channels: store.into_data().channels, outcome, fuel: budget.saturating_sub(left), notes }
 }
 
 fn execute(program: &Program, store: &mut Store<State>, fuel: u64) -> wasmtime::Result<()> {
@@ -151,43 +162,5 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
         (Some(text), _) => text,
         (_, Some(text)) => text,
         _ => "no text",
-    }
-}
-
-fn arguments(manifest: &Manifest) -> Vec<Vec<u8>> {
-    let name = program_name(&manifest.program);
-    std::iter::once(name).chain(manifest.args.iter().map(String::as_str)).map(c_string).collect()
-}
-
-/// `argv[0]`: the last part of the program's path. Not the whole descriptor, which may hold what the guest should not know.
-fn program_name(descriptor: &str) -> &str {
-    let path = descriptor.split(['?', '#']).next().unwrap_or_default();
-    match path.rsplit(['/', ':']).next() {
-        None | Some("") => "program",
-        Some(name) => name,
-    }
-}
-
-fn c_string(text: &str) -> Vec<u8> {
-    let mut bytes = text.as_bytes().to_vec();
-    bytes.push(0);
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_programs_name_tells_nothing_of_its_place() {
-        for (descriptor, name) in [
-            ("/srv/jobs/wordcount.wasm", "wordcount.wasm"),
-            ("file:/srv/sort.wat", "sort.wat"),
-            ("mem:prog", "prog"),
-            ("https://user:key@host/a/b.wasm?signature=x/y#z", "b.wasm"),
-            ("https://host/", "program"),
-        ] {
-            assert_eq!(program_name(descriptor), name);
-        }
     }
 }

@@ -1,13 +1,13 @@
 //! A session as its guest's calls see it.
 
-use super::clock::Clock;
+use super::clock::{Clock, ClockId};
 use super::errno::Errno;
 use super::fds::{APPEND, Fd, Fds};
 use super::limits::Limits;
-use super::names::{Names, Node};
 use super::random::Random;
 use super::rights::Rights;
 use super::stop::Stop;
+use super::tree::{Node, Tree};
 use crate::channel::{Channel, Channels};
 use wasmtime::Memory;
 
@@ -15,10 +15,10 @@ use wasmtime::Memory;
 pub(super) struct State {
     /// All that the guest can reach.
     pub(super) channels: Channels,
-    /// Which of the channels are regular files to the guest, by number.
-    pub(super) regular: Vec<bool>,
-    /// The names of them.
-    pub(super) names: Names,
+    /// What kind of file each channel is to the guest, by number.
+    pub(super) filetypes: Vec<u8>,
+    /// The names of them, and the guest's own files.
+    pub(super) tree: Tree,
     /// Its open descriptors.
     pub(super) fds: Fds,
     /// `argv`, each ended by a NUL.
@@ -43,16 +43,16 @@ pub(super) struct State {
 
 /// Opens the three standard descriptors. They have both directions whatever the channel has: a write to stdin is then an
 /// exhausted quota, as in ZeroVM, and not a bad descriptor.
-pub(super) fn standard_fds(channels: &mut Channels) -> Fds {
+pub(super) fn standard_fds(channels: &mut Channels, given: Vec<Fd>) -> Fds {
     let standard = [0, 1, 2].map(|handle| match channels.by_handle(handle) {
         Some(channel) => {
-            let rights = Rights::of_channel(true, true, channel.is_random());
+            let rights = Rights::of_file(true, true, channel.is_random());
             Fd::channel(handle, rights, append_flag(channel), channel.writable())
         }
         // A session always has the three.
         None => Fd::channel(handle, Rights::NONE, 0, false),
     });
-    Fds::new(standard, channels.len())
+    Fds::new(standard, given, channels.len())
 }
 
 /// The flag of a channel that appends whatever its guest says.
@@ -60,26 +60,50 @@ pub(super) fn append_flag(channel: &Channel) -> u16 {
     if channel.appends() { APPEND } else { 0 }
 }
 
+/// What reads and writes go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// A channel, by its number.
+    Channel(usize),
+    /// A file of the tree.
+    File(usize),
+}
+
 impl State {
-    /// The channel of a descriptor, with the descriptor.
+    /// What a descriptor reads and writes.
     ///
     /// # Errors
     /// BADF; `directory` for a directory.
-    pub(super) fn channel(&mut self, fd: u32, directory: Errno) -> Result<(&mut Channel, &mut Fd), Errno> {
-        let fd = self.fds.at_mut(fd)?;
-        let Node::Channel(number) = fd.node else { return Err(directory) };
-        let channel = self.channels.by_handle(number).ok_or(Errno::BADF)?;
-        Ok((channel, fd))
+    pub(super) fn target(&self, fd: u32, directory: Errno) -> Result<Target, Errno> {
+        match self.fds.at(fd)?.node {
+            Node::Channel(number) => Ok(Target::Channel(number)),
+            Node::File(at) => Ok(Target::File(at)),
+            Node::Directory(_) => Err(directory),
+            Node::Link(_) => Err(Errno::BADF),
+        }
+    }
+
+    /// A channel, by its number.
+    ///
+    /// # Errors
+    /// BADF.
+    pub(super) fn channel(&mut self, number: usize) -> Result<&mut Channel, Errno> {
+        self.channels.by_handle(number).ok_or(Errno::BADF)
     }
 
     /// The directory of a descriptor.
     ///
     /// # Errors
-    /// BADF; NOTDIR for a channel.
+    /// BADF; NOTDIR for anything else.
     pub(super) fn directory(&self, fd: u32) -> Result<usize, Errno> {
         match self.fds.at(fd)?.node {
-            Node::Directory(number) => Ok(number),
-            Node::Channel(_) => Err(Errno::NOTDIR),
+            Node::Directory(at) => Ok(at),
+            _ => Err(Errno::NOTDIR),
         }
+    }
+
+    /// A reading of the clock, for the times of what the guest changes.
+    pub(super) fn now(&mut self) -> u64 {
+        self.clock.now(ClockId::Realtime)
     }
 }

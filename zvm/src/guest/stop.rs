@@ -69,15 +69,31 @@ impl Stop {
 
     /// Sleeps, but no longer than until the switch is thrown.
     pub(crate) fn sleep(&self, time: Duration) {
-        let until = Instant::now().checked_add(time);
+        self.wait(Some(time), || false);
+    }
+
+    /// Sleeps until something is so, whose change is told by [`wake`](Stop::wake); no longer than `time`, if that is given,
+    /// nor than until the switch is thrown. Returns whether it is so.
+    pub(crate) fn wait(&self, time: Option<Duration>, mut is_so: impl FnMut() -> bool) -> bool {
+        let until = time.and_then(|time| Instant::now().checked_add(time));
         let mut lock = self.0.lock.lock();
         while self.thrown().is_none() {
+            if is_so() {
+                return true;
+            }
             match until {
                 None => self.0.woken.wait(&mut lock),
-                Some(until) if self.0.woken.wait_until(&mut lock, until).timed_out() => return,
+                Some(until) if self.0.woken.wait_until(&mut lock, until).timed_out() => return is_so(),
                 Some(_) => {}
             }
         }
+        false
+    }
+
+    /// Lets those who wait look again.
+    pub(crate) fn wake(&self) {
+        let _lock = self.0.lock.lock();
+        self.0.woken.notify_all();
     }
 }
 
@@ -105,6 +121,20 @@ mod tests {
         };
         stop.throw(Reason::Timeout);
         sleeper.join().unwrap();
+    }
+
+    #[test]
+    fn who_waits_looks_again_when_woken() {
+        let stop = Stop::default();
+        let flag = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let waiter = {
+            let (stop, flag) = (stop.clone(), flag.clone());
+            std::thread::spawn(move || stop.wait(None, || flag.load(Ordering::SeqCst)))
+        };
+        flag.store(true, Ordering::SeqCst);
+        stop.wake();
+        assert!(waiter.join().unwrap());
+        assert!(!stop.wait(Some(Duration::ZERO), || false));
     }
 
     #[test]

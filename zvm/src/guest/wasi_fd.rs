@@ -1,28 +1,37 @@
 //! Calls on a descriptor that move no bytes.
 
-use super::call::{Call, Outcome};
+use super::call::{Call, Halt, Outcome};
 use super::errno::Errno;
-use super::fds::{APPEND, NONBLOCK};
+use super::fds::{APPEND, Closed, NONBLOCK};
 use super::memory::Span;
-use super::names::Node;
 use super::rights::Rights;
-use super::state::{State, append_flag};
+use super::state::{State, Target, append_flag};
+use super::tree::{BLOCK, NewTimes, Node, Times};
 use super::wasi_io::signed;
 use crate::channel::Channel;
 
 /// The flags that promise durability with each call.
-const SYNC_KINDS: u32 = 2 | 8 | 16;
+const SYNC_KINDS: u16 = 2 | 8 | 16;
 /// A directory entry's head, before its name.
 const DIRENT: usize = 24;
 
-/// WASI's `filetype`.
+/// WASI's `filetype`. A sequential channel is of unknown type: as a character device it would pass for a terminal.
 const UNKNOWN: u8 = 0;
+const CHARACTER_DEVICE: u8 = 2;
 const DIRECTORY: u8 = 3;
 const REGULAR: u8 = 4;
+const LINK: u8 = 7;
+
+/// WASI's `fstflags`.
+const ACCESSED: u32 = 1;
+const ACCESSED_NOW: u32 = 2;
+const MODIFIED: u32 = 4;
+const MODIFIED_NOW: u32 = 8;
 
 pub(super) fn fd_advise(call: &mut Call<'_>, fd: u32, offset: u64, length: u64, advice: u32) -> Outcome {
-    let (channel, _) = call.state.channel(fd, Errno::BADF)?;
-    if !channel.is_random() {
+    if let Target::Channel(number) = call.state.target(fd, Errno::BADF)?
+        && !call.state.channel(number)?.is_random()
+    {
         return Err(Errno::SPIPE.into());
     }
     signed(offset)?;
@@ -31,29 +40,40 @@ pub(super) fn fd_advise(call: &mut Call<'_>, fd: u32, offset: u64, length: u64, 
 }
 
 pub(super) fn fd_allocate(call: &mut Call<'_>, fd: u32, offset: u64, length: u64) -> Outcome {
-    let channel = writable(call.state, fd)?;
-    if signed(offset)?.checked_add(signed(length)?).is_none_or(|end| signed(end).is_err()) {
-        return Err(Errno::FBIG.into());
-    }
+    let target = writable(call.state, fd)?;
+    let end = signed(offset)?.checked_add(signed(length)?).filter(|end| signed(*end).is_ok());
+    let end = end.ok_or(Errno::FBIG)?;
     if length == 0 {
         return Err(Errno::INVAL.into());
     }
-    Ok(channel.allocate(offset, length)?)
+    match target {
+        Target::Channel(number) => Ok(call.state.channel(number)?.allocate(offset, length)?),
+        Target::File(at) => {
+            let missing = call.state.tree.missing(at, offset..end)?;
+            // All of it, before it is done: the blocks are filled with zeros, and more than once where there are many.
+            call.charge_bytes(usize::try_from(missing).unwrap_or(usize::MAX).saturating_mul(BLOCK))?;
+            let stop = call.state.stop.clone();
+            Ok(call.state.tree.reserve(at, offset..end, || stop.thrown().is_some())?)
+        }
+    }
 }
 
 pub(super) fn fd_close(call: &mut Call<'_>, fd: u32) -> Outcome {
-    let ended = call.state.fds.close(fd)?;
-    writer_closed(call.state, ended)
+    let closed = call.state.fds.close(fd)?;
+    after_close(call.state, closed)
 }
 
 pub(super) fn fd_renumber(call: &mut Call<'_>, from: u32, to: u32) -> Outcome {
-    let ended = call.state.fds.renumber(from, to)?;
-    writer_closed(call.state, ended)
+    match call.state.fds.renumber(from, to)? {
+        Some(closed) => after_close(call.state, closed),
+        None => Ok(()),
+    }
 }
 
-fn writer_closed(state: &mut State, ended: Option<usize>) -> Outcome {
-    match ended.and_then(|number| state.channels.by_handle(number)) {
-        Some(channel) => Ok(channel.writer_closed()?),
+fn after_close(state: &mut State, closed: Closed) -> Outcome {
+    state.tree.close(closed.node);
+    match closed.ended {
+        Some(number) => Ok(state.channel(number)?.writer_closed()?),
         None => Ok(()),
     }
 }
@@ -64,8 +84,8 @@ pub(super) fn fd_datasync(call: &mut Call<'_>, fd: u32) -> Outcome {
 
 pub(super) fn fd_sync(call: &mut Call<'_>, fd: u32) -> Outcome {
     match call.state.fds.at(fd)?.node {
-        Node::Directory(_) => Ok(()),
-        Node::Channel(_) => Ok(call.state.channel(fd, Errno::BADF)?.0.sync()?),
+        Node::Channel(number) => Ok(call.state.channel(number)?.sync()?),
+        Node::Directory(_) | Node::File(_) | Node::Link(_) => Ok(()),
     }
 }
 
@@ -73,7 +93,7 @@ pub(super) fn fd_fdstat_get(call: &mut Call<'_>, fd: u32, result: u32) -> Outcom
     let descriptor = call.state.fds.at(fd)?.clone();
     let result = call.memory.span(result, 24)?;
     let mut stat = [0; 24];
-    stat[0] = filetype(call.state, descriptor.node);
+    stat[0] = filetype_of(call.state, descriptor.node);
     stat[2..4].copy_from_slice(&descriptor.flags.to_le_bytes());
     stat[8..16].copy_from_slice(&descriptor.rights.raw().to_le_bytes());
     stat[16..24].copy_from_slice(&descriptor.inheriting.raw().to_le_bytes());
@@ -82,12 +102,15 @@ pub(super) fn fd_fdstat_get(call: &mut Call<'_>, fd: u32, result: u32) -> Outcom
 }
 
 pub(super) fn fd_fdstat_set_flags(call: &mut Call<'_>, fd: u32, flags: u32) -> Outcome {
-    call.state.fds.at(fd)?;
+    let node = call.state.fds.at(fd)?.node;
     let flags = check_flags(flags)?;
-    // A channel that appends by its type goes on doing so.
-    let kept = match call.state.channel(fd, Errno::BADF) {
-        Ok((channel, _)) => append_flag(channel),
-        Err(_) => 0,
+    let kept = match node {
+        Node::Channel(number) => {
+            refuse_sync_kinds(flags)?;
+            // One that appends by its type goes on doing so.
+            append_flag(call.state.channel(number)?)
+        }
+        Node::Directory(_) | Node::File(_) | Node::Link(_) => 0,
     };
     call.state.fds.at_mut(fd)?.flags = flags | kept;
     Ok(())
@@ -96,10 +119,14 @@ pub(super) fn fd_fdstat_set_flags(call: &mut Call<'_>, fd: u32, flags: u32) -> O
 /// Checks a guest's `fdflags`.
 pub(super) fn check_flags(flags: u32) -> Result<u16, Errno> {
     match u16::try_from(flags) {
-        Ok(known) if known & !(APPEND | NONBLOCK) == 0 => Ok(known),
-        _ if flags & !(SYNC_KINDS | u32::from(APPEND | NONBLOCK)) == 0 => Err(Errno::NOTSUP),
+        Ok(known) if known & !(APPEND | NONBLOCK | SYNC_KINDS) == 0 => Ok(known),
         _ => Err(Errno::INVAL),
     }
+}
+
+/// A channel promises no durability with each call; a file of the scratch space is as durable as it will ever be.
+pub(super) fn refuse_sync_kinds(flags: u16) -> Result<(), Errno> {
+    if flags & SYNC_KINDS == 0 { Ok(()) } else { Err(Errno::NOTSUP) }
 }
 
 pub(super) fn fd_fdstat_set_rights(call: &mut Call<'_>, fd: u32, base: u64, inheriting: u64) -> Outcome {
@@ -118,49 +145,92 @@ pub(super) fn fd_filestat_get(call: &mut Call<'_>, fd: u32, result: u32) -> Outc
     filestat(call, node, &result)
 }
 
-/// Answers with a node's status. All times are 0, and the device too: they would differ from run to run.
+/// Answers with a node's status. The device is 0, and all times of what is the manifest's: they would differ from run to run.
 pub(super) fn filestat(call: &mut Call<'_>, node: Node, result: &Span) -> Outcome {
+    let status = call.state.tree.status(node);
+    let size = match node {
+        Node::Channel(number) => call.state.channel(number)?.size()?,
+        Node::Directory(_) | Node::File(_) | Node::Link(_) => status.size,
+    };
+    let Times { accessed, modified, changed } = status.times;
     let mut stat = [0; 64];
-    stat[8..16].copy_from_slice(&inode(call.state, node).to_le_bytes());
-    stat[16] = filetype(call.state, node);
-    stat[24] = 1;
-    if let Node::Channel(number) = node
-        && let Some(channel) = call.state.channels.by_handle(number)
-    {
-        stat[32..40].copy_from_slice(&channel.size()?.to_le_bytes());
+    stat[16] = filetype_of(call.state, node);
+    for (at, value) in [
+        (8, status.inode),
+        (24, u64::from(status.names)),
+        (32, size),
+        (40, accessed),
+        (48, modified),
+        (56, changed),
+    ] {
+        stat[at..at + 8].copy_from_slice(&value.to_le_bytes());
     }
     call.memory.put(result, &stat);
     Ok(())
 }
 
 pub(super) fn fd_filestat_set_size(call: &mut Call<'_>, fd: u32, size: u64) -> Outcome {
-    let channel = writable(call.state, fd)?;
-    Ok(channel.set_size(signed(size)?)?)
+    let target = writable(call.state, fd)?;
+    let size = signed(size)?;
+    match target {
+        Target::Channel(number) => Ok(call.state.channel(number)?.set_size(size)?),
+        Target::File(at) => {
+            let now = call.state.now();
+            Ok(call.state.tree.set_size(at, size, now)?)
+        }
+    }
 }
 
-pub(super) fn fd_filestat_set_times(call: &mut Call<'_>, fd: u32, _: u64, _: u64, _: u32) -> Outcome {
-    call.state.fds.at(fd)?;
-    Err(Errno::ROFS.into())
+pub(super) fn fd_filestat_set_times(
+    call: &mut Call<'_>,
+    fd: u32,
+    accessed: u64,
+    modified: u64,
+    which: u32,
+) -> Outcome {
+    let node = call.state.fds.at(fd)?.node;
+    set_times(call, node, accessed, modified, which)
+}
+
+/// Sets a node's times.
+pub(super) fn set_times(
+    call: &mut Call<'_>,
+    node: Node,
+    accessed: u64,
+    modified: u64,
+    which: u32,
+) -> Outcome {
+    if which & !(ACCESSED | ACCESSED_NOW | MODIFIED | MODIFIED_NOW) != 0 {
+        return Err(Errno::INVAL.into());
+    }
+    let now = call.state.now();
+    let time = |given: u32, at_once: u32, value: u64| match (which & given != 0, which & at_once != 0) {
+        (true, true) => Err(Errno::INVAL),
+        (true, false) => Ok(Some(value)),
+        (false, true) => Ok(Some(now)),
+        (false, false) => Ok(None),
+    };
+    let new = NewTimes {
+        accessed: time(ACCESSED, ACCESSED_NOW, accessed)?,
+        modified: time(MODIFIED, MODIFIED_NOW, modified)?,
+    };
+    call.state.tree.set_times(node, new, now).map_err(Halt::from)
 }
 
 pub(super) fn fd_prestat_get(call: &mut Call<'_>, fd: u32, result: u32) -> Outcome {
-    if !call.state.fds.is_preopen(fd) {
-        return Err(Errno::BADF.into());
-    }
+    let name = call.state.fds.preopen(fd)?;
     let result = call.memory.span(result, 8)?;
     // Tag 0, a directory; then the length of its name.
-    call.answer_u64(&result, 1 << 32)
+    call.answer_u64(&result, (name.len() as u64) << 32)
 }
 
 pub(super) fn fd_prestat_dir_name(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Outcome {
-    if !call.state.fds.is_preopen(fd) {
-        return Err(Errno::BADF.into());
-    }
+    let name = call.state.fds.preopen(fd)?;
     let path = call.memory.span(path, length)?;
-    if path.len() == 0 {
+    if path.len() < name.len() {
         return Err(Errno::NAMETOOLONG.into());
     }
-    call.memory.put(&path, b"/");
+    call.memory.put(&path, name.as_bytes());
     Ok(())
 }
 
@@ -176,16 +246,15 @@ pub(super) fn fd_readdir(
     let buffer = call.memory.span(buffer, length)?;
     let result = call.memory.span(result, 4)?;
     let (mut used, mut entries) = (0, 0);
-    let first = usize::try_from(cookie).unwrap_or(usize::MAX);
-    for (index, (name, node)) in call.state.names.entries(directory).enumerate().skip(first) {
+    for (next, name, node) in call.state.tree.entries(directory, cookie) {
         if used == buffer.len() {
             break;
         }
         let mut head = [0; DIRENT];
-        head[0..8].copy_from_slice(&(index as u64 + 1).to_le_bytes());
-        head[8..16].copy_from_slice(&inode(call.state, node).to_le_bytes());
+        head[0..8].copy_from_slice(&next.to_le_bytes());
+        head[8..16].copy_from_slice(&call.state.tree.status(node).inode.to_le_bytes());
         head[16..20].copy_from_slice(&(name.len() as u32).to_le_bytes());
-        head[20] = filetype(call.state, node);
+        head[20] = filetype_of(call.state, node);
         // An entry that is cut off by the buffer's end says that there is more.
         used += call.memory.put_at(&buffer, used, &head);
         used += call.memory.put_at(&buffer, used, name.as_bytes());
@@ -197,20 +266,22 @@ pub(super) fn fd_readdir(
 }
 
 pub(super) fn fd_seek(call: &mut Call<'_>, fd: u32, offset: i64, whence: u32, result: u32) -> Outcome {
-    call.state.channel(fd, Errno::BADF)?;
+    let target = call.state.target(fd, Errno::BADF)?;
     let result = call.memory.span(result, 8)?;
-    let (channel, descriptor) = call.state.channel(fd, Errno::BADF)?;
-    if !channel.is_random() {
+    if let Target::Channel(number) = target
+        && !call.state.channel(number)?.is_random()
+    {
         return Err(Errno::SPIPE.into());
     }
-    let base = match whence {
-        0 => 0,
-        1 => descriptor.position,
-        2 => channel.size()?,
+    let base = match (whence, target) {
+        (0, _) => 0,
+        (1, _) => call.state.fds.at(fd)?.position,
+        (2, Target::Channel(number)) => call.state.channel(number)?.size()?,
+        (2, Target::File(at)) => call.state.tree.file(at)?.size(),
         _ => return Err(Errno::INVAL.into()),
     };
-    let position = base.checked_add_signed(offset).ok_or(Errno::INVAL)?;
-    descriptor.position = signed(position)?;
+    let position = signed(base.checked_add_signed(offset).ok_or(Errno::INVAL)?)?;
+    call.state.fds.at_mut(fd)?.position = position;
     call.answer_u64(&result, position)
 }
 
@@ -218,25 +289,26 @@ pub(super) fn fd_tell(call: &mut Call<'_>, fd: u32, result: u32) -> Outcome {
     fd_seek(call, fd, 0, 1, result)
 }
 
-/// The channel of a descriptor that is open for writing.
-fn writable(state: &mut State, fd: u32) -> Result<&mut Channel, Errno> {
-    let (channel, descriptor) = state.channel(fd, Errno::BADF)?;
-    if descriptor.rights.contain(Rights::WRITE) { Ok(channel) } else { Err(Errno::BADF) }
+/// What a descriptor writes to, if it is open for that.
+fn writable(state: &State, fd: u32) -> Result<Target, Errno> {
+    let target = state.target(fd, Errno::BADF)?;
+    if state.fds.at(fd)?.rights.contain(Rights::WRITE) { Ok(target) } else { Err(Errno::BADF) }
 }
 
-/// A sequential channel is of unknown type: as a character device it would pass for a terminal.
-fn filetype(state: &State, node: Node) -> u8 {
-    match node {
-        Node::Directory(_) => DIRECTORY,
-        Node::Channel(number) if state.regular.get(number) == Some(&true) => REGULAR,
-        Node::Channel(_) => UNKNOWN,
+/// What kind of file a channel is to the guest.
+pub(super) fn filetype(channel: &Channel) -> u8 {
+    match channel.is_random() {
+        true => REGULAR,
+        false if channel.is_interactive() && channel.is_terminal() => CHARACTER_DEVICE,
+        false => UNKNOWN,
     }
 }
 
-/// A channel's number; directories follow after the channels.
-fn inode(state: &State, node: Node) -> u64 {
+fn filetype_of(state: &State, node: Node) -> u8 {
     match node {
-        Node::Channel(number) => number as u64,
-        Node::Directory(number) => (state.channels.len() + number) as u64,
+        Node::Directory(_) => DIRECTORY,
+        Node::File(_) => REGULAR,
+        Node::Link(_) => LINK,
+        Node::Channel(number) => state.filetypes.get(number).copied().unwrap_or(UNKNOWN),
     }
 }

@@ -6,23 +6,28 @@
 use super::call::{Call, Outcome};
 use super::errno::Errno;
 use super::fds::{APPEND, Fd};
-use super::memory::{CALL_MAX, Iovecs};
+use super::memory::{CALL_MAX, Iovecs, Span};
 use super::rights::Rights;
+use super::state::Target;
+use super::tree::Content;
+use super::wasi_poll::would_block;
 use crate::channel::Channel;
 
 /// How much is moved at once through the session's buffer, for calls with several buffers of their own.
 const BUFFER: usize = 64 << 10;
 
 pub(super) fn fd_read(call: &mut Call<'_>, fd: u32, iovecs: u32, count: u32, result: u32) -> Outcome {
-    mode(call, fd, Rights::READ)?;
+    let target = mode(call, fd, Rights::READ)?;
     let (iovecs, result) = call.buffers(iovecs, count, result)?;
     let mut done = 0;
     if iovecs.sum() > 0 {
+        if would_block(call, fd)? {
+            return Err(Errno::AGAIN.into());
+        }
         let position = call.state.fds.at(fd)?.position;
-        done = read(call, fd, &iovecs, position)?;
-        let (channel, fd) = call.state.channel(fd, Errno::ISDIR)?;
-        if channel.random_read() {
-            advance(fd, position, done);
+        done = read(call, target, &iovecs, position)?;
+        if moves_position(call, target, Channel::random_read)? {
+            advance(call.state.fds.at_mut(fd)?, position, done);
         }
     }
     call.charge_bytes(done)?;
@@ -37,33 +42,31 @@ pub(super) fn fd_pread(
     offset: u64,
     result: u32,
 ) -> Outcome {
-    mode(call, fd, Rights::READ)?;
+    let target = mode(call, fd, Rights::READ)?;
     let (iovecs, result) = call.buffers(iovecs, count, result)?;
     let offset = signed(offset)?;
-    let (channel, _) = call.state.channel(fd, Errno::ISDIR)?;
-    if !channel.random_read() {
+    if !moves_position(call, target, Channel::random_read)? {
         return Err(Errno::SPIPE.into());
     }
-    let done = if iovecs.sum() > 0 { read(call, fd, &iovecs, offset)? } else { 0 };
+    let done = if iovecs.sum() > 0 { read(call, target, &iovecs, offset)? } else { 0 };
     call.charge_bytes(done)?;
     call.answer_u32(&result, done as u32)
 }
 
 pub(super) fn fd_write(call: &mut Call<'_>, fd: u32, iovecs: u32, count: u32, result: u32) -> Outcome {
-    mode(call, fd, Rights::WRITE)?;
+    let target = mode(call, fd, Rights::WRITE)?;
     let (iovecs, result) = call.buffers(iovecs, count, result)?;
     let mut done = 0;
     if iovecs.sum() > 0 {
-        let (channel, descriptor) = call.state.channel(fd, Errno::ISDIR)?;
-        let at_end = channel.random_write() && descriptor.flags & APPEND != 0;
-        let position = if at_end { end(channel)? } else { descriptor.position };
-        done = write(call, fd, &iovecs, position)?;
-        let (channel, descriptor) = call.state.channel(fd, Errno::ISDIR)?;
-        if channel.random_write() {
-            advance(descriptor, position, done);
-        } else if channel.appends() {
+        let position = write_position(call, fd, target)?;
+        done = write(call, target, &iovecs, position)?;
+        if moves_position(call, target, Channel::random_write)? {
+            advance(call.state.fds.at_mut(fd)?, position, done);
+        } else if let Target::Channel(number) = target
+            && call.state.channel(number)?.appends()
+        {
             // As O_APPEND has it: a write leaves the position at the end, where the data went.
-            descriptor.position = end(channel)?;
+            call.state.fds.at_mut(fd)?.position = end(call.state.channel(number)?)?;
         }
     }
     call.charge_bytes(done)?;
@@ -78,36 +81,99 @@ pub(super) fn fd_pwrite(
     offset: u64,
     result: u32,
 ) -> Outcome {
-    mode(call, fd, Rights::WRITE)?;
+    let target = mode(call, fd, Rights::WRITE)?;
     let (iovecs, result) = call.buffers(iovecs, count, result)?;
     let offset = signed(offset)?;
-    let (channel, _) = call.state.channel(fd, Errno::ISDIR)?;
-    if !channel.random_write() && !channel.appends() {
+    if !moves_position(call, target, |channel| channel.random_write() || channel.appends())? {
         return Err(Errno::SPIPE.into());
     }
-    let done = if iovecs.sum() > 0 { write(call, fd, &iovecs, offset)? } else { 0 };
+    let done = if iovecs.sum() > 0 { write(call, target, &iovecs, offset)? } else { 0 };
     call.charge_bytes(done)?;
     call.answer_u32(&result, done as u32)
 }
 
 /// Checks the descriptor and its access mode.
-fn mode(call: &mut Call<'_>, fd: u32, right: Rights) -> Result<(), Errno> {
-    let (_, descriptor) = call.state.channel(fd, Errno::ISDIR)?;
-    if descriptor.rights.contain(right) { Ok(()) } else { Err(Errno::BADF) }
+fn mode(call: &mut Call<'_>, fd: u32, right: Rights) -> Result<Target, Errno> {
+    let target = call.state.target(fd, Errno::ISDIR)?;
+    if call.state.fds.at(fd)?.rights.contain(right) { Ok(target) } else { Err(Errno::BADF) }
 }
 
-/// Reads into the buffers: straight into the only one, several through the session's own, so that one call of the guest is
-/// one get.
-fn read(call: &mut Call<'_>, fd: u32, iovecs: &Iovecs, offset: u64) -> Outcome<usize> {
-    let offset = offset as i64;
+/// Whether a direction has positions.
+fn moves_position(
+    call: &mut Call<'_>,
+    target: Target,
+    random: impl FnOnce(&Channel) -> bool,
+) -> Result<bool, Errno> {
+    match target {
+        Target::File(_) => Ok(true),
+        Target::Channel(number) => call.state.channel(number).map(|channel| random(channel)),
+    }
+}
+
+/// Where a write without an offset goes.
+fn write_position(call: &mut Call<'_>, fd: u32, target: Target) -> Outcome<u64> {
+    let descriptor = call.state.fds.at(fd)?;
+    let (position, appends) = (descriptor.position, descriptor.flags & APPEND != 0);
+    match target {
+        _ if !appends => Ok(position),
+        Target::File(at) => Ok(call.state.tree.file(at)?.size()),
+        Target::Channel(number) => {
+            let channel = call.state.channel(number)?;
+            if channel.random_write() { end(channel) } else { Ok(position) }
+        }
+    }
+}
+
+/// Reads into the buffers.
+fn read(call: &mut Call<'_>, target: Target, iovecs: &Iovecs, offset: u64) -> Outcome<usize> {
+    let at = match target {
+        Target::Channel(number) => return read_channel(call, number, iovecs, offset, u64::MAX),
+        Target::File(at) => at,
+    };
+    match call.state.tree.file(at)?.content() {
+        Content::Scratch(blocks) => {
+            let mut done = 0;
+            for span in within(iovecs, CALL_MAX) {
+                let count = blocks.read(call.memory.bytes_mut(&span), offset + done as u64);
+                done += count;
+                if count < span.len() {
+                    break;
+                }
+            }
+            Ok(done)
+        }
+        Content::Loaded { archive, range } => {
+            let data = archive.get(range.clone()).unwrap_or_default();
+            let data = usize::try_from(offset).ok().and_then(|at| data.get(at..)).unwrap_or_default();
+            let data = &data[..data.len().min(iovecs.sum()).min(CALL_MAX)];
+            iovecs.scatter(&mut call.memory, data);
+            Ok(data.len())
+        }
+        &Content::Packed { channel, offset: start, size } => match size.saturating_sub(offset) {
+            0 => Ok(0),
+            left => read_channel(call, channel, iovecs, start + offset, left),
+        },
+    }
+}
+
+/// Reads at most `left` bytes of a channel: straight into the only buffer, several through the session's own, so that one call
+/// of the guest is one get.
+fn read_channel(
+    call: &mut Call<'_>,
+    number: usize,
+    iovecs: &Iovecs,
+    offset: u64,
+    left: u64,
+) -> Outcome<usize> {
+    let (offset, left) = (offset as i64, usize::try_from(left).unwrap_or(usize::MAX));
     if let Some(span) = iovecs.single() {
-        let (channel, _) = call.state.channel(fd, Errno::ISDIR)?;
-        return Ok(channel.read_at(call.memory.bytes_mut(&span.first(CALL_MAX)), offset)?);
+        let channel = call.state.channels.by_handle(number).ok_or(Errno::BADF)?;
+        return Ok(channel.read_at(call.memory.bytes_mut(&span.first(CALL_MAX.min(left))), offset)?);
     }
     let mut buffer = std::mem::take(&mut call.state.buffer);
     buffer.resize(BUFFER, 0);
-    let (channel, _) = call.state.channel(fd, Errno::ISDIR)?;
-    let done = channel.read_at(&mut buffer[..iovecs.sum().min(BUFFER)], offset);
+    let count = iovecs.sum().min(BUFFER).min(left);
+    let done = call.state.channel(number)?.read_at(&mut buffer[..count], offset);
     if let Ok(done) = done {
         iovecs.scatter(&mut call.memory, &buffer[..done]);
     }
@@ -116,19 +182,50 @@ fn read(call: &mut Call<'_>, fd: u32, iovecs: &Iovecs, offset: u64) -> Outcome<u
 }
 
 /// Writes the buffers, as [`read`] reads.
-fn write(call: &mut Call<'_>, fd: u32, iovecs: &Iovecs, offset: u64) -> Outcome<usize> {
+fn write(call: &mut Call<'_>, target: Target, iovecs: &Iovecs, offset: u64) -> Outcome<usize> {
+    let number = match target {
+        Target::File(at) => return write_file(call, at, iovecs, offset),
+        Target::Channel(number) => number,
+    };
     let offset = offset as i64;
     if let Some(span) = iovecs.single() {
-        let (channel, _) = call.state.channel(fd, Errno::ISDIR)?;
+        let channel = call.state.channels.by_handle(number).ok_or(Errno::BADF)?;
         return Ok(channel.write_at(call.memory.bytes(&span.first(CALL_MAX)), offset)?);
     }
     let mut buffer = std::mem::take(&mut call.state.buffer);
     buffer.resize(BUFFER, 0);
     let count = iovecs.gather(&call.memory, &mut buffer);
-    let (channel, _) = call.state.channel(fd, Errno::ISDIR)?;
-    let done = channel.write_at(&buffer[..count], offset);
+    let done = call.state.channel(number)?.write_at(&buffer[..count], offset);
     call.state.buffer = buffer;
     Ok(done?)
+}
+
+fn write_file(call: &mut Call<'_>, at: usize, iovecs: &Iovecs, offset: u64) -> Outcome<usize> {
+    let now = call.state.now();
+    let mut done = 0;
+    for span in within(iovecs, CALL_MAX) {
+        match call.state.tree.write(at, call.memory.bytes(&span), offset + done as u64, now) {
+            Ok(count) => {
+                done += count;
+                if count < span.len() {
+                    break;
+                }
+            }
+            // What was written before is told first.
+            Err(_) if done > 0 => break,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(done)
+}
+
+/// The buffers up to so many bytes.
+fn within(iovecs: &Iovecs, mut left: usize) -> impl Iterator<Item = Span> {
+    iovecs.spans().map_while(move |span| {
+        let span = span.first(left);
+        left -= span.len();
+        (span.len() > 0).then_some(span)
+    })
 }
 
 /// A file offset, which has 63 bits.

@@ -1,23 +1,26 @@
-//! Calls on a path.
+//! Calls that look a path up. Those that change what it leads to: `wasi_names`.
 
-use super::call::{Call, Halt, Outcome};
+use super::call::{Call, Outcome};
 use super::errno::Errno;
 use super::fds::Fd;
-use super::names::Node;
+use super::memory::PATH_MAX;
 use super::rights::Rights;
 use super::state::append_flag;
-use super::wasi_fd::{check_flags, filestat};
+use super::tree::{Content, Node, Place};
+use super::wasi_fd::{check_flags, filestat, refuse_sync_kinds, set_times};
 
 const CREATE: u32 = 1;
 const DIRECTORY: u32 = 2;
 const EXCLUSIVE: u32 = 4;
 const TRUNCATE: u32 = 8;
+/// A link at the path's end is followed.
+pub(super) const FOLLOW: u32 = 1;
 
 #[allow(clippy::too_many_arguments, reason = "WASI's own list")]
 pub(super) fn path_open(
     call: &mut Call<'_>,
     fd: u32,
-    _lookup: u32,
+    lookup: u32,
     path: u32,
     length: u32,
     how: u32,
@@ -26,30 +29,54 @@ pub(super) fn path_open(
     flags: u32,
     result: u32,
 ) -> Outcome {
-    let (base, path) = path_at(call, fd, path, length)?;
+    let (base, path) = path_at(call, fd, Rights::PATH_OPEN, path, length)?;
     let result = call.memory.span(result, 4)?;
     if how & !(CREATE | DIRECTORY | EXCLUSIVE | TRUNCATE) != 0 {
         return Err(Errno::INVAL.into());
     }
     let flags = check_flags(flags)?;
-    let node = match call.state.names.resolve(base, &path) {
-        // Nothing is ever created: what there is, is the manifest's.
-        Err(Errno::NOENT) if how & CREATE != 0 => return Err(Errno::ROFS.into()),
-        node => node?,
+    let exclusive = how & CREATE != 0 && how & EXCLUSIVE != 0;
+    let place = walk(call, base, &path, lookup & FOLLOW != 0 && !exclusive)?;
+    let (node, made) = match place.node {
+        Some(_) if exclusive => return Err(Errno::EXIST.into()),
+        Some(node) => (node, false),
+        None if how & CREATE == 0 => return Err(Errno::NOENT.into()),
+        None => (make(call, fd, &place, how)?, true),
     };
-    if how & CREATE != 0 && how & EXCLUSIVE != 0 {
-        return Err(Errno::EXIST.into());
+    let from = call.state.fds.at(fd)?;
+    let (mine, inherited, asked) = (from.rights, from.inheriting, Rights::from_raw(rights));
+    if how & TRUNCATE != 0 && !mine.contain(Rights::PATH_SET_SIZE) {
+        return Err(Errno::PERM.into());
     }
-    let rights = Rights::from_raw(rights);
-    let fd = match node {
-        Node::Directory(_) if rights.contain(Rights::WRITE) || how & (CREATE | TRUNCATE) != 0 => {
-            return Err(Errno::ISDIR.into());
+    // What the directory's descriptor gave up, those opened from it don't have.
+    let asked = asked.both(inherited);
+    let opened = match node {
+        Node::Directory(_) if Rights::from_raw(rights).contain(Rights::WRITE) => Err(Errno::ISDIR.into()),
+        Node::Directory(_) if how & (CREATE | TRUNCATE) != 0 => Err(Errno::ISDIR.into()),
+        Node::Directory(at) => Ok(Fd::directory(at, mine, inherited)),
+        Node::Channel(_) | Node::File(_) if how & DIRECTORY != 0 => Err(Errno::NOTDIR.into()),
+        Node::Channel(number) => open_channel(call, number, asked, how & TRUNCATE != 0, flags),
+        Node::File(at) => open_file(call, at, asked, how & TRUNCATE != 0 && !made, flags),
+        // One that was not to be followed.
+        Node::Link(_) => Err(Errno::LOOP.into()),
+    }?;
+    let number = call.state.fds.add(opened)?;
+    call.state.tree.open(node);
+    call.answer_u32(&result, number)
+}
+
+/// Makes a file for a name that is not there.
+fn make(call: &mut Call<'_>, fd: u32, place: &Place, how: u32) -> Outcome<Node> {
+    if call.state.tree.has_scratch() {
+        permitted(call, fd, Rights::PATH_CREATE_FILE)?;
+        if how & DIRECTORY != 0 {
+            return Err(Errno::INVAL.into());
         }
-        Node::Directory(number) => call.state.fds.add(Fd::directory(number))?,
-        Node::Channel(_) if how & DIRECTORY != 0 => return Err(Errno::NOTDIR.into()),
-        Node::Channel(number) => open_channel(call, number, rights, how & TRUNCATE != 0, flags)?,
-    };
-    call.answer_u32(&result, fd)
+        // A file that no descriptor is left for would stay behind.
+        call.state.fds.free()?;
+    }
+    let now = call.state.now();
+    Ok(call.state.tree.make_file(place, now)?)
 }
 
 /// Opens a channel; the rights asked for are the access mode.
@@ -59,7 +86,8 @@ fn open_channel(
     asked: Rights,
     truncate: bool,
     flags: u16,
-) -> Outcome<u32> {
+) -> Outcome<Fd> {
+    refuse_sync_kinds(flags)?;
     let (read, write) = (asked.contain(Rights::READ), asked.contain(Rights::WRITE));
     let channel = call.state.channels.by_handle(number).ok_or(Errno::NOENT)?;
     if read && !channel.readable() || (write || truncate) && !channel.writable() {
@@ -72,22 +100,36 @@ fn open_channel(
     if truncate {
         channel.empty()?;
     }
-    let rights = Rights::of_channel(read, write, channel.is_random());
+    let rights = Rights::of_file(read, write, channel.is_random());
     let flags = flags | append_flag(channel);
-    Ok(call.state.fds.add(Fd::channel(number, rights, flags, write))?)
+    Ok(Fd::channel(number, rights, flags, write))
+}
+
+/// Opens a file of the scratch space or of a mounted tree.
+fn open_file(call: &mut Call<'_>, at: usize, asked: Rights, truncate: bool, flags: u16) -> Outcome<Fd> {
+    let (read, write) = (asked.contain(Rights::READ), asked.contain(Rights::WRITE));
+    if (write || truncate) && !matches!(call.state.tree.file(at)?.content(), Content::Scratch(_)) {
+        return Err(Errno::ROFS.into());
+    }
+    call.state.fds.free()?;
+    if truncate {
+        let now = call.state.now();
+        call.state.tree.set_size(at, 0, now)?;
+    }
+    Ok(Fd::file(Node::File(at), Rights::of_file(read, write, true), flags))
 }
 
 pub(super) fn path_filestat_get(
     call: &mut Call<'_>,
     fd: u32,
-    _lookup: u32,
+    lookup: u32,
     path: u32,
     length: u32,
     result: u32,
 ) -> Outcome {
-    let (base, path) = path_at(call, fd, path, length)?;
+    let (base, path) = path_at(call, fd, Rights::PATH_FILESTAT, path, length)?;
     let result = call.memory.span(result, 64)?;
-    let node = call.state.names.resolve(base, &path)?;
+    let node = resolve(call, base, &path, lookup)?;
     filestat(call, node, &result)
 }
 
@@ -95,15 +137,16 @@ pub(super) fn path_filestat_get(
 pub(super) fn path_filestat_set_times(
     call: &mut Call<'_>,
     fd: u32,
-    _lookup: u32,
+    lookup: u32,
     path: u32,
     length: u32,
-    _accessed: u64,
-    _modified: u64,
-    _which: u32,
+    accessed: u64,
+    modified: u64,
+    which: u32,
 ) -> Outcome {
-    resolve(call, fd, path, length)?;
-    Err(Errno::ROFS.into())
+    let (base, path) = path_at(call, fd, Rights::PATH_SET_TIMES, path, length)?;
+    let node = resolve(call, base, &path, lookup)?;
+    set_times(call, node, accessed, modified, which)
 }
 
 pub(super) fn path_readlink(
@@ -115,85 +158,45 @@ pub(super) fn path_readlink(
     room: u32,
     result: u32,
 ) -> Outcome {
-    let (base, path) = path_at(call, fd, path, length)?;
-    call.memory.span(buffer, room)?;
-    call.memory.span(result, 4)?;
-    call.state.names.resolve(base, &path)?;
-    // There are no links.
-    Err(Errno::INVAL.into())
+    let (base, path) = path_at(call, fd, Rights::PATH_READLINK, path, length)?;
+    let buffer = call.memory.span(buffer, room)?;
+    let result = call.memory.span(result, 4)?;
+    let Node::Link(link) = resolve(call, base, &path, 0)? else { return Err(Errno::INVAL.into()) };
+    let target = call.state.tree.target(link).unwrap_or_default();
+    let used = call.memory.put_at(&buffer, 0, target.as_bytes());
+    call.charge_bytes(used)?;
+    call.answer_u32(&result, used as u32)
 }
 
-pub(super) fn path_create_directory(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Outcome {
-    creates(call, fd, path, length)
+fn resolve(call: &mut Call<'_>, base: usize, path: &str, lookup: u32) -> Outcome<Node> {
+    Ok(walk(call, base, path, lookup & FOLLOW != 0)?.node.ok_or(Errno::NOENT)?)
 }
 
-pub(super) fn path_remove_directory(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Outcome {
-    resolve(call, fd, path, length)?;
-    Err(Errno::ROFS.into())
+/// Follows a path, and charges for its steps, those of a path that leads nowhere too.
+pub(super) fn walk(call: &mut Call<'_>, base: usize, path: &str, follow: bool) -> Outcome<Place> {
+    let mut steps = 0;
+    let place = call.state.tree.walk_counted(base, path, follow, &mut steps);
+    call.charge(steps)?;
+    Ok(place?)
 }
 
-pub(super) fn path_unlink_file(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Outcome {
-    resolve(call, fd, path, length)?;
-    Err(Errno::ROFS.into())
-}
-
-#[allow(clippy::too_many_arguments, reason = "WASI's own list")]
-pub(super) fn path_link(
+/// Takes a directory and a path over from the guest, without following it, and charges for its bytes. `right`: what the
+/// descriptor needs, unless it gave that up.
+pub(super) fn path_at(
     call: &mut Call<'_>,
-    old_fd: u32,
-    _lookup: u32,
-    old: u32,
-    old_length: u32,
-    new_fd: u32,
-    new: u32,
-    new_length: u32,
-) -> Outcome {
-    path_rename(call, old_fd, old, old_length, new_fd, new, new_length)
-}
-
-pub(super) fn path_rename(
-    call: &mut Call<'_>,
-    old_fd: u32,
-    old: u32,
-    old_length: u32,
-    new_fd: u32,
-    new: u32,
-    new_length: u32,
-) -> Outcome {
-    resolve(call, old_fd, old, old_length)?;
-    creates(call, new_fd, new, new_length)
-}
-
-pub(super) fn path_symlink(
-    call: &mut Call<'_>,
-    old: u32,
-    old_length: u32,
     fd: u32,
-    new: u32,
-    new_length: u32,
-) -> Outcome {
-    // A link's text may be anything that is a path at all.
-    call.memory.path(old, old_length)?;
-    creates(call, fd, new, new_length)
-}
-
-/// Refuses to make a name.
-fn creates(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Outcome {
-    match resolve(call, fd, path, length) {
-        Ok(_) | Err(Halt::Errno(Errno::NOENT)) => Err(Errno::ROFS.into()),
-        Err(halt) => Err(halt),
-    }
-}
-
-fn resolve(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Outcome<Node> {
-    let (base, path) = path_at(call, fd, path, length)?;
-    Ok(call.state.names.resolve(base, &path)?)
-}
-
-/// Takes a directory and a path over from the guest, without following it, and charges for its bytes.
-fn path_at(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Outcome<(usize, String)> {
+    right: Rights,
+    path: u32,
+    length: u32,
+) -> Outcome<(usize, String)> {
     let base = call.state.directory(fd)?;
-    let path = call.memory.path(path, length)?;
-    call.charge_bytes(path.len())?;
-    Ok((base, path))
+    permitted(call, fd, right)?;
+    // Before they are looked at: a path that is none costs as much.
+    call.charge_bytes(length.min(PATH_MAX) as usize)?;
+    Ok((base, call.memory.path(path, length)?))
+}
+
+/// Every directory's descriptor has all rights until it gives some up.
+fn permitted(call: &Call<'_>, fd: u32, right: Rights) -> Result<(), Errno> {
+    if call.state.fds.at(fd)?.rights.contain(right) { Ok(()) } else { Err(Errno::PERM) }
 }

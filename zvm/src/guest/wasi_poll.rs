@@ -3,12 +3,18 @@
 use super::call::{Call, Outcome};
 use super::clock::ClockId;
 use super::errno::Errno;
-use std::time::Duration;
+use super::fds::NONBLOCK;
+use super::state::Target;
+use crate::channel::{Channel, Wake};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The most subscriptions of one call.
 const SUBSCRIPTIONS_MAX: u32 = 1024;
 const SUBSCRIPTION: usize = 48;
 const EVENT: usize = 32;
+/// The tag of a subscription to a read.
+const READ: u8 = 1;
 /// The time of a clock's subscription is a moment, not a span.
 const ABSOLUTE: u32 = 1;
 
@@ -43,8 +49,9 @@ enum Kind {
     Bad { errno: Errno, tag: u8 },
 }
 
-/// Waits for the first of several things. Every channel waits for all that it is asked for, so that descriptors are always
-/// ready; clocks fire only where nothing else is waited for.
+/// Waits for the first of several things. A channel waits for all that it is asked for, so that descriptors are always ready,
+/// and clocks fire only where nothing else is waited for; but an interactive one is ready when it has something to read, and
+/// until then real time passes.
 pub(super) fn poll_oneoff(call: &mut Call<'_>, input: u32, output: u32, count: u32, result: u32) -> Outcome {
     if count == 0 || count > SUBSCRIPTIONS_MAX {
         return Err(Errno::INVAL.into());
@@ -74,16 +81,17 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, input: u32, output: u32, count: u
             Ok(Subscription { userdata, kind })
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let wait = wait(&subscriptions);
-    let rest = call.state.clock.sleep(wait.unwrap_or_default());
-    if !rest.is_zero() {
-        call.state.stop.sleep(rest);
-    }
+    let waited = wait(call, &subscriptions)?;
     let mut events = 0;
     for Subscription { userdata, kind } in subscriptions {
         let (errno, tag, ready) = match kind {
-            Kind::Clock(time) if wait.is_some_and(|wait| time <= wait) => (0, 0, 0),
+            Kind::Clock(time) if waited.is_some_and(|waited| time <= waited) => (0, 0, 0),
             Kind::Clock(_) => continue,
+            Kind::File { fd, tag: READ }
+                if waitable(call, fd)?.is_some_and(|channel| !channel.is_ready()) =>
+            {
+                continue;
+            }
             Kind::File { fd, tag } => (0, tag, available(call, fd)?),
             Kind::Bad { errno, tag } => (errno.raw(), tag, 0),
         };
@@ -98,18 +106,78 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, input: u32, output: u32, count: u
     call.answer_u32(&result, events as u32)
 }
 
-/// How long until the first clock fires; `None` if something else is ready at once.
-fn wait(subscriptions: &[Subscription]) -> Option<Duration> {
-    let mut first: Option<Duration> = None;
-    for subscription in subscriptions {
-        let Kind::Clock(time) = subscription.kind else { return None };
-        first = Some(first.map_or(time, |first| first.min(time)));
+/// Waits until one of the subscriptions is an event. Returns the time that clocks were waited for; `None`: something else
+/// came before.
+fn wait(call: &mut Call<'_>, subscriptions: &[Subscription]) -> Outcome<Option<Duration>> {
+    let (mut first, mut at_once, mut waited_for) = (None::<Duration>, false, Vec::new());
+    for Subscription { kind, .. } in subscriptions {
+        match *kind {
+            Kind::Clock(time) => first = Some(first.map_or(time, |first| first.min(time))),
+            Kind::File { fd, tag: READ } if waitable(call, fd)?.is_some() => waited_for.push(fd),
+            Kind::File { .. } | Kind::Bad { .. } => at_once = true,
+        }
     }
-    first
+    for fd in &waited_for {
+        let stop = call.state.stop.clone();
+        let wake: Wake = Arc::new(move || stop.wake());
+        if let Some(channel) = waitable(call, *fd)? {
+            channel.poll(&wake).map_err(|_| Errno::NOMEM)?;
+            at_once |= channel.is_ready();
+        }
+    }
+    if at_once {
+        return Ok(None);
+    }
+    if waited_for.is_empty() {
+        let first = first.unwrap_or_default();
+        let rest = call.state.clock.sleep(first);
+        if !rest.is_zero() {
+            call.state.stop.sleep(rest);
+        }
+        return Ok(Some(first));
+    }
+    let (began, stop) = (Instant::now(), call.state.stop.clone());
+    let ready = stop.wait(first, || {
+        waited_for.iter().any(|fd| matches!(waitable(call, *fd), Ok(Some(channel)) if channel.is_ready()))
+    });
+    let passed = if ready { began.elapsed() } else { first.unwrap_or_default() };
+    // A virtual clock moves by it; a real one has moved.
+    call.state.clock.sleep(passed);
+    Ok((!ready).then_some(passed))
 }
 
-/// How many bytes are there: what lies before the end of a random channel; of another, it is only known that a read answers.
+/// The channel of a descriptor, if it is interactive and read: one that there is something to wait for.
+fn waitable<'a>(call: &'a mut Call<'_>, fd: u32) -> Outcome<Option<&'a mut Channel>> {
+    let Ok(Target::Channel(number)) = call.state.target(fd, Errno::ISDIR) else { return Ok(None) };
+    let channel = call.state.channel(number)?;
+    Ok(channel.can_wait().then_some(channel))
+}
+
+/// Whether a read of a descriptor would have to wait, and must not.
+pub(super) fn would_block(call: &mut Call<'_>, fd: u32) -> Outcome<bool> {
+    if call.state.fds.at(fd)?.flags & NONBLOCK == 0 {
+        return Ok(false);
+    }
+    let stop = call.state.stop.clone();
+    let Some(channel) = waitable(call, fd)? else { return Ok(false) };
+    let wake: Wake = Arc::new(move || stop.wake());
+    channel.poll(&wake).map_err(|_| Errno::NOMEM)?;
+    Ok(!channel.is_ready())
+}
+
+/// How many bytes are there: what lies before the end of a file; of a sequential channel, it is only known that a read answers.
 fn available(call: &mut Call<'_>, fd: u32) -> Outcome<u64> {
-    let Ok((channel, descriptor)) = call.state.channel(fd, Errno::ISDIR) else { return Ok(0) };
-    Ok(if channel.random_read() { channel.size()?.saturating_sub(descriptor.position) } else { 1 })
+    let position = call.state.fds.at(fd)?.position;
+    match call.state.target(fd, Errno::ISDIR) {
+        Ok(Target::File(at)) => Ok(call.state.tree.file(at)?.size().saturating_sub(position)),
+        Ok(Target::Channel(number)) => {
+            let channel = call.state.channel(number)?;
+            Ok(match (channel.random_read(), channel.can_wait()) {
+                (true, _) => channel.size()?.saturating_sub(position),
+                (false, true) => channel.available() as u64,
+                (false, false) => 1,
+            })
+        }
+        Err(_) => Ok(0),
+    }
 }

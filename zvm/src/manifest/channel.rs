@@ -29,6 +29,8 @@ pub struct ChannelSpec {
     pub random_put: bool,
     /// The quotas.
     pub limits: Limits,
+    /// Whether a read gives what there is, and may be waited for: the key `Interactive`.
+    pub interactive: bool,
 }
 
 impl ChannelSpec {
@@ -105,6 +107,7 @@ pub(super) fn parse(
         random_get: kind & 1 != 0,
         random_put: kind & 2 != 0,
         limits,
+        interactive: false,
     };
     check_combination(&spec)?;
     Ok(spec)

@@ -2,14 +2,14 @@
 
 use super::channel::{self, CHANNELS_MAX, ChannelSpec, STANDARD};
 use super::lines::{Line, Lines, trim};
-use super::{Manifest, Version, Warning, defect, failure, number};
+use super::{Manifest, Version, Warning, defect, failure, mounts, number};
 use crate::exit::{ExitCode, Failure};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use vfs_core::{Descriptor, Shown};
 
 /// Keys that may be given once.
-const SINGLE: [&str; 15] = [
+const SINGLE: [&str; 17] = [
     "Version",
     "Program",
     "Memory",
@@ -21,11 +21,15 @@ const SINGLE: [&str; 15] = [
     "Seed",
     "Deterministic",
     "Preallocate",
+    "Scratch",
+    "Time",
     "NameServer",
     "Job",
     "Etag",
     "Boot",
 ];
+/// Keys that may be given more than once.
+const REPEATABLE: [&str; 5] = ["Channel", "Env", "Interactive", "Mount", "Preopen"];
 /// ZeroVM's keys that are legal and have no effect here, with the reason.
 const WITHOUT_EFFECT: [(&str, &str); 4] = [
     ("NameServer", "node names are resolved by the broker"),
@@ -34,7 +38,7 @@ const WITHOUT_EFFECT: [(&str, &str); 4] = [
     ("Boot", "the program is run directly"),
 ];
 /// Keys that a later version will know: to ignore them would change what a session does.
-const NOT_YET: [&str; 3] = ["Scratch", "Digest", "Interactive"];
+const NOT_YET: [&str; 1] = ["Digest"];
 /// The channel that stands for the program in version 20140509.
 const BOOT_CHANNEL: &str = "/boot/elf";
 /// The most memory that a 32-bit guest can have.
@@ -53,7 +57,9 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
             return Err(defect(line.number, format_args!("{key} needs a Node")));
         }
     }
-    let channels = channels(lines, version, warnings)?;
+    let mut channels = channels(lines, version, warnings)?;
+    mounts::mark_interactive(lines, &mut channels)?;
+    let scratch = singles.get("Scratch").map(|line| positive(line)).transpose()?;
     Ok(Manifest {
         version,
         program: program(&singles, version, &channels)?,
@@ -66,6 +72,10 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
         fuel: singles.get("Fuel").map(|line| positive(line)).transpose()?,
         seed: singles.get("Seed").map(|line| count(line)).transpose()?,
         deterministic: singles.get("Deterministic").map_or(Ok(true), |line| switch(line))?,
+        time: singles.get("Time").map_or(Ok(None), |line| count(line).map(Some))?,
+        scratch,
+        mounts: mounts::mounts(lines, &channels, scratch.is_some())?,
+        preopens: mounts::preopens(lines)?,
         preallocate: singles.get("Preallocate").map_or(Ok(false), |line| switch(line))?,
         channels,
         warnings: Vec::new(),
@@ -120,7 +130,7 @@ fn warn_of_keys(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<(), Fa
         }
         let text = match WITHOUT_EFFECT.iter().find(|(key, _)| *key == line.key) {
             Some((key, reason)) => format!("{key} has no effect: {reason}"),
-            None if SINGLE.contains(&line.key) || matches!(line.key, "Channel" | "Env") => continue,
+            None if SINGLE.contains(&line.key) || REPEATABLE.contains(&line.key) => continue,
             None => format!("unknown key `{}` is ignored (keys are case-sensitive)", Shown(line.key)),
         };
         warnings.push(Warning { line: line.number, text });

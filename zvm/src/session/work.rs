@@ -43,7 +43,9 @@ impl Work {
         let timeout = self.watch.stop.thrown() == Some(Reason::Timeout);
         report.cpu = thread_time();
         report.fuel = course.fuel;
-        report.nondeterministic = !self.session.manifest.deterministic || timeout;
+        let manifest = &self.session.manifest;
+        let interactive = manifest.channels.iter().any(|channel| channel.interactive);
+        report.nondeterministic = !manifest.deterministic || interactive || timeout;
         report.notes = self.session.manifest.warnings.iter().map(ToString::to_string).collect();
         report.notes.append(&mut course.notes);
         self.watch.finish(report);
@@ -59,7 +61,7 @@ impl Work {
             .map_err(|failure| self.echo(failure))?;
         self.watch.show(channels.meters());
         let ran = guest::run(&program, Setup { manifest, channels, stop: self.watch.stop.clone() });
-        let Ran { mut channels, outcome, fuel } = ran;
+        let Ran { mut channels, outcome, fuel, mut notes } = ran;
         course.fuel = Some(fuel);
         let outcome = outcome.and_then(|code| {
             self.unless_stopped()?;
@@ -69,7 +71,8 @@ impl Work {
             channels.commit_all(Some(self.watch.deadline)).map_err(|failure| self.echo(failure))?;
             Ok(code)
         });
-        course.notes = channels.notes().map(str::to_owned).collect();
+        course.notes.append(&mut notes);
+        course.notes.extend(channels.notes().map(str::to_owned));
         if let Err(failure) = &outcome {
             self.watch.discarding(failure.clone());
             channels.discard_all();

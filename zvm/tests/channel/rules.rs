@@ -1,4 +1,5 @@
-//! ZeroVM's own rules, to the letter: its calls take a handle, a buffer, a size and an offset.
+//! ZeroVM's own rules, to the letter: its calls take a handle, a buffer, a size and an offset. As guests see them:
+//! `tests/guest/rules.rs`; those about several nodes and about manifests, 19 to 22, 24 and 25: `tests/e2e/rules.rs`.
 
 use crate::shelf::{Book, Shelf};
 use vfs_core::Code;

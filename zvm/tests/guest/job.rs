@@ -106,19 +106,25 @@ impl Job {
 
 /// Errnos as a script tells them.
 pub const ACCES: i64 = -2;
+pub const AGAIN: i64 = -6;
 pub const BADF: i64 = -8;
 pub const DQUOT: i64 = -19;
 pub const EXIST: i64 = -20;
 pub const FAULT: i64 = -21;
+pub const FBIG: i64 = -22;
 pub const ILSEQ: i64 = -25;
 pub const INVAL: i64 = -28;
 pub const ISDIR: i64 = -31;
+pub const LOOP: i64 = -32;
 pub const MFILE: i64 = -33;
 pub const NAMETOOLONG: i64 = -37;
 pub const NOENT: i64 = -44;
+pub const NOSPC: i64 = -51;
 pub const NOTDIR: i64 = -54;
+pub const NOTEMPTY: i64 = -55;
 pub const NOTSOCK: i64 = -57;
 pub const NOTSUP: i64 = -58;
+pub const PERM: i64 = -63;
 pub const PIPE: i64 = -64;
 pub const ROFS: i64 = -69;
 pub const SPIPE: i64 = -70;

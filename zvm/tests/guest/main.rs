@@ -5,13 +5,18 @@
 mod attacks;
 mod clocks;
 mod descriptors;
+mod docs;
 mod ends;
+mod hostile;
+mod interactive;
 mod job;
 mod limits;
 mod loaded;
+mod mounts;
 mod odd;
 mod paths;
 mod rules;
+mod scratch;
 mod script;
 #[path = "../channel/shelf.rs"]
 #[allow(dead_code, reason = "the tests of channels use the rest of it")]

@@ -35,9 +35,16 @@ fn rule_03_a_bad_buffer_matters_only_for_bytes_and_costs_nothing() {
 }
 
 #[test]
-fn rules_04_and_06_a_byte_quota_cuts_a_read_short_and_then_refuses() {
+fn rule_04_a_byte_quota_cuts_a_read_short_and_then_refuses() {
     let job = Job::over(Book::new(letters(40)), "0, 9, 32, 0, 0");
     assert_eq!(job.told(&(x(2) + "read 4 2\n read 4 32\n read 4 1\n read 4 0")), [4, 2, 30, DQUOT, 0]);
+}
+
+#[test]
+fn rule_06_the_same_through_a_pipe_and_its_end_is_no_quota() {
+    let job = Job::new().file("in", Book { chunk: 7, ..Book::pipe(letters(40)) });
+    let job = job.channel("test:in, /dev/stdin, 0, 9, 32, 0, 0");
+    assert_eq!(job.told("read 0 2\n read 0 31\n read 0 1"), [2, 30, DQUOT]);
     let job = Job::over(Book::pipe(letters(40)), "0, 9, 30, 0, 0");
     assert_eq!(job.told(&(x(2) + "read 4 31\n read 4 1")), [4, 30, DQUOT]);
     let job = Job::over(Book::pipe(letters(32)), "0, 9, 32, 0, 0");
@@ -112,15 +119,28 @@ fn rule_14_a_random_writer_that_ran_out_is_told_why() {
 }
 
 #[test]
-fn rules_15_to_17_an_append_channel_writes_at_its_end_only() {
+fn rule_15_an_append_channel_grows_at_its_end_up_to_the_limit() {
+    let job = Job::over(Book::new(""), "1, 99, 999, 9, 36");
+    let writes: String = [1, 5, 3, 9, 3, 15].iter().map(|count| format!("write 4 {count}\n")).collect();
+    let reads = "pread 4 1 0\n pread 4 5 1\n pread 4 3 6\n pread 4 9 9\n pread 4 3 18\n pread 4 15 21\n pread 4 1 36\n write 4 1\n size 4";
+    assert_eq!(job.told(&(x(66) + &writes + reads)), [4, 1, 5, 3, 9, 3, 15, 1, 5, 3, 9, 3, 15, 0, DQUOT, 36]);
+    // A positional write appends too.
     let job = Job::over(Book::new(""), "1, 99, 999, 6, 36");
-    let script = "write 4 1\n pread 4 1 0\n write 4 5\n pread 4 9 1\n pwrite 4 3 0\n pread 4 9 6
-        pwrite 4 9 37\n write 4 3\n write 4 15\n pread 4 99 0\n pread 4 1 36\n write 4 1\n size 4";
-    let told = job.told(&(x(66) + script));
-    assert_eq!(told, [4, 1, 1, 5, 5, 3, 3, 9, 3, 15, 36, 0, DQUOT, 36]);
+    assert_eq!(job.told(&(x(66) + "write 4 1\n pwrite 4 3 0\n pread 4 9 0")), [4, 1, 3, 4]);
+}
+
+#[test]
+fn rule_16_an_append_channel_starts_behind_what_is_there() {
     let job = Job::over(Book::new("old"), "1, 99, 999, 9, 35");
     let told = job.told(&(x(66) + "put8 4096 88\n write 4 1\n tell 4\n pread 4 9 0"));
     assert_eq!((told, job.shelf.data("f")), (vec![4, 1, 4, 4], b"oldX".to_vec()));
+}
+
+#[test]
+fn rule_17_an_append_channel_ignores_the_offset_of_a_write() {
+    let job = Job::over(Book::new(""), "1, 99, 999, 6, 36");
+    let script = "pwrite 4 1 37\n pread 4 1 37\n pread 4 9 0\n size 4";
+    assert_eq!(job.told(&(x(66) + script)), [4, 1, 0, 1, 1]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub const READ: u64 = 1 << 1;
 pub const WRITE: u64 = 1 << 6;
 
 /// Each function with its parameters: `i` and `I` for 32 and 64 bits.
-const FUNCTIONS: [(&str, &str); 45] = [
+pub const FUNCTIONS: [(&str, &str); 45] = [
     ("args_get", "ii"),
     ("args_sizes_get", "ii"),
     ("environ_get", "ii"),

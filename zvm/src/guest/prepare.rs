@@ -1,0 +1,144 @@
+//! What there is when a guest starts: its directories, its arguments and environment, its time.
+
+use super::fds::Fd;
+use super::mount::{self, Plan};
+use super::tree::{Node, ROOT, Seed, Tree};
+use crate::channel::{CallError, Channel, Channels};
+use crate::exit::{ExitCode, Failure};
+use crate::manifest::{Manifest, NVRAM_MAX, Nvram};
+use vfs_core::Shown;
+
+/// The channel that a program is told its arguments by, in ZeroVM.
+const NVRAM: &str = "/dev/nvram";
+
+/// All that is known before the first instruction.
+pub(super) struct Prepared {
+    pub(super) tree: Tree,
+    /// Directories that are open, after the root.
+    pub(super) given: Vec<Fd>,
+    /// `argv`, each ended by a NUL.
+    pub(super) arguments: Vec<Vec<u8>>,
+    /// `name=value`, each ended by a NUL.
+    pub(super) environment: Vec<Vec<u8>>,
+    /// The time of day, in seconds since 1970.
+    pub(super) time: u64,
+    /// What is worth telling.
+    pub(super) notes: Vec<String>,
+}
+
+/// Reads nvram and mounts what is to be mounted. Where manifest and nvram say different things, the manifest is right.
+///
+/// # Errors
+/// [`ExitCode::Manifest`]: what they say cannot be done; a failure of a channel.
+pub(super) fn prepare(manifest: &Manifest, channels: &mut Channels) -> Result<Prepared, Failure> {
+    let nvram = nvram(channels)?;
+    let time = manifest.time.or(nvram.seconds).unwrap_or(0);
+    let mut tree = Tree::new(channels.iter().map(Channel::alias), manifest.scratch);
+    let mut notes = Vec::new();
+    let by_manifest = manifest.mounts.iter().map(|mount| (&mount.channel, &mount.path, mount.writable));
+    let by_nvram = nvram.fstab.iter().map(|mount| (&mount.channel, &mount.mountpoint, mount.writable));
+    let now = time.saturating_mul(1_000_000_000);
+    for (channel, path, writable) in by_manifest.chain(by_nvram) {
+        if writable && manifest.scratch.is_none() {
+            let text = format!("mount {}: access=rw needs Scratch in the manifest", Shown(channel));
+            return Err(Failure::new(ExitCode::Manifest, text));
+        }
+        let plan = Plan { channel, path, writable };
+        notes.append(&mut mount::mount(plan, channels, &mut tree, now)?);
+    }
+    let given = manifest.preopens.iter().map(|preopen| {
+        let directory = directory(&mut tree, &preopen.path, now).ok_or_else(|| {
+            let text =
+                format!("MANIFEST {}: Preopen: {} is no directory", preopen.line, Shown(&preopen.path));
+            Failure::new(ExitCode::Manifest, text)
+        })?;
+        tree.open(Node::Directory(directory));
+        Ok(Fd::given(directory, &preopen.name))
+    });
+    let given = given.collect::<Result<_, Failure>>()?;
+    let arguments = match nvram.args {
+        Some(args) if manifest.args.is_empty() && !args.is_empty() => {
+            args.iter().map(|arg| c_string(arg)).collect()
+        }
+        _ => arguments(manifest),
+    };
+    let known = |name: &str| manifest.env.iter().any(|(known, _)| known == name);
+    let more = nvram.env.iter().filter(|(name, _)| !known(name));
+    let environment =
+        manifest.env.iter().chain(more).map(|(name, value)| c_string(&format!("{name}={value}"))).collect();
+    Ok(Prepared { tree, given, arguments, environment, time, notes })
+}
+
+/// A directory that is to be open: one that is there, or is made where the guest may make some.
+fn directory(tree: &mut Tree, path: &str, now: u64) -> Option<usize> {
+    let mut at = ROOT;
+    for name in path.split('/').filter(|name| !name.is_empty()) {
+        let made = match tree.has_scratch() {
+            true => tree.seed(at, name, Seed::Directory, now),
+            false => tree.fixed_directory(at, name, false).map(Node::Directory),
+        };
+        let Ok(Node::Directory(next)) = made else { return None };
+        at = next;
+    }
+    Some(at)
+}
+
+/// What the channel `/dev/nvram` says, if there is one to read.
+fn nvram(channels: &mut Channels) -> Result<Nvram, Failure> {
+    let Some(channel) = channels.handle_of(NVRAM).and_then(|handle| channels.by_handle(handle)) else {
+        return Ok(Nvram::default());
+    };
+    if !channel.readable() {
+        return Ok(Nvram::default());
+    }
+    let failed = |text: &dyn std::fmt::Display| Failure::new(ExitCode::Manifest, format!("{NVRAM}: {text}"));
+    let mut text = vec![0; NVRAM_MAX + 1];
+    let mut used = 0;
+    while used < text.len() {
+        match channel.read_at(&mut text[used..], used as i64) {
+            Ok(0) => break,
+            Ok(count) => used += count,
+            Err(CallError::Failed(failure)) => return Err(failure),
+            Err(CallError::Refused(code)) => return Err(failed(&code.text())),
+        }
+    }
+    Nvram::parse(&text[..used]).map_err(|error| failed(&error))
+}
+
+fn arguments(manifest: &Manifest) -> Vec<Vec<u8>> {
+    let name = program_name(&manifest.program);
+    std::iter::once(name).chain(manifest.args.iter().map(String::as_str)).map(c_string).collect()
+}
+
+/// `argv[0]`: the last part of the program's path. Not the whole descriptor, which may hold what the guest should not know.
+fn program_name(descriptor: &str) -> &str {
+    let path = descriptor.split(['?', '#']).next().unwrap_or_default();
+    match path.rsplit(['/', ':']).next() {
+        None | Some("") => "program",
+        Some(name) => name,
+    }
+}
+
+fn c_string(text: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.push(0);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_programs_name_tells_nothing_of_its_place() {
+        for (descriptor, name) in [
+            ("/srv/jobs/wordcount.wasm", "wordcount.wasm"),
+            ("file:/srv/sort.wat", "sort.wat"),
+            ("mem:prog", "prog"),
+            ("https://user:key@host/a/b.wasm?signature=x/y#z", "b.wasm"),
+            ("https://host/", "program"),
+        ] {
+            assert_eq!(program_name(descriptor), name);
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! The names that a guest sees: its channels' aliases, the directories that they imply, what the manifest mounts, and, where
+//! it asks for scratch space, what the guest makes itself.
+
+mod change;
+mod file;
+mod walk;
+
+pub(super) use change::{NewTimes, Seed};
+pub(super) use file::{BLOCK, Content, File};
+pub(super) use walk::Place;
+
+use super::errno::Errno;
+use file::Budget;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What a name stands for. The last three are places in the tree's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Node {
+    /// A channel, by its number.
+    Channel(usize),
+    /// A directory; 0 is the root.
+    Directory(usize),
+    /// A file of the scratch space or of a mounted tree.
+    File(usize),
+    /// A symbolic link.
+    Link(usize),
+}
+
+/// The root's place.
+pub(super) const ROOT: usize = 0;
+/// The longest name, in bytes.
+const NAME_MAX: usize = 255;
+/// What an inode costs of the scratch space beside its content, in bytes: more than it takes of the host's memory.
+const INODE_COST: u64 = 512;
+/// What a name costs, and its text twice.
+const ENTRY_COST: u64 = 512;
+
+/// The tree.
+#[derive(Debug)]
+pub(super) struct Tree {
+    channels: u64,
+    inodes: Vec<Option<Inode>>,
+    free: Vec<usize>,
+    /// How many inodes were made; none has the number of another, not of one that is gone either.
+    made: u64,
+    /// `None`: the guest changes nothing.
+    scratch: Option<Budget>,
+}
+
+#[derive(Debug)]
+struct Inode {
+    number: u64,
+    times: Times,
+    /// How many names it has.
+    names: u32,
+    /// How many descriptors are open on it: it is there as long as it has one or a name.
+    opens: u32,
+    /// The manifest's: it is neither changed nor removed.
+    fixed: bool,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Directory(Directory),
+    File(File),
+    Link(String),
+}
+
+#[derive(Debug, Default)]
+struct Directory {
+    parent: usize,
+    /// Of a mounted tree: nothing is made in it.
+    frozen: bool,
+    /// It has no name any more.
+    removed: bool,
+    nodes: HashMap<Arc<str>, (u64, Node)>,
+    /// The names in the order in which they were made; a number is never used again, so that a listing may go on
+    /// from it after a change.
+    order: BTreeMap<u64, Arc<str>>,
+    next: u64,
+}
+
+/// When an inode was read, written and changed, in nanoseconds of the session's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Times {
+    pub(super) accessed: u64,
+    pub(super) modified: u64,
+    pub(super) changed: u64,
+}
+
+/// What can be told of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Status {
+    pub(super) inode: u64,
+    pub(super) names: u32,
+    pub(super) size: u64,
+    pub(super) times: Times,
+}
+
+impl Times {
+    fn at(now: u64) -> Times {
+        Times { accessed: now, modified: now, changed: now }
+    }
+}
+
+impl Tree {
+    /// Makes the tree. `aliases` are the channels' in the order of their numbers. One that lies below another channel has no
+    /// name, for a channel is no directory; nor has one with a part that a path can't say. `scratch`: how many bytes the
+    /// guest's own files and names may take.
+    pub(super) fn new<'a>(aliases: impl IntoIterator<Item = &'a str>, scratch: Option<u64>) -> Tree {
+        let scratch = scratch.map(Budget::new);
+        let mut tree = Tree { channels: 0, inodes: Vec::new(), free: Vec::new(), made: 0, scratch };
+        let root = tree.store(Kind::Directory(Directory::default()), true, Times::default());
+        if let Some(root) = tree.inode_mut(root) {
+            // It has no name and stays, whatever is closed.
+            root.names = 1;
+        }
+        for (channel, alias) in aliases.into_iter().enumerate() {
+            tree.channels += 1;
+            let path = alias.strip_prefix('/').unwrap_or(alias);
+            let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
+            if !path.split('/').any(|part| matches!(part, "" | "." | ".."))
+                && let Ok(parent) = tree.fixed_directory(ROOT, parents, false)
+                && tree.lookup(parent, name).is_none()
+            {
+                tree.enter(parent, name, Node::Channel(channel));
+            }
+        }
+        tree
+    }
+
+    /// The directory of a path below another, made if it is not there. `frozen`: what is made belongs to a mounted tree.
+    ///
+    /// # Errors
+    /// NOTDIR: a part of the path is something else.
+    pub(super) fn fixed_directory(&mut self, base: usize, path: &str, frozen: bool) -> Result<usize, Errno> {
+        let mut at = base;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            at = match self.lookup(at, name) {
+                Some(Node::Directory(next)) => next,
+                Some(_) => return Err(Errno::NOTDIR),
+                None => {
+                    let directory = Directory { parent: at, frozen, ..Directory::default() };
+                    let next = self.store(Kind::Directory(directory), true, Times::default());
+                    self.enter(at, name, Node::Directory(next));
+                    next
+                }
+            };
+        }
+        Ok(at)
+    }
+
+    /// Puts a file or link of a mounted tree into a directory, in the place of an earlier one of the same name.
+    ///
+    /// # Errors
+    /// EXIST: a channel or directory has the name.
+    pub(super) fn fixed_node(&mut self, parent: usize, name: &str, node: Node) -> Result<(), Errno> {
+        match self.lookup(parent, name) {
+            Some(Node::Channel(_) | Node::Directory(_)) => return Err(Errno::EXIST),
+            Some(old) => {
+                self.leave(parent, name);
+                self.drop_if_unused(old);
+            }
+            None => {}
+        }
+        self.enter(parent, name, node);
+        Ok(())
+    }
+
+    /// Makes a file of a mounted tree; it has no name yet.
+    pub(super) fn fixed_file(&mut self, content: Content, modified: u64) -> Node {
+        let times = Times::at(modified);
+        Node::File(self.store(Kind::File(File::new(content)), true, times))
+    }
+
+    /// Makes a symbolic link of a mounted tree; it has no name yet.
+    pub(super) fn fixed_link(&mut self, target: String) -> Node {
+        Node::Link(self.store(Kind::Link(target), true, Times::default()))
+    }
+
+    /// How many things were put into it.
+    pub(super) fn made(&self) -> usize {
+        usize::try_from(self.made).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the guest may make files at all.
+    pub(super) fn has_scratch(&self) -> bool {
+        self.scratch.is_some()
+    }
+
+    /// The entries of a directory from a cookie on, each with the cookie of the next: `.` and `..` first, then in the order
+    /// in which they were made, the manifest's before the guest's own.
+    pub(super) fn entries(&self, directory: usize, cookie: u64) -> impl Iterator<Item = (u64, &str, Node)> {
+        let here = self.directory(directory);
+        let parent = here.map_or(ROOT, |here| here.parent);
+        let own = [(1, ".", Node::Directory(directory)), (2, "..", Node::Directory(parent))];
+        let own = own.into_iter().filter(move |(next, _, _)| *next > cookie);
+        let from = cookie.saturating_sub(2);
+        let named = here.into_iter().flat_map(move |here| {
+            here.order.range(from..).filter_map(|(number, name)| {
+                here.nodes.get(name).map(|(_, node)| (number + 3, &**name, *node))
+            })
+        });
+        own.chain(named)
+    }
+
+    /// What can be told of a node, but for a channel's size.
+    pub(super) fn status(&self, node: Node) -> Status {
+        let (Node::Directory(at) | Node::File(at) | Node::Link(at)) = node else {
+            let Node::Channel(number) = node else { return Status::NONE };
+            return Status { inode: number as u64, names: 1, ..Status::NONE };
+        };
+        let Some(inode) = self.inode(at) else { return Status::NONE };
+        let size = match &inode.kind {
+            Kind::Directory(_) => 0,
+            Kind::File(file) => file.size(),
+            Kind::Link(target) => target.len() as u64,
+        };
+        Status { inode: self.channels + inode.number, names: inode.names, size, times: inode.times }
+    }
+
+    /// The target of a symbolic link.
+    pub(super) fn target(&self, link: usize) -> Option<&str> {
+        match self.inode(link) {
+            Some(Inode { kind: Kind::Link(target), .. }) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// A file.
+    ///
+    /// # Errors
+    /// BADF: it is none.
+    pub(super) fn file(&self, at: usize) -> Result<&File, Errno> {
+        match self.inode(at) {
+            Some(Inode { kind: Kind::File(file), .. }) => Ok(file),
+            _ => Err(Errno::BADF),
+        }
+    }
+
+    /// Counts a descriptor that is opened on a node.
+    pub(super) fn open(&mut self, node: Node) {
+        if let Node::Directory(at) | Node::File(at) | Node::Link(at) = node
+            && let Some(inode) = self.inode_mut(at)
+        {
+            inode.opens += 1;
+        }
+    }
+
+    /// Counts a descriptor that was closed; what has no name is gone with its last one.
+    pub(super) fn close(&mut self, node: Node) {
+        if let Node::Directory(at) | Node::File(at) | Node::Link(at) = node
+            && let Some(inode) = self.inode_mut(at)
+        {
+            inode.opens = inode.opens.saturating_sub(1);
+            self.drop_if_unused(node);
+        }
+    }
+
+    /// Checks that what is taken of the scratch space is what the inodes and their names cost.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(super) fn check(&self, scratch: u64) {
+        let mut taken = 0;
+        for inode in self.inodes.iter().flatten() {
+            if !inode.fixed {
+                taken += INODE_COST + inode.kind.cost();
+            }
+            let Kind::Directory(directory) = &inode.kind else { continue };
+            assert_eq!(directory.nodes.len(), directory.order.len());
+            for (name, (_, node)) in &directory.nodes {
+                let (Node::Directory(at) | Node::File(at) | Node::Link(at)) = *node else { continue };
+                if self.inode(at).is_some_and(|inode| !inode.fixed) {
+                    taken += change::entry_cost(name);
+                }
+            }
+        }
+        let left = self.scratch.as_ref().map_or(0, Budget::left);
+        assert_eq!(taken + left, scratch, "the scratch space does not add up");
+    }
+
+    fn inode(&self, at: usize) -> Option<&Inode> {
+        self.inodes.get(at).and_then(Option::as_ref)
+    }
+
+    fn inode_mut(&mut self, at: usize) -> Option<&mut Inode> {
+        self.inodes.get_mut(at).and_then(Option::as_mut)
+    }
+
+    fn directory(&self, at: usize) -> Option<&Directory> {
+        match self.inode(at) {
+            Some(Inode { kind: Kind::Directory(directory), .. }) => Some(directory),
+            _ => None,
+        }
+    }
+
+    fn directory_mut(&mut self, at: usize) -> Option<&mut Directory> {
+        match self.inode_mut(at) {
+            Some(Inode { kind: Kind::Directory(directory), .. }) => Some(directory),
+            _ => None,
+        }
+    }
+
+    fn lookup(&self, directory: usize, name: &str) -> Option<Node> {
+        self.directory(directory)?.nodes.get(name).map(|(_, node)| *node)
+    }
+
+    /// Keeps an inode that has no name yet.
+    fn store(&mut self, kind: Kind, fixed: bool, times: Times) -> usize {
+        let inode = Inode { number: self.made, times, names: 0, opens: 0, fixed, kind };
+        self.made += 1;
+        match self.free.pop() {
+            Some(at) => {
+                self.inodes[at] = Some(inode);
+                at
+            }
+            None => {
+                self.inodes.push(Some(inode));
+                self.inodes.len() - 1
+            }
+        }
+    }
+
+    /// Gives a node a name.
+    fn enter(&mut self, parent: usize, name: &str, node: Node) {
+        if let Some(directory) = self.directory_mut(parent) {
+            let (name, number) = (Arc::<str>::from(name), directory.next);
+            directory.next += 1;
+            directory.nodes.insert(name.clone(), (number, node));
+            directory.order.insert(number, name);
+        }
+        if let Node::Directory(at) | Node::File(at) | Node::Link(at) = node
+            && let Some(inode) = self.inode_mut(at)
+        {
+            inode.names += 1;
+        }
+    }
+
+    /// Takes a name away.
+    fn leave(&mut self, parent: usize, name: &str) {
+        let Some(directory) = self.directory_mut(parent) else { return };
+        let Some((number, node)) = directory.nodes.remove(name) else { return };
+        directory.order.remove(&number);
+        if let Node::Directory(at) | Node::File(at) | Node::Link(at) = node
+            && let Some(inode) = self.inode_mut(at)
+        {
+            inode.names = inode.names.saturating_sub(1);
+        }
+    }
+
+    /// Lets an inode go that has neither a name nor a descriptor.
+    fn drop_if_unused(&mut self, node: Node) {
+        let (Node::Directory(at) | Node::File(at) | Node::Link(at)) = node else { return };
+        if self.inode(at).is_none_or(|inode| inode.names > 0 || inode.opens > 0) {
+            return;
+        }
+        if let Some(inode) = self.inodes[at].take() {
+            self.free.push(at);
+            if let (false, Some(budget)) = (inode.fixed, &mut self.scratch) {
+                budget.give(INODE_COST + inode.kind.cost());
+            }
+        }
+    }
+}
+
+impl Kind {
+    /// What it costs beside the inode.
+    fn cost(&self) -> u64 {
+        match self {
+            Kind::Directory(_) => 0,
+            Kind::File(file) => file.cost(),
+            Kind::Link(target) => target.len() as u64,
+        }
+    }
+}
+
+impl Status {
+    const NONE: Status =
+        Status { inode: 0, names: 0, size: 0, times: Times { accessed: 0, modified: 0, changed: 0 } };
+}
+
+#[cfg(test)]
+mod tests;

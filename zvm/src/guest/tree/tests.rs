@@ -1,0 +1,156 @@
+use super::*;
+
+fn tree(scratch: Option<u64>) -> Tree {
+    let aliases =
+        ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/in/data", "/x", "/x/below", "/dev//y", "/../z"];
+    Tree::new(aliases, scratch)
+}
+
+fn resolve(tree: &Tree, base: usize, path: &str) -> Result<Node, Errno> {
+    tree.walk(base, path, true)?.node.ok_or(Errno::NOENT)
+}
+
+fn place(tree: &Tree, path: &str) -> Place {
+    tree.walk(ROOT, path, false).unwrap()
+}
+
+fn names(tree: &Tree, directory: usize) -> Vec<String> {
+    tree.entries(directory, 0).map(|(_, name, _)| name.to_owned()).collect()
+}
+
+#[test]
+fn aliases_are_paths_below_the_root() {
+    let tree = tree(None);
+    assert_eq!(resolve(&tree, ROOT, "dev/stdin"), Ok(Node::Channel(0)));
+    assert_eq!(resolve(&tree, ROOT, "./dev//in/../in/data"), Ok(Node::Channel(3)));
+    let Ok(Node::Directory(dev)) = resolve(&tree, ROOT, "dev/") else { panic!("no directory") };
+    assert_eq!(resolve(&tree, dev, "stdout"), Ok(Node::Channel(1)));
+    assert_eq!(resolve(&tree, dev, "../x"), Ok(Node::Channel(4)));
+    assert_eq!(resolve(&tree, dev, "in/../.."), Ok(Node::Directory(ROOT)));
+}
+
+#[test]
+fn nothing_else_is_there() {
+    let tree = tree(None);
+    for (path, errno) in [
+        ("/dev/stdin", Errno::NOTCAPABLE),
+        ("/", Errno::NOTCAPABLE),
+        ("..", Errno::NOTCAPABLE),
+        ("dev/../../dev", Errno::NOTCAPABLE),
+        ("", Errno::NOENT),
+        ("etc/passwd", Errno::NOENT),
+        ("etc/../dev", Errno::NOENT),
+        ("dev/stdin/", Errno::NOTDIR),
+        ("dev/stdin/.", Errno::NOTDIR),
+        ("dev/stdin/..", Errno::NOTDIR),
+        ("x/below", Errno::NOTDIR),
+    ] {
+        assert_eq!(resolve(&tree, ROOT, path), Err(errno), "{path}");
+    }
+}
+
+#[test]
+fn a_directory_lists_in_the_manifests_order() {
+    let tree = tree(None);
+    assert_eq!(names(&tree, ROOT), [".", "..", "dev", "x"]);
+    let Ok(Node::Directory(dev)) = resolve(&tree, ROOT, "dev") else { panic!("no directory") };
+    assert_eq!(names(&tree, dev), [".", "..", "stdin", "stdout", "stderr", "in"]);
+}
+
+#[test]
+fn a_listing_goes_on_after_a_change() {
+    let mut tree = tree(Some(1 << 20));
+    for name in ["a", "b", "c", "d"] {
+        tree.make_file(&place(&tree, name), 0).unwrap();
+    }
+    let (cookie, name, _) = tree.entries(ROOT, 0).nth(5).unwrap();
+    assert_eq!(name, "b");
+    for name in ["a", "b"] {
+        tree.remove_file(&place(&tree, name), 0).unwrap();
+    }
+    tree.make_file(&place(&tree, "e"), 0).unwrap();
+    let rest: Vec<&str> = tree.entries(ROOT, cookie).map(|(_, name, _)| name).collect();
+    assert_eq!(rest, ["c", "d", "e"]);
+    assert!(tree.entries(ROOT, u64::MAX).next().is_none());
+}
+
+#[test]
+fn everything_that_goes_is_given_back() {
+    let mut tree = tree(Some(1 << 20));
+    let left = |tree: &Tree| tree.scratch.as_ref().unwrap().left();
+    let before = left(&tree);
+    tree.make_directory(&place(&tree, "dir"), 0).unwrap();
+    let Node::File(file) = tree.make_file(&place(&tree, "dir/file"), 0).unwrap() else { panic!("no file") };
+    tree.make_link(&place(&tree, "dir/link"), "file", 0).unwrap();
+    tree.add_name(&place(&tree, "dir/file"), &place(&tree, "other"), 0).unwrap();
+    tree.write(file, &[1; 10_000], 0, 0).unwrap();
+    tree.rename(&place(&tree, "dir/link"), &place(&tree, "a longer name"), 0).unwrap();
+    tree.rename(&place(&tree, "other"), &place(&tree, "a longer name"), 0).unwrap();
+    tree.open(Node::File(file));
+    assert!(left(&tree) < before - 3 * BLOCK as u64);
+    for name in ["dir/file", "a longer name"] {
+        tree.remove_file(&place(&tree, name), 0).unwrap();
+    }
+    tree.remove_directory(&place(&tree, "dir"), 0).unwrap();
+    assert!(left(&tree) < before - 3 * BLOCK as u64, "a descriptor holds it");
+    tree.close(Node::File(file));
+    assert_eq!(left(&tree), before);
+}
+
+#[test]
+fn links_are_followed_and_never_lead_out() {
+    let mut tree = tree(Some(1 << 20));
+    tree.make_directory(&place(&tree, "dir"), 0).unwrap();
+    let links = [
+        ("dir/up", ".."),
+        ("dir/out", "../.."),
+        ("dir/self", "self"),
+        ("dir/in", "../dev/stdin"),
+        ("d", "dir/"),
+    ];
+    for (name, target) in links {
+        tree.make_link(&place(&tree, name), target, 0).unwrap();
+    }
+    assert_eq!(resolve(&tree, ROOT, "dir/up/x"), Ok(Node::Channel(4)));
+    assert_eq!(resolve(&tree, ROOT, "d/in"), Ok(Node::Channel(0)));
+    assert_eq!(resolve(&tree, ROOT, "dir/out"), Err(Errno::NOTCAPABLE));
+    assert_eq!(resolve(&tree, ROOT, "dir/self"), Err(Errno::LOOP));
+    assert_eq!(tree.make_link(&place(&tree, "abs"), "/dev", 0), Err(Errno::NOTCAPABLE));
+    let walk = tree.walk(ROOT, "d", false).unwrap();
+    assert!(matches!(walk.node, Some(Node::Link(_))));
+    assert!(matches!(tree.walk(ROOT, "d/", false).unwrap().node, Some(Node::Directory(_))));
+}
+
+#[test]
+fn a_removed_directory_takes_nothing_and_leads_nowhere() {
+    let mut tree = tree(Some(1 << 20));
+    tree.make_directory(&place(&tree, "dir"), 0).unwrap();
+    let Ok(node @ Node::Directory(dir)) = resolve(&tree, ROOT, "dir") else { panic!("no directory") };
+    tree.open(node);
+    tree.remove_directory(&place(&tree, "dir"), 0).unwrap();
+    assert_eq!(tree.walk(dir, "..", true), Err(Errno::NOENT));
+    let new = tree.walk(dir, "file", true).unwrap();
+    assert_eq!(tree.make_file(&new, 0), Err(Errno::NOENT));
+    tree.close(node);
+}
+
+#[test]
+fn a_directory_is_not_moved_into_itself() {
+    let mut tree = tree(Some(1 << 20));
+    tree.make_directory(&place(&tree, "a"), 0).unwrap();
+    tree.make_directory(&place(&tree, "a/b"), 0).unwrap();
+    assert_eq!(tree.rename(&place(&tree, "a"), &place(&tree, "a/b/c"), 0), Err(Errno::INVAL));
+    assert_eq!(tree.rename(&place(&tree, "a"), &place(&tree, "a/c"), 0), Err(Errno::INVAL));
+    tree.rename(&place(&tree, "a/b"), &place(&tree, "c"), 0).unwrap();
+    tree.rename(&place(&tree, "a"), &place(&tree, "c/a"), 0).unwrap();
+    let Ok(Node::Directory(a)) = resolve(&tree, ROOT, "c/a") else { panic!("no directory") };
+    assert_eq!(resolve(&tree, a, ".."), resolve(&tree, ROOT, "c"));
+}
+
+/// Found by the fuzzer: the last descriptor of the root took the root with it.
+#[test]
+fn the_root_stays_when_its_descriptor_is_closed() {
+    let mut tree = tree(Some(1 << 20));
+    tree.close(Node::Directory(ROOT));
+    assert_eq!(resolve(&tree, ROOT, "x"), Ok(Node::Channel(4)));
+}

@@ -1,0 +1,2 @@
+;; ends: fuel
+(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))
