@@ -49,8 +49,11 @@ pub fn table(info: &Info) -> Vec<String> {
         Threads::PerInstance => "one call at a time for an instance",
         Threads::PerLibrary => "one call at a time for the library",
     };
+    let title: Vec<&str> =
+        [info.name.as_str(), &info.version].into_iter().filter(|word| !word.is_empty()).collect();
+    let summary = if info.summary.is_empty() { "says nothing of itself" } else { &info.summary };
     let mut lines = vec![
-        text::printable(&format!("{} {}: {}", info.name, info.version, info.summary)),
+        text::printable(&format!("{}: {summary}", title.join(" "))),
         format!("  serves    {}", info.schemes.join(", ")),
         format!("  flags     {:?}", info.supported_flags),
         format!("  threads   {threads}"),

@@ -96,12 +96,33 @@ const DEFECTS: &[(&str, &str, &str)] = &[
 
 /// Builds `defect.c` with one defect.
 fn defect(folder: &Folder, define: &str) -> String {
-    let (source, library) = (repository("tests/faults/plugins/defect.c"), folder.at("libzvfs_defect.so"));
+    plugin(folder, "defect", define)
+}
+
+/// Builds a plug-in under its source's name.
+fn plugin(folder: &Folder, name: &str, define: &str) -> String {
+    let source = repository("tests/faults/plugins").join(name).with_extension("c");
+    let library = folder.at(&format!("libzvfs_{name}.so"));
     let mut command = std::process::Command::new("cc");
-    command.arg("-I").arg(repository("include")).args(["-shared", "-fPIC", "-pthread", "-DNAME=\"defect\""]);
+    command.arg("-I").arg(repository("include")).args(["-shared", "-fPIC", "-pthread"]);
+    command.arg(format!("-DNAME=\"{name}\""));
     command.args(define.split(" -D").map(|define| format!("-D{define}"))).arg("-o").arg(&library).arg(source);
     run(command).succeeded();
     library
+}
+
+#[test]
+fn a_layer_in_c_passes_over_the_file_provider() {
+    if !have(&["cc"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let library = plugin(&folder, "layer", "CLEAN");
+    let (place, fifo) = (folder.path().display(), folder.fifo("fifo"));
+    let (named, blocks) = (format!("layer:pass,file:{place}/{{name}}"), format!("layer:pass,file:{fifo}"));
+    let done = check(&library, &["--write-descriptor", &named, "--blocking-descriptor", &blocks]);
+    done.succeeded();
+    assert!(lines(&done, "passed").len() > 50 && lines(&done, "FAILED").is_empty(), "{done:?}");
 }
 
 const REACH: [&str; 4] = ["--descriptor", "defect:x", "--blocking-descriptor", "defect:block"];

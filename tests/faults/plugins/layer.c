@@ -18,8 +18,9 @@ static zvfs_context *last;
 
 static int is(const zvfs_file *file, const char *how) { return strcmp(file->how, how) == 0; }
 
-static int32_t open_inner(zvfs_context *context, const char *descriptor, uint64_t flags, zvfs_inner **out, zvfs_error *err) {
-    zvfs_inner_request request = { sizeof request, descriptor, flags, ZVFS_SIZE_UNKNOWN, NULL };
+static int32_t open_inner(zvfs_context *context, const char *descriptor, uint64_t flags, uint64_t size, zvfs_inner **out,
+                          zvfs_error *err) {
+    zvfs_inner_request request = { sizeof request, descriptor, flags, size, NULL };
     return layer->open(host, context, &request, out, err);
 }
 
@@ -29,7 +30,7 @@ static int32_t ZVFS_CALL start(const zvfs_host *given, const zvfs_value *const *
     host = given;
     layer = given->extension(given, ZVFS_EXT_HOST_OPEN);
     if (!layer || !ZVFS_HAS(layer, receive_into)) return zvfs_fail(err, ZVFS_ENOTSUP, "this host opens nothing");
-    if (settings[0]) return open_inner(NULL, settings[0]->text, ZVFS_OPEN_READ, &inner, err);
+    if (settings[0]) return open_inner(NULL, settings[0]->text, ZVFS_OPEN_READ, ZVFS_SIZE_UNKNOWN, &inner, err);
     *out = (zvfs_instance *)&the_instance;
     return 0;
 }
@@ -84,7 +85,7 @@ static int32_t ZVFS_CALL open_(zvfs_instance *instance, const zvfs_open_request 
         free(file);
         return code;
     }
-    code = open_inner(request->context, descriptor, request->flags, &file->inner, err);
+    code = open_inner(request->context, descriptor, request->flags, request->expected_size, &file->inner, err);
     if (code == 0 && is(file, "misuse")) code = misuse(request, file->inner, err);
     if (code == 0 && is(file, "own-text")) { /* what a later failure of the inner file says must not take the place of this */
         char byte;
