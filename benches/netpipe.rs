@@ -1,4 +1,7 @@
-//! A netpipe on loopback against a bare TCP connection and a FIFO with the same calls; and a round trip.
+//! A netpipe on loopback against a bare TCP connection and a FIFO with the same calls, against socat and iperf3 with writes of
+//! the same size; and a round trip. What the command line names is run: `cargo bench --bench netpipe -- socat "round trip"`.
+
+mod peers;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -29,33 +32,53 @@ fn main() -> Result<(), Failure> {
     if !Command::new("mkfifo").arg(&fifo).status()?.success() {
         return Err("mkfifo failed".into());
     }
-    for (title, ours, peer) in
-        [("without CRC", &plain, "a bare TCP connection"), ("with CRC", &checked, "a bare TCP connection")]
-    {
-        heading(&format!("each MiB, one way, {title}"), "a netpipe", peer);
-        for (name, size, total) in WRITES {
-            let mib = (total >> 20) as u64;
-            pair_timed(
-                name,
-                mib,
-                || expect(through_netpipe(ours, size, total)),
-                || expect(through_tcp(size, total)),
-            );
+    let tcp = "a bare TCP connection";
+    streams("without CRC", &plain, tcp, through_tcp);
+    streams("with CRC", &checked, tcp, through_tcp);
+    streams("without CRC", &plain, "a FIFO", |size, total| through_fifo(&fifo, size, total));
+    for (program, version, peer) in [
+        ("socat", "-V", peers::through_socat as fn(usize, usize) -> Result<Duration, Failure>),
+        ("iperf3", "--version", peers::through_iperf3),
+    ] {
+        if peers::has(program, version) {
+            streams("without CRC", &plain, program, peer);
+        } else {
+            println!("\nno {program} here: its rows are left out");
         }
     }
-    heading("each MiB, one way, without CRC", "a netpipe", "a FIFO");
-    for (name, size, total) in WRITES {
-        let mib = (total >> 20) as u64;
-        pair_timed(
-            name,
-            mib,
-            || expect(through_netpipe(&plain, size, total)),
-            || expect(through_fifo(&fifo, size, total)),
-        );
+    if is_wanted("a round trip of 64 bytes") {
+        heading("a round trip of 64 bytes", "two netpipes", tcp);
+        let ours = || expect(trips_by_netpipe(&plain));
+        pair_timed("there and back", TRIPS, ours, || expect(trips_by_tcp(false)));
+        heading("a round trip of 64 bytes", "two netpipes", "two bare TCP connections");
+        pair_timed("there on one, back on the other", TRIPS, ours, || expect(trips_by_tcp(true)));
     }
-    heading("a round trip of 64 bytes", "two netpipes", "a bare TCP connection");
-    pair_timed("there and back", TRIPS, || expect(trips_by_netpipe(&plain)), || expect(trips_by_tcp()));
     Ok(())
+}
+
+/// The rows of one peer, one for each size of a write.
+fn streams(
+    title: &str,
+    ours: &[Registry; 2],
+    peer: &str,
+    through_peer: impl Fn(usize, usize) -> Result<Duration, Failure>,
+) {
+    let title = format!("each MiB, one way, {title}");
+    if !is_wanted(&format!("{title} {peer}")) {
+        return;
+    }
+    heading(&title, "a netpipe", peer);
+    for (name, size, total) in WRITES {
+        let (mib, ours) = ((total >> 20) as u64, || expect(through_netpipe(ours, size, total)));
+        pair_timed(name, mib, ours, || expect(through_peer(size, total)));
+    }
+}
+
+/// Whether the command line names these rows, or none.
+fn is_wanted(title: &str) -> bool {
+    // Cargo adds `--bench`.
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).peekable();
+    words.peek().is_none() || words.any(|word| title.contains(&word))
 }
 
 /// Two hosts in one process: a registry each, and so an instance each.
@@ -160,21 +183,24 @@ fn trips_by_netpipe([left, right]: &[Registry; 2]) -> Result<Duration, Failure> 
     Ok(time)
 }
 
-fn trips_by_tcp() -> Result<Duration, Failure> {
+/// `two`: one connection for each direction, as netpipes have it.
+fn trips_by_tcp(two: bool) -> Result<Duration, Failure> {
     let (mut left, mut right) = connection()?;
+    let (mut answer, mut answered) =
+        if two { connection()? } else { (left.try_clone()?, right.try_clone()?) };
     let start = Instant::now();
     let echo = thread::spawn(move || -> Result<usize, Failure> {
         let mut buf = [0; 64];
         for _ in 0..TRIPS {
             right.read_exact(&mut buf)?;
-            right.write_all(&buf)?;
+            answered.write_all(&buf)?;
         }
         Ok(0)
     });
     let mut buf = [0; 64];
     for _ in 0..TRIPS {
         left.write_all(&[7; 64])?;
-        left.read_exact(&mut buf)?;
+        answer.read_exact(&mut buf)?;
     }
     let time = start.elapsed();
     join(echo)?;

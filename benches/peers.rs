@@ -1,0 +1,78 @@
+//! Programs that move bytes over loopback, as processes of their own.
+
+use crate::{Failure, free_port};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Whether a program is here.
+pub fn has(program: &str, version: &str) -> bool {
+    let asked = Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    asked.is_ok_and(|status| status.success())
+}
+
+/// From /dev/zero to /dev/null. The start of the writing process is measured with it: it finds the other one waiting.
+pub fn through_socat(size: usize, total: usize) -> Result<Duration, Failure> {
+    let port = free_port()?;
+    let socat = |from: &str, to: &str, block: usize| {
+        Command::new("socat").args(["-u", "-b", &block.to_string(), from, to]).spawn()
+    };
+    let listen = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr");
+    let mut reader = socat(&listen, "OPEN:/dev/null,wronly", crate::READ)?;
+    // As soon as it listens, and without a connection, which would be the one that it takes.
+    let listening = format!(":{port:04X} 00000000:0000 0A");
+    while !std::fs::read_to_string("/proc/net/tcp")?.contains(&listening) {
+        running(&mut reader)?;
+        std::thread::yield_now();
+    }
+    let start = Instant::now();
+    let source = format!("OPEN:/dev/zero,rdonly,readbytes={total}");
+    let writer = socat(&source, &format!("TCP:127.0.0.1:{port},nodelay"), size)?;
+    succeeded(writer)?;
+    succeeded(reader)?;
+    Ok(start.elapsed())
+}
+
+/// By its own clock, so that its start does not count.
+pub fn through_iperf3(size: usize, total: usize) -> Result<Duration, Failure> {
+    let port = free_port()?.to_string();
+    let mut server = Command::new("iperf3")
+        .args(["-s", "-1", "-B", "127.0.0.1", "--forceflush", "-p", &port])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut said = BufReader::new(server.stdout.take().ok_or("no output")?);
+    let mut line = String::new();
+    while !line.contains("listening") {
+        line.clear();
+        if said.read_line(&mut line)? == 0 {
+            return Err("iperf3 does not listen".into());
+        }
+    }
+    let client = Command::new("iperf3")
+        .args(["-c", "127.0.0.1", "-N", "-J", "-p", &port])
+        .args(["-l", &size.to_string(), "-n", &total.to_string()])
+        .output()?;
+    said.read_to_end(&mut Vec::new())?;
+    succeeded(server)?;
+    let report = String::from_utf8(client.stdout)?;
+    let received = report.split_once("\"sum_received\"").ok_or_else(|| report.clone())?.1;
+    let number = |name: &str| -> Result<f64, Failure> {
+        let (_, rest) = received.split_once(name).ok_or("iperf3 reports something else")?;
+        let end = rest.find([',', '}']).unwrap_or(rest.len());
+        Ok(rest[..end].trim_start_matches([':', ' ', '\t']).trim().parse()?)
+    };
+    let (seconds, bytes) = (number("\"seconds\"")?, number("\"bytes\"")?);
+    Ok(Duration::from_secs_f64(seconds * total as f64 / bytes))
+}
+
+fn running(child: &mut Child) -> Result<(), Failure> {
+    match child.try_wait()? {
+        None => Ok(()),
+        Some(status) => Err(format!("a peer ended early: {status}").into()),
+    }
+}
+
+fn succeeded(mut child: Child) -> Result<(), Failure> {
+    let status = child.wait()?;
+    if status.success() { Ok(()) } else { Err(format!("a peer failed: {status}").into()) }
+}
