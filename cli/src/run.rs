@@ -59,15 +59,17 @@ impl Run {
         signals::listen(move |_| asked.all())?;
         let running: Vec<Running> = sessions.into_iter().map(Session::start).collect();
         cancel.add(running.iter().map(Running::handle));
-        let mut code = 0;
+        let (mut code, mut reported) = (0, Ok(()));
         for (path, running) in self.manifests.iter().zip(running) {
             let report = running.wait();
             tell(path, &report);
-            reports.add(&report)?;
+            // A full disk must not cut the other sessions off.
+            reported = reported.and(reports.add(&report));
             if code == 0 {
                 code = self.code(&report);
             }
         }
+        reported?;
         if code == 0 { Ok(()) } else { Err(Failure::told(code)) }
     }
 

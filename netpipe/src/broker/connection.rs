@@ -8,6 +8,7 @@ use crate::message::{Decoder, Message};
 use rustix::event::epoll::EventFlags;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::time::Instant;
 
 /// What may still arrive from a peer that was told to go, before it is cut off.
 const FAREWELL_MAX: usize = 64 * 1024;
@@ -20,6 +21,8 @@ pub(super) struct Connection {
     /// The address at which the peer reached the broker.
     pub(super) local: IpAddr,
     pub(super) stage: Stage,
+    /// When it came.
+    pub(super) since: Instant,
     /// What the event queue was told to wait for.
     pub(super) watched: Watched,
     output: Vec<u8>,
@@ -48,10 +51,10 @@ pub(super) enum Arrival {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, stage: Stage) -> Self {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, stage: Stage, since: Instant) -> Self {
         // Only a connection that is gone has none; nobody will be told of it.
         let local = stream.local_addr().map_or(peer.ip(), |local| local.ip());
-        Self { stream, peer, local, stage, watched: None, output: Vec::new(), sent: 0 }
+        Self { stream, peer, local, stage, since, watched: None, output: Vec::new(), sent: 0 }
     }
 
     /// The address that limits count by.

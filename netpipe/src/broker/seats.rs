@@ -18,6 +18,11 @@ impl Seats {
         Self { limits, taken: 0, by_address: HashMap::new(), greeting: 0 }
     }
 
+    /// Whether there is no room for one more handshake.
+    pub(super) fn are_full_of_strangers(&self) -> bool {
+        self.greeting >= self.limits.handshakes
+    }
+
     /// Counts one more connection, whose handshake begins.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ const FIRST_CLIENT: Client = 2;
 const BATCH: usize = 128;
 /// What is read from one connection at once.
 const READ: usize = 16 * 1024;
+/// An honest handshake takes milliseconds: whoever is older gives way where there is no room.
+const DAWDLES: Duration = Duration::from_secs(1);
 /// Connections over a limit that are told so at the same time; what is over that is reset without a word.
 const TURNED_AWAY: usize = 64;
 
@@ -139,16 +141,22 @@ impl Service {
             self.log(&format!("accept {peer}: {error}"));
             return;
         }
+        if self.seats.are_full_of_strangers() {
+            self.send_a_dawdler_away();
+        }
         let key = self.fresh();
         let connection = match self.seats.take(peer.ip()) {
             Ok(()) => {
                 self.deadlines.set(key, self.now + self.config.times.handshake);
-                Connection::new(stream, peer, Stage::Greeting(Box::new(Acceptor::new(None))))
+                {
+                    let stage = Stage::Greeting(Box::new(Acceptor::new(None)));
+                    Connection::new(stream, peer, stage, self.now)
+                }
             }
             Err(limit) => {
                 self.log(&format!("refuse {peer}: {limit}"));
                 let stage = Stage::Parting { shut: false, thrown: 0, counted: false };
-                let mut connection = Connection::new(stream, peer, stage);
+                let mut connection = Connection::new(stream, peer, stage, self.now);
                 if self.turned_away >= TURNED_AWAY {
                     connection.abort();
                     return;
@@ -161,6 +169,18 @@ impl Service {
         };
         self.connections.insert(key, connection);
         self.settle(key);
+    }
+
+    /// Ends the oldest handshake, if it has taken longer than honest ones do: else who only connects, and says nothing, would
+    /// keep everybody out.
+    fn send_a_dawdler_away(&mut self) {
+        let strangers =
+            self.connections.iter().filter(|(_, known)| matches!(known.stage, Stage::Greeting(_)));
+        let oldest = strangers.min_by_key(|(_, known)| known.since).map(|(key, known)| (*key, known.since));
+        if let Some((key, _)) = oldest.filter(|(_, since)| self.now >= *since + DAWDLES) {
+            self.deadlines.clear(&key);
+            self.time_out_connection(key);
+        }
     }
 
     fn event(&mut self, key: Client, flags: EventFlags) {

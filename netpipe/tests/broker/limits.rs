@@ -46,6 +46,16 @@ fn handshakes_at_once() {
     let (_one, _two) = (broker.dial(), broker.dial());
 }
 
+/// Once 256 connections that said nothing kept everybody else out, for 10 s at a time.
+#[test]
+fn strangers_that_dawdle_give_way() {
+    let broker = Running::limited(|limits| limits.handshakes = 4);
+    let mut idle: Vec<_> = (0..4).map(|_| broker.raw()).collect();
+    until(|| dial(&broker).is_ok(), || "room for a handshake".into());
+    // The first of them had to go.
+    assert_eq!(std::io::Read::read(&mut idle[0], &mut [0; 8]).unwrap(), 0);
+}
+
 #[test]
 fn a_flood_of_connections_over_the_limit_leaves_the_others_alone() {
     let broker = Running::limited(|limits| limits.connections = 1);

@@ -94,6 +94,8 @@ pub struct Service {
     /// Introduced writers that are to come: for which reader, and until when.
     expected: HashMap<Token, broker::Expected>,
     lookups: HashMap<u64, dial::Dial>,
+    /// Counts the resolver's threads.
+    resolvers: Arc<()>,
     strangers: accept::Strangers,
     /// Connections to readers that are left alone for a while.
     resting: Vec<u64>,
@@ -121,6 +123,7 @@ impl Service {
             meetings: HashMap::new(),
             expected: HashMap::new(),
             lookups: HashMap::new(),
+            resolvers: Arc::default(),
             strangers: accept::Strangers::default(),
             resting: Vec::new(),
             reporting: false,

@@ -1,6 +1,7 @@
 //! Brokers: one connection to each, kept as long as somebody needs it, and made again when it is lost.
 
 use super::dial::{Dial, Errand};
+use super::pipes::Writing;
 use super::shake::Guest;
 use super::{Service, Source, Timer};
 use crate::endpoint::Endpoint;
@@ -22,6 +23,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 const REACH: Duration = Duration::from_secs(3);
 /// How long a token is good.
 const TOKEN: Duration = Duration::from_secs(30);
+/// Writers that are to come, at one time.
+const EXPECTED_MAX: usize = 16_384;
+/// Receives made at one time: a broker that talks without end must not keep this thread from everything else.
+const ROUNDS: u32 = 16;
 /// What a broker may leave unread before it counts as lost.
 const OUTPUT_MAX: usize = 4 << 20;
 
@@ -82,7 +87,7 @@ impl Connection {
     /// Reads what has come; `Err`: why nothing more will.
     fn read(&mut self) -> (Vec<Message>, Result<(), String>) {
         let (mut messages, mut bytes) = (Vec::new(), [0; 4096]);
-        loop {
+        for _ in 0..ROUNDS {
             let mut input = match self.link.receive(&mut bytes, &mut []) {
                 Ok(Received::Bytes(count)) => &bytes[..count],
                 Ok(Received::Nothing) => return (messages, Ok(())),
@@ -100,6 +105,7 @@ impl Connection {
                 }
             }
         }
+        (messages, Ok(()))
     }
 }
 
@@ -201,7 +207,7 @@ impl Service {
     fn register(&mut self, key: u64, id: u64) {
         let Some(Source::Broker(connection)) = self.sources.get(&key) else { return };
         let local = socket::local(&connection.link);
-        let message = match (self.readers.get(&id), self.writers.get(&id)) {
+        let message = match (self.readers.get(&id), self.writers.get_mut(&id)) {
             (Some(reading), _) if reading.expects() == Some(0) || reading.over => return,
             (Some(reading), _) => {
                 let (name, writers) = (reading.pipe.plan.name.clone(), reading.expects().unwrap_or(0));
@@ -213,6 +219,7 @@ impl Service {
                 Register { id, role: Role::Reader, name, addresses, writers: Some(writers) }
             }
             (None, Some(writing)) if writing.is_waiting() => {
+                writing.introduced = None;
                 let name = writing.pipe.plan.name.clone();
                 Register { id, role: Role::Writer, name, addresses: Vec::new(), writers: None }
             }
@@ -320,7 +327,7 @@ impl Service {
         match message {
             Message::Ping => self.tell(key, &Message::Pong),
             Message::Match(found) => self.introduced(found),
-            Message::Relay { id, token } if self.route(id).is_some() => {
+            Message::Relay { id, token } if self.may_meet(id, token) => {
                 let until = Instant::now() + TOKEN;
                 self.dial(Dial::new(Errand::Relay(id, token), [endpoint.clone()]).until(until));
             }
@@ -343,12 +350,31 @@ impl Service {
     /// A broker has introduced a pipe to its other end.
     fn introduced(&mut self, found: Match) {
         let Match { id, token, addresses } = found;
-        if self.readers.get(&id).is_some_and(|reading| reading.has_room()) {
+        if !self.may_meet(id, token) {
+            return;
+        }
+        if self.readers.contains_key(&id) {
             self.expect(id, token);
-        } else if self.writers.get(&id).is_some_and(|writing| writing.is_waiting()) {
+        } else {
             // What is no address here is one that cannot be reached.
             let addresses = addresses.iter().filter_map(|at| Endpoint::parse(at.as_str(), None).ok());
             self.dial(Dial::new(Errand::Introduced(id, token), addresses).until(Instant::now() + REACH));
+        }
+    }
+
+    /// Whether a pipe still looks for its other end, and is not about to meet one already: then a broker would say it only to
+    /// keep this side busy.
+    fn may_meet(&mut self, id: u64, token: Token) -> bool {
+        if self.route(id).is_none() {
+            return false;
+        }
+        match self.writers.get_mut(&id) {
+            None => self.expected.len() < EXPECTED_MAX,
+            Some(Writing { introduced: Some(_), .. }) => false,
+            Some(writing) => {
+                writing.introduced = Some(token);
+                true
+            }
         }
     }
 
@@ -369,6 +395,11 @@ impl Service {
     /// A writer reached none of its reader's addresses.
     pub(super) fn unreachable(&mut self, id: u64, token: Token, trouble: &str) {
         self.note(id, trouble);
+        // The broker that gave it may be gone, and the one that is here now would take this for a broken rule.
+        match self.writers.get_mut(&id) {
+            Some(writing) if writing.introduced == Some(token) => writing.introduced = None,
+            _ => return,
+        }
         let Some(Route::Broker(endpoint)) = self.route(id) else { return };
         if let Some(State::Here(key)) = self.brokers.get(endpoint).map(|broker| broker.state) {
             self.tell(key, &Message::Unreachable { id, token });

@@ -14,11 +14,12 @@ use rustix::net::sockopt;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 use vfs_core::Code;
 
-/// Names looked up at once. The resolver's threads cannot be stopped, only left behind.
+/// Names looked up at once. The resolver's threads cannot be stopped, only left behind, and count until they end.
 const LOOKUPS: usize = 16;
 
 /// What a connection is wanted for.
@@ -191,15 +192,16 @@ impl Service {
 
     /// Asks the system's resolver, on a thread of its own.
     fn look_up(&mut self, mut dial: Dial, endpoint: Endpoint) {
-        if self.lookups.len() >= LOOKUPS {
+        if Arc::strong_count(&self.resolvers) > LOOKUPS {
             dial.trouble = "too many names are being looked up".to_owned();
             return self.not_reached(dial);
         }
         let lookup = self.reactor.key();
-        let queue = self.queue.clone();
+        let (queue, counted) = (self.queue.clone(), self.resolvers.clone());
         let asked = thread::Builder::new().name("zvfs-resolve".to_owned()).spawn(move || {
             let found = endpoint.resolve().map_err(|error| format!("look up {endpoint}: {error}"));
             queue.ask(Command::Resolved(lookup, found));
+            drop(counted);
         });
         match asked {
             Ok(_) => {

@@ -10,7 +10,7 @@ use crate::outgoing::Outgoing;
 use crate::pipe::{Fate, LastWord, ReaderPipe, WriterPipe};
 use crate::plan::Route;
 use netpipe::hello::FEATURE_CRC;
-use netpipe::{Message, Reason, code};
+use netpipe::{Message, Reason, Token, code};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::Code;
@@ -45,6 +45,8 @@ pub struct Writing {
     pub listener: Option<u64>,
     /// Where the reader's reports come in.
     pub feedback: Option<u64>,
+    /// The token of the introduction, or the relay, that is being tried: one at a time.
+    pub introduced: Option<Token>,
     closed: bool,
     pause: Duration,
     busy_since: Option<Instant>,
@@ -94,6 +96,7 @@ impl Service {
             pipe,
             listener: None,
             feedback: None,
+            introduced: None,
             closed: false,
             pause: PAUSES.0,
             busy_since: None,

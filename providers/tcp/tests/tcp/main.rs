@@ -3,6 +3,7 @@
 //! broker.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod brokers;
 mod common;
 mod conformance;
 mod hostile;

@@ -1,0 +1,130 @@
+//! Brokers that die at a bad moment, or talk without end: in the test's own hands.
+
+use crate::common::*;
+use netpipe::{Acceptor, Address, Decoder, Local, Match, Message, Progress, Sender, Token};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+use vfs_core::Open;
+
+/// The broker's end of an instance's connection.
+struct Connection {
+    stream: TcpStream,
+    decoder: Decoder,
+    rest: Vec<u8>,
+}
+
+impl Connection {
+    fn accept(listener: &TcpListener) -> Connection {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut acceptor = Acceptor::new(None);
+        loop {
+            let mut bytes = vec![0; acceptor.want()];
+            let count = stream.read(&mut bytes).unwrap();
+            assert!(count > 0, "closed during the handshake");
+            if let Progress::Hello(_) = acceptor.input(&mut &bytes[..count]).unwrap() {
+                acceptor.accept(Local::default(), None).unwrap();
+                stream.write_all(&acceptor.output()).unwrap();
+                return Connection { stream, decoder: Decoder::new(Sender::Instance), rest: Vec::new() };
+            }
+        }
+    }
+
+    fn say(&mut self, message: &Message) {
+        self.stream.write_all(&message.to_bytes()).unwrap();
+    }
+
+    /// The next frame; `None`: none came until then.
+    fn hear(&mut self, until: Instant) -> Option<Message> {
+        loop {
+            let mut input = &self.rest[..];
+            let message = self.decoder.next(&mut input).unwrap();
+            self.rest = input.to_vec();
+            let left = until.saturating_duration_since(Instant::now());
+            if message.is_some() || left.is_zero() {
+                return message;
+            }
+            self.stream.set_read_timeout(Some(left)).unwrap();
+            let mut bytes = [0; 1000];
+            match self.stream.read(&mut bytes) {
+                Ok(0) => panic!("the instance closed the connection"),
+                Ok(count) => self.rest.extend_from_slice(&bytes[..count]),
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn registration(&mut self) -> u64 {
+        match self.hear(Instant::now() + SLACK) {
+            Some(Message::Register(registered)) => registered.id,
+            other => panic!("{other:?} instead of REGISTER"),
+        }
+    }
+
+    fn introduce(&mut self, id: u64, token: Token, port: u16) {
+        let addresses = vec![Address::new(&format!("127.0.0.1:{port}")).unwrap()];
+        self.say(&Message::Match(Match { id, token, addresses }));
+    }
+}
+
+/// A port at which nobody answers: what is queued there already is all that fits.
+fn deaf() -> (u16, TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        queued.push(stream);
+    }
+    (address.port(), listener, queued)
+}
+
+/// A broker that was restarted while a writer dialled got UNREACHABLE with its predecessor's token: a broken rule, for which it
+/// refused the instance, and every pipe of it failed.
+#[test]
+fn what_a_broker_said_before_it_was_lost_is_not_told_to_the_next() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
+    let _writer = host.open("netpipe:a:w", &Open::default()).unwrap();
+    let (port, _listener, _queued) = deaf();
+    let mut broker = Connection::accept(&listener);
+    let id = broker.registration();
+    let start = Instant::now();
+    broker.introduce(id, Token([1; 16]), port);
+    drop(broker);
+    let mut broker = Connection::accept(&listener);
+    assert_eq!(broker.registration(), id);
+    // The first introduction is given up after 3 s.
+    while let Some(message) = broker.hear(start + Duration::from_secs(5)) {
+        assert_eq!(message, Message::Ping, "the last broker's token");
+    }
+    // This one's own is told.
+    broker.introduce(id, Token([2; 16]), free_port());
+    let told = broker.hear(Instant::now() + SLACK);
+    assert_eq!(told, Some(Message::Unreachable { id, token: Token([2; 16]) }));
+}
+
+/// Each MATCH of a broker was dialled, however many came for one writer.
+#[test]
+fn a_broker_that_introduces_without_end_has_one_connection_made_at_a_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
+    let _writer = host.open("netpipe:a:w", &Open::default()).unwrap();
+    // It takes connections, and says nothing.
+    let reader = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = reader.local_addr().unwrap().port();
+    let mut broker = Connection::accept(&listener);
+    let id = broker.registration();
+    for number in 0..1000_u16 {
+        let mut token = [0; 16];
+        token[..2].copy_from_slice(&number.to_le_bytes());
+        broker.introduce(id, Token(token), port);
+    }
+    // It answers in order: then it has seen all of them.
+    broker.say(&Message::Ping);
+    assert_eq!(broker.hear(Instant::now() + SLACK), Some(Message::Pong));
+    let first = reader.accept().unwrap();
+    reader.set_nonblocking(true).unwrap();
+    assert!(reader.accept().is_err(), "a second connection for one writer");
+    drop(first);
+}
