@@ -10,7 +10,8 @@
 //! positional reads, ranges are asked for over connections that are kept open.
 //!
 //! * A strong `ETag`, else `Last-Modified` with the size, is the validator: it goes with every later request as `If-Range`, and
-//!   every later answer is held against it. An object that changed is ESTALE, for good.
+//!   every later answer is held against it. A date that the server takes for too young to compare ranges by goes as
+//!   `If-Unmodified-Since`, and the answer's own is compared. An object that changed is ESTALE, for good.
 //! * A connection that breaks off in a body is replaced, and the body resumed at the right byte. Without a validator nothing
 //!   tells that the rest is of the same object: then the loss is the caller's, ECONNRESET.
 //! * A file has positions (SEEKABLE, POSITIONAL_READ) if the server told its size, served or announced ranges, and gave a

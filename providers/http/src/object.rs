@@ -30,6 +30,8 @@ pub struct Object {
     pub stat: Stat,
     /// It changed: that is final.
     changed: AtomicBool,
+    /// The server gives no ranges by the pinned date.
+    is_date_too_weak: AtomicBool,
 }
 
 impl Object {
@@ -71,6 +73,7 @@ impl Object {
             serves_ranges,
             stat: size.iter().fold(stat, |stat, size| stat.size(*size)),
             changed: AtomicBool::new(false),
+            is_date_too_weak: AtomicBool::new(false),
         };
         Ok((object, Stream::new(answer, 0, end)))
     }
@@ -95,52 +98,61 @@ impl Object {
         if self.changed.load(Ordering::Relaxed) {
             return Err(self.changed());
         }
-        let if_range = self.validator.as_ref().map(Validator::if_range);
-        if if_range.is_none() && span.start > 0 {
+        let plainly = self.is_date_too_weak.load(Ordering::Relaxed);
+        let pinned = self.validator.as_ref().map(|validator| validator.pinned(plainly));
+        if pinned.is_none() && span.start > 0 {
             let text = format!(
                 "cannot go on at byte {}: the server gives no ETag or Last-Modified to tell that it is the same object",
                 span.start
             );
             return Err(Failure::new(Code::ECONNRESET, text));
         }
-        let ask = Ask { if_range, ..Ask::get(Some(span)) };
+        let ask = Ask { pinned, ..Ask::get(Some(span)) };
         let (answer, _) = self.client.ask(&self.place, &ask, caller)?;
         refuse_encoding(&answer.head)?;
         match answer.head.status {
             206 => {
                 let range = content_range(&answer.head)?;
-                if !self.is_same(&answer.head, range.total) {
+                if !self.is_same(&answer.head, range.total, plainly) {
                     return Err(self.changed());
                 }
                 let end = range.verify(span)?;
                 refuse_other_length(&answer, end - span.start)?;
                 Ok(Some(Stream::new(answer, span.start, Some(end))))
             }
-            200 | 203 if self.is_same(&answer.head, answer.length()) => {
+            200 | 203 if !self.is_same(&answer.head, answer.length(), plainly) => Err(self.changed()),
+            // It is the same, it has ranges, and yet it gives none: the date is too young for it.
+            200 | 203 if span.start > 0 && self.serves_ranges && !plainly && self.is_dated() => {
+                answer.dismiss(caller);
+                self.is_date_too_weak.store(true, Ordering::Relaxed);
+                self.fetch(span, caller)
+            }
+            200 | 203 => {
                 let end = answer.length().or(self.size);
                 Ok(Some(Stream::new(answer, 0, end)))
             }
-            200 | 203 => Err(self.changed()),
+            412 => Err(self.changed()),
             416 if self.size.is_none_or(|size| span.start >= size) => Ok(None),
             416 => Err(self.changed()),
             _ => Err(refused(answer, caller)),
         }
     }
 
-    /// Whether an answer is of the pinned object. A 206 may leave out `Last-Modified` (RFC 9110, section 15.3.7), since the
-    /// server has compared it; but not the tag.
-    fn is_same(&self, head: &Head, size: Option<u64>) -> bool {
+    fn is_dated(&self) -> bool {
+        matches!(self.validator, Some(Validator::Date(_)))
+    }
+
+    /// Whether an answer is of the pinned object. A 206 may leave out `Last-Modified` (RFC 9110, section 15.3.7) if the server
+    /// has compared it; but not the tag.
+    fn is_same(&self, head: &Head, size: Option<u64>, plainly: bool) -> bool {
         let same_size = match (self.size, size) {
             (Some(pinned), Some(size)) => pinned == size,
             _ => true,
         };
         let silent = |name| head.all(name).next().is_none();
-        same_size
-            && match &self.validator {
-                None => true,
-                Some(Validator::Date(_)) if head.status == 206 && silent("last-modified") => true,
-                Some(validator) => validator.matches(head),
-            }
+        let compared = head.status == 206 && !plainly && self.is_dated() && silent("last-modified");
+        let matches = |validator: &Validator| compared || validator.matches(head);
+        same_size && self.validator.as_ref().is_none_or(matches)
     }
 
     fn changed(&self) -> Failure {

@@ -22,10 +22,19 @@ pub struct Ask<'a> {
     pub method: Method,
     /// Which bytes; `None`: it is not a matter of bytes.
     pub span: Option<Span>,
-    /// These bytes only if the object is still this one.
-    pub if_range: Option<&'a str>,
+    /// These bytes only if the object is still the pinned one.
+    pub pinned: Option<Pinned<'a>>,
     /// Fields of an upload.
     pub upload: Option<Upload>,
+}
+
+/// How the pinned object is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pinned<'a> {
+    /// By `If-Range`: another object comes whole.
+    IfRange(&'a str),
+    /// By `If-Unmodified-Since`: of another object comes nothing.
+    UnmodifiedSince(&'a str),
 }
 
 /// What the head of an upload says.
@@ -42,7 +51,7 @@ pub struct Upload {
 impl Ask<'_> {
     /// Asks for bytes.
     pub fn get(span: Option<Span>) -> Ask<'static> {
-        Ask { method: Method::Get, span, if_range: None, upload: None }
+        Ask { method: Method::Get, span, pinned: None, upload: None }
     }
 }
 
@@ -91,8 +100,10 @@ pub fn write(place: &Place, ask: &Ask<'_>, manner: Manner<'_>) -> Vec<u8> {
     }
     if let Some(span) = ask.span {
         head.field("Range", &span.to_string());
-        if let Some(validator) = ask.if_range {
-            head.field("If-Range", validator);
+        match ask.pinned {
+            Some(Pinned::IfRange(validator)) => head.field("If-Range", validator),
+            Some(Pinned::UnmodifiedSince(date)) => head.field("If-Unmodified-Since", date),
+            None => {}
         }
     }
     if let Some(upload) = ask.upload {
@@ -173,7 +184,7 @@ mod tests {
         let span = Some(Span { start: 5, end: None });
         let text = written(
             &place("http://u:p@h:81/a?b=c"),
-            &Ask { if_range: Some("\"x\""), ..Ask::get(span) },
+            &Ask { pinned: Some(Pinned::IfRange("\"x\"")), ..Ask::get(span) },
             None,
         );
         assert_eq!(

@@ -1,5 +1,6 @@
 //! What tells one content of an object from another.
 
+use crate::request::Pinned;
 use crate::response::Head;
 use vfs_core::Stat;
 
@@ -25,10 +26,12 @@ impl Validator {
         httpdate::parse_http_date(date).is_ok().then(|| Validator::Date(date.to_owned()))
     }
 
-    /// The value of an `If-Range` field.
-    pub fn if_range(&self) -> &str {
+    /// How a request names it. `plainly`: the server takes a date for too weak to compare ranges by, as it may for a minute
+    /// after a change; then the answer's own fields are compared, and it need only refuse what has changed.
+    pub fn pinned(&self, plainly: bool) -> Pinned<'_> {
         match self {
-            Validator::Tag(text) | Validator::Date(text) => text,
+            Validator::Date(date) if plainly => Pinned::UnmodifiedSince(date),
+            Validator::Tag(text) | Validator::Date(text) => Pinned::IfRange(text),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Ranges that are not those that were asked for, and objects that change.
 
 use crate::common::*;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use vfs_core::{Capabilities, Code, Error, Open, Result};
-use zvfs_http_servers::{After, Answer, FaultServer, Object, Request, pattern};
+use zvfs_http_servers::{After, Answer, FaultServer, Object, Request, Server, pattern};
 
 const SIZE: u64 = 100_000;
 
@@ -204,6 +205,45 @@ fn a_changed_date_is_estale_where_there_is_no_tag() {
     });
     fetch(&quick(), &server.url("/")).failed(Code::ESTALE);
     assert_eq!(server.requests()[1].header("If-Range"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+}
+
+/// apache2 takes a date for too weak to give a range by, as long as it is younger than a minute.
+#[test]
+fn a_date_that_is_too_young_for_if_range_is_compared_in_the_answer() {
+    let changed = Arc::new(AtomicBool::new(false));
+    let changes = changed.clone();
+    let server = FaultServer::http(move |request, peer| {
+        let modified = match changes.load(Ordering::Relaxed) {
+            true => "Mon, 07 Nov 1994 08:49:37 GMT",
+            false => "Sun, 06 Nov 1994 08:49:37 GMT",
+        };
+        let object = Object { modified: Some(modified.to_owned()), ..Object::new(8 << 20).untagged() };
+        match request.header("If-Range") {
+            Some(_) => peer.send(&object.without_ranges().answer(request).with("Accept-Ranges", "bytes")),
+            None => peer.send(&object.answer(request)),
+        }
+    });
+    let url = server.url("/");
+    in_time(move || {
+        let file = quick().open(&url, &Open::new(READ)).unwrap();
+        for offset in [5 << 20, 3 << 20] {
+            assert!(read_at(&file, offset, 1_000).unwrap() == pattern::bytes(offset..offset + 1_000));
+        }
+        changed.store(true, Ordering::Relaxed);
+        refused(read_at(&file, 4 << 20, 1_000), Code::ESTALE);
+    });
+    let dates =
+        server.requests().iter().filter(|request| request.header("If-Unmodified-Since").is_some()).count();
+    assert_eq!(dates, 3);
+}
+
+#[test]
+fn an_object_that_was_just_made_is_read_at_positions_on_apache2() {
+    let Some(server) = Server::apache2() else { return };
+    server.put("young", &pattern::bytes(0..5 << 20));
+    let url = server.http("young");
+    let read = in_time(move || read_at(&quick().open(&url, &Open::new(READ)).unwrap(), 4 << 20, 1_000));
+    assert!(read.unwrap() == pattern::bytes(4 << 20..(4 << 20) + 1_000));
 }
 
 #[test]
