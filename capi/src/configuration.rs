@@ -30,38 +30,31 @@ exported! {
         Ok(())
     }
     fn zvfs_configuration_add_folder(configuration: Exclusive<Configuration>, folder: &str) -> i32 {
-        let mut configuration = configuration;
         configuration.add_folder(folder)
     }
     fn zvfs_configuration_allow(configuration: Exclusive<Configuration>, provider: &str) -> i32 {
-        let mut configuration = configuration;
         configuration.allow(provider)
     }
     fn zvfs_configuration_allow_all(configuration: Exclusive<Configuration>) -> i32 {
-        let mut configuration = configuration;
         configuration.allow_all()
     }
     fn zvfs_configuration_pin(configuration: Exclusive<Configuration>, provider: &str, sha256: &str) -> i32 {
-        let mut configuration = configuration;
         let digest = Digest::try_from(sha256.to_owned()).map_err(|text| Error::new(Code::EINVAL, text))?;
         configuration.pin(provider, digest)
     }
     fn zvfs_configuration_set(
         configuration: Exclusive<Configuration>, provider: &str, setting: &str, value: &str
     ) -> i32 {
-        let mut configuration = configuration;
         configuration.set(provider, setting, value)
     }
     fn zvfs_configuration_append(
         configuration: Exclusive<Configuration>, provider: &str, setting: &str, value: &str
     ) -> i32 {
-        let mut configuration = configuration;
         configuration.append(provider, setting, value)
     }
     fn zvfs_configuration_alias(
         configuration: Exclusive<Configuration>, scheme: &str, provider: &str, as_scheme: Option<&str>, settings: Pairs
     ) -> i32 {
-        let mut configuration = configuration;
         configuration.add_alias(scheme, provider, as_scheme, settings.0.as_deref())
     }
     fn zvfs_configuration_free(configuration: Option<Object<Configuration>>) -> (), plain {

@@ -8,8 +8,8 @@ use std::ptr;
 use vfs_core::{Code, Error, Result, abi};
 
 /// Defines exported functions; nothing else in this crate does. Each argument becomes what its type's
-/// [`Argument`](crate::argument::Argument) checks it into (that is where NULL and stale pointers are found), the body runs under a
-/// panic guard, and its error goes where the function's kind says:
+/// [`Argument`](crate::argument::Argument) checks it into (that is where NULL and stale pointers are found) and is `mut`, the body runs
+/// under a panic guard, and its error goes where the function's kind says:
 ///
 /// - `fn f(a: A) -> i32`: has a last parameter `err`; code and text go there, the negative code is returned
 /// - `fn f(a: A) -> T, plain`: has none; T's own word for failure is returned
@@ -27,7 +27,7 @@ macro_rules! exported {
         ) -> $out {
             $crate::exported::to_error(err, || {
                 // SAFETY: the header's promises on each argument: NULL, or what its type says, valid during the call.
-                $(let $arg = unsafe { <$type as $crate::argument::Argument>::check($arg, stringify!($arg)) }?;)*
+                $(#[allow(unused_mut)] let mut $arg = unsafe { <$type as $crate::argument::Argument>::check($arg, stringify!($arg)) }?;)*
                 $body
             })
         }
@@ -44,7 +44,7 @@ macro_rules! exported {
         unsafe extern "C" fn $name($($arg: <$type as $crate::argument::Argument>::C),*) -> $out {
             $crate::exported::$to(|| {
                 // SAFETY: the header's promises on each argument: NULL, or what its type says, valid during the call.
-                $(let $arg = unsafe { <$type as $crate::argument::Argument>::check($arg, stringify!($arg)) }?;)*
+                $(#[allow(unused_mut)] let mut $arg = unsafe { <$type as $crate::argument::Argument>::check($arg, stringify!($arg)) }?;)*
                 $body
             })
         }

@@ -34,19 +34,16 @@ exported! {
         Ok(handle.shown.as_ptr())
     }
     fn zvfs_handle_read(handle: Exclusive<Handle>, buf: Target<'_>, n: u64) -> i64 {
-        let mut handle = handle;
         // SAFETY: the header: buf[0..n] is the caller's and writable.
         let buf = unsafe { buf.bytes(n) }?;
         handle.file.read(buf).map(|count| count as u64)
     }
     fn zvfs_handle_write(handle: Exclusive<Handle>, buf: Source<'_>, n: u64) -> i64 {
-        let mut handle = handle;
         // SAFETY: the header: buf[0..n] is the caller's and readable.
         let buf = unsafe { buf.bytes(n) }?;
         handle.file.write(buf).map(|count| count as u64)
     }
     fn zvfs_handle_write_all(handle: Exclusive<Handle>, buf: Source<'_>, n: u64) -> i32 {
-        let mut handle = handle;
         // SAFETY: as for write.
         let buf = unsafe { buf.bytes(n) }?;
         handle.file.write_all(buf)
@@ -62,7 +59,6 @@ exported! {
         handle.file.write_at(buf, offset).map(|count| count as u64)
     }
     fn zvfs_handle_seek(handle: Exclusive<Handle>, offset: i64, whence: u32) -> i64 {
-        let mut handle = handle;
         let to = match whence {
             abi::SEEK_SET => SeekFrom::Start(
                 u64::try_from(offset).map_err(|_| Error::new(Code::EINVAL, "seek: before the start"))?,
@@ -74,26 +70,21 @@ exported! {
         handle.file.seek(to)
     }
     fn zvfs_handle_tell(handle: Exclusive<Handle>) -> i64 {
-        let mut handle = handle;
         handle.file.tell()
     }
     fn zvfs_handle_truncate(handle: Exclusive<Handle>, size: u64) -> i32 {
-        let mut handle = handle;
         handle.file.truncate(size)
     }
     fn zvfs_handle_stat(handle: Exclusive<Handle>, out: StatPlace) -> i32 {
-        let mut handle = handle;
         out.put(&handle.file.stat()?);
         Ok(())
     }
     fn zvfs_handle_flush(handle: Exclusive<Handle>, level: u32) -> i32 {
-        let mut handle = handle;
         let level = [Flush::Push, Flush::Sync].into_iter().find(|known| *known as u32 == level)
             .ok_or_else(|| Error::new(Code::EINVAL, format!("flush: unknown level {level}")))?;
         handle.file.flush(level)
     }
     fn zvfs_handle_finish(handle: Exclusive<Handle>, how: u32) -> i32 {
-        let mut handle = handle;
         let how = [Finish::End, Finish::Commit, Finish::Discard].into_iter().find(|known| *known as u32 == how)
             .ok_or_else(|| Error::new(Code::EINVAL, format!("finish: unknown way {how}")))?;
         handle.file.finish(how)

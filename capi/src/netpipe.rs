@@ -159,7 +159,7 @@ impl Argument for ErrorPlace {
     }
 }
 
-fn count(count: i32) -> Result<u64> {
+fn size(count: i32) -> Result<u64> {
     u64::try_from(count).map_err(|_| Error::new(Code::EINVAL, format!("a count of {count} bytes")))
 }
 
@@ -176,14 +176,14 @@ exported! {
         let pipe = PIPES.remove_soon(object.slot()).map_err(|_| closed())?;
         pipe.close()
     }
-    fn netpipe_read(pipe: Opened, buf: Target<'_>, count_: i32) -> i64, errno {
+    fn netpipe_read(pipe: Opened, buf: Target<'_>, count: i32) -> i64, errno {
         // SAFETY: the header: buf[0..count] is the caller's and writable.
-        let buf = unsafe { buf.bytes(count(count_)?) }?;
+        let buf = unsafe { buf.bytes(size(count)?) }?;
         pipe.0.call(|file| file.read(buf))
     }
-    fn netpipe_write(pipe: Opened, buf: Source<'_>, count_: i32) -> i64, errno {
+    fn netpipe_write(pipe: Opened, buf: Source<'_>, count: i32) -> i64, errno {
         // SAFETY: the header: buf[0..count] is the caller's and readable.
-        let buf = unsafe { buf.bytes(count(count_)?) }?;
+        let buf = unsafe { buf.bytes(size(count)?) }?;
         pipe.0.write(buf)
     }
     fn zvfs_netpipe_error(out: ErrorPlace) -> i32, plain {
