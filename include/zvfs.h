@@ -121,7 +121,7 @@ int32_t ZVFS_CALL zvfs_configuration_parse(const char *text, zvfs_configuration 
 
 /* Adds a folder to search for libzvfs_<name>.so, behind those that are there. An absolute path, else EINVAL. That a provider
  * lies there is no permission to load it.  [one] */
-int32_t ZVFS_CALL zvfs_configuration_add_folder(zvfs_configuration *configuration, const char *folder, zvfs_error *err);
+int32_t ZVFS_CALL zvfs_configuration_add_provider_path(zvfs_configuration *configuration, const char *folder, zvfs_error *err);
 
 /* Lets a provider load: "file", as in libzvfs_file.so. EINVAL: not a provider's name.  [one] */
 int32_t ZVFS_CALL zvfs_configuration_allow(zvfs_configuration *configuration, const char *provider, zvfs_error *err);

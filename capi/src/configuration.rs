@@ -29,8 +29,8 @@ exported! {
         out.put(CONFIGURATIONS.insert(Configuration::parse(text)?));
         Ok(())
     }
-    fn zvfs_configuration_add_folder(configuration: Exclusive<Configuration>, folder: &str) -> i32 {
-        configuration.add_folder(folder)
+    fn zvfs_configuration_add_provider_path(configuration: Exclusive<Configuration>, folder: &str) -> i32 {
+        configuration.add_provider_path(folder)
     }
     fn zvfs_configuration_allow(configuration: Exclusive<Configuration>, provider: &str) -> i32 {
         configuration.allow(provider)

@@ -184,8 +184,8 @@ static void configured(const char *folder, const char *providers) {
     FAILS(ZVFS_EPROTONOSUPPORT, zvfs_registry_open(registry, "mem:x", NULL, &handle, &error));
     zvfs_registry_free(registry);
 
-    OK(zvfs_configuration_add_folder(configuration, providers, &error));
-    FAILS(ZVFS_EINVAL, zvfs_configuration_add_folder(configuration, "relative", &error));
+    OK(zvfs_configuration_add_provider_path(configuration, providers, &error));
+    FAILS(ZVFS_EINVAL, zvfs_configuration_add_provider_path(configuration, "relative", &error));
     OK(zvfs_configuration_allow(configuration, "file", &error));
     FAILS(ZVFS_EINVAL, zvfs_configuration_allow(configuration, "../file", &error));
     FAILS(ZVFS_EINVAL, zvfs_configuration_allow_all(configuration, &error));
@@ -216,7 +216,7 @@ static void configured(const char *folder, const char *providers) {
     zvfs_registry_free(registry);
 
     OK(zvfs_configuration_parse("[provider.mem]\n", &configuration, &error));
-    OK(zvfs_configuration_add_folder(configuration, providers, &error));
+    OK(zvfs_configuration_add_provider_path(configuration, providers, &error));
     OK(zvfs_registry_new(configuration, NULL, &registry, &error));
     zvfs_configuration_free(configuration);
     handle = opened(registry, "mem:x", ZVFS_OPEN_WRITE | ZVFS_OPEN_CREATE);

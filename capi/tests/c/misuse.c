@@ -19,7 +19,7 @@ static void null(void) {
     REFUSED(ZVFS_EINVAL, zvfs_configuration_new(NULL, &error));
     REFUSED(ZVFS_EINVAL, zvfs_configuration_find(NULL, NULL, &error));
     REFUSED(ZVFS_EINVAL, zvfs_configuration_parse(NULL, NULL, &error));
-    REFUSED(ZVFS_EINVAL, zvfs_configuration_add_folder(NULL, "/", &error));
+    REFUSED(ZVFS_EINVAL, zvfs_configuration_add_provider_path(NULL, "/", &error));
     REFUSED(ZVFS_EINVAL, zvfs_configuration_allow(NULL, "x", &error));
     REFUSED(ZVFS_EINVAL, zvfs_configuration_allow_all(NULL, &error));
     REFUSED(ZVFS_EINVAL, zvfs_configuration_pin(NULL, "x", "y", &error));

@@ -19,7 +19,7 @@ impl Configuration {
     ///
     /// # Errors
     /// EINVAL: not an absolute path.
-    pub fn add_folder(&mut self, folder: impl Into<PathBuf>) -> Result<()> {
+    pub fn add_provider_path(&mut self, folder: impl Into<PathBuf>) -> Result<()> {
         let folder = folder.into();
         if !folder.is_absolute() {
             return Err(invalid(format!("provider folder {}: write an absolute path", folder.display())));
@@ -191,7 +191,7 @@ mod tests {
         let mut configuration = Configuration::closed();
         configuration.allow_all().unwrap();
         assert!(configuration.allows("mem"));
-        configuration.add_folder("relative").unwrap_err();
+        configuration.add_provider_path("relative").unwrap_err();
     }
 
     #[test]
