@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::process::Command;
-use support::{have, providers, repository, run};
+use support::{BOUND, have, providers, repository, run_within};
 
 /// A block of commands, and the lines that must be in their output.
 #[derive(Debug, Default, PartialEq)]
@@ -49,7 +49,7 @@ fn follow(example: &str) {
     shell.current_dir(&folder).env("PATH", path).env("PROVIDERS", providers()).env_remove("ZVFS_CONFIG");
     // As a reader's shell: nothing of the cargo that runs this test.
     shell.env_remove("CARGO_TARGET_DIR");
-    let done = run(shell);
+    let done = run_within(10 * BOUND, shell);
     assert_eq!(done.code, 0, "{example}: {done:?}");
     let outputs: Vec<&str> = done.out().split(&format!("{mark}\n")).collect();
     assert_eq!(outputs.len(), steps.len(), "{example}: {done:?}");

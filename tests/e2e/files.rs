@@ -258,7 +258,7 @@ fn what_is_no_descriptor_is_refused_and_told() {
         ("file:/%zz", 22, "%zz"),
         ("file:/a%00b", 22, "a%00b"),
         ("unknown:x", 93, "libzvfs_unknown.so"),
-        ("http://user:password@host/x?key=secret", 93, "http"),
+        ("unknown://user:password@host/x?key=secret", 93, "libzvfs_unknown.so"),
     ] {
         for command in ["cat", "stat", "ls", "rm"] {
             let done = run(zvfs([command, descriptor]));

@@ -77,8 +77,14 @@ impl fmt::Debug for Done {
 
 /// Runs a command to its end, with nothing on standard input.
 #[track_caller]
-pub fn run(mut command: Command) -> Done {
-    Started::new(command.stdin(Stdio::null())).end()
+pub fn run(command: Command) -> Done {
+    run_within(BOUND, command)
+}
+
+/// The same for one that takes longer on a busy machine: it builds a crate with all that it depends on, from nothing.
+#[track_caller]
+pub fn run_within(bound: Duration, mut command: Command) -> Done {
+    Started::new(command.stdin(Stdio::null())).end_within(bound)
 }
 
 /// Runs a command to its end, with this on standard input.
@@ -127,9 +133,14 @@ impl Started {
 
     /// Waits for its end, within the bound.
     #[track_caller]
-    pub fn end(mut self) -> Done {
+    pub fn end(self) -> Done {
+        self.end_within(BOUND)
+    }
+
+    #[track_caller]
+    fn end_within(mut self, bound: Duration) -> Done {
         use std::os::unix::process::ExitStatusExt;
-        let ended = wait(&self.child);
+        let ended = wait(&self.child, bound);
         if !ended {
             self.child.kill().unwrap();
         }
@@ -137,7 +148,7 @@ impl Started {
         let [stdout, stderr] = std::mem::take(&mut self.output)
             .map(|output| output.map_or(Vec::new(), |output| output.join().unwrap()));
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
-        assert!(ended, "still running after {BOUND:?}: {stderr}");
+        assert!(ended, "still running after {bound:?}: {stderr}");
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap());
         Done { code, stdout, stderr }
     }
@@ -160,9 +171,9 @@ fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 }
 
 /// Waits for a process to end; whether it did.
-fn wait(child: &Child) -> bool {
+fn wait(child: &Child, bound: Duration) -> bool {
     let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
-    let timeout = Timespec { tv_sec: BOUND.as_secs() as i64, tv_nsec: 0 };
+    let timeout = Timespec { tv_sec: bound.as_secs() as i64, tv_nsec: 0 };
     poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout)).unwrap() > 0
 }
 

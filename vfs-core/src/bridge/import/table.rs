@@ -53,7 +53,8 @@ impl Imported {
     /// `table` is NULL or points to what a provider's entry returned, and stays.
     pub(crate) unsafe fn new(table: *const abi::Provider) -> Result<Imported, String> {
         if table.is_null() {
-            let why = "the entry returned NULL: it refuses to run here, or it failed while it described itself";
+            let why =
+                "the entry returned NULL: it refuses to run here, or it failed while it described itself";
             return Err(format!("{why} (a Rust provider's panic in info is on standard error)"));
         }
         let address = table as usize;
