@@ -163,3 +163,62 @@ fn a_standard_stream_is_no_terminal() {
         .told("fd_fdstat_get 0 16\n get8 16\n fd_fdstat_get 1 16\n get8 16\n fd_fdstat_get 2 16\n get8 16");
     assert!(told.chunks(2).all(|pair| pair[0] == 0 && pair[1] != 2), "{told:?}");
 }
+
+/// A guest that makes files with names of so many bytes, each with a second name and so many bytes in it, until there is no
+/// space.
+fn hoarder(name: usize, content: u8) -> String {
+    let open = import("path_open", "(param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)");
+    let write = import("fd_write", "(param i32 i32 i32 i32) (result i32)");
+    let close = import("fd_close", "(param i32) (result i32)");
+    let link = import("path_link", "(param i32 i32 i32 i32 i32 i32 i32) (result i32)");
+    let exit = import("proc_exit", "(param i32)");
+    format!(
+        "(module {open} {write} {close} {link} {exit} (memory (export \"memory\") 1)
+          (data (i32.const 0) \"\\10\\00\\00\\00\\{content:02x}\\00\\00\\00\")
+          (func $name (param $n i32) (local $digit i32)
+            (memory.fill (i32.const 1024) (i32.const 120) (i32.const {name}))
+            (loop
+              (i32.store8 (i32.add (i32.const 1024) (local.get $digit)) (i32.add (i32.const 97) (i32.and (local.get $n) (i32.const 15))))
+              (local.set $n (i32.shr_u (local.get $n) (i32.const 4)))
+              (br_if 0 (i32.lt_u (local.tee $digit (i32.add (local.get $digit) (i32.const 1))) (i32.const 6)))))
+          (func (export \"_start\") (local $n i32)
+            (loop
+              (call $name (local.get $n))
+              (if (i32.eqz (call $path_open (i32.const 3) (i32.const 0) (i32.const 1024) (i32.const {name}) (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 64)))
+                (then
+                  (drop (call $fd_write (i32.load (i32.const 64)) (i32.const 0) (i32.const 1) (i32.const 68)))
+                  (drop (call $fd_close (i32.load (i32.const 64))))
+                  (i32.store8 (i32.const 2048) (i32.const 46))
+                  (memory.copy (i32.const 2049) (i32.const 1024) (i32.const {name}))
+                  (drop (call $path_link (i32.const 3) (i32.const 0) (i32.const 1024) (i32.const {name}) (i32.const 3) (i32.const 2048) (i32.const {name})))
+                  (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                  (br 1))))
+            (call $proc_exit (local.get $n))))"
+    )
+}
+
+/// In a process of its own, whose memory is then that of the scratch space.
+fn hoard(name: usize, content: u8) {
+    const SCRATCH: u64 = 64 << 20;
+    let job = Job::new().key(&format!("Scratch = {SCRATCH}")).timeout(100);
+    let before = peak_memory();
+    let report = job.run(&hoarder(name, content));
+    let (made, taken) = (report.guest_code.unwrap(), (peak_memory() - before) << 10);
+    assert!(made > 5_000, "{report:?}");
+    assert!(taken < SCRATCH + (16 << 20), "{made} files take {taken} bytes");
+}
+
+#[test]
+fn scratch_files_take_no_more_of_the_host_than_they_are_said_to() {
+    alone("scratch_files_take_no_more_of_the_host_than_they_are_said_to", || hoard(8, 1));
+}
+
+#[test]
+fn short_names_take_no_more_of_the_host_than_they_are_said_to() {
+    alone("short_names_take_no_more_of_the_host_than_they_are_said_to", || hoard(8, 0));
+}
+
+#[test]
+fn long_names_take_no_more_of_the_host_than_they_are_said_to() {
+    alone("long_names_take_no_more_of_the_host_than_they_are_said_to", || hoard(250, 0));
+}
