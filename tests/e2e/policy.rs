@@ -149,3 +149,20 @@ fn verbose_tells_what_is_loaded() {
     let done = run(zvfs(["-vv", "cp", "null:", "null:"]));
     done.failed(0, &["loaded null", "libzvfs_null.so"]);
 }
+
+#[test]
+fn a_wrong_setting_is_told_with_its_place() {
+    let folder = Folder::new();
+    for (text, words) in [
+        ("[provider.mem]\nsettings = { limit = \"plenty\" }", "[provider.mem] in "),
+        (
+            "[provider.mem]\n[alias]\nscratch = { provider = \"mem\", settings = { lmit = 5 } }",
+            "[alias] scratch in ",
+        ),
+    ] {
+        let done = run(under(&folder, text, &["providers"]));
+        assert_eq!(done.code, 22, "{done:?}");
+        let out = done.out();
+        assert!(out.contains(words) && out.contains("zvfs.toml") && out.contains("setting `"), "{done:?}");
+    }
+}

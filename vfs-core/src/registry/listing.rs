@@ -41,8 +41,17 @@ impl Registry {
     fn check_settings(&self, name: &str, info: &Info) -> Result<()> {
         let aliases = self.0.configuration.aliases();
         let own = aliases.iter().filter(|(_, alias)| alias.provider == name && alias.settings.is_some());
-        let targets = own.map(|(scheme, _)| self.resolve(scheme)).chain([Target::own(name)]);
-        targets.into_iter().try_for_each(|target| self.settings(&target, info).map(drop))
+        let aliased = own.map(|(scheme, _)| (format!("[alias] {scheme}"), self.resolve(scheme)));
+        // The provider's own first: an alias's settings lie over them, and would be blamed for them.
+        [(format!("[provider.{name}]"), Target::own(name))].into_iter().chain(aliased).try_for_each(
+            |(place, target)| match self.settings(&target, info) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.context(match self.0.configuration.source() {
+                    Source::File(path) => format!("{place} in {}", path.display()),
+                    _ => place,
+                })),
+            },
+        )
     }
 
     fn listing(&self, name: String) -> Listing {
