@@ -5,10 +5,10 @@
 mod support;
 
 use serde_json::Value;
-use support::{Done, Folder, have, providers, repository, run, zvfs};
+use support::{Done, Folder, have, providers, repository, run, run_long, zvfs};
 
 fn check(library: &str, more: &[&str]) -> Done {
-    run(zvfs(["check", library].iter().chain(more)))
+    run_long(zvfs(["check", library].iter().chain(more)))
 }
 
 fn built(name: &str) -> String {
@@ -163,8 +163,10 @@ fn a_crash_and_a_hang_are_one_line_each_and_the_others_go_on() {
         "{failed:?}"
     );
 
-    let done = check(&defect(&folder, "HANGS"), &[&REACH[..], &["--timeout", "15s"]].concat());
-    done.failed(80, &[&format!("1 of {all} checks failed")]);
+    // Of the checks that have time: one that is done in a moment must not be taken for a hang on a busy machine.
+    let some = ["--filter", "unknown", "--timeout", "30s"];
+    let done = check(&defect(&folder, "HANGS"), &[&REACH[..], &some].concat());
+    done.failed(80, &["1 of 4 checks failed"]);
     let failed = lines(&done, "FAILED");
     assert!(failed[0].starts_with("FAILED   unknown_values_are_einval: hangs"), "{failed:?}");
 }

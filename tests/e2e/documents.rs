@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use support::{Folder, have, providers, repository, run, zvfs};
+use support::{Folder, have, providers, repository, run, run_long, zvfs};
 use vfs_core::{Library, Provider, Scope, Setting};
 
 /// A fenced block, with what the comment in the line above it says.
@@ -67,7 +67,7 @@ fn follow(name: &str, folder: &Path) {
     // A folder that stays, so that the SDK is compiled once.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("documents");
     shell.env("ZVFS", repository(".").canonicalize().unwrap()).env("TARGET", target);
-    let done = run(shell);
+    let done = run_long(shell);
     assert_eq!(done.code, 0, "{name}: {done:?}");
     let outputs: Vec<&str> = done.out().split(mark).collect();
     for ((commands, wanted), output) in steps.iter().zip(outputs) {

@@ -7,7 +7,7 @@ mod support;
 
 use std::path::PathBuf;
 use std::process::Command;
-use support::{Done, Folder, have, providers, repository, run, zvfs};
+use support::{Done, Folder, have, providers, repository, run, run_long, zvfs};
 
 const SANITIZE: [&str; 4] = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"];
 /// What valgrind exits with if it found something.
@@ -42,7 +42,7 @@ fn sanitized(library: &str, more: &[&str]) -> Done {
     command.env("LD_PRELOAD", runtime.out().trim());
     // Leaks are valgrind's to find: a check's process ends in the middle.
     command.env("ASAN_OPTIONS", "detect_leaks=0:handle_segv=0").env("UBSAN_OPTIONS", "print_stacktrace=1");
-    run(command)
+    run_long(command)
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn memchecked(folder: &Folder, arguments: &[&str]) -> Done {
     command.args(["--show-leak-kinds=definite,indirect", &format!("--error-exitcode={FOUND}")]);
     command.arg(env!("CARGO_BIN_EXE_zvfs")).env_remove("ZVFS_CONFIG");
     command.arg("--provider-path").arg(folder.path()).arg("--provider-path").arg(providers());
-    run({
+    run_long({
         command.args(arguments);
         command
     })

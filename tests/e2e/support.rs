@@ -87,6 +87,12 @@ pub fn run_within(bound: Duration, mut command: Command) -> Done {
     Started::new(command.stdin(Stdio::null())).end_within(bound)
 }
 
+/// Runs a command that does a hundred things, or compiles some, on a machine that may be busy with others.
+#[track_caller]
+pub fn run_long(command: Command) -> Done {
+    run_within(10 * BOUND, command)
+}
+
 /// Runs a command to its end, with this on standard input.
 #[track_caller]
 pub fn run_with(mut command: Command, input: &[u8]) -> Done {
@@ -137,8 +143,9 @@ impl Started {
         self.end_within(BOUND)
     }
 
+    /// Waits for its end, within another bound.
     #[track_caller]
-    fn end_within(mut self, bound: Duration) -> Done {
+    pub fn end_within(mut self, bound: Duration) -> Done {
         use std::os::unix::process::ExitStatusExt;
         let ended = wait(&self.child, bound);
         if !ended {
