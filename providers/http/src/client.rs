@@ -47,20 +47,6 @@ impl Client {
     /// # Errors
     /// ELOOP: too many redirects. EACCES: where it may not go. The connection's, the caller's, the limits'. A status is none.
     pub fn ask(&self, place: &Place, ask: &Ask<'_>, caller: Caller<'_>) -> Attempt<(Answer, Place)> {
-        self.follow(place, ask, caller, |place| self.once(place, ask, caller))
-    }
-
-    /// Follows redirects of the answers that `once` gets.
-    ///
-    /// # Errors
-    /// As [`ask`](Client::ask).
-    pub fn follow(
-        &self,
-        place: &Place,
-        ask: &Ask<'_>,
-        caller: Caller<'_>,
-        once: impl Fn(&Place) -> Attempt<Answer>,
-    ) -> Attempt<(Answer, Place)> {
         let mut place = place.clone();
         for hops in 0.. {
             let explain = |failure: Failure| match hops {
@@ -69,7 +55,7 @@ impl Client {
                     Failure { text: format!("{} (redirected to {})", failure.text, place.target), ..failure }
                 }
             };
-            let answer = once(&place).map_err(explain)?;
+            let answer = self.once(&place, ask, caller).map_err(explain)?;
             let Some(next) = redirect::next(&answer.head, &place, ask.method).map_err(explain)? else {
                 return Ok((answer, place));
             };

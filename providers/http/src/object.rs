@@ -61,7 +61,16 @@ impl Object {
                 (Some(end), range.total, true)
             }
             200 | 203 => (answer.length(), answer.length(), answer.head.lists("accept-ranges", "bytes")),
-            _ => return Err(refused(answer, caller)),
+            _ => {
+                let failure = refused(answer, caller);
+                return Err(match found.target == place.target {
+                    true => failure,
+                    false => Failure {
+                        text: format!("{} (redirected to {})", failure.text, found.target),
+                        ..failure
+                    },
+                });
+            }
         };
         let kind = if size.is_some() { Kind::Regular } else { Kind::Unknown };
         let stat = describe(Stat::of_kind(kind), &answer.head);

@@ -18,6 +18,8 @@ use vfs_core::{Capabilities, Code, Error, File, OpenFlags, Result, Stat};
 const SKIP_MAX: u64 = 256 << 10;
 /// What is asked for after a jump, at least; then twice as much each time, as long as it is read on.
 const WINDOW_MIN: u64 = 128 << 10;
+/// Even of single bytes so much is asked for: it comes in the same packet.
+const EXACT_MIN: u64 = 1 << 10;
 /// From here on everything to the end is asked for.
 const WINDOW_MAX: u64 = 8 << 20;
 
@@ -173,7 +175,7 @@ impl Window {
         let wanted = wanted as u64;
         let length = match self {
             Window::Open => return None,
-            Window::Exact => wanted,
+            Window::Exact => wanted.max(EXACT_MIN),
             Window::Bytes(bytes) => bytes.max(wanted),
         };
         Some(position.saturating_add(length).min(size))

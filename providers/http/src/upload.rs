@@ -1,6 +1,5 @@
 //! The beginning of an upload: its head, and the server's word on it before the body.
 
-use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::client::Client;
 use crate::connection::Connection;
@@ -18,7 +17,10 @@ use vfs_core::{Code, Events};
 enum Word {
     /// Go on, or nothing at all.
     Begin(Connection),
+    /// Elsewhere.
     Redirect(Place),
+    /// It does not know the word that was to come before the body.
+    Unknown,
 }
 
 /// Begins an upload: afterwards the connection takes the body. Until then nothing of it has been sent, so further attempts
@@ -37,38 +39,35 @@ pub fn begin(
     persist(caller, &mut Budget::new(), || {
         let mut place = place.clone();
         for hops in 0..=caller.tuning.redirects {
-            let word = match ask(client, &place, upload, caller) {
-                // It does not know the word that was to come before the body.
-                Ok(Err(417)) => {
+            let word = match ask(client, &place, upload, caller)? {
+                Word::Unknown if upload.expect => {
                     upload.expect = false;
                     ask(client, &place, upload, caller)?
                 }
-                word => word?,
+                word => word,
             };
             match word {
-                Ok(Word::Begin(connection)) => return Ok(connection),
-                Ok(Word::Redirect(_)) if hops == caller.tuning.redirects => break,
-                Ok(Word::Redirect(next)) => place = next,
-                Err(_) => return Err(Failure::protocol("417 expectation failed, and none was said")),
+                Word::Begin(connection) => return Ok(connection),
+                Word::Redirect(_) if hops == caller.tuning.redirects => break,
+                Word::Redirect(next) => place = next,
+                Word::Unknown => return Err(Failure::protocol("417 expectation failed, and there was none")),
             }
         }
         Err(Failure::new(Code::ELOOP, format!("more than {} redirects", caller.tuning.redirects)))
     })
 }
 
-/// Sends the head and hears what the server says; `Err(417)` if that is its word.
-fn ask(client: &Client, place: &Place, upload: Upload, caller: Caller<'_>) -> Attempt<Result<Word, u16>> {
+/// Sends the head and hears what the server says.
+fn ask(client: &Client, place: &Place, upload: Upload, caller: Caller<'_>) -> Attempt<Word> {
     let ask = Ask { method: Method::Put, upload: Some(upload), ..Ask::get(None) };
     // Without a word before the body, a kept connection that is dead would show only behind it.
     let mut fresh = !upload.expect;
     loop {
         let mut connection = client.connection(&place.target, caller, fresh)?;
         match word(client, &mut connection, place, &ask, upload.expect, caller) {
-            Ok(None) => return Ok(Ok(Word::Begin(connection))),
-            Ok(Some(head)) => {
-                let answer = Answer::new(head, connection, client.pool().clone())?;
-                return refused(answer, place, upload, caller);
-            }
+            Ok(None) => return Ok(Word::Begin(connection)),
+            // The server may wait for a body that does not come: the connection is not used again.
+            Ok(Some(head)) => return refused(&head, place, upload),
             Err(failure)
                 if failure.code == Code::ECONNRESET
                     && connection.is_reused()
@@ -120,17 +119,13 @@ fn word(
     }
 }
 
-fn refused(answer: Answer, place: &Place, upload: Upload, caller: Caller<'_>) -> Attempt<Result<Word, u16>> {
-    let next = redirect::next(&answer.head, place, Method::Put);
-    let (status, failure) = (answer.head.status, status::failure(&answer.head));
-    // The server may wait for a body that does not come: the connection is not used again.
-    drop(answer);
-    let _ = caller;
-    if let Some(next) = next? {
-        return Ok(Ok(Word::Redirect(next)));
+fn refused(head: &Head, place: &Place, upload: Upload) -> Attempt<Word> {
+    if let Some(next) = redirect::next(head, place, Method::Put)? {
+        return Ok(Word::Redirect(next));
     }
-    match status {
-        417 => Ok(Err(417)),
+    let failure = status::failure(head);
+    match head.status {
+        417 => Ok(Word::Unknown),
         412 if upload.exclusive => Err(Failure::new(Code::EEXIST, "412: it exists already")),
         200..=299 => Err(Failure { again: Again::No, ..failure }.context("before the body")),
         _ => Err(failure),

@@ -93,10 +93,6 @@ impl Writer {
         })
     }
 
-    fn waiting(&self) -> Waiting<'_> {
-        Waiting::silence(&self.asker.context, self.asker.tuning.stall_timeout, "byte taken by the server")
-    }
-
     /// Ends the upload for a failure that is not just the caller's time.
     fn broken(&mut self, failure: Failure, doing: &str) -> Error {
         if is_callers(&failure) {
@@ -127,11 +123,7 @@ impl Writer {
 
     /// Sends what is kept.
     fn drain(&mut self) -> Attempt<()> {
-        let waiting = Waiting::silence(
-            &self.asker.context,
-            self.asker.tuning.stall_timeout,
-            "byte taken by the server",
-        );
+        let waiting = taken(&self.asker);
         let Some(connection) = &mut self.connection else { return Ok(()) };
         while self.sent < self.pending.len() {
             match connection.try_send(&[IoSlice::new(&self.pending[self.sent..])])? {
@@ -152,7 +144,7 @@ impl Writer {
         let all: usize = pieces.iter().map(|piece| piece.len()).sum();
         let mut connection =
             self.connection.take().ok_or_else(|| Failure::new(Code::EBADF, "it has ended"))?;
-        let (mut done, waiting) = (0, self.waiting());
+        let (mut done, waiting) = (0, taken(&self.asker));
         let outcome = loop {
             if done == all {
                 break Ok(());
@@ -335,6 +327,11 @@ fn after(mut pieces: [&[u8]; 3], mut done: usize) -> [&[u8]; 3] {
         done -= gone;
     }
     pieces
+}
+
+/// Waits for the server to take something.
+fn taken(asker: &Asker) -> Waiting<'_> {
+    Waiting::silence(&asker.context, asker.tuning.stall_timeout, "byte taken by the server")
 }
 
 /// Waits until more can be sent; a server that answers meanwhile does not want it.
