@@ -6,10 +6,12 @@
  * function, zvfs_provider_v1(), which returns a table. A host loads the library, reads the table once, and calls it.
  * This header is the authority: where another document says otherwise, this one is right.
  *
- *     STATUS: version 1 is a draft. Until it is frozen (CHANGELOG.md will say so) a field may still move.
+ *     STATUS: version 1 is frozen. A library that is built for it works with every later host of version 1. Structs may grow
+ *     at their ends, extensions and values may be added; nothing that stands here changes its meaning, size or place.
  *
- * A provider that opens, reads and closes needs five functions and about thirty lines: tests/abi/env.c is one in C,
- * providers/null one in Rust. The rest of the table may be NULL. To build one in C:
+ * docs/providers.md goes from nothing to a checked provider; this is the manual. A provider that opens, reads and closes needs
+ * five functions and about thirty lines: tests/abi/env.c is one in C, providers/null one in Rust. The rest of the table may be
+ * NULL. To build one in C:
  *
  *     cc -shared -fPIC -I include -o libzvfs_env.so env.c
  *
@@ -144,12 +146,14 @@ enum {
 
 /* Writes code and text into err (which may be NULL) and returns -code: `return zvfs_fail(err, ZVFS_ENOENT, "no %s", x);`
  * Of a code that is negative, as host->wait() returns it, the sign is dropped: `return zvfs_fail(err, ended, "read: stopped");`
+ * 0 becomes EIO: what calls this has failed.
  * Text beyond 999 bytes is cut. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4), unused))
 #endif
 static inline int32_t zvfs_fail(zvfs_error *err, int32_t code, const char *format, ...) {
     if (code < 0) code = -code;
+    if (code == 0) code = ZVFS_EIO;
     if (err) {
         va_list arguments;
         err->code = code;
