@@ -66,6 +66,8 @@ pub enum Command {
     #[command(hide = true)]
     CheckChild(check::child::CheckChild),
     #[command(hide = true)]
+    CompileChild(run::CompileChild),
+    #[command(hide = true)]
     Generate(generate::Generate),
 }
 

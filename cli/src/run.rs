@@ -1,5 +1,6 @@
 //! `zvfs run`: guests under their manifests, side by side.
 
+mod compile;
 mod manifest;
 mod own_broker;
 mod pipes;
@@ -10,6 +11,8 @@ use crate::exit::{Failure, warn};
 use crate::setup;
 use crate::signals;
 use clap::{Args, ValueEnum};
+use compile::CacheOptions;
+pub use compile::CompileChild;
 use pipes::Pipes;
 use report::{Format, Reports};
 use std::path::PathBuf;
@@ -36,6 +39,8 @@ pub struct Run {
     /// The name of this run, for providers that share a broker among several
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
+    #[command(flatten)]
+    cache: CacheOptions,
     /// What the guests may reach, and how much of it
     #[arg(required = true, value_name = "MANIFEST")]
     manifests: Vec<PathBuf>,
@@ -98,11 +103,16 @@ impl Run {
             own_broker::start_if_needed(&pipes, &mut configuration, options.verbose > 0)?;
         }
         let registry = setup::registry_of(configuration, options);
+        let compiler = self.cache.compiler(options.verbose > 0)?;
         let session = |(manifest, writers): (Manifest, _)| {
             let mut open = OpenOptions::new();
             open.job = self.job.clone();
             open.writers = writers;
-            Session::new(manifest, registry.clone(), open)
+            Session::builder(manifest)
+                .registry(registry.clone())
+                .options(open)
+                .compiler(compiler.clone())
+                .build()
         };
         Ok(manifests.into_iter().zip(pipes.writers).map(session).collect())
     }

@@ -23,10 +23,12 @@ pub fn providers() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().to_owned()
 }
 
-/// The command, with no configuration but its arguments.
+/// The command, with no configuration but its arguments, and a cache of these tests' own.
 pub fn bare() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs"));
     command.env_remove("ZVFS_CONFIG");
+    let place = concat!(env!("CARGO_TARGET_TMPDIR"), "/cache");
+    command.env("XDG_CACHE_HOME", place).env("XDG_STATE_HOME", place);
     command
 }
 

@@ -10,6 +10,7 @@ mod channels;
 mod controls;
 mod counters;
 mod ends;
+mod given;
 mod interactive;
 mod open;
 mod sources;
@@ -17,6 +18,7 @@ mod sources;
 pub use channels::{Channels, Meter};
 pub use controls::Controls;
 pub use counters::{Counters, Counts};
+pub(crate) use given::Given;
 pub use open::OpenOptions;
 
 pub(crate) use ahead::Wake;

@@ -38,8 +38,9 @@ mod wasi_path;
 mod wasi_poll;
 mod wasi_process;
 
+pub(crate) use engine::engine;
 #[cfg(any(test, feature = "fuzz"))]
 pub use fuzz::{archive as fuzz_archive, calls as fuzz_calls};
-pub(crate) use program::{PROGRAM_MAX, Program};
+pub(crate) use program::{Program, chain, one_line};
 pub(crate) use run::{Ran, Setup, panic_text, run};
 pub(crate) use stop::{Reason, Stop};

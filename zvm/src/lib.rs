@@ -7,9 +7,11 @@
 //! | `channel` | an open file with an alias, quotas and counters |
 //! | `report` | what a session tells at its end |
 //! | `guest` | the program: its engine, its limits, and its window on the channels, WASI preview1 |
+//! | `compile` | from the program's bytes to machine code: limits, worker, cache |
 //! | `session` | one run of it all, with an end in any case |
 
 mod channel;
+mod compile;
 mod exit;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
@@ -19,10 +21,11 @@ mod report;
 mod session;
 
 pub use channel::{CallError, Channel, Channels, Controls, Counters, Counts, Meter, OpenOptions};
+pub use compile::{Cache, Compiler, Worker, compile_child};
 pub use exit::{ExitCode, Failure};
 pub use manifest::{
     BYTES_MAX, CHANNELS_MAX, ChannelSpec, Fstab, LINES_MAX, Limits, Manifest, Mount, NVRAM_MAX, Nvram,
     NvramError, Preopen, SOURCES_MAX, STANDARD, Version, Warning,
 };
 pub use report::{ChannelReport, CpuTime, Report};
-pub use session::{Running, Session, SessionHandle};
+pub use session::{Running, Session, SessionBuilder, SessionHandle};

@@ -1,10 +1,15 @@
 //! A session: one run of a guest under a manifest, on a thread of its own, with an end in any case.
 
+mod builder;
 mod cpu;
+mod timer;
 mod watch;
 mod work;
 
-use crate::channel::OpenOptions;
+pub use builder::SessionBuilder;
+
+use crate::channel::{Given, OpenOptions};
+use crate::compile::Compiler;
 use crate::exit::{ExitCode, Failure};
 use crate::guest::{Reason, Stop};
 use crate::manifest::Manifest;
@@ -17,43 +22,47 @@ use watch::Watch;
 
 /// The stack of a session's thread: the guest's part, and ample room for the compiler and the providers.
 const STACK: usize = 8 << 20;
-/// The watchdog only waits.
-const WATCHDOG_STACK: usize = 256 << 10;
 
-/// A run that has not started. Several may run side by side in a process.
+/// A run that has not started. Any number may run side by side in a process: each has one thread while it runs, and one
+/// more while it is stopped; engine, timer and compiled programs are shared.
 ///
-/// The engine installs process-wide handlers for the signals that a guest's faults raise (they pass on what isn't theirs), and
-/// is shared by all sessions.
+/// The engine installs process-wide handlers for the signals that a guest's faults raise; they pass on what isn't theirs. A
+/// process that forks starts sessions in the child only, or in the parent only.
 #[derive(Debug)]
 pub struct Session {
     manifest: Manifest,
     registry: Registry,
     options: OpenOptions,
+    compiler: Compiler,
+    /// Instead of what the manifest names.
+    program: Option<Vec<u8>>,
+    given: Given,
 }
 
 impl Session {
     /// Prepares a run of a manifest over a registry's providers. Opens nothing yet.
     pub fn new(manifest: Manifest, registry: Registry, options: OpenOptions) -> Session {
-        Session { manifest, registry, options }
+        Session::builder(manifest).registry(registry).options(options).build()
+    }
+
+    /// Puts a session together part by part.
+    pub fn builder(manifest: Manifest) -> SessionBuilder {
+        SessionBuilder::new(manifest)
     }
 
     /// Starts it, on a thread of its own; the manifest's Timeout begins.
     pub fn start(self) -> Running {
-        let stop = Stop::default();
         // A manifest's timeout is at most 136 years.
         let deadline = Instant::now() + self.manifest.timeout;
-        let watch = Arc::new(Watch::new(stop, deadline));
+        let watch = Arc::new(Watch::new(Stop::default(), deadline));
         let work = work::Work { session: self, watch: watch.clone() };
-        let spawned = thread::Builder::new()
-            .name("zvm-watchdog".into())
-            .stack_size(WATCHDOG_STACK)
-            .spawn({
-                let watch = watch.clone();
-                move || watch.guard()
+        let spawned = timer::watch(&watch).and_then(|entry| {
+            let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);
+            thread.spawn(move || {
+                work.run();
+                drop(entry);
             })
-            .and_then(|_| {
-                thread::Builder::new().name("zvm-session".into()).stack_size(STACK).spawn(|| work.run())
-            });
+        });
         if let Err(error) = spawned {
             let failure = Failure::new(ExitCode::Memory, format!("start the session's thread: {error}"));
             watch.finish(Report::failed(&failure, &[]));

@@ -2,7 +2,7 @@
 
 use super::channels::Meter;
 use super::sources::{Source, Sources};
-use super::{Channel, Channels, Controls, Counters};
+use super::{Channel, Channels, Controls, Counters, Given};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{ChannelSpec, Manifest};
 use std::collections::BTreeMap;
@@ -59,19 +59,44 @@ impl Channels {
         options: &OpenOptions,
         controls: &Controls,
     ) -> Result<Channels, Failure> {
-        let opener = Opener { manifest, registry, options, controls };
-        let list: Vec<Channel> =
-            manifest.channels.iter().map(|spec| opener.channel(spec)).collect::<Result<_, _>>()?;
-        let meters = list.iter().map(meter).collect();
-        Ok(Channels { list, meters })
+        Channels::open_given(manifest, registry, options, controls, &Given::default())
+    }
+
+    /// As [`open`](Channels::open), with what the host gives in the place of some sources.
+    pub(crate) fn open_given(
+        manifest: &Manifest,
+        registry: &Registry,
+        options: &OpenOptions,
+        controls: &Controls,
+        given: &Given,
+    ) -> Result<Channels, Failure> {
+        let hosts = given.registry(manifest)?;
+        let opener = Opener { manifest, options, controls, hosts };
+        let mut list = Vec::new();
+        let mut meters = Vec::new();
+        for spec in &manifest.channels {
+            let channel = match &opener.hosts {
+                Some(hosts) if given.has(&spec.alias) => {
+                    let spec = ChannelSpec { sources: vec![Given::descriptor(&spec.alias)], ..spec.clone() };
+                    opener.channel(spec, hosts)?
+                }
+                _ => opener.channel(spec.clone(), registry)?,
+            };
+            meters.push(meter(&channel, spec));
+            list.push(channel);
+        }
+        Ok(Channels { list, meters: meters.into() })
     }
 }
 
-fn meter(channel: &Channel) -> Meter {
+/// `written` is the channel as the manifest has it, which is the same unless the host gave the file itself.
+fn meter(channel: &Channel, written: &ChannelSpec) -> Meter {
+    let given = channel.spec.sources != written.sources;
     let local = |source: &String| {
-        Descriptor::parse(source).is_ok_and(|descriptor| {
-            LOCAL_SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(descriptor.scheme()))
-        })
+        given
+            || Descriptor::parse(source).is_ok_and(|descriptor| {
+                LOCAL_SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(descriptor.scheme()))
+            })
     };
     Meter {
         alias: channel.spec.alias.clone(),
@@ -82,20 +107,21 @@ fn meter(channel: &Channel) -> Meter {
 
 struct Opener<'a> {
     manifest: &'a Manifest,
-    registry: &'a Registry,
     options: &'a OpenOptions,
     controls: &'a Controls,
+    /// Opens what the host gives.
+    hosts: Option<Registry>,
 }
 
 impl Opener<'_> {
-    fn channel(&self, spec: &ChannelSpec) -> Result<Channel, Failure> {
+    fn channel(&self, spec: ChannelSpec, registry: &Registry) -> Result<Channel, Failure> {
         let mut notes = Vec::new();
         let sources: Vec<Source> = spec
             .sources
             .iter()
-            .map(|descriptor| self.source(spec, descriptor))
+            .map(|descriptor| self.source(&spec, descriptor, registry))
             .collect::<Result<_, _>>()
-            .map_err(|error| failed(spec, &error))?;
+            .map_err(|error| failed(&spec, &error))?;
         let (mut random_read, mut random_write) =
             (spec.random_get && spec.limits.readable(), spec.random_put && spec.limits.writable());
         for source in &sources {
@@ -113,13 +139,13 @@ impl Opener<'_> {
                 Positions::Lacking => {
                     let shown = source.file.shown();
                     let text = format!("{shown} has no random access: a channel of type 0 needs none");
-                    return Err(failed(spec, &Error::new(Code::ESPIPE, text)));
+                    return Err(failed(&spec, &Error::new(Code::ESPIPE, text)));
                 }
             }
         }
         let sources = Sources::new(sources);
         Ok(Channel {
-            spec: spec.clone(),
+            spec,
             terminal: sources.is_terminal(),
             sources,
             ahead: None,
@@ -133,9 +159,9 @@ impl Opener<'_> {
         })
     }
 
-    fn source(&self, spec: &ChannelSpec, descriptor: &str) -> vfs_core::Result<Source> {
+    fn source(&self, spec: &ChannelSpec, descriptor: &str, registry: &Registry) -> vfs_core::Result<Source> {
         let control = self.controls.add();
-        let flags = self.flags(spec, descriptor)?;
+        let flags = self.flags(spec, descriptor, registry)?;
         let mut how = Open::new(flags).control(&control);
         if flags.contains(OpenFlags::PREALLOCATE) {
             how = how.expected_size(spec.limits.put_size);
@@ -154,7 +180,7 @@ impl Opener<'_> {
         {
             how = how.writers(*count);
         }
-        let mut file = self.registry.open(descriptor, &how)?;
+        let mut file = registry.open(descriptor, &how)?;
         let kind = match file.capabilities().contains(Capabilities::STAT) {
             true => file.stat()?.kind,
             false => Kind::Unknown,
@@ -173,7 +199,12 @@ impl Opener<'_> {
 
     /// A file that is only read must exist; one that is only written starts anew; one that is both keeps what it has, and
     /// of type 1 ("cdr") grows at its end.
-    fn flags(&self, spec: &ChannelSpec, descriptor: &str) -> vfs_core::Result<OpenFlags> {
+    fn flags(
+        &self,
+        spec: &ChannelSpec,
+        descriptor: &str,
+        registry: &Registry,
+    ) -> vfs_core::Result<OpenFlags> {
         let hint = match spec.random_get || spec.random_put {
             true => OpenFlags::RANDOM,
             false => OpenFlags::SEQUENTIAL,
@@ -188,7 +219,7 @@ impl Opener<'_> {
             (false, _) => (OpenFlags::WRITE, OpenFlags::CREATE | OpenFlags::TRUNCATE),
         };
         // A pipe's provider knows nothing to create, to empty or to reserve.
-        let supported = self.registry.supported_flags(descriptor)?;
+        let supported = registry.supported_flags(descriptor)?;
         Ok(must | (may & supported) | hint)
     }
 }

@@ -28,7 +28,7 @@ const FEATURES: [WasmFeatures; 12] = [
 ///
 /// # Errors
 /// ENOTSUP: the engine doesn't run on this machine.
-pub(super) fn engine() -> Result<&'static Engine> {
+pub(crate) fn engine() -> Result<&'static Engine> {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     if let Some(engine) = ENGINE.get() {
         return Ok(engine);

@@ -4,6 +4,9 @@ use super::{BYTES_MAX, LINES_MAX, Warning, defect};
 use crate::exit::Failure;
 use vfs_core::Shown;
 
+/// How many ignored lines are told one by one: whole texts are full of them.
+const TOLD: usize = 3;
+
 /// One line that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
@@ -27,7 +30,7 @@ pub(super) fn split<'a>(text: &'a [u8], warnings: &mut Vec<Warning>) -> Result<L
     }
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     let mut list = Vec::new();
-    let mut last = 0;
+    let (mut last, mut ignored) = (0, 0);
     for line in text.split(|byte| *byte == b'\n') {
         last += 1;
         if last > LINES_MAX {
@@ -40,10 +43,17 @@ pub(super) fn split<'a>(text: &'a [u8], warnings: &mut Vec<Warning>) -> Result<L
         match line.split_once('=') {
             Some((key, value)) => list.push(Line { number: last, key: trim(key), value: trim(value) }),
             None => {
-                let text = format!("`{}` is ignored: it has no `=`", Shown(line));
-                warnings.push(Warning { line: last, text });
+                ignored += 1;
+                if ignored <= TOLD {
+                    let text = format!("`{}` is ignored: it has no `=`", Shown(line));
+                    warnings.push(Warning { line: last, text });
+                }
             }
         }
+    }
+    if ignored > TOLD {
+        let text = format!("{} more lines are ignored: is this a manifest?", ignored - TOLD);
+        warnings.push(Warning { line: last, text });
     }
     Ok(Lines { list, last })
 }

@@ -1,4 +1,4 @@
-//! The watchdog: sees to it that a session is reported in time, whatever holds its thread.
+//! Sees to it that a session is reported in time, whatever holds its thread: one that is stopped gets a watchdog.
 
 use crate::channel::Meter;
 use crate::exit::Failure;
@@ -6,12 +6,15 @@ use crate::guest::{Reason, Stop};
 use crate::report::Report;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a provider may ignore its cancel.
 const GRACE: Duration = Duration::from_secs(1);
 /// How long the DISCARDs of a failed session may take: the 5 s that they get, and a second for the last to return.
 const DISCARD_GRACE: Duration = Duration::from_secs(6);
+/// The watchdog only waits.
+const STACK: usize = 256 << 10;
 /// How often a stopped guest is interrupted anew: one interruption may come in the very moment when the last was answered.
 const NUDGE: Duration = Duration::from_millis(10);
 
@@ -29,6 +32,8 @@ pub(super) struct Watch {
 
 #[derive(Debug, Default)]
 struct Progress {
+    /// There is a watchdog.
+    guarded: bool,
     /// Why what was written is being discarded, once it is; nothing else is waited for then.
     discarding: Option<Failure>,
     /// The counters, once there are channels.
@@ -43,16 +48,38 @@ impl Watch {
     }
 
     /// Stops the session.
-    pub(super) fn stop(&self, reason: Reason) {
+    pub(super) fn stop(self: &Arc<Self>, reason: Reason) {
+        // Before: a provider's cancel function may be what hangs. Without a thread for it, the deadline's comes.
+        let _ = self.guarded(None);
         self.stop.throw(reason);
         // Under the lock: a watchdog that has looked at the switch already is then surely waiting.
         let _progress = self.progress.lock();
         self.changed.notify_all();
     }
 
+    /// The deadline came.
+    pub(super) fn overdue(self: &Arc<Self>) {
+        if self.guarded(Some(Reason::Timeout)).is_err() {
+            self.guard(Some(Reason::Timeout));
+        }
+    }
+
+    /// Gives the session a watchdog, which stops it if there is a reason. If it has one, it is being stopped already.
+    fn guarded(self: &Arc<Self>, reason: Option<Reason>) -> std::io::Result<()> {
+        let mut progress = self.progress.lock();
+        if progress.guarded || progress.report.is_some() {
+            return Ok(());
+        }
+        let watch = self.clone();
+        let watchdog = thread::Builder::new().name("zvm-watchdog".into()).stack_size(STACK);
+        watchdog.spawn(move || watch.guard(reason))?;
+        progress.guarded = true;
+        Ok(())
+    }
+
     /// Why the session must end, if it must. Looks at the clock too: a COMMIT ends by its own deadline, a moment before the
     /// watchdog wakes.
-    pub(super) fn stopped(&self) -> Option<Reason> {
+    pub(super) fn stopped(self: &Arc<Self>) -> Option<Reason> {
         if self.stop.thrown().is_none() && Instant::now() >= self.deadline {
             self.stop(Reason::Timeout);
         }
@@ -65,7 +92,9 @@ impl Watch {
     }
 
     /// Says that from now on only DISCARD is waited for.
-    pub(super) fn discarding(&self, why: Failure) {
+    pub(super) fn discarding(self: &Arc<Self>, why: Failure) {
+        // Without a thread for it, the deadline's comes.
+        let _ = self.guarded(None);
         self.progress.lock().discarding = Some(why);
         self.changed.notify_all();
     }
@@ -93,15 +122,11 @@ impl Watch {
     }
 
     /// The watchdog's own work: ends when there is a report, which it writes itself for a session that doesn't.
-    pub(super) fn guard(&self) {
-        let mut progress = self.progress.lock();
-        while progress.is_running() && self.stop.thrown().is_none() {
-            if self.changed.wait_until(&mut progress, self.deadline).timed_out() && progress.is_running() {
-                drop(progress);
-                self.stop.throw(Reason::Timeout);
-                progress = self.progress.lock();
-            }
+    fn guard(&self, reason: Option<Reason>) {
+        if let Some(reason) = reason {
+            self.stop.throw(reason);
         }
+        let mut progress = self.progress.lock();
         let given_up = Instant::now() + GRACE;
         while progress.is_running() && Instant::now() < given_up {
             self.changed.wait_for(&mut progress, NUDGE);

@@ -4,8 +4,9 @@ use super::Session;
 use super::cpu::thread_time;
 use super::watch::Watch;
 use crate::channel::Channels;
+use crate::compile::{Compiled, PROGRAM_MAX};
 use crate::exit::{ExitCode, Failure};
-use crate::guest::{self, PROGRAM_MAX, Program, Ran, Reason, Setup};
+use crate::guest::{self, Program, Ran, Reason, Setup};
 use crate::report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -53,11 +54,12 @@ impl Work {
 
     /// The program is found fit before anything is opened: opening an output empties it.
     fn course(&self, course: &mut Course) -> Result<u32, Failure> {
-        let program = self.program()?;
+        let program = self.program(course)?;
         self.unless_stopped()?;
         let manifest = &self.session.manifest;
         let controls = self.watch.stop.controls();
-        let channels = Channels::open(manifest, &self.session.registry, &self.session.options, controls)
+        let Session { registry, options, given, .. } = &self.session;
+        let channels = Channels::open_given(manifest, registry, options, controls, given)
             .map_err(|failure| self.echo(failure))?;
         self.watch.show(channels.meters());
         let ran = guest::run(&program, Setup { manifest, channels, stop: self.watch.stop.clone() });
@@ -81,10 +83,19 @@ impl Work {
     }
 
     /// Opens, reads and compiles the program.
-    fn program(&self) -> Result<Program, Failure> {
-        let bytes = self.read_program().map_err(|failure| self.echo(failure))?;
+    fn program(&self, course: &mut Course) -> Result<Arc<Program>, Failure> {
+        let read;
+        let bytes = match &self.session.program {
+            Some(given) => given,
+            None => {
+                read = self.read_program().map_err(|failure| self.echo(failure))?;
+                &read
+            }
+        };
         self.unless_stopped()?;
-        Program::compile(&bytes)
+        let Compiled { program, mut notes } = self.session.compiler.program(bytes, &self.watch.stop)?;
+        course.notes.append(&mut notes);
+        Ok(program)
     }
 
     fn read_program(&self) -> Result<Vec<u8>, Failure> {

@@ -1,0 +1,86 @@
+//! Where the run's programs are compiled, and where what comes of it is kept.
+
+use crate::exit::{Failure, warn};
+use clap::Args;
+use std::env;
+use std::io;
+use std::path::PathBuf;
+use zvm::{Cache, Compiler, Worker};
+
+/// Options of the cache of compiled programs.
+#[derive(Args, Debug)]
+pub struct CacheOptions {
+    /// Keep compiled programs here; else in zvfs/modules of XDG_CACHE_HOME or ~/.cache. Yours alone: mode 0700
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// The key that compiled programs are authenticated with; else zvfs/cache.key of XDG_STATE_HOME or ~/.local/state
+    #[arg(long, value_name = "FILE")]
+    cache_key: Option<PathBuf>,
+    /// Compile every program anew, and keep nothing
+    #[arg(long, conflicts_with_all = ["cache_dir", "cache_key"])]
+    no_cache: bool,
+}
+
+impl CacheOptions {
+    /// The compiler: this command again, in a process of its own, and the cache.
+    pub fn compiler(&self, verbose: bool) -> Result<Compiler, Failure> {
+        // Also if the command was replaced meanwhile, it is this one that runs again.
+        let own = PathBuf::from("/proc/self/exe");
+        let own = if own.exists() { own } else { env::current_exe()? };
+        let compiler = Compiler::new().worker(Worker::new(own).argument("compile-child"));
+        Ok(match self.cache(verbose)? {
+            Some(cache) => compiler.cache(cache),
+            None => compiler,
+        })
+    }
+
+    /// What was asked for must be there. The default places are used where they can be trusted: they come from the
+    /// environment, which may be another user's, after `sudo` say.
+    fn cache(&self, verbose: bool) -> Result<Option<Cache>, Failure> {
+        if self.no_cache {
+            return Ok(None);
+        }
+        let asked = self.cache_dir.is_some() || self.cache_key.is_some();
+        let folder = self.cache_dir.clone().or_else(|| place("XDG_CACHE_HOME", ".cache", "zvfs/modules"));
+        let key =
+            self.cache_key.clone().or_else(|| place("XDG_STATE_HOME", ".local/state", "zvfs/cache.key"));
+        let opened = match (folder, key) {
+            (Some(folder), Some(key)) => Cache::open(&folder, &key).map_err(Failure::from),
+            _ => {
+                let text = "cache of compiled programs: no place for it: give --cache-dir and --cache-key, or set HOME";
+                Err(io::Error::new(io::ErrorKind::NotFound, text).into())
+            }
+        };
+        match opened {
+            Ok(cache) => Ok(Some(cache)),
+            Err(failure) if asked => Err(failure),
+            Err(failure) => {
+                if verbose {
+                    failure.tell();
+                    warn("compiled programs are not kept");
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A place below an XDG folder; as its specification says, one that is not absolute does not count.
+fn place(variable: &str, below_home: &str, name: &str) -> Option<PathBuf> {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(below_home)))?;
+    Some(base.join(name))
+}
+
+/// Compiles one program, for `zvfs run`
+#[derive(Args, Debug)]
+pub struct CompileChild {
+    memory: u64,
+    cpu_seconds: u64,
+}
+
+impl CompileChild {
+    pub fn execute(&self) -> Result<(), Failure> {
+        Ok(zvm::compile_child(self.memory, self.cpu_seconds)?)
+    }
+}

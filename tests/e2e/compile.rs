@@ -1,0 +1,191 @@
+//! `zvfs run` compiles strangers' programs: bombs, the cache, and an end in time.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+#[path = "../../zvm/tests/worker/bombs.rs"]
+mod bombs;
+mod support;
+
+use bombs::{module, nothing, tangle};
+use rustix::process::Signal;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use support::{Done, Folder, Started, eventually, have, run, zvfs};
+
+/// A manifest of these bytes.
+fn manifest(folder: &Folder, program: impl AsRef<[u8]>, timeout: u64) -> String {
+    folder.write("program", program);
+    folder.write(
+        "manifest",
+        format!(
+            "Version = 20140509\nProgram = ${{MANIFEST_DIR}}/program\nMemory = 1048576, 0\nTimeout = {timeout}\n\
+             Channel = /dev/null, /dev/stdin, 0, 1, 1, 0, 0\n\
+             Channel = /dev/null, /dev/stdout, 0, 0, 0, 1, 1\n\
+             Channel = /dev/null, /dev/stderr, 0, 0, 0, 1, 1\n"
+        ),
+    )
+}
+
+/// Within every limit, and work for a compiler for many seconds.
+fn heavy() -> Vec<u8> {
+    module(vec![tangle(2000, 400_000); 40].into_iter())
+}
+
+/// A run with a cache in the folder.
+fn cached(folder: &Folder, manifest: &str) -> Command {
+    let (cache, key) = (folder.at("cache"), folder.at("key"));
+    zvfs(["run", "--cache-dir", &cache, "--cache-key", &key, manifest])
+}
+
+fn entry(folder: &Folder) -> PathBuf {
+    let mut entries = fs::read_dir(folder.at("cache")).unwrap();
+    let entry = entries.next().unwrap().unwrap().path();
+    assert!(entries.next().is_none());
+    entry
+}
+
+#[test]
+fn bombs_are_refused_at_once() {
+    for (bomb, words) in [
+        (module([tangle(40_000, 470_000)].into_iter()), "40000 locals in one function"),
+        (module(vec![b"\0\x41\0\x1a\x41\0\x1a\x0b".to_vec(); 500_000].into_iter()), "500000 functions"),
+    ] {
+        let folder = Folder::new();
+        let start = Instant::now();
+        run(zvfs(["run", &manifest(&folder, bomb, 100)])).failed(8, &["bad program", words]);
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn timeout_ends_a_compilation() {
+    let folder = Folder::new();
+    let start = Instant::now();
+    run(zvfs(["run", "--no-cache", &manifest(&folder, heavy(), 1)])).failed(4, &["timeout"]);
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
+/// The compiler ends with the command, however that ends: nothing is left to burn a core.
+#[test]
+fn a_signal_ends_a_compilation_and_the_compiler_goes_with_the_command() {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let folder = Folder::new();
+        let started = Started::new(&mut zvfs(["run", "--no-cache", &manifest(&folder, heavy(), 1000)]));
+        let command = started.child.id();
+        let children = || fs::read_to_string(format!("/proc/{command}/task/{command}/children"));
+        let all = || {
+            let tasks = fs::read_dir(format!("/proc/{command}/task")).unwrap();
+            tasks
+                .filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok())
+                .collect::<String>()
+        };
+        children().unwrap();
+        eventually("a compiler runs", || !all().trim().is_empty());
+        let compiler = all().trim().to_owned();
+        started.signal(signal);
+        let done = started.end();
+        assert_eq!(done.code, if signal == Signal::KILL { 128 + 9 } else { 4 }, "{done:?}");
+        // Gone, or waiting to be noticed by whoever inherited it.
+        eventually("the compiler is gone", || {
+            let stat = fs::read_to_string(format!("/proc/{compiler}/stat")).unwrap_or_default();
+            stat.is_empty() || stat.contains(") Z ") || stat.contains(") X ")
+        });
+    }
+}
+
+#[test]
+fn the_second_run_is_from_the_cache_and_a_torn_entry_is_compiled_anew() {
+    let folder = Folder::new();
+    let manifest = manifest(&folder, module([nothing()].into_iter()), 100);
+    run(cached(&folder, &manifest)).succeeded();
+    let whole = fs::read(entry(&folder)).unwrap();
+    // Marked by its time: a use renews that, and a new file would have another content's.
+    run(cached(&folder, &manifest)).succeeded();
+    assert_eq!(fs::read(entry(&folder)).unwrap(), whole);
+    for damage in [&whole[..100], &[&whole[..], b"x"].concat()] {
+        fs::write(entry(&folder), damage).unwrap();
+        let done = run(cached(&folder, &manifest));
+        assert!(done.code == 0 && done.stderr.contains("compiled anew"), "{done:?}");
+        run(cached(&folder, &manifest)).succeeded();
+    }
+}
+
+#[test]
+fn no_cache_keeps_nothing() {
+    let folder = Folder::new();
+    let manifest = manifest(&folder, module([nothing()].into_iter()), 100);
+    let mut command = zvfs(["run", "--no-cache", &manifest]);
+    command.env("XDG_CACHE_HOME", folder.at("c")).env("XDG_STATE_HOME", folder.at("s"));
+    run(command).succeeded();
+    assert_eq!(folder.names(), ["manifest", "program"]);
+}
+
+#[test]
+fn a_place_that_others_may_reach_is_an_error_if_asked_for_and_else_not_used() {
+    let folder = Folder::new();
+    let manifest = manifest(&folder, module([nothing()].into_iter()), 100);
+    fs::create_dir_all(folder.path().join("zvfs/modules")).unwrap();
+    fs::set_permissions(folder.path().join("zvfs/modules"), Permissions::from_mode(0o755)).unwrap();
+    let dir = folder.at("zvfs/modules");
+    run(zvfs(["run", "--cache-dir", &dir, &manifest])).failed(13, &["chmod 700"]);
+    let default = |arguments: &[&str]| -> Done {
+        let mut command = zvfs(arguments);
+        command.env("XDG_CACHE_HOME", folder.path()).env("XDG_STATE_HOME", folder.path());
+        run(command)
+    };
+    default(&["run", &manifest]).succeeded();
+    let told = default(&["-v", "run", &manifest]);
+    assert!(told.code == 0 && told.stderr.contains("chmod 700"), "{told:?}");
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+}
+
+/// `sudo` may keep HOME: root's machine code must not lie where another user can put some.
+#[test]
+fn another_users_home_is_not_used() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    let folder = Folder::new();
+    let manifest = manifest(&folder, module([nothing()].into_iter()), 100);
+    let home = Folder::new();
+    chown(home.path(), Some(12345), Some(12345)).unwrap();
+    let mut command = zvfs(["-v", "run", &manifest]);
+    command.env_remove("XDG_CACHE_HOME").env_remove("XDG_STATE_HOME").env("HOME", home.path());
+    let done = run(command);
+    assert!(done.code == 0 && done.stderr.contains("belongs to user 12345"), "{done:?}");
+    assert!(!home.path().join(".cache/zvfs").exists());
+}
+
+#[test]
+fn runs_at_the_same_time_share_a_cache() {
+    let folder = Folder::new();
+    let manifest = manifest(&folder, module([nothing()].into_iter()), 100);
+    let started: Vec<Started> = (0..6).map(|_| Started::new(&mut cached(&folder, &manifest))).collect();
+    for started in started {
+        started.end().succeeded();
+    }
+    entry(&folder);
+}
+
+#[test]
+fn a_full_disk_is_a_note() {
+    if !rustix::process::geteuid().is_root() || !have(&["unshare", "mount"]) {
+        eprintln!("skipped: only root can mount");
+        return;
+    }
+    let folder = Folder::new();
+    let manifest = manifest(&folder, module([nothing()].into_iter()), 100);
+    let cache = folder.at("cache");
+    fs::create_dir(&cache).unwrap();
+    let run_in_small =
+        format!("mount -t tmpfs -o size=4k,mode=0700 none {cache} && exec \"$@\" && ls -A {cache}",);
+    let zvfs = cached(&folder, &manifest);
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &run_in_small, "sh"]).arg(zvfs.get_program()).args(zvfs.get_args());
+    let done = run(command);
+    assert!(done.code == 0 && done.stderr.contains("was not cached"), "{done:?}");
+}

@@ -1,0 +1,137 @@
+//! Channels that the host fills by itself: its own readers and writers in the place of what the manifest names.
+
+use crate::exit::{ExitCode, Failure};
+use crate::manifest::Manifest;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use vfs_core::{
+    Capabilities, Code, Configuration, Error, File, Finish, Flush, Host, Info, Instance, OpenFlags, Provider,
+    Registry, Request, Result, Settings,
+};
+
+/// The provider's name and its scheme, which shows in messages.
+const NAME: &str = "host";
+
+/// The files by alias, until each is opened.
+#[derive(Clone, Default)]
+pub(crate) struct Given(Arc<Mutex<BTreeMap<String, Box<dyn File>>>>);
+
+impl Given {
+    pub(crate) fn reader(&self, alias: &str, reader: impl Read + Send + 'static) {
+        self.file(alias, Box::new(Reader(Mutex::new(reader))));
+    }
+
+    pub(crate) fn writer(&self, alias: &str, writer: impl Write + Send + 'static) {
+        self.file(alias, Box::new(Writer(Mutex::new(writer))));
+    }
+
+    pub(crate) fn file(&self, alias: &str, file: Box<dyn File>) {
+        self.0.lock().insert(alias.to_owned(), file);
+    }
+
+    /// A registry that opens them, and only them.
+    ///
+    /// # Errors
+    /// [`ExitCode::Manifest`]: one is for a channel that the manifest doesn't have.
+    pub(super) fn registry(&self, manifest: &Manifest) -> std::result::Result<Option<Registry>, Failure> {
+        let files = self.0.lock();
+        if files.is_empty() {
+            return Ok(None);
+        }
+        if let Some(alias) =
+            files.keys().find(|alias| !manifest.channels.iter().any(|spec| spec.alias == **alias))
+        {
+            let text =
+                format!("the host gives a channel {}, which the manifest has not", vfs_core::Shown(alias));
+            return Err(Failure::new(ExitCode::Manifest, text));
+        }
+        let registry = Registry::new(Configuration::default());
+        let registered = registry.register(Box::new(self.clone()));
+        registered.map_err(|error| Failure::new(ExitCode::Io, error.chain()))?;
+        Ok(Some(registry))
+    }
+
+    pub(super) fn has(&self, alias: &str) -> bool {
+        self.0.lock().contains_key(alias)
+    }
+
+    /// The descriptor of one in the registry.
+    pub(super) fn descriptor(alias: &str) -> String {
+        format!("{NAME}:{alias}")
+    }
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.lock().keys()).finish()
+    }
+}
+
+impl Provider for Given {
+    fn info(&self) -> Info {
+        let summary = "the host's own readers and writers";
+        Info::new(NAME, env!("CARGO_PKG_VERSION"), summary)
+            .supported_flags(OpenFlags::READ | OpenFlags::WRITE)
+    }
+
+    fn start(&self, _: Host, _: Settings) -> Result<Box<dyn Instance>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Instance for Given {
+    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let file = self.0.lock().remove(request.rest());
+        file.ok_or_else(|| Error::new(Code::ENOENT, "the host gave no such file"))
+    }
+}
+
+/// The lock is never taken: it makes the reader `Sync`, which a file is, while only one call at a time can reach it.
+struct Reader<R>(Mutex<R>);
+
+impl<R: Read + Send> File for Reader<R> {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::READABLE
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        uninterrupted(|| self.0.get_mut().read(buf))
+    }
+}
+
+/// As [`Reader`].
+struct Writer<W>(Mutex<W>);
+
+impl<W: Write + Send> File for Writer<W> {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::WRITABLE
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        uninterrupted(|| self.0.get_mut().write(buf))
+    }
+
+    fn flush(&mut self, _: Flush) -> Result<()> {
+        uninterrupted(|| self.0.get_mut().flush())
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        match how {
+            Finish::End | Finish::Commit => self.flush(Flush::Push),
+            Finish::Discard => Ok(()),
+        }
+    }
+}
+
+/// Repeats what a signal interrupted.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return Ok(result?),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! From a program's bytes to a program that can run: limits, the compiler, and what spares its work.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `limits` | what a program may be, looked up before anything is compiled |
+//! | `artifact` | machine code as bytes, and back: the one unsafe step |
+//! | `worker`, `child` | the compiler in a process of its own, which can be ended: both sides of the pipe |
+//! | `cache` | artifacts in a folder, authenticated |
+//! | `loaded` | programs in memory, shared by the process's sessions |
+
+mod artifact;
+mod cache;
+mod child;
+mod limits;
+mod loaded;
+mod worker;
+
+pub use cache::Cache;
+pub use child::compile_child;
+pub use worker::Worker;
+
+use crate::exit::{ExitCode, Failure};
+use crate::guest::{Program, Stop};
+use loaded::Loaded;
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+use vfs_core::Code;
+
+/// The largest program, in bytes.
+pub(crate) const PROGRAM_MAX: usize = 256 << 20;
+/// The largest program as text: its parser needs many times its size.
+const TEXT_MAX: usize = 16 << 20;
+
+/// How a session's program becomes machine code. Clones share what they keep.
+///
+/// Whatever it is told, a program is first held against fixed limits (size, functions, locals, tables and more), and
+/// programs stay in memory, up to 256 MiB of machine code, so that the process's next session of one starts at once.
+///
+/// Without a [`Worker`] the compiler runs on the session's thread: a program within the limits takes seconds at the most,
+/// but nothing can interrupt that, neither Timeout nor a cancel, and its memory is the host's. Hosts of programs that they
+/// did not choose want one.
+///
+/// ```
+/// # fn of() -> Result<zvm::Compiler, vfs_core::Error> {
+/// let cache = zvm::Cache::open("/var/cache/host/modules".as_ref(), "/var/lib/host/cache.key".as_ref())?;
+/// let worker = zvm::Worker::new("/usr/bin/zvfs").argument("compile-child");
+/// Ok(zvm::Compiler::new().worker(worker).cache(cache))
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    worker: Option<Worker>,
+    cache: Option<Cache>,
+    loaded: Arc<Loaded>,
+}
+
+/// A program, and what is worth telling of its way here.
+pub(crate) struct Compiled {
+    pub(crate) program: Arc<Program>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// The process's own: compiles on the session's thread, keeps nothing on disk.
+impl Default for Compiler {
+    fn default() -> Compiler {
+        static SHARED: OnceLock<Arc<Loaded>> = OnceLock::new();
+        let loaded = SHARED.get_or_init(Arc::default).clone();
+        Compiler { worker: None, cache: None, loaded }
+    }
+}
+
+impl Compiler {
+    /// A compiler that shares no program with any other.
+    pub fn new() -> Compiler {
+        Compiler { worker: None, cache: None, loaded: Arc::default() }
+    }
+
+    /// Compiles in processes of their own.
+    pub fn worker(mut self, worker: Worker) -> Compiler {
+        self.worker = Some(worker);
+        self
+    }
+
+    /// Keeps what was compiled, for other processes too.
+    pub fn cache(mut self, cache: Cache) -> Compiler {
+        self.cache = Some(cache);
+        self
+    }
+
+    /// Makes a program of its bytes: a WebAssembly binary, or its text. Nothing else is one: no precompiled file either.
+    ///
+    /// # Errors
+    /// [`ExitCode::BadProgram`]: not WebAssembly, over a limit, an unknown import (named), no `_start`, no exported memory.
+    /// [`ExitCode::Stopped`]: the session was stopped. [`ExitCode::Io`]: the worker failed.
+    pub(crate) fn program(&self, bytes: &[u8], stop: &Stop) -> Result<Compiled, Failure> {
+        let form = Form::of(bytes)?;
+        let mut notes = Vec::new();
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        let program = self.loaded.get_or_make(digest, stop, || {
+            // Text is looked at where it is compiled: its parser is no small thing to trust.
+            if form == Form::Binary {
+                limits::check(bytes)?;
+            }
+            self.make(bytes, digest, stop, &mut notes)
+        })?;
+        Ok(Compiled { program, notes })
+    }
+
+    fn make(
+        &self,
+        bytes: &[u8],
+        digest: [u8; 32],
+        stop: &Stop,
+        notes: &mut Vec<String>,
+    ) -> Result<(Program, usize), Failure> {
+        let cached = match &self.cache {
+            Some(cache) => Some((cache, artifact::name(&digest)?)),
+            None => None,
+        };
+        if let Some((cache, name)) = &cached {
+            match cache.load(name).map(|entry| entry.map(|entry| artifact::load(entry.artifact()))) {
+                Ok(None) => {}
+                Ok(Some(Ok(module))) => return Program::link(&module, digest).map(|it| (it, size(&module))),
+                Ok(Some(Err(failure))) => {
+                    cache.remove(name);
+                    notes.push(format!("cached program: compiled anew: {}", failure.text()));
+                }
+                Err(error) => notes.push(format!("cached program: compiled anew: {}", error.chain())),
+            }
+        }
+        let artifact = match &self.worker {
+            Some(worker) => worker.compile(bytes, stop)?,
+            None => compile(bytes)?,
+        };
+        let module = artifact::load(&artifact)?;
+        let program = Program::link(&module, digest)?;
+        if let Some((cache, name)) = &cached
+            && let Err(error) = cache.store(name, &artifact)
+            && error.code() != Code::EFBIG
+        {
+            notes.push(format!("the compiled program was not cached: {}", error.chain()));
+        }
+        Ok((program, size(&module)))
+    }
+}
+
+fn size(module: &wasmtime::Module) -> usize {
+    let image = module.image_range();
+    (image.end as usize).saturating_sub(image.start as usize)
+}
+
+/// Compiles on this thread.
+fn compile(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+    let binary = binary(bytes)?;
+    limits::check(&binary)?;
+    artifact::compile(&binary)
+}
+
+/// What a program can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Binary,
+    Text,
+}
+
+impl Form {
+    fn of(bytes: &[u8]) -> Result<Form, Failure> {
+        match bytes.strip_prefix(b"\0asm") {
+            Some(_) if bytes.len() <= PROGRAM_MAX => Ok(Form::Binary),
+            Some(_) => Err(bad(format_args!("it is over {PROGRAM_MAX} bytes"))),
+            None if !looks_like_text(bytes) => Err(bad("neither a WebAssembly binary nor its text")),
+            None if bytes.len() <= TEXT_MAX => Ok(Form::Text),
+            None => Err(bad(format_args!("as text it is over {TEXT_MAX} bytes: use the binary form"))),
+        }
+    }
+}
+
+/// The binary form.
+fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Failure> {
+    match Form::of(bytes)? {
+        Form::Binary => Ok(Cow::Borrowed(bytes)),
+        Form::Text => {
+            let binary = wat::parse_bytes(bytes).map_err(|error| bad(one_line(&error.to_string())))?;
+            Ok(Cow::Owned(binary.into_owned()))
+        }
+    }
+}
+
+/// Text begins with a parenthesis or a comment.
+fn looks_like_text(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first().is_some_and(|first| matches!(first, b'(' | b';'))
+}
+
+fn bad(text: impl std::fmt::Display) -> Failure {
+    Failure::new(ExitCode::BadProgram, format!("bad program: {text}"))
+}
+
+/// A text of the parser or the engine in one line of bounded length: it quotes the program, which may be one long line of
+/// anything.
+fn one_line(text: &str) -> String {
+    crate::guest::one_line(text)
+}
+
+#[cfg(test)]
+mod tests;

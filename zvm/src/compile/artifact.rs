@@ -1,0 +1,68 @@
+//! Machine code as bytes.
+#![expect(unsafe_code, reason = "the engine has to believe that machine code is its own")]
+
+use super::bad;
+use crate::exit::{ExitCode, Failure};
+use crate::guest::{chain, engine};
+use sha2::{Digest, Sha256};
+use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
+use wasmtime::Module;
+
+/// Changes with the meaning of what is kept: entries of another one are not found.
+const FORMAT: u32 = 1;
+
+/// The name of a program's artifact: made of the program, the engine with all its settings, and our version, so that whatever
+/// changes one of them finds nothing instead of something wrong.
+pub(super) fn name(program: &[u8; 32]) -> Result<[u8; 32], Failure> {
+    static ENGINE: OnceLock<[u8; 32]> = OnceLock::new();
+    let engine = match ENGINE.get() {
+        Some(hash) => *hash,
+        None => {
+            let mut hasher = Sha256Hasher(Sha256::new());
+            engine().map_err(no_engine)?.precompile_compatibility_hash().hash(&mut hasher);
+            *ENGINE.get_or_init(|| hasher.0.finalize().into())
+        }
+    };
+    let mut hash = Sha256::new();
+    hash.update(FORMAT.to_le_bytes());
+    hash.update(env!("CARGO_PKG_VERSION"));
+    hash.update([0]);
+    hash.update(engine);
+    hash.update(program);
+    Ok(hash.finalize().into())
+}
+
+/// Compiles a program in binary form.
+pub(super) fn compile(binary: &[u8]) -> Result<Vec<u8>, Failure> {
+    let engine = engine().map_err(no_engine)?;
+    engine.precompile_module(binary).map_err(|error| bad(chain(&error)))
+}
+
+/// Makes a module of an artifact that [`compile`] made, here, in a worker, or in an earlier run.
+pub(super) fn load(artifact: &[u8]) -> Result<Module, Failure> {
+    let engine = engine().map_err(no_engine)?;
+    // SAFETY: the bytes are `compile`'s own, unchanged since: they come from this process, over a pipe from a worker that the
+    // host chose and that ran `compile_child`, or from a buffer whose HMAC was verified under a key that only this user
+    // has. A manifest or a guest has no way to give any. The engine checks its version and settings besides.
+    let module = unsafe { Module::deserialize(engine, artifact) };
+    module
+        .map_err(|error| Failure::new(ExitCode::Io, format!("load the compiled program: {}", chain(&error))))
+}
+
+fn no_engine(error: vfs_core::Error) -> Failure {
+    Failure::new(ExitCode::Io, error.chain())
+}
+
+/// Feeds what is hashed to SHA-256: 64 bits would be few where the result decides which machine code is run.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,127 @@
+//! Programs in memory: sessions of one process share them, and one compiles while the others wait for it.
+
+use crate::exit::Failure;
+use crate::guest::{Program, Stop};
+use parking_lot::{Condvar, Mutex};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Machine code kept for programs that nobody runs at the moment, in bytes.
+const KEPT: usize = 256 << 20;
+/// How often who waits for another's compiler looks at its own stop.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The programs by their SHA-256.
+#[derive(Default)]
+pub(super) struct Loaded {
+    table: Mutex<Table>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Table {
+    slots: HashMap<[u8; 32], Slot>,
+    uses: u64,
+}
+
+enum Slot {
+    InProgress,
+    Ready { program: Arc<Program>, size: usize, used: u64 },
+}
+
+impl Loaded {
+    /// The program of a digest. If it is not there, `make` makes it, with the size of its machine code; who asks for the same
+    /// meanwhile waits for that.
+    ///
+    /// # Errors
+    /// `make`'s; the reason of `stop`.
+    pub(super) fn get_or_make(
+        &self,
+        digest: [u8; 32],
+        stop: &Stop,
+        make: impl FnOnce() -> Result<(Program, usize), Failure>,
+    ) -> Result<Arc<Program>, Failure> {
+        let mut table = self.table.lock();
+        loop {
+            table.uses += 1;
+            let now = table.uses;
+            match table.slots.get_mut(&digest) {
+                Some(Slot::Ready { program, used, .. }) => {
+                    *used = now;
+                    return Ok(program.clone());
+                }
+                Some(Slot::InProgress) => {
+                    if let Some(reason) = stop.thrown() {
+                        return Err(reason.failure());
+                    }
+                    self.changed.wait_for(&mut table, LOOK);
+                }
+                None => break,
+            }
+        }
+        table.slots.insert(digest, Slot::InProgress);
+        drop(table);
+        let turn = Turn { loaded: self, digest };
+        let (program, size) = make()?;
+        let program = Arc::new(program);
+        let mut table = self.table.lock();
+        let used = table.uses;
+        table.slots.insert(digest, Slot::Ready { program: program.clone(), size, used });
+        table.shrink();
+        drop(table);
+        drop(turn);
+        Ok(program)
+    }
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").field("programs", &self.table.lock().slots.len()).finish()
+    }
+}
+
+impl Table {
+    /// Forgets the programs that were not used for the longest time, until the others are within bounds.
+    fn shrink(&mut self) {
+        let mut kept: usize = self.slots.values().map(Slot::size).sum();
+        while kept > KEPT {
+            let oldest = self
+                .slots
+                .iter()
+                .filter_map(|(digest, slot)| match slot {
+                    Slot::Ready { used, size, .. } => Some((*used, *digest, *size)),
+                    Slot::InProgress => None,
+                })
+                .min();
+            let Some((_, digest, size)) = oldest else { return };
+            self.slots.remove(&digest);
+            kept -= size;
+        }
+    }
+}
+
+impl Slot {
+    fn size(&self) -> usize {
+        match self {
+            Slot::InProgress => 0,
+            Slot::Ready { size, .. } => *size,
+        }
+    }
+}
+
+/// Whose turn it is to compile. Dropped without a result, also by a panic, it is the next one's.
+struct Turn<'a> {
+    loaded: &'a Loaded,
+    digest: [u8; 32],
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut table = self.loaded.table.lock();
+        if let Some(Slot::InProgress) = table.slots.get(&self.digest) {
+            table.slots.remove(&self.digest);
+        }
+        self.loaded.changed.notify_all();
+    }
+}

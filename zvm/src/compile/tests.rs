@@ -1,0 +1,199 @@
+//! What is no program, and what is one.
+
+use super::*;
+
+#[path = "../../tests/worker/bombs.rs"]
+mod bombs;
+
+fn compiled(program: &str) -> Result<Compiled, Failure> {
+    Compiler::new().program(program.as_bytes(), &Stop::default())
+}
+
+fn refusal(program: &str) -> String {
+    match compiled(program) {
+        Ok(_) => panic!("compiled: {program}"),
+        Err(failure) => {
+            assert_eq!(failure.exit(), ExitCode::BadProgram, "{failure}");
+            failure.text().to_owned()
+        }
+    }
+}
+
+#[test]
+fn what_is_no_program_is_refused_and_told_why() {
+    for (program, words) in [
+        ("", "neither"),
+        ("#!/bin/sh\n", "neither"),
+        ("\u{7f}ELF", "neither"),
+        ("\0asm\x01", "bad program"),
+        ("(module", "bad program"),
+        ("(module (memory (export \"memory\") 1))", "_start"),
+        ("(module (func (export \"_start\")))", "memory"),
+        ("(module (memory (export \"memory\") 1) (func (export \"_start\") (param i32)))", "_start"),
+        ("(module (memory (export \"memory\") 1) (global (export \"_start\") i32 (i32.const 0)))", "_start"),
+    ] {
+        let text = refusal(program);
+        assert!(text.contains(words), "{program:?}: {text}");
+        assert!(!text.contains('\n'), "{text}");
+    }
+}
+
+#[test]
+fn the_programs_own_text_is_told_in_bounds_and_without_control_characters() {
+    let text = refusal(&format!("(module \u{1b}[2J {}", "x".repeat(1 << 20)));
+    assert!(text.len() < 2000 && text.contains("\\u{1b}") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn an_unknown_import_is_named() {
+    let module =
+        |import: &str| format!("(module {import} (memory (export \"memory\") 1) (func (export \"_start\")))");
+    assert!(refusal(&module("(import \"env\" \"system\" (func))")).contains("env::system"));
+    assert!(refusal(&module("(import \"wasi_snapshot_preview1\" \"fd_reed\" (func))")).contains("fd_reed"));
+    let wrong_type = refusal(&module("(import \"wasi_snapshot_preview1\" \"fd_close\" (func))"));
+    assert!(wrong_type.contains("fd_close"), "{wrong_type}");
+}
+
+#[test]
+fn features_beyond_the_list_are_off() {
+    for body in [
+        "(memory (export \"memory\") 1 1 shared)",
+        "(memory (export \"memory\") i64 1)",
+        "(memory (export \"memory\") 1) (memory 1)",
+        "(memory (export \"memory\") 1) (func (param externref))",
+        "(memory (export \"memory\") 1) (type (struct))",
+        "(memory (export \"memory\") 1) (tag)",
+        "(memory (export \"memory\") 1) (func (param v128) (result v128)
+            (i16x8.relaxed_q15mulr_s (local.get 0) (local.get 0)))",
+        "(memory (export \"memory\") 1) (func (param i64 i64 i64 i64) (result i64 i64)
+            (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3)))",
+        "(memory (export \"memory\") 1 (pagesize 1))",
+    ] {
+        refusal(&format!("(module {body} (func (export \"_start\")))"));
+    }
+}
+
+#[test]
+fn features_on_the_list_are_on() {
+    for body in [
+        "(func (result i32) (i32.extend8_s (i32.const 1)))",
+        "(func (result i32) (i32.trunc_sat_f32_s (f32.const 1)))",
+        "(func (result i32 i32) (i32.const 1) (i32.const 2))",
+        "(func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))",
+        "(table 1 funcref) (func (drop (table.size 0)))",
+        "(func (result v128) (i32x4.splat (i32.const 1)))",
+        "(func $f (return_call $f))",
+        "(global (mut i32) (i32.add (i32.const 1) (i32.const 2)))",
+    ] {
+        let program = format!("(module (memory (export \"memory\") 1) {body} (func (export \"_start\")))");
+        assert!(compiled(&program).is_ok(), "{body}");
+    }
+}
+
+#[test]
+fn more_tables_than_the_limit_are_refused() {
+    let tables = |count: usize| {
+        let tables = "(table 0 funcref)".repeat(count);
+        format!("(module (memory (export \"memory\") 1) {tables} (func (export \"_start\")))")
+    };
+    assert!(compiled(&tables(16)).is_ok());
+    assert!(refusal(&tables(17)).contains("17 tables"));
+}
+
+#[test]
+fn what_is_over_a_limit_is_refused_and_told_which() {
+    let module =
+        |body: &str| format!("(module {body} (memory (export \"memory\") 1) (func (export \"_start\")))");
+    let many = |count: usize, text: &str| text.repeat(count);
+    for (body, words) in [
+        (format!("(func (local {}))", many(10_001, "i32 ")), "10001 locals in one function"),
+        (many(20_001, "(type (func))"), "types"),
+        (many(1_001, "(import \"a\" \"b\" (func))"), "1001 imports"),
+        (many(50_001, "(global i32 i32.const 0)"), "50001 globals"),
+        (many(100_001, "(data \"\")"), "100001 data segments"),
+        (many(100_001, "(elem func)"), "100001 element segments"),
+    ] {
+        let text = refusal(&module(&body));
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let refusal = |binary: &[u8]| limits::check(binary).unwrap_err().to_string();
+    let mut nops = vec![1; (2 << 20) + 1];
+    nops[0] = 0;
+    assert!(refusal(&bombs::module([nops].into_iter())).contains("bytes in one function"));
+    assert!(
+        refusal(&bombs::module(vec![bombs::nothing(); 250_001].into_iter())).contains("250001 functions")
+    );
+    assert!(
+        refusal(&bombs::module([bombs::tangle(9_000, 1 << 20)].into_iter())).contains("bytes times locals")
+    );
+    let mut elements = vec![1, 1, 0];
+    elements.extend(bombs::leb(1_000_001));
+    elements.extend(vec![0; 1_000_001]);
+    let mut binary = b"\0asm\x01\0\0\0".to_vec();
+    bombs::section(&mut binary, 9, &elements);
+    assert!(refusal(&binary).contains("1000001 elements in segments"));
+}
+
+#[test]
+fn a_precompiled_file_is_no_program() {
+    let binary =
+        wat::parse_str("(module (memory (export \"memory\") 1) (func (export \"_start\")))").unwrap();
+    let artifact = artifact::compile(&binary).unwrap();
+    artifact::load(&artifact).unwrap();
+    let failure = Compiler::new().program(&artifact, &Stop::default()).err().unwrap();
+    assert!(failure.text().contains("neither"), "{failure}");
+}
+
+#[test]
+fn a_cached_program_is_used_and_a_bad_one_compiled_anew_with_a_note() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = Cache::open(&root.path().join("cache"), &root.path().join("key")).unwrap();
+    let program = "(module (memory (export \"memory\") 1) (func (export \"_start\")))";
+    let compile =
+        || Compiler::new().cache(cache.clone()).program(program.as_bytes(), &Stop::default()).unwrap();
+    assert!(compile().notes.is_empty());
+    // A worker that is not there shows that the cache was enough.
+    let nobody = Compiler::new().cache(cache.clone()).worker(Worker::new("/nowhere"));
+    assert!(nobody.program(program.as_bytes(), &Stop::default()).unwrap().notes.is_empty());
+    let entry = std::fs::read_dir(root.path().join("cache")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&entry, "torn").unwrap();
+    let notes = compile().notes;
+    assert!(notes.len() == 1 && notes[0].contains("compiled anew"), "{notes:?}");
+    assert!(compile().notes.is_empty());
+}
+
+#[test]
+fn an_artifact_of_the_users_own_that_the_engine_refuses_is_compiled_anew() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = Cache::open(&root.path().join("cache"), &root.path().join("key")).unwrap();
+    let program = b"(module (memory (export \"memory\") 1) (func (export \"_start\")))";
+    let name = artifact::name(&Sha256::digest(program).into()).unwrap();
+    cache.store(&name, b"no machine code").unwrap();
+    let compiled = Compiler::new().cache(cache).program(program, &Stop::default()).unwrap();
+    assert!(compiled.notes[0].contains("load the compiled program"), "{:?}", compiled.notes);
+}
+
+#[test]
+fn an_unusable_cache_is_a_note_and_no_failure() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = Cache::open(&root.path().join("cache"), &root.path().join("key")).unwrap();
+    std::fs::remove_dir(root.path().join("cache")).unwrap();
+    let program = b"(module (memory (export \"memory\") 1) (func (export \"_start\")))";
+    let compiled = Compiler::new().cache(cache).program(program, &Stop::default()).unwrap();
+    assert!(compiled.notes[0].contains("was not cached"), "{:?}", compiled.notes);
+}
+
+#[test]
+fn who_waits_for_anothers_compiler_is_stopped_and_a_failure_hands_the_turn_on() {
+    let loaded = Loaded::default();
+    let make = || -> Result<(Program, usize), Failure> {
+        let stop = Stop::default();
+        stop.throw(crate::guest::Reason::Cancelled);
+        // Within: its turn is taken.
+        let inner = loaded.get_or_make([1; 32], &stop, || unreachable!());
+        assert_eq!(inner.err().unwrap().exit(), ExitCode::Stopped);
+        Err(bad("no"))
+    };
+    assert!(loaded.get_or_make([1; 32], &Stop::default(), make).is_err());
+    assert!(loaded.get_or_make([1; 32], &Stop::default(), || Err(bad("again"))).is_err());
+}

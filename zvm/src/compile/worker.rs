@@ -1,0 +1,215 @@
+//! The host's side of a compiler in a process of its own.
+#![expect(unsafe_code, reason = "what the process inherits can be settled between fork and exec only")]
+
+use super::bad;
+use super::child::{ARTIFACT, REFUSED};
+use crate::exit::{ExitCode, Failure};
+use crate::guest::Stop;
+use rustix::fs::{MemfdFlags, memfd_create};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+use vfs_core::{Code, Context, Error, Events, Result};
+
+/// Memory that a compiler may write to, in bytes: more than the largest program needs (docs/performance.md).
+const MEMORY: u64 = 4 << 30;
+/// CPU time that it may use; the largest program needs a tenth.
+const CPU: Duration = Duration::from_secs(300);
+/// More threads than this cost more memory than they save time.
+const THREADS_MAX: usize = 8;
+/// The largest artifact, in bytes.
+const ARTIFACT_MAX: u64 = 1 << 30;
+/// Where to stop counting descriptors on kernels that can't be asked to close a range.
+const DESCRIPTORS_MAX: i32 = 1 << 20;
+/// The longest refusal.
+const REFUSAL_MAX: u64 = 4096;
+
+/// A command that compiles one program and ends: it must call [`compile_child`](super::compile_child) with its last two
+/// arguments, as the hidden subcommand `compile-child` of `zvfs` does.
+///
+/// It starts with an empty environment, `/` as its folder, the program as standard input, a pipe as standard output, and
+/// nothing else open; it is killed when the session is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    memory: u64,
+    cpu: Duration,
+}
+
+impl Worker {
+    /// A worker that runs this executable.
+    pub fn new(program: impl Into<PathBuf>) -> Worker {
+        Worker { program: program.into(), arguments: Vec::new(), memory: MEMORY, cpu: CPU }
+    }
+
+    /// Adds an argument, before those that the worker gets anyway.
+    pub fn argument(mut self, argument: impl Into<OsString>) -> Worker {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Sets how many bytes of memory it may write to: 4 GiB by default.
+    pub fn memory(mut self, bytes: u64) -> Worker {
+        self.memory = bytes;
+        self
+    }
+
+    /// Sets how much CPU time it may use, in whole seconds from 1: 300 s by default.
+    pub fn cpu(mut self, time: Duration) -> Worker {
+        self.cpu = time;
+        self
+    }
+
+    /// Compiles a program, until the session is stopped.
+    pub(super) fn compile(&self, bytes: &[u8], stop: &Stop) -> std::result::Result<Vec<u8>, Failure> {
+        let control = stop.controls().add();
+        let answer = self.start(bytes).and_then(|mut started| started.answer(&control.context()));
+        if let Some(reason) = stop.thrown() {
+            return Err(reason.failure());
+        }
+        match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                let text = format!("compile the program by {}: {}", self.program.display(), error.chain());
+                Err(Failure::new(ExitCode::Io, text))
+            }
+        }
+    }
+
+    fn start(&self, bytes: &[u8]) -> Result<Started> {
+        // A file and not a pipe: the host never has to write and read at once, and raises no SIGPIPE.
+        let memory = memfd_create("program", MemfdFlags::CLOEXEC).map_err(io::Error::from)?;
+        let mut input = File::from(memory);
+        input.write_all(bytes)?;
+        input.rewind()?;
+        let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(THREADS_MAX));
+        let mut command = Command::new(&self.program);
+        close_all_but_standard(&mut command);
+        let mut child = command
+            .arg0("zvfs")
+            .args(&self.arguments)
+            .arg(self.memory.to_string())
+            .arg(self.cpu.as_secs().max(1).to_string())
+            .env_clear()
+            .env("RAYON_NUM_THREADS", threads.to_string())
+            .current_dir("/")
+            .stdin(Stdio::from(input))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        match child.stdout.take() {
+            Some(output) => Ok(Started { child, output, memory: self.memory, cpu: self.cpu }),
+            None => {
+                end(&mut child);
+                Err(Error::new(Code::EIO, "it has no standard output"))
+            }
+        }
+    }
+}
+
+/// Sees to it that a command inherits its three standard descriptors only: a provider may keep others that don't close
+/// themselves, and channels of other sessions are among them.
+fn close_all_but_standard(command: &mut Command) {
+    let open_files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let end = open_files.and_then(|limit| i32::try_from(limit).ok()).unwrap_or(DESCRIPTORS_MAX);
+    let close = move || {
+        // Marked, not closed: one of them tells the parent whether exec worked.
+        // SAFETY: the call changes flags of descriptors of the process that is about to become the worker, nothing else.
+        if unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) } == 0 {
+            return Ok(());
+        }
+        // Linux before 5.11.
+        for descriptor in 3..end.min(DESCRIPTORS_MAX) {
+            // SAFETY: as above; a number that is not open gives EBADF.
+            unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure makes system calls only: it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(close) };
+}
+
+/// A worker at work. Killed when dropped.
+struct Started {
+    child: Child,
+    output: ChildStdout,
+    memory: u64,
+    cpu: Duration,
+}
+
+impl Started {
+    /// Reads the whole answer: a kind, a length, and as many bytes. One that breaks off is explained by the worker's end.
+    fn answer(&mut self, context: &Context) -> Result<std::result::Result<Vec<u8>, Failure>> {
+        let mut head = [0; 9];
+        let mut body = Vec::new();
+        if !self.fill(context, &mut head)? {
+            return self.explain();
+        }
+        let [kind, length @ ..] = head;
+        let length = u64::from_le_bytes(length);
+        let most = if kind == ARTIFACT { ARTIFACT_MAX } else { REFUSAL_MAX };
+        if length > most {
+            return Err(Error::new(Code::EPROTO, format!("it answers {length} bytes: at most {most}")));
+        }
+        body.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        if !self.fill(context, &mut body)? {
+            return self.explain();
+        }
+        match kind {
+            ARTIFACT => Ok(Ok(body)),
+            REFUSED => Ok(Err(Failure::new(ExitCode::BadProgram, String::from_utf8_lossy(&body)))),
+            _ => Err(Error::new(Code::EIO, String::from_utf8_lossy(&body).into_owned())),
+        }
+    }
+
+    /// Fills `buf`; whether the output lasted.
+    fn fill(&mut self, context: &Context, mut buf: &mut [u8]) -> Result<bool> {
+        while !buf.is_empty() {
+            context.wait(Some(self.output.as_fd()), Events::READ, None)?;
+            match self.output.read(buf) {
+                Ok(0) => return Ok(false),
+                Ok(count) => buf = &mut buf[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Why a worker gave no answer: what it may use is limited, and the limits end it by a signal.
+    fn explain(&mut self) -> Result<std::result::Result<Vec<u8>, Failure>> {
+        let status = end(&mut self.child);
+        match status.and_then(|status| status.signal()) {
+            Some(signal) => {
+                let (memory, cpu) = (self.memory >> 20, self.cpu.as_secs());
+                Ok(Err(bad(format_args!(
+                    "its compiler was ended by signal {signal}: it may use {memory} MiB of memory and {cpu} s of CPU time"
+                ))))
+            }
+            None => {
+                let status = status.map_or("it ended".to_owned(), |status| status.to_string());
+                Err(Error::new(Code::EIO, format!("{status}, without an answer")))
+            }
+        }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// Kills a process and takes its status. What made a process close its output is its status already, and no kill changes
+/// that. `None` if the host takes no notice of its children's ends.
+fn end(child: &mut Child) -> Option<ExitStatus> {
+    // It fails if the process is over already.
+    let _ = child.kill();
+    child.wait().ok()
+}
