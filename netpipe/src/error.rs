@@ -22,6 +22,9 @@ pub enum Error {
     /// A frame's CRC is wrong: nothing that follows is used.
     #[error("netpipe: the CRC of a frame is wrong")]
     Checksum,
+    /// The digest of what was read is not the writer's.
+    #[error("netpipe: corrupted upon eof: the writer sent other bytes than were read, by their digests")]
+    Corrupted,
     /// The two sides do not share a secret.
     #[error("netpipe: {0}")]
     Denied(&'static str),
@@ -50,7 +53,7 @@ impl Error {
     pub fn code(&self) -> u32 {
         match self {
             Error::NotNetpipe | Error::Tls | Error::Protocol(_) => code::EPROTO,
-            Error::Checksum => code::EBADMSG,
+            Error::Checksum | Error::Corrupted => code::EBADMSG,
             Error::Denied(_) => code::EACCES,
             Error::Refused(reason) => reason.errno(),
             Error::Discarded(_) | Error::Closed(_) => code::ECONNRESET,

@@ -83,6 +83,8 @@ kinds! {
     Ping = 0x60, "PING", 0..=0;
     /// The sign of life.
     Pong = 0x61, "PONG", 0..=0;
+    /// The digest of all payload, before END. Only if both sides have the feature.
+    Digest = 0x80, "DIGEST", 32..=32;
 }
 
 /// A frame's header.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`frame`] | the 12-byte header, the types with their bounds, the CRC |
 //! | [`message`] | every small frame as a value, and the [`Decoder`] that gets them out of a stream |
+//! | [`digest`] | digests over a whole pipe |
 //! | [`hello`] | the first frame of either side |
 //! | [`handshake`] | [`Dialler`] and [`Acceptor`], the two ends of the handshake |
 //! | [`auth`] | the [`Secret`] and its proofs |
@@ -16,6 +17,7 @@
 
 pub mod auth;
 pub mod broker;
+pub mod digest;
 mod error;
 mod fields;
 pub mod frame;

@@ -17,6 +17,8 @@ pub enum Message {
     Refusal(Reason),
     /// The pipe's good end, and the payload bytes of all DATA frames.
     End(u64),
+    /// The digest of the payload of all DATA frames; END follows.
+    Digest([u8; 32]),
     /// The pipe's bad end.
     Discard(Reason),
     /// The payload bytes that the reader's owner has taken.
@@ -113,7 +115,7 @@ impl Sender {
     pub fn sends(self, kind: Kind) -> bool {
         use Kind::*;
         match self {
-            Sender::Writer => matches!(kind, Data | End | Discard | Refusal),
+            Sender::Writer => matches!(kind, Data | Digest | End | Discard | Refusal),
             Sender::Reader => matches!(kind, Taken | Closed | Done | Refusal),
             Sender::Instance => {
                 matches!(kind, Register | Withdraw | Unreachable | Discarded | Ping | Pong | Refusal)
@@ -129,6 +131,7 @@ impl Message {
         match self {
             Message::Refusal(_) => Kind::Refusal,
             Message::End(_) => Kind::End,
+            Message::Digest(_) => Kind::Digest,
             Message::Discard(_) => Kind::Discard,
             Message::Taken(_) => Kind::Taken,
             Message::Closed(_) => Kind::Closed,
@@ -166,6 +169,7 @@ impl Message {
         let message = match kind {
             Kind::Refusal => Message::Refusal(rest.reason()?),
             Kind::End => Message::End(rest.u64()?),
+            Kind::Digest => Message::Digest(rest.array()?),
             Kind::Discard => Message::Discard(rest.reason()?),
             Kind::Taken => Message::Taken(rest.u64()?),
             Kind::Closed => Message::Closed(rest.u64()?),
@@ -195,6 +199,7 @@ impl Message {
             | Message::Closed(number)
             | Message::Withdraw(number)
             | Message::Discarded(number) => number.to_le_bytes().to_vec(),
+            Message::Digest(digest) => digest.to_vec(),
             Message::Done | Message::Ping | Message::Pong => Vec::new(),
             Message::Register(register) => register.body(),
             Message::Match(matched) => matched.body(),

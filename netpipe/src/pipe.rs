@@ -3,6 +3,7 @@
 //! The writer's end: [`Window`] says how much may be sent, and checks what the reader reports. The reader's end:
 //! [`Incoming`] follows the writer's stream, [`Report`] says when to send TAKEN.
 
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::frame::{self, Crc, Gather, HEADER, Header, Kind};
 use crate::message::{Message, Sender};
@@ -160,6 +161,9 @@ pub struct Incoming {
     /// Of the DATA frame at hand: the bytes to come, its CRC so far, and the CRC to reach.
     left: u32,
     running: Option<(Crc, u32)>,
+    /// Of all payload, if digests are in use, and what the writer says.
+    digest: Option<Digest>,
+    told: Option<[u8; 32]>,
     received: u64,
     reported: u64,
     state: Result<bool>,
@@ -174,16 +178,24 @@ impl Incoming {
             gather: Gather::default(),
             left: 0,
             running: None,
+            digest: None,
+            told: None,
             received: 0,
             reported: 0,
             state: Ok(false),
         }
     }
 
+    /// Expects a digest before END, and holds the payload against it.
+    pub fn with_digest(mut self, digest: Option<Digest>) -> Incoming {
+        self.digest = digest;
+        self
+    }
+
     /// What comes next.
     ///
     /// # Errors
-    /// [`Error::Protocol`], [`Error::Checksum`], [`Error::Discarded`], [`Error::Refused`].
+    /// [`Error::Protocol`], [`Error::Checksum`], [`Error::Corrupted`], [`Error::Discarded`], [`Error::Refused`].
     pub fn next(&self) -> Result<Next> {
         if self.state.clone()? {
             return Ok(Next::End);
@@ -219,6 +231,9 @@ impl Incoming {
         if let Some((crc, _)) = &mut self.running {
             crc.update(bytes);
         }
+        if let Some(digest) = &mut self.digest {
+            digest.update(bytes);
+        }
         self.settle();
     }
 
@@ -227,8 +242,8 @@ impl Incoming {
     /// # Errors
     /// [`Error::Invalid`] for a frame with a CRC: use [`payload`](Incoming::payload).
     pub fn unseen(&mut self, bytes: u64) -> Result<()> {
-        if self.running.is_some() {
-            return Err(Error::Invalid("the CRC of this frame needs its payload".into()));
+        if self.running.is_some() || self.digest.is_some() {
+            return Err(Error::Invalid("the CRC of this frame, or the digest, needs its payload".into()));
         }
         let bytes = bytes.min(u64::from(self.left));
         self.left -= bytes as u32;
@@ -287,7 +302,18 @@ impl Incoming {
         let message = Message::parse(header.kind, self.gather.body())?;
         self.gather.clear();
         match message {
+            Message::Digest(told) if self.digest.is_some() && self.told.is_none() => {
+                self.told = Some(told);
+                Ok(())
+            }
             Message::End(total) if total == self.received => {
+                match (&self.digest, self.told) {
+                    (Some(digest), Some(told)) if digest.value() != told => return Err(Error::Corrupted),
+                    (Some(_), None) => {
+                        return Err(Error::protocol("END without a DIGEST, though they are in use"));
+                    }
+                    _ => {}
+                }
                 self.state = Ok(true);
                 Ok(())
             }
@@ -302,6 +328,9 @@ impl Incoming {
 
     /// Begins a DATA frame.
     fn begin(&mut self, header: &Header) -> Result<()> {
+        if self.told.is_some() {
+            return Err(Error::protocol("a DATA frame after DIGEST"));
+        }
         if self.received - self.reported.min(self.received) + u64::from(header.length) > self.window {
             return Err(Error::protocol(format!("a DATA frame of {} bytes, over the window", header.length)));
         }

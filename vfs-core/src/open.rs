@@ -69,6 +69,12 @@ impl Open {
         self.offer("writers", count.to_string())
     }
 
+    /// Offers to digest the whole file by this algorithm and to compare with the other end: `sha256` or `blake3`. Only a
+    /// provider that declares the setting `digest` for each open gets it.
+    pub fn digest(self, algorithm: impl Into<String>) -> Open {
+        self.offer("digest", algorithm.into())
+    }
+
     fn offer(mut self, name: &'static str, text: String) -> Open {
         self.offered.push((name, text));
         self

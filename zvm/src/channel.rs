@@ -9,6 +9,7 @@ mod calls;
 mod channels;
 mod controls;
 mod counters;
+mod digest;
 mod ends;
 mod given;
 mod interactive;
@@ -18,6 +19,7 @@ mod sources;
 pub use channels::{Channels, Meter};
 pub use controls::Controls;
 pub use counters::{Counters, Counts};
+pub use digest::DigestAlgorithm;
 pub(crate) use given::Given;
 pub use open::OpenOptions;
 
@@ -76,6 +78,8 @@ pub struct Channel {
     /// Data was found behind the exhausted quota of a sequential reader.
     more_behind_quota: bool,
     writing_ended: bool,
+    /// Of all bytes read and written, in this order.
+    digest: Option<digest::Digest>,
     failure: Option<Failure>,
     notes: Vec<String>,
 }
@@ -140,6 +144,12 @@ impl Channel {
     /// (EPIPE).
     pub fn writing_ended(&self) -> bool {
         self.writing_ended
+    }
+
+    /// The digest of all bytes that were read and written until now, in this order, in hexadecimal digits; `None`: the
+    /// manifest asks for none.
+    pub fn digest(&self) -> Option<String> {
+        self.digest.as_ref().map(digest::Digest::hex)
     }
 
     /// The failure that broke the channel, if one did.

@@ -20,7 +20,9 @@ mod manifest;
 mod report;
 mod session;
 
-pub use channel::{CallError, Channel, Channels, Controls, Counters, Counts, Meter, OpenOptions};
+pub use channel::{
+    CallError, Channel, Channels, Controls, Counters, Counts, DigestAlgorithm, Meter, OpenOptions,
+};
 pub use compile::{Cache, Compiler, Worker, compile_child};
 pub use exit::{ExitCode, Failure};
 pub use manifest::{

@@ -14,6 +14,7 @@ pub use channel::{CHANNELS_MAX, ChannelSpec, Limits, SOURCES_MAX, STANDARD};
 pub use mounts::{Mount, Preopen};
 pub use nvram::{Fstab, NVRAM_MAX, Nvram, NvramError};
 
+use crate::channel::DigestAlgorithm;
 use crate::exit::{ExitCode, Failure};
 use std::fmt;
 use std::fs::File;
@@ -41,11 +42,12 @@ pub enum Version {
 /// |---|---|
 /// | `Version` | `20130611` or `20140509` |
 /// | `Program` | descriptor of the program; in 20140509 a channel `/boot/elf` may stand for it |
-/// | `Memory` | bytes, a comma, `0` (or `1`: etags, not computed) |
+/// | `Memory` | bytes, a comma, `0` or `1` (as `Digest = sha256`, unless that says another) |
 /// | `Timeout` | seconds |
 /// | `Channel` | `uri[;uri...], alias, type, [etag,] gets, get_size, puts, put_size`; repeatable |
 /// | `Node`, `Broker` | the session's own name, and who knows the others |
 /// | `Args`, `Env` | arguments, white space in double quotes; `NAME=value`, repeatable |
+/// | `Digest` | `sha256` or `blake3`: of each channel, in the report, and compared over netpipes |
 /// | `Fuel`, `Seed`, `Deterministic`, `Time`, `Preallocate` | see the fields |
 /// | `Scratch` | bytes that the guest's own files may take |
 /// | `Mount` | `alias, path[, ro\|rw]`: a tar archive to be found at a path; repeatable |
@@ -103,6 +105,8 @@ pub struct Manifest {
     pub preopens: Vec<Preopen>,
     /// Whether a write-only file's `put_size` is reserved when it is opened.
     pub preallocate: bool,
+    /// How channels are digested, if they are.
+    pub digest: Option<DigestAlgorithm>,
     /// The three standard channels, then the others by alias. The index is ZeroVM's handle.
     pub channels: Vec<ChannelSpec>,
     /// What is odd but no defect.

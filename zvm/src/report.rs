@@ -1,6 +1,6 @@
 //! What a session tells at its end: ZeroVM's six lines, or JSON.
 
-use crate::channel::{Counts, Meter};
+use crate::channel::{Counts, DigestAlgorithm, Meter};
 use crate::exit::{ExitCode, Failure};
 use serde::Serialize;
 use std::fmt;
@@ -22,6 +22,8 @@ pub struct Report {
     pub fuel: Option<u64>,
     /// Whether the same manifest and inputs may give another result: real time, real entropy, a run ended by Timeout.
     pub nondeterministic: bool,
+    /// How the channels' digests were made; `None`: the manifest asks for none.
+    pub digest: Option<DigestAlgorithm>,
     /// All channels whose sources stay on this machine: the schemes `file`, `mem` and `null`.
     pub local: Counts,
     /// All other channels.
@@ -54,6 +56,9 @@ pub struct ChannelReport {
     /// What was moved.
     #[serde(flatten)]
     pub counts: Counts,
+    /// The digest of all bytes that the guest read and wrote, in this order, in hexadecimal digits; `None`: the manifest asks
+    /// for none, or the session was left behind.
+    pub digest: Option<String>,
 }
 
 impl Report {
@@ -74,6 +79,7 @@ impl Report {
                 alias: meter.alias.clone(),
                 network: meter.network,
                 counts: meter.counts(),
+                digest: None,
             })
             .collect();
         Report {
@@ -83,6 +89,7 @@ impl Report {
             cpu: CpuTime::default(),
             fuel: None,
             nondeterministic: false,
+            digest: None,
             local: sum(&channels, false),
             network: sum(&channels, true),
             channels,
@@ -110,14 +117,24 @@ fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok
 }
 
 /// ZeroVM's report: validator state (1: the program was refused), daemon (there is none: 0), the guest's code (0 if it gave
-/// none), etags, CPU times and counters (system and user seconds; gets, bytes, puts, bytes; local, then network), state. A
+/// none), digests (each alias with its own, or `disabled`), CPU times and counters (system and user seconds; gets, bytes, puts, bytes; local, then network), state. A
 /// blank line follows.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", u8::from(self.exit_code == ExitCode::BadProgram))?;
         writeln!(f, "0")?;
         writeln!(f, "{}", self.guest_code.unwrap_or(0))?;
-        writeln!(f, "disabled")?;
+        match self.digest {
+            None => writeln!(f, "disabled")?,
+            Some(_) => {
+                let digests: Vec<String> = self
+                    .channels
+                    .iter()
+                    .filter_map(|channel| Some(format!("{} {}", channel.alias, channel.digest.as_ref()?)))
+                    .collect();
+                writeln!(f, "{}", digests.join(" "))?;
+            }
+        }
         write!(f, "{:.2} {:.2}", self.cpu.system.as_secs_f64(), self.cpu.user.as_secs_f64())?;
         for counts in [self.local, self.network] {
             write!(f, " {} {} {} {}", counts.gets, counts.get_bytes, counts.puts, counts.put_bytes)?;
@@ -134,7 +151,7 @@ mod tests {
 
     fn channel(alias: &str, network: bool, gets: u64) -> ChannelReport {
         let counts = Counts { gets, get_bytes: 10 * gets, puts: 1, put_bytes: 2 };
-        ChannelReport { alias: alias.into(), network, counts }
+        ChannelReport { alias: alias.into(), network, counts, digest: None }
     }
 
     fn report() -> Report {
@@ -147,6 +164,17 @@ mod tests {
     #[test]
     fn text_has_six_lines_and_a_blank_one() {
         assert_eq!(report().to_string(), "0\n0\n3\ndisabled\n0.01 1.50 3 30 2 4 5 50 1 2\nok\n\n");
+    }
+
+    #[test]
+    fn digests_stand_in_the_fourth_line() {
+        let mut report = report();
+        report.digest = Some(DigestAlgorithm::Blake3);
+        report.channels[0].digest = Some("00ff".into());
+        report.channels[2].digest = Some("11".into());
+        assert_eq!(report.to_string().lines().nth(3), Some("/a 00ff /c 11"));
+        let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+        assert_eq!((&json["digest"], &json["channels"][0]["digest"]), (&"blake3".into(), &"00ff".into()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::failure::{Failure, lost};
 use crate::lane::Lane;
 use crate::link::Received;
+use netpipe::digest::Digest;
 use netpipe::frame::HEADER;
 use netpipe::pipe::{Incoming, Next};
 use netpipe::{Error, Message};
@@ -47,7 +48,7 @@ pub struct Inflow {
 impl Inflow {
     /// Begins after the handshake.
     pub fn new(lane: Arc<Lane>) -> Inflow {
-        let incoming = Incoming::new(lane.window, lane.crc);
+        let incoming = Incoming::new(lane.window, lane.crc).with_digest(lane.digest.map(Digest::new));
         Inflow { lane, incoming, ahead: Vec::new(), at: 0, end: 0, large: false, drained: false }
     }
 
@@ -99,10 +100,11 @@ impl Inflow {
 
     /// Looks, without waiting, whether END follows what was read: the owner may close without reading on.
     pub fn look_for_end(&mut self) -> bool {
-        if let (Ok(Next::Control(_)), true) = (self.incoming.next(), self.at == self.end) {
-            let _ = self.receive(&mut [], &mut false);
-        }
-        if let Ok(Next::Control(_)) = self.incoming.next() {
+        // Behind a large frame only a header is received at once: DIGEST and END take several of them.
+        while let Ok(Next::Control(_)) = self.incoming.next() {
+            if self.at == self.end && !matches!(self.receive(&mut [], &mut false), Ok(Received::Bytes(_))) {
+                break;
+            }
             self.control();
         }
         self.has_ended()
@@ -111,7 +113,9 @@ impl Inflow {
     /// The last word to a writer that broke a rule.
     pub fn refusal(&self) -> Option<Message> {
         match self.incoming.next() {
-            Err(error @ (Error::Protocol(_) | Error::Checksum)) => error.refusal().map(Message::Refusal),
+            Err(error @ (Error::Protocol(_) | Error::Checksum | Error::Corrupted)) => {
+                error.refusal().map(Message::Refusal)
+            }
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 use crate::link::Link;
 use crate::queue::lock;
 use netpipe::Message;
+use netpipe::digest::Algorithm;
 use netpipe::pipe::REPORT_BYTES;
 use rustix::io::Errno;
 use std::sync::Mutex;
@@ -17,6 +18,8 @@ pub struct Lane {
     pub window: u32,
     /// Whether payload must carry checksums.
     pub crc: bool,
+    /// How the whole of it is digested.
+    pub digest: Option<Algorithm>,
     taken: AtomicU64,
     reported: AtomicU64,
     unreported: AtomicBool,
@@ -40,11 +43,18 @@ impl Lane {
             link,
             window,
             crc,
+            digest: None,
             taken: AtomicU64::new(0),
             reported: AtomicU64::new(0),
             unreported: AtomicBool::new(false),
             back: Mutex::default(),
         }
+    }
+
+    /// Digests are in use.
+    pub fn with_digest(mut self, digest: Option<Algorithm>) -> Lane {
+        self.digest = digest;
+        self
     }
 
     /// Counts bytes that the reader's owner has taken; true: so many that a report is due.

@@ -7,6 +7,7 @@ use crate::failure::{Failure, lost};
 use crate::link::{Link, Received};
 use crate::pipe::{Fate, LastWord};
 use crate::queue::lock;
+use netpipe::digest::{Algorithm, Digest};
 use netpipe::pipe::Window;
 use netpipe::{Decoder, Error, Message, Reason, Sender};
 use rustix::io::Errno;
@@ -26,6 +27,8 @@ pub struct Outgoing {
     pub window: Window,
     /// Whether payload carries checksums.
     pub crc: bool,
+    /// Of all payload, if digests are in use.
+    digest: Option<Mutex<Digest>>,
     rest: Mutex<Rest>,
     ear: Mutex<Ear>,
     last: AtomicBool,
@@ -54,10 +57,30 @@ impl Outgoing {
             link,
             window: Window::new(window),
             crc,
+            digest: None,
             rest: Mutex::default(),
             ear: Mutex::new(Ear { decoder: Decoder::new(Sender::Reader) }),
             last: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Digests are in use.
+    pub fn with_digest(mut self, algorithm: Option<Algorithm>) -> Outgoing {
+        self.digest = algorithm.map(|algorithm| Mutex::new(Digest::new(algorithm)));
+        self
+    }
+
+    /// Whether digests are in use.
+    pub fn has_digest(&self) -> bool {
+        self.digest.is_some()
+    }
+
+    /// Counts payload that goes out.
+    pub fn count(&self, payload: &[u8]) {
+        self.window.send(payload.len() as u64);
+        if let Some(digest) = &self.digest {
+            lock(digest).update(payload);
         }
     }
 
@@ -102,6 +125,9 @@ impl Outgoing {
             if word == LastWord::End {
                 self.window.end();
                 self.ended.store(true, Ordering::SeqCst);
+                if let Some(digest) = &self.digest {
+                    Message::Digest(lock(digest).value()).append_to(&mut rest.bytes);
+                }
             }
             word.message(self.window.sent()).append_to(&mut rest.bytes);
         }

@@ -4,6 +4,7 @@ use crate::descriptor::{self, Label, Mode, Parsed, Place, Role};
 use crate::endpoint::Endpoint;
 use crate::settings::{self, Checksums, Config};
 use netpipe::Name;
+use netpipe::digest::Algorithm;
 use vfs_core::{Code, Error, OpenFlags, Request, Result, Scope, Settings};
 
 /// How the two ends meet.
@@ -34,6 +35,8 @@ pub struct Plan {
     pub window: u32,
     /// When payload carries checksums.
     pub checksums: Checksums,
+    /// How the whole pipe is digested, if the peer does so too.
+    pub digest: Option<Algorithm>,
 }
 
 impl Plan {
@@ -94,6 +97,7 @@ impl Plan {
             writers,
             window: first(given, settings::window)?.unwrap_or(config.window),
             checksums: first(given, settings::checksums)?.unwrap_or(config.checksums),
+            digest: first(given, settings::digest)?,
         })
     }
 }

@@ -3,6 +3,7 @@
 use crate::endpoint::{BROKER_PORT, Endpoint};
 use crate::tls::Tls;
 use netpipe::Secret;
+use netpipe::digest::Algorithm;
 use std::net::SocketAddr;
 use std::time::Duration;
 use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
@@ -44,6 +45,11 @@ pub fn schema() -> Vec<Setting> {
         )
         .default_value("auto")
         .scope(both),
+        text(
+            "digest",
+            "`sha256` or `blake3`: both ends digest the whole pipe and compare, if both say the same",
+        )
+        .scope(Scope::OPEN),
         text("writers", "writers that a reader expects, or `*` for any number; 1 by default")
             .scope(Scope::OPEN),
         text("node", "this side's name in a job: then a short form names the peer's node").scope(Scope::OPEN),
@@ -200,6 +206,19 @@ pub fn window(settings: &Settings) -> Result<Option<u32>> {
 /// EINVAL: not one of the three words.
 pub fn checksums(settings: &Settings) -> Result<Option<Checksums>> {
     settings.text("crc").map(Checksums::parse).transpose()
+}
+
+/// The digest that these settings give.
+///
+/// # Errors
+/// EINVAL: not one of the two words.
+pub fn digest(settings: &Settings) -> Result<Option<Algorithm>> {
+    match settings.text("digest") {
+        None => Ok(None),
+        Some("sha256") => Ok(Some(Algorithm::Sha256)),
+        Some("blake3") => Ok(Some(Algorithm::Blake3)),
+        Some(_) => Err(invalid("digest", "`sha256` or `blake3`")),
+    }
 }
 
 /// The writers that these settings give; `Some(None)` is any number.

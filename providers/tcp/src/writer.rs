@@ -307,15 +307,15 @@ impl File for Writer {
         let mut rest = outgoing.sending();
         self.begin_frame(&outgoing, &mut rest)?;
         let header = Header::data(payload, outgoing.crc).encode();
-        outgoing.window.send(payload.len() as u64);
+        outgoing.count(payload);
         self.send(&outgoing, &mut rest, &header, payload)?;
         Ok(payload.len())
     }
 
     fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
         let outgoing = self.ready_to_write()?;
-        if outgoing.crc || outgoing.link.is_secure() {
-            let text = "checksums and TLS need to see the bytes";
+        if outgoing.crc || outgoing.has_digest() || outgoing.link.is_secure() {
+            let text = "checksums, digests and TLS need to see the bytes";
             return Err(Failure::new(Code::ENOTSUP, text).error("write", &self.caller.shown));
         }
         let unreadable = |errno| crate::failure::system("write", &self.caller.shown, errno);

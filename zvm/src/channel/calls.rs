@@ -42,6 +42,9 @@ impl Channel {
             false => self.sources.read(buf),
         };
         self.counters.count_get_bytes(moved.count);
+        if let Some(digest) = &mut self.digest {
+            digest.update(&buf[..moved.count]);
+        }
         match moved.error {
             None => Ok(moved.count),
             Some(error) => Err(self.fail(error)),
@@ -77,6 +80,9 @@ impl Channel {
         let at = self.random_write.then_some(offset);
         let moved = self.sources.write(&buf[..count], at, &mut self.notes);
         self.counters.count_put_bytes(moved.count);
+        if let Some(digest) = &mut self.digest {
+            digest.update(&buf[..moved.count]);
+        }
         match moved {
             Moved { count, error: None } => Ok(count),
             // What was taken before the reader closed is told first; the next call gives EPIPE.
@@ -219,6 +225,8 @@ impl Channel {
     pub(super) fn fail(&mut self, error: Error) -> CallError {
         let exit = match error.code() {
             Code::ECANCELED => ExitCode::Stopped,
+            // The provider compares with the other end, or found a damage on the way there.
+            Code::EBADMSG if self.digest.is_some() => ExitCode::Digest,
             _ => ExitCode::Io,
         };
         let failure = Failure::new(exit, format!("channel {}: {}", self.spec.shown_alias(), error.chain()));

@@ -1,6 +1,7 @@
 //! Opens a manifest's channels: which flags, and what a source must be.
 
 use super::channels::Meter;
+use super::digest::Digest;
 use super::sources::{Source, Sources};
 use super::{Channel, Channels, Controls, Counters, Given};
 use crate::exit::{ExitCode, Failure};
@@ -154,6 +155,7 @@ impl Opener<'_> {
             random_write,
             more_behind_quota: false,
             writing_ended: false,
+            digest: self.manifest.digest.map(Digest::new),
             failure: None,
             notes,
         })
@@ -179,6 +181,9 @@ impl Opener<'_> {
             && !spec.limits.writable()
         {
             how = how.writers(*count);
+        }
+        if let Some(algorithm) = self.manifest.digest {
+            how = how.digest(algorithm.name());
         }
         let mut file = registry.open(descriptor, &how)?;
         let kind = match file.capabilities().contains(Capabilities::STAT) {

@@ -3,13 +3,15 @@
 use super::channel::{self, CHANNELS_MAX, ChannelSpec, STANDARD};
 use super::lines::{Line, Lines, trim};
 use super::{Manifest, Version, Warning, defect, failure, mounts, number};
+use crate::channel::DigestAlgorithm;
 use crate::exit::{ExitCode, Failure};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use vfs_core::{Descriptor, Shown};
 
 /// Keys that may be given once.
-const SINGLE: [&str; 17] = [
+const SINGLE: [&str; 18] = [
+    "Digest",
     "Version",
     "Program",
     "Memory",
@@ -34,11 +36,9 @@ const REPEATABLE: [&str; 5] = ["Channel", "Env", "Interactive", "Mount", "Preope
 const WITHOUT_EFFECT: [(&str, &str); 4] = [
     ("NameServer", "node names are resolved by the broker"),
     ("Job", "it names ZeroVM's daemon; this host runs sessions itself"),
-    ("Etag", "etags are not computed"),
+    ("Etag", "`Digest` or Memory's tag ask for digests"),
     ("Boot", "the program is run directly"),
 ];
-/// Keys that a later version will know: to ignore them would change what a session does.
-const NOT_YET: [&str; 1] = ["Digest"];
 /// The channel that stands for the program in version 20140509.
 const BOOT_CHANNEL: &str = "/boot/elf";
 /// The most memory that a 32-bit guest can have.
@@ -50,7 +50,7 @@ const TIMEOUT_MAX: u64 = u32::MAX as u64;
 pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Manifest, Failure> {
     let singles = Singles::collect(lines)?;
     let version = version(&singles)?;
-    warn_of_keys(lines, warnings)?;
+    warn_of_keys(lines, warnings);
     let node = node(&singles, version)?;
     for key in ["Broker", "NameServer"] {
         if let (Some(line), None) = (singles.get(key), &node) {
@@ -60,10 +60,13 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
     let mut channels = channels(lines, version, warnings)?;
     mounts::mark_interactive(lines, &mut channels)?;
     let scratch = singles.get("Scratch").map(|line| positive(line)).transpose()?;
+    let (memory, tagged) = memory(&singles)?;
+    let digest = digest(&singles)?.or(tagged.then_some(DigestAlgorithm::Sha256));
     Ok(Manifest {
         version,
         program: program(&singles, version, &channels)?,
-        memory: memory(&singles, warnings)?,
+        memory,
+        digest,
         timeout: timeout(&singles)?,
         node,
         broker: singles.get("Broker").map(|line| text(line)).transpose()?,
@@ -122,12 +125,9 @@ fn version(singles: &Singles<'_>) -> Result<Version, Failure> {
     }
 }
 
-/// Warns of keys without effect, and refuses those that may not be ignored.
-fn warn_of_keys(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
+/// Warns of keys without effect.
+fn warn_of_keys(lines: &Lines<'_>, warnings: &mut Vec<Warning>) {
     for line in &lines.list {
-        if NOT_YET.contains(&line.key) {
-            return Err(defect(line.number, format_args!("{} is not supported by this version", line.key)));
-        }
         let text = match WITHOUT_EFFECT.iter().find(|(key, _)| *key == line.key) {
             Some((key, reason)) => format!("{key} has no effect: {reason}"),
             None if SINGLE.contains(&line.key) || REPEATABLE.contains(&line.key) => continue,
@@ -135,7 +135,6 @@ fn warn_of_keys(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<(), Fa
         };
         warnings.push(Warning { line: line.number, text });
     }
-    Ok(())
 }
 
 fn node(singles: &Singles<'_>, version: Version) -> Result<Option<String>, Failure> {
@@ -162,23 +161,32 @@ fn program(singles: &Singles<'_>, version: Version, channels: &[ChannelSpec]) ->
     }
 }
 
-fn memory(singles: &Singles<'_>, warnings: &mut Vec<Warning>) -> Result<u64, Failure> {
+/// The size, and whether channels are to be digested.
+fn memory(singles: &Singles<'_>) -> Result<(u64, bool), Failure> {
     let line = singles.need("Memory", ExitCode::Manifest)?;
     let Some((size, tag)) = line.value.split_once(',') else {
         return Err(defect(line.number, "Memory needs a size and a tag: `Memory = 4294967296, 0`"));
     };
     let size = number::parse(trim(size)).map_err(|text| of_key(line, text))?;
-    match number::parse(trim(tag)).map_err(|text| of_key(line, text))? {
-        0 => {}
-        1 => warnings.push(Warning { line: line.number, text: "Memory: etags are not computed".into() }),
+    let tagged = match number::parse(trim(tag)).map_err(|text| of_key(line, text))? {
+        0 => false,
+        1 => true,
         tag => return Err(of_key(line, format!("there is no tag {tag}: 0 or 1"))),
-    }
+    };
     match u64::try_from(size) {
-        Ok(bytes) if (1..=MEMORY_MAX).contains(&size) => Ok(bytes),
+        Ok(bytes) if (1..=MEMORY_MAX).contains(&size) => Ok((bytes, tagged)),
         _ => {
             let text = format!("Memory: {size} is out of range: 1 to {MEMORY_MAX}");
             Err(failure(ExitCode::Memory, line.number, text))
         }
+    }
+}
+
+fn digest(singles: &Singles<'_>) -> Result<Option<DigestAlgorithm>, Failure> {
+    let Some(line) = singles.get("Digest") else { return Ok(None) };
+    match DigestAlgorithm::of_name(line.value) {
+        Some(algorithm) => Ok(Some(algorithm)),
+        None => Err(of_key(line, format!("there is no `{}`: sha256 or blake3", Shown(line.value)))),
     }
 }
 

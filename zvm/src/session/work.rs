@@ -25,6 +25,7 @@ pub(super) struct Work {
 #[derive(Default)]
 struct Course {
     fuel: Option<u64>,
+    digests: Vec<Option<String>>,
     notes: Vec<String>,
 }
 
@@ -47,6 +48,10 @@ impl Work {
         let manifest = &self.session.manifest;
         let interactive = manifest.channels.iter().any(|channel| channel.interactive);
         report.nondeterministic = !manifest.deterministic || interactive || timeout;
+        report.digest = manifest.digest;
+        for (channel, digest) in report.channels.iter_mut().zip(course.digests) {
+            channel.digest = digest;
+        }
         report.notes = self.session.manifest.warnings.iter().map(ToString::to_string).collect();
         report.notes.append(&mut course.notes);
         self.watch.finish(report);
@@ -73,6 +78,7 @@ impl Work {
             channels.commit_all(Some(self.watch.deadline)).map_err(|failure| self.echo(failure))?;
             Ok(code)
         });
+        course.digests = channels.iter().map(|channel| channel.digest()).collect();
         course.notes.append(&mut notes);
         course.notes.extend(channels.notes().map(str::to_owned));
         if let Err(failure) = &outcome {

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::link::Link;
 use crate::plan::Plan;
 use crate::socket;
+use netpipe::digest::Algorithm;
 use netpipe::hello::FEATURE_CRC;
 use netpipe::{Hello, Purpose, Reason, Role, Token, code};
 use rustix::io::Errno;
@@ -242,7 +243,7 @@ impl Service {
             (Role::Writer, Some(_), _) | (Role::Reader, _, Some(_)) => {}
             _ => return refuse(code::EBUSY, "both sides have the same direction"),
         }
-        Ok(Verdict::Welcome(Invitation { pipe: id, window: plan.window, checksums: plan.checksums }))
+        Ok(Verdict::Welcome(Invitation::of(id, plan)))
     }
 }
 
@@ -261,12 +262,18 @@ pub struct Invitation {
     pub pipe: u64,
     pub window: u32,
     pub checksums: crate::settings::Checksums,
+    pub digest: Option<Algorithm>,
 }
 
 impl Invitation {
+    fn of(pipe: u64, plan: &Plan) -> Invitation {
+        Invitation { pipe, window: plan.window, checksums: plan.checksums, digest: plan.digest }
+    }
+
     /// The features that this side has on a connection.
     pub fn features(&self, leaves_machine: bool) -> u64 {
-        if self.checksums.wanted(leaves_machine) { FEATURE_CRC } else { 0 }
+        let crc = if self.checksums.wanted(leaves_machine) { FEATURE_CRC } else { 0 };
+        crc | self.digest.map_or(0, Algorithm::feature)
     }
 }
 
@@ -274,7 +281,7 @@ impl Service {
     /// What this side says of itself for a pipe of its own.
     pub(super) fn invitation(&self, id: u64) -> Option<Invitation> {
         let plan = self.plan(id)?;
-        Some(Invitation { pipe: id, window: plan.window, checksums: plan.checksums })
+        Some(Invitation::of(id, plan))
     }
 
     /// The HELLO that a dialler sends for an errand.

@@ -9,6 +9,7 @@ use crate::lane::Lane;
 use crate::outgoing::Outgoing;
 use crate::pipe::{Fate, LastWord, ReaderPipe, WriterPipe};
 use crate::plan::Route;
+use netpipe::digest::Algorithm;
 use netpipe::hello::FEATURE_CRC;
 use netpipe::{Message, Reason, Token, code};
 use std::sync::Arc;
@@ -204,7 +205,8 @@ impl Service {
             return;
         };
         let crc = shaken.established.features & FEATURE_CRC != 0;
-        let outgoing = Arc::new(Outgoing::new(shaken.link, shaken.established.peer.window(), crc));
+        let outgoing = Outgoing::new(shaken.link, shaken.established.peer.window(), crc);
+        let outgoing = Arc::new(outgoing.with_digest(Algorithm::of(shaken.established.features)));
         let pipe = writing.pipe.clone();
         let feedback = Feedback::new(id, outgoing.clone());
         self.stop_looking(id);
@@ -226,7 +228,8 @@ impl Service {
 
     fn join_reader(&mut self, id: u64, shaken: Shaken) {
         let crc = shaken.established.features & FEATURE_CRC != 0;
-        let lane = Arc::new(Lane::new(shaken.link, shaken.window, crc));
+        let digest = Algorithm::of(shaken.established.features);
+        let lane = Arc::new(Lane::new(shaken.link, shaken.window, crc).with_digest(digest));
         match self.readers.get_mut(&id) {
             Some(reading) if reading.has_room() => {
                 reading.admitted += 1;

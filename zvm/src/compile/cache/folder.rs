@@ -139,9 +139,19 @@ pub(super) fn place(path: &Path) -> Result<(PathBuf, PathBuf)> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(refused(&path, "is the root: name a folder of its own"));
     };
+    // What is there must be fit before anything is made in it.
+    if let Some(there) = parent.ancestors().find(|folder| folder.exists()) {
+        check_above(&fs::canonicalize(there).map_err(|error| at(error, there))?)?;
+    }
     DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(|error| at(error, parent))?;
     let parent = fs::canonicalize(parent).map_err(|error| at(error, parent))?;
-    for folder in parent.ancestors() {
+    check_above(&parent)?;
+    Ok((parent, name.into()))
+}
+
+/// Checks a folder and all above it.
+fn check_above(folder: &Path) -> Result<()> {
+    for folder in folder.ancestors() {
         let metadata = fs::metadata(folder).map_err(|error| at(error, folder))?;
         let (owner, mode) = (metadata.uid(), metadata.mode());
         if owner != 0 && owner != geteuid().as_raw() {
@@ -151,7 +161,7 @@ pub(super) fn place(path: &Path) -> Result<(PathBuf, PathBuf)> {
             return Err(refused(folder, "is writable by others: chmod go-w it, or choose another place"));
         }
     }
-    Ok((parent, name.into()))
+    Ok(())
 }
 
 /// Group write is as good as the owner's where the group is the owner's own, as many systems set it up.
