@@ -161,7 +161,8 @@ fn what_has_no_effect_is_warned_of() {
         let shown = manifest.warnings[0].to_string();
         assert!(shown.starts_with("MANIFEST ") && shown.contains(words), "{shown}");
     }
-    assert_eq!(parse(&with("Memory", "65536, 1")).unwrap().warnings[0].line, 1);
+    assert_eq!(parse(&with("Memory", "65536, 1")).unwrap().digest, Some(zvm::DigestAlgorithm::Sha256));
+    assert_eq!(parse(&with("Memory", "65536, 0")).unwrap().digest, None);
 }
 
 #[test]
@@ -269,7 +270,7 @@ fn each_bad_key_names_itself() {
         ("Mount = /dev/stdin, /x, wo", 8, "`wo` is neither ro nor rw"),
         ("Preopen = tmp", 8, "Preopen: `tmp` is not an absolute path"),
         ("Preopen = /tmp, /", 8, "Preopen: the name `/` is empty or given twice"),
-        ("Digest = sha256", 8, "Digest is not supported by this version"),
+        ("Digest = md5", 8, "sha256 or blake3"),
         ("Interactive = /dev/no", 8, "Interactive: there is no channel /dev/no"),
     ] {
         refused(&good(lines), ExitCode::Manifest, line, words);

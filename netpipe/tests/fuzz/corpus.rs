@@ -38,7 +38,7 @@ fn write() {
     store("header", "valid-data", &[&Header::data(b"payload", true).encode()]);
     store("header", "valid-end", &[&Message::End(9).to_bytes()[..12]]);
     store("header", "broken-length", &[&[0x10, 0, 0, 0, 1, 0, 16, 0, 0, 0, 0, 0]]);
-    store("header", "broken-type", &[&[0x80, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]]);
+    store("header", "broken-type", &[&[0x90, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]]);
     store("header", "broken-short", &[&[0x11, 0, 0, 0, 8]]);
 
     let streams: [(&str, u8, Vec<Message>); 5] = [

@@ -23,6 +23,7 @@ fn samples() -> Vec<(Sender, Message)> {
     let token = Token([0xa5; 16]);
     vec![
         (Sender::Writer, Message::End(u64::MAX)),
+        (Sender::Writer, Message::Digest([0xd1; 32])),
         (Sender::Writer, Message::Discard(reason.clone())),
         (Sender::Reader, Message::Taken(1 << 40)),
         (Sender::Reader, Message::Closed(3)),
@@ -159,7 +160,7 @@ fn senders_keep_to_their_types() {
         for (kind, body) in [(1, &[0; 12][..]), (2, &[0; 32]), (0x10, b"payload")] {
             assert_code(decode(from, &raw(kind, body)), EPROTO, "out of turn");
         }
-        assert_code(decode(from, &raw(0x80, b"")), EPROTO, "unknown type");
+        assert_code(decode(from, &raw(0x90, b"")), EPROTO, "unknown type");
     }
 }
 
@@ -206,7 +207,7 @@ fn wrong_crcs_are_for_good() {
 #[test]
 fn an_error_is_for_good() {
     let mut decoder = Decoder::new(Sender::Reader);
-    assert_code(decoder.next(&mut &raw(0x80, b"")[..]), EPROTO, "unknown type");
+    assert_code(decoder.next(&mut &raw(0x90, b"")[..]), EPROTO, "unknown type");
     assert_code(decoder.next(&mut &Message::Taken(1).to_bytes()[..]), EPROTO, "unknown type");
 }
 

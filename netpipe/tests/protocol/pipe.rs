@@ -1,4 +1,5 @@
 use crate::{EBADMSG, ECONNRESET, EPROTO, assert_code, raw};
+use netpipe::digest::{Algorithm, Digest};
 use netpipe::pipe::{Incoming, Next, REPORT_BYTES, Report, Window};
 use netpipe::{Error, Header, Message, Reason};
 
@@ -134,7 +135,7 @@ fn only_a_writers_frames_come() {
             "out of turn",
         );
     }
-    assert_code(read(&mut Incoming::new(WINDOW, true), &raw(0x80, b""), 100).1, EPROTO, "unknown type");
+    assert_code(read(&mut Incoming::new(WINDOW, true), &raw(0x90, b""), 100).1, EPROTO, "unknown type");
     assert_code(
         read(&mut Incoming::new(WINDOW, true), &raw(0x10, b""), 100).1,
         EPROTO,
@@ -229,4 +230,49 @@ fn taken_is_reported_by_steps() {
     assert_eq!((report.taken(), report.reported()), (REPORT_BYTES, REPORT_BYTES));
     assert!(Report::new(65_536).take(32_768));
     assert!(!Report::new(65_536).take(32_767));
+}
+
+fn digest(algorithm: Algorithm, bytes: &[u8]) -> [u8; 32] {
+    let mut digest = Digest::new(algorithm);
+    digest.update(bytes);
+    digest.value()
+}
+
+#[test]
+fn a_digest_is_compared_at_the_end_in_any_pieces() {
+    for algorithm in [Algorithm::Sha256, Algorithm::Blake3] {
+        let told = digest(algorithm, b"hello world");
+        let parts = [data(b"hello ", true), data(b"world", true)].concat();
+        let end = Message::End(11).to_bytes();
+        let stream = [&parts[..], &Message::Digest(told).to_bytes(), &end].concat();
+        let expecting = || Incoming::new(WINDOW, true).with_digest(Some(Digest::new(algorithm)));
+        for piece in 1..=stream.len() {
+            let (payload, outcome) = read(&mut expecting(), &stream, piece);
+            assert_eq!((&payload[..], outcome), (&b"hello world"[..], Ok(Next::End)));
+        }
+        // A byte that no CRC misses: it was wrong before the CRC was made.
+        let wrong = [data(b"hello ", true), data(b"w0rld", true)].concat();
+        let stream = [&wrong[..], &Message::Digest(told).to_bytes(), &end].concat();
+        let mut incoming = expecting();
+        let (payload, outcome) = read(&mut incoming, &stream, 7);
+        assert_eq!(payload, b"hello w0rld");
+        assert_code(outcome, EBADMSG, "corrupted upon eof");
+        assert_code(incoming.next(), EBADMSG, "corrupted upon eof");
+        let none = [&parts[..], &end].concat();
+        assert_code(read(&mut expecting(), &none, 100).1, EPROTO, "without a DIGEST");
+        let twice = [Message::Digest(told).to_bytes(), Message::Digest(told).to_bytes()].concat();
+        assert_code(read(&mut expecting(), &twice, 100).1, EPROTO, "DIGEST frame out of turn");
+        let more = [Message::Digest(told).to_bytes(), parts.clone()].concat();
+        assert_code(read(&mut expecting(), &more, 100).1, EPROTO, "after DIGEST");
+        let unasked = Message::Digest(told).to_bytes();
+        assert_code(read(&mut Incoming::new(WINDOW, true), &unasked, 100).1, EPROTO, "out of turn");
+    }
+}
+
+#[test]
+fn a_digest_needs_to_see_the_bytes() {
+    let stream = data(b"hello", false);
+    let mut incoming = Incoming::new(WINDOW, false).with_digest(Some(Digest::new(Algorithm::Blake3)));
+    incoming.control(&mut &stream[..12]).unwrap();
+    assert!(matches!(incoming.unseen(5), Err(Error::Invalid(_))));
 }

@@ -18,8 +18,8 @@ use vfs_core::{Code, Context, Error, Events, Result};
 
 /// Memory that a compiler may write to, in bytes: more than the largest program needs (docs/performance.md).
 const MEMORY: u64 = 4 << 30;
-/// CPU time that it may use; the largest program needs a tenth.
-const CPU: Duration = Duration::from_secs(300);
+/// CPU time that it may use: several times what the largest program needs (docs/performance.md).
+const CPU: Duration = Duration::from_secs(600);
 /// More threads than this cost more memory than they save time.
 const THREADS_MAX: usize = 8;
 /// The largest artifact, in bytes.
@@ -60,7 +60,7 @@ impl Worker {
         self
     }
 
-    /// Sets how much CPU time it may use, in whole seconds from 1: 300 s by default.
+    /// Sets how much CPU time it may use, in whole seconds from 1: 600 s by default.
     pub fn cpu(mut self, time: Duration) -> Worker {
         self.cpu = time;
         self

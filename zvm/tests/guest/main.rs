@@ -5,6 +5,7 @@
 mod attacks;
 mod clocks;
 mod descriptors;
+mod determinism;
 mod docs;
 mod ends;
 mod hostile;

@@ -560,3 +560,23 @@ fn names_are_looked_up() {
     writer.finish(Finish::End).unwrap();
     assert_eq!(read_to_end(&mut reader), b"by name");
 }
+
+#[test]
+fn a_digest_that_does_not_fit_is_ebadmsg_and_never_an_end() {
+    let port = free_port();
+    let how = Open::new(READ).digest("sha256");
+    let mut reader = registry("crc = \"off\"").open(&format!("tcp://127.0.0.1:{port}"), &how).unwrap();
+    let mut stream = dial(port, netpipe::digest::Algorithm::Sha256.feature());
+    let mut bytes = data(b"good");
+    Message::Digest([0; 32]).append_to(&mut bytes);
+    Message::End(4).append_to(&mut bytes);
+    stream.write_all(&bytes).unwrap();
+    in_time(move || {
+        let (read, error) = drain(&mut reader);
+        assert_eq!((&read[..], error.unwrap().code()), (&b"good"[..], Code::EBADMSG));
+        refused(reader.read(&mut [0; 8]), Code::EBADMSG, "corrupted upon eof");
+    });
+    // The writer hears of it.
+    let last = answer(&mut stream);
+    assert!(last.windows(4).any(|bytes| bytes == [74, 0, 0, 0]), "{last:?}");
+}

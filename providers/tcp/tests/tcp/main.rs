@@ -6,6 +6,7 @@
 mod brokers;
 mod common;
 mod conformance;
+mod digest;
 mod hostile;
 mod library;
 mod mesh;

@@ -1,0 +1,86 @@
+//! Digests of whole pipes: both ends ask for them, and compare.
+
+use crate::common::*;
+use std::os::fd::AsFd;
+use vfs_core::{Code, Finish, Open, OpenFile, OpenFlags};
+
+fn open(house: &House, name: &str, writes: bool, digest: Option<&str>) -> OpenFile {
+    let (registry, flags) = match writes {
+        true => (&house.writing, OpenFlags::WRITE),
+        false => (&house.reading, OpenFlags::READ),
+    };
+    let mut how = Open::new(flags);
+    if let Some(digest) = digest {
+        how = how.digest(digest);
+    }
+    registry.open(&house.descriptor(name), &how).unwrap()
+}
+
+/// Sends what `write` does, and reads it all.
+fn carried(mut reader: OpenFile, mut writer: OpenFile) {
+    let content = sample(3_000_000);
+    let sent = content.clone();
+    let sending = in_thread(move || {
+        writer.write_all(&sent[..5]).unwrap();
+        writer.write_all(&sent[5..]).unwrap();
+        writer.finish(Finish::Commit).unwrap();
+    });
+    assert!(read_to_end(&mut reader) == content);
+    sending.recv_timeout(SLACK).unwrap();
+}
+
+#[test]
+fn what_arrives_whole_passes() {
+    each_way(|house| {
+        for (name, algorithm) in [("a", "sha256"), ("b", "blake3")] {
+            carried(open(house, name, false, Some(algorithm)), open(house, name, true, Some(algorithm)));
+        }
+    });
+}
+
+#[test]
+fn an_end_that_asks_alone_gets_no_comparison() {
+    each_way(|house| {
+        carried(open(house, "a", false, Some("sha256")), open(house, "a", true, None));
+        carried(open(house, "b", false, None), open(house, "b", true, Some("sha256")));
+        carried(open(house, "c", false, Some("blake3")), open(house, "c", true, Some("sha256")));
+    });
+}
+
+#[test]
+fn an_empty_pipe_passes_and_a_reader_that_stops_early_is_none_of_its_business() {
+    let house = House::direct();
+    let (mut reader, mut writer) =
+        (open(&house, "a", false, Some("sha256")), open(&house, "a", true, Some("sha256")));
+    writer.finish(Finish::End).unwrap();
+    assert_eq!(read_to_end(&mut reader), b"");
+    drop((reader, writer));
+    let (mut reader, mut writer) =
+        (open(&house, "b", false, Some("sha256")), open(&house, "b", true, Some("sha256")));
+    let content = sample(100_000);
+    let sent = content.clone();
+    let sending = in_thread(move || {
+        writer.write_all(&sent).unwrap();
+        writer.finish(Finish::Commit)
+    });
+    assert!(read_exactly(&mut reader, 100_000) == content);
+    drop(reader);
+    sending.recv_timeout(SLACK).unwrap().unwrap();
+}
+
+#[test]
+fn digests_need_to_see_the_bytes() {
+    let house = House::direct();
+    let (_reader, writer) =
+        (open(&house, "a", false, Some("sha256")), open(&house, "a", true, Some("sha256")));
+    let mut writer = writer;
+    let file = tempfile::tempfile().unwrap();
+    refused(writer.send_from(file.as_fd(), 0, 1), Code::ENOTSUP, "digests");
+}
+
+#[test]
+fn an_unknown_algorithm_is_refused() {
+    let house = House::direct();
+    let how = Open::new(OpenFlags::READ).setting("digest", "md5");
+    refused(house.reading.open(&house.descriptor("a"), &how), Code::EINVAL, "blake3");
+}
