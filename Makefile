@@ -1,4 +1,4 @@
-# Builds and installs zvfs: the command, libzvfs, the providers, headers, manual pages, completions.
+# Builds and installs zvfs: the command, libzvfs, libzvm, the providers, headers, manual pages, completions.
 #
 #     make                                builds with Cargo, optimised
 #     make install                        into /usr/local; as root, if that is root's
@@ -31,20 +31,24 @@ FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 
 # The number of libzvfs's interface: capi/build.rs gives the library the same name.
 SONAME = libzvfs.so.1
+# That of libzvm, by capi/zvm/build.rs. Cargo calls it libzvm_session: the crate zvm has the other name there.
+ZVM_SONAME = libzvm.so.1
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-HEADERS = zvfs.h zvm.h zvfs_provider.h
-PACKAGES = zvfs.pc zvfs-provider.pc
+HEADERS = zvfs.h zvm.h zvm_session.h zvfs_provider.h
+PACKAGES = zvfs.pc zvfs-provider.pc zvm.pc
 
 all:
-	$(CARGO) build --release -p zvfs-cli -p zvfs-capi $(PROVIDERS:%=-p zvfs-%)
+	$(CARGO) build --release -p zvfs-cli -p zvfs-capi -p zvfs-capi-zvm $(PROVIDERS:%=-p zvfs-%)
 
 # All of it is looked for before anything is installed.
-install: $(TARGET)/zvfs $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(PROVIDERS:%=$(LIBRARIES)/libzvfs_%.so)
+install: $(TARGET)/zvfs $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(LIBRARIES)/libzvm_session.so $(PROVIDERS:%=$(LIBRARIES)/libzvfs_%.so)
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(PROVIDERDIR) $(INCLUDEDIR) $(PKGCONFIGDIR) $(MANDIR)/man1 $(BASHDIR) $(ZSHDIR) $(FISHDIR))
 	$(INSTALL) -m 755 $(TARGET)/zvfs $(DESTDIR)$(BINDIR)/zvfs
 	$(INSTALL) -m 644 $(LIBRARIES)/libzvfs.so $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libzvfs.so
 	$(INSTALL) -m 644 $(LIBRARIES)/libzvfs.a $(DESTDIR)$(LIBDIR)/libzvfs.a
+	$(INSTALL) -m 644 $(LIBRARIES)/libzvm_session.so $(DESTDIR)$(LIBDIR)/$(ZVM_SONAME)
+	ln -sf $(ZVM_SONAME) $(DESTDIR)$(LIBDIR)/libzvm.so
 	$(INSTALL) -m 644 $(PROVIDERS:%=$(LIBRARIES)/libzvfs_%.so) $(DESTDIR)$(PROVIDERDIR)
 	$(INSTALL) -m 644 $(HEADERS:%=include/%) $(DESTDIR)$(INCLUDEDIR)
 	for package in $(PACKAGES); do \
@@ -63,12 +67,12 @@ install: $(TARGET)/zvfs $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(PROVIDE
 # What is missing: neither make nor a user wants to guess how it is built.
 $(TARGET)/zvfs:
 	@echo "$@ is not built: run \`make\` first" >&2; exit 1
-$(LIBRARIES)/libzvfs%:
+$(LIBRARIES)/libzvfs% $(LIBRARIES)/libzvm%:
 	@echo "$@ is not built: run \`make\` first" >&2; exit 1
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/zvfs
-	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(SONAME) libzvfs.so libzvfs.a)
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(SONAME) libzvfs.so libzvfs.a $(ZVM_SONAME) libzvm.so)
 	rm -f $(PROVIDERS:%=$(DESTDIR)$(PROVIDERDIR)/libzvfs_%.so)
 	rm -f $(HEADERS:%=$(DESTDIR)$(INCLUDEDIR)/%) $(PACKAGES:%=$(DESTDIR)$(PKGCONFIGDIR)/%)
 	rm -f $(DESTDIR)$(MANDIR)/man1/zvfs.1 $(DESTDIR)$(MANDIR)/man1/zvfs-*.1

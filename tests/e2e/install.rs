@@ -101,6 +101,7 @@ fn an_installation_is_found_by_its_command_and_by_programs() {
     manual_pages_and_completions_are_there(&installation);
     a_program_links_statically_too(&installation);
     the_example_does_what_its_readme_says(&installation);
+    the_host_of_guests_does_what_its_readme_says(&installation);
     the_pipes_do_what_their_readme_says(&installation);
     the_guides_programs_run(&installation);
     nothing_is_left(&installation);
@@ -173,6 +174,11 @@ fn the_example_does_what_its_readme_says(installation: &Installation) {
             --show-leak-kinds=definite ./copy $PWD/greeting.txt mem:x 2> found\n! grep '^==' found";
         assert_eq!(run(installation.shell(&folder, commands)).succeeded().out(), "69 bytes\n");
     }
+}
+
+fn the_host_of_guests_does_what_its_readme_says(installation: &Installation) {
+    let folder = installation.example("host-zvm");
+    runs_as_written(&folder.join("README.md"), |commands| installation.shell(&folder, commands));
 }
 
 /// The proposal's own: two programs that include `zvm.h` alone, and one string each.

@@ -4,6 +4,9 @@ use crate::report::CpuTime;
 use std::fs;
 use std::time::Duration;
 
+/// Ticks in a second: a constant of the kernel's interface on every machine that the engine runs on.
+const PER_SECOND: u64 = 100;
+
 /// The CPU time of the calling thread; 0 where /proc is not there.
 ///
 /// From /proc, because the system's own call for it needs `unsafe`; its ticks of 10 ms are what a report shows.
@@ -17,8 +20,8 @@ fn parse(stat: &str) -> Option<CpuTime> {
     let mut fields = fields.split_ascii_whitespace().skip(11);
     let (user, system) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     let tick = |ticks: u64| {
-        let per_second = rustix::param::clock_ticks_per_second().max(1);
-        Duration::from_secs(ticks / per_second) + Duration::from_secs(ticks % per_second) / per_second as u32
+        Duration::from_secs(ticks / PER_SECOND)
+            + Duration::from_millis(ticks % PER_SECOND * 1000 / PER_SECOND)
     };
     Some(CpuTime { system: tick(system), user: tick(user) })
 }

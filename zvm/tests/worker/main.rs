@@ -9,6 +9,7 @@ mod bombs;
 use bombs::{module, nothing, tangle};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use zvm::{Compiler, Manifest, Report, Session, Worker};
 
@@ -152,13 +153,12 @@ fn a_worker_inherits_three_descriptors() {
 }
 
 fn tell_what_is_open() {
-    let mut open: Vec<u32> = std::fs::read_dir("/proc/self/fd")
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        // The one that lists them is gone by now.
-        .filter(|entry| entry.path().exists())
-        .map(|entry| entry.file_name().to_str().unwrap().parse().unwrap())
-        .collect();
+    let listed: Vec<PathBuf> =
+        std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path()).collect();
+    // The one that listed them is gone by now.
+    let still_open = listed.iter().filter(|path| path.symlink_metadata().is_ok());
+    let mut open: Vec<u32> =
+        still_open.map(|path| path.file_name().unwrap().to_str().unwrap().parse().unwrap()).collect();
     open.sort_unstable();
     let open: Vec<String> = open.iter().map(ToString::to_string).collect();
     let variables: Vec<String> = std::env::vars().map(|(name, _)| name).collect();

@@ -1,0 +1,101 @@
+//! A host's callbacks as a file.
+
+use std::ffi::c_void;
+use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
+
+/// `zvm_channel`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Callbacks {
+    pub struct_size: u64,
+    pub arg: *mut c_void,
+    pub read: Option<unsafe extern "C" fn(*mut c_void, *mut c_void, u64) -> i64>,
+    pub write: Option<unsafe extern "C" fn(*mut c_void, *const c_void, u64) -> i64>,
+    pub finish: Option<unsafe extern "C" fn(*mut c_void, u32) -> i32>,
+    pub close: Option<unsafe extern "C" fn(*mut c_void)>,
+}
+
+/// The file. Dropping it is the last call.
+pub struct Channel(Callbacks);
+
+// SAFETY: the header: the callbacks and their arg are used by one thread at a time, whichever that is.
+unsafe impl Send for Channel {}
+// SAFETY: no call takes it by a shared reference.
+unsafe impl Sync for Channel {}
+
+impl Channel {
+    /// Takes over the caller's callbacks.
+    ///
+    /// # Errors
+    /// EINVAL: neither read nor write.
+    pub fn new(callbacks: Callbacks) -> Result<Channel> {
+        if callbacks.read.is_none() && callbacks.write.is_none() {
+            return Err(Error::new(Code::EINVAL, "channel: neither read nor write is given"));
+        }
+        Ok(Channel(callbacks))
+    }
+}
+
+impl File for Channel {
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::empty();
+        if self.0.read.is_some() {
+            capabilities = capabilities | Capabilities::READABLE;
+        }
+        if self.0.write.is_some() {
+            capabilities = capabilities | Capabilities::WRITABLE;
+        }
+        capabilities
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let Some(read) = self.0.read else { return Err(Code::EBADF.into()) };
+        // SAFETY: the header: a function of this type, called with its arg; the buffer is valid during the call.
+        counted("read", || unsafe { read(self.0.arg, buf.as_mut_ptr().cast(), buf.len() as u64) })
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        let Some(write) = self.0.write else { return Err(Code::EBADF.into()) };
+        // SAFETY: as above.
+        counted("write", || unsafe { write(self.0.arg, buf.as_ptr().cast(), buf.len() as u64) })
+    }
+
+    fn flush(&mut self, _: Flush) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        let Some(finish) = self.0.finish else { return Ok(()) };
+        let how = match how {
+            Finish::End => 1,
+            Finish::Commit => 2,
+            Finish::Discard => 3,
+        };
+        // SAFETY: as above.
+        counted("finish", || unsafe { finish(self.0.arg, how) }.into()).map(drop)
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        if let Some(close) = self.0.close {
+            // SAFETY: as above; it is the last call.
+            unsafe { close(self.0.arg) };
+        }
+    }
+}
+
+/// A callback's count, or its negative code. Too large a one is found by whoever asked.
+fn counted(verb: &str, mut call: impl FnMut() -> i64) -> Result<usize> {
+    loop {
+        let count = call();
+        match usize::try_from(count) {
+            Ok(count) => return Ok(count),
+            Err(_) if count == -i64::from(Code::EINTR.raw()) => {}
+            Err(_) => {
+                let code = count.checked_neg().map_or(Code::EIO, Code::from_raw);
+                return Err(Error::new(code, format!("the host's {verb} says: {}", code.text())));
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Programs in C that run guests: as they are, as C++, and under valgrind; and the example, as its README says.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+use zvfs_abi_tests::{LIMIT, include_folder, run};
+
+const C: [&str; 2] = ["cc", "-std=gnu99"];
+
+/// Options under which valgrind says nothing but what it found. The engine makes code as it runs, and its stacks are not
+/// those that valgrind knows.
+const VALGRIND: [&str; 6] = [
+    "--quiet",
+    "--error-exitcode=99",
+    "--smc-check=all-non-file",
+    "--leak-check=full",
+    "--errors-for-leak-kinds=definite",
+    "--show-leak-kinds=definite",
+];
+
+/// A folder with libzvm.so and libzvm.so.1, as an installation has them, and an operator's file.
+struct Bench(TempDir);
+
+impl Bench {
+    fn new() -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let built = std::env::current_exe().unwrap().parent().unwrap().canonicalize().unwrap();
+        for name in ["libzvm.so", "libzvm.so.1"] {
+            symlink(built.join("libzvm_session.so"), folder.path().join(name)).unwrap();
+        }
+        let operator = format!("provider-path = [{built:?}]\n[provider.file]\n");
+        fs::write(folder.path().join("zvfs.toml"), operator).unwrap();
+        Bench(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Builds a program without a warning.
+    fn build(&self, compiler: &[&str], source: &Path) -> PathBuf {
+        let program = self.path().join(source.file_stem().unwrap());
+        let mut command = Command::new(compiler[0]);
+        command
+            .args(&compiler[1..])
+            .args(["-Wall", "-Wextra", "-pedantic", "-Werror", "-g", "-I"])
+            .arg(include_folder())
+            .arg("-o")
+            .arg(&program)
+            .arg(source)
+            .arg(format!("-L{}", self.path().display()))
+            .arg(format!("-Wl,-rpath,{}", self.path().display()))
+            .args(["-lzvm", "-lpthread"]);
+        succeeded(command);
+        program
+    }
+
+    /// The test program's arguments.
+    fn arguments(&self) -> [PathBuf; 3] {
+        [PathBuf::new(), self.path().join("zvfs.toml"), self.path().to_owned()]
+    }
+}
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn succeeded(mut command: Command) -> Output {
+    let shown = format!("{command:?}");
+    command.env_remove("ZVFS_CONFIG");
+    let output = run(command, LIMIT).unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{shown}: {}\n{out}\n{err}", output.status);
+    output
+}
+
+/// Whether the machine has a program. Says why a test is skipped; in CI nothing may skip.
+fn have(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "CI must have {program}");
+    eprintln!("skipped: this machine has no {program}");
+    false
+}
+
+#[test]
+fn every_function_does_what_the_header_says_and_mistakes_are_errors() {
+    for compiler in [&C[..], &["g++", "-std=c++11", "-x", "c++"]] {
+        let bench = Bench::new();
+        let mut program = Command::new(bench.build(compiler, &here("tests/c/session.c")));
+        program.args(bench.arguments());
+        assert!(String::from_utf8_lossy(&succeeded(program).stdout).ends_with("checks\n"));
+    }
+}
+
+#[test]
+fn valgrind_finds_nothing() {
+    if !have("valgrind") {
+        return;
+    }
+    let bench = Bench::new();
+    let examples = here("../../examples/host-zvm");
+    let suppressions = format!("--suppressions={}", here("tests/valgrind.supp").display());
+    let mut test = Command::new("valgrind");
+    test.args(VALGRIND)
+        .arg(&suppressions)
+        .arg(bench.build(&C, &here("tests/c/session.c")))
+        .args(bench.arguments());
+    let mut example = Command::new("valgrind");
+    example.args(VALGRIND).arg(&suppressions).arg(bench.build(&C, &examples.join("request.c")));
+    example.arg(examples.join("echo.wat")).arg("shout");
+    for (program, words) in [(test, "checks\n"), (example, "SHOUT")] {
+        let output = succeeded(program);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!text.lines().any(|line| line.starts_with("==")), "{text}");
+        assert!(String::from_utf8_lossy(&output.stdout).ends_with(words));
+    }
+}
+
+#[test]
+fn the_example_does_what_its_readme_says() {
+    let (bench, examples) = (Bench::new(), here("../../examples/host-zvm"));
+    let request = bench.build(&C, &examples.join("request.c"));
+    let readme = fs::read_to_string(examples.join("README.md")).unwrap();
+    let blocks: Vec<&str> = readme.split("```").collect();
+    let (commands, said) = (blocks[1], blocks[3].trim_start_matches('\n'));
+    let (_, run) = commands.split_once("./request ").unwrap();
+    let mut shell = Command::new("sh");
+    shell.current_dir(&examples).arg("-c").arg(format!("{} {run}", request.display()));
+    assert_eq!(String::from_utf8_lossy(&succeeded(shell).stdout), said);
+    let mut refused = Command::new(&request);
+    refused.arg(examples.join("README.md")).arg("x");
+    let output = zvfs_abi_tests::run(refused, LIMIT).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("bad program"));
+}
