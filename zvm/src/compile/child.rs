@@ -3,7 +3,7 @@
 use super::compile;
 use crate::exit::ExitCode;
 use crate::guest::panic_text;
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,12 +20,11 @@ const RESERVED: u64 = 4 << 30;
 /// Compiles the program on standard input and answers on standard output: what the command of a [`Worker`](super::Worker)
 /// has to do, with the two numbers that it got as its last arguments. The process may do nothing else, before or after.
 ///
-/// It limits memory and CPU time of the process for good, and makes it end with whoever started it.
+/// It limits memory and CPU time of the process for good.
 ///
 /// # Errors
 /// The limits cannot be set, standard input or output fails. Refusals and failures of the compiler are answers.
 pub fn compile_child(memory: u64, cpu_seconds: u64) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
     for (resource, limit) in [
         (Resource::Data, memory),
         (Resource::As, memory.saturating_add(RESERVED)),

@@ -90,7 +90,7 @@ impl Worker {
         input.rewind()?;
         let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(THREADS_MAX));
         let mut command = Command::new(&self.program);
-        close_all_but_standard(&mut command);
+        before_exec(&mut command);
         let mut child = command
             .arg0("zvfs")
             .args(&self.arguments)
@@ -113,12 +113,19 @@ impl Worker {
     }
 }
 
-/// Sees to it that a command inherits its three standard descriptors only: a provider may keep others that don't close
-/// themselves, and channels of other sessions are among them.
-fn close_all_but_standard(command: &mut Command) {
+/// Sees to it that a command inherits its three standard descriptors only, since a provider may keep others that don't close
+/// themselves, and channels of other sessions are among them; and that it ends with this thread.
+fn before_exec(command: &mut Command) {
     let open_files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let end = open_files.and_then(|limit| i32::try_from(limit).ok()).unwrap_or(DESCRIPTORS_MAX);
-    let close = move || {
+    let parent = std::process::id();
+    let settle = move || {
+        // SAFETY: the call has no preconditions; the number is a signal's.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        // The parent may have ended before that was set.
+        if std::os::unix::process::parent_id() != parent {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
         // Marked, not closed: one of them tells the parent whether exec worked.
         // SAFETY: the call changes flags of descriptors of the process that is about to become the worker, nothing else.
         if unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) } == 0 {
@@ -132,7 +139,7 @@ fn close_all_but_standard(command: &mut Command) {
         Ok(())
     };
     // SAFETY: between fork and exec the closure makes system calls only: it allocates nothing and takes no lock.
-    unsafe { command.pre_exec(close) };
+    unsafe { command.pre_exec(settle) };
 }
 
 /// A worker at work. Killed when dropped.
