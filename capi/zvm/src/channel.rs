@@ -40,10 +40,10 @@ impl File for Channel {
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::empty();
         if self.0.read.is_some() {
-            capabilities = capabilities | Capabilities::READABLE;
+            capabilities |= Capabilities::READABLE;
         }
         if self.0.write.is_some() {
-            capabilities = capabilities | Capabilities::WRITABLE;
+            capabilities |= Capabilities::WRITABLE;
         }
         capabilities
     }
