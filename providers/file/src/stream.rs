@@ -110,9 +110,10 @@ impl Stream {
             FileType::Socket => (Way::SharedSocket, Kind::Stream, true),
             FileType::RegularFile => (Way::Regular, Kind::Regular, true),
             FileType::CharacterDevice if isatty(&fd) => (Way::SharedDevice, Kind::Terminal, false),
-            FileType::CharacterDevice => {
-                (Way::SharedDevice, Kind::Device, major(stat.st_rdev) == MEMORY_DEVICES)
+            FileType::CharacterDevice if major(stat.st_rdev) == MEMORY_DEVICES => {
+                (Way::Memory, Kind::Device, true)
             }
+            FileType::CharacterDevice => (Way::SharedDevice, Kind::Device, false),
             _ => (Way::SharedDevice, Kind::Unknown, false),
         };
         let flags = if write { OpenFlags::WRITE } else { OpenFlags::READ };
@@ -267,7 +268,7 @@ impl File for Stream {
         match self.way {
             Way::Own { pipe: true } | Way::SharedPipe { .. } => self.drain(fd),
             Way::Regular => retry_on_intr(|| fsync(fd)).map_err(|errno| self.fail("sync", errno)),
-            Way::Own { pipe: false } | Way::SharedSocket | Way::SharedDevice => Ok(()),
+            Way::Own { pipe: false } | Way::SharedSocket | Way::SharedDevice | Way::Memory => Ok(()),
         }
     }
 
