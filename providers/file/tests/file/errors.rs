@@ -119,7 +119,10 @@ fn permissions_are_eacces() {
         let copy = tempfile::TempDir::new().unwrap();
         fs::set_permissions(copy.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let program = copy.path().join("test");
-        fs::copy(test.get_program(), &program).unwrap();
+        // By another process: another test's child would inherit a descriptor for writing to it, and the program be busy.
+        assert!(
+            Command::new("cp").args([test.get_program(), program.as_os_str()]).status().unwrap().success()
+        );
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).args(test.get_args());
         for (name, value) in test.get_envs() {
