@@ -75,7 +75,10 @@ fn what_is_read_from_start_to_end_is_right_or_an_error() {
     let mut whole = 0;
     for seed in 0..SEEDS {
         let server = server(seed);
-        let fetched = fetch(&registry(SETTINGS), &server.url("/"));
+        // Every other one by ranges at once.
+        let ahead = r#", read-ahead = 3, read-ahead-size = "64k""#;
+        let settings = format!("{SETTINGS}{}", if seed % 2 == 0 { "" } else { ahead });
+        let fetched = fetch(&registry(&settings), &server.url("/"));
         match &fetched.error {
             None => fetched.is(0..SIZE),
             Some(error) => drop(fetched.failed(error.code())),
