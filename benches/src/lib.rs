@@ -4,6 +4,7 @@
 
 use std::hint::black_box;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Rounds of a pair; each gives one ratio.
@@ -49,6 +50,62 @@ pub fn pair_timed(
     }
     pair.print(name);
     pair
+}
+
+/// What a process took from its start to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// By the clock.
+    pub wall: Duration,
+    /// Of the processors, in user and kernel mode; in steps of 10 ms.
+    pub cpu: Duration,
+}
+
+/// Runs a command to its end, without input and output.
+///
+/// # Panics
+/// It cannot be started, or fails.
+pub fn cost(command: &mut Command) -> Cost {
+    let (start, before) = (Instant::now(), children_time());
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
+    let wall = start.elapsed();
+    assert!(status.is_ok_and(|status| status.success()), "{command:?} failed");
+    Cost { wall, cpu: children_time().saturating_sub(before) }
+}
+
+/// As [`pair_timed`], with so many rounds, for processes: a row for the time, and one for that of the processors.
+pub fn pair_of_processes(
+    name: &str,
+    operations: u64,
+    rounds: usize,
+    mut ours: impl FnMut() -> Cost,
+    mut peer: impl FnMut() -> Cost,
+) {
+    let mut costs = [Vec::new(), Vec::new()];
+    let mut run = |ours_now: bool| if ours_now { costs[0].push(ours()) } else { costs[1].push(peer()) };
+    // The first round is not measured.
+    for round in 0..=rounds {
+        run(round % 2 == 0);
+        run(round % 2 == 1);
+    }
+    let [ours, peer] = &costs;
+    let of = |costs: &[Cost], time: fn(&Cost) -> Duration| -> Vec<f64> {
+        costs[1..].iter().map(|cost| time(cost).as_nanos() as f64 / operations as f64).collect()
+    };
+    for (what, time) in [("time", (|cost| cost.wall) as fn(&Cost) -> Duration), ("CPU", |cost| cost.cpu)] {
+        Pair { ours: of(ours, time), peer: of(peer, time) }.print(&format!("{name}, {what}"));
+    }
+}
+
+/// The processors' time of all children that have ended, from fields 16 and 17 of /proc/self/stat: the system's own call for
+/// it needs `unsafe`.
+fn children_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks: u64 =
+        fields.split_ascii_whitespace().skip(13).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+    // Linux tells user space 100 ticks a second, whatever it has itself.
+    Duration::from_millis(ticks * 10)
 }
 
 /// Prints what the columns of the rows are.
