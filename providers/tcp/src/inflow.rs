@@ -173,15 +173,15 @@ impl Inflow {
     fn receive(&mut self, first: &mut [u8], waits: &mut bool) -> Result<Received, Failure> {
         if self.ahead.is_empty() {
             self.ahead = vec![0; AHEAD.0];
+        } else if !self.large && !self.drained && self.ahead.len() < AHEAD.1 {
+            // Frames that are not large filled it the last time.
+            self.ahead.resize(AHEAD.1, 0);
         }
         let limit = if self.large { HEADER } else { self.ahead.len() };
         let received = self.receive_into(first, limit, waits)?;
         if let Received::Bytes(count) = received {
             (self.at, self.end) = (0, count.saturating_sub(first.len()));
             self.drained = count < first.len() + limit;
-            if !self.drained && !self.large && limit < AHEAD.1 {
-                self.ahead.resize(AHEAD.1, 0);
-            }
         }
         Ok(received)
     }
