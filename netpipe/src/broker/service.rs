@@ -177,7 +177,11 @@ impl Service {
         let strangers =
             self.connections.iter().filter(|(_, known)| matches!(known.stage, Stage::Greeting(_)));
         let oldest = strangers.min_by_key(|(_, known)| known.since).map(|(key, known)| (*key, known.since));
-        if let Some((key, _)) = oldest.filter(|(_, since)| self.now >= *since + DAWDLES) {
+        let Some((key, since)) = oldest.filter(|(_, since)| self.now >= *since + DAWDLES) else { return };
+        // It may be this thread that dawdled: what the stranger has said by now is heard first.
+        self.event(key, EventFlags::IN);
+        let still = |known: &Connection| matches!(known.stage, Stage::Greeting(_)) && known.since == since;
+        if self.connections.get(&key).is_some_and(still) {
             self.deadlines.clear(&key);
             self.time_out_connection(key);
         }

@@ -44,7 +44,13 @@ impl Service {
         let Some(connection) = self.connections.get_mut(&key) else { return };
         let secret = self.config.secret.clone();
         let established = match greet(connection, &mut input, secret) {
-            Ok(Greeting::More) => return,
+            Ok(Greeting::More) => {
+                if connection.unsent() > 0 {
+                    // It was answered: from here on it has its time anew to be no dawdler.
+                    connection.since = self.now;
+                }
+                return;
+            }
             Ok(Greeting::Done(established)) => established,
             Err(error) => {
                 let line = format!("refuse {}: {error}", connection.peer);

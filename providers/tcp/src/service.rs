@@ -56,6 +56,8 @@ enum Timer {
     Again(u64),
     /// This broker is to be dialled again.
     Broker(Endpoint),
+    /// This writer's introduced reader is to be dialled again.
+    Redial(u64, Token, Endpoint),
     /// This token is good no more.
     Token(Token),
     /// Whoever came with this token came too early, or with a wrong one.
@@ -220,7 +222,10 @@ impl Service {
         // An event of something that an earlier one of this round ended finds nothing.
         let kept = match self.sources.remove(&key) {
             None => None,
-            Some(Source::Listener(listener)) => self.accept(key, listener).map(Source::Listener),
+            Some(Source::Listener(listener)) => {
+                let kept = self.accept(key, listener);
+                kept.filter(|listener| self.is_wanted(key, listener)).map(Source::Listener)
+            }
             Some(Source::Connecting(connecting)) => self.connected(connecting),
             Some(Source::Shaking(shake)) => self.shake(key, *shake).map(Box::new).map(Source::Shaking),
             Some(Source::Feedback(feedback)) => self.hear(key, feedback).map(Source::Feedback),
@@ -240,6 +245,7 @@ impl Service {
             Timer::Dial(id) => self.dial_pipe(id),
             Timer::Again(id) => self.again(id),
             Timer::Broker(broker) => self.dial_broker(&broker),
+            Timer::Redial(id, token, endpoint) => self.redial(id, token, endpoint),
             Timer::Token(token) => self.token_expired(token),
             Timer::Early(token) => self.stranger_known(token, true),
             Timer::Forget(id) => self.forget_writer(id),

@@ -123,6 +123,16 @@ impl Service {
         Some(listener)
     }
 
+    /// Whether strangers are still to come to a listener: its pipe may have met its other end while it was served.
+    pub(super) fn is_wanted(&self, key: u64, listener: &Listener) -> bool {
+        let Guest::Pipe(id) = listener.guest else { return true };
+        match (self.readers.get(&id), self.writers.get(&id)) {
+            (Some(reading), _) => reading.listener == Some(key),
+            (None, Some(writing)) => writing.listener == Some(key),
+            (None, None) => false,
+        }
+    }
+
     fn pause_listener(&mut self, key: u64, listener: Listener, pause: Duration) -> Listener {
         self.reactor.change(&listener.socket, key, false, false);
         self.strangers.paused.push(key);
@@ -147,9 +157,17 @@ impl Service {
         // Keys grow with time.
         let oldest = self.strangers.since.first_key_value().map(|(key, since)| (*key, *since));
         let Some((key, _)) = oldest.filter(|(_, since)| since.elapsed() >= PATIENCE) else { return false };
-        self.expire(key);
-        self.stranger_gone(key);
-        true
+        // It may be this thread that dawdled: what the stranger has said by now is heard first.
+        self.handle(key);
+        if let Some(Source::Shaking(shake)) = self.sources.get_mut(&key) {
+            if shake.has_said_hello_meanwhile() {
+                self.strangers.since.insert(key, Instant::now());
+            } else {
+                self.expire(key);
+                self.stranger_gone(key);
+            }
+        }
+        self.strangers.since.len() < STRANGERS
     }
 
     /// A handshake is over.

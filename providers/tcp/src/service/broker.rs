@@ -378,6 +378,14 @@ impl Service {
         }
     }
 
+    /// Dials an introduced peer once more, unless something else has come of it.
+    pub(super) fn redial(&mut self, id: u64, token: Token, endpoint: Endpoint) {
+        if self.writers.get(&id).is_some_and(|known| known.is_waiting() && known.introduced == Some(token)) {
+            let until = Instant::now() + REACH;
+            self.dial(Dial::new(Errand::Introduced(id, token), [endpoint]).until(until));
+        }
+    }
+
     fn expect(&mut self, pipe: u64, token: Token) {
         let until = Instant::now() + TOKEN;
         self.expected.insert(token, Expected { pipe, until });

@@ -12,6 +12,7 @@ use netpipe::{
     Acceptor, Dialler, Error, Established, Hello, Local, Message, Progress, Reason, Role, Secret, Token, code,
 };
 use rustix::io::Errno;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use vfs_core::Level;
@@ -43,8 +44,12 @@ pub struct Shake {
     outcome: Option<Result<Established, Error>>,
     /// A HELLO whose token is not known yet.
     early: Option<Hello>,
+    /// That the peer has said HELLO was told.
+    hello_told: bool,
 }
 
+/// The pause before an introduced peer that went is dialled again.
+const AGAIN: Duration = Duration::from_millis(100);
 /// How long an introduced peer may be faster than the broker's word of it.
 const EARLY: Duration = Duration::from_secs(2);
 
@@ -107,6 +112,7 @@ impl Shake {
             writes: false,
             outcome,
             early: None,
+            hello_told: false,
         }
     }
 
@@ -119,6 +125,12 @@ impl Shake {
 
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.link.as_fd()
+    }
+
+    /// Whether a stranger has said HELLO since this was asked last.
+    pub fn has_said_hello_meanwhile(&mut self) -> bool {
+        let said = matches!(self.machine, Machine::Acceptor(_, _, Some(_))) || self.early.is_some();
+        said && !std::mem::replace(&mut self.hello_told, said)
     }
 
     /// Gets TLS ready, and then begins what needs it.
@@ -324,7 +336,7 @@ impl Service {
             (Machine::Acceptor(_, _, None) | Machine::Accepts(_) | Machine::Dials(..), Ok(_)) => {}
             (Machine::Dialler(_, errand) | Machine::Dials(_, errand, _), Err(error)) => {
                 link.end();
-                self.not_greeted(errand, &error);
+                self.not_greeted(errand, link.peer(), &error);
             }
         }
     }
@@ -350,7 +362,14 @@ impl Service {
         }
     }
 
-    fn not_greeted(&mut self, errand: Errand, error: &Error) {
+    fn not_greeted(&mut self, errand: Errand, peer: SocketAddr, error: &Error) {
+        // Its machine may have too much to do. The token is good until a handshake is complete; the broker, asked anew, would
+        // take this writer for one too many.
+        if let (Errand::Introduced(id, token), Error::Closed(_) | Error::Timeout) = (&errand, error) {
+            self.note(*id, &error.to_string());
+            self.reactor.at(Instant::now() + AGAIN, Timer::Redial(*id, *token, peer.into()));
+            return;
+        }
         let gone = match error {
             Error::Closed(_) | Error::Timeout => true,
             // The reader went between: its next one is waited for.

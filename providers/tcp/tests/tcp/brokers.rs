@@ -128,3 +128,33 @@ fn a_broker_that_introduces_without_end_has_one_connection_made_at_a_time() {
     assert!(reader.accept().is_err(), "a second connection for one writer");
     drop(first);
 }
+
+/// A reader's machine with too much to do drops a connection. The writer registered anew, and was one too many to the broker,
+/// which had introduced it already.
+#[test]
+fn an_introduced_reader_that_drops_a_connection_is_dialled_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
+    let mut writer = host.open("netpipe:a:w", &Open::default()).unwrap();
+    let reader = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut broker = Connection::accept(&listener);
+    let id = broker.registration();
+    broker.introduce(id, Token([3; 16]), reader.local_addr().unwrap().port());
+    let met = in_thread(move || {
+        drop(reader.accept().unwrap());
+        let (mut stream, _) = reader.accept().unwrap();
+        let mut acceptor = Acceptor::new(None);
+        loop {
+            let mut bytes = vec![0; acceptor.want()];
+            let count = stream.read(&mut bytes).unwrap();
+            if let Progress::Hello(hello) = acceptor.input(&mut &bytes[..count]).unwrap() {
+                acceptor.accept(Local::default(), None).unwrap();
+                stream.write_all(&acceptor.output()).unwrap();
+                return (hello.token, stream);
+            }
+        }
+    });
+    let (token, _stream) = met.recv_timeout(SLACK).unwrap();
+    assert_eq!(token, Some(Token([3; 16])));
+    in_time(move || writer.write_all(b"through").unwrap());
+}
