@@ -52,9 +52,19 @@ fn main() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let (folder, registry) =
         (folder.path(), Registry::new(Configuration::with_provider_path([provider_folder()])));
-    start(folder)?;
-    reads(folder, &registry)?;
-    many()
+    // All parts, or those that are named: `cargo bench -p zvfs-cli --bench session -- many`.
+    let named: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let wanted = |part: &str| named.is_empty() || named.iter().any(|name| name == part);
+    if wanted("start") {
+        start(folder)?;
+    }
+    if wanted("reads") {
+        reads(folder, &registry)?;
+    }
+    if wanted("many") {
+        many()?;
+    }
+    Ok(())
 }
 
 /// A whole command with a cached program, against the smallest native process.

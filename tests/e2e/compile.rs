@@ -31,7 +31,7 @@ fn manifest(folder: &Folder, program: impl AsRef<[u8]>, timeout: u64) -> String 
 
 /// Within every limit, and work for a compiler for many seconds.
 fn heavy() -> Vec<u8> {
-    module(vec![tangle(2000, 400_000); 40].into_iter())
+    module(vec![tangle(1000, 400_000); 40].into_iter())
 }
 
 /// A run with a cache in the folder.

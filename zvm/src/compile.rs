@@ -37,9 +37,9 @@ const TEXT_MAX: usize = 16 << 20;
 /// Whatever it is told, a program is first held against fixed limits (size, functions, locals, tables and more), and
 /// programs stay in memory, up to 256 MiB of machine code, so that the process's next session of one starts at once.
 ///
-/// Without a [`Worker`] the compiler runs on the session's thread: a program within the limits takes seconds at the most,
-/// but nothing can interrupt that, neither Timeout nor a cancel, and its memory is the host's. Hosts of programs that they
-/// did not choose want one.
+/// Without a [`Worker`] the compiler runs on the session's thread. The limits leave room for large programs, so a hostile one
+/// can still keep it busy for minutes and take gigabytes of the host's memory, and nothing can interrupt that, neither Timeout
+/// nor a cancel. Hosts of programs that they did not choose want a worker.
 ///
 /// ```
 /// # fn of() -> Result<zvm::Compiler, vfs_core::Error> {

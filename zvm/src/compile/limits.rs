@@ -14,7 +14,7 @@ const BODY: u64 = 2 << 20;
 /// Locals of one function.
 const LOCALS: u64 = 10_000;
 /// Locals times bytes, for one function: the compiler keeps each local's value over each block.
-const BODY_LOCALS: u64 = 2_000_000_000;
+const BODY_LOCALS: u64 = 500_000_000;
 /// Bytes of all bodies.
 const CODE: u64 = 128 << 20;
 /// Types.

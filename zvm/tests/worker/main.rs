@@ -114,7 +114,7 @@ fn many_locals_and_many_functions_are_refused_at_once() {
 
 fn a_compiler_over_its_memory_is_ended() {
     let report =
-        session(module([tangle(2000, 400_000)].into_iter()), 100, worker("compile").memory(48 << 20)).run();
+        session(module([tangle(1000, 400_000)].into_iter()), 100, worker("compile").memory(48 << 20)).run();
     ended(&report, 8, "it may use 48 MiB of memory");
 }
 
@@ -186,6 +186,6 @@ fn sessions_of_one_program_compile_it_once() {
 
 /// Within every limit, and work for the compiler of this build for many seconds.
 fn heaviest() -> Vec<u8> {
-    let body = tangle(2000, 400_000);
+    let body = tangle(1000, 400_000);
     module(vec![body; 40].into_iter())
 }
