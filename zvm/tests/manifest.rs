@@ -359,3 +359,13 @@ fn a_file_is_never_read_beyond_the_limit() {
     file.set_len(1 << 40).unwrap();
     assert!(Manifest::read(&path).unwrap_err().text().contains("bytes"));
 }
+
+/// A text that is no manifest was told line by line.
+#[test]
+fn of_many_lines_without_an_equals_sign_three_are_told_and_the_others_counted() {
+    let manifest = parse(&good(&"prose\n".repeat(10))).unwrap();
+    let told: Vec<&str> = manifest.warnings.iter().map(|warning| warning.text.as_str()).collect();
+    assert_eq!(told.len(), 4);
+    assert!(told[..3].iter().all(|text| text.contains("has no `=`")));
+    assert_eq!(told[3], "7 more lines are ignored: is this a manifest?");
+}
