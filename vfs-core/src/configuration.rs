@@ -328,14 +328,39 @@ fn folder_beside(binary: &Path) -> PathBuf {
     if in_cargo_target(folder) { folder.to_owned() } else { folder.join("../lib/zvfs") }
 }
 
-/// Cargo tags the root of a target folder; a profile's folder lies one or two levels below it, `deps` one more.
+/// What Cargo leaves at the root of a target folder: a profile's folder lies one or two levels below it, `deps` one more. It tags
+/// only a folder that it made itself, and not one that a script or a container's cache made for it.
 fn in_cargo_target(folder: &Path) -> bool {
     folder.ancestors().skip(1).take(3).any(|above| {
-        above.join("CACHEDIR.TAG").is_file()
-            && (above.join(".rustc_info.json").is_file() || above.ends_with("target"))
+        above.join(".rustc_info.json").is_file()
+            || above.ends_with("target") && above.join("CACHEDIR.TAG").is_file()
     })
 }
 
 fn invalid(text: String) -> Error {
     Error::new(Code::EINVAL, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A script had made `target` before Cargo did, which then puts no tag into it: nothing was found beside the binaries.
+    #[test]
+    fn a_target_folder_is_known_by_either_of_cargos_marks() {
+        let root = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| {
+            let folder = root.path().join(name);
+            fs::create_dir_all(&folder).expect("a folder");
+            folder
+        };
+        let mark = |name: &str| fs::write(root.path().join(name), "").expect("a file");
+        let folders = ["made/debug", "tagged/target/debug", "elsewhere/debug/deps", "usr/bin"].map(at);
+        mark("made/.rustc_info.json");
+        mark("tagged/target/CACHEDIR.TAG");
+        mark("elsewhere/.rustc_info.json");
+        mark("usr/CACHEDIR.TAG");
+        assert_eq!(folders.map(|folder| in_cargo_target(&folder)), [true, true, true, false]);
+    }
 }
