@@ -51,10 +51,10 @@ fn opening_asks_for_what_it_says() {
 #[test]
 fn appending_goes_to_the_end_and_can_be_given_up() {
     let script = format!(
-        "open \"new\" {CREATE} {BOTH} 1\n write 4 3\n seek 4 0 0\n write 4 2\n tell 4\n fd_fdstat_set_flags 4 0\n seek 4 0 0\n write 4 1\n tell 4\n size 4
-        fd_fdstat_set_flags 4 16\n fd_fdstat_get 4 16\n get32 16\n fd_fdstat_set_flags 4 32"
+        "open \"new\" {CREATE} {BOTH} 1\n write 4 3\n seek 4 0 0\n write 4 2\n tell 4\n pwrite 4 4 0\n tell 4\n size 4
+        fd_fdstat_set_flags 4 0\n seek 4 0 0\n write 4 1\n tell 4\n size 4\n fd_fdstat_set_flags 4 16\n fd_fdstat_get 4 16\n get32 16\n fd_fdstat_set_flags 4 32"
     );
-    assert_eq!(told(&script), [4, 3, 0, 2, 5, 0, 0, 1, 1, 5, 0, 0, 16 << 16 | 4, INVAL]);
+    assert_eq!(told(&script), [4, 3, 0, 2, 5, 4, 5, 5, 0, 0, 1, 1, 5, 0, 0, 16 << 16 | 4, INVAL]);
 }
 
 #[test]
