@@ -72,7 +72,14 @@ impl File for Channel {
             Finish::Discard => 3,
         };
         // SAFETY: as above.
-        counted("finish", || unsafe { finish(self.0.arg, how) }.into()).map(drop)
+        match counted("finish", || unsafe { finish(self.0.arg, how) }.into())? {
+            0 => Ok(()),
+            // Neither success nor an error that the header has: nobody knows whether it was kept.
+            n => {
+                let text = format!("the host's finish returned {n} where 0 or a negative code belongs");
+                Err(Error::new(Code::EIO, text))
+            }
+        }
     }
 }
 
