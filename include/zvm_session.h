@@ -116,7 +116,8 @@ typedef struct zvm_channel {
     void(ZVFS_CALL *close)(void *arg);
 } zvm_channel;
 
-/* Gives a channel. `alias`: as in the manifest. EINVAL: the manifest has no such channel. If it fails, close is not called. */
+/* Gives a channel. `alias`: as in the manifest. EINVAL: the manifest has no such channel. EEXIST: it was given already. If it
+ * fails, close is not called. */
 int32_t ZVFS_CALL zvm_session_channel(zvm_session *session, const char *alias, const zvm_channel *channel, zvfs_error *err);
 
 /* Runs the session, and waits for its end: the manifest's Timeout and some seconds more at most. Returns 0 if there is a report,

@@ -4,7 +4,7 @@ use crate::argument::Options;
 use crate::argument::text;
 use crate::channel::Channel;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CString, c_char};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -34,13 +34,22 @@ pub struct Slot {
 enum State {
     /// Being put together. Cancelled already?
     New {
-        builder: Box<SessionBuilder>,
+        parts: Box<Parts>,
         cancelled: bool,
     },
-    /// In the hands of a function that will put something else here.
-    Between,
+    /// In the hands of `run`, which calls the host's functions without the lock. Cancelled meanwhile?
+    Starting {
+        cancelled: bool,
+    },
     Running(SessionHandle),
     Over(Box<Done>),
+}
+
+/// What a session is made of. Dropping it closes the host's channels, so it is never dropped under the lock: `close` may cancel.
+struct Parts {
+    builder: SessionBuilder,
+    program: Option<Vec<u8>>,
+    channels: BTreeMap<String, Channel>,
 }
 
 struct Done {
@@ -55,8 +64,9 @@ pub fn make(manifest: &[u8], options: Option<Options>) -> Result<*mut Opaque> {
     let manifest =
         Manifest::parse(manifest).map_err(|failure| Error::new(Code::EINVAL, failure.text().to_owned()))?;
     let aliases = manifest.channels.iter().map(|channel| channel.alias.clone()).collect();
-    let builder = Box::new(with_options(Session::builder(manifest), options)?);
-    let state = Mutex::new(State::New { builder, cancelled: false });
+    let builder = with_options(Session::builder(manifest), options)?;
+    let parts = Box::new(Parts { builder, program: None, channels: BTreeMap::new() });
+    let state = Mutex::new(State::New { parts, cancelled: false });
     let mut sessions = SESSIONS.lock();
     sessions.last += 1;
     let number = sessions.last;
@@ -117,46 +127,37 @@ pub fn free(session: *mut Opaque) {
 
 impl Slot {
     pub fn program(&self, bytes: &[u8]) -> Result<()> {
-        self.build(|builder| builder.program(bytes))
+        match &mut *self.state.lock() {
+            State::New { parts, .. } => parts.program = Some(bytes.to_owned()),
+            _ => return Err(busy("the session has been started")),
+        }
+        Ok(())
     }
 
+    /// Makes the channel last, when nothing can fail any more: one that was made is closed.
     pub fn channel(&self, alias: &str, channel: impl FnOnce() -> Result<Channel>) -> Result<()> {
         if !self.aliases.iter().any(|known| known == alias) {
             let text = format!("the manifest has no channel {}", alias.escape_default());
             return Err(Error::new(Code::EINVAL, text));
         }
-        if !matches!(*self.state.lock(), State::New { .. }) {
+        let State::New { parts, .. } = &mut *self.state.lock() else {
             return Err(busy("the session has been started"));
+        };
+        if parts.channels.contains_key(alias) {
+            let text = format!("the session has a channel {} already", alias.escape_default());
+            return Err(Error::new(Code::EEXIST, text));
         }
-        let channel = channel()?;
-        self.build(|builder| builder.file(alias, Box::new(channel)))
-    }
-
-    fn build(&self, change: impl FnOnce(SessionBuilder) -> SessionBuilder) -> Result<()> {
-        let mut state = self.state.lock();
-        match std::mem::replace(&mut *state, State::Between) {
-            State::New { builder, cancelled } => {
-                *state = State::New { builder: Box::new(change(*builder)), cancelled };
-                Ok(())
-            }
-            other => {
-                *state = other;
-                Err(busy("the session has been started"))
-            }
-        }
+        parts.channels.insert(alias.to_owned(), channel()?);
+        Ok(())
     }
 
     pub fn run(&self) -> Result<()> {
-        let running = {
+        let parts = {
             let mut state = self.state.lock();
-            match std::mem::replace(&mut *state, State::Between) {
-                State::New { builder, cancelled } => {
-                    let running = builder.build().start();
-                    if cancelled {
-                        running.cancel();
-                    }
-                    *state = State::Running(running.handle());
-                    running
+            match std::mem::replace(&mut *state, State::Starting { cancelled: false }) {
+                State::New { parts, cancelled } => {
+                    *state = State::Starting { cancelled };
+                    parts
                 }
                 other => {
                     *state = other;
@@ -164,6 +165,12 @@ impl Slot {
                 }
             }
         };
+        // Without the lock: if there is no thread for it, the channels are closed here.
+        let running = parts.build().start();
+        let starting = std::mem::replace(&mut *self.state.lock(), State::Running(running.handle()));
+        if let State::Starting { cancelled: true } = starting {
+            running.cancel();
+        }
         let done = Done::of(&running.wait());
         *self.state.lock() = State::Over(Box::new(done));
         Ok(())
@@ -171,12 +178,12 @@ impl Slot {
 
     pub fn cancel(&self) -> Result<()> {
         let handle = match &mut *self.state.lock() {
-            State::New { cancelled, .. } => {
+            State::New { cancelled, .. } | State::Starting { cancelled } => {
                 *cancelled = true;
                 return Ok(());
             }
             State::Running(handle) => handle.clone(),
-            State::Between | State::Over(_) => return Ok(()),
+            State::Over(_) => return Ok(()),
         };
         // Without the lock: it may call the host's functions.
         handle.cancel();
@@ -207,6 +214,19 @@ impl Slot {
             State::Over(done) => Ok(look(done)),
             _ => Err(busy("the session has no report yet")),
         }
+    }
+}
+
+impl Parts {
+    fn build(self) -> Session {
+        let mut builder = self.builder;
+        if let Some(program) = self.program {
+            builder = builder.program(program);
+        }
+        for (alias, channel) in self.channels {
+            builder = builder.file(&alias, Box::new(channel));
+        }
+        builder.build()
     }
 }
 

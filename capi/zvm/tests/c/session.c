@@ -28,8 +28,10 @@ struct host {
     char out[100];
     size_t size;
     int64_t fails;
+    int32_t finishes;
     char ends[10];
     int closed;
+    int cancels; /* as it is closed */
     zvm_session *session;
 };
 
@@ -60,10 +62,14 @@ static int64_t ZVFS_CALL host_write(void *arg, const void *buf, uint64_t n) {
 static int32_t ZVFS_CALL host_finish(void *arg, uint32_t how) {
     struct host *host = (struct host *)arg;
     host->ends[strlen(host->ends)] = (char)('0' + how);
-    return 0;
+    return host->finishes;
 }
 
-static void ZVFS_CALL host_close(void *arg) { ((struct host *)arg)->closed++; }
+static void ZVFS_CALL host_close(void *arg) {
+    struct host *host = (struct host *)arg;
+    if (host->cancels) zvm_session_cancel(host->session, NULL);
+    host->closed++;
+}
 
 static int64_t ZVFS_CALL swallow(void *arg, const void *buf, uint64_t n) {
     (void)arg, (void)buf;
@@ -139,6 +145,45 @@ static void fails(void) {
     zvm_session_free(session);
 }
 
+/* A number that finish may not return is no success. */
+static void finishes_wrongly(void) {
+    struct host host;
+    zvm_session *session;
+    memset(&host, 0, sizeof host);
+    host.finishes = 5;
+    session = make(&host, ECHO_GUEST, NULL);
+    CHECK(zvm_session_run(session, NULL) == 0);
+    CHECK(zvm_session_exit_code(session) == 5);
+    CHECK(strstr(zvm_session_report(session, ZVM_REPORT_TEXT), "finish returned 5 where") != NULL);
+    zvm_session_free(session);
+}
+
+/* The second one for an alias is refused and stays the host's; closing one may cancel, at any time. */
+static void gives_twice(void) {
+    struct host host;
+    zvm_channel channel;
+    zvfs_error error;
+    zvm_session *session;
+    memset(&host, 0, sizeof host);
+    memset(&channel, 0, sizeof channel);
+    channel.struct_size = sizeof channel;
+    channel.arg = &host;
+    channel.read = host_read;
+    channel.close = host_close;
+    host.cancels = 1;
+    session = make(&host, ECHO_GUEST, NULL);
+    CHECK(zvm_session_channel(session, "/dev/stdin", &channel, &error) == -ZVFS_EEXIST);
+    CHECK(strstr(error.message, "/dev/stdin already") != NULL && host.closed == 0);
+    CHECK(zvm_session_run(session, NULL) == 0);
+    CHECK(host.closed == 2);
+    CHECK(zvm_session_channel(session, "/dev/stdin", &channel, NULL) == -ZVFS_EBUSY);
+    CHECK(host.closed == 2);
+    zvm_session_free(session);
+    session = make(&host, ECHO_GUEST, NULL);
+    zvm_session_free(session);
+    CHECK(host.closed == 4);
+}
+
 static void *run(void *session) {
     CHECK(zvm_session_run((zvm_session *)session, NULL) == 0);
     return NULL;
@@ -204,14 +249,16 @@ static void mistakes(void) {
     CHECK(strstr(error.message, "no channel /x") != NULL);
     CHECK(zvm_session_channel(session, NULL, &channel, NULL) == -ZVFS_EINVAL);
     CHECK(zvm_session_channel(session, "/dev/stdin", NULL, NULL) == -ZVFS_EINVAL);
-    channel.close = host_close;
-    CHECK(zvm_session_channel(session, "/dev/stdin", &channel, NULL) == -ZVFS_EINVAL);
-    CHECK(host.closed == 0);
     /* Never run: its channels are closed all the same. */
+    CHECK(host.closed == 0);
     zvm_session_free(session);
     CHECK(host.closed == 2);
-    /* No provider is known without an operator's file. */
+    /* Neither read nor write. */
     CHECK(zvm_session_new(MANIFEST, strlen(MANIFEST), NULL, &session, NULL) == 0);
+    channel.close = host_close;
+    CHECK(zvm_session_channel(session, "/dev/stdin", &channel, NULL) == -ZVFS_EINVAL);
+    CHECK(host.closed == 2);
+    /* No provider is known without an operator's file. */
     CHECK(zvm_session_run(session, NULL) == 0);
     CHECK(zvm_session_exit_code(session) == 14);
     zvm_session_free(session);
@@ -234,6 +281,8 @@ int main(int argc, char **argv) {
     runs(&options);
     runs(&options);
     fails();
+    finishes_wrongly();
+    gives_twice();
     cancels();
     mistakes();
     printf("%d checks\n", checked);
