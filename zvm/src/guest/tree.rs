@@ -152,13 +152,16 @@ impl Tree {
         Ok(at)
     }
 
-    /// Puts a file or link of a mounted tree into a directory, in the place of an earlier one of the same name.
+    /// Puts a file or link of a mounted tree into a directory, in the place of an earlier one of the same name; one that has
+    /// the name already keeps it.
     ///
     /// # Errors
     /// EXIST: a channel or directory has the name.
     pub(super) fn fixed_node(&mut self, parent: usize, name: &str, node: Node) -> Result<(), Errno> {
         match self.lookup(parent, name) {
             Some(Node::Channel(_) | Node::Directory(_)) => return Err(Errno::EXIST),
+            // Letting the old one go would free it, and its place would be another's.
+            Some(old) if old == node => return Ok(()),
             Some(old) => {
                 self.leave(parent, name);
                 self.drop_if_unused(old);
@@ -259,10 +262,13 @@ impl Tree {
         }
     }
 
-    /// Checks that what is taken of the scratch space is what the inodes and their names cost.
+    /// Checks that each name leads to an inode of its kind, that the inodes know how many names they have, and that what is
+    /// taken of the scratch space is what they cost.
     #[cfg(any(test, feature = "fuzz"))]
     pub(super) fn check(&self, scratch: u64) {
-        let mut taken = 0;
+        let (mut taken, mut names) = (0, vec![0; self.inodes.len()]);
+        // The root's, as if it had one.
+        names[ROOT] = 1;
         for inode in self.inodes.iter().flatten() {
             if !inode.fixed {
                 taken += INODE_COST + inode.kind.cost();
@@ -271,10 +277,22 @@ impl Tree {
             assert_eq!(directory.nodes.len(), directory.order.len());
             for (name, (_, node)) in &directory.nodes {
                 let (Node::Directory(at) | Node::File(at) | Node::Link(at)) = *node else { continue };
-                if self.inode(at).is_some_and(|inode| !inode.fixed) {
+                let inode = self.inode(at);
+                let is_its_kind = matches!(
+                    (node, inode.map(|inode| &inode.kind)),
+                    (Node::Directory(_), Some(Kind::Directory(_)))
+                        | (Node::File(_), Some(Kind::File(_)))
+                        | (Node::Link(_), Some(Kind::Link(_)))
+                );
+                assert!(is_its_kind, "{name} leads to something else");
+                names[at] += 1;
+                if inode.is_some_and(|inode| !inode.fixed) {
                     taken += change::entry_cost(name);
                 }
             }
+        }
+        for (at, count) in names.into_iter().enumerate() {
+            assert_eq!(self.inode(at).map_or(0, |inode| inode.names), count, "the names of {at}");
         }
         let left = self.scratch.as_ref().map_or(0, Budget::left);
         assert_eq!(taken + left, scratch, "the scratch space does not add up");

@@ -57,7 +57,10 @@ pub(super) fn path_rename(
     let old = place(call, old_fd, Rights::PATH_RENAME_SOURCE, old, old_length)?;
     let new = place(call, new_fd, Rights::PATH_RENAME_TARGET, new, new_length)?;
     let now = call.state.now();
-    Ok(call.state.tree.rename(&old, &new, now)?)
+    let mut steps = 0;
+    let moved = call.state.tree.rename(&old, &new, now, &mut steps);
+    call.charge(steps)?;
+    Ok(moved?)
 }
 
 pub(super) fn path_symlink(

@@ -114,6 +114,38 @@ fn a_tree_may_be_the_scratch_spaces() {
     assert!(report.state.contains("the scratch space is too small"), "{report:?}");
 }
 
+/// Found in a review: `tar cf t.tar a a b` stores `a` as a link to itself, and its content became that of `b`.
+#[test]
+fn a_member_that_is_a_link_to_itself_stays_what_it_is() {
+    let twice = archive(&[("a", "one"), ("a = a", ""), ("l -> a", ""), ("l = l", ""), ("b", "second")]);
+    for mount in ["/dev/lib, /lib", "/dev/lib, /lib, rw"] {
+        for kind in [0, 1] {
+            let job = Job::new().file("tar", Book::new(twice.clone())).key("Scratch = 65536");
+            let job = job.channel(&format!("test:tar, /dev/lib, {kind}, 999, 9999999, 0, 0"));
+            let told = job.key(&format!("Mount = {mount}")).told(
+                "open \"lib/a\" 0 2 0\n size 4\n read 4 9\n get8 4096\n open \"lib/b\" 0 2 0\n size 5\n read 5 9\n get8 4096
+                open \"lib/l\" 0 2 0\n size 6",
+            );
+            let expected = [4, 3, 3, i64::from(b'o'), 5, 6, 6, i64::from(b's'), 6, 3];
+            assert_eq!(told, expected, "{mount}, type {kind}");
+        }
+    }
+}
+
+/// Found in a review: such a link freed a file whose place a directory took, which then was its own parent, and a rename
+/// into it never ended.
+#[test]
+fn no_archive_makes_a_directory_its_own_parent() {
+    let tree = archive(&[("a", "x"), ("a = a", ""), ("d/", ""), ("d/e/", "")]);
+    let job = Job::new().file("tar", Book::new(tree)).channel("test:tar, /dev/lib, 1, 999, 9999999, 0, 0");
+    let job = job.key("Scratch = 65536").key("Mount = /dev/lib, /m, rw").timeout(60);
+    let told = job.told(
+        "open \"m/d/e\" 2 0 0\n path_unlink_file 3 \"m/a\"\n path_create_directory 4 \"x\"\n path_create_directory 3 \"z\"
+        path_rename 3 \"z\" 4 \"y\"\n path_rename 3 \"m/d\" 4 \"y/d\"",
+    );
+    assert_eq!(told, [4, 0, 0, 0, 0, INVAL]);
+}
+
 #[test]
 fn a_channel_keeps_its_name_under_a_tree() {
     let tree = archive(&[("dev/stdin", "not this"), ("dev/own", "but this")]);

@@ -111,12 +111,18 @@ impl Tree {
     }
 
     /// Moves a name, as POSIX's rename does: what had the new name is replaced, if it is of the same kind, and a directory
-    /// only if it is empty.
+    /// only if it is empty. `steps` counts the directories that were looked at, also where it fails.
     ///
     /// # Errors
     /// NOENT. ROFS: the manifest's. NOTDIR, ISDIR: of another kind. NOTEMPTY. INVAL: a directory into itself, or a path that
     /// ends in `.`. NAMETOOLONG. NOSPC.
-    pub(in crate::guest) fn rename(&mut self, old: &Place, new: &Place, now: u64) -> Result<(), Errno> {
+    pub(in crate::guest) fn rename(
+        &mut self,
+        old: &Place,
+        new: &Place,
+        now: u64,
+        steps: &mut u64,
+    ) -> Result<(), Errno> {
         let (node, old_name) = existing(old)?;
         match node {
             Node::Channel(_) => return Err(Errno::ROFS),
@@ -150,7 +156,7 @@ impl Tree {
             None => {}
         }
         if let Node::Directory(at) = node
-            && self.is_within(new.parent, at)
+            && self.is_within(new.parent, at, steps)
         {
             return Err(Errno::INVAL);
         }
@@ -255,6 +261,8 @@ impl Tree {
         match (kind, place.node) {
             (Seed::Directory, Some(node @ Node::Directory(_))) => Ok(node),
             (_, Some(Node::Directory(_) | Node::Channel(_))) => Err(Errno::EXIST),
+            // Letting the old one go would free it, and its place would be another's.
+            (Seed::Name(node), Some(old)) if node == old => Ok(node),
             (kind, old) => {
                 if let Some(old) = old {
                     self.forget(parent, name, old, now);
@@ -351,16 +359,19 @@ impl Tree {
         }
     }
 
-    /// Whether a directory is another, or below it.
-    fn is_within(&self, directory: usize, other: usize) -> bool {
+    /// Whether a directory is another, or below it. It counts its steps, of which there are never more than inodes: parents
+    /// that went round in a circle would be a defect, and one that ends.
+    fn is_within(&self, directory: usize, other: usize, steps: &mut u64) -> bool {
         let mut at = directory;
-        while at != ROOT {
-            if at == other {
-                return true;
+        for _ in 0..self.inodes.len() {
+            *steps += 1;
+            match at {
+                ROOT => return false,
+                _ if at == other => return true,
+                _ => at = self.directory(at).map_or(ROOT, |directory| directory.parent),
             }
-            at = self.directory(at).map_or(ROOT, |directory| directory.parent);
         }
-        false
+        true
     }
 
     fn touch(&mut self, node: Node, now: u64) {

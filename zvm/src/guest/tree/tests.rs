@@ -84,8 +84,8 @@ fn everything_that_goes_is_given_back() {
     tree.make_link(&place(&tree, "dir/link"), "file", 0).unwrap();
     tree.add_name(&place(&tree, "dir/file"), &place(&tree, "other"), 0).unwrap();
     tree.write(file, &[1; 10_000], 0, 0).unwrap();
-    tree.rename(&place(&tree, "dir/link"), &place(&tree, "a longer name"), 0).unwrap();
-    tree.rename(&place(&tree, "other"), &place(&tree, "a longer name"), 0).unwrap();
+    tree.rename(&place(&tree, "dir/link"), &place(&tree, "a longer name"), 0, &mut 0).unwrap();
+    tree.rename(&place(&tree, "other"), &place(&tree, "a longer name"), 0, &mut 0).unwrap();
     tree.open(Node::File(file));
     assert!(left(&tree) < before - 3 * BLOCK as u64);
     for name in ["dir/file", "a longer name"] {
@@ -139,10 +139,10 @@ fn a_directory_is_not_moved_into_itself() {
     let mut tree = tree(Some(1 << 20));
     tree.make_directory(&place(&tree, "a"), 0).unwrap();
     tree.make_directory(&place(&tree, "a/b"), 0).unwrap();
-    assert_eq!(tree.rename(&place(&tree, "a"), &place(&tree, "a/b/c"), 0), Err(Errno::INVAL));
-    assert_eq!(tree.rename(&place(&tree, "a"), &place(&tree, "a/c"), 0), Err(Errno::INVAL));
-    tree.rename(&place(&tree, "a/b"), &place(&tree, "c"), 0).unwrap();
-    tree.rename(&place(&tree, "a"), &place(&tree, "c/a"), 0).unwrap();
+    assert_eq!(tree.rename(&place(&tree, "a"), &place(&tree, "a/b/c"), 0, &mut 0), Err(Errno::INVAL));
+    assert_eq!(tree.rename(&place(&tree, "a"), &place(&tree, "a/c"), 0, &mut 0), Err(Errno::INVAL));
+    tree.rename(&place(&tree, "a/b"), &place(&tree, "c"), 0, &mut 0).unwrap();
+    tree.rename(&place(&tree, "a"), &place(&tree, "c/a"), 0, &mut 0).unwrap();
     let Ok(Node::Directory(a)) = resolve(&tree, ROOT, "c/a") else { panic!("no directory") };
     assert_eq!(resolve(&tree, a, ".."), resolve(&tree, ROOT, "c"));
 }
@@ -153,4 +153,38 @@ fn the_root_stays_when_its_descriptor_is_closed() {
     let mut tree = tree(Some(1 << 20));
     tree.close(Node::Directory(ROOT));
     assert_eq!(resolve(&tree, ROOT, "x"), Ok(Node::Channel(4)));
+}
+
+/// Found in a review: a name that was given to the file that had it freed the file, and the next one took its place.
+#[test]
+fn a_file_that_gets_its_own_name_again_keeps_it() {
+    let mut fixed = tree(None);
+    let file = fixed.fixed_file(Content::Packed { channel: 0, offset: 0, size: 1 }, 0);
+    fixed.fixed_node(ROOT, "a", file).unwrap();
+    fixed.fixed_node(ROOT, "a", file).unwrap();
+    let other = fixed.fixed_file(Content::Packed { channel: 0, offset: 1, size: 2 }, 0);
+    fixed.fixed_node(ROOT, "b", other).unwrap();
+    assert_eq!((resolve(&fixed, ROOT, "a"), fixed.status(file).size), (Ok(file), 1));
+    fixed.check(0);
+    let mut own = tree(Some(1 << 20));
+    let file = own.seed(ROOT, "a", Seed::File, 0).unwrap();
+    assert_eq!(own.seed(ROOT, "a", Seed::Name(file), 0), Ok(file));
+    let other = own.seed(ROOT, "b", Seed::File, 0).unwrap();
+    assert!(file != other && resolve(&own, ROOT, "a") == Ok(file));
+    own.check(1 << 20);
+}
+
+/// Found in a review: where parents go round in a circle, a rename never ended.
+#[test]
+fn a_circle_of_directories_ends_a_rename() {
+    let mut tree = tree(Some(1 << 20));
+    for name in ["a", "a/b", "c"] {
+        tree.make_directory(&place(&tree, name), 0).unwrap();
+    }
+    let target = place(&tree, "a/b/new");
+    let Ok(Node::Directory(a)) = resolve(&tree, ROOT, "a") else { panic!("no directory") };
+    tree.directory_mut(a).unwrap().parent = target.parent;
+    let mut steps = 0;
+    assert_eq!(tree.rename(&place(&tree, "c"), &target, 0, &mut steps), Err(Errno::INVAL));
+    assert_eq!(steps, tree.inodes.len() as u64);
 }
