@@ -27,6 +27,9 @@
 #ifndef THREADS
 #define THREADS ZVFS_THREADS_PER_FILE
 #endif
+#ifndef RESERVED
+#define RESERVED 0
+#endif
 #ifndef VERSION
 #define VERSION "1.0"
 #endif
@@ -92,11 +95,14 @@ UNUSED static const char *endless[4096];
 #ifndef SETTING_TYPE
 #define SETTING_TYPE ZVFS_TYPE_INTEGER
 #endif
+#ifndef SETTING_RESERVED
+#define SETTING_RESERVED 0
+#endif
 #ifndef SETTING_DEFAULT
 #define SETTING_DEFAULT "7"
 #endif
 UNUSED static const zvfs_setting setting = { SETTING_SIZE, SETTING_NAME, SETTING_DEFAULT, NULL, SETTING_TYPE,
-                                             ZVFS_SCOPE_OPERATOR, 0, 0 };
+                                             ZVFS_SCOPE_OPERATOR, 0, SETTING_RESERVED };
 UNUSED static const zvfs_setting *const one_setting[] = { &setting, NULL };
 UNUSED static const zvfs_setting *endless_settings[4096];
 
@@ -118,6 +124,7 @@ UNUSED static const void *ZVFS_CALL hollow_extensions(const char *id) {
 
 static const zvfs_provider provider = { .struct_size = SIZE, .name = NAME, .version = VERSION, .summary = NULL,
     .schemes = (const char *const *)SCHEMES, .settings = SETTINGS, .supported_flags = FLAGS, .threads = THREADS,
+    .reserved = RESERVED,
     .open = OPEN, .close = CLOSE, .read = READ, .write = WRITE, .capabilities = CAPABILITIES, .extension = EXTENSION };
 
 /* As a later version may look: larger, with something at the end that this one does not know. */

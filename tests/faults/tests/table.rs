@@ -36,11 +36,13 @@ const DEFECTS: &[(&str, &[&str])] = &[
     ("READ=NULL -DWRITE=NULL", &["no function read or write"]),
     ("FLAGS=0", &["neither READ nor WRITE"]),
     ("FLAGS=ZVFS_OPEN_CREATE", &["neither READ nor WRITE"]),
+    ("RESERVED=1", &["zvfs_provider.reserved is not 0"]),
     ("EXTENSION=short_positional", &["zvfs.positional/1", "8 bytes"]),
     ("SETTINGS=endless_settings", &["settings", "no NULL after 1024"]),
     ("SETTINGS=one_setting -DSETTING_SIZE=8", &["zvfs_setting", "8 bytes"]),
     ("SETTINGS=one_setting -DSETTING_NAME=NULL", &["setting's name is NULL"]),
     ("SETTINGS=one_setting -DSETTING_NAME=\"De pth\"", &["setting `De pth`"]),
+    ("SETTINGS=one_setting -DSETTING_RESERVED=1", &["setting `depth`", "zvfs_setting.reserved is not 0"]),
     ("SETTINGS=one_setting -DSETTING_DEFAULT=\"seven\"", &["default", "integer"]),
 ];
 

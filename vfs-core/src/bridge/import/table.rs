@@ -60,6 +60,9 @@ impl Imported {
         let address = table as usize;
         // SAFETY: the caller's promise.
         let table = unsafe { copy_struct(table, "zvfs_provider") }?;
+        if table.reserved != 0 {
+            return Err("zvfs_provider.reserved is not 0".into());
+        }
         // SAFETY: the table's own pointers; the header says what they point to.
         let info = unsafe { read_info(&table) }?;
         for (name, absent) in [
@@ -253,6 +256,9 @@ unsafe fn read_setting(setting: *const abi::Setting) -> Result<Option<Setting>, 
         |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-';
     if name.is_empty() || name.len() > 63 || !name.chars().all(named) {
         return Err(format!("setting `{}`: 1 to 63 lower-case letters, digits and -", name.escape_debug()));
+    }
+    if setting.reserved != 0 {
+        return Err(format!("setting `{name}`: zvfs_setting.reserved is not 0"));
     }
     if setting.kind & !abi::TYPE_LIST == 0 {
         return Err(format!("setting `{name}` has no type"));
