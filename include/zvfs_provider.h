@@ -432,7 +432,7 @@ enum { /* kinds of file */
 
 #define ZVFS_TIME_UNKNOWN INT64_MIN
 
-/* What is known of a file. The host provides it, zeroed, with struct_size set. */
+/* What is known of a file. The host provides it with struct_size set, size and modified_ns unknown, and the rest zero. */
 typedef struct zvfs_stat {
     uint64_t struct_size;
     uint64_t size;       /* bytes; ZVFS_SIZE_UNKNOWN */

@@ -5,6 +5,7 @@ use crate::abi;
 use crate::code::Code;
 use crate::error::{Error, Result};
 use std::cell::{Cell, UnsafeCell};
+use std::ffi::c_char;
 
 /// The text of a call in progress.
 struct Buffer {
@@ -32,7 +33,9 @@ pub(crate) fn call(function: impl FnOnce(*mut abi::Error) -> i64) -> Result<u64>
             (*error).struct_size = abi::Error::SIZE;
             (*error).code = 0;
             (*error).flags = 0;
-            (*error).message[0] = 0;
+            if (*error).message[0] != 0 {
+                wipe(&mut (*error).message);
+            }
         }
         buffer.busy.set(true);
         let returned = function(error);
@@ -43,6 +46,13 @@ pub(crate) fn call(function: impl FnOnce(*mut abi::Error) -> i64) -> Result<u64>
             Err(_) => Err(unsafe { (*error).take(returned) }),
         }
     })
+}
+
+/// Clears what an earlier call said: the next one may copy a text without its end.
+#[cold]
+#[inline(never)]
+fn wipe(message: &mut [c_char]) {
+    message.fill(0);
 }
 
 /// A call within a call, with a buffer of its own.
