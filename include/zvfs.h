@@ -197,7 +197,7 @@ typedef struct zvfs_registry_options {
     zvfs_log_fn log;     /* NULL: standard error */
     void *log_arg;       /* passed to log */
     uint32_t log_level;  /* the least important lines that are wanted, ZVFS_LOG_...; 0: ZVFS_LOG_WARNING */
-    uint32_t reserved;
+    uint32_t reserved;   /* 0 */
 } zvfs_registry_options;
 
 /* Makes a registry. `configuration`: copied, may be freed afterwards; NULL: zvfs_configuration_find(NULL) and its errors.
@@ -215,7 +215,8 @@ typedef struct zvfs_open_options {
     uint64_t flags;              /* ZVFS_OPEN_...; neither READ nor WRITE: the descriptor decides */
     uint64_t expected_size;      /* bytes that will be written, for PREALLOCATE; 0 or ZVFS_SIZE_UNKNOWN: not known */
     const char *const *settings; /* "name=value", a NULL-terminated list, for the provider, which must know them; or NULL */
-    const char *const *offered;  /* likewise, but given only to a provider that declares them: node, job, broker, writers */
+    const char *const *offered;  /* likewise, but given only to a provider that declares them: node, job, broker,
+                                  * writers, digest */
     zvfs_control *control;       /* NULL: nobody will cancel it, and it has no deadline */
 } zvfs_open_options;
 
@@ -326,7 +327,8 @@ typedef void(ZVFS_CALL *zvfs_progress_fn)(void *arg, uint64_t bytes);
 int64_t ZVFS_CALL zvfs_handle_copy(zvfs_handle *source, zvfs_handle *target, uint64_t limit, zvfs_progress_fn progress,
                                    void *arg, zvfs_error *err);
 
-/* Closes a handle and frees it; waits for nothing. What needed a COMMIT and had none (ATOMIC, an upload) leaves no trace, and
+/* Closes a handle and frees it; waits for nothing, but for the last one of a provider after zvfs_registry_free: that stops the
+ * provider's instance, as there. What needed a COMMIT and had none (ATOMIC, an upload) leaves no trace, and
  * a pipe being written without END breaks. Returns 0, also for NULL; -ZVFS_EBADF: it is closed already; -ZVFS_EBUSY: a call
  * on it is in progress on another thread, and it is still open: cancel that call first.  [one] */
 int32_t ZVFS_CALL zvfs_handle_close(zvfs_handle *handle);

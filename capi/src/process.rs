@@ -83,7 +83,10 @@ impl Process {
         pipes.iter().for_each(|pipe| pipe.cancel());
         let until = Instant::now() + LAST_CALLS;
         pipes.iter().for_each(|pipe| pipe.break_off(until));
-        drop(state);
+        if let State::Used(registry) = state {
+            // A pipe whose call did not end still has the registry.
+            registry.release();
+        }
     }
 }
 

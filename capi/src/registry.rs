@@ -7,12 +7,11 @@ use crate::handle::{HandleSlot, hand_out};
 use crate::pool::{Pool, Shared, Slot};
 use crate::structs::{EntryFn, LogFn, OpenOptions, RegistryOptions, StatPlace};
 use std::ffi::{CString, c_void};
-use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use vfs_core::{
-    Code, Configuration, Entry, Error, Host, HostCalls, Level, Open, OpenFlags, Registry, Result, abi,
-    built_in,
+    Code, Configuration, Control, Entry, Error, Host, HostCalls, Level, Open, OpenFlags, Registry, Result,
+    abi, built_in, log_to_stderr,
 };
 
 pub type RegistrySlot = Slot<Registry>;
@@ -73,6 +72,7 @@ impl Argument for How {
                 "node" => how.node(value),
                 "job" => how.job(value),
                 "broker" => how.broker(value),
+                "digest" => how.digest(value),
                 "writers" => how.writers(
                     value
                         .parse()
@@ -80,7 +80,7 @@ impl Argument for How {
                 ),
                 _ => {
                     let text = format!(
-                        "options.offered: `{}`: only node, job, broker, writers",
+                        "options.offered: `{}`: only node, job, broker, writers, digest",
                         name.escape_debug()
                     );
                     return Err(Error::new(Code::EINVAL, text));
@@ -89,7 +89,8 @@ impl Argument for How {
         }
         if !options.control.is_null() {
             // SAFETY: the struct's own pointer, as the header says.
-            how = how.control(&*unsafe { Shared::check(options.control, "options.control") }?);
+            let shared: Shared<Control> = unsafe { Shared::check(options.control, "options.control") }?;
+            how = how.control(&shared.follower());
         }
         Ok(How(how))
     }
@@ -121,6 +122,9 @@ impl CHost {
             log: None,
         };
         let Some(options) = options else { return Ok(host) };
+        if options.reserved != 0 {
+            return Err(Error::new(Code::EINVAL, "options.reserved is not 0"));
+        }
         // SAFETY: the struct's own strings, as the header says; they are copied.
         let (name, version) =
             unsafe { (text(options.name, "options.name")?, text(options.version, "options.version")?) };
@@ -162,9 +166,7 @@ impl HostCalls for CHost {
                 // SAFETY: the caller's own function with its own argument; the text is valid during the call.
                 unsafe { log(arg.0, level as u32, line.as_ptr()) }
             }
-            None => {
-                let _ = writeln!(io::stderr(), "{}: {text}", self.name);
-            }
+            None => log_to_stderr(&self.name, text),
         }
     }
 }
@@ -213,7 +215,10 @@ exported! {
         registry.0.remove(descriptor, &options.0)
     }
     fn zvfs_registry_free(registry: Option<Object<Registry>>) -> (), plain {
-        registry.map_or(Ok(()), |object| REGISTRIES.remove_soon(object.slot()).map(drop))
+        registry.map_or(Ok(()), |object| {
+            // The handles keep the registry itself, for layers; what none of them uses stops now.
+            REGISTRIES.remove_soon(object.slot()).map(|registry| registry.release())
+        })
     }
 }
 

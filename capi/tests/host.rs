@@ -11,11 +11,12 @@ const SANITIZED: [&str; 4] =
     ["gcc", "-std=gnu99", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
 /// The programs with their arguments.
-fn programs(bench: &Bench) -> [(&'static str, Vec<String>); 4] {
+fn programs(bench: &Bench) -> [(&'static str, Vec<String>); 5] {
     [
         ("host.c", vec![bench.empty("data"), built().display().to_string()]),
         ("misuse.c", Vec::new()),
         ("own.c", Vec::new()),
+        ("shared.c", Vec::new()),
         ("threads.c", vec![address()]),
     ]
 }

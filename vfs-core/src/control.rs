@@ -88,6 +88,14 @@ impl Control {
         context.lead(Arc::downgrade(&follower));
     }
 
+    /// A control of its own for one more file, which follows this one: its cancel and deadline, as they are now and as they
+    /// change. What is done to the follower does not reach this one.
+    pub fn follower(&self) -> Control {
+        let own = Control::new();
+        own.follow(&self.context());
+        own
+    }
+
     /// Undoes a cancel, for the calls to come.
     pub fn lift(&self) {
         let mut changing = self.0.changing.lock();
@@ -379,6 +387,26 @@ mod tests {
         assert_eq!(control.context().time_left(), Some(Duration::ZERO));
         control.set_deadline(None);
         control.context().status().unwrap();
+    }
+
+    #[test]
+    fn one_control_cancels_every_follower_and_none_of_them_another() {
+        let (control, count) = (Control::new(), Arc::new(AtomicU64::new(0)));
+        let followers = [control.follower(), control.follower()];
+        let _guards = followers.each_ref().map(|follower| {
+            let count = count.clone();
+            let add = move || {
+                count.fetch_add(1, Ordering::SeqCst);
+            };
+            follower.context().on_cancel(add).unwrap()
+        });
+        followers[0].set_deadline(Some(Instant::now()));
+        followers[1].context().status().unwrap();
+        control.context().status().unwrap();
+        control.cancel();
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+        followers[0].lift();
+        assert!(followers[1].is_cancelled() && control.is_cancelled());
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! | `control` (host) | the host's end of a context: cancel and deadline |
 //! | `loader`, `configuration` (host) | what may load, from where, and why not |
 //! | `registry`, `open` (host) | from a descriptor to an open file |
+//! | `standard_error` (host) | the log of a host that gave none |
 //! | `secret` (host) | files that hold a secret |
 //! | `copy` (host) | one file to another, in the kernel where it can be |
 
@@ -45,6 +46,8 @@ mod secret;
 mod settings;
 #[cfg(feature = "sigpipe")]
 mod sigpipe;
+#[cfg(feature = "host")]
+mod standard_error;
 
 pub mod abi;
 
@@ -77,6 +80,7 @@ pub use {
     open::{Open, OpenFile},
     registry::{Listing, Registry},
     secret::read_secret_file,
+    standard_error::log_to_stderr,
 };
 
 /// The guide's programs in Rust compile.

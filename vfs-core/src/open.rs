@@ -81,7 +81,8 @@ impl Open {
     }
 
     /// Uses this control for the file, so that the open itself can be cancelled; by default it gets one of its own, without
-    /// a deadline.
+    /// a deadline. A control is for one file: a provider leaves one function with it, and a DISCARD changes it. For several
+    /// files give each a [`follower`](Control::follower).
     pub fn control(mut self, control: &Control) -> Open {
         self.control = Some(control.clone());
         self

@@ -17,12 +17,12 @@ use crate::open::{Open, OpenFile};
 use crate::provider::{Entry, Info, Instance, Namespace, Provider, Request};
 use crate::secret::read_secret_file;
 use crate::settings::{Setting, Settings};
+use crate::standard_error::log_to_stderr;
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,8 +82,7 @@ impl HostCalls for StandardError {
 
     fn log(&self, level: Level, text: &str) {
         if level <= Level::Warning {
-            // Not eprintln!, which panics where nobody reads stderr any more.
-            let _ = writeln!(io::stderr(), "zvfs: {text}");
+            log_to_stderr("zvfs", text);
         }
     }
 }
@@ -119,6 +118,18 @@ impl Registry {
         slot.set(loaded).map_err(|_| {
             Error::new(Code::EEXIST, format!("register {name}: a provider of that name is in use"))
         })
+    }
+
+    /// Ends the host's use of the registry though files may be open still: instances that no file uses stop now, the others with
+    /// their last file. An open after it starts its provider anew. (A dropped registry lives on in its open files, since a
+    /// layer among them may open further ones.)
+    ///
+    /// # Blocking
+    /// As the providers' stop: up to 5 s each, to deliver what was ended.
+    pub fn release(&self) {
+        let instances = std::mem::take(&mut *self.0.instances.lock());
+        // Without the lock: a stop may take its time.
+        drop(instances);
     }
 
     /// Opens a descriptor. Loads and starts its provider if this is the first use of it.
