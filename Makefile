@@ -13,6 +13,14 @@ DESTDIR ?=
 CARGO ?= cargo
 INSTALL ?= install
 
+# The recipes don't quote: a space would make two places of one, and uninstall would delete in both.
+ifneq ($(words x$(PREFIX)x x$(DESTDIR)x),2)
+$(error PREFIX and DESTDIR must not hold spaces)
+endif
+ifneq ($(filter-out /%,$(PREFIX)),)
+$(error PREFIX must be an absolute path)
+endif
+
 # What was built, and where: the command lies in TARGET, the libraries in LIBRARIES.
 TARGET ?= target/release
 LIBRARIES ?= $(TARGET)

@@ -8,7 +8,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{Folder, have, providers, repository, run};
+use support::{Done, Folder, have, providers, repository, run};
 
 const TOOLS: [&str; 4] = ["make", "pkg-config", "cc", "ip"];
 
@@ -105,6 +105,35 @@ fn an_installation_is_found_by_its_command_and_by_programs() {
     the_pipes_do_what_their_readme_says(&installation);
     the_guides_programs_run(&installation);
     nothing_is_left(&installation);
+}
+
+#[test]
+fn a_place_that_make_would_take_for_two_is_refused() {
+    if !have(&["make"]) {
+        return;
+    }
+    let (spaces, relative) = ("PREFIX and DESTDIR must not hold spaces", "PREFIX must be an absolute path");
+    let refused = [
+        ("PREFIX=/usr/my zvfs", spaces),
+        ("DESTDIR=/srv/a package", spaces),
+        ("DESTDIR=/srv/package ", spaces),
+        ("PREFIX=usr", relative),
+    ];
+    for (place, text) in refused {
+        for goal in ["install", "uninstall"] {
+            let done = make_nothing(&[goal, place]);
+            assert!(done.code != 0 && done.stderr.contains(text), "{place}: {done:?}");
+        }
+    }
+    let done = make_nothing(&["uninstall", "PREFIX=/nowhere/usr", "DESTDIR=/nowhere/package"]);
+    assert!(done.succeeded().out().contains("/nowhere/package/nowhere/usr/bin/zvfs"), "{done:?}");
+}
+
+/// What make would do.
+fn make_nothing(arguments: &[&str]) -> Done {
+    let mut make = Command::new("make");
+    make.arg("-n").args(arguments).current_dir(repository("."));
+    run(make)
 }
 
 fn the_command_finds_its_providers(installation: &Installation) {
