@@ -51,7 +51,8 @@ pub unsafe fn bytes<'a>(value: *const u8, size: u64, name: &str) -> Result<&'a [
     }
 }
 
-/// The caller's struct; what its version did not have is zero.
+/// The caller's struct; what its version did not have is zero. One of a newer version must be zero where this one ends, since
+/// what it asks for would not happen.
 ///
 /// # Safety
 /// `value` is NULL or points to a struct as large as its first field says.
@@ -61,10 +62,18 @@ pub unsafe fn growing<T: Growing>(value: *const T, name: &str) -> Result<Option<
     }
     // SAFETY: the caller's promise: a struct begins with its size.
     let size = unsafe { value.cast::<u64>().read() };
-    if !(8..=STRUCT_MAX).contains(&size) {
-        return Err(Error::new(Code::EINVAL, format!("{name}: struct_size is {size}: set it to sizeof")));
+    if !(T::FIRST..=STRUCT_MAX).contains(&size) {
+        let text = format!("{name}: struct_size is {size}: set it to sizeof, {} or more", T::FIRST);
+        return Err(Error::new(Code::EINVAL, text));
     }
-    let known = usize::try_from(size).unwrap_or(0).min(size_of::<T>());
+    let known = size_of::<T>().min(size as usize);
+    // SAFETY: the caller's promise: bytes of a C struct whose maker set it to zero, as the header says.
+    let unknown = unsafe { slice::from_raw_parts(value.cast::<u8>().add(known), size as usize - known) };
+    if unknown.iter().any(|byte| *byte != 0) {
+        let text =
+            format!("{name}: uses a field that this libzvm ({}) does not know", env!("CARGO_PKG_VERSION"));
+        return Err(Error::new(Code::EINVAL, text));
+    }
     let mut own = MaybeUninit::<T>::zeroed();
     // SAFETY: `known` bytes are within both; they don't overlap, for one of them was just made.
     unsafe { ptr::copy_nonoverlapping(value.cast::<u8>(), own.as_mut_ptr().cast(), known) };
@@ -76,9 +85,16 @@ pub unsafe fn growing<T: Growing>(value: *const T, name: &str) -> Result<Option<
 ///
 /// # Safety
 /// `repr(C)`, and zero is a value of every field.
-pub unsafe trait Growing {}
+pub unsafe trait Growing {
+    /// The size that it had in the library's first version.
+    const FIRST: u64;
+}
 
 // SAFETY: a number and pointers.
-unsafe impl Growing for Options {}
+unsafe impl Growing for Options {
+    const FIRST: u64 = 48;
+}
 // SAFETY: a number, a pointer, and functions that may be absent.
-unsafe impl Growing for Callbacks {}
+unsafe impl Growing for Callbacks {
+    const FIRST: u64 = 48;
+}

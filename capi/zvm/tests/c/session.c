@@ -264,6 +264,40 @@ static void mistakes(void) {
     zvm_session_free(session);
 }
 
+/* Structs of other versions: an older one is refused only where the first was larger, a newer one only where it asks for more. */
+static void grows(void) {
+    struct {
+        zvm_session_options known;
+        uint64_t later;
+    } options;
+    struct {
+        zvm_channel known;
+        uint64_t later;
+    } channel;
+    zvfs_error error;
+    zvm_session *session;
+    memset(&options, 0, sizeof options);
+    memset(&channel, 0, sizeof channel);
+    channel.known.read = host_read;
+    options.known.struct_size = sizeof options;
+    CHECK(zvm_session_new(MANIFEST, strlen(MANIFEST), &options.known, &session, NULL) == 0);
+    channel.known.struct_size = sizeof channel;
+    channel.later = (uint64_t)1 << 63;
+    CHECK(zvm_session_channel(session, "/dev/stdin", &channel.known, &error) == -ZVFS_EINVAL);
+    CHECK(strstr(error.message, "channel: uses a field that this libzvm") != NULL);
+    channel.known.struct_size = 47;
+    CHECK(zvm_session_channel(session, "/dev/stdin", &channel.known, &error) == -ZVFS_EINVAL);
+    CHECK(strstr(error.message, "struct_size is 47: set it to sizeof, 48 or more") != NULL);
+    channel.known.struct_size = 48;
+    CHECK(zvm_session_channel(session, "/dev/stdin", &channel.known, NULL) == 0);
+    zvm_session_free(session);
+    options.later = 1;
+    CHECK(zvm_session_new(MANIFEST, strlen(MANIFEST), &options.known, &session, &error) == -ZVFS_EINVAL);
+    CHECK(strstr(error.message, "options: uses a field that this libzvm") != NULL);
+    options.known.struct_size = 8;
+    CHECK(zvm_session_new(MANIFEST, strlen(MANIFEST), &options.known, &session, NULL) == -ZVFS_EINVAL);
+}
+
 int main(int argc, char **argv) {
     zvm_session_options options;
     char cache[1000], key[1000];
@@ -285,6 +319,7 @@ int main(int argc, char **argv) {
     gives_twice();
     cancels();
     mistakes();
+    grows();
     printf("%d checks\n", checked);
     return 0;
 }
