@@ -1,9 +1,10 @@
-//! The promise to programs that are linked with libzvfs.so.1, kept by machine: abidiff of what the headers say today against what they
-//! said when it was frozen (`tests/abi/frozen/libzvfs.abi`).
+//! The promise to programs that are linked with libzvfs.so.1 or libzvm.so.1, kept by machine: abidiff of what the headers say today
+//! against what they said when it was frozen (`tests/abi/frozen/libzvfs.abi`, `libzvm.abi`).
 //!
 //! The debug information of the library itself is Rust's: it knows nothing of the headers' types and changes with every edit. So what
 //! is compared is a library in C that is made of the headers, with a body for each function that they declare. That the real one
-//! exports the same functions is `header.rs`'s test, and that its structs lie alike is a test of `capi/src/structs.rs`.
+//! exports the same functions is `header.rs`'s test, and that its structs lie alike is a test of `capi/src/structs.rs`; for libzvm
+//! both are in `capi/zvm/tests`.
 
 #![allow(clippy::unwrap_used, reason = "clippy takes only the #[test] functions of this file for tests")]
 
@@ -19,44 +20,60 @@ use zvfs_abi_tests::{LIMIT, include_folder, project, run};
 /// Set it to write the dump anew: for additions. Whatever else abidiff reports breaks programs.
 const UPDATE: &str = "ZVFS_UPDATE_ABI";
 
-fn frozen() -> PathBuf {
-    project().join("tests/abi/frozen/libzvfs.abi")
+/// A library, and the headers that declare its functions.
+#[derive(Clone, Copy)]
+struct Of {
+    library: &'static str,
+    headers: &'static [&'static str],
 }
+
+const LIBZVFS: Of = Of { library: "libzvfs", headers: &["zvfs.h", "zvm.h"] };
+const LIBZVM: Of = Of { library: "libzvm", headers: &["zvm_session.h"] };
 
 /// The headers with a change, and the library that they would be the headers of.
 struct Headers {
+    of: Of,
     folder: TempDir,
 }
 
 impl Headers {
-    fn new(change: impl Fn(&str) -> String) -> Headers {
+    fn new(of: Of, change: impl Fn(&str) -> String) -> Headers {
         let folder = tempfile::tempdir().unwrap();
-        let mut source = String::from("#include \"zvfs.h\"\n#include \"zvm.h\"\n#include <stdlib.h>\n");
-        for name in ["zvfs_provider.h", "zvfs.h", "zvm.h"] {
+        let changed = |name: &str| {
             let text = change(&fs::read_to_string(include_folder().join(name)).unwrap());
             fs::write(folder.path().join(name), &text).unwrap();
-            if name != "zvfs_provider.h" {
-                source.push_str(&bodies(&text));
-            }
+            text
+        };
+        changed("zvfs_provider.h");
+        let mut source = String::from("#include <stdlib.h>\n");
+        for name in of.headers {
+            source.push_str(&format!("#include \"{name}\"\n{}", bodies(&changed(name))));
         }
-        fs::write(folder.path().join("libzvfs.c"), source).unwrap();
-        let headers = Headers { folder };
+        let file = format!("{}.c", of.library);
+        fs::write(folder.path().join(&file), source).unwrap();
+        let headers = Headers { of, folder };
         let mut cc = Command::new("cc");
-        cc.args(["-std=c99", "-g", "-O0", "-shared", "-fPIC", "-Wl,-soname,libzvfs.so.1", "-o"])
+        cc.args(["-std=c99", "-g", "-O0", "-shared", "-fPIC"])
+            .arg(format!("-Wl,-soname,{}.so.1", of.library))
+            .arg("-o")
             .arg(headers.library())
-            .arg("libzvfs.c")
+            .arg(file)
             .current_dir(headers.folder.path());
         succeeded(cc);
         headers
     }
 
     fn library(&self) -> PathBuf {
-        self.folder.path().join("libzvfs.so.1")
+        self.folder.path().join(self.of.library).with_extension("so.1")
+    }
+
+    fn frozen(&self) -> PathBuf {
+        project().join("tests/abi/frozen").join(self.of.library).with_extension("abi")
     }
 
     fn against_frozen(&self) -> Output {
         let mut abidiff = Command::new("abidiff");
-        abidiff.arg("--no-show-locs").arg(frozen()).arg(self.library());
+        abidiff.arg("--no-show-locs").arg(self.frozen()).arg(self.library());
         run(abidiff, LIMIT).unwrap()
     }
 }
@@ -75,6 +92,7 @@ fn bodies(header: &str) -> String {
     let mut bodies = String::new();
     for declaration in code.split(';').map(str::trim) {
         let is_function = declaration.contains("ZVFS_CALL zvfs_")
+            || declaration.contains("ZVFS_CALL zvm_")
             || declaration.starts_with("extern netpipe_t *netpipe")
             || declaration.starts_with("extern int");
         // Behind `extern "C" {` and struct bodies stands the first declaration of a header.
@@ -97,17 +115,19 @@ fn programs_that_are_linked_with_it_go_on_working() {
     if !have("abidiff") {
         return;
     }
-    let headers = Headers::new(str::to_owned);
-    if std::env::var_os(UPDATE).is_some() {
-        fs::create_dir_all(frozen().parent().unwrap()).unwrap();
-        fs::write(frozen(), dump(&headers.library())).unwrap();
+    for of in [LIBZVFS, LIBZVM] {
+        let headers = Headers::new(of, str::to_owned);
+        if std::env::var_os(UPDATE).is_some() {
+            fs::create_dir_all(headers.frozen().parent().unwrap()).unwrap();
+            fs::write(headers.frozen(), dump(&headers.library())).unwrap();
+        }
+        let output = headers.against_frozen();
+        assert!(
+            output.status.success(),
+            "{}\nif all of it is new at the end of structs or new functions, freeze it too: {UPDATE}=1 cargo test -p zvfs-capi --test abi",
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
-    let output = headers.against_frozen();
-    assert!(
-        output.status.success(),
-        "{}\nif all of it is new at the end of structs or new functions, freeze it too: {UPDATE}=1 cargo test -p zvfs-capi --test abi",
-        String::from_utf8_lossy(&output.stdout)
-    );
 }
 
 /// What a careless edit would look like; each must be seen.
@@ -117,29 +137,43 @@ fn a_change_that_breaks_programs_is_seen() {
         return;
     }
     type Change = fn(&str) -> String;
-    let changes: [(&str, Change); 5] = [
-        ("a parameter of another size", |text| {
+    let changes: [(Of, &str, Change); 9] = [
+        (LIBZVFS, "a parameter of another size", |text| {
             text.replace("uint64_t size, zvfs_error *err);", "uint32_t size, zvfs_error *err);")
         }),
-        ("a field in the middle", |text| {
+        (LIBZVFS, "a field in the middle", |text| {
             text.replace(
                 "    uint64_t expected_size;      /*",
                 "    uint64_t more; uint64_t expected_size;      /*",
             )
         }),
-        ("fields swapped", |text| {
+        (LIBZVFS, "fields swapped", |text| {
             text.replace(
                 "    const char *name;    /* the program's",
                 "    uint64_t name;    /* the program's",
             )
         }),
-        ("a function gone", |text| {
+        (LIBZVFS, "a function gone", |text| {
             text.replace("int64_t ZVFS_CALL zvfs_handle_tell(zvfs_handle *handle, zvfs_error *err);", "")
         }),
-        ("another proposal", |text| text.replace("void *buf, int32_t count);", "void *buf, int64_t count);")),
+        (LIBZVFS, "another proposal", |text| {
+            text.replace("void *buf, int32_t count);", "void *buf, int64_t count);")
+        }),
+        (LIBZVM, "a parameter of another size", |text| {
+            text.replace("const void *bytes, uint64_t size,", "const void *bytes, uint32_t size,")
+        }),
+        (LIBZVM, "a field in the middle", |text| {
+            text.replace("    const char *worker;", "    const char *more; const char *worker;")
+        }),
+        (LIBZVM, "another callback", |text| {
+            text.replace("(void *arg, uint32_t how);", "(void *arg, uint64_t how);")
+        }),
+        (LIBZVM, "a function gone", |text| {
+            text.replace("int32_t ZVFS_CALL zvm_session_run(zvm_session *session, zvfs_error *err);", "")
+        }),
     ];
-    for (what, change) in changes {
-        let output = Headers::new(change).against_frozen();
+    for (of, what, change) in changes {
+        let output = Headers::new(of, change).against_frozen();
         assert!(!output.status.success(), "not seen: {what}");
     }
 }

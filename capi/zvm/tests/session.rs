@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -97,6 +98,21 @@ fn every_function_does_what_the_header_says_and_mistakes_are_errors() {
         program.args(bench.arguments());
         assert!(String::from_utf8_lossy(&succeeded(program).stdout).ends_with("checks\n"));
     }
+}
+
+#[test]
+fn the_library_exports_what_the_header_declares_and_nothing_else() {
+    let bench = Bench::new();
+    let mut nm = Command::new("nm");
+    nm.args(["-D", "--defined-only", "--format=just-symbols"]).arg(bench.path().join("libzvm.so"));
+    let output = String::from_utf8(succeeded(nm).stdout).unwrap();
+    let exported: BTreeSet<&str> = output.lines().collect();
+    let header = fs::read_to_string(include_folder().join("zvm_session.h")).unwrap();
+    // What the example calls has no ZVFS_CALL before it.
+    let declared = header.split("ZVFS_CALL zvm_session_").skip(1).map(|rest| rest.split('(').next().unwrap());
+    let declared: BTreeSet<String> = declared.map(|name| format!("zvm_session_{name}")).collect();
+    assert!(declared.len() >= 9 && declared.contains("zvm_session_run"), "{declared:?}");
+    assert_eq!(exported, declared.iter().map(String::as_str).collect());
 }
 
 #[test]
