@@ -8,6 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::c_int;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ pub fn remember(error: Error) {
 /// An open pipe. Calls take turns at `file`; `None` once it is closed.
 pub struct Pipe {
     file: Mutex<Option<OpenFile>>,
+    /// The process that opened it. In a forked child `file` may stay locked for ever, by a thread that only its parent has.
+    owner: u32,
     control: Control,
     /// A write is in progress, or ended before it had written all.
     writing: AtomicBool,
@@ -43,7 +46,16 @@ impl Pipe {
     fn open(registry: &Registry, descriptor: &str) -> Result<Pipe> {
         let control = Control::new();
         let file = registry.open(&with_scheme(registry, descriptor), &Open::default().control(&control))?;
-        Ok(Pipe { file: Mutex::new(Some(file)), control, writing: AtomicBool::new(false) })
+        Ok(Pipe {
+            file: Mutex::new(Some(file)),
+            owner: process::id(),
+            control,
+            writing: AtomicBool::new(false),
+        })
+    }
+
+    fn is_ours(&self) -> bool {
+        self.owner == process::id()
     }
 
     fn call<T>(&self, call: impl FnOnce(&mut OpenFile) -> Result<T>) -> Result<T> {
@@ -142,7 +154,13 @@ impl Argument for Opened {
         // SAFETY: the caller's promise is the same.
         let object = unsafe { <Option<Object<Arc<Pipe>>>>::check(value, name) }?;
         match object {
-            Some(object) => Ok(Opened(object.slot().shared().map_err(|_| closed())?.clone())),
+            Some(object) => {
+                let pipe = object.slot().shared().map_err(|_| closed())?.clone();
+                if !pipe.is_ours() {
+                    return Err(Error::new(Code::EPERM, "the pipe belongs to the parent process"));
+                }
+                Ok(Opened(pipe))
+            }
             None => Err(Error::new(Code::EBADF, "the pipe is NULL")),
         }
     }
@@ -174,6 +192,11 @@ exported! {
         let object = pipe.ok_or_else(|| Error::new(Code::EBADF, "the pipe is NULL"))?;
         // Whoever uses the slot only clones what is in it. From here on other threads find it closed.
         let pipe = PIPES.remove_soon(object.slot()).map_err(|_| closed())?;
+        if !pipe.is_ours() {
+            // The parent's, which goes on using it: nothing of it may end here.
+            std::mem::forget(pipe);
+            return Ok(());
+        }
         pipe.close()
     }
     fn netpipe_read(pipe: Opened, buf: Target<'_>, count: i32) -> i64, errno {

@@ -4,6 +4,7 @@ use crate::code::Code;
 use crate::context::{CancelFn, Context, ContextCalls, Follower, Origin};
 use crate::error::{Error, Result};
 use crate::flags::Events;
+use crate::forks::forks;
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,14 +31,28 @@ struct State {
     deadline: AtomicU64,
     /// Readable while cancelled or past the deadline. Being level-triggered and never read, it wakes every waiter. Made by
     /// the first wait: most files never wait.
-    alarm: OnceCell<OwnedFd>,
+    alarm: OnceCell<Alarm>,
     /// Held while `cancelled`, `deadline` and `alarm` change together, and while the cancel function runs.
     changing: Mutex<Changing>,
 }
 
+/// A timer. A forked child has the same one as its parent, not a copy of it: to set it there would end, or keep up, the waits
+/// of the parent.
+struct Alarm {
+    fd: OwnedFd,
+    /// The process that made it.
+    forks: u32,
+}
+
+/// What a cancel runs, in the process that left it: it may reach connections, which a forked child has from its parent.
+struct OnCancel {
+    function: CancelFn,
+    forks: u32,
+}
+
 #[derive(Default)]
 struct Changing {
-    on_cancel: Option<CancelFn>,
+    on_cancel: Option<OnCancel>,
     /// The contexts of inner files, which a layer opened under this one. Their locks are taken under this one's, never the
     /// other way round.
     followers: Vec<Weak<dyn Follower>>,
@@ -152,7 +167,7 @@ impl ContextCalls for State {
         match function {
             Some(_) if self.cancelled.load(Ordering::SeqCst) => Err(Error::from(Code::ECANCELED)),
             function => {
-                changing.on_cancel = function;
+                changing.on_cancel = function.map(|function| OnCancel { function, forks: forks() });
                 Ok(())
             }
         }
@@ -249,9 +264,9 @@ impl State {
         self.arm();
         if now
             && !before
-            && let Some(function) = changing.on_cancel.take()
+            && let Some(left) = changing.on_cancel.take_if(|left| left.forks == forks())
         {
-            function();
+            (left.function)();
         }
         let deadline = self.deadline.load(Ordering::SeqCst);
         for follower in changing.followers.iter().filter_map(Weak::upgrade) {
@@ -270,20 +285,22 @@ impl State {
 
     fn alarm(&self) -> Result<BorrowedFd<'_>> {
         if let Some(alarm) = self.alarm.get() {
-            return Ok(alarm.as_fd());
+            return alarm.fd();
         }
         let _changing = self.changing.lock();
         let alarm = self.alarm.get_or_try_init(|| {
-            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)
-                .map_err(system)
+            let fd =
+                timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)
+                    .map_err(system)?;
+            Ok::<_, Error>(Alarm { fd, forks: forks() })
         })?;
         self.arm();
-        Ok(alarm.as_fd())
+        alarm.fd()
     }
 
     /// Sets the alarm to the state; the caller holds the lock. Setting a timer also clears that it had fired.
     fn arm(&self) {
-        let Some(alarm) = self.alarm.get() else { return };
+        let Some(Ok(alarm)) = self.alarm.get().map(Alarm::fd) else { return };
         let at = match self.deadline.load(Ordering::SeqCst) {
             _ if self.cancelled.load(Ordering::SeqCst) => 1,
             NO_DEADLINE => 0, // disarms
@@ -293,6 +310,15 @@ impl State {
         let time = Itimerspec { it_interval: never, it_value: timespec(at) };
         // It fails for a bad descriptor, flag or time only, and none of the three can be.
         let _ = timerfd_settime(alarm, TimerfdTimerFlags::ABSTIME, &time);
+    }
+}
+
+impl Alarm {
+    fn fd(&self) -> Result<BorrowedFd<'_>> {
+        if self.forks == forks() {
+            return Ok(self.fd.as_fd());
+        }
+        Err(Error::new(Code::EPERM, "the control belongs to the parent process: make a new one after a fork"))
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
 //! | `bridge` | traits to C (`export`), C to traits (`import`, host) |
 //! | `control` (host) | the host's end of a context: cancel and deadline |
+//! | `forks` (host) | which process this is |
 //! | `loader`, `configuration` (host) | what may load, from where, and why not |
 //! | `registry`, `open` (host) | from a descriptor to an open file |
 //! | `standard_error` (host) | the log of a host that gave none |
@@ -33,6 +34,8 @@ mod descriptor;
 mod error;
 mod file;
 mod flags;
+#[cfg(feature = "host")]
+mod forks;
 mod host;
 #[cfg(feature = "host")]
 mod loader;

@@ -126,15 +126,20 @@ int main(int count, char **arguments) {
         CHECK(netpipe_close(pipe) == -1 && errno == EBADF);
     } else if (!strcmp(role, "fork")) { /* a child has not its parent's pipes, but may have its own */
         int status = 0;
+        pthread_t thread = waiting(waits_to_read, pipe); /* it has the pipe's lock, and is not in the child */
         pid_t child = fork();
         if (child == 0) {
             CHECK(netpipe_read(pipe, in, 1) == -1 && errno == EPERM);
+            CHECK(netpipe_write(pipe, out, 1) == -1 && errno == EPERM);
             CHECK(netpipe_close(pipe) == 0);
             writes(opened(arguments[3]));
             return 0;
         }
         CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        CHECK(fired() == 0);
         CHECK(netpipe_close(pipe) == 0);
+        CHECK(pthread_join(thread, NULL) == 0);
+        CHECK(waited == -1 && waited_errno == EBADF);
     } else {
         CHECK(!"a role");
     }

@@ -1,7 +1,8 @@
-/* What several handles share, and what they must not: one control for many, the thread's buffer for errors, a registry that is
- * freed while one of them is open, and a log that nobody reads any more. */
+/* What several handles share, and what they must not: one control for many, a parent's for its child, the thread's buffer for
+ * errors, a registry that is freed while one of them is open, and a log that nobody reads any more. */
 #include "check.h"
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zvfs.h>
 #include <zvfs_provider.h>
@@ -14,6 +15,8 @@ struct zvfs_instance {
 };
 
 struct zvfs_file {
+    const zvfs_host *host;
+    zvfs_context *context;
     int number;
 };
 
@@ -46,14 +49,17 @@ static int32_t ZVFS_CALL sample_open(zvfs_instance *instance, const zvfs_open_re
     if (!strcmp(request->rest, "log")) instance->host->log(instance->host, ZVFS_LOG_WARNING, "a warning");
     file = (zvfs_file *)malloc(sizeof *file);
     if (!file) return zvfs_fail(err, ZVFS_ENOMEM, "out of memory");
+    file->host = instance->host;
+    file->context = request->context;
     file->number = opened++ % 8;
     *out = file;
     return instance->host->on_cancel(request->context, count_cancel, file);
 }
 
 static int64_t ZVFS_CALL sample_read(zvfs_file *file, void *buf, uint64_t n, zvfs_error *err) {
-    (void)file, (void)buf, (void)n, (void)err;
-    return 0;
+    (void)buf, (void)n;
+    int32_t ended = file->host->wait(file->context, -1, 0, 1000);
+    return ended < 0 ? zvfs_fail(err, ended, "read: stopped") : 0;
 }
 
 static int32_t ZVFS_CALL sample_finish(zvfs_file *file, uint32_t how, zvfs_error *err) {
@@ -117,8 +123,35 @@ static void one_control_for_two(zvfs_registry *registry) {
     CHECK(zvfs_handle_close(first) == 0);
     CHECK(zvfs_control_cancel(control, &error) == 0);
     CHECK(cancelled[2] == 1);
-    CHECK(zvfs_handle_read(second, &byte, 1, &error) == 0);
+    CHECK(zvfs_handle_read(second, &byte, 1, &error) == -ZVFS_ECANCELED);
     CHECK(zvfs_handle_close(second) == 0);
+    zvfs_control_free(control);
+}
+
+static void a_childs_cancel_is_not_its_parents(zvfs_registry *registry) {
+    zvfs_open_options options = {sizeof options, ZVFS_OPEN_READ, 0, NULL, NULL, NULL};
+    zvfs_handle *handle;
+    zvfs_control *control;
+    char byte;
+    int status = 0;
+    pid_t child;
+    CHECK(zvfs_control_new(&control, &error) == 0);
+    options.control = control;
+    opened = 0;
+    memset(cancelled, 0, sizeof cancelled);
+    CHECK(zvfs_registry_open(registry, "sample:x", &options, &handle, &error) == 0);
+    CHECK(zvfs_handle_read(handle, &byte, 1, &error) == 0);
+    child = fork();
+    if (child == 0) {
+        CHECK(zvfs_handle_read(handle, &byte, 1, &error) == -ZVFS_EPERM);
+        CHECK(zvfs_control_cancel(control, &error) == 0 && cancelled[0] == 0);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(fired() == 0);
+    CHECK(zvfs_handle_read(handle, &byte, 1, &error) == 0);
+    CHECK(zvfs_control_cancel(control, &error) == 0 && cancelled[0] == 1 && fired() == 1);
+    CHECK(zvfs_handle_close(handle) == 0);
     zvfs_control_free(control);
 }
 
@@ -171,6 +204,7 @@ int main(void) {
     static const char *const names[] = {"sample", "other"};
     zvfs_registry *registry = new_registry(names);
     one_control_for_two(registry);
+    a_childs_cancel_is_not_its_parents(registry);
     errors_are_of_one_call(registry);
     a_log_without_a_reader(registry);
     offers_and_reserved(registry);

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
-use crate::bridge::import::call::{forks, forks_now, turn};
+use crate::bridge::import::call::turn;
 use crate::bridge::import::file::ImportedFile;
 use crate::bridge::import::hosting::{Hosting, context_pointer};
 use crate::bridge::import::table::Library;
@@ -14,6 +14,7 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::file::{File, Stat};
+use crate::forks::{forks, forks_now};
 use crate::host::Host;
 use crate::provider::{Entry, Instance, Namespace, Request, Threads};
 use crate::settings::Settings;

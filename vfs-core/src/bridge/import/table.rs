@@ -2,7 +2,6 @@
 #![expect(unsafe_code, reason = "reads the other side's structs")]
 
 use crate::abi;
-use crate::bridge::import::call::forks;
 use crate::bridge::import::instance;
 use crate::bridge::strings::copied;
 use crate::bridge::translate::kind_from_abi;
@@ -11,6 +10,7 @@ use crate::configuration::is_provider_name;
 use crate::descriptor::is_scheme;
 use crate::error::{Error, Result};
 use crate::flags::{OpenFlags, Scope};
+use crate::forks::forks;
 use crate::host::Host;
 use crate::provider::{Info, Instance, Provider, Threads};
 use crate::settings::{Setting, SettingKind, Settings};
