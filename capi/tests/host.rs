@@ -42,6 +42,14 @@ fn the_same_programs_are_c_plus_plus() {
 }
 
 #[test]
+fn a_library_found_by_a_relative_path_stays_found() {
+    let bench = Bench::new();
+    let mut program = Command::new(bench.build(&C, "moved.c"));
+    program.arg(bench.empty("elsewhere")).current_dir(bench.folder.path()).env("LD_LIBRARY_PATH", ".");
+    succeeded(program);
+}
+
+#[test]
 fn valgrind_finds_nothing() {
     if !have("valgrind") {
         return;
