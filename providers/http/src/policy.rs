@@ -84,7 +84,7 @@ impl Policy {
 }
 
 /// The address of version 4 inside one of version 6, where the network, or a translator in it, would take it out: mapped,
-/// compatible, NAT64 (RFC 6052), 6to4 (RFC 3056).
+/// compatible, NAT64 (RFC 6052, and RFC 8215 for a network's own), 6to4 (RFC 3056).
 fn inner(address: IpAddr) -> IpAddr {
     let IpAddr::V6(six) = address else { return address };
     let v4 = |high: u16, low: u16| {
@@ -94,7 +94,7 @@ fn inner(address: IpAddr) -> IpAddr {
     match six.segments() {
         [0, 0, 0, 0, 0, 0xffff, high, low] => v4(high, low),
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => v4(high, low),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, .., high, low] => v4(high, low),
         [0x2002, high, low, ..] => v4(high, low),
         _ => address,
     }
@@ -165,6 +165,8 @@ mod tests {
             "::ffff:169.254.169.254",
             "::169.254.169.254",
             "64:ff9b::169.254.169.254",
+            "64:ff9b:1::169.254.169.254",
+            "64:ff9b:1:2:3:4:169.254.169.254",
             "2002:a9fe:a9fe::1",
             "fe80::1",
             "febf::1",
