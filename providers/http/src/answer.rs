@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// What is worth reading of a body that nobody wants, to keep its connection.
 const DISMISS_MAX: u64 = 64 << 10;
-/// How long that is waited for: less than a new connection takes.
+/// How long that is waited for, all of it together: less than a new connection takes.
 const DISMISS_WAIT: Duration = Duration::from_millis(10);
 
 /// An answer.
@@ -49,11 +49,11 @@ impl Answer {
     /// # Errors
     /// As [`Body::read`].
     pub fn read(&mut self, buf: &mut [u8], caller: Caller<'_>) -> Attempt<usize> {
-        self.read_within(buf, caller, caller.tuning.stall_timeout)
+        let waiting = Waiting::silence(caller.context, caller.tuning.stall_timeout, "byte of the body");
+        self.read_within(buf, waiting)
     }
 
-    fn read_within(&mut self, buf: &mut [u8], caller: Caller<'_>, silence: Duration) -> Attempt<usize> {
-        let waiting = Waiting::silence(caller.context, silence, "byte of the body");
+    fn read_within(&mut self, buf: &mut [u8], waiting: Waiting<'_>) -> Attempt<usize> {
         let Some(connection) = &mut self.connection else {
             return self.behind.clone().map_or(Ok(0), Err);
         };
@@ -80,10 +80,15 @@ impl Answer {
 
     /// Is done with an answer of which no more is wanted: keeps its connection if little is left.
     pub fn dismiss(mut self, caller: Caller<'_>) {
+        let waiting = Waiting::until(caller.context, DISMISS_WAIT, "rest of the body");
         let mut read = 0;
         let mut buf = [0; 8 << 10];
         while !self.body.is_done() && self.body.left().unwrap_or(0) <= DISMISS_MAX && read <= DISMISS_MAX {
-            match self.read_within(&mut buf, caller, DISMISS_WAIT) {
+            // A read that finds something does not ask the limit.
+            if waiting.left().is_zero() {
+                return;
+            }
+            match self.read_within(&mut buf, waiting) {
                 Ok(0) | Err(_) => return,
                 Ok(count) => read += count as u64,
             }

@@ -1,8 +1,9 @@
 //! Redirects: how many, where to, and what goes with them.
 
 use crate::common::*;
+use std::time::Duration;
 use vfs_core::{Code, Open};
-use zvfs_http_servers::{Answer, Authority, FaultServer, Object};
+use zvfs_http_servers::{After, Answer, Authority, FaultServer, Object};
 
 /// Redirects `/` to a place; everything else is the object.
 fn redirecting(status: u16, to: &str) -> FaultServer {
@@ -31,9 +32,31 @@ fn redirects_are_followed_wherever_the_location_is_relative_to() {
 fn a_redirect_is_followed_again_by_later_ranges_or_remembered() {
     let server = FaultServer::http(|request, peer| match request.target.as_str() {
         "/" => peer.send(&Answer::redirect(302, "/there")),
-        _ => peer.cut(&Object::new(100_000).answer(request), 30_000, zvfs_http_servers::After::Close),
+        _ => peer.cut(&Object::new(100_000).answer(request), 30_000, After::Close),
     });
     fetch(&quick(), &server.url("/")).is(0..100_000);
+}
+
+/// The rest of an answer that nobody wants was waited for anew with each byte of it: for as long as its server liked.
+#[test]
+fn a_redirect_whose_body_drips_is_followed_soon() {
+    const SIZE: usize = 60_000;
+    let sent = Sent::default();
+    let counting = sent.clone();
+    let server = FaultServer::http(move |request, peer| match request.target.as_str() {
+        "/" => {
+            peer.raw(&Answer::redirect(302, "/there").body([b'x'; SIZE]).head())?;
+            for _ in 0..SIZE {
+                peer.drip(b"x", Duration::from_millis(1))?;
+                counting.add(1);
+            }
+            Ok(After::Close)
+        }
+        _ => peer.send(&Object::new(1_000).answer(request)),
+    });
+    fetch(&quick(), &server.url("/")).is(0..1_000);
+    // Five seconds of them at least, where ten milliseconds are given.
+    assert!(sent.total() < 5_000, "{} bytes were taken", sent.total());
 }
 
 #[test]
