@@ -21,6 +21,9 @@ use vfs_core::{Code, Level};
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// How long a writer tries its reader's addresses before it asks for a relay.
 const REACH: Duration = Duration::from_secs(3);
+/// How long a reader that was reached, and went, is dialled again: one handshake may time out, and the last one does so
+/// before the token ends.
+const REDIAL: Duration = Duration::from_secs(12);
 /// How long a token is good.
 const TOKEN: Duration = Duration::from_secs(30);
 /// Writers that are to come, at one time.
@@ -372,15 +375,26 @@ impl Service {
             None => self.expected.len() < EXPECTED_MAX,
             Some(Writing { introduced: Some(_), .. }) => false,
             Some(writing) => {
-                writing.introduced = Some(token);
+                writing.introduced = Some((token, Instant::now()));
                 true
             }
         }
     }
 
+    /// Whether an introduced peer that was reached, and went, is worth another dial. Its process may be gone while something
+    /// else takes connections at its address: then the broker must hear of it while the token is good, or no other reader can
+    /// be introduced.
+    pub(super) fn may_redial(&self, id: u64, token: Token) -> bool {
+        let limit = REDIAL.min(self.config.peer_timeout);
+        self.writers
+            .get(&id)
+            .and_then(|writing| writing.tries(token))
+            .is_some_and(|since| since.elapsed() < limit)
+    }
+
     /// Dials an introduced peer once more, unless something else has come of it.
     pub(super) fn redial(&mut self, id: u64, token: Token, endpoint: Endpoint) {
-        if self.writers.get(&id).is_some_and(|known| known.is_waiting() && known.introduced == Some(token)) {
+        if self.writers.get(&id).is_some_and(|known| known.is_waiting() && known.tries(token).is_some()) {
             let until = Instant::now() + REACH;
             self.dial(Dial::new(Errand::Introduced(id, token), [endpoint]).until(until));
         }
@@ -400,12 +414,12 @@ impl Service {
         }
     }
 
-    /// A writer reached none of its reader's addresses.
+    /// A writer reached none of its reader's addresses, or nobody there who let it in.
     pub(super) fn unreachable(&mut self, id: u64, token: Token, trouble: &str) {
         self.note(id, trouble);
         // The broker that gave it may be gone, and the one that is here now would take this for a broken rule.
         match self.writers.get_mut(&id) {
-            Some(writing) if writing.introduced == Some(token) => writing.introduced = None,
+            Some(writing) if writing.tries(token).is_some() => writing.introduced = None,
             _ => return,
         }
         let Some(Route::Broker(endpoint)) = self.route(id) else { return };

@@ -46,8 +46,8 @@ pub struct Writing {
     pub listener: Option<u64>,
     /// Where the reader's reports come in.
     pub feedback: Option<u64>,
-    /// The token of the introduction, or the relay, that is being tried: one at a time.
-    pub introduced: Option<Token>,
+    /// The token of the introduction, or the relay, that is being tried, and when it came: one at a time.
+    pub introduced: Option<(Token, Instant)>,
     closed: bool,
     pause: Duration,
     busy_since: Option<Instant>,
@@ -74,6 +74,11 @@ impl Writing {
                 .outgoing()
                 .is_some_and(|outgoing| outgoing.is_finished() && !outgoing.is_all_taken());
         ended && self.pipe.fate().is_none()
+    }
+
+    /// When the introduction, or the relay, of this token came, if it is the one that is being tried.
+    pub fn tries(&self, token: Token) -> Option<Instant> {
+        self.introduced.and_then(|(tried, since)| (tried == token).then_some(since))
     }
 
     /// Whether it still waits for its reader.

@@ -366,6 +366,9 @@ impl Service {
         // Its machine may have too much to do. The token is good until a handshake is complete; the broker, asked anew, would
         // take this writer for one too many.
         if let (Errand::Introduced(id, token), Error::Closed(_) | Error::Timeout) = (&errand, error) {
+            if !self.may_redial(*id, *token) {
+                return self.unreachable(*id, *token, &error.to_string());
+            }
             self.note(*id, &error.to_string());
             self.reactor.at(Instant::now() + AGAIN, Timer::Redial(*id, *token, peer.into()));
             return;

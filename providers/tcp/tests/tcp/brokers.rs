@@ -79,6 +79,22 @@ fn deaf() -> (u16, TcpListener, Vec<TcpStream>) {
     (address.port(), listener, queued)
 }
 
+/// Lets a writer in that comes to a reader's address; returns its token.
+fn meet(reader: &TcpListener) -> (Option<Token>, TcpStream) {
+    let (mut stream, _) = reader.accept().unwrap();
+    let mut acceptor = Acceptor::new(None);
+    loop {
+        let mut bytes = vec![0; acceptor.want()];
+        let count = stream.read(&mut bytes).unwrap();
+        assert!(count > 0, "closed during the handshake");
+        if let Progress::Hello(hello) = acceptor.input(&mut &bytes[..count]).unwrap() {
+            acceptor.accept(Local::default(), None).unwrap();
+            stream.write_all(&acceptor.output()).unwrap();
+            return (hello.token, stream);
+        }
+    }
+}
+
 /// A broker that was restarted while a writer dialled got UNREACHABLE with its predecessor's token: a broken rule, for which it
 /// refused the instance, and every pipe of it failed.
 #[test]
@@ -142,19 +158,32 @@ fn an_introduced_reader_that_drops_a_connection_is_dialled_again() {
     broker.introduce(id, Token([3; 16]), reader.local_addr().unwrap().port());
     let met = in_thread(move || {
         drop(reader.accept().unwrap());
-        let (mut stream, _) = reader.accept().unwrap();
-        let mut acceptor = Acceptor::new(None);
-        loop {
-            let mut bytes = vec![0; acceptor.want()];
-            let count = stream.read(&mut bytes).unwrap();
-            if let Progress::Hello(hello) = acceptor.input(&mut &bytes[..count]).unwrap() {
-                acceptor.accept(Local::default(), None).unwrap();
-                stream.write_all(&acceptor.output()).unwrap();
-                return (hello.token, stream);
-            }
-        }
+        meet(&reader)
     });
     let (token, _stream) = met.recv_timeout(SLACK).unwrap();
     assert_eq!(token, Some(Token([3; 16])));
+    in_time(move || writer.write_all(b"through").unwrap());
+}
+
+/// A reader's process was gone, and what stood before it still took connections: its writer dialled for ever, and met no other
+/// reader.
+#[test]
+fn a_reader_that_takes_connections_and_lets_nobody_in_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = format!("broker = \"{}\", peer-timeout = \"1s\"", listener.local_addr().unwrap());
+    let host = registry(&settings);
+    let mut writer = host.open("netpipe:a:w", &Open::default()).unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut broker = Connection::accept(&listener);
+    let id = broker.registration();
+    broker.introduce(id, Token([4; 16]), gone.local_addr().unwrap().port());
+    let _closing = in_thread(move || gone.incoming().for_each(drop));
+    let told = broker.hear(Instant::now() + SLACK);
+    assert_eq!(told, Some(Message::Unreachable { id, token: Token([4; 16]) }));
+    let reader = TcpListener::bind("127.0.0.1:0").unwrap();
+    broker.introduce(id, Token([5; 16]), reader.local_addr().unwrap().port());
+    let met = in_thread(move || meet(&reader));
+    let (token, _stream) = met.recv_timeout(SLACK).unwrap();
+    assert_eq!(token, Some(Token([5; 16])));
     in_time(move || writer.write_all(b"through").unwrap());
 }
