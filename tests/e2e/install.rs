@@ -98,6 +98,7 @@ fn an_installation_is_found_by_its_command_and_by_programs() {
     }
     let installation = Installation::new();
     the_command_finds_its_providers(&installation);
+    a_copied_library_loads_at_once_unless_there_is_an_operators_file(&installation);
     manual_pages_and_completions_are_there(&installation);
     a_program_links_statically_too(&installation);
     the_example_does_what_its_readme_says(&installation);
@@ -142,6 +143,24 @@ fn the_command_finds_its_providers(installation: &Installation) {
     let out = done.succeeded().out();
     assert!(out.contains(&format!("{}/lib/zvfs/libzvfs_tcp.so", prefix.display())), "{out}");
     assert!(out.ends_with("zvfs\n"), "{out}");
+}
+
+/// As docs/operators.md and the README of a provider have it.
+fn a_copied_library_loads_at_once_unless_there_is_an_operators_file(installation: &Installation) {
+    let folder = installation.example("provider-c");
+    let copied = "cc -std=c99 -fPIC -shared seq.c $(pkg-config --cflags zvfs) -o libzvfs_seq.so\n\
+                  providers=$(pkg-config --variable=providerdir zvfs)\ncp libzvfs_seq.so $providers\nzvfs cat seq:8-9";
+    assert_eq!(run(installation.shell(&folder, copied)).succeeded().out(), "8\n9\n");
+    let configured = |file: &str| {
+        fs::write(folder.join("zvfs.toml"), file).unwrap();
+        run(installation.shell(&folder, "ZVFS_CONFIG=zvfs.toml zvfs cat seq:8-9"))
+    };
+    let path = format!("provider-path = [{:?}]\n", installation.prefix().join("lib/zvfs"));
+    configured(&format!("{path}[provider.file]\n")).failed(13, &["[provider.seq]"]);
+    configured("[provider.seq]\n").failed(2, &["provider-path is empty"]);
+    let done = configured(&format!("{path}[provider.seq]\n"));
+    assert_eq!(done.succeeded().out(), "8\n9\n");
+    fs::remove_file(installation.prefix().join("lib/zvfs/libzvfs_seq.so")).unwrap();
 }
 
 fn manual_pages_and_completions_are_there(installation: &Installation) {
