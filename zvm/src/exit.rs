@@ -1,6 +1,7 @@
 //! How a session ends: the one table of exit codes, and the failure that carries one with its text.
 
 use serde::Serialize;
+use std::any::Any;
 use std::fmt;
 
 /// The exit code of a session: ZeroVM's numbers, which are errno's where errno has a fitting one.
@@ -75,5 +76,14 @@ impl Failure {
     /// The line for a person.
     pub fn text(&self) -> &str {
         &self.text
+    }
+}
+
+/// The text of a panic.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "no text",
     }
 }

@@ -39,8 +39,10 @@ mod wasi_poll;
 mod wasi_process;
 
 pub(crate) use engine::engine;
+#[cfg(test)]
+pub(crate) use fuzz::channels as fuzz_channels;
 #[cfg(any(test, feature = "fuzz"))]
 pub use fuzz::{archive as fuzz_archive, calls as fuzz_calls};
 pub(crate) use program::{Program, chain, one_line};
-pub(crate) use run::{Ran, Setup, panic_text, run};
+pub(crate) use run::{Ran, Setup, run};
 pub(crate) use stop::{Reason, Stop};

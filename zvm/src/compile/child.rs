@@ -2,7 +2,7 @@
 
 use super::compile;
 use crate::exit::ExitCode;
-use crate::guest::panic_text;
+use crate::exit::panic_text;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::limits::Limits;
 use super::linker::functions;
 use super::memory::Memory;
-use super::mount::{Plan, mount};
+use super::mount::{Plan, Shared, mount};
 use super::prepare::{Prepared, prepare};
 use super::random::Random;
 use super::state::{State, standard_fds};
@@ -32,7 +32,7 @@ const FUEL: u64 = 50_000;
 const CALLS: usize = 64;
 const SCRATCH: u64 = 64 << 10;
 
-const MANIFEST: &str =
+pub(super) const MANIFEST: &str =
     "Version = 20140509\nProgram = toy:p\nMemory = 65536, 0\nTimeout = 9\nScratch = 65536\nPreopen = /tmp
 Channel = toy:pipe, /dev/stdin, 0, 999, 20000, 0, 0\nChannel = toy:pipe, /dev/stdout, 0, 0, 0, 99, 5000
 Channel = toy:pipe, /dev/stderr, 0, 0, 0, 99, 5000\nChannel = toy:file, /data/rw, 3, 99, 9000, 99, 9000
@@ -191,7 +191,7 @@ pub fn calls(data: &[u8]) -> bool {
     let data_of_files: Vec<u8> = (0..3000u32).map(|number| number as u8).collect();
     let mut channels = open(&manifest, &data_of_files);
     let Prepared { tree, given, arguments, environment, time, .. } =
-        prepare(&manifest, &mut channels).expect("the tree");
+        prepare(&manifest, &mut channels, &Stop::default()).expect("the tree");
     let mut state = State {
         tree,
         filetypes: channels.iter().map(filetype).collect(),
@@ -245,7 +245,8 @@ pub fn calls(data: &[u8]) -> bool {
     true
 }
 
-/// Mounts an archive: once where its bytes are, once loaded, once into the scratch space. Returns whether all three could be.
+/// Mounts an archive: once where its bytes are, once loaded, once into the scratch space; over each of them
+/// once more. Returns whether all three could be.
 ///
 /// # Panics
 /// Where a promise is broken: a file beyond the archive's end, more scratch space than there is.
@@ -257,15 +258,26 @@ pub fn archive(data: &[u8]) -> bool {
         let mut channels = open(&manifest, data);
         let mut tree = Tree::new(channels.iter().map(|channel| channel.alias()), Some(SCRATCH));
         let plan = Plan { channel, path: "/m", writable };
-        let mounted = mount(plan, &mut channels, &mut tree, 0);
+        let stop = Stop::default();
+        let mounted = mount(plan, &mut channels, &mut tree, &mut Shared::new(&stop), 0);
         tree.check(SCRATCH);
         taken &= mounted.is_ok();
+        // And over itself, the other way: whether that can be does not matter, if all is well after it.
+        let plan = Plan { channel: "/data/ro", writable: !writable, ..plan };
+        drop(mount(plan, &mut channels, &mut tree, &mut Shared::new(&stop), 0));
+        tree.check(SCRATCH);
     }
     taken
 }
 
+/// Channels over such bytes, for tests.
+#[cfg(test)]
+pub(crate) fn channels(data: &[u8]) -> Channels {
+    open(&Manifest::parse(MANIFEST.as_bytes()).unwrap(), data)
+}
+
 #[allow(clippy::expect_used, reason = "as its callers")]
-fn open(manifest: &Manifest, data: &[u8]) -> Channels {
+pub(super) fn open(manifest: &Manifest, data: &[u8]) -> Channels {
     let registry = Registry::new(Configuration::with_provider_path(Vec::<std::path::PathBuf>::new()));
     registry.register(Box::new(Toy(data.into()))).expect("the provider");
     Channels::open(manifest, &registry, &OpenOptions::new(), &Controls::new()).expect("the channels")

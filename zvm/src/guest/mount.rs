@@ -8,6 +8,7 @@ mod archive;
 mod member;
 
 use super::errno::Errno;
+use super::stop::{Reason, Stop};
 use super::tree::{Node, Seed, Tree};
 use crate::channel::Channels;
 use crate::exit::{ExitCode, Failure};
@@ -15,12 +16,14 @@ use archive::Archive;
 use member::{Kind, Member};
 use vfs_core::Shown;
 
-/// The most that all mounts of a session may add to its tree: names, their directories too.
+/// The most that all mounts of a session may add to its tree: names, those of directories and hard links too.
 const NODES_MAX: usize = 100_000;
 /// The longest name of a directory or file in an archive, in bytes.
 const NAME_MAX: usize = 255;
 /// How much of a member is copied at once.
 const CHUNK: u64 = 64 << 10;
+/// The most bytes of all archives of a session that have to be loaded.
+const LOADED_MAX: usize = 256 << 20;
 /// The most notes about one archive.
 const NOTES_MAX: usize = 8;
 
@@ -35,6 +38,27 @@ pub(super) struct Plan<'a> {
     pub(super) writable: bool,
 }
 
+/// What all mounts of a session share.
+#[derive(Debug)]
+pub(super) struct Shared<'a> {
+    stop: &'a Stop,
+    /// How many bytes may still be loaded.
+    loadable: usize,
+}
+
+impl<'a> Shared<'a> {
+    /// Before the first mount. `stop` ends them all.
+    pub(super) fn new(stop: &'a Stop) -> Shared<'a> {
+        Shared { stop, loadable: LOADED_MAX }
+    }
+
+    /// # Errors
+    /// The session was stopped.
+    fn go_on(&self) -> Result<(), Failure> {
+        self.stop.thrown().map(Reason::failure).map_or(Ok(()), Err)
+    }
+}
+
 /// Mounts one archive. Returns what is worth telling.
 ///
 /// # Errors
@@ -44,6 +68,7 @@ pub(super) fn mount(
     plan: Plan<'_>,
     channels: &mut Channels,
     tree: &mut Tree,
+    shared: &mut Shared<'_>,
     now: u64,
 ) -> Result<Vec<String>, Failure> {
     let failed = |text: String| {
@@ -52,11 +77,13 @@ pub(super) fn mount(
     };
     let number = channels.handle_of(plan.channel).ok_or_else(|| failed("there is no such channel".into()))?;
     let channel = channels.by_handle(number).ok_or_else(|| failed("there is no such channel".into()))?;
-    let mut archive = Archive::open(channel, number).map_err(|problem| problem.failure(failed))?;
+    let mut archive = Archive::open(channel, number, shared).map_err(|problem| problem.failure(failed))?;
     let writable = plan.writable && tree.has_scratch();
-    let mut mounter = Mounter { tree, base: 0, writable, notes: Vec::new(), now };
+    let mut mounter = Mounter { tree, stop: shared.stop, base: 0, writable, notes: Vec::new(), now };
     mounter.base = mounter.directory(0, plan.path.trim_start_matches('/')).map_err(&failed)?;
+    let shared = &*shared;
     while let Some(member) = member::next(&mut archive).map_err(|problem| problem.failure(failed))? {
+        shared.go_on()?;
         let shown = Shown(&member.path).to_string();
         mounter.add(&mut archive, member).map_err(|problem| match problem {
             Trouble::Text(text) => failed(format!("member {shown}: {text}")),
@@ -80,6 +107,7 @@ impl From<String> for Trouble {
 
 struct Mounter<'a> {
     tree: &'a mut Tree,
+    stop: &'a Stop,
     base: usize,
     writable: bool,
     notes: Vec<String>,
@@ -117,9 +145,11 @@ impl Mounter<'_> {
             }
             Kind::Name(old) => {
                 let old = inner(&old)?;
-                let place = self.tree.walk(self.base, &old, false).map_err(|_| gone(&old))?;
-                let node = place.node.filter(|node| matches!(node, Node::File(_) | Node::Link(_)));
-                let node = node.ok_or_else(|| gone(&old))?;
+                // Of this archive, not of one below it: what can be written and what can't don't share a file.
+                let is_its = |node: &Node| {
+                    matches!(node, Node::File(_) | Node::Link(_)) && self.tree.is_own(*node) == self.writable
+                };
+                let node = self.tree.find(self.base, &old).filter(is_its).ok_or_else(|| gone(&old))?;
                 if self.writable {
                     self.seed(parent, &name, Seed::Name(node))?;
                 } else {
@@ -147,7 +177,13 @@ impl Mounter<'_> {
         let Some(Node::File(file)) = self.seed(parent, name, Seed::File)? else { return Ok(()) };
         let mut done = 0;
         while done < size {
+            if let Some(reason) = self.stop.thrown() {
+                return Err(Trouble::Archive(archive::Problem::Failed(reason.failure())));
+            }
             let data = archive.read(offset + done, CHUNK.min(size - done)).map_err(Trouble::Archive)?;
+            if data.is_empty() {
+                return Err("the archive ends within it".to_owned().into());
+            }
             let count = self.tree.write(file, data, done, self.now).map_err(full)?;
             done += count as u64;
         }
@@ -223,5 +259,53 @@ fn full(errno: Errno) -> String {
     match errno {
         Errno::NOSPC => "the scratch space is too small for it".into(),
         _ => "its directory cannot be written".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::fuzz::{MANIFEST, open};
+    use crate::manifest::Manifest;
+
+    /// Mounts an archive of two files, once from a channel with positions and once from one that is loaded.
+    fn mounted(shared: &mut Shared<'_>) -> [Result<Vec<String>, Failure>; 2] {
+        let mut builder = tar::Builder::new(Vec::new());
+        for name in ["a", "b"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(3);
+            builder.append_data(&mut header, name, &b"abc"[..]).unwrap();
+        }
+        let archive = builder.into_inner().unwrap();
+        let manifest = Manifest::parse(MANIFEST.as_bytes()).unwrap();
+        let mut channels = open(&manifest, &archive);
+        let mut tree = Tree::new(channels.iter().map(|channel| channel.alias()), Some(1 << 20));
+        ["/data/ro", "/dev/stdin"].map(|channel| {
+            let plan = Plan { channel, path: "/m", writable: true };
+            mount(plan, &mut channels, &mut tree, shared, 0)
+        })
+    }
+
+    /// Found in a review: a mount did not look at its session's Timeout, however long it took.
+    #[test]
+    fn a_session_that_is_stopped_mounts_no_more() {
+        let stop = Stop::default();
+        assert!(mounted(&mut Shared::new(&stop)).iter().all(Result::is_ok));
+        stop.throw(Reason::Timeout);
+        for outcome in mounted(&mut Shared::new(&stop)) {
+            assert_eq!(outcome, Err(Reason::Timeout.failure()));
+        }
+    }
+
+    /// Found in a review: each of 64 archives had the limit for itself.
+    #[test]
+    fn all_loaded_archives_share_one_limit() {
+        let stop = Stop::default();
+        let mut shared = Shared { stop: &stop, loadable: 5000 };
+        let [_, loaded] = mounted(&mut shared);
+        assert!(loaded.is_ok() && shared.loadable == 5000 - 3072, "{loaded:?}, {shared:?}");
+        let [packed, loaded] = mounted(&mut shared);
+        assert!(packed.is_ok());
+        assert!(loaded.unwrap_err().text().contains("the archives to be loaded are over"));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::fds::Fd;
 use super::mount::{self, Plan};
+use super::stop::Stop;
 use super::tree::{Node, ROOT, Seed, Tree};
 use crate::channel::{CallError, Channel, Channels};
 use crate::exit::{ExitCode, Failure};
@@ -29,12 +30,16 @@ pub(super) struct Prepared {
 /// Reads nvram and mounts what is to be mounted. Where manifest and nvram say different things, the manifest is right.
 ///
 /// # Errors
-/// [`ExitCode::Manifest`]: what they say cannot be done; a failure of a channel.
-pub(super) fn prepare(manifest: &Manifest, channels: &mut Channels) -> Result<Prepared, Failure> {
+/// [`ExitCode::Manifest`]: what they say cannot be done; a failure of a channel; that `stop` was thrown.
+pub(super) fn prepare(
+    manifest: &Manifest,
+    channels: &mut Channels,
+    stop: &Stop,
+) -> Result<Prepared, Failure> {
     let nvram = nvram(channels)?;
     let time = manifest.time.or(nvram.seconds).unwrap_or(0);
     let mut tree = Tree::new(channels.iter().map(Channel::alias), manifest.scratch);
-    let mut notes = Vec::new();
+    let (mut notes, mut shared) = (Vec::new(), mount::Shared::new(stop));
     let by_manifest = manifest.mounts.iter().map(|mount| (&mount.channel, &mount.path, mount.writable));
     let by_nvram = nvram.fstab.iter().map(|mount| (&mount.channel, &mount.mountpoint, mount.writable));
     let now = time.saturating_mul(1_000_000_000);
@@ -44,7 +49,7 @@ pub(super) fn prepare(manifest: &Manifest, channels: &mut Channels) -> Result<Pr
             return Err(Failure::new(ExitCode::Manifest, text));
         }
         let plan = Plan { channel, path, writable };
-        notes.append(&mut mount::mount(plan, channels, &mut tree, now)?);
+        notes.append(&mut mount::mount(plan, channels, &mut tree, &mut shared, now)?);
     }
     let given = manifest.preopens.iter().map(|preopen| {
         let directory = directory(&mut tree, &preopen.path, now).ok_or_else(|| {

@@ -11,9 +11,8 @@ use super::state::{State, standard_fds};
 use super::stop::{Reason, Stop};
 use super::wasi_fd::filetype;
 use crate::channel::Channels;
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, panic_text};
 use crate::manifest::Manifest;
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
@@ -52,7 +51,7 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
             }
         },
     };
-    let prepared = match prepare(manifest, &mut channels) {
+    let prepared = match prepare(manifest, &mut channels, &stop) {
         Ok(prepared) => prepared,
         Err(failure) => {
             // A cancelled read is only the echo of why the session ends.
@@ -153,14 +152,5 @@ impl Reason {
             Reason::Timeout => Failure::new(ExitCode::Stopped, "timeout"),
             Reason::Cancelled => Failure::new(ExitCode::Stopped, "cancelled"),
         }
-    }
-}
-
-/// The text of a panic.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => text,
-        (_, Some(text)) => text,
-        _ => "no text",
     }
 }

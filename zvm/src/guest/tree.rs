@@ -44,6 +44,8 @@ pub(super) struct Tree {
     free: Vec<usize>,
     /// How many inodes were made; none has the number of another, not of one that is gone either.
     made: u64,
+    /// How many names were given, those that are gone too.
+    entered: u64,
     /// `None`: the guest changes nothing.
     scratch: Option<Budget>,
 }
@@ -111,7 +113,8 @@ impl Tree {
     /// guest's own files and names may take.
     pub(super) fn new<'a>(aliases: impl IntoIterator<Item = &'a str>, scratch: Option<u64>) -> Tree {
         let scratch = scratch.map(Budget::new);
-        let mut tree = Tree { channels: 0, inodes: Vec::new(), free: Vec::new(), made: 0, scratch };
+        let mut tree =
+            Tree { channels: 0, inodes: Vec::new(), free: Vec::new(), made: 0, entered: 0, scratch };
         let root = tree.store(Kind::Directory(Directory::default()), true, Times::default());
         if let Some(root) = tree.inode_mut(root) {
             // It has no name and stays, whatever is closed.
@@ -156,16 +159,16 @@ impl Tree {
     /// the name already keeps it.
     ///
     /// # Errors
-    /// EXIST: a channel or directory has the name.
+    /// EXIST: a channel or directory has the name. ROFS: it is the guest's own, which pays for its names.
     pub(super) fn fixed_node(&mut self, parent: usize, name: &str, node: Node) -> Result<(), Errno> {
+        if self.is_own(node) {
+            return Err(Errno::ROFS);
+        }
         match self.lookup(parent, name) {
             Some(Node::Channel(_) | Node::Directory(_)) => return Err(Errno::EXIST),
             // Letting the old one go would free it, and its place would be another's.
             Some(old) if old == node => return Ok(()),
-            Some(old) => {
-                self.leave(parent, name);
-                self.drop_if_unused(old);
-            }
+            Some(old) => self.displace(parent, name, old),
             None => {}
         }
         self.enter(parent, name, node);
@@ -183,9 +186,27 @@ impl Tree {
         Node::Link(self.store(Kind::Link(target), true, Times::default()))
     }
 
-    /// How many things were put into it.
+    /// How many things or how many names were put into it, whichever are more.
     pub(super) fn made(&self) -> usize {
-        usize::try_from(self.made).unwrap_or(usize::MAX)
+        usize::try_from(self.made.max(self.entered)).unwrap_or(usize::MAX)
+    }
+
+    /// Whether something is the guest's own: in the scratch space.
+    pub(super) fn is_own(&self, node: Node) -> bool {
+        match node {
+            Node::Channel(_) => false,
+            Node::Directory(at) | Node::File(at) | Node::Link(at) => {
+                self.inode(at).is_some_and(|inode| !inode.fixed)
+            }
+        }
+    }
+
+    /// What is at a path of names below a directory, without `.` and `..`; no link is followed.
+    pub(super) fn find(&self, base: usize, path: &str) -> Option<Node> {
+        path.split('/').try_fold(Node::Directory(base), |at, name| match at {
+            Node::Directory(at) => self.lookup(at, name),
+            _ => None,
+        })
     }
 
     /// Whether the guest may make files at all.
@@ -342,6 +363,7 @@ impl Tree {
 
     /// Gives a node a name.
     fn enter(&mut self, parent: usize, name: &str, node: Node) {
+        self.entered += 1;
         if let Some(directory) = self.directory_mut(parent) {
             let (name, number) = (Arc::<str>::from(name), directory.next);
             directory.next += 1;
@@ -365,6 +387,17 @@ impl Tree {
         {
             inode.names = inode.names.saturating_sub(1);
         }
+    }
+
+    /// Takes the name of a file or link away for what is mounted next. Only what is the guest's own has paid for its name.
+    fn displace(&mut self, parent: usize, name: &str, old: Node) {
+        if self.is_own(old)
+            && let Some(budget) = &mut self.scratch
+        {
+            budget.give(change::entry_cost(name));
+        }
+        self.leave(parent, name);
+        self.drop_if_unused(old);
     }
 
     /// Lets an inode go that has neither a name nor a descriptor.

@@ -175,7 +175,7 @@ fn resolve(call: &mut Call<'_>, base: usize, path: &str, lookup: u32) -> Outcome
 /// Follows a path, and charges for its steps, those of a path that leads nowhere too.
 pub(super) fn walk(call: &mut Call<'_>, base: usize, path: &str, follow: bool) -> Outcome<Place> {
     let mut steps = 0;
-    let place = call.state.tree.walk_counted(base, path, follow, &mut steps);
+    let place = call.state.tree.walk(base, path, follow, &mut steps);
     call.charge(steps)?;
     Ok(place?)
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use vfs_core::Shown;
 
 /// The most mounts, and the most further directories, of a session.
-const MAX: usize = 64;
+pub(super) const MAX: usize = 64;
 
 /// A tree that the guest finds in a directory: a tar archive, read from a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,8 +129,7 @@ fn readable(line: &Line<'_>, alias: &str, channels: &[ChannelSpec]) -> Result<()
 }
 
 fn absolute(line: &Line<'_>, path: &str) -> Result<String, Failure> {
-    let bad = path.split('/').any(|part| matches!(part, "." | ".."));
-    match path.starts_with('/') && !bad {
+    match is_absolute(path) {
         true => Ok(path.to_owned()),
         false => {
             let text =
@@ -138,6 +137,11 @@ fn absolute(line: &Line<'_>, path: &str) -> Result<String, Failure> {
             Err(defect(line.number, text))
         }
     }
+}
+
+/// Whether a path is absolute, without `.` and `..`.
+pub(super) fn is_absolute(path: &str) -> bool {
+    path.starts_with('/') && !path.split('/').any(|part| matches!(part, "." | ".."))
 }
 
 fn no_channel(line: &Line<'_>, alias: &str) -> Failure {

@@ -1,5 +1,6 @@
 //! ZeroVM's `/dev/nvram`: what a program is told at its start, as a text of sections.
 
+use super::mounts::{MAX, is_absolute};
 use std::fmt;
 use vfs_core::Shown;
 
@@ -95,8 +96,12 @@ impl Nvram {
                 let [channel, mountpoint, access] =
                     pairs(line, ["channel", "mountpoint", "access"], &["removable", "warmup"])?;
                 let mountpoint = mountpoint.ok_or("`mountpoint` lacks")?.to_owned();
-                if !mountpoint.starts_with('/') {
-                    return Err(format!("mountpoint {} is not an absolute path", Shown(&mountpoint)));
+                if !is_absolute(&mountpoint) {
+                    let text = "is not an absolute path without `.` and `..`";
+                    return Err(format!("mountpoint {} {text}", Shown(&mountpoint)));
+                }
+                if self.fstab.len() == MAX {
+                    return Err(format!("more than {MAX} lines of fstab"));
                 }
                 let writable = match access {
                     None | Some("ro") => false,
@@ -200,6 +205,11 @@ name=PATH, value=/bin\\x2c/usr\n[debug]\nverbosity=0\n[args]\nargs=python.nexe a
             ("[env]\nname=A, value=\\x4", "two digits"),
             ("[env]\nname=A, value=\\x00", "a NUL"),
             ("[fstab]\nchannel=/a, mountpoint=b", "not an absolute path"),
+            ("[fstab]\nchannel=/a, mountpoint=/../b", "without `.` and `..`"),
+            (
+                &format!("[fstab]\n{}", "channel=/a, mountpoint=/b\n".repeat(65)),
+                "line 66: more than 64 lines",
+            ),
             ("[fstab]\nchannel=/a, mountpoint=/b, access=wo", "ro or rw"),
             ("[time]\nseconds=soon", "no number"),
         ] {

@@ -5,7 +5,7 @@ use super::cpu::thread_time;
 use super::watch::Watch;
 use crate::channel::Channels;
 use crate::compile::{Compiled, PROGRAM_MAX};
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, panic_text};
 use crate::guest::{self, Program, Ran, Reason, Setup};
 use crate::report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,7 +34,7 @@ impl Work {
     pub(super) fn run(self) {
         let mut course = Course::default();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.course(&mut course))).unwrap_or_else(|panic| {
-            Err(Failure::new(ExitCode::Io, format!("panic: {}", guest::panic_text(&*panic))))
+            Err(Failure::new(ExitCode::Io, format!("panic: {}", panic_text(&*panic))))
         });
         let meters = self.watch.meters();
         let meters = meters.as_deref().unwrap_or_default();

@@ -184,24 +184,35 @@ fn pax_paths_and_sizes_are_understood() {
     }
 }
 
+/// A hard link's header.
+fn link(name: &str, target: &str) -> Vec<u8> {
+    let mut header = Header::new_gnu();
+    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+    header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
+    header.set_entry_type(EntryType::Link);
+    header.set_size(0);
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
 #[test]
 fn archives_that_lie_are_refused_with_the_member_that_does() {
     let end = vec![0; 1024];
     let regular = |name: &str| [raw(name, EntryType::Regular, 1, b"x"), end.clone()].concat();
-    let mut link = Header::new_gnu();
-    link.as_old_mut().name[0] = b'l';
-    link.as_old_mut().linkname[..4].copy_from_slice(b"gone");
-    link.set_entry_type(EntryType::Link);
-    link.set_size(0);
-    link.set_cksum();
     let bombs: Vec<u8> = raw(&"a/".repeat(49), EntryType::Directory, 0, b"");
     let many =
-        (0..200_000u32).flat_map(|n| raw(&format!("{n}"), EntryType::Regular, 0, b"")).collect::<Vec<u8>>();
-    let cases: [(Vec<u8>, &str); 13] = [
+        (0..101_000u32).flat_map(|n| raw(&format!("{n}"), EntryType::Regular, 0, b"")).collect::<Vec<u8>>();
+    // Found in a review: hard links, which are names and no files, were not counted.
+    let names: Vec<u8> = (0..101_000u32).flat_map(|n| link(&format!("{n}"), "f")).collect();
+    let names = [regular("f")[..1024].to_vec(), names].concat();
+    // Found in a review: a chain of symbolic links before each hard link's target took hours.
+    let through = archive(&[("d/f", "x"), ("l -> d", ""), ("hard = l/f", "")]);
+    let cases: [(Vec<u8>, &str); 15] = [
         (regular("../x"), "member ../x: it leads out"),
         (regular("a/../../x"), "it leads out"),
         (regular("/etc/x"), "an absolute path"),
-        (link.as_bytes().to_vec(), "a link to gone"),
+        (link("l", "gone"), "a link to gone"),
+        (through, "a link to l/f"),
         (raw("big", EntryType::Regular, 1 << 40, b"x"), "ends beyond the archive's end"),
         (raw("neg", EntryType::Regular, u64::MAX, b"x"), "byte 0"),
         (raw("n", EntryType::GNULongName, 1 << 20, &[b'n'; 1 << 20]), "a name of 1048576 bytes"),
@@ -211,6 +222,7 @@ fn archives_that_lie_are_refused_with_the_member_that_does() {
         (vec![b'x'; 100], "it is cut off"),
         ([regular("f")[..1024].to_vec(), regular("f/x")].concat(), "something else has the name"),
         (many, "more than 100000 names"),
+        (names, "more than 100000 names"),
     ];
     for (bytes, words) in cases {
         for kind in [1, 0] {
@@ -226,6 +238,39 @@ fn archives_that_lie_are_refused_with_the_member_that_does() {
     assert_eq!(job(bombs, 1).told(&format!("path_filestat_get 3 0 \"lib/{}\" 16", "a/".repeat(49))), [0]);
     let report = job(raw("tty", EntryType::Char, 0, b""), 1).run(&script::program(""));
     assert!(report.notes[0].contains("tty is left out: a device"), "{report:?}");
+}
+
+/// Found in a review: the copy of a member whose archive got shorter after its size was asked for never ended.
+#[test]
+fn an_archive_that_became_shorter_is_told() {
+    let whole = archive(&[("f", &"x".repeat(200_000))]);
+    let size = Some(Some(whole.len() as u64));
+    let book = Book { told_size: size, ..Book::new(&whole[..100_000]) };
+    let job = Job::new().file("tar", book).channel("test:tar, /dev/lib, 1, 999, 9999999, 0, 0").timeout(60);
+    let report = job.key("Scratch = 1048576").key("Mount = /dev/lib, /lib, rw").run(&script::program(""));
+    assert_eq!(report.exit_code.number(), 14, "{report:?}");
+    assert!(report.state.contains("member f: the archive ends within it"), "{report:?}");
+}
+
+/// Found in a review: the names of a read-only tree made the scratch space larger where a writable tree was over them.
+#[test]
+fn a_tree_over_another_leaves_the_scratch_space_as_it_is() {
+    let names: Vec<String> = (0..60).map(|number| format!("f{number:02}")).collect();
+    let members: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let written = |mounts: &[&str]| {
+        let (below, above) = (Book::new(archive(&members)), Book::new(archive(&members)));
+        let job = Job::new().file("below", below).file("above", above).key("Scratch = 150000");
+        let job = job.channel("test:below, /dev/below, 1, 999, 9999999, 0, 0");
+        let job = job.channel("test:above, /dev/above, 1, 999, 9999999, 0, 0");
+        let job = mounts.iter().fold(job, |job, mount| job.key(&format!("Mount = {mount}")));
+        let told = job.told("open \"new\" 1 64 0\n write 4 50000\n write 4 50000\n write 4 50000");
+        told[1..].iter().filter(|count| **count > 0).sum::<i64>()
+    };
+    let alone = written(&["/dev/above, /, rw"]);
+    assert!(alone > 0 && alone < 150_000 - 60 * 1024);
+    assert_eq!(written(&["/dev/below, /", "/dev/above, /, rw"]), alone);
+    // What is covered is given back, with its name.
+    assert!(written(&["/dev/above, /, rw", "/dev/below, /"]) > alone + 60 * 1024 - 4096);
 }
 
 #[test]
@@ -267,6 +312,10 @@ fn a_defect_in_nvram_is_told_with_its_line() {
         ("[args]\nnothing", "/dev/nvram: line 2: `nothing` is no key=value"),
         ("[fstab]\nchannel=/dev/no, mountpoint=/x", "mount /dev/no at /x: there is no such channel"),
         ("[fstab]\nchannel=/dev/nvram, mountpoint=/x, access=rw", "needs Scratch"),
+        (
+            "[fstab]\nchannel=/dev/nvram, mountpoint=/../x",
+            "/dev/nvram: line 2: mountpoint /../x is not an absolute",
+        ),
         ("\u{0}\n[env]\nname=\\x00, value=1", "/dev/nvram: line 3"),
     ] {
         let job = Job::new().file("nv", Book::new(text)).channel("test:nv, /dev/nvram, 0, 9, 9999, 0, 0");

@@ -1,5 +1,6 @@
 //! The bytes of an archive: a channel with positions, or one that was loaded.
 
+use super::{LOADED_MAX, Shared};
 use crate::channel::{CallError, Channel};
 use crate::exit::Failure;
 use crate::guest::tree::Content;
@@ -8,8 +9,6 @@ use vfs_core::Code;
 
 /// How much is read at once.
 const BUFFER: usize = 64 << 10;
-/// The largest archive from a channel without positions, in bytes.
-const LOADED_MAX: usize = 256 << 20;
 
 /// Why an archive cannot be read.
 pub(super) enum Problem {
@@ -46,7 +45,7 @@ pub(super) struct Archive<'a> {
     channel: &'a mut Channel,
     number: usize,
     /// `None`: it is read where its bytes are.
-    loaded: Option<Arc<[u8]>>,
+    loaded: Option<Arc<Vec<u8>>>,
     size: u64,
     /// What was read last, and where it began.
     buffer: Vec<u8>,
@@ -57,32 +56,39 @@ pub(super) struct Archive<'a> {
 
 impl<'a> Archive<'a> {
     /// Prepares to read; loads what has no positions.
-    pub(super) fn open(channel: &'a mut Channel, number: usize) -> Result<Archive<'a>, Problem> {
+    pub(super) fn open(
+        channel: &'a mut Channel,
+        number: usize,
+        shared: &mut Shared<'_>,
+    ) -> Result<Archive<'a>, Problem> {
         let mut archive =
             Archive { number, loaded: None, size: 0, buffer: Vec::new(), start: 0, next: 0, channel };
         if archive.channel.random_read() {
             archive.size = archive.channel.size()?;
         } else {
-            let loaded = archive.load()?;
+            let loaded = archive.load(shared)?;
             archive.size = loaded.len() as u64;
             archive.loaded = Some(loaded.into());
         }
         Ok(archive)
     }
 
-    fn load(&mut self) -> Result<Vec<u8>, Problem> {
+    fn load(&mut self, shared: &mut Shared<'_>) -> Result<Vec<u8>, Problem> {
         let mut loaded = Vec::new();
         loop {
+            shared.go_on().map_err(Problem::Failed)?;
             let used = loaded.len();
             loaded.resize(used + BUFFER, 0);
             let count = self.channel.read_at(&mut loaded[used..], 0)?;
             loaded.truncate(used + count);
             if count == 0 {
+                shared.loadable -= loaded.len();
+                loaded.shrink_to_fit();
                 return Ok(loaded);
             }
-            if loaded.len() > LOADED_MAX {
+            if loaded.len() > shared.loadable {
                 let text = format!(
-                    "it is over {} MiB: a channel of type 1, which has positions, needs not be loaded",
+                    "the archives to be loaded are over {} MiB: a channel of type 1, which has positions, needs not be",
                     LOADED_MAX >> 20
                 );
                 return Err(Problem::Text(text));

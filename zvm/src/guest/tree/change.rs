@@ -248,7 +248,7 @@ impl Tree {
     /// Makes a writable copy of a mounted file: what is in the scratch space from the session's start.
     ///
     /// # Errors
-    /// ROFS: no scratch space. NOSPC.
+    /// EXIST: a channel or directory has the name. ROFS: no scratch space here. NOSPC.
     pub(in crate::guest) fn seed(
         &mut self,
         parent: usize,
@@ -265,7 +265,7 @@ impl Tree {
             (Seed::Name(node), Some(old)) if node == old => Ok(node),
             (kind, old) => {
                 if let Some(old) = old {
-                    self.forget(parent, name, old, now);
+                    self.displace(parent, name, old);
                 }
                 let place = Place { node: None, ..place };
                 match kind {
@@ -277,6 +277,7 @@ impl Tree {
                         let cost = target.len() as u64;
                         self.make(&place, Kind::Link(target), now, cost)?;
                     }
+                    Seed::Name(node) if !self.is_own(node) => return Err(Errno::ROFS),
                     Seed::Name(node) => {
                         let cost = entry_cost(name);
                         self.budget()?.take(cost)?;
@@ -395,7 +396,7 @@ pub(in crate::guest) enum Seed {
     Directory,
     File,
     Link(String),
-    /// One more name of a file that is there.
+    /// One more name of a file that is there, in the scratch space.
     Name(Node),
 }
 

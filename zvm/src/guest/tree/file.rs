@@ -50,7 +50,7 @@ pub(in crate::guest) enum Content {
     /// In a channel, from `offset` on.
     Packed { channel: usize, offset: u64, size: u64 },
     /// In an archive that was loaded.
-    Loaded { archive: Arc<[u8]>, range: Range<usize> },
+    Loaded { archive: Arc<Vec<u8>>, range: Range<usize> },
 }
 
 /// A file.

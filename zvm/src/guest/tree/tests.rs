@@ -7,11 +7,11 @@ fn tree(scratch: Option<u64>) -> Tree {
 }
 
 fn resolve(tree: &Tree, base: usize, path: &str) -> Result<Node, Errno> {
-    tree.walk(base, path, true)?.node.ok_or(Errno::NOENT)
+    tree.walk(base, path, true, &mut 0)?.node.ok_or(Errno::NOENT)
 }
 
 fn place(tree: &Tree, path: &str) -> Place {
-    tree.walk(ROOT, path, false).unwrap()
+    tree.walk(ROOT, path, false, &mut 0).unwrap()
 }
 
 fn names(tree: &Tree, directory: usize) -> Vec<String> {
@@ -116,9 +116,9 @@ fn links_are_followed_and_never_lead_out() {
     assert_eq!(resolve(&tree, ROOT, "dir/out"), Err(Errno::NOTCAPABLE));
     assert_eq!(resolve(&tree, ROOT, "dir/self"), Err(Errno::LOOP));
     assert_eq!(tree.make_link(&place(&tree, "abs"), "/dev", 0), Err(Errno::NOTCAPABLE));
-    let walk = tree.walk(ROOT, "d", false).unwrap();
+    let walk = tree.walk(ROOT, "d", false, &mut 0).unwrap();
     assert!(matches!(walk.node, Some(Node::Link(_))));
-    assert!(matches!(tree.walk(ROOT, "d/", false).unwrap().node, Some(Node::Directory(_))));
+    assert!(matches!(tree.walk(ROOT, "d/", false, &mut 0).unwrap().node, Some(Node::Directory(_))));
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn a_removed_directory_takes_nothing_and_leads_nowhere() {
     let Ok(node @ Node::Directory(dir)) = resolve(&tree, ROOT, "dir") else { panic!("no directory") };
     tree.open(node);
     tree.remove_directory(&place(&tree, "dir"), 0).unwrap();
-    assert_eq!(tree.walk(dir, "..", true), Err(Errno::NOENT));
-    let new = tree.walk(dir, "file", true).unwrap();
+    assert_eq!(tree.walk(dir, "..", true, &mut 0), Err(Errno::NOENT));
+    let new = tree.walk(dir, "file", true, &mut 0).unwrap();
     assert_eq!(tree.make_file(&new, 0), Err(Errno::NOENT));
     tree.close(node);
 }
@@ -187,4 +187,27 @@ fn a_circle_of_directories_ends_a_rename() {
     let mut steps = 0;
     assert_eq!(tree.rename(&place(&tree, "c"), &target, 0, &mut steps), Err(Errno::INVAL));
     assert_eq!(steps, tree.inodes.len() as u64);
+}
+
+/// Found in a review: a writable tree over one that is not gave back for the names of the latter, which had taken nothing.
+#[test]
+fn what_paid_for_no_name_gives_none_back() {
+    let mut tree = tree(Some(1 << 20));
+    let fixed = |tree: &mut Tree| tree.fixed_file(Content::Packed { channel: 0, offset: 0, size: 1 }, 0);
+    let below = fixed(&mut tree);
+    tree.fixed_node(ROOT, "a", below).unwrap();
+    tree.check(1 << 20);
+    // The guest's own in its place, with one more name; then the other way round.
+    let own = tree.seed(ROOT, "a", Seed::File, 0).unwrap();
+    tree.seed(ROOT, "b", Seed::Name(own), 0).unwrap();
+    tree.check(1 << 20);
+    let above = fixed(&mut tree);
+    tree.fixed_node(ROOT, "a", above).unwrap();
+    tree.check(1 << 20);
+    // Neither is a name of the other's file.
+    assert_eq!(tree.seed(ROOT, "c", Seed::Name(above), 0), Err(Errno::ROFS));
+    assert_eq!(tree.fixed_node(ROOT, "c", own), Err(Errno::ROFS));
+    tree.remove_file(&place(&tree, "b"), 0).unwrap();
+    tree.check(1 << 20);
+    assert_eq!(tree.scratch.as_ref().unwrap().left(), 1 << 20);
 }

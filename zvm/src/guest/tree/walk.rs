@@ -21,17 +21,12 @@ pub(in crate::guest) struct Place {
 
 impl Tree {
     /// Follows a path from a directory. Links on the way are followed; one at the end if `follow`, or if a slash is behind it.
-    /// A last name that is not there is no error.
+    /// A last name that is not there is no error. `steps` counts the names that were looked up, also where it fails.
     ///
     /// # Errors
     /// NOTCAPABLE: absolute, or above the root, by a link too. NOENT: a name before the last is not there, or the path is
     /// empty. NOTDIR: a name before the last, or before a slash, is no directory. LOOP: too many links.
-    pub(in crate::guest) fn walk(&self, base: usize, path: &str, follow: bool) -> Result<Place, Errno> {
-        self.walk_counted(base, path, follow, &mut 0)
-    }
-
-    /// As [`walk`](Tree::walk); counts the names that were looked up, also where it fails.
-    pub(in crate::guest) fn walk_counted(
+    pub(in crate::guest) fn walk(
         &self,
         base: usize,
         path: &str,
