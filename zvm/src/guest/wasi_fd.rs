@@ -49,6 +49,9 @@ pub(super) fn fd_allocate(call: &mut Call<'_>, fd: u32, offset: u64, length: u64
     match target {
         Target::Channel(number) => Ok(call.state.channel(number)?.allocate(offset, length)?),
         Target::File(at) => {
+            // Looked at, whatever comes of it.
+            let there = call.state.tree.file(at)?.blocks_within(&(offset..end));
+            call.charge(there)?;
             let missing = call.state.tree.missing(at, offset..end)?;
             // All of it, before it is done: the blocks are filled with zeros, and more than once where there are many.
             call.charge_bytes(usize::try_from(missing).unwrap_or(usize::MAX).saturating_mul(BLOCK))?;

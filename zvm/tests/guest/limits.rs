@@ -116,6 +116,15 @@ fn host_calls_cost_fuel() {
     assert_eq!(thousand - one, 999, "a unit for a subscription");
     let (short, long) = (fuel("path_unlink_file 3 1024 0"), fuel("path_unlink_file 3 1024 4096"));
     assert_eq!(long - short, 256, "a unit for 16 bytes of a path");
+    // Found in a review: a look at the blocks that are there cost nothing, nor did the one that finds no space.
+    let allocate = |more: &str| {
+        let script = format!("open \"f\" 1 66 0\n fd_allocate 4 0 4096000\n {more}");
+        Job::new().key("Scratch = 5000000").run(&script::program(&script)).fuel.unwrap()
+    };
+    let (one, all) = (allocate("fd_allocate 4 0 1"), allocate("fd_allocate 4 0 4096000"));
+    assert_eq!(all - one, 999, "a unit for a block that is there");
+    let none = allocate("fd_allocate 4 4096000 0x6fffffffffff0000");
+    assert!(none >= one + 900, "a unit for a block that is there, without space: {none}, {one}");
     // Ten names more: ten entries, and 338 bytes in place of 78.
     let list = script::program("fd_readdir 3 4096 999 0 8");
     let more = (0..10)

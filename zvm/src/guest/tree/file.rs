@@ -96,6 +96,17 @@ impl File {
         }
     }
 
+    /// How many blocks of a range may be there: those that a look at each of them sees.
+    pub(in crate::guest) fn blocks_within(&self, range: &Range<u64>) -> u64 {
+        match &self.content {
+            Content::Scratch(blocks) if !range.is_empty() => {
+                let all = place(range.end - 1).0 - place(range.start).0 + 1;
+                all.min(blocks.blocks.len() as u64)
+            }
+            _ => 0,
+        }
+    }
+
     /// What it costs of the scratch space.
     pub(super) fn cost(&self) -> u64 {
         match &self.content {
