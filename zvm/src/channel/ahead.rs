@@ -1,7 +1,9 @@
 //! Reads ahead of a guest that asks whether there is something to read.
 
-use super::sources::Sources;
+use super::sources::{Moved, Sources};
+use crate::exit::panic_text;
 use parking_lot::{Condvar, Mutex};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -59,10 +61,10 @@ impl Ahead {
         let spawned = thread.spawn({
             let shared = shared.clone();
             move || {
-                shared.run(&mut sources, &wake);
+                // Dropped last, whatever happens.
+                let gone = Gone(shared);
+                gone.0.run(&mut sources, &wake);
                 drop(sources);
-                shared.state.lock().gone = true;
-                shared.changed.notify_all();
             }
         });
         match spawned {
@@ -142,6 +144,16 @@ impl std::fmt::Debug for Ahead {
     }
 }
 
+/// Tells that the thread is gone.
+struct Gone(Arc<Shared>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.state.lock().gone = true;
+        self.0.changed.notify_all();
+    }
+}
+
 impl Shared {
     fn run(&self, sources: &mut Sources, wake: &Wake) {
         loop {
@@ -156,7 +168,14 @@ impl Shared {
                 state.want
             };
             let mut buffer = vec![0; want];
-            let moved = sources.read_some(&mut buffer);
+            let read = catch_unwind(AssertUnwindSafe(|| sources.read_some(&mut buffer)));
+            let (moved, panicked) = match read {
+                Ok(moved) => (moved, false),
+                Err(panic) => {
+                    let text = format!("panic in a read: {}", panic_text(&*panic));
+                    (Moved { count: 0, error: Some(Error::new(Code::EIO, text)) }, true)
+                }
+            };
             buffer.truncate(moved.count);
             {
                 let mut state = self.state.lock();
@@ -165,6 +184,9 @@ impl Shared {
             }
             self.changed.notify_all();
             wake();
+            if panicked {
+                return;
+            }
         }
     }
 }

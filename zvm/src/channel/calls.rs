@@ -214,7 +214,7 @@ impl Channel {
         }
     }
 
-    fn unbroken(&self) -> Result<(), CallError> {
+    pub(super) fn unbroken(&self) -> Result<(), CallError> {
         match &self.failure {
             None => Ok(()),
             Some(failure) => Err(CallError::Failed(failure.clone())),

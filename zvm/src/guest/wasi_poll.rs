@@ -121,7 +121,7 @@ fn wait(call: &mut Call<'_>, subscriptions: &[Subscription]) -> Outcome<Option<D
         let stop = call.state.stop.clone();
         let wake: Wake = Arc::new(move || stop.wake());
         if let Some(channel) = waitable(call, *fd)? {
-            channel.poll(&wake).map_err(|_| Errno::NOMEM)?;
+            channel.poll(&wake)?;
             at_once |= channel.is_ready();
         }
     }
@@ -161,7 +161,7 @@ pub(super) fn would_block(call: &mut Call<'_>, fd: u32) -> Outcome<bool> {
     let stop = call.state.stop.clone();
     let Some(channel) = waitable(call, fd)? else { return Ok(false) };
     let wake: Wake = Arc::new(move || stop.wake());
-    channel.poll(&wake).map_err(|_| Errno::NOMEM)?;
+    channel.poll(&wake)?;
     Ok(!channel.is_ready())
 }
 

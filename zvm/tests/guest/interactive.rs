@@ -250,3 +250,14 @@ fn a_cancel_ends_a_poll_and_its_reads() {
     assert_eq!(end(&running.wait()), (4, "cancelled"));
     feed.until(|state| state.closed);
 }
+
+/// Found in a review: a panic on the thread that reads ahead was lost, and the poll waited until the Timeout.
+#[test]
+fn a_panic_of_a_read_ahead_ends_the_session() {
+    let job = Job::new().channel("odd:panic, /dev/stdin, 0, 9, 99, 0, 0").key("Interactive = /dev/stdin");
+    let job = job.timeout(60);
+    let report = job.run(&script::program(&(poll(3_600_000) + "read 0 9")));
+    assert_eq!(report.exit_code.number(), 5, "{report:?}");
+    assert!(report.state.contains("/dev/stdin: panic in a read: odd is panic"), "{report:?}");
+    job.odd.await_closed();
+}
