@@ -26,6 +26,8 @@ use std::time::Duration;
 pub const BYTES_MAX: usize = 0x80000;
 /// The most lines: ZeroVM's limit.
 pub const LINES_MAX: usize = 0x2000;
+/// The latest time of day, in seconds since 1970: a guest's clocks count nanoseconds in 64 bits.
+const TIME_MAX: u64 = u64::MAX / 1_000_000_000;
 
 /// The two versions of the grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -261,6 +261,8 @@ fn each_bad_key_names_itself() {
         ("Args = \"x", 8, "closing quote"),
         ("Scratch = 0", 8, "Scratch: 0 is too small"),
         ("Time = soon", 8, "Time: "),
+        // A case report: the clock's nanoseconds overflowed.
+        ("Time = 18446744074", 8, "Time: 18446744074 is out of range: 0 to 18446744073"),
         ("Mount = /dev/stdin", 8, "Mount needs a channel and a path"),
         ("Mount = /dev/no, /x", 8, "Mount: there is no channel /dev/no"),
         ("Mount = /dev/stdout, /x", 8, "Mount: channel /dev/stdout cannot be read"),

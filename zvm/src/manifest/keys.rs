@@ -2,7 +2,7 @@
 
 use super::channel::{self, CHANNELS_MAX, ChannelSpec, STANDARD};
 use super::lines::{Line, Lines, trim};
-use super::{Manifest, Version, Warning, defect, failure, mounts, number};
+use super::{Manifest, TIME_MAX, Version, Warning, defect, failure, mounts, number};
 use crate::channel::DigestAlgorithm;
 use crate::exit::{ExitCode, Failure};
 use std::collections::{HashMap, HashSet};
@@ -75,7 +75,7 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
         fuel: singles.get("Fuel").map(|line| positive(line)).transpose()?,
         seed: singles.get("Seed").map(|line| count(line)).transpose()?,
         deterministic: singles.get("Deterministic").map_or(Ok(true), |line| switch(line))?,
-        time: singles.get("Time").map_or(Ok(None), |line| count(line).map(Some))?,
+        time: singles.get("Time").map(|line| time(line)).transpose()?,
         scratch,
         mounts: mounts::mounts(lines, &channels, scratch.is_some())?,
         preopens: mounts::preopens(lines)?,
@@ -193,6 +193,14 @@ fn digest(singles: &Singles<'_>) -> Result<Option<DigestAlgorithm>, Failure> {
 fn timeout(singles: &Singles<'_>) -> Result<Duration, Failure> {
     let seconds = positive(singles.need("Timeout", ExitCode::Manifest)?)?;
     Ok(Duration::from_secs(seconds.min(TIMEOUT_MAX)))
+}
+
+/// The time of day at the start.
+fn time(line: &Line<'_>) -> Result<u64, Failure> {
+    match count(line)? {
+        seconds if seconds <= TIME_MAX => Ok(seconds),
+        seconds => Err(of_key(line, format!("{seconds} is out of range: 0 to {TIME_MAX}"))),
+    }
 }
 
 fn env(lines: &Lines<'_>) -> Result<Vec<(String, String)>, Failure> {

@@ -1,9 +1,12 @@
 //! ZeroVM's `/dev/nvram`: what a program is told at its start, as a text of sections.
 
+use super::TIME_MAX;
 use super::mounts::{MAX, is_absolute};
 use std::fmt;
 use vfs_core::Shown;
 
+/// Sections of ZeroVM's that mean nothing here.
+const IGNORED: [&str; 3] = ["debug", "mapping", "precache"];
 /// The most bytes that such a text may have.
 pub const NVRAM_MAX: usize = 64 << 10;
 
@@ -56,7 +59,8 @@ impl Nvram {
     /// skipped, and so are sections that mean nothing here (`debug`, `mapping`, `precache`).
     ///
     /// # Errors
-    /// Too long, not UTF-8, a NUL; a line that is no pair; a pair that its section doesn't know, or lacks.
+    /// Too long, not UTF-8, a NUL; an unknown section; a line that is no pair; a pair that its section doesn't know, or lacks;
+    /// arguments, a time or a variable that is given twice; a time that does not fit into nanoseconds.
     pub fn parse(text: &[u8]) -> Result<Nvram, NvramError> {
         let whole = |text: &str| NvramError { line: 1, text: text.to_owned() };
         if text.len() > NVRAM_MAX {
@@ -70,7 +74,10 @@ impl Nvram {
                 continue;
             }
             match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-                Some(name) => section = name.trim(),
+                Some(name) => {
+                    section = name.trim();
+                    known(section).map_err(|text| NvramError { line: index + 1, text })?;
+                }
                 None => nvram.line(section, line).map_err(|text| NvramError { line: index + 1, text })?,
             }
         }
@@ -82,13 +89,16 @@ impl Nvram {
             "args" => {
                 let [args] = pairs(line, ["args"], &[])?;
                 let words = args.ok_or("`args` lacks")?.split_ascii_whitespace().map(unescape);
-                self.args = Some(words.collect::<Result<_, _>>()?);
+                once(&mut self.args, words.collect::<Result<_, _>>()?, "args")?;
             }
             "env" => {
                 let [name, value] = pairs(line, ["name", "value"], &[])?;
                 let name = unescape(name.filter(|name| !name.is_empty()).ok_or("`name` lacks")?)?;
                 if name.contains('=') {
                     return Err(format!("a name with `=`: {}", Shown(&name)));
+                }
+                if self.env.iter().any(|(known, _)| *known == name) {
+                    return Err(format!("{} is given twice", Shown(&name)));
                 }
                 self.env.push((name, unescape(value.ok_or("`value` lacks")?)?));
             }
@@ -114,12 +124,40 @@ impl Nvram {
             "time" => {
                 let [seconds] = pairs(line, ["seconds"], &[])?;
                 let seconds = seconds.ok_or("`seconds` lacks")?;
-                let number = seconds.parse().map_err(|_| format!("seconds {}: no number", Shown(seconds)))?;
-                self.seconds = Some(number);
+                once(&mut self.seconds, time(seconds)?, "seconds")?;
             }
+            "" => return Err("a line before the first section, such as `[args]`".into()),
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// Whether a section is one of those that there are.
+fn known(section: &str) -> Result<(), String> {
+    match section {
+        "args" | "env" | "fstab" | "time" => Ok(()),
+        section if IGNORED.contains(&section) => Ok(()),
+        other => Err(format!("there is no section `{}`: args, env, fstab or time", Shown(other))),
+    }
+}
+
+/// Keeps what a text may say once.
+fn once<T>(place: &mut Option<T>, value: T, key: &str) -> Result<(), String> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("`{key}` is given twice")),
+    }
+}
+
+/// A time of day, in seconds: digits only, where Rust's own parser would take a sign.
+fn time(text: &str) -> Result<u64, String> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("seconds {}: no number", Shown(text)));
+    }
+    match text.parse() {
+        Ok(seconds) if seconds <= TIME_MAX => Ok(seconds),
+        _ => Err(format!("seconds {} is out of range: 0 to {TIME_MAX}", Shown(text))),
     }
 }
 
@@ -157,10 +195,7 @@ fn unescape(text: &str) -> Result<String, String> {
                 after
             }
             Some(digits) => {
-                let (digits, after) =
-                    digits.split_at_checked(2).ok_or_else(|| failed("two digits after \\x"))?;
-                let digits = std::str::from_utf8(digits).map_err(|_| failed("two digits after \\x"))?;
-                let byte = u8::from_str_radix(digits, 16).map_err(|_| failed("two digits after \\x"))?;
+                let (byte, after) = hex(digits).ok_or_else(|| failed("two hexadecimal digits after \\x"))?;
                 bytes.push(byte);
                 after
             }
@@ -171,6 +206,14 @@ fn unescape(text: &str) -> Result<String, String> {
         Ok(_) => Err(failed("a NUL")),
         Err(_) => Err(failed("not UTF-8")),
     }
+}
+
+/// The byte that two hexadecimal digits stand for, and what is behind them.
+fn hex(text: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, after) = text.split_at_checked(2)?;
+    let value = |digit: u8| char::from(digit).to_digit(16);
+    let byte = u8::try_from(value(digits[0])? * 16 + value(digits[1])?).ok()?;
+    Some((byte, after))
 }
 
 impl fmt::Display for Fstab {
@@ -202,7 +245,7 @@ name=PATH, value=/bin\\x2c/usr\n[debug]\nverbosity=0\n[args]\nargs=python.nexe a
             ("[env]\nname=A", "`value` lacks"),
             ("[env]\nname=, value=1", "`name` lacks"),
             ("[env]\nnam=A, value=1", "unknown key `nam`"),
-            ("[env]\nname=A, value=\\x4", "two digits"),
+            ("[env]\nname=A, value=\\x4", "two hexadecimal digits"),
             ("[env]\nname=A, value=\\x00", "a NUL"),
             ("[fstab]\nchannel=/a, mountpoint=b", "not an absolute path"),
             ("[fstab]\nchannel=/a, mountpoint=/../b", "without `.` and `..`"),
@@ -212,11 +255,22 @@ name=PATH, value=/bin\\x2c/usr\n[debug]\nverbosity=0\n[args]\nargs=python.nexe a
             ),
             ("[fstab]\nchannel=/a, mountpoint=/b, access=wo", "ro or rw"),
             ("[time]\nseconds=soon", "no number"),
+            // A case report: Rust's number parser takes a sign, a second A came beside the first, the clock overflowed.
+            ("[env]\nname=A, value=\\x+1", "line 2: \\x+1: two hexadecimal digits"),
+            ("[env]\nname=A, value=1\n\nname=A, value=2", "line 4: A is given twice"),
+            ("[args]\nargs=a\nargs=b", "line 3: `args` is given twice"),
+            ("[time]\nseconds=1\n[time]\nseconds=1", "line 4: `seconds` is given twice"),
+            ("[time]\nseconds=+7", "line 2: seconds +7: no number"),
+            ("[time]\nseconds=18446744074", "line 2: seconds 18446744074 is out of range: 0 to 18446744073"),
+            ("[time]\nseconds=99999999999999999999", "out of range"),
+            ("[evn]\nname=A, value=1", "line 1: there is no section `evn`"),
+            ("name=A, value=1", "line 1: a line before the first section"),
         ] {
             let error = Nvram::parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(words), "{text:?}: {error}");
         }
         assert!(Nvram::parse(&[0xff]).is_err() && Nvram::parse(&vec![b'#'; NVRAM_MAX + 1]).is_err());
         assert_eq!(Nvram::parse(b""), Ok(Nvram::default()));
+        assert_eq!(Nvram::parse(b"[time]\nseconds=18446744073").unwrap().seconds, Some(18_446_744_073));
     }
 }

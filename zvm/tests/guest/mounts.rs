@@ -207,7 +207,7 @@ fn archives_that_lie_are_refused_with_the_member_that_does() {
     let names = [regular("f")[..1024].to_vec(), names].concat();
     // Found in a review: a chain of symbolic links before each hard link's target took hours.
     let through = archive(&[("d/f", "x"), ("l -> d", ""), ("hard = l/f", "")]);
-    let cases: [(Vec<u8>, &str); 15] = [
+    let cases: [(Vec<u8>, &str); 19] = [
         (regular("../x"), "member ../x: it leads out"),
         (regular("a/../../x"), "it leads out"),
         (regular("/etc/x"), "an absolute path"),
@@ -218,8 +218,13 @@ fn archives_that_lie_are_refused_with_the_member_that_does() {
         (raw("n", EntryType::GNULongName, 1 << 20, &[b'n'; 1 << 20]), "a name of 1048576 bytes"),
         (raw("p", EntryType::XHeader, 1 << 20, &[b'1'; 1 << 20]), "pax records of 1048576 bytes"),
         (raw("s", EntryType::GNUSparse, 0, b""), "a sparse member"),
-        (b"\x1f\x8b\x08 compressed".repeat(99), "no tar header"),
-        (vec![b'x'; 100], "it is cut off"),
+        (b"\x1f\x8b\x08 compressed".repeat(99), "it is compressed by gzip: unpack it before"),
+        // A case report: one of fewer bytes than a header was said to be cut off.
+        (b"\x1f\x8b\x08 small".to_vec(), "it is compressed by gzip: unpack it before"),
+        (b"PK\x03\x04 small".to_vec(), "it is a zip archive"),
+        (vec![b'x'; 100], "it is no tar archive: it has 100 bytes"),
+        ([regular("f")[..1024].to_vec(), vec![b'x'; 100]].concat(), "byte 1024: it is cut off"),
+        ([regular("f")[..1024].to_vec(), vec![b'x'; 512]].concat(), "byte 1024: it is no tar header"),
         ([regular("f")[..1024].to_vec(), regular("f/x")].concat(), "something else has the name"),
         (many, "more than 100000 names"),
         (names, "more than 100000 names"),
@@ -250,6 +255,18 @@ fn an_archive_that_became_shorter_is_told() {
     let report = job.key("Scratch = 1048576").key("Mount = /dev/lib, /lib, rw").run(&script::program(""));
     assert_eq!(report.exit_code.number(), 14, "{report:?}");
     assert!(report.state.contains("member f: the archive ends within it"), "{report:?}");
+}
+
+/// Found beside a case report: a directory of Preopen took the place of a mounted file.
+#[test]
+fn a_preopen_directory_does_not_replace_a_file() {
+    for mount in ["ro", "rw"] {
+        let job = Job::new().file("tar", Book::new(tree())).key("Scratch = 1048576");
+        let job = job.channel("test:tar, /dev/lib, 1, 999, 9999999, 0, 0");
+        let job = job.key(&format!("Mount = /dev/lib, /lib, {mount}")).key("Preopen = /lib/a.txt");
+        let report = job.run(&script::program(""));
+        assert!(report.state.contains("Preopen: /lib/a.txt is no directory"), "{mount}: {report:?}");
+    }
 }
 
 /// Found in a review: the names of a read-only tree made the scratch space larger where a writable tree was over them.
@@ -316,7 +333,7 @@ fn a_defect_in_nvram_is_told_with_its_line() {
             "[fstab]\nchannel=/dev/nvram, mountpoint=/../x",
             "/dev/nvram: line 2: mountpoint /../x is not an absolute",
         ),
-        ("\u{0}\n[env]\nname=\\x00, value=1", "/dev/nvram: line 3"),
+        ("#\u{0}\n[env]\nname=\\x00, value=1", "/dev/nvram: line 3"),
     ] {
         let job = Job::new().file("nv", Book::new(text)).channel("test:nv, /dev/nvram, 0, 9, 9999, 0, 0");
         let report = job.run(&script::program(""));

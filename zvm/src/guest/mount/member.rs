@@ -9,6 +9,16 @@ const BLOCK: u64 = 512;
 const PATH_MAX: u64 = 4096;
 /// The most bytes of pax records for one member.
 const PAX_MAX: u64 = 64 << 10;
+/// What else is taken for a tar archive, by its first bytes.
+const OTHERS: [(&[u8], &str); 7] = [
+    (b"\x1f\x8b", "compressed by gzip"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd"),
+    (b"\xfd7zXZ\0", "compressed by xz"),
+    (b"BZh", "compressed by bzip2"),
+    (b"\x04\x22\x4d\x18", "compressed by lz4"),
+    (b"\x1f\x9d", "compressed by compress"),
+    (b"PK\x03\x04", "a zip archive"),
+];
 
 /// A member.
 #[derive(Debug)]
@@ -80,7 +90,13 @@ fn header(archive: &mut Archive<'_>, at: u64) -> Result<Option<Header>, Problem>
         _ => archive.read(at, BLOCK)?,
     };
     let Ok(block) = <&[u8; BLOCK as usize]>::try_from(bytes) else {
-        return Err(bad(at, &"it is cut off"));
+        let found = bytes.len();
+        return Err(match at {
+            0 => not_tar(bytes).unwrap_or_else(|| {
+                Problem::Text(format!("it is no tar archive: it has {found} bytes, and a header has {BLOCK}"))
+            }),
+            _ => bad(at, &"it is cut off"),
+        });
     };
     if block.iter().all(|byte| *byte == 0) {
         return Ok(None);
@@ -89,8 +105,15 @@ fn header(archive: &mut Archive<'_>, at: u64) -> Result<Option<Header>, Problem>
     let sum = block[..148].iter().chain(&block[156..]).map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32;
     match header.cksum() {
         Ok(told) if told == sum => Ok(Some(header)),
-        _ => Err(bad(at, &"it is no tar header (a compressed archive must be unpacked before)")),
+        _ if at == 0 => Err(not_tar(block).unwrap_or_else(|| bad(at, &"it is no tar header"))),
+        _ => Err(bad(at, &"it is no tar header")),
     }
+}
+
+/// What a file that is no tar archive is, where its first bytes tell.
+fn not_tar(start: &[u8]) -> Option<Problem> {
+    let (_, what) = OTHERS.iter().find(|(magic, _)| start.starts_with(magic))?;
+    Some(Problem::Text(format!("it is {what}: unpack it before, and make a tar archive of it if it is none")))
 }
 
 /// Whether it is known that this kind of member has no data.
@@ -128,7 +151,10 @@ fn pax(
             b"path" => before.path = Some(record.value_bytes().to_vec()),
             b"linkpath" => before.link = Some(record.value_bytes().to_vec()),
             b"size" => {
-                let size = record.value().ok().and_then(|size| size.parse().ok());
+                // Digits only, where Rust's own parser would take a sign.
+                let digits =
+                    record.value().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+                let size = digits.and_then(|size| size.parse().ok());
                 before.size = Some(size.ok_or_else(|| bad(at, &"a size that is no number"))?);
             }
             key if key.starts_with(b"GNU.sparse.") => {

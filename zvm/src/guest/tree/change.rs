@@ -248,7 +248,7 @@ impl Tree {
     /// Makes a writable copy of a mounted file: what is in the scratch space from the session's start.
     ///
     /// # Errors
-    /// EXIST: a channel or directory has the name. ROFS: no scratch space here. NOSPC.
+    /// EXIST: a channel or directory has the name, or, for a directory, anything else. ROFS: no scratch space here. NOSPC.
     pub(in crate::guest) fn seed(
         &mut self,
         parent: usize,
@@ -261,6 +261,8 @@ impl Tree {
         match (kind, place.node) {
             (Seed::Directory, Some(node @ Node::Directory(_))) => Ok(node),
             (_, Some(Node::Directory(_) | Node::Channel(_))) => Err(Errno::EXIST),
+            // As in a tree that is only read: what lies below a file or a link has no place.
+            (Seed::Directory, Some(_)) => Err(Errno::EXIST),
             // Letting the old one go would free it, and its place would be another's.
             (Seed::Name(node), Some(old)) if node == old => Ok(node),
             (kind, old) => {
