@@ -100,8 +100,9 @@ typedef struct zvm_channel {
     void *arg;
 
     /* Puts up to n bytes into buf: waits for at least one. Returns the count, 0 at the end, or a negative code, which ends the
-     * session (-ZVFS_EINTR: called again). A session that is stopped meanwhile waits 1 s for it, and is then reported without:
-     * the thread, and the call with its buffer, stay until it returns. */
+     * session (-ZVFS_EINTR: called again). A session that is stopped calls it no more; for a call in progress it waits 1 s, and
+     * is then left behind: reported without it, with a note that says so, while the thread, and the call with its buffer, stay
+     * until it returns. So is one that ends while an interactive channel is read ahead. */
     int64_t(ZVFS_CALL *read)(void *arg, void *buf, uint64_t n);
 
     /* Takes up to n bytes from buf, at least one. Returns the count or a negative code; -ZVFS_EPIPE (nobody reads any more) is
@@ -112,7 +113,8 @@ typedef struct zvm_channel {
      * where it failed and what was written is a torso. Returns 0 or a negative code, which makes the session fail. */
     int32_t(ZVFS_CALL *finish)(void *arg, uint32_t how);
 
-    /* The last call for this arg, in any case, also if the session never ran. */
+    /* The last call for this arg, in any case, also if the session never ran. zvm_session_run, or zvm_session_free for one that
+     * never ran, returns after it; only where the session was left behind it comes later, when the call in progress returns. */
     void(ZVFS_CALL *close)(void *arg);
 } zvm_channel;
 
@@ -125,7 +127,8 @@ int32_t ZVFS_CALL zvm_session_channel(zvm_session *session, const char *alias, c
 int32_t ZVFS_CALL zvm_session_run(zvm_session *session, zvfs_error *err);
 
 /* Ends a session from another thread, or from a callback: the guest does not run on, what it wrote is discarded, the report says
- * "cancelled". Does not wait. Before the run, the run then ends at once; after it, nothing happens. */
+ * "cancelled". Does not wait. Before the run, the run then ends at once, opens nothing and leaves nothing: of the host's functions
+ * only close is called. After the run, nothing happens. */
 int32_t ZVFS_CALL zvm_session_cancel(zvm_session *session, zvfs_error *err);
 
 /* Returns how the host fared: 0, or one of ZeroVM's exit codes, of which docs and `zvfs --help` have the list: 4 stopped, 5 a

@@ -11,7 +11,7 @@ pub use builder::SessionBuilder;
 use crate::channel::{Given, OpenOptions};
 use crate::compile::Compiler;
 use crate::exit::{ExitCode, Failure};
-use crate::guest::{Reason, Stop};
+use crate::guest::Reason;
 use crate::manifest::Manifest;
 use crate::report::Report;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ pub struct Session {
     /// Instead of what the manifest names.
     program: Option<Vec<u8>>,
     given: Given,
+    watch: Arc<Watch>,
 }
 
 impl Session {
@@ -50,13 +51,19 @@ impl Session {
         SessionBuilder::new(manifest)
     }
 
+    /// A handle to cancel it with, from any thread. One that is cancelled before its start ends at once and opens nothing.
+    pub fn handle(&self) -> SessionHandle {
+        SessionHandle { watch: self.watch.clone() }
+    }
+
     /// Starts it, on a thread of its own; the manifest's Timeout begins.
     pub fn start(self) -> Running {
+        let watch = self.watch.clone();
         // A manifest's timeout is at most 136 years.
         let deadline = Instant::now() + self.manifest.timeout;
-        let watch = Arc::new(Watch::new(Stop::default(), deadline));
+        watch.begin(deadline);
         let work = work::Work { session: self, watch: watch.clone() };
-        let spawned = timer::watch(&watch).and_then(|entry| {
+        let spawned = timer::watch(&watch, deadline).and_then(|entry| {
             let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);
             thread.spawn(move || {
                 work.run();
@@ -93,7 +100,7 @@ impl Running {
 
     /// Cancels it: the guest never runs on, what it wrote is discarded, and the report says `cancelled`. Does not wait.
     pub fn cancel(&self) {
-        self.watch.stop(Reason::Cancelled);
+        self.handle().cancel();
     }
 
     /// Waits for the session's end.
@@ -107,7 +114,7 @@ impl Running {
     }
 }
 
-/// Cancels a session. Clones are handles of the same one; it may be over already.
+/// Cancels a session. Clones are handles of the same one; it may be yet to start, or over already.
 #[derive(Clone, Debug)]
 pub struct SessionHandle {
     watch: Arc<Watch>,

@@ -1,7 +1,7 @@
 //! A host's callbacks as a file.
 
 use std::ffi::c_void;
-use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
+use vfs_core::{Capabilities, Code, Context, Error, File, Finish, Flush, Result};
 
 /// `zvm_channel`.
 #[derive(Clone, Copy)]
@@ -15,8 +15,14 @@ pub struct Callbacks {
     pub close: Option<unsafe extern "C" fn(*mut c_void)>,
 }
 
-/// The file. Dropping it is the last call.
+/// The host's end of a channel. Dropping it is the last call.
 pub struct Channel(Callbacks);
+
+/// The channel as a session opens it.
+struct Opened {
+    channel: Channel,
+    context: Context,
+}
 
 // SAFETY: the header: the callbacks and their arg are used by one thread at a time, whichever that is.
 unsafe impl Send for Channel {}
@@ -34,30 +40,55 @@ impl Channel {
         }
         Ok(Channel(callbacks))
     }
+
+    /// The file, for as long as the context lets it call.
+    pub fn open(self, context: &Context) -> Box<dyn File> {
+        Box::new(Opened { channel: self, context: context.clone() })
+    }
 }
 
-impl File for Channel {
+impl Opened {
+    /// A callback's count, or its negative code. One that was interrupted is called again, unless the session was stopped. Too
+    /// large a count is found by whoever asked.
+    fn counted(&self, verb: &str, call: impl Fn(*mut c_void) -> i64) -> Result<usize> {
+        loop {
+            self.context.status()?;
+            let count = call(self.channel.0.arg);
+            match usize::try_from(count) {
+                Ok(count) => return Ok(count),
+                Err(_) if count == -i64::from(Code::EINTR.raw()) => {}
+                Err(_) => {
+                    let code = count.checked_neg().map_or(Code::EIO, Code::from_raw);
+                    return Err(Error::new(code, format!("the host's {verb} says: {}", code.text())));
+                }
+            }
+        }
+    }
+}
+
+impl File for Opened {
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::empty();
-        if self.0.read.is_some() {
+        if self.channel.0.read.is_some() {
             capabilities |= Capabilities::READABLE;
         }
-        if self.0.write.is_some() {
+        if self.channel.0.write.is_some() {
             capabilities |= Capabilities::WRITABLE;
         }
         capabilities
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        let Some(read) = self.0.read else { return Err(Code::EBADF.into()) };
+        let Some(read) = self.channel.0.read else { return Err(Code::EBADF.into()) };
+        let (at, size) = (buf.as_mut_ptr().cast(), buf.len() as u64);
         // SAFETY: the header: a function of this type, called with its arg; the buffer is valid during the call.
-        counted("read", || unsafe { read(self.0.arg, buf.as_mut_ptr().cast(), buf.len() as u64) })
+        self.counted("read", |arg| unsafe { read(arg, at, size) })
     }
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
-        let Some(write) = self.0.write else { return Err(Code::EBADF.into()) };
+        let Some(write) = self.channel.0.write else { return Err(Code::EBADF.into()) };
         // SAFETY: as above.
-        counted("write", || unsafe { write(self.0.arg, buf.as_ptr().cast(), buf.len() as u64) })
+        self.counted("write", |arg| unsafe { write(arg, buf.as_ptr().cast(), buf.len() as u64) })
     }
 
     fn flush(&mut self, _: Flush) -> Result<()> {
@@ -65,14 +96,14 @@ impl File for Channel {
     }
 
     fn finish(&mut self, how: Finish) -> Result<()> {
-        let Some(finish) = self.0.finish else { return Ok(()) };
+        let Some(finish) = self.channel.0.finish else { return Ok(()) };
         let how = match how {
             Finish::End => 1,
             Finish::Commit => 2,
             Finish::Discard => 3,
         };
         // SAFETY: as above.
-        match counted("finish", || unsafe { finish(self.0.arg, how) }.into())? {
+        match self.counted("finish", |arg| unsafe { finish(arg, how) }.into())? {
             0 => Ok(()),
             // Neither success nor an error that the header has: nobody knows whether it was kept.
             n => {
@@ -88,21 +119,6 @@ impl Drop for Channel {
         if let Some(close) = self.0.close {
             // SAFETY: as above; it is the last call.
             unsafe { close(self.0.arg) };
-        }
-    }
-}
-
-/// A callback's count, or its negative code. Too large a one is found by whoever asked.
-fn counted(verb: &str, mut call: impl FnMut() -> i64) -> Result<usize> {
-    loop {
-        let count = call();
-        match usize::try_from(count) {
-            Ok(count) => return Ok(count),
-            Err(_) if count == -i64::from(Code::EINTR.raw()) => {}
-            Err(_) => {
-                let code = count.checked_neg().map_or(Code::EIO, Code::from_raw);
-                return Err(Error::new(code, format!("the host's {verb} says: {}", code.text())));
-            }
         }
     }
 }

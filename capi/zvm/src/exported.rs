@@ -68,7 +68,8 @@ exported! {
     }
 
     fn zvm_session_cancel(session: *mut Opaque) {
-        find(session)?.cancel()
+        find(session)?.cancel();
+        Ok(())
     }
 }
 

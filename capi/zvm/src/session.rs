@@ -28,24 +28,32 @@ struct Table {
 /// One session.
 pub struct Slot {
     aliases: Vec<String>,
+    handle: SessionHandle,
     state: Mutex<State>,
 }
 
 enum State {
-    /// Being put together. Cancelled already?
-    New {
-        parts: Box<Parts>,
-        cancelled: bool,
-    },
-    /// In the hands of `run`, which calls the host's functions without the lock. Cancelled meanwhile?
-    Starting {
-        cancelled: bool,
-    },
-    Running(SessionHandle),
+    /// Being put together.
+    New(Box<Parts>),
+    /// In the hands of `run`.
+    Running,
     Over(Box<Done>),
+    /// Freed before it ran.
+    Freed,
 }
 
-/// What a session is made of. Dropping it closes the host's channels, so it is never dropped under the lock: `close` may cancel.
+impl State {
+    /// Why what belongs to a new session cannot be done.
+    fn not_new(&self) -> Error {
+        match self {
+            State::Freed => ended(),
+            _ => busy("the session has been started, and runs once"),
+        }
+    }
+}
+
+/// What a session is made of. Dropping it closes the host's channels, so it is never dropped under the lock: `close` may call the
+/// library.
 struct Parts {
     builder: SessionBuilder,
     program: Option<Vec<u8>>,
@@ -65,12 +73,12 @@ pub fn make(manifest: &[u8], options: Option<Options>) -> Result<*mut Opaque> {
         Manifest::parse(manifest).map_err(|failure| Error::new(Code::EINVAL, failure.text().to_owned()))?;
     let aliases = manifest.channels.iter().map(|channel| channel.alias.clone()).collect();
     let builder = with_options(Session::builder(manifest), options)?;
-    let parts = Box::new(Parts { builder, program: None, channels: BTreeMap::new() });
-    let state = Mutex::new(State::New { parts, cancelled: false });
+    let handle = builder.handle();
+    let state = Mutex::new(State::New(Box::new(Parts { builder, program: None, channels: BTreeMap::new() })));
     let mut sessions = SESSIONS.lock();
     sessions.last += 1;
     let number = sessions.last;
-    sessions.live.insert(number, Arc::new(Slot { aliases, state }));
+    sessions.live.insert(number, Arc::new(Slot { aliases, handle, state }));
     Ok(std::ptr::without_provenance_mut(number))
 }
 
@@ -114,22 +122,24 @@ pub fn find(session: *mut Opaque) -> Result<Arc<Slot>> {
         return Err(crate::argument::null("session"));
     }
     let found = SESSIONS.lock().live.get(&session.addr()).cloned();
-    found.ok_or_else(|| Error::new(Code::EBADF, "not a session, or freed already"))
+    found.ok_or_else(ended)
 }
 
 /// Forgets a session; one that runs is cancelled.
 pub fn free(session: *mut Opaque) {
     let slot = SESSIONS.lock().live.remove(&session.addr());
     if let Some(slot) = slot {
-        let _ = slot.cancel();
+        slot.cancel();
+        // Here, and not where another call on the session lets go of it: its channels are closed when this returns.
+        drop(slot.parts(State::Freed));
     }
 }
 
 impl Slot {
     pub fn program(&self, bytes: &[u8]) -> Result<()> {
         match &mut *self.state.lock() {
-            State::New { parts, .. } => parts.program = Some(bytes.to_owned()),
-            _ => return Err(busy("the session has been started")),
+            State::New(parts) => parts.program = Some(bytes.to_owned()),
+            state => return Err(state.not_new()),
         }
         Ok(())
     }
@@ -140,8 +150,10 @@ impl Slot {
             let text = format!("the manifest has no channel {}", alias.escape_default());
             return Err(Error::new(Code::EINVAL, text));
         }
-        let State::New { parts, .. } = &mut *self.state.lock() else {
-            return Err(busy("the session has been started"));
+        let mut state = self.state.lock();
+        let parts = match &mut *state {
+            State::New(parts) => parts,
+            state => return Err(state.not_new()),
         };
         if parts.channels.contains_key(alias) {
             let text = format!("the session has a channel {} already", alias.escape_default());
@@ -152,42 +164,27 @@ impl Slot {
     }
 
     pub fn run(&self) -> Result<()> {
-        let parts = {
-            let mut state = self.state.lock();
-            match std::mem::replace(&mut *state, State::Starting { cancelled: false }) {
-                State::New { parts, cancelled } => {
-                    *state = State::Starting { cancelled };
-                    parts
-                }
-                other => {
-                    *state = other;
-                    return Err(busy("a session runs once"));
-                }
-            }
-        };
+        let parts = self.parts(State::Running)?;
         // Without the lock: if there is no thread for it, the channels are closed here.
-        let running = parts.build().start();
-        let starting = std::mem::replace(&mut *self.state.lock(), State::Running(running.handle()));
-        if let State::Starting { cancelled: true } = starting {
-            running.cancel();
-        }
-        let done = Done::of(&running.wait());
-        *self.state.lock() = State::Over(Box::new(done));
+        let report = parts.build().run();
+        *self.state.lock() = State::Over(Box::new(Done::of(&report)));
         Ok(())
     }
 
-    pub fn cancel(&self) -> Result<()> {
-        let handle = match &mut *self.state.lock() {
-            State::New { cancelled, .. } | State::Starting { cancelled } => {
-                *cancelled = true;
-                return Ok(());
+    pub fn cancel(&self) {
+        self.handle.cancel();
+    }
+
+    /// Takes the parts of a session that is new, which then has another state.
+    fn parts(&self, then: State) -> Result<Box<Parts>> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut *state, then) {
+            State::New(parts) => Ok(parts),
+            other => {
+                *state = other;
+                Err(state.not_new())
             }
-            State::Running(handle) => handle.clone(),
-            State::Over(_) => return Ok(()),
-        };
-        // Without the lock: it may call the host's functions.
-        handle.cancel();
-        Ok(())
+        }
     }
 
     pub fn exit_code(&self) -> Result<u8> {
@@ -212,7 +209,8 @@ impl Slot {
     fn done<T>(&self, look: impl FnOnce(&Done) -> T) -> Result<T> {
         match &*self.state.lock() {
             State::Over(done) => Ok(look(done)),
-            _ => Err(busy("the session has no report yet")),
+            State::Freed => Err(ended()),
+            State::New(_) | State::Running => Err(busy("the session has no report yet")),
         }
     }
 }
@@ -224,7 +222,7 @@ impl Parts {
             builder = builder.program(program);
         }
         for (alias, channel) in self.channels {
-            builder = builder.file(&alias, Box::new(channel));
+            builder = builder.file_with(&alias, |context| channel.open(context));
         }
         builder.build()
     }
@@ -241,6 +239,10 @@ impl Done {
             json: string(report.to_json()),
         }
     }
+}
+
+fn ended() -> Error {
+    Error::new(Code::EBADF, "not a session, or freed already")
 }
 
 fn busy(text: &'static str) -> Error {

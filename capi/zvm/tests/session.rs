@@ -100,6 +100,15 @@ fn every_function_does_what_the_header_says_and_mistakes_are_errors() {
     }
 }
 
+/// Found: closes after run and free had returned (1,209 of 3,000), a cancelled session that wrote and committed, and one whose
+/// interrupted read was called for ever.
+#[test]
+fn a_session_that_is_over_calls_no_function_of_its_host() {
+    let bench = Bench::new();
+    let program = Command::new(bench.build(&C, &here("tests/c/close.c")));
+    assert!(String::from_utf8_lossy(&succeeded(program).stdout).ends_with("checks\n"));
+}
+
 #[test]
 fn the_library_exports_what_the_header_declares_and_nothing_else() {
     let bench = Bench::new();

@@ -124,9 +124,13 @@ impl Ahead {
     }
 }
 
-impl Drop for Ahead {
-    /// Ends the thread: cancels its read, and waits a second for it to go.
-    fn drop(&mut self) {
+impl Ahead {
+    /// Ends the thread: cancels its read, and waits a second for it to go. Returns whether it went.
+    pub(super) fn end(self) -> bool {
+        self.stop()
+    }
+
+    fn stop(&self) -> bool {
         self.shared.state.lock().closing = true;
         self.shared.changed.notify_all();
         for control in &self.controls {
@@ -135,6 +139,13 @@ impl Drop for Ahead {
         let until = Instant::now() + GRACE;
         let mut state = self.shared.state.lock();
         while !state.gone && !self.shared.changed.wait_until(&mut state, until).timed_out() {}
+        state.gone
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

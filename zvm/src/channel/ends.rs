@@ -55,7 +55,12 @@ impl Channel {
 
     /// Closes all files.
     pub(super) fn close(&mut self) {
-        self.ahead = None;
+        if self.ahead.take().is_some_and(|ahead| !ahead.end()) {
+            self.notes.push(format!(
+                "{}: a read was in progress at the end and ignores its cancel: its thread is left behind",
+                self.spec.shown_alias()
+            ));
+        }
         self.sources.close();
     }
 

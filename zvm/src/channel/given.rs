@@ -8,28 +8,31 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use vfs_core::{
-    Capabilities, Code, Configuration, Error, File, Finish, Flush, Host, Info, Instance, OpenFlags, Provider,
-    Registry, Request, Result, Settings,
+    Capabilities, Code, Configuration, Context, Error, File, Finish, Flush, Host, Info, Instance, OpenFlags,
+    Provider, Registry, Request, Result, Settings,
 };
 
 /// The provider's name and its scheme, which shows in messages.
 const NAME: &str = "host";
 
+/// Makes a file when its channel is opened. Dropped instead, it closes what stands behind the file.
+type Make = Box<dyn FnOnce(&Context) -> Box<dyn File> + Send>;
+
 /// The files by alias, until each is opened.
 #[derive(Clone, Default)]
-pub(crate) struct Given(Arc<Mutex<BTreeMap<String, Box<dyn File>>>>);
+pub(crate) struct Given(Arc<Mutex<BTreeMap<String, Make>>>);
 
 impl Given {
     pub(crate) fn reader(&self, alias: &str, reader: impl Read + Send + 'static) {
-        self.file(alias, Box::new(Reader(Mutex::new(reader))));
+        self.file(alias, |context| Box::new(Reader { reader: Mutex::new(reader), context: context.clone() }));
     }
 
     pub(crate) fn writer(&self, alias: &str, writer: impl Write + Send + 'static) {
-        self.file(alias, Box::new(Writer(Mutex::new(writer))));
+        self.file(alias, |context| Box::new(Writer { writer: Mutex::new(writer), context: context.clone() }));
     }
 
-    pub(crate) fn file(&self, alias: &str, file: Box<dyn File>) {
-        self.0.lock().insert(alias.to_owned(), file);
+    pub(crate) fn file(&self, alias: &str, make: impl FnOnce(&Context) -> Box<dyn File> + Send + 'static) {
+        self.0.lock().insert(alias.to_owned(), Box::new(make));
     }
 
     /// A registry that opens them, and only them.
@@ -84,13 +87,17 @@ impl Provider for Given {
 
 impl Instance for Given {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
-        let file = self.0.lock().remove(request.rest());
-        file.ok_or_else(|| Error::new(Code::ENOENT, "the host gave no such file"))
+        let make = self.0.lock().remove(request.rest());
+        let make = make.ok_or_else(|| Error::new(Code::ENOENT, "the host gave no such file"))?;
+        Ok(make(request.context()))
     }
 }
 
 /// The lock is never taken: it makes the reader `Sync`, which a file is, while only one call at a time can reach it.
-struct Reader<R>(Mutex<R>);
+struct Reader<R> {
+    reader: Mutex<R>,
+    context: Context,
+}
 
 impl<R: Read + Send> File for Reader<R> {
     fn capabilities(&self) -> Capabilities {
@@ -98,12 +105,15 @@ impl<R: Read + Send> File for Reader<R> {
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        uninterrupted(|| self.0.get_mut().read(buf))
+        uninterrupted(&self.context, || self.reader.get_mut().read(buf))
     }
 }
 
 /// As [`Reader`].
-struct Writer<W>(Mutex<W>);
+struct Writer<W> {
+    writer: Mutex<W>,
+    context: Context,
+}
 
 impl<W: Write + Send> File for Writer<W> {
     fn capabilities(&self) -> Capabilities {
@@ -111,11 +121,11 @@ impl<W: Write + Send> File for Writer<W> {
     }
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
-        uninterrupted(|| self.0.get_mut().write(buf))
+        uninterrupted(&self.context, || self.writer.get_mut().write(buf))
     }
 
     fn flush(&mut self, _: Flush) -> Result<()> {
-        uninterrupted(|| self.0.get_mut().flush())
+        uninterrupted(&self.context, || self.writer.get_mut().flush())
     }
 
     fn finish(&mut self, how: Finish) -> Result<()> {
@@ -126,9 +136,10 @@ impl<W: Write + Send> File for Writer<W> {
     }
 }
 
-/// Repeats what a signal interrupted.
-fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> Result<T> {
+/// Repeats what a signal interrupted, as long as the session is not stopped.
+fn uninterrupted<T>(context: &Context, mut call: impl FnMut() -> io::Result<T>) -> Result<T> {
     loop {
+        context.status()?;
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return Ok(result?),

@@ -1,12 +1,14 @@
 //! What a session is made of.
 
-use super::Session;
+use super::watch::Watch;
+use super::{Session, SessionHandle};
 use crate::channel::{Given, OpenOptions};
 use crate::compile::Compiler;
 use crate::manifest::Manifest;
 use crate::report::Report;
 use std::io::{Read, Write};
-use vfs_core::{Configuration, File, Registry};
+use std::sync::Arc;
+use vfs_core::{Configuration, Context, File, Registry};
 
 /// Puts a session together: its manifest, and what the host does for it.
 ///
@@ -70,6 +72,7 @@ impl SessionBuilder {
             compiler: Compiler::default(),
             program: None,
             given: Given::default(),
+            watch: Arc::new(Watch::default()),
         };
         SessionBuilder { session }
     }
@@ -119,8 +122,23 @@ impl SessionBuilder {
     /// Puts a file with whatever capabilities it has in the place of a channel's sources, as
     /// [`reader`](SessionBuilder::reader) does: random access, both directions, an end of its own.
     pub fn file(self, alias: &str, file: Box<dyn File>) -> SessionBuilder {
-        self.session.given.file(alias, file);
+        self.file_with(alias, |_| file)
+    }
+
+    /// As [`file`](SessionBuilder::file), made when the session opens its channels, with the context that says when to end: a
+    /// file that waits or repeats does that only as long as [`Context::status`] lets it.
+    pub fn file_with(
+        self,
+        alias: &str,
+        make: impl FnOnce(&Context) -> Box<dyn File> + Send + 'static,
+    ) -> SessionBuilder {
+        self.session.given.file(alias, make);
         self
+    }
+
+    /// A handle to cancel the session with, from now on.
+    pub fn handle(&self) -> SessionHandle {
+        self.session.handle()
     }
 
     /// The session, to be started.

@@ -36,7 +36,7 @@ pub(super) struct Entry((Instant, u64));
 ///
 /// # Errors
 /// The thread cannot be started.
-pub(super) fn watch(watch: &Arc<Watch>) -> io::Result<Entry> {
+pub(super) fn watch(watch: &Arc<Watch>, deadline: Instant) -> io::Result<Entry> {
     let mut state = TIMER.state.lock();
     let process = std::process::id();
     if state.process != process {
@@ -44,7 +44,7 @@ pub(super) fn watch(watch: &Arc<Watch>) -> io::Result<Entry> {
         state.process = process;
     }
     state.number += 1;
-    let key = (watch.deadline, state.number);
+    let key = (deadline, state.number);
     let first = state.due.keys().next().is_none_or(|first| key < *first);
     state.due.insert(key, Arc::downgrade(watch));
     drop(state);

@@ -5,7 +5,7 @@ use crate::exit::Failure;
 use crate::guest::{Reason, Stop};
 use crate::report::Report;
 use parking_lot::{Condvar, Mutex};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,16 +22,21 @@ const NUDGE: Duration = Duration::from_millis(10);
 const LEFT_BEHIND: &str = "the session did not stop when it was told to (a provider that ignores its cancel, or a very large program): its thread is left behind";
 
 /// What a session's thread, its watchdog and its owner share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Watch {
     pub(super) stop: Stop,
-    pub(super) deadline: Instant,
+    /// Set by the start.
+    deadline: OnceLock<Instant>,
     progress: Mutex<Progress>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Progress {
+    /// There is a thread to be watched.
+    begun: bool,
+    /// A watchdog was asked for before that.
+    asked: bool,
     /// There is a watchdog.
     guarded: bool,
     /// Why what was written is being discarded, once it is; nothing else is waited for then.
@@ -42,9 +47,23 @@ struct Progress {
 }
 
 impl Watch {
-    /// A session that begins now and must be over at `deadline`.
-    pub(super) fn new(stop: Stop, deadline: Instant) -> Watch {
-        Watch { stop, deadline, progress: Mutex::default(), changed: Condvar::new() }
+    /// The session begins now and must be over at `deadline`.
+    pub(super) fn begin(self: &Arc<Self>, deadline: Instant) {
+        self.deadline.get_or_init(|| deadline);
+        let asked = {
+            let mut progress = self.progress.lock();
+            progress.begun = true;
+            progress.asked
+        };
+        if asked {
+            // Without a thread for it, the deadline's comes.
+            let _ = self.guarded(None);
+        }
+    }
+
+    /// When the session must be over; `None`: it has not begun.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline.get().copied()
     }
 
     /// Stops the session.
@@ -70,6 +89,10 @@ impl Watch {
         if progress.guarded || progress.report.is_some() {
             return Ok(());
         }
+        if !progress.begun {
+            progress.asked = true;
+            return Ok(());
+        }
         let watch = self.clone();
         let watchdog = thread::Builder::new().name("zvm-watchdog".into()).stack_size(STACK);
         watchdog.spawn(move || watch.guard(reason))?;
@@ -80,7 +103,8 @@ impl Watch {
     /// Why the session must end, if it must. Looks at the clock too: a COMMIT ends by its own deadline, a moment before the
     /// watchdog wakes.
     pub(super) fn stopped(self: &Arc<Self>) -> Option<Reason> {
-        if self.stop.thrown().is_none() && Instant::now() >= self.deadline {
+        if self.stop.thrown().is_none() && self.deadline().is_some_and(|deadline| Instant::now() >= deadline)
+        {
             self.stop(Reason::Timeout);
         }
         self.stop.thrown()

@@ -42,23 +42,27 @@ impl Work {
             Ok(code) => Report::ended(code, meters),
             Err(failure) => Report::failed(&failure, meters),
         };
-        let timeout = self.watch.stop.thrown() == Some(Reason::Timeout);
+        let Work { session, watch } = self;
+        let Session { manifest, given, .. } = session;
+        // What the host gave is closed by now or here: a host that has the report may take away what stands behind it.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(given)));
+        let timeout = watch.stop.thrown() == Some(Reason::Timeout);
         report.cpu = thread_time();
         report.fuel = course.fuel;
-        let manifest = &self.session.manifest;
         let interactive = manifest.channels.iter().any(|channel| channel.interactive);
         report.nondeterministic = !manifest.deterministic || interactive || timeout;
         report.digest = manifest.digest;
         for (channel, digest) in report.channels.iter_mut().zip(course.digests) {
             channel.digest = digest;
         }
-        report.notes = self.session.manifest.warnings.iter().map(ToString::to_string).collect();
+        report.notes = manifest.warnings.iter().map(ToString::to_string).collect();
         report.notes.append(&mut course.notes);
-        self.watch.finish(report);
+        watch.finish(report);
     }
 
     /// The program is found fit before anything is opened: opening an output empties it.
     fn course(&self, course: &mut Course) -> Result<u32, Failure> {
+        self.unless_stopped()?;
         let program = self.program(course)?;
         self.unless_stopped()?;
         let manifest = &self.session.manifest;
@@ -75,16 +79,16 @@ impl Work {
             // Ends first, then the readers, then what waits for others: a mesh of sessions deadlocks in any other order.
             channels.end_all().map_err(|failure| self.echo(failure))?;
             channels.close_readers();
-            channels.commit_all(Some(self.watch.deadline)).map_err(|failure| self.echo(failure))?;
+            channels.commit_all(self.watch.deadline()).map_err(|failure| self.echo(failure))?;
             Ok(code)
         });
         course.digests = channels.iter().map(|channel| channel.digest()).collect();
-        course.notes.append(&mut notes);
-        course.notes.extend(channels.notes().map(str::to_owned));
         if let Err(failure) = &outcome {
             self.watch.discarding(failure.clone());
             channels.discard_all();
         }
+        course.notes.append(&mut notes);
+        course.notes.extend(channels.notes().map(str::to_owned));
         outcome
     }
 

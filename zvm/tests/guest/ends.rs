@@ -316,3 +316,45 @@ fn a_report_counts_fuel_and_calls() {
     assert_eq!((counts.gets, counts.get_bytes, counts.puts, counts.put_bytes), (1, 3, 2, 5 + 24));
     assert!(report.fuel.unwrap() > 300);
 }
+
+/// Found: such a session could run, write and commit before it was told.
+#[test]
+fn a_session_cancelled_before_its_start_opens_nothing() {
+    let job = Job::new();
+    let session = job.session(&script::program("write 1 5"));
+    let handle = session.handle();
+    handle.cancel();
+    let report = session.run();
+    assert_eq!((end(&report), report.fuel), ((4, "cancelled", None), None));
+    assert!(job.shelf.log("program").is_empty() && job.shelf.log("out").is_empty());
+}
+
+/// Found: a host's reader that says it was interrupted was asked for ever, whatever had ended meanwhile.
+#[test]
+fn a_reader_that_is_interrupted_is_asked_again_only_while_the_session_lasts() {
+    struct Interrupted(std::sync::mpsc::Sender<()>);
+    impl std::io::Read for Interrupted {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            self.0.send(()).unwrap();
+            Err(std::io::ErrorKind::Interrupted.into())
+        }
+    }
+    let (asked, was_asked) = channel();
+    let manifest = zvm::Manifest::parse(
+        b"Version = 20140509\nProgram = /given\nMemory = 1048576, 0\nTimeout = 100
+        Channel = /given, /dev/stdin, 0, 9, 9, 0, 0\nChannel = /given, /dev/stdout, 0, 0, 0, 9, 9\nChannel = /given, /dev/stderr, 0, 0, 0, 9, 9",
+    );
+    let running = zvm::Session::builder(manifest.unwrap())
+        .program(script::program("read 0 9"))
+        .reader("/dev/stdin", Interrupted(asked))
+        .writer("/dev/stdout", std::io::sink())
+        .writer("/dev/stderr", std::io::sink())
+        .build()
+        .start();
+    was_asked.recv_timeout(Duration::from_secs(20)).unwrap();
+    running.cancel();
+    assert_eq!(end(&running.wait()), (4, "cancelled", None));
+    // The report comes after the reader is dropped, and with it the sender.
+    while was_asked.try_recv().is_ok() {}
+    assert_eq!(was_asked.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected));
+}
