@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use vfs_core::{Configuration, Open, OpenFile, OpenFlags, Registry};
 use zvfs_benches::{cost, heading, pair_of_processes, pair_timed, provider_folder};
-use zvfs_http_servers::{LongLine, Server, have, pattern};
+use zvfs_http_servers::{LongLine, Server, pattern};
+use zvfs_skips::have;
 
 const ZVFS: &str = env!("CARGO_BIN_EXE_zvfs");
 const MIB: u64 = 1 << 20;

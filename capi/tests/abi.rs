@@ -13,9 +13,10 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use support::{have, succeeded};
+use support::succeeded;
 use tempfile::TempDir;
 use zvfs_abi_tests::{LIMIT, include_folder, project, run};
+use zvfs_skips::have;
 
 /// Set it to write the dump anew: for additions. Whatever else abidiff reports breaks programs.
 const UPDATE: &str = "ZVFS_UPDATE_ABI";
@@ -112,7 +113,7 @@ fn dump(library: &Path) -> String {
 
 #[test]
 fn programs_that_are_linked_with_it_go_on_working() {
-    if !have("abidiff") {
+    if !have(&["abidiff"]) {
         return;
     }
     for of in [LIBZVFS, LIBZVM] {
@@ -133,7 +134,7 @@ fn programs_that_are_linked_with_it_go_on_working() {
 /// What a careless edit would look like; each must be seen.
 #[test]
 fn a_change_that_breaks_programs_is_seen() {
-    if !have("abidiff") {
+    if !have(&["abidiff"]) {
         return;
     }
     type Change = fn(&str) -> String;

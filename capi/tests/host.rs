@@ -3,8 +3,9 @@
 mod support;
 
 use std::process::Command;
-use support::{Bench, VALGRIND, address, built, found_nothing, have, succeeded};
+use support::{Bench, VALGRIND, address, built, found_nothing, succeeded};
 use zvfs_abi_tests::{LIMIT, run};
+use zvfs_skips::have;
 
 const C: [&str; 2] = ["cc", "-std=gnu99"];
 const SANITIZED: [&str; 4] =
@@ -51,7 +52,7 @@ fn a_library_found_by_a_relative_path_stays_found() {
 
 #[test]
 fn valgrind_finds_nothing() {
-    if !have("valgrind") {
+    if !have(&["valgrind"]) {
         return;
     }
     let bench = Bench::new();
@@ -75,7 +76,7 @@ fn both_tools_would_find_an_overflow() {
     let output = run(Command::new(&sanitized), LIMIT).unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("heap-buffer-overflow"));
-    if !have("valgrind") {
+    if !have(&["valgrind"]) {
         return;
     }
     let mut valgrind = Command::new("valgrind");

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use support::{Bench, address, have, succeeded};
+use support::{Bench, address, succeeded};
 use zvfs_abi_tests::{LIMIT, run};
+use zvfs_skips::have;
 
 fn end(address: &str, mode: &str) -> String {
     format!("tcp://{address}?mode={mode}")
@@ -113,7 +114,7 @@ fn the_operators_file_says_what_a_program_may_open() {
 
 #[test]
 fn valgrind_finds_nothing_at_either_end() {
-    if !have("valgrind") {
+    if !have(&["valgrind"]) {
         return;
     }
     let bench = Bench::new();

@@ -4,7 +4,8 @@
 
 mod support;
 
-use support::{Done, Folder, have, providers, run, zvfs};
+use support::{Done, Folder, providers, run, zvfs};
+use zvfs_skips::have;
 
 fn check(library: &str) -> Done {
     run(zvfs(["check", library]))

@@ -13,7 +13,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::{Done, Folder, Started, eventually, have, run, zvfs};
+use support::{Done, Folder, Started, eventually, run, zvfs};
+use zvfs_skips::{have, skip};
 
 /// A manifest of these bytes.
 fn manifest(folder: &Folder, program: impl AsRef<[u8]>, timeout: u64) -> String {
@@ -146,7 +147,7 @@ fn a_place_that_others_may_reach_is_an_error_if_asked_for_and_else_not_used() {
 #[test]
 fn another_users_home_is_not_used() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can give files away");
+        skip("only root can give files away");
         return;
     }
     let folder = Folder::new();
@@ -173,8 +174,11 @@ fn runs_at_the_same_time_share_a_cache() {
 
 #[test]
 fn a_full_disk_is_a_note() {
-    if !rustix::process::geteuid().is_root() || !have(&["unshare", "mount"]) {
-        eprintln!("skipped: only root can mount");
+    if !have(&["unshare", "mount"]) {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        skip("only root can mount");
         return;
     }
     let folder = Folder::new();

@@ -5,7 +5,8 @@
 mod support;
 
 use serde_json::Value;
-use support::{Done, Folder, have, providers, repository, run, run_long, zvfs};
+use support::{Done, Folder, providers, repository, run, run_long, zvfs};
+use zvfs_skips::have;
 
 fn check(library: &str, more: &[&str]) -> Done {
     run_long(zvfs(["check", library].iter().chain(more)))

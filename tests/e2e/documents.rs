@@ -7,8 +7,9 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use support::{Folder, have, providers, repository, run, run_long, zvfs};
+use support::{Folder, providers, repository, run, run_long, zvfs};
 use vfs_core::{Library, Provider, Scope, Setting};
+use zvfs_skips::have;
 
 /// A fenced block, with what the comment in the line above it says.
 struct Block<'a> {

@@ -6,7 +6,8 @@ mod support;
 
 use std::fs;
 use std::process::Command;
-use support::{BOUND, have, providers, repository, run_within};
+use support::{BOUND, providers, repository, run_within};
+use zvfs_skips::have;
 
 /// A block of commands, and the lines that must be in their output.
 #[derive(Debug, Default, PartialEq)]

@@ -11,8 +11,9 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use support::{Done, Folder, Started, bounded, eventually, have, repository, run, zvfs};
+use support::{Done, Folder, Started, bounded, eventually, repository, run, zvfs};
 use zvfs_http_servers::{After, Answer, Authority, FaultServer, Object, Server, pattern};
+use zvfs_skips::have;
 
 const MIB: u64 = 1 << 20;
 

@@ -8,10 +8,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use support::{Folder, have, providers, repository, run};
-
-/// What Debian's packages clang, lld, wasi-libc and libclang-rt-dev-wasm32 bring.
-const WASM_TOOLS: [&str; 2] = ["clang", "wasm-ld"];
+use support::{Folder, WASM_TOOLS, providers, repository, run};
+use zvfs_skips::have;
 
 /// A copy of an example, with `zvfs` on the path of its commands.
 struct Example {

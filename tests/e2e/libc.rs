@@ -6,11 +6,12 @@ mod support;
 
 use std::fs;
 use std::process::Command;
-use support::{Folder, have, repository, run, zvfs};
+use support::{Folder, WASM_TOOLS, repository, run, zvfs};
+use zvfs_skips::have;
 
 #[test]
 fn what_a_c_program_expects_is_met() {
-    if !have(&["clang", "wasm-ld", "tar"]) {
+    if !have(&WASM_TOOLS) {
         return;
     }
     let folder = Folder::new();

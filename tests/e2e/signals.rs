@@ -8,7 +8,8 @@ use rustix::process::Signal;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
-use support::{Folder, Started, bounded, eventually, have, run, zvfs};
+use support::{Folder, Started, bounded, eventually, run, zvfs};
+use zvfs_skips::have;
 
 /// Opens a FIFO for writing, which waits for the command to open it for reading, and lets it take some bytes.
 #[track_caller]

@@ -18,6 +18,9 @@ use tempfile::TempDir;
 /// Longer than anything here takes on a busy machine; what waits this long is stuck.
 pub const BOUND: Duration = Duration::from_secs(120);
 
+/// What compiles the guests in C.
+pub const WASM_TOOLS: [&str; 3] = ["clang", "wasm-ld", "/usr/include/wasm32-wasi/stdio.h"];
+
 /// The folder of the providers' libraries: `cargo test` leaves fresh ones beside its own executables.
 pub fn providers() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().to_owned()
@@ -259,16 +262,4 @@ impl Folder {
 /// A folder of this repository.
 pub fn repository(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(folder)
-}
-
-/// Whether the machine has these tools. Says why a test is skipped; in CI nothing may skip.
-pub fn have(tools: &[&str]) -> bool {
-    let found = |tool: &str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
-    };
-    let Some(missing) = tools.iter().find(|tool| !found(tool)) else { return true };
-    assert!(std::env::var_os("CI").is_none(), "CI must have {missing}");
-    eprintln!("skipped: this machine has no {missing}");
-    false
 }

@@ -74,17 +74,6 @@ pub fn succeeded(mut command: Command) -> Output {
     output
 }
 
-/// Whether the machine has a program. Says why a test is skipped; in CI nothing may skip.
-pub fn have(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    if std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
-        return true;
-    }
-    assert!(std::env::var_os("CI").is_none(), "CI must have {program}");
-    eprintln!("skipped: this machine has no {program}");
-    false
-}
-
 /// An address of this test's own, so that tests at the same time never meet: all of 127.0.0.0/8 is this machine.
 pub fn address() -> String {
     static COUNT: AtomicU8 = AtomicU8::new(1);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 use zvfs_abi_tests::{LIMIT, include_folder, run};
+use zvfs_skips::have;
 
 const C: [&str; 2] = ["cc", "-std=gnu99"];
 
@@ -79,17 +80,6 @@ fn succeeded(mut command: Command) -> Output {
     output
 }
 
-/// Whether the machine has a program. Says why a test is skipped; in CI nothing may skip.
-fn have(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    if std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
-        return true;
-    }
-    assert!(std::env::var_os("CI").is_none(), "CI must have {program}");
-    eprintln!("skipped: this machine has no {program}");
-    false
-}
-
 #[test]
 fn every_function_does_what_the_header_says_and_mistakes_are_errors() {
     for compiler in [&C[..], &["g++", "-std=c++11", "-x", "c++"]] {
@@ -126,7 +116,7 @@ fn the_library_exports_what_the_header_declares_and_nothing_else() {
 
 #[test]
 fn valgrind_finds_nothing() {
-    if !have("valgrind") {
+    if !have(&["valgrind"]) {
         return;
     }
     let bench = Bench::new();

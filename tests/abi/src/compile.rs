@@ -81,19 +81,9 @@ impl Tool {
 /// The compilers of this machine: `cc` and `g++` always (a missing one fails the test), clang's two where installed.
 pub fn compilers() -> Vec<Tool> {
     let always = [("cc", Language::C), ("g++", Language::Cpp)];
-    let perhaps = [("clang", Language::C), ("clang++", Language::Cpp)].into_iter().filter(|(program, _)| {
-        let found = installed(program);
-        if !found {
-            eprintln!("skipped {program}: not installed");
-        }
-        found
-    });
+    let perhaps = [("clang", Language::C), ("clang++", Language::Cpp)];
+    let perhaps = perhaps.into_iter().filter(|(program, _)| zvfs_skips::have(&[program]));
     always.into_iter().chain(perhaps).map(|(program, language)| Tool { program, language }).collect()
-}
-
-fn installed(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }
 
 fn succeed(command: Command) -> io::Result<()> {

@@ -20,6 +20,6 @@ mod server;
 
 pub use certificates::{Authority, Identity};
 pub use fault::{After, Answer, Body, FaultServer, Object, Peer, Request, chunked};
-pub use program::{Process, free_port, have};
+pub use program::{Process, free_port};
 pub use proxy::{BlackHole, ForwardProxy, LongLine};
 pub use server::Server;

@@ -4,7 +4,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -14,26 +13,6 @@ use std::time::Duration;
 
 /// What a server that was told to end may take for it, before it is killed.
 const PARTING: Duration = Duration::from_secs(10);
-
-/// Whether the machine has these programs. Says why a test is skipped; in CI nothing may skip.
-///
-/// # Panics
-/// One is missing, and `CI` is set.
-pub fn have(programs: &[&str]) -> bool {
-    let Some(missing) = programs.iter().find(|program| find(program).is_none()) else { return true };
-    assert!(std::env::var_os("CI").is_none(), "CI must have {missing}");
-    eprintln!("skipped: this machine has no {missing}");
-    false
-}
-
-/// Where a program lies: on the path, or with the servers, whose folder an ordinary user's path lacks.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain([PathBuf::from("/usr/sbin")])
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
-}
 
 /// A port below those that the system gives to whoever dials, and not one that another caller in this process has.
 ///
@@ -66,7 +45,7 @@ impl Process {
         arguments: &[&str],
         prepare: impl FnOnce(&mut Command),
     ) -> io::Result<Process> {
-        let path = find(program).ok_or_else(|| io::Error::other(format!("no {program} here")))?;
+        let path = zvfs_skips::find(program).ok_or_else(|| io::Error::other(format!("no {program} here")))?;
         // The signal goes to the program that `setpriv` becomes. TERM, so that it can end its workers.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM"]).arg(path).args(arguments);

@@ -1,7 +1,7 @@
 //! Real servers: nginx, apache2 and Python's `http.server`, each with http and https over the same folder.
 
 use crate::certificates::{Authority, text};
-use crate::program::{Process, free_port, have};
+use crate::program::{Process, free_port};
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -11,6 +11,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use zvfs_skips::have;
 
 /// Longer than any of them takes to start on a busy machine.
 const BOUND: Duration = Duration::from_secs(60);

@@ -6,8 +6,9 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use zvfs_http_servers::{
-    After, Answer, BlackHole, FaultServer, ForwardProxy, LongLine, Object, Server, chunked, have, pattern,
+    After, Answer, BlackHole, FaultServer, ForwardProxy, LongLine, Object, Server, chunked, pattern,
 };
+use zvfs_skips::have;
 
 /// Runs curl; its output, and its exit code.
 fn curl(arguments: &[&str]) -> (Vec<u8>, i32) {

@@ -1,0 +1,22 @@
+//! Debian's names for what brings a program.
+
+/// The package of a program or a file; its own name where they are the same, or where it is not in the table.
+pub fn of(program: &str) -> &str {
+    PACKAGES.iter().find(|(known, _)| *known == program).map_or(program, |(_, package)| package)
+}
+
+const PACKAGES: &[(&str, &str)] = &[
+    ("abidiff", "abigail-tools"),
+    ("apache2", "apache2-bin"),
+    ("cc", "gcc"),
+    ("clang++", "clang"),
+    ("dpkg-query", "dpkg"),
+    ("head", "coreutils"),
+    ("ip", "iproute2"),
+    ("mount", "mount"),
+    ("nm", "binutils"),
+    ("setpriv", "util-linux"),
+    ("unshare", "util-linux"),
+    ("wasm-ld", "lld"),
+    ("/usr/include/wasm32-wasi/stdio.h", "wasi-libc libclang-rt-dev-wasm32"),
+];
