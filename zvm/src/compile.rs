@@ -2,7 +2,7 @@
 //!
 //! | Module | What it is |
 //! |---|---|
-//! | `limits` | what a program may be, looked up before anything is compiled |
+//! | `limits`, `interface` | what a program may be, and what it imports and exports: looked at before anything is compiled |
 //! | `artifact` | machine code as bytes, and back: the one unsafe step |
 //! | `worker`, `child` | the compiler in a process of its own, which can be ended: both sides of the pipe |
 //! | `cache` | artifacts in a folder, authenticated |
@@ -11,6 +11,7 @@
 mod artifact;
 mod cache;
 mod child;
+mod interface;
 mod limits;
 mod loaded;
 mod worker;
@@ -100,7 +101,7 @@ impl Compiler {
         let program = self.loaded.get_or_make(digest, stop, || {
             // Text is looked at where it is compiled: its parser is no small thing to trust.
             if form == Form::Binary {
-                limits::check(bytes)?;
+                look(bytes)?;
             }
             self.make(bytes, digest, stop, &mut notes)
         })?;
@@ -153,8 +154,14 @@ fn size(module: &wasmtime::Module) -> usize {
 /// Compiles on this thread.
 fn compile(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
     let binary = binary(bytes)?;
-    limits::check(&binary)?;
+    look(&binary)?;
     artifact::compile(&binary)
+}
+
+/// Looks at a program in binary form, in linear time: what is refused here costs no compiler.
+fn look(binary: &[u8]) -> Result<(), Failure> {
+    limits::check(binary)?;
+    interface::check(binary)
 }
 
 /// What a program can be written in.

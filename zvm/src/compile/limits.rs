@@ -5,7 +5,7 @@
 
 use super::bad;
 use crate::exit::Failure;
-use wasmparser::{ElementItems, FunctionBody, Parser, Payload};
+use wasmparser::{ElementItems, Encoding, FunctionBody, Parser, Payload};
 
 /// Functions with a body.
 const FUNCTIONS: u64 = 250_000;
@@ -39,6 +39,10 @@ pub(super) fn check(binary: &[u8]) -> Result<(), Failure> {
     let mut elements = 0;
     for payload in Parser::new(0).parse_all(binary) {
         match payload.map_err(malformed)? {
+            Payload::Version { encoding: Encoding::Component, .. } => {
+                let instead = "build it as a core module for preview1 (the target wasm32-wasip1)";
+                return Err(bad(format_args!("it is a component: {instead}")));
+            }
             Payload::TypeSection(section) => at_most(TYPES, section.count(), "types")?,
             Payload::ImportSection(section) => at_most(IMPORTS, section.count(), "imports")?,
             Payload::FunctionSection(section) => at_most(FUNCTIONS, section.count(), "functions")?,
@@ -87,6 +91,6 @@ fn at_most(limit: u64, count: impl Into<u64>, what: &str) -> Result<(), Failure>
     }
 }
 
-fn malformed(error: wasmparser::BinaryReaderError) -> Failure {
+pub(super) fn malformed(error: wasmparser::BinaryReaderError) -> Failure {
     bad(super::one_line(&error.to_string()))
 }

@@ -44,14 +44,59 @@ fn the_programs_own_text_is_told_in_bounds_and_without_control_characters() {
     assert!(text.len() < 2000 && text.contains("\\u{1b}") && !text.contains('\u{1b}'), "{text}");
 }
 
+/// A case report: large programs were compiled for 5 to 28 s, at each start, before they were found to be none.
 #[test]
-fn an_unknown_import_is_named() {
-    let module =
+fn what_cannot_run_is_told_without_a_compiler_and_with_what_to_build() {
+    let whole =
         |import: &str| format!("(module {import} (memory (export \"memory\") 1) (func (export \"_start\")))");
-    assert!(refusal(&module("(import \"env\" \"system\" (func))")).contains("env::system"));
-    assert!(refusal(&module("(import \"wasi_snapshot_preview1\" \"fd_reed\" (func))")).contains("fd_reed"));
-    let wrong_type = refusal(&module("(import \"wasi_snapshot_preview1\" \"fd_close\" (func))"));
-    assert!(wrong_type.contains("fd_close"), "{wrong_type}");
+    let preview1 = |import: &str| whole(&format!("(import \"wasi_snapshot_preview1\" {import})"));
+    let memory = "(memory (export \"memory\") 1)";
+    for (program, words) in [
+        (whole("(import \"env\" \"system\" (func))"), "unknown import env::system: a guest can import"),
+        (preview1("\"fd_reed\" (func)"), "unknown import wasi_snapshot_preview1::fd_reed"),
+        (
+            preview1("\"fd_close\" (func)"),
+            "fd_close is imported as (func), and is (func (param i32) (result i32))",
+        ),
+        (preview1("\"fd_close\" (global i32)"), "fd_close is imported, and no function"),
+        (whole("(import \"wasi_unstable\" \"fd_read\" (func))"), "of the interface before preview1"),
+        (whole("(import \"wasi:cli/exit@0.2.0\" \"exit\" (func))"), "of preview2 or later"),
+        (
+            "(module (import \"env\" \"memory\" (memory 1)) (func (export \"_start\")))".into(),
+            "imports its memory, env::memory",
+        ),
+        (
+            format!("(module {memory} (func (export \"_initialize\")))"),
+            "exports `_initialize` and no `_start`",
+        ),
+        (format!("(module {memory} (func (export \"main\")))"), "no `_start` is exported"),
+        (
+            format!("(module {memory} (func (export \"_start\") (param i32)))"),
+            "`_start` is not a function without",
+        ),
+        (
+            format!("(module {memory} (global (export \"_start\") i32 (i32.const 0)))"),
+            "`_start` is not a function",
+        ),
+        ("(module (func (export \"_start\")))".into(), "no memory is exported"),
+        (
+            "(module (memory (export \"memory\") 1 1 shared) (func (export \"_start\")))".into(),
+            "without threads",
+        ),
+        ("(module (memory (export \"memory\") i64 1) (func (export \"_start\")))".into(), "wasm32"),
+        ("(component)".into(), "it is a component"),
+    ] {
+        let binary = match program.as_str() {
+            "(component)" => b"\0asm\x0d\0\x01\0".to_vec(),
+            text => wat::parse_str(text).unwrap(),
+        };
+        // A worker that is not there shows that nothing was compiled.
+        let compiler = Compiler::new().worker(Worker::new("/nowhere"));
+        let failure = compiler.program(&binary, &Stop::default()).err().unwrap();
+        assert_eq!(failure.exit(), ExitCode::BadProgram, "{program}: {failure}");
+        assert!(failure.text().contains(words), "{program}: {failure}");
+        assert!(refusal(&program).starts_with("bad program: "), "{program}");
+    }
 }
 
 #[test]

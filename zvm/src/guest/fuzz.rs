@@ -180,19 +180,14 @@ macro_rules! dispatch {
     }};
 }
 
-/// Makes the calls that the input chooses. Returns whether none of them ended the session.
-///
-/// # Panics
-/// Where the interface breaks a promise: a failed call that changed the memory or was counted, more scratch space than there
-/// is, fuel that grows.
-#[allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken promise is told by a panic")]
-pub fn calls(data: &[u8]) -> bool {
+/// A session as it starts.
+pub(super) fn state() -> State {
     let manifest = Manifest::parse(MANIFEST.as_bytes()).expect("the manifest");
     let data_of_files: Vec<u8> = (0..3000u32).map(|number| number as u8).collect();
     let mut channels = open(&manifest, &data_of_files);
     let Prepared { tree, given, arguments, environment, time, .. } =
         prepare(&manifest, &mut channels, &Stop::default()).expect("the tree");
-    let mut state = State {
+    State {
         tree,
         filetypes: channels.iter().map(filetype).collect(),
         fds: standard_fds(&mut channels, given),
@@ -206,7 +201,17 @@ pub fn calls(data: &[u8]) -> bool {
         memory: None,
         fuel: FUEL,
         buffer: Vec::new(),
-    };
+    }
+}
+
+/// Makes the calls that the input chooses. Returns whether none of them ended the session.
+///
+/// # Panics
+/// Where the interface breaks a promise: a failed call that changed the memory or was counted, more scratch space than there
+/// is, fuel that grows.
+#[allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken promise is told by a panic")]
+pub fn calls(data: &[u8]) -> bool {
+    let mut state = state();
     let mut memory = vec![0; MEMORY];
     memory[..4096].copy_from_slice(&page());
     let mut choices = Choices(data);

@@ -6,9 +6,11 @@ use super::state::State;
 use super::{wasi_fd, wasi_io, wasi_names, wasi_path, wasi_poll, wasi_process};
 use std::sync::OnceLock;
 use vfs_core::{Code, Error, Result};
+use wasmparser::{FuncType, ValType};
 use wasmtime::{Caller, Linker};
 
-const MODULE: &str = "wasi_snapshot_preview1";
+/// The module that a guest imports its functions from.
+pub(crate) const PREVIEW1: &str = "wasi_snapshot_preview1";
 
 /// The process's linker, made at first use: the functions hold nothing of a session.
 ///
@@ -98,17 +100,84 @@ pub(super) use functions;
 /// Defines functions under their own names, each through [`enter`].
 macro_rules! define {
     ($linker:ident; $($module:ident :: $name:ident($($parameter:ident: $type:ty),* $(,)?);)*) => {
-        $($linker.func_wrap(MODULE, stringify!($name), |caller: Caller<'_, State>, $($parameter: $type),*| {
+        $($linker.func_wrap(PREVIEW1, stringify!($name), |caller: Caller<'_, State>, $($parameter: $type),*| {
             enter(caller, |call| $module::$name(call, $($parameter),*))
         })?;)*
     };
 }
 
+/// What a parameter of the functions is to a guest.
+trait Parameter {
+    const TYPE: ValType;
+}
+
+impl Parameter for u32 {
+    const TYPE: ValType = ValType::I32;
+}
+
+impl Parameter for u64 {
+    const TYPE: ValType = ValType::I64;
+}
+
+impl Parameter for i64 {
+    const TYPE: ValType = ValType::I64;
+}
+
+/// Finds the type of one of the functions.
+macro_rules! signature {
+    ($wanted:ident; $($module:ident :: $name:ident($($parameter:ident: $type:ty),* $(,)?);)*) => {
+        match $wanted {
+            $(stringify!($name) => {
+                let parameters: Vec<ValType> = vec![$(<$type as Parameter>::TYPE),*];
+                Some(FuncType::new(parameters, [ValType::I32]))
+            })*
+            "proc_exit" => Some(FuncType::new([ValType::I32], [])),
+            _ => None,
+        }
+    };
+}
+
+/// The type of a function by its name; `None`: there is no such function.
+pub(crate) fn signature(name: &str) -> Option<FuncType> {
+    functions!(signature! name)
+}
+
 fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     functions!(define! linker);
     // The only one without a result.
-    linker.func_wrap(MODULE, "proc_exit", |caller: Caller<'_, State>, code: u32| {
+    linker.func_wrap(PREVIEW1, "proc_exit", |caller: Caller<'_, State>, code: u32| {
         enter(caller, |call| wasi_process::proc_exit(call, code)).map(drop)
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is looked at before a program is compiled must be what it is linked with.
+    #[test]
+    fn each_function_has_the_signature_that_it_is_linked_with() {
+        let state = crate::guest::fuzz::state();
+        let mut store = wasmtime::Store::new(engine().unwrap(), state);
+        let linked: Vec<_> =
+            linker().unwrap().iter(&mut store).map(|(_, name, it)| (name.to_owned(), it)).collect();
+        assert_eq!(linked.len(), 46);
+        for (name, function) in linked {
+            let (linked, told) = (function.ty(&store), signature(&name).unwrap());
+            let linked = linked.unwrap_func();
+            let text = |types: &mut dyn Iterator<Item = String>| types.collect::<Vec<_>>().join(" ");
+            assert_eq!(
+                text(&mut told.params().iter().map(ToString::to_string)),
+                text(&mut linked.params().map(|ty| ty.to_string())),
+                "{name}"
+            );
+            assert_eq!(
+                text(&mut told.results().iter().map(ToString::to_string)),
+                text(&mut linked.results().map(|ty| ty.to_string())),
+                "{name}"
+            );
+        }
+        assert!(signature("fd_reed").is_none());
+    }
 }

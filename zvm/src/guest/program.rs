@@ -3,52 +3,28 @@
 use super::linker::linker;
 use super::state::State;
 use crate::exit::{ExitCode, Failure};
-use vfs_core::{Error, Shown};
-use wasmtime::{ExternType, InstancePre, Module};
-
-/// The most tables that a program may have.
-const TABLES_MAX: u32 = 16;
+use vfs_core::Error;
+use wasmtime::{InstancePre, Module};
 
 /// How much of the engine's words about a program is told, in characters.
 const TEXT_MAX: usize = 400;
 
-/// A program whose imports are all there and whose exports are as they must be.
+/// A program whose imports are all there.
 pub(crate) struct Program {
     pub(super) instance: InstancePre<State>,
     pub(super) digest: [u8; 32],
 }
 
 impl Program {
-    /// Makes a program of a module; `digest` is the SHA-256 of what it was compiled from.
+    /// Makes a program of a module; `digest` is the SHA-256 of what it was compiled from. What it imports and exports was
+    /// looked at before it was compiled.
     ///
     /// # Errors
-    /// [`ExitCode::BadProgram`]: an unknown import (named), no `_start`, no exported memory.
+    /// [`ExitCode::BadProgram`]: an import doesn't fit.
     pub(crate) fn link(module: &Module, digest: [u8; 32]) -> Result<Program, Failure> {
-        check(module)?;
-        let instance = linker().map_err(no_engine)?.instantiate_pre(module).map_err(|error| {
-            match error.downcast_ref::<wasmtime::UnknownImportError>() {
-                Some(unknown) => {
-                    bad(&format!("unknown import {}::{}", Shown(unknown.module()), Shown(unknown.name())))
-                }
-                None => bad(&chain(&error)),
-            }
-        })?;
+        let linker = linker().map_err(no_engine)?;
+        let instance = linker.instantiate_pre(module).map_err(|error| bad(&chain(&error)))?;
         Ok(Program { instance, digest })
-    }
-}
-
-fn check(module: &Module) -> Result<(), Failure> {
-    match module.get_export("_start") {
-        Some(ExternType::Func(start)) if start.params().len() == 0 && start.results().len() == 0 => {}
-        Some(_) => return Err(bad("`_start` is not a function without parameters and results")),
-        None => return Err(bad("no `_start` is exported: build it as a command, not as a library")),
-    }
-    if !matches!(module.get_export("memory"), Some(ExternType::Memory(_))) {
-        return Err(bad("no memory is exported as `memory`"));
-    }
-    match module.resources_required().num_tables {
-        0..=TABLES_MAX => Ok(()),
-        tables => Err(bad(&format!("{tables} tables: at most {TABLES_MAX}"))),
     }
 }
 

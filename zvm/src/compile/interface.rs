@@ -1,0 +1,160 @@
+//! What a program imports and exports, looked at before it is compiled: a large one that cannot run would cost its compiler's
+//! time at each start.
+
+use super::{bad, limits};
+use crate::exit::Failure;
+use crate::guest::{PREVIEW1, signature};
+use std::ops::ControlFlow;
+use vfs_core::Shown;
+use wasmparser::{CompositeInnerType, ExternalKind, FuncType, Parser, Payload, TypeRef, TypeSectionReader};
+
+/// What is said of whatever else is imported.
+const ONLY: &str = "a guest can import the functions of wasi_snapshot_preview1 only (docs/wasi.md)";
+
+/// Holds a program in binary form against what a guest can import and has to export.
+///
+/// # Errors
+/// What doesn't fit, with what to build instead. What the sections say of each other is the engine's to check.
+pub(super) fn check(binary: &[u8]) -> Result<(), Failure> {
+    let mut module = Module::default();
+    for payload in Parser::new(0).parse_all(binary) {
+        if module.read(payload.map_err(limits::malformed)?)?.is_break() {
+            break;
+        }
+    }
+    module.exports()
+}
+
+/// What is known of a program, section by section.
+#[derive(Default)]
+struct Module {
+    /// `None`: not a function's type.
+    types: Vec<Option<FuncType>>,
+    /// The types of all functions, the imported ones first.
+    functions: Vec<u32>,
+    start: Option<(ExternalKind, u32)>,
+    exports_memory: bool,
+    /// `_initialize`, which a library has instead of `_start`.
+    is_reactor: bool,
+}
+
+impl Module {
+    /// Takes a section in. Nothing behind the start of the code is of interest.
+    fn read(&mut self, payload: Payload<'_>) -> Result<ControlFlow<()>, Failure> {
+        match payload {
+            Payload::TypeSection(section) => self.types(section)?,
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import.map_err(limits::malformed)?;
+                    self.import(import.module, import.name, import.ty)?;
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for function in section {
+                    self.functions.push(function.map_err(limits::malformed)?);
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    let memory = memory.map_err(limits::malformed)?;
+                    if memory.shared {
+                        return Err(bad("its memory is shared: build it without threads"));
+                    }
+                    if memory.memory64 {
+                        return Err(bad("its memory has 64-bit addresses: build it for wasm32"));
+                    }
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export.map_err(limits::malformed)?;
+                    match export.name {
+                        "_start" => self.start = Some((export.kind, export.index)),
+                        "_initialize" => self.is_reactor = true,
+                        "memory" => self.exports_memory = export.kind == ExternalKind::Memory,
+                        _ => {}
+                    }
+                }
+            }
+            Payload::CodeSectionStart { .. } => return Ok(ControlFlow::Break(())),
+            _ => {}
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn types(&mut self, section: TypeSectionReader<'_>) -> Result<(), Failure> {
+        for group in section {
+            for ty in group.map_err(limits::malformed)?.into_types() {
+                self.types.push(match ty.composite_type.inner {
+                    CompositeInnerType::Func(ty) => Some(ty),
+                    _ => None,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, module: &str, name: &str, ty: TypeRef) -> Result<(), Failure> {
+        let import = format!("{}::{}", Shown(module), Shown(name));
+        let type_index = match ty {
+            TypeRef::Func(index) | TypeRef::FuncExact(index) => index,
+            TypeRef::Memory(_) => {
+                return Err(bad(format_args!(
+                    "it imports its memory, {import}: link it with a memory of its own, exported as `memory`"
+                )));
+            }
+            _ => return Err(bad(format_args!("{import} is imported, and no function: {ONLY}"))),
+        };
+        self.functions.push(type_index);
+        let known = match module {
+            PREVIEW1 => signature(name),
+            "wasi_unstable" => {
+                return Err(bad(format_args!(
+                    "it imports {import}, of the interface before preview1: build it with an SDK that has {PREVIEW1}"
+                )));
+            }
+            _ if module.starts_with("wasi:") => {
+                return Err(bad(format_args!(
+                    "it imports {import}, of preview2 or later: build it for wasm32-wasip1"
+                )));
+            }
+            _ => None,
+        };
+        let Some(known) = known else {
+            return Err(bad(format_args!("unknown import {import}: {ONLY}")));
+        };
+        match self.function_type(type_index) {
+            Some(given) if *given != known => {
+                let given = super::one_line(&given.to_string());
+                Err(bad(format_args!("{import} is imported as {given}, and is {known}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn exports(&self) -> Result<(), Failure> {
+        match self.start {
+            Some((ExternalKind::Func | ExternalKind::FuncExact, index)) => {
+                let ty = self.functions.get(index as usize).and_then(|ty| self.function_type(*ty));
+                if ty.is_some_and(|ty| !ty.params().is_empty() || !ty.results().is_empty()) {
+                    return Err(bad("`_start` is not a function without parameters and results"));
+                }
+            }
+            Some(_) => return Err(bad("`_start` is not a function without parameters and results")),
+            None if self.is_reactor => {
+                return Err(bad(
+                    "it exports `_initialize` and no `_start`: build it as a command, not as a library",
+                ));
+            }
+            None => return Err(bad("no `_start` is exported: build it as a command, not as a library")),
+        }
+        if !self.exports_memory {
+            return Err(bad("no memory is exported as `memory`"));
+        }
+        Ok(())
+    }
+
+    fn function_type(&self, index: u32) -> Option<&FuncType> {
+        self.types.get(index as usize).and_then(Option::as_ref)
+    }
+}
