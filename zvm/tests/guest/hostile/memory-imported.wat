@@ -1,2 +1,2 @@
-;; ends: unknown import env::memory
+;; ends: it imports its memory, env::memory
 (module (import "env" "memory" (memory 1)) (export "memory" (memory 0)) (func (export "_start")))
