@@ -73,7 +73,7 @@ impl Answer {
         let Some(mut connection) = self.connection.take() else { return };
         if let Err(failure) = connection.refuse_more() {
             self.behind = Some(failure);
-        } else if self.head.keeps_alive() {
+        } else if self.head.keeps_alive() && !self.body.is_lax() {
             self.pool.put(connection);
         }
     }

@@ -10,11 +10,15 @@ use vfs_core::Code;
 const LINE_MAX: usize = 4 << 10;
 const TRAILERS_MAX: usize = 32 << 10;
 
+const LONGER: &str = "a chunk is longer than its size says";
+
 /// A body that is being read.
 #[derive(Debug)]
 pub struct Body {
     framing: Framing,
     read: u64,
+    /// A line ended without its CR.
+    is_lax: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +55,7 @@ impl Body {
     pub fn of(head: &Head) -> Attempt<Body> {
         let framing = framing(head)?;
         let framing = if framing == (Framing::Length { left: 0, of: 0 }) { Framing::Done } else { framing };
-        Ok(Body { framing, read: 0 })
+        Ok(Body { framing, read: 0, is_lax: false })
     }
 
     /// Its length, if the head says it.
@@ -75,6 +79,12 @@ impl Body {
     /// Whether all of it came.
     pub fn is_done(&self) -> bool {
         self.framing == Framing::Done
+    }
+
+    /// Whether its lines were ended by LF alone. We are the only reader of an answer, so that this misleads nobody; but whoever
+    /// stands between us and the server may see another end of it, and its connection is not used again.
+    pub fn is_lax(&self) -> bool {
+        self.is_lax
     }
 
     /// Reads, waiting for one byte; 0: it came whole.
@@ -125,10 +135,12 @@ impl Body {
     ) -> Attempt<usize> {
         loop {
             chunk = match chunk {
-                Chunk::Size => match chunk_size(connection, waiting)? {
-                    0 => Chunk::Trailers(0),
-                    size => Chunk::Data(size),
-                },
+                Chunk::Size => {
+                    match self.line(connection, "the first line of a chunk has no end", waiting, size)? {
+                        0 => Chunk::Trailers(0),
+                        size => Chunk::Data(size),
+                    }
+                }
                 Chunk::Data(left) => {
                     let most = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
                     let count = connection.read(&mut buf[..most], waiting)?;
@@ -140,22 +152,52 @@ impl Body {
                     self.framing = Framing::Chunks(next);
                     return Ok(count);
                 }
-                Chunk::End => match line(connection, waiting)? {
+                // What is no line's end here is data beyond the chunk.
+                Chunk::End => match self.line(connection, LONGER, waiting, length)? {
                     0 => Chunk::Size,
-                    _ => return Err(Failure::protocol("a chunk is longer than its size says")),
+                    _ => return Err(Failure::protocol(LONGER)),
                 },
-                Chunk::Trailers(before) => match line(connection, waiting)? {
-                    0 => {
-                        self.framing = Framing::Done;
-                        return Ok(0);
+                Chunk::Trailers(before) => {
+                    match self.line(connection, "a line without end", waiting, length)? {
+                        0 => {
+                            self.framing = Framing::Done;
+                            return Ok(0);
+                        }
+                        length if before + length > TRAILERS_MAX => {
+                            return Err(Failure::protocol("more than 32 KiB behind the last chunk"));
+                        }
+                        length => Chunk::Trailers(before + length),
                     }
-                    length if before + length > TRAILERS_MAX => {
-                        return Err(Failure::protocol("more than 32 KiB behind the last chunk"));
-                    }
-                    length => Chunk::Trailers(before + length),
-                },
+                }
             };
             self.framing = Framing::Chunks(chunk);
+        }
+    }
+
+    /// Takes a line without its end, and makes something of it; `endless`: what one of more than 4 KiB is.
+    fn line<T>(
+        &mut self,
+        connection: &mut Connection,
+        endless: &str,
+        waiting: Waiting<'_>,
+        meaning: fn(&[u8]) -> Attempt<T>,
+    ) -> Attempt<T> {
+        loop {
+            let buffered = connection.buffered();
+            if let Some(end) = buffered.iter().position(|byte| *byte == b'\n') {
+                let line = &buffered[..end];
+                let proper = line.strip_suffix(b"\r");
+                self.is_lax |= proper.is_none();
+                let meant = meaning(proper.unwrap_or(line));
+                connection.consume(end + 1);
+                return meant;
+            }
+            if buffered.len() > LINE_MAX {
+                return Err(Failure::protocol(endless));
+            }
+            if connection.fill(waiting)? == 0 {
+                return Err(broken_off("between two chunks"));
+            }
         }
     }
 }
@@ -195,48 +237,18 @@ fn broken_off(place: &str) -> Failure {
     Failure::later(Code::ECONNRESET, format!("the connection ended {place}"))
 }
 
-/// Takes a chunk's first line.
-fn chunk_size(connection: &mut Connection, waiting: Waiting<'_>) -> Attempt<u64> {
-    loop {
-        let buffered = connection.buffered();
-        // httparse takes an empty line for a size of 0: what breaks off would be whole.
-        if buffered.first().is_some_and(|first| !first.is_ascii_hexdigit()) {
-            return Err(Failure::protocol("a chunk without a size"));
-        }
-        match httparse::parse_chunk_size(buffered) {
-            Ok(httparse::Status::Complete((length, size))) => {
-                connection.consume(length);
-                return Ok(size);
-            }
-            Ok(httparse::Status::Partial) if connection.buffered().len() > LINE_MAX => {
-                return Err(Failure::protocol("the first line of a chunk has no end"));
-            }
-            Ok(httparse::Status::Partial) => {}
-            Err(_) => return Err(Failure::protocol("a chunk without a size")),
-        }
-        if connection.fill(waiting)? == 0 {
-            return Err(broken_off("between two chunks"));
-        }
-    }
+/// The size that a chunk's first line says, without its extensions.
+fn size(line: &[u8]) -> Attempt<u64> {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (digits, rest) = line.split_at(digits);
+    let rest = rest.trim_ascii_start();
+    let is_extension = rest.is_empty() || (rest[0] == b';' && !rest.contains(&b'\r'));
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    number.filter(|_| is_extension).ok_or_else(|| Failure::protocol("a chunk without a size"))
 }
 
-/// Takes a line; returns its length without its end.
-fn line(connection: &mut Connection, waiting: Waiting<'_>) -> Attempt<usize> {
-    loop {
-        let buffered = connection.buffered();
-        if let Some(end) = buffered.iter().position(|byte| *byte == b'\n') {
-            let length = end - usize::from(end > 0 && buffered[end - 1] == b'\r');
-            connection.consume(end + 1);
-            return Ok(length);
-        }
-        // What is no line's end here is data beyond the chunk; what is one, but not whole, may still come.
-        if buffered.len() > LINE_MAX {
-            return Err(Failure::protocol("a chunk is longer than its size says"));
-        }
-        if connection.fill(waiting)? == 0 {
-            return Err(broken_off("behind a chunk"));
-        }
-    }
+fn length(line: &[u8]) -> Attempt<usize> {
+    Ok(line.len())
 }
 
 #[cfg(test)]
@@ -287,7 +299,27 @@ mod tests {
         assert_eq!(read(&[OK], b"12345").unwrap(), b"12345");
         let chunks = b"5;ext=1\r\n12345\r\n00a\r\n6789012345\r\n0\r\nTrailer: x\r\n\r\n";
         assert_eq!(read(&[OK, CHUNKED], chunks).unwrap(), b"123456789012345");
+        let spaced = b"5 ;ext\r\n12345\r\n0 \r\n\r\n";
+        assert_eq!(read(&[OK, CHUNKED], spaced).unwrap(), b"12345");
         assert_eq!(read(&["HTTP/1.1 204 No Content", "Content-Length: 5"], b"").unwrap(), b"");
+    }
+
+    #[test]
+    fn chunks_whose_lines_end_without_cr_are_taken_and_remembered() {
+        for (bytes, is_lax) in [
+            (b"5\r\n12345\r\n0\r\n\r\n".as_slice(), false),
+            (b"5\n12345\n0\n\n", true),
+            (b"5\r\n12345\n0\r\n\r\n", true),
+            (b"5\r\n12345\r\n0\r\n\n", true),
+        ] {
+            let mut body = Body::of(&Head::of(&[OK, CHUNKED])).unwrap();
+            let (mut connection, context) = (connection(bytes), Control::new().context());
+            let waiting = Waiting::silence(&context, Duration::from_secs(60), "byte of the body");
+            let mut buf = [0; 9];
+            assert_eq!(body.read(&mut connection, &mut buf, waiting).unwrap(), 5);
+            assert_eq!(body.read(&mut connection, &mut buf, waiting).unwrap(), 0);
+            assert_eq!((&buf[..5], body.is_lax()), (b"12345".as_slice(), is_lax), "{}", bytes.escape_ascii());
+        }
     }
 
     #[test]
@@ -322,6 +354,10 @@ mod tests {
             (&[OK, CHUNKED], b"-1\r\n12345\r\n0\r\n\r\n"),
             (&[OK, CHUNKED], b"5\r\n12345\r\n\r\n0\r\n\r\n"),
             (&[OK, CHUNKED], b"11111111111111111\r\n12345"),
+            (&[OK, CHUNKED], b"\n5\n12345\n0\n\n"),
+            (&[OK, CHUNKED], b"5;a\rb\r\n12345\r\n0\r\n\r\n"),
+            (&[OK, CHUNKED], b"5 5\r\n12345\r\n0\r\n\r\n"),
+            (&[OK, CHUNKED], b"0x5\r\n12345\r\n0\r\n\r\n"),
             (&[OK, CHUNKED], b"3\r\n12345\r\n0\r\n\r\n"),
             (&[OK, CHUNKED], b"5\r\n12345\r\n0\r\n\r\nmore"),
         ] {

@@ -51,9 +51,10 @@ fn attempt(
                 count => *done += count,
             }
         }
-        // Nothing may stand behind the range; an answer that began before it goes on, and is left.
-        if stream.end() == Some(end) {
-            stream.read(&mut [0; 1], caller)?;
+        // Nothing may stand behind the range; an answer that goes on is left.
+        match stream.end() == Some(end) {
+            true => drop(stream.read(&mut [0; 1], caller)?),
+            false => stream.dismiss(caller),
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 //! query. `zvfs providers` lists the settings.
 //!
 //! # Reading
-//! Open asks for all of the object, as a range (with the hint RANDOM: for its first byte), and pins what the answer says: size,
+//! Open asks for all of the object, as a range (with the hint RANDOM: for its first bytes), and pins what the answer says: size,
 //! validator, and where redirects led to. HEAD is never used. A read from start to end is that one answer. After a jump, and for
 //! positional reads, ranges are asked for over connections that are kept open.
 //!
@@ -17,8 +17,9 @@
 //! * A file has positions (SEEKABLE, POSITIONAL_READ) if the server told its size, served or announced ranges, and gave a
 //!   validator. A server that ignores a range is skipped forward if that is the way to resume; a positional read behind the
 //!   first MiB is ENOTSUP then.
-//! * `Content-Range` must be what was asked for, lengths must agree, a body must end as it says: with less it is ECONNRESET,
-//!   with more, or with broken chunks, EPROTO. A body that is encoded though `identity` was asked for is EPROTO. One without a
+//! * `Content-Range` must begin where was asked for, lengths must agree, a body must end as it says: with less it is ECONNRESET,
+//!   with more, or with broken chunks, EPROTO. A server may send more of the object than was asked for. No byte is asked for
+//!   alone, and after a 400 or 416 at open without a range, as some servers want it. A body that is encoded though `identity` was asked for is EPROTO. One without a
 //!   length that ends with its connection ends whole over TLS only if TLS says so; in the clear, as HTTP/1.0 servers send it,
 //!   there is no way to know.
 //!

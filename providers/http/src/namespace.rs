@@ -11,13 +11,13 @@ use crate::status;
 use std::sync::Arc;
 use vfs_core::{Code, Stat};
 
-/// What is known of an object, by asking for its first byte.
+/// What is known of an object, by asking for its first bytes.
 ///
 /// # Errors
 /// As [`Object::open`].
 pub fn stat(client: &Arc<Client>, place: &Place, caller: Caller<'_>) -> Attempt<Stat> {
     persist(caller, &mut Budget::new(), || {
-        let (object, stream) = Object::open(client, place, Span::FIRST_BYTE, caller)?;
+        let (object, stream) = Object::open(client, place, Span::PROBE, caller)?;
         stream.dismiss(caller);
         Ok(object.stat)
     })

@@ -47,8 +47,9 @@ impl Object {
         caller: Caller<'_>,
     ) -> Attempt<(Object, Stream)> {
         let (mut answer, mut found) = client.ask(place, &Ask::get(Some(span)), caller)?;
-        if answer.head.status == 416 {
-            // Nothing to take a range of: it is empty, or the server is odd. Without a range it tells the same as of others.
+        if matches!(answer.head.status, 400 | 416) {
+            // Nothing to take a range of: it is empty, or shorter than that and the server is odd (400 is webfs's word for
+            // both). Without a range it tells the same as of others.
             answer.dismiss(caller);
             (answer, found) = client.ask(place, &Ask::get(None), caller)?;
         }
@@ -116,6 +117,7 @@ impl Object {
             );
             return Err(Failure::new(Code::ECONNRESET, text));
         }
+        let span = span.askable(self.size);
         let ask = Ask { pinned, ..Ask::get(Some(span)) };
         let (answer, _) = self.client.ask(&self.place, &ask, caller)?;
         refuse_encoding(&answer.head)?;

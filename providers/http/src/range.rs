@@ -15,8 +15,23 @@ pub struct Span {
 impl Span {
     /// All of an object.
     pub const ALL: Span = Span { start: 0, end: None };
-    /// As little as can be asked for.
-    pub const FIRST_BYTE: Span = Span { start: 0, end: Some(1) };
+    /// As little as every server can be asked for.
+    pub const PROBE: Span = Span { start: 0, end: Some(2) };
+
+    /// What to ask for of an object of this size to get the span: never a single byte, which some servers refuse (whitenoise),
+    /// and the first of all some take for everything (busybox). It may begin a byte earlier, or end one later.
+    #[must_use]
+    pub fn askable(self, size: Option<u64>) -> Span {
+        let Span { start, end } = self;
+        if end.or(size) != Some(start + 1) {
+            return self;
+        }
+        match size {
+            Some(size) if start + 1 < size => Span { start, end: Some(start + 2) },
+            _ if start > 0 => Span { start: start - 1, end },
+            _ => Span::ALL,
+        }
+    }
 }
 
 impl fmt::Display for Span {
@@ -55,7 +70,8 @@ impl ContentRange {
         }
         let (range, total) = rest.trim().split_once('/')?;
         let total = if total == "*" { None } else { Some(number(total)?) };
-        if range == "*" {
+        // webfs counts to the last byte of an empty file; that it has none is all it can mean.
+        if range == "*" || (range, total) == ("0--1", Some(0)) {
             return Some(ContentRange { bytes: None, total });
         }
         let (first, last) = range.split_once('-')?;
@@ -64,18 +80,19 @@ impl ContentRange {
         sound.then_some(ContentRange { bytes: Some((first, last + 1)), total })
     }
 
-    /// Checks that the bytes are those asked for: from the same start, and no more of them. Returns the byte behind the last
-    /// one that came; a server may send fewer.
+    /// Checks that the bytes begin where was asked for. Returns the byte behind the last one that came: a server may send
+    /// fewer than were asked for, or more.
     ///
     /// # Errors
-    /// EPROTO: they are not.
+    /// EPROTO: they begin elsewhere.
     pub fn verify(&self, asked: Span) -> Attempt<u64> {
         let wrong = |came: String| Failure::protocol(format!("asked for {asked}, and {came} came"));
-        let (start, end) = self.bytes.ok_or_else(|| wrong("no bytes".to_owned()))?;
-        if start != asked.start || asked.end.is_some_and(|asked| end > asked) {
-            return Err(wrong(format!("bytes {start}-{}", end - 1)));
+        match self.bytes {
+            Some((start, end)) if start == asked.start => Ok(end),
+            Some((start, end)) => Err(wrong(format!("bytes {start}-{}", end - 1))),
+            None if self.total == Some(0) && asked.start == 0 => Ok(0),
+            None => Err(wrong("no bytes".to_owned())),
         }
-        Ok(end)
     }
 }
 
@@ -93,7 +110,7 @@ mod tests {
     #[test]
     fn a_span_is_asked_for_with_both_ends() {
         assert_eq!(Span::ALL.to_string(), "bytes=0-");
-        assert_eq!(Span::FIRST_BYTE.to_string(), "bytes=0-0");
+        assert_eq!(Span::PROBE.to_string(), "bytes=0-1");
         assert_eq!(Span { start: 10, end: Some(20) }.to_string(), "bytes=10-19");
     }
 
@@ -103,6 +120,7 @@ mod tests {
         assert_eq!(parse("bytes 0-9/100"), ContentRange { bytes: Some((0, 10)), total: Some(100) });
         assert_eq!(parse("Bytes  5-5/*"), ContentRange { bytes: Some((5, 6)), total: None });
         assert_eq!(parse("bytes */0"), ContentRange { bytes: None, total: Some(0) });
+        assert_eq!(parse("bytes 0--1/0"), ContentRange { bytes: None, total: Some(0) });
     }
 
     #[test]
@@ -116,6 +134,8 @@ mod tests {
             "bytes 0-10/10",
             "bytes 0-9/x",
             "bytes -5/10",
+            "bytes 0--1/10",
+            "bytes 0--1/*",
             "bytes 0-/10",
             "bytes +1-2/10",
             "bytes 0-9223372036854775808/*",
@@ -132,12 +152,29 @@ mod tests {
         let verify = |text| ContentRange::parse(text).unwrap().verify(asked);
         assert_eq!(verify("bytes 10-19/100").unwrap(), 20);
         assert_eq!(verify("bytes 10-14/100").unwrap(), 15);
-        for text in ["bytes 0-9/100", "bytes 11-19/100", "bytes 10-20/100", "bytes */100"] {
+        assert_eq!(verify("bytes 10-99/100").unwrap(), 100);
+        for text in ["bytes 0-9/100", "bytes 11-19/100", "bytes 9-20/100", "bytes */100", "bytes */0"] {
             assert!(verify(text).is_err(), "{text}");
         }
-        assert_eq!(
-            ContentRange::parse("bytes 10-99/100").unwrap().verify(Span { end: None, ..asked }),
-            Ok(100)
-        );
+        assert_eq!(ContentRange::parse("bytes 0--1/0").unwrap().verify(Span::ALL), Ok(0));
+    }
+
+    #[test]
+    fn no_byte_is_asked_for_alone() {
+        let span = |start, end| Span { start, end };
+        for (wanted, size, asked) in [
+            (span(0, Some(1)), Some(9), Span::PROBE),
+            (span(0, Some(1)), Some(1), Span::ALL),
+            (span(0, None), Some(1), Span::ALL),
+            (span(5, Some(6)), Some(9), span(5, Some(7))),
+            (span(8, Some(9)), Some(9), span(7, Some(9))),
+            (span(8, None), Some(9), span(7, None)),
+            (span(5, Some(6)), None, span(4, Some(6))),
+            (span(5, Some(7)), Some(9), span(5, Some(7))),
+            (span(5, None), Some(9), span(5, None)),
+            (span(5, None), None, span(5, None)),
+        ] {
+            assert_eq!(wanted.askable(size), asked, "{wanted:?} of {size:?}");
+        }
     }
 }

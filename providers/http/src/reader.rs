@@ -55,7 +55,7 @@ impl Reader {
     pub fn open(client: &Arc<Client>, place: &Place, asker: Asker, flags: OpenFlags) -> Result<Reader> {
         let random = flags.contains(OpenFlags::RANDOM);
         let (span, window) = match (random, asker.tuning.read_ahead) {
-            (true, _) => (Span::FIRST_BYTE, Window::Exact),
+            (true, _) => (Span::PROBE, Window::Exact),
             (false, 0) => (Span::ALL, Window::Open),
             // The other ranges are asked for once it is read.
             (false, _) => (Span { start: 0, end: Some(asker.tuning.read_ahead_size) }, Window::Open),

@@ -3,6 +3,7 @@
 use crate::failure::{Attempt, Failure};
 use crate::request::{Method, Place};
 use crate::response::Head;
+use std::borrow::Cow;
 use vfs_core::Code;
 
 /// Where an answer sends a request on to; `None`: it is no redirect.
@@ -22,16 +23,31 @@ pub fn next(head: &Head, from: &Place, method: Method) -> Attempt<Option<Place>>
         }
         _ => return Ok(None),
     }
-    let location = head.text("location");
+    let location = head.all("location").next();
     let location =
         location.ok_or_else(|| Failure::protocol(format!("{}: a redirect to nowhere", head.status)))?;
-    let target = from.target.join(location)?;
+    let target = from.target.join(&as_text(location))?;
     if from.target.is_secure() && !target.is_secure() {
         let text = format!("a redirect from https to {target}, which is not followed");
         return Err(Failure::new(Code::EACCES, text));
     }
     let is_first_origin = from.is_first_origin && target.origin() == from.target.origin();
     Ok(Some(Place { target, is_first_origin }))
+}
+
+/// A location as text. One in Latin-1 or the like, which RFC 3986 does not know, is taken byte by byte, as its server will
+/// take it when it comes back.
+fn as_text(location: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(location) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            let encoded = |byte: &u8| match byte.is_ascii() {
+                true => char::from(*byte).to_string(),
+                false => format!("%{byte:02X}"),
+            };
+            Cow::Owned(location.iter().map(encoded).collect())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -62,6 +78,16 @@ mod tests {
         assert!(!back.is_first_origin);
         assert!(next(&head(200, "/y"), &first, Method::Get).unwrap().is_none());
         assert!(next(&head(304, "/y"), &first, Method::Get).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_location_of_other_bytes_than_utf_8_is_taken_byte_by_byte() {
+        assert_eq!(as_text(b"/M\xfcller?a=\xe9"), "/M%FCller?a=%E9");
+        assert_eq!(as_text("/Müller".as_bytes()), "/Müller");
+        let joined = place("http://a/x").target.join(&as_text(b"/M\xfcller")).unwrap();
+        assert_eq!(joined.path(), "/M%FCller");
+        // Of a host nothing can be known.
+        assert!(place("http://a/x").target.join(&as_text(b"http://m\xfcller/")).is_err());
     }
 
     #[test]

@@ -103,6 +103,21 @@ fn python_in_process() {
 }
 
 #[test]
+fn busybox_in_process() {
+    suite(Server::busybox(), in_process(), Server::http, false);
+}
+
+#[test]
+fn webfs_in_process() {
+    suite(Server::webfs(), in_process(), Server::http, false);
+}
+
+#[test]
+fn whitenoise_in_process() {
+    suite(Server::whitenoise(), in_process(), Server::http, false);
+}
+
+#[test]
 fn python_with_tls_in_process() {
     suite(Server::python(), in_process(), Server::https, false);
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `program` | programs of the machine: whether they are there, and running one |
 //! | `certificates` | an authority, what it signed, and what it should not have signed |
-//! | `server` | nginx, apache2 and Python's `http.server`, http and https |
+//! | `server` | nginx, apache2 and Python's `http.server`, http and https; busybox httpd, webfs and whitenoise |
 //! | `fault` | a server that does what a test says, byte by byte, and records what it was asked |
 //! | `pattern` | content of any size that no two places have alike, made instead of stored |
 //! | `proxy` | a forward proxy with CONNECT, a line that is 20 ms long, and an address that nobody answers at |

@@ -1,4 +1,5 @@
-//! Real servers: nginx, apache2 and Python's `http.server`, each with http and https over the same folder.
+//! Real servers: nginx, apache2 and Python's `http.server`, each with http and https over the same folder; busybox httpd, webfs
+//! and whitenoise with http alone.
 
 use crate::certificates::{Authority, text};
 use crate::program::{Process, free_port};
@@ -17,6 +18,8 @@ use zvfs_skips::have;
 const BOUND: Duration = Duration::from_secs(60);
 /// Ports taken by somebody else in between, one after the other.
 const ATTEMPTS: usize = 5;
+/// Where Debian's python3, which its gunicorn runs under, finds whitenoise.
+const WHITENOISE: &str = "/usr/lib/python3/dist-packages/whitenoise/base.py";
 /// A file that says that this server answers, and not somebody else at its port.
 const TOKEN: &str = ".zvfs-ready";
 
@@ -58,6 +61,27 @@ impl Server {
             python(&mut server);
             server.answers().then_some(server).expect("http.server does not answer")
         })
+    }
+
+    /// busybox httpd: HTTP/1.1 without keep-alive; takes the range `0-0` for `0-`.
+    ///
+    /// `None`: the machine has none, which was said.
+    pub fn busybox() -> Option<Server> {
+        have(&["busybox"]).then(|| Server::at_free_ports("busybox", busybox))
+    }
+
+    /// webfs: ranges, no ETag; a range beyond the end is 400, that of an empty file `0--1/0`.
+    ///
+    /// `None`: the machine has none, which was said.
+    pub fn webfs() -> Option<Server> {
+        have(&["webfsd"]).then(|| Server::at_free_ports("webfs", webfs))
+    }
+
+    /// whitenoise under gunicorn: one request at a time; the range `0-0` is 416.
+    ///
+    /// `None`: the machine has none, which was said.
+    pub fn whitenoise() -> Option<Server> {
+        have(&["gunicorn", WHITENOISE]).then(|| Server::at_free_ports("whitenoise", whitenoise))
     }
 
     /// The URL of a name in its folder, without TLS.
@@ -216,6 +240,22 @@ fn apache2(server: &mut Server) {
         .replace("@KEY@", text(&good.key_file()));
     let configuration = server.write("apache2.conf", &configuration);
     server.start("apache2", &["-D", "FOREGROUND", "-f", text(&configuration)]);
+}
+
+fn busybox(server: &mut Server) {
+    let address = format!("127.0.0.1:{}", server.http);
+    server.start("busybox", &["httpd", "-f", "-p", &address, "-h", text(&server.root())]);
+}
+
+fn webfs(server: &mut Server) {
+    let port = server.http.to_string();
+    server.start("webfsd", &["-F", "-i", "127.0.0.1", "-p", &port, "-r", text(&server.root())]);
+}
+
+fn whitenoise(server: &mut Server) {
+    server.write("files.py", include_str!("server/files.py"));
+    let (address, folder) = (format!("127.0.0.1:{}", server.http), server.folder.path().to_owned());
+    server.start("gunicorn", &["--chdir", text(&folder), "--bind", &address, "files"]);
 }
 
 /// Where Debian keeps apache2's modules.

@@ -18,5 +18,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
     ("wasm-ld", "lld"),
+    ("webfsd", "webfs"),
+    ("/usr/lib/python3/dist-packages/whitenoise/base.py", "python3-whitenoise"),
     ("/usr/include/wasm32-wasi/stdio.h", "wasi-libc libclang-rt-dev-wasm32"),
 ];

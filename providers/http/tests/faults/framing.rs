@@ -227,6 +227,23 @@ fn identity_is_no_coding() {
     fetch(&quick(), &server.url("/")).is(0..9);
 }
 
+/// As curl takes them. The next request goes over another connection: who stands between may have seen another end.
+#[test]
+fn chunks_ended_by_a_bare_lf_are_read_and_their_connection_is_not_used_again() {
+    let server = FaultServer::http(|_, peer| {
+        let mut body = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\n".to_vec();
+        body.extend_from_slice(&pattern::bytes(0..10));
+        body.extend_from_slice(b"\n0\n\n");
+        peer.raw(&body)?;
+        Ok(After::Next)
+    });
+    let registry = quick();
+    for _ in 0..2 {
+        fetch(&registry, &server.url("/")).is(0..10);
+    }
+    assert_eq!(server.connections(), 2);
+}
+
 #[test]
 fn chunks_that_drip_come_whole() {
     let server = FaultServer::http(|_, peer| {

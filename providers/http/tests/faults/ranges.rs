@@ -3,7 +3,7 @@
 use crate::common::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use vfs_core::{Capabilities, Code, Error, Open, Result};
+use vfs_core::{Capabilities, Code, Error, Open, OpenFlags, Result};
 use zvfs_http_servers::{After, Answer, FaultServer, Object, Request, Server, pattern};
 
 const SIZE: u64 = 100_000;
@@ -113,6 +113,73 @@ fn a_shorter_range_is_completed_by_another() {
     let (registry, url) = (quick(), server.url("/"));
     let bytes = in_time(move || read_at(&registry.open(&url, &Open::new(READ)).unwrap(), 5_000, 1_000));
     assert!(bytes.unwrap() == pattern::bytes(5_000..6_000));
+}
+
+/// busybox httpd takes the range `0-0` for `0-`, and was refused with EPROTO.
+#[test]
+fn more_than_was_asked_for_is_used_as_far_as_it_was_asked_for() {
+    let server = FaultServer::http(|request, peer| {
+        let (first, _) = request.range().unwrap();
+        let mut answer = Object::new(SIZE)
+            .answer(request)
+            .with("Content-Range", format!("bytes {first}-{}/{SIZE}", SIZE - 1))
+            .with("Content-Length", SIZE - first);
+        answer.body = zvfs_http_servers::Body::Pattern(first..SIZE);
+        peer.send(&answer)
+    });
+    let (registry, url) = (quick(), server.url("/"));
+    in_time(move || {
+        assert_eq!(registry.stat(&url, &Open::default()).unwrap().size, Some(SIZE));
+        let file = registry.open(&url, &Open::new(READ | OpenFlags::RANDOM)).unwrap();
+        for (offset, count) in [(0, 1), (50_000, 1_000), (SIZE - 1, 1), (7, 70_000)] {
+            let wanted = pattern::bytes(offset..offset + count);
+            assert!(read_at(&file, offset, count as usize).unwrap() == wanted, "{count} bytes at {offset}");
+        }
+    });
+}
+
+/// whitenoise answers 416 to a range of one byte: stat, and reads of a single byte, failed.
+#[test]
+fn a_server_that_refuses_single_bytes_gives_them_all_the_same() {
+    let server = FaultServer::http(|request, peer| {
+        let object = Object::new(SIZE);
+        match request.range() {
+            Some((first, last)) if last.unwrap_or(SIZE - 1) <= first => {
+                peer.send(&Answer::new(416).with("Content-Range", format!("bytes */{SIZE}")))
+            }
+            _ => peer.send(&object.answer(request)),
+        }
+    });
+    let (registry, url) = (quick(), server.url("/"));
+    in_time(move || {
+        assert_eq!(registry.stat(&url, &Open::default()).unwrap().size, Some(SIZE));
+        let mut file = registry.open(&url, &Open::new(READ | OpenFlags::RANDOM)).unwrap();
+        for offset in [0, 1, 50_000, SIZE - 1] {
+            assert!(read_at(&file, offset, 1).unwrap() == pattern::bytes(offset..offset + 1), "{offset}");
+            file.seek(std::io::SeekFrom::Start(offset)).unwrap();
+            assert_eq!(file.read(&mut [0; 1]).unwrap(), 1);
+        }
+    });
+}
+
+/// webfs says 400 to a range that is longer than the file, and `0--1/0` of an empty one: neither could be opened.
+#[test]
+fn a_server_that_stumbles_over_small_objects_is_asked_without_a_range() {
+    for size in [0, 1, 2] {
+        let server = FaultServer::http(move |request, peer| {
+            let (object, range) = (Object::new(size), request.range());
+            match range {
+                Some((0, None)) if size == 0 => {
+                    peer.send(&Answer::new(206).with("Content-Range", "bytes 0--1/0"))
+                }
+                Some((_, Some(last))) if last >= size => peer.send(&Answer::new(400).body("no")),
+                _ => peer.send(&object.answer(request)),
+            }
+        });
+        fetch(&quick(), &server.url("/")).is(0..size);
+        assert_eq!(quick().stat(&server.url("/"), &Open::default()).unwrap().size, Some(size));
+        fetch_with(&quick(), &server.url("/"), Open::new(READ | OpenFlags::RANDOM)).is(0..size);
+    }
 }
 
 #[test]

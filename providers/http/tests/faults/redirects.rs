@@ -14,6 +14,19 @@ fn redirecting(status: u16, to: &str) -> FaultServer {
     })
 }
 
+/// A file's name in Latin-1, as servers of old disks have it, was "a redirect to nowhere".
+#[test]
+fn a_location_in_latin_1_is_followed_byte_by_byte() {
+    let server = FaultServer::http(|request, peer| match request.target.as_str() {
+        "/M%FCller" => peer.send(&Object::new(100).answer(request)),
+        _ => {
+            peer.raw(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /M\xfcller\r\n\r\n")?;
+            Ok(After::Next)
+        }
+    });
+    fetch(&quick(), &server.url("/")).is(0..100);
+}
+
 #[test]
 fn redirects_are_followed_wherever_the_location_is_relative_to() {
     for status in [301, 302, 303, 307, 308] {
