@@ -138,6 +138,15 @@ impl Started {
         }
     }
 
+    /// How much it has written to files of a folder that have no name yet.
+    pub fn unnamed_bytes(&self, folder: &Folder) -> u64 {
+        let Ok(files) = fs::read_dir(format!("/proc/{}/fd", self.child.id())) else { return 0 };
+        let files = files.filter_map(|file| Some(file.ok()?.path()));
+        let inside =
+            files.filter(|file| fs::read_link(file).is_ok_and(|path| path.starts_with(folder.at(""))));
+        inside.filter_map(|file| Some(fs::metadata(file).ok()?.len())).sum()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

@@ -1,42 +1,39 @@
-//! Files that appear under their name on COMMIT: written under a hidden name beside it, then renamed.
+//! Files that appear under their name on COMMIT: written without a name, then linked to it, or renamed over what is there.
 
+use crate::attributes;
 use crate::confine::{NEW_FILE, Roots};
 use crate::failure::fail;
+use crate::hidden::{self, Hidden};
 use crate::place::Place;
 use crate::provider::{kernel_flags, unsupported};
 use crate::regular::{Regular, lock};
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags, fchmod, flock, fstat, fsync};
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Mode, OFlags, StatxAttributes, StatxFlags, flock, fstat, fsync, statx,
+};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::rand::{GetRandomFlags, getrandom};
-use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use vfs_core::{Code, Error, OpenFlags, Request, Result};
 
-/// Linux's limit on a name, in bytes.
-const NAME_MAX: usize = 255;
-
-/// A random name that is taken is tried again so often; 64 random bits never need it.
-const TRIES: u32 = 16;
-
-/// A temporary file on its way to its name. Dropped before COMMIT, it goes away.
+/// A file on its way to its name. Dropped before COMMIT, it goes away.
 #[derive(Debug)]
 pub struct Pending {
-    temporary: Place,
+    /// Its name meanwhile, where the file system knows no file without one.
+    hidden: Option<Hidden>,
     target: Place,
     exclusive: bool,
     /// A SYNC came: the COMMIT is to be durable.
     synced: bool,
     /// The file to be replaced, with a shared lock: keeps writers in place out, but not other pending ones.
     replaced: Option<OwnedFd>,
-    committed: bool,
 }
 
 /// Opens a file that is not visible until COMMIT. A symbolic link is followed below the roots: what it leads to is replaced.
 ///
 /// # Errors
-/// ENOENT: absent, and no CREATE. EEXIST: there, and EXCLUSIVE. EBUSY: it is being written in place. ENOTSUP: a FIFO or device.
+/// ENOENT: absent, and no CREATE. EEXIST: there, and EXCLUSIVE. EBUSY: it is being written in place. ENOTSUP: what is there
+/// can only be written in place, and why.
 pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Regular> {
     let failed = |errno| fail("open", request.shown(), errno);
     let target = roots.place(path, true).map_err(failed)?;
@@ -48,16 +45,31 @@ pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags)
         Some(FileType::Fifo | FileType::CharacterDevice) => return Err(cannot(request)),
         Some(other) => return Err(unsupported(other, request)),
     };
-
-    let mode = match &replaced {
-        // Not the set-uid bits: the new file may be another user's.
-        Some(old) => Some(Mode::from_raw_mode(fstat(old).map_err(failed)?.st_mode & 0o777)),
-        None => None,
-    };
+    hidden::sweep(&target);
     let access = kernel_flags(flags).difference(OFlags::CREATE | OFlags::EXCL);
-    let (temporary, fd) = temporary(&target, access, mode).map_err(failed)?;
+    let mode = if replaced.is_some() { Mode::RUSR | Mode::WUSR } else { NEW_FILE };
+    let (fd, hidden) = match (create(&target, access, mode), &replaced) {
+        (Ok(created), _) => created,
+        (Err(errno), Some(_)) if !is_shortage(errno) => {
+            let why = format!(
+                "its folder takes no new file ({})",
+                Code::from_raw(errno.raw_os_error().into()).text()
+            );
+            return Err(only_in_place(request, why));
+        }
+        (Err(errno), _) => return Err(failed(errno)),
+    };
+    if let Some(old) = &replaced {
+        attributes::copy(old, &fd).map_err(|errno| {
+            let text = Code::from_raw(errno.raw_os_error().into()).text();
+            only_in_place(
+                request,
+                format_args!("a new file cannot have its owner, permissions and attributes ({text})"),
+            )
+        })?;
+    }
     let exclusive = flags.contains(OpenFlags::EXCLUSIVE);
-    let pending = Pending { temporary, target, exclusive, synced: false, replaced, committed: false };
+    let pending = Pending { hidden, target, exclusive, synced: false, replaced };
     let mut file = Regular::new(fd, request, flags).pending(pending);
     file.reserve(request)?;
     Ok(file)
@@ -65,11 +77,12 @@ pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags)
 
 /// Says that what is at hand has no name to appear under.
 pub fn cannot(request: &Request<'_>) -> Error {
-    let shown = request.shown();
-    Error::new(
-        Code::ENOTSUP,
-        format!("open {shown}: only a regular file can be atomic: open it without ATOMIC"),
-    )
+    only_in_place(request, "it is no regular file")
+}
+
+fn only_in_place(request: &Request<'_>, why: impl fmt::Display) -> Error {
+    let text = format!("open {}: {why}: write it in place, without ATOMIC", request.shown());
+    Error::new(Code::ENOTSUP, text)
 }
 
 impl Pending {
@@ -81,67 +94,93 @@ impl Pending {
 
     /// Puts the file under its name.
     pub fn commit(mut self, fd: &OwnedFd) -> Result<(), Errno> {
+        if let Some(old) = &self.replaced {
+            // Again: they may have been changed since it was opened.
+            attributes::copy(old, fd)?;
+        }
         if self.synced {
             retry_on_intr(|| fsync(fd))?;
         }
-        self.temporary.rename(&self.target, self.exclusive)?;
-        self.committed = true;
+        let shown = self.show(fd);
+        // By hand: a process forked meanwhile holds a copy of the descriptor.
+        let _ = flock(fd, FlockOperation::NonBlockingUnlock);
+        shown?;
         if self.synced { self.target.sync() } else { Ok(()) }
+    }
+
+    fn show(&mut self, fd: &OwnedFd) -> Result<(), Errno> {
+        let hidden = match self.hidden.take() {
+            Some(hidden) => hidden,
+            None => {
+                if self.replaced.is_none() {
+                    match self.target.link(fd) {
+                        // Made by somebody else since.
+                        Err(Errno::EXIST) if !self.exclusive => {}
+                        result => return result,
+                    }
+                }
+                Hidden::link(&self.target, fd)?
+            }
+        };
+        hidden.rename(&self.target, self.exclusive)
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if !self.committed {
-            let _ = self.temporary.remove();
-        }
-        // By hand: a process forked meanwhile holds a copy of the descriptor.
+        // By hand, as above.
         if let Some(replaced) = &self.replaced {
             let _ = flock(replaced, FlockOperation::NonBlockingUnlock);
         }
     }
 }
 
-/// Opens the file to be replaced for writing, which asks for that permission, and locks it.
+/// Opens the file to be replaced for writing, which asks for that permission, and locks it. It must be one that can be
+/// replaced as a whole.
 fn guard(target: &Place, request: &Request<'_>) -> Result<OwnedFd> {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     let failed = |errno| fail("open", request.shown(), errno);
-    let fd = target.open(flags).map_err(failed)?;
-    match FileType::from_raw_mode(fstat(&fd).map_err(failed)?.st_mode) {
-        FileType::RegularFile => {}
-        _ => return Err(cannot(request)),
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let fd = match target.open(OFlags::WRONLY | flags) {
+        // A program that runs: the permission was found good, and replacing it disturbs nobody.
+        Err(Errno::TXTBSY) => target.open(OFlags::RDONLY | flags),
+        result => result,
+    };
+    let fd = fd.map_err(failed)?;
+    let stat = fstat(&fd).map_err(failed)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(cannot(request));
+    }
+    if stat.st_nlink > 1 {
+        let why = format!("it has {} names (hard links), and only one would be replaced", stat.st_nlink);
+        return Err(only_in_place(request, why));
+    }
+    if is_mount_point(&fd) {
+        return Err(only_in_place(request, "it is mounted there, and cannot be renamed over"));
     }
     lock(&fd, FlockOperation::NonBlockingLockShared, request.shown())?;
     Ok(fd)
 }
 
-/// Creates the temporary file, with the mode of the one it replaces.
-fn temporary(target: &Place, access: OFlags, mode: Option<Mode>) -> Result<(Place, OwnedFd), Errno> {
-    let mut tries = 0;
-    loop {
-        let place = target.sibling(hidden(target.name())?)?;
-        match place.create(access, mode.map_or(NEW_FILE, |_| Mode::RUSR | Mode::WUSR)) {
-            Err(Errno::EXIST) if tries < TRIES => tries += 1,
-            Err(errno) => return Err(errno),
-            Ok(fd) => {
-                if let Some(mode) = mode
-                    && let Err(errno) = fchmod(&fd, mode)
-                {
-                    let _ = place.remove();
-                    return Err(errno);
-                }
-                return Ok((place, fd));
-            }
+/// Whether a file was bind-mounted on its name. Kernels before 5.8 do not say; there COMMIT fails with EBUSY.
+fn is_mount_point(fd: &OwnedFd) -> bool {
+    statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::empty())
+        .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Creates the file: without a name, or under a hidden one where there is no other way.
+fn create(target: &Place, access: OFlags, mode: Mode) -> Result<(OwnedFd, Option<Hidden>), Errno> {
+    match target.nameless(access, mode) {
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+            Hidden::create(target, access, mode).map(|(hidden, fd)| (fd, Some(hidden)))
         }
+        result => result.map(|fd| (fd, None)),
     }
 }
 
-/// `.name.zvfs-0123456789abcdef`, with the name cut where it would grow too long.
-fn hidden(name: &OsStr) -> Result<OsString, Errno> {
-    let mut random = [0; 8];
-    retry_on_intr(|| getrandom(&mut random, GetRandomFlags::empty()))?;
-    let tail = format!(".zvfs-{:016x}", u64::from_ne_bytes(random));
-    let name = name.as_bytes();
-    let kept = name.len().min(NAME_MAX - 1 - tail.len());
-    Ok(OsString::from_vec([b".", &name[..kept], tail.as_bytes()].concat()))
+/// Whether there is no room for a new file, which is no reason to write over the old one.
+fn is_shortage(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS | Errno::IO
+    )
 }

@@ -14,7 +14,7 @@
 //! | | |
 //! |---|---|
 //! | regular file | positions, truncate, stat, a kernel file to lend. One writer at a time: a second gets EBUSY, also from another process. With neither READ nor WRITE it is read, unless a flag is for writers only |
-//! | ATOMIC | a temporary file beside the name, put in its place by COMMIT. Starts empty; keeps the old file's permissions. A writer in place excludes it, another ATOMIC one does not: the last COMMIT wins. A process that is killed leaves `.name.zvfs-<random>` |
+//! | ATOMIC | a file without a name, put under it by COMMIT. Starts empty; takes over the old file's owner, group, permissions, access list and extended attributes, but no set-id bits. ENOTSUP where the old one can only be written in place: it has several hard links, is mounted there, its folder takes no new file, or its owner cannot be kept. A writer in place excludes it, another ATOMIC one does not: the last COMMIT wins. A process that is killed in its COMMIT may leave `.name.zvfs-0` (to `-7`), which the next ATOMIC open of the name removes |
 //! | FIFO | one direction. A reader opens at once and waits for a writer; a writer opens at once, and its first write waits for a reader. SYNC waits until the reader has taken everything. DISCARD is END: the kernel cannot break a FIFO |
 //! | character device | read and written as a stream |
 //! | standard stream | as it is, whatever it is: a regular file too goes on where the host's descriptor stands, and moves that. No CANCEL if it is a terminal, since its modes are the host's |
@@ -30,14 +30,17 @@
 //! | `place` | a name in a folder: create, remove, make durable |
 //! | `provider` | the provider, and what an open file becomes |
 //! | `regular`, `atomic` | regular files; those that appear on COMMIT |
+//! | `hidden`, `attributes` | the name of a file between two others; what it takes over from the one it replaces |
 //! | `stream`, `transfer` | FIFOs, devices, standard streams; moving bytes without holding the caller |
 //! | `namespace`, `status` | stat, list, remove; what stat says |
 //! | `failure` | system errors to ours |
 //! | `sys` | keeps SIGPIPE from the host |
 
 mod atomic;
+mod attributes;
 mod confine;
 mod failure;
+mod hidden;
 mod namespace;
 mod path;
 mod place;

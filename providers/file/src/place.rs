@@ -2,12 +2,13 @@
 
 use crate::confine::NEW_FILE;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, fstat, fsync, linkat, openat, renameat, renameat_with,
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fstat, fsync, linkat, openat, renameat, renameat_with,
     statat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 /// A file that is removed by somebody else each time is opened so often.
 const TRIES: u32 = 100;
@@ -15,8 +16,8 @@ const TRIES: u32 = 100;
 /// A folder, and a name in it.
 #[derive(Debug)]
 pub struct Place {
-    /// Opened for its path only.
-    folder: OwnedFd,
+    /// Opened for its path only; shared with other names in it.
+    folder: Arc<OwnedFd>,
     /// Without `/`, neither `.` nor `..`.
     name: OsString,
 }
@@ -24,7 +25,7 @@ pub struct Place {
 impl Place {
     /// Names a file of a folder.
     pub fn new(folder: OwnedFd, name: OsString) -> Place {
-        Place { folder, name }
+        Place { folder: Arc::new(folder), name }
     }
 
     /// The name.
@@ -35,13 +36,13 @@ impl Place {
     /// Opens the file that is there; a symbolic link is ELOOP.
     pub fn open(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags.difference(OFlags::CREATE | OFlags::EXCL) | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        retry_on_intr(|| openat(&self.folder, &self.name, flags, Mode::empty()))
+        retry_on_intr(|| openat(&*self.folder, &self.name, flags, Mode::empty()))
     }
 
     /// Creates the file; EEXIST if anything is there.
     pub fn create(&self, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        retry_on_intr(|| openat(&self.folder, &self.name, flags, mode))
+        retry_on_intr(|| openat(&*self.folder, &self.name, flags, mode))
     }
 
     /// Opens the file, or creates it, and says which (`true`: created). `exclusive`: only creates.
@@ -61,7 +62,7 @@ impl Place {
 
     /// The kind of what is there, links not followed; `None`: nothing.
     pub fn kind(&self) -> Result<Option<FileType>, Errno> {
-        match statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+        match statat(&*self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno),
@@ -69,21 +70,44 @@ impl Place {
     }
 
     /// Another name in the same folder.
-    pub fn sibling(&self, name: OsString) -> Result<Place, Errno> {
-        Ok(Place { folder: rustix::io::fcntl_dupfd_cloexec(&self.folder, 3)?, name })
+    pub fn sibling(&self, name: OsString) -> Place {
+        Place { folder: self.folder.clone(), name }
+    }
+
+    /// Creates a file of the folder that has no name yet.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP: the file system has no such files, or no way to [`link`](Place::link) them. Old kernels say EISDIR.
+    pub fn nameless(&self, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        let flags = flags.difference(OFlags::CREATE | OFlags::EXCL) | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let fd = retry_on_intr(|| openat(&*self.folder, ".", flags, mode))?;
+        match statat(CWD, path_of(&fd), AtFlags::empty()) {
+            Ok(_) => Ok(fd),
+            // Without /proc it could never be given a name.
+            Err(_) => Err(Errno::OPNOTSUPP),
+        }
+    }
+
+    /// Gives a file this name; EEXIST if anything is there.
+    pub fn link(&self, file: &OwnedFd) -> Result<(), Errno> {
+        linkat(CWD, path_of(file), &*self.folder, &self.name, AtFlags::SYMLINK_FOLLOW)
     }
 
     /// Removes the name, whatever file it stands for; a directory is EISDIR.
     pub fn remove(&self) -> Result<(), Errno> {
-        unlinkat(&self.folder, &self.name, AtFlags::empty())
+        unlinkat(&*self.folder, &self.name, AtFlags::empty())
+    }
+
+    /// Whether the name stands for this file.
+    pub fn is(&self, file: &OwnedFd) -> bool {
+        statat(&*self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)
+            .and_then(|there| Ok((there, fstat(file)?)))
+            .is_ok_and(|(there, here)| (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino))
     }
 
     /// Removes the name if it still stands for this file; best effort.
     pub fn remove_if(&self, file: &OwnedFd) {
-        let same = statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)
-            .and_then(|there| Ok((there, fstat(file)?)))
-            .is_ok_and(|(there, here)| (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino));
-        if same {
+        if self.is(file) {
             let _ = self.remove();
         }
     }
@@ -91,12 +115,13 @@ impl Place {
     /// Puts this file in the place of another name of the same folder, at once. `exclusive`: EEXIST if that is there.
     pub fn rename(&self, target: &Place, exclusive: bool) -> Result<(), Errno> {
         if !exclusive {
-            return renameat(&self.folder, &self.name, &target.folder, &target.name);
+            return renameat(&*self.folder, &self.name, &*target.folder, &target.name);
         }
-        match renameat_with(&self.folder, &self.name, &target.folder, &target.name, RenameFlags::NOREPLACE) {
+        match renameat_with(&*self.folder, &self.name, &*target.folder, &target.name, RenameFlags::NOREPLACE)
+        {
             // Not every file system has it; a second link is refused by all if the name is there.
             Err(Errno::INVAL | Errno::NOSYS) => {
-                linkat(&self.folder, &self.name, &target.folder, &target.name, AtFlags::empty())?;
+                linkat(&*self.folder, &self.name, &*target.folder, &target.name, AtFlags::empty())?;
                 let _ = self.remove();
                 Ok(())
             }
@@ -110,4 +135,9 @@ impl Place {
         let folder = retry_on_intr(|| openat(self.folder.as_fd(), ".", flags, Mode::empty()))?;
         retry_on_intr(|| fsync(&folder))
     }
+}
+
+/// The kernel's own path of an open file: the way to link one without a name that needs no privilege.
+fn path_of(file: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }

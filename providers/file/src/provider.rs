@@ -111,7 +111,7 @@ impl Files {
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
                 let mut file = Regular::new(fd, request, flags);
-                if let Err(error) = file.lock_and_truncate().and_then(|()| file.reserve(request)) {
+                if let Err(error) = file.begin(request) {
                     if let Some(place) = created {
                         place.remove_if(file.fd());
                     }

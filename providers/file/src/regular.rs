@@ -8,7 +8,8 @@ use crate::confine::Roots;
 use crate::failure::{fail, wrong_direction};
 use crate::status;
 use rustix::fs::{
-    Advice, FallocateFlags, FlockOperation, fadvise, fallocate, fdatasync, flock, fstat, ftruncate,
+    Advice, FallocateFlags, FlockOperation, Timespec, Timestamps, fadvise, fallocate, fdatasync, flock,
+    fstat, ftruncate, futimens,
 };
 use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 use std::io::SeekFrom;
@@ -83,17 +84,21 @@ impl Regular {
         self.unsynced_name = Some((roots.clone(), path.to_owned()));
     }
 
-    /// Keeps other writers out, and only then empties the file if asked to.
+    /// Makes a file that is written in place ready: keeps other writers out, makes sure of the room, and only then empties it
+    /// if asked to. What fails leaves it as it was.
     ///
     /// # Errors
-    /// EBUSY: somebody else writes it.
-    pub fn lock_and_truncate(&mut self) -> Result<()> {
+    /// EBUSY: somebody else writes it. Those of [`reserve`](Regular::reserve).
+    pub fn begin(&mut self, request: &Request<'_>) -> Result<()> {
         if self.flags.contains(OpenFlags::WRITE) {
             lock(&self.fd, FlockOperation::NonBlockingLockExclusive, &self.shown)?;
             self.locked = true;
         }
+        self.reserve(request)?;
         if self.flags.contains(OpenFlags::TRUNCATE) {
-            retry_on_intr(|| ftruncate(&self.fd, 0)).map_err(|errno| fail("open", &self.shown, errno))?;
+            retry_on_intr(|| ftruncate(&self.fd, 0)).map_err(|errno| self.fail("open", errno))?;
+            // That gave the room back as well. Only another program that takes it in this very moment can make this fail.
+            self.reserve(request)?;
         }
         Ok(())
     }
@@ -111,7 +116,12 @@ impl Regular {
             Err(Errno::INVAL) if size > OFFSET_MAX => Err(Errno::FBIG),
             result => result,
         };
-        match retry_on_intr(reserve) {
+        let before = fstat(&self.fd).map_err(|errno| self.fail("open", errno))?;
+        let reserved = retry_on_intr(reserve);
+        if reserved.is_err() {
+            self.give_back(&before);
+        }
+        match reserved {
             Ok(()) => {
                 self.reserved = size;
                 Ok(())
@@ -169,6 +179,18 @@ impl Regular {
                 }
                 Err(errno) => return Err(self.fail(doing, errno)),
             }
+        }
+    }
+
+    /// Gives back what a reservation that failed half-way took, without showing that it was there; best effort.
+    fn give_back(&self, before: &rustix::fs::Stat) {
+        let grown = fstat(&self.fd).is_ok_and(|now| now.st_blocks > before.st_blocks);
+        if grown && let Ok(size) = u64::try_from(before.st_size) {
+            let _ = ftruncate(&self.fd, size);
+            let time = |seconds, nanoseconds: u64| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as i64 };
+            let last_access = time(before.st_atime, before.st_atime_nsec);
+            let last_modification = time(before.st_mtime, before.st_mtime_nsec);
+            let _ = futimens(&self.fd, &Timestamps { last_access, last_modification });
         }
     }
 

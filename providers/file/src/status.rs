@@ -15,9 +15,16 @@ pub fn of(stat: &rustix::fs::Stat) -> Stat {
     if kind != Kind::Regular {
         return known;
     }
+    // The time of the last change of status moves with each write, and nobody can set it back as touch(1) does the other.
     let tag = format!(
-        "{:x}-{:x}-{:x}.{:x}-{:x}",
-        stat.st_dev, stat.st_ino, stat.st_mtime, stat.st_mtime_nsec, stat.st_size
+        "{:x}-{:x}-{:x}.{:x}-{:x}.{:x}-{:x}",
+        stat.st_dev,
+        stat.st_ino,
+        stat.st_mtime,
+        stat.st_mtime_nsec,
+        stat.st_ctime,
+        stat.st_ctime_nsec,
+        stat.st_size
     );
     known.size(u64::try_from(stat.st_size).unwrap_or(0)).version(tag)
 }

@@ -3,7 +3,7 @@
 use crate::common::*;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
@@ -208,6 +208,23 @@ fn a_full_disk_is_enospc_after_what_fitted() {
         refused(opened, Code::ENOSPC, "reserve 1048576 bytes for");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
+
+    // The old content was gone, and its time changed, before it turned out that the new one has no room.
+    fs::write(path("old"), "precious").unwrap();
+    let before = fs::metadata(path("old")).unwrap();
+    for flags in [reserving, reserving | OpenFlags::ATOMIC] {
+        let opened = request(&path("old"), &vfs_core::Control::new(), |request| {
+            instance.open(&request.with_flags(flags).with_expected_size(Some(1 << 20)))
+        });
+        refused(opened, Code::ENOSPC, "reserve 1048576 bytes for");
+        let after = fs::metadata(path("old")).unwrap();
+        assert_eq!(fs::read(path("old")).unwrap(), b"precious");
+        assert_eq!(
+            (before.modified().unwrap(), before.blocks()),
+            (after.modified().unwrap(), after.blocks())
+        );
+    }
+    fs::remove_file(path("old")).unwrap();
     let mut file = open_in(&*instance, &path("h"), NEW | OpenFlags::ATOMIC).unwrap();
     assert_eq!(fill(&mut *file).1, Code::ENOSPC);
     drop(file);
