@@ -53,8 +53,9 @@
  *
  * Mistakes
  *
- *     NULL where something belongs is -ZVFS_EINVAL. A handle or another object used after its end is -ZVFS_EBADF; this works
- *     as long as its place has not been given to a new one. Two calls at once on what takes one is -ZVFS_EBUSY. None crashes.
+ *     NULL where something belongs is -ZVFS_EINVAL; for a buffer of more than 0 bytes it is -ZVFS_EFAULT, as read(2) has it.
+ *     A handle or another object used after its end is -ZVFS_EBADF; this works as long as its place has not been given to a new
+ *     one. Two calls at once on what takes one is -ZVFS_EBUSY. None crashes.
  *
  * Threads, in [brackets] at each function
  *
@@ -158,7 +159,7 @@ void ZVFS_CALL zvfs_configuration_free(zvfs_configuration *configuration);
  * that an open that takes long can be cancelled too.
  *
  * A handle with ZVFS_CAP_CANCEL ends its calls within 100 ms of a cancel or the deadline. One without may hold its caller for
- * longer; who must not be held calls it on a thread that can be left behind.
+ * longer: the program that must not be held makes a thread for the call and leaves it behind. This library makes none.
  */
 typedef struct zvfs_control zvfs_control;
 

@@ -10,10 +10,10 @@
  *     at their ends, extensions and values may be added; nothing that stands here changes its meaning, size or place.
  *
  * docs/providers.md goes from nothing to a checked provider; this is the manual. A provider that opens, reads and closes needs
- * five functions and about thirty lines: tests/abi/env.c is one in C, providers/null one in Rust. The rest of the table may be
- * NULL. To build one in C:
+ * five functions and about thirty lines: examples/provider-c is one in C, examples/provider-rust one in Rust. The rest of the
+ * table may be NULL. (An installation has docs and examples in share/zvfs.) To build one in C, which links with nothing:
  *
- *     cc -shared -fPIC -I include -o libzvfs_env.so env.c
+ *     cc -shared -fPIC $(pkg-config --cflags zvfs-provider) -o libzvfs_seq.so seq.c
  *
  * Life of a library
  *
@@ -53,6 +53,10 @@
  *     int64_t: a count, position or size >= 0, or a negative code.
  *     The text goes into `zvfs_error *err`, which may be NULL; zvfs_fail() does both in one line.
  *     -EINTR is never returned (retry instead); -EAGAIN is reserved.
+ *     -ETIMEDOUT promises that the call took nothing and may be repeated. A file that cannot go on after a deadline (half a
+ *     request is out, and the other side takes no rest) says so by -ECONNRESET, at once and in every later call.
+ *     NULL where something belongs is a mistake, which neither side makes. Who finds it answers -EFAULT for a buffer, as
+ *     read(2) does, and -EINVAL for anything else.
  *
  * Process
  *
@@ -99,7 +103,7 @@ enum {
     ZVFS_EAGAIN = 11,      /* reserved */
     ZVFS_ENOMEM = 12,
     ZVFS_EACCES = 13,      /* refused: permissions, credentials, a root, a policy */
-    ZVFS_EFAULT = 14,
+    ZVFS_EFAULT = 14,      /* a NULL buffer */
     ZVFS_EBUSY = 16,       /* somebody else has it now; a later try may succeed */
     ZVFS_EEXIST = 17,
     ZVFS_ENODEV = 19,
@@ -123,7 +127,7 @@ enum {
     ZVFS_ENOTSUP = 95,     /* this provider, or this file, cannot do that */
     ZVFS_ENETUNREACH = 101,
     ZVFS_ECONNRESET = 104, /* the other side was lost */
-    ZVFS_ETIMEDOUT = 110,  /* the deadline passed; the call may be repeated */
+    ZVFS_ETIMEDOUT = 110,  /* the deadline passed; the call may be repeated: see Results */
     ZVFS_ECONNREFUSED = 111,
     ZVFS_EHOSTUNREACH = 113,
     ZVFS_ESTALE = 116,     /* the object changed while it was being read */
@@ -257,7 +261,9 @@ typedef struct zvfs_open_request {
 #define ZVFS_CAP_FD UINT64_C(0x80)               /* zvfs.fd/1 */
 #define ZVFS_CAP_SPLICE UINT64_C(0x100)          /* zvfs.splice/1 */
 #define ZVFS_CAP_CANCEL UINT64_C(0x200) /* every call ends within 100 ms of a cancel or the deadline. A provider that */
-                                        /* never blocks claims it too. Without it a file may hold its caller longer */
+                                        /* never blocks claims it too. Without it a file may hold its caller longer: the */
+                                        /* program that must not be held calls it on a thread of its own making, and */
+                                        /* leaves that behind; no library of zvfs does so for it */
 
 enum { /* finish: how */
     ZVFS_FINISH_END = 1,    /* no more data follows; tell the other side and return at once */
@@ -378,11 +384,12 @@ typedef struct zvfs_provider {
 
     /* Reads into buf[0..n], 0 < n <= ZVFS_COUNT_MAX: waits for at least one byte, the end, or an error. Returns the
      * count (short is legal), 0 at the end, again at each further call. Bytes beyond the count stay as they were; the
-     * buffer is not touched after the return, cancelled or not.  [file] */
+     * buffer is not touched after the return, cancelled or not. Not READABLE: EBADF.  [file] */
     int64_t(ZVFS_CALL *read)(zvfs_file *file, void *buf, uint64_t n, zvfs_error *err);
 
     /* Writes from buf[0..n], 0 < n <= ZVFS_COUNT_MAX: takes at least one byte, or fails and took none. After
-     * ETIMEDOUT the call may be repeated; after any other error the host fails further writes and COMMIT with it.  [file] */
+     * ETIMEDOUT the call may be repeated; after any other error the host fails further writes and COMMIT with it. Not
+     * WRITABLE: EBADF.  [file] */
     int64_t(ZVFS_CALL *write)(zvfs_file *file, const void *buf, uint64_t n, zvfs_error *err);
 
     /* Moves the one position that read and write share, and returns it. whence: ZVFS_SEEK_... Before the start: EINVAL;
@@ -392,7 +399,7 @@ typedef struct zvfs_provider {
     /* Returns the position. Both seek and tell, or neither.  [file] */
     int64_t(ZVFS_CALL *tell)(zvfs_file *file, zvfs_error *err);
 
-    /* Sets the size in bytes; zeros fill a longer one; the position stays.  [file] */
+    /* Sets the size in bytes; zeros fill a longer one; the position stays. NULL or not TRUNCATABLE: ENOTSUP.  [file] */
     int32_t(ZVFS_CALL *truncate)(zvfs_file *file, uint64_t size, zvfs_error *err);
 
     /* level: ZVFS_FLUSH_... NULL: nothing is buffered, both succeed.  [file] */
@@ -415,9 +422,9 @@ typedef struct zvfs_provider {
 #define ZVFS_EXT_POSITIONAL "zvfs.positional/1"
 typedef struct zvfs_positional {
     uint64_t struct_size;
-    /* Like read, at `offset` (0 to INT64_MAX); past the end: 0. NULL if no file is POSITIONAL_READ.  [shared] */
+    /* Like read, at `offset` (0 to INT64_MAX); past the end: 0. Not POSITIONAL_READ: ENOTSUP. NULL if no file is.  [shared] */
     int64_t(ZVFS_CALL *read_at)(zvfs_file *file, void *buf, uint64_t n, uint64_t offset, zvfs_error *err);
-    /* Like write, at `offset`; a gap is filled with zeros. NULL if no file is POSITIONAL_WRITE.  [shared] */
+    /* Like write, at `offset`; a gap is filled with zeros. Not POSITIONAL_WRITE: ENOTSUP. NULL if no file is.  [shared] */
     int64_t(ZVFS_CALL *write_at)(zvfs_file *file, const void *buf, uint64_t n, uint64_t offset, zvfs_error *err);
 } zvfs_positional;
 
@@ -446,7 +453,7 @@ typedef struct zvfs_stat {
 #define ZVFS_EXT_STAT "zvfs.stat/1"
 typedef struct zvfs_stat_extension {
     uint64_t struct_size;
-    int32_t(ZVFS_CALL *stat)(zvfs_file *file, zvfs_stat *out, zvfs_error *err); /* [file] */
+    int32_t(ZVFS_CALL *stat)(zvfs_file *file, zvfs_stat *out, zvfs_error *err); /* Not STAT: ENOTSUP.  [file] */
 } zvfs_stat_extension;
 
 /* One name below a directory. Valid during the callback. */

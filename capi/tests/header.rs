@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
-use support::{built, succeeded};
+use support::{Bench, built, succeeded};
 use zvfs_abi_tests::{compilers, include_folder};
 
 const HEADERS: [&str; 2] = ["zvfs.h", "zvm.h"];
@@ -61,6 +61,27 @@ fn the_library_has_its_name_and_stays_loaded() {
     let output = String::from_utf8(succeeded(readelf).stdout).unwrap();
     assert!(output.contains("soname: [libzvfs.so.1]"), "{output}");
     assert!(output.contains("NODELETE"), "{output}");
+}
+
+/// A build tree had no libzvfs.so.1: what was linked there did not start.
+#[test]
+fn a_program_that_is_linked_in_a_build_tree_starts() {
+    let bench = Bench::new();
+    let (source, program) = (bench.folder.path().join("a.c"), bench.folder.path().join("a"));
+    fs::write(&source, "#include <zvfs.h>\nint main(void) { return zvfs_version() == 0; }\n").unwrap();
+    let mut cc = Command::new("cc");
+    cc.arg("-I")
+        .arg(include_folder())
+        .arg("-o")
+        .arg(&program)
+        .arg(&source)
+        .arg("-L")
+        .arg(built())
+        .arg("-lzvfs");
+    succeeded(cc);
+    let mut program = Command::new(program);
+    program.env("LD_LIBRARY_PATH", built());
+    succeeded(program);
 }
 
 #[test]

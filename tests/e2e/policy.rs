@@ -7,7 +7,7 @@ mod support;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use support::{Folder, bare, providers, run, zvfs};
+use support::{Folder, bare, providers, repository, run, zvfs};
 
 /// The command under an operator's file of this text, over the providers that were built for this test.
 fn under(folder: &Folder, text: &str, arguments: &[&str]) -> Command {
@@ -164,5 +164,28 @@ fn a_wrong_setting_is_told_with_its_place() {
         assert_eq!(done.code, 22, "{done:?}");
         let out = done.out();
         assert!(out.contains(words) && out.contains("zvfs.toml") && out.contains("setting `"), "{done:?}");
+    }
+}
+
+/// In a build tree the command listed the providers of the tests, too: all that is called libzvfs_*.so and lies beside it.
+#[test]
+fn a_build_makes_no_providers_but_those_that_are_installed() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(repository("."));
+    let metadata: serde_json::Value = serde_json::from_slice(&run(cargo).succeeded().stdout).unwrap();
+    let mut providers = Vec::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        for target in package["targets"].as_array().unwrap() {
+            let library = target["crate_types"].as_array().unwrap().iter().any(|kind| kind == "cdylib");
+            let name = target["name"].as_str().unwrap();
+            if library && name.starts_with("zvfs_") {
+                providers.push((name.to_owned(), package["manifest_path"].as_str().unwrap().to_owned()));
+            }
+        }
+    }
+    assert!(providers.len() >= 5, "{providers:?}");
+    let folder = repository("providers").display().to_string();
+    for (name, manifest) in providers {
+        assert!(manifest.starts_with(&folder), "{manifest}: a build tree's `zvfs providers` lists {name}");
     }
 }

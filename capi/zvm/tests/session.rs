@@ -67,6 +67,29 @@ impl Bench {
     }
 }
 
+/// A build tree had no libzvm.so.1: what was linked there did not start.
+#[test]
+fn a_program_that_is_linked_in_a_build_tree_starts() {
+    let bench = Bench::new();
+    let (source, program) = (bench.path().join("a.c"), bench.path().join("a"));
+    fs::write(&source, "#include <zvm_session.h>\nint main(void) { zvm_session_free(0); return 0; }\n")
+        .unwrap();
+    let built = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let mut cc = Command::new("cc");
+    cc.arg("-I")
+        .arg(include_folder())
+        .arg("-o")
+        .arg(&program)
+        .arg(&source)
+        .arg("-L")
+        .arg(&built)
+        .arg("-lzvm_session");
+    succeeded(cc);
+    let mut program = Command::new(program);
+    program.env("LD_LIBRARY_PATH", built);
+    succeeded(program);
+}
+
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }

@@ -5,4 +5,4 @@ mod bounded;
 mod plugins;
 
 pub use bounded::{LIMIT, bounded};
-pub use plugins::{Plugins, beside_test};
+pub use plugins::{Plugins, beside_test, of_tests};

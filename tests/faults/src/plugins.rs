@@ -67,3 +67,18 @@ impl Plugins {
 pub fn beside_test(name: &str) -> PathBuf {
     std::env::current_exe().unwrap().with_file_name(format!("libzvfs_{name}.so"))
 }
+
+/// A provider of these tests, in Rust: under the name that a host looks for, which its library lacks in the build tree, where
+/// the command would list it among the real ones.
+pub fn of_tests(name: &str) -> PathBuf {
+    let built = std::env::current_exe().unwrap();
+    let folder = built.with_file_name("of-tests");
+    std::fs::create_dir_all(&folder).unwrap();
+    let link = folder.join(format!("libzvfs_{name}.so"));
+    match std::os::unix::fs::symlink(format!("../lib{name}.so"), &link) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            panic!("{}: {error}", link.display())
+        }
+        _ => link,
+    }
+}

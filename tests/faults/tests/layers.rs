@@ -12,7 +12,7 @@ use vfs_core::{
     Capabilities, Code, Configuration, Control, Direction, Finish, Flush, Open, OpenFile, OpenFlags,
     Registry, copy,
 };
-use zvfs_faults::{Plugins, beside_test, bounded};
+use zvfs_faults::{Plugins, beside_test, bounded, of_tests};
 
 /// The layers: one in C, one in Rust.
 const LAYERS: [&str; 2] = ["clayer", "layering"];
@@ -30,8 +30,9 @@ impl Place {
         let plugins = Plugins::new();
         plugins.add("clayer", "layer", &[]);
         plugins.add("context", "context", &[]);
-        let built = beside_test("layering").parent().map(Path::to_owned).unwrap_or_default();
-        let folders = format!("provider-path = [{:?}, {built:?}]\n", plugins.path());
+        let folders = [beside_test("file"), of_tests("layering"), of_tests("panicking")];
+        let [built, of_tests, _] = folders.map(|library| library.with_file_name(""));
+        let folders = format!("provider-path = [{:?}, {built:?}, {of_tests:?}]\n", plugins.path());
         Place { plugins, folders }
     }
 

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::process::Command;
 use vfs_core::{Code, Configuration, Direction, Error, Finish, Flush, Open, OpenFile, OpenFlags, Registry};
 use zvfs_abi_tests::{LIMIT, run};
-use zvfs_faults::{beside_test, bounded};
+use zvfs_faults::{bounded, of_tests};
 
 type Call = fn(&mut OpenFile) -> Result<(), Error>;
 
@@ -28,7 +28,7 @@ const FILE_CALLS: [(&str, Call); 14] = [
 ];
 
 fn registry(panicking: &str) -> Registry {
-    let library = beside_test("panicking");
+    let library = of_tests("panicking");
     let folder = library.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
     let text = format!(
         "provider-path = [{folder:?}]\n[provider.panicking]\nsettings = {{ panic = {panicking:?} }}\n[alias]\nquiet = \"panicking\"\n"
@@ -123,7 +123,7 @@ fn a_context_kept_beyond_its_close_is_answered_without_the_host() {
 fn a_panic_while_describing_itself_is_a_refusal() {
     // In a process of its own: the environment is the process's, and the entry runs once.
     let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs-faults-host"));
-    command.args(["load", "panicking"]).arg(beside_test("panicking")).env("ZVFS_PANICKING_INFO", "1");
+    command.args(["load", "panicking"]).arg(of_tests("panicking")).env("ZVFS_PANICKING_INFO", "1");
     let output = run(command, LIMIT).unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");

@@ -76,12 +76,21 @@ pub(crate) unsafe fn lent<'a>(fd: i32) -> Result<BorrowedFd<'a>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
+/// The header's word on a buffer that cannot be one.
+fn buffer(doing: &str, buf: *const c_void, n: u64) -> Result<()> {
+    match buf.is_null() {
+        true => Err(Error::new(Code::EFAULT, format!("{doing}: the buffer of {n} bytes is NULL"))),
+        false if n > isize::MAX as u64 => {
+            Err(Error::new(Code::EINVAL, format!("{doing}: a buffer of {n} bytes")))
+        }
+        false => Ok(()),
+    }
+}
+
 /// # Safety
 /// buf[0..n] is writable for `'a`, and used by nobody else.
 pub(crate) unsafe fn bytes_mut<'a>(buf: *mut c_void, n: u64) -> Result<&'a mut [u8]> {
-    if buf.is_null() || n > isize::MAX as u64 {
-        return Err(Error::new(Code::EINVAL, "read: bad buffer"));
-    }
+    buffer("read", buf, n)?;
     // SAFETY: not NULL, not too large, and the caller's promise.
     Ok(unsafe { slice::from_raw_parts_mut(buf.cast(), n as usize) })
 }
@@ -89,9 +98,7 @@ pub(crate) unsafe fn bytes_mut<'a>(buf: *mut c_void, n: u64) -> Result<&'a mut [
 /// # Safety
 /// buf[0..n] is readable for `'a`, and changed by nobody.
 pub(crate) unsafe fn bytes<'a>(buf: *const c_void, n: u64) -> Result<&'a [u8]> {
-    if buf.is_null() || n > isize::MAX as u64 {
-        return Err(Error::new(Code::EINVAL, "write: bad buffer"));
-    }
+    buffer("write", buf, n)?;
     // SAFETY: not NULL, not too large, and the caller's promise.
     Ok(unsafe { slice::from_raw_parts(buf.cast(), n as usize) })
 }
@@ -103,4 +110,19 @@ pub(crate) unsafe fn hand_out<T, O>(out: *mut *mut O, made: T) -> Result<i64> {
     let out = unsafe { out.as_mut() }.ok_or_else(|| Error::new(Code::EINVAL, "out is NULL"))?;
     *out = Box::into_raw(Box::new(made)).cast();
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr::{null, null_mut};
+
+    /// One side of the house answered EINVAL and the other EFAULT, and no header said which.
+    #[test]
+    fn a_null_buffer_is_efault() {
+        // SAFETY: NULL is refused before anything is made of it.
+        let (read, write) = unsafe { (bytes_mut(null_mut(), 1), bytes(null(), 1)) };
+        assert_eq!(read.map_err(|error| error.code()), Err(Code::EFAULT));
+        assert_eq!(write.map_err(|error| error.code()), Err(Code::EFAULT));
+    }
 }
