@@ -54,7 +54,7 @@ impl Secret {
     /// Checks the proof of one side, in constant time.
     pub(crate) fn verify(&self, side: Side, transcript: &Transcript, proof: &[u8]) -> Result<()> {
         let mac = self.mac(side, transcript)?;
-        mac.verify_slice(proof).map_err(|_| Error::Denied("the two sides have different secrets"))
+        mac.verify_slice(proof).map_err(|_| Error::Denied("the two sides have different secrets".into()))
     }
 }
 

@@ -27,7 +27,7 @@ pub enum Error {
     Corrupted,
     /// The two sides do not share a secret.
     #[error("netpipe: {0}")]
-    Denied(&'static str),
+    Denied(Cow<'static, str>),
     /// The peer refused, in its own words.
     #[error("the peer refused: {0}")]
     Refused(Reason),
@@ -37,9 +37,13 @@ pub enum Error {
     /// The connection ended where it may not.
     #[error("netpipe: the peer closed the connection {0}")]
     Closed(&'static str),
-    /// The handshake took longer than [`handshake::TIMEOUT`](crate::handshake::TIMEOUT).
-    #[error("netpipe: the handshake was not complete after 10 s")]
+    /// The peer speaks netpipe, and did not complete the handshake in time.
+    #[error("netpipe: the peer began the handshake and did not complete it in time")]
     Timeout,
+    /// The peer said nothing, or too little to know what it speaks, in the time that the handshake has. It may be stopped, or
+    /// its machine busy: that is no wrong protocol.
+    #[error("netpipe: the peer took the connection and said nothing")]
+    Silent,
     /// A value of this side cannot be used.
     #[error("{0}")]
     Invalid(Cow<'static, str>),
@@ -57,7 +61,7 @@ impl Error {
             Error::Denied(_) => code::EACCES,
             Error::Refused(reason) => reason.errno(),
             Error::Discarded(_) | Error::Closed(_) => code::ECONNRESET,
-            Error::Timeout => code::ETIMEDOUT,
+            Error::Timeout | Error::Silent => code::ETIMEDOUT,
             Error::Invalid(_) => code::EINVAL,
             Error::Random => code::EIO,
         }
@@ -66,7 +70,11 @@ impl Error {
     /// The REFUSAL that tells the peer; `None` where nothing may be sent back.
     pub fn refusal(&self) -> Option<Reason> {
         match self {
-            Error::NotNetpipe | Error::Refused(_) | Error::Discarded(_) | Error::Closed(_) => None,
+            Error::NotNetpipe
+            | Error::Silent
+            | Error::Refused(_)
+            | Error::Discarded(_)
+            | Error::Closed(_) => None,
             Error::Protocol(text) => Some(Reason::new(self.code(), text)),
             Error::Denied(text) => Some(Reason::new(self.code(), text)),
             _ => Some(Reason::new(self.code(), &self.to_string())),

@@ -104,7 +104,7 @@ impl Dialler {
         self.wire.closed()
     }
 
-    /// What it means that [`TIMEOUT`] is over now.
+    /// What it means that the peer's time is over now: [`TIMEOUT`] at the most.
     pub fn timed_out(&self) -> Error {
         self.wire.timed_out()
     }
@@ -198,7 +198,7 @@ impl Acceptor {
         self.wire.closed()
     }
 
-    /// What it means that [`TIMEOUT`] is over now.
+    /// What it means that the peer's time is over now: [`TIMEOUT`] at the most.
     pub fn timed_out(&self) -> Error {
         self.wire.timed_out()
     }
@@ -276,11 +276,12 @@ fn agree(side: Side, own: &Hello, peer: Hello) -> Result<Established> {
     }
     if own.proof != peer.proof {
         let dialler = (side == Side::Dialler) == own.proof;
-        return Err(Error::Denied(if dialler {
+        let text = if dialler {
             "the dialler has a secret and the acceptor has none: give both the same"
         } else {
             "the acceptor has a secret and the dialler has none: give both the same"
-        }));
+        };
+        return Err(Error::Denied(text.into()));
     }
     Ok(Established { version, features: own.features & peer.features, proven: own.proof, peer })
 }
@@ -383,6 +384,6 @@ impl Wire {
     }
 
     fn timed_out(&self) -> Error {
-        if self.recognised { Error::Timeout } else { Error::NotNetpipe }
+        if self.recognised { Error::Timeout } else { Error::Silent }
     }
 }

@@ -21,9 +21,10 @@
 //! | `writer`, `splice` | the writing end; a frame out of a file |
 //! | `pipe`, `lane`, `outgoing`, `queue`, `signal` | what files and the service thread share |
 //! | `service`, `reactor` | the service thread |
-//! | `socket`, `tls`, `link` | TCP as this provider wants it; TLS on it; a connection |
+//! | `socket`, `tls`, `certificate`, `link` | TCP as this provider wants it; TLS on it; why there is no trust; a connection |
 //! | `waiting`, `failure` | waiting as a caller; why a pipe cannot go on |
 
+mod certificate;
 mod descriptor;
 mod endpoint;
 mod failure;

@@ -2,6 +2,7 @@
 
 use crate::queue::lock;
 use crate::tls::{Session, Step};
+use netpipe::Kind;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{self, Timeout};
@@ -79,6 +80,11 @@ impl Link {
     /// PROTO: its handshake is not complete.
     pub fn exporter(&self) -> Result<Option<[u8; 32]>, Errno> {
         self.tls.as_ref().map(|tls| lock(tls).exporter()).transpose()
+    }
+
+    /// Why a certificate was not accepted, if that is what ended the connection.
+    pub fn refusal(&self) -> Option<String> {
+        self.tls.as_ref().and_then(|tls| lock(tls).refusal().map(str::to_owned))
     }
 
     /// Whether a receive may give something though the socket is not readable.
@@ -229,6 +235,18 @@ impl Link {
         match &self.tls {
             Some(tls) => lock(tls).flush(self.as_fd()),
             None => Ok(true),
+        }
+    }
+
+    /// Whether a dialler whose HELLO is not answered yet has given the connection up: all that it may send is a REFUSAL. Under
+    /// TLS nobody comes so far who does not listen.
+    pub fn is_given_up(&self) -> bool {
+        let mut next = [0; 1];
+        let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match retry_on_intr(|| net::recv(&self.socket, &mut next, peek)) {
+            Ok((0, _)) => true,
+            Ok(_) => self.tls.is_none() && next == [Kind::Refusal as u8],
+            Err(errno) => errno != Errno::AGAIN,
         }
     }
 

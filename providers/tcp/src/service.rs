@@ -57,7 +57,7 @@ enum Timer {
     /// This broker is to be dialled again.
     Broker(Endpoint),
     /// This writer's introduced reader is to be dialled again.
-    Redial(u64, Token, Endpoint),
+    Redial(u64, Token),
     /// This token is good no more.
     Token(Token),
     /// Whoever came with this token came too early, or with a wrong one.
@@ -245,7 +245,7 @@ impl Service {
             Timer::Dial(id) => self.dial_pipe(id),
             Timer::Again(id) => self.again(id),
             Timer::Broker(broker) => self.dial_broker(&broker),
-            Timer::Redial(id, token, endpoint) => self.redial(id, token, endpoint),
+            Timer::Redial(id, token) => self.redial(id, token),
             Timer::Token(token) => self.token_expired(token),
             Timer::Early(token) => self.stranger_known(token, true),
             Timer::Forget(id) => self.forget_writer(id),
@@ -310,7 +310,9 @@ impl Service {
 
     /// Whether a peer may be talked to.
     fn may_talk(&self, peer: IpAddr) -> Result<(), Failure> {
-        if self.config.secret.is_some() || self.config.insecure || crate::socket::is_loopback(peer) {
+        // To dial no address in particular is to dial this machine (ip(7), connect(2) on Linux).
+        let here = crate::socket::is_loopback(peer) || peer.is_unspecified();
+        if here || self.config.secret.is_some() || self.config.insecure {
             return Ok(());
         }
         let text = format!("{peer} is another machine: set `secret` (or `insecure = true`)");

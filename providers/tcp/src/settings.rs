@@ -74,7 +74,7 @@ pub fn schema() -> Vec<Setting> {
         Setting::new(
             "peer-timeout",
             SettingKind::Duration,
-            "how long a peer may give no sign of life; 1s at least",
+            "how long a peer's machine may not answer, or a peer take connections and answer none; 1s at least",
         )
         .default_value("60s"),
         Setting::new("insecure", SettingKind::Boolean, "without a secret, talk to other machines too")

@@ -3,6 +3,7 @@
 //! A peer is whoever has a certificate of the operator's own authority. Host names in it do not count: peers are
 //! introduced by addresses that change.
 
+use crate::certificate::refusal;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendFlags};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,8 +13,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, Connection, DigitallySignedStruct,
-    Error as TlsError, PeerIncompatible, RootCertStore, ServerConfig, ServerConnection, SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, Connection, DigitallySignedStruct, Error as TlsError,
+    PeerIncompatible, RootCertStore, ServerConfig, ServerConnection, SignatureScheme,
 };
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -101,7 +102,7 @@ impl Tls {
         // A name must be given; nothing looks at it.
         let name = ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
         let connection = ClientConnection::new(self.client.clone(), name)?;
-        Ok(Session { connection: connection.into(), more: false })
+        Ok(Session { connection: connection.into(), more: false, refusal: None })
     }
 
     /// Begins as the side to which somebody came.
@@ -110,7 +111,7 @@ impl Tls {
     /// No random bytes, in the main.
     pub fn accept(&self) -> Result<Session, TlsError> {
         let connection = ServerConnection::new(self.server.clone())?;
-        Ok(Session { connection: connection.into(), more: false })
+        Ok(Session { connection: connection.into(), more: false, refusal: None })
     }
 }
 
@@ -119,6 +120,7 @@ impl Tls {
 pub struct Session {
     connection: Connection,
     more: bool,
+    refusal: Option<String>,
 }
 
 /// Whether a step could be made now.
@@ -157,6 +159,11 @@ impl Session {
     /// PROTO: the handshake is not complete.
     pub fn exporter(&self) -> Result<[u8; 32], Errno> {
         self.connection.export_keying_material([0; 32], LABEL, None).map_err(|_| Errno::PROTO)
+    }
+
+    /// Why a certificate was not accepted, after KEYREJECTED.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
     }
 
     /// Whether a receive may give something without the socket being readable.
@@ -251,7 +258,8 @@ impl Session {
         // An alert, if there is one to send.
         let sent = self.flush(socket);
         if let Err(error) = processed {
-            return Err(meaning(&error));
+            self.refusal = refusal(&error);
+            return Err(if self.refusal.is_some() { Errno::KEYREJECTED } else { meaning(&error) });
         }
         sent?;
         if count == 0 && self.connection.is_handshaking() {
@@ -263,22 +271,10 @@ impl Session {
 
 /// What an error of TLS is to a pipe.
 fn meaning(error: &TlsError) -> Errno {
-    use AlertDescription as Alert;
     match error {
-        TlsError::InvalidCertificate(_)
-        | TlsError::NoCertificatesPresented
-        | TlsError::PeerIncompatible(PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon)
-        | TlsError::AlertReceived(
-            Alert::CertificateRequired
-            | Alert::BadCertificate
-            | Alert::UnknownCA
-            | Alert::CertificateExpired
-            | Alert::CertificateRevoked
-            | Alert::CertificateUnknown
-            | Alert::UnsupportedCertificate
-            | Alert::DecryptError
-            | Alert::AccessDenied,
-        ) => Errno::KEYREJECTED,
+        TlsError::PeerIncompatible(PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon) => {
+            Errno::KEYREJECTED
+        }
         TlsError::DecryptError => Errno::BADMSG,
         _ => Errno::PROTO,
     }

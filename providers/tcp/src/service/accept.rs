@@ -9,6 +9,7 @@ use crate::link::Link;
 use crate::plan::Plan;
 use crate::socket;
 use netpipe::digest::Algorithm;
+use netpipe::handshake::TIMEOUT;
 use netpipe::hello::FEATURE_CRC;
 use netpipe::{Hello, Purpose, Reason, Role, Token, code};
 use rustix::io::Errno;
@@ -220,7 +221,7 @@ impl Service {
                 }
             }
         }
-        self.start_shake(Shake::guest(link, guest, relayed))
+        self.start_shake(Shake::guest(link, guest, relayed), TIMEOUT)
     }
 
     /// Decides whether a stranger's HELLO fits a pipe, and which.

@@ -19,7 +19,7 @@ use vfs_core::{Code, Level};
 
 /// Pauses between attempts to reach a broker: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// How long a writer tries its reader's addresses before it asks for a relay.
+/// How long a writer tries each of its reader's addresses before it asks for a relay.
 const REACH: Duration = Duration::from_secs(3);
 /// How long a reader that was reached, and went, is dialled again: one handshake may time out, and the last one does so
 /// before the token ends.
@@ -38,6 +38,8 @@ const OUTPUT_MAX: usize = 4 << 20;
 pub struct Broker {
     state: State,
     pause: Duration,
+    /// It takes connections, and has not answered since.
+    pub silent_since: Option<Instant>,
     members: BTreeSet<u64>,
 }
 
@@ -119,6 +121,7 @@ impl Service {
         let broker = self.brokers.entry(endpoint.clone()).or_insert_with(|| Broker {
             state: State::Away,
             pause: PAUSES.0,
+            silent_since: None,
             members: BTreeSet::new(),
         });
         broker.members.insert(id);
@@ -200,7 +203,7 @@ impl Service {
             return self.broker_lost(&endpoint, "out of memory");
         };
         let Some(broker) = self.brokers.get_mut(&endpoint) else { return };
-        (broker.state, broker.pause) = (State::Here(key), PAUSES.0);
+        (broker.state, broker.pause, broker.silent_since) = (State::Here(key), PAUSES.0, None);
         for id in broker.members.clone() {
             self.register(key, id);
         }
@@ -236,6 +239,7 @@ impl Service {
     /// Registers a pipe once more: its introduction led nowhere.
     pub(super) fn register_again(&mut self, id: u64, trouble: &str) {
         self.note(id, trouble);
+        self.note_unmet(id, trouble);
         let Some(Route::Broker(endpoint)) = self.route(id) else { return };
         if let Some(State::Here(key)) = self.brokers.get(endpoint).map(|broker| broker.state) {
             self.tell(key, &Message::Withdraw(id));
@@ -338,7 +342,11 @@ impl Service {
                 if let Some(broker) = self.brokers.get_mut(endpoint) {
                     broker.members.remove(&id);
                 }
-                let text = format!("broker {endpoint}: {reason}");
+                let mut text = format!("broker {endpoint}: {reason}");
+                if self.readers.contains_key(&id) && !self.config.advertise.is_empty() {
+                    let told: Vec<_> = self.config.advertise.iter().map(Endpoint::to_string).collect();
+                    text = format!("{text} (writers were told to come to {})", told.join(", "));
+                }
                 self.fail_pipe(id, Failure::new(Code::from_raw(reason.errno().into()), text));
             }
             Message::Refusal(reason) => {
@@ -361,8 +369,20 @@ impl Service {
         } else {
             // What is no address here is one that cannot be reached.
             let addresses = addresses.iter().filter_map(|at| Endpoint::parse(at.as_str(), None).ok());
-            self.dial(Dial::new(Errand::Introduced(id, token), addresses).until(Instant::now() + REACH));
+            let addresses: Vec<_> = addresses.collect();
+            if let Some(writing) = self.writers.get_mut(&id) {
+                writing.addresses = addresses;
+            }
+            self.dial_introduced(id, token);
         }
+    }
+
+    /// Tries a reader's addresses, one after the other: a few seconds for each, as far as the token is good for that.
+    fn dial_introduced(&mut self, id: u64, token: Token) {
+        let Some(writing) = self.writers.get(&id) else { return };
+        let addresses = writing.addresses.clone();
+        let limit = (REACH * addresses.len().max(1) as u32).min(REDIAL);
+        self.dial(Dial::new(Errand::Introduced(id, token), addresses).until(Instant::now() + limit));
     }
 
     /// Whether a pipe still looks for its other end, and is not about to meet one already: then a broker would say it only to
@@ -393,10 +413,9 @@ impl Service {
     }
 
     /// Dials an introduced peer once more, unless something else has come of it.
-    pub(super) fn redial(&mut self, id: u64, token: Token, endpoint: Endpoint) {
+    pub(super) fn redial(&mut self, id: u64, token: Token) {
         if self.writers.get(&id).is_some_and(|known| known.is_waiting() && known.tries(token).is_some()) {
-            let until = Instant::now() + REACH;
-            self.dial(Dial::new(Errand::Introduced(id, token), [endpoint]).until(until));
+            self.dial_introduced(id, token);
         }
     }
 
@@ -417,6 +436,7 @@ impl Service {
     /// A writer reached none of its reader's addresses, or nobody there who let it in.
     pub(super) fn unreachable(&mut self, id: u64, token: Token, trouble: &str) {
         self.note(id, trouble);
+        self.note_unmet(id, trouble);
         // The broker that gave it may be gone, and the one that is here now would take this for a broken rule.
         match self.writers.get_mut(&id) {
             Some(writing) if writing.tries(token).is_some() => writing.introduced = None,
@@ -428,10 +448,21 @@ impl Service {
         }
     }
 
+    /// Notes that a writer did not meet the reader of an introduction, for the error that may come of it.
+    fn note_unmet(&mut self, id: u64, trouble: &str) {
+        if !self.writers.contains_key(&id) {
+            return;
+        }
+        if let Some(search) = self.search(id) {
+            let since = search.unmet.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+            search.unmet = Some((since, trouble.to_owned()));
+        }
+    }
+
     /// The broker is ready to join a pipe with its other end: the writer goes on as it would have at the reader's address.
     pub(super) fn relay_reached(&mut self, id: u64, token: Token, link: Link) {
         if self.writers.contains_key(&id) {
-            self.greet(link, Errand::Joined(id, token));
+            self.greet(link, Dial::new(Errand::Joined(id, token), []));
         } else if self.readers.contains_key(&id) {
             self.expect(id, token);
             self.receive(link, Guest::Introduced, true);

@@ -9,6 +9,7 @@ use crate::link::Link;
 use crate::queue::Command;
 use crate::socket;
 use netpipe::Token;
+use netpipe::handshake::TIMEOUT;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::collections::VecDeque;
@@ -16,11 +17,14 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vfs_core::Code;
 
 /// Names looked up at once. The resolver's threads cannot be stopped, only left behind, and count until they end.
 const LOOKUPS: usize = 16;
+
+/// The pause before an introduced peer that went is dialled again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What a connection is wanted for.
 #[derive(Clone, Debug)]
@@ -39,14 +43,18 @@ pub enum Errand {
     Joined(u64, Token),
 }
 
-/// A connection to be made.
-#[derive(Debug)]
+/// A connection to be made, and completed: an introduced reader whose first address leads to somebody else may be met at the
+/// next.
+#[derive(Clone, Debug)]
 pub struct Dial {
     pub errand: Errand,
     left: VecDeque<Endpoint>,
     /// No address is tried after this.
     until: Option<Instant>,
-    trouble: String,
+    /// What came of each address.
+    tried: Vec<String>,
+    /// Somebody took a connection, and went or said nothing: the peer may come yet.
+    pub may_come: bool,
 }
 
 /// A connection that is being made.
@@ -59,17 +67,32 @@ pub struct Connecting {
 
 impl Dial {
     pub fn new(errand: Errand, addresses: impl IntoIterator<Item = Endpoint>) -> Dial {
-        Dial { errand, left: addresses.into_iter().collect(), until: None, trouble: String::new() }
-    }
-
-    /// One whose addresses are all tried.
-    pub fn failed(errand: Errand, trouble: String) -> Dial {
-        Dial { errand, left: VecDeque::new(), until: None, trouble }
+        let left = addresses.into_iter().collect();
+        Dial { errand, left, until: None, tried: Vec::new(), may_come: false }
     }
 
     /// Gives up at a point in time.
     pub fn until(self, until: Instant) -> Dial {
         Dial { until: Some(until), ..self }
+    }
+
+    /// Notes what came of an address.
+    pub fn tried(mut self, trouble: String) -> Dial {
+        self.tried.push(trouble);
+        self
+    }
+
+    /// What came of all addresses, in words.
+    pub fn trouble(&self) -> String {
+        match self.tried.is_empty() {
+            true => "there was no address to try".to_owned(),
+            false => self.tried.join("; "),
+        }
+    }
+
+    /// Whether other addresses are to be tried, so that none should take all the time.
+    pub fn has_others(&self) -> bool {
+        !self.left.is_empty()
     }
 }
 
@@ -92,11 +115,15 @@ impl Service {
                 return self.listen_for_pipe(id, to);
             }
             if let Err(failure) = self.may_talk(to.ip()) {
-                return self.refused(&dial.errand, failure);
+                if !matches!(dial.errand, Errand::Introduced(..)) {
+                    return self.refused(&dial.errand, failure);
+                }
+                dial = dial.tried(failure.text);
+                continue;
             }
             match socket::connect(to, self.window(&dial.errand)) {
                 Ok(socket) => return self.wait_for_connection(Connecting { socket, to, dial }),
-                Err(errno) => dial.trouble = trouble(to, errno),
+                Err(errno) => dial = dial.tried(trouble(to, errno)),
             }
         }
     }
@@ -127,8 +154,8 @@ impl Service {
                 let Connecting { socket, to, dial } = connecting;
                 let tuned = socket::tune(&socket, self.config.peer_timeout);
                 match tuned.and_then(|()| Link::new(socket)) {
-                    Ok(link) => self.greet(link, dial.errand),
-                    Err(errno) => self.dial(Dial { trouble: trouble(to, errno), ..dial }),
+                    Ok(link) => self.greet(link, dial),
+                    Err(errno) => self.dial(dial.tried(trouble(to, errno))),
                 }
             }
             Err(errno) => self.not_connected(connecting, errno),
@@ -140,32 +167,36 @@ impl Service {
     pub(super) fn not_connected(&mut self, connecting: Connecting, errno: Errno) {
         self.reactor.forget(&connecting.socket);
         let Connecting { to, dial, .. } = connecting;
-        self.dial(Dial { trouble: trouble(to, errno), ..dial });
+        if let Some(silence) = self.silence(&dial.errand) {
+            *silence = None;
+        }
+        self.dial(dial.tried(trouble(to, errno)));
     }
 
     /// Begins the handshake of an errand on its connection.
-    pub(super) fn greet(&mut self, mut link: Link, errand: Errand) {
-        let Some(hello) = self.hello(&errand) else { return };
-        let id = match errand {
+    pub(super) fn greet(&mut self, mut link: Link, dial: Dial) {
+        let Some(hello) = self.hello(&dial.errand) else { return };
+        let id = match dial.errand {
             Errand::Direct(id) | Errand::Introduced(id, _) | Errand::Joined(id, _) => Some(id),
             _ => None,
         };
         let invitation = id.and_then(|id| self.invitation(id));
-        let relayed = matches!(errand, Errand::Joined(..));
+        let relayed = matches!(dial.errand, Errand::Joined(..));
         if let (Some(_), Some(tls)) = (id, &self.config.tls) {
             match tls.dial() {
                 Ok(session) => link.secure(session),
-                Err(error) => return self.refused(&errand, Failure::new(Code::EIO, error.to_string())),
+                Err(error) => return self.refused(&dial.errand, Failure::new(Code::EIO, error.to_string())),
             }
         }
+        let limit = if dial.has_others() { self.config.connect_timeout.min(TIMEOUT) } else { TIMEOUT };
         let secret = self.config.secret.clone();
-        self.start_shake(Shake::dialler(link, errand, hello, invitation, relayed, secret));
+        self.start_shake(Shake::dialler(link, dial, hello, invitation, relayed, secret), limit);
     }
 
-    /// No address was reached: what now depends on the errand.
+    /// No address was reached, or nobody there let this side in: what now depends on the errand.
     pub(super) fn not_reached(&mut self, dial: Dial) {
-        let Dial { errand, trouble, .. } = dial;
-        match errand {
+        let trouble = dial.trouble();
+        match dial.errand {
             Errand::Listen(id) => {
                 self.fail_pipe(
                     id,
@@ -173,6 +204,12 @@ impl Service {
                 );
             }
             Errand::Direct(id) => self.dial_later(id, &trouble),
+            Errand::Introduced(id, token) if dial.may_come && self.may_redial(id, token) => {
+                // Its machine may have too much to do. The token is good until a handshake is complete; the broker, asked anew,
+                // would take this writer for one too many.
+                self.note(id, &trouble);
+                self.reactor.at(Instant::now() + AGAIN, Timer::Redial(id, token));
+            }
             Errand::Introduced(id, token) => self.unreachable(id, token, &trouble),
             Errand::Broker(broker) => self.broker_lost(&broker, &trouble),
             Errand::Relay(id, _) | Errand::Joined(id, _) => self.register_again(id, &trouble),
@@ -190,11 +227,33 @@ impl Service {
         }
     }
 
+    /// Notes that whoever takes the connections of an errand does not answer; why no more are made, once that has lasted.
+    pub(super) fn silent(&mut self, errand: &Errand) -> Option<Failure> {
+        let limit = self.config.peer_timeout;
+        let since = *self.silence(errand)?.get_or_insert_with(|| Instant::now() - TIMEOUT);
+        (since.elapsed() >= limit).then(|| {
+            let text = format!(
+                "it takes connections, and has answered none for {}s: its process may be stopped",
+                since.elapsed().as_secs()
+            );
+            Failure::new(Code::ETIMEDOUT, text)
+        })
+    }
+
+    /// Since when an errand meets silence.
+    fn silence(&mut self, errand: &Errand) -> Option<&mut Option<Instant>> {
+        match errand {
+            Errand::Direct(id) => self.search(*id).map(|search| &mut search.silent_since),
+            Errand::Broker(broker) => self.brokers.get_mut(broker).map(|broker| &mut broker.silent_since),
+            // The broker's tokens have an end of their own.
+            _ => None,
+        }
+    }
+
     /// Asks the system's resolver, on a thread of its own.
-    fn look_up(&mut self, mut dial: Dial, endpoint: Endpoint) {
+    fn look_up(&mut self, dial: Dial, endpoint: Endpoint) {
         if Arc::strong_count(&self.resolvers) > LOOKUPS {
-            dial.trouble = "too many names are being looked up".to_owned();
-            return self.not_reached(dial);
+            return self.not_reached(dial.tried("too many names are being looked up".to_owned()));
         }
         let lookup = self.reactor.key();
         let (queue, counted) = (self.queue.clone(), self.resolvers.clone());
@@ -209,8 +268,7 @@ impl Service {
                 self.reactor.at(Instant::now() + self.config.connect_timeout, Timer::Lookup(lookup));
             }
             Err(error) => {
-                dial.trouble = format!("no thread for the resolver: {error}");
-                self.not_reached(dial);
+                self.not_reached(dial.tried(format!("no thread for the resolver: {error}")));
             }
         }
     }
@@ -224,7 +282,7 @@ impl Service {
                     dial.left.push_front(Endpoint::from(address));
                 }
             }
-            Err(error) => dial.trouble = error,
+            Err(error) => dial = dial.tried(error),
         }
         self.dial(dial);
     }

@@ -4,6 +4,7 @@ use super::dial::{Dial, Errand};
 use super::feedback::Feedback;
 use super::shake::Shaken;
 use super::{Service, Source, Timer};
+use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::lane::Lane;
 use crate::outgoing::Outgoing;
@@ -21,6 +22,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 /// How long, and how often, what is busy is tried again: the pipe of that name may have ended a moment ago, and word of it
 /// may still be on its way.
 const BUSY: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(25));
+/// The pause before a broker is asked again whether a reader that was not met has registered anew.
+const UNMET: Duration = Duration::from_millis(500);
 /// How long a DISCARD waits for a reader; a broker does so as well.
 const DISCARD: Duration = Duration::from_secs(60);
 
@@ -34,8 +37,25 @@ pub struct Reading {
     pub admitted: u32,
     /// Nobody else is to come.
     pub over: bool,
+    search: Search,
+}
+
+/// How the search for a pipe's other end goes.
+#[derive(Debug)]
+pub struct Search {
+    /// Before a direct pipe is dialled again.
     pause: Duration,
     busy_since: Option<Instant>,
+    /// Somebody takes connections, and has not answered since.
+    pub silent_since: Option<Instant>,
+    /// An introduction led nowhere: since when, and why. The broker counts it until the reader registers again.
+    pub unmet: Option<(Instant, String)>,
+}
+
+impl Default for Search {
+    fn default() -> Search {
+        Search { pause: PAUSES.0, busy_since: None, silent_since: None, unmet: None }
+    }
 }
 
 /// A writer.
@@ -48,9 +68,10 @@ pub struct Writing {
     pub feedback: Option<u64>,
     /// The token of the introduction, or the relay, that is being tried, and when it came: one at a time.
     pub introduced: Option<(Token, Instant)>,
+    /// Where the reader of that introduction is.
+    pub addresses: Vec<Endpoint>,
     closed: bool,
-    pause: Duration,
-    busy_since: Option<Instant>,
+    search: Search,
 }
 
 impl Reading {
@@ -90,8 +111,7 @@ impl Writing {
 impl Service {
     pub(super) fn open_reader(&mut self, pipe: Arc<ReaderPipe>) {
         let (id, route) = (pipe.id, pipe.plan.route.clone());
-        let reading =
-            Reading { pipe, listener: None, admitted: 0, over: false, pause: PAUSES.0, busy_since: None };
+        let reading = Reading { pipe, listener: None, admitted: 0, over: false, search: Search::default() };
         self.readers.insert(id, reading);
         self.start(id, route);
     }
@@ -103,9 +123,9 @@ impl Service {
             listener: None,
             feedback: None,
             introduced: None,
+            addresses: Vec::new(),
             closed: false,
-            pause: PAUSES.0,
-            busy_since: None,
+            search: Search::default(),
         };
         self.writers.insert(id, writing);
         self.start(id, route);
@@ -147,13 +167,17 @@ impl Service {
     /// Dials it again, later and later.
     pub(super) fn dial_later(&mut self, id: u64, trouble: &str) {
         self.note(id, trouble);
-        let pause = match (self.readers.get_mut(&id), self.writers.get_mut(&id)) {
-            (Some(Reading { pause, .. }), _) | (None, Some(Writing { pause, .. })) => pause,
-            (None, None) => return,
-        };
-        let at = Instant::now() + *pause;
-        *pause = (*pause * 2).min(PAUSES.1);
+        let Some(search) = self.search(id) else { return };
+        let at = Instant::now() + search.pause;
+        search.pause = (search.pause * 2).min(PAUSES.1);
         self.reactor.at(at, Timer::Dial(id));
+    }
+
+    pub(super) fn search(&mut self, id: u64) -> Option<&mut Search> {
+        match (self.readers.get_mut(&id), self.writers.get_mut(&id)) {
+            (Some(Reading { search, .. }), _) | (None, Some(Writing { search, .. })) => Some(search),
+            (None, None) => None,
+        }
     }
 
     pub(super) fn note(&self, id: u64, trouble: &str) {
@@ -166,26 +190,49 @@ impl Service {
 
     /// Ends a pipe that never met its other end; one that is busy not before that has lasted.
     pub(super) fn fail_pipe(&mut self, id: u64, failure: Failure) {
-        let busy_since = match (self.readers.get_mut(&id), self.writers.get_mut(&id)) {
-            (Some(Reading { busy_since, .. }), _) | (None, Some(Writing { busy_since, .. })) => busy_since,
-            (None, None) => return,
-        };
-        if failure.code == Code::EBUSY && busy_since.get_or_insert_with(Instant::now).elapsed() < BUSY.0 {
-            self.reactor.at(Instant::now() + BUSY.1, Timer::Again(id));
-            return;
+        let patience = self.config.peer_timeout;
+        let Some(search) = self.search(id) else { return };
+        let mut failure = failure;
+        if failure.code == Code::EBUSY {
+            let limits = match &search.unmet {
+                Some((since, _)) => (since.elapsed(), patience, UNMET),
+                None => (search.busy_since.get_or_insert_with(Instant::now).elapsed(), BUSY.0, BUSY.1),
+            };
+            let (busy, limit, pause) = limits;
+            if busy < limit {
+                self.reactor.at(Instant::now() + pause, Timer::Again(id));
+                return;
+            }
+            if let Some((_, trouble)) = &search.unmet {
+                let text = format!("its reader was introduced, and not met for {patience:?}: {trouble}");
+                failure = Failure::new(Code::ETIMEDOUT, text);
+            }
+        } else if let Some((_, trouble)) = &search.unmet {
+            failure.text = format!("{} (before that: {trouble})", failure.text);
         }
+        let mut last = Message::Withdraw(id);
         if let Some(reading) = self.readers.get_mut(&id) {
             reading.over = true;
             reading.pipe.fail(failure);
         } else if let Some(writing) = self.writers.get(&id) {
+            // Its reader waits for this writer, and would wait for ever.
+            if writing.introduced.is_some() && failure.code != Code::EBUSY {
+                last = Message::Discarded(id);
+            }
             writing.pipe.settle(Fate::Failed(failure));
         }
-        self.stop_looking(id);
+        self.stop_listening(id);
+        self.leave_broker(id, last);
         self.drop_if_done(id);
     }
 
     /// Nobody else is to come to this pipe: its listener or registration ends.
     pub(super) fn stop_looking(&mut self, id: u64) {
+        self.stop_listening(id);
+        self.leave_broker(id, Message::Withdraw(id));
+    }
+
+    fn stop_listening(&mut self, id: u64) {
         let listener = match (self.readers.get_mut(&id), self.writers.get_mut(&id)) {
             (Some(Reading { listener, .. }), _) | (None, Some(Writing { listener, .. })) => listener.take(),
             (None, None) => None,
@@ -193,7 +240,6 @@ impl Service {
         if let Some(key) = listener {
             self.sources.remove(&key);
         }
-        self.leave_broker(id, Message::Withdraw(id));
     }
 
     /// Gives a pipe the connection that a handshake brought.

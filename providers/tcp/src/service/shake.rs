@@ -7,7 +7,6 @@ use crate::failure::Failure;
 use crate::link::{Link, Received};
 use crate::socket;
 use crate::tls::Step;
-use netpipe::handshake::TIMEOUT;
 use netpipe::{
     Acceptor, Dialler, Error, Established, Hello, Local, Message, Progress, Reason, Role, Secret, Token, code,
 };
@@ -48,17 +47,15 @@ pub struct Shake {
     hello_told: bool,
 }
 
-/// The pause before an introduced peer that went is dialled again.
-const AGAIN: Duration = Duration::from_millis(100);
 /// How long an introduced peer may be faster than the broker's word of it.
 const EARLY: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 enum Machine {
     /// TLS is not ready: what comes then.
-    Dials(Box<Hello>, Errand, Option<Secret>),
+    Dials(Box<Hello>, Box<Dial>, Option<Secret>),
     Accepts(Guest),
-    Dialler(Dialler, Errand),
+    Dialler(Dialler, Box<Dial>),
     /// Once its HELLO is judged, the pipe.
     Acceptor(Acceptor, Guest, Option<u64>),
 }
@@ -76,7 +73,7 @@ impl Shake {
     /// Begins as the side that dialled.
     pub fn dialler(
         link: Link,
-        errand: Errand,
+        dial: Dial,
         mut hello: Hello,
         invitation: Option<Invitation>,
         relayed: bool,
@@ -91,7 +88,7 @@ impl Shake {
             }
         }
         hello.agent = Some(agent());
-        let machine = Machine::Dials(Box::new(hello), errand, secret);
+        let machine = Machine::Dials(Box::new(hello), Box::new(dial), secret);
         Shake { window, relayed, ..Shake::new(link, machine) }
     }
 
@@ -147,14 +144,14 @@ impl Shake {
             Ok((Step::Done, exporter)) => exporter,
             Ok((step, _)) => return step,
             Err(errno) => {
-                self.outcome = Some(Err(tls_error(errno)));
+                self.outcome = Some(Err(tls_error(&self.link, errno)));
                 return Step::Done;
             }
         };
         *machine = match machine {
-            Machine::Dials(hello, errand, secret) => {
+            Machine::Dials(hello, dial, secret) => {
                 match Dialler::new((**hello).clone(), secret.take(), exporter) {
-                    Ok(dialler) => Machine::Dialler(dialler, errand.clone()),
+                    Ok(dialler) => Machine::Dialler(dialler, dial.clone()),
                     Err(error) => {
                         self.outcome = Some(Err(error));
                         return Step::Done;
@@ -200,7 +197,9 @@ impl Shake {
         let mut input = match received {
             Ok(Received::Nothing) => return None,
             Ok(Received::Bytes(count)) => &bytes[..count],
-            Err(errno @ (Errno::KEYREJECTED | Errno::PROTO)) => return Some(Err(tls_error(errno))),
+            Err(errno @ (Errno::KEYREJECTED | Errno::PROTO)) => {
+                return Some(Err(tls_error(&self.link, errno)));
+            }
             Ok(Received::End) | Err(_) => {
                 return Some(Err(match &self.machine {
                     Machine::Dialler(machine, _) => machine.closed(),
@@ -218,11 +217,11 @@ impl Shake {
 }
 
 impl Service {
-    /// Puts a handshake under watch, and begins it.
-    pub(super) fn start_shake(&mut self, mut shake: Shake) -> Option<u64> {
+    /// Puts a handshake under watch, and begins it; it may take up to `limit`.
+    pub(super) fn start_shake(&mut self, mut shake: Shake, limit: Duration) -> Option<u64> {
         shake.writes = true;
         let key = self.keep(Source::Shaking(Box::new(shake)), true, true)?;
-        self.reactor.at(Instant::now() + TIMEOUT, Timer::Expire(key));
+        self.reactor.at(Instant::now() + limit, Timer::Expire(key));
         Some(key)
     }
 
@@ -300,6 +299,10 @@ impl Service {
                 machine.refuse(reason.clone());
                 shake.outcome = Some(Err(Error::Invalid(format!("refused: {reason}").into())));
             }
+            // It was stopped, or this side was, until it gave up: its next connection counts, not this one.
+            Ok(_) if shake.link.is_given_up() => {
+                shake.outcome = Some(Err(Error::Closed("before its HELLO was answered")));
+            }
             Ok(Verdict::Welcome(invitation)) => {
                 *pipe = Some(invitation.pipe);
                 shake.window = socket::window(&shake.link, invitation.window);
@@ -322,8 +325,8 @@ impl Service {
     fn shaken(&mut self, shake: Shake, outcome: Result<Established, Error>) {
         let Shake { link, machine, window, .. } = shake;
         match (machine, outcome) {
-            (Machine::Dialler(_, errand), Ok(established)) => {
-                self.greeted(errand, Shaken { link, established, window });
+            (Machine::Dialler(_, dial), Ok(established)) => {
+                self.greeted(dial.errand, Shaken { link, established, window });
             }
             (Machine::Acceptor(_, _, Some(id)), Ok(established)) => {
                 if let Some(token) = &established.peer.token {
@@ -334,9 +337,9 @@ impl Service {
             (Machine::Accepts(guest), Err(error)) => self.not_let_in(&link, guest, None, &error),
             (Machine::Acceptor(_, guest, pipe), Err(error)) => self.not_let_in(&link, guest, pipe, &error),
             (Machine::Acceptor(_, _, None) | Machine::Accepts(_) | Machine::Dials(..), Ok(_)) => {}
-            (Machine::Dialler(_, errand) | Machine::Dials(_, errand, _), Err(error)) => {
+            (Machine::Dialler(_, dial) | Machine::Dials(_, dial, _), Err(error)) => {
                 link.end();
-                self.not_greeted(errand, link.peer(), &error);
+                self.not_greeted(*dial, link.peer(), &error);
             }
         }
     }
@@ -348,7 +351,12 @@ impl Service {
         let ordinary = matches!(error, Error::Closed(_) | Error::Invalid(_));
         let level = if ordinary { Level::Info } else { Level::Warning };
         self.log_stranger(level, &format!("netpipe: {peer} was not let in: {error}"));
-        if let (Guest::Pipe(id), _) | (_, Some(id)) = (guest, pipe) {
+        // Without a HELLO it is not known to whom an introduced peer came: to one of those who expect one.
+        let concerned: Vec<u64> = match (guest, pipe) {
+            (Guest::Pipe(id), _) | (_, Some(id)) => vec![id],
+            (Guest::Introduced, None) => self.expected.values().map(|expected| expected.pipe).collect(),
+        };
+        for id in concerned {
             self.note(id, &format!("{peer} was not let in: {error}"));
         }
     }
@@ -362,32 +370,28 @@ impl Service {
         }
     }
 
-    fn not_greeted(&mut self, errand: Errand, peer: SocketAddr, error: &Error) {
-        // Its machine may have too much to do. The token is good until a handshake is complete; the broker, asked anew, would
-        // take this writer for one too many.
-        if let (Errand::Introduced(id, token), Error::Closed(_) | Error::Timeout) = (&errand, error) {
-            if !self.may_redial(*id, *token) {
-                return self.unreachable(*id, *token, &error.to_string());
-            }
-            self.note(*id, &error.to_string());
-            self.reactor.at(Instant::now() + AGAIN, Timer::Redial(*id, *token, peer.into()));
-            return;
-        }
-        let gone = match error {
-            Error::Closed(_) | Error::Timeout => true,
-            // The reader went between: its next one is waited for.
-            Error::Refused(reason) => reason.code == code::ECONNRESET,
+    fn not_greeted(&mut self, dial: Dial, peer: SocketAddr, error: &Error) {
+        let trouble = format!("{peer}: {error}");
+        let may_come = match error {
+            Error::Closed(_) => true,
+            // A process that is stopped, or on a machine with too much to do, goes on some time.
+            Error::Timeout | Error::Silent => match self.silent(&dial.errand) {
+                None => true,
+                Some(failure) => return self.refused(&dial.errand, failure),
+            },
+            // The reader went between: its next one is waited for. Or it found this side too slow.
+            Error::Refused(reason) => matches!(reason.code, code::ECONNRESET | code::ETIMEDOUT),
             _ => false,
         };
-        if gone {
-            let errand = match errand {
-                // It was reached: a relay would not help.
-                Errand::Introduced(id, token) => Errand::Joined(id, token),
-                other => other,
-            };
-            self.not_reached(Dial::failed(errand, error.to_string()));
+        if matches!(dial.errand, Errand::Introduced(..)) {
+            // Its address may lead to somebody else from here: to the next, and at last the broker's relay.
+            let mut dial = dial.tried(trouble);
+            dial.may_come |= may_come;
+            self.dial(dial);
+        } else if may_come {
+            self.not_reached(dial.tried(trouble));
         } else {
-            self.refused(&errand, Failure::from(error));
+            self.refused(&dial.errand, Failure::from(error));
         }
     }
 
@@ -396,13 +400,15 @@ impl Service {
         let error = match &shake.machine {
             Machine::Dialler(machine, _) => machine.timed_out(),
             Machine::Acceptor(machine, ..) => machine.timed_out(),
-            Machine::Dials(..) => tls_error(Errno::PROTO),
-            Machine::Accepts(_) => Error::Timeout,
+            Machine::Dials(..) | Machine::Accepts(_) => Error::Silent,
         };
-        // It learns why, if it listens at all.
-        if let (Some(reason), Machine::Dialler(..) | Machine::Acceptor(..)) =
-            (error.refusal(), &shake.machine)
-        {
+        // It learns why, once it listens. A dialler has spoken already, so that nothing of it is told to who does not ask.
+        let reason = match &shake.machine {
+            Machine::Dialler(..) => Some(Reason::new(code::ETIMEDOUT, "the handshake took too long")),
+            Machine::Acceptor(..) => error.refusal(),
+            Machine::Dials(..) | Machine::Accepts(_) => None,
+        };
+        if let Some(reason) = reason {
             shake.output.extend(Message::Refusal(reason).to_bytes());
             shake.push();
         }
@@ -411,11 +417,13 @@ impl Service {
 }
 
 /// What a failure of TLS is to a handshake.
-fn tls_error(errno: Errno) -> Error {
+fn tls_error(link: &Link, errno: Errno) -> Error {
     match errno {
-        Errno::KEYREJECTED => Error::Denied(
-            "TLS: a certificate was not accepted: give both sides certificates of one authority",
-        ),
+        Errno::KEYREJECTED => {
+            let why = link.refusal();
+            let why = why.unwrap_or_else(|| "the two sides know no common kind of certificate".to_owned());
+            Error::Denied(format!("TLS: {why}").into())
+        }
         Errno::CONNRESET | Errno::PIPE => Error::Closed("during the handshake of TLS"),
         _ => Error::Protocol(
             "the peer does not speak TLS 1.3: set `tls-ca`, `tls-cert` and `tls-key` on both sides".into(),

@@ -187,3 +187,62 @@ fn a_reader_that_takes_connections_and_lets_nobody_in_is_given_up() {
     assert_eq!(token, Some(Token([5; 16])));
     in_time(move || writer.write_all(b"through").unwrap());
 }
+
+/// A service that is no netpipe, for as long as the test runs.
+fn web_server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            // Whoever went already hears nothing.
+            let _ = stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    port
+}
+
+/// The first address that led to somebody else, or to another machine where no secret was set, ended the pipe; its reader
+/// waited for ever.
+#[test]
+fn an_address_that_leads_to_somebody_else_is_followed_by_the_next_and_then_the_relay() {
+    let broker = Running::start(netpipe::broker::Config::default());
+    let at = format!("broker = \"{}\"", broker.address);
+    let (wrong, right) = (web_server(), free_port());
+    let elsewhere = "192.0.2.1:9";
+    let listen = format!("listen = \"127.0.0.1:{right}\"");
+    for (number, advertised) in [
+        format!("{listen}, advertise = [\"127.0.0.1:{wrong}\", \"{elsewhere}\", \"127.0.0.1:{right}\"]"),
+        format!("advertise = [\"{elsewhere}\", \"127.0.0.1:{wrong}\"]"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let name = format!("netpipe:{number}");
+        let mut reader = registry(&format!("{at}, {advertised}")).open(&name, &Open::new(READ)).unwrap();
+        let mut writer = registry(&at).open(&name, &Open::new(WRITE)).unwrap();
+        let writing = in_thread(move || {
+            writer.write_all(b"through").unwrap();
+            writer.finish(vfs_core::Finish::Commit).unwrap();
+        });
+        assert_eq!(in_time(move || read_to_end(&mut reader)), b"through");
+        writing.recv_timeout(SLACK).unwrap();
+    }
+}
+
+/// A broker that was stopped for longer than a handshake may take did not speak netpipe, for good.
+#[test]
+fn a_broker_that_says_nothing_is_dialled_again_and_at_last_etimedout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
+    let _writer = host.open("netpipe:a:w", &Open::default()).unwrap();
+    let silent = listener.accept().unwrap();
+    let mut broker = Connection::accept(&listener);
+    broker.registration();
+    drop((silent, broker));
+
+    let stopped = TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = format!("broker = \"{}\", peer-timeout = \"1s\"", stopped.local_addr().unwrap());
+    let mut reader = registry(&settings).open("netpipe:a:r", &Open::default()).unwrap();
+    let error = in_time(move || reader.read(&mut [0; 8]));
+    refused(error, vfs_core::Code::ETIMEDOUT, "answered none");
+}

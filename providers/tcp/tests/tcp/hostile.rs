@@ -324,6 +324,57 @@ fn a_slow_hello_is_given_up_after_ten_seconds() {
     assert!(start.elapsed() > Duration::from_secs(5));
 }
 
+/// A reader that was stopped for 12 s did not speak netpipe, for good.
+#[test]
+fn a_reader_that_says_nothing_is_dialled_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
+    let mut writer = open("", &descriptor, true);
+    let writing = in_thread(move || writer.write(b"hello").unwrap());
+    let (mut silent, _) = listener.accept().unwrap();
+    let heard = answer(&mut silent);
+    assert!(heard.ends_with(b"the handshake took too long"), "{heard:?}");
+    let (mut stream, _) = listener.accept().unwrap();
+    shake(&mut stream, Acceptor::new(None));
+    assert_eq!(writing.recv_timeout(SLACK).unwrap(), 5);
+}
+
+#[test]
+fn a_reader_that_says_nothing_for_the_peer_timeout_is_etimedout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
+    let mut writer = open("peer-timeout = \"1s\"", &descriptor, true);
+    refused(in_time(move || writer.write(b"hello")), Code::ETIMEDOUT, "answered none");
+}
+
+/// Once the reader went on, it took the connection that its writer had given up for the writer, and the pipe for broken.
+#[test]
+fn a_connection_that_was_given_up_before_its_hello_was_read_is_nobody() {
+    let port = free_port();
+    let descriptor = format!("tcp://127.0.0.1:{port}");
+    let mut reader = open("", &descriptor, false);
+    let mut given_up = connect(port);
+    let reason = netpipe::Reason::new(netpipe::code::ETIMEDOUT, "the handshake took too long");
+    let mut bytes = Hello::pipe(Role::Writer, Name::unnamed(), None).to_bytes();
+    bytes.extend(Message::Refusal(reason).to_bytes());
+    given_up.write_all(&bytes).unwrap();
+    assert_eq!(answer(&mut given_up), b"", "it is not answered");
+    let mut writer = open("", &descriptor, true);
+    writer.write_all(b"right").unwrap();
+    writer.finish(Finish::End).unwrap();
+    assert_eq!(in_time(move || read_to_end(&mut reader)), b"right");
+}
+
+#[test]
+fn no_address_in_particular_is_this_machine() {
+    let port = free_port();
+    let mut reader = open("", &format!("tcp://127.0.0.1:{port}"), false);
+    let mut writer = open("", &format!("tcp://0.0.0.0:{port}"), true);
+    writer.write_all(b"here").unwrap();
+    writer.finish(Finish::End).unwrap();
+    assert_eq!(read_to_end(&mut reader), b"here");
+}
+
 /// The other end of a handshake, in the test's own hands.
 fn shake(stream: &mut TcpStream, mut acceptor: Acceptor) {
     loop {

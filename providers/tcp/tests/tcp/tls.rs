@@ -2,7 +2,10 @@
 
 use crate::common::*;
 use netpipe::broker;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
@@ -16,8 +19,13 @@ struct Authority {
 
 impl Authority {
     fn new() -> Authority {
+        Authority::named("ours")
+    }
+
+    fn named(name: &str) -> Authority {
         let folder = TempDir::new().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
@@ -27,7 +35,13 @@ impl Authority {
 
     /// The settings of one of its peers.
     fn peer(&self, name: &str) -> String {
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        self.odd_peer(name, |_| {})
+    }
+
+    /// The settings of a peer whose certificate has something odd.
+    fn odd_peer(&self, name: &str, odd: impl FnOnce(&mut CertificateParams)) -> String {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        odd(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let path = |file: String| self.folder.path().join(file).display().to_string();
@@ -128,6 +142,68 @@ fn a_certificate_of_another_authority_is_eacces() {
         right.finish(Finish::Commit).unwrap();
         assert_eq!(reading.recv_timeout(SLACK).unwrap(), b"right");
     }
+}
+
+/// Each of these was "give both sides certificates of one authority".
+#[test]
+fn a_refused_certificate_is_told_with_the_reason_at_both_sides() {
+    type Odd = fn(&mut CertificateParams);
+    let odd: [(Odd, &str, &str); 4] = [
+        (|params| params.not_after = date_time_ymd(2001, 1, 1), "it expired", "it has expired"),
+        (|params| params.not_before = date_time_ymd(4001, 1, 1), "it is not valid yet", "not valid yet"),
+        (
+            |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning],
+            "extended key usage",
+            "extended key usage",
+        ),
+        (
+            |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
+            "an authority's own",
+            "may say why",
+        ),
+    ];
+    let ours = Authority::new();
+    for (number, (odd, here, there)) in odd.into_iter().enumerate() {
+        let settings = ours.odd_peer(&format!("odd-{number}"), odd);
+        let good = || registry(&ours.peer("good"));
+        // Whose certificate is odd dials, and is told by an alert; or is dialled, and its peer knows.
+        for (reading, writing, words) in
+            [(good(), registry(&settings), there), (registry(&settings), good(), here)]
+        {
+            let (mut reader, mut writer) =
+                pair(&reading, &writing, &format!("tcp:127.0.0.1:{}", free_port()));
+            refused(in_time(move || writer.write(b"x")), Code::EACCES, words);
+            times_out(&mut reader, "was not let in: netpipe: TLS: the peer", |reader| {
+                reader.read(&mut [0; 8])
+            });
+        }
+    }
+    // One that another authority signed, or between which and ours one is missing.
+    for (stranger, words) in [
+        (Authority::named("theirs"), "no authority in `tls-ca` signed it"),
+        (Authority::named("ours"), "another key signed it"),
+    ] {
+        let (reading, writing) = (registry(&ours.peer("good")), registry(&stranger.peer("stranger")));
+        let (_reader, mut writer) = pair(&reading, &writing, &format!("tcp:127.0.0.1:{}", free_port()));
+        refused(in_time(move || writer.write(b"x")), Code::EACCES, words);
+    }
+}
+
+/// A pipe that cannot be ended for its writer only, and its reader waited for ever.
+#[test]
+fn a_refused_certificate_ends_both_sides_of_an_introduced_pipe() {
+    let broker = Running::start(broker::Config::default());
+    let authority = Authority::new();
+    let settings = |peer: String| format!("{peer}, broker = \"{}\"", broker.address);
+    let expired = authority.odd_peer("expired", |params| params.not_after = date_time_ymd(2001, 1, 1));
+    let reading = registry(&format!("{}, advertise = [\"192.0.2.1:9\"]", settings(authority.peer("good"))));
+    let (mut reader, mut writer) = pair(&reading, &registry(&settings(expired)), "netpipe:a");
+    let error = in_time(move || writer.write(b"x")).unwrap_err();
+    assert_eq!(error.code(), Code::EACCES);
+    for words in ["it has expired", "192.0.2.1 is another machine"] {
+        assert!(error.chain().contains(words), "{}", error.chain());
+    }
+    refused(in_time(move || reader.read(&mut [0; 8])), Code::ECONNRESET, "192.0.2.1:9");
 }
 
 #[test]
