@@ -54,8 +54,8 @@
  * Mistakes
  *
  *     NULL where something belongs is -ZVFS_EINVAL; for a buffer of more than 0 bytes it is -ZVFS_EFAULT, as read(2) has it.
- *     A handle or another object used after its end is -ZVFS_EBADF; this works as long as its place has not been given to a new
- *     one. Two calls at once on what takes one is -ZVFS_EBUSY. None crashes.
+ *     A handle or another object used after its end is -ZVFS_EBADF, and so is one where another kind belongs; this works as long
+ *     as its place has not been given to a new one. Two calls at once on what takes one is -ZVFS_EBUSY. None crashes.
  *
  * Threads, in [brackets] at each function
  *
@@ -69,7 +69,8 @@
  * Process
  *
  *     The library changes nothing that belongs to the whole process and raises no SIGPIPE. After a fork the child cannot use
- *     what its parent opened (-ZVFS_EPERM); it makes a registry of its own. A program may exit without freeing anything; what
+ *     what its parent made (-ZVFS_EPERM, at once, whatever the parent's threads were doing; freeing or closing it does nothing)
+ *     but for configurations; it makes a registry of its own. A program may exit without freeing anything; what
  *     it had ended but not yet delivered may then be lost, so free the registry, which waits for that up to 5 s.
  */
 #ifndef ZVFS_H

@@ -33,7 +33,7 @@
  * Mistakes
  *
  *     NULL where something belongs is -ZVFS_EINVAL. A session used after its end is -ZVFS_EBADF, always: no pointer is given
- *     out twice. What doesn't fit a session's state (a channel for one that runs, a second run) is -ZVFS_EBUSY.
+ *     out twice, so what is another object is no session. What doesn't fit a session's state (a channel for one that runs, a second run) is -ZVFS_EBUSY.
  *
  * Threads
  *
@@ -46,7 +46,11 @@
  *
  *     The engine installs handlers for SIGSEGV, SIGBUS, SIGILL and SIGFPE when the first program is loaded. They take what a guest
  *     raises and pass everything else on to the handlers that were there before. A host that has such handlers of its own (a
- *     JVM, say) installs them before the first session. Sessions run in the child of a fork or in its parent, not in both.
+ *     JVM, say) installs them before the first session.
+ *
+ *     After a fork the child cannot use its parent's sessions (-ZVFS_EPERM; freeing one does nothing). It makes its own, and may
+ *     run them if its parent has run none: the engine's threads and locks do not survive a fork, so sessions run in the parent or
+ *     in its children, and a run in the other is -ZVFS_EPERM.
  */
 #ifndef ZVM_SESSION_H
 #define ZVM_SESSION_H

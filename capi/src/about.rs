@@ -2,18 +2,17 @@
 
 use crate::exported::exported;
 use std::ffi::{CString, c_char};
-use std::sync::OnceLock;
-use vfs_core::Code;
+use vfs_core::{Code, PerProcess};
 
 /// Linux's numbers end before this one.
 const CODES: usize = 256;
 
 /// Names and words of the codes, in C's form.
-static TEXTS: OnceLock<Vec<(Option<CString>, CString)>> = OnceLock::new();
+static TEXTS: PerProcess<Vec<(Option<CString>, CString)>> = PerProcess::new();
 
 fn texts(code: i32) -> Option<&'static (Option<CString>, CString)> {
     let c_string = |text: &str| CString::new(text).unwrap_or_default();
-    let texts = TEXTS.get_or_init(|| {
+    let texts = TEXTS.get_or_make(|| {
         (0..CODES as i64)
             .map(|number| {
                 let code = Code::from_raw(number);

@@ -1,6 +1,6 @@
 //! From C's values to Rust's: each checked as far as it can be.
 
-use crate::pool::{Exclusive, Shared, Slot};
+use crate::pool::{Exclusive, Kind, Shared, Slot};
 use crate::structs::Growing;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
@@ -157,15 +157,15 @@ impl<T: Growing> Argument for Option<T> {
 }
 
 /// The slot behind a pointer.
-pub struct Object<T: 'static>(&'static Slot<T>);
+pub struct Object<T: Kind>(&'static Slot<T>);
 
-impl<T> Object<T> {
+impl<T: Kind> Object<T> {
     pub fn slot(self) -> &'static Slot<T> {
         self.0
     }
 }
 
-impl<T> Argument for Object<T> {
+impl<T: Kind> Argument for Object<T> {
     type C = *const Slot<T>;
 
     unsafe fn check(value: *const Slot<T>, name: &'static str) -> Result<Object<T>> {
@@ -174,19 +174,17 @@ impl<T> Argument for Object<T> {
     }
 }
 
-impl<T> Argument for Option<Object<T>> {
+impl<T: Kind> Argument for Option<Object<T>> {
     type C = *const Slot<T>;
 
     unsafe fn check(value: *const Slot<T>, name: &'static str) -> Result<Option<Object<T>>> {
-        if !value.is_aligned() {
-            return Err(Error::new(Code::EINVAL, format!("{name} is no pointer of this library's")));
-        }
-        // SAFETY: NULL, or a pointer that this library gave: to a slot, which is never freed.
-        Ok(unsafe { value.as_ref() }.map(Object))
+        // SAFETY: the caller's promise: NULL, or a pointer that this library gave.
+        let slot = unsafe { Slot::behind(value) }.map_err(|error| named(error, name))?;
+        Ok(slot.map(Object))
     }
 }
 
-impl<T> Argument for Exclusive<T> {
+impl<T: Kind> Argument for Exclusive<T> {
     type C = *const Slot<T>;
 
     unsafe fn check(value: *const Slot<T>, name: &'static str) -> Result<Exclusive<T>> {
@@ -195,7 +193,7 @@ impl<T> Argument for Exclusive<T> {
     }
 }
 
-impl<T> Argument for Shared<T> {
+impl<T: Kind> Argument for Shared<T> {
     type C = *const Slot<T>;
 
     unsafe fn check(value: *const Slot<T>, name: &'static str) -> Result<Shared<T>> {

@@ -3,13 +3,18 @@
 use crate::argument::{Object, Pairs, Place};
 use crate::exported::exported;
 use crate::place::library;
-use crate::pool::{Exclusive, Pool, Slot};
+use crate::pool::{Exclusive, Kind, Pool, Slot};
 use std::path::Path;
 use vfs_core::{Code, Configuration, Digest, Error, Result};
 
 pub type ConfigurationSlot = Slot<Configuration>;
 
 static CONFIGURATIONS: Pool<Configuration> = Pool::new();
+
+impl Kind for Configuration {
+    const NAME: &'static str = "configuration";
+    const INHERITED: bool = true;
+}
 
 /// Finds the operator's file, or the providers that belong to this library.
 pub fn find(file: Option<&str>) -> Result<Configuration> {

@@ -2,13 +2,17 @@
 
 use crate::argument::{Object, Place};
 use crate::exported::exported;
-use crate::pool::{Pool, Shared, Slot};
+use crate::pool::{Kind, Pool, Shared, Slot};
 use std::time::{Duration, Instant};
 use vfs_core::{Control, abi};
 
 pub type ControlSlot = Slot<Control>;
 
 static CONTROLS: Pool<Control> = Pool::new();
+
+impl Kind for Control {
+    const NAME: &'static str = "control";
+}
 
 exported! {
     fn zvfs_control_new(out: Place<'_, *const ControlSlot>) -> i32 {

@@ -2,7 +2,7 @@
 
 use crate::argument::{Callback, Object, Source, Target};
 use crate::exported::exported;
-use crate::pool::{Exclusive, Pool, Shared, Slot};
+use crate::pool::{Exclusive, Kind, Pool, Shared, Slot};
 use crate::structs::{ProgressFn, StatPlace};
 use std::ffi::{CString, c_char, c_void};
 use std::io::SeekFrom;
@@ -18,6 +18,10 @@ pub struct Handle {
     file: OpenFile,
     /// In C's form.
     shown: CString,
+}
+
+impl Kind for Handle {
+    const NAME: &'static str = "handle";
 }
 
 /// Gives an open file to C.

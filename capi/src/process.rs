@@ -5,20 +5,17 @@ use crate::netpipe::Pipe;
 use crate::registry::host;
 use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process;
-use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Error, Registry, Result};
+use vfs_core::{Code, Error, PerProcess, Registry, Result};
 
 /// How long the exit waits for calls of other threads that it cancelled. What was ended is delivered after that, within the 5 s
 /// that a provider's stop has.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 
-/// What belongs to a process. A forked child leaves its parent's alone, locks too, and has one of its own.
+/// What belongs to a process.
 pub struct Process {
-    id: u32,
     state: Mutex<State>,
     /// Pipes that may be open still.
     pipes: Mutex<Vec<Weak<Pipe>>>,
@@ -30,26 +27,12 @@ enum State {
     Ended,
 }
 
-static CURRENT: AtomicPtr<Process> = AtomicPtr::new(ptr::null_mut());
+static CURRENT: PerProcess<Process> = PerProcess::new();
 
 impl Process {
     /// This process's.
     pub fn current() -> &'static Process {
-        loop {
-            let known = CURRENT.load(Ordering::Acquire);
-            // SAFETY: NULL or what a turn of this loop leaked.
-            match unsafe { known.as_ref() } {
-                Some(process) if process.id == process::id() => return process,
-                _ => {}
-            }
-            let new =
-                Process { id: process::id(), state: Mutex::new(State::Unused), pipes: Mutex::default() };
-            let new = Box::into_raw(Box::new(new));
-            if CURRENT.compare_exchange(known, new, Ordering::AcqRel, Ordering::Acquire).is_err() {
-                // SAFETY: made above, and given to nobody.
-                drop(unsafe { Box::from_raw(new) });
-            }
-        }
+        CURRENT.get_or_make(|| Process { state: Mutex::new(State::Unused), pipes: Mutex::default() })
     }
 
     /// The registry, of the operator's configuration. A failure is not kept: a mended configuration works at the next call.
@@ -102,10 +85,7 @@ fn at_exit() -> Result<()> {
 }
 
 extern "C" fn end() {
-    // SAFETY: NULL or what `current` leaked.
-    if let Some(process) = unsafe { CURRENT.load(Ordering::Acquire).as_ref() }
-        && process.id == process::id()
-    {
+    if let Some(process) = CURRENT.get() {
         // The panic hook has told it, and there is nobody else to tell.
         drop(catch_unwind(AssertUnwindSafe(|| process.end())));
     }

@@ -4,7 +4,7 @@ use crate::argument::{Argument, Callback, Object, Pairs, Place, text};
 use crate::configuration::{ConfigurationSlot, find};
 use crate::exported::exported;
 use crate::handle::{HandleSlot, hand_out};
-use crate::pool::{Pool, Shared, Slot};
+use crate::pool::{Kind, Pool, Shared, Slot};
 use crate::structs::{EntryFn, LogFn, OpenOptions, RegistryOptions, StatPlace};
 use std::ffi::{CString, c_void};
 use std::ops::ControlFlow;
@@ -17,6 +17,10 @@ use vfs_core::{
 pub type RegistrySlot = Slot<Registry>;
 
 static REGISTRIES: Pool<Registry> = Pool::new();
+
+impl Kind for Registry {
+    const NAME: &'static str = "registry";
+}
 
 /// A registry, in use for no longer than it takes to clone it: so it can be freed at any time.
 struct Registered(Registry);
@@ -217,7 +221,7 @@ exported! {
     fn zvfs_registry_free(registry: Option<Object<Registry>>) -> (), plain {
         registry.map_or(Ok(()), |object| {
             // The handles keep the registry itself, for layers; what none of them uses stops now.
-            REGISTRIES.remove_soon(object.slot()).map(|registry| registry.release())
+            REGISTRIES.remove_soon(object.slot()).map(|registry| registry.into_iter().for_each(|registry| registry.release()))
         })
     }
 }

@@ -79,6 +79,7 @@ pub use {
     configuration::Configuration,
     control::Control,
     copy::copy,
+    forks::{PerProcess, forks, forks_now},
     loader::{Digest, Library, Refusal},
     open::{Open, OpenFile},
     registry::{Listing, Registry},

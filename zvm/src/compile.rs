@@ -25,8 +25,8 @@ use crate::guest::{Program, Stop};
 use loaded::Loaded;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
-use vfs_core::Code;
+use std::sync::Arc;
+use vfs_core::{Code, PerProcess};
 
 /// The largest program, in bytes.
 pub(crate) const PROGRAM_MAX: usize = 256 << 20;
@@ -65,8 +65,8 @@ pub(crate) struct Compiled {
 /// The process's own: compiles on the session's thread, keeps nothing on disk.
 impl Default for Compiler {
     fn default() -> Compiler {
-        static SHARED: OnceLock<Arc<Loaded>> = OnceLock::new();
-        let loaded = SHARED.get_or_init(Arc::default).clone();
+        static SHARED: PerProcess<Arc<Loaded>> = PerProcess::new();
+        let loaded = SHARED.get_or_make(Arc::default).clone();
         Compiler { worker: None, cache: None, loaded }
     }
 }

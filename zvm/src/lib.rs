@@ -30,4 +30,4 @@ pub use manifest::{
     NvramError, Preopen, SOURCES_MAX, STANDARD, Version, Warning,
 };
 pub use report::{ChannelReport, CpuTime, Report};
-pub use session::{Running, Session, SessionBuilder, SessionHandle};
+pub use session::{Running, Session, SessionBuilder, SessionHandle, claim_process};

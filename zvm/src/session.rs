@@ -15,9 +15,10 @@ use crate::guest::Reason;
 use crate::manifest::Manifest;
 use crate::report::Report;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Instant;
-use vfs_core::Registry;
+use vfs_core::{Code, Error, Registry, Result, forks};
 use watch::Watch;
 
 /// The stack of a session's thread: the guest's part, and ample room for the compiler and the providers.
@@ -27,7 +28,7 @@ const STACK: usize = 8 << 20;
 /// more while it is stopped; engine, timer and compiled programs are shared.
 ///
 /// The engine installs process-wide handlers for the signals that a guest's faults raise; they pass on what isn't theirs. A
-/// process that forks starts sessions in the child only, or in the parent only.
+/// process that forks starts sessions in the child only, or in the parent only: see [`claim_process`].
 #[derive(Debug)]
 pub struct Session {
     manifest: Manifest,
@@ -62,6 +63,11 @@ impl Session {
         // A manifest's timeout is at most 136 years.
         let deadline = Instant::now() + self.manifest.timeout;
         watch.begin(deadline);
+        if let Err(error) = claim_process() {
+            drop(self);
+            watch.finish(Report::failed(&Failure::new(ExitCode::Io, error.chain()), &[]));
+            return Running { watch };
+        }
         let work = work::Work { session: self, watch: watch.clone() };
         let spawned = timer::watch(&watch, deadline).and_then(|entry| {
             let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);
@@ -83,6 +89,24 @@ impl Session {
     /// As [`Running::wait`].
     pub fn run(self) -> Report {
         self.start().wait()
+    }
+}
+
+/// Claims this process for sessions, as each start does. The engine's threads and locks do not survive a fork, so sessions run in
+/// a process or in those that are forked off it, not in both.
+///
+/// # Errors
+/// EPERM: a process that this one was forked off ran sessions before.
+pub fn claim_process() -> Result<()> {
+    /// The forks of the first process that ran one, and 1; 0: none did.
+    static CLAIMED: AtomicU32 = AtomicU32::new(0);
+    let own = forks().wrapping_add(1);
+    match CLAIMED.compare_exchange(0, own, Ordering::SeqCst, Ordering::SeqCst) {
+        Err(other) if other != own => Err(Error::new(
+            Code::EPERM,
+            "sessions ran in the parent process before the fork: run them in the parent or in its children, not in both",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -109,6 +109,59 @@ static void after_the_end(zvfs_registry *registry) {
     REFUSED(ZVFS_EBADF, zvfs_registry_open(registry, "null:", NULL, &handle, &error));
 }
 
+/* Found: a handle passed as a registry crashed, and a registry as a handle wrote out of bounds. */
+static void another_kind(zvfs_registry *registry) {
+    union { void *any; zvfs_configuration *configuration; zvfs_control *control; zvfs_registry *registry; zvfs_handle *handle;
+        netpipe_t *pipe; } objects[7];
+    zvfs_open_options options = {sizeof options, ZVFS_OPEN_READ, 0, NULL, NULL, NULL};
+    zvfs_handle *out = NULL;
+    zvfs_registry *made = NULL;
+    char buf[8];
+    int at;
+    CHECK(zvfs_configuration_new(&objects[0].configuration, &error) == 0);
+    CHECK(zvfs_control_new(&objects[1].control, &error) == 0);
+    objects[2].registry = registry;
+    CHECK(zvfs_registry_open(registry, "null:", NULL, &objects[3].handle, &error) == 0);
+    CHECK((objects[4].pipe = netpipe_open("null:")) != NULL);
+    objects[5].any = (void *)1; /* what libzvm gives out is odd */
+    objects[6].any = buf + 1;
+    for (at = 0; at < 7; at++) {
+        if (at != 0) {
+            REFUSED(ZVFS_EBADF, zvfs_configuration_allow(objects[at].configuration, "x", &error));
+            REFUSED(ZVFS_EBADF, zvfs_registry_new(objects[at].configuration, NULL, &made, &error));
+            zvfs_configuration_free(objects[at].configuration);
+        }
+        if (at != 1) {
+            REFUSED(ZVFS_EBADF, zvfs_control_cancel(objects[at].control, &error));
+            options.control = objects[at].control;
+            REFUSED(ZVFS_EBADF, zvfs_registry_open(registry, "null:", &options, &out, &error));
+            zvfs_control_free(objects[at].control);
+        }
+        if (at != 2) {
+            REFUSED(ZVFS_EBADF, zvfs_registry_open(objects[at].registry, "null:", NULL, &out, &error));
+            REFUSED(ZVFS_EBADF, zvfs_registry_remove(objects[at].registry, "null:", NULL, &error));
+            zvfs_registry_free(objects[at].registry);
+        }
+        if (at != 3) {
+            REFUSED(ZVFS_EBADF, zvfs_handle_read(objects[at].handle, buf, 8, &error));
+            REFUSED(ZVFS_EBADF, zvfs_handle_copy(objects[3].handle, objects[at].handle, 1, NULL, NULL, &error));
+            CHECK(zvfs_handle_capabilities(objects[at].handle) == 0 && zvfs_handle_shown(objects[at].handle) == NULL);
+            CHECK(zvfs_handle_close(objects[at].handle) == -ZVFS_EBADF);
+        }
+        if (at != 4) {
+            CHECK(netpipe_read(objects[at].pipe, buf, 8) == -1 && errno == EBADF);
+            CHECK(netpipe_close(objects[at].pipe) == -1 && errno == EBADF);
+        }
+    }
+    CHECK(made == NULL && out == NULL);
+    REFUSED(ZVFS_EBADF, zvfs_handle_read((zvfs_handle *)(void *)registry, buf, 8, &error));
+    CHECK(strstr(error.message, "handle: is a registry, where a handle belongs") != NULL);
+    CHECK(netpipe_close(objects[4].pipe) == 0);
+    CHECK(zvfs_handle_close(objects[3].handle) == 0);
+    zvfs_control_free(objects[1].control);
+    zvfs_configuration_free(objects[0].configuration);
+}
+
 static void pipes(void) {
     char buf[8];
     netpipe_t *pipe;
@@ -135,6 +188,7 @@ int main(void) {
     null();
     CHECK(zvfs_registry_new(NULL, NULL, &registry, &error) == 0);
     wrong_arguments(registry);
+    another_kind(registry);
     after_the_end(registry);
     pipes();
     printf("%d checks\n", checked);

@@ -3,26 +3,42 @@
 use crate::argument::Options;
 use crate::argument::text;
 use crate::channel::Channel;
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CString, c_char};
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
-use vfs_core::{Code, Configuration, Error, Registry, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use vfs_core::{Code, Configuration, Error, PerProcess, Registry, Result};
 use zvm::{
     Cache, Compiler, ExitCode, Manifest, OpenOptions, Report, Session, SessionBuilder, SessionHandle, Worker,
 };
 
-/// Whatever the pointer of a session points to: nothing. It is a number that is given out once.
+/// Whatever the pointer of a session points to: nothing. It is a number that is given out once, and odd, so that libzvfs, whose
+/// pointers are aligned, takes it for none of its own.
 pub enum Opaque {}
 
-/// All sessions that were not freed. A map and no pointers, so that a stale one is an error for ever.
-static SESSIONS: LazyLock<Mutex<Table>> = LazyLock::new(Mutex::default);
+/// The next session's number. A forked child counts on where its parent was.
+static NEXT: AtomicUsize = AtomicUsize::new(1);
 
-#[derive(Default)]
+/// All sessions of this process that were not freed.
+static SESSIONS: PerProcess<Table> = PerProcess::new();
+
 struct Table {
-    last: usize,
-    live: HashMap<usize, Arc<Slot>>,
+    /// Lower numbers are the parent process's.
+    first: usize,
+    /// A map and no pointers, so that a stale one is an error for ever.
+    live: Mutex<HashMap<usize, Arc<Slot>>>,
+}
+
+impl Table {
+    fn current() -> &'static Table {
+        SESSIONS.get_or_make(|| Table { first: NEXT.load(Ordering::SeqCst), live: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Arc<Slot>>> {
+        // Nothing panics while it is held.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One session.
@@ -75,10 +91,10 @@ pub fn make(manifest: &[u8], options: Option<Options>) -> Result<*mut Opaque> {
     let builder = with_options(Session::builder(manifest), options)?;
     let handle = builder.handle();
     let state = Mutex::new(State::New(Box::new(Parts { builder, program: None, channels: BTreeMap::new() })));
-    let mut sessions = SESSIONS.lock();
-    sessions.last += 1;
-    let number = sessions.last;
-    sessions.live.insert(number, Arc::new(Slot { aliases, handle, state }));
+    // The table first: it looks at the number that is next.
+    let mut sessions = Table::current().lock();
+    let number = NEXT.fetch_add(2, Ordering::SeqCst);
+    sessions.insert(number, Arc::new(Slot { aliases, handle, state }));
     Ok(std::ptr::without_provenance_mut(number))
 }
 
@@ -121,13 +137,19 @@ pub fn find(session: *mut Opaque) -> Result<Arc<Slot>> {
     if session.is_null() {
         return Err(crate::argument::null("session"));
     }
-    let found = SESSIONS.lock().live.get(&session.addr()).cloned();
-    found.ok_or_else(ended)
+    let (table, number) = (Table::current(), session.addr());
+    let found = table.lock().get(&number).cloned();
+    found.ok_or_else(|| match number % 2 == 1 && number < table.first {
+        true => {
+            Error::new(Code::EPERM, "the session belongs to the parent process: make a new one after a fork")
+        }
+        false => ended(),
+    })
 }
 
 /// Forgets a session; one that runs is cancelled.
 pub fn free(session: *mut Opaque) {
-    let slot = SESSIONS.lock().live.remove(&session.addr());
+    let slot = Table::current().lock().remove(&session.addr());
     if let Some(slot) = slot {
         slot.cancel();
         // Here, and not where another call on the session lets go of it: its channels are closed when this returns.
@@ -137,7 +159,7 @@ pub fn free(session: *mut Opaque) {
 
 impl Slot {
     pub fn program(&self, bytes: &[u8]) -> Result<()> {
-        match &mut *self.state.lock() {
+        match &mut *self.lock() {
             State::New(parts) => parts.program = Some(bytes.to_owned()),
             state => return Err(state.not_new()),
         }
@@ -150,7 +172,7 @@ impl Slot {
             let text = format!("the manifest has no channel {}", alias.escape_default());
             return Err(Error::new(Code::EINVAL, text));
         }
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let parts = match &mut *state {
             State::New(parts) => parts,
             state => return Err(state.not_new()),
@@ -164,11 +186,17 @@ impl Slot {
     }
 
     pub fn run(&self) -> Result<()> {
+        zvm::claim_process()?;
         let parts = self.parts(State::Running)?;
         // Without the lock: if there is no thread for it, the channels are closed here.
         let report = parts.build().run();
-        *self.state.lock() = State::Over(Box::new(Done::of(&report)));
+        *self.lock() = State::Over(Box::new(Done::of(&report)));
         Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn cancel(&self) {
@@ -177,7 +205,7 @@ impl Slot {
 
     /// Takes the parts of a session that is new, which then has another state.
     fn parts(&self, then: State) -> Result<Box<Parts>> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         match std::mem::replace(&mut *state, then) {
             State::New(parts) => Ok(parts),
             other => {
@@ -207,7 +235,7 @@ impl Slot {
     }
 
     fn done<T>(&self, look: impl FnOnce(&Done) -> T) -> Result<T> {
-        match &*self.state.lock() {
+        match &*self.lock() {
             State::Over(done) => Ok(look(done)),
             State::Freed => Err(ended()),
             State::New(_) | State::Running => Err(busy("the session has no report yet")),

@@ -123,6 +123,13 @@ fn a_session_that_is_over_calls_no_function_of_its_host() {
 }
 
 #[test]
+fn a_fork_amid_the_calls_of_another_thread_leaves_nothing_to_wait_for() {
+    let bench = Bench::new();
+    let program = Command::new(bench.build(&C, &here("tests/c/fork.c")));
+    assert!(String::from_utf8_lossy(&succeeded(program).stdout).ends_with("checks\n"));
+}
+
+#[test]
 fn the_library_exports_what_the_header_declares_and_nothing_else() {
     let bench = Bench::new();
     let mut nm = Command::new("nm");

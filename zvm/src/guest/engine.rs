@@ -24,13 +24,19 @@ const FEATURES: [WasmFeatures; 12] = [
     WasmFeatures::EXTENDED_CONST,
 ];
 
+static ENGINE: OnceLock<Engine> = OnceLock::new();
+
+/// The process's engine, if a program made use of it.
+pub(super) fn made() -> Option<&'static Engine> {
+    ENGINE.get()
+}
+
 /// The process's engine, made at first use.
 ///
 /// # Errors
 /// ENOTSUP: the engine doesn't run on this machine.
 pub(crate) fn engine() -> Result<&'static Engine> {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    if let Some(engine) = ENGINE.get() {
+    if let Some(engine) = made() {
         return Ok(engine);
     }
     let engine = Engine::new(&config()).map_err(|error| {

@@ -1,6 +1,6 @@
 //! The one switch that ends a session from outside: at its Timeout, or because somebody cancels it.
 
-use super::engine::engine;
+use super::engine;
 use crate::channel::Controls;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -53,7 +53,9 @@ impl Stop {
     /// Interrupts the guest once more. Every session of the process looks at its own switch then; those that were not meant
     /// go on.
     pub(crate) fn nudge(&self) {
-        if let Ok(engine) = engine() {
+        // Where there is none no guest runs, and one to come looks at its switch before it does. To make one here would be a
+        // surprise for a process that only prepares sessions, to fork.
+        if let Some(engine) = engine::made() {
             engine.increment_epoch();
         }
     }

@@ -7,41 +7,44 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Instant;
+use vfs_core::PerProcess;
 
 /// It only waits, and starts others.
 const STACK: usize = 256 << 10;
 
-static TIMER: Timer = Timer {
-    state: Mutex::new(State { process: 0, number: 0, due: BTreeMap::new() }),
-    changed: Condvar::new(),
-};
+static TIMER: PerProcess<Timer> = PerProcess::new();
 
+#[derive(Debug, Default)]
 struct Timer {
     state: Mutex<State>,
     changed: Condvar,
 }
 
+#[derive(Debug, Default)]
 struct State {
-    /// Where the thread runs: a forked child has none of its parent's.
-    process: u32,
+    /// There is the thread.
+    started: bool,
     number: u64,
     due: BTreeMap<(Instant, u64), Weak<Watch>>,
 }
 
 /// A session's entry. Dropped, it is forgotten.
 #[derive(Debug)]
-pub(super) struct Entry((Instant, u64));
+pub(super) struct Entry {
+    timer: &'static Timer,
+    key: (Instant, u64),
+}
 
 /// Sees to it that a session is stopped at its deadline.
 ///
 /// # Errors
 /// The thread cannot be started.
 pub(super) fn watch(watch: &Arc<Watch>, deadline: Instant) -> io::Result<Entry> {
-    let mut state = TIMER.state.lock();
-    let process = std::process::id();
-    if state.process != process {
-        thread::Builder::new().name("zvm-timer".into()).stack_size(STACK).spawn(|| TIMER.run())?;
-        state.process = process;
+    let timer = TIMER.get_or_make(Timer::default);
+    let mut state = timer.state.lock();
+    if !state.started {
+        thread::Builder::new().name("zvm-timer".into()).stack_size(STACK).spawn(|| timer.run())?;
+        state.started = true;
     }
     state.number += 1;
     let key = (deadline, state.number);
@@ -49,14 +52,14 @@ pub(super) fn watch(watch: &Arc<Watch>, deadline: Instant) -> io::Result<Entry> 
     state.due.insert(key, Arc::downgrade(watch));
     drop(state);
     if first {
-        TIMER.changed.notify_all();
+        timer.changed.notify_all();
     }
-    Ok(Entry(key))
+    Ok(Entry { timer, key })
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        TIMER.state.lock().due.remove(&self.0);
+        self.timer.state.lock().due.remove(&self.key);
     }
 }
 
