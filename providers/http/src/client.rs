@@ -6,6 +6,7 @@ use crate::connection::Connection;
 use crate::crew::Crew;
 use crate::dial::dial;
 use crate::failure::{Again, Attempt, Failure, system};
+use crate::idle::Idles;
 use crate::pool::Pool;
 use crate::proxy::Proxy;
 use crate::redirect;
@@ -16,7 +17,7 @@ use crate::session::Session;
 use crate::settings::{Config, Tuning};
 use crate::socket;
 use crate::target::{Origin, Target};
-use crate::waiting::Waiting;
+use crate::waiting::{MOMENT, Waiting};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use vfs_core::Code;
 pub struct Client {
     config: Config,
     pool: Arc<Pool>,
+    idles: Idles,
     resolver: Resolver,
     crew: Crew,
 }
@@ -34,7 +36,8 @@ impl Client {
     /// A client without connections yet.
     pub fn new(config: Config) -> Client {
         let pool = Arc::new(Pool::new(config.connections));
-        Client { config, pool, resolver: Resolver::default(), crew: Crew::default() }
+        let (idles, resolver, crew) = (Idles::default(), Resolver::default(), Crew::default());
+        Client { config, pool, idles, resolver, crew }
     }
 
     /// What opens begin with.
@@ -97,11 +100,25 @@ impl Client {
         caller: Caller<'_>,
     ) -> Attempt<Head> {
         let limit = caller.tuning.first_byte_timeout;
-        let waiting = Waiting::until(caller.context, limit, "answer");
+        let origin = connection.origin().clone();
+        let ease = || self.ease(&origin);
+        let waiting = Waiting::until(caller.context, limit, "answer").eased_by(&ease);
         connection.send_all(&self.head(connection, place, ask, caller), waiting)?;
         // It cannot be there yet: to look before waiting would be a call for nothing.
         connection.await_answer(waiting)?;
+        self.idles.answered(&origin, MOMENT);
         Head::receive(connection, waiting)
+    }
+
+    /// Closes what keeps an origin from another request, if it serves one connection at a time.
+    pub fn ease(&self, origin: &Origin) {
+        let closed = self.pool.close(origin);
+        self.idles.ease(origin, closed);
+    }
+
+    /// The answers that files keep between two calls.
+    pub fn idles(&self) -> &Idles {
+        &self.idles
     }
 
     /// Writes a request's head for a connection.
@@ -137,7 +154,12 @@ impl Client {
         if !fresh && let Some(connection) = self.pool.take(&origin) {
             return Ok(connection);
         }
-        let waiting = Waiting::until(caller.context, caller.tuning.connect_timeout, "connection");
+        if self.idles.is_one_at_a_time(&origin) {
+            self.ease(&origin);
+        }
+        let ease = || self.ease(&origin);
+        let waiting =
+            Waiting::until(caller.context, caller.tuning.connect_timeout, "connection").eased_by(&ease);
         let proxy = self.config.proxies.of(&origin);
         let socket = match proxy {
             Some(proxy) => self.reach_proxy(proxy, &origin, waiting)?,

@@ -8,7 +8,7 @@ use crate::retry::Budget;
 use vfs_core::Code;
 
 /// How much a server that ignores ranges may send before the bytes that were asked for.
-const PREFIX_MAX: u64 = 1 << 20;
+pub const PREFIX_MAX: u64 = 1 << 20;
 
 /// Fills a buffer from an offset; all of it must lie within the object. Returns how much came, and why not all.
 pub fn fill(object: &Object, buf: &mut [u8], offset: u64, caller: Caller<'_>) -> (usize, Attempt<()>) {

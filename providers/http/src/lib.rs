@@ -7,7 +7,12 @@
 //! # Reading
 //! Open asks for all of the object, as a range (with the hint RANDOM: for its first bytes), and pins what the answer says: size,
 //! validator, and where redirects led to. HEAD is never used. A read from start to end is that one answer. After a jump, and for
-//! positional reads, ranges are asked for over connections that are kept open.
+//! positional reads, ranges are asked for over connections that are kept open; positional reads that follow one another, in steps
+//! of whatever size, come out of one answer, or out of a few that grow.
+//!
+//! An answer that is half read lies idle between two calls, at most four of them for each file. Where another request of the
+//! instance to that origin waits longer than a moment, idle answers are closed and asked for again later: the server may be one
+//! that serves one connection at a time.
 //!
 //! * A strong `ETag`, else `Last-Modified` with the size, is the validator: it goes with every later request as `If-Range`, and
 //!   every later answer is held against it. A date that the server takes for too young to compare ranges by goes as
@@ -74,13 +79,13 @@
 //! | `settings`, `headers`, `hosts`, `proxy` | what an operator and an open may set |
 //! | `target`, `policy` | a URL; where connections may go |
 //! | `ahead`, `crew`, `stop` | read-ahead and its threads |
-//! | `reader`, `fill`, `object`, `stream`, `validator`, `range` | an object that is read, and what its answers are held against |
+//! | `reader`, `fill`, `trail`, `object`, `stream`, `validator`, `range` | an object that is read, and what its answers are held against |
 //! | `writer`, `upload` | an object that is written |
 //! | `namespace` | stat, remove |
 //! | `caller` | who asks |
 //! | `client`, `redirect`, `retry`, `status` | requests and what comes of them |
 //! | `request`, `response`, `body`, `answer` | HTTP/1.1, by `httparse` |
-//! | `connection`, `pool`, `dial`, `resolve`, `socket` | connections |
+//! | `connection`, `pool`, `idle`, `dial`, `resolve`, `socket` | connections |
 //! | `tls`, `session` | TLS, by rustls |
 //! | `waiting`, `failure` | waiting as a caller; why an attempt failed |
 
@@ -96,6 +101,7 @@ mod failure;
 mod fill;
 mod headers;
 mod hosts;
+mod idle;
 mod instance;
 mod namespace;
 mod object;
@@ -118,6 +124,7 @@ mod stop;
 mod stream;
 mod target;
 mod tls;
+mod trail;
 mod upload;
 mod validator;
 mod waiting;

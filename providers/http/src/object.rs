@@ -5,6 +5,7 @@ use crate::caller::Caller;
 use crate::client::Client;
 use crate::crew::Crew;
 use crate::failure::{Attempt, Failure};
+use crate::idle::Idle;
 use crate::range::{ContentRange, Span};
 use crate::request::{Ask, Place};
 use crate::response::Head;
@@ -86,6 +87,11 @@ impl Object {
             is_date_too_weak: AtomicBool::new(false),
         };
         Ok((object, Stream::new(answer, 0, end)))
+    }
+
+    /// A place for answers of it between two calls.
+    pub fn idle(&self) -> Arc<Idle> {
+        self.client.idles().file(self.place.target.origin(), self.has_positions())
     }
 
     /// Where threads that work for it are counted.

@@ -46,6 +46,14 @@ impl Pool {
         drop(idle);
     }
 
+    /// Closes those that lead to an origin; whether there were any.
+    pub fn close(&self, origin: &Origin) -> bool {
+        // Closed without the lock.
+        let closed: Vec<Connection> =
+            self.idle().extract_if(.., |connection| connection.origin() == origin).collect();
+        !closed.is_empty()
+    }
+
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

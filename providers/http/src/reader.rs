@@ -1,15 +1,18 @@
 //! An object open for reading.
 
+mod positional;
+
 use crate::ahead::Ahead;
 use crate::caller::{Asker, Caller};
 use crate::client::Client;
 use crate::failure::{Attempt, Failure};
-use crate::fill::fill;
+use crate::idle::Idle;
 use crate::object::Object;
 use crate::range::Span;
 use crate::request::Place;
 use crate::retry::{Budget, persist};
 use crate::stream::Stream;
+use crate::trail::Trail;
 use std::io::SeekFrom;
 use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Error, File, OpenFlags, Result, Stat};
@@ -30,7 +33,9 @@ pub struct Reader {
     position: u64,
     /// Where an object whose size nobody said turned out to end.
     found_end: Option<u64>,
-    stream: Option<Stream>,
+    /// Answers that are read on by later calls.
+    idle: Arc<Idle>,
+    trail: Trail,
     budget: Budget,
     window: Window,
     ahead: Option<Ahead>,
@@ -63,19 +68,19 @@ impl Reader {
         let caller = asker.caller();
         let opened = persist(caller, &mut Budget::new(), || Object::open(client, place, span, caller));
         let (object, stream) = opened.map_err(|failure| failure.error("open", &asker.shown))?;
-        let stream = match random && object.serves_ranges {
-            true => {
-                stream.dismiss(caller);
-                None
-            }
-            false => Some(stream),
+        let idle = object.idle();
+        let dismissed = match random && object.serves_ranges {
+            true => Some(stream),
+            false => idle.put(stream),
         };
+        dismissed.into_iter().for_each(|stream| stream.dismiss(caller));
         Ok(Reader {
             object: Arc::new(object),
             asker,
             position: 0,
             found_end: None,
-            stream,
+            idle,
+            trail: Trail::default(),
             budget: Budget::resuming(),
             window,
             ahead: None,
@@ -90,15 +95,27 @@ impl Reader {
         failure.error(doing, &self.asker.shown)
     }
 
+    /// Keeps an answer for a later call.
+    fn keep(&self, stream: Stream) {
+        if let Some(dismissed) = self.idle.put(stream) {
+            dismissed.dismiss(self.caller());
+        }
+    }
+
     /// Begins to read ahead, from where the stream ends, if that is wanted and there is something.
     fn look_ahead(&mut self) -> Attempt<()> {
         let Some(size) = self.object.size.filter(|_| self.object.has_positions()) else { return Ok(()) };
         if self.asker.tuning.read_ahead == 0 || self.window != Window::Open || self.ahead.is_some() {
             return Ok(());
         }
-        let from = match &self.stream {
-            Some(stream) if reaches(stream, self.position) => stream.end().unwrap_or(size),
-            _ => self.position,
+        let position = self.position;
+        let from = match self.idle.take(|stream| reaches(stream, position)) {
+            Some(stream) => {
+                let end = stream.end().unwrap_or(size);
+                self.keep(stream);
+                end
+            }
+            None => position,
         };
         if from < size {
             self.ahead = Some(Ahead::start(&self.object, size, from, &self.asker)?);
@@ -109,7 +126,7 @@ impl Reader {
     /// One attempt to read at the position; 0: the end.
     fn attempt(&mut self, buf: &mut [u8]) -> Attempt<usize> {
         self.look_ahead()?;
-        let Reader { object, asker, .. } = self;
+        let Reader { object, asker, idle, .. } = self;
         let caller = asker.caller();
         loop {
             let position = self.position;
@@ -122,12 +139,9 @@ impl Reader {
                 return read;
             }
             let at_end = object.size.or(self.found_end).is_some_and(|size| position >= size);
-            let mut stream = match self.stream.take() {
-                Some(stream) if reaches(&stream, position) => stream,
-                other => {
-                    if let Some(stream) = other {
-                        stream.dismiss(caller);
-                    }
+            let mut stream = match idle.take(|stream| reaches(stream, position)) {
+                Some(stream) => stream,
+                None => {
                     if at_end {
                         return Ok(0);
                     }
@@ -145,7 +159,7 @@ impl Reader {
             let count = stream.read(buf, caller)?;
             let ended = count == 0;
             if !ended {
-                self.stream = Some(stream);
+                self.keep(stream);
                 return Ok(count);
             }
             // The answer came whole. Was it all there is?
@@ -166,6 +180,17 @@ impl Reader {
 fn reaches(stream: &Stream, position: u64) -> bool {
     let ahead = position.checked_sub(stream.at());
     ahead.is_some_and(|gap| gap <= SKIP_MAX) && stream.end().is_none_or(|end| position <= end)
+}
+
+/// Why there is no such position.
+fn nowhere(to: SeekFrom) -> String {
+    let (from, by) = match to {
+        SeekFrom::Start(by) => return format!("position {by} is beyond what a file can have"),
+        SeekFrom::Current(by) => ("the position", by),
+        SeekFrom::End(by) => ("the end", by),
+    };
+    let direction = if by < 0 { "before" } else { "behind" };
+    format!("{} bytes {direction} {from} is no position of a file", by.unsigned_abs())
 }
 
 impl Window {
@@ -230,16 +255,26 @@ impl File for Reader {
             SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
             SeekFrom::End(offset) => size.checked_add_signed(offset),
         };
-        let position = position.filter(|position| i64::try_from(*position).is_ok()).ok_or_else(|| {
-            Error::new(Code::EINVAL, format!("seek {}: no such position as {to:?}", self.asker.shown))
-        })?;
-        let jumps =
-            position != self.position && self.stream.as_ref().is_none_or(|stream| !reaches(stream, position));
-        if jumps && self.window != Window::Exact {
-            self.window = Window::Bytes(WINDOW_MIN);
-            self.ahead = None;
+        let position = position
+            .filter(|position| i64::try_from(*position).is_ok())
+            .ok_or_else(|| Error::new(Code::EINVAL, format!("seek {}: {}", self.asker.shown, nowhere(to))))?;
+        let before = std::mem::replace(&mut self.position, position);
+        if position == before {
+            return Ok(position);
         }
-        self.position = position;
+        match self.idle.take(|stream| reaches(stream, position)) {
+            Some(stream) => self.keep(stream),
+            // It jumps: what would have been read next is not wanted any more.
+            None => {
+                if let Some(stream) = self.idle.take(|stream| stream.at() == before) {
+                    stream.dismiss(self.caller());
+                }
+                if self.window != Window::Exact {
+                    self.window = Window::Bytes(WINDOW_MIN);
+                    self.ahead = None;
+                }
+            }
+        }
         Ok(position)
     }
 
@@ -250,11 +285,9 @@ impl File for Reader {
             return Err(Error::new(Code::ENOTSUP, text));
         };
         let most = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());
-        let buf = &mut buf[..most];
-        let (count, outcome) = fill(&self.object, buf, offset, self.caller());
-        match outcome {
-            Err(failure) if count == 0 => Err(self.failed("read", &failure)),
-            _ => Ok(count), // the next call tells why it is short
+        match self.read_positional(&mut buf[..most], offset, size) {
+            (0, Err(failure)) => Err(self.failed("read", &failure)),
+            (count, _) => Ok(count), // the next call tells why it is short
         }
     }
 

@@ -90,7 +90,8 @@ fn word(
     caller: Caller<'_>,
 ) -> Attempt<Option<Head>> {
     let tuning = caller.tuning;
-    let waiting = Waiting::until(caller.context, tuning.first_byte_timeout, "answer");
+    let ease = || client.ease(&place.target.origin());
+    let waiting = Waiting::until(caller.context, tuning.first_byte_timeout, "answer").eased_by(&ease);
     connection.send_all(&client.head(connection, place, ask, caller), waiting)?;
     if !expect {
         return Ok(None);

@@ -5,12 +5,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Context, Events};
 
+/// How long a wait lasts before it is eased, and then again.
+pub const MOMENT: Duration = Duration::from_millis(200);
+
 /// Who waits, for what, and how long at most.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Waiting<'a> {
     context: &'a Context,
     limit: Limit,
     what: &'static str,
+    ease: Option<&'a dyn Fn()>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,12 +31,18 @@ impl<'a> Waiting<'a> {
         let now = Instant::now();
         // A limit beyond what the clock can say is none.
         let at = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(1 << 32));
-        Waiting { context, limit: Limit::Until(at, limit), what }
+        Waiting { context, limit: Limit::Until(at, limit), what, ease: None }
     }
 
     /// Waits as long as no single wait takes longer than `limit`.
     pub fn silence(context: &'a Context, limit: Duration, what: &'static str) -> Waiting<'a> {
-        Waiting { context, limit: Limit::Silence(limit), what }
+        Waiting { context, limit: Limit::Silence(limit), what, ease: None }
+    }
+
+    /// Does something that may end the wait, after each moment of it.
+    #[must_use]
+    pub fn eased_by(self, ease: &'a dyn Fn()) -> Waiting<'a> {
+        Waiting { ease: Some(ease), ..self }
     }
 
     /// The same limit for something else.
@@ -69,6 +79,19 @@ impl<'a> Waiting<'a> {
     }
 
     fn wait(&self, fd: BorrowedFd<'_>, events: Events, limit: Duration) -> Attempt<Events> {
+        let Some(ease) = self.ease else { return self.wait_for(fd, events, limit) };
+        let mut left = limit;
+        loop {
+            let came = self.wait_for(fd, events, left.min(MOMENT))?;
+            left = left.saturating_sub(MOMENT);
+            if !came.is_empty() || left.is_zero() {
+                return Ok(came);
+            }
+            ease();
+        }
+    }
+
+    fn wait_for(&self, fd: BorrowedFd<'_>, events: Events, limit: Duration) -> Attempt<Events> {
         self.context.wait(Some(fd), events, Some(limit)).map_err(|error| {
             let code = error.code();
             Failure::new(code, format!("{} while waiting for {}", code.text(), self.what))

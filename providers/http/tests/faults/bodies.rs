@@ -238,7 +238,7 @@ fn connections_are_kept_and_used_again() {
     let server = FaultServer::http(move |request, peer| peer.send(&object.answer(request)));
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
-        let file = registry.open(&url, &Open::new(READ)).unwrap();
+        let file = registry.open(&url, &Open::new(READ | vfs_core::OpenFlags::RANDOM)).unwrap();
         for number in 0..100 {
             let offset = number * 7_919;
             assert!(read_at(&file, offset, 4_096).unwrap() == pattern::bytes(offset..offset + 4_096));

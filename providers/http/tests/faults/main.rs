@@ -7,6 +7,7 @@ mod bodies;
 mod chance;
 mod common;
 mod framing;
+mod idle;
 mod proxies;
 mod ranges;
 mod redirects;

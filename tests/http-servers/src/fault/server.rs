@@ -27,6 +27,8 @@ pub struct FaultServer {
 struct Shared {
     handler: Box<Handler>,
     speech: Speech,
+    /// The next connection is accepted when one is over.
+    alone: bool,
     stop: Stop,
     record: Mutex<Record>,
     changed: Condvar,
@@ -73,7 +75,14 @@ impl FaultServer {
     pub fn http(
         handler: impl Fn(&Request, &mut Peer) -> io::Result<After> + Send + Sync + 'static,
     ) -> FaultServer {
-        FaultServer::start(Box::new(handler), Speech::Plain)
+        FaultServer::start(Box::new(handler), Speech::Plain, false)
+    }
+
+    /// Serves http one connection at a time: the next one waits until that is over, however long it is kept open.
+    pub fn one_at_a_time(
+        handler: impl Fn(&Request, &mut Peer) -> io::Result<After> + Send + Sync + 'static,
+    ) -> FaultServer {
+        FaultServer::start(Box::new(handler), Speech::Plain, true)
     }
 
     /// Serves https under this certificate.
@@ -81,12 +90,12 @@ impl FaultServer {
         identity: &Identity,
         handler: impl Fn(&Request, &mut Peer) -> io::Result<After> + Send + Sync + 'static,
     ) -> FaultServer {
-        FaultServer::start(Box::new(handler), Speech::Tls(identity.server()))
+        FaultServer::start(Box::new(handler), Speech::Tls(identity.server()), false)
     }
 
     /// Says this to everybody before it is asked anything, and then nothing more.
     pub fn greeting(words: &'static str) -> FaultServer {
-        FaultServer::start(Box::new(|_, _| Ok(After::Close)), Speech::Greeting(words))
+        FaultServer::start(Box::new(|_, _| Ok(After::Close)), Speech::Greeting(words), false)
     }
 
     /// Accepts everybody and never says anything.
@@ -136,12 +145,13 @@ impl FaultServer {
         !self.shared.changed.wait_timeout_while(record, limit, waits).unwrap().1.timed_out()
     }
 
-    fn start(handler: Box<Handler>, speech: Speech) -> FaultServer {
+    fn start(handler: Box<Handler>, speech: Speech, alone: bool) -> FaultServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             handler,
             speech,
+            alone,
             stop: Stop::default(),
             record: Mutex::default(),
             changed: Condvar::new(),
@@ -155,6 +165,7 @@ impl FaultServer {
 impl Drop for FaultServer {
     fn drop(&mut self) {
         self.shared.stop.now();
+        self.shared.break_connections();
         // Wakes the thread that accepts; it breaks the connections.
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(5));
         if let Some(thread) = self.thread.take() {
@@ -185,12 +196,20 @@ impl Shared {
                 let _ = shared.serve(socket, number);
                 shared.change(|record| record.open.remove(&number));
             }));
+            if self.alone {
+                // It panicked if the handler did, which has been printed.
+                let _ = threads.pop().map(JoinHandle::join);
+            }
         }
-        for socket in self.record.lock().unwrap().open.values() {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
+        self.break_connections();
         for thread in threads {
             let _ = thread.join();
+        }
+    }
+
+    fn break_connections(&self) {
+        for socket in self.record.lock().unwrap().open.values() {
+            let _ = socket.shutdown(Shutdown::Both);
         }
     }
 

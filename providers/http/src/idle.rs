@@ -1,0 +1,135 @@
+//! Answers that lie idle: between two calls a file keeps the answer that it reads on, half read, and its connection with it.
+//!
+//! A server that serves one connection at a time would never get to another request then, be it of the same file. So whoever
+//! waits longer than a moment has the idle answers and connections of that origin closed; what was lost is asked for again
+//! from its next byte on.
+
+use crate::stream::Stream;
+use crate::target::Origin;
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// Idle answers of one file: one for each of a few places that are read on.
+const STREAMS_MAX: usize = 4;
+/// How long an origin is known to serve one connection at a time, after it has shown that.
+const KNOWN: Duration = Duration::from_secs(60);
+
+/// The idle answers of one file.
+pub struct Idle {
+    origin: Origin,
+    /// They can be asked for again.
+    can_resume: bool,
+    /// The last used at the end.
+    streams: Mutex<Vec<Stream>>,
+}
+
+impl Idle {
+    /// Takes one out.
+    pub fn take(&self, fits: impl Fn(&Stream) -> bool) -> Option<Stream> {
+        let mut streams = locked(&self.streams);
+        let at = streams.iter().rposition(fits)?;
+        Some(streams.remove(at))
+    }
+
+    /// Keeps one that is not at its end. Returns the one that gives way to it.
+    #[must_use]
+    pub fn put(&self, stream: Stream) -> Option<Stream> {
+        let mut streams = locked(&self.streams);
+        streams.push(stream);
+        (streams.len() > STREAMS_MAX).then(|| streams.remove(0))
+    }
+}
+
+/// The idle answers of an instance, and what is known of the servers that do not bear them.
+#[derive(Default)]
+pub struct Idles {
+    files: Mutex<Files>,
+    /// When answers last had to be closed for another request, and whether that helped.
+    eased: Mutex<HashMap<Origin, (Instant, bool)>>,
+}
+
+#[derive(Default)]
+struct Files {
+    known: Vec<Weak<Idle>>,
+    /// Files at which those that were closed are looked for.
+    sweep_at: usize,
+}
+
+impl Idles {
+    /// The place for a file's answers; `can_resume`: they may be closed and asked for again.
+    pub fn file(&self, origin: Origin, can_resume: bool) -> Arc<Idle> {
+        let idle = Arc::new(Idle { origin, can_resume, streams: Mutex::default() });
+        let mut files = locked(&self.files);
+        if files.known.len() >= files.sweep_at {
+            files.known.retain(|idle| idle.strong_count() > 0);
+            files.sweep_at = 2 * files.known.len() + 16;
+        }
+        files.known.push(Arc::downgrade(&idle));
+        idle
+    }
+
+    /// Closes those of an origin, as far as they can be asked for again. `idle_connections`: some lay idle without an answer,
+    /// and were closed too.
+    pub fn ease(&self, origin: &Origin, idle_connections: bool) {
+        let files: Vec<Arc<Idle>> = locked(&self.files).known.iter().filter_map(Weak::upgrade).collect();
+        let concerned = files.iter().filter(|idle| idle.can_resume && idle.origin == *origin);
+        // Closed here, without a lock.
+        let closed: Vec<Stream> = concerned.flat_map(|idle| mem::take(&mut *locked(&idle.streams))).collect();
+        if idle_connections || !closed.is_empty() {
+            let mut eased = locked(&self.eased);
+            eased.retain(|_, (at, _)| at.elapsed() < KNOWN);
+            let helped = eased.get(origin).is_some_and(|(_, helped)| *helped);
+            eased.insert(origin.clone(), (Instant::now(), helped));
+        }
+    }
+
+    /// Says that an origin answers. If that came right after [`ease`](Idles::ease), it serves one connection at a time.
+    pub fn answered(&self, origin: &Origin, right_after: Duration) {
+        if let Some((at, helped)) = locked(&self.eased).get_mut(origin) {
+            *helped |= at.elapsed() < right_after;
+        }
+    }
+
+    /// Whether an origin serves one connection at a time, as far as is known.
+    pub fn is_one_at_a_time(&self, origin: &Origin) -> bool {
+        locked(&self.eased).get(origin).is_some_and(|(at, helped)| *helped && at.elapsed() < KNOWN)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(port: u16) -> Origin {
+        Origin { secure: false, host: "h".to_owned(), port }
+    }
+
+    #[test]
+    fn a_server_is_known_by_what_helped_it() {
+        let (idles, long) = (Idles::default(), Duration::from_secs(60));
+        idles.ease(&origin(1), false);
+        idles.answered(&origin(1), long);
+        assert!(!idles.is_one_at_a_time(&origin(1)), "nothing was closed");
+        idles.ease(&origin(1), true);
+        idles.answered(&origin(1), Duration::ZERO);
+        assert!(!idles.is_one_at_a_time(&origin(1)), "the answer came much later");
+        idles.answered(&origin(1), long);
+        assert!(idles.is_one_at_a_time(&origin(1)));
+        assert!(!idles.is_one_at_a_time(&origin(2)));
+    }
+
+    #[test]
+    fn closed_files_are_forgotten() {
+        let idles = Idles::default();
+        let kept = idles.file(origin(1), true);
+        (0..1_000).for_each(|_| drop(idles.file(origin(1), true)));
+        assert!(locked(&idles.files).known.len() <= 40);
+        assert_eq!(Arc::weak_count(&kept), 1);
+    }
+}
