@@ -177,7 +177,8 @@ typedef struct zvfs_context zvfs_context;   /* the host's: who waits for a file 
 
 /* ---- Settings ---------------------------------------------------------------------------------------------------
  * A provider declares its settings; the host parses what the operator wrote, checks it against this schema, refuses
- * keys that are not in it, and fills in defaults. So a provider sees valid values of known names only.
+ * keys that are not in it, and fills in defaults. So a provider sees valid values of known names only. Which values are valid
+ * beyond their type, the extension zvfs.settings/1 says.
  */
 enum {
     ZVFS_TYPE_STRING = 1,
@@ -515,6 +516,27 @@ typedef struct zvfs_splice {
      * never.  [file] */
     int64_t(ZVFS_CALL *receive_into)(zvfs_file *file, int32_t fd, uint64_t offset, uint64_t n, zvfs_error *err);
 } zvfs_splice;
+
+/* Which values a setting may have, beyond its type. The host refuses all others, wherever they are given, and shows the operator
+ * what there is. What is not said is not bounded. */
+#define ZVFS_EXT_SETTINGS "zvfs.settings/1"
+
+#define ZVFS_RULE_PRIVATE UINT64_C(0x1) /* a PATH names a file that holds a secret, such as a private key: the host refuses one */
+                                        /* that anybody but its owner may change, or more than its owner and his group read */
+
+typedef struct zvfs_setting_rule {
+    uint64_t struct_size;
+    const char *setting; /* the name of one in `settings`, at most one rule for each */
+    int64_t minimum;     /* of INTEGER, SIZE (bytes) and DURATION (nanoseconds); INT64_MIN: no limit */
+    int64_t maximum;     /* of the same, not below minimum; INT64_MAX: no limit */
+    const char *const *values; /* of STRING: all that there are, NULL-terminated; NULL: any */
+    uint64_t flags;      /* ZVFS_RULE_...; unknown ones are ignored */
+} zvfs_setting_rule;
+
+typedef struct zvfs_settings_extension {
+    uint64_t struct_size;
+    const zvfs_setting_rule *const *rules; /* NULL-terminated */
+} zvfs_settings_extension;
 
 /* ---- The host's extensions --------------------------------------------------------------------------------------
  * Tables that zvfs_host's extension() returns. The same rule holds for their ids.

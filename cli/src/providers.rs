@@ -64,7 +64,7 @@ pub fn table(info: &Info) -> Vec<String> {
 
 /// `root: path, repeatable; default /: what it does`
 fn describe(setting: &Setting) -> String {
-    let mut words = vec![setting.kind.name().to_owned()];
+    let mut words = vec![setting.takes()];
     if setting.list {
         words.push("repeatable".to_owned());
     }

@@ -123,7 +123,7 @@ fn the_operators_file_is_one() {
 
 /// A setting's line in the guide.
 fn row(setting: &Setting) -> String {
-    let Setting { name, kind, list, default, help, secret, scope, .. } = setting;
+    let Setting { name, list, default, help, secret, scope, .. } = setting;
     let key = if *secret { format!("`{name}-file` or `{name}-env`") } else { format!("`{name}`") };
     let list = if *list { ", repeatable" } else { "" };
     let secret = if *secret { ", secret" } else { "" };
@@ -133,7 +133,7 @@ fn row(setting: &Setting) -> String {
         _ => "operator",
     };
     let default = default.as_ref().map(|default| format!("`{default}`")).unwrap_or_default();
-    format!("| {key} | {}{list}{secret} | {by} | {default} | {} |", kind.name(), help.replace('|', "\\|"))
+    format!("| {key} | {}{list}{secret} | {by} | {default} | {} |", setting.takes(), help.replace('|', "\\|"))
 }
 
 /// The lines of a section's table.

@@ -49,6 +49,8 @@ pub const EXT_STAT: &str = "zvfs.stat/1";
 pub const EXT_NAMESPACE: &str = "zvfs.namespace/1";
 pub const EXT_FD: &str = "zvfs.fd/1";
 pub const EXT_SPLICE: &str = "zvfs.splice/1";
+pub const EXT_SETTINGS: &str = "zvfs.settings/1";
+pub const RULE_PRIVATE: u64 = 1;
 pub const EXT_HOST_OPEN: &str = "zvfs.host.open/1";
 pub const LAYERS_MAX: u32 = 8;
 
@@ -218,6 +220,18 @@ pub type SpliceFn =
     unsafe extern "C" fn(file: *mut File, fd: i32, offset: u64, n: u64, err: *mut Error) -> i64;
 
 abi_struct! { Splice { send_from: Option<SpliceFn>, receive_into: Option<SpliceFn>, } }
+
+abi_struct! {
+    SettingRule {
+        setting: *const c_char,
+        minimum: i64,
+        maximum: i64,
+        values: *const *const c_char,
+        flags: u64,
+    }
+}
+
+abi_struct! { SettingsExtension { rules: *const *const SettingRule, } }
 
 abi_struct! {
     InnerRequest {

@@ -8,6 +8,7 @@
 //! | `code`, `error` | errno numbers, and the error that carries one with its text |
 //! | `descriptor` | the string that names a channel, and its one form for messages |
 //! | `flags`, `settings`, `context` | open flags and capabilities, typed settings, cancel and deadline |
+//! | `suggest` | what was probably meant by an unknown word |
 //! | `file`, `host`, `provider` | the three traits, and a provider's handle on its host |
 //! | `sigpipe` (feature of its own) | writing to a pipe without SIGPIPE |
 //! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
@@ -51,6 +52,7 @@ mod settings;
 mod sigpipe;
 #[cfg(feature = "host")]
 mod standard_error;
+mod suggest;
 
 pub mod abi;
 
@@ -62,7 +64,8 @@ pub use file::{COUNT_MAX, Direction, File, Finish, Flush, Kind, Lease, Stat};
 pub use flags::{Capabilities, Events, OpenFlags, Scope};
 pub use host::{Host, HostCalls, Inner, Level};
 pub use provider::{Entry, Info, Instance, Namespace, Provider, Request, Threads};
-pub use settings::{Setting, SettingKind, Settings, parse_duration};
+pub use settings::{Setting, SettingKind, Settings, parse_duration, parse_size};
+pub use suggest::nearest;
 
 #[doc(hidden)]
 pub use bridge::export::entry as export_entry;

@@ -1,5 +1,6 @@
 //! From a descriptor to an open file: scheme, provider, instance.
 
+mod given;
 mod layers;
 mod listing;
 
@@ -15,7 +16,6 @@ use crate::host::{Host, HostCalls, Level};
 use crate::loader::{Library, Refusal};
 use crate::open::{Open, OpenFile};
 use crate::provider::{Entry, Info, Instance, Namespace, Provider, Request};
-use crate::secret::read_secret_file;
 use crate::settings::{Setting, Settings};
 use crate::standard_error::log_to_stderr;
 use once_cell::sync::OnceCell;
@@ -24,14 +24,11 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use layers::LayerHost;
 pub use listing::Listing;
-
-/// A secret's file is a line, not a document.
-const SECRET_MAX: usize = 64 * 1024;
 
 /// The providers that a host may use, loaded and started at their first use, each once. Clones are the same registry.
 #[derive(Clone)]
@@ -349,41 +346,6 @@ impl Registry {
             .cloned()
             .map_err(|error: Error| error.context(format!("start provider `{}`", target.provider)))
     }
-
-    fn settings(&self, target: &Target, info: &Info) -> Result<Settings> {
-        Settings::check(&info.settings, Scope::OPERATOR, &self.given_settings(target, info)?)
-    }
-
-    /// The operator's settings of a provider, an alias's own over them, secrets read from where they are kept; then the host's.
-    fn given_settings(&self, target: &Target, info: &Info) -> Result<Vec<(String, String)>> {
-        let mut written = BTreeMap::new();
-        if let Some(section) = self.0.configuration.section(&target.provider) {
-            written.extend(section.settings.clone());
-        }
-        written.extend(target.alias_settings.clone().unwrap_or_default());
-        let mut given = Vec::new();
-        for (key, value) in written {
-            match secret_of(&info.settings, &key) {
-                Some((setting, From::File)) => given.push((setting.name.clone(), read_secret(&key, &value)?)),
-                Some((setting, From::Environment)) => {
-                    given.push((setting.name.clone(), environment_secret(&key, &value)?))
-                }
-                Some((setting, From::Here)) => {
-                    let name = &setting.name;
-                    let text =
-                        format!("setting `{name}` is a secret: write `{name}-file` or `{name}-env` instead");
-                    return Err(Error::new(Code::EINVAL, text));
-                }
-                None => given.extend(value.texts().into_iter().map(|text| (key.clone(), text))),
-            }
-        }
-        for (key, value) in self.0.configuration.defaults(&target.provider) {
-            if !given.iter().any(|(known, _)| known == key) {
-                given.extend(value.texts().into_iter().map(|text| (key.clone(), text)));
-            }
-        }
-        Ok(given)
-    }
 }
 
 impl fmt::Debug for Registry {
@@ -432,52 +394,4 @@ fn open_settings(schema: &[Setting], how: &Open) -> Result<Settings> {
         }
     }
     Settings::check(schema, Scope::OPEN, &given)
-}
-
-/// Where a secret's text is kept.
-enum From {
-    File,
-    Environment,
-    Here,
-}
-
-fn secret_of<'a>(schema: &'a [Setting], key: &str) -> Option<(&'a Setting, From)> {
-    schema.iter().filter(|setting| setting.secret).find_map(|setting| {
-        let from = match key.strip_prefix(setting.name.as_str())? {
-            "" => From::Here,
-            "-file" => From::File,
-            "-env" => From::Environment,
-            _ => return None,
-        };
-        Some((setting, from))
-    })
-}
-
-fn read_secret(key: &str, value: &Written) -> Result<String> {
-    let path = one_text(key, value)?;
-    let failed = |error: Error| error.context(format!("setting `{key}`: {path}"));
-    if !path.starts_with('/') {
-        return Err(failed(Error::new(Code::EINVAL, "write an absolute path")));
-    }
-    let bytes = read_secret_file(Path::new(&path), SECRET_MAX).map_err(failed)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| failed(Error::new(Code::EINVAL, "not UTF-8 text".to_owned())))?;
-    Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
-}
-
-fn environment_secret(key: &str, value: &Written) -> Result<String> {
-    let name = one_text(key, value)?;
-    std::env::var(&name).map_err(|_| {
-        Error::new(
-            Code::EINVAL,
-            format!("setting `{key}`: no variable `{name}` of UTF-8 text in the environment"),
-        )
-    })
-}
-
-fn one_text(key: &str, value: &Written) -> Result<String> {
-    match value {
-        Written::Text(text) => Ok(text.clone()),
-        _ => Err(Error::new(Code::EINVAL, format!("setting `{key}` is a text"))),
-    }
 }

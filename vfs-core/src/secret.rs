@@ -4,6 +4,7 @@ use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::loader::trust;
 use rustix::process::geteuid;
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,6 +18,21 @@ const FORBIDDEN: u32 = 0o027;
 /// EACCES: others may read or change it, or it belongs to somebody who is neither the user nor root. EINVAL: not a regular
 /// file. EFBIG: more than `limit` bytes. What the system says where it cannot be read.
 pub fn read_secret_file(path: &Path, limit: usize) -> Result<Vec<u8>> {
+    let file = open_private(path)?;
+    // Never moved while it grows: pieces of it would stay behind.
+    let mut bytes = Vec::with_capacity(limit + 1);
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        return Err(Error::new(Code::EFBIG, format!("larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Opens a file with a secret in it, if nobody else can read or change it.
+///
+/// # Errors
+/// As [`read_secret_file`].
+pub(crate) fn open_private(path: &Path) -> Result<File> {
     let file = trust::open(path)?;
     let status = file.metadata()?;
     let refuse = |code, text: &str| Err(Error::new(code, text.to_owned()));
@@ -29,13 +45,7 @@ pub fn read_secret_file(path: &Path, limit: usize) -> Result<Vec<u8>> {
     if status.uid() != 0 && status.uid() != geteuid().as_raw() {
         return refuse(Code::EACCES, "it belongs to another user: chown it to this one, or to root");
     }
-    // Never moved while it grows: pieces of it would stay behind.
-    let mut bytes = Vec::with_capacity(limit + 1);
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > limit {
-        return Err(Error::new(Code::EFBIG, format!("larger than {limit} bytes")));
-    }
-    Ok(bytes)
+    Ok(file)
 }
 
 #[cfg(test)]

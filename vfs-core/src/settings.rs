@@ -1,167 +1,18 @@
 //! Typed settings: a provider declares a schema, the host parses and checks what the operator wrote against it.
 
+mod schema;
+mod units;
+
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::flags::Scope;
+use crate::suggest::nearest;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-/// The type of a setting's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SettingKind {
-    /// Any text.
-    Text,
-    /// `true` or `false`.
-    Boolean,
-    /// Decimal, 64-bit signed.
-    Integer,
-    /// Bytes, 0 to `i64::MAX`; the suffixes `k`, `m`, `g`, `t` are powers of 1024.
-    Size,
-    /// A time span with a suffix: `ns`, `us`, `ms`, `s`, `m`, `h`; 0 to `i64::MAX` nanoseconds.
-    Duration,
-    /// An absolute path.
-    Path,
-}
-
-impl SettingKind {
-    /// The word for a person: `size`.
-    pub fn name(self) -> &'static str {
-        match self {
-            SettingKind::Text => "text",
-            SettingKind::Boolean => "boolean",
-            SettingKind::Integer => "integer",
-            SettingKind::Size => "size",
-            SettingKind::Duration => "duration",
-            SettingKind::Path => "path",
-        }
-    }
-}
-
-/// One setting that a provider declares.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Setting {
-    /// Lower-case letters, digits and `-`, 1 to 63 characters.
-    pub name: String,
-    /// The type of each value.
-    pub kind: SettingKind,
-    /// Whether it may be given any number of times.
-    pub list: bool,
-    /// As an operator would write it; `None`: absent unless given.
-    pub default: Option<String>,
-    /// One line for the operator.
-    pub help: String,
-    /// Comes from a file or the environment, and is never printed.
-    pub secret: bool,
-    /// Who may give it.
-    pub scope: Scope,
-}
-
-impl Setting {
-    /// Declares a setting of the operator's, single and without a default.
-    pub fn new(name: impl Into<String>, kind: SettingKind, help: impl Into<String>) -> Setting {
-        Setting {
-            name: name.into(),
-            kind,
-            list: false,
-            default: None,
-            help: help.into(),
-            secret: false,
-            scope: Scope::OPERATOR,
-        }
-    }
-
-    /// Gives the default, as an operator would write it.
-    pub fn default_value(mut self, value: impl Into<String>) -> Setting {
-        self.default = Some(value.into());
-        self
-    }
-
-    /// Allows any number of values.
-    pub fn list(mut self) -> Setting {
-        self.list = true;
-        self
-    }
-
-    /// Marks it as a secret.
-    pub fn secret(mut self) -> Setting {
-        self.secret = true;
-        self
-    }
-
-    /// Says who may give it.
-    pub fn scope(mut self, scope: Scope) -> Setting {
-        self.scope = scope;
-        self
-    }
-
-    /// Parses one value.
-    ///
-    /// # Errors
-    /// EINVAL: not a value of this type. The text is not repeated if the setting is secret.
-    pub fn parse(&self, text: &str) -> Result<Value> {
-        let wrong = |wanted: &str| {
-            let given = if self.secret { String::new() } else { format!("`{}`, not ", text.escape_debug()) };
-            Err(Error::new(Code::EINVAL, format!("setting `{}` is {given}{wanted}", self.name)))
-        };
-        if text.contains('\0') {
-            return wrong("text without NUL");
-        }
-        let number = match self.kind {
-            SettingKind::Text => 0,
-            SettingKind::Path if text.starts_with('/') => 0,
-            SettingKind::Path => return wrong("an absolute path"),
-            SettingKind::Boolean => match text {
-                "true" => 1,
-                "false" => 0,
-                _ => return wrong("`true` or `false`"),
-            },
-            SettingKind::Integer => match text.parse() {
-                Ok(number) => number,
-                Err(_) => return wrong("an integer"),
-            },
-            SettingKind::Size => match scaled(text, &SIZE_UNITS, Some("")) {
-                Some(number) => number,
-                None => return wrong("a size in bytes such as 4096, 64k or 2g"),
-            },
-            SettingKind::Duration => match scaled(text, &TIME_UNITS, None) {
-                Some(number) => number,
-                None => return wrong("a duration such as 500ms, 30s or 5m"),
-            },
-        };
-        Ok(Value { text: text.to_owned(), number })
-    }
-}
-
-const SIZE_UNITS: [(&str, i64); 5] =
-    [("", 1), ("k", 1 << 10), ("m", 1 << 20), ("g", 1 << 30), ("t", 1 << 40)];
-const TIME_UNITS: [(&str, i64); 6] = [
-    ("ns", 1),
-    ("us", 1_000),
-    ("ms", 1_000_000),
-    ("s", 1_000_000_000),
-    ("m", 60_000_000_000),
-    ("h", 3_600_000_000_000),
-];
-
-/// Parses digits and a unit, in either case; a number without a unit is in `plain`, or an error (0 needs none).
-fn scaled(text: &str, units: &[(&str, i64)], plain: Option<&str>) -> Option<i64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let number: i64 = text[..digits].parse().ok()?;
-    let unit = match &text[digits..] {
-        "" if number == 0 => return Some(0),
-        "" => plain?.to_owned(),
-        unit => unit.to_ascii_lowercase(),
-    };
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
-    number.checked_mul(*factor)
-}
-
-/// Parses a duration such as `30s` or `1500ms`; `None` if it is not one.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    scaled(text, &TIME_UNITS, None).and_then(|ns| u64::try_from(ns).ok()).map(Duration::from_nanos)
-}
+pub use schema::{Setting, SettingKind};
+pub use units::{parse_duration, parse_size};
 
 /// One value, parsed.
 #[derive(Clone, PartialEq, Eq)]
@@ -189,33 +40,44 @@ impl Settings {
     /// that scope, and with `OPEN` for those that only an open may give.
     ///
     /// # Errors
-    /// EINVAL, with the known names or the wanted type: unknown name, wrong scope, bad value, given twice and no list.
+    /// EINVAL, with the known names or the wanted values: unknown name, wrong scope, bad value, given twice and no list.
     pub fn check(schema: &[Setting], scope: Scope, given: &[(String, String)]) -> Result<Settings> {
+        let mut problems = Vec::new();
+        let settings = Settings::collect(schema, scope, given, &mut problems);
+        problems.into_iter().next().map_or(Ok(settings), Err)
+    }
+
+    /// As [`check`](Settings::check), for whoever wants to hear of all problems: what is wrong is told and left out.
+    pub(crate) fn collect(
+        schema: &[Setting],
+        scope: Scope,
+        given: &[(String, String)],
+        problems: &mut Vec<Error>,
+    ) -> Settings {
         let mut values: Vec<(String, SettingKind, Value)> = Vec::new();
         for (name, text) in given {
-            let Some(setting) = schema.iter().find(|setting| setting.name == *name) else {
-                return Err(unknown(schema, scope, name));
-            };
-            if !setting.scope.contains(scope) {
-                let who = if scope == Scope::OPEN { "the operator's configuration" } else { "each open" };
-                return Err(Error::new(Code::EINVAL, format!("setting `{name}` is given by {who} only")));
+            match one(schema, scope, name, text) {
+                Ok((setting, _)) if !setting.list && values.iter().any(|(known, ..)| known == name) => {
+                    problems.push(Error::new(Code::EINVAL, format!("setting `{name}` is given twice")));
+                }
+                Ok((setting, value)) => values.push((name.clone(), setting.kind, value)),
+                Err(problem) => problems.push(problem),
             }
-            if !setting.list && values.iter().any(|(known, ..)| known == name) {
-                return Err(Error::new(Code::EINVAL, format!("setting `{name}` is given twice")));
-            }
-            values.push((name.clone(), setting.kind, setting.parse(text)?));
         }
         let defaults = schema.iter().filter(|setting| match scope {
             Scope::OPEN => setting.scope == Scope::OPEN,
             _ => setting.scope.contains(scope),
         });
         for setting in defaults {
-            let absent = !values.iter().any(|(known, ..)| *known == setting.name);
+            let absent = !given.iter().any(|(known, _)| *known == setting.name);
             if let (true, Some(default)) = (absent, &setting.default) {
-                values.push((setting.name.clone(), setting.kind, setting.parse(default)?));
+                match setting.parse(default) {
+                    Ok(value) => values.push((setting.name.clone(), setting.kind, value)),
+                    Err(problem) => problems.push(problem),
+                }
             }
         }
-        Ok(Settings { values })
+        Settings { values }
     }
 
     pub(crate) fn push(&mut self, name: String, kind: SettingKind, value: Value) {
@@ -279,15 +141,33 @@ impl fmt::Debug for Settings {
     }
 }
 
+/// One value, with the setting that it is of.
+fn one<'a>(schema: &'a [Setting], scope: Scope, name: &str, text: &str) -> Result<(&'a Setting, Value)> {
+    let Some(setting) = schema.iter().find(|setting| setting.name == name) else {
+        return Err(unknown(schema, scope, name));
+    };
+    if !setting.scope.contains(scope) {
+        let who = if scope == Scope::OPEN { "the operator's configuration" } else { "each open" };
+        return Err(Error::new(Code::EINVAL, format!("setting `{name}` is given by {who} only")));
+    }
+    Ok((setting, setting.parse(text)?))
+}
+
 fn unknown(schema: &[Setting], scope: Scope, name: &str) -> Error {
-    let known: Vec<&str> = schema
-        .iter()
-        .filter(|setting| setting.scope.contains(scope))
-        .map(|setting| setting.name.as_str())
-        .collect();
-    let known =
-        if known.is_empty() { "there are none".to_owned() } else { format!("known: {}", known.join(", ")) };
-    Error::new(Code::EINVAL, format!("unknown setting `{}` ({known})", name.escape_debug()))
+    // A secret's own name stands in no file.
+    let written = |setting: &Setting| match setting.secret {
+        true => ["-file", "-env"].map(|from| format!("{}{from}", setting.name)).to_vec(),
+        false => vec![setting.name.clone()],
+    };
+    let known: Vec<String> =
+        schema.iter().filter(|setting| setting.scope.contains(scope)).flat_map(written).collect();
+    let shown = name.escape_debug();
+    let text = match nearest(name, known.iter().map(String::as_str)) {
+        Some(meant) => format!("unknown setting `{shown}`: did you mean `{meant}`?"),
+        None if known.is_empty() => format!("unknown setting `{shown}` (there are none)"),
+        None => format!("unknown setting `{shown}` (known: {})", known.join(", ")),
+    };
+    Error::new(Code::EINVAL, text)
 }
 
 #[cfg(test)]

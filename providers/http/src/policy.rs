@@ -5,7 +5,7 @@ use crate::failure::{Attempt, Failure};
 use crate::hosts::{Hosts, within};
 use crate::target::Origin;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use vfs_core::{Code, Error, Result};
+use vfs_core::Code;
 
 /// Where connections may go.
 #[derive(Clone, Debug, Default)]
@@ -29,20 +29,13 @@ pub enum Addresses {
 }
 
 impl Addresses {
-    /// Reads the setting.
-    ///
-    /// # Errors
-    /// EINVAL: not one of the three words.
-    pub fn parse(text: &str) -> Result<Addresses> {
-        match text {
-            "no-link-local" => Ok(Addresses::NoLinkLocal),
-            "public" => Ok(Addresses::Public),
-            "any" => Ok(Addresses::Any),
-            _ => {
-                let text = "setting `addresses` is not `no-link-local`, `public` or `any`";
-                Err(Error::new(Code::EINVAL, text))
-            }
-        }
+    /// The words of the setting.
+    pub const NAMES: [&str; 3] = ["no-link-local", "public", "any"];
+
+    /// What a word of the setting says; `None`: it is none.
+    pub fn of_name(name: &str) -> Option<Addresses> {
+        let at = Addresses::NAMES.iter().position(|known| *known == name)?;
+        Some([Addresses::NoLinkLocal, Addresses::Public, Addresses::Any][at])
     }
 
     fn allows(self, address: IpAddr) -> bool {

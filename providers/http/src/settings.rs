@@ -10,10 +10,12 @@ use std::fmt;
 use std::time::Duration;
 use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
 
+/// Without a limit a silent server would hold its caller for ever.
+const TIME_LEAST: i64 = 1_000_000;
 /// More at once would be an attack on somebody.
 const AHEAD_MAX: i64 = 64;
 /// What one range of a read-ahead may be.
-const AHEAD_SIZE: std::ops::RangeInclusive<u64> = (64 << 10)..=(256 << 20);
+const AHEAD_SIZE: std::ops::RangeInclusive<i64> = (64 << 10)..=(256 << 20);
 
 /// What an operator, and each open, may set.
 pub fn schema() -> Vec<Setting> {
@@ -30,20 +32,21 @@ pub fn schema() -> Vec<Setting> {
             "connect-timeout",
             "15s",
             "how long a connection may take: the name's look-up, TCP, a proxy's consent and TLS together",
-        ),
-        time("first-byte-timeout", "60s", "how long a server may take to answer a request"),
-        time("stall-timeout", "30s", "how long a body may stand still, in either direction"),
+        )
+        .range(TIME_LEAST..),
+        time("first-byte-timeout", "60s", "how long a server may take to answer a request").range(TIME_LEAST..),
+        time("stall-timeout", "30s", "how long a body may stand still, in either direction").range(TIME_LEAST..),
         time("expect-timeout", "1s", "how long an upload waits for the server's word before its body; 0s: not at all"),
-        number("retries", "5", "attempts after a failure that may pass; they begin anew with every byte that came").scope(both),
+        number("retries", "5", "attempts after a failure that may pass; they begin anew with every byte that came").range(0..=1000).scope(both),
         time("retry-delay", "200ms", "the pause before the second attempt, twice as long before each further one, less a random part"),
         time("retry-delay-max", "60s", "the longest pause; a server that asks for more with Retry-After is taken at its word: EBUSY"),
-        number("redirects", "10", "redirects that are followed; 0: none").scope(both),
+        number("redirects", "10", "redirects that are followed; 0: none").range(0..=1000).scope(both),
         text("proxy", "http://host:port of a proxy; https goes through it by CONNECT"),
         text("no-proxy", "hosts that are reached without the proxy: host[:port], *.domain, address/bits").list(),
         text("proxy-credentials", "user:password for the proxy").secret(),
         Setting::new("ca-file", SettingKind::Path, "certificates, in PEM, of the authorities that servers are trusted by, instead of the system's"),
         Setting::new("client-cert", SettingKind::Path, "this side's certificate, in PEM, for servers that ask for one; with `client-key`"),
-        Setting::new("client-key", SettingKind::Path, "the private key of that certificate, in PEM"),
+        Setting::new("client-key", SettingKind::Path, "the private key of that certificate, in PEM, in a file that nobody else can read").private(),
         text("bearer", "token for the servers in `credentials-for`").secret(),
         text("basic", "user:password for the servers in `credentials-for`").secret(),
         text(
@@ -53,16 +56,18 @@ pub fn schema() -> Vec<Setting> {
         .list(),
         text("headers", "further fields of every request, `Name: value`; not sent on to another origin by a redirect").list().scope(both),
         text("user-agent", "the User-Agent field").default_value(concat!("zvfs/", env!("CARGO_PKG_VERSION"))).scope(both),
-        number("connections", "8", "connections that are kept open for the next request, in all; 0: none"),
-        number("read-ahead", "0", "ranges that are fetched at once, ahead of a file that is read from start to end; 0: off").scope(both),
-        Setting::new("read-ahead-size", SettingKind::Size, "bytes of one such range, 64k to 256m")
+        number("connections", "8", "connections that are kept open for the next request, in all; 0: none").range(0..=10_000),
+        number("read-ahead", "0", "ranges that are fetched at once, ahead of a file that is read from start to end; 0: off").range(0..=AHEAD_MAX).scope(both),
+        Setting::new("read-ahead-size", SettingKind::Size, "bytes of one such range")
+            .range(AHEAD_SIZE)
             .default_value("4m")
             .scope(both),
         text("allowed-hosts", "hosts that may be reached: [http://|https://]host[:port], *.domain, address/bits; default: all").list(),
         text(
             "addresses",
-            "addresses that may be dialled: `no-link-local` (nor those of metadata services), `public` or `any`",
+            "addresses that may be dialled; no-link-local leaves out those of metadata services too",
         )
+        .values(Addresses::NAMES)
         .default_value("no-link-local"),
     ]
 }
@@ -126,13 +131,13 @@ impl Config {
     /// EINVAL: a value that cannot be. ENOENT, EACCES: a file that cannot be read.
     pub fn new(settings: &Settings) -> Result<Config> {
         let hosts = Hosts::parse("allowed-hosts", settings.texts("allowed-hosts"))?;
-        let addresses = settings.text("addresses").map(Addresses::parse).transpose()?.unwrap_or_default();
+        let addresses = settings.text("addresses").and_then(Addresses::of_name).unwrap_or_default();
         Ok(Config {
             credentials: Credentials::new(settings, &hosts)?,
             policy: Policy { hosts, addresses },
             proxies: Proxies::new(settings)?,
             tls: Tls::new(settings)?,
-            connections: within(settings, "connections", 0..=10_000)?.unwrap_or(8) as usize,
+            connections: number(settings, "connections").unwrap_or(8),
             tuning: Tuning::default().with(settings)?,
         })
     }
@@ -177,36 +182,16 @@ impl Tuning {
             ("connect-timeout", &mut self.connect_timeout),
             ("first-byte-timeout", &mut self.first_byte_timeout),
             ("stall-timeout", &mut self.stall_timeout),
-        ] {
-            match settings.duration(name) {
-                Some(time) if time.is_zero() => {
-                    return Err(invalid(
-                        name,
-                        "longer than 0s: without a limit a silent server would hold its caller for ever",
-                    ));
-                }
-                Some(time) => *value = time,
-                None => {}
-            }
-        }
-        for (name, value) in [
             ("expect-timeout", &mut self.expect_timeout),
             ("retry-delay", &mut self.retry_delay),
             ("retry-delay-max", &mut self.retry_delay_max),
         ] {
             *value = settings.duration(name).unwrap_or(*value);
         }
-        for (name, value) in [("retries", &mut self.retries), ("redirects", &mut self.redirects)] {
-            *value = within(settings, name, 0..=1000)?.map_or(*value, |number| number as u32);
-        }
-        if let Some(ranges) = within(settings, "read-ahead", 0..=AHEAD_MAX)? {
-            self.read_ahead = ranges as usize;
-        }
-        match settings.size("read-ahead-size") {
-            Some(size) if AHEAD_SIZE.contains(&size) => self.read_ahead_size = size,
-            Some(_) => return Err(invalid("read-ahead-size", "64k to 256m")),
-            None => {}
-        }
+        self.retries = number(settings, "retries").unwrap_or(self.retries);
+        self.redirects = number(settings, "redirects").unwrap_or(self.redirects);
+        self.read_ahead = number(settings, "read-ahead").unwrap_or(self.read_ahead);
+        self.read_ahead_size = settings.size("read-ahead-size").unwrap_or(self.read_ahead_size);
         if let Some(text) = settings.text("user-agent") {
             self.user_agent = crate::headers::value("user-agent", text)?;
         }
@@ -258,13 +243,9 @@ pub fn user_and_password(setting: &str, pair: &str) -> Result<String> {
     Ok(basic(pair.as_bytes()))
 }
 
-fn within(settings: &Settings, name: &str, range: std::ops::RangeInclusive<i64>) -> Result<Option<i64>> {
-    match settings.integer(name) {
-        Some(number) if !range.contains(&number) => {
-            Err(invalid(name, &format!("{} to {}", range.start(), range.end())))
-        }
-        number => Ok(number),
-    }
+/// An integer; the schema bounds it.
+fn number<T: TryFrom<i64>>(settings: &Settings, name: &str) -> Option<T> {
+    settings.integer(name).and_then(|number| T::try_from(number).ok())
 }
 
 fn invalid(name: &str, wanted: &str) -> Error {

@@ -55,7 +55,7 @@ impl Plan {
         let given = [&written, request.settings()];
         let text = |name: &str| given.iter().find_map(|settings| settings.text(name));
 
-        let writers = first(given, settings::writers)?;
+        let writers = first(given, settings::writers).transpose()?;
         if writers.is_some() && mode == Mode::Write {
             return Err(refuse(Code::EINVAL, "`writers` is the reader's to say".into()));
         }
@@ -95,19 +95,16 @@ impl Plan {
             route,
             name,
             writers,
-            window: first(given, settings::window)?.unwrap_or(config.window),
-            checksums: first(given, settings::checksums)?.unwrap_or(config.checksums),
-            digest: first(given, settings::digest)?,
+            window: first(given, settings::window).unwrap_or(config.window),
+            checksums: first(given, settings::checksums).unwrap_or(config.checksums),
+            digest: first(given, settings::digest),
         })
     }
 }
 
 /// The first of the settings that gives a value.
-fn first<T>(given: [&Settings; 2], read: impl Fn(&Settings) -> Result<Option<T>>) -> Result<Option<T>> {
-    match read(given[0])? {
-        Some(value) => Ok(Some(value)),
-        None => read(given[1]),
-    }
+fn first<T>(given: [&Settings; 2], read: impl Fn(&Settings) -> Option<T>) -> Option<T> {
+    given.into_iter().find_map(read)
 }
 
 /// The direction that descriptor and flags agree on.

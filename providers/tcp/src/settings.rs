@@ -9,9 +9,9 @@ use std::time::Duration;
 use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
 
 /// A window holds at least a write that must arrive whole, and at most what a receive buffer may be asked for.
-const WINDOW: std::ops::RangeInclusive<u64> = (64 << 10)..=(64 << 20);
-/// Shorter ones would take a busy machine for a dead one.
-const PEER_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+const WINDOW: std::ops::RangeInclusive<i64> = (64 << 10)..=(64 << 20);
+/// In nanoseconds: a shorter one would take a busy machine for a dead one.
+const PEER_TIMEOUT_LEAST: i64 = 1_000_000_000;
 
 /// What an operator, and each open, may set.
 pub fn schema() -> Vec<Setting> {
@@ -35,21 +35,18 @@ pub fn schema() -> Vec<Setting> {
         Setting::new(
             "window",
             SettingKind::Size,
-            "bytes that may be on their way and not yet be read, for each writer of a pipe; 64k to 64m",
+            "bytes that may be on their way and not yet be read, for each writer of a pipe",
         )
+        .range(WINDOW)
         .default_value("1m")
         .scope(both),
-        text(
-            "crc",
-            "checksums over the payload: `auto` (where the connection leaves this machine), `on` or `off`",
-        )
-        .default_value("auto")
-        .scope(both),
-        text(
-            "digest",
-            "`sha256` or `blake3`: both ends digest the whole pipe and compare, if both say the same",
-        )
-        .scope(Scope::OPEN),
+        text("crc", "checksums over the payload; auto: where the connection leaves this machine")
+            .values(["auto", "on", "off"])
+            .default_value("auto")
+            .scope(both),
+        text("digest", "both ends digest the whole pipe and compare, if both say the same")
+            .values(["sha256", "blake3"])
+            .scope(Scope::OPEN),
         text("writers", "writers that a reader expects, or `*` for any number; 1 by default")
             .scope(Scope::OPEN),
         text("node", "this side's name in a job: then a short form names the peer's node").scope(Scope::OPEN),
@@ -64,7 +61,12 @@ pub fn schema() -> Vec<Setting> {
             SettingKind::Path,
             "this side's certificate, in PEM, followed by those between it and the authority",
         ),
-        Setting::new("tls-key", SettingKind::Path, "the private key of that certificate, in PEM"),
+        Setting::new(
+            "tls-key",
+            SettingKind::Path,
+            "the private key of that certificate, in PEM, in a file that nobody else can read",
+        )
+        .private(),
         Setting::new(
             "connect-timeout",
             SettingKind::Duration,
@@ -74,8 +76,9 @@ pub fn schema() -> Vec<Setting> {
         Setting::new(
             "peer-timeout",
             SettingKind::Duration,
-            "how long a peer's machine may not answer, or a peer take connections and answer none; 1s at least",
+            "how long a peer's machine may not answer, or a peer take connections and answer none",
         )
+        .range(PEER_TIMEOUT_LEAST..)
         .default_value("60s"),
         Setting::new("insecure", SettingKind::Boolean, "without a secret, talk to other machines too")
             .default_value("false"),
@@ -94,15 +97,6 @@ pub enum Checksums {
 }
 
 impl Checksums {
-    fn parse(text: &str) -> Result<Checksums> {
-        match text {
-            "auto" => Ok(Checksums::Auto),
-            "on" => Ok(Checksums::On),
-            "off" => Ok(Checksums::Off),
-            _ => Err(invalid("crc", "`auto`, `on` or `off`")),
-        }
-    }
-
     /// Whether this side wants them on a connection.
     pub fn wanted(self, leaves_machine: bool) -> bool {
         match self {
@@ -159,9 +153,6 @@ impl Config {
         let secret =
             secret.map_err(|error| Error::new(Code::EINVAL, format!("setting `secret`: {error}")))?;
         let peer_timeout = settings.duration("peer-timeout").unwrap_or(Duration::from_secs(60));
-        if peer_timeout < PEER_TIMEOUT_MIN {
-            return Err(invalid("peer-timeout", "1s at least"));
-        }
         Ok(Config {
             broker,
             listed,
@@ -171,8 +162,8 @@ impl Config {
                 .texts("advertise")
                 .map(|text| Endpoint::parse(text, Some(0)))
                 .collect::<Result<_>>()?,
-            window: window(settings)?.unwrap_or(netpipe::hello::WINDOW_DEFAULT),
-            checksums: checksums(settings)?.unwrap_or(Checksums::Auto),
+            window: window(settings).unwrap_or(netpipe::hello::WINDOW_DEFAULT),
+            checksums: checksums(settings).unwrap_or(Checksums::Auto),
             job: settings.text("job").map(str::to_owned),
             connect_timeout: settings.duration("connect-timeout").unwrap_or(Duration::from_secs(3)),
             peer_timeout,
@@ -188,52 +179,41 @@ fn listen(text: &str) -> Result<SocketAddr> {
     endpoint.literal().ok_or_else(|| invalid("listen", "an address of this machine, not a name"))
 }
 
-/// The window that these settings give.
-///
-/// # Errors
-/// EINVAL: out of range.
-pub fn window(settings: &Settings) -> Result<Option<u32>> {
-    match settings.size("window") {
-        None => Ok(None),
-        Some(size) if WINDOW.contains(&size) => Ok(Some(size as u32)),
-        Some(_) => Err(invalid("window", "64k to 64m")),
-    }
+/// The window that these settings give; the schema bounds it.
+pub fn window(settings: &Settings) -> Option<u32> {
+    settings.size("window").and_then(|size| u32::try_from(size).ok())
 }
 
 /// The checksums that these settings give.
-///
-/// # Errors
-/// EINVAL: not one of the three words.
-pub fn checksums(settings: &Settings) -> Result<Option<Checksums>> {
-    settings.text("crc").map(Checksums::parse).transpose()
+pub fn checksums(settings: &Settings) -> Option<Checksums> {
+    match settings.text("crc")? {
+        "on" => Some(Checksums::On),
+        "off" => Some(Checksums::Off),
+        _ => Some(Checksums::Auto),
+    }
 }
 
 /// The digest that these settings give.
-///
-/// # Errors
-/// EINVAL: not one of the two words.
-pub fn digest(settings: &Settings) -> Result<Option<Algorithm>> {
-    match settings.text("digest") {
-        None => Ok(None),
-        Some("sha256") => Ok(Some(Algorithm::Sha256)),
-        Some("blake3") => Ok(Some(Algorithm::Blake3)),
-        Some(_) => Err(invalid("digest", "`sha256` or `blake3`")),
+pub fn digest(settings: &Settings) -> Option<Algorithm> {
+    match settings.text("digest")? {
+        "sha256" => Some(Algorithm::Sha256),
+        "blake3" => Some(Algorithm::Blake3),
+        _ => None,
     }
 }
 
-/// The writers that these settings give; `Some(None)` is any number.
+/// The writers that these settings give; `Ok(None)` is any number.
 ///
 /// # Errors
 /// EINVAL: no number from 1 on, and no `*`.
-pub fn writers(settings: &Settings) -> Result<Option<Option<u32>>> {
-    match settings.text("writers") {
-        None => Ok(None),
-        Some("*") => Ok(Some(None)),
-        Some(text) => match text.parse() {
-            Ok(number) if number > 0 => Ok(Some(Some(number))),
+pub fn writers(settings: &Settings) -> Option<Result<Option<u32>>> {
+    Some(match settings.text("writers")? {
+        "*" => Ok(None),
+        text => match text.parse() {
+            Ok(number) if number > 0 => Ok(Some(number)),
             _ => Err(invalid("writers", "a number from 1 on, or `*`")),
         },
-    }
+    })
 }
 
 fn invalid(name: &str, wanted: &str) -> Error {

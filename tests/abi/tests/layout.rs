@@ -18,7 +18,7 @@ macro_rules! structs {
 }
 
 /// The header's name and ours.
-const STRUCTS: [(&str, &str, u64, Fields); 16] = structs! {
+const STRUCTS: [(&str, &str, u64, Fields); 18] = structs! {
     "zvfs_error" = Error;
     "zvfs_setting" = Setting;
     "zvfs_value" = Value;
@@ -33,6 +33,8 @@ const STRUCTS: [(&str, &str, u64, Fields); 16] = structs! {
     "zvfs_lease" = Lease;
     "zvfs_fd_extension" = FdExtension;
     "zvfs_splice" = Splice;
+    "zvfs_setting_rule" = SettingRule;
+    "zvfs_settings_extension" = SettingsExtension;
     "zvfs_inner_request" = InnerRequest;
     "zvfs_host_open" = HostOpen;
 };
@@ -42,21 +44,22 @@ macro_rules! numbers {
 }
 
 /// The constants of `abi`, under the header's name less its prefix.
-const NUMBERS: [(&str, u64); 25] = numbers! {
+const NUMBERS: [(&str, u64); 26] = numbers! {
     ERROR_RETRYABLE
     TYPE_STRING TYPE_BOOLEAN TYPE_INTEGER TYPE_SIZE TYPE_DURATION TYPE_PATH TYPE_LIST
-    SIZE_UNKNOWN TIME_UNKNOWN TIME_UNLIMITED OFFSET_STREAM LAYERS_MAX
+    SIZE_UNKNOWN TIME_UNKNOWN TIME_UNLIMITED OFFSET_STREAM LAYERS_MAX RULE_PRIVATE
     THREADS_PER_FILE THREADS_PER_INSTANCE THREADS_PER_LIBRARY
     SEEK_SET SEEK_CUR SEEK_END
     KIND_UNKNOWN KIND_REGULAR KIND_DIRECTORY KIND_STREAM KIND_DEVICE KIND_TERMINAL
 };
 
-const TEXTS: [(&str, &str); 6] = [
+const TEXTS: [(&str, &str); 7] = [
     ("EXT_POSITIONAL", abi::EXT_POSITIONAL),
     ("EXT_STAT", abi::EXT_STAT),
     ("EXT_NAMESPACE", abi::EXT_NAMESPACE),
     ("EXT_FD", abi::EXT_FD),
     ("EXT_SPLICE", abi::EXT_SPLICE),
+    ("EXT_SETTINGS", abi::EXT_SETTINGS),
     ("EXT_HOST_OPEN", abi::EXT_HOST_OPEN),
 ];
 

@@ -122,6 +122,35 @@ UNUSED static const void *ZVFS_CALL hollow_extensions(const char *id) {
     return strcmp(id, ZVFS_EXT_FD) == 0 ? &fd : NULL;
 }
 
+/* ---- rules for settings: one, spoilt by -DRULE_... */
+#ifndef RULE_SETTING
+#define RULE_SETTING "depth"
+#endif
+#ifndef RULE_SIZE
+#define RULE_SIZE sizeof(zvfs_setting_rule)
+#endif
+#ifndef RULE_MINIMUM
+#define RULE_MINIMUM 1
+#endif
+#ifndef RULE_VALUES
+#define RULE_VALUES NULL
+#endif
+#ifndef RULE_FLAGS
+#define RULE_FLAGS 0
+#endif
+#ifndef RULES
+#define RULES one_rule
+#endif
+UNUSED static const char *const two_values[] = { "shallow", "deep", NULL };
+UNUSED static const char *const no_values[] = { NULL };
+static const zvfs_setting_rule rule = { RULE_SIZE, RULE_SETTING, RULE_MINIMUM, 9, RULE_VALUES, RULE_FLAGS };
+UNUSED static const zvfs_setting_rule *const one_rule[] = { &rule, NULL };
+UNUSED static const zvfs_setting_rule *const two_rules[] = { &rule, &rule, NULL };
+UNUSED static const void *ZVFS_CALL settings_rules(const char *id) {
+    static const zvfs_settings_extension extension = { sizeof extension, RULES };
+    return strcmp(id, ZVFS_EXT_SETTINGS) == 0 ? &extension : NULL;
+}
+
 static const zvfs_provider provider = { .struct_size = SIZE, .name = NAME, .version = VERSION, .summary = NULL,
     .schemes = (const char *const *)SCHEMES, .settings = SETTINGS, .supported_flags = FLAGS, .threads = THREADS,
     .reserved = RESERVED,

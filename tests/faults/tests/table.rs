@@ -44,6 +44,28 @@ const DEFECTS: &[(&str, &[&str])] = &[
     ("SETTINGS=one_setting -DSETTING_NAME=\"De pth\"", &["setting `De pth`"]),
     ("SETTINGS=one_setting -DSETTING_RESERVED=1", &["setting `depth`", "zvfs_setting.reserved is not 0"]),
     ("SETTINGS=one_setting -DSETTING_DEFAULT=\"seven\"", &["default", "integer"]),
+    ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULES=NULL", &["rules is NULL"]),
+    ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_SIZE=8", &["zvfs_setting_rule", "8 bytes"]),
+    ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_SETTING=NULL", &["a rule's setting is NULL"]),
+    (
+        "SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_SETTING=\"dpth\"",
+        &["`dpth`, which is no setting"],
+    ),
+    ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULES=two_rules", &["two rules for setting `depth`"]),
+    (
+        "SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_MINIMUM=10",
+        &["`depth`", "minimum 10 is above maximum 9"],
+    ),
+    ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_MINIMUM=8", &["its default", "8 to 9"]),
+    ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_VALUES=two_values", &["values are for texts"]),
+    (
+        "SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_FLAGS=ZVFS_RULE_PRIVATE",
+        &["PRIVATE is for paths"],
+    ),
+    (
+        "SETTINGS=one_setting -DEXTENSION=settings_rules -DSETTING_TYPE=ZVFS_TYPE_STRING -DRULE_VALUES=no_values",
+        &["it names no value"],
+    ),
 ];
 
 #[test]
@@ -99,6 +121,26 @@ fn what_a_later_version_adds_is_left_alone() {
         let info = Library::load(&path, "later", None).unwrap().info();
         assert_eq!(info.settings, [], "a setting of a type that this host cannot parse is not offered");
         assert_eq!(info.threads, Threads::PerLibrary, "a promise that this host does not know is no promise");
+    });
+}
+
+/// `retries = 5000`, `crc = "sometimes"` were found at the first open, if at all: a provider had no way to tell its host.
+#[test]
+fn the_values_that_a_library_names_are_checked_by_its_host() {
+    bounded(|| {
+        let plugins = Plugins::new();
+        let path = plugins.add("ranged", "table", &["SETTINGS=one_setting", "EXTENSION=settings_rules"]);
+        let info = Library::load(&path, "ranged", None).unwrap().info();
+        assert_eq!(info.settings[0].range, Some(1..=9));
+        let text = ["SETTING_TYPE=ZVFS_TYPE_STRING", "SETTING_DEFAULT=\"deep\"", "RULE_VALUES=two_values"];
+        let defines = [&["SETTINGS=one_setting", "EXTENSION=settings_rules"][..], &text].concat();
+        let path = plugins.add("named", "table", &defines);
+        let info = Library::load(&path, "named", None).unwrap().info();
+        assert_eq!(info.settings[0].values, ["shallow", "deep"]);
+        // A rule for a setting of a type that this host leaves out is left out with it.
+        let later = ["SETTINGS=one_setting", "EXTENSION=settings_rules", "SETTING_TYPE=99"];
+        let path = plugins.add("later", "table", &later);
+        assert_eq!(Library::load(&path, "later", None).unwrap().info().settings, []);
     });
 }
 

@@ -8,6 +8,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -87,6 +88,7 @@ impl Authority {
         let identity = Identity { certificate, key, stem: self.folder.path().join(name) };
         fs::write(identity.certificate_file(), identity.certificate.pem()).unwrap();
         fs::write(identity.key_file(), identity.key.serialize_pem()).unwrap();
+        fs::set_permissions(identity.key_file(), fs::Permissions::from_mode(0o600)).unwrap();
         identity
     }
 }

@@ -6,6 +6,7 @@
 use crate::abi;
 use crate::bridge::foreign::{ForeignContext, ForeignHost, for_a_name, settings_from_abi, with_request};
 use crate::bridge::guard::{bytes, bytes_mut, fail, guarded, hand_out, lent, position, seek_from};
+use crate::bridge::rules::Rules;
 use crate::bridge::strings::c_string;
 use crate::bridge::translate::{
     direction_from_abi, finish_from_abi, flush_from_abi, kind_to_abi, stat_to_abi,
@@ -52,6 +53,7 @@ struct Library {
     _strings: Vec<CString>,
     _settings: Box<[abi::Setting]>,
     _lists: (Box<[*const c_char]>, Box<[*const abi::Setting]>),
+    rules: Rules,
 }
 
 // SAFETY: the raw pointers point into the struct's own heap blocks, which nobody changes after construction.
@@ -101,7 +103,15 @@ impl Library {
             settings: setting_list.as_ptr(),
             ..functions(&info)
         };
-        Library { provider, table, _strings: strings, _settings: settings, _lists: (schemes, setting_list) }
+        let rules = Rules::new(&info.settings);
+        Library {
+            provider,
+            table,
+            _strings: strings,
+            _settings: settings,
+            _lists: (schemes, setting_list),
+            rules,
+        }
     }
 }
 
@@ -368,6 +378,9 @@ unsafe extern "C" fn extension(id: *const c_char) -> *const c_void {
         Ok(abi::EXT_NAMESPACE) => (&raw const NAMESPACE).cast(),
         Ok(abi::EXT_FD) => (&raw const FD).cast(),
         Ok(abi::EXT_SPLICE) => (&raw const SPLICE).cast(),
+        Ok(abi::EXT_SETTINGS) => {
+            LIBRARY.get().and_then(Option::as_ref).map_or(ptr::null(), |library| library.rules.table())
+        }
         _ => ptr::null(),
     }
 }

@@ -7,6 +7,7 @@ mod guard;
 pub(crate) mod import;
 mod inner;
 mod outcome;
+mod rules;
 mod strings;
 mod translate;
 mod values;

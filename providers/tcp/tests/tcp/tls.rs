@@ -48,6 +48,7 @@ impl Authority {
         let (cert, private) = (path(format!("{name}.pem")), path(format!("{name}.key")));
         fs::write(&cert, certificate.pem()).unwrap();
         fs::write(&private, key.serialize_pem()).unwrap();
+        fs::set_permissions(&private, fs::Permissions::from_mode(0o600)).unwrap();
         let ca = path("ca.pem".to_owned());
         format!("tls-ca = \"{ca}\", tls-cert = \"{cert}\", tls-key = \"{private}\"")
     }

@@ -7,6 +7,7 @@ mod file;
 mod hosting;
 mod instance;
 mod layers;
+mod rules;
 mod table;
 
 pub use bare::Bare;

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "reads the other side's structs")]
 
 use crate::abi;
-use crate::bridge::import::instance;
+use crate::bridge::import::{instance, rules};
 use crate::bridge::strings::copied;
 use crate::bridge::translate::kind_from_abi;
 use crate::code::Code;
@@ -64,7 +64,11 @@ impl Imported {
             return Err("zvfs_provider.reserved is not 0".into());
         }
         // SAFETY: the table's own pointers; the header says what they point to.
-        let info = unsafe { read_info(&table) }?;
+        let (mut info, declared) = unsafe { read_info(&table) }?;
+        if let Some(extension) = extension(&table, abi::EXT_SETTINGS)? {
+            // SAFETY: the library's own table of this id.
+            unsafe { rules::apply(&extension, &declared, &mut info.settings) }?;
+        }
         for (name, absent) in [
             ("open", table.open.is_none()),
             ("close", table.close.is_none()),
@@ -128,7 +132,7 @@ impl Provider for Imported {
 }
 
 /// A struct of the ABI that starts with its size.
-trait Sized64: Copy {
+pub(super) trait Sized64: Copy {
     const SIZE: u64;
 }
 impl Sized64 for abi::Provider {
@@ -152,12 +156,18 @@ impl Sized64 for abi::FdExtension {
 impl Sized64 for abi::Setting {
     const SIZE: u64 = abi::Setting::SIZE;
 }
+impl Sized64 for abi::SettingsExtension {
+    const SIZE: u64 = abi::SettingsExtension::SIZE;
+}
+impl Sized64 for abi::SettingRule {
+    const SIZE: u64 = abi::SettingRule::SIZE;
+}
 
 /// Copies a struct whose every field this version knows; a larger one's further fields are newer and are left alone.
 ///
 /// # Safety
 /// `from` is NULL or points to a struct that is as large as its first field says.
-unsafe fn copy_struct<T: Sized64>(from: *const T, name: &str) -> Result<T, String> {
+pub(super) unsafe fn copy_struct<T: Sized64>(from: *const T, name: &str) -> Result<T, String> {
     if !from.is_aligned() {
         return Err(format!("{name} is at {from:p}, which is not aligned"));
     }
@@ -187,9 +197,11 @@ fn extension<T: Sized64>(table: &abi::Provider, id: &str) -> Result<Option<T>, S
     unsafe { copy_struct(found, id) }.map(Some)
 }
 
+/// What a table says of its provider; and the names of all its settings, of those too that this host leaves out.
+///
 /// # Safety
 /// The table's pointers are as the header says.
-unsafe fn read_info(table: &abi::Provider) -> Result<Info, String> {
+unsafe fn read_info(table: &abi::Provider) -> Result<(Info, Vec<String>), String> {
     // SAFETY: for all four: the caller's promise.
     let name = unsafe { text(table.name, "name") }?;
     if !is_provider_name(&name) {
@@ -230,24 +242,27 @@ unsafe fn read_info(table: &abi::Provider) -> Result<Info, String> {
             _ => Threads::PerLibrary,
         },
     );
+    let mut declared = Vec::new();
     if !table.settings.is_null() {
         // SAFETY: as above.
         for setting in unsafe { list(table.settings, "settings") }? {
             // SAFETY: an element of the list.
-            if let Some(setting) = unsafe { read_setting(setting) }? {
-                if info.settings.iter().any(|known| known.name == setting.name) {
-                    return Err(format!("setting `{}` twice", setting.name));
-                }
-                info = info.setting(setting);
+            let (name, setting) = unsafe { read_setting(setting) }?;
+            if declared.contains(&name) {
+                return Err(format!("setting `{name}` twice"));
             }
+            declared.push(name);
+            info.settings.extend(setting);
         }
     }
-    Ok(info)
+    Ok((info, declared))
 }
 
+/// A setting's name, and what it is if this host can parse its values.
+///
 /// # Safety
 /// `setting` points to a zvfs_setting.
-unsafe fn read_setting(setting: *const abi::Setting) -> Result<Option<Setting>, String> {
+unsafe fn read_setting(setting: *const abi::Setting) -> Result<(String, Option<Setting>), String> {
     // SAFETY: the caller's promise.
     let setting = unsafe { copy_struct(setting, "zvfs_setting") }?;
     // SAFETY: the struct's own pointers.
@@ -264,7 +279,7 @@ unsafe fn read_setting(setting: *const abi::Setting) -> Result<Option<Setting>, 
         return Err(format!("setting `{name}` has no type"));
     }
     // A type of a newer version: this host could not parse a value of it, so it does not offer the setting.
-    let Some(kind) = kind_from_abi(setting.kind) else { return Ok(None) };
+    let Some(kind) = kind_from_abi(setting.kind) else { return Ok((name, None)) };
     let list = setting.kind & abi::TYPE_LIST != 0;
     if list && !matches!(kind, SettingKind::Text | SettingKind::Path) {
         return Err(format!("setting `{name}`: a list is of texts or paths, not of type {}", kind.name()));
@@ -274,7 +289,7 @@ unsafe fn read_setting(setting: *const abi::Setting) -> Result<Option<Setting>, 
     }
     // SAFETY: the struct's own pointers.
     let help = unsafe { optional(setting.help, "a setting's help") }?.unwrap_or_default();
-    let mut ours = Setting::new(name, kind, help).scope(Scope::from_bits(setting.scope.into()));
+    let mut ours = Setting::new(name.as_str(), kind, help).scope(Scope::from_bits(setting.scope.into()));
     ours.list = list;
     ours.secret = setting.secret != 0;
     // SAFETY: the struct's own pointers.
@@ -282,12 +297,12 @@ unsafe fn read_setting(setting: *const abi::Setting) -> Result<Option<Setting>, 
     if let Some(default) = &ours.default {
         ours.parse(default).map_err(|error| format!("its own default is wrong: {error}"))?;
     }
-    Ok(Some(ours))
+    Ok((name, Some(ours)))
 }
 
 /// # Safety
 /// `from` is NULL or a terminated string.
-unsafe fn text(from: *const c_char, what: &str) -> Result<String, String> {
+pub(super) unsafe fn text(from: *const c_char, what: &str) -> Result<String, String> {
     // SAFETY: the caller's promise.
     unsafe { copied(from, what) }.map_err(|error| error.to_string())
 }
@@ -306,7 +321,7 @@ unsafe fn optional(from: *const c_char, what: &str) -> Result<Option<String>, St
 ///
 /// # Safety
 /// `from` is NULL or points to such a list.
-unsafe fn list<T>(from: *const *const T, what: &str) -> Result<Vec<*const T>, String> {
+pub(super) unsafe fn list<T>(from: *const *const T, what: &str) -> Result<Vec<*const T>, String> {
     if from.is_null() {
         return Err(format!("{what} is NULL"));
     }

@@ -1,0 +1,50 @@
+//! Numbers with a unit: `64k`, `30s`.
+
+use std::time::Duration;
+
+/// Units by their factors, the smallest first.
+pub(super) type Units = [(&'static str, i64)];
+
+pub(super) const SIZE_UNITS: [(&str, i64); 5] =
+    [("", 1), ("k", 1 << 10), ("m", 1 << 20), ("g", 1 << 30), ("t", 1 << 40)];
+pub(super) const TIME_UNITS: [(&str, i64); 6] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
+
+/// Parses digits and a unit, in either case; a number without a unit is in `plain`, or an error (0 needs none).
+pub(super) fn scaled(text: &str, units: &Units, plain: Option<&str>) -> Option<i64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: i64 = text[..digits].parse().ok()?;
+    let unit = match &text[digits..] {
+        "" if number == 0 => return Some(0),
+        "" => plain?.to_owned(),
+        unit => unit.to_ascii_lowercase(),
+    };
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    number.checked_mul(*factor)
+}
+
+/// Writes a number in the largest unit that leaves no rest.
+pub(super) fn written(number: i64, units: &Units) -> String {
+    if number == 0 {
+        return "0".to_owned();
+    }
+    let whole = units.iter().rev().find(|(_, factor)| number % factor == 0);
+    let (unit, factor) = whole.unwrap_or(&("", 1));
+    format!("{}{unit}", number / factor)
+}
+
+/// Parses a duration such as `30s` or `1500ms`; `None` if it is not one.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    scaled(text, &TIME_UNITS, None).and_then(|ns| u64::try_from(ns).ok()).map(Duration::from_nanos)
+}
+
+/// Parses a size in bytes such as `4096`, `64k` or `2g`; `None` if it is not one.
+pub fn parse_size(text: &str) -> Option<u64> {
+    scaled(text, &SIZE_UNITS, Some("")).and_then(|bytes| u64::try_from(bytes).ok())
+}
