@@ -4,7 +4,7 @@
 //! connection its share. Each range is fetched, checked and tried again like any other.
 
 use crate::caller::Asker;
-use crate::failure::{Again, Attempt, Failure, system};
+use crate::failure::{Again, Attempt, Failure, no_thread, system};
 use crate::fill::fill;
 use crate::object::Object;
 use crate::stop::Stop;
@@ -76,10 +76,7 @@ impl Ahead {
             if let Err(error) = object.crew().spawn("zvfs-http-ahead", move || shared.work()) {
                 // With one it works, only slower.
                 if started == 0 {
-                    return Err(Failure::later(
-                        Code::EBUSY,
-                        format!("start a thread to read ahead: {error}"),
-                    ));
+                    return Err(no_thread("read ahead", &error));
                 }
                 break;
             }

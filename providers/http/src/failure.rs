@@ -1,6 +1,7 @@
 //! Why an attempt failed, and whether another one may help.
 
 use rustix::io::Errno;
+use std::io;
 use std::time::Duration;
 use vfs_core::{Code, Error};
 
@@ -85,6 +86,14 @@ impl From<Error> for Failure {
 pub fn system(doing: &str, errno: Errno) -> Failure {
     let code = code(errno);
     Failure::new(code, format!("{doing}: {}", code.text()))
+}
+
+/// A thread that could not be started.
+#[cold]
+pub fn no_thread(to: &str, error: &io::Error) -> Failure {
+    let why =
+        error.raw_os_error().map_or("the system refuses it", |raw| words(Errno::from_raw_os_error(raw)));
+    Failure::later(Code::EBUSY, format!("start a thread to {to}: {why}"))
 }
 
 /// The code of a system error.

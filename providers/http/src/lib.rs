@@ -86,13 +86,14 @@
 //! | `client`, `redirect`, `retry`, `status` | requests and what comes of them |
 //! | `request`, `response`, `body`, `answer` | HTTP/1.1, by `httparse` |
 //! | `connection`, `pool`, `idle`, `dial`, `resolve`, `socket` | connections |
-//! | `tls`, `session` | TLS, by rustls |
+//! | `tls`, `session`, `certificate` | TLS, by rustls; its errors in words |
 //! | `waiting`, `failure` | waiting as a caller; why an attempt failed |
 
 mod ahead;
 mod answer;
 mod body;
 mod caller;
+mod certificate;
 mod client;
 mod connection;
 mod crew;

@@ -1,7 +1,7 @@
 //! Names to addresses. The system's resolver cannot be interrupted, so it runs aside on a thread of its own, which is left
 //! behind when the caller stops waiting.
 
-use crate::failure::{Attempt, Failure, system};
+use crate::failure::{Attempt, Failure, no_thread, system};
 use crate::waiting::Waiting;
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
@@ -67,9 +67,7 @@ impl Resolver {
                 // Nobody may be waiting any more.
                 let _ = rustix::io::write(&theirs.done, &1_u64.to_ne_bytes());
             })
-            .map_err(|error| {
-                Failure::later(Code::EBUSY, format!("start a thread to look up {host}: {error}"))
-            })?;
+            .map_err(|error| no_thread(&format!("look up {host}"), &error))?;
         waiting.for_what("answer of the resolver").ready(&lookup.done, Events::READ)?;
         let found = lookup.found.lock().unwrap_or_else(PoisonError::into_inner).take();
         match found {

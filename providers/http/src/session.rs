@@ -1,12 +1,13 @@
 //! One connection's TLS. Records are decrypted where they arrived, so that a body is copied once on its way to its reader.
 
+use crate::certificate;
 use crate::failure::{Attempt, Failure};
 use crate::socket;
 use crate::waiting::Waiting;
 use rustix::io::Errno;
+use rustls::Error as TlsError;
 use rustls::client::UnbufferedClientConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
-use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 use vfs_core::{Code, Events};
@@ -151,8 +152,9 @@ impl Session {
                                 break;
                             }
                             Err(EncryptError::InsufficientSize(size)) => room = size.required_size,
-                            Err(error) => {
-                                return Err(Failure::later(Code::ECONNRESET, format!("TLS: {error}")));
+                            Err(EncryptError::EncryptExhausted) => {
+                                let text = "TLS: its keys are used up";
+                                return Err(Failure::later(Code::ECONNRESET, text));
                             }
                         }
                     }
@@ -291,7 +293,9 @@ fn keep(
                         break;
                     }
                     Err(EncodeError::InsufficientSize(size)) => room = size.required_size,
-                    Err(error) => return Err(Failure::protocol(format!("TLS: {error}"))),
+                    Err(EncodeError::AlreadyEncoded) => {
+                        return Err(Failure::protocol("TLS: nothing is left to be said"));
+                    }
                 }
             }
         }
@@ -312,24 +316,7 @@ fn keep(
 
 /// What an error of TLS is to a request.
 fn meaning(error: &TlsError) -> Failure {
-    let text = match error {
-        TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "its certificate is signed by no authority that is trusted (`ca-file`)".to_owned()
-        }
-        TlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "its certificate has expired".to_owned()
-        }
-        TlsError::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => "its certificate is for another name".to_owned(),
-        TlsError::InvalidCertificate(other) => format!("its certificate is not accepted: {other}"),
-        TlsError::AlertReceived(AlertDescription::CertificateRequired) => {
-            "it asks for a certificate (`client-cert`)".to_owned()
-        }
-        TlsError::AlertReceived(alert) => format!("it refuses TLS: {alert:?}"),
-        other => format!("TLS: {other}"),
-    };
-    Failure::protocol(text)
+    Failure::protocol(certificate::of_tls(error))
 }
 
 /// So that a lost connection is one in both kinds.

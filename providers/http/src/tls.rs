@@ -1,5 +1,6 @@
 //! Whom servers are trusted by, and who we are to those that ask.
 
+use crate::certificate;
 use crate::failure::{Attempt, Failure};
 use rustls::client::UnbufferedClientConnection;
 use rustls::crypto::ring;
@@ -69,7 +70,7 @@ impl Tls {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Failure::protocol(format!("no certificate can be for the name {host}")))?;
         UnbufferedClientConnection::new(config, name)
-            .map_err(|error| Failure::protocol(format!("TLS: {error}")))
+            .map_err(|error| Failure::protocol(certificate::of_tls(&error)))
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>> {
@@ -81,8 +82,7 @@ impl Tls {
             Some(roots) => roots.clone(),
             None => Arc::new(system_roots()?),
         };
-        let unusable =
-            |error: rustls::Error| Error::new(Code::EINVAL, "TLS cannot be set up").with_source(error);
+        let unusable = |error: rustls::Error| Error::new(Code::EINVAL, certificate::of_tls(&error));
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
@@ -108,8 +108,8 @@ impl Identity {
     fn read(cert: &Path, key: &Path) -> Result<Identity> {
         let chain = certificates("client-cert", cert)?;
         let bytes = read("client-key", key)?;
-        let key =
-            PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| unusable("client-key", key, error))?;
+        let key = PrivateKeyDer::from_pem_slice(&bytes)
+            .map_err(|error| unusable("client-key", key, certificate::of_pem(&error)))?;
         Ok(Identity { chain, key })
     }
 }
@@ -117,7 +117,8 @@ impl Identity {
 fn roots(setting: &str, path: &Path) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for root in certificates(setting, path)? {
-        roots.add(root).map_err(|error| unusable(setting, path, error))?;
+        let broken = |_| unusable(setting, path, "a certificate in it is not well formed");
+        roots.add(root).map_err(broken)?;
     }
     Ok(roots)
 }
@@ -149,10 +150,10 @@ fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(unusable(setting, path, "no certificate in PEM")),
-        Err(error) => Err(unusable(setting, path, error)),
+        Err(error) => Err(unusable(setting, path, certificate::of_pem(&error))),
     }
 }
 
-fn unusable(setting: &str, path: &Path, why: impl fmt::Display) -> Error {
+fn unusable(setting: &str, path: &Path, why: &str) -> Error {
     Error::new(Code::EINVAL, format!("setting `{setting}`: {} cannot be used: {why}", path.display()))
 }

@@ -78,6 +78,24 @@ impl Authority {
         })
     }
 
+    /// A server's certificate whose time has not come.
+    pub fn not_yet_valid(&self) -> Identity {
+        self.sign("not-yet-valid", &OWN_NAMES, |params| {
+            params.not_before = date_time_ymd(2100, 1, 1);
+            params.not_after = date_time_ymd(2101, 1, 1);
+        })
+    }
+
+    /// A certificate that its own key has signed, as `openssl req -x509` makes it: an authority's, unless it says otherwise.
+    pub fn self_signed(&self, is_authority: bool) -> Identity {
+        let mut params = CertificateParams::new(OWN_NAMES.map(str::to_owned)).unwrap();
+        params.is_ca =
+            if is_authority { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        self.keep("self-signed", certificate, key)
+    }
+
     fn sign(&self, name: &str, hosts: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
         let mut params = CertificateParams::new(hosts).unwrap();
@@ -85,6 +103,10 @@ impl Authority {
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        self.keep(name, certificate, key)
+    }
+
+    fn keep(&self, name: &str, certificate: Certificate, key: KeyPair) -> Identity {
         let identity = Identity { certificate, key, stem: self.folder.path().join(name) };
         fs::write(identity.certificate_file(), identity.certificate.pem()).unwrap();
         fs::write(identity.key_file(), identity.key.serialize_pem()).unwrap();

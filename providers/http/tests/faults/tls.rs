@@ -3,6 +3,7 @@
 use crate::common::*;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use vfs_core::Code;
 use zvfs_http_servers::{After, Answer, Authority, FaultServer, Identity, Object, Server, pattern};
 
@@ -28,6 +29,46 @@ fn a_good_certificate_is_taken() {
     let server = serving(&authority.good());
     fetch(&registry(&trusting(&authority)), &server.url("/")).is(0..100_000);
     fetch(&registry(&trusting(&authority)), &server.url_by_name("/")).is(0..100_000);
+}
+
+/// A server whose certificate is not accepted; what is said of it.
+#[track_caller]
+fn refusal(ca_file: &std::path::Path, server: &FaultServer) -> String {
+    let fetched = fetch(&registry(&format!("ca-file = {ca_file:?}, {QUICK}")), &server.url("/"));
+    fetched.failed(Code::EPROTO).chain()
+}
+
+/// What was said of them were the TLS library's names for its own programmers: `Other(OtherError(CaUsedAsEndEntity))`.
+#[test]
+fn a_certificate_is_refused_in_words_that_say_what_to_do() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let (own, alone) = (authority.self_signed(true), other.self_signed(false));
+    for (ca_file, identity, words) in [
+        (authority.ca_file(), authority.expired(), &["has expired, ", " days ago"][..]),
+        (authority.ca_file(), authority.not_yet_valid(), &["not valid yet", "clock"]),
+        (authority.ca_file(), authority.wrong_name(), &["is for other.example, not 127.0.0.1"]),
+        (authority.ca_file(), authority.client(), &["serverAuth"]),
+        (alone.certificate_file(), authority.good(), &["no authority", "`ca-file`"]),
+        // Of the same name, as a renewed authority is.
+        (other.ca_file(), authority.good(), &["another key"]),
+        (own.certificate_file(), own, &["an authority's own", "CA:FALSE"]),
+    ] {
+        let said = refusal(&ca_file, &serving(&identity));
+        for words in words {
+            assert!(said.contains(words), "`{words}` is not in: {said}");
+        }
+        for internal in ["Error(", "Other", "Context", "DnsName", "AsEndEntity", "UnixTime"] {
+            assert!(!said.contains(internal), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_self_signed_certificate_that_is_no_authority_s_is_trusted_by_itself() {
+    let authority = Authority::new();
+    let identity = authority.self_signed(false);
+    let settings = format!("ca-file = {:?}", identity.certificate_file());
+    fetch(&registry(&settings), &serving(&identity).url("/")).is(0..100_000);
 }
 
 #[test]
@@ -162,5 +203,30 @@ fn files_that_are_no_certificates_are_clear_errors() {
         let error = fetched.error.unwrap();
         assert!(matches!(error.code(), Code::ENOENT | Code::EINVAL), "{}", error.chain());
         assert!(error.chain().contains(file.to_str().unwrap()), "{}", error.chain());
+    }
+}
+
+#[test]
+fn a_key_that_is_none_or_another_s_is_a_clear_error() {
+    let authority = Authority::new();
+    let (client, other) = (authority.client(), authority.good());
+    let odd = authority.ca_file().with_file_name("odd.key");
+    for (key, words) in [
+        ("-----BEGIN PRIVATE KEY-----\nAAAA\n", "`-----END` line"),
+        ("-----BEGIN PRIVATE KEY-----\n?\n-----END PRIVATE KEY-----\n", "base64"),
+        ("nothing", "nothing of that kind"),
+        (&std::fs::read_to_string(other.key_file()).unwrap(), "not that of the certificate"),
+    ] {
+        std::fs::write(&odd, key).unwrap();
+        std::fs::set_permissions(&odd, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let settings = format!(
+            "ca-file = {:?}, client-cert = {:?}, client-key = {odd:?}",
+            authority.ca_file(),
+            client.certificate_file()
+        );
+        let error = fetch(&registry(&settings), "https://127.0.0.1:1/").error.unwrap();
+        assert_eq!(error.code(), Code::EINVAL, "{}", error.chain());
+        assert!(error.chain().contains(words), "`{words}` is not in: {}", error.chain());
+        assert!(!error.chain().contains("45, 45"), "bytes as numbers: {}", error.chain());
     }
 }
