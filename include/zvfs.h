@@ -179,6 +179,18 @@ int32_t ZVFS_CALL zvfs_control_lift(zvfs_control *control, zvfs_error *err);
  * deadline is moved.  [any] */
 int32_t ZVFS_CALL zvfs_control_set_deadline(zvfs_control *control, uint64_t ns, zvfs_error *err);
 
+/* What is waited for under a control. Set struct_size to sizeof; the rest is written. */
+typedef struct zvfs_waiting {
+    uint64_t struct_size;
+    uint64_t ns;       /* nanoseconds since the wait began */
+    char object[512];  /* in words: "a reader of netpipe `a`"; empty: nothing, or the provider does not say */
+    char refusal[512]; /* why the last attempt failed; empty: none has */
+} zvfs_waiting;
+
+/* Says what the calls under a control wait for now: of several, what has been waited for longest. The error of a call that ended
+ * with ECANCELED or ETIMEDOUT says it too, and the log once a wait has lasted 5 s.  [any] */
+int32_t ZVFS_CALL zvfs_control_waiting(zvfs_control *control, zvfs_waiting *out, zvfs_error *err);
+
 /* Frees the caller's hold on a control. Handles opened with it keep what was set. NULL: nothing.  [any] */
 void ZVFS_CALL zvfs_control_free(zvfs_control *control);
 

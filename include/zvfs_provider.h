@@ -149,7 +149,8 @@ enum {
 };
 
 /* Writes code and text into err (which may be NULL) and returns -code: `return zvfs_fail(err, ZVFS_ENOENT, "no %s", x);`
- * Of a code that is negative, as host->wait() returns it, the sign is dropped: `return zvfs_fail(err, ended, "read: stopped");`
+ * Of a code that is negative, as host->wait() returns it, the sign is dropped: `return zvfs_fail(err, ended, "read %s", name);`
+ * (That a deadline or a cancel ended the call, and which, the host says in front of it.)
  * 0 becomes EIO: what calls this has failed.
  * Text beyond 999 bytes is cut. */
 #if defined(__GNUC__)
@@ -619,6 +620,25 @@ typedef struct zvfs_host_open {
     int64_t(ZVFS_CALL *receive_into)(zvfs_context *context, zvfs_inner *inner, int32_t fd, uint64_t offset, uint64_t n,
                                      zvfs_error *err);
 } zvfs_host_open;
+
+/* Says in words what a call waits for, so that whoever waits learns it: the host names it in the call's error when the wait is
+ * cancelled or times out, writes a line to its log when the wait has lasted 5 s, and tells a program that asks.
+ *
+ *     const zvfs_host_waiting *says = host->extension(host, ZVFS_EXT_HOST_WAITING);       in start(); may be NULL
+ *     if (says) says->waits_for(context, "a reader of netpipe `a`", NULL);                before it waits
+ *     if (says) says->waits_for(context, "a reader of netpipe `a`", "connect 10.0.0.1:7: connection refused");
+ *     if (says) says->waits_for(context, NULL, NULL);                                     it waits no longer
+ */
+#define ZVFS_EXT_HOST_WAITING "zvfs.host.waiting/1"
+
+typedef struct zvfs_host_waiting {
+    uint64_t struct_size;
+
+    /* object: what is waited for, as a person would say it; NULL: nothing any more. Another object ends the wait for the one
+     * before; the same one again goes on with it. refusal: why the last attempt failed; NULL: none since the last word. One
+     * line each, without secrets; cut after 500 characters. For waits that may last, not for each read. Does not block.  [any] */
+    void(ZVFS_CALL *waits_for)(zvfs_context *context, const char *object, const char *refusal);
+} zvfs_host_waiting;
 
 /* ---- The entry --------------------------------------------------------------------------------------------------
  * The library's one exported symbol: returns the table, which lives as long as the library. Has no side effects, starts no

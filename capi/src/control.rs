@@ -3,6 +3,7 @@
 use crate::argument::{Object, Place};
 use crate::exported::exported;
 use crate::pool::{Kind, Pool, Shared, Slot};
+use crate::structs::{Report, Waiting};
 use std::time::{Duration, Instant};
 use vfs_core::{Control, abi};
 
@@ -31,6 +32,10 @@ exported! {
         // A time beyond the clock's end is as good as none.
         let at = Instant::now().checked_add(Duration::from_nanos(ns)).filter(|_| ns != abi::TIME_UNLIMITED);
         control.set_deadline(at);
+        Ok(())
+    }
+    fn zvfs_control_waiting(control: Shared<Control>, out: Report<Waiting>) -> i32 {
+        out.put(Waiting::new(control.waiting().as_ref()));
         Ok(())
     }
     fn zvfs_control_free(control: Option<Object<Control>>) -> (), plain {

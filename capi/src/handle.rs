@@ -3,7 +3,7 @@
 use crate::argument::{Callback, Object, Source, Target};
 use crate::exported::exported;
 use crate::pool::{Exclusive, Kind, Pool, Shared, Slot};
-use crate::structs::{ProgressFn, StatPlace};
+use crate::structs::{ProgressFn, Report};
 use std::ffi::{CString, c_char, c_void};
 use std::io::SeekFrom;
 use std::ptr;
@@ -79,8 +79,8 @@ exported! {
     fn zvfs_handle_truncate(handle: Exclusive<Handle>, size: u64) -> i32 {
         handle.file.truncate(size)
     }
-    fn zvfs_handle_stat(handle: Exclusive<Handle>, out: StatPlace) -> i32 {
-        out.put(&handle.file.stat()?);
+    fn zvfs_handle_stat(handle: Exclusive<Handle>, out: Report<abi::Stat>) -> i32 {
+        out.put(abi::Stat::from(&handle.file.stat()?));
         Ok(())
     }
     fn zvfs_handle_flush(handle: Exclusive<Handle>, level: u32) -> i32 {

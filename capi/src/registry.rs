@@ -5,7 +5,7 @@ use crate::configuration::{ConfigurationSlot, find};
 use crate::exported::exported;
 use crate::handle::{HandleSlot, hand_out};
 use crate::pool::{Kind, Pool, Shared, Slot};
-use crate::structs::{EntryFn, LogFn, OpenOptions, RegistryOptions, StatPlace};
+use crate::structs::{EntryFn, LogFn, OpenOptions, RegistryOptions, Report};
 use std::ffi::{CString, c_void};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -206,8 +206,8 @@ exported! {
         out.put(registry.0.supported_flags(descriptor)?.bits());
         Ok(())
     }
-    fn zvfs_registry_stat(registry: Registered, descriptor: &str, options: How, out: StatPlace) -> i32 {
-        out.put(&registry.0.stat(descriptor, &options.0)?);
+    fn zvfs_registry_stat(registry: Registered, descriptor: &str, options: How, out: Report<abi::Stat>) -> i32 {
+        out.put(abi::Stat::from(&registry.0.stat(descriptor, &options.0)?));
         Ok(())
     }
     fn zvfs_registry_list(

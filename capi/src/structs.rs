@@ -3,12 +3,10 @@
 use crate::control::ControlSlot;
 use std::ffi::{c_char, c_void};
 use std::ptr;
-use vfs_core::{Code, Error, Result, Stat, abi};
+use vfs_core::{Code, Error, Result, abi};
 
 /// A struct claiming to be larger than this is refused: it was not initialised.
 const SIZE_MAX: u64 = 64 * 1024;
-/// The size of `zvfs_stat` in the library's first version.
-const STAT_FIRST: u64 = 160;
 
 /// `zvfs_log_fn`.
 pub type LogFn = unsafe extern "C" fn(arg: *mut c_void, level: u32, text: *const c_char);
@@ -40,6 +38,16 @@ pub struct OpenOptions {
     pub settings: *const *const c_char,
     pub offered: *const *const c_char,
     pub control: *const ControlSlot,
+}
+
+/// `zvfs_waiting`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Waiting {
+    pub struct_size: u64,
+    pub ns: u64,
+    pub object: [c_char; 512],
+    pub refusal: [c_char; 512],
 }
 
 /// A struct that starts with its size and grows at its end. All zeros are a value, and so are any bits: integers and pointers.
@@ -92,33 +100,67 @@ unsafe impl Growing for OpenOptions {
     const FIRST: u64 = 48;
 }
 
-/// The caller's `zvfs_stat`, of its own version.
-pub struct StatPlace(*mut abi::Stat);
+// SAFETY: as above; arrays of characters too.
+unsafe impl Growing for abi::Stat {
+    const FIRST: u64 = 160;
+}
 
-impl crate::argument::Argument for StatPlace {
-    type C = *mut abi::Stat;
+// SAFETY: as above.
+unsafe impl Growing for Waiting {
+    const FIRST: u64 = 1040;
+}
 
-    unsafe fn check(value: *mut abi::Stat, name: &'static str) -> Result<StatPlace> {
+/// A struct of the caller's own version, for an answer.
+pub struct Report<T>(*mut T);
+
+impl<T: Growing> crate::argument::Argument for Report<T> {
+    type C = *mut T;
+
+    unsafe fn check(value: *mut T, name: &'static str) -> Result<Report<T>> {
         if value.is_null() {
             return Err(Error::new(Code::EINVAL, format!("{name} is NULL")));
         }
-        // SAFETY: the caller's promise: a zvfs_stat of his own, as large as its first field says.
-        check_size(unsafe { (*value).struct_size }, STAT_FIRST, name)?;
-        Ok(StatPlace(value))
+        // SAFETY: the caller's promise: a struct of his own, as large as its first field says.
+        check_size(unsafe { value.cast::<u64>().read_unaligned() }, T::FIRST, name)?;
+        Ok(Report(value))
     }
 }
 
-impl StatPlace {
+impl<T: Growing> Report<T> {
     /// Writes what the caller's version has room for; his struct_size stays.
-    pub fn put(self, stat: &Stat) {
+    pub fn put(self, ours: T) {
+        let first = size_of::<u64>();
         // SAFETY: the caller's own during the call; no more is written than its first field says it holds.
         unsafe {
-            let size = (*self.0).struct_size;
-            let ours = abi::Stat { struct_size: size, ..abi::Stat::from(stat) };
-            let known = size_of::<abi::Stat>().min(size as usize);
-            ptr::copy_nonoverlapping((&raw const ours).cast::<u8>(), self.0.cast(), known);
+            let size = self.0.cast::<u64>().read_unaligned();
+            let known = size_of::<T>().min(size as usize);
+            let (from, to) = ((&raw const ours).cast::<u8>(), self.0.cast::<u8>());
+            ptr::copy_nonoverlapping(from.add(first), to.add(first), known - first);
         }
     }
+}
+
+impl Waiting {
+    /// What a control says; nothing is waited for without one.
+    pub fn new(waiting: Option<&vfs_core::Waiting>) -> Waiting {
+        let ns = waiting.map_or(0, |waiting| waiting.since.elapsed().as_nanos());
+        Waiting {
+            struct_size: size_of::<Waiting>() as u64,
+            ns: u64::try_from(ns).unwrap_or(u64::MAX),
+            object: array(waiting.map_or("", |waiting| &waiting.object)),
+            refusal: array(waiting.and_then(|waiting| waiting.refusal.as_deref()).unwrap_or("")),
+        }
+    }
+}
+
+/// A text in an array of its own: cut at a character's boundary, terminated.
+fn array<const N: usize>(text: &str) -> [c_char; N] {
+    let mut array = [0; N];
+    let end = text.floor_char_boundary(N - 1);
+    for (to, from) in array.iter_mut().zip(&text.as_bytes()[..end]) {
+        *to = *from as c_char;
+    }
+    array
 }
 
 fn check_size(size: u64, least: u64, name: &'static str) -> Result<()> {
@@ -148,11 +190,15 @@ mod tests {
             ("zvfs_open_options", "settings", offset_of!(OpenOptions, settings)),
             ("zvfs_open_options", "offered", offset_of!(OpenOptions, offered)),
             ("zvfs_open_options", "control", offset_of!(OpenOptions, control)),
+            ("zvfs_waiting", "ns", offset_of!(Waiting, ns)),
+            ("zvfs_waiting", "object", offset_of!(Waiting, object)),
+            ("zvfs_waiting", "refusal", offset_of!(Waiting, refusal)),
         ];
         let sizes = [
             ("zvfs_registry_options", size_of::<RegistryOptions>()),
             ("zvfs_open_options", size_of::<OpenOptions>()),
             ("zvfs_stat", size_of::<abi::Stat>()),
+            ("zvfs_waiting", size_of::<Waiting>()),
             ("zvfs_error", size_of::<abi::Error>()),
         ];
         let mut text = String::from("#include \"zvfs.h\"\n#include <stddef.h>\n");
@@ -193,6 +239,12 @@ mod tests {
         let refused = read(&newer).err().map(|error| (error.code(), error.to_string())).unwrap();
         assert_eq!(refused.0, Code::EINVAL);
         assert!(refused.1.contains("does not know"), "{}", refused.1);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let array: [c_char; 6] = array("ab\u{20ac}\u{20ac}");
+        assert_eq!(array.map(|byte| byte as u8), *b"ab\xe2\x82\xac\0");
     }
 
     #[test]

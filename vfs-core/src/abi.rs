@@ -52,6 +52,7 @@ pub const EXT_SPLICE: &str = "zvfs.splice/1";
 pub const EXT_SETTINGS: &str = "zvfs.settings/1";
 pub const RULE_PRIVATE: u64 = 1;
 pub const EXT_HOST_OPEN: &str = "zvfs.host.open/1";
+pub const EXT_HOST_WAITING: &str = "zvfs.host.waiting/1";
 pub const LAYERS_MAX: u32 = 8;
 
 /// Defines a struct of the ABI: `repr(C)`, copyable, and all zeros as its default.
@@ -220,6 +221,12 @@ pub type SpliceFn =
     unsafe extern "C" fn(file: *mut File, fd: i32, offset: u64, n: u64, err: *mut Error) -> i64;
 
 abi_struct! { Splice { send_from: Option<SpliceFn>, receive_into: Option<SpliceFn>, } }
+
+/// The waiting extension's `waits_for`.
+pub type WaitsForFn =
+    unsafe extern "C" fn(context: *mut Context, object: *const c_char, refusal: *const c_char);
+
+abi_struct! { HostWaiting { waits_for: Option<WaitsForFn>, } }
 
 abi_struct! {
     SettingRule {

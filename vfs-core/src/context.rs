@@ -2,6 +2,9 @@
 
 use crate::error::Result;
 use crate::flags::Events;
+use crate::waiting::WaitsFor;
+#[cfg(feature = "host")]
+use crate::{control::Limits, waiting::Waiting};
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::ptr;
@@ -26,6 +29,11 @@ pub trait ContextCalls: Send + Sync {
     fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()>;
     /// See [`Context::wait`].
     fn wait(&self, fd: Option<BorrowedFd<'_>>, events: Events, limit: Option<Duration>) -> Result<Events>;
+    /// Says what the call in progress waits for, and what was last refused; `None`: nothing any more. See
+    /// [`Context::waits_for`].
+    fn set_waiting(&self, object: Option<&str>, refusal: Option<&str>) {
+        let _ = (object, refusal);
+    }
     /// Calls a function with the place where the host that passed it through the ABI keeps it, for the bridge. NULL: it came by
     /// no ABI, or its file is closed.
     #[doc(hidden)]
@@ -56,11 +64,13 @@ pub struct Origin {
     pub offered: Vec<(&'static str, String)>,
 }
 
-/// An inner file's context, as the one above it sees it.
+/// A control that ends with another one, as that one sees it.
 #[cfg(feature = "host")]
 pub trait Follower: Send + Sync {
-    /// Takes over the state: cancelled or not, and the deadline in nanoseconds of the monotonic clock.
-    fn follow(&self, cancelled: bool, deadline: u64);
+    /// Takes over the leader's limits; `generation` counts the leader's changes, so that the newest word wins.
+    fn follow(&self, generation: u64, limits: Limits);
+    /// What it waits for.
+    fn waiting(&self) -> Option<Waiting>;
 }
 
 /// Whoever waits for a file: its cancel and its deadline. Comes with each open and lives until close.
@@ -96,6 +106,32 @@ impl Context {
     pub fn on_cancel(&self, function: impl FnOnce() + Send + 'static) -> Result<OnCancel> {
         self.0.set_on_cancel(Some(Box::new(function)))?;
         Ok(OnCancel { context: self.clone() })
+    }
+
+    /// Says in words what the call is about to wait for, until the guard is dropped: "a reader of netpipe `a`". The host names
+    /// it in the call's error should the wait be cancelled or time out, in its log should it last, and to whoever asks. One at a
+    /// time: a second one replaces the first. No secrets. Costs an allocation: for waits, not for each read.
+    ///
+    /// # Example
+    /// ```
+    /// # use vfs_core::{Context, Result};
+    /// # use std::time::Duration;
+    /// fn dial(context: &Context, address: &str, connect: impl Fn() -> Result<()>) -> Result<()> {
+    ///     let waits = context.waits_for(format_args!("a peer at {address}"));
+    ///     while let Err(error) = connect() {
+    ///         waits.refused(error.chain());
+    ///         context.sleep(Duration::from_millis(100))?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn waits_for(&self, object: impl fmt::Display) -> WaitsFor {
+        WaitsFor::new(self.clone(), object.to_string())
+    }
+
+    /// See [`ContextCalls::set_waiting`].
+    pub(crate) fn set_waiting(&self, object: Option<&str>, refusal: Option<&str>) {
+        self.0.set_waiting(object, refusal);
     }
 
     /// Sets or withdraws the function that a cancel runs, without a guard: for the bridge.

@@ -9,6 +9,7 @@
 //! | `descriptor` | the string that names a channel, and its one form for messages |
 //! | `flags`, `settings`, `context` | open flags and capabilities, typed settings, cancel and deadline |
 //! | `suggest` | what was probably meant by an unknown word |
+//! | `waiting` | what a call waits for, in words |
 //! | `file`, `host`, `provider` | the three traits, and a provider's handle on its host |
 //! | `sigpipe` (feature of its own) | writing to a pipe without SIGPIPE |
 //! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
@@ -53,6 +54,7 @@ mod sigpipe;
 #[cfg(feature = "host")]
 mod standard_error;
 mod suggest;
+mod waiting;
 
 pub mod abi;
 
@@ -66,6 +68,7 @@ pub use host::{Host, HostCalls, Inner, Level};
 pub use provider::{Entry, Info, Instance, Namespace, Provider, Request, Threads};
 pub use settings::{Setting, SettingKind, Settings, parse_duration, parse_size};
 pub use suggest::nearest;
+pub use waiting::{Waiting, WaitsFor};
 
 #[doc(hidden)]
 pub use bridge::export::entry as export_entry;

@@ -13,7 +13,7 @@ use std::io::{self, SeekFrom};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The time that a DISCARD gets.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
@@ -122,7 +122,7 @@ impl OpenFile {
         keep: Arc<dyn Any + Send + Sync>,
         registry: Option<Arc<dyn Any + Send + Sync>>,
     ) -> Result<OpenFile> {
-        let file = instance.open(request)?;
+        let file = instance.open(request).map_err(|error| control.explain(error))?;
         let capabilities = file.capabilities();
         for (flag, capability, verb) in [
             (OpenFlags::READ, Capabilities::READABLE, "read"),
@@ -167,7 +167,11 @@ impl OpenFile {
         self.require(Capabilities::READABLE, Code::EBADF, "read: not open for reading")?;
         match buf.len().min(COUNT_MAX) {
             0 => Ok(0),
-            asked => possible(self.file.read(&mut buf[..asked])?, 0, asked),
+            asked => possible(
+                self.file.read(&mut buf[..asked]).map_err(|error| self.control.explain(error))?,
+                0,
+                asked,
+            ),
         }
     }
 
@@ -182,7 +186,11 @@ impl OpenFile {
         if asked == 0 {
             return Ok(0);
         }
-        let result = self.file.write(&buf[..asked]).and_then(|count| possible(count, 1, asked));
+        let result = self
+            .file
+            .write(&buf[..asked])
+            .map_err(|error| self.control.explain(error))
+            .and_then(|count| possible(count, 1, asked));
         self.remember(result)
     }
 
@@ -204,7 +212,7 @@ impl OpenFile {
     /// ESPIPE: no positions. EINVAL: before the start.
     pub fn seek(&mut self, to: SeekFrom) -> Result<u64> {
         self.require(Capabilities::SEEKABLE, Code::ESPIPE, "seek: the file has no positions")?;
-        self.file.seek(to)
+        self.file.seek(to).map_err(|error| self.control.explain(error))
     }
 
     /// The position.
@@ -213,7 +221,7 @@ impl OpenFile {
     /// ESPIPE: no positions.
     pub fn tell(&mut self) -> Result<u64> {
         self.require(Capabilities::SEEKABLE, Code::ESPIPE, "tell: the file has no positions")?;
-        self.file.tell()
+        self.file.tell().map_err(|error| self.control.explain(error))
     }
 
     /// Sets the size in bytes; the position stays.
@@ -222,7 +230,7 @@ impl OpenFile {
     /// ENOTSUP: not truncatable.
     pub fn truncate(&mut self, size: u64) -> Result<()> {
         self.require(Capabilities::TRUNCATABLE, Code::ENOTSUP, "truncate: the file cannot change its size")?;
-        self.file.truncate(size)
+        self.file.truncate(size).map_err(|error| self.control.explain(error))
     }
 
     /// Hands on what the provider buffers, or makes it durable.
@@ -231,7 +239,7 @@ impl OpenFile {
     /// The provider's.
     pub fn flush(&mut self, level: Flush) -> Result<()> {
         self.earlier_failure()?;
-        self.file.flush(level)
+        self.file.flush(level).map_err(|error| self.control.explain(error))
     }
 
     /// Ends the writing side. DISCARD lifts a cancel and gives the provider 5 s.
@@ -239,15 +247,15 @@ impl OpenFile {
     /// # Errors
     /// COMMIT: it is not complete; an earlier write's failure.
     pub fn finish(&mut self, how: Finish) -> Result<()> {
-        match how {
-            Finish::Discard => {
-                self.control.lift();
-                self.control.set_deadline(Some(Instant::now() + DISCARD_TIME));
-            }
-            Finish::Commit => self.earlier_failure()?,
-            Finish::End => {}
+        if how == Finish::Commit {
+            self.earlier_failure()?;
         }
-        self.file.finish(how)
+        let OpenFile { file, control, .. } = self;
+        let mut finish = || file.finish(how).map_err(|error| control.explain(error));
+        match how {
+            Finish::Discard => control.detached(DISCARD_TIME, finish),
+            Finish::End | Finish::Commit => finish(),
+        }
     }
 
     /// Reads at an offset, without the position; such calls may overlap.
@@ -262,7 +270,11 @@ impl OpenFile {
         )?;
         match buf.len().min(COUNT_MAX) {
             0 => Ok(0),
-            asked => possible(self.file.read_at(&mut buf[..asked], offset)?, 0, asked),
+            asked => possible(
+                self.file.read_at(&mut buf[..asked], offset).map_err(|error| self.control.explain(error))?,
+                0,
+                asked,
+            ),
         }
     }
 
@@ -281,7 +293,12 @@ impl OpenFile {
         if asked == 0 {
             return Ok(0);
         }
-        self.remember(self.file.write_at(&buf[..asked], offset).and_then(|count| possible(count, 1, asked)))
+        self.remember(
+            self.file
+                .write_at(&buf[..asked], offset)
+                .map_err(|error| self.control.explain(error))
+                .and_then(|count| possible(count, 1, asked)),
+        )
     }
 
     /// Status of the open file.
@@ -290,7 +307,7 @@ impl OpenFile {
     /// ENOTSUP: it has none.
     pub fn stat(&mut self) -> Result<Stat> {
         self.require(Capabilities::STAT, Code::ENOTSUP, "stat: the file has no status")?;
-        self.file.stat()
+        self.file.stat().map_err(|error| self.control.explain(error))
     }
 
     /// Lends the kernel file behind this one, until the next call.
@@ -302,7 +319,8 @@ impl OpenFile {
         if direction == Direction::Write {
             self.earlier_failure()?;
         }
-        self.file.lease(direction)
+        let OpenFile { file, control, .. } = self;
+        file.lease(direction).map_err(|error| control.explain(error))
     }
 
     /// Says that `count` bytes were moved through the lease.
@@ -311,7 +329,7 @@ impl OpenFile {
     /// The provider's.
     pub fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
         self.require(Capabilities::FD, Code::ENOTSUP, "advance: no kernel file behind this one")?;
-        self.file.advance(direction, count)
+        self.file.advance(direction, count).map_err(|error| self.control.explain(error))
     }
 
     /// Writes up to `count` bytes from a regular file at an offset, in the kernel; 0 at that file's end.
@@ -325,7 +343,8 @@ impl OpenFile {
             "send_from: not by this file",
         )?;
         self.earlier_failure()?;
-        match self.file.send_from(from, offset, count.min(COUNT_MAX)) {
+        let sent = self.file.send_from(from, offset, count.min(COUNT_MAX));
+        match sent.map_err(|error| self.control.explain(error)) {
             Err(error) if error.code() == Code::ENOTSUP => Err(error),
             result => self.remember(result),
         }
@@ -341,7 +360,7 @@ impl OpenFile {
             Code::ENOTSUP,
             "receive_into: not by this file",
         )?;
-        self.file.receive_into(to, offset, count.min(COUNT_MAX))
+        self.file.receive_into(to, offset, count.min(COUNT_MAX)).map_err(|error| self.control.explain(error))
     }
 
     fn require(&self, capability: Capabilities, code: Code, text: &'static str) -> Result<()> {

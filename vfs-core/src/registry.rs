@@ -7,7 +7,7 @@ mod listing;
 use crate::code::Code;
 use crate::configuration::{Configuration, Source, Written, is_provider_name};
 use crate::context::Origin;
-use crate::control::Control;
+use crate::control::{Control, Log};
 use crate::descriptor::{Descriptor, is_scheme};
 use crate::error::{Error, Result};
 use crate::file::Stat;
@@ -256,8 +256,10 @@ impl Registry {
         let started = self.started(&target, &written, &loaded)?;
         let settings = open_settings(&loaded.info.settings, how)?;
         let control = how.control.clone().unwrap_or_default();
-        control.context().status()?;
-        let context = control.context_of(Origin { depth: how.depth, offered: how.offered.clone() });
+        control.check_process()?;
+        control.status()?;
+        let log = Log::new(self.0.host.clone(), descriptor.to_string());
+        let context = control.context_of(Origin { depth: how.depth, offered: how.offered.clone() }, log);
         let request = Request::new(&context, &scheme, descriptor)
             .with_flags(how.flags)
             .with_expected_size(how.expected_size)

@@ -18,7 +18,7 @@ macro_rules! structs {
 }
 
 /// The header's name and ours.
-const STRUCTS: [(&str, &str, u64, Fields); 18] = structs! {
+const STRUCTS: [(&str, &str, u64, Fields); 19] = structs! {
     "zvfs_error" = Error;
     "zvfs_setting" = Setting;
     "zvfs_value" = Value;
@@ -37,6 +37,7 @@ const STRUCTS: [(&str, &str, u64, Fields); 18] = structs! {
     "zvfs_settings_extension" = SettingsExtension;
     "zvfs_inner_request" = InnerRequest;
     "zvfs_host_open" = HostOpen;
+    "zvfs_host_waiting" = HostWaiting;
 };
 
 macro_rules! numbers {
@@ -53,7 +54,7 @@ const NUMBERS: [(&str, u64); 26] = numbers! {
     KIND_UNKNOWN KIND_REGULAR KIND_DIRECTORY KIND_STREAM KIND_DEVICE KIND_TERMINAL
 };
 
-const TEXTS: [(&str, &str); 7] = [
+const TEXTS: [(&str, &str); 8] = [
     ("EXT_POSITIONAL", abi::EXT_POSITIONAL),
     ("EXT_STAT", abi::EXT_STAT),
     ("EXT_NAMESPACE", abi::EXT_NAMESPACE),
@@ -61,6 +62,7 @@ const TEXTS: [(&str, &str); 7] = [
     ("EXT_SPLICE", abi::EXT_SPLICE),
     ("EXT_SETTINGS", abi::EXT_SETTINGS),
     ("EXT_HOST_OPEN", abi::EXT_HOST_OPEN),
+    ("EXT_HOST_WAITING", abi::EXT_HOST_WAITING),
 ];
 
 /// What the compilers say of the header: `struct.field` to offset and size, a struct to its size, a constant to its value.

@@ -80,6 +80,17 @@ static int64_t ZVFS_CALL read_(zvfs_file *file, void *buf, uint64_t n, zvfs_erro
     if (strcmp(what, "replaced") == 0 || strcmp(what, "withdrawn") == 0)
         return answer(buf, n, "%" PRId64 " %" PRId64, atomic_load(&file->first), atomic_load(&file->second));
     if (strcmp(what, "wait-forever") == 0) return host->wait(context, file->pipe[0], ZVFS_EVENT_READ, ZVFS_TIME_UNLIMITED);
+    if (strcmp(what, "waits-for") == 0) {
+        const zvfs_host_waiting *says = host->extension(host, ZVFS_EXT_HOST_WAITING);
+        if (!says || !ZVFS_HAS(says, waits_for)) return zvfs_fail(err, ZVFS_ENOTSUP, "nobody asks");
+        says->waits_for(NULL, "nothing", "nobody");
+        says->waits_for(context, "\xff", NULL);
+        says->waits_for(context, "a tide", NULL);
+        says->waits_for(context, "a tide", "the moon is\nabsent");
+        int32_t ended = host->wait(context, -1, 0, ZVFS_TIME_UNLIMITED);
+        says->waits_for(context, NULL, NULL);
+        return zvfs_fail(err, ended, "read: stopped");
+    }
     if (strcmp(what, "wait") == 0) { /* not yet readable; readable; writable; both asked of the writing end */
         int64_t before = host->wait(context, file->pipe[0], ZVFS_EVENT_READ, 1000000);
         if (write(file->pipe[1], "x", 1) != 1) return -ZVFS_EIO;

@@ -153,3 +153,33 @@ fn null_in_the_hosts_table_is_an_error_and_not_a_crash() {
         assert_eq!(asked(&registry, "on-cancel-null"), "-22 -22");
     });
 }
+
+/// A stop said "stopped" and nothing else: neither which one it was nor what had been waited for.
+#[test]
+fn what_is_waited_for_is_told_while_it_lasts_and_in_the_error() {
+    bounded(|| {
+        let (_plugins, registry) = registry();
+        for (end, word) in [
+            (Control::cancel as fn(&Control), "cancelled"),
+            (|control| control.set_deadline(Some(Instant::now())), "timed out"),
+        ] {
+            let control = Control::new();
+            let mut file = open(&registry, "waits-for", &control);
+            assert_eq!(control.waiting(), None);
+            let reader = thread::spawn(move || file.read(&mut [0; 8]).unwrap_err());
+            let waiting = loop {
+                match control.waiting() {
+                    Some(waiting) if waiting.refusal.is_some() => break waiting,
+                    _ => thread::yield_now(),
+                }
+            };
+            assert_eq!(waiting.object, "a tide");
+            assert_eq!(waiting.refusal.as_deref(), Some("the moon is absent"));
+            end(&control);
+            let error = reader.join().unwrap().chain();
+            assert!(error.starts_with(&format!("{word} waiting for a tide for ")), "{error}");
+            assert!(error.ends_with("(last refusal: the moon is absent): read: stopped"), "{error}");
+            assert_eq!(control.waiting(), None);
+        }
+    });
+}

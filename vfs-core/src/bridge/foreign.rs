@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "reads the host's structs and calls its functions")]
 
 use crate::abi;
-use crate::bridge::inner::HostOpen;
+use crate::bridge::inner::{HostOpen, extension};
 use crate::bridge::strings::{borrowed, c_string, copied};
 use crate::bridge::translate::{events_from_abi, kind_from_abi, limit_from_abi, limit_to_abi};
 use crate::code::Code;
@@ -14,7 +14,7 @@ use crate::flags::{Events, OpenFlags};
 use crate::host::{HostCalls, Inner, Level, opens_nothing};
 use crate::provider::Request;
 use crate::settings::{Settings, Value};
-use std::ffi::c_void;
+use std::ffi::{CString, c_void};
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -112,6 +112,8 @@ pub(crate) struct ForeignHost {
     table: abi::Host,
     /// For layers.
     host_open: Option<HostOpen>,
+    /// `None`: a host that does not ask what is waited for.
+    waits_for: Option<abi::WaitsForFn>,
     name: String,
     version: String,
 }
@@ -138,7 +140,10 @@ impl ForeignHost {
         let version = unsafe { copied(table.version, "the host's version") }?;
         // SAFETY: the table stands at that address.
         let host_open = unsafe { HostOpen::of(host, &table) };
-        Ok(ForeignHost { address: host, table, host_open, name, version })
+        // SAFETY: as above; the table of this id is a zvfs_host_waiting.
+        let waiting: Option<abi::HostWaiting> = unsafe { extension(host, &table, abi::EXT_HOST_WAITING) };
+        let waits_for = waiting.and_then(|waiting| waiting.waits_for);
+        Ok(ForeignHost { address: host, table, host_open, waits_for, name, version })
     }
 }
 
@@ -270,6 +275,14 @@ impl ContextCalls for ForeignContext {
         // SAFETY: as in status; the fd is borrowed for the call.
         let came = answer(unsafe { wait(live.context, fd, events.bits() as u32, limit_to_abi(limit)) })?;
         Ok(events_from_abi(came.unsigned_abs()))
+    }
+
+    fn set_waiting(&self, object: Option<&str>, refusal: Option<&str>) {
+        let (Some(waits_for), Ok(live)) = (self.host.waits_for, self.live()) else { return };
+        let (object, refusal) = (object.map(c_string), refusal.map(c_string));
+        let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
+        // SAFETY: as in status; the texts are valid during the call.
+        unsafe { waits_for(live.context, pointer(&object), pointer(&refusal)) };
     }
 
     fn at_its_host(&self, call: &mut dyn FnMut(*mut ())) {

@@ -21,18 +21,13 @@ use std::ptr;
 pub(crate) struct HostOpen(abi::HostOpen);
 
 impl HostOpen {
-    /// Asks a host for its extension; `None`: it has none, or one smaller than this version's.
+    /// Asks a host for its extension.
     ///
     /// # Safety
     /// `table` is what stands at `address`, a host's table.
     pub(crate) unsafe fn of(address: *const abi::Host, table: &abi::Host) -> Option<HostOpen> {
-        let id = c_string(abi::EXT_HOST_OPEN);
-        // SAFETY: the host's own function with its own table; the id is valid during the call.
-        let found = unsafe { table.extension?(address, id.as_ptr()) }.cast::<abi::HostOpen>();
-        // SAFETY: the extension of this id starts with its size, and lives as long as the host's table.
-        let size = unsafe { found.cast::<u64>().as_ref() }?;
-        // SAFETY: as large as this version's, so every field of it may be read.
-        (*size >= abi::HostOpen::SIZE).then(|| HostOpen(unsafe { *found }))
+        // SAFETY: the caller's promise; the table of this id is a zvfs_host_open.
+        unsafe { extension(address, table, abi::EXT_HOST_OPEN) }.map(HostOpen)
     }
 
     /// Opens an inner file under the context of the layer's own.
@@ -82,6 +77,20 @@ impl HostOpen {
         })?;
         Ok(OpenFlags::from_bits(out))
     }
+}
+
+/// A copy of a host's extension; `None`: it has none, or one smaller than this version's.
+///
+/// # Safety
+/// `table` is what stands at `address`, a host's table; T is the struct of that id, which may hold any bits.
+pub(super) unsafe fn extension<T: Copy>(address: *const abi::Host, table: &abi::Host, id: &str) -> Option<T> {
+    let id = c_string(id);
+    // SAFETY: the host's own function with its own table; the id is valid during the call.
+    let found = unsafe { table.extension?(address, id.as_ptr()) }.cast::<T>();
+    // SAFETY: an extension's table starts with its size, and lives as long as the host's table.
+    let size = unsafe { found.cast::<u64>().as_ref() }?;
+    // SAFETY: as large as this version's, so every field of it may be read.
+    (*size >= size_of::<T>() as u64).then(|| unsafe { *found })
 }
 
 fn absent() -> Error {

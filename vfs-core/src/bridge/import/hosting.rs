@@ -85,6 +85,24 @@ unsafe fn with_context(context: *mut abi::Context, call: impl FnOnce(&Context) -
     call(&context).unwrap_or_else(|error| -error.code().raw())
 }
 
+static HOST_WAITING: abi::HostWaiting =
+    abi::HostWaiting { struct_size: abi::HostWaiting::SIZE, waits_for: Some(waits_for) };
+
+unsafe extern "C" fn waits_for(context: *mut abi::Context, object: *const c_char, refusal: *const c_char) {
+    // SAFETY: the ABI's strings are NULL or terminated, and valid during the call. One that is not UTF-8 is not shown.
+    let text = |text| unsafe { borrowed(text, "a text") }.ok();
+    let (ends, object, refusal) = (object.is_null(), text(object), text(refusal));
+    if ends || object.is_some() {
+        // SAFETY: as in status.
+        unsafe {
+            with_context(context, |context| {
+                context.set_waiting(object, refusal);
+                Ok(0)
+            })
+        };
+    }
+}
+
 unsafe extern "C" fn log(host: *const abi::Host, level: u32, text: *const c_char) {
     // SAFETY: the header: host is the table that start got, which is a Hosting's first field.
     let Some(hosting) = (unsafe { host.cast::<Hosting>().as_ref() }) else { return };
@@ -107,6 +125,7 @@ unsafe extern "C" fn extension(_host: *const abi::Host, id: *const c_char) -> *c
     // SAFETY: the ABI's strings are terminated and valid during the call; NULL is answered.
     match unsafe { borrowed(id, "an extension's id") } {
         Ok(abi::EXT_HOST_OPEN) => (&raw const HOST_OPEN).cast(),
+        Ok(abi::EXT_HOST_WAITING) => (&raw const HOST_WAITING).cast(),
         _ => ptr::null(),
     }
 }

@@ -1,0 +1,25 @@
+//! Where a wait that lasts is said.
+
+use crate::host::{Host, Level};
+use crate::waiting::Waiting;
+
+/// The log of the host that opened a file, and the file's name there.
+pub(crate) struct Log(Option<(Host, String)>);
+
+impl Log {
+    pub(crate) fn new(host: Host, shown: impl Into<String>) -> Log {
+        Log(Some((host, shown.into())))
+    }
+
+    /// Nobody to tell.
+    pub(crate) fn none() -> Log {
+        Log(None)
+    }
+
+    /// Says a wait once it has lasted: at the level that an operator sees by default, since the program looks as if it hung.
+    pub(super) fn lasting(&self, waiting: &Waiting) {
+        if let Some((host, shown)) = &self.0 {
+            host.log(Level::Warning, &format!("{shown}: waiting for {waiting}"));
+        }
+    }
+}
