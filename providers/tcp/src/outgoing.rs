@@ -155,10 +155,15 @@ impl Outgoing {
         self.last.load(Ordering::SeqCst)
     }
 
+    /// Whether that was END.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
     /// Whether that was END, and the reader has taken everything before it. It may not have looked for END itself yet, and
     /// need not ever.
     pub fn is_all_taken(&self) -> bool {
-        self.ended.load(Ordering::SeqCst) && self.window.taken() == self.window.sent()
+        self.has_ended() && self.window.taken() == self.window.sent()
     }
 
     /// The file's: takes the right to hear what the reader says, for as long as it waits for that.

@@ -54,6 +54,8 @@ pub struct WriterPipe {
     fate: OnceLock<Fate>,
     /// Said before there was a reader. Held while `outgoing` is set, so that it is said exactly once.
     early: Mutex<Option<LastWord>>,
+    /// Nobody waits for the delivery of its END any more.
+    abandoned: AtomicBool,
     trouble: Mutex<Option<String>>,
 }
 
@@ -70,6 +72,7 @@ impl WriterPipe {
             outgoing: OnceLock::new(),
             fate: OnceLock::new(),
             early: Mutex::default(),
+            abandoned: AtomicBool::new(false),
             trouble: Mutex::default(),
         })
     }
@@ -114,6 +117,23 @@ impl WriterPipe {
                 }
                 true
             }
+        }
+    }
+
+    /// Notes that nobody waits for the delivery of its END any more: what the kernel has is on its way, and a stop does not wait
+    /// for the rest.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a stop has to wait for the delivery of its END.
+    pub fn delivers_end(&self) -> bool {
+        if self.abandoned.load(Ordering::SeqCst) || self.fate.get().is_some() {
+            return false;
+        }
+        match self.outgoing.get() {
+            Some(outgoing) => outgoing.has_ended() && !outgoing.is_all_taken(),
+            None => self.early() == Some(LastWord::End),
         }
     }
 

@@ -34,8 +34,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Host, Level};
 
-/// What a stop may take.
+/// What a stop may take, where something was ENDed and is not all taken.
 const STOP: Duration = Duration::from_secs(5);
+/// What a stop may take for last frames: the kernel has them, as a rule, and delivers them without this process. A peer that is
+/// stopped, or too busy to close its side, is not waited for.
+const FAREWELL: Duration = Duration::from_millis(250);
 /// After what was taken is reported to whoever does not get it with the next read.
 const REPORT: Duration = Duration::from_millis(40);
 /// The key of the queue's signal.
@@ -169,7 +172,11 @@ impl Service {
 
     fn serve(&mut self) -> Result<(), Errno> {
         loop {
-            let limit = self.stop_at.map(|at| at.saturating_duration_since(Instant::now()));
+            let limit = self.stop_at.map(|at| {
+                // Twice: when farewells are over, and at the end.
+                let left = at.saturating_duration_since(Instant::now());
+                left.checked_sub(STOP - FAREWELL).filter(|left| !left.is_zero()).unwrap_or(left)
+            });
             for key in self.reactor.wait(limit)? {
                 match key {
                     QUEUE => self.obey(),
@@ -180,21 +187,24 @@ impl Service {
                 self.fire(timer);
             }
             if let Some(at) = self.stop_at
-                && (Instant::now() >= at || self.is_idle())
+                && (Instant::now() >= at || self.is_idle(at))
             {
+                self.part_at_once();
                 return Ok(());
             }
         }
     }
 
-    /// Whether everything that was ENDed is delivered.
-    fn is_idle(&self) -> bool {
+    /// Whether a stop that ends `at` the latest may end now: everything that was ENDed is delivered, and last words are said.
+    fn is_idle(&self, at: Instant) -> bool {
         let leaving = |source: &Source| match source {
             Source::Parting(_) => true,
             Source::Broker(connection) => connection.has_output(),
             _ => false,
         };
-        self.writers.values().all(|writing| !writing.delivers_end()) && !self.sources.values().any(leaving)
+        let farewell = at.checked_sub(STOP - FAREWELL).is_none_or(|until| Instant::now() >= until);
+        !self.writers.values().any(|writing| writing.pipe.delivers_end())
+            && (farewell || !self.sources.values().any(leaving))
     }
 
     fn obey(&mut self) {

@@ -353,9 +353,12 @@ impl File for Writer {
             Finish::End => self.say_last(LastWord::End),
             Finish::Commit => {
                 self.say_last(LastWord::End);
-                self.wait_for_done()?;
+                self.wait_for_done().inspect_err(|_| self.pipe.abandon())?;
             }
-            Finish::Discard => self.say_last(LastWord::Discard),
+            Finish::Discard => {
+                self.say_last(LastWord::Discard);
+                self.pipe.abandon();
+            }
         }
         Ok(())
     }

@@ -87,6 +87,16 @@ impl Service {
         }
     }
 
+    /// Leaves the connections that nobody uses to the kernel. What came meanwhile is thrown away first: a close over unread bytes
+    /// would be a reset, which may overtake the last frame.
+    pub(super) fn part_at_once(&mut self) {
+        for source in self.sources.values() {
+            if let Source::Parting(parting) = source {
+                parting.drain();
+            }
+        }
+    }
+
     /// Goes on with a connection that nobody uses any more.
     pub(super) fn see_out(&mut self, key: u64, mut parting: Parting) -> Option<Parting> {
         if !parting.ended {

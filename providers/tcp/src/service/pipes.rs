@@ -87,16 +87,6 @@ impl Reading {
 }
 
 impl Writing {
-    /// Whether a stop must wait for it.
-    pub fn delivers_end(&self) -> bool {
-        let ended = self.pipe.early() == Some(LastWord::End)
-            || self
-                .pipe
-                .outgoing()
-                .is_some_and(|outgoing| outgoing.is_finished() && !outgoing.is_all_taken());
-        ended && self.pipe.fate().is_none()
-    }
-
     /// When the introduction, or the relay, of this token came, if it is the one that is being tried.
     pub fn tries(&self, token: Token) -> Option<Instant> {
         self.introduced.and_then(|(tried, since)| (tried == token).then_some(since))

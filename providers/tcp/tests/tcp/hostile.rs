@@ -375,6 +375,48 @@ fn no_address_in_particular_is_this_machine() {
     assert_eq!(read_to_end(&mut reader), b"here");
 }
 
+/// Whoever gave up a pipe because its peer was stopped waited 5 s more for that peer.
+#[test]
+fn a_stop_does_not_wait_for_a_peer_that_is_stopped() {
+    let stopped = |descriptor: &str, role| -> TcpStream {
+        let mut stream = connect(descriptor.rsplit(':').next().unwrap().parse().unwrap());
+        let mut dialler = Dialler::new(Hello::pipe(role, Name::unnamed(), None), None, None).unwrap();
+        stream.write_all(&dialler.output()).unwrap();
+        loop {
+            let mut bytes = vec![0; dialler.want()];
+            let count = stream.read(&mut bytes).unwrap();
+            if let Progress::Done(_) = dialler.input(&mut &bytes[..count]).unwrap() {
+                return stream;
+            }
+        }
+    };
+    let descriptor = || format!("tcp:127.0.0.1:{}", free_port());
+    let stop = |host: vfs_core::Registry, file: OpenFile| {
+        let start = Instant::now();
+        drop(file);
+        drop(host);
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    };
+
+    let (host, at) = (registry(""), descriptor());
+    let mut reader = host.open(&at, &Open::new(READ)).unwrap();
+    let _writer = stopped(&at, Role::Writer);
+    times_out(&mut reader, "data", |reader| reader.read(&mut [0; 8]));
+    stop(host, reader);
+
+    for how in [Finish::Discard, Finish::Commit] {
+        let (host, at) = (registry(""), descriptor());
+        let mut writer = host.open(&format!("{at}?role=listen"), &Open::new(WRITE)).unwrap();
+        let _reader = stopped(&at, Role::Reader);
+        assert!(fill(&mut writer, &[7; 65_536]) > 0);
+        match how {
+            Finish::Commit => times_out(&mut writer, "the reader", |writer| writer.finish(how)),
+            how => writer.finish(how).unwrap(),
+        }
+        stop(host, writer);
+    }
+}
+
 /// The other end of a handshake, in the test's own hands.
 fn shake(stream: &mut TcpStream, mut acceptor: Acceptor) {
     loop {
