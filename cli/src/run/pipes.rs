@@ -7,9 +7,10 @@
 //! | Form | Broker, name |
 //! |---|---|
 //! | `tcp://host:port`, `tcp:host:port` | direct: neither |
+//! | `tcp:2:`, `tcp:2:0` | the peer's node where this side's is known |
 //! | `//[broker]/name` | as written |
 //! | `netpipe:[broker:]name[:r\|w]` | the name is the peer's node where this side's is known |
-//! | `opaque:[broker]\|[>]name` | as written |
+//! | `opaque:[broker]\|[>]name` | as written; the broker `local` is none |
 //!
 //! Names are compared as they are written: `a` and `%61` are two. Then `writers` is for the manifest to say.
 
@@ -125,9 +126,15 @@ fn place<'a>(scheme: &str, rest: &'a str) -> Place<'a> {
             None | Some((_, "")) => Place::Direct,
             Some((broker, name)) => Place::Broker(given(broker), name, false),
         },
-        ("tcp", None) => Place::Direct,
+        ("tcp", None) => match body.split_once(':') {
+            Some((node, "" | "0")) if !node.is_empty() && node.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Place::Broker(None, node, true)
+            }
+            _ => Place::Direct,
+        },
         ("opaque", None) => {
             let (broker, name) = body.split_once('|').unwrap_or(("", body));
+            let broker = if broker == "local" { "" } else { broker };
             Place::Broker(given(broker), name.strip_prefix('>').unwrap_or(name), false)
         }
         _ => {
@@ -177,6 +184,10 @@ mod tests {
             (">opaque:|>x", (1, 0)),
             ("<tcp:///x?mode=r", (1, 0)),
             ("<netpipe:b:2:r", (0, 1)),
+            ("<tcp:2:", (1, 0)),
+            (">tcp:2:0", (1, 0)),
+            ("<tcp:2:80", (0, 1)),
+            (">opaque:local|>x", (1, 0)),
             ("<netpipe:[::1]:80:2:r", (0, 1)),
             ("<opaque:b|x", (0, 1)),
             ("<tcp://b/x", (0, 1)),

@@ -77,7 +77,10 @@ fn parse_parts(scheme: &str, rest: &str) -> Outcome<Parsed> {
     };
     let mut parsed = match (scheme, body.strip_prefix("//")) {
         (_, Some(url)) => of_url(url)?,
-        ("tcp", None) => direct(body)?,
+        ("tcp", None) => match node_id(body) {
+            Some(node) => plain(Place::Broker(None), Label::PeerOrName(node.to_owned()), None),
+            None => direct(body)?,
+        },
         ("opaque", None) => of_opaque(body)?,
         _ => of_short(body)?,
     };
@@ -131,10 +134,18 @@ fn direct(text: &str) -> Outcome<Parsed> {
     Ok(plain(Place::Direct(endpoint(text, None)?), Label::None, None))
 }
 
-/// `broker|name`, `broker|>name`.
+/// ZeroVM's `tcp:2:` and `tcp:2:0`: the peer is a node, and where that is the network knows.
+fn node_id(body: &str) -> Option<&str> {
+    let (node, port) = body.split_once(':')?;
+    let is_id = !node.is_empty() && node.bytes().all(|byte| byte.is_ascii_digit());
+    (is_id && matches!(port, "" | "0")).then_some(node)
+}
+
+/// `broker|name`, `broker|>name`; the broker `local`, as ZeroVM has it, is the one that the settings name.
 fn of_opaque(body: &str) -> Outcome<Parsed> {
     let (broker, name) = body.split_once('|').ok_or("write opaque:broker|name, or |>name to write")?;
-    let broker = (!broker.is_empty()).then(|| endpoint(broker, Some(BROKER_PORT))).transpose()?;
+    let broker =
+        (!matches!(broker, "" | "local")).then(|| endpoint(broker, Some(BROKER_PORT))).transpose()?;
     let (name, mode) = match name.strip_prefix('>') {
         Some(name) => (name, Mode::Write),
         None => (name, Mode::Read),
@@ -228,6 +239,9 @@ mod tests {
             ("netpipe:r:r", Place::Broker(None), peer("r"), Some(Read)),
             ("opaque:b:80|x", broker("b:80"), Label::InJob("x".into()), Some(Read)),
             ("opaque:|>x", Place::Broker(None), Label::InJob("x".into()), Some(Write)),
+            ("opaque:local|>x", Place::Broker(None), Label::InJob("x".into()), Some(Write)),
+            ("tcp:2:", Place::Broker(None), peer("2"), None),
+            ("tcp:2:0", Place::Broker(None), peer("2"), None),
         ] {
             let wanted = plain(place, label, mode);
             assert_eq!(parsed(text).unwrap(), wanted, "{text}");
@@ -248,6 +262,8 @@ mod tests {
             "tcp:h:1?role=x",
             "tcp:h:1?x=%z",
             "tcp:h",
+            "tcp:h:0",
+            "tcp:h:",
             "tcp://",
             "tcp:",
             "opaque:x",

@@ -9,7 +9,8 @@
 //! | `tcp:host:port` | the same, shorter |
 //! | `tcp://broker:port/name` | through a broker; the name as it stands, percent-decoded once |
 //! | `netpipe:broker:port:name:mode` | read from the right: mode (`r`, `w`), name; what is left is the broker, or the configured one |
-//! | `opaque:broker\|name`, `opaque:broker\|>name` | read; write |
+//! | `tcp:2:`, `tcp:2:0` | ZeroVM's: the node 2, as in `netpipe:2` |
+//! | `opaque:broker\|name`, `opaque:broker\|>name` | read; write; the broker `local` is the configured one |
 //!
 //! Each may end in `?key=value&...`: `mode`, `role`, and the settings that an open may give. `zvfs providers` lists those.
 //!
