@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * zvm.h: named pipes between processes and machines, in four functions: the whole interface between ZeroVM and its network, as
- * it was once proposed. Link with libzvfs. zvfs.h is the interface for everything else, and needs no part of this one.
+ * it was once proposed; and two more for a program that outlives what goes wrong. Link with libzvfs. zvfs.h is the interface for everything else, and needs no part of this one.
  *
  *     cc -o node node.c $(pkg-config --cflags --libs zvfs)
  *
@@ -21,6 +21,9 @@
  * one, the providers that were installed or built with this library load.
  *
  * Threads: all functions may be called on any thread. Calls on one pipe take turns.
+ *
+ * Waits: by default a call waits for as long as it takes: netpipe_set_timeout() bounds that. A program that goes on after it has failed
+ * calls netpipe_abort() rather than netpipe_close() on what it was writing: a close says that all of it is there.
  *
  * Ends: call exit() or return from main(), and whatever was closed before is delivered first, for up to 5 s. _exit() and
  * signals that kill do not wait for that. Pipes that are still open then break.
@@ -63,6 +66,17 @@ extern int64_t netpipe_read(netpipe_t *pipe, void *buf, int32_t count);
 /* Writes count bytes, all of them unless it fails in between: then it returns how many went. Returns -1: EPIPE (the reader
  * closed), ECONNRESET (it died), EBADF (not a pipe that is open for writing), EINVAL (a negative count). */
 extern int64_t netpipe_write(netpipe_t *pipe, void *buf, int32_t count);
+
+/* Breaks a pipe and frees it, where what was written is worthless, or the rest of it will not come: the reader gets ECONNRESET and
+ * never an end, a reader's writer EPIPE. Does not wait for the other end. A call of another thread that waits on the pipe ends with
+ * EBADF. Returns 0, or -1: EBADF for what is not an open pipe. */
+extern int netpipe_abort(netpipe_t *pipe);
+
+/* Sets how long each later call on the pipe may wait, in milliseconds, 1 at least; 0, as at first: for as long as it takes. A read
+ * that waited so long returns -1, ETIMEDOUT, and so does a write of which nothing went; else that returns how much went. Nothing is
+ * lost by it, and the call may be made again. zvfs_netpipe_error() says what it waited for: whom, since when, and what came of the
+ * last attempt to reach them. Returns 0, or -1: EBADF (not an open pipe), EINVAL (a negative time). */
+extern int netpipe_set_timeout(netpipe_t *pipe, int64_t milliseconds);
 
 #ifdef __cplusplus
 }

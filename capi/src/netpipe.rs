@@ -1,4 +1,4 @@
-//! `zvm.h`: named pipes in four functions.
+//! `zvm.h`: named pipes in four functions, and two for what goes wrong.
 
 use crate::argument::{Argument, Object, Source, Target};
 use crate::exported::exported;
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::c_int;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use vfs_core::{Capabilities, Code, Control, Error, Finish, Open, OpenFile, Registry, Result, abi};
 
@@ -41,22 +41,37 @@ pub struct Pipe {
     control: Control,
     /// A write is in progress, or ended before it had written all.
     writing: AtomicBool,
+    /// How long a call may wait, in milliseconds; 0: for as long as it takes.
+    timeout: AtomicU64,
 }
 
 impl Pipe {
     fn open(registry: &Registry, descriptor: &str) -> Result<Pipe> {
         let control = Control::new();
         let file = registry.open(&with_scheme(registry, descriptor), &Open::default().control(&control))?;
-        Ok(Pipe { file: Mutex::new(Some(file)), control, writing: AtomicBool::new(false) })
+        Ok(Pipe {
+            file: Mutex::new(Some(file)),
+            control,
+            writing: AtomicBool::new(false),
+            timeout: AtomicU64::new(0),
+        })
     }
 
     fn call<T>(&self, call: impl FnOnce(&mut OpenFile) -> Result<T>) -> Result<T> {
         match self.file.lock().as_mut() {
-            // A close is what cancels; what it ended is a call on a closed pipe.
-            Some(file) => call(file).map_err(|error| match error.code() {
-                Code::ECANCELED => closed().with_source(error),
-                _ => error,
-            }),
+            Some(file) => {
+                let limit = Duration::from_millis(self.timeout.load(Ordering::SeqCst));
+                // A time that no clock reaches is as good as none.
+                let deadline = Instant::now().checked_add(limit).filter(|_| !limit.is_zero());
+                self.control.set_deadline(deadline);
+                let result = call(file);
+                self.control.set_deadline(None);
+                // A close is what cancels; what it ended is a call on a closed pipe.
+                result.map_err(|error| match error.code() {
+                    Code::ECANCELED => closed().with_source(error),
+                    _ => error,
+                })
+            }
             None => Err(closed()),
         }
     }
@@ -95,6 +110,17 @@ impl Pipe {
         }
         self.control.lift();
         file.finish(Finish::End)
+    }
+
+    /// Breaks the pipe and closes it. A call in progress is cancelled.
+    fn abort(&self) -> Result<()> {
+        let mut file = self.interrupted(Instant::now() + LAST_CALL)?;
+        let Some(mut file) = file.take() else { return Err(closed()) };
+        if file.capabilities().contains(Capabilities::WRITABLE) {
+            // The reader learns why; and if it cannot, it still sees no end.
+            let _ = file.finish(Finish::Discard);
+        }
+        Ok(())
     }
 
     /// Cancels the call in progress and takes its place.
@@ -156,6 +182,13 @@ impl Argument for Opened {
     }
 }
 
+/// Takes a pipe out of a pointer, which is of no use from then on; `None`: it is the parent's, which goes on using it.
+fn taken(pipe: Option<Object<Arc<Pipe>>>) -> Result<Option<Arc<Pipe>>> {
+    let object = pipe.ok_or_else(|| Error::new(Code::EBADF, "the pipe is NULL"))?;
+    // Whoever uses the slot only clones what is in it. From here on other threads find it closed.
+    PIPES.remove_soon(object.slot())
+}
+
 /// The caller's struct for an error's text.
 struct ErrorPlace(*mut abi::Error);
 
@@ -179,10 +212,16 @@ exported! {
         Ok(PIPES.insert(pipe))
     }
     fn netpipe_close(pipe: Option<Object<Arc<Pipe>>>) -> c_int, errno {
-        let object = pipe.ok_or_else(|| Error::new(Code::EBADF, "the pipe is NULL"))?;
-        // Whoever uses the slot only clones what is in it. From here on other threads find it closed.
-        // The parent's stays as it is: that goes on using it.
-        PIPES.remove_soon(object.slot())?.map_or(Ok(()), |pipe| pipe.close())
+        taken(pipe)?.map_or(Ok(()), |pipe| pipe.close())
+    }
+    fn netpipe_abort(pipe: Option<Object<Arc<Pipe>>>) -> c_int, errno {
+        taken(pipe)?.map_or(Ok(()), |pipe| pipe.abort())
+    }
+    fn netpipe_set_timeout(pipe: Opened, milliseconds: i64) -> c_int, errno {
+        let wanted = u64::try_from(milliseconds);
+        let wanted = wanted.map_err(|_| Error::new(Code::EINVAL, format!("a time of {milliseconds} ms")))?;
+        pipe.0.timeout.store(wanted, Ordering::SeqCst);
+        Ok(())
     }
     fn netpipe_read(pipe: Opened, buf: Target<'_>, count: i32) -> i64, errno {
         // SAFETY: the header: buf[0..count] is the caller's and writable.

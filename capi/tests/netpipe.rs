@@ -80,6 +80,29 @@ fn a_close_ends_another_threads_read_or_write() {
     together(&program, &[role("close", &[end(&address(), "r")]), role("abandon", &[end(&address(), "w")])]);
 }
 
+/// A host that outlived a failed session could only end its pipe, as if all had been well.
+#[test]
+fn a_writer_that_aborts_is_no_end() {
+    let bench = Bench::new();
+    let program = bench.build(&["cc", "-std=gnu99"], "pipe.c");
+    let (broken, ended) = (address(), address());
+    together(
+        &program,
+        &[
+            role("abort", &[end(&broken, "w"), end(&ended, "w")]),
+            role("refuse", &[end(&broken, "r"), end(&ended, "r")]),
+        ],
+    );
+}
+
+#[test]
+fn a_wait_can_be_bounded_and_says_for_whom_it_was() {
+    let bench = Bench::new();
+    let program = bench.build(&["cc", "-std=gnu99"], "pipe.c");
+    let address = address();
+    together(&program, &[role("patience", &[end(&address, "r"), address])]);
+}
+
 #[test]
 fn a_forked_child_has_pipes_of_its_own_only() {
     let bench = Bench::new();

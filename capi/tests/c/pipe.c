@@ -1,4 +1,4 @@
-/* The four functions of zvm.h, one role of a pair for each run: pipe ROLE DESCRIPTOR [DESCRIPTOR]. */
+/* The functions of zvm.h, one role of a pair for each run: pipe ROLE DESCRIPTOR [DESCRIPTOR]. */
 #include "check.h"
 #include <errno.h>
 #include <pthread.h>
@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zvfs.h>
 #include <zvm.h>
 
 enum { PIECE = 32 * 1024, PIECES = 64 };
@@ -118,6 +119,33 @@ int main(int count, char **arguments) {
         CHECK(netpipe_read(pipe, in, sizeof in) == -1 && errno == ECONNRESET);
         CHECK(netpipe_write(pipe, out, 1) == -1 && errno == EBADF);
         CHECK(netpipe_close(pipe) == 0);
+    } else if (!strcmp(role, "abort")) { /* a writer that failed, and lives on */
+        CHECK(netpipe_write(pipe, "half", 4) == 4);
+        CHECK(netpipe_abort(pipe) == 0);
+        CHECK(netpipe_abort(pipe) == -1 && errno == EBADF);
+        pipe = opened(arguments[3]);
+        CHECK(netpipe_write(pipe, "half", 4) == 4);
+        CHECK(netpipe_close(pipe) == 0);
+    } else if (!strcmp(role, "refuse")) { /* a reader that wants no more, beside one of whom all is well */
+        netpipe_t *from = opened(arguments[3]);
+        int64_t got;
+        while ((got = netpipe_read(pipe, in, sizeof in)) > 0) {}
+        CHECK(got == -1 && errno == ECONNRESET);
+        CHECK(netpipe_abort(pipe) == 0);
+        CHECK(netpipe_read(from, in, sizeof in) == 4 && netpipe_read(from, in, sizeof in) == 0);
+        CHECK(netpipe_abort(from) == 0);
+    } else if (!strcmp(role, "patience")) { /* nobody comes: a wait that ends, and says for whom it was */
+        zvfs_error error;
+        memset(&error, 0, sizeof error);
+        error.struct_size = sizeof error;
+        CHECK(netpipe_set_timeout(pipe, -1) == -1 && errno == EINVAL);
+        CHECK(netpipe_set_timeout(NULL, 1) == -1 && errno == EBADF);
+        CHECK(netpipe_set_timeout(pipe, 20) == 0);
+        CHECK(netpipe_read(pipe, in, 1) == -1 && errno == ETIMEDOUT);
+        CHECK(zvfs_netpipe_error(&error) == 0 && error.code == ETIMEDOUT);
+        CHECK(strstr(error.message, "a writer") && strstr(error.message, arguments[3]));
+        CHECK(netpipe_set_timeout(pipe, INT64_MAX) == 0 && netpipe_set_timeout(pipe, 0) == 0);
+        CHECK(netpipe_abort(pipe) == 0);
     } else if (!strcmp(role, "close") || !strcmp(role, "abandon")) { /* a close while another thread waits on the pipe */
         pthread_t thread = waiting(!strcmp(role, "close") ? waits_to_read : waits_to_write, pipe);
         CHECK(netpipe_close(pipe) == 0);
