@@ -172,11 +172,22 @@ fn hide_query(text: &str) -> Cow<'_, str> {
     let pairs: Vec<String> = query
         .split('&')
         .map(|pair| match pair.split_once('=') {
-            Some((key, _)) => format!("{key}=***"),
+            Some((key, value)) if !is_plain(key, value) => format!("{key}=***"),
+            Some(_) => pair.to_owned(),
             None => pair.to_owned(),
         })
         .collect();
     Cow::Owned(format!("{path}?{}", pairs.join("&")))
+}
+
+/// Whether a pair is one of those that say how a pipe is opened: a message is of no use without them, and they have no values but
+/// these.
+fn is_plain(key: &str, value: &str) -> bool {
+    match key {
+        "mode" => matches!(value, "r" | "w"),
+        "role" => matches!(value, "listen" | "connect"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -210,6 +221,7 @@ mod tests {
     fn display_hides_secrets() {
         for (text, shown) in [
             ("http://user:pw@host/x", "http://***@host/x"),
+            ("tcp:h:1?mode=w&role=listen&mode=secret&x=r", "tcp:h:1?mode=w&role=listen&mode=***&x=***"),
             ("http://user:p/w@host/x", "http://***@host/x"),
             ("cache:https://u:p@h/x?X-Sig=abc&y=1&z", "cache:https://***@h/x?X-Sig=***&y=***&z"),
             ("file:/srv/a@b", "file:/srv/a@b"),
