@@ -12,6 +12,9 @@ use vfs_core::{Code, Control, Error};
 const CANCEL_TIME: Duration = Duration::from_secs(1);
 /// How long tidying up may take afterwards: a DISCARD's 5 s, and one more.
 const TIDY_TIME: Duration = Duration::from_secs(6);
+/// Patience is counted in waits of this, not read from the clock: while the process was stopped, by SIGSTOP say, time passed and
+/// no call had any of it.
+const WAIT: Duration = Duration::from_millis(10);
 
 /// The watch over one command. Its controls are cancelled by a signal and share one deadline.
 pub struct Watch {
@@ -44,7 +47,7 @@ impl Watch {
         signals::listen(move |signal| asked.interrupt(signal))?;
         if let Some(deadline) = deadline {
             let shared = shared.clone();
-            spawn("timeout", move || shared.enforce(deadline + CANCEL_TIME, number(Code::ETIMEDOUT)))?;
+            spawn("timeout", move || shared.enforce(deadline, number(Code::ETIMEDOUT)))?;
         }
         Ok(Watch { shared, deadline })
     }
@@ -97,36 +100,48 @@ impl Shared {
         };
         // The enforcer first: a provider's cancel function may be what hangs.
         let shared = self.clone();
-        let until = Instant::now() + CANCEL_TIME;
-        if spawn("interrupt", move || shared.enforce(until, of_signal(signal))).is_err() {
+        let now = Instant::now();
+        if spawn("interrupt", move || shared.enforce(now, of_signal(signal))).is_err() {
             signals::leave(of_signal(signal));
         }
         controls.iter().for_each(Control::cancel);
     }
 
-    /// Ends the process if the call has not come back at `until`, or tidying up takes too long.
-    fn enforce(&self, until: Instant, code: u8) {
-        if !self.wait(until, |state| state.tidying || state.done) {
+    /// Ends the process if the call, which is cancelled at `from`, does not come back, or tidying up takes too long.
+    fn enforce(&self, from: Instant, code: u8) {
+        self.wait_until(from, |state| state.tidying || state.done);
+        if !self.wait(CANCEL_TIME, |state| state.tidying || state.done) {
             warn("a provider ignored its cancel: leaving it behind");
             signals::leave(code);
         }
-        if !self.wait(Instant::now() + TIDY_TIME, |state| state.done) {
+        if !self.wait(TIDY_TIME, |state| state.done) {
             warn("a provider does not end its DISCARD: leaving it behind");
             signals::leave(code);
         }
     }
 
-    fn wait(&self, until: Instant, come: impl Fn(&State) -> bool) -> bool {
+    /// Waits for something, to a time on the clock.
+    fn wait_until(&self, until: Instant, come: impl Fn(&State) -> bool) {
         let mut state = self.lock();
         while !come(&state) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return false;
+                return;
             }
-            let waited = self.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        true
+    }
+
+    /// Waits for something, with so much patience; returns whether it came.
+    fn wait(&self, patience: Duration, come: impl Fn(&State) -> bool) -> bool {
+        let mut state = self.lock();
+        for _ in 0..patience.as_millis() / WAIT.as_millis() {
+            if come(&state) {
+                return true;
+            }
+            state = self.changed.wait_timeout(state, WAIT).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        come(&state)
     }
 }
 
