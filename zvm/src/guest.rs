@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `engine`, `program`, `run` | the process's engine, a compiled program, one run of it |
 //! | `stop` | ends a run from outside |
+//! | `stack` | where it was when it ended |
 //! | `limits` | the budget for memory and tables |
 //! | `linker`, `call` | all that a guest can import, and the one way in |
 //! | `wasi_io`, `wasi_fd`, `wasi_path`, `wasi_names`, `wasi_poll`, `wasi_process` | the functions |
@@ -28,6 +29,7 @@ mod program;
 mod random;
 mod rights;
 mod run;
+mod stack;
 mod state;
 mod stop;
 mod tree;

@@ -1,5 +1,6 @@
 //! The calls that a guest makes on a channel, and the order of their checks.
 
+use super::counters::Call;
 use super::sources::Moved;
 use super::{CallError, Channel};
 use crate::exit::{ExitCode, Failure};
@@ -35,12 +36,14 @@ impl Channel {
             return self.end_or_quota(offset);
         }
         self.counters.count_get();
+        self.counters.begin(Call::Read);
         let buf = &mut buf[..count];
         let moved = match self.random_read {
             true => self.sources.read_at(buf, offset),
             false if self.spec.interactive => self.read_once(buf),
             false => self.sources.read(buf),
         };
+        self.counters.done();
         self.counters.count_get_bytes(moved.count);
         if let Some(digest) = &mut self.digest {
             digest.update(&buf[..moved.count]);
@@ -78,7 +81,9 @@ impl Channel {
         let count = self.put_quota(buf.len(), offset)?;
         self.counters.count_put();
         let at = self.random_write.then_some(offset);
+        self.counters.begin(Call::Write);
         let moved = self.sources.write(&buf[..count], at, &mut self.notes);
+        self.counters.done();
         self.counters.count_put_bytes(moved.count);
         if let Some(digest) = &mut self.digest {
             digest.update(&buf[..moved.count]);
@@ -103,7 +108,10 @@ impl Channel {
             return Ok(0);
         }
         self.unbroken()?;
-        self.sources.size().map_err(|error| self.fail(error))
+        self.counters.begin(Call::Size);
+        let size = self.sources.size();
+        self.counters.done();
+        size.map_err(|error| self.fail(error))
     }
 
     /// Sets the size of a random channel, at most `put_size` bytes.
@@ -118,7 +126,10 @@ impl Channel {
         if !self.random_write || !self.sources.truncatable() {
             return Err(Code::ENOTSUP.into());
         }
-        self.sources.truncate(size).map_err(|error| self.fail(error))
+        self.counters.begin(Call::Size);
+        let done = self.sources.truncate(size);
+        self.counters.done();
+        done.map_err(|error| self.fail(error))
     }
 
     /// Makes the channel at least `offset + length` bytes long, as [`set_size`](Channel::set_size) does.
@@ -157,7 +168,10 @@ impl Channel {
         if !self.writable() || self.writing_ended {
             return Ok(());
         }
-        match self.sources.sync(&mut self.notes) {
+        self.counters.begin(Call::Sync);
+        let synced = self.sources.sync(&mut self.notes);
+        self.counters.done();
+        match synced {
             Ok(()) => Ok(()),
             Err(error) if error.code() == Code::EPIPE => Err(Code::EPIPE.into()),
             Err(error) => Err(self.fail(error)),
@@ -198,12 +212,14 @@ impl Channel {
         if self.more_behind_quota {
             return Err(Code::EDQUOT.into());
         }
+        self.counters.begin(Call::Read);
         let more = match (self.random_read, &self.ahead) {
             (true, _) => self.sources.more_at(offset),
             (false, None) => self.sources.more(),
             (false, Some(_)) if self.terminal => Ok(true),
             (false, Some(ahead)) => ahead.take(&mut [0]).map(|count| count > 0),
         };
+        self.counters.done();
         match more.map_err(|error| self.fail(error))? {
             false => Ok(0),
             true => {

@@ -4,7 +4,7 @@ use super::{CallError, Channel, Counters, Counts};
 use crate::exit::{ExitCode, Failure};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vfs_core::Code;
+use vfs_core::{Code, Shown};
 
 /// The time that all DISCARDs of a session get together; one has as much, so that a single one is never cut short.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
@@ -23,6 +23,8 @@ pub struct Meter {
     pub alias: String,
     /// Whether one of its sources leaves the machine: any scheme but `file`, `mem` and `null`.
     pub network: bool,
+    /// Its sources, secrets hidden.
+    pub(super) shown: String,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -30,6 +32,12 @@ impl Meter {
     /// What the channel moved so far.
     pub fn counts(&self) -> Counts {
         self.counters.counts()
+    }
+
+    /// The call that it is in, in the words of its failures.
+    pub(crate) fn call(&self) -> Option<String> {
+        let verb = self.counters.call()?;
+        Some(format!("channel {}: {verb} {}", Shown(&self.alias), self.shown))
     }
 }
 
@@ -146,7 +154,7 @@ impl Channels {
     /// Waits until everything that was written is complete: visible under its name, uploaded, taken by its reader.
     ///
     /// # Errors
-    /// The first failure, at once; [`ExitCode::Stopped`] with the text `timeout` if the deadline came. Call
+    /// The first failure, at once; [`ExitCode::Stopped`] with a text that begins with `timeout` if the deadline came. Call
     /// [`discard_all`](Channels::discard_all) then: what was committed stays.
     ///
     /// # Blocking
@@ -156,7 +164,8 @@ impl Channels {
             if let Err(error) = channel.commit(deadline) {
                 return match deadline {
                     Some(deadline) if Instant::now() >= deadline => {
-                        Err(Failure::new(ExitCode::Stopped, "timeout"))
+                        let text = format!("timeout: {}", failure(error).text());
+                        Err(Failure::new(ExitCode::Stopped, text))
                     }
                     _ => Err(failure(error)),
                 };

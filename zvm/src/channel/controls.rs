@@ -12,6 +12,8 @@ pub struct Controls(Arc<Mutex<List>>);
 struct List {
     cancelled: bool,
     controls: Vec<Control>,
+    /// What is being opened or read before there are channels.
+    at: Option<String>,
 }
 
 impl Controls {
@@ -29,6 +31,16 @@ impl Controls {
         }
         list.controls.push(control.clone());
         control
+    }
+
+    /// Says what is opened or read next: whoever stops the session meanwhile tells it.
+    pub(crate) fn at(&self, what: String) {
+        self.0.lock().at = Some(what);
+    }
+
+    /// What was said last.
+    pub(crate) fn place(&self) -> Option<String> {
+        self.0.lock().at.clone()
     }
 
     /// Ends the calls in progress on all files, and those to come, with ECANCELED.

@@ -1,15 +1,32 @@
 //! What a channel moved, readable from any thread.
 
 use serde::Serialize;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
-/// A channel's four counters. One thread counts, any may look: also while that one is stuck in a provider.
+/// A channel's four counters, and the call that its sources are in. One thread counts, any may look: also while that one is
+/// stuck in a provider.
 #[derive(Debug, Default)]
 pub struct Counters {
     gets: AtomicU64,
     get_bytes: AtomicU64,
     puts: AtomicU64,
     put_bytes: AtomicU64,
+    /// 0: none; else a [`Call`].
+    call: AtomicU8,
+}
+
+/// A call on a channel's sources: each may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Call {
+    Read = 1,
+    Write,
+    Size,
+    Sync,
+    End,
+    Commit,
+    Discard,
+    Close,
 }
 
 /// The counters at one moment.
@@ -36,6 +53,22 @@ impl Counters {
         }
     }
 
+    /// Says that a call on the sources begins.
+    pub(super) fn begin(&self, call: Call) {
+        self.call.store(call as u8, Relaxed);
+    }
+
+    /// Says that it is over.
+    pub(super) fn done(&self) {
+        self.call.store(0, Relaxed);
+    }
+
+    /// The verb of the call in progress.
+    pub(super) fn call(&self) -> Option<&'static str> {
+        let at = self.call.load(Relaxed);
+        Call::ALL.into_iter().find(|call| *call as u8 == at).map(Call::verb)
+    }
+
     pub(super) fn count_get(&self) {
         add(&self.gets, 1);
     }
@@ -50,6 +83,33 @@ impl Counters {
 
     pub(super) fn count_put_bytes(&self, bytes: usize) {
         add(&self.put_bytes, bytes as u64);
+    }
+}
+
+impl Call {
+    const ALL: [Call; 8] = [
+        Call::Read,
+        Call::Write,
+        Call::Size,
+        Call::Sync,
+        Call::End,
+        Call::Commit,
+        Call::Discard,
+        Call::Close,
+    ];
+
+    /// The word for it, as failures have it.
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Call::Read => "read",
+            Call::Write => "write",
+            Call::Size => "size of",
+            Call::Sync => "sync",
+            Call::End => "end",
+            Call::Commit => "commit",
+            Call::Discard => "discard",
+            Call::Close => "close",
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! How a channel's files end: END, COMMIT, DISCARD.
 
+use super::counters::Call;
 use super::sources::Source;
 use super::{CallError, Channel};
 use std::time::Instant;
@@ -24,7 +25,7 @@ impl Channel {
             return Ok(());
         }
         self.writing_ended = true;
-        self.finish_each("end", |source| source.file.finish(Finish::End))
+        self.finish_each(Call::End, |source| source.file.finish(Finish::End))
     }
 
     /// COMMIT on every source that is written, until the deadline.
@@ -32,7 +33,7 @@ impl Channel {
         if !self.writable() {
             return Ok(());
         }
-        self.finish_each("commit", |source| {
+        self.finish_each(Call::Commit, |source| {
             source.file.control().set_deadline(deadline);
             source.file.finish(Finish::Commit)?;
             source.committed = true;
@@ -44,6 +45,7 @@ impl Channel {
     /// files are closed. Errors are of no use any more: the session failed for another reason.
     pub(super) fn discard(&mut self, until: Instant) {
         if self.writable() {
+            self.counters.begin(Call::Discard);
             for source in self.sources.iter_mut().filter(|source| !source.committed) {
                 if Instant::now() < until {
                     let _ = source.file.finish(Finish::Discard);
@@ -61,7 +63,9 @@ impl Channel {
                 self.spec.shown_alias()
             ));
         }
+        self.counters.begin(Call::Close);
         self.sources.close();
+        self.counters.done();
     }
 
     /// Whether closing it takes no writer away.
@@ -73,17 +77,19 @@ impl Channel {
     /// channel, after all sources had their turn.
     fn finish_each(
         &mut self,
-        verb: &str,
+        call: Call,
         mut finish: impl FnMut(&mut Source) -> Result<()>,
     ) -> Result<(), CallError> {
         let mut failed: Option<Error> = None;
+        self.counters.begin(call);
         for source in self.sources.iter_mut().filter(|source| !source.reader_closed) {
             match finish(source) {
                 Ok(()) => {}
                 Err(error) if error.code() == Code::EPIPE => source.note_closed_reader(&mut self.notes),
-                Err(error) => failed = failed.or(Some(source.while_doing(verb, error))),
+                Err(error) => failed = failed.or(Some(source.while_doing(call.verb(), error))),
             }
         }
+        self.counters.done();
         match failed {
             None => Ok(()),
             Some(error) => Err(self.fail(error)),

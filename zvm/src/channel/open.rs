@@ -102,6 +102,7 @@ fn meter(channel: &Channel, written: &ChannelSpec) -> Meter {
     Meter {
         alias: channel.spec.alias.clone(),
         network: !channel.spec.sources.iter().all(local),
+        shown: channel.sources.shown(),
         counters: channel.counters.clone(),
     }
 }
@@ -162,6 +163,8 @@ impl Opener<'_> {
     }
 
     fn source(&self, spec: &ChannelSpec, descriptor: &str, registry: &Registry) -> vfs_core::Result<Source> {
+        let shown = Descriptor::parse(descriptor).map_or_else(|_| "its source".into(), |it| it.to_string());
+        self.controls.at(format!("channel {}: open {shown}", spec.shown_alias()));
         let control = self.controls.add();
         let flags = self.flags(spec, descriptor, registry)?;
         let mut how = Open::new(flags).control(&control);

@@ -37,6 +37,12 @@ impl Sources {
         self.list.iter_mut()
     }
 
+    /// All of them, secrets hidden.
+    pub(super) fn shown(&self) -> String {
+        let shown: Vec<String> = self.list.iter().map(|source| source.file.shown().to_string()).collect();
+        shown.join(";")
+    }
+
     pub(super) fn close(&mut self) {
         self.list.clear();
     }

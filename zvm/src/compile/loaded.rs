@@ -52,8 +52,8 @@ impl Loaded {
                     return Ok(program.clone());
                 }
                 Some(Slot::InProgress) => {
-                    if let Some(reason) = stop.thrown() {
-                        return Err(reason.failure());
+                    if let Some(failure) = stop.failure() {
+                        return Err(failure);
                     }
                     self.changed.wait_for(&mut table, LOOK);
                 }

@@ -233,7 +233,7 @@ fn who_waits_for_anothers_compiler_is_stopped_and_a_failure_hands_the_turn_on() 
     let loaded = Loaded::default();
     let make = || -> Result<(Program, usize), Failure> {
         let stop = Stop::default();
-        stop.throw(crate::guest::Reason::Cancelled);
+        stop.throw(crate::guest::Reason::Cancelled, None);
         // Within: its turn is taken.
         let inner = loaded.get_or_make([1; 32], &stop, || unreachable!());
         assert_eq!(inner.err().unwrap().exit(), ExitCode::Stopped);

@@ -70,8 +70,8 @@ impl Worker {
     pub(super) fn compile(&self, bytes: &[u8], stop: &Stop) -> std::result::Result<Vec<u8>, Failure> {
         let control = stop.controls().add();
         let answer = self.start(bytes).and_then(|mut started| started.answer(&control.context()));
-        if let Some(reason) = stop.thrown() {
-            return Err(reason.failure());
+        if let Some(failure) = stop.failure() {
+            return Err(failure);
         }
         match answer {
             Ok(answer) => answer,

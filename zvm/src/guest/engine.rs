@@ -1,8 +1,9 @@
 //! The one engine of the process, with every feature said out loud.
 
+use super::stack::FRAMES_MAX;
 use std::sync::OnceLock;
 use vfs_core::{Code, Error, Result};
-use wasmtime::{Config, Engine, WasmFeatures};
+use wasmtime::{Config, Engine, WasmBacktraceDetails, WasmFeatures};
 
 /// How much of its thread's stack a guest may use, in bytes.
 pub(super) const WASM_STACK: usize = 512 << 10;
@@ -58,6 +59,8 @@ fn config() -> Config {
         // A NaN's bits would otherwise differ from one machine to the next.
         .cranelift_nan_canonicalization(true)
         .max_wasm_stack(WASM_STACK)
-        .wasm_backtrace_max_frames(None);
+        // Else the environment would say, and a worker's is empty.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .wasm_backtrace_max_frames(Some(FRAMES_MAX));
     config
 }

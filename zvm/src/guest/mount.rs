@@ -8,7 +8,7 @@ mod archive;
 mod member;
 
 use super::errno::Errno;
-use super::stop::{Reason, Stop};
+use super::stop::Stop;
 use super::tree::{Node, Seed, Tree};
 use crate::channel::Channels;
 use crate::exit::{ExitCode, Failure};
@@ -55,7 +55,7 @@ impl<'a> Shared<'a> {
     /// # Errors
     /// The session was stopped.
     fn go_on(&self) -> Result<(), Failure> {
-        self.stop.thrown().map(Reason::failure).map_or(Ok(()), Err)
+        self.stop.failure().map_or(Ok(()), Err)
     }
 }
 
@@ -177,8 +177,8 @@ impl Mounter<'_> {
         let Some(Node::File(file)) = self.seed(parent, name, Seed::File)? else { return Ok(()) };
         let mut done = 0;
         while done < size {
-            if let Some(reason) = self.stop.thrown() {
-                return Err(Trouble::Archive(archive::Problem::Failed(reason.failure())));
+            if let Some(failure) = self.stop.failure() {
+                return Err(Trouble::Archive(archive::Problem::Failed(failure)));
             }
             let data = archive.read(offset + done, CHUNK.min(size - done)).map_err(Trouble::Archive)?;
             if data.is_empty() {

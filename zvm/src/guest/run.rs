@@ -7,6 +7,7 @@ use super::limits::{HostMemory, Limits};
 use super::prepare::{Prepared, prepare};
 use super::program::Program;
 use super::random::Random;
+use super::stack::stack;
 use super::state::{State, standard_fds};
 use super::stop::{Reason, Stop};
 use super::wasi_fd::filetype;
@@ -55,8 +56,7 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
         Ok(prepared) => prepared,
         Err(failure) => {
             // A cancelled read is only the echo of why the session ends.
-            let failure = stop.thrown().map_or(failure, Reason::failure);
-            return Ran { channels, outcome: Err(failure), fuel: 0, notes: Vec::new() };
+            return Ran { channels, outcome: Err(stop.echo(failure)), fuel: 0, notes: Vec::new() };
         }
     };
     let Prepared { tree, given, arguments, environment, time, notes } = prepared;
@@ -87,7 +87,7 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
     let outcome = catch_unwind(AssertUnwindSafe(|| execute(program, &mut store, budget)));
     let outcome = match outcome {
         Ok(Ok(())) => Ok(0),
-        Ok(Err(error)) => verdict(&error, &store, &stop),
+        Ok(Err(error)) => verdict(&error, &store, &stop, budget),
         Err(panic) => {
             Err(Failure::new(ExitCode::Io, format!("panic in a call of the guest: {}", panic_text(&*panic))))
         }
@@ -114,12 +114,15 @@ fn execute(program: &Program, store: &mut Store<State>, fuel: u64) -> wasmtime::
 }
 
 /// What the engine's error means.
-fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop) -> Result<u32, Failure> {
+fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop, budget: u64) -> Result<u32, Failure> {
     if let Some(End::Exit(code)) = error.downcast_ref::<End>() {
         return Ok(*code);
     }
-    if let Some(reason) = stop.thrown() {
-        return Err(reason.failure());
+    if let Some(failure) = stop.failure() {
+        return Err(match stop.thrown() {
+            Some(Reason::Timeout) => told(failure.text(), error),
+            _ => failure,
+        });
     }
     if let Some(End::Failed(failure)) = error.downcast_ref::<End>() {
         return Err(failure.clone());
@@ -128,11 +131,11 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop) -> Result
         return Err(Failure::new(ExitCode::Memory, HostMemory.to_string()));
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => Err(Failure::new(ExitCode::Stopped, "fuel")),
+        Some(Trap::OutOfFuel) => Err(told(&format!("fuel: all {budget} units are used up"), error)),
         Some(trap) => {
             let text = trap.to_string();
             let kind = text.strip_prefix("wasm trap: ").unwrap_or(&text);
-            Err(Failure::new(ExitCode::Stopped, format!("trap: {kind}")))
+            Err(told(&format!("trap: {kind}"), error))
         }
         // The engine has no name for a limiter's refusal, and only a module that starts can meet one as an error.
         None if store.data().limits.refused() => {
@@ -145,12 +148,12 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop) -> Result
     }
 }
 
-impl Reason {
-    /// The session's failure for this reason.
-    pub(crate) fn failure(self) -> Failure {
-        match self {
-            Reason::Timeout => Failure::new(ExitCode::Stopped, "timeout"),
-            Reason::Cancelled => Failure::new(ExitCode::Stopped, "cancelled"),
-        }
-    }
+/// A failure that says where the guest was.
+fn told(text: &str, error: &wasmtime::Error) -> Failure {
+    let text = match stack(error) {
+        None => text.to_owned(),
+        Some(stack) if text.contains(": ") => format!("{text}, {stack}"),
+        Some(stack) => format!("{text}: {stack}"),
+    };
+    Failure::new(ExitCode::Stopped, text)
 }

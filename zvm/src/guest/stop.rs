@@ -2,10 +2,14 @@
 
 use super::engine;
 use crate::channel::Controls;
+use crate::exit::{ExitCode, Failure};
 use parking_lot::{Condvar, Mutex};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+/// How the state of a session begins that was stopped at its Timeout.
+const TIMEOUT: &str = "timeout";
 
 /// Who stopped the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub(crate) struct Stop(Arc<Inner>);
 struct Inner {
     /// 0: not thrown; else the reason.
     thrown: AtomicU8,
+    /// What the session was at then, if it was more than its guest.
+    at: OnceLock<String>,
     controls: Controls,
     lock: Mutex<()>,
     woken: Condvar,
@@ -36,10 +42,14 @@ impl Stop {
         &self.0.controls
     }
 
-    /// Throws the switch: cancels every open file, wakes who sleeps, and interrupts the guest.
-    pub(crate) fn throw(&self, reason: Reason) {
+    /// Throws the switch: cancels every open file, wakes who sleeps, and interrupts the guest. `at` is what the session is at,
+    /// beside its guest.
+    pub(crate) fn throw(&self, reason: Reason, at: Option<String>) {
         {
             let _lock = self.0.lock.lock();
+            if let (None, Some(at)) = (self.thrown(), at) {
+                self.0.at.get_or_init(|| at);
+            }
             let first = self.0.thrown.compare_exchange(0, reason as u8, Ordering::SeqCst, Ordering::SeqCst);
             if first.is_err() {
                 return;
@@ -66,6 +76,27 @@ impl Stop {
             0 => None,
             1 => Some(Reason::Timeout),
             _ => Some(Reason::Cancelled),
+        }
+    }
+
+    /// The session's failure, if the switch was thrown: `cancelled`, or `timeout` and what was waited for.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        let text = match (self.thrown()?, self.0.at.get()) {
+            (Reason::Cancelled, _) => "cancelled".to_owned(),
+            (Reason::Timeout, None) => TIMEOUT.to_owned(),
+            (Reason::Timeout, Some(at)) => format!("{TIMEOUT}: {at}"),
+        };
+        Some(Failure::new(ExitCode::Stopped, text))
+    }
+
+    /// What a failure means once the switch may have been thrown: then it is only the echo of that, and good for telling what
+    /// was in progress.
+    pub(crate) fn echo(&self, failure: Failure) -> Failure {
+        match self.failure() {
+            None => failure,
+            Some(own) if own.text() != TIMEOUT => own,
+            Some(_) if failure.text().starts_with(TIMEOUT) => failure,
+            Some(_) => Failure::new(ExitCode::Stopped, format!("{TIMEOUT}: {}", failure.text())),
         }
     }
 
@@ -108,10 +139,23 @@ mod tests {
         let stop = Stop::default();
         let before = stop.controls().add();
         assert!(!before.is_cancelled() && stop.thrown().is_none());
-        stop.throw(Reason::Cancelled);
-        stop.throw(Reason::Timeout);
+        stop.throw(Reason::Cancelled, None);
+        stop.throw(Reason::Timeout, Some("read x".into()));
         assert!(before.is_cancelled() && stop.controls().add().is_cancelled());
         assert_eq!(stop.thrown(), Some(Reason::Cancelled));
+        assert_eq!(stop.failure().unwrap().text(), "cancelled");
+    }
+
+    #[test]
+    fn a_timeout_says_what_was_in_progress_or_what_came_back() {
+        let echo = || Failure::new(ExitCode::Io, "channel /x: read y: cancelled");
+        let stop = Stop::default();
+        assert_eq!(stop.echo(echo()), echo());
+        stop.throw(Reason::Timeout, None);
+        assert_eq!(stop.echo(echo()).text(), "timeout: channel /x: read y: cancelled");
+        let stop = Stop::default();
+        stop.throw(Reason::Timeout, Some("compile the program".into()));
+        assert_eq!(stop.echo(echo()).text(), "timeout: compile the program");
     }
 
     #[test]
@@ -121,7 +165,7 @@ mod tests {
             let stop = stop.clone();
             std::thread::spawn(move || stop.sleep(Duration::MAX))
         };
-        stop.throw(Reason::Timeout);
+        stop.throw(Reason::Timeout, None);
         sleeper.join().unwrap();
     }
 

@@ -1,7 +1,7 @@
 //! Sees to it that a session is reported in time, whatever holds its thread: one that is stopped gets a watchdog.
 
 use crate::channel::Meter;
-use crate::exit::Failure;
+use crate::exit::{ExitCode, Failure};
 use crate::guest::{Reason, Stop};
 use crate::report::Report;
 use parking_lot::{Condvar, Mutex};
@@ -18,8 +18,18 @@ const STACK: usize = 256 << 10;
 /// How often a stopped guest is interrupted anew: one interruption may come in the very moment when the last was answered.
 const NUDGE: Duration = Duration::from_millis(10);
 
-/// What is worth telling of a session that was given up.
-const LEFT_BEHIND: &str = "the session did not stop when it was told to (a provider that ignores its cancel, or a very large program): its thread is left behind";
+/// How far a session's thread is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It opens and reads the program.
+    #[default]
+    Load,
+    Compile,
+    /// It opens the channels.
+    Open,
+    /// The guest runs, or its channels end.
+    Run,
+}
 
 /// What a session's thread, its watchdog and its owner share.
 #[derive(Debug, Default)]
@@ -43,6 +53,7 @@ struct Progress {
     discarding: Option<Failure>,
     /// The counters, once there are channels.
     meters: Option<Arc<[Meter]>>,
+    step: Step,
     report: Option<Report>,
 }
 
@@ -70,7 +81,7 @@ impl Watch {
     pub(super) fn stop(self: &Arc<Self>, reason: Reason) {
         // Before: a provider's cancel function may be what hangs. Without a thread for it, the deadline's comes.
         let _ = self.guarded(None);
-        self.stop.throw(reason);
+        self.stop.throw(reason, self.place());
         // Under the lock: a watchdog that has looked at the switch already is then surely waiting.
         let _progress = self.progress.lock();
         self.changed.notify_all();
@@ -108,6 +119,21 @@ impl Watch {
             self.stop(Reason::Timeout);
         }
         self.stop.thrown()
+    }
+
+    /// Says how far the session's thread is.
+    pub(super) fn at(&self, step: Step) {
+        self.progress.lock().step = step;
+    }
+
+    /// What the session's thread is at beside its guest, for whoever stops it.
+    fn place(&self) -> Option<String> {
+        let progress = self.progress.lock();
+        match progress.step {
+            Step::Load | Step::Open => self.stop.controls().place(),
+            Step::Compile => Some("compile the program".into()),
+            Step::Run => progress.call(),
+        }
     }
 
     /// Shows the channels' counters to whoever reports.
@@ -148,34 +174,95 @@ impl Watch {
     /// The watchdog's own work: ends when there is a report, which it writes itself for a session that doesn't.
     fn guard(&self, reason: Option<Reason>) {
         if let Some(reason) = reason {
-            self.stop.throw(reason);
+            self.stop.throw(reason, self.place());
         }
         let mut progress = self.progress.lock();
-        let given_up = Instant::now() + GRACE;
-        while progress.is_running() && Instant::now() < given_up {
+        // Patience is counted in waits, not read from the clock: a process that was stopped meanwhile, as by SIGSTOP, has let
+        // time pass, and its threads had none of it.
+        for _ in 0..waits(GRACE) {
+            if !progress.is_running() {
+                break;
+            }
             self.changed.wait_for(&mut progress, NUDGE);
             self.stop.nudge();
         }
         if progress.discarding.is_some() {
-            let given_up = Instant::now() + DISCARD_GRACE;
-            while progress.report.is_none() && !self.changed.wait_until(&mut progress, given_up).timed_out() {
+            for _ in 0..waits(DISCARD_GRACE) {
+                if progress.report.is_some() {
+                    break;
+                }
+                self.changed.wait_for(&mut progress, NUDGE);
             }
         }
         if progress.report.is_none() {
-            let stopped = || self.stop.thrown().unwrap_or(Reason::Timeout).failure();
-            let failure = progress.discarding.take().unwrap_or_else(stopped);
+            let note = progress.left_behind();
+            let running = Failure::new(ExitCode::Stopped, "the guest ran");
+            let failure = progress.discarding.take().unwrap_or_else(|| self.stop.echo(running));
             let mut report = Report::failed(&failure, progress.meters.as_deref().unwrap_or_default());
             report.nondeterministic = true;
-            report.notes.push(LEFT_BEHIND.into());
+            report.notes.push(note);
             progress.report = Some(report);
             self.changed.notify_all();
         }
     }
 }
 
+/// How many waits fill a time.
+fn waits(time: Duration) -> u128 {
+    time.as_millis() / NUDGE.as_millis()
+}
+
 impl Progress {
+    /// The call that a channel is in.
+    fn call(&self) -> Option<String> {
+        self.meters.as_deref().unwrap_or_default().iter().find_map(Meter::call)
+    }
+
+    /// What is worth telling of a session that is given up: what its thread is in, and when that ends.
+    fn left_behind(&self) -> String {
+        let (who, until) = match (self.step, self.call()) {
+            (Step::Compile, _) => {
+                ("the compiler, which cannot be stopped without a worker,".into(), "it ends")
+            }
+            (Step::Run, None) => (
+                "an instruction of the guest over much memory, which cannot be interrupted,".into(),
+                "it ends",
+            ),
+            (Step::Run, Some(call)) => (format!("a provider that ignores its cancel ({call})"), "it returns"),
+            (Step::Load | Step::Open, _) => ("a provider that ignores its cancel".to_owned(), "it returns"),
+        };
+        format!(
+            "the session did not stop when it was told to: {who} keeps its thread and memory until {until}"
+        )
+    }
+
     /// Whether the guest, or the provider of one of its calls, may still be at work.
     fn is_running(&self) -> bool {
         self.report.is_none() && self.discarding.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A case report: the host took a guest's `memory.fill` of 4 GiB for "a provider that ignores its cancel, or a very large
+    /// program". A provider's call that is stuck: `a_provider_that_ignores_its_cancel_is_left_behind`.
+    #[test]
+    fn who_holds_a_session_that_is_given_up_is_told() {
+        for (step, state, words) in [
+            (Step::Load, "timeout: open the program p:x", "a provider that ignores its cancel keeps"),
+            (Step::Compile, "timeout: compile the program", "the compiler, which cannot be stopped"),
+            (Step::Run, "timeout: the guest ran", "an instruction of the guest over much memory"),
+        ] {
+            let watch = Arc::new(Watch::default());
+            watch.stop.controls().at("open the program p:x".into());
+            watch.begin(Instant::now());
+            watch.at(step);
+            watch.overdue();
+            let report = watch.wait();
+            assert_eq!(report.state, state);
+            assert!(report.notes[0].contains(words), "{report:?}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::cpu::thread_time;
-use super::watch::Watch;
+use super::watch::{Step, Watch};
 use crate::channel::Channels;
 use crate::compile::{Compiled, PROGRAM_MAX};
 use crate::exit::{ExitCode, Failure, panic_text};
@@ -10,7 +10,7 @@ use crate::guest::{self, Program, Ran, Reason, Setup};
 use crate::report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use vfs_core::{Code, Error, Open, OpenFlags};
+use vfs_core::{Code, Descriptor, Error, Open, OpenFlags};
 
 /// How much of a program is asked for at once.
 const CHUNK: usize = 1 << 20;
@@ -65,12 +65,14 @@ impl Work {
         self.unless_stopped()?;
         let program = self.program(course)?;
         self.unless_stopped()?;
+        self.watch.at(Step::Open);
         let manifest = &self.session.manifest;
         let controls = self.watch.stop.controls();
         let Session { registry, options, given, .. } = &self.session;
         let channels = Channels::open_given(manifest, registry, options, controls, given)
             .map_err(|failure| self.echo(failure))?;
         self.watch.show(channels.meters());
+        self.watch.at(Step::Run);
         let ran = guest::run(&program, Setup { manifest, channels, stop: self.watch.stop.clone() });
         let Ran { mut channels, outcome, fuel, mut notes } = ran;
         course.fuel = Some(fuel);
@@ -103,13 +105,18 @@ impl Work {
             }
         };
         self.unless_stopped()?;
+        self.watch.at(Step::Compile);
         let Compiled { program, mut notes } = self.session.compiler.program(bytes, &self.watch.stop)?;
         course.notes.append(&mut notes);
         Ok(program)
     }
 
     fn read_program(&self) -> Result<Vec<u8>, Failure> {
-        let (manifest, control) = (&self.session.manifest, self.watch.stop.controls().add());
+        let (manifest, controls) = (&self.session.manifest, self.watch.stop.controls());
+        let shown =
+            Descriptor::parse(&manifest.program).map_or_else(|_| String::new(), |shown| shown.to_string());
+        controls.at(format!("open the program {shown}"));
+        let control = controls.add();
         let mut how = Open::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&control);
         if let Some(node) = &manifest.node {
             how = how.node(node.clone());
@@ -122,6 +129,7 @@ impl Work {
         }
         let mut file =
             self.session.registry.open(&manifest.program, &how).map_err(|error| no_program(&error))?;
+        controls.at(format!("read the program {}", file.shown()));
         let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK]);
         loop {
             let count = file.read(&mut chunk).map_err(|error| {
@@ -139,12 +147,14 @@ impl Work {
     }
 
     fn unless_stopped(&self) -> Result<(), Failure> {
-        self.watch.stopped().map_or(Ok(()), |reason| Err(reason.failure()))
+        self.watch.stopped();
+        self.watch.stop.failure().map_or(Ok(()), Err)
     }
 
     /// A failure of a stopped session is only the echo of its cancel.
     fn echo(&self, failure: Failure) -> Failure {
-        self.watch.stopped().map_or(failure, Reason::failure)
+        self.watch.stopped();
+        self.watch.stop.echo(failure)
     }
 }
 

@@ -68,9 +68,9 @@ fn a_random_fill_of_4_gib_is_paid_for_and_stops_with_its_session() {
     let call = "(call $random_get (i32.const 0) (i32.const 0xffffff00))";
     let program = with_4_gib(&imports, call);
     let report = promptly(&Job::new().memory(1 << 32).key("Fuel = 50000"), &program);
-    assert_eq!((report.exit_code.number(), report.state.as_str()), (4, "fuel"));
+    assert!(report.exit_code.number() == 4 && report.state.starts_with("fuel: "), "{report:?}");
     let report = promptly(&Job::new().memory(1 << 32).timeout(1), &program);
-    assert_eq!((report.exit_code.number(), report.state.as_str()), (4, "timeout"));
+    assert!(report.exit_code.number() == 4 && report.state.starts_with("timeout: in "), "{report:?}");
     // And where there is no such memory, it is a bad address.
     assert_eq!(Job::new().told("random_get 0 0xffffff00"), [-21]);
 }
@@ -153,7 +153,7 @@ fn deep_recursion_hits_the_guests_own_stack() {
         (func (export \"_start\") (call $f)))"
     );
     let report = promptly(&Job::new(), &program);
-    assert_eq!(report.state, "trap: call stack exhausted");
+    assert!(report.state.starts_with("trap: call stack exhausted, in `f`, called by `f`"), "{report:?}");
 }
 
 #[test]

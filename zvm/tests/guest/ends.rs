@@ -19,7 +19,7 @@ fn end(report: &Report) -> (u8, &str, Option<u32>) {
     (report.exit_code.number(), report.state.as_str(), report.guest_code)
 }
 
-const FOREVER: &str = "(module (memory (export \"memory\") 1) (func (export \"_start\") (loop (br 0))))";
+const FOREVER: &str = "(module (memory (export \"memory\") 1) (func $main_loop (loop (br 0))) (func $_start (export \"_start\") (call $main_loop)))";
 
 #[test]
 fn a_guests_own_code_is_a_good_end() {
@@ -62,8 +62,37 @@ fn a_trap_is_named_and_what_was_written_discarded() {
             exit == 4 && code.is_none() && state.starts_with("trap: ") && state.contains(kind),
             "{state}"
         );
+        assert!(state.contains(", in `f`, called by "), "{state}");
         assert_eq!(job.shelf.log("out"), ["open", "Discard", "close"]);
     }
+}
+
+/// A case report: "trap" and "fuel" alone told nobody where a guest was. Names are a stranger's: cut, escaped, and few.
+#[test]
+fn a_trap_and_the_end_of_fuel_say_where() {
+    let long = "n".repeat(100);
+    let deep = format!(
+        "(module (memory (export \"memory\") 1) (func $f (param i32)
+            (if (i32.eqz (local.get 0)) (then (unreachable))) (call $f (i32.sub (local.get 0) (i32.const 1))))
+        (func (@name \"a\\1b[2J\") (call $f (i32.const 2)))
+        (func (@name \"{long}\") (call 1)) (func $_start (export \"_start\") (call 2)))"
+    );
+    let job = Job::new();
+    let report = job.run(&deep);
+    assert_eq!(
+        report.state,
+        format!(
+            "trap: wasm `unreachable` instruction executed, in `f`, called by `f`, `f`, `a\\u{{1b}}[2J`, `{}...`, `_start`",
+            &long[..60]
+        )
+    );
+    let report = job.run(&deep.replace("i32.const 2)", "i32.const 20)"));
+    assert!(
+        report.state.ends_with(", in `f`, called by `f`, `f`, `f`, `f`, `f`, `f`, `f`, ..."),
+        "{report:?}"
+    );
+    let report = Job::new().key("Fuel = 5000").run(FOREVER);
+    assert_eq!(report.state, "fuel: all 5000 units are used up, in `main_loop`, called by `_start`");
 }
 
 #[test]
@@ -130,12 +159,15 @@ fn a_panic_in_a_call_stays_in_its_session() {
 }
 
 /// Runs with a Timeout of a second, and checks that it ends by that, and not much later.
-fn times_out(job: Job, program: &str) -> Job {
+/// What it was at then stands in the report.
+fn times_out(job: Job, program: &str, words: &str) -> Job {
     let job = job.timeout(1);
     let start = Instant::now();
     let report = job.run(program);
     let took = start.elapsed();
-    assert_eq!(end(&report), (4, "timeout", None));
+    let (exit, state, code) = end(&report);
+    assert_eq!((exit, code), (4, None));
+    assert!(state.starts_with("timeout: ") && state.contains(words), "{words}: {state}");
     assert!(report.nondeterministic);
     assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(10), "{took:?}");
     job
@@ -143,14 +175,14 @@ fn times_out(job: Job, program: &str) -> Job {
 
 #[test]
 fn a_loop_ends_at_the_timeout() {
-    let job = times_out(Job::new(), FOREVER);
+    let job = times_out(Job::new(), FOREVER, "in `main_loop`, called by `_start`");
     assert_eq!(job.shelf.log("out"), ["open", "Discard", "close"]);
 }
 
 #[test]
 fn a_start_section_ends_at_the_timeout() {
     let program = "(module (memory (export \"memory\") 1) (func $s (loop (br 0))) (start $s) (func (export \"_start\")))";
-    times_out(Job::new(), program);
+    times_out(Job::new(), program, "in `s`");
 }
 
 #[test]
@@ -159,6 +191,7 @@ fn a_blocked_read_ends_at_the_timeout() {
     let job = times_out(
         Job::new().file("in", Book { stuck: Some(stuck), ..Book::pipe("") }),
         &script::program("read 0 1\n write 1 5"),
+        "channel /dev/stdin: read test:in, in ",
     );
     assert!(in_read.try_recv().is_ok(), "the read was in progress");
     assert_eq!(job.shelf.log("out"), ["open", "Discard", "close"]);
@@ -170,6 +203,7 @@ fn a_blocked_open_ends_at_the_timeout() {
     times_out(
         Job::new().file("in", Book { stuck_open: Some(stuck), ..Book::pipe("") }),
         &script::program(""),
+        "channel /dev/stdin: open test:in",
     );
     assert!(in_open.try_recv().is_ok(), "the open was in progress");
 }
@@ -181,7 +215,7 @@ fn a_blocked_load_ends_at_the_timeout() {
     let session = job.session("");
     job.shelf.edit("program", |book| book.stuck_open = Some(stuck));
     let report = session.run();
-    assert_eq!(end(&report), (4, "timeout", None));
+    assert_eq!(end(&report), (4, "timeout: open the program test:program", None));
     assert!(in_open.try_recv().is_ok(), "the open was in progress");
 }
 
@@ -191,6 +225,7 @@ fn a_blocked_commit_ends_at_the_timeout() {
     let job = times_out(
         Job::new().file("out", Book { stuck: Some(stuck), ..Book::pipe("") }),
         &script::program("write 1 5"),
+        "channel /dev/stdout: commit test:out",
     );
     assert!(in_commit.try_recv().is_ok(), "the commit was in progress");
     assert_eq!(job.shelf.count("out", "Discard"), 1);
@@ -206,16 +241,19 @@ fn a_virtual_sleep_cannot_outlast_the_timeout_but_a_real_one_is_cut_off() {
           (loop (drop (call $poll_oneoff (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128))) (br 0))))",
         script::import("poll_oneoff", "(param i32 i32 i32 i32) (result i32)")
     );
-    times_out(Job::new(), &sleeper);
-    times_out(Job::new().key("Deterministic = 0"), &sleeper);
+    times_out(Job::new(), &sleeper, "in ");
+    times_out(Job::new().key("Deterministic = 0"), &sleeper, "in ");
 }
 
 #[test]
 fn a_stopped_guest_makes_not_one_more_call() {
     // Between the sleep that the timeout cuts off and the write there is no loop, where the engine would look.
     let job = Job::new().key("Deterministic = 0");
-    let job =
-        times_out(job, &script::program("put64 4120 86400000000000\n poll_oneoff 4096 8192 1 8\n write 1 5"));
+    let job = times_out(
+        job,
+        &script::program("put64 4120 86400000000000\n poll_oneoff 4096 8192 1 8\n write 1 5"),
+        "in ",
+    );
     assert_eq!(job.shelf.log("out"), ["open", "Discard", "close"]);
 }
 
@@ -226,12 +264,13 @@ fn a_provider_that_ignores_its_cancel_is_left_behind() {
     let running = job.session(&script::program("write 1 7\n read 0 1")).start();
     job.odd.await_stuck();
     let report = running.wait();
-    assert_eq!(end(&report), (4, "timeout", None));
+    assert_eq!(end(&report), (4, "timeout: channel /dev/stdin: read odd:deaf", None));
     let took = start.elapsed();
     assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(10), "{took:?}");
     let written = report.channels.iter().find(|channel| channel.alias == "/dev/stdout").unwrap().counts;
     assert_eq!((written.puts, written.put_bytes), (1, 7), "the counters are told all the same");
-    assert!(report.notes.iter().any(|note| note.contains("left behind")), "{:?}", report.notes);
+    let note = "a provider that ignores its cancel (channel /dev/stdin: read odd:deaf) keeps its thread";
+    assert!(report.notes.iter().any(|it| it.contains(note)), "{:?}", report.notes);
     assert_eq!(job.shelf.log("out"), ["open", "write"]);
     // Its thread still ends in order, once the call returns.
     job.odd.release();

@@ -66,7 +66,7 @@ fn no_call_with_a_wild_argument_does_more_than_fail() {
         }
         if script.len() > 20_000 || name == "sock_shutdown" {
             let report = job.run(&script::program(&script));
-            assert!(matches!(report.state.as_str(), "ok" | "fuel"), "{name}: {report:?}");
+            assert!(report.state == "ok" || report.state.starts_with("fuel: "), "{name}: {report:?}");
             script = String::from("open \"x\" 0 66 0\n open \"f\" 1 66 0\n");
         }
     }

@@ -125,7 +125,7 @@ fn a_compiler_over_its_time_is_ended() {
 
 fn timeout_and_cancel_end_a_compiler() {
     let start = Instant::now();
-    ended(&session(heaviest(), 1, worker("compile")).run(), 4, "timeout");
+    ended(&session(heaviest(), 1, worker("compile")).run(), 4, "timeout: compile the program");
     let running = session(SMALL, 1000, worker("stay")).start();
     running.cancel();
     let report = running.wait();

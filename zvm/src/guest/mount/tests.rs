@@ -1,6 +1,7 @@
 //! Mounts as whoever reads the tree finds them.
 
 use super::*;
+use crate::guest::Reason;
 use crate::guest::fuzz::{MANIFEST, open};
 use crate::guest::tree::ROOT;
 use crate::manifest::Manifest;
@@ -28,9 +29,9 @@ fn mounted(shared: &mut Shared<'_>) -> [Result<Vec<String>, Failure>; 2] {
 fn a_session_that_is_stopped_mounts_no_more() {
     let stop = Stop::default();
     assert!(mounted(&mut Shared::new(&stop)).iter().all(Result::is_ok));
-    stop.throw(Reason::Timeout);
+    stop.throw(Reason::Timeout, None);
     for outcome in mounted(&mut Shared::new(&stop)) {
-        assert_eq!(outcome, Err(Reason::Timeout.failure()));
+        assert_eq!(outcome, Err(stop.failure().unwrap()));
     }
 }
 
