@@ -7,12 +7,13 @@ use crate::watch::Watch;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal};
-use vfs_core::{Capabilities, Code, Finish, OpenFile, OpenFlags, Registry, Result, copy};
+use vfs_core::{Code, Error, Finish, OpenFile, OpenFlags, Placement, Registry, Result, copy, same_file};
 
 /// Copy one descriptor to another; a failed or interrupted copy leaves no half-written target
 ///
-/// The target appears under its name once it is complete, where its provider can do that; else the provider is told to
-/// discard what it got.
+/// The target appears under its name once it is complete, and keeps its owner, permissions and attributes. What can only be
+/// written in place (a file with several hard links, a mounted one, a device) is emptied and written, which a failed copy leaves
+/// in part; a pipe breaks.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Cp {
@@ -24,6 +25,9 @@ pub struct Cp {
     /// A setting for DST only; repeatable
     #[arg(long = "dst-o", value_name = "KEY=VALUE", value_parser = setting)]
     target_settings: Vec<(String, String)>,
+    /// Write into the file that is there, also where it could be replaced: for whoever has it open, or no room for old and new
+    #[arg(long)]
+    in_place: bool,
     /// What to read; `-` is standard input (file:/dev/stdin)
     #[arg(value_name = "SRC")]
     source: String,
@@ -48,7 +52,12 @@ impl Cp {
         let how = with_settings(how, &self.source_settings);
         let mut source = registry.open(named(&self.source, "file:/dev/stdin"), &how)?;
         let size = size(&mut source);
-        let mut target = self.target(registry, size, watch)?;
+        let (mut target, mut placement) = self.target(registry, size, watch)?;
+        if placement.in_place().is_some() && same_file(&mut source, &mut target) {
+            let text = format!("copy {} to {}: they are the same file", source.shown(), target.shown());
+            return Err(Error::new(Code::EINVAL, text));
+        }
+        placement.begin(&mut target)?;
         let bar = self.bar(size);
         let copied = copy(&mut source, &mut target, None, &mut |total| bar.set_position(total))
             .and_then(|_| target.finish(Finish::Commit));
@@ -68,30 +77,12 @@ impl Cp {
     }
 
     /// Opens the target as complete-or-nothing as its provider can.
-    fn target(&self, registry: &Registry, size: Option<u64>, watch: &Watch) -> Result<OpenFile> {
+    fn target(&self, registry: &Registry, size: Option<u64>, watch: &Watch) -> Result<(OpenFile, Placement)> {
         let descriptor = named(&self.target, "file:/dev/stdout");
-        let replace = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE;
-        let control = watch.control();
-        let open = |flags: OpenFlags| {
-            let how = self.open.open(flags | OpenFlags::SEQUENTIAL);
-            let how = with_settings(how, &self.target_settings).control(&control);
-            registry.open(descriptor, &size.iter().fold(how, |how, size| how.expected_size(*size)))
-        };
-        let unsupported =
-            |result: &Result<OpenFile>| result.as_ref().is_err_and(|error| error.code() == Code::ENOTSUP);
-        let mut opened = open(replace | OpenFlags::ATOMIC);
-        if unsupported(&opened) {
-            opened = open(replace);
-        }
-        if !unsupported(&opened) {
-            return opened;
-        }
-        // A pipe has nothing to create or empty; whatever keeps its content must still be emptied.
-        let mut target = open(OpenFlags::WRITE)?;
-        if target.capabilities().contains(Capabilities::SEEKABLE) {
-            target.truncate(0).map_err(|error| error.context(format!("empty {}", target.shown())))?;
-        }
-        Ok(target)
+        let how = self.open.open(OpenFlags::SEQUENTIAL).control(&watch.control());
+        let how = with_settings(how, &self.target_settings);
+        let how = size.iter().fold(how, |how, size| how.expected_size(*size));
+        registry.create(descriptor, &how, self.in_place.then_some("--in-place"))
     }
 
     /// A bar for whoever looks on; none beside the data itself.

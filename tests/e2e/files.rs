@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::process::Stdio;
 use support::{Folder, Started, bounded, eventually, run, run_with, zvfs};
 
@@ -151,6 +151,85 @@ fn a_copy_that_fails_leaves_the_target_as_it_was() {
         done.failed(code, &[source]);
         assert_eq!(folder.names(), ["target"], "{done:?}");
     }
+}
+
+/// "no such file", EACCES, EBUSY after the whole copy, and hard links torn apart.
+#[test]
+fn cp_writes_in_place_what_cannot_be_replaced() {
+    let folder = Folder::new();
+    let (source, target) = (folder.write("source", "new"), folder.write("target", "the old one"));
+    fs::hard_link(&target, folder.at("other")).unwrap();
+    run(zvfs(["cp", &source, &target])).succeeded();
+    assert_eq!(fs::read_to_string(folder.at("other")).unwrap(), "new");
+
+    // A file of /proc, where no other can be made.
+    run(zvfs(["cp", &folder.write("name", "renamed"), "/proc/self/comm"])).succeeded();
+}
+
+/// The file was emptied before it was read.
+#[test]
+fn cp_of_a_file_onto_itself_leaves_it_alone() {
+    let folder = Folder::new();
+    let source = folder.write("source", "precious");
+    fs::hard_link(&source, folder.at("other")).unwrap();
+    for arguments in [&["cp", &source, &folder.at("other")][..], &["cp", "--in-place", &source, &source]] {
+        run(zvfs(arguments)).failed(22, &["the same file"]);
+        assert_eq!(fs::read_to_string(&source).unwrap(), "precious");
+    }
+}
+
+#[test]
+fn cp_in_place_keeps_the_file_that_others_have_open() {
+    let folder = Folder::new();
+    let (source, target) = (folder.write("source", "new"), folder.write("target", "the old one"));
+    let before = fs::metadata(&target).unwrap().ino();
+    run(zvfs(["cp", "--in-place", &source, &target])).succeeded();
+    assert_eq!(
+        (fs::read_to_string(&target).unwrap().as_str(), fs::metadata(&target).unwrap().ino()),
+        ("new", before)
+    );
+    run(zvfs(["cp", &source, &target])).succeeded();
+    assert_ne!(fs::metadata(&target).unwrap().ino(), before);
+}
+
+/// A 5 GiB file with one block of data took 44 s, and then 5 GiB of disk.
+#[test]
+fn holes_stay_holes() {
+    let folder = Folder::new();
+    let (source, target) = (folder.at("source"), folder.at("target"));
+    let sparse = fs::File::create(&source).unwrap();
+    sparse.set_len(5 << 30).unwrap();
+    sparse.write_all_at(b"in the middle", (2 << 30) + 5).unwrap();
+    run(zvfs(["cp", &source, &target])).succeeded();
+    let (before, after) = (fs::metadata(&source).unwrap(), fs::metadata(&target).unwrap());
+    assert_eq!(after.len(), 5 << 30);
+    assert!(after.blocks() <= before.blocks() + 16, "{} blocks of {}", after.blocks(), before.blocks());
+    let mut found = [0; 15];
+    fs::File::open(&target).unwrap().read_exact_at(&mut found, (2 << 30) + 4).unwrap();
+    assert_eq!(&found, b"\0in the middle\0");
+
+    // What lies under a hole in a target that is not empty is covered with zeros.
+    let small = folder.write("small", [b'x'; 100_000]);
+    let holed = fs::File::create(folder.at("holed")).unwrap();
+    holed.set_len(100_000).unwrap();
+    run(zvfs(["cp", "--in-place", &folder.at("holed"), &small])).succeeded();
+    assert!(fs::read(&small).unwrap() == [0; 100_000]);
+}
+
+/// The copy ended with 0, as long as neither the old source nor the new one.
+#[test]
+fn a_source_that_is_cut_while_it_is_copied_is_stale() {
+    let folder = Folder::new();
+    let (source, fifo) = (folder.write("source", vec![7; 1 << 20]), folder.fifo("fifo"));
+    // The target takes nothing until somebody reads it, so that the source can be cut first.
+    let started = Started::new(&mut zvfs(["cp", &source, &fifo]));
+    let mut reader = fs::File::open(&fifo).unwrap();
+    let mut byte = [0];
+    reader.read_exact(&mut byte).unwrap();
+    fs::File::options().write(true).open(&source).unwrap().set_len(1000).unwrap();
+    let mut rest = Vec::new();
+    reader.read_to_end(&mut rest).unwrap();
+    started.end().failed(116, &["was cut while it was read"]);
 }
 
 #[test]

@@ -1,11 +1,15 @@
-//! Copies one open file to another, without passing the data through this process where both ends lend a kernel file.
+//! Copies one open file to another, without passing the data through this process where both ends lend a kernel file. Holes
+//! stay holes, and a file system that can share blocks shares them, which is copy_file_range's own doing.
+
+mod extents;
 
 use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::file::{Direction, Lease};
+use crate::file::{Direction, Lease, Stat};
 use crate::flags::{Capabilities, Events};
 use crate::open::OpenFile;
 use crate::sigpipe::without_sigpipe;
+use extents::Extent;
 use rustix::fs::{FileType, OFlags, copy_file_range, fcntl_getfl, fstat, sendfile};
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
@@ -18,10 +22,11 @@ const STEP: u64 = 8 << 20;
 
 /// Copies from the source's position to its end, or `limit` bytes, and returns how many. Does not finish the target.
 ///
-/// `progress` is called with the total so far, at least once for each 8 MiB.
+/// `progress` is called with the total so far, at least once for each 8 MiB and each hole.
 ///
 /// # Errors
-/// EBADF: wrong direction; either side's. What had been copied stays in the target.
+/// EBADF: wrong direction; also where there is nothing to copy. ESTALE: the source's end came before the size that it had, and
+/// it is not as it was: somebody cut it meanwhile. Else either side's. What had been copied stays in the target.
 ///
 /// # Blocking
 /// As the files do; the control of either ends it.
@@ -31,14 +36,18 @@ pub fn copy(
     limit: Option<u64>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64> {
+    // Whatever the route, and however little there is to copy: a wrong direction, or an earlier failure, is told.
+    source.read(&mut [])?;
+    target.write(&[])?;
+    let expected = Expected::of(source);
+    let left = |total: u64| limit.map_or(u64::MAX, |limit| limit.saturating_sub(total));
     let mut total = 0;
-    if let Some(route) = route(source, target)? {
-        while limit.is_none_or(|limit| total < limit) {
-            let wanted = limit.map_or(STEP, |limit| STEP.min(limit - total));
-            let moved = match route {
-                Route::Send => send(source, target, wanted),
-                Route::Receive => receive(source, target, wanted),
-                Route::Kernel(way) => step(way, source, target, wanted),
+    if let Some(mut route) = route(source, target)? {
+        while left(total) > 0 {
+            let moved = match &mut route {
+                Route::Send => send(source, target, STEP.min(left(total))),
+                Route::Receive => receive(source, target, STEP.min(left(total))),
+                Route::Kernel(way) => step(way, source, target, left(total)),
             };
             match moved? {
                 Moved::Bytes(count) => {
@@ -53,14 +62,14 @@ pub fn copy(
     }
     let (from, to) = (source.control().context(), target.control().context());
     let mut buf = vec![0; BUFFER];
-    while limit.is_none_or(|limit| total < limit) {
+    while left(total) > 0 {
         // Files that never wait never look.
         from.status()?;
         to.status()?;
-        let wanted =
-            limit.map_or(BUFFER, |limit| BUFFER.min(usize::try_from(limit - total).unwrap_or(BUFFER)));
+        let wanted = usize::try_from(left(total)).map_or(BUFFER, |left| BUFFER.min(left));
         let count = source.read(&mut buf[..wanted])?;
         if count == 0 {
+            expected.check(source, total)?;
             break;
         }
         target.write_all(&buf[..count])?;
@@ -68,6 +77,47 @@ pub fn copy(
         progress(total);
     }
     Ok(total)
+}
+
+/// Whether a source and a target are one file of the kernel, as far as they lend one: to empty the target would empty both.
+pub fn same_file(source: &mut OpenFile, target: &mut OpenFile) -> bool {
+    let identity = |file: &mut OpenFile, direction| {
+        let stat = fstat(file.lease(direction).ok()?.fd).ok()?;
+        let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        regular.then_some((stat.st_dev, stat.st_ino))
+    };
+    let read = identity(source, Direction::Read);
+    read.is_some() && read == identity(target, Direction::Write)
+}
+
+/// What a source said of itself at the start, if it did.
+struct Expected(Option<(u64, Stat)>);
+
+impl Expected {
+    fn of(source: &mut OpenFile) -> Expected {
+        if !source.capabilities().contains(Capabilities::STAT | Capabilities::SEEKABLE) {
+            return Expected(None);
+        }
+        let known = |source: &mut OpenFile| {
+            let (stat, position) = (source.stat().ok()?, source.tell().ok()?);
+            Some((stat.size?.checked_sub(position)?, stat))
+        };
+        Expected(known(source))
+    }
+
+    /// Judges an end after `total` bytes. Files of /sys are shorter than they say, and stay as they are.
+    fn check(&self, source: &mut OpenFile, total: u64) -> Result<()> {
+        let Some((size, before)) = self.0.as_ref().filter(|(size, _)| total < *size) else { return Ok(()) };
+        let now = source.stat()?;
+        if (now.size, &now.version) == (before.size, &before.version) {
+            return Ok(());
+        }
+        let text = format!(
+            "read {}: it was cut while it was read: the end came after {total} of {size} bytes",
+            source.shown()
+        );
+        Err(Error::new(Code::ESTALE, text))
+    }
 }
 
 /// How data goes from one file to the other without passing through this process.
@@ -84,8 +134,8 @@ enum Route {
 /// The kernel's ways to move data between two descriptors.
 #[derive(Clone, Copy)]
 enum Way {
-    /// copy_file_range: between two files.
-    Files,
+    /// copy_file_range: between two files. What is known of the source so far is data.
+    Files { data_until: u64 },
     /// splice: one side is a pipe.
     Pipe,
     /// sendfile: from a file to another kind of stream, which must not be able to wait.
@@ -113,7 +163,7 @@ fn route(source: &mut OpenFile, target: &mut OpenFile) -> Result<Option<Route>> 
     };
     let nonblocking = || fcntl_getfl(to.fd).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK));
     Ok(match (from.offset, to.offset) {
-        (Some(_), Some(_)) => Some(Route::Kernel(Way::Files)),
+        (Some(_), Some(_)) => Some(Route::Kernel(Way::Files { data_until: 0 })),
         _ if is_pipe(&from) || is_pipe(&to) => Some(Route::Kernel(Way::Pipe)),
         (Some(_), None) if nonblocking() => Some(Route::Kernel(Way::Stream)),
         _ => None,
@@ -185,13 +235,27 @@ fn moved(count: Result<usize>) -> Result<Moved> {
     }
 }
 
-/// Moves up to `wanted` bytes inside the kernel.
-fn step(way: Way, source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> Result<Moved> {
+/// Moves up to `left` bytes inside the kernel: a step's worth, or a hole.
+fn step(way: &mut Way, source: &mut OpenFile, target: &mut OpenFile, left: u64) -> Result<Moved> {
     let contexts = (source.control().context(), target.control().context());
     contexts.0.status()?;
     contexts.1.status()?;
+    let can_grow = target.capabilities().contains(Capabilities::TRUNCATABLE);
     let Some((from, to)) = leases(source, target)? else { return Ok(Moved::Nothing) };
-    let wanted = wanted.min(from.limit).min(to.limit);
+    let left = left.min(from.limit).min(to.limit);
+    let mut wanted = left.min(STEP);
+    if let (Way::Files { data_until }, Some(start), Some(end)) = (&mut *way, from.offset, to.offset) {
+        if start >= *data_until {
+            match extents::extent(from.fd, start) {
+                Extent::Hole { until } if can_grow && extents::ends_before(to.fd, end) => {
+                    return skip(source, target, end, left.min(until - start));
+                }
+                // Zeros over what the target has there.
+                Extent::Hole { until } | Extent::Data { until } => *data_until = until,
+            }
+        }
+        wanted = wanted.min(*data_until - start);
+    }
     let Ok(wanted @ 1..) = usize::try_from(wanted) else { return Ok(Moved::Nothing) };
     // A stream's descriptor may be in blocking mode: readiness first, then a move that doesn't wait.
     if from.offset.is_none() {
@@ -202,7 +266,9 @@ fn step(way: Way, source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> 
     }
     let (mut from_offset, mut to_offset) = (from.offset, to.offset);
     let moved = without_sigpipe(|| match way {
-        Way::Files => copy_file_range(from.fd, from_offset.as_mut(), to.fd, to_offset.as_mut(), wanted),
+        Way::Files { .. } => {
+            copy_file_range(from.fd, from_offset.as_mut(), to.fd, to_offset.as_mut(), wanted)
+        }
         Way::Pipe => {
             let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK | SpliceFlags::MORE;
             splice(from.fd, from_offset.as_mut(), to.fd, to_offset.as_mut(), wanted, flags)
@@ -222,6 +288,15 @@ fn step(way: Way, source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> 
     source.advance(Direction::Read, moved)?;
     target.advance(Direction::Write, moved)?;
     Ok(Moved::Bytes(moved))
+}
+
+/// Passes a hole of `count` bytes: the target ends at `end`, and grows by one.
+fn skip(source: &mut OpenFile, target: &mut OpenFile, end: u64, count: u64) -> Result<Moved> {
+    let grown = target.truncate(end.saturating_add(count));
+    target.remember(grown.map_err(|error| error.context(format!("copy to {}", target.shown()))))?;
+    source.advance(Direction::Read, count)?;
+    target.advance(Direction::Write, count)?;
+    Ok(Moved::Bytes(count))
 }
 
 /// What the kernel says when it does not move data between two descriptors that read and write can serve.

@@ -43,6 +43,8 @@ mod host;
 mod loader;
 #[cfg(feature = "host")]
 mod open;
+#[cfg(feature = "host")]
+mod output;
 mod provider;
 #[cfg(feature = "host")]
 mod registry;
@@ -84,10 +86,11 @@ pub use {
     bridge::import::built_in,
     configuration::Configuration,
     control::Control,
-    copy::copy,
+    copy::{copy, same_file},
     forks::{PerProcess, forks, forks_now},
     loader::{Digest, Library, Refusal},
     open::{Open, OpenFile},
+    output::Placement,
     registry::{Listing, Registry},
     secret::read_secret_file,
     standard_error::log_to_stderr,

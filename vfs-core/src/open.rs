@@ -58,6 +58,12 @@ impl Open {
         self.offer("job", text.into())
     }
 
+    /// Offers a name for all that is opened for one run; only a provider that declares the setting `run` gets it. Two writers
+    /// of one run do not replace each other's file.
+    pub fn run(self, text: impl Into<String>) -> Open {
+        self.offer("run", text.into())
+    }
+
     /// Offers a broker; only a provider that declares the setting `broker` for each open gets it.
     pub fn broker(self, text: impl Into<String>) -> Open {
         self.offer("broker", text.into())

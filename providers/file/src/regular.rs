@@ -162,6 +162,13 @@ impl Regular {
         Ok(count)
     }
 
+    /// Some files of /proc are regular and take no pwrite: the kernel's position goes along.
+    fn write_in_sequence(&self, buf: &[u8]) -> Result<usize> {
+        rustix::fs::seek(&self.fd, rustix::fs::SeekFrom::Start(self.position))
+            .map_err(|errno| self.fail("write", errno))?;
+        self.transfer("write", Events::WRITE, || rustix::io::write(&self.fd, buf))
+    }
+
     /// Makes a call until it is neither interrupted nor told to wait (some files of /proc do).
     #[inline]
     fn transfer(
@@ -238,7 +245,10 @@ impl File for Regular {
             self.check_writable("write")?;
             return self.append(buf);
         }
-        let count = self.write_at(buf, self.position)?;
+        let count = match self.write_at(buf, self.position) {
+            Err(error) if error.code() == Code::ESPIPE => self.write_in_sequence(buf)?,
+            count => count?,
+        };
         self.position += count as u64;
         Ok(count)
     }

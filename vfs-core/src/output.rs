@@ -1,0 +1,103 @@
+//! The one way to write a file anew: whole or not there where that can be had, else in place, and why.
+
+use crate::code::Code;
+use crate::descriptor::Descriptor;
+use crate::error::{Error, Result};
+use crate::file::Kind;
+use crate::flags::{Capabilities, OpenFlags};
+use crate::open::{Open, OpenFile};
+use crate::registry::Registry;
+use std::mem;
+
+/// How a file is written that [`Registry::create`] opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placement {
+    in_place: Option<String>,
+    keeps_old: bool,
+}
+
+impl Placement {
+    /// Why it is written in place, in words that follow its name; `None`: what stands under the name changes with COMMIT, at
+    /// once, or not at all.
+    pub fn in_place(&self) -> Option<&str> {
+        self.in_place.as_deref()
+    }
+
+    /// Begins to write: empties what is written in place and still has its old content. Until then a file that was there is
+    /// untouched, and may be closed again.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub fn begin(&mut self, file: &mut OpenFile) -> Result<()> {
+        if mem::take(&mut self.keeps_old) {
+            file.truncate(0).map_err(|error| error.context(format!("empty {}", file.shown())))?;
+        }
+        Ok(())
+    }
+}
+
+impl Registry {
+    /// Opens a file to be written anew, from its start: ATOMIC where its provider can do that for what is there, else in
+    /// place; `in_place` asks for that, and says why. Of the flags in `how` only PREALLOCATE and hints count. A provider is
+    /// asked to create, to empty or to reserve if it can: a pipe has nothing to.
+    ///
+    /// Call [`Placement::begin`] before the first write.
+    ///
+    /// # Errors
+    /// As [`open`](Registry::open).
+    ///
+    /// # Blocking
+    /// As the provider's open does.
+    pub fn create(
+        &self,
+        descriptor: &str,
+        how: &Open,
+        in_place: Option<&str>,
+    ) -> Result<(OpenFile, Placement)> {
+        let supported = self.supported_flags(descriptor)?;
+        let reserve = how.flags & OpenFlags::PREALLOCATE;
+        let new = (OpenFlags::CREATE | OpenFlags::TRUNCATE | reserve) & supported;
+        let base = OpenFlags::WRITE | (how.flags & OpenFlags::HINTS);
+        let open = |flags: OpenFlags| self.open(descriptor, &Open { flags: base | flags, ..how.clone() });
+        let why = match in_place {
+            Some(why) => why.to_owned(),
+            None if !supported.contains(OpenFlags::ATOMIC) => "its provider knows no other way".to_owned(),
+            None => match open(new | OpenFlags::ATOMIC) {
+                Err(error) if error.code() == Code::ENOTSUP => reason(descriptor, &error),
+                opened => return Ok((opened?, Placement::default())),
+            },
+        };
+        let placed = |file, keeps_old| Ok((file, Placement { in_place: Some(why.clone()), keeps_old }));
+        // What is there is opened without a flag that changes it. To try that on what may be a pipe would break the pipe; and
+        // room for more must be found before the old content goes, which is the provider's to do.
+        let regular = || self.stat(descriptor, how).is_ok_and(|stat| stat.kind == Kind::Regular);
+        if new.contains(OpenFlags::TRUNCATE)
+            && reserve.is_empty()
+            && regular()
+            && let Ok(file) = open(OpenFlags::empty())
+            && file.capabilities().contains(Capabilities::TRUNCATABLE)
+        {
+            return placed(file, true);
+        }
+        match open(new) {
+            // One file may have less than its provider, such as a layer's above a pipe. What keeps its content must still be
+            // emptied.
+            Err(error) if error.code() == Code::ENOTSUP && reserve.is_empty() && !new.is_empty() => {
+                let file = open(OpenFlags::empty())?;
+                let keeps_old = file.capabilities().contains(Capabilities::SEEKABLE);
+                placed(file, keeps_old)
+            }
+            opened => placed(opened?, false),
+        }
+    }
+}
+
+/// What a refusal says after the name of what it refuses.
+fn reason(descriptor: &str, error: &Error) -> String {
+    let text = error.chain();
+    let shown = Descriptor::parse(descriptor).map(|descriptor| format!("{descriptor}: ")).unwrap_or_default();
+    match text.split_once(&shown) {
+        Some((_, why)) if !shown.is_empty() => why.to_owned(),
+        _ => text,
+    }
+}
