@@ -1,4 +1,5 @@
-# Builds and installs zvfs: the command, libzvfs, libzvm, the providers, headers, manual pages, completions.
+# Builds and installs zvfs: the command, libzvfs, libzvm, the providers, headers, manual pages, completions, the SDK in Rust, guides
+# and examples.
 #
 #     make                                builds with Cargo, optimised
 #     make install                        into /usr/local; as root, if that is root's
@@ -33,6 +34,9 @@ PROVIDERDIR = $(PREFIX)/lib/zvfs
 INCLUDEDIR = $(PREFIX)/include
 PKGCONFIGDIR = $(LIBDIR)/pkgconfig
 MANDIR = $(PREFIX)/share/man
+DOCDIR = $(PREFIX)/share/doc
+# What authors need, laid out as in this repository, so that a path in a guide or an example holds here too.
+SDKDIR = $(PREFIX)/share/zvfs
 BASHDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/site-functions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
@@ -44,6 +48,10 @@ ZVM_SONAME = libzvm.so.1
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 HEADERS = zvfs.h zvm.h zvm_session.h zvfs_provider.h
 PACKAGES = zvfs.pc zvfs-provider.pc zvm.pc
+# By their names' ends, so that nothing comes along that somebody built there.
+SDK = $(shell find README.md DESIGN.md CHANGELOG.md LICENSE docs examples vfs-core -name target -prune -o -type f \( \
+    -name '*.md' -o -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name '*.c' -o -name '*.sh' -o -name '*.manifest' \
+    -o -name '*.txt' -o -name '*.wat' -o -name LICENSE \) -print)
 
 all:
 	$(CARGO) build --release -p zvfs-cli -p zvfs-capi -p zvfs-capi-zvm $(PROVIDERS:%=-p zvfs-%)
@@ -60,10 +68,14 @@ install: $(TARGET)/zvfs $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(LIBRARI
 	$(INSTALL) -m 644 $(PROVIDERS:%=$(LIBRARIES)/libzvfs_%.so) $(DESTDIR)$(PROVIDERDIR)
 	$(INSTALL) -m 644 $(HEADERS:%=include/%) $(DESTDIR)$(INCLUDEDIR)
 	for package in $(PACKAGES); do \
-	    sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	    sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@SDKDIR@|$(SDKDIR)|' \
 	        -e 's|@PROVIDERDIR@|$(PROVIDERDIR)|; s|@VERSION@|$(VERSION)|' \
 	        capi/$$package.in > $(DESTDIR)$(PKGCONFIGDIR)/$$package && chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/$$package || exit 1; \
 	done
+	for file in $(SDK); do $(INSTALL) -D -m 644 $$file $(DESTDIR)$(SDKDIR)/$$file || exit 1; done
+	ln -sfn ../../include $(DESTDIR)$(SDKDIR)/include
+	$(INSTALL) -d $(DESTDIR)$(DOCDIR)
+	ln -sfn ../zvfs/docs $(DESTDIR)$(DOCDIR)/zvfs
 	words=$$(mktemp -d) && $(TARGET)/zvfs generate $$words && \
 	$(INSTALL) -m 644 $$words/man/man1/*.1 $(DESTDIR)$(MANDIR)/man1 && \
 	$(INSTALL) -m 644 $$words/bash/zvfs.bash $(DESTDIR)$(BASHDIR)/zvfs && \
@@ -85,6 +97,8 @@ uninstall:
 	rm -f $(HEADERS:%=$(DESTDIR)$(INCLUDEDIR)/%) $(PACKAGES:%=$(DESTDIR)$(PKGCONFIGDIR)/%)
 	rm -f $(DESTDIR)$(MANDIR)/man1/zvfs.1 $(DESTDIR)$(MANDIR)/man1/zvfs-*.1
 	rm -f $(DESTDIR)$(BASHDIR)/zvfs $(DESTDIR)$(ZSHDIR)/_zvfs $(DESTDIR)$(FISHDIR)/zvfs.fish
-	-rmdir $(DESTDIR)$(PROVIDERDIR)
+	rm -rf $(addprefix $(DESTDIR)$(SDKDIR)/,docs examples vfs-core)
+	rm -f $(addprefix $(DESTDIR)$(SDKDIR)/,README.md DESIGN.md CHANGELOG.md LICENSE include) $(DESTDIR)$(DOCDIR)/zvfs
+	-rmdir $(DESTDIR)$(PROVIDERDIR) $(DESTDIR)$(SDKDIR)
 
 .PHONY: all install uninstall

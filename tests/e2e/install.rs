@@ -8,10 +8,10 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{Done, Folder, providers, repository, run};
+use support::{Done, Folder, providers, repository, run, run_long};
 use zvfs_skips::{have, skip};
 
-const TOOLS: [&str; 4] = ["make", "pkg-config", "cc", "ip"];
+const TOOLS: [&str; 5] = ["make", "pkg-config", "cc", "ip", "cargo"];
 
 /// What cargo built for this test, installed below a folder of its own.
 struct Installation {
@@ -106,6 +106,8 @@ fn an_installation_is_found_by_its_command_and_by_programs() {
     the_host_of_guests_does_what_its_readme_says(&installation);
     the_pipes_do_what_their_readme_says(&installation);
     the_guides_programs_run(&installation);
+    the_headers_name_what_is_there(&installation);
+    the_sdk_is_there_and_stands_alone(&installation);
     nothing_is_left(&installation);
 }
 
@@ -149,8 +151,8 @@ fn the_command_finds_its_providers(installation: &Installation) {
 /// As docs/operators.md and the README of a provider have it.
 fn a_copied_library_loads_at_once_unless_there_is_an_operators_file(installation: &Installation) {
     let folder = installation.example("provider-c");
-    let copied = "cc -std=c99 -fPIC -shared seq.c $(pkg-config --cflags zvfs) -o libzvfs_seq.so\n\
-                  providers=$(pkg-config --variable=providerdir zvfs)\ncp libzvfs_seq.so $providers\nzvfs cat seq:8-9";
+    let copied = "cc -std=c99 -fPIC -shared seq.c $(pkg-config --cflags zvfs-provider) -o libzvfs_seq.so\n\
+                  providers=$(pkg-config --variable=providerdir zvfs-provider)\ncp libzvfs_seq.so $providers\nzvfs cat seq:8-9";
     assert_eq!(run(installation.shell(&folder, copied)).succeeded().out(), "8\n9\n");
     let configured = |file: &str| {
         fs::write(folder.join("zvfs.toml"), file).unwrap();
@@ -272,9 +274,57 @@ fn the_guides_programs_run(installation: &Installation) {
     runs_as_written(&guide, |commands| installation.shell(&folder, commands));
 }
 
+/// The headers named guides and examples that an installation did not have.
+fn the_headers_name_what_is_there(installation: &Installation) {
+    let prefix = installation.prefix();
+    let mut named = 0;
+    for entry in fs::read_dir(prefix.join("include")).unwrap() {
+        let header = entry.unwrap().path();
+        let text = fs::read_to_string(&header).unwrap();
+        for word in text.split(|letter: char| !(letter.is_ascii_alphanumeric() || "/.-_".contains(letter))) {
+            let word = word.trim_end_matches('.');
+            if ["docs/", "examples/", "tests/", "providers/", "vfs-core/"]
+                .iter()
+                .any(|top| word.starts_with(top))
+            {
+                let path = prefix.join("share/zvfs").join(word);
+                assert!(path.exists(), "{} names {word}", header.display());
+                named += 1;
+            }
+        }
+    }
+    assert!(named >= 4, "{named}");
+}
+
+/// `cp -r vfs-core` could be nobody's dependency: it inherited from a workspace that was left behind.
+fn the_sdk_is_there_and_stands_alone(installation: &Installation) {
+    let folder = installation.folder.path().join("crate");
+    fs::create_dir_all(folder.join("src")).unwrap();
+    let commands = "ZVFS=$(pkg-config --variable=sdkdir zvfs-provider)
+cp -r $ZVFS/vfs-core copied
+cat > Cargo.toml <<END
+[package]
+name = \"zvfs-a\"
+edition = \"2024\"
+[lib]
+crate-type = [\"cdylib\"]
+[dependencies]
+vfs-core = { path = \"copied\" }
+[workspace]
+END
+cp $ZVFS/examples/provider-c/seq.c .
+cc -shared -fPIC $(pkg-config --cflags zvfs-provider) -o libzvfs_seq.so seq.c && rm libzvfs_seq.so seq.c
+test -f $ZVFS/docs/providers.md && test -f $ZVFS/../doc/zvfs/providers.md && test -f $ZVFS/include/zvfs_provider.h
+echo 'use vfs_core as _;' > src/lib.rs
+cargo metadata --no-deps --offline --quiet --format-version 1 --manifest-path copied/Cargo.toml > copied.json
+cargo check --offline --quiet";
+    run_long(installation.shell(&folder, commands)).succeeded();
+}
+
 fn nothing_is_left(installation: &Installation) {
     installation.make("uninstall");
     let mut find = Command::new("find");
     find.arg(installation.prefix()).args(["!", "-type", "d"]);
     assert_eq!(run(find).succeeded().out(), "");
+    assert!(!installation.prefix().join("share/zvfs").exists());
 }

@@ -95,8 +95,3 @@ pub use {
     secret::read_secret_file,
     standard_error::log_to_stderr,
 };
-
-/// The guide's programs in Rust compile.
-#[cfg(all(doctest, feature = "host"))]
-#[doc = include_str!("../../docs/hosts.md")]
-struct HostsGuide;
