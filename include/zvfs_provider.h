@@ -619,6 +619,16 @@ typedef struct zvfs_host_open {
                                   zvfs_error *err);
     int64_t(ZVFS_CALL *receive_into)(zvfs_context *context, zvfs_inner *inner, int32_t fd, uint64_t offset, uint64_t n,
                                      zvfs_error *err);
+
+    /* zvfs_namespace's, of what `request` names, so that a layer has names where its inner provider has. The context is that of
+     * the layer's own call on a name, or of an open file; flags and expected_size mean nothing. ENOTSUP: the inner provider
+     * cannot. A host of the first day lacks these three: ask ZVFS_HAS(inner, name_remove).  [any] */
+    int32_t(ZVFS_CALL *name_stat)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
+                                  zvfs_stat *out, zvfs_error *err);
+    int32_t(ZVFS_CALL *name_list)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
+                                  zvfs_entry_fn each, void *arg, zvfs_error *err);
+    int32_t(ZVFS_CALL *name_remove)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
+                                    zvfs_error *err);
 } zvfs_host_open;
 
 /* Says in words what a call waits for, so that whoever waits learns it: the host names it in the call's error when the wait is

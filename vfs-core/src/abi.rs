@@ -5,6 +5,7 @@
 #![allow(missing_docs, reason = "the header documents them; a second text here would drift")]
 
 use std::ffi::{c_char, c_void};
+use std::mem;
 
 /// A provider's opaque instance.
 pub enum Instance {}
@@ -265,6 +266,30 @@ pub type InnerFlagsFn = unsafe extern "C" fn(
     out: *mut u64,
     err: *mut Error,
 ) -> i32;
+/// The host extension's `name_stat`.
+pub type InnerNameStatFn = unsafe extern "C" fn(
+    host: *const Host,
+    context: *mut Context,
+    request: *const InnerRequest,
+    out: *mut Stat,
+    err: *mut Error,
+) -> i32;
+/// The host extension's `name_list`.
+pub type InnerNameListFn = unsafe extern "C" fn(
+    host: *const Host,
+    context: *mut Context,
+    request: *const InnerRequest,
+    each: Option<EntryFn>,
+    arg: *mut c_void,
+    err: *mut Error,
+) -> i32;
+/// The host extension's `name_remove`.
+pub type InnerNameRemoveFn = unsafe extern "C" fn(
+    host: *const Host,
+    context: *mut Context,
+    request: *const InnerRequest,
+    err: *mut Error,
+) -> i32;
 
 /// Defines the type of a call on an inner file: context, file, what else it takes, error.
 macro_rules! inner_fn {
@@ -320,5 +345,13 @@ abi_struct! {
         advance: Option<InnerAdvanceFn>,
         send_from: Option<InnerSpliceFn>,
         receive_into: Option<InnerSpliceFn>,
+        name_stat: Option<InnerNameStatFn>,
+        name_list: Option<InnerNameListFn>,
+        name_remove: Option<InnerNameRemoveFn>,
     }
+}
+
+impl HostOpen {
+    /// The size that a host of the first day gives: without names.
+    pub const FIRST_SIZE: u64 = mem::offset_of!(HostOpen, name_stat) as u64;
 }

@@ -3,9 +3,11 @@
 use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::file::File;
+use crate::file::{File, Stat};
 use crate::flags::OpenFlags;
+use crate::provider::Entry;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// How much a line of the log matters.
@@ -43,6 +45,36 @@ pub trait HostCalls: Send + Sync {
     /// As [`open`](HostCalls::open).
     fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
         let _ = (context, descriptor);
+        Err(opens_nothing())
+    }
+    /// See [`Host::stat`].
+    ///
+    /// # Errors
+    /// As [`open`](HostCalls::open).
+    fn stat(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Stat> {
+        let _ = (context, descriptor, how);
+        Err(opens_nothing())
+    }
+    /// See [`Host::list`].
+    ///
+    /// # Errors
+    /// As [`open`](HostCalls::open).
+    fn list(
+        &self,
+        context: &Context,
+        descriptor: &str,
+        how: &Inner,
+        each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let _ = (context, descriptor, how, each);
+        Err(opens_nothing())
+    }
+    /// See [`Host::remove`].
+    ///
+    /// # Errors
+    /// As [`open`](HostCalls::open).
+    fn remove(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<()> {
+        let _ = (context, descriptor, how);
         Err(opens_nothing())
     }
 }
@@ -138,6 +170,37 @@ impl Host {
     /// As [`open`](Host::open), but for the inner provider's.
     pub fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
         self.0.supported_flags(context, descriptor)
+    }
+
+    /// The status of a name of another provider's, for a layer that has names where its inner provider has. `context` is that of
+    /// the layer's own call on a name, or of an open file; of `how` only the settings count.
+    ///
+    /// # Errors
+    /// As [`open`](Host::open). ENOTSUP: the inner provider knows no status, or the host is older than this call.
+    pub fn stat(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Stat> {
+        self.0.stat(context, descriptor, how)
+    }
+
+    /// Calls `each` for every entry of a directory of another provider's, until it breaks off. Otherwise as [`stat`](Host::stat).
+    ///
+    /// # Errors
+    /// As [`stat`](Host::stat); ENOTDIR.
+    pub fn list(
+        &self,
+        context: &Context,
+        descriptor: &str,
+        how: &Inner,
+        each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.0.list(context, descriptor, how, each)
+    }
+
+    /// Removes a file of another provider's, never a directory. Otherwise as [`stat`](Host::stat).
+    ///
+    /// # Errors
+    /// As [`stat`](Host::stat); EISDIR.
+    pub fn remove(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<()> {
+        self.0.remove(context, descriptor, how)
     }
 }
 

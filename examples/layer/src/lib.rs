@@ -11,9 +11,10 @@ mod write;
 
 use read::Reader;
 use vfs_core::{
-    Capabilities, Code, Error, File, Host, Info, Inner, Instance, OpenFlags, Provider, Request, Result,
-    Scope, Setting, SettingKind, Settings, export_provider,
+    Capabilities, Code, Entry, Error, File, Host, Info, Inner, Instance, Namespace, OpenFlags, Provider, Request,
+    Result, Scope, Setting, SettingKind, Settings, Stat, export_provider,
 };
+use std::ops::ControlFlow;
 use write::Writer;
 
 const DEFAULT_LEVEL: u32 = 6;
@@ -76,6 +77,29 @@ impl Instance for Running {
         } else {
             Ok(Box::new(Reader::new(inner)))
         }
+    }
+
+    fn namespace(&self) -> Option<&dyn Namespace> {
+        Some(self)
+    }
+}
+
+/// Names are the inner provider's: `gzip:file:/srv/x.gz` is there as long as `file:/srv/x.gz` is.
+impl Namespace for Running {
+    /// All but the size: how much a name holds decompressed is not known before it is read.
+    fn stat(&self, request: &Request<'_>) -> Result<Stat> {
+        let mut stat = self.host.stat(request.context(), request.rest(), &Inner::default())?;
+        stat.size = None;
+        Ok(stat)
+    }
+
+    fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        let mut each = |entry: Entry<'_>| each(Entry { name: entry.name, stat: None });
+        self.host.list(request.context(), request.rest(), &Inner::default(), &mut each)
+    }
+
+    fn remove(&self, request: &Request<'_>) -> Result<()> {
+        self.host.remove(request.context(), request.rest(), &Inner::default())
     }
 }
 

@@ -29,7 +29,7 @@ static int32_t ZVFS_CALL start(const zvfs_host *given, const zvfs_value *const *
     zvfs_inner *inner;
     host = given;
     layer = given->extension(given, ZVFS_EXT_HOST_OPEN);
-    if (!layer || !ZVFS_HAS(layer, receive_into)) return zvfs_fail(err, ZVFS_ENOTSUP, "this host opens nothing");
+    if (!layer || !ZVFS_HAS(layer, name_remove)) return zvfs_fail(err, ZVFS_ENOTSUP, "this host opens nothing");
     if (settings[0]) return open_inner(NULL, settings[0]->text, ZVFS_OPEN_READ, ZVFS_SIZE_UNKNOWN, &inner, err);
     *out = (zvfs_instance *)&the_instance;
     return 0;
@@ -53,7 +53,7 @@ static int32_t misuse(const zvfs_open_request *request, zvfs_inner *inner, zvfs_
     wrong += layer->open(host, context, &what, &out, NULL) != -ZVFS_EINVAL;
     wrong += out != NULL;
     wrong += layer->read(context, NULL, &byte, 1, NULL) != -ZVFS_EINVAL;
-    wrong += layer->read(context, inner, NULL, 1, NULL) != -ZVFS_EINVAL;
+    wrong += layer->read(context, inner, NULL, 1, NULL) != -ZVFS_EFAULT;
     wrong += layer->read(NULL, inner, &byte, 1, NULL) != -ZVFS_EINVAL;
     wrong += layer->read(last, inner, &byte, 1, NULL) != -ZVFS_EINVAL;
     wrong += layer->seek(context, inner, 0, 77, NULL) != -ZVFS_EINVAL;
@@ -147,7 +147,34 @@ static int64_t ZVFS_CALL send_from(zvfs_file *file, int32_t fd, uint64_t offset,
 static int64_t ZVFS_CALL receive_into(zvfs_file *file, int32_t fd, uint64_t offset, uint64_t n, zvfs_error *err) {
     return layer->receive_into(file->context, file->inner, fd, offset, n, err);
 }
+/* What is to be asked of the inner provider: what follows the comma. */
+static zvfs_inner_request named(const zvfs_open_request *request) {
+    const char *comma = strchr(request->rest, ',');
+    zvfs_inner_request what = { sizeof what, comma ? comma + 1 : "", 0, ZVFS_SIZE_UNKNOWN, NULL };
+    return what;
+}
+static int32_t ZVFS_CALL name_stat(zvfs_instance *instance, const zvfs_open_request *request, zvfs_stat *out,
+                                   zvfs_error *err) {
+    zvfs_inner_request what = named(request);
+    (void)instance;
+    if (layer->name_stat(host, request->context, &what, NULL, NULL) != -ZVFS_EINVAL) return zvfs_fail(err, ZVFS_EIO, "NULL");
+    return layer->name_stat(host, request->context, &what, out, err);
+}
+static int32_t ZVFS_CALL name_list(zvfs_instance *instance, const zvfs_open_request *request, zvfs_entry_fn each, void *arg,
+                                   zvfs_error *err) {
+    zvfs_inner_request what = named(request);
+    (void)instance;
+    if (layer->name_list(host, request->context, &what, NULL, arg, NULL) != -ZVFS_EINVAL)
+        return zvfs_fail(err, ZVFS_EIO, "NULL");
+    return layer->name_list(host, request->context, &what, each, arg, err);
+}
+static int32_t ZVFS_CALL name_remove(zvfs_instance *instance, const zvfs_open_request *request, zvfs_error *err) {
+    zvfs_inner_request what = named(request);
+    (void)instance;
+    return layer->name_remove(host, request->context, &what, err);
+}
 static const void *ZVFS_CALL extension(const char *id) {
+    static const zvfs_namespace names = { sizeof names, name_stat, name_list, name_remove };
     static const zvfs_positional positional = { sizeof positional, read_at, write_at };
     static const zvfs_stat_extension stat = { sizeof stat, stat_ };
     static const zvfs_fd_extension fd = { sizeof fd, lease, advance };
@@ -155,6 +182,7 @@ static const void *ZVFS_CALL extension(const char *id) {
     if (strcmp(id, ZVFS_EXT_POSITIONAL) == 0) return &positional;
     if (strcmp(id, ZVFS_EXT_STAT) == 0) return &stat;
     if (strcmp(id, ZVFS_EXT_SPLICE) == 0) return &splice;
+    if (strcmp(id, ZVFS_EXT_NAMESPACE) == 0) return &names;
     return strcmp(id, ZVFS_EXT_FD) == 0 ? &fd : NULL;
 }
 static const zvfs_setting at_start = { sizeof at_start, "at-start", NULL, "a descriptor to open in start", ZVFS_TYPE_STRING,

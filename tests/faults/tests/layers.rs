@@ -3,13 +3,14 @@
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs;
 use std::io::{Read, SeekFrom};
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{
-    Capabilities, Code, Configuration, Control, Direction, Finish, Flush, Open, OpenFile, OpenFlags,
+    Capabilities, Code, Configuration, Control, Direction, Entry, Finish, Flush, Open, OpenFile, OpenFlags,
     Registry, copy,
 };
 use zvfs_faults::{Plugins, beside_test, bounded, of_tests};
@@ -32,7 +33,7 @@ impl Place {
         plugins.add("context", "context", &[]);
         let folders = [beside_test("file"), of_tests("layering"), of_tests("panicking")];
         let [built, of_tests, _] = folders.map(|library| library.with_file_name(""));
-        let folders = format!("provider-path = [{:?}, {built:?}, {of_tests:?}]\n", plugins.path());
+        let folders = format!("provider-path = [{:?}, {of_tests:?}, {built:?}]\n", plugins.path());
         Place { plugins, folders }
     }
 
@@ -96,6 +97,50 @@ fn every_call_passes_through_a_layer() {
             file.finish(Finish::Commit).unwrap();
             drop(file);
             assert_eq!(fs::read(place.path(layer)).unwrap(), b"01xy4", "{layer}");
+        }
+    });
+}
+
+/// Through a layer nothing could be asked of a name: stat, ls and rm said ENOTSUP.
+#[test]
+fn names_pass_through_a_layer() {
+    bounded(|| {
+        let place = Place::new();
+        let (registry, how) = (place.registry(), Open::new(OpenFlags::empty()));
+        fs::create_dir(place.path("folder")).unwrap();
+        for layer in LAYERS {
+            let second = if layer == LAYERS[0] { LAYERS[1] } else { LAYERS[0] };
+            let over = |name: &str| format!("{second}:pass,{}", place.over(layer, "pass", name));
+            for name in ["folder/a", "folder/b"] {
+                fs::write(place.path(name), "four").unwrap();
+            }
+            assert_eq!(registry.stat(&over("folder/a"), &how).unwrap().size, Some(4), "{layer}");
+            let list = |name: &str, most: usize| {
+                let mut names = Vec::new();
+                let mut each = |entry: Entry<'_>| {
+                    names.push(entry.name.to_owned());
+                    if names.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                };
+                let listed = registry.list(&over(name), &how, &mut each);
+                names.sort();
+                listed.map(|()| names)
+            };
+            assert_eq!(list("folder", 9).unwrap(), ["a", "b"], "{layer}");
+            assert_eq!(list("folder", 1).unwrap().len(), 1, "{layer}");
+            assert_eq!(list("folder/a", 9).unwrap_err().code(), Code::ENOTDIR);
+            registry.remove(&over("folder/a"), &how).unwrap();
+            assert!(!place.path("folder/a").exists());
+            for result in
+                [registry.remove(&over("folder/a"), &how), registry.stat(&over("folder/a"), &how).map(drop)]
+            {
+                assert_eq!(result.unwrap_err().code(), Code::ENOENT, "{layer}");
+            }
+        }
+        // The operator's policy holds for names too. (Last: the layer in C knows one host only.)
+        let only_layers = place.with("[provider.clayer]\n[provider.layering]\n");
+        for layer in LAYERS {
+            let refused = only_layers.stat(&place.over(layer, "pass", "folder/b"), &how).unwrap_err();
+            assert_eq!(refused.code(), Code::EACCES, "{layer}: {}", refused.chain());
         }
     });
 }

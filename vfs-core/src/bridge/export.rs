@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "this module is one half of the C boundary")]
 
 use crate::abi;
+use crate::bridge::entries::pass_entry;
 use crate::bridge::foreign::{ForeignContext, ForeignHost, for_a_name, settings_from_abi, with_request};
 use crate::bridge::guard::{bytes, bytes_mut, fail, guarded, hand_out, lent, position, seek_from};
 use crate::bridge::rules::Rules;
@@ -19,7 +20,6 @@ use crate::host::Host;
 use crate::provider::{Entry, Info, Instance, Provider, Threads};
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_void};
-use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -297,7 +297,8 @@ exported! {
         this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest, each: Option<abi::EntryFn>, arg: *mut c_void
     ) -> i32 {
         let each = each.ok_or_else(|| Error::new(Code::EINVAL, "list: no function to call"))?;
-        let mut call = |entry: Entry<'_>| pass_entry(entry, each, arg);
+        // SAFETY: the host's own function with its own argument, during the call that they came with.
+        let mut call = |entry: Entry<'_>| unsafe { pass_entry(entry, each, arg) };
         for_a_name(&this.host, request, |request| namespace(&*this.instance)?.list(request, &mut call)).map(|()| 0)
     }
     fn name_remove(this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest) -> i32 {
@@ -387,20 +388,4 @@ unsafe extern "C" fn extension(id: *const c_char) -> *const c_void {
 
 fn namespace(instance: &dyn Instance) -> Result<&dyn crate::provider::Namespace> {
     instance.namespace().ok_or_else(|| Error::new(Code::ENOTSUP, "this provider has no names to ask about"))
-}
-
-fn pass_entry(entry: Entry<'_>, each: abi::EntryFn, arg: *mut c_void) -> ControlFlow<()> {
-    let name = c_string(entry.name);
-    let stat = entry.stat.map(|stat| {
-        let mut out = crate::bridge::translate::empty_stat();
-        stat_to_abi(stat, &mut out);
-        out
-    });
-    let entry = abi::Entry {
-        struct_size: abi::Entry::SIZE,
-        name: name.as_ptr(),
-        stat: stat.as_ref().map_or(ptr::null(), ptr::from_ref),
-    };
-    // SAFETY: the host's own function with its own argument, during the call it was passed to.
-    if unsafe { each(arg, &entry) } == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }

@@ -9,13 +9,14 @@ use crate::code::Code;
 use crate::context::{CancelFn, Context, ContextCalls};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
-use crate::file::File;
+use crate::file::{File, Stat};
 use crate::flags::{Events, OpenFlags};
 use crate::host::{HostCalls, Inner, Level, opens_nothing};
-use crate::provider::Request;
+use crate::provider::{Entry, Request};
 use crate::settings::{Settings, Value};
 use std::ffi::{CString, c_void};
 use std::mem;
+use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -141,7 +142,8 @@ impl ForeignHost {
         // SAFETY: the table stands at that address.
         let host_open = unsafe { HostOpen::of(host, &table) };
         // SAFETY: as above; the table of this id is a zvfs_host_waiting.
-        let waiting: Option<abi::HostWaiting> = unsafe { extension(host, &table, abi::EXT_HOST_WAITING) };
+        let waiting: Option<abi::HostWaiting> =
+            unsafe { extension(host, &table, abi::EXT_HOST_WAITING, abi::HostWaiting::SIZE) };
         let waits_for = waiting.and_then(|waiting| waiting.waits_for);
         Ok(ForeignHost { address: host, table, host_open, waits_for, name, version })
     }
@@ -170,6 +172,24 @@ impl HostCalls for ForeignHost {
 
     fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
         self.host_open.ok_or_else(opens_nothing)?.supported_flags(self.address, context, descriptor)
+    }
+
+    fn stat(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Stat> {
+        self.host_open.ok_or_else(opens_nothing)?.stat(self.address, context, descriptor, how)
+    }
+
+    fn list(
+        &self,
+        context: &Context,
+        descriptor: &str,
+        how: &Inner,
+        each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.host_open.ok_or_else(opens_nothing)?.list(self.address, context, descriptor, how, each)
+    }
+
+    fn remove(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<()> {
+        self.host_open.ok_or_else(opens_nothing)?.remove(self.address, context, descriptor, how)
     }
 }
 

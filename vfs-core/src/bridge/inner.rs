@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "reads the host's table and calls its functions")]
 
 use crate::abi;
+use crate::bridge::entries::take_entries;
 use crate::bridge::outcome::{call, call_status};
 use crate::bridge::strings::c_string;
 use crate::bridge::translate::{direction_to_abi, empty_stat, seek_to_abi, stat_from_abi};
@@ -12,7 +13,11 @@ use crate::error::{Error, Result};
 use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
 use crate::flags::{Capabilities, OpenFlags};
 use crate::host::Inner;
+use crate::provider::Entry;
+use std::ffi::CString;
 use std::io::SeekFrom;
+use std::mem::MaybeUninit;
+use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
@@ -21,13 +26,13 @@ use std::ptr;
 pub(crate) struct HostOpen(abi::HostOpen);
 
 impl HostOpen {
-    /// Asks a host for its extension.
+    /// Asks a host for its extension; `None`: it has none. What an older host's lacks is absent.
     ///
     /// # Safety
     /// `table` is what stands at `address`, a host's table.
     pub(crate) unsafe fn of(address: *const abi::Host, table: &abi::Host) -> Option<HostOpen> {
         // SAFETY: the caller's promise; the table of this id is a zvfs_host_open.
-        unsafe { extension(address, table, abi::EXT_HOST_OPEN) }.map(HostOpen)
+        unsafe { extension(address, table, abi::EXT_HOST_OPEN, abi::HostOpen::FIRST_SIZE) }.map(HostOpen)
     }
 
     /// Opens an inner file under the context of the layer's own.
@@ -39,20 +44,12 @@ impl HostOpen {
         how: &Inner,
     ) -> Result<Box<dyn File>> {
         let open = self.0.open.ok_or_else(absent)?;
-        let descriptor = c_string(descriptor);
-        let values = Values::of_texts(&how.settings);
-        let request = abi::InnerRequest {
-            struct_size: abi::InnerRequest::SIZE,
-            descriptor: descriptor.as_ptr(),
-            flags: how.flags.bits(),
-            expected_size: how.expected_size.unwrap_or(abi::SIZE_UNKNOWN),
-            settings: values.list(),
-        };
+        let asked = Asked::new(descriptor, how);
         let mut raw = ptr::null_mut();
         let context = at_host(context, |context| {
             // SAFETY: the host's function and table, and a context that it passed, of a file that is not closed; request and
             // place for the result are valid during the call.
-            call_status(|err| unsafe { open(host, context, &request, &mut raw, err) })
+            call_status(|err| unsafe { open(host, context, &asked.request(), &mut raw, err) })
         })?;
         if raw.is_null() {
             return Err(Error::new(Code::EIO, "the host opened an inner file and returned none"));
@@ -79,18 +76,119 @@ impl HostOpen {
     }
 }
 
-/// A copy of a host's extension; `None`: it has none, or one smaller than this version's.
+/// A copy of a host's extension; `None`: it has none, or one smaller than the first of that id. What an older host's lacks is
+/// absent.
 ///
 /// # Safety
-/// `table` is what stands at `address`, a host's table; T is the struct of that id, which may hold any bits.
-pub(super) unsafe fn extension<T: Copy>(address: *const abi::Host, table: &abi::Host, id: &str) -> Option<T> {
+/// `table` is what stands at `address`, a host's table; T is the struct of that id: its size and functions that may be absent.
+pub(super) unsafe fn extension<T: Copy>(
+    address: *const abi::Host,
+    table: &abi::Host,
+    id: &str,
+    first_size: u64,
+) -> Option<T> {
     let id = c_string(id);
     // SAFETY: the host's own function with its own table; the id is valid during the call.
     let found = unsafe { table.extension?(address, id.as_ptr()) }.cast::<T>();
     // SAFETY: an extension's table starts with its size, and lives as long as the host's table.
     let size = unsafe { found.cast::<u64>().as_ref() }?;
-    // SAFETY: as large as this version's, so every field of it may be read.
-    (*size >= size_of::<T>() as u64).then(|| unsafe { *found })
+    if *size < first_size {
+        return None;
+    }
+    // Whole fields, each of which is a pointer's size.
+    let known = (*size).min(size_of::<T>() as u64) as usize / size_of::<usize>() * size_of::<usize>();
+    let mut copy = MaybeUninit::<T>::zeroed();
+    // SAFETY: bytes that the host's struct has and ours has room for; functions that they do not reach stay zero, which is
+    // `None` of each.
+    unsafe {
+        ptr::copy_nonoverlapping(found.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), known);
+        Some(copy.assume_init())
+    }
+}
+
+impl HostOpen {
+    /// The status of a name of another provider's.
+    pub(crate) fn stat(
+        self,
+        host: *const abi::Host,
+        context: &Context,
+        descriptor: &str,
+        how: &Inner,
+    ) -> Result<Stat> {
+        let stat = self.0.name_stat.ok_or_else(absent)?;
+        let (asked, mut out) = (Asked::new(descriptor, how), empty_stat());
+        at_host(context, |context| {
+            // SAFETY: as in open.
+            call_status(|err| unsafe { stat(host, context, &asked.request(), &mut out, err) })
+        })?;
+        Ok(stat_from_abi(&out))
+    }
+
+    /// The entries of a directory of another provider's.
+    pub(crate) fn list(
+        self,
+        host: *const abi::Host,
+        context: &Context,
+        descriptor: &str,
+        how: &Inner,
+        each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let list = self.0.name_list.ok_or_else(absent)?;
+        let asked = Asked::new(descriptor, how);
+        take_entries(each, |each, arg| {
+            at_host(context, |context| {
+                // SAFETY: as in open; function and argument are made for each other, and valid during the call.
+                call_status(|err| unsafe { list(host, context, &asked.request(), Some(each), arg, err) })
+            })
+        })
+        .map(drop)
+    }
+
+    /// Removes a name of another provider's.
+    pub(crate) fn remove(
+        self,
+        host: *const abi::Host,
+        context: &Context,
+        descriptor: &str,
+        how: &Inner,
+    ) -> Result<()> {
+        let remove = self.0.name_remove.ok_or_else(absent)?;
+        let asked = Asked::new(descriptor, how);
+        at_host(context, |context| {
+            // SAFETY: as in open.
+            call_status(|err| unsafe { remove(host, context, &asked.request(), err) })
+        })
+        .map(drop)
+    }
+}
+
+/// A request in C's form, with what it points to.
+struct Asked {
+    descriptor: CString,
+    values: Values,
+    flags: u64,
+    expected_size: u64,
+}
+
+impl Asked {
+    fn new(descriptor: &str, how: &Inner) -> Asked {
+        Asked {
+            descriptor: c_string(descriptor),
+            values: Values::of_texts(&how.settings),
+            flags: how.flags.bits(),
+            expected_size: how.expected_size.unwrap_or(abi::SIZE_UNKNOWN),
+        }
+    }
+
+    fn request(&self) -> abi::InnerRequest {
+        abi::InnerRequest {
+            struct_size: abi::InnerRequest::SIZE,
+            descriptor: self.descriptor.as_ptr(),
+            flags: self.flags,
+            expected_size: self.expected_size,
+            settings: self.values.list(),
+        }
+    }
 }
 
 fn absent() -> Error {
@@ -274,5 +372,40 @@ impl Drop for InnerFile {
             // SAFETY: the host's own open file, closed once; `&mut self` says that nothing else runs on it.
             unsafe { close(self.context, self.raw) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::{c_char, c_void};
+
+    unsafe extern "C" fn beyond(
+        _: *const abi::Host,
+        _: *mut abi::Context,
+        _: *const abi::InnerRequest,
+        _: *mut abi::Error,
+    ) -> i32 {
+        0
+    }
+
+    // SAFETY: zeros are no pointer and no function, which is a value of each field.
+    const EMPTY: abi::HostOpen = unsafe { MaybeUninit::zeroed().assume_init() };
+    /// What lies behind the first day's table is anything.
+    static FIRST_DAYS: abi::HostOpen =
+        abi::HostOpen { struct_size: abi::HostOpen::FIRST_SIZE, name_remove: Some(beyond), ..EMPTY };
+
+    unsafe extern "C" fn extension(_: *const abi::Host, _: *const c_char) -> *const c_void {
+        (&raw const FIRST_DAYS).cast()
+    }
+
+    #[test]
+    fn a_host_of_the_first_day_has_no_names() {
+        // SAFETY: as for EMPTY.
+        let mut host: abi::Host = unsafe { MaybeUninit::zeroed().assume_init() };
+        host.extension = Some(extension);
+        // SAFETY: the table stands at that address.
+        let table = unsafe { HostOpen::of(&raw const host, &host) }.expect("the first day's table");
+        assert!(table.0.name_remove.is_none());
     }
 }

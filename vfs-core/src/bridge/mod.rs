@@ -1,5 +1,6 @@
 //! The boundary: traits to C for a provider ([`export`]), C to traits for a host (`import`).
 
+mod entries;
 pub mod export;
 mod foreign;
 mod guard;

@@ -9,8 +9,10 @@ use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
 use crate::flags::{Capabilities, OpenFlags};
 use crate::host::{Host, HostCalls, Inner, Level, busy_in_start};
 use crate::open::{Open, OpenFile};
+use crate::provider::Entry;
 use crate::registry::{Registry, Shared};
 use std::io::SeekFrom;
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -67,30 +69,50 @@ impl HostCalls for LayerHost {
     }
 
     fn open(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Box<dyn File>> {
-        let registry = self.registry()?;
-        let foreign =
-            || Error::new(Code::EINVAL, "an inner file needs the context of one of this host's files");
-        let origin = context.origin().ok_or_else(foreign)?;
-        if origin.depth >= LAYERS_MAX {
-            let text = format!("more than {LAYERS_MAX} layers: does one lead to itself?");
-            return Err(Error::new(Code::ELOOP, text));
-        }
-        let control = Control::new();
-        control.follow(context);
-        let how = Open {
-            flags: how.flags,
-            expected_size: how.expected_size,
-            settings: how.settings.clone(),
-            offered: origin.offered,
-            control: Some(control),
-            depth: origin.depth + 1,
-        };
-        Ok(Box::new(InnerFile(registry.open(descriptor, &how)?)))
+        Ok(Box::new(InnerFile(self.registry()?.open(descriptor, &inner_open(context, how)?)?)))
     }
 
     fn supported_flags(&self, _: &Context, descriptor: &str) -> Result<OpenFlags> {
         self.registry()?.supported_flags(descriptor)
     }
+
+    fn stat(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Stat> {
+        self.registry()?.stat(descriptor, &inner_open(context, how)?)
+    }
+
+    fn list(
+        &self,
+        context: &Context,
+        descriptor: &str,
+        how: &Inner,
+        each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.registry()?.list(descriptor, &inner_open(context, how)?, each)
+    }
+
+    fn remove(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<()> {
+        self.registry()?.remove(descriptor, &inner_open(context, how)?)
+    }
+}
+
+/// One layer deeper, under a control that follows the layer's own.
+fn inner_open(context: &Context, how: &Inner) -> Result<Open> {
+    let foreign = || Error::new(Code::EINVAL, "an inner file needs the context of one of this host's files");
+    let origin = context.origin().ok_or_else(foreign)?;
+    if origin.depth >= LAYERS_MAX {
+        let text = format!("more than {LAYERS_MAX} layers: does one lead to itself?");
+        return Err(Error::new(Code::ELOOP, text));
+    }
+    let control = Control::new();
+    control.follow(context);
+    Ok(Open {
+        flags: how.flags,
+        expected_size: how.expected_size,
+        settings: how.settings.clone(),
+        offered: origin.offered,
+        control: Some(control),
+        depth: origin.depth + 1,
+    })
 }
 
 /// An open file as a layer has it: the same chokepoint as a host's own.

@@ -6,13 +6,14 @@
 
 use std::io::SeekFrom;
 use std::mem;
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::Duration;
 use vfs_core::{
-    Capabilities, Code, Context, ContextCalls, Direction, Error, Events, File, Finish, Flush, Host, Info,
-    Inner, Instance, Lease, OpenFlags, Provider, Request, Result, Setting, SettingKind, Settings, Stat,
-    export_provider,
+    Capabilities, Code, Context, ContextCalls, Direction, Entry, Error, Events, File, Finish, Flush, Host,
+    Info, Inner, Instance, Lease, Namespace, OpenFlags, Provider, Request, Result, Setting, SettingKind,
+    Settings, Stat, export_provider,
 };
 
 /// The provider.
@@ -77,6 +78,30 @@ impl Instance for Running {
         let open = || self.host.open(context, descriptor, &inner);
         let inner = if how == "thread" { thread::scope(|scope| joined(scope.spawn(open))) } else { open() };
         Ok(Box::new(Layer { how: how.to_owned(), inner: Some(inner?) }))
+    }
+
+    fn namespace(&self) -> Option<&dyn Namespace> {
+        Some(self)
+    }
+}
+
+/// What follows the comma.
+fn inner_of<'a>(request: &Request<'a>) -> Result<&'a str> {
+    let malformed = || Error::new(Code::EINVAL, "write layering:how,inner");
+    request.rest().split_once(',').map(|(_, inner)| inner).ok_or_else(malformed)
+}
+
+impl Namespace for Running {
+    fn stat(&self, request: &Request<'_>) -> Result<Stat> {
+        self.host.stat(request.context(), inner_of(request)?, &Inner::default())
+    }
+
+    fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        self.host.list(request.context(), inner_of(request)?, &Inner::default(), each)
+    }
+
+    fn remove(&self, request: &Request<'_>) -> Result<()> {
+        self.host.remove(request.context(), inner_of(request)?, &Inner::default())
     }
 }
 

@@ -2,12 +2,13 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
+use crate::bridge::entries::take_entries;
 use crate::bridge::import::call::turn;
 use crate::bridge::import::file::ImportedFile;
 use crate::bridge::import::hosting::{Hosting, context_pointer};
 use crate::bridge::import::table::Library;
 use crate::bridge::outcome::{broken_rule, call_status};
-use crate::bridge::strings::{borrowed, c_string};
+use crate::bridge::strings::c_string;
 use crate::bridge::translate::{empty_stat, stat_from_abi};
 use crate::bridge::values::Values;
 use crate::code::Code;
@@ -19,11 +20,9 @@ use crate::host::Host;
 use crate::provider::{Entry, Instance, Namespace, Request, Threads};
 use crate::settings::Settings;
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
-use std::any::Any;
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 use std::mem;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -208,16 +207,12 @@ impl Namespace for Handle {
     }
 
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
-        let mut listing = Listing { each, stopped: false, panic: None };
-        let arg = ptr::from_mut(&mut listing).cast::<c_void>();
-        let listed = self.named(request, "list", |table, request, err| {
-            // SAFETY: the provider's own function; all arguments are valid during the call, and `arg` is what take_entry expects.
-            table.list.map(|list| unsafe { list(self.0.raw, request, Some(take_entry), arg, err) })
-        });
-        match listing.panic {
-            Some(panic) => resume_unwind(panic),
-            None => listed,
-        }
+        take_entries(each, |each, arg| {
+            self.named(request, "list", |table, request, err| {
+                // SAFETY: the provider's own function; all arguments are valid during the call.
+                table.list.map(|list| unsafe { list(self.0.raw, request, Some(each), arg, err) })
+            })
+        })
     }
 
     fn remove(&self, request: &Request<'_>) -> Result<()> {
@@ -226,41 +221,6 @@ impl Namespace for Handle {
             table.remove.map(|remove| unsafe { remove(self.0.raw, request, err) })
         })
     }
-}
-
-/// A listing in progress.
-struct Listing<'a> {
-    each: &'a mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
-    /// A provider that goes on all the same is not listened to.
-    stopped: bool,
-    /// The host's own panic: it must not unwind through the provider, and goes on when that has returned.
-    panic: Option<Box<dyn Any + Send>>,
-}
-
-/// What a provider calls for each entry. Names that are none (empty, with a slash, not UTF-8) are passed over.
-unsafe extern "C" fn take_entry(arg: *mut c_void, entry: *const abi::Entry) -> i32 {
-    // SAFETY: arg is what list passed, during list's call.
-    let listing = unsafe { &mut *arg.cast::<Listing<'_>>() };
-    if listing.stopped {
-        return 1;
-    }
-    // SAFETY: the header: an entry valid during the callback.
-    let Some(entry) = (unsafe { entry.as_ref() }) else { return 0 };
-    // SAFETY: as above.
-    let Ok(name) = (unsafe { borrowed(entry.name, "an entry's name") }) else { return 0 };
-    if name.is_empty() || name.contains('/') || name == "." || name == ".." {
-        return 0;
-    }
-    // SAFETY: as above.
-    let stat = unsafe { entry.stat.as_ref() }.map(stat_from_abi);
-    let call = AssertUnwindSafe(|| (listing.each)(Entry { name, stat: stat.as_ref() }));
-    match catch_unwind(call) {
-        Ok(ControlFlow::Continue(())) => return 0,
-        Ok(ControlFlow::Break(())) => {}
-        Err(panic) => listing.panic = Some(panic),
-    }
-    listing.stopped = true;
-    1
 }
 
 /// A request in C's form, with what it points to.

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "called by providers through the C table")]
 
 use crate::abi;
+use crate::bridge::entries::pass_entry;
 use crate::bridge::guard::{bytes, bytes_mut, fail, guarded, hand_out, lent, position, seek_from};
 use crate::bridge::import::hosting::Hosting;
 use crate::bridge::strings::{borrowed, copied};
@@ -11,7 +12,8 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::file::{COUNT_MAX, File};
 use crate::flags::OpenFlags;
-use crate::host::Inner;
+use crate::host::{Host, Inner};
+use crate::provider::Entry;
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_void};
 use std::os::fd::AsRawFd;
@@ -38,6 +40,9 @@ pub(crate) static HOST_OPEN: abi::HostOpen = abi::HostOpen {
     advance: Some(advance),
     send_from: Some(send_from),
     receive_into: Some(receive_into),
+    name_stat: Some(name_stat),
+    name_list: Some(name_list),
+    name_remove: Some(name_remove),
 };
 
 /// What a layer's pointer to an inner file points to.
@@ -85,6 +90,36 @@ unsafe fn hosted<T>(
     call(hosting, &context)
 }
 
+/// The same with what a layer asks for.
+///
+/// # Safety
+/// As `hosted`; `request` is NULL, or valid during the call and starts with its size, as are its strings and its list.
+unsafe fn requested<T>(
+    host: *const abi::Host,
+    context: *mut abi::Context,
+    request: *const abi::InnerRequest,
+    call: impl FnOnce(&Host, &Context, &str, &Inner) -> Result<T>,
+) -> Result<T> {
+    let call = |hosting: &Hosting, context: &Context| {
+        // SAFETY: the caller's promise.
+        let size = unsafe { request.cast::<u64>().as_ref() }.copied().unwrap_or(0);
+        if size < abi::InnerRequest::SIZE {
+            return Err(Error::new(Code::EINVAL, "a zvfs_inner_request smaller than version 1's"));
+        }
+        // SAFETY: not NULL, and large enough, as just seen.
+        let request = unsafe { &*request };
+        // SAFETY: the ABI's strings are terminated and valid during the call.
+        let descriptor = unsafe { borrowed(request.descriptor, "the descriptor") }?;
+        let size = Some(request.expected_size).filter(|size| *size != abi::SIZE_UNKNOWN);
+        let mut how = Inner::new(OpenFlags::from_bits(request.flags)).expected_size(size);
+        // SAFETY: NULL or a NULL-terminated list, valid during the call.
+        how.settings = unsafe { texts(request.settings) }?;
+        call(hosting.host(), context, descriptor, &how)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { hosted(host, context, call) }
+}
+
 unsafe extern "C" fn open(
     host: *const abi::Host,
     context: *mut abi::Context,
@@ -93,23 +128,10 @@ unsafe extern "C" fn open(
     err: *mut abi::Error,
 ) -> i32 {
     guarded(err, None, || {
-        // SAFETY: the header: the host's own table and context, of a file that is open or being opened.
+        // SAFETY: the header: the host's own table and context, of a file that is open or being opened, and a layer's request.
         let file = unsafe {
-            hosted(host, context, |hosting, context| {
-                // SAFETY: NULL, or a request that is valid during the call and starts with its size.
-                let size = request.cast::<u64>().as_ref().copied().unwrap_or(0);
-                if size < abi::InnerRequest::SIZE {
-                    return Err(Error::new(Code::EINVAL, "a zvfs_inner_request smaller than version 1's"));
-                }
-                // SAFETY: not NULL, and large enough, as just seen.
-                let request = &*request;
-                // SAFETY: the ABI's strings are terminated and valid during the call.
-                let descriptor = borrowed(request.descriptor, "the descriptor")?;
-                let size = Some(request.expected_size).filter(|size| *size != abi::SIZE_UNKNOWN);
-                let mut how = Inner::new(OpenFlags::from_bits(request.flags)).expected_size(size);
-                // SAFETY: NULL or a NULL-terminated list, valid during the call.
-                how.settings = texts(request.settings)?;
-                hosting.host().open(context, descriptor, &how)
+            requested(host, context, request, |host, context, descriptor, how| {
+                host.open(context, descriptor, how)
             })
         }?;
         let inner = InnerFile { context, file: UnsafeCell::new(file), poisoned: AtomicBool::new(false) };
@@ -161,6 +183,66 @@ unsafe extern "C" fn supported_flags(
             .ok_or_else(|| Error::new(Code::EINVAL, "supported_flags: out is NULL"))?;
         *out = flags.bits();
         Ok(0)
+    }) as i32
+}
+
+unsafe extern "C" fn name_stat(
+    host: *const abi::Host,
+    context: *mut abi::Context,
+    request: *const abi::InnerRequest,
+    out: *mut abi::Stat,
+    err: *mut abi::Error,
+) -> i32 {
+    guarded(err, None, || {
+        // SAFETY: the layer gives a zvfs_stat of its own, valid for the call, with its size set.
+        let out = unsafe { sized(out) }.ok_or_else(|| small("name_stat", "zvfs_stat"))?;
+        // SAFETY: as in open.
+        let stat = unsafe {
+            requested(host, context, request, |host, context, descriptor, how| {
+                host.stat(context, descriptor, how)
+            })
+        }?;
+        stat_to_abi(&stat, out);
+        Ok(0)
+    }) as i32
+}
+
+unsafe extern "C" fn name_list(
+    host: *const abi::Host,
+    context: *mut abi::Context,
+    request: *const abi::InnerRequest,
+    each: Option<abi::EntryFn>,
+    arg: *mut c_void,
+    err: *mut abi::Error,
+) -> i32 {
+    guarded(err, None, || {
+        let each = each.ok_or_else(|| Error::new(Code::EINVAL, "name_list: no function to call"))?;
+        // SAFETY: the layer's own function with its own argument, during the call that they came with.
+        let mut pass = |entry: Entry<'_>| unsafe { pass_entry(entry, each, arg) };
+        // SAFETY: as in open.
+        unsafe {
+            requested(host, context, request, |host, context, descriptor, how| {
+                host.list(context, descriptor, how, &mut pass)
+            })
+        }
+        .map(|()| 0)
+    }) as i32
+}
+
+unsafe extern "C" fn name_remove(
+    host: *const abi::Host,
+    context: *mut abi::Context,
+    request: *const abi::InnerRequest,
+    err: *mut abi::Error,
+) -> i32 {
+    guarded(err, None, || {
+        // SAFETY: as in open.
+        unsafe {
+            requested(host, context, request, |host, context, descriptor, how| {
+                host.remove(context, descriptor, how)
+            })
+        }
+        .map(|()| 0)
     }) as i32
 }
 
@@ -236,13 +318,13 @@ inner_call! {
     fn stat(this, out: *mut abi::Stat) -> i32 {
         let stat = this.exclusive().stat()?;
         // SAFETY: the layer gives a zvfs_stat of its own, valid for the call, with its size set.
-        let out = unsafe { sized(out) }.ok_or_else(|| Error::new(Code::EINVAL, "stat: no zvfs_stat of version 1's size"))?;
+        let out = unsafe { sized(out) }.ok_or_else(|| small("stat", "zvfs_stat"))?;
         stat_to_abi(&stat, out);
         Ok(0)
     }
     fn lease(this, direction: u64, out: *mut abi::Lease) -> i32 {
         // SAFETY: the layer gives a zvfs_lease of its own, valid for the call, with its size set.
-        let out = unsafe { sized(out) }.ok_or_else(|| Error::new(Code::EINVAL, "lease: no zvfs_lease of version 1's size"))?;
+        let out = unsafe { sized(out) }.ok_or_else(|| small("lease", "zvfs_lease"))?;
         let lease = this.exclusive().lease(direction_from_abi(direction)?)?;
         out.fd = lease.fd.as_raw_fd();
         out.offset = lease.offset.unwrap_or(abi::OFFSET_STREAM);
@@ -273,6 +355,10 @@ unsafe fn sized<'a, T: Sized64>(out: *mut T) -> Option<&'a mut T> {
     let size = unsafe { out.cast::<u64>().as_ref() }?;
     // SAFETY: as large as T, by its own word.
     (*size >= T::SIZE).then(|| unsafe { &mut *out })
+}
+
+fn small(call: &str, wanted: &str) -> Error {
+    Error::new(Code::EINVAL, format!("{call}: no {wanted} of version 1's size"))
 }
 
 trait Sized64 {
