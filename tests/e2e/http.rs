@@ -163,6 +163,21 @@ fn a_certificate_that_nobody_vouches_for_is_refused_by_name() {
     done.failed(71, &["certificate"]);
 }
 
+/// A server without uploads answers PUT with 405; `cp` went on to ask for less, and said `404 not found`.
+#[test]
+fn cp_to_a_server_without_uploads_says_what_it_answered() {
+    let folder = Folder::new();
+    let source = folder.write("source", "bytes");
+    for (status, code) in [(405, 95), (501, 95), (403, 13)] {
+        let server = FaultServer::http(move |request, peer| match request.method.as_str() {
+            "PUT" => peer.cut(&Answer::new(status).body("only reading here"), u64::MAX, After::Close),
+            _ => peer.send(&Answer::new(404)),
+        });
+        let done = run(with_settings(&folder, "", &["cp", &source, &server.url("/new")]));
+        done.failed(code, &[&status.to_string(), "only reading here"]);
+    }
+}
+
 #[test]
 fn an_error_shows_no_password() {
     let server = FaultServer::http(|_, peer| peer.send(&Answer::new(403)));

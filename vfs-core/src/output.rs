@@ -83,7 +83,12 @@ impl Registry {
             // One file may have less than its provider, such as a layer's above a pipe. What keeps its content must still be
             // emptied.
             Err(error) if error.code() == Code::ENOTSUP && reserve.is_empty() && !new.is_empty() => {
-                let file = open(OpenFlags::empty())?;
+                let file = open(OpenFlags::empty()).map_err(|second| match second.code() {
+                    // It comes of what was left out: a server without uploads refuses them (405), and then has nothing to
+                    // replace (404).
+                    Code::ENOENT | Code::ENOTSUP => error,
+                    _ => second,
+                })?;
                 let keeps_old = file.capabilities().contains(Capabilities::SEEKABLE);
                 placed(file, keeps_old)
             }

@@ -6,7 +6,9 @@ use crate::connection::Connection;
 use crate::failure::{Attempt, Failure};
 use crate::pool::Pool;
 use crate::response::Head;
+use crate::status;
 use crate::waiting::Waiting;
+use crate::words::{self, Secrets};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,9 @@ const DISMISS_MAX: u64 = 64 << 10;
 /// How long that is waited for, all of it together: less than a new connection takes.
 const DISMISS_WAIT: Duration = Duration::from_millis(10);
 
+/// How long a server may take to say why it refuses: the status is known already.
+const WORDS_WAIT: Duration = Duration::from_secs(5);
+
 /// An answer.
 pub struct Answer {
     /// Its head.
@@ -22,7 +27,8 @@ pub struct Answer {
     body: Body,
     /// Given back once all of the body came.
     connection: Option<Connection>,
-    pool: Arc<Pool>,
+    /// `None`: the connection is of no further use.
+    pool: Option<Arc<Pool>>,
     /// What came behind the body; told by the read that would say that this is the end.
     behind: Option<Failure>,
 }
@@ -32,7 +38,7 @@ impl Answer {
     ///
     /// # Errors
     /// EPROTO: it does not say where its body ends, or contradicts itself.
-    pub fn new(head: Head, connection: Connection, pool: Arc<Pool>) -> Attempt<Answer> {
+    pub fn new(head: Head, connection: Connection, pool: Option<Arc<Pool>>) -> Attempt<Answer> {
         let body = Body::of(&head)?;
         let mut answer = Answer { head, body, connection: Some(connection), pool, behind: None };
         answer.settle();
@@ -73,9 +79,21 @@ impl Answer {
         let Some(mut connection) = self.connection.take() else { return };
         if let Err(failure) = connection.refuse_more() {
             self.behind = Some(failure);
-        } else if self.head.keeps_alive() && !self.body.is_lax() {
-            self.pool.put(connection);
+        } else if let Some(pool) =
+            self.pool.as_ref().filter(|_| self.head.keeps_alive() && !self.body.is_lax())
+        {
+            pool.put(connection);
         }
+    }
+
+    /// The failure that it is, with its server's own words. The connection is kept as by [`dismiss`](Answer::dismiss).
+    pub fn refusal(mut self, secrets: &Secrets, caller: Caller<'_>) -> Failure {
+        let failure = status::failure(&self.head);
+        let waiting = Waiting::until(caller.context, WORDS_WAIT, "words of the server");
+        let head = self.head.clone();
+        let words = words::receive(&head, secrets, |buf| self.read_within(buf, waiting));
+        self.dismiss(caller);
+        failure.in_words(words)
     }
 
     /// Is done with an answer of which no more is wanted: keeps its connection if little is left.
@@ -94,4 +112,12 @@ impl Answer {
             }
         }
     }
+}
+
+/// The failure that a head is which came unasked for, with its server's own words. The connection is of no further use.
+pub fn refusal(head: &Head, connection: &mut Connection, secrets: &Secrets, caller: Caller<'_>) -> Failure {
+    let failure = status::failure(head);
+    let Ok(mut body) = Body::of(head) else { return failure };
+    let waiting = Waiting::until(caller.context, WORDS_WAIT, "words of the server");
+    failure.in_words(words::receive(head, secrets, |buf| body.read(connection, buf, waiting)))
 }

@@ -18,6 +18,7 @@ use crate::settings::{Config, Tuning};
 use crate::socket;
 use crate::target::{Origin, Target};
 use crate::waiting::{MOMENT, Waiting};
+use crate::words::Secrets;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -78,7 +79,7 @@ impl Client {
         loop {
             let mut connection = self.connection(&place.target, caller, fresh)?;
             match self.converse(&mut connection, place, ask, caller) {
-                Ok(head) => return Answer::new(head, connection, self.pool.clone()),
+                Ok(head) => return Answer::new(head, connection, Some(self.pool.clone())),
                 // Nothing of an answer came, so the server closed it before it saw the request.
                 Err(failure)
                     if failure.code == Code::ECONNRESET
@@ -108,6 +109,22 @@ impl Client {
         connection.await_answer(waiting)?;
         self.idles.answered(&origin, MOMENT);
         Head::receive(connection, waiting)
+    }
+
+    /// The failure that an answer is, with its server's own words.
+    pub fn refusal(&self, answer: Answer, target: &Target, caller: Caller<'_>) -> Failure {
+        answer.refusal(&self.secrets(target, caller), caller)
+    }
+
+    /// What a server that is asked may know, and nobody else is to read.
+    pub fn secrets(&self, target: &Target, caller: Caller<'_>) -> Secrets {
+        let mut secrets = Secrets::default();
+        target.query_values().for_each(|value| secrets.add(value));
+        let proxy = self.config.proxies.of(&target.origin()).and_then(|proxy| proxy.authorization.as_deref());
+        let credentials = [target.credentials(), self.config.credentials.any(), proxy];
+        credentials.into_iter().flatten().for_each(|field| secrets.add_authorization(field));
+        caller.tuning.headers.iter().for_each(|(_, value)| secrets.add_authorization(value));
+        secrets
     }
 
     /// Closes what keeps an origin from another request, if it serves one connection at a time.
@@ -170,7 +187,7 @@ impl Client {
             return Ok(Connection::new(socket, None, origin, proxy.is_some()));
         }
         let socket = match proxy {
-            Some(proxy) => self.tunnel(proxy, socket, &origin, caller, waiting)?,
+            Some(proxy) => self.tunnel(proxy, socket, target, caller, waiting)?,
             None => socket,
         };
         let mut session = Session::new(self.config.tls.connect(&origin.host)?);
@@ -214,10 +231,11 @@ impl Client {
         &self,
         proxy: &Proxy,
         socket: OwnedFd,
-        origin: &Origin,
+        target: &Target,
         caller: Caller<'_>,
         waiting: Waiting<'_>,
     ) -> Attempt<OwnedFd> {
+        let origin = target.origin();
         let waiting = waiting.for_what("answer of the proxy");
         let mut connection = Connection::new(socket, None, origin.clone(), true);
         let authorization = proxy.authorization.as_deref();
@@ -225,7 +243,8 @@ impl Client {
         connection.send_all(&head, waiting)?;
         let head = Head::receive(&mut connection, waiting)?;
         if !(200..300).contains(&head.status) {
-            return Err(crate::status::failure(&head).context("proxy"));
+            let answer = Answer::new(head, connection, None)?;
+            return Err(self.refusal(answer, target, caller).context("proxy"));
         }
         if !connection.buffered().is_empty() {
             return Err(Failure::protocol("proxy: bytes came before the tunnel was used"));

@@ -66,6 +66,15 @@ impl Failure {
         self
     }
 
+    /// Adds what the server says of it itself, if it does.
+    #[must_use]
+    pub fn in_words(mut self, words: Option<String>) -> Failure {
+        if let Some(words) = words {
+            self.text = format!("{}; the server says: {words}", self.text);
+        }
+        self
+    }
+
     /// The error of a call that meets it.
     #[cold]
     pub fn error(&self, doing: &str, shown: &str) -> Error {

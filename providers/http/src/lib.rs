@@ -33,6 +33,9 @@
 //! a redirect (307, 308) shows before the body. The end is sent by COMMIT only, which succeeds when the server answers 2xx;
 //! DISCARD and a plain close break the upload off. Once bytes of the body are sent, an upload is not repeated: ECONNRESET.
 //!
+//! A server that takes nothing without its length (411) gets it for what is small: up to 1 MiB is kept until COMMIT. An upload that
+//! is announced as empty is sent by COMMIT, as its head is all of it.
+//!
 //! A PUT replaces the whole. So TRUNCATE and ATOMIC mean just that; without both, an object that exists and is not empty is
 //! refused (ENOTSUP). Without CREATE the object is looked for first (ENOENT); EXCLUSIVE looks, and sends `If-None-Match: *`, which
 //! some servers ignore: there two writers at the same moment may both succeed.
@@ -53,6 +56,9 @@
 //! addresses they may have is for the proxy to say. Addresses in a URL, and `allowed-hosts`, are looked at all the same.
 //!
 //! # Codes
+//! What a server says of its refusal itself, in a body of text, XML or JSON, stands behind the status: its first 200 characters,
+//! without markup, and without what the request has in secrets (credentials, values of the query and of further fields).
+//!
 //! | What | Code |
 //! |---|---|
 //! | 404, 410; no such host | ENOENT |
@@ -83,7 +89,7 @@
 //! | `writer`, `upload` | an object that is written |
 //! | `namespace` | stat, remove |
 //! | `caller` | who asks |
-//! | `client`, `redirect`, `retry`, `status` | requests and what comes of them |
+//! | `client`, `redirect`, `retry`, `status`, `words` | requests and what comes of them |
 //! | `request`, `response`, `body`, `answer` | HTTP/1.1, by `httparse` |
 //! | `connection`, `pool`, `idle`, `dial`, `resolve`, `socket` | connections |
 //! | `tls`, `session`, `certificate` | TLS, by rustls; its errors in words |
@@ -129,6 +135,7 @@ mod trail;
 mod upload;
 mod validator;
 mod waiting;
+mod words;
 mod writer;
 
 pub use provider::HttpProvider;

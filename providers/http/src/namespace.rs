@@ -7,7 +7,6 @@ use crate::object::Object;
 use crate::range::Span;
 use crate::request::{Ask, Method, Place};
 use crate::retry::{Budget, persist};
-use crate::status;
 use std::sync::Arc;
 use vfs_core::{Code, Stat};
 
@@ -42,8 +41,7 @@ pub fn remove(client: &Arc<Client>, place: &Place, caller: Caller<'_>) -> Attemp
                 Ok(())
             }
             _ => {
-                let failure = status::failure(&answer.head);
-                answer.dismiss(caller);
+                let failure = client.refusal(answer, &place.target, caller);
                 if failure.code == Code::ENOENT && unheard { Ok(()) } else { Err(failure) }
             }
         }

@@ -9,7 +9,6 @@ use crate::idle::Idle;
 use crate::range::{ContentRange, Span};
 use crate::request::{Ask, Place};
 use crate::response::Head;
-use crate::status;
 use crate::stream::Stream;
 use crate::validator::{Validator, describe};
 use std::sync::Arc;
@@ -64,7 +63,7 @@ impl Object {
             }
             200 | 203 => (answer.length(), answer.length(), answer.head.lists("accept-ranges", "bytes")),
             _ => {
-                let failure = refused(answer, caller);
+                let failure = client.refusal(answer, &found.target, caller);
                 return Err(match found.target == place.target {
                     true => failure,
                     false => Failure {
@@ -151,7 +150,7 @@ impl Object {
             412 => Err(self.changed()),
             416 if self.size.is_none_or(|size| span.start >= size) => Ok(None),
             416 => Err(self.changed()),
-            _ => Err(refused(answer, caller)),
+            _ => Err(self.client.refusal(answer, &self.place.target, caller)),
         }
     }
 
@@ -176,13 +175,6 @@ impl Object {
         self.changed.store(true, Ordering::Relaxed);
         Failure::new(Code::ESTALE, "the object changed while it was being read")
     }
-}
-
-/// The failure that an answer is; its connection is kept.
-fn refused(answer: Answer, caller: Caller<'_>) -> Failure {
-    let failure = status::failure(&answer.head);
-    answer.dismiss(caller);
-    failure
 }
 
 fn content_range(head: &Head) -> Attempt<ContentRange> {

@@ -228,6 +228,11 @@ impl Credentials {
         Ok(Credentials { authorization: Some(authorization), hosts })
     }
 
+    /// What any of them gets.
+    pub fn any(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+
     /// What an origin gets.
     pub fn authorization(&self, origin: &Origin) -> Option<&str> {
         self.authorization.as_deref().filter(|_| self.hosts.trusts(origin))

@@ -106,6 +106,12 @@ impl Target {
         &self.url[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
+    /// What stands in its query, which may be a secret: the values, and what has none.
+    pub fn query_values(&self) -> impl Iterator<Item = &str> {
+        let pairs = self.url.query().unwrap_or_default().split('&');
+        pairs.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value))
+    }
+
     /// `Basic ...` of the URL's own user and password.
     pub fn credentials(&self) -> Option<&str> {
         self.credentials.as_deref()
@@ -145,8 +151,14 @@ pub fn basic(user_and_password: &[u8]) -> String {
     format!("Basic {}", STANDARD.encode(user_and_password))
 }
 
+/// The `user:password` of such a value; `None`: it is another one.
+pub fn decoded_basic(field: &str) -> Option<String> {
+    let encoded = field.strip_prefix("Basic ")?;
+    String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
+}
+
 /// Undoes percent-encoding; what is no encoding stays as it is.
-fn percent_decoded(text: &str) -> Vec<u8> {
+pub fn percent_decoded(text: &str) -> Vec<u8> {
     let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     let bytes = text.as_bytes();
     let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);

@@ -1,5 +1,6 @@
 //! The beginning of an upload: its head, and the server's word on it before the body.
 
+use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::client::Client;
 use crate::connection::Connection;
@@ -21,10 +22,12 @@ enum Word {
     Redirect(Place),
     /// It does not know the word that was to come before the body.
     Unknown,
+    /// It takes nothing without its length.
+    WantsLength,
 }
 
 /// Begins an upload: afterwards the connection takes the body. Until then nothing of it has been sent, so further attempts
-/// are as good as the first.
+/// are as good as the first. `None`: the server wants to know the length.
 ///
 /// # Errors
 /// The status's: EACCES, EFBIG, ... EEXIST: it must not exist, and does. ELOOP: too many redirects. As [`Client::ask`].
@@ -34,8 +37,10 @@ pub fn begin(
     length: Option<u64>,
     exclusive: bool,
     caller: Caller<'_>,
-) -> Attempt<Connection> {
-    let mut upload = Upload { length, expect: !caller.tuning.expect_timeout.is_zero(), exclusive };
+) -> Attempt<Option<Connection>> {
+    // Where there is no body, nothing comes before it.
+    let expect = !caller.tuning.expect_timeout.is_zero() && length != Some(0);
+    let mut upload = Upload { length, expect, exclusive };
     persist(caller, &mut Budget::new(), || {
         let mut place = place.clone();
         for hops in 0..=caller.tuning.redirects {
@@ -47,7 +52,8 @@ pub fn begin(
                 word => word,
             };
             match word {
-                Word::Begin(connection) => return Ok(connection),
+                Word::Begin(connection) => return Ok(Some(connection)),
+                Word::WantsLength => return Ok(None),
                 Word::Redirect(_) if hops == caller.tuning.redirects => break,
                 Word::Redirect(next) => place = next,
                 Word::Unknown => return Err(Failure::protocol("417 expectation failed, and there was none")),
@@ -67,7 +73,9 @@ fn ask(client: &Client, place: &Place, upload: Upload, caller: Caller<'_>) -> At
         match word(client, &mut connection, place, &ask, upload.expect, caller) {
             Ok(None) => return Ok(Word::Begin(connection)),
             // The server may wait for a body that does not come: the connection is not used again.
-            Ok(Some(head)) => return refused(&head, place, upload),
+            Ok(Some(head)) => {
+                return refused(client, Answer::new(head, connection, None)?, place, upload, caller);
+            }
             Err(failure)
                 if failure.code == Code::ECONNRESET
                     && connection.is_reused()
@@ -120,15 +128,23 @@ fn word(
     }
 }
 
-fn refused(head: &Head, place: &Place, upload: Upload) -> Attempt<Word> {
-    if let Some(next) = redirect::next(head, place, Method::Put)? {
+fn refused(
+    client: &Client,
+    answer: Answer,
+    place: &Place,
+    upload: Upload,
+    caller: Caller<'_>,
+) -> Attempt<Word> {
+    if let Some(next) = redirect::next(&answer.head, place, Method::Put)? {
         return Ok(Word::Redirect(next));
     }
-    let failure = status::failure(head);
-    match head.status {
+    match answer.head.status {
+        411 if upload.length.is_none() => Ok(Word::WantsLength),
         417 => Ok(Word::Unknown),
         412 if upload.exclusive => Err(Failure::new(Code::EEXIST, "412: it exists already")),
-        200..=299 => Err(Failure { again: Again::No, ..failure }.context("before the body")),
-        _ => Err(failure),
+        200..=299 => {
+            Err(Failure { again: Again::No, ..status::failure(&answer.head) }.context("before the body"))
+        }
+        _ => Err(client.refusal(answer, &place.target, caller)),
     }
 }

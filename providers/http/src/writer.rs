@@ -3,6 +3,8 @@
 //! The end is the server's to see only at COMMIT: with a length the last byte is held back until then, with chunks the last
 //! one. So whatever ends before that breaks the upload, and no server takes a part for the whole.
 
+mod sending;
+
 use crate::answer::Answer;
 use crate::caller::Asker;
 use crate::client::Client;
@@ -10,22 +12,26 @@ use crate::connection::Connection;
 use crate::failure::{Again, Attempt, Failure};
 use crate::request::Place;
 use crate::response::Head;
-use crate::status;
 use crate::upload;
 use crate::waiting::Waiting;
-use std::io::IoSlice;
+use crate::words::Secrets;
 use std::sync::Arc;
-use vfs_core::{Capabilities, Code, Error, Events, File, Finish, Flush, Result};
+use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
 
 /// What one write takes at most: what could not be sent of it is kept.
 const PIECE: usize = 1 << 20;
 /// What is gathered of smaller writes before it is sent: a chunk and a system call for each line would be dear.
 const GATHERED: usize = 64 << 10;
+/// What is kept for a server that takes nothing without its length.
+const KEPT: usize = 1 << 20;
 
 /// An object open for writing.
 pub struct Writer {
     client: Arc<Client>,
+    place: Place,
     asker: Asker,
+    /// What must not come back in the server's words.
+    secrets: Secrets,
     connection: Option<Connection>,
     framing: Framing,
     /// What small writes brought: it goes out together.
@@ -47,6 +53,10 @@ enum Framing {
         held: Option<u8>,
     },
     Chunks,
+    /// Nothing is sent before all of it is there: it is empty, as far as is known, or the server wants a length (411).
+    Kept {
+        announced: Option<u64>,
+    },
 }
 
 enum Stage {
@@ -71,18 +81,23 @@ impl Writer {
         size: Option<u64>,
         exclusive: bool,
     ) -> Result<Writer> {
-        // Of an empty object nothing could be held back.
-        let length = size.filter(|size| *size > 0);
-        let connection = upload::begin(client, place, length, exclusive, asker.caller())
-            .map_err(|failure| failure.error("open", &asker.shown))?;
-        let framing = match length {
-            Some(of) => Framing::Length { of, framed: 0, held: None },
-            None => Framing::Chunks,
+        let begun = match size {
+            // Of an empty object nothing could be held back: its head is all of it.
+            Some(0) => None,
+            _ => upload::begin(client, place, size, exclusive, asker.caller())
+                .map_err(|failure| failure.error("open", &asker.shown))?,
+        };
+        let framing = match (size, &begun) {
+            (_, None) => Framing::Kept { announced: size },
+            (Some(of), _) => Framing::Length { of, framed: 0, held: None },
+            (None, _) => Framing::Chunks,
         };
         Ok(Writer {
             client: client.clone(),
+            place: place.clone(),
+            secrets: client.secrets(&place.target, asker.caller()),
             asker,
-            connection: Some(connection),
+            connection: begun,
             framing,
             gathered: Vec::new(),
             pending: Vec::new(),
@@ -121,62 +136,26 @@ impl Writer {
         }
     }
 
-    /// Sends what is kept.
-    fn drain(&mut self) -> Attempt<()> {
-        let waiting = taken(&self.asker);
-        let Some(connection) = &mut self.connection else { return Ok(()) };
-        while self.sent < self.pending.len() {
-            match connection.try_send(&[IoSlice::new(&self.pending[self.sent..])])? {
-                Some(count) => self.sent += count,
-                None => await_room(connection, waiting)?,
-            }
-        }
-        self.pending.clear();
-        self.sent = 0;
-        while !connection.flush()? {
-            await_room(connection, waiting)?;
-        }
-        Ok(())
-    }
-
-    /// Sends pieces; what the caller's time does not suffice for is kept.
-    fn send(&mut self, pieces: [&[u8]; 3]) -> Attempt<()> {
-        let all: usize = pieces.iter().map(|piece| piece.len()).sum();
-        let mut connection =
-            self.connection.take().ok_or_else(|| Failure::new(Code::EBADF, "it has ended"))?;
-        let (mut done, waiting) = (0, taken(&self.asker));
-        let outcome = loop {
-            if done == all {
-                break Ok(());
-            }
-            let rest = after(pieces, done);
-            match connection.try_send(&rest.map(IoSlice::new)) {
-                Ok(Some(count)) => done += count,
-                Ok(None) => match await_room(&mut connection, waiting) {
-                    Ok(()) => {}
-                    Err(failure) => break Err(failure),
-                },
-                Err(failure) => break Err(said_before(&mut connection).unwrap_or(failure)),
-            }
-        };
-        self.connection = Some(connection);
-        match outcome {
-            Err(failure) if is_callers(&failure) => {
-                after(pieces, done).iter().for_each(|piece| self.pending.extend_from_slice(piece));
-                Ok(())
-            }
-            outcome => outcome,
-        }
-    }
-
     fn take(&mut self, buf: &[u8]) -> Attempt<usize> {
         let buf = &buf[..buf.len().min(PIECE)];
         let count = match self.framing {
-            Framing::Chunks => buf.len(),
-            Framing::Length { of, .. } if of == self.taken => {
+            Framing::Length { of, .. } | Framing::Kept { announced: Some(of) } if of == self.taken => {
                 let text = format!("more than the {of} bytes that were announced");
                 return Err(Failure::new(Code::EFBIG, text));
             }
+            Framing::Kept { .. } if self.gathered.len() + buf.len() > KEPT => {
+                let text = format!(
+                    "411 length required: the server takes no upload of unknown size, and more than {} KiB are not kept for it",
+                    KEPT >> 10
+                );
+                return Err(Failure::new(Code::ENOTSUP, text));
+            }
+            Framing::Kept { .. } => {
+                self.gathered.extend_from_slice(buf);
+                self.taken += buf.len() as u64;
+                return Ok(buf.len());
+            }
+            Framing::Chunks => buf.len(),
             Framing::Length { of, .. } => {
                 usize::try_from(of - self.taken).unwrap_or(usize::MAX).min(buf.len())
             }
@@ -195,7 +174,7 @@ impl Writer {
     /// Sends what small writes have left.
     fn push(&mut self) -> Attempt<()> {
         self.drain()?;
-        if self.gathered.is_empty() {
+        if self.gathered.is_empty() || matches!(self.framing, Framing::Kept { .. }) {
             return Ok(());
         }
         let gathered = std::mem::take(&mut self.gathered);
@@ -224,14 +203,31 @@ impl Writer {
                 };
                 self.send([data, b"", b""])
             }
+            Framing::Kept { .. } => Ok(()), // `push` sends none
         }
+    }
+
+    /// Sends what was kept, now that its length is known.
+    fn send_kept(&mut self) -> Attempt<()> {
+        let of = self.gathered.len() as u64;
+        let begun = upload::begin(&self.client, &self.place, Some(of), self.exclusive, self.asker.caller())?;
+        self.connection = begun;
+        self.framing = Framing::Length { of, framed: of, held: None };
+        self.pending = std::mem::take(&mut self.gathered);
+        Ok(())
     }
 
     /// Ends the body and waits for the server's word.
     fn complete(&mut self) -> Attempt<()> {
+        // As long as nothing was sent, a server that now wants a length can have one.
+        let mut kept = None;
         if matches!(self.stage, Stage::Open) {
+            if matches!(self.framing, Framing::Chunks) && self.gathered.len() as u64 == self.taken {
+                kept = Some(self.gathered.clone());
+            }
             self.push()?;
             match &self.framing {
+                Framing::Kept { .. } => self.send_kept()?,
                 Framing::Chunks => self.pending.extend_from_slice(b"0\r\n\r\n"),
                 Framing::Length { held: Some(last), .. } => self.pending.push(*last),
                 Framing::Length { of, held: None, .. } => {
@@ -242,7 +238,8 @@ impl Writer {
             self.stage = Stage::Ending;
         }
         self.drain()?;
-        let Some(mut connection) = self.connection.take() else { return Ok(()) };
+        let mut connection =
+            self.connection.take().ok_or_else(|| Failure::new(Code::EBADF, "the upload has ended"))?;
         let limit = self.asker.tuning.first_byte_timeout;
         let waiting = Waiting::until(&self.asker.context, limit, "answer to the upload");
         let head = match Head::receive(&mut connection, waiting) {
@@ -252,14 +249,21 @@ impl Writer {
                 return Err(failure);
             }
         };
-        let answer = Answer::new(head, connection, self.client.pool().clone())?;
-        let status = answer.head.status;
-        let failure = status::failure(&answer.head);
-        answer.dismiss(self.asker.caller());
-        match status {
-            200..=299 => Ok(()),
-            412 if self.exclusive => Err(Failure::new(Code::EEXIST, "412: it exists already")),
-            _ => Err(Failure { again: Again::No, ..failure }),
+        let answer = Answer::new(head, connection, Some(self.client.pool().clone()))?;
+        let caller = self.asker.caller();
+        match (answer.head.status, kept) {
+            (200..=299, _) => {
+                answer.dismiss(caller);
+                Ok(())
+            }
+            (411, Some(kept)) => {
+                answer.dismiss(caller);
+                (self.gathered, self.framing) = (kept, Framing::Kept { announced: None });
+                self.stage = Stage::Open;
+                self.complete()
+            }
+            (412, _) if self.exclusive => Err(Failure::new(Code::EEXIST, "412: it exists already")),
+            _ => Err(Failure { again: Again::No, ..answer.refusal(&self.secrets, caller) }),
         }
     }
 }
@@ -317,69 +321,4 @@ impl File for Writer {
 /// The caller's own time or cancel: the upload itself is well.
 fn is_callers(failure: &Failure) -> bool {
     failure.again == Again::No && matches!(failure.code, Code::ETIMEDOUT | Code::ECANCELED)
-}
-
-/// What is left of three pieces after so many bytes.
-fn after(mut pieces: [&[u8]; 3], mut done: usize) -> [&[u8]; 3] {
-    for piece in &mut pieces {
-        let gone = done.min(piece.len());
-        *piece = &piece[gone..];
-        done -= gone;
-    }
-    pieces
-}
-
-/// Waits for the server to take something.
-fn taken(asker: &Asker) -> Waiting<'_> {
-    Waiting::silence(&asker.context, asker.tuning.stall_timeout, "byte taken by the server")
-}
-
-/// Waits until more can be sent; a server that answers meanwhile does not want it.
-fn await_room(connection: &mut Connection, waiting: Waiting<'_>) -> Attempt<()> {
-    let events = connection.ready(Events::READ | Events::WRITE, waiting)?;
-    if events.contains(Events::READ)
-        && let Some(failure) = said_before(connection)
-    {
-        return Err(failure);
-    }
-    Ok(())
-}
-
-/// What a server said before the upload was at its end, if it did.
-fn said_before(connection: &mut Connection) -> Option<Failure> {
-    loop {
-        match Head::take(connection) {
-            Ok(Some(head)) if head.status >= 200 => {
-                let failure = match head.status {
-                    200..=299 => {
-                        Failure::protocol(format!("{} before the upload was at its end", head.status))
-                    }
-                    _ => Failure { again: Again::No, ..status::failure(&head) },
-                };
-                return Some(failure);
-            }
-            Ok(Some(_)) => continue,
-            Ok(None) => {}
-            Err(failure) => return Some(failure),
-        }
-        match connection.try_fill() {
-            Ok(None) => return None,
-            Ok(Some(0)) => return Some(Failure::later(Code::ECONNRESET, "the server ended the connection")),
-            Ok(Some(_)) => {}
-            Err(failure) => return Some(failure),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_left_of_three_pieces() {
-        let pieces: [&[u8]; 3] = [b"ab", b"cde", b"f"];
-        for done in 0..=6 {
-            assert_eq!(after(pieces, done).concat(), b"abcdef"[done..], "{done}");
-        }
-    }
 }

@@ -4,7 +4,7 @@ use crate::common::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use vfs_core::{Code, Open};
-use zvfs_http_servers::{Answer, FaultServer, Object};
+use zvfs_http_servers::{After, Answer, FaultServer, Object};
 
 /// A code for a status, and that it was asked for once.
 #[track_caller]
@@ -127,7 +127,7 @@ fn busy_in_the_middle_is_waited_out() {
         if number % 2 == 1 {
             return peer.send(&Answer::new(503));
         }
-        peer.cut(&Object::new(100_000).answer(request), 30_000, zvfs_http_servers::After::Close)
+        peer.cut(&Object::new(100_000).answer(request), 30_000, After::Close)
     });
     fetch(&quick(), &server.url("/")).is(0..100_000);
 }
@@ -147,6 +147,48 @@ fn stat_and_remove_have_the_same_codes() {
     }
     let methods: Vec<String> = server.requests().into_iter().map(|request| request.method).collect();
     assert!(methods.contains(&"DELETE".to_owned()), "{methods:?}");
+}
+
+/// S3 and others say in the body what is wrong; only the status was repeated.
+#[test]
+fn an_error_has_the_server_s_own_words_without_markup_and_secrets() {
+    let said = "<?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code><Message>Not the signature of \
+                swordfish</Message><Key>reader</Key><Query>X-Sig=sesame</Query>\u{1b}[31m</Error>";
+    let server = FaultServer::http(move |_, peer| {
+        peer.send(&Answer::new(403).with("Content-Type", "application/xml").body(said))
+    });
+    let url = server.url("/?X-Sig=sesame").replace("://", "://reader:swordfish@");
+    let error = fetch(&quick(), &url).failed(Code::EACCES).chain();
+    let words = "the server says: SignatureDoesNotMatch Not the signature of *** *** X-Sig=*** \\u{1b}[31m";
+    assert!(error.ends_with(words), "{error}");
+    for outcome in [
+        quick().stat(&url, &Open::default()).map(drop),
+        quick().remove(&url, &Open::default()),
+        quick().open(&url, &Open::new(UPLOAD)).map(drop),
+    ] {
+        let error = outcome.unwrap_err().chain();
+        assert!(error.ends_with(words), "{error}");
+    }
+}
+
+#[test]
+fn words_that_do_not_come_or_are_none_are_not_waited_for_long() {
+    for (kind, body) in [("image/png", "swordfish"), ("text/plain", "")] {
+        let answer = Answer::new(404).with("Content-Type", kind).body(body);
+        let server = FaultServer::http(move |_, peer| peer.send(&answer));
+        let error = fetch(&quick(), &server.url("/")).failed(Code::ENOENT).chain();
+        assert!(error.ends_with("404 not found"), "{error}");
+    }
+    // A megabyte of them, and a body that stands still.
+    let server = FaultServer::http(|request, peer| {
+        let answer = Answer::new(404).with("Content-Type", "text/plain").body("why ".repeat(250_000));
+        peer.cut(&answer, if request.target == "/stalls" { 400 } else { u64::MAX }, After::Next)?;
+        peer.stall()
+    });
+    for path in ["/", "/stalls"] {
+        let error = fetch(&quick(), &server.url(path)).failed(Code::ENOENT).chain();
+        assert!(error.contains("the server says: why why") && error.len() < 400, "{error}");
+    }
 }
 
 #[test]

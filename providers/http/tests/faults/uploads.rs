@@ -93,6 +93,90 @@ fn commit_succeeds_only_if_the_server_says_so() {
     }
 }
 
+/// Takes uploads that say their length, and answers 411 to others: before their body, or only behind it.
+fn wanting_lengths(before_the_body: bool) -> (FaultServer, Taken) {
+    let taken = Taken::default();
+    let keep = taken.clone();
+    let server = FaultServer::http(move |request, peer| {
+        let refused = request.header("Content-Length").is_none();
+        if refused && before_the_body {
+            return peer.cut(&Answer::new(411).body("say how long it is"), u64::MAX, After::Close);
+        }
+        let body = peer.body(request)?;
+        if refused {
+            return peer.send(&Answer::new(411).body("say how long it is"));
+        }
+        keep.lock().unwrap().push(body);
+        peer.send(&Answer::new(201))
+    });
+    (server, taken)
+}
+
+/// Empty uploads went out in chunks, which servers that want a length refused.
+#[test]
+fn a_server_that_wants_a_length_gets_one_for_what_is_small() {
+    for before_the_body in [true, false] {
+        for size in [0, 1, 50_000] {
+            let (server, taken) = wanting_lengths(before_the_body);
+            let bytes = pattern::bytes(0..size);
+            upload(&quick(), &server.url("/x"), &bytes, Open::new(UPLOAD)).unwrap();
+            assert!(*taken.lock().unwrap() == [bytes], "{size}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_wants_a_length_refuses_what_is_large_in_its_own_words() {
+    for before_the_body in [true, false] {
+        let (server, taken) = wanting_lengths(before_the_body);
+        let bytes = pattern::bytes(0..3_000_000);
+        let error = upload(&quick(), &server.url("/x"), &bytes, Open::new(UPLOAD)).unwrap_err();
+        assert_eq!(error.code(), Code::ENOTSUP, "{}", error.chain());
+        assert!(error.chain().contains("411 length required"), "{}", error.chain());
+        assert!(taken.lock().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn an_upload_that_is_known_to_be_empty_says_so_and_takes_nothing() {
+    let (server, taken) = taking(Answer::new(201));
+    upload(&quick(), &server.url("/x"), b"", Open::new(UPLOAD).expected_size(0)).unwrap();
+    assert!(*taken.lock().unwrap() == [b""]);
+    let requests = server.requests();
+    assert_eq!(uploads(&requests)[0].header("Content-Length"), Some("0"));
+    assert_eq!(uploads(&requests)[0].header("Expect"), None);
+    let url = server.url("/x");
+    in_time(move || {
+        let mut file = quick().open(&url, &Open::new(UPLOAD).expected_size(0)).unwrap();
+        assert_eq!(file.write(b"x").unwrap_err().code(), Code::EFBIG);
+        let mut file = quick().open(&url, &Open::new(UPLOAD).expected_size(0)).unwrap();
+        file.finish(Finish::Discard).unwrap();
+    });
+    assert_eq!(server.requests().len(), 1, "what was given up was sent");
+}
+
+#[test]
+fn a_refused_upload_says_why_before_within_and_behind_its_body() {
+    const WHY: &str = "quota of team seven is used up";
+    // Before the body; with most of it unread; behind it.
+    for (expects, reads) in [(true, 0), (false, 100_000), (false, u64::MAX)] {
+        let server = FaultServer::http(move |request, peer| {
+            let answer = Answer::new(507).with("Content-Type", "text/plain").body(WHY);
+            if reads == u64::MAX {
+                peer.body(request)?;
+            } else if reads > 0 {
+                peer.take_some(reads)?;
+            }
+            peer.cut(&answer, u64::MAX, After::Close)
+        });
+        let settings = if expects { QUICK.to_owned() } else { format!("{QUICK}, expect-timeout = \"0s\"") };
+        let bytes = pattern::bytes(0..5_000_000);
+        let error = upload(&registry(&settings), &server.url("/x"), &bytes, Open::new(UPLOAD)).unwrap_err();
+        assert_eq!(error.code(), Code::ENOSPC, "{}", error.chain());
+        assert!(error.chain().contains(WHY), "{expects} {reads}: {}", error.chain());
+    }
+}
+
 #[test]
 fn a_connection_that_breaks_before_the_word_is_no_success() {
     for how in [After::Close, After::Reset] {

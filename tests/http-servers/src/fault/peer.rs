@@ -150,6 +150,11 @@ impl Peer {
         Ok(body)
     }
 
+    /// Takes this many bytes, whatever they are, and leaves the rest.
+    pub fn take_some(&mut self, count: u64) -> io::Result<()> {
+        io::copy(&mut (&mut self.stream).take(count), &mut io::sink()).map(drop)
+    }
+
     fn line(&mut self) -> io::Result<String> {
         line(&mut self.stream, &mut 1024)?.ok_or_else(|| ErrorKind::UnexpectedEof.into())
     }

@@ -1,0 +1,135 @@
+//! Sending an upload's body: all of it that fits, and the rest when the server takes it, unless it says before that it does not
+//! want it.
+
+use super::{Writer, is_callers};
+use crate::answer;
+use crate::caller::{Asker, Caller};
+use crate::connection::Connection;
+use crate::failure::{Again, Attempt, Failure};
+use crate::response::Head;
+use crate::waiting::Waiting;
+use crate::words::Secrets;
+use std::io::IoSlice;
+use vfs_core::{Code, Events};
+
+impl Writer {
+    /// Sends what is kept.
+    pub(super) fn drain(&mut self) -> Attempt<()> {
+        let (waiting, caller) = (taken(&self.asker), self.asker.caller());
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        while self.sent < self.pending.len() {
+            match connection.try_send(&[IoSlice::new(&self.pending[self.sent..])])? {
+                Some(count) => self.sent += count,
+                None => await_room(connection, waiting, &self.secrets, caller)?,
+            }
+        }
+        self.pending.clear();
+        self.sent = 0;
+        while !connection.flush()? {
+            await_room(connection, waiting, &self.secrets, caller)?;
+        }
+        Ok(())
+    }
+
+    /// Sends pieces; what the caller's time does not suffice for is kept.
+    pub(super) fn send(&mut self, pieces: [&[u8]; 3]) -> Attempt<()> {
+        let all: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let mut connection =
+            self.connection.take().ok_or_else(|| Failure::new(Code::EBADF, "it has ended"))?;
+        let (mut done, waiting, caller) = (0, taken(&self.asker), self.asker.caller());
+        let outcome = loop {
+            if done == all {
+                break Ok(());
+            }
+            let rest = after(pieces, done);
+            match connection.try_send(&rest.map(IoSlice::new)) {
+                Ok(Some(count)) => done += count,
+                Ok(None) => match await_room(&mut connection, waiting, &self.secrets, caller) {
+                    Ok(()) => {}
+                    Err(failure) => break Err(failure),
+                },
+                Err(failure) => {
+                    break Err(said_before(&mut connection, &self.secrets, caller).unwrap_or(failure));
+                }
+            }
+        };
+        self.connection = Some(connection);
+        match outcome {
+            Err(failure) if is_callers(&failure) => {
+                after(pieces, done).iter().for_each(|piece| self.pending.extend_from_slice(piece));
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// What is left of three pieces after so many bytes.
+fn after(mut pieces: [&[u8]; 3], mut done: usize) -> [&[u8]; 3] {
+    for piece in &mut pieces {
+        let gone = done.min(piece.len());
+        *piece = &piece[gone..];
+        done -= gone;
+    }
+    pieces
+}
+
+/// Waits for the server to take something.
+fn taken(asker: &Asker) -> Waiting<'_> {
+    Waiting::silence(&asker.context, asker.tuning.stall_timeout, "byte taken by the server")
+}
+
+/// Waits until more can be sent; a server that answers meanwhile does not want it.
+fn await_room(
+    connection: &mut Connection,
+    waiting: Waiting<'_>,
+    secrets: &Secrets,
+    caller: Caller<'_>,
+) -> Attempt<()> {
+    let events = connection.ready(Events::READ | Events::WRITE, waiting)?;
+    if events.contains(Events::READ)
+        && let Some(failure) = said_before(connection, secrets, caller)
+    {
+        return Err(failure);
+    }
+    Ok(())
+}
+
+/// What a server said before the upload was at its end, if it did.
+fn said_before(connection: &mut Connection, secrets: &Secrets, caller: Caller<'_>) -> Option<Failure> {
+    loop {
+        match Head::take(connection) {
+            Ok(Some(head)) if head.status >= 200 => {
+                let failure = match head.status {
+                    200..=299 => {
+                        Failure::protocol(format!("{} before the upload was at its end", head.status))
+                    }
+                    _ => Failure { again: Again::No, ..answer::refusal(&head, connection, secrets, caller) },
+                };
+                return Some(failure);
+            }
+            Ok(Some(_)) => continue,
+            Ok(None) => {}
+            Err(failure) => return Some(failure),
+        }
+        match connection.try_fill() {
+            Ok(None) => return None,
+            Ok(Some(0)) => return Some(Failure::later(Code::ECONNRESET, "the server ended the connection")),
+            Ok(Some(_)) => {}
+            Err(failure) => return Some(failure),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_three_pieces() {
+        let pieces: [&[u8]; 3] = [b"ab", b"cde", b"f"];
+        for done in 0..=6 {
+            assert_eq!(after(pieces, done).concat(), b"abcdef"[done..], "{done}");
+        }
+    }
+}
