@@ -62,7 +62,7 @@ impl Instance for Netpipes {
         let plan = Plan::new(request, &self.config)?;
         let shown = plan.shown.clone();
         let queue = self.queue(&shown)?;
-        let caller = Caller { context: request.context().clone(), host: self.host.clone(), shown };
+        let caller = Caller { context: request.context().clone(), shown };
         let (id, mode) = (queue.id(), plan.mode);
         let cannot = |errno| system("open", request.shown(), errno);
         Ok(match mode {

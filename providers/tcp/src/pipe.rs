@@ -3,9 +3,10 @@
 use crate::failure::Failure;
 use crate::lane::Lane;
 use crate::outgoing::Outgoing;
-use crate::plan::Plan;
+use crate::plan::{Plan, Route};
 use crate::queue::lock;
 use crate::signal::Signal;
+use crate::waiting::Wanted;
 use netpipe::{Message, Reason, code};
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -147,9 +148,9 @@ impl WriterPipe {
         *lock(&self.trouble) = Some(trouble);
     }
 
-    /// What it waits for, in words.
-    pub fn waits_for(&self) -> String {
-        waits_for("its reader", &self.trouble)
+    /// What it waits for.
+    pub fn waits_for(&self) -> Wanted {
+        waits_for("its reader", &self.plan.route, &self.trouble)
     }
 }
 
@@ -222,15 +223,17 @@ impl ReaderPipe {
         *lock(&self.trouble) = Some(trouble);
     }
 
-    /// What it waits for, in words.
-    pub fn waits_for(&self) -> String {
-        waits_for("a writer", &self.trouble)
+    /// What it waits for.
+    pub fn waits_for(&self) -> Wanted {
+        waits_for("a writer", &self.plan.route, &self.trouble)
     }
 }
 
-fn waits_for(whom: &str, trouble: &Mutex<Option<String>>) -> String {
-    match &*lock(trouble) {
-        Some(trouble) => format!("{whom} ({trouble})"),
-        None => whom.to_owned(),
-    }
+fn waits_for(whom: &str, route: &Route, trouble: &Mutex<Option<String>>) -> Wanted {
+    let object = match route {
+        Route::Listen(at) => format!("{whom}, to come to {at}"),
+        Route::Dial(at) => format!("{whom} at {at}"),
+        Route::Broker(broker) => format!("{whom}, by way of the broker {broker}"),
+    };
+    Wanted { object: object.into(), refusal: lock(trouble).clone(), is_sought: true }
 }

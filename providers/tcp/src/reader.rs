@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::inflow::{Flow, Inflow};
 use crate::pipe::ReaderPipe;
 use crate::queue::{Command, Queue};
-use crate::waiting::Caller;
+use crate::waiting::{Caller, Wanted};
 use netpipe::Message;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -199,7 +199,7 @@ impl Reader {
         }
         self.caller.wait(fd, Events::READ, "read", || match self.lanes.len() {
             0 => self.pipe.waits_for(),
-            _ => "data".to_owned(),
+            _ => Wanted::from("data"),
         })
     }
 

@@ -5,7 +5,7 @@ use crate::outgoing::{Ear, Outgoing, Rest};
 use crate::pipe::{Fate, LastWord, WriterPipe};
 use crate::queue::{Command, Queue};
 use crate::splice::{FilePart, Sent};
-use crate::waiting::Caller;
+use crate::waiting::{Caller, Wanted};
 use netpipe::Header;
 use netpipe::frame::{ATOMIC, HEADER, Kind};
 use rustix::io::Errno;
@@ -48,7 +48,7 @@ impl Writer {
     fn wait_until<T>(
         &self,
         doing: &str,
-        what: impl Fn() -> String,
+        what: impl Fn() -> Wanted,
         mut ready: impl FnMut() -> Option<T>,
     ) -> Result<T> {
         loop {
@@ -69,7 +69,7 @@ impl Writer {
         &self,
         outgoing: &Outgoing,
         doing: &str,
-        what: &impl Fn() -> String,
+        what: &impl Fn() -> Wanted,
         ready: &mut impl FnMut() -> Option<T>,
     ) -> Result<T> {
         let mut ear = outgoing.listen();
@@ -141,7 +141,7 @@ impl Writer {
         let room = match look() {
             Some(room) => room?,
             None => {
-                self.wait_until("write", || "the reader to take what is on its way".to_owned(), look)??
+                self.wait_until("write", || Wanted::from("the reader to take what is on its way"), look)??
             }
         };
         Ok(wanted.min(FRAME_MAX).min(usize::try_from(room).unwrap_or(usize::MAX)))
@@ -149,7 +149,7 @@ impl Writer {
 
     /// Waits until the kernel takes more.
     fn wait_for_kernel(&self, outgoing: &Outgoing, doing: &str) -> Result<()> {
-        let what = || "the network, or the reader, to take more".to_owned();
+        let what = || Wanted::from("the network, or the reader, to take more");
         self.caller.wait(outgoing.link.as_fd(), Events::WRITE, doing, what)
     }
 
@@ -264,7 +264,7 @@ impl Writer {
     /// Waits until the reader has taken everything, END too.
     fn wait_for_done(&self) -> Result<()> {
         let what = || match self.pipe.outgoing() {
-            Some(_) => "the reader to take everything".to_owned(),
+            Some(_) => Wanted::from("the reader to take everything"),
             None => self.pipe.waits_for(),
         };
         let all_taken = || self.pipe.outgoing().is_some_and(|outgoing| outgoing.is_all_taken());
@@ -286,7 +286,7 @@ impl Writer {
                 _ => Ok(()),
             };
         };
-        let what = || "the reader to take everything".to_owned();
+        let what = || Wanted::from("the reader to take everything");
         self.wait_until("flush", what, || match self.pipe.fate() {
             Some(Fate::Done) => Some(Ok(())),
             Some(Fate::Closed) if outgoing.window.taken() == outgoing.window.sent() => Some(Ok(())),

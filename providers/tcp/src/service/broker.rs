@@ -174,8 +174,12 @@ impl Service {
         }
         let (at, members) = (Instant::now() + broker.pause, broker.members.clone());
         broker.pause = (broker.pause * 2).min(PAUSES.1);
+        // The trouble begins with an address; with a name it is worth saying both.
+        let shown = endpoint.to_string();
+        let whose =
+            if trouble.starts_with(&shown) { "broker ".to_owned() } else { format!("broker {shown}: ") };
         for id in members {
-            self.note(id, &format!("broker {endpoint}: {trouble}"));
+            self.note(id, &format!("{whose}{trouble}"));
         }
         self.reactor.at(at, Timer::Broker(endpoint.clone()));
     }

@@ -258,7 +258,11 @@ impl Service {
         let lookup = self.reactor.key();
         let (queue, counted) = (self.queue.clone(), self.resolvers.clone());
         let asked = thread::Builder::new().name("zvfs-resolve".to_owned()).spawn(move || {
-            let found = endpoint.resolve().map_err(|error| format!("look up {endpoint}: {error}"));
+            let found = endpoint.resolve().map_err(|error| {
+                // The system's own words come last.
+                let why = error.to_string().rsplit(": ").next().unwrap_or_default().to_lowercase();
+                format!("look up {endpoint}: {why}")
+            });
             queue.ask(Command::Resolved(lookup, found));
             drop(counted);
         });

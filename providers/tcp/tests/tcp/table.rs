@@ -497,3 +497,43 @@ fn a_reader_that_pauses_is_not_taken_for_a_dead_one() {
         done.recv_timeout(SLACK).unwrap().unwrap();
     }
 }
+
+/// Nobody there, no broker, a host that no resolver knows: each was silence.
+#[test]
+fn a_wait_says_for_whom_and_what_came_of_the_last_attempt() {
+    let (port, broker) = (free_port(), free_port());
+    for (descriptor, object, refusal) in [
+        (format!("tcp://127.0.0.1:{port}?mode=w"), "its reader at 127.0.0.1", "connection refused"),
+        (format!("tcp://127.0.0.1:{port}?mode=r"), "a writer, to come to 127.0.0.1", ""),
+        (format!("netpipe:127.0.0.1:{broker}:a:r"), "a writer, by way of the broker", "connection refused"),
+        (
+            "tcp://nobody.invalid:1?mode=w".to_owned(),
+            "its reader at nobody.invalid:1",
+            "look up nobody.invalid:1: ",
+        ),
+    ] {
+        let mut file = registry("").open(&descriptor, &Open::default()).unwrap();
+        let control = file.control().clone();
+        let writes = file.capabilities().contains(Capabilities::WRITABLE);
+        let outcome = in_thread(move || match writes {
+            true => file.write(b"x"),
+            false => file.read(&mut [0; 8]),
+        });
+        let start = Instant::now();
+        let waiting = loop {
+            match control.waiting() {
+                Some(waiting) if refusal.is_empty() || waiting.refusal.is_some() => break waiting,
+                _ => assert!(start.elapsed() < SLACK, "{descriptor}: {:?}", control.waiting()),
+            }
+            std::thread::yield_now();
+        };
+        assert!(waiting.object.starts_with(object), "{descriptor}: {waiting}");
+        assert!(waiting.refusal.unwrap_or_default().contains(refusal), "{descriptor}");
+        control.cancel();
+        let error = outcome.recv_timeout(SLACK).unwrap().unwrap_err();
+        assert_eq!(error.code(), Code::ECANCELED);
+        for words in [object, refusal] {
+            assert!(error.chain().contains(words), "{}", error.chain());
+        }
+    }
+}
