@@ -2,9 +2,9 @@
 
 use crate::arguments::Options;
 use crate::exit::{Failure, warn};
-use std::path::{self, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
-use vfs_core::{Configuration, Error, Host, HostCalls, Level, Registry};
+use vfs_core::{Code, Configuration, Error, Host, HostCalls, Level, Registry};
 
 /// The registry that the options and the operator's configuration ask for. Loads nothing yet.
 pub fn registry(options: &Options) -> Result<Registry, Failure> {
@@ -13,17 +13,23 @@ pub fn registry(options: &Options) -> Result<Registry, Failure> {
 
 /// What the operator allows, with the folders that the options name.
 pub fn configuration(options: &Options) -> Result<Configuration, Failure> {
-    // Absolute, so that a message names a place wherever it is read.
-    let folders: Result<Vec<PathBuf>, Failure> = options
-        .provider_path
-        .iter()
-        .map(|folder| {
-            let shown = folder.display();
-            path::absolute(folder)
-                .map_err(|error| Error::from(error).context(format!("--provider-path {shown}")).into())
-        })
-        .collect();
+    let folders: Result<Vec<PathBuf>, Failure> =
+        options.provider_path.iter().map(|folder| provider_folder(folder)).collect();
     Ok(Configuration::find(options.config.as_deref(), &folders?)?)
+}
+
+/// A folder that was named: absolute, so that a message names a place wherever it is read. A slip would find nothing, or what lies
+/// in the next folder.
+fn provider_folder(folder: &Path) -> Result<PathBuf, Failure> {
+    let failed = |error: Error| Failure::from(error.context(format!("--provider-path {}", folder.display())));
+    let path = path::absolute(folder).map_err(|error| failed(error.into()))?;
+    match path.metadata() {
+        Ok(found) if found.is_dir() => Ok(path),
+        Ok(_) => {
+            Err(failed(Error::new(Code::ENOTDIR, "not a folder: name the one that the libraries lie in")))
+        }
+        Err(error) => Err(failed(error.into())),
+    }
 }
 
 /// The registry of a configuration, which logs as much as the options say. Loads nothing yet.

@@ -161,6 +161,16 @@ fn another_users_home_is_not_used() {
     assert!(!home.path().join(".cache/zvfs").exists());
 }
 
+/// A daemon's HOME is often a folder that nobody made, and root made it, for a cache.
+#[test]
+fn a_home_that_is_not_there_is_not_made() {
+    let folder = Folder::new();
+    let mut command = zvfs(["-v", "run", &manifest(&folder, module([nothing()].into_iter()), 100)]);
+    command.env_remove("XDG_CACHE_HOME").env_remove("XDG_STATE_HOME").env("HOME", folder.at("nobody"));
+    run(command).failed(0, &["a HOME that is there", "compiled programs are not kept"]);
+    assert!(!folder.path().join("nobody").exists());
+}
+
 #[test]
 fn runs_at_the_same_time_share_a_cache() {
     let folder = Folder::new();

@@ -57,7 +57,7 @@ fn a_configuration_that_is_wrong_is_told_in_one_line() {
     let folder = Folder::new();
     for (text, words) in [
         ("[provider.null", "configuration"),
-        ("colour = 1", "colour"),
+        ("colour = 1", "line 2: unknown key `colour`"),
         ("[provider.null]\nsettings = { colour = 1 }", "unknown setting `colour`"),
         ("[provider.null]\nsha256 = \"12\"", "SHA-256"),
         ("[alias]\ndata = \"null\"", "not allowed"),
@@ -74,6 +74,33 @@ fn a_configuration_that_is_wrong_is_told_in_one_line() {
     let mut command = bare();
     command.args(["--config", &folder.at("missing.toml"), "providers"]);
     run(command).failed(2, &["missing.toml"]);
+}
+
+/// A folder as configuration ended with 80, as a broken library does; a slip in --provider-path found nothing, and did not say why.
+#[test]
+fn what_cannot_be_reached_is_told_and_not_taken_for_none() {
+    let folder = Folder::new();
+    let with = |arguments: &[&str]| {
+        let mut command = bare();
+        command.args(arguments);
+        run(command)
+    };
+    with(&["--config", &folder.at(""), "providers"]).failed(21, &["configuration ", "is a folder"]);
+    let dangling = folder.at("dangling.toml");
+    std::os::unix::fs::symlink(folder.at("nowhere"), &dangling).unwrap();
+    with(&["--config", &dangling, "providers"]).failed(2, &["dangling.toml"]);
+    let typo = folder.at("typo");
+    with(&["--provider-path", &typo, "stat", "mem:x"]).failed(2, &["--provider-path", &typo, "no such file"]);
+    let file = folder.write("file", "");
+    with(&["--provider-path", &file, "stat", "mem:x"]).failed(20, &["--provider-path", "not a folder"]);
+    let config = folder.write("typo.toml", format!("provider-path = [{typo:?}]\n[provider.mem]\n"));
+    let done = with(&["--config", &config, "stat", "mem:x"]);
+    done.failed(2, &["provider `mem` not found", &format!("{typo} (no such folder)")]);
+    // A folder that cannot be searched may hold the very library that was meant: the next folder's is not taken for it.
+    std::os::unix::fs::symlink(folder.at("loop"), folder.at("loop")).unwrap();
+    let text = format!("provider-path = [{:?}, {:?}]\n[provider.mem]\n", folder.at("loop"), providers());
+    let config = folder.write("loop.toml", text);
+    with(&["--config", &config, "stat", "mem:x"]).failed(40, &[&folder.at("loop/libzvfs_mem.so")]);
 }
 
 #[test]

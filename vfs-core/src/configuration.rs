@@ -1,12 +1,11 @@
 //! What the operator allows: which providers may load, from where, and with which settings.
 
 mod calls;
+mod document;
 
 use crate::code::Code;
-use crate::descriptor::is_scheme;
 use crate::error::{Error, Result};
 use crate::loader::{Digest, trust};
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
@@ -43,11 +42,9 @@ pub(crate) enum Source {
     Executable,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProviderSection {
     pub(crate) sha256: Option<Digest>,
-    #[serde(default)]
     pub(crate) settings: BTreeMap<String, Written>,
 }
 
@@ -60,8 +57,7 @@ pub(crate) struct Alias {
 }
 
 /// A setting's value as TOML has it.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "a setting is a text, an integer, true, false or a list of texts")]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Written {
     Boolean(bool),
     Integer(i64),
@@ -87,35 +83,6 @@ impl Written {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Document {
-    #[serde(default)]
-    provider_path: Vec<PathBuf>,
-    #[serde(default)]
-    provider: BTreeMap<String, ProviderSection>,
-    #[serde(default)]
-    alias: BTreeMap<String, AliasDocument>,
-}
-
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "an alias is a provider's name or a table of `provider`, `scheme` and `settings`"
-)]
-enum AliasDocument {
-    Name(String),
-    Table(AliasTable),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AliasTable {
-    provider: String,
-    scheme: Option<String>,
-    settings: Option<BTreeMap<String, Written>>,
-}
-
 impl Configuration {
     /// Allows whatever provider lies in these folders, with default settings.
     pub fn with_provider_path(folders: impl IntoIterator<Item = impl Into<PathBuf>>) -> Configuration {
@@ -128,7 +95,7 @@ impl Configuration {
     /// Finds the configuration as every host of this library does.
     ///
     /// The file is `config`, else the environment's `ZVFS_CONFIG` (not in a set-uid program), else `/etc/zvfs/zvfs.toml` if it
-    /// exists; never one in the current folder. `provider_path` comes before the file's folders. Without a file, what lies in
+    /// exists: one that cannot be reached is an error, not absent; never one in the current folder. `provider_path` comes before the file's folders. Without a file, what lies in
     /// `provider_path` is allowed; without that, what lies in the executable's folder if that is in a Cargo target tree, else in
     /// `../lib/zvfs` beside it.
     ///
@@ -153,7 +120,10 @@ impl Configuration {
             None if trust::process_is_privileged() => None,
             None => env::var_os("ZVFS_CONFIG").filter(|text| !text.is_empty()).map(PathBuf::from),
         };
-        let file = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
+        let file = match named {
+            Some(path) => Some(path),
+            None => default_file(Path::new(DEFAULT_FILE))?,
+        };
         let mut configuration = match file {
             Some(path) => Configuration::read(&path)?,
             None if provider_path.is_empty() => Configuration::beside(folder_beside(&binary()?)),
@@ -171,14 +141,21 @@ impl Configuration {
         let doing = || format!("configuration {}", path.display());
         let path = path.canonicalize().map_err(|error| Error::from(error).context(doing()))?;
         let mut file = trust::open(&path).map_err(|error| Error::from(error).context(doing()))?;
+        if file.metadata().map_err(|error| Error::from(error).context(doing()))?.is_dir() {
+            return Err(Error::new(Code::EISDIR, "is a folder: name the file in it").context(doing()));
+        }
         trust::check(&path, &file).map_err(|refusal| Error::from(refusal).context(doing()))?;
-        let mut text = String::new();
-        let size = file.by_ref().take(FILE_MAX + 1).read_to_string(&mut text);
+        let mut bytes = Vec::new();
+        let size = file.by_ref().take(FILE_MAX + 1).read_to_end(&mut bytes);
         let size = size.map_err(|error| Error::from(error).context(doing()))?;
         if size as u64 > FILE_MAX {
             return Err(Error::new(Code::EFBIG, format!("larger than {FILE_MAX} bytes")).context(doing()));
         }
-        let mut configuration = Configuration::parse(&text).map_err(|error| error.context(doing()))?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+            invalid(format!("line {line}: not UTF-8 text")).context(doing())
+        })?;
+        let mut configuration = Configuration::parse(text).map_err(|error| error.context(doing()))?;
         configuration.source = Source::File(path);
         Ok(configuration)
     }
@@ -186,45 +163,13 @@ impl Configuration {
     /// Parses the text of an operator's file.
     ///
     /// # Errors
-    /// EINVAL: malformed TOML, an unknown key, a relative folder, a name that is none.
+    /// EINVAL, with the line: malformed TOML, an unknown key, a relative folder, a name that is none, one alias twice.
     pub fn parse(text: &str) -> Result<Configuration> {
-        let document: Document = toml::from_str(text).map_err(|error| {
-            // Not its Display, which has several lines and repeats the operator's: a secret may stand there by mistake.
-            let start = error.span().map_or(0, |span| span.start);
-            let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
-            invalid(format!("line {line}: {}", error.message().replace('\n', ", ")))
-        })?;
-        if let Some(folder) = document.provider_path.iter().find(|folder| !folder.is_absolute()) {
-            return Err(invalid(format!("provider-path {}: write an absolute path", folder.display())));
-        }
-        if let Some(name) = document.provider.keys().find(|name| !is_provider_name(name)) {
-            return Err(invalid(format!("[provider.{name}]: not a provider's name")));
-        }
-        let mut aliases = BTreeMap::new();
-        for (scheme, alias) in document.alias {
-            let alias = match alias {
-                AliasDocument::Name(provider) => Alias { provider, scheme: None, settings: None },
-                AliasDocument::Table(AliasTable { provider, scheme, settings }) => {
-                    Alias { provider, scheme, settings }
-                }
-            };
-            if !is_scheme(&scheme) {
-                return Err(invalid(format!(
-                    "alias `{scheme}`: a scheme has 2 to 32 letters, digits, +, -, ."
-                )));
-            }
-            if !is_provider_name(&alias.provider) {
-                return Err(invalid(format!(
-                    "alias `{scheme}`: `{}` is not a provider's name",
-                    alias.provider
-                )));
-            }
-            aliases.insert(scheme.to_ascii_lowercase(), alias);
-        }
+        let document = document::parse(text)?;
         Ok(Configuration {
             provider_path: document.provider_path,
-            providers: Some(document.provider),
-            aliases,
+            providers: Some(document.providers),
+            aliases: document.aliases,
             defaults: BTreeMap::new(),
             source: Source::Folders,
         })
@@ -318,6 +263,14 @@ pub(crate) fn is_provider_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
 }
 
+/// The operator's file where nobody named one. It limits what may load, so only one that is certainly absent counts as none.
+fn default_file(path: &Path) -> Result<Option<PathBuf>> {
+    match trust::is_there(path) {
+        Ok(there) => Ok(there.then(|| path.to_owned())),
+        Err(error) => Err(Error::from(error).context(format!("configuration {}", path.display()))),
+    }
+}
+
 fn executable() -> Result<PathBuf> {
     env::current_exe().map_err(|error| Error::from(error).context("find this executable"))
 }
@@ -345,6 +298,30 @@ fn invalid(text: String) -> Error {
 mod tests {
     use super::*;
     use std::fs;
+
+    /// A file in a folder that the user cannot enter, a dangling link and a loop of links were taken for no file: all might load.
+    #[test]
+    fn a_default_file_that_cannot_be_reached_is_an_error_and_not_absent() {
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| root.path().join(name);
+        let find = |name: &str| default_file(&at(name)).map_err(|error| error.code());
+        assert_eq!(find("zvfs.toml"), Ok(None));
+        assert_eq!(find("zvfs/zvfs.toml"), Ok(None));
+        symlink(at("nowhere"), at("dangling")).expect("a link");
+        symlink(at("loop"), at("loop")).expect("a link");
+        fs::write(at("file"), "").expect("a file");
+        fs::create_dir(at("folder")).expect("a folder");
+        assert_eq!(find("dangling"), Ok(Some(at("dangling"))));
+        assert_eq!(find("loop"), Ok(Some(at("loop"))));
+        assert_eq!(find("folder"), Ok(Some(at("folder"))));
+        assert_eq!(find("dangling/zvfs.toml"), Err(Code::ENOENT));
+        assert_eq!(find("loop/zvfs.toml"), Err(Code::ELOOP));
+        assert_eq!(find("file/zvfs.toml"), Err(Code::ENOTDIR));
+        for (name, code) in [("dangling", Code::ENOENT), ("loop", Code::ELOOP), ("folder", Code::EISDIR)] {
+            assert_eq!(Configuration::read(&at(name)).expect_err(name).code(), code, "{name}");
+        }
+    }
 
     /// A script had made `target` before Cargo did, which then puts no tag into it: nothing was found beside the binaries.
     #[test]

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::file::Stat;
 use crate::flags::{OpenFlags, Scope};
 use crate::host::{Host, HostCalls, Level};
-use crate::loader::{Library, Refusal};
+use crate::loader::{Library, Refusal, trust};
 use crate::open::{Open, OpenFile};
 use crate::provider::{Entry, Info, Instance, Namespace, Provider, Request};
 use crate::settings::{Setting, Settings};
@@ -297,8 +297,7 @@ impl Registry {
     fn load(&self, provider: &str, scheme: &str) -> Result<Loaded> {
         let configuration = &self.0.configuration;
         let file = format!("libzvfs_{provider}.so");
-        let found =
-            configuration.provider_path().iter().map(|folder| folder.join(&file)).find(|path| path.exists());
+        let found = self.find(&file)?;
         let allowed = configuration.allows(provider);
         let (scheme, folders) = (scheme.to_owned(), configuration.provider_path().to_vec());
         let path = match found {
@@ -322,6 +321,20 @@ impl Registry {
         );
         let path = Some(library.path().to_owned());
         Ok(Loaded { info, path, provider: Box::new(library) })
+    }
+
+    /// The first library of this name in the folders. One that may be there, behind a folder that cannot be searched, is an
+    /// error: the next folder's would be loaded in its place.
+    fn find(&self, file: &str) -> Result<Option<PathBuf>, Refusal> {
+        for folder in self.0.configuration.provider_path() {
+            let path = folder.join(file);
+            match trust::is_there(&path) {
+                Ok(true) => return Ok(Some(path)),
+                Ok(false) => {}
+                Err(source) => return Err(Refusal::Unreadable { path, source }),
+            }
+        }
+        Ok(None)
     }
 
     fn not_allowed(&self, scheme: String, provider: &str) -> Refusal {

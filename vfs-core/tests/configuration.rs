@@ -9,19 +9,41 @@ use vfs_core::{Code, Configuration, Refusal};
 #[test]
 fn what_is_malformed_is_einval_with_its_line_and_what_was_meant() {
     for (text, words) in [
-        ("\n\nprovider-paths = []", &["line 3", "unknown field `provider-paths`", "`provider-path`"][..]),
-        ("[provider.file]\nsetings = {}", &["line 2", "unknown field `setings`", "`settings`", "`sha256`"]),
-        ("[providers.file]", &["unknown field `providers`", "`provider`"]),
-        ("[alias]\nx1 = { provider = \"file\", schema = \"a\" }", &["line 2", "an alias is"]),
+        (
+            "\n\nprovider-paths = []",
+            &["line 3", "unknown key `provider-paths`", "did you mean `provider-path`?"][..],
+        ),
+        ("[provider.file]\nsetings = {}", &["line 2", "unknown key `setings`", "did you mean `settings`?"]),
+        ("[provider.file]\ncolour = 1", &["line 2", "`colour` of [provider.file]", "`sha256`, `settings`"]),
+        ("[providers.file]", &["line 1", "unknown key `providers`", "did you mean `provider`?"]),
+        ("[provider]\nfile = 7", &["line 2", "write [provider.file]"]),
+        ("provider = 7", &["line 1", "write [provider.file]"]),
+        ("alias = 7", &["line 1", "write [alias]"]),
+        (
+            "[alias]\nx1 = { provider = \"file\", schema = \"a\" }",
+            &["line 2", "alias `x1`", "did you mean `scheme`?"],
+        ),
+        (
+            "[alias]\nx1 = { provider = \"file\", scheme = \"a b\" }",
+            &["line 2", "alias `x1`", "`scheme`", "2 to 32"],
+        ),
+        ("[alias]\nx1 = { scheme = \"ab\" }", &["line 2", "an alias is"]),
         ("[alias]\nx1 = 7", &["line 2", "an alias is"]),
-        ("[provider.x]\nsettings = { a = 1.5 }", &["line 2", "a setting is"]),
-        ("provider-path = [\"relative\"]", &["provider-path relative", "absolute path"]),
-        ("provider-path = \"/x\"", &["line 1", "sequence"]),
-        ("[provider.UPPER]", &["[provider.UPPER]", "not a provider's name"]),
+        ("[alias]\nDATA = \"file\"\ndata = \"mem\"", &["alias `", "in another case"]),
+        ("[provider.x]\nsettings = { a = 1.5 }", &["line 2", "setting `a`", "a setting is"]),
+        ("[provider.x]\nsettings = { a = 1979-05-27 }", &["line 2", "setting `a`", "a setting is"]),
+        ("[provider.x]\nsettings = { a = [1] }", &["line 2", "setting `a`", "a list of texts"]),
+        ("[provider.x]\nsettings = { a = 99999999999999999999 }", &["line 2", "setting `a`", "64 bits"]),
+        ("[provider.x]\nsettings = 7", &["line 2", "write settings = { name = value }"]),
+        ("[provider.x]\nsha256 = 7", &["line 2", "64 hexadecimal digits"]),
+        ("provider-path = [\"relative\"]", &["line 1", "provider-path relative", "absolute path"]),
+        ("provider-path = \"/x\"", &["line 1", "`provider-path` is a list"]),
+        ("provider-path = []", &["line 1", "`provider-path` is an empty list"]),
+        ("[provider.UPPER]", &["line 1", "[provider.UPPER]", "not a provider's name"]),
         ("[provider.\"../x\"]", &["not a provider's name"]),
-        ("[alias]\nx = \"file\"", &["alias `x`", "2 to 32"]),
+        ("[alias]\nx = \"file\"", &["line 2", "alias `x`", "2 to 32"]),
         ("[alias]\n\"a/b\" = \"file\"", &["alias `a/b`"]),
-        ("[alias]\nlogs = \"No Name\"", &["alias `logs`", "`No Name`", "not a provider's name"]),
+        ("[alias]\nlogs = \"No Name\"", &["line 2", "alias `logs`", "`No Name`", "not a provider's name"]),
         ("[provider.x\n", &["line 1"]),
     ] {
         let error = Configuration::parse(text).unwrap_err();
@@ -31,6 +53,9 @@ fn what_is_malformed_is_einval_with_its_line_and_what_was_meant() {
             assert!(shown.contains(word), "`{word}` is not in `{shown}`");
         }
         assert!(!shown.contains('\n'), "one line: {shown:?}");
+        for word in ["struct", "sequence", "field", "i128", "__toml", "variant", "Some("] {
+            assert!(!shown.contains(word), "the library's words: {shown}");
+        }
     }
 }
 
@@ -64,8 +89,12 @@ fn a_file_is_read_by_its_name_and_its_errors_name_it() {
             error.chain()
         );
     }
-    fs::write(&path, [0xff, 0xfe]).unwrap();
-    assert!(Configuration::find(Some(&path), &[]).is_err());
+    fs::write(&path, b"# a\n# b\xff\n").unwrap();
+    let error = Configuration::find(Some(&path), &[]).unwrap_err();
+    assert_eq!(error.code(), Code::EINVAL);
+    assert!(error.chain().ends_with("line 2: not UTF-8 text"), "{}", error.chain());
+    let error = Configuration::find(Some(folder.path()), &[]).unwrap_err();
+    assert_eq!(error.code(), Code::EISDIR, "{}", error.chain());
 
     let absent = folder.path().join("absent.toml");
     let error = Configuration::find(Some(&absent), &[PathBuf::from("/usr/lib/zvfs")]).unwrap_err();

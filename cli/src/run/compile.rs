@@ -47,7 +47,7 @@ impl CacheOptions {
         let opened = match (folder, key) {
             (Some(folder), Some(key)) => Cache::open(&folder, &key).map_err(Failure::from),
             _ => {
-                let text = "cache of compiled programs: no place for it: give --cache-dir and --cache-key, or set HOME";
+                let text = "cache of compiled programs: no place for it: give --cache-dir and --cache-key, or a HOME that is there";
                 Err(io::Error::new(io::ErrorKind::NotFound, text).into())
             }
         };
@@ -65,10 +65,12 @@ impl CacheOptions {
     }
 }
 
-/// A place below an XDG folder; as its specification says, one that is not absolute does not count.
+/// A place below an XDG folder; as its specification says, one that is not absolute does not count. A home that is not there is
+/// nobody's: it is not made, least of all by root.
 fn place(variable: &str, below_home: &str, name: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(below_home)))?;
+    let base = absolute(variable)
+        .or_else(|| Some(absolute("HOME").filter(|home| home.is_dir())?.join(below_home)))?;
     Some(base.join(name))
 }
 

@@ -10,7 +10,6 @@ use crate::provider::{Info, Instance, Provider};
 use crate::settings::Settings;
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::fs::{self, File};
@@ -21,8 +20,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A SHA-256, written as 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
 
 impl TryFrom<String> for Digest {

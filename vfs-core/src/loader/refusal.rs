@@ -109,7 +109,9 @@ impl fmt::Display for Folders<'_> {
         }
         for (at, folder) in self.0.iter().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
-            write!(f, "{comma}{}", folder.display())?;
+            // A folder that is not there is why nothing was found in it.
+            let absent = if folder.is_dir() { "" } else { " (no such folder)" };
+            write!(f, "{comma}{}{absent}", folder.display())?;
         }
         Ok(())
     }

@@ -16,6 +16,20 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
+/// Whether there is anything at a path. A dangling link is there; a path that leads through one, or through a folder that cannot
+/// be searched, is an error: nobody knows what is behind it.
+pub(crate) fn is_there(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match path.parent() {
+            // Absent, unless the folder is a link that leads nowhere.
+            Some(folder) if fs::metadata(folder).is_err() && is_there(folder)? => Err(error),
+            _ => Ok(false),
+        },
+        Err(error) => Err(error),
+    }
+}
+
 /// Checks an open file and every folder above its canonical path: owned by root or the user, and writable by nobody else.
 /// A set-uid process trusts root only.
 pub(crate) fn check(path: &Path, file: &File) -> Result<(), Refusal> {
