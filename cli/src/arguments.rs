@@ -2,10 +2,11 @@
 
 use crate::{broker, cat, check, cp, generate, ls, providers, rm, run, stat};
 use clap::{Args, Parser, Subcommand};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vfs_core::{Open, OpenFlags, parse_duration};
+use vfs_core::{Code, Error, Info, Open, OpenFlags, Registry, Result, Scope, parse_duration};
 
 /// Reach channels through loaded providers, and run guests that see nothing else.
 #[derive(Debug, Parser)]
@@ -18,7 +19,7 @@ pub struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-A descriptor is scheme:rest, or an absolute path, which means file:.
+A descriptor is scheme:rest, or a path, which means file:. A path that looks like the former: ./mem:x.
 
 Exit codes: the errno number of the failure (2: no such file, 13: not allowed, 93: unknown scheme, 110: timed out);
 64: a wrong command line; 128 + N: ended by signal N. `run`: 4 stopped, 5 a channel failed, 8 bad program, 12 memory,
@@ -74,7 +75,7 @@ pub enum Command {
 /// Options of the subcommands that open descriptors.
 #[derive(Args, Debug)]
 pub struct OpenOptions {
-    /// A setting for every descriptor of this command, one that its provider takes with an open; repeatable
+    /// A setting for each descriptor of this command whose provider takes it with an open; repeatable
     #[arg(short = 'o', value_name = "KEY=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,
     /// Give up after this time, such as 500ms, 30s or 5m
@@ -83,19 +84,74 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// How to open with these options.
-    pub fn open(&self, flags: OpenFlags) -> Open {
-        with_settings(Open::new(flags), &self.settings)
+    /// The descriptors, each with those of the settings that its provider takes.
+    ///
+    /// # Errors
+    /// As [`assign`](OpenOptions::assign).
+    pub fn assigned<'a>(
+        &self,
+        registry: &Registry,
+        descriptors: impl Iterator<Item = &'a str>,
+    ) -> Result<Vec<Assigned<'a>>> {
+        let mut list: Vec<Assigned<'a>> = descriptors.map(Assigned::new).collect();
+        self.assign(registry, &mut list).map(|()| list)
+    }
+
+    /// Gives each descriptor those of the settings that its provider takes.
+    ///
+    /// # Errors
+    /// EINVAL: a setting that none of them takes.
+    pub fn assign(&self, registry: &Registry, list: &mut [Assigned<'_>]) -> Result<()> {
+        if self.settings.is_empty() {
+            return Ok(());
+        }
+        // One that cannot be used says so when it is opened.
+        let infos: Vec<Option<Info>> =
+            list.iter().map(|assigned| registry.info(assigned.descriptor).ok()).collect();
+        for (name, text) in &self.settings {
+            let takes = |info: &Option<Info>| info.as_ref().is_none_or(|info| takes_with_open(info, name));
+            if !infos.iter().any(takes) {
+                let providers: BTreeSet<&str> =
+                    infos.iter().flatten().map(|info| info.name.as_str()).collect();
+                let providers: Vec<&str> = providers.into_iter().collect();
+                let text = format!(
+                    "-o {name}: no setting that `{}` takes with an open: `zvfs providers` lists them",
+                    providers.join("` or `")
+                );
+                return Err(Error::new(Code::EINVAL, text));
+            }
+            for (assigned, _) in list.iter_mut().zip(&infos).filter(|(_, info)| takes(info)) {
+                assigned.settings.push((name.clone(), text.clone()));
+            }
+        }
+        Ok(())
     }
 }
 
-/// Adds per-open settings.
-pub fn with_settings(open: Open, settings: &[(String, String)]) -> Open {
-    settings.iter().fold(open, |open, (name, text)| open.setting(name, text))
+fn takes_with_open(info: &Info, name: &str) -> bool {
+    info.settings.iter().any(|setting| setting.name == name && setting.scope.contains(Scope::OPEN))
+}
+
+/// A descriptor with its per-open settings.
+pub struct Assigned<'a> {
+    pub descriptor: &'a str,
+    pub settings: Vec<(String, String)>,
+}
+
+impl<'a> Assigned<'a> {
+    /// Without any setting.
+    pub fn new(descriptor: &'a str) -> Assigned<'a> {
+        Assigned { descriptor, settings: Vec::new() }
+    }
+
+    /// How to open it.
+    pub fn open(&self, flags: OpenFlags) -> Open {
+        self.settings.iter().fold(Open::new(flags), |open, (name, text)| open.setting(name, text))
+    }
 }
 
 /// Parses `key=value`.
-pub fn setting(text: &str) -> Result<(String, String), String> {
+pub fn setting(text: &str) -> std::result::Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write key=value".to_owned()),
@@ -103,7 +159,7 @@ pub fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 /// Parses a duration.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> std::result::Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "write a number and a unit: 500ms, 30s, 5m".to_owned())
 }
 

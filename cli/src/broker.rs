@@ -3,11 +3,12 @@
 use crate::arguments::Options;
 use crate::exit::{Failure, warn};
 use crate::signals;
+use crate::stdout;
 use clap::Args;
 use netpipe::broker::{Broker, Config, Limits, PORT};
 use netpipe::{Secret, auth};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use vfs_core::{Code, Error, read_secret_file};
@@ -71,7 +72,7 @@ impl Serve {
         let broker = Broker::bind(&addresses[..], config)?;
         let stop = broker.stop_handle();
         signals::listen(move |_| stop.stop())?;
-        let mut output = io::stdout();
+        let mut output = stdout::writer()?;
         writeln!(output, "listening at {}", broker.local_addr())
             .and_then(|()| output.flush())
             .map_err(Failure::output)?;

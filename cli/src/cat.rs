@@ -1,7 +1,8 @@
 //! `zvfs cat`: descriptors to standard output.
 
 use crate::arguments::{OpenOptions, Options};
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
+use crate::name::{descriptor_or_stream, stream};
 use crate::setup;
 use crate::stdout;
 use crate::watch::Watch;
@@ -20,8 +21,8 @@ pub struct Cat {
     range: Option<Range>,
     #[command(flatten)]
     open: OpenOptions,
-    /// What to read: scheme:rest, or an absolute path
-    #[arg(required = true, value_name = "DESCRIPTOR")]
+    /// What to read: scheme:rest, or a path; `-` is standard input (file:/dev/stdin)
+    #[arg(required = true, value_name = "DESCRIPTOR", value_parser = descriptor_or_stream())]
     descriptors: Vec<String>,
 }
 
@@ -33,22 +34,24 @@ struct Range {
 }
 
 impl Cat {
-    /// Stops at the first failure: what follows a gap would pass for the whole.
+    /// Goes on after a failure, as cat(1) does: the exit code and a line for each say what is missing.
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         let watch = Watch::start(self.open.timeout)?;
         let registry = setup::registry(options)?;
         let mut stdout = None;
-        for descriptor in &self.descriptors {
+        let named = self.descriptors.iter().map(|descriptor| stream(descriptor, "file:/dev/stdin"));
+        exit::each(&self.open.assigned(&registry, named)?, |assigned| {
             // The source first: what is wrong with it is what the user asked about.
-            let how = self.open.open(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&watch.control());
+            let descriptor = assigned.descriptor;
+            let how = assigned.open(OpenFlags::READ | OpenFlags::SEQUENTIAL);
+            let how = how.control(&watch.control(descriptor));
             let mut source = registry.open(descriptor, &how).map_err(|error| watch.failure(error))?;
             let stdout = match &mut stdout {
                 Some(stdout) => stdout,
                 None => stdout.insert(stdout::open(&registry, &watch)?),
             };
-            self.one(&mut source, stdout, &watch)?;
-        }
-        Ok(())
+            self.one(&mut source, stdout, &watch)
+        })
     }
 
     fn one(&self, source: &mut OpenFile, stdout: &mut OpenFile, watch: &Watch) -> Result<(), Failure> {

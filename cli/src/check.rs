@@ -9,13 +9,14 @@ mod suite;
 
 use crate::arguments::{Options, duration};
 use crate::exit::{Failure, number, warn};
+use crate::stdout;
 use crate::text::printable;
 use clap::Args;
 use elf::Elf;
 use process::Ended;
 use reach::Reach;
 use serde_json::json;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 use suite::Outcome;
@@ -54,7 +55,7 @@ impl Check {
         let loaded = self.load_in_child(options)?;
         let mut defects = elf.defects();
         defects.extend(loaded.defect);
-        let mut out = io::stdout();
+        let mut out = stdout::writer()?;
         if !self.json {
             write!(out, "{}", loaded.table).and_then(|()| writeln!(out, "{elf}")).map_err(Failure::output)?;
         }
@@ -95,7 +96,7 @@ impl Check {
 
     fn put_to_the_suite(&self, options: &Options) -> Result<Vec<Outcome>, Failure> {
         let checks = suite::matching(self.filter.as_deref())?;
-        let (mut outcomes, mut out) = (Vec::new(), io::stdout());
+        let (mut outcomes, mut out) = (Vec::new(), stdout::writer()?);
         for check in checks {
             let outcome = Outcome::of(check, |name| {
                 Ended::run(

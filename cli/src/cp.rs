@@ -1,7 +1,8 @@
 //! `zvfs cp`: one descriptor to another, all of it or nothing.
 
-use crate::arguments::{OpenOptions, Options, setting, with_settings};
+use crate::arguments::{Assigned, OpenOptions, Options, setting};
 use crate::exit::Failure;
+use crate::name::{descriptor_or_stream, stream};
 use crate::setup;
 use crate::watch::Watch;
 use clap::Args;
@@ -19,20 +20,20 @@ use vfs_core::{Code, Error, Finish, OpenFile, OpenFlags, Placement, Registry, Re
 pub struct Cp {
     #[command(flatten)]
     open: OpenOptions,
-    /// A setting for SRC only; repeatable
+    /// A setting for SRC only, where -o would be one for both; repeatable
     #[arg(long = "src-o", value_name = "KEY=VALUE", value_parser = setting)]
     source_settings: Vec<(String, String)>,
-    /// A setting for DST only; repeatable
+    /// A setting for DST only, where -o would be one for both; repeatable
     #[arg(long = "dst-o", value_name = "KEY=VALUE", value_parser = setting)]
     target_settings: Vec<(String, String)>,
     /// Write into the file that is there, also where it could be replaced: for whoever has it open, or no room for old and new
     #[arg(long)]
     in_place: bool,
     /// What to read; `-` is standard input (file:/dev/stdin)
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = descriptor_or_stream())]
     source: String,
     /// What to write; `-` is standard output (file:/dev/stdout)
-    #[arg(value_name = "DST")]
+    #[arg(value_name = "DST", value_parser = descriptor_or_stream())]
     target: String,
 }
 
@@ -48,11 +49,11 @@ impl Cp {
     }
 
     fn copy(&self, registry: &Registry, watch: &Watch) -> Result<()> {
-        let how = self.open.open(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&watch.control());
-        let how = with_settings(how, &self.source_settings);
-        let mut source = registry.open(named(&self.source, "file:/dev/stdin"), &how)?;
+        let [from, to] = self.sides(registry)?;
+        let how = from.open(OpenFlags::READ | OpenFlags::SEQUENTIAL);
+        let mut source = registry.open(from.descriptor, &how.control(&watch.control(from.descriptor)))?;
         let size = size(&mut source);
-        let (mut target, mut placement) = self.target(registry, size, watch)?;
+        let (mut target, mut placement) = self.open_target(registry, &to, size, watch)?;
         if placement.in_place().is_some() && same_file(&mut source, &mut target) {
             let text = format!("copy {} to {}: they are the same file", source.shown(), target.shown());
             return Err(Error::new(Code::EINVAL, text));
@@ -77,12 +78,29 @@ impl Cp {
     }
 
     /// Opens the target as complete-or-nothing as its provider can.
-    fn target(&self, registry: &Registry, size: Option<u64>, watch: &Watch) -> Result<(OpenFile, Placement)> {
-        let descriptor = named(&self.target, "file:/dev/stdout");
-        let how = self.open.open(OpenFlags::SEQUENTIAL).control(&watch.control());
-        let how = with_settings(how, &self.target_settings);
+    fn open_target(
+        &self,
+        registry: &Registry,
+        to: &Assigned<'_>,
+        size: Option<u64>,
+        watch: &Watch,
+    ) -> Result<(OpenFile, Placement)> {
+        let how = to.open(OpenFlags::SEQUENTIAL).control(&watch.control(to.descriptor));
         let how = size.iter().fold(how, |how, size| how.expected_size(*size));
-        registry.create(descriptor, &how, self.in_place.then_some("--in-place"))
+        registry.create(to.descriptor, &how, self.in_place.then_some("--in-place"))
+    }
+
+    /// Both sides with their settings: those of -o go to the side that knows them.
+    fn sides(&self, registry: &Registry) -> Result<[Assigned<'_>; 2]> {
+        let named = [stream(&self.source, "file:/dev/stdin"), stream(&self.target, "file:/dev/stdout")];
+        let mut sides = named.map(Assigned::new);
+        self.open.assign(registry, &mut sides).map_err(|error| {
+            Error::new(error.code(), format!("{error}; --src-o and --dst-o set one side only"))
+        })?;
+        for (side, own) in sides.iter_mut().zip([&self.source_settings, &self.target_settings]) {
+            side.settings.extend(own.iter().cloned());
+        }
+        Ok(sides)
     }
 
     /// A bar for whoever looks on; none beside the data itself.
@@ -93,7 +111,8 @@ impl Cp {
         }
         let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr());
         let template = match size {
-            Some(_) => "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+            // The bar takes what the rest leaves of the line.
+            Some(_) => "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
             None => "{spinner} {bytes}, {bytes_per_sec}",
         };
         match ProgressStyle::with_template(template) {
@@ -101,10 +120,6 @@ impl Cp {
             Err(_) => bar,
         }
     }
-}
-
-fn named<'a>(descriptor: &'a str, standard: &'static str) -> &'a str {
-    if descriptor == "-" { standard } else { descriptor }
 }
 
 /// The bytes to come, if the source knows. A file under /proc says 0 and means that it doesn't.

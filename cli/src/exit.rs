@@ -1,5 +1,6 @@
 //! Failures of the command, and what the shell sees of them.
 
+use crate::stdout;
 use crate::text;
 use std::io;
 use std::process::ExitCode;
@@ -33,10 +34,18 @@ impl Failure {
         Failure { code: of_signal(signal), message: Some(format!("ended by signal {signal}")), last: true }
     }
 
+    /// The time is over that the command had.
+    pub fn timeout(message: impl Into<String>) -> Failure {
+        Failure { last: true, ..Failure::new(Code::ETIMEDOUT, message) }
+    }
+
     /// A failed write to standard output. If its reader left, as `head` does, that is nobody's concern: no word, EPIPE.
     pub fn output(error: impl Into<Error>) -> Failure {
         let failure = match error.into() {
             error if error.code() == Code::EPIPE => Failure::told(number(Code::EPIPE)),
+            error if error.code() == Code::EBADF => {
+                Failure::new(Code::EBADF, "write standard output: it is closed, or not open for writing")
+            }
             error => Failure::from(error.context("write standard output")),
         };
         Failure { last: true, ..failure }
@@ -84,9 +93,19 @@ pub fn of_signal(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
-/// Prints clap's message: help and version are no failure.
+/// Prints clap's message: help and version are no failure. What the user typed may hold what a terminal obeys.
 pub fn of_usage(error: &clap::Error) -> ExitCode {
-    match error.print() {
+    let typed = std::env::args_os().any(|word| word.to_string_lossy().chars().any(char::is_control));
+    if !error.use_stderr()
+        && let Err(failure) = stdout::check()
+    {
+        return failure.report();
+    }
+    let printed = match typed {
+        true => io::Write::write_all(&mut io::stderr(), text::lines(&error.render().to_string()).as_bytes()),
+        false => error.print(),
+    };
+    match printed {
         _ if error.use_stderr() => ExitCode::from(USAGE),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => Failure::output(error).report(),

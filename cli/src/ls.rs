@@ -2,24 +2,36 @@
 
 use crate::arguments::{OpenOptions, Options};
 use crate::exit::{self, Failure};
+use crate::name::descriptor;
 use crate::setup;
+use crate::stdout;
 use crate::text;
 use crate::watch::Watch;
 use clap::Args;
+use serde_json::json;
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 use vfs_core::{Entry, OpenFlags, Shown, Stat};
 
 /// List the names below each descriptor, sorted
+///
+/// A name that holds a backslash or what cannot be printed is escaped as in a shell's $'...', so that it can be typed.
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub struct Ls {
     /// Kind, size in bytes and time of the last change before each name; `-` where it is not known
-    #[arg(short)]
+    #[arg(short, conflicts_with_all = ["json", "null"])]
     long: bool,
+    /// One JSON object a line: directory, name, kind, size, modified; what is not known is null
+    #[arg(long)]
+    json: bool,
+    /// The names alone, as they are, each ended by a NUL: for xargs -0
+    #[arg(short = '0', long, conflicts_with = "json")]
+    null: bool,
     #[command(flatten)]
     open: OpenOptions,
     /// What to list
-    #[arg(required = true, value_name = "DESCRIPTOR")]
+    #[arg(required = true, value_name = "DESCRIPTOR", value_parser = descriptor())]
     descriptors: Vec<String>,
 }
 
@@ -27,39 +39,51 @@ impl Ls {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         let watch = Watch::start(self.open.timeout)?;
         let registry = setup::registry(options)?;
-        let several = self.descriptors.len() > 1;
-        exit::each(&self.descriptors, |descriptor| {
-            let how = self.open.open(OpenFlags::empty()).control(&watch.control());
+        let titled = self.descriptors.len() > 1 && !self.json && !self.null;
+        let named = self.descriptors.iter().map(String::as_str);
+        exit::each(&self.open.assigned(&registry, named)?, |assigned| {
+            let descriptor = assigned.descriptor;
+            let how = assigned.open(OpenFlags::empty()).control(&watch.control(descriptor));
             let mut lines: Vec<(String, String)> = Vec::new();
             let mut each = |entry: Entry<'_>| {
-                lines.push((entry.name.to_owned(), self.line(&entry)));
+                lines.push((entry.name.to_owned(), self.line(descriptor, &entry)));
                 ControlFlow::Continue(())
             };
             registry.list(descriptor, &how, &mut each).map_err(|error| watch.failure(error))?;
             lines.sort();
-            let title = several.then(|| Shown(descriptor).to_cow());
+            let title = titled.then(|| format!("{}:\n", Shown(descriptor)));
             write(title.as_deref(), &lines).map_err(Failure::output)
         })
     }
 
-    fn line(&self, entry: &Entry<'_>) -> String {
-        let name = text::printable(entry.name);
+    /// An entry with what ends it.
+    fn line(&self, directory: &str, entry: &Entry<'_>) -> String {
+        if self.null {
+            return format!("{}\0", entry.name);
+        }
+        let kind = entry.stat.map_or("unknown", |stat| text::kind(stat.kind));
+        let size = entry.stat.and_then(|stat: &Stat| stat.size);
+        let modified = entry.stat.and_then(|stat| stat.modified).and_then(text::rfc3339);
+        if self.json {
+            let directory = Shown(directory).to_cow();
+            let entry = json!({ "directory": directory, "name": entry.name, "kind": kind, "size": size, "modified": modified });
+            return format!("{entry}\n");
+        }
+        let name = text::name(entry.name);
         if !self.long {
-            return name;
+            return format!("{name}\n");
         }
         let unknown = || "-".to_owned();
-        let kind = entry.stat.map_or("unknown", |stat| text::kind(stat.kind));
-        let size = entry.stat.and_then(|stat: &Stat| stat.size).map_or_else(unknown, |size| size.to_string());
-        let modified = entry.stat.and_then(|stat| stat.modified).and_then(text::rfc3339);
-        format!("{kind:9}  {size:>12}  {:20}  {name}", modified.unwrap_or_else(unknown))
+        let size = size.map_or_else(unknown, |size| size.to_string());
+        format!("{kind:9}  {size:>12}  {:20}  {name}\n", modified.unwrap_or_else(unknown))
     }
 }
 
 fn write(title: Option<&str>, lines: &[(String, String)]) -> io::Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(stdout::writer()?);
     if let Some(title) = title {
-        writeln!(out, "{title}:")?;
+        out.write_all(title.as_bytes())?;
     }
-    lines.iter().try_for_each(|(_, line)| writeln!(out, "{line}"))?;
+    lines.iter().try_for_each(|(_, line)| out.write_all(line.as_bytes()))?;
     out.flush()
 }

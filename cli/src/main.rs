@@ -6,7 +6,9 @@
 //! | `run`, `cat`, `cp`, `stat`, `ls`, `rm`, `providers`, `check`, `broker` | one subcommand each |
 //! | `generate` | manual pages and completions, for an installation |
 //! | `setup`, `stdout` | from the options to a registry, and standard output as an open file |
+//! | `name` | from what a user types to a descriptor |
 //! | `watch`, `signals` | signals and `--timeout`: no call holds the command longer than it may |
+//! | `process` | what must be so before anything else: no closed streams, no set-uid, no end but its own |
 //! | `exit` | failures and exit codes |
 //! | `text` | for people and terminals |
 
@@ -18,6 +20,8 @@ mod cp;
 mod exit;
 mod generate;
 mod ls;
+mod name;
+mod process;
 mod providers;
 mod rm;
 mod run;
@@ -31,6 +35,7 @@ mod watch;
 use arguments::{Arguments, Command};
 use clap::Parser;
 use exit::Failure;
+use process::OwnEnd;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -38,7 +43,9 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return exit::of_usage(&error),
     };
-    match execute(&arguments) {
+    // Lives until the code is known: from then on the end is the command's own.
+    let ended = process::refuse_set_uid().and_then(|()| OwnEnd::watch()).and_then(|_own| execute(&arguments));
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

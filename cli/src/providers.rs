@@ -3,9 +3,9 @@
 use crate::arguments::Options;
 use crate::exit::{Failure, number};
 use crate::setup;
+use crate::stdout;
 use crate::text;
 use clap::Args;
-use std::io::{self, Write};
 use vfs_core::{Code, Error, Info, Listing, Scope, Setting, Threads};
 
 /// List the providers that may load: what each serves, where it is, why it may, its settings; fails if one is broken
@@ -21,7 +21,7 @@ impl Providers {
             return Err(Error::new(Code::ENOENT, text).into());
         }
         let shown: Vec<String> = listings.iter().map(show).collect();
-        writeln!(io::stdout(), "{}", shown.join("\n\n")).map_err(Failure::output)?;
+        stdout::print(&shown.join("\n\n"))?;
         let broken = listings.iter().find_map(|listing| listing.info.as_ref().err());
         broken.map_or(Ok(()), |error| Err(Failure::told(number(error.code()))))
     }

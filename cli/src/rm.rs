@@ -2,6 +2,7 @@
 
 use crate::arguments::{OpenOptions, Options};
 use crate::exit::{self, Failure};
+use crate::name::descriptor;
 use crate::setup;
 use crate::watch::Watch;
 use clap::Args;
@@ -13,7 +14,7 @@ pub struct Rm {
     #[command(flatten)]
     open: OpenOptions,
     /// What to remove
-    #[arg(required = true, value_name = "DESCRIPTOR")]
+    #[arg(required = true, value_name = "DESCRIPTOR", value_parser = descriptor())]
     descriptors: Vec<String>,
 }
 
@@ -21,8 +22,10 @@ impl Rm {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         let watch = Watch::start(self.open.timeout)?;
         let registry = setup::registry(options)?;
-        exit::each(&self.descriptors, |descriptor| {
-            let how = self.open.open(OpenFlags::empty()).control(&watch.control());
+        let named = self.descriptors.iter().map(String::as_str);
+        exit::each(&self.open.assigned(&registry, named)?, |assigned| {
+            let descriptor = assigned.descriptor;
+            let how = assigned.open(OpenFlags::empty()).control(&watch.control(descriptor));
             registry.remove(descriptor, &how).map_err(|error| watch.failure(error))
         })
     }

@@ -5,6 +5,7 @@ mod manifest;
 mod own_broker;
 mod pipes;
 mod report;
+mod report_file;
 
 use crate::arguments::Options;
 use crate::exit::{Failure, warn};

@@ -3,24 +3,44 @@
 use crate::exit::{Failure, of_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use signal_hook::low_level;
+use signal_hook::{flag, low_level};
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use vfs_core::Error;
 
-/// Calls `first` for the first signal, on a thread of its own. A later one ends the process.
+const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+/// Calls `first` for the first signal, on a thread of its own. A later one ends the process, whatever any thread is doing.
 pub fn listen(first: impl FnOnce(i32) + Send + 'static) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::from(Error::from(error).context("listen for signals"));
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
-    let listen = move || {
-        let mut first = Some(first);
-        for signal in signals.forever() {
-            match first.take() {
-                Some(first) => first(signal),
-                None => leave(of_signal(signal)),
-            }
+    let failed = |error: io::Error| Failure::from(Error::from(error).context("listen for signals"));
+    let mut signals = Signals::new(SIGNALS).map_err(failed)?;
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in SIGNALS {
+        // In this order: the handler looks before it says that the first one came.
+        flag::register_conditional_shutdown(signal, of_signal(signal).into(), asked.clone())
+            .map_err(failed)?;
+        flag::register(signal, asked.clone()).map_err(failed)?;
+    }
+    spawn("signals", move || {
+        if let Some(signal) = signals.forever().next() {
+            first(signal);
         }
-    };
-    thread::Builder::new().name("signals".to_owned()).spawn(listen).map_err(failed)?;
+    })
+}
+
+/// Starts a thread, and returns once it runs. What ends a command must run before the first provider is loaded: a library whose
+/// constructor does not return keeps the loader's lock, which a thread needs as it starts.
+pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let runs = Arc::new(Barrier::new(2));
+    let started = runs.clone();
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        started.wait();
+        work();
+    });
+    thread.map_err(|error| Error::from(error).context("start a thread"))?;
+    runs.wait();
     Ok(())
 }
 

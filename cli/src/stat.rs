@@ -2,12 +2,13 @@
 
 use crate::arguments::{OpenOptions, Options};
 use crate::exit::{self, Failure};
+use crate::name::descriptor;
 use crate::setup;
+use crate::stdout;
 use crate::text;
 use crate::watch::Watch;
 use clap::Args;
 use serde_json::json;
-use std::io::{self, Write};
 use vfs_core::{OpenFlags, Shown};
 
 /// Tell what is known of each descriptor: kind, size in bytes, time of the last change, version
@@ -19,7 +20,7 @@ pub struct Stat {
     #[command(flatten)]
     open: OpenOptions,
     /// What to ask about
-    #[arg(required = true, value_name = "DESCRIPTOR")]
+    #[arg(required = true, value_name = "DESCRIPTOR", value_parser = descriptor())]
     descriptors: Vec<String>,
 }
 
@@ -27,12 +28,14 @@ impl Stat {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         let watch = Watch::start(self.open.timeout)?;
         let registry = setup::registry(options)?;
-        exit::each(&self.descriptors, |descriptor| {
-            let how = self.open.open(OpenFlags::empty()).control(&watch.control());
+        let named = self.descriptors.iter().map(String::as_str);
+        exit::each(&self.open.assigned(&registry, named)?, |assigned| {
+            let descriptor = assigned.descriptor;
+            let how = assigned.open(OpenFlags::empty()).control(&watch.control(descriptor));
             let stat = registry.stat(descriptor, &how).map_err(|error| watch.failure(error))?;
             let shown = Shown(descriptor).to_cow();
             let line = if self.json { as_json(&shown, &stat) } else { as_text(&shown, &stat) };
-            writeln!(io::stdout(), "{line}").map_err(Failure::output)
+            stdout::print(&line)
         })
     }
 }

@@ -3,18 +3,38 @@
 
 use crate::exit::Failure;
 use crate::watch::Watch;
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{Errno, retry_on_intr};
 use std::error::Error as _;
-use std::io::stdout;
+use std::fs;
+use std::io::{self, LineWriter, Write as _, stdout};
 use std::os::fd::AsFd;
 use vfs_core::{
-    Capabilities, Context, Events, File, Host, Info, Instance, Open, OpenFile, OpenFlags, Provider, Refusal,
-    Registry, Request, Result, Settings,
+    Capabilities, Code, Context, Events, File, Host, Info, Instance, Open, OpenFile, OpenFlags, Provider,
+    Refusal, Registry, Request, Result, Settings,
 };
+
+/// Standard output for the command's own words. Not std's, which takes a write to what is closed for a success.
+pub fn writer() -> io::Result<LineWriter<fs::File>> {
+    Ok(LineWriter::new(stdout().as_fd().try_clone_to_owned()?.into()))
+}
+
+/// Writes a text and a line's end.
+pub fn print(text: &str) -> Result<(), Failure> {
+    writer().and_then(|mut out| out.write_all(format!("{text}\n").as_bytes())).map_err(Failure::output)
+}
+
+/// Fails if nothing can be written to it, for whoever writes by std's.
+pub fn check() -> Result<(), Failure> {
+    match fcntl_getfl(stdout()) {
+        Ok(mode) if mode & OFlags::RWMODE == OFlags::RDONLY => Err(Failure::output(Code::EBADF)),
+        _ => Ok(()),
+    }
+}
 
 /// Opens standard output.
 pub fn open(registry: &Registry, watch: &Watch) -> Result<OpenFile, Failure> {
-    let how = Open::new(OpenFlags::WRITE).control(&watch.control());
+    let how = Open::new(OpenFlags::WRITE).control(&watch.control("file:/dev/stdout"));
     match registry.open("file:/dev/stdout", &how) {
         Err(error) if is_refusal(&error) => {
             registry.register(Box::new(Stdout)).map_err(Failure::output)?;
@@ -71,7 +91,7 @@ impl File for Writer {
             self.context.wait(Some(output.as_fd()), Events::WRITE, None)?;
             match retry_on_intr(|| rustix::io::write(&output, buf)) {
                 Err(Errno::AGAIN) => {} // somebody else filled it first
-                written => return Ok(written.map_err(std::io::Error::from)?),
+                written => return Ok(written.map_err(io::Error::from)?),
             }
         }
     }

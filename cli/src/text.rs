@@ -9,6 +9,33 @@ pub fn one_line(text: &str) -> String {
     printable(&lines.join(" "))
 }
 
+/// A text of several lines, each with its control characters escaped.
+pub fn lines(text: &str) -> String {
+    text.lines().flat_map(|line| [printable(line), "\n".to_owned()]).collect()
+}
+
+/// A name in a listing: escaped as in a shell's `$'...'` where it holds a backslash or what cannot be printed, so that what is
+/// printed can be typed.
+pub fn name(name: &str) -> String {
+    if !name.contains('\\') && printable(name) == name {
+        return name.to_owned();
+    }
+    name.chars().fold(String::new(), |text, character| match character {
+        '\\' | '\'' => text + "\\" + character.encode_utf8(&mut [0; 4]),
+        '\n' => text + "\\n",
+        '\r' => text + "\\r",
+        '\t' => text + "\\t",
+        character if printable(character.encode_utf8(&mut [0; 4])).chars().eq([character]) => {
+            text + character.encode_utf8(&mut [0; 4])
+        }
+        character => match u32::from(character) {
+            number @ ..0x80 => text + &format!("\\x{number:02x}"),
+            number @ ..0x10000 => text + &format!("\\u{number:04x}"),
+            number => text + &format!("\\U{number:08x}"),
+        },
+    })
+}
+
 /// A text with its control characters escaped.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -83,6 +110,21 @@ mod tests {
         let before = UNIX_EPOCH - Duration::from_millis(1);
         assert_eq!(rfc3339(before).unwrap(), "1969-12-31T23:59:59Z");
         assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(i64::MAX as u64)), None);
+    }
+
+    #[test]
+    fn a_name_is_escaped_so_that_a_shell_can_be_given_it() {
+        for (given, shown) in [
+            ("plain name", "plain name"),
+            ("it's", "it's"),
+            ("ä中", "ä中"),
+            ("a\nb", "a\\nb"),
+            ("a\\nb", "a\\\\nb"),
+            ("it's\t\u{1b}[2J", "it\\'s\\t\\x1b[2J"),
+            ("\u{85}", "\\u0085"),
+        ] {
+            assert_eq!(name(given), shown);
+        }
     }
 
     #[test]

@@ -4,33 +4,33 @@
 use crate::exit::{Failure, number, of_signal, warn};
 use crate::signals;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Control, Error};
+use vfs_core::{Code, Control, Error, Shown};
 
 /// How long a cancelled call may take: ten times what a provider with CANCEL gets.
 const CANCEL_TIME: Duration = Duration::from_secs(1);
 /// How long tidying up may take afterwards: a DISCARD's 5 s, and one more.
 const TIDY_TIME: Duration = Duration::from_secs(6);
-/// Patience is counted in waits of this, not read from the clock: while the process was stopped, by SIGSTOP say, time passed and
-/// no call had any of it.
-const WAIT: Duration = Duration::from_millis(10);
+/// Patience is counted in waits of this time, not read from a clock: a process that was stopped meanwhile, as by SIGSTOP, has let
+/// time pass, and its threads had none of it.
+const WAIT: Duration = Duration::from_millis(50);
 
 /// The watch over one command. Its controls are cancelled by a signal and share one deadline.
 pub struct Watch {
     shared: Arc<Shared>,
-    deadline: Option<Instant>,
 }
 
-#[derive(Default)]
 struct Shared {
+    timeout: Option<Duration>,
+    deadline: Option<Instant>,
+    // Neither is parking_lot's: a thread's first wait for those needs the loader's lock, which may be what is never given back.
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    controls: Vec<Control>,
+    files: Vec<Watched>,
     signal: Option<i32>,
     /// The command's call came back with an error, and it tidies up.
     tidying: bool,
@@ -38,29 +38,33 @@ struct State {
     done: bool,
 }
 
+/// What a control is for.
+struct Watched {
+    shown: String,
+    control: Control,
+}
+
 impl Watch {
-    /// Starts the watch, and the time that the command has.
+    /// Starts the watch, and the time that the command has. Before anything is loaded.
     pub fn start(timeout: Option<Duration>) -> Result<Watch, Failure> {
-        let shared = Arc::new(Shared::default());
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let asked = shared.clone();
+        let shared = Arc::new(Shared { timeout, deadline, state: Mutex::default(), changed: Condvar::new() });
+        let (asked, enforcer) = (shared.clone(), shared.clone());
+        signals::spawn("watch", move || enforcer.enforce())?;
         signals::listen(move |signal| asked.interrupt(signal))?;
-        if let Some(deadline) = deadline {
-            let shared = shared.clone();
-            spawn("timeout", move || shared.enforce(deadline, number(Code::ETIMEDOUT)))?;
-        }
-        Ok(Watch { shared, deadline })
+        Ok(Watch { shared })
     }
 
     /// A control for one descriptor.
-    pub fn control(&self) -> Control {
+    pub fn control(&self, descriptor: &str) -> Control {
         let control = Control::new();
-        control.set_deadline(self.deadline);
+        control.set_deadline(self.shared.deadline);
         let mut state = self.shared.lock();
         if state.signal.is_some() {
             control.cancel();
         }
-        state.controls.push(control.clone());
+        let shown = Shown(descriptor).to_string();
+        state.files.push(Watched { shown, control: control.clone() });
         control
     }
 
@@ -72,8 +76,11 @@ impl Watch {
 
     /// What the shell should hear of an error: the signal if one came first.
     pub fn failure(&self, error: Error) -> Failure {
-        match self.shared.lock().signal {
-            Some(signal) if error.code() == Code::ECANCELED => Failure::signal(signal),
+        match (error.code(), self.shared.lock().signal, self.shared.timeout) {
+            (Code::ECANCELED, Some(signal), _) => Failure::signal(signal),
+            (Code::ETIMEDOUT, _, Some(timeout)) if self.shared.is_late() => {
+                Failure::timeout(format!("--timeout {timeout:?}: {}", error.chain()))
+            }
             _ => Failure::from(error),
         }
     }
@@ -92,60 +99,72 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn interrupt(self: &Arc<Self>, signal: i32) {
-        let controls = {
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn interrupt(&self, signal: i32) {
+        let controls: Vec<Control> = {
             let mut state = self.lock();
             state.signal = Some(signal);
-            state.controls.clone()
+            state.files.iter().map(|file| file.control.clone()).collect()
         };
         // The enforcer first: a provider's cancel function may be what hangs.
-        let shared = self.clone();
-        let now = Instant::now();
-        if spawn("interrupt", move || shared.enforce(now, of_signal(signal))).is_err() {
-            signals::leave(of_signal(signal));
-        }
+        self.changed.notify_all();
         controls.iter().for_each(Control::cancel);
     }
 
-    /// Ends the process if the call, which is cancelled at `from`, does not come back, or tidying up takes too long.
-    fn enforce(&self, from: Instant, code: u8) {
-        self.wait_until(from, |state| state.tidying || state.done);
-        if !self.wait(CANCEL_TIME, |state| state.tidying || state.done) {
-            warn("a provider ignored its cancel: leaving it behind");
-            signals::leave(code);
-        }
-        if !self.wait(TIDY_TIME, |state| state.done) {
-            warn("a provider does not end its DISCARD: leaving it behind");
-            signals::leave(code);
-        }
-    }
-
-    /// Waits for something, to a time on the clock.
-    fn wait_until(&self, until: Instant, come: impl Fn(&State) -> bool) {
+    /// Waits for a signal or the deadline; then ends the process if the call does not come back, or tidying up takes too long.
+    fn enforce(&self) {
         let mut state = self.lock();
-        while !come(&state) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+        while state.signal.is_none() && !self.is_late() {
+            if state.done {
                 return;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = match self.deadline {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        let (asked, code) = match (state.signal, self.timeout) {
+            (Some(signal), _) => (format!("ended by signal {signal}"), of_signal(signal)),
+            (None, timeout) => {
+                (format!("--timeout {:?}: timed out", timeout.unwrap_or_default()), number(Code::ETIMEDOUT))
+            }
+        };
+        drop(state);
+        if !self.comes(CANCEL_TIME, |state| state.tidying || state.done) {
+            self.leave(&asked, "ignored its cancel", code);
+        }
+        if !self.comes(TIDY_TIME, |state| state.done) {
+            self.leave(&asked, "does not end its DISCARD", code);
         }
     }
 
-    /// Waits for something, with so much patience; returns whether it came.
-    fn wait(&self, patience: Duration, come: impl Fn(&State) -> bool) -> bool {
+    fn comes(&self, patience: Duration, so: impl Fn(&State) -> bool) -> bool {
         let mut state = self.lock();
         for _ in 0..patience.as_millis() / WAIT.as_millis() {
-            if come(&state) {
+            if so(&state) {
                 return true;
             }
             state = self.changed.wait_timeout(state, WAIT).unwrap_or_else(PoisonError::into_inner).0;
         }
-        come(&state)
+        so(&state)
     }
-}
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
-    thread.map(|_| ()).map_err(|error| Error::from(error).context("start a thread").into())
+    /// Ends the process, with a line on what was asked, and who did not do it.
+    fn leave(&self, asked: &str, why: &str, code: u8) -> ! {
+        let state = self.lock();
+        let waits = state.files.iter().find_map(|file| Some((file, file.control.waiting()?)));
+        let place = match (waits, state.files.last()) {
+            (Some((file, waiting)), _) => format!(" at `{}`, waiting for {waiting}", file.shown),
+            (None, Some(last)) => format!(" at `{}`", last.shown),
+            (None, None) => String::new(),
+        };
+        warn(&format!("{asked}{place}: a provider {why}: leaving it behind"));
+        signals::leave(code)
+    }
 }

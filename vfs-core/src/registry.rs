@@ -149,13 +149,7 @@ impl Registry {
     /// # Errors
     /// As [`open`](Registry::open), but for the provider's.
     pub fn supported_flags(&self, descriptor: &str) -> Result<OpenFlags> {
-        let descriptor = Descriptor::parse(descriptor)?;
-        let scheme = descriptor.scheme().to_ascii_lowercase();
-        let target = self.resolve(&scheme);
-        match self.loaded(&target.provider, &scheme) {
-            Ok(loaded) => Ok(loaded.info.supported_flags),
-            Err(error) => Err(in_context(error, "open", descriptor)),
-        }
+        self.provider_of(descriptor).map(|loaded| loaded.info.supported_flags)
     }
 
     /// Says whether a scheme leads somewhere: to an alias, to a provider that the operator names, or to a library in the
@@ -168,6 +162,14 @@ impl Registry {
                 .lock()
                 .get(&scheme.to_ascii_lowercase())
                 .is_some_and(|slot| slot.get().is_some())
+    }
+
+    /// What the provider of a descriptor says of itself. Opens nothing, but loads it if this is its first use.
+    ///
+    /// # Errors
+    /// As [`open`](Registry::open), but for the provider's.
+    pub fn info(&self, descriptor: &str) -> Result<Info> {
+        self.provider_of(descriptor).map(|loaded| loaded.info.clone())
     }
 
     /// Asks for the status of a name, without opening it where the provider can; else opens it for reading.
@@ -209,6 +211,13 @@ impl Registry {
         let descriptor = Descriptor::parse(descriptor)?;
         let removed = self.named(descriptor, how, |names, request| names.remove(request));
         removed.map_err(|error| in_context(error, "remove", descriptor))
+    }
+
+    fn provider_of(&self, descriptor: &str) -> Result<Arc<Loaded>> {
+        let descriptor = Descriptor::parse(descriptor)?;
+        let scheme = descriptor.scheme().to_ascii_lowercase();
+        let loaded = self.loaded(&self.resolve(&scheme).provider, &scheme);
+        loaded.map_err(|error| in_context(error, "open", descriptor))
     }
 
     fn opened(&self, descriptor: Descriptor<'_>, how: &Open) -> Result<OpenFile> {

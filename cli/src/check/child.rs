@@ -5,10 +5,9 @@ use crate::check::reach::Reach;
 use crate::check::suite;
 use crate::exit::{Failure, number};
 use crate::providers::table;
-use crate::{setup, signals};
+use crate::{setup, signals, stdout};
 use clap::Args;
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -62,7 +61,7 @@ impl CheckChild {
     fn show(&self) -> Result<(), Failure> {
         let library = Library::load_any(&self.library, None).map_err(Error::from)?;
         let info = library.info();
-        writeln!(io::stdout(), "{}", table(&info).join("\n"))?;
+        stdout::print(&table(&info).join("\n"))?;
         let wanted = format!("libzvfs_{}.so", info.name);
         if self.library.file_name().is_some_and(|name| name != wanted.as_str()) {
             let text = format!("{}: must be named {wanted} to be found", self.library.display());

@@ -1,5 +1,6 @@
 //! Where reports go.
 
+use super::report_file;
 use crate::exit::Failure;
 use clap::ValueEnum;
 use std::fs::File;
@@ -28,7 +29,7 @@ impl Reports {
     pub fn open(format: Option<Format>, path: Option<&Path>) -> Result<Reports, Failure> {
         let create = |path: &Path| {
             let shown = format!("write the report to {}", path.display());
-            match File::create(path) {
+            match report_file::create(path) {
                 Ok(file) => Ok((shown, file)),
                 Err(error) => Err(Failure::from(Error::from(error).context(shown))),
             }

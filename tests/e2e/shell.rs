@@ -1,0 +1,231 @@
+//! The command at a shell: what is typed, what is printed, and standard streams that are not there.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+use std::ffi::OsStr;
+use std::fs::{self, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::{Command, Stdio};
+use support::{Done, Folder, Started, bounded, repository, run, zvfs};
+use zvfs_skips::have;
+
+/// Runs a line of a shell, in which `zvfs` is the command.
+fn shell(folder: &Folder, line: &str) -> Done {
+    let command = zvfs::<&str>([]);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    let mut shell = Command::new("bash");
+    shell.current_dir(folder.path()).env_remove("ZVFS_CONFIG");
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.args(["-c", &format!("zvfs() {{ {} \"$@\"; }}; {line}", words.join(" "))]);
+    run(shell)
+}
+
+/// Found: "not a descriptor" for `out.bin`, and for `./x`.
+#[test]
+fn a_relative_path_is_meant_from_here() {
+    if !have(&["bash"]) {
+        return;
+    }
+    let folder = Folder::new();
+    folder.write("x", "text");
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    assert_eq!(shell(&folder, "zvfs cat ./x x sub/../x").succeeded().out(), "texttexttext");
+    shell(&folder, "zvfs cp x sub/out.bin && zvfs stat sub/out.bin && cmp x sub/out.bin").succeeded();
+    assert_eq!(
+        shell(&folder, "zvfs ls sub && zvfs rm sub/out.bin && zvfs ls sub").succeeded().out(),
+        "out.bin\n"
+    );
+    // What looks like a scheme is one, unless it is written as a path.
+    folder.write("mem:x", "a file");
+    shell(&folder, "zvfs cat mem:x").failed(2, &["mem:x"]);
+    assert_eq!(shell(&folder, "zvfs cat ./mem:x").succeeded().out(), "a file");
+    assert_eq!(shell(&folder, "echo typed | zvfs cat x - x").succeeded().out(), "texttyped\ntext");
+}
+
+#[test]
+fn a_path_with_any_bytes_can_be_given() {
+    if !have(&["bash"]) {
+        return;
+    }
+    let folder = Folder::new();
+    for name in [&b"a\nb"[..], b"\xff%41", b"a\\nb"] {
+        let path = folder.path().join(OsStr::from_bytes(name));
+        fs::write(&path, name).unwrap();
+        let done = run(zvfs([OsStr::new("cat"), path.as_os_str()]));
+        assert_eq!(done.succeeded().stdout, name);
+    }
+}
+
+/// Found: a newline was escaped and a backslash was not, so two names were printed alike.
+#[test]
+fn what_ls_prints_can_be_given_back() {
+    if !have(&["bash"]) {
+        return;
+    }
+    let folder = Folder::new();
+    for name in ["a\nb", "a\\nb", "it's\\", "\u{85}\u{1b}[2J", "plain name"] {
+        folder.write(name, name);
+    }
+    let done = shell(&folder, "zvfs ls .");
+    assert!(!done.succeeded().stdout.contains(&0x1b), "{done:?}");
+    assert_eq!(done.out().lines().count(), 5);
+    let given_back = shell(&folder, "zvfs ls -0 . | xargs -0 -I{} cat ./{}");
+    assert_eq!(given_back.succeeded().out(), "a\nba\\nbit's\\plain name\u{85}\u{1b}[2J");
+    let typed = r#"zvfs ls . | grep '\\' | while IFS= read -r name; do eval "zvfs cat \$'$name'"; done"#;
+    assert_eq!(shell(&folder, typed).succeeded().out(), "a\nba\\nbit's\\\u{85}\u{1b}[2J");
+    let objects = shell(&folder, "zvfs ls --json .");
+    let names: Vec<String> = objects
+        .succeeded()
+        .out()
+        .lines()
+        .map(|line| {
+            let object: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(
+                (object["kind"].as_str(), object["directory"].as_str()),
+                (Some("regular"), folder.path().to_str())
+            );
+            object["name"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(names, ["a\nb", "a\\nb", "it's\\", "plain name", "\u{85}\u{1b}[2J"]);
+}
+
+/// Found: cat stopped at the first failure where rm and stat went on.
+#[test]
+fn cat_goes_on_after_a_failure_and_says_so() {
+    if !have(&["bash"]) {
+        return;
+    }
+    let folder = Folder::new();
+    folder.write("a", "first ");
+    folder.write("b", "last");
+    let done = shell(&folder, "zvfs cat a nope b unknown:x");
+    assert_eq!(done.out(), "first last");
+    done.failed(2, &["nope: no such file", "unknown"]);
+}
+
+/// Found: `cp -o retries=1 http://... /f` was refused for the file's sake.
+#[test]
+fn an_option_goes_to_the_side_that_knows_it() {
+    if !have(&["bash"]) {
+        return;
+    }
+    let folder = Folder::new();
+    folder.write("f", "x");
+    // The connection is refused, not the option: which only http knows.
+    shell(&folder, "zvfs cp -o retries=0 http://127.0.0.1:1/x out").failed(111, &["127.0.0.1:1"]);
+    shell(&folder, "zvfs cat -o retries=0 f http://127.0.0.1:1/x").failed(111, &["127.0.0.1:1"]);
+    let words = ["-o colour: no setting that `file` or `http` takes", "--src-o and --dst-o"];
+    shell(&folder, "zvfs cp -o colour=red http://127.0.0.1:1/x out").failed(22, &words);
+}
+
+/// Found: with standard output closed, cat, cp and stat lost what they wrote, and returned 0.
+#[test]
+fn a_closed_standard_output_is_an_error() {
+    if !have(&["bash"]) {
+        return;
+    }
+    let folder = Folder::new();
+    folder.write("f", "text");
+    let closed = "it is closed, or not open for writing";
+    for command in ["cat f", "stat f", "ls .", "providers", "--version", "cat --help"] {
+        shell(&folder, &format!("zvfs {command} >&-")).failed(9, &["write standard output", closed]);
+    }
+    for command in ["cp f -", "cp f file:/dev/stdout"] {
+        let done = shell(&folder, &format!("zvfs {command} >&-"));
+        assert!(done.code != 0 && done.stderr.contains("/dev/stdout"), "{done:?}");
+    }
+    let done = shell(&folder, "zvfs cat - <&-");
+    assert!(done.code != 0 && done.stderr.contains("/dev/stdin"), "{done:?}");
+    let manifest = repository("examples/jobs/wordcount/wordcount.manifest");
+    let done = shell(&folder, &format!("zvfs run {} >&-", manifest.display()));
+    assert!(done.code != 0 && done.stderr.contains("/dev/stdout"), "{done:?}");
+    // What does not need it works, and a file that is opened meanwhile does not pass for it.
+    shell(&folder, "zvfs cp f g >&- <&- 2>&- && cmp f g").succeeded();
+}
+
+/// Found: a report emptied the log that standard output was being appended to.
+#[test]
+fn a_report_never_empties_what_is_open_elsewhere() {
+    if !have(&["bash"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let manifest = repository("examples/jobs/wordcount/wordcount.manifest").display().to_string();
+    folder.write("log", "before\n");
+    for place in ["/dev/stdout", "/dev/fd/1", "log"] {
+        shell(&folder, &format!("zvfs run --report-file {place} {manifest} >> log")).succeeded();
+    }
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.starts_with("before\n"), "{log}");
+    assert_eq!(log.lines().filter(|line| *line == "ok").count(), 3, "{log}");
+    // Without O_APPEND the output and the report follow each other too.
+    shell(&folder, &format!("zvfs run --report-file /dev/stdout {manifest} > log")).succeeded();
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    assert_eq!(log.lines().filter(|line| *line == "ok").count(), 1, "{log}");
+    // A file of its own starts anew.
+    folder.write("own", "x".repeat(10_000));
+    for _ in 0..2 {
+        shell(&folder, &format!("zvfs run --report-file own {manifest} > log")).succeeded();
+    }
+    let own = fs::read_to_string(folder.path().join("own")).unwrap();
+    assert!(!own.contains("xxx") && own.lines().filter(|line| *line == "ok").count() == 1, "{own}");
+    let fifo = folder.fifo("fifo");
+    let _reader = OpenOptions::new().read(true).write(true).open(fifo).unwrap();
+    shell(&folder, &format!("zvfs run --report-file fifo {manifest} > log")).succeeded();
+}
+
+/// Found: `zvfs cp -o $'\e[31m...'` sent that to the terminal.
+#[test]
+fn what_was_typed_does_not_move_the_cursor() {
+    if !have(&["bash"]) {
+        return;
+    }
+    let folder = Folder::new();
+    for line in ["zvfs cp -o $'\\e[31m' a b", "zvfs $'fly\\e[2J'", "zvfs cat --x$'\\e[2J' a"] {
+        let done = shell(&folder, line);
+        assert_eq!(done.code, 64, "{done:?}");
+        assert!(!done.stderr.contains('\x1b') && !done.stderr.is_empty(), "{done:?}");
+    }
+}
+
+/// Found: the line of a copy was longer than a terminal of 80 columns, and each turn of it took a new line.
+#[test]
+fn the_progress_of_a_copy_fits_its_terminal() {
+    let folder = Folder::new();
+    let big = folder.write("big", "");
+    OpenOptions::new().write(true).open(&big).unwrap().set_len(1 << 28).unwrap();
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal, size).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let other = OpenOptions::new().read(true).write(true).open(OsStr::from_bytes(name.to_bytes())).unwrap();
+    let mut command = zvfs(["cp", &big, "null:"]);
+    command.env("TERM", "xterm").stdin(Stdio::null()).stdout(Stdio::null()).stderr(other);
+    let started = Started::as_set(&mut command);
+    // The command alone has the other side now: the read ends when it does.
+    drop(command);
+    let shown = bounded("the terminal is closed", move || {
+        let (mut terminal, mut text) = (fs::File::from(terminal), Vec::new());
+        let mut buf = [0; 4096];
+        while let Ok(count @ 1..) = terminal.read(&mut buf) {
+            text.extend_from_slice(&buf[..count]);
+        }
+        String::from_utf8(text).unwrap()
+    });
+    assert_eq!(started.end().code, 0, "{shown}");
+    let lines: Vec<&str> = shown.split(['\r', '\n', '\x1b']).collect();
+    assert!(lines.iter().any(|line| line.contains(" of 256.00 MiB")), "{shown:?}");
+    for line in lines {
+        let line = line.trim_start_matches("[2K");
+        assert!(line.chars().count() <= 80, "{} columns: {line:?}", line.chars().count());
+    }
+}
