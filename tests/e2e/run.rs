@@ -238,9 +238,9 @@ fn nothing_runs_if_one_manifest_is_bad() {
 fn a_manifests_warnings_are_told() {
     let folder = Folder::new();
     let manifest = guest(&folder, "fine", "");
-    let text = fs::read_to_string(&manifest).unwrap() + "Colour = red\n";
+    let text = fs::read_to_string(&manifest).unwrap() + "Job = /tmp/socket\n";
     fs::write(&manifest, text).unwrap();
-    run(zvfs(["run", &manifest])).failed(0, &["fine.manifest: MANIFEST 8: unknown key `Colour` is ignored"]);
+    run(zvfs(["run", &manifest])).failed(0, &["fine.manifest: MANIFEST 8: Job has no effect"]);
 }
 
 #[test]

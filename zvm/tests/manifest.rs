@@ -148,7 +148,6 @@ fn line_ends_blank_lines_and_comments_do_not_matter() {
 fn what_has_no_effect_is_warned_of() {
     for (line, words) in [
         ("no equals sign", "has no `=`"),
-        ("version = 1", "unknown key `version`"),
         ("Job = /tmp/socket", "Job has no effect"),
         ("Etag = x", "Etag has no effect"),
         ("Boot = x", "Boot has no effect"),
@@ -342,6 +341,53 @@ fn messages_escape_what_a_terminal_would_obey() {
     assert!(!failure.text().contains('\x1b'), "{failure:?}");
     let failure = parse(&good("Channel = http://user:secret@h/x y, /x, 9, 0, 1, 1, 0, 0\n")).unwrap_err();
     assert!(!failure.text().contains("secret"), "{failure}");
+}
+
+/// `Fule = 5` ran a guest without a limit, with a warning that nobody read.
+#[test]
+fn an_unknown_key_is_an_error_with_the_key_that_was_meant() {
+    for (line, words) in [
+        ("Fule = 5", "unknown key `Fule`: did you mean `Fuel`?"),
+        ("version = 1", "unknown key `version`: did you mean `Version`?"),
+        ("Chanel = /x, /x, 0, 1, 1, 0, 0", "did you mean `Channel`?"),
+        ("Colour = red", "unknown key `Colour`"),
+        ("http://user:hunter2@h/x?sig = 1", "no key"),
+        ("= 5", "no key"),
+    ] {
+        let failure = parse(&good(line)).unwrap_err();
+        assert_eq!(failure.exit(), ExitCode::Manifest);
+        assert!(failure.text().starts_with("MANIFEST ") && failure.text().contains(words), "{failure}");
+        assert!(!failure.text().contains("hunter2"), "{failure}");
+    }
+}
+
+/// A line without its quotes, or its `=`, was repeated whole, with the password in it.
+#[test]
+fn a_malformed_line_is_not_repeated() {
+    for line in [
+        "Channel: http://user:hunter2@h/x, /x, 0, 1, 1, 0, 0",
+        "Channel = \"http://user:hunter2@h/x, /x, 0, 1, 1, 0, 0",
+        "Channel = \"http://h/x\" hunter2, /x, 0, 1, 1, 0, 0",
+        "Channel = http://h/x?a,token=hunter2, /x, 0, 1, 1, 0, 0",
+        "Channel = http://h/x?a,token=hunter2",
+        "Env = hunter2",
+    ] {
+        let said = match parse(&newer(line)) {
+            Ok(manifest) => format!("{:?}", manifest.warnings),
+            Err(failure) => failure.to_string(),
+        };
+        assert!(said.len() > 10 && !said.contains("hunter2"), "{line}: {said}");
+    }
+}
+
+#[test]
+fn sizes_are_written_as_in_settings_too() {
+    let text = newer("Scratch = 64k\nChannel = /x, /x, 1, 1, 2m, 1, 1k\n")
+        .replace("Memory = 4294967296", "Memory = 1g");
+    let manifest = parse(&text).unwrap();
+    let limits = manifest.channels[3].limits;
+    assert_eq!((manifest.memory, manifest.scratch), (1 << 30, Some(64 << 10)));
+    assert_eq!((limits.get_size, limits.put_size), (2 << 20, 1 << 10));
 }
 
 #[test]

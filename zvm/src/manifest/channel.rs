@@ -138,24 +138,24 @@ fn sources<'a>(line: &Line<'a>) -> Result<(Vec<String>, &'a str), Failure> {
 }
 
 /// Splits one source off: up to a `;` or `,`, or in double quotes. The rest starts with that separator, or is empty.
-fn source(text: &str) -> Result<(&str, &str), String> {
+fn source(text: &str) -> Result<(&str, &str), &'static str> {
     let text = trim(text);
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', ',']).unwrap_or(text.len());
         return Ok((trim(&text[..end]), &text[end..]));
     };
-    let (source, rest) =
-        quoted.split_once('"').ok_or_else(|| format!("`{}` lacks its closing quote", Shown(text)))?;
+    let (source, rest) = quoted.split_once('"').ok_or("a quoted source lacks its closing quote")?;
     let rest = trim(rest);
     match rest.is_empty() || rest.starts_with([';', ',']) {
         true => Ok((source, rest)),
-        false => Err(format!("`{}` after a quoted source: expected `;` or `,`", Shown(rest))),
+        false => Err("after a quoted source: expected `;` or `,`"),
     }
 }
 
 fn check_alias(alias: &str, line: usize, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
     let Some(path) = alias.strip_prefix('/').filter(|path| !path.is_empty()) else {
-        return Err(defect(line, format_args!("alias `{}` is not an absolute path", Shown(alias))));
+        // Not repeated: without its quotes, half of a source may stand here.
+        return Err(defect(line, "the alias is not an absolute path (quote a source with a comma)"));
     };
     if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
         let text =
@@ -169,13 +169,12 @@ fn limits_of(fields: &[&str]) -> Result<Limits, String> {
     let [gets, get_size, puts, put_size] = fields else {
         return Err(format!("{} quotas: expected 4", fields.len()));
     };
-    let limit =
-        |name: &str, text: &str| number::parse_count(text).map_err(|error| format!("{name}: {error}"));
+    let of = |name: &'static str| move |error: String| format!("{name}: {error}");
     Ok(Limits {
-        gets: limit("gets", gets)?,
-        get_size: limit("get_size", get_size)?,
-        puts: limit("puts", puts)?,
-        put_size: limit("put_size", put_size)?,
+        gets: number::parse_count(gets).map_err(of("gets"))?,
+        get_size: number::parse_size_count(get_size).map_err(of("get_size"))?,
+        puts: number::parse_count(puts).map_err(of("puts"))?,
+        put_size: number::parse_size_count(put_size).map_err(of("put_size"))?,
     })
 }
 

@@ -7,7 +7,7 @@ use crate::channel::DigestAlgorithm;
 use crate::exit::{ExitCode, Failure};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-use vfs_core::{Descriptor, Shown};
+use vfs_core::{Descriptor, Shown, nearest};
 
 /// Keys that may be given once.
 const SINGLE: [&str; 18] = [
@@ -50,7 +50,7 @@ const TIMEOUT_MAX: u64 = u32::MAX as u64;
 pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Manifest, Failure> {
     let singles = Singles::collect(lines)?;
     let version = version(&singles)?;
-    warn_of_keys(lines, warnings);
+    check_keys(lines, warnings)?;
     let node = node(&singles, version)?;
     for key in ["Broker", "NameServer"] {
         if let (Some(line), None) = (singles.get(key), &node) {
@@ -59,7 +59,7 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
     }
     let mut channels = channels(lines, version, warnings)?;
     mounts::mark_interactive(lines, &mut channels)?;
-    let scratch = singles.get("Scratch").map(|line| positive(line)).transpose()?;
+    let scratch = singles.get("Scratch").map(|line| scratch(line)).transpose()?;
     let (memory, tagged) = memory(&singles)?;
     let digest = digest(&singles)?.or(tagged.then_some(DigestAlgorithm::Sha256));
     Ok(Manifest {
@@ -125,15 +125,29 @@ fn version(singles: &Singles<'_>) -> Result<Version, Failure> {
     }
 }
 
-/// Warns of keys without effect.
-fn warn_of_keys(lines: &Lines<'_>, warnings: &mut Vec<Warning>) {
+/// Warns of keys without effect, and refuses those that nobody knows: a slip in `Fuel` would run a guest without a limit.
+fn check_keys(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
+    let known = || SINGLE.iter().chain(&REPEATABLE).copied();
     for line in &lines.list {
-        let text = match WITHOUT_EFFECT.iter().find(|(key, _)| *key == line.key) {
-            Some((key, reason)) => format!("{key} has no effect: {reason}"),
-            None if SINGLE.contains(&line.key) || REPEATABLE.contains(&line.key) => continue,
-            None => format!("unknown key `{}` is ignored (keys are case-sensitive)", Shown(line.key)),
-        };
-        warnings.push(Warning { line: line.number, text });
+        if let Some((key, reason)) = WITHOUT_EFFECT.iter().find(|(key, _)| *key == line.key) {
+            let text = format!("{key} has no effect: {reason}");
+            warnings.push(Warning { line: line.number, text });
+        } else if !known().any(|key| key == line.key) {
+            return Err(defect(line.number, unknown_key(line.key, nearest(line.key, known()))));
+        }
+    }
+    Ok(())
+}
+
+/// What stands before a `=` is repeated only if it may be a key: a broken line may hold a secret.
+fn unknown_key(key: &str, meant: Option<&str>) -> String {
+    let word = (1..=32).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match meant {
+        Some(meant) if word => {
+            format!("unknown key `{key}`: did you mean `{meant}`? (keys are case-sensitive)")
+        }
+        _ if word => format!("unknown key `{key}` (a comment begins with #)"),
+        _ => "what stands before the `=` is no key (a comment begins with #)".to_owned(),
     }
 }
 
@@ -167,7 +181,7 @@ fn memory(singles: &Singles<'_>) -> Result<(u64, bool), Failure> {
     let Some((size, tag)) = line.value.split_once(',') else {
         return Err(defect(line.number, "Memory needs a size and a tag: `Memory = 4294967296, 0`"));
     };
-    let size = number::parse(trim(size)).map_err(|text| of_key(line, text))?;
+    let size = number::parse_size(trim(size)).map_err(|text| of_key(line, text))?;
     let tagged = match number::parse(trim(tag)).map_err(|text| of_key(line, text))? {
         0 => false,
         1 => true,
@@ -287,6 +301,14 @@ fn text(line: &Line<'_>) -> Result<String, Failure> {
 
 fn count(line: &Line<'_>) -> Result<u64, Failure> {
     number::parse_count(line.value).map_err(|text| of_key(line, text))
+}
+
+fn scratch(line: &Line<'_>) -> Result<u64, Failure> {
+    let size = number::parse_size(line.value).map_err(|text| of_key(line, text))?;
+    match u64::try_from(size) {
+        Ok(bytes) if bytes > 0 => Ok(bytes),
+        _ => Err(of_key(line, format!("{size} is too small: at least 1"))),
+    }
 }
 
 fn positive(line: &Line<'_>) -> Result<u64, Failure> {

@@ -2,7 +2,6 @@
 
 use super::{BYTES_MAX, LINES_MAX, Warning, defect};
 use crate::exit::Failure;
-use vfs_core::Shown;
 
 /// How many ignored lines are told one by one: whole texts are full of them.
 const TOLD: usize = 3;
@@ -45,7 +44,8 @@ pub(super) fn split<'a>(text: &'a [u8], warnings: &mut Vec<Warning>) -> Result<L
             None => {
                 ignored += 1;
                 if ignored <= TOLD {
-                    let text = format!("`{}` is ignored: it has no `=`", Shown(line));
+                    // Not repeated: half of a descriptor may stand here, with the half that is secret.
+                    let text = "the line is ignored: it has no `=`".to_owned();
                     warnings.push(Warning { line: last, text });
                 }
             }

@@ -1,4 +1,4 @@
-//! The manifest's numbers, as C writes them: decimal, `0x` hexadecimal, `0` octal.
+//! The manifest's numbers, as C writes them: decimal, `0x` hexadecimal, `0` octal; sizes also as settings have them: `64k`, `1g`.
 
 use vfs_core::Shown;
 
@@ -22,6 +22,28 @@ pub(super) fn parse(text: &str) -> Result<i64, String> {
     // The sign goes with the digits: the smallest number has no positive counterpart.
     let signed = if negative { format!("-{digits}") } else { digits.to_owned() };
     i64::from_str_radix(&signed, radix).map_err(|_| format!("`{}` does not fit into 63 bits", Shown(text)))
+}
+
+/// Parses a number of bytes; `k`, `m`, `g`, `t` behind a decimal one are powers of 1024.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_size(text: &str) -> Result<i64, String> {
+    let has_unit = text.ends_with(|last: char| "kmgt".contains(last.to_ascii_lowercase()));
+    if !has_unit {
+        return parse(text);
+    }
+    let size = vfs_core::parse_size(text).and_then(|bytes| i64::try_from(bytes).ok());
+    size.ok_or_else(|| format!("`{}` is not a size such as 4096, 64k or 1g", Shown(text)))
+}
+
+/// Parses a number of bytes that is not negative.
+///
+/// # Errors
+/// As [`parse`]; a negative one.
+pub(super) fn parse_size_count(text: &str) -> Result<u64, String> {
+    let number = parse_size(text)?;
+    u64::try_from(number).map_err(|_| format!("{number} is negative"))
 }
 
 /// Parses a number that counts something.
@@ -52,6 +74,17 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(number), "{text}");
         }
+    }
+
+    #[test]
+    fn sizes_may_have_the_units_of_settings() {
+        for (text, bytes) in [("1g", 1 << 30), ("64K", 65_536), ("0x10", 16), ("-1", -1), ("0", 0)] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["1 g", "g", "-1k", "1.5g", "1kk", "9999999999t", "k1"] {
+            parse_size(text).unwrap_err();
+        }
+        assert!(parse("1k").is_err(), "a count has no unit");
     }
 
     #[test]
