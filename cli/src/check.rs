@@ -8,6 +8,7 @@ mod reach;
 mod suite;
 
 use crate::arguments::{Options, duration};
+use crate::check::child::Task;
 use crate::exit::{Failure, number, warn};
 use crate::stdout;
 use crate::text::printable;
@@ -20,7 +21,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 use suite::Outcome;
-use vfs_core::Code;
+use vfs_core::{Code, Error};
 
 /// Examine a provider's library: its table, what it links to, and, given descriptors, whether it keeps to the header
 ///
@@ -30,6 +31,7 @@ use vfs_core::Code;
 /// Without descriptors only its table is read. With them it is put to the conformance suite:
 ///   zvfs check libzvfs_data.so --descriptor data:,hello
 ///   zvfs check libzvfs_mem.so --write-descriptor 'mem:{name}' --isolated
+///   zvfs check libzvfs_capitals.so --write-descriptor 'capitals:mem:{name}' --comes-back 'tr a-z A-Z'
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Check {
@@ -54,15 +56,15 @@ impl Check {
         let elf = Elf::read(&self.library)?;
         let loaded = self.load_in_child(options)?;
         let mut defects = elf.defects();
-        defects.extend(loaded.defect);
+        defects.extend(loaded.defect.clone());
         let mut out = stdout::writer()?;
         if !self.json {
             write!(out, "{}", loaded.table).and_then(|()| writeln!(out, "{elf}")).map_err(Failure::output)?;
         }
-        let outcomes = match defects.is_empty() && self.reach.is_some() {
-            true => self.put_to_the_suite(options)?,
-            false => Vec::new(),
-        };
+        let mut outcomes = Vec::new();
+        for (run, reach) in self.reach.runs().iter().filter(|_| defects.is_empty()) {
+            self.put_to_the_suite(options, run, reach, &mut outcomes)?;
+        }
         if self.json {
             let object = json!({
                 "library": self.library.display().to_string(),
@@ -75,6 +77,10 @@ impl Check {
         defects.iter().for_each(|defect| warn(defect));
         if !defects.is_empty() {
             return Err(Failure::told(loaded.code));
+        }
+        let left: Vec<&str> = outcomes.iter().filter_map(Outcome::left).collect();
+        if let Some(first) = left.first() {
+            warn(&format!("{} checks could not remove what they made, such as {first}", left.len()));
         }
         let failed = outcomes.iter().filter(|outcome| outcome.failed()).count();
         if failed > 0 {
@@ -89,21 +95,35 @@ impl Check {
                 let passed = outcomes.iter().filter(|outcome| outcome.passed()).count();
                 let skipped = count - passed;
                 writeln!(out, "nothing wrong with it: {passed} checks passed, {skipped} skipped")
+                    .and_then(|()| {
+                        self.reach
+                            .untried(loaded.supports("READ"), loaded.supports("WRITE"))
+                            .map_or(Ok(()), |text| writeln!(out, "{text}"))
+                    })
                     .map_err(Failure::output)
             }
         }
     }
 
-    fn put_to_the_suite(&self, options: &Options) -> Result<Vec<Outcome>, Failure> {
-        let checks = suite::matching(self.filter.as_deref())?;
-        let (mut outcomes, mut out) = (Vec::new(), stdout::writer()?);
-        for check in checks {
-            let outcome = Outcome::of(check, |name| {
-                Ended::run(
-                    child::arguments(options, self.timeout, Some((name, &self.reach)), &self.library),
-                    self.timeout,
-                )
-            })?;
+    fn put_to_the_suite(
+        &self,
+        options: &Options,
+        run: &str,
+        reach: &Reach,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), Failure> {
+        let mut out = stdout::writer()?;
+        let child = |task: Task<'_>| {
+            Ended::run(child::arguments(options, self.timeout, task, &self.library), self.timeout)
+        };
+        let sweep = |process: u32| -> Result<Option<String>, Error> {
+            if !reach.makes_names() {
+                return Ok(None);
+            }
+            Ok(suite::left(&child(Task::Sweep(process, reach))?))
+        };
+        for check in suite::matching(self.filter.as_deref())? {
+            let outcome = Outcome::of(check, run, |name| child(Task::Check(name, reach)), sweep)?;
             if !self.json {
                 writeln!(out, "{outcome}").map_err(Failure::output)?;
             }
@@ -114,12 +134,13 @@ impl Check {
                 break;
             }
         }
-        Ok(outcomes)
+        Ok(())
     }
 
     /// Lets a child load it, within the time limit.
     fn load_in_child(&self, options: &Options) -> Result<Loaded, Failure> {
-        let ended = Ended::run(child::arguments(options, self.timeout, None, &self.library), self.timeout)?;
+        let ended =
+            Ended::run(child::arguments(options, self.timeout, Task::Show, &self.library), self.timeout)?;
         Ok(self.judge(&ended))
     }
 
@@ -139,6 +160,16 @@ impl Check {
             }
         };
         Loaded { table, defect, code: number(code) }
+    }
+}
+
+impl Loaded {
+    /// Whether the table names an open flag.
+    fn supports(&self, flag: &str) -> bool {
+        let flags = self.table.lines().find_map(|line| line.trim_start().strip_prefix("flags "));
+        flags.is_some_and(|flags| {
+            flags.split(|letter: char| !letter.is_ascii_uppercase()).any(|word| word == flag)
+        })
     }
 }
 

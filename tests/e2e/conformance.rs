@@ -37,6 +37,7 @@ fn good_providers_pass() {
         done.succeeded();
         assert!(lines(&done, "passed").len() > 5 && done.out().contains("nothing wrong with it"), "{done:?}");
         assert_eq!(lines(&done, "FAILED"), Vec::<&str>::new());
+        assert_eq!(folder.names(), ["a", "fifo"], "what the checks made is gone");
     }
 }
 
@@ -92,6 +93,19 @@ const DEFECTS: &[(&str, &str, &str)] = &[
     ("OUT_ON_FAILURE", "a_failed_open_leaves_its_output_alone", "wrote *out"),
     ("ERROR_ON_SUCCESS", "success_leaves_the_error_alone", "wrote into err"),
     ("EXACT_SIZE", "larger_structs_are_borne", "EINVAL"),
+    ("CLOSE_SLEEPS", "close_waits_for_nothing", "close of a file that was read waits"),
+    ("CHANGES_FOLDER", "the_process_is_left_alone", "the working folder"),
+    ("CHANGES_UMASK", "the_process_is_left_alone", "the umask from 0022 to 0000"),
+    ("CHANGES_ENVIRONMENT", "the_process_is_left_alone", "the environment's DEFECT"),
+    ("IGNORES_SIGPIPE", "the_process_is_left_alone", "the ignored signals"),
+    (
+        "RAISES_SIGPIPE",
+        "instances_start_and_stop",
+        "crashed with signal 13 (SIGPIPE: write sockets with MSG_NOSIGNAL)",
+    ),
+    ("LEAVES_A_THREAD", "stop_leaves_no_thread", "these threads run on"),
+    ("STARTS_A_THREAD_WHEN_LOADED", "loading_changes_nothing", "a thread of it runs"),
+    ("CHANGES_UMASK_WHEN_LOADED", "loading_changes_nothing", "the umask from 0022 to 0000"),
     ("USES_THE_REQUEST", "no_pointer_is_kept_past_a_call", "crashed with signal 11"),
 ];
 
@@ -124,6 +138,59 @@ fn a_layer_in_c_passes_over_the_file_provider() {
     let done = check(&library, &["--write-descriptor", &named, "--blocking-descriptor", &blocks]);
     done.succeeded();
     assert!(lines(&done, "passed").len() > 50 && lines(&done, "FAILED").is_empty(), "{done:?}");
+}
+
+/// Such a layer failed 30 of 70 checks, with advice that led nowhere; and what the checks had made stayed.
+#[test]
+fn a_layer_that_changes_bytes_passes_once_it_is_said_what_comes_back() {
+    if !have(&["cc", "tr"]) {
+        return;
+    }
+    let (folder, place) = (Folder::new(), Folder::new());
+    let library = plugin(&folder, "layer", "CLEAN");
+    let named = format!("layer:capitals,file:{}/{{name}}", place.path().display());
+    let done = check(&library, &["--write-descriptor", &named, "--comes-back", "tr a-z A-Z"]);
+    done.succeeded();
+    assert!(lines(&done, "passed").len() > 50 && lines(&done, "FAILED").is_empty(), "{done:?}");
+    assert_eq!(place.names(), Vec::<String>::new());
+    let done = check(&library, &["--write-descriptor", &named, "--filter", "write_is_read_back"]);
+    done.failed(80, &["1 of 2 checks failed"]);
+    assert!(done.out().contains("--comes-back"), "{done:?}");
+    assert_eq!(place.names(), Vec::<String>::new());
+}
+
+#[test]
+fn several_kinds_of_file_are_checked_in_one_run_and_what_was_not_tried_is_told() {
+    let folder = Folder::new();
+    let (one, other) = (folder.write("one", "some content"), folder.write("other", ""));
+    let done =
+        check(&built("file"), &["--descriptor", &one, "--descriptor", &other, "--filter", "read_end_is"]);
+    let out = done.succeeded().out();
+    for word in [&one, &other] {
+        assert!(out.contains(&format!("passed   read_end_is_zero_and_stays ({word})")), "{done:?}");
+    }
+    assert!(
+        out.contains("4 checks passed") && out.contains("writing was not tried: give --write-descriptor"),
+        "{out}"
+    );
+    // A provider that writes too is not at fault for what the command line lacks.
+    let done = check(&built("file"), &["--descriptor", &one, "--filter", "claims_something"]);
+    assert!(done.succeeded().out().contains("2 checks passed"), "{done:?}");
+}
+
+/// A check that crashed could not clean up after itself.
+#[test]
+fn what_a_crashed_check_made_is_removed_too() {
+    if !have(&["cc"]) {
+        return;
+    }
+    let (folder, place) = (Folder::new(), Folder::new());
+    let library = plugin(&folder, "layer", "CRASHES_AFTER_COMMIT");
+    let named = format!("layer:pass,file:{}/{{name}}", place.path().display());
+    let done = check(&library, &["--write-descriptor", &named, "--filter", "write_takes_any_size"]);
+    done.failed(80, &["1 of 2 checks failed"]);
+    assert!(done.out().contains("crashed with signal 6"), "{done:?}");
+    assert_eq!(place.names(), Vec::<String>::new());
 }
 
 const REACH: [&str; 4] = ["--descriptor", "defect:x", "--blocking-descriptor", "defect:block"];

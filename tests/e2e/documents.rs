@@ -191,6 +191,7 @@ fn links_inside_the_guides_lead_somewhere() {
         "--descriptor",
         "--write-descriptor",
         "--blocking-descriptor",
+        "--comes-back",
         "--isolated",
         "-o",
         "--json",

@@ -12,32 +12,48 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 use vfs_core::{Code, Error, Library, Provider};
-use zvfs_conformance::Binary;
+use zvfs_conformance::{Before, Binary};
 
 /// Loads a library, for `zvfs check`
 #[derive(Args, Debug)]
 pub struct CheckChild {
     #[arg(long)]
     check: Option<String>,
+    /// Remove what the checks of another process made
+    #[arg(long)]
+    sweep: Option<u32>,
     #[command(flatten)]
     reach: Reach,
     limit_ns: u64,
     library: PathBuf,
 }
 
-/// The arguments that make this command such a child; without a check it prints the table.
-pub fn arguments(
-    options: &Options,
-    limit: Duration,
-    check: Option<(&str, &Reach)>,
-    library: &Path,
-) -> Vec<OsString> {
+/// What a child is to do.
+#[derive(Clone, Copy)]
+pub enum Task<'a> {
+    /// Print the table.
+    Show,
+    /// Put the library to one check.
+    Check(&'a str, &'a Reach),
+    /// Remove what the checks of a process made, which ended too early for that.
+    Sweep(u32, &'a Reach),
+}
+
+/// The arguments that make this command such a child.
+pub fn arguments(options: &Options, limit: Duration, task: Task<'_>, library: &Path) -> Vec<OsString> {
     let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
     let mut arguments: Vec<OsString> = vec!["check-child".into()];
     arguments.extend(options.arguments());
-    if let Some((name, reach)) = check {
-        arguments.extend(["--check".into(), name.into()]);
-        arguments.extend(reach.arguments());
+    match task {
+        Task::Show => {}
+        Task::Check(name, reach) => {
+            arguments.extend(["--check".into(), name.into()]);
+            arguments.extend(reach.arguments());
+        }
+        Task::Sweep(process, reach) => {
+            arguments.extend(["--sweep".into(), process.to_string().into()]);
+            arguments.extend(reach.arguments());
+        }
     }
     arguments.extend([limit.to_string().into(), "--".into(), library.into()]);
     arguments
@@ -52,9 +68,11 @@ impl CheckChild {
             signals::leave(number(Code::ETIMEDOUT))
         };
         thread::Builder::new().spawn(overdue)?;
-        match &self.check {
-            Some(name) => self.put_to(name, limit, options),
-            None => self.show(),
+        zvfs_conformance::as_a_host_in_c();
+        match (&self.check, self.sweep) {
+            (Some(name), _) => self.put_to(name, limit, options),
+            (None, Some(process)) => self.sweep(process, options),
+            (None, None) => self.show(),
         }
     }
 
@@ -73,10 +91,26 @@ impl CheckChild {
     fn put_to(&self, name: &str, limit: Duration, options: &Options) -> Result<(), Failure> {
         let registry = setup::registry(options)?;
         let load = || Library::load_any(&self.library, None).map_err(Error::from);
-        let subject = self.reach.subject(load()?, registry.host())?;
+        let before = Before::now();
+        let library = load()?;
+        if let Some(verdict) = suite::of_loading(name, &before) {
+            suite::print(&verdict);
+            signals::leave(0);
+        }
+        // From here on the library is called.
+        let before = Before::now();
+        let subject = self.reach.subject(library, registry.host())?;
         // A second handle on the same library: it is loaded once.
-        suite::run_here(name, limit, subject, |subject| Ok(Binary { library: load()?, subject }))?;
+        suite::run_here(name, limit, subject, |subject| Ok(Binary { library: load()?, subject, before }))?;
         // Whatever the library left running must not hold the verdict back.
+        signals::leave(0)
+    }
+
+    fn sweep(&self, process: u32, options: &Options) -> Result<(), Failure> {
+        let registry = setup::registry(options)?;
+        let library = Library::load_any(&self.library, None).map_err(Error::from)?;
+        let subject = self.reach.clone().for_writing().subject(library, registry.host())?;
+        suite::print_left(subject.clean_up_after(process));
         signals::leave(0)
     }
 }

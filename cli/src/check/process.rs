@@ -21,6 +21,7 @@ const OUTPUT_TIME: Duration = Duration::from_secs(1);
 pub struct Ended {
     /// `None`: it was ended, the time was over.
     pub status: Option<ExitStatus>,
+    pub process: u32,
     pub output: String,
     pub errors: String,
 }
@@ -45,7 +46,7 @@ impl Ended {
         let status = child.wait().map_err(doing)?;
         let collected = |output: Option<Receiver<Vec<u8>>>| output.as_ref().map(text).unwrap_or_default();
         let status = in_time.then_some(status);
-        Ok(Ended { status, output: collected(output), errors: collected(errors) })
+        Ok(Ended { status, process: child.id(), output: collected(output), errors: collected(errors) })
     }
 
     /// The exit code, or the signal that ended it; `None` for both: the time was over.

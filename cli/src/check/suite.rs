@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Error};
-use zvfs_conformance::{BINARY_CHECKS, Binary, CHECKS, Subject, Verdict, fix, run_within};
+use vfs_core::{Code, Error, Shown};
+use zvfs_conformance::{BINARY_CHECKS, Before, Binary, CHECKS, Subject, Verdict, fix, run_within};
 
 /// What a child prints before its verdict: the library may print as well.
 const MARK: &str = "zvfs-check-verdict ";
+/// What it prints before the names that it made and could not remove.
+const LEFT: &str = "zvfs-check-left ";
 
 /// One check of any of the suites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,13 @@ const FIRST: Item =
     Item { name: "descriptors_open", what: "the library starts, and what --descriptor names can be read" };
 const FIRST_FIX: &str =
     "give a descriptor that the library serves, and the settings that it needs with -o key=value";
+/// What only a process that has not loaded the library yet can see.
+const LOADING: Item = Item {
+    name: "loading_changes_nothing",
+    what: "constructors and the entry start no thread, and leave working folder, umask, environment and signals alone",
+};
+const LOADING_FIX: &str =
+    "do in start() what constructors and zvfs_provider_v1() do now: whoever lists providers loads them all";
 
 impl Item {
     pub fn is_first(self) -> bool {
@@ -32,13 +41,18 @@ impl Item {
     }
 
     fn fix(self) -> &'static str {
-        if self.is_first() { FIRST_FIX } else { fix(self.name).unwrap_or(self.what) }
+        match self {
+            FIRST => FIRST_FIX,
+            LOADING => LOADING_FIX,
+            _ => fix(self.name).unwrap_or(self.what),
+        }
     }
 }
 
 fn all() -> impl Iterator<Item = Item> {
     let suite = CHECKS.iter().map(|check| Item { name: check.name, what: check.what });
-    suite.chain(BINARY_CHECKS.iter().map(|check| Item { name: check.name, what: check.what }))
+    let binary = BINARY_CHECKS.iter().map(|check| Item { name: check.name, what: check.what });
+    suite.chain(binary).chain([LOADING])
 }
 
 /// The checks with this in their names.
@@ -55,7 +69,22 @@ pub fn matching(filter: Option<&str>) -> Result<Vec<Item>, Failure> {
     Ok([FIRST].into_iter().chain(found).collect())
 }
 
-/// Runs one check in this process, prints its verdict.
+/// The verdict on what loading did, if that is the check of this name.
+pub fn of_loading(name: &str, before: &Before) -> Option<Verdict> {
+    if name != LOADING.name {
+        return None;
+    }
+    let threads = before.threads.arrived();
+    let threads = (!threads.is_empty()).then(|| format!("a thread of it runs: {}", threads.join(", ")));
+    let changes = before.state.changes().map(|changes| format!("it has changed {changes}"));
+    let found: Vec<String> = threads.into_iter().chain(changes).collect();
+    Some(match found.is_empty() {
+        true => Verdict::Passed,
+        false => Verdict::Failed(format!("once loaded, {}", found.join("; "))),
+    })
+}
+
+/// Runs one check in this process, prints its verdict, and removes the names that it made.
 ///
 /// # Errors
 /// ENOENT: there is no such check.
@@ -65,37 +94,76 @@ pub fn run_here(
     subject: Subject,
     binary: impl FnOnce(Subject) -> Result<Binary, Error>,
 ) -> Result<(), Error> {
-    let verdict = if name == FIRST.name {
-        Verdict::Passed
+    if name == FIRST.name {
+        print(&Verdict::Passed);
     } else if let Some(check) = CHECKS.iter().find(|check| check.name == name) {
-        run_within(check, &Arc::new(subject), limit)
+        let subject = Arc::new(subject);
+        print(&run_within(check, &subject, limit));
+        print_left(subject.clean_up());
     } else if let Some(check) = BINARY_CHECKS.iter().find(|check| check.name == name) {
-        run_within(check, &Arc::new(binary(subject)?), limit)
+        let binary = Arc::new(binary(subject)?);
+        print(&run_within(check, &binary, limit));
+        print_left(binary.subject.clean_up());
     } else {
         return Err(Error::new(Code::ENOENT, format!("no check {name}")));
-    };
-    let (word, text) = match &verdict {
+    }
+    Ok(())
+}
+
+/// Tells the parent what came of the check.
+pub fn print(verdict: &Verdict) {
+    let (word, text) = match verdict {
         Verdict::Passed => ("passed", ""),
         Verdict::Skipped(reason) => ("skipped", reason.as_str()),
         Verdict::Failed(how) => ("failed", how.as_str()),
     };
     println!("\n{MARK}{word} {}", one_line(text));
-    Ok(())
+}
+
+/// Tells the parent what could not be removed.
+pub fn print_left(left: Result<Vec<String>, Error>) {
+    let text = match left {
+        Ok(left) if left.is_empty() => return,
+        Ok(left) => left.iter().map(|descriptor| Shown(descriptor).to_string()).collect::<Vec<_>>().join(" "),
+        Err(error) => error.chain(),
+    };
+    println!("\n{LEFT}{}", one_line(&text));
+}
+
+/// What a child said that it could not remove.
+pub fn left(ended: &Ended) -> Option<String> {
+    ended.output.lines().rev().find_map(|line| line.strip_prefix(LEFT)).map(printable)
 }
 
 /// What came of one check.
 pub struct Outcome {
     item: Item,
+    /// Which run of the suite, if there are several.
+    run: String,
     verdict: Verdict,
     took: Duration,
+    /// What it made and could not remove.
+    left: Option<String>,
 }
 
 impl Outcome {
-    /// Lets a child run a check, and judges how it ended.
-    pub fn of(item: Item, child: impl FnOnce(&str) -> Result<Ended, Error>) -> Result<Outcome, Failure> {
+    /// Lets a child run a check, and judges how it ended. One that ended before it could remove what it made has `sweep` do so.
+    pub fn of(
+        item: Item,
+        run: &str,
+        child: impl FnOnce(&str) -> Result<Ended, Error>,
+        sweep: impl FnOnce(u32) -> Result<Option<String>, Error>,
+    ) -> Result<Outcome, Failure> {
         let start = Instant::now();
         let ended = child(item.name)?;
-        Ok(Outcome { item, verdict: judge(&ended), took: start.elapsed() })
+        let (verdict, took) = (judge(&ended), start.elapsed());
+        let left =
+            if ended.code_and_signal() == (Some(0), None) { left(&ended) } else { sweep(ended.process)? };
+        Ok(Outcome { item, run: run.to_owned(), verdict, took, left })
+    }
+
+    pub fn left(&self) -> Option<&str> {
+        self.left.as_deref()
     }
 
     pub fn passed(&self) -> bool {
@@ -114,6 +182,7 @@ impl Outcome {
         };
         json!({
             "name": self.item.name,
+            "run": Some(&self.run).filter(|run| !run.is_empty()),
             "what": self.item.what,
             "verdict": verdict,
             "text": text,
@@ -125,7 +194,10 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.item.name;
+        let name = match self.run.as_str() {
+            "" => self.item.name.to_owned(),
+            run => format!("{} ({run})", self.item.name),
+        };
         match &self.verdict {
             Verdict::Passed => write!(f, "passed   {name}"),
             Verdict::Skipped(reason) => write!(f, "skipped  {name}: {reason}"),

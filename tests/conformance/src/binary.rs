@@ -3,9 +3,11 @@
 #![expect(unsafe_code, reason = "calls the library's functions")]
 
 mod calls;
+mod lives;
 mod request;
 
 use crate::case;
+use crate::process::Before;
 use crate::steps::{sample, skip};
 use crate::subject::{Sources, Subject, Targets};
 use crate::suite::{Step, Stop, checks};
@@ -18,8 +20,10 @@ use vfs_core::{
 pub struct Binary {
     /// The library.
     pub library: Library,
-    /// The descriptors; its provider is not used.
+    /// The descriptors; its provider is not used, but by the checks of a whole life.
     pub subject: Subject,
+    /// The process when no instance had been started yet.
+    pub before: Before,
 }
 
 checks! { Binary:
@@ -32,6 +36,10 @@ checks! { Binary:
         success_leaves_the_error_alone = "err is written on failure only";
         larger_structs_are_borne = "a request and a zvfs_stat of a later version, with more at their ends";
         no_pointer_is_kept_past_a_call = "the request's memory is gone when open has returned";
+    }
+    lives {
+        the_process_is_left_alone = "working folder, umask, environment and signals are after start, a file's life and stop what they were";
+        stop_leaves_no_thread = "when stop has returned, the threads that came since start have ended";
     }
 }
 
@@ -148,7 +156,7 @@ fn openable(binary: &Binary) -> Step<(String, OpenFlags, Option<Vec<u8>>)> {
         }
         (_, Some(Targets::Names(make) | Targets::Sinks(make))) => {
             let more = (OpenFlags::CREATE | OpenFlags::TRUNCATE) & supported;
-            Ok((make(&binary.subject.fresh_name())?, OpenFlags::WRITE | more, None))
+            Ok((binary.subject.fresh_target(make)?, OpenFlags::WRITE | more, None))
         }
         _ => skip("the subject has nothing to open"),
     }

@@ -33,9 +33,17 @@ pub(crate) fn host(subject: &Subject) -> Host {
 
 /// Starts an instance with the subject's settings.
 pub(crate) fn start(subject: &Subject) -> Step<Box<dyn Instance>> {
+    start_under(subject, host(subject))
+}
+
+fn start_under(subject: &Subject, host: Host) -> Step<Box<dyn Instance>> {
     let info = subject.provider.info();
     let settings = Settings::check(&info.settings, Scope::OPERATOR, &subject.settings)?;
-    Ok(subject.provider.start(host(subject), settings)?)
+    Ok(subject.provider.start(host, settings)?)
+}
+
+fn as_error((Stop::Skip(text) | Stop::Fail(text)): Stop) -> Error {
+    Error::new(Code::EIO, text)
 }
 
 /// An instance of its own for one check.
@@ -61,9 +69,14 @@ pub(crate) struct Writer {
 
 impl<'a> Case<'a> {
     pub fn start(subject: &'a Subject) -> Step<Case<'a>> {
+        Case::start_under(subject, host(subject))
+    }
+
+    /// The same with another host.
+    pub fn start_under(subject: &'a Subject, host: Host) -> Step<Case<'a>> {
         let info = subject.provider.info();
         let open_settings = Settings::check(&info.settings, Scope::OPEN, &[])?;
-        Ok(Case { subject, info, instance: start(subject)?, open_settings })
+        Ok(Case { subject, info, instance: start_under(subject, host)?, open_settings })
     }
 
     /// What is under a descriptor.
@@ -83,7 +96,7 @@ impl<'a> Case<'a> {
                 }
             }
         };
-        read().map_err(|(Stop::Skip(text) | Stop::Fail(text))| Error::new(Code::EIO, text))
+        read().map_err(as_error)
     }
 
     pub fn supports(&self, flags: OpenFlags) -> bool {
@@ -129,7 +142,7 @@ impl<'a> Case<'a> {
             Some(Sources::Made(make)) => Ok((make(&self.subject.fresh_name(), wanted)?, wanted.to_owned())),
             Some(Sources::Fixed { descriptor, content }) => Ok((descriptor.clone(), content.clone())),
             None if matches!(self.subject.targets, Some(Targets::Names(_))) => {
-                Ok((self.written(wanted)?, wanted.to_owned()))
+                Ok((self.written(wanted)?, self.back(wanted)?))
             }
             None => skip("the subject has no source"),
         }
@@ -153,7 +166,8 @@ impl<'a> Case<'a> {
     /// A descriptor to write to, with nothing under it if the subject has names.
     pub fn target(&self) -> Step<String> {
         match &self.subject.targets {
-            Some(Targets::Names(make) | Targets::Sinks(make)) => Ok(make(&self.subject.fresh_name())?),
+            Some(Targets::Names(make)) => Ok(self.subject.fresh_target(make)?),
+            Some(Targets::Sinks(make)) => Ok(make(&self.subject.fresh_name())?),
             None => skip("the subject has no target"),
         }
     }
@@ -224,11 +238,44 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// What comes back of what was written.
+    pub fn back(&self, written: &[u8]) -> Step<Vec<u8>> {
+        match &self.subject.comes_back {
+            Some(transform) => Ok(transform(written)?),
+            None => Ok(written.to_owned()),
+        }
+    }
+
+    /// Checks that what is under a target is what comes back of these bytes, written.
+    pub fn expect(&self, descriptor: &str, written: &[u8]) -> Step {
+        self.holds(descriptor, &self.back(written)?)
+    }
+
     /// Checks what is under a target.
-    pub fn expect(&self, descriptor: &str, wanted: &[u8]) -> Step {
+    pub fn holds(&self, descriptor: &str, wanted: &[u8]) -> Step {
         match self.look(descriptor)? {
             Some(content) => same(&content, wanted, "what is under the target's name"),
             None => Err(Stop::Fail("nothing is under the target's name".to_owned())),
         }
+    }
+
+    /// Removes names with an instance of its own; returns those that are there still.
+    pub fn remove(subject: &Subject, descriptors: Vec<String>) -> vfs_core::Result<Vec<String>> {
+        let case = Case::start(subject).map_err(as_error)?;
+        let control = Control::new();
+        let mut left = Vec::new();
+        for descriptor in descriptors {
+            let removed = match case.instance.namespace() {
+                Some(names) => case.request(&descriptor, &control, |request| names.remove(&request)),
+                None => Err(Error::from(Code::ENOTSUP)),
+            };
+            // What was never made is not there; what cannot be removed may be no longer.
+            let gone = |error: &Error| error.code() == Code::ENOENT;
+            let absent = || matches!(case.open(&descriptor, OpenFlags::READ), Err(error) if gone(&error));
+            if removed.is_err_and(|error| !gone(&error)) && !absent() {
+                left.push(descriptor);
+            }
+        }
+        Ok(left)
     }
 }

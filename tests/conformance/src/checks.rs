@@ -86,7 +86,7 @@ checks! { Subject:
         finish_on_a_reader_is_harmless = "END, COMMIT and DISCARD on a file open for reading";
         finish_ends_a_writer = "END returns at once, COMMIT after it, DISCARD instead of it";
         flush_keeps_the_content = "PUSH and SYNC between writes";
-        atomic_is_invisible_before_commit = "nothing under the name, then all of it";
+        atomic_is_invisible_before_commit = "nothing under the name, also after a flush SYNC, then all of it";
         atomic_keeps_the_old_until_commit = "readers see the old content, then the new";
         atomic_leaves_no_trace_without_commit = "DISCARD, END alone and a plain close";
     }
@@ -101,6 +101,7 @@ checks! { Subject:
     }
     life {
         opens_leak_no_descriptors = "/proc/self/fd is as full after 200 opens and closes as before";
+        close_waits_for_nothing = "close does not sleep: not after a read, a write, END, COMMIT or DISCARD";
         files_work_in_parallel = "files of one instance are independent, if `threads` says so";
         instances_are_isolated = "two instances do not see each other's names, if the subject says so";
         errors_say_what_happened = "a text of one line, a code that may be returned";

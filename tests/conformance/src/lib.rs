@@ -24,6 +24,7 @@
 //! | `steps` | what checks are made of: calls in guarded memory, comparisons, the form of an error |
 //! | `memory` | buffers between guard pages |
 //! | `task` | whether a call waits |
+//! | `process` | what belongs to the whole process, and its threads |
 //! | `checks` | the checks, a file for each theme |
 //! | `binary` | checks that only a library can be put to: raw calls, as no host of ours makes them |
 //! | `fixes` | what an author does about a failed check |
@@ -36,6 +37,7 @@ mod checks;
 mod fixes;
 mod memory;
 pub mod netpipe;
+mod process;
 mod steps;
 mod subject;
 mod suite;
@@ -45,6 +47,7 @@ pub use binary::{BINARY_CHECKS, Binary};
 pub use built::load_built;
 pub use checks::CHECKS;
 pub use fixes::fix;
+pub use process::{Before, ProcessState, Threads, as_a_host_in_c};
 pub use subject::{Blocking, Subject};
 pub use suite::{Check, Step, Stop, Verdict, run, run_check, run_within};
 

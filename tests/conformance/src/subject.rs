@@ -2,12 +2,14 @@
 
 use crate::case::Case;
 use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use vfs_core::{Host, OpenFlags, Provider};
 
 type Source = dyn Fn(&str, &[u8]) -> io::Result<String> + Send + Sync;
 type Target = dyn Fn(&str) -> io::Result<String> + Send + Sync;
 type Contents = dyn Fn(&str) -> io::Result<Option<Vec<u8>>> + Send + Sync;
+type Transform = dyn Fn(&[u8]) -> io::Result<Vec<u8>> + Send + Sync;
 type Blocked = dyn Fn(&str) -> io::Result<Blocking> + Send + Sync;
 
 /// A provider under test, and how to reach files of it.
@@ -21,11 +23,15 @@ pub struct Subject {
     pub(crate) sources: Option<Sources>,
     pub(crate) targets: Option<Targets>,
     pub(crate) contents: Option<Box<Contents>>,
+    pub(crate) comes_back: Option<Box<Transform>>,
     pub(crate) blocking: Option<Box<Blocked>>,
     pub(crate) isolated: bool,
     pub(crate) read_only: bool,
+    pub(crate) write_only: bool,
     pub(crate) host: Option<Host>,
     names: AtomicU64,
+    /// Every target that was named, so that it can be removed.
+    named: Mutex<Vec<String>>,
 }
 
 pub(crate) enum Sources {
@@ -58,11 +64,14 @@ impl Subject {
             sources: None,
             targets: None,
             contents: None,
+            comes_back: None,
             blocking: None,
             isolated: false,
             read_only: false,
+            write_only: false,
             host: None,
             names: AtomicU64::new(0),
+            named: Mutex::new(Vec::new()),
         }
     }
 
@@ -129,6 +138,16 @@ impl Subject {
         self
     }
 
+    /// Says what comes back of what was written, for a layer that changes bytes: one that makes all letters capital, say. What
+    /// reads as it was written (compression, encryption) needs no such word.
+    pub fn comes_back(
+        mut self,
+        transform: impl Fn(&[u8]) -> io::Result<Vec<u8>> + Send + Sync + 'static,
+    ) -> Subject {
+        self.comes_back = Some(Box::new(transform));
+        self
+    }
+
     /// Says how to make a descriptor that blocks whoever uses it.
     pub fn blocking(
         mut self,
@@ -151,6 +170,39 @@ impl Subject {
         self
     }
 
+    /// The same for reading.
+    pub fn write_only(mut self) -> Subject {
+        self.write_only = true;
+        self
+    }
+
+    /// Removes, by the provider, what the checks made under names of their own. Returns the descriptors that are there still.
+    ///
+    /// # Errors
+    /// The provider's: it does not start.
+    pub fn clean_up(&self) -> vfs_core::Result<Vec<String>> {
+        let named = std::mem::take(&mut *self.named.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let names = matches!(self.targets, Some(Targets::Names(_)));
+        if named.is_empty() || !names { Ok(Vec::new()) } else { Case::remove(self, named) }
+    }
+
+    /// The same for a run in another process, which ended before it could.
+    ///
+    /// # Errors
+    /// As [`clean_up`](Subject::clean_up).
+    pub fn clean_up_after(&self, process: u32) -> vfs_core::Result<Vec<String>> {
+        let Some(Targets::Names(make)) = &self.targets else { return Ok(Vec::new()) };
+        let names = (0..NAMES_MAX).map(|number| name_of(process, number));
+        Case::remove(self, names.filter_map(|name| make(&name).ok()).collect())
+    }
+
+    /// Names a target, and remembers it.
+    pub(crate) fn fresh_target(&self, make: &Target) -> io::Result<String> {
+        let descriptor = make(&self.fresh_name())?;
+        self.named.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(descriptor.clone());
+        Ok(descriptor)
+    }
+
     /// Whether there is anything to read.
     pub(crate) fn can_read(&self) -> bool {
         self.sources.is_some() || matches!(self.targets, Some(Targets::Names(_)))
@@ -168,6 +220,13 @@ impl Subject {
     }
 
     pub(crate) fn fresh_name(&self) -> String {
-        format!("conformance-{}-{}", std::process::id(), self.names.fetch_add(1, Ordering::Relaxed))
+        name_of(std::process::id(), self.names.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// No check makes more names than this.
+const NAMES_MAX: u64 = 1000;
+
+fn name_of(process: u32, number: u64) -> String {
+    format!("conformance-{process}-{number}")
 }

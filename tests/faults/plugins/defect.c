@@ -4,9 +4,12 @@
 #define _GNU_SOURCE
 #include "zvfs_provider.h"
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SIZE 10000
@@ -23,12 +26,47 @@ static char the_instance;
 
 static unsigned char byte_at(uint64_t at) { return (unsigned char)(at * 7 + at / 251); }
 
+#if defined(LEAVES_A_THREAD) || defined(STARTS_A_THREAD_WHEN_LOADED)
+static void *waits(void *arg) {
+    for (;;) pause();
+    return arg;
+}
+#endif
+#ifdef STARTS_A_THREAD_WHEN_LOADED
+__attribute__((constructor)) static void loaded(void) {
+    static pthread_t thread;
+    if (pthread_create(&thread, NULL, waits, NULL) != 0) abort();
+}
+#endif
+#ifdef CHANGES_UMASK_WHEN_LOADED
+__attribute__((constructor)) static void loaded(void) { umask(0); }
+#endif
+
 static int32_t ZVFS_CALL start(const zvfs_host *given, const zvfs_value *const *settings, zvfs_instance **out,
                                zvfs_error *err) {
     (void)settings, (void)err;
 #ifdef ONE_INSTANCE
     static int started;
     if (started++) abort();
+#endif
+#if defined(CHANGES_FOLDER)
+    if (chdir("/") != 0) abort();
+#elif defined(CHANGES_UMASK)
+    umask(0);
+#elif defined(CHANGES_ENVIRONMENT)
+    setenv("DEFECT", "1", 1);
+#elif defined(IGNORES_SIGPIPE)
+    signal(SIGPIPE, SIG_IGN);
+#elif defined(RAISES_SIGPIPE)
+    static int starts;
+    int pipes[2];
+    if (starts++ && pipe(pipes) != 0) abort();
+    if (starts == 1) pipes[0] = pipes[1] = -1;
+    close(pipes[0]);
+    if (write(pipes[1], "x", 1) != 1) close(pipes[1]);
+#elif defined(LEAVES_A_THREAD)
+    static pthread_t thread; /* it should end and be joined in stop */
+    if (pthread_create(&thread, NULL, waits, NULL) != 0) abort();
 #endif
     host = given;
     *out = (zvfs_instance *)&the_instance;
@@ -91,6 +129,9 @@ static int32_t ZVFS_CALL open_(zvfs_instance *instance, const zvfs_open_request 
 }
 static void ZVFS_CALL close_(zvfs_file *file) {
     free(file);
+#ifdef CLOSE_SLEEPS
+    sleep(2);
+#endif
 #ifdef USES_FREED
     static volatile uint64_t at;
     at = file->at; /* nothing but a sanitizer sees it */

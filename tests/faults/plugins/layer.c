@@ -107,13 +107,30 @@ static void ZVFS_CALL close_(zvfs_file *file) {
     free(file);
 }
 static int32_t ZVFS_CALL finish(zvfs_file *file, uint32_t how, zvfs_error *err) {
-    return layer->finish(file->context, file->inner, how, err);
+    int32_t code = layer->finish(file->context, file->inner, how, err);
+#ifdef CRASHES_AFTER_COMMIT
+    static int commits;
+    if (how == ZVFS_FINISH_COMMIT && ++commits > 2) abort();
+#endif
+    return code;
 }
 static int64_t ZVFS_CALL read_(zvfs_file *file, void *buf, uint64_t n, zvfs_error *err) {
     return layer->read(file->context, file->inner, buf, n, err);
 }
+/* A layer that changes bytes: what is written comes back in capital letters. */
+static char *capitals(const void *buf, uint64_t n) {
+    char *bytes = malloc(n);
+    for (uint64_t i = 0; bytes && i < n; i++) {
+        char byte = ((const char *)buf)[i];
+        bytes[i] = byte >= 'a' && byte <= 'z' ? (char)(byte - 'a' + 'A') : byte;
+    }
+    return bytes;
+}
 static int64_t ZVFS_CALL write_(zvfs_file *file, const void *buf, uint64_t n, zvfs_error *err) {
-    return layer->write(file->context, file->inner, buf, n, err);
+    char *bytes = is(file, "capitals") ? capitals(buf, n) : NULL;
+    int64_t count = layer->write(file->context, file->inner, bytes ? bytes : buf, n, err);
+    free(bytes);
+    return count;
 }
 static int64_t ZVFS_CALL seek(zvfs_file *file, int64_t offset, uint32_t whence, zvfs_error *err) {
     return layer->seek(file->context, file->inner, offset, whence, err);
@@ -125,20 +142,28 @@ static int32_t ZVFS_CALL truncate_(zvfs_file *file, uint64_t size, zvfs_error *e
 static int32_t ZVFS_CALL flush(zvfs_file *file, uint32_t level, zvfs_error *err) {
     return layer->flush(file->context, file->inner, level, err);
 }
-static uint64_t ZVFS_CALL capabilities(zvfs_file *file) { return layer->capabilities(file->context, file->inner); }
+static uint64_t ZVFS_CALL capabilities(zvfs_file *file) {
+    uint64_t inner = layer->capabilities(file->context, file->inner);
+    return is(file, "capitals") ? inner & ~(ZVFS_CAP_FD | ZVFS_CAP_SPLICE) : inner;
+}
 static int64_t ZVFS_CALL read_at(zvfs_file *file, void *buf, uint64_t n, uint64_t offset, zvfs_error *err) {
     return layer->read_at(file->context, file->inner, buf, n, offset, err);
 }
 static int64_t ZVFS_CALL write_at(zvfs_file *file, const void *buf, uint64_t n, uint64_t offset, zvfs_error *err) {
-    return layer->write_at(file->context, file->inner, buf, n, offset, err);
+    char *bytes = is(file, "capitals") ? capitals(buf, n) : NULL;
+    int64_t count = layer->write_at(file->context, file->inner, bytes ? bytes : buf, n, offset, err);
+    free(bytes);
+    return count;
 }
 static int32_t ZVFS_CALL stat_(zvfs_file *file, zvfs_stat *out, zvfs_error *err) {
     return layer->stat(file->context, file->inner, out, err);
 }
 static int32_t ZVFS_CALL lease(zvfs_file *file, uint64_t direction, zvfs_lease *out, zvfs_error *err) {
+    if (is(file, "capitals")) return zvfs_fail(err, ZVFS_ENOTSUP, "lease: the bytes beneath are others");
     return layer->lease(file->context, file->inner, direction, out, err);
 }
 static int32_t ZVFS_CALL advance(zvfs_file *file, uint64_t direction, uint64_t n, zvfs_error *err) {
+    if (is(file, "capitals")) return zvfs_fail(err, ZVFS_ENOTSUP, "advance: nothing was lent");
     return layer->advance(file->context, file->inner, direction, n, err);
 }
 static int64_t ZVFS_CALL send_from(zvfs_file *file, int32_t fd, uint64_t offset, uint64_t n, zvfs_error *err) {

@@ -49,18 +49,21 @@ fn cancelled(case: &Case<'_>, descriptor: &str, flags: OpenFlags) -> Step<u32> {
 
 pub fn cancel_ends_a_blocked_call(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
-    let (control, stopped) = (Control::new(), Code::ECANCELED);
-    blocked(&case, &control, stopped, |control| control.cancel())
+    let control = Control::new();
+    blocked(&case, &control, &[Code::ECANCELED], |control| control.cancel())
 }
 
 pub fn deadline_ends_a_blocked_call(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
-    let (control, stopped) = (Control::new(), Code::ETIMEDOUT);
-    blocked(&case, &control, stopped, |control| control.set_deadline(Some(Instant::now())))
+    let control = Control::new();
+    // A file that cannot go on afterwards says that the other side is lost.
+    blocked(&case, &control, &[Code::ETIMEDOUT, Code::ECONNRESET], |control| {
+        control.set_deadline(Some(Instant::now()))
+    })
 }
 
 /// Lets a call block, stops it from another thread, and checks how and when it ends.
-fn blocked(case: &Case<'_>, control: &Control, stopped: Code, stop: fn(&Control)) -> Step {
+fn blocked(case: &Case<'_>, control: &Control, stopped: &[Code], stop: fn(&Control)) -> Step {
     let Some(make) = &case.subject.blocking else { return skip("the subject has nothing that blocks") };
     let Blocking { descriptor, flags } = make(&case.subject.fresh_name())?;
     let ((tasks, task), (done, result)) = (channel(), channel());
@@ -90,7 +93,7 @@ fn blocked(case: &Case<'_>, control: &Control, stopped: Code, stop: fn(&Control)
         let took = ended_at.saturating_duration_since(stopped_at);
         ensure!(took < SLACK, "the call ended {took:?} after it was stopped");
         match outcome {
-            Err(Some(error)) => refused::<()>(Err(error), &[stopped], "the stopped call"),
+            Err(Some(error)) => refused::<()>(Err(error), stopped, "the stopped call"),
             outcome => Err(Stop::Fail(format!("the stopped call returned {outcome:?}"))),
         }
     })

@@ -3,9 +3,12 @@
 use crate::case::Case;
 use crate::steps::{ensure, joined, read_all, read_some, refused, same, sample, skip, well_said, write_all};
 use crate::subject::Subject;
-use crate::suite::Step;
+use crate::suite::{Step, Stop};
+use crate::task::Task;
 use std::io::SeekFrom;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
+use std::time::Duration;
 use vfs_core::{Capabilities, Code, Finish, OpenFlags, Threads};
 
 const OPENS: usize = 200;
@@ -42,6 +45,57 @@ pub fn opens_leak_no_descriptors(subject: &Subject) -> Step {
         after < before + OPENS / 2,
         "{before} descriptors were open, {after} after {OPENS} opens and closes"
     );
+    Ok(())
+}
+
+/// A close that sleeps for so long waits for something. The rule is that it waits for nothing.
+const CLOSE_SLEEPS: Duration = Duration::from_millis(500);
+/// For a thread that never gets to sleep, on a machine that has other things to do.
+const CLOSE_TAKES: Duration = Duration::from_secs(20);
+
+pub fn close_waits_for_nothing(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    let mut files = Vec::new();
+    if case.supports(OpenFlags::READ) && subject.can_read() {
+        let mut reader = case.reader(&sample(1000))?;
+        read_some(&mut *reader.file, 100)?;
+        files.push(("a file that was read", reader.file));
+    }
+    if case.supports(OpenFlags::WRITE) && subject.can_write() {
+        for (what, how) in [
+            ("a file that was written", None),
+            ("a file that was ended", Some(Finish::End)),
+            ("a file that was committed", Some(Finish::Commit)),
+            ("a file that was discarded", Some(Finish::Discard)),
+        ] {
+            let mut writer = case.writer()?;
+            write_all(&mut *writer.file, b"bytes")?;
+            how.map_or(Ok(()), |how| writer.file.finish(how))?;
+            files.push((what, writer.file));
+        }
+    }
+    if files.is_empty() {
+        return skip("nothing can be opened");
+    }
+    for (what, file) in files {
+        let ((tasks, task), (done, closed)) = (channel(), channel());
+        let closing = thread::Builder::new().name("close".to_owned()).spawn(move || {
+            // Received below, or the check has failed already.
+            let _ = tasks.send(Task::current());
+            drop(file);
+            let _ = done.send(());
+        })?;
+        let task = task.recv().map_err(|_| Stop::Fail("the closing thread died".to_owned()))?;
+        match task.outcome(&closed, CLOSE_SLEEPS, CLOSE_TAKES) {
+            Ok(()) => drop(closing.join()),
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(Stop::Fail(format!("close of {what} waits: it has slept for {CLOSE_SLEEPS:?}")));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Stop::Fail(format!("close of {what} panicked")));
+            }
+        }
+    }
     Ok(())
 }
 

@@ -36,12 +36,17 @@ pub fn stat_follows_writes(subject: &Subject) -> Step {
     if stat(file)?.size.is_none() {
         return skip("the size is not known");
     }
-    let mut written = 0;
+    let mut written = Vec::new();
     for piece in [1, 100, 5000] {
-        write_all(file, &sample(piece))?;
-        written += piece as u64;
-        let size = stat(file)?.size;
-        ensure!(size == Some(written), "after {written} bytes written stat says {size:?}");
+        let piece = sample(piece);
+        write_all(file, &piece)?;
+        written.extend(piece);
+        let (size, wanted) = (stat(file)?.size, case.back(&written)?.len() as u64);
+        ensure!(
+            size == Some(wanted),
+            "after {} bytes written stat says {size:?}, expected {wanted}",
+            written.len()
+        );
     }
     if claims(file, Capabilities::TRUNCATABLE).is_ok() {
         for size in [7, 7000] {

@@ -2,9 +2,9 @@
 
 macro_rules! faults {
     ($($fault:ident = $check:literal;)+) => {
-        /// One thing that the model does wrong; `None`: nothing.
+        /// One thing that the model does wrong; `None`: nothing; `Capitals`: it makes all letters capital, which a layer may.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Fault { None, $($fault,)+ }
+        pub enum Fault { None, Capitals, $($fault,)+ }
 
         /// Each fault, with the check that fails for it.
         pub const FAULTS: &[(Fault, &str)] = &[$((Fault::$fault, $check),)+];
@@ -73,6 +73,7 @@ faults! {
     CommitAfterEndFails = "finish_ends_a_writer";
     FlushStartsAnew = "flush_keeps_the_content";
     AtomicIsOrdinary = "atomic_is_invisible_before_commit";
+    SyncPublishes = "atomic_is_invisible_before_commit";
     AtomicInPlace = "atomic_keeps_the_old_until_commit";
     EndPublishes = "atomic_leaves_no_trace_without_commit";
 
@@ -83,6 +84,7 @@ faults! {
     BlocksThroughCancel = "cancel_ends_a_blocked_call";
     StopsWithEio = "deadline_ends_a_blocked_call";
 
+    CloseSleeps = "close_waits_for_nothing";
     LeaksDescriptors = "opens_leak_no_descriptors";
     RefusesParallelOpens = "files_work_in_parallel";
     InstancesShareNames = "instances_are_isolated";

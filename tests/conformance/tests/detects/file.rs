@@ -72,7 +72,11 @@ impl Open {
         if end > data.bytes.len() as u64 {
             data.bytes.resize(end as usize, if self.fault == Fault::GapIsGarbage { b'?' } else { 0 });
         }
-        data.bytes[offset as usize..end as usize].copy_from_slice(buf);
+        let place = &mut data.bytes[offset as usize..end as usize];
+        place.copy_from_slice(buf);
+        if self.fault == Fault::Capitals {
+            place.make_ascii_uppercase();
+        }
         data.version = VERSION.fetch_add(1, Ordering::Relaxed) + 1;
         Ok(())
     }
@@ -197,7 +201,10 @@ impl File for Open {
         Ok(())
     }
 
-    fn flush(&mut self, _: Flush) -> Result<()> {
+    fn flush(&mut self, level: Flush) -> Result<()> {
+        if self.fault == Fault::SyncPublishes && level == Flush::Sync && self.unpublished {
+            self.publish();
+        }
         if self.fault == Fault::FlushStartsAnew {
             self.data.lock().unwrap().bytes.clear();
         }
@@ -281,5 +288,13 @@ impl File for Open {
             self.position += count;
         }
         Ok(())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.fault == Fault::CloseSleeps {
+            std::thread::sleep(Duration::from_secs(2));
+        }
     }
 }

@@ -38,6 +38,13 @@ impl Model {
     }
 }
 
+impl Model {
+    /// How many names there are, if instances share them.
+    pub fn count(&self) -> usize {
+        self.names.lock().unwrap().len()
+    }
+}
+
 impl Provider for Model {
     fn info(&self) -> Info {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
