@@ -123,7 +123,8 @@ impl Client {
         let proxy = self.config.proxies.of(&target.origin()).and_then(|proxy| proxy.authorization.as_deref());
         let credentials = [target.credentials(), self.config.credentials.any(), proxy];
         credentials.into_iter().flatten().for_each(|field| secrets.add_authorization(field));
-        caller.tuning.headers.iter().for_each(|(_, value)| secrets.add_authorization(value));
+        let headers = caller.tuning.headers.iter().chain(self.config.secret_headers.any().iter());
+        headers.for_each(|(_, value)| secrets.add_authorization(value));
         secrets
     }
 
@@ -147,7 +148,12 @@ impl Client {
         request::write(
             place,
             ask,
-            Manner { proxy, credentials: &self.config.credentials, tuning: caller.tuning },
+            Manner {
+                proxy,
+                credentials: &self.config.credentials,
+                secret_headers: &self.config.secret_headers,
+                tuning: caller.tuning,
+            },
         )
     }
 

@@ -97,6 +97,12 @@ pub fn system(doing: &str, errno: Errno) -> Failure {
     Failure::new(code, format!("{doing}: {}", code.text()))
 }
 
+/// A body that came, but too slowly.
+#[cold]
+pub fn too_slow(text: String) -> Failure {
+    Failure::new(Code::ETIMEDOUT, text)
+}
+
 /// A thread that could not be started.
 #[cold]
 pub fn no_thread(to: &str, error: &io::Error) -> Failure {

@@ -1,8 +1,9 @@
 //! A span of an object into a buffer, in as many attempts as it takes.
 
 use crate::caller::Caller;
-use crate::failure::{Attempt, Failure};
+use crate::failure::{Attempt, Failure, too_slow};
 use crate::object::Object;
+use crate::pace::Pace;
 use crate::range::Span;
 use crate::retry::Budget;
 use vfs_core::Code;
@@ -12,12 +13,15 @@ pub const PREFIX_MAX: u64 = 1 << 20;
 
 /// Fills a buffer from an offset; all of it must lie within the object. Returns how much came, and why not all.
 pub fn fill(object: &Object, buf: &mut [u8], offset: u64, caller: Caller<'_>) -> (usize, Attempt<()>) {
-    let (mut budget, mut done) = (Budget::resuming(), 0);
+    let (mut budget, mut pace, mut done) = (Budget::resuming(), Pace::default(), 0);
     while done < buf.len() {
         let before = done;
-        let Err(failure) = attempt(object, buf, offset, &mut done, caller) else { break };
+        let Err(failure) = attempt(object, buf, offset, &mut done, &mut pace, caller) else { break };
         if done > before {
             budget.progressed((done - before) as u64);
+        }
+        if let Err(text) = pace.check(caller.tuning) {
+            return (done, Err(too_slow(text)));
         }
         if let Err(failure) = budget.again(failure, caller) {
             return (done, Err(failure));
@@ -32,6 +36,7 @@ fn attempt(
     buf: &mut [u8],
     offset: u64,
     done: &mut usize,
+    pace: &mut Pace,
     caller: Caller<'_>,
 ) -> Attempt<()> {
     let end = offset + buf.len() as u64;
@@ -44,11 +49,18 @@ fn attempt(
                 format!("the server ignores ranges, and byte {start} is far"),
             ));
         }
+        let from = stream.at();
+        pace.begin();
         stream.skip_to(start, caller)?;
+        pace.came(stream.at() - from, caller.tuning).map_err(too_slow)?;
         while *done < buf.len() {
+            pace.begin();
             match stream.read(&mut buf[*done..], caller)? {
                 0 => break,
-                count => *done += count,
+                count => {
+                    *done += count;
+                    pace.came(count as u64, caller.tuning).map_err(too_slow)?;
+                }
             }
         }
         // Nothing may stand behind the range; an answer that goes on is left.

@@ -1,6 +1,13 @@
 //! Further fields of a request, as an operator or an opener gives them.
 
-use vfs_core::{Code, Error, Result};
+use crate::hosts::Hosts;
+use crate::target::Origin;
+use std::fs::File;
+use std::io::Read;
+use vfs_core::{Code, Error, Result, Settings};
+
+/// More than any server takes.
+const FILE_MAX: u64 = 64 << 10;
 
 /// Fields that requests carry besides the provider's own.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -60,6 +67,53 @@ impl Headers {
     /// Whether there is one of this name.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Fields whose values are secrets, and the hosts that they are for.
+#[derive(Clone, Default)]
+pub struct SecretHeaders {
+    headers: Headers,
+    hosts: Hosts,
+}
+
+impl SecretHeaders {
+    /// Reads the operator's file, `Name: value` in each line.
+    ///
+    /// # Errors
+    /// EINVAL: a line that is no such field, or no hosts are named. EFBIG: a file that is none of fields. ENOENT and the like:
+    /// it cannot be read.
+    pub fn new(settings: &Settings, allowed: &Hosts) -> Result<SecretHeaders> {
+        let mut hosts = Hosts::parse("headers-for", settings.texts("headers-for"))?;
+        let Some(path) = settings.path("headers-file") else { return Ok(SecretHeaders::default()) };
+        let failed = |error: Error| error.context(format!("setting `headers-file`: {}", path.display()));
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(FILE_MAX + 1).read_to_string(&mut text))
+            .map_err(|error| failed(Error::from(error)))?;
+        if text.len() as u64 > FILE_MAX {
+            return Err(failed(Error::new(Code::EFBIG, format!("larger than {} KiB", FILE_MAX >> 10))));
+        }
+        if hosts.is_empty() {
+            hosts = allowed.clone();
+        }
+        if hosts.is_empty() {
+            let text = "setting `headers-file` needs `headers-for`: the hosts that may get its fields";
+            return Err(Error::new(Code::EINVAL, text));
+        }
+        let mut headers = Headers::default();
+        headers.add("headers-file", text.lines().filter(|line| !line.trim().is_empty()))?;
+        Ok(SecretHeaders { headers, hosts })
+    }
+
+    /// What an origin gets.
+    pub fn of(&self, origin: &Origin) -> Option<&Headers> {
+        Some(&self.headers).filter(|_| self.hosts.trusts(origin))
+    }
+
+    /// What any of them gets.
+    pub fn any(&self) -> &Headers {
+        &self.headers
     }
 }
 

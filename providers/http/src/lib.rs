@@ -20,11 +20,12 @@
 //! * A connection that breaks off in a body is replaced, and the body resumed at the right byte. Without a validator nothing
 //!   tells that the rest is of the same object: then the loss is the caller's, ECONNRESET.
 //! * A file has positions (SEEKABLE, POSITIONAL_READ) if the server told its size, served or announced ranges, and gave a
-//!   validator. A server that ignores a range is skipped forward if that is the way to resume; a positional read behind the
+//!   validator. With `trust-ranges` it needs none, and is resumed without: only another size shows then that it changed. A server that ignores a range is skipped forward if that is the way to resume; a positional read behind the
 //!   first MiB is ENOTSUP then.
 //! * `Content-Range` must begin where was asked for, lengths must agree, a body must end as it says: with less it is ECONNRESET,
 //!   with more, or with broken chunks, EPROTO. A server may send more of the object than was asked for. No byte is asked for
-//!   alone, and after a 400 or 416 at open without a range, as some servers want it. A body that is encoded though `identity` was asked for is EPROTO. One without a
+//!   alone, and after a 400 or 416 at open without a range, as some servers want it. An object that is encoded though `identity` was asked for is EPROTO, unless `content-encoding` says
+//!   that its bytes are wanted as they are stored: then sizes and positions are of those. One without a
 //!   length that ends with its connection ends whole over TLS only if TLS says so; in the clear, as HTTP/1.0 servers send it,
 //!   there is no way to know.
 //!
@@ -43,14 +44,15 @@
 //! # Attempts
 //! What may pass is tried again: 408, 429, 5xx, lost connections, stalls; a connection that cannot be made only where the object
 //! had been there. Never 401, 403, 404. The pause doubles, with a random part, and `Retry-After` is obeyed up to `retry-delay-max`. Each
-//! byte that comes gives all attempts back. Every wait has a limit (connect, first byte, stall), and ends within 100 ms of the
+//! byte that comes gives all attempts back, as long as they come at `least-rate`. Every wait has a limit (connect, first byte, stall), and ends within 100 ms of the
 //! host's cancel or deadline; so does one for a resolver that hangs, which is left behind on its thread.
 //!
 //! # Where connections go
 //! The operator's `allowed-hosts` and `addresses` are looked at for each connection: the list before the look-up, the address
 //! that is dialled after it, and so after each redirect too. `::ffff:a.b.c.d` and other disguises count as a.b.c.d. By default
 //! link-local addresses and those of clouds' metadata services are refused. Redirects are counted, never lead from https to
-//! http, and beyond the first origin they take neither credentials nor `headers` along.
+//! http, and beyond the first origin they take neither credentials nor `headers` along. What is for named hosts (`credentials-for`,
+//! `headers-for`) goes to those, wherever they are met.
 //!
 //! Through a proxy, its own address is the operator's choice and not looked at; names are looked up by the proxy, so which
 //! addresses they may have is for the proxy to say. Addresses in a URL, and `allowed-hosts`, are looked at all the same.
@@ -77,7 +79,7 @@
 //! | more redirects than `redirects` | ELOOP |
 //! | the connection cannot be made | ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT |
 //! | it was lost, after the attempts | ECONNRESET |
-//! | silence beyond a limit, after the attempts; of an upload | ETIMEDOUT; ECONNRESET |
+//! | silence beyond a limit, after the attempts; slower than `least-rate`; of an upload | ETIMEDOUT; ECONNRESET |
 //!
 //! | Module | What it is |
 //! |---|---|
@@ -89,7 +91,7 @@
 //! | `writer`, `upload` | an object that is written |
 //! | `namespace` | stat, remove |
 //! | `caller` | who asks |
-//! | `client`, `redirect`, `retry`, `status`, `words` | requests and what comes of them |
+//! | `client`, `redirect`, `retry`, `pace`, `status`, `words` | requests and what comes of them |
 //! | `request`, `response`, `body`, `answer` | HTTP/1.1, by `httparse` |
 //! | `connection`, `pool`, `idle`, `dial`, `resolve`, `socket` | connections |
 //! | `tls`, `session`, `certificate` | TLS, by rustls; its errors in words |
@@ -112,6 +114,7 @@ mod idle;
 mod instance;
 mod namespace;
 mod object;
+mod pace;
 mod policy;
 mod pool;
 mod provider;

@@ -9,6 +9,7 @@ use crate::idle::Idle;
 use crate::range::{ContentRange, Span};
 use crate::request::{Ask, Place};
 use crate::response::Head;
+use crate::settings::Tuning;
 use crate::stream::Stream;
 use crate::validator::{Validator, describe};
 use std::sync::Arc;
@@ -26,6 +27,10 @@ pub struct Object {
     pub validator: Option<Validator>,
     /// Whether the server has shown, or says, that it serves ranges.
     pub serves_ranges: bool,
+    /// Ranges are believed without a validator.
+    trusts_ranges: bool,
+    /// How what is read is encoded, as it is stored; `None`: not at all.
+    encoding: Option<Vec<u8>>,
     /// What is known of it.
     pub stat: Stat,
     /// It changed: that is final.
@@ -53,7 +58,7 @@ impl Object {
             answer.dismiss(caller);
             (answer, found) = client.ask(place, &Ask::get(None), caller)?;
         }
-        refuse_encoding(&answer.head)?;
+        let encoding = encoding(&answer.head, caller.tuning)?;
         let (end, size, serves_ranges) = match answer.head.status {
             206 => {
                 let range = content_range(&answer.head)?;
@@ -81,6 +86,8 @@ impl Object {
             size,
             validator: Validator::of(&answer.head),
             serves_ranges,
+            trusts_ranges: caller.tuning.trust_ranges,
+            encoding,
             stat: size.iter().fold(stat, |stat, size| stat.size(*size)),
             changed: AtomicBool::new(false),
             is_date_too_weak: AtomicBool::new(false),
@@ -101,7 +108,20 @@ impl Object {
     /// Whether it can be read at any position: its size is known, ranges are served, and each of them can be told to be of
     /// the same content.
     pub fn has_positions(&self) -> bool {
-        self.size.is_some() && self.serves_ranges && self.validator.is_some()
+        self.no_positions().is_none()
+    }
+
+    /// Why it cannot.
+    pub fn no_positions(&self) -> Option<&'static str> {
+        match self.size {
+            None => Some("the server does not say its size"),
+            Some(_) if !self.serves_ranges => Some("the server serves no ranges"),
+            Some(_) if self.validator.is_none() && !self.trusts_ranges => Some(
+                "the server gives no ETag or Last-Modified to tell that it is the same object; set `trust-ranges` to read \
+                 it at positions all the same",
+            ),
+            Some(_) => None,
+        }
     }
 
     /// Asks for a span. The stream begins where the answer does: at its start, or at 0 if the server ignores ranges. `None`:
@@ -115,9 +135,10 @@ impl Object {
         }
         let plainly = self.is_date_too_weak.load(Ordering::Relaxed);
         let pinned = self.validator.as_ref().map(|validator| validator.pinned(plainly));
-        if pinned.is_none() && span.start > 0 {
+        if pinned.is_none() && span.start > 0 && !self.trusts_ranges {
             let text = format!(
-                "cannot go on at byte {}: the server gives no ETag or Last-Modified to tell that it is the same object",
+                "cannot go on at byte {}: the server gives no ETag or Last-Modified to tell that it is the same object; \
+                 set `trust-ranges` to go on all the same",
                 span.start
             );
             return Err(Failure::new(Code::ECONNRESET, text));
@@ -125,7 +146,9 @@ impl Object {
         let span = span.askable(self.size);
         let ask = Ask { pinned, ..Ask::get(Some(span)) };
         let (answer, _) = self.client.ask(&self.place, &ask, caller)?;
-        refuse_encoding(&answer.head)?;
+        if self.is_encoded_otherwise(&answer.head, caller.tuning)? {
+            return Err(self.changed());
+        }
         match answer.head.status {
             206 => {
                 let range = content_range(&answer.head)?;
@@ -152,6 +175,16 @@ impl Object {
             416 => Err(self.changed()),
             _ => Err(self.client.refusal(answer, &self.place.target, caller)),
         }
+    }
+
+    /// Whether an answer has bytes in another encoding than the first one. A 206 need not say it again.
+    fn is_encoded_otherwise(&self, head: &Head, tuning: &Tuning) -> Attempt<bool> {
+        let found = encoding(head, tuning)?;
+        Ok(match head.status {
+            206 => found.is_some() && found != self.encoding,
+            200 | 203 => found != self.encoding,
+            _ => false,
+        })
     }
 
     fn is_dated(&self) -> bool {
@@ -186,18 +219,23 @@ fn content_range(head: &Head) -> Attempt<ContentRange> {
     }
 }
 
-/// Only the object's own bytes will do: positions in an encoded one are others.
-fn refuse_encoding(head: &Head) -> Attempt<()> {
-    match head
-        .all("content-encoding")
-        .find(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
-    {
-        None => Ok(()),
-        Some(encoding) => {
+/// How a body of an object is encoded. Its own bytes are what is asked for; those that it is stored as will do if whoever
+/// opens says so: then positions are in them.
+fn encoding(head: &Head, tuning: &Tuning) -> Attempt<Option<Vec<u8>>> {
+    let is_one = |value: &&[u8]| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
+    if !matches!(head.status, 200 | 203 | 206) {
+        return Ok(None); // the words of an error
+    }
+    match head.all("content-encoding").find(is_one) {
+        Some(encoding) if !tuning.as_stored => {
             let encoding = String::from_utf8_lossy(encoding);
-            let text = format!("the body is encoded ({}), though it was not to be", encoding.escape_debug());
+            let text = format!(
+                "it is encoded ({}): set `content-encoding` to `as-stored` to read the bytes as they are stored",
+                encoding.escape_debug()
+            );
             Err(Failure::protocol(text))
         }
+        encoding => Ok(encoding.map(<[u8]>::to_ascii_lowercase)),
     }
 }
 

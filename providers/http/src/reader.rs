@@ -5,16 +5,17 @@ mod positional;
 use crate::ahead::Ahead;
 use crate::caller::{Asker, Caller};
 use crate::client::Client;
-use crate::failure::{Attempt, Failure};
+use crate::failure::{Attempt, Failure, too_slow};
 use crate::idle::Idle;
 use crate::object::Object;
+use crate::pace::Pace;
 use crate::range::Span;
 use crate::request::Place;
 use crate::retry::{Budget, persist};
 use crate::stream::Stream;
 use crate::trail::Trail;
 use std::io::SeekFrom;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use vfs_core::{Capabilities, Code, Error, File, OpenFlags, Result, Stat};
 
 /// A gap that is read over rather than asked around: less than a round trip brings.
@@ -36,7 +37,10 @@ pub struct Reader {
     /// Answers that are read on by later calls.
     idle: Arc<Idle>,
     trail: Trail,
+    /// Why a positional read was short, where another one may not meet the same: the server is slow.
+    owed: Mutex<Option<Failure>>,
     budget: Budget,
+    pace: Pace,
     window: Window,
     ahead: Option<Ahead>,
 }
@@ -81,7 +85,9 @@ impl Reader {
             found_end: None,
             idle,
             trail: Trail::default(),
+            owed: Mutex::default(),
             budget: Budget::resuming(),
+            pace: Pace::default(),
             window,
             ahead: None,
         })
@@ -95,11 +101,20 @@ impl Reader {
         failure.error(doing, &self.asker.shown)
     }
 
+    /// The size, for what needs positions.
+    fn size_for(&self, doing: &str, code: Code) -> Result<u64> {
+        match (self.object.size, self.object.no_positions()) {
+            (Some(size), None) => Ok(size),
+            (_, why) => {
+                let text = format!("{doing} {}: {}", self.asker.shown, why.unwrap_or("it has no positions"));
+                Err(Error::new(code, text))
+            }
+        }
+    }
+
     /// Keeps an answer for a later call.
     fn keep(&self, stream: Stream) {
-        if let Some(dismissed) = self.idle.put(stream) {
-            dismissed.dismiss(self.caller());
-        }
+        keep(&self.idle, stream, self.caller());
     }
 
     /// Begins to read ahead, from where the stream ends, if that is wanted and there is something.
@@ -126,28 +141,25 @@ impl Reader {
     /// One attempt to read at the position; 0: the end.
     fn attempt(&mut self, buf: &mut [u8]) -> Attempt<usize> {
         self.look_ahead()?;
-        let Reader { object, asker, idle, .. } = self;
-        let caller = asker.caller();
+        let Reader { object, asker, position, found_end, idle, pace, window, ahead, .. } = self;
+        let (caller, position) = (asker.caller(), *position);
         loop {
-            let position = self.position;
-            if let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.at() == position) {
-                let read = ahead.read(buf, caller.context);
+            if let Some(ranges) = ahead.as_mut().filter(|ahead| ahead.at() == position) {
+                let read = ranges.read(buf, caller.context);
                 // What failed has had its attempts; what only ended the caller's wait goes on.
                 if read.is_err() && caller.context.status().is_ok() {
-                    self.ahead = None;
+                    *ahead = None;
                 }
                 return read;
             }
-            let at_end = object.size.or(self.found_end).is_some_and(|size| position >= size);
+            let at_end = object.size.or(*found_end).is_some_and(|size| position >= size);
             let mut stream = match idle.take(|stream| reaches(stream, position)) {
                 Some(stream) => stream,
+                None if at_end => return Ok(0),
                 None => {
-                    if at_end {
-                        return Ok(0);
-                    }
-                    let end = match &self.ahead {
+                    let end = match &ahead {
                         Some(ahead) if ahead.at() > position => Some(ahead.at()),
-                        _ => self.window.end(position, buf.len(), object.size),
+                        _ => window.end(position, buf.len(), object.size),
                     };
                     match object.fetch(Span { start: position, end }, caller)? {
                         Some(stream) => stream,
@@ -155,11 +167,13 @@ impl Reader {
                     }
                 }
             };
+            let from = stream.at();
+            pace.begin();
             stream.skip_to(position, caller)?;
             let count = stream.read(buf, caller)?;
-            let ended = count == 0;
-            if !ended {
-                self.keep(stream);
+            pace.came(stream.at() - from, caller.tuning).map_err(too_slow)?;
+            if count > 0 {
+                keep(idle, stream, caller);
                 return Ok(count);
             }
             // The answer came whole. Was it all there is?
@@ -168,11 +182,18 @@ impl Reader {
                 None => stream.end().is_none(),
             };
             if whole {
-                self.found_end = Some(position);
+                *found_end = Some(position);
                 return Ok(0);
             }
-            self.window = self.window.wider();
+            *window = window.wider();
         }
+    }
+}
+
+/// Keeps an answer for a later call.
+fn keep(idle: &Idle, stream: Stream, caller: Caller<'_>) {
+    if let Some(dismissed) = idle.put(stream) {
+        dismissed.dismiss(caller);
     }
 }
 
@@ -236,6 +257,9 @@ impl File for Reader {
                     return Ok(count);
                 }
                 Err(failure) => {
+                    if let Err(text) = self.pace.check(&self.asker.tuning) {
+                        return Err(self.failed("read", &too_slow(text)));
+                    }
                     let again = self.budget.again(failure, self.asker.caller());
                     again.map_err(|failure| self.failed("read", &failure))?;
                 }
@@ -244,12 +268,7 @@ impl File for Reader {
     }
 
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
-        let Some(size) = self.object.size.filter(|_| self.object.has_positions()) else {
-            return Err(Error::new(
-                Code::ESPIPE,
-                format!("seek {}: the server serves no ranges", self.asker.shown),
-            ));
-        };
+        let size = self.size_for("seek", Code::ESPIPE)?;
         let position = match to {
             SeekFrom::Start(position) => Some(position),
             SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
@@ -280,14 +299,21 @@ impl File for Reader {
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
         self.asker.context.status().map_err(|error| self.failed("read", &error.into()))?;
-        let Some(size) = self.object.size.filter(|_| self.object.has_positions()) else {
-            let text = format!("read at {offset} {}: the server serves no ranges", self.asker.shown);
-            return Err(Error::new(Code::ENOTSUP, text));
-        };
+        let size = self.size_for("read at a position", Code::ENOTSUP)?;
         let most = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());
-        match self.read_positional(&mut buf[..most], offset, size) {
-            (0, Err(failure)) => Err(self.failed("read", &failure)),
-            (count, _) => Ok(count), // the next call tells why it is short
+        let owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (count, outcome) = match owed {
+            Some(failure) => (0, Err(failure)),
+            None => self.read_positional(&mut buf[..most], offset, size),
+        };
+        match outcome {
+            Err(failure) if count == 0 => Err(self.failed("read", &failure)),
+            // The next call tells why it is short: it meets the same, or what is owed to it.
+            Err(failure) if failure.code == Code::ETIMEDOUT && self.asker.context.status().is_ok() => {
+                *self.owed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                Ok(count)
+            }
+            _ => Ok(count),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The head of a request.
 
+use crate::headers::{Headers, SecretHeaders};
 use crate::range::Span;
 use crate::settings::{Credentials, Tuning};
 use crate::target::Target;
@@ -71,6 +72,8 @@ pub struct Manner<'a> {
     pub proxy: Option<Option<&'a str>>,
     /// Secrets of the operator's.
     pub credentials: &'a Credentials,
+    /// Fields that are secrets.
+    pub secret_headers: &'a SecretHeaders,
     /// Further fields, and who we are.
     pub tuning: &'a Tuning,
 }
@@ -78,7 +81,7 @@ pub struct Manner<'a> {
 /// Writes a request's head.
 pub fn write(place: &Place, ask: &Ask<'_>, manner: Manner<'_>) -> Vec<u8> {
     let Place { target, is_first_origin } = place;
-    let Manner { proxy, credentials, tuning } = manner;
+    let Manner { proxy, credentials, secret_headers, tuning } = manner;
     let mut head = Text(Vec::with_capacity(512));
     let method = match ask.method {
         Method::Get => "GET ",
@@ -88,7 +91,8 @@ pub fn write(place: &Place, ask: &Ask<'_>, manner: Manner<'_>) -> Vec<u8> {
     head.add(&[method, if proxy.is_some() { target.absolute() } else { target.path() }, " HTTP/1.1\r\n"]);
     head.field("Host", target.authority());
     let headers = Some(&tuning.headers).filter(|_| *is_first_origin);
-    let given = |name| headers.is_some_and(|headers| headers.has(name));
+    let secret = secret_headers.of(&target.origin());
+    let given = |name: &str| [headers, secret].into_iter().flatten().any(|headers| headers.has(name));
     if !given("user-agent") && !tuning.user_agent.is_empty() {
         head.field("User-Agent", &tuning.user_agent);
     }
@@ -126,7 +130,10 @@ pub fn write(place: &Place, ask: &Ask<'_>, manner: Manner<'_>) -> Vec<u8> {
     if let Some(Some(value)) = proxy {
         head.field("Proxy-Authorization", value);
     }
-    for (name, value) in headers.into_iter().flat_map(|headers| headers.iter()) {
+    // The operator's word counts before the opener's.
+    let replaced = |name: &str| secret.is_some_and(|secret| secret.has(name));
+    let open = headers.into_iter().flat_map(Headers::iter).filter(|(name, _)| !replaced(name));
+    for (name, value) in open.chain(secret.into_iter().flat_map(Headers::iter)) {
         head.field(name, value);
     }
     head.add(&["\r\n"]);
@@ -175,7 +182,8 @@ mod tests {
     fn written(place: &Place, ask: &Ask<'_>, proxy: Option<Option<&str>>) -> String {
         let mut tuning = Tuning { user_agent: "t".to_owned(), ..Tuning::default() };
         tuning.headers.add("headers", ["X-Key: 1"].into_iter()).unwrap();
-        let manner = Manner { proxy, credentials: &Credentials::default(), tuning: &tuning };
+        let (credentials, secret_headers) = (&Credentials::default(), &SecretHeaders::default());
+        let manner = Manner { proxy, credentials, secret_headers, tuning: &tuning };
         String::from_utf8(write(place, ask, manner)).unwrap()
     }
 

@@ -1,6 +1,6 @@
 //! The settings: their schema, and what an instance and an open make of them.
 
-use crate::headers::Headers;
+use crate::headers::{Headers, SecretHeaders};
 use crate::hosts::Hosts;
 use crate::policy::{Addresses, Policy};
 use crate::proxy::Proxies;
@@ -16,6 +16,9 @@ const TIME_LEAST: i64 = 1_000_000;
 const AHEAD_MAX: i64 = 64;
 /// What one range of a read-ahead may be.
 const AHEAD_SIZE: std::ops::RangeInclusive<i64> = (64 << 10)..=(256 << 20);
+
+/// What becomes of an object with a Content-Encoding.
+const CONTENT_ENCODING: [&str; 2] = ["refuse", "as-stored"];
 
 /// What an operator, and each open, may set.
 pub fn schema() -> Vec<Setting> {
@@ -37,6 +40,10 @@ pub fn schema() -> Vec<Setting> {
         time("first-byte-timeout", "60s", "how long a server may take to answer a request").range(TIME_LEAST..),
         time("stall-timeout", "30s", "how long a body may stand still, in either direction").range(TIME_LEAST..),
         time("expect-timeout", "1s", "how long an upload waits for the server's word before its body; 0s: not at all"),
+        Setting::new("least-rate", SettingKind::Size, "bytes a second that a body has to come or go at, over `least-rate-time`; 0: any")
+            .default_value("100")
+            .scope(both),
+        time("least-rate-time", "60s", "what `least-rate` is looked at over: time in which the body was waited for, attempts included").range(TIME_LEAST..),
         number("retries", "5", "attempts after a failure that may pass; they begin anew with every byte that came").range(0..=1000).scope(both),
         time("retry-delay", "200ms", "the pause before the second attempt, twice as long before each further one, less a random part"),
         time("retry-delay-max", "60s", "the longest pause; a server that asks for more with Retry-After is taken at its word: EBUSY"),
@@ -55,6 +62,28 @@ pub fn schema() -> Vec<Setting> {
         )
         .list(),
         text("headers", "further fields of every request, `Name: value`; not sent on to another origin by a redirect").list().scope(both),
+        Setting::new(
+            "headers-file",
+            SettingKind::Path,
+            "a file of further fields, `Name: value` in each line, for the servers in `headers-for`; nobody else may read it",
+        )
+        .private(),
+        text(
+            "headers-for",
+            "hosts that get the fields of `headers-file`, over https only unless written as http://host; default: `allowed-hosts`",
+        )
+        .list(),
+        Setting::new(
+            "trust-ranges",
+            SettingKind::Boolean,
+            "read at positions, and resume, without an ETag or Last-Modified: nothing but its size tells that the object is the same",
+        )
+        .default_value("false")
+        .scope(both),
+        text("content-encoding", "an object with a Content-Encoding: refuse it, or read the bytes as they are stored")
+            .values(CONTENT_ENCODING)
+            .default_value(CONTENT_ENCODING[0])
+            .scope(both),
         text("user-agent", "the User-Agent field").default_value(concat!("zvfs/", env!("CARGO_PKG_VERSION"))).scope(both),
         number("connections", "8", "connections that are kept open for the next request, in all; 0: none").range(0..=10_000),
         number("read-ahead", "0", "ranges that are fetched at once, ahead of a file that is read from start to end; 0: off").range(0..=AHEAD_MAX).scope(both),
@@ -82,6 +111,8 @@ pub struct Config {
     pub tls: Tls,
     /// Secrets for servers.
     pub credentials: Credentials,
+    /// Secret fields for servers.
+    pub secret_headers: SecretHeaders,
     /// Connections that are kept open.
     pub connections: usize,
     /// For opens that give nothing else.
@@ -106,6 +137,10 @@ pub struct Tuning {
     pub stall_timeout: Duration,
     /// For the word before an upload.
     pub expect_timeout: Duration,
+    /// Bytes a second that a body has to come or go at; 0: any.
+    pub least_rate: u64,
+    /// What that is looked at over.
+    pub least_rate_time: Duration,
     /// Attempts after a failure.
     pub retries: u32,
     /// The pause before the second attempt.
@@ -116,6 +151,10 @@ pub struct Tuning {
     pub redirects: u32,
     /// Further fields.
     pub headers: Headers,
+    /// Ranges are believed to be of the same object without anything that tells.
+    pub trust_ranges: bool,
+    /// Encoded objects are read as they are stored.
+    pub as_stored: bool,
     /// Who we say we are.
     pub user_agent: String,
     /// Ranges at once.
@@ -134,6 +173,7 @@ impl Config {
         let addresses = settings.text("addresses").and_then(Addresses::of_name).unwrap_or_default();
         Ok(Config {
             credentials: Credentials::new(settings, &hosts)?,
+            secret_headers: SecretHeaders::new(settings, &hosts)?,
             policy: Policy { hosts, addresses },
             proxies: Proxies::new(settings)?,
             tls: Tls::new(settings)?,
@@ -160,11 +200,15 @@ impl Default for Tuning {
             first_byte_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(30),
             expect_timeout: Duration::from_secs(1),
+            least_rate: 100,
+            least_rate_time: Duration::from_secs(60),
             retries: 5,
             retry_delay: Duration::from_millis(200),
             retry_delay_max: Duration::from_secs(60),
             redirects: 10,
             headers: Headers::default(),
+            trust_ranges: false,
+            as_stored: false,
             user_agent: concat!("zvfs/", env!("CARGO_PKG_VERSION")).to_owned(),
             read_ahead: 0,
             read_ahead_size: 4 << 20,
@@ -183,6 +227,7 @@ impl Tuning {
             ("first-byte-timeout", &mut self.first_byte_timeout),
             ("stall-timeout", &mut self.stall_timeout),
             ("expect-timeout", &mut self.expect_timeout),
+            ("least-rate-time", &mut self.least_rate_time),
             ("retry-delay", &mut self.retry_delay),
             ("retry-delay-max", &mut self.retry_delay_max),
         ] {
@@ -192,6 +237,13 @@ impl Tuning {
         self.redirects = number(settings, "redirects").unwrap_or(self.redirects);
         self.read_ahead = number(settings, "read-ahead").unwrap_or(self.read_ahead);
         self.read_ahead_size = settings.size("read-ahead-size").unwrap_or(self.read_ahead_size);
+        self.least_rate = settings.size("least-rate").unwrap_or(self.least_rate);
+        if settings.text("trust-ranges").is_some() {
+            self.trust_ranges = settings.boolean("trust-ranges");
+        }
+        if let Some(text) = settings.text("content-encoding") {
+            self.as_stored = text == CONTENT_ENCODING[1];
+        }
         if let Some(text) = settings.text("user-agent") {
             self.user_agent = crate::headers::value("user-agent", text)?;
         }

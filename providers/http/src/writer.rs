@@ -10,6 +10,7 @@ use crate::caller::Asker;
 use crate::client::Client;
 use crate::connection::Connection;
 use crate::failure::{Again, Attempt, Failure};
+use crate::pace::Pace;
 use crate::request::Place;
 use crate::response::Head;
 use crate::upload;
@@ -40,6 +41,7 @@ pub struct Writer {
     pending: Vec<u8>,
     sent: usize,
     taken: u64,
+    pace: Pace,
     stage: Stage,
     /// Only if there was none: what 412 means.
     exclusive: bool,
@@ -103,6 +105,7 @@ impl Writer {
             pending: Vec::new(),
             sent: 0,
             taken: 0,
+            pace: Pace::default(),
             stage: Stage::Open,
             exclusive,
         })

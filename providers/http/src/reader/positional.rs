@@ -1,8 +1,9 @@
 //! Positional reads: what is read one after the other comes out of one answer, whatever the size of the steps.
 
 use super::Reader;
-use crate::failure::{Again, Attempt};
+use crate::failure::{Again, Attempt, too_slow};
 use crate::fill::{PREFIX_MAX, fill};
+use crate::pace::Pace;
 use crate::range::Span;
 use crate::stream::Stream;
 
@@ -68,14 +69,16 @@ impl Reader {
         if offset - stream.at() > PREFIX_MAX {
             return Ok(());
         }
-        stream.skip_to(offset, caller)?;
-        let mut read = 0;
+        let (mut read, mut pace) = (0, Pace::default());
+        stream.skip_to(offset, caller)?; // near, or in the first MiB
         while read < buf.len() {
+            pace.begin();
             match stream.read(&mut buf[read..], caller)? {
                 0 => return Ok(()),
                 count => {
                     read += count;
                     *done += count;
+                    pace.came(count as u64, caller.tuning).map_err(too_slow)?;
                 }
             }
         }

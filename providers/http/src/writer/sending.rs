@@ -19,8 +19,14 @@ impl Writer {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         while self.sent < self.pending.len() {
             match connection.try_send(&[IoSlice::new(&self.pending[self.sent..])])? {
-                Some(count) => self.sent += count,
-                None => await_room(connection, waiting, &self.secrets, caller)?,
+                Some(count) => {
+                    self.sent += count;
+                    self.pace.came(count as u64, caller.tuning).map_err(too_slow)?;
+                }
+                None => {
+                    self.pace.begin();
+                    await_room(connection, waiting, &self.secrets, caller)?;
+                }
             }
         }
         self.pending.clear();
@@ -43,11 +49,18 @@ impl Writer {
             }
             let rest = after(pieces, done);
             match connection.try_send(&rest.map(IoSlice::new)) {
-                Ok(Some(count)) => done += count,
-                Ok(None) => match await_room(&mut connection, waiting, &self.secrets, caller) {
-                    Ok(()) => {}
-                    Err(failure) => break Err(failure),
-                },
+                Ok(Some(count)) => {
+                    done += count;
+                    if let Err(text) = self.pace.came(count as u64, caller.tuning) {
+                        break Err(too_slow(text));
+                    }
+                }
+                Ok(None) => {
+                    self.pace.begin();
+                    if let Err(failure) = await_room(&mut connection, waiting, &self.secrets, caller) {
+                        break Err(failure);
+                    }
+                }
                 Err(failure) => {
                     break Err(said_before(&mut connection, &self.secrets, caller).unwrap_or(failure));
                 }
@@ -72,6 +85,11 @@ fn after(mut pieces: [&[u8]; 3], mut done: usize) -> [&[u8]; 3] {
         done -= gone;
     }
     pieces
+}
+
+/// ETIMEDOUT would say that the call may be repeated.
+fn too_slow(text: String) -> Failure {
+    Failure::new(Code::ECONNRESET, text)
 }
 
 /// Waits for the server to take something.

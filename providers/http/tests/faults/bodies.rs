@@ -138,6 +138,32 @@ fn a_slow_body_that_moves_is_no_stall() {
     fetch(&registry(settings), &server.url("/")).is(0..20);
 }
 
+/// Each connection brings some bytes, which give all attempts back: such a server held its caller for as long as it liked.
+#[test]
+fn a_body_that_trickles_on_and_on_ends_by_the_least_rate() {
+    let settings = r#"retry-delay = "1ms", least-rate = "1m", least-rate-time = "300ms""#;
+    for positional in [false, true] {
+        let trickling = |pause: u64| {
+            let object = Object::new(1 << 40);
+            FaultServer::http(move |request, peer| {
+                peer.pause(Duration::from_millis(pause))?;
+                peer.cut(&object.answer(request), 1_000, After::Close)
+            })
+        };
+        let server = trickling(5);
+        let (registry, url) = (registry(settings), server.url("/"));
+        let error = in_time(move || {
+            let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+            match positional {
+                true => read_at(&file, 0, 1 << 30).map(drop).unwrap_err(),
+                false => drain(&mut file).error.unwrap(),
+            }
+        });
+        assert_eq!(error.code(), Code::ETIMEDOUT, "{}", error.chain());
+        assert!(error.chain().contains("`least-rate`"), "{}", error.chain());
+    }
+}
+
 #[test]
 fn a_length_that_is_too_long_is_no_end() {
     // The file has 1,000 bytes and the server says 2,000.

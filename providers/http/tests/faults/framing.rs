@@ -2,8 +2,8 @@
 
 use crate::common::*;
 use std::time::Duration;
-use vfs_core::Code;
-use zvfs_http_servers::{After, Answer, FaultServer, chunked, pattern};
+use vfs_core::{Code, Open};
+use zvfs_http_servers::{After, Answer, FaultServer, Object, chunked, pattern};
 
 /// What a chunked body is answered with; the body is raw.
 fn chunks(body: impl Into<Vec<u8>>) -> FaultServer {
@@ -217,6 +217,45 @@ fn a_coding_that_was_not_asked_for() {
     is_eproto(&server);
     assert_eq!(server.requests()[0].header("Accept-Encoding"), Some("identity"));
     is_eproto(&saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"));
+}
+
+/// Objects are stored encoded, `.tar.gz` by many servers: there was no way to read them.
+#[test]
+fn an_encoded_object_is_read_as_it_is_stored_if_who_opens_says_so() {
+    let server = spoiling(Object::new(300_000), |_, answer| answer.with("Content-Encoding", "gzip"));
+    let error = fetch(&quick(), &server.url("/")).failed(Code::EPROTO).chain();
+    for words in ["gzip", "`content-encoding`", "`as-stored`"] {
+        assert!(error.contains(words), "{error}");
+    }
+    let stored = || Open::new(READ).setting("content-encoding", "as-stored");
+    fetch_with(&quick(), &server.url("/"), stored()).is(0..300_000);
+    let url = server.url("/");
+    in_time(move || {
+        let file = quick().open(&url, &stored()).unwrap();
+        assert!(read_at(&file, 250_000, 1_000).unwrap() == pattern::bytes(250_000..251_000));
+    });
+    // An operator may say so for all.
+    fetch(&registry(r#"content-encoding = "as-stored""#), &server.url("/")).is(0..300_000);
+}
+
+#[test]
+fn an_encoding_that_changes_is_another_object() {
+    let object = Object::new(100_000);
+    let server = FaultServer::http(move |request, peer| {
+        let answer = object.answer(request);
+        let answer = if request.first() > 0 { answer.with("Content-Encoding", "br") } else { answer };
+        peer.cut(&answer, 40_000, After::Close)
+    });
+    let how = Open::new(READ).setting("content-encoding", "as-stored");
+    fetch_with(&quick(), &server.url("/"), how).failed(Code::ESTALE);
+}
+
+#[test]
+fn an_encoded_error_is_that_error() {
+    let server = FaultServer::http(|_, peer| {
+        peer.send(&Answer::new(404).with("Content-Encoding", "gzip").body(b"\x1f\x8b\x08".as_slice()))
+    });
+    fetch(&quick(), &server.url("/")).failed(Code::ENOENT);
 }
 
 #[test]

@@ -327,6 +327,39 @@ fn what_has_no_version_is_not_resumed() {
     assert_eq!(fetched.bytes.len(), 40_000);
 }
 
+/// Without a validator the tail of an object was reached by reading all of it.
+#[test]
+fn what_has_no_version_is_read_at_positions_and_resumed_if_who_opens_trusts_it() {
+    let object = Object::new(SIZE).unversioned();
+    let server =
+        FaultServer::http(move |request, peer| peer.cut(&object.answer(request), 40_000, After::Close));
+    let (registry, url) = (quick(), server.url("/"));
+    let error = in_time(move || {
+        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+        assert!(!file.capabilities().contains(Capabilities::SEEKABLE));
+        drain(&mut file).error.unwrap().chain()
+    });
+    assert!(error.contains("`trust-ranges`"), "{error}");
+    let trusting = || Open::new(READ).setting("trust-ranges", "true");
+    fetch_with(&quick(), &server.url("/"), trusting()).is(0..SIZE);
+    let url = server.url("/");
+    in_time(move || {
+        let file = quick().open(&url, &trusting()).unwrap();
+        assert!(read_at(&file, SIZE - 10, 10).unwrap() == pattern::bytes(SIZE - 10..SIZE));
+    });
+    assert!(server.requests().iter().all(|request| request.header("If-Range").is_none()));
+}
+
+#[test]
+fn what_is_trusted_and_has_another_size_is_another_object() {
+    let server = FaultServer::http(|request, peer| {
+        let size = if request.first() == 0 { SIZE } else { SIZE + 1 };
+        peer.cut(&Object::new(size).unversioned().answer(request), 40_000, After::Close)
+    });
+    let how = Open::new(READ).setting("trust-ranges", "true");
+    fetch_with(&quick(), &server.url("/"), how).failed(Code::ESTALE);
+}
+
 #[test]
 fn a_weak_tag_is_not_sent_in_if_range() {
     let object = Object::new(SIZE).tagged("W/\"one\"");

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use std::os::unix::fs::PermissionsExt;
-use vfs_core::{Finish, Open};
+use vfs_core::{Code, Finish, Open};
 use zvfs_http_servers::{Answer, Authority, FaultServer, Object};
 
 const SECRETS: [&str; 4] = ["swordfish", "sesame", "c3dvcmRmaXNo", "d0rdf1sh"];
@@ -119,6 +119,70 @@ fn a_bearer_token_goes_to_its_hosts_only_and_into_no_message() {
     assert_eq!(requests[0].header("Authorization"), Some("Bearer sesame"));
     let other = requests.iter().find(|request| request.target == "/other").unwrap();
     assert_eq!(other.header("Authorization"), None);
+}
+
+/// A file with secret fields, as an operator keeps it.
+fn secret_headers(folder: &tempfile::TempDir, text: &str) -> String {
+    let file = folder.path().join("headers");
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    format!("headers-file = {file:?}")
+}
+
+/// `headers` go to every host, so that no secret could be one of them.
+#[test]
+fn secret_fields_go_to_their_hosts_only_and_into_no_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = spoiling(Object::new(100), |request, answer| match request.target.as_str() {
+        "/403" => Answer::new(403).body("the key sesame is not known"),
+        "/away" => {
+            Answer::redirect(302, &format!("http://localhost:{}/other", request.header("X-Port").unwrap()))
+        }
+        _ => answer,
+    });
+    let file = secret_headers(&folder, "X-Api-Key: sesame\n\nX-Two: c3dvcmRmaXNo\n");
+    let settings = format!("{QUICK}, {file}, headers-for = [\"127.0.0.1\"]");
+    let (registry, log) = logging(&settings);
+    let port = server.address().port();
+    // Nobody who opens can put another in its place, and what the opener gives goes along.
+    let how = || {
+        Open::new(READ).setting("headers", "x-api-key: mine").setting("headers", format!("X-Port: {port}"))
+    };
+    fetch_with(&registry, &server.url("/"), how()).is(0..100);
+    fetch_with(&registry, &server.url("/away"), how()).is(0..100);
+    fetch(&registry, &server.url_by_name("/elsewhere")).is(0..100);
+    let error = fetch(&registry, &server.url("/403")).error.unwrap();
+    assert!(error.chain().contains("the key *** is not known"), "{}", error.chain());
+    hides(&error.chain());
+    hides(&log.text());
+    for request in server.requests() {
+        let keys: Vec<_> =
+            request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("x-api-key")).collect();
+        match request.target.as_str() {
+            "/other" | "/elsewhere" => assert!(keys.is_empty(), "{request:?}"),
+            _ => assert_eq!((keys.len(), keys[0].1.as_str()), (1, "sesame"), "{request:?}"),
+        }
+    }
+}
+
+#[test]
+fn secret_fields_need_hosts_a_private_file_and_lines_that_are_fields() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |settings: &str| fetch(&registry(settings), "http://127.0.0.1:1/").error.unwrap();
+    let file = secret_headers(&folder, "X-Api-Key: sesame\n");
+    let error = open(&file);
+    assert!(error.code() == Code::EINVAL && error.chain().contains("headers-for"), "{}", error.chain());
+    for text in ["sesame", "X-Api-Key sesame", "Host: sesame", "X: sesame\u{7}"] {
+        let file = secret_headers(&folder, text);
+        let error = open(&format!("{file}, headers-for = [\"127.0.0.1\"]"));
+        assert!(error.code() == Code::EINVAL && error.chain().contains("headers-file"), "{}", error.chain());
+        hides(&error.chain());
+    }
+    let file = secret_headers(&folder, "X-Api-Key: sesame\n");
+    let readable = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(folder.path().join("headers"), readable).unwrap();
+    let error = open(&format!("{file}, headers-for = [\"127.0.0.1\"]"));
+    assert_eq!(error.code(), Code::EACCES, "{}", error.chain());
 }
 
 #[test]

@@ -291,6 +291,24 @@ fn an_upload_that_stands_still_is_econnreset() {
 }
 
 #[test]
+fn an_upload_that_is_taken_too_slowly_ends_by_the_least_rate() {
+    let server = FaultServer::http(|request, peer| {
+        if request.header("Expect").is_some() {
+            peer.raw(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        for _ in 0..100_000 {
+            peer.take_some(60_000)?;
+            peer.pause(Duration::from_millis(10))?;
+        }
+        peer.stall()
+    });
+    let registry = registry(r#"least-rate = "1g", least-rate-time = "300ms", retries = 0"#);
+    let error = upload(&registry, &server.url("/x"), &vec![7; 100_000_000], Open::new(UPLOAD)).unwrap_err();
+    assert_eq!(error.code(), Code::ECONNRESET, "{}", error.chain());
+    assert!(error.chain().contains("`least-rate`"), "{}", error.chain());
+}
+
+#[test]
 fn an_upload_s_redirect_keeps_method_and_body_or_is_an_error() {
     let (target, taken) = taking(Answer::new(201));
     for status in [301, 302, 303, 307, 308] {
