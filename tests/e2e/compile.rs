@@ -69,6 +69,34 @@ fn timeout_ends_a_compilation() {
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
 
+/// A run under a limit of the shell's, in KiB of address space.
+fn limited(kib: u64, manifest: &str) -> Command {
+    let command = zvfs(["run", "--no-cache", manifest]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -v {kib} && exec \"$0\" \"$@\"")]);
+    shell.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
+/// A case report: a user's own limit was to be raised, which only root may: "exit status: 1, without an answer".
+#[test]
+fn a_lower_limit_of_the_process_is_kept_and_named() {
+    let folder = Folder::new();
+    let small = manifest(&folder, module([nothing()].into_iter()), 100);
+    run(limited(6_000_000, &small)).succeeded();
+    run(limited(2_000_000, &small))
+        .failed(12, &["over 4 GiB of address space", "1953 MiB for all (ulimit -v)"]);
+    let large = manifest(&folder, module([tangle(1000, 400_000)].into_iter()), 100);
+    run(limited(350_000, &large))
+        .failed(12, &["its compiler was ended", "341 MiB of address space (ulimit -v)"]);
+}
+
 /// The compiler ends with the command, however that ends: nothing is left to burn a core.
 #[test]
 fn a_signal_ends_a_compilation_and_the_compiler_goes_with_the_command() {

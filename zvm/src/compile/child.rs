@@ -3,7 +3,7 @@
 use super::compile;
 use crate::exit::ExitCode;
 use crate::exit::panic_text;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,18 +20,15 @@ const RESERVED: u64 = 4 << 30;
 /// Compiles the program on standard input and answers on standard output: what the command of a [`Worker`](super::Worker)
 /// has to do, with the two numbers that it got as its last arguments. The process may do nothing else, before or after.
 ///
-/// It limits memory and CPU time of the process for good.
+/// It limits memory and CPU time of the process for good; where the process has a lower limit already, as by `ulimit`, that is
+/// kept.
 ///
 /// # Errors
 /// The limits cannot be set, standard input or output fails. Refusals and failures of the compiler are answers.
 pub fn compile_child(memory: u64, cpu_seconds: u64) -> io::Result<()> {
-    for (resource, limit) in [
-        (Resource::Data, memory),
-        (Resource::As, memory.saturating_add(RESERVED)),
-        (Resource::Cpu, cpu_seconds),
-        (Resource::Core, 0),
-        (Resource::Fsize, 0),
-    ] {
+    let [data, space, cpu] = wanted(memory, cpu_seconds);
+    for (resource, limit) in [data, space, cpu, (Resource::Core, 0), (Resource::Fsize, 0)] {
+        let limit = own(resource).map_or(limit, |own| own.min(limit));
         setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
     }
     let mut program = Vec::new();
@@ -50,4 +47,29 @@ pub fn compile_child(memory: u64, cpu_seconds: u64) -> io::Result<()> {
     output.write_all(&(bytes.len() as u64).to_le_bytes())?;
     output.write_all(&bytes)?;
     output.flush()
+}
+
+/// The limits of a worker: memory that it may write to, address space, CPU time.
+fn wanted(memory: u64, cpu_seconds: u64) -> [(Resource, u64); 3] {
+    [(Resource::Data, memory), (Resource::As, memory.saturating_add(RESERVED)), (Resource::Cpu, cpu_seconds)]
+}
+
+/// The limit that this process has already, the lower one of the two; a worker inherits it.
+fn own(resource: Resource) -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(resource);
+    current.into_iter().chain(maximum).min()
+}
+
+/// The limits of this process that are lower than what a worker may use, in words; `None`: there is none.
+pub(super) fn lower_limits(memory: u64, cpu_seconds: u64) -> Option<String> {
+    let words = wanted(memory, cpu_seconds).into_iter().filter_map(|(resource, limit)| {
+        let own = own(resource).filter(|own| *own < limit)?;
+        Some(match resource {
+            Resource::Data => format!("{} MiB of memory (ulimit -d)", own >> 20),
+            Resource::As => format!("{} MiB of address space (ulimit -v)", own >> 20),
+            _ => format!("{own} s of CPU time (ulimit -t)"),
+        })
+    });
+    let words: Vec<String> = words.collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }

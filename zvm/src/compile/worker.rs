@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "what the process inherits can be settled between fork and exec only")]
 
 use super::bad;
-use super::child::{ARTIFACT, REFUSED};
+use super::child::{ARTIFACT, REFUSED, lower_limits};
 use crate::exit::{ExitCode, Failure};
 use crate::guest::Stop;
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -192,14 +192,26 @@ impl Started {
     /// Why a worker gave no answer: what it may use is limited, and the limits end it by a signal.
     fn explain(&mut self) -> Result<std::result::Result<Vec<u8>, Failure>> {
         let status = end(&mut self.child);
-        match status.and_then(|status| status.signal()) {
-            Some(signal) => {
+        let lower = lower_limits(self.memory, self.cpu.as_secs());
+        match (status.and_then(|status| status.signal()), lower) {
+            (Some(signal), Some(lower)) => {
+                let text = format!(
+                    "compile the program: its compiler was ended by signal {signal}: this process has limits of its own, which it keeps: {lower}"
+                );
+                Ok(Err(Failure::new(ExitCode::Memory, text)))
+            }
+            (None, Some(lower)) => {
+                let status = status.map_or("it ended".to_owned(), |status| status.to_string());
+                let text = format!("{status}, without an answer, under this process's own limits: {lower}");
+                Err(Error::new(Code::ENOMEM, text))
+            }
+            (Some(signal), None) => {
                 let (memory, cpu) = (self.memory >> 20, self.cpu.as_secs());
                 Ok(Err(bad(format_args!(
                     "its compiler was ended by signal {signal}: it may use {memory} MiB of memory and {cpu} s of CPU time"
                 ))))
             }
-            None => {
+            (None, None) => {
                 let status = status.map_or("it ended".to_owned(), |status| status.to_string());
                 Err(Error::new(Code::EIO, format!("{status}, without an answer")))
             }

@@ -1,5 +1,6 @@
 //! What the guest may take of the host's memory.
 
+use rustix::process::{Resource, getrlimit};
 use wasmtime::{Error, ResourceLimiter, Result};
 
 /// What a table element is counted as: the engine keeps a pointer for each, and what hangs on it.
@@ -19,6 +20,18 @@ pub(super) struct Limits {
 #[derive(Debug, thiserror::Error)]
 #[error("the host has no memory left for the guest")]
 pub(super) struct HostMemory;
+
+/// Why a guest's memory cannot be made: the engine reserves the address space of the largest one, whatever the manifest says.
+pub(super) fn no_room(error: &Error) -> String {
+    let limit = match getrlimit(Resource::As).current {
+        Some(limit) => format!(", and this process may have {} MiB for all (ulimit -v)", limit >> 20),
+        None => String::new(),
+    };
+    let reason = super::program::one_line(&error.root_cause().to_string());
+    format!(
+        "the host has no room for the guest's memory: each guest takes over 4 GiB of address space{limit}: {reason}"
+    )
+}
 
 impl Limits {
     /// A budget in bytes.

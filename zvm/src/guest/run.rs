@@ -3,7 +3,7 @@
 use super::call::End;
 use super::clock::Clock;
 use super::engine::engine;
-use super::limits::{HostMemory, Limits};
+use super::limits::{HostMemory, Limits, no_room};
 use super::prepare::{Prepared, prepare};
 use super::program::Program;
 use super::random::Random;
@@ -140,6 +140,9 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop, budget: u
         // The engine has no name for a limiter's refusal, and only a module that starts can meet one as an error.
         None if store.data().limits.refused() => {
             Err(Failure::new(ExitCode::Memory, "the program needs more than the manifest's Memory to start"))
+        }
+        None if error.is::<rustix::io::Errno>() || error.is::<std::io::Error>() => {
+            Err(Failure::new(ExitCode::Memory, no_room(error)))
         }
         None => {
             let causes: Vec<String> = error.chain().map(|cause| cause.to_string()).collect();
