@@ -122,6 +122,7 @@ impl Ahead {
                     None => {}
                 }
             }
+            let _waits = context.waits_for("a range that is read ahead");
             context.wait(Some(self.shared.came.as_fd()), Events::READ, None)?;
             // Whatever had come by now is looked at above.
             let _ = rustix::io::read(&self.shared.came, &mut [0; 8]);

@@ -103,7 +103,7 @@ impl Client {
         let limit = caller.tuning.first_byte_timeout;
         let origin = connection.origin().clone();
         let ease = || self.ease(&origin);
-        let waiting = Waiting::until(caller.context, limit, "answer").eased_by(&ease);
+        let waiting = Waiting::until(caller.context, limit, "answer").on(&origin).eased_by(&ease);
         connection.send_all(&self.head(connection, place, ask, caller), waiting)?;
         // It cannot be there yet: to look before waiting would be a call for nothing.
         connection.await_answer(waiting)?;
@@ -181,8 +181,9 @@ impl Client {
             self.ease(&origin);
         }
         let ease = || self.ease(&origin);
-        let waiting =
-            Waiting::until(caller.context, caller.tuning.connect_timeout, "connection").eased_by(&ease);
+        let waiting = Waiting::until(caller.context, caller.tuning.connect_timeout, "connection")
+            .on(&origin)
+            .eased_by(&ease);
         let proxy = self.config.proxies.of(&origin);
         let socket = match proxy {
             Some(proxy) => self.reach_proxy(proxy, &origin, waiting)?,

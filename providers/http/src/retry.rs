@@ -43,11 +43,12 @@ impl Budget {
         let why = failure.text.clone();
         let pause = self.pause(failure, caller.tuning)?;
         caller.log(&format!("{why}; trying again in {pause:.1?}"));
-        let waited = if pause.is_zero() { caller.context.status() } else { caller.context.sleep(pause) };
-        waited.map_err(|error| {
-            let code = error.code();
-            Failure::new(code, format!("{} before another attempt ({why})", code.text()))
-        })
+        if pause.is_zero() {
+            return Ok(caller.context.status()?);
+        }
+        let waits = caller.context.waits_for("another attempt");
+        waits.refused(&why);
+        Ok(caller.context.sleep(pause)?)
     }
 
     fn pause(&mut self, failure: Failure, tuning: &Tuning) -> Attempt<Duration> {

@@ -98,8 +98,10 @@ fn word(
     caller: Caller<'_>,
 ) -> Attempt<Option<Head>> {
     let tuning = caller.tuning;
-    let ease = || client.ease(&place.target.origin());
-    let waiting = Waiting::until(caller.context, tuning.first_byte_timeout, "answer").eased_by(&ease);
+    let origin = place.target.origin();
+    let ease = || client.ease(&origin);
+    let limit = tuning.first_byte_timeout;
+    let waiting = Waiting::until(caller.context, limit, "answer").on(&origin).eased_by(&ease);
     connection.send_all(&client.head(connection, place, ask, caller), waiting)?;
     if !expect {
         return Ok(None);

@@ -1,11 +1,12 @@
 //! Waiting as a caller: ends with the context, and with a limit of the provider's own.
 
 use crate::failure::{Attempt, Failure};
+use crate::target::Origin;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Context, Events};
 
-/// How long a wait lasts before it is eased, and then again.
+/// How long a wait lasts before it is told of and eased, and then eased again.
 pub const MOMENT: Duration = Duration::from_millis(200);
 
 /// Who waits, for what, and how long at most.
@@ -14,6 +15,7 @@ pub struct Waiting<'a> {
     context: &'a Context,
     limit: Limit,
     what: &'static str,
+    origin: Option<&'a Origin>,
     ease: Option<&'a dyn Fn()>,
 }
 
@@ -31,12 +33,18 @@ impl<'a> Waiting<'a> {
         let now = Instant::now();
         // A limit beyond what the clock can say is none.
         let at = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(1 << 32));
-        Waiting { context, limit: Limit::Until(at, limit), what, ease: None }
+        Waiting { context, limit: Limit::Until(at, limit), what, origin: None, ease: None }
     }
 
     /// Waits as long as no single wait takes longer than `limit`.
     pub fn silence(context: &'a Context, limit: Duration, what: &'static str) -> Waiting<'a> {
-        Waiting { context, limit: Limit::Silence(limit), what, ease: None }
+        Waiting { context, limit: Limit::Silence(limit), what, origin: None, ease: None }
+    }
+
+    /// Says whom it is about.
+    #[must_use]
+    pub fn on(self, origin: &'a Origin) -> Waiting<'a> {
+        Waiting { origin: Some(origin), ..self }
     }
 
     /// Does something that may end the wait, after each moment of it.
@@ -79,30 +87,42 @@ impl<'a> Waiting<'a> {
     }
 
     fn wait(&self, fd: BorrowedFd<'_>, events: Events, limit: Duration) -> Attempt<Events> {
-        let Some(ease) = self.ease else { return self.wait_for(fd, events, limit) };
         let mut left = limit;
+        // Most waits are short: to tell of each would cost more than they do.
+        let mut told = None;
         loop {
-            let came = self.wait_for(fd, events, left.min(MOMENT))?;
-            left = left.saturating_sub(MOMENT);
+            let slice = if told.is_some() && self.ease.is_none() { left } else { left.min(MOMENT) };
+            let came = self.context.wait(Some(fd), events, Some(slice)).map_err(|error| match &told {
+                Some(_) => error.into(), // the host says what for
+                None => {
+                    let code = error.code();
+                    Failure::new(code, format!("{} while waiting for {}", code.text(), self.object()))
+                }
+            })?;
+            left = left.saturating_sub(slice);
             if !came.is_empty() || left.is_zero() {
                 return Ok(came);
             }
-            ease();
+            told.get_or_insert_with(|| self.context.waits_for(self.object()));
+            if let Some(ease) = self.ease {
+                ease();
+            }
         }
     }
 
-    fn wait_for(&self, fd: BorrowedFd<'_>, events: Events, limit: Duration) -> Attempt<Events> {
-        self.context.wait(Some(fd), events, Some(limit)).map_err(|error| {
-            let code = error.code();
-            Failure::new(code, format!("{} while waiting for {}", code.text(), self.what))
-        })
+    /// What is waited for, in words.
+    fn object(&self) -> String {
+        match self.origin {
+            Some(origin) => format!("{} ({origin})", self.what),
+            None => self.what.to_owned(),
+        }
     }
 
     /// The failure that the limit is over.
     pub fn expired(&self) -> Failure {
         let text = match self.limit {
-            Limit::Until(_, limit) => format!("no {} within {limit:?}", self.what),
-            Limit::Silence(limit) => format!("no {} for {limit:?}", self.what),
+            Limit::Until(_, limit) => format!("no {} within {limit:?}", self.object()),
+            Limit::Silence(limit) => format!("no {} for {limit:?}", self.object()),
         };
         Failure::later(Code::ETIMEDOUT, text)
     }

@@ -50,6 +50,35 @@ fn stops(call: impl Fn(&Control) -> Result<()> + Clone + Send + 'static) {
     }
 }
 
+/// A command that timed out said neither what it had waited for, nor that a server had kept refusing.
+#[test]
+fn what_is_waited_for_is_told_to_who_asks_and_named_in_the_error() {
+    let silent = FaultServer::silent();
+    let refusing = FaultServer::http(|_, peer| peer.send(&Answer::new(503)));
+    let answer = format!("answer ({})", silent.address());
+    let (answer, attempt) = (answer.as_str(), "another attempt");
+    for (url, object, refusal) in
+        [(silent.url("/"), answer, None), (refusing.url("/"), attempt, Some("503 service unavailable"))]
+    {
+        let (registry, control) = (patient(), Control::new());
+        let own = control.clone();
+        let ended = in_thread(move || read_all(&registry, &url, &own));
+        let until = Instant::now() + SLACK;
+        let waiting = loop {
+            match control.waiting() {
+                Some(waiting) if refusal.is_none() || waiting.refusal.is_some() => break waiting,
+                _ => assert!(Instant::now() < until, "nothing is told"),
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!((waiting.object.as_str(), waiting.refusal.as_deref()), (object, refusal));
+        control.set_deadline(Some(Instant::now()));
+        let error = ended.recv_timeout(SLACK).unwrap().unwrap_err().chain();
+        assert_eq!(error.matches(&format!("timed out waiting for {object}")).count(), 1, "{error}");
+        assert!(refusal.is_none_or(|refusal| error.matches(refusal).count() == 1), "{error}");
+    }
+}
+
 #[test]
 fn while_connecting() {
     let hole = BlackHole::new();
