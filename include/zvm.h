@@ -60,11 +60,12 @@ extern netpipe_t *netpipe_open(const char *descriptor);
 extern int netpipe_close(netpipe_t *pipe);
 
 /* Reads up to count bytes. Waits for the first one. Returns how many came, 0 at the end, and again at each further call, or -1:
- * EBADF (not a pipe that is open for reading), ECONNRESET (the writer died), EINVAL (a negative count). */
+ * EBADF (not a pipe that is open for reading), ECONNRESET (the writer died), EINVAL (a negative count), EFAULT (no buffer). */
 extern int64_t netpipe_read(netpipe_t *pipe, void *buf, int32_t count);
 
 /* Writes count bytes, all of them unless it fails in between: then it returns how many went. Returns -1: EPIPE (the reader
- * closed), ECONNRESET (it died), EBADF (not a pipe that is open for writing), EINVAL (a negative count). */
+ * closed), ECONNRESET (it died), EBADF (not a pipe that is open for writing), EINVAL (a negative count), EFAULT (no
+ * buffer). */
 extern int64_t netpipe_write(netpipe_t *pipe, void *buf, int32_t count);
 
 /* Breaks a pipe and frees it, where what was written is worthless, or the rest of it will not come: the reader gets ECONNRESET and

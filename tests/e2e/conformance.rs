@@ -193,6 +193,22 @@ fn what_a_crashed_check_made_is_removed_too() {
     assert_eq!(place.names(), Vec::<String>::new());
 }
 
+#[test]
+fn what_cannot_be_removed_is_told() {
+    if !have(&["cc"]) {
+        return;
+    }
+    let (folder, place) = (Folder::new(), Folder::new());
+    let library = plugin(&folder, "layer", "NAMELESS");
+    let named = format!("layer:pass,file:{}/{{name}}", place.path().display());
+    let done = check(&library, &["--write-descriptor", &named, "--filter", "truncate_flag_empties"]);
+    assert!(
+        done.code == 0 && done.stderr.contains("could not remove what they made, such as layer:pass,file:"),
+        "{done:?}"
+    );
+    assert_eq!(place.names().len(), 1);
+}
+
 const REACH: [&str; 4] = ["--descriptor", "defect:x", "--blocking-descriptor", "defect:block"];
 
 #[test]

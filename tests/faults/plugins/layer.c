@@ -207,7 +207,11 @@ static const void *ZVFS_CALL extension(const char *id) {
     if (strcmp(id, ZVFS_EXT_POSITIONAL) == 0) return &positional;
     if (strcmp(id, ZVFS_EXT_STAT) == 0) return &stat;
     if (strcmp(id, ZVFS_EXT_SPLICE) == 0) return &splice;
+#ifndef NAMELESS
     if (strcmp(id, ZVFS_EXT_NAMESPACE) == 0) return &names;
+#else
+    (void)names;
+#endif
     return strcmp(id, ZVFS_EXT_FD) == 0 ? &fd : NULL;
 }
 static const zvfs_setting at_start = { sizeof at_start, "at-start", NULL, "a descriptor to open in start", ZVFS_TYPE_STRING,

@@ -320,9 +320,9 @@ fn a_configuration_that_is_no_file_is_refused_at_once() {
         let fifo = plugins.path().join("zvfs.toml");
         let bits = rustix::fs::Mode::RWXU;
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, bits, 0).unwrap();
-        for path in [fifo, plugins.path()] {
+        for (path, words) in [(fifo, "not a regular file"), (plugins.path(), "is a folder")] {
             let error = Configuration::read(&path).unwrap_err();
-            assert!(error.chain().contains("not a regular file"), "{}", error.chain());
+            assert!(error.chain().contains(words), "{}", error.chain());
         }
     });
 }
