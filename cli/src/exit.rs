@@ -1,5 +1,6 @@
 //! Failures of the command, and what the shell sees of them.
 
+use crate::signals;
 use crate::stdout;
 use crate::text;
 use std::io;
@@ -56,6 +57,12 @@ impl Failure {
         if let Some(message) = &self.message {
             warn(message);
         }
+    }
+
+    /// Tells it, and ends the process with its code without waiting for any thread.
+    pub fn leave(&self) -> ! {
+        self.tell();
+        signals::leave(self.code)
     }
 
     /// Tells it, and gives its code to the shell.

@@ -17,7 +17,6 @@ pub use compile::CompileChild;
 use pipes::Pipes;
 use report::{Format, Reports};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zvm::{Manifest, OpenOptions, Report, Running, Session, SessionHandle};
 
 /// Run guests, each under its manifest, several side by side
@@ -60,23 +59,26 @@ impl Run {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         let mut reports = Reports::open(self.report, self.report_file.as_deref())?;
         let sessions = self.sessions(options, &mut reports)?;
-        let cancel = Cancel::default();
-        let asked = cancel.clone();
-        signals::listen(move |_| asked.all())?;
+        let handles: Vec<SessionHandle> = sessions.iter().map(Session::handle).collect();
+        signals::listen(move |_| handles.iter().for_each(SessionHandle::cancel))?;
         let running: Vec<Running> = sessions.into_iter().map(Session::start).collect();
-        cancel.add(running.iter().map(Running::handle));
-        let (mut code, mut reported) = (0, Ok(()));
+        let (mut code, mut reported, mut left_behind) = (0, Ok(()), false);
         for (path, running) in self.manifests.iter().zip(running) {
             let report = running.wait();
             tell(path, &report);
             // A full disk must not cut the other sessions off.
             reported = reported.and(reports.add(&report));
+            left_behind |= report.left_behind;
             if code == 0 {
                 code = self.code(&report);
             }
         }
-        reported?;
-        if code == 0 { Ok(()) } else { Err(Failure::told(code)) }
+        let ended = reported.and(if code == 0 { Ok(()) } else { Err(Failure::told(code)) });
+        match ended {
+            // Not by exit, which may wait for what that session's thread holds.
+            Err(failure) if left_behind => failure.leave(),
+            ended => ended,
+        }
     }
 
     /// Reads all manifests, and prepares all sessions or none: one that waits for an absent other would only time out.
@@ -142,37 +144,6 @@ fn tell(path: &std::path::Path, report: &Report) {
     }
     if let Some(code) = report.guest_code.filter(|code| *code != 0) {
         warn(&format!("{path}: the guest exited with code {code}"));
-    }
-}
-
-/// Cancels every session, those that are yet to start too.
-#[derive(Clone, Default)]
-struct Cancel(Arc<Mutex<Handles>>);
-
-#[derive(Default)]
-struct Handles {
-    asked: bool,
-    list: Vec<SessionHandle>,
-}
-
-impl Cancel {
-    fn all(&self) {
-        let mut handles = self.lock();
-        handles.asked = true;
-        handles.list.iter().for_each(SessionHandle::cancel);
-    }
-
-    fn add(&self, list: impl Iterator<Item = SessionHandle>) {
-        let mut handles = self.lock();
-        handles.list.extend(list);
-        if handles.asked {
-            handles.list.iter().for_each(SessionHandle::cancel);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Handles> {
-        // Nothing panics while it is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -86,6 +86,51 @@ fn a_constructor_that_never_returns_is_ended_by_a_timeout_and_by_a_signal() {
     }
 }
 
+/// The same for a session, whose Timeout was to be told by a thread that had to start for it.
+#[test]
+fn a_session_whose_provider_never_loads_is_reported_and_the_command_ends() {
+    if !have(&["cc"]) {
+        return;
+    }
+    let folder = Folder::new();
+    provider(
+        &folder,
+        "evil",
+        "if (write(2, \"zvfs: loading\\n\", 14) < 0) _exit(1); for (;;) pause();",
+        "",
+        "",
+    );
+    let manifest = |timeout: u32| {
+        let program = support::repository("examples/jobs/wordcount/wordcount.wat");
+        folder.write(
+            "hangs",
+            format!(
+                "Version = 20140509\nProgram = {}\nMemory = 1048576, 0\nTimeout = {timeout}\n\
+                 Channel = evil:x, /dev/stdin, 0, 9, 9, 0, 0\n\
+                 Channel = /dev/null, /dev/stdout, 0, 0, 0, 9, 99\n\
+                 Channel = /dev/null, /dev/stderr, 0, 0, 0, 9, 9\n",
+                program.display()
+            ),
+        )
+    };
+    let done = run(over(&folder, &["run", &manifest(1)]));
+    done.failed(4, &["hangs: timeout", "evil:x", "keeps its thread"]);
+    // And by a signal, long before its Timeout.
+    let hangs = manifest(1000);
+    let mut command = over(&folder, &["run", &hangs]);
+    let mut started = Started::as_set(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+    let mut stderr = BufReader::new(started.child.stderr.take().unwrap());
+    let mut stderr = bounded("the library loads", move || {
+        assert_eq!(stderr.by_ref().lines().next().unwrap().unwrap(), "zvfs: loading");
+        stderr
+    });
+    started.signal(Signal::TERM);
+    assert_eq!(started.end().code, 4);
+    let mut text = String::new();
+    stderr.read_to_string(&mut text).unwrap();
+    assert!(text.contains("hangs: cancelled"), "{text}");
+}
+
 /// Found: a second signal was left to a thread that was waiting for a provider's cancel function.
 #[test]
 fn a_second_signal_ends_the_command_at_once() {

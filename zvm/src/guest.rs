@@ -48,4 +48,4 @@ pub use fuzz::{archive as fuzz_archive, calls as fuzz_calls};
 pub(crate) use linker::{PREVIEW1, signature};
 pub(crate) use program::{Program, chain, one_line};
 pub(crate) use run::{Ran, Setup, run};
-pub(crate) use stop::{Reason, Stop};
+pub(crate) use stop::{Reason, Stop, nudge};

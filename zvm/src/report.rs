@@ -32,6 +32,10 @@ pub struct Report {
     pub channels: Vec<ChannelReport>,
     /// What is worth telling of a good run too: readers that closed early, a manifest's warnings.
     pub notes: Vec<String>,
+    /// Whether the session's thread did not end in time and was left behind, as a note says. It may hold what exit(3) needs: a
+    /// process that has nothing left to do leaves by _exit(2).
+    #[serde(skip)]
+    pub left_behind: bool,
 }
 
 /// CPU time of a session.
@@ -94,6 +98,7 @@ impl Report {
             network: sum(&channels, true),
             channels,
             notes: Vec::new(),
+            left_behind: false,
         }
     }
 

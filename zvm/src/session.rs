@@ -24,8 +24,8 @@ use watch::Watch;
 /// The stack of a session's thread: the guest's part, and ample room for the compiler and the providers.
 const STACK: usize = 8 << 20;
 
-/// A run that has not started. Any number may run side by side in a process: each has one thread while it runs, and one
-/// more while it is stopped; engine, timer and compiled programs are shared.
+/// A run that has not started. Any number may run side by side in a process: each has one thread while it runs, and for a
+/// moment one more at its Timeout; engine, timer and compiled programs are shared.
 ///
 /// The engine installs process-wide handlers for the signals that a guest's faults raise; they pass on what isn't theirs. A
 /// process that forks starts sessions in the child only, or in the parent only: see [`claim_process`].
@@ -62,12 +62,12 @@ impl Session {
         let watch = self.watch.clone();
         // A manifest's timeout is at most 136 years.
         let deadline = Instant::now() + self.manifest.timeout;
-        watch.begin(deadline);
         if let Err(error) = claim_process() {
             drop(self);
             watch.finish(Report::failed(&Failure::new(ExitCode::Io, error.chain()), &[]));
             return Running { watch };
         }
+        watch.begin(deadline);
         let work = work::Work { session: self, watch: watch.clone() };
         let spawned = timer::watch(&watch, deadline).and_then(|entry| {
             let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);

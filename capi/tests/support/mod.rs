@@ -61,6 +61,10 @@ impl Bench {
 /// Runs a command to its end, with no configuration but its own.
 pub fn succeeded(mut command: Command) -> Output {
     command.env_remove("ZVFS_CONFIG");
+    // Cargo's leads to the build tree first, whose library may be an earlier build's, and not to the bench.
+    if command.get_envs().all(|(name, _)| name != "LD_LIBRARY_PATH") {
+        command.env_remove("LD_LIBRARY_PATH");
+    }
     let shown = format!("{command:?}");
     // valgrind makes one processor fifty times slower, and others want it too.
     let output = run(command, 4 * LIMIT).unwrap();

@@ -97,6 +97,10 @@ fn here(path: &str) -> PathBuf {
 fn succeeded(mut command: Command) -> Output {
     let shown = format!("{command:?}");
     command.env_remove("ZVFS_CONFIG");
+    // Cargo's leads to the build tree first, whose library may be an earlier build's, and not to the bench.
+    if command.get_envs().all(|(name, _)| name != "LD_LIBRARY_PATH") {
+        command.env_remove("LD_LIBRARY_PATH");
+    }
     let output = run(command, LIMIT).unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{shown}: {}\n{out}\n{err}", output.status);

@@ -3,9 +3,8 @@
 use super::engine;
 use crate::channel::Controls;
 use crate::exit::{ExitCode, Failure};
-use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How the state of a session begins that was stopped at its Timeout.
@@ -32,8 +31,18 @@ struct Inner {
     /// What the session was at then, if it was more than its guest.
     at: OnceLock<String>,
     controls: Controls,
+    // Std's, as all that the process's timer takes: see there.
     lock: Mutex<()>,
     woken: Condvar,
+}
+
+/// Interrupts whatever guests run. Every session of the process looks at its own switch then; those that were not meant go on.
+pub(crate) fn nudge() {
+    // Where there is no engine no guest runs, and one to come looks at its switch before it does. To make one here would be a
+    // surprise for a process that only prepares sessions, to fork.
+    if let Some(engine) = engine::made() {
+        engine.increment_epoch();
+    }
 }
 
 impl Stop {
@@ -45,29 +54,32 @@ impl Stop {
     /// Throws the switch: cancels every open file, wakes who sleeps, and interrupts the guest. `at` is what the session is at,
     /// beside its guest.
     pub(crate) fn throw(&self, reason: Reason, at: Option<String>) {
+        if self.set(reason, at) {
+            self.0.controls.cancel();
+        }
+    }
+
+    /// Throws the switch, but leaves the open files alone: a provider's function may be what runs for a cancel. Returns whether
+    /// this was the first time.
+    pub(crate) fn set(&self, reason: Reason, at: Option<String>) -> bool {
         {
-            let _lock = self.0.lock.lock();
+            let _lock = self.lock();
             if let (None, Some(at)) = (self.thrown(), at) {
                 self.0.at.get_or_init(|| at);
             }
             let first = self.0.thrown.compare_exchange(0, reason as u8, Ordering::SeqCst, Ordering::SeqCst);
             if first.is_err() {
-                return;
+                return false;
             }
             self.0.woken.notify_all();
         }
-        self.0.controls.cancel();
-        self.nudge();
+        nudge();
+        true
     }
 
-    /// Interrupts the guest once more. Every session of the process looks at its own switch then; those that were not meant
-    /// go on.
-    pub(crate) fn nudge(&self) {
-        // Where there is none no guest runs, and one to come looks at its switch before it does. To make one here would be a
-        // surprise for a process that only prepares sessions, to fork.
-        if let Some(engine) = engine::made() {
-            engine.increment_epoch();
-        }
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        // What panics while it is held, asking whether something is so, leaves nothing half done.
+        self.0.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the session must end, if it must. As cheap as a load.
@@ -109,23 +121,23 @@ impl Stop {
     /// nor than until the switch is thrown. Returns whether it is so.
     pub(crate) fn wait(&self, time: Option<Duration>, mut is_so: impl FnMut() -> bool) -> bool {
         let until = time.and_then(|time| Instant::now().checked_add(time));
-        let mut lock = self.0.lock.lock();
+        let mut lock = self.lock();
         while self.thrown().is_none() {
             if is_so() {
                 return true;
             }
-            match until {
-                None => self.0.woken.wait(&mut lock),
-                Some(until) if self.0.woken.wait_until(&mut lock, until).timed_out() => return is_so(),
-                Some(_) => {}
-            }
+            lock = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.0.woken.wait(lock).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return false,
+                Some(left) => self.0.woken.wait_timeout(lock, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
         }
         false
     }
 
     /// Lets those who wait look again.
     pub(crate) fn wake(&self) {
-        let _lock = self.0.lock.lock();
+        let _lock = self.lock();
         self.0.woken.notify_all();
     }
 }

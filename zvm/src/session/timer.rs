@@ -1,12 +1,16 @@
-//! The one thread of the process that knows when sessions are due: most end before, and cost no thread for that.
+//! The one thread of the process that sees to it that sessions end in time: it stops those that are due, and reports those that
+//! were stopped and do not end.
+//!
+//! It runs before the first session does, calls no provider, and takes std's locks only: a thread that starts, or waits for one
+//! of parking_lot's for the first time, needs the loader's lock, which a library keeps whose constructor does not return.
 
-use super::watch::Watch;
-use parking_lot::{Condvar, Mutex};
+use super::watch::{NUDGE, Patience, Watch};
+use crate::guest::nudge;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vfs_core::PerProcess;
 
 /// It only waits, and starts others.
@@ -24,8 +28,12 @@ struct Timer {
 struct State {
     /// There is the thread.
     started: bool,
+    /// And it has all that it needs of the loader.
+    runs: bool,
     number: u64,
     due: BTreeMap<(Instant, u64), Weak<Watch>>,
+    /// Those that were stopped, with the patience that is left, until each has a report.
+    stopped: Vec<(Arc<Watch>, Patience)>,
 }
 
 /// A session's entry. Dropped, it is forgotten.
@@ -40,12 +48,8 @@ pub(super) struct Entry {
 /// # Errors
 /// The thread cannot be started.
 pub(super) fn watch(watch: &Arc<Watch>, deadline: Instant) -> io::Result<Entry> {
-    let timer = TIMER.get_or_make(Timer::default);
-    let mut state = timer.state.lock();
-    if !state.started {
-        thread::Builder::new().name("zvm-timer".into()).stack_size(STACK).spawn(|| timer.run())?;
-        state.started = true;
-    }
+    let timer = Timer::running()?;
+    let mut state = timer.lock();
     state.number += 1;
     let key = (deadline, state.number);
     let first = state.due.keys().next().is_none_or(|first| key < *first);
@@ -57,29 +61,79 @@ pub(super) fn watch(watch: &Arc<Watch>, deadline: Instant) -> io::Result<Entry> 
     Ok(Entry { timer, key })
 }
 
+/// Sees to it that a session that was stopped is reported.
+///
+/// # Errors
+/// The thread cannot be started.
+pub(super) fn guard(watch: &Arc<Watch>) -> io::Result<()> {
+    let timer = Timer::running()?;
+    timer.lock().stopped.push((watch.clone(), Patience::default()));
+    timer.changed.notify_all();
+    Ok(())
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.timer.state.lock().due.remove(&self.key);
+        self.timer.lock().due.remove(&self.key);
     }
 }
 
 impl Timer {
+    /// This process's, whose thread runs.
+    fn running() -> io::Result<&'static Timer> {
+        let timer = TIMER.get_or_make(Timer::default);
+        let mut state = timer.lock();
+        if !state.started {
+            thread::Builder::new().name("zvm-timer".into()).stack_size(STACK).spawn(|| timer.run())?;
+            state.started = true;
+        }
+        while !state.runs {
+            state = timer.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        Ok(timer)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn run(&self) {
-        let mut state = self.state.lock();
+        // What a session's controls and counters are locked by for a moment is parking_lot's: its first wait is here.
+        let first = parking_lot::Mutex::new(());
+        parking_lot::Condvar::new().wait_for(&mut first.lock(), Duration::from_millis(1));
+        let mut state = self.lock();
+        state.runs = true;
+        self.changed.notify_all();
+        let mut tick = Instant::now();
         loop {
-            match state.due.keys().next().copied() {
-                None => self.changed.wait(&mut state),
-                Some((at, number)) if at <= Instant::now() => {
-                    let watch = state.due.remove(&(at, number));
-                    drop(state);
-                    if let Some(watch) = watch.and_then(|watch| watch.upgrade()) {
-                        watch.overdue();
+            let now = Instant::now();
+            let due = state.due.keys().next().copied();
+            if let Some(key) = due.filter(|(at, _)| *at <= now) {
+                let watch = state.due.remove(&key);
+                drop(state);
+                if let Some(watch) = watch.and_then(|watch| watch.upgrade()) {
+                    watch.overdue();
+                }
+                state = self.lock();
+            } else if !state.stopped.is_empty() && tick <= now {
+                let mut stopped = std::mem::take(&mut state.stopped);
+                drop(state);
+                nudge();
+                stopped.retain_mut(|(watch, patience)| !watch.tend(patience));
+                tick = Instant::now() + NUDGE;
+                state = self.lock();
+                state.stopped.append(&mut stopped);
+            } else {
+                let ticks = (!state.stopped.is_empty()).then_some(tick);
+                state = match due.map(|(at, _)| at).into_iter().chain(ticks).min() {
+                    None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                    Some(at) => {
+                        let left = at.saturating_duration_since(now);
+                        self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                     }
-                    state = self.state.lock();
-                }
-                Some((at, _)) => {
-                    self.changed.wait_until(&mut state, at);
-                }
+                };
             }
         }
     }

@@ -1,11 +1,11 @@
-//! Sees to it that a session is reported in time, whatever holds its thread: one that is stopped gets a watchdog.
+//! Sees to it that a session is reported in time, whatever holds its thread: the timer looks after one that is stopped.
 
+use super::timer;
 use crate::channel::Meter;
 use crate::exit::{ExitCode, Failure};
 use crate::guest::{Reason, Stop};
 use crate::report::Report;
-use parking_lot::{Condvar, Mutex};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 const GRACE: Duration = Duration::from_secs(1);
 /// How long the DISCARDs of a failed session may take: the 5 s that they get, and a second for the last to return.
 const DISCARD_GRACE: Duration = Duration::from_secs(6);
-/// The watchdog only waits.
+/// What a provider's cancel function may need.
 const STACK: usize = 256 << 10;
-/// How often a stopped guest is interrupted anew: one interruption may come in the very moment when the last was answered.
-const NUDGE: Duration = Duration::from_millis(10);
+/// How often a stopped session is looked after, and its guest interrupted anew: one interruption may come in the very moment when the last was answered.
+pub(super) const NUDGE: Duration = Duration::from_millis(10);
 
 /// How far a session's thread is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) enum Step {
     Run,
 }
 
-/// What a session's thread, its watchdog and its owner share.
+/// What a session's thread, the timer and the session's owner share.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     pub(super) stop: Stop,
@@ -45,9 +45,9 @@ pub(super) struct Watch {
 struct Progress {
     /// There is a thread to be watched.
     begun: bool,
-    /// A watchdog was asked for before that.
+    /// It was stopped before that.
     asked: bool,
-    /// There is a watchdog.
+    /// The timer looks after it.
     guarded: bool,
     /// Why what was written is being discarded, once it is; nothing else is waited for then.
     discarding: Option<Failure>,
@@ -62,14 +62,18 @@ impl Watch {
     pub(super) fn begin(self: &Arc<Self>, deadline: Instant) {
         self.deadline.get_or_init(|| deadline);
         let asked = {
-            let mut progress = self.progress.lock();
+            let mut progress = self.lock();
             progress.begun = true;
             progress.asked
         };
         if asked {
-            // Without a thread for it, the deadline's comes.
-            let _ = self.guarded(None);
+            self.guarded();
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        // Nothing panics while it is held.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the session must be over; `None`: it has not begun.
@@ -79,40 +83,44 @@ impl Watch {
 
     /// Stops the session.
     pub(super) fn stop(self: &Arc<Self>, reason: Reason) {
-        // Before: a provider's cancel function may be what hangs. Without a thread for it, the deadline's comes.
-        let _ = self.guarded(None);
+        // Before: a provider's cancel function may be what hangs.
+        self.guarded();
         self.stop.throw(reason, self.place());
-        // Under the lock: a watchdog that has looked at the switch already is then surely waiting.
-        let _progress = self.progress.lock();
-        self.changed.notify_all();
     }
 
-    /// The deadline came.
+    /// The deadline came; called by the timer, which must not be held up by a provider's cancel function.
     pub(super) fn overdue(self: &Arc<Self>) {
-        if self.guarded(Some(Reason::Timeout)).is_err() {
-            self.guard(Some(Reason::Timeout));
-        }
-    }
-
-    /// Gives the session a watchdog, which stops it if there is a reason. If it has one, it is being stopped already.
-    fn guarded(self: &Arc<Self>, reason: Option<Reason>) -> std::io::Result<()> {
-        let mut progress = self.progress.lock();
-        if progress.guarded || progress.report.is_some() {
-            return Ok(());
-        }
-        if !progress.begun {
-            progress.asked = true;
-            return Ok(());
+        self.guarded();
+        if !self.stop.set(Reason::Timeout, self.place()) {
+            return;
         }
         let watch = self.clone();
-        let watchdog = thread::Builder::new().name("zvm-watchdog".into()).stack_size(STACK);
-        watchdog.spawn(move || watch.guard(reason))?;
-        progress.guarded = true;
-        Ok(())
+        let cancel = move || watch.stop.controls().cancel();
+        let thread = thread::Builder::new().name("zvm-cancel".into()).stack_size(STACK);
+        if thread.spawn(cancel).is_err() {
+            self.stop.controls().cancel();
+        }
+    }
+
+    /// Has the session watched until it is reported.
+    fn guarded(self: &Arc<Self>) {
+        {
+            let mut progress = self.lock();
+            if progress.guarded || progress.report.is_some() {
+                return;
+            }
+            if !progress.begun {
+                progress.asked = true;
+                return;
+            }
+            progress.guarded = true;
+        }
+        // The thread for it runs: without one the session would not have been started.
+        let _ = timer::guard(self);
     }
 
     /// Why the session must end, if it must. Looks at the clock too: a COMMIT ends by its own deadline, a moment before the
-    /// watchdog wakes.
+    /// timer wakes.
     pub(super) fn stopped(self: &Arc<Self>) -> Option<Reason> {
         if self.stop.thrown().is_none() && self.deadline().is_some_and(|deadline| Instant::now() >= deadline)
         {
@@ -123,12 +131,12 @@ impl Watch {
 
     /// Says how far the session's thread is.
     pub(super) fn at(&self, step: Step) {
-        self.progress.lock().step = step;
+        self.lock().step = step;
     }
 
     /// What the session's thread is at beside its guest, for whoever stops it.
     fn place(&self) -> Option<String> {
-        let progress = self.progress.lock();
+        let progress = self.lock();
         match progress.step {
             Step::Load | Step::Open => self.stop.controls().place(),
             Step::Compile => Some("compile the program".into()),
@@ -138,77 +146,84 @@ impl Watch {
 
     /// Shows the channels' counters to whoever reports.
     pub(super) fn show(&self, meters: Arc<[Meter]>) {
-        self.progress.lock().meters = Some(meters);
+        self.lock().meters = Some(meters);
     }
 
     /// Says that from now on only DISCARD is waited for.
     pub(super) fn discarding(self: &Arc<Self>, why: Failure) {
-        // Without a thread for it, the deadline's comes.
-        let _ = self.guarded(None);
-        self.progress.lock().discarding = Some(why);
+        self.guarded();
+        self.lock().discarding = Some(why);
         self.changed.notify_all();
     }
 
     /// The counters as far as they are known.
     pub(super) fn meters(&self) -> Option<Arc<[Meter]>> {
-        self.progress.lock().meters.clone()
+        self.lock().meters.clone()
     }
 
     /// Reports the session, unless it was given up before.
     pub(super) fn finish(&self, report: Report) {
-        self.progress.lock().report.get_or_insert(report);
+        self.lock().report.get_or_insert(report);
         self.changed.notify_all();
     }
 
     /// Waits for the report.
     pub(super) fn wait(&self) -> Report {
-        let mut progress = self.progress.lock();
+        let mut progress = self.lock();
         loop {
             match &progress.report {
                 Some(report) => return report.clone(),
-                None => self.changed.wait(&mut progress),
+                None => progress = self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
 
-    /// The watchdog's own work: ends when there is a report, which it writes itself for a session that doesn't.
-    fn guard(&self, reason: Option<Reason>) {
-        if let Some(reason) = reason {
-            self.stop.throw(reason, self.place());
+    /// Looks after a session that was stopped; called by the timer at each tick. Returns whether there is a report, which this
+    /// writes for a session that does not end.
+    ///
+    /// Patience is counted in ticks, not read from the clock: a process that was stopped meanwhile, as by SIGSTOP, has let time
+    /// pass, and its threads had none of it.
+    pub(super) fn tend(&self, patience: &mut Patience) -> bool {
+        let mut progress = self.lock();
+        if progress.report.is_some() {
+            return true;
         }
-        let mut progress = self.progress.lock();
-        // Patience is counted in waits, not read from the clock: a process that was stopped meanwhile, as by SIGSTOP, has let
-        // time pass, and its threads had none of it.
-        for _ in 0..waits(GRACE) {
-            if !progress.is_running() {
-                break;
-            }
-            self.changed.wait_for(&mut progress, NUDGE);
-            self.stop.nudge();
+        let left =
+            if progress.discarding.is_some() { &mut patience.discarding } else { &mut patience.running };
+        if *left > 0 {
+            *left -= 1;
+            return false;
         }
-        if progress.discarding.is_some() {
-            for _ in 0..waits(DISCARD_GRACE) {
-                if progress.report.is_some() {
-                    break;
-                }
-                self.changed.wait_for(&mut progress, NUDGE);
-            }
-        }
-        if progress.report.is_none() {
-            let note = progress.left_behind();
-            let running = Failure::new(ExitCode::Stopped, "the guest ran");
-            let failure = progress.discarding.take().unwrap_or_else(|| self.stop.echo(running));
-            let mut report = Report::failed(&failure, progress.meters.as_deref().unwrap_or_default());
-            report.nondeterministic = true;
-            report.notes.push(note);
-            progress.report = Some(report);
-            self.changed.notify_all();
-        }
+        let note = progress.left_behind();
+        let running = Failure::new(ExitCode::Stopped, "the guest ran");
+        let failure = progress.discarding.take().unwrap_or_else(|| self.stop.echo(running));
+        let mut report = Report::failed(&failure, progress.meters.as_deref().unwrap_or_default());
+        report.nondeterministic = true;
+        report.left_behind = true;
+        report.notes.push(note);
+        progress.report = Some(report);
+        self.changed.notify_all();
+        true
     }
 }
 
-/// How many waits fill a time.
-fn waits(time: Duration) -> u128 {
+/// How many ticks the thread of a session that was stopped has left.
+#[derive(Debug)]
+pub(super) struct Patience {
+    /// While the guest, or the provider of one of its calls, is at work.
+    running: u128,
+    /// Once what was written is being discarded.
+    discarding: u128,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { running: ticks(GRACE), discarding: ticks(DISCARD_GRACE) }
+    }
+}
+
+/// How many ticks fill a time.
+fn ticks(time: Duration) -> u128 {
     time.as_millis() / NUDGE.as_millis()
 }
 
@@ -234,11 +249,6 @@ impl Progress {
         format!(
             "the session did not stop when it was told to: {who} keeps its thread and memory until {until}"
         )
-    }
-
-    /// Whether the guest, or the provider of one of its calls, may still be at work.
-    fn is_running(&self) -> bool {
-        self.report.is_none() && self.discarding.is_none()
     }
 }
 
