@@ -94,7 +94,7 @@ impl Argument for How {
         if !options.control.is_null() {
             // SAFETY: the struct's own pointer, as the header says.
             let shared: Shared<Control> = unsafe { Shared::check(options.control, "options.control") }?;
-            how = how.control(&shared.follower());
+            how = how.control(&shared);
         }
         Ok(How(how))
     }

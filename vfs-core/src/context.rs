@@ -49,8 +49,9 @@ pub trait ContextCalls: Send + Sync {
     /// Makes another follow this one's cancel and deadline from now on, for a host.
     #[cfg(feature = "host")]
     #[doc(hidden)]
-    fn lead(&self, follower: Weak<dyn Follower>) {
+    fn lead(&self, follower: Weak<dyn Follower>) -> Result<()> {
         let _ = follower;
+        Ok(())
     }
 }
 
@@ -153,8 +154,8 @@ impl Context {
 
     /// See [`ContextCalls::lead`].
     #[cfg(feature = "host")]
-    pub(crate) fn lead(&self, follower: Weak<dyn Follower>) {
-        self.0.lead(follower);
+    pub(crate) fn lead(&self, follower: Weak<dyn Follower>) -> Result<()> {
+        self.0.lead(follower)
     }
 
     /// Withdraws whatever function a cancel would run.

@@ -86,7 +86,8 @@ impl Control {
     /// they are now and as they change. What is done to the follower does not reach this one.
     pub fn follower(&self) -> Control {
         let own = Control::new();
-        own.follow(&self.context());
+        // In a forked child there is nothing to follow.
+        let _ = own.follow(&self.context());
         own
     }
 
@@ -96,9 +97,12 @@ impl Control {
     }
 
     /// Makes this control follow a context's cancel and deadline, as they are now and as they change.
-    pub(crate) fn follow(&self, context: &Context) {
+    ///
+    /// # Errors
+    /// EPERM: the context is that of a parent process.
+    pub(crate) fn follow(&self, context: &Context) -> Result<()> {
         let follower: Arc<dyn Follower> = self.0.clone();
-        context.lead(Arc::downgrade(&follower));
+        context.lead(Arc::downgrade(&follower))
     }
 
     /// Makes a call with nothing to end it but this time and a cancel of this very control: what it follows reaches it again
@@ -116,11 +120,6 @@ impl Control {
             Code::ECANCELED | Code::ETIMEDOUT => self.0.explain(error),
             _ => error,
         }
-    }
-
-    /// Refuses a parent's control in a forked child.
-    pub(crate) fn check_process(&self) -> Result<()> {
-        self.0.check_process()
     }
 }
 
@@ -155,8 +154,8 @@ impl ContextCalls for State {
         Some(Origin::default())
     }
 
-    fn lead(&self, follower: Weak<dyn Follower>) {
-        State::lead(self, follower);
+    fn lead(&self, follower: Weak<dyn Follower>) -> Result<()> {
+        State::lead(self, follower)
     }
 }
 
@@ -185,7 +184,7 @@ impl ContextCalls for Opening {
         Some(self.origin.clone())
     }
 
-    fn lead(&self, follower: Weak<dyn Follower>) {
-        self.state.lead(follower);
+    fn lead(&self, follower: Weak<dyn Follower>) -> Result<()> {
+        self.state.lead(follower)
     }
 }

@@ -60,12 +60,10 @@ pub fn copy(
             }
         }
     }
-    let (from, to) = (source.control().context(), target.control().context());
     let mut buf = vec![0; BUFFER];
     while left(total) > 0 {
-        // Files that never wait never look.
-        from.status()?;
-        to.status()?;
+        // The target's before anything is taken from the source, whose own read looks at its.
+        target.control().status()?;
         let wanted = usize::try_from(left(total)).map_or(BUFFER, |left| BUFFER.min(left));
         let count = source.read(&mut buf[..wanted])?;
         if count == 0 {
@@ -193,7 +191,6 @@ enum Moved {
 
 /// Lets the target send from the source's file.
 fn send(source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> Result<Moved> {
-    source.control().context().status()?;
     let Some((lease, offset, wanted)) = file_lease(source.lease(Direction::Read), wanted)? else {
         return Ok(Moved::Nothing);
     };
@@ -206,7 +203,6 @@ fn send(source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> Result<Mov
 
 /// Lets the source receive into the target's file.
 fn receive(source: &mut OpenFile, target: &mut OpenFile, wanted: u64) -> Result<Moved> {
-    target.control().context().status()?;
     let Some((lease, offset, wanted)) = file_lease(target.lease(Direction::Write), wanted)? else {
         return Ok(Moved::Nothing);
     };
@@ -238,8 +234,6 @@ fn moved(count: Result<usize>) -> Result<Moved> {
 /// Moves up to `left` bytes inside the kernel: a step's worth, or a hole.
 fn step(way: &mut Way, source: &mut OpenFile, target: &mut OpenFile, left: u64) -> Result<Moved> {
     let contexts = (source.control().context(), target.control().context());
-    contexts.0.status()?;
-    contexts.1.status()?;
     let can_grow = target.capabilities().contains(Capabilities::TRUNCATABLE);
     let Some((from, to)) = leases(source, target)? else { return Ok(Moved::Nothing) };
     let left = left.min(from.limit).min(to.limit);
@@ -292,6 +286,7 @@ fn step(way: &mut Way, source: &mut OpenFile, target: &mut OpenFile, left: u64) 
 
 /// Passes a hole of `count` bytes: the target ends at `end`, and grows by one.
 fn skip(source: &mut OpenFile, target: &mut OpenFile, end: u64, count: u64) -> Result<Moved> {
+    target.control().status()?;
     let grown = target.truncate(end.saturating_add(count));
     target.remember(grown.map_err(|error| error.context(format!("copy to {}", target.shown()))))?;
     source.advance(Direction::Read, count)?;

@@ -199,7 +199,17 @@ impl Registry {
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         let descriptor = Descriptor::parse(descriptor)?;
-        let listed = self.named(descriptor, how, |names, request| names.list(request, each));
+        let mut ended = Ok(());
+        let listed = self.named(descriptor, how, |names, request| {
+            names.list(request, &mut |entry| match request.context().status() {
+                Ok(()) => each(entry),
+                Err(error) => {
+                    ended = Err(error);
+                    ControlFlow::Break(())
+                }
+            })
+        });
+        let listed = listed.and(ended);
         listed.map_err(|error| in_context(error, "list", descriptor))
     }
 
@@ -233,7 +243,7 @@ impl Registry {
                 ));
             }
             let registry = (how.depth == 0).then(|| self.0.clone() as Arc<dyn Any + Send + Sync>);
-            OpenFile::open(&*started.instance, request, control, started.clone(), registry)
+            OpenFile::open(&*started.instance, request, control.clone(), started.clone(), registry)
         })
     }
 
@@ -256,7 +266,7 @@ impl Registry {
         &self,
         descriptor: Descriptor<'_>,
         how: &Open,
-        call: impl FnOnce(&Arc<Started>, &Request<'_>, Control) -> Result<T>,
+        call: impl FnOnce(&Arc<Started>, &Request<'_>, &Control) -> Result<T>,
     ) -> Result<T> {
         let written = descriptor.scheme().to_ascii_lowercase();
         let target = self.resolve(&written);
@@ -264,8 +274,8 @@ impl Registry {
         let scheme = target.scheme(&written, &loaded.info)?;
         let started = self.started(&target, &written, &loaded)?;
         let settings = open_settings(&loaded.info.settings, how)?;
-        let control = how.control.clone().unwrap_or_default();
-        control.check_process()?;
+        let control = Control::new();
+        how.leader.as_ref().map_or(Ok(()), |leader| control.follow(leader))?;
         control.status()?;
         let log = Log::new(self.0.host.clone(), descriptor.to_string());
         let context = control.context_of(Origin { depth: how.depth, offered: how.offered.clone() }, log);
@@ -273,7 +283,7 @@ impl Registry {
             .with_flags(how.flags)
             .with_expected_size(how.expected_size)
             .with_settings(&settings);
-        call(&started, &request, control)
+        call(&started, &request, &control).map_err(|error| control.explain(error))
     }
 
     /// The operator's alias, the built-in one, else the provider of the scheme's own name. No library is asked.

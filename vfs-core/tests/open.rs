@@ -4,11 +4,14 @@
 
 use std::collections::VecDeque;
 use std::io::SeekFrom;
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use vfs_core::{
-    COUNT_MAX, Capabilities, Code, Configuration, Context, Control, Direction, Error, File, Finish, Flush,
-    Host, Info, Instance, Open, OpenFile, OpenFlags, Provider, Registry, Request, Result, Settings, copy,
+    COUNT_MAX, Capabilities, Code, Configuration, Context, Control, Direction, Entry, Error, File, Finish,
+    Flush, Host, Info, Instance, Kind, Namespace, Open, OpenFile, OpenFlags, Provider, Registry, Request,
+    Result, Settings, Stat, copy,
 };
 
 /// What the provider is to answer next, and what it was asked.
@@ -16,6 +19,8 @@ use vfs_core::{
 struct Script {
     answers: Arc<Mutex<VecDeque<Result<usize>>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    /// Cancelled in the middle of the next call.
+    cancels: Arc<Mutex<Option<Control>>>,
 }
 
 impl Script {
@@ -23,7 +28,18 @@ impl Script {
         self.answers.lock().unwrap().extend(answers);
     }
 
+    fn at_the_next_call(&self, cancels: &Control) {
+        *self.cancels.lock().unwrap() = Some(cancels.clone());
+    }
+
+    fn cancel(&self) {
+        if let Some(control) = self.cancels.lock().unwrap().take() {
+            control.cancel();
+        }
+    }
+
     fn next(&self, call: String) -> Result<usize> {
+        self.cancel();
         self.asked.lock().unwrap().push(call);
         self.answers.lock().unwrap().pop_front().unwrap_or(Ok(0))
     }
@@ -37,7 +53,8 @@ struct Scripted(Script);
 
 impl Provider for Scripted {
     fn info(&self) -> Info {
-        Info::new("script", "1", "does as it is told").supported_flags(OpenFlags::READ | OpenFlags::WRITE)
+        let flags = OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE;
+        Info::new("script", "1", "does as it is told").supported_flags(flags)
     }
 
     fn start(&self, _: Host, _: Settings) -> Result<Box<dyn Instance>> {
@@ -47,9 +64,29 @@ impl Provider for Scripted {
 
 impl Instance for Scripted {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        self.0.cancel();
         let capabilities = Capabilities::from_bits(request.rest().parse().unwrap());
         let context = request.context().clone();
         Ok(Box::new(Opened { script: self.0.clone(), capabilities, context }))
+    }
+
+    fn namespace(&self) -> Option<&dyn Namespace> {
+        Some(self)
+    }
+}
+
+impl Namespace for Scripted {
+    fn stat(&self, _: &Request<'_>) -> Result<Stat> {
+        Ok(Stat::of_kind(Kind::Directory))
+    }
+
+    fn list(&self, _: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        for name in ["a", "b", "c"] {
+            if each(Entry { name, stat: None }).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -62,6 +99,12 @@ struct Opened {
 impl Opened {
     fn done(&self, call: &str) -> Result<()> {
         self.script.next(call.to_owned()).map(drop)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.script.asked.lock().unwrap().push("close".to_owned());
     }
 }
 
@@ -102,10 +145,15 @@ impl File for Opened {
 
 const ALL: u64 = 0xff;
 
-fn open(capabilities: u64, how: &Open) -> (Script, Result<OpenFile>) {
+fn scripted() -> (Script, Registry) {
     let script = Script::default();
     let registry = Registry::new(Configuration::default());
     registry.register(Box::new(Scripted(script.clone()))).expect("a provider");
+    (script, registry)
+}
+
+fn open(capabilities: u64, how: &Open) -> (Script, Result<OpenFile>) {
+    let (script, registry) = scripted();
     let file = registry.open(&format!("script:{capabilities}"), how);
     (script, file)
 }
@@ -195,23 +243,99 @@ fn a_write_that_timed_out_may_be_repeated() {
 }
 
 #[test]
-fn discard_lifts_a_cancel_and_has_five_seconds() {
+fn a_discard_has_five_seconds_whatever_the_control_says_and_leaves_that_alone() {
     let control = Control::new();
     let (script, file) = open(ALL, &Open::default().control(&control));
     let mut file = file.unwrap();
-    file.finish(Finish::End).unwrap();
+    let (sibling_script, sibling) = open(ALL, &Open::default().control(&control));
+    let mut sibling = sibling.unwrap();
     control.cancel();
     control.set_deadline(Some(Instant::now() - Duration::from_secs(1)));
-    file.finish(Finish::Commit).unwrap();
     file.finish(Finish::Discard).unwrap();
-    assert_eq!(
-        script.asked(),
-        [
-            "finish End: Ok(()), no deadline",
-            "finish Commit: Err(ECANCELED), 0 s",
-            "finish Discard: Ok(()), 5 s"
-        ]
-    );
+    assert_eq!(script.asked(), ["finish Discard: Ok(()), 5 s"]);
+    assert!(control.is_cancelled() && file.control().is_cancelled());
+    assert_eq!(sibling.read(&mut [0; 4]).unwrap_err().code(), Code::ECANCELED);
+    assert!(sibling_script.asked().is_empty());
+}
+
+/// A provider that never waits never looked: after a cancel it wrote and committed all the same.
+#[test]
+fn no_call_begins_that_the_control_has_ended() {
+    for (end, code) in [
+        (Control::cancel as fn(&Control), Code::ECANCELED),
+        (|control| control.set_deadline(Some(Instant::now())), Code::ETIMEDOUT),
+    ] {
+        let control = Control::new();
+        let (script, file) = open(0x1ff, &Open::default().control(&control));
+        let mut file = file.unwrap();
+        end(&control);
+        let kernel = std::fs::File::open("/dev/null").unwrap();
+        let mut calls = [
+            file.read(&mut [0; 4]).map(drop),
+            file.write(b"x").map(drop),
+            file.write_all(b"x"),
+            file.seek(SeekFrom::Start(0)).map(drop),
+            file.tell().map(drop),
+            file.truncate(0),
+            file.flush(Flush::Push),
+            file.read_at(&mut [0; 4], 0).map(drop),
+            file.write_at(b"x", 0).map(drop),
+            file.stat().map(drop),
+            file.lease(Direction::Read).map(drop),
+            file.send_from(kernel.as_fd(), 0, 1).map(drop),
+            file.receive_into(kernel.as_fd(), 0, 1).map(drop),
+            file.finish(Finish::End),
+            file.finish(Finish::Commit),
+        ];
+        assert!(
+            calls.iter_mut().all(|result| result.as_ref().is_err_and(|error| error.code() == code)),
+            "{calls:?}"
+        );
+        assert!(script.asked().is_empty(), "a provider was asked");
+        // No call was made, so none has failed: lifted, all goes on.
+        control.lift();
+        control.set_deadline(None);
+        script.answer([Ok(1)]);
+        assert_eq!(file.write(b"x").unwrap(), 1);
+        file.finish(Finish::Commit).unwrap();
+    }
+}
+
+#[test]
+fn a_result_that_came_is_given_however_late() {
+    let control = Control::new();
+    let (script, file) = open(ALL, &Open::default().control(&control));
+    let mut file = file.unwrap();
+    script.at_the_next_call(&control);
+    file.finish(Finish::Commit).unwrap();
+    assert!(control.is_cancelled());
+    file.finish(Finish::Commit).expect("the first one's answer, which no cancel changes");
+}
+
+/// A provider without CANCEL took 3 s over an open that was cancelled after 0.3 s, and the file was handed out.
+#[test]
+fn an_open_that_ends_after_its_control_is_dropped() {
+    let (script, registry) = scripted();
+    let control = Control::new();
+    let how = Open::new(OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE).control(&control);
+    script.at_the_next_call(&control);
+    let error = registry.open(&format!("script:{ALL}"), &how).unwrap_err();
+    assert_eq!(error.code(), Code::ECANCELED);
+    assert_eq!(error.chain(), "open script:255: what CREATE|TRUNCATE did stays: cancelled");
+    assert_eq!(script.asked(), ["close"]);
+}
+
+#[test]
+fn a_list_ends_between_two_entries() {
+    let (_, registry) = scripted();
+    let control = Control::new();
+    let mut seen = 0;
+    let listed = registry.list("script:511", &Open::default().control(&control), &mut |_| {
+        seen += 1;
+        control.cancel();
+        ControlFlow::Continue(())
+    });
+    assert_eq!((listed.unwrap_err().code(), seen), (Code::ECANCELED, 1));
 }
 
 #[test]
@@ -224,6 +348,56 @@ fn a_cancelled_or_late_open_asks_nobody() {
     control.set_deadline(Some(Instant::now()));
     let (_, file) = open(ALL, &Open::default().control(&control));
     assert_eq!(file.unwrap_err().code(), Code::ETIMEDOUT);
+}
+
+/// A COMMIT failed with EEXIST and a second one returned 0; a write after it went through.
+#[test]
+fn what_follows_a_finish_is_the_same_for_every_provider() {
+    type F = Finish;
+    let done = || Ok(0);
+    let failed = || failure(Code::EEXIST);
+    let late = || failure(Code::ETIMEDOUT);
+    const OK: Result<(), Code> = Ok(());
+    const FAILED: Result<(), Code> = Err(Code::EEXIST);
+    const INVALID: Result<(), Code> = Err(Code::EINVAL);
+    // What was finished, with the provider's answers; then the result of a further END, COMMIT and DISCARD.
+    let cases: [(&[(F, Result<usize>)], [Result<(), Code>; 3]); 8] = [
+        (&[(F::End, done())], [OK, OK, OK]),
+        (&[(F::Commit, done())], [OK, OK, INVALID]),
+        (&[(F::Commit, failed())], [FAILED, FAILED, OK]),
+        (&[(F::Commit, late())], [OK, OK, OK]),
+        (&[(F::End, done()), (F::Commit, failed())], [FAILED, FAILED, OK]),
+        (&[(F::Discard, done())], [INVALID, INVALID, OK]),
+        (&[(F::Discard, failed())], [INVALID, INVALID, FAILED]),
+        (&[(F::Commit, late()), (F::Commit, late())], [OK, OK, OK]),
+    ];
+    for (finished, then) in cases {
+        for (next, expected) in [F::End, F::Commit, F::Discard].into_iter().zip(then) {
+            let (script, file) = open(0x1ff, &Open::default());
+            let mut file = file.unwrap();
+            for (how, answer) in finished {
+                script.answer([answer.as_ref().map(|count| *count).map_err(Error::flattened)]);
+                let _ = file.finish(*how);
+            }
+            script.asked();
+            let kernel = std::fs::File::open("/dev/null").unwrap();
+            let writes = [
+                file.write(b"x").map(drop),
+                file.write_at(b"x", 0).map(drop),
+                file.truncate(0),
+                file.lease(Direction::Write).map(drop),
+                file.send_from(kernel.as_fd(), 0, 1).map(drop),
+            ];
+            assert!(
+                writes.iter().all(|result| result.as_ref().is_err_and(|error| error.code() == Code::EBADF)),
+                "{finished:?}: {writes:?}"
+            );
+            assert!(script.asked().is_empty());
+            let result = file.finish(next).map_err(|error| error.code());
+            assert_eq!(result, expected, "{next:?} after {finished:?}");
+            file.read(&mut [0; 4]).expect("reading goes on");
+        }
+    }
 }
 
 #[test]

@@ -216,17 +216,21 @@ impl State {
         }
     }
 
-    pub(super) fn lead(&self, follower: Weak<dyn Follower>) {
-        let Some(living) = follower.upgrade() else { return };
-        let Some(mut changing) = self.lock() else { return };
-        changing.followers.retain(|follower| follower.strong_count() > 0);
+    pub(super) fn lead(&self, follower: Weak<dyn Follower>) -> Result<()> {
+        self.check_process()?;
+        let Some(living) = follower.upgrade() else { return Ok(()) };
+        let mut changing = self.changing.lock();
+        if changing.followers.len() == changing.followers.capacity() {
+            changing.followers.retain(|follower| follower.strong_count() > 0);
+        }
         changing.followers.push(follower);
         let (generation, limits) = (changing.generation, changing.limits());
         drop(changing);
         living.follow(generation, limits);
+        Ok(())
     }
 
-    pub(super) fn check_process(&self) -> Result<()> {
+    fn check_process(&self) -> Result<()> {
         if self.forks == forks_now() {
             return Ok(());
         }

@@ -3,7 +3,6 @@
 use crate::abi::LAYERS_MAX;
 use crate::code::Code;
 use crate::context::Context;
-use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
 use crate::flags::{Capabilities, OpenFlags};
@@ -103,14 +102,12 @@ fn inner_open(context: &Context, how: &Inner) -> Result<Open> {
         let text = format!("more than {LAYERS_MAX} layers: does one lead to itself?");
         return Err(Error::new(Code::ELOOP, text));
     }
-    let control = Control::new();
-    control.follow(context);
     Ok(Open {
         flags: how.flags,
         expected_size: how.expected_size,
         settings: how.settings.clone(),
         offered: origin.offered,
-        control: Some(control),
+        leader: Some(context.clone()),
         depth: origin.depth + 1,
     })
 }

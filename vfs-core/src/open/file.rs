@@ -1,0 +1,394 @@
+//! The host's one chokepoint around an open file.
+
+use super::ending::Ending;
+use crate::code::Code;
+use crate::control::Control;
+use crate::error::{Error, Result};
+use crate::file::{COUNT_MAX, Direction, File, Finish, Flush, Lease, Stat};
+use crate::flags::{Capabilities, OpenFlags};
+use crate::provider::{Instance, Request};
+use parking_lot::Mutex;
+use std::any::Any;
+use std::fmt;
+use std::io::{self, SeekFrom};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// The time that a DISCARD gets.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+
+/// An open file, as hosts use it. Every call passes here: no call begins that its control has ended, counts are clamped, what a
+/// file cannot do is refused without asking the provider, a failed write stays failed, and nothing is written after the end.
+/// Dropping it closes the file; what needs a COMMIT ([`finish`](OpenFile::finish)) and had none leaves no trace.
+///
+/// # Blocking
+/// As the provider does. With `CANCEL` among the capabilities, every call ends within 100 ms of [`Control::cancel`] or the
+/// deadline; without it a call in progress may last, and the next one does not begin.
+///
+/// # Errors
+/// Of every call but a DISCARD: ECANCELED, ETIMEDOUT: the control has ended it. A call that has a result gives that, however late.
+pub struct OpenFile {
+    // Before `_keep`: a file is closed before its instance may stop.
+    file: Box<dyn File>,
+    capabilities: Capabilities,
+    control: Control,
+    shown: String,
+    ending: Ending,
+    write_failed: AtomicBool,
+    write_error: Mutex<Option<Error>>,
+    _keep: Arc<dyn Any + Send + Sync>,
+    /// The registry of a file that is nobody's inner one: a layer may open inner files as long as its own is open. (Were it an
+    /// inner one's, the registry could end within a call of a provider.)
+    _registry: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl OpenFile {
+    /// Opens a request on an instance. `keep` and `registry` live as long as the file: the former owns the instance.
+    ///
+    /// # Errors
+    /// The provider's; EBADF if it opened less than was asked for; ECANCELED, ETIMEDOUT: the control ended meanwhile.
+    pub(crate) fn open(
+        instance: &dyn Instance,
+        request: &Request<'_>,
+        control: Control,
+        keep: Arc<dyn Any + Send + Sync>,
+        registry: Option<Arc<dyn Any + Send + Sync>>,
+    ) -> Result<OpenFile> {
+        let file = instance.open(request)?;
+        // A result that comes is given, but for this one: nobody is there to close it.
+        if let Err(ended) = control.status() {
+            let made = request.flags() & (OpenFlags::CREATE | OpenFlags::TRUNCATE);
+            let stays = !made.is_empty() && !request.flags().contains(OpenFlags::ATOMIC);
+            return Err(if stays { ended.context(format!("what {made:?} did stays")) } else { ended });
+        }
+        let capabilities = file.capabilities();
+        for (flag, capability, verb) in [
+            (OpenFlags::READ, Capabilities::READABLE, "read"),
+            (OpenFlags::WRITE, Capabilities::WRITABLE, "written"),
+        ] {
+            if request.flags().contains(flag) && !capabilities.contains(capability) {
+                return Err(Error::new(Code::EBADF, format!("open {}: cannot be {verb}", request.shown())));
+            }
+        }
+        Ok(OpenFile {
+            file,
+            capabilities,
+            control,
+            shown: request.shown().to_owned(),
+            ending: Ending::default(),
+            write_failed: AtomicBool::new(false),
+            write_error: Mutex::new(None),
+            _keep: keep,
+            _registry: registry,
+        })
+    }
+
+    /// What the file can do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// Cancel and deadline of this file alone: a follower of the control that it was opened with.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// The descriptor for messages.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Reads: waits for one byte, the end (0) or an error. An empty buffer gives 0.
+    ///
+    /// # Errors
+    /// EBADF: not readable; the provider's.
+    pub fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        self.begin(Capabilities::READABLE, Code::EBADF, "read: not open for reading")?;
+        match buf.len().min(COUNT_MAX) {
+            0 => Ok(0),
+            asked => possible(
+                self.file.read(&mut buf[..asked]).map_err(|error| self.control.explain(error))?,
+                0,
+                asked,
+            ),
+        }
+    }
+
+    /// Writes at least one byte of a buffer that is not empty.
+    ///
+    /// # Errors
+    /// EBADF: not writable; the provider's. Any but ETIMEDOUT is final: later writes and COMMIT give it again.
+    pub fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.begin(Capabilities::WRITABLE, Code::EBADF, "write: not open for writing")?;
+        self.begin_writing("write")?;
+        let asked = buf.len().min(COUNT_MAX);
+        if asked == 0 {
+            return Ok(0);
+        }
+        let result = self
+            .file
+            .write(&buf[..asked])
+            .map_err(|error| self.control.explain(error))
+            .and_then(|count| possible(count, 1, asked));
+        self.remember(result)
+    }
+
+    /// Writes all of a buffer, in as many calls as it takes.
+    ///
+    /// # Errors
+    /// As [`write`](OpenFile::write); how much had been written is then lost.
+    pub fn write_all(&mut self, mut buf: &[u8]) -> Result<()> {
+        while !buf.is_empty() {
+            let count = self.write(buf)?;
+            buf = &buf[count..];
+        }
+        Ok(())
+    }
+
+    /// Moves the position that read and write share, and returns it.
+    ///
+    /// # Errors
+    /// ESPIPE: no positions. EINVAL: before the start.
+    pub fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        self.begin(Capabilities::SEEKABLE, Code::ESPIPE, "seek: the file has no positions")?;
+        self.file.seek(to).map_err(|error| self.control.explain(error))
+    }
+
+    /// The position.
+    ///
+    /// # Errors
+    /// ESPIPE: no positions.
+    pub fn tell(&mut self) -> Result<u64> {
+        self.begin(Capabilities::SEEKABLE, Code::ESPIPE, "tell: the file has no positions")?;
+        self.file.tell().map_err(|error| self.control.explain(error))
+    }
+
+    /// Sets the size in bytes; the position stays.
+    ///
+    /// # Errors
+    /// ENOTSUP: not truncatable.
+    pub fn truncate(&mut self, size: u64) -> Result<()> {
+        self.begin(Capabilities::TRUNCATABLE, Code::ENOTSUP, "truncate: the file cannot change its size")?;
+        self.ending.check("truncate")?;
+        self.file.truncate(size).map_err(|error| self.control.explain(error))
+    }
+
+    /// Hands on what the provider buffers, or makes it durable.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub fn flush(&mut self, level: Flush) -> Result<()> {
+        self.control.status()?;
+        self.earlier_failure()?;
+        self.file.flush(level).map_err(|error| self.control.explain(error))
+    }
+
+    /// Ends the writing side. After END, COMMIT and DISCARD whatever writes is EBADF. A further END is 0, and after a COMMIT gives
+    /// that one's answer, as a further COMMIT does: a failed one stays failed, but for ETIMEDOUT, after which it may be repeated.
+    /// DISCARD is the way out of a failed COMMIT, EINVAL after a good one; END and COMMIT after DISCARD are EINVAL.
+    ///
+    /// For a DISCARD nothing counts but its 5 s and a cancel of the file's own [`control`](OpenFile::control): what that one
+    /// follows, and other files that follow it too, are left as they are.
+    ///
+    /// # Errors
+    /// COMMIT: it is not complete; an earlier write's failure.
+    pub fn finish(&mut self, how: Finish) -> Result<()> {
+        if let Some(answer) = self.ending.answer(how) {
+            return answer;
+        }
+        let OpenFile { file, control, .. } = self;
+        let result = if how == Finish::Discard {
+            control.detached(DISCARD_TIME, || file.finish(how).map_err(|error| control.explain(error)))
+        } else {
+            control.status()?;
+            if how == Finish::Commit {
+                self.earlier_failure()?;
+            }
+            self.file.finish(how).map_err(|error| self.control.explain(error))
+        };
+        self.ending.note(how, &result);
+        result
+    }
+
+    /// Reads at an offset, without the position; such calls may overlap.
+    ///
+    /// # Errors
+    /// ENOTSUP: not positional; the provider's.
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.begin(
+            Capabilities::POSITIONAL_READ,
+            Code::ENOTSUP,
+            "read_at: the file has no positional reads",
+        )?;
+        match buf.len().min(COUNT_MAX) {
+            0 => Ok(0),
+            asked => possible(
+                self.file.read_at(&mut buf[..asked], offset).map_err(|error| self.control.explain(error))?,
+                0,
+                asked,
+            ),
+        }
+    }
+
+    /// Writes at an offset, without the position; such calls may overlap.
+    ///
+    /// # Errors
+    /// ENOTSUP: not positional; as [`write`](OpenFile::write).
+    pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        self.begin(
+            Capabilities::POSITIONAL_WRITE,
+            Code::ENOTSUP,
+            "write_at: the file has no positional writes",
+        )?;
+        self.begin_writing("write_at")?;
+        let asked = buf.len().min(COUNT_MAX);
+        if asked == 0 {
+            return Ok(0);
+        }
+        self.remember(
+            self.file
+                .write_at(&buf[..asked], offset)
+                .map_err(|error| self.control.explain(error))
+                .and_then(|count| possible(count, 1, asked)),
+        )
+    }
+
+    /// Status of the open file.
+    ///
+    /// # Errors
+    /// ENOTSUP: it has none.
+    pub fn stat(&mut self) -> Result<Stat> {
+        self.begin(Capabilities::STAT, Code::ENOTSUP, "stat: the file has no status")?;
+        self.file.stat().map_err(|error| self.control.explain(error))
+    }
+
+    /// Lends the kernel file behind this one, until the next call.
+    ///
+    /// # Errors
+    /// ENOTSUP: none, or not now; an earlier write's failure.
+    pub fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
+        self.begin(Capabilities::FD, Code::ENOTSUP, "lease: no kernel file behind this one")?;
+        if direction == Direction::Write {
+            self.begin_writing("lease")?;
+        }
+        let OpenFile { file, control, .. } = self;
+        file.lease(direction).map_err(|error| control.explain(error))
+    }
+
+    /// Says that `count` bytes were moved through the lease; also when the control has ended since, for moved they are.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
+        if !self.capabilities.contains(Capabilities::FD) {
+            return Err(Error::new(Code::ENOTSUP, "advance: no kernel file behind this one"));
+        }
+        self.file.advance(direction, count).map_err(|error| self.control.explain(error))
+    }
+
+    /// Writes up to `count` bytes from a regular file at an offset, in the kernel; 0 at that file's end.
+    ///
+    /// # Errors
+    /// ENOTSUP: not by this file, or not now. Else as [`write`](OpenFile::write).
+    pub fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        self.begin(
+            Capabilities::SPLICE | Capabilities::WRITABLE,
+            Code::ENOTSUP,
+            "send_from: not by this file",
+        )?;
+        self.begin_writing("send_from")?;
+        let sent = self.file.send_from(from, offset, count.min(COUNT_MAX));
+        match sent.map_err(|error| self.control.explain(error)) {
+            Err(error) if error.code() == Code::ENOTSUP => Err(error),
+            result => self.remember(result),
+        }
+    }
+
+    /// Reads up to `count` bytes into a regular file at an offset, in the kernel; 0 at this file's end.
+    ///
+    /// # Errors
+    /// ENOTSUP: not by this file, or not now. Else as [`read`](OpenFile::read).
+    pub fn receive_into(&mut self, to: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        self.begin(
+            Capabilities::SPLICE | Capabilities::READABLE,
+            Code::ENOTSUP,
+            "receive_into: not by this file",
+        )?;
+        self.file.receive_into(to, offset, count.min(COUNT_MAX)).map_err(|error| self.control.explain(error))
+    }
+
+    /// Refuses what the file cannot do, and what its control has ended.
+    #[inline]
+    fn begin(&self, capability: Capabilities, code: Code, text: &'static str) -> Result<()> {
+        if !self.capabilities.contains(capability) {
+            return Err(Error::new(code, text));
+        }
+        self.control.status()
+    }
+
+    /// Refuses what writes, after the end and after a write that failed.
+    #[inline]
+    fn begin_writing(&self, verb: &str) -> Result<()> {
+        self.ending.check(verb)?;
+        self.earlier_failure()
+    }
+
+    /// Makes a failed write, through a call or a lease, final.
+    pub(crate) fn remember<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result
+            && error.code() != Code::ETIMEDOUT
+        {
+            *self.write_error.lock() = Some(error.flattened());
+            self.write_failed.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn earlier_failure(&self) -> Result<()> {
+        if !self.write_failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match &*self.write_error.lock() {
+            Some(error) => Err(error.flattened()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lets a count through that can be. The bridge checks loaded providers too, and poisons their files; a host's own has only this.
+fn possible(count: usize, least: usize, asked: usize) -> Result<usize> {
+    if (least..=asked).contains(&count) {
+        return Ok(count);
+    }
+    Err(Error::new(Code::EIO, format!("the provider broke a rule: it moved {count} bytes of {asked}")))
+}
+
+impl fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenFile({}, {:?})", self.shown, self.capabilities)
+    }
+}
+
+impl io::Read for OpenFile {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(OpenFile::read(self, buf)?)
+    }
+}
+
+impl io::Write for OpenFile {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        Ok(OpenFile::write(self, buf)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(OpenFile::flush(self, Flush::Push)?)
+    }
+}
+
+impl io::Seek for OpenFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        Ok(OpenFile::seek(self, to)?)
+    }
+}
