@@ -323,8 +323,11 @@ int32_t ZVFS_CALL zvfs_handle_flush(zvfs_handle *handle, uint32_t level, zvfs_er
  *     ZVFS_FINISH_END      no more follows: tells the other side and returns at once
  *     ZVFS_FINISH_COMMIT   END, then waits until the work is complete (visible under its name, uploaded, taken by the reader),
  *                          and reports whether it is. Durable only after a flush SYNC
- *     ZVFS_FINISH_DISCARD  the writer failed: what was ATOMIC or an upload leaves no trace, a pipe breaks. Lifts a cancel and
- *                          sets a deadline of 5 s
+ *     ZVFS_FINISH_DISCARD  the writer failed: what was ATOMIC or an upload leaves no trace, a pipe breaks. Has 5 s, whatever the
+ *                          control says, which is left as it is, and so are other handles under it
+ * After all three, write, truncate and write_at are EBADF. A further END is 0, and after a COMMIT gives that one's answer, as a
+ * further COMMIT does: a failed one stays failed, but for ETIMEDOUT, after which it may be repeated. DISCARD is the way out of a
+ * failed COMMIT, EINVAL after a good one; END and COMMIT after DISCARD are EINVAL.
  * Programs that write files want COMMIT: an error that nobody asks for is lost. Programs that write to each other in circles
  * want END first, and COMMIT when all their reading is done.  [one] */
 int32_t ZVFS_CALL zvfs_handle_finish(zvfs_handle *handle, uint32_t how, zvfs_error *err);

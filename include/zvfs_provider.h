@@ -291,6 +291,10 @@ enum { /* seek: whence */
  * Passed to start(), valid until stop() has returned. The calls on a context are the provider's one word with whoever
  * waits for a file. A context belongs to one open request; it lives until close() has returned. An author who blocks
  * only in wait() has cancel and deadlines for nothing.
+ *
+ * The host checks once before each call of each file, an inner one's too, and makes none that has been cancelled or is late; close,
+ * capabilities, DISCARD and advance are exempt. It does not check after a call: a result that comes is given, however late. Only an
+ * open's is not: the file is closed, and the opener gets ECANCELED or ETIMEDOUT; what CREATE or TRUNCATE did stays.
  */
 enum {
     ZVFS_LOG_ERROR = 10,
@@ -375,9 +379,14 @@ typedef struct zvfs_provider {
      * host->wait() if it can.  [instance] */
     int32_t(ZVFS_CALL *open)(zvfs_instance *instance, const zvfs_open_request *request, zvfs_file **out, zvfs_error *err);
 
-    /* Ends the writing side: `how` is ZVFS_FINISH_... END never waits for a peer; COMMIT does, until the deadline; before
-     * DISCARD the host lifts a cancel and sets a deadline of 5 s. COMMIT is durable only if a flush SYNC came before.
-     * NULL: END and COMMIT succeed, DISCARD is close.  [file] */
+    /* Ends the writing side: `how` is ZVFS_FINISH_... END never waits for a peer; COMMIT does, until the deadline; during a
+     * DISCARD nothing counts but its 5 s and a cancel of this very file. COMMIT is durable only if a flush SYNC came before.
+     * NULL: END and COMMIT succeed, DISCARD is close.
+     * What may follow is the host's to keep, the same for every provider. After END, COMMIT and DISCARD write, truncate, write_at,
+     * a lease for writing and send_from are EBADF. A further END is 0, and after a COMMIT gives that one's answer, as a further
+     * COMMIT does: a failed one stays failed, but for ETIMEDOUT, after which it may be repeated. DISCARD is the way out of a failed
+     * COMMIT, EINVAL after a good one; END and COMMIT after DISCARD are EINVAL. So a provider sees END once, COMMIT again only
+     * after ETIMEDOUT, and DISCARD once, last.  [file] */
     int32_t(ZVFS_CALL *finish)(zvfs_file *file, uint32_t how, zvfs_error *err);
 
     /* Frees the file. Waits for nothing, cannot fail. What needs a COMMIT and had none (ATOMIC, an upload) leaves no trace,

@@ -361,7 +361,8 @@ fn what_follows_a_finish_is_the_same_for_every_provider() {
     const FAILED: Result<(), Code> = Err(Code::EEXIST);
     const INVALID: Result<(), Code> = Err(Code::EINVAL);
     // What was finished, with the provider's answers; then the result of a further END, COMMIT and DISCARD.
-    let cases: [(&[(F, Result<usize>)], [Result<(), Code>; 3]); 8] = [
+    type Finished<'a> = &'a [(F, Result<usize>)];
+    let cases: [(Finished<'_>, [Result<(), Code>; 3]); 8] = [
         (&[(F::End, done())], [OK, OK, OK]),
         (&[(F::Commit, done())], [OK, OK, INVALID]),
         (&[(F::Commit, failed())], [FAILED, FAILED, OK]),
