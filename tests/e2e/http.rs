@@ -231,6 +231,25 @@ fn wordcount_reads_over_http_what_it_read_from_a_file() {
     assert_eq!(limits(differing[0].0), limits(differing[0].1));
 }
 
+/// A channel of type 1 is read at positions: each read of the guest was a request of its own.
+#[test]
+fn a_guest_that_reads_a_channel_of_type_1_in_steps_makes_a_handful_of_requests() {
+    let folder = Folder::new();
+    let serving = || FaultServer::http(|request, peer| peer.send(&Object::new(900_000).answer(request)));
+    let counted = |server: &FaultServer, kind: &str| {
+        let manifest = example(&folder, "wordcount-http.manifest", server.address().port());
+        let text = fs::read_to_string(&manifest).unwrap();
+        let typed = text.replace(", /dev/stdin, 0, ", &format!(", /dev/stdin, {kind}, "));
+        assert!(kind == "0" || typed != text);
+        let done = wordcount(&folder, &folder.write("typed.manifest", typed));
+        done.succeeded().out().to_owned()
+    };
+    let (sequential, random) = (serving(), serving());
+    assert_eq!(counted(&random, "1"), counted(&sequential, "0"));
+    let (one, few) = (sequential.requests().len(), random.requests().len());
+    assert!(one == 1 && few <= 10, "{one} and {few} requests");
+}
+
 #[test]
 fn wordcount_over_python_s_server_as_its_readme_says() {
     let Some(server) = Server::python() else { return };
