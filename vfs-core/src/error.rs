@@ -62,14 +62,16 @@ impl Error {
         self.0.retryable
     }
 
-    /// The texts of this error and of all its causes, joined by `: `, each once.
+    /// The texts of this error and of all its causes, joined by `: `, each once: what a provider said it was doing, and its host
+    /// too, is not repeated.
     pub fn chain(&self) -> String {
         let mut text = self.0.message.to_string();
         let mut cause = StdError::source(self);
         while let Some(error) = cause {
             let words = error.to_string();
-            if !text.ends_with(&words) {
-                let _ = write!(text, ": {words}");
+            let new = unsaid(&text, &words);
+            if !new.is_empty() {
+                let _ = write!(text, ": {new}");
             }
             cause = error.source();
         }
@@ -81,6 +83,19 @@ impl Error {
         let Inner { code, retryable, .. } = *self.0;
         Error(Box::new(Inner { code, retryable, message: self.chain().into(), source: None }))
     }
+}
+
+/// What words add to a text: all of them, but for those at their beginning that the text ends with.
+fn unsaid<'a>(text: &str, words: &'a str) -> &'a str {
+    let said = |start: &str| {
+        text.strip_suffix(start).is_some_and(|before| before.is_empty() || before.ends_with(": "))
+    };
+    if text.ends_with(words) {
+        return "";
+    }
+    let ends = words.match_indices(": ").map(|(at, _)| at);
+    let said = ends.filter(|at| *at > 0 && said(&words[..*at])).max();
+    said.map_or(words, |at| &words[at + 2..])
 }
 
 impl fmt::Display for Error {
@@ -178,5 +193,23 @@ mod tests {
         let error = Error::new(Code::ENOENT, "no such file").context("open a").context("copy a to b");
         assert_eq!(error.chain(), "copy a to b: open a: no such file");
         assert_eq!(error.code(), Code::ENOENT);
+    }
+
+    /// A case report: "read netpipe:a:r: read netpipe:a:r: connection lost", since provider and host both said what was done.
+    #[test]
+    fn a_chain_says_once_what_was_being_done() {
+        let chain = |cause: &'static str, contexts: &[&'static str]| {
+            contexts.iter().fold(Error::new(Code::EIO, cause), |error, doing| error.context(*doing)).chain()
+        };
+        for (cause, contexts, text) in [
+            ("read netpipe:a:r: lost", &["read netpipe:a:r"][..], "read netpipe:a:r: lost"),
+            ("read a: lost", &["read a", "copy a to b"], "copy a to b: read a: lost"),
+            ("commit u: put u: 404", &["commit u: put u", "x"], "x: commit u: put u: 404"),
+            ("read a: lost", &["read ba"], "read ba: read a: lost"),
+            ("read a", &["read a"], "read a"),
+            (": odd", &["x"], "x: : odd"),
+        ] {
+            assert_eq!(chain(cause, contexts), text);
+        }
     }
 }
