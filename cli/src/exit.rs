@@ -52,6 +52,11 @@ impl Failure {
         Failure { last: true, ..failure }
     }
 
+    /// Its line, if somebody needs one.
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+
     /// Tells it on standard error, in one line.
     pub fn tell(&self) {
         if let Some(message) = &self.message {

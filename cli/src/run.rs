@@ -17,7 +17,7 @@ pub use compile::CompileChild;
 use pipes::Pipes;
 use report::{Format, Reports};
 use std::path::PathBuf;
-use zvm::{Manifest, OpenOptions, Report, Running, Session, SessionHandle};
+use zvm::{ExitCode, Manifest, OpenOptions, Report, Running, Session, SessionHandle};
 
 /// Run guests, each under its manifest, several side by side
 ///
@@ -27,10 +27,11 @@ use zvm::{Manifest, OpenOptions, Report, Running, Session, SessionHandle};
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Run {
-    /// Report each session, in the order of the manifests: ZeroVM's six lines, or one line of JSON
+    /// Report each manifest, in their order, also those whose session could not start: ZeroVM's six lines, or one line of JSON
     #[arg(long, value_name = "FORMAT", value_enum)]
     report: Option<Format>,
-    /// Where to report; else on standard error. Without --report as text
+    /// Where to report; else on standard error, between what the guests and this command write there. /dev/fd/3 is a descriptor
+    /// that is open already. Without --report as text
     #[arg(long, value_name = "FILE")]
     report_file: Option<PathBuf>,
     /// Whose exit code becomes this command's, if every session ends well; the first that is not 0
@@ -58,19 +59,26 @@ enum Whose {
 impl Run {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         let mut reports = Reports::open(self.report, self.report_file.as_deref())?;
-        let sessions = self.sessions(options, &mut reports)?;
+        let manifests = self.read(&mut reports)?;
+        let sessions = self.sessions(manifests, options).or_else(|failure| {
+            let text = format!("not started: {}", failure.message().unwrap_or_default());
+            let not_started = Report::failed(&zvm::Failure::new(ExitCode::Manifest, text), &[]);
+            self.manifests.iter().try_for_each(|path| reports.add(path, not_started.clone()))?;
+            Err(failure)
+        })?;
         let handles: Vec<SessionHandle> = sessions.iter().map(Session::handle).collect();
         signals::listen(move |_| handles.iter().for_each(SessionHandle::cancel))?;
         let running: Vec<Running> = sessions.into_iter().map(Session::start).collect();
         let (mut code, mut reported, mut left_behind) = (0, Ok(()), false);
         for (path, running) in self.manifests.iter().zip(running) {
             let report = running.wait();
-            tell(path, &report);
+            tell(path, &report, self.exit_code);
+            let ended = self.code(&report);
             // A full disk must not cut the other sessions off.
-            reported = reported.and(reports.add(&report));
             left_behind |= report.left_behind;
+            reported = reported.and(reports.add(path, report));
             if code == 0 {
-                code = self.code(&report);
+                code = ended;
             }
         }
         let ended = reported.and(if code == 0 { Ok(()) } else { Err(Failure::told(code)) });
@@ -81,24 +89,35 @@ impl Run {
         }
     }
 
-    /// Reads all manifests, and prepares all sessions or none: one that waits for an absent other would only time out.
-    fn sessions(&self, options: &Options, reports: &mut Reports) -> Result<Vec<Session>, Failure> {
-        let mut manifests = Vec::new();
-        let mut first = None;
-        for path in &self.manifests {
-            match manifest::read(path) {
-                Ok(manifest) => manifests.push(manifest),
+    /// Reads all manifests. If one of them is bad none is run, since one that waits for an absent other would only time out;
+    /// each has its report all the same.
+    fn read(&self, reports: &mut Reports) -> Result<Vec<Manifest>, Failure> {
+        let read: Vec<_> = self.manifests.iter().map(|path| manifest::read(path)).collect();
+        let Some(bad) = read.iter().position(Result::is_err) else {
+            return Ok(read.into_iter().flatten().collect());
+        };
+        let mut code = 0;
+        for (path, manifest) in self.manifests.iter().zip(read) {
+            let report = match manifest {
+                Ok(_) => {
+                    let text =
+                        format!("not started: {} is no manifest to run", self.manifests[bad].display());
+                    Report::failed(&zvm::Failure::new(ExitCode::Manifest, text), &[])
+                }
                 Err(failure) => {
                     let report = Report::failed(&failure, &[]);
-                    tell(path, &report);
-                    reports.add(&report)?;
-                    first.get_or_insert(failure.exit().number());
+                    tell(path, &report, self.exit_code);
+                    code = if code == 0 { failure.exit().number() } else { code };
+                    report
                 }
-            }
+            };
+            reports.add(path, report)?;
         }
-        if let Some(code) = first {
-            return Err(Failure::told(code));
-        }
+        Err(Failure::told(code))
+    }
+
+    /// Prepares all sessions.
+    fn sessions(&self, manifests: Vec<Manifest>, options: &Options) -> Result<Vec<Session>, Failure> {
         let mut configuration = setup::configuration(options)?;
         let pipes = Pipes::of(&manifests, &configuration);
         // Of one manifest alone, the other ends are elsewhere.
@@ -134,7 +153,7 @@ fn shell_code(guest: u32) -> u8 {
 }
 
 /// Says on standard error what went wrong or is odd, a line each.
-fn tell(path: &std::path::Path, report: &Report) {
+fn tell(path: &std::path::Path, report: &Report, whose: Whose) {
     let path = path.display();
     for note in &report.notes {
         warn(&format!("{path}: {note}"));
@@ -143,7 +162,13 @@ fn tell(path: &std::path::Path, report: &Report) {
         warn(&format!("{path}: {}", report.state));
     }
     if let Some(code) = report.guest_code.filter(|code| *code != 0) {
-        warn(&format!("{path}: the guest exited with code {code}"));
+        let hint = match whose {
+            Whose::Host if report.exit_code == ExitCode::Ok => {
+                ", a good end (--exit-code guest makes it this command's)"
+            }
+            _ => "",
+        };
+        warn(&format!("{path}: the guest exited with code {code}{hint}"));
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -121,8 +122,10 @@ fn a_guests_own_code_is_told_and_returned_if_asked() {
     let three = guest(&folder, "three", "(call $exit (i32.const 3))");
     let large = guest(&folder, "large", "(call $exit (i32.const 256))");
     let trap = guest(&folder, "trap", "unreachable");
-    run(zvfs(["run", &three])).failed(0, &["three.manifest: the guest exited with code 3"]);
-    run(zvfs(["run", "--exit-code", "guest", &three])).failed(3, &["code 3"]);
+    let how = "three.manifest: the guest exited with code 3, a good end (--exit-code guest makes it this command's)";
+    run(zvfs(["run", &three])).failed(0, &[how]);
+    run(zvfs(["run", "--exit-code", "guest", &three]))
+        .failed(3, &["three.manifest: the guest exited with code 3\n"]);
     run(zvfs(["run", "--exit-code", "guest", &large])).failed(255, &["code 256"]);
     run(zvfs(["run", "--exit-code", "guest", &trap])).failed(4, &["trap.manifest: trap: "]);
     run(zvfs(["run", "--exit-code", "guest", &wordcount(), &three])).failed(3, &["code 3"]);
@@ -232,6 +235,82 @@ fn nothing_runs_if_one_manifest_is_bad() {
     let done = run(zvfs(["run", "--report", "json", &wordcount(), &bad, &folder.at("missing")]));
     assert_eq!((done.code, done.out()), (14, ""), "{done:?}");
     assert!(done.stderr.contains("bad: MANIFEST 1") && done.stderr.contains("\"exit_code\":2"), "{done:?}");
+}
+
+fn json_lines(text: &str) -> Vec<serde_json::Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A case report: reports had no names, and of a good and a bad manifest only the bad one's came, whichever was first.
+#[test]
+fn each_manifest_has_its_report_in_order_and_by_name_on_a_stream_of_its_own() {
+    let folder = Folder::new();
+    let (good, missing, file) = (wordcount(), folder.at("missing"), folder.at("report"));
+    for (order, exits, states) in [
+        ([&good, &missing], [14, 2], ["not started: ", "read the manifest: "]),
+        ([&missing, &good], [2, 14], ["read the manifest: ", "not started: "]),
+    ] {
+        let done = run(zvfs(["run", "--report", "json", "--report-file", &file, order[0], order[1]]));
+        done.failed(2, &["missing: read the manifest"]);
+        let reports = json_lines(&fs::read_to_string(&file).unwrap());
+        assert_eq!(reports.len(), 2);
+        for (((report, path), exit), state) in reports.iter().zip(order).zip(exits).zip(states) {
+            assert_eq!((&report["manifest"], &report["exit_code"]), (&path.as_str().into(), &exit.into()));
+            assert!(report["state"].as_str().unwrap().starts_with(state), "{report}");
+        }
+    }
+    // What the run as a whole fails for is told of each, too.
+    let nowhere = folder.at("nowhere.toml");
+    let over = ["--config", &nowhere, "run", "--report", "json", "--report-file", &file, &good, &good];
+    let mut command = bare();
+    command.args(over);
+    let done = run(command);
+    assert_ne!(done.code, 0, "{done:?}");
+    let reports = json_lines(&fs::read_to_string(&file).unwrap());
+    assert!(
+        reports.len() == 2
+            && reports.iter().all(|report| report["state"].as_str().unwrap().contains("nowhere.toml"))
+    );
+    // A descriptor of the shell's is a stream of its own: nothing but reports.
+    let three = guest(&folder, "three", "(call $exit (i32.const 3))");
+    let command = zvfs(["run", "--report", "json", "--report-file", "/dev/fd/3", &three]);
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("exec 3>{file}; exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args());
+    run(shell).failed(0, &["the guest exited with code 3"]);
+    let reports = json_lines(&fs::read_to_string(&file).unwrap());
+    assert_eq!((reports.len(), &reports[0]["guest_code"]), (1, &3.into()));
+}
+
+/// The keys of an object, with those of what lies in it: `a`, `a.b`, `c[].d`.
+fn keys(value: &serde_json::Value, at: &str, list: &mut BTreeSet<String>) {
+    if let Some(object) = value.as_object() {
+        for (key, value) in object {
+            let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+            list.insert(at.clone());
+            keys(value, &at, list);
+        }
+    }
+    for item in value.as_array().into_iter().flatten() {
+        keys(item, &format!("{at}[]"), list);
+    }
+}
+
+#[test]
+fn the_page_on_reports_has_each_field_and_no_other() {
+    let folder = Folder::new();
+    let file = folder.at("report");
+    run(zvfs(["run", "--report", "json", "--report-file", &file, &wordcount()])).succeeded();
+    let mut fields = BTreeSet::new();
+    keys(&json_lines(&fs::read_to_string(&file).unwrap())[0], "", &mut fields);
+    let page = fs::read_to_string(repository("docs/report.md")).unwrap();
+    let told: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+        .collect();
+    assert_eq!(fields, told);
 }
 
 #[test]

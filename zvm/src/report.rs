@@ -6,10 +6,12 @@ use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 
-/// The report of one session. Its fields are JSON's too.
+/// The report of one session. Its fields are JSON's too: docs/report.md.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
+    /// The manifest's name, where the host gives it one: `zvfs run` its path as written.
+    pub manifest: Option<String>,
     /// How the host fared; a guest's own code does not show here.
     pub exit_code: ExitCode,
     /// `ok`, or what happened, in one line.
@@ -87,6 +89,7 @@ impl Report {
             })
             .collect();
         Report {
+            manifest: None,
             exit_code,
             state: state.replace(['\n', '\r'], " "),
             guest_code: None,
@@ -192,6 +195,7 @@ mod tests {
     #[test]
     fn json_holds_everything() {
         let json: serde_json::Value = serde_json::from_str(&report().to_json()).unwrap();
+        assert!(json["manifest"].is_null());
         assert_eq!(json["exit_code"], 0);
         assert_eq!(json["guest_code"], 3);
         assert_eq!(json["state"], "ok");

@@ -39,8 +39,9 @@ impl Reports {
         Ok(Reports { format, file })
     }
 
-    /// Adds one session's.
-    pub fn add(&mut self, report: &Report) -> Result<(), Failure> {
+    /// Adds one manifest's.
+    pub fn add(&mut self, manifest: &Path, mut report: Report) -> Result<(), Failure> {
+        report.manifest = Some(manifest.display().to_string());
         let text = match self.format {
             None => return Ok(()),
             Some(Format::Text) => report.to_string(),
