@@ -27,6 +27,11 @@ impl Open {
         Open { flags, ..Open::default() }
     }
 
+    /// The same with other flags.
+    pub fn with_flags(self, flags: OpenFlags) -> Open {
+        Open { flags, ..self }
+    }
+
     /// Says how many bytes will be written.
     pub fn expected_size(mut self, size: u64) -> Open {
         self.expected_size = Some(size);
@@ -50,7 +55,7 @@ impl Open {
     }
 
     /// Offers a name for all that is opened for one run; only a provider that declares the setting `run` gets it. Two writers
-    /// of one run do not replace each other's file.
+    /// of one run do not get one file.
     pub fn run(self, text: impl Into<String>) -> Open {
         self.offer("run", text.into())
     }

@@ -58,7 +58,7 @@ impl Registry {
         let reserve = how.flags & OpenFlags::PREALLOCATE;
         let new = (OpenFlags::CREATE | OpenFlags::TRUNCATE | reserve) & supported;
         let base = OpenFlags::WRITE | (how.flags & OpenFlags::HINTS);
-        let open = |flags: OpenFlags| self.open(descriptor, &Open { flags: base | flags, ..how.clone() });
+        let open = |flags: OpenFlags| self.open(descriptor, &how.clone().with_flags(base | flags));
         let why = match in_place {
             Some(why) => why.to_owned(),
             None if !supported.contains(OpenFlags::ATOMIC) => "its provider knows no other way".to_owned(),
@@ -70,7 +70,9 @@ impl Registry {
         let placed = |file, keeps_old| Ok((file, Placement { in_place: Some(why.clone()), keeps_old }));
         // What is there is opened without a flag that changes it. To try that on what may be a pipe would break the pipe; and
         // room for more must be found before the old content goes, which is the provider's to do.
-        let regular = || self.stat(descriptor, how).is_ok_and(|stat| stat.kind == Kind::Regular);
+        let parsed = Descriptor::parse(descriptor)?;
+        let stat = || self.named(parsed, how, |names, request| names.stat(request));
+        let regular = || stat().is_ok_and(|stat| stat.kind == Kind::Regular);
         if new.contains(OpenFlags::TRUNCATE)
             && reserve.is_empty()
             && regular()

@@ -247,7 +247,8 @@ impl Registry {
         })
     }
 
-    fn named<T>(
+    /// Works on a name: opens nothing.
+    pub(crate) fn named<T>(
         &self,
         descriptor: Descriptor<'_>,
         how: &Open,

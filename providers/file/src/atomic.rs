@@ -1,6 +1,7 @@
 //! Files that appear under their name on COMMIT: written without a name, then linked to it, or renamed over what is there.
 
 use crate::attributes;
+use crate::claims::Claim;
 use crate::confine::{NEW_FILE, Roots};
 use crate::failure::fail;
 use crate::hidden::{self, Hidden};
@@ -45,6 +46,7 @@ pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags)
         Some(FileType::Fifo | FileType::CharacterDevice) => return Err(cannot(request)),
         Some(other) => return Err(unsupported(other, request)),
     };
+    let claim = Claim::of(&target, request)?;
     hidden::sweep(&target);
     let access = kernel_flags(flags).difference(OFlags::CREATE | OFlags::EXCL);
     let mode = if replaced.is_some() { Mode::RUSR | Mode::WUSR } else { NEW_FILE };
@@ -70,7 +72,7 @@ pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags)
     }
     let exclusive = flags.contains(OpenFlags::EXCLUSIVE);
     let pending = Pending { hidden, target, exclusive, synced: false, replaced };
-    let mut file = Regular::new(fd, request, flags).pending(pending);
+    let mut file = Regular::new(fd, request, flags).claimed(claim).pending(pending);
     file.reserve(request)?;
     Ok(file)
 }

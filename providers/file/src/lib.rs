@@ -7,6 +7,7 @@
 //! | Setting | |
 //! |---|---|
 //! | `root` | paths must lie below one of these, as the operator wrote it; symbolic links may not lead out. Default: `/`, everything |
+//! | `run` | per open, offered by a host that opens several files for one run: no two of its writers may have one name (EBUSY) |
 //! | `read-only` | refuses to write, create or remove (EROFS); not for the host's own stdout and stderr |
 //!
 //! What a descriptor turns out to be decides how it behaves:
@@ -30,6 +31,7 @@
 //! | `place` | a name in a folder: create, remove, make durable |
 //! | `provider` | the provider, and what an open file becomes |
 //! | `regular`, `atomic` | regular files; those that appear on COMMIT |
+//! | `claims` | which run writes which name |
 //! | `hidden`, `attributes` | the name of a file between two others; what it takes over from the one it replaces |
 //! | `stream`, `transfer` | FIFOs, devices, standard streams; moving bytes without holding the caller |
 //! | `namespace`, `status` | stat, list, remove; what stat says |
@@ -38,6 +40,7 @@
 
 mod atomic;
 mod attributes;
+mod claims;
 mod confine;
 mod failure;
 mod hidden;

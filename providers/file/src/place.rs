@@ -33,6 +33,11 @@ impl Place {
         &self.name
     }
 
+    /// The folder's device and inode.
+    pub fn folder(&self) -> Result<(u64, u64), Errno> {
+        fstat(&*self.folder).map(|stat| (stat.st_dev, stat.st_ino))
+    }
+
     /// Opens the file that is there; a symbolic link is ELOOP.
     pub fn open(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags.difference(OFlags::CREATE | OFlags::EXCL) | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -1,6 +1,7 @@
 //! The provider, and what an opened path becomes.
 
 use crate::atomic;
+use crate::claims::Claim;
 use crate::confine::Roots;
 use crate::failure::fail;
 use crate::path::{self, Standard};
@@ -13,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use vfs_core::{
-    Code, Error, File, Host, Info, Instance, Namespace, OpenFlags, Provider, Request, Result, Setting,
+    Code, Error, File, Host, Info, Instance, Namespace, OpenFlags, Provider, Request, Result, Scope, Setting,
     SettingKind, Settings,
 };
 
@@ -33,6 +34,10 @@ impl Provider for FileProvider {
             .setting(
                 Setting::new("read-only", SettingKind::Boolean, "refuses to write, create or remove")
                     .default_value("false"),
+            )
+            .setting(
+                Setting::new("run", SettingKind::Text, "who opens: no two writers of one run have one name")
+                    .scope(Scope::OPEN),
             )
     }
 
@@ -75,8 +80,9 @@ impl Instance for Files {
         if flags.contains(OpenFlags::ATOMIC) {
             return Ok(Box::new(atomic::open(&self.roots, &path, request, flags)?));
         }
+        let claim = self.claim(&path, request, flags)?;
         match self.open_fd(&path, flags) {
-            Ok((fd, created)) => self.opened(fd, created, &path, request, flags),
+            Ok((fd, created)) => self.opened(fd, created, claim, &path, request, flags),
             Err(Errno::NXIO) => self.refused(&path, request, flags),
             Err(errno) => Err(fail("open", request.shown(), errno)),
         }
@@ -88,6 +94,19 @@ impl Instance for Files {
 }
 
 impl Files {
+    /// Claims the name of a regular file, or of one to be made, for the run that writes it.
+    fn claim(&self, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Option<Claim>> {
+        if !flags.contains(OpenFlags::WRITE) || request.settings().text("run").is_none() {
+            return Ok(None);
+        }
+        // What has no such name is the open's to tell.
+        let Ok(place) = self.roots.place(path, true) else { return Ok(None) };
+        match place.kind() {
+            Ok(None | Some(FileType::RegularFile)) => Claim::of(&place, request),
+            _ => Ok(None),
+        }
+    }
+
     /// Opens a path. With PREALLOCATE, which may fail afterwards, also says where it created a file.
     fn open_fd(&self, path: &Path, flags: OpenFlags) -> Result<(OwnedFd, Option<Place>), Errno> {
         let kernel = kernel_flags(flags);
@@ -103,6 +122,7 @@ impl Files {
         &self,
         fd: OwnedFd,
         created: Option<Place>,
+        claim: Option<Claim>,
         path: &Path,
         request: &Request<'_>,
         flags: OpenFlags,
@@ -110,7 +130,7 @@ impl Files {
         let stat = fstat(&fd).map_err(|errno| fail("open", request.shown(), errno))?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                let mut file = Regular::new(fd, request, flags);
+                let mut file = Regular::new(fd, request, flags).claimed(claim);
                 if let Err(error) = file.begin(request) {
                     if let Some(place) = created {
                         place.remove_if(file.fd());

@@ -4,6 +4,7 @@
 //! costs a system call of its own.
 
 use crate::atomic::Pending;
+use crate::claims::Claim;
 use crate::confine::Roots;
 use crate::failure::{fail, wrong_direction};
 use crate::status;
@@ -37,6 +38,8 @@ pub struct Regular {
     reserved: u64,
     /// How the writing side ended.
     finished: Option<Finish>,
+    /// The name, for the run that writes it.
+    _claim: Option<Claim>,
     /// Not visible under its name yet.
     pending: Option<Pending>,
     /// Where the name lies, if this open may have made it: SYNC makes the name durable too.
@@ -63,6 +66,7 @@ impl Regular {
             locked: false,
             reserved: 0,
             finished: None,
+            _claim: None,
             pending: None,
             unsynced_name: None,
         }
@@ -71,6 +75,12 @@ impl Regular {
     /// The kernel's file.
     pub fn fd(&self) -> &OwnedFd {
         &self.fd
+    }
+
+    /// Keeps the name for a run as long as it is written.
+    pub fn claimed(mut self, claim: Option<Claim>) -> Regular {
+        self._claim = claim;
+        self
     }
 
     /// Makes it appear under its name on COMMIT only.

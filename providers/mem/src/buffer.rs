@@ -122,9 +122,19 @@ impl Buffer {
         Ok(())
     }
 
-    /// Reserves room for a size; what is reserved stays until the buffer is truncated or gone.
-    pub fn preallocate(&self, size: u64) -> Result<()> {
-        self.reserve(&mut self.content_mut(), size)
+    /// Makes it ready for a writer: makes sure of the room, and only then empties it. What is reserved stays until the buffer
+    /// is truncated or gone; what fails changes nothing.
+    pub fn begin(&self, empty: bool, room: u64) -> Result<()> {
+        let content = &mut *self.content_mut();
+        self.reserve(content, room)?;
+        if empty {
+            content.bytes.clear();
+            content.bytes.shrink_to(room as usize);
+            self.budget.give_back(content.charged - room);
+            content.charged = room;
+            content.changed();
+        }
+        Ok(())
     }
 
     /// Makes sure of budget and memory for a size. Afterwards `size` fits a `usize`, and growing to it cannot fail.

@@ -1,7 +1,7 @@
 //! An open name.
 
 use crate::buffer::Buffer;
-use crate::instance::Names;
+use crate::instance::{Claim, Names};
 use std::io::SeekFrom;
 use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Error, File, Finish, OpenFlags, Result, Stat};
@@ -13,6 +13,10 @@ pub(crate) struct MemFile {
     append: bool,
     position: u64,
     unpublished: Option<Unpublished>,
+    /// How the writing side ended.
+    finished: Option<Finish>,
+    /// The name, for the run that writes it.
+    _claim: Option<Claim>,
 }
 
 /// Where an atomic file's buffer goes at COMMIT; dropped with the buffer if none comes.
@@ -37,7 +41,13 @@ impl MemFile {
                 capabilities |= Capabilities::POSITIONAL_WRITE; // an appending file writes at the end only
             }
         }
-        MemFile { buffer, capabilities, append, position: 0, unpublished: None }
+        MemFile { buffer, capabilities, append, position: 0, unpublished: None, finished: None, _claim: None }
+    }
+
+    /// Keeps the name for a run as long as it is open.
+    pub fn claimed(mut self, claim: Option<Claim>) -> MemFile {
+        self._claim = claim;
+        self
     }
 
     /// Marks that the buffer has no name yet.
@@ -48,6 +58,14 @@ impl MemFile {
 
     fn needs(&self, capability: Capabilities, code: Code, text: &'static str) -> Result<()> {
         if self.capabilities.contains(capability) { Ok(()) } else { Err(Error::new(code, text)) }
+    }
+
+    /// What was published, or ended, stays as it is.
+    fn unfinished(&self, doing: &str) -> Result<()> {
+        match self.finished {
+            None => Ok(()),
+            Some(_) => Err(Error::new(Code::EBADF, format!("{doing}: finished already"))),
+        }
     }
 }
 
@@ -65,6 +83,7 @@ impl File for MemFile {
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
         self.needs(Capabilities::WRITABLE, Code::EBADF, "write: not open for writing")?;
+        self.unfinished("write")?;
         let offset = (!self.append).then_some(self.position);
         self.position = self.buffer.write(buf, offset)?;
         Ok(buf.len())
@@ -88,10 +107,18 @@ impl File for MemFile {
 
     fn truncate(&mut self, size: u64) -> Result<()> {
         self.needs(Capabilities::TRUNCATABLE, Code::EBADF, "truncate: not open for writing")?;
+        self.unfinished("truncate")?;
         self.buffer.truncate(size)
     }
 
     fn finish(&mut self, how: Finish) -> Result<()> {
+        if !self.capabilities.contains(Capabilities::WRITABLE) {
+            return Ok(());
+        }
+        if self.finished == Some(Finish::Discard) && how != Finish::Discard {
+            return Err(Error::new(Code::EINVAL, "finish: it was discarded"));
+        }
+        self.finished = Some(how);
         match (how, self.unpublished.take()) {
             (Finish::Commit, Some(waiting)) => {
                 waiting.names.publish(&waiting.name, self.buffer.clone(), waiting.exclusive)
@@ -111,6 +138,7 @@ impl File for MemFile {
 
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
         self.needs(Capabilities::POSITIONAL_WRITE, Code::ENOTSUP, "write_at: read-only, or appending")?;
+        self.unfinished("write_at")?;
         self.buffer.write(buf, Some(offset))?;
         Ok(buf.len())
     }

@@ -2,13 +2,13 @@
 
 use crate::buffer::{Budget, Buffer};
 use crate::file::MemFile;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vfs_core::{
     Code, Entry, Error, File, Host, Info, Instance, Kind, Namespace, OpenFlags, Provider, Request, Result,
-    Setting, SettingKind, Settings, Stat,
+    Scope, Setting, SettingKind, Settings, Stat,
 };
 
 /// The provider.
@@ -32,6 +32,10 @@ impl Provider for Mem {
                 Setting::new("limit", SettingKind::Size, "bytes that all buffers together may hold")
                     .default_value("1g"),
             )
+            .setting(
+                Setting::new("run", SettingKind::Text, "who opens: no two writers of one run have one name")
+                    .scope(Scope::OPEN),
+            )
     }
 
     fn start(&self, _: Host, settings: Settings) -> Result<Box<dyn Instance>> {
@@ -50,12 +54,42 @@ struct Memory {
 
 /// The buffers by name. Shared with atomic files, which enter theirs at COMMIT.
 #[derive(Debug, Default)]
-pub(crate) struct Names(Mutex<HashMap<String, Arc<Buffer>>>);
+pub(crate) struct Names {
+    buffers: Mutex<HashMap<String, Arc<Buffer>>>,
+    /// Which run writes which name: two channels of one run must not replace each other's, while of two runs the last COMMIT
+    /// wins.
+    claims: Mutex<HashSet<(String, String)>>,
+}
+
+/// A name that a run writes; free again when it is dropped.
+pub(crate) struct Claim {
+    key: (String, String),
+    names: Arc<Names>,
+}
+
+impl Claim {
+    /// `None`: the run has it already.
+    fn of(run: &str, name: &str, names: &Arc<Names>) -> Option<Claim> {
+        let key = (run.to_owned(), name.to_owned());
+        let free = names.claims().insert(key.clone());
+        free.then(|| Claim { key, names: names.clone() })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.names.claims().remove(&self.key);
+    }
+}
 
 impl Names {
     // A panic between two steps would leave a map that is still whole: each step is one insert or one remove.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Buffer>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn claims(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a buffer under a name, replacing what is there unless the name must be new.
@@ -77,14 +111,20 @@ impl Names {
 }
 
 impl Memory {
-    /// The buffer of an ordinary open, made if it is asked for.
+    /// The buffer of an ordinary open, made if it is asked for, with the room and as empty as it is asked for: or nothing
+    /// has changed.
     fn find(&self, request: &Request<'_>, name: &str) -> Result<Arc<Buffer>> {
         let flags = request.flags();
         match self.names.lock().entry(name.to_owned()) {
             Slot::Occupied(_) if flags.contains(OpenFlags::EXCLUSIVE) => Err(taken(request)),
-            Slot::Occupied(slot) => Ok(slot.get().clone()),
+            Slot::Occupied(slot) => {
+                begin(slot.get(), request)?;
+                Ok(slot.get().clone())
+            }
             Slot::Vacant(slot) if flags.contains(OpenFlags::CREATE) => {
-                Ok(slot.insert(Buffer::new(&self.budget)).clone())
+                let buffer = Buffer::new(&self.budget);
+                begin(&buffer, request)?;
+                Ok(slot.insert(buffer).clone())
             }
             Slot::Vacant(_) => Err(absent("open", request)),
         }
@@ -106,28 +146,19 @@ impl Instance for Memory {
         let flags = request.flags();
         flags.check()?;
         let name = name("open", request)?;
-        let atomic = flags.contains(OpenFlags::ATOMIC);
-        let buffer = if atomic {
-            self.check_atomic(request, name)?;
-            Buffer::new(&self.budget)
-        } else {
-            self.find(request, name)?
+        let claim = match request.settings().text("run").filter(|_| flags.contains(OpenFlags::WRITE)) {
+            Some(run) => Some(Claim::of(run, name, &self.names).ok_or_else(|| claimed(request))?),
+            None => None,
         };
-        if flags.contains(OpenFlags::TRUNCATE) {
-            buffer.truncate(0)?;
+        if !flags.contains(OpenFlags::ATOMIC) {
+            return Ok(Box::new(MemFile::new(self.find(request, name)?, flags).claimed(claim)));
         }
-        if flags.contains(OpenFlags::PREALLOCATE)
-            && let Some(size) = request.expected_size()
-        {
-            buffer
-                .preallocate(size)
-                .map_err(|error| error.context(format!("open {}: reserve {size} bytes", request.shown())))?;
-        }
-        let file = MemFile::new(buffer, flags);
-        if !atomic {
-            return Ok(Box::new(file));
-        }
-        Ok(Box::new(file.unpublished(name, self.names.clone(), flags.contains(OpenFlags::EXCLUSIVE))))
+        self.check_atomic(request, name)?;
+        let buffer = Buffer::new(&self.budget);
+        begin(&buffer, request)?;
+        let exclusive = flags.contains(OpenFlags::EXCLUSIVE);
+        let file = MemFile::new(buffer, flags).claimed(claim);
+        Ok(Box::new(file.unpublished(name, self.names.clone(), exclusive)))
     }
 
     fn namespace(&self) -> Option<&dyn Namespace> {
@@ -168,6 +199,14 @@ impl Namespace for Memory {
     }
 }
 
+/// Reserves and empties, as the request asks.
+fn begin(buffer: &Buffer, request: &Request<'_>) -> Result<()> {
+    let flags = request.flags();
+    let room = request.expected_size().filter(|_| flags.contains(OpenFlags::PREALLOCATE)).unwrap_or(0);
+    let begun = buffer.begin(flags.contains(OpenFlags::TRUNCATE), room);
+    begun.map_err(|error| error.context(format!("open {}: reserve {room} bytes", request.shown())))
+}
+
 /// The name in a descriptor.
 fn name<'a>(operation: &str, request: &Request<'a>) -> Result<&'a str> {
     let refuse =
@@ -186,4 +225,8 @@ fn absent(operation: &str, request: &Request<'_>) -> Error {
 
 fn taken(request: &Request<'_>) -> Error {
     Error::new(Code::EEXIST, format!("open {}: exists already", request.shown()))
+}
+
+fn claimed(request: &Request<'_>) -> Error {
+    Error::new(Code::EBUSY, format!("open {}: another channel of this run writes it", request.shown()))
 }

@@ -2,7 +2,8 @@
 //! each other, and nothing outlives the process.
 //!
 //! A name is flat: it holds no `/`. `mem:` itself is the directory that lists them. A file that was removed or replaced
-//! stays as it was for those who have it open.
+//! stays as it was for those who have it open. What was published, or ended, is changed no more by who wrote it. An open that
+//! fails, for lack of room say, changes nothing.
 
 mod buffer;
 mod file;

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 use std::thread;
-use vfs_core::{Code, Configuration, Finish, Kind, Open, OpenFile, OpenFlags, Registry, Result};
+use vfs_core::{Code, Configuration, Finish, Kind, Open, OpenFile, OpenFlags, Registry, Result, copy};
 use zvfs_mem::Mem;
 
 type F = OpenFlags;
@@ -95,6 +95,77 @@ fn a_reservation_counts_and_a_reserved_write_succeeds() {
     assert_eq!(content(&registry, "mem:b"), [2; 900]);
     file.truncate(0).unwrap();
     write(&registry, "mem:c", &[1; 1000]).unwrap();
+}
+
+/// The old content was gone, and a new name there, before it turned out that there is no room.
+#[test]
+fn an_open_that_fails_for_lack_of_room_changes_nothing() {
+    let registry = registry();
+    write(&registry, "mem:a", b"precious").unwrap();
+    let version = |name: &str| registry.stat(name, &Open::new(F::empty())).unwrap().version;
+    let before = version("mem:a");
+    for flags in [F::empty(), F::ATOMIC] {
+        for name in ["mem:a", "mem:new"] {
+            let how = Open::new(NEW | F::PREALLOCATE | flags).expected_size(1001);
+            assert_eq!(code(registry.open(name, &how)), Code::ENOSPC, "{name}");
+        }
+    }
+    assert_eq!((names(&registry), version("mem:a")), (vec!["a".to_owned()], before));
+    write(&registry, "mem:b", &[1; 992]).unwrap();
+}
+
+/// A reader saw a published object change.
+#[test]
+fn what_is_finished_is_written_no_more() {
+    for (how, flags, there) in [
+        (Finish::End, NEW, true),
+        (Finish::Commit, NEW, true),
+        (Finish::End, NEW | F::ATOMIC, false),
+        (Finish::Commit, NEW | F::ATOMIC, true),
+    ] {
+        let registry = registry();
+        let mut file = open(&registry, "mem:a", flags).unwrap();
+        file.write_all(b"whole").unwrap();
+        file.finish(how).unwrap();
+        assert_eq!(code(file.write(b"x")), Code::EBADF, "{how:?}");
+        assert_eq!(code(file.write_at(b"x", 0)), Code::EBADF, "{how:?}");
+        assert_eq!(code(file.truncate(1)), Code::EBADF, "{how:?}");
+        drop(file);
+        match there {
+            true => assert_eq!(content(&registry, "mem:a"), b"whole"),
+            false => assert!(names(&registry).is_empty()),
+        }
+    }
+}
+
+/// Each provider had answers of its own where there was nothing to copy.
+#[test]
+fn a_copy_tells_a_wrong_direction_and_an_earlier_failure_at_its_edges_too() {
+    let registry = registry();
+    write(&registry, "mem:from", b"").unwrap();
+    let writer = |name: &str| open(&registry, name, NEW).unwrap();
+    let reader = || open(&registry, "mem:from", F::READ).unwrap();
+    for limit in [None, Some(0)] {
+        let copied = |mut from: OpenFile, mut to: OpenFile| copy(&mut from, &mut to, limit, &mut |_| ());
+        assert_eq!(code(copied(writer("mem:x"), writer("mem:y"))), Code::EBADF);
+        assert_eq!(code(copied(reader(), reader())), Code::EBADF);
+        let mut failed = writer("mem:y");
+        assert_eq!(code(failed.write(&[0; 1001])), Code::ENOSPC);
+        assert_eq!(code(copied(reader(), failed)), Code::ENOSPC);
+        assert_eq!(copied(reader(), writer("mem:y")).unwrap(), 0);
+    }
+}
+
+#[test]
+fn two_writers_of_one_run_do_not_replace_each_other() {
+    let registry = registry();
+    let open = |run: &str| registry.open("mem:a", &Open::new(NEW | F::ATOMIC).run(run));
+    let first = open("one").unwrap();
+    assert_eq!(code(open("one")), Code::EBUSY);
+    open("two").unwrap();
+    drop(first);
+    open("one").unwrap().finish(Finish::Commit).unwrap();
+    open("one").unwrap();
 }
 
 #[test]

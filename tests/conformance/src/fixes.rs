@@ -28,7 +28,7 @@ const FIXES: &[(&str, &str)] = &[
     ("append_writes_at_the_end", "with APPEND write at the end whatever the position is, and leave the position behind what was written"),
     ("append_follows_other_writers", "find the end at each write, not at open; or refuse a second writer with EBUSY"),
     ("preallocate_changes_no_content", "reserve without changing the size that is seen, or take PREALLOCATE out of supported_flags"),
-    ("preallocate_refuses_what_cannot_be", "check expected_size in open(), with ENOSPC or EFBIG; or take PREALLOCATE out of supported_flags"),
+    ("preallocate_refuses_what_cannot_be", "check expected_size in open(), with ENOSPC or EFBIG, before anything is created or emptied; or take PREALLOCATE out of supported_flags"),
     ("absent_names_are_enoent", "return ENOENT where nothing is there and CREATE is not asked for, and make nothing"),
     ("create_makes_an_empty_one", "make the thing in open() (ATOMIC: in COMMIT), also if nothing is ever written"),
     ("create_keeps_what_is_there", "empty what is there for TRUNCATE only; a provider that always replaces the whole leaves TRUNCATE out of supported_flags"),

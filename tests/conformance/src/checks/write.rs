@@ -127,10 +127,24 @@ pub fn preallocate_changes_no_content(subject: &Subject) -> Step {
 pub fn preallocate_refuses_what_cannot_be(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     case.needs(OpenFlags::WRITE | OpenFlags::PREALLOCATE)?;
-    let descriptor = case.absent()?;
     let flags = case.write_flags() | OpenFlags::PREALLOCATE;
-    let opened = case.request(&descriptor, &Control::new(), |request| {
-        case.instance.open(&request.with_flags(flags).with_expected_size(Some(1 << 62)))
-    });
-    refused(opened, &[Code::ENOSPC, Code::EFBIG], "reserving 2^62 bytes")
+    let reserve = |descriptor: &str| {
+        let opened = case.request(descriptor, &Control::new(), |request| {
+            case.instance.open(&request.with_flags(flags).with_expected_size(Some(1 << 62)))
+        });
+        refused(opened, &[Code::ENOSPC, Code::EFBIG], "reserving 2^62 bytes")
+    };
+    let absent = case.absent()?;
+    reserve(&absent)?;
+    if subject.can_look() && case.supports(OpenFlags::CREATE) {
+        ensure!(case.look(&absent)?.is_none(), "an open that was refused left a new name");
+        let taken = case.written(b"old")?;
+        reserve(&taken)?;
+        let found = case.look(&taken)?;
+        ensure!(
+            found.as_deref() == Some(b"old"),
+            "an open that was refused changed what was there: {found:?}"
+        );
+    }
+    Ok(())
 }

@@ -40,6 +40,7 @@ faults! {
     AppendsAtTheOldEnd = "append_follows_other_writers";
     PreallocateGrows = "preallocate_changes_no_content";
     PreallocatesAnything = "preallocate_refuses_what_cannot_be";
+    EmptiesBeforeItReserves = "preallocate_refuses_what_cannot_be";
 
     OpensAbsentNames = "absent_names_are_enoent";
     CreatesAtFirstWrite = "create_makes_an_empty_one";

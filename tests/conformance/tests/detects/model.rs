@@ -115,6 +115,11 @@ impl Instance for Running {
         if fault == Fault::RefusesParallelOpens && meet(&self.meeting) {
             return self.refuse(Code::EBUSY, "open: another open is in progress");
         }
+        let reserves = flags.contains(OpenFlags::PREALLOCATE);
+        let too_much = reserves && request.expected_size().is_some_and(|size| size > 1 << 40);
+        if too_much && !matches!(fault, Fault::PreallocatesAnything | Fault::EmptiesBeforeItReserves) {
+            return self.refuse(Code::ENOSPC, "open: no room");
+        }
         let atomic = flags.contains(OpenFlags::ATOMIC) && fault != Fault::AtomicIsOrdinary;
         let anew = atomic && fault != Fault::AtomicInPlace || name == BLOCKING;
         let data = if anew { Shared::default() } else { self.find(name, flags)? };
@@ -125,11 +130,11 @@ impl Instance for Running {
         if empties || fault == Fault::CreateEmpties && flags.contains(OpenFlags::CREATE) {
             data.lock().unwrap().bytes.clear();
         }
-        if flags.contains(OpenFlags::PREALLOCATE) {
+        if too_much && fault == Fault::EmptiesBeforeItReserves {
+            return self.refuse(Code::ENOSPC, "open: no room");
+        }
+        if reserves {
             let size = request.expected_size().unwrap_or(0);
-            if size > 1 << 40 && fault != Fault::PreallocatesAnything {
-                return self.refuse(Code::ENOSPC, "open: no room");
-            }
             if fault == Fault::PreallocateGrows {
                 data.lock().unwrap().bytes.resize(size as usize, 0);
             }
