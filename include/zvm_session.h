@@ -136,7 +136,8 @@ int32_t ZVFS_CALL zvm_session_run(zvm_session *session, zvfs_error *err);
 int32_t ZVFS_CALL zvm_session_cancel(zvm_session *session, zvfs_error *err);
 
 /* Returns how the host fared: 0, or one of ZeroVM's exit codes, of which docs and `zvfs --help` have the list: 4 stopped, 5 a
- * channel failed, 8 not a program, 12 memory, 14 manifest, 32 a digest... -ZVFS_EBUSY: there is no report yet. */
+ * channel failed, 8 not a program, 12 memory, 14 manifest, 32 a digest, 125 a guest that
+ * failed and whose manifest says `Commit = success`... -ZVFS_EBUSY: there is no report yet. */
 int32_t ZVFS_CALL zvm_session_exit_code(zvm_session *session);
 
 /* Returns what the guest exited with, 0 to UINT32_MAX. -ZVFS_ENOENT: it did not come to that. -ZVFS_EBUSY: there is no report

@@ -23,7 +23,7 @@ A descriptor is scheme:rest, or a path, which means file:. A path that looks lik
 
 Exit codes: the errno number of the failure (2: no such file, 13: not allowed, 93: unknown scheme, 110: timed out);
 64: a wrong command line; 128 + N: ended by signal N. `run`: 4 stopped, 5 a channel failed, 8 bad program, 12 memory,
-14 bad manifest. 32 without a word: whoever read standard output left.";
+14 bad manifest, 125 not committed, as the manifest wants of a guest that fails. 32 without a word: whoever read standard output left.";
 
 /// Options of every subcommand.
 #[derive(Args, Debug)]

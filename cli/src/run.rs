@@ -126,9 +126,12 @@ impl Run {
         }
         let registry = setup::registry_of(configuration, options);
         let compiler = self.cache.compiler(options.verbose > 0)?;
+        // No two of its sessions may write one file.
+        let run = std::process::id().to_string();
         let session = |(manifest, writers): (Manifest, _)| {
             let mut open = OpenOptions::new();
             open.job = self.job.clone();
+            open.run = Some(run.clone());
             open.writers = writers;
             Session::builder(manifest)
                 .registry(registry.clone())
@@ -140,9 +143,9 @@ impl Run {
     }
 
     fn code(&self, report: &Report) -> u8 {
-        match (report.exit_code.number(), self.exit_code, report.guest_code) {
-            (0, Whose::Guest, Some(guest)) => shell_code(guest),
-            (host, _, _) => host,
+        match (report.exit_code, self.exit_code, report.guest_code) {
+            (ExitCode::Ok | ExitCode::NotCommitted, Whose::Guest, Some(guest)) => shell_code(guest),
+            (host, _, _) => host.number(),
         }
     }
 }

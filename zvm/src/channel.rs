@@ -14,14 +14,16 @@ mod ends;
 mod given;
 mod interactive;
 mod open;
+mod outputs;
 mod sources;
 
 pub use channels::{Channels, Meter};
 pub use controls::Controls;
-pub use counters::{Counters, Counts};
+pub use counters::{Counters, Counts, Quota};
 pub use digest::DigestAlgorithm;
 pub(crate) use given::Given;
 pub use open::OpenOptions;
+pub use outputs::{OutputReport, OutputState};
 
 pub(crate) use ahead::Wake;
 

@@ -33,6 +33,8 @@ pub enum ExitCode {
     Digest = 32,
     /// A channel's source is a directory, a socket or a block device.
     SourceKind = 93,
+    /// The guest ended with a code of its own that is not 0, and the manifest says `Commit = success`.
+    NotCommitted = 125,
 }
 
 impl ExitCode {

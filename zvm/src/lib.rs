@@ -22,12 +22,13 @@ mod session;
 
 pub use channel::{
     CallError, Channel, Channels, Controls, Counters, Counts, DigestAlgorithm, Meter, OpenOptions,
+    OutputReport, OutputState, Quota,
 };
 pub use compile::{Cache, Compiler, Worker, compile_child};
 pub use exit::{ExitCode, Failure};
 pub use manifest::{
-    BYTES_MAX, CHANNELS_MAX, ChannelSpec, Fstab, LINES_MAX, Limits, Manifest, Mount, NVRAM_MAX, Nvram,
-    NvramError, Preopen, SOURCES_MAX, STANDARD, Version, Warning,
+    BYTES_MAX, CHANNELS_MAX, ChannelSpec, Commit, Fstab, LINES_MAX, Limits, Manifest, Mount, NVRAM_MAX,
+    Nvram, NvramError, Preopen, SOURCES_MAX, STANDARD, Version, Warning,
 };
 pub use report::{ChannelReport, CpuTime, Report};
 pub use session::{Running, Session, SessionBuilder, SessionHandle, claim_process};

@@ -9,10 +9,12 @@ mod lines;
 mod mounts;
 mod number;
 mod nvram;
+mod outputs;
 
 pub use channel::{CHANNELS_MAX, ChannelSpec, Limits, SOURCES_MAX, STANDARD};
 pub use mounts::{Mount, Preopen};
 pub use nvram::{Fstab, NVRAM_MAX, Nvram, NvramError};
+pub use outputs::Commit;
 
 use crate::channel::DigestAlgorithm;
 use crate::exit::{ExitCode, Failure};
@@ -50,7 +52,9 @@ pub enum Version {
 /// | `Node`, `Broker` | the session's own name, and who knows the others |
 /// | `Args`, `Env` | arguments, white space in double quotes; `NAME=value`, repeatable |
 /// | `Digest` | `sha256` or `blake3`: of each channel, in the report, and compared over netpipes |
-/// | `Fuel`, `Seed`, `Deterministic`, `Time`, `Preallocate` | see the fields |
+/// | `Partial` | `keep[, alias]`: channels whose targets are written in place, and keep what a failed session wrote; repeatable |
+/// | `Commit` | `end`, or `success`: outputs are committed only if the guest ends with 0 |
+/// | `Fuel`, `Seed`, `Deterministic`, `Time`, `Preallocate`, `Sync` | see the fields |
 /// | `Scratch` | bytes that the guest's own files may take |
 /// | `Mount` | `alias, path[, ro\|rw]`: a tar archive to be found at a path; repeatable |
 /// | `Preopen` | `path[, name]`: a directory that is open from the start; repeatable |
@@ -107,6 +111,10 @@ pub struct Manifest {
     pub preopens: Vec<Preopen>,
     /// Whether a write-only file's `put_size` is reserved when it is opened.
     pub preallocate: bool,
+    /// Which ends of a guest commit what it wrote.
+    pub commit: Commit,
+    /// Whether files are made durable before they are committed.
+    pub sync: bool,
     /// How channels are digested, if they are.
     pub digest: Option<DigestAlgorithm>,
     /// The three standard channels, then the others by alias. The index is ZeroVM's handle.

@@ -1,10 +1,11 @@
 //! What a session tells at its end: ZeroVM's six lines, or JSON.
 
-use crate::channel::{Counts, DigestAlgorithm, Meter};
+use crate::channel::{Counts, DigestAlgorithm, Meter, OutputReport, OutputState, Quota};
 use crate::exit::{ExitCode, Failure};
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
+use vfs_core::Shown;
 
 /// The report of one session. Its fields are JSON's too: docs/report.md.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -65,6 +66,10 @@ pub struct ChannelReport {
     /// The digest of all bytes that the guest read and wrote, in this order, in hexadecimal digits; `None`: the manifest asks
     /// for none, or the session was left behind.
     pub digest: Option<String>,
+    /// The quotas that a call of the guest was refused by.
+    pub exhausted: Vec<Quota>,
+    /// What became of each target, in the manifest's order; none: it is only read.
+    pub outputs: Vec<OutputReport>,
 }
 
 impl Report {
@@ -86,6 +91,8 @@ impl Report {
                 network: meter.network,
                 counts: meter.counts(),
                 digest: None,
+                exhausted: meter.exhausted(),
+                outputs: meter.outputs(),
             })
             .collect();
         Report {
@@ -105,10 +112,47 @@ impl Report {
         }
     }
 
+    /// What a person should know of outputs that are not there as a whole, and of quotas that may be why the guest failed.
+    pub(crate) fn notes_of_outputs(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.guest_code != Some(0) {
+            for channel in &self.channels {
+                let quotas = channel.exhausted.iter().map(|quota| {
+                    format!("{}: the guest was refused more: its {quota} are used up", Shown(&channel.alias))
+                });
+                notes.extend(quotas);
+            }
+        }
+        for (state, what) in [
+            (OutputState::Discarded, "discarded, the old content stays"),
+            (OutputState::Partial, "there in part"),
+            (OutputState::Unknown, "perhaps not complete"),
+        ] {
+            let ended_so = |output: &OutputReport| {
+                output.state == state && (output.stays || state == OutputState::Unknown)
+            };
+            let channels = self.channels.iter().filter(|channel| channel.outputs.iter().any(ended_so));
+            let aliases: Vec<_> = channels.map(|channel| Shown(&channel.alias).to_string()).collect();
+            if !aliases.is_empty() {
+                notes.push(format!("{what}: {}", aliases.join(", ")));
+            }
+        }
+        notes
+    }
+
     /// The report as one JSON object, in one line.
     pub fn to_json(&self) -> String {
         // It fails for maps with keys that are no text, and for writers that fail: there is neither.
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl ChannelReport {
+    /// The digest, or that what it is of is not there.
+    fn told_digest(&self) -> Option<&str> {
+        let digest = self.digest.as_deref()?;
+        let gone = self.outputs.iter().any(|output| output.state == OutputState::Discarded);
+        Some(if gone { "discarded" } else { digest })
     }
 }
 
@@ -125,7 +169,7 @@ fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok
 }
 
 /// ZeroVM's report: validator state (1: the program was refused), daemon (there is none: 0), the guest's code (0 if it gave
-/// none), digests (each alias with its own, or `disabled`), CPU times and counters (system and user seconds; gets, bytes, puts, bytes; local, then network), state. A
+/// none), digests (each alias with its own, `discarded` where what was written is not there, or `disabled`), CPU times and counters (system and user seconds; gets, bytes, puts, bytes; local, then network), state. A
 /// blank line follows.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,7 +182,7 @@ impl fmt::Display for Report {
                 let digests: Vec<String> = self
                     .channels
                     .iter()
-                    .filter_map(|channel| Some(format!("{} {}", channel.alias, channel.digest.as_ref()?)))
+                    .filter_map(|channel| Some(format!("{} {}", channel.alias, channel.told_digest()?)))
                     .collect();
                 writeln!(f, "{}", digests.join(" "))?;
             }
@@ -159,7 +203,14 @@ mod tests {
 
     fn channel(alias: &str, network: bool, gets: u64) -> ChannelReport {
         let counts = Counts { gets, get_bytes: 10 * gets, puts: 1, put_bytes: 2 };
-        ChannelReport { alias: alias.into(), network, counts, digest: None }
+        ChannelReport {
+            alias: alias.into(),
+            network,
+            counts,
+            digest: None,
+            exhausted: Vec::new(),
+            outputs: Vec::new(),
+        }
     }
 
     fn report() -> Report {

@@ -23,14 +23,17 @@ fn registry() -> Registry {
     Registry::new(Configuration::with_provider_path([folder]))
 }
 
-fn manifest(channels: &str, more: &str) -> Manifest {
-    let text = format!(
+fn manifest_text(channels: &str, more: &str) -> String {
+    format!(
         "Version = 20130611\nProgram = /none\nMemory = 65536, 0\nTimeout = 5\n{more}\n\
          Channel = /dev/null, /dev/stdin, 0, 0, 9, 99, 0, 0\n\
          Channel = /dev/null, /dev/stdout, 0, 0, 0, 0, 9, 99\n\
          Channel = /dev/null, /dev/stderr, 0, 0, 0, 0, 9, 99\n{channels}\n"
-    );
-    Manifest::parse(text.as_bytes()).unwrap()
+    )
+}
+
+fn manifest(channels: &str, more: &str) -> Manifest {
+    Manifest::parse(manifest_text(channels, more).as_bytes()).unwrap()
 }
 
 fn open_all(channels: &str, more: &str, controls: &Controls) -> Result<Channels, Failure> {
@@ -117,12 +120,22 @@ fn a_written_file_starts_anew_and_stays() {
 }
 
 #[test]
-fn what_a_failed_run_wrote_is_there() {
+fn what_a_failed_run_wrote_is_there_only_if_it_is_in_place() {
     let files = Files::new();
-    let mut channels = open(&files.path("f"), "0, 0, 0, 0, 9, 99");
-    x(&mut channels).write_at(b"printed", 0).unwrap();
+    for (kind, there) in [("0", false), ("1", false), ("2", true)] {
+        let mut channels = open(&files.path("f"), &format!("{kind}, 0, 0, 0, 9, 99"));
+        x(&mut channels).write_at(b"printed", 0).unwrap();
+        channels.discard_all();
+        assert_eq!(files.path("f").exists(), there, "type {kind}");
+    }
+    let messages = format!("Channel = {}, /dev/stderr, 0, 0, 0, 0, 9, 99", files.path("messages").display());
+    let text =
+        manifest_text("", "").replace("Channel = /dev/null, /dev/stderr, 0, 0, 0, 0, 9, 99", &messages);
+    let manifest = Manifest::parse(text.as_bytes()).unwrap();
+    let mut channels = Channels::open(&manifest, &registry(), &OpenOptions::new(), &Controls::new()).unwrap();
+    channels.by_handle(2).unwrap().write_at(b"why", 0).unwrap();
     channels.discard_all();
-    assert_eq!(fs::read(files.path("f")).unwrap(), b"printed");
+    assert_eq!(fs::read(files.path("messages")).unwrap(), b"why");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::time::Duration;
-use zvm::{BYTES_MAX, CHANNELS_MAX, ExitCode, Failure, LINES_MAX, Manifest, Version};
+use zvm::{BYTES_MAX, CHANNELS_MAX, Commit, ExitCode, Failure, LINES_MAX, Manifest, Version};
 
 const STANDARD: &str = "\
 Channel = /dev/stdin, /dev/stdin, 0, 0, 10, 100, 0, 0
@@ -120,6 +120,21 @@ fn our_own_keys() {
     assert_eq!(manifest.env, [("HOME".into(), "/".into()), ("OPTS".into(), "a=b".into())]);
     assert_eq!((manifest.fuel, manifest.seed), (Some(1000), Some(0)));
     assert!(!manifest.deterministic && manifest.preallocate);
+}
+
+#[test]
+fn what_becomes_of_outputs_is_the_manifests_to_say() {
+    let kept = |manifest: &Manifest| {
+        let channels = manifest.channels.iter().filter(|channel| channel.keep_partial);
+        channels.map(|channel| channel.alias.clone()).collect::<Vec<_>>()
+    };
+    let manifest = parse(&good("")).unwrap();
+    assert_eq!((manifest.commit, manifest.sync, kept(&manifest).len()), (Commit::End, false, 0));
+    let manifest = parse(&good("Commit = success\nSync = 1\nPartial = keep, /dev/stdout\n")).unwrap();
+    assert_eq!((manifest.commit, manifest.sync), (Commit::Success, true));
+    assert_eq!(kept(&manifest), ["/dev/stdout"]);
+    let manifest = parse(&good("Commit = end\nPartial = keep\n")).unwrap();
+    assert_eq!((manifest.commit, kept(&manifest).len()), (Commit::End, manifest.channels.len()));
 }
 
 #[test]
@@ -272,6 +287,11 @@ fn each_bad_key_names_itself() {
         ("Preopen = tmp", 8, "Preopen: `tmp` is not an absolute path"),
         ("Preopen = /tmp, /", 8, "Preopen: the name `/` is empty or given twice"),
         ("Digest = md5", 8, "sha256 or blake3"),
+        ("Partial = keep\nPartial = drop", 9, "Partial: `drop` is not `keep` or `keep, alias`"),
+        ("Partial = keep, /dev/no", 8, "Partial: there is no channel /dev/no"),
+        ("Partial = keep, /dev/stdin", 8, "Partial: channel /dev/stdin is not written"),
+        ("Commit = 0", 8, "Commit: `0` is neither end nor success"),
+        ("Sync = yes", 8, "neither 0 nor 1"),
         ("Interactive = /dev/no", 8, "Interactive: there is no channel /dev/no"),
     ] {
         refused(&good(lines), ExitCode::Manifest, line, words);

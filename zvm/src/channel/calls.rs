@@ -2,7 +2,7 @@
 
 use super::counters::Call;
 use super::sources::Moved;
-use super::{CallError, Channel};
+use super::{CallError, Channel, Quota};
 use crate::exit::{ExitCode, Failure};
 use vfs_core::{Code, Error};
 
@@ -190,18 +190,22 @@ impl Channel {
     /// How much of a write of `count` bytes the quotas allow: at least one.
     fn put_quota(&self, count: usize, offset: u64) -> Result<usize, Code> {
         let (limits, counts) = (&self.spec.limits, self.counters.counts());
+        let refused = |quota: Quota, code: Code| {
+            self.counters.note_exhausted(quota);
+            Err(code)
+        };
         if counts.puts >= limits.puts {
-            return Err(Code::EDQUOT);
+            return refused(Quota::Puts, Code::EDQUOT);
         }
         let mut left = limits.put_size.saturating_sub(counts.put_bytes);
         if self.random_write {
             if offset >= limits.put_size {
-                return Err(Code::EINVAL);
+                return refused(Quota::PutSize, Code::EINVAL);
             }
             left = left.min(limits.put_size - offset);
         }
         match clamp(count, left) {
-            0 => Err(Code::EDQUOT),
+            0 => refused(Quota::PutSize, Code::EDQUOT),
             count => Ok(count),
         }
     }
@@ -209,7 +213,12 @@ impl Channel {
     /// The answer to a read that no quota is left for: a quota as large as the source must not turn its end into an error,
     /// and a smaller one must not look like the end. What the look behind it costs is not counted.
     fn end_or_quota(&mut self, offset: u64) -> Result<usize, CallError> {
+        let used_up = match self.counters.counts().gets >= self.spec.limits.gets {
+            true => Quota::Gets,
+            false => Quota::GetSize,
+        };
         if self.more_behind_quota {
+            self.counters.note_exhausted(used_up);
             return Err(Code::EDQUOT.into());
         }
         self.counters.begin(Call::Read);
@@ -225,6 +234,7 @@ impl Channel {
             true => {
                 // The look took a byte that no read may give any more, so its answer stays.
                 self.more_behind_quota = !self.random_read;
+                self.counters.note_exhausted(used_up);
                 Err(Code::EDQUOT.into())
             }
         }

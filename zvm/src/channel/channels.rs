@@ -1,6 +1,7 @@
 //! All channels of a session, by handle.
 
-use super::{CallError, Channel, Counters, Counts};
+use super::outputs::Output;
+use super::{CallError, Channel, Counters, Counts, OutputReport, Quota};
 use crate::exit::{ExitCode, Failure};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ pub struct Meter {
     /// Its sources, secrets hidden.
     pub(super) shown: String,
     pub(super) counters: Arc<Counters>,
+    pub(super) outputs: Box<[Arc<Output>]>,
 }
 
 impl Meter {
@@ -38,6 +40,16 @@ impl Meter {
     pub(crate) fn call(&self) -> Option<String> {
         let verb = self.counters.call()?;
         Some(format!("channel {}: {verb} {}", Shown(&self.alias), self.shown))
+    }
+
+    /// The quotas that a call was refused by so far.
+    pub fn exhausted(&self) -> Vec<Quota> {
+        self.counters.exhausted()
+    }
+
+    /// What became of its targets so far, in the manifest's order.
+    pub fn outputs(&self) -> Vec<OutputReport> {
+        self.outputs.iter().map(|output| output.report()).collect()
     }
 }
 
@@ -129,6 +141,26 @@ impl Channels {
         Ok((channel, size))
     }
 
+    /// Begins to write: what is written in place is emptied. Until then no target is touched, and the session may still fail
+    /// for another reason without a trace.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
+        self.list.iter_mut().try_for_each(|channel| channel.begin().map_err(failure))
+    }
+
+    /// Makes the files that were written durable; to be called before [`end_all`](Channels::end_all).
+    ///
+    /// # Errors
+    /// The first failure.
+    ///
+    /// # Blocking
+    /// As the disk does.
+    pub fn sync_files(&mut self) -> Result<(), Failure> {
+        self.list.iter_mut().try_for_each(|channel| channel.sync_files().map_err(failure))
+    }
+
     /// Tells every reader that no data follows (END), and waits for none.
     ///
     /// A session that ends well calls this, then [`close_readers`](Channels::close_readers), then
@@ -151,7 +183,8 @@ impl Channels {
         }
     }
 
-    /// Waits until everything that was written is complete: visible under its name, uploaded, taken by its reader.
+    /// Waits until everything that was written is complete: taken by its reader, uploaded, visible under its name. What
+    /// appears as a whole comes last, since the rest fails more easily, and nothing that failed is to be seen beside it.
     ///
     /// # Errors
     /// The first failure, at once; [`ExitCode::Stopped`] with a text that begins with `timeout` if the deadline came. Call
@@ -160,18 +193,14 @@ impl Channels {
     /// # Blocking
     /// Until the deadline; a provider that cannot be cancelled may take longer.
     pub fn commit_all(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
-        for channel in &mut self.list {
-            if let Err(error) = channel.commit(deadline) {
-                return match deadline {
-                    Some(deadline) if Instant::now() >= deadline => {
-                        let text = format!("timeout: {}", failure(error).text());
-                        Err(Failure::new(ExitCode::Stopped, text))
-                    }
-                    _ => Err(failure(error)),
-                };
+        let mut commit = |whole| self.list.iter_mut().try_for_each(|channel| channel.commit(deadline, whole));
+        match commit(false).and_then(|()| commit(true)) {
+            Ok(()) => Ok(()),
+            Err(error) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                Err(Failure::new(ExitCode::Stopped, format!("timeout: {}", failure(error).text())))
             }
+            Err(error) => Err(failure(error)),
         }
-        Ok(())
     }
 
     /// Ends a failed session: no reader takes what it wrote for the whole. Then all files are closed.

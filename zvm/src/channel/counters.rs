@@ -1,6 +1,7 @@
 //! What a channel moved, readable from any thread.
 
 use serde::Serialize;
+use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 /// A channel's four counters, and the call that its sources are in. One thread counts, any may look: also while that one is
@@ -13,6 +14,8 @@ pub struct Counters {
     put_bytes: AtomicU64,
     /// 0: none; else a [`Call`].
     call: AtomicU8,
+    /// A bit for each quota that refused a call.
+    exhausted: AtomicU8,
 }
 
 /// A call on a channel's sources: each may wait.
@@ -27,6 +30,33 @@ pub(super) enum Call {
     Commit,
     Discard,
     Close,
+}
+
+/// One of a channel's four quotas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Quota {
+    /// Reads.
+    Gets = 1,
+    /// Bytes read.
+    GetSize = 2,
+    /// Writes.
+    Puts = 4,
+    /// Bytes written, or where writes with positions have to end.
+    PutSize = 8,
+}
+
+impl fmt::Display for Quota {
+    /// The field's name in the manifest's grammar.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Quota::Gets => "gets",
+            Quota::GetSize => "get_size",
+            Quota::Puts => "puts",
+            Quota::PutSize => "put_size",
+        })
+    }
 }
 
 /// The counters at one moment.
@@ -67,6 +97,18 @@ impl Counters {
     pub(super) fn call(&self) -> Option<&'static str> {
         let at = self.call.load(Relaxed);
         Call::ALL.into_iter().find(|call| *call as u8 == at).map(Call::verb)
+    }
+
+    /// The quotas that a call was refused by.
+    pub fn exhausted(&self) -> Vec<Quota> {
+        let bits = self.exhausted.load(Relaxed);
+        let all = [Quota::Gets, Quota::GetSize, Quota::Puts, Quota::PutSize];
+        all.into_iter().filter(|quota| bits & *quota as u8 != 0).collect()
+    }
+
+    /// Notes that a call was refused.
+    pub(super) fn note_exhausted(&self, quota: Quota) {
+        self.exhausted.fetch_or(quota as u8, Relaxed);
     }
 
     pub(super) fn count_get(&self) {

@@ -1,12 +1,33 @@
 //! How a channel's files end: END, COMMIT, DISCARD.
 
 use super::counters::Call;
+use super::outputs::OutputState;
 use super::sources::Source;
 use super::{CallError, Channel};
 use std::time::Instant;
-use vfs_core::{Code, Error, Finish, Result};
+use vfs_core::{Code, Error, Finish, Flush, Kind, Result};
 
 impl Channel {
+    /// Begins to write: what is written in place is emptied. Until then no target is touched.
+    pub(super) fn begin(&mut self) -> Result<(), CallError> {
+        self.until_one_fails(Call::Size, |source, _| {
+            let Some(target) = &mut source.output else { return Ok(()) };
+            target.placement.begin(&mut source.file)?;
+            target.begun = true;
+            Ok(())
+        })
+    }
+
+    /// Makes files durable, before their COMMIT. Pipes are not waited for: their readers may wait for this session's end.
+    pub(super) fn sync_files(&mut self) -> Result<(), CallError> {
+        self.until_one_fails(Call::Sync, |source, _| {
+            match source.output.is_some() && source.kind == Kind::Regular {
+                true => source.file.flush(Flush::Sync).map_err(|error| source.while_doing("sync", error)),
+                false => Ok(()),
+            }
+        })
+    }
+
     /// Tells the channel that the guest closed its last writing descriptor: END, unless the channel has positions, where a
     /// later open may go on writing.
     ///
@@ -28,28 +49,23 @@ impl Channel {
         self.finish_each(Call::End, |source| source.file.finish(Finish::End))
     }
 
-    /// COMMIT on every source that is written, until the deadline.
-    pub(super) fn commit(&mut self, deadline: Option<Instant>) -> Result<(), CallError> {
-        if !self.writable() {
-            return Ok(());
-        }
-        self.finish_each(Call::Commit, |source| {
-            source.file.control().set_deadline(deadline);
-            source.file.finish(Finish::Commit)?;
-            source.committed = true;
-            Ok(())
+    /// COMMIT on its targets until the deadline: those that appear as a whole, or the others. Ends with the first that fails.
+    pub(super) fn commit(&mut self, deadline: Option<Instant>, whole: bool) -> Result<(), CallError> {
+        self.until_one_fails(Call::Commit, |source, notes| match source.is_whole() == whole {
+            true => source.commit(deadline, notes),
+            false => Ok(()),
         })
     }
 
-    /// DISCARD on every source that is written and was not committed, while `until` lasts; later ones are only closed. All
-    /// files are closed. Errors are of no use any more: the session failed for another reason.
+    /// DISCARD on every target that was not committed, while `until` lasts; later ones are only closed. All files are closed.
+    /// Errors are of no use any more: the session failed for another reason.
     pub(super) fn discard(&mut self, until: Instant) {
-        if self.writable() {
-            self.counters.begin(Call::Discard);
-            for source in self.sources.iter_mut().filter(|source| !source.committed) {
-                if Instant::now() < until {
-                    let _ = source.file.finish(Finish::Discard);
-                }
+        let (ended, wrote) = (self.writing_ended, self.counters.counts().put_bytes > 0);
+        self.counters.begin(Call::Discard);
+        for source in self.sources.iter_mut() {
+            if source.output.as_ref().is_some_and(|target| !target.committed) {
+                let discarded = Instant::now() < until && source.file.finish(Finish::Discard).is_ok();
+                source.set_state(source.left_as(discarded, ended, wrote));
             }
         }
         self.close();
@@ -71,6 +87,18 @@ impl Channel {
     /// Whether closing it takes no writer away.
     pub(super) fn only_reads(&self) -> bool {
         !self.writable()
+    }
+
+    /// Does something to each source until one fails, which breaks the channel.
+    fn until_one_fails(
+        &mut self,
+        call: Call,
+        mut work: impl FnMut(&mut Source, &mut Vec<String>) -> Result<()>,
+    ) -> Result<(), CallError> {
+        self.counters.begin(call);
+        let done = self.sources.iter_mut().try_for_each(|source| work(source, &mut self.notes));
+        self.counters.done();
+        done.map_err(|error| self.fail(error))
     }
 
     /// Does `finish` to each source that has a reader. A reader that closed meanwhile is noted; another error breaks the
@@ -96,3 +124,45 @@ impl Channel {
         }
     }
 }
+
+impl Source {
+    /// COMMIT, if it is written and has a reader; one that closed meanwhile is noted.
+    fn commit(&mut self, deadline: Option<Instant>, notes: &mut Vec<String>) -> Result<()> {
+        if self.reader_closed {
+            return Ok(());
+        }
+        let Some(target) = &mut self.output else { return Ok(()) };
+        self.file.control().set_deadline(deadline);
+        match self.file.finish(Finish::Commit) {
+            Ok(()) => {
+                target.committed = true;
+                target.output.set(OutputState::Committed);
+            }
+            Err(error) if error.code() == Code::EPIPE => self.note_closed_reader(notes),
+            Err(error) => {
+                target.unsure = UNSURE.contains(&error.code());
+                return Err(self.while_doing("commit", error));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is left of a target without COMMIT. `discarded`: a DISCARD succeeded; `ended`: END was told; `wrote`: something
+    /// was written to the channel.
+    fn left_as(&self, discarded: bool, ended: bool, wrote: bool) -> OutputState {
+        let Some(target) = &self.output else { return OutputState::Unknown };
+        let stays = self.kind == Kind::Regular;
+        match target.output.is_whole() {
+            _ if target.unsure => OutputState::Unknown,
+            true if discarded => OutputState::Discarded,
+            true => OutputState::Unknown,
+            false if !target.begun || !stays && !wrote => OutputState::Discarded,
+            // A pipe's reader has heard the end, and may have taken everything.
+            false if ended && !stays && !self.reader_closed => OutputState::Unknown,
+            false => OutputState::Partial,
+        }
+    }
+}
+
+/// Failures of a COMMIT after which it may be complete all the same.
+const UNSURE: [Code; 4] = [Code::ETIMEDOUT, Code::ECANCELED, Code::ECONNRESET, Code::EIO];

@@ -2,13 +2,18 @@
 
 use super::channels::Meter;
 use super::digest::Digest;
+use super::outputs::Output;
 use super::sources::{Source, Sources};
 use super::{Channel, Channels, Controls, Counters, Given};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{ChannelSpec, Manifest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use vfs_core::{Capabilities, Code, Descriptor, Error, Kind, Open, OpenFlags, Registry};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use vfs_core::{Capabilities, Code, Descriptor, Error, Kind, Open, OpenFlags, Placement, Registry};
+
+/// The alias of a guest's messages.
+const STANDARD_ERROR: &str = "/dev/stderr";
 
 /// Schemes that stay on this machine, for the report's two kinds of counters.
 const LOCAL_SCHEMES: [&str; 3] = ["file", "mem", "null"];
@@ -22,6 +27,9 @@ pub struct OpenOptions {
     /// How many writers a source has that this session reads, by its descriptor as the manifest has it; offered to providers
     /// that know writers.
     pub writers: BTreeMap<String, u64>,
+    /// The name of the sessions that run together: no two of their channels may write one file. By default each session has
+    /// one of its own.
+    pub run: Option<String>,
 }
 
 impl OpenOptions {
@@ -36,6 +44,12 @@ impl OpenOptions {
         self
     }
 
+    /// Says which sessions run together.
+    pub fn run(mut self, name: impl Into<String>) -> OpenOptions {
+        self.run = Some(name.into());
+        self
+    }
+
     /// Says how many writers a source has that this session reads.
     pub fn writers(mut self, descriptor: impl Into<String>, count: u64) -> OpenOptions {
         self.writers.insert(descriptor.into(), count);
@@ -44,8 +58,9 @@ impl OpenOptions {
 }
 
 impl Channels {
-    /// Opens all channels of a manifest, in the order of their handles. What was opened before a failure is closed, and
-    /// writers among it leave no trace where their provider can do that.
+    /// Opens all channels of a manifest in the order of their handles, those that are written last, and empties what is
+    /// written in place once all are open. What was opened before a failure is closed, and writers among it leave no trace
+    /// where their provider can do that.
     ///
     /// # Errors
     /// [`ExitCode::Manifest`]: a source cannot be opened as the manifest says. [`ExitCode::SourceKind`]: a directory, a
@@ -60,10 +75,13 @@ impl Channels {
         options: &OpenOptions,
         controls: &Controls,
     ) -> Result<Channels, Failure> {
-        Channels::open_given(manifest, registry, options, controls, &Given::default())
+        let mut channels = Channels::open_given(manifest, registry, options, controls, &Given::default())?;
+        channels.begin()?;
+        Ok(channels)
     }
 
-    /// As [`open`](Channels::open), with what the host gives in the place of some sources.
+    /// As [`open`](Channels::open), with what the host gives in the place of some sources. Touches no target: that is
+    /// [`begin`](Channels::begin)'s.
     pub(crate) fn open_given(
         manifest: &Manifest,
         registry: &Registry,
@@ -72,22 +90,35 @@ impl Channels {
         given: &Given,
     ) -> Result<Channels, Failure> {
         let hosts = given.registry(manifest)?;
-        let opener = Opener { manifest, options, controls, hosts };
-        let mut list = Vec::new();
-        let mut meters = Vec::new();
-        for spec in &manifest.channels {
-            let channel = match &opener.hosts {
-                Some(hosts) if given.has(&spec.alias) => {
-                    let spec = ChannelSpec { sources: vec![Given::descriptor(&spec.alias)], ..spec.clone() };
-                    opener.channel(spec, hosts)?
+        let run = options.run.clone().unwrap_or_else(own_run);
+        let opener = Opener { manifest, options, controls, hosts, run };
+        let mut opened: BTreeMap<usize, Channel> = BTreeMap::new();
+        for written in [false, true] {
+            for (handle, spec) in manifest.channels.iter().enumerate() {
+                if spec.limits.writable() != written {
+                    continue;
                 }
-                _ => opener.channel(spec.clone(), registry)?,
-            };
-            meters.push(meter(&channel, spec));
-            list.push(channel);
+                let channel = match &opener.hosts {
+                    Some(hosts) if given.has(&spec.alias) => {
+                        let sources = vec![Given::descriptor(&spec.alias)];
+                        opener.channel(ChannelSpec { sources, ..spec.clone() }, hosts)?
+                    }
+                    _ => opener.channel(spec.clone(), registry)?,
+                };
+                opened.insert(handle, channel);
+            }
         }
-        Ok(Channels { list, meters: meters.into() })
+        let list: Vec<Channel> = opened.into_values().collect();
+        let meters = list.iter().zip(&manifest.channels).map(|(channel, spec)| meter(channel, spec));
+        let meters = meters.collect::<Vec<_>>().into();
+        Ok(Channels { list, meters })
     }
+}
+
+/// A name for a session that runs by itself.
+fn own_run() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
 }
 
 /// `written` is the channel as the manifest has it, which is the same unless the host gave the file itself.
@@ -104,6 +135,7 @@ fn meter(channel: &Channel, written: &ChannelSpec) -> Meter {
         network: !channel.spec.sources.iter().all(local),
         shown: channel.sources.shown(),
         counters: channel.counters.clone(),
+        outputs: channel.sources.outputs(),
     }
 }
 
@@ -113,6 +145,7 @@ struct Opener<'a> {
     controls: &'a Controls,
     /// Opens what the host gives.
     hosts: Option<Registry>,
+    run: String,
 }
 
 impl Opener<'_> {
@@ -121,7 +154,7 @@ impl Opener<'_> {
         let sources: Vec<Source> = spec
             .sources
             .iter()
-            .map(|descriptor| self.source(&spec, descriptor, registry))
+            .map(|descriptor| self.source(&spec, descriptor, registry, &mut notes))
             .collect::<Result<_, _>>()
             .map_err(|error| failed(&spec, &error))?;
         let (mut random_read, mut random_write) =
@@ -162,15 +195,73 @@ impl Opener<'_> {
         })
     }
 
-    fn source(&self, spec: &ChannelSpec, descriptor: &str, registry: &Registry) -> vfs_core::Result<Source> {
+    fn source(
+        &self,
+        spec: &ChannelSpec,
+        descriptor: &str,
+        registry: &Registry,
+        notes: &mut Vec<String>,
+    ) -> vfs_core::Result<Source> {
         let shown = Descriptor::parse(descriptor).map_or_else(|_| "its source".into(), |it| it.to_string());
         self.controls.at(format!("channel {}: open {shown}", spec.shown_alias()));
-        let control = self.controls.add();
-        let flags = self.flags(spec, descriptor, registry)?;
-        let mut how = Open::new(flags).control(&control);
-        if flags.contains(OpenFlags::PREALLOCATE) {
-            how = how.expected_size(spec.limits.put_size);
+        let how = self.how(spec, descriptor);
+        let (mut file, placement) = match access(spec) {
+            Access::Open(must, may) => {
+                // A pipe's provider knows nothing to create.
+                let may = if may.is_empty() { may } else { may & registry.supported_flags(descriptor)? };
+                (registry.open(descriptor, &how.with_flags(must | may | hint(spec)))?, None)
+            }
+            Access::Create(in_place) => {
+                let reserve = match self.manifest.preallocate {
+                    true => OpenFlags::PREALLOCATE,
+                    false => OpenFlags::empty(),
+                };
+                let how = how.with_flags(reserve | hint(spec));
+                let how = if reserve.is_empty() { how } else { how.expected_size(spec.limits.put_size) };
+                let (file, placement) = registry.create(descriptor, &how, in_place)?;
+                (file, Some((placement, in_place.is_none())))
+            }
+        };
+        let kind = match file.capabilities().contains(Capabilities::STAT) {
+            true => file.stat()?.kind,
+            false => Kind::Unknown,
+        };
+        match kind {
+            Kind::Directory => {
+                return Err(Error::new(Code::EISDIR, format!("{} is a directory", file.shown())));
+            }
+            Kind::Stream | Kind::Device | Kind::Terminal
+                if spec.limits.readable() && spec.limits.writable() =>
+            {
+                let text = format!("{} can be read or written by one channel, not both", file.shown());
+                return Err(Error::new(Code::EINVAL, text));
+            }
+            _ => {}
         }
+        let stays = kind == Kind::Regular;
+        let written = match placement {
+            Some((placement, wanted_whole)) => {
+                let in_place = placement.in_place().map(str::to_owned);
+                if let Some(why) = in_place.as_ref().filter(|_| wanted_whole && stays) {
+                    notes.push(format!(
+                        "{}: {} is written in place: {why}",
+                        spec.shown_alias(),
+                        file.shown()
+                    ));
+                }
+                Some((placement, Output::new(in_place, stays)))
+            }
+            None if spec.limits.writable() => {
+                Some((Placement::default(), Output::new(Some("it is read as well".into()), stays)))
+            }
+            None => None,
+        };
+        Ok(Source::new(file, kind, written))
+    }
+
+    /// Who opens, and what else a provider may want to know.
+    fn how(&self, spec: &ChannelSpec, descriptor: &str) -> Open {
+        let mut how = Open::default().control(&self.controls.add()).run(self.run.clone());
         for (value, offer) in [
             (&self.manifest.node, Open::node as fn(Open, String) -> Open),
             (&self.manifest.broker, Open::broker),
@@ -188,47 +279,34 @@ impl Opener<'_> {
         if let Some(algorithm) = self.manifest.digest {
             how = how.digest(algorithm.name());
         }
-        let mut file = registry.open(descriptor, &how)?;
-        let kind = match file.capabilities().contains(Capabilities::STAT) {
-            true => file.stat()?.kind,
-            false => Kind::Unknown,
-        };
-        match kind {
-            Kind::Directory => Err(Error::new(Code::EISDIR, format!("{} is a directory", file.shown()))),
-            Kind::Stream | Kind::Device | Kind::Terminal
-                if spec.limits.readable() && spec.limits.writable() =>
-            {
-                let text = format!("{} can be read or written by one channel, not both", file.shown());
-                Err(Error::new(Code::EINVAL, text))
-            }
-            kind => Ok(Source::new(file, kind)),
-        }
+        how
     }
+}
 
-    /// A file that is only read must exist; one that is only written starts anew; one that is both keeps what it has, and
-    /// of type 1 ("cdr") grows at its end.
-    fn flags(
-        &self,
-        spec: &ChannelSpec,
-        descriptor: &str,
-        registry: &Registry,
-    ) -> vfs_core::Result<OpenFlags> {
-        let hint = match spec.random_get || spec.random_put {
-            true => OpenFlags::RANDOM,
-            false => OpenFlags::SEQUENTIAL,
-        };
-        let (must, may) = match (spec.limits.readable(), spec.limits.writable()) {
-            (true, false) => (OpenFlags::READ, OpenFlags::empty()),
-            (true, true) if spec.random_put => (OpenFlags::READ | OpenFlags::WRITE, OpenFlags::CREATE),
-            (true, true) => (OpenFlags::READ | OpenFlags::WRITE | OpenFlags::APPEND, OpenFlags::CREATE),
-            (false, _) if self.manifest.preallocate => {
-                (OpenFlags::WRITE, OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::PREALLOCATE)
-            }
-            (false, _) => (OpenFlags::WRITE, OpenFlags::CREATE | OpenFlags::TRUNCATE),
-        };
-        // A pipe's provider knows nothing to create, to empty or to reserve.
-        let supported = registry.supported_flags(descriptor)?;
-        Ok(must | (may & supported) | hint)
+fn hint(spec: &ChannelSpec) -> OpenFlags {
+    if spec.random_get || spec.random_put { OpenFlags::RANDOM } else { OpenFlags::SEQUENTIAL }
+}
+
+/// How a source is opened.
+enum Access {
+    /// With these flags, and of those what the provider knows.
+    Open(OpenFlags, OpenFlags),
+    /// To be written anew; in place for this reason, or as a whole if that can be had.
+    Create(Option<&'static str>),
+}
+
+/// A file that is only read must exist; one that is only written starts anew, as a whole where that can be had; one that is
+/// both keeps what it has, and of type 1 ("cdr") grows at its end.
+fn access(spec: &ChannelSpec) -> Access {
+    let both = OpenFlags::READ | OpenFlags::WRITE;
+    match (spec.limits.readable(), spec.limits.writable()) {
+        (true, false) => Access::Open(OpenFlags::READ, OpenFlags::empty()),
+        (true, true) if spec.random_put => Access::Open(both, OpenFlags::CREATE),
+        (true, true) => Access::Open(both | OpenFlags::APPEND, OpenFlags::CREATE),
+        (false, _) if spec.keep_partial => Access::Create(Some("the manifest says `Partial = keep`")),
+        (false, _) if spec.random_put => Access::Create(Some("its writes have positions")),
+        (false, _) if spec.alias == STANDARD_ERROR => Access::Create(Some("it tells why a guest failed")),
+        (false, _) => Access::Create(None),
     }
 }
 

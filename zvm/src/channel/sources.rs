@@ -1,7 +1,9 @@
 //! The open files behind a channel: one, or several of which reads take one after the other and writes go to each.
 
+use super::outputs::{Output, OutputState};
 use std::io::SeekFrom;
-use vfs_core::{Capabilities, Code, Error, Flush, Kind, OpenFile, Result};
+use std::sync::Arc;
+use vfs_core::{Capabilities, Code, Error, Flush, Kind, OpenFile, Placement, Result};
 
 /// The files of a channel, in the manifest's order. Empty after they were closed.
 #[derive(Debug)]
@@ -18,7 +20,20 @@ pub(super) struct Source {
     pub(super) kind: Kind,
     /// A write gave EPIPE: there is nobody left to write, end or commit to.
     pub(super) reader_closed: bool,
+    /// What becomes of it, if it is written.
+    pub(super) output: Option<Target>,
+}
+
+/// A source that is written.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) output: Arc<Output>,
+    pub(super) placement: Placement,
+    /// What was there before is touched.
+    pub(super) begun: bool,
     pub(super) committed: bool,
+    /// COMMIT failed in a way that does not tell whether it is complete.
+    pub(super) unsure: bool,
 }
 
 /// How far a call came that may take several of the provider's.
@@ -41,6 +56,11 @@ impl Sources {
     pub(super) fn shown(&self) -> String {
         let shown: Vec<String> = self.list.iter().map(|source| source.file.shown().to_string()).collect();
         shown.join(";")
+    }
+
+    /// What becomes of those that are written.
+    pub(super) fn outputs(&self) -> Box<[Arc<Output>]> {
+        self.list.iter().filter_map(|source| Some(source.output.as_ref()?.output.clone())).collect()
     }
 
     pub(super) fn close(&mut self) {
@@ -183,8 +203,27 @@ impl Sources {
 }
 
 impl Source {
-    pub(super) fn new(file: OpenFile, kind: Kind) -> Source {
-        Source { file, kind, reader_closed: false, committed: false }
+    /// `placement`: how it is written, if it is.
+    pub(super) fn new(file: OpenFile, kind: Kind, placement: Option<(Placement, Output)>) -> Source {
+        let output = placement.map(|(placement, output)| Target {
+            output: Arc::new(output),
+            placement,
+            begun: false,
+            committed: false,
+            unsure: false,
+        });
+        Source { file, kind, reader_closed: false, output }
+    }
+
+    /// Whether it appears at COMMIT, all at once.
+    pub(super) fn is_whole(&self) -> bool {
+        self.output.as_ref().is_some_and(|target| target.output.is_whole())
+    }
+
+    pub(super) fn set_state(&self, state: OutputState) {
+        if let Some(target) = &self.output {
+            target.output.set(state);
+        }
     }
 
     pub(super) fn can(&self, capability: Capabilities) -> bool {
@@ -195,6 +234,7 @@ impl Source {
     pub(super) fn note_closed_reader(&mut self, notes: &mut Vec<String>) {
         if !self.reader_closed {
             self.reader_closed = true;
+            self.set_state(OutputState::Partial);
             notes.push(format!("{}: its reader closed before it took everything", self.file.shown()));
         }
     }

@@ -52,7 +52,9 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
             }
         },
     };
-    let prepared = match prepare(manifest, &mut channels, &stop) {
+    // Only when all is known to be there a target is touched.
+    let prepared = prepare(manifest, &mut channels, &stop);
+    let prepared = match prepared.and_then(|prepared| channels.begin().map(|()| prepared)) {
         Ok(prepared) => prepared,
         Err(failure) => {
             // A cancelled read is only the echo of why the session ends.

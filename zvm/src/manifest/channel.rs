@@ -31,6 +31,8 @@ pub struct ChannelSpec {
     pub limits: Limits,
     /// Whether a read gives what there is, and may be waited for: the key `Interactive`.
     pub interactive: bool,
+    /// Whether it is written in place, so that a session that fails leaves what it wrote: the key `Partial`.
+    pub keep_partial: bool,
 }
 
 impl ChannelSpec {
@@ -108,6 +110,7 @@ pub(super) fn parse(
         random_put: kind & 2 != 0,
         limits,
         interactive: false,
+        keep_partial: false,
     };
     check_combination(&spec)?;
     Ok(spec)

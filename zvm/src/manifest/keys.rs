@@ -2,7 +2,7 @@
 
 use super::channel::{self, CHANNELS_MAX, ChannelSpec, STANDARD};
 use super::lines::{Line, Lines, trim};
-use super::{Manifest, TIME_MAX, Version, Warning, defect, failure, mounts, number};
+use super::{Commit, Manifest, TIME_MAX, Version, Warning, defect, failure, mounts, number, outputs};
 use crate::channel::DigestAlgorithm;
 use crate::exit::{ExitCode, Failure};
 use std::collections::{HashMap, HashSet};
@@ -10,7 +10,9 @@ use std::time::Duration;
 use vfs_core::{Descriptor, Shown, nearest};
 
 /// Keys that may be given once.
-const SINGLE: [&str; 18] = [
+const SINGLE: [&str; 20] = [
+    "Commit",
+    "Sync",
     "Digest",
     "Version",
     "Program",
@@ -31,7 +33,7 @@ const SINGLE: [&str; 18] = [
     "Boot",
 ];
 /// Keys that may be given more than once.
-const REPEATABLE: [&str; 5] = ["Channel", "Env", "Interactive", "Mount", "Preopen"];
+const REPEATABLE: [&str; 6] = ["Channel", "Env", "Interactive", "Mount", "Partial", "Preopen"];
 /// ZeroVM's keys that are legal and have no effect here, with the reason.
 const WITHOUT_EFFECT: [(&str, &str); 4] = [
     ("NameServer", "node names are resolved by the broker"),
@@ -59,6 +61,7 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
     }
     let mut channels = channels(lines, version, warnings)?;
     mounts::mark_interactive(lines, &mut channels)?;
+    outputs::mark_partial(lines, &mut channels)?;
     let scratch = singles.get("Scratch").map(|line| scratch(line)).transpose()?;
     let (memory, tagged) = memory(&singles)?;
     let digest = digest(&singles)?.or(tagged.then_some(DigestAlgorithm::Sha256));
@@ -80,6 +83,8 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
         mounts: mounts::mounts(lines, &channels, scratch.is_some())?,
         preopens: mounts::preopens(lines)?,
         preallocate: singles.get("Preallocate").map_or(Ok(false), |line| switch(line))?,
+        commit: singles.get("Commit").map_or(Ok(Commit::End), |line| outputs::commit(line))?,
+        sync: singles.get("Sync").map_or(Ok(false), |line| switch(line))?,
         channels,
         warnings: Vec::new(),
     })

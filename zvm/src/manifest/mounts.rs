@@ -144,7 +144,7 @@ pub(super) fn is_absolute(path: &str) -> bool {
     path.starts_with('/') && !path.split('/').any(|part| matches!(part, "." | ".."))
 }
 
-fn no_channel(line: &Line<'_>, alias: &str) -> Failure {
+pub(super) fn no_channel(line: &Line<'_>, alias: &str) -> Failure {
     defect(line.number, format_args!("{}: there is no channel {}", line.key, Shown(alias)))
 }
 

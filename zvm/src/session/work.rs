@@ -7,6 +7,7 @@ use crate::channel::Channels;
 use crate::compile::{Compiled, PROGRAM_MAX};
 use crate::exit::{ExitCode, Failure, panic_text};
 use crate::guest::{self, Program, Ran, Reason, Setup};
+use crate::manifest::Commit;
 use crate::report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(super) struct Work {
 #[derive(Default)]
 struct Course {
     fuel: Option<u64>,
+    guest_code: Option<u32>,
     digests: Vec<Option<String>>,
     notes: Vec<String>,
 }
@@ -55,12 +57,14 @@ impl Work {
         for (channel, digest) in report.channels.iter_mut().zip(course.digests) {
             channel.digest = digest;
         }
+        report.guest_code = course.guest_code;
         report.notes = manifest.warnings.iter().map(ToString::to_string).collect();
+        report.notes.append(&mut report.notes_of_outputs());
         report.notes.append(&mut course.notes);
         watch.finish(report);
     }
 
-    /// The program is found fit before anything is opened: opening an output empties it.
+    /// The program is found fit before anything is opened, and everything is open before a target is touched.
     fn course(&self, course: &mut Course) -> Result<u32, Failure> {
         self.unless_stopped()?;
         let program = self.program(course)?;
@@ -77,10 +81,21 @@ impl Work {
         let Ran { mut channels, outcome, fuel, mut notes } = ran;
         course.fuel = Some(fuel);
         let outcome = outcome.and_then(|code| {
+            course.guest_code = Some(code);
             self.unless_stopped()?;
+            if manifest.commit == Commit::Success && code != 0 {
+                let text =
+                    format!("the guest exited with code {code}, and the manifest says `Commit = success`");
+                return Err(Failure::new(ExitCode::NotCommitted, text));
+            }
+            if manifest.sync {
+                channels.sync_files().map_err(|failure| self.echo(failure))?;
+            }
             // Ends first, then the readers, then what waits for others: a mesh of sessions deadlocks in any other order.
             channels.end_all().map_err(|failure| self.echo(failure))?;
             channels.close_readers();
+            // Before the first COMMIT: a failure that the guest did not run into.
+            channels.failure().map_or(Ok(()), |failure| Err(failure.clone()))?;
             channels.commit_all(self.watch.deadline()).map_err(|failure| self.echo(failure))?;
             Ok(code)
         });

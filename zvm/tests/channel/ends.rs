@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Finish};
-use zvm::{CallError, Controls, ExitCode};
+use zvm::{CallError, Controls, ExitCode, OutputState};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -71,6 +71,24 @@ fn closing_the_last_writer_ends_a_pipe_but_not_a_file() {
     assert!(!x(&mut channels).writing_ended());
 }
 
+/// What cannot be taken back is told first; what appears as a whole comes last, so that it is still discarded if that fails.
+#[test]
+fn commits_of_what_is_in_place_come_first() {
+    let shelf = Shelf::new();
+    shelf.put("err", Book { finish_error: Some((Finish::Commit, Code::ENOSPC)), ..Book::new("") });
+    let mut channels = shelf.open("test:x, 0, 0, 0, 1, 1");
+    let meters = channels.meters();
+    channels.end_all().unwrap();
+    channels.commit_all(Some(Instant::now() + LONG)).unwrap_err();
+    channels.discard_all();
+    for name in ["out", "x"] {
+        assert_eq!(ends(&shelf, name), ["End", "Discard", "close"], "{name}");
+    }
+    let states = meters.iter().flat_map(|meter| meter.outputs()).map(|output| output.state);
+    let expected = [OutputState::Discarded, OutputState::Partial, OutputState::Discarded];
+    assert_eq!(states.collect::<Vec<_>>(), expected);
+}
+
 #[test]
 fn a_commit_that_fails_leaves_the_others_to_discard() {
     let shelf = Shelf::new();
@@ -82,13 +100,14 @@ fn a_commit_that_fails_leaves_the_others_to_discard() {
     assert!(failure.text().starts_with("channel /dev/stdout: commit test:out: "), "{failure}");
     channels.discard_all();
     assert_eq!(ends(&shelf, "out"), ["End", "Commit", "Discard", "close"]);
-    assert_eq!(ends(&shelf, "err"), ["End", "Discard", "close"]);
+    assert_eq!(ends(&shelf, "x"), ["End", "Discard", "close"]);
+    assert_eq!(ends(&shelf, "err"), ["End", "Commit", "close"], "in place");
 }
 
 #[test]
 fn what_was_committed_is_not_discarded() {
     let shelf = Shelf::new();
-    shelf.put("err", Book { finish_error: Some((Finish::Commit, Code::EIO)), ..Book::pipe("") });
+    shelf.put("x", Book { finish_error: Some((Finish::Commit, Code::EIO)), ..Book::new("") });
     let mut channels = shelf.open("test:x, 0, 0, 0, 1, 1");
     channels.commit_all(None).unwrap_err();
     channels.discard_all();

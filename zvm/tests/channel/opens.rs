@@ -10,8 +10,8 @@ fn flags_follow_type_and_quotas() {
     for (rest, flags) in [
         ("0, 1, 1, 0, 0", read),
         ("3, 1, 1, 0, 0", read),
-        ("0, 0, 0, 1, 1", write | create | OpenFlags::TRUNCATE),
-        ("1, 0, 0, 1, 1", write | create | OpenFlags::TRUNCATE),
+        ("0, 0, 0, 1, 1", write | create | OpenFlags::TRUNCATE | OpenFlags::ATOMIC),
+        ("1, 0, 0, 1, 1", write | create | OpenFlags::TRUNCATE | OpenFlags::ATOMIC),
         ("2, 0, 0, 1, 1", write | create | OpenFlags::TRUNCATE),
         ("1, 1, 1, 1, 1", read | write | create | OpenFlags::APPEND),
         ("3, 1, 1, 1, 1", read | write | create),
@@ -144,9 +144,24 @@ fn writers_are_offered_for_their_source_to_who_reads_it() {
 #[test]
 fn a_failed_open_closes_what_was_open() {
     let shelf = Shelf::new();
-    shelf.try_open("test:absent, /x, 0, 1, 1, 0, 0", "", &Controls::new()).unwrap_err();
+    shelf.put("f", Book { open_error: Some(Code::EACCES), ..Book::new("") });
+    shelf.try_open("test:f, /x, 0, 0, 0, 1, 1", "", &Controls::new()).unwrap_err();
     for name in ["in", "out", "err"] {
         assert_eq!(shelf.log(name), ["open", "close"], "{name}");
+    }
+}
+
+/// An output was emptied, and then a source of the same manifest turned out not to exist.
+#[test]
+fn sources_are_open_before_a_target_is() {
+    let shelf = Shelf::new();
+    for name in ["out", "err"] {
+        shelf.put(name, Book::new("precious"));
+    }
+    shelf.try_open("test:absent, /x, 0, 1, 1, 0, 0", "", &Controls::new()).unwrap_err();
+    assert_eq!(shelf.log("in"), ["open", "close"]);
+    for name in ["out", "err"] {
+        assert_eq!((shelf.log(name).len(), shelf.data(name)), (0, b"precious".to_vec()), "{name}");
     }
 }
 
