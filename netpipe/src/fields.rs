@@ -15,6 +15,7 @@ pub(crate) const TOKEN: u16 = 10;
 pub(crate) const ADDRESS: u16 = 11;
 pub(crate) const PROOF: u16 = 12;
 pub(crate) const WRITERS: u16 = 13;
+pub(crate) const ALIVE: u16 = 15;
 
 /// The most fields of one body, addresses apart: looking for tags given twice stays cheap.
 const FIELDS_MAX: usize = 32;

@@ -85,6 +85,12 @@ kinds! {
     Pong = 0x61, "PONG", 0..=0;
     /// The digest of all payload, before END. Only if both sides have the feature.
     Digest = 0x80, "DIGEST", 32..=32;
+    /// The writer has more, and no room for it. Only if both sides have the feature.
+    Full = 0x81, "FULL", 0..=0;
+    /// The window from now on. Only if both sides have the feature.
+    Window = 0x82, "WINDOW", 4..=4;
+    /// A sign of life. Only if both sides have the feature.
+    Alive = 0x83, "ALIVE", 0..=0;
 }
 
 /// A frame's header.

@@ -53,6 +53,8 @@ pub struct Local {
     pub agent: Option<String>,
     /// As in [`Hello`]; used if the acceptor is the reader.
     pub window: Option<u32>,
+    /// As in [`Hello`].
+    pub alive: Option<u32>,
 }
 
 /// The side that opened the connection.
@@ -245,6 +247,7 @@ impl Acceptor {
             versions: crate::hello::VERSIONS,
             features: local.features,
             agent: local.agent,
+            alive: local.alive,
             window: local.window.filter(|_| role == Some(crate::hello::Role::Reader)),
             ..peer.clone()
         };

@@ -12,6 +12,10 @@ pub const MAGIC: [u8; 8] = *b"\x89npipe\r\n";
 pub const VERSIONS: RangeInclusive<u16> = 1..=1;
 /// The feature bit of CRCs on DATA frames.
 pub const FEATURE_CRC: u64 = 1;
+/// The feature bit of windows that grow: FULL and WINDOW.
+pub const FEATURE_WINDOWS: u64 = 8;
+/// The feature bit of signs of life: ALIVE.
+pub const FEATURE_ALIVE: u64 = 16;
 /// A reader's window, in bytes, if its HELLO names none: 1 MiB.
 pub const WINDOW_DEFAULT: u32 = 1 << 20;
 /// The least window, in bytes: a write of [`ATOMIC`](frame::ATOMIC) bytes must fit.
@@ -64,6 +68,8 @@ pub struct Hello {
     pub agent: Option<String>,
     /// Reader only: the most payload bytes that may be sent and not be taken; `None` means [`WINDOW_DEFAULT`].
     pub window: Option<u32>,
+    /// How often this side wants a sign of life where there is nothing else to send, in milliseconds; [`Purpose::Pipe`] only.
+    pub alive: Option<u32>,
 }
 
 impl Role {
@@ -130,6 +136,9 @@ impl Hello {
         if let Some(window) = self.window {
             put(&mut body, fields::WINDOW, &window.max(WINDOW_MIN).to_le_bytes());
         }
+        if let Some(alive) = self.alive {
+            put(&mut body, fields::ALIVE, &alive.to_le_bytes());
+        }
         let mut frame = Vec::with_capacity(frame::HEADER + body.len());
         frame::append(&mut frame, Kind::Hello, &body);
         frame
@@ -161,6 +170,7 @@ impl Hello {
                 fields::FEATURES => hello.features = field.u64()?,
                 fields::AGENT => hello.agent = Some(field.text(AGENT_MAX)?.to_owned()),
                 fields::WINDOW => hello.window = Some(field.u32()?),
+                fields::ALIVE => hello.alive = Some(field.u32()?),
                 _ => return Ok(false),
             }
             Ok(true)
@@ -212,6 +222,7 @@ impl Hello {
             features: 0,
             agent: None,
             window: None,
+            alive: None,
         }
     }
 }

@@ -19,6 +19,12 @@ pub enum Message {
     End(u64),
     /// The digest of the payload of all DATA frames; END follows.
     Digest([u8; 32]),
+    /// The writer has more, and its window no room for it.
+    Full,
+    /// The reader's window in bytes from now on: never less than before.
+    Window(u32),
+    /// A sign of life.
+    Alive,
     /// The pipe's bad end.
     Discard(Reason),
     /// The payload bytes that the reader's owner has taken.
@@ -115,8 +121,8 @@ impl Sender {
     pub fn sends(self, kind: Kind) -> bool {
         use Kind::*;
         match self {
-            Sender::Writer => matches!(kind, Data | Digest | End | Discard | Refusal),
-            Sender::Reader => matches!(kind, Taken | Closed | Done | Refusal),
+            Sender::Writer => matches!(kind, Data | Digest | End | Discard | Full | Alive | Refusal),
+            Sender::Reader => matches!(kind, Taken | Closed | Done | Window | Alive | Refusal),
             Sender::Instance => {
                 matches!(kind, Register | Withdraw | Unreachable | Discarded | Ping | Pong | Refusal)
             }
@@ -132,6 +138,9 @@ impl Message {
             Message::Refusal(_) => Kind::Refusal,
             Message::End(_) => Kind::End,
             Message::Digest(_) => Kind::Digest,
+            Message::Full => Kind::Full,
+            Message::Window(_) => Kind::Window,
+            Message::Alive => Kind::Alive,
             Message::Discard(_) => Kind::Discard,
             Message::Taken(_) => Kind::Taken,
             Message::Closed(_) => Kind::Closed,
@@ -170,6 +179,9 @@ impl Message {
             Kind::Refusal => Message::Refusal(rest.reason()?),
             Kind::End => Message::End(rest.u64()?),
             Kind::Digest => Message::Digest(rest.array()?),
+            Kind::Full => Message::Full,
+            Kind::Window => Message::Window(rest.array().map(u32::from_le_bytes)?),
+            Kind::Alive => Message::Alive,
             Kind::Discard => Message::Discard(rest.reason()?),
             Kind::Taken => Message::Taken(rest.u64()?),
             Kind::Closed => Message::Closed(rest.u64()?),
@@ -200,7 +212,8 @@ impl Message {
             | Message::Withdraw(number)
             | Message::Discarded(number) => number.to_le_bytes().to_vec(),
             Message::Digest(digest) => digest.to_vec(),
-            Message::Done | Message::Ping | Message::Pong => Vec::new(),
+            Message::Window(size) => size.to_le_bytes().to_vec(),
+            Message::Done | Message::Full | Message::Alive | Message::Ping | Message::Pong => Vec::new(),
             Message::Register(register) => register.body(),
             Message::Match(matched) => matched.body(),
             Message::Refused { id, reason } => [&id.to_le_bytes()[..], &reason.body()].concat(),

@@ -6,6 +6,7 @@
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::frame::{self, Crc, Gather, HEADER, Header, Kind};
+use crate::hello::{FEATURE_ALIVE, FEATURE_WINDOWS};
 use crate::message::{Message, Sender};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,7 +23,8 @@ pub const REPORT_DELAY: Duration = Duration::from_millis(50);
 /// One thread sends, another hears of what was taken.
 #[derive(Debug)]
 pub struct Window {
-    size: u64,
+    size: AtomicU64,
+    features: u64,
     sent: AtomicU64,
     taken: AtomicU64,
     ended: AtomicBool,
@@ -32,23 +34,35 @@ impl Window {
     /// Begins with the reader's window in bytes, [`Hello::window`](crate::hello::Hello::window).
     pub fn new(size: u32) -> Window {
         Window {
-            size: u64::from(size),
+            size: AtomicU64::new(u64::from(size)),
+            features: 0,
             sent: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             ended: AtomicBool::new(false),
         }
     }
 
+    /// The features in use on the connection: which further frames the reader may send.
+    pub fn with_features(mut self, features: u64) -> Window {
+        self.features = features;
+        self
+    }
+
     /// The window in bytes.
     pub fn size(&self) -> u64 {
-        self.size
+        self.size.load(Ordering::Acquire)
+    }
+
+    /// Whether the reader can make it larger.
+    pub fn can_grow(&self) -> bool {
+        self.features & FEATURE_WINDOWS != 0
     }
 
     /// How many payload bytes may be sent now.
     pub fn room(&self) -> u64 {
         // `taken` first: it never passes `sent`, so an old one with a new `sent` errs to less room, never to more.
         let taken = self.taken.load(Ordering::Acquire);
-        self.size.saturating_sub(self.sent().saturating_sub(taken))
+        self.size().saturating_sub(self.sent().saturating_sub(taken))
     }
 
     /// Counts payload bytes; called before they go out, so that their TAKEN cannot come earlier.
@@ -90,6 +104,14 @@ impl Window {
             }
             Message::Done if self.ended.load(Ordering::Acquire) && self.taken() == self.sent() => Ok(()),
             Message::Done => Err(Error::protocol("DONE before all was sent and taken")),
+            Message::Window(size) if self.can_grow() => {
+                let size = u64::from(*size);
+                if self.size.fetch_max(size, Ordering::AcqRel) > size {
+                    return Err(Error::protocol("a window that shrinks"));
+                }
+                Ok(())
+            }
+            Message::Alive if self.features & FEATURE_ALIVE != 0 => Ok(()),
             Message::Refusal(reason) => Err(Error::Refused(reason.clone())),
             other => Err(Error::protocol(format!("a {} frame out of turn", other.kind().name()))),
         }
@@ -157,6 +179,9 @@ pub enum Next {
 pub struct Incoming {
     window: u64,
     crc: bool,
+    features: u64,
+    /// The last frame was FULL.
+    full: bool,
     gather: Gather,
     /// Of the DATA frame at hand: the bytes to come, its CRC so far, and the CRC to reach.
     left: u32,
@@ -175,6 +200,8 @@ impl Incoming {
         Incoming {
             window: u64::from(window),
             crc,
+            features: 0,
+            full: false,
             gather: Gather::default(),
             left: 0,
             running: None,
@@ -190,6 +217,24 @@ impl Incoming {
     pub fn with_digest(mut self, digest: Option<Digest>) -> Incoming {
         self.digest = digest;
         self
+    }
+
+    /// The features in use on the connection: which further frames the writer may send.
+    pub fn with_features(mut self, features: u64) -> Incoming {
+        self.features = features;
+        self
+    }
+
+    /// Whether the last frame said that the writer has more, and no room for it. A reader that has nothing left to read then has
+    /// the writer wait for its reports: a larger window would keep both at work.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Notes that WINDOW with this size goes out.
+    pub fn grow(&mut self, window: u32) {
+        self.window = self.window.max(u64::from(window));
+        self.full = false;
     }
 
     /// What comes next.
@@ -320,6 +365,11 @@ impl Incoming {
             Message::End(total) => {
                 Err(Error::protocol(format!("END after {} bytes says {total}", self.received)))
             }
+            Message::Full if self.features & FEATURE_WINDOWS != 0 => {
+                self.full = true;
+                Ok(())
+            }
+            Message::Alive if self.features & FEATURE_ALIVE != 0 => Ok(()),
             Message::Discard(reason) => Err(Error::Discarded(reason)),
             Message::Refusal(reason) => Err(Error::Refused(reason)),
             other => Err(Error::protocol(format!("a {} frame out of turn", other.kind().name()))),
@@ -337,6 +387,7 @@ impl Incoming {
         if self.crc && header.crc.is_none() {
             return Err(Error::protocol("a DATA frame without a CRC, though CRCs are in use"));
         }
+        self.full = false;
         self.left = header.length;
         self.running = header.crc.map(|crc| (Crc::new(header.kind, header.length), crc));
         Ok(())

@@ -3,7 +3,7 @@ use netpipe::frame::{Crc, DATA_MAX, crc32c};
 use netpipe::{Header, Kind};
 
 /// The table of the protocol's section 2, typed again: type, least and greatest length.
-const TABLE: [(u8, &str, u32, u32); 19] = [
+const TABLE: [(u8, &str, u32, u32); 22] = [
     (0x01, "HELLO", 12, 4096),
     (0x02, "PROOF", 32, 32),
     (0x03, "REFUSAL", 4, 516),
@@ -23,6 +23,9 @@ const TABLE: [(u8, &str, u32, u32); 19] = [
     (0x60, "PING", 0, 0),
     (0x61, "PONG", 0, 0),
     (0x80, "DIGEST", 32, 32),
+    (0x81, "FULL", 0, 0),
+    (0x82, "WINDOW", 4, 4),
+    (0x83, "ALIVE", 0, 0),
 ];
 
 fn bytes(kind: u8, length: u32) -> [u8; 12] {

@@ -70,8 +70,12 @@ fn two_ends_meet_with_and_without_a_secret() {
             let token = Some(Token([4; 16]));
             let mut mine = Hello::pipe(Role::Writer, Name::new("p").unwrap(), token);
             (mine.features, mine.agent) = (FEATURE_CRC | 4, Some("dialler".into()));
-            let local =
-                Local { features: FEATURE_CRC | 2, agent: Some("acceptor".into()), window: Some(70_000) };
+            let local = Local {
+                features: FEATURE_CRC | 2,
+                agent: Some("acceptor".into()),
+                window: Some(70_000),
+                alive: None,
+            };
             let mut dialler = Dialler::new(mine, key.clone(), None).unwrap();
             let (dialled, accepted) = meet(&mut dialler, &mut Acceptor::new(None), local, key.clone(), piece);
             let (dialled, accepted) = (dialled.unwrap(), accepted.unwrap());

@@ -25,6 +25,9 @@ fn samples() -> Vec<(Sender, Message)> {
         (Sender::Writer, Message::End(u64::MAX)),
         (Sender::Writer, Message::Digest([0xd1; 32])),
         (Sender::Writer, Message::Discard(reason.clone())),
+        (Sender::Writer, Message::Full),
+        (Sender::Writer, Message::Alive),
+        (Sender::Reader, Message::Window(1 << 21)),
         (Sender::Reader, Message::Taken(1 << 40)),
         (Sender::Reader, Message::Closed(3)),
         (Sender::Reader, Message::Done),
@@ -148,8 +151,11 @@ fn senders_keep_to_their_types() {
     for from in [Sender::Writer, Sender::Reader, Sender::Instance, Sender::Broker] {
         for (other, message) in samples() {
             let allowed = other == from || matches!(message.kind(), Kind::Refusal);
-            let both = matches!(message.kind(), Kind::Ping | Kind::Pong)
-                && matches!(from, Sender::Instance | Sender::Broker);
+            let both = match message.kind() {
+                Kind::Ping | Kind::Pong => matches!(from, Sender::Instance | Sender::Broker),
+                Kind::Alive => matches!(from, Sender::Writer | Sender::Reader),
+                _ => false,
+            };
             let decoded = decode(from, &message.to_bytes());
             if allowed || both {
                 assert_eq!(decoded, Ok(Some(message)));

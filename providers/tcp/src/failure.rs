@@ -1,6 +1,7 @@
 //! Why a pipe cannot go on: kept, and told to every later call.
 
 use rustix::io::Errno;
+use std::time::Duration;
 use vfs_core::{Code, Error};
 
 /// A code and a text that can be told again and again.
@@ -49,6 +50,13 @@ pub fn lost(errno: Errno) -> Failure {
         Code::ECONNRESET | Code::EPIPE => "the other side was lost".to_owned(),
         cause => format!("the other side was lost ({})", cause.text()),
     };
+    Failure::new(Code::ECONNRESET, text)
+}
+
+/// A peer that gives no sign of life, though its machine does.
+pub fn silent(whom: &str, silence: Duration) -> Failure {
+    let text =
+        format!("the {whom} gave no sign of life for {} s: its process may be stopped", silence.as_secs());
     Failure::new(Code::ECONNRESET, text)
 }
 

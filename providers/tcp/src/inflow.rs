@@ -1,10 +1,11 @@
 //! One writer's stream, on the reader's own thread: payload straight into the caller's buffer.
 
-use crate::failure::{Failure, lost};
+use crate::failure::{Failure, lost, silent};
 use crate::lane::Lane;
 use crate::link::Received;
 use netpipe::digest::Digest;
 use netpipe::frame::HEADER;
+use netpipe::hello::FEATURE_CRC;
 use netpipe::pipe::{Incoming, Next};
 use netpipe::{Error, Message};
 use std::sync::Arc;
@@ -48,7 +49,9 @@ pub struct Inflow {
 impl Inflow {
     /// Begins after the handshake.
     pub fn new(lane: Arc<Lane>) -> Inflow {
-        let incoming = Incoming::new(lane.window, lane.crc).with_digest(lane.digest.map(Digest::new));
+        let incoming = Incoming::new(lane.windows.first, lane.features & FEATURE_CRC != 0)
+            .with_features(lane.features)
+            .with_digest(lane.digest.map(Digest::new));
         Inflow { lane, incoming, ahead: Vec::new(), at: 0, end: 0, large: false, drained: false }
     }
 
@@ -91,6 +94,16 @@ impl Inflow {
         self.at < self.end
             || self.lane.link.has_more()
             || !matches!(self.incoming.next(), Ok(Next::Control(_) | Next::Payload(_)))
+    }
+
+    /// Gives the writer a larger window, if it waits for one and this side for bytes: then the way is long, and each report of
+    /// what was taken comes late.
+    pub fn grow(&mut self) {
+        if self.incoming.is_full()
+            && let Some(window) = self.lane.grow()
+        {
+            self.incoming.grow(window);
+        }
     }
 
     /// Whether everything up to END was read.
@@ -195,14 +208,27 @@ impl Inflow {
     ) -> Result<Received, Failure> {
         let ahead = &mut self.ahead[..limit];
         let link = &self.lane.link;
-        match std::mem::take(waits) {
+        let received = match std::mem::take(waits) {
             true => link.receive_or_wait(first, ahead),
             false => link.receive(first, ahead),
+        };
+        match received {
+            Ok(Received::Bytes(_)) => self.lane.note_heard(),
+            Ok(_) => {}
+            Err(errno) => return Err(self.silence().unwrap_or_else(|| lost(errno))),
         }
-        .map_err(lost)
+        received.map_err(lost)
+    }
+
+    /// Whether this side has given the writer up.
+    fn silence(&self) -> Option<Failure> {
+        self.lane.missed().map(|limit| silent("writer", limit))
     }
 
     fn cut_off(&self) -> Flow {
+        if let Some(failure) = self.silence() {
+            return Flow::Broken(failure);
+        }
         let failure = self.incoming.closed().map(|error| match error {
             Error::Closed(_) => Failure::new(Code::ECONNRESET, "the writer was lost before the pipe's end"),
             error => Failure::from(error),

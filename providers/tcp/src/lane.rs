@@ -2,28 +2,38 @@
 
 use crate::link::Link;
 use crate::queue::lock;
+use crate::settings::Windows;
 use netpipe::Message;
 use netpipe::digest::Algorithm;
 use netpipe::pipe::REPORT_BYTES;
 use rustix::io::Errno;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// The way back to a writer.
 #[derive(Debug)]
 pub struct Lane {
     /// The connection.
     pub link: Link,
-    /// The window that this reader gave.
-    pub window: u32,
-    /// Whether payload must carry checksums.
-    pub crc: bool,
+    /// The window that this reader gave at first, and what it may grow to.
+    pub windows: Windows,
+    /// What is in use on the connection.
+    pub features: u64,
     /// How the whole of it is digested.
     pub digest: Option<Algorithm>,
     taken: AtomicU64,
     reported: AtomicU64,
     unreported: AtomicBool,
     back: Mutex<Back>,
+    /// The window now.
+    window: AtomicU32,
+    /// How long the writer may send nothing: then this is looked at.
+    limit: Option<Duration>,
+    since: Instant,
+    /// When something came, in milliseconds from `since`.
+    heard: AtomicU64,
+    missed: AtomicBool,
 }
 
 /// Frames that the kernel did not take yet: in practice part of one.
@@ -37,17 +47,22 @@ struct Back {
 
 impl Lane {
     /// Begins after the handshake.
-    pub fn new(link: Link, window: u32, crc: bool) -> Lane {
+    pub fn new(link: Link, windows: Windows, features: u64, limit: Option<Duration>) -> Lane {
         link.be_patient();
         Lane {
             link,
-            window,
-            crc,
+            windows,
+            features,
             digest: None,
             taken: AtomicU64::new(0),
             reported: AtomicU64::new(0),
             unreported: AtomicBool::new(false),
             back: Mutex::default(),
+            window: AtomicU32::new(windows.first),
+            limit,
+            since: Instant::now(),
+            heard: AtomicU64::new(0),
+            missed: AtomicBool::new(false),
         }
     }
 
@@ -60,7 +75,7 @@ impl Lane {
     /// Counts bytes that the reader's owner has taken; true: so many that a report is due.
     pub fn take(&self, bytes: u64) -> bool {
         let taken = self.taken.fetch_add(bytes, Ordering::AcqRel) + bytes;
-        taken - self.reported() >= REPORT_BYTES.min(u64::from(self.window) / 2)
+        taken - self.reported() >= REPORT_BYTES.min(u64::from(self.windows.first) / 2)
     }
 
     /// The bytes taken.
@@ -90,6 +105,54 @@ impl Lane {
         self.reported.store(taken, Ordering::Release);
         Message::Taken(taken).append_to(&mut back.bytes);
         self.push(&mut back)
+    }
+
+    /// Doubles the writer's window, as far as it may grow; the new one. The writer waits for it, and for reports too.
+    pub fn grow(&self) -> Option<u32> {
+        let window = self.window.load(Ordering::SeqCst).saturating_mul(2).min(self.windows.most);
+        if self.window.swap(window, Ordering::SeqCst) == window {
+            return None;
+        }
+        let mut back = lock(&self.back);
+        if !back.last {
+            Message::Window(window).append_to(&mut back.bytes);
+            // What the kernel does not take now goes with the next report; a loss shows when it is read.
+            let _ = self.push(&mut back);
+        }
+        Some(window)
+    }
+
+    /// The service thread's: gives a sign of life if that is wanted, unless something waits for the kernel already. False: the last
+    /// word was said.
+    pub fn say_alive(&self, wanted: bool) -> bool {
+        let mut back = lock(&self.back);
+        if wanted && !back.last && back.bytes.is_empty() {
+            Message::Alive.append_to(&mut back.bytes);
+            let _ = self.push(&mut back);
+        }
+        !back.last
+    }
+
+    /// Notes that something came of the writer.
+    pub fn note_heard(&self) {
+        if self.limit.is_some() {
+            self.heard.store(self.since.elapsed().as_millis() as u64, Ordering::SeqCst);
+        }
+    }
+
+    /// How long nothing came. What lies in the kernel, unread by an owner that does something else, does not count here.
+    pub fn silence(&self) -> Duration {
+        self.since.elapsed().saturating_sub(Duration::from_millis(self.heard.load(Ordering::SeqCst)))
+    }
+
+    /// Notes that the writer gives no sign of life.
+    pub fn miss(&self) {
+        self.missed.store(true, Ordering::SeqCst);
+    }
+
+    /// How long the writer gave no sign of life, if that is why its connection ended.
+    pub fn missed(&self) -> Option<Duration> {
+        self.limit.filter(|_| self.missed.load(Ordering::SeqCst))
     }
 
     /// Says the last word: CLOSED, DONE (after a report) or REFUSAL. Only the first counts.

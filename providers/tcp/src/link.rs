@@ -238,6 +238,12 @@ impl Link {
         }
     }
 
+    /// Whether there is something to receive, or the connection is over.
+    pub fn has_arrived(&self) -> bool {
+        let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        retry_on_intr(|| net::recv(&self.socket, &mut [0; 1], peek)) != Err(Errno::AGAIN) || self.has_more()
+    }
+
     /// Whether a dialler whose HELLO is not answered yet has given the connection up: all that it may send is a REFUSAL. Under
     /// TLS nobody comes so far who does not listen.
     pub fn is_given_up(&self) -> bool {

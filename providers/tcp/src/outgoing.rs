@@ -3,18 +3,22 @@
 //! What the reader says is heard by whoever holds the [`Ear`]: the file while it waits for that, so that nobody else is woken;
 //! the service thread at other times.
 
-use crate::failure::{Failure, lost};
+use crate::failure::{Failure, lost, silent};
 use crate::link::{Link, Received};
 use crate::pipe::{Fate, LastWord};
 use crate::queue::lock;
 use netpipe::digest::{Algorithm, Digest};
+use netpipe::frame::ATOMIC;
 use netpipe::pipe::Window;
 use netpipe::{Decoder, Error, Message, Reason, Sender};
 use rustix::io::Errno;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
 use vfs_core::Code;
 
+/// Signs of life are not piled up behind what does not go out.
+const BACKLOG: usize = 1 << 20;
 /// A file that does not wait has sent its frame by then.
 const REFUSAL_TRIES: u32 = 100;
 
@@ -33,6 +37,12 @@ pub struct Outgoing {
     ear: Mutex<Ear>,
     last: AtomicBool,
     ended: AtomicBool,
+    /// What had been sent when FULL was said the last time.
+    full_at: AtomicU64,
+    since: Instant,
+    /// When the reader said something, in milliseconds from `since`.
+    heard: AtomicU64,
+    missed: AtomicBool,
 }
 
 /// The one-frame buffer: what is left of a frame whose caller could not wait, and the last word behind it.
@@ -51,17 +61,21 @@ impl Rest {
 
 impl Outgoing {
     /// Begins after the handshake.
-    pub fn new(link: Link, window: u32, crc: bool) -> Outgoing {
+    pub fn new(link: Link, window: Window, crc: bool) -> Outgoing {
         link.be_patient();
         Outgoing {
             link,
-            window: Window::new(window),
+            window,
             crc,
             digest: None,
             rest: Mutex::default(),
             ear: Mutex::new(Ear { decoder: Decoder::new(Sender::Reader) }),
             last: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            full_at: AtomicU64::new(u64::MAX),
+            since: Instant::now(),
+            heard: AtomicU64::new(0),
+            missed: AtomicBool::new(false),
         }
     }
 
@@ -133,6 +147,45 @@ impl Outgoing {
         }
         // The service thread learns of a lost connection by itself.
         self.push(&mut rest).unwrap_or(true)
+    }
+
+    /// The file's, before it waits for the reader to take something: says FULL where a larger window would spare it that, once
+    /// for each time that the window is full. True: some of it is left.
+    pub fn say_full(&self) -> bool {
+        let sent = self.window.sent();
+        let is_full = self.window.can_grow() && !self.is_finished() && self.window.room() < ATOMIC as u64;
+        if !is_full || self.full_at.swap(sent, Ordering::SeqCst) == sent {
+            return false;
+        }
+        !self.append(&Message::Full)
+    }
+
+    /// The service thread's: gives a sign of life. A file that sends something gives one itself; what the kernel does not take now
+    /// goes with that, or with the next one.
+    pub fn say_alive(&self) {
+        self.append(&Message::Alive);
+    }
+
+    /// Sends a frame behind what is left of earlier ones, unless somebody is about to send; false: some of it is left.
+    fn append(&self, message: &Message) -> bool {
+        match self.rest.try_lock() {
+            Ok(mut rest) if !self.is_finished() && rest.bytes.len() - rest.at < BACKLOG => {
+                message.append_to(&mut rest.bytes);
+                // A lost connection shows when it is read.
+                self.push(&mut rest).unwrap_or(true)
+            }
+            _ => true,
+        }
+    }
+
+    /// How long the reader has said nothing.
+    pub fn silence(&self) -> Duration {
+        self.since.elapsed().saturating_sub(Duration::from_millis(self.heard.load(Ordering::SeqCst)))
+    }
+
+    /// Notes that the reader gives no sign of life.
+    pub fn miss(&self) {
+        self.missed.store(true, Ordering::SeqCst);
     }
 
     /// Tells the reader that it broke a rule, unless the file is in the midst of a frame that does not go out.
@@ -213,10 +266,14 @@ impl Ear {
             let count = match received {
                 Ok(Received::Bytes(count)) => count,
                 Ok(Received::Nothing) => return heard,
+                Ok(Received::End) | Err(_) if outgoing.missed.load(Ordering::SeqCst) => {
+                    return over(silent("reader", outgoing.silence()));
+                }
                 Ok(Received::End) => return over(Failure::new(Code::ECONNRESET, "the reader was lost")),
                 Err(errno) => return over(lost(errno)),
             };
             heard.came = true;
+            outgoing.heard.store(outgoing.since.elapsed().as_millis() as u64, Ordering::SeqCst);
             let mut input = &bytes[..count];
             while let Some(message) = match self.decoder.next(&mut input) {
                 Ok(message) => message,

@@ -2,7 +2,7 @@
 
 use crate::descriptor::{self, Label, Mode, Parsed, Place, Role};
 use crate::endpoint::Endpoint;
-use crate::settings::{self, Checksums, Config};
+use crate::settings::{self, Checksums, Config, Windows};
 use netpipe::Name;
 use netpipe::digest::Algorithm;
 use vfs_core::{Code, Error, OpenFlags, Request, Result, Scope, Settings};
@@ -32,7 +32,7 @@ pub struct Plan {
     /// Reader: the writers that it expects; `None`: any number.
     pub writers: Option<u32>,
     /// Reader: bytes on their way for each writer.
-    pub window: u32,
+    pub window: Windows,
     /// When payload carries checksums.
     pub checksums: Checksums,
     /// How the whole pipe is digested, if the peer does so too.

@@ -180,6 +180,7 @@ impl Reader {
         if several && self.epoll.is_none() {
             self.epoll = Some(self.watch_all().map_err(|errno| self.cannot_wait(errno))?);
         }
+        self.lanes.iter_mut().for_each(|(_, inflow)| inflow.grow());
         let within = self.lanes.iter().find(|(_, inflow)| inflow.is_within_frame());
         let fd: BorrowedFd<'_> = match (&self.epoll, within.or(self.lanes.first())) {
             (_, Some((_, inflow))) if within.is_some() || !several => inflow.lane.link.as_fd(),

@@ -9,6 +9,7 @@
 //! | `shake` | handshakes |
 //! | `feedback` | what readers say to writers that do not listen themselves |
 //! | `broker` | brokers, and what they say |
+//! | `vigil` | signs of life |
 //! | `parting` | last frames on their way |
 
 mod accept;
@@ -18,6 +19,7 @@ mod feedback;
 mod parting;
 mod pipes;
 mod shake;
+mod vigil;
 
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
@@ -67,6 +69,8 @@ enum Timer {
     Early(Token),
     /// This writer's DISCARD is remembered no more.
     Forget(u64),
+    /// A sign of life is due on a connection, or missed.
+    Vigil(vigil::Vigil),
     /// There is room for strangers again, perhaps.
     Admit,
     /// Readers that were left alone are listened to again.
@@ -259,6 +263,7 @@ impl Service {
             Timer::Token(token) => self.token_expired(token),
             Timer::Early(token) => self.stranger_known(token, true),
             Timer::Forget(id) => self.forget_writer(id),
+            Timer::Vigil(vigil) => self.vigil(vigil),
             Timer::Admit => self.admit_strangers(),
             Timer::Listen => self.listen_again(),
         }

@@ -10,8 +10,12 @@ use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
 
 /// A window holds at least a write that must arrive whole, and at most what a receive buffer may be asked for.
 const WINDOW: std::ops::RangeInclusive<i64> = (64 << 10)..=(64 << 20);
+/// Where none is set: at first, and the most that it grows to.
+const WINDOW_GROWS: Windows = Windows { first: netpipe::hello::WINDOW_DEFAULT, most: 16 << 20 };
 /// In nanoseconds: a shorter one would take a busy machine for a dead one.
 const PEER_TIMEOUT_LEAST: i64 = 1_000_000_000;
+/// In nanoseconds, and for the same reason: a peer gives a sign of life four times as often.
+const SILENCE_LEAST: i64 = 2_000_000_000;
 
 /// What an operator, and each open, may set.
 pub fn schema() -> Vec<Setting> {
@@ -35,10 +39,9 @@ pub fn schema() -> Vec<Setting> {
         Setting::new(
             "window",
             SettingKind::Size,
-            "bytes that may be on their way and not yet be read, for each writer of a pipe",
+            "bytes that may be on their way and not yet be read, for each writer of a pipe; by default 1m, and up to 16m where the way is long",
         )
         .range(WINDOW)
-        .default_value("1m")
         .scope(both),
         text("crc", "checksums over the payload; auto: where the connection leaves this machine")
             .values(["auto", "on", "off"])
@@ -80,6 +83,12 @@ pub fn schema() -> Vec<Setting> {
         )
         .range(PEER_TIMEOUT_LEAST..)
         .default_value("60s"),
+        Setting::new(
+            "silence-timeout",
+            SettingKind::Duration,
+            "how long the other end of a pipe may send nothing, not even a sign of life: it is stopped, though its machine answers; by default for ever",
+        )
+        .range(SILENCE_LEAST..),
         Setting::new("insecure", SettingKind::Boolean, "without a secret, talk to other machines too")
             .default_value("false"),
     ]
@@ -107,6 +116,15 @@ impl Checksums {
     }
 }
 
+/// How many bytes may be on their way and not yet be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// At first.
+    pub first: u32,
+    /// What it may grow to.
+    pub most: u32,
+}
+
 /// What holds for every pipe of an instance.
 #[derive(Debug)]
 pub struct Config {
@@ -121,7 +139,7 @@ pub struct Config {
     /// What brokers tell others; a port of 0 is the listener's.
     pub advertise: Vec<Endpoint>,
     /// For opens that give none.
-    pub window: u32,
+    pub window: Windows,
     /// For opens that give none.
     pub checksums: Checksums,
     /// For opens that give none.
@@ -130,6 +148,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Keep-alive and TCP_USER_TIMEOUT.
     pub peer_timeout: Duration,
+    /// How long the other end of a pipe may send nothing at all.
+    pub silence: Option<Duration>,
     /// TLS between the ends of pipes.
     pub tls: Option<Tls>,
     /// Other machines are served without a secret.
@@ -162,11 +182,12 @@ impl Config {
                 .texts("advertise")
                 .map(|text| Endpoint::parse(text, Some(0)))
                 .collect::<Result<_>>()?,
-            window: window(settings).unwrap_or(netpipe::hello::WINDOW_DEFAULT),
+            window: window(settings).unwrap_or(WINDOW_GROWS),
             checksums: checksums(settings).unwrap_or(Checksums::Auto),
             job: settings.text("job").map(str::to_owned),
             connect_timeout: settings.duration("connect-timeout").unwrap_or(Duration::from_secs(3)),
             peer_timeout,
+            silence: settings.duration("silence-timeout"),
             tls: Tls::new(settings)?,
             insecure: settings.boolean("insecure"),
         })
@@ -179,9 +200,10 @@ fn listen(text: &str) -> Result<SocketAddr> {
     endpoint.literal().ok_or_else(|| invalid("listen", "an address of this machine, not a name"))
 }
 
-/// The window that these settings give; the schema bounds it.
-pub fn window(settings: &Settings) -> Option<u32> {
-    settings.size("window").and_then(|size| u32::try_from(size).ok())
+/// The window that these settings give; the schema bounds it. One that is given does not grow.
+pub fn window(settings: &Settings) -> Option<Windows> {
+    let size = settings.size("window").and_then(|size| u32::try_from(size).ok())?;
+    Some(Windows { first: size, most: size })
 }
 
 /// The checksums that these settings give.

@@ -1,5 +1,6 @@
 //! TCP sockets as this provider wants them: never blocking, never SIGPIPE, with a watch on their peer.
 
+use crate::settings::Windows;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::net::{self, AddressFamily, SocketAddrAny, SocketFlags, SocketType, ipproto};
@@ -66,13 +67,15 @@ pub fn tune(socket: impl AsFd, peer_timeout: Duration) -> Result<(), Errno> {
     sockopt::set_tcp_user_timeout(socket, u32::try_from(peer_timeout.as_millis()).unwrap_or(u32::MAX))
 }
 
-/// The window, at most `wanted`, that fits into the socket's receive buffer.
+/// The window, at most as wanted, that fits into the socket's receive buffer: at first, and once grown.
 ///
 /// What a slow reader leaves lying must fit there: a peer whose data the kernel cannot place counts as dead for
 /// TCP_USER_TIMEOUT (tcp(7)), however well it is. The kernel's own figure is twice the payload.
-pub fn window(socket: impl AsFd, wanted: u32) -> u32 {
+pub fn window(socket: impl AsFd, wanted: Windows) -> Windows {
     let buffer = sockopt::socket_recv_buffer_size(socket).unwrap_or(0) / 2;
-    wanted.min(u32::try_from(buffer).unwrap_or(u32::MAX)).max(netpipe::hello::WINDOW_MIN)
+    let buffer = u32::try_from(buffer).unwrap_or(u32::MAX);
+    let fitting = |window: u32| window.min(buffer).max(netpipe::hello::WINDOW_MIN);
+    Windows { first: fitting(wanted.first), most: fitting(wanted.most) }
 }
 
 /// The address at this end.

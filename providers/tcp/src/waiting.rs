@@ -53,10 +53,17 @@ impl Caller {
                 waits.refused(refusal);
             }
             let came = self.context.wait(Some(fd), events, is_sought.then_some(LOOK));
-            if !came.map_err(|error| self.stopped(&error, doing))?.is_empty() {
-                return Ok(());
-            }
             refusal = wanted().refusal;
+            match came {
+                Ok(came) if came.is_empty() => {}
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    if let Some(refusal) = refusal {
+                        waits.refused(refusal);
+                    }
+                    return Err(self.stopped(&error, doing));
+                }
+            }
         }
     }
 

@@ -80,6 +80,9 @@ impl Writer {
             if self.hear(outgoing, &mut ear) {
                 self.caller.check(doing, what)?;
             } else if ready().is_none() {
+                if outgoing.say_full() {
+                    self.queue.ask(Command::Flush(self.pipe.id));
+                }
                 self.caller.wait(outgoing.link.as_fd(), Events::READ, doing, what)?;
             }
         }

@@ -7,10 +7,11 @@ use super::{Service, Source, Timer};
 use crate::failure::Failure;
 use crate::link::Link;
 use crate::plan::Plan;
+use crate::settings::Windows;
 use crate::socket;
 use netpipe::digest::Algorithm;
 use netpipe::handshake::TIMEOUT;
-use netpipe::hello::FEATURE_CRC;
+use netpipe::hello::{FEATURE_ALIVE, FEATURE_CRC, FEATURE_WINDOWS};
 use netpipe::{Hello, Purpose, Reason, Role, Token, code};
 use rustix::io::Errno;
 use std::cmp::Ordering;
@@ -59,7 +60,8 @@ impl Service {
     /// Listens for the other end of a direct pipe.
     pub(super) fn listen_for_pipe(&mut self, id: u64, at: SocketAddr) {
         let Some(plan) = self.plan(id) else { return };
-        match socket::listen(at, plan.window).and_then(|socket| self.serve_listener(socket, Guest::Pipe(id)))
+        match socket::listen(at, plan.window.most)
+            .and_then(|socket| self.serve_listener(socket, Guest::Pipe(id)))
         {
             Ok(key) => {
                 if let Some(reading) = self.readers.get_mut(&id) {
@@ -279,7 +281,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug)]
 pub struct Invitation {
     pub pipe: u64,
-    pub window: u32,
+    pub window: Windows,
     pub checksums: crate::settings::Checksums,
     pub digest: Option<Algorithm>,
 }
@@ -292,7 +294,7 @@ impl Invitation {
     /// The features that this side has on a connection.
     pub fn features(&self, leaves_machine: bool) -> u64 {
         let crc = if self.checksums.wanted(leaves_machine) { FEATURE_CRC } else { 0 };
-        crc | self.digest.map_or(0, Algorithm::feature)
+        FEATURE_WINDOWS | FEATURE_ALIVE | crc | self.digest.map_or(0, Algorithm::feature)
     }
 }
 

@@ -280,7 +280,7 @@ impl Service {
             return Ok(*port);
         }
         let at = SocketAddr::new(address, port);
-        let listening = socket::listen(at, self.config.window).and_then(|socket| {
+        let listening = socket::listen(at, self.config.window.most).and_then(|socket| {
             let port = socket::local(&socket)?.port();
             Ok((self.serve_listener(socket, Guest::Introduced)?, port))
         });

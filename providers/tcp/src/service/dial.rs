@@ -1,7 +1,7 @@
 //! Connections to be made: address after address, names looked up on threads of their own.
 
 use super::accept::Invitation;
-use super::shake::Shake;
+use super::shake::{Shake, alive};
 use super::{Service, Source, Timer};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
@@ -131,7 +131,7 @@ impl Service {
     fn window(&self, errand: &Errand) -> u32 {
         match errand {
             Errand::Direct(id) | Errand::Relay(id, _) => {
-                self.invitation(*id).map(|Invitation { window, .. }| window)
+                self.invitation(*id).map(|Invitation { window, .. }| window.most)
             }
             _ => None,
         }
@@ -175,12 +175,13 @@ impl Service {
 
     /// Begins the handshake of an errand on its connection.
     pub(super) fn greet(&mut self, mut link: Link, dial: Dial) {
-        let Some(hello) = self.hello(&dial.errand) else { return };
+        let Some(mut hello) = self.hello(&dial.errand) else { return };
         let id = match dial.errand {
             Errand::Direct(id) | Errand::Introduced(id, _) | Errand::Joined(id, _) => Some(id),
             _ => None,
         };
         let invitation = id.and_then(|id| self.invitation(id));
+        hello.alive = invitation.and_then(|_| alive(self.config.silence));
         let relayed = matches!(dial.errand, Errand::Joined(..));
         if let (Some(_), Some(tls)) = (id, &self.config.tls) {
             match tls.dial() {

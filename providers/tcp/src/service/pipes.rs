@@ -3,6 +3,7 @@
 use super::dial::{Dial, Errand};
 use super::feedback::Feedback;
 use super::shake::Shaken;
+use super::vigil::{Terms, Watched};
 use super::{Service, Source, Timer};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
@@ -12,6 +13,7 @@ use crate::pipe::{Fate, LastWord, ReaderPipe, WriterPipe};
 use crate::plan::Route;
 use netpipe::digest::Algorithm;
 use netpipe::hello::FEATURE_CRC;
+use netpipe::pipe::Window;
 use netpipe::{Message, Reason, Token, code};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -245,9 +247,10 @@ impl Service {
         let Some(writing) = self.writers.get_mut(&id).filter(|writing| writing.is_waiting()) else {
             return;
         };
-        let crc = shaken.established.features & FEATURE_CRC != 0;
-        let outgoing = Outgoing::new(shaken.link, shaken.established.peer.window(), crc);
-        let outgoing = Arc::new(outgoing.with_digest(Algorithm::of(shaken.established.features)));
+        let (features, terms) = (shaken.established.features, Terms::new(&shaken, self.config.silence));
+        let window = Window::new(shaken.established.peer.window()).with_features(features);
+        let outgoing = Outgoing::new(shaken.link, window, features & FEATURE_CRC != 0);
+        let outgoing = Arc::new(outgoing.with_digest(Algorithm::of(features)));
         let pipe = writing.pipe.clone();
         let feedback = Feedback::new(id, outgoing.clone());
         self.stop_looking(id);
@@ -257,6 +260,7 @@ impl Service {
                     writing.feedback = Some(key);
                 }
                 self.reactor.watch_once(&outgoing.link, key, false);
+                self.keep_vigil(Watched::Writer(Arc::downgrade(&outgoing)), terms);
                 pipe.connect(outgoing);
                 self.flush_writer(id);
             }
@@ -268,13 +272,14 @@ impl Service {
     }
 
     fn join_reader(&mut self, id: u64, shaken: Shaken) {
-        let crc = shaken.established.features & FEATURE_CRC != 0;
-        let digest = Algorithm::of(shaken.established.features);
-        let lane = Arc::new(Lane::new(shaken.link, shaken.window, crc).with_digest(digest));
+        let (features, terms) = (shaken.established.features, Terms::new(&shaken, self.config.silence));
+        let lane = Lane::new(shaken.link, shaken.window, features, terms.limit);
+        let lane = Arc::new(lane.with_digest(Algorithm::of(features)));
         match self.readers.get_mut(&id) {
             Some(reading) if reading.has_room() => {
                 reading.admitted += 1;
-                reading.pipe.arrive(lane);
+                reading.pipe.arrive(lane.clone());
+                self.keep_vigil(Watched::Reader(Arc::downgrade(&lane)), terms);
                 // Listener and registration stay until the pipe is over: one writer more is refused, not left to wait.
             }
             Some(_) => {

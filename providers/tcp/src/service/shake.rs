@@ -2,9 +2,11 @@
 
 use super::accept::{Invitation, Verdict};
 use super::dial::{Dial, Errand};
+use super::vigil::SIGNS;
 use super::{Service, Source, Timer};
 use crate::failure::Failure;
 use crate::link::{Link, Received};
+use crate::settings::Windows;
 use crate::socket;
 use crate::tls::Step;
 use netpipe::{
@@ -28,13 +30,16 @@ pub enum Guest {
     Introduced,
 }
 
+/// Of a side that does not read, or does not know yet.
+const NO_WINDOW: Windows = Windows { first: 0, most: 0 };
+
 /// A handshake in progress.
 #[derive(Debug)]
 pub struct Shake {
     link: Link,
     machine: Machine,
-    /// The window that this side gives, once it is known.
-    window: u32,
+    /// The window that this side gives, once it is known, and what that may grow to.
+    window: Windows,
     /// A broker stands between: the peer may be anywhere.
     relayed: bool,
     output: Vec<u8>,
@@ -65,8 +70,8 @@ enum Machine {
 pub struct Shaken {
     pub link: Link,
     pub established: Established,
-    /// The window that this side gave, if it reads.
-    pub window: u32,
+    /// The window that this side gave, if it reads, and what that may grow to.
+    pub window: Windows,
 }
 
 impl Shake {
@@ -79,12 +84,12 @@ impl Shake {
         relayed: bool,
         secret: Option<Secret>,
     ) -> Shake {
-        let mut window = 0;
+        let mut window = NO_WINDOW;
         if let Some(invitation) = invitation {
             hello.features = invitation.features(relayed || link.leaves_machine());
             if hello.role == Some(Role::Reader) {
                 window = socket::window(&link, invitation.window);
-                hello.window = Some(window);
+                hello.window = Some(window.first);
             }
         }
         hello.agent = Some(agent());
@@ -102,7 +107,7 @@ impl Shake {
         Shake {
             link,
             machine,
-            window: 0,
+            window: NO_WINDOW,
             relayed: false,
             output,
             sent: 0,
@@ -309,7 +314,8 @@ impl Service {
                 let local = Local {
                     features: invitation.features(shake.relayed || shake.link.leaves_machine()),
                     agent: Some(agent()),
-                    window: Some(shake.window),
+                    window: Some(shake.window.first),
+                    alive: alive(self.config.silence),
                 };
                 match machine.accept(local, self.config.secret.clone()) {
                     Ok(Progress::Done(established)) => shake.outcome = Some(Ok(established)),
@@ -429,6 +435,11 @@ fn tls_error(link: &Link, errno: Errno) -> Error {
             "the peer does not speak TLS 1.3: set `tls-ca`, `tls-cert` and `tls-key` on both sides".into(),
         ),
     }
+}
+
+/// How often a side with this limit wants a sign of life, in the protocol's milliseconds.
+pub(super) fn alive(limit: Option<Duration>) -> Option<u32> {
+    limit.map(|limit| u32::try_from((limit / SIGNS).as_millis()).unwrap_or(u32::MAX))
 }
 
 fn agent() -> String {

@@ -7,6 +7,7 @@ mod brokers;
 mod common;
 mod conformance;
 mod digest;
+mod features;
 mod hostile;
 mod library;
 mod mesh;

@@ -1,0 +1,97 @@
+//! Signs of life on a pipe: given as often as the peer asks for them, and missed where this side has a limit. The kernel of a
+//! peer's machine answers for a process that is stopped; this thread does not.
+
+use super::shake::Shaken;
+use super::{Service, Timer};
+use crate::lane::Lane;
+use crate::link::Link;
+use crate::outgoing::Outgoing;
+use netpipe::hello::FEATURE_ALIVE;
+use std::sync::Weak;
+use std::time::{Duration, Instant};
+
+/// Signs of life that must be missed before a peer is given up, so that one that is late is not.
+pub const SIGNS: u32 = 4;
+/// However often a peer asks for signs of life, it gets no more of them.
+const LEAST: Duration = Duration::from_millis(100);
+
+/// One end of a pipe, as long as it is in use.
+#[derive(Debug)]
+pub enum Watched {
+    Reader(Weak<Lane>),
+    Writer(Weak<Outgoing>),
+}
+
+/// What is done for a connection from time to time.
+#[derive(Debug)]
+pub struct Vigil {
+    watched: Watched,
+    every: Duration,
+    /// The peer asked for signs of life.
+    gives: bool,
+    /// How long it may send nothing.
+    limit: Option<Duration>,
+}
+
+/// What a connection's two ends agreed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    asked: Option<Duration>,
+    pub limit: Option<Duration>,
+}
+
+impl Terms {
+    /// Of a handshake; `limit` is this side's.
+    pub fn new(shaken: &Shaken, limit: Option<Duration>) -> Terms {
+        let in_use = shaken.established.features & FEATURE_ALIVE != 0;
+        let asked = shaken.established.peer.alive.filter(|alive| in_use && *alive > 0);
+        Terms {
+            asked: asked.map(|alive| Duration::from_millis(alive.into()).max(LEAST)),
+            limit: limit.filter(|_| in_use),
+        }
+    }
+}
+
+impl Service {
+    /// Keeps watch over a connection, if either side wants that.
+    pub(super) fn keep_vigil(&mut self, watched: Watched, terms: Terms) {
+        let Terms { asked, limit } = terms;
+        let looks = limit.map(|limit| limit / SIGNS);
+        let Some(every) = [asked, looks].into_iter().flatten().min() else { return };
+        let vigil = Vigil { watched, every, gives: asked.is_some(), limit };
+        self.reactor.at(Instant::now() + every, Timer::Vigil(vigil));
+    }
+
+    /// Gives a sign of life, and looks for the peer's.
+    pub(super) fn vigil(&mut self, vigil: Vigil) {
+        let goes_on = match &vigil.watched {
+            Watched::Reader(lane) => lane.upgrade().is_some_and(|lane| {
+                let is_over = !lane.say_alive(vigil.gives);
+                !is_over && vigil.hears(lane.silence(), &lane.link, || lane.miss())
+            }),
+            Watched::Writer(outgoing) => outgoing.upgrade().is_some_and(|outgoing| {
+                let is_over = vigil.limit.is_none() && outgoing.is_finished();
+                if vigil.gives {
+                    outgoing.say_alive();
+                }
+                !is_over && vigil.hears(outgoing.silence(), &outgoing.link, || outgoing.miss())
+            }),
+        };
+        if goes_on {
+            self.reactor.at(Instant::now() + vigil.every, Timer::Vigil(vigil));
+        }
+    }
+}
+
+impl Vigil {
+    /// Gives a peer up that has been silent for too long: whoever waits for it wakes up. What lies in the kernel, unread, is a sign
+    /// of life too: it is this side that has not looked.
+    fn hears(&self, silence: Duration, link: &Link, miss: impl Fn()) -> bool {
+        let is_silent = self.limit.is_some_and(|limit| silence >= limit) && !link.has_arrived();
+        if is_silent {
+            miss();
+            link.cut();
+        }
+        !is_silent
+    }
+}
