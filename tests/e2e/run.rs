@@ -182,6 +182,18 @@ fn a_timeout_ends_a_wait_for_a_fifo_that_nobody_writes() {
     assert!((Duration::from_secs(1)..Duration::from_secs(60)).contains(&start.elapsed()));
 }
 
+/// A case report: "timeout" alone told nobody which pipe was waited for, nor why it did not come about.
+#[test]
+fn a_timeout_says_for_whom_a_pipe_waited() {
+    let folder = Folder::new();
+    let manifest = counting(&folder, "m", "Channel = /dev/null, /dev/stdin, 0, 9, 9, 0, 0");
+    let text = fs::read_to_string(&manifest).unwrap().replace("Timeout = 60", "Timeout = 2");
+    // Nobody listens there.
+    fs::write(&manifest, text.replace("/dev/stdout, /dev/stdout", "tcp://127.0.0.1:1, /dev/stdout")).unwrap();
+    let words = ["m: timeout: channel /dev/stdout: ", "tcp://127.0.0.1:1: waited for ", "last refusal: "];
+    run(zvfs(["run", &manifest])).failed(4, &words);
+}
+
 #[test]
 fn standard_input_is_a_channel_like_any_other() {
     let folder = Folder::new();

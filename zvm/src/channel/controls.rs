@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 use std::sync::Arc;
-use vfs_core::Control;
+use vfs_core::{Control, Waiting};
 
 /// The controls of all files of a session, those still being opened too. Clones are the same list.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +41,12 @@ impl Controls {
     /// What was said last.
     pub(crate) fn place(&self) -> Option<String> {
         self.0.lock().at.clone()
+    }
+
+    /// What a provider of one of the files waits for, as far as it says.
+    pub(crate) fn waiting(&self) -> Option<Waiting> {
+        let controls = self.0.lock().controls.clone();
+        controls.iter().find_map(Control::waiting)
     }
 
     /// Ends the calls in progress on all files, and those to come, with ECANCELED.

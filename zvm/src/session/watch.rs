@@ -136,11 +136,18 @@ impl Watch {
 
     /// What the session's thread is at beside its guest, for whoever stops it.
     fn place(&self) -> Option<String> {
-        let progress = self.lock();
-        match progress.step {
+        let (step, call) = {
+            let progress = self.lock();
+            (progress.step, progress.call())
+        };
+        let place = match step {
             Step::Load | Step::Open => self.stop.controls().place(),
-            Step::Compile => Some("compile the program".into()),
-            Step::Run => progress.call(),
+            Step::Compile => return Some("compile the program".into()),
+            Step::Run => call,
+        };
+        match self.stop.controls().waiting() {
+            Some(waiting) => place.map(|place| format!("{place}: waited for {waiting}")),
+            None => place,
         }
     }
 
