@@ -11,7 +11,7 @@ use std::fs;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use vfs_core::{Code, Error};
 
 /// Frames that are looked at for whoever called exit: its own are the first few.
@@ -52,6 +52,9 @@ pub fn refuse_set_uid() -> Result<(), Failure> {
 /// Set once the command itself ends the process.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
+/// The command's process: what a provider forks off may end as it likes.
+static COMMAND: AtomicU32 = AtomicU32::new(0);
+
 /// The command's own end: whoever ends the process as long as this lives is not the command.
 pub struct OwnEnd(());
 
@@ -59,6 +62,7 @@ impl OwnEnd {
     /// From now on a call of exit by a provider is a failure that names it, whatever code it gave: half an output must not pass
     /// for the whole.
     pub fn watch() -> Result<OwnEnd, Failure> {
+        COMMAND.store(std::process::id(), Ordering::SeqCst);
         // SAFETY: the function stays, in the executable.
         match unsafe { libc::atexit(at_exit) } {
             0 => Ok(OwnEnd(())),
@@ -74,7 +78,7 @@ impl Drop for OwnEnd {
 }
 
 extern "C" fn at_exit() {
-    if ENDING.load(Ordering::SeqCst) {
+    if ENDING.load(Ordering::SeqCst) || COMMAND.load(Ordering::SeqCst) != std::process::id() {
         return;
     }
     let who = caller_of_exit().map_or("a provider".to_owned(), |path| path.display().to_string());

@@ -30,8 +30,8 @@ pub struct Run {
     /// Report each manifest, in their order, also those whose session could not start: ZeroVM's six lines, or one line of JSON
     #[arg(long, value_name = "FORMAT", value_enum)]
     report: Option<Format>,
-    /// Where to report; else on standard error, between what the guests and this command write there. /dev/fd/3 is a descriptor
-    /// that is open already. Without --report as text
+    /// Where to report; else on standard error, between what the guests and this command write there. A file starts anew, but one
+    /// that is open already, such as /dev/stdout or /dev/fd/3, goes on. Without --report as text
     #[arg(long, value_name = "FILE")]
     report_file: Option<PathBuf>,
     /// Whose exit code becomes this command's, if every session ends well; the first that is not 0

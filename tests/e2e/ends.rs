@@ -18,6 +18,7 @@ fn provider(folder: &Folder, name: &str, at_load: &str, at_open: &str, at_read: 
         r#"#include "zvfs_provider.h"
         #include <pthread.h>
         #include <stdlib.h>
+        #include <sys/wait.h>
         #include <unistd.h>
         struct zvfs_file {{ int left; }};
         static struct zvfs_file the_file;
@@ -196,6 +197,19 @@ fn a_providers_exit_is_a_failure_that_names_it() {
         );
         names_the_library(&run(over(&folder, &["run", &manifest])), &folder);
     }
+}
+
+#[test]
+fn a_process_that_a_provider_forks_off_may_exit() {
+    if !have(&["cc"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let forks = "pid_t child = fork(); if (child == 0) exit(0); int status; \
+        if (waitpid(child, &status, 0) != child || status != 0) return -5;";
+    provider(&folder, "evil", "", forks, "");
+    let done = run(over(&folder, &["cat", "evil:x"]));
+    assert!(!done.succeeded().stdout.is_empty());
 }
 
 /// Found: a set-uid zvfs wrote a report over a file that only root may write.
