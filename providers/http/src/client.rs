@@ -17,7 +17,7 @@ use crate::session::Session;
 use crate::settings::{Config, Tuning};
 use crate::socket;
 use crate::target::{Origin, Target};
-use crate::waiting::{MOMENT, Waiting};
+use crate::waiting::Waiting;
 use crate::words::Secrets;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -107,7 +107,7 @@ impl Client {
         connection.send_all(&self.head(connection, place, ask, caller), waiting)?;
         // It cannot be there yet: to look before waiting would be a call for nothing.
         connection.await_answer(waiting)?;
-        self.idles.answered(&origin, MOMENT);
+        self.idles.answered(&origin);
         Head::receive(connection, waiting)
     }
 

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Idle answers of one file: one for each of a few places that are read on.
 const STREAMS_MAX: usize = 4;
+/// An answer that comes so soon after others were closed has waited for that.
+const RIGHT_AFTER: Duration = Duration::from_millis(500);
 /// How long an origin is known to serve one connection at a time, after it has shown that.
 const KNOWN: Duration = Duration::from_secs(60);
 
@@ -86,9 +88,9 @@ impl Idles {
     }
 
     /// Says that an origin answers. If that came right after [`ease`](Idles::ease), it serves one connection at a time.
-    pub fn answered(&self, origin: &Origin, right_after: Duration) {
+    pub fn answered(&self, origin: &Origin) {
         if let Some((at, helped)) = locked(&self.eased).get_mut(origin) {
-            *helped |= at.elapsed() < right_after;
+            *helped |= at.elapsed() < RIGHT_AFTER;
         }
     }
 
@@ -112,14 +114,18 @@ mod tests {
 
     #[test]
     fn a_server_is_known_by_what_helped_it() {
-        let (idles, long) = (Idles::default(), Duration::from_secs(60));
+        let idles = Idles::default();
         idles.ease(&origin(1), false);
-        idles.answered(&origin(1), long);
+        idles.answered(&origin(1));
         assert!(!idles.is_one_at_a_time(&origin(1)), "nothing was closed");
-        idles.ease(&origin(1), true);
-        idles.answered(&origin(1), Duration::ZERO);
+        let eased = |ago| {
+            let at = Instant::now().checked_sub(ago).unwrap();
+            locked(&idles.eased).insert(origin(1), (at, false));
+            idles.answered(&origin(1));
+        };
+        eased(RIGHT_AFTER);
         assert!(!idles.is_one_at_a_time(&origin(1)), "the answer came much later");
-        idles.answered(&origin(1), long);
+        eased(Duration::ZERO);
         assert!(idles.is_one_at_a_time(&origin(1)));
         assert!(!idles.is_one_at_a_time(&origin(2)));
     }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use vfs_core::{Code, Context, Events};
 
 /// How long a wait lasts before it is told of and eased, and then eased again.
-pub const MOMENT: Duration = Duration::from_millis(200);
+///
+/// Longer than most servers think about a request: to ease costs whoever else uses the server a request or a connection.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Who waits, for what, and how long at most.
 #[derive(Clone, Copy)]

@@ -34,7 +34,7 @@ fn a_server_that_serves_one_connection_at_a_time_is_not_waited_for() {
         let (registry, url) = (quick(), server.url("/"));
         in_time(move || {
             let mut file = registry.open(&url, &Open::new(READ)).unwrap();
-            for number in 0..10 {
+            for number in 0..5 {
                 let (at, far) = (number * 100, SIZE - 1_000_000 - number * 1_000_000);
                 let mut buf = [0; 100];
                 file.read_exact(&mut buf).unwrap();
@@ -84,7 +84,7 @@ fn whitenoise_under_gunicorn_serves_one_connection_at_a_time() {
 fn an_answer_without_a_version_is_kept_whoever_waits() {
     let object = Object::new(SIZE).unversioned();
     let server = FaultServer::one_at_a_time(move |request, peer| peer.send(&object.answer(request)));
-    let (registry, url) = (registry("first-byte-timeout = \"1s\", retries = 0"), server.url("/"));
+    let (registry, url) = (registry("first-byte-timeout = \"2500ms\", retries = 0"), server.url("/"));
     in_time(move || {
         let mut file = registry.open(&url, &Open::new(READ)).unwrap();
         refused(registry.stat(&url, &Open::default()), Code::ETIMEDOUT);
