@@ -11,7 +11,7 @@ use crate::arguments::{Options, duration};
 use crate::check::child::Task;
 use crate::exit::{Failure, number, warn};
 use crate::stdout;
-use crate::text::printable;
+use crate::text::{self, printable};
 use clap::Args;
 use elf::Elf;
 use process::Ended;
@@ -72,7 +72,7 @@ impl Check {
                 "defects": defects,
                 "checks": outcomes.iter().map(Outcome::json).collect::<Vec<_>>(),
             });
-            writeln!(out, "{object}").map_err(Failure::output)?;
+            writeln!(out, "{}", text::json(&object)).map_err(Failure::output)?;
         }
         defects.iter().for_each(|defect| warn(defect));
         if !defects.is_empty() {

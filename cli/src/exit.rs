@@ -5,7 +5,7 @@ use crate::stdout;
 use crate::text;
 use std::io;
 use std::process::ExitCode;
-use vfs_core::{Code, Error};
+use vfs_core::{Code, Error, is_printable};
 
 /// The exit code of a wrong command line: EX_USAGE of sysexits.h.
 const USAGE: u8 = 64;
@@ -107,21 +107,35 @@ pub fn of_signal(signal: i32) -> u8 {
 
 /// Prints clap's message: help and version are no failure. What the user typed may hold what a terminal obeys.
 pub fn of_usage(error: &clap::Error) -> ExitCode {
-    let typed = std::env::args_os().any(|word| word.to_string_lossy().chars().any(char::is_control));
+    let plain = std::env::args_os().all(|word| word.to_string_lossy().chars().all(is_printable));
     if !error.use_stderr()
         && let Err(failure) = stdout::check()
     {
         return failure.report();
     }
-    let printed = match typed {
-        true => io::Write::write_all(&mut io::stderr(), text::lines(&error.render().to_string()).as_bytes()),
-        false => error.print(),
+    let printed = match plain {
+        false => io::Write::write_all(&mut io::stderr(), text::lines(&error.render().to_string()).as_bytes()),
+        true => error.print(),
     };
     match printed {
         _ if error.use_stderr() => ExitCode::from(USAGE),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => Failure::output(error).report(),
     }
+}
+
+/// Takes the commands that are ours alone out of what clap suggests for a mistyped one.
+pub fn without_hidden(mut error: clap::Error, command: &clap::Command) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue};
+    let hidden = |name: &String| command.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
+    for kind in [ContextKind::SuggestedSubcommand, ContextKind::ValidSubcommand] {
+        let Some(ContextValue::Strings(names)) = error.remove(kind) else { continue };
+        let shown: Vec<String> = names.into_iter().filter(|name| !hidden(name)).collect();
+        if !shown.is_empty() {
+            error.insert(kind, ContextValue::Strings(shown));
+        }
+    }
+    error
 }
 
 /// Does something for each of several objects: tells a failure at once and goes on. The first one is the command's.

@@ -67,7 +67,7 @@ impl Ls {
         if self.json {
             let directory = Shown(directory).to_cow();
             let entry = json!({ "directory": directory, "name": entry.name, "kind": kind, "size": size, "modified": modified });
-            return format!("{entry}\n");
+            return text::json(&entry) + "\n";
         }
         let name = text::name(entry.name);
         if !self.long {

@@ -33,7 +33,7 @@ mod text;
 mod watch;
 
 use arguments::{Arguments, Command};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use exit::Failure;
 use process::OwnEnd;
 use std::process::ExitCode;
@@ -41,7 +41,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return exit::of_usage(&error),
+        Err(error) => return exit::of_usage(&exit::without_hidden(error, &Arguments::command())),
     };
     // Lives until the code is known: from then on the end is the command's own.
     let ended = process::refuse_set_uid().and_then(|()| OwnEnd::watch()).and_then(|_own| execute(&arguments));

@@ -41,14 +41,13 @@ impl Stat {
 }
 
 fn as_json(shown: &str, stat: &vfs_core::Stat) -> String {
-    json!({
+    text::json(&json!({
         "descriptor": shown,
         "kind": text::kind(stat.kind),
         "size": stat.size,
         "modified": stat.modified.and_then(text::rfc3339),
         "version": Some(&stat.version).filter(|version| !version.is_empty()),
-    })
-    .to_string()
+    }))
 }
 
 fn as_text(shown: &str, stat: &vfs_core::Stat) -> String {

@@ -1,7 +1,7 @@
 //! Text for people and terminals.
 
 use std::time::{SystemTime, UNIX_EPOCH};
-use vfs_core::Kind;
+use vfs_core::{Kind, Printable, printable_json};
 
 /// A text in one line: line ends become spaces, other control characters are escaped, so that none reaches a terminal.
 pub fn one_line(text: &str) -> String {
@@ -36,17 +36,14 @@ pub fn name(name: &str) -> String {
     })
 }
 
-/// A text with its control characters escaped.
+/// A text with what a terminal obeys, or hides, escaped.
 pub fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
+    Printable(text).to_string()
+}
+
+/// A JSON value in one line, with what cannot be printed escaped too.
+pub fn json(value: &serde_json::Value) -> String {
+    printable_json(&value.to_string())
 }
 
 /// The word for a kind of file.

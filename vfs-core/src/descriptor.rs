@@ -2,9 +2,12 @@
 
 use crate::code::Code;
 use crate::error::{Error, Result};
-use std::borrow::Cow;
 use std::fmt;
 use url::Url;
+
+mod shown;
+
+pub use shown::Shown;
 
 /// The longest descriptor, in bytes.
 pub const DESCRIPTOR_MAX: usize = 64 * 1024;
@@ -107,89 +110,6 @@ pub(crate) fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// The form for messages of any text that may be a descriptor.
-#[derive(Clone, Copy)]
-pub struct Shown<'a>(pub &'a str);
-
-/// Longer ones are cut: a message is read by a person.
-const SHOWN_MAX: usize = 300;
-
-impl<'a> Shown<'a> {
-    /// The text itself where nothing needs hiding, so that an ordinary open allocates nothing for its messages.
-    pub fn to_cow(self) -> Cow<'a, str> {
-        let plain = self.0.len() <= SHOWN_MAX
-            && self.0.bytes().all(|byte| !byte.is_ascii_control() && byte != b'@' && byte != b'?');
-        if plain { Cow::Borrowed(self.0) } else { Cow::Owned(self.to_string()) }
-    }
-}
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hidden = hide_query(&hide_credentials(self.0)).into_owned();
-        for (count, character) in hidden.chars().enumerate() {
-            if count == SHOWN_MAX {
-                return write!(f, "... ({} bytes)", self.0.len());
-            }
-            if character.is_control() {
-                write!(f, "{}", character.escape_default())?;
-            } else {
-                fmt::Write::write_char(f, character)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Hides what stands before an `@` in each authority (`//user:password@host`), also inside a layer's inner descriptor.
-fn hide_credentials(text: &str) -> Cow<'_, str> {
-    if text.starts_with('/') {
-        return Cow::Borrowed(text); // a bare path has no authority
-    }
-    let mut shown = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find("//") {
-        let (before, after) = rest.split_at(start + 2);
-        let authority = &after[..after.find(['/', '?', '#']).unwrap_or(after.len())];
-        // A password may itself hold an unencoded `/`, `?` or `#`: then what follows the colon is no port number.
-        let password =
-            authority.split_once(':').is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit()));
-        let at = authority.rfind('@').or_else(|| password.then(|| after.rfind('@')).flatten());
-        shown.push_str(before);
-        rest = match at {
-            Some(at) => {
-                shown.push_str("***");
-                &after[at..]
-            }
-            None => after,
-        };
-    }
-    if shown.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(shown + rest) }
-}
-
-/// Hides the values of `?key=value&...`: presigned URLs carry their secret there.
-fn hide_query(text: &str) -> Cow<'_, str> {
-    let Some((path, query)) = text.split_once('?') else { return Cow::Borrowed(text) };
-    let pairs: Vec<String> = query
-        .split('&')
-        .map(|pair| match pair.split_once('=') {
-            Some((key, value)) if !is_plain(key, value) => format!("{key}=***"),
-            Some(_) => pair.to_owned(),
-            None => pair.to_owned(),
-        })
-        .collect();
-    Cow::Owned(format!("{path}?{}", pairs.join("&")))
-}
-
-/// Whether a pair is one of those that say how a pipe is opened: a message is of no use without them, and they have no values but
-/// these.
-fn is_plain(key: &str, value: &str) -> bool {
-    match key {
-        "mode" => matches!(value, "r" | "w"),
-        "role" => matches!(value, "listen" | "connect"),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,8 +142,8 @@ mod tests {
         for (text, shown) in [
             ("http://user:pw@host/x", "http://***@host/x"),
             ("tcp:h:1?mode=w&role=listen&mode=secret&x=r", "tcp:h:1?mode=w&role=listen&mode=***&x=***"),
-            ("http://user:p/w@host/x", "http://***@host/x"),
-            ("cache:https://u:p@h/x?X-Sig=abc&y=1&z", "cache:https://***@h/x?X-Sig=***&y=***&z"),
+            ("http://user:p/w@host/x", "http:***"),
+            ("cache:https://u:p@h/x?X-Sig=abc&y=1&z", "cache:https://***@h/x?X-Sig=***&y=***&***"),
             ("file:/srv/a@b", "file:/srv/a@b"),
             ("http://host/@me", "http://host/@me"),
             ("http://host:80/@me", "http://host:80/@me"),

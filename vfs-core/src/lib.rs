@@ -8,6 +8,7 @@
 //! | `code`, `error` | errno numbers, and the error that carries one with its text |
 //! | `descriptor` | the string that names a channel, and its one form for messages |
 //! | `flags`, `settings`, `context` | open flags and capabilities, typed settings, cancel and deadline |
+//! | `printable` | text that nothing of reaches a terminal as a command |
 //! | `suggest` | what was probably meant by an unknown word |
 //! | `waiting` | what a call waits for, in words |
 //! | `file`, `host`, `provider` | the three traits, and a provider's handle on its host |
@@ -45,6 +46,7 @@ mod loader;
 mod open;
 #[cfg(feature = "host")]
 mod output;
+mod printable;
 mod provider;
 #[cfg(feature = "host")]
 mod registry;
@@ -67,6 +69,7 @@ pub use error::{Error, Result};
 pub use file::{COUNT_MAX, Direction, File, Finish, Flush, Kind, Lease, Stat};
 pub use flags::{Capabilities, Events, OpenFlags, Scope};
 pub use host::{Host, HostCalls, Inner, Level};
+pub use printable::{Printable, is_printable, printable_json};
 pub use provider::{Entry, Info, Instance, Namespace, Provider, Request, Threads};
 pub use settings::{Setting, SettingKind, Settings, parse_duration, parse_size};
 pub use suggest::nearest;

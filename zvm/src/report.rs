@@ -5,7 +5,7 @@ use crate::exit::{ExitCode, Failure};
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
-use vfs_core::Shown;
+use vfs_core::{Shown, printable_json};
 
 /// The report of one session. Its fields are JSON's too: docs/report.md.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -143,7 +143,7 @@ impl Report {
     /// The report as one JSON object, in one line.
     pub fn to_json(&self) -> String {
         // It fails for maps with keys that are no text, and for writers that fail: there is neither.
-        serde_json::to_string(self).unwrap_or_default()
+        printable_json(&serde_json::to_string(self).unwrap_or_default())
     }
 }
 

@@ -39,6 +39,10 @@ impl Target {
         if !rest.starts_with("//") || rest[2..].starts_with(['/', '\\']) {
             return Err(refuse(&format!("write {scheme}://host/path")));
         }
+        // To the parser it is a `/`, to others a part of a name: they would see another host.
+        if rest[..rest.find(['?', '#']).unwrap_or(rest.len())].contains('\\') {
+            return Err(refuse("write / instead of \\, or %5C for a backslash in a name"));
+        }
         let url = Url::parse(&format!("{scheme}:{rest}"))
             .map_err(|error| refuse("not a valid URL").with_source(error))?;
         Target::new(url).ok_or_else(|| refuse("not a URL of http or https"))
@@ -210,7 +214,16 @@ mod tests {
 
     #[test]
     fn what_is_no_url_with_a_host_is_einval() {
-        for text in ["http:", "http:x", "http://", "http:/x", "http:///x", "http://h:99999/", "http://a b/"] {
+        for text in [
+            "http:",
+            "http:x",
+            "http://",
+            "http:/x",
+            "http:///x",
+            "http://h:99999/",
+            "http://a b/",
+            "http://h:1\\@localhost/",
+        ] {
             let error = target(text).unwrap_err();
             assert_eq!(error.code(), Code::EINVAL, "{text}");
         }

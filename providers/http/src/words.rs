@@ -3,7 +3,7 @@
 use crate::failure::Attempt;
 use crate::response::Head;
 use crate::target::{decoded_basic, percent_decoded};
-use vfs_core::Shown;
+use vfs_core::{Printable, Shown};
 
 /// What is read of a body at most.
 const BODY_MAX: usize = 4 << 10;
@@ -108,20 +108,8 @@ fn of(body: &[u8], whole: bool, secrets: &Secrets) -> Option<String> {
 /// A word for a message: of a URL neither credentials nor query, of other characters only those that can be seen.
 fn shown(word: &str) -> String {
     let word = if word.contains("//") { Shown(word).to_cow().into_owned() } else { word.to_owned() };
-    let is_plain = |char: char| !char.is_control() && !INVISIBLE.iter().any(|range| range.contains(&char));
-    let escaped =
-        |char: char| if is_plain(char) { char.to_string() } else { char.escape_unicode().to_string() };
-    word.chars().map(escaped).collect()
+    Printable(&word).to_string()
 }
-
-/// Characters that turn the order of what follows, or stand for nothing.
-const INVISIBLE: [std::ops::RangeInclusive<char>; 5] = [
-    '\u{200b}'..='\u{200f}',
-    '\u{2028}'..='\u{202e}',
-    '\u{2060}'..='\u{206f}',
-    '\u{feff}'..='\u{feff}',
-    '\u{e0000}'..='\u{e007f}',
-];
 
 /// Text without a markup's tags, and its entities resolved. What stands in a head, a script or a style is not for readers.
 fn plain(text: &str) -> String {

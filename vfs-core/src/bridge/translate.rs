@@ -6,6 +6,7 @@ use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::file::{Direction, Finish, Flush, Kind, Stat};
 use crate::flags::{Events, OpenFlags};
+use crate::printable::is_printable;
 use crate::settings::SettingKind;
 use std::borrow::Cow;
 use std::io::SeekFrom;
@@ -29,7 +30,7 @@ impl abi::Error {
         let code = Code::from_raw(returned.checked_neg().unwrap_or(0));
         let text = read_array(&self.message);
         // Control characters would reach a terminal.
-        let text = text.trim().replace(|character: char| character.is_control(), " ");
+        let text = text.trim().replace(|character: char| !is_printable(character), " ");
         let error = Error::new(code, text);
         let error = match code {
             Code::EINTR | Code::EAGAIN => {

@@ -5,6 +5,7 @@ use super::clock::{nanoseconds, timespec};
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::flags::Events;
+use crate::printable::is_printable;
 use crate::waiting::Waiting;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -102,7 +103,7 @@ impl Waits {
 /// A provider's text as a part of one line: it may quote a peer.
 fn line(text: &str) -> String {
     let shown = text.chars().take(TEXT_MAX);
-    shown.map(|character| if character.is_control() { ' ' } else { character }).collect()
+    shown.map(|character| if is_printable(character) { character } else { ' ' }).collect()
 }
 
 /// Polls a descriptor, if there is one, beside the alarm, for at most `limit` nanoseconds. `None`: nothing came to it.

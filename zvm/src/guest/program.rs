@@ -3,7 +3,7 @@
 use super::linker::linker;
 use super::state::State;
 use crate::exit::{ExitCode, Failure};
-use vfs_core::Error;
+use vfs_core::{Error, is_printable};
 use wasmtime::{InstancePre, Module};
 
 /// How much of the engine's words about a program is told, in characters.
@@ -54,7 +54,7 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// A character for a terminal and a log: control characters escaped.
 fn shown(character: char) -> impl Iterator<Item = char> {
-    let control = character.is_control();
+    let control = !is_printable(character);
     let escaped = character.escape_unicode().filter(move |_| control);
     escaped.chain(Some(character).filter(move |_| !control))
 }

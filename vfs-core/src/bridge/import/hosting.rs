@@ -8,6 +8,7 @@ use crate::bridge::translate::{events_from_abi, limit_from_abi, limit_to_abi};
 use crate::context::Context;
 use crate::error::Result;
 use crate::host::{Host, Level, busy_in_start};
+use crate::printable::is_printable;
 use std::ffi::{CString, c_char, c_void};
 use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -115,7 +116,7 @@ unsafe extern "C" fn log(host: *const abi::Host, level: u32, text: *const c_char
     // SAFETY: the ABI's strings are terminated and valid during the call. One that is not UTF-8 is not logged.
     if let Ok(text) = unsafe { borrowed(text, "a line of the log") } {
         // One line, and nothing that a terminal would obey.
-        let line = text.trim().replace(|character: char| character.is_control(), " ");
+        let line = text.trim().replace(|character: char| !is_printable(character), " ");
         // A host's log that panics must not unwind through the provider; the panic's own report is made by then.
         drop(catch_unwind(AssertUnwindSafe(|| hosting.host.log(level, &line))));
     }

@@ -1,0 +1,142 @@
+//! What the command says when something is wrong: in our words, and with nothing in it that a terminal obeys.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use support::{Done, Folder, bare, providers, run, zvfs};
+use vfs_core::is_printable;
+
+/// Words of Rust, of its standard library and of the crates in use, none of which helps whoever reads a message.
+const FOREIGN: [&str; 20] = [
+    "Some(",
+    "None)",
+    "Ok(",
+    "Err(",
+    "Error(",
+    "Os {",
+    "os error",
+    "expected struct",
+    "expected a sequence",
+    "unknown field",
+    "unknown variant",
+    "as i128",
+    "$__toml",
+    "stream did not contain",
+    "Utf8Error",
+    "ParseIntError",
+    "InvalidInput",
+    "Current(",
+    "panicked",
+    "src/",
+];
+
+/// What is in a message that should be in none.
+fn wrong_in(text: &str) -> Option<String> {
+    let word = FOREIGN.iter().find(|word| text.contains(*word)).map(|word| (*word).to_owned());
+    let odd = |character: &char| *character != '\n' && !is_printable(*character);
+    word.or_else(|| text.chars().find(odd).map(|character| character.escape_unicode().to_string()))
+}
+
+#[track_caller]
+fn told(what: &str, done: &Done) {
+    assert!(done.code != 0 && !done.stderr.is_empty(), "{what:?}: {done:?}");
+    let wrong = wrong_in(&done.stderr).or_else(|| wrong_in(done.out()));
+    assert_eq!(wrong, None, "{what:?}: {done:?}");
+}
+
+#[test]
+fn errors_of_an_operators_file_are_in_our_words() {
+    let folder = Folder::new();
+    for text in [
+        &b"[provider]\nmem = 7"[..],
+        b"[provider.mem]\nsettings = { limit = 99999999999999999999 }",
+        b"[provider.mem]\nsettings = { limit = 1979-05-27 }",
+        b"[provider.mem]\nsettings = { limit = { a = 1 } }",
+        b"[provider.mem]\nsettings = { limit = \"\xe2\x80\xae\" }",
+        b"[provider.mem]\nsettings = { \"\x1b\" = 1 }",
+        b"[provider.mem]\nsetings = 1",
+        b"provider-path = 7",
+        b"provider-path = [\"/\", 7]",
+        b"[alias]\n\"\xe2\x80\xae\" = \"mem\"",
+        b"[alias]\nxx = { provider = 7 }",
+        b"alias = []",
+        b"\"\\u202e\" = 1",
+        b"a = \xff",
+        b"a = ",
+        b"[provider.mem]\n[provider.mem]",
+        b"[provider.mem]\nsha256 = 1",
+    ] {
+        let config = folder.write("zvfs.toml", text);
+        let mut command = bare();
+        command.args(["--config", &config, "stat", "mem:x"]);
+        told(&String::from_utf8_lossy(text), &run(command));
+    }
+    let mut command = bare();
+    command.args(["--config", &folder.at("none\u{202e}"), "providers"]);
+    told("no file", &run(command));
+}
+
+#[test]
+fn errors_of_a_manifest_are_in_our_words() {
+    let folder = Folder::new();
+    let good = "Version = 20140509\nProgram = /none\nMemory = 1m, 0\nTimeout = 1\n\
+                Channel = /dev/null, /dev/stdin, 0, 1, 1, 0, 0\nChannel = /dev/null, /dev/stdout, 0, 0, 0, 1, 1\n\
+                Channel = /dev/null, /dev/stderr, 0, 0, 0, 1, 1\n";
+    for (line, instead) in [
+        ("Version = 20140509", "Version = \u{202e}"),
+        ("Memory = 1m, 0", "Memory = 99999999999999999999, 0"),
+        ("Memory = 1m, 0", "Memory = 1x, 0"),
+        ("Memory = 1m, 0", "Memory = -1, 0"),
+        ("Timeout = 1", "Timeout = \u{1b}[31m"),
+        ("Timeout = 1", "Tiemout = 1"),
+        ("Timeout = 1", "Timeout = 1\n\u{2028} = 1"),
+        ("Timeout = 1", "Timeout = 1\nDigest = \u{202e}"),
+        ("Program = /none", "Program = none\u{202e}"),
+        ("Program = /none", "Program = /none\u{202e}"),
+        ("Program = /none", "Program = mem:\u{1b}"),
+    ] {
+        let manifest = folder.write("manifest", good.replace(line, instead));
+        told(instead, &run(zvfs(["run", &manifest])));
+        told(instead, &run(zvfs(["run", "--report", "json", &manifest])));
+    }
+    told("bytes", &run(zvfs(["run", &folder.write("manifest", b"Version = \xff")])));
+    told("none", &run(zvfs(["run", &folder.at("none")])));
+    told("a folder", &run(zvfs(["run", &folder.at("")])));
+}
+
+/// `zvfs cp -o $'\e[31m...'` coloured the terminal, and `zvfs compile` suggested a command that is no user's.
+#[test]
+fn errors_of_a_command_line_are_in_our_words() {
+    let folder = Folder::new();
+    let file = folder.write("file", "x");
+    let only = providers().display().to_string();
+    for arguments in [
+        &["\u{1b}[31mred"][..],
+        &["cat", "--\u{202e}option"],
+        &["cat", "-o", "\u{1b}[31m=1", &file],
+        &["cat", "-o", "\u{202e}", &file],
+        &["cat", "--timeout", "\u{1b}[31m", &file],
+        &["cat", "--timeout", "99999999999999999999s", &file],
+        &["cat", "--range", "\u{2028}", &file],
+        &["cat", "mem:\u{202e}"],
+        &["cat", "\u{202e}none:x"],
+        &["cat", "nothing:\u{2028}"],
+        &["cat", "http://\u{202e}:x/"],
+        &["cat", "http://h:99999/"],
+        &["cat", "netpipe:"],
+        &["stat", "file:/%zz"],
+        &["ls", "/none/\u{202e}"],
+        &["rm", "mem:\u{1b}"],
+        &["broker", "--listen", "\u{1b}"],
+        &["check", &file],
+        &["check", "/none\u{202e}"],
+        &["--provider-path", "/none\u{202e}", "providers"],
+        &["cp", &file, "file:relative"],
+        &["compile"],
+    ] {
+        let done = run(zvfs(arguments));
+        told(&format!("{arguments:?} {only}"), &done);
+        assert!(!done.stderr.contains("-child"), "{done:?}");
+    }
+}
