@@ -67,6 +67,8 @@ pub enum Command {
     #[command(hide = true)]
     CheckChild(check::child::CheckChild),
     #[command(hide = true)]
+    ProviderChild(providers::child::ProviderChild),
+    #[command(hide = true)]
     CompileChild(run::CompileChild),
     #[command(hide = true)]
     Generate(generate::Generate),

@@ -3,7 +3,7 @@
 
 pub mod child;
 mod elf;
-mod process;
+pub mod process;
 mod reach;
 mod suite;
 

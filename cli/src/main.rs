@@ -64,6 +64,7 @@ fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Broker(broker) => broker.execute(options),
         Command::Check(check) => check.execute(options),
         Command::CheckChild(child) => child.execute(options),
+        Command::ProviderChild(child) => child.execute(options),
         Command::CompileChild(child) => child.execute(),
         Command::Generate(generate) => generate.execute(),
     }

@@ -1,7 +1,9 @@
 //! `zvfs providers`: what serves what, from which path, and why.
 
+pub mod child;
+
 use crate::arguments::Options;
-use crate::exit::{Failure, number};
+use crate::exit::{Failure, number, warn};
 use crate::setup;
 use crate::stdout;
 use crate::text;
@@ -14,32 +16,59 @@ pub struct Providers {}
 
 impl Providers {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
-        let listings = setup::registry(options)?.providers();
-        if listings.is_empty() {
+        let registry = setup::registry(options)?;
+        let (names, problems) = (registry.provider_names(), registry.problems());
+        if names.is_empty() && problems.is_empty() {
             let text =
                 "no provider may load: install one beside the executable, or set --provider-path or --config";
             return Err(Error::new(Code::ENOENT, text).into());
         }
-        let shown: Vec<String> = listings.iter().map(show).collect();
-        stdout::print(&shown.join("\n\n"))?;
-        let broken = listings.iter().find_map(|listing| listing.info.as_ref().err());
-        broken.map_or(Ok(()), |error| Err(Failure::told(number(error.code()))))
+        let listed: Vec<Listed> = names.iter().map(|name| child::listed(options, name)).collect();
+        let texts: Vec<&str> = listed.iter().map(|listed| listed.text.trim_end()).collect();
+        stdout::print(&texts.join("\n\n"))?;
+        problems.iter().for_each(|problem| warn(&problem.chain()));
+        let codes = listed
+            .iter()
+            .map(|listed| listed.code)
+            .chain(problems.iter().map(|problem| number(problem.code())));
+        codes.into_iter().find(|code| *code != 0).map_or(Ok(()), |code| Err(Failure::told(code)))
     }
 }
 
-fn show(listing: &Listing) -> String {
-    let mut lines = match &listing.info {
-        Ok(info) => table(info),
-        Err(error) => vec![format!("{}: broken: {}", listing.name, text::one_line(&error.chain()))],
-    };
-    let mut after = Vec::new();
-    if !listing.aliases.is_empty() {
-        after.push(format!("  aliases   {}", listing.aliases.join(", ")));
+/// What one provider's lines are, and the exit code of the first thing that is wrong with it.
+struct Listed {
+    text: String,
+    code: u8,
+}
+
+impl Listed {
+    fn of(listing: &Listing) -> Listed {
+        let broken = listing.info.as_ref().err();
+        let mut lines = match &listing.info {
+            Ok(info) => table(info),
+            Err(error) => vec![format!("{}: broken: {}", listing.name, text::one_line(&error.chain()))],
+        };
+        let mut after = Vec::new();
+        if !listing.aliases.is_empty() {
+            after.push(format!("  aliases   {}", listing.aliases.join(", ")));
+        }
+        after.extend(listing.path.iter().map(|path| format!("  from      {}", path.display())));
+        after.push(format!("  because   {}", listing.reason));
+        after.extend(
+            listing
+                .problems
+                .iter()
+                .map(|problem| format!("  problem   {}", text::one_line(&problem.chain()))),
+        );
+        lines.splice(1..1, after.iter().map(|line| text::printable(line)));
+        let code = broken.into_iter().chain(&listing.problems).next().map_or(0, |error| number(error.code()));
+        Listed { text: lines.join("\n"), code }
     }
-    after.extend(listing.path.iter().map(|path| format!("  from      {}", path.display())));
-    after.push(format!("  because   {}", listing.reason));
-    lines.splice(1..1, after);
-    lines.join("\n")
+
+    /// One that could not be looked at.
+    fn broken(name: &str, why: &str) -> Listed {
+        Listed { text: format!("{name}: broken: {}", text::one_line(why)), code: number(Code::ELIBBAD) }
+    }
 }
 
 /// What a provider says of itself, as lines; the first one is the title.

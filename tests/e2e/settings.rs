@@ -85,3 +85,78 @@ fn a_value_that_no_setting_can_have_is_told_with_those_that_it_can() {
         assert!(done.out().contains(words), "no `{words}` in {done:?}");
     }
 }
+
+/// All of these passed `zvfs providers`, and failed with the first open.
+#[test]
+fn what_only_the_provider_can_tell_is_told_without_an_open() {
+    let folder = Folder::new();
+    let key = folder.write("key.pem", "nonsense");
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    for (provider, written, code, words) in [
+        ("file", "root = \"/nope\"".to_owned(), 2, "/nope"),
+        ("http", "proxy = \"x\"".to_owned(), 22, "setting `proxy`"),
+        ("http", "ca-file = \"/nope\"".to_owned(), 2, "/nope"),
+        ("http", "client-cert = \"/nope\"".to_owned(), 22, "client-key"),
+        ("http", "allowed-hosts = [\"a b\"]".to_owned(), 22, "allowed-hosts"),
+        ("tcp", "listen = \"nowhere at all\"".to_owned(), 22, "nowhere at all"),
+        ("tcp", format!("tls-ca = {key:?}, tls-cert = {key:?}, tls-key = {key:?}"), 22, "tls-"),
+    ] {
+        let done = providers_under(&folder, provider, &written);
+        assert_eq!(done.code, code, "{done:?}");
+        assert!(done.out().contains("  problem   [provider.") && done.out().contains(words), "{done:?}");
+    }
+    let done =
+        providers_under(&folder, "http", "retries = 5000, addresses = \"blah\", proxy = \"ok\", x = 1");
+    assert_eq!(done.out().matches("  problem   ").count(), 3, "each problem is a line: {done:?}");
+}
+
+/// Aliases in a circle, and to what is not served, were found by whoever opened them.
+#[test]
+fn an_alias_that_leads_nowhere_is_a_problem() {
+    let folder = Folder::new();
+    for (text, code, words) in [
+        ("[provider.mem]\n[alias]\naa = \"bb\"\nbb = \"aa\"", 22, "[alias] aa: `bb` is an alias too"),
+        ("[provider.mem]\n[alias]\naa = \"null\"", 13, "add a section [provider.null]"),
+        ("[provider.mem]\n[alias]\naa = { provider = \"mem\", scheme = \"s3\" }", 93, "does not serve `s3`"),
+    ] {
+        let config = folder.write("zvfs.toml", format!("provider-path = [{:?}]\n{text}\n", providers()));
+        let mut command = bare();
+        command.args(["--config", &config, "providers"]);
+        let done = run(command);
+        assert_eq!(done.code, code, "{done:?}");
+        assert!(done.out().contains(words) || done.stderr.contains(words), "no `{words}` in {done:?}");
+    }
+    let text = format!("provider-path = [{:?}, \"/nope\"]\n[provider.mem]\n", providers());
+    let mut command = bare();
+    command.args(["--config", &folder.write("zvfs.toml", text), "providers"]);
+    run(command).failed(2, &["provider-path /nope: no such folder"]);
+}
+
+/// One library that exits, aborts or never returns took the whole listing with it, or held it for ever.
+#[test]
+fn one_bad_library_is_one_broken_line() {
+    if !zvfs_skips::have(&["cc"]) {
+        return;
+    }
+    let folder = Folder::new();
+    for (name, body) in [("exits", "exit(0);"), ("aborts", "abort();"), ("pauses", "for (;;) pause();")] {
+        let source = format!(
+            "#include <stdlib.h>\n#include <unistd.h>\n__attribute__((constructor)) static void begin(void) {{ {body} }}\n"
+        );
+        folder.library(&format!("libzvfs_{name}.so"), &source);
+    }
+    let path = folder.path().to_str().unwrap();
+    let mut command = bare();
+    command.args(["--provider-path", path, "--provider-path", providers().to_str().unwrap(), "providers"]);
+    let done = run(command);
+    for words in [
+        "exits: broken: ",
+        "aborts: broken: it ends the process that loads it by signal 6",
+        "pauses: broken: it does not return within",
+        "\nnull 0.1.0: ",
+        "\nfile 0.1.0: ",
+    ] {
+        assert!(format!("\n{}", done.out()).contains(words), "no `{words}` in {done:?}");
+    }
+    assert_eq!(done.code, 80, "{done:?}");
+}

@@ -366,9 +366,7 @@ impl Registry {
     }
 
     fn started(&self, target: &Target, scheme: &str, loaded: &Arc<Loaded>) -> Result<Arc<Started>> {
-        // A colon is in no provider's name, so the two kinds of key never meet.
-        let key =
-            if target.alias_settings.is_some() { format!("{scheme}:") } else { target.provider.clone() };
+        let key = target.instance(scheme);
         let slot = self.0.instances.lock().entry(key).or_default().clone();
         let started = slot.get_or_try_init(|| {
             let settings = self.settings(target, &loaded.info)?;
@@ -393,6 +391,11 @@ impl Target {
     /// The provider of the scheme's own name.
     fn own(scheme: &str) -> Target {
         Target { provider: scheme.to_owned(), alias_scheme: None, alias_settings: None, aliased: false }
+    }
+
+    /// What its instance is kept under. A colon is in no provider's name, so the two kinds of key never meet.
+    fn instance(&self, scheme: &str) -> String {
+        if self.alias_settings.is_some() { format!("{scheme}:") } else { self.provider.clone() }
     }
 
     /// The scheme that the provider sees.

@@ -1,12 +1,16 @@
-//! What serves what, from which path, and why.
+//! What serves what, from which path, and why; and everything that is wrong with it.
 
-use crate::configuration::Source;
-use crate::error::Result;
+use crate::code::Code;
+use crate::configuration::{Alias, Source};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::loader::trust;
 use crate::provider::Info;
-use crate::registry::{Registry, Target};
+use crate::registry::layers::LayerHost;
+use crate::registry::{Loaded, Registry, Target};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One provider that may load, or should and cannot.
 #[derive(Debug)]
@@ -22,40 +26,47 @@ pub struct Listing {
     pub aliases: Vec<String>,
     /// What it says of itself, or why it cannot be used.
     pub info: Result<Info>,
+    /// What is wrong with the settings of it and of its aliases, each with its place: an open would fail with it.
+    pub problems: Vec<Error>,
 }
 
 impl Registry {
-    /// Loads every provider that may load and lists it, by name.
+    /// Loads every provider that may load and lists it, by name. Starts and stops an instance of each configuration that is not
+    /// started yet: that is how a provider says what is wrong with it.
     pub fn providers(&self) -> Vec<Listing> {
+        self.provider_names().iter().map(|name| self.provider(name)).collect()
+    }
+
+    /// The names of the providers that may load. Loads nothing.
+    pub fn provider_names(&self) -> Vec<String> {
         let mut names: BTreeSet<String> = self.0.libraries.lock().keys().cloned().collect();
         match self.0.configuration.listed() {
             Some(listed) => names.extend(listed.map(str::to_owned)),
             None => {
-                names.extend(self.0.configuration.provider_path().iter().flat_map(|folder| names_in(folder)))
+                let folders = self.0.configuration.provider_path().iter();
+                names.extend(folders.flat_map(|folder| names_in(folder).unwrap_or_default()));
             }
         }
-        names.into_iter().map(|name| self.listing(name)).collect()
+        names.into_iter().collect()
     }
 
-    /// Finds a wrong setting of the operator's before the first open does.
-    fn check_settings(&self, name: &str, info: &Info) -> Result<()> {
-        let aliases = self.0.configuration.aliases();
-        let own = aliases.iter().filter(|(_, alias)| alias.provider == name && alias.settings.is_some());
-        let aliased = own.map(|(scheme, _)| (format!("[alias] {scheme}"), self.resolve(scheme)));
-        // The provider's own first: an alias's settings lie over them, and would be blamed for them.
-        [(format!("[provider.{name}]"), Target::own(name))].into_iter().chain(aliased).try_for_each(
-            |(place, target)| match self.settings(&target, info) {
-                Ok(_) => Ok(()),
-                Err(error) => Err(error.context(match self.0.configuration.source() {
-                    Source::File(path) => format!("{place} in {}", path.display()),
-                    _ => place,
-                })),
-            },
-        )
+    /// What is wrong with the configuration as a whole: folders that cannot be read, aliases that lead nowhere. Loads nothing.
+    pub fn problems(&self) -> Vec<Error> {
+        let configuration = &self.0.configuration;
+        let folders = configuration.provider_path().iter().filter_map(|folder| {
+            let error = names_in(folder).err()?;
+            Some(error.context(format!("provider-path {}", folder.display())))
+        });
+        let names = self.provider_names();
+        let lost = |(scheme, alias): (&String, &Alias)| {
+            (!names.contains(&alias.provider)).then(|| self.nowhere(scheme, &alias.provider))
+        };
+        folders.chain(configuration.aliases().iter().filter_map(lost)).collect()
     }
 
-    fn listing(&self, name: String) -> Listing {
-        let loaded = self.loaded(&name, &name);
+    /// Loads one provider and lists it, as [`providers`](Registry::providers) does.
+    pub fn provider(&self, name: &str) -> Listing {
+        let loaded = self.loaded(name, name);
         let own = loaded.as_ref().is_ok_and(|loaded| loaded.path.is_none());
         let reason = match self.0.configuration.source() {
             _ if own => "the host's own".to_owned(),
@@ -67,22 +78,76 @@ impl Registry {
         Listing {
             aliases: aliases.map(|(scheme, _)| scheme.clone()).collect(),
             path: loaded.as_ref().ok().and_then(|loaded| loaded.path.clone()),
-            info: loaded.and_then(|loaded| {
-                self.check_settings(&name, &loaded.info)?;
-                Ok(loaded.info.clone())
-            }),
-            name,
+            problems: loaded.as_ref().map_or_else(|_| Vec::new(), |loaded| self.problems_of(name, loaded)),
+            info: loaded.map(|loaded| loaded.info.clone()),
+            name: name.to_owned(),
             reason,
         }
     }
+
+    /// Finds what is wrong with a provider's configurations before the first open does.
+    fn problems_of(&self, name: &str, loaded: &Loaded) -> Vec<Error> {
+        let aliases = self.0.configuration.aliases().iter().filter(|(_, alias)| alias.provider == name);
+        let aliased =
+            aliases.map(|(scheme, _)| (format!("[alias] {scheme}"), scheme.as_str(), self.resolve(scheme)));
+        let scheme = loaded.info.schemes.first().map_or(name, String::as_str);
+        let own = (format!("[provider.{name}]"), scheme, Target::own(name));
+        let mut found: Vec<Error> = Vec::new();
+        for (place, scheme, target) in [own].into_iter().chain(aliased) {
+            let place = match self.0.configuration.source() {
+                Source::File(path) => format!("{place} in {}", path.display()),
+                _ => place,
+            };
+            // The provider's own come first: an alias's settings lie over them, and would be blamed for them.
+            for problem in self.problems_of_target(scheme, &target, loaded) {
+                if !found.iter().any(|known| known.chain().ends_with(&problem.chain())) {
+                    found.push(problem.context(place.clone()));
+                }
+            }
+        }
+        found
+    }
+
+    fn problems_of_target(&self, scheme: &str, target: &Target, loaded: &Loaded) -> Vec<Error> {
+        let mut problems: Vec<Error> = target.scheme(scheme, &loaded.info).err().into_iter().collect();
+        let settings = self.checked_settings(target, &loaded.info, &mut problems);
+        // An alias without settings of its own has no instance of its own either.
+        let has_instance = !target.aliased || target.alias_settings.is_some();
+        if problems.is_empty() && has_instance && !self.is_started(&target.instance(scheme)) {
+            let host = Host::new(LayerHost::starting(self));
+            problems.extend(loaded.provider.start(host, settings).err());
+        }
+        problems
+    }
+
+    fn is_started(&self, instance: &str) -> bool {
+        self.0.instances.lock().get(instance).is_some_and(|slot| slot.get().is_some())
+    }
+
+    /// Says why an alias leads to no provider that may load.
+    fn nowhere(&self, scheme: &str, provider: &str) -> Error {
+        let configuration = &self.0.configuration;
+        let (code, why) = if configuration.alias(provider).is_some() {
+            (Code::EINVAL, "is an alias too: an alias names a provider".to_owned())
+        } else if !configuration.allows(provider) {
+            (Code::EACCES, format!("may not load: to allow it, add a section [provider.{provider}]"))
+        } else {
+            (Code::ENOENT, format!("is not there: no libzvfs_{provider}.so in the folders of provider-path"))
+        };
+        Error::new(code, format!("[alias] {scheme}: `{provider}` {why}"))
+    }
 }
 
-/// The providers whose libraries lie in a folder; one that cannot be read has none.
-fn names_in(folder: &std::path::Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        Some(name.strip_prefix("libzvfs_")?.strip_suffix(".so")?.to_owned())
-    });
-    names.collect()
+/// The providers whose libraries lie in a folder; none in one that is not there.
+fn names_in(folder: &Path) -> Result<Vec<String>> {
+    if !trust::is_there(folder)? {
+        return Err(Error::new(Code::ENOENT, "no such folder"));
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let Ok(name) = entry?.file_name().into_string() else { continue };
+        let name = name.strip_prefix("libzvfs_").and_then(|name| name.strip_suffix(".so"));
+        names.extend(name.map(str::to_owned));
+    }
+    Ok(names)
 }
