@@ -1,5 +1,6 @@
 use crate::{EBADMSG, ECONNRESET, EPROTO, assert_code, raw};
 use netpipe::digest::{Algorithm, Digest};
+use netpipe::hello::{FEATURE_ALIVE, FEATURE_WINDOWS};
 use netpipe::pipe::{Incoming, Next, REPORT_BYTES, Report, Window};
 use netpipe::{Error, Header, Message, Reason};
 
@@ -275,4 +276,31 @@ fn a_digest_needs_to_see_the_bytes() {
     let mut incoming = Incoming::new(WINDOW, false).with_digest(Some(Digest::new(Algorithm::Blake3)));
     incoming.control(&mut &stream[..12]).unwrap();
     assert!(matches!(incoming.unseen(5), Err(Error::Invalid(_))));
+}
+
+/// Frames of features are frames out of turn where one HELLO does not have them.
+#[test]
+fn windows_grow_and_signs_of_life_pass_where_both_know_of_them() {
+    let both = FEATURE_WINDOWS | FEATURE_ALIVE;
+    let window = Window::new(1 << 20).with_features(both);
+    window.hear(&Message::Alive).unwrap();
+    window.hear(&Message::Window(1 << 21)).unwrap();
+    window.send(1 << 20);
+    assert_eq!((window.size(), window.room()), (1 << 21, 1 << 20));
+    assert_code(window.hear(&Message::Window(1 << 20)), EPROTO, "shrinks");
+    for message in [Message::Window(1 << 21), Message::Alive] {
+        assert_code(Window::new(1 << 20).hear(&message), EPROTO, "out of turn");
+    }
+
+    let mut incoming = Incoming::new(WINDOW, false).with_features(both);
+    let mut stream: Vec<u8> = [Message::Alive, Message::Full].iter().flat_map(Message::to_bytes).collect();
+    assert_eq!(read(&mut incoming, &stream, 100).1, Ok(Next::Control(12)));
+    assert!(incoming.is_full());
+    stream = data(b"hello", false);
+    assert_eq!(read(&mut incoming, &stream, 100).0, b"hello");
+    assert!(!incoming.is_full(), "it was sent more");
+    for message in [Message::Full, Message::Alive] {
+        let (_, outcome) = read(&mut Incoming::new(WINDOW, false), &message.to_bytes(), 100);
+        assert_code(outcome, EPROTO, "out of turn");
+    }
 }

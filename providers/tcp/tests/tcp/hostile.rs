@@ -11,12 +11,12 @@ use vfs_core::{Code, Finish, Flush, Open, OpenFile};
 
 const CHILD: &str = "ZVFS_TCP_TEST_CHILD";
 
-fn open(settings: &str, descriptor: &str, writes: bool) -> OpenFile {
+pub fn open(settings: &str, descriptor: &str, writes: bool) -> OpenFile {
     registry(settings).open(descriptor, &Open::new(if writes { WRITE } else { READ })).unwrap()
 }
 
 /// What one `read` of a raw connection gives: how it was answered.
-fn answer(stream: &mut TcpStream) -> Vec<u8> {
+pub fn answer(stream: &mut TcpStream) -> Vec<u8> {
     stream.set_read_timeout(Some(SLACK)).unwrap();
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
@@ -138,7 +138,7 @@ fn a_peer_that_speaks_something_else_is_eproto() {
 }
 
 /// Connects as soon as somebody listens.
-fn connect(port: u16) -> TcpStream {
+pub fn connect(port: u16) -> TcpStream {
     let start = Instant::now();
     loop {
         match TcpStream::connect(("127.0.0.1", port)) {
@@ -324,47 +324,6 @@ fn a_slow_hello_is_given_up_after_ten_seconds() {
     assert!(start.elapsed() > Duration::from_secs(5));
 }
 
-/// A reader that was stopped for 12 s did not speak netpipe, for good.
-#[test]
-fn a_reader_that_says_nothing_is_dialled_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
-    let mut writer = open("", &descriptor, true);
-    let writing = in_thread(move || writer.write(b"hello").unwrap());
-    let (mut silent, _) = listener.accept().unwrap();
-    let heard = answer(&mut silent);
-    assert!(heard.ends_with(b"the handshake took too long"), "{heard:?}");
-    let (mut stream, _) = listener.accept().unwrap();
-    shake(&mut stream, Acceptor::new(None));
-    assert_eq!(writing.recv_timeout(SLACK).unwrap(), 5);
-}
-
-#[test]
-fn a_reader_that_says_nothing_for_the_peer_timeout_is_etimedout() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
-    let mut writer = open("peer-timeout = \"1s\"", &descriptor, true);
-    refused(in_time(move || writer.write(b"hello")), Code::ETIMEDOUT, "answered none");
-}
-
-/// Once the reader went on, it took the connection that its writer had given up for the writer, and the pipe for broken.
-#[test]
-fn a_connection_that_was_given_up_before_its_hello_was_read_is_nobody() {
-    let port = free_port();
-    let descriptor = format!("tcp://127.0.0.1:{port}");
-    let mut reader = open("", &descriptor, false);
-    let mut given_up = connect(port);
-    let reason = netpipe::Reason::new(netpipe::code::ETIMEDOUT, "the handshake took too long");
-    let mut bytes = Hello::pipe(Role::Writer, Name::unnamed(), None).to_bytes();
-    bytes.extend(Message::Refusal(reason).to_bytes());
-    given_up.write_all(&bytes).unwrap();
-    assert_eq!(answer(&mut given_up), b"", "it is not answered");
-    let mut writer = open("", &descriptor, true);
-    writer.write_all(b"right").unwrap();
-    writer.finish(Finish::End).unwrap();
-    assert_eq!(in_time(move || read_to_end(&mut reader)), b"right");
-}
-
 #[test]
 fn no_address_in_particular_is_this_machine() {
     let port = free_port();
@@ -375,50 +334,8 @@ fn no_address_in_particular_is_this_machine() {
     assert_eq!(read_to_end(&mut reader), b"here");
 }
 
-/// Whoever gave up a pipe because its peer was stopped waited 5 s more for that peer.
-#[test]
-fn a_stop_does_not_wait_for_a_peer_that_is_stopped() {
-    let stopped = |descriptor: &str, role| -> TcpStream {
-        let mut stream = connect(descriptor.rsplit(':').next().unwrap().parse().unwrap());
-        let mut dialler = Dialler::new(Hello::pipe(role, Name::unnamed(), None), None, None).unwrap();
-        stream.write_all(&dialler.output()).unwrap();
-        loop {
-            let mut bytes = vec![0; dialler.want()];
-            let count = stream.read(&mut bytes).unwrap();
-            if let Progress::Done(_) = dialler.input(&mut &bytes[..count]).unwrap() {
-                return stream;
-            }
-        }
-    };
-    let descriptor = || format!("tcp:127.0.0.1:{}", free_port());
-    let stop = |host: vfs_core::Registry, file: OpenFile| {
-        let start = Instant::now();
-        drop(file);
-        drop(host);
-        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-    };
-
-    let (host, at) = (registry(""), descriptor());
-    let mut reader = host.open(&at, &Open::new(READ)).unwrap();
-    let _writer = stopped(&at, Role::Writer);
-    times_out(&mut reader, "data", |reader| reader.read(&mut [0; 8]));
-    stop(host, reader);
-
-    for how in [Finish::Discard, Finish::Commit] {
-        let (host, at) = (registry(""), descriptor());
-        let mut writer = host.open(&format!("{at}?role=listen"), &Open::new(WRITE)).unwrap();
-        let _reader = stopped(&at, Role::Reader);
-        assert!(fill(&mut writer, &[7; 65_536]) > 0);
-        match how {
-            Finish::Commit => times_out(&mut writer, "the reader", |writer| writer.finish(how)),
-            how => writer.finish(how).unwrap(),
-        }
-        stop(host, writer);
-    }
-}
-
 /// The other end of a handshake, in the test's own hands.
-fn shake(stream: &mut TcpStream, mut acceptor: Acceptor) {
+pub fn shake(stream: &mut TcpStream, mut acceptor: Acceptor) {
     loop {
         let mut bytes = vec![0; acceptor.want()];
         let count = stream.read(&mut bytes).unwrap();

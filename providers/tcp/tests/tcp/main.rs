@@ -11,6 +11,7 @@ mod features;
 mod hostile;
 mod library;
 mod mesh;
+mod silent;
 mod splice;
 mod table;
 mod tls;
