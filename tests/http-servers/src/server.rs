@@ -255,7 +255,9 @@ fn webfs(server: &mut Server) {
 fn whitenoise(server: &mut Server) {
     server.write("files.py", include_str!("server/files.py"));
     let (address, folder) = (format!("127.0.0.1:{}", server.http), server.folder.path().to_owned());
-    server.start("gunicorn", &["--chdir", text(&folder), "--bind", &address, "files"]);
+    // It would kill a worker whose client stands still, and so hide that nobody else is served.
+    let arguments = ["--chdir", text(&folder), "--bind", &address, "--timeout", "0", "files"];
+    server.start("gunicorn", &arguments);
 }
 
 /// Where Debian keeps apache2's modules.
