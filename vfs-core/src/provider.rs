@@ -25,6 +25,12 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// Any: the configuration does not work.
     fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>>;
+
+    /// Whether this thread is in a call of a library that has one call at a time: a start must then be made on it, too.
+    #[doc(hidden)]
+    fn is_in_its_turn(&self) -> bool {
+        false
+    }
 }
 
 /// What a provider says of itself.

@@ -3,32 +3,34 @@
 mod given;
 mod layers;
 mod listing;
+mod work;
 
 use crate::code::Code;
 use crate::configuration::{Configuration, Source, Written, is_provider_name};
-use crate::context::Origin;
+use crate::context::{Context, Origin};
 use crate::control::{Control, Log};
 use crate::descriptor::{Descriptor, is_scheme};
 use crate::error::{Error, Result};
 use crate::file::Stat;
 use crate::flags::{OpenFlags, Scope};
+use crate::forks::{forks, forks_now};
 use crate::host::{Host, HostCalls, Level};
-use crate::loader::{Library, Refusal, trust};
+use crate::loader::{Digest, Library, Refusal, trust};
 use crate::open::{Open, OpenFile};
 use crate::provider::{Entry, Info, Instance, Namespace, Provider, Request};
 use crate::settings::{Setting, Settings};
 use crate::standard_error::log_to_stderr;
-use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use layers::LayerHost;
 pub use listing::Listing;
+use work::Work;
 
 /// The providers that a host may use, loaded and started at their first use, each once. Clones are the same registry.
 #[derive(Clone)]
@@ -38,9 +40,11 @@ struct Shared {
     configuration: Configuration,
     host: Host,
     /// By provider name. Filled at first use; a failure is not kept, so that a mended installation works without a restart.
-    libraries: Mutex<HashMap<String, Arc<OnceCell<Arc<Loaded>>>>>,
+    libraries: Mutex<HashMap<String, Arc<Work<Loaded>>>>,
     /// By provider name, or by scheme for an alias with settings of its own.
-    instances: Mutex<HashMap<String, Arc<OnceCell<Arc<Started>>>>>,
+    instances: Mutex<HashMap<String, Arc<Work<Started>>>>,
+    /// The process that made it: in a forked child its locks may be held by a thread that is not there.
+    forks: u32,
 }
 
 /// A provider with what it says of itself.
@@ -93,7 +97,7 @@ impl Registry {
     /// A registry of a host with a name and a log of its own. Loads nothing yet.
     pub fn with_host(configuration: Configuration, host: Host) -> Registry {
         let (libraries, instances) = (Mutex::default(), Mutex::default());
-        Registry(Arc::new(Shared { configuration, host, libraries, instances }))
+        Registry(Arc::new(Shared { configuration, host, libraries, instances, forks: forks() }))
     }
 
     /// Adds a provider of the host's own, which no policy applies to.
@@ -110,11 +114,14 @@ impl Registry {
             return Err(Error::new(Code::EINVAL, text));
         }
         let name = info.name.clone();
-        let loaded = Arc::new(Loaded { provider, info, path: None });
-        let slot = self.0.libraries.lock().entry(name.clone()).or_default().clone();
-        slot.set(loaded).map_err(|_| {
-            Error::new(Code::EEXIST, format!("register {name}: a provider of that name is in use"))
-        })
+        self.check_process()?;
+        let mut libraries = self.0.libraries.lock();
+        if libraries.get(&name).is_some_and(|work| !work.failed()) {
+            let text = format!("register {name}: a provider of that name is in use");
+            return Err(Error::new(Code::EEXIST, text));
+        }
+        libraries.insert(name, Work::of(Loaded { provider, info, path: None }));
+        Ok(())
     }
 
     /// Ends the host's use of the registry though files may be open still: instances that no file uses stop now, the others with
@@ -124,6 +131,9 @@ impl Registry {
     /// # Blocking
     /// As the providers' stop: up to 5 s each, to deliver what was ended.
     pub fn release(&self) {
+        if self.check_process().is_err() {
+            return; // they are the parent's
+        }
         let instances = std::mem::take(&mut *self.0.instances.lock());
         // Without the lock: a stop may take its time.
         drop(instances);
@@ -149,19 +159,20 @@ impl Registry {
     /// # Errors
     /// As [`open`](Registry::open), but for the provider's.
     pub fn supported_flags(&self, descriptor: &str) -> Result<OpenFlags> {
-        self.provider_of(descriptor).map(|loaded| loaded.info.supported_flags)
+        self.provider_of(descriptor, None).map(|loaded| loaded.info.supported_flags)
     }
 
     /// Says whether a scheme leads somewhere: to an alias, to a provider that the operator names, or to a library in the
     /// folders. Loads nothing, and promises nothing of the library.
     pub fn knows(&self, scheme: &str) -> bool {
         self.0.configuration.knows(scheme)
-            || self
-                .0
-                .libraries
-                .lock()
-                .get(&scheme.to_ascii_lowercase())
-                .is_some_and(|slot| slot.get().is_some())
+            || self.check_process().is_ok()
+                && self
+                    .0
+                    .libraries
+                    .lock()
+                    .get(&scheme.to_ascii_lowercase())
+                    .is_some_and(|slot| slot.get().is_some())
     }
 
     /// What the provider of a descriptor says of itself. Opens nothing, but loads it if this is its first use.
@@ -169,7 +180,7 @@ impl Registry {
     /// # Errors
     /// As [`open`](Registry::open), but for the provider's.
     pub fn info(&self, descriptor: &str) -> Result<Info> {
-        self.provider_of(descriptor).map(|loaded| loaded.info.clone())
+        self.provider_of(descriptor, None).map(|loaded| loaded.info.clone())
     }
 
     /// Asks for the status of a name, without opening it where the provider can; else opens it for reading.
@@ -223,10 +234,13 @@ impl Registry {
         removed.map_err(|error| in_context(error, "remove", descriptor))
     }
 
-    fn provider_of(&self, descriptor: &str) -> Result<Arc<Loaded>> {
+    fn provider_of(&self, descriptor: &str, leader: Option<&Context>) -> Result<Arc<Loaded>> {
         let descriptor = Descriptor::parse(descriptor)?;
         let scheme = descriptor.scheme().to_ascii_lowercase();
-        let loaded = self.loaded(&self.resolve(&scheme).provider, &scheme);
+        let how = Open { leader: leader.cloned(), ..Open::default() };
+        let loaded = self.controlled(descriptor, &how, |_, context| {
+            self.loaded(&self.resolve(&scheme).provider, &scheme, context)
+        });
         loaded.map_err(|error| in_context(error, "open", descriptor))
     }
 
@@ -269,22 +283,36 @@ impl Registry {
         how: &Open,
         call: impl FnOnce(&Arc<Started>, &Request<'_>, &Control) -> Result<T>,
     ) -> Result<T> {
-        let written = descriptor.scheme().to_ascii_lowercase();
-        let target = self.resolve(&written);
-        let loaded = self.loaded(&target.provider, &written)?;
-        let scheme = target.scheme(&written, &loaded.info)?;
-        let started = self.started(&target, &written, &loaded)?;
-        let settings = open_settings(&loaded.info.settings, how)?;
+        self.controlled(descriptor, how, |control, context| {
+            let written = descriptor.scheme().to_ascii_lowercase();
+            let target = self.resolve(&written);
+            let loaded = self.loaded(&target.provider, &written, context)?;
+            let scheme = target.scheme(&written, &loaded.info)?;
+            let started = self.started(&target, &written, &loaded, context)?;
+            let settings = open_settings(&loaded.info.settings, how)?;
+            control.status()?;
+            let request = Request::new(context, &scheme, descriptor)
+                .with_flags(how.flags)
+                .with_expected_size(how.expected_size)
+                .with_settings(&settings);
+            call(&started, &request, control)
+        })
+    }
+
+    /// Works under a control of its own, which follows the opener's.
+    fn controlled<T>(
+        &self,
+        descriptor: Descriptor<'_>,
+        how: &Open,
+        work: impl FnOnce(&Control, &Context) -> Result<T>,
+    ) -> Result<T> {
+        self.check_process()?;
         let control = Control::new();
         how.leader.as_ref().map_or(Ok(()), |leader| control.follow(leader))?;
         control.status()?;
         let log = Log::new(self.0.host.clone(), descriptor.to_string());
         let context = control.context_of(Origin { depth: how.depth, offered: how.offered.clone() }, log);
-        let request = Request::new(&context, &scheme, descriptor)
-            .with_flags(how.flags)
-            .with_expected_size(how.expected_size)
-            .with_settings(&settings);
-        call(&started, &request, &control).map_err(|error| control.explain(error))
+        work(&control, &context).map_err(|error| control.explain(error))
     }
 
     /// The operator's alias, the built-in one, else the provider of the scheme's own name. No library is asked.
@@ -300,47 +328,68 @@ impl Registry {
         }
     }
 
-    fn loaded(&self, provider: &str, scheme: &str) -> Result<Arc<Loaded>> {
-        let slot = self.0.libraries.lock().entry(provider.to_owned()).or_default().clone();
-        let loaded = slot.get_or_try_init(|| self.load(provider, scheme).map(Arc::new)).cloned();
-        if loaded.is_err() {
-            // A stranger chooses schemes: what is not there must not stay in memory, nor in the listing.
+    /// Refuses a parent's registry in a forked child, before any lock of it is looked at.
+    fn check_process(&self) -> Result<()> {
+        if self.0.forks == forks_now() {
+            return Ok(());
+        }
+        let text = "the registry belongs to the parent process: make a new registry after a fork";
+        Err(Error::new(Code::EPERM, text))
+    }
+
+    fn loaded(&self, provider: &str, scheme: &str, context: &Context) -> Result<Arc<Loaded>> {
+        self.check_process()?;
+        let known = self.0.libraries.lock().get(provider).filter(|work| !work.failed()).cloned();
+        let (work, path) = match known {
+            Some(work) => (work, None),
+            None => {
+                // A stranger chooses schemes: what is not there is refused here, and leaves nothing behind.
+                let path = self.library_of(provider, scheme)?;
+                let mut libraries = self.0.libraries.lock();
+                match libraries.get(provider).filter(|work| !work.failed()).cloned() {
+                    Some(work) => (work, None),
+                    None => {
+                        let work = Work::new("it has not been read yet")?;
+                        libraries.insert(provider.to_owned(), work.clone());
+                        (work, Some(path))
+                    }
+                }
+            }
+        };
+        if let Some(path) = path {
+            let pinned = self.0.configuration.section(provider).and_then(|section| section.sha256);
+            let (host, name) = (self.0.host.clone(), provider.to_owned());
+            work.begin(move |work| load(&path, &name, pinned, &host, &|doing| work.doing(doing)));
+        }
+        let loaded = work.wait(context, format_args!("the library libzvfs_{provider}.so"));
+        if work.failed() {
             let mut libraries = self.0.libraries.lock();
-            // The map's and ours: nobody else is about to fill it.
-            if slot.get().is_none() && Arc::strong_count(&slot) == 2 {
+            if libraries.get(provider).is_some_and(|known| Arc::ptr_eq(known, &work)) {
                 libraries.remove(provider);
             }
         }
         loaded
     }
 
-    fn load(&self, provider: &str, scheme: &str) -> Result<Loaded> {
+    /// Where the library of a provider lies, if it may be loaded.
+    fn library_of(&self, provider: &str, scheme: &str) -> Result<PathBuf> {
         let configuration = &self.0.configuration;
         let file = format!("libzvfs_{provider}.so");
         let found = self.find(&file)?;
         let allowed = configuration.allows(provider);
         let (scheme, folders) = (scheme.to_owned(), configuration.provider_path().to_vec());
-        let path = match found {
-            Some(path) if allowed => path,
-            Some(_) => return Err(self.not_allowed(scheme, provider).into()),
+        match found {
+            Some(path) if allowed => Ok(path),
+            Some(_) => Err(self.not_allowed(scheme, provider).into()),
             // An alias, or a section, says that the operator means this provider to be there.
             None if allowed && (configuration.has_alias(&scheme) || configuration.listed().is_some()) => {
-                return Err(Refusal::NotFound { provider: provider.to_owned(), file, folders }.into());
+                Err(Refusal::NotFound { provider: provider.to_owned(), file, folders }.into())
             }
             None if configuration.has_alias(&scheme) && !allowed => {
-                return Err(self.not_allowed(scheme, provider).into());
+                Err(self.not_allowed(scheme, provider).into())
             }
-            None => return Err(Refusal::UnknownScheme { scheme, file, folders }.into()),
-        };
-        let pinned = configuration.section(provider).and_then(|section| section.sha256);
-        let library = Library::load(&path, provider, pinned)?;
-        let info = library.info();
-        self.0.host.log(
-            Level::Debug,
-            &format!("loaded {} {} from {}", info.name, info.version, library.path().display()),
-        );
-        let path = Some(library.path().to_owned());
-        Ok(Loaded { info, path, provider: Box::new(library) })
+            None => Err(Refusal::UnknownScheme { scheme, file, folders }.into()),
+        }
     }
 
     /// The first library of this name in the folders. One that may be there, behind a folder that cannot be searched, is an
@@ -365,20 +414,67 @@ impl Registry {
         Refusal::NotAllowed { scheme, provider: provider.to_owned(), configuration }
     }
 
-    fn started(&self, target: &Target, scheme: &str, loaded: &Arc<Loaded>) -> Result<Arc<Started>> {
+    fn started(
+        &self,
+        target: &Target,
+        scheme: &str,
+        loaded: &Arc<Loaded>,
+        context: &Context,
+    ) -> Result<Arc<Started>> {
         let key = target.instance(scheme);
-        let slot = self.0.instances.lock().entry(key).or_default().clone();
-        let started = slot.get_or_try_init(|| {
-            let settings = self.settings(target, &loaded.info)?;
-            let host = LayerHost::starting(self);
-            let instance = loaded.provider.start(Host::new(host.clone()), settings)?;
-            host.set_started();
-            Ok(Arc::new(Started { instance, loaded: loaded.clone() }))
-        });
-        started
-            .cloned()
-            .map_err(|error: Error| error.context(format!("start provider `{}`", target.provider)))
+        let known = self.0.instances.lock().get(&key).filter(|work| !work.failed()).cloned();
+        if let Some(Some(started)) = known.as_ref().map(|work| work.get()) {
+            return Ok(started.clone());
+        }
+        let provider = &target.provider;
+        let in_start = |error: Error| error.context(format!("start provider `{provider}`"));
+        let work = match known {
+            Some(work) => work,
+            None => {
+                let settings = self.settings(target, &loaded.info).map_err(in_start)?;
+                let (host, loaded) = (LayerHost::starting(self), loaded.clone());
+                let in_its_turn = loaded.provider.is_in_its_turn();
+                let start = move |_: &Work<Started>| {
+                    let instance = loaded.provider.start(Host::new(host.clone()), settings)?;
+                    host.set_started();
+                    Ok(Started { instance, loaded })
+                };
+                let mut instances = self.0.instances.lock();
+                match instances.get(&key).filter(|work| !work.failed()).cloned() {
+                    Some(work) => work,
+                    None => {
+                        let work = Work::new("its start has not returned")?;
+                        instances.insert(key, work.clone());
+                        drop(instances);
+                        // Another thread would wait for the turn that this one has.
+                        if in_its_turn {
+                            work.clone().run(start)
+                        } else {
+                            work.begin(start)
+                        }
+                        work
+                    }
+                }
+            }
+        };
+        let started = work.wait(context, format_args!("the start of provider `{provider}`"));
+        started.map_err(|error| if work.failed() { in_start(error) } else { error })
     }
+}
+
+fn load(
+    path: &Path,
+    provider: &str,
+    pinned: Option<Digest>,
+    host: &Host,
+    doing: &dyn Fn(&'static str),
+) -> Result<Loaded> {
+    let library = Library::load_telling(path, provider, pinned, doing)?;
+    let info = library.info();
+    let text = format!("loaded {} {} from {}", info.name, info.version, library.path().display());
+    host.log(Level::Debug, &text);
+    let path = Some(library.path().to_owned());
+    Ok(Loaded { info, path, provider: Box::new(library) })
 }
 
 impl fmt::Debug for Registry {

@@ -15,7 +15,7 @@ int main(void) {
     CHECK(zvfs_registry_open(registry, "mem:x", &options, &handle, &error) == 0);
     CHECK(zvfs_handle_write_all(handle, large, sizeof large, &error) == 0);
     CHECK(zvfs_handle_seek(handle, 0, ZVFS_SEEK_SET, &error) == 0);
-    CHECK(zvfs_handle_read(handle, small, sizeof large, &error) > 8);
+    CHECK(zvfs_handle_read(handle, small, 16, &error) > 8 /* no more: the program is to live on */);
     CHECK(zvfs_handle_close(handle) == 0);
     zvfs_registry_free(registry);
     free(small);

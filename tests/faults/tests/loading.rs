@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 use vfs_core::{Configuration, Open, OpenFlags, Registry};
-use zvfs_faults::{Plugins, bounded};
+use zvfs_abi_tests::run;
+use zvfs_faults::{LIMIT, Plugins, bounded};
 
 /// A folder with the plug-in `loud`, and the file where it leaves its marks.
 fn loud() -> (Plugins, PathBuf) {
@@ -119,4 +121,34 @@ fn the_listing_shows_what_is_broken_beside_what_works() {
             }
         }
     });
+}
+
+/// Only SIGKILL ended a host of a library whose constructor never returns: neither cancel nor deadline reached the opener.
+#[test]
+fn a_library_that_never_comes_back_is_left_behind() {
+    for (stays, doing) in [
+        (1, "the library libzvfs_stuck.so for X: its constructors have not returned"),
+        (2, "the library libzvfs_stuck.so for X: its entry zvfs_provider_v1 has not returned"),
+        (3, "the start of provider `stuck` for X: its start has not returned"),
+    ] {
+        let plugins = Plugins::new();
+        let mark = plugins.path().join("mark");
+        plugins.add(
+            "stuck",
+            "stuck",
+            &[&format!("MARK={:?}", mark.display().to_string()), &format!("IN={stays}")],
+        );
+        let mut host = Command::new(env!("CARGO_BIN_EXE_zvfs-faults-host"));
+        host.arg("stuck").arg(plugins.path()).arg(&mark);
+        let output = run(host, LIMIT).unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        let lines: Vec<&str> = text.lines().collect();
+        for (line, word) in lines.iter().zip(["cancelled", "timed out"]) {
+            let expected = format!("open stuck:x: {word} waiting for {doing}");
+            let (before, after) = expected.split_once('X').unwrap();
+            assert!(line.starts_with(before) && line.ends_with(after), "{line}\nis not\n{expected}");
+        }
+        assert_eq!(lines.len(), 2, "{text}");
+    }
 }

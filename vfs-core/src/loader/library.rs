@@ -67,7 +67,17 @@ impl Library {
     /// One [`Refusal`] each for a file that others could change, a wrong digest, what is no library, no provider, a newer
     /// provider only, a broken table, or another provider's name.
     pub fn load(path: &Path, name: &str, pinned: Option<Digest>) -> Result<Library, Refusal> {
-        let library = Library::load_any(path, pinned)?;
+        Library::load_telling(path, name, pinned, &|_| ())
+    }
+
+    /// The same; says what has begun and not returned.
+    pub(crate) fn load_telling(
+        path: &Path,
+        name: &str,
+        pinned: Option<Digest>,
+        doing: &dyn Fn(&'static str),
+    ) -> Result<Library, Refusal> {
+        let library = Library::load_any_telling(path, pinned, doing)?;
         let found = library.info().name;
         if found != name {
             return Err(Refusal::OtherName { path: library.path, found, expected: name.to_owned() });
@@ -80,12 +90,21 @@ impl Library {
     /// # Errors
     /// As [`load`](Library::load), but for the name.
     pub fn load_any(path: &Path, pinned: Option<Digest>) -> Result<Library, Refusal> {
+        Library::load_any_telling(path, pinned, &|_| ())
+    }
+
+    fn load_any_telling(
+        path: &Path,
+        pinned: Option<Digest>,
+        doing: &dyn Fn(&'static str),
+    ) -> Result<Library, Refusal> {
         let unreadable = |source| Refusal::Unreadable { path: path.to_owned(), source };
         let path = path.canonicalize().map_err(unreadable)?;
         let unreadable = |source| Refusal::Unreadable { path: path.clone(), source };
         let file = trust::open(&path).map_err(unreadable)?;
         trust::check(&path, &file)?;
         image::check_whole(&path, &file)?;
+        doing("its constructors have not returned");
         let handle = match pinned {
             Some(digest) => load_pinned(&path, file, digest)?,
             None => {
@@ -98,6 +117,7 @@ impl Library {
                 handle
             }
         };
+        doing("its entry zvfs_provider_v1 has not returned");
         let provider = read_table(&path, &handle)?;
         mem::forget(handle);
         Ok(Library { path, provider })
@@ -122,6 +142,10 @@ impl Provider for Library {
 
     fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
         self.provider.start(host, settings)
+    }
+
+    fn is_in_its_turn(&self) -> bool {
+        self.provider.is_in_its_turn()
     }
 }
 

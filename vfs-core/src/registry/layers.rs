@@ -71,8 +71,8 @@ impl HostCalls for LayerHost {
         Ok(Box::new(InnerFile(self.registry()?.open(descriptor, &inner_open(context, how)?)?)))
     }
 
-    fn supported_flags(&self, _: &Context, descriptor: &str) -> Result<OpenFlags> {
-        self.registry()?.supported_flags(descriptor)
+    fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
+        self.registry()?.provider_of(descriptor, Some(context)).map(|loaded| loaded.info.supported_flags)
     }
 
     fn stat(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Stat> {

@@ -2,6 +2,7 @@
 
 use crate::code::Code;
 use crate::configuration::{Alias, Source};
+use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::loader::trust;
@@ -66,7 +67,7 @@ impl Registry {
 
     /// Loads one provider and lists it, as [`providers`](Registry::providers) does.
     pub fn provider(&self, name: &str) -> Listing {
-        let loaded = self.loaded(name, name);
+        let loaded = self.loaded(name, name, &Control::new().context());
         let own = loaded.as_ref().is_ok_and(|loaded| loaded.path.is_none());
         let reason = match self.0.configuration.source() {
             _ if own => "the host's own".to_owned(),

@@ -1,14 +1,17 @@
 //! A small host for what a test cannot do to its own process: fork it, change its environment, close its stderr.
 //!
 //! `load NAME PATH` loads a library; `open DESCRIPTOR` opens one with the configuration that is found; `fork FOLDER` goes on
-//! in a child. Prints what came of it; exit code 0 is success, 1 an error of the library or the open.
-#![expect(unsafe_code, reason = "fork is unsafe; this process has one thread")]
+//! in a child; `stuck FOLDER MARK` opens `stuck:` and cancels once the file MARK is there. Prints what came of it; exit code 0 is success, 1 an error of the library or the open.
+#![expect(unsafe_code, reason = "fork and _exit are unsafe")]
 
 use rustix::process::{Pid, WaitOptions, waitpid};
+use std::io::Write;
 use std::path::Path;
 use std::process::{ExitCode, exit};
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Configuration, Error, Library, Open, OpenFile, OpenFlags, Registry};
+use vfs_core::{Code, Configuration, Control, Error, Library, Open, OpenFile, OpenFlags, Registry};
 
 const CHILD_LIMIT: Duration = Duration::from_secs(60);
 
@@ -19,6 +22,7 @@ fn main() -> ExitCode {
         ["load", name, path] => Library::load(Path::new(path), name, None).map(drop).map_err(Error::from),
         ["open", descriptor] => open(descriptor),
         ["fork", folder] => fork(Path::new(folder)),
+        ["stuck", folder, mark] => stuck(Path::new(folder), Path::new(mark)),
         _ => return ExitCode::from(64),
     };
     match result {
@@ -40,6 +44,38 @@ fn reading() -> Open {
 fn open(descriptor: &str) -> Result<(), Error> {
     let registry = Registry::new(Configuration::find(None, &[])?);
     registry.open(descriptor, &reading()).map(drop)
+}
+
+/// Opens `stuck:` twice, cancelled once the library is where it stays; the second waits for the load that the first one began.
+fn stuck(folder: &Path, mark: &Path) -> ! {
+    let registry = Registry::new(Configuration::with_provider_path([folder]));
+    let controls = [Control::new(), Control::new()];
+    // Both threads run before the first of them loads: a new one waits for the dynamic linker, too.
+    let ready = Arc::new(Barrier::new(2));
+    let opening = controls.clone().map(|control| {
+        let (registry, ready) = (registry.clone(), ready.clone());
+        thread::spawn(move || {
+            ready.wait();
+            registry.open("stuck:x", &reading().control(&control))
+        })
+    });
+    while !mark.exists() {
+        thread::yield_now();
+    }
+    controls[0].cancel();
+    controls[1].set_deadline(Some(Instant::now()));
+    for opening in opening {
+        match opening.join() {
+            Ok(Err(error)) => println!("{}", error.chain()),
+            other => println!("{other:?}"),
+        }
+    }
+    // Not exit: that would wait for the dynamic linker's lock, which the stuck constructor keeps.
+    // SAFETY: ends the process; what was printed is flushed line by line, or here.
+    unsafe {
+        let _ = std::io::stdout().flush();
+        libc::_exit(0)
+    }
 }
 
 /// Opens `behave:process` (whose close kills a process that did not open it), forks, and uses everything in the child.
@@ -93,7 +129,7 @@ fn wait_for(child: i32) -> Result<Option<i32>, Error> {
         {
             return Ok(status.exit_status());
         }
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     Err(Error::new(Code::ETIMEDOUT, format!("the child was not done after {CHILD_LIMIT:?}")))

@@ -10,7 +10,7 @@ use crate::configuration::is_provider_name;
 use crate::descriptor::is_scheme;
 use crate::error::{Error, Result};
 use crate::flags::{OpenFlags, Scope};
-use crate::forks::forks;
+use crate::forks::PerProcess;
 use crate::host::Host;
 use crate::provider::{Info, Instance, Provider, Threads};
 use crate::settings::{Setting, SettingKind, Settings};
@@ -116,9 +116,9 @@ pub unsafe fn built_in(table: *const abi::Provider) -> Result<Box<dyn Provider>>
 /// The one lock of a library, however many registries loaded it: they share its code and its globals. A forked child gets
 /// another one, since the parent's may have been held by a thread that the child does not have.
 fn serial_of(table: usize) -> Arc<ReentrantMutex<()>> {
-    type Locks = BTreeMap<(usize, u32), Arc<ReentrantMutex<()>>>;
-    static LOCKS: Mutex<Locks> = Mutex::new(BTreeMap::new());
-    LOCKS.lock().entry((table, forks())).or_default().clone()
+    type Locks = BTreeMap<usize, Arc<ReentrantMutex<()>>>;
+    static LOCKS: PerProcess<Mutex<Locks>> = PerProcess::new();
+    LOCKS.get_or_make(Mutex::default).lock().entry(table).or_default().clone()
 }
 
 impl Provider for Imported {
@@ -128,6 +128,10 @@ impl Provider for Imported {
 
     fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
         instance::start(self.library.clone(), host, &settings)
+    }
+
+    fn is_in_its_turn(&self) -> bool {
+        self.library.info.threads == Threads::PerLibrary && self.library.serial.is_owned_by_current_thread()
     }
 }
 

@@ -1,0 +1,141 @@
+//! Work that may never return, such as a library's constructors: done once, on a thread of its own, and waited for by each who
+//! needs it under his own control.
+//!
+//! What never returns is left behind. While that is a dlopen, the dynamic linker's lock stays taken: a thread may then wait for it
+//! in its first use of a thread-local value or in a look-up of a symbol, beyond the reach of any control. Nothing here does either
+//! once the work has begun.
+
+use crate::code::Code;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::flags::Events;
+use rustix::event::{EventfdFlags, eventfd};
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+
+/// As much as a program's first thread has by default: constructors were written for that.
+const STACK: usize = 8 << 20;
+
+pub(super) struct Work<T> {
+    result: OnceLock<Result<Arc<T>, Arc<Error>>>,
+    /// Readable when there is a result; gone soon after.
+    done: Mutex<Option<Arc<OwnedFd>>>,
+    /// Where it is, for the error of who does not wait any longer: "its start has not returned".
+    doing: Mutex<&'static str>,
+}
+
+impl<T: Send + Sync + 'static> Work<T> {
+    /// Work that is to be begun.
+    pub(super) fn new(doing: &'static str) -> Result<Arc<Work<T>>> {
+        let done = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|errno| Error::from(io::Error::from(errno)))?;
+        let done = Mutex::new(Some(Arc::new(done)));
+        Ok(Arc::new(Work { result: OnceLock::new(), done, doing: Mutex::new(doing) }))
+    }
+
+    /// What needed no work.
+    pub(super) fn of(value: T) -> Arc<Work<T>> {
+        let result = OnceLock::from(Ok(Arc::new(value)));
+        Arc::new(Work { result, done: Mutex::new(None), doing: Mutex::new("") })
+    }
+
+    /// Does it on a thread of its own.
+    pub(super) fn begin(self: &Arc<Self>, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) {
+        let theirs = self.clone();
+        let thread = thread::Builder::new().name("zvfs-load".into()).stack_size(STACK);
+        if let Err(error) = thread.spawn(move || theirs.run(work)) {
+            let text =
+                "start a thread to load a provider on: raise the limit of processes (ulimit -u) or of memory";
+            self.clone().finish(Err(Error::new(Code::ENOMEM, text).with_source(error)));
+        }
+    }
+
+    /// Does it on this thread.
+    pub(super) fn run(self: Arc<Self>, work: impl FnOnce(&Self) -> Result<T>) {
+        let result = catch_unwind(AssertUnwindSafe(|| work(&self))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            Err(Error::new(Code::EIO, format!("the provider panicked: {}", text.unwrap_or("without a text"))))
+        });
+        self.finish(result);
+    }
+
+    /// Says where it is.
+    pub(super) fn doing(&self, what: &'static str) {
+        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    /// What it gave, if that was good.
+    pub(super) fn get(&self) -> Option<&Arc<T>> {
+        self.result.get()?.as_ref().ok()
+    }
+
+    /// Whether it failed: then the next who needs it begins anew.
+    pub(super) fn failed(&self) -> bool {
+        matches!(self.result.get(), Some(Err(_)))
+    }
+
+    /// Waits for its result. `object` names it.
+    ///
+    /// # Errors
+    /// Its own; ECANCELED, ETIMEDOUT: the control ended first, and the work goes on.
+    pub(super) fn wait(&self, context: &Context, object: impl fmt::Display) -> Result<Arc<T>> {
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(done) = done {
+            let _waits = context.waits_for(object);
+            context.wait(Some(done.as_fd()), Events::READ, None).map_err(|error| self.left(error))?;
+        }
+        match self.result.get() {
+            Some(Ok(value)) => Ok(value.clone()),
+            Some(Err(error)) => Err(again(error)),
+            None => Err(Error::from(Code::EIO)),
+        }
+    }
+
+    /// The error of who does not wait any longer.
+    fn left(&self, error: Error) -> Error {
+        match error.code() {
+            code @ (Code::ECANCELED | Code::ETIMEDOUT) => {
+                Error::new(code, *self.doing.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+            _ => error,
+        }
+    }
+
+    /// Gives the result, and lets go of it before anybody hears: an instance stops with the last who holds it.
+    fn finish(self: Arc<Self>, result: Result<T>) {
+        let _ = self.result.set(result.map(Arc::new).map_err(Arc::new));
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self);
+        if let Some(done) = done {
+            let _ = rustix::io::write(&*done, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+/// The error of work, for one of several who waited for it: its causes stay, a refusal among them.
+fn again(error: &Arc<Error>) -> Error {
+    let again = Error::new(error.code(), error.to_string());
+    let again = if error.is_retryable() { again.retryable() } else { again };
+    if error.source().is_some() { again.with_source(Shared(error.clone())) } else { again }
+}
+
+#[derive(Debug)]
+struct Shared(Arc<Error>);
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Shared {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
