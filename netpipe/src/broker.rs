@@ -159,8 +159,9 @@ impl Broker {
             ));
         }
         let shown = || addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let listener = TcpListener::bind(&addresses[..])
-            .map_err(|error| io::Error::new(error.kind(), format!("listen at {}: {error}", shown())))?;
+        let listener = TcpListener::bind(&addresses[..]).map_err(|error| {
+            io::Error::new(error.kind(), format!("listen at {}: {}", shown(), service::words(&error)))
+        })?;
         listener.set_nonblocking(true)?;
         // The standard library asks for 128: with the instances of a big job at once, some would wait for TCP's second try.
         rustix::net::listen(&listener, BACKLOG)?;

@@ -14,6 +14,7 @@
 //! | [`auth`] | the [`Secret`] and its proofs |
 //! | [`broker`] | the [`Broker`](broker::Broker), with its sockets and its loop |
 //! | [`pipe`] | what the two ends of a pipe count and check |
+//! | [`repeats`] | lines of a log that come over and over |
 
 pub mod auth;
 pub mod broker;
@@ -25,6 +26,7 @@ pub mod handshake;
 pub mod hello;
 pub mod message;
 pub mod pipe;
+pub mod repeats;
 mod text;
 
 pub use auth::Secret;

@@ -328,12 +328,14 @@ pub struct Decoder {
     from: Sender,
     gather: Gather,
     state: Result<()>,
+    /// The sender's last frame has come.
+    last: bool,
 }
 
 impl Decoder {
     /// Begins after the handshake. [`Sender::Writer`]'s stream has payload: that is [`Incoming`](crate::pipe::Incoming)'s.
     pub fn new(from: Sender) -> Decoder {
-        Decoder { from, gather: Gather::default(), state: Ok(()) }
+        Decoder { from, gather: Gather::default(), state: Ok(()), last: false }
     }
 
     /// Takes bytes off `input` up to the end of the next frame; `None`: all were taken, and the frame is not whole.
@@ -352,6 +354,9 @@ impl Decoder {
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<Option<Message>> {
+        if self.last && !input.is_empty() {
+            return Err(Error::protocol("a frame after the last one"));
+        }
         self.gather.fill(input, HEADER);
         let Some(bytes) = self.gather.header() else { return Ok(None) };
         let header = Header::decode(bytes)?;
@@ -364,9 +369,7 @@ impl Decoder {
         frame::check(&header, self.gather.body())?;
         let message = Message::parse(header.kind, self.gather.body())?;
         self.gather.clear();
-        if matches!(message.kind(), Kind::Refusal | Kind::Closed | Kind::Done) {
-            self.state = Err(Error::protocol("a frame after the last one"));
-        }
+        self.last = matches!(message.kind(), Kind::Refusal | Kind::Closed | Kind::Done);
         Ok(Some(message))
     }
 }

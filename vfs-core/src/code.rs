@@ -85,6 +85,8 @@ codes! {
     ENOTEMPTY = 39, "not empty";
     ELOOP = 40, "too many links in a row";
     ENODATA = 61, "no data";
+    ETIME = 62, "the timer ended";
+    ENOLINK = 67, "link severed";
     EPROTO = 71, "protocol error";
     EBADMSG = 74, "damaged data";
     EOVERFLOW = 75, "value too large";
@@ -116,9 +118,14 @@ codes! {
     EALREADY = 114, "in progress already";
     EINPROGRESS = 115, "in progress";
     ESTALE = 116, "changed meanwhile";
+    EUCLEAN = 117, "the file system is damaged";
+    EREMOTEIO = 121, "input/output error of the other side";
     EDQUOT = 122, "quota exhausted";
     ENOMEDIUM = 123, "no medium";
     ECANCELED = 125, "cancelled";
+    ENOKEY = 126, "no such key";
+    EKEYEXPIRED = 127, "the key has expired";
+    EKEYREJECTED = 129, "the key was rejected";
 }
 
 impl fmt::Display for Code {
@@ -133,5 +140,20 @@ impl fmt::Display for Code {
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// EADDRNOTAVAIL was an "unknown error": what a call about files or the network may fail with has words.
+    #[test]
+    fn what_the_system_says_of_files_and_networks_has_words() {
+        // Without words: of terminals, old networks, semaphores and others that no provider here calls for.
+        let known = (1..=40).chain([61, 62, 67, 71, 74, 75]).chain(88..=117).chain([121, 122, 123, 125]);
+        let nameless: Vec<i64> = known.filter(|raw| Code::from_raw(*raw).name().is_none()).collect();
+        assert_eq!(nameless, [94, 96, 108, 109]);
+        assert_eq!(Code::from_raw(99).text(), "not an address of this machine");
     }
 }

@@ -4,11 +4,12 @@ use super::connection::Stage;
 use super::names::Client;
 use super::queue::Watched;
 use super::relay::{Flow, Progress, Relay};
-use super::service::Service;
+use super::service::{Service, words};
 use crate::Name;
 use crate::error::code;
 use crate::message::Reason;
 use rustix::event::epoll::EventFlags;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 /// Marks the keys of relays in the event queue and among the deadlines; their lowest bit is the end.
@@ -50,10 +51,14 @@ impl Service {
         let (flows, ends) = match (flows, keys.map(|key| self.connections.contains_key(&key))) {
             (Ok(flows), [true, true]) => (flows, keys.map(|key| self.connections.remove(&key))),
             (flows, _) => {
-                let why = flows.err().map_or("an end left".into(), |error| error.to_string());
+                let error = flows.err();
+                // What the system does not give (EMFILE, as a rule) is not there in a moment: no word to try again at once.
+                let given = error.as_ref().and_then(io::Error::raw_os_error);
+                let code = given.and_then(|errno| u32::try_from(errno).ok()).unwrap_or(code::EBUSY);
+                let why = error.map_or("an end left".into(), |error| words(&error));
                 self.log(&format!("refuse relay {:?}: {why}", name.as_str()));
                 let text = format!("the broker cannot relay now: {why}");
-                keys.into_iter().for_each(|key| self.part(key, Some(Reason::new(code::EBUSY, &text))));
+                keys.into_iter().for_each(|key| self.part(key, Some(Reason::new(code, &text))));
                 return;
             }
         };

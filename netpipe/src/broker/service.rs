@@ -11,6 +11,7 @@ use super::{Config, StopHandle};
 use crate::error::code;
 use crate::handshake::Acceptor;
 use crate::message::{Message, Reason};
+use crate::repeats::Repeats;
 use rustix::event::epoll::EventFlags;
 use rustix::net::sockopt;
 use std::collections::HashMap;
@@ -28,6 +29,8 @@ const BATCH: usize = 128;
 const READ: usize = 16 * 1024;
 /// An honest handshake takes milliseconds: whoever is older gives way where there is no room.
 const DAWDLES: Duration = Duration::from_secs(1);
+/// How often the lack of descriptors is said.
+const REFUSALS: Duration = Duration::from_secs(10);
 /// Connections over a limit that are told so at the same time; what is over that is reset without a word.
 const TURNED_AWAY: usize = 64;
 
@@ -45,6 +48,8 @@ pub(super) struct Service {
     listener: Option<TcpListener>,
     /// When to accept again, after the system could not give a connection.
     resume: Option<Instant>,
+    /// What was said of that: it comes back as often as connections are tried.
+    refusals: Repeats,
     /// When to return at the latest, once it was stopped.
     end: Option<Instant>,
     stop: StopHandle,
@@ -70,6 +75,7 @@ impl Service {
             passes: Passes::new(),
             listener: Some(listener),
             resume: None,
+            refusals: Repeats::new(1, REFUSALS),
             end: None,
             stop,
             turned_away: 0,
@@ -127,7 +133,14 @@ impl Service {
                     // Most often no descriptors are left: the connection stays in the backlog, and would be reported at once.
                     self.queue.watch(listener, LISTENER, &mut Some(EventFlags::IN), None)?;
                     self.resume = Some(self.now + self.config.times.pause);
-                    self.log(&format!("accept: {error}; next try in {:?}", self.config.times.pause));
+                    let line = format!(
+                        "accept: {}; who waits is served once there is room, tried every {:?}",
+                        words(&error),
+                        self.config.times.pause
+                    );
+                    if self.refusals.admit(self.now, &line) {
+                        self.log(&line);
+                    }
                     return Ok(());
                 }
             }
@@ -252,10 +265,9 @@ impl Service {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        [self.deadlines.next(), self.names.deadline(), self.passes.deadline(), self.resume, self.end]
-            .into_iter()
-            .flatten()
-            .min()
+        let parts = [self.deadlines.next(), self.names.deadline(), self.passes.deadline()];
+        let own = [self.resume, self.end, self.refusals.deadline()];
+        parts.into_iter().chain(own).flatten().min()
     }
 
     fn time_out(&mut self) -> io::Result<()> {
@@ -264,6 +276,9 @@ impl Service {
             if let Some(listener) = &self.listener {
                 self.queue.watch(listener, LISTENER, &mut None, Some(EventFlags::IN))?;
             }
+        }
+        if let Some(line) = self.refusals.end(self.now) {
+            self.log(&line);
         }
         self.names.expire(self.now);
         self.passes.expire(self.now);
@@ -327,6 +342,12 @@ impl Service {
         let _ = rustix::io::read(&self.stop.0.bell, &mut [0; 8]);
         self.connections.is_empty() && self.relays.is_empty()
     }
+}
+
+/// The system's words, without its number.
+pub(super) fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// Sets up a new connection's socket.

@@ -176,8 +176,12 @@ fn nothing_follows_a_last_frame() {
     for message in last {
         let bytes = [message.to_bytes(), Message::Taken(0).to_bytes()].concat();
         let (mut decoder, mut rest) = (Decoder::new(Sender::Reader), &bytes[..]);
-        assert_eq!(decoder.next(&mut rest), Ok(Some(message)));
+        assert_eq!(decoder.next(&mut rest), Ok(Some(message.clone())));
         assert_code(decoder.next(&mut rest), EPROTO, "after the last one");
+        // To ask for more is no frame: a refusal was told as one that was followed by another.
+        let mut decoder = Decoder::new(Sender::Reader);
+        assert_eq!(decoder.next(&mut &message.to_bytes()[..]), Ok(Some(message)));
+        assert_eq!(decoder.next(&mut &[][..]), Ok(None));
     }
 }
 

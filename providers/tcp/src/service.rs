@@ -71,6 +71,8 @@ enum Timer {
     Forget(u64),
     /// A sign of life is due on a connection, or missed.
     Vigil(vigil::Vigil),
+    /// Lines that came over and over were counted for long enough.
+    Lines,
     /// There is room for strangers again, perhaps.
     Admit,
     /// Readers that were left alone are listened to again.
@@ -264,6 +266,7 @@ impl Service {
             Timer::Early(token) => self.stranger_known(token, true),
             Timer::Forget(id) => self.forget_writer(id),
             Timer::Vigil(vigil) => self.vigil(vigil),
+            Timer::Lines => self.log_counts(),
             Timer::Admit => self.admit_strangers(),
             Timer::Listen => self.listen_again(),
         }

@@ -12,9 +12,9 @@ use crate::socket;
 use netpipe::digest::Algorithm;
 use netpipe::handshake::TIMEOUT;
 use netpipe::hello::{FEATURE_ALIVE, FEATURE_CRC, FEATURE_WINDOWS};
+use netpipe::repeats::Repeats;
 use netpipe::{Hello, Purpose, Reason, Role, Token, code};
 use rustix::io::Errno;
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,8 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The pause after the system refused to give a connection, for want of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Lines that strangers may make in the log, and in which time: whoever knocks must not fill it.
-const LINES: (u32, Duration) = (10, Duration::from_secs(10));
+/// In which time lines are counted that may come over and over.
+const PERIOD: Duration = Duration::from_secs(10);
+/// Lines of one level that strangers may make in the log in that time: whoever knocks must not fill it.
+const KNOCKS: u64 = 10;
 
 /// A listener.
 #[derive(Debug)]
@@ -46,8 +48,17 @@ pub struct Strangers {
     since: BTreeMap<u64, Instant>,
     /// Listeners that wait for room.
     paused: Vec<u64>,
-    /// Lines that they made in the log, since when.
-    lines: Option<(Instant, u32)>,
+    /// Lines that they made in the log. By level: what is counted of one that nobody sees would stand alone.
+    lines: BTreeMap<(Topic, Level), Repeats>,
+}
+
+/// What a line is about that may come over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Topic {
+    /// What a stranger did.
+    Knock,
+    /// The system gives no connection.
+    Accept,
 }
 
 impl Listener {
@@ -118,7 +129,9 @@ impl Service {
                 ) => {}
                 Err(errno) => {
                     let why = Code::from_raw(errno.raw_os_error().into());
-                    self.log(Level::Warning, &format!("netpipe: accept: {}", why.text()));
+                    let text = format!("accept: {}: tried again until there is room", why.text());
+                    self.log_repeated(Topic::Accept, Level::Warning, &format!("netpipe: {text}"));
+                    self.note_guest(listener.guest, &text);
                     return Some(self.pause_listener(key, listener, PAUSE));
                 }
             }
@@ -182,19 +195,45 @@ impl Service {
 
     /// Logs what a stranger did, unless strangers have filled the log already.
     pub(super) fn log_stranger(&mut self, level: Level, text: &str) {
-        let fresh = (Instant::now(), 0);
-        let lines = self.strangers.lines.get_or_insert(fresh);
-        if lines.0.elapsed() >= LINES.1 {
-            *lines = fresh;
+        self.log_repeated(Topic::Knock, level, text);
+    }
+
+    /// Logs the first such lines of a period, and counts the others.
+    fn log_repeated(&mut self, topic: Topic, level: Level, text: &str) {
+        let now = Instant::now();
+        let most = if topic == Topic::Knock { KNOCKS } else { 1 };
+        let repeats =
+            self.strangers.lines.entry((topic, level)).or_insert_with(|| Repeats::new(most, PERIOD));
+        let begins = repeats.deadline().is_none();
+        if repeats.admit(now, text) {
+            self.log(level, text);
         }
-        lines.1 += 1;
-        match lines.1.cmp(&LINES.0) {
-            Ordering::Less => self.log(level, text),
-            Ordering::Equal => {
-                self.log(level, text);
-                self.log(Level::Warning, &format!("netpipe: no more such lines for {:?}", LINES.1));
+        if begins {
+            self.reactor.at(now + PERIOD, Timer::Lines);
+        }
+    }
+
+    /// Tells how many lines were only counted.
+    pub(super) fn log_counts(&mut self) {
+        let now = Instant::now();
+        let counts: Vec<_> = self
+            .strangers
+            .lines
+            .iter_mut()
+            .filter_map(|((_, level), repeats)| Some((*level, repeats.end(now)?)))
+            .collect();
+        for (level, count) in counts {
+            self.log(level, &format!("netpipe: {count}"));
+        }
+    }
+
+    /// Notes a trouble for whom a listener serves: without a HELLO, all whom a broker introduced.
+    pub(super) fn note_guest(&self, guest: Guest, trouble: &str) {
+        match guest {
+            Guest::Pipe(id) => self.note(id, trouble),
+            Guest::Introduced => {
+                self.expected.values().for_each(|expected| self.note(expected.pipe, trouble));
             }
-            Ordering::Greater => {}
         }
     }
 

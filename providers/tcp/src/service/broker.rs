@@ -45,8 +45,10 @@ pub struct Broker {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It is being dialled, or will be.
+    /// It will be dialled.
     Away,
+    /// It is being dialled.
+    Dialled,
     /// The connection to it.
     Here(u64),
 }
@@ -66,6 +68,8 @@ pub struct Connection {
     decoder: Decoder,
     output: Vec<u8>,
     writes: bool,
+    /// What this connection has REGISTERed and neither side has ended: an id may not be registered twice at a time.
+    registered: BTreeSet<u64>,
 }
 
 impl Connection {
@@ -128,7 +132,7 @@ impl Service {
         match broker.state {
             State::Here(key) => self.register(key, id),
             State::Away if !known => self.dial_broker(endpoint),
-            State::Away => {}
+            State::Away | State::Dialled => {}
         }
     }
 
@@ -147,8 +151,8 @@ impl Service {
                 true
             }
             // A DISCARD is told when the broker is back.
-            State::Away if matches!(last, Message::Discarded(_)) => false,
-            State::Away => {
+            State::Away | State::Dialled if matches!(last, Message::Discarded(_)) => false,
+            State::Away | State::Dialled => {
                 broker.members.remove(&id);
                 if broker.members.is_empty() {
                     self.brokers.remove(&endpoint);
@@ -159,13 +163,27 @@ impl Service {
     }
 
     pub(super) fn dial_broker(&mut self, endpoint: &Endpoint) {
-        if self.brokers.get(endpoint).is_some_and(|broker| broker.state == State::Away) {
+        if let Some(broker) = self.brokers.get_mut(endpoint).filter(|broker| broker.state == State::Away) {
+            broker.state = State::Dialled;
             self.dial(Dial::new(Errand::Broker(endpoint.clone()), [endpoint.clone()]));
         }
     }
 
-    /// A broker is not to be reached, or was lost: who waits goes on waiting.
-    pub(super) fn broker_lost(&mut self, endpoint: &Endpoint, trouble: &str) {
+    /// A broker is not to be reached: who waits goes on waiting. A dial that was overtaken by another means nothing.
+    pub(super) fn broker_missed(&mut self, endpoint: &Endpoint, trouble: &str) {
+        if self.brokers.get(endpoint).is_some_and(|broker| broker.state == State::Dialled) {
+            self.dial_broker_later(endpoint, trouble);
+        }
+    }
+
+    /// A connection to a broker was lost: who waits goes on waiting. One that another has replaced means nothing.
+    fn broker_lost(&mut self, endpoint: &Endpoint, key: u64, trouble: &str) {
+        if self.brokers.get(endpoint).is_some_and(|broker| broker.state == State::Here(key)) {
+            self.dial_broker_later(endpoint, trouble);
+        }
+    }
+
+    fn dial_broker_later(&mut self, endpoint: &Endpoint, trouble: &str) {
         let Some(broker) = self.brokers.get_mut(endpoint) else { return };
         broker.state = State::Away;
         if broker.members.is_empty() {
@@ -184,8 +202,13 @@ impl Service {
         self.reactor.at(at, Timer::Broker(endpoint.clone()));
     }
 
-    /// A broker refused this side, or is none: who waits is told.
-    pub(super) fn broker_refused(&mut self, endpoint: &Endpoint, failure: &Failure) {
+    /// A broker refused this side, or is none: who waits is told. `at` is the connection on which that was said, or none yet: one
+    /// that another has replaced means nothing.
+    pub(super) fn broker_refused(&mut self, endpoint: &Endpoint, at: Option<u64>, failure: &Failure) {
+        let here = |broker: &Broker| if let State::Here(key) = broker.state { Some(key) } else { None };
+        if self.brokers.get(endpoint).is_none_or(|broker| here(broker) != at) {
+            return;
+        }
         let Some(broker) = self.brokers.remove(endpoint) else { return };
         let text = format!("broker {endpoint}: {}", failure.text);
         for id in broker.members {
@@ -197,14 +220,20 @@ impl Service {
 
     /// The handshake with a broker is complete.
     pub(super) fn broker_reached(&mut self, endpoint: Endpoint, link: Link) {
-        if !self.brokers.contains_key(&endpoint) {
+        // One connection at a time: another dial may have been faster.
+        if self.brokers.get(&endpoint).is_none_or(|broker| matches!(broker.state, State::Here(_))) {
             return;
         }
-        let decoder = Decoder::new(Sender::Broker);
-        let connection =
-            Connection { broker: endpoint.clone(), link, decoder, output: Vec::new(), writes: false };
+        let connection = Connection {
+            broker: endpoint.clone(),
+            link,
+            decoder: Decoder::new(Sender::Broker),
+            output: Vec::new(),
+            writes: false,
+            registered: BTreeSet::new(),
+        };
         let Some(key) = self.keep(Source::Broker(connection), true, false) else {
-            return self.broker_lost(&endpoint, "out of memory");
+            return self.broker_missed(&endpoint, "out of memory");
         };
         let Some(broker) = self.brokers.get_mut(&endpoint) else { return };
         (broker.state, broker.pause, broker.silent_since) = (State::Here(key), PAUSES.0, None);
@@ -213,7 +242,7 @@ impl Service {
         }
     }
 
-    /// Tells a broker what a pipe waits for.
+    /// Tells a broker what a pipe waits for; what it was told of it before ends.
     fn register(&mut self, key: u64, id: u64) {
         let Some(Source::Broker(connection)) = self.sources.get(&key) else { return };
         let local = socket::local(&connection.link);
@@ -235,6 +264,7 @@ impl Service {
             }
             _ => return,
         };
+        self.tell(key, &Message::Withdraw(id));
         self.tell(key, &Message::Register(message));
         // What was said while the broker was away.
         self.finished(id);
@@ -246,7 +276,6 @@ impl Service {
         self.note_unmet(id, trouble);
         let Some(Route::Broker(endpoint)) = self.route(id) else { return };
         if let Some(State::Here(key)) = self.brokers.get(endpoint).map(|broker| broker.state) {
-            self.tell(key, &Message::Withdraw(id));
             self.register(key, id);
         }
     }
@@ -292,9 +321,15 @@ impl Service {
         Ok(listener.1)
     }
 
-    /// Sends a frame to a broker.
+    /// Sends a frame to a broker; not the end of what it does not have.
     fn tell(&mut self, key: u64, message: &Message) {
         if let Some(Source::Broker(connection)) = self.sources.get_mut(&key) {
+            match message {
+                Message::Register(registered) => drop(connection.registered.insert(registered.id)),
+                Message::Withdraw(id) if !connection.registered.remove(id) => return,
+                Message::Discarded(id) => drop(connection.registered.remove(id)),
+                _ => {}
+            }
             message.append_to(&mut connection.output);
             // A lost connection shows when it is read; one that is stuck is cut, and then does.
             if !connection.push() {
@@ -329,7 +364,7 @@ impl Service {
         }
         if let Err(trouble) = outcome {
             self.log(Level::Warning, &format!("netpipe: broker {endpoint}: {trouble}"));
-            self.broker_lost(&endpoint, &trouble);
+            self.broker_lost(&endpoint, key, &trouble);
         }
         None
     }
@@ -343,6 +378,9 @@ impl Service {
                 self.dial(Dial::new(Errand::Relay(id, token), [endpoint.clone()]).until(until));
             }
             Message::Refused { id, reason } => {
+                if let Some(Source::Broker(connection)) = self.sources.get_mut(&key) {
+                    connection.registered.remove(&id);
+                }
                 if let Some(broker) = self.brokers.get_mut(endpoint) {
                     broker.members.remove(&id);
                 }
@@ -354,8 +392,10 @@ impl Service {
                 self.fail_pipe(id, Failure::new(Code::from_raw(reason.errno().into()), text));
             }
             Message::Refusal(reason) => {
+                // The last frame on this connection; the next one to this broker is another.
+                self.sources.remove(&key);
                 let failure = Failure::new(Code::from_raw(reason.errno().into()), reason.to_string());
-                self.broker_refused(endpoint, &failure);
+                self.broker_refused(endpoint, Some(key), &failure);
             }
             // A pipe that is no more; the decoder lets nothing else through.
             _ => {}

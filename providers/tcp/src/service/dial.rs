@@ -123,8 +123,25 @@ impl Service {
             }
             match socket::connect(to, self.window(&dial.errand)) {
                 Ok(socket) => return self.wait_for_connection(Connecting { socket, to, dial }),
+                Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS)) => {
+                    let code = Code::from_raw(errno.raw_os_error().into());
+                    let failure = Failure::new(code, format!("connect to {to}: {}", code.text()));
+                    return self.starved(&dial.errand, failure);
+                }
                 Err(errno) => dial = dial.tried(trouble(to, errno)),
             }
+        }
+    }
+
+    /// The system gives this process no more: as with any open, whoever needs it is told at once rather than waits.
+    fn starved(&mut self, errand: &Errand, failure: Failure) {
+        match errand {
+            Errand::Listen(id)
+            | Errand::Direct(id)
+            | Errand::Introduced(id, _)
+            | Errand::Relay(id, _)
+            | Errand::Joined(id, _) => self.fail_pipe(*id, failure),
+            Errand::Broker(broker) => self.broker_refused(broker, None, &failure),
         }
     }
 
@@ -212,7 +229,7 @@ impl Service {
                 self.reactor.at(Instant::now() + AGAIN, Timer::Redial(id, token));
             }
             Errand::Introduced(id, token) => self.unreachable(id, token, &trouble),
-            Errand::Broker(broker) => self.broker_lost(&broker, &trouble),
+            Errand::Broker(broker) => self.broker_missed(&broker, &trouble),
             Errand::Relay(id, _) | Errand::Joined(id, _) => self.register_again(id, &trouble),
         }
     }
@@ -224,7 +241,7 @@ impl Service {
                 self.fail_pipe(*id, failure);
             }
             Errand::Relay(id, _) => self.register_again(*id, &failure.text),
-            Errand::Broker(broker) => self.broker_refused(broker, &failure),
+            Errand::Broker(broker) => self.broker_refused(broker, None, &failure),
         }
     }
 

@@ -357,14 +357,7 @@ impl Service {
         let ordinary = matches!(error, Error::Closed(_) | Error::Invalid(_));
         let level = if ordinary { Level::Info } else { Level::Warning };
         self.log_stranger(level, &format!("netpipe: {peer} was not let in: {error}"));
-        // Without a HELLO it is not known to whom an introduced peer came: to one of those who expect one.
-        let concerned: Vec<u64> = match (guest, pipe) {
-            (Guest::Pipe(id), _) | (_, Some(id)) => vec![id],
-            (Guest::Introduced, None) => self.expected.values().map(|expected| expected.pipe).collect(),
-        };
-        for id in concerned {
-            self.note(id, &format!("{peer} was not let in: {error}"));
-        }
+        self.note_guest(pipe.map_or(guest, Guest::Pipe), &format!("{peer} was not let in: {error}"));
     }
 
     fn greeted(&mut self, errand: Errand, shaken: Shaken) {

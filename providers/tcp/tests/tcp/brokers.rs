@@ -1,7 +1,7 @@
 //! Brokers that die at a bad moment, or talk without end: in the test's own hands.
 
 use crate::common::*;
-use netpipe::{Acceptor, Address, Decoder, Local, Match, Message, Progress, Sender, Token};
+use netpipe::{Acceptor, Address, Decoder, Local, Match, Message, Progress, Reason, Sender, Token};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -245,4 +245,37 @@ fn a_broker_that_says_nothing_is_dialled_again_and_at_last_etimedout() {
     let mut reader = registry(&settings).open("netpipe:a:r", &Open::default()).unwrap();
     let error = in_time(move || reader.read(&mut [0; 8]));
     refused(error, vfs_core::Code::ETIMEDOUT, "answered none");
+}
+
+/// A broker without descriptors for a relay says "busy"; that had the writer registered a second time under the same id, for
+/// which the broker refused the instance, and every pipe of it failed.
+#[test]
+fn a_writer_that_is_tried_again_ends_its_registration_first() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
+    let _writer = host.open("netpipe:a:w", &Open::default()).unwrap();
+    let mut broker = Connection::accept(&listener);
+    let id = broker.registration();
+    broker.introduce(id, Token([1; 16]), free_port());
+    let told = broker.hear(Instant::now() + SLACK);
+    assert_eq!(told, Some(Message::Unreachable { id, token: Token([1; 16]) }));
+    broker.say(&Message::Relay { id, token: Token([2; 16]) });
+    let (token, mut relay) = meet(&listener);
+    assert_eq!(token, Some(Token([2; 16])));
+    relay.write_all(&Message::Refusal(Reason::new(netpipe::code::EBUSY, "busy")).to_bytes()).unwrap();
+    assert_eq!(broker.hear(Instant::now() + SLACK), Some(Message::Withdraw(id)));
+    assert_eq!(broker.registration(), id);
+}
+
+/// What a broker said when it refused was told as "a frame after the last one".
+#[test]
+fn a_brokers_refusal_is_told_in_its_words() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
+    let mut reader = host.open("netpipe:a:r", &Open::new(READ)).unwrap();
+    let mut broker = Connection::accept(&listener);
+    broker.registration();
+    broker.say(&Message::Refusal(Reason::new(netpipe::code::EACCES, "this broker is for others")));
+    let error = in_time(move || reader.read(&mut [0; 10]).unwrap_err());
+    assert!(error.chain().contains("this broker is for others"), "{}", error.chain());
 }
