@@ -9,7 +9,7 @@ use crate::signal::Signal;
 use crate::waiting::Wanted;
 use netpipe::{Message, Reason, code};
 use rustix::io::Errno;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// How a writer's pipe came to its end.
@@ -166,6 +166,8 @@ pub struct ReaderPipe {
     arrived: Mutex<Vec<Arc<Lane>>>,
     /// So that a read need not look.
     has_arrivals: AtomicBool,
+    /// Writers of which it is known that they come.
+    coming: AtomicUsize,
     failure: OnceLock<Failure>,
     trouble: Mutex<Option<String>>,
 }
@@ -182,6 +184,7 @@ impl ReaderPipe {
             signal: Signal::new()?,
             arrived: Mutex::default(),
             has_arrivals: AtomicBool::new(false),
+            coming: AtomicUsize::new(0),
             failure: OnceLock::new(),
             trouble: Mutex::default(),
         })
@@ -194,9 +197,21 @@ impl ReaderPipe {
         self.signal.raise();
     }
 
-    /// Whether writers came since they were taken.
+    /// Whether writers came since they were taken, or somebody who was to come did not.
     pub fn has_arrivals(&self) -> bool {
         self.has_arrivals.load(Ordering::SeqCst)
+    }
+
+    /// Notes that a writer is about to learn that it is in: until it has arrived, the pipe has not ended.
+    pub fn expect(self: &Arc<Self>) -> Coming {
+        self.coming.fetch_add(1, Ordering::SeqCst);
+        Coming(self.clone())
+    }
+
+    /// Whether everybody who was let in has arrived, and been taken.
+    pub fn is_complete(&self) -> bool {
+        // In this order: whoever comes arrives first, and then comes no more.
+        self.coming.load(Ordering::SeqCst) == 0 && !self.has_arrivals()
     }
 
     /// Takes the writers that came since the last call.
@@ -226,6 +241,19 @@ impl ReaderPipe {
     /// What it waits for.
     pub fn waits_for(&self) -> Wanted {
         waits_for("a writer", &self.plan.route, &self.trouble)
+    }
+}
+
+/// A writer on its way to a reader, until this is dropped.
+#[derive(Debug)]
+pub struct Coming(Arc<ReaderPipe>);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.coming.fetch_sub(1, Ordering::SeqCst);
+        // Whoever waits for it looks again.
+        self.0.has_arrivals.store(true, Ordering::SeqCst);
+        self.0.signal.raise();
     }
 }
 

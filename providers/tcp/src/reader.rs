@@ -113,9 +113,12 @@ impl Reader {
         }
     }
 
-    /// Whether the writers that have ENDed were all that were expected.
+    /// Whether the writers that have ENDed were all that were expected; of any number, all that are there, or on their way.
     fn is_last(&self) -> bool {
-        self.pipe.plan.writers.is_none_or(|writers| self.arrived >= u64::from(writers))
+        match self.pipe.plan.writers {
+            Some(writers) => self.arrived >= u64::from(writers),
+            None => self.pipe.is_complete(),
+        }
     }
 
     /// Accounts for bytes that the caller gets from a lane.
@@ -290,5 +293,84 @@ impl Drop for Reader {
             }
         }
         self.queue.ask(Command::Closed(self.pipe.id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::Mode;
+    use crate::endpoint::Endpoint;
+    use crate::lane::Lane;
+    use crate::link::Link;
+    use crate::plan::{Plan, Route};
+    use crate::settings::{Checksums, Windows};
+    use netpipe::Name;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Instant;
+    use vfs_core::{Code, Control};
+
+    /// A reader of any number of writers, which is not waited for longer than the control says.
+    fn reader_of_any() -> (Reader, Control) {
+        let windows = Windows { first: 1 << 20, most: 1 << 20 };
+        let plan = Plan {
+            shown: "a pipe".to_owned(),
+            mode: Mode::Read,
+            route: Route::Listen(Endpoint::parse("127.0.0.1:1", None).unwrap()),
+            name: Name::unnamed(),
+            writers: None,
+            window: windows,
+            checksums: Checksums::Off,
+            digest: None,
+        };
+        let control = Control::new();
+        let caller = Caller { context: control.context(), shown: plan.shown.clone() };
+        let pipe = Arc::new(ReaderPipe::new(1, plan).unwrap());
+        (Reader::new(pipe, Arc::new(Queue::new().unwrap()), caller), control)
+    }
+
+    /// A writer that has written nothing, and ENDed.
+    fn ended_writer(listener: &TcpListener) -> (TcpStream, Arc<Lane>) {
+        let mut writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        writer.write_all(&Message::End(0).to_bytes()).unwrap();
+        let link = Link::new(listener.accept().unwrap().0.into()).unwrap();
+        let windows = Windows { first: 1 << 20, most: 1 << 20 };
+        (writer, Arc::new(Lane::new(link, windows, 0, None)))
+    }
+
+    /// A writer was told that it is in, wrote and ENDed before the service thread had handed its connection over; the others had
+    /// ENDed, and the reader took that for the end of the pipe.
+    #[test]
+    fn a_writer_on_its_way_is_waited_for() {
+        let (mut reader, control) = reader_of_any();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (_one, lane) = ended_writer(&listener);
+        reader.pipe.arrive(lane);
+        let coming = reader.pipe.expect();
+        control.set_deadline(Some(Instant::now() + Duration::from_millis(50)));
+        assert_eq!(reader.read(&mut [0; 8]).unwrap_err().code(), Code::ETIMEDOUT);
+        control.set_deadline(None);
+        let (_other, lane) = ended_writer(&listener);
+        reader.pipe.arrive(lane);
+        drop(coming);
+        assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
+        assert_eq!(reader.arrived, 2);
+    }
+
+    #[test]
+    fn a_writer_that_does_not_come_after_all_is_not_waited_for() {
+        let (mut reader, _control) = reader_of_any();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (_one, lane) = ended_writer(&listener);
+        reader.pipe.arrive(lane);
+        let coming = reader.pipe.expect();
+        let pipe = reader.pipe.clone();
+        let reading = std::thread::spawn(move || reader.read(&mut [0; 8]));
+        while pipe.has_arrivals() {
+            std::thread::yield_now();
+        }
+        drop(coming);
+        assert_eq!(reading.join().unwrap().unwrap(), 0);
     }
 }

@@ -6,6 +6,7 @@ use super::vigil::SIGNS;
 use super::{Service, Source, Timer};
 use crate::failure::Failure;
 use crate::link::{Link, Received};
+use crate::pipe::Coming;
 use crate::settings::Windows;
 use crate::socket;
 use crate::tls::Step;
@@ -46,6 +47,8 @@ pub struct Shake {
     sent: usize,
     writes: bool,
     outcome: Option<Result<Established, Error>>,
+    /// The reader that has this writer, as soon as the writer learns of that.
+    coming: Option<Coming>,
     /// A HELLO whose token is not known yet.
     early: Option<Hello>,
     /// That the peer has said HELLO was told.
@@ -113,6 +116,7 @@ impl Shake {
             sent: 0,
             writes: false,
             outcome,
+            coming: None,
             early: None,
             hello_told: false,
         }
@@ -233,6 +237,7 @@ impl Service {
     /// Goes on with a handshake as far as its peer lets it.
     pub(super) fn shake(&mut self, key: u64, mut shake: Shake) -> Option<Shake> {
         loop {
+            self.announce(&mut shake);
             match shake.begin() {
                 Step::Done if shake.push() => {}
                 step => {
@@ -266,6 +271,15 @@ impl Service {
                 Some(Ok(Progress::Done(established))) => shake.outcome = Some(Ok(established)),
                 Some(Err(error)) => shake.outcome = Some(Err(error)),
             }
+        }
+    }
+
+    /// Has a reader count a writer before the writer learns that it is in: it may have written, and ENDed, a moment after that.
+    fn announce(&self, shake: &mut Shake) {
+        if let (Machine::Acceptor(_, _, Some(id)), Some(Ok(_)), None) =
+            (&shake.machine, &shake.outcome, &shake.coming)
+        {
+            shake.coming = self.readers.get(id).map(|reading| reading.pipe.expect());
         }
     }
 
@@ -329,7 +343,8 @@ impl Service {
 
     /// A handshake is over.
     fn shaken(&mut self, shake: Shake, outcome: Result<Established, Error>) {
-        let Shake { link, machine, window, .. } = shake;
+        // `coming` goes at the end: by then its writer has arrived, or will not.
+        let Shake { link, machine, window, coming: _coming, .. } = shake;
         match (machine, outcome) {
             (Machine::Dialler(_, dial), Ok(established)) => {
                 self.greeted(dial.errand, Shaken { link, established, window });
