@@ -26,7 +26,7 @@ fn main() -> Result<(), Failure> {
 /// Both ends of all pipes in this process, over one broker, in two instances: each has one thread.
 fn thousand_pipes() -> Result<(), Failure> {
     let broker = Broker::bind((Ipv4Addr::LOCALHOST, 0), Config::default())?;
-    let (address, stop) = (broker.local_addr(), broker.stop_handle());
+    let (address, stop) = (broker.local_addr(), broker.handle());
     let serving = thread::spawn(move || broker.run());
     let settings = format!("broker = \"{address}\"");
     let (left, right) = (registry(&settings)?, registry(&settings)?);

@@ -1,11 +1,13 @@
 //! `zvfs broker`: introduces the two ends of netpipes to each other.
 
+mod status;
+
 use crate::arguments::Options;
 use crate::exit::{Failure, warn};
 use crate::signals;
 use crate::stdout;
-use clap::Args;
-use netpipe::broker::{Broker, Config, Limits, PORT};
+use clap::{Args, Subcommand};
+use netpipe::broker::{Broker, Config, Handle, Limits, PORT};
 use netpipe::{Secret, auth};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write as _;
@@ -16,12 +18,15 @@ use zeroize::Zeroizing;
 
 /// Introduce the two ends of netpipes to each other, and relay where they cannot reach each other
 ///
-/// Prints one line on standard output once it listens: `listening at ADDRESS:PORT`. SIGTERM, SIGINT and SIGHUP stop it,
-/// and it exits with 0; relayed pipes get two seconds to end. It keeps nothing on disk, and may be started again at any
-/// time: pipes between instances go on, and what waits registers again.
+/// Prints one line on standard output once it listens: `listening at ADDRESS:PORT`. SIGTERM and SIGINT stop it, and it
+/// exits with 0; relayed pipes get two seconds to end. SIGHUP has it read its secret anew, for the connections that come
+/// from then on; a secret that cannot be read is told, and the old one stays. It keeps nothing on disk, and may be started
+/// again at any time, with other limits say: pipes between instances go on, and what waits registers again.
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub struct Serve {
+    #[command(subcommand)]
+    question: Option<Question>,
     /// Where to listen: HOST, HOST:PORT, an IPv6 address in brackets; port 0 is any free one, and 9713 goes without saying
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     listen: String,
@@ -33,6 +38,11 @@ pub struct Serve {
     insecure: bool,
     #[command(flatten)]
     limits: LimitOptions,
+}
+
+#[derive(Subcommand, Debug)]
+enum Question {
+    Status(status::Status),
 }
 
 /// How much is served at once. What is over is refused, and says which limit it was.
@@ -61,6 +71,9 @@ struct LimitOptions {
 
 impl Serve {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
+        if let Some(Question::Status(status)) = &self.question {
+            return status.execute();
+        }
         let secret = self.secret_file.as_deref().map(read_secret).transpose()?;
         let addresses = self.addresses()?;
         let (insecure, limits) = (self.insecure, self.limits.limits());
@@ -70,8 +83,9 @@ impl Serve {
         }
         raise_descriptors();
         let broker = Broker::bind(&addresses[..], config)?;
-        let stop = broker.stop_handle();
-        signals::listen(move |_| stop.stop())?;
+        let (stop, renew) = (broker.handle(), broker.handle());
+        let secret_file = self.secret_file.clone();
+        signals::serve(move |_| stop.stop(), move || read_again(&renew, secret_file.as_deref()))?;
         let mut output = stdout::writer()?;
         writeln!(output, "listening at {}", broker.local_addr())
             .and_then(|()| output.flush())
@@ -131,6 +145,23 @@ fn read_secret(path: &Path) -> Result<Secret, Failure> {
     // Line ends do not count as the secret's.
     let bytes = Zeroizing::new(read_secret_file(path, auth::SECRET_MAX + 2).map_err(failed)?);
     Secret::new(&bytes).map_err(|error| failed(Error::new(Code::EINVAL, error.to_string())))
+}
+
+/// Reads the secret anew. A broker never goes on without the one that it had.
+fn read_again(broker: &Handle, secret_file: Option<&Path>) {
+    let Some(file) = secret_file else {
+        return warn("broker: SIGHUP: there is nothing to read anew without --secret-file");
+    };
+    match read_secret(file) {
+        Ok(secret) => {
+            broker.renew_secret(secret);
+            warn(&format!("broker: SIGHUP: --secret-file {} was read anew", file.display()));
+        }
+        Err(failure) => {
+            let why = failure.message().unwrap_or_default();
+            warn(&format!("broker: SIGHUP: {why}: the secret stays as it was"));
+        }
+    }
 }
 
 /// Lets the process have as many descriptors as it may: the usual soft limit is below the broker's own.

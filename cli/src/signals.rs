@@ -14,20 +14,44 @@ const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 /// Calls `first` for the first signal, on a thread of its own. A later one ends the process, whatever any thread is doing.
 pub fn listen(first: impl FnOnce(i32) + Send + 'static) -> Result<(), Failure> {
+    handle(&SIGNALS, |mut signals| {
+        if let Some(signal) = signals.forever().next() {
+            first(signal);
+        }
+    })
+}
+
+/// As `listen`, for a command that serves: SIGHUP calls `reload`, each time, and ends nothing.
+pub fn serve(
+    first: impl FnOnce(i32) + Send + 'static,
+    mut reload: impl FnMut() + Send + 'static,
+) -> Result<(), Failure> {
+    handle(&[SIGINT, SIGTERM], move |mut signals| {
+        let end = signals.forever().find(|signal| {
+            let reloads = *signal == SIGHUP;
+            if reloads {
+                reload();
+            }
+            !reloads
+        });
+        if let Some(signal) = end {
+            first(signal);
+        }
+    })
+}
+
+/// Hands signals to a thread of its own. The second one of those that end ends the process.
+fn handle(ends: &[i32], work: impl FnOnce(Signals) + Send + 'static) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::from(Error::from(error).context("listen for signals"));
-    let mut signals = Signals::new(SIGNALS).map_err(failed)?;
+    let signals = Signals::new(SIGNALS).map_err(failed)?;
     let asked = Arc::new(AtomicBool::new(false));
-    for signal in SIGNALS {
+    for &signal in ends {
         // In this order: the handler looks before it says that the first one came.
         flag::register_conditional_shutdown(signal, of_signal(signal).into(), asked.clone())
             .map_err(failed)?;
         flag::register(signal, asked.clone()).map_err(failed)?;
     }
-    spawn("signals", move || {
-        if let Some(signal) = signals.forever().next() {
-            first(signal);
-        }
-    })
+    spawn("signals", move || work(signals))
 }
 
 /// Starts a thread, and returns once it runs. What ends a command must run before the first provider is loaded: a library whose

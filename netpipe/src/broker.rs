@@ -9,7 +9,7 @@
 //! # fn main() -> std::io::Result<()> {
 //! let log = |line: &str| eprintln!("broker: {line}");
 //! let broker = Broker::bind("127.0.0.1:0", Config { log: Some(Box::new(log)), ..Config::default() })?;
-//! let (address, stop) = (broker.local_addr(), broker.stop_handle());
+//! let (address, stop) = (broker.local_addr(), broker.handle());
 //! let thread = std::thread::spawn(move || broker.run());
 //! // Instances dial `address` ...
 //! stop.stop();
@@ -29,6 +29,7 @@
 //! | `service` | the loop: accepts, times out, closes |
 //! | `talk` | handshakes, and what instances and the broker tell each other |
 //! | `joined` | relays in the loop |
+//! | `status` | what the broker tells of itself |
 //! | `queue` | the event queue |
 //! | `deadlines` | deadlines by key |
 
@@ -41,6 +42,7 @@ mod queue;
 mod relay;
 mod seats;
 mod service;
+mod status;
 mod talk;
 
 use crate::Secret;
@@ -49,8 +51,8 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The port of a broker where nobody names another.
@@ -126,16 +128,17 @@ pub struct Broker {
     listener: TcpListener,
     address: SocketAddr,
     config: Config,
-    stop: StopHandle,
+    handle: Handle,
 }
 
-/// Stops a broker, from any thread.
+/// What may be done to a broker that serves, from any thread.
 #[derive(Clone, Debug)]
-pub struct StopHandle(Arc<Stop>);
+pub struct Handle(Arc<Wishes>);
 
 #[derive(Debug)]
-struct Stop {
-    wanted: AtomicBool,
+struct Wishes {
+    stop: AtomicBool,
+    secret: Mutex<Option<Secret>>,
     bell: OwnedFd,
 }
 
@@ -167,8 +170,9 @@ impl Broker {
         rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let stop = StopHandle(Arc::new(Stop { wanted: AtomicBool::new(false), bell }));
-        Ok(Broker { listener, address, config, stop })
+        let handle =
+            Handle(Arc::new(Wishes { stop: AtomicBool::new(false), secret: Mutex::new(None), bell }));
+        Ok(Broker { listener, address, config, handle })
     }
 
     /// Returns the address at which it listens, with the port that the system chose if that was left open.
@@ -176,9 +180,9 @@ impl Broker {
         self.address
     }
 
-    /// Returns a handle that ends [`run`](Self::run).
-    pub fn stop_handle(&self) -> StopHandle {
-        self.stop.clone()
+    /// Returns a handle that ends [`run`](Self::run), or changes how it serves.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// Serves until it is stopped. The process ignores SIGPIPE, as Rust's do unless told otherwise.
@@ -187,17 +191,27 @@ impl Broker {
     /// The system gives no event queue. Nothing that a peer does is an error here.
     ///
     /// # Blocking
-    /// Until [`StopHandle::stop`], and then for [`Times::stop`] at most.
+    /// Until [`Handle::stop`], and then for [`Times::stop`] at most.
     pub fn run(self) -> io::Result<()> {
-        service::Service::new(self.listener, self.config, self.stop)?.run()
+        service::Service::new(self.listener, self.config, self.handle)?.run()
     }
 }
 
-impl StopHandle {
+impl Handle {
     /// Stops the broker: it accepts no more, closes its connections to instances, lets relayed pipes end within
     /// [`Times::stop`], resets what is left, and returns from [`Broker::run`].
     pub fn stop(&self) {
-        self.0.wanted.store(true, Ordering::Release);
+        self.0.stop.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// Has peers prove another secret, from the next handshake on. Whoever is connected stays.
+    pub fn renew_secret(&self, secret: Secret) {
+        *self.0.secret.lock().unwrap_or_else(PoisonError::into_inner) = Some(secret);
+        self.ring();
+    }
+
+    fn ring(&self) {
         // The only failure is a bell that rings already.
         let _ = rustix::io::write(&self.0.bell, &1u64.to_ne_bytes());
     }

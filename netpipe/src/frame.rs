@@ -91,6 +91,12 @@ kinds! {
     Window = 0x82, "WINDOW", 4..=4;
     /// A sign of life. Only if both sides have the feature.
     Alive = 0x83, "ALIVE", 0..=0;
+    /// Asks a broker what it holds behind a place. Only if both sides have the feature.
+    Status = 0x90, "STATUS", 16..=16;
+    /// One thing that a broker holds.
+    Held = 0x91, "HELD", 16..=4096;
+    /// How much a broker holds, and where its list goes on: the end of an answer.
+    Totals = 0x92, "TOTALS", 36..=36;
 }
 
 /// A frame's header.

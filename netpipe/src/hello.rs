@@ -16,6 +16,8 @@ pub const FEATURE_CRC: u64 = 1;
 pub const FEATURE_WINDOWS: u64 = 8;
 /// The feature bit of signs of life: ALIVE.
 pub const FEATURE_ALIVE: u64 = 16;
+/// The feature bit of what a broker tells of itself: STATUS, HELD, TOTALS.
+pub const FEATURE_STATUS: u64 = 32;
 /// A reader's window, in bytes, if its HELLO names none: 1 MiB.
 pub const WINDOW_DEFAULT: u32 = 1 << 20;
 /// The least window, in bytes: a write of [`ATOMIC`](frame::ATOMIC) bytes must fit.

@@ -13,6 +13,7 @@
 //! | [`handshake`] | [`Dialler`] and [`Acceptor`], the two ends of the handshake |
 //! | [`auth`] | the [`Secret`] and its proofs |
 //! | [`broker`] | the [`Broker`](broker::Broker), with its sockets and its loop |
+//! | [`held`] | what a broker tells of itself |
 //! | [`pipe`] | what the two ends of a pipe count and check |
 //! | [`repeats`] | lines of a log that come over and over |
 
@@ -23,6 +24,7 @@ mod error;
 mod fields;
 pub mod frame;
 pub mod handshake;
+pub mod held;
 pub mod hello;
 pub mod message;
 pub mod pipe;

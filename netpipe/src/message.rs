@@ -3,6 +3,7 @@
 use crate::error::{Error, Result, code};
 use crate::fields::{self, put};
 use crate::frame::{self, Gather, HEADER, Header, Kind, TEXT_MAX};
+use crate::held::{Held, Place, Totals, place_bytes, place_of};
 use crate::hello::Role;
 use crate::text::{Address, Name, Token};
 use std::fmt;
@@ -66,6 +67,12 @@ pub enum Message {
     Ping,
     /// The sign of life.
     Pong,
+    /// Asks a broker what it holds behind a place.
+    Status(Place),
+    /// One thing that a broker holds.
+    Held(Box<Held>),
+    /// How much a broker holds, and where its list goes on.
+    Totals(Totals),
 }
 
 /// A code and a text, of a refusal or a discard.
@@ -124,9 +131,9 @@ impl Sender {
             Sender::Writer => matches!(kind, Data | Digest | End | Discard | Full | Alive | Refusal),
             Sender::Reader => matches!(kind, Taken | Closed | Done | Window | Alive | Refusal),
             Sender::Instance => {
-                matches!(kind, Register | Withdraw | Unreachable | Discarded | Ping | Pong | Refusal)
+                matches!(kind, Register | Withdraw | Unreachable | Discarded | Status | Ping | Pong | Refusal)
             }
-            Sender::Broker => matches!(kind, Match | Refused | Relay | Ping | Pong | Refusal),
+            Sender::Broker => matches!(kind, Match | Refused | Relay | Held | Totals | Ping | Pong | Refusal),
         }
     }
 }
@@ -154,6 +161,9 @@ impl Message {
             Message::Relay { .. } => Kind::Relay,
             Message::Ping => Kind::Ping,
             Message::Pong => Kind::Pong,
+            Message::Status(_) => Kind::Status,
+            Message::Held(_) => Kind::Held,
+            Message::Totals(_) => Kind::Totals,
         }
     }
 
@@ -195,6 +205,16 @@ impl Message {
             Kind::Relay => Message::Relay { id: rest.u64()?, token: rest.token()? },
             Kind::Ping => Message::Ping,
             Kind::Pong => Message::Pong,
+            Kind::Status => Message::Status(place_of(rest.array()?)),
+            Kind::Held => {
+                let place = place_of(rest.array()?);
+                Message::Held(Box::new(Held::parse(place, rest.all())?))
+            }
+            Kind::Totals => {
+                let next = place_of(rest.array()?);
+                let counts = [rest.u32()?, rest.u32()?, rest.u32()?, rest.u32()?, rest.u32()?];
+                Message::Totals(Totals::from_counts(next, counts))
+            }
             Kind::Hello | Kind::Proof | Kind::Data => {
                 return Err(Error::protocol(format!("a {} frame out of turn", kind.name())));
             }
@@ -216,6 +236,9 @@ impl Message {
             Message::Done | Message::Full | Message::Alive | Message::Ping | Message::Pong => Vec::new(),
             Message::Register(register) => register.body(),
             Message::Match(matched) => matched.body(),
+            Message::Status(place) => place_bytes(*place).to_vec(),
+            Message::Held(held) => held.body(),
+            Message::Totals(totals) => totals.body(),
             Message::Refused { id, reason } => [&id.to_le_bytes()[..], &reason.body()].concat(),
             Message::Unreachable { id, token } | Message::Relay { id, token } => {
                 [&id.to_le_bytes()[..], &token.0].concat()
@@ -306,13 +329,13 @@ impl Match {
     }
 }
 
-fn put_addresses(out: &mut Vec<u8>, addresses: &[Address]) {
+pub(crate) fn put_addresses(out: &mut Vec<u8>, addresses: &[Address]) {
     for address in addresses.iter().take(ADDRESSES_MAX) {
         put(out, fields::ADDRESS, address.as_str().as_bytes());
     }
 }
 
-fn push_address(addresses: &mut Vec<Address>, address: Address) -> Result<()> {
+pub(crate) fn push_address(addresses: &mut Vec<Address>, address: Address) -> Result<()> {
     if addresses.len() == ADDRESSES_MAX {
         return Err(Error::protocol(format!("more than {ADDRESSES_MAX} addresses")));
     }
@@ -389,6 +412,10 @@ impl<'a> Body<'a> {
 
     fn u64(&mut self) -> Result<u64> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32> {
+        self.array().map(u32::from_le_bytes)
     }
 
     fn token(&mut self) -> Result<Token> {

@@ -47,7 +47,7 @@ fn under(file: &str, arguments: &[&str]) -> Command {
 
 #[test]
 fn it_says_where_it_listens_and_stops_with_zero() {
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+    for signal in [Signal::TERM, Signal::INT] {
         let folder = Folder::new();
         let broker = started(&folder, &["--listen", "127.0.0.1:0"]);
         assert!(broker.address.starts_with("127.0.0.1:") && !broker.address.ends_with(":0"));
@@ -157,4 +157,61 @@ fn it_introduces_those_who_have_its_secret() {
     }
     let log = bounded("an orderly end", move || broker.end(Signal::TERM)).stderr;
     assert!(!log.contains(SECRET.trim_end()), "{log}");
+}
+
+/// SIGHUP ended a broker, as daemons are told to read their files anew.
+#[test]
+fn sighup_has_it_read_its_secret_anew() {
+    let folder = Folder::new();
+    let secret = secret_file(&folder, "secret", SECRET);
+    let broker = started(&folder, &["--listen", "127.0.0.1:0", "--secret-file", &secret]);
+    let status = |secret: &str| run(command(&["status", &broker.address, "--secret-file", secret]));
+    let other = secret_file(&folder, "other", "another secret of sixteen bytes");
+    status(&secret).succeeded();
+    status(&other).failed(13, &["ask broker", &broker.address]);
+
+    secret_file(&folder, "secret", "too short");
+    broker.signal(Signal::HUP);
+    broker.logged("the secret stays as it was", 1);
+    secret_file(&folder, "secret", "another secret of sixteen bytes");
+    broker.signal(Signal::HUP);
+    broker.logged("was read anew", 1);
+    support::eventually("the new secret", || status(&other).code == 0);
+    let first = secret_file(&folder, "first", SECRET);
+    status(&first).failed(13, &["ask broker"]);
+    assert_eq!(broker.end(Signal::TERM).code, 0);
+}
+
+/// What an operator could not see: who waits at a broker, and for whom.
+#[test]
+fn status_says_who_waits_and_for_whom() {
+    let folder = Folder::new();
+    let secret = secret_file(&folder, "secret", SECRET);
+    let broker = started(&folder, &["--listen", "127.0.0.1:0", "--secret-file", &secret]);
+    let ours = operator(&folder, "ours", &broker, Some(&secret));
+    let ask = |more: &[&str]| {
+        let question = ["status", &broker.address, "--secret-file", &secret];
+        run(command(&[&question, more].concat()))
+    };
+    let done = ask(&[]);
+    assert!(done.succeeded().out().contains("registrations 0"), "{done:?}");
+
+    let mut reader = under(&ours, &["cat", "netpipe:letters:r?writers=2"]);
+    let reader = Started::new(reader.stdin(Stdio::null()));
+    let mut writer = under(&ours, &["cp", "/dev/null", "netpipe:answers:w"]);
+    let writer = Started::new(writer.stdin(Stdio::null()));
+    support::eventually("two that wait", || ask(&[]).out().contains("registrations 2"));
+    let text = ask(&[]).out().to_owned();
+    assert!(text.contains("letters: reader 127.0.0.1:"), "{text}");
+    assert!(text.contains(" waits for 2 writers for "), "{text}");
+    assert!(text.contains("answers: writer 127.0.0.1:"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(ask(&["--json"]).out()).unwrap();
+    assert_eq!(json["registrations"], 2);
+    let held = json["held"].as_array().unwrap();
+    let letters = held.iter().find(|held| held["name"] == "letters").unwrap();
+    assert_eq!((&letters["state"], &letters["writers"]), (&"reader".into(), &2.into()));
+
+    // Whoever has no secret learns nothing.
+    run(command(&["status", &broker.address])).failed(13, &["ask broker", "secret"]);
+    drop((reader, writer));
 }

@@ -34,8 +34,8 @@ pub(super) struct Connection {
 pub(super) enum Stage {
     /// The handshake is not complete.
     Greeting(Box<Acceptor>),
-    /// It carries registrations; `pinged`: a PONG is awaited.
-    Instance { decoder: Decoder, pinged: bool },
+    /// It carries registrations; `pinged`: a PONG is awaited; `asks`: STATUS is in use.
+    Instance { decoder: Decoder, pinged: bool, asks: bool },
     /// It waits to be joined; `early` came with the end of its handshake.
     Waiting { token: Token, early: Vec<u8> },
     /// It gets its last words. What still comes is thrown away: to close over unread bytes would take them back.

@@ -5,12 +5,15 @@ use super::names::Client;
 use super::queue::Watched;
 use super::relay::{Flow, Progress, Relay};
 use super::service::{Service, words};
+use super::status;
 use crate::Name;
 use crate::error::code;
+use crate::held::{Held, Place, State};
 use crate::message::Reason;
 use rustix::event::epoll::EventFlags;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 /// Marks the keys of relays in the event queue and among the deadlines; their lowest bit is the end.
 const RELAY: u64 = 1 << 63;
@@ -19,12 +22,22 @@ const RELAY: u64 = 1 << 63;
 #[derive(Debug)]
 pub(super) struct Joined {
     relay: Relay,
+    since: Instant,
     name: Name,
     peers: [SocketAddr; 2],
     ips: [IpAddr; 2],
     watched: [Watched; 2],
     /// Both directions are shut at this end's socket, which the queue would report for ever.
     hung: [bool; 2],
+}
+
+impl Joined {
+    /// What is told of it.
+    pub(super) fn held(&self, now: Instant, place: Place) -> Held {
+        let seconds = now.saturating_duration_since(self.since).as_secs();
+        let held = status::held(place, State::Relay, &self.name, &self.peers, seconds);
+        Held { bytes: self.relay.moved(), ..held }
+    }
 }
 
 /// Whether a key is a relay's.
@@ -75,7 +88,8 @@ impl Service {
         self.log(&format!("join {:?}: {} and {}", name.as_str(), peers[0], peers[1]));
         let relay = Relay::join([one.stream, two.stream], flows);
         let key = RELAY | (self.fresh() << 1);
-        let joined = Joined { relay, name, peers, ips, watched: [None; 2], hung: [false; 2] };
+        let joined =
+            Joined { relay, since: self.now, name, peers, ips, watched: [None; 2], hung: [false; 2] };
         self.relays.insert(key, joined);
         self.advance_relay(key);
     }

@@ -2,12 +2,14 @@
 
 use super::deadlines::Deadlines;
 use super::passes::Passes;
-use super::{Limits, Times};
+use super::{Limits, Times, status};
 use crate::error::{Error, Result, code};
+use crate::held::{self, Held};
 use crate::message::{Match, Message, Reason, Register};
 use crate::{Address, Name, Role, Token};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Bound;
 use std::time::Instant;
 
 /// A connection to the broker.
@@ -36,6 +38,7 @@ pub(super) struct Names {
 #[derive(Debug)]
 struct Registration {
     serial: u64,
+    since: Instant,
     name: Name,
     route: Route,
     state: State,
@@ -130,7 +133,8 @@ impl Names {
         }
         self.serial += 1;
         let state = if wanted.role == Role::Reader { State::Reader } else { State::Waiting };
-        let registration = Registration { serial: self.serial, name: wanted.name.clone(), route, state };
+        let registration =
+            Registration { serial: self.serial, since: now, name: wanted.name.clone(), route, state };
         self.registrations.insert(place, registration);
         *self.held.entry(client).or_default() += 1;
         match wanted.role {
@@ -237,6 +241,34 @@ impl Names {
         while let Some(name) = self.discards_end.pop(now) {
             self.forget_discard(&name);
         }
+    }
+
+    /// How many registrations there are, and how many names that were given up.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.registrations.len(), self.discards.len())
+    }
+
+    /// What is told of the registrations behind a place.
+    pub(super) fn held(&self, now: Instant, after: Place, most: usize) -> Vec<Held> {
+        let behind = self.registrations.range((Bound::Excluded(after), Bound::Unbounded));
+        behind.take(most).map(|(place, registration)| self.tell(now, *place, registration)).collect()
+    }
+
+    fn tell(&self, now: Instant, place: Place, registration: &Registration) -> Held {
+        let Registration { since, name, route, state, .. } = registration;
+        let reader = self.pipes.get(name).and_then(|pipe| pipe.reader.as_ref());
+        let (state, met) = match state {
+            State::Reader => (held::State::Reader, None),
+            State::Waiting => (held::State::Writer, None),
+            State::Matched(matched) => (held::State::Introduced, Some(matched)),
+        };
+        let met = met.filter(|matched| self.has_reader(matched));
+        let met =
+            met.and_then(|matched| self.registrations.get(&matched.reader)).map(|reader| reader.route.peer);
+        let peers: Vec<_> = [Some(route.peer), met].into_iter().flatten().collect();
+        let seconds = now.saturating_duration_since(*since).as_secs();
+        let writers = reader.filter(|reader| reader.place == place).and_then(|reader| reader.room);
+        Held { writers, ..status::held(place, state, name, &peers, seconds) }
     }
 
     /// Names the limit that one more registration of this connection would break.

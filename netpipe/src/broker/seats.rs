@@ -46,6 +46,16 @@ impl Seats {
         Ok(())
     }
 
+    /// Connections, those of relays too.
+    pub(super) fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Connections whose handshake is not complete.
+    pub(super) fn greeting(&self) -> usize {
+        self.greeting
+    }
+
     /// Counts a handshake as over, well or not.
     pub(super) fn greeted(&mut self) {
         self.greeting = self.greeting.saturating_sub(1);

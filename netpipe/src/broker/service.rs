@@ -7,16 +7,17 @@ use super::names::{Client, Names};
 use super::passes::Passes;
 use super::queue::Queue;
 use super::seats::Seats;
-use super::{Config, StopHandle};
+use super::{Config, Handle};
 use crate::error::code;
 use crate::handshake::Acceptor;
 use crate::message::{Message, Reason};
 use crate::repeats::Repeats;
 use rustix::event::epoll::EventFlags;
 use rustix::net::sockopt;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ pub(super) struct Service {
     pub(super) queue: Queue,
     pub(super) now: Instant,
     pub(super) connections: HashMap<Client, Connection>,
-    pub(super) relays: HashMap<Client, Joined>,
+    pub(super) relays: BTreeMap<Client, Joined>,
     pub(super) deadlines: Deadlines<Client>,
     pub(super) names: Names,
     pub(super) passes: Passes,
@@ -52,17 +53,17 @@ pub(super) struct Service {
     refusals: Repeats,
     /// When to return at the latest, once it was stopped.
     end: Option<Instant>,
-    stop: StopHandle,
+    handle: Handle,
     turned_away: usize,
     next: Client,
     buffer: Vec<u8>,
 }
 
 impl Service {
-    pub(super) fn new(listener: TcpListener, config: Config, stop: StopHandle) -> io::Result<Self> {
+    pub(super) fn new(listener: TcpListener, config: Config, handle: Handle) -> io::Result<Self> {
         let queue = Queue::new()?;
         queue.watch(&listener, LISTENER, &mut None, Some(EventFlags::IN))?;
-        queue.watch(&stop.0.bell, BELL, &mut None, Some(EventFlags::IN))?;
+        queue.watch(&handle.0.bell, BELL, &mut None, Some(EventFlags::IN))?;
         Ok(Self {
             names: Names::new(config.limits, config.times),
             seats: Seats::new(config.limits),
@@ -70,14 +71,14 @@ impl Service {
             queue,
             now: Instant::now(),
             connections: HashMap::new(),
-            relays: HashMap::new(),
+            relays: BTreeMap::new(),
             deadlines: Deadlines::new(),
             passes: Passes::new(),
             listener: Some(listener),
             resume: None,
             refusals: Repeats::new(1, REFUSALS),
             end: None,
-            stop,
+            handle,
             turned_away: 0,
             next: FIRST_CLIENT,
             buffer: vec![0; READ],
@@ -92,13 +93,13 @@ impl Service {
             for event in &events {
                 match event.data.u64() {
                     LISTENER => self.accept()?,
-                    BELL => {}
+                    BELL => self.answer_bell(),
                     key if is_relay(key) => self.relay_event(key, event.flags),
                     key => self.event(key, event.flags),
                 }
             }
             self.time_out()?;
-            if self.stop.0.wanted.load(Ordering::Acquire) && self.is_over() {
+            if self.handle.0.stop.load(Ordering::Acquire) && self.is_over() {
                 self.log("stopped");
                 return Ok(());
             }
@@ -116,6 +117,17 @@ impl Service {
     pub(super) fn fresh(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    /// Does what was wished; a stop is looked for in each round.
+    fn answer_bell(&mut self) {
+        // Unread it would wake the loop for ever.
+        let _ = rustix::io::read(&self.handle.0.bell, &mut [0; 8]);
+        let secret = self.handle.0.secret.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if secret.is_some() {
+            self.config.secret = secret;
+            self.log("peers must prove the new secret from now on");
+        }
     }
 
     fn accept(&mut self) -> io::Result<()> {
@@ -338,8 +350,6 @@ impl Service {
             }
             Some(_) => {}
         }
-        // What rings once has done its duty; unread it would wake the loop for ever.
-        let _ = rustix::io::read(&self.stop.0.bell, &mut [0; 8]);
         self.connections.is_empty() && self.relays.is_empty()
     }
 }

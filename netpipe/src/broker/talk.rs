@@ -6,7 +6,7 @@ use super::passes::Showing;
 use super::service::Service;
 use crate::error::{Error, Result, code};
 use crate::handshake::{Established, Local, Progress};
-use crate::hello::Purpose;
+use crate::hello::{FEATURE_STATUS, Purpose};
 use crate::message::{Decoder, Message, Reason, Sender};
 use std::collections::BTreeSet;
 
@@ -61,13 +61,14 @@ impl Service {
         let peer = connection.peer;
         self.leave_stage(key);
         self.deadlines.clear(&key);
+        let asks = established.features & FEATURE_STATUS != 0;
         let agent = established.peer.agent.unwrap_or_default();
         match established.peer.token {
             None => {
                 self.log(&format!("instance {peer}: {agent:?}"));
                 if let Some(connection) = self.connections.get_mut(&key) {
-                    connection.stage =
-                        Stage::Instance { decoder: Decoder::new(Sender::Instance), pinged: false };
+                    let decoder = Decoder::new(Sender::Instance);
+                    connection.stage = Stage::Instance { decoder, pinged: false, asks };
                 }
                 self.deadlines.set(key, self.now + self.config.times.idle);
                 self.listen(key, input);
@@ -94,7 +95,7 @@ impl Service {
     fn listen(&mut self, key: Client, mut input: &[u8]) {
         loop {
             let Some(connection) = self.connections.get_mut(&key) else { return };
-            let Stage::Instance { decoder, pinged } = &mut connection.stage else { return };
+            let Stage::Instance { decoder, pinged, .. } = &mut connection.stage else { return };
             let message = match decoder.next(&mut input) {
                 Ok(None) => return,
                 Ok(Some(message)) => message,
@@ -129,10 +130,11 @@ impl Service {
                 self.names.relay(self.now, (key, id), token, &mut self.passes, running)
             }
             Message::Ping => {
-                if !matches!(connection.tell(&Message::Pong, self.config.limits.output), Ok(true)) {
-                    connection.abort();
-                    self.close(key, "does not read what it is sent");
-                }
+                self.tell(key, &Message::Pong);
+                Ok(())
+            }
+            Message::Status(after) if matches!(connection.stage, Stage::Instance { asks: true, .. }) => {
+                self.tell_status(key, after);
                 Ok(())
             }
             Message::Pong => Ok(()),
@@ -141,6 +143,15 @@ impl Service {
                 Ok(())
             }
             other => Err(Error::protocol(format!("a {} frame out of turn", other.kind().name()))),
+        }
+    }
+
+    /// Tells a connection something; one that does not read is closed.
+    pub(super) fn tell(&mut self, key: Client, message: &Message) {
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        if !matches!(connection.tell(message, self.config.limits.output), Ok(true)) {
+            connection.abort();
+            self.close(key, "does not read what it is sent");
         }
     }
 
@@ -188,10 +199,12 @@ fn greet(connection: &mut Connection, input: &mut &[u8], secret: Option<crate::S
             Err(Error::Protocol(reason.text.into()))
         } else {
             let agent = Some(concat!("netpipe broker ", env!("CARGO_PKG_VERSION")).to_owned());
-            acceptor.accept(Local { agent, ..Local::default() }, secret).and_then(|progress| match progress {
-                Progress::More => acceptor.input(input),
-                other => Ok(other),
-            })
+            acceptor.accept(Local { agent, features: FEATURE_STATUS, ..Local::default() }, secret).and_then(
+                |progress| match progress {
+                    Progress::More => acceptor.input(input),
+                    other => Ok(other),
+                },
+            )
         };
     }
     let output = acceptor.output();

@@ -1,6 +1,6 @@
 //! A broker on a thread, and a small blocking client.
 
-use netpipe::broker::{Broker, Config, Limits, StopHandle, Times};
+use netpipe::broker::{Broker, Config, Handle, Limits, Times};
 use netpipe::{
     Address, Decoder, Dialler, Error, Hello, Match, Message, Name, Progress, Reason, Register, Role, Secret,
     Sender, Token,
@@ -17,7 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// A broker that serves until it is dropped.
 pub struct Running {
     pub address: SocketAddr,
-    pub stop: StopHandle,
+    pub stop: Handle,
     log: Arc<Mutex<Vec<String>>>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -54,7 +54,7 @@ impl Running {
         let mut config = Config { log: Some(Box::new(log_line)), ..Config::default() };
         change(&mut config);
         let broker = Broker::bind(address, config).unwrap();
-        let (address, stop) = (broker.local_addr(), broker.stop_handle());
+        let (address, stop) = (broker.local_addr(), broker.handle());
         let thread = std::thread::Builder::new().name(thread_name(address)).spawn(|| broker.run()).unwrap();
         Self { address, stop, log, thread: Some(thread) }
     }

@@ -73,7 +73,7 @@ fn stopping_ends_connections_and_returns_in_time() {
 #[test]
 fn a_broker_that_was_stopped_before_it_ran_returns() {
     let broker = Broker::bind("127.0.0.1:0", Config::default()).unwrap();
-    broker.stop_handle().stop();
+    broker.handle().stop();
     broker.run().unwrap();
 }
 

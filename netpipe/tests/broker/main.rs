@@ -7,3 +7,4 @@ mod introduce;
 mod life;
 mod limits;
 mod relay;
+mod status;

@@ -1,5 +1,6 @@
 use crate::random::Random;
 use crate::{EBADMSG, EINVAL, EPROTO, assert_code, field, raw};
+use netpipe::held::{Held, State, Totals};
 use netpipe::message::ADDRESSES_MAX;
 use netpipe::{Address, Decoder, Error, Kind, Match, Message, Name, Reason, Register, Role, Sender, Token};
 
@@ -15,6 +16,11 @@ fn addresses() -> Vec<Address> {
 
 fn register(role: Role, writers: Option<u32>) -> Message {
     Message::Register(Register { id: 7, role, name: name("job/a>b"), addresses: addresses(), writers })
+}
+
+fn held(state: State, writers: Option<u32>) -> Held {
+    let (place, peers) = ((1 << 63, 9), addresses());
+    Held { place, state, name: name("job/a>b"), peers, writers, seconds: 60, bytes: [1, u64::MAX] }
 }
 
 /// One of each, or more.
@@ -38,10 +44,17 @@ fn samples() -> Vec<(Sender, Message)> {
         (Sender::Instance, Message::Unreachable { id: 7, token }),
         (Sender::Instance, Message::Discarded(7)),
         (Sender::Instance, Message::Ping),
+        (Sender::Instance, Message::Status((1 << 40, u64::MAX))),
         (Sender::Broker, Message::Match(Match { id: 7, token, addresses: addresses() })),
         (Sender::Broker, Message::Match(Match { id: 7, token, addresses: Vec::new() })),
         (Sender::Broker, Message::Refused { id: 7, reason: reason.clone() }),
         (Sender::Broker, Message::Relay { id: 7, token }),
+        (Sender::Broker, Message::Held(Box::new(held(State::Reader, Some(3))))),
+        (Sender::Broker, Message::Held(Box::new(held(State::Relay, None)))),
+        (
+            Sender::Broker,
+            Message::Totals(Totals { next: (1, 2), connections: 3, relays: 7, ..Totals::default() }),
+        ),
         (Sender::Broker, Message::Pong),
         (Sender::Broker, Message::Refusal(reason)),
     ]
@@ -166,7 +179,7 @@ fn senders_keep_to_their_types() {
         for (kind, body) in [(1, &[0; 12][..]), (2, &[0; 32]), (0x10, b"payload")] {
             assert_code(decode(from, &raw(kind, body)), EPROTO, "out of turn");
         }
-        assert_code(decode(from, &raw(0x90, b"")), EPROTO, "unknown type");
+        assert_code(decode(from, &raw(0xa0, b"")), EPROTO, "unknown type");
     }
 }
 
@@ -217,7 +230,7 @@ fn wrong_crcs_are_for_good() {
 #[test]
 fn an_error_is_for_good() {
     let mut decoder = Decoder::new(Sender::Reader);
-    assert_code(decoder.next(&mut &raw(0x90, b"")[..]), EPROTO, "unknown type");
+    assert_code(decoder.next(&mut &raw(0xa0, b"")[..]), EPROTO, "unknown type");
     assert_code(decoder.next(&mut &Message::Taken(1).to_bytes()[..]), EPROTO, "unknown type");
 }
 
@@ -249,7 +262,7 @@ fn bodies_have_no_gaps_and_no_rest() {
         let bytes = message.to_bytes();
         let fixed = !matches!(
             message.kind(),
-            Kind::Refusal | Kind::Discard | Kind::Refused | Kind::Register | Kind::Match
+            Kind::Refusal | Kind::Discard | Kind::Refused | Kind::Register | Kind::Match | Kind::Held
         );
         if fixed {
             let longer = [&bytes[12..], &[0]].concat();

@@ -136,7 +136,7 @@ fn only_a_writers_frames_come() {
             "out of turn",
         );
     }
-    assert_code(read(&mut Incoming::new(WINDOW, true), &raw(0x90, b""), 100).1, EPROTO, "unknown type");
+    assert_code(read(&mut Incoming::new(WINDOW, true), &raw(0xa0, b""), 100).1, EPROTO, "unknown type");
     assert_code(
         read(&mut Incoming::new(WINDOW, true), &raw(0x10, b""), 100).1,
         EPROTO,

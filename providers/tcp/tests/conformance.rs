@@ -1,7 +1,7 @@
 //! The netpipe suite over libzvfs_tcp.so: direct pipes, and pipes through a broker.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use netpipe::broker::{Broker, Config, StopHandle};
+use netpipe::broker::{Broker, Config, Handle};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -70,14 +70,14 @@ fn free_port() -> io::Result<u16> {
 /// A broker on a thread, until it is dropped.
 struct Running {
     address: SocketAddr,
-    stop: StopHandle,
+    stop: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Running {
     fn start() -> Running {
         let broker = Broker::bind("127.0.0.1:0", Config::default()).unwrap();
-        let (address, stop) = (broker.local_addr(), broker.stop_handle());
+        let (address, stop) = (broker.local_addr(), broker.handle());
         let thread = Some(thread::spawn(move || broker.run().unwrap()));
         Running { address, stop, thread }
     }

@@ -46,10 +46,15 @@ impl Broker {
         });
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
     /// Sends it a signal, and waits for its end.
     #[track_caller]
     pub fn end(self, signal: Signal) -> Done {
-        self.process.signal(signal);
+        self.signal(signal);
         let done = self.process.end();
         Done { stderr: fs::read_to_string(&self.log).unwrap(), ..done }
     }

@@ -1,6 +1,6 @@
 //! Pipes to test with.
 
-use netpipe::broker::{self, Broker, StopHandle};
+use netpipe::broker::{self, Broker, Handle};
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Mutex;
@@ -46,7 +46,7 @@ pub fn free_port() -> u16 {
 /// A broker on a thread, until it is dropped.
 pub struct Running {
     pub address: SocketAddr,
-    stop: StopHandle,
+    stop: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -57,7 +57,7 @@ impl Running {
 
     pub fn start_at(address: SocketAddr, config: broker::Config) -> Running {
         let broker = Broker::bind(address, config).unwrap();
-        let (address, stop) = (broker.local_addr(), broker.stop_handle());
+        let (address, stop) = (broker.local_addr(), broker.handle());
         let thread = Some(thread::spawn(move || broker.run().unwrap()));
         Running { address, stop, thread }
     }

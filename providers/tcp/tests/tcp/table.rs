@@ -251,6 +251,16 @@ fn a_second_writer_is_ebusy() {
     });
 }
 
+/// The protocol did not say whether this is EPROTO or EBUSY: the pipe may be free for the dialler a moment later.
+#[test]
+fn two_ends_of_one_direction_are_ebusy() {
+    let host = registry("");
+    let pipe = format!("tcp://127.0.0.1:{}", free_port());
+    let _listens = host.open(&format!("{pipe}?role=listen"), &Open::new(WRITE)).unwrap();
+    let mut dials = host.open(&pipe, &Open::new(WRITE)).unwrap();
+    refused(in_time(move || dials.write(b"x")), Code::EBUSY, "same direction");
+}
+
 #[test]
 fn a_second_reader_is_ebusy() {
     each_way(|house| {
