@@ -63,7 +63,7 @@ pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Fai
         started.wait();
         work();
     });
-    thread.map_err(|error| Error::from(error).context("start a thread"))?;
+    thread.map_err(|error| Error::no_thread(&error).context("start a thread"))?;
     runs.wait();
     Ok(())
 }

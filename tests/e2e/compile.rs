@@ -10,6 +10,7 @@ use bombs::{module, nothing, tangle};
 use rustix::process::Signal;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -230,4 +231,29 @@ fn a_full_disk_is_a_note() {
     command.args(["-m", "sh", "-c", &run_in_small, "sh"]).arg(zvfs.get_program()).args(zvfs.get_args());
     let done = run(command);
     assert!(done.code == 0 && done.stderr.contains("was not cached"), "{done:?}");
+}
+
+/// Under `ulimit -u` a compiler's pool of threads panicked, and its text was all that the user saw.
+#[test]
+fn a_program_is_compiled_where_no_thread_can_be_started() {
+    // A user who has no other process; root's have no such limit.
+    const NOBODY: u32 = 61_238;
+    if !have(&["prlimit"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let program = folder.write("program", module([nothing(), nothing()].into_iter()));
+    let mut command = Command::new("prlimit");
+    command.args(["--nproc=1:1", env!("CARGO_BIN_EXE_zvfs"), "compile-child", "1073741824", "60"]);
+    command.env("RAYON_NUM_THREADS", "4").stdin(fs::File::open(program).unwrap());
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let done = command.output().unwrap();
+    if done.status.code() == Some(126) {
+        return skip("the command cannot be run by another user");
+    }
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && told.is_empty(), "{:?}: {told}", done.status);
+    assert_eq!(done.stdout[0], 0, "no artifact");
 }

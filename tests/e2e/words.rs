@@ -140,3 +140,34 @@ fn errors_of_a_command_line_are_in_our_words() {
         assert!(!done.stderr.contains("-child"), "{done:?}");
     }
 }
+
+/// A panic's text was all that somebody saw whose limit of processes was reached: `thread::spawn` and `Scope::spawn` panic there,
+/// builders give an error.
+#[test]
+fn no_thread_is_started_by_a_call_that_panics() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let sources = ["vfs-core", "netpipe", "zvm", "capi", "cli", "providers", "tests/conformance"];
+    let mut folders: Vec<_> = sources.iter().map(|folder| root.join(folder)).collect();
+    let (mut seen, mut wrong) = (0, Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            let (path, name) = (entry.path(), entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                if name != "tests" && name != "target" {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests.rs" {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let own = text.split("#[cfg(test)]").next().unwrap();
+                let code = own.lines().filter(|line| !line.trim_start().starts_with("//"));
+                seen += 1;
+                wrong.extend(
+                    code.filter(|line| line.contains("thread::spawn(") || line.contains("scope.spawn("))
+                        .map(|line| format!("{}: {}", path.display(), line.trim())),
+                );
+            }
+        }
+    }
+    assert!(seen > 100, "{seen} files of source text");
+    assert_eq!(wrong, Vec::<String>::new());
+}

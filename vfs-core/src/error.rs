@@ -57,6 +57,12 @@ impl Error {
         self.0.code
     }
 
+    /// A thread that the system does not give: its own words, "try again" or "resource unavailable", help nobody.
+    pub fn no_thread(error: &io::Error) -> Error {
+        let code = error.raw_os_error().map_or(Code::EAGAIN, |number| Code::from_raw(number.into()));
+        Error::new(code, "the system gives no thread: raise the limit of processes (ulimit -u) or of memory")
+    }
+
     /// Whether the same open may succeed later with nothing changed.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable

@@ -77,7 +77,8 @@ impl Session {
             })
         });
         if let Err(error) = spawned {
-            let failure = Failure::new(ExitCode::Memory, format!("start the session's thread: {error}"));
+            let text = format!("start the session's thread: {}", Error::no_thread(&error));
+            let failure = Failure::new(ExitCode::Memory, text);
             watch.finish(Report::failed(&failure, &[]));
         }
         Running { watch }

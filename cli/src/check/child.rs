@@ -67,7 +67,7 @@ impl CheckChild {
             thread::sleep(limit);
             signals::leave(number(Code::ETIMEDOUT))
         };
-        thread::Builder::new().spawn(overdue)?;
+        thread::Builder::new().spawn(overdue).map_err(|error| Error::no_thread(&error))?;
         zvfs_conformance::as_a_host_in_c();
         match (&self.check, self.sweep) {
             (Some(name), _) => self.put_to(name, limit, options),

@@ -38,7 +38,19 @@ impl Ended {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(doing)?;
-        let (output, errors) = (child.stdout.take().map(collect), child.stderr.take().map(collect));
+        let collected = child.stdout.take().map(collect).transpose();
+        let collected =
+            collected.and_then(|output| Ok((output, child.stderr.take().map(collect).transpose()?)));
+        let (output, errors) = match collected {
+            Ok(both) => both,
+            Err(error) => {
+                // Nobody would read what it writes.
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(
+                    Error::no_thread(&error).context("read what a process that loads the library writes")
+                );
+            }
+        };
         let in_time = wait(&child, limit).map_err(doing)?;
         if !in_time {
             child.kill().map_err(doing)?;
@@ -61,9 +73,9 @@ impl Ended {
 }
 
 /// Collects a stream on a thread of its own: what the library started may hold it open for ever.
-fn collect(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+fn collect(mut stream: impl Read + Send + 'static) -> io::Result<Receiver<Vec<u8>>> {
     let (send, receive) = channel();
-    thread::spawn(move || {
+    thread::Builder::new().spawn(move || {
         let (mut buf, mut left) = (vec![0; 64 * 1024], OUTPUT_MAX);
         // A broken pipe ends the output like its end. Beyond the limit it is read and dropped, so that nobody waits.
         while let Ok(count @ 1..) = stream.read(&mut buf) {
@@ -73,8 +85,8 @@ fn collect(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
                 break;
             }
         }
-    });
-    receive
+    })?;
+    Ok(receive)
 }
 
 /// What was collected until the end, or until now if the end does not come.

@@ -141,7 +141,8 @@ fn through(command: &str, input: &[u8]) -> io::Result<Vec<u8>> {
     let stdin = child.stdin.take();
     thread::scope(|scope| {
         // A command that reads no more than a part is its author's business.
-        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
+        let writer = thread::Builder::new();
+        writer.spawn_scoped(scope, move || stdin.map(|mut stdin| stdin.write_all(input)))?;
         let output = child.wait_with_output()?;
         match output.status.success() {
             true => Ok(output.stdout),

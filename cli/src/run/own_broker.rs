@@ -63,7 +63,8 @@ fn start(verbose: bool) -> Result<(SocketAddr, Zeroizing<String>), Error> {
             warn(&format!("this run's own broker: {error}"));
         }
     };
-    thread::Builder::new().name("broker".to_owned()).spawn(serve)?;
+    let thread = thread::Builder::new().name("broker".to_owned()).spawn(serve);
+    thread.map_err(|error| Error::no_thread(&error))?;
     Ok((address, secret))
 }
 

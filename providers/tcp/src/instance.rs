@@ -47,10 +47,10 @@ impl Netpipes {
         let queue = Arc::new(Queue::new().map_err(cannot)?);
         let service_of =
             Service::new(self.host.clone(), self.config.clone(), queue.clone()).map_err(cannot)?;
-        let thread = thread::Builder::new()
-            .name("zvfs-netpipe".to_owned())
-            .spawn(|| service_of.run())
-            .map_err(|error| Error::from(error).context(format!("open {shown}: start the service thread")))?;
+        let thread =
+            thread::Builder::new().name("zvfs-netpipe".to_owned()).spawn(|| service_of.run()).map_err(
+                |error| Error::no_thread(&error).context(format!("open {shown}: start the service thread")),
+            )?;
         *service = Some(Running { queue: queue.clone(), thread });
         Ok(queue)
     }

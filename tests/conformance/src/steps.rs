@@ -2,7 +2,7 @@
 
 use crate::memory::{Against, Guarded, ReadOnly};
 use crate::suite::{Step, Stop};
-use std::thread::ScopedJoinHandle;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use vfs_core::{Capabilities, Code, Error, File};
 
 /// More than this and a source counts as endless.
@@ -175,10 +175,19 @@ pub(crate) fn well_said(error: &Error, what: &str) -> Step {
 }
 
 /// Joins the threads of a scope; a panic in one is a failure of the check.
-pub(crate) fn joined(threads: Vec<ScopedJoinHandle<'_, Step>>) -> Step {
+pub(crate) fn joined(threads: Vec<Result<ScopedJoinHandle<'_, Step>, Stop>>) -> Step {
     threads.into_iter().try_for_each(|thread| {
-        thread.join().unwrap_or_else(|_| Err(Stop::Fail("a call panicked in another thread".to_owned())))
+        thread?.join().unwrap_or_else(|_| Err(Stop::Fail("a call panicked in another thread".to_owned())))
     })
+}
+
+/// Starts a thread of a scope; without one the check cannot be made.
+pub(crate) fn beside<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, Stop> {
+    let thread = thread::Builder::new().spawn_scoped(scope, work);
+    thread.map_err(|error| Stop::Fail(Error::no_thread(&error).to_string()))
 }
 
 /// Bytes that look like no other stretch of themselves, the same at each call.

@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("mount", "mount"),
     ("nm", "binutils"),
+    ("prlimit", "util-linux"),
     ("setpriv", "util-linux"),
     ("tr", "coreutils"),
     ("unshare", "util-linux"),

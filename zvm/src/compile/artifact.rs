@@ -3,10 +3,12 @@
 
 use super::bad;
 use crate::exit::{ExitCode, Failure};
-use crate::guest::{chain, engine};
+use crate::guest::{chain, engine, single_threaded};
 use sha2::{Digest, Sha256};
 use std::hash::{Hash, Hasher};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::thread;
 use wasmtime::Module;
 
 /// Changes with the meaning of what is kept: entries of another one are not found.
@@ -35,8 +37,36 @@ pub(super) fn name(program: &[u8; 32]) -> Result<[u8; 32], Failure> {
 
 /// Compiles a program in binary form.
 pub(super) fn compile(binary: &[u8]) -> Result<Vec<u8>, Failure> {
-    let engine = engine().map_err(no_engine)?;
-    engine.precompile_module(binary).map_err(|error| bad(chain(&error)))
+    let compiled = match can_start(pool()) {
+        true => engine().map_err(no_engine)?.precompile_module(binary),
+        // The engine's pool of threads panics where one cannot be started.
+        false => single_threaded().map_err(no_engine)?.precompile_module(binary),
+    };
+    compiled.map_err(|error| bad(chain(&error)))
+}
+
+/// How many threads the engine's pool has: rayon's own rule.
+fn pool() -> usize {
+    let told = std::env::var("RAYON_NUM_THREADS").ok().and_then(|count| count.parse().ok());
+    told.filter(|count| *count > 0).unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Whether the system gives so many threads at one time. Once it did, the pool is there.
+fn can_start(threads: usize) -> bool {
+    static CAN: AtomicBool = AtomicBool::new(false);
+    if CAN.load(Ordering::Relaxed) {
+        return true;
+    }
+    let gate = Mutex::new(());
+    let can = thread::scope(|scope| {
+        let closed = gate.lock();
+        let waits = || drop(gate.lock());
+        let all = (0..threads).all(|_| thread::Builder::new().spawn_scoped(scope, waits).is_ok());
+        drop(closed);
+        all
+    });
+    CAN.store(can, Ordering::Relaxed);
+    can
 }
 
 /// Makes a module of an artifact that [`compile`] made, here, in a worker, or in an earlier run.
@@ -64,5 +94,18 @@ impl Hasher for Sha256Hasher {
 
     fn finish(&self) -> u64 {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where no thread could be started, the engine's panic was all that the user saw. What is compiled without its pool is the same.
+    #[test]
+    fn what_is_compiled_without_threads_is_taken() {
+        let binary = wat::parse_str("(module (func (export \"_start\")))").unwrap();
+        let engine = single_threaded().unwrap();
+        load(&engine.precompile_module(&binary).unwrap()).unwrap();
     }
 }

@@ -47,6 +47,16 @@ pub(crate) fn engine() -> Result<&'static Engine> {
     Ok(ENGINE.get_or_init(|| engine))
 }
 
+/// An engine of its own that compiles on the thread that asks. What it makes, the process's engine takes.
+///
+/// # Errors
+/// ENOTSUP, as [`engine`].
+pub(crate) fn single_threaded() -> Result<Engine> {
+    Engine::new(config().parallel_compilation(false)).map_err(|error| {
+        Error::new(Code::ENOTSUP, "start the WebAssembly engine").with_source(error.into_boxed_dyn_error())
+    })
+}
+
 fn config() -> Config {
     let mut config = Config::new();
     config.wasm_features(WasmFeatures::all(), false);

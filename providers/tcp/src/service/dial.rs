@@ -290,7 +290,9 @@ impl Service {
                 self.reactor.at(Instant::now() + self.config.connect_timeout, Timer::Lookup(lookup));
             }
             Err(error) => {
-                self.not_reached(dial.tried(format!("no thread for the resolver: {error}")));
+                self.not_reached(
+                    dial.tried(format!("look up a name: {}", vfs_core::Error::no_thread(&error))),
+                );
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Cancel and deadline of the context that came with the open.
 
 use crate::case::Case;
-use crate::steps::{ensure, refused, sample, skip};
+use crate::steps::{beside, ensure, refused, sample, skip};
 use crate::subject::{Blocking, Subject};
 use crate::suite::{Step, Stop};
 use crate::task::Task;
@@ -68,12 +68,12 @@ fn blocked(case: &Case<'_>, control: &Control, stopped: &[Code], stop: fn(&Contr
     let Blocking { descriptor, flags } = make(&case.subject.fresh_name())?;
     let ((tasks, task), (done, result)) = (channel(), channel());
     thread::scope(|scope| {
-        scope.spawn(|| {
+        beside(scope, || {
             let _ = tasks.send(Task::current());
             let outcome = block(case, control, &descriptor, flags);
             // Received below, or the check has failed already.
             let _ = done.send((outcome, Instant::now()));
-        });
+        })?;
         let task = task.recv().map_err(|_| Stop::Fail("the blocked call's thread died".to_owned()))?;
         match task.outcome(&result, BLOCKS_AFTER, SLACK) {
             Err(RecvTimeoutError::Timeout) => {}

@@ -1,7 +1,9 @@
 //! What outlives a file: descriptors, other files, other instances; and the errors.
 
 use crate::case::Case;
-use crate::steps::{ensure, joined, read_all, read_some, refused, same, sample, skip, well_said, write_all};
+use crate::steps::{
+    beside, ensure, joined, read_all, read_some, refused, same, sample, skip, well_said, write_all,
+};
 use crate::subject::Subject;
 use crate::suite::{Step, Stop};
 use crate::task::Task;
@@ -121,7 +123,7 @@ pub fn files_work_in_parallel(subject: &Subject) -> Step {
             }
             Ok(())
         };
-        joined((0..4).map(|_| scope.spawn(work)).collect())
+        joined((0..4).map(|_| beside(scope, work)).collect())
     })
 }
 

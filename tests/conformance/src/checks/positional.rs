@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 use crate::steps::{
-    claims, ensure, joined, read_all, read_some, read_some_at, same, sample, write_all, write_all_at,
+    beside, claims, ensure, joined, read_all, read_some, read_some_at, same, sample, write_all, write_all_at,
 };
 use crate::subject::Subject;
 use crate::suite::Step;
@@ -54,7 +54,7 @@ pub fn read_at_may_overlap(subject: &Subject) -> Step {
             }
             Ok(())
         };
-        joined((0..THREADS).map(|thread| scope.spawn(move || read(thread))).collect())
+        joined((0..THREADS).map(|thread| beside(scope, move || read(thread))).collect())
     })
 }
 
@@ -90,7 +90,7 @@ pub fn write_at_may_overlap(subject: &Subject) -> Step {
             }
             Ok(())
         };
-        joined((0..THREADS).map(|thread| scope.spawn(move || write(thread))).collect())
+        joined((0..THREADS).map(|thread| beside(scope, move || write(thread))).collect())
     })?;
     writer.file.finish(Finish::Commit)?;
     drop(writer.file);
