@@ -115,6 +115,8 @@ pub struct Times {
     pub idle: Duration,
     /// The answer to a PING.
     pub pong: Duration,
+    /// The same, where another reader would take the place of one of this instance.
+    pub takeover: Duration,
     /// Getting last words to a peer before its connection is closed.
     pub parting: Duration,
     /// How long relayed pipes may go on when the broker is stopped.
@@ -243,6 +245,7 @@ impl Default for Times {
             discard: Duration::from_secs(60),
             idle: Duration::from_secs(30),
             pong: Duration::from_secs(10),
+            takeover: Duration::from_secs(3),
             parting: Duration::from_secs(2),
             stop: Duration::from_secs(2),
             pause: Duration::from_millis(100),

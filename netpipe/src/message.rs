@@ -97,6 +97,8 @@ pub struct Register {
     pub addresses: Vec<Address>,
     /// Reader only: how many more writers it expects; 0 = any number; `None` means 1.
     pub writers: Option<u32>,
+    /// Reader only: where the name has a reader, the broker looks at once whether that one still lives.
+    pub takeover: bool,
 }
 
 /// A reader and a writer of one name, introduced.
@@ -281,17 +283,22 @@ impl Register {
         if let Some(writers) = self.writers {
             put(&mut out, fields::WRITERS, &writers.to_le_bytes());
         }
+        if self.takeover {
+            put(&mut out, fields::TAKEOVER, &[1]);
+        }
         out
     }
 
     fn parse(id: u64, body: &[u8]) -> Result<Register> {
         let (mut role, mut name, mut addresses, mut writers) = (None, None, Vec::new(), None);
+        let mut takeover = false;
         fields::each(body, |field| {
             match field.tag {
                 fields::ROLE => role = Some(field.role()?),
                 fields::NAME => name = Some(field.name()?),
                 fields::ADDRESS => push_address(&mut addresses, field.address()?)?,
                 fields::WRITERS => writers = Some(field.u32()?),
+                fields::TAKEOVER => takeover = field.flag()?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -302,7 +309,10 @@ impl Register {
         if role == Role::Writer && writers.is_some() {
             return Err(Error::protocol("a writer that expects writers"));
         }
-        Ok(Register { id, role, name, addresses, writers })
+        if role == Role::Writer && takeover {
+            return Err(Error::protocol("a writer that takes a reader's place"));
+        }
+        Ok(Register { id, role, name, addresses, writers, takeover })
     }
 }
 

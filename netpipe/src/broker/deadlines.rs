@@ -23,6 +23,13 @@ impl<K: Clone + Ord + Hash> Deadlines<K> {
         self.by_time.insert((at, key));
     }
 
+    /// Sets a key's deadline, unless it has an earlier one.
+    pub(super) fn bring_forward(&mut self, key: K, at: Instant) {
+        if self.by_key.get(&key).is_none_or(|set| at < *set) {
+            self.set(key, at);
+        }
+    }
+
     /// Takes a key's deadline away, and returns whether it had one.
     pub(super) fn clear(&mut self, key: &K) -> bool {
         match self.by_key.remove(key) {
@@ -64,6 +71,7 @@ mod tests {
         deadlines.set("moved", start);
         deadlines.set("moved", later);
         deadlines.set("cleared", start);
+        deadlines.bring_forward("moved", later + Duration::from_secs(1));
         assert!(deadlines.clear(&"cleared"));
         assert!(!deadlines.clear(&"cleared"));
         assert_eq!(deadlines.next(), Some(later));

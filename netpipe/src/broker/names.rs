@@ -32,6 +32,8 @@ pub(super) struct Names {
     /// Numbers registrations: instances may use ids again, and waiting writers are served in order.
     serial: u64,
     notices: VecDeque<(Client, Message)>,
+    /// Connections of readers whose place another reader would take, if they are gone.
+    doubted: Vec<Client>,
     log: Vec<String>,
 }
 
@@ -97,6 +99,7 @@ impl Names {
             held: HashMap::new(),
             serial: 0,
             notices: VecDeque::new(),
+            doubted: Vec::new(),
             log: Vec::new(),
         }
     }
@@ -104,6 +107,11 @@ impl Names {
     /// Takes the next thing to tell an instance, in the order in which they came up.
     pub(super) fn notice(&mut self) -> Option<(Client, Message)> {
         self.notices.pop_front()
+    }
+
+    /// Takes the connections that are to show that they live.
+    pub(super) fn doubted(&mut self) -> Vec<Client> {
+        std::mem::take(&mut self.doubted)
     }
 
     /// Takes the lines for the operator's log.
@@ -293,7 +301,10 @@ impl Names {
             return Ok(());
         }
         let pipe = self.pipes.entry(name.clone()).or_default();
-        if pipe.reader.is_some() {
+        if let Some(reader) = &pipe.reader {
+            if wanted.takeover && reader.place.0 != place.0 {
+                self.doubted.push(reader.place.0);
+            }
             self.refuse(place, code::EBUSY, &format!("{:?} has a reader already", name.as_str()));
             return Ok(());
         }

@@ -310,12 +310,7 @@ impl Service {
                 self.part(key, error.refusal());
             }
             Stage::Instance { pinged: true, .. } => self.close(key, "no PONG"),
-            Stage::Instance { pinged, .. } => {
-                *pinged = true;
-                connection.push(&Message::Ping.to_bytes());
-                self.deadlines.set(key, self.now + self.config.times.pong);
-                self.settle(key);
-            }
+            Stage::Instance { .. } => self.ping(key, self.config.times.pong),
             Stage::Parting { .. } => {
                 connection.abort();
                 self.close(key, "does not go");
@@ -327,6 +322,19 @@ impl Service {
                 self.part(key, Some(Reason::new(code::ETIMEDOUT, text)));
             }
         }
+    }
+
+    /// Has an instance show within a time that it lives.
+    pub(super) fn ping(&mut self, key: Client, limit: Duration) {
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        let Stage::Instance { pinged, .. } = &mut connection.stage else { return };
+        if std::mem::replace(pinged, true) {
+            // It was asked already.
+            return self.deadlines.bring_forward(key, self.now + limit);
+        }
+        connection.push(&Message::Ping.to_bytes());
+        self.deadlines.set(key, self.now + limit);
+        self.settle(key);
     }
 
     /// Begins to stop, or goes on with it; returns whether nothing is left to do.

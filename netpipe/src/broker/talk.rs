@@ -182,6 +182,9 @@ impl Service {
         for key in told {
             self.settle(key);
         }
+        for key in self.names.doubted() {
+            self.ping(key, self.config.times.takeover);
+        }
         for line in self.names.log() {
             self.log(&line);
         }

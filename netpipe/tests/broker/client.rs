@@ -192,7 +192,14 @@ impl Peer {
     pub fn register(&mut self, id: u64, role: Role, name: &str, writers: Option<u32>) {
         let addresses = if role == Role::Reader { vec![Address::new(":7001").unwrap()] } else { Vec::new() };
         let name = Name::new(name).unwrap();
-        self.send(&Message::Register(Register { id, role, name, addresses, writers }));
+        self.send(&Message::Register(Register { id, role, name, addresses, writers, takeover: false }));
+    }
+
+    /// Registers a reader that takes the place of one that is gone.
+    pub fn heir(&mut self, id: u64, name: &str) {
+        let (name, addresses) = (Name::new(name).unwrap(), vec![Address::new(":7001").unwrap()]);
+        let role = Role::Reader;
+        self.send(&Message::Register(Register { id, role, name, addresses, writers: None, takeover: true }));
     }
 
     pub fn reader(&mut self, id: u64, name: &str) {

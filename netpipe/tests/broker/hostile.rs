@@ -87,7 +87,8 @@ fn every_broken_rule_is_refused_by_its_code_and_ends_the_registrations() {
     let broker = Running::start();
     let register = |id, role, writers| {
         let name = Name::new("name").unwrap();
-        Message::Register(Register { id, role, name, addresses: Vec::new(), writers }).to_bytes()
+        Message::Register(Register { id, role, name, addresses: Vec::new(), writers, takeover: false })
+            .to_bytes()
     };
     let mut wrong_crc = Message::Withdraw(7).to_bytes();
     *wrong_crc.last_mut().unwrap() ^= 1;
@@ -133,7 +134,7 @@ fn frames_arrive_whole_in_whatever_pieces() {
     let mut bytes = Vec::new();
     for (id, role) in [(1, Role::Reader), (2, Role::Writer)] {
         let name = Name::new("pieces").unwrap();
-        Message::Register(Register { id, role, name, addresses: Vec::new(), writers: None })
+        Message::Register(Register { id, role, name, addresses: Vec::new(), writers: None, takeover: false })
             .append_to(&mut bytes);
     }
     for byte in bytes {

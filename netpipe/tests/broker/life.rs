@@ -54,6 +54,48 @@ fn an_instance_that_does_not_answer_is_closed_whatever_else_it_sends() {
     assert_eq!(dripping.next(), None);
 }
 
+/// Whoever would take the place of a reader whose machine had vanished was refused for 40 s.
+#[test]
+fn a_reader_that_shows_no_sign_of_life_gives_way_to_one_that_would_take_over() {
+    let broker = Running::timed(|times| times.takeover = Duration::from_millis(50));
+    let (mut gone, mut heir, mut writer) = (broker.dial(), broker.dial(), broker.dial());
+    gone.reader(1, "place");
+    gone.sync();
+    heir.heir(1, "place");
+    assert_eq!(heir.refused().1.code, code::EBUSY);
+    assert_eq!(gone.receive(), Message::Ping);
+    // Asked once more meanwhile, it gets no second PING, and no more time.
+    heir.heir(2, "place");
+    assert_eq!(heir.refused().1.code, code::EBUSY);
+    assert_eq!(gone.next(), None);
+    heir.heir(3, "place");
+    writer.writer(1, "place");
+    assert_eq!((heir.matched().id, writer.matched().id), (3, 1));
+}
+
+#[test]
+fn a_reader_that_lives_keeps_its_place() {
+    let broker = Running::timed(|times| times.takeover = PATIENCE);
+    let (mut reader, mut heir) = (broker.dial(), broker.dial());
+    reader.reader(1, "place");
+    reader.sync();
+    // Whoever does not ask for the place leaves the reader alone.
+    heir.reader(1, "place");
+    assert_eq!(heir.refused().1.code, code::EBUSY);
+    reader.sync();
+    for id in 2..5 {
+        heir.heir(id, "place");
+        assert_eq!(heir.refused().1.code, code::EBUSY);
+        assert_eq!(reader.receive(), Message::Ping);
+        reader.send(&Message::Pong);
+        reader.sync();
+    }
+    // Nor does an instance doubt itself.
+    reader.heir(2, "place");
+    assert_eq!(reader.refused().1.code, code::EBUSY);
+    reader.sync();
+}
+
 #[test]
 fn stopping_ends_connections_and_returns_in_time() {
     let mut broker = Running::start();

@@ -28,9 +28,22 @@ fn write() {
     let token = Token([0x42; 16]);
     let name = || Name::new("job/a>b").unwrap();
     let addresses = ["10.0.0.1:9713", "[::1]:1", ":9"].map(|text| Address::new(text).unwrap()).to_vec();
-    let reader =
-        Register { id: 7, role: Role::Reader, name: name(), addresses: addresses.clone(), writers: Some(3) };
-    let writer = Register { id: 8, role: Role::Writer, name: name(), addresses: Vec::new(), writers: None };
+    let reader = Register {
+        id: 7,
+        role: Role::Reader,
+        name: name(),
+        addresses: addresses.clone(),
+        writers: Some(3),
+        takeover: false,
+    };
+    let writer = Register {
+        id: 8,
+        role: Role::Writer,
+        name: name(),
+        addresses: Vec::new(),
+        writers: None,
+        takeover: false,
+    };
     let matched = Match { id: 7, token, addresses };
     let registered = [reader, writer].map(Message::Register);
     let reason = Reason::new(16, "the name is in use");

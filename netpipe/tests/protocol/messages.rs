@@ -15,7 +15,14 @@ fn addresses() -> Vec<Address> {
 }
 
 fn register(role: Role, writers: Option<u32>) -> Message {
-    Message::Register(Register { id: 7, role, name: name("job/a>b"), addresses: addresses(), writers })
+    Message::Register(Register {
+        id: 7,
+        role,
+        name: name("job/a>b"),
+        addresses: addresses(),
+        writers,
+        takeover: false,
+    })
 }
 
 fn held(state: State, writers: Option<u32>) -> Held {
@@ -81,14 +88,16 @@ fn bodies_lie_as_documented() {
         assert_eq!(Message::parse(message.kind(), body), Ok(message));
     }
     let id = 7u64.to_le_bytes();
-    let body =
-        [&id[..], &field(4, &[1]), &field(6, b"p"), &field(11, b":9"), &field(13, &[3, 0, 0, 0])].concat();
+    let (writers, takeover) = (field(13, &[3, 0, 0, 0]), field(17, &[1]));
+    let fields = [&field(4, &[1])[..], &field(6, b"p"), &field(11, b":9"), &writers, &takeover];
+    let body = [&id[..], &fields.concat()].concat();
     let registered = Register {
         id: 7,
         role: Role::Reader,
         name: name("p"),
         addresses: vec![Address::new(":9").unwrap()],
         writers: Some(3),
+        takeover: true,
     };
     assert_eq!(Message::parse(Kind::Register, &body), Ok(Message::Register(registered.clone())));
     assert_eq!(Message::Register(registered).to_bytes()[12..], body);
@@ -138,11 +147,13 @@ fn random_registrations_round_trip() {
     for _ in 0..1000 {
         let role = [Role::Reader, Role::Writer][random.below(2)];
         let writers = (role == Role::Reader && random.below(2) == 0).then(|| random.next() as u32);
+        let takeover = role == Role::Reader && random.below(2) == 0;
         let addresses = (0..random.below(ADDRESSES_MAX + 1))
             .map(|_| Address::new(&format!("h{}:{}", random.next(), 1 + random.below(65535))).unwrap())
             .collect();
         let name = name(&format!("job{}/é", random.next()));
-        let message = Message::Register(Register { id: random.next(), role, name, addresses, writers });
+        let message =
+            Message::Register(Register { id: random.next(), role, name, addresses, writers, takeover });
         assert_eq!(decode(Sender::Instance, &message.to_bytes()), Ok(Some(message)));
     }
 }
@@ -302,6 +313,7 @@ fn the_longest_registration_fits() {
         name,
         addresses: vec![longest; ADDRESSES_MAX + 1],
         writers: Some(1),
+        takeover: true,
     });
     let Ok(Some(Message::Register(got))) = decode(Sender::Instance, &message.to_bytes()) else { panic!() };
     assert_eq!(got.addresses.len(), ADDRESSES_MAX);

@@ -89,6 +89,12 @@ pub fn schema() -> Vec<Setting> {
             "how long the other end of a pipe may send nothing, not even a sign of life: it is stopped, though its machine answers; by default for ever",
         )
         .range(SILENCE_LEAST..),
+        Setting::new(
+            "takeover",
+            SettingKind::Boolean,
+            "a reader takes the name of one that a broker holds, and that gives the broker no sign of life when asked",
+        )
+        .default_value("false"),
         Setting::new("insecure", SettingKind::Boolean, "without a secret, talk to other machines too")
             .default_value("false"),
     ]
@@ -152,6 +158,8 @@ pub struct Config {
     pub silence: Option<Duration>,
     /// TLS between the ends of pipes.
     pub tls: Option<Tls>,
+    /// Readers take the names of those that are gone.
+    pub takeover: bool,
     /// Other machines are served without a secret.
     pub insecure: bool,
 }
@@ -189,6 +197,7 @@ impl Config {
             peer_timeout,
             silence: settings.duration("silence-timeout"),
             tls: Tls::new(settings)?,
+            takeover: settings.boolean("takeover"),
             insecure: settings.boolean("insecure"),
         })
     }

@@ -36,7 +36,8 @@ impl Desk {
     ) -> Result<()> {
         let addresses = addresses.iter().map(|text| Address::new(text).unwrap()).collect();
         let route = route(&format!("10.0.0.{client}:999"), "10.0.0.99");
-        let wanted = Register { id, role, name: Name::new(name).unwrap(), addresses, writers };
+        let wanted =
+            Register { id, role, name: Name::new(name).unwrap(), addresses, writers, takeover: false };
         self.names.register(self.now, client, route, wanted)
     }
 

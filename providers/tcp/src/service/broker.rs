@@ -255,12 +255,14 @@ impl Service {
                         Ok(addresses) => addresses,
                         Err(failure) => return self.fail_pipe(id, failure),
                     };
-                Register { id, role: Role::Reader, name, addresses, writers: Some(writers) }
+                let takeover = self.config.takeover;
+                Register { id, role: Role::Reader, name, addresses, writers: Some(writers), takeover }
             }
             (None, Some(writing)) if writing.is_waiting() => {
                 writing.introduced = None;
                 let name = writing.pipe.plan.name.clone();
-                Register { id, role: Role::Writer, name, addresses: Vec::new(), writers: None }
+                let addresses = Vec::new();
+                Register { id, role: Role::Writer, name, addresses, writers: None, takeover: false }
             }
             _ => return,
         };

@@ -24,6 +24,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 /// How long, and how often, what is busy is tried again: the pipe of that name may have ended a moment ago, and word of it
 /// may still be on its way.
 const BUSY: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(25));
+/// The same of a reader that would take another's place: the broker gives that one 3 s to show that it lives.
+const TAKEOVER: (Duration, Duration) = (Duration::from_secs(6), Duration::from_millis(500));
 /// The pause before a broker is asked again whether a reader that was not met has registered anew.
 const UNMET: Duration = Duration::from_millis(500);
 /// How long a DISCARD waits for a reader; a broker does so as well.
@@ -183,12 +185,17 @@ impl Service {
     /// Ends a pipe that never met its other end; one that is busy not before that has lasted.
     pub(super) fn fail_pipe(&mut self, id: u64, failure: Failure) {
         let patience = self.config.peer_timeout;
+        let takes_over = self.config.takeover
+            && self.readers.get(&id).is_some_and(|known| matches!(known.pipe.plan.route, Route::Broker(_)));
         let Some(search) = self.search(id) else { return };
         let mut failure = failure;
         if failure.code == Code::EBUSY {
             let limits = match &search.unmet {
                 Some((since, _)) => (since.elapsed(), patience, UNMET),
-                None => (search.busy_since.get_or_insert_with(Instant::now).elapsed(), BUSY.0, BUSY.1),
+                None => {
+                    let (limit, pause) = if takes_over { TAKEOVER } else { BUSY };
+                    (search.busy_since.get_or_insert_with(Instant::now).elapsed(), limit, pause)
+                }
             };
             let (busy, limit, pause) = limits;
             if busy < limit {

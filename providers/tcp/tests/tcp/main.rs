@@ -14,5 +14,6 @@ mod mesh;
 mod silent;
 mod splice;
 mod table;
+mod takeover;
 mod tls;
 mod zpipes;
