@@ -91,16 +91,15 @@ impl Error {
     }
 }
 
-/// What words add to a text: all of them, but for those at their beginning that the text ends with.
+/// What words add to a text: all of them, but for those at their beginning that a part of the text is already.
 fn unsaid<'a>(text: &str, words: &'a str) -> &'a str {
-    let said = |start: &str| {
-        text.strip_suffix(start).is_some_and(|before| before.is_empty() || before.ends_with(": "))
-    };
-    if text.ends_with(words) {
+    let parts = format!(": {text}: ");
+    let goes_on = |(at, found): (usize, &str)| parts[at + found.len()..].starts_with([':', ' ']);
+    if text.ends_with(words) || parts.match_indices(&format!(": {words}")).any(goes_on) {
         return "";
     }
     let ends = words.match_indices(": ").map(|(at, _)| at);
-    let said = ends.filter(|at| *at > 0 && said(&words[..*at])).max();
+    let said = ends.filter(|at| *at > 0 && parts.contains(&format!(": {}: ", &words[..*at]))).max();
     said.map_or(words, |at| &words[at + 2..])
 }
 
@@ -202,6 +201,19 @@ mod tests {
         let error = Error::new(Code::ENOENT, "no such file").context("open a").context("copy a to b");
         assert_eq!(error.chain(), "copy a to b: open a: no such file");
         assert_eq!(error.code(), Code::ENOENT);
+    }
+
+    /// A writer in a job was told "commit netpipe:a:w: timed out waiting for its reader: commit netpipe:a:w: timed out".
+    #[test]
+    fn a_chain_says_nothing_again_that_its_text_has_further_back() {
+        let cause = Error::new(Code::ETIMEDOUT, "commit a: timed out");
+        let error = Error::new(Code::ETIMEDOUT, "commit a: timed out waiting for b").with_source(cause);
+        assert_eq!(error.chain(), "commit a: timed out waiting for b");
+        let error =
+            Error::new(Code::EIO, "commit a: refused").with_source(Error::new(Code::EIO, "commit a: no"));
+        assert_eq!(error.chain(), "commit a: refused: no");
+        let error = Error::new(Code::EIO, "read a: not there").with_source(Error::new(Code::EIO, "no"));
+        assert_eq!(error.chain(), "read a: not there: no");
     }
 
     /// A case report: "read netpipe:a:r: read netpipe:a:r: connection lost", since provider and host both said what was done.
