@@ -16,10 +16,10 @@ pub(crate) const ADDRESS: u16 = 11;
 pub(crate) const PROOF: u16 = 12;
 pub(crate) const WRITERS: u16 = 13;
 pub(crate) const ALIVE: u16 = 15;
+pub(crate) const TAKEOVER: u16 = 17;
 pub(crate) const STATE: u16 = 18;
 pub(crate) const SECONDS: u16 = 19;
 pub(crate) const BYTES: u16 = 21;
-pub(crate) const TAKEOVER: u16 = 17;
 
 /// The most fields of one body, addresses apart: looking for tags given twice stays cheap.
 const FIELDS_MAX: usize = 32;

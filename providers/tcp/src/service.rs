@@ -61,6 +61,8 @@ enum Timer {
     Again(u64),
     /// This broker is to be dialled again.
     Broker(Endpoint),
+    /// The broker of this connection is asked for a sign of life.
+    Ping(u64),
     /// This writer's introduced reader is to be dialled again.
     Redial(u64, Token),
     /// This token is good no more.
@@ -261,6 +263,7 @@ impl Service {
             Timer::Dial(id) => self.dial_pipe(id),
             Timer::Again(id) => self.again(id),
             Timer::Broker(broker) => self.dial_broker(&broker),
+            Timer::Ping(key) => self.ping_broker(key),
             Timer::Redial(id, token) => self.redial(id, token),
             Timer::Token(token) => self.token_expired(token),
             Timer::Early(token) => self.stranger_known(token, true),

@@ -68,6 +68,8 @@ pub struct Connection {
     decoder: Decoder,
     output: Vec<u8>,
     writes: bool,
+    /// PINGs sent since it was heard.
+    pub unanswered: u32,
     /// What this connection has REGISTERed and neither side has ended: an id may not be registered twice at a time.
     registered: BTreeSet<u64>,
 }
@@ -98,7 +100,10 @@ impl Connection {
         let (mut messages, mut bytes) = (Vec::new(), [0; 4096]);
         for _ in 0..ROUNDS {
             let mut input = match self.link.receive(&mut bytes, &mut []) {
-                Ok(Received::Bytes(count)) => &bytes[..count],
+                Ok(Received::Bytes(count)) => {
+                    self.unanswered = 0;
+                    &bytes[..count]
+                }
                 Ok(Received::Nothing) => return (messages, Ok(())),
                 Ok(Received::End) => return (messages, Err("the broker closed the connection".to_owned())),
                 Err(errno) => {
@@ -183,6 +188,19 @@ impl Service {
         }
     }
 
+    /// A broker that was here answers nothing any more: it counts as one that takes connections and answers none.
+    pub(super) fn broker_silent(&mut self, key: u64, silence: Duration) {
+        let Some(Source::Broker(connection)) = self.sources.remove(&key) else { return };
+        self.reactor.forget(&connection.link);
+        let endpoint = connection.broker;
+        let trouble = format!("it has answered nothing for {silence:?}: its process may be stopped");
+        self.log(Level::Warning, &format!("netpipe: broker {endpoint}: {trouble}"));
+        if let Some(broker) = self.brokers.get_mut(&endpoint) {
+            broker.silent_since = Instant::now().checked_sub(silence);
+        }
+        self.broker_lost(&endpoint, key, &trouble);
+    }
+
     fn dial_broker_later(&mut self, endpoint: &Endpoint, trouble: &str) {
         let Some(broker) = self.brokers.get_mut(endpoint) else { return };
         broker.state = State::Away;
@@ -230,6 +248,7 @@ impl Service {
             decoder: Decoder::new(Sender::Broker),
             output: Vec::new(),
             writes: false,
+            unanswered: 0,
             registered: BTreeSet::new(),
         };
         let Some(key) = self.keep(Source::Broker(connection), true, false) else {
@@ -237,7 +256,9 @@ impl Service {
         };
         let Some(broker) = self.brokers.get_mut(&endpoint) else { return };
         (broker.state, broker.pause, broker.silent_since) = (State::Here(key), PAUSES.0, None);
-        for id in broker.members.clone() {
+        let members = broker.members.clone();
+        self.watch_broker(key);
+        for id in members {
             self.register(key, id);
         }
     }
@@ -324,7 +345,7 @@ impl Service {
     }
 
     /// Sends a frame to a broker; not the end of what it does not have.
-    fn tell(&mut self, key: u64, message: &Message) {
+    pub(super) fn tell(&mut self, key: u64, message: &Message) {
         if let Some(Source::Broker(connection)) = self.sources.get_mut(&key) {
             match message {
                 Message::Register(registered) => drop(connection.registered.insert(registered.id)),

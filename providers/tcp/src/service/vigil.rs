@@ -1,11 +1,12 @@
-//! Signs of life on a pipe: given as often as the peer asks for them, and missed where this side has a limit. The kernel of a
-//! peer's machine answers for a process that is stopped; this thread does not.
+//! Signs of life on a pipe: given as often as the peer asks for them, and missed where this side has a limit; and a broker's, which
+//! is asked for them. The kernel of a peer's machine answers for a process that is stopped; this thread does not.
 
 use super::shake::Shaken;
-use super::{Service, Timer};
+use super::{Service, Source, Timer};
 use crate::lane::Lane;
 use crate::link::Link;
 use crate::outgoing::Outgoing;
+use netpipe::Message;
 use netpipe::hello::FEATURE_ALIVE;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
@@ -80,6 +81,30 @@ impl Service {
         if goes_on {
             self.reactor.at(Instant::now() + vigil.every, Timer::Vigil(vigil));
         }
+    }
+}
+
+impl Service {
+    /// Keeps watch over a connection to a broker.
+    pub(super) fn watch_broker(&mut self, key: u64) {
+        self.reactor.at(Instant::now() + self.broker_limit() / SIGNS, Timer::Ping(key));
+    }
+
+    /// Asks a broker for a sign of life, or gives it up. What counts is how often it was asked in vain: a clock would count the time
+    /// as well for which this process was stopped.
+    pub(super) fn ping_broker(&mut self, key: u64) {
+        let Some(Source::Broker(connection)) = self.sources.get_mut(&key) else { return };
+        connection.unanswered += 1;
+        if connection.unanswered < SIGNS {
+            self.tell(key, &Message::Ping);
+            self.watch_broker(key);
+        } else {
+            self.broker_silent(key, self.broker_limit());
+        }
+    }
+
+    fn broker_limit(&self) -> Duration {
+        self.config.silence.unwrap_or(self.config.peer_timeout)
     }
 }
 

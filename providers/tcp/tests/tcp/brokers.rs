@@ -54,8 +54,18 @@ impl Connection {
         }
     }
 
+    /// The next frame but PINGs, which are answered.
+    fn told(&mut self) -> Option<Message> {
+        loop {
+            match self.hear(Instant::now() + SLACK) {
+                Some(Message::Ping) => self.say(&Message::Pong),
+                told => return told,
+            }
+        }
+    }
+
     fn registration(&mut self) -> u64 {
-        match self.hear(Instant::now() + SLACK) {
+        match self.told() {
             Some(Message::Register(registered)) => registered.id,
             other => panic!("{other:?} instead of REGISTER"),
         }
@@ -170,7 +180,7 @@ fn an_introduced_reader_that_drops_a_connection_is_dialled_again() {
 #[test]
 fn a_reader_that_takes_connections_and_lets_nobody_in_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let settings = format!("broker = \"{}\", peer-timeout = \"1s\"", listener.local_addr().unwrap());
+    let settings = format!("broker = \"{}\", peer-timeout = \"4s\"", listener.local_addr().unwrap());
     let host = registry(&settings);
     let mut writer = host.open("netpipe:a:w", &Open::default()).unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -178,7 +188,7 @@ fn a_reader_that_takes_connections_and_lets_nobody_in_is_given_up() {
     let id = broker.registration();
     broker.introduce(id, Token([4; 16]), gone.local_addr().unwrap().port());
     let _closing = in_thread(move || gone.incoming().for_each(drop));
-    let told = broker.hear(Instant::now() + SLACK);
+    let told = broker.told();
     assert_eq!(told, Some(Message::Unreachable { id, token: Token([4; 16]) }));
     let reader = TcpListener::bind("127.0.0.1:0").unwrap();
     broker.introduce(id, Token([5; 16]), reader.local_addr().unwrap().port());
@@ -245,6 +255,34 @@ fn a_broker_that_says_nothing_is_dialled_again_and_at_last_etimedout() {
     let mut reader = registry(&settings).open("netpipe:a:r", &Open::default()).unwrap();
     let error = in_time(move || reader.read(&mut [0; 8]));
     refused(error, vfs_core::Code::ETIMEDOUT, "answered none");
+}
+
+/// A broker that was stopped after its handshake kept everybody waiting for ever: its kernel took what it was sent.
+#[test]
+fn a_broker_that_falls_silent_is_dialled_again_and_at_last_etimedout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = format!("broker = \"{}\", peer-timeout = \"1s\"", listener.local_addr().unwrap());
+    let mut reader = registry(&settings).open("netpipe:a:r", &Open::new(READ)).unwrap();
+    let mut broker = Connection::accept(&listener);
+    broker.registration();
+    assert_eq!(broker.hear(Instant::now() + SLACK), Some(Message::Ping));
+    let (_again, _) = listener.accept().unwrap();
+    let error = in_time(move || reader.read(&mut [0; 8]));
+    refused(error, vfs_core::Code::ETIMEDOUT, "answered none");
+}
+
+#[test]
+fn a_broker_that_answers_is_kept() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // It has 3 s for each answer.
+    let settings = format!("broker = \"{}\", silence-timeout = \"4s\"", listener.local_addr().unwrap());
+    let _reader = registry(&settings).open("netpipe:a:r", &Open::new(READ)).unwrap();
+    let mut broker = Connection::accept(&listener);
+    broker.registration();
+    for _ in 0..5 {
+        assert_eq!(broker.hear(Instant::now() + SLACK), Some(Message::Ping));
+        broker.say(&Message::Pong);
+    }
 }
 
 /// A broker without descriptors for a relay says "busy"; that had the writer registered a second time under the same id, for
