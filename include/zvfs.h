@@ -244,8 +244,9 @@ int32_t ZVFS_CALL zvfs_registry_open(zvfs_registry *registry, const char *descri
                                      zvfs_handle **out, zvfs_error *err);
 
 /* Writes into *out which ZVFS_OPEN_... the provider of a descriptor honours, so that a program can leave out those that mean
- * nothing to it: a pipe has nothing to create. Opens nothing, but loads the provider if this is the first use of it. Errors as
- * zvfs_registry_open.  [any] */
+ * nothing to it: a pipe has nothing to create. Opens nothing, but loads the provider if this is the first use of it, and no
+ * control ends that: a program that may have to stop calls zvfs_registry_stat first, which loads the provider under the control in
+ * its options. Errors as zvfs_registry_open.  [any] */
 int32_t ZVFS_CALL zvfs_registry_supported_flags(zvfs_registry *registry, const char *descriptor, uint64_t *out,
                                                 zvfs_error *err);
 
@@ -287,7 +288,7 @@ int64_t ZVFS_CALL zvfs_handle_read(zvfs_handle *handle, void *buf, uint64_t n, z
 
 /* Writes up to n bytes from buf, at least one. Returns the count, which may be smaller than n. EBADF: not open for writing;
  * EPIPE: the reader closed, no signal is raised. After ETIMEDOUT the call may be repeated; any other error stays: it is what
- * further writes and a COMMIT give.  [one] */
+ * further writes, an END and a COMMIT give.  [one] */
 int64_t ZVFS_CALL zvfs_handle_write(zvfs_handle *handle, const void *buf, uint64_t n, zvfs_error *err);
 
 /* Writes all n bytes, in as many writes as it takes. How much was written before an error is not known; use zvfs_handle_write
@@ -327,7 +328,8 @@ int32_t ZVFS_CALL zvfs_handle_flush(zvfs_handle *handle, uint32_t level, zvfs_er
  *                          control says, which is left as it is, and so are other handles under it
  * After all three, write, truncate and write_at are EBADF. A further END is 0, and after a COMMIT gives that one's answer, as a
  * further COMMIT does: a failed one stays failed, but for ETIMEDOUT, after which it may be repeated. DISCARD is the way out of a
- * failed COMMIT, EINVAL after a good one; END and COMMIT after DISCARD are EINVAL.
+ * failed COMMIT, EINVAL after a good one; END and COMMIT after DISCARD are EINVAL. After a failed write END and COMMIT give its
+ * error, and only DISCARD is left.
  * Programs that write files want COMMIT: an error that nobody asks for is lost. Programs that write to each other in circles
  * want END first, and COMMIT when all their reading is done.  [one] */
 int32_t ZVFS_CALL zvfs_handle_finish(zvfs_handle *handle, uint32_t how, zvfs_error *err);

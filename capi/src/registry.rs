@@ -203,7 +203,7 @@ exported! {
         Ok(())
     }
     fn zvfs_registry_supported_flags(registry: Registered, descriptor: &str, out: Place<'_, u64>) -> i32 {
-        out.put(registry.0.supported_flags(descriptor)?.bits());
+        out.put(registry.0.supported_flags(descriptor, &Open::default())?.bits());
         Ok(())
     }
     fn zvfs_registry_stat(registry: Registered, descriptor: &str, options: How, out: Report<abi::Stat>) -> i32 {

@@ -1,5 +1,6 @@
 //! The command line: what every subcommand shares. Each subcommand's own arguments stand in its module.
 
+use crate::watch::Watch;
 use crate::{broker, cat, check, cp, generate, ls, providers, rm, run, stat};
 use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeSet;
@@ -93,23 +94,27 @@ impl OpenOptions {
     pub fn assigned<'a>(
         &self,
         registry: &Registry,
+        watch: &Watch,
         descriptors: impl Iterator<Item = &'a str>,
     ) -> Result<Vec<Assigned<'a>>> {
         let mut list: Vec<Assigned<'a>> = descriptors.map(Assigned::new).collect();
-        self.assign(registry, &mut list).map(|()| list)
+        self.assign(registry, watch, &mut list).map(|()| list)
     }
 
     /// Gives each descriptor those of the settings that its provider takes.
     ///
     /// # Errors
     /// EINVAL: a setting that none of them takes.
-    pub fn assign(&self, registry: &Registry, list: &mut [Assigned<'_>]) -> Result<()> {
+    pub fn assign(&self, registry: &Registry, watch: &Watch, list: &mut [Assigned<'_>]) -> Result<()> {
         if self.settings.is_empty() {
             return Ok(());
         }
         // One that cannot be used says so when it is opened.
-        let infos: Vec<Option<Info>> =
-            list.iter().map(|assigned| registry.info(assigned.descriptor).ok()).collect();
+        let info = |assigned: &Assigned<'_>| {
+            let how = Open::default().control(&watch.control(assigned.descriptor));
+            registry.info(assigned.descriptor, &how).ok()
+        };
+        let infos: Vec<Option<Info>> = list.iter().map(info).collect();
         for (name, text) in &self.settings {
             let takes = |info: &Option<Info>| info.as_ref().is_none_or(|info| takes_with_open(info, name));
             if !infos.iter().any(takes) {

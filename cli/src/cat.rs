@@ -40,7 +40,7 @@ impl Cat {
         let registry = setup::registry(options)?;
         let mut stdout = None;
         let named = self.descriptors.iter().map(|descriptor| stream(descriptor, "file:/dev/stdin"));
-        exit::each(&self.open.assigned(&registry, named)?, |assigned| {
+        exit::each(&self.open.assigned(&registry, &watch, named)?, |assigned| {
             // The source first: what is wrong with it is what the user asked about.
             let descriptor = assigned.descriptor;
             let how = assigned.open(OpenFlags::READ | OpenFlags::SEQUENTIAL);

@@ -49,7 +49,7 @@ impl Cp {
     }
 
     fn copy(&self, registry: &Registry, watch: &Watch) -> Result<()> {
-        let [from, to] = self.sides(registry)?;
+        let [from, to] = self.sides(registry, watch)?;
         let how = from.open(OpenFlags::READ | OpenFlags::SEQUENTIAL);
         let mut source = registry.open(from.descriptor, &how.control(&watch.control(from.descriptor)))?;
         let size = size(&mut source);
@@ -91,10 +91,10 @@ impl Cp {
     }
 
     /// Both sides with their settings: those of -o go to the side that knows them.
-    fn sides(&self, registry: &Registry) -> Result<[Assigned<'_>; 2]> {
+    fn sides(&self, registry: &Registry, watch: &Watch) -> Result<[Assigned<'_>; 2]> {
         let named = [stream(&self.source, "file:/dev/stdin"), stream(&self.target, "file:/dev/stdout")];
         let mut sides = named.map(Assigned::new);
-        self.open.assign(registry, &mut sides).map_err(|error| {
+        self.open.assign(registry, watch, &mut sides).map_err(|error| {
             Error::new(error.code(), format!("{error}; --src-o and --dst-o set one side only"))
         })?;
         for (side, own) in sides.iter_mut().zip([&self.source_settings, &self.target_settings]) {

@@ -41,7 +41,7 @@ impl Ls {
         let registry = setup::registry(options)?;
         let titled = self.descriptors.len() > 1 && !self.json && !self.null;
         let named = self.descriptors.iter().map(String::as_str);
-        exit::each(&self.open.assigned(&registry, named)?, |assigned| {
+        exit::each(&self.open.assigned(&registry, &watch, named)?, |assigned| {
             let descriptor = assigned.descriptor;
             let how = assigned.open(OpenFlags::empty()).control(&watch.control(descriptor));
             let mut lines: Vec<(String, String)> = Vec::new();

@@ -23,7 +23,7 @@ impl Rm {
         let watch = Watch::start(self.open.timeout)?;
         let registry = setup::registry(options)?;
         let named = self.descriptors.iter().map(String::as_str);
-        exit::each(&self.open.assigned(&registry, named)?, |assigned| {
+        exit::each(&self.open.assigned(&registry, &watch, named)?, |assigned| {
             let descriptor = assigned.descriptor;
             let how = assigned.open(OpenFlags::empty()).control(&watch.control(descriptor));
             registry.remove(descriptor, &how).map_err(|error| watch.failure(error))

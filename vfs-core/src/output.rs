@@ -54,7 +54,7 @@ impl Registry {
         how: &Open,
         in_place: Option<&str>,
     ) -> Result<(OpenFile, Placement)> {
-        let supported = self.supported_flags(descriptor)?;
+        let supported = self.supported_flags(descriptor, how)?;
         let reserve = how.flags & OpenFlags::PREALLOCATE;
         let new = (OpenFlags::CREATE | OpenFlags::TRUNCATE | reserve) & supported;
         let base = OpenFlags::WRITE | (how.flags & OpenFlags::HINTS);

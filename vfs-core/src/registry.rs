@@ -59,6 +59,9 @@ struct Started {
     loaded: Arc<Loaded>,
 }
 
+/// Where a start is that nobody waits for any longer.
+const STARTING: &str = "its start has not returned";
+
 /// What a scheme resolves to.
 struct Target {
     provider: String,
@@ -154,12 +157,13 @@ impl Registry {
     }
 
     /// Says which open flags the provider of a descriptor honours, so that a host can leave out those that mean nothing to it:
-    /// a pipe's provider has nothing to create or to empty. Loads the provider if this is the first use of it.
+    /// a pipe's provider has nothing to create or to empty. Loads the provider if this is the first use of it; of `how` only the
+    /// control counts, which ends that.
     ///
     /// # Errors
     /// As [`open`](Registry::open), but for the provider's.
-    pub fn supported_flags(&self, descriptor: &str) -> Result<OpenFlags> {
-        self.provider_of(descriptor, None).map(|loaded| loaded.info.supported_flags)
+    pub fn supported_flags(&self, descriptor: &str, how: &Open) -> Result<OpenFlags> {
+        self.provider_of(descriptor, how).map(|loaded| loaded.info.supported_flags)
     }
 
     /// Says whether a scheme leads somewhere: to an alias, to a provider that the operator names, or to a library in the
@@ -175,12 +179,13 @@ impl Registry {
                     .is_some_and(|slot| slot.get().is_some())
     }
 
-    /// What the provider of a descriptor says of itself. Opens nothing, but loads it if this is its first use.
+    /// What the provider of a descriptor says of itself. Opens nothing, but loads it if this is its first use; of `how` only the
+    /// control counts, which ends that.
     ///
     /// # Errors
     /// As [`open`](Registry::open), but for the provider's.
-    pub fn info(&self, descriptor: &str) -> Result<Info> {
-        self.provider_of(descriptor, None).map(|loaded| loaded.info.clone())
+    pub fn info(&self, descriptor: &str, how: &Open) -> Result<Info> {
+        self.provider_of(descriptor, how).map(|loaded| loaded.info.clone())
     }
 
     /// Asks for the status of a name, without opening it where the provider can; else opens it for reading.
@@ -234,11 +239,10 @@ impl Registry {
         removed.map_err(|error| in_context(error, "remove", descriptor))
     }
 
-    fn provider_of(&self, descriptor: &str, leader: Option<&Context>) -> Result<Arc<Loaded>> {
+    fn provider_of(&self, descriptor: &str, how: &Open) -> Result<Arc<Loaded>> {
         let descriptor = Descriptor::parse(descriptor)?;
         let scheme = descriptor.scheme().to_ascii_lowercase();
-        let how = Open { leader: leader.cloned(), ..Open::default() };
-        let loaded = self.controlled(descriptor, &how, |_, context| {
+        let loaded = self.controlled(descriptor, how, |_, context| {
             self.loaded(&self.resolve(&scheme).provider, &scheme, context)
         });
         loaded.map_err(|error| in_context(error, "open", descriptor))
@@ -432,26 +436,15 @@ impl Registry {
             Some(work) => work,
             None => {
                 let settings = self.settings(target, &loaded.info).map_err(in_start)?;
-                let (host, loaded) = (LayerHost::starting(self), loaded.clone());
-                let in_its_turn = loaded.provider.is_in_its_turn();
-                let start = move |_: &Work<Started>| {
-                    let instance = loaded.provider.start(Host::new(host.clone()), settings)?;
-                    host.set_started();
-                    Ok(Started { instance, loaded })
-                };
+                let host = LayerHost::starting(self);
                 let mut instances = self.0.instances.lock();
                 match instances.get(&key).filter(|work| !work.failed()).cloned() {
                     Some(work) => work,
                     None => {
-                        let work = Work::new("its start has not returned")?;
+                        let work = Work::new(STARTING)?;
                         instances.insert(key, work.clone());
                         drop(instances);
-                        // Another thread would wait for the turn that this one has.
-                        if in_its_turn {
-                            work.clone().run(start)
-                        } else {
-                            work.begin(start)
-                        }
+                        loaded.begin_start(&work, host, settings);
                         work
                     }
                 }
@@ -459,6 +452,24 @@ impl Registry {
         };
         let started = work.wait(context, format_args!("the start of provider `{provider}`"));
         started.map_err(|error| if work.failed() { in_start(error) } else { error })
+    }
+}
+
+impl Loaded {
+    /// Starts an instance: on a thread that can be left behind, but within a call of the provider.
+    fn begin_start(self: &Arc<Self>, work: &Arc<Work<Started>>, host: Arc<LayerHost>, settings: Settings) {
+        let loaded = self.clone();
+        let start = move |_: &Work<Started>| {
+            let instance = loaded.provider.start(Host::new(host.clone()), settings)?;
+            host.set_started();
+            Ok(Started { instance, loaded })
+        };
+        // Another thread would wait for the turn that this one has.
+        if self.provider.is_in_its_turn() {
+            work.clone().run(start);
+        } else {
+            work.begin(start);
+        }
     }
 }
 

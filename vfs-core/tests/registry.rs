@@ -7,7 +7,7 @@ use probe::Probe;
 use std::error::Error as _;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
-use vfs_core::{Code, Configuration, Error, Info, Open, OpenFlags, Refusal, Registry, Threads};
+use vfs_core::{Code, Configuration, Control, Error, Info, Open, OpenFlags, Refusal, Registry, Threads};
 
 fn registry(text: &str, provider: Probe) -> Registry {
     let registry = Registry::new(Configuration::parse(text).expect("a configuration"));
@@ -120,7 +120,7 @@ fn a_secret_comes_from_a_file_or_the_environment_and_is_never_printed() {
         let log = probe.log();
         let registry = registry(&section(setting), probe);
         let result = registry.open("object:x", &read()).map(drop);
-        assert!(!format!("{registry:?} {:?}", registry.providers()).contains(SECRET));
+        assert!(!format!("{registry:?} {:?}", registry.providers(&Control::new())).contains(SECRET));
         result.map(|()| log.starts())
     };
     let key = format!("key-file = {:?}", file.display().to_string());
@@ -265,7 +265,7 @@ fn schemes_that_strangers_made_up_leave_nothing_behind() {
     for number in 0..100 {
         registry.open(&format!("made-up{number}:x"), &read()).unwrap_err();
     }
-    let names: Vec<_> = registry.providers().into_iter().map(|listing| listing.name).collect();
+    let names: Vec<_> = registry.providers(&Control::new()).into_iter().map(|listing| listing.name).collect();
     assert_eq!(names, ["object"]);
 }
 
@@ -310,7 +310,7 @@ fn a_count_that_cannot_be_is_eio_also_in_process() {
 fn the_listing_says_what_serves_what_and_why() {
     let registry =
         registry("[provider.absent]\n[alias]\nq1 = \"object\"\nq2 = \"object\"", Probe::new("object"));
-    let listing = registry.providers();
+    let listing = registry.providers(&Control::new());
     let [absent, object] = &listing[..] else { panic!("{listing:?}") };
     assert_eq!((absent.name.as_str(), absent.info.as_ref().unwrap_err().code()), ("absent", Code::ENOENT));
     assert_eq!(object.aliases, ["q1", "q2"]);

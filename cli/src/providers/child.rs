@@ -8,7 +8,7 @@ use crate::{setup, signals, stdout};
 use clap::Args;
 use std::thread;
 use std::time::Duration;
-use vfs_core::Code;
+use vfs_core::{Code, Control};
 
 /// How long a library may take to load, start and stop: its stop may take 5 s.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ impl ProviderChild {
             signals::leave(number(Code::ETIMEDOUT))
         };
         thread::Builder::new().spawn(overdue)?;
-        let listed = Listed::of(&setup::registry(options)?.provider(&self.name));
+        let listed = Listed::of(&setup::registry(options)?.provider(&self.name, &Control::new()));
         stdout::print(&format!("{MARK}{}", listed.text))?;
         // Whatever the library left running must not hold the answer back.
         signals::leave(listed.code)

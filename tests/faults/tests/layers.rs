@@ -389,7 +389,7 @@ fn a_layer_learns_which_flags_its_inner_provider_takes() {
     bounded(|| {
         let place = Place::new();
         let registry = place.registry();
-        let flags = registry.supported_flags("file:/").unwrap().bits();
+        let flags = registry.supported_flags("file:/", &Open::default()).unwrap().bits();
         for layer in LAYERS {
             let error = registry.open(&place.over(layer, "flags", "x"), &read()).unwrap_err();
             assert!(error.chain().ends_with(&format!("flags {flags:x}")), "{}", error.chain());

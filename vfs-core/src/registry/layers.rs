@@ -72,7 +72,8 @@ impl HostCalls for LayerHost {
     }
 
     fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
-        self.registry()?.provider_of(descriptor, Some(context)).map(|loaded| loaded.info.supported_flags)
+        let how = Open { leader: Some(context.clone()), ..Open::default() };
+        self.registry()?.supported_flags(descriptor, &how)
     }
 
     fn stat(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Stat> {

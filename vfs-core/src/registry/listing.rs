@@ -4,14 +4,15 @@ use crate::code::Code;
 use crate::configuration::{Alias, Source};
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::host::Host;
 use crate::loader::trust;
 use crate::provider::Info;
 use crate::registry::layers::LayerHost;
-use crate::registry::{Loaded, Registry, Target};
+use crate::registry::work::Work;
+use crate::registry::{Loaded, Registry, STARTING, Target};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One provider that may load, or should and cannot.
 #[derive(Debug)]
@@ -34,8 +35,12 @@ pub struct Listing {
 impl Registry {
     /// Loads every provider that may load and lists it, by name. Starts and stops an instance of each configuration that is not
     /// started yet: that is how a provider says what is wrong with it.
-    pub fn providers(&self) -> Vec<Listing> {
-        self.provider_names().iter().map(|name| self.provider(name)).collect()
+    ///
+    /// # Blocking
+    /// As the libraries' constructors and the providers' start do. The control ends that: what is not known by then has the error,
+    /// ECANCELED or ETIMEDOUT.
+    pub fn providers(&self, control: &Control) -> Vec<Listing> {
+        self.provider_names().iter().map(|name| self.provider(name, control)).collect()
     }
 
     /// The names of the providers that may load. Loads nothing.
@@ -66,8 +71,10 @@ impl Registry {
     }
 
     /// Loads one provider and lists it, as [`providers`](Registry::providers) does.
-    pub fn provider(&self, name: &str) -> Listing {
-        let loaded = self.loaded(name, name, &Control::new().context());
+    pub fn provider(&self, name: &str, control: &Control) -> Listing {
+        let control = control.follower();
+        let loaded = control.status().and_then(|()| self.loaded(name, name, &control.context()));
+        let loaded = loaded.map_err(|error| control.explain(error));
         let own = loaded.as_ref().is_ok_and(|loaded| loaded.path.is_none());
         let reason = match self.0.configuration.source() {
             _ if own => "the host's own".to_owned(),
@@ -79,7 +86,9 @@ impl Registry {
         Listing {
             aliases: aliases.map(|(scheme, _)| scheme.clone()).collect(),
             path: loaded.as_ref().ok().and_then(|loaded| loaded.path.clone()),
-            problems: loaded.as_ref().map_or_else(|_| Vec::new(), |loaded| self.problems_of(name, loaded)),
+            problems: loaded
+                .as_ref()
+                .map_or_else(|_| Vec::new(), |loaded| self.problems_of(name, loaded, &control)),
             info: loaded.map(|loaded| loaded.info.clone()),
             name: name.to_owned(),
             reason,
@@ -87,7 +96,7 @@ impl Registry {
     }
 
     /// Finds what is wrong with a provider's configurations before the first open does.
-    fn problems_of(&self, name: &str, loaded: &Loaded) -> Vec<Error> {
+    fn problems_of(&self, name: &str, loaded: &Arc<Loaded>, control: &Control) -> Vec<Error> {
         let aliases = self.0.configuration.aliases().iter().filter(|(_, alias)| alias.provider == name);
         let aliased =
             aliases.map(|(scheme, _)| (format!("[alias] {scheme}"), scheme.as_str(), self.resolve(scheme)));
@@ -100,7 +109,7 @@ impl Registry {
                 _ => place,
             };
             // The provider's own come first: an alias's settings lie over them, and would be blamed for them.
-            for problem in self.problems_of_target(scheme, &target, loaded) {
+            for problem in self.problems_of_target(scheme, &target, loaded, control) {
                 if !found.iter().any(|known| known.chain().ends_with(&problem.chain())) {
                     found.push(problem.context(place.clone()));
                 }
@@ -109,14 +118,24 @@ impl Registry {
         found
     }
 
-    fn problems_of_target(&self, scheme: &str, target: &Target, loaded: &Loaded) -> Vec<Error> {
+    fn problems_of_target(
+        &self,
+        scheme: &str,
+        target: &Target,
+        loaded: &Arc<Loaded>,
+        control: &Control,
+    ) -> Vec<Error> {
         let mut problems: Vec<Error> = target.scheme(scheme, &loaded.info).err().into_iter().collect();
         let settings = self.checked_settings(target, &loaded.info, &mut problems);
         // An alias without settings of its own has no instance of its own either.
         let has_instance = !target.aliased || target.alias_settings.is_some();
         if problems.is_empty() && has_instance && !self.is_started(&target.instance(scheme)) {
-            let host = Host::new(LayerHost::starting(self));
-            problems.extend(loaded.provider.start(host, settings).err());
+            let object = format_args!("the start of provider `{}`", target.provider);
+            let started = Work::new(STARTING).and_then(|work| {
+                loaded.begin_start(&work, LayerHost::starting(self), settings);
+                work.wait(&control.context(), object)
+            });
+            problems.extend(started.err().map(|error| control.explain(error)));
         }
         problems
     }

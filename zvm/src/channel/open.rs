@@ -208,7 +208,8 @@ impl Opener<'_> {
         let (mut file, placement) = match access(spec) {
             Access::Open(must, may) => {
                 // A pipe's provider knows nothing to create.
-                let may = if may.is_empty() { may } else { may & registry.supported_flags(descriptor)? };
+                let may =
+                    if may.is_empty() { may } else { may & registry.supported_flags(descriptor, &how)? };
                 (registry.open(descriptor, &how.with_flags(must | may | hint(spec)))?, None)
             }
             Access::Create(in_place) => {

@@ -1,7 +1,7 @@
 //! A small host for what a test cannot do to its own process: fork it, change its environment, close its stderr.
 //!
 //! `load NAME PATH` loads a library; `open DESCRIPTOR` opens one with the configuration that is found; `fork FOLDER` goes on
-//! in a child; `stuck FOLDER MARK` opens `stuck:` and cancels once the file MARK is there. Prints what came of it; exit code 0 is success, 1 an error of the library or the open.
+//! in a child; `stuck FOLDER MARK OBJECT` opens, asks about and lists `stuck:`, and ends that once the file MARK is there and all wait for OBJECT. Prints what came of it; exit code 0 is success, 1 an error of the library or the open.
 #![expect(unsafe_code, reason = "fork and _exit are unsafe")]
 
 use rustix::process::{Pid, WaitOptions, waitpid};
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         ["load", name, path] => Library::load(Path::new(path), name, None).map(drop).map_err(Error::from),
         ["open", descriptor] => open(descriptor),
         ["fork", folder] => fork(Path::new(folder)),
-        ["stuck", folder, mark] => stuck(Path::new(folder), Path::new(mark)),
+        ["stuck", folder, mark, object] => stuck(Path::new(folder), Path::new(mark), object),
         _ => return ExitCode::from(64),
     };
     match result {
@@ -46,28 +46,56 @@ fn open(descriptor: &str) -> Result<(), Error> {
     registry.open(descriptor, &reading()).map(drop)
 }
 
-/// Opens `stuck:` twice, cancelled once the library is where it stays; the second waits for the load that the first one began.
-fn stuck(folder: &Path, mark: &Path) -> ! {
+/// What a program does with a provider, under a control, and how that is ended.
+type Use = (fn(&Registry, &Control) -> Result<(), Error>, fn(&Control));
+
+/// All that loads a library, cancelled or timed out once that is where it stays; one begins the load, the others wait for it.
+const USES: [Use; 4] = [
+    (|registry, control| registry.open("stuck:x", &reading().control(control)).map(drop), Control::cancel),
+    (|registry, control| registry.open("stuck:x", &reading().control(control)).map(drop), time_out),
+    (
+        |registry, control| registry.supported_flags("stuck:x", &reading().control(control)).map(drop),
+        time_out,
+    ),
+    (
+        |registry, control| {
+            let listing = registry.provider("stuck", control);
+            listing.info.and_then(|_| listing.problems.into_iter().next().map_or(Ok(()), Err))
+        },
+        time_out,
+    ),
+];
+
+fn time_out(control: &Control) {
+    control.set_deadline(Some(Instant::now()));
+}
+
+fn stuck(folder: &Path, mark: &Path, object: &str) -> ! {
     let registry = Registry::new(Configuration::with_provider_path([folder]));
-    let controls = [Control::new(), Control::new()];
-    // Both threads run before the first of them loads: a new one waits for the dynamic linker, too.
-    let ready = Arc::new(Barrier::new(2));
-    let opening = controls.clone().map(|control| {
-        let (registry, ready) = (registry.clone(), ready.clone());
-        thread::spawn(move || {
+    // All threads run before the first of them loads: a new one waits for the dynamic linker, too.
+    let ready = Arc::new(Barrier::new(USES.len()));
+    let using = USES.map(|(work, end)| {
+        let (registry, ready, control) = (registry.clone(), ready.clone(), Control::new());
+        let theirs = control.clone();
+        let thread = thread::spawn(move || {
             ready.wait();
-            registry.open("stuck:x", &reading().control(&control))
-        })
+            work(&registry, &theirs)
+        });
+        (control, end, thread)
     });
-    while !mark.exists() {
+    let waits = |control: &Control| control.waiting().is_some_and(|it| it.to_string().contains(object));
+    while !mark.exists() || using.iter().any(|(control, _, thread)| !waits(control) && !thread.is_finished())
+    {
         thread::yield_now();
     }
-    controls[0].cancel();
-    controls[1].set_deadline(Some(Instant::now()));
-    for opening in opening {
-        match opening.join() {
+    for (control, end, _) in &using {
+        end(control);
+    }
+    for (_, _, thread) in using {
+        match thread.join() {
             Ok(Err(error)) => println!("{}", error.chain()),
-            other => println!("{other:?}"),
+            Ok(Ok(())) => println!("ok"),
+            Err(_) => println!("panicked"),
         }
     }
     // Not exit: that would wait for the dynamic linker's lock, which the stuck constructor keeps.
