@@ -386,7 +386,7 @@ typedef struct zvfs_provider {
      * a lease for writing and send_from are EBADF. A further END is 0, and after a COMMIT gives that one's answer, as a further
      * COMMIT does: a failed one stays failed, but for ETIMEDOUT, after which it may be repeated. DISCARD is the way out of a failed
      * COMMIT, EINVAL after a good one; END and COMMIT after DISCARD are EINVAL. So a provider sees END once, COMMIT again only
-     * after ETIMEDOUT, and DISCARD once, last.  [file] */
+     * after ETIMEDOUT, neither of them after a write that failed, and DISCARD once, last.  [file] */
     int32_t(ZVFS_CALL *finish)(zvfs_file *file, uint32_t how, zvfs_error *err);
 
     /* Frees the file. Waits for nothing, cannot fail. What needs a COMMIT and had none (ATOMIC, an upload) leaves no trace,
@@ -399,7 +399,7 @@ typedef struct zvfs_provider {
     int64_t(ZVFS_CALL *read)(zvfs_file *file, void *buf, uint64_t n, zvfs_error *err);
 
     /* Writes from buf[0..n], 0 < n <= ZVFS_COUNT_MAX: takes at least one byte, or fails and took none. After
-     * ETIMEDOUT the call may be repeated; after any other error the host fails further writes and COMMIT with it. Not
+     * ETIMEDOUT the call may be repeated; after any other error the host fails further writes, END and COMMIT with it. Not
      * WRITABLE: EBADF.  [file] */
     int64_t(ZVFS_CALL *write)(zvfs_file *file, const void *buf, uint64_t n, zvfs_error *err);
 

@@ -222,6 +222,8 @@ fn a_failed_write_stays_failed_and_reaches_commit() {
         file.write(b"x").map(drop),
         file.write_at(b"x", 0).map(drop),
         file.flush(Flush::Sync),
+        // A stream that lacks bytes ended as if it were whole.
+        file.finish(Finish::End),
         file.finish(Finish::Commit),
     ] {
         let error = result.unwrap_err();

@@ -119,7 +119,7 @@ impl OpenFile {
     /// Writes at least one byte of a buffer that is not empty.
     ///
     /// # Errors
-    /// EBADF: not writable; the provider's. Any but ETIMEDOUT is final: later writes and COMMIT give it again.
+    /// EBADF: not writable; the provider's. Any but ETIMEDOUT is final: later writes, END and COMMIT give it again.
     pub fn write(&mut self, buf: &[u8]) -> Result<usize> {
         self.begin(Capabilities::WRITABLE, Code::EBADF, "write: not open for writing")?;
         self.begin_writing("write")?;
@@ -193,7 +193,7 @@ impl OpenFile {
     /// follows, and other files that follow it too, are left as they are.
     ///
     /// # Errors
-    /// COMMIT: it is not complete; an earlier write's failure.
+    /// An earlier write's failure: what lacks bytes does not end well, and DISCARD is what is left. COMMIT: it is not complete.
     pub fn finish(&mut self, how: Finish) -> Result<()> {
         if let Some(answer) = self.ending.answer(how) {
             return answer;
@@ -203,9 +203,7 @@ impl OpenFile {
             control.detached(DISCARD_TIME, || file.finish(how).map_err(|error| control.explain(error)))
         } else {
             control.status()?;
-            if how == Finish::Commit {
-                self.earlier_failure()?;
-            }
+            self.earlier_failure()?;
             self.file.finish(how).map_err(|error| self.control.explain(error))
         };
         self.ending.note(how, &result);
