@@ -12,9 +12,10 @@ const SANITIZED: [&str; 4] =
     ["gcc", "-std=gnu99", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
 /// The programs with their arguments.
-fn programs(bench: &Bench) -> [(&'static str, Vec<String>); 5] {
+fn programs(bench: &Bench) -> [(&'static str, Vec<String>); 6] {
     [
         ("host.c", vec![bench.empty("data"), built().display().to_string()]),
+        ("cancel.c", vec![bench.empty("published"), built().display().to_string()]),
         ("misuse.c", Vec::new()),
         ("own.c", Vec::new()),
         ("shared.c", Vec::new()),
