@@ -210,6 +210,8 @@ impl Names {
         }
         if passes.len() + running >= self.limits.relays {
             let text = format!("over the broker's limit of {} relayed pipes", self.limits.relays);
+            // They have not met, and there may be room for their relay when the writer comes again.
+            self.give_back(matched.reader);
             self.refuse(place, code::EBUSY, &text);
             return Ok(());
         }
@@ -362,6 +364,15 @@ impl Names {
         let (client, id) = writer;
         self.notices.push_back((client, Message::Match(Match { id, token, addresses })));
         Ok(())
+    }
+
+    /// Has a reader expect one writer more than it does now.
+    fn give_back(&mut self, reader: Place) {
+        let Some(Registration { name, .. }) = self.registrations.get(&reader) else { return };
+        let pipe = self.pipes.get_mut(name).and_then(|pipe| pipe.reader.as_mut());
+        if let Some(Reader { room: Some(room), .. }) = pipe.filter(|known| known.place == reader) {
+            *room += 1;
+        }
     }
 
     /// Whether the reader that a writer was told of is still registered.

@@ -139,4 +139,7 @@ fn relays() {
     let (id, reason) = peer.refused();
     assert_eq!((id, reason.code), (4, code::EBUSY));
     assert_eq!(reason.text, "over the broker's limit of 1 relayed pipes");
+    // It is none too many when it comes again: it was introduced in vain.
+    peer.writer(5, "name 3");
+    assert_eq!((peer.matched().id, peer.matched().id), (3, 5));
 }

@@ -293,6 +293,15 @@ impl Service {
         self.finished(id);
     }
 
+    /// Has a broker tell the reader of a writer, which it has just refused, that this one comes no more.
+    pub(super) fn give_up(&mut self, id: u64) {
+        let Some(Route::Broker(endpoint)) = self.route(id) else { return };
+        if let Some(State::Here(key)) = self.brokers.get(endpoint).map(|broker| broker.state) {
+            self.register(key, id);
+            self.tell(key, &Message::Discarded(id));
+        }
+    }
+
     /// Registers a pipe once more: its introduction led nowhere.
     pub(super) fn register_again(&mut self, id: u64, trouble: &str) {
         self.note(id, trouble);

@@ -203,8 +203,12 @@ impl Service {
                 return;
             }
             if let Some((_, trouble)) = &search.unmet {
-                let text = format!("its reader was introduced, and not met for {patience:?}: {trouble}");
+                let text = format!(
+                    "its reader was introduced, and not met for {patience:?}: {trouble}; at last: {}",
+                    failure.text
+                );
                 failure = Failure::new(Code::ETIMEDOUT, text);
+                self.give_up(id);
             }
         } else if let Some((_, trouble)) = &search.unmet {
             failure.text = format!("{} (before that: {trouble})", failure.text);

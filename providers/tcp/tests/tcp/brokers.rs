@@ -257,6 +257,21 @@ fn a_broker_that_says_nothing_is_dialled_again_and_at_last_etimedout() {
     refused(error, vfs_core::Code::ETIMEDOUT, "answered none");
 }
 
+/// A broker that had no room for a relay said so to the writer, whose reader waited for ever.
+#[test]
+fn a_relay_over_the_brokers_limit_ends_both_sides() {
+    let limits = netpipe::broker::Limits { relays: 0, ..Default::default() };
+    let broker = Running::start(netpipe::broker::Config { limits, ..Default::default() });
+    let settings = format!("broker = \"{}\", peer-timeout = \"1s\"", broker.address);
+    let away = format!("{settings}, advertise = [\"127.0.0.1:{}\"]", free_port());
+    let mut reader = registry(&away).open("netpipe:a:r", &Open::new(READ)).unwrap();
+    let mut writer = registry(&settings).open("netpipe:a:w", &Open::default()).unwrap();
+    let reading = in_thread(move || reader.read(&mut [0; 8]));
+    let error = in_time(move || writer.write(b"x"));
+    refused(error, vfs_core::Code::ETIMEDOUT, "limit of 0 relayed pipes");
+    refused(reading.recv_timeout(SLACK).unwrap(), vfs_core::Code::ECONNRESET, "gave it up");
+}
+
 /// A broker that was stopped after its handshake kept everybody waiting for ever: its kernel took what it was sent.
 #[test]
 fn a_broker_that_falls_silent_is_dialled_again_and_at_last_etimedout() {
