@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::mem;
 use std::sync::Arc;
 use vfs_core::{
     Capabilities, Code, Configuration, Context, Error, File, Finish, Flush, Host, Info, Instance, OpenFlags,
@@ -33,6 +34,13 @@ impl Given {
 
     pub(crate) fn file(&self, alias: &str, make: impl FnOnce(&Context) -> Box<dyn File> + Send + 'static) {
         self.0.lock().insert(alias.to_owned(), Box::new(make));
+    }
+
+    /// Closes what was not opened, which nobody can open any more: a registry's thread may hold the rest of this for longer.
+    pub(crate) fn close(&self) {
+        // Out of the lock: a close is the host's code.
+        let files = mem::take(&mut *self.0.lock());
+        drop(files);
     }
 
     /// A registry that opens them, and only them.

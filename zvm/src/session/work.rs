@@ -47,7 +47,7 @@ impl Work {
         let Work { session, watch } = self;
         let Session { manifest, given, .. } = session;
         // What the host gave is closed by now or here: a host that has the report may take away what stands behind it.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(given)));
+        let _ = catch_unwind(AssertUnwindSafe(|| given.close()));
         let timeout = watch.stop.thrown() == Some(Reason::Timeout);
         report.cpu = thread_time();
         report.fuel = course.fuel;
@@ -181,4 +181,37 @@ fn no_program(error: &Error) -> Failure {
         _ => ExitCode::Manifest,
     };
     Failure::new(exit, format!("program: {}", error.chain()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Manifest;
+    use std::io::{self, Read};
+    use std::sync::mpsc::{Sender, TryRecvError, channel};
+
+    /// Closed when it is dropped.
+    struct Body(#[expect(dead_code, reason = "its end is what counts")] Sender<()>);
+
+    impl Read for Body {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+    }
+
+    /// Cancelled while another thread started what opens the host's channels, a session was reported before they were closed.
+    #[test]
+    fn what_the_host_gave_is_closed_before_the_report_whoever_else_holds_it() {
+        let manifest = "Version = 20140509\nProgram = /given\nMemory = 65536, 0\nTimeout = 20\n\
+                        Channel = /given, /dev/stdin, 0, 9, 9, 0, 0\n\
+                        Channel = /dev/null, /dev/stdout, 0, 0, 0, 9, 9\nChannel = /dev/null, /dev/stderr, 0, 0, 0, 9, 9\n";
+        let (sender, closed) = channel();
+        let manifest = Manifest::parse(manifest.as_bytes()).unwrap();
+        let session =
+            Session::builder(manifest).program("no program").reader("/dev/stdin", Body(sender)).build();
+        let held = session.given.clone();
+        assert_eq!(session.run().exit_code, ExitCode::BadProgram);
+        assert_eq!(closed.try_recv(), Err(TryRecvError::Disconnected));
+        drop(held);
+    }
 }
