@@ -8,7 +8,7 @@ use std::fs::{self, File as StdFile, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 use vfs_core::{Capabilities, Code, Control, Direction, File, Finish, Flush, Kind, OpenFlags};
@@ -173,12 +173,11 @@ fn a_broken_fifo_raises_no_sigpipe() {
         std::process::exit(42);
     }
     let house = House::new().with_fifo("fifo");
-    let mut child = child("stream::a_broken_fifo_raises_no_sigpipe", &house.bare("fifo"))
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stderr.take());
-    let status = finished(child);
+    // Gone before the child is there, which may be the first to write.
+    let (reader, stderr) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut child = child("stream::a_broken_fifo_raises_no_sigpipe", &house.bare("fifo"));
+    let status = finished(child.stderr(stderr).spawn().unwrap());
     assert_eq!((status.code(), status.signal()), (Some(42), None));
 }
 
