@@ -140,9 +140,9 @@ pub fn preallocate_refuses_what_cannot_be(subject: &Subject) -> Step {
         ensure!(case.look(&absent)?.is_none(), "an open that was refused left a new name");
         let taken = case.written(b"old")?;
         reserve(&taken)?;
-        let found = case.look(&taken)?;
+        let (found, old) = (case.look(&taken)?, case.back(b"old")?);
         ensure!(
-            found.as_deref() == Some(b"old"),
+            found.as_deref() == Some(&*old),
             "an open that was refused changed what was there: {found:?}"
         );
     }
