@@ -164,7 +164,10 @@ fn tell(path: &std::path::Path, report: &Report, whose: Whose) {
     if report.exit_code.number() != 0 {
         warn(&format!("{path}: {}", report.state));
     }
-    if let Some(code) = report.guest_code.filter(|code| *code != 0) {
+    // What was not committed for that reason has told it.
+    if report.exit_code != ExitCode::NotCommitted
+        && let Some(code) = report.guest_code.filter(|code| *code != 0)
+    {
         let hint = match whose {
             Whose::Host if report.exit_code == ExitCode::Ok => {
                 ", a good end (--exit-code guest makes it this command's)"

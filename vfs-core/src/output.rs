@@ -102,9 +102,9 @@ impl Registry {
 /// What a refusal says after the name of what it refuses.
 fn reason(descriptor: &str, error: &Error) -> String {
     let text = error.chain();
-    let shown = Descriptor::parse(descriptor).map(|descriptor| format!("{descriptor}: ")).unwrap_or_default();
-    match text.split_once(&shown) {
-        Some((_, why)) if !shown.is_empty() => why.to_owned(),
-        _ => text,
-    }
+    let shown = Descriptor::parse(descriptor).map(|descriptor| descriptor.to_string());
+    // "open /x: why", "open /x with ATOMIC: why"
+    let after =
+        shown.ok().and_then(|shown| text.split_once(&shown)).and_then(|(_, after)| after.split_once(": "));
+    after.map_or_else(|| text.clone(), |(_, why)| why.to_owned())
 }

@@ -123,18 +123,17 @@ impl Report {
                 notes.extend(quotas);
             }
         }
-        for (state, what) in [
-            (OutputState::Discarded, "discarded, the old content stays"),
-            (OutputState::Partial, "there in part"),
-            (OutputState::Unknown, "perhaps not complete"),
-        ] {
-            let ended_so = |output: &OutputReport| {
-                output.state == state && (output.stays || state == OutputState::Unknown)
-            };
-            let channels = self.channels.iter().filter(|channel| channel.outputs.iter().any(ended_so));
-            let aliases: Vec<_> = channels.map(|channel| Shown(&channel.alias).to_string()).collect();
-            if !aliases.is_empty() {
-                notes.push(format!("{what}: {}", aliases.join(", ")));
+        for channel in &self.channels {
+            for output in &channel.outputs {
+                let what = match output.state {
+                    OutputState::Discarded if output.stays => {
+                        "stays as it was, what was written is discarded"
+                    }
+                    OutputState::Partial if output.stays => "has a part of what was to be written",
+                    OutputState::Unknown => "is perhaps not complete",
+                    _ => continue,
+                };
+                notes.push(format!("{}: {} {what}", Shown(&channel.alias), output.shown));
             }
         }
         notes

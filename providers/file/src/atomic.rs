@@ -3,7 +3,7 @@
 use crate::attributes;
 use crate::claims::Claim;
 use crate::confine::{NEW_FILE, Roots};
-use crate::failure::fail;
+use crate::failure::{fail, fail_to_make};
 use crate::hidden::{self, Hidden};
 use crate::place::Place;
 use crate::provider::{kernel_flags, unsupported};
@@ -37,13 +37,14 @@ pub struct Pending {
 /// can only be written in place, and why.
 pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Regular> {
     let failed = |errno| fail("open", request.shown(), errno);
-    let target = roots.place(path, true).map_err(failed)?;
+    let target = roots.place(path, true).map_err(|errno| fail_to_make(request, flags, errno))?;
     let replaced = match target.kind().map_err(failed)? {
         None if !flags.contains(OpenFlags::CREATE) => return Err(failed(Errno::NOENT)),
         None => None,
         Some(_) if flags.contains(OpenFlags::EXCLUSIVE) => return Err(failed(Errno::EXIST)),
         Some(FileType::RegularFile) => Some(guard(&target, request)?),
-        Some(FileType::Fifo | FileType::CharacterDevice) => return Err(cannot(request)),
+        Some(FileType::Fifo) => return Err(only_in_place(request, "it is a FIFO")),
+        Some(FileType::CharacterDevice) => return Err(only_in_place(request, "it is a device")),
         Some(other) => return Err(unsupported(other, request)),
     };
     let claim = Claim::of(&target, request)?;
@@ -53,13 +54,10 @@ pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags)
     let (fd, hidden) = match (create(&target, access, mode), &replaced) {
         (Ok(created), _) => created,
         (Err(errno), Some(_)) if !is_shortage(errno) => {
-            let why = format!(
-                "its folder takes no new file ({})",
-                Code::from_raw(errno.raw_os_error().into()).text()
-            );
-            return Err(only_in_place(request, why));
+            let why = Code::from_raw(errno.raw_os_error().into()).text();
+            return Err(only_in_place(request, format_args!("its folder takes no new file ({why})")));
         }
-        (Err(errno), _) => return Err(failed(errno)),
+        (Err(errno), _) => return Err(fail_to_make(request, flags, errno)),
     };
     if let Some(old) = &replaced {
         attributes::copy(old, &fd).map_err(|errno| {
@@ -77,14 +75,9 @@ pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags)
     Ok(file)
 }
 
-/// Says that what is at hand has no name to appear under.
-pub fn cannot(request: &Request<'_>) -> Error {
-    only_in_place(request, "it is no regular file")
-}
-
-fn only_in_place(request: &Request<'_>, why: impl fmt::Display) -> Error {
-    let text = format!("open {}: {why}: write it in place, without ATOMIC", request.shown());
-    Error::new(Code::ENOTSUP, text)
+/// Says why ATOMIC cannot be had of what is at hand.
+pub fn only_in_place(request: &Request<'_>, why: impl fmt::Display) -> Error {
+    Error::new(Code::ENOTSUP, format!("open {} with ATOMIC: {why}", request.shown()))
 }
 
 impl Pending {
@@ -150,7 +143,7 @@ fn guard(target: &Place, request: &Request<'_>) -> Result<OwnedFd> {
     let fd = fd.map_err(failed)?;
     let stat = fstat(&fd).map_err(failed)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(cannot(request));
+        return Err(only_in_place(request, "it is no regular file any more"));
     }
     if stat.st_nlink > 1 {
         let why = format!("it has {} names (hard links), and only one would be replaced", stat.st_nlink);

@@ -1,7 +1,7 @@
 //! System errors, turned into ours.
 
 use rustix::io::Errno;
-use vfs_core::{Code, Error};
+use vfs_core::{Code, Error, OpenFlags, Request};
 
 /// Says what failed: `doing` is the operation, `shown` the descriptor for messages.
 ///
@@ -20,6 +20,17 @@ pub fn fail(doing: &str, shown: &str, errno: Errno) -> Error {
         }
     };
     Error::new(code, format!("{doing} {shown}: {text}"))
+}
+
+/// Tells why a file was not opened that CREATE would have made: not that itself is missing.
+pub fn fail_to_make(request: &Request<'_>, flags: OpenFlags, errno: Errno) -> Error {
+    match errno {
+        Errno::NOENT if flags.contains(OpenFlags::CREATE) => {
+            let text = format!("open {}: its folder does not exist, or takes no new file", request.shown());
+            Error::new(Code::ENOENT, text)
+        }
+        errno => fail("open", request.shown(), errno),
+    }
 }
 
 /// Says that a direction was not asked for at open, or is over.

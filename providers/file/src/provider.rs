@@ -3,7 +3,7 @@
 use crate::atomic;
 use crate::claims::Claim;
 use crate::confine::Roots;
-use crate::failure::fail;
+use crate::failure::{fail, fail_to_make};
 use crate::path::{self, Standard};
 use crate::place::Place;
 use crate::regular::Regular;
@@ -84,7 +84,7 @@ impl Instance for Files {
         match self.open_fd(&path, flags) {
             Ok((fd, created)) => self.opened(fd, created, claim, &path, request, flags),
             Err(Errno::NXIO) => self.refused(&path, request, flags),
-            Err(errno) => Err(fail("open", request.shown(), errno)),
+            Err(errno) => Err(fail_to_make(request, flags, errno)),
         }
     }
 

@@ -91,7 +91,7 @@ impl Stream {
             return Err(fail("open", shown, Errno::EXIST));
         }
         if wanted.contains(OpenFlags::ATOMIC) {
-            return Err(atomic::cannot(request));
+            return Err(atomic::only_in_place(request, "it is a standard stream"));
         }
 
         let closed = |errno| match errno {

@@ -239,7 +239,8 @@ impl Opener<'_> {
             }
             _ => {}
         }
-        let stays = kind == Kind::Regular;
+        // A standard stream that leads to a file goes on where that is, and has no content of its own to lose.
+        let stays = kind == Kind::Regular && file.capabilities().contains(Capabilities::TRUNCATABLE);
         let written = match placement {
             Some((placement, wanted_whole)) => {
                 let in_place = placement.in_place().map(str::to_owned);
@@ -250,10 +251,11 @@ impl Opener<'_> {
                         file.shown()
                     ));
                 }
-                Some((placement, Output::new(in_place, stays)))
+                Some((placement, Output::new(file.shown().to_string(), in_place, stays)))
             }
             None if spec.limits.writable() => {
-                Some((Placement::default(), Output::new(Some("it is read as well".into()), stays)))
+                let in_place = Some("it is read as well".into());
+                Some((Placement::default(), Output::new(file.shown().to_string(), in_place, stays)))
             }
             None => None,
         };

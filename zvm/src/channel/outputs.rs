@@ -20,7 +20,7 @@ pub enum OutputState {
     Partial = 3,
 }
 
-/// One target's part of a report. It names no descriptor: that may hold what a report should not.
+/// One target's part of a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OutputReport {
@@ -28,7 +28,10 @@ pub struct OutputReport {
     pub state: OutputState,
     /// Why it was written in place; `None`: it was to appear as a whole.
     pub in_place: Option<String>,
-    /// Whether it is a file that stays, and not a pipe, a device or a terminal.
+    /// Its name, secrets hidden, for the report's notes.
+    #[serde(skip)]
+    pub(crate) shown: String,
+    /// Whether it is a file that stays, and not a pipe, a device, a terminal or a standard stream.
     #[serde(skip)]
     pub(crate) stays: bool,
 }
@@ -36,14 +39,15 @@ pub struct OutputReport {
 /// A target, for the session's thread and whoever reports.
 #[derive(Debug)]
 pub(super) struct Output {
+    shown: String,
     in_place: Option<String>,
     stays: bool,
     state: AtomicU8,
 }
 
 impl Output {
-    pub(super) fn new(in_place: Option<String>, stays: bool) -> Output {
-        Output { in_place, stays, state: AtomicU8::new(OutputState::Unknown as u8) }
+    pub(super) fn new(shown: String, in_place: Option<String>, stays: bool) -> Output {
+        Output { shown, in_place, stays, state: AtomicU8::new(OutputState::Unknown as u8) }
     }
 
     /// Whether it appears at COMMIT, all at once.
@@ -59,6 +63,6 @@ impl Output {
         let number = self.state.load(Relaxed);
         let states = [OutputState::Committed, OutputState::Discarded, OutputState::Partial];
         let state = states.into_iter().find(|state| *state as u8 == number).unwrap_or(OutputState::Unknown);
-        OutputReport { state, in_place: self.in_place.clone(), stays: self.stays }
+        OutputReport { state, in_place: self.in_place.clone(), shown: self.shown.clone(), stays: self.stays }
     }
 }

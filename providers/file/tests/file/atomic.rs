@@ -134,12 +134,13 @@ fn a_writer_in_place_and_an_atomic_one_exclude_each_other() {
 fn what_is_no_regular_file_cannot_be_atomic() {
     let house = House::new().with_fifo("fifo");
     fs::create_dir(house.path("dir")).unwrap();
-    refused(house.open("fifo", ATOMIC), Code::ENOTSUP, "without ATOMIC");
+    refused(house.open("fifo", ATOMIC), Code::ENOTSUP, "with ATOMIC: it is a FIFO");
     refused(house.open("dir", ATOMIC), Code::EISDIR, "is a directory");
     refused(house.open("dir/", ATOMIC), Code::EISDIR, "is a directory");
     let instance = start(&[]).unwrap();
-    refused(open_in(&*instance, "/dev/null", ATOMIC), Code::ENOTSUP, "without ATOMIC");
-    refused(open_in(&*instance, "/dev/stdout", WRITE | OpenFlags::ATOMIC), Code::ENOTSUP, "without ATOMIC");
+    refused(open_in(&*instance, "/dev/null", ATOMIC), Code::ENOTSUP, "with ATOMIC: it is a device");
+    let stream = open_in(&*instance, "/dev/stdout", WRITE | OpenFlags::ATOMIC);
+    refused(stream, Code::ENOTSUP, "with ATOMIC: it is a standard stream");
     assert_eq!(house.names(), ["dir", "fifo"]);
 }
 

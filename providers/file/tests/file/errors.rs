@@ -55,7 +55,10 @@ fn the_text_says_what_was_tried_on_what() {
     let house = House::new().with("f", "");
     let bare = house.bare("absent");
     refused(house.open("absent", READ), Code::ENOENT, &format!("open {bare}: no such file"));
-    refused(house.open("absent/x", NEW), Code::ENOENT, "no such file");
+    // "no such file" of what was to be made.
+    for flags in [NEW, NEW | OpenFlags::ATOMIC] {
+        refused(house.open("absent/x", flags), Code::ENOENT, "absent/x: its folder does not exist");
+    }
     refused(house.open("f/x", READ), Code::ENOTDIR, "a part of the path is not a directory");
     refused(house.open("f", NEW | OpenFlags::EXCLUSIVE), Code::EEXIST, "exists already");
     refused(house.open(&"n".repeat(256), READ), Code::ENAMETOOLONG, "name too long");
