@@ -256,10 +256,14 @@ int32_t ZVFS_CALL zvfs_registry_supported_flags(zvfs_registry *registry, const c
 int32_t ZVFS_CALL zvfs_registry_stat(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
                                      zvfs_stat *out, zvfs_error *err);
 
-/* Calls `each` for every name in a directory, in no order, on this thread; it returns 0 to go on. What it is given is valid
- * during that call. ENOTDIR, ENOTSUP (this provider has no directories). Blocks as zvfs_registry_open.  [any] */
+/* Calls `each` for every name in a directory that is UTF-8, in no order, on this thread; it returns 0 to go on. What it is given is
+ * valid during that call. ENOTDIR, ENOTSUP (this provider has no directories). Blocks as zvfs_registry_open.  [any] */
 int32_t ZVFS_CALL zvfs_registry_list(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
                                      zvfs_entry_fn each, void *arg, zvfs_error *err);
+
+/* As zvfs_registry_list, with the names that are no UTF-8 too, as bytes with their length.  [any] */
+int32_t ZVFS_CALL zvfs_registry_names(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
+                                      zvfs_name_fn each, void *arg, zvfs_error *err);
 
 /* Removes a file, never a directory (EISDIR). ENOTSUP: this provider removes nothing. Blocks as zvfs_registry_open.  [any] */
 int32_t ZVFS_CALL zvfs_registry_remove(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,

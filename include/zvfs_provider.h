@@ -490,6 +490,27 @@ typedef struct zvfs_namespace {
     int32_t(ZVFS_CALL *remove)(zvfs_instance *instance, const zvfs_open_request *request, zvfs_error *err);
 } zvfs_namespace;
 
+/* One name below a directory, as the bytes that it is made of. Valid during the callback. */
+typedef struct zvfs_name {
+    uint64_t struct_size;
+    const char *bytes;     /* the last component only: no '/', no NUL, not "." or ".."; need not be UTF-8, nor end with NUL */
+    uint64_t length;       /* of the name, in bytes; at least 1 */
+    const zvfs_stat *stat; /* NULL: not known without asking */
+} zvfs_name;
+
+/* Called for each name, as zvfs_entry_fn is. */
+typedef int32_t(ZVFS_CALL *zvfs_name_fn)(void *arg, const zvfs_name *name);
+
+/* For a provider whose names may be other bytes than UTF-8, which a zvfs_entry cannot tell: zvfs_namespace's list leaves those out,
+ * this one has all. Whoever opens such a name writes it as the provider's descriptors do: file:/srv/%FF. */
+#define ZVFS_EXT_NAMES "zvfs.names/1"
+typedef struct zvfs_names {
+    uint64_t struct_size;
+    /* As zvfs_namespace's.  [instance] */
+    int32_t(ZVFS_CALL *list)(zvfs_instance *instance, const zvfs_open_request *request, zvfs_name_fn each, void *arg,
+                             zvfs_error *err);
+} zvfs_names;
+
 /* A kernel file behind a file, lent so that data can be moved without passing through user space. */
 typedef struct zvfs_lease {
     uint64_t struct_size;

@@ -5,13 +5,13 @@ use crate::configuration::{ConfigurationSlot, find};
 use crate::exported::exported;
 use crate::handle::{HandleSlot, hand_out};
 use crate::pool::{Kind, Pool, Shared, Slot};
-use crate::structs::{EntryFn, LogFn, OpenOptions, RegistryOptions, Report};
+use crate::structs::{EntryFn, LogFn, NameFn, OpenOptions, RegistryOptions, Report};
 use std::ffi::{CString, c_void};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use vfs_core::{
-    Code, Configuration, Control, Entry, Error, Host, HostCalls, Level, Open, OpenFlags, Registry, Result,
-    abi, built_in, log_to_stderr,
+    Code, Configuration, Control, Entry, Error, Host, HostCalls, Level, Name, Open, OpenFlags, Registry,
+    Result, abi, built_in, log_to_stderr,
 };
 
 pub type RegistrySlot = Slot<Registry>;
@@ -215,6 +215,11 @@ exported! {
     ) -> i32 {
         registry.0.list(descriptor, &options.0, &mut |entry| pass(entry, each.0, arg))
     }
+    fn zvfs_registry_names(
+        registry: Registered, descriptor: &str, options: How, each: Callback<NameFn>, arg: *mut c_void
+    ) -> i32 {
+        registry.0.names(descriptor, &options.0, &mut |name| pass_name(name, each.0, arg))
+    }
     fn zvfs_registry_remove(registry: Registered, descriptor: &str, options: How) -> i32 {
         registry.0.remove(descriptor, &options.0)
     }
@@ -238,6 +243,22 @@ fn pass(entry: Entry<'_>, each: EntryFn, arg: *mut c_void) -> ControlFlow<()> {
     };
     // SAFETY: the caller's own function with its own argument; the entry is valid during the call.
     match unsafe { each(arg, &entry) } {
+        0 => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    }
+}
+
+/// The same for a name as bytes.
+fn pass_name(name: Name<'_>, each: NameFn, arg: *mut c_void) -> ControlFlow<()> {
+    let stat = name.stat.map(abi::Stat::from);
+    let name = abi::Name {
+        struct_size: abi::Name::SIZE,
+        bytes: name.bytes.as_ptr().cast(),
+        length: name.bytes.len() as u64,
+        stat: stat.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
+    };
+    // SAFETY: the caller's own function with its own argument; the name is valid during the call.
+    match unsafe { each(arg, &name) } {
         0 => ControlFlow::Continue(()),
         _ => ControlFlow::Break(()),
     }

@@ -15,6 +15,9 @@ pub type ProgressFn = unsafe extern "C" fn(arg: *mut c_void, bytes: u64);
 /// `zvfs_entry_fn`.
 pub type EntryFn = unsafe extern "C" fn(arg: *mut c_void, entry: *const abi::Entry) -> i32;
 
+/// `zvfs_name_fn`.
+pub type NameFn = unsafe extern "C" fn(arg: *mut c_void, name: *const abi::Name) -> i32;
+
 /// `zvfs_registry_options`.
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -11,18 +11,20 @@ use clap::Args;
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
-use vfs_core::{Entry, OpenFlags, Shown, Stat};
+use vfs_core::{Name, OpenFlags, Shown, Stat};
 
 /// List the names below each descriptor, sorted
 ///
-/// A name that holds a backslash or what cannot be printed is escaped as in a shell's $'...', so that it can be typed.
+/// A name that holds a backslash, what cannot be printed or what is not UTF-8 is escaped as in a shell's $'...', so that it can be
+/// typed.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Ls {
     /// Kind, size in bytes and time of the last change before each name; `-` where it is not known
     #[arg(short, conflicts_with_all = ["json", "null"])]
     long: bool,
-    /// One JSON object a line: directory, name, kind, size, modified; what is not known is null
+    /// One JSON object a line: directory, name, kind, size, modified; what is not known is null. Of a name that is not UTF-8
+    /// `name` is null, and `name_hex` has its bytes as hexadecimal digits
     #[arg(long)]
     json: bool,
     /// The names alone, as they are, each ended by a NUL: for xargs -0
@@ -44,12 +46,12 @@ impl Ls {
         exit::each(&self.open.assigned(&registry, &watch, named)?, |assigned| {
             let descriptor = assigned.descriptor;
             let how = assigned.open(OpenFlags::empty()).control(&watch.control(descriptor));
-            let mut lines: Vec<(String, String)> = Vec::new();
-            let mut each = |entry: Entry<'_>| {
-                lines.push((entry.name.to_owned(), self.line(descriptor, &entry)));
+            let mut lines: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+            let mut each = |name: Name<'_>| {
+                lines.push((name.bytes.to_owned(), self.line(descriptor, &name)));
                 ControlFlow::Continue(())
             };
-            registry.list(descriptor, &how, &mut each).map_err(|error| watch.failure(error))?;
+            registry.names(descriptor, &how, &mut each).map_err(|error| watch.failure(error))?;
             lines.sort();
             let title = titled.then(|| format!("{}:\n", Shown(descriptor)));
             write(title.as_deref(), &lines).map_err(Failure::output)
@@ -57,19 +59,28 @@ impl Ls {
     }
 
     /// An entry with what ends it.
-    fn line(&self, directory: &str, entry: &Entry<'_>) -> String {
+    fn line(&self, directory: &str, entry: &Name<'_>) -> Vec<u8> {
         if self.null {
-            return format!("{}\0", entry.name);
+            return [entry.bytes, b"\0"].concat();
         }
+        self.text(directory, entry).into_bytes()
+    }
+
+    fn text(&self, directory: &str, entry: &Name<'_>) -> String {
         let kind = entry.stat.map_or("unknown", |stat| text::kind(stat.kind));
         let size = entry.stat.and_then(|stat: &Stat| stat.size);
         let modified = entry.stat.and_then(|stat| stat.modified).and_then(text::rfc3339);
         if self.json {
             let directory = Shown(directory).to_cow();
-            let entry = json!({ "directory": directory, "name": entry.name, "kind": kind, "size": size, "modified": modified });
-            return text::json(&entry) + "\n";
+            let name = str::from_utf8(entry.bytes).ok();
+            let mut object = json!({ "directory": directory, "name": name, "kind": kind, "size": size, "modified": modified });
+            if name.is_none() {
+                let digits: String = entry.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                object["name_hex"] = digits.into();
+            }
+            return text::json(&object) + "\n";
         }
-        let name = text::name(entry.name);
+        let name = text::name(entry.bytes);
         if !self.long {
             return format!("{name}\n");
         }
@@ -79,11 +90,11 @@ impl Ls {
     }
 }
 
-fn write(title: Option<&str>, lines: &[(String, String)]) -> io::Result<()> {
+fn write(title: Option<&str>, lines: &[(Vec<u8>, Vec<u8>)]) -> io::Result<()> {
     let mut out = BufWriter::new(stdout::writer()?);
     if let Some(title) = title {
         out.write_all(title.as_bytes())?;
     }
-    lines.iter().try_for_each(|(_, line)| out.write_all(line.as_bytes()))?;
+    lines.iter().try_for_each(|(_, line)| out.write_all(line))?;
     out.flush()
 }

@@ -14,26 +14,36 @@ pub fn lines(text: &str) -> String {
     text.lines().flat_map(|line| [printable(line), "\n".to_owned()]).collect()
 }
 
-/// A name in a listing: escaped as in a shell's `$'...'` where it holds a backslash or what cannot be printed, so that what is
-/// printed can be typed.
-pub fn name(name: &str) -> String {
-    if !name.contains('\\') && printable(name) == name {
-        return name.to_owned();
+/// A name in a listing: escaped as in a shell's `$'...'` where it holds a backslash, what cannot be printed or what is not UTF-8, so
+/// that what is printed can be typed.
+pub fn name(name: &[u8]) -> String {
+    if let Ok(text) = str::from_utf8(name)
+        && !text.contains('\\')
+        && printable(text) == text
+    {
+        return text.to_owned();
     }
-    name.chars().fold(String::new(), |text, character| match character {
-        '\\' | '\'' => text + "\\" + character.encode_utf8(&mut [0; 4]),
-        '\n' => text + "\\n",
-        '\r' => text + "\\r",
-        '\t' => text + "\\t",
+    name.utf8_chunks().fold(String::new(), |escaped, chunk| {
+        let escaped = chunk.valid().chars().fold(escaped, |text, character| text + &shell_escaped(character));
+        chunk.invalid().iter().fold(escaped, |text, byte| text + &format!("\\x{byte:02x}"))
+    })
+}
+
+fn shell_escaped(character: char) -> String {
+    match character {
+        '\\' | '\'' => format!("\\{character}"),
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
         character if printable(character.encode_utf8(&mut [0; 4])).chars().eq([character]) => {
-            text + character.encode_utf8(&mut [0; 4])
+            character.to_string()
         }
         character => match u32::from(character) {
-            number @ ..0x80 => text + &format!("\\x{number:02x}"),
-            number @ ..0x10000 => text + &format!("\\u{number:04x}"),
-            number => text + &format!("\\U{number:08x}"),
+            number @ ..0x80 => format!("\\x{number:02x}"),
+            number @ ..0x10000 => format!("\\u{number:04x}"),
+            number => format!("\\U{number:08x}"),
         },
-    })
+    }
 }
 
 /// A text with what a terminal obeys, or hides, escaped.
@@ -120,8 +130,9 @@ mod tests {
             ("it's\t\u{1b}[2J", "it\\'s\\t\\x1b[2J"),
             ("\u{85}", "\\u0085"),
         ] {
-            assert_eq!(name(given), shown);
+            assert_eq!(name(given.as_bytes()), shown);
         }
+        assert_eq!(name(b"a\xff\xc3b\xc3\xa4"), "a\\xff\\xc3b\u{e4}");
     }
 
     #[test]

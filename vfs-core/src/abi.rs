@@ -48,6 +48,7 @@ pub const KIND_TERMINAL: u32 = 5;
 pub const EXT_POSITIONAL: &str = "zvfs.positional/1";
 pub const EXT_STAT: &str = "zvfs.stat/1";
 pub const EXT_NAMESPACE: &str = "zvfs.namespace/1";
+pub const EXT_NAMES: &str = "zvfs.names/1";
 pub const EXT_FD: &str = "zvfs.fd/1";
 pub const EXT_SPLICE: &str = "zvfs.splice/1";
 pub const EXT_SETTINGS: &str = "zvfs.settings/1";
@@ -207,6 +208,21 @@ pub type RemoveFn =
     unsafe extern "C" fn(instance: *mut Instance, request: *const OpenRequest, err: *mut Error) -> i32;
 
 abi_struct! { Namespace { stat: Option<StatNameFn>, list: Option<ListFn>, remove: Option<RemoveFn>, } }
+
+abi_struct! { Name { bytes: *const c_char, length: u64, stat: *const Stat, } }
+
+/// Called for each name; 0 goes on.
+pub type NameFn = unsafe extern "C" fn(arg: *mut c_void, name: *const Name) -> i32;
+/// The names' `list`.
+pub type ListNamesFn = unsafe extern "C" fn(
+    instance: *mut Instance,
+    request: *const OpenRequest,
+    each: Option<NameFn>,
+    arg: *mut c_void,
+    err: *mut Error,
+) -> i32;
+
+abi_struct! { Names { list: Option<ListNamesFn>, } }
 
 abi_struct! { Lease { fd: i32, reserved: u32, offset: u64, limit: u64, } }
 

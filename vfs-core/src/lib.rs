@@ -70,7 +70,7 @@ pub use file::{COUNT_MAX, Direction, File, Finish, Flush, Kind, Lease, Stat};
 pub use flags::{Capabilities, Events, OpenFlags, Scope};
 pub use host::{Host, HostCalls, Inner, Level};
 pub use printable::{Printable, is_printable, printable_json};
-pub use provider::{Entry, Info, Instance, Namespace, Provider, Request, Threads};
+pub use provider::{Entry, Info, Instance, Name, Namespace, Provider, Request, Threads};
 pub use settings::{Setting, SettingKind, Settings, parse_duration, parse_size};
 pub use suggest::nearest;
 pub use waiting::{Waiting, WaitsFor};

@@ -135,6 +135,15 @@ pub trait Namespace {
         Err(Error::new(Code::ENOTSUP, format!("list {}: this provider cannot list", request.shown())))
     }
 
+    /// As [`list`](Namespace::list), with the names that are no UTF-8 too: `zvfs.names/1`. For a provider that has such; by
+    /// default those of `list`.
+    ///
+    /// # Errors
+    /// As [`list`](Namespace::list).
+    fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {
+        self.list(request, &mut |entry| each(entry.into()))
+    }
+
     /// Removes a file, never a directory.
     ///
     /// # Errors
@@ -151,6 +160,28 @@ pub struct Entry<'a> {
     pub name: &'a str,
     /// What is known without asking again.
     pub stat: Option<&'a Stat>,
+}
+
+/// One name below a directory, as the bytes that it is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a> {
+    /// The last component only. Need not be UTF-8.
+    pub bytes: &'a [u8],
+    /// What is known without asking again.
+    pub stat: Option<&'a Stat>,
+}
+
+impl<'a> From<Entry<'a>> for Name<'a> {
+    fn from(entry: Entry<'a>) -> Name<'a> {
+        Name { bytes: entry.name.as_bytes(), stat: entry.stat }
+    }
+}
+
+impl<'a> Name<'a> {
+    /// The entry of a name that is UTF-8.
+    pub fn entry(self) -> Option<Entry<'a>> {
+        Some(Entry { name: str::from_utf8(self.bytes).ok()?, stat: self.stat })
+    }
 }
 
 /// What to open, and for whom.

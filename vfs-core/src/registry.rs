@@ -17,7 +17,7 @@ use crate::forks::{forks, forks_now};
 use crate::host::{Host, HostCalls, Level};
 use crate::loader::{Digest, Library, Refusal, trust};
 use crate::open::{Open, OpenFile};
-use crate::provider::{Entry, Info, Instance, Namespace, Provider, Request};
+use crate::provider::{Entry, Info, Instance, Name, Namespace, Provider, Request};
 use crate::settings::{Setting, Settings};
 use crate::standard_error::log_to_stderr;
 use parking_lot::Mutex;
@@ -204,7 +204,7 @@ impl Registry {
         stat.map_err(|error| in_context(error, "stat", descriptor))
     }
 
-    /// Calls `each` for every entry of a directory, in the provider's order, until it breaks off.
+    /// Calls `each` for every entry of a directory that is UTF-8, in the provider's order, until it breaks off.
     ///
     /// # Errors
     /// As [`open`](Registry::open); ENOTDIR; ENOTSUP: the provider cannot list.
@@ -214,15 +214,39 @@ impl Registry {
         how: &Open,
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
+        self.listed(descriptor, how, |names, request, goes_on| {
+            names.list(request, &mut |entry| if goes_on() { each(entry) } else { ControlFlow::Break(()) })
+        })
+    }
+
+    /// As [`list`](Registry::list), with the names that are no UTF-8 too.
+    ///
+    /// # Errors
+    /// As [`list`](Registry::list).
+    pub fn names(
+        &self,
+        descriptor: &str,
+        how: &Open,
+        each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.listed(descriptor, how, |names, request, goes_on| {
+            names.names(request, &mut |name| if goes_on() { each(name) } else { ControlFlow::Break(()) })
+        })
+    }
+
+    /// Lists, and ends between two entries once the control says so.
+    fn listed(
+        &self,
+        descriptor: &str,
+        how: &Open,
+        list: impl FnOnce(&dyn Namespace, &Request<'_>, &mut dyn FnMut() -> bool) -> Result<()>,
+    ) -> Result<()> {
         let descriptor = Descriptor::parse(descriptor)?;
         let mut ended = Ok(());
         let listed = self.named(descriptor, how, |names, request| {
-            names.list(request, &mut |entry| match request.context().status() {
-                Ok(()) => each(entry),
-                Err(error) => {
-                    ended = Err(error);
-                    ControlFlow::Break(())
-                }
+            list(names, request, &mut || {
+                ended = request.context().status();
+                ended.is_ok()
             })
         });
         let listed = listed.and(ended);

@@ -106,14 +106,29 @@ static int32_t count(void *arg, const zvfs_entry *entry) {
     return 0;
 }
 
+static int32_t count_bytes(void *arg, const zvfs_name *name) {
+    CHECK(name->length == 1 ? *name->bytes == 'a' : name->length == 4 && memcmp(name->bytes, "odd\xff", 4) == 0);
+    ++*(int *)arg;
+    return 0;
+}
+
 static void names(zvfs_registry *registry, const char *folder) {
     zvfs_stat stat = {sizeof stat, 0, 0, 0, 0, {0}};
     int entries = 0;
     uint64_t flags = 0;
+    char odd[4096];
     OK(zvfs_registry_stat(registry, path, NULL, &stat, &error));
     CHECK(stat.size == 5 && stat.kind == ZVFS_KIND_REGULAR);
     OK(zvfs_registry_list(registry, folder, NULL, count, &entries, &error));
     CHECK(entries == 1);
+    /* A name that is not UTF-8. */
+    snprintf(odd, sizeof odd, "file:%.4000s/odd%%FF", folder);
+    CHECK(zvfs_handle_close(opened(registry, odd, ZVFS_OPEN_WRITE | ZVFS_OPEN_CREATE)) == 0);
+    entries = 0;
+    OK(zvfs_registry_names(registry, folder, NULL, count_bytes, &entries, &error));
+    CHECK(entries == 2);
+    OK(zvfs_registry_remove(registry, odd, NULL, &error));
+    FAILS(ZVFS_ENOTDIR, zvfs_registry_names(registry, path, NULL, count_bytes, &entries, &error));
     FAILS(ZVFS_ENOTDIR, zvfs_registry_list(registry, path, NULL, count, &entries, &error));
     FAILS(ZVFS_EISDIR, zvfs_registry_remove(registry, folder, NULL, &error));
     OK(zvfs_registry_supported_flags(registry, path, &flags, &error));

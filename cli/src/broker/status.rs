@@ -172,7 +172,7 @@ fn line(held: &Held) -> String {
             format!("relay of {first} ({there} bytes) and {} ({back} bytes)", second.unwrap_or(&"-"))
         }
     };
-    format!("{}: {} for {}s", text::name(held.name.as_str()), text::printable(&what), held.seconds)
+    format!("{}: {} for {}s", text::name(held.name.as_str().as_bytes()), text::printable(&what), held.seconds)
 }
 
 fn entry(held: &Held) -> Value {

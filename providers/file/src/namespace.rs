@@ -9,7 +9,7 @@ use crate::stream::Stream;
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, fstat, statat};
 use rustix::io::Errno;
 use std::ops::ControlFlow;
-use vfs_core::{Code, Entry, Error, File, Level, Namespace, Request, Result, Stat};
+use vfs_core::{Code, Entry, Error, File, Level, Name, Namespace, Request, Result, Stat};
 
 impl Namespace for Files {
     fn stat(&self, request: &Request<'_>) -> Result<Stat> {
@@ -22,6 +22,18 @@ impl Namespace for Files {
     }
 
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        self.names(request, &mut |name| match name.entry() {
+            Some(entry) => each(entry),
+            None => {
+                let (shown, name) = (request.shown(), String::from_utf8_lossy(name.bytes));
+                let text = format!("list {shown}: left out {name:?}, which is not UTF-8");
+                self.host.log(Level::Warning, &text);
+                ControlFlow::Continue(())
+            }
+        })
+    }
+
+    fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {
         let failed = |errno| fail("list", request.shown(), errno);
         let path = path::of_request(request)?;
         if Standard::of_path(&path).is_some() {
@@ -31,14 +43,8 @@ impl Namespace for Files {
         for entry in Dir::read_from(&folder).map_err(failed)? {
             request.context().status()?;
             let entry = entry.map_err(failed)?;
-            let Ok(name) = entry.file_name().to_str() else {
-                let name = entry.file_name().to_string_lossy();
-                let shown = request.shown();
-                let text = format!("list {shown}: left out {name:?}, which is not UTF-8");
-                self.host.log(Level::Warning, &text);
-                continue;
-            };
-            if name == "." || name == ".." {
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
                 continue;
             }
             // Where a link leads is not known without asking; what was removed meanwhile is not there.
@@ -48,7 +54,7 @@ impl Namespace for Files {
                 Err(Errno::NOENT) => continue,
                 Err(_) => None,
             };
-            if each(Entry { name, stat: stat.as_ref() }).is_break() {
+            if each(Name { bytes: name.to_bytes(), stat: stat.as_ref() }).is_break() {
                 break;
             }
         }

@@ -79,6 +79,14 @@ fn everything_of_version_1_works() {
         };
         registry.list(&format!("{name}:"), &Open::default(), each).unwrap();
         assert_eq!(seen, [("first".to_owned(), Some(5)), ("second".to_owned(), None)]);
+        // It knows nothing of names as bytes.
+        let mut bytes = Vec::new();
+        let each = &mut |name: vfs_core::Name<'_>| {
+            bytes.push(name.bytes.to_owned());
+            ControlFlow::Continue(())
+        };
+        registry.names(&format!("{name}:"), &Open::default(), each).unwrap();
+        assert_eq!(bytes, [&b"first"[..], b"second"]);
         assert_eq!(registry.stat(&format!("{name}:abc"), &Open::default()).unwrap().size, Some(3));
         assert_eq!(
             registry.remove(&format!("{name}:abc"), &Open::default()).unwrap_err().code(),

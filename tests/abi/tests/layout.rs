@@ -18,7 +18,7 @@ macro_rules! structs {
 }
 
 /// The header's name and ours.
-const STRUCTS: [(&str, &str, u64, Fields); 19] = structs! {
+const STRUCTS: [(&str, &str, u64, Fields); 21] = structs! {
     "zvfs_error" = Error;
     "zvfs_setting" = Setting;
     "zvfs_value" = Value;
@@ -30,6 +30,8 @@ const STRUCTS: [(&str, &str, u64, Fields); 19] = structs! {
     "zvfs_stat_extension" = StatExtension;
     "zvfs_entry" = Entry;
     "zvfs_namespace" = Namespace;
+    "zvfs_name" = Name;
+    "zvfs_names" = Names;
     "zvfs_lease" = Lease;
     "zvfs_fd_extension" = FdExtension;
     "zvfs_splice" = Splice;
@@ -54,10 +56,11 @@ const NUMBERS: [(&str, u64); 26] = numbers! {
     KIND_UNKNOWN KIND_REGULAR KIND_DIRECTORY KIND_STREAM KIND_DEVICE KIND_TERMINAL
 };
 
-const TEXTS: [(&str, &str); 8] = [
+const TEXTS: [(&str, &str); 9] = [
     ("EXT_POSITIONAL", abi::EXT_POSITIONAL),
     ("EXT_STAT", abi::EXT_STAT),
     ("EXT_NAMESPACE", abi::EXT_NAMESPACE),
+    ("EXT_NAMES", abi::EXT_NAMES),
     ("EXT_FD", abi::EXT_FD),
     ("EXT_SPLICE", abi::EXT_SPLICE),
     ("EXT_SETTINGS", abi::EXT_SETTINGS),

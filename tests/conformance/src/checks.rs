@@ -81,6 +81,7 @@ checks! { Subject:
         namespace_stats_names = "size and kind of what is there; ENOENT for what is not";
         namespace_removes_names = "gone afterwards; removing it again is ENOENT";
         namespace_lists_no_odd_names = "a file is ENOTDIR to list; entries are single components, each once";
+        names_are_bytes = "zvfs.names/1 lists what the namespace does and what is no UTF-8; single components, each once";
     }
     finish {
         finish_on_a_reader_is_harmless = "END, COMMIT and DISCARD on a file open for reading";

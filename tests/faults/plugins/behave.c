@@ -196,8 +196,23 @@ static int32_t ZVFS_CALL list(zvfs_instance *instance, const zvfs_open_request *
 }
 static const zvfs_namespace namespace_ = { sizeof namespace_, name_stat, list, NULL };
 
+static int32_t ZVFS_CALL list_names(zvfs_instance *instance, const zvfs_open_request *request, zvfs_name_fn each, void *arg,
+                                    zvfs_error *err) {
+    static const zvfs_name names[] = {
+#define NAME_OF(bytes, length) { sizeof(zvfs_name), bytes, length, NULL }
+        NAME_OF("good", 4), NAME_OF("", 0), NAME_OF(".", 1), NAME_OF("..", 2), NAME_OF("a/b", 3), NAME_OF("a\0b", 3),
+        NAME_OF("\xff", 1), NAME_OF(NULL, 5), NAME_OF("x", UINT64_MAX), { 24, "small", 5, NULL }, NAME_OF("also, cut", 4),
+    };
+    (void)instance, (void)request, (void)err;
+    each(arg, NULL);
+    for (size_t at = 0; at < sizeof names / sizeof *names; at++) each(arg, &names[at]); /* whatever it answers */
+    return 0;
+}
+static const zvfs_names names_ = { sizeof names_, list_names };
+
 static const void *ZVFS_CALL extension(const char *id) {
     if (strcmp(id, ZVFS_EXT_POSITIONAL) == 0) return &positional;
+    if (strcmp(id, ZVFS_EXT_NAMES) == 0) return &names_;
     if (strcmp(id, ZVFS_EXT_STAT) == 0) return &stat_extension;
     if (strcmp(id, ZVFS_EXT_FD) == 0) return &fd_extension;
     return strcmp(id, ZVFS_EXT_NAMESPACE) == 0 ? &namespace_ : NULL;

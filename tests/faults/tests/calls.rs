@@ -8,7 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{
-    Capabilities, Code, Configuration, Control, Direction, Error, Finish, Flush, Kind, Open, OpenFile,
+    Capabilities, Code, Configuration, Control, Direction, Error, Finish, Flush, Kind, Name, Open, OpenFile,
     OpenFlags, Registry, Stat,
 };
 use zvfs_abi_tests::run;
@@ -211,6 +211,13 @@ fn a_listing_passes_over_what_is_no_name_and_stops_when_told() {
         };
         assert_eq!(listed(usize::MAX), ["good", "also"]);
         assert_eq!(listed(1), ["good"], "the provider goes on, but nobody listens");
+        let mut names = Vec::new();
+        let each = &mut |name: Name<'_>| {
+            names.push(name.bytes.to_owned());
+            ControlFlow::Continue(())
+        };
+        registry.names("behave:", &Open::default(), each).unwrap();
+        assert_eq!(names, [&b"good"[..], b"\xff", b"also"]);
         assert_eq!(registry.remove("behave:", &Open::default()).unwrap_err().code(), Code::ENOTSUP);
     });
 }

@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "this module is one half of the C boundary")]
 
 use crate::abi;
-use crate::bridge::entries::pass_entry;
+use crate::bridge::entries::{pass_entry, pass_name};
 use crate::bridge::foreign::{ForeignContext, ForeignHost, for_a_name, settings_from_abi, with_request};
 use crate::bridge::guard::{bytes, bytes_mut, fail, guarded, hand_out, lent, position, seek_from};
 use crate::bridge::rules::Rules;
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::file::{COUNT_MAX, File};
 use crate::flags::Capabilities;
 use crate::host::Host;
-use crate::provider::{Entry, Info, Instance, Provider, Threads};
+use crate::provider::{Entry, Info, Instance, Name, Provider, Threads};
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::os::fd::AsRawFd;
@@ -301,6 +301,14 @@ exported! {
         let mut call = |entry: Entry<'_>| unsafe { pass_entry(entry, each, arg) };
         for_a_name(&this.host, request, |request| namespace(&*this.instance)?.list(request, &mut call)).map(|()| 0)
     }
+    fn name_names(
+        this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest, each: Option<abi::NameFn>, arg: *mut c_void
+    ) -> i32 {
+        let each = each.ok_or_else(|| Error::new(Code::EINVAL, "list: no function to call"))?;
+        // SAFETY: as in name_list.
+        let mut call = |name: Name<'_>| unsafe { pass_name(name, each, arg) };
+        for_a_name(&this.host, request, |request| namespace(&*this.instance)?.names(request, &mut call)).map(|()| 0)
+    }
     fn name_remove(this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest) -> i32 {
         for_a_name(&this.host, request, |request| namespace(&*this.instance)?.remove(request)).map(|()| 0)
     }
@@ -359,6 +367,7 @@ static NAMESPACE: abi::Namespace = abi::Namespace {
     list: Some(name_list),
     remove: Some(name_remove),
 };
+static NAMES: abi::Names = abi::Names { struct_size: abi::Names::SIZE, list: Some(name_names) };
 static FD: abi::FdExtension =
     abi::FdExtension { struct_size: abi::FdExtension::SIZE, lease: Some(lease), advance: Some(advance) };
 
@@ -377,6 +386,7 @@ unsafe extern "C" fn extension(id: *const c_char) -> *const c_void {
         Ok(abi::EXT_POSITIONAL) => (&raw const POSITIONAL).cast(),
         Ok(abi::EXT_STAT) => (&raw const STAT).cast(),
         Ok(abi::EXT_NAMESPACE) => (&raw const NAMESPACE).cast(),
+        Ok(abi::EXT_NAMES) => (&raw const NAMES).cast(),
         Ok(abi::EXT_FD) => (&raw const FD).cast(),
         Ok(abi::EXT_SPLICE) => (&raw const SPLICE).cast(),
         Ok(abi::EXT_SETTINGS) => {

@@ -103,11 +103,21 @@ fn list_stops_when_told_and_when_cancelled() {
 }
 
 #[test]
-fn a_name_that_is_not_utf8_is_left_out_and_can_be_opened_by_uri() {
+fn a_name_that_is_not_utf8_is_listed_as_bytes_and_can_be_opened_by_uri() {
     let house = House::new().with("f", "");
     let odd = house.folder.path().join(std::ffi::OsStr::from_bytes(b"odd\xff"));
     fs::write(odd, "odd").unwrap();
     assert_eq!(list(&house, &house.bare("")).unwrap(), [("f".to_owned(), Some(Kind::Regular))]);
+    let (names, mut found) = (house.instance.namespace().unwrap(), Vec::new());
+    request(&house.bare(""), &Control::new(), |request| {
+        names.names(&request, &mut |name| {
+            found.push((name.bytes.to_owned(), name.stat.and_then(|stat| stat.size)));
+            ControlFlow::Continue(())
+        })
+    })
+    .unwrap();
+    found.sort();
+    assert_eq!(found, [(b"f".to_vec(), Some(0)), (b"odd\xff".to_vec(), Some(3))]);
     let descriptor = format!("file:{}/odd%FF", house.folder.path().display());
     assert_eq!(read_all(&mut *open_in(&*house.instance, &descriptor, READ).unwrap()), b"odd");
 }

@@ -51,37 +51,73 @@ pub fn namespace_removes_names(subject: &Subject) -> Step {
     refused(stat(&case, names, &descriptor), &[Code::ENOENT], "stat of a removed name")
 }
 
+/// Each name of a folder, as the suite compares them, until the function breaks off.
+type List<'a> = dyn Fn(&str, &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> vfs_core::Result<()> + 'a;
+
 pub fn namespace_lists_no_odd_names(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     let names = namespace(&case)?;
-    let (descriptor, _) = case.source(b"one entry")?;
-    let list = |descriptor: &str, each: &mut dyn FnMut(&str) -> ControlFlow<()>| {
-        case.request(descriptor, &Control::new(), |request| {
-            names.list(&request, &mut |entry| each(entry.name))
+    listed(&case, names, &|folder, each| {
+        case.request(folder, &Control::new(), |request| {
+            names.list(&request, &mut |entry| each(entry.name.as_bytes()))
         })
-    };
+    })
+    .map(drop)
+}
+
+pub fn names_are_bytes(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    let names = namespace(&case)?;
+    let listed = listed(&case, names, &|folder, each| {
+        case.request(folder, &Control::new(), |request| names.names(&request, &mut |name| each(name.bytes)))
+    })?;
+    let Some((folder, listed)) = listed else { return Ok(()) };
+    let mut missing = Vec::new();
+    case.request(&folder, &Control::new(), |request| {
+        names.list(&request, &mut |entry| {
+            if !listed.iter().any(|name| name == entry.name.as_bytes()) {
+                missing.push(entry.name.to_owned());
+            }
+            ControlFlow::Continue(())
+        })
+    })?;
+    ensure!(missing.is_empty(), "the namespace lists what zvfs.names/1 does not: {missing:?}");
+    Ok(())
+}
+
+/// Lists a file, which is refused, and its folder, whose names it returns: everything up to a source's last separator, if the
+/// provider's names are like that.
+fn listed(case: &Case<'_>, names: &dyn Namespace, list: &List<'_>) -> Step<Option<(String, Vec<Vec<u8>>)>> {
+    let (descriptor, _) = case.source(b"one entry")?;
     match list(&descriptor, &mut |_| ControlFlow::Continue(())) {
         Err(error) if error.code() == Code::ENOTSUP => return skip(error.chain()),
         listed => refused(listed, &[Code::ENOTDIR], "listing what is no directory")?,
     }
-
-    // The folder of a source is everything up to its last separator, if the provider's names are like that.
-    let Some(end) = descriptor.rfind(['/', ':']) else { return Ok(()) };
+    let Some(end) = descriptor.rfind(['/', ':']) else { return Ok(None) };
     let (folder, name) = (&descriptor[..=end], &descriptor[end + 1..]);
-    if !stat(&case, names, folder).is_ok_and(|stat| stat.kind == Kind::Directory) {
-        return Ok(());
+    if !stat(case, names, folder).is_ok_and(|stat| stat.kind == Kind::Directory) {
+        return Ok(None);
     }
-    let mut found: Vec<String> = Vec::new();
+    let mut found: Vec<Vec<u8>> = Vec::new();
     list(folder, &mut |name| {
         found.push(name.to_owned());
         ControlFlow::Continue(())
     })?;
     for (at, entry) in found.iter().enumerate() {
-        let odd = entry.is_empty() || entry.contains(['/', '\0']) || entry == "." || entry == "..";
-        ensure!(!odd, "the entry {entry:?} is not a single component");
-        ensure!(!found[..at].contains(entry), "the entry {entry:?} came twice");
+        let odd = entry.is_empty()
+            || entry.contains(&b'/')
+            || entry.contains(&0)
+            || entry == b"."
+            || entry == b"..";
+        let shown = entry.escape_ascii();
+        ensure!(!odd, "the entry \"{shown}\" is not a single component");
+        ensure!(!found[..at].contains(entry), "the entry \"{shown}\" came twice");
     }
-    ensure!(found.iter().any(|entry| entry == name), "{name:?} is not among the {} entries", found.len());
+    ensure!(
+        found.iter().any(|entry| entry == name.as_bytes()),
+        "{name:?} is not among the {} entries",
+        found.len()
+    );
 
     let mut calls = 0;
     list(folder, &mut |_| {
@@ -89,5 +125,5 @@ pub fn namespace_lists_no_odd_names(subject: &Subject) -> Step {
         ControlFlow::Break(())
     })?;
     ensure!(calls == 1, "{calls} entries came after the listing was broken off at the first");
-    Ok(())
+    Ok(Some((folder.to_owned(), found)))
 }

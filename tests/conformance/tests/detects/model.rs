@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use vfs_core::{
-    Code, Entry, Error, File, Host, Info, Instance, Kind, Namespace, OpenFlags, Provider, Request, Result,
-    Setting, SettingKind, Settings, Stat,
+    Code, Entry, Error, File, Host, Info, Instance, Kind, Name, Namespace, OpenFlags, Provider, Request,
+    Result, Setting, SettingKind, Settings, Stat,
 };
 
 /// The name whose reads wait for ever (here: longer than a check waits).
@@ -187,6 +187,13 @@ impl Namespace for Running {
             }
         }
         Ok(())
+    }
+
+    fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {
+        let leaves_out = self.fault == Fault::NamesLeaveOut;
+        self.list(request, &mut |entry| {
+            if leaves_out { ControlFlow::Continue(()) } else { each(entry.into()) }
+        })
     }
 
     fn remove(&self, request: &Request<'_>) -> Result<()> {

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
-use crate::bridge::entries::take_entries;
+use crate::bridge::entries::{take_entries, take_names};
 use crate::bridge::import::call::turn;
 use crate::bridge::import::file::ImportedFile;
 use crate::bridge::import::hosting::{Hosting, context_pointer};
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::file::{File, Stat};
 use crate::forks::{forks, forks_now};
 use crate::host::Host;
-use crate::provider::{Entry, Instance, Namespace, Request, Threads};
+use crate::provider::{Entry, Instance, Name, Namespace, Request, Threads};
 use crate::settings::Settings;
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use std::ffi::CString;
@@ -211,6 +211,18 @@ impl Namespace for Handle {
             self.named(request, "list", |table, request, err| {
                 // SAFETY: the provider's own function; all arguments are valid during the call.
                 table.list.map(|list| unsafe { list(self.0.raw, request, Some(each), arg, err) })
+            })
+        })
+    }
+
+    fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {
+        let Some(list) = self.0.library.names.and_then(|names| names.list) else {
+            return self.list(request, &mut |entry| each(entry.into()));
+        };
+        take_names(each, |each, arg| {
+            self.named(request, "list", |_, request, err| {
+                // SAFETY: the provider's own function; all arguments are valid during the call.
+                Some(unsafe { list(self.0.raw, request, Some(each), arg, err) })
             })
         })
     }

@@ -33,6 +33,7 @@ pub(crate) struct Library {
     pub(crate) positional: Option<abi::Positional>,
     pub(crate) stat: Option<abi::StatExtension>,
     pub(crate) namespace: Option<abi::Namespace>,
+    pub(crate) names: Option<abi::Names>,
     pub(crate) fd: Option<abi::FdExtension>,
     pub(crate) splice: Option<abi::Splice>,
     pub(crate) info: Info,
@@ -83,6 +84,7 @@ impl Imported {
             positional: extension(&table, abi::EXT_POSITIONAL)?,
             stat: extension(&table, abi::EXT_STAT)?,
             namespace: extension(&table, abi::EXT_NAMESPACE)?,
+            names: extension(&table, abi::EXT_NAMES)?,
             fd: extension(&table, abi::EXT_FD)?,
             splice: extension(&table, abi::EXT_SPLICE)?,
             table,
@@ -150,6 +152,9 @@ impl Sized64 for abi::StatExtension {
 }
 impl Sized64 for abi::Namespace {
     const SIZE: u64 = abi::Namespace::SIZE;
+}
+impl Sized64 for abi::Names {
+    const SIZE: u64 = abi::Names::SIZE;
 }
 impl Sized64 for abi::Splice {
     const SIZE: u64 = abi::Splice::SIZE;
