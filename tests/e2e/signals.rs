@@ -104,6 +104,45 @@ fn a_command_that_was_stopped_over_its_deadline_timed_out() {
     drop(writer);
 }
 
+/// What lies unsent or unread in the kernel, of the connections to a port.
+fn queued(port: u16) -> Vec<String> {
+    let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let of_port =
+        |line: &&str| line.split_whitespace().nth(2).is_some_and(|to| to.ends_with(&format!(":{port:04X}")));
+    connections
+        .lines()
+        .filter(of_port)
+        .map(|line| line.split_whitespace().nth(4).unwrap().to_owned())
+        .collect()
+}
+
+/// A case report: a command whose peer was stopped in the middle of a pipe waited 5 s after the signal, to tell it.
+#[test]
+fn a_command_whose_peer_is_stopped_ends_at_its_signal() {
+    for stops_reader in [true, false] {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let pipe = format!("tcp://127.0.0.1:{port}");
+        let start = |from: &str, to: &str| Started::new(zvfs(["cp", from, to]).stdin(Stdio::null()));
+        let (reader, writer) = (start(&pipe, "null:"), start("null:zero", &pipe));
+        eventually("something is in the pipe", || {
+            queued(port).iter().any(|queued| *queued != "00000000:00000000")
+        });
+        let (stopped, mut ended) = if stops_reader { (reader, writer) } else { (writer, reader) };
+        stopped.signal(Signal::STOP);
+        let (mut before, mut same) = (Vec::new(), 0);
+        eventually("nothing moves in the pipe", || {
+            ended.still_runs();
+            let now = queued(port);
+            same = if now == before { same + 1 } else { 0 };
+            before = now;
+            same > 20
+        });
+        ended.signal(Signal::INT);
+        ended.end_within(Duration::from_secs(4)).failed(130, &["ended by signal"]);
+        stopped.signal(Signal::KILL);
+    }
+}
+
 /// A manifest of a guest that says it is there and then never ends.
 fn endless(folder: &Folder) -> String {
     folder.write(
