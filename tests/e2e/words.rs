@@ -4,36 +4,12 @@
 
 mod support;
 
-use support::{Done, Folder, bare, providers, run, zvfs};
+use support::{Done, Folder, bare, foreign_word, providers, run, zvfs};
 use vfs_core::is_printable;
-
-/// Words of Rust, of its standard library and of the crates in use, none of which helps whoever reads a message.
-const FOREIGN: [&str; 20] = [
-    "Some(",
-    "None)",
-    "Ok(",
-    "Err(",
-    "Error(",
-    "Os {",
-    "os error",
-    "expected struct",
-    "expected a sequence",
-    "unknown field",
-    "unknown variant",
-    "as i128",
-    "$__toml",
-    "stream did not contain",
-    "Utf8Error",
-    "ParseIntError",
-    "InvalidInput",
-    "Current(",
-    "panicked",
-    "src/",
-];
 
 /// What is in a message that should be in none.
 fn wrong_in(text: &str) -> Option<String> {
-    let word = FOREIGN.iter().find(|word| text.contains(*word)).map(|word| (*word).to_owned());
+    let word = foreign_word(text).map(str::to_owned);
     let odd = |character: &char| *character != '\n' && !is_printable(*character);
     word.or_else(|| text.chars().find(odd).map(|character| character.escape_unicode().to_string()))
 }
