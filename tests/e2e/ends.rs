@@ -66,7 +66,7 @@ fn a_constructor_that_never_returns_is_ended_by_a_timeout_and_by_a_signal() {
         [&["cat", "evil:x"][..], &["cp", "evil:x", &target], &["stat", "evil:x"], &["rm", "evil:x"]]
     {
         let done = run(over(&folder, &[arguments, &["--timeout", "200ms"]].concat()));
-        done.failed(110, &["--timeout 200ms: timed out", "evil:x"]);
+        done.failed(110, &["--timeout 200ms: ", "timed out", "evil:x", "libzvfs_evil.so"]);
         for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
             let mut command = over(&folder, arguments);
             let mut started = Started::as_set(command.stdout(Stdio::null()).stderr(Stdio::piped()));
@@ -79,10 +79,7 @@ fn a_constructor_that_never_returns_is_ended_by_a_timeout_and_by_a_signal() {
             assert_eq!(started.end().code, code);
             let mut text = String::new();
             stderr.read_to_string(&mut text).unwrap();
-            assert!(
-                text.contains(&format!("ended by signal {}", code - 128)) && text.contains("evil:x"),
-                "{text}"
-            );
+            assert!(text.contains(&format!("ended by signal {}", code - 128)), "{text}");
         }
     }
 }

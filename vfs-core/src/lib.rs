@@ -94,7 +94,7 @@ pub use {
     loader::{Digest, Library, Refusal},
     open::{Open, OpenFile},
     output::Placement,
-    registry::{Listing, Registry},
+    registry::{Listing, Registry, is_loading},
     secret::read_secret_file,
     standard_error::log_to_stderr,
 };

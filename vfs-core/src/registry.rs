@@ -31,6 +31,7 @@ use std::sync::Arc;
 use layers::LayerHost;
 pub use listing::Listing;
 use work::Work;
+pub use work::is_loading;
 
 /// The providers that a host may use, loaded and started at their first use, each once. Clones are the same registry.
 #[derive(Clone)]
@@ -428,7 +429,7 @@ impl Registry {
             match trust::is_there(&path) {
                 Ok(true) => return Ok(Some(path)),
                 Ok(false) => {}
-                Err(source) => return Err(Refusal::Unreadable { path, source }),
+                Err(source) => return Err(Refusal::Unreadable { path, source: source.into() }),
             }
         }
         Ok(None)

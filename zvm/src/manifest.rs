@@ -146,6 +146,7 @@ impl Manifest {
     /// [`parse`](Manifest::parse).
     pub fn read(path: &Path) -> Result<Manifest, Failure> {
         let failed = |error: std::io::Error| {
+            let error = vfs_core::Error::from(error);
             Failure::new(ExitCode::Missing, format!("read manifest {}: {error}", path.display()))
         };
         let mut text = Vec::new();

@@ -35,7 +35,8 @@ pub fn read(path: &Path) -> Result<Manifest, Failure> {
 /// The manifest's folder. What the grammar would take for its own is refused, rather than quoted by guess.
 fn folder(path: &Path) -> Result<String, String> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = fs::canonicalize(parent).map_err(|error| format!("{}: {error}", parent.display()))?;
+    let folder = fs::canonicalize(parent)
+        .map_err(|error| format!("{}: {}", parent.display(), vfs_core::Error::from(error)))?;
     let shown = folder.display().to_string();
     let folder = folder.into_os_string().into_string().map_err(|_| format!("{shown} is not UTF-8"))?;
     match folder.chars().find(|character| character.is_control() || "\",;".contains(*character)) {

@@ -60,7 +60,7 @@ fn start(verbose: bool) -> Result<(SocketAddr, Zeroizing<String>), Error> {
     let address = broker.local_addr();
     let serve = move || {
         if let Err(error) = broker.run() {
-            warn(&format!("this run's own broker: {error}"));
+            warn(&format!("this run's own broker: {}", Error::from(error)));
         }
     };
     let thread = thread::Builder::new().name("broker".to_owned()).spawn(serve);

@@ -20,7 +20,7 @@ const LOAD: [u8; 4] = 1u32.to_ne_bytes();
 
 /// Refuses a 64-bit ELF file that ends before the last of its loadable segments does.
 pub(crate) fn check_whole(path: &Path, file: &File) -> Result<(), Refusal> {
-    let unreadable = |source| Refusal::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source: io::Error| Refusal::Unreadable { path: path.to_owned(), source: source.into() };
     let size = file.metadata().map_err(unreadable)?.len();
     let needed = match needed_size(file) {
         Ok(Some(needed)) => needed,

@@ -98,9 +98,11 @@ impl Library {
         pinned: Option<Digest>,
         doing: &dyn Fn(&'static str),
     ) -> Result<Library, Refusal> {
-        let unreadable = |source| Refusal::Unreadable { path: path.to_owned(), source };
+        let unreadable =
+            |source: io::Error| Refusal::Unreadable { path: path.to_owned(), source: source.into() };
         let path = path.canonicalize().map_err(unreadable)?;
-        let unreadable = |source| Refusal::Unreadable { path: path.clone(), source };
+        let unreadable =
+            |source: io::Error| Refusal::Unreadable { path: path.clone(), source: source.into() };
         let file = trust::open(&path).map_err(unreadable)?;
         trust::check(&path, &file)?;
         image::check_whole(&path, &file)?;
@@ -151,7 +153,7 @@ impl Provider for Library {
 
 /// Copies the file into sealed memory, hashes it there, and loads that: nobody can change it between check and use.
 fn load_pinned(path: &Path, mut file: File, pinned: Digest) -> Result<Handle, Refusal> {
-    let unreadable = |source| Refusal::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source: io::Error| Refusal::Unreadable { path: path.to_owned(), source: source.into() };
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let memory = memfd_create("zvfs-provider", flags).map_err(|errno| unreadable(errno.into()))?;
     let mut memory = File::from(memory);

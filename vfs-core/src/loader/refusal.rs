@@ -51,7 +51,7 @@ pub enum Refusal {
     Unreadable {
         path: PathBuf,
         #[source]
-        source: std::io::Error,
+        source: Error,
     },
 }
 
@@ -68,9 +68,7 @@ impl Refusal {
             | Refusal::GroupWritable { .. }
             | Refusal::Digest { .. }
             | Refusal::Replaced { .. } => Code::EACCES,
-            Refusal::Unreadable { source, .. } => {
-                source.raw_os_error().map_or(Code::EIO, |number| Code::from_raw(number.into()))
-            }
+            Refusal::Unreadable { source, .. } => source.code(),
             _ => Code::ELIBBAD,
         }
     }

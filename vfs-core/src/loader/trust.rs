@@ -35,7 +35,7 @@ pub(crate) fn is_there(path: &Path) -> io::Result<bool> {
 pub(crate) fn check(path: &Path, file: &File) -> Result<(), Refusal> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
-        move |source| Refusal::Unreadable { path, source }
+        move |source: io::Error| Refusal::Unreadable { path, source: source.into() }
     };
     let metadata = file.metadata().map_err(unreadable(path))?;
     if !metadata.is_file() {

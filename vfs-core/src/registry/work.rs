@@ -15,11 +15,21 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 /// As much as a program's first thread has by default: constructors were written for that.
 const STACK: usize = 8 << 20;
+
+/// The threads of this process that are at work.
+static AT_WORK: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a thread of this process is loading a library or starting an instance, though perhaps nobody waits for it any longer.
+/// exit(3) would then wait for the dynamic linker's lock, which a constructor that never returns keeps: end by `_exit`.
+pub fn is_loading() -> bool {
+    AT_WORK.load(Ordering::SeqCst) != 0
+}
 
 pub(super) struct Work<T> {
     result: OnceLock<Result<Arc<T>, Arc<Error>>>,
@@ -27,6 +37,15 @@ pub(super) struct Work<T> {
     done: Mutex<Option<Arc<OwnedFd>>>,
     /// Where it is, for the error of who does not wait any longer: "its start has not returned".
     doing: Mutex<&'static str>,
+}
+
+/// One of the threads at work, until it is dropped.
+struct AtWork;
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        AT_WORK.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl<T: Send + Sync + 'static> Work<T> {
@@ -47,8 +66,14 @@ impl<T: Send + Sync + 'static> Work<T> {
     /// Does it on a thread of its own.
     pub(super) fn begin(self: &Arc<Self>, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) {
         let theirs = self.clone();
+        AT_WORK.fetch_add(1, Ordering::SeqCst);
+        let at_work = AtWork;
         let thread = thread::Builder::new().name("zvfs-load".into()).stack_size(STACK);
-        if let Err(error) = thread.spawn(move || theirs.run(work)) {
+        let spawned = thread.spawn(move || {
+            let _at_work = at_work;
+            theirs.run(work);
+        });
+        if let Err(error) = spawned {
             let text =
                 "start a thread to load a provider on: raise the limit of processes (ulimit -u) or of memory";
             self.clone().finish(Err(Error::new(Code::ENOMEM, text).with_source(error)));

@@ -1,6 +1,7 @@
 //! What the guest may take of the host's memory.
 
 use rustix::process::{Resource, getrlimit};
+use vfs_core::Code;
 use wasmtime::{Error, ResourceLimiter, Result};
 
 /// What a table element is counted as: the engine keeps a pointer for each, and what hangs on it.
@@ -27,7 +28,13 @@ pub(super) fn no_room(error: &Error) -> String {
         Some(limit) => format!(", and this process may have {} MiB for all (ulimit -v)", limit >> 20),
         None => String::new(),
     };
-    let reason = super::program::one_line(&error.root_cause().to_string());
+    let cause = error.root_cause();
+    let system = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    let system = system.or_else(|| Some(cause.downcast_ref::<rustix::io::Errno>()?.raw_os_error()));
+    let reason = match system {
+        Some(number) => Code::from_raw(number.into()).text().to_owned(),
+        None => super::program::one_line(&cause.to_string()),
+    };
     format!(
         "the host has no room for the guest's memory: each guest takes over 4 GiB of address space{limit}: {reason}"
     )

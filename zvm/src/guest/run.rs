@@ -47,6 +47,7 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
         false => match Random::entropy() {
             Ok(random) => random,
             Err(error) => {
+                let error = vfs_core::Error::from(error);
                 let failure = Failure::new(ExitCode::Io, format!("seed the guest's random numbers: {error}"));
                 return Ran { channels, outcome: Err(failure), fuel: 0, notes: Vec::new() };
             }
