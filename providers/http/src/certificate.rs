@@ -1,5 +1,5 @@
 //! What errors of TLS, of certificates and of their files mean, in words that say what to do: the libraries' own are made for
-//! their programmers.
+//! their programmers. The provider `tcp` says the same reasons in the same words.
 
 use rustls::pki_types::pem;
 use rustls::{AlertDescription as Alert, CertificateError, Error, InconsistentKeys, PeerIncompatible};
@@ -70,7 +70,7 @@ fn of_server(error: &CertificateError) -> String {
             }
         }
         Why::InvalidPurpose | Why::InvalidPurposeContext { .. } => {
-            "its certificate is not one for servers: its extended key usage needs serverAuth".to_owned()
+            "its certificate's extended key usage does not allow this: a server's needs serverAuth".to_owned()
         }
         Why::Revoked => "its certificate was revoked".to_owned(),
         Why::BadSignature => {
@@ -110,10 +110,13 @@ fn of_alert(alert: Alert) -> String {
         | Alert::AccessDenied => format!(
             "it does not accept this side's certificate, `client-cert`: {}",
             match alert {
-                Alert::CertificateExpired => "it has expired",
+                Alert::CertificateExpired => "it has expired, or is not valid yet, by the server's clock",
                 Alert::CertificateRevoked => "it was revoked",
-                Alert::UnknownCA => "no authority that it trusts has signed it",
-                Alert::UnsupportedCertificate => "it is of another kind; it may need clientAuth",
+                Alert::UnknownCA => "it is signed by no authority that is trusted there",
+                Alert::UnsupportedCertificate => {
+                    "its extended key usage does not allow this: a client's needs clientAuth"
+                }
+                Alert::BadCertificate => "it is not well formed, or asks for what is not known there",
                 _ => "its log may say why",
             }
         ),

@@ -1,5 +1,5 @@
 //! Why a certificate was not accepted, in words that say what to do: by this side, which knows, or by the peer, of whose reason
-//! an alert says as much as TLS lets it.
+//! an alert says as much as TLS lets it. The provider `http` says the same reasons in the same words.
 
 use rustls::{AlertDescription, CertificateError, Error};
 
@@ -22,12 +22,16 @@ pub fn refusal(error: &Error) -> Option<String> {
     };
     let why = match alert {
         Alert::CertificateExpired => "it has expired, or is not valid yet, by the peer's clock".to_owned(),
-        Alert::UnknownCA => format!("no authority in the peer's `tls-ca` signed it; it must be {CHAIN}"),
+        Alert::UnknownCA => {
+            format!("it is signed by no authority in the peer's `tls-ca`: it must be {CHAIN}")
+        }
         Alert::UnsupportedCertificate => format!("its extended key usage does not allow this: {USAGE}"),
         Alert::CertificateRequired => "this side sent none".to_owned(),
         Alert::CertificateRevoked => "it was revoked".to_owned(),
-        Alert::BadCertificate => "it is not well formed".to_owned(),
-        Alert::DecryptError => "another key signed it than that of the peer's `tls-ca`".to_owned(),
+        Alert::BadCertificate => "it is not well formed, or asks for what is not known there".to_owned(),
+        Alert::DecryptError => {
+            "it is signed by another key than that of the authority in the peer's `tls-ca`".to_owned()
+        }
         Alert::CertificateUnknown | Alert::AccessDenied => "the peer's log may say why".to_owned(),
         _ => return None,
     };
@@ -39,25 +43,29 @@ fn of_peer(error: &CertificateError) -> String {
     match error {
         Why::Expired => "it has expired".to_owned(),
         Why::ExpiredContext { time, not_after } => {
-            format!("it expired {} ago", span(time.as_secs().saturating_sub(not_after.as_secs())))
+            format!("it has expired, {} ago", span(time.as_secs().saturating_sub(not_after.as_secs())))
         }
-        Why::NotValidYet => "it is not valid yet".to_owned(),
+        Why::NotValidYet => "it is not valid yet: is this machine's clock right?".to_owned(),
         Why::NotValidYetContext { time, not_before } => {
             let until = not_before.as_secs().saturating_sub(time.as_secs());
-            format!("it is not valid yet, but in {}: are both clocks right?", span(until))
+            format!("it is not valid yet, but in {}: is this machine's clock right?", span(until))
         }
-        Why::UnknownIssuer => format!("no authority in `tls-ca` signed it; it must be {CHAIN}"),
+        Why::UnknownIssuer => format!("it is signed by no authority in `tls-ca`: it must be {CHAIN}"),
         Why::InvalidPurpose | Why::InvalidPurposeContext { .. } => {
             format!("its extended key usage does not allow this: {USAGE}")
         }
         Why::NotValidForName | Why::NotValidForNameContext { .. } => "it is for another name".to_owned(),
         Why::Revoked => "it was revoked".to_owned(),
-        Why::BadEncoding | Why::UnhandledCriticalExtension => "it is not well formed".to_owned(),
+        Why::BadEncoding | Why::UnhandledCriticalExtension => {
+            "it is not well formed, or asks for what is not known here".to_owned()
+        }
         // The library keeps this one in words only.
         Why::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-            "it is an authority's own: have that authority sign one for the peer".to_owned()
+            "it is an authority's own, which cannot be a peer's too: have that authority sign one for the peer".to_owned()
         }
-        Why::BadSignature => "another key signed it than that of the authority in `tls-ca`".to_owned(),
+        Why::BadSignature => {
+            "it is signed by another key than that of the authority it names: is `tls-ca` an older one?".to_owned()
+        }
         _ => "it is signed in a way that is not known here".to_owned(),
     }
 }

@@ -47,7 +47,7 @@ fn a_certificate_is_refused_in_words_that_say_what_to_do() {
         (authority.ca_file(), authority.expired(), &["has expired, ", " days ago"][..]),
         (authority.ca_file(), authority.not_yet_valid(), &["not valid yet", "clock"]),
         (authority.ca_file(), authority.wrong_name(), &["is for other.example, not 127.0.0.1"]),
-        (authority.ca_file(), authority.client(), &["serverAuth"]),
+        (authority.ca_file(), authority.client(), &["extended key usage does not allow this", "serverAuth"]),
         (alone.certificate_file(), authority.good(), &["no authority", "`ca-file`"]),
         // Of the same name, as a renewed authority is.
         (other.ca_file(), authority.good(), &["another key"]),
