@@ -51,7 +51,7 @@ pub(crate) struct Case<'a> {
     pub subject: &'a Subject,
     pub info: Info,
     pub instance: Box<dyn Instance>,
-    open_settings: Settings,
+    pub open_settings: Settings,
 }
 
 /// A file open for reading, and what it should hold.

@@ -11,6 +11,7 @@ mod open;
 mod position;
 mod positional;
 mod read;
+mod sequences;
 mod status;
 mod write;
 
@@ -90,6 +91,7 @@ checks! { Subject:
         atomic_is_invisible_before_commit = "nothing under the name, also after a flush SYNC, then all of it";
         atomic_keeps_the_old_until_commit = "readers see the old content, then the new";
         atomic_leaves_no_trace_without_commit = "DISCARD, END alone and a plain close";
+        ended_files_stay_as_they_are = "after END, COMMIT and DISCARD nothing is written, also by close";
     }
     lease {
         lease_reads_the_content = "the bytes behind the descriptor lent are the file's, from its position on";
@@ -99,6 +101,10 @@ checks! { Subject:
         cancelled_calls_return = "with CANCEL claimed, a cancelled file's calls end at once";
         cancel_ends_a_blocked_call = "with CANCEL claimed, within 2 s (the rule is 100 ms)";
         deadline_ends_a_blocked_call = "with CANCEL claimed, with ETIMEDOUT";
+        lifted_files_go_on = "after a cancel is lifted, and a deadline moved, calls go on where they were";
+    }
+    sequences {
+        calls_follow_one_model = "random calls in any order: position, content, ends, cancel and deadline";
     }
     life {
         opens_leak_no_descriptors = "/proc/self/fd is as full after 200 opens and closes as before";

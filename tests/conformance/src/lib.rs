@@ -21,8 +21,10 @@
 //! | `suite` | the list of checks, how one is run and what comes of it |
 //! | `case` | one check's instance, and its ways to open, fill and look |
 //! | `built` | a provider's own library, loaded |
+//! | `hosted` | the same behind a registry, as a program has it |
 //! | `steps` | what checks are made of: calls in guarded memory, comparisons, the form of an error |
 //! | `memory` | buffers between guard pages |
+//! | `random` | random numbers, the same for the same seed |
 //! | `task` | whether a call waits |
 //! | `process` | what belongs to the whole process, and its threads |
 //! | `checks` | the checks, a file for each theme |
@@ -35,9 +37,11 @@ mod built;
 mod case;
 mod checks;
 mod fixes;
+mod hosted;
 mod memory;
 pub mod netpipe;
 mod process;
+mod random;
 mod steps;
 mod subject;
 mod suite;

@@ -1,14 +1,15 @@
 //! Cancel and deadline of the context that came with the open.
 
 use crate::case::Case;
-use crate::steps::{beside, ensure, refused, sample, skip};
+use crate::hosted::Hosted;
+use crate::steps::{beside, ensure, refused, same, sample, skip};
 use crate::subject::{Blocking, Subject};
 use crate::suite::{Step, Stop};
 use crate::task::Task;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Capabilities, Code, Control, OpenFlags};
+use vfs_core::{Capabilities, Code, Control, Finish, OpenFile, OpenFlags};
 
 /// The rule is 100 ms; a loaded machine gets more.
 const SLACK: Duration = Duration::from_secs(6);
@@ -45,6 +46,61 @@ fn cancelled(case: &Case<'_>, descriptor: &str, flags: OpenFlags) -> Step<u32> {
         refused(result, &[Code::ECANCELED], "a call on a cancelled file")?;
     }
     Ok(1)
+}
+
+pub fn lifted_files_go_on(subject: &Subject) -> Step {
+    let hosted = Hosted::start(subject)?;
+    let case = &hosted.case;
+    let ends: [fn(&Control); 2] =
+        [|control| control.cancel(), |control| control.set_deadline(Some(Instant::now()))];
+    let mut tried = 0;
+    for (end, code) in ends.into_iter().zip([Code::ECANCELED, Code::ETIMEDOUT]) {
+        let control = Control::new();
+        let lift = || {
+            control.lift();
+            control.set_deadline(None);
+        };
+        if case.supports(OpenFlags::READ) && subject.can_read() {
+            let (descriptor, content) = case.source(&sample(1000))?;
+            let mut file = hosted.open(&control, &descriptor, OpenFlags::READ)?;
+            let (half, mut read) = (content.len() / 2, Vec::new());
+            let up_to = |file: &mut OpenFile, length: usize, read: &mut Vec<u8>| -> Step {
+                let mut buffer = [0; 1000];
+                while read.len() < length {
+                    let wanted = (length - read.len()).min(1000);
+                    let count = file.read(&mut buffer[..wanted])?;
+                    ensure!(count > 0, "read: the end after {} of {} bytes", read.len(), content.len());
+                    read.extend_from_slice(&buffer[..count]);
+                }
+                Ok(())
+            };
+            up_to(&mut file, half, &mut read)?;
+            end(&control);
+            refused(file.read(&mut [0]), &[code], "a read that has ended")?;
+            lift();
+            // What has no end is read a little further.
+            up_to(&mut file, content.len().min(half + 1000), &mut read)?;
+            same(&read, &content[..read.len()], "what was read before and after")?;
+            tried += 1;
+        }
+        if case.supports(OpenFlags::WRITE) && subject.can_write() {
+            let descriptor = case.target()?;
+            let mut file = hosted.open(&control, &descriptor, case.write_flags())?;
+            file.write_all(b"before ")?;
+            end(&control);
+            refused(file.write(b"never"), &[code], "a write that has ended")?;
+            refused(file.finish(Finish::Commit), &[code], "a COMMIT that has ended")?;
+            lift();
+            file.write_all(b"and after")?;
+            file.finish(Finish::Commit)?;
+            drop(file);
+            if subject.can_look() {
+                case.expect(&descriptor, b"before and after")?;
+            }
+            tried += 1;
+        }
+    }
+    if tried == 0 { skip("the subject can be neither read nor written") } else { Ok(()) }
 }
 
 pub fn cancel_ends_a_blocked_call(subject: &Subject) -> Step {

@@ -1,10 +1,11 @@
 //! Ending, flushing, and what ATOMIC hides until COMMIT.
 
 use crate::case::Case;
-use crate::steps::{ensure, read_some, same, sample, skip, write_all};
+use crate::hosted::Hosted;
+use crate::steps::{ensure, read_some, refused, same, sample, skip, write_all};
 use crate::subject::Subject;
 use crate::suite::Step;
-use vfs_core::{File, Finish, Flush, OpenFlags};
+use vfs_core::{Capabilities, Code, Control, File, Finish, Flush, OpenFlags};
 
 pub fn finish_on_a_reader_is_harmless(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
@@ -111,6 +112,49 @@ pub fn atomic_leaves_no_trace_without_commit(subject: &Subject) -> Step {
             drop(file);
             let found = case.look(&descriptor)?;
             ensure!(found == wanted, "after {how:?} and close {found:?} is there, expected {wanted:?}");
+        }
+    }
+    Ok(())
+}
+
+/// What is said after an end, and what that gives.
+type Then = &'static [(Finish, Option<Code>)];
+
+pub fn ended_files_stay_as_they_are(subject: &Subject) -> Step {
+    let hosted = Hosted::start(subject)?;
+    let case = &hosted.case;
+    case.needs(OpenFlags::WRITE)?;
+    type F = Finish;
+    let ends: [(F, Then); 3] = [
+        (F::Discard, &[(F::End, Some(Code::EINVAL)), (F::Commit, Some(Code::EINVAL)), (F::Discard, None)]),
+        (
+            F::Commit,
+            &[(F::End, None), (F::Commit, None), (F::Discard, Some(Code::EINVAL)), (F::Commit, None)],
+        ),
+        (F::End, &[(F::End, None), (F::Commit, None), (F::End, None), (F::Discard, Some(Code::EINVAL))]),
+    ];
+    for (how, then) in ends {
+        let descriptor = case.target()?;
+        let mut file = hosted.open(&Control::new(), &descriptor, case.write_flags())?;
+        let claimed = file.capabilities();
+        file.write_all(b"bytes")?;
+        file.finish(how)?;
+        for (again, code) in std::iter::once(&(how, None)).chain(then) {
+            refused(file.write(b"more"), &[Code::EBADF], &format!("write after {how:?}"))?;
+            if claimed.contains(Capabilities::TRUNCATABLE) {
+                refused(file.truncate(2), &[Code::EBADF], &format!("truncate after {how:?}"))?;
+            }
+            if claimed.contains(Capabilities::POSITIONAL_WRITE) {
+                refused(file.write_at(b"more", 1), &[Code::EBADF], &format!("write_at after {how:?}"))?;
+            }
+            match code {
+                Some(code) => refused(file.finish(*again), &[*code], &format!("{again:?} after {how:?}"))?,
+                None => file.finish(*again)?,
+            }
+        }
+        drop(file);
+        if how != Finish::Discard && subject.can_look() {
+            case.expect(&descriptor, b"bytes")?;
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Content that tells where it belongs, and whole stretches of it through files.
 
 use super::case::{SOON, deadline};
+use crate::random::{Random, mixed};
 use crate::steps::{ensure, refused, same};
 use crate::suite::{Step, Stop};
 use std::time::{Duration, Instant};
@@ -23,24 +24,6 @@ pub(crate) fn noise(seed: u64, at: u64, buffer: &mut [u8]) {
         }
         *byte = word[within];
     }
-}
-
-/// Random numbers, the same for the same seed.
-pub(crate) struct Random(pub u64);
-
-impl Random {
-    /// One from `1` to `most`.
-    pub fn up_to(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mixed(self.0) % most + 1
-    }
-}
-
-/// The last step of SplitMix64.
-fn mixed(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// The first bytes of a stream.

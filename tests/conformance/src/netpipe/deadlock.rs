@@ -1,8 +1,9 @@
 //! Sessions that wait for each other, and must come to their ends.
 
-use super::bytes::{Random, finish_all, noise_of, read_exactly, read_to_end, read_up_to, write_whole};
+use super::bytes::{finish_all, noise_of, read_exactly, read_to_end, read_up_to, write_whole};
 use super::case::{Call, Case, all_done};
 use super::subject::Subject;
+use crate::random::Random;
 use crate::steps::{ensure, same};
 use crate::suite::Step;
 use vfs_core::{Finish, Flush, OpenFile, OpenFlags};

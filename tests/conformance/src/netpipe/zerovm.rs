@@ -1,8 +1,9 @@
 //! What the tests of ZeroVM had several sessions do over pipes.
 
-use super::bytes::{Random, expect_noise, finish_all, noise, read_up_to, write_noise, write_whole};
+use super::bytes::{expect_noise, finish_all, noise, read_up_to, write_noise, write_whole};
 use super::case::{Call, Case, all_done};
 use super::subject::{Subject, Writers};
+use crate::random::Random;
 use crate::steps::ensure;
 use crate::suite::Step;
 use std::thread;

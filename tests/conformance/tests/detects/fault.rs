@@ -78,6 +78,7 @@ faults! {
     SyncPublishes = "atomic_is_invisible_before_commit";
     AtomicInPlace = "atomic_keeps_the_old_until_commit";
     EndPublishes = "atomic_leaves_no_trace_without_commit";
+    CloseWritesOn = "ended_files_stay_as_they_are";
 
     LeaseStartsAtZero = "lease_reads_the_content";
     AdvanceIsForgotten = "lease_takes_writes";
@@ -85,6 +86,8 @@ faults! {
     FailsCancelledWithEio = "cancelled_calls_return";
     BlocksThroughCancel = "cancel_ends_a_blocked_call";
     StopsWithEio = "deadline_ends_a_blocked_call";
+    CancelIsForEver = "lifted_files_go_on";
+    OldBytesComeBack = "calls_follow_one_model";
 
     CloseSleeps = "close_waits_for_nothing";
     LeaksDescriptors = "opens_leak_no_descriptors";

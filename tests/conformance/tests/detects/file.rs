@@ -6,10 +6,11 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use std::io::SeekFrom;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use vfs_core::{
-    Capabilities, Code, Context, Direction, Error, File, Finish, Flush, Kind, Lease, OpenFlags, Result, Stat,
+    Capabilities, Code, Context, Direction, Error, File, Finish, Flush, Kind, Lease, OnCancel, OpenFlags,
+    Result, Stat,
 };
 
 static VERSION: AtomicU64 = AtomicU64::new(0);
@@ -30,6 +31,12 @@ pub struct Open {
     pub calls: usize,
     pub ended: bool,
     pub kernel_file: Option<OwnedFd>,
+    pub committed: bool,
+    /// For `CancelIsForEver` only: whether there was a cancel, and what notices it.
+    pub cancelled: Arc<AtomicBool>,
+    pub _on_cancel: Option<OnCancel>,
+    /// For `OldBytesComeBack` only: what lay behind a new end.
+    pub cut: (u64, Vec<u8>),
 }
 
 impl Open {
@@ -115,6 +122,9 @@ impl File for Open {
                 _ => result.map(|()| 0),
             };
         }
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Error::new(Code::ECANCELED, "read: cancelled once"));
+        }
         if self.fault == Fault::FailsCancelledWithEio && self.context.status().is_err() {
             return Err(Error::new(Code::EIO, "read: cancelled"));
         }
@@ -159,6 +169,12 @@ impl File for Open {
             Fault::ForgetsWrites => {}
             Fault::LosesAByteOfSmallWrites if buf.len() == 7 => self.put(&buf[..6], at)?,
             Fault::WritesNothing => return Ok(0),
+            Fault::OldBytesComeBack if at > length && self.cut.0 == length => {
+                let gap = (at - length) as usize;
+                let old = self.cut.1[..gap.min(self.cut.1.len())].to_vec();
+                self.put(&old, length)?;
+                self.put(buf, at)?;
+            }
             _ => self.put(buf, at)?,
         }
         self.write_position += buf.len() as u64;
@@ -197,7 +213,11 @@ impl File for Open {
         if self.fault == Fault::TruncateMovesThePosition {
             self.position = self.position.min(size);
         }
-        self.data.lock().unwrap().bytes.resize(size.min(1 << 20) as usize, 0);
+        let mut data = self.data.lock().unwrap();
+        if self.fault == Fault::OldBytesComeBack && size < data.bytes.len() as u64 {
+            self.cut = (size, data.bytes[size as usize..].to_vec());
+        }
+        data.bytes.resize(size.min(1 << 20) as usize, 0);
         Ok(())
     }
 
@@ -223,6 +243,7 @@ impl File for Open {
             _ => {}
         }
         self.ended |= how == Finish::End;
+        self.committed |= how == Finish::Commit;
         if how == Finish::Commit && self.unpublished {
             self.publish();
         }
@@ -293,6 +314,9 @@ impl File for Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
+        if self.fault == Fault::CloseWritesOn && self.committed && self.goes(OpenFlags::WRITE) {
+            self.data.lock().unwrap().bytes.push(0);
+        }
         if self.fault == Fault::CloseSleeps {
             std::thread::sleep(Duration::from_secs(2));
         }

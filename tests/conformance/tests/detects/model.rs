@@ -4,7 +4,7 @@ use crate::fault::Fault;
 use crate::file::Open;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use vfs_core::{
@@ -140,6 +140,14 @@ impl Instance for Running {
             }
         }
         let end = data.lock().unwrap().bytes.len() as u64;
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let on_cancel = match fault {
+            Fault::CancelIsForEver => {
+                let theirs = cancelled.clone();
+                Some(request.context().on_cancel(move || theirs.store(true, Ordering::Relaxed))?)
+            }
+            _ => None,
+        };
         Ok(Box::new(Open {
             fault,
             flags,
@@ -155,6 +163,10 @@ impl Instance for Running {
             calls: 0,
             ended: false,
             kernel_file: None,
+            committed: false,
+            cancelled,
+            _on_cancel: on_cancel,
+            cut: (0, Vec::new()),
         }))
     }
 
