@@ -4,7 +4,8 @@
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{self, Read};
-use vfs_core::{Configuration, Library, Open, OpenFlags, Registry};
+use std::time::{Duration, Instant};
+use vfs_core::{Configuration, Control, Library, Open, OpenFlags, Registry};
 use zvfs_benches::{heading, keep, pair, provider_folder};
 use zvm::{Channels, Controls, Manifest, OpenOptions};
 
@@ -47,6 +48,17 @@ fn calls(registry: &Registry) -> Result<(), Box<dyn std::error::Error>> {
         }
     };
     pair("open file", CALLS, through_library, &mut dyn_call);
+
+    let control = Control::new();
+    control.set_deadline(Instant::now().checked_add(Duration::from_secs(3600)));
+    let mut file = registry.open("null:zero", &Open::new(OpenFlags::READ).control(&control))?;
+    let mut byte = [0; 1];
+    let with_a_deadline = || {
+        for _ in 0..CALLS {
+            keep(file.read(black_box(&mut byte)).ok());
+        }
+    };
+    pair("open file, with a deadline", CALLS, with_a_deadline, &mut dyn_call);
 
     let mut channels = channels(registry)?;
     let channel = channels.by_handle(0).ok_or("no standard input")?;

@@ -104,15 +104,15 @@ impl OpenFile {
     ///
     /// # Errors
     /// EBADF: not readable; the provider's.
+    #[inline]
     pub fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
         self.begin(Capabilities::READABLE, Code::EBADF, "read: not open for reading")?;
         match buf.len().min(COUNT_MAX) {
             0 => Ok(0),
-            asked => possible(
-                self.file.read(&mut buf[..asked]).map_err(|error| self.control.explain(error))?,
-                0,
-                asked,
-            ),
+            asked => {
+                let result = self.file.read(&mut buf[..asked]);
+                self.counted(result, 0, asked)
+            }
         }
     }
 
@@ -120,6 +120,7 @@ impl OpenFile {
     ///
     /// # Errors
     /// EBADF: not writable; the provider's. Any but ETIMEDOUT is final: later writes, END and COMMIT give it again.
+    #[inline]
     pub fn write(&mut self, buf: &[u8]) -> Result<usize> {
         self.begin(Capabilities::WRITABLE, Code::EBADF, "write: not open for writing")?;
         self.begin_writing("write")?;
@@ -127,12 +128,8 @@ impl OpenFile {
         if asked == 0 {
             return Ok(0);
         }
-        let result = self
-            .file
-            .write(&buf[..asked])
-            .map_err(|error| self.control.explain(error))
-            .and_then(|count| possible(count, 1, asked));
-        self.remember(result)
+        let result = self.file.write(&buf[..asked]);
+        self.remember(self.counted(result, 1, asked))
     }
 
     /// Writes all of a buffer, in as many calls as it takes.
@@ -214,6 +211,7 @@ impl OpenFile {
     ///
     /// # Errors
     /// ENOTSUP: not positional; the provider's.
+    #[inline]
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
         self.begin(
             Capabilities::POSITIONAL_READ,
@@ -222,11 +220,7 @@ impl OpenFile {
         )?;
         match buf.len().min(COUNT_MAX) {
             0 => Ok(0),
-            asked => possible(
-                self.file.read_at(&mut buf[..asked], offset).map_err(|error| self.control.explain(error))?,
-                0,
-                asked,
-            ),
+            asked => self.counted(self.file.read_at(&mut buf[..asked], offset), 0, asked),
         }
     }
 
@@ -234,6 +228,7 @@ impl OpenFile {
     ///
     /// # Errors
     /// ENOTSUP: not positional; as [`write`](OpenFile::write).
+    #[inline]
     pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
         self.begin(
             Capabilities::POSITIONAL_WRITE,
@@ -245,12 +240,7 @@ impl OpenFile {
         if asked == 0 {
             return Ok(0);
         }
-        self.remember(
-            self.file
-                .write_at(&buf[..asked], offset)
-                .map_err(|error| self.control.explain(error))
-                .and_then(|count| possible(count, 1, asked)),
-        )
+        self.remember(self.counted(self.file.write_at(&buf[..asked], offset), 1, asked))
     }
 
     /// Status of the open file.
@@ -317,6 +307,24 @@ impl OpenFile {
         self.file.receive_into(to, offset, count.min(COUNT_MAX)).map_err(|error| self.control.explain(error))
     }
 
+    /// Lets a count through that can be. The bridge checks loaded providers too, and poisons their files; a host's own has only
+    /// this.
+    #[inline]
+    fn counted(&self, result: Result<usize>, least: usize, asked: usize) -> Result<usize> {
+        match result {
+            Ok(count) if (least..=asked).contains(&count) => Ok(count),
+            result => self.no_count(result, asked),
+        }
+    }
+
+    /// Out of line, so that a call that goes well stays short.
+    #[cold]
+    #[inline(never)]
+    fn no_count(&self, result: Result<usize>, asked: usize) -> Result<usize> {
+        let count = result.map_err(|error| self.control.explain(error))?;
+        Err(Error::new(Code::EIO, format!("the provider broke a rule: it moved {count} bytes of {asked}")))
+    }
+
     /// Refuses what the file cannot do, and what its control has ended.
     #[inline]
     fn begin(&self, capability: Capabilities, code: Code, text: &'static str) -> Result<()> {
@@ -353,14 +361,6 @@ impl OpenFile {
             None => Ok(()),
         }
     }
-}
-
-/// Lets a count through that can be. The bridge checks loaded providers too, and poisons their files; a host's own has only this.
-fn possible(count: usize, least: usize, asked: usize) -> Result<usize> {
-    if (least..=asked).contains(&count) {
-        return Ok(count);
-    }
-    Err(Error::new(Code::EIO, format!("the provider broke a rule: it moved {count} bytes of {asked}")))
 }
 
 impl fmt::Debug for OpenFile {
