@@ -292,7 +292,8 @@ int64_t ZVFS_CALL zvfs_handle_read(zvfs_handle *handle, void *buf, uint64_t n, z
 
 /* Writes up to n bytes from buf, at least one. Returns the count, which may be smaller than n. EBADF: not open for writing;
  * EPIPE: the reader closed, no signal is raised. After ETIMEDOUT the call may be repeated; any other error stays: it is what
- * further writes, an END and a COMMIT give.  [one] */
+ * further writes, an END and a COMMIT give. What the control refused before the call began was no call: it may be made again
+ * once the control lets it.  [one] */
 int64_t ZVFS_CALL zvfs_handle_write(zvfs_handle *handle, const void *buf, uint64_t n, zvfs_error *err);
 
 /* Writes all n bytes, in as many writes as it takes. How much was written before an error is not known; use zvfs_handle_write
@@ -333,7 +334,7 @@ int32_t ZVFS_CALL zvfs_handle_flush(zvfs_handle *handle, uint32_t level, zvfs_er
  * After all three, write, truncate and write_at are EBADF. A further END is 0, and after a COMMIT gives that one's answer, as a
  * further COMMIT does: a failed one stays failed, but for ETIMEDOUT, after which it may be repeated. DISCARD is the way out of a
  * failed COMMIT, EINVAL after a good one; END and COMMIT after DISCARD are EINVAL. After a failed write END and COMMIT give its
- * error, and only DISCARD is left.
+ * error, and only DISCARD is left. A finish that the control refused before it began was none.
  * Programs that write files want COMMIT: an error that nobody asks for is lost. Programs that write to each other in circles
  * want END first, and COMMIT when all their reading is done.  [one] */
 int32_t ZVFS_CALL zvfs_handle_finish(zvfs_handle *handle, uint32_t how, zvfs_error *err);

@@ -200,7 +200,8 @@ enum {
 typedef struct zvfs_setting {
     uint64_t struct_size;
     const char *name;          /* lower-case letters, digits and '-', 1 to 63 characters */
-    const char *default_value; /* as an operator would write it; NULL: none, the setting is absent unless given */
+    const char *default_value; /* as an operator would write it; NULL: none, the setting is absent unless given. For both
+                                * scopes: at start; an open has it only if whoever opens gave it, and then instead of that */
     const char *help;          /* one line for the operator */
     uint32_t type;             /* ZVFS_TYPE_... */
     uint32_t scope;            /* ZVFS_SCOPE_... , or both */
@@ -676,7 +677,8 @@ typedef struct zvfs_host_waiting {
 
     /* object: what is waited for, as a person would say it; NULL: nothing any more. Another object ends the wait for the one
      * before; the same one again goes on with it. refusal: why the last attempt failed; NULL: none since the last word. One
-     * line each, without secrets; cut after 500 characters. For waits that may last, not for each read. Does not block.  [any] */
+     * line each, without secrets; cut after 500 characters. For waits that may last, not for each read. Say NULL before the call
+     * returns, where it fails too: an error that the control caused still names the wait. Does not block.  [any] */
     void(ZVFS_CALL *waits_for)(zvfs_context *context, const char *object, const char *refusal);
 } zvfs_host_waiting;
 

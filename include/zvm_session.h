@@ -92,7 +92,8 @@ typedef struct zvm_session_options {
 int32_t ZVFS_CALL zvm_session_new(const char *manifest, uint64_t size, const zvm_session_options *options, zvm_session **out,
                                   zvfs_error *err);
 
-/* Gives the program, a WebAssembly binary or its text, instead of what the manifest's Program names. Copied. */
+/* Gives the program, a WebAssembly binary or its text, instead of what the manifest's Program names. Copied. EINVAL: over
+ * 256 MiB, which no program may have. */
 int32_t ZVFS_CALL zvm_session_program(zvm_session *session, const void *bytes, uint64_t size, zvfs_error *err);
 
 /* A channel that the host fills itself. Alias, type and quotas stay the manifest's; what it names as source is not opened.
@@ -130,8 +131,8 @@ int32_t ZVFS_CALL zvm_session_channel(zvm_session *session, const char *alias, c
  * whatever it says. A session runs once. */
 int32_t ZVFS_CALL zvm_session_run(zvm_session *session, zvfs_error *err);
 
-/* Ends a session from another thread, or from a callback: the guest does not run on, what it wrote is discarded, the report says
- * "cancelled". Does not wait. Before the run, the run then ends at once, opens nothing and leaves nothing: of the host's functions
+/* Ends a session from another thread, or from a callback: the guest does not run on, what it wrote is discarded but for
+ * what was committed already, the report says "cancelled". Does not wait. Before the run, the run then ends at once, opens nothing and leaves nothing: of the host's functions
  * only close is called. After the run, nothing happens. */
 int32_t ZVFS_CALL zvm_session_cancel(zvm_session *session, zvfs_error *err);
 

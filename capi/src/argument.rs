@@ -20,7 +20,7 @@ pub trait Argument: Sized {
 }
 
 #[cold]
-fn null(name: &'static str) -> Error {
+pub fn null(name: &'static str) -> Error {
     Error::new(Code::EINVAL, format!("{name} is NULL"))
 }
 

@@ -1,6 +1,6 @@
 //! `zvfs.h`: registry.
 
-use crate::argument::{Argument, Callback, Object, Pairs, Place, text};
+use crate::argument::{Argument, Callback, Object, Pairs, Place, null, text};
 use crate::configuration::{ConfigurationSlot, find};
 use crate::exported::exported;
 use crate::handle::{HandleSlot, hand_out};
@@ -41,8 +41,8 @@ struct Table(*const abi::Provider);
 impl Argument for Table {
     type C = *const abi::Provider;
 
-    unsafe fn check(value: *const abi::Provider, _: &'static str) -> Result<Table> {
-        Ok(Table(value))
+    unsafe fn check(value: *const abi::Provider, name: &'static str) -> Result<Table> {
+        if value.is_null() { Err(null(name)) } else { Ok(Table(value)) }
     }
 }
 

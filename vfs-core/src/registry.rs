@@ -113,8 +113,11 @@ impl Registry {
         let schemes = &info.schemes;
         if !is_provider_name(&info.name) || schemes.is_empty() || !schemes.iter().all(|text| is_scheme(text))
         {
-            let text =
-                format!("register `{}` for {schemes:?}: not a name with schemes", info.name.escape_debug());
+            let text = format!(
+                "register `{}` for {}: not a name with schemes",
+                info.name.escape_debug(),
+                schemes.join(", ").escape_debug()
+            );
             return Err(Error::new(Code::EINVAL, text));
         }
         let name = info.name.clone();

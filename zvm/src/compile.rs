@@ -29,7 +29,7 @@ use std::sync::Arc;
 use vfs_core::{Code, PerProcess};
 
 /// The largest program, in bytes.
-pub(crate) const PROGRAM_MAX: usize = 256 << 20;
+pub const PROGRAM_MAX: usize = 256 << 20;
 /// The largest program as text: its parser needs many times its size.
 const TEXT_MAX: usize = 16 << 20;
 

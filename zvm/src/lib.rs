@@ -24,7 +24,7 @@ pub use channel::{
     CallError, Channel, Channels, Controls, Counters, Counts, DigestAlgorithm, Meter, OpenOptions,
     OutputReport, OutputState, Quota,
 };
-pub use compile::{Cache, Compiler, Worker, compile_child};
+pub use compile::{Cache, Compiler, PROGRAM_MAX, Worker, compile_child};
 pub use exit::{ExitCode, Failure};
 pub use manifest::{
     BYTES_MAX, CHANNELS_MAX, ChannelSpec, Commit, Fstab, LINES_MAX, Limits, Manifest, Mount, NVRAM_MAX,

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vfs_core::{Code, Configuration, Error, PerProcess, Registry, Result};
 use zvm::{
-    Cache, Compiler, ExitCode, Manifest, OpenOptions, Report, Session, SessionBuilder, SessionHandle, Worker,
+    Cache, Compiler, ExitCode, Manifest, OpenOptions, PROGRAM_MAX, Report, Session, SessionBuilder,
+    SessionHandle, Worker,
 };
 
 /// Whatever the pointer of a session points to: nothing. It is a number that is given out once, and odd, so that libzvfs, whose
@@ -159,6 +160,10 @@ pub fn free(session: *mut Opaque) {
 
 impl Slot {
     pub fn program(&self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() > PROGRAM_MAX {
+            let text = format!("the program is over {PROGRAM_MAX} bytes");
+            return Err(Error::new(Code::EINVAL, text));
+        }
         match &mut *self.lock() {
             State::New(parts) => parts.program = Some(bytes.to_owned()),
             state => return Err(state.not_new()),

@@ -264,22 +264,24 @@ impl File for Regular {
     }
 
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
-        let target = match to {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::Current(by) => self.position.checked_add_signed(by),
+        let (base, by) = match to {
+            SeekFrom::Start(offset) => (offset, 0),
+            SeekFrom::Current(by) => (self.position, by),
             SeekFrom::End(by) => {
                 let size = fstat(&self.fd).map_err(|errno| self.fail("seek", errno))?.st_size;
-                u64::try_from(size).ok().and_then(|size| size.checked_add_signed(by))
+                (u64::try_from(size).unwrap_or(0), by)
             }
         };
-        match target {
+        match base.checked_add_signed(by) {
             Some(offset) if offset <= OFFSET_MAX => {
                 self.position = offset;
                 Ok(offset)
             }
             _ => {
-                let text =
-                    format!("seek {}: {to:?} is before the start or beyond what a file can hold", self.shown);
+                let text = format!(
+                    "seek {}: to {base}{by:+}: before the start, or beyond what a file can hold",
+                    self.shown
+                );
                 Err(Error::new(Code::EINVAL, text))
             }
         }

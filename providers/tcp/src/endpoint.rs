@@ -1,5 +1,6 @@
 //! Where a peer, a broker or a listener is: a host and a port.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use vfs_core::{Code, Error, Result};
@@ -29,6 +30,9 @@ impl Endpoint {
     pub fn parse(text: &str, default: Option<u16>) -> Result<Endpoint> {
         let wrong = || {
             let port = if default.is_some() { "[:port]" } else { ":port" };
+            // What stands before an @ may be a password, as in a URL, though there is none here.
+            let text =
+                text.rsplit_once('@').map_or(Cow::Borrowed(text), |(_, host)| format!("***@{host}").into());
             Error::new(
                 Code::EINVAL,
                 format!("`{}` is not host{port} (an IPv6 address stands in brackets)", text.escape_debug()),
@@ -131,5 +135,14 @@ mod tests {
             assert_eq!(Endpoint::parse(text, Some(1)).unwrap_err().code(), Code::EINVAL, "{text}");
         }
         assert!(Endpoint::parse("host", None).is_err());
+    }
+
+    /// A stranger's report: `tcp://u:pw@host:port` was shown without the password, and then with it.
+    #[test]
+    fn no_password_is_in_an_error() {
+        for text in ["u:secret@127.0.0.1:5000", "u:secret@h", "secret@h@h:1"] {
+            let error = Endpoint::parse(text, None).unwrap_err().to_string();
+            assert!(!error.contains("secret") && error.contains("***@"), "{error}");
+        }
     }
 }

@@ -95,6 +95,8 @@ static zvm_session *make(struct host *host, const char *guest, const zvm_session
         exit(1);
     }
     host->session = session;
+    /* Once this aborted the host: the size is looked at before anything is copied. */
+    CHECK(zvm_session_program(session, guest, UINT64_C(1) << 62, NULL) == -ZVFS_EINVAL);
     CHECK(zvm_session_program(session, guest, strlen(guest), NULL) == 0);
     CHECK(zvm_session_channel(session, "/dev/stdin", &in, NULL) == 0);
     CHECK(zvm_session_channel(session, "/dev/stdout", &out, NULL) == 0);
