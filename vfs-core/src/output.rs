@@ -23,6 +23,11 @@ impl Placement {
         self.in_place.as_deref()
     }
 
+    /// Whether [`begin`](Placement::begin) will empty what is there.
+    pub fn empties(&self) -> bool {
+        self.keeps_old
+    }
+
     /// Begins to write: empties what is written in place and still has its old content. Until then a file that was there is
     /// untouched, and may be closed again.
     ///

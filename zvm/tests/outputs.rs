@@ -226,6 +226,30 @@ fn two_channels_of_one_run_cannot_have_one_target() {
     bench.open("/dev/null", "Channel = /dev/null, /b, 0, 0, 0, 9, 99", "run").unwrap();
 }
 
+/// A stranger's report: a file with two names was read by one channel and emptied for another, and the run ended with 0.
+#[test]
+fn what_is_read_is_not_emptied_for_another_channel() {
+    let bench = Bench::new().with("old", "precious");
+    fs::hard_link(bench.at("old"), bench.at("other")).unwrap();
+    for (source, target, keep) in [
+        ("$/old", "$/other", ""),
+        ("$/old", "file:$/old", "\nPartial = keep"),
+        ("mem:x", "mem:x", "\nPartial = keep"),
+    ] {
+        if source == "mem:x" {
+            drop(bench.registry.open("mem:x", &Open::new(OpenFlags::WRITE | OpenFlags::CREATE)).unwrap());
+        }
+        let more = format!("Channel = {source}, /in, 0, 9, 99, 0, 0{keep}");
+        let failure = bench.open(target, &more, "run").unwrap_err();
+        assert_eq!(failure.exit(), ExitCode::Manifest, "{failure}");
+        assert!(failure.text().contains("is read by channel /in as well"), "{failure}");
+        assert_eq!(bench.content("old").unwrap(), "precious", "{source} {target}");
+    }
+    // Whole, it takes the place of what is read on.
+    fs::remove_file(bench.at("other")).unwrap();
+    bench.open("$/old", "Channel = $/old, /in, 0, 9, 99, 0, 0", "run").unwrap();
+}
+
 #[test]
 fn the_first_failed_commit_discards_the_rest() {
     let bench = Bench::new();

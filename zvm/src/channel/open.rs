@@ -10,7 +10,9 @@ use crate::manifest::{ChannelSpec, Manifest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use vfs_core::{Capabilities, Code, Descriptor, Error, Kind, Open, OpenFlags, Placement, Registry};
+use vfs_core::{
+    Capabilities, Code, Descriptor, Error, Kind, Open, OpenFlags, Placement, Registry, same_file,
+};
 
 /// The alias of a guest's messages.
 const STANDARD_ERROR: &str = "/dev/stderr";
@@ -108,11 +110,42 @@ impl Channels {
                 opened.insert(handle, channel);
             }
         }
-        let list: Vec<Channel> = opened.into_values().collect();
+        let mut list: Vec<Channel> = opened.into_values().collect();
+        refuse_to_empty_a_source(&mut list)?;
         let meters = list.iter().zip(&manifest.channels).map(|(channel, spec)| meter(channel, spec));
         let meters = meters.collect::<Vec<_>>().into();
         Ok(Channels { list, meters })
     }
+}
+
+/// What is written in place is emptied before the guest starts, and must be nothing that it was to read: the end of that would
+/// pass for its own.
+fn refuse_to_empty_a_source(list: &mut [Channel]) -> Result<(), Failure> {
+    let (mut emptied, mut read) = (Vec::new(), Vec::new());
+    for channel in list {
+        let spec = &channel.spec;
+        for (source, written) in channel.sources.iter_mut().zip(&spec.sources) {
+            match &source.output {
+                Some(target) if target.placement.empties() => emptied.push((spec, written, source)),
+                _ if spec.limits.readable() => read.push((spec, written, source)),
+                _ => {}
+            }
+        }
+    }
+    for (spec, target, emptied) in &mut emptied {
+        for (reader, source, read) in &mut read {
+            if source == target || same_file(&mut read.file, &mut emptied.file) {
+                let text = format!(
+                    "{} is read by channel {} as well, and can only be written in place, which empties it first: \
+                     write another file",
+                    emptied.file.shown(),
+                    reader.shown_alias()
+                );
+                return Err(failed(spec, &Error::new(Code::EINVAL, text)));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A name for a session that runs by itself.
