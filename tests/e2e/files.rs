@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use support::{Folder, Started, bounded, eventually, run, run_with, zvfs};
 
 #[test]
@@ -155,6 +155,21 @@ fn cp_writes_in_place_what_cannot_be_replaced() {
 
     // A file of /proc, where no other can be made.
     run(zvfs(["cp", &folder.write("name", "renamed"), "/proc/self/comm"])).succeeded();
+
+    // What a shell has open: a file was replaced by another, and a pipe was "no such file".
+    let copy = zvfs(["cp", &source, "/dev/fd/3"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "\"$0\" \"$@\" 3>&1 | cat"]).arg(copy.get_program()).args(copy.get_args());
+    assert_eq!(run(shell).succeeded().out(), "new");
+    let inode = fs::metadata(&target).unwrap().ino();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("\"$0\" \"$@\" 3>>{target}")]);
+    shell.arg(copy.get_program()).args(copy.get_args());
+    run(shell).succeeded();
+    assert_eq!(
+        (fs::read_to_string(&target).unwrap().as_str(), fs::metadata(&target).unwrap().ino()),
+        ("new", inode)
+    );
 }
 
 /// The file was emptied before it was read.

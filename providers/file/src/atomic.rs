@@ -37,6 +37,10 @@ pub struct Pending {
 /// can only be written in place, and why.
 pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Regular> {
     let failed = |errno| fail("open", request.shown(), errno);
+    // A link of the kernel's, as /dev/fd/3, leads to what is open, whatever that has for a name: >(...) has none.
+    if roots.place(path, false).is_ok_and(|place| place.is_kernel_link()) {
+        return Err(only_in_place(request, "it is an open descriptor"));
+    }
     let target = roots.place(path, true).map_err(|errno| fail_to_make(request, flags, errno))?;
     let replaced = match target.kind().map_err(failed)? {
         None if !flags.contains(OpenFlags::CREATE) => return Err(failed(Errno::NOENT)),

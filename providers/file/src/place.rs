@@ -2,8 +2,8 @@
 
 use crate::confine::NEW_FILE;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fstat, fsync, linkat, openat, renameat, renameat_with,
-    statat, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, fstat, fstatfs, fsync, linkat,
+    openat, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};
@@ -72,6 +72,12 @@ impl Place {
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// Whether it is a symbolic link of /proc, which the kernel follows by what it stands for and not by its text.
+    pub fn is_kernel_link(&self) -> bool {
+        matches!(self.kind(), Ok(Some(FileType::Symlink)))
+            && fstatfs(&*self.folder).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
     }
 
     /// Another name in the same folder.
