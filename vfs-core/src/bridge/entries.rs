@@ -11,9 +11,11 @@ use std::ffi::{CStr, c_void};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
+#[cfg(feature = "host")]
 use std::slice;
 
 /// A name that says it is longer says nonsense.
+#[cfg(feature = "host")]
 const NAME_MAX: u64 = 1 << 20;
 
 /// Passes an entry to the function of whoever asked for the list.
@@ -64,6 +66,7 @@ pub(crate) fn take_entries<T>(
 }
 
 /// Asks the other side for a list of names as bytes.
+#[cfg(feature = "host")]
 pub(crate) fn take_names<T>(
     each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
     call: impl FnOnce(abi::NameFn, *mut c_void) -> T,
@@ -127,6 +130,7 @@ unsafe extern "C" fn take_entry(arg: *mut c_void, entry: *const abi::Entry) -> i
 }
 
 /// What the other side calls for each name.
+#[cfg(feature = "host")]
 unsafe extern "C" fn take_name(arg: *mut c_void, name: *const abi::Name) -> i32 {
     // SAFETY: arg is what `take` passed, during its call.
     let listing = unsafe { &mut *arg.cast::<Listing<'_>>() };

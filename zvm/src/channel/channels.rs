@@ -184,7 +184,7 @@ impl Channels {
     }
 
     /// Waits until everything that was written is complete: taken by its reader, uploaded, visible under its name. What
-    /// appears as a whole comes last, since the rest fails more easily, and nothing that failed is to be seen beside it.
+    /// is only renamed comes last, since pipes and uploads fail more easily, and then nothing is to be seen beside them.
     ///
     /// # Errors
     /// The first failure, at once; [`ExitCode::Stopped`] with a text that begins with `timeout` if the deadline came. Call
@@ -193,7 +193,8 @@ impl Channels {
     /// # Blocking
     /// Until the deadline; a provider that cannot be cancelled may take longer.
     pub fn commit_all(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
-        let mut commit = |whole| self.list.iter_mut().try_for_each(|channel| channel.commit(deadline, whole));
+        let mut commit =
+            |renamed| self.list.iter_mut().try_for_each(|channel| channel.commit(deadline, renamed));
         match commit(false).and_then(|()| commit(true)) {
             Ok(()) => Ok(()),
             Err(error) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {

@@ -49,9 +49,9 @@ impl Channel {
         self.finish_each(Call::End, |source| source.file.finish(Finish::End))
     }
 
-    /// COMMIT on its targets until the deadline: those that appear as a whole, or the others. Ends with the first that fails.
-    pub(super) fn commit(&mut self, deadline: Option<Instant>, whole: bool) -> Result<(), CallError> {
-        self.until_one_fails(Call::Commit, |source, notes| match source.is_whole() == whole {
+    /// COMMIT on its targets until the deadline: those that are only renamed, or the others. Ends with the first that fails.
+    pub(super) fn commit(&mut self, deadline: Option<Instant>, renamed: bool) -> Result<(), CallError> {
+        self.until_one_fails(Call::Commit, |source, notes| match source.is_renamed() == renamed {
             true => source.commit(deadline, notes),
             false => Ok(()),
         })

@@ -220,6 +220,11 @@ impl Source {
         self.output.as_ref().is_some_and(|target| target.output.is_whole())
     }
 
+    /// Whether nothing but a rename is left to do at COMMIT. An upload appears as a whole too, by the word of its server.
+    pub(super) fn is_renamed(&self) -> bool {
+        self.is_whole() && self.kind == Kind::Regular
+    }
+
     pub(super) fn set_state(&self, state: OutputState) {
         if let Some(target) = &self.output {
             target.output.set(state);

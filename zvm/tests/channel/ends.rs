@@ -4,7 +4,7 @@ use crate::shelf::{Book, Shelf, x};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Finish};
+use vfs_core::{Code, Finish, Kind};
 use zvm::{CallError, Controls, ExitCode, OutputState};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -89,6 +89,20 @@ fn commits_of_what_is_in_place_come_first() {
     assert_eq!(states.collect::<Vec<_>>(), expected);
 }
 
+/// A stranger's report: an upload that its server refused was committed after a file beside it.
+#[test]
+fn commits_of_uploads_come_before_renames() {
+    let shelf = Shelf::new();
+    let refused = Some((Finish::Commit, Code::EIO));
+    shelf.put("x", Book { kind: Kind::Unknown, finish_error: refused, ..Book::new("") });
+    let mut channels = shelf.open("test:x, 0, 0, 0, 1, 1");
+    channels.end_all().unwrap();
+    channels.commit_all(Some(Instant::now() + LONG)).unwrap_err();
+    channels.discard_all();
+    assert_eq!(ends(&shelf, "x"), ["End", "Commit", "Discard", "close"]);
+    assert_eq!(ends(&shelf, "out"), ["End", "Discard", "close"]);
+}
+
 #[test]
 fn a_commit_that_fails_leaves_the_others_to_discard() {
     let shelf = Shelf::new();
@@ -101,7 +115,7 @@ fn a_commit_that_fails_leaves_the_others_to_discard() {
     channels.discard_all();
     assert_eq!(ends(&shelf, "out"), ["End", "Commit", "Discard", "close"]);
     assert_eq!(ends(&shelf, "x"), ["End", "Discard", "close"]);
-    assert_eq!(ends(&shelf, "err"), ["End", "Commit", "close"], "in place");
+    assert_eq!(ends(&shelf, "err"), ["End", "Discard", "close"]);
 }
 
 #[test]
