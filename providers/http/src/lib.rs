@@ -15,12 +15,15 @@
 //! that serves one connection at a time.
 //!
 //! * A strong `ETag`, else `Last-Modified` with the size, is the validator: it goes with every later request as `If-Range`, and
-//!   every later answer is held against it. A date that the server takes for too young to compare ranges by goes as
-//!   `If-Unmodified-Since`, and the answer's own is compared. An object that changed is ESTALE, for good.
+//!   every later answer is held against it. A date counts only if it lies a second or more before the answer's `Date`. Beside a weak
+//!   `ETag`, and where the server takes it for too young to compare ranges by, it goes as `If-Unmodified-Since`, and the answer's
+//!   own is compared. An answer whose tag, weak or strong, is not the first one's is of another object, whatever else agrees. An
+//!   object that changed is ESTALE, for good.
 //! * A connection that breaks off in a body is replaced, and the body resumed at the right byte. Without a validator nothing
 //!   tells that the rest is of the same object: then the loss is the caller's, ECONNRESET.
 //! * A file has positions (SEEKABLE, POSITIONAL_READ) if the server told its size, served or announced ranges, and gave a
-//!   validator. With `trust-ranges` it needs none, and is resumed without: only another size shows then that it changed. A server that ignores a range is skipped forward if that is the way to resume; a positional read behind the
+//!   validator. With `trust-ranges` it needs none, and is resumed without: only
+//!   another size, weak tag or date shows then that it changed. A server that ignores a range is skipped forward if that is the way to resume; a positional read behind the
 //!   first MiB is ENOTSUP then.
 //! * `Content-Range` must begin where was asked for, lengths must agree, a body must end as it says: with less it is ECONNRESET,
 //!   with more, or with broken chunks, EPROTO. A server may send more of the object than was asked for. No byte is asked for

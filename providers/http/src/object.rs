@@ -11,7 +11,7 @@ use crate::request::{Ask, Place};
 use crate::response::Head;
 use crate::settings::Tuning;
 use crate::stream::Stream;
-use crate::validator::{Validator, describe};
+use crate::validator::{Marks, Validator, describe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vfs_core::{Code, Kind, Stat};
@@ -25,6 +25,8 @@ pub struct Object {
     pub size: Option<u64>,
     /// What is pinned; `None`: nothing tells one content from another.
     pub validator: Option<Validator>,
+    /// What every later answer has to say too.
+    marks: Marks,
     /// Whether the server has shown, or says, that it serves ranges.
     pub serves_ranges: bool,
     /// Ranges are believed without a validator.
@@ -35,7 +37,7 @@ pub struct Object {
     pub stat: Stat,
     /// It changed: that is final.
     changed: AtomicBool,
-    /// The server gives no ranges by the pinned date.
+    /// The pinned date may not go as `If-Range`: there is a tag, though a weak one, or the server gives no ranges by it.
     is_date_too_weak: AtomicBool,
 }
 
@@ -80,17 +82,20 @@ impl Object {
         };
         let kind = if size.is_some() { Kind::Regular } else { Kind::Unknown };
         let stat = describe(Stat::of_kind(kind), &answer.head);
+        let (validator, marks) = (Validator::of(&answer.head), Marks::of(&answer.head));
+        let is_date_too_weak = matches!(validator, Some(Validator::Date(_))) && marks.has_tag();
         let object = Object {
             client: client.clone(),
             place: found,
             size,
-            validator: Validator::of(&answer.head),
+            validator,
+            marks,
             serves_ranges,
             trusts_ranges: caller.tuning.trust_ranges,
             encoding,
             stat: size.iter().fold(stat, |stat, size| stat.size(*size)),
             changed: AtomicBool::new(false),
-            is_date_too_weak: AtomicBool::new(false),
+            is_date_too_weak: AtomicBool::new(is_date_too_weak),
         };
         Ok((object, Stream::new(answer, 0, end)))
     }
@@ -117,8 +122,8 @@ impl Object {
             None => Some("the server does not say its size"),
             Some(_) if !self.serves_ranges => Some("the server serves no ranges"),
             Some(_) if self.validator.is_none() && !self.trusts_ranges => Some(
-                "the server gives no ETag or Last-Modified to tell that it is the same object; set `trust-ranges` to read \
-                 it at positions all the same",
+                "the server gives neither a strong ETag nor a Last-Modified that is older than its answer, to tell that \
+                 it is the same object; set `trust-ranges` to read it at positions all the same",
             ),
             Some(_) => None,
         }
@@ -137,8 +142,8 @@ impl Object {
         let pinned = self.validator.as_ref().map(|validator| validator.pinned(plainly));
         if pinned.is_none() && span.start > 0 && !self.trusts_ranges {
             let text = format!(
-                "cannot go on at byte {}: the server gives no ETag or Last-Modified to tell that it is the same object; \
-                 set `trust-ranges` to go on all the same",
+                "cannot go on at byte {}: the server gives neither a strong ETag nor a Last-Modified that is older than \
+                 its answer, to tell that it is the same object; set `trust-ranges` to go on all the same",
                 span.start
             );
             return Err(Failure::new(Code::ECONNRESET, text));
@@ -201,7 +206,7 @@ impl Object {
         let silent = |name| head.all(name).next().is_none();
         let compared = head.status == 206 && !plainly && self.is_dated() && silent("last-modified");
         let matches = |validator: &Validator| compared || validator.matches(head);
-        same_size && self.validator.as_ref().is_none_or(matches)
+        same_size && !self.marks.differ_from(head) && self.validator.as_ref().is_none_or(matches)
     }
 
     fn changed(&self) -> Failure {

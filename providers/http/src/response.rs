@@ -142,6 +142,11 @@ impl Head {
         self.text("last-modified").and_then(|text| httpdate::parse_http_date(text).ok())
     }
 
+    /// When the server made the answer, by its own clock.
+    pub fn date(&self) -> Option<SystemTime> {
+        self.text("date").and_then(|text| httpdate::parse_http_date(text).ok())
+    }
+
     /// How long the server asks to wait.
     pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let text = self.text("retry-after")?;

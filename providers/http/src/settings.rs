@@ -76,7 +76,7 @@ pub fn schema() -> Vec<Setting> {
         Setting::new(
             "trust-ranges",
             SettingKind::Boolean,
-            "read at positions, and resume, without an ETag or Last-Modified: nothing but its size tells that the object is the same",
+            "read at positions, and resume, without a strong ETag, or a Last-Modified older than the answer: what tells that the object is the same",
         )
         .default_value("false")
         .scope(both),

@@ -2,6 +2,7 @@
 
 use crate::request::Pinned;
 use crate::response::Head;
+use std::time::Duration;
 use vfs_core::Stat;
 
 /// A version tag's room in the ABI, without its NUL.
@@ -12,8 +13,40 @@ const VERSION_MAX: usize = 127;
 pub enum Validator {
     /// A strong entity tag, quotes and all.
     Tag(String),
-    /// The `Last-Modified` field as it came; the size goes with it.
+    /// The `Last-Modified` field as it came, older than its answer; the size goes with it.
     Date(String),
+}
+
+/// What an answer says of the content, whether it proves anything or not: if it stays, that is no proof; if it doesn't, it is one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The entity tag, be it weak.
+    tag: Option<String>,
+    /// The `Last-Modified` field, be it too young; `None` beside a strong tag, which is enough.
+    date: Option<String>,
+}
+
+impl Marks {
+    /// Those of an answer.
+    pub fn of(head: &Head) -> Marks {
+        let owned = |name| head.text(name).map(str::to_owned);
+        let tag = owned("etag");
+        let date = if tag.as_deref().is_some_and(is_strong) { None } else { owned("last-modified") };
+        Marks { tag, date }
+    }
+
+    /// Whether there is a tag. Then a date may not go as `If-Range` (RFC 9110, section 13.1.5).
+    pub fn has_tag(&self) -> bool {
+        self.tag.is_some()
+    }
+
+    /// Whether an answer is of another content: its tag is another one, or gone, or its date is another one.
+    pub fn differ_from(&self, head: &Head) -> bool {
+        let differs =
+            |own: &Option<String>, name| own.as_deref().is_some_and(|own| head.text(name) != Some(own));
+        differs(&self.tag, "etag")
+            || (head.text("last-modified").is_some() && differs(&self.date, "last-modified"))
+    }
 }
 
 impl Validator {
@@ -22,8 +55,7 @@ impl Validator {
         if let Some(tag) = head.text("etag").filter(|tag| is_strong(tag)) {
             return Some(Validator::Tag(tag.to_owned()));
         }
-        let date = head.text("last-modified")?;
-        httpdate::parse_http_date(date).is_ok().then(|| Validator::Date(date.to_owned()))
+        is_settled(head).then(|| head.text("last-modified").map(str::to_owned).map(Validator::Date))?
     }
 
     /// How a request names it. `plainly`: the server takes a date for too weak to compare ranges by, as it may for a minute
@@ -48,6 +80,14 @@ impl Validator {
 fn is_strong(tag: &str) -> bool {
     let inner = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
     inner.is_some_and(|inner| inner.bytes().all(|byte| byte != b'"' && byte > b' ' && byte != 0x7f))
+}
+
+/// Whether `Last-Modified` lies at least a second before the answer's `Date`: in the second of a change, another one may follow that
+/// the date doesn't show (RFC 9110, section 8.8.2.2). Only the server's own clock tells.
+fn is_settled(head: &Head) -> bool {
+    let age =
+        head.last_modified().zip(head.date()).and_then(|(modified, date)| date.duration_since(modified).ok());
+    age.is_some_and(|age| age >= Duration::from_secs(1))
 }
 
 /// Adds what an answer says of the object's version: its tag, and the time of its last change. A weak tag will do here; one
@@ -76,14 +116,41 @@ mod tests {
     #[test]
     fn a_strong_tag_is_pinned_before_a_date() {
         let modified = format!("Last-Modified: {DATE}");
-        let both = head(&["ETag: \"abc\"", &modified]);
+        let date = "Date: Sun, 06 Nov 1994 08:49:38 GMT";
+        let both = head(&["ETag: \"abc\"", &modified, date]);
         assert_eq!(Validator::of(&both), Some(Validator::Tag("\"abc\"".to_owned())));
         for tag in ["ETag: W/\"abc\"", "ETag: abc", "ETag: \"a\"b\"", "ETag: \""] {
             assert_eq!(Validator::of(&head(&[tag])), None, "{tag}");
-            let pinned = Validator::of(&head(&[tag, &modified]));
+            let pinned = Validator::of(&head(&[tag, &modified, date]));
             assert_eq!(pinned, Some(Validator::Date(DATE.to_owned())), "{tag}");
         }
-        assert_eq!(Validator::of(&head(&["Last-Modified: yesterday"])), None);
+        assert_eq!(Validator::of(&head(&["Last-Modified: yesterday", date])), None);
+    }
+
+    #[test]
+    fn a_date_proves_nothing_in_the_second_of_the_change() {
+        let modified = format!("Last-Modified: {DATE}");
+        for date in
+            ["Date: Sun, 06 Nov 1994 08:49:37 GMT", "Date: Sun, 06 Nov 1994 08:49:36 GMT", "Date: today"]
+        {
+            assert_eq!(Validator::of(&head(&[&modified, date])), None, "{date}");
+        }
+        assert_eq!(Validator::of(&head(&[&modified])), None);
+    }
+
+    #[test]
+    fn marks_differ_if_a_tag_or_a_date_does() {
+        let modified = format!("Last-Modified: {DATE}");
+        let later = "Last-Modified: Sun, 06 Nov 1994 08:49:38 GMT";
+        let weak = Marks::of(&head(&["ETag: W/\"x1\"", &modified]));
+        assert!(!weak.differ_from(&head(&["ETag: W/\"x1\""])));
+        for fields in
+            [&["ETag: W/\"x2\"", &modified][..], &["ETag: W/\"x1\"", later], &["ETag: \"x1\""], &[&modified]]
+        {
+            assert!(weak.differ_from(&head(fields)), "{fields:?}");
+        }
+        // Servers that share a strong tag need not share a date.
+        assert!(!Marks::of(&head(&["ETag: \"x\"", &modified])).differ_from(&head(&["ETag: \"x\"", later])));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 use zvfs_skips::have;
 
@@ -116,7 +116,11 @@ impl Server {
 
     /// Puts a file into the folder that it serves.
     pub fn put(&self, name: &str, content: &[u8]) {
-        fs::write(self.root().join(name), content).unwrap();
+        let path = self.root().join(name);
+        fs::write(&path, content).unwrap();
+        // A date of this second would prove nothing to a client.
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(5)).unwrap();
     }
 
     /// Who signed its certificate.

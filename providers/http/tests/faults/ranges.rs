@@ -262,6 +262,58 @@ fn a_changed_tag_is_estale_for_a_positional_read() {
     assert_eq!(error.code(), Code::ESTALE, "{}", error.chain());
 }
 
+/// The date went as If-Range though there was a (weak) tag, and a 206 with another weak tag was taken: mixed contents, and success.
+#[test]
+fn a_changed_weak_tag_is_estale_though_date_and_size_stay() {
+    let server = FaultServer::http(|request, peer| match request.first() {
+        0 => peer.cut(&Object::new(SIZE).tagged("W/\"x1\"").answer(request), 40_000, After::Close),
+        _ => peer.send(&Object::new(SIZE).tagged("W/\"x2\"").answer(request)),
+    });
+    for how in [Open::new(READ), Open::new(READ).setting("trust-ranges", "true")] {
+        let fetched = fetch_with(&quick(), &server.url("/"), how);
+        fetched.failed(Code::ESTALE);
+        assert_eq!(fetched.bytes.len(), 40_000);
+    }
+    assert!(server.requests().iter().all(|request| request.header("If-Range").is_none()));
+}
+
+#[test]
+fn a_weak_tag_that_stays_is_resumed_by_an_old_date_alone() {
+    let object = Object::new(SIZE).tagged("W/\"x1\"");
+    let undated = Object { modified: None, ..object.clone() };
+    for (object, resumed) in [(object, true), (undated, false)] {
+        let server =
+            FaultServer::http(move |request, peer| peer.cut(&object.answer(request), 40_000, After::Close));
+        let fetched = fetch(&quick(), &server.url("/"));
+        let requests = server.requests();
+        match resumed {
+            true => fetched.is(0..SIZE),
+            false => {
+                fetched.failed(Code::ECONNRESET);
+            }
+        }
+        assert_eq!(requests.get(1).is_some_and(|next| next.header("If-Unmodified-Since").is_some()), resumed);
+        assert!(requests.iter().all(|request| request.header("If-Range").is_none()));
+    }
+}
+
+/// A file that is written twice within a second keeps its date: the rest of the second was put behind the start of the first.
+#[test]
+fn a_date_as_young_as_its_answer_resumes_nothing_unless_ranges_are_trusted() {
+    let object = Object::new(SIZE).untagged();
+    let server = FaultServer::http(move |request, peer| {
+        let answer = object.answer(request);
+        let young = answer.with("Date", object.modified.as_ref().unwrap());
+        peer.cut(&young, 40_000, After::Close)
+    });
+    let fetched = fetch(&quick(), &server.url("/"));
+    let error = fetched.failed(Code::ECONNRESET).chain();
+    assert!(error.contains("`trust-ranges`"), "{error}");
+    assert_eq!(fetched.bytes.len(), 40_000);
+    fetch_with(&quick(), &server.url("/"), Open::new(READ).setting("trust-ranges", "true")).is(0..SIZE);
+    assert!(server.requests().iter().all(|request| request.header("If-Range").is_none()));
+}
+
 #[test]
 fn a_changed_date_is_estale_where_there_is_no_tag() {
     let server = FaultServer::http(|request, peer| {

@@ -3,6 +3,9 @@
 use super::answer::{Answer, Body};
 use super::request::Request;
 
+/// When every answer is made: long after each change.
+const DATE: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
+
 /// A file whose content is [`crate::pattern`]'s, with a version.
 #[derive(Clone, Debug)]
 pub struct Object {
@@ -96,7 +99,7 @@ impl Object {
             answer = answer.with("ETag", etag);
         }
         if let Some(modified) = &self.modified {
-            answer = answer.with("Last-Modified", modified);
+            answer = answer.with("Last-Modified", modified).with("Date", DATE);
         }
         answer.body = Body::Pattern(first..end);
         answer
