@@ -159,10 +159,12 @@ impl Shared {
     fn leave(&self, asked: &str, why: &str, code: u8) -> ! {
         let state = self.lock();
         let waits = state.files.iter().find_map(|file| Some((file, file.control.waiting()?)));
-        let place = match (waits, state.files.last()) {
-            (Some((file, waiting)), _) => format!(" at `{}`, waiting for {waiting}", file.shown),
-            (None, Some(last)) => format!(" at `{}`", last.shown),
-            (None, None) => String::new(),
+        // Which of several holds the command nobody says: all are named.
+        let open: Vec<String> = state.files.iter().map(|file| format!("`{}`", file.shown)).collect();
+        let place = match waits {
+            Some((file, waiting)) => format!(" at `{}`, waiting for {waiting}", file.shown),
+            None if open.is_empty() => String::new(),
+            None => format!(" at {}", open.join(" or ")),
         };
         warn(&format!("{asked}{place}: a provider {why}: leaving it behind"));
         signals::leave(code)

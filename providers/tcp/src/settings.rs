@@ -75,7 +75,8 @@ pub fn schema() -> Vec<Setting> {
             SettingKind::Duration,
             "how long one address is tried before the next",
         )
-        .default_value("3s"),
+        .default_value("3s")
+        .range(1_000_000..),
         Setting::new(
             "peer-timeout",
             SettingKind::Duration,
@@ -170,11 +171,10 @@ impl Config {
     /// # Errors
     /// EINVAL: a value that cannot be.
     pub fn new(settings: &Settings) -> Result<Config> {
-        let broker =
-            settings.text("broker").map(|text| Endpoint::parse(text, Some(BROKER_PORT))).transpose()?;
+        let broker = settings.text("broker").map(|text| endpoint("broker", text, BROKER_PORT)).transpose()?;
         let mut listed: Vec<Endpoint> = settings
             .texts("brokers")
-            .map(|text| Endpoint::parse(text, Some(BROKER_PORT)))
+            .map(|text| endpoint("brokers", text, BROKER_PORT))
             .collect::<Result<_>>()?;
         listed.extend(broker.clone());
         let secret = settings.text("secret").map(|text| Secret::new(text.as_bytes())).transpose();
@@ -188,7 +188,7 @@ impl Config {
             listen: settings.text("listen").map(listen).transpose()?,
             advertise: settings
                 .texts("advertise")
-                .map(|text| Endpoint::parse(text, Some(0)))
+                .map(|text| endpoint("advertise", text, 0))
                 .collect::<Result<_>>()?,
             window: window(settings).unwrap_or(WINDOW_GROWS),
             checksums: checksums(settings).unwrap_or(Checksums::Auto),
@@ -203,9 +203,14 @@ impl Config {
     }
 }
 
+/// A host and a port, by the default one where it names none.
+fn endpoint(setting: &str, text: &str, default: u16) -> Result<Endpoint> {
+    Endpoint::parse(text, Some(default)).map_err(|error| error.context(format!("setting `{setting}`")))
+}
+
 /// The address to listen at; a name would have to be looked up first.
 fn listen(text: &str) -> Result<SocketAddr> {
-    let endpoint = Endpoint::parse(text, Some(0))?;
+    let endpoint = endpoint("listen", text, 0)?;
     endpoint.literal().ok_or_else(|| invalid("listen", "an address of this machine, not a name"))
 }
 
