@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal};
 use vfs_core::{Code, Error, Finish, OpenFile, OpenFlags, Placement, Registry, Result, copy, same_file};
 
-/// Copy one descriptor to another; a failed or interrupted copy leaves no half-written target
+/// Copy one descriptor to another; a failed or interrupted copy leaves no half-written target, unless a server writes in place
 ///
 /// The target appears under its name once it is complete, and keeps its owner, permissions and attributes. What can only be
 /// written in place (a file with several hard links, a mounted one, a device) is emptied and written, which a failed copy leaves
