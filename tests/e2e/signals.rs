@@ -240,7 +240,8 @@ fn a_provider_that_ignores_its_cancel_is_left_behind() {
         command
     };
     let target = folder.at("target");
-    run(over(&["cp", "--timeout", "100ms", "stuck:", &target])).failed(110, &["ignored its cancel", "`stuck:`"]);
+    run(over(&["cp", "--timeout", "100ms", "stuck:", &target]))
+        .failed(110, &["ignored its cancel", "`stuck:`"]);
     let mut command = over(&["cat", "stuck:"]);
     let mut started = Started::as_set(command.stdout(Stdio::null()).stderr(Stdio::piped()));
     let mut stderr = BufReader::new(started.child.stderr.take().unwrap());

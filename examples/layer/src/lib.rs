@@ -10,11 +10,11 @@ mod read;
 mod write;
 
 use read::Reader;
-use vfs_core::{
-    Capabilities, Code, Entry, Error, File, Host, Info, Inner, Instance, Namespace, OpenFlags, Provider, Request,
-    Result, Scope, Setting, SettingKind, Settings, Stat, export_provider,
-};
 use std::ops::ControlFlow;
+use vfs_core::{
+    Capabilities, Code, Entry, Error, File, Host, Info, Inner, Instance, Namespace, OpenFlags, Provider,
+    Request, Result, Scope, Setting, SettingKind, Settings, Stat, export_provider,
+};
 use write::Writer;
 
 const DEFAULT_LEVEL: u32 = 6;
