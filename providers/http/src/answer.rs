@@ -86,6 +86,24 @@ impl Answer {
         }
     }
 
+    /// Reads all of a short body, within the limit for an answer to come.
+    ///
+    /// # Errors
+    /// EPROTO: it is longer than that. As [`Body::read`].
+    pub fn receive(&mut self, max: usize, caller: Caller<'_>) -> Attempt<Vec<u8>> {
+        let waiting = Waiting::until(caller.context, caller.tuning.first_byte_timeout, "end of the answer");
+        let (mut body, mut buf) = (Vec::new(), [0; 8 << 10]);
+        loop {
+            match self.read_within(&mut buf, waiting)? {
+                0 => return Ok(body),
+                count if body.len() + count > max => {
+                    return Err(Failure::protocol(format!("the answer is longer than {max} bytes")));
+                }
+                count => body.extend_from_slice(&buf[..count]),
+            }
+        }
+    }
+
     /// The failure that it is, with its server's own words. The connection is kept as by [`dismiss`](Answer::dismiss).
     pub fn refusal(mut self, secrets: &Secrets, caller: Caller<'_>) -> Failure {
         let failure = status::failure(&self.head);

@@ -2,6 +2,7 @@
 
 use crate::answer::Answer;
 use crate::caller::Caller;
+use crate::collection;
 use crate::connection::Connection;
 use crate::crew::Crew;
 use crate::dial::dial;
@@ -10,7 +11,7 @@ use crate::idle::Idles;
 use crate::pool::Pool;
 use crate::proxy::Proxy;
 use crate::redirect;
-use crate::request::{self, Ask, Manner, Place};
+use crate::request::{self, Ask, Manner, Method, Place};
 use crate::resolve::Resolver;
 use crate::response::Head;
 use crate::session::Session;
@@ -68,6 +69,9 @@ impl Client {
                 return Err(Failure::new(Code::ELOOP, text));
             }
             answer.dismiss(caller);
+            if ask.method == Method::Delete {
+                collection::refuse(self, &next, caller)?;
+            }
             place = next;
         }
         Err(Failure::new(Code::ELOOP, "redirects without end"))

@@ -44,6 +44,11 @@
 //! refused (ENOTSUP). Without CREATE the object is looked for first (ENOENT); EXCLUSIVE looks, and sends `If-None-Match: *`, which
 //! some servers ignore: there two writers at the same moment may both succeed.
 //!
+//! # Removing
+//! DELETE, of files only: a server of WebDAV would take a collection with all that lies in it. A path that ends in `/`, `.` or `..`,
+//! percent-encoded or not, is EISDIR. Then PROPFIND with `Depth: 0` asks what it is, at each redirect too: a collection is EISDIR, and
+//! a server that answers anything else than 207 is taken at its word by DELETE.
+//!
 //! # Attempts
 //! What may pass is tried again: 408, 429, 5xx, lost connections, stalls; a connection that cannot be made only where the object
 //! had been there. Never 401, 403, 404. The pause doubles, with a random part, and `Retry-After` is obeyed up to `retry-delay-max`. Each
@@ -72,6 +77,7 @@
 //! | 408, 429, 503 after the attempts; 409, 423; too many look-ups that hang | EBUSY |
 //! | the object changed; 412 | ESTALE |
 //! | 412 with EXCLUSIVE, or it is there | EEXIST |
+//! | to remove a collection, or a path that ends as a directory's | EISDIR |
 //! | 400; not a URL | EINVAL |
 //! | 405, 411, 501; what an upload or a server without ranges cannot do | ENOTSUP |
 //! | 413; more bytes than were announced | EFBIG |
@@ -92,7 +98,7 @@
 //! | `ahead`, `crew`, `stop` | read-ahead and its threads |
 //! | `reader`, `fill`, `trail`, `object`, `stream`, `validator`, `range` | an object that is read, and what its answers are held against |
 //! | `writer`, `upload` | an object that is written |
-//! | `namespace` | stat, remove |
+//! | `namespace`, `collection` | stat, remove; what is no file |
 //! | `caller` | who asks |
 //! | `client`, `redirect`, `retry`, `pace`, `status`, `words` | requests and what comes of them |
 //! | `request`, `response`, `body`, `answer` | HTTP/1.1, by `httparse` |
@@ -106,6 +112,7 @@ mod body;
 mod caller;
 mod certificate;
 mod client;
+mod collection;
 mod connection;
 mod crew;
 mod dial;

@@ -2,6 +2,7 @@
 
 use crate::caller::Caller;
 use crate::client::Client;
+use crate::collection;
 use crate::failure::{Again, Attempt};
 use crate::object::Object;
 use crate::range::Span;
@@ -22,14 +23,15 @@ pub fn stat(client: &Arc<Client>, place: &Place, caller: Caller<'_>) -> Attempt<
     })
 }
 
-/// Removes an object.
+/// Removes an object, never a collection.
 ///
 /// # Errors
-/// The status's. As [`Client::ask`].
+/// EISDIR: it is one. The status's. As [`Client::ask`].
 pub fn remove(client: &Arc<Client>, place: &Place, caller: Caller<'_>) -> Attempt<()> {
     let ask = Ask { method: Method::Delete, ..Ask::get(None) };
     let mut unheard = false;
     persist(caller, &mut Budget::new(), || {
+        collection::refuse(client, place, caller)?;
         let asked = client.ask(place, &ask, caller);
         let (answer, _) = asked.inspect_err(|failure| {
             // Whether the server did it before the connection was lost, nobody knows.

@@ -16,7 +16,7 @@ use vfs_core::Code;
 pub fn next(head: &Head, from: &Place, method: Method) -> Attempt<Option<Place>> {
     match head.status {
         307 | 308 => {}
-        301..=303 if method == Method::Get => {}
+        301..=303 if matches!(method, Method::Get | Method::Propfind) => {}
         301..=303 => {
             let text = format!("{}: a redirect that would turn the request into another", head.status);
             return Err(Failure::protocol(text));

@@ -14,6 +14,8 @@ pub enum Method {
     Put,
     /// To be no more.
     Delete,
+    /// What it is, by WebDAV. Without a body, which means all properties: a server that doesn't know the method might not read one.
+    Propfind,
 }
 
 /// A request without its target.
@@ -87,6 +89,7 @@ pub fn write(place: &Place, ask: &Ask<'_>, manner: Manner<'_>) -> Vec<u8> {
         Method::Get => "GET ",
         Method::Put => "PUT ",
         Method::Delete => "DELETE ",
+        Method::Propfind => "PROPFIND ",
     };
     head.add(&[method, if proxy.is_some() { target.absolute() } else { target.path() }, " HTTP/1.1\r\n"]);
     head.field("Host", target.authority());
@@ -99,8 +102,12 @@ pub fn write(place: &Place, ask: &Ask<'_>, manner: Manner<'_>) -> Vec<u8> {
     if !given("accept") {
         head.field("Accept", "*/*");
     }
-    if ask.method == Method::Get {
+    if matches!(ask.method, Method::Get | Method::Propfind) {
         head.field("Accept-Encoding", "identity");
+    }
+    if ask.method == Method::Propfind {
+        head.field("Depth", "0");
+        head.field("Content-Length", "0");
     }
     if let Some(span) = ask.span {
         head.field("Range", &span.to_string());

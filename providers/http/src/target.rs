@@ -100,6 +100,13 @@ impl Target {
         &self.url[url::Position::BeforePath..url::Position::AfterQuery]
     }
 
+    /// Whether its path ends as a directory's does: in `/`, `.` or `..`, percent-encoded or not.
+    pub fn is_directory(&self) -> bool {
+        let path = percent_decoded(self.url.path());
+        let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        matches!(last, b"" | b"." | b"..")
+    }
+
     /// The same for a proxy: the whole URL.
     pub fn absolute(&self) -> &str {
         &self.url[..url::Position::AfterQuery]
@@ -201,6 +208,16 @@ mod tests {
             ("::1", "[::1]:8080")
         );
         assert_eq!(target("HTTP://h:80/").unwrap().authority(), "h");
+    }
+
+    #[test]
+    fn a_directory_is_told_by_the_end_of_its_path() {
+        for end in ["", "/", "/d/", "/d/?x=1", "/d/.", "/d/..", "/d/%2E", "/d/.%2e?x", "/d%2f", "/d%2f%2e"] {
+            assert!(target(&format!("http://h{end}")).unwrap().is_directory(), "{end}");
+        }
+        for end in ["/d", "/d?x=/", "/d.", "/...", "/d/.x", "/d%252f"] {
+            assert!(!target(&format!("http://h{end}")).unwrap().is_directory(), "{end}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod idle;
 mod proxies;
 mod ranges;
 mod redirects;
+mod removals;
 mod resolving;
 mod secrets;
 mod statuses;
