@@ -33,9 +33,10 @@ impl Hosts {
     pub fn parse<'a>(setting: &str, texts: impl Iterator<Item = &'a str>) -> Result<Hosts> {
         let wrong = |text: &str| {
             let wanted = "[http://|https://]host[:port], *.domain, an address, address/bits or *";
+            let (hidden, shown) = without_user(text);
             Error::new(
                 Code::EINVAL,
-                format!("setting `{setting}`: `{}` is not {wanted}", text.escape_debug()),
+                format!("setting `{setting}`: `{hidden}{}` is not {wanted}", shown.escape_debug()),
             )
         };
         let patterns = texts.map(|text| Pattern::parse(text).ok_or_else(|| wrong(text)));
@@ -58,6 +59,11 @@ impl Hosts {
         let fit = |pattern: &Pattern| origin.secure || local || pattern.secure == Some(false);
         self.0.iter().any(|pattern| fit(pattern) && pattern.matches(origin))
     }
+}
+
+/// What may be shown of an entry that somebody took for a URL with credentials: what hides them, and the rest.
+fn without_user(text: &str) -> (&'static str, &str) {
+    text.rsplit_once('@').map_or(("", text), |(_, rest)| ("***@", rest))
 }
 
 impl Pattern {
@@ -185,6 +191,23 @@ mod tests {
         {
             let error = Hosts::parse("no-proxy", [text].into_iter()).unwrap_err();
             assert!(error.to_string().contains("no-proxy"), "{error}");
+        }
+    }
+
+    /// A proxy's or server's whole URL in a list of hosts had its password printed.
+    #[test]
+    fn credentials_before_a_host_are_refused_and_not_shown() {
+        for text in [
+            "http://u:s3cret@h",
+            "u:s3cret@h:80",
+            "s3cret@h",
+            "http://u:p@s3cret@h/x",
+            "https://u:s3cret@[::1]",
+        ] {
+            for setting in ["allowed-hosts", "no-proxy", "credentials-for", "headers-for"] {
+                let error = Hosts::parse(setting, [text].into_iter()).unwrap_err().to_string();
+                assert!(!error.contains("s3cret") && error.contains("`***@"), "{error}");
+            }
         }
     }
 

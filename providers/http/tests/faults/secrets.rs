@@ -218,3 +218,14 @@ fn a_header_cannot_smuggle_another() {
     let _ = fetch(&quick(), &nasty);
     assert!(server.requests().iter().all(|request| request.header("X").is_none()));
 }
+
+/// The same through a host, as `zvfs providers` shows it.
+#[test]
+fn a_list_of_hosts_with_credentials_is_refused_without_them() {
+    for setting in ["allowed-hosts", "no-proxy"] {
+        let registry = registry(&format!("{setting} = [\"http://u:sesame@h\"]"));
+        let error = refused(registry.open("http://127.0.0.1:1/", &Open::new(READ)).map(drop), Code::EINVAL);
+        let chain = error.chain();
+        assert!(chain.contains("`***@h`") && !chain.contains("sesame"), "{chain}");
+    }
+}
