@@ -76,7 +76,7 @@ pub fn schema() -> Vec<Setting> {
         Setting::new(
             "trust-ranges",
             SettingKind::Boolean,
-            "read at positions, and resume, without a strong ETag, or a Last-Modified older than the answer: what tells that the object is the same",
+            "read at positions, and resume, though no strong ETag and no Last-Modified older than the answer tells that the object is the same",
         )
         .default_value("false")
         .scope(both),
