@@ -42,23 +42,7 @@ pub enum Version {
 
 /// What a manifest says, checked as far as that is possible without opening anything.
 ///
-/// | Key | |
-/// |---|---|
-/// | `Version` | `20130611` or `20140509` |
-/// | `Program` | descriptor of the program; in 20140509 a channel `/boot/elf` may stand for it |
-/// | `Memory` | bytes, a comma, `0` or `1` (as `Digest = sha256`, unless that says another) |
-/// | `Timeout` | seconds |
-/// | `Channel` | `uri[;uri...], alias, type, [etag,] gets, get_size, puts, put_size`; repeatable |
-/// | `Node`, `Broker` | the session's own name, and who knows the others |
-/// | `Args`, `Env` | arguments, white space in double quotes; `NAME=value`, repeatable |
-/// | `Digest` | `sha256` or `blake3`: of each channel, in the report, and compared over netpipes |
-/// | `Partial` | `keep[, alias]`: channels whose targets are written in place, and keep what a failed session wrote; repeatable |
-/// | `Commit` | `end`, or `success`: outputs are committed only if the guest ends with 0 |
-/// | `Fuel`, `Seed`, `Deterministic`, `Time`, `Preallocate`, `Sync` | see the fields |
-/// | `Scratch` | bytes that the guest's own files may take |
-/// | `Mount` | `alias, path[, ro\|rw]`: a tar archive to be found at a path; repeatable |
-/// | `Preopen` | `path[, name]`: a directory that is open from the start; repeatable |
-/// | `Interactive` | alias of a channel that may be waited for; repeatable |
+/// The keys stand in docs/manifest.md.
 ///
 /// ```
 /// let manifest = zvm::Manifest::parse(br#"

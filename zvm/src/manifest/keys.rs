@@ -334,3 +334,30 @@ fn switch(line: &Line<'_>) -> Result<bool, Failure> {
 fn of_key(line: &Line<'_>, text: String) -> Failure {
     defect(line.number, format_args!("{}: {text}", line.key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../docs/manifest.md");
+
+    #[test]
+    fn the_page_on_manifests_has_each_key_and_no_other() {
+        let table = PAGE.split("\n## ").find(|section| section.starts_with("All keys")).unwrap();
+        let cells = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
+        let mut told: Vec<&str> =
+            cells.flat_map(|(keys, _)| keys.trim_end_matches('`').split("`, `")).collect();
+        let mut known: Vec<&str> = SINGLE.into_iter().chain(REPEATABLE).collect();
+        told.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(told, known);
+    }
+
+    #[test]
+    fn the_pages_example_is_a_manifest() {
+        let example = PAGE.split("```").nth(1).unwrap().replace("${MANIFEST_DIR}", "/srv");
+        let manifest = Manifest::parse(example.as_bytes()).unwrap();
+        assert_eq!((manifest.memory, manifest.channels.len()), (16 << 20, 3));
+        assert_eq!(manifest.warnings, []);
+    }
+}
