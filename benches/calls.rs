@@ -5,9 +5,9 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
-use vfs_core::{Configuration, Control, Library, Open, OpenFlags, Registry};
+use vfs_core::{Configuration, Control, Library, OpenFlags, OpenOptions, Registry};
 use zvfs_benches::{heading, keep, pair, provider_folder};
-use zvm::{Channels, Controls, Manifest, OpenOptions};
+use zvm::{Channels, Controls, Manifest, RunOptions};
 
 const CALLS: u64 = 1_000_000;
 const OPENS: u64 = 10_000;
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn calls(registry: &Registry) -> Result<(), Box<dyn std::error::Error>> {
     heading("a read of 1 byte", "libzvfs_null.so", "a Rust `dyn` call");
     let mut byte = [0; 1];
-    let mut file = registry.open("null:zero", &Open::new(OpenFlags::READ))?;
+    let mut file = registry.open("null:zero", &OpenOptions::new(OpenFlags::READ))?;
     let mut zeros: Box<dyn Read> = black_box(Box::new(Zeros));
     let mut dyn_call = || {
         for _ in 0..CALLS {
@@ -51,7 +51,7 @@ fn calls(registry: &Registry) -> Result<(), Box<dyn std::error::Error>> {
 
     let control = Control::new();
     control.set_deadline(Instant::now().checked_add(Duration::from_secs(3600)));
-    let mut file = registry.open("null:zero", &Open::new(OpenFlags::READ).control(&control))?;
+    let mut file = registry.open("null:zero", &OpenOptions::new(OpenFlags::READ).control(&control))?;
     let mut byte = [0; 1];
     let with_a_deadline = || {
         for _ in 0..CALLS {
@@ -78,7 +78,7 @@ fn opens(registry: &Registry) -> Result<(), Box<dyn std::error::Error>> {
     let path = folder.path().join("x");
     std::fs::write(&path, "x")?;
     let descriptor = path.to_str().ok_or("a path that is not UTF-8")?.to_owned();
-    let how = Open::new(OpenFlags::READ);
+    let how = OpenOptions::new(OpenFlags::READ);
     let ours = || {
         for _ in 0..OPENS {
             keep(registry.open(&descriptor, &how).ok());
@@ -121,5 +121,5 @@ fn channels(registry: &Registry) -> Result<Channels, Box<dyn std::error::Error>>
         Channel = null:, /dev/stdout, 0, 0, 0, 10, 10\n\
         Channel = null:, /dev/stderr, 0, 0, 0, 10, 10\n";
     let manifest = Manifest::parse(manifest.as_bytes())?;
-    Ok(Channels::open(&manifest, registry, &OpenOptions::new(), &Controls::new())?)
+    Ok(Channels::open(&manifest, registry, &RunOptions::new(), &Controls::new())?)
 }

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::{SeekFrom, Write};
 use std::ptr;
-use vfs_core::{Configuration, Open, OpenFile, OpenFlags, Registry};
+use vfs_core::{Configuration, OpenFile, OpenFlags, OpenOptions, Registry};
 use zvfs_benches::{heading, keep, pair, provider_folder};
 
 const FILE: u64 = 16 << 20;
@@ -75,7 +75,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let zvfs = Zvfs::load()?;
 
     heading("reads through zvfs.h", "libzvfs.so", "vfs-core");
-    let how = Open::new(OpenFlags::READ);
+    let how = OpenOptions::new(OpenFlags::READ);
     nothing("null, 1 byte", 1, &zvfs, zvfs.open("null:zero")?, registry.open("null:zero", &how)?);
     nothing("null, 4 KiB", BLOCK, &zvfs, zvfs.open("null:zero")?, registry.open("null:zero", &how)?);
     sequential(&zvfs, zvfs.open(path)?, registry.open(path, &how)?);

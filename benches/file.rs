@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{SeekFrom, Write};
 use std::os::unix::fs::FileExt;
-use vfs_core::{Configuration, Open, OpenFile, OpenFlags, Registry};
+use vfs_core::{Configuration, OpenFile, OpenFlags, OpenOptions, Registry};
 use zvfs_benches::{heading, keep, pair, provider_folder};
 
 const FILE: u64 = 64 << 20;
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let registry = Registry::new(Configuration::with_provider_path([provider_folder()]));
     let descriptor = path.to_str().ok_or("a path that is not UTF-8")?;
-    let mut ours = registry.open(descriptor, &Open::new(OpenFlags::READ))?;
+    let mut ours = registry.open(descriptor, &OpenOptions::new(OpenFlags::READ))?;
     let peer = File::open(&path)?;
 
     heading("read a file of 64 MiB", "the file provider", "pread");

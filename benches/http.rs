@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use vfs_core::{Configuration, Open, OpenFile, OpenFlags, Registry};
+use vfs_core::{Configuration, OpenFile, OpenFlags, OpenOptions, Registry};
 use zvfs_benches::{cost, heading, pair_of_processes, pair_timed, provider_folder};
 use zvfs_http_servers::{LongLine, Server, pattern};
 use zvfs_skips::have;
@@ -203,7 +203,7 @@ impl Bench {
             settings(&self.server.ca_file())
         );
         let registry = Registry::new(Configuration::parse(&text)?);
-        Ok(registry.open(url, &Open::new(OpenFlags::READ | OpenFlags::RANDOM))?)
+        Ok(registry.open(url, &OpenOptions::new(OpenFlags::READ | OpenFlags::RANDOM))?)
     }
 
     /// A list of transfers for one curl process, which keeps its connection.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Configuration, Finish, Flush, Open, OpenFile, OpenFlags, Registry};
+use vfs_core::{Configuration, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry};
 use zvfs_benches::{heading, pair_timed, provider_folder};
 
 /// The size of a write, and how much of it in all.
@@ -98,8 +98,8 @@ fn free_port() -> Result<u16, Failure> {
 
 fn through_netpipe([left, right]: &[Registry; 2], size: usize, total: usize) -> Result<Duration, Failure> {
     let descriptor = format!("tcp://127.0.0.1:{}", free_port()?);
-    let mut reader = right.open(&descriptor, &Open::new(OpenFlags::READ))?;
-    let mut writer = left.open(&descriptor, &Open::new(OpenFlags::WRITE))?;
+    let mut reader = right.open(&descriptor, &OpenOptions::new(OpenFlags::READ))?;
+    let mut writer = left.open(&descriptor, &OpenOptions::new(OpenFlags::WRITE))?;
     meet(&mut writer, &mut reader)?;
     let start = Instant::now();
     let taking = thread::spawn(move || -> Result<usize, Failure> { drain(&mut reader) });
@@ -154,7 +154,7 @@ fn drain(reader: &mut impl Read) -> Result<usize, Failure> {
 fn trips_by_netpipe([left, right]: &[Registry; 2]) -> Result<Duration, Failure> {
     let (there, back) =
         (format!("tcp://127.0.0.1:{}", free_port()?), format!("tcp://127.0.0.1:{}", free_port()?));
-    let (read, write) = (Open::new(OpenFlags::READ), Open::new(OpenFlags::WRITE));
+    let (read, write) = (OpenOptions::new(OpenFlags::READ), OpenOptions::new(OpenFlags::WRITE));
     let (mut request, mut answer) = (left.open(&there, &write)?, left.open(&back, &read)?);
     let (mut asked, mut answered) = (right.open(&there, &read)?, right.open(&back, &write)?);
     meet(&mut request, &mut asked)?;

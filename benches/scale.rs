@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::Instant;
-use vfs_core::{Configuration, Finish, Open, OpenFile, OpenFlags, Registry};
+use vfs_core::{Configuration, Finish, OpenFile, OpenFlags, OpenOptions, Registry};
 use zvfs_benches::provider_folder;
 
 const PIPES: usize = 1000;
@@ -33,7 +33,8 @@ fn thousand_pipes() -> Result<(), Failure> {
     let before = Status::read()?;
     let start = Instant::now();
     let open = |registry: &Registry, flags| -> Result<Vec<OpenFile>, Failure> {
-        let opened = (0..PIPES).map(|at| registry.open(&format!("netpipe:pipe-{at}"), &Open::new(flags)));
+        let opened =
+            (0..PIPES).map(|at| registry.open(&format!("netpipe:pipe-{at}"), &OpenOptions::new(flags)));
         Ok(opened.collect::<Result<_, _>>()?)
     };
     let (mut readers, mut writers) = (open(&right, OpenFlags::READ)?, open(&left, OpenFlags::WRITE)?);
@@ -67,8 +68,8 @@ fn ten_gibibytes() -> Result<(), Failure> {
     let (left, right) = (registry("")?, registry("")?);
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let descriptor = format!("tcp://127.0.0.1:{port}");
-    let mut reader = right.open(&descriptor, &Open::new(OpenFlags::READ))?;
-    let mut writer = left.open(&descriptor, &Open::new(OpenFlags::WRITE))?;
+    let mut reader = right.open(&descriptor, &OpenOptions::new(OpenFlags::READ))?;
+    let mut writer = left.open(&descriptor, &OpenOptions::new(OpenFlags::WRITE))?;
     let writing = thread::spawn(move || -> Result<(), Failure> {
         let block = vec![7; BLOCK];
         for _ in 0..GIBS * GIB / BLOCK as u64 {

@@ -11,7 +11,7 @@ use std::ffi::c_int;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use vfs_core::{Capabilities, Code, Control, Error, Finish, Open, OpenFile, Registry, Result, abi};
+use vfs_core::{Capabilities, Code, Control, Error, Finish, OpenFile, OpenOptions, Registry, Result, abi};
 
 type PipeSlot = Slot<Arc<Pipe>>;
 
@@ -48,7 +48,8 @@ pub struct Pipe {
 impl Pipe {
     fn open(registry: &Registry, descriptor: &str) -> Result<Pipe> {
         let control = Control::new();
-        let file = registry.open(&with_scheme(registry, descriptor), &Open::default().control(&control))?;
+        let file =
+            registry.open(&with_scheme(registry, descriptor), &OpenOptions::default().control(&control))?;
         Ok(Pipe {
             file: Mutex::new(Some(file)),
             control,

@@ -5,13 +5,13 @@ use crate::configuration::{ConfigurationSlot, find};
 use crate::exported::exported;
 use crate::handle::{HandleSlot, hand_out};
 use crate::pool::{Kind, Pool, Shared, Slot};
-use crate::structs::{EntryFn, LogFn, NameFn, OpenOptions, RegistryOptions, Report};
+use crate::structs::{self, EntryFn, LogFn, NameFn, RegistryOptions, Report};
 use std::ffi::{CString, c_void};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use vfs_core::{
-    Code, Configuration, Control, Entry, Error, Host, HostCalls, Level, Name, Open, OpenFlags, Registry,
-    Result, abi, built_in, log_to_stderr,
+    Code, Configuration, Control, Entry, Error, Host, HostCalls, Level, Name, OpenFlags, OpenOptions,
+    Registry, Result, abi, built_in, log_to_stderr,
 };
 
 pub type RegistrySlot = Slot<Registry>;
@@ -47,17 +47,17 @@ impl Argument for Table {
 }
 
 /// How to open, as C says it.
-struct How(Open);
+struct How(OpenOptions);
 
 impl Argument for How {
-    type C = *const OpenOptions;
+    type C = *const structs::OpenOptions;
 
-    unsafe fn check(value: *const OpenOptions, name: &'static str) -> Result<How> {
+    unsafe fn check(value: *const structs::OpenOptions, name: &'static str) -> Result<How> {
         // SAFETY: the caller's promise is the same.
-        let Some(options) = unsafe { <Option<OpenOptions>>::check(value, name) }? else {
-            return Ok(How(Open::default()));
+        let Some(options) = unsafe { <Option<structs::OpenOptions>>::check(value, name) }? else {
+            return Ok(How(OpenOptions::default()));
         };
-        let mut how = Open::new(OpenFlags::from_bits(options.flags));
+        let mut how = OpenOptions::new(OpenFlags::from_bits(options.flags));
         if !matches!(options.expected_size, 0 | abi::SIZE_UNKNOWN) {
             how = how.expected_size(options.expected_size);
         }
@@ -203,7 +203,7 @@ exported! {
         Ok(())
     }
     fn zvfs_registry_supported_flags(registry: Registered, descriptor: &str, out: Place<'_, u64>) -> i32 {
-        out.put(registry.0.supported_flags(descriptor, &Open::default())?.bits());
+        out.put(registry.0.supported_flags(descriptor, &OpenOptions::default())?.bits());
         Ok(())
     }
     fn zvfs_registry_stat(registry: Registered, descriptor: &str, options: How, out: Report<abi::Stat>) -> i32 {

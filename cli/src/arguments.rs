@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vfs_core::{Code, Error, Info, Open, OpenFlags, Registry, Result, Scope, parse_duration};
+use vfs_core::{Code, Error, Info, OpenFlags, OpenOptions, Registry, Result, Scope, parse_duration};
 
 /// Reach channels through loaded providers, and run guests that see nothing else.
 #[derive(Debug, Parser)]
@@ -77,7 +77,7 @@ pub enum Command {
 
 /// Options of the subcommands that open descriptors.
 #[derive(Args, Debug)]
-pub struct OpenOptions {
+pub struct DescriptorOptions {
     /// A setting for each descriptor of this command whose provider takes it with an open; repeatable
     #[arg(short = 'o', value_name = "KEY=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,
@@ -86,11 +86,11 @@ pub struct OpenOptions {
     pub timeout: Option<Duration>,
 }
 
-impl OpenOptions {
+impl DescriptorOptions {
     /// The descriptors, each with those of the settings that its provider takes.
     ///
     /// # Errors
-    /// As [`assign`](OpenOptions::assign).
+    /// As [`assign`](DescriptorOptions::assign).
     pub fn assigned<'a>(
         &self,
         registry: &Registry,
@@ -111,7 +111,7 @@ impl OpenOptions {
         }
         // One that cannot be used says so when it is opened.
         let info = |assigned: &Assigned<'_>| {
-            let how = Open::default().control(&watch.control(assigned.descriptor));
+            let how = OpenOptions::default().control(&watch.control(assigned.descriptor));
             registry.info(assigned.descriptor, &how).ok()
         };
         let infos: Vec<Option<Info>> = list.iter().map(info).collect();
@@ -152,8 +152,8 @@ impl<'a> Assigned<'a> {
     }
 
     /// How to open it.
-    pub fn open(&self, flags: OpenFlags) -> Open {
-        self.settings.iter().fold(Open::new(flags), |open, (name, text)| open.setting(name, text))
+    pub fn open(&self, flags: OpenFlags) -> OpenOptions {
+        self.settings.iter().fold(OpenOptions::new(flags), |open, (name, text)| open.setting(name, text))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `zvfs cat`: descriptors to standard output.
 
-use crate::arguments::{OpenOptions, Options};
+use crate::arguments::{DescriptorOptions, Options};
 use crate::exit::{self, Failure};
 use crate::name::{descriptor_or_stream, stream};
 use crate::setup;
@@ -20,7 +20,7 @@ pub struct Cat {
     #[arg(long, value_name = "START-[END]", value_parser = range)]
     range: Option<Range>,
     #[command(flatten)]
-    open: OpenOptions,
+    open: DescriptorOptions,
     /// What to read: scheme:rest, or a path; `-` is standard input (file:/dev/stdin)
     #[arg(required = true, value_name = "DESCRIPTOR", value_parser = descriptor_or_stream())]
     descriptors: Vec<String>,

@@ -1,6 +1,6 @@
 //! `zvfs cp`: one descriptor to another, all of it or nothing.
 
-use crate::arguments::{Assigned, OpenOptions, Options, setting};
+use crate::arguments::{Assigned, DescriptorOptions, Options, setting};
 use crate::exit::Failure;
 use crate::name::{descriptor_or_stream, stream};
 use crate::setup;
@@ -19,7 +19,7 @@ use vfs_core::{Code, Error, Finish, OpenFile, OpenFlags, Placement, Registry, Re
 #[command(verbatim_doc_comment)]
 pub struct Cp {
     #[command(flatten)]
-    open: OpenOptions,
+    open: DescriptorOptions,
     /// A setting for SRC only, where -o would be one for both; repeatable
     #[arg(long = "src-o", value_name = "KEY=VALUE", value_parser = setting)]
     source_settings: Vec<(String, String)>,

@@ -1,6 +1,6 @@
 //! `zvfs ls`: the names below a descriptor.
 
-use crate::arguments::{OpenOptions, Options};
+use crate::arguments::{DescriptorOptions, Options};
 use crate::exit::{self, Failure};
 use crate::name::descriptor;
 use crate::setup;
@@ -31,7 +31,7 @@ pub struct Ls {
     #[arg(short = '0', long, conflicts_with = "json")]
     null: bool,
     #[command(flatten)]
-    open: OpenOptions,
+    open: DescriptorOptions,
     /// What to list
     #[arg(required = true, value_name = "DESCRIPTOR", value_parser = descriptor())]
     descriptors: Vec<String>,

@@ -1,6 +1,6 @@
 //! `zvfs rm`: removes files.
 
-use crate::arguments::{OpenOptions, Options};
+use crate::arguments::{DescriptorOptions, Options};
 use crate::exit::{self, Failure};
 use crate::name::descriptor;
 use crate::setup;
@@ -12,7 +12,7 @@ use vfs_core::OpenFlags;
 #[derive(Args, Debug)]
 pub struct Rm {
     #[command(flatten)]
-    open: OpenOptions,
+    open: DescriptorOptions,
     /// What to remove
     #[arg(required = true, value_name = "DESCRIPTOR", value_parser = descriptor())]
     descriptors: Vec<String>,

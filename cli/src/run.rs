@@ -17,7 +17,7 @@ pub use compile::CompileChild;
 use pipes::Pipes;
 use report::{Format, Reports};
 use std::path::PathBuf;
-use zvm::{ExitCode, Manifest, OpenOptions, Report, Running, Session, SessionHandle};
+use zvm::{ExitCode, Manifest, Report, RunOptions, Running, Session, SessionHandle};
 
 /// Run guests, each under its manifest, several side by side
 ///
@@ -129,7 +129,7 @@ impl Run {
         // No two of its sessions may write one file.
         let run = std::process::id().to_string();
         let session = |(manifest, writers): (Manifest, _)| {
-            let mut open = OpenOptions::new();
+            let mut open = RunOptions::new();
             open.job = self.job.clone();
             open.run = Some(run.clone());
             open.writers = writers;

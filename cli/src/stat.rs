@@ -1,6 +1,6 @@
 //! `zvfs stat`: what is known of a descriptor.
 
-use crate::arguments::{OpenOptions, Options};
+use crate::arguments::{DescriptorOptions, Options};
 use crate::exit::{self, Failure};
 use crate::name::descriptor;
 use crate::setup;
@@ -18,7 +18,7 @@ pub struct Stat {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    open: OpenOptions,
+    open: DescriptorOptions,
     /// What to ask about
     #[arg(required = true, value_name = "DESCRIPTOR", value_parser = descriptor())]
     descriptors: Vec<String>,

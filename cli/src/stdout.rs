@@ -10,8 +10,8 @@ use std::fs;
 use std::io::{self, LineWriter, Write as _, stdout};
 use std::os::fd::AsFd;
 use vfs_core::{
-    Capabilities, Code, Context, Events, File, Host, Info, Instance, Open, OpenFile, OpenFlags, Provider,
-    Refusal, Registry, Request, Result, Settings,
+    Capabilities, Code, Context, Events, File, Host, Info, Instance, OpenFile, OpenFlags, OpenOptions,
+    Provider, Refusal, Registry, Request, Result, Settings,
 };
 
 /// Standard output for the command's own words. Not std's, which takes a write to what is closed for a success.
@@ -34,7 +34,7 @@ pub fn check() -> Result<(), Failure> {
 
 /// Opens standard output.
 pub fn open(registry: &Registry, watch: &Watch) -> Result<OpenFile, Failure> {
-    let how = Open::new(OpenFlags::WRITE).control(&watch.control("file:/dev/stdout"));
+    let how = OpenOptions::new(OpenFlags::WRITE).control(&watch.control("file:/dev/stdout"));
     match registry.open("file:/dev/stdout", &how) {
         Err(error) if is_refusal(&error) => {
             registry.register(Box::new(Stdout)).map_err(Failure::output)?;

@@ -92,7 +92,7 @@ pub use {
     copy::{copy, same_file},
     forks::{PerProcess, forks, forks_now},
     loader::{Digest, Library, Refusal},
-    open::{Open, OpenFile},
+    open::{OpenFile, OpenOptions},
     output::Placement,
     registry::{Listing, Registry, is_loading},
     secret::read_secret_file,

@@ -5,7 +5,7 @@ use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::file::Kind;
 use crate::flags::{Capabilities, OpenFlags};
-use crate::open::{Open, OpenFile};
+use crate::open::{OpenFile, OpenOptions};
 use crate::registry::Registry;
 use std::mem;
 
@@ -56,7 +56,7 @@ impl Registry {
     pub fn create(
         &self,
         descriptor: &str,
-        how: &Open,
+        how: &OpenOptions,
         in_place: Option<&str>,
     ) -> Result<(OpenFile, Placement)> {
         let supported = self.supported_flags(descriptor, how)?;

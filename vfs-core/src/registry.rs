@@ -16,7 +16,7 @@ use crate::flags::{OpenFlags, Scope};
 use crate::forks::{forks, forks_now};
 use crate::host::{Host, HostCalls, Level};
 use crate::loader::{Digest, Library, Refusal, trust};
-use crate::open::{Open, OpenFile};
+use crate::open::{OpenFile, OpenOptions};
 use crate::provider::{Entry, Info, Instance, Name, Namespace, Provider, Request};
 use crate::settings::{Setting, Settings};
 use crate::standard_error::log_to_stderr;
@@ -155,7 +155,7 @@ impl Registry {
     ///
     /// # Blocking
     /// As the provider; the [`Control`] in `how` ends it.
-    pub fn open(&self, descriptor: &str, how: &Open) -> Result<OpenFile> {
+    pub fn open(&self, descriptor: &str, how: &OpenOptions) -> Result<OpenFile> {
         let descriptor = Descriptor::parse(descriptor)?;
         self.opened(descriptor, how).map_err(|error| in_context(error, "open", descriptor))
     }
@@ -166,7 +166,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`open`](Registry::open), but for the provider's.
-    pub fn supported_flags(&self, descriptor: &str, how: &Open) -> Result<OpenFlags> {
+    pub fn supported_flags(&self, descriptor: &str, how: &OpenOptions) -> Result<OpenFlags> {
         self.provider_of(descriptor, how).map(|loaded| loaded.info.supported_flags)
     }
 
@@ -188,7 +188,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`open`](Registry::open), but for the provider's.
-    pub fn info(&self, descriptor: &str, how: &Open) -> Result<Info> {
+    pub fn info(&self, descriptor: &str, how: &OpenOptions) -> Result<Info> {
         self.provider_of(descriptor, how).map(|loaded| loaded.info.clone())
     }
 
@@ -196,11 +196,11 @@ impl Registry {
     ///
     /// # Errors
     /// As [`open`](Registry::open); ENOTSUP: the provider knows no status.
-    pub fn stat(&self, descriptor: &str, how: &Open) -> Result<Stat> {
+    pub fn stat(&self, descriptor: &str, how: &OpenOptions) -> Result<Stat> {
         let descriptor = Descriptor::parse(descriptor)?;
         let stat = match self.named(descriptor, how, |names, request| names.stat(request)) {
             Err(error) if error.code() == Code::ENOTSUP => {
-                let how = Open { flags: OpenFlags::READ, ..how.clone() };
+                let how = OpenOptions { flags: OpenFlags::READ, ..how.clone() };
                 self.opened(descriptor, &how).and_then(|mut file| file.stat())
             }
             result => result,
@@ -215,7 +215,7 @@ impl Registry {
     pub fn list(
         &self,
         descriptor: &str,
-        how: &Open,
+        how: &OpenOptions,
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         self.listed(descriptor, how, |names, request, goes_on| {
@@ -230,7 +230,7 @@ impl Registry {
     pub fn names(
         &self,
         descriptor: &str,
-        how: &Open,
+        how: &OpenOptions,
         each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         self.listed(descriptor, how, |names, request, goes_on| {
@@ -242,7 +242,7 @@ impl Registry {
     fn listed(
         &self,
         descriptor: &str,
-        how: &Open,
+        how: &OpenOptions,
         list: impl FnOnce(&dyn Namespace, &Request<'_>, &mut dyn FnMut() -> bool) -> Result<()>,
     ) -> Result<()> {
         let descriptor = Descriptor::parse(descriptor)?;
@@ -261,13 +261,13 @@ impl Registry {
     ///
     /// # Errors
     /// As [`open`](Registry::open); EISDIR; ENOTSUP: the provider cannot remove.
-    pub fn remove(&self, descriptor: &str, how: &Open) -> Result<()> {
+    pub fn remove(&self, descriptor: &str, how: &OpenOptions) -> Result<()> {
         let descriptor = Descriptor::parse(descriptor)?;
         let removed = self.named(descriptor, how, |names, request| names.remove(request));
         removed.map_err(|error| in_context(error, "remove", descriptor))
     }
 
-    fn provider_of(&self, descriptor: &str, how: &Open) -> Result<Arc<Loaded>> {
+    fn provider_of(&self, descriptor: &str, how: &OpenOptions) -> Result<Arc<Loaded>> {
         let descriptor = Descriptor::parse(descriptor)?;
         let scheme = descriptor.scheme().to_ascii_lowercase();
         let loaded = self.controlled(descriptor, how, |_, context| {
@@ -276,7 +276,7 @@ impl Registry {
         loaded.map_err(|error| in_context(error, "open", descriptor))
     }
 
-    fn opened(&self, descriptor: Descriptor<'_>, how: &Open) -> Result<OpenFile> {
+    fn opened(&self, descriptor: Descriptor<'_>, how: &OpenOptions) -> Result<OpenFile> {
         how.flags.check()?;
         self.with_request(descriptor, how, |started, request, control| {
             let unsupported =
@@ -297,10 +297,10 @@ impl Registry {
     pub(crate) fn named<T>(
         &self,
         descriptor: Descriptor<'_>,
-        how: &Open,
+        how: &OpenOptions,
         call: impl FnOnce(&dyn Namespace, &Request<'_>) -> Result<T>,
     ) -> Result<T> {
-        let how = Open { flags: OpenFlags::empty(), ..how.clone() };
+        let how = OpenOptions { flags: OpenFlags::empty(), ..how.clone() };
         self.with_request(descriptor, &how, |started, request, _| {
             let name = &started.loaded.info.name;
             let names = started.instance.namespace();
@@ -312,7 +312,7 @@ impl Registry {
     fn with_request<T>(
         &self,
         descriptor: Descriptor<'_>,
-        how: &Open,
+        how: &OpenOptions,
         call: impl FnOnce(&Arc<Started>, &Request<'_>, &Control) -> Result<T>,
     ) -> Result<T> {
         self.controlled(descriptor, how, |control, context| {
@@ -335,7 +335,7 @@ impl Registry {
     fn controlled<T>(
         &self,
         descriptor: Descriptor<'_>,
-        how: &Open,
+        how: &OpenOptions,
         work: impl FnOnce(&Control, &Context) -> Result<T>,
     ) -> Result<T> {
         self.check_process()?;
@@ -557,7 +557,7 @@ fn in_context(error: Error, verb: &str, descriptor: Descriptor<'_>) -> Error {
 }
 
 /// The per-open settings: what the opener gave, and of what the host offers only what the provider declares.
-fn open_settings(schema: &[Setting], how: &Open) -> Result<Settings> {
+fn open_settings(schema: &[Setting], how: &OpenOptions) -> Result<Settings> {
     let declared =
         |name: &str| schema.iter().any(|setting| setting.name == name && setting.scope.contains(Scope::OPEN));
     let mut given = how.settings.clone();

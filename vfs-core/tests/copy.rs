@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex};
 use vfs_core::{
-    Capabilities, Code, Configuration, Direction, Error, File, Host, Info, Instance, Lease, Open, OpenFile,
-    OpenFlags, Provider, Registry, Request, Result, Settings, copy,
+    Capabilities, Code, Configuration, Direction, Error, File, Host, Info, Instance, Lease, OpenFile,
+    OpenFlags, OpenOptions, Provider, Registry, Request, Result, Settings, copy,
 };
 
 /// `kernel:path` lends the file of that path; `framed:` has none, and splices unless it is `framed:shy`.
@@ -168,7 +168,7 @@ impl Bench {
     }
 
     fn open(&self, descriptor: &str) -> OpenFile {
-        self.registry.open(descriptor, &Open::new(OpenFlags::READ | OpenFlags::WRITE)).unwrap()
+        self.registry.open(descriptor, &OpenOptions::new(OpenFlags::READ | OpenFlags::WRITE)).unwrap()
     }
 }
 
@@ -222,7 +222,7 @@ fn two_files_are_copied_in_the_kernel_from_their_positions() {
 fn a_file_that_the_kernel_says_is_empty_is_read() {
     // copy_file_range moves nothing out of files of /proc, whose size is 0.
     let bench = Bench::new();
-    let mut source = bench.registry.open("kernel:/proc/version", &Open::new(OpenFlags::READ)).unwrap();
+    let mut source = bench.registry.open("kernel:/proc/version", &OpenOptions::new(OpenFlags::READ)).unwrap();
     let mut target = bench.file("b", b"");
     copy(&mut source, &mut target, None, &mut |_| ()).unwrap();
     assert!(bench.content("b") == std::fs::read("/proc/version").unwrap());

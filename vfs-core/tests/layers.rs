@@ -8,8 +8,8 @@ mod probe;
 use probe::{Log, Probe};
 use std::sync::{Arc, Mutex};
 use vfs_core::{
-    Capabilities, Code, Configuration, Context, Control, Descriptor, File, Host, Info, Inner, Instance, Open,
-    OpenFlags, Provider, Registry, Request, Result, Settings,
+    Capabilities, Code, Configuration, Context, Control, Descriptor, File, Host, Info, Inner, Instance,
+    OpenFlags, OpenOptions, Provider, Registry, Request, Result, Settings,
 };
 
 /// `layer:<inner>` opens its inner descriptor and passes reads on.
@@ -84,8 +84,8 @@ fn registry(layer: &Layer) -> (Registry, Log) {
     (registry, log)
 }
 
-fn read() -> Open {
-    Open::new(OpenFlags::READ)
+fn read() -> OpenOptions {
+    OpenOptions::new(OpenFlags::READ)
 }
 
 #[test]

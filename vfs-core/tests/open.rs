@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use vfs_core::{
     COUNT_MAX, Capabilities, Code, Configuration, Context, Control, Direction, Entry, Error, File, Finish,
-    Flush, Host, Info, Instance, Kind, Namespace, Open, OpenFile, OpenFlags, Provider, Registry, Request,
-    Result, Settings, Stat, copy,
+    Flush, Host, Info, Instance, Kind, Namespace, OpenFile, OpenFlags, OpenOptions, Provider, Registry,
+    Request, Result, Settings, Stat, copy,
 };
 
 /// What the provider is to answer next, and what it was asked.
@@ -152,14 +152,14 @@ fn scripted() -> (Script, Registry) {
     (script, registry)
 }
 
-fn open(capabilities: u64, how: &Open) -> (Script, Result<OpenFile>) {
+fn open(capabilities: u64, how: &OpenOptions) -> (Script, Result<OpenFile>) {
     let (script, registry) = scripted();
     let file = registry.open(&format!("script:{capabilities}"), how);
     (script, file)
 }
 
 fn opened(capabilities: Capabilities) -> (Script, OpenFile) {
-    let (script, file) = open(capabilities.bits(), &Open::default());
+    let (script, file) = open(capabilities.bits(), &OpenOptions::default());
     (script, file.expect("an open file"))
 }
 
@@ -194,7 +194,7 @@ fn a_file_that_cannot_do_what_was_asked_for_is_not_opened() {
         (OpenFlags::WRITE, Capabilities::READABLE),
         (OpenFlags::READ | OpenFlags::WRITE, Capabilities::READABLE),
     ] {
-        let (_, file) = open(claimed.bits(), &Open::new(flags));
+        let (_, file) = open(claimed.bits(), &OpenOptions::new(flags));
         assert_eq!(file.unwrap_err().code(), Code::EBADF, "{flags:?}");
     }
 }
@@ -247,9 +247,9 @@ fn a_write_that_timed_out_may_be_repeated() {
 #[test]
 fn a_discard_has_five_seconds_whatever_the_control_says_and_leaves_that_alone() {
     let control = Control::new();
-    let (script, file) = open(ALL, &Open::default().control(&control));
+    let (script, file) = open(ALL, &OpenOptions::default().control(&control));
     let mut file = file.unwrap();
-    let (sibling_script, sibling) = open(ALL, &Open::default().control(&control));
+    let (sibling_script, sibling) = open(ALL, &OpenOptions::default().control(&control));
     let mut sibling = sibling.unwrap();
     control.cancel();
     control.set_deadline(Some(Instant::now() - Duration::from_secs(1)));
@@ -268,7 +268,7 @@ fn no_call_begins_that_the_control_has_ended() {
         (|control| control.set_deadline(Some(Instant::now())), Code::ETIMEDOUT),
     ] {
         let control = Control::new();
-        let (script, file) = open(0x1ff, &Open::default().control(&control));
+        let (script, file) = open(0x1ff, &OpenOptions::default().control(&control));
         let mut file = file.unwrap();
         end(&control);
         let kernel = std::fs::File::open("/dev/null").unwrap();
@@ -306,7 +306,7 @@ fn no_call_begins_that_the_control_has_ended() {
 #[test]
 fn a_result_that_came_is_given_however_late() {
     let control = Control::new();
-    let (script, file) = open(ALL, &Open::default().control(&control));
+    let (script, file) = open(ALL, &OpenOptions::default().control(&control));
     let mut file = file.unwrap();
     script.at_the_next_call(&control);
     file.finish(Finish::Commit).unwrap();
@@ -319,7 +319,7 @@ fn a_result_that_came_is_given_however_late() {
 fn an_open_that_ends_after_its_control_is_dropped() {
     let (script, registry) = scripted();
     let control = Control::new();
-    let how = Open::new(OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE).control(&control);
+    let how = OpenOptions::new(OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE).control(&control);
     script.at_the_next_call(&control);
     let error = registry.open(&format!("script:{ALL}"), &how).unwrap_err();
     assert_eq!(error.code(), Code::ECANCELED);
@@ -332,7 +332,7 @@ fn a_list_ends_between_two_entries() {
     let (_, registry) = scripted();
     let control = Control::new();
     let mut seen = 0;
-    let listed = registry.list("script:511", &Open::default().control(&control), &mut |_| {
+    let listed = registry.list("script:511", &OpenOptions::default().control(&control), &mut |_| {
         seen += 1;
         control.cancel();
         ControlFlow::Continue(())
@@ -344,11 +344,11 @@ fn a_list_ends_between_two_entries() {
 fn a_cancelled_or_late_open_asks_nobody() {
     let control = Control::new();
     control.cancel();
-    let (_, file) = open(ALL, &Open::default().control(&control));
+    let (_, file) = open(ALL, &OpenOptions::default().control(&control));
     assert_eq!(file.unwrap_err().code(), Code::ECANCELED);
     control.lift();
     control.set_deadline(Some(Instant::now()));
-    let (_, file) = open(ALL, &Open::default().control(&control));
+    let (_, file) = open(ALL, &OpenOptions::default().control(&control));
     assert_eq!(file.unwrap_err().code(), Code::ETIMEDOUT);
 }
 
@@ -376,7 +376,7 @@ fn what_follows_a_finish_is_the_same_for_every_provider() {
     ];
     for (finished, then) in cases {
         for (next, expected) in [F::End, F::Commit, F::Discard].into_iter().zip(then) {
-            let (script, file) = open(0x1ff, &Open::default());
+            let (script, file) = open(0x1ff, &OpenOptions::default());
             let mut file = file.unwrap();
             for (how, answer) in finished {
                 script.answer([answer.as_ref().map(|count| *count).map_err(Error::flattened)]);

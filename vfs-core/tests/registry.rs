@@ -7,7 +7,9 @@ use probe::Probe;
 use std::error::Error as _;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
-use vfs_core::{Code, Configuration, Control, Error, Info, Open, OpenFlags, Refusal, Registry, Threads};
+use vfs_core::{
+    Code, Configuration, Control, Error, Info, OpenFlags, OpenOptions, Refusal, Registry, Threads,
+};
 
 fn registry(text: &str, provider: Probe) -> Registry {
     let registry = Registry::new(Configuration::parse(text).expect("a configuration"));
@@ -15,8 +17,8 @@ fn registry(text: &str, provider: Probe) -> Registry {
     registry
 }
 
-fn read() -> Open {
-    Open::new(OpenFlags::READ)
+fn read() -> OpenOptions {
+    OpenOptions::new(OpenFlags::READ)
 }
 
 #[test]
@@ -202,13 +204,16 @@ fn a_flag_that_the_provider_does_not_honour_is_enotsup_before_it_is_asked() {
     let log = probe.log();
     let registry = registry("", probe);
     for flags in [OpenFlags::WRITE, OpenFlags::from_bits(1 << 20), OpenFlags::READ | OpenFlags::WRITE] {
-        let error = registry.open("object:x", &Open::new(flags)).unwrap_err();
+        let error = registry.open("object:x", &OpenOptions::new(flags)).unwrap_err();
         assert_eq!(error.code(), Code::ENOTSUP, "{flags:?}");
     }
     assert_eq!(log.opened(), Vec::<String>::new());
     // A hint is passed on, known or not.
     registry
-        .open("object:x", &Open::new(OpenFlags::READ | OpenFlags::SEQUENTIAL | OpenFlags::from_bits(1 << 50)))
+        .open(
+            "object:x",
+            &OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL | OpenFlags::from_bits(1 << 50)),
+        )
         .unwrap();
 }
 
@@ -299,10 +304,11 @@ fn an_open_file_outlives_its_registry_and_its_instance_ends_after_it() {
 #[test]
 fn a_count_that_cannot_be_is_eio_also_in_process() {
     let registry = registry("", Probe::new("object").supported_flags(OpenFlags::READ | OpenFlags::WRITE));
-    let mut file = registry.open("object:too-much", &Open::new(OpenFlags::READ | OpenFlags::WRITE)).unwrap();
+    let mut file =
+        registry.open("object:too-much", &OpenOptions::new(OpenFlags::READ | OpenFlags::WRITE)).unwrap();
     assert_eq!(file.read(&mut [0; 4]).unwrap_err().code(), Code::EIO);
     assert_eq!(file.write_all(b"four").unwrap_err().code(), Code::EIO);
-    let mut file = registry.open("object:nothing", &Open::new(OpenFlags::WRITE)).unwrap();
+    let mut file = registry.open("object:nothing", &OpenOptions::new(OpenFlags::WRITE)).unwrap();
     assert_eq!(file.write_all(b"four").unwrap_err().code(), Code::EIO, "or it would be asked for ever");
 }
 

@@ -2,7 +2,7 @@
 //! provider needs; a target for the SDK, and tested as it stands. `tests/abi/env.c` is the same in C.
 #![cfg(feature = "host")]
 
-use vfs_core::{Code, Configuration, Open, OpenFlags, Registry};
+use vfs_core::{Code, Configuration, OpenFlags, OpenOptions, Registry};
 
 mod env {
     // ----
@@ -52,7 +52,7 @@ mod env {
 fn a_variable_is_read_to_its_end() {
     let registry = Registry::new(Configuration::default());
     registry.register(Box::new(env::Env)).unwrap();
-    let read = Open::new(OpenFlags::READ);
+    let read = OpenOptions::new(OpenFlags::READ);
     let mut file = registry.open("env:PATH", &read).unwrap();
     assert_eq!(std::io::read_to_string(&mut file).unwrap(), std::env::var("PATH").unwrap());
     assert_eq!(file.read(&mut [0; 8]).unwrap(), 0, "the end repeats");

@@ -22,7 +22,7 @@ pub use controls::Controls;
 pub use counters::{Counters, Counts, Quota};
 pub use digest::DigestAlgorithm;
 pub(crate) use given::Given;
-pub use open::OpenOptions;
+pub use open::RunOptions;
 pub use outputs::{OutputReport, OutputState};
 
 pub(crate) use ahead::Wake;

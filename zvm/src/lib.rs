@@ -21,8 +21,8 @@ mod report;
 mod session;
 
 pub use channel::{
-    CallError, Channel, Channels, Controls, Counters, Counts, DigestAlgorithm, Meter, OpenOptions,
-    OutputReport, OutputState, Quota,
+    CallError, Channel, Channels, Controls, Counters, Counts, DigestAlgorithm, Meter, OutputReport,
+    OutputState, Quota, RunOptions,
 };
 pub use compile::{Cache, Compiler, PROGRAM_MAX, Worker, compile_child};
 pub use exit::{ExitCode, Failure};

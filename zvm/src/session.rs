@@ -8,7 +8,7 @@ mod work;
 
 pub use builder::SessionBuilder;
 
-use crate::channel::{Given, OpenOptions};
+use crate::channel::{Given, RunOptions};
 use crate::compile::Compiler;
 use crate::exit::{ExitCode, Failure};
 use crate::guest::Reason;
@@ -33,7 +33,7 @@ const STACK: usize = 8 << 20;
 pub struct Session {
     manifest: Manifest,
     registry: Registry,
-    options: OpenOptions,
+    options: RunOptions,
     compiler: Compiler,
     /// Instead of what the manifest names.
     program: Option<Vec<u8>>,
@@ -43,7 +43,7 @@ pub struct Session {
 
 impl Session {
     /// Prepares a run of a manifest over a registry's providers. Opens nothing yet.
-    pub fn new(manifest: Manifest, registry: Registry, options: OpenOptions) -> Session {
+    pub fn new(manifest: Manifest, registry: Registry, options: RunOptions) -> Session {
         Session::builder(manifest).registry(registry).options(options).build()
     }
 

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use vfs_core::{Code, Configuration, Registry};
-use zvm::{CallError, Channel, Channels, Controls, ExitCode, Failure, Manifest, OpenOptions, Report};
+use zvm::{CallError, Channel, Channels, Controls, ExitCode, Failure, Manifest, Report, RunOptions};
 
 const LONG: Duration = Duration::from_secs(20);
 /// The handle of the channel under test.
@@ -37,7 +37,7 @@ fn manifest(channels: &str, more: &str) -> Manifest {
 }
 
 fn open_all(channels: &str, more: &str, controls: &Controls) -> Result<Channels, Failure> {
-    Channels::open(&manifest(channels, more), &registry(), &OpenOptions::new(), controls)
+    Channels::open(&manifest(channels, more), &registry(), &RunOptions::new(), controls)
 }
 
 /// Opens `source` with `type, etag, gets, get_size, puts, put_size`.
@@ -132,7 +132,7 @@ fn what_a_failed_run_wrote_is_there_only_if_it_is_in_place() {
     let text =
         manifest_text("", "").replace("Channel = /dev/null, /dev/stderr, 0, 0, 0, 0, 9, 99", &messages);
     let manifest = Manifest::parse(text.as_bytes()).unwrap();
-    let mut channels = Channels::open(&manifest, &registry(), &OpenOptions::new(), &Controls::new()).unwrap();
+    let mut channels = Channels::open(&manifest, &registry(), &RunOptions::new(), &Controls::new()).unwrap();
     channels.by_handle(2).unwrap().write_at(b"why", 0).unwrap();
     channels.discard_all();
     assert_eq!(fs::read(files.path("messages")).unwrap(), b"why");

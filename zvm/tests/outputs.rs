@@ -7,8 +7,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use vfs_core::{Configuration, Open, OpenFlags, Registry};
-use zvm::{Channels, Controls, ExitCode, Manifest, OpenOptions, OutputState, Quota, Report, Session};
+use vfs_core::{Configuration, OpenFlags, OpenOptions, Registry};
+use zvm::{Channels, Controls, ExitCode, Manifest, OutputState, Quota, Report, RunOptions, Session};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -71,7 +71,7 @@ impl Bench {
     }
 
     fn open(&self, out: &str, more: &str, run: &str) -> Result<Channels, zvm::Failure> {
-        let options = OpenOptions::new().run(run);
+        let options = RunOptions::new().run(run);
         Channels::open(&self.manifest(out, "9, 99", more), &self.registry, &options, &Controls::new())
     }
 }
@@ -237,7 +237,12 @@ fn what_is_read_is_not_emptied_for_another_channel() {
         ("mem:x", "mem:x", "\nPartial = keep"),
     ] {
         if source == "mem:x" {
-            drop(bench.registry.open("mem:x", &Open::new(OpenFlags::WRITE | OpenFlags::CREATE)).unwrap());
+            drop(
+                bench
+                    .registry
+                    .open("mem:x", &OpenOptions::new(OpenFlags::WRITE | OpenFlags::CREATE))
+                    .unwrap(),
+            );
         }
         let more = format!("Channel = {source}, /in, 0, 9, 99, 0, 0{keep}");
         let failure = bench.open(target, &more, "run").unwrap_err();
@@ -276,7 +281,7 @@ fn the_first_failed_commit_discards_the_rest() {
 #[test]
 fn a_buffer_in_memory_is_whole_or_not_there_too() {
     let bench = Bench::new();
-    let there = || bench.registry.open("mem:out", &Open::new(OpenFlags::READ)).is_ok();
+    let there = || bench.registry.open("mem:out", &OpenOptions::new(OpenFlags::READ)).is_ok();
     bench.run("mem:out", "", TRAP);
     assert!(!there());
     bench.run("mem:out", "", RETURN);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vfs_core::{Code, Configuration, Error, PerProcess, Registry, Result};
 use zvm::{
-    Cache, Compiler, ExitCode, Manifest, OpenOptions, PROGRAM_MAX, Report, Session, SessionBuilder,
+    Cache, Compiler, ExitCode, Manifest, PROGRAM_MAX, Report, RunOptions, Session, SessionBuilder,
     SessionHandle, Worker,
 };
 
@@ -117,7 +117,7 @@ fn with_options(builder: SessionBuilder, options: Option<Options>) -> Result<Ses
         builder = builder.registry(Registry::new(configuration));
     }
     if let Some(job) = job {
-        builder = builder.options(OpenOptions::new().job(job));
+        builder = builder.options(RunOptions::new().job(job));
     }
     let mut compiler = Compiler::default();
     if let Some(worker) = worker {

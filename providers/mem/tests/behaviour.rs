@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 use std::thread;
-use vfs_core::{Code, Configuration, Finish, Kind, Open, OpenFile, OpenFlags, Registry, Result, copy};
+use vfs_core::{Code, Configuration, Finish, Kind, OpenFile, OpenFlags, OpenOptions, Registry, Result, copy};
 use zvfs_mem::Mem;
 
 type F = OpenFlags;
@@ -19,7 +19,7 @@ fn registry() -> Registry {
 }
 
 fn open(registry: &Registry, descriptor: &str, flags: OpenFlags) -> Result<OpenFile> {
-    registry.open(descriptor, &Open::new(flags))
+    registry.open(descriptor, &OpenOptions::new(flags))
 }
 
 fn write(registry: &Registry, descriptor: &str, bytes: &[u8]) -> Result<()> {
@@ -46,7 +46,7 @@ fn names(registry: &Registry) -> Vec<String> {
         names.push(entry.name.to_owned());
         ControlFlow::Continue(())
     };
-    registry.list("mem:", &Open::new(F::empty()), &mut each).unwrap();
+    registry.list("mem:", &OpenOptions::new(F::empty()), &mut each).unwrap();
     names
 }
 
@@ -66,7 +66,7 @@ fn the_limit_is_for_all_buffers_together() {
 #[test]
 fn bytes_given_up_can_be_used_again() {
     let registry = registry();
-    let how = Open::new(F::empty());
+    let how = OpenOptions::new(F::empty());
     write(&registry, "mem:a", &[1; 1000]).unwrap();
     write(&registry, "mem:a", &[2; 1000]).unwrap(); // TRUNCATE
     let reader = open(&registry, "mem:a", F::READ).unwrap();
@@ -87,7 +87,7 @@ fn bytes_given_up_can_be_used_again() {
 #[test]
 fn a_reservation_counts_and_a_reserved_write_succeeds() {
     let registry = registry();
-    let reserve = |bytes| Open::new(NEW | F::PREALLOCATE).expected_size(bytes);
+    let reserve = |bytes| OpenOptions::new(NEW | F::PREALLOCATE).expected_size(bytes);
     assert_eq!(code(registry.open("mem:a", &reserve(1001))), Code::ENOSPC);
     let mut file = registry.open("mem:b", &reserve(900)).unwrap();
     assert_eq!(code(write(&registry, "mem:c", &[1; 101])), Code::ENOSPC);
@@ -102,11 +102,11 @@ fn a_reservation_counts_and_a_reserved_write_succeeds() {
 fn an_open_that_fails_for_lack_of_room_changes_nothing() {
     let registry = registry();
     write(&registry, "mem:a", b"precious").unwrap();
-    let version = |name: &str| registry.stat(name, &Open::new(F::empty())).unwrap().version;
+    let version = |name: &str| registry.stat(name, &OpenOptions::new(F::empty())).unwrap().version;
     let before = version("mem:a");
     for flags in [F::empty(), F::ATOMIC] {
         for name in ["mem:a", "mem:new"] {
-            let how = Open::new(NEW | F::PREALLOCATE | flags).expected_size(1001);
+            let how = OpenOptions::new(NEW | F::PREALLOCATE | flags).expected_size(1001);
             assert_eq!(code(registry.open(name, &how)), Code::ENOSPC, "{name}");
         }
     }
@@ -159,7 +159,7 @@ fn a_copy_tells_a_wrong_direction_and_an_earlier_failure_at_its_edges_too() {
 #[test]
 fn two_writers_of_one_run_do_not_replace_each_other() {
     let registry = registry();
-    let open = |run: &str| registry.open("mem:a", &Open::new(NEW | F::ATOMIC).run(run));
+    let open = |run: &str| registry.open("mem:a", &OpenOptions::new(NEW | F::ATOMIC).run(run));
     let first = open("one").unwrap();
     assert_eq!(code(open("one")), Code::EBUSY);
     open("two").unwrap();
@@ -178,7 +178,7 @@ fn names_are_flat_and_listed() {
     for odd in ["mem:a/b", "mem:/a", "mem:..", "mem:."] {
         assert_eq!(code(open(&registry, odd, NEW)), Code::EINVAL, "{odd}");
     }
-    let how = Open::new(F::empty());
+    let how = OpenOptions::new(F::empty());
     assert_eq!(code(open(&registry, "mem:", F::READ)), Code::EISDIR);
     assert_eq!(code(registry.remove("mem:", &how)), Code::EISDIR);
     assert_eq!(registry.stat("mem:", &how).unwrap().kind, Kind::Directory);
@@ -189,7 +189,7 @@ fn a_removed_name_lives_on_for_who_has_it_open() {
     let registry = registry();
     write(&registry, "mem:a", b"old").unwrap();
     let mut file = open(&registry, "mem:a", F::READ | F::WRITE).unwrap();
-    registry.remove("mem:a", &Open::new(F::empty())).unwrap();
+    registry.remove("mem:a", &OpenOptions::new(F::empty())).unwrap();
     write(&registry, "mem:a", b"another").unwrap();
     file.write_all(b"OL").unwrap();
     let mut buffer = [0; 3];

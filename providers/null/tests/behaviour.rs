@@ -1,13 +1,13 @@
 //! What `null` does that the suite does not ask for.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use vfs_core::{Code, Configuration, Open, OpenFile, OpenFlags, Registry, Result};
+use vfs_core::{Code, Configuration, OpenFile, OpenFlags, OpenOptions, Registry, Result};
 use zvfs_null::Null;
 
 fn open(descriptor: &str, flags: OpenFlags) -> Result<OpenFile> {
     let registry = Registry::new(Configuration::parse("[provider.null]").unwrap());
     registry.register(Box::new(Null)).unwrap();
-    registry.open(descriptor, &Open::new(flags))
+    registry.open(descriptor, &OpenOptions::new(flags))
 }
 
 #[test]

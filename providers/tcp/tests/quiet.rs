@@ -5,7 +5,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::thread;
 use std::time::Instant;
-use vfs_core::{Configuration, Finish, Open, OpenFlags, Registry};
+use vfs_core::{Configuration, Finish, OpenFlags, OpenOptions, Registry};
 use zvfs_tcp::Tcp;
 
 fn host() -> Registry {
@@ -35,8 +35,9 @@ fn what_a_busy_writer_is_told_wakes_no_third_thread() {
     // With the smallest window there are two thousand reports.
     let descriptor = format!("tcp://127.0.0.1:{port}");
     let (reading, writing) = (host(), host());
-    let mut reader = reading.open(&format!("{descriptor}?window=64k"), &Open::new(OpenFlags::READ)).unwrap();
-    let mut writer = writing.open(&descriptor, &Open::new(OpenFlags::WRITE)).unwrap();
+    let mut reader =
+        reading.open(&format!("{descriptor}?window=64k"), &OpenOptions::new(OpenFlags::READ)).unwrap();
+    let mut writer = writing.open(&descriptor, &OpenOptions::new(OpenFlags::WRITE)).unwrap();
     let writer = thread::spawn(move || {
         let block = [7; 16 << 10];
         for _ in 0..TOTAL / block.len() {

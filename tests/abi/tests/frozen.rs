@@ -9,8 +9,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use vfs_core::{
-    Capabilities, Code, Configuration, Control, Direction, Finish, Flush, Kind, Library, Open, OpenFile,
-    OpenFlags, Provider, Refusal, Registry,
+    Capabilities, Code, Configuration, Control, Direction, Finish, Flush, Kind, Library, OpenFile, OpenFlags,
+    OpenOptions, Provider, Refusal, Registry,
 };
 use zvfs_abi_tests::{Language, compilers, project};
 
@@ -35,7 +35,7 @@ fn registry(folder: &Path, sections: &str) -> Registry {
 }
 
 fn open(registry: &Registry, descriptor: &str) -> OpenFile {
-    registry.open(descriptor, &Open::new(OpenFlags::READ)).unwrap()
+    registry.open(descriptor, &OpenOptions::new(OpenFlags::READ)).unwrap()
 }
 
 #[test]
@@ -67,9 +67,9 @@ fn everything_of_version_1_works() {
         }
         assert_eq!(file.lease(Direction::Read).unwrap_err().code(), Code::ENOTSUP);
 
-        let error = registry.open(&format!("{name}:absent"), &Open::new(OpenFlags::READ)).unwrap_err();
+        let error = registry.open(&format!("{name}:absent"), &OpenOptions::new(OpenFlags::READ)).unwrap_err();
         assert_eq!((error.code(), error.chain()), (Code::ENOENT, format!("open {name}:absent: absent")));
-        let how = Open::new(OpenFlags::READ).setting("text", "given");
+        let how = OpenOptions::new(OpenFlags::READ).setting("text", "given");
         let given = read_to_string(registry.open(&format!("{name}:x"), &how).unwrap()).unwrap();
         assert_eq!(given, "given");
         let mut seen = Vec::new();
@@ -77,7 +77,7 @@ fn everything_of_version_1_works() {
             seen.push((entry.name.to_owned(), entry.stat.and_then(|stat| stat.size)));
             ControlFlow::Continue(())
         };
-        registry.list(&format!("{name}:"), &Open::default(), each).unwrap();
+        registry.list(&format!("{name}:"), &OpenOptions::default(), each).unwrap();
         assert_eq!(seen, [("first".to_owned(), Some(5)), ("second".to_owned(), None)]);
         // It knows nothing of names as bytes.
         let mut bytes = Vec::new();
@@ -85,11 +85,11 @@ fn everything_of_version_1_works() {
             bytes.push(name.bytes.to_owned());
             ControlFlow::Continue(())
         };
-        registry.names(&format!("{name}:"), &Open::default(), each).unwrap();
+        registry.names(&format!("{name}:"), &OpenOptions::default(), each).unwrap();
         assert_eq!(bytes, [&b"first"[..], b"second"]);
-        assert_eq!(registry.stat(&format!("{name}:abc"), &Open::default()).unwrap().size, Some(3));
+        assert_eq!(registry.stat(&format!("{name}:abc"), &OpenOptions::default()).unwrap().size, Some(3));
         assert_eq!(
-            registry.remove(&format!("{name}:abc"), &Open::default()).unwrap_err().code(),
+            registry.remove(&format!("{name}:abc"), &OpenOptions::default()).unwrap_err().code(),
             Code::EROFS
         );
     }
@@ -106,7 +106,7 @@ fn settings_of_version_1_reach_it() {
         let section = format!("[provider.{name}]\nsettings = {{ limit = \"4\" }}");
         let registry = registry(folder.path(), &section);
         open(&registry, &format!("{name}:four"));
-        let error = registry.open(&format!("{name}:fiver"), &Open::new(OpenFlags::READ)).unwrap_err();
+        let error = registry.open(&format!("{name}:fiver"), &OpenOptions::new(OpenFlags::READ)).unwrap_err();
         assert_eq!(error.code(), Code::EFBIG);
     }
 }
@@ -125,7 +125,7 @@ fn cancel_and_deadline_of_version_1_work() {
             (|control| control.set_deadline(Some(Instant::now())), Code::ETIMEDOUT, "stopped"),
         ] {
             let control = Control::new();
-            let how = Open::new(OpenFlags::READ).control(&control);
+            let how = OpenOptions::new(OpenFlags::READ).control(&control);
             let mut file = registry.open(&format!("{name}:wait"), &how).unwrap();
             let error = thread::scope(|scope| {
                 let reading = scope.spawn(move || file.read(&mut [0; 4]).unwrap_err());
@@ -152,7 +152,7 @@ fn a_layer_of_version_1_works() {
         let path = folder.path().join(format!("written-through-{name}"));
         let descriptor = format!("{name}:over,{other}:over,file:{}", path.display());
         let flags = OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE;
-        let mut file = registry.open(&descriptor, &Open::new(flags)).unwrap();
+        let mut file = registry.open(&descriptor, &OpenOptions::new(flags)).unwrap();
         file.write_all(b"0123456789").unwrap();
         file.write_at(b"xy", 2).unwrap();
         file.seek(SeekFrom::Start(1)).unwrap();
@@ -167,7 +167,8 @@ fn a_layer_of_version_1_works() {
         file.finish(Finish::Commit).unwrap();
         drop(file);
         assert_eq!(fs::read(&path).unwrap(), b"01xy4");
-        let error = registry.open(&format!("{name}:over,nosuch:x"), &Open::new(OpenFlags::READ)).unwrap_err();
+        let error =
+            registry.open(&format!("{name}:over,nosuch:x"), &OpenOptions::new(OpenFlags::READ)).unwrap_err();
         assert_eq!(error.code(), Code::EPROTONOSUPPORT);
     }
 }

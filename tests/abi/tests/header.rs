@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use vfs_core::{Capabilities, Code, Configuration, Finish, Open, OpenFlags, Registry};
+use vfs_core::{Capabilities, Code, Configuration, Finish, OpenFlags, OpenOptions, Registry};
 use zvfs_abi_tests::{Language, compilers};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/env.c");
@@ -48,7 +48,7 @@ fn the_sample_provider_loads_and_reads_a_variable() {
         let folder = tempfile::tempdir().unwrap();
         tool.build(Path::new(SAMPLE), &folder.path().join("libzvfs_env.so"), &["-shared", "-fPIC"]).unwrap();
         let registry = Registry::new(Configuration::with_provider_path([folder.path()]));
-        let read = Open::new(OpenFlags::READ);
+        let read = OpenOptions::new(OpenFlags::READ);
 
         let mut file = registry.open("env:PATH", &read).unwrap();
         assert_eq!(file.capabilities(), Capabilities::READABLE | Capabilities::CANCEL);
@@ -62,7 +62,7 @@ fn the_sample_provider_loads_and_reads_a_variable() {
         assert_eq!(error.code(), Code::ENOENT);
         assert_eq!(error.chain(), "open env:NO_SUCH_VARIABLE: no variable NO_SUCH_VARIABLE");
         // It never declared WRITE, so it is not even asked.
-        let error = registry.open("env:PATH", &Open::new(OpenFlags::WRITE)).unwrap_err();
+        let error = registry.open("env:PATH", &OpenOptions::new(OpenFlags::WRITE)).unwrap_err();
         assert_eq!(error.code(), Code::ENOTSUP);
     }
 }

@@ -5,8 +5,8 @@ use crate::subject::Subject;
 use crate::suite::Step;
 use std::sync::{Arc, Mutex, PoisonError};
 use vfs_core::{
-    Code, Configuration, Control, Error, File, Host, Info, Instance, Namespace, Open, OpenFile, OpenFlags,
-    Provider, Registry, Request, Result, Scope, Settings,
+    Code, Configuration, Control, Error, File, Host, Info, Instance, Namespace, OpenFile, OpenFlags,
+    OpenOptions, Provider, Registry, Request, Result, Scope, Settings,
 };
 
 /// A case whose instance a registry has too.
@@ -33,7 +33,7 @@ impl<'a> Hosted<'a> {
     }
 
     pub fn open(&self, control: &Control, descriptor: &str, flags: OpenFlags) -> Result<OpenFile> {
-        self.registry.open(descriptor, &Open::new(flags).control(control))
+        self.registry.open(descriptor, &OpenOptions::new(flags).control(control))
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{
-    Capabilities, Code, Configuration, Control, Direction, Error, Finish, Flush, Kind, Name, Open, OpenFile,
-    OpenFlags, Registry, Stat,
+    Capabilities, Code, Configuration, Control, Direction, Error, Finish, Flush, Kind, Name, OpenFile,
+    OpenFlags, OpenOptions, Registry, Stat,
 };
 use zvfs_abi_tests::run;
 use zvfs_faults::{LIMIT, Plugins, bounded};
@@ -29,8 +29,8 @@ fn plugins() -> (Plugins, Registry) {
     (plugins, registry)
 }
 
-fn both() -> Open {
-    Open::new(OpenFlags::READ | OpenFlags::WRITE)
+fn both() -> OpenOptions {
+    OpenOptions::new(OpenFlags::READ | OpenFlags::WRITE)
 }
 
 fn open(registry: &Registry, what: &str) -> Result<OpenFile, Error> {
@@ -203,7 +203,7 @@ fn a_listing_passes_over_what_is_no_name_and_stops_when_told() {
         let (_plugins, registry) = plugins();
         let listed = |until: usize| {
             let mut names = Vec::new();
-            let result = registry.list("behave:", &Open::default(), &mut |entry| {
+            let result = registry.list("behave:", &OpenOptions::default(), &mut |entry| {
                 names.push(entry.name.to_owned());
                 if names.len() == until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
@@ -216,9 +216,9 @@ fn a_listing_passes_over_what_is_no_name_and_stops_when_told() {
             names.push(name.bytes.to_owned());
             ControlFlow::Continue(())
         };
-        registry.names("behave:", &Open::default(), each).unwrap();
+        registry.names("behave:", &OpenOptions::default(), each).unwrap();
         assert_eq!(names, [&b"good"[..], b"\xff", b"also"]);
-        assert_eq!(registry.remove("behave:", &Open::default()).unwrap_err().code(), Code::ENOTSUP);
+        assert_eq!(registry.remove("behave:", &OpenOptions::default()).unwrap_err().code(), Code::ENOTSUP);
     });
 }
 
@@ -227,7 +227,7 @@ fn a_panic_of_the_host_goes_round_the_provider() {
     bounded(|| {
         let (_plugins, registry) = plugins();
         let listing = AssertUnwindSafe(|| {
-            registry.list("behave:", &Open::default(), &mut |_| panic!("the host's own"))
+            registry.list("behave:", &OpenOptions::default(), &mut |_| panic!("the host's own"))
         });
         let panic = catch_unwind(listing).unwrap_err();
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"the host's own"));

@@ -6,8 +6,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{
-    Code, Control, Descriptor, Library, Open, OpenFile, OpenFlags, Provider, Registry, Request, Result,
-    Settings,
+    Code, Control, Descriptor, Library, OpenFile, OpenFlags, OpenOptions, Provider, Registry, Request,
+    Result, Settings,
 };
 use zvfs_faults::{Plugins, bounded};
 
@@ -22,7 +22,7 @@ fn registry() -> (Plugins, Registry) {
 }
 
 fn open(registry: &Registry, what: &str, control: &Control) -> OpenFile {
-    let how = Open::new(OpenFlags::READ).control(control);
+    let how = OpenOptions::new(OpenFlags::READ).control(control);
     registry.open(&format!("context:{what}"), &how).expect(what)
 }
 
@@ -116,7 +116,7 @@ fn an_open_in_progress_can_be_cancelled() {
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
         let control = Control::new();
         let opening = {
-            let how = Open::new(OpenFlags::READ).control(&control);
+            let how = OpenOptions::new(OpenFlags::READ).control(&control);
             let descriptor = format!("context:wait-in-open{}", fifo.display());
             thread::spawn(move || registry.open(&descriptor, &how).map(drop))
         };

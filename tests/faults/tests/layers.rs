@@ -10,8 +10,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{
-    Capabilities, Code, Configuration, Control, Direction, Entry, Finish, Flush, Open, OpenFile, OpenFlags,
-    Registry, copy,
+    Capabilities, Code, Configuration, Control, Direction, Entry, Finish, Flush, OpenFile, OpenFlags,
+    OpenOptions, Registry, copy,
 };
 use zvfs_faults::{Plugins, beside_test, bounded, of_tests};
 
@@ -56,12 +56,12 @@ impl Place {
     }
 }
 
-fn read() -> Open {
-    Open::new(OpenFlags::READ)
+fn read() -> OpenOptions {
+    OpenOptions::new(OpenFlags::READ)
 }
 
 fn opened(registry: &Registry, descriptor: &str, flags: OpenFlags) -> OpenFile {
-    registry.open(descriptor, &Open::new(flags)).expect(descriptor)
+    registry.open(descriptor, &OpenOptions::new(flags)).expect(descriptor)
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn every_call_passes_through_a_layer() {
 fn names_pass_through_a_layer() {
     bounded(|| {
         let place = Place::new();
-        let (registry, how) = (place.registry(), Open::new(OpenFlags::empty()));
+        let (registry, how) = (place.registry(), OpenOptions::new(OpenFlags::empty()));
         fs::create_dir(place.path("folder")).unwrap();
         for layer in LAYERS {
             let second = if layer == LAYERS[0] { LAYERS[1] } else { LAYERS[0] };
@@ -389,7 +389,7 @@ fn a_layer_learns_which_flags_its_inner_provider_takes() {
     bounded(|| {
         let place = Place::new();
         let registry = place.registry();
-        let flags = registry.supported_flags("file:/", &Open::default()).unwrap().bits();
+        let flags = registry.supported_flags("file:/", &OpenOptions::default()).unwrap().bits();
         for layer in LAYERS {
             let error = registry.open(&place.over(layer, "flags", "x"), &read()).unwrap_err();
             assert!(error.chain().ends_with(&format!("flags {flags:x}")), "{}", error.chain());

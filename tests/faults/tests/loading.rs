@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
-use vfs_core::{Configuration, Control, Open, OpenFlags, Registry};
+use vfs_core::{Configuration, Control, OpenFlags, OpenOptions, Registry};
 use zvfs_abi_tests::run;
 use zvfs_faults::{LIMIT, Plugins, bounded};
 
@@ -19,7 +19,7 @@ fn loud() -> (Plugins, PathBuf) {
 }
 
 fn open(registry: &Registry, descriptor: &str) -> vfs_core::OpenFile {
-    registry.open(descriptor, &Open::new(OpenFlags::READ)).expect(descriptor)
+    registry.open(descriptor, &OpenOptions::new(OpenFlags::READ)).expect(descriptor)
 }
 
 #[test]
@@ -28,8 +28,8 @@ fn no_library_is_loaded_for_a_scheme_that_nobody_opens() {
         let (plugins, marks) = loud();
         let registry = plugins.registry();
         open(&registry, "quiet:");
-        registry.open("unknown:", &Open::default()).unwrap_err();
-        registry.open("loudest:", &Open::default()).unwrap_err();
+        registry.open("unknown:", &OpenOptions::default()).unwrap_err();
+        registry.open("loudest:", &OpenOptions::default()).unwrap_err();
         assert!(!marks.exists(), "its constructor has run");
         open(&registry, "loud:");
         assert_eq!(fs::read_to_string(&marks).unwrap(), "Ls");
@@ -44,7 +44,7 @@ fn a_library_that_is_not_allowed_never_runs() {
         let text = format!("provider-path = [{folder:?}]\n[provider.quiet]\n[alias]\nalso = \"loud\"\n");
         let registry = Registry::new(Configuration::parse(&text).unwrap());
         for descriptor in ["loud:", "also:"] {
-            registry.open(descriptor, &Open::default()).unwrap_err();
+            registry.open(descriptor, &OpenOptions::default()).unwrap_err();
         }
         registry.providers(&Control::new());
         assert!(!marks.exists(), "its constructor has run");

@@ -4,7 +4,9 @@ use std::io::{SeekFrom, stderr};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::process::Command;
-use vfs_core::{Code, Configuration, Direction, Error, Finish, Flush, Open, OpenFile, OpenFlags, Registry};
+use vfs_core::{
+    Code, Configuration, Direction, Error, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry,
+};
 use zvfs_abi_tests::{LIMIT, run};
 use zvfs_faults::{bounded, of_tests};
 
@@ -36,8 +38,8 @@ fn registry(panicking: &str) -> Registry {
     Registry::new(Configuration::parse(&text).expect("a configuration"))
 }
 
-fn both() -> Open {
-    Open::new(OpenFlags::READ | OpenFlags::WRITE)
+fn both() -> OpenOptions {
+    OpenOptions::new(OpenFlags::READ | OpenFlags::WRITE)
 }
 
 fn assert_boom(error: &Error, call: &str) {
@@ -73,7 +75,8 @@ fn a_panic_in_open_or_capabilities_fails_that_open_only() {
         let registry = registry("");
         for name in ["open", "capabilities"] {
             for flags in [OpenFlags::READ, OpenFlags::empty()] {
-                let error = registry.open(&format!("panicking:{name}"), &Open::new(flags)).unwrap_err();
+                let error =
+                    registry.open(&format!("panicking:{name}"), &OpenOptions::new(flags)).unwrap_err();
                 assert_boom(&error, name);
             }
             registry.open("panicking:nothing", &both()).unwrap();
@@ -84,7 +87,7 @@ fn a_panic_in_open_or_capabilities_fails_that_open_only() {
 #[test]
 fn a_panic_in_a_name_call_fails_that_call_only() {
     bounded(|| {
-        let (registry, how) = (registry(""), Open::default());
+        let (registry, how) = (registry(""), OpenOptions::default());
         assert_boom(&registry.stat("panicking:stat", &how).unwrap_err(), "stat");
         let listed = registry.list("panicking:list", &how, &mut |_| ControlFlow::Continue(()));
         assert_boom(&listed.unwrap_err(), "list");

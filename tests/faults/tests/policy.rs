@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use vfs_core::{Code, Configuration, Error, Library, Open, OpenFlags, Refusal, Registry};
+use vfs_core::{Code, Configuration, Error, Library, OpenFlags, OpenOptions, Refusal, Registry};
 use zvfs_abi_tests::run;
 use zvfs_faults::{LIMIT, Plugins, bounded};
 
@@ -25,7 +25,7 @@ fn mode(path: &Path, bits: u32) {
 }
 
 fn open(registry: &Registry, descriptor: &str) -> Result<(), Error> {
-    registry.open(descriptor, &Open::new(OpenFlags::READ)).map(drop)
+    registry.open(descriptor, &OpenOptions::new(OpenFlags::READ)).map(drop)
 }
 
 /// The refusal that an open failed with, found from the error as a host finds it.

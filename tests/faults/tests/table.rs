@@ -1,7 +1,7 @@
 //! Tables that break the ABI: each is refused with its own words, and nothing of it is used.
 
 use std::fs;
-use vfs_core::{Capabilities, Code, Error, Library, Open, OpenFlags, Provider, Refusal, Threads};
+use vfs_core::{Capabilities, Code, Error, Library, OpenFlags, OpenOptions, Provider, Refusal, Threads};
 use zvfs_faults::{Plugins, bounded};
 
 /// What a -D spoils, and the words that must be in the refusal.
@@ -107,7 +107,7 @@ fn a_larger_table_of_a_later_version_works() {
     bounded(|| {
         let plugins = Plugins::new();
         plugins.add("future", "table", &["FUTURE", "CLAIMED=ZVFS_CAP_READABLE|(UINT64_C(1)<<40)"]);
-        let mut file = plugins.registry().open("future:x", &Open::new(OpenFlags::READ)).unwrap();
+        let mut file = plugins.registry().open("future:x", &OpenOptions::new(OpenFlags::READ)).unwrap();
         assert!(file.capabilities().contains(Capabilities::READABLE));
         assert_eq!(file.read(&mut [0; 4]).unwrap(), 0);
     });
@@ -168,7 +168,8 @@ fn a_capability_without_its_function_is_an_error_at_open() {
             let name = format!("claims{at}");
             let claimed = format!("CLAIMED=ZVFS_CAP_{capability}");
             plugins.add(&name, "table", &[&claimed, define]);
-            let error = registry.open(&format!("{name}:"), &Open::new(OpenFlags::empty())).unwrap_err();
+            let error =
+                registry.open(&format!("{name}:"), &OpenOptions::new(OpenFlags::empty())).unwrap_err();
             assert_eq!(error.code(), Code::EIO, "{capability}");
             assert!(error.chain().contains(&format!("claims {capability} ")), "{}", error.chain());
         }
@@ -228,7 +229,7 @@ fn a_file_that_is_no_library_is_refused_in_the_linkers_words() {
             assert_eq!(*path, plugins.file(name));
             assert!(!reason.is_empty());
             let error =
-                plugins.registry().open(&format!("{name}:"), &Open::new(OpenFlags::READ)).unwrap_err();
+                plugins.registry().open(&format!("{name}:"), &OpenOptions::new(OpenFlags::READ)).unwrap_err();
             assert_eq!(error.code(), Code::ELIBBAD);
             assert!(source(&error).is_some(), "{error:?}");
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Control, Open, OpenFile, OpenFlags, Registry};
+use vfs_core::{Code, Control, OpenFile, OpenFlags, OpenOptions, Registry};
 use zvfs_faults::{Plugins, bounded};
 
 /// Long enough for the other call to come in if it may, in milliseconds.
@@ -16,7 +16,7 @@ const SERIAL: &str = "300";
 const PARALLEL: &str = "60000";
 
 fn open(registry: &Registry, provider: &str, limit: &str) -> OpenFile {
-    registry.open(&format!("{provider}:{limit}"), &Open::new(OpenFlags::READ)).expect("an open file")
+    registry.open(&format!("{provider}:{limit}"), &OpenOptions::new(OpenFlags::READ)).expect("an open file")
 }
 
 /// Reads from both at the same time, and says whether the provider saw them overlap.
@@ -142,7 +142,7 @@ fn who_waits_for_a_turn_can_be_cancelled() {
         let mut stuck = open(&registry, "behave", &format!("stuck{}", fifo.display()));
         let controls = [Control::new(), Control::new()];
         let mut waiting = controls.each_ref().map(|control| {
-            let how = Open::new(OpenFlags::READ).control(control);
+            let how = OpenOptions::new(OpenFlags::READ).control(control);
             registry.open("behave:x", &how).unwrap()
         });
         let holder = thread::spawn(move || stuck.read(&mut [0]).unwrap());

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
 use crate::flags::{Capabilities, OpenFlags};
 use crate::host::{Host, HostCalls, Inner, Level, busy_in_start};
-use crate::open::{Open, OpenFile};
+use crate::open::{OpenFile, OpenOptions};
 use crate::provider::Entry;
 use crate::registry::{Registry, Shared};
 use std::io::SeekFrom;
@@ -72,7 +72,7 @@ impl HostCalls for LayerHost {
     }
 
     fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
-        let how = Open { leader: Some(context.clone()), ..Open::default() };
+        let how = OpenOptions { leader: Some(context.clone()), ..OpenOptions::default() };
         self.registry()?.supported_flags(descriptor, &how)
     }
 
@@ -96,14 +96,14 @@ impl HostCalls for LayerHost {
 }
 
 /// One layer deeper, under a control that follows the layer's own.
-fn inner_open(context: &Context, how: &Inner) -> Result<Open> {
+fn inner_open(context: &Context, how: &Inner) -> Result<OpenOptions> {
     let foreign = || Error::new(Code::EINVAL, "an inner file needs the context of one of this host's files");
     let origin = context.origin().ok_or_else(foreign)?;
     if origin.depth >= LAYERS_MAX {
         let text = format!("more than {LAYERS_MAX} layers: does one lead to itself?");
         return Err(Error::new(Code::ELOOP, text));
     }
-    Ok(Open {
+    Ok(OpenOptions {
         flags: how.flags,
         expected_size: how.expected_size,
         settings: how.settings.clone(),

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use vfs_core::{
-    Capabilities, Code, Descriptor, Error, Kind, Open, OpenFlags, Placement, Registry, same_file,
+    Capabilities, Code, Descriptor, Error, Kind, OpenFlags, OpenOptions, Placement, Registry, same_file,
 };
 
 /// The alias of a guest's messages.
@@ -23,7 +23,7 @@ const LOCAL_SCHEMES: [&str; 3] = ["file", "mem", "null"];
 /// What a run adds to its manifests.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct OpenOptions {
+pub struct RunOptions {
     /// The run's name, offered to providers that know jobs; `None`: offered to none.
     pub job: Option<String>,
     /// How many writers a source has that this session reads, by its descriptor as the manifest has it; offered to providers
@@ -34,26 +34,26 @@ pub struct OpenOptions {
     pub run: Option<String>,
 }
 
-impl OpenOptions {
+impl RunOptions {
     /// No job, and nothing known of writers.
-    pub fn new() -> OpenOptions {
-        OpenOptions::default()
+    pub fn new() -> RunOptions {
+        RunOptions::default()
     }
 
     /// Names the run.
-    pub fn job(mut self, name: impl Into<String>) -> OpenOptions {
+    pub fn job(mut self, name: impl Into<String>) -> RunOptions {
         self.job = Some(name.into());
         self
     }
 
     /// Says which sessions run together.
-    pub fn run(mut self, name: impl Into<String>) -> OpenOptions {
+    pub fn run(mut self, name: impl Into<String>) -> RunOptions {
         self.run = Some(name.into());
         self
     }
 
     /// Says how many writers a source has that this session reads.
-    pub fn writers(mut self, descriptor: impl Into<String>, count: u64) -> OpenOptions {
+    pub fn writers(mut self, descriptor: impl Into<String>, count: u64) -> RunOptions {
         self.writers.insert(descriptor.into(), count);
         self
     }
@@ -74,7 +74,7 @@ impl Channels {
     pub fn open(
         manifest: &Manifest,
         registry: &Registry,
-        options: &OpenOptions,
+        options: &RunOptions,
         controls: &Controls,
     ) -> Result<Channels, Failure> {
         let mut channels = Channels::open_given(manifest, registry, options, controls, &Given::default())?;
@@ -87,7 +87,7 @@ impl Channels {
     pub(crate) fn open_given(
         manifest: &Manifest,
         registry: &Registry,
-        options: &OpenOptions,
+        options: &RunOptions,
         controls: &Controls,
         given: &Given,
     ) -> Result<Channels, Failure> {
@@ -174,7 +174,7 @@ fn meter(channel: &Channel, written: &ChannelSpec) -> Meter {
 
 struct Opener<'a> {
     manifest: &'a Manifest,
-    options: &'a OpenOptions,
+    options: &'a RunOptions,
     controls: &'a Controls,
     /// Opens what the host gives.
     hosts: Option<Registry>,
@@ -296,12 +296,12 @@ impl Opener<'_> {
     }
 
     /// Who opens, and what else a provider may want to know.
-    fn how(&self, spec: &ChannelSpec, descriptor: &str) -> Open {
-        let mut how = Open::default().control(&self.controls.add()).run(self.run.clone());
+    fn how(&self, spec: &ChannelSpec, descriptor: &str) -> OpenOptions {
+        let mut how = OpenOptions::default().control(&self.controls.add()).run(self.run.clone());
         for (value, offer) in [
-            (&self.manifest.node, Open::node as fn(Open, String) -> Open),
-            (&self.manifest.broker, Open::broker),
-            (&self.options.job, Open::job),
+            (&self.manifest.node, OpenOptions::node as fn(OpenOptions, String) -> OpenOptions),
+            (&self.manifest.broker, OpenOptions::broker),
+            (&self.options.job, OpenOptions::job),
         ] {
             if let Some(value) = value {
                 how = offer(how, value.clone());

@@ -2,7 +2,7 @@
 
 use super::watch::Watch;
 use super::{Session, SessionHandle};
-use crate::channel::{Given, OpenOptions};
+use crate::channel::{Given, RunOptions};
 use crate::compile::Compiler;
 use crate::manifest::Manifest;
 use crate::report::Report;
@@ -68,7 +68,7 @@ impl SessionBuilder {
         let session = Session {
             manifest,
             registry: Registry::new(Configuration::default()),
-            options: OpenOptions::new(),
+            options: RunOptions::new(),
             compiler: Compiler::default(),
             program: None,
             given: Given::default(),
@@ -85,7 +85,7 @@ impl SessionBuilder {
     }
 
     /// What the run adds to its manifests.
-    pub fn options(mut self, options: OpenOptions) -> SessionBuilder {
+    pub fn options(mut self, options: RunOptions) -> SessionBuilder {
         self.session.options = options;
         self
     }

@@ -11,7 +11,7 @@ use crate::manifest::Commit;
 use crate::report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use vfs_core::{Code, Descriptor, Error, Open, OpenFlags};
+use vfs_core::{Code, Descriptor, Error, OpenFlags, OpenOptions};
 
 /// How much of a program is asked for at once.
 const CHUNK: usize = 1 << 20;
@@ -132,7 +132,7 @@ impl Work {
             Descriptor::parse(&manifest.program).map_or_else(|_| String::new(), |shown| shown.to_string());
         controls.at(format!("open the program {shown}"));
         let control = controls.add();
-        let mut how = Open::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&control);
+        let mut how = OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&control);
         if let Some(node) = &manifest.node {
             how = how.node(node.clone());
         }

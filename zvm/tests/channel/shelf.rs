@@ -9,7 +9,7 @@ use vfs_core::{
     Capabilities, Code, Configuration, Context, Error, File, Finish, Flush, Host, Info, Instance, Kind,
     OpenFlags, Provider, Registry, Request, Result, Scope, Setting, SettingKind, Settings, Stat,
 };
-use zvm::{Channel, Channels, Controls, Failure, Manifest, OpenOptions};
+use zvm::{Channel, Channels, Controls, Failure, Manifest, RunOptions};
 
 /// Any file: reads, writes, and positions.
 pub const RANDOM: Capabilities = Capabilities::from_bits(
@@ -148,7 +148,7 @@ impl Shelf {
             }
         }
         let manifest = Manifest::parse(text.as_bytes()).unwrap();
-        let options = OpenOptions::new().job("nightly").writers("test:many", 3);
+        let options = RunOptions::new().job("nightly").writers("test:many", 3);
         Channels::open(&manifest, &self.registry(), &options, controls)
     }
 

@@ -115,7 +115,7 @@ fn a_program_that_cannot_run_opens_nothing() {
         Channel = test:in, /dev/stdin, 0, 9, 9, 0, 0\nChannel = test:o, /dev/stdout, 0, 0, 0, 9, 9\nChannel = test:o, /dev/stderr, 0, 0, 0, 9, 9";
     for (program, exit) in [("test:nothing", 2), ("nowhere:x", 14)] {
         let manifest = zvm::Manifest::parse(text.replace("test:nothing", program).as_bytes()).unwrap();
-        let report = zvm::Session::new(manifest, job.registry.clone(), zvm::OpenOptions::new()).run();
+        let report = zvm::Session::new(manifest, job.registry.clone(), zvm::RunOptions::new()).run();
         assert_eq!(report.exit_code.number(), exit, "{report:?}");
         assert!(report.channels.is_empty() && job.shelf.log("in").is_empty());
     }

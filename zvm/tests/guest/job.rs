@@ -4,7 +4,7 @@ use crate::odd::Odd;
 use crate::script;
 use crate::shelf::{Book, Shelf};
 use vfs_core::Registry;
-use zvm::{Manifest, OpenOptions, Report, Session};
+use zvm::{Manifest, Report, RunOptions, Session};
 
 /// A session to be: its files and its manifest.
 pub struct Job {
@@ -82,7 +82,7 @@ impl Job {
             }
         }
         let manifest = Manifest::parse(text.as_bytes()).unwrap();
-        Session::new(manifest, self.registry.clone(), OpenOptions::new())
+        Session::new(manifest, self.registry.clone(), RunOptions::new())
     }
 
     /// Runs a program.

@@ -4,7 +4,7 @@ use crate::common::*;
 use std::io::SeekFrom;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use vfs_core::{Code, Open};
+use vfs_core::{Code, OpenOptions};
 use zvfs_http_servers::{After, FaultServer, Object, pattern};
 
 /// Four ranges of 64 KiB at once, and no pauses to speak of.
@@ -76,7 +76,7 @@ fn a_changed_object_is_estale_for_good() {
     });
     let url = server.url("/");
     in_time(move || {
-        let mut file = registry(AHEAD).open(&url, &Open::new(READ)).unwrap();
+        let mut file = registry(AHEAD).open(&url, &OpenOptions::new(READ)).unwrap();
         drain(&mut file).failed(Code::ESTALE);
         drain(&mut file).error.filter(|error| error.code() == Code::ESTALE).unwrap();
     });
@@ -88,7 +88,7 @@ fn a_jump_is_read_right_and_so_is_what_follows() {
     let server = FaultServer::http(move |request, peer| peer.send(&object.answer(request)));
     let url = server.url("/");
     in_time(move || {
-        let mut file = registry(AHEAD).open(&url, &Open::new(READ)).unwrap();
+        let mut file = registry(AHEAD).open(&url, &OpenOptions::new(READ)).unwrap();
         let mut buf = vec![0; 100_000];
         for (to, length) in [(0, 300_000), (1_000_000, 50_000), (20_000_000, 18_000_000), (65_536, 400_000)] {
             file.seek(SeekFrom::Start(to)).unwrap();
@@ -119,7 +119,7 @@ fn a_file_is_closed_and_its_instance_stopped_while_ranges_are_under_way() {
     let url = server.url("/");
     in_time(move || {
         let registry = registry(AHEAD);
-        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+        let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
         file.read(&mut [0; 1000]).unwrap();
         drop(file);
         drop(registry);

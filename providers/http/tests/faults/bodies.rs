@@ -4,7 +4,7 @@ use crate::common::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Open};
+use vfs_core::{Code, OpenOptions};
 use zvfs_http_servers::{After, FaultServer, Object, pattern};
 
 /// Ends each answer after this many bytes of its body.
@@ -35,7 +35,8 @@ fn drops_of_a_positional_read_resume() {
     let server = dropping(Object::new(1_000_000), 10_000, After::Close);
     let registry = quick();
     let url = server.url("/");
-    let bytes = in_time(move || read_at(&registry.open(&url, &Open::new(READ)).unwrap(), 333_333, 100_000));
+    let bytes =
+        in_time(move || read_at(&registry.open(&url, &OpenOptions::new(READ)).unwrap(), 333_333, 100_000));
     assert!(bytes.unwrap() == pattern::bytes(333_333..433_333));
 }
 
@@ -153,7 +154,7 @@ fn a_body_that_trickles_on_and_on_ends_by_the_least_rate() {
         let server = trickling(5);
         let (registry, url) = (registry(settings), server.url("/"));
         let error = in_time(move || {
-            let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+            let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
             match positional {
                 true => read_at(&file, 0, 1 << 30).map(drop).unwrap_err(),
                 false => drain(&mut file).error.unwrap(),
@@ -264,7 +265,7 @@ fn connections_are_kept_and_used_again() {
     let server = FaultServer::http(move |request, peer| peer.send(&object.answer(request)));
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
-        let file = registry.open(&url, &Open::new(READ | vfs_core::OpenFlags::RANDOM)).unwrap();
+        let file = registry.open(&url, &OpenOptions::new(READ | vfs_core::OpenFlags::RANDOM)).unwrap();
         for number in 0..100 {
             let offset = number * 7_919;
             assert!(read_at(&file, offset, 4_096).unwrap() == pattern::bytes(offset..offset + 4_096));

@@ -4,7 +4,7 @@ use crate::common::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use vfs_core::{Capabilities, Open};
+use vfs_core::{Capabilities, OpenOptions};
 use zvfs_http_servers::{After, Answer, FaultServer, Object, Peer, Request, chunked, pattern};
 
 const SIZE: u64 = 300_000;
@@ -97,7 +97,7 @@ fn what_is_read_at_offsets_is_right_or_an_error() {
         let (server, registry) = (server(seed | 1 << 40), registry(SETTINGS));
         let url = server.url("/");
         right += in_time(move || {
-            let Ok(mut file) = registry.open(&url, &Open::new(READ)) else { return 0 };
+            let Ok(mut file) = registry.open(&url, &OpenOptions::new(READ)) else { return 0 };
             if !file.capabilities().contains(Capabilities::SEEKABLE | Capabilities::POSITIONAL_READ) {
                 return 0;
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use vfs_core::{
-    Code, Configuration, Error, Host, HostCalls, Level, Open, OpenFile, OpenFlags, Registry, Result,
+    Code, Configuration, Error, Host, HostCalls, Level, OpenFile, OpenFlags, OpenOptions, Registry, Result,
 };
 use zvfs_conformance::load_built;
 use zvfs_http_servers::{Answer, FaultServer, Object, Request, pattern};
@@ -78,11 +78,11 @@ pub struct Fetched {
 /// Opens and reads to the end, or until something fails; never for ever.
 #[track_caller]
 pub fn fetch(registry: &Registry, descriptor: &str) -> Fetched {
-    fetch_with(registry, descriptor, Open::new(READ))
+    fetch_with(registry, descriptor, OpenOptions::new(READ))
 }
 
 #[track_caller]
-pub fn fetch_with(registry: &Registry, descriptor: &str, how: Open) -> Fetched {
+pub fn fetch_with(registry: &Registry, descriptor: &str, how: OpenOptions) -> Fetched {
     let (registry, descriptor) = (registry.clone(), descriptor.to_owned());
     in_time(move || match registry.open(&descriptor, &how) {
         Ok(mut file) => drain(&mut file),

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use std::time::Duration;
-use vfs_core::{Code, Open};
+use vfs_core::{Code, OpenOptions};
 use zvfs_http_servers::{After, Answer, FaultServer, Object, chunked, pattern};
 
 /// What a chunked body is answered with; the body is raw.
@@ -227,7 +227,7 @@ fn an_encoded_object_is_read_as_it_is_stored_if_who_opens_says_so() {
     for words in ["gzip", "`content-encoding`", "`as-stored`"] {
         assert!(error.contains(words), "{error}");
     }
-    let stored = || Open::new(READ).setting("content-encoding", "as-stored");
+    let stored = || OpenOptions::new(READ).setting("content-encoding", "as-stored");
     fetch_with(&quick(), &server.url("/"), stored()).is(0..300_000);
     let url = server.url("/");
     in_time(move || {
@@ -246,7 +246,7 @@ fn an_encoding_that_changes_is_another_object() {
         let answer = if request.first() > 0 { answer.with("Content-Encoding", "br") } else { answer };
         peer.cut(&answer, 40_000, After::Close)
     });
-    let how = Open::new(READ).setting("content-encoding", "as-stored");
+    let how = OpenOptions::new(READ).setting("content-encoding", "as-stored");
     fetch_with(&quick(), &server.url("/"), how).failed(Code::ESTALE);
 }
 

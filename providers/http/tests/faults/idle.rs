@@ -4,7 +4,7 @@ use crate::common::*;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use vfs_core::{Code, Finish, Open, OpenFlags};
+use vfs_core::{Code, Finish, OpenFlags, OpenOptions};
 use zvfs_http_servers::{After, FaultServer, Object, Server, pattern};
 
 /// More than the buffers between a server and its client take: an answer that is not read keeps its connection busy.
@@ -33,7 +33,7 @@ fn a_server_that_serves_one_connection_at_a_time_is_not_waited_for() {
         let server = one_at_a_time(after);
         let (registry, url) = (quick(), server.url("/"));
         in_time(move || {
-            let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+            let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
             for number in 0..5 {
                 let (at, far) = (number * 100, SIZE - 1_000_000 - number * 1_000_000);
                 let mut buf = [0; 100];
@@ -50,7 +50,7 @@ fn nor_do_two_files_of_such_a_server_wait_for_each_other() {
     let server = one_at_a_time(After::Next);
     let (registry, urls, target) = (quick(), [server.url("/a"), server.url("/b")], server.url("/c"));
     in_time(move || {
-        let mut files = urls.map(|url| registry.open(&url, &Open::new(READ)).unwrap());
+        let mut files = urls.map(|url| registry.open(&url, &OpenOptions::new(READ)).unwrap());
         for number in 0..5 {
             for file in &mut files {
                 let mut buf = vec![0; 100_000];
@@ -58,7 +58,7 @@ fn nor_do_two_files_of_such_a_server_wait_for_each_other() {
                 assert!(buf == pattern::bytes(number * 100_000..(number + 1) * 100_000));
             }
         }
-        let mut upload = registry.open(&target, &Open::new(UPLOAD)).unwrap();
+        let mut upload = registry.open(&target, &OpenOptions::new(UPLOAD)).unwrap();
         upload.write_all(b"bytes").unwrap();
         upload.finish(Finish::Commit).unwrap();
     });
@@ -70,7 +70,7 @@ fn whitenoise_under_gunicorn_serves_one_connection_at_a_time() {
     server.put("big", &pattern::bytes(0..SIZE));
     let url = server.http("big");
     in_time(move || {
-        let mut file = quick().open(&url, &Open::new(READ)).unwrap();
+        let mut file = quick().open(&url, &OpenOptions::new(READ)).unwrap();
         let mut buf = [0; 100];
         file.read_exact(&mut buf).unwrap();
         assert!(read_at(&file, SIZE - 100, 100).unwrap() == pattern::bytes(SIZE - 100..SIZE));
@@ -86,8 +86,8 @@ fn an_answer_without_a_version_is_kept_whoever_waits() {
     let server = FaultServer::one_at_a_time(move |request, peer| peer.send(&object.answer(request)));
     let (registry, url) = (registry("first-byte-timeout = \"2500ms\", retries = 0"), server.url("/"));
     in_time(move || {
-        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
-        refused(registry.stat(&url, &Open::default()), Code::ETIMEDOUT);
+        let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
+        refused(registry.stat(&url, &OpenOptions::default()), Code::ETIMEDOUT);
         drain(&mut file).is(0..SIZE);
     });
 }
@@ -96,7 +96,7 @@ fn an_answer_without_a_version_is_kept_whoever_waits() {
 fn in_steps(server: &FaultServer, flags: OpenFlags, size: u64, step: u64) {
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
-        let file = registry.open(&url, &Open::new(flags)).unwrap();
+        let file = registry.open(&url, &OpenOptions::new(flags)).unwrap();
         let wanted = pattern::bytes(0..size);
         let mut buf = vec![0; step as usize];
         for at in (0..size).step_by(step as usize) {
@@ -137,7 +137,7 @@ fn several_places_are_read_on_from_at_once_and_by_threads() {
     let server = spoiling(Object::new(8_000_000), |_, answer| answer);
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
-        let file = registry.open(&url, &Open::new(READ)).unwrap();
+        let file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
         std::thread::scope(|scope| {
             for thread in 0..4_u64 {
                 let file = &file;
@@ -158,7 +158,7 @@ fn positional_reads_leave_a_file_s_own_answer_to_it() {
     let server = spoiling(Object::new(5_000_000), |_, answer| answer);
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
-        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+        let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
         let mut at = 0;
         while at < 5_000_000 {
             let mut buf = vec![0; 100_000];
@@ -184,7 +184,7 @@ fn bytes_read_on_are_of_the_pinned_version_or_estale() {
     });
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
-        let file = registry.open(&url, &Open::new(READ | OpenFlags::RANDOM)).unwrap();
+        let file = registry.open(&url, &OpenOptions::new(READ | OpenFlags::RANDOM)).unwrap();
         for at in 0..100 {
             assert!(read_at(&file, at * 100, 100).unwrap() == pattern::bytes(at * 100..at * 100 + 100));
         }

@@ -3,7 +3,7 @@
 use crate::common::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use vfs_core::{Capabilities, Code, Error, Open, OpenFlags, Result};
+use vfs_core::{Capabilities, Code, Error, OpenFlags, OpenOptions, Result};
 use zvfs_http_servers::{After, Answer, FaultServer, Object, Request, Server, pattern};
 
 const SIZE: u64 = 100_000;
@@ -20,7 +20,7 @@ fn read_in_the_middle(spoil: impl Fn(&Request, Answer) -> Answer + Send + Sync +
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
         // Otherwise the answer to the open, which stands near, is read on.
-        let file = registry.open(&url, &Open::new(READ | OpenFlags::RANDOM))?;
+        let file = registry.open(&url, &OpenOptions::new(READ | OpenFlags::RANDOM))?;
         assert!(file.capabilities().contains(Capabilities::POSITIONAL_READ), "{:?}", file.capabilities());
         read_at(&file, 5_000, 1_000)
     })
@@ -89,7 +89,7 @@ fn a_length_that_contradicts_the_range() {
         });
         let (registry, url) = (quick(), server.url("/"));
         let result = in_time(move || {
-            let how = Open::new(READ | OpenFlags::RANDOM);
+            let how = OpenOptions::new(READ | OpenFlags::RANDOM);
             registry.open(&url, &how).and_then(|file| read_at(&file, 5_000, 1_000))
         });
         is_eproto(result);
@@ -113,7 +113,8 @@ fn a_shorter_range_is_completed_by_another() {
         peer.send(&answer)
     });
     let (registry, url) = (quick(), server.url("/"));
-    let bytes = in_time(move || read_at(&registry.open(&url, &Open::new(READ)).unwrap(), 5_000, 1_000));
+    let bytes =
+        in_time(move || read_at(&registry.open(&url, &OpenOptions::new(READ)).unwrap(), 5_000, 1_000));
     assert!(bytes.unwrap() == pattern::bytes(5_000..6_000));
 }
 
@@ -131,8 +132,8 @@ fn more_than_was_asked_for_is_used_as_far_as_it_was_asked_for() {
     });
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
-        assert_eq!(registry.stat(&url, &Open::default()).unwrap().size, Some(SIZE));
-        let file = registry.open(&url, &Open::new(READ | OpenFlags::RANDOM)).unwrap();
+        assert_eq!(registry.stat(&url, &OpenOptions::default()).unwrap().size, Some(SIZE));
+        let file = registry.open(&url, &OpenOptions::new(READ | OpenFlags::RANDOM)).unwrap();
         for (offset, count) in [(0, 1), (50_000, 1_000), (SIZE - 1, 1), (7, 70_000)] {
             let wanted = pattern::bytes(offset..offset + count);
             assert!(read_at(&file, offset, count as usize).unwrap() == wanted, "{count} bytes at {offset}");
@@ -154,8 +155,8 @@ fn a_server_that_refuses_single_bytes_gives_them_all_the_same() {
     });
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
-        assert_eq!(registry.stat(&url, &Open::default()).unwrap().size, Some(SIZE));
-        let mut file = registry.open(&url, &Open::new(READ | OpenFlags::RANDOM)).unwrap();
+        assert_eq!(registry.stat(&url, &OpenOptions::default()).unwrap().size, Some(SIZE));
+        let mut file = registry.open(&url, &OpenOptions::new(READ | OpenFlags::RANDOM)).unwrap();
         for offset in [0, 1, 50_000, SIZE - 1] {
             assert!(read_at(&file, offset, 1).unwrap() == pattern::bytes(offset..offset + 1), "{offset}");
             file.seek(std::io::SeekFrom::Start(offset)).unwrap();
@@ -179,8 +180,8 @@ fn a_server_that_stumbles_over_small_objects_is_asked_without_a_range() {
             }
         });
         fetch(&quick(), &server.url("/")).is(0..size);
-        assert_eq!(quick().stat(&server.url("/"), &Open::default()).unwrap().size, Some(size));
-        fetch_with(&quick(), &server.url("/"), Open::new(READ | OpenFlags::RANDOM)).is(0..size);
+        assert_eq!(quick().stat(&server.url("/"), &OpenOptions::default()).unwrap().size, Some(size));
+        fetch_with(&quick(), &server.url("/"), OpenOptions::new(READ | OpenFlags::RANDOM)).is(0..size);
     }
 }
 
@@ -199,7 +200,7 @@ fn a_server_that_ignores_ranges_gives_right_bytes_or_says_so() {
     fetch(&quick(), &server.url("/")).is(0..SIZE);
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
-        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+        let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
         if file.capabilities().contains(Capabilities::SEEKABLE) {
             for offset in [50_000, 10_000, 99_000] {
                 file.seek(std::io::SeekFrom::Start(offset)).unwrap();
@@ -234,7 +235,7 @@ fn a_changed_tag_is_estale_and_final() {
     });
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
-        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+        let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
         let fetched = drain(&mut file);
         fetched.failed(Code::ESTALE);
         assert_eq!(fetched.bytes.len(), 40_000);
@@ -269,7 +270,7 @@ fn a_changed_weak_tag_is_estale_though_date_and_size_stay() {
         0 => peer.cut(&Object::new(SIZE).tagged("W/\"x1\"").answer(request), 40_000, After::Close),
         _ => peer.send(&Object::new(SIZE).tagged("W/\"x2\"").answer(request)),
     });
-    for how in [Open::new(READ), Open::new(READ).setting("trust-ranges", "true")] {
+    for how in [OpenOptions::new(READ), OpenOptions::new(READ).setting("trust-ranges", "true")] {
         let fetched = fetch_with(&quick(), &server.url("/"), how);
         fetched.failed(Code::ESTALE);
         assert_eq!(fetched.bytes.len(), 40_000);
@@ -310,7 +311,8 @@ fn a_date_as_young_as_its_answer_resumes_nothing_unless_ranges_are_trusted() {
     let error = fetched.failed(Code::ECONNRESET).chain();
     assert!(error.contains("`trust-ranges`"), "{error}");
     assert_eq!(fetched.bytes.len(), 40_000);
-    fetch_with(&quick(), &server.url("/"), Open::new(READ).setting("trust-ranges", "true")).is(0..SIZE);
+    fetch_with(&quick(), &server.url("/"), OpenOptions::new(READ).setting("trust-ranges", "true"))
+        .is(0..SIZE);
     assert!(server.requests().iter().all(|request| request.header("If-Range").is_none()));
 }
 
@@ -346,7 +348,7 @@ fn a_date_that_is_too_young_for_if_range_is_compared_in_the_answer() {
     });
     let url = server.url("/");
     in_time(move || {
-        let file = quick().open(&url, &Open::new(READ)).unwrap();
+        let file = quick().open(&url, &OpenOptions::new(READ)).unwrap();
         for offset in [5 << 20, 3 << 20] {
             assert!(read_at(&file, offset, 1_000).unwrap() == pattern::bytes(offset..offset + 1_000));
         }
@@ -363,7 +365,8 @@ fn an_object_that_was_just_made_is_read_at_positions_on_apache2() {
     let Some(server) = Server::apache2() else { return };
     server.put("young", &pattern::bytes(0..5 << 20));
     let url = server.http("young");
-    let read = in_time(move || read_at(&quick().open(&url, &Open::new(READ)).unwrap(), 4 << 20, 1_000));
+    let read =
+        in_time(move || read_at(&quick().open(&url, &OpenOptions::new(READ)).unwrap(), 4 << 20, 1_000));
     assert!(read.unwrap() == pattern::bytes(4 << 20..(4 << 20) + 1_000));
 }
 
@@ -387,12 +390,12 @@ fn what_has_no_version_is_read_at_positions_and_resumed_if_who_opens_trusts_it()
         FaultServer::http(move |request, peer| peer.cut(&object.answer(request), 40_000, After::Close));
     let (registry, url) = (quick(), server.url("/"));
     let error = in_time(move || {
-        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+        let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
         assert!(!file.capabilities().contains(Capabilities::SEEKABLE));
         drain(&mut file).error.unwrap().chain()
     });
     assert!(error.contains("`trust-ranges`"), "{error}");
-    let trusting = || Open::new(READ).setting("trust-ranges", "true");
+    let trusting = || OpenOptions::new(READ).setting("trust-ranges", "true");
     fetch_with(&quick(), &server.url("/"), trusting()).is(0..SIZE);
     let url = server.url("/");
     in_time(move || {
@@ -408,7 +411,7 @@ fn what_is_trusted_and_has_another_size_is_another_object() {
         let size = if request.first() == 0 { SIZE } else { SIZE + 1 };
         peer.cut(&Object::new(size).unversioned().answer(request), 40_000, After::Close)
     });
-    let how = Open::new(READ).setting("trust-ranges", "true");
+    let how = OpenOptions::new(READ).setting("trust-ranges", "true");
     fetch_with(&quick(), &server.url("/"), how).failed(Code::ESTALE);
 }
 
@@ -442,7 +445,7 @@ fn not_satisfiable_at_the_end_is_the_end() {
     let server = spoiling(Object::new(SIZE), |_, answer| answer);
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
-        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+        let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
         for offset in [SIZE, SIZE + 1, SIZE * 1000] {
             assert_eq!(file.read_at(&mut [0; 10], offset).unwrap(), 0);
             file.seek(std::io::SeekFrom::Start(offset)).unwrap();
@@ -499,8 +502,8 @@ fn the_size_is_known_where_head_is_refused() {
     });
     let (registry, url) = (quick(), server.url("/"));
     in_time(move || {
-        assert_eq!(registry.stat(&url, &Open::new(READ)).unwrap().size, Some(SIZE));
-        let mut file = registry.open(&url, &Open::new(READ)).unwrap();
+        assert_eq!(registry.stat(&url, &OpenOptions::new(READ)).unwrap().size, Some(SIZE));
+        let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
         assert_eq!(file.stat().unwrap().size, Some(SIZE));
         assert_eq!(file.seek(std::io::SeekFrom::End(-10)).unwrap(), SIZE - 10);
         drain(&mut file).is(SIZE - 10..SIZE);
@@ -521,7 +524,7 @@ fn parallel_positional_reads_are_right_while_connections_drop() {
     });
     let (registry, url) = (registry(r#"retry-delay = "1ms", retries = 20"#), server.url("/"));
     in_time(move || {
-        let file = registry.open(&url, &Open::new(READ)).unwrap();
+        let file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
         std::thread::scope(|scope| {
             for thread in 0..8_u64 {
                 let file = &file;

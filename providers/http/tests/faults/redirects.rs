@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use std::time::Duration;
-use vfs_core::{Code, Open};
+use vfs_core::{Code, OpenOptions};
 use zvfs_http_servers::{After, Answer, Authority, FaultServer, Object};
 
 /// Redirects `/` to a place; everything else is the object.
@@ -185,7 +185,8 @@ fn credentials_stay_with_their_origin() {
         _ => peer.send(&Answer::new(404)),
     });
     let url = server.url("/").replace("http://", "http://reader:swordfish@");
-    let how = Open::new(READ).setting("headers", "X-Api-Key: sesame").setting("headers", "Cookie: a=b");
+    let how =
+        OpenOptions::new(READ).setting("headers", "X-Api-Key: sesame").setting("headers", "Cookie: a=b");
     fetch_with(&quick(), &url, how).is(0..1_000);
     for request in server.requests() {
         assert_eq!(request.header("Authorization"), Some("Basic cmVhZGVyOnN3b3JkZmlzaA=="));

@@ -3,7 +3,7 @@
 use crate::common::*;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use vfs_core::{Code, Open};
+use vfs_core::{Code, OpenOptions};
 use zvfs_http_servers::{After, Answer, FaultServer, Server};
 
 const COLLECTION: &str = "<?xml version=\"1.0\"?><D:multistatus xmlns:D=\"DAV:\"><D:response><D:href>/x</D:href><D:propstat><D:prop>\
@@ -25,7 +25,7 @@ fn methods(server: &FaultServer) -> Vec<String> {
 #[test]
 fn a_collection_is_not_removed() {
     let server = telling(Answer::new(207).body(COLLECTION));
-    refused(quick().remove(&server.url("/x"), &Open::default()), Code::EISDIR);
+    refused(quick().remove(&server.url("/x"), &OpenOptions::default()), Code::EISDIR);
     assert_eq!(methods(&server), ["PROPFIND"]);
     assert_eq!(server.requests()[0].header("Depth"), Some("0"));
 }
@@ -34,7 +34,7 @@ fn a_collection_is_not_removed() {
 fn a_path_that_ends_as_a_directory_s_is_not_even_asked_for() {
     let server = telling(Answer::new(405));
     for path in ["/", "/d/", "/d/?a=b", "/d/.", "/d/%2e%2E", "/d%2F"] {
-        refused(quick().remove(&server.url(path), &Open::default()), Code::EISDIR);
+        refused(quick().remove(&server.url(path), &OpenOptions::default()), Code::EISDIR);
     }
     assert!(methods(&server).is_empty());
 }
@@ -47,7 +47,7 @@ fn what_is_no_collection_is_removed() {
     answers.push(Answer::new(207).body(file));
     for answer in answers {
         let server = telling(answer);
-        quick().remove(&server.url("/collection"), &Open::default()).unwrap();
+        quick().remove(&server.url("/collection"), &OpenOptions::default()).unwrap();
         assert_eq!(methods(&server), ["PROPFIND", "DELETE"]);
     }
 }
@@ -64,7 +64,7 @@ fn where_a_redirect_leads_is_looked_at_too() {
             _ => peer.send(&Answer::new(204).without("Content-Length")),
         });
     for path in ["/slash", "/to-slash", "/to-tree"] {
-        refused(quick().remove(&server.url(path), &Open::default()), Code::EISDIR);
+        refused(quick().remove(&server.url(path), &OpenOptions::default()), Code::EISDIR);
     }
     let removed =
         |target: &str| server.requests().iter().any(|one| one.method == "DELETE" && one.target == target);
@@ -81,7 +81,7 @@ fn properties_without_end_are_an_error_and_nothing_is_removed() {
         Ok(After::Close)
     });
     let (registry, url) = (quick(), server.url("/x"));
-    refused(in_time(move || registry.remove(&url, &Open::default())), Code::EPROTO);
+    refused(in_time(move || registry.remove(&url, &OpenOptions::default())), Code::EPROTO);
     assert_eq!(methods(&server), ["PROPFIND"]);
 }
 
@@ -93,10 +93,10 @@ fn trees_of_nginx_and_apache2_stay() {
         // Their workers are somebody else if root runs this.
         fs::set_permissions(&tree, Permissions::from_mode(0o777)).unwrap();
         server.put("tree/leaf", b"x");
-        refused(quick().remove(&server.http("tree/"), &Open::default()), Code::EISDIR);
-        quick().remove(&server.http("tree"), &Open::default()).unwrap_err();
+        refused(quick().remove(&server.http("tree/"), &OpenOptions::default()), Code::EISDIR);
+        quick().remove(&server.http("tree"), &OpenOptions::default()).unwrap_err();
         assert!(tree.join("leaf").exists());
-        quick().remove(&server.http("tree/leaf"), &Open::default()).unwrap();
+        quick().remove(&server.http("tree/leaf"), &OpenOptions::default()).unwrap();
         assert!(!tree.join("leaf").exists());
     }
 }

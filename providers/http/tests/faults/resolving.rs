@@ -5,7 +5,7 @@ use crate::common::*;
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Control, Open};
+use vfs_core::{Code, Control, OpenOptions};
 use zvfs_skips::have;
 
 /// In the environment of this test's second self, which lives in that network.
@@ -58,7 +58,7 @@ fn inside() {
         let control = Control::new();
         let own = control.clone();
         let opened = in_thread(move || {
-            let opened = registry.open("http://silent.example/", &Open::new(READ).control(&own));
+            let opened = registry.open("http://silent.example/", &OpenOptions::new(READ).control(&own));
             opened.and_then(|mut file| file.read(&mut [0; 10]))
         });
         // It is asked: the look-up is under way.

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use std::os::unix::fs::PermissionsExt;
-use vfs_core::{Code, Finish, Open};
+use vfs_core::{Code, Finish, OpenOptions};
 use zvfs_http_servers::{Answer, Authority, FaultServer, Object};
 
 const SECRETS: [&str; 4] = ["swordfish", "sesame", "c3dvcmRmaXNo", "d0rdf1sh"];
@@ -76,16 +76,17 @@ fn no_failure_tells_a_secret() {
         let error = fetched.error.unwrap_or_else(|| panic!("{url} succeeded"));
         hides(&error.chain());
         hides(&format!("{error:?}"));
-        for outcome in
-            [registry.stat(&url, &Open::default()).map(drop), registry.remove(&url, &Open::default())]
-        {
+        for outcome in [
+            registry.stat(&url, &OpenOptions::default()).map(drop),
+            registry.remove(&url, &OpenOptions::default()),
+        ] {
             if let Err(error) = outcome {
                 hides(&error.chain());
             }
         }
         let (registry, uploading) = (registry.clone(), url.clone());
         let outcome = in_time(move || {
-            let mut file = registry.open(&uploading, &Open::new(UPLOAD))?;
+            let mut file = registry.open(&uploading, &OpenOptions::new(UPLOAD))?;
             write_all(&mut file, b"bytes")?;
             file.finish(Finish::Commit)
         });
@@ -146,7 +147,9 @@ fn secret_fields_go_to_their_hosts_only_and_into_no_message() {
     let port = server.address().port();
     // Nobody who opens can put another in its place, and what the opener gives goes along.
     let how = || {
-        Open::new(READ).setting("headers", "x-api-key: mine").setting("headers", format!("X-Port: {port}"))
+        OpenOptions::new(READ)
+            .setting("headers", "x-api-key: mine")
+            .setting("headers", format!("X-Port: {port}"))
     };
     fetch_with(&registry, &server.url("/"), how()).is(0..100);
     fetch_with(&registry, &server.url("/away"), how()).is(0..100);
@@ -191,7 +194,7 @@ fn an_open_cannot_set_what_is_the_operator_s() {
     for (name, text) in
         [("proxy", "http://127.0.0.1:1"), ("addresses", "any"), ("allowed-hosts", "*"), ("ca-file", "/x")]
     {
-        let how = Open::new(READ).setting(name, text);
+        let how = OpenOptions::new(READ).setting(name, text);
         assert!(fetch_with(&quick(), &server.url("/"), how).error.is_some(), "{name}");
     }
     assert_eq!(server.requests().len(), 0);
@@ -209,7 +212,7 @@ fn a_header_cannot_smuggle_another() {
         "Content-Length: 5",
         "Transfer-Encoding: chunked",
     ] {
-        let how = Open::new(READ).setting("headers", text);
+        let how = OpenOptions::new(READ).setting("headers", text);
         let fetched = fetch_with(&quick(), &server.url("/"), how);
         assert!(fetched.error.is_some(), "{text:?}");
     }
@@ -224,7 +227,8 @@ fn a_header_cannot_smuggle_another() {
 fn a_list_of_hosts_with_credentials_is_refused_without_them() {
     for setting in ["allowed-hosts", "no-proxy"] {
         let registry = registry(&format!("{setting} = [\"http://u:sesame@h\"]"));
-        let error = refused(registry.open("http://127.0.0.1:1/", &Open::new(READ)).map(drop), Code::EINVAL);
+        let error =
+            refused(registry.open("http://127.0.0.1:1/", &OpenOptions::new(READ)).map(drop), Code::EINVAL);
         let chain = error.chain();
         assert!(chain.contains("`***@h`") && !chain.contains("sesame"), "{chain}");
     }

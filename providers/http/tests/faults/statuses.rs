@@ -3,7 +3,7 @@
 use crate::common::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use vfs_core::{Code, Open};
+use vfs_core::{Code, OpenOptions};
 use zvfs_http_servers::{After, Answer, FaultServer, Object};
 
 /// A code for a status, and that it was asked for once.
@@ -142,8 +142,8 @@ fn stat_and_remove_have_the_same_codes() {
     for (status, code) in [(404, Code::ENOENT), (410, Code::ENOENT), (403, Code::EACCES), (503, Code::EBUSY)]
     {
         let url = server.url(&format!("/{status}"));
-        refused(registry.stat(&url, &Open::default()), code);
-        refused(registry.remove(&url, &Open::default()), code);
+        refused(registry.stat(&url, &OpenOptions::default()), code);
+        refused(registry.remove(&url, &OpenOptions::default()), code);
     }
     let methods: Vec<String> = server.requests().into_iter().map(|request| request.method).collect();
     assert!(methods.contains(&"DELETE".to_owned()), "{methods:?}");
@@ -162,9 +162,9 @@ fn an_error_has_the_server_s_own_words_without_markup_and_secrets() {
     let words = "the server says: SignatureDoesNotMatch Not the signature of *** *** X-Sig=*** \\u{1b}[31m";
     assert!(error.ends_with(words), "{error}");
     for outcome in [
-        quick().stat(&url, &Open::default()).map(drop),
-        quick().remove(&url.replace("/?", "/x?"), &Open::default()),
-        quick().open(&url, &Open::new(UPLOAD)).map(drop),
+        quick().stat(&url, &OpenOptions::default()).map(drop),
+        quick().remove(&url.replace("/?", "/x?"), &OpenOptions::default()),
+        quick().open(&url, &OpenOptions::new(UPLOAD)).map(drop),
     ] {
         let error = outcome.unwrap_err().chain();
         assert!(error.ends_with(words), "{error}");

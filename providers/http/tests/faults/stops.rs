@@ -3,7 +3,7 @@
 use crate::common::*;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Control, Finish, Open, Registry, Result, Waiting};
+use vfs_core::{Code, Control, Finish, OpenOptions, Registry, Result, Waiting};
 use zvfs_http_servers::{Answer, BlackHole, FaultServer, Object};
 
 /// Time enough to be in a state that nobody can see from outside.
@@ -19,7 +19,7 @@ fn patient() -> Registry {
 
 /// Opens and reads until something ends it.
 fn read_all(registry: &Registry, url: &str, control: &Control) -> Result<()> {
-    let mut file = registry.open(url, &Open::new(READ).control(control))?;
+    let mut file = registry.open(url, &OpenOptions::new(READ).control(control))?;
     while file.read(&mut [0; 65_536])? > 0 {}
     Ok(())
 }
@@ -131,7 +131,7 @@ fn while_reading_at_an_offset() {
     });
     let (registry, url) = (patient(), server.url("/"));
     stops(move |control| {
-        let file = registry.open(&url, &Open::new(READ).control(control))?;
+        let file = registry.open(&url, &OpenOptions::new(READ).control(control))?;
         read_at(&file, 1 << 30, 1_000).map(drop)
     });
 }
@@ -178,7 +178,7 @@ fn while_an_upload_is_not_taken() {
     });
     let (registry, url) = (patient(), server.url("/"));
     stops(move |control| {
-        let mut file = registry.open(&url, &Open::new(UPLOAD).control(control))?;
+        let mut file = registry.open(&url, &OpenOptions::new(UPLOAD).control(control))?;
         for _ in 0..10_000 {
             file.write_all(&[7; 65_536])?;
         }
@@ -194,7 +194,7 @@ fn while_an_upload_is_not_answered() {
     });
     let (registry, url) = (patient(), server.url("/"));
     stops(move |control| {
-        let mut file = registry.open(&url, &Open::new(UPLOAD).control(control))?;
+        let mut file = registry.open(&url, &OpenOptions::new(UPLOAD).control(control))?;
         file.write_all(b"bytes")?;
         file.finish(Finish::Commit)
     });
@@ -205,8 +205,8 @@ fn while_asking_for_a_status_and_while_removing() {
     let server = FaultServer::http(|_, peer| peer.stall());
     let (registry, url) = (patient(), server.url("/x"));
     let (again, same) = (registry.clone(), url.clone());
-    stops(move |control| registry.stat(&url, &Open::default().control(control)).map(drop));
-    stops(move |control| again.remove(&same, &Open::default().control(control)));
+    stops(move |control| registry.stat(&url, &OpenOptions::default().control(control)).map(drop));
+    stops(move |control| again.remove(&same, &OpenOptions::default().control(control)));
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_file_goes_on_after_its_deadline_was_moved() {
     let (registry, url) = (patient(), server.url("/"));
     let bytes = in_time(move || {
         let control = Control::new();
-        let mut file = registry.open(&url, &Open::new(READ).control(&control)).unwrap();
+        let mut file = registry.open(&url, &OpenOptions::new(READ).control(&control)).unwrap();
         let (mut bytes, mut buf, mut late) = (Vec::new(), vec![0; 50_000], 0);
         control.set_deadline(Some(Instant::now() + Duration::from_millis(100)));
         loop {

@@ -3,7 +3,7 @@
 use crate::common::*;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use vfs_core::{Code, Finish, Open, Registry, Result};
+use vfs_core::{Code, Finish, OpenOptions, Registry, Result};
 use zvfs_http_servers::{After, Answer, Authority, FaultServer, Request, pattern};
 
 /// The bodies that came whole.
@@ -25,7 +25,7 @@ fn taking(answer: Answer) -> (FaultServer, Taken) {
 }
 
 /// Writes this and commits.
-fn upload(registry: &Registry, url: &str, bytes: &[u8], how: Open) -> Result<()> {
+fn upload(registry: &Registry, url: &str, bytes: &[u8], how: OpenOptions) -> Result<()> {
     let (registry, url, bytes) = (registry.clone(), url.to_owned(), bytes.to_vec());
     in_time(move || {
         let mut file = registry.open(&url, &how)?;
@@ -43,7 +43,7 @@ fn an_upload_of_unknown_length_comes_whole() {
     for size in [0, 1, 3_000_000] {
         let (server, taken) = taking(Answer::new(201));
         let bytes = pattern::bytes(0..size);
-        upload(&quick(), &server.url("/x"), &bytes, Open::new(UPLOAD)).unwrap();
+        upload(&quick(), &server.url("/x"), &bytes, OpenOptions::new(UPLOAD)).unwrap();
         assert!(*taken.lock().unwrap() == [bytes]);
     }
 }
@@ -52,7 +52,7 @@ fn an_upload_of_unknown_length_comes_whole() {
 fn an_upload_of_known_length_says_it() {
     let (server, taken) = taking(Answer::new(204).without("Content-Length"));
     let bytes = pattern::bytes(0..3_000_000);
-    upload(&quick(), &server.url("/x"), &bytes, Open::new(UPLOAD).expected_size(3_000_000)).unwrap();
+    upload(&quick(), &server.url("/x"), &bytes, OpenOptions::new(UPLOAD).expected_size(3_000_000)).unwrap();
     assert!(*taken.lock().unwrap() == [bytes]);
     let requests = server.requests();
     assert_eq!(uploads(&requests)[0].header("Content-Length"), Some("3000000"));
@@ -69,7 +69,7 @@ fn an_upload_under_tls_comes_whole() {
     });
     let registry = registry(&format!("ca-file = {:?}", authority.ca_file()));
     let bytes = pattern::bytes(0..3_000_000);
-    upload(&registry, &server.url("/x"), &bytes, Open::new(UPLOAD)).unwrap();
+    upload(&registry, &server.url("/x"), &bytes, OpenOptions::new(UPLOAD)).unwrap();
     assert!(*taken.lock().unwrap() == [bytes]);
 }
 
@@ -85,7 +85,7 @@ fn commit_succeeds_only_if_the_server_says_so() {
         (507, None),
     ] {
         let (server, _) = taking(Answer::new(status).body("no"));
-        let error = upload(&quick(), &server.url("/x"), b"bytes", Open::new(UPLOAD)).unwrap_err();
+        let error = upload(&quick(), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD)).unwrap_err();
         assert!(error.chain().contains(&status.to_string()), "{}", error.chain());
         if let Some(code) = code {
             assert_eq!(error.code(), code, "{status}: {}", error.chain());
@@ -119,7 +119,7 @@ fn a_server_that_wants_a_length_gets_one_for_what_is_small() {
         for size in [0, 1, 50_000] {
             let (server, taken) = wanting_lengths(before_the_body);
             let bytes = pattern::bytes(0..size);
-            upload(&quick(), &server.url("/x"), &bytes, Open::new(UPLOAD)).unwrap();
+            upload(&quick(), &server.url("/x"), &bytes, OpenOptions::new(UPLOAD)).unwrap();
             assert!(*taken.lock().unwrap() == [bytes], "{size}");
         }
     }
@@ -130,7 +130,7 @@ fn a_server_that_wants_a_length_refuses_what_is_large_in_its_own_words() {
     for before_the_body in [true, false] {
         let (server, taken) = wanting_lengths(before_the_body);
         let bytes = pattern::bytes(0..3_000_000);
-        let error = upload(&quick(), &server.url("/x"), &bytes, Open::new(UPLOAD)).unwrap_err();
+        let error = upload(&quick(), &server.url("/x"), &bytes, OpenOptions::new(UPLOAD)).unwrap_err();
         assert_eq!(error.code(), Code::ENOTSUP, "{}", error.chain());
         assert!(error.chain().contains("411 length required"), "{}", error.chain());
         assert!(taken.lock().unwrap().is_empty());
@@ -140,16 +140,16 @@ fn a_server_that_wants_a_length_refuses_what_is_large_in_its_own_words() {
 #[test]
 fn an_upload_that_is_known_to_be_empty_says_so_and_takes_nothing() {
     let (server, taken) = taking(Answer::new(201));
-    upload(&quick(), &server.url("/x"), b"", Open::new(UPLOAD).expected_size(0)).unwrap();
+    upload(&quick(), &server.url("/x"), b"", OpenOptions::new(UPLOAD).expected_size(0)).unwrap();
     assert!(*taken.lock().unwrap() == [b""]);
     let requests = server.requests();
     assert_eq!(uploads(&requests)[0].header("Content-Length"), Some("0"));
     assert_eq!(uploads(&requests)[0].header("Expect"), None);
     let url = server.url("/x");
     in_time(move || {
-        let mut file = quick().open(&url, &Open::new(UPLOAD).expected_size(0)).unwrap();
+        let mut file = quick().open(&url, &OpenOptions::new(UPLOAD).expected_size(0)).unwrap();
         assert_eq!(file.write(b"x").unwrap_err().code(), Code::EFBIG);
-        let mut file = quick().open(&url, &Open::new(UPLOAD).expected_size(0)).unwrap();
+        let mut file = quick().open(&url, &OpenOptions::new(UPLOAD).expected_size(0)).unwrap();
         file.finish(Finish::Discard).unwrap();
     });
     assert_eq!(server.requests().len(), 1, "what was given up was sent");
@@ -171,7 +171,8 @@ fn a_refused_upload_says_why_before_within_and_behind_its_body() {
         });
         let settings = if expects { QUICK.to_owned() } else { format!("{QUICK}, expect-timeout = \"0s\"") };
         let bytes = pattern::bytes(0..5_000_000);
-        let error = upload(&registry(&settings), &server.url("/x"), &bytes, Open::new(UPLOAD)).unwrap_err();
+        let error =
+            upload(&registry(&settings), &server.url("/x"), &bytes, OpenOptions::new(UPLOAD)).unwrap_err();
         assert_eq!(error.code(), Code::ENOSPC, "{}", error.chain());
         assert!(error.chain().contains(WHY), "{expects} {reads}: {}", error.chain());
     }
@@ -184,8 +185,8 @@ fn a_connection_that_breaks_before_the_word_is_no_success() {
             peer.body(request)?;
             Ok(how)
         });
-        let error =
-            upload(&registry("retries = 0"), &server.url("/x"), b"bytes", Open::new(UPLOAD)).unwrap_err();
+        let error = upload(&registry("retries = 0"), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD))
+            .unwrap_err();
         assert_eq!(error.code(), Code::ECONNRESET, "{}", error.chain());
     }
 }
@@ -200,7 +201,7 @@ fn a_connection_that_breaks_midway_fails_the_write_and_stays_failed() {
     });
     let url = server.url("/x");
     in_time(move || {
-        let mut file = quick().open(&url, &Open::new(UPLOAD)).unwrap();
+        let mut file = quick().open(&url, &OpenOptions::new(UPLOAD)).unwrap();
         let error =
             (0..1_000).find_map(|_| file.write_all(&[7; 65_536]).err()).expect("writes into nothing succeed");
         assert!(matches!(error.code(), Code::ECONNRESET | Code::EPIPE), "{}", error.chain());
@@ -218,7 +219,7 @@ fn an_early_refusal_is_the_error_and_not_the_broken_pipe() {
     });
     for size in [10, 20_000_000] {
         let bytes = pattern::bytes(0..size);
-        let error = upload(&quick(), &server.url("/x"), &bytes, Open::new(UPLOAD)).unwrap_err();
+        let error = upload(&quick(), &server.url("/x"), &bytes, OpenOptions::new(UPLOAD)).unwrap_err();
         assert_eq!(error.code(), Code::EACCES, "{size}: {}", error.chain());
     }
 }
@@ -230,7 +231,7 @@ fn what_is_given_up_never_looks_whole() {
             let (server, taken) = taking(Answer::new(201));
             let url = server.url("/x");
             in_time(move || {
-                let open = Open::new(UPLOAD);
+                let open = OpenOptions::new(UPLOAD);
                 let open = if known { open.expected_size(400_000) } else { open };
                 let mut file = quick().open(&url, &open).unwrap();
                 write_all(&mut file, &pattern::bytes(0..300_000)).unwrap();
@@ -247,7 +248,7 @@ fn what_is_given_up_never_looks_whole() {
 #[test]
 fn fewer_bytes_than_were_announced_are_no_success() {
     let (server, taken) = taking(Answer::new(201));
-    let outcome = upload(&quick(), &server.url("/x"), b"bytes", Open::new(UPLOAD).expected_size(100));
+    let outcome = upload(&quick(), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD).expected_size(100));
     let bodies = taken.lock().unwrap().clone();
     match outcome {
         // The expected size is a hint: then they were sent without a length.
@@ -259,7 +260,7 @@ fn fewer_bytes_than_were_announced_are_no_success() {
 #[test]
 fn a_server_that_wants_to_be_asked_first_gets_its_body() {
     let (server, taken) = taking(Answer::new(201));
-    upload(&quick(), &server.url("/x"), b"bytes", Open::new(UPLOAD)).unwrap();
+    upload(&quick(), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD)).unwrap();
     assert_eq!(*taken.lock().unwrap(), [b"bytes".to_vec()]);
     // One that knows nothing of `Expect` says nothing until it has all.
     let taken = Taken::default();
@@ -271,7 +272,8 @@ fn a_server_that_wants_to_be_asked_first_gets_its_body() {
         keep.lock().unwrap().push(body);
         peer.send(&Answer::new(200))
     });
-    upload(&registry(r#"expect-timeout = "50ms""#), &server.url("/x"), b"bytes", Open::new(UPLOAD)).unwrap();
+    upload(&registry(r#"expect-timeout = "50ms""#), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD))
+        .unwrap();
     assert_eq!(*taken.lock().unwrap(), [b"bytes".to_vec()]);
 }
 
@@ -285,7 +287,8 @@ fn an_upload_that_stands_still_is_econnreset() {
         peer.stall()
     });
     let registry = registry(r#"stall-timeout = "200ms", first-byte-timeout = "200ms", retries = 0"#);
-    let error = upload(&registry, &server.url("/x"), &vec![7; 30_000_000], Open::new(UPLOAD)).unwrap_err();
+    let error =
+        upload(&registry, &server.url("/x"), &vec![7; 30_000_000], OpenOptions::new(UPLOAD)).unwrap_err();
     // Not ETIMEDOUT: that would say that the write may be repeated.
     assert_eq!(error.code(), Code::ECONNRESET, "{}", error.chain());
 }
@@ -303,7 +306,8 @@ fn an_upload_that_is_taken_too_slowly_ends_by_the_least_rate() {
         peer.stall()
     });
     let registry = registry(r#"least-rate = "1g", least-rate-time = "300ms", retries = 0"#);
-    let error = upload(&registry, &server.url("/x"), &vec![7; 100_000_000], Open::new(UPLOAD)).unwrap_err();
+    let error =
+        upload(&registry, &server.url("/x"), &vec![7; 100_000_000], OpenOptions::new(UPLOAD)).unwrap_err();
     assert_eq!(error.code(), Code::ECONNRESET, "{}", error.chain());
     assert!(error.chain().contains("`least-rate`"), "{}", error.chain());
 }
@@ -320,7 +324,7 @@ fn an_upload_s_redirect_keeps_method_and_body_or_is_an_error() {
             }
             peer.send(&Answer::redirect(status, &to).with("Connection", "close"))
         });
-        let outcome = upload(&quick(), &server.url("/x"), b"bytes", Open::new(UPLOAD));
+        let outcome = upload(&quick(), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD));
         let bodies = taken.lock().unwrap().clone();
         match outcome {
             Ok(()) => assert_eq!(bodies, [b"bytes".to_vec()], "{status}"),
@@ -341,6 +345,6 @@ fn remove_deletes_and_says_what_is_not_there() {
         peer.send(&Answer::new(status).without("Content-Length").with("Connection", "close"))
     });
     let registry = quick();
-    registry.remove(&server.url("/there"), &Open::default()).unwrap();
-    refused(registry.remove(&server.url("/absent"), &Open::default()), Code::ENOENT);
+    registry.remove(&server.url("/there"), &OpenOptions::default()).unwrap();
+    refused(registry.remove(&server.url("/absent"), &OpenOptions::default()), Code::ENOENT);
 }

@@ -5,7 +5,7 @@ use netpipe::{Acceptor, Address, Decoder, Local, Match, Message, Progress, Reaso
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use vfs_core::Open;
+use vfs_core::OpenOptions;
 
 /// The broker's end of an instance's connection.
 struct Connection {
@@ -111,7 +111,7 @@ fn meet(reader: &TcpListener) -> (Option<Token>, TcpStream) {
 fn what_a_broker_said_before_it_was_lost_is_not_told_to_the_next() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
-    let _writer = host.open("netpipe:a:w", &Open::default()).unwrap();
+    let _writer = host.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     let (port, _listener, _queued) = deaf();
     let mut broker = Connection::accept(&listener);
     let id = broker.registration();
@@ -135,7 +135,7 @@ fn what_a_broker_said_before_it_was_lost_is_not_told_to_the_next() {
 fn a_broker_that_introduces_without_end_has_one_connection_made_at_a_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
-    let _writer = host.open("netpipe:a:w", &Open::default()).unwrap();
+    let _writer = host.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     // It takes connections, and says nothing.
     let reader = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = reader.local_addr().unwrap().port();
@@ -161,7 +161,7 @@ fn a_broker_that_introduces_without_end_has_one_connection_made_at_a_time() {
 fn an_introduced_reader_that_drops_a_connection_is_dialled_again() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
-    let mut writer = host.open("netpipe:a:w", &Open::default()).unwrap();
+    let mut writer = host.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     let reader = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut broker = Connection::accept(&listener);
     let id = broker.registration();
@@ -182,7 +182,7 @@ fn a_reader_that_takes_connections_and_lets_nobody_in_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let settings = format!("broker = \"{}\", peer-timeout = \"4s\"", listener.local_addr().unwrap());
     let host = registry(&settings);
-    let mut writer = host.open("netpipe:a:w", &Open::default()).unwrap();
+    let mut writer = host.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut broker = Connection::accept(&listener);
     let id = broker.registration();
@@ -228,8 +228,9 @@ fn an_address_that_leads_to_somebody_else_is_followed_by_the_next_and_then_the_r
     .enumerate()
     {
         let name = format!("netpipe:{number}");
-        let mut reader = registry(&format!("{at}, {advertised}")).open(&name, &Open::new(READ)).unwrap();
-        let mut writer = registry(&at).open(&name, &Open::new(WRITE)).unwrap();
+        let mut reader =
+            registry(&format!("{at}, {advertised}")).open(&name, &OpenOptions::new(READ)).unwrap();
+        let mut writer = registry(&at).open(&name, &OpenOptions::new(WRITE)).unwrap();
         let writing = in_thread(move || {
             writer.write_all(b"through").unwrap();
             writer.finish(vfs_core::Finish::Commit).unwrap();
@@ -244,7 +245,7 @@ fn an_address_that_leads_to_somebody_else_is_followed_by_the_next_and_then_the_r
 fn a_broker_that_says_nothing_is_dialled_again_and_at_last_etimedout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
-    let _writer = host.open("netpipe:a:w", &Open::default()).unwrap();
+    let _writer = host.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     let silent = listener.accept().unwrap();
     let mut broker = Connection::accept(&listener);
     broker.registration();
@@ -252,7 +253,7 @@ fn a_broker_that_says_nothing_is_dialled_again_and_at_last_etimedout() {
 
     let stopped = TcpListener::bind("127.0.0.1:0").unwrap();
     let settings = format!("broker = \"{}\", peer-timeout = \"1s\"", stopped.local_addr().unwrap());
-    let mut reader = registry(&settings).open("netpipe:a:r", &Open::default()).unwrap();
+    let mut reader = registry(&settings).open("netpipe:a:r", &OpenOptions::default()).unwrap();
     let error = in_time(move || reader.read(&mut [0; 8]));
     refused(error, vfs_core::Code::ETIMEDOUT, "answered none");
 }
@@ -264,8 +265,8 @@ fn a_relay_over_the_brokers_limit_ends_both_sides() {
     let broker = Running::start(netpipe::broker::Config { limits, ..Default::default() });
     let settings = format!("broker = \"{}\", peer-timeout = \"1s\"", broker.address);
     let away = format!("{settings}, advertise = [\"127.0.0.1:{}\"]", free_port());
-    let mut reader = registry(&away).open("netpipe:a:r", &Open::new(READ)).unwrap();
-    let mut writer = registry(&settings).open("netpipe:a:w", &Open::default()).unwrap();
+    let mut reader = registry(&away).open("netpipe:a:r", &OpenOptions::new(READ)).unwrap();
+    let mut writer = registry(&settings).open("netpipe:a:w", &OpenOptions::default()).unwrap();
     let reading = in_thread(move || reader.read(&mut [0; 8]));
     let error = in_time(move || writer.write(b"x"));
     refused(error, vfs_core::Code::ETIMEDOUT, "limit of 0 relayed pipes");
@@ -277,7 +278,7 @@ fn a_relay_over_the_brokers_limit_ends_both_sides() {
 fn a_broker_that_falls_silent_is_dialled_again_and_at_last_etimedout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let settings = format!("broker = \"{}\", peer-timeout = \"1s\"", listener.local_addr().unwrap());
-    let mut reader = registry(&settings).open("netpipe:a:r", &Open::new(READ)).unwrap();
+    let mut reader = registry(&settings).open("netpipe:a:r", &OpenOptions::new(READ)).unwrap();
     let mut broker = Connection::accept(&listener);
     broker.registration();
     assert_eq!(broker.hear(Instant::now() + SLACK), Some(Message::Ping));
@@ -291,7 +292,7 @@ fn a_broker_that_answers_is_kept() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     // It has 3 s for each answer.
     let settings = format!("broker = \"{}\", silence-timeout = \"4s\"", listener.local_addr().unwrap());
-    let _reader = registry(&settings).open("netpipe:a:r", &Open::new(READ)).unwrap();
+    let _reader = registry(&settings).open("netpipe:a:r", &OpenOptions::new(READ)).unwrap();
     let mut broker = Connection::accept(&listener);
     broker.registration();
     for _ in 0..5 {
@@ -306,7 +307,7 @@ fn a_broker_that_answers_is_kept() {
 fn a_writer_that_is_tried_again_ends_its_registration_first() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
-    let _writer = host.open("netpipe:a:w", &Open::default()).unwrap();
+    let _writer = host.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     let mut broker = Connection::accept(&listener);
     let id = broker.registration();
     broker.introduce(id, Token([1; 16]), free_port());
@@ -325,7 +326,7 @@ fn a_writer_that_is_tried_again_ends_its_registration_first() {
 fn a_brokers_refusal_is_told_in_its_words() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
-    let mut reader = host.open("netpipe:a:r", &Open::new(READ)).unwrap();
+    let mut reader = host.open("netpipe:a:r", &OpenOptions::new(READ)).unwrap();
     let mut broker = Connection::accept(&listener);
     broker.registration();
     broker.say(&Message::Refusal(Reason::new(netpipe::code::EACCES, "this broker is for others")));

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Configuration, Control, Error, Open, OpenFile, OpenFlags, Registry, Result};
+use vfs_core::{Code, Configuration, Control, Error, OpenFile, OpenFlags, OpenOptions, Registry, Result};
 use zvfs_tcp::Tcp;
 
 pub const READ: OpenFlags = OpenFlags::READ;
@@ -107,15 +107,17 @@ impl House {
     }
 
     pub fn reader(&self, name: &str) -> OpenFile {
-        self.reading.open(&self.descriptor(name), &Open::new(READ)).unwrap()
+        self.reading.open(&self.descriptor(name), &OpenOptions::new(READ)).unwrap()
     }
 
     pub fn reader_of(&self, name: &str, writers: &str) -> OpenFile {
-        self.reading.open(&format!("{}?writers={writers}", self.descriptor(name)), &Open::new(READ)).unwrap()
+        self.reading
+            .open(&format!("{}?writers={writers}", self.descriptor(name)), &OpenOptions::new(READ))
+            .unwrap()
     }
 
     pub fn writer(&self, name: &str) -> OpenFile {
-        self.writing.open(&self.descriptor(name), &Open::new(WRITE)).unwrap()
+        self.writing.open(&self.descriptor(name), &OpenOptions::new(WRITE)).unwrap()
     }
 
     /// Both ends, met: one byte went through.

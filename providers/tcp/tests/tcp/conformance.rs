@@ -4,7 +4,7 @@ use crate::common::*;
 use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
-use vfs_core::{Finish, Open, Provider};
+use vfs_core::{Finish, OpenOptions, Provider};
 use zvfs_conformance::{Blocking, Subject, load_built, run};
 use zvfs_tcp::Tcp;
 
@@ -20,7 +20,8 @@ fn suite(provider: Box<dyn Provider>) {
         .source(move |name, content| {
             let (registry, content) = (writing.clone(), content.to_vec());
             let descriptor = format!("netpipe:{name}");
-            let mut writer = registry.open(&descriptor, &Open::new(WRITE).control(&deadline(SLACK)))?;
+            let mut writer =
+                registry.open(&descriptor, &OpenOptions::new(WRITE).control(&deadline(SLACK)))?;
             in_thread(move || {
                 // A check may close before it has read everything.
                 let _ = writer.write_all(&content).and_then(|()| writer.finish(Finish::Commit));
@@ -29,7 +30,7 @@ fn suite(provider: Box<dyn Provider>) {
         })
         .sink(move |name| {
             let descriptor = format!("netpipe:{name}");
-            let mut reader = reading.open(&descriptor, &Open::new(READ).control(&deadline(SLACK)))?;
+            let mut reader = reading.open(&descriptor, &OpenOptions::new(READ).control(&deadline(SLACK)))?;
             let arrived = in_thread(move || {
                 let (bytes, error) = drain(&mut reader);
                 error.is_none().then_some(bytes)

@@ -2,14 +2,14 @@
 
 use crate::common::*;
 use std::os::fd::AsFd;
-use vfs_core::{Code, Finish, Open, OpenFile, OpenFlags};
+use vfs_core::{Code, Finish, OpenFile, OpenFlags, OpenOptions};
 
 fn open(house: &House, name: &str, writes: bool, digest: Option<&str>) -> OpenFile {
     let (registry, flags) = match writes {
         true => (&house.writing, OpenFlags::WRITE),
         false => (&house.reading, OpenFlags::READ),
     };
-    let mut how = Open::new(flags);
+    let mut how = OpenOptions::new(flags);
     if let Some(digest) = digest {
         how = how.digest(digest);
     }
@@ -81,6 +81,6 @@ fn digests_need_to_see_the_bytes() {
 #[test]
 fn an_unknown_algorithm_is_refused() {
     let house = House::direct();
-    let how = Open::new(OpenFlags::READ).setting("digest", "md5");
+    let how = OpenOptions::new(OpenFlags::READ).setting("digest", "md5");
     refused(house.reading.open(&house.descriptor("a"), &how), Code::EINVAL, "blake3");
 }

@@ -6,7 +6,7 @@ use netpipe::{Decoder, Dialler, Header, Hello, Message, Name, Progress, Role, Se
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
-use vfs_core::{Code, Finish, Open, OpenFile};
+use vfs_core::{Code, Finish, OpenFile, OpenOptions};
 
 /// A peer that dialled, and follows what it is told.
 struct Peer {
@@ -69,7 +69,7 @@ impl Peer {
 }
 
 fn open(settings: &str, descriptor: &str, writes: bool) -> OpenFile {
-    registry(settings).open(descriptor, &Open::new(if writes { WRITE } else { READ })).unwrap()
+    registry(settings).open(descriptor, &OpenOptions::new(if writes { WRITE } else { READ })).unwrap()
 }
 
 const LIMIT: &str = "silence-timeout = \"2s\"";

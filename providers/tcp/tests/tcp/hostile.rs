@@ -7,12 +7,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Finish, Flush, Open, OpenFile};
+use vfs_core::{Code, Finish, Flush, OpenFile, OpenOptions};
 
 const CHILD: &str = "ZVFS_TCP_TEST_CHILD";
 
 pub fn open(settings: &str, descriptor: &str, writes: bool) -> OpenFile {
-    registry(settings).open(descriptor, &Open::new(if writes { WRITE } else { READ })).unwrap()
+    registry(settings).open(descriptor, &OpenOptions::new(if writes { WRITE } else { READ })).unwrap()
 }
 
 /// What one `read` of a raw connection gives: how it was answered.
@@ -188,11 +188,11 @@ fn a_secret_holds_through_a_broker_too() {
     let at = format!("broker = \"{}\"", broker.address);
     let with = |setting: &str| registry(&format!("{at}, {setting}"));
     for other in [&second, &String::new()] {
-        let mut writer = with(other).open("netpipe:a:w", &Open::default()).unwrap();
+        let mut writer = with(other).open("netpipe:a:w", &OpenOptions::default()).unwrap();
         refused(in_time(move || writer.write(b"x")), Code::EACCES, "secret");
     }
-    let mut reader = with(&first).open("netpipe:a:r", &Open::default()).unwrap();
-    let mut writer = with(&first).open("netpipe:a:w", &Open::default()).unwrap();
+    let mut reader = with(&first).open("netpipe:a:r", &OpenOptions::default()).unwrap();
+    let mut writer = with(&first).open("netpipe:a:w", &OpenOptions::default()).unwrap();
     writer.write_all(b"right").unwrap();
     writer.finish(Finish::End).unwrap();
     assert_eq!(read_to_end(&mut reader), b"right");
@@ -203,13 +203,13 @@ fn a_broker_gets_a_proof_only_if_it_is_listed() {
     let (_one, setting) = secret(SECRETS[0]);
     let listed =
         registry(&format!("{setting}, broker = \"10.9.9.9\", brokers = [\"127.0.0.1:5\", \"Elsewhere\"]"));
-    let open = |descriptor: &str| listed.open(descriptor, &Open::default()).map(drop);
+    let open = |descriptor: &str| listed.open(descriptor, &OpenOptions::default()).map(drop);
     open("netpipe:a:w").unwrap();
     open("netpipe:127.0.0.1:5:a:w").unwrap();
     open("netpipe:elsewhere:9713:a:w").unwrap();
     refused(open("netpipe:127.0.0.1:6:a:w"), Code::EACCES, "`brokers`");
     refused(open("netpipe://other/a?mode=r"), Code::EACCES, "`brokers`");
-    let offered = Open::default().broker("127.0.0.1:6");
+    let offered = OpenOptions::default().broker("127.0.0.1:6");
     refused(listed.open("netpipe:a:w", &offered).map(drop), Code::EACCES, "`brokers`");
 }
 
@@ -448,13 +448,13 @@ fn a_reader_that_never_stops_reporting_holds_nobody() {
         while stream.write_all(&many).is_ok() {}
     });
     let host = registry("");
-    let mut writer = host.open(&descriptor, &Open::new(WRITE)).unwrap();
+    let mut writer = host.open(&descriptor, &OpenOptions::new(WRITE)).unwrap();
     writer.write_all(b"x").unwrap();
     times_out(&mut writer, "take everything", |writer| writer.flush(Flush::Sync));
     // Nobody listens to it now but the service thread.
     let other = format!("tcp:127.0.0.1:{}", free_port());
     let mut reader = open("", &other, false);
-    let mut right = host.open(&other, &Open::new(WRITE)).unwrap();
+    let mut right = host.open(&other, &OpenOptions::new(WRITE)).unwrap();
     right.write_all(b"right").unwrap();
     right.finish(Finish::End).unwrap();
     assert_eq!(in_time(move || read_to_end(&mut reader)), b"right");
@@ -492,7 +492,7 @@ fn a_broker_that_comes_back_serves_those_who_wait_and_direct_pipes_do_not_notice
     let broker = Running::start(broker::Config::default());
     let address = broker.address;
     let host = registry(&format!("broker = \"{address}\""));
-    let open = |text: &str| host.open(text, &Open::default()).unwrap();
+    let open = |text: &str| host.open(text, &OpenOptions::default()).unwrap();
     let (mut met_reader, mut met_writer) = (open("netpipe:met:r"), open("netpipe:met:w"));
     met_writer.write_all(b"before").unwrap();
     read_exactly(&mut met_reader, 6);
@@ -518,8 +518,8 @@ fn what_cannot_be_reached_is_relayed() {
     let nobody = free_port();
     let reading = registry(&format!("broker = \"{}\", advertise = [\"127.0.0.1:{nobody}\"]", broker.address));
     let writing = registry(&format!("broker = \"{}\"", broker.address));
-    let mut reader = reading.open("netpipe:a:r", &Open::default()).unwrap();
-    let mut writer = writing.open("netpipe:a:w", &Open::default()).unwrap();
+    let mut reader = reading.open("netpipe:a:r", &OpenOptions::default()).unwrap();
+    let mut writer = writing.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     let content = sample(5_000_000);
     let sent = content.clone();
     let done = in_thread(move || {
@@ -530,8 +530,8 @@ fn what_cannot_be_reached_is_relayed() {
     done.recv_timeout(SLACK).unwrap();
 
     // A relayed pipe breaks with its broker.
-    let mut reader = reading.open("netpipe:b:r", &Open::default()).unwrap();
-    let mut writer = writing.open("netpipe:b:w", &Open::default()).unwrap();
+    let mut reader = reading.open("netpipe:b:r", &OpenOptions::default()).unwrap();
+    let mut writer = writing.open("netpipe:b:w", &OpenOptions::default()).unwrap();
     writer.write_all(b"x").unwrap();
     read_exactly(&mut reader, 1);
     drop(broker);
@@ -574,7 +574,7 @@ fn names_are_looked_up() {
 #[test]
 fn a_digest_that_does_not_fit_is_ebadmsg_and_never_an_end() {
     let port = free_port();
-    let how = Open::new(READ).digest("sha256");
+    let how = OpenOptions::new(READ).digest("sha256");
     let mut reader = registry("crc = \"off\"").open(&format!("tcp://127.0.0.1:{port}"), &how).unwrap();
     let mut stream = dial(port, netpipe::digest::Algorithm::Sha256.feature());
     let mut bytes = data(b"good");

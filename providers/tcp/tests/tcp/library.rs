@@ -1,7 +1,7 @@
 //! The core of it through the provider's own library, as a host uses it.
 
 use crate::common::*;
-use vfs_core::{Code, Configuration, Finish, Open, Registry};
+use vfs_core::{Code, Configuration, Finish, OpenOptions, Registry};
 
 fn loaded() -> Registry {
     let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
@@ -13,8 +13,8 @@ fn a_pipe_between_a_loaded_library_and_this_process() {
     let (loaded, own) = (loaded(), registry(""));
     for (reading, writing) in [(&loaded, &own), (&own, &loaded), (&loaded, &loaded)] {
         let descriptor = format!("tcp:127.0.0.1:{}", free_port());
-        let mut reader = reading.open(&descriptor, &Open::new(READ)).unwrap();
-        let mut writer = writing.open(&descriptor, &Open::new(WRITE)).unwrap();
+        let mut reader = reading.open(&descriptor, &OpenOptions::new(READ)).unwrap();
+        let mut writer = writing.open(&descriptor, &OpenOptions::new(WRITE)).unwrap();
         let content = sample(1_000_000);
         let sent = content.clone();
         let done = in_thread(move || {
@@ -30,14 +30,14 @@ fn a_pipe_between_a_loaded_library_and_this_process() {
 fn errors_keep_their_codes_through_the_library() {
     let registry = loaded();
     let descriptor = format!("netpipe://127.0.0.1:{}/x?mode=w", free_port());
-    refused(registry.open(&descriptor, &Open::new(READ)).map(drop), Code::EBADF, "for writing");
-    let mut writer = registry.open(&descriptor, &Open::new(WRITE)).unwrap();
+    refused(registry.open(&descriptor, &OpenOptions::new(READ)).map(drop), Code::EBADF, "for writing");
+    let mut writer = registry.open(&descriptor, &OpenOptions::new(WRITE)).unwrap();
     writer.control().set_deadline(Some(std::time::Instant::now() + WAITS));
     refused(writer.write(b"x"), Code::ETIMEDOUT, "waiting for its reader");
     let (mut reader, mut writer) = {
         let descriptor = format!("tcp:127.0.0.1:{}", free_port());
-        let reader = registry.open(&descriptor, &Open::new(READ)).unwrap();
-        (reader, registry.open(&descriptor, &Open::new(WRITE)).unwrap())
+        let reader = registry.open(&descriptor, &OpenOptions::new(READ)).unwrap();
+        (reader, registry.open(&descriptor, &OpenOptions::new(WRITE)).unwrap())
     };
     writer.write_all(b"torso").unwrap();
     drop(writer);

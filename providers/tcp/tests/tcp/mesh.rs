@@ -3,7 +3,7 @@
 use crate::common::*;
 use netpipe::broker;
 use std::time::Duration;
-use vfs_core::{Code, Finish, Flush, Open};
+use vfs_core::{Code, Finish, Flush, OpenOptions};
 
 #[test]
 fn both_sides_write_first() {
@@ -11,8 +11,8 @@ fn both_sides_write_first() {
         let (mut ab_reader, mut ab_writer) = (house.reader("ab"), house.writer("ab"));
         // The other direction, so the other host listens.
         let ba = house.descriptor("ba");
-        let mut ba_reader = house.writing.open(&ba, &Open::new(READ)).unwrap();
-        let mut ba_writer = house.reading.open(&ba, &Open::new(WRITE)).unwrap();
+        let mut ba_reader = house.writing.open(&ba, &OpenOptions::new(READ)).unwrap();
+        let mut ba_writer = house.reading.open(&ba, &OpenOptions::new(WRITE)).unwrap();
         let size = 40_000;
         let one = in_thread(move || {
             ab_writer.write_all(&vec![1; size]).unwrap();
@@ -34,8 +34,8 @@ fn request_and_response_over_two_pipes_with_flushes() {
     each_way(|house| {
         let (mut requests, mut request) = (house.reader("requests"), house.writer("requests"));
         let descriptor = house.descriptor("responses");
-        let mut responses = house.writing.open(&descriptor, &Open::new(READ)).unwrap();
-        let mut response = house.reading.open(&descriptor, &Open::new(WRITE)).unwrap();
+        let mut responses = house.writing.open(&descriptor, &OpenOptions::new(READ)).unwrap();
+        let mut response = house.reading.open(&descriptor, &OpenOptions::new(WRITE)).unwrap();
         let server = in_thread(move || {
             loop {
                 let mut bytes = [0; 64];
@@ -68,8 +68,9 @@ fn a_ring_of_three_ends() {
         .map(|node: u32| {
             let registry = host();
             in_thread(move || {
-                let open =
-                    |text: String| registry.open(&text, &Open::default().node(node.to_string())).unwrap();
+                let open = |text: String| {
+                    registry.open(&text, &OpenOptions::default().node(node.to_string())).unwrap()
+                };
                 let mut from = open(format!("netpipe:{}:r", (node + 2) % 3));
                 let mut to = open(format!("netpipe:{}:w", (node + 1) % 3));
                 // Each starts one token; each token goes round twice.
@@ -177,7 +178,9 @@ fn a_mesh_of_eight_by_eight() {
             in_thread(move || {
                 let mut writers: Vec<_> = (0..NODES)
                     .map(|reducer| {
-                        registry.open(&format!("netpipe:{mapper}-{reducer}:w"), &Open::default()).unwrap()
+                        registry
+                            .open(&format!("netpipe:{mapper}-{reducer}:w"), &OpenOptions::default())
+                            .unwrap()
                     })
                     .collect();
                 for round in 0..20_u8 {
@@ -200,7 +203,9 @@ fn a_mesh_of_eight_by_eight() {
             in_thread(move || {
                 let readers: Vec<_> = (0..NODES)
                     .map(|mapper| {
-                        registry.open(&format!("netpipe:{mapper}-{reducer}:r"), &Open::default()).unwrap()
+                        registry
+                            .open(&format!("netpipe:{mapper}-{reducer}:r"), &OpenOptions::default())
+                            .unwrap()
                     })
                     .collect();
                 // One after the other: the others' writers wait meanwhile.
@@ -231,7 +236,7 @@ fn a_thousand_pipes_need_one_thread_for_an_instance() {
             .count()
     };
     let open = |registry: &vfs_core::Registry, number, flags| {
-        registry.open(&format!("netpipe:p{number}"), &Open::new(flags)).unwrap()
+        registry.open(&format!("netpipe:p{number}"), &OpenOptions::new(flags)).unwrap()
     };
     let before = threads();
     let mut readers: Vec<_> = (0..200).map(|number| open(&reading, number, READ)).collect();

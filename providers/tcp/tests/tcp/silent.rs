@@ -6,7 +6,7 @@ use netpipe::{Acceptor, Dialler, Hello, Message, Name, Progress, Role};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Finish, Open, OpenFile};
+use vfs_core::{Code, Finish, OpenFile, OpenOptions};
 
 /// A reader that was stopped for 12 s did not speak netpipe, for good.
 #[test]
@@ -73,14 +73,14 @@ fn a_stop_does_not_wait_for_a_peer_that_is_stopped() {
     };
 
     let (host, at) = (registry(""), descriptor());
-    let mut reader = host.open(&at, &Open::new(READ)).unwrap();
+    let mut reader = host.open(&at, &OpenOptions::new(READ)).unwrap();
     let _writer = stopped(&at, Role::Writer);
     times_out(&mut reader, "data", |reader| reader.read(&mut [0; 8]));
     stop(host, reader);
 
     for how in [Finish::Discard, Finish::Commit] {
         let (host, at) = (registry(""), descriptor());
-        let mut writer = host.open(&format!("{at}?role=listen"), &Open::new(WRITE)).unwrap();
+        let mut writer = host.open(&format!("{at}?role=listen"), &OpenOptions::new(WRITE)).unwrap();
         let _reader = stopped(&at, Role::Reader);
         assert!(fill(&mut writer, &[7; 65_536]) > 0);
         match how {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::time::Duration;
-use vfs_core::{Code, Finish, Open, OpenFile, OpenFlags};
+use vfs_core::{Code, Finish, OpenFile, OpenFlags, OpenOptions};
 
 fn file(content: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
@@ -47,7 +47,7 @@ fn a_frame_of_a_file_that_a_deadline_interrupts_is_finished() {
     let content = sample(8_000_000);
     let file = file(&content);
     let control = deadline(Duration::from_millis(200));
-    let how = Open::new(OpenFlags::WRITE).control(&control);
+    let how = OpenOptions::new(OpenFlags::WRITE).control(&control);
     let mut writer = house.writing.open(&house.descriptor("a"), &how).unwrap();
     let mut sent = 0;
     let error = loop {

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use std::time::{Duration, Instant};
-use vfs_core::{Capabilities, Code, Finish, Flush, Open, OpenFile, OpenFlags, Result};
+use vfs_core::{Capabilities, Code, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Result};
 
 #[test]
 fn bytes_go_through_and_the_end_is_the_end() {
@@ -256,8 +256,8 @@ fn a_second_writer_is_ebusy() {
 fn two_ends_of_one_direction_are_ebusy() {
     let host = registry("");
     let pipe = format!("tcp://127.0.0.1:{}", free_port());
-    let _listens = host.open(&format!("{pipe}?role=listen"), &Open::new(WRITE)).unwrap();
-    let mut dials = host.open(&pipe, &Open::new(WRITE)).unwrap();
+    let _listens = host.open(&format!("{pipe}?role=listen"), &OpenOptions::new(WRITE)).unwrap();
+    let mut dials = host.open(&pipe, &OpenOptions::new(WRITE)).unwrap();
     refused(in_time(move || dials.write(b"x")), Code::EBUSY, "same direction");
 }
 
@@ -407,10 +407,18 @@ fn the_wrong_direction_is_ebadf() {
         ("opaque:|x", WRITE),
         ("opaque:|>x", READ),
     ] {
-        refused(registry.open(descriptor, &Open::new(flags)).map(drop), Code::EBADF, "the descriptor is for");
+        refused(
+            registry.open(descriptor, &OpenOptions::new(flags)).map(drop),
+            Code::EBADF,
+            "the descriptor is for",
+        );
     }
-    refused(registry.open("netpipe:2", &Open::new(READ | WRITE)).map(drop), Code::EINVAL, "one way");
-    refused(registry.open("netpipe:2", &Open::new(OpenFlags::empty())).map(drop), Code::EINVAL, "neither");
+    refused(registry.open("netpipe:2", &OpenOptions::new(READ | WRITE)).map(drop), Code::EINVAL, "one way");
+    refused(
+        registry.open("netpipe:2", &OpenOptions::new(OpenFlags::empty())).map(drop),
+        Code::EINVAL,
+        "neither",
+    );
 }
 
 #[test]
@@ -464,8 +472,9 @@ fn sync_waits_for_the_reader_and_push_does_not() {
 #[test]
 fn a_cancel_ends_every_wait() {
     each_way(|house| {
-        let open =
-            |name: &str, flags| house.reading.open(&house.descriptor(name), &Open::new(flags)).unwrap();
+        let open = |name: &str, flags| {
+            house.reading.open(&house.descriptor(name), &OpenOptions::new(flags)).unwrap()
+        };
         type Call = fn(&mut OpenFile) -> Result<()>;
         let waits: [(OpenFlags, Call); 3] = [
             (READ, |file| file.read(&mut [0; 8]).map(drop)),
@@ -522,7 +531,7 @@ fn a_wait_says_for_whom_and_what_came_of_the_last_attempt() {
             "look up nobody.invalid:1: ",
         ),
     ] {
-        let mut file = registry("").open(&descriptor, &Open::default()).unwrap();
+        let mut file = registry("").open(&descriptor, &OpenOptions::default()).unwrap();
         let control = file.control().clone();
         let writes = file.capabilities().contains(Capabilities::WRITABLE);
         let outcome = in_thread(move || match writes {

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 use tempfile::NamedTempFile;
-use vfs_core::{Code, Finish, Open, Registry};
+use vfs_core::{Code, Finish, OpenOptions, Registry};
 
 const SECRET: &str = "sixteen bytes at least";
 const SHORT: Duration = Duration::from_millis(100);
@@ -75,12 +75,12 @@ fn a_reader_takes_over_from_one_that_is_gone_and_gets_its_writer() {
     let place = Place::new(SHORT);
     let _gone = vanished_reader(place.broker.address, "place");
     // It is introduced to the one that is gone, and meets it neither at its address nor by a relay.
-    let mut writer = place.host("").open("netpipe:place", &Open::new(WRITE)).unwrap();
+    let mut writer = place.host("").open("netpipe:place", &OpenOptions::new(WRITE)).unwrap();
     let writing = in_thread(move || {
         writer.write_all(b"for whoever is there").unwrap();
         writer.finish(Finish::Commit).unwrap();
     });
-    let mut heir = place.host("takeover = true").open("netpipe:place", &Open::new(READ)).unwrap();
+    let mut heir = place.host("takeover = true").open("netpipe:place", &OpenOptions::new(READ)).unwrap();
     assert_eq!(in_time(move || read_to_end(&mut heir)), b"for whoever is there");
     writing.recv_timeout(SLACK).unwrap();
 }
@@ -89,18 +89,18 @@ fn a_reader_takes_over_from_one_that_is_gone_and_gets_its_writer() {
 fn a_reader_takes_over_only_if_the_operator_says_so() {
     let place = Place::new(SHORT);
     let _gone = vanished_reader(place.broker.address, "place");
-    let mut second = place.host("").open("netpipe:place", &Open::new(READ)).unwrap();
+    let mut second = place.host("").open("netpipe:place", &OpenOptions::new(READ)).unwrap();
     refused(in_time(move || second.read(&mut [0; 8])), Code::EBUSY, "has a reader already");
 }
 
 #[test]
 fn a_reader_that_lives_is_not_taken_over_from() {
     let place = Place::new(SLACK);
-    let mut reader = place.host("").open("netpipe:place", &Open::new(READ)).unwrap();
-    let mut writer = place.host("").open("netpipe:place", &Open::new(WRITE)).unwrap();
+    let mut reader = place.host("").open("netpipe:place", &OpenOptions::new(READ)).unwrap();
+    let mut writer = place.host("").open("netpipe:place", &OpenOptions::new(WRITE)).unwrap();
     writer.write_all(b"x").unwrap();
     read_exactly(&mut reader, 1);
-    let mut heir = place.host("takeover = true").open("netpipe:place", &Open::new(READ)).unwrap();
+    let mut heir = place.host("takeover = true").open("netpipe:place", &OpenOptions::new(READ)).unwrap();
     refused(in_time(move || heir.read(&mut [0; 8])), Code::EBUSY, "has a reader already");
     writer.finish(Finish::End).unwrap();
     assert_eq!(read_to_end(&mut reader), b"");

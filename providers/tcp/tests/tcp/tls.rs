@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 use tempfile::TempDir;
-use vfs_core::{Code, Finish, Open, OpenFile, Registry};
+use vfs_core::{Code, Finish, OpenFile, OpenOptions, Registry};
 
 /// Certificates of one authority, in files.
 struct Authority {
@@ -56,8 +56,8 @@ impl Authority {
 }
 
 fn pair(reading: &Registry, writing: &Registry, descriptor: &str) -> (OpenFile, OpenFile) {
-    let reader = reading.open(descriptor, &Open::new(READ)).unwrap();
-    (reader, writing.open(descriptor, &Open::new(WRITE)).unwrap())
+    let reader = reading.open(descriptor, &OpenOptions::new(READ)).unwrap();
+    (reader, writing.open(descriptor, &OpenOptions::new(WRITE)).unwrap())
 }
 
 fn through(mut reader: OpenFile, mut writer: OpenFile) {
@@ -99,10 +99,10 @@ fn several_writers_and_small_reads_under_tls() {
     let authority = Authority::new();
     let host = registry(&authority.peer("one"));
     let descriptor = format!("tcp:127.0.0.1:{}", free_port());
-    let mut reader = host.open(&format!("{descriptor}?writers=3"), &Open::new(READ)).unwrap();
+    let mut reader = host.open(&format!("{descriptor}?writers=3"), &OpenOptions::new(READ)).unwrap();
     let writers: Vec<_> = (0..3_u8)
         .map(|number| {
-            let mut writer = host.open(&descriptor, &Open::new(WRITE)).unwrap();
+            let mut writer = host.open(&descriptor, &OpenOptions::new(WRITE)).unwrap();
             in_thread(move || {
                 for _ in 0..50 {
                     writer.write_all(&[number; 5000]).unwrap();
@@ -139,7 +139,7 @@ fn a_certificate_of_another_authority_is_eacces() {
         let (mut reader, mut writer) = pair(&registry(&ours.peer("one")), &registry(&settings), &descriptor);
         refused(in_time(move || writer.write(b"x")), Code::EACCES, "certificate");
         let reading = in_thread(move || read_to_end(&mut reader));
-        let mut right = registry(&ours.peer("two")).open(&descriptor, &Open::new(WRITE)).unwrap();
+        let mut right = registry(&ours.peer("two")).open(&descriptor, &OpenOptions::new(WRITE)).unwrap();
         right.write_all(b"right").unwrap();
         right.finish(Finish::Commit).unwrap();
         assert_eq!(reading.recv_timeout(SLACK).unwrap(), b"right");
@@ -254,7 +254,7 @@ fn unusable_files_are_told_at_once() {
         (good.replace(&cert, "/nonexistent"), "tls-cert"),
         (format!("tls-cert = \"{cert}\""), "all of"),
     ] {
-        let opened = registry(&settings).open("tcp:127.0.0.1:9", &Open::new(WRITE)).map(drop);
+        let opened = registry(&settings).open("tcp:127.0.0.1:9", &OpenOptions::new(WRITE)).map(drop);
         let error = opened.unwrap_err();
         assert!(error.chain().contains(words), "{}", error.chain());
         assert!(!error.chain().contains(secret.lines().nth(1).unwrap()));

@@ -2,13 +2,13 @@
 
 use crate::common::*;
 use netpipe::broker;
-use vfs_core::{Code, Finish, Open, Result};
+use vfs_core::{Code, Finish, OpenOptions, Result};
 
 #[test]
 fn both_descriptor_forms_of_zpipes() {
     let broker = Running::start(broker::Config::default());
     let registry = registry("");
-    let open = |text: String| registry.open(&text, &Open::default()).unwrap();
+    let open = |text: String| registry.open(&text, &OpenOptions::default()).unwrap();
     let mut reader = open(format!("opaque:{}|hello", broker.address));
     let mut writer = open(format!("opaque:{}|>hello", broker.address));
     writer.write_all(b"hello").unwrap();

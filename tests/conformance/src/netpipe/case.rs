@@ -8,7 +8,7 @@ use crate::task::Task;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Control, Open, OpenFile, OpenFlags, Registry};
+use vfs_core::{Code, Control, OpenFile, OpenFlags, OpenOptions, Registry};
 
 /// A call that has slept for so long waits. One that waits longer than it should is not mistaken for one that does not.
 const WAITS: Duration = Duration::from_millis(100);
@@ -44,7 +44,7 @@ impl<'a> Case<'a> {
 
     /// Opens; what waits on the file for longer than the subject's patience ends with ETIMEDOUT, not with the check.
     pub fn open(&self, host: &Registry, descriptor: &str, flags: OpenFlags) -> Step<OpenFile> {
-        let file = host.open(descriptor, &Open::new(flags))?;
+        let file = host.open(descriptor, &OpenOptions::new(flags))?;
         file.control().set_deadline(Some(Instant::now() + self.subject.patience));
         Ok(file)
     }

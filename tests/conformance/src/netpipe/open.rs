@@ -6,7 +6,7 @@ use super::subject::Subject;
 use crate::steps::{ensure, refused, same};
 use crate::suite::Step;
 use std::time::Instant;
-use vfs_core::{Capabilities, Code, Finish, Open, OpenFlags};
+use vfs_core::{Capabilities, Code, Finish, OpenFlags, OpenOptions};
 
 pub fn open_returns_at_once(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
@@ -21,7 +21,7 @@ pub fn open_returns_at_once(subject: &Subject) -> Step {
         };
         let start = Instant::now();
         // Kept until here: a close would be one more thing that could wait.
-        let file = case.begin(what, move || Ok(host.open(&descriptor, &Open::new(flags))?))?.done()?;
+        let file = case.begin(what, move || Ok(host.open(&descriptor, &OpenOptions::new(flags))?))?.done()?;
         let took = start.elapsed();
         ensure!(took < subject.patience, "{what} took {took:?}");
         drop(file);
@@ -97,7 +97,7 @@ pub fn the_descriptor_says_the_direction(subject: &Subject) -> Step {
 pub fn wrong_direction_is_ebadf(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     let pair = case.pipe()?;
-    let (to_read, to_write) = (Open::new(OpenFlags::READ), Open::new(OpenFlags::WRITE));
+    let (to_read, to_write) = (OpenOptions::new(OpenFlags::READ), OpenOptions::new(OpenFlags::WRITE));
     let opened = case.reading.open(&pair.reader, &to_write).map(drop);
     refused(opened, &[Code::EBADF], "opening the reader's descriptor for writing")?;
     let opened = case.writing.open(&pair.writer, &to_read).map(drop);

@@ -11,7 +11,7 @@ use std::process::{ExitCode, exit};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Configuration, Control, Error, Library, Open, OpenFile, OpenFlags, Registry};
+use vfs_core::{Code, Configuration, Control, Error, Library, OpenFile, OpenFlags, OpenOptions, Registry};
 
 const CHILD_LIMIT: Duration = Duration::from_secs(60);
 
@@ -37,8 +37,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn reading() -> Open {
-    Open::new(OpenFlags::READ)
+fn reading() -> OpenOptions {
+    OpenOptions::new(OpenFlags::READ)
 }
 
 fn open(descriptor: &str) -> Result<(), Error> {
