@@ -72,6 +72,13 @@ pub(crate) enum Side {
 }
 
 impl Side {
+    pub fn other(self) -> Side {
+        match self {
+            Side::Dialler => Side::Acceptor,
+            Side::Acceptor => Side::Dialler,
+        }
+    }
+
     fn label(self) -> &'static [u8] {
         match self {
             Side::Dialler => b"netpipe 1 dialler",

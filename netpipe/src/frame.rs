@@ -228,6 +228,11 @@ impl Gather {
         &self.bytes
     }
 
+    /// All bytes so far, to keep.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Begins the next frame.
     pub fn clear(&mut self) {
         self.bytes.clear();

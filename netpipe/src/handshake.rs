@@ -1,13 +1,13 @@
-//! The handshake's two ends, without any IO.
+//! The handshake, without any IO.
 //!
-//! Both work alike: send what `output` gives, give `input` what arrives, until it says [`Progress::Done`]. They take
-//! no byte beyond the handshake's last frame; who cannot put bytes back reads [`want`](Dialler::want) at most. After an error
+//! Both sides work alike: send what `output` gives, give `input` what arrives, until it says [`Progress::Done`]. They take
+//! no byte beyond the handshake's last frame; who cannot put bytes back reads [`want`](Handshake::want) at most. After an error
 //! `output` has the REFUSAL if one may be sent; then the connection is closed.
 
 use crate::auth::{Secret, Side, Transcript};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, code};
 use crate::frame::{self, Gather, HEADER, Header, Kind};
-use crate::hello::{Hello, MAGIC, Purpose};
+use crate::hello::{Hello, MAGIC, Purpose, Role, VERSIONS};
 use crate::message::{Message, Reason};
 use crate::text::random;
 use std::time::Duration;
@@ -17,6 +17,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// The TLS exporter's label; it has no context, and 32 bytes are taken.
 pub const EXPORTER_LABEL: &[u8] = b"netpipe-1";
 
+/// The first byte that TLS sends: the type of a handshake record (RFC 8446, 5.1).
+const TLS: u8 = 0x16;
+
 /// The TLS exporter's 32 bytes ([`EXPORTER_LABEL`]); `None` without TLS.
 pub type Exporter = Option<[u8; 32]>;
 
@@ -25,7 +28,7 @@ pub type Exporter = Option<[u8; 32]>;
 pub enum Progress {
     /// More bytes are needed, once all output is sent.
     More,
-    /// Acceptor only: the peer's HELLO is here. [`Acceptor::accept`] or [`Acceptor::refuse`] goes on.
+    /// Acceptor only: the peer's HELLO is here. [`Handshake::accept`] or [`Handshake::refuse`] goes on.
     Hello(Hello),
     /// The handshake is complete, once all output is sent. What follows belongs to the connection's purpose.
     Done(Established),
@@ -57,115 +60,69 @@ pub struct Local {
     pub alive: Option<u32>,
 }
 
-/// The side that opened the connection.
+/// One side of a handshake.
 #[derive(Debug)]
-pub struct Dialler {
-    hello: Hello,
-    frame: Vec<u8>,
-    secret: Option<Secret>,
-    exporter: Exporter,
-    awaiting: Option<(Transcript, Established)>,
-    wire: Wire,
-}
-
-impl Dialler {
-    /// Begins; nonce and proof of `hello` are filled in here.
-    ///
-    /// # Errors
-    /// [`Error::Random`].
-    pub fn new(mut hello: Hello, secret: Option<Secret>, exporter: Exporter) -> Result<Dialler> {
-        hello.nonce = random()?;
-        hello.proof = secret.is_some();
-        let frame = hello.to_bytes();
-        let wire = Wire { output: frame.clone(), ..Wire::new(false) };
-        Ok(Dialler { hello, frame, secret, exporter, awaiting: None, wire })
-    }
-
-    /// Takes the bytes to send now; empty if there are none.
-    pub fn output(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.wire.output)
-    }
-
-    /// How many bytes the frame at hand still needs, as far as that is known; 1 at least.
-    pub fn want(&self) -> usize {
-        self.wire.want()
-    }
-
-    /// Takes bytes off `input`, as far as the handshake goes.
-    ///
-    /// # Errors
-    /// Why there will be no connection; every later call returns it again.
-    pub fn input(&mut self, input: &mut &[u8]) -> Result<Progress> {
-        self.wire.state.clone()?;
-        let progress = self.step(input);
-        self.wire.settle(progress)
-    }
-
-    /// What it means that the peer closed the connection now.
-    pub fn closed(&self) -> Error {
-        self.wire.closed()
-    }
-
-    /// What it means that the peer's time is over now: [`TIMEOUT`] at the most.
-    pub fn timed_out(&self) -> Error {
-        self.wire.timed_out()
-    }
-
-    fn step(&mut self, input: &mut &[u8]) -> Result<Progress> {
-        if self.awaiting.is_none() {
-            let Some(body) = self.wire.frame(input, Kind::Hello)? else { return Ok(Progress::More) };
-            let peer = Hello::parse(&body)?;
-            let established = agree(Side::Dialler, &self.hello, peer)?;
-            let transcript = Transcript::new(&self.frame, self.wire.gather.bytes(), self.exporter);
-            self.wire.gather.clear();
-            let Some(secret) = &self.secret else { return Ok(Progress::Done(established)) };
-            let proof = secret.prove(Side::Dialler, &transcript)?;
-            frame::append(&mut self.wire.output, Kind::Proof, &proof);
-            self.awaiting = Some((transcript, established));
-        }
-        let Some(body) = self.wire.frame(input, Kind::Proof)? else { return Ok(Progress::More) };
-        let (Some((transcript, established)), Some(secret)) = (self.awaiting.take(), &self.secret) else {
-            return Err(Error::protocol("a PROOF out of turn"));
-        };
-        secret.verify(Side::Acceptor, &transcript, &body)?;
-        Ok(Progress::Done(established))
-    }
-}
-
-/// The side that took the connection.
-#[derive(Debug)]
-pub struct Acceptor {
+pub struct Handshake {
+    side: Side,
     exporter: Exporter,
     stage: Stage,
-    wire: Wire,
+    gather: Gather,
+    output: Vec<u8>,
+    /// The peer is known to speak netpipe.
+    recognised: bool,
 }
 
 #[derive(Debug)]
 enum Stage {
-    /// Waits for the dialler's HELLO.
-    Start,
-    /// Waits for its owner; the dialler's HELLO and its bytes.
+    /// Dialler: waits for the acceptor's HELLO; its own, and that as bytes.
+    SentHello(Hello, Vec<u8>, Option<Secret>),
+    /// Acceptor: waits for the dialler's HELLO.
+    AwaitsHello,
+    /// Acceptor: waits for its owner; the dialler's HELLO, and that as bytes.
     Asked(Hello, Vec<u8>),
-    /// Waits for the dialler's PROOF.
-    Proof(Secret, Transcript, Established),
-    /// Needs nothing more.
-    Over,
+    /// Waits for the peer's PROOF.
+    AwaitsProof(Secret, Transcript, Established),
+    /// Needs nothing more; what every later call returns.
+    Over(Error),
 }
 
-impl Acceptor {
-    /// Begins.
-    pub fn new(exporter: Exporter) -> Acceptor {
-        Acceptor { exporter, stage: Stage::Start, wire: Wire::new(exporter.is_none()) }
+impl Handshake {
+    /// Begins as the side that opened the connection; nonce and proof of `hello` are filled in here.
+    ///
+    /// # Errors
+    /// [`Error::Random`].
+    pub fn dialler(mut hello: Hello, secret: Option<Secret>, exporter: Exporter) -> Result<Handshake> {
+        hello.nonce = random()?;
+        hello.proof = secret.is_some();
+        let frame = hello.to_bytes();
+        let output = frame.clone();
+        Ok(Handshake {
+            output,
+            ..Handshake::new(Side::Dialler, exporter, Stage::SentHello(hello, frame, secret))
+        })
+    }
+
+    /// Begins as the side that took the connection.
+    pub fn acceptor(exporter: Exporter) -> Handshake {
+        Handshake::new(Side::Acceptor, exporter, Stage::AwaitsHello)
+    }
+
+    fn new(side: Side, exporter: Exporter, stage: Stage) -> Handshake {
+        Handshake { side, exporter, stage, gather: Gather::default(), output: Vec::new(), recognised: false }
     }
 
     /// Takes the bytes to send now; empty if there are none.
     pub fn output(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.wire.output)
+        std::mem::take(&mut self.output)
     }
 
     /// How many bytes the frame at hand still needs, as far as that is known; 1 at least.
     pub fn want(&self) -> usize {
-        self.wire.want()
+        let total = match self.gather.header().map(Header::decode) {
+            Some(Ok(header)) => HEADER + header.length as usize,
+            _ => HEADER,
+        };
+        total.saturating_sub(self.gather.bytes().len()).max(1)
     }
 
     /// Takes bytes off `input`, as far as the handshake goes.
@@ -173,70 +130,84 @@ impl Acceptor {
     /// # Errors
     /// Why there will be no connection; every later call returns it again.
     pub fn input(&mut self, input: &mut &[u8]) -> Result<Progress> {
-        self.wire.state.clone()?;
+        if let Stage::Over(error) = &self.stage {
+            return Err(error.clone());
+        }
         let progress = self.step(input);
-        self.wire.settle(progress)
+        self.settle(progress)
     }
 
-    /// Answers the dialler's HELLO. Without secrets that is all: [`Progress::Done`].
+    /// Acceptor: answers the dialler's HELLO. Without secrets that is all: [`Progress::Done`].
     ///
     /// # Errors
     /// One side has a secret and the other has none: [`Error::Denied`]; no common version: [`Error::Protocol`].
     pub fn accept(&mut self, local: Local, secret: Option<Secret>) -> Result<Progress> {
-        self.wire.state.clone()?;
+        if let Stage::Over(error) = &self.stage {
+            return Err(error.clone());
+        }
         let progress = self.answer(local, secret);
-        self.wire.settle(progress)
+        self.settle(progress)
     }
 
-    /// Refuses the dialler, with a code and a text that go to its user.
-    pub fn refuse(&mut self, reason: Reason) {
-        Message::Refusal(reason.clone()).append_to(&mut self.wire.output);
-        self.stage = Stage::Over;
-        self.wire.state = Err(Error::Invalid(format!("refused: {reason}").into()));
+    /// Refuses the peer, with a code and a text that go to its user; returns that as an error.
+    pub fn refuse(&mut self, reason: Reason) -> Error {
+        self.end(Error::Invalid(format!("refused: {reason}").into()), Some(reason))
     }
 
     /// What it means that the peer closed the connection now.
     pub fn closed(&self) -> Error {
-        self.wire.closed()
+        if self.recognised || self.gather.bytes().is_empty() {
+            Error::Closed("during the handshake")
+        } else {
+            Error::NotNetpipe
+        }
     }
 
-    /// What it means that the peer's time is over now: [`TIMEOUT`] at the most.
-    pub fn timed_out(&self) -> Error {
-        self.wire.timed_out()
+    /// Ends the handshake since the peer's time is over: [`TIMEOUT`] at the most. The peer learns why, once it listens. A dialler
+    /// has spoken already, so that nothing of an acceptor is told to who does not ask.
+    pub fn timed_out(&mut self) -> Error {
+        let error = if self.recognised { Error::Timeout } else { Error::Silent };
+        let reason = match self.side {
+            Side::Dialler => Some(Reason::new(code::ETIMEDOUT, "the handshake took too long")),
+            Side::Acceptor => error.refusal(),
+        };
+        self.end(error, reason)
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<Progress> {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Start => {
-                let Some(body) = self.wire.frame(input, Kind::Hello)? else {
-                    self.stage = Stage::Start;
-                    return Ok(Progress::More);
-                };
-                let hello = Hello::parse(&body)?;
-                self.stage = Stage::Asked(hello.clone(), self.wire.gather.bytes().to_vec());
-                self.wire.gather.clear();
-                Ok(Progress::Hello(hello))
+        let wanted = match &self.stage {
+            Stage::Asked(hello, _) => return Ok(Progress::Hello(hello.clone())),
+            Stage::AwaitsProof(..) => Kind::Proof,
+            Stage::SentHello(..) | Stage::AwaitsHello | Stage::Over(_) => Kind::Hello,
+        };
+        let Some(frame) = self.frame(input, wanted)? else { return Ok(Progress::More) };
+        let body = &frame[HEADER..];
+        match std::mem::replace(&mut self.stage, over()) {
+            Stage::SentHello(own, own_frame, secret) => {
+                let established = agree(self.side, &own, Hello::parse(body)?)?;
+                let Some(secret) = secret else { return Ok(Progress::Done(established)) };
+                let transcript = Transcript::new(&own_frame, &frame, self.exporter);
+                self.prove(&secret, &transcript)?;
+                self.stage = Stage::AwaitsProof(secret, transcript, established);
+                self.step(input)
             }
-            Stage::Asked(hello, frame) => {
+            Stage::AwaitsProof(secret, transcript, established) => {
+                secret.verify(self.side.other(), &transcript, body)?;
+                if self.side == Side::Acceptor {
+                    self.prove(&secret, &transcript)?;
+                }
+                Ok(Progress::Done(established))
+            }
+            Stage::AwaitsHello | Stage::Asked(..) | Stage::Over(_) => {
+                let hello = Hello::parse(body)?;
                 self.stage = Stage::Asked(hello.clone(), frame);
                 Ok(Progress::Hello(hello))
             }
-            Stage::Proof(secret, transcript, established) => {
-                let Some(body) = self.wire.frame(input, Kind::Proof)? else {
-                    self.stage = Stage::Proof(secret, transcript, established);
-                    return Ok(Progress::More);
-                };
-                secret.verify(Side::Dialler, &transcript, &body)?;
-                let proof = secret.prove(Side::Acceptor, &transcript)?;
-                frame::append(&mut self.wire.output, Kind::Proof, &proof);
-                Ok(Progress::Done(established))
-            }
-            Stage::Over => Err(Error::Invalid("the handshake is over".into())),
         }
     }
 
     fn answer(&mut self, local: Local, secret: Option<Secret>) -> Result<Progress> {
-        let Stage::Asked(peer, frame) = std::mem::replace(&mut self.stage, Stage::Over) else {
+        let Stage::Asked(peer, frame) = std::mem::replace(&mut self.stage, over()) else {
             return Err(Error::Invalid("accept comes after the dialler's HELLO, once".into()));
         };
         let role = peer.role.map(|role| role.other());
@@ -244,21 +215,88 @@ impl Acceptor {
             role,
             nonce: random()?,
             proof: secret.is_some(),
-            versions: crate::hello::VERSIONS,
+            versions: VERSIONS,
             features: local.features,
             agent: local.agent,
             alive: local.alive,
-            window: local.window.filter(|_| role == Some(crate::hello::Role::Reader)),
+            window: local.window.filter(|_| role == Some(Role::Reader)),
             ..peer.clone()
         };
-        let established = agree(Side::Acceptor, &hello, peer)?;
+        let established = agree(self.side, &hello, peer)?;
         let own = hello.to_bytes();
-        let transcript = Transcript::new(&frame, &own, self.exporter);
-        self.wire.output.extend_from_slice(&own);
+        self.output.extend_from_slice(&own);
         let Some(secret) = secret else { return Ok(Progress::Done(established)) };
-        self.stage = Stage::Proof(secret, transcript, established);
+        self.stage = Stage::AwaitsProof(secret, Transcript::new(&frame, &own, self.exporter), established);
         Ok(Progress::More)
     }
+
+    fn prove(&mut self, secret: &Secret, transcript: &Transcript) -> Result<()> {
+        let proof = secret.prove(self.side, transcript)?;
+        frame::append(&mut self.output, Kind::Proof, &proof);
+        Ok(())
+    }
+
+    /// Gathers the next frame, header and all, which is `kind` or a REFUSAL.
+    fn frame(&mut self, input: &mut &[u8], kind: Kind) -> Result<Option<Vec<u8>>> {
+        self.gather.fill(input, HEADER);
+        match self.gather.bytes() {
+            _ if self.recognised => {}
+            [] | [0x01 | 0x03, ..] => {}
+            [TLS, ..] if self.side == Side::Acceptor && self.exporter.is_none() => return Err(Error::Tls),
+            _ => return Err(Error::NotNetpipe),
+        }
+        let Some(bytes) = self.gather.header() else { return Ok(None) };
+        let header = match Header::decode(bytes) {
+            Err(_) if !self.recognised => return Err(Error::NotNetpipe),
+            header => header?,
+        };
+        if header.kind != kind && header.kind != Kind::Refusal {
+            return Err(Error::protocol(format!("a {} frame out of turn", header.kind.name())));
+        }
+        let whole = self.gather.fill(input, HEADER + header.length as usize);
+        if header.kind == Kind::Hello && !self.recognised {
+            let start = &self.gather.body()[..self.gather.body().len().min(MAGIC.len())];
+            if !MAGIC.starts_with(start) {
+                return Err(Error::NotNetpipe);
+            }
+            self.recognised = start.len() == MAGIC.len();
+        }
+        if !whole {
+            return Ok(None);
+        }
+        frame::check(&header, self.gather.body())?;
+        if header.kind == Kind::Refusal {
+            return match Message::parse(header.kind, self.gather.body())? {
+                Message::Refusal(reason) => Err(Error::Refused(reason)),
+                _ => Err(Error::protocol("a REFUSAL that is none")),
+            };
+        }
+        Ok(Some(std::mem::take(&mut self.gather).into_bytes()))
+    }
+
+    /// Makes an error final. Only a peer that is known to speak netpipe is sent a refusal.
+    fn settle(&mut self, progress: Result<Progress>) -> Result<Progress> {
+        progress.map_err(|error| {
+            let error = match error {
+                Error::Protocol(_) | Error::Checksum if !self.recognised => Error::NotNetpipe,
+                error => error,
+            };
+            let reason = error.refusal();
+            self.end(error, reason)
+        })
+    }
+
+    fn end(&mut self, error: Error, reason: Option<Reason>) -> Error {
+        if let Some(reason) = reason {
+            Message::Refusal(reason).append_to(&mut self.output);
+        }
+        self.stage = Stage::Over(error.clone());
+        error
+    }
+}
+
+fn over() -> Stage {
+    Stage::Over(Error::Invalid("the handshake is over".into()))
 }
 
 /// Checks the two HELLOs against each other. The texts may go to the peer: they take nobody's point of view.
@@ -287,106 +325,4 @@ fn agree(side: Side, own: &Hello, peer: Hello) -> Result<Established> {
         return Err(Error::Denied(text.into()));
     }
     Ok(Established { version, features: own.features & peer.features, proven: own.proof, peer })
-}
-
-/// The first byte that TLS sends: the type of a handshake record (RFC 8446, 5.1).
-const TLS: u8 = 0x16;
-
-/// The bytes of either side's handshake.
-#[derive(Debug)]
-struct Wire {
-    gather: Gather,
-    output: Vec<u8>,
-    /// The peer is known to speak netpipe.
-    recognised: bool,
-    /// An acceptor's, without TLS beneath.
-    refuses_tls: bool,
-    state: Result<()>,
-}
-
-impl Wire {
-    fn new(refuses_tls: bool) -> Wire {
-        Wire { gather: Gather::default(), output: Vec::new(), recognised: false, refuses_tls, state: Ok(()) }
-    }
-
-    /// Gathers the next frame, which is `kind` or a REFUSAL; its bytes stay until they are cleared if it is HELLO.
-    fn frame(&mut self, input: &mut &[u8], kind: Kind) -> Result<Option<Vec<u8>>> {
-        self.gather.fill(input, HEADER);
-        match self.gather.bytes() {
-            _ if self.recognised => {}
-            [] | [0x01 | 0x03, ..] => {}
-            [TLS, ..] if self.refuses_tls => return Err(Error::Tls),
-            _ => return Err(Error::NotNetpipe),
-        }
-        let Some(bytes) = self.gather.header() else { return Ok(None) };
-        let header = match Header::decode(bytes) {
-            Err(_) if !self.recognised => return Err(Error::NotNetpipe),
-            header => header?,
-        };
-        if header.kind != kind && header.kind != Kind::Refusal {
-            return Err(Error::protocol(format!("a {} frame out of turn", header.kind.name())));
-        }
-        let whole = self.gather.fill(input, HEADER + header.length as usize);
-        if header.kind == Kind::Hello && !self.recognised {
-            let start = &self.gather.body()[..self.gather.body().len().min(MAGIC.len())];
-            if !MAGIC.starts_with(start) {
-                return Err(Error::NotNetpipe);
-            }
-            self.recognised = start.len() == MAGIC.len();
-        }
-        if !whole {
-            return Ok(None);
-        }
-        let body = self.gather.body().to_vec();
-        frame::check(&header, &body)?;
-        if header.kind == Kind::Refusal {
-            return match Message::parse(header.kind, &body)? {
-                Message::Refusal(reason) => Err(Error::Refused(reason)),
-                _ => Err(Error::protocol("a REFUSAL that is none")),
-            };
-        }
-        if kind != Kind::Hello {
-            self.gather.clear();
-        }
-        Ok(Some(body))
-    }
-
-    fn want(&self) -> usize {
-        let total = match self.gather.header().map(Header::decode) {
-            Some(Ok(header)) => HEADER + header.length as usize,
-            _ => HEADER,
-        };
-        total.saturating_sub(self.gather.bytes().len()).max(1)
-    }
-
-    /// Makes every outcome but the need for more final. Only a peer that is known to speak netpipe is sent a refusal.
-    fn settle(&mut self, progress: Result<Progress>) -> Result<Progress> {
-        let progress = match progress {
-            Err(Error::Protocol(_) | Error::Checksum) if !self.recognised => Err(Error::NotNetpipe),
-            progress => progress,
-        };
-        match &progress {
-            Ok(Progress::Done(_)) => self.state = Err(Error::Invalid("the handshake is over".into())),
-            Ok(_) => {}
-            Err(error) => {
-                if let Some(reason) = error.refusal() {
-                    Message::Refusal(reason).append_to(&mut self.output);
-                }
-                self.state = Err(error.clone());
-            }
-        }
-        progress
-    }
-
-    fn closed(&self) -> Error {
-        if self.recognised || self.gather.bytes().is_empty() {
-            Error::Closed("during the handshake")
-        } else {
-            Error::NotNetpipe
-        }
-    }
-
-    fn timed_out(&self) -> Error {
-        if self.recognised { Error::Timeout } else { Error::Silent }
-    }
 }

@@ -10,7 +10,7 @@
 //! | [`message`] | every small frame as a value, and the [`Decoder`] that gets them out of a stream |
 //! | [`digest`] | digests over a whole pipe |
 //! | [`hello`] | the first frame of either side |
-//! | [`handshake`] | [`Dialler`] and [`Acceptor`], the two ends of the handshake |
+//! | [`handshake`] | the [`Handshake`], from either side |
 //! | [`auth`] | the [`Secret`] and its proofs |
 //! | [`broker`] | the [`Broker`](broker::Broker), with its sockets and its loop |
 //! | [`held`] | what a broker tells of itself |
@@ -34,7 +34,7 @@ mod text;
 pub use auth::Secret;
 pub use error::{Error, Result, code};
 pub use frame::{Header, Kind};
-pub use handshake::{Acceptor, Dialler, Established, Local, Progress};
+pub use handshake::{Established, Handshake, Local, Progress};
 pub use hello::{Hello, Purpose, Role};
 pub use message::{Decoder, Match, Message, Reason, Register, Sender};
 pub use text::{Address, Name, Token};

@@ -5,7 +5,7 @@
 mod support;
 
 use netpipe::digest::Algorithm;
-use netpipe::{Dialler, Header, Hello, Message, Name, Progress, Role};
+use netpipe::{Handshake, Header, Hello, Message, Name, Progress, Role};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -80,7 +80,7 @@ fn a_writer_whose_digest_does_not_fit_is_exit_code_32() {
     let mut stream = stream.unwrap();
     let features = Algorithm::Sha256.feature();
     let hello = Hello { features, ..Hello::pipe(Role::Writer, Name::unnamed(), None) };
-    let mut dialler = Dialler::new(hello, None, None).unwrap();
+    let mut dialler = Handshake::dialler(hello, None, None).unwrap();
     loop {
         stream.write_all(&dialler.output()).unwrap();
         let mut bytes = vec![0; dialler.want()];

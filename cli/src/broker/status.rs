@@ -5,7 +5,7 @@ use crate::arguments::duration;
 use crate::exit::Failure;
 use crate::{stdout, text};
 use clap::Args;
-use netpipe::handshake::Dialler;
+use netpipe::handshake::Handshake;
 use netpipe::held::{Held, State, Totals};
 use netpipe::hello::FEATURE_STATUS;
 use netpipe::{Decoder, Hello, Message, Progress, Secret, Sender};
@@ -60,7 +60,7 @@ impl Status {
         let mut link = Link::dial(&with_port(&self.broker), Instant::now() + self.timeout)?;
         let agent = Some(concat!("zvfs broker status ", env!("CARGO_PKG_VERSION")).to_owned());
         let hello = Hello { features: FEATURE_STATUS, agent, ..Hello::broker() };
-        let mut dialler = Dialler::new(hello, secret, None).map_err(of_netpipe)?;
+        let mut dialler = Handshake::dialler(hello, secret, None).map_err(of_netpipe)?;
         let established = loop {
             link.send(&dialler.output())?;
             let mut bytes = vec![0; dialler.want()];

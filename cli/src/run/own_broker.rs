@@ -83,7 +83,7 @@ fn secret() -> Result<Zeroizing<String>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netpipe::{Dialler, Hello, Progress};
+    use netpipe::{Handshake, Hello, Progress};
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
     use std::time::Duration;
@@ -92,7 +92,7 @@ mod tests {
     fn met(address: SocketAddr, secret: Option<Secret>) -> netpipe::Result<Progress> {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let mut dialler = Dialler::new(Hello::broker(), secret, None).unwrap();
+        let mut dialler = Handshake::dialler(Hello::broker(), secret, None).unwrap();
         loop {
             stream.write_all(&dialler.output()).unwrap();
             let mut bytes = vec![0; dialler.want()];

@@ -3,7 +3,7 @@
 use super::queue::Watched;
 use super::relay::abort;
 use crate::Token;
-use crate::handshake::Acceptor;
+use crate::handshake::Handshake;
 use crate::message::{Decoder, Message};
 use rustix::event::epoll::EventFlags;
 use std::io::{self, Read, Write};
@@ -33,7 +33,7 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) enum Stage {
     /// The handshake is not complete.
-    Greeting(Box<Acceptor>),
+    Handshake(Box<Handshake>),
     /// It carries registrations; `pinged`: a PONG is awaited; `asks`: STATUS is in use.
     Instance { decoder: Decoder, pinged: bool, asks: bool },
     /// It waits to be joined; `early` came with the end of its handshake.

@@ -9,7 +9,7 @@ use super::queue::Queue;
 use super::seats::Seats;
 use super::{Config, Handle};
 use crate::error::code;
-use crate::handshake::Acceptor;
+use crate::handshake::Handshake;
 use crate::message::{Message, Reason};
 use crate::repeats::Repeats;
 use rustix::event::epoll::EventFlags;
@@ -173,10 +173,8 @@ impl Service {
         let connection = match self.seats.take(peer.ip()) {
             Ok(()) => {
                 self.deadlines.set(key, self.now + self.config.times.handshake);
-                {
-                    let stage = Stage::Greeting(Box::new(Acceptor::new(None)));
-                    Connection::new(stream, peer, stage, self.now)
-                }
+                let stage = Stage::Handshake(Box::new(Handshake::acceptor(None)));
+                Connection::new(stream, peer, stage, self.now)
             }
             Err(limit) => {
                 self.log(&format!("refuse {peer}: {limit}"));
@@ -200,12 +198,12 @@ impl Service {
     /// keep everybody out.
     fn send_a_dawdler_away(&mut self) {
         let strangers =
-            self.connections.iter().filter(|(_, known)| matches!(known.stage, Stage::Greeting(_)));
+            self.connections.iter().filter(|(_, known)| matches!(known.stage, Stage::Handshake(_)));
         let oldest = strangers.min_by_key(|(_, known)| known.since).map(|(key, known)| (*key, known.since));
         let Some((key, since)) = oldest.filter(|(_, since)| self.now >= *since + DAWDLES) else { return };
         // It may be this thread that dawdled: what the stranger has said by now is heard first.
         self.event(key, EventFlags::IN);
-        let still = |known: &Connection| matches!(known.stage, Stage::Greeting(_)) && known.since == since;
+        let still = |known: &Connection| matches!(known.stage, Stage::Handshake(_)) && known.since == since;
         if self.connections.get(&key).is_some_and(still) {
             self.deadlines.clear(&key);
             self.time_out_connection(key);
@@ -269,7 +267,7 @@ impl Service {
     /// Takes back what a connection has by its stage.
     pub(super) fn leave_stage(&mut self, key: Client) {
         match self.connections.get(&key).map(|connection| &connection.stage) {
-            Some(Stage::Greeting(_)) => self.seats.greeted(),
+            Some(Stage::Handshake(_)) => self.seats.greeted(),
             Some(Stage::Instance { .. }) => self.names.leave(key),
             Some(Stage::Waiting { token, .. }) => self.passes.forget(*token, key),
             Some(Stage::Parting { .. }) | None => {}
@@ -303,11 +301,13 @@ impl Service {
     fn time_out_connection(&mut self, key: Client) {
         let Some(connection) = self.connections.get_mut(&key) else { return };
         match &mut connection.stage {
-            Stage::Greeting(acceptor) => {
-                let error = acceptor.timed_out();
+            Stage::Handshake(handshake) => {
+                let error = handshake.timed_out();
+                let output = handshake.output();
+                connection.push(&output);
                 let line = format!("refuse {}: {error}", connection.peer);
                 self.log(&line);
-                self.part(key, error.refusal());
+                self.part(key, None);
             }
             Stage::Instance { pinged: true, .. } => self.close(key, "no PONG"),
             Stage::Instance { .. } => self.ping(key, self.config.times.pong),

@@ -10,12 +10,6 @@ use crate::hello::{FEATURE_STATUS, Purpose};
 use crate::message::{Decoder, Message, Reason, Sender};
 use std::collections::BTreeSet;
 
-/// Where a handshake got to.
-enum Greeting {
-    More,
-    Done(Established),
-}
-
 impl Service {
     /// Reads what has arrived on a connection that is not joined, and acts on it.
     pub(super) fn read(&mut self, key: Client, buffer: &mut [u8]) {
@@ -27,7 +21,7 @@ impl Service {
             Err(error) => return self.close(key, &error.to_string()),
         };
         match connection.stage {
-            Stage::Greeting(_) => self.greet(key, input),
+            Stage::Handshake(_) => self.shake_hands(key, input),
             Stage::Instance { .. } => self.listen(key, input),
             Stage::Waiting { .. } => {}
             Stage::Parting { .. } => {
@@ -40,18 +34,18 @@ impl Service {
         self.deliver();
     }
 
-    fn greet(&mut self, key: Client, mut input: &[u8]) {
+    fn shake_hands(&mut self, key: Client, mut input: &[u8]) {
         let Some(connection) = self.connections.get_mut(&key) else { return };
         let secret = self.config.secret.clone();
-        let established = match greet(connection, &mut input, secret) {
-            Ok(Greeting::More) => {
+        let established = match answer(connection, &mut input, secret) {
+            Ok(None) => {
                 if connection.unsent() > 0 {
                     // It was answered: from here on it has its time anew to be no dawdler.
                     connection.since = self.now;
                 }
                 return;
             }
-            Ok(Greeting::Done(established)) => established,
+            Ok(Some(established)) => established,
             Err(error) => {
                 let line = format!("refuse {}: {error}", connection.peer);
                 self.log(&line);
@@ -191,29 +185,30 @@ impl Service {
     }
 }
 
-/// Goes on with a handshake as far as the input allows.
-fn greet(connection: &mut Connection, input: &mut &[u8], secret: Option<crate::Secret>) -> Result<Greeting> {
-    let Stage::Greeting(acceptor) = &mut connection.stage else { return Ok(Greeting::More) };
-    let mut result = acceptor.input(input);
+/// Goes on with a handshake as far as the input allows; what was agreed on, once it is complete.
+fn answer(
+    connection: &mut Connection,
+    input: &mut &[u8],
+    secret: Option<crate::Secret>,
+) -> Result<Option<Established>> {
+    let Stage::Handshake(handshake) = &mut connection.stage else { return Ok(None) };
+    let mut result = handshake.input(input);
     if let Ok(Progress::Hello(hello)) = &result {
         result = if hello.purpose == Purpose::Pipe {
-            let reason = Reason::new(code::EPROTO, "this is a broker: it takes no pipes");
-            acceptor.refuse(reason.clone());
-            Err(Error::Protocol(reason.text.into()))
+            Err(handshake.refuse(Reason::new(code::EPROTO, "this is a broker: it takes no pipes")))
         } else {
             let agent = Some(concat!("netpipe broker ", env!("CARGO_PKG_VERSION")).to_owned());
-            acceptor.accept(Local { agent, features: FEATURE_STATUS, ..Local::default() }, secret).and_then(
-                |progress| match progress {
-                    Progress::More => acceptor.input(input),
-                    other => Ok(other),
-                },
-            )
+            let local = Local { agent, features: FEATURE_STATUS, ..Local::default() };
+            match handshake.accept(local, secret) {
+                Ok(Progress::More) => handshake.input(input),
+                other => other,
+            }
         };
     }
-    let output = acceptor.output();
+    let output = handshake.output();
     connection.push(&output);
     match result? {
-        Progress::Done(established) => Ok(Greeting::Done(established)),
-        Progress::More | Progress::Hello(_) => Ok(Greeting::More),
+        Progress::Done(established) => Ok(Some(established)),
+        Progress::More | Progress::Hello(_) => Ok(None),
     }
 }

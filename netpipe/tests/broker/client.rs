@@ -2,8 +2,8 @@
 
 use netpipe::broker::{Broker, Config, Handle, Limits, Times};
 use netpipe::{
-    Address, Decoder, Dialler, Error, Hello, Match, Message, Name, Progress, Reason, Register, Role, Secret,
-    Sender, Token,
+    Address, Decoder, Error, Handshake, Hello, Match, Message, Name, Progress, Reason, Register, Role,
+    Secret, Sender, Token,
 };
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -154,7 +154,7 @@ impl Peer {
         secret: Option<&Secret>,
         early: &[u8],
     ) -> Result<Self, Error> {
-        let mut dialler = Dialler::new(hello, secret.cloned(), None)?;
+        let mut dialler = Handshake::dialler(hello, secret.cloned(), None)?;
         let mut first = dialler.output();
         if secret.is_none() {
             first.extend_from_slice(early);

@@ -1,7 +1,7 @@
 //! Peers that break rules, by mistake or on purpose: each costs itself its connection, and nobody else anything.
 
 use crate::client::{Peer, Running, until};
-use netpipe::{Dialler, Hello, Message, Name, Register, Role, Token, code};
+use netpipe::{Handshake, Hello, Message, Name, Register, Role, Token, code};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn a_handshake_has_its_time_however_slowly_it_comes() {
     let broker = Running::timed(|times| times.handshake = Duration::from_millis(200));
     let mut silent = broker.raw();
     let mut slow = broker.raw();
-    let hello = Dialler::new(Hello::broker(), None, None).unwrap().output();
+    let hello = Handshake::dialler(Hello::broker(), None, None).unwrap().output();
     let (most, _last) = hello.split_at(hello.len() - 1);
     let mut bytes = most.iter();
     let over = || {
@@ -61,7 +61,7 @@ fn a_handshake_has_its_time_however_slowly_it_comes() {
 #[test]
 fn a_hello_cut_at_any_byte_is_survived() {
     let broker = Running::start();
-    let hello = Dialler::new(Hello::relay(Token([7; 16])), None, None).unwrap().output();
+    let hello = Handshake::dialler(Hello::relay(Token([7; 16])), None, None).unwrap().output();
     for length in 0..hello.len() {
         let mut stream = broker.raw();
         stream.write_all(&hello[..length]).unwrap();

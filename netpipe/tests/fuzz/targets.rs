@@ -6,8 +6,7 @@
 use netpipe::frame::{Crc, HEADER};
 use netpipe::pipe::{Incoming, Next};
 use netpipe::{
-    Acceptor, Decoder, Dialler, Error, Header, Hello, Kind, Local, Message, Name, Progress, Role, Secret,
-    Sender,
+    Decoder, Error, Handshake, Header, Hello, Kind, Local, Message, Name, Progress, Role, Secret, Sender,
 };
 
 /// Bytes of one header.
@@ -75,7 +74,7 @@ fn secret(choice: u8) -> Option<Secret> {
 /// A selecting byte, then what a dialler sends.
 pub fn acceptor(data: &[u8]) -> bool {
     let Some((&choice, stream)) = data.split_first() else { return false };
-    let mut acceptor = Acceptor::new(None);
+    let mut acceptor = Handshake::acceptor(None);
     let mut answered = 0;
     for mut bytes in stream.chunks(1 + usize::from(choice / 2)) {
         assert!((1..=HEADER + 4096).contains(&acceptor.want()));
@@ -106,7 +105,7 @@ pub fn acceptor(data: &[u8]) -> bool {
 pub fn dialler(data: &[u8]) -> bool {
     let Some((&choice, stream)) = data.split_first() else { return false };
     let hello = Hello::pipe(Role::Writer, Name::unnamed(), None);
-    let mut dialler = Dialler::new(hello, secret(choice), None).unwrap();
+    let mut dialler = Handshake::dialler(hello, secret(choice), None).unwrap();
     dialler.output();
     for mut bytes in stream.chunks(1 + usize::from(choice / 2)) {
         assert!((1..=HEADER + 4096).contains(&dialler.want()));

@@ -1,8 +1,8 @@
 use crate::{EBUSY, ECONNRESET, EINVAL, EPROTO, ETIMEDOUT, assert_code, field, raw};
 use netpipe::hello::{FEATURE_CRC, MAGIC};
 use netpipe::{
-    Acceptor, Dialler, Error, Established, Hello, Local, Message, Name, Progress, Purpose, Reason, Role,
-    Secret, Token,
+    Error, Established, Handshake, Hello, Local, Message, Name, Progress, Purpose, Reason, Role, Secret,
+    Token,
 };
 
 pub fn secret(text: &str) -> Option<Secret> {
@@ -17,12 +17,12 @@ pub fn hello() -> Hello {
     Hello::pipe(Role::Writer, Name::new("p").unwrap(), None)
 }
 
-pub fn dialler(secret: Option<Secret>) -> Dialler {
-    Dialler::new(hello(), secret, None).unwrap()
+pub fn dialler(secret: Option<Secret>) -> Handshake {
+    Handshake::dialler(hello(), secret, None).unwrap()
 }
 
 /// Gives an acceptor a HELLO, and has it accepted.
-pub fn accept(acceptor: &mut Acceptor, bytes: &[u8], secret: Option<Secret>) -> Result<Progress, Error> {
+pub fn accept(acceptor: &mut Handshake, bytes: &[u8], secret: Option<Secret>) -> Result<Progress, Error> {
     let mut rest = bytes;
     assert!(matches!(acceptor.input(&mut rest)?, Progress::Hello(_)));
     assert!(rest.is_empty());
@@ -31,8 +31,8 @@ pub fn accept(acceptor: &mut Acceptor, bytes: &[u8], secret: Option<Secret>) -> 
 
 /// Runs both ends against each other, `piece` bytes at a time.
 pub fn meet(
-    dialler: &mut Dialler,
-    acceptor: &mut Acceptor,
+    dialler: &mut Handshake,
+    acceptor: &mut Handshake,
     local: Local,
     secret: Option<Secret>,
     piece: usize,
@@ -76,8 +76,9 @@ fn two_ends_meet_with_and_without_a_secret() {
                 window: Some(70_000),
                 alive: None,
             };
-            let mut dialler = Dialler::new(mine, key.clone(), None).unwrap();
-            let (dialled, accepted) = meet(&mut dialler, &mut Acceptor::new(None), local, key.clone(), piece);
+            let mut dialler = Handshake::dialler(mine, key.clone(), None).unwrap();
+            let (dialled, accepted) =
+                meet(&mut dialler, &mut Handshake::acceptor(None), local, key.clone(), piece);
             let (dialled, accepted) = (dialled.unwrap(), accepted.unwrap());
             for end in [&dialled, &accepted] {
                 assert_eq!((end.version, end.features, end.proven), (1, FEATURE_CRC, proven));
@@ -96,9 +97,9 @@ fn two_ends_meet_with_and_without_a_secret() {
 #[test]
 fn brokers_and_relays_are_met_too() {
     for hello in [Hello::broker(), Hello::relay(Token([1; 16]))] {
-        let mut dialler = Dialler::new(hello.clone(), ours(), None).unwrap();
+        let mut dialler = Handshake::dialler(hello.clone(), ours(), None).unwrap();
         let (dialled, accepted) =
-            meet(&mut dialler, &mut Acceptor::new(None), Local::default(), ours(), 4096);
+            meet(&mut dialler, &mut Handshake::acceptor(None), Local::default(), ours(), 4096);
         assert_eq!(dialled.unwrap().peer.purpose, hello.purpose);
         assert_eq!(accepted.unwrap().peer.token, hello.token);
     }
@@ -107,7 +108,7 @@ fn brokers_and_relays_are_met_too() {
 #[test]
 fn bytes_behind_the_handshake_are_left_alone() {
     for key in [None, ours()] {
-        let (mut dialler, mut acceptor) = (dialler(key.clone()), Acceptor::new(None));
+        let (mut dialler, mut acceptor) = (dialler(key.clone()), Handshake::acceptor(None));
         accept(&mut acceptor, &dialler.output(), key.clone()).unwrap();
         let mut answer = acceptor.output();
         if key.is_some() {
@@ -131,7 +132,7 @@ fn bytes_behind_the_handshake_are_left_alone() {
 
 #[test]
 fn want_never_reads_too_far() {
-    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    let (mut dialler, mut acceptor) = (dialler(ours()), Handshake::acceptor(None));
     let (mut to_acceptor, mut to_dialler) = (Vec::new(), Vec::new());
     let (mut dialled, mut accepted) = (None, None);
     for _ in 0..2000 {
@@ -159,7 +160,7 @@ fn want_never_reads_too_far() {
 
 /// Answers a dialler with an altered HELLO.
 fn answered(alter: impl Fn(&mut Hello)) -> Result<Progress, Error> {
-    let (mut dialler, mut acceptor) = (dialler(None), Acceptor::new(None));
+    let (mut dialler, mut acceptor) = (dialler(None), Handshake::acceptor(None));
     accept(&mut acceptor, &dialler.output(), None)?;
     let mut answer = Hello::parse(&acceptor.output()[12..])?;
     alter(&mut answer);
@@ -187,15 +188,16 @@ fn an_answer_that_does_not_fit_is_refused() {
 fn an_acceptor_refuses_versions_that_it_does_not_speak() {
     let mut newer = hello();
     newer.versions = 2..=9;
-    let mut dialler = Dialler::new(newer, None, None).unwrap();
-    let (dialled, accepted) = meet(&mut dialler, &mut Acceptor::new(None), Local::default(), None, 4096);
+    let mut dialler = Handshake::dialler(newer, None, None).unwrap();
+    let (dialled, accepted) =
+        meet(&mut dialler, &mut Handshake::acceptor(None), Local::default(), None, 4096);
     assert_code(accepted, EPROTO, "no common version");
     assert_code(dialled, EPROTO, "no common version");
 }
 
 #[test]
 fn an_owner_refuses_in_its_own_words() {
-    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    let (mut dialler, mut acceptor) = (dialler(ours()), Handshake::acceptor(None));
     let bytes = dialler.output();
     assert!(matches!(acceptor.input(&mut &bytes[..]), Ok(Progress::Hello(_))));
     // As long as its owner has not answered, the question stays.
@@ -208,18 +210,18 @@ fn an_owner_refuses_in_its_own_words() {
 
 #[test]
 fn a_refusal_may_come_before_any_hello() {
-    let mut full = Acceptor::new(None);
+    let mut full = Handshake::acceptor(None);
     full.refuse(Reason::new(EBUSY, "too many connections"));
     assert_code(dialler(None).input(&mut &full.output()[..]), EBUSY, "too many connections");
     let refusal = Message::Refusal(Reason::new(125, "gave up")).to_bytes();
-    let mut acceptor = Acceptor::new(None);
+    let mut acceptor = Handshake::acceptor(None);
     assert_code(acceptor.input(&mut &refusal[..]), 125, "gave up");
     assert!(acceptor.output().is_empty());
 }
 
 #[test]
 fn a_refusal_may_come_instead_of_a_proof() {
-    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    let (mut dialler, mut acceptor) = (dialler(ours()), Handshake::acceptor(None));
     accept(&mut acceptor, &dialler.output(), ours()).unwrap();
     dialler.input(&mut &acceptor.output()[..]).unwrap();
     let refusal = Message::Refusal(Reason::new(EBUSY, "came too late")).to_bytes();
@@ -243,7 +245,7 @@ const OTHERS: [&[u8]; 8] = [
 fn other_protocols_do_not_speak_netpipe() {
     for bytes in OTHERS {
         for piece in [1, 3, bytes.len()] {
-            let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+            let (mut dialler, mut acceptor) = (dialler(ours()), Handshake::acceptor(None));
             dialler.output();
             let (mut dialled, mut accepted) = (None, None);
             for chunk in bytes.chunks(piece) {
@@ -264,16 +266,16 @@ fn other_protocols_do_not_speak_netpipe() {
 fn a_corrupted_first_refusal_is_not_answered() {
     let mut refusal = Message::Refusal(Reason::new(EBUSY, "full")).to_bytes();
     refusal[8] ^= 1;
-    let mut acceptor = Acceptor::new(None);
+    let mut acceptor = Handshake::acceptor(None);
     assert_code(acceptor.input(&mut &refusal[..]), EPROTO, "does not speak netpipe");
     assert!(acceptor.output().is_empty());
 }
 
 #[test]
 fn the_first_wrong_byte_is_enough() {
-    assert_code(Acceptor::new(None).input(&mut &b"G"[..]), EPROTO, "does not speak netpipe");
+    assert_code(Handshake::acceptor(None).input(&mut &b"G"[..]), EPROTO, "does not speak netpipe");
     let start = [&raw(1, &[0; 100])[..12], &MAGIC[..3], b"!"].concat();
-    assert_code(Acceptor::new(None).input(&mut &start[..]), EPROTO, "does not speak netpipe");
+    assert_code(Handshake::acceptor(None).input(&mut &start[..]), EPROTO, "does not speak netpipe");
 }
 
 /// A reader that was stopped for longer than the handshake may take "did not speak netpipe", for good.
@@ -281,38 +283,49 @@ fn the_first_wrong_byte_is_enough() {
 fn silence_and_early_ends_have_their_names() {
     let mut peer = dialler(None);
     let bytes = peer.output();
-    let silent = Acceptor::new(None);
-    assert_code(Err::<(), _>(silent.timed_out()), ETIMEDOUT, "said nothing");
-    assert_eq!(silent.timed_out().refusal(), None, "nothing is sent to who has not said what it speaks");
+    let mut silent = Handshake::acceptor(None);
     assert_code(Err::<(), _>(silent.closed()), ECONNRESET, "closed the connection during the handshake");
-    let mut begun = Acceptor::new(None);
+    assert_code(Err::<(), _>(silent.timed_out()), ETIMEDOUT, "said nothing");
+    assert!(silent.output().is_empty(), "nothing is sent to who has not said what it speaks");
+    let mut begun = Handshake::acceptor(None);
     begun.input(&mut &bytes[..19]).unwrap();
-    assert_code(Err::<(), _>(begun.timed_out()), ETIMEDOUT, "said nothing");
     assert_code(Err::<(), _>(begun.closed()), EPROTO, "does not speak netpipe");
-    let mut slow = Acceptor::new(None);
+    assert_code(Err::<(), _>(begun.timed_out()), ETIMEDOUT, "said nothing");
+    assert!(begun.output().is_empty());
+    let mut slow = Handshake::acceptor(None);
     slow.input(&mut &bytes[..20]).unwrap();
-    assert_code(Err::<(), _>(slow.timed_out()), ETIMEDOUT, "in time");
     assert_code(Err::<(), _>(slow.closed()), ECONNRESET, "closed the connection during the handshake");
+    assert_code(Err::<(), _>(slow.timed_out()), ETIMEDOUT, "in time");
+    assert_code(peer.input(&mut &slow.output()[..]), ETIMEDOUT, "in time");
+    assert_code(slow.input(&mut &bytes[20..]), ETIMEDOUT, "in time");
+    let mut alone = dialler(None);
+    alone.output();
+    assert_code(Err::<(), _>(alone.timed_out()), ETIMEDOUT, "said nothing");
+    assert_eq!(alone.output()[0], 3, "the peer learns of it once it listens");
 }
 
 #[test]
 fn frames_out_of_turn_are_refused() {
-    let mut early = Acceptor::new(None);
+    let mut early = Handshake::acceptor(None);
     accept(&mut early, &dialler(ours()).output(), ours()).unwrap();
     early.output();
     assert_code(early.input(&mut &raw(0x10, b"payload")[..]), EPROTO, "out of turn");
     assert_eq!(early.output()[0], 3);
-    let mut twice = Acceptor::new(None);
+    let mut twice = Handshake::acceptor(None);
     let hello = dialler(ours()).output();
     accept(&mut twice, &hello, ours()).unwrap();
     assert_code(twice.input(&mut &hello[..]), EPROTO, "out of turn");
-    assert_code(Acceptor::new(None).accept(Local::default(), None), EINVAL, "after the dialler's HELLO");
+    assert_code(
+        Handshake::acceptor(None).accept(Local::default(), None),
+        EINVAL,
+        "after the dialler's HELLO",
+    );
 }
 
 #[test]
 fn a_broken_rule_in_hello_is_told() {
     let body = [&MAGIC[..], &[1, 0, 1, 0], &field(200, b"")].concat();
-    let mut acceptor = Acceptor::new(None);
+    let mut acceptor = Handshake::acceptor(None);
     assert_code(acceptor.input(&mut &raw(1, &body)[..]), EPROTO, "may not be ignored");
     assert_code(dialler(None).input(&mut &acceptor.output()[..]), EPROTO, "may not be ignored");
 }
@@ -322,19 +335,19 @@ fn a_corrupted_hello_is_refused() {
     let mut bytes = dialler(None).output();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
-    assert_code(Acceptor::new(None).input(&mut &bytes[..]), 74, "CRC");
+    assert_code(Handshake::acceptor(None).input(&mut &bytes[..]), 74, "CRC");
 }
 
 /// A writer with TLS took a reader without for one that was about to go, and dialled it again until its deadline.
 #[test]
 fn tls_on_one_side_is_told_to_who_has_it() {
     let client_hello = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03, 0x00];
-    let mut acceptor = Acceptor::new(None);
+    let mut acceptor = Handshake::acceptor(None);
     assert_code(acceptor.input(&mut &client_hello[..]), EPROTO, "speaks TLS");
     assert_eq!(acceptor.output()[0], 3, "which no TLS takes for its own");
     // Beneath TLS it is bytes like others, and to a dialler too.
     for error in [
-        Acceptor::new(Some([0; 32])).input(&mut &client_hello[..]),
+        Handshake::acceptor(Some([0; 32])).input(&mut &client_hello[..]),
         dialler(None).input(&mut &client_hello[..]),
     ] {
         assert_code(error, EPROTO, "does not speak netpipe");

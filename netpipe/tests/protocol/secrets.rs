@@ -3,12 +3,13 @@
 use crate::handshake::{accept, dialler, hello, meet, ours, secret};
 use crate::{EACCES, EINVAL, EPROTO, assert_code, raw};
 use netpipe::hello::FEATURE_CRC;
-use netpipe::{Acceptor, Dialler, Hello, Local, Name, Progress, Secret, Token};
+use netpipe::{Handshake, Hello, Local, Name, Progress, Secret, Token};
 
 #[test]
 fn different_secrets_are_refused_on_both_sides() {
     let mut dialler = dialler(secret("the dialler's own secret"));
-    let (dialled, accepted) = meet(&mut dialler, &mut Acceptor::new(None), Local::default(), ours(), 4096);
+    let (dialled, accepted) =
+        meet(&mut dialler, &mut Handshake::acceptor(None), Local::default(), ours(), 4096);
     assert_code(accepted, EACCES, "different secrets");
     assert_code(dialled, EACCES, "refused: the two sides have different secrets");
 }
@@ -16,11 +17,12 @@ fn different_secrets_are_refused_on_both_sides() {
 #[test]
 fn a_secret_against_none_is_refused_on_both_sides() {
     let mut with = dialler(ours());
-    let (dialled, accepted) = meet(&mut with, &mut Acceptor::new(None), Local::default(), None, 4096);
+    let (dialled, accepted) = meet(&mut with, &mut Handshake::acceptor(None), Local::default(), None, 4096);
     assert_code(accepted, EACCES, "the dialler has a secret and the acceptor has none");
     assert_code(dialled, EACCES, "the dialler has a secret and the acceptor has none");
     let mut without = dialler(None);
-    let (dialled, accepted) = meet(&mut without, &mut Acceptor::new(None), Local::default(), ours(), 4096);
+    let (dialled, accepted) =
+        meet(&mut without, &mut Handshake::acceptor(None), Local::default(), ours(), 4096);
     assert_code(accepted, EACCES, "the acceptor has a secret and the dialler has none");
     assert_code(dialled, EACCES, "the acceptor has a secret and the dialler has none");
 }
@@ -29,7 +31,7 @@ fn a_secret_against_none_is_refused_on_both_sides() {
 fn an_acceptor_without_the_secret_fools_no_dialler() {
     // The false acceptor says that it has none, or lies and sends any proof.
     let mut dialler_1 = dialler(ours());
-    let mut lax = Acceptor::new(None);
+    let mut lax = Handshake::acceptor(None);
     let mut bare = Hello::parse(&dialler_1.output()[12..]).unwrap();
     bare.proof = false;
     accept(&mut lax, &bare.to_bytes(), None).unwrap();
@@ -39,7 +41,7 @@ fn an_acceptor_without_the_secret_fools_no_dialler() {
         "the dialler has a secret and the acceptor has none",
     );
     let mut dialler_2 = dialler(ours());
-    let mut liar = Acceptor::new(None);
+    let mut liar = Handshake::acceptor(None);
     accept(&mut liar, &dialler_2.output(), secret("not the same secret at all")).unwrap();
     assert_eq!(dialler_2.input(&mut &liar.output()[..]), Ok(Progress::More));
     assert_code(dialler_2.input(&mut &raw(2, &[0; 32])[..]), EACCES, "different secrets");
@@ -47,7 +49,7 @@ fn an_acceptor_without_the_secret_fools_no_dialler() {
 
 #[test]
 fn an_acceptor_proves_nothing_to_a_stranger() {
-    let mut acceptor = Acceptor::new(None);
+    let mut acceptor = Handshake::acceptor(None);
     accept(&mut acceptor, &dialler(ours()).output(), ours()).unwrap();
     let hello = acceptor.output();
     assert_eq!(hello.len(), 12 + u32::from_le_bytes(hello[4..8].try_into().unwrap()) as usize);
@@ -57,20 +59,20 @@ fn an_acceptor_proves_nothing_to_a_stranger() {
 
 #[test]
 fn a_replayed_hello_and_proof_are_refused() {
-    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    let (mut dialler, mut acceptor) = (dialler(ours()), Handshake::acceptor(None));
     let first = dialler.output();
     accept(&mut acceptor, &first, ours()).unwrap();
     dialler.input(&mut &acceptor.output()[..]).unwrap();
     let proof = dialler.output();
     assert!(matches!(acceptor.input(&mut &proof[..]), Ok(Progress::Done(_))));
-    let mut again = Acceptor::new(None);
+    let mut again = Handshake::acceptor(None);
     accept(&mut again, &first, ours()).unwrap();
     assert_code(again.input(&mut &proof[..]), EACCES, "different secrets");
 }
 
 #[test]
 fn a_replayed_answer_is_refused() {
-    let (mut recorded, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    let (mut recorded, mut acceptor) = (dialler(ours()), Handshake::acceptor(None));
     accept(&mut acceptor, &recorded.output(), ours()).unwrap();
     let answer = acceptor.output();
     recorded.input(&mut &answer[..]).unwrap();
@@ -86,14 +88,14 @@ fn a_reflected_hello_is_refused() {
     let mut writer = dialler(ours());
     let own = writer.output();
     assert_code(writer.input(&mut &own[..]), EPROTO, "same role");
-    let mut instance = Dialler::new(Hello::broker(), ours(), None).unwrap();
+    let mut instance = Handshake::dialler(Hello::broker(), ours(), None).unwrap();
     let own = instance.output();
     assert_code(instance.input(&mut &own[..]), EPROTO, "same nonce");
 }
 
 #[test]
 fn a_reflected_proof_is_refused() {
-    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    let (mut dialler, mut acceptor) = (dialler(ours()), Handshake::acceptor(None));
     accept(&mut acceptor, &dialler.output(), ours()).unwrap();
     dialler.input(&mut &acceptor.output()[..]).unwrap();
     let proof = dialler.output();
@@ -104,7 +106,8 @@ fn a_reflected_proof_is_refused() {
 fn tampered(alter: impl Fn(&mut Hello)) {
     let mut mine = hello();
     mine.features = FEATURE_CRC;
-    let (mut dialler, mut acceptor) = (Dialler::new(mine, ours(), None).unwrap(), Acceptor::new(None));
+    let (mut dialler, mut acceptor) =
+        (Handshake::dialler(mine, ours(), None).unwrap(), Handshake::acceptor(None));
     let mut altered = Hello::parse(&dialler.output()[12..]).unwrap();
     alter(&mut altered);
     accept(&mut acceptor, &altered.to_bytes(), ours()).unwrap();
@@ -127,7 +130,7 @@ fn tampering_with_versions_features_name_and_token_shows() {
 
 #[test]
 fn an_ignored_header_bit_is_proven_too() {
-    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(None));
+    let (mut dialler, mut acceptor) = (dialler(ours()), Handshake::acceptor(None));
     let mut altered = dialler.output();
     altered[2] = 1;
     accept(&mut acceptor, &altered, ours()).unwrap();
@@ -137,13 +140,14 @@ fn an_ignored_header_bit_is_proven_too() {
 
 #[test]
 fn another_tls_session_is_refused() {
-    let mut dialler = Dialler::new(hello(), ours(), Some([1; 32])).unwrap();
-    let mut same = Acceptor::new(Some([1; 32]));
+    let mut dialler = Handshake::dialler(hello(), ours(), Some([1; 32])).unwrap();
+    let mut same = Handshake::acceptor(Some([1; 32]));
     let (dialled, accepted) = meet(&mut dialler, &mut same, Local::default(), ours(), 4096);
     assert!(dialled.is_ok() && accepted.is_ok());
     for other in [None, Some([2; 32])] {
-        let mut dialler = Dialler::new(hello(), ours(), Some([1; 32])).unwrap();
-        let (_, accepted) = meet(&mut dialler, &mut Acceptor::new(other), Local::default(), ours(), 4096);
+        let mut dialler = Handshake::dialler(hello(), ours(), Some([1; 32])).unwrap();
+        let (_, accepted) =
+            meet(&mut dialler, &mut Handshake::acceptor(other), Local::default(), ours(), 4096);
         assert_code(accepted, EACCES, "different secrets");
     }
 }
@@ -161,14 +165,15 @@ fn secrets_have_a_least_length_and_no_last_line_end() {
     }
     assert_eq!(format!("{:?}", ours().unwrap()), "Secret(...)");
     let mut dialler = dialler(secret("sixteen bytes at least\r\n"));
-    let (dialled, accepted) = meet(&mut dialler, &mut Acceptor::new(None), Local::default(), ours(), 4096);
+    let (dialled, accepted) =
+        meet(&mut dialler, &mut Handshake::acceptor(None), Local::default(), ours(), 4096);
     assert!(dialled.is_ok() && accepted.is_ok());
 }
 
 #[test]
 fn proofs_are_the_documents() {
     // The formula of section 3, written out once more.
-    let (mut dialler, mut acceptor) = (dialler(ours()), Acceptor::new(Some([3; 32])));
+    let (mut dialler, mut acceptor) = (dialler(ours()), Handshake::acceptor(Some([3; 32])));
     let first = dialler.output();
     accept(&mut acceptor, &first, ours()).unwrap();
     let second = acceptor.output();

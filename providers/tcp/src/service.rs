@@ -5,8 +5,8 @@
 //! |---|---|
 //! | `pipes` | what each open pipe is up to |
 //! | `dial` | connections to be made, address after address; names to be looked up |
-//! | `accept` | listeners, and how many strangers are let in |
-//! | `shake` | handshakes |
+//! | `accept` | listeners, and how many peers may be in their handshake |
+//! | `handshake` | handshakes |
 //! | `feedback` | what readers say to writers that do not listen themselves |
 //! | `broker` | brokers, and what they say |
 //! | `vigil` | signs of life |
@@ -16,9 +16,9 @@ mod accept;
 mod broker;
 mod dial;
 mod feedback;
+mod handshake;
 mod parting;
 mod pipes;
-mod shake;
 mod vigil;
 
 use crate::endpoint::Endpoint;
@@ -75,7 +75,7 @@ enum Timer {
     Vigil(vigil::Vigil),
     /// Lines that came over and over were counted for long enough.
     Lines,
-    /// There is room for strangers again, perhaps.
+    /// There is room for another handshake, perhaps.
     Admit,
     /// Readers that were left alone are listened to again.
     Listen,
@@ -86,7 +86,7 @@ enum Timer {
 enum Source {
     Listener(accept::Listener),
     Connecting(dial::Connecting),
-    Shaking(Box<shake::Shake>),
+    Pending(Box<handshake::PendingPeer>),
     Feedback(feedback::Feedback),
     Parting(parting::Parting),
     Broker(broker::Connection),
@@ -109,7 +109,7 @@ pub struct Service {
     lookups: HashMap<u64, dial::Dial>,
     /// Counts the resolver's threads.
     resolvers: Arc<()>,
-    strangers: accept::Strangers,
+    pending: accept::PendingPeers,
     /// Connections to readers that are left alone for a while.
     resting: Vec<u64>,
     reporting: bool,
@@ -137,7 +137,7 @@ impl Service {
             expected: HashMap::new(),
             lookups: HashMap::new(),
             resolvers: Arc::default(),
-            strangers: accept::Strangers::default(),
+            pending: accept::PendingPeers::default(),
             resting: Vec::new(),
             reporting: false,
             stop_at: None,
@@ -245,7 +245,7 @@ impl Service {
                 kept.filter(|listener| self.is_wanted(key, listener)).map(Source::Listener)
             }
             Some(Source::Connecting(connecting)) => self.connected(connecting),
-            Some(Source::Shaking(shake)) => self.shake(key, *shake).map(Box::new).map(Source::Shaking),
+            Some(Source::Pending(peer)) => self.shake_hands(key, *peer).map(Box::new).map(Source::Pending),
             Some(Source::Feedback(feedback)) => self.hear(key, feedback).map(Source::Feedback),
             Some(Source::Parting(parting)) => self.see_out(key, parting).map(Source::Parting),
             Some(Source::Broker(connection)) => self.listen_to_broker(key, connection).map(Source::Broker),
@@ -266,11 +266,11 @@ impl Service {
             Timer::Ping(key) => self.ping_broker(key),
             Timer::Redial(id, token) => self.redial(id, token),
             Timer::Token(token) => self.token_expired(token),
-            Timer::Early(token) => self.stranger_known(token, true),
+            Timer::Early(token) => self.token_known(token, true),
             Timer::Forget(id) => self.forget_writer(id),
             Timer::Vigil(vigil) => self.vigil(vigil),
             Timer::Lines => self.log_counts(),
-            Timer::Admit => self.admit_strangers(),
+            Timer::Admit => self.admit_pending(),
             Timer::Listen => self.listen_again(),
         }
     }
@@ -278,9 +278,9 @@ impl Service {
     fn expire(&mut self, key: u64) {
         match self.sources.remove(&key) {
             Some(Source::Connecting(connecting)) => self.not_connected(connecting, Errno::TIMEDOUT),
-            Some(Source::Shaking(shake)) => {
-                self.stranger_gone(key);
-                self.shake_timed_out(*shake);
+            Some(Source::Pending(peer)) => {
+                self.pending_over(key);
+                self.handshake_timed_out(*peer);
             }
             Some(Source::Parting(parting)) => self.reactor.forget(parting.as_fd()),
             Some(other) => {
@@ -311,7 +311,7 @@ impl Service {
         let fd = match &source {
             Source::Listener(listener) => listener.as_fd(),
             Source::Connecting(connecting) => connecting.as_fd(),
-            Source::Shaking(shake) => shake.as_fd(),
+            Source::Pending(peer) => peer.as_fd(),
             Source::Feedback(feedback) => feedback.as_fd(),
             Source::Parting(parting) => parting.as_fd(),
             Source::Broker(connection) => connection.as_fd(),

@@ -124,7 +124,7 @@ impl Checksums {
 }
 
 /// How many bytes may be on their way and not yet be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Windows {
     /// At first.
     pub first: u32,

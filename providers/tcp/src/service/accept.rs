@@ -1,8 +1,8 @@
-//! Listeners, and the strangers that come to them.
+//! Listeners, and the peers that come to them.
 
 use super::broker::Expected;
 use super::dial::Errand;
-use super::shake::{Guest, Shake};
+use super::handshake::PendingPeer;
 use super::{Service, Source, Timer};
 use crate::failure::Failure;
 use crate::link::Link;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use vfs_core::{Code, Level};
 
 /// Connections whose handshake is not complete. What comes beyond waits in the kernel's queue.
-const STRANGERS: usize = 256;
+const PENDING_MAX: usize = 256;
 /// An honest handshake takes milliseconds: whoever is older gives way when there is no room.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The pause after the system refused to give a connection, for want of descriptors or memory.
@@ -30,8 +30,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// In which time lines are counted that may come over and over.
 const PERIOD: Duration = Duration::from_secs(10);
-/// Lines of one level that strangers may make in the log in that time: whoever knocks must not fill it.
-const KNOCKS: u64 = 10;
+/// Lines of one level that pending peers may make in the log in that time: whoever comes must not fill it.
+const LINES: u64 = 10;
+
+/// For whom a peer may come.
+#[derive(Clone, Copy, Debug)]
+pub enum Guest {
+    /// For a direct pipe.
+    Pipe(u64),
+    /// For a pipe that a broker introduced.
+    Introduced,
+}
 
 /// A listener.
 #[derive(Debug)]
@@ -42,7 +51,7 @@ pub struct Listener {
 
 /// Connections whose handshake is not complete, by age.
 #[derive(Debug, Default)]
-pub struct Strangers {
+pub struct PendingPeers {
     /// Those whose token the broker has not told yet.
     pub early: HashMap<Token, u64>,
     since: BTreeMap<u64, Instant>,
@@ -55,8 +64,8 @@ pub struct Strangers {
 /// What a line is about that may come over and over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Topic {
-    /// What a stranger did.
-    Knock,
+    /// What a peer did in its handshake.
+    Peer,
     /// The system gives no connection.
     Accept,
 }
@@ -113,7 +122,7 @@ impl Service {
     /// Takes whoever has come.
     pub(super) fn accept(&mut self, key: u64, listener: Listener) -> Option<Listener> {
         loop {
-            if !self.has_room_for_stranger() {
+            if !self.has_room_for_peer() {
                 return Some(self.pause_listener(key, listener, PATIENCE));
             }
             match socket::accept(&listener.socket) {
@@ -139,7 +148,7 @@ impl Service {
         Some(listener)
     }
 
-    /// Whether strangers are still to come to a listener: its pipe may have met its other end while it was served.
+    /// Whether peers are still to come to a listener: its pipe may have met its other end while it was served.
     pub(super) fn is_wanted(&self, key: u64, listener: &Listener) -> bool {
         let Guest::Pipe(id) = listener.guest else { return true };
         match (self.readers.get(&id), self.writers.get(&id)) {
@@ -151,14 +160,14 @@ impl Service {
 
     fn pause_listener(&mut self, key: u64, listener: Listener, pause: Duration) -> Listener {
         self.reactor.change(&listener.socket, key, false, false);
-        self.strangers.paused.push(key);
+        self.pending.paused.push(key);
         self.reactor.at(Instant::now() + pause, Timer::Admit);
         listener
     }
 
     /// Listens again where there was no room.
-    pub(super) fn admit_strangers(&mut self) {
-        for key in std::mem::take(&mut self.strangers.paused) {
+    pub(super) fn admit_pending(&mut self) {
+        for key in std::mem::take(&mut self.pending.paused) {
             if let Some(Source::Listener(listener)) = self.sources.get_mut(&key) {
                 self.reactor.change(&listener.socket, key, true, false);
             }
@@ -166,44 +175,43 @@ impl Service {
     }
 
     /// Whether one more may come in; who has dawdled makes room.
-    fn has_room_for_stranger(&mut self) -> bool {
-        if self.strangers.since.len() < STRANGERS {
+    fn has_room_for_peer(&mut self) -> bool {
+        if self.pending.since.len() < PENDING_MAX {
             return true;
         }
         // Keys grow with time.
-        let oldest = self.strangers.since.first_key_value().map(|(key, since)| (*key, *since));
+        let oldest = self.pending.since.first_key_value().map(|(key, since)| (*key, *since));
         let Some((key, _)) = oldest.filter(|(_, since)| since.elapsed() >= PATIENCE) else { return false };
-        // It may be this thread that dawdled: what the stranger has said by now is heard first.
+        // It may be this thread that dawdled: what the peer has said by now is heard first.
         self.handle(key);
-        if let Some(Source::Shaking(shake)) = self.sources.get_mut(&key) {
-            if shake.has_said_hello_meanwhile() {
-                self.strangers.since.insert(key, Instant::now());
+        if let Some(Source::Pending(peer)) = self.sources.get_mut(&key) {
+            if peer.has_said_hello_meanwhile() {
+                self.pending.since.insert(key, Instant::now());
             } else {
                 self.expire(key);
-                self.stranger_gone(key);
+                self.pending_over(key);
             }
         }
-        self.strangers.since.len() < STRANGERS
+        self.pending.since.len() < PENDING_MAX
     }
 
     /// A handshake is over.
-    pub(super) fn stranger_gone(&mut self, key: u64) {
-        if self.strangers.since.remove(&key).is_some() && !self.strangers.paused.is_empty() {
-            self.admit_strangers();
+    pub(super) fn pending_over(&mut self, key: u64) {
+        if self.pending.since.remove(&key).is_some() && !self.pending.paused.is_empty() {
+            self.admit_pending();
         }
     }
 
-    /// Logs what a stranger did, unless strangers have filled the log already.
-    pub(super) fn log_stranger(&mut self, level: Level, text: &str) {
-        self.log_repeated(Topic::Knock, level, text);
+    /// Logs what a peer did in its handshake, unless such lines have filled the log already.
+    pub(super) fn log_pending(&mut self, level: Level, text: &str) {
+        self.log_repeated(Topic::Peer, level, text);
     }
 
     /// Logs the first such lines of a period, and counts the others.
     fn log_repeated(&mut self, topic: Topic, level: Level, text: &str) {
         let now = Instant::now();
-        let most = if topic == Topic::Knock { KNOCKS } else { 1 };
-        let repeats =
-            self.strangers.lines.entry((topic, level)).or_insert_with(|| Repeats::new(most, PERIOD));
+        let most = if topic == Topic::Peer { LINES } else { 1 };
+        let repeats = self.pending.lines.entry((topic, level)).or_insert_with(|| Repeats::new(most, PERIOD));
         let begins = repeats.deadline().is_none();
         if repeats.admit(now, text) {
             self.log(level, text);
@@ -217,7 +225,7 @@ impl Service {
     pub(super) fn log_counts(&mut self) {
         let now = Instant::now();
         let counts: Vec<_> = self
-            .strangers
+            .pending
             .lines
             .iter_mut()
             .filter_map(|((_, level), repeats)| Some((*level, repeats.end(now)?)))
@@ -237,17 +245,20 @@ impl Service {
         }
     }
 
-    /// Lets a stranger in as far as the handshake.
+    /// Lets a peer in as far as the handshake.
     fn welcome(&mut self, socket: OwnedFd, guest: Guest) {
         let tuned = socket::tune(&socket, self.config.peer_timeout);
         let Ok(link) = tuned.and_then(|()| Link::new(socket)) else { return };
         if let Err(failure) = self.may_talk(link.peer().ip()) {
-            self.log_stranger(Level::Warning, &format!("netpipe: refuse {}: {}", link.peer(), failure.text));
-            Shake::turn_away(link, &Reason::new(code::EACCES, "without a secret only loopback is served"));
+            self.log_pending(Level::Warning, &format!("netpipe: refuse {}: {}", link.peer(), failure.text));
+            PendingPeer::turn_away(
+                link,
+                Reason::new(code::EACCES, "without a secret only loopback is served"),
+            );
             return;
         }
         if let Some(key) = self.receive(link, guest, false) {
-            self.strangers.since.insert(key, Instant::now());
+            self.pending.since.insert(key, Instant::now());
         }
     }
 
@@ -257,18 +268,18 @@ impl Service {
             match tls.accept() {
                 Ok(session) => link.secure(session),
                 Err(error) => {
-                    self.log_stranger(Level::Error, &format!("netpipe: TLS: {error}"));
+                    self.log_pending(Level::Error, &format!("netpipe: TLS: {error}"));
                     return None;
                 }
             }
         }
-        self.start_shake(Shake::guest(link, guest, relayed), TIMEOUT)
+        self.start_handshake(PendingPeer::accepted(link, guest, relayed), TIMEOUT)
     }
 
-    /// Decides whether a stranger's HELLO fits a pipe, and which.
+    /// Decides whether a peer's HELLO fits a pipe, and which.
     ///
     /// # Errors
-    /// What to tell the stranger.
+    /// What to tell the peer.
     pub(super) fn judge(&self, guest: Guest, hello: &Hello) -> Result<Verdict, Reason> {
         let refuse = |code, text: &str| Err(Reason::new(code, text));
         let (Purpose::Pipe, Some(role), Some(name)) = (hello.purpose, hello.role, &hello.name) else {
@@ -307,7 +318,7 @@ impl Service {
     }
 }
 
-/// What becomes of a stranger's HELLO.
+/// What becomes of a peer's HELLO.
 #[derive(Clone, Copy, Debug)]
 pub enum Verdict {
     /// It is answered.
@@ -316,7 +327,7 @@ pub enum Verdict {
     Wait(Token),
 }
 
-/// What a stranger is let in for.
+/// What a peer is let in for.
 #[derive(Clone, Copy, Debug)]
 pub struct Invitation {
     pub pipe: u64,

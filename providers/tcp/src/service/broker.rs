@@ -1,8 +1,8 @@
 //! Brokers: one connection to each, kept as long as somebody needs it, and made again when it is lost.
 
+use super::accept::Guest;
 use super::dial::{Dial, Errand};
 use super::pipes::Writing;
-use super::shake::Guest;
 use super::{Service, Source, Timer};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
@@ -499,7 +499,7 @@ impl Service {
         let until = Instant::now() + TOKEN;
         self.expected.insert(token, Expected { pipe, until });
         self.reactor.at(until, Timer::Token(token));
-        self.stranger_known(token, false);
+        self.token_known(token, false);
     }
 
     /// An introduced writer did not come: the broker looks for another one.

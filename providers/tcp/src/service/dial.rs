@@ -1,7 +1,7 @@
 //! Connections to be made: address after address, names looked up on threads of their own.
 
 use super::accept::Invitation;
-use super::shake::{Shake, alive};
+use super::handshake::{PendingPeer, alive};
 use super::{Service, Source, Timer};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
@@ -207,8 +207,7 @@ impl Service {
             }
         }
         let limit = if dial.has_others() { self.config.connect_timeout.min(TIMEOUT) } else { TIMEOUT };
-        let secret = self.config.secret.clone();
-        self.start_shake(Shake::dialler(link, dial, hello, invitation, relayed, secret), limit);
+        self.start_handshake(PendingPeer::dialled(link, dial, hello, invitation, relayed), limit);
     }
 
     /// No address was reached, or nobody there let this side in: what now depends on the errand.

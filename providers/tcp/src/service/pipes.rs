@@ -2,7 +2,7 @@
 
 use super::dial::{Dial, Errand};
 use super::feedback::Feedback;
-use super::shake::Shaken;
+use super::handshake::Connection;
 use super::vigil::{Terms, Watched};
 use super::{Service, Source, Timer};
 use crate::endpoint::Endpoint;
@@ -246,21 +246,22 @@ impl Service {
     }
 
     /// Gives a pipe the connection that a handshake brought.
-    pub(super) fn join(&mut self, id: u64, shaken: Shaken) {
+    pub(super) fn join(&mut self, id: u64, connection: Connection) {
         if self.writers.contains_key(&id) {
-            self.join_writer(id, shaken);
+            self.join_writer(id, connection);
         } else {
-            self.join_reader(id, shaken);
+            self.join_reader(id, connection);
         }
     }
 
-    fn join_writer(&mut self, id: u64, shaken: Shaken) {
+    fn join_writer(&mut self, id: u64, connection: Connection) {
         let Some(writing) = self.writers.get_mut(&id).filter(|writing| writing.is_waiting()) else {
             return;
         };
-        let (features, terms) = (shaken.established.features, Terms::new(&shaken, self.config.silence));
-        let window = Window::new(shaken.established.peer.window()).with_features(features);
-        let outgoing = Outgoing::new(shaken.link, window, features & FEATURE_CRC != 0);
+        let (features, terms) =
+            (connection.established.features, Terms::new(&connection, self.config.silence));
+        let window = Window::new(connection.established.peer.window()).with_features(features);
+        let outgoing = Outgoing::new(connection.link, window, features & FEATURE_CRC != 0);
         let outgoing = Arc::new(outgoing.with_digest(Algorithm::of(features)));
         let pipe = writing.pipe.clone();
         let feedback = Feedback::new(id, outgoing.clone());
@@ -282,9 +283,10 @@ impl Service {
         }
     }
 
-    fn join_reader(&mut self, id: u64, shaken: Shaken) {
-        let (features, terms) = (shaken.established.features, Terms::new(&shaken, self.config.silence));
-        let lane = Lane::new(shaken.link, shaken.window, features, terms.limit);
+    fn join_reader(&mut self, id: u64, connection: Connection) {
+        let (features, terms) =
+            (connection.established.features, Terms::new(&connection, self.config.silence));
+        let lane = Lane::new(connection.link, connection.window, features, terms.limit);
         let lane = Arc::new(lane.with_digest(Algorithm::of(features)));
         match self.readers.get_mut(&id) {
             Some(reading) if reading.has_room() => {

@@ -1,7 +1,7 @@
 //! Signs of life on a pipe: given as often as the peer asks for them, and missed where this side has a limit; and a broker's, which
 //! is asked for them. The kernel of a peer's machine answers for a process that is stopped; this thread does not.
 
-use super::shake::Shaken;
+use super::handshake::Connection;
 use super::{Service, Source, Timer};
 use crate::lane::Lane;
 use crate::link::Link;
@@ -43,9 +43,9 @@ pub struct Terms {
 
 impl Terms {
     /// Of a handshake; `limit` is this side's.
-    pub fn new(shaken: &Shaken, limit: Option<Duration>) -> Terms {
-        let in_use = shaken.established.features & FEATURE_ALIVE != 0;
-        let asked = shaken.established.peer.alive.filter(|alive| in_use && *alive > 0);
+    pub fn new(connection: &Connection, limit: Option<Duration>) -> Terms {
+        let in_use = connection.established.features & FEATURE_ALIVE != 0;
+        let asked = connection.established.peer.alive.filter(|alive| in_use && *alive > 0);
         Terms {
             asked: asked.map(|alive| Duration::from_millis(alive.into()).max(LEAST)),
             limit: limit.filter(|_| in_use),

@@ -1,7 +1,7 @@
 //! Brokers that die at a bad moment, or talk without end: in the test's own hands.
 
 use crate::common::*;
-use netpipe::{Acceptor, Address, Decoder, Local, Match, Message, Progress, Reason, Sender, Token};
+use netpipe::{Address, Decoder, Handshake, Local, Match, Message, Progress, Reason, Sender, Token};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ struct Connection {
 impl Connection {
     fn accept(listener: &TcpListener) -> Connection {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut acceptor = Acceptor::new(None);
+        let mut acceptor = Handshake::acceptor(None);
         loop {
             let mut bytes = vec![0; acceptor.want()];
             let count = stream.read(&mut bytes).unwrap();
@@ -92,7 +92,7 @@ fn deaf() -> (u16, TcpListener, Vec<TcpStream>) {
 /// Lets a writer in that comes to a reader's address; returns its token.
 fn meet(reader: &TcpListener) -> (Option<Token>, TcpStream) {
     let (mut stream, _) = reader.accept().unwrap();
-    let mut acceptor = Acceptor::new(None);
+    let mut acceptor = Handshake::acceptor(None);
     loop {
         let mut bytes = vec![0; acceptor.want()];
         let count = stream.read(&mut bytes).unwrap();

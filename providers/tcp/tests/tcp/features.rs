@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use netpipe::hello::{FEATURE_ALIVE, FEATURE_WINDOWS, WINDOW_DEFAULT};
-use netpipe::{Decoder, Dialler, Header, Hello, Message, Name, Progress, Role, Sender};
+use netpipe::{Decoder, Handshake, Header, Hello, Message, Name, Progress, Role, Sender};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
@@ -27,7 +27,7 @@ impl Peer {
         };
         stream.set_read_timeout(Some(SLACK)).unwrap();
         let hello = Hello { features, alive, ..Hello::pipe(role, Name::unnamed(), None) };
-        let mut dialler = Dialler::new(hello, None, None).unwrap();
+        let mut dialler = Handshake::dialler(hello, None, None).unwrap();
         stream.write_all(&dialler.output()).unwrap();
         loop {
             let mut bytes = vec![0; dialler.want()];

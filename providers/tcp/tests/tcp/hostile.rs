@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use netpipe::broker;
-use netpipe::{Acceptor, Dialler, Hello, Local, Message, Name, Progress, Role};
+use netpipe::{Handshake, Hello, Local, Message, Name, Progress, Role};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -335,7 +335,7 @@ fn no_address_in_particular_is_this_machine() {
 }
 
 /// The other end of a handshake, in the test's own hands.
-pub fn shake(stream: &mut TcpStream, mut acceptor: Acceptor) {
+pub fn shake(stream: &mut TcpStream, mut acceptor: Handshake) {
     loop {
         let mut bytes = vec![0; acceptor.want()];
         let count = stream.read(&mut bytes).unwrap();
@@ -354,7 +354,7 @@ pub fn shake(stream: &mut TcpStream, mut acceptor: Acceptor) {
 fn dial(port: u16, features: u64) -> TcpStream {
     let mut stream = connect(port);
     let hello = Hello { features, ..Hello::pipe(Role::Writer, Name::unnamed(), None) };
-    let mut dialler = Dialler::new(hello, None, None).unwrap();
+    let mut dialler = Handshake::dialler(hello, None, None).unwrap();
     loop {
         stream.write_all(&dialler.output()).unwrap();
         let mut bytes = vec![0; dialler.want()];
@@ -425,7 +425,7 @@ fn a_reader_that_breaks_the_rules_is_eproto() {
         let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
         let server = in_thread(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            shake(&mut stream, Acceptor::new(None));
+            shake(&mut stream, Handshake::acceptor(None));
             stream.write_all(&message.to_bytes()).unwrap();
             answer(&mut stream)
         });
@@ -443,7 +443,7 @@ fn a_reader_that_never_stops_reporting_holds_nobody() {
     let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
     let babbling = in_thread(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        shake(&mut stream, Acceptor::new(None));
+        shake(&mut stream, Handshake::acceptor(None));
         let many = Message::Taken(0).to_bytes().repeat(10_000);
         while stream.write_all(&many).is_ok() {}
     });
@@ -477,7 +477,7 @@ fn a_reset_is_econnreset_at_each_end() {
     let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
     in_thread(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        shake(&mut stream, Acceptor::new(None));
+        shake(&mut stream, Handshake::acceptor(None));
         stream.read_exact(&mut [0; 13]).unwrap();
         rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
     });

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use crate::hostile::{answer, connect, open, shake};
-use netpipe::{Acceptor, Dialler, Hello, Message, Name, Progress, Role};
+use netpipe::{Handshake, Hello, Message, Name, Progress, Role};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ fn a_reader_that_says_nothing_is_dialled_again() {
     let heard = answer(&mut silent);
     assert!(heard.ends_with(b"the handshake took too long"), "{heard:?}");
     let (mut stream, _) = listener.accept().unwrap();
-    shake(&mut stream, Acceptor::new(None));
+    shake(&mut stream, Handshake::acceptor(None));
     assert_eq!(writing.recv_timeout(SLACK).unwrap(), 5);
 }
 
@@ -54,7 +54,7 @@ fn a_connection_that_was_given_up_before_its_hello_was_read_is_nobody() {
 fn a_stop_does_not_wait_for_a_peer_that_is_stopped() {
     let stopped = |descriptor: &str, role| -> TcpStream {
         let mut stream = connect(descriptor.rsplit(':').next().unwrap().parse().unwrap());
-        let mut dialler = Dialler::new(Hello::pipe(role, Name::unnamed(), None), None, None).unwrap();
+        let mut dialler = Handshake::dialler(Hello::pipe(role, Name::unnamed(), None), None, None).unwrap();
         stream.write_all(&dialler.output()).unwrap();
         loop {
             let mut bytes = vec![0; dialler.want()];

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use netpipe::broker::{self, Times};
-use netpipe::{Address, Decoder, Dialler, Hello, Message, Name, Progress, Register, Role, Secret, Sender};
+use netpipe::{Address, Decoder, Handshake, Hello, Message, Name, Progress, Register, Role, Secret, Sender};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn vanished_reader(broker: SocketAddr, name: &str) -> TcpStream {
     let mut stream = TcpStream::connect(broker).unwrap();
     stream.set_read_timeout(Some(SLACK)).unwrap();
     let secret = Secret::new(SECRET.as_bytes()).unwrap();
-    let mut dialler = Dialler::new(Hello::broker(), Some(secret), None).unwrap();
+    let mut dialler = Handshake::dialler(Hello::broker(), Some(secret), None).unwrap();
     let receive = |stream: &mut TcpStream, want: usize| {
         let mut bytes = vec![0; want];
         let count = stream.read(&mut bytes).unwrap();
