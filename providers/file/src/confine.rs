@@ -1,16 +1,16 @@
 //! Path to descriptor, below the operator's roots.
 //!
 //! Two ways lead there: openat2, where the kernel itself keeps the path below the root, and [`Walk`], name by name, where
-//! openat2 is missing or a seccomp filter refuses it. Which one is found out once, at start.
+//! openat2 is missing or a seccomp filter refuses it, which is found out once, at start, and where it refuses an absolute link.
 
 use crate::place::Place;
-use crate::walk::Walk;
+use crate::walk::{Walk, beneath};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
 use std::borrow::Cow;
+use std::iter;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The kernel resolves: nothing leads out, and no link of /proc jumps over the root.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
@@ -28,8 +28,9 @@ pub struct Roots(Vec<Root>);
 
 #[derive(Debug)]
 struct Root {
-    /// As the operator wrote it: paths are compared with this text.
-    written: Box<Path>,
+    /// As the operator wrote it: paths are compared with this text. Behind it what the kernel calls it: absolute links may
+    /// begin with either.
+    names: Vec<PathBuf>,
     fd: OwnedFd,
     how: How,
 }
@@ -70,10 +71,12 @@ impl Roots {
                 .and_then(above_standard)
                 .map_err(|errno| (*path, errno))?;
             let how = how(&fd);
-            roots.push(Root { written: Box::from(*path), fd, how });
+            // Where the system cannot tell its own name for it, the written one is enough.
+            let names = iter::once((*path).to_owned()).chain(path.canonicalize()).collect();
+            roots.push(Root { names, fd, how });
         }
         // The innermost first: a link that leads out of it may still lie below an outer one.
-        roots.sort_by_key(|root| std::cmp::Reverse(root.written.components().count()));
+        roots.sort_by_key(|root| std::cmp::Reverse(root.written().components().count()));
         Ok(Roots(roots))
     }
 
@@ -121,18 +124,16 @@ impl Roots {
 }
 
 impl Root {
+    fn written(&self) -> &Path {
+        &self.names[0]
+    }
+
     /// What follows the root in a path, `..` and all; `None`: the path does not begin with it.
     fn rest<'p>(&self, path: &'p Path) -> Option<Cow<'p, Path>> {
-        if self.how == How::Anywhere {
-            return Some(Cow::Borrowed(path));
+        match self.how {
+            How::Anywhere => Some(Cow::Borrowed(path)),
+            How::Kernel | How::Walk => beneath(self.written(), path),
         }
-        let rest = path.strip_prefix(&self.written).ok()?;
-        // strip_prefix drops a last `/` or `/.`, which says that a directory is meant.
-        let text = path.as_os_str().as_bytes();
-        if text.ends_with(b"/") || text.ends_with(b"/.") || rest.as_os_str().is_empty() {
-            return Some(Cow::Owned(rest.join(".")));
-        }
-        Some(Cow::Borrowed(rest))
     }
 
     fn open(&self, rest: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -143,6 +144,8 @@ impl Root {
                 for _ in 0..TRIES {
                     match openat2(&self.fd, rest, flags, mode, BENEATH) {
                         Err(Errno::AGAIN | Errno::INTR) => {}
+                        // An absolute link may lead back below the root, which the kernel does not look at.
+                        Err(Errno::XDEV) => break,
                         result => return result,
                     }
                 }
@@ -153,7 +156,7 @@ impl Root {
     }
 
     fn walk(&self, rest: &Path) -> Result<Walk<'_>, Errno> {
-        Walk::new(self.fd.as_fd(), self.how != How::Anywhere, rest)
+        Walk::new(self.fd.as_fd(), (self.how != How::Anywhere).then_some(&self.names), rest)
     }
 }
 

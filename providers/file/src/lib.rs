@@ -6,7 +6,7 @@
 //!
 //! | Setting | |
 //! |---|---|
-//! | `root` | paths must lie below one of these, as the operator wrote it; symbolic links may not lead out. Default: `/`, everything |
+//! | `root` | paths must lie below one of these, as the operator wrote it; symbolic links may not lead out, and absolute ones begin with the root. Default: `/`, everything |
 //! | `run` | per open, offered by a host that opens several files for one run: no two of its writers may have one name (EBUSY) |
 //! | `read-only` | refuses to write, create or remove (EROFS); not for the host's own stdout and stderr |
 //!

@@ -6,10 +6,11 @@
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 use rustix::io::{Errno, retry_on_intr};
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Linux's own limit on links in one path.
 const LINKS_MAX: u32 = 40;
@@ -24,7 +25,8 @@ const DEPTH_MAX: usize = 256;
 #[derive(Debug)]
 pub struct Walk<'r> {
     root: BorrowedFd<'r>,
-    confined: bool,
+    /// What the root is called, for absolute links; `None`: it is `/`, and nothing can lead out.
+    names_of_root: Option<&'r [PathBuf]>,
     /// The folders below the root that lead here.
     way: Vec<OwnedFd>,
     /// The names still to go, the next one last.
@@ -33,12 +35,16 @@ pub struct Walk<'r> {
 }
 
 impl<'r> Walk<'r> {
-    /// Starts at a root. Not `confined`: absolute links and `..` at the root lead to it, as with `/`.
+    /// Starts at a root, and stays below it. Without names of its own it is `/`: absolute links and `..` at the root lead to it.
     ///
     /// # Errors
     /// ENAMETOOLONG.
-    pub fn new(root: BorrowedFd<'r>, confined: bool, path: &Path) -> Result<Walk<'r>, Errno> {
-        let mut walk = Walk { root, confined, way: Vec::new(), names: Vec::new(), links: 0 };
+    pub fn new(
+        root: BorrowedFd<'r>,
+        names_of_root: Option<&'r [PathBuf]>,
+        path: &Path,
+    ) -> Result<Walk<'r>, Errno> {
+        let mut walk = Walk { root, names_of_root, way: Vec::new(), names: Vec::new(), links: 0 };
         walk.prepend(path.as_os_str().as_bytes())?;
         Ok(walk)
     }
@@ -57,7 +63,7 @@ impl<'r> Walk<'r> {
             match name.as_bytes() {
                 b"" | b"." => {}
                 b".." => {
-                    if self.way.pop().is_none() && self.confined {
+                    if self.way.pop().is_none() && self.names_of_root.is_some() {
                         return Err(Errno::XDEV);
                     }
                 }
@@ -138,13 +144,19 @@ impl<'r> Walk<'r> {
     fn read_link(&mut self, link: &OwnedFd) -> Result<(), Errno> {
         self.count_link()?;
         let text = readlinkat(link, "", Vec::new())?.into_bytes();
-        if text.starts_with(b"/") {
-            if self.confined {
-                return Err(Errno::XDEV);
-            }
-            self.way.clear();
+        if !text.starts_with(b"/") {
+            return self.prepend(&text);
         }
-        self.prepend(&text)
+        self.way.clear();
+        match self.names_of_root {
+            None => self.prepend(&text),
+            // From the root's own descriptor on, so that it leads out as little as the same path from outside.
+            Some(names) => {
+                let path = Path::new(OsStr::from_bytes(&text));
+                let rest = names.iter().find_map(|name| beneath(name, path)).ok_or(Errno::XDEV)?;
+                self.prepend(rest.as_os_str().as_bytes())
+            }
+        }
     }
 
     fn count_link(&mut self) -> Result<(), Errno> {
@@ -160,6 +172,17 @@ impl<'r> Walk<'r> {
         self.names.extend(path.rsplit(|byte| *byte == b'/').map(|name| OsString::from_vec(name.to_vec())));
         Ok(())
     }
+}
+
+/// What follows a folder in a path, `..` and all; `None`: the path does not begin with it.
+pub fn beneath<'p>(folder: &Path, path: &'p Path) -> Option<Cow<'p, Path>> {
+    let rest = path.strip_prefix(folder).ok()?;
+    // strip_prefix drops a last `/` or `/.`, which says that a directory is meant.
+    let text = path.as_os_str().as_bytes();
+    if text.ends_with(b"/") || text.ends_with(b"/.") || rest.as_os_str().is_empty() {
+        return Some(Cow::Owned(rest.join(".")));
+    }
+    Some(Cow::Borrowed(rest))
 }
 
 fn kind(fd: &OwnedFd) -> Result<FileType, Errno> {

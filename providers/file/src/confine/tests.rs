@@ -71,6 +71,11 @@ impl House {
         }
         symlink(outside.join("secret"), root.join("absolute-out")).unwrap();
         symlink(root.join("file"), root.join("absolute-in")).unwrap();
+        symlink(root.join("dir/"), root.join("dir/absolute-dir")).unwrap();
+        symlink(&root, root.join("absolute-root")).unwrap();
+        symlink(root.join("../outside/secret"), root.join("absolute-in-and-out")).unwrap();
+        symlink(base.path().join("rootless/file"), root.join("absolute-beside")).unwrap();
+        symlink(root.join("absolute-loop"), root.join("absolute-loop")).unwrap();
         symlink("/", root.join("slash")).unwrap();
         House { base, root }
     }
@@ -153,7 +158,17 @@ fn paths_stay_below_the_root() {
         ("in-by-way-of-out", Err(Errno::XDEV)),
         ("dangling-out", Err(Errno::XDEV)),
         ("absolute-out", Err(Errno::XDEV)),
-        ("absolute-in", Err(Errno::XDEV)),
+        // Absolute links into the root were refused.
+        ("absolute-in", Ok("file")),
+        ("dir/absolute-dir/absolute-dir/inner", Ok("inner")),
+        ("absolute-root", Ok("directory")),
+        ("absolute-root/to-dir/up", Ok("file")),
+        ("absolute-root/absolute-root/../file", Err(Errno::XDEV)),
+        ("absolute-in/", Err(Errno::NOTDIR)),
+        ("absolute-in-and-out", Err(Errno::XDEV)),
+        ("absolute-beside", Err(Errno::XDEV)),
+        ("absolute-root/out", Err(Errno::XDEV)),
+        ("absolute-loop", Err(Errno::LOOP)),
         ("slash", Err(Errno::XDEV)),
         ("slash/etc/passwd", Err(Errno::XDEV)),
         (&long, Err(Errno::NAMETOOLONG)),
@@ -211,11 +226,15 @@ fn a_root_may_itself_be_a_link_and_is_compared_as_written() {
     let house = House::new();
     let written = house.base.path().join("written");
     symlink("root", &written).unwrap();
+    symlink(written.join("file"), house.root.join("by-written")).unwrap();
     for how in ways() {
         let roots = Roots::with(&[&written], |_| how).unwrap();
         assert_eq!(content(&roots, &written.join("file")).unwrap(), "file");
         assert_eq!(content(&roots, &house.root.join("file")), Err(Errno::XDEV));
         assert_eq!(content(&roots, &written.join("out")), Err(Errno::XDEV));
+        // Links in it may begin with either name.
+        assert_eq!(content(&roots, &written.join("absolute-in")).unwrap(), "file");
+        assert_eq!(content(&roots, &written.join("by-written")).unwrap(), "file");
     }
 }
 
