@@ -347,7 +347,8 @@ typedef void(ZVFS_CALL *zvfs_progress_fn)(void *arg, uint64_t bytes);
 
 /* Copies from the source's position to its end, or `limit` bytes (ZVFS_COPY_ALL: no limit), to the target's position, inside
  * the kernel where both sides can. Returns the bytes copied. Does not finish the target. What was copied before an error stays
- * there. `progress` may be NULL. EINVAL: both are the same handle.  [one], for both */
+ * there. `progress` may be NULL. EINVAL: both are the same handle, or the same file, and the copy would read what it
+ * writes.  [one], for both */
 int64_t ZVFS_CALL zvfs_handle_copy(zvfs_handle *source, zvfs_handle *target, uint64_t limit, zvfs_progress_fn progress,
                                    void *arg, zvfs_error *err);
 

@@ -140,6 +140,26 @@ fn cat_goes_on_after_a_failure_and_says_so() {
     done.failed(2, &["nope: no such file", "unknown"]);
 }
 
+/// Found: `zvfs cat x >> x` fed on itself until the disk was full.
+#[test]
+fn what_is_appended_to_is_not_read() {
+    if !have(&["bash"]) {
+        return;
+    }
+    let folder = Folder::new();
+    folder.write("x", "text");
+    for line in ["cat x >> x", "cat - < x >> x", "cp x - >> x", "cp - /dev/stderr < x 2>> x"] {
+        shell(&folder, &format!("ulimit -f 100; zvfs {line}")).failed(22, &[]);
+        let text = fs::read_to_string(folder.path().join("x")).unwrap();
+        assert!(text.starts_with("text") && text.len() < 1000, "{line}: {} bytes", text.len());
+    }
+    folder.write("x", "text");
+    shell(&folder, "zvfs cat x x >> x").failed(22, &["input is output"]);
+    // A part that ends before what is written.
+    shell(&folder, "zvfs cat --range 1-2 x >> x").succeeded();
+    assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "textex");
+}
+
 /// Found: `cp -o retries=1 http://... /f` was refused for the file's sake.
 #[test]
 fn an_option_goes_to_the_side_that_knows_it() {

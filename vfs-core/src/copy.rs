@@ -2,6 +2,7 @@
 //! stay holes, and a file system that can share blocks shares them, which is copy_file_range's own doing.
 
 mod extents;
+mod same;
 
 use crate::code::Code;
 use crate::error::{Error, Result};
@@ -13,7 +14,10 @@ use extents::Extent;
 use rustix::fs::{FileType, OFlags, copy_file_range, fcntl_getfl, fstat, sendfile};
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
+use same::feeds_itself;
 use std::io;
+
+pub use same::same_file;
 
 /// What passes through user space in one piece.
 const BUFFER: usize = 256 * 1024;
@@ -25,7 +29,7 @@ const STEP: u64 = 8 << 20;
 /// `progress` is called with the total so far, at least once for each 8 MiB and each hole.
 ///
 /// # Errors
-/// EBADF: wrong direction; also where there is nothing to copy. ESTALE: the source's end came before the size that it had, and
+/// EBADF: wrong direction; also where there is nothing to copy. EINVAL: it would read what it writes. ESTALE: the source's end came before the size that it had, and
 /// it is not as it was: somebody cut it meanwhile. Else either side's. What had been copied stays in the target.
 ///
 /// # Blocking
@@ -39,6 +43,14 @@ pub fn copy(
     // Whatever the route, and however little there is to copy: a wrong direction, or an earlier failure, is told.
     source.read(&mut [])?;
     target.write(&[])?;
+    if feeds_itself(source, target, limit) {
+        let text = format!(
+            "copy {} to {}: input is output: it would read what it writes, and never end",
+            source.shown(),
+            target.shown()
+        );
+        return Err(Error::new(Code::EINVAL, text));
+    }
     let expected = Expected::of(source);
     let left = |total: u64| limit.map_or(u64::MAX, |limit| limit.saturating_sub(total));
     let mut total = 0;
@@ -75,17 +87,6 @@ pub fn copy(
         progress(total);
     }
     Ok(total)
-}
-
-/// Whether a source and a target are one file of the kernel, as far as they lend one: to empty the target would empty both.
-pub fn same_file(source: &mut OpenFile, target: &mut OpenFile) -> bool {
-    let identity = |file: &mut OpenFile, direction| {
-        let stat = fstat(file.lease(direction).ok()?.fd).ok()?;
-        let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        regular.then_some((stat.st_dev, stat.st_ino))
-    };
-    let read = identity(source, Direction::Read);
-    read.is_some() && read == identity(target, Direction::Write)
 }
 
 /// What a source said of itself at the start, if it did.

@@ -218,6 +218,23 @@ fn two_files_are_copied_in_the_kernel_from_their_positions() {
     assert!(bench.content("b") == [b"01234", &data()[10..]].concat());
 }
 
+/// Each byte that was written was read again, until the disk was full.
+#[test]
+fn a_copy_that_would_read_what_it_writes_is_refused() {
+    let bench = Bench::new();
+    let mut source = bench.file("a", &data());
+    let mut target = bench.open(&format!("kernel:{}", bench.folder.path().join("a").display()));
+    target.seek(SeekFrom::Start(10)).unwrap();
+    let error = copy(&mut source, &mut target, Some(11), &mut |_| ()).unwrap_err();
+    assert!(error.code() == Code::EINVAL && error.chain().contains("input is output"), "{}", error.chain());
+    assert!(bench.content("a") == data());
+    // These end before they come to what they wrote.
+    assert_eq!(copy(&mut source, &mut target, Some(10), &mut |_| ()).unwrap(), 10);
+    source.seek(SeekFrom::Start(20)).unwrap();
+    assert_eq!(copy(&mut source, &mut target, None, &mut |_| ()).unwrap(), 99_980);
+    assert!(bench.content("a")[10..20] == data()[..10]);
+}
+
 #[test]
 fn a_file_that_the_kernel_says_is_empty_is_read() {
     // copy_file_range moves nothing out of files of /proc, whose size is 0.
