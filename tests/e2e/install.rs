@@ -160,7 +160,7 @@ fn a_copied_library_loads_at_once_unless_there_is_an_operators_file(installation
     };
     let path = format!("provider-path = [{:?}]\n", installation.prefix().join("lib/zvfs"));
     configured(&format!("{path}[provider.file]\n")).failed(13, &["[provider.seq]"]);
-    configured("[provider.seq]\n").failed(2, &["provider-path is empty"]);
+    configured("[provider.seq]\n").failed(93, &["provider-path is empty"]);
     let done = configured(&format!("{path}[provider.seq]\n"));
     assert_eq!(done.succeeded().out(), "8\n9\n");
     fs::remove_file(installation.prefix().join("lib/zvfs/libzvfs_seq.so")).unwrap();

@@ -95,7 +95,7 @@ fn what_cannot_be_reached_is_told_and_not_taken_for_none() {
     with(&["--provider-path", &file, "stat", "mem:x"]).failed(20, &["--provider-path", "not a folder"]);
     let config = folder.write("typo.toml", format!("provider-path = [{typo:?}]\n[provider.mem]\n"));
     let done = with(&["--config", &config, "stat", "mem:x"]);
-    done.failed(2, &["provider `mem` not found", &format!("{typo} (no such folder)")]);
+    done.failed(93, &["provider `mem` not found", &format!("{typo} (no such folder)")]);
     // A folder that cannot be searched may hold the very library that was meant: the next folder's is not taken for it.
     std::os::unix::fs::symlink(folder.at("loop"), folder.at("loop")).unwrap();
     let text = format!("provider-path = [{:?}, {:?}]\n[provider.mem]\n", folder.at("loop"), providers());
@@ -161,7 +161,7 @@ fn providers_lists_a_broken_one_with_its_reason() {
     let done = run(under(&folder, "[provider.null]\n[provider.broken]\n[provider.absent]\n", &["providers"]));
     assert!(done.out().contains("absent: broken: provider `absent` not found"), "{done:?}");
     assert!(done.out().contains("\nnull 0.1.0"), "{done:?}");
-    assert_eq!(done.code, 2, "{done:?}");
+    assert_eq!(done.code, 93, "{done:?}");
     let mut command = bare();
     command.arg("--provider-path").arg(folder.path()).arg("providers");
     let done = run(command);

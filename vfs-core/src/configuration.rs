@@ -239,10 +239,11 @@ impl Configuration {
 
     /// The alias of a scheme: the operator's first, then the built-in one.
     pub(crate) fn alias(&self, scheme: &str) -> Option<Alias> {
-        self.aliases.get(scheme).cloned().or_else(|| {
-            let (_, provider) = BUILT_IN_ALIASES.iter().find(|(known, _)| *known == scheme)?;
-            Some(Alias { provider: (*provider).to_owned(), scheme: None, settings: None })
-        })
+        let built_in = || {
+            let provider = built_in_alias(scheme)?.to_owned();
+            Some(Alias { provider, scheme: None, settings: None })
+        };
+        self.aliases.get(scheme).cloned().or_else(built_in)
     }
 
     /// Whether the operator wrote an alias for a scheme.
@@ -250,9 +251,19 @@ impl Configuration {
         self.aliases.contains_key(scheme)
     }
 
+    /// Whether the operator's alias of a scheme names another alias where a provider is meant.
+    pub(crate) fn is_alias_of_alias(&self, scheme: &str, provider: &str) -> bool {
+        self.has_alias(scheme) && scheme != provider && self.alias(provider).is_some()
+    }
+
     pub(crate) fn aliases(&self) -> &BTreeMap<String, Alias> {
         &self.aliases
     }
+}
+
+/// The provider that serves a scheme by a built-in alias.
+pub(crate) fn built_in_alias(scheme: &str) -> Option<&'static str> {
+    BUILT_IN_ALIASES.iter().find(|(known, _)| *known == scheme).map(|(_, provider)| *provider)
 }
 
 /// Whether a text is a provider's name: 1 to 32 lower-case letters, digits, `-` and `_`.

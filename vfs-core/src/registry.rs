@@ -6,7 +6,7 @@ mod listing;
 mod work;
 
 use crate::code::Code;
-use crate::configuration::{Configuration, Source, Written, is_provider_name};
+use crate::configuration::{Configuration, Source, Written, built_in_alias, is_provider_name};
 use crate::context::{Context, Origin};
 use crate::control::{Control, Log};
 use crate::descriptor::{Descriptor, is_scheme};
@@ -107,7 +107,7 @@ impl Registry {
     /// Adds a provider of the host's own, which no policy applies to.
     ///
     /// # Errors
-    /// EEXIST: one of that name is in use. EINVAL: a name or a scheme that is none.
+    /// EEXIST: one of that name is in use, or was added with one of its schemes. EINVAL: a name or a scheme that is none.
     pub fn register(&self, provider: Box<dyn Provider>) -> Result<()> {
         let info = provider.info();
         let schemes = &info.schemes;
@@ -125,6 +125,10 @@ impl Registry {
         let mut libraries = self.0.libraries.lock();
         if libraries.get(&name).is_some_and(|work| !work.failed()) {
             let text = format!("register {name}: a provider of that name is in use");
+            return Err(Error::new(Code::EEXIST, text));
+        }
+        if let Some(scheme) = schemes.iter().find(|scheme| added(&libraries, scheme).is_some()) {
+            let text = format!("register {name}: a provider of scheme `{scheme}` is in use");
             return Err(Error::new(Code::EEXIST, text));
         }
         libraries.insert(name, Work::of(Loaded { provider, info, path: None }));
@@ -150,8 +154,8 @@ impl Registry {
     ///
     /// # Errors
     /// EINVAL: not a descriptor, or a per-open setting that the provider doesn't take. ENOTSUP: a flag that it doesn't honour.
-    /// A [`Refusal`] as the source: unknown scheme (EPROTONOSUPPORT), not allowed (EACCES), broken (ELIBBAD). Else the
-    /// provider's.
+    /// A [`Refusal`] as the source: unknown scheme, or its provider is not installed (EPROTONOSUPPORT), not allowed (EACCES), broken
+    /// (ELIBBAD). Else the provider's.
     ///
     /// # Blocking
     /// As the provider; the [`Control`] in `how` ends it.
@@ -175,12 +179,7 @@ impl Registry {
     pub fn knows(&self, scheme: &str) -> bool {
         self.0.configuration.knows(scheme)
             || self.check_process().is_ok()
-                && self
-                    .0
-                    .libraries
-                    .lock()
-                    .get(&scheme.to_ascii_lowercase())
-                    .is_some_and(|slot| slot.get().is_some())
+                && added(&self.0.libraries.lock(), &scheme.to_ascii_lowercase()).is_some()
     }
 
     /// What the provider of a descriptor says of itself. Opens nothing, but loads it if this is its first use; of `how` only the
@@ -347,9 +346,16 @@ impl Registry {
         work(&control, &context).map_err(|error| control.explain(error))
     }
 
-    /// The operator's alias, the built-in one, else the provider of the scheme's own name. No library is asked.
+    /// The operator's alias, the host's own provider of this scheme, the built-in alias, else the provider of the scheme's own
+    /// name. No library is asked.
     fn resolve(&self, scheme: &str) -> Target {
-        match self.0.configuration.alias(scheme) {
+        let configuration = &self.0.configuration;
+        if !configuration.has_alias(scheme)
+            && let Some(provider) = added(&self.0.libraries.lock(), scheme)
+        {
+            return Target::own(provider);
+        }
+        match configuration.alias(scheme) {
             Some(alias) => Target {
                 provider: alias.provider,
                 alias_scheme: alias.scheme.map(|scheme| scheme.to_ascii_lowercase()),
@@ -413,6 +419,10 @@ impl Registry {
         match found {
             Some(path) if allowed => Ok(path),
             Some(_) => Err(self.not_allowed(scheme, provider).into()),
+            None if configuration.is_alias_of_alias(&scheme, provider) => {
+                let served_by = built_in_alias(provider);
+                Err(Refusal::AliasOfAlias { alias: scheme, named: provider.to_owned(), served_by }.into())
+            }
             // An alias, or a section, says that the operator means this provider to be there.
             None if allowed && (configuration.has_alias(&scheme) || configuration.listed().is_some()) => {
                 Err(Refusal::NotFound { provider: provider.to_owned(), file, folders }.into())
@@ -481,6 +491,14 @@ impl Registry {
         let started = work.wait(context, format_args!("the start of provider `{provider}`"));
         started.map_err(|error| if work.failed() { in_start(error) } else { error })
     }
+}
+
+/// The name of the host's own provider that serves a scheme.
+fn added<'l>(libraries: &'l HashMap<String, Arc<Work<Loaded>>>, scheme: &str) -> Option<&'l str> {
+    let serves = |loaded: &Arc<Loaded>| {
+        loaded.path.is_none() && loaded.info.schemes.iter().any(|known| known == scheme)
+    };
+    libraries.iter().find(|(_, work)| work.get().is_some_and(serves)).map(|(name, _)| name.as_str())
 }
 
 impl Loaded {

@@ -60,6 +60,44 @@ fn an_alias_to_a_scheme_that_the_provider_lacks_says_which_it_has() {
     assert!(error.chain().contains("only s3, gs"), "{}", error.chain());
 }
 
+/// It was "not found: install it there", for a library that nobody has.
+#[test]
+fn an_alias_to_a_built_in_alias_says_which_provider_to_name() {
+    let registry = registry("[alias]\nweb = \"https\"\nqueue = \"web\"", Probe::new("http"));
+    for (descriptor, words) in [
+        ("web:x", "`https` is an alias too: write web = { provider = \"http\", scheme = \"https\" }"),
+        ("queue:x", "`web` is an alias too: an alias names a provider"),
+    ] {
+        let error = registry.open(descriptor, &read()).unwrap_err();
+        assert_eq!(error.code(), Code::EINVAL, "{}", error.chain());
+        assert!(error.chain().contains(words), "{}", error.chain());
+    }
+    let problems: Vec<String> = registry.problems().iter().map(Error::chain).collect();
+    assert!(problems[0].starts_with("[alias] queue: `web` is an alias too"), "{problems:?}");
+    assert!(problems[1].starts_with("[alias] web: `https` is an alias too: write web"), "{problems:?}");
+}
+
+/// A provider of the host's own was found under its name only, and never under its other schemes.
+#[test]
+fn a_registered_provider_serves_all_its_schemes_but_the_operators_aliases() {
+    let probe = Probe::new("app").schemes(&["app", "app-body", "netpipe", "taken"]);
+    let (log, other) = (probe.log(), Probe::new("other"));
+    let others = other.log();
+    let registry = registry("[alias]\ntaken = \"other\"", probe);
+    registry.register(Box::new(other)).unwrap();
+    for descriptor in ["app:a", "app-body:b", "NetPipe:c", "taken:d"] {
+        registry.open(descriptor, &read()).unwrap();
+    }
+    assert_eq!(
+        (log.opened(), others.opened()),
+        (vec!["app:a".into(), "app-body:b".into(), "netpipe:c".into()], vec!["other:d".to_owned()])
+    );
+    assert!(registry.knows("App-Body") && !registry.knows("app-head"));
+    // Which of two served it would be an accident.
+    let error = registry.register(Box::new(Probe::new("third").schemes(&["third", "app-body"]))).unwrap_err();
+    assert!(error.code() == Code::EEXIST && error.chain().contains("`app-body`"), "{}", error.chain());
+}
+
 #[test]
 fn an_aliass_settings_make_an_instance_of_its_own() {
     let probe = Probe::new("object").schemes(&["object", "s3"]);
@@ -318,7 +356,10 @@ fn the_listing_says_what_serves_what_and_why() {
         registry("[provider.absent]\n[alias]\nq1 = \"object\"\nq2 = \"object\"", Probe::new("object"));
     let listing = registry.providers(&Control::new());
     let [absent, object] = &listing[..] else { panic!("{listing:?}") };
-    assert_eq!((absent.name.as_str(), absent.info.as_ref().unwrap_err().code()), ("absent", Code::ENOENT));
+    assert_eq!(
+        (absent.name.as_str(), absent.info.as_ref().unwrap_err().code()),
+        ("absent", Code::EPROTONOSUPPORT)
+    );
     assert_eq!(object.aliases, ["q1", "q2"]);
     assert_eq!((object.path.as_ref(), object.reason.as_str()), (None, "the host's own"));
     assert_eq!(object.info.as_ref().unwrap(), &Info::clone(&Probe::new("object").info));

@@ -35,7 +35,7 @@ static uint64_t ZVFS_CALL count_capabilities(zvfs_file *file) {
 
 static void ZVFS_CALL count_close(zvfs_file *file) { free(file); }
 
-static const char *const schemes[] = {"countdown", NULL};
+static const char *const schemes[] = {"countdown", "count-down", NULL};
 
 int main(void) {
     zvfs_provider provider;
@@ -65,6 +65,7 @@ int main(void) {
     CHECK(zvfs_handle_close(handle) == 0);
     CHECK(zvfs_registry_open(registry, "countdown:4", NULL, &handle, &error) == -ZVFS_ENOENT);
     CHECK(strcmp(error.message, "open countdown:4: only 3, not 4") == 0);
+    CHECK(zvfs_registry_open(registry, "count-down:3", NULL, &handle, &error) == 0 && zvfs_handle_close(handle) == 0);
     CHECK(zvfs_registry_open(registry, "mem:x", NULL, &handle, &error) == -ZVFS_EPROTONOSUPPORT);
     CHECK(zvfs_registry_register(registry, &provider, &error) == -ZVFS_EEXIST);
     provider.read = NULL;

@@ -193,7 +193,7 @@ fn unknown_not_allowed_not_found_and_broken_are_four_errors() {
                 ["unknown scheme `nobody`", "libzvfs_nobody.so", folder.as_str()],
             ),
             ("table:x", Code::EACCES, ["`table` is not allowed", "[provider.table]", "add a section"]),
-            ("also:x", Code::ENOENT, ["`missing` not found", "libzvfs_missing.so", folder.as_str()]),
+            ("also:x", Code::EPROTONOSUPPORT, ["`missing` not found", "libzvfs_missing.so", folder.as_str()]),
             ("broken:x", Code::ELIBBAD, ["libzvfs_broken.so", "cannot be loaded", folder.as_str()]),
             (
                 "wrong:x",

@@ -21,6 +21,8 @@ pub enum Refusal {
     #[error("provider `{provider}` not found: no {file} in {folders}; install it there or set provider-path",
         folders = list(folders))]
     NotFound { provider: String, file: String, folders: Vec<PathBuf> },
+    #[error("`{named}` is an alias too: {}", advice(alias, named, *served_by))]
+    AliasOfAlias { alias: String, named: String, served_by: Option<&'static str> },
     #[error("provider `{provider}` does not serve `{scheme}`, only {}; correct the alias or its `scheme`", schemes.join(", "))]
     NotServed { provider: String, scheme: String, schemes: Vec<String> },
     #[error("{path}: owned by user {owner}, neither root nor you; mend it with `chown root {path}`", path = path.display())]
@@ -56,12 +58,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The code that goes with it: EPROTONOSUPPORT for an unknown scheme, ENOENT for an absent library, EACCES for what the
-    /// policy forbids, ELIBBAD for what is broken.
+    /// The code that goes with it: EPROTONOSUPPORT where there is no provider for a scheme, unknown or not installed, EINVAL for
+    /// an alias of an alias, EACCES for what the policy forbids, ELIBBAD for what is broken.
     pub fn code(&self) -> Code {
         match self {
-            Refusal::UnknownScheme { .. } | Refusal::NotServed { .. } => Code::EPROTONOSUPPORT,
-            Refusal::NotFound { .. } => Code::ENOENT,
+            Refusal::UnknownScheme { .. } | Refusal::NotFound { .. } | Refusal::NotServed { .. } => {
+                Code::EPROTONOSUPPORT
+            }
+            Refusal::AliasOfAlias { .. } => Code::EINVAL,
             Refusal::NotAllowed { .. }
             | Refusal::Owner { .. }
             | Refusal::WorldWritable { .. }
@@ -91,6 +95,13 @@ impl Error {
             }
         }
         None
+    }
+}
+
+fn advice(alias: &str, named: &str, served_by: Option<&str>) -> String {
+    match served_by {
+        Some(provider) => format!("write {alias} = {{ provider = \"{provider}\", scheme = \"{named}\" }}"),
+        None => "an alias names a provider".to_owned(),
     }
 }
 

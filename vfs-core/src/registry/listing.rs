@@ -65,7 +65,9 @@ impl Registry {
         });
         let names = self.provider_names();
         let lost = |(scheme, alias): (&String, &Alias)| {
-            (!names.contains(&alias.provider)).then(|| self.nowhere(scheme, &alias.provider))
+            let lost = !names.contains(&alias.provider);
+            let error = lost.then(|| self.library_of(&alias.provider, scheme).err()).flatten()?;
+            Some(error.context(format!("[alias] {scheme}")))
         };
         folders.chain(configuration.aliases().iter().filter_map(lost)).collect()
     }
@@ -142,19 +144,6 @@ impl Registry {
 
     fn is_started(&self, instance: &str) -> bool {
         self.0.instances.lock().get(instance).is_some_and(|slot| slot.get().is_some())
-    }
-
-    /// Says why an alias leads to no provider that may load.
-    fn nowhere(&self, scheme: &str, provider: &str) -> Error {
-        let configuration = &self.0.configuration;
-        let (code, why) = if configuration.alias(provider).is_some() {
-            (Code::EINVAL, "is an alias too: an alias names a provider".to_owned())
-        } else if !configuration.allows(provider) {
-            (Code::EACCES, format!("may not load: to allow it, add a section [provider.{provider}]"))
-        } else {
-            (Code::ENOENT, format!("is not there: no libzvfs_{provider}.so in the folders of provider-path"))
-        };
-        Error::new(code, format!("[alias] {scheme}: `{provider}` {why}"))
     }
 }
 
