@@ -3,9 +3,10 @@
 use crate::signals;
 use crate::stdout;
 use crate::text;
+use clap::error::{ContextKind, ContextValue};
 use std::io;
 use std::process::ExitCode;
-use vfs_core::{Code, Error, is_printable};
+use vfs_core::{Code, Error, Shown};
 
 /// The exit code of a wrong command line: EX_USAGE of sysexits.h.
 const USAGE: u8 = 64;
@@ -105,28 +106,42 @@ pub fn of_signal(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
-/// Prints clap's message: help and version are no failure. What the user typed may hold what a terminal obeys.
+/// Prints clap's message: help and version are no failure.
 pub fn of_usage(error: &clap::Error) -> ExitCode {
-    let plain = std::env::args_os().all(|word| word.to_string_lossy().chars().all(is_printable));
     if !error.use_stderr()
         && let Err(failure) = stdout::check()
     {
         return failure.report();
     }
-    let printed = match plain {
-        false => io::Write::write_all(&mut io::stderr(), text::lines(&error.render().to_string()).as_bytes()),
-        true => error.print(),
-    };
-    match printed {
+    match error.print() {
         _ if error.use_stderr() => ExitCode::from(USAGE),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => Failure::output(error).report(),
     }
 }
 
+/// Takes out of what clap repeats of a command line the secrets of a descriptor, and what a terminal would obey.
+pub fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let typed: Vec<(ContextKind, String)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, text.clone())),
+            _ => None,
+        })
+        .collect();
+    for (kind, text) in typed {
+        let shown = Shown(&text).to_string();
+        if shown != text {
+            error.insert(kind, ContextValue::String(shown));
+            // It repeats what was typed.
+            error.remove(ContextKind::Suggested);
+        }
+    }
+    error
+}
+
 /// Takes the commands that are ours alone out of what clap suggests for a mistyped one.
 pub fn without_hidden(mut error: clap::Error, command: &clap::Command) -> clap::Error {
-    use clap::error::{ContextKind, ContextValue};
     let hidden = |name: &String| command.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
     for kind in [ContextKind::SuggestedSubcommand, ContextKind::ValidSubcommand] {
         let Some(ContextValue::Strings(names)) = error.remove(kind) else { continue };

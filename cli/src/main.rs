@@ -42,7 +42,10 @@ use vfs_core::is_loading;
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return exit::of_usage(&exit::without_hidden(error, &Arguments::command())),
+        Err(error) => {
+            let error = exit::without_hidden(error, &Arguments::command());
+            return exit::of_usage(&exit::without_secrets(error));
+        }
     };
     // Lives until the code is known: from then on the end is the command's own.
     let ended = process::refuse_set_uid().and_then(|()| OwnEnd::watch()).and_then(|_own| execute(&arguments));

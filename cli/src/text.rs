@@ -9,11 +9,6 @@ pub fn one_line(text: &str) -> String {
     printable(&lines.join(" "))
 }
 
-/// A text of several lines, each with its control characters escaped.
-pub fn lines(text: &str) -> String {
-    text.lines().flat_map(|line| [printable(line), "\n".to_owned()]).collect()
-}
-
 /// A name in a listing: escaped as in a shell's `$'...'` where it holds a backslash, what cannot be printed or what is not UTF-8, so
 /// that what is printed can be typed.
 pub fn name(name: &[u8]) -> String {

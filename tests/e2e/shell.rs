@@ -273,6 +273,33 @@ fn what_was_typed_does_not_move_the_cursor() {
     }
 }
 
+/// Found: a command line that was wrong came back on the terminal, and in the logs, with the passwords of its URLs.
+#[test]
+fn a_wrong_command_line_comes_back_without_its_secrets() {
+    if !have(&["bash"]) {
+        return;
+    }
+    let folder = Folder::new();
+    for line in [
+        "zvfs http://u:S3CRET@h/",
+        "zvfs rm a --http://u:S3CRET@h/",
+        "zvfs cp a b 'http://u:S3CRET@h/x?k=S3CRET#S3CRET'",
+        "zvfs cp a b 'http://h/x;jsessionid=S3CRET'",
+        "zvfs cat --timeout http://u:S3CRET@h/ a",
+        "zvfs cat --range=https://u:S3CRET@h/ a",
+        "zvfs cat -o https://u:S3CRET@h/ a",
+        "zvfs providers gzip:http://u:S3CRET@h/",
+        "zvfs cat $'http://u:S3CRET@h/\\xff'",
+        "zvfs help http://u:S3CRET@h/",
+    ] {
+        let done = shell(&folder, line);
+        assert_eq!(done.code, 64, "{line}: {done:?}");
+        assert!(!done.stderr.contains("S3CRET") && !done.stderr.is_empty(), "{line}: {done:?}");
+    }
+    let done = shell(&folder, "zvfs cp a b http://u:S3CRET@h/x");
+    assert!(done.stderr.contains("'http://***@h/x'"), "{done:?}");
+}
+
 /// Found: the line of a copy was longer than a terminal of 80 columns, and each turn of it took a new line.
 #[test]
 fn the_progress_of_a_copy_fits_its_terminal() {

@@ -123,7 +123,7 @@ impl Client {
     /// What a server that is asked may know, and nobody else is to read.
     pub fn secrets(&self, target: &Target, caller: Caller<'_>) -> Secrets {
         let mut secrets = Secrets::default();
-        target.query_values().for_each(|value| secrets.add(value));
+        target.secret_values().for_each(|value| secrets.add(value));
         let proxy = self.config.proxies.of(&target.origin()).and_then(|proxy| proxy.authorization.as_deref());
         let credentials = [target.credentials(), self.config.credentials.any(), proxy];
         credentials.into_iter().flatten().for_each(|field| secrets.add_authorization(field));

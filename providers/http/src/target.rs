@@ -117,10 +117,11 @@ impl Target {
         &self.url[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
-    /// What stands in its query, which may be a secret: the values, and what has none.
-    pub fn query_values(&self) -> impl Iterator<Item = &str> {
-        let pairs = self.url.query().unwrap_or_default().split('&');
-        pairs.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value))
+    /// What may be a secret in it: of the pairs of its query and of its path's parameters the values, and what is no pair.
+    pub fn secret_values(&self) -> impl Iterator<Item = &str> {
+        let query = self.url.query().unwrap_or_default().split('&');
+        let parameters = self.url.path().split('/').flat_map(|part| part.split(';').skip(1));
+        query.chain(parameters).map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value))
     }
 
     /// `Basic ...` of the URL's own user and password.
@@ -130,7 +131,7 @@ impl Target {
 }
 
 impl fmt::Display for Target {
-    /// For messages: the values of a query are hidden; credentials are not in it.
+    /// For messages: the values of a query and of a path's parameters are hidden; credentials are not in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Shown(self.url.as_str()).fmt(f)
     }

@@ -22,7 +22,7 @@ const HIDDEN: &str = "***";
 impl<'a> Shown<'a> {
     /// The text itself where nothing needs hiding, so that an ordinary open allocates nothing for its messages.
     pub fn to_cow(self) -> Cow<'a, str> {
-        let special = |character: char| "@?#\\%".contains(character) || !is_printable(character);
+        let special = |character: char| "@?#;\\%".contains(character) || !is_printable(character);
         let plain = self.0.len() <= SHOWN_MAX && !self.0.contains("//") && !self.0.contains(special);
         if plain { Cow::Borrowed(self.0) } else { Cow::Owned(self.to_string()) }
     }
@@ -114,8 +114,8 @@ fn hide_opaque(rest: &str) -> String {
         return hide_inner(&hide_authority(rest));
     }
     match rest.rsplit_once('@') {
-        Some((_, after)) => format!("{HIDDEN}@{after}"),
-        None => rest.to_owned(),
+        Some((_, after)) => format!("{HIDDEN}@{}", hide_parameters(after)),
+        None => hide_parameters(rest),
     }
 }
 
@@ -130,7 +130,8 @@ fn hide_authority(text: &str) -> String {
     }
 }
 
-/// Hides what stands before an `@` in each authority within a path: there may be further URLs in it.
+/// Hides what a path has of secrets: what stands before an `@` in each authority, since there may be further URLs in it, and the
+/// parameters of its parts.
 fn hide_inner(path: &str) -> String {
     let mut shown = String::new();
     let mut rest = path;
@@ -146,24 +147,43 @@ fn hide_inner(path: &str) -> String {
             None => after,
         };
     }
-    shown + rest
+    hide_parameters(&(shown + rest))
 }
 
-/// Hides the values of `?key=value&...`, where presigned URLs carry their secret, and whole what is no pair; a fragment too.
+/// Hides the values of `;key=value` behind the parts of a path, where servers without cookies have the session.
+fn hide_parameters(path: &str) -> String {
+    let parts: Vec<Cow<'_, str>> = path
+        .split('/')
+        .map(|part| match part.split_once(';') {
+            Some((name, parameters)) => format!("{name};{}", hide_pairs(parameters, ';')).into(),
+            None => part.into(),
+        })
+        .collect();
+    parts.join("/")
+}
+
+/// Hides the values of `?key=value&...`, where presigned URLs carry their secret; a fragment too.
 fn hide_end(end: &str) -> String {
     let (query, fragment) = end.split_at(end.find('#').unwrap_or(end.len()));
     let fragment = if fragment.len() > 1 { format!("#{HIDDEN}") } else { fragment.to_owned() };
-    let Some(query) = query.strip_prefix('?') else { return fragment };
-    let pairs: Vec<String> = query
-        .split('&')
+    match query.strip_prefix('?') {
+        Some(query) => format!("?{}{fragment}", hide_pairs(query, '&')),
+        None => fragment,
+    }
+}
+
+/// Hides the values of pairs, and whole what is no pair.
+fn hide_pairs(text: &str, separator: char) -> String {
+    let pairs: Vec<Cow<'_, str>> = text
+        .split(separator)
         .map(|pair| match pair.split_once('=') {
-            _ if pair.is_empty() => String::new(),
-            Some((key, value)) if is_plain(key, value) => pair.to_owned(),
-            Some((key, _)) => format!("{key}={HIDDEN}"),
-            None => HIDDEN.to_owned(),
+            _ if pair.is_empty() => pair.into(),
+            Some((key, value)) if is_plain(key, value) => pair.into(),
+            Some((key, _)) => format!("{key}={HIDDEN}").into(),
+            None => HIDDEN.into(),
         })
         .collect();
-    format!("?{}{fragment}", pairs.join("&"))
+    pairs.join(separator.encode_utf8(&mut [0; 4]))
 }
 
 /// Whether a pair is one of those that say how a pipe is opened: a message is of no use without them, and they have no values but
@@ -203,6 +223,10 @@ mod tests {
             ("/x#access_token=T", "/x#***"),
             ("user:PW@h", "user:***@h"),
             ("PW@h", "***@h"),
+            ("http://h/x;jsessionid=T/y;a=1;T?b=2", "http://h/x;jsessionid=***/y;a=***;***?b=***"),
+            ("gzip:https://h/x;jsessionid=T", "gzip:https://h/x;jsessionid=***"),
+            ("s3:bucket/x;sig=T", "s3:bucket/x;sig=***"),
+            ("//h/x;jsessionid=T", "//h/x;jsessionid=***"),
         ] {
             assert_eq!(Shown(text).to_string(), shown, "{text}");
             assert_eq!(Shown(text).to_cow(), shown, "{text}");
@@ -231,6 +255,7 @@ mod tests {
             "/srv//a@b",
             "/srv/a@b",
             "/srv/what?#1",
+            "/srv/a;b=c",
             "netpipe:192.168.0.1:2:w",
             "netpipe:broker:7:w",
             "opaque:b:80|>x",
@@ -266,7 +291,7 @@ mod tests {
             "",
         ];
         let hosts = ["host.example", "host.example:80", "[::1]", "[::1]:80", "127.0.0.1", "0x7f.1"];
-        let paths = ["", "/", "/x/y", "/x@y", "/http://u:S3CRET@i/", "\\x"];
+        let paths = ["", "/", "/x/y", "/x@y", "/http://u:S3CRET@i/", "\\x", "/x;S3CRET/y;k=S3CRET"];
         let ends = [
             "",
             "?S3CRET",
