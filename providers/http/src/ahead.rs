@@ -4,7 +4,7 @@
 //! connection its share. Each range is fetched, checked and tried again like any other.
 
 use crate::caller::Asker;
-use crate::failure::{Again, Attempt, Failure, no_thread, system};
+use crate::failure::{Attempt, Failure, no_thread, system};
 use crate::fill::fill;
 use crate::object::Object;
 use crate::stop::Stop;
@@ -118,7 +118,7 @@ impl Ahead {
                         return Ok(count);
                     }
                     // It has had its attempts.
-                    Some(Err(failure)) => return Err(Failure { again: Again::No, ..failure.clone() }),
+                    Some(Err(failure)) => return Err(failure.clone().for_good()),
                     None => {}
                 }
             }

@@ -59,6 +59,12 @@ impl Failure {
         Failure::later(Code::ECONNRESET, text)
     }
 
+    /// The same for a request that cannot be repeated.
+    #[must_use]
+    pub fn for_good(self) -> Failure {
+        Failure { again: Again::No, ..self }
+    }
+
     /// Adds words in front.
     #[must_use]
     pub fn context(mut self, words: &str) -> Failure {

@@ -2,7 +2,7 @@
 //! server does.
 //!
 //! `http://[user:password@]host[:port]/path[?query]`. Credentials in it work, and appear in no message; nor do the values of a
-//! query. `zvfs providers` lists the settings.
+//! query and of parameters in the path (`;jsessionid=...`). `zvfs providers` lists the settings.
 //!
 //! # Reading
 //! Open asks for all of the object, as a range (with the hint RANDOM: for its first bytes), and pins what the answer says: size,
@@ -34,7 +34,8 @@
 //!
 //! # Writing
 //! One PUT, streamed: with `Content-Length` if the host knows the size, else in chunks. With `Expect: 100-continue` a refusal or
-//! a redirect (307, 308) shows before the body. The end is sent by COMMIT only, which succeeds when the server answers 2xx;
+//! a redirect (307, 308) shows before the body. The end is sent by COMMIT only, which succeeds when the server answers 2xx, but
+//! for 202, which promises to do it later, 206 and 207; a redirect that comes then is an error that says where to upload to.
 //! DISCARD and a plain close break the upload off. Once bytes of the body are sent, an upload is not repeated: ECONNRESET.
 //!
 //! A server that takes nothing without its length (411) gets it for what is small: up to 1 MiB is kept until COMMIT. An upload that
@@ -83,7 +84,7 @@
 //! | 413; more bytes than were announced | EFBIG |
 //! | 414 | ENAMETOOLONG |
 //! | 507 | ENOSPC |
-//! | other 4xx; 500, 502, 504 and other 5xx after the attempts | EIO |
+//! | 202 to an upload or a removal; other 4xx; 500, 502, 504 and other 5xx after the attempts | EIO |
 //! | 505; not HTTP/1, lying lengths and ranges, a head of more than 64 KiB; TLS, its certificates | EPROTO |
 //! | more redirects than `redirects` | ELOOP |
 //! | the connection cannot be made | ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT |

@@ -8,6 +8,7 @@ use crate::object::Object;
 use crate::range::Span;
 use crate::request::{Ask, Method, Place};
 use crate::retry::{Budget, persist};
+use crate::status;
 use std::sync::Arc;
 use vfs_core::{Code, Stat};
 
@@ -38,7 +39,7 @@ pub fn remove(client: &Arc<Client>, place: &Place, caller: Caller<'_>) -> Attemp
             unheard |= failure.again != Again::No;
         })?;
         match answer.head.status {
-            200..=299 => {
+            status if status::is_done(status) => {
                 answer.dismiss(caller);
                 Ok(())
             }

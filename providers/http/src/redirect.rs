@@ -35,6 +35,20 @@ pub fn next(head: &Head, from: &Place, method: Method) -> Attempt<Option<Place>>
     Ok(Some(Place { target, is_first_origin }))
 }
 
+/// The failure that a redirect is where the body of an upload is on its way already; `None`: it is no redirect.
+pub fn too_late(head: &Head, from: &Place) -> Option<Failure> {
+    match next(head, from, Method::Put) {
+        Ok(None) => None,
+        Ok(Some(Place { target, .. })) => {
+            let status = head.status;
+            Some(Failure::protocol(format!(
+                "{status}: a redirect that came behind the body: upload to {target}"
+            )))
+        }
+        Err(failure) => Some(failure),
+    }
+}
+
 /// A location as text. One in Latin-1 or the like, which RFC 3986 does not know, is taken byte by byte, as its server will
 /// take it when it comes back.
 fn as_text(location: &[u8]) -> Cow<'_, str> {

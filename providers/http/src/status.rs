@@ -21,6 +21,11 @@ pub fn failure(head: &Head) -> Failure {
     Failure { code, text, again }
 }
 
+/// Whether a status says that a change was made: not 202, which puts it off, and neither 206, of a range, nor 207, of several things.
+pub fn is_done(status: u16) -> bool {
+    matches!(status, 200..=299) && !matches!(status, 202 | 206 | 207)
+}
+
 fn meaning(status: u16) -> (Code, &'static str) {
     match status {
         300..=399 => (Code::EPROTO, "is a redirect that cannot be followed"),
@@ -49,6 +54,7 @@ fn meaning(status: u16) -> (Code, &'static str) {
         505 => (Code::EPROTO, "HTTP version not supported"),
         507 => (Code::ENOSPC, "insufficient storage"),
         511 => (Code::EACCES, "network authentication required"),
+        202 => (Code::EIO, "accepted, and not done yet: no further word comes, so look later whether it was"),
         200..=299 => (Code::EPROTO, "is no answer to this request"),
         _ => (Code::EIO, ""),
     }
@@ -77,6 +83,8 @@ mod tests {
             (507, Code::ENOSPC),
             (418, Code::EIO),
             (500, Code::EIO),
+            (202, Code::EIO),
+            (206, Code::EPROTO),
         ] {
             assert_eq!(of(status).code, code, "{status}");
             assert!(of(status).text.contains(&status.to_string()));

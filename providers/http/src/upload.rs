@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::client::Client;
 use crate::connection::Connection;
-use crate::failure::{Again, Attempt, Failure};
+use crate::failure::{Attempt, Failure};
 use crate::redirect;
 use crate::request::{Ask, Method, Place, Upload};
 use crate::response::Head;
@@ -144,9 +144,7 @@ fn refused(
         411 if upload.length.is_none() => Ok(Word::WantsLength),
         417 => Ok(Word::Unknown),
         412 if upload.exclusive => Err(Failure::new(Code::EEXIST, "412: it exists already")),
-        200..=299 => {
-            Err(Failure { again: Again::No, ..status::failure(&answer.head) }.context("before the body"))
-        }
+        200..=299 => Err(status::failure(&answer.head).for_good().context("before the body")),
         _ => Err(client.refusal(answer, &place.target, caller)),
     }
 }

@@ -11,8 +11,10 @@ use crate::client::Client;
 use crate::connection::Connection;
 use crate::failure::{Again, Attempt, Failure};
 use crate::pace::Pace;
+use crate::redirect;
 use crate::request::Place;
 use crate::response::Head;
+use crate::status;
 use crate::upload;
 use crate::waiting::Waiting;
 use crate::words::Secrets;
@@ -255,7 +257,7 @@ impl Writer {
         let answer = Answer::new(head, connection, Some(self.client.pool().clone()))?;
         let caller = self.asker.caller();
         match (answer.head.status, kept) {
-            (200..=299, _) => {
+            (status, _) if status::is_done(status) => {
                 answer.dismiss(caller);
                 Ok(())
             }
@@ -266,7 +268,10 @@ impl Writer {
                 self.complete()
             }
             (412, _) if self.exclusive => Err(Failure::new(Code::EEXIST, "412: it exists already")),
-            _ => Err(Failure { again: Again::No, ..answer.refusal(&self.secrets, caller) }),
+            _ => {
+                let redirected = redirect::too_late(&answer.head, &self.place);
+                Err(redirected.unwrap_or_else(|| answer.refusal(&self.secrets, caller).for_good()))
+            }
         }
     }
 }

@@ -5,7 +5,9 @@ use super::{Writer, is_callers};
 use crate::answer;
 use crate::caller::{Asker, Caller};
 use crate::connection::Connection;
-use crate::failure::{Again, Attempt, Failure};
+use crate::failure::{Attempt, Failure};
+use crate::redirect;
+use crate::request::Place;
 use crate::response::Head;
 use crate::waiting::Waiting;
 use crate::words::Secrets;
@@ -25,14 +27,14 @@ impl Writer {
                 }
                 None => {
                     self.pace.begin();
-                    await_room(connection, waiting, &self.secrets, caller)?;
+                    await_room(connection, waiting, &self.place, &self.secrets, caller)?;
                 }
             }
         }
         self.pending.clear();
         self.sent = 0;
         while !connection.flush()? {
-            await_room(connection, waiting, &self.secrets, caller)?;
+            await_room(connection, waiting, &self.place, &self.secrets, caller)?;
         }
         Ok(())
     }
@@ -57,12 +59,16 @@ impl Writer {
                 }
                 Ok(None) => {
                     self.pace.begin();
-                    if let Err(failure) = await_room(&mut connection, waiting, &self.secrets, caller) {
+                    if let Err(failure) =
+                        await_room(&mut connection, waiting, &self.place, &self.secrets, caller)
+                    {
                         break Err(failure);
                     }
                 }
                 Err(failure) => {
-                    break Err(said_before(&mut connection, &self.secrets, caller).unwrap_or(failure));
+                    break Err(
+                        said_before(&mut connection, &self.place, &self.secrets, caller).unwrap_or(failure)
+                    );
                 }
             }
         };
@@ -101,12 +107,13 @@ fn taken(asker: &Asker) -> Waiting<'_> {
 fn await_room(
     connection: &mut Connection,
     waiting: Waiting<'_>,
+    place: &Place,
     secrets: &Secrets,
     caller: Caller<'_>,
 ) -> Attempt<()> {
     let events = connection.ready(Events::READ | Events::WRITE, waiting)?;
     if events.contains(Events::READ)
-        && let Some(failure) = said_before(connection, secrets, caller)
+        && let Some(failure) = said_before(connection, place, secrets, caller)
     {
         return Err(failure);
     }
@@ -114,7 +121,12 @@ fn await_room(
 }
 
 /// What a server said before the upload was at its end, if it did.
-fn said_before(connection: &mut Connection, secrets: &Secrets, caller: Caller<'_>) -> Option<Failure> {
+fn said_before(
+    connection: &mut Connection,
+    place: &Place,
+    secrets: &Secrets,
+    caller: Caller<'_>,
+) -> Option<Failure> {
     loop {
         match Head::take(connection) {
             Ok(Some(head)) if head.status >= 200 => {
@@ -122,7 +134,8 @@ fn said_before(connection: &mut Connection, secrets: &Secrets, caller: Caller<'_
                     200..=299 => {
                         Failure::protocol(format!("{} before the upload was at its end", head.status))
                     }
-                    _ => Failure { again: Again::No, ..answer::refusal(&head, connection, secrets, caller) },
+                    _ => redirect::too_late(&head, place)
+                        .unwrap_or_else(|| answer::refusal(&head, connection, secrets, caller).for_good()),
                 };
                 return Some(failure);
             }

@@ -83,6 +83,10 @@ fn commit_succeeds_only_if_the_server_says_so() {
         (413, None),
         (500, None),
         (507, None),
+        // "Accepted" was taken for stored, and a part for the whole.
+        (202, Some(Code::EIO)),
+        (206, Some(Code::EPROTO)),
+        (207, Some(Code::EPROTO)),
     ] {
         let (server, _) = taking(Answer::new(status).body("no"));
         let error = upload(&quick(), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD)).unwrap_err();
@@ -334,11 +338,37 @@ fn an_upload_s_redirect_keeps_method_and_body_or_is_an_error() {
     assert!(target.requests().iter().all(|request| request.method != "GET"), "a PUT became a GET");
 }
 
+/// "Is a redirect that cannot be followed" did not say where to.
+#[test]
+fn a_redirect_behind_the_body_says_where_to_upload_to() {
+    let registry = registry(&format!("{QUICK}, expect-timeout = \"0s\""));
+    for size in [5, 20_000_000] {
+        for (status, words) in
+            [(307, "upload to http://127.0.0.1:1/there?key=***"), (302, "turn the request into another")]
+        {
+            let server = FaultServer::http(move |request, peer| {
+                match size {
+                    5 => peer.body(request).map(drop)?,
+                    _ => peer.take_some(100_000)?,
+                }
+                let answer = Answer::redirect(status, "http://127.0.0.1:1/there?key=S3CRET");
+                peer.cut(&answer, u64::MAX, After::Close)
+            });
+            let error =
+                upload(&registry, &server.url("/x"), &pattern::bytes(0..size), OpenOptions::new(UPLOAD))
+                    .unwrap_err();
+            assert_eq!(error.code(), Code::EPROTO, "{status} {size}: {}", error.chain());
+            assert!(error.chain().contains(words), "{status} {size}: {}", error.chain());
+        }
+    }
+}
+
 #[test]
 fn remove_deletes_and_says_what_is_not_there() {
     let server = FaultServer::http(|request, peer| {
         let status = match (request.method.as_str(), request.target.as_str()) {
             ("DELETE", "/there") => 204,
+            ("DELETE", "/later") => 202,
             ("DELETE", _) => 404,
             _ => 405,
         };
@@ -347,4 +377,5 @@ fn remove_deletes_and_says_what_is_not_there() {
     let registry = quick();
     registry.remove(&server.url("/there"), &OpenOptions::default()).unwrap();
     refused(registry.remove(&server.url("/absent"), &OpenOptions::default()), Code::ENOENT);
+    refused(registry.remove(&server.url("/later"), &OpenOptions::default()), Code::EIO);
 }
