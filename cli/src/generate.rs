@@ -4,7 +4,9 @@ use crate::arguments::Arguments;
 use crate::exit::Failure;
 use clap::{Args, CommandFactory};
 use clap_complete::aot::{Bash, Fish, Zsh, generate_to};
-use std::fs;
+use clap_mangen::Man;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use vfs_core::Error;
 
@@ -21,24 +23,47 @@ impl Generate {
             let folder = self.folder.join(name);
             fs::create_dir_all(&folder).map(|()| folder).map_err(|error| self.failed(name, error))
         };
-        // Builds it as it is for users: the hidden subcommands have neither page nor completion.
         let man = made("man/man1")?;
-        clap_mangen::generate_to(Arguments::command(), &man)
-            .map_err(|error| self.failed("man/man1", error))?;
+        let mut built = Arguments::command().disable_help_subcommand(true);
+        built.build();
+        manual(&built, &man).map_err(|error| self.failed("man/man1", error))?;
         let (bash, zsh, fish) = (made("bash")?, made("zsh")?, made("fish")?);
         let command = || visible(Arguments::command());
         generate_to(Bash, &mut command(), "zvfs", &bash)
-            .and_then(|_| generate_to(Zsh, &mut command(), "zvfs", &zsh))
+            .and_then(|path| OpenOptions::new().append(true).open(path)?.write_all(EMPTY_WORD.as_bytes()))
+            .and_then(|()| generate_to(Zsh, &mut command(), "zvfs", &zsh))
             .and_then(|_| generate_to(Fish, &mut command(), "zvfs", &fish))
             .map_err(|error| self.failed("completions", error))?;
         Ok(())
     }
 
-    fn failed(&self, what: impl AsRef<Path>, error: std::io::Error) -> Failure {
+    fn failed(&self, what: impl AsRef<Path>, error: io::Error) -> Failure {
         let path = self.folder.join(what);
         Error::from(error).context(format!("generate {}", path.display())).into()
     }
 }
+
+/// Writes the manual page of a command, and those of its subcommands but the hidden ones.
+fn manual(command: &clap::Command, folder: &Path) -> io::Result<()> {
+    command.get_subcommands().filter(|one| !one.is_hide_set()).try_for_each(|one| manual(one, folder))?;
+    // The library's own synopsis has the options without their values.
+    let usage = command.clone().render_usage().to_string();
+    let page = command.clone().override_usage(usage.trim_start_matches("Usage: ").to_owned());
+    let source = concat!("zvfs ", env!("CARGO_PKG_VERSION"));
+    Man::new(page).source(source).manual("zvfs").generate_to(folder).map(drop)
+}
+
+/// What bash completes where nothing is typed yet: the library's function offers all options, where most often a name is meant.
+const EMPTY_WORD: &str = r#"
+_zvfs_names() {
+    _zvfs "$@"
+    [[ -n "$2" ]] && return
+    local word names=()
+    for word in "${COMPREPLY[@]}"; do [[ "$word" == -* ]] || names+=("$word"); done
+    COMPREPLY=("${names[@]}")
+}
+complete -F _zvfs_names -o bashdefault -o default zvfs
+"#;
 
 /// The command without what it hides: clap_complete offers hidden subcommands too.
 fn visible(command: clap::Command) -> clap::Command {

@@ -334,3 +334,45 @@ fn the_progress_of_a_copy_fits_its_terminal() {
         assert!(line.chars().count() <= 80, "{} columns: {line:?}", line.chars().count());
     }
 }
+
+/// Found: a page's synopsis had options without their values, and its footer no version.
+#[test]
+fn manual_pages_have_a_synopsis_and_a_footer() {
+    let folder = Folder::new();
+    run(zvfs(["generate", &folder.at("")])).succeeded();
+    let page = |name: &str| fs::read_to_string(folder.path().join("man/man1").join(name)).unwrap();
+    let footer = concat!("\"zvfs ", env!("CARGO_PKG_VERSION"), "\"");
+    for (name, synopsis) in [
+        ("zvfs.1", "\\fBzvfs\\fR [OPTIONS] <COMMAND>"),
+        ("zvfs-cat.1", "\\fBzvfs cat\\fR [OPTIONS] <DESCRIPTOR>..."),
+        ("zvfs-broker-status.1", "\\fBzvfs broker status\\fR [OPTIONS]"),
+    ] {
+        let page = page(name);
+        assert!(page.contains(synopsis) && page.contains(footer), "{page}");
+    }
+    assert!(page("zvfs-cat.1").contains("\\fI<DURATION>\\fR"));
+    assert!(!folder.path().join("man/man1/zvfs-generate.1").exists(), "hidden");
+}
+
+/// Found: where nothing was typed yet bash was offered options only, and no file.
+#[test]
+fn bash_completes_an_empty_word_by_names() {
+    if !have(&["bash"]) {
+        return;
+    }
+    let folder = Folder::new();
+    run(zvfs(["generate", &folder.at("")])).succeeded();
+    for (typed, offered) in [
+        ("zvfs cat ''", ""), // then bash goes on to files
+        ("zvfs cat --ti", "--timeout"),
+        ("zvfs broker ''", "status help"),
+        ("zvfs ''", "run cat cp stat ls rm providers broker check help"),
+    ] {
+        let line = format!(
+            ". bash/zvfs.bash; COMP_WORDS=({typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             function=$(complete -p zvfs | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
+             $function zvfs \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD - 1]}}\"; echo \"${{COMPREPLY[*]}}\""
+        );
+        assert_eq!(shell(&folder, &line).succeeded().out().trim(), offered, "{typed}");
+    }
+}
