@@ -5,13 +5,12 @@ use crate::exit::Failure;
 use crate::watch::Watch;
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{Errno, retry_on_intr};
-use std::error::Error as _;
 use std::fs;
 use std::io::{self, LineWriter, Write as _, stdout};
 use std::os::fd::AsFd;
 use vfs_core::{
     Capabilities, Code, Context, Events, File, Host, Info, Instance, OpenFile, OpenFlags, OpenOptions,
-    Provider, Refusal, Registry, Request, Result, Settings,
+    Provider, Registry, Request, Result, Settings,
 };
 
 /// Standard output for the command's own words. Not std's, which takes a write to what is closed for a success.
@@ -36,24 +35,13 @@ pub fn check() -> Result<(), Failure> {
 pub fn open(registry: &Registry, watch: &Watch) -> Result<OpenFile, Failure> {
     let how = OpenOptions::new(OpenFlags::WRITE).control(&watch.control("file:/dev/stdout"));
     match registry.open("file:/dev/stdout", &how) {
-        Err(error) if is_refusal(&error) => {
+        // The provider could not be had, as opposed to what it answered.
+        Err(error) if error.refusal().is_some() => {
             registry.register(Box::new(Stdout)).map_err(Failure::output)?;
             registry.open("stdout:", &how).map_err(Failure::output)
         }
         opened => opened.map_err(Failure::output),
     }
-}
-
-/// Whether the provider could not be had, as opposed to what it answered.
-fn is_refusal(error: &vfs_core::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<Refusal>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 struct Stdout;
