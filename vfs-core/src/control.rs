@@ -114,6 +114,20 @@ impl Control {
         result
     }
 
+    /// Takes a call's result: an error that this control caused is explained, and what the provider stated that it waits for, and
+    /// forgot to take back, is waited for no longer.
+    pub(crate) fn call_ended<T>(&self, result: Result<T>) -> Result<T> {
+        let result = result.map_err(|error| self.explain(error));
+        self.forget_wait();
+        result
+    }
+
+    /// The latter alone, for a call that went well.
+    #[inline]
+    pub(crate) fn forget_wait(&self) {
+        self.0.forget_wait();
+    }
+
     /// Says in an error that this control caused which of its two ends it was, and what was waited for.
     pub(crate) fn explain(&self, error: Error) -> Error {
         match error.code() {

@@ -343,7 +343,7 @@ impl Registry {
         control.status()?;
         let log = Log::new(self.0.host.clone(), descriptor.to_string());
         let context = control.context_of(Origin { depth: how.depth, offered: how.offered.clone() }, log);
-        work(&control, &context).map_err(|error| control.explain(error))
+        control.call_ended(work(&control, &context))
     }
 
     /// The operator's alias, the host's own provider of this scheme, the built-in alias, else the provider of the scheme's own

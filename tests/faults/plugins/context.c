@@ -91,6 +91,11 @@ static int64_t ZVFS_CALL read_(zvfs_file *file, void *buf, uint64_t n, zvfs_erro
         says->waits_for(context, NULL, NULL);
         return zvfs_fail(err, ended, "read: stopped");
     }
+    if (strcmp(what, "forgets-a-wait") == 0) {
+        const zvfs_host_waiting *says = host->extension(host, ZVFS_EXT_HOST_WAITING);
+        says->waits_for(context, "a tide", NULL);
+        return n == 1 ? -ZVFS_EIO : 0;
+    }
     if (strcmp(what, "wait") == 0) { /* not yet readable; readable; writable; both asked of the writing end */
         int64_t before = host->wait(context, file->pipe[0], ZVFS_EVENT_READ, 1000000);
         if (write(file->pipe[1], "x", 1) != 1) return -ZVFS_EIO;

@@ -172,6 +172,20 @@ fn null_in_the_hosts_table_is_an_error_and_not_a_crash() {
     });
 }
 
+/// Found: whoever asked was told of a wait for ever that a provider had not taken back before its call returned.
+#[test]
+fn a_wait_that_is_not_taken_back_ends_with_its_call() {
+    bounded(|| {
+        let (_plugins, registry) = registry();
+        let control = Control::new();
+        let mut file = open(&registry, "forgets-a-wait", &control);
+        assert_eq!(file.read(&mut [0; 8]).map_err(|error| error.code()), Ok(0));
+        assert_eq!(control.waiting(), None);
+        assert_eq!(file.read(&mut [0]).map_err(|error| error.code()), Err(Code::EIO));
+        assert_eq!(control.waiting(), None);
+    });
+}
+
 /// A stop said "stopped" and nothing else: neither which one it was nor what had been waited for.
 #[test]
 fn what_is_waited_for_is_told_while_it_lasts_and_in_the_error() {

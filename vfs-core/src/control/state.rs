@@ -196,6 +196,14 @@ impl State {
         }
     }
 
+    /// Forgets what this thread's call, which is over, stated and did not take back.
+    #[inline]
+    pub(super) fn forget_wait(&self) {
+        if self.waits.any() && self.check_process().is_ok() {
+            self.waits.forget_own();
+        }
+    }
+
     /// The own wait, or the longest of a follower.
     pub(super) fn waiting(&self) -> Option<Waiting> {
         let followers = self.lock()?.living();

@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 /// After this time a wait is said in the log, once.
@@ -24,14 +25,23 @@ const TEXT_MAX: usize = 500;
 #[derive(Default)]
 pub(super) struct Waits {
     stated: Mutex<Option<Stated>>,
-    /// Whether there is one that the log does not know: spares a wait the lock.
-    unsaid: AtomicBool,
+    /// Whether there is one, and whether the log knows it: spares calls and waits the lock.
+    word: AtomicU8,
 }
+
+/// Nothing is waited for.
+const NOTHING: u8 = 0;
+/// There is a wait that the log does not know.
+const UNSAID: u8 = 1;
+/// There is one that was logged.
+const SAID: u8 = 2;
 
 struct Stated {
     waiting: Waiting,
     /// It has ended, because the control did.
     over: bool,
+    /// The thread that stated it.
+    by: ThreadId,
 }
 
 impl Waits {
@@ -40,7 +50,7 @@ impl Waits {
     pub(super) fn state(&self, object: Option<&str>, refusal: Option<&str>, keep: bool) {
         let mut stated = self.stated.lock();
         let Some(object) = object.map(line) else {
-            self.unsaid.store(false, Ordering::Relaxed);
+            self.word.store(NOTHING, Ordering::Relaxed);
             match &mut *stated {
                 Some(stated) if keep => stated.over = true,
                 stated => *stated = None,
@@ -49,13 +59,13 @@ impl Waits {
         };
         let refusal = refusal.map(line);
         match &mut *stated {
-            Some(Stated { waiting, over: false }) if waiting.object == object => {
+            Some(Stated { waiting, over: false, .. }) if waiting.object == object => {
                 waiting.refusal = refusal.or(waiting.refusal.take());
             }
             stated => {
                 let waiting = Waiting { refusal, ..Waiting::new(object) };
-                *stated = Some(Stated { waiting, over: false });
-                self.unsaid.store(true, Ordering::Relaxed);
+                *stated = Some(Stated { waiting, over: false, by: thread::current().id() });
+                self.word.store(UNSAID, Ordering::Relaxed);
             }
         }
     }
@@ -75,9 +85,24 @@ impl Waits {
         }
     }
 
+    /// Whether anything was stated and not taken back.
+    #[inline]
+    pub(super) fn any(&self) -> bool {
+        self.word.load(Ordering::Relaxed) != NOTHING
+    }
+
+    /// Drops what the calling thread stated: its call is over. Another's may go on.
+    #[cold]
+    pub(super) fn forget_own(&self) {
+        let mut stated = self.stated.lock();
+        if stated.take_if(|stated| stated.by == thread::current().id()).is_some() {
+            self.word.store(NOTHING, Ordering::Relaxed);
+        }
+    }
+
     /// Says a wait that has lasted. Returns the nanoseconds after which to ask again.
     pub(super) fn say_in(&self, log: &Log) -> Option<u64> {
-        if !self.unsaid.load(Ordering::Relaxed) {
+        if self.word.load(Ordering::Relaxed) != UNSAID {
             return None;
         }
         let waiting = self.now()?;
@@ -85,7 +110,7 @@ impl Waits {
         if !left.is_zero() {
             return Some(nanoseconds(left));
         }
-        if self.unsaid.swap(false, Ordering::Relaxed) {
+        if self.word.compare_exchange(UNSAID, SAID, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             log.lasting(&waiting);
         }
         None

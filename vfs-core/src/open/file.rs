@@ -150,7 +150,7 @@ impl OpenFile {
     /// ESPIPE: no positions. EINVAL: before the start.
     pub fn seek(&mut self, to: SeekFrom) -> Result<u64> {
         self.begin(Capabilities::SEEKABLE, Code::ESPIPE, "seek: the file has no positions")?;
-        self.file.seek(to).map_err(|error| self.control.explain(error))
+        self.control.call_ended(self.file.seek(to))
     }
 
     /// The position.
@@ -159,7 +159,7 @@ impl OpenFile {
     /// ESPIPE: no positions.
     pub fn tell(&mut self) -> Result<u64> {
         self.begin(Capabilities::SEEKABLE, Code::ESPIPE, "tell: the file has no positions")?;
-        self.file.tell().map_err(|error| self.control.explain(error))
+        self.control.call_ended(self.file.tell())
     }
 
     /// Sets the size in bytes; the position stays.
@@ -169,7 +169,7 @@ impl OpenFile {
     pub fn truncate(&mut self, size: u64) -> Result<()> {
         self.begin(Capabilities::TRUNCATABLE, Code::ENOTSUP, "truncate: the file cannot change its size")?;
         self.ending.check("truncate")?;
-        self.file.truncate(size).map_err(|error| self.control.explain(error))
+        self.control.call_ended(self.file.truncate(size))
     }
 
     /// Hands on what the provider buffers, or makes it durable.
@@ -179,7 +179,7 @@ impl OpenFile {
     pub fn flush(&mut self, level: Flush) -> Result<()> {
         self.control.status()?;
         self.earlier_failure()?;
-        self.file.flush(level).map_err(|error| self.control.explain(error))
+        self.control.call_ended(self.file.flush(level))
     }
 
     /// Ends the writing side. After END, COMMIT and DISCARD whatever writes is EBADF. A further END is 0, and after a COMMIT gives
@@ -197,11 +197,11 @@ impl OpenFile {
         }
         let OpenFile { file, control, .. } = self;
         let result = if how == Finish::Discard {
-            control.detached(DISCARD_TIME, || file.finish(how).map_err(|error| control.explain(error)))
+            control.detached(DISCARD_TIME, || control.call_ended(file.finish(how)))
         } else {
             control.status()?;
             self.earlier_failure()?;
-            self.file.finish(how).map_err(|error| self.control.explain(error))
+            self.control.call_ended(self.file.finish(how))
         };
         self.ending.note(how, &result);
         result
@@ -249,7 +249,7 @@ impl OpenFile {
     /// ENOTSUP: it has none.
     pub fn stat(&mut self) -> Result<Stat> {
         self.begin(Capabilities::STAT, Code::ENOTSUP, "stat: the file has no status")?;
-        self.file.stat().map_err(|error| self.control.explain(error))
+        self.control.call_ended(self.file.stat())
     }
 
     /// Lends the kernel file behind this one, until the next call.
@@ -262,7 +262,7 @@ impl OpenFile {
             self.begin_writing("lease")?;
         }
         let OpenFile { file, control, .. } = self;
-        file.lease(direction).map_err(|error| control.explain(error))
+        control.call_ended(file.lease(direction))
     }
 
     /// Says that `count` bytes were moved through the lease; also when the control has ended since, for moved they are.
@@ -273,7 +273,7 @@ impl OpenFile {
         if !self.capabilities.contains(Capabilities::FD) {
             return Err(Error::new(Code::ENOTSUP, "advance: no kernel file behind this one"));
         }
-        self.file.advance(direction, count).map_err(|error| self.control.explain(error))
+        self.control.call_ended(self.file.advance(direction, count))
     }
 
     /// Writes up to `count` bytes from a regular file at an offset, in the kernel; 0 at that file's end.
@@ -288,7 +288,7 @@ impl OpenFile {
         )?;
         self.begin_writing("send_from")?;
         let sent = self.file.send_from(from, offset, count.min(COUNT_MAX));
-        match sent.map_err(|error| self.control.explain(error)) {
+        match self.control.call_ended(sent) {
             Err(error) if error.code() == Code::ENOTSUP => Err(error),
             result => self.remember(result),
         }
@@ -304,15 +304,18 @@ impl OpenFile {
             Code::ENOTSUP,
             "receive_into: not by this file",
         )?;
-        self.file.receive_into(to, offset, count.min(COUNT_MAX)).map_err(|error| self.control.explain(error))
+        self.control.call_ended(self.file.receive_into(to, offset, count.min(COUNT_MAX)))
     }
 
-    /// Lets a count through that can be. The bridge checks loaded providers too, and poisons their files; a host's own has only
+    /// Lets a count through that can be, and ends the call. The bridge checks loaded providers too, and poisons their files; a host's own has only
     /// this.
     #[inline]
     fn counted(&self, result: Result<usize>, least: usize, asked: usize) -> Result<usize> {
         match result {
-            Ok(count) if (least..=asked).contains(&count) => Ok(count),
+            Ok(count) if (least..=asked).contains(&count) => {
+                self.control.forget_wait();
+                Ok(count)
+            }
             result => self.no_count(result, asked),
         }
     }
@@ -321,7 +324,7 @@ impl OpenFile {
     #[cold]
     #[inline(never)]
     fn no_count(&self, result: Result<usize>, asked: usize) -> Result<usize> {
-        let count = result.map_err(|error| self.control.explain(error))?;
+        let count = self.control.call_ended(result)?;
         Err(Error::new(Code::EIO, format!("the provider broke a rule: it moved {count} bytes of {asked}")))
     }
 
