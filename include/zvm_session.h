@@ -114,8 +114,8 @@ typedef struct zvm_channel {
      * the guest's to see, others end the session. As for the time, see read. */
     int64_t(ZVFS_CALL *write)(void *arg, const void *buf, uint64_t n);
 
-    /* Tells a channel that is written how it ended, ZVFS_FINISH_...: END and then COMMIT where the session ended well, DISCARD
-     * where it failed and what was written is a torso. Returns 0 or a negative code, which makes the session fail. */
+    /* Tells a channel that is written how it ended, ZVFS_FINISH_...: END and then COMMIT where the session ended well; DISCARD
+     * where it failed, or where write returned -ZVFS_EPIPE, and what was written is not the whole. Returns 0 or a negative code, which makes the session fail. */
     int32_t(ZVFS_CALL *finish)(void *arg, uint32_t how);
 
     /* The last call for this arg, in any case, also if the session never ran. zvm_session_run, or zvm_session_free for one that

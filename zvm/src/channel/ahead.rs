@@ -95,6 +95,10 @@ impl Ahead {
         state.buffer.len() - state.taken
     }
 
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.controls.iter().any(Control::is_cancelled)
+    }
+
     /// Takes what was read, at most `buf`'s length; waits for it. 0: the end.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The calls that a guest makes on a channel, and the order of their checks.
 
+use super::ahead::Ahead;
 use super::counters::Call;
 use super::sources::Moved;
 use super::{CallError, Channel, Quota};
@@ -247,10 +248,16 @@ impl Channel {
         }
     }
 
+    /// Whether this session's end was asked for.
+    fn is_cancelled(&self) -> bool {
+        self.ahead.as_ref().is_some_and(Ahead::is_cancelled) || self.sources.is_cancelled()
+    }
+
     /// Breaks the channel.
     pub(super) fn fail(&mut self, error: Error) -> CallError {
         let exit = match error.code() {
-            Code::ECANCELED => ExitCode::Stopped,
+            // Not the other end's cancel, nor one that a provider made up.
+            Code::ECANCELED if self.is_cancelled() => ExitCode::Stopped,
             // The provider compares with the other end, or found a damage on the way there.
             Code::EBADMSG if self.digest.is_some() => ExitCode::Digest,
             _ => ExitCode::Io,

@@ -126,9 +126,11 @@ impl Channel {
 }
 
 impl Source {
-    /// COMMIT, if it is written and has a reader; one that closed meanwhile is noted.
+    /// COMMIT, if it is written. Where the reader closed, which is noted, DISCARD: it has not got the whole.
     fn commit(&mut self, deadline: Option<Instant>, notes: &mut Vec<String>) -> Result<()> {
         if self.reader_closed {
+            // Nobody is left to be told of a failure.
+            let _ = self.file.finish(Finish::Discard);
             return Ok(());
         }
         let Some(target) = &mut self.output else { return Ok(()) };
@@ -138,7 +140,10 @@ impl Source {
                 target.committed = true;
                 target.output.set(OutputState::Committed);
             }
-            Err(error) if error.code() == Code::EPIPE => self.note_closed_reader(notes),
+            Err(error) if error.code() == Code::EPIPE => {
+                self.note_closed_reader(notes);
+                return self.commit(deadline, notes);
+            }
             Err(error) => {
                 target.unsure = UNSURE.contains(&error.code());
                 return Err(self.while_doing("commit", error));

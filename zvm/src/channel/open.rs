@@ -141,7 +141,7 @@ fn refuse_to_empty_a_source(list: &mut [Channel]) -> Result<(), Failure> {
                     emptied.file.shown(),
                     reader.shown_alias()
                 );
-                return Err(failed(spec, &Error::new(Code::EINVAL, text)));
+                return Err(failed(spec, &Error::new(Code::EINVAL, text), false));
             }
         }
     }
@@ -189,7 +189,7 @@ impl Opener<'_> {
             .iter()
             .map(|descriptor| self.source(&spec, descriptor, registry, &mut notes))
             .collect::<Result<_, _>>()
-            .map_err(|error| failed(&spec, &error))?;
+            .map_err(|error| failed(&spec, &error, self.controls.is_cancelled()))?;
         let (mut random_read, mut random_write) =
             (spec.random_get && spec.limits.readable(), spec.random_put && spec.limits.writable());
         for source in &sources {
@@ -207,7 +207,7 @@ impl Opener<'_> {
                 Positions::Lacking => {
                     let shown = source.file.shown();
                     let text = format!("{shown} has no random access: a channel of type 0 needs none");
-                    return Err(failed(&spec, &Error::new(Code::ESPIPE, text)));
+                    return Err(failed(&spec, &Error::new(Code::ESPIPE, text), false));
                 }
             }
         }
@@ -366,14 +366,15 @@ fn positions(source: &Source, read: bool, write: bool) -> Positions {
     }
 }
 
-fn failed(spec: &ChannelSpec, error: &Error) -> Failure {
+/// `cancelled`: by this session, not by the provider or the other end.
+fn failed(spec: &ChannelSpec, error: &Error, cancelled: bool) -> Failure {
     let exit = match error.code() {
         // No provider was asked: the scheme or the configuration is at fault, not what the descriptor names.
         _ if error.refusal().is_some() => ExitCode::Manifest,
         Code::EISDIR | Code::EPROTONOSUPPORT => ExitCode::SourceKind,
         Code::EMFILE | Code::ENFILE => ExitCode::TooManyChannels,
-        Code::ECANCELED => ExitCode::Stopped,
-        Code::EIO => ExitCode::Io,
+        Code::ECANCELED if cancelled => ExitCode::Stopped,
+        Code::EIO | Code::ECANCELED => ExitCode::Io,
         _ => ExitCode::Manifest,
     };
     Failure::new(exit, format!("MANIFEST {}: channel {}: {}", spec.line, spec.shown_alias(), error.chain()))

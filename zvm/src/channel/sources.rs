@@ -67,6 +67,10 @@ impl Sources {
         self.list.clear();
     }
 
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.list.iter().any(|source| source.file.control().is_cancelled())
+    }
+
     pub(super) fn is_terminal(&self) -> bool {
         self.list.iter().any(|source| source.kind == Kind::Terminal)
     }

@@ -143,6 +143,41 @@ fn a_reader_gone_at_the_end_is_a_note() {
     }
 }
 
+/// Found: what lost its reader was closed without a word, and a host's own channel took the part for the whole, or kept it.
+#[test]
+fn what_lost_its_reader_is_discarded_in_a_good_session_too() {
+    let commit = Some((Finish::Commit, Code::EPIPE));
+    for (book, expected) in [
+        (Book { write_error: Some((1, Code::EPIPE)), ..Book::pipe("") }, &["Discard", "close"][..]),
+        (Book { finish_error: commit, ..Book::pipe("") }, &["End", "Commit", "Discard", "close"]),
+    ] {
+        let shelf = Shelf::new();
+        shelf.put("p", book);
+        let mut channels = shelf.open("test:p, 0, 0, 0, 9, 9");
+        // The quota of bytes is larger than what its reader takes.
+        let _ = x(&mut channels).write_at(b"ab", 0);
+        let _ = x(&mut channels).write_at(b"c", 0);
+        channels.end_all().unwrap();
+        channels.commit_all(None).unwrap();
+        drop(channels);
+        assert_eq!(ends(&shelf, "p"), expected);
+    }
+}
+
+/// Found: a provider's own ECANCELED ended the session as if somebody had cancelled it.
+#[test]
+fn a_cancel_that_nobody_asked_for_is_the_channels_failure() {
+    let shelf = Shelf::new();
+    shelf.put("p", Book { read_error: Some((0, Code::ECANCELED)), ..Book::pipe("a") });
+    let mut channels = shelf.open("test:p, 0, 9, 9, 0, 0");
+    let CallError::Failed(failure) = x(&mut channels).read_at(&mut [0], 0).unwrap_err() else { panic!() };
+    assert_eq!(failure.exit(), ExitCode::Io);
+    assert!(failure.text().starts_with("channel /x: read test:p: "), "{failure}");
+    shelf.put("p", Book { open_error: Some(Code::ECANCELED), ..Book::pipe("a") });
+    let failure = shelf.try_open("test:p, /x, 0, 9, 9, 0, 0", "", &Controls::new()).unwrap_err();
+    assert_eq!(failure.exit(), ExitCode::Io);
+}
+
 #[test]
 fn every_channel_is_ended_though_one_fails() {
     let shelf = Shelf::new();

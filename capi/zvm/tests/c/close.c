@@ -27,6 +27,7 @@ struct host {
     int discards;
     int interrupts; /* read says EINTR, for ever */
     int hangs;      /* read waits for `go` */
+    int says;       /* what write returns, if not 0 */
     int cancelled;  /* a cancel has returned */
     sem_t reading, go, gone;
 };
@@ -54,7 +55,7 @@ static int64_t ZVFS_CALL end_write(void *arg, const void *buf, uint64_t n) {
     (void)buf;
     add(&host->calls);
     if (load(&host->cancelled)) add(&host->late);
-    return (int64_t)n;
+    return host->says ? host->says : (int64_t)n;
 }
 
 static int32_t ZVFS_CALL end_finish(void *arg, uint32_t how) {
@@ -153,6 +154,31 @@ static void cancelled_around_the_start(void) {
     }
 }
 
+/* Nobody reads what is written any more: the session ends well, and its channel is told that it has not got the whole. */
+static void nobody_reads(void) {
+    struct host host;
+    struct end ends[3];
+    zvm_session *session = make(&host, ends, GUEST);
+    host.says = -ZVFS_EPIPE;
+    CHECK(zvm_session_run(session, NULL) == 0);
+    CHECK(all_closed_once(&host) && host.discards == 1);
+    CHECK(zvm_session_exit_code(session) == 0);
+    zvm_session_free(session);
+}
+
+/* A callback's ECANCELED is the channel's failure, since nobody has cancelled the session. */
+static void cancelled_by_nobody(void) {
+    struct host host;
+    struct end ends[3];
+    zvm_session *session = make(&host, ends, GUEST);
+    host.says = -ZVFS_ECANCELED;
+    CHECK(zvm_session_run(session, NULL) == 0);
+    CHECK(zvm_session_exit_code(session) == 5);
+    CHECK(strstr(zvm_session_report(session, ZVM_REPORT_TEXT), "channel /dev/stdout: write ") != NULL);
+    CHECK(all_closed_once(&host) && host.discards == 2);
+    zvm_session_free(session);
+}
+
 static void *cancel_a_reader(void *argument) {
     struct host *host = ((struct end *)((void **)argument)[1])->host;
     while (sem_wait(&host->reading)) {}
@@ -207,6 +233,8 @@ int main(void) {
     no_program();
     cancelled_before();
     cancelled_around_the_start();
+    nobody_reads();
+    cancelled_by_nobody();
     interrupted_for_ever();
     left_behind();
     printf("%d checks\n", checked);
