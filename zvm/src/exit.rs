@@ -70,6 +70,12 @@ impl Failure {
         Failure { exit, text: text.into() }
     }
 
+    /// Adds what may explain it.
+    pub(crate) fn noting(self, notes: &[impl fmt::Display]) -> Failure {
+        let text = notes.iter().fold(self.text, |text, note| format!("{text}; {note}"));
+        Failure { text, ..self }
+    }
+
     /// The exit code.
     pub fn exit(&self) -> ExitCode {
         self.exit

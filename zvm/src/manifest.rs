@@ -148,7 +148,10 @@ impl Manifest {
     pub fn parse(text: &[u8]) -> Result<Manifest, Failure> {
         let mut warnings = Vec::new();
         let lines = lines::split(text, &mut warnings)?;
-        let manifest = keys::read(&lines, &mut warnings)?;
+        let ignored = warnings.len();
+        let read = keys::read(&lines, &mut warnings);
+        // The line that is ignored may be the one that is missing.
+        let manifest = read.map_err(|failure| failure.noting(&warnings[..ignored]))?;
         warnings.sort_by_key(|warning| warning.line);
         Ok(Manifest { warnings, ..manifest })
     }

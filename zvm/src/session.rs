@@ -60,12 +60,13 @@ impl Session {
     /// Starts it, on a thread of its own; the manifest's Timeout begins.
     pub fn start(self) -> Running {
         let watch = self.watch.clone();
+        let warnings = self.manifest.warnings.iter().map(ToString::to_string).collect();
         // A manifest's timeout is at most 136 years.
         let deadline = Instant::now() + self.manifest.timeout;
         if let Err(error) = claim_process() {
             drop(self);
             watch.finish(Report::failed(&Failure::new(ExitCode::Io, error.chain()), &[]));
-            return Running { watch };
+            return Running { watch, warnings };
         }
         watch.begin(deadline);
         let work = work::Work { session: self, watch: watch.clone() };
@@ -81,7 +82,7 @@ impl Session {
             let failure = Failure::new(ExitCode::Memory, text);
             watch.finish(Report::failed(&failure, &[]));
         }
-        Running { watch }
+        Running { watch, warnings }
     }
 
     /// Runs it, and waits for its report.
@@ -115,6 +116,8 @@ pub fn claim_process() -> Result<()> {
 #[derive(Debug)]
 pub struct Running {
     watch: Arc<Watch>,
+    /// What is odd in the manifest: whatever becomes of the session, it is told.
+    warnings: Vec<String>,
 }
 
 impl Running {
@@ -135,7 +138,9 @@ impl Running {
     /// what was written to be discarded. A provider that doesn't return by then keeps the session's thread, which is left
     /// behind; a process that runs nothing else should exit.
     pub fn wait(self) -> Report {
-        self.watch.wait()
+        let mut report = self.watch.wait();
+        report.notes.splice(0..0, self.warnings);
+        report
     }
 }
 

@@ -428,6 +428,15 @@ fn a_file_is_never_read_beyond_the_limit() {
     assert!(Manifest::read(&path).unwrap_err().text().contains("bytes"));
 }
 
+/// Found: a line whose `=` was forgotten was told of only where the run could start without it.
+#[test]
+fn a_line_without_an_equals_sign_is_told_with_what_is_missing_for_it() {
+    let text = good("").replace("Timeout = 5", "Timeout 5");
+    let failure = parse(&text).unwrap_err();
+    assert!(failure.text().starts_with("MANIFEST "), "{failure}");
+    assert!(failure.text().ends_with("; MANIFEST 4: the line is ignored: it has no `=`"), "{failure}");
+}
+
 /// A text that is no manifest was told line by line.
 #[test]
 fn of_many_lines_without_an_equals_sign_three_are_told_and_the_others_counted() {

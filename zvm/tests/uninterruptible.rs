@@ -17,7 +17,7 @@ const MEMORY: usize = 256 << 20;
 fn session(body: &str, closed: Sender<PathBuf>) -> Session {
     let program = format!(r#"(module (memory (export "memory") 4096) (func (export "_start") {body}))"#);
     let manifest = format!(
-        "Version = 20140509\nProgram = /given\nMemory = {MEMORY}, 0\nTimeout = 600\n\
+        "Version = 20140509\nProgram = /given\nMemory = {MEMORY}, 0\nTimeout = 600\nno equals sign\n\
          Channel = /given, /dev/stdin, 0, 9, 9, 0, 0\nChannel = /given, /dev/stdout, 0, 0, 0, 9, 9\n\
          Channel = /given, /dev/stderr, 0, 0, 0, 9, 9\n"
     );
@@ -85,6 +85,8 @@ fn a_guest_in_a_long_instruction_is_told_truly_and_gives_back_what_it_held() {
     let told = report.notes.join("; ");
     let note = "an instruction of the guest over much memory, which cannot be interrupted, keeps its thread and memory";
     assert_eq!(told.contains(note), report.left_behind, "{report:?}");
+    // Also of a session that is left behind.
+    assert!(told.starts_with("MANIFEST 5: the line is ignored: it has no `=`"), "{told}");
     assert!(!told.contains("provider"), "{told}");
 
     let thread = closed.recv_timeout(LONG).unwrap();

@@ -58,8 +58,7 @@ impl Work {
             channel.digest = digest;
         }
         report.guest_code = course.guest_code;
-        report.notes = manifest.warnings.iter().map(ToString::to_string).collect();
-        report.notes.append(&mut report.notes_of_outputs());
+        report.notes = report.notes_of_outputs();
         report.notes.append(&mut course.notes);
         watch.finish(report);
     }
