@@ -31,9 +31,11 @@ impl Ended {
     pub fn run(arguments: Vec<OsString>, limit: Duration) -> Result<Ended, Error> {
         let doing = |error: io::Error| Error::from(error).context("start a process that loads the library");
         let executable = std::env::current_exe().map_err(doing)?;
+        // At its end from the start, as /dev/null would be, which a sandbox may lack.
+        let (nothing, _) = io::pipe().map_err(doing)?;
         let mut child = Command::new(executable)
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(nothing)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

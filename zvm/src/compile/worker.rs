@@ -6,10 +6,11 @@ use super::child::{ARTIFACT, REFUSED, lower_limits};
 use crate::exit::{ExitCode, Failure};
 use crate::guest::Stop;
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::pipe::{PipeFlags, pipe_with};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -32,8 +33,8 @@ const REFUSAL_MAX: u64 = 4096;
 /// A command that compiles one program and ends: it must call [`compile_child`](super::compile_child) with its last two
 /// arguments, as the hidden subcommand `compile-child` of `zvfs` does.
 ///
-/// It starts with an empty environment, `/` as its folder, the program as standard input, a pipe as standard output, and
-/// nothing else open; it is killed when the session is stopped.
+/// It starts with an empty environment, `/` as its folder, the program as standard input, pipes as standard output and error, of
+/// which the latter is read by nobody, and nothing else open; it is killed when the session is stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worker {
     program: PathBuf,
@@ -88,6 +89,9 @@ impl Worker {
         let mut input = File::from(memory);
         input.write_all(bytes)?;
         input.rewind()?;
+        // A full pipe takes no more, and holds nobody up. Not /dev/null, which a sandbox may lack.
+        let (unread, messages) =
+            pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(io::Error::from)?;
         let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(THREADS_MAX));
         let mut command = Command::new(&self.program);
         before_exec(&mut command);
@@ -101,10 +105,12 @@ impl Worker {
             .current_dir("/")
             .stdin(Stdio::from(input))
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::from(messages))
             .spawn()?;
         match child.stdout.take() {
-            Some(output) => Ok(Started { child, output, memory: self.memory, cpu: self.cpu }),
+            Some(output) => {
+                Ok(Started { child, output, _unread: unread, memory: self.memory, cpu: self.cpu })
+            }
             None => {
                 end(&mut child);
                 Err(Error::new(Code::EIO, "it has no standard output"))
@@ -146,6 +152,8 @@ fn before_exec(command: &mut Command) {
 struct Started {
     child: Child,
     output: ChildStdout,
+    /// The end of its messages: without it, writing one would be a failure.
+    _unread: OwnedFd,
     memory: u64,
     cpu: Duration,
 }
