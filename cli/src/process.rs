@@ -12,6 +12,7 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use vfs_core::{Code, Error};
 
 /// Frames that are looked at for whoever called exit: its own are the first few.
@@ -77,14 +78,29 @@ impl Drop for OwnEnd {
     }
 }
 
+/// Takes the words for an end that is not the command's own.
+type Farewell = Box<dyn FnOnce(&str) + Send>;
+
+static FAREWELL: Mutex<Option<Farewell>> = Mutex::new(None);
+
+/// Has a function called when somebody else ends the process, with the words that are told.
+pub fn on_foreign_end(call: impl FnOnce(&str) + Send + 'static) {
+    *FAREWELL.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(call));
+}
+
 extern "C" fn at_exit() {
     if ENDING.load(Ordering::SeqCst) || COMMAND.load(Ordering::SeqCst) != std::process::id() {
         return;
     }
     let who = caller_of_exit().map_or("a provider".to_owned(), |path| path.display().to_string());
-    exit::warn(&format!(
+    let text = format!(
         "{who}: called exit, which no provider may: the process ends here, and what it was doing is not complete"
-    ));
+    );
+    exit::warn(&text);
+    let farewell = FAREWELL.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(call) = farewell {
+        call(&text);
+    }
     signals::leave(number(Code::ELIBBAD))
 }
 

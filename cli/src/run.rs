@@ -6,6 +6,7 @@ mod own_broker;
 mod pipes;
 mod report;
 mod report_file;
+mod targets;
 
 use crate::arguments::Options;
 use crate::exit::{Failure, warn};
@@ -16,7 +17,7 @@ use compile::CacheOptions;
 pub use compile::CompileChild;
 use pipes::Pipes;
 use report::{Format, Reports};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zvm::{ExitCode, Manifest, Report, RunOptions, Running, Session, SessionHandle};
 
 /// Run guests, each under its manifest, several side by side
@@ -58,12 +59,12 @@ enum Whose {
 
 impl Run {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
-        let mut reports = Reports::open(self.report, self.report_file.as_deref())?;
-        let manifests = self.read(&mut reports)?;
-        let sessions = self.sessions(manifests, options).or_else(|failure| {
-            let text = format!("not started: {}", failure.message().unwrap_or_default());
-            let not_started = Report::failed(&zvm::Failure::new(ExitCode::Manifest, text), &[]);
-            self.manifests.iter().try_for_each(|path| reports.add(path, not_started.clone()))?;
+        let reports = Reports::open(self.report, self.report_file.as_deref(), &self.manifests)?;
+        let manifests = self.read(&reports)?;
+        let sessions = self.sessions(&manifests, options).or_else(|failure| {
+            for (path, manifest) in self.manifests.iter().zip(&manifests) {
+                reports.add(not_started(path, manifest, failure.message().unwrap_or_default()))?;
+            }
             Err(failure)
         })?;
         let handles: Vec<SessionHandle> = sessions.iter().map(Session::handle).collect();
@@ -76,7 +77,7 @@ impl Run {
             let ended = self.code(&report);
             // A full disk must not cut the other sessions off.
             left_behind |= report.left_behind;
-            reported = reported.and(reports.add(path, report));
+            reported = reported.and(reports.add(report));
             if code == 0 {
                 code = ended;
             }
@@ -91,7 +92,7 @@ impl Run {
 
     /// Reads all manifests. If one of them is bad none is run, since one that waits for an absent other would only time out;
     /// each has its report all the same.
-    fn read(&self, reports: &mut Reports) -> Result<Vec<Manifest>, Failure> {
+    fn read(&self, reports: &Reports) -> Result<Vec<Manifest>, Failure> {
         let read: Vec<_> = self.manifests.iter().map(|path| manifest::read(path)).collect();
         let Some(bad) = read.iter().position(Result::is_err) else {
             return Ok(read.into_iter().flatten().collect());
@@ -99,10 +100,9 @@ impl Run {
         let mut code = 0;
         for (path, manifest) in self.manifests.iter().zip(read) {
             let report = match manifest {
-                Ok(_) => {
-                    let text =
-                        format!("not started: {} is no manifest to run", self.manifests[bad].display());
-                    Report::failed(&zvm::Failure::new(ExitCode::Manifest, text), &[])
+                Ok(manifest) => {
+                    let why = format!("{} is no manifest to run", self.manifests[bad].display());
+                    not_started(path, &manifest, &why)
                 }
                 Err(failure) => {
                     let report = Report::failed(&failure, &[]);
@@ -111,15 +111,16 @@ impl Run {
                     report
                 }
             };
-            reports.add(path, report)?;
+            reports.add(report)?;
         }
         Err(Failure::told(code))
     }
 
     /// Prepares all sessions.
-    fn sessions(&self, manifests: Vec<Manifest>, options: &Options) -> Result<Vec<Session>, Failure> {
+    fn sessions(&self, manifests: &[Manifest], options: &Options) -> Result<Vec<Session>, Failure> {
         let mut configuration = setup::configuration(options)?;
-        let pipes = Pipes::of(&manifests, &configuration);
+        targets::check(&self.manifests, manifests, &configuration)?;
+        let pipes = Pipes::of(manifests, &configuration);
         // Of one manifest alone, the other ends are elsewhere.
         if manifests.len() > 1 {
             own_broker::start_if_needed(&pipes, &mut configuration, options.verbose > 0)?;
@@ -128,18 +129,18 @@ impl Run {
         let compiler = self.cache.compiler(options.verbose > 0)?;
         // No two of its sessions may write one file.
         let run = std::process::id().to_string();
-        let session = |(manifest, writers): (Manifest, _)| {
+        let session = |(manifest, writers): (&Manifest, _)| {
             let mut open = RunOptions::new();
             open.job = self.job.clone();
             open.run = Some(run.clone());
             open.writers = writers;
-            Session::builder(manifest)
+            Session::builder(manifest.clone())
                 .registry(registry.clone())
                 .options(open)
                 .compiler(compiler.clone())
                 .build()
         };
-        Ok(manifests.into_iter().zip(pipes.writers).map(session).collect())
+        Ok(manifests.iter().zip(pipes.writers).map(session).collect())
     }
 
     fn code(&self, report: &Report) -> u8 {
@@ -155,12 +156,25 @@ fn shell_code(guest: u32) -> u8 {
     u8::try_from(guest).unwrap_or(u8::MAX)
 }
 
-/// Says on standard error what went wrong or is odd, a line each.
-fn tell(path: &std::path::Path, report: &Report, whose: Whose) {
-    let path = path.display();
+/// The report of a good manifest whose session is not begun for another reason. What is odd in it is told all the same.
+fn not_started(path: &Path, manifest: &Manifest, why: &str) -> Report {
+    let failure = zvm::Failure::new(ExitCode::Manifest, format!("not started: {why}"));
+    let mut report = Report::failed(&failure, &[]);
+    report.notes = manifest.warnings.iter().map(ToString::to_string).collect();
+    tell_notes(path, &report);
+    report
+}
+
+fn tell_notes(path: &Path, report: &Report) {
     for note in &report.notes {
-        warn(&format!("{path}: {note}"));
+        warn(&format!("{}: {note}", path.display()));
     }
+}
+
+/// Says on standard error what went wrong or is odd, a line each.
+fn tell(path: &Path, report: &Report, whose: Whose) {
+    tell_notes(path, report);
+    let path = path.display();
     if report.exit_code.number() != 0 {
         warn(&format!("{path}: {}", report.state));
     }

@@ -192,7 +192,13 @@ fn a_providers_exit_is_a_failure_that_names_it() {
                 program.display()
             ),
         );
-        names_the_library(&run(over(&folder, &["run", &manifest])), &folder);
+        let report = folder.at("report");
+        let run_twice = ["run", "--report", "json", "--report-file", &report, &manifest, &manifest];
+        names_the_library(&run(over(&folder, &run_twice)), &folder);
+        // Found: the report's file was there, and empty.
+        let reports = fs::read_to_string(&report).unwrap();
+        assert_eq!(reports.matches("\"exit_code\":5").count(), 2, "{reports}");
+        assert_eq!(reports.matches("libzvfs_evil.so: called exit").count(), 2, "{reports}");
     }
 }
 

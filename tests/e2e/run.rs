@@ -331,7 +331,43 @@ fn a_manifests_warnings_are_told() {
     let manifest = guest(&folder, "fine", "");
     let text = fs::read_to_string(&manifest).unwrap() + "Job = /tmp/socket\n";
     fs::write(&manifest, text).unwrap();
-    run(zvfs(["run", &manifest])).failed(0, &["fine.manifest: MANIFEST 8: Job has no effect"]);
+    let told = "fine.manifest: MANIFEST 8: Job has no effect";
+    run(zvfs(["run", &manifest])).failed(0, &[told]);
+    // Found: not where the run could not start.
+    let missing = folder.at("missing");
+    run(zvfs(["run", &manifest, &missing])).failed(2, &[told]);
+    let mut command = bare();
+    command.args(["--config", &missing, "run", &manifest]);
+    run(command).failed(2, &[told]);
+}
+
+/// Found: two manifests with one target were refused only if they overlapped in time; else the last one's content stayed.
+#[test]
+fn two_manifests_with_one_target_are_refused_before_anything_runs() {
+    let folder = Folder::new();
+    let (target, other) = (folder.write("target", "before"), folder.at("link"));
+    std::os::unix::fs::symlink(&target, &other).unwrap();
+    let to = |name: &str, target: &str| {
+        let text = fs::read_to_string(guest(&folder, name, "")).unwrap();
+        folder.write(name, text.replace("/dev/null, /dev/stdout", &format!("{target}, /dev/stdout")))
+    };
+    for (one, two) in [
+        (target.as_str(), format!("file:{target}")),
+        (&target, format!("file:{}", other.replace("link", "%6cink"))),
+        ("mem:x", "MEM:x".into()),
+    ] {
+        let pair = [to("one", one), to("two", &two)];
+        let done = run(zvfs(["run", &pair[0], &pair[1]]));
+        done.failed(
+            16,
+            &["is written by channel /dev/stdout of ", "one and by channel /dev/stdout of ", "two: "],
+        );
+        assert_eq!(fs::read_to_string(&target).unwrap(), "before");
+    }
+    // A stream that leads to a file is shared on purpose.
+    let mut command = zvfs(["run", &to("one", "/dev/stdout"), &to("two", "/dev/stdout")]);
+    command.stdout(fs::File::create(folder.at("shared")).unwrap());
+    assert_eq!(command.status().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 use super::report_file;
 use crate::exit::Failure;
+use crate::process;
 use clap::ValueEnum;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use vfs_core::Error;
-use zvm::Report;
+use zvm::{ExitCode, Report};
 
 /// How a report looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -19,14 +22,23 @@ pub enum Format {
 }
 
 /// The reports of a run.
-pub struct Reports {
+pub struct Reports(Arc<Mutex<Place>>);
+
+/// Where they go, and which are yet to come.
+struct Place {
     format: Option<Format>,
     file: Option<(String, File)>,
+    manifests: VecDeque<PathBuf>,
 }
 
 impl Reports {
-    /// Opens the place before anything runs: a run whose report has no place is not begun.
-    pub fn open(format: Option<Format>, path: Option<&Path>) -> Result<Reports, Failure> {
+    /// Opens the place before anything runs: a run whose report has no place is not begun. If a provider ends the process, that is
+    /// the report of each manifest that has none by then.
+    pub fn open(
+        format: Option<Format>,
+        path: Option<&Path>,
+        manifests: &[PathBuf],
+    ) -> Result<Reports, Failure> {
         let create = |path: &Path| {
             let shown = format!("write the report to {}", path.display());
             match report_file::create(path) {
@@ -36,12 +48,27 @@ impl Reports {
         };
         let file = path.map(create).transpose()?;
         let format = format.or(file.as_ref().map(|_| Format::Text));
-        Ok(Reports { format, file })
+        let manifests = manifests.iter().cloned().collect();
+        let place = Arc::new(Mutex::new(Place { format, file, manifests }));
+        let reports = Reports(place.clone());
+        process::on_foreign_end(move |why| {
+            // A report that is being written is not waited for: the thread may be stuck.
+            let Ok(mut place) = place.try_lock() else { return };
+            let failed = Report::failed(&zvm::Failure::new(ExitCode::Io, why), &[]);
+            while !place.manifests.is_empty() && place.add(failed.clone()).is_ok() {}
+        });
+        Ok(reports)
     }
 
-    /// Adds one manifest's.
-    pub fn add(&mut self, manifest: &Path, mut report: Report) -> Result<(), Failure> {
-        report.manifest = Some(manifest.display().to_string());
+    /// Adds the next manifest's.
+    pub fn add(&self, report: Report) -> Result<(), Failure> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(report)
+    }
+}
+
+impl Place {
+    fn add(&mut self, mut report: Report) -> Result<(), Failure> {
+        report.manifest = self.manifests.pop_front().map(|path| path.display().to_string());
         let text = match self.format {
             None => return Ok(()),
             Some(Format::Text) => report.to_string(),
