@@ -120,27 +120,33 @@ impl Run {
     fn sessions(&self, manifests: &[Manifest], options: &Options) -> Result<Vec<Session>, Failure> {
         let mut configuration = setup::configuration(options)?;
         targets::check(&self.manifests, manifests, &configuration)?;
-        let pipes = Pipes::of(manifests, &configuration);
+        let pipes = Pipes::of(manifests, &configuration, self.job.as_deref());
         // Of one manifest alone, the other ends are elsewhere.
-        if manifests.len() > 1 {
-            own_broker::start_if_needed(&pipes, &mut configuration, options.verbose > 0)?;
-        }
+        let broker = match manifests.len() {
+            1 => None,
+            _ => own_broker::start_if_needed(&pipes, &mut configuration, options.verbose > 0)?,
+        };
         let registry = setup::registry_of(configuration, options);
         let compiler = self.cache.compiler(options.verbose > 0)?;
         // No two of its sessions may write one file.
         let run = std::process::id().to_string();
-        let session = |(manifest, writers): (&Manifest, _)| {
+        let mut sessions = Vec::new();
+        let pipes = pipes.writers.into_iter().zip(pipes.ends);
+        for ((path, manifest), (writers, ends)) in self.manifests.iter().zip(manifests).zip(pipes) {
             let mut open = RunOptions::new();
             open.job = self.job.clone();
             open.run = Some(run.clone());
             open.writers = writers;
-            Session::builder(manifest.clone())
+            let mut builder = Session::builder(manifest.clone())
                 .registry(registry.clone())
                 .options(open)
-                .compiler(compiler.clone())
-                .build()
-        };
-        Ok(manifests.iter().zip(pipes.writers).map(session).collect())
+                .compiler(compiler.clone());
+            if let Some(broker) = &broker {
+                builder = builder.on_end(own_broker::tell_peers(broker, path, ends));
+            }
+            sessions.push(builder.build());
+        }
+        Ok(sessions)
     }
 
     fn code(&self, report: &Report) -> u8 {

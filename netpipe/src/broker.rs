@@ -45,7 +45,7 @@ mod service;
 mod status;
 mod talk;
 
-use crate::Secret;
+use crate::{Name, Reason, Role, Secret};
 use rustix::event::{EventfdFlags, eventfd};
 use std::fmt;
 use std::io;
@@ -141,6 +141,7 @@ pub struct Handle(Arc<Wishes>);
 struct Wishes {
     stop: AtomicBool,
     secret: Mutex<Option<Secret>>,
+    abandoned: Mutex<Vec<(Name, Role, Reason)>>,
     bell: OwnedFd,
 }
 
@@ -172,8 +173,12 @@ impl Broker {
         rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let handle =
-            Handle(Arc::new(Wishes { stop: AtomicBool::new(false), secret: Mutex::new(None), bell }));
+        let handle = Handle(Arc::new(Wishes {
+            stop: AtomicBool::new(false),
+            secret: Mutex::default(),
+            abandoned: Mutex::default(),
+            bell,
+        }));
         Ok(Broker { listener, address, config, handle })
     }
 
@@ -210,6 +215,13 @@ impl Handle {
     /// Has peers prove another secret, from the next handshake on. Whoever is connected stays.
     pub fn renew_secret(&self, secret: Secret) {
         *self.0.secret.lock().unwrap_or_else(PoisonError::into_inner) = Some(secret);
+        self.ring();
+    }
+
+    /// Says that nobody comes to one end of a pipe any more, for a host that runs both: who waits for that end, or comes to do so
+    /// later, is refused with this reason. Pipes whose ends have met go on.
+    pub fn abandon(&self, name: Name, role: Role, reason: Reason) {
+        self.0.abandoned.lock().unwrap_or_else(PoisonError::into_inner).push((name, role, reason));
         self.ring();
     }
 

@@ -344,6 +344,51 @@ fn a_pipe_ends_when_all_writers_of_the_run_have_ended() {
     assert_eq!(fs::read_to_string(folder.at("out")).unwrap(), format!("{:7} {:7} {:7}\n", 3, 9, 72));
 }
 
+/// Found: a session that failed at its open was not told to the others of its run, which waited for it until their own Timeout.
+#[test]
+fn who_waits_for_a_session_of_the_run_that_failed_is_told_which_and_why() {
+    let folder = Folder::new();
+    let file = operator(&folder, "zvfs.toml", "");
+    let text = folder.write("text", "five words on this line\n");
+    let (nowhere, out) = (folder.at("nowhere/x"), folder.at("out"));
+    for (job, reader, writer) in [
+        ("", ["netpipe:x:r", out.as_str()], [nowhere.as_str(), "netpipe:x:w"]),
+        ("j", ["netpipe:x:r", nowhere.as_str()], [text.as_str(), "netpipe:x:w"]),
+    ] {
+        let [reads, writes] = [("reads", reader), ("writes", writer)]
+            .map(|(name, [from, to])| counter(&folder, name, from, to));
+        let (waits, fails, call) = match job {
+            "" => ("reads", "writes", "read netpipe:x:r: "),
+            _ => ("writes", "reads", " netpipe:x:w: "),
+        };
+        let mut arguments = vec![reads, writes];
+        if !job.is_empty() {
+            arguments.splice(0..0, ["--job".into(), job.into()]);
+        }
+        let done = run(run_under(&file, &arguments));
+        let told = format!("{fails}.manifest ended before it opened its end: MANIFEST ");
+        let line = done.stderr.lines().find(|line| line.contains(&format!("{waits}.manifest: channel ")));
+        let line = line.unwrap_or_else(|| panic!("{done:?}"));
+        assert!(line.contains(call) && line.contains(&told) && line.contains(&nowhere), "{done:?}");
+        assert!(!done.stderr.contains("timeout"), "{done:?}");
+    }
+}
+
+/// A reader that has ended when its writer comes is gone, as it is for one that it met.
+#[test]
+fn a_writer_whose_reader_ended_before_they_met_does_not_wait_for_it() {
+    let folder = Folder::new();
+    let reads = counter(&folder, "reads", "netpipe:x:r", "/dev/null");
+    let idle = folder.write("idle.wat", r#"(module (memory (export "memory") 1) (func (export "_start")))"#);
+    let program = repository("examples/jobs/wordcount/wordcount.wat");
+    let manifest = fs::read_to_string(&reads).unwrap().replace(program.to_str().unwrap(), &idle);
+    fs::write(&reads, manifest).unwrap();
+    let text = folder.write("text", "five words on this line\n");
+    let writes = counter(&folder, "writes", &text, "netpipe:x:w");
+    let done = run(run_under(&operator(&folder, "zvfs.toml", ""), &[reads, writes]));
+    done.failed(0, &["writes.manifest: netpipe:x:w: its reader closed before it took everything"]);
+}
+
 #[test]
 fn a_run_brings_no_broker_where_it_could_not_serve() {
     let folder = Folder::new();

@@ -6,19 +6,21 @@
 
 use super::pipes::{PROVIDER, Pipes};
 use crate::exit::{Failure, warn};
-use netpipe::Secret;
-use netpipe::broker::{Broker, Config};
+use netpipe::broker::{Broker, Config, Handle};
+use netpipe::{Name, Reason, Role, Secret, code};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::thread;
 use vfs_core::{Code, Configuration, Error};
 use zeroize::Zeroizing;
+use zvm::Report;
 
 /// The bytes of its secret, before they are written in hexadecimal digits.
 const SECRET: usize = 32;
 
 /// Starts a broker for these pipes if they need one, and tells the configuration of it. It serves until the process ends:
-/// one that stopped before the provider's last connection would look like one that broke.
+/// one that stopped before the provider's last connection would look like one that broke. `None`: they need none.
 ///
 /// # Errors
 /// The system gives no port, thread or random bytes. EINVAL: the run's pipes need one, and cannot have it.
@@ -26,9 +28,9 @@ pub fn start_if_needed(
     pipes: &Pipes,
     configuration: &mut Configuration,
     verbose: bool,
-) -> Result<(), Failure> {
+) -> Result<Option<Handle>, Failure> {
     if pipes.brokerless == 0 {
-        return Ok(());
+        return Ok(None);
     }
     let refuse = |text: &str| {
         let mend = "name one in the manifest's Broker, or in the setting `broker`";
@@ -40,15 +42,39 @@ pub fn start_if_needed(
     if pipes.secret {
         return refuse("this run cannot bring its own, which would have to know the operator's secret");
     }
-    let (address, secret) =
+    let (broker, address, secret) =
         start(verbose).map_err(|error| Failure::from(error.context("start this run's own broker")))?;
     configuration.add_default(PROVIDER, "broker", address.to_string());
     configuration.add_default(PROVIDER, "secret", secret.as_str());
-    Ok(())
+    Ok(Some(broker))
 }
 
-/// Starts a broker; gives its address and its secret.
-fn start(verbose: bool) -> Result<(SocketAddr, Zeroizing<String>), Error> {
+/// What a session's end means to the others of its run, which nobody but their broker can tell them: whoever waits for an end that it
+/// never came to open, or for a reader that it was, waits in vain. What it wrote it has committed, or discarded itself.
+pub fn tell_peers(
+    broker: &Handle,
+    manifest: &Path,
+    ends: Vec<(Name, Role)>,
+) -> impl FnOnce(&Report) + Send + 'static {
+    let (broker, manifest) = (broker.clone(), manifest.display().to_string());
+    move |report| {
+        let opened = !report.channels.is_empty();
+        for (name, role) in ends {
+            let reason = match (opened, role) {
+                (true, Role::Writer) => continue,
+                (true, Role::Reader) => Reason::new(code::EPIPE, &format!("{manifest} has ended")),
+                (false, _) => {
+                    let text = format!("{manifest} ended before it opened its end: {}", report.state);
+                    Reason::new(code::ECONNRESET, &text)
+                }
+            };
+            broker.abandon(name, role, reason);
+        }
+    }
+}
+
+/// Starts a broker; gives its handle, its address and its secret.
+fn start(verbose: bool) -> Result<(Handle, SocketAddr, Zeroizing<String>), Error> {
     let secret = secret()?;
     let shared = Secret::new(secret.as_bytes());
     let shared = shared.map_err(|error| Error::new(Code::EINVAL, error.to_string()))?;
@@ -57,7 +83,7 @@ fn start(verbose: bool) -> Result<(SocketAddr, Zeroizing<String>), Error> {
         config.log = Some(Box::new(|line| warn(&format!("broker: {line}"))));
     }
     let broker = Broker::bind((Ipv4Addr::LOCALHOST, 0), config)?;
-    let address = broker.local_addr();
+    let (handle, address) = (broker.handle(), broker.local_addr());
     let serve = move || {
         if let Err(error) = broker.run() {
             warn(&format!("this run's own broker: {}", Error::from(error)));
@@ -65,7 +91,7 @@ fn start(verbose: bool) -> Result<(SocketAddr, Zeroizing<String>), Error> {
     };
     let thread = thread::Builder::new().name("broker".to_owned()).spawn(serve);
     thread.map_err(|error| Error::no_thread(&error))?;
-    Ok((address, secret))
+    Ok((handle, address, secret))
 }
 
 /// Random bytes as text, since a setting is text.
@@ -106,13 +132,13 @@ mod tests {
 
     #[test]
     fn nobody_else_takes_part_in_a_runs_own_broker() {
-        let (address, secret) = start(false).unwrap();
+        let (_, address, secret) = start(false).unwrap();
         assert!(address.ip().is_loopback());
-        let (_, other) = start(false).unwrap();
+        let (_, _, other) = start(false).unwrap();
         assert_ne!(secret, other);
         met(address, Some(Secret::new(secret.as_bytes()).unwrap())).unwrap();
         for stranger in [None, Some(Secret::new(other.as_bytes()).unwrap())] {
-            assert_eq!(met(address, stranger).unwrap_err().code(), netpipe::code::EACCES);
+            assert_eq!(met(address, stranger).unwrap_err().code(), code::EACCES);
         }
     }
 }

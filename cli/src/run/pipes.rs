@@ -14,6 +14,7 @@
 //!
 //! Names are compared as they are written: `a` and `%61` are two. Then `writers` is for the manifest to say.
 
+use netpipe::{Name, Role};
 use std::collections::BTreeMap;
 use vfs_core::Configuration;
 use zvm::{ChannelSpec, Manifest};
@@ -33,6 +34,8 @@ pub struct Pipes {
     pub secret: bool,
     /// Per manifest: the writers of the pipes that it reads, by descriptor, where there are several.
     pub writers: Vec<BTreeMap<String, u64>>,
+    /// Per manifest: its ends of pipes through a broker, as that knows them.
+    pub ends: Vec<Vec<(Name, Role)>>,
 }
 
 /// One end of a pipe in one manifest.
@@ -40,6 +43,8 @@ struct End<'a> {
     manifest: usize,
     descriptor: &'a str,
     writes: bool,
+    /// Whether the name is not within the job.
+    whole: bool,
     /// The broker as written, and the pipe's name.
     pipe: (Option<&'a str>, String),
 }
@@ -52,9 +57,9 @@ enum Place<'a> {
 }
 
 impl Pipes {
-    /// Looks at the manifests of a run under an operator's configuration.
-    pub fn of(manifests: &[Manifest], configuration: &Configuration) -> Pipes {
-        let mut pipes = Pipes::default();
+    /// Looks at the manifests of a run, which may have a name, under an operator's configuration.
+    pub fn of(manifests: &[Manifest], configuration: &Configuration, job: Option<&str>) -> Pipes {
+        let mut pipes = Pipes { ends: vec![Vec::new(); manifests.len()], ..Pipes::default() };
         let mut ends = Vec::new();
         for (at, manifest) in manifests.iter().enumerate() {
             for channel in &manifest.channels {
@@ -66,6 +71,15 @@ impl Pipes {
         let mut counts = BTreeMap::new();
         for end in ends.iter().filter(|end| end.writes) {
             *counts.entry(&end.pipe).or_insert(0) += 1;
+        }
+        for end in &ends {
+            let role = if end.writes { Role::Writer } else { Role::Reader };
+            let name = match job.filter(|_| !end.whole) {
+                Some(job) => format!("{job}/{}", end.pipe.1),
+                None => end.pipe.1.clone(),
+            };
+            // What is no name the provider refuses.
+            pipes.ends[end.manifest].extend(Name::new(&name).map(|name| (name, role)));
         }
         pipes.writers = vec![BTreeMap::new(); manifests.len()];
         for end in ends.iter().filter(|end| !end.writes) {
@@ -113,7 +127,7 @@ impl Pipes {
                 format!("{writer}>{reader}{label}")
             }
         };
-        Some(End { manifest: at, descriptor, writes, pipe: (broker, name) })
+        Some(End { manifest: at, descriptor, writes, whole: rest.starts_with("//"), pipe: (broker, name) })
     }
 }
 
@@ -170,7 +184,7 @@ mod tests {
     }
 
     fn counted(extra: &str, source: &str, configuration: &Configuration) -> (usize, usize) {
-        let pipes = Pipes::of(&[manifest(extra, &[source])], configuration);
+        let pipes = Pipes::of(&[manifest(extra, &[source])], configuration, None);
         (pipes.brokerless, pipes.leading_out)
     }
 
@@ -210,7 +224,7 @@ mod tests {
         let text = "[alias]\nlink = { provider = \"tcp\", scheme = \"netpipe\" }\nplain = \"tcp\"\n\
                     far = { provider = \"tcp\", scheme = \"netpipe\", settings = { broker = \"b\" } }";
         let secret = configuration("[provider.tcp]\nsettings = { secret-file = \"/s\" }");
-        assert!(Pipes::of(&[manifest("", &["<netpipe:2:r"])], &secret).secret);
+        assert!(Pipes::of(&[manifest("", &["<netpipe:2:r"])], &secret, None).secret);
         let aliases = configuration(text);
         for (source, counts) in [("<link:2:r", (1, 0)), ("<plain:h:2", (0, 1)), ("<far:2:r", (0, 1))] {
             assert_eq!(counted("", source, &aliases), counts, "{source}");
@@ -224,7 +238,7 @@ mod tests {
             manifest("", &[">netpipe:in:w", ">netpipe:one:w?crc=on", ">opaque:|>other"]),
             manifest("", &[">netpipe:in", ">tcp:///other", ">netpipe:other:w"]),
         ];
-        let writers = Pipes::of(&manifests, &configuration("")).writers;
+        let writers = Pipes::of(&manifests, &configuration(""), None).writers;
         let expected = [("netpipe:in:r", 2), ("opaque:|other", 3)];
         assert_eq!(writers[0], expected.map(|(text, count)| (text.to_owned(), count)).into());
         assert!(writers[1].is_empty() && writers[2].is_empty());
@@ -237,13 +251,27 @@ mod tests {
             manifest("Node = m1", &[">netpipe:r1:w", ">netpipe:r1/left:w"]),
             manifest("Node = m2", &[">netpipe:r1:w"]),
         ];
-        assert!(Pipes::of(&manifests, &configuration("")).writers.iter().all(BTreeMap::is_empty));
+        assert!(Pipes::of(&manifests, &configuration(""), None).writers.iter().all(BTreeMap::is_empty));
         // A labelled pipe that one node writes twice.
         let twice = [
             manifest("Node = r1", &["<netpipe:m1/x:r"]),
             manifest("Node = m1", &[">netpipe:r1/x:w", ">netpipe:r1/x:w"]),
         ];
-        let writers = Pipes::of(&twice, &configuration("")).writers;
+        let writers = Pipes::of(&twice, &configuration(""), None).writers;
         assert_eq!(writers[0].get("netpipe:m1/x:r"), Some(&2));
+    }
+
+    #[test]
+    fn ends_have_the_names_that_the_broker_knows() {
+        let sources = ["<netpipe:m1:r", ">netpipe:r2/left:w", "<opaque:|x", "<tcp:///j/y", "<tcp:h:1"];
+        let pipes = Pipes::of(&[manifest("Node = r1", &sources)], &configuration(""), Some("j"));
+        let ends = pipes.ends[0].iter().map(|(name, role)| (name.as_str(), *role));
+        let expected = [
+            ("j/m1>r1", Role::Reader),
+            ("j/r1>r2/left", Role::Writer),
+            ("j/x", Role::Reader),
+            ("j/y", Role::Reader),
+        ];
+        assert_eq!(ends.collect::<Vec<_>>(), expected);
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Names {
     /// Names whose writer gave up before a reader came, with the connection that said so.
     discards: HashMap<Name, Client>,
     discards_end: Deadlines<Name>,
+    /// Ends to which nobody comes any more, by the word of who runs both, and why.
+    abandoned: HashMap<(Name, Role), Reason>,
     /// What counts for a connection: its registrations, and its discards while they are remembered.
     held: HashMap<Client, usize>,
     /// Numbers registrations: instances may use ids again, and waiting writers are served in order.
@@ -96,6 +98,7 @@ impl Names {
             pipes: HashMap::new(),
             discards: HashMap::new(),
             discards_end: Deadlines::new(),
+            abandoned: HashMap::new(),
             held: HashMap::new(),
             serial: 0,
             notices: VecDeque::new(),
@@ -181,6 +184,19 @@ impl Names {
         self.discards_end.set(name, now + self.times.discard);
         *self.held.entry(place.0).or_default() += 1;
         Ok(())
+    }
+
+    /// Takes note that nobody comes to one end of a pipe any more: who waits for it, or comes to do so, is refused.
+    pub(super) fn abandon(&mut self, name: Name, role: Role, reason: Reason) {
+        let waiting: Vec<Place> = match (self.pipes.get(&name), role) {
+            (Some(pipe), Role::Reader) => pipe.waiting.values().copied().collect(),
+            (Some(pipe), Role::Writer) => pipe.reader.iter().map(|reader| reader.place).collect(),
+            (None, _) => Vec::new(),
+        };
+        for place in waiting {
+            self.refuse(place, reason.code, &reason.text);
+        }
+        self.abandoned.insert((name, role), reason);
     }
 
     /// Lets a writer that reached none of its reader's addresses meet it here; `running` relays do so already.
@@ -302,6 +318,10 @@ impl Names {
             self.refuse(place, code::ECONNRESET, &text);
             return Ok(());
         }
+        if let Some(Reason { code, text }) = self.abandoned(&name, Role::Writer) {
+            self.refuse(place, code, &text);
+            return Ok(());
+        }
         let pipe = self.pipes.entry(name.clone()).or_default();
         if let Some(reader) = &pipe.reader {
             if wanted.takeover && reader.place.0 != place.0 {
@@ -324,11 +344,16 @@ impl Names {
     fn arrive_writer(&mut self, now: Instant, place: Place) -> Result<()> {
         let Some(registration) = self.registrations.get_mut(&place) else { return Ok(()) };
         registration.state = State::Waiting;
-        let pipe = self.pipes.entry(registration.name.clone()).or_default();
-        if pipe.reader.is_some() {
+        let (name, serial) = (registration.name.clone(), registration.serial);
+        if self.pipes.get(&name).is_some_and(|pipe| pipe.reader.is_some()) {
             return self.meet(now, place);
         }
-        pipe.waiting.insert(registration.serial, place);
+        if let Some(Reason { code, text }) = self.abandoned(&name, Role::Reader) {
+            self.refuse(place, code, &text);
+            return Ok(());
+        }
+        let pipe = self.pipes.entry(name).or_default();
+        pipe.waiting.insert(serial, place);
         Ok(())
     }
 
@@ -364,6 +389,11 @@ impl Names {
         let (client, id) = writer;
         self.notices.push_back((client, Message::Match(Match { id, token, addresses })));
         Ok(())
+    }
+
+    /// Why nobody comes to an end any more.
+    fn abandoned(&self, name: &Name, role: Role) -> Option<Reason> {
+        self.abandoned.get(&(name.clone(), role)).cloned()
     }
 
     /// Has a reader expect one writer more than it does now.

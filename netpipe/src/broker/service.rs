@@ -128,6 +128,12 @@ impl Service {
             self.config.secret = secret;
             self.log("peers must prove the new secret from now on");
         }
+        let abandoned =
+            std::mem::take(&mut *self.handle.0.abandoned.lock().unwrap_or_else(PoisonError::into_inner));
+        for (name, role, reason) in abandoned {
+            self.names.abandon(name, role, reason);
+        }
+        self.deliver();
     }
 
     fn accept(&mut self) -> io::Result<()> {

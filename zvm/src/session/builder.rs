@@ -136,6 +136,13 @@ impl SessionBuilder {
         self
     }
 
+    /// Calls a function with the report as soon as there is one, on the session's thread or on the one that watches all sessions: it
+    /// must neither wait nor panic.
+    pub fn on_end(self, call: impl FnOnce(&Report) + Send + 'static) -> SessionBuilder {
+        self.session.watch.on_end(Box::new(call));
+        self
+    }
+
     /// A handle to cancel the session with, from now on.
     pub fn handle(&self) -> SessionHandle {
         self.session.handle()

@@ -5,6 +5,7 @@ use crate::channel::Meter;
 use crate::exit::{ExitCode, Failure};
 use crate::guest::{Reason, Stop};
 use crate::report::Report;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,6 +56,20 @@ struct Progress {
     meters: Option<Arc<[Meter]>>,
     step: Step,
     report: Option<Report>,
+    on_end: OnEnd,
+}
+
+/// Called with the report.
+type EndFn = Box<dyn FnOnce(&Report) + Send>;
+
+/// What is called at the end, until it is.
+#[derive(Default)]
+struct OnEnd(Option<EndFn>);
+
+impl fmt::Debug for OnEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OnEnd").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Watch {
@@ -168,10 +183,24 @@ impl Watch {
         self.lock().meters.clone()
     }
 
+    /// Has a function called with the report.
+    pub(super) fn on_end(&self, call: EndFn) {
+        self.lock().on_end = OnEnd(Some(call));
+    }
+
     /// Reports the session, unless it was given up before.
     pub(super) fn finish(&self, report: Report) {
-        self.lock().report.get_or_insert(report);
+        let mut progress = self.lock();
+        if progress.report.is_some() {
+            return;
+        }
+        let on_end = progress.on_end.0.take();
+        progress.report = Some(report.clone());
+        drop(progress);
         self.changed.notify_all();
+        if let Some(call) = on_end {
+            call(&report);
+        }
     }
 
     /// Waits for the report.
@@ -208,8 +237,8 @@ impl Watch {
         report.nondeterministic = true;
         report.left_behind = true;
         report.notes.push(note);
-        progress.report = Some(report);
-        self.changed.notify_all();
+        drop(progress);
+        self.finish(report);
         true
     }
 }

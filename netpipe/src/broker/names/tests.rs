@@ -329,3 +329,50 @@ fn nothing_is_left_when_everybody_has_gone() {
     let Names { registrations, pipes, discards, held, .. } = &desk.names;
     assert_eq!((registrations.len(), pipes.len(), discards.len(), held.len()), (0, 0, 0, 0));
 }
+
+/// Found: who waited for an end whose session had failed before it opened the pipe waited for its own Timeout.
+#[test]
+fn who_waits_for_an_abandoned_end_is_refused_now_or_when_it_comes() {
+    let abandon = |desk: &mut Desk, role| {
+        desk.names.abandon(Name::new("a").unwrap(), role, Reason::new(code::ECONNRESET, "it ended"));
+    };
+    for waits_before in [true, false] {
+        let mut desk = desk();
+        if !waits_before {
+            abandon(&mut desk, Role::Writer);
+        }
+        desk.reader(1, 1, "a", None);
+        if waits_before {
+            assert!(desk.told().is_empty());
+            abandon(&mut desk, Role::Writer);
+        }
+        assert_eq!(desk.told(), ["1:1 104"]);
+    }
+    for waits_before in [true, false] {
+        let mut desk = desk();
+        if !waits_before {
+            abandon(&mut desk, Role::Reader);
+        }
+        desk.writer(1, 1, "a");
+        desk.writer(1, 2, "b");
+        if waits_before {
+            assert!(desk.told().is_empty());
+            abandon(&mut desk, Role::Reader);
+        }
+        assert_eq!(desk.told(), ["1:1 104"]);
+    }
+}
+
+/// A reader that was introduced and has ended since cannot be met, and its writer says so.
+#[test]
+fn a_writer_that_was_introduced_to_an_abandoned_reader_is_refused_when_it_comes_back() {
+    let mut desk = desk();
+    desk.reader(1, 1, "a", None);
+    desk.writer(2, 1, "a");
+    let token = desk.token();
+    desk.names.abandon(Name::new("a").unwrap(), Role::Reader, Reason::new(code::EPIPE, "it ended"));
+    assert!(desk.told().is_empty(), "they may have met");
+    desk.names.withdraw((1, 1));
+    desk.unreachable(2, 1, token).unwrap();
+    assert_eq!(desk.told(), ["2:1 32"]);
+}
