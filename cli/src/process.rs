@@ -50,6 +50,13 @@ pub fn refuse_set_uid() -> Result<(), Failure> {
     Err(Error::new(Code::EPERM, text).into())
 }
 
+/// Threads that may call exit before the first of them has ended the process: each takes one of the functions that are registered,
+/// and one that finds none ends the process with its own code.
+const EXITS: usize = 256;
+
+/// Set by the first of them.
+static LEAVING: AtomicBool = AtomicBool::new(false);
+
 /// Set once the command itself ends the process.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
@@ -64,11 +71,13 @@ impl OwnEnd {
     /// for the whole.
     pub fn watch() -> Result<OwnEnd, Failure> {
         COMMAND.store(std::process::id(), Ordering::SeqCst);
-        // SAFETY: the function stays, in the executable.
-        match unsafe { libc::atexit(at_exit) } {
-            0 => Ok(OwnEnd(())),
-            _ => Err(Error::new(Code::ENOMEM, "ask to be called at exit: out of memory").into()),
+        for _ in 0..EXITS {
+            // SAFETY: the function stays, in the executable.
+            if unsafe { libc::atexit(at_exit) } != 0 {
+                return Err(Error::new(Code::ENOMEM, "ask to be called at exit: out of memory").into());
+            }
         }
+        Ok(OwnEnd(()))
     }
 }
 
@@ -91,6 +100,10 @@ pub fn on_foreign_end(call: impl FnOnce(&str) + Send + 'static) {
 extern "C" fn at_exit() {
     if ENDING.load(Ordering::SeqCst) || COMMAND.load(Ordering::SeqCst) != std::process::id() {
         return;
+    }
+    while LEAVING.swap(true, Ordering::SeqCst) {
+        // SAFETY: the call takes nothing; it waits for a signal, and the first thread ends the process.
+        unsafe { libc::pause() };
     }
     let who = caller_of_exit().map_or("a provider".to_owned(), |path| path.display().to_string());
     let text = format!(
