@@ -8,20 +8,15 @@ use zvfs_abi_tests::{LIMIT, compilers, project, run};
 
 const ENTRY: &str = "zvfs_provider_v1";
 
-/// Every provider of this project.
-const PROVIDERS: [&str; 5] = ["null", "mem", "file", "tcp", "http"];
-
 #[test]
 fn each_provider_exports_its_entry_alone_and_needs_nothing_of_ours() {
-    for name in PROVIDERS {
+    for folder in std::fs::read_dir(project().join("providers")).unwrap() {
+        let name = folder.unwrap().file_name().into_string().unwrap();
         let library = std::env::current_exe().unwrap().with_file_name(format!("libzvfs_{name}.so"));
+        assert!(library.exists(), "{name} is not built: add it to tests/providers/Cargo.toml");
         assert_eq!(symbols(&library, "--defined-only"), [ENTRY], "{name}");
         assert_needs_nothing_of_ours(&library);
     }
-    let folders = std::fs::read_dir(project().join("providers")).unwrap();
-    let names: std::collections::BTreeSet<_> =
-        folders.map(|folder| folder.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(names, PROVIDERS.map(str::to_owned).into(), "the providers of this project, and of this test");
 }
 
 #[test]
