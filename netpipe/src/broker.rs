@@ -45,6 +45,11 @@ mod service;
 mod status;
 mod talk;
 
+#[cfg(test)]
+pub(crate) use names::{Names, Route};
+#[cfg(test)]
+pub(crate) use passes::{Passes, Showing};
+
 use crate::{Name, Reason, Role, Secret};
 use rustix::event::{EventfdFlags, eventfd};
 use std::fmt;

@@ -98,5 +98,6 @@ pub mod code {
     pub const EBADMSG: u32 = 74;
     pub const ECONNRESET: u32 = 104;
     pub const ETIMEDOUT: u32 = 110;
+    pub const EHOSTUNREACH: u32 = 113;
     pub const ECANCELED: u32 = 125;
 }

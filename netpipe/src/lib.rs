@@ -14,12 +14,15 @@
 //! | [`auth`] | the [`Secret`] and its proofs |
 //! | [`broker`] | the [`Broker`](broker::Broker), with its sockets and its loop |
 //! | [`held`] | what a broker tells of itself |
+//! | [`pairing`] | how the ends of an instance's pipes find each other |
+//! | [`endpoint`] | a host and a port |
 //! | [`pipe`] | what the two ends of a pipe count and check |
 //! | [`repeats`] | lines of a log that come over and over |
 
 pub mod auth;
 pub mod broker;
 pub mod digest;
+pub mod endpoint;
 mod error;
 mod fields;
 pub mod frame;
@@ -27,11 +30,13 @@ pub mod handshake;
 pub mod held;
 pub mod hello;
 pub mod message;
+pub mod pairing;
 pub mod pipe;
 pub mod repeats;
 mod text;
 
 pub use auth::Secret;
+pub use endpoint::Endpoint;
 pub use error::{Error, Result, code};
 pub use frame::{Header, Kind};
 pub use handshake::{Established, Handshake, Local, Progress};

@@ -13,13 +13,13 @@ use std::ops::Bound;
 use std::time::Instant;
 
 /// A connection to the broker.
-pub(super) type Client = u64;
+pub(crate) type Client = u64;
 /// Where a registration lies: its connection, and its id on it.
-pub(super) type Place = (Client, u64);
+pub(crate) type Place = (Client, u64);
 
 /// The registrations of all connections.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(crate) struct Names {
     limits: Limits,
     times: Times,
     registrations: BTreeMap<Place, Registration>,
@@ -50,11 +50,11 @@ struct Registration {
 
 /// The two addresses of an instance's connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Route {
+pub(crate) struct Route {
     /// The instance's, as the broker sees it.
-    pub(super) peer: SocketAddr,
+    pub(crate) peer: SocketAddr,
     /// The broker's, as the instance reached it.
-    pub(super) local: IpAddr,
+    pub(crate) local: IpAddr,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +90,7 @@ struct Reader {
 }
 
 impl Names {
-    pub(super) fn new(limits: Limits, times: Times) -> Self {
+    pub(crate) fn new(limits: Limits, times: Times) -> Self {
         Self {
             limits,
             times,
@@ -108,17 +108,17 @@ impl Names {
     }
 
     /// Takes the next thing to tell an instance, in the order in which they came up.
-    pub(super) fn notice(&mut self) -> Option<(Client, Message)> {
+    pub(crate) fn notice(&mut self) -> Option<(Client, Message)> {
         self.notices.pop_front()
     }
 
     /// Takes the connections that are to show that they live.
-    pub(super) fn doubted(&mut self) -> Vec<Client> {
+    pub(crate) fn doubted(&mut self) -> Vec<Client> {
         std::mem::take(&mut self.doubted)
     }
 
     /// Takes the lines for the operator's log.
-    pub(super) fn log(&mut self) -> Vec<String> {
+    pub(crate) fn log(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
     }
 
@@ -126,7 +126,7 @@ impl Names {
     ///
     /// # Errors
     /// The id is in use on this connection: [`Error::Protocol`]; [`Error::Random`].
-    pub(super) fn register(
+    pub(crate) fn register(
         &mut self,
         now: Instant,
         client: Client,
@@ -155,7 +155,7 @@ impl Names {
     }
 
     /// Ends a registration. One that has ended already is no fault: a refusal may have crossed this.
-    pub(super) fn withdraw(&mut self, place: Place) {
+    pub(crate) fn withdraw(&mut self, place: Place) {
         if let Some(Registration { name, route, .. }) = self.remove(place) {
             self.log.push(format!("withdraw {:?}: {}", name.as_str(), route.peer));
         }
@@ -165,7 +165,7 @@ impl Names {
     ///
     /// # Errors
     /// The registration is a reader's: [`Error::Protocol`].
-    pub(super) fn discard(&mut self, now: Instant, place: Place) -> Result<()> {
+    pub(crate) fn discard(&mut self, now: Instant, place: Place) -> Result<()> {
         if matches!(self.registrations.get(&place), Some(Registration { state: State::Reader, .. })) {
             return Err(Error::protocol("DISCARDED of a reader"));
         }
@@ -187,7 +187,7 @@ impl Names {
     }
 
     /// Takes note that nobody comes to one end of a pipe any more: who waits for it, or comes to do so, is refused.
-    pub(super) fn abandon(&mut self, name: Name, role: Role, reason: Reason) {
+    pub(crate) fn abandon(&mut self, name: Name, role: Role, reason: Reason) {
         let waiting: Vec<Place> = match (self.pipes.get(&name), role) {
             (Some(pipe), Role::Reader) => pipe.waiting.values().copied().collect(),
             (Some(pipe), Role::Writer) => pipe.reader.iter().map(|reader| reader.place).collect(),
@@ -203,7 +203,7 @@ impl Names {
     ///
     /// # Errors
     /// The token is not this registration's, or it is a reader's: [`Error::Protocol`]; [`Error::Random`].
-    pub(super) fn relay(
+    pub(crate) fn relay(
         &mut self,
         now: Instant,
         place: Place,
@@ -248,7 +248,7 @@ impl Names {
     }
 
     /// Ends everything of a connection that is gone.
-    pub(super) fn leave(&mut self, client: Client) {
+    pub(crate) fn leave(&mut self, client: Client) {
         let places: Vec<Place> =
             self.registrations.range((client, 0)..=(client, u64::MAX)).map(|(place, _)| *place).collect();
         for place in places {
@@ -258,24 +258,24 @@ impl Names {
     }
 
     /// When [`expire`](Self::expire) has something to do.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.discards_end.next()
     }
 
     /// Forgets what was given up long ago.
-    pub(super) fn expire(&mut self, now: Instant) {
+    pub(crate) fn expire(&mut self, now: Instant) {
         while let Some(name) = self.discards_end.pop(now) {
             self.forget_discard(&name);
         }
     }
 
     /// How many registrations there are, and how many names that were given up.
-    pub(super) fn counts(&self) -> (usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize) {
         (self.registrations.len(), self.discards.len())
     }
 
     /// What is told of the registrations behind a place.
-    pub(super) fn held(&self, now: Instant, after: Place, most: usize) -> Vec<Held> {
+    pub(crate) fn held(&self, now: Instant, after: Place, most: usize) -> Vec<Held> {
         let behind = self.registrations.range((Bound::Excluded(after), Bound::Unbounded));
         behind.take(most).map(|(place, registration)| self.tell(now, *place, registration)).collect()
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 /// The tokens of RELAY that are still good, and who waits with one.
 #[derive(Debug)]
-pub(super) struct Passes {
+pub(crate) struct Passes {
     open: HashMap<[u8; 16], Pass>,
     end: Deadlines<[u8; 16]>,
 }
@@ -21,7 +21,7 @@ struct Pass {
 
 /// What a connection that shows a token does next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Showing {
+pub(crate) enum Showing {
     /// The token is unknown, used up or expired.
     Unknown,
     /// It waits for the other.
@@ -31,23 +31,23 @@ pub(super) enum Showing {
 }
 
 impl Passes {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { open: HashMap::new(), end: Deadlines::new() }
     }
 
     /// Tells how many tokens are good.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.open.len()
     }
 
     /// Makes a token good for two connections.
-    pub(super) fn issue(&mut self, token: Token, name: Name, until: Instant) {
+    pub(crate) fn issue(&mut self, token: Token, name: Name, until: Instant) {
         self.open.insert(token.0, Pass { name, first: None });
         self.end.set(token.0, until);
     }
 
     /// Takes a connection that shows a token. The second one uses it up.
-    pub(super) fn show(&mut self, token: Token, client: Client) -> Showing {
+    pub(crate) fn show(&mut self, token: Token, client: Client) -> Showing {
         let Some(pass) = self.open.get_mut(&token.0) else { return Showing::Unknown };
         let Some(first) = pass.first.replace(client) else { return Showing::First };
         let name = pass.name.clone();
@@ -57,19 +57,19 @@ impl Passes {
     }
 
     /// Lets the token of a waiting connection that is gone be shown again.
-    pub(super) fn forget(&mut self, token: Token, client: Client) {
+    pub(crate) fn forget(&mut self, token: Token, client: Client) {
         if let Some(pass) = self.open.get_mut(&token.0) {
             pass.first.take_if(|first| *first == client);
         }
     }
 
     /// When [`expire`](Self::expire) has something to do.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.end.next()
     }
 
     /// Forgets the tokens whose time is over. Who waits with one has a deadline of its own.
-    pub(super) fn expire(&mut self, now: Instant) {
+    pub(crate) fn expire(&mut self, now: Instant) {
         while let Some(token) = self.end.pop(now) {
             self.open.remove(&token);
         }

@@ -1,6 +1,6 @@
 //! What a descriptor says: every form of it (the crate's page lists them), without the settings that complete it.
 
-use crate::endpoint::{BROKER_PORT, Endpoint};
+use crate::endpoint::{self, BROKER_PORT, Endpoint};
 use std::borrow::Cow;
 use vfs_core::{Code, Error, Request, Result};
 
@@ -183,7 +183,7 @@ fn role_of(text: &str) -> Option<Role> {
 }
 
 fn endpoint(text: &str, default: Option<u16>) -> Outcome<Endpoint> {
-    Endpoint::parse(text, default).map_err(|error| error.to_string().into())
+    endpoint::parse(text, default).map_err(|error| error.to_string().into())
 }
 
 /// Percent-decodes once: a name may hold what would end it.

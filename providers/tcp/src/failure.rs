@@ -31,6 +31,18 @@ impl Failure {
     }
 }
 
+impl From<netpipe::pairing::Failure> for Failure {
+    fn from(failure: netpipe::pairing::Failure) -> Failure {
+        Failure::new(Code::from_raw(failure.code.into()), failure.text)
+    }
+}
+
+impl From<Failure> for netpipe::pairing::Failure {
+    fn from(failure: Failure) -> netpipe::pairing::Failure {
+        netpipe::pairing::Failure::new(failure.code.raw().unsigned_abs(), failure.text)
+    }
+}
+
 impl From<&netpipe::Error> for Failure {
     fn from(error: &netpipe::Error) -> Failure {
         Failure::new(Code::from_raw(error.code().into()), error.to_string())

@@ -5,10 +5,11 @@
 
 use crate::failure::{Failure, lost, silent};
 use crate::link::{Link, Received};
-use crate::pipe::{Fate, LastWord};
+use crate::pipe::Fate;
 use crate::queue::lock;
 use netpipe::digest::{Algorithm, Digest};
 use netpipe::frame::ATOMIC;
+use netpipe::pairing::LastWord;
 use netpipe::pipe::Window;
 use netpipe::{Decoder, Error, Message, Reason, Sender};
 use rustix::io::Errno;

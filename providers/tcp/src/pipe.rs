@@ -3,11 +3,11 @@
 use crate::failure::Failure;
 use crate::lane::Lane;
 use crate::outgoing::Outgoing;
-use crate::plan::{Plan, Route};
+use crate::plan::Plan;
 use crate::queue::lock;
 use crate::signal::Signal;
 use crate::waiting::Wanted;
-use netpipe::{Message, Reason, code};
+use netpipe::pairing::{LastWord, Route};
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -21,25 +21,6 @@ pub enum Fate {
     Closed,
     /// It broke, or was refused.
     Failed(Failure),
-}
-
-/// A writer's last word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LastWord {
-    /// Everything was written.
-    End,
-    /// What was written is worthless.
-    Discard,
-}
-
-impl LastWord {
-    /// The frame that says it after `total` bytes.
-    pub fn message(self, total: u64) -> Message {
-        match self {
-            LastWord::End => Message::End(total),
-            LastWord::Discard => Message::Discard(Reason::new(code::ECANCELED, "the writer failed")),
-        }
-    }
 }
 
 /// A writer's pipe.

@@ -1,22 +1,12 @@
 //! What an open is about to do: the descriptor, completed by the settings, checked by the operator's rules.
 
 use crate::descriptor::{self, Label, Mode, Parsed, Place, Role};
-use crate::endpoint::Endpoint;
 use crate::settings::{self, Checksums, Config, Windows};
 use netpipe::Name;
 use netpipe::digest::Algorithm;
+use netpipe::hello::{FEATURE_ALIVE, FEATURE_CRC, FEATURE_WINDOWS};
+use netpipe::pairing::Route;
 use vfs_core::{Code, Error, OpenFlags, Request, Result, Scope, Settings};
-
-/// How the two ends meet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Route {
-    /// The peer dials this address.
-    Listen(Endpoint),
-    /// This side dials it.
-    Dial(Endpoint),
-    /// A broker introduces them.
-    Broker(Endpoint),
-}
 
 /// One open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +59,8 @@ impl Plan {
             },
             Place::Broker(named) => {
                 let offered = request.settings().text("broker");
-                let offered = offered.map(|text| Endpoint::parse(text, Some(crate::endpoint::BROKER_PORT)));
+                let offered =
+                    offered.map(|text| crate::endpoint::parse(text, Some(crate::endpoint::BROKER_PORT)));
                 let broker = match named {
                     Some(named) => Some(named),
                     None => offered.transpose()?.or_else(|| config.broker.clone()),
@@ -99,6 +90,14 @@ impl Plan {
             checksums: first(given, settings::checksums).unwrap_or(config.checksums),
             digest: first(given, settings::digest),
         })
+    }
+}
+
+impl Plan {
+    /// The features that this side has on a connection.
+    pub fn features(&self, leaves_machine: bool) -> u64 {
+        let crc = if self.checksums.wanted(leaves_machine) { FEATURE_CRC } else { 0 };
+        FEATURE_WINDOWS | FEATURE_ALIVE | crc | self.digest.map_or(0, Algorithm::feature)
     }
 }
 

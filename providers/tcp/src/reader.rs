@@ -300,12 +300,13 @@ impl Drop for Reader {
 mod tests {
     use super::*;
     use crate::descriptor::Mode;
-    use crate::endpoint::Endpoint;
     use crate::lane::Lane;
     use crate::link::Link;
-    use crate::plan::{Plan, Route};
+    use crate::plan::Plan;
     use crate::settings::{Checksums, Windows};
+    use netpipe::Endpoint;
     use netpipe::Name;
+    use netpipe::pairing::Route;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
     use std::time::Instant;

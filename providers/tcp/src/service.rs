@@ -3,12 +3,12 @@
 //!
 //! | Module | What it does |
 //! |---|---|
-//! | `pipes` | what each open pipe is up to |
-//! | `dial` | connections to be made, address after address; names to be looked up |
+//! | `pipes` | what is done for each open pipe |
+//! | `dial` | connections that are being made, names that are being looked up |
 //! | `accept` | listeners, and how many peers may be in their handshake |
 //! | `handshake` | handshakes |
 //! | `feedback` | what readers say to writers that do not listen themselves |
-//! | `broker` | brokers, and what they say |
+//! | `broker` | connections to brokers |
 //! | `vigil` | signs of life |
 //! | `parting` | last frames on their way |
 
@@ -21,15 +21,15 @@ mod parting;
 mod pipes;
 mod vigil;
 
-use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::pipe::Fate;
+use crate::pipe::{Fate, ReaderPipe};
 use crate::queue::{Command, Queue};
 use crate::reactor::Reactor;
 use crate::settings::Config;
 use netpipe::Token;
+use netpipe::pairing::{self, Action, Pairing};
 use rustix::io::Errno;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -53,24 +53,14 @@ enum Timer {
     Report,
     /// This source has taken too long.
     Expire(u64),
-    /// This lookup has taken too long.
+    /// The lookup of this dial has taken too long.
     Lookup(u64),
-    /// This pipe is to be dialled again.
-    Dial(u64),
-    /// This pipe was busy, and is tried again.
-    Again(u64),
-    /// This broker is to be dialled again.
-    Broker(Endpoint),
+    /// The state machine's.
+    Pairing(pairing::Timer),
     /// The broker of this connection is asked for a sign of life.
     Ping(u64),
-    /// This writer's introduced reader is to be dialled again.
-    Redial(u64, Token),
-    /// This token is good no more.
-    Token(Token),
     /// Whoever came with this token came too early, or with a wrong one.
     Early(Token),
-    /// This writer's DISCARD is remembered no more.
-    Forget(u64),
     /// A sign of life is due on a connection, or missed.
     Vigil(vigil::Vigil),
     /// Lines that came over and over were counted for long enough.
@@ -89,7 +79,7 @@ enum Source {
     Pending(Box<handshake::PendingPeer>),
     Feedback(feedback::Feedback),
     Parting(parting::Parting),
-    Broker(broker::Connection),
+    Broker(broker::BrokerConnection),
 }
 
 /// The thread's own.
@@ -99,14 +89,14 @@ pub struct Service {
     queue: Arc<Queue>,
     reactor: Reactor<Timer>,
     sources: HashMap<u64, Source>,
-    readers: HashMap<u64, pipes::Reading>,
+    /// Finds the other ends of pipes; this thread does what it says.
+    pairing: Pairing,
+    readers: HashMap<u64, Arc<ReaderPipe>>,
     writers: HashMap<u64, pipes::Writing>,
-    brokers: BTreeMap<Endpoint, broker::Broker>,
-    /// Listeners for introduced peers: by address, with their port.
-    meetings: HashMap<IpAddr, (u64, u16)>,
-    /// Introduced writers that are to come: for which reader, and until when.
-    expected: HashMap<Token, broker::Expected>,
-    lookups: HashMap<u64, dial::Dial>,
+    /// Listeners of direct pipes, by pipe.
+    listeners: HashMap<u64, u64>,
+    /// Listeners for introduced peers: by address, their port.
+    meetings: HashMap<IpAddr, u16>,
     /// Counts the resolver's threads.
     resolvers: Arc<()>,
     pending: accept::PendingPeers,
@@ -124,18 +114,23 @@ impl Service {
     pub fn new(host: Host, config: Arc<Config>, queue: Arc<Queue>) -> Result<Service, Errno> {
         let reactor = Reactor::new()?;
         reactor.watch(&queue, QUEUE, true, false)?;
+        let pairing = Pairing::new(pairing::Config {
+            connect_timeout: config.connect_timeout,
+            peer_timeout: config.peer_timeout,
+            takeover: config.takeover,
+            advertise: config.advertise.clone(),
+        });
         Ok(Service {
             host,
             config,
             queue,
             reactor,
             sources: HashMap::new(),
+            pairing,
             readers: HashMap::new(),
             writers: HashMap::new(),
-            brokers: BTreeMap::new(),
+            listeners: HashMap::new(),
             meetings: HashMap::new(),
-            expected: HashMap::new(),
-            lookups: HashMap::new(),
             resolvers: Arc::default(),
             pending: accept::PendingPeers::default(),
             resting: Vec::new(),
@@ -166,8 +161,8 @@ impl Service {
                 _ => {}
             }
         }
-        for reading in self.readers.values() {
-            reading.pipe.fail(Failure::new(Code::EIO, why.as_str()));
+        for pipe in self.readers.values() {
+            pipe.fail(Failure::new(Code::EIO, why.as_str()));
         }
         for writing in self.writers.values() {
             writing.pipe.settle(Fate::Failed(Failure::new(Code::EIO, why.as_str())));
@@ -190,9 +185,11 @@ impl Service {
                     QUEUE => self.obey(),
                     key => self.handle(key),
                 }
+                self.act();
             }
             while let Some(timer) = self.reactor.due() {
                 self.fire(timer);
+                self.act();
             }
             if let Some(at) = self.stop_at
                 && (Instant::now() >= at || self.is_idle(at))
@@ -223,10 +220,10 @@ impl Service {
                 Command::Flush(id) => self.flush_writer(id),
                 Command::Finished(id) => self.finished(id),
                 Command::HeardAll(id) => self.heard_all(id),
-                Command::Over(id) => self.reader_over(id),
+                Command::Over(id) => self.pairing.over(id),
                 Command::Closed(id) => self.closed(id),
                 Command::SeeOut(lane) => self.see_out_lane(lane),
-                Command::Resolved(lookup, found) => self.resolved(lookup, found),
+                Command::Resolved(dial, found) => self.pairing.resolved(Instant::now(), dial, found),
                 Command::Stop => self.stop_at = Some(Instant::now() + STOP),
             }
         }
@@ -240,11 +237,11 @@ impl Service {
         // An event of something that an earlier one of this round ended finds nothing.
         let kept = match self.sources.remove(&key) {
             None => None,
-            Some(Source::Listener(listener)) => {
-                let kept = self.accept(key, listener);
-                kept.filter(|listener| self.is_wanted(key, listener)).map(Source::Listener)
+            Some(Source::Listener(listener)) => Some(Source::Listener(self.accept(key, listener))),
+            Some(Source::Connecting(connecting)) => {
+                self.connected(connecting);
+                None
             }
-            Some(Source::Connecting(connecting)) => self.connected(connecting),
             Some(Source::Pending(peer)) => self.shake_hands(key, *peer).map(Box::new).map(Source::Pending),
             Some(Source::Feedback(feedback)) => self.hear(key, feedback).map(Source::Feedback),
             Some(Source::Parting(parting)) => self.see_out(key, parting).map(Source::Parting),
@@ -255,19 +252,34 @@ impl Service {
         }
     }
 
+    /// Does what the state machine says, and what follows from that.
+    fn act(&mut self) {
+        while let Some(action) = self.pairing.poll() {
+            match action {
+                Action::LookUp(dial, endpoint) => self.look_up(dial, endpoint),
+                Action::Listen(pipe, at) => self.listen_for_pipe(pipe, at),
+                Action::StopListening(pipe) => self.stop_listening(pipe),
+                Action::Connect { dial, to, until, reader } => self.connect(dial, to, until, reader),
+                Action::Tell(broker, message) => self.tell_for_pipe(broker, message),
+                Action::Expect(token) => self.token_known(token, false),
+                Action::SetTimer(at, timer) => self.reactor.at(at, Timer::Pairing(timer)),
+                Action::Note(pipe, trouble) => self.note(pipe, trouble),
+                Action::Fail(pipe, failure) => self.fail(pipe, failure.into()),
+            }
+        }
+    }
+
     fn fire(&mut self, timer: Timer) {
         match timer {
             Timer::Report => self.report(),
             Timer::Expire(key) => self.expire(key),
-            Timer::Lookup(lookup) => self.resolved(lookup, Err("the resolver does not answer".to_owned())),
-            Timer::Dial(id) => self.dial_pipe(id),
-            Timer::Again(id) => self.again(id),
-            Timer::Broker(broker) => self.dial_broker(&broker),
+            Timer::Lookup(dial) => {
+                let trouble = "the resolver does not answer".to_owned();
+                self.pairing.resolved(Instant::now(), dial, Err(trouble));
+            }
+            Timer::Pairing(timer) => self.pairing.fire(Instant::now(), timer),
             Timer::Ping(key) => self.ping_broker(key),
-            Timer::Redial(id, token) => self.redial(id, token),
-            Timer::Token(token) => self.token_expired(token),
             Timer::Early(token) => self.token_known(token, true),
-            Timer::Forget(id) => self.forget_writer(id),
             Timer::Vigil(vigil) => self.vigil(vigil),
             Timer::Lines => self.log_counts(),
             Timer::Admit => self.admit_pending(),
@@ -277,7 +289,7 @@ impl Service {
 
     fn expire(&mut self, key: u64) {
         match self.sources.remove(&key) {
-            Some(Source::Connecting(connecting)) => self.not_connected(connecting, Errno::TIMEDOUT),
+            Some(Source::Connecting(connecting)) => self.not_connected(&connecting),
             Some(Source::Pending(peer)) => {
                 self.pending_over(key);
                 self.handshake_timed_out(*peer);

@@ -1,6 +1,6 @@
 //! The settings: their schema, and what an instance makes of them.
 
-use crate::endpoint::{BROKER_PORT, Endpoint};
+use crate::endpoint::{self, BROKER_PORT, Endpoint};
 use crate::tls::Tls;
 use netpipe::Secret;
 use netpipe::digest::Algorithm;
@@ -205,7 +205,7 @@ impl Config {
 
 /// A host and a port, by the default one where it names none.
 fn endpoint(setting: &str, text: &str, default: u16) -> Result<Endpoint> {
-    Endpoint::parse(text, Some(default)).map_err(|error| error.context(format!("setting `{setting}`")))
+    endpoint::parse(text, Some(default)).map_err(|error| error.context(format!("setting `{setting}`")))
 }
 
 /// The address to listen at; a name would have to be looked up first.

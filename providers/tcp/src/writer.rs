@@ -2,12 +2,13 @@
 
 use crate::failure::{Failure, lost};
 use crate::outgoing::{Ear, Outgoing, Rest};
-use crate::pipe::{Fate, LastWord, WriterPipe};
+use crate::pipe::{Fate, WriterPipe};
 use crate::queue::{Command, Queue};
 use crate::splice::{FilePart, Sent};
 use crate::waiting::{Caller, Wanted};
 use netpipe::Header;
 use netpipe::frame::{ATOMIC, HEADER, Kind};
+use netpipe::pairing::LastWord;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;

@@ -1,20 +1,18 @@
 //! Handshakes: bytes between a connection and the protocol's machine.
 
-use super::accept::{Guest, Invitation, Verdict};
-use super::dial::{Dial, Errand};
-use super::vigil::SIGNS;
+use super::vigil::alive;
 use super::{Service, Source, Timer};
-use crate::failure::Failure;
 use crate::link::{Link, Received};
-use crate::pipe::Coming;
-use crate::settings::Windows;
+use crate::pipe::{Coming, ReaderPipe};
+use crate::plan::Plan;
+use crate::settings::{Config, Windows};
 use crate::socket;
 use crate::tls::Step;
+use netpipe::pairing::{Awaited, Greeting, Next};
 use netpipe::{
     Error, Established, Handshake, Hello, Local, Message, Progress, Reason, Role, Secret, Token, code,
 };
 use rustix::io::Errno;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use vfs_core::Level;
@@ -47,9 +45,10 @@ pub struct PendingPeer {
 
 #[derive(Debug)]
 enum Side {
-    Dialled(Box<Hello>, Box<Dial>),
+    /// Its HELLO, and the dial.
+    Dialled(Box<Hello>, u64),
     /// Once its HELLO is judged, the pipe.
-    Accepted(Guest, Option<u64>),
+    Accepted(Awaited, Option<u64>),
 }
 
 /// A connection whose handshake is complete.
@@ -62,32 +61,31 @@ pub struct Connection {
 }
 
 impl PendingPeer {
-    /// Begins as the side that dialled.
+    /// Begins as the side that dialled; `plan`: of the pipe, if its other end is there.
     pub fn dialled(
         link: Link,
-        dial: Dial,
-        mut hello: Hello,
-        invitation: Option<Invitation>,
-        relayed: bool,
+        dial: u64,
+        greeting: Greeting,
+        plan: Option<&Plan>,
+        config: &Config,
     ) -> PendingPeer {
+        let Greeting { mut hello, relayed, .. } = greeting;
         let mut window = Windows::default();
-        if let Some(invitation) = invitation {
-            hello.features = invitation.features(relayed || link.leaves_machine());
+        if let Some(plan) = plan {
+            hello.features = plan.features(relayed || link.leaves_machine());
+            hello.alive = alive(config.silence);
             if hello.role == Some(Role::Reader) {
-                window = socket::window(&link, invitation.window);
+                window = socket::window(&link, plan.window);
                 hello.window = Some(window.first);
             }
         }
         hello.agent = Some(agent());
-        PendingPeer {
-            window,
-            ..PendingPeer::new(link, Side::Dialled(Box::new(hello), Box::new(dial)), relayed)
-        }
+        PendingPeer { window, ..PendingPeer::new(link, Side::Dialled(Box::new(hello), dial), relayed) }
     }
 
     /// Begins as the side to which somebody came.
-    pub fn accepted(link: Link, guest: Guest, relayed: bool) -> PendingPeer {
-        PendingPeer::new(link, Side::Accepted(guest, None), relayed)
+    pub fn accepted(link: Link, awaited: Awaited, relayed: bool) -> PendingPeer {
+        PendingPeer::new(link, Side::Accepted(awaited, None), relayed)
     }
 
     fn new(link: Link, side: Side, relayed: bool) -> PendingPeer {
@@ -213,7 +211,7 @@ impl Service {
     /// Has a reader count a writer before the writer learns that it is in: it may have written, and ENDed, a moment after that.
     fn announce(&self, peer: &mut PendingPeer) {
         if let (Side::Accepted(_, Some(id)), Some(Ok(_)), None) = (&peer.side, &peer.outcome, &peer.coming) {
-            peer.coming = self.readers.get(id).map(|reading| reading.pipe.expect());
+            peer.coming = self.readers.get(id).map(ReaderPipe::expect);
         }
     }
 
@@ -258,19 +256,20 @@ impl Service {
     }
 
     fn answer(&self, peer: &mut PendingPeer, hello: &Hello) -> Option<Token> {
-        let (Side::Accepted(guest, pipe), Some(handshake)) = (&mut peer.side, &mut peer.handshake) else {
+        let (Side::Accepted(awaited, pipe), Some(handshake)) = (&mut peer.side, &mut peer.handshake) else {
             return None;
         };
-        let progress = match self.judge(*guest, hello) {
-            Ok(Verdict::Wait(token)) => return Some(token),
+        let progress = match self.pairing.judge(Instant::now(), *awaited, hello) {
             Err(reason) => Err(handshake.refuse(reason)),
+            Ok(None) => return hello.token,
             // It was stopped, or this side was, until it gave up: its next connection counts, not this one.
-            Ok(_) if peer.link.is_given_up() => Err(Error::Closed("before its HELLO was answered")),
-            Ok(Verdict::Welcome(invitation)) => {
-                *pipe = Some(invitation.pipe);
-                peer.window = socket::window(&peer.link, invitation.window);
+            Ok(Some(_)) if peer.link.is_given_up() => Err(Error::Closed("before its HELLO was answered")),
+            Ok(Some(id)) => {
+                let plan = self.plan(id)?;
+                *pipe = Some(id);
+                peer.window = socket::window(&peer.link, plan.window);
                 let local = Local {
-                    features: invitation.features(peer.relayed || peer.link.leaves_machine()),
+                    features: plan.features(peer.relayed || peer.link.leaves_machine()),
                     agent: Some(agent()),
                     window: Some(peer.window.first),
                     alive: alive(self.config.silence),
@@ -284,69 +283,43 @@ impl Service {
     fn handshake_over(&mut self, peer: PendingPeer, outcome: Result<Established, Error>) {
         // `coming` goes at the end: by then its writer has arrived, or will not.
         let PendingPeer { link, side, window, coming: _coming, .. } = peer;
-        match (side, outcome) {
+        let now = Instant::now();
+        let (established, next) = match (side, outcome) {
             (Side::Dialled(_, dial), Ok(established)) => {
-                self.greeted(dial.errand, Connection { link, established, window });
+                let next = self.pairing.established(now, dial, &established);
+                (established, next)
             }
             (Side::Accepted(_, Some(id)), Ok(established)) => {
-                if let Some(token) = &established.peer.token {
-                    self.expected.remove(token);
-                }
-                self.join(id, Connection { link, established, window });
+                let next = self.pairing.accepted(id, &established);
+                (established, next)
             }
-            (Side::Accepted(guest, pipe), Err(error)) => self.not_let_in(&link, guest, pipe, &error),
-            (Side::Accepted(_, None), Ok(_)) => {}
+            (Side::Accepted(_, None), Ok(_)) => return,
             (Side::Dialled(_, dial), Err(error)) => {
                 link.end();
-                self.not_greeted(*dial, link.peer(), &error);
+                return self.pairing.refused(now, dial, link.peer(), &error);
             }
+            (Side::Accepted(awaited, pipe), Err(error)) => {
+                return self.not_let_in(&link, awaited, pipe, &error);
+            }
+        };
+        match next {
+            Next::Connect(id) => self.join(id, Connection { link, established, window }),
+            Next::Dismiss(message) => self.dismiss(Connection { link, established, window }, &message),
+            Next::Close => {}
+            Next::Broker(broker) => self.serve_broker(broker, link),
+            Next::Dial(dial) => self.greet(link, dial),
+            Next::Accept => drop(self.receive(link, Awaited::Introduced, true)),
         }
     }
 
-    fn not_let_in(&mut self, link: &Link, guest: Guest, pipe: Option<u64>, error: &Error) {
-        let peer = link.peer();
+    fn not_let_in(&mut self, link: &Link, awaited: Awaited, pipe: Option<u64>, error: &Error) {
+        let text = format!("{} was not let in: {error}", link.peer());
         link.end();
         // A pipe that is busy, or was closed meanwhile, is nothing to warn of.
         let ordinary = matches!(error, Error::Closed(_) | Error::Invalid(_));
         let level = if ordinary { Level::Info } else { Level::Warning };
-        self.log_pending(level, &format!("netpipe: {peer} was not let in: {error}"));
-        self.note_guest(pipe.map_or(guest, Guest::Pipe), &format!("{peer} was not let in: {error}"));
-    }
-
-    fn greeted(&mut self, errand: Errand, connection: Connection) {
-        match errand {
-            Errand::Direct(id) | Errand::Introduced(id, _) | Errand::Joined(id, _) => {
-                self.join(id, connection)
-            }
-            Errand::Broker(broker) => self.broker_reached(broker, connection.link),
-            Errand::Relay(id, token) => self.relay_reached(id, token, connection.link),
-            Errand::Listen(_) => {}
-        }
-    }
-
-    fn not_greeted(&mut self, dial: Dial, peer: SocketAddr, error: &Error) {
-        let trouble = format!("{peer}: {error}");
-        let may_come = match error {
-            Error::Closed(_) => true,
-            // A process that is stopped, or on a machine with too much to do, goes on some time.
-            Error::Timeout | Error::Silent => match self.silent(&dial.errand) {
-                None => true,
-                Some(failure) => return self.refused(&dial.errand, failure),
-            },
-            // The reader went between: its next one is waited for. Or it found this side too slow.
-            Error::Refused(reason) => matches!(reason.code, code::ECONNRESET | code::ETIMEDOUT),
-            _ => false,
-        };
-        if matches!(dial.errand, Errand::Introduced(..)) {
-            // Its address may lead to somebody else from here: to the next, and at last the broker's relay.
-            let mut dial = dial.tried(trouble);
-            dial.may_come |= may_come;
-            self.dial(dial);
-        } else if may_come {
-            self.not_reached(dial.tried(trouble));
-        } else {
-            self.refused(&dial.errand, Failure::from(error));
-        }
+        self.log_pending(level, &format!("netpipe: {text}"));
+        self.pairing.note_awaited(pipe.map_or(awaited, Awaited::Pipe), &text);
     }
 
     pub(super) fn handshake_timed_out(&mut self, mut peer: PendingPeer) {
@@ -370,11 +343,6 @@ fn tls_error(link: &Link, errno: Errno) -> Error {
             "the peer does not speak TLS 1.3: set `tls-ca`, `tls-cert` and `tls-key` on both sides".into(),
         ),
     }
-}
-
-/// How often a side with this limit wants a sign of life, in the protocol's milliseconds.
-pub(super) fn alive(limit: Option<Duration>) -> Option<u32> {
-    limit.map(|limit| u32::try_from((limit / SIGNS).as_millis()).unwrap_or(u32::MAX))
 }
 
 fn agent() -> String {

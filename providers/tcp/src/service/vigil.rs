@@ -1,20 +1,24 @@
 //! Signs of life on a pipe: given as often as the peer asks for them, and missed where this side has a limit; and a broker's, which
 //! is asked for them. The kernel of a peer's machine answers for a process that is stopped; this thread does not.
 
-use super::handshake::Connection;
 use super::{Service, Source, Timer};
 use crate::lane::Lane;
 use crate::link::Link;
 use crate::outgoing::Outgoing;
-use netpipe::Message;
 use netpipe::hello::FEATURE_ALIVE;
+use netpipe::{Established, Message};
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 /// Signs of life that must be missed before a peer is given up, so that one that is late is not.
-pub const SIGNS: u32 = 4;
+const SIGNS: u32 = 4;
 /// However often a peer asks for signs of life, it gets no more of them.
 const LEAST: Duration = Duration::from_millis(100);
+
+/// How often a side with this limit wants a sign of life, in the protocol's milliseconds.
+pub fn alive(limit: Option<Duration>) -> Option<u32> {
+    limit.map(|limit| u32::try_from((limit / SIGNS).as_millis()).unwrap_or(u32::MAX))
+}
 
 /// One end of a pipe, as long as it is in use.
 #[derive(Debug)]
@@ -43,9 +47,9 @@ pub struct Terms {
 
 impl Terms {
     /// Of a handshake; `limit` is this side's.
-    pub fn new(connection: &Connection, limit: Option<Duration>) -> Terms {
-        let in_use = connection.established.features & FEATURE_ALIVE != 0;
-        let asked = connection.established.peer.alive.filter(|alive| in_use && *alive > 0);
+    pub fn new(established: &Established, limit: Option<Duration>) -> Terms {
+        let in_use = established.features & FEATURE_ALIVE != 0;
+        let asked = established.peer.alive.filter(|alive| in_use && *alive > 0);
         Terms {
             asked: asked.map(|alive| Duration::from_millis(alive.into()).max(LEAST)),
             limit: limit.filter(|_| in_use),

@@ -1,0 +1,367 @@
+//! Brokers: one connection to each, kept as long as somebody needs it, and made again when it is lost.
+
+use super::dial::{Dial, Target};
+use super::pipe::Pipe;
+use super::{Action, Failure, Next, Pairing, Route, State, Timer};
+use crate::endpoint::Endpoint;
+use crate::hello::Role;
+use crate::message::{Match, Message, Register};
+use crate::text::Token;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// Pauses between attempts to reach a broker: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// How long a writer tries each of its reader's addresses before it asks for a relay.
+const REACH: Duration = Duration::from_secs(3);
+/// How long a reader that was reached, and went, is dialled again: one handshake may time out, and the last one does so
+/// before the token ends.
+const REDIAL: Duration = Duration::from_secs(12);
+/// How long a token is good.
+const TOKEN: Duration = Duration::from_secs(30);
+/// Writers that are to come, at one time.
+const EXPECTED_MAX: usize = 16_384;
+
+/// A broker, and who needs it.
+#[derive(Debug)]
+pub(super) struct Broker {
+    link: Link,
+    pause: Duration,
+    /// It takes connections, and has not answered since.
+    pub(super) silent_since: Option<Instant>,
+    members: BTreeSet<u64>,
+}
+
+/// The connection to a broker.
+#[derive(Debug)]
+enum Link {
+    /// It will be dialled.
+    Away,
+    /// It is being dialled.
+    Dialled,
+    /// It is there, by the executor's number. What was REGISTERed on it and neither side has ended: an id may not be
+    /// registered twice at a time.
+    Here(u64, BTreeSet<u64>),
+}
+
+/// An introduced writer that is to come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expected {
+    pub(super) pipe: u64,
+    pub(super) until: Instant,
+}
+
+impl Broker {
+    fn connection(&self) -> Option<u64> {
+        match self.link {
+            Link::Here(connection, _) => Some(connection),
+            Link::Away | Link::Dialled => None,
+        }
+    }
+}
+
+impl Pairing {
+    /// A connection to a broker is there, under the executor's number.
+    pub fn broker_connected(&mut self, endpoint: &Endpoint, connection: u64) {
+        let Some(broker) = self.brokers.get_mut(endpoint) else { return };
+        (broker.link, broker.pause) = (Link::Here(connection, BTreeSet::new()), PAUSES.0);
+        broker.silent_since = None;
+        for id in broker.members.clone() {
+            self.register(endpoint, id);
+        }
+    }
+
+    /// The connection to a broker was lost: who waits goes on waiting. `silence`: it was given up, for that answered nothing
+    /// for so long, and counts as a broker that takes connections and answers none.
+    pub fn broker_lost(&mut self, now: Instant, connection: u64, trouble: &str, silence: Option<Duration>) {
+        // One that another has replaced means nothing.
+        let mut brokers = self.brokers.iter_mut();
+        let Some((endpoint, broker)) = brokers.find(|(_, broker)| broker.connection() == Some(connection))
+        else {
+            return;
+        };
+        broker.silent_since = silence.and_then(|silence| now.checked_sub(silence));
+        let endpoint = endpoint.clone();
+        self.dial_broker_later(now, &endpoint, trouble);
+    }
+
+    /// A broker said something.
+    pub fn broker_said(&mut self, now: Instant, endpoint: &Endpoint, connection: u64, message: Message) {
+        match message {
+            Message::Match(found) => self.introduced(now, found),
+            Message::Relay { id, token } => self.relayed(now, endpoint, id, token),
+            Message::Refused { id, reason } => {
+                let Some(broker) = self.brokers.get_mut(endpoint) else { return };
+                broker.members.remove(&id);
+                if let Link::Here(_, registered) = &mut broker.link {
+                    registered.remove(&id);
+                }
+                let mut text = format!("broker {endpoint}: {reason}");
+                let is_reader = self.pipes.get(&id).is_some_and(|pipe| pipe.open.role == Role::Reader);
+                if is_reader && !self.config.advertise.is_empty() {
+                    let told: Vec<_> = self.config.advertise.iter().map(Endpoint::to_string).collect();
+                    text = format!("{text} (writers were told to come to {})", told.join(", "));
+                }
+                self.fail(now, id, Failure::new(reason.errno(), text));
+            }
+            Message::Refusal(reason) => {
+                let failure = Failure::new(reason.errno(), reason.to_string());
+                self.broker_refused(now, endpoint, Some(connection), &failure);
+            }
+            // A pipe that is no more; the decoder lets nothing else through.
+            _ => {}
+        }
+    }
+
+    /// Has a pipe meet its other end through a broker.
+    pub(super) fn join_broker(&mut self, now: Instant, endpoint: &Endpoint, id: u64) {
+        let known = self.brokers.contains_key(endpoint);
+        let broker = self.brokers.entry(endpoint.clone()).or_insert_with(|| Broker {
+            link: Link::Away,
+            pause: PAUSES.0,
+            silent_since: None,
+            members: BTreeSet::new(),
+        });
+        broker.members.insert(id);
+        if known { self.register(endpoint, id) } else { self.dial_broker(now, endpoint) }
+    }
+
+    /// Ends what a broker knows of a pipe; true: there was something, and it was told.
+    pub(super) fn leave_broker(&mut self, id: u64, last: Message) -> bool {
+        let mut brokers = self.brokers.iter_mut();
+        let Some((endpoint, broker)) = brokers.find(|(_, broker)| broker.members.contains(&id)) else {
+            return false;
+        };
+        let is_here = broker.connection().is_some();
+        if !is_here && matches!(last, Message::Discarded(_)) {
+            // It is told when the broker is back.
+            return false;
+        }
+        broker.members.remove(&id);
+        let endpoint = endpoint.clone();
+        if is_here {
+            self.tell(&endpoint, last);
+        } else if broker.members.is_empty() {
+            self.brokers.remove(&endpoint);
+        }
+        true
+    }
+
+    pub(super) fn dial_broker(&mut self, now: Instant, endpoint: &Endpoint) {
+        if let Some(broker) = self.brokers.get_mut(endpoint)
+            && matches!(broker.link, Link::Away)
+        {
+            broker.link = Link::Dialled;
+            self.dial(now, Dial::new(Target::Broker(endpoint.clone()), [endpoint.clone()]));
+        }
+    }
+
+    /// The handshake with a broker is complete. One connection at a time: another dial may have been faster.
+    pub(super) fn broker_reached(&self, endpoint: Endpoint) -> Next {
+        match self.brokers.get(&endpoint) {
+            Some(broker) if broker.connection().is_none() => Next::Broker(endpoint),
+            _ => Next::Close,
+        }
+    }
+
+    /// A broker is not to be reached: who waits goes on waiting. A dial that was overtaken by another means nothing.
+    pub fn broker_missed(&mut self, now: Instant, endpoint: &Endpoint, trouble: &str) {
+        if self.brokers.get(endpoint).is_some_and(|broker| matches!(broker.link, Link::Dialled)) {
+            self.dial_broker_later(now, endpoint, trouble);
+        }
+    }
+
+    fn dial_broker_later(&mut self, now: Instant, endpoint: &Endpoint, trouble: &str) {
+        let Some(broker) = self.brokers.get_mut(endpoint) else { return };
+        broker.link = Link::Away;
+        if broker.members.is_empty() {
+            self.brokers.remove(endpoint);
+            return;
+        }
+        let (at, members) = (now + broker.pause, broker.members.clone());
+        broker.pause = (broker.pause * 2).min(PAUSES.1);
+        // The trouble begins with an address; with a name it is worth saying both.
+        let shown = endpoint.to_string();
+        let whose =
+            if trouble.starts_with(&shown) { "broker ".to_owned() } else { format!("broker {shown}: ") };
+        for id in members {
+            self.note(id, &format!("{whose}{trouble}"));
+        }
+        self.set_timer(at, Timer::Broker(endpoint.clone()));
+    }
+
+    /// A broker refused this side, or is none: who waits is told. `at` is the connection on which that was said, or none yet: one
+    /// that another has replaced means nothing.
+    pub(super) fn broker_refused(
+        &mut self,
+        now: Instant,
+        endpoint: &Endpoint,
+        at: Option<u64>,
+        failure: &Failure,
+    ) {
+        if self.brokers.get(endpoint).is_none_or(|broker| broker.connection() != at) {
+            return;
+        }
+        let Some(broker) = self.brokers.remove(endpoint) else { return };
+        let text = format!("broker {endpoint}: {}", failure.text);
+        for id in broker.members {
+            self.fail(now, id, Failure::new(failure.code, text.as_str()));
+        }
+    }
+
+    /// Tells a broker what a pipe waits for, if it is there; what it was told of it before ends.
+    fn register(&mut self, endpoint: &Endpoint, id: u64) {
+        if self.brokers.get(endpoint).and_then(Broker::connection).is_none() {
+            return;
+        }
+        let Some(pipe) = self.pipes.get_mut(&id).filter(|pipe| pipe.is_looking()) else { return };
+        pipe.state = State::Registered;
+        let is_reader = pipe.open.role == Role::Reader;
+        let register = Register {
+            id,
+            role: pipe.open.role,
+            name: pipe.open.name.clone(),
+            addresses: Vec::new(),
+            writers: is_reader.then_some(pipe.room.unwrap_or(0)),
+            takeover: is_reader && self.config.takeover,
+        };
+        self.tell(endpoint, Message::Withdraw(id));
+        self.tell(endpoint, Message::Register(register));
+        // What was said while the broker was away.
+        self.discard(id);
+    }
+
+    /// The broker of a pipe that still looks for its other end.
+    fn broker_of(&self, id: u64) -> Option<Endpoint> {
+        let pipe = self.pipes.get(&id).filter(|pipe| pipe.is_looking())?;
+        match &pipe.open.route {
+            Route::Broker(endpoint) => Some(endpoint.clone()),
+            Route::Listen(_) | Route::Dial(_) => None,
+        }
+    }
+
+    /// Has a broker tell the reader of a writer, which it has just refused, that this one comes no more.
+    pub(super) fn give_up(&mut self, id: u64) {
+        if let Some(endpoint) = self.broker_of(id) {
+            self.register(&endpoint, id);
+            self.tell(&endpoint, Message::Discarded(id));
+        }
+    }
+
+    /// Registers a pipe once more: its introduction led nowhere.
+    pub(super) fn register_again(&mut self, now: Instant, id: u64, trouble: &str) {
+        self.note_unmet(now, id, trouble);
+        if let Some(endpoint) = self.broker_of(id) {
+            self.register(&endpoint, id);
+        }
+    }
+
+    /// Sends a frame to a broker that is there; not the end of what it does not have.
+    fn tell(&mut self, endpoint: &Endpoint, message: Message) {
+        let broker = self.brokers.get_mut(endpoint);
+        let Some(Link::Here(connection, registered)) = broker.map(|broker| &mut broker.link) else { return };
+        match &message {
+            Message::Register(register) => drop(registered.insert(register.id)),
+            Message::Withdraw(id) if !registered.remove(id) => return,
+            Message::Discarded(id) => drop(registered.remove(id)),
+            _ => {}
+        }
+        self.actions.push_back(Action::Tell(*connection, message));
+    }
+
+    /// A broker has introduced a pipe to its other end.
+    fn introduced(&mut self, now: Instant, found: Match) {
+        let Match { id, token, addresses } = found;
+        if !self.may_meet(id) {
+            return;
+        }
+        match self.pipes.get_mut(&id) {
+            Some(Pipe { state, open, .. }) if open.role == Role::Writer => {
+                // What is no address here is one that cannot be reached.
+                let addresses = addresses.iter().filter_map(|at| Endpoint::parse(at.as_str(), None).ok());
+                *state = State::Introduced { token, since: now, addresses: addresses.collect() };
+                self.dial_introduced(now, id, token);
+            }
+            _ => self.expect(now, id, token),
+        }
+    }
+
+    /// A broker is ready to join a pipe with its other end.
+    fn relayed(&mut self, now: Instant, endpoint: &Endpoint, id: u64, token: Token) {
+        if !self.may_meet(id) {
+            return;
+        }
+        if let Some(Pipe { state, open, .. }) = self.pipes.get_mut(&id)
+            && open.role == Role::Writer
+        {
+            *state = State::Relayed(token);
+        }
+        self.dial(now, Dial::new(Target::Relay(id, token), [endpoint.clone()]).until(now + TOKEN));
+    }
+
+    /// Whether a pipe waits for a broker's word, and is not about to meet its other end already: then a broker would say it only
+    /// to keep this side busy.
+    fn may_meet(&self, id: u64) -> bool {
+        let pipe = self.pipes.get(&id).filter(|pipe| pipe.state == State::Registered);
+        pipe.is_some_and(|pipe| pipe.open.role == Role::Writer || self.expected.len() < EXPECTED_MAX)
+    }
+
+    /// Tries a reader's addresses, one after the other, as long as its token is the one that counts: a few seconds for each, as
+    /// far as the token is good for that.
+    pub(super) fn dial_introduced(&mut self, now: Instant, id: u64, token: Token) {
+        let pipe = self.pipes.get(&id).filter(|pipe| pipe.tries(token).is_some());
+        if let Some(Pipe { state: State::Introduced { addresses, .. }, .. }) = pipe {
+            let limit = (REACH * addresses.len().max(1) as u32).min(REDIAL);
+            self.dial(now, Dial::new(Target::Introduced(id, token), addresses.clone()).until(now + limit));
+        }
+    }
+
+    /// Whether an introduced peer that was reached, and went, is worth another dial. Its process may be gone while something
+    /// else takes connections at its address: then the broker must hear of it while the token is good, or no other reader can
+    /// be introduced.
+    pub(super) fn may_redial(&self, now: Instant, id: u64, tried: Token) -> bool {
+        let limit = REDIAL.min(self.config.peer_timeout);
+        let since = self.pipes.get(&id).and_then(|pipe| pipe.tries(tried));
+        since.is_some_and(|since| now.saturating_duration_since(since) < limit)
+    }
+
+    /// Has a writer that comes with a token let in.
+    pub(super) fn expect(&mut self, now: Instant, pipe: u64, token: Token) {
+        let until = now + TOKEN;
+        self.expected.insert(token, Expected { pipe, until });
+        self.set_timer(until, Timer::Token(token));
+        self.actions.push_back(Action::Expect(token));
+    }
+
+    /// An introduced writer did not come: the broker looks for another one.
+    pub(super) fn token_expired(&mut self, now: Instant, token: Token) {
+        if let Some(Expected { pipe, .. }) = self.expected.remove(&token) {
+            self.register_again(now, pipe, "an introduced writer did not come");
+        }
+    }
+
+    /// A writer reached none of its reader's addresses, or nobody there who let it in.
+    pub(super) fn unreachable(&mut self, now: Instant, id: u64, tried: Token, trouble: &str) {
+        self.note_unmet(now, id, trouble);
+        // The broker that gave it may be gone, and the one that is here now would take this for a broken rule.
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        if pipe.tries(tried).is_none() {
+            return;
+        }
+        pipe.state = State::Registered;
+        if let Some(endpoint) = self.broker_of(id) {
+            self.tell(&endpoint, Message::Unreachable { id, token: tried });
+        }
+    }
+
+    /// Notes why a pipe did not meet the other end of an introduction; a writer's, for the error that may come of it.
+    fn note_unmet(&mut self, now: Instant, id: u64, trouble: &str) {
+        self.note(id, trouble);
+        if let Some(pipe) = self.pipes.get_mut(&id)
+            && pipe.open.role == Role::Writer
+        {
+            let since = pipe.unmet.as_ref().map_or(now, |(since, _)| *since);
+            pipe.unmet = Some((since, trouble.to_owned()));
+        }
+    }
+}
