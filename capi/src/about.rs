@@ -1,8 +1,7 @@
 //! `zvfs.h`: about the library.
 
-use crate::exported::exported;
 use std::ffi::{CString, c_char};
-use vfs_core::{Code, PerProcess};
+use vfs_core::{Code, PerProcess, extern_c};
 
 /// Linux's numbers end before this one.
 const CODES: usize = 256;
@@ -23,7 +22,7 @@ fn texts(code: i32) -> Option<&'static (Option<CString>, CString)> {
     texts.get(code.unsigned_abs() as usize)
 }
 
-exported! {
+extern_c! { exported by "libzvfs":
     fn zvfs_version() -> *const c_char, plain {
         Ok(concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast())
     }

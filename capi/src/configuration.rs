@@ -1,11 +1,11 @@
 //! `zvfs.h`: configuration.
 
-use crate::argument::{Object, Pairs, Place};
-use crate::exported::exported;
+use crate::argument::{Object, Pairs};
 use crate::place::library;
 use crate::pool::{Exclusive, Kind, Pool, Slot};
 use std::path::Path;
-use vfs_core::{Code, Configuration, Digest, Error, Result};
+use vfs_core::boundary::Place;
+use vfs_core::{Code, Configuration, Digest, Error, Result, extern_c};
 
 pub type ConfigurationSlot = Slot<Configuration>;
 
@@ -21,7 +21,7 @@ pub fn find(file: Option<&str>) -> Result<Configuration> {
     Configuration::find_beside(file.map(Path::new), &[], library)
 }
 
-exported! {
+extern_c! { exported by "libzvfs":
     fn zvfs_configuration_new(out: Place<'_, *const ConfigurationSlot>) -> i32 {
         out.put(CONFIGURATIONS.insert(Configuration::closed()));
         Ok(())
@@ -58,9 +58,9 @@ exported! {
         configuration.append(provider, setting, value)
     }
     fn zvfs_configuration_alias(
-        configuration: Exclusive<Configuration>, scheme: &str, provider: &str, as_scheme: Option<&str>, settings: Pairs
+        configuration: Exclusive<Configuration>, scheme: &str, provider: &str, as_scheme: Option<&str>, settings: Option<Pairs>
     ) -> i32 {
-        configuration.add_alias(scheme, provider, as_scheme, settings.0.as_deref())
+        configuration.add_alias(scheme, provider, as_scheme, settings.map(|settings| settings.0).as_deref())
     }
     fn zvfs_configuration_free(configuration: Option<Object<Configuration>>) -> (), plain {
         configuration.map_or(Ok(()), |object| CONFIGURATIONS.remove_soon(object.slot()).map(drop))

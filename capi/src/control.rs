@@ -1,13 +1,13 @@
 //! `zvfs.h`: control.
 
-use crate::argument::{Object, Place};
-use crate::exported::exported;
+use crate::argument::Object;
 use crate::pool::{Kind, Pool, Shared, Slot};
-use crate::structs::{Report, Waiting};
+use crate::structs::Waiting;
 use std::time::{Duration, Instant};
-use vfs_core::{Control, abi};
+use vfs_core::boundary::{Answer, Place};
+use vfs_core::{Control, abi, extern_c};
 
-pub type ControlSlot = Slot<Control>;
+type ControlSlot = Slot<Control>;
 
 static CONTROLS: Pool<Control> = Pool::new();
 
@@ -15,7 +15,7 @@ impl Kind for Control {
     const NAME: &'static str = "control";
 }
 
-exported! {
+extern_c! { exported by "libzvfs":
     fn zvfs_control_new(out: Place<'_, *const ControlSlot>) -> i32 {
         out.put(CONTROLS.insert(Control::new()));
         Ok(())
@@ -34,7 +34,7 @@ exported! {
         control.set_deadline(at);
         Ok(())
     }
-    fn zvfs_control_waiting(control: Shared<Control>, out: Report<Waiting>) -> i32 {
+    fn zvfs_control_waiting(control: Shared<Control>, out: Answer<'_, Waiting>) -> i32 {
         out.put(Waiting::new(control.waiting().as_ref()));
         Ok(())
     }

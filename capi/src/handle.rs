@@ -1,13 +1,13 @@
 //! `zvfs.h`: handle.
 
-use crate::argument::{Callback, Object, Source, Target};
-use crate::exported::exported;
+use crate::argument::Object;
 use crate::pool::{Exclusive, Kind, Pool, Shared, Slot};
-use crate::structs::{ProgressFn, Report};
+use crate::structs::ProgressFn;
 use std::ffi::{CString, c_char, c_void};
 use std::io::SeekFrom;
 use std::ptr;
-use vfs_core::{Code, Error, Finish, Flush, OpenFile, Result, abi, copy};
+use vfs_core::boundary::{Answer, Callback, Source, Target};
+use vfs_core::{Code, Error, Finish, Flush, OpenFile, Result, abi, copy, extern_c};
 
 pub type HandleSlot = Slot<Handle>;
 
@@ -30,7 +30,7 @@ pub fn hand_out(file: OpenFile) -> *const HandleSlot {
     HANDLES.insert(Handle { file, shown })
 }
 
-exported! {
+extern_c! { exported by "libzvfs":
     fn zvfs_handle_capabilities(handle: Shared<Handle>) -> u64, plain {
         Ok(handle.file.capabilities().bits())
     }
@@ -40,12 +40,12 @@ exported! {
     fn zvfs_handle_read(handle: Exclusive<Handle>, buf: Target<'_>, n: u64) -> i64 {
         // SAFETY: the header: buf[0..n] is the caller's and writable.
         let buf = unsafe { buf.bytes(n) }?;
-        handle.file.read(buf).map(|count| count as u64)
+        handle.file.read(buf)
     }
     fn zvfs_handle_write(handle: Exclusive<Handle>, buf: Source<'_>, n: u64) -> i64 {
         // SAFETY: the header: buf[0..n] is the caller's and readable.
         let buf = unsafe { buf.bytes(n) }?;
-        handle.file.write(buf).map(|count| count as u64)
+        handle.file.write(buf)
     }
     fn zvfs_handle_write_all(handle: Exclusive<Handle>, buf: Source<'_>, n: u64) -> i32 {
         // SAFETY: as for write.
@@ -55,12 +55,12 @@ exported! {
     fn zvfs_handle_read_at(handle: Shared<Handle>, buf: Target<'_>, n: u64, offset: u64) -> i64 {
         // SAFETY: as for read.
         let buf = unsafe { buf.bytes(n) }?;
-        handle.file.read_at(buf, offset).map(|count| count as u64)
+        handle.file.read_at(buf, offset)
     }
     fn zvfs_handle_write_at(handle: Shared<Handle>, buf: Source<'_>, n: u64, offset: u64) -> i64 {
         // SAFETY: as for write.
         let buf = unsafe { buf.bytes(n) }?;
-        handle.file.write_at(buf, offset).map(|count| count as u64)
+        handle.file.write_at(buf, offset)
     }
     fn zvfs_handle_seek(handle: Exclusive<Handle>, offset: i64, whence: u32) -> i64 {
         let to = match whence {
@@ -79,7 +79,7 @@ exported! {
     fn zvfs_handle_truncate(handle: Exclusive<Handle>, size: u64) -> i32 {
         handle.file.truncate(size)
     }
-    fn zvfs_handle_stat(handle: Exclusive<Handle>, out: Report<abi::Stat>) -> i32 {
+    fn zvfs_handle_stat(handle: Exclusive<Handle>, out: Answer<'_, abi::Stat>) -> i32 {
         out.put(abi::Stat::from(&handle.file.stat()?));
         Ok(())
     }

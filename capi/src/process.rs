@@ -1,14 +1,13 @@
 //! The one registry behind `zvm.h`: made at its first use, stopped at exit, and made anew in a forked child.
 
 use crate::configuration::find;
-use crate::netpipe::Pipe;
+use crate::pipe::Pipe;
 use crate::registry::host;
 use parking_lot::Mutex;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Error, PerProcess, Registry, Result};
+use vfs_core::{Code, Error, PerProcess, Registry, Result, extern_c};
 
 /// How long the exit waits for calls of other threads that it cancelled. What was ended is delivered after that, within the 5 s
 /// that a provider's stop has.
@@ -84,9 +83,10 @@ fn at_exit() -> Result<()> {
     Ok(())
 }
 
-extern "C" fn end() {
-    if let Some(process) = CURRENT.get() {
-        // The panic hook has told it, and there is nobody else to tell.
-        drop(catch_unwind(AssertUnwindSafe(|| process.end())));
+extern_c! { by "libzvfs":
+    // The panic hook tells what fails here; there is nobody else to tell.
+    fn end() -> (), plain {
+        CURRENT.get().into_iter().for_each(Process::end);
+        Ok(())
     }
 }

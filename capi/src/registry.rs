@@ -1,17 +1,16 @@
 //! `zvfs.h`: registry.
 
-use crate::argument::{Argument, Callback, Object, Pairs, Place, null, text};
+use crate::argument::{Object, Pairs};
 use crate::configuration::{ConfigurationSlot, find};
-use crate::exported::exported;
 use crate::handle::{HandleSlot, hand_out};
 use crate::pool::{Kind, Pool, Shared, Slot};
-use crate::structs::{self, EntryFn, LogFn, NameFn, RegistryOptions, Report};
+use crate::structs::{self, LogFn, RegistryOptions};
 use std::ffi::{CString, c_void};
-use std::ops::ControlFlow;
 use std::sync::Arc;
+use vfs_core::boundary::{Answer, Argument, Callback, Options, Place, null, text};
 use vfs_core::{
-    Code, Configuration, Control, Entry, Error, Host, HostCalls, Level, Name, OpenFlags, OpenOptions,
-    Registry, Result, abi, built_in, log_to_stderr,
+    Code, Configuration, Control, Error, Host, HostCalls, Level, OpenFlags, OpenOptions, Registry, Result,
+    abi, built_in, extern_c, log_to_stderr, pass_entry, pass_name,
 };
 
 pub type RegistrySlot = Slot<Registry>;
@@ -54,7 +53,8 @@ impl Argument for How {
 
     unsafe fn check(value: *const structs::OpenOptions, name: &'static str) -> Result<How> {
         // SAFETY: the caller's promise is the same.
-        let Some(options) = unsafe { <Option<structs::OpenOptions>>::check(value, name) }? else {
+        let Some(Options(options)) = unsafe { <Option<Options<structs::OpenOptions>>>::check(value, name) }?
+        else {
             return Ok(How(OpenOptions::default()));
         };
         let mut how = OpenOptions::new(OpenFlags::from_bits(options.flags));
@@ -64,14 +64,14 @@ impl Argument for How {
         // SAFETY: the struct's own pointers, as the header says.
         let (settings, offered) = unsafe {
             (
-                Pairs::check(options.settings, "options.settings")?,
-                Pairs::check(options.offered, "options.offered")?,
+                <Option<Pairs>>::check(options.settings, "options.settings")?,
+                <Option<Pairs>>::check(options.offered, "options.offered")?,
             )
         };
-        for (name, value) in settings.0.unwrap_or_default() {
+        for (name, value) in settings.map(|settings| settings.0).unwrap_or_default() {
             how = how.setting(name, value);
         }
-        for (name, value) in offered.0.unwrap_or_default() {
+        for (name, value) in offered.map(|offered| offered.0).unwrap_or_default() {
             how = match name.as_str() {
                 "node" => how.node(value),
                 "job" => how.job(value),
@@ -175,11 +175,11 @@ impl HostCalls for CHost {
     }
 }
 
-exported! {
+extern_c! { exported by "libzvfs":
     fn zvfs_registry_new(
-        configuration: Option<Object<Configuration>>, options: Option<RegistryOptions>, out: Place<'_, *const RegistrySlot>
+        configuration: Option<Object<Configuration>>, options: Option<Options<RegistryOptions>>, out: Place<'_, *const RegistrySlot>
     ) -> i32 {
-        let host = CHost::new(options)?;
+        let host = CHost::new(options.map(|options| options.0))?;
         let configuration = match configuration {
             Some(object) => {
                 let slot: &'static ConfigurationSlot = object.slot();
@@ -206,19 +206,25 @@ exported! {
         out.put(registry.0.supported_flags(descriptor, &OpenOptions::default())?.bits());
         Ok(())
     }
-    fn zvfs_registry_stat(registry: Registered, descriptor: &str, options: How, out: Report<abi::Stat>) -> i32 {
+    fn zvfs_registry_stat(registry: Registered, descriptor: &str, options: How, out: Answer<'_, abi::Stat>) -> i32 {
         out.put(abi::Stat::from(&registry.0.stat(descriptor, &options.0)?));
         Ok(())
     }
     fn zvfs_registry_list(
-        registry: Registered, descriptor: &str, options: How, each: Callback<EntryFn>, arg: *mut c_void
+        registry: Registered, descriptor: &str, options: How, each: Callback<abi::EntryFn>, arg: *mut c_void
     ) -> i32 {
-        registry.0.list(descriptor, &options.0, &mut |entry| pass(entry, each.0, arg))
+        registry.0.list(descriptor, &options.0, &mut |entry| {
+            // SAFETY: the caller's own function with its own argument.
+            unsafe { pass_entry(entry, each.0, arg) }
+        })
     }
     fn zvfs_registry_names(
-        registry: Registered, descriptor: &str, options: How, each: Callback<NameFn>, arg: *mut c_void
+        registry: Registered, descriptor: &str, options: How, each: Callback<abi::NameFn>, arg: *mut c_void
     ) -> i32 {
-        registry.0.names(descriptor, &options.0, &mut |name| pass_name(name, each.0, arg))
+        registry.0.names(descriptor, &options.0, &mut |name| {
+            // SAFETY: as for an entry.
+            unsafe { pass_name(name, each.0, arg) }
+        })
     }
     fn zvfs_registry_remove(registry: Registered, descriptor: &str, options: How) -> i32 {
         registry.0.remove(descriptor, &options.0)
@@ -228,38 +234,5 @@ exported! {
             // The handles keep the registry itself, for layers; what none of them uses stops now.
             REGISTRIES.remove_soon(object.slot()).map(|registry| registry.into_iter().for_each(|registry| registry.release()))
         })
-    }
-}
-
-/// Passes an entry to the caller's function.
-fn pass(entry: Entry<'_>, each: EntryFn, arg: *mut c_void) -> ControlFlow<()> {
-    // The bridge lets no NUL through; a provider of the program's own might.
-    let Ok(name) = CString::new(entry.name) else { return ControlFlow::Continue(()) };
-    let stat = entry.stat.map(abi::Stat::from);
-    let entry = abi::Entry {
-        struct_size: abi::Entry::SIZE,
-        name: name.as_ptr(),
-        stat: stat.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
-    };
-    // SAFETY: the caller's own function with its own argument; the entry is valid during the call.
-    match unsafe { each(arg, &entry) } {
-        0 => ControlFlow::Continue(()),
-        _ => ControlFlow::Break(()),
-    }
-}
-
-/// The same for a name as bytes.
-fn pass_name(name: Name<'_>, each: NameFn, arg: *mut c_void) -> ControlFlow<()> {
-    let stat = name.stat.map(abi::Stat::from);
-    let name = abi::Name {
-        struct_size: abi::Name::SIZE,
-        bytes: name.bytes.as_ptr().cast(),
-        length: name.bytes.len() as u64,
-        stat: stat.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
-    };
-    // SAFETY: the caller's own function with its own argument; the name is valid during the call.
-    match unsafe { each(arg, &name) } {
-        0 => ControlFlow::Continue(()),
-        _ => ControlFlow::Break(()),
     }
 }

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
-use vfs_core::{Code, Error};
+use vfs_core::{Code, Error, extern_c};
 
 /// Frames that are looked at for whoever called exit: its own are the first few.
 const FRAMES: usize = 64;
@@ -24,17 +24,20 @@ const FRAMES: usize = 64;
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn() = fail_closed_streams;
 
-/// Puts something that fails with EBADF in the place of each standard stream that is closed: /dev/null the wrong way round. So
-/// no file that is opened later passes for a stream, and each use is an error, in this command and in its providers.
-extern "C" fn fail_closed_streams() {
-    for (stream, mode) in [(0, libc::O_WRONLY), (1, libc::O_RDONLY), (2, libc::O_RDONLY)] {
-        // SAFETY: both calls take numbers and a string that stays. The lowest free descriptor is this one, since those below it
-        // are open by now.
-        unsafe {
-            if libc::fcntl(stream, libc::F_GETFD) == -1 {
-                libc::open(c"/dev/null".as_ptr(), mode);
+extern_c! { by "zvfs":
+    /// Puts something that fails with EBADF in the place of each standard stream that is closed: /dev/null the wrong way round.
+    /// So no file that is opened later passes for a stream, and each use is an error, in this command and in its providers.
+    fn fail_closed_streams() -> (), plain {
+        for (stream, mode) in [(0, libc::O_WRONLY), (1, libc::O_RDONLY), (2, libc::O_RDONLY)] {
+            // SAFETY: both calls take numbers and a string that stays. The lowest free descriptor is this one, since those below
+            // it are open by now.
+            unsafe {
+                if libc::fcntl(stream, libc::F_GETFD) == -1 {
+                    libc::open(c"/dev/null".as_ptr(), mode);
+                }
             }
         }
+        Ok(())
     }
 }
 
@@ -97,24 +100,26 @@ pub fn on_foreign_end(call: impl FnOnce(&str) + Send + 'static) {
     *FAREWELL.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(call));
 }
 
-extern "C" fn at_exit() {
-    if ENDING.load(Ordering::SeqCst) || COMMAND.load(Ordering::SeqCst) != std::process::id() {
-        return;
+extern_c! { by "zvfs":
+    fn at_exit() -> (), plain {
+        if ENDING.load(Ordering::SeqCst) || COMMAND.load(Ordering::SeqCst) != std::process::id() {
+            return Ok(());
+        }
+        while LEAVING.swap(true, Ordering::SeqCst) {
+            // SAFETY: the call takes nothing; it waits for a signal, and the first thread ends the process.
+            unsafe { libc::pause() };
+        }
+        let who = caller_of_exit().map_or("a provider".to_owned(), |path| path.display().to_string());
+        let text = format!(
+            "{who}: called exit, which no provider may: the process ends here, and what it was doing is not complete"
+        );
+        exit::warn(&text);
+        let farewell = FAREWELL.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(call) = farewell {
+            call(&text);
+        }
+        signals::leave(number(Code::ELIBBAD))
     }
-    while LEAVING.swap(true, Ordering::SeqCst) {
-        // SAFETY: the call takes nothing; it waits for a signal, and the first thread ends the process.
-        unsafe { libc::pause() };
-    }
-    let who = caller_of_exit().map_or("a provider".to_owned(), |path| path.display().to_string());
-    let text = format!(
-        "{who}: called exit, which no provider may: the process ends here, and what it was doing is not complete"
-    );
-    exit::warn(&text);
-    let farewell = FAREWELL.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(call) = farewell {
-        call(&text);
-    }
-    signals::leave(number(Code::ELIBBAD))
 }
 
 /// The library that called exit, as far as the stack tells: a provider's own rather than one that it uses.

@@ -4,14 +4,18 @@
     reason = "registers a function that a fork calls, and keeps what each process made for ever"
 )]
 
+use crate::extern_c;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 /// Counts forks: a child's number differs from its parent's.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-unsafe extern "C" fn count_fork() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
+extern_c! { by "the host":
+    fn count_fork() -> (), plain {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 /// A number that differs between a process and those that it is forked off: whoever keeps it with what he makes knows later

@@ -14,6 +14,7 @@
 //! | `file`, `host`, `provider` | the three traits, and a provider's handle on its host |
 //! | `sigpipe` (feature of its own) | writing to a pipe without SIGPIPE |
 //! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
+//! | `boundary` | what every function that C can call has in common |
 //! | `bridge` | traits to C (`export`), C to traits (`import`, host) |
 //! | `control` (host) | the host's end of a context: cancel and deadline |
 //! | `forks` (host) | which process this is |
@@ -23,7 +24,6 @@
 //! | `secret` (host) | files that hold a secret |
 //! | `copy` (host) | one file to another, in the kernel where it can be |
 
-#[expect(unsafe_code, reason = "the C boundary; each of its modules says what for")]
 mod bridge;
 mod code;
 #[cfg(feature = "host")]
@@ -61,6 +61,8 @@ mod suggest;
 mod waiting;
 
 pub mod abi;
+#[doc(hidden)]
+pub mod boundary;
 
 pub use code::Code;
 pub use context::{CancelFn, Context, ContextCalls, OnCancel};
@@ -75,6 +77,8 @@ pub use settings::{Setting, SettingKind, Settings, parse_duration, parse_size};
 pub use suggest::nearest;
 pub use waiting::{Waiting, WaitsFor};
 
+#[doc(hidden)]
+pub use bridge::entries::{pass_entry, pass_name};
 #[doc(hidden)]
 pub use bridge::export::entry as export_entry;
 #[cfg(feature = "host")]

@@ -2,8 +2,8 @@
 //!
 //! | Module | What it is |
 //! |---|---|
-//! | `exported` | the functions, each under a panic guard |
-//! | `argument` | from C's values to Rust's, each checked |
+//! | `exported` | the functions |
+//! | `argument` | from C's values to Rust's, beyond what `vfs_core::boundary` has |
 //! | `session` | what stands behind a `zvm_session *` |
 //! | `channel` | a host's callbacks as a file |
 #![expect(unsafe_code, reason = "the whole crate is the C boundary")]

@@ -1,13 +1,13 @@
 //! What stands behind a `zvm_session *`.
 
-use crate::argument::Options;
-use crate::argument::text;
+use crate::argument::SessionOptions;
 use crate::channel::Channel;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CString, c_char};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use vfs_core::boundary::{null, text};
 use vfs_core::{Code, Configuration, Error, PerProcess, Registry, Result};
 use zvm::{
     Cache, Compiler, ExitCode, Manifest, PROGRAM_MAX, Report, RunOptions, Session, SessionBuilder,
@@ -85,7 +85,7 @@ struct Done {
 }
 
 /// Makes a session and gives out its number.
-pub fn make(manifest: &[u8], options: Option<Options>) -> Result<*mut Opaque> {
+pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opaque> {
     let manifest =
         Manifest::parse(manifest).map_err(|failure| Error::new(Code::EINVAL, failure.text().to_owned()))?;
     let aliases = manifest.channels.iter().map(|channel| channel.alias.clone()).collect();
@@ -99,7 +99,7 @@ pub fn make(manifest: &[u8], options: Option<Options>) -> Result<*mut Opaque> {
     Ok(std::ptr::without_provenance_mut(number))
 }
 
-fn with_options(builder: SessionBuilder, options: Option<Options>) -> Result<SessionBuilder> {
+fn with_options(builder: SessionBuilder, options: Option<SessionOptions>) -> Result<SessionBuilder> {
     let Some(options) = options else { return Ok(builder) };
     // SAFETY: the header: each is NULL or a terminated string, valid during the call.
     let [configuration, worker, folder, key, job] = unsafe {
@@ -136,7 +136,7 @@ fn with_options(builder: SessionBuilder, options: Option<Options>) -> Result<Ses
 /// The session of a number.
 pub fn find(session: *mut Opaque) -> Result<Arc<Slot>> {
     if session.is_null() {
-        return Err(crate::argument::null("session"));
+        return Err(null("session"));
     }
     let (table, number) = (Table::current(), session.addr());
     let found = table.lock().get(&number).cloned();

@@ -6,11 +6,11 @@ use zvfs_faults::{Plugins, bounded};
 
 /// What a -D spoils, and the words that must be in the refusal.
 const DEFECTS: &[(&str, &[&str])] = &[
-    ("SIZE=0", &["0 bytes", "version 1 has"]),
-    ("SIZE=8", &["8 bytes", "version 1 has"]),
-    ("SIZE=sizeof(zvfs_provider)-1", &["version 1 has"]),
-    ("SIZE=65537", &["65537 bytes", "65536"]),
-    ("SIZE=UINT64_MAX", &["18446744073709551615 bytes"]),
+    ("SIZE=0", &["struct_size is 0", "or more"]),
+    ("SIZE=8", &["struct_size is 8:", "or more"]),
+    ("SIZE=sizeof(zvfs_provider)-1", &["struct_size is", "or more"]),
+    ("SIZE=65537", &["struct_size is 65537", "65536 at most"]),
+    ("SIZE=UINT64_MAX", &["struct_size is 18446744073709551615", "at most"]),
     ("NO_TABLE", &["NULL"]),
     ("NAME=NULL -DSCHEME=\"xx\"", &["name is NULL"]),
     ("NAME=\"\" -DSCHEME=\"xx\"", &["name ``"]),
@@ -37,15 +37,18 @@ const DEFECTS: &[(&str, &[&str])] = &[
     ("FLAGS=0", &["neither READ nor WRITE"]),
     ("FLAGS=ZVFS_OPEN_CREATE", &["neither READ nor WRITE"]),
     ("RESERVED=1", &["zvfs_provider.reserved is not 0"]),
-    ("EXTENSION=short_positional", &["zvfs.positional/1", "8 bytes"]),
+    ("EXTENSION=short_positional", &["zvfs.positional/1", "struct_size is 8"]),
     ("SETTINGS=endless_settings", &["settings", "no NULL after 1024"]),
-    ("SETTINGS=one_setting -DSETTING_SIZE=8", &["zvfs_setting", "8 bytes"]),
+    ("SETTINGS=one_setting -DSETTING_SIZE=8", &["zvfs_setting", "struct_size is 8"]),
     ("SETTINGS=one_setting -DSETTING_NAME=NULL", &["setting's name is NULL"]),
     ("SETTINGS=one_setting -DSETTING_NAME=\"De pth\"", &["setting `De pth`"]),
     ("SETTINGS=one_setting -DSETTING_RESERVED=1", &["setting `depth`", "zvfs_setting.reserved is not 0"]),
     ("SETTINGS=one_setting -DSETTING_DEFAULT=\"seven\"", &["default", "integer"]),
     ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULES=NULL", &["rules is NULL"]),
-    ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_SIZE=8", &["zvfs_setting_rule", "8 bytes"]),
+    (
+        "SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_SIZE=8",
+        &["zvfs_setting_rule", "struct_size is 8"],
+    ),
     ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_SETTING=NULL", &["a rule's setting is NULL"]),
     (
         "SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_SETTING=\"dpth\"",
@@ -96,7 +99,7 @@ fn no_byte_beyond_a_struct_is_read() {
         let plugins = Plugins::new();
         // It claims eight bytes, and the ninth cannot be read; then it is whole, and ends where memory does.
         plugins.add("edge", "table", &["SIZE=8", "EDGE=8"]);
-        assert!(plugins.refusal("edge").to_string().contains("8 bytes"));
+        assert!(plugins.refusal("edge").to_string().contains("struct_size is 8"));
         let whole = plugins.add("whole", "table", &["EDGE=sizeof(zvfs_provider)"]);
         Library::load(&whole, "whole", None).unwrap();
     });

@@ -2,12 +2,14 @@
 #![expect(unsafe_code, reason = "calls the other side's function, and is called by it")]
 
 use crate::abi;
-use crate::bridge::strings::c_string;
-use crate::bridge::translate::{empty_stat, stat_from_abi, stat_to_abi};
-use crate::file::Stat;
+use crate::boundary::{Struct, read, text};
+use crate::bridge::translate::stat_from_abi;
+use crate::code::Code;
+use crate::error::Result;
+use crate::extern_c;
 use crate::provider::{Entry, Name};
 use std::any::Any;
-use std::ffi::{CStr, c_void};
+use std::ffi::{CString, c_void};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
@@ -22,9 +24,10 @@ const NAME_MAX: u64 = 1 << 20;
 ///
 /// # Safety
 /// `each` and `arg` came with the call that lists, which is in progress.
-pub(crate) unsafe fn pass_entry(entry: Entry<'_>, each: abi::EntryFn, arg: *mut c_void) -> ControlFlow<()> {
-    let name = c_string(entry.name);
-    let stat = entry.stat.map(passed);
+pub unsafe fn pass_entry(entry: Entry<'_>, each: abi::EntryFn, arg: *mut c_void) -> ControlFlow<()> {
+    // A name with a NUL is none.
+    let Ok(name) = CString::new(entry.name) else { return ControlFlow::Continue(()) };
+    let stat = entry.stat.map(abi::Stat::from);
     let entry = abi::Entry {
         struct_size: abi::Entry::SIZE,
         name: name.as_ptr(),
@@ -38,8 +41,8 @@ pub(crate) unsafe fn pass_entry(entry: Entry<'_>, each: abi::EntryFn, arg: *mut 
 ///
 /// # Safety
 /// As for [`pass_entry`].
-pub(crate) unsafe fn pass_name(name: Name<'_>, each: abi::NameFn, arg: *mut c_void) -> ControlFlow<()> {
-    let stat = name.stat.map(passed);
+pub unsafe fn pass_name(name: Name<'_>, each: abi::NameFn, arg: *mut c_void) -> ControlFlow<()> {
+    let stat = name.stat.map(abi::Stat::from);
     let name = abi::Name {
         struct_size: abi::Name::SIZE,
         bytes: name.bytes.as_ptr().cast(),
@@ -48,12 +51,6 @@ pub(crate) unsafe fn pass_name(name: Name<'_>, each: abi::NameFn, arg: *mut c_vo
     };
     // SAFETY: the caller's promise; the name is valid during the call.
     if unsafe { each(arg, &name) } == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-}
-
-fn passed(stat: &Stat) -> abi::Stat {
-    let mut out = empty_stat();
-    stat_to_abi(stat, &mut out);
-    out
 }
 
 /// Asks the other side for a list: `call` gets what it takes, a function and an argument. What is no UTF-8 is passed over.
@@ -93,54 +90,50 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// Takes a name, and answers for the other side: 0 goes on. What is none (empty, with a slash or a NUL) is passed over.
-    fn take(&mut self, bytes: &[u8], stat: Option<&abi::Stat>) -> i32 {
+    /// Takes a name; the error stops the other side. What is none (empty, with a slash or a NUL) is passed over.
+    fn take(&mut self, bytes: &[u8], stat: *const abi::Stat) -> Result<()> {
         if self.stopped {
-            return 1;
+            return Err(Code::ECANCELED.into());
         }
         if bytes.is_empty() || bytes.contains(&b'/') || bytes.contains(&0) || bytes == b"." || bytes == b".."
         {
-            return 0;
+            return Ok(());
         }
-        let stat = stat.map(stat_from_abi);
+        // SAFETY: the header: NULL, or valid during the callback that came with it.
+        let stat = unsafe { read(stat, "stat") }.ok().map(|stat| stat_from_abi(&stat));
         let call = AssertUnwindSafe(|| (self.each)(Name { bytes, stat: stat.as_ref() }));
         match catch_unwind(call) {
-            Ok(ControlFlow::Continue(())) => return 0,
+            Ok(ControlFlow::Continue(())) => return Ok(()),
             Ok(ControlFlow::Break(())) => {}
             Err(panic) => self.panic = Some(panic),
         }
         self.stopped = true;
-        1
+        Err(Code::ECANCELED.into())
     }
 }
 
-/// What the other side calls for each entry.
-unsafe extern "C" fn take_entry(arg: *mut c_void, entry: *const abi::Entry) -> i32 {
-    // SAFETY: arg is what `take` passed, during its call.
-    let listing = unsafe { &mut *arg.cast::<Listing<'_>>() };
-    // SAFETY: the header: an entry valid during the callback.
-    let Some(entry) = (unsafe { entry.as_ref() }) else { return 0 };
-    if entry.name.is_null() {
-        return 0;
+extern_c! { by "zvfs":
+    /// What the other side calls for each entry. What is none is passed over.
+    fn take_entry(arg: *mut c_void, entry: Result<Struct<abi::Entry>>) -> i32, plain {
+        let Ok(Struct(entry)) = entry else { return Ok(()) };
+        // SAFETY: the header: NULL or a terminated string, valid during the callback.
+        let Ok(Some(name)) = (unsafe { text(entry.name, "name") }) else { return Ok(()) };
+        // SAFETY: arg is what `take` passed, during its call.
+        unsafe { &mut *arg.cast::<Listing<'_>>() }.take(name.as_bytes(), entry.stat)
     }
-    // SAFETY: as above, and not NULL: a terminated string.
-    let name = unsafe { CStr::from_ptr(entry.name) };
-    // SAFETY: as above.
-    listing.take(name.to_bytes(), unsafe { entry.stat.as_ref() })
 }
 
-/// What the other side calls for each name.
 #[cfg(feature = "host")]
-unsafe extern "C" fn take_name(arg: *mut c_void, name: *const abi::Name) -> i32 {
-    // SAFETY: arg is what `take` passed, during its call.
-    let listing = unsafe { &mut *arg.cast::<Listing<'_>>() };
-    // SAFETY: the header: a name valid during the callback.
-    let Some(name) = (unsafe { name.as_ref() }) else { return 0 };
-    if name.struct_size < abi::Name::SIZE || name.bytes.is_null() || name.length > NAME_MAX {
-        return 0;
+extern_c! { by "the host":
+    /// What the other side calls for each name.
+    fn take_name(arg: *mut c_void, name: Result<Struct<abi::Name>>) -> i32, plain {
+        let Ok(Struct(name)) = name else { return Ok(()) };
+        if name.bytes.is_null() || name.length > NAME_MAX {
+            return Ok(());
+        }
+        // SAFETY: the header: so many bytes, valid during the callback.
+        let bytes = unsafe { slice::from_raw_parts(name.bytes.cast(), name.length as usize) };
+        // SAFETY: arg is what `take` passed, during its call.
+        unsafe { &mut *arg.cast::<Listing<'_>>() }.take(bytes, name.stat)
     }
-    // SAFETY: as above, and not NULL: so many bytes.
-    let bytes = unsafe { slice::from_raw_parts(name.bytes.cast(), name.length as usize) };
-    // SAFETY: as above.
-    listing.take(bytes, unsafe { name.stat.as_ref() })
 }

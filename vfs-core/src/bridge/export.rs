@@ -1,29 +1,24 @@
 //! Traits to C: what [`export_provider!`](crate::export_provider) puts behind a provider's table.
 //!
-//! [`exported!`] is the only way a function gets into the table; the null check and the panic guard are inside it.
+//! [`extern_c!`] is the only way a function gets into the table; the null check and the panic guard are inside it.
 #![expect(unsafe_code, reason = "this module is one half of the C boundary")]
 
 use crate::abi;
+use crate::boundary::{Answer, Behind, Callback, Place, Source, Struct, Target, c_string};
 use crate::bridge::entries::{pass_entry, pass_name};
-use crate::bridge::foreign::{ForeignContext, ForeignHost, for_a_name, settings_from_abi, with_request};
-use crate::bridge::guard::{bytes, bytes_mut, fail, guarded, hand_out, lent, position, seek_from};
+use crate::bridge::foreign::{ForeignHost, LiveContext, with_request};
+use crate::bridge::held::{HeldFile, file_calls};
 use crate::bridge::rules::Rules;
-use crate::bridge::strings::c_string;
-use crate::bridge::translate::{
-    direction_from_abi, finish_from_abi, flush_from_abi, kind_to_abi, stat_to_abi,
-};
+use crate::bridge::translate::kind_to_abi;
 use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::file::{COUNT_MAX, File};
-use crate::flags::Capabilities;
+use crate::extern_c;
 use crate::host::Host;
-use crate::provider::{Entry, Info, Instance, Name, Provider, Threads};
-use std::cell::UnsafeCell;
-use std::ffi::{CStr, CString, c_char, c_void};
-use std::os::fd::AsRawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::provider::{Entry, Info, Instance, Name, Namespace, Provider, Request, Threads};
+use crate::settings::Settings;
+use std::ffi::{CString, c_char, c_void};
+use std::os::fd::BorrowedFd;
 use std::ptr;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 /// Exports a provider: `export_provider!(Http)` for a unit struct, or any expression of a type that implements
@@ -31,22 +26,19 @@ use std::sync::{Arc, OnceLock};
 #[macro_export]
 macro_rules! export_provider {
     ($provider:expr) => {
-        /// The entry of the provider ABI, version 1.
-        #[allow(
-            unsafe_code,
-            reason = "an exported symbol's name must be unique in its library, and this is its only one"
-        )]
-        #[unsafe(no_mangle)]
-        pub extern "C" fn zvfs_provider_v1() -> *const $crate::abi::Provider {
-            $crate::export_entry(|| ::std::boxed::Box::new($provider))
+        $crate::extern_c! { exported by "the provider":
+            /// The entry of the provider ABI, version 1.
+            pub fn zvfs_provider_v1() -> *const $crate::abi::Provider, plain {
+                $crate::export_entry(|| ::std::boxed::Box::new($provider))
+            }
         }
     };
 }
 
 /// The library's provider with its table. One a library, so one a process image of this code.
-static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
+static LIBRARY: OnceLock<ExportedProvider> = OnceLock::new();
 
-struct Library {
+struct ExportedProvider {
     provider: Box<dyn Provider>,
     table: abi::Provider,
     /// What the table points to. Boxed slices: they are never touched again, so their addresses stay.
@@ -57,19 +49,18 @@ struct Library {
 }
 
 // SAFETY: the raw pointers point into the struct's own heap blocks, which nobody changes after construction.
-unsafe impl Send for Library {}
+unsafe impl Send for ExportedProvider {}
 // SAFETY: as above; shared access only reads.
-unsafe impl Sync for Library {}
+unsafe impl Sync for ExportedProvider {}
 
 /// The body of the exported entry. Not for direct use: [`export_provider!`](crate::export_provider) calls it.
 #[doc(hidden)]
-pub fn entry(provider: impl FnOnce() -> Box<dyn Provider>) -> *const abi::Provider {
-    let library = LIBRARY.get_or_init(|| catch_unwind(AssertUnwindSafe(|| Library::new(provider()))).ok());
-    library.as_ref().map_or(ptr::null(), |library| &raw const library.table)
+pub fn entry(provider: impl FnOnce() -> Box<dyn Provider>) -> Result<*const abi::Provider> {
+    Ok(&raw const LIBRARY.get_or_init(|| ExportedProvider::new(provider())).table)
 }
 
-impl Library {
-    fn new(provider: Box<dyn Provider>) -> Library {
+impl ExportedProvider {
+    fn new(provider: Box<dyn Provider>) -> ExportedProvider {
         let info = provider.info();
         let mut strings = Vec::new();
         // A CString's bytes are on the heap: moving it into the list leaves them where they are.
@@ -104,7 +95,7 @@ impl Library {
             ..functions(&info)
         };
         let rules = Rules::new(&info.settings);
-        Library {
+        ExportedProvider {
             provider,
             table,
             _strings: strings,
@@ -152,215 +143,113 @@ struct ExportedInstance {
     host: Arc<ForeignHost>,
 }
 
-/// What a file pointer of this library points to.
+impl Behind for ExportedInstance {
+    type C = abi::Instance;
+}
+
+impl ExportedInstance {
+    /// Works on a name, under a context that ends with the call.
+    fn named<T>(
+        &self,
+        request: &abi::OpenRequest,
+        call: impl FnOnce(&dyn Namespace, &Request<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let none = || Error::new(Code::ENOTSUP, "this provider has no names to ask about");
+        let named = |request: &Request<'_>| call(self.instance.namespace().ok_or_else(none)?, request);
+        with_request(&self.host, request, named).map(|(_context, result)| result)
+    }
+}
+
+/// What a file pointer of this library points to. Its context ends when it is closed.
 struct ExportedFile {
-    /// Exclusive for every call but the positional ones: the ABI's [file] rule.
-    file: UnsafeCell<Box<dyn File>>,
-    context: Arc<ForeignContext>,
-    /// Asked when it was opened, where a panic still has an error to go to.
-    capabilities: Capabilities,
-    poisoned: AtomicBool,
+    file: HeldFile,
+    _context: LiveContext,
 }
 
-/// What a call runs on, and what a panic does to it.
-trait Target {
-    fn poisoned(&self) -> Option<&AtomicBool>;
+impl Behind for ExportedFile {
+    type C = abi::File;
 }
 
-impl Target for ExportedFile {
-    fn poisoned(&self) -> Option<&AtomicBool> {
-        Some(&self.poisoned)
+extern_c! { by "the provider":
+    fn start(host: ForeignHost, settings: Settings, out: Place<'_, *mut abi::Instance>) -> i32 {
+        let library = LIBRARY.get().ok_or_else(|| Error::new(Code::EIO, "start before the entry"))?;
+        let host = Arc::new(host);
+        let instance = library.provider.start(Host::new(host.clone()), settings)?;
+        out.put(ExportedInstance { instance, host }.hand_out());
+        Ok(())
     }
-}
-
-impl Target for ExportedInstance {
-    /// One descriptor that makes a provider panic must not end the service for all others. What `&self` shares between
-    /// calls has its own locks, which std poisons where it must.
-    fn poisoned(&self) -> Option<&AtomicBool> {
-        None
+    fn stop(instance: Box<ExportedInstance>) -> (), plain {
+        drop(instance);
+        Ok(())
     }
-}
-
-/// Defines functions of the table that work on a file or an instance.
-macro_rules! exported {
-    ($(fn $name:ident($this:ident: &$type:ty as $opaque:ty $(, $arg:ident: $arg_type:ty)*) -> $out:ty $body:block)*) => {$(
-        unsafe extern "C" fn $name(this: *mut $opaque $(, $arg: $arg_type)*, err: *mut abi::Error) -> $out {
-            // SAFETY: not NULL means that this library made it, as a box of this type, and that it is not freed yet: the
-            // ABI's life of a file or instance.
-            let Some($this) = (unsafe { this.cast::<$type>().as_ref() }) else {
-                return fail(err, &Error::new(Code::EINVAL, concat!(stringify!($name), ": NULL"))) as $out;
-            };
-            guarded(err, $this.poisoned(), || $body) as $out
-        }
-    )*};
-}
-
-impl ExportedFile {
-    /// The file, for a call that nothing else overlaps.
-    #[expect(clippy::mut_from_ref, reason = "exclusive by the ABI's thread rule, which no type can say")]
-    fn exclusive(&self) -> &mut dyn File {
-        // SAFETY: the header's [file] tag: one call at a time, and positional ones do not overlap others.
-        unsafe { &mut **self.file.get() }
+    // One descriptor that makes a provider panic must not end the service for all others: an instance is not poisoned. What
+    // `&self` shares between calls has its own locks, which std poisons where it must.
+    fn open(instance: &ExportedInstance, request: Struct<abi::OpenRequest>, out: Place<'_, *mut abi::File>) -> i32 {
+        let open = |request: &Request<'_>| instance.instance.open(request).map(HeldFile::new);
+        let (context, file) = with_request(&instance.host, &request.0, open)?;
+        out.put(ExportedFile { file, _context: context }.hand_out());
+        Ok(())
     }
-
-    /// The file, for a call that positional ones may overlap.
-    fn shared(&self) -> &dyn File {
-        // SAFETY: the header's [shared] tag: only other shared calls overlap this one.
-        unsafe { &**self.file.get() }
+    fn close(file: Box<ExportedFile>) -> (), plain {
+        drop(file);
+        Ok(())
     }
-}
-
-exported! {
-    fn read(this: &ExportedFile as abi::File, buf: *mut c_void, n: u64) -> i64 {
-        // SAFETY: read's contract: buf[0..n] is writable for the call and nobody else uses it.
-        let buf = unsafe { bytes_mut(buf, n) }?;
-        this.exclusive().read(buf).map(|count| count as i64)
+    fn capabilities(file: &ExportedFile) -> u64, plain {
+        Ok(file.file.capabilities().bits())
     }
-    fn write(this: &ExportedFile as abi::File, buf: *const c_void, n: u64) -> i64 {
-        // SAFETY: write's contract: buf[0..n] is readable for the call and nobody changes it.
-        let buf = unsafe { bytes(buf, n) }?;
-        this.exclusive().write(buf).map(|count| count as i64)
-    }
-    fn read_at(this: &ExportedFile as abi::File, buf: *mut c_void, n: u64, offset: u64) -> i64 {
-        // SAFETY: as for read.
-        let buf = unsafe { bytes_mut(buf, n) }?;
-        this.shared().read_at(buf, offset).map(|count| count as i64)
-    }
-    fn write_at(this: &ExportedFile as abi::File, buf: *const c_void, n: u64, offset: u64) -> i64 {
-        // SAFETY: as for write.
-        let buf = unsafe { bytes(buf, n) }?;
-        this.shared().write_at(buf, offset).map(|count| count as i64)
-    }
-    fn seek(this: &ExportedFile as abi::File, offset: i64, whence: u32) -> i64 {
-        position(this.exclusive().seek(seek_from(offset, whence)?)?)
-    }
-    fn tell(this: &ExportedFile as abi::File) -> i64 {
-        position(this.exclusive().tell()?)
-    }
-    fn truncate(this: &ExportedFile as abi::File, size: u64) -> i32 {
-        this.exclusive().truncate(size).map(|()| 0)
-    }
-    fn flush(this: &ExportedFile as abi::File, level: u32) -> i32 {
-        this.exclusive().flush(flush_from_abi(level)?).map(|()| 0)
-    }
-    fn finish(this: &ExportedFile as abi::File, how: u32) -> i32 {
-        this.exclusive().finish(finish_from_abi(how)?).map(|()| 0)
-    }
-    fn file_stat(this: &ExportedFile as abi::File, out: *mut abi::Stat) -> i32 {
-        let stat = this.exclusive().stat()?;
-        // SAFETY: the host gives a zvfs_stat of its own, valid for the call.
-        let out = unsafe { out.as_mut() }.ok_or_else(|| Error::new(Code::EINVAL, "stat: out is NULL"))?;
-        stat_to_abi(&stat, out);
-        Ok(0)
-    }
-    fn lease(this: &ExportedFile as abi::File, direction: u64, out: *mut abi::Lease) -> i32 {
-        let lease = this.exclusive().lease(direction_from_abi(direction)?)?;
-        // SAFETY: the host gives a zvfs_lease of its own, valid for the call.
-        let out = unsafe { out.as_mut() }.ok_or_else(|| Error::new(Code::EINVAL, "lease: out is NULL"))?;
-        out.fd = lease.fd.as_raw_fd();
-        out.offset = lease.offset.unwrap_or(abi::OFFSET_STREAM);
-        out.limit = lease.limit;
-        Ok(0)
-    }
-    fn advance(this: &ExportedFile as abi::File, direction: u64, n: u64) -> i32 {
-        this.exclusive().advance(direction_from_abi(direction)?, n).map(|()| 0)
-    }
-    fn send_from(this: &ExportedFile as abi::File, fd: i32, offset: u64, n: u64) -> i64 {
-        // SAFETY: the header: the host's descriptor, open for the call.
-        let fd = unsafe { lent(fd) }?;
-        this.exclusive().send_from(fd, offset, n.min(COUNT_MAX as u64) as usize).map(|count| count as i64)
-    }
-    fn receive_into(this: &ExportedFile as abi::File, fd: i32, offset: u64, n: u64) -> i64 {
-        // SAFETY: the header: the host's descriptor, open for the call.
-        let fd = unsafe { lent(fd) }?;
-        this.exclusive().receive_into(fd, offset, n.min(COUNT_MAX as u64) as usize).map(|count| count as i64)
-    }
-    fn open(this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest, out: *mut *mut abi::File) -> i32 {
-        let (context, (file, capabilities)) = with_request(&this.host, request, |request| {
-            let file = this.instance.open(request)?;
-            let capabilities = file.capabilities();
-            Ok((file, capabilities))
-        })?;
-        let file =
-            ExportedFile { file: UnsafeCell::new(file), context, capabilities, poisoned: AtomicBool::new(false) };
-        // SAFETY: the host gives a place of its own for the pointer, valid for the call.
-        unsafe { hand_out(out, file) }
-    }
-    fn name_stat(this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest, out: *mut abi::Stat) -> i32 {
-        let stat = for_a_name(&this.host, request, |request| namespace(&*this.instance)?.stat(request))?;
-        // SAFETY: the host gives a zvfs_stat of its own, valid for the call.
-        let out = unsafe { out.as_mut() }.ok_or_else(|| Error::new(Code::EINVAL, "stat: out is NULL"))?;
-        stat_to_abi(&stat, out);
-        Ok(0)
+    fn name_stat(
+        instance: &ExportedInstance, request: Struct<abi::OpenRequest>, out: Answer<'_, abi::Stat>
+    ) -> i32 {
+        let stat = instance.named(&request.0, |names, request| names.stat(request))?;
+        out.put(abi::Stat::from(&stat));
+        Ok(())
     }
     fn name_list(
-        this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest, each: Option<abi::EntryFn>, arg: *mut c_void
+        instance: &ExportedInstance, request: Struct<abi::OpenRequest>, each: Callback<abi::EntryFn>, arg: *mut c_void
     ) -> i32 {
-        let each = each.ok_or_else(|| Error::new(Code::EINVAL, "list: no function to call"))?;
         // SAFETY: the host's own function with its own argument, during the call that they came with.
-        let mut call = |entry: Entry<'_>| unsafe { pass_entry(entry, each, arg) };
-        for_a_name(&this.host, request, |request| namespace(&*this.instance)?.list(request, &mut call)).map(|()| 0)
+        let mut call = |entry: Entry<'_>| unsafe { pass_entry(entry, each.0, arg) };
+        instance.named(&request.0, |names, request| names.list(request, &mut call))
     }
     fn name_names(
-        this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest, each: Option<abi::NameFn>, arg: *mut c_void
+        instance: &ExportedInstance, request: Struct<abi::OpenRequest>, each: Callback<abi::NameFn>, arg: *mut c_void
     ) -> i32 {
-        let each = each.ok_or_else(|| Error::new(Code::EINVAL, "list: no function to call"))?;
         // SAFETY: as in name_list.
-        let mut call = |name: Name<'_>| unsafe { pass_name(name, each, arg) };
-        for_a_name(&this.host, request, |request| namespace(&*this.instance)?.names(request, &mut call)).map(|()| 0)
+        let mut call = |name: Name<'_>| unsafe { pass_name(name, each.0, arg) };
+        instance.named(&request.0, |names, request| names.names(request, &mut call))
     }
-    fn name_remove(this: &ExportedInstance as abi::Instance, request: *const abi::OpenRequest) -> i32 {
-        for_a_name(&this.host, request, |request| namespace(&*this.instance)?.remove(request)).map(|()| 0)
+    fn name_remove(instance: &ExportedInstance, request: Struct<abi::OpenRequest>) -> i32 {
+        instance.named(&request.0, |names, request| names.remove(request))
     }
-}
-
-unsafe extern "C" fn start(
-    host: *const abi::Host,
-    settings: *const *const abi::Value,
-    out: *mut *mut abi::Instance,
-    err: *mut abi::Error,
-) -> i32 {
-    guarded(err, None, || {
-        let library = LIBRARY.get().and_then(Option::as_ref);
-        let library = library.ok_or_else(|| Error::new(Code::EIO, "start before the entry"))?;
-        // SAFETY: start's contract: host is a host's table that stays until stop has returned.
-        let host = Arc::new(unsafe { ForeignHost::new(host) }?);
-        // SAFETY: start's contract: a NULL-terminated list, valid during the call.
-        let settings = unsafe { settings_from_abi(settings) }?;
-        let instance = library.provider.start(Host::new(host.clone()), settings)?;
-        let instance = ExportedInstance { instance, host };
-        // SAFETY: the host gives a place of its own for the pointer, valid for the call.
-        unsafe { hand_out(out, instance) }
-    }) as i32
-}
-
-unsafe extern "C" fn stop(instance: *mut abi::Instance) {
-    if !instance.is_null() {
-        // SAFETY: this library made it in start, and stop is called once.
-        let instance = unsafe { Box::from_raw(instance.cast::<ExportedInstance>()) };
-        drop(catch_unwind(AssertUnwindSafe(|| drop(instance))));
+    fn extension(id: &str) -> *const c_void, plain {
+        Ok(match id {
+            abi::EXT_POSITIONAL => (&raw const POSITIONAL).cast(),
+            abi::EXT_STAT => (&raw const STAT).cast(),
+            abi::EXT_NAMESPACE => (&raw const NAMESPACE).cast(),
+            abi::EXT_NAMES => (&raw const NAMES).cast(),
+            abi::EXT_FD => (&raw const FD).cast(),
+            abi::EXT_SPLICE => (&raw const SPLICE).cast(),
+            abi::EXT_SETTINGS => LIBRARY.get().map_or(ptr::null(), |library| library.rules.table()),
+            _ => ptr::null(),
+        })
     }
 }
 
-unsafe extern "C" fn close(file: *mut abi::File) {
-    if !file.is_null() {
-        // SAFETY: this library made it in open, and close is called once, when nothing else runs on the file.
-        let exported = unsafe { Box::from_raw(file.cast::<ExportedFile>()) };
-        let ExportedFile { file, context, .. } = *exported;
-        drop(catch_unwind(AssertUnwindSafe(|| drop(file))));
-        context.end();
-    }
+macro_rules! exported_file {
+    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
+        extern_c! { by "the provider":
+            $(fn $name(file: &ExportedFile, $($arg: $type),*) -> $out {
+                file.file.$name($($arg),*)
+            })*
+        }
+    };
 }
-
-unsafe extern "C" fn capabilities(file: *mut abi::File) -> u64 {
-    // SAFETY: as in exported!: not NULL means made by open and not closed.
-    unsafe { file.cast::<ExportedFile>().as_ref() }.map_or(0, |file| file.capabilities.bits())
-}
+file_calls!(exported_file);
 
 static POSITIONAL: abi::Positional =
     abi::Positional { struct_size: abi::Positional::SIZE, read_at: Some(read_at), write_at: Some(write_at) };
 static STAT: abi::StatExtension =
-    abi::StatExtension { struct_size: abi::StatExtension::SIZE, stat: Some(file_stat) };
+    abi::StatExtension { struct_size: abi::StatExtension::SIZE, stat: Some(stat) };
 static NAMESPACE: abi::Namespace = abi::Namespace {
     struct_size: abi::Namespace::SIZE,
     stat: Some(name_stat),
@@ -370,32 +259,8 @@ static NAMESPACE: abi::Namespace = abi::Namespace {
 static NAMES: abi::Names = abi::Names { struct_size: abi::Names::SIZE, list: Some(name_names) };
 static FD: abi::FdExtension =
     abi::FdExtension { struct_size: abi::FdExtension::SIZE, lease: Some(lease), advance: Some(advance) };
-
 static SPLICE: abi::Splice = abi::Splice {
     struct_size: abi::Splice::SIZE,
     send_from: Some(send_from),
     receive_into: Some(receive_into),
 };
-
-unsafe extern "C" fn extension(id: *const c_char) -> *const c_void {
-    if id.is_null() {
-        return ptr::null();
-    }
-    // SAFETY: the ABI's strings are terminated and valid during the call.
-    match unsafe { CStr::from_ptr(id) }.to_str() {
-        Ok(abi::EXT_POSITIONAL) => (&raw const POSITIONAL).cast(),
-        Ok(abi::EXT_STAT) => (&raw const STAT).cast(),
-        Ok(abi::EXT_NAMESPACE) => (&raw const NAMESPACE).cast(),
-        Ok(abi::EXT_NAMES) => (&raw const NAMES).cast(),
-        Ok(abi::EXT_FD) => (&raw const FD).cast(),
-        Ok(abi::EXT_SPLICE) => (&raw const SPLICE).cast(),
-        Ok(abi::EXT_SETTINGS) => {
-            LIBRARY.get().and_then(Option::as_ref).map_or(ptr::null(), |library| library.rules.table())
-        }
-        _ => ptr::null(),
-    }
-}
-
-fn namespace(instance: &dyn Instance) -> Result<&dyn crate::provider::Namespace> {
-    instance.namespace().ok_or_else(|| Error::new(Code::ENOTSUP, "this provider has no names to ask about"))
-}

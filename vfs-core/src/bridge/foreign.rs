@@ -2,108 +2,63 @@
 #![expect(unsafe_code, reason = "reads the host's structs and calls its functions")]
 
 use crate::abi;
+use crate::boundary::{Argument, Behind, c_string, copied, read};
 use crate::bridge::inner::{HostOpen, extension};
-use crate::bridge::strings::{borrowed, c_string, copied};
-use crate::bridge::translate::{events_from_abi, kind_from_abi, limit_from_abi, limit_to_abi};
+use crate::bridge::translate::{events_from_abi, limit_from_abi, limit_to_abi};
 use crate::code::Code;
 use crate::context::{CancelFn, Context, ContextCalls};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
+use crate::extern_c;
 use crate::file::{File, Stat};
 use crate::flags::{Events, OpenFlags};
 use crate::host::{HostCalls, Inner, Level, opens_nothing};
 use crate::provider::{Entry, Request};
-use crate::settings::{Settings, Value};
+use crate::settings::Settings;
 use std::ffi::{CString, c_void};
-use std::mem;
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Turns a C request into ours for one call. The context stays usable if the call succeeds, else it ends.
+/// Turns a C request into ours for one call. The context stays usable as long as what is returned with the result.
 pub(crate) fn with_request<T>(
     host: &Arc<ForeignHost>,
-    request: *const abi::OpenRequest,
+    request: &abi::OpenRequest,
     call: impl FnOnce(&Request<'_>) -> Result<T>,
-) -> Result<(Arc<ForeignContext>, T)> {
-    // SAFETY: the ABI: NULL or a request valid during the call; its first field is its size.
-    let size = unsafe { request.cast::<u64>().as_ref() }.copied().unwrap_or(0);
-    if size < abi::OpenRequest::SIZE {
-        return Err(Error::new(Code::EINVAL, "a request smaller than version 1's"));
-    }
-    // SAFETY: not NULL, and large enough, as just seen.
-    let request = unsafe { &*request };
+) -> Result<(LiveContext, T)> {
     // SAFETY: the ABI's strings are terminated and valid during the call.
-    let scheme = unsafe { borrowed(request.scheme, "the scheme") }?;
+    let scheme = unsafe { <&str>::check(request.scheme, "the scheme") }?;
     // SAFETY: as above.
-    let descriptor = unsafe { borrowed(request.descriptor, "the descriptor") }?;
+    let descriptor = unsafe { <&str>::check(request.descriptor, "the descriptor") }?;
     // SAFETY: the ABI: a NULL-terminated list, valid during the call.
-    let settings = unsafe { settings_from_abi(request.settings) }?;
-    let foreign = Arc::new(ForeignContext {
+    let settings = unsafe { <Settings as Argument>::check(request.settings, "the settings") }?;
+    let live = LiveContext(Arc::new(ForeignContext {
         host: host.clone(),
         context: request.context,
         on_cancel: Mutex::new(None),
         ended: AtomicBool::new(false),
         inside: AtomicUsize::new(0),
-    });
-    let context = Context::new(foreign.clone());
+    }));
+    let context = Context::new(live.0.clone());
     let ours = Request::new(&context, scheme, Descriptor::parse(descriptor)?)
         .with_flags(OpenFlags::from_bits(request.flags))
         .with_expected_size(Some(request.expected_size).filter(|size| *size != abi::SIZE_UNKNOWN))
         .with_settings(&settings);
-    let ending = Ending(&foreign);
     let made = call(&ours)?;
-    mem::forget(ending);
-    Ok((foreign, made))
+    Ok((live, made))
 }
 
-/// The same for a call whose context ends with it.
-pub(crate) fn for_a_name<T>(
-    host: &Arc<ForeignHost>,
-    request: *const abi::OpenRequest,
-    call: impl FnOnce(&Request<'_>) -> Result<T>,
-) -> Result<T> {
-    let (context, made) = with_request(host, request, call)?;
-    context.end();
-    Ok(made)
-}
+/// A host's context as long as it may be used: it ends when this is dropped, however the call that it came with is left.
+pub(crate) struct LiveContext(Arc<ForeignContext>);
 
-/// Ends a context, however the call that it came with is left: by an error or by a panic.
-struct Ending<'a>(&'a ForeignContext);
-
-impl Drop for Ending<'_> {
+impl Drop for LiveContext {
     fn drop(&mut self) {
         self.0.end();
     }
-}
-
-/// # Safety
-/// `list` is NULL or a NULL-terminated list of values, valid during the call.
-pub(crate) unsafe fn settings_from_abi(list: *const *const abi::Value) -> Result<Settings> {
-    let mut settings = Settings::none();
-    if list.is_null() {
-        return Ok(settings);
-    }
-    let mut at = list;
-    // SAFETY: the list ends with NULL, and every step before that stays within it.
-    while let Some(value) = unsafe { (*at).as_ref() } {
-        // A newer host may pass a type that this provider's schema cannot have asked for.
-        if let Some(kind) = kind_from_abi(value.kind) {
-            // SAFETY: the ABI's strings are terminated and valid during the call.
-            let name = unsafe { copied(value.name, "a setting's name") }?;
-            // SAFETY: as above.
-            let text = unsafe { copied(value.text, "a setting's text") }?;
-            settings.push(name, kind, Value { text, number: value.number });
-        }
-        // SAFETY: this element was not the terminator.
-        at = unsafe { at.add(1) };
-    }
-    Ok(settings)
 }
 
 /// The host's table, as seen from a provider.
@@ -124,26 +79,20 @@ unsafe impl Send for ForeignHost {}
 // SAFETY: as above.
 unsafe impl Sync for ForeignHost {}
 
-impl ForeignHost {
-    /// # Safety
-    /// `host` is NULL or a host's table that stays until stop has returned.
-    pub(crate) unsafe fn new(host: *const abi::Host) -> Result<ForeignHost> {
-        // SAFETY: the first field is the size.
-        let size = unsafe { host.cast::<u64>().as_ref() }.copied().unwrap_or(0);
-        if size < abi::Host::SIZE {
-            return Err(Error::new(Code::EINVAL, "a host's table smaller than version 1's"));
-        }
-        // SAFETY: not NULL and large enough, as just seen.
-        let table = unsafe { *host };
+impl Argument for ForeignHost {
+    type C = *const abi::Host;
+
+    /// What is checked stays until stop has returned.
+    unsafe fn check(host: *const abi::Host, name: &'static str) -> Result<ForeignHost> {
+        // SAFETY: the caller's promise: a host's table.
+        let table = unsafe { read(host, name) }?;
         // SAFETY: the table's strings live as long as the table.
-        let name = unsafe { copied(table.name, "the host's name") }?;
-        // SAFETY: as above.
-        let version = unsafe { copied(table.version, "the host's version") }?;
+        let (name, version) =
+            unsafe { (copied(table.name, "the host's name")?, copied(table.version, "the host's version")?) };
         // SAFETY: the table stands at that address.
         let host_open = unsafe { HostOpen::of(host, &table) };
         // SAFETY: as above; the table of this id is a zvfs_host_waiting.
-        let waiting: Option<abi::HostWaiting> =
-            unsafe { extension(host, &table, abi::EXT_HOST_WAITING, abi::HostWaiting::SIZE) };
+        let waiting: Option<abi::HostWaiting> = unsafe { extension(host, &table, abi::EXT_HOST_WAITING) };
         let waits_for = waiting.and_then(|waiting| waiting.waits_for);
         Ok(ForeignHost { address: host, table, host_open, waits_for, name, version })
     }
@@ -246,13 +195,16 @@ impl ForeignContext {
     }
 }
 
-/// What the host calls on a cancel.
-unsafe extern "C" fn run_on_cancel(arg: *mut c_void) {
-    // SAFETY: arg is the ForeignContext that registered it, and close, which frees that, comes after the last run.
-    let context = unsafe { &*arg.cast::<ForeignContext>() };
-    let function = context.on_cancel.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(function) = function {
-        drop(catch_unwind(AssertUnwindSafe(function)));
+impl Behind for ForeignContext {
+    type C = c_void;
+}
+
+extern_c! { by "the provider":
+    /// What the host calls on a cancel. Close, which frees the context, comes after the last run.
+    fn run_on_cancel(context: &ForeignContext) -> (), plain {
+        let function = context.on_cancel.lock().unwrap_or_else(PoisonError::into_inner).take();
+        function.into_iter().for_each(|function| function());
+        Ok(())
     }
 }
 

@@ -2,9 +2,9 @@
 #![expect(unsafe_code, reason = "reads the host's table and calls its functions")]
 
 use crate::abi;
+use crate::boundary::{Growing, c_string, read};
 use crate::bridge::entries::take_entries;
 use crate::bridge::outcome::{call, call_status};
-use crate::bridge::strings::c_string;
 use crate::bridge::translate::{direction_to_abi, empty_stat, seek_to_abi, stat_from_abi};
 use crate::bridge::values::Values;
 use crate::code::Code;
@@ -16,7 +16,6 @@ use crate::host::Inner;
 use crate::provider::Entry;
 use std::ffi::CString;
 use std::io::SeekFrom;
-use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
@@ -32,7 +31,7 @@ impl HostOpen {
     /// `table` is what stands at `address`, a host's table.
     pub(crate) unsafe fn of(address: *const abi::Host, table: &abi::Host) -> Option<HostOpen> {
         // SAFETY: the caller's promise; the table of this id is a zvfs_host_open.
-        unsafe { extension(address, table, abi::EXT_HOST_OPEN, abi::HostOpen::FIRST_SIZE) }.map(HostOpen)
+        unsafe { extension(address, table, abi::EXT_HOST_OPEN) }.map(HostOpen)
     }
 
     /// Opens an inner file under the context of the layer's own.
@@ -44,7 +43,7 @@ impl HostOpen {
         how: &Inner,
     ) -> Result<Box<dyn File>> {
         let open = self.0.open.ok_or_else(absent)?;
-        let asked = Asked::new(descriptor, how);
+        let asked = PassedInner::new(descriptor, how);
         let mut raw = ptr::null_mut();
         let context = at_host(context, |context| {
             // SAFETY: the host's function and table, and a context that it passed, of a file that is not closed; request and
@@ -56,7 +55,7 @@ impl HostOpen {
         }
         // SAFETY: the host's function on its own open file.
         let bits = self.0.capabilities.map_or(0, |capabilities| unsafe { capabilities(context, raw) });
-        Ok(Box::new(InnerFile { table: self.0, context, raw, capabilities: Capabilities::from_bits(bits) }))
+        Ok(Box::new(ForeignFile { table: self.0, context, raw, capabilities: Capabilities::from_bits(bits) }))
     }
 
     /// The flags that a descriptor's provider honours.
@@ -80,30 +79,17 @@ impl HostOpen {
 /// absent.
 ///
 /// # Safety
-/// `table` is what stands at `address`, a host's table; T is the struct of that id: its size and functions that may be absent.
-pub(super) unsafe fn extension<T: Copy>(
+/// `table` is what stands at `address`, a host's table; T is the struct of that id.
+pub(super) unsafe fn extension<T: Growing>(
     address: *const abi::Host,
     table: &abi::Host,
-    id: &str,
-    first_size: u64,
+    id: &'static str,
 ) -> Option<T> {
-    let id = c_string(id);
+    let name = c_string(id);
     // SAFETY: the host's own function with its own table; the id is valid during the call.
-    let found = unsafe { table.extension?(address, id.as_ptr()) }.cast::<T>();
+    let found = unsafe { table.extension?(address, name.as_ptr()) };
     // SAFETY: an extension's table starts with its size, and lives as long as the host's table.
-    let size = unsafe { found.cast::<u64>().as_ref() }?;
-    if *size < first_size {
-        return None;
-    }
-    // Whole fields, each of which is a pointer's size.
-    let known = (*size).min(size_of::<T>() as u64) as usize / size_of::<usize>() * size_of::<usize>();
-    let mut copy = MaybeUninit::<T>::zeroed();
-    // SAFETY: bytes that the host's struct has and ours has room for; functions that they do not reach stay zero, which is
-    // `None` of each.
-    unsafe {
-        ptr::copy_nonoverlapping(found.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), known);
-        Some(copy.assume_init())
-    }
+    unsafe { read(found.cast(), id) }.ok()
 }
 
 impl HostOpen {
@@ -116,7 +102,7 @@ impl HostOpen {
         how: &Inner,
     ) -> Result<Stat> {
         let stat = self.0.name_stat.ok_or_else(absent)?;
-        let (asked, mut out) = (Asked::new(descriptor, how), empty_stat());
+        let (asked, mut out) = (PassedInner::new(descriptor, how), empty_stat());
         at_host(context, |context| {
             // SAFETY: as in open.
             call_status(|err| unsafe { stat(host, context, &asked.request(), &mut out, err) })
@@ -134,7 +120,7 @@ impl HostOpen {
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         let list = self.0.name_list.ok_or_else(absent)?;
-        let asked = Asked::new(descriptor, how);
+        let asked = PassedInner::new(descriptor, how);
         take_entries(each, |each, arg| {
             at_host(context, |context| {
                 // SAFETY: as in open; function and argument are made for each other, and valid during the call.
@@ -153,7 +139,7 @@ impl HostOpen {
         how: &Inner,
     ) -> Result<()> {
         let remove = self.0.name_remove.ok_or_else(absent)?;
-        let asked = Asked::new(descriptor, how);
+        let asked = PassedInner::new(descriptor, how);
         at_host(context, |context| {
             // SAFETY: as in open.
             call_status(|err| unsafe { remove(host, context, &asked.request(), err) })
@@ -163,16 +149,16 @@ impl HostOpen {
 }
 
 /// A request in C's form, with what it points to.
-struct Asked {
+struct PassedInner {
     descriptor: CString,
     values: Values,
     flags: u64,
     expected_size: u64,
 }
 
-impl Asked {
-    fn new(descriptor: &str, how: &Inner) -> Asked {
-        Asked {
+impl PassedInner {
+    fn new(descriptor: &str, how: &Inner) -> PassedInner {
+        PassedInner {
             descriptor: c_string(descriptor),
             values: Values::of_texts(&how.settings),
             flags: how.flags.bits(),
@@ -209,7 +195,8 @@ fn at_host(
     result
 }
 
-struct InnerFile {
+/// The inner file.
+struct ForeignFile {
     table: abi::HostOpen,
     /// Only named to the host, which compares it.
     context: *mut abi::Context,
@@ -218,11 +205,11 @@ struct InnerFile {
 }
 
 // SAFETY: the pointers are only passed back to the host; the header lets calls of a file come from any thread.
-unsafe impl Send for InnerFile {}
+unsafe impl Send for ForeignFile {}
 // SAFETY: only the positional calls take `&self`, and the header's [shared] tag lets those overlap.
-unsafe impl Sync for InnerFile {}
+unsafe impl Sync for ForeignFile {}
 
-impl InnerFile {
+impl ForeignFile {
     /// A host's function, or ENOTSUP for one that it lacks, and a call of it that returns a count.
     fn count<F>(&self, function: Option<F>, call_it: impl FnOnce(F, *mut abi::Error) -> i64) -> Result<u64> {
         let function = function.ok_or_else(absent)?;
@@ -245,7 +232,7 @@ impl InnerFile {
 
 // SAFETY of every call below: the host's own function on its own open file (`raw` is closed in drop only), with pointers that
 // are valid during the call.
-impl File for InnerFile {
+impl File for ForeignFile {
     fn capabilities(&self) -> Capabilities {
         self.capabilities
     }
@@ -366,46 +353,11 @@ impl File for InnerFile {
     }
 }
 
-impl Drop for InnerFile {
+impl Drop for ForeignFile {
     fn drop(&mut self) {
         if let Some(close) = self.table.close {
             // SAFETY: the host's own open file, closed once; `&mut self` says that nothing else runs on it.
             unsafe { close(self.context, self.raw) };
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::ffi::{c_char, c_void};
-
-    unsafe extern "C" fn beyond(
-        _: *const abi::Host,
-        _: *mut abi::Context,
-        _: *const abi::InnerRequest,
-        _: *mut abi::Error,
-    ) -> i32 {
-        0
-    }
-
-    // SAFETY: zeros are no pointer and no function, which is a value of each field.
-    const EMPTY: abi::HostOpen = unsafe { MaybeUninit::zeroed().assume_init() };
-    /// What lies behind the first day's table is anything.
-    static FIRST_DAYS: abi::HostOpen =
-        abi::HostOpen { struct_size: abi::HostOpen::FIRST_SIZE, name_remove: Some(beyond), ..EMPTY };
-
-    unsafe extern "C" fn extension(_: *const abi::Host, _: *const c_char) -> *const c_void {
-        (&raw const FIRST_DAYS).cast()
-    }
-
-    #[test]
-    fn a_host_of_the_first_day_has_no_names() {
-        // SAFETY: as for EMPTY.
-        let mut host: abi::Host = unsafe { MaybeUninit::zeroed().assume_init() };
-        host.extension = Some(extension);
-        // SAFETY: the table stands at that address.
-        let table = unsafe { HostOpen::of(&raw const host, &host) }.expect("the first day's table");
-        assert!(table.0.name_remove.is_none());
     }
 }

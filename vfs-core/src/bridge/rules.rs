@@ -1,7 +1,7 @@
 //! What a schema says beyond types, as C has it: `zvfs.settings/1` of an exported library.
 
 use crate::abi;
-use crate::bridge::strings::c_string;
+use crate::boundary::c_string;
 use crate::settings::Setting;
 use std::ffi::{CString, c_char, c_void};
 use std::ptr;

@@ -1,27 +1,17 @@
 //! Values that look different on the two sides, in both directions.
 
 use crate::abi;
-use crate::bridge::strings::{read_array, write_array};
+use crate::boundary::{read_array, write_array};
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::file::{Direction, Finish, Flush, Kind, Stat};
 use crate::flags::{Events, OpenFlags};
 use crate::printable::is_printable;
 use crate::settings::SettingKind;
-use std::borrow::Cow;
 use std::io::SeekFrom;
 use std::time::{Duration, SystemTime};
 
 impl abi::Error {
-    /// Writes our error, causes included: the other side has only one text.
-    pub fn set(&mut self, error: &Error) {
-        self.code = error.code().raw();
-        self.flags = if error.is_retryable() { abi::ERROR_RETRYABLE } else { 0 };
-        let text = error.chain();
-        let room = self.message.len() - 1;
-        write_array(&mut self.message, &shortened(&text, room));
-    }
-
     /// Reads what the other side wrote. `returned` is the negative code that the call returned, and counts; a missing text
     /// becomes the code's own.
     #[cold]
@@ -40,31 +30,6 @@ impl abi::Error {
             _ => error,
         };
         if self.flags & abi::ERROR_RETRYABLE != 0 { error.retryable() } else { error }
-    }
-}
-
-/// A text that fits: what is too much is left out of its middle, since what was done stands at its start and the cause at its
-/// end. (Several layers, each naming its descriptor, get that long.)
-fn shortened(text: &str, max: usize) -> Cow<'_, str> {
-    const GAP: &str = " ... ";
-    if text.len() <= max {
-        return Cow::Borrowed(text);
-    }
-    let (mut head, mut tail) = (max / 3, text.len() - (max - max / 3 - GAP.len()));
-    while !text.is_char_boundary(head) {
-        head -= 1;
-    }
-    while !text.is_char_boundary(tail) {
-        tail += 1;
-    }
-    Cow::Owned(format!("{}{GAP}{}", &text[..head], &text[tail..]))
-}
-
-impl From<&Stat> for abi::Stat {
-    fn from(stat: &Stat) -> abi::Stat {
-        let mut out = empty_stat();
-        stat_to_abi(stat, &mut out);
-        out
     }
 }
 
@@ -91,18 +56,22 @@ pub(crate) fn kind_from_abi(kind: u32) -> Option<SettingKind> {
     })
 }
 
-pub(crate) fn stat_to_abi(stat: &Stat, out: &mut abi::Stat) {
-    out.size = stat.size.unwrap_or(abi::SIZE_UNKNOWN);
-    out.modified_ns = stat.modified.map_or(abi::TIME_UNKNOWN, time_to_ns);
-    out.kind = match stat.kind {
-        Kind::Unknown => abi::KIND_UNKNOWN,
-        Kind::Regular => abi::KIND_REGULAR,
-        Kind::Directory => abi::KIND_DIRECTORY,
-        Kind::Stream => abi::KIND_STREAM,
-        Kind::Device => abi::KIND_DEVICE,
-        Kind::Terminal => abi::KIND_TERMINAL,
-    };
-    write_array(&mut out.version, &stat.version);
+impl From<&Stat> for abi::Stat {
+    fn from(stat: &Stat) -> abi::Stat {
+        let mut out = empty_stat();
+        out.size = stat.size.unwrap_or(abi::SIZE_UNKNOWN);
+        out.modified_ns = stat.modified.map_or(abi::TIME_UNKNOWN, time_to_ns);
+        out.kind = match stat.kind {
+            Kind::Unknown => abi::KIND_UNKNOWN,
+            Kind::Regular => abi::KIND_REGULAR,
+            Kind::Directory => abi::KIND_DIRECTORY,
+            Kind::Stream => abi::KIND_STREAM,
+            Kind::Device => abi::KIND_DEVICE,
+            Kind::Terminal => abi::KIND_TERMINAL,
+        };
+        write_array(&mut out.version, &stat.version);
+        out
+    }
 }
 
 pub(crate) fn stat_from_abi(stat: &abi::Stat) -> Stat {
@@ -169,6 +138,17 @@ pub(crate) fn direction_to_abi(direction: Direction) -> u64 {
     }
 }
 
+/// Where a seek goes.
+pub(crate) fn seek_from_abi(offset: i64, whence: u32) -> Result<SeekFrom> {
+    let before = |_| Error::new(Code::EINVAL, "seek: before the start");
+    match whence {
+        abi::SEEK_SET => Ok(SeekFrom::Start(u64::try_from(offset).map_err(before)?)),
+        abi::SEEK_CUR => Ok(SeekFrom::Current(offset)),
+        abi::SEEK_END => Ok(SeekFrom::End(offset)),
+        _ => Err(Error::new(Code::EINVAL, format!("seek: unknown whence {whence}"))),
+    }
+}
+
 pub(crate) fn seek_to_abi(to: SeekFrom) -> Result<(i64, u32)> {
     match to {
         SeekFrom::Start(offset) => {
@@ -192,20 +172,4 @@ pub(crate) fn limit_to_abi(limit: Option<Duration>) -> u64 {
 
 pub(crate) fn limit_from_abi(ns: u64) -> Option<Duration> {
     (ns != abi::TIME_UNLIMITED).then(|| Duration::from_nanos(ns))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_text_keeps_its_start_and_its_cause() {
-        let long = format!("open {}: the cause", "\u{e4}".repeat(5000));
-        for max in [100, 101, 102, 999] {
-            let text = shortened(&long, max);
-            assert!(text.len() <= max && text.len() > max - 5, "{}", text.len());
-            assert!(text.starts_with("open \u{e4}") && text.ends_with("\u{e4}: the cause"), "{text}");
-        }
-        assert_eq!(shortened("short", 5), "short");
-    }
 }

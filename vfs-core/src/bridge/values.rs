@@ -1,11 +1,13 @@
-//! Settings on their way through the boundary.
+//! Settings on their way through the boundary, in both directions.
+#![expect(unsafe_code, reason = "reads the other side's list")]
 
 use crate::abi;
-use crate::bridge::strings::c_string;
+use crate::boundary::{Argument, c_string, copied, read};
+use crate::bridge::translate::kind_from_abi;
 #[cfg(feature = "host")]
 use crate::bridge::translate::kind_to_abi;
-#[cfg(feature = "host")]
-use crate::settings::Settings;
+use crate::error::Result;
+use crate::settings::{Settings, Value};
 use std::ffi::CString;
 use std::ptr;
 
@@ -51,5 +53,45 @@ impl Values {
 
     pub(crate) fn list(&self) -> *const *const abi::Value {
         self.list.as_ptr()
+    }
+}
+
+/// The values of a list in C's form.
+///
+/// # Safety
+/// `list` is NULL or a NULL-terminated list of values, valid during the call.
+///
+/// # Errors
+/// EINVAL: one is smaller than in version 1.
+pub(crate) unsafe fn values(list: *const *const abi::Value) -> Result<Vec<abi::Value>> {
+    let mut values = Vec::new();
+    for at in 0.. {
+        // SAFETY: the caller's promise; no element before this one was the terminator.
+        if list.is_null() || unsafe { *list.add(at) }.is_null() {
+            break;
+        }
+        // SAFETY: an element of the list.
+        values.push(unsafe { read(*list.add(at), "zvfs_value") }?);
+    }
+    Ok(values)
+}
+
+impl Argument for Settings {
+    type C = *const *const abi::Value;
+
+    unsafe fn check(list: *const *const abi::Value, _: &'static str) -> Result<Settings> {
+        let mut settings = Settings::none();
+        // SAFETY: the caller's promise is the same.
+        for value in unsafe { values(list) }? {
+            // A newer host may pass a type that this provider's schema cannot have asked for.
+            if let Some(kind) = kind_from_abi(value.kind) {
+                // SAFETY: the ABI's strings are terminated and valid during the call.
+                let name = unsafe { copied(value.name, "a setting's name") }?;
+                // SAFETY: as above.
+                let text = unsafe { copied(value.text, "a setting's text") }?;
+                settings.push(name, kind, Value { text, number: value.number });
+            }
+        }
+        Ok(settings)
     }
 }

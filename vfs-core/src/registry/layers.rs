@@ -68,7 +68,7 @@ impl HostCalls for LayerHost {
     }
 
     fn open(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Box<dyn File>> {
-        Ok(Box::new(InnerFile(self.registry()?.open(descriptor, &inner_open(context, how)?)?)))
+        Ok(Box::new(AsFile(self.registry()?.open(descriptor, &inner_open(context, how)?)?)))
     }
 
     fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
@@ -113,10 +113,10 @@ fn inner_open(context: &Context, how: &Inner) -> Result<OpenOptions> {
     })
 }
 
-/// An open file as a layer has it: the same chokepoint as a host's own.
-struct InnerFile(OpenFile);
+/// An open file as the trait, for a layer: the same chokepoint as a host's own.
+struct AsFile(OpenFile);
 
-impl File for InnerFile {
+impl File for AsFile {
     fn capabilities(&self) -> Capabilities {
         self.0.capabilities()
     }

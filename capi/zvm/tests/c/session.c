@@ -286,7 +286,7 @@ static void grows(void) {
     channel.known.struct_size = sizeof channel;
     channel.later = (uint64_t)1 << 63;
     CHECK(zvm_session_channel(session, "/dev/stdin", &channel.known, &error) == -ZVFS_EINVAL);
-    CHECK(strstr(error.message, "channel: uses a field that this libzvm") != NULL);
+    CHECK(strstr(error.message, "channel: uses a field that version") != NULL);
     channel.known.struct_size = 47;
     CHECK(zvm_session_channel(session, "/dev/stdin", &channel.known, &error) == -ZVFS_EINVAL);
     CHECK(strstr(error.message, "struct_size is 47: set it to sizeof, 48 or more") != NULL);
@@ -295,7 +295,7 @@ static void grows(void) {
     zvm_session_free(session);
     options.later = 1;
     CHECK(zvm_session_new(MANIFEST, strlen(MANIFEST), &options.known, &session, &error) == -ZVFS_EINVAL);
-    CHECK(strstr(error.message, "options: uses a field that this libzvm") != NULL);
+    CHECK(strstr(error.message, "options: uses a field that version") != NULL);
     options.known.struct_size = 8;
     CHECK(zvm_session_new(MANIFEST, strlen(MANIFEST), &options.known, &session, NULL) == -ZVFS_EINVAL);
 }

@@ -2,16 +2,16 @@
 #![expect(unsafe_code, reason = "called by providers through the C table")]
 
 use crate::abi;
+use crate::boundary::{Argument, Callback, c_string, null};
 use crate::bridge::import::layers::HOST_OPEN;
-use crate::bridge::strings::{borrowed, c_string};
 use crate::bridge::translate::{events_from_abi, limit_from_abi, limit_to_abi};
 use crate::context::Context;
 use crate::error::Result;
+use crate::extern_c;
 use crate::host::{Host, Level, busy_in_start};
 use crate::printable::is_printable;
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CString, c_void};
 use std::os::fd::BorrowedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,75 +74,29 @@ pub(crate) fn context_pointer(context: &Context) -> *mut abi::Context {
     ptr::from_ref(context).cast_mut().cast()
 }
 
-/// # Safety
-/// `context` came from [`context_pointer`], and its file is not closed.
-unsafe fn with_context(context: *mut abi::Context, call: impl FnOnce(&Context) -> Result<i32>) -> i32 {
-    // SAFETY: the caller's promise.
-    let Some(context) = (unsafe { context.cast::<Context>().as_ref() }) else {
-        return -crate::code::Code::EINVAL.raw();
-    };
-    // A clone: should a provider's own thread still wait in here when the file is closed, what it waits on stays.
-    let context = context.clone();
-    call(&context).unwrap_or_else(|error| -error.code().raw())
+/// The context behind the pointer, before close has returned. A clone: should a provider's own thread still wait in here when the
+/// file is closed, what it waits on stays.
+impl Argument for Context {
+    type C = *mut abi::Context;
+
+    unsafe fn check(value: *mut abi::Context, name: &'static str) -> Result<Context> {
+        // SAFETY: the caller's promise: NULL, or what `context_pointer` gave, and its file is not closed.
+        unsafe { value.cast::<Context>().as_ref() }.cloned().ok_or_else(|| null(name))
+    }
+}
+
+/// The table that start got, which is a Hosting's first field.
+impl Argument for &Hosting {
+    type C = *const abi::Host;
+
+    unsafe fn check(value: *const abi::Host, name: &'static str) -> Result<Self> {
+        // SAFETY: the caller's promise: NULL, or what `table` gave, before stop has returned.
+        unsafe { value.cast::<Hosting>().as_ref() }.ok_or_else(|| null(name))
+    }
 }
 
 static HOST_WAITING: abi::HostWaiting =
     abi::HostWaiting { struct_size: abi::HostWaiting::SIZE, waits_for: Some(waits_for) };
-
-unsafe extern "C" fn waits_for(context: *mut abi::Context, object: *const c_char, refusal: *const c_char) {
-    // SAFETY: the ABI's strings are NULL or terminated, and valid during the call. One that is not UTF-8 is not shown.
-    let text = |text| unsafe { borrowed(text, "a text") }.ok();
-    let (ends, object, refusal) = (object.is_null(), text(object), text(refusal));
-    if ends || object.is_some() {
-        // SAFETY: as in status.
-        unsafe {
-            with_context(context, |context| {
-                context.set_waiting(object, refusal);
-                Ok(0)
-            })
-        };
-    }
-}
-
-unsafe extern "C" fn log(host: *const abi::Host, level: u32, text: *const c_char) {
-    // SAFETY: the header: host is the table that start got, which is a Hosting's first field.
-    let Some(hosting) = (unsafe { host.cast::<Hosting>().as_ref() }) else { return };
-    let level = match level {
-        0..=10 => Level::Error,
-        11..=20 => Level::Warning,
-        21..=30 => Level::Info,
-        _ => Level::Debug,
-    };
-    // SAFETY: the ABI's strings are terminated and valid during the call. One that is not UTF-8 is not logged.
-    if let Ok(text) = unsafe { borrowed(text, "a line of the log") } {
-        // One line, and nothing that a terminal would obey.
-        let line = text.trim().replace(|character: char| !is_printable(character), " ");
-        // A host's log that panics must not unwind through the provider; the panic's own report is made by then.
-        drop(catch_unwind(AssertUnwindSafe(|| hosting.host.log(level, &line))));
-    }
-}
-
-unsafe extern "C" fn extension(_host: *const abi::Host, id: *const c_char) -> *const c_void {
-    // SAFETY: the ABI's strings are terminated and valid during the call; NULL is answered.
-    match unsafe { borrowed(id, "an extension's id") } {
-        Ok(abi::EXT_HOST_OPEN) => (&raw const HOST_OPEN).cast(),
-        Ok(abi::EXT_HOST_WAITING) => (&raw const HOST_WAITING).cast(),
-        _ => ptr::null(),
-    }
-}
-
-unsafe extern "C" fn status(context: *mut abi::Context) -> i32 {
-    // SAFETY: the header: a context that the host passed, before close has returned.
-    unsafe { with_context(context, |context| context.status().map(|()| 0)) }
-}
-
-unsafe extern "C" fn time_left(context: *mut abi::Context) -> u64 {
-    // SAFETY: as in status.
-    match unsafe { context.cast::<Context>().as_ref() } {
-        Some(context) => limit_to_abi(context.time_left()),
-        None => abi::TIME_UNLIMITED,
-    }
-}
 
 /// A provider's function and argument, to be called on whatever thread cancels.
 struct OnCancel(abi::CancelFn, *mut c_void);
@@ -157,29 +111,48 @@ impl OnCancel {
     }
 }
 
-unsafe extern "C" fn on_cancel(
-    context: *mut abi::Context,
-    function: Option<abi::CancelFn>,
-    arg: *mut c_void,
-) -> i32 {
-    // SAFETY: as in status.
-    unsafe {
-        with_context(context, |context| {
-            let function = function.map(|function| {
-                let function = OnCancel(function, arg);
-                Box::new(move || function.run()) as crate::context::CancelFn
-            });
-            context.set_on_cancel(function).map(|()| 0)
+extern_c! { by "the host":
+    // A text that is not UTF-8 is not shown.
+    fn waits_for(context: Context, object: Option<&str>, refusal: Result<Option<&str>>) -> (), plain {
+        context.set_waiting(object, refusal.ok().flatten());
+        Ok(())
+    }
+    // A text that is not UTF-8 is not logged.
+    fn log(host: &Hosting, level: u32, text: &str) -> (), plain {
+        let level = match level {
+            0..=10 => Level::Error,
+            11..=20 => Level::Warning,
+            21..=30 => Level::Info,
+            _ => Level::Debug,
+        };
+        // One line, and nothing that a terminal would obey.
+        let line = text.trim().replace(|character: char| !is_printable(character), " ");
+        host.host.log(level, &line);
+        Ok(())
+    }
+    fn extension(_host: Option<&Hosting>, id: &str) -> *const c_void, plain {
+        Ok(match id {
+            abi::EXT_HOST_OPEN => (&raw const HOST_OPEN).cast(),
+            abi::EXT_HOST_WAITING => (&raw const HOST_WAITING).cast(),
+            _ => ptr::null(),
         })
     }
-}
-
-unsafe extern "C" fn wait(context: *mut abi::Context, fd: i32, events: u32, ns: u64) -> i32 {
-    // SAFETY: as in status; the fd is the provider's for the time of the call, and a closed one is answered with EBADF.
-    unsafe {
-        with_context(context, |context| {
-            let fd = (fd >= 0).then(|| BorrowedFd::borrow_raw(fd));
-            context.wait(fd, events_from_abi(events), limit_from_abi(ns)).map(|came| came.bits() as i32)
-        })
+    fn status(context: Context) -> i32, plain {
+        context.status()
+    }
+    fn time_left(context: Option<Context>) -> u64, plain {
+        Ok(limit_to_abi(context.and_then(|context| context.time_left())))
+    }
+    fn on_cancel(context: Context, function: Option<Callback<abi::CancelFn>>, arg: *mut c_void) -> i32, plain {
+        context.set_on_cancel(function.map(|function| {
+            let function = OnCancel(function.0, arg);
+            Box::new(move || function.run()) as crate::context::CancelFn
+        }))
+    }
+    // A descriptor is the provider's for the time of the call, and a closed one is answered with EBADF.
+    fn wait(context: Context, fd: i32, events: u32, ns: u64) -> i32, plain {
+        // SAFETY: as just said.
+        let fd = (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) });
+        context.wait(fd, events_from_abi(events), limit_from_abi(ns)).map(|came| came.bits() as u32)
     }
 }

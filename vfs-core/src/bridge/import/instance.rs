@@ -2,13 +2,13 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
+use crate::boundary::c_string;
 use crate::bridge::entries::{take_entries, take_names};
 use crate::bridge::import::call::turn;
 use crate::bridge::import::file::ImportedFile;
 use crate::bridge::import::hosting::{Hosting, context_pointer};
-use crate::bridge::import::table::Library;
+use crate::bridge::import::table::ImportedLibrary;
 use crate::bridge::outcome::{broken_rule, call_status};
-use crate::bridge::strings::c_string;
 use crate::bridge::translate::{empty_stat, stat_from_abi};
 use crate::bridge::values::Values;
 use crate::code::Code;
@@ -32,7 +32,7 @@ const LAST_TURN: Duration = Duration::from_secs(5);
 
 /// A started instance. Its files hold it too, so that it stops only when all are closed.
 pub(crate) struct ImportedInstance {
-    pub(crate) library: Arc<Library>,
+    pub(crate) library: Arc<ImportedLibrary>,
     pub(crate) raw: *mut abi::Instance,
     serial: ReentrantMutex<()>,
     /// The process it was started in.
@@ -47,12 +47,16 @@ unsafe impl Sync for ImportedInstance {}
 
 struct Handle(Arc<ImportedInstance>);
 
-pub(crate) fn start(library: Arc<Library>, host: Host, settings: &Settings) -> Result<Box<dyn Instance>> {
+pub(crate) fn start(
+    library: Arc<ImportedLibrary>,
+    host: Host,
+    settings: &Settings,
+) -> Result<Box<dyn Instance>> {
     Ok(Box::new(Handle(start_shared(library, host, settings)?)))
 }
 
 pub(crate) fn start_shared(
-    library: Arc<Library>,
+    library: Arc<ImportedLibrary>,
     host: Host,
     settings: &Settings,
 ) -> Result<Arc<ImportedInstance>> {

@@ -1,4 +1,5 @@
 //! Reads `zvfs.settings/1`: which values a library's settings may have, beyond their types.
+#![expect(unsafe_code, reason = "reads the library's structs")]
 
 use super::table::{copy_struct, list, text};
 use crate::abi;

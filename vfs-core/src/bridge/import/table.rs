@@ -2,8 +2,8 @@
 #![expect(unsafe_code, reason = "reads the other side's structs")]
 
 use crate::abi;
+use crate::boundary::{Growing, copied, read};
 use crate::bridge::import::{instance, rules};
-use crate::bridge::strings::copied;
 use crate::bridge::translate::kind_from_abi;
 use crate::code::Code;
 use crate::configuration::is_provider_name;
@@ -24,11 +24,11 @@ const LIST_MAX: usize = 1024;
 
 /// A provider that came through the ABI.
 pub(crate) struct Imported {
-    library: Arc<Library>,
+    library: Arc<ImportedLibrary>,
 }
 
 /// The host's own copy of everything that a library says.
-pub(crate) struct Library {
+pub(crate) struct ImportedLibrary {
     pub(crate) table: abi::Provider,
     pub(crate) positional: Option<abi::Positional>,
     pub(crate) stat: Option<abi::StatExtension>,
@@ -43,9 +43,9 @@ pub(crate) struct Library {
 
 // SAFETY: the table's functions may be called on any thread, as the header's tags say; its pointers to text were copied into
 // `info` and are not read again.
-unsafe impl Send for Library {}
+unsafe impl Send for ImportedLibrary {}
 // SAFETY: as above.
-unsafe impl Sync for Library {}
+unsafe impl Sync for ImportedLibrary {}
 
 impl Imported {
     /// Copies a table and checks it. The error is the defect, in words.
@@ -80,7 +80,7 @@ impl Imported {
                 return Err(format!("no function {name}"));
             }
         }
-        let library = Library {
+        let library = ImportedLibrary {
             positional: extension(&table, abi::EXT_POSITIONAL)?,
             stat: extension(&table, abi::EXT_STAT)?,
             namespace: extension(&table, abi::EXT_NAMESPACE)?,
@@ -94,7 +94,7 @@ impl Imported {
         Ok(Imported { library: Arc::new(library) })
     }
 
-    pub(crate) fn library(&self) -> Arc<Library> {
+    pub(crate) fn library(&self) -> Arc<ImportedLibrary> {
         self.library.clone()
     }
 }
@@ -137,64 +137,16 @@ impl Provider for Imported {
     }
 }
 
-/// A struct of the ABI that starts with its size.
-pub(super) trait Sized64: Copy {
-    const SIZE: u64;
-}
-impl Sized64 for abi::Provider {
-    const SIZE: u64 = abi::Provider::SIZE;
-}
-impl Sized64 for abi::Positional {
-    const SIZE: u64 = abi::Positional::SIZE;
-}
-impl Sized64 for abi::StatExtension {
-    const SIZE: u64 = abi::StatExtension::SIZE;
-}
-impl Sized64 for abi::Namespace {
-    const SIZE: u64 = abi::Namespace::SIZE;
-}
-impl Sized64 for abi::Names {
-    const SIZE: u64 = abi::Names::SIZE;
-}
-impl Sized64 for abi::Splice {
-    const SIZE: u64 = abi::Splice::SIZE;
-}
-impl Sized64 for abi::FdExtension {
-    const SIZE: u64 = abi::FdExtension::SIZE;
-}
-impl Sized64 for abi::Setting {
-    const SIZE: u64 = abi::Setting::SIZE;
-}
-impl Sized64 for abi::SettingsExtension {
-    const SIZE: u64 = abi::SettingsExtension::SIZE;
-}
-impl Sized64 for abi::SettingRule {
-    const SIZE: u64 = abi::SettingRule::SIZE;
-}
-
-/// Copies a struct whose every field this version knows; a larger one's further fields are newer and are left alone.
+/// Copies what this version knows of a struct of the library's.
 ///
 /// # Safety
 /// `from` is NULL or points to a struct that is as large as its first field says.
-pub(super) unsafe fn copy_struct<T: Sized64>(from: *const T, name: &str) -> Result<T, String> {
-    if !from.is_aligned() {
-        return Err(format!("{name} is at {from:p}, which is not aligned"));
-    }
-    // SAFETY: aligned, and the caller's promise; every struct starts with its size.
-    let Some(size) = (unsafe { from.cast::<u64>().as_ref() }) else {
-        return Err(format!("{name} is NULL"));
-    };
-    if *size < T::SIZE {
-        return Err(format!("{name} says it has {size} bytes; version 1 has {}", T::SIZE));
-    }
-    if *size > abi::STRUCT_SIZE_MAX {
-        return Err(format!("{name} says it has {size} bytes; the limit is {}", abi::STRUCT_SIZE_MAX));
-    }
-    // SAFETY: it is at least as large as T, and T may hold any bits: integers and pointers only.
-    Ok(unsafe { *from })
+pub(super) unsafe fn copy_struct<T: Growing>(from: *const T, name: &str) -> Result<T, String> {
+    // SAFETY: the caller's promise.
+    unsafe { read(from, name) }.map_err(|error| error.to_string())
 }
 
-fn extension<T: Sized64>(table: &abi::Provider, id: &str) -> Result<Option<T>, String> {
+fn extension<T: Growing>(table: &abi::Provider, id: &str) -> Result<Option<T>, String> {
     let Some(function) = table.extension else { return Ok(None) };
     let Ok(c_id) = CString::new(id) else { return Ok(None) };
     // SAFETY: the provider's own function; the id is valid during the call.

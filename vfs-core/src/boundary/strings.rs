@@ -1,40 +1,15 @@
-//! Text across the boundary.
+//! Text in C's form.
 
-use crate::code::Code;
-use crate::error::{Error, Result};
-use std::ffi::{CStr, CString, c_char};
-
-/// Copies a C string. NULL, or one that is not UTF-8, is a defect of the other side, named by `what`.
-///
-/// # Safety
-/// `text` is NULL or points to a NUL-terminated string that does not change meanwhile.
-pub(crate) unsafe fn copied(text: *const c_char, what: &str) -> Result<String> {
-    // SAFETY: the caller's promise is the same as `borrowed`'s.
-    unsafe { borrowed(text, what) }.map(str::to_owned)
-}
-
-/// Borrows a C string as UTF-8.
-///
-/// # Safety
-/// As for `copied`; the text stays as it is for `'a`.
-pub(crate) unsafe fn borrowed<'a>(text: *const c_char, what: &str) -> Result<&'a str> {
-    if text.is_null() {
-        return Err(Error::new(Code::EINVAL, format!("{what} is NULL")));
-    }
-    // SAFETY: not NULL, and the caller promises a terminated string.
-    unsafe { CStr::from_ptr(text) }
-        .to_str()
-        .map_err(|_| Error::new(Code::EINVAL, format!("{what} is not UTF-8")))
-}
+use std::ffi::{CString, c_char};
 
 /// A C string of a text; an inner NUL ends it.
-pub(crate) fn c_string(text: &str) -> CString {
+pub fn c_string(text: &str) -> CString {
     let end = text.find('\0').unwrap_or(text.len());
     CString::new(&text[..end]).unwrap_or_default()
 }
 
 /// Writes a text into a fixed array: cut at a character's boundary, always terminated. Bytes after the NUL stay.
-pub(crate) fn write_array(array: &mut [c_char], text: &str) {
+pub fn write_array(array: &mut [c_char], text: &str) {
     let room = array.len() - 1;
     let mut end = text.find('\0').unwrap_or(text.len()).min(room);
     while !text.is_char_boundary(end) {
@@ -47,7 +22,7 @@ pub(crate) fn write_array(array: &mut [c_char], text: &str) {
 }
 
 /// Reads a fixed array up to its NUL or its end, whatever it holds.
-pub(crate) fn read_array(array: &[c_char]) -> String {
+pub fn read_array(array: &[c_char]) -> String {
     let bytes: Vec<u8> = array.iter().take_while(|byte| **byte != 0).map(|byte| *byte as u8).collect();
     String::from_utf8_lossy(&bytes).into_owned()
 }

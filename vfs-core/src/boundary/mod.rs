@@ -1,0 +1,13 @@
+//! What every function that C can call has in common, of a provider, of the host's table, of libzvfs and of libzvm: the one macro
+//! that defines it, with the panic guard inside; arguments that are checked; structs that are read within their size.
+
+mod argument;
+mod entry;
+mod error;
+mod sized;
+mod strings;
+
+pub use argument::{Argument, Behind, Callback, Place, Source, Target, copied, null, text};
+pub use entry::{Out, guarded};
+pub use sized::{Answer, Growing, Options, Struct, read};
+pub use strings::{c_string, read_array, write_array};
