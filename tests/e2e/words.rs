@@ -122,7 +122,7 @@ fn errors_of_a_command_line_are_in_our_words() {
 #[test]
 fn no_thread_is_started_by_a_call_that_panics() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let sources = ["vfs-core", "netpipe", "zvm", "capi", "cli", "providers", "tests/conformance"];
+    let sources = ["vfs-core", "netpipe", "zvm", "capi", "cli", "providers", "conformance"];
     let mut folders: Vec<_> = sources.iter().map(|folder| root.join(folder)).collect();
     let (mut seen, mut wrong) = (0, Vec::new());
     while let Some(folder) = folders.pop() {

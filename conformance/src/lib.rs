@@ -57,5 +57,5 @@ pub use suite::{Check, Step, Stop, Verdict, run, run_check, run_within};
 
 /// The guide's programs in Rust compile. Here, since vfs-core reaches for nothing outside its folder.
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/hosts.md")]
+#[doc = include_str!("../../docs/hosts.md")]
 struct HostsGuide;
