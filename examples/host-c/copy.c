@@ -37,7 +37,7 @@ int main(int count, char **arguments) {
         result = fails(&error);
     } else if ((bytes = zvfs_handle_copy(source, target, ZVFS_COPY_ALL, NULL, NULL, &error)) < 0) {
         result = fails(&error);
-        zvfs_handle_finish(target, ZVFS_FINISH_DISCARD, NULL); /* leaves no torso; a second error says nothing new */
+        zvfs_handle_finish(target, ZVFS_FINISH_DISCARD, NULL); /* no partial output stays; a second error adds nothing */
     } else if (zvfs_handle_finish(target, ZVFS_FINISH_COMMIT, &error)) {
         result = fails(&error);
     } else {

@@ -71,7 +71,7 @@ static void atomically(zvfs_registry *registry) {
     zvfs_stat stat = {sizeof stat, 0, 0, 0, 0, {0}};
     uint64_t flags = ZVFS_OPEN_WRITE | ZVFS_OPEN_CREATE | ZVFS_OPEN_ATOMIC;
     zvfs_handle *handle = opened(registry, other, flags);
-    OK(zvfs_handle_write_all(handle, "torso", 5, &error));
+    OK(zvfs_handle_write_all(handle, "piece", 5, &error));
     OK(zvfs_handle_finish(handle, ZVFS_FINISH_DISCARD, &error));
     CHECK(zvfs_handle_close(handle) == 0);
     FAILS(ZVFS_ENOENT, zvfs_registry_stat(registry, other, NULL, &stat, &error));

@@ -133,7 +133,7 @@ static void runs(const zvm_session_options *options) {
     zvm_session_free(session);
 }
 
-/* A failed callback ends the session, and what was written is told to be a torso. */
+/* A failed callback ends the session, and its output is discarded. */
 static void fails(void) {
     struct host host;
     zvm_session *session;
