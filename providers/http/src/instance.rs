@@ -1,12 +1,12 @@
 //! One configuration: its client, and what its opens become.
 
-use crate::caller::Asker;
 use crate::client::Client;
+use crate::client::caller::Asker;
 use crate::namespace;
 use crate::reader::Reader;
-use crate::request::Place;
 use crate::settings::Config;
 use crate::target::Target;
+use crate::wire::request::Place;
 use crate::writer::Writer;
 use std::sync::Arc;
 use std::time::Duration;

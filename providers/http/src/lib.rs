@@ -94,62 +94,36 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `provider`, `instance` | the provider; one configuration and what its opens become |
-//! | `settings`, `headers`, `hosts`, `proxy` | what an operator and an open may set |
-//! | `target`, `policy` | a URL; where connections may go |
-//! | `ahead`, `crew`, `stop` | read-ahead and its threads |
-//! | `reader`, `fill`, `trail`, `object`, `stream`, `validator`, `range` | an object that is read, and what its answers are held against |
-//! | `writer`, `upload` | an object that is written |
-//! | `namespace`, `collection` | stat, remove; what is no file |
-//! | `caller` | who asks |
-//! | `client`, `redirect`, `retry`, `pace`, `status`, `words` | requests and what comes of them |
-//! | `request`, `response`, `body`, `answer` | HTTP/1.1, by `httparse` |
-//! | `connection`, `pool`, `idle`, `dial`, `resolve`, `socket` | connections |
-//! | `tls`, `session`, `certificate` | TLS, by rustls; its errors in words |
+//! | `settings` | what an operator and an open may set: the schema, further headers, credentials, the proxy |
+//! | `target`, `hosts`, `policy` | a URL; lists of hosts; where connections may go |
+//! | `reader` | an object that is read: its first answer and what later ones are held against, ranges, read-ahead |
+//! | `writer` | an object that is written: its head, which decides before the body, and the body |
+//! | `namespace` | stat, remove; what is no file |
+//! | `client` | requests and what comes of them: redirects, attempts, statuses, the least rate, kept connections |
+//! | `wire` | HTTP/1.1 on a connection, by `httparse`: heads, bodies, ranges, TLS. A broken answer is refused here |
+//! | `dial`, `resolve`, `socket` | new connections |
+//! | `tls`, `certificate` | TLS, by rustls; its errors in words |
 //! | `waiting`, `failure` | waiting as a caller; why an attempt failed |
+//! | `stop` | ends what threads of the provider wait for |
 
-mod ahead;
-mod answer;
-mod body;
-mod caller;
 mod certificate;
 mod client;
-mod collection;
-mod connection;
-mod crew;
 mod dial;
 mod failure;
-mod fill;
-mod headers;
 mod hosts;
-mod idle;
 mod instance;
 mod namespace;
-mod object;
-mod pace;
 mod policy;
-mod pool;
 mod provider;
-mod proxy;
-mod range;
 mod reader;
-mod redirect;
-mod request;
 mod resolve;
-mod response;
-mod retry;
-mod session;
 mod settings;
 mod socket;
-mod status;
 mod stop;
-mod stream;
 mod target;
 mod tls;
-mod trail;
-mod upload;
-mod validator;
 mod waiting;
-mod words;
+mod wire;
 mod writer;
 
 pub use provider::HttpProvider;

@@ -1,14 +1,15 @@
 //! Work on names: stat and remove.
 
-use crate::caller::Caller;
+pub mod collection;
+
 use crate::client::Client;
-use crate::collection;
+use crate::client::caller::Caller;
+use crate::client::retry::{Budget, persist};
+use crate::client::status;
 use crate::failure::{Again, Attempt};
-use crate::object::Object;
-use crate::range::Span;
-use crate::request::{Ask, Method, Place};
-use crate::retry::{Budget, persist};
-use crate::status;
+use crate::reader::object::Object;
+use crate::wire::range::Span;
+use crate::wire::request::{Ask, Method, Place};
 use std::sync::Arc;
 use vfs_core::{Code, Stat};
 

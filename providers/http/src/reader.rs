@@ -1,19 +1,24 @@
 //! An object open for reading.
 
+pub mod ahead;
+pub mod fill;
+pub mod object;
 mod positional;
+pub mod trail;
+pub mod validator;
 
-use crate::ahead::Ahead;
-use crate::caller::{Asker, Caller};
 use crate::client::Client;
+use crate::client::caller::{Asker, Caller};
+use crate::client::idle::Idle;
+use crate::client::pace::Pace;
+use crate::client::retry::{Budget, persist};
+use crate::client::stream::Stream;
 use crate::failure::{Attempt, Failure, too_slow};
-use crate::idle::Idle;
-use crate::object::Object;
-use crate::pace::Pace;
-use crate::range::Span;
-use crate::request::Place;
-use crate::retry::{Budget, persist};
-use crate::stream::Stream;
-use crate::trail::Trail;
+use crate::reader::ahead::Ahead;
+use crate::reader::object::Object;
+use crate::reader::trail::Trail;
+use crate::wire::range::Span;
+use crate::wire::request::Place;
 use std::io::SeekFrom;
 use std::sync::{Arc, Mutex, PoisonError};
 use vfs_core::{Capabilities, Code, Error, File, OpenFlags, Result, Stat};

@@ -1,9 +1,12 @@
 //! The settings: their schema, and what an instance and an open make of them.
 
-use crate::headers::{Headers, SecretHeaders};
+pub mod headers;
+pub mod proxy;
+
 use crate::hosts::Hosts;
 use crate::policy::{Addresses, Policy};
-use crate::proxy::Proxies;
+use crate::settings::headers::{Headers, SecretHeaders};
+use crate::settings::proxy::Proxies;
 use crate::target::{Origin, basic};
 use crate::tls::Tls;
 use std::fmt;
@@ -245,7 +248,7 @@ impl Tuning {
             self.as_stored = text == CONTENT_ENCODING[1];
         }
         if let Some(text) = settings.text("user-agent") {
-            self.user_agent = crate::headers::value("user-agent", text)?;
+            self.user_agent = headers::value("user-agent", text)?;
         }
         self.headers.add("headers", settings.texts("headers"))?;
         Ok(self)

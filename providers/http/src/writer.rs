@@ -4,20 +4,20 @@
 //! one. So whatever ends before that breaks the upload, and no server takes a part for the whole.
 
 mod sending;
+mod upload;
 
-use crate::answer::Answer;
-use crate::caller::Asker;
 use crate::client::Client;
-use crate::connection::Connection;
+use crate::client::answer::Answer;
+use crate::client::caller::Asker;
+use crate::client::pace::Pace;
+use crate::client::redirect;
+use crate::client::status;
+use crate::client::words::Secrets;
 use crate::failure::{Again, Attempt, Failure};
-use crate::pace::Pace;
-use crate::redirect;
-use crate::request::Place;
-use crate::response::Head;
-use crate::status;
-use crate::upload;
 use crate::waiting::Waiting;
-use crate::words::Secrets;
+use crate::wire::connection::Connection;
+use crate::wire::head::Head;
+use crate::wire::request::Place;
 use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
 

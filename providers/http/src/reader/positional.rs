@@ -1,11 +1,11 @@
 //! Positional reads: what is read one after the other comes out of one answer, whatever the size of the steps.
 
 use super::Reader;
+use crate::client::pace::Pace;
+use crate::client::stream::Stream;
 use crate::failure::{Again, Attempt, too_slow};
-use crate::fill::{PREFIX_MAX, fill};
-use crate::pace::Pace;
-use crate::range::Span;
-use crate::stream::Stream;
+use crate::reader::fill::{PREFIX_MAX, fill};
+use crate::wire::range::Span;
 
 /// What a positional read reads over rather than asks around: it may be one of many to anywhere.
 const NEAR: u64 = 64 << 10;

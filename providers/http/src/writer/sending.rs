@@ -2,15 +2,15 @@
 //! want it.
 
 use super::{Writer, is_callers};
-use crate::answer;
-use crate::caller::{Asker, Caller};
-use crate::connection::Connection;
+use crate::client::answer;
+use crate::client::caller::{Asker, Caller};
+use crate::client::redirect;
+use crate::client::words::Secrets;
 use crate::failure::{Attempt, Failure};
-use crate::redirect;
-use crate::request::Place;
-use crate::response::Head;
 use crate::waiting::Waiting;
-use crate::words::Secrets;
+use crate::wire::connection::Connection;
+use crate::wire::head::Head;
+use crate::wire::request::Place;
 use std::io::IoSlice;
 use vfs_core::{Code, Events};
 

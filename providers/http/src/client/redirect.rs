@@ -1,8 +1,8 @@
 //! Redirects: which are followed, and where to.
 
 use crate::failure::{Attempt, Failure};
-use crate::request::{Method, Place};
-use crate::response::Head;
+use crate::wire::head::Head;
+use crate::wire::request::{Method, Place};
 use std::borrow::Cow;
 use vfs_core::Code;
 

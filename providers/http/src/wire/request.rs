@@ -1,9 +1,9 @@
 //! The head of a request.
 
-use crate::headers::{Headers, SecretHeaders};
-use crate::range::Span;
+use crate::settings::headers::{Headers, SecretHeaders};
 use crate::settings::{Credentials, Tuning};
 use crate::target::Target;
+use crate::wire::range::Span;
 
 /// What is asked of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What a status means to a caller. The table is the crate's documentation.
 
 use crate::failure::{Again, Failure};
-use crate::response::Head;
+use crate::wire::head::Head;
 use std::time::SystemTime;
 use vfs_core::Code;
 

@@ -1,6 +1,6 @@
 //! Trying again: how often, and after how long.
 
-use crate::caller::Caller;
+use crate::client::caller::Caller;
 use crate::failure::{Again, Attempt, Failure};
 use crate::settings::Tuning;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! A connection to a server: plain or TLS, and what was received of it beyond what has been read.
 
 use crate::failure::{Attempt, Failure};
-use crate::session::Session;
 use crate::socket;
 use crate::target::Origin;
 use crate::waiting::Waiting;
+use crate::wire::session::Session;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};

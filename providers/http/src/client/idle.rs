@@ -4,7 +4,7 @@
 //! waits longer than a moment has the idle answers and connections of that origin closed; what was lost is asked for again
 //! from its next byte on.
 
-use crate::stream::Stream;
+use crate::client::stream::Stream;
 use crate::target::Origin;
 use std::collections::HashMap;
 use std::mem;

@@ -1,7 +1,7 @@
 //! Connections kept open for the next request to the same origin.
 
-use crate::connection::Connection;
 use crate::target::Origin;
+use crate::wire::connection::Connection;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! The body of an answer: where it ends, and that it came whole.
 
-use crate::connection::Connection;
 use crate::failure::{Attempt, Failure};
-use crate::response::Head;
 use crate::waiting::Waiting;
+use crate::wire::connection::Connection;
+use crate::wire::head::Head;
 use vfs_core::Code;
 
 /// A chunk's first line, and all lines after the last chunk.

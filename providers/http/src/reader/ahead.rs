@@ -3,10 +3,10 @@
 //! It pays where a single connection is slower than the way to the server: long distances, servers that give each
 //! connection its share. Each range is fetched, checked and tried again like any other.
 
-use crate::caller::Asker;
+use crate::client::caller::Asker;
 use crate::failure::{Attempt, Failure, no_thread, system};
-use crate::fill::fill;
-use crate::object::Object;
+use crate::reader::fill::fill;
+use crate::reader::object::Object;
 use crate::stop::Stop;
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::VecDeque;

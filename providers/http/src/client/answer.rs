@@ -1,14 +1,14 @@
 //! An answer: its head, and its body as it is read.
 
-use crate::body::Body;
-use crate::caller::Caller;
-use crate::connection::Connection;
+use crate::client::caller::Caller;
+use crate::client::pool::Pool;
+use crate::client::status;
+use crate::client::words::{self, Secrets};
 use crate::failure::{Attempt, Failure};
-use crate::pool::Pool;
-use crate::response::Head;
-use crate::status;
 use crate::waiting::Waiting;
-use crate::words::{self, Secrets};
+use crate::wire::body::Body;
+use crate::wire::connection::Connection;
+use crate::wire::head::Head;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The head of an answer.
 
-use crate::connection::Connection;
 use crate::failure::{Attempt, Failure};
 use crate::waiting::Waiting;
+use crate::wire::connection::Connection;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 use vfs_core::Code;

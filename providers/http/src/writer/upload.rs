@@ -1,16 +1,16 @@
 //! The beginning of an upload: its head, and the server's word on it before the body.
 
-use crate::answer::Answer;
-use crate::caller::Caller;
 use crate::client::Client;
-use crate::connection::Connection;
+use crate::client::answer::Answer;
+use crate::client::caller::Caller;
+use crate::client::redirect;
+use crate::client::retry::{Budget, persist};
+use crate::client::status;
 use crate::failure::{Attempt, Failure};
-use crate::redirect;
-use crate::request::{Ask, Method, Place, Upload};
-use crate::response::Head;
-use crate::retry::{Budget, persist};
-use crate::status;
 use crate::waiting::Waiting;
+use crate::wire::connection::Connection;
+use crate::wire::head::Head;
+use crate::wire::request::{Ask, Method, Place, Upload};
 use std::time::Instant;
 use vfs_core::{Code, Events};
 

@@ -1,11 +1,11 @@
 //! A span of an object into a buffer, in as many attempts as it takes.
 
-use crate::caller::Caller;
+use crate::client::caller::Caller;
+use crate::client::pace::Pace;
+use crate::client::retry::Budget;
 use crate::failure::{Attempt, Failure, too_slow};
-use crate::object::Object;
-use crate::pace::Pace;
-use crate::range::Span;
-use crate::retry::Budget;
+use crate::reader::object::Object;
+use crate::wire::range::Span;
 use vfs_core::Code;
 
 /// How much a server that ignores ranges may send before the bytes that were asked for.

@@ -1,7 +1,7 @@
 //! Bytes of an object as one answer brings them, from a position on.
 
-use crate::answer::Answer;
-use crate::caller::Caller;
+use crate::client::answer::Answer;
+use crate::client::caller::Caller;
 use crate::failure::{Attempt, Failure};
 
 /// What skipping reads at once.

@@ -1,8 +1,8 @@
 //! What a server says of its own refusal: the body of an answer that is an error, as far as a person may read it in a message.
 
 use crate::failure::Attempt;
-use crate::response::Head;
 use crate::target::{decoded_basic, percent_decoded};
+use crate::wire::head::Head;
 use vfs_core::{Printable, Shown};
 
 /// What is read of a body at most.

@@ -1,7 +1,7 @@
 //! What tells one content of an object from another.
 
-use crate::request::Pinned;
-use crate::response::Head;
+use crate::wire::head::Head;
+use crate::wire::request::Pinned;
 use std::time::Duration;
 use vfs_core::Stat;
 

@@ -1,9 +1,9 @@
 //! Collections: WebDAV's directories, which a DELETE would take with all that lies in them. A name is looked at before it is removed.
 
-use crate::caller::Caller;
 use crate::client::Client;
+use crate::client::caller::Caller;
 use crate::failure::{Attempt, Failure};
-use crate::request::{Ask, Method, Place};
+use crate::wire::request::{Ask, Method, Place};
 use vfs_core::Code;
 
 /// What is read of an answer that tells the properties of one resource.

@@ -1,17 +1,17 @@
 //! An object as its first answer showed it: size, validator, place. Every later answer is held against that.
 
-use crate::answer::Answer;
-use crate::caller::Caller;
 use crate::client::Client;
-use crate::crew::Crew;
+use crate::client::answer::Answer;
+use crate::client::caller::Caller;
+use crate::client::crew::Crew;
+use crate::client::idle::Idle;
+use crate::client::stream::Stream;
 use crate::failure::{Attempt, Failure};
-use crate::idle::Idle;
-use crate::range::{ContentRange, Span};
-use crate::request::{Ask, Place};
-use crate::response::Head;
+use crate::reader::validator::{Marks, Validator, describe};
 use crate::settings::Tuning;
-use crate::stream::Stream;
-use crate::validator::{Marks, Validator, describe};
+use crate::wire::head::Head;
+use crate::wire::range::{ContentRange, Span};
+use crate::wire::request::{Ask, Place};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vfs_core::{Code, Kind, Stat};
