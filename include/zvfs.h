@@ -27,15 +27,15 @@
  *
  *     cc -o example example.c $(pkg-config --cflags --libs zvfs)
  *
- * docs/hosts.md is the way in; this header is the authority. Whoever writes a provider needs zvfs_provider.h and not this file;
- * this file includes that one for the words that both sides share: error codes, open flags, capabilities, zvfs_error, zvfs_stat.
+ * docs/hosts.md is the guide; this header is the authority. Authors of providers need zvfs_provider.h and not this file; this
+ * file includes that one for what both sides share: error codes, open flags, capabilities, zvfs_error, zvfs_stat.
  *
- * Four things
+ * Four objects
  *
- *     zvfs_configuration   which providers may load, from where, with which settings; done with once a registry is made of it
+ *     zvfs_configuration   which providers may load, from where, with which settings; no longer needed once a registry has it
  *     zvfs_registry        the providers, each loaded and started at its first use; a program needs one
  *     zvfs_handle          an open file
- *     zvfs_control         cancel and deadline, for one handle or for several; only who needs them makes one
+ *     zvfs_control         cancel and deadline, for one handle or for several; optional
  *
  * Results
  *
@@ -46,32 +46,32 @@
  *
  * Memory
  *
- *     What a _new or an _open gives is the caller's, until he passes it to the matching _free or _close. Both take NULL.
+ *     What a _new or an _open returns belongs to the caller, who passes it to the matching _free or _close. Both take NULL.
  *     Strings and structs passed in are copied: they need to be valid during the call only. Strings are UTF-8.
- *     Structs of options start with their own size, as the provider's do, and grow at their end: set struct_size to sizeof and
- *     what you do not use to zero, and the program will work with every later libzvfs.so.1.
+ *     Structs of options start with their own size, as the provider's do, and grow at their end. Set struct_size to sizeof and
+ *     unused fields to zero, and the program will work with every later libzvfs.so.1.
  *
  * Mistakes
  *
- *     NULL where something belongs is -ZVFS_EINVAL; for a buffer of more than 0 bytes it is -ZVFS_EFAULT, as read(2) has it.
- *     A handle or another object used after its end is -ZVFS_EBADF, and so is one where another kind belongs; this works as long
- *     as its place has not been given to a new one. Two calls at once on what takes one is -ZVFS_EBUSY. None crashes.
+ *     NULL for a required argument is -ZVFS_EINVAL; for a buffer of more than 0 bytes it is -ZVFS_EFAULT, as in read(2).
+ *     A handle or another object used after it was freed is -ZVFS_EBADF, and so is an object of the wrong kind; this is detected
+ *     as long as its slot has not been reused. Two calls at once on an object that takes one is -ZVFS_EBUSY. None crashes.
  *
  * Threads, in [brackets] at each function
  *
  *     [any]     any thread at any time
- *     [one]     any thread, but one call at a time for the object (the first argument); others are answered -ZVFS_EBUSY
+ *     [one]     any thread, but one call at a time for the object (the first argument); others return -ZVFS_EBUSY
  *     [shared]  as [one], but may overlap other [shared] calls of the same handle
  *
- *     None may be called in a signal handler. Callbacks may call [any] functions, unless their comment says otherwise, and must
- *     return: no longjmp, no C++ exception.
+ *     Call none in a signal handler. Callbacks may call [any] functions, unless their comment says otherwise, and must return:
+ *     no longjmp, no C++ exception.
  *
  * Process
  *
  *     The library changes nothing that belongs to the whole process and raises no SIGPIPE. After a fork the child cannot use
- *     what its parent made (-ZVFS_EPERM, at once, whatever the parent's threads were doing; freeing or closing it does nothing)
- *     but for configurations; it makes a registry of its own. A program may exit without freeing anything; what
- *     it had ended but not yet delivered may then be lost, so free the registry, which waits for that up to 5 s.
+ *     what its parent made, except configurations (-ZVFS_EPERM, at once, whatever the parent's threads were doing; freeing or
+ *     closing it does nothing); it makes its own registry. A program may exit without freeing anything. Data that it ended but
+ *     that is not yet delivered may then be lost, so free the registry, which waits for the delivery up to 5 s.
  */
 #ifndef ZVFS_H
 #define ZVFS_H
@@ -90,8 +90,8 @@ extern "C" {
 /* Returns the version of the library that the program runs with: "0.1.0". Lives as long as the process.  [any] */
 const char *ZVFS_CALL zvfs_version(void);
 
-enum { /* what only a host sees; the other codes stand in zvfs_provider.h */
-    ZVFS_ELIBBAD = 80 /* a provider's library is broken, or is none */
+enum { /* only a host sees this one; the other codes are in zvfs_provider.h */
+    ZVFS_ELIBBAD = 80 /* a provider's library is broken, or not a provider */
 };
 
 /* Returns a code's name, "ENOENT", or NULL for a number without one. `code` may be positive or, as functions return it,
@@ -103,11 +103,11 @@ const char *ZVFS_CALL zvfs_code_text(int32_t code);
 
 /* ---- Configuration ----------------------------------------------------------------------------------------------
  * Which providers may load, from which folders, and with which settings. Most programs leave that to the operator and pass
- * NULL to zvfs_registry_new. Loading runs code: an error says who could have changed a file, and how to mend it.
+ * NULL to zvfs_registry_new. Loading runs code: an error says who could have changed a file, and how to fix it.
  */
 typedef struct zvfs_configuration zvfs_configuration;
 
-/* Makes a configuration that allows nothing; the calls below open it up. Free it with zvfs_configuration_free.  [any] */
+/* Makes a configuration that allows nothing; the calls below add to it. Free it with zvfs_configuration_free.  [any] */
 int32_t ZVFS_CALL zvfs_configuration_new(zvfs_configuration **out, zvfs_error *err);
 
 /* Finds the operator's configuration as every host does: `file` if not NULL; else the environment's ZVFS_CONFIG (not in a
@@ -117,38 +117,38 @@ int32_t ZVFS_CALL zvfs_configuration_new(zvfs_configuration **out, zvfs_error *e
  * line). Free it with zvfs_configuration_free. Reads files.  [any] */
 int32_t ZVFS_CALL zvfs_configuration_find(const char *file, zvfs_configuration **out, zvfs_error *err);
 
-/* Makes a configuration of a text in zvfs.toml's format that the program has from wherever it likes. EINVAL: a mistake, with
+/* Makes a configuration of a text in zvfs.toml's format, which may come from anywhere. EINVAL: a mistake, with
  * its line. Free it with zvfs_configuration_free.  [any] */
 int32_t ZVFS_CALL zvfs_configuration_parse(const char *text, zvfs_configuration **out, zvfs_error *err);
 
-/* Adds a folder to search for libzvfs_<name>.so, behind those that are there. An absolute path, else EINVAL. That a provider
- * lies there is no permission to load it.  [one] */
+/* Adds a folder to search for libzvfs_<name>.so, after the existing ones. An absolute path, else EINVAL. This alone allows no
+ * provider in it to load.  [one] */
 int32_t ZVFS_CALL zvfs_configuration_add_provider_path(zvfs_configuration *configuration, const char *folder, zvfs_error *err);
 
 /* Lets a provider load: "file", as in libzvfs_file.so. EINVAL: not a provider's name.  [one] */
 int32_t ZVFS_CALL zvfs_configuration_allow(zvfs_configuration *configuration, const char *provider, zvfs_error *err);
 
-/* Lets every provider in the folders load. EINVAL: some are named already.  [one] */
+/* Lets every provider in the folders load. EINVAL: some are already named.  [one] */
 int32_t ZVFS_CALL zvfs_configuration_allow_all(zvfs_configuration *configuration, zvfs_error *err);
 
-/* Lets a provider load if its library has this SHA-256, 64 hexadecimal digits: what is loaded are the very bytes that were
- * hashed. EINVAL: not a digest, or all may load.  [one] */
+/* Lets a provider load if its library has this SHA-256, 64 hexadecimal digits: exactly the bytes that were hashed are
+ * loaded. EINVAL: not a digest, or all may load.  [one] */
 int32_t ZVFS_CALL zvfs_configuration_pin(zvfs_configuration *configuration, const char *provider, const char *sha256,
                                          zvfs_error *err);
 
-/* Gives a provider a setting, written as in zvfs.toml ("/srv/jobs", "64k", "30s", "true"), instead of the one it had. A secret
- * may be given so. It is no permission to load. Whether the provider has that setting shows when it is first used.  [one] */
+/* Gives a provider a setting, written as in zvfs.toml ("/srv/jobs", "64k", "30s", "true"), in place of its earlier value. The
+ * setting may be a secret. This does not allow the provider to load. Its first use checks that it has that setting.  [one] */
 int32_t ZVFS_CALL zvfs_configuration_set(zvfs_configuration *configuration, const char *provider, const char *setting,
                                          const char *value, zvfs_error *err);
 
-/* The same for a setting that is a list: adds a value behind those that it has.  [one] */
+/* The same for a setting that is a list: appends a value.  [one] */
 int32_t ZVFS_CALL zvfs_configuration_append(zvfs_configuration *configuration, const char *provider, const char *setting,
                                             const char *value, zvfs_error *err);
 
 /* Leads a scheme to a provider: after ("logs", "file", NULL, settings) "logs:x" is served by the provider file, which is told
  * `as_scheme`, or where that is NULL the scheme as written if it knows that, else its own first one. `settings`: NULL, or a
- * NULL-terminated list of "name=value", laid over the provider's own; then it is an instance of its own. A name that comes
- * several times is a list. An alias is no permission to load.  [one] */
+ * NULL-terminated list of "name=value", which override the provider's own; the alias is then a separate instance. A name that
+ * occurs several times is a list. An alias does not allow the provider to load.  [one] */
 int32_t ZVFS_CALL zvfs_configuration_alias(zvfs_configuration *configuration, const char *scheme, const char *provider,
                                            const char *as_scheme, const char *const *settings, zvfs_error *err);
 
@@ -156,27 +156,27 @@ int32_t ZVFS_CALL zvfs_configuration_alias(zvfs_configuration *configuration, co
 void ZVFS_CALL zvfs_configuration_free(zvfs_configuration *configuration);
 
 /* ---- Control ----------------------------------------------------------------------------------------------------
- * Cancel and deadline of whatever is opened with it: one handle, or all that belong to one job. It is made before the open, so
- * that an open that takes long can be cancelled too.
+ * Cancel and deadline of whatever is opened with it: one handle, or all that belong to one job. Make it before the open, so
+ * that a long open can be cancelled too.
  *
- * A handle with ZVFS_CAP_CANCEL ends its calls within 100 ms of a cancel or the deadline. One without may hold its caller for
- * longer: the program that must not be held makes a thread for the call and leaves it behind. This library makes none.
+ * A handle with ZVFS_CAP_CANCEL ends its calls within 100 ms of a cancel or the deadline. One without may block its caller for
+ * longer: a program that must not block makes a thread for the call and leaves it behind. This library makes none.
  */
 typedef struct zvfs_control zvfs_control;
 
 /* Makes a control that is not cancelled and has no deadline. Free it with zvfs_control_free.  [any] */
 int32_t ZVFS_CALL zvfs_control_new(zvfs_control **out, zvfs_error *err);
 
-/* Ends the calls in progress, and all to come, with ECANCELED, until zvfs_control_lift. Does not wait for them. Closing a
- * handle is no such call.  [any] */
+/* Ends the calls in progress, and all later ones, with ECANCELED, until zvfs_control_lift. Does not wait for them. Closing a
+ * handle still works.  [any] */
 int32_t ZVFS_CALL zvfs_control_cancel(zvfs_control *control, zvfs_error *err);
 
-/* Undoes a cancel, for the calls to come.  [any] */
+/* Undoes a cancel, for later calls.  [any] */
 int32_t ZVFS_CALL zvfs_control_lift(zvfs_control *control, zvfs_error *err);
 
 /* Sets the time, in nanoseconds from now, after which calls end with ETIMEDOUT, those in progress too. 0: at once.
- * ZVFS_TIME_UNLIMITED: no deadline. A call that ended so moved nothing that it did not report, and may be repeated once the
- * deadline is moved.  [any] */
+ * ZVFS_TIME_UNLIMITED: no deadline. Such a call moved nothing that it did not report, and may be repeated once the deadline is
+ * moved.  [any] */
 int32_t ZVFS_CALL zvfs_control_set_deadline(zvfs_control *control, uint64_t ns, zvfs_error *err);
 
 /* What is waited for under a control. Set struct_size to sizeof; the rest is written. */
@@ -187,11 +187,11 @@ typedef struct zvfs_waiting {
     char refusal[512]; /* why the last attempt failed; empty: none has */
 } zvfs_waiting;
 
-/* Says what the calls under a control wait for now: of several, what has been waited for longest. The error of a call that ended
- * with ECANCELED or ETIMEDOUT says it too, and the log once a wait has lasted 5 s.  [any] */
+/* Returns what the calls under a control wait for now; of several waits, the longest. The error of a call that ended with
+ * ECANCELED or ETIMEDOUT says it too, and the log once a wait has lasted 5 s.  [any] */
 int32_t ZVFS_CALL zvfs_control_waiting(zvfs_control *control, zvfs_waiting *out, zvfs_error *err);
 
-/* Frees the caller's hold on a control. Handles opened with it keep what was set. NULL: nothing.  [any] */
+/* Frees the caller's reference to a control. Handles opened with it keep what was set. NULL: nothing.  [any] */
 void ZVFS_CALL zvfs_control_free(zvfs_control *control);
 
 /* ---- Registry --------------------------------------------------------------------------------------------------- */
@@ -206,11 +206,11 @@ typedef void(ZVFS_CALL *zvfs_log_fn)(void *arg, uint32_t level, const char *text
 /* Who the host is, and where its log goes. */
 typedef struct zvfs_registry_options {
     uint64_t struct_size;
-    const char *name;    /* the program's, shown to providers; NULL: "libzvfs" */
+    const char *name;    /* the program's name, shown to providers; NULL: "libzvfs" */
     const char *version; /* likewise; NULL: the library's */
     zvfs_log_fn log;     /* NULL: standard error */
     void *log_arg;       /* passed to log */
-    uint32_t log_level;  /* the least important lines that are wanted, ZVFS_LOG_...; 0: ZVFS_LOG_WARNING */
+    uint32_t log_level;  /* the least important lines to log, ZVFS_LOG_...; 0: ZVFS_LOG_WARNING */
     uint32_t reserved;   /* 0 */
 } zvfs_registry_options;
 
@@ -219,9 +219,14 @@ typedef struct zvfs_registry_options {
 int32_t ZVFS_CALL zvfs_registry_new(const zvfs_configuration *configuration, const zvfs_registry_options *options,
                                     zvfs_registry **out, zvfs_error *err);
 
+<<<<<<< HEAD
 /* Adds a provider that is part of the program itself, as the table that its entry returns; it must stay for the rest of the
  * process. No policy applies to it, and it serves all its schemes but those that an alias leads elsewhere. EEXIST: one of that
  * name is in use, or was added with one of its schemes; ELIBBAD: the table breaks a rule.  [any] */
+=======
+/* Adds a provider that is part of the program itself, as the table that its entry returns; the table must live as long as the
+ * process. No policy applies to it. EEXIST: one of that name is in use; ELIBBAD: the table breaks a rule.  [any] */
+>>>>>>> ccfd662 (docs, headers: plain English, each page with its reader and purpose)
 int32_t ZVFS_CALL zvfs_registry_register(zvfs_registry *registry, const zvfs_provider *provider, zvfs_error *err);
 
 /* How to open. All zero but struct_size is the same as NULL. */
@@ -235,53 +240,59 @@ typedef struct zvfs_open_options {
     zvfs_control *control;       /* NULL: nobody will cancel it, and it has no deadline */
 } zvfs_open_options;
 
+<<<<<<< HEAD
 /* Opens a descriptor: "scheme:rest", or an absolute path, which means file:. Loads and starts its provider if this is the first
  * use of it. Close the handle with zvfs_handle_close.
  * Fails with EINVAL (not a descriptor, contradictory flags, a setting that is none), ENOTSUP (a flag that the provider does not
  * honour), EPROTONOSUPPORT (unknown scheme, or its provider is not installed), EACCES (not allowed), ELIBBAD (broken library), or
  * the provider's own.
+=======
+/* Opens a descriptor: "scheme:rest", or an absolute path, which means file:. The first use of a provider loads and starts it.
+ * Close the handle with zvfs_handle_close.
+ * Fails with EINVAL (not a descriptor, contradictory flags, an unknown setting), ENOTSUP (a flag that the provider does not
+ * support), EPROTONOSUPPORT (unknown scheme), EACCES (not allowed), ELIBBAD (broken library), ENOENT, or the provider's own.
+>>>>>>> ccfd662 (docs, headers: plain English, each page with its reader and purpose)
  * flags in zvfs_error: ZVFS_ERROR_RETRYABLE says that the same open may succeed later.
- * Blocks as the provider does: a network's may. The control ends it.  [any] */
+ * Blocks as the provider does; a network provider may. The control ends it.  [any] */
 int32_t ZVFS_CALL zvfs_registry_open(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
                                      zvfs_handle **out, zvfs_error *err);
 
-/* Writes into *out which ZVFS_OPEN_... the provider of a descriptor honours, so that a program can leave out those that mean
- * nothing to it: a pipe has nothing to create. Opens nothing, but loads the provider if this is the first use of it, and no
- * control ends that: a program that may have to stop calls zvfs_registry_stat first, which loads the provider under the control in
- * its options. Errors as zvfs_registry_open.  [any] */
+/* Writes into *out which ZVFS_OPEN_... the provider of a descriptor supports, so that a program can leave out the others: a pipe
+ * has nothing to create. Opens nothing. The first use of a provider loads it, and no control ends that: to be able to cancel,
+ * call zvfs_registry_stat first, which loads the provider under the control in its options. Errors as zvfs_registry_open.  [any] */
 int32_t ZVFS_CALL zvfs_registry_supported_flags(zvfs_registry *registry, const char *descriptor, uint64_t *out,
                                                 zvfs_error *err);
 
-/* Asks for the status of a name. Set out->struct_size to sizeof *out; the rest is written. Does not open it where the provider
- * can say so, else opens it for reading. Of the options flags do not matter. ENOTSUP: this provider knows no status. Blocks as
+/* Asks for the status of a name. Set out->struct_size to sizeof *out; the rest is written. If the provider cannot tell the status
+ * of a name, opens it for reading. The options' flags are ignored. ENOTSUP: this provider knows no status. Blocks as
  * zvfs_registry_open.  [any] */
 int32_t ZVFS_CALL zvfs_registry_stat(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
                                      zvfs_stat *out, zvfs_error *err);
 
-/* Calls `each` for every name in a directory that is UTF-8, in no order, on this thread; it returns 0 to go on. What it is given is
- * valid during that call. ENOTDIR, ENOTSUP (this provider has no directories). Blocks as zvfs_registry_open.  [any] */
+/* Calls `each` for every UTF-8 name in a directory, in no order, on this thread; it returns 0 to go on. Its arguments are valid
+ * during that call. ENOTDIR, ENOTSUP (this provider has no directories). Blocks as zvfs_registry_open.  [any] */
 int32_t ZVFS_CALL zvfs_registry_list(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
                                      zvfs_entry_fn each, void *arg, zvfs_error *err);
 
-/* As zvfs_registry_list, with the names that are no UTF-8 too, as bytes with their length.  [any] */
+/* As zvfs_registry_list, including names that are not UTF-8, as bytes with their length.  [any] */
 int32_t ZVFS_CALL zvfs_registry_names(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
                                       zvfs_name_fn each, void *arg, zvfs_error *err);
 
-/* Removes a file, never a directory (EISDIR). ENOTSUP: this provider removes nothing. Blocks as zvfs_registry_open.  [any] */
+/* Removes a file, never a directory (EISDIR). ENOTSUP: this provider cannot remove. Blocks as zvfs_registry_open.  [any] */
 int32_t ZVFS_CALL zvfs_registry_remove(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
                                        zvfs_error *err);
 
-/* Frees a registry. Its providers' instances stop as soon as the last of their handles is closed, now if none is open: that
- * delivers what was ended, and takes up to 5 s. Libraries stay loaded. NULL: nothing.  [any] */
+/* Frees a registry. Each provider's instance stops when the last of its handles is closed, or now if none is open. The stop
+ * delivers what was ended, in up to 5 s. Libraries stay loaded. NULL: nothing.  [any] */
 void ZVFS_CALL zvfs_registry_free(zvfs_registry *registry);
 
 /* ---- Handle -----------------------------------------------------------------------------------------------------
  * An open file. Calls block as its provider does and end with ECANCELED or ETIMEDOUT by the control it was opened with; never
- * with EINTR or EAGAIN. What a handle can do is asked by zvfs_handle_capabilities; the rest is answered as it says here.
+ * with EINTR or EAGAIN. zvfs_handle_capabilities says what a handle can do; other calls fail as described here.
  */
 
-/* Returns ZVFS_CAP_...: what this file can do; the same for all of its life. 0: not an open handle, or
- * another call is using it.  [shared] */
+/* Returns ZVFS_CAP_...: what this file can do; the same for its whole life. 0: not an open handle, or another call is using
+ * it.  [shared] */
 uint64_t ZVFS_CALL zvfs_handle_capabilities(zvfs_handle *handle);
 
 /* Returns the descriptor in the form for messages: secrets hidden, control characters escaped. Valid until the handle is
@@ -293,13 +304,13 @@ const char *ZVFS_CALL zvfs_handle_shown(zvfs_handle *handle);
 int64_t ZVFS_CALL zvfs_handle_read(zvfs_handle *handle, void *buf, uint64_t n, zvfs_error *err);
 
 /* Writes up to n bytes from buf, at least one. Returns the count, which may be smaller than n. EBADF: not open for writing;
- * EPIPE: the reader closed, no signal is raised. After ETIMEDOUT the call may be repeated; any other error stays: it is what
- * further writes, an END and a COMMIT give. What the control refused before the call began was no call: it may be made again
- * once the control lets it.  [one] */
+ * EPIPE: the reader closed, no signal is raised. After ETIMEDOUT the call may be repeated; any other error is permanent: later
+ * writes, END and COMMIT return it again. A call that the control refused before it began does not count: it may be made again
+ * once the control allows it.  [one] */
 int64_t ZVFS_CALL zvfs_handle_write(zvfs_handle *handle, const void *buf, uint64_t n, zvfs_error *err);
 
-/* Writes all n bytes, in as many writes as it takes. How much was written before an error is not known; use zvfs_handle_write
- * where that matters. Errors as there.  [one] */
+/* Writes all n bytes, in as many writes as needed. After an error it is unknown how much was written; use zvfs_handle_write if
+ * that matters. Errors as there.  [one] */
 int32_t ZVFS_CALL zvfs_handle_write_all(zvfs_handle *handle, const void *buf, uint64_t n, zvfs_error *err);
 
 /* Reads at an offset (0 to INT64_MAX) without the handle's position. Past the end: 0. Needs ZVFS_CAP_POSITIONAL_READ, else
@@ -323,7 +334,7 @@ int32_t ZVFS_CALL zvfs_handle_truncate(zvfs_handle *handle, uint64_t size, zvfs_
 /* Asks for the status of the open file. Set out->struct_size to sizeof *out. ENOTSUP: not ZVFS_CAP_STAT.  [one] */
 int32_t ZVFS_CALL zvfs_handle_stat(zvfs_handle *handle, zvfs_stat *out, zvfs_error *err);
 
-/* ZVFS_FLUSH_PUSH hands on what the provider buffers and waits for no disk and no peer. ZVFS_FLUSH_SYNC returns once it is
+/* ZVFS_FLUSH_PUSH hands on what the provider buffers, without waiting for a disk or a peer. ZVFS_FLUSH_SYNC returns once it is
  * durable, or taken by the reader. Reports an earlier write's error.  [one] */
 int32_t ZVFS_CALL zvfs_handle_flush(zvfs_handle *handle, uint32_t level, zvfs_error *err);
 
@@ -331,18 +342,18 @@ int32_t ZVFS_CALL zvfs_handle_flush(zvfs_handle *handle, uint32_t level, zvfs_er
  *     ZVFS_FINISH_END      no more follows: tells the other side and returns at once
  *     ZVFS_FINISH_COMMIT   END, then waits until the work is complete (visible under its name, uploaded, taken by the reader),
  *                          and reports whether it is. Durable only after a flush SYNC
- *     ZVFS_FINISH_DISCARD  the writer failed: what was ATOMIC or an upload leaves no trace, a pipe breaks. Has 5 s, whatever the
- *                          control says, which is left as it is, and so are other handles under it
- * After all three, write, truncate and write_at are EBADF. A further END is 0, and after a COMMIT gives that one's answer, as a
- * further COMMIT does: a failed one stays failed, but for ETIMEDOUT, after which it may be repeated. DISCARD is the way out of a
- * failed COMMIT, EINVAL after a good one; END and COMMIT after DISCARD are EINVAL. After a failed write END and COMMIT give its
- * error, and only DISCARD is left. A finish that the control refused before it began was none.
- * Programs that write files want COMMIT: an error that nobody asks for is lost. Programs that write to each other in circles
- * want END first, and COMMIT when all their reading is done.  [one] */
+ *     ZVFS_FINISH_DISCARD  the writer failed: an ATOMIC file or an upload leaves no trace, a pipe breaks. Takes up to 5 s,
+ *                          whatever the control says, and affects neither the control nor other handles under it
+ * After all three, write, truncate and write_at are EBADF. A further END is 0; after a COMMIT it returns that COMMIT's result, as a
+ * further COMMIT does: a failed COMMIT stays failed, except with ETIMEDOUT, after which it may be repeated. DISCARD is allowed after
+ * a failed COMMIT, and EINVAL after a good one; END and COMMIT after DISCARD are EINVAL. After a failed write END and COMMIT return
+ * its error, and only DISCARD is left. A finish that the control refused before it began does not count.
+ * Programs that write files should COMMIT: without it errors are lost. Programs that write to each other in circles should END
+ * first, and COMMIT when all their reading is done.  [one] */
 int32_t ZVFS_CALL zvfs_handle_finish(zvfs_handle *handle, uint32_t how, zvfs_error *err);
 
-/* Called during a copy with the bytes moved so far, at least once for each 8 MiB; on the copying thread. To stop the copy,
- * cancel one of the files. It must not use either handle. */
+/* Called during a copy with the bytes moved so far, at least once every 8 MiB, on the copying thread. To stop the copy, cancel
+ * one of the files. It must not use either handle. */
 typedef void(ZVFS_CALL *zvfs_progress_fn)(void *arg, uint64_t bytes);
 
 #define ZVFS_COPY_ALL UINT64_MAX
@@ -354,14 +365,14 @@ typedef void(ZVFS_CALL *zvfs_progress_fn)(void *arg, uint64_t bytes);
 int64_t ZVFS_CALL zvfs_handle_copy(zvfs_handle *source, zvfs_handle *target, uint64_t limit, zvfs_progress_fn progress,
                                    void *arg, zvfs_error *err);
 
-/* Closes a handle and frees it; waits for nothing, but for the last one of a provider after zvfs_registry_free: that stops the
- * provider's instance, as there. What needed a COMMIT and had none (ATOMIC, an upload) leaves no trace, and
- * a pipe being written without END breaks. Returns 0, also for NULL; -ZVFS_EBADF: it is closed already; -ZVFS_EBUSY: a call
- * on it is in progress on another thread, and it is still open: cancel that call first.  [one] */
+/* Closes a handle and frees it. Does not wait, with one exception: closing the last handle of a provider after zvfs_registry_free
+ * stops the provider's instance, as there. What needed a COMMIT and had none (ATOMIC, an upload) leaves no trace, and a pipe being
+ * written without END breaks. Returns 0, also for NULL; -ZVFS_EBADF: already closed; -ZVFS_EBUSY: a call on it is in progress on
+ * another thread, and it is still open: cancel that call first.  [one] */
 int32_t ZVFS_CALL zvfs_handle_close(zvfs_handle *handle);
 
 /* ---- netpipes in four functions ---------------------------------------------------------------------------------
- * zvm.h has them, with errno. This gives what errno cannot hold.
+ * zvm.h has them, with errno. This returns what errno cannot hold.
  */
 
 /* Writes code and text of the calling thread's last failed netpipe_ call into *out; code 0 and no text if none failed.

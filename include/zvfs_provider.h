@@ -4,14 +4,15 @@
  *
  * A provider is a shared library that serves channels of one or more schemes ("http", "file", ...). It exports one
  * function, zvfs_provider_v1(), which returns a table. A host loads the library, reads the table once, and calls it.
- * This header is the authority: where another document says otherwise, this one is right.
+ * This header is the authority: if another document disagrees, this one is right.
  *
  *     STATUS: version 1 is frozen. A library that is built for it works with every later host of version 1. Structs may grow
- *     at their ends, extensions and values may be added; nothing that stands here changes its meaning, size or place.
+ *     at their ends, extensions and values may be added; nothing in this header changes its meaning, size or place.
  *
- * docs/providers.md goes from nothing to a checked provider; this is the manual. A provider that opens, reads and closes needs
- * five functions and about thirty lines: examples/provider-c is one in C, examples/provider-rust one in Rust. The rest of the
- * table may be NULL. (An installation has docs and examples in share/zvfs.) To build one in C, which links with nothing:
+ * docs/providers.md is the guide, from the first line to a checked provider; this is the manual. A provider that opens, reads
+ * and closes needs five functions and about thirty lines: examples/provider-c is one in C, examples/provider-rust one in Rust.
+ * The rest of the table may be NULL. (An installation has docs and examples in share/zvfs.) To build one in C, which links with
+ * nothing:
  *
  *     cc -shared -fPIC $(pkg-config --cflags zvfs-provider) -o libzvfs_seq.so seq.c
  *
@@ -44,8 +45,8 @@
  *
  * Structs grow
  *
- *     Each struct starts with its own size in bytes. Fields are only ever appended. Whoever reads the other side's
- *     struct reads only what lies within its struct_size: ZVFS_HAS(). A `reserved` field is zero.
+ *     Each struct starts with its own size in bytes. Fields are only ever appended. A reader of the other side's struct
+ *     reads only what lies within its struct_size: ZVFS_HAS(). A `reserved` field is zero.
  *
  * Results
  *
@@ -54,9 +55,9 @@
  *     The text goes into `zvfs_error *err`, which may be NULL; zvfs_fail() does both in one line.
  *     -EINTR is never returned (retry instead); -EAGAIN is reserved.
  *     -ETIMEDOUT promises that the call took nothing and may be repeated. A file that cannot go on after a deadline (half a
- *     request is out, and the other side takes no rest) says so by -ECONNRESET, at once and in every later call.
- *     NULL where something belongs is a mistake, which neither side makes. Who finds it answers -EFAULT for a buffer, as
- *     read(2) does, and -EINVAL for anything else.
+ *     request was sent, and the other side will not accept the rest) returns -ECONNRESET, at once and from every later call.
+ *     NULL for a required argument is an error of the caller. The side that finds it returns -EFAULT for a buffer, as read(2)
+ *     does, and -EINVAL for anything else.
  *
  * Process
  *
@@ -75,7 +76,7 @@
 extern "C" {
 #endif
 
-/* ZVFS_CALL stands on every function of the ABI, ZVFS_EXPORT on the entry. */
+/* ZVFS_CALL marks every function of the ABI, ZVFS_EXPORT the entry. */
 #if defined(_WIN32)
 #define ZVFS_CALL __cdecl
 #define ZVFS_EXPORT __declspec(dllexport)
@@ -84,7 +85,7 @@ extern "C" {
 #define ZVFS_EXPORT __attribute__((visibility("default")))
 #endif
 
-/* The ABI is for 64-bit targets; an error in the next line says that this is another one. */
+/* The ABI is for 64-bit targets; an error in the next line means that this target is not. */
 typedef char zvfs_assert_64_bit_target[sizeof(void *) == 8 && sizeof(int) == 4 ? 1 : -1];
 
 /* Whether the struct that p points to is large enough to hold the field. */
@@ -104,7 +105,7 @@ enum {
     ZVFS_ENOMEM = 12,
     ZVFS_EACCES = 13,      /* refused: permissions, credentials, a root, a policy */
     ZVFS_EFAULT = 14,      /* a NULL buffer */
-    ZVFS_EBUSY = 16,       /* somebody else has it now; a later try may succeed */
+    ZVFS_EBUSY = 16,       /* somebody else is using it; a later try may succeed */
     ZVFS_EEXIST = 17,
     ZVFS_ENODEV = 19,
     ZVFS_ENOTDIR = 20,
@@ -149,9 +150,9 @@ enum {
 };
 
 /* Writes code and text into err (which may be NULL) and returns -code: `return zvfs_fail(err, ZVFS_ENOENT, "no %s", x);`
- * Of a code that is negative, as host->wait() returns it, the sign is dropped: `return zvfs_fail(err, ended, "read %s", name);`
- * (That a deadline or a cancel ended the call, and which, the host says in front of it.)
- * 0 becomes EIO: what calls this has failed.
+ * The sign of a negative code, as host->wait() returns it, is dropped: `return zvfs_fail(err, ended, "read %s", name);`
+ * (If a deadline or a cancel ended the call, the host says so, and which, in front of the text.)
+ * 0 becomes EIO: the caller has failed.
  * Text beyond 999 bytes is cut. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4), unused))
@@ -174,12 +175,12 @@ static inline int32_t zvfs_fail(zvfs_error *err, int32_t code, const char *forma
 
 typedef struct zvfs_instance zvfs_instance; /* the provider's: one configuration; it may define the struct */
 typedef struct zvfs_file zvfs_file;         /* the provider's: one open descriptor; it may define the struct */
-typedef struct zvfs_context zvfs_context;   /* the host's: who waits for a file */
+typedef struct zvfs_context zvfs_context;   /* the host's: cancel and deadline of one open file */
 
 /* ---- Settings ---------------------------------------------------------------------------------------------------
- * A provider declares its settings; the host parses what the operator wrote, checks it against this schema, refuses
- * keys that are not in it, and fills in defaults. So a provider sees valid values of known names only. Which values are valid
- * beyond their type, the extension zvfs.settings/1 says.
+ * A provider declares its settings. The host parses what the operator wrote, checks it against this schema, refuses
+ * keys that are not in it, and fills in defaults. So a provider sees only known names with valid values. The extension
+ * zvfs.settings/1 says which values are valid beyond their type.
  */
 enum {
     ZVFS_TYPE_STRING = 1,
@@ -196,12 +197,13 @@ enum {
     ZVFS_SCOPE_OPEN = 2      /* from whoever opens, with each open */
 };
 
-/* One setting that the provider declares. Lives as long as the library. A host leaves out one of a type it does not know. */
+/* One setting that the provider declares. Lives as long as the library. A host leaves out a setting of an unknown type. */
 typedef struct zvfs_setting {
     uint64_t struct_size;
     const char *name;          /* lower-case letters, digits and '-', 1 to 63 characters */
-    const char *default_value; /* as an operator would write it; NULL: none, the setting is absent unless given. For both
-                                * scopes: at start; an open has it only if whoever opens gave it, and then instead of that */
+    const char *default_value; /* as an operator would write it; NULL: none, the setting is absent unless given. With both
+                                * scopes it applies at start; an open has the setting only if whoever opens gave it, and
+                                * then it overrides the value from start */
     const char *help;          /* one line for the operator */
     uint32_t type;             /* ZVFS_TYPE_... */
     uint32_t scope;            /* ZVFS_SCOPE_... , or both */
@@ -221,14 +223,14 @@ typedef struct zvfs_value {
 
 /* ---- Opening ---------------------------------------------------------------------------------------------------- */
 
-/* Open flags. Bits 0 to 31 must be understood: the host passes only those in `supported_flags`, and answers ENOTSUP for
- * the others itself. Bits 32 to 63 are hints, to be ignored by whoever does not know them. */
+/* Open flags. Bits 0 to 31 must be understood: the host passes only those in `supported_flags`, and returns ENOTSUP for
+ * the others itself. Bits 32 to 63 are hints; ignore those that you do not know. */
 #define ZVFS_OPEN_READ UINT64_C(0x1)
 #define ZVFS_OPEN_WRITE UINT64_C(0x2)
 #define ZVFS_OPEN_CREATE UINT64_C(0x4)      /* create it if it is absent */
 #define ZVFS_OPEN_TRUNCATE UINT64_C(0x8)    /* start empty */
 #define ZVFS_OPEN_EXCLUSIVE UINT64_C(0x10)  /* with CREATE: EEXIST if it is there */
-#define ZVFS_OPEN_APPEND UINT64_C(0x20)     /* every write goes to the end of that moment */
+#define ZVFS_OPEN_APPEND UINT64_C(0x20)     /* every write goes to the end at that moment */
 #define ZVFS_OPEN_ATOMIC UINT64_C(0x40)     /* nothing is visible under the name until COMMIT */
 #define ZVFS_OPEN_PREALLOCATE UINT64_C(0x80) /* reserve expected_size bytes now, or fail with ENOSPC or EFBIG */
 #define ZVFS_OPEN_SEQUENTIAL (UINT64_C(1) << 32) /* hint: from start to end */
@@ -237,12 +239,12 @@ typedef struct zvfs_value {
 #define ZVFS_SIZE_UNKNOWN UINT64_MAX
 
 /* What to open. `descriptor` is what the host was asked for, e.g. "http://user:pw@h/x?sig=1"; what follows its first colon is
- * the rest ("//user:pw@h/x?sig=1"), which the host never changes or decodes. `scheme` is what stands before the colon, unless
- * the operator's alias says otherwise. A bare absolute path "/srv/x" has the scheme "file" and itself as the rest: its
- * descriptor begins with '/', and nothing of it is to be decoded. */
+ * the rest ("//user:pw@h/x?sig=1"), which the host never changes or decodes. `scheme` is the part before the colon, unless an
+ * operator's alias gives another. A bare absolute path "/srv/x" has the scheme "file" and itself as the rest: its descriptor
+ * begins with '/', and must not be decoded. */
 typedef struct zvfs_open_request {
     uint64_t struct_size;
-    zvfs_context *context; /* who waits; valid until close() returns (until the call returns if it fails) */
+    zvfs_context *context; /* cancel and deadline; valid until close() returns (until the call returns if it fails) */
     const char *scheme;    /* lower case, one of those the provider declares */
     const char *rest;      /* what follows the scheme and its colon */
     const char *descriptor; /* as written; may hold credentials: never put it into a message or a log */
@@ -264,14 +266,14 @@ typedef struct zvfs_open_request {
 #define ZVFS_CAP_FD UINT64_C(0x80)               /* zvfs.fd/1 */
 #define ZVFS_CAP_SPLICE UINT64_C(0x100)          /* zvfs.splice/1 */
 #define ZVFS_CAP_CANCEL UINT64_C(0x200) /* every call ends within 100 ms of a cancel or the deadline. A provider that */
-                                        /* never blocks claims it too. Without it a file may hold its caller longer: the */
-                                        /* program that must not be held calls it on a thread of its own making, and */
-                                        /* leaves that behind; no library of zvfs does so for it */
+                                        /* never blocks claims it too. Without it a file may block its caller longer: a */
+                                        /* program that must not block makes a thread for the call and leaves it */
+                                        /* behind; no library of zvfs does that for it */
 
 enum { /* finish: how */
     ZVFS_FINISH_END = 1,    /* no more data follows; tell the other side and return at once */
-    ZVFS_FINISH_COMMIT = 2, /* END, then wait until it is complete: visible under its name, uploaded, taken; report */
-    ZVFS_FINISH_DISCARD = 3 /* the writer failed: an atomic file, an upload leave no trace; a pipe breaks, not ends */
+    ZVFS_FINISH_COMMIT = 2, /* END, then wait until it is complete (visible under its name, uploaded, taken) and report */
+    ZVFS_FINISH_DISCARD = 3 /* the writer failed: an atomic file or an upload leaves no trace, a pipe breaks */
 };
 
 enum { /* flush: level */
@@ -289,13 +291,13 @@ enum { /* seek: whence */
 #define ZVFS_COUNT_MAX UINT64_C(0x7ffff000)
 
 /* ---- The host's table -------------------------------------------------------------------------------------------
- * Passed to start(), valid until stop() has returned. The calls on a context are the provider's one word with whoever
- * waits for a file. A context belongs to one open request; it lives until close() has returned. An author who blocks
- * only in wait() has cancel and deadlines for nothing.
+ * Passed to start(), valid until stop() has returned. Through the calls on a context a provider learns of cancel and deadline.
+ * A context belongs to one open request and lives until close() has returned. A provider that blocks only in wait() gets
+ * cancel and deadlines for free.
  *
- * The host checks once before each call of each file, an inner one's too, and makes none that has been cancelled or is late; close,
- * capabilities, DISCARD and advance are exempt. It does not check after a call: a result that comes is given, however late. Only an
- * open's is not: the file is closed, and the opener gets ECANCELED or ETIMEDOUT; what CREATE or TRUNCATE did stays.
+ * The host checks once before each call of each file, an inner file's too, and makes no call that is cancelled or late; close,
+ * capabilities, DISCARD and advance are exempt. It does not check after a call: a result is returned, however late. The exception
+ * is open: a late file is closed, and the opener gets ECANCELED or ETIMEDOUT; what CREATE or TRUNCATE did stays.
  */
 enum {
     ZVFS_LOG_ERROR = 10,
@@ -322,31 +324,32 @@ struct zvfs_host {
     /* Writes one line to the host's log. Does not block for long. level: ZVFS_LOG_...  [any] */
     void(ZVFS_CALL *log)(const zvfs_host *host, uint32_t level, const char *text);
 
-    /* Returns the host's table for an extension id ("The host's extensions", below), or NULL if it has none. The table lives
+    /* Returns the host's table for an extension id ("The host's extensions", below), or NULL if it has none. That table lives
      * as long as this one.  [any] */
     const void *(ZVFS_CALL *extension)(const zvfs_host *host, const char *id);
 
-    /* Returns 0, -ZVFS_ECANCELED or -ZVFS_ETIMEDOUT: why the call in progress should end. Does not block.  [any] */
+    /* Returns 0 to go on, or -ZVFS_ECANCELED or -ZVFS_ETIMEDOUT if the call in progress should end. Does not block.  [any] */
     int32_t(ZVFS_CALL *status)(zvfs_context *context);
 
     /* Returns the nanoseconds until the deadline: 0 = passed, ZVFS_TIME_UNLIMITED = none. The host may move the deadline
-     * between calls and during them, so ask anew rather than remember.  [any] */
+     * between calls and during them, so ask each time rather than remember.  [any] */
     uint64_t(ZVFS_CALL *time_left)(zvfs_context *context);
 
-    /* Sets the one function that a cancel runs, replacing an earlier one; NULL withdraws it. It runs at most once, on any
+    /* Sets the one function that a cancel runs, replacing an earlier one; NULL removes it. It runs at most once, on any
      * thread, must not wait, and must not call on_cancel. When on_cancel returns, an earlier function is not running and
-     * will not run again; nor does any once close() has begun. Not called for a deadline: see time_left.
-     * Returns 0, or -ZVFS_ECANCELED if the context is cancelled already; fn is then not called.  [file] */
+     * will not run again; no function runs once close() has begun. Not called for a deadline: see time_left.
+     * Returns 0, or -ZVFS_ECANCELED if the context is already cancelled; fn is then not called.  [file] */
     int32_t(ZVFS_CALL *on_cancel)(zvfs_context *context, void(ZVFS_CALL *fn)(void *arg), void *arg);
 
     /* poll(2) that also ends on a cancel or the deadline. fd -1: just sleep. events: ZVFS_EVENT_READ, _WRITE or both.
-     * ns: the wait's own limit, ZVFS_TIME_UNLIMITED = none. For several descriptors pass an epoll(7) one. Returns the events that came, 0 after ns, -ZVFS_ECANCELED,
-     * -ZVFS_ETIMEDOUT (the deadline), -ZVFS_EBADF for a bad fd, or another negative code (-ZVFS_EMFILE).  [any] */
+     * ns: this wait's own limit, ZVFS_TIME_UNLIMITED = none. For several descriptors pass an epoll(7) descriptor. Returns the
+     * events that occurred, 0 after ns, -ZVFS_ECANCELED, -ZVFS_ETIMEDOUT (the deadline), -ZVFS_EBADF for a bad fd, or another
+     * negative code (-ZVFS_EMFILE).  [any] */
     int32_t(ZVFS_CALL *wait)(zvfs_context *context, int32_t fd, uint32_t events, uint64_t ns);
 };
 
 /* ---- The provider's table ---------------------------------------------------------------------------------------
- * Mandatory: name, schemes, supported_flags, open, close, capabilities, and read or write. What stands behind it stays
+ * Mandatory: name, schemes, supported_flags, open, close, capabilities, and read or write. What the table points to lives
  * as long as the library; the host copies the table and its strings when it loads the library.
  */
 enum { /* threads */
@@ -367,35 +370,35 @@ typedef struct zvfs_provider {
     uint32_t reserved;
 
     /* Makes an instance of one configuration. `settings`: a NULL-terminated list, never NULL, of those of scope OPERATOR.
-     * May fail (ENOENT: a key file), should not block: connect when a file is opened. `host` stays valid until stop() has
+     * May fail (ENOENT: a key file). Should not block: connect when a file is opened. `host` stays valid until stop() has
      * returned. NULL: no state, open() gets a NULL instance.  [instance] */
     int32_t(ZVFS_CALL *start)(const zvfs_host *host, const zvfs_value *const *settings, zvfs_instance **out,
                               zvfs_error *err);
 
-    /* Delivers what was ENDed, joins the instance's threads and frees it, within 5 s. Every file is closed. Not called when
-     * a process simply exits. NULL: nothing to do.  [instance] */
+    /* Delivers what was ENDed, joins the instance's threads and frees it, within 5 s. Every file is already closed. Not called
+     * when a process simply exits. NULL: nothing to do.  [instance] */
     void(ZVFS_CALL *stop)(zvfs_instance *instance);
 
     /* Opens a file. Contradictory flags: EINVAL; a direction that the descriptor excludes: EBADF. May block, in
      * host->wait() if it can.  [instance] */
     int32_t(ZVFS_CALL *open)(zvfs_instance *instance, const zvfs_open_request *request, zvfs_file **out, zvfs_error *err);
 
-    /* Ends the writing side: `how` is ZVFS_FINISH_... END never waits for a peer; COMMIT does, until the deadline; during a
-     * DISCARD nothing counts but its 5 s and a cancel of this very file. COMMIT is durable only if a flush SYNC came before.
+    /* Ends the writing side: `how` is ZVFS_FINISH_... END never waits for a peer; COMMIT does, until the deadline; a DISCARD
+     * is ended only by its 5 s or a cancel of this very file. COMMIT is durable only if a flush SYNC came before.
      * NULL: END and COMMIT succeed, DISCARD is close.
-     * What may follow is the host's to keep, the same for every provider. After END, COMMIT and DISCARD write, truncate, write_at,
-     * a lease for writing and send_from are EBADF. A further END is 0, and after a COMMIT gives that one's answer, as a further
-     * COMMIT does: a failed one stays failed, but for ETIMEDOUT, after which it may be repeated. DISCARD is the way out of a failed
-     * COMMIT, EINVAL after a good one; END and COMMIT after DISCARD are EINVAL. So a provider sees END once, COMMIT again only
-     * after ETIMEDOUT, neither of them after a write that failed, and DISCARD once, last.  [file] */
+     * The host enforces what may follow, the same for every provider. After END, COMMIT and DISCARD write, truncate, write_at,
+     * a lease for writing and send_from are EBADF. A further END is 0; after a COMMIT it returns that COMMIT's result, as a further
+     * COMMIT does: a failed COMMIT stays failed, except with ETIMEDOUT, after which it may be repeated. DISCARD is allowed after a
+     * failed COMMIT, and EINVAL after a good one; END and COMMIT after DISCARD are EINVAL. So a provider sees END once, COMMIT again
+     * only after ETIMEDOUT, neither of them after a failed write, and DISCARD once, last.  [file] */
     int32_t(ZVFS_CALL *finish)(zvfs_file *file, uint32_t how, zvfs_error *err);
 
-    /* Frees the file. Waits for nothing, cannot fail. What needs a COMMIT and had none (ATOMIC, an upload) leaves no trace,
+    /* Frees the file. Never waits, cannot fail. What needs a COMMIT and had none (ATOMIC, an upload) leaves no trace,
      * best effort; a pipe being written without END breaks. Called once, when nothing else runs on the file.  [file] */
     void(ZVFS_CALL *close)(zvfs_file *file);
 
     /* Reads into buf[0..n], 0 < n <= ZVFS_COUNT_MAX: waits for at least one byte, the end, or an error. Returns the
-     * count (short is legal), 0 at the end, again at each further call. Bytes beyond the count stay as they were; the
+     * count (short is legal), or 0 at the end, again at each further call. Bytes beyond the count stay as they were; the
      * buffer is not touched after the return, cancelled or not. Not READABLE: EBADF.  [file] */
     int64_t(ZVFS_CALL *read)(zvfs_file *file, void *buf, uint64_t n, zvfs_error *err);
 
@@ -417,11 +420,11 @@ typedef struct zvfs_provider {
     /* level: ZVFS_FLUSH_... NULL: nothing is buffered, both succeed.  [file] */
     int32_t(ZVFS_CALL *flush)(zvfs_file *file, uint32_t level, zvfs_error *err);
 
-    /* Returns ZVFS_CAP_... of this file; the same for all of its life. Asked once, after open. Does not block.  [file] */
+    /* Returns ZVFS_CAP_... of this file; the same for its whole life. Asked once, after open. Does not block.  [file] */
     uint64_t(ZVFS_CALL *capabilities)(zvfs_file *file);
 
     /* Returns the table for an extension id, or NULL. The table lives as long as the library, and the host copies it.
-     * That it exists says the library has it; a file's capabilities say that this file does. NULL: none.  [any] */
+     * A table means that the library has the extension; a file's capabilities say whether this file does. NULL: none.  [any] */
     const void *(ZVFS_CALL *extension)(const char *id);
 } zvfs_provider;
 
@@ -472,7 +475,7 @@ typedef struct zvfs_stat_extension {
 typedef struct zvfs_entry {
     uint64_t struct_size;
     const char *name;      /* the last component only: no '/', not "." or ".." */
-    const zvfs_stat *stat; /* NULL: not known without asking */
+    const zvfs_stat *stat; /* NULL: not known without a call of stat */
 } zvfs_entry;
 
 /* Called for each entry, in no order; returns 0 to go on, anything else to stop (the listing then succeeds). */
@@ -496,14 +499,14 @@ typedef struct zvfs_name {
     uint64_t struct_size;
     const char *bytes;     /* the last component only: no '/', no NUL, not "." or ".."; need not be UTF-8, nor end with NUL */
     uint64_t length;       /* of the name, in bytes; at least 1 */
-    const zvfs_stat *stat; /* NULL: not known without asking */
+    const zvfs_stat *stat; /* NULL: not known without a call of stat */
 } zvfs_name;
 
 /* Called for each name, as zvfs_entry_fn is. */
 typedef int32_t(ZVFS_CALL *zvfs_name_fn)(void *arg, const zvfs_name *name);
 
-/* For a provider whose names may be other bytes than UTF-8, which a zvfs_entry cannot tell: zvfs_namespace's list leaves those out,
- * this one has all. Whoever opens such a name writes it as the provider's descriptors do: file:/srv/%FF. */
+/* For a provider whose names need not be UTF-8. A zvfs_entry cannot hold such a name, so zvfs_namespace's list leaves it out; this
+ * list has all names. To open such a name, write it as the provider's descriptors do: file:/srv/%FF. */
 #define ZVFS_EXT_NAMES "zvfs.names/1"
 typedef struct zvfs_names {
     uint64_t struct_size;
@@ -517,7 +520,7 @@ typedef struct zvfs_lease {
     uint64_t struct_size;
     int32_t fd; /* the provider's; the host neither closes it nor changes its position or its modes */
     uint32_t reserved;
-    uint64_t offset; /* where the file's position stands in fd; ZVFS_OFFSET_STREAM: a pipe or device, no offsets */
+    uint64_t offset; /* the file's position in fd; ZVFS_OFFSET_STREAM: a pipe or device, no offsets */
     uint64_t limit;  /* the most bytes that may be moved; UINT64_MAX = no limit */
 } zvfs_lease;
 
@@ -527,16 +530,16 @@ typedef struct zvfs_lease {
 typedef struct zvfs_fd_extension {
     uint64_t struct_size;
     /* Lends the fd for one direction: `direction` is ZVFS_OPEN_READ or ZVFS_OPEN_WRITE. Valid until the next call on the
-     * file. A regular file is used with explicit offsets from `offset` on; a stream as it is, after host-side waiting
+     * file. A regular file is used with explicit offsets from `offset` on; a stream as it is, after the host has waited
      * for it to be ready. ENOTSUP: not now (e.g. APPEND).  [file] */
     int32_t(ZVFS_CALL *lease)(zvfs_file *file, uint64_t direction, zvfs_lease *out, zvfs_error *err);
-    /* Says that n bytes were moved through the lease: the file's position goes on by n.  [file] */
+    /* Reports that n bytes were moved through the lease: the file's position advances by n.  [file] */
     int32_t(ZVFS_CALL *advance)(zvfs_file *file, uint64_t direction, uint64_t n, zvfs_error *err);
 } zvfs_fd_extension;
 
-/* Moves data between this file and a kernel file that another one lends, for a file that frames or encodes what passes (a pipe
- * over a network) and so has no kernel file of its own to lend. The host has waited for nothing: fd may be in blocking mode,
- * and belongs to somebody else, who sees neither its position nor its modes changed. fd is a regular file, used at `offset`.
+/* Moves data between this file and a kernel file that another file lends, for a file that frames or encodes the data (a pipe
+ * over a network) and so has no kernel file of its own to lend. The host has not waited for fd, which may be in blocking mode.
+ * fd belongs to somebody else: leave its position and its modes unchanged. It is a regular file, used at `offset`.
  * ENOTSUP: not now (the file needs to see the bytes); the host then reads and writes. */
 #define ZVFS_EXT_SPLICE "zvfs.splice/1"
 typedef struct zvfs_splice {
@@ -550,18 +553,18 @@ typedef struct zvfs_splice {
 } zvfs_splice;
 
 /* Which values a setting may have, beyond its type. The host refuses all others, wherever they are given, and shows the operator
- * what there is. What is not said is not bounded. */
+ * the allowed ones. A setting without a rule is not bounded. */
 #define ZVFS_EXT_SETTINGS "zvfs.settings/1"
 
-#define ZVFS_RULE_PRIVATE UINT64_C(0x1) /* a PATH names a file that holds a secret, such as a private key: the host refuses one */
-                                        /* that anybody but its owner may change, or more than its owner and his group read */
+#define ZVFS_RULE_PRIVATE UINT64_C(0x1) /* a PATH names a file that holds a secret, such as a private key: the host refuses a */
+                                        /* file that others than its owner may write, or others than owner and group read */
 
 typedef struct zvfs_setting_rule {
     uint64_t struct_size;
     const char *setting; /* the name of one in `settings`, at most one rule for each */
     int64_t minimum;     /* of INTEGER, SIZE (bytes) and DURATION (nanoseconds); INT64_MIN: no limit */
     int64_t maximum;     /* of the same, not below minimum; INT64_MAX: no limit */
-    const char *const *values; /* of STRING: all that there are, NULL-terminated; NULL: any */
+    const char *const *values; /* of STRING: all allowed ones, NULL-terminated; NULL: any */
     uint64_t flags;      /* ZVFS_RULE_...; unknown ones are ignored */
 } zvfs_setting_rule;
 
@@ -571,11 +574,11 @@ typedef struct zvfs_settings_extension {
 } zvfs_settings_extension;
 
 /* ---- The host's extensions --------------------------------------------------------------------------------------
- * Tables that zvfs_host's extension() returns. The same rule holds for their ids.
+ * Tables that zvfs_host's extension() returns. The same rule applies to their ids.
  */
 
-/* Opens files of other providers, for a layer: a provider whose descriptor holds another one ("gzip:file:/srv/x.gz"), and
- * that works on what the inner one reads and writes. The layer is asked for "gzip:file:/srv/x.gz", its `rest` is the inner
+/* Opens files of other providers, for a layer: a provider whose descriptor contains another one ("gzip:file:/srv/x.gz"), and
+ * that transforms what the inner one reads and writes. The layer is asked for "gzip:file:/srv/x.gz", its `rest` is the inner
  * descriptor, and it opens that:
  *
  *     const zvfs_host_open *inner = host->extension(host, ZVFS_EXT_HOST_OPEN);      in start()
@@ -583,21 +586,21 @@ typedef struct zvfs_settings_extension {
  *     inner->read(file->context, file->inner, buf, n, err);                         in read()
  *     inner->close(file->context, file->inner);                                     in close()
  *
- * Each call names the context of the layer's own file: the inner file shares its deadline and its cancel, and so inherits
- * what the host allows. Another context than the one it was opened with: EINVAL. Every inner file is closed before the layer's
- * close() (or the call on a name that it was opened for) returns; its own instance lives at least as long.
+ * Each call names the context of the layer's own file: the inner file shares its deadline and its cancel, and the host's
+ * policy applies to it. A context other than the one it was opened with: EINVAL. The layer closes every inner file before its
+ * close() (or the call on a name that it was opened for) returns; the inner file's instance lives at least as long.
  *
- * The calls are those of zvfs_provider and its extensions, with the same rules on counts, buffers and threads, of an inner
- * file as of any. The host checks them as it does its own: a call without its capability is refused, a failed write stays
- * failed. Not from start() (EBUSY: open when a file is opened), and not from a cancel's function.
+ * The calls are those of zvfs_provider and its extensions, with the same rules on counts, buffers and threads. The host checks
+ * them as it does its own: a call without its capability is refused, a failed write stays failed. Do not call them in start()
+ * (EBUSY: open when a file is opened) or in a cancel's function.
  *
- * What the inner provider says of an error comes to `err` of the call: to pass it on, return the code and leave `err` as it is.
+ * The inner provider's error text is in `err` of the call: to pass it on, return the code and leave `err` as it is.
  *
- * The host serialises calls of a library that asks for it (`threads`) also here, so two such libraries that open each other in
- * both orders may wait for each other until a cancel or the deadline. A layer is best ZVFS_THREADS_PER_FILE. */
+ * The host also serialises these calls for a library that asks for it (`threads`), so two such libraries that open each other in
+ * both orders may wait for each other until a cancel or the deadline. A layer should be ZVFS_THREADS_PER_FILE. */
 #define ZVFS_EXT_HOST_OPEN "zvfs.host.open/1"
 
-/* The most layers above a file. One more: ELOOP. So a layer that leads to itself ends. */
+/* The most layers above a file. One more: ELOOP. So a layer that opens itself ends. */
 #define ZVFS_LAYERS_MAX 8
 
 typedef struct zvfs_inner zvfs_inner; /* the host's: an open file of another provider */
@@ -605,7 +608,7 @@ typedef struct zvfs_inner zvfs_inner; /* the host's: an open file of another pro
 /* What a layer opens. */
 typedef struct zvfs_inner_request {
     uint64_t struct_size;
-    const char *descriptor; /* of any scheme that the host may load, as whoever asks the host would write it */
+    const char *descriptor; /* of any scheme that the host may load, written as for the host itself */
     uint64_t flags;         /* ZVFS_OPEN_...; one that the inner provider does not support: ENOTSUP, see supported_flags */
     uint64_t expected_size; /* bytes that will be written, or ZVFS_SIZE_UNKNOWN */
     const zvfs_value *const *settings; /* for the inner open, by name and text; NULL-terminated; NULL: none */
@@ -619,8 +622,8 @@ typedef struct zvfs_host_open {
     int32_t(ZVFS_CALL *open)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
                              zvfs_inner **out, zvfs_error *err);
 
-    /* Says which flags the provider of a descriptor honours, so that a layer can leave out those that mean nothing to it: a
-     * pipe has nothing to create. May load that provider.  [any] */
+    /* Returns the flags that the provider of a descriptor supports, so that a layer can leave out the others: a pipe has
+     * nothing to create. May load that provider.  [any] */
     int32_t(ZVFS_CALL *supported_flags)(const zvfs_host *host, zvfs_context *context, const char *descriptor, uint64_t *out,
                                         zvfs_error *err);
 
@@ -651,9 +654,9 @@ typedef struct zvfs_host_open {
     int64_t(ZVFS_CALL *receive_into)(zvfs_context *context, zvfs_inner *inner, int32_t fd, uint64_t offset, uint64_t n,
                                      zvfs_error *err);
 
-    /* zvfs_namespace's, of what `request` names, so that a layer has names where its inner provider has. The context is that of
-     * the layer's own call on a name, or of an open file; flags and expected_size mean nothing. ENOTSUP: the inner provider
-     * cannot. A host of the first day lacks these three: ask ZVFS_HAS(inner, name_remove).  [any] */
+    /* zvfs_namespace's, for what `request` names, so that a layer has names if its inner provider has. The context is that of
+     * the layer's own call on a name, or of an open file; flags and expected_size are ignored. ENOTSUP: the inner provider
+     * cannot. The first hosts of version 1 lack these three: check ZVFS_HAS(inner, name_remove).  [any] */
     int32_t(ZVFS_CALL *name_stat)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
                                   zvfs_stat *out, zvfs_error *err);
     int32_t(ZVFS_CALL *name_list)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
@@ -662,8 +665,8 @@ typedef struct zvfs_host_open {
                                     zvfs_error *err);
 } zvfs_host_open;
 
-/* Says in words what a call waits for, so that whoever waits learns it: the host names it in the call's error when the wait is
- * cancelled or times out, writes a line to its log when the wait has lasted 5 s, and tells a program that asks.
+/* States what a call waits for. The host names it in the call's error when the wait is cancelled or times out, writes a line to
+ * its log when the wait has lasted 5 s, and returns it to a program that asks.
  *
  *     const zvfs_host_waiting *says = host->extension(host, ZVFS_EXT_HOST_WAITING);       in start(); may be NULL
  *     if (says) says->waits_for(context, "a reader of netpipe `a`", NULL);                before it waits
@@ -675,18 +678,25 @@ typedef struct zvfs_host_open {
 typedef struct zvfs_host_waiting {
     uint64_t struct_size;
 
+<<<<<<< HEAD
     /* object: what is waited for, as a person would say it; NULL: nothing any more. Another object ends the wait for the one
      * before; the same one again goes on with it. refusal: why the last attempt failed; NULL: none since the last word. One
      * line each, without secrets; cut after 500 characters. For waits that may last, not for each read. Say NULL before the call
      * returns, where it fails too: an error that the control caused still names the wait. What the thread of the call stated and did
      * not take back, the host forgets when the call returns. Does not block.  [any] */
+=======
+    /* object: what is waited for, as a person would say it; NULL: the wait is over. Another object ends the previous wait; the
+     * same object continues it. refusal: why the last attempt failed; NULL: no failure since the last call. One line each,
+     * without secrets; cut after 500 characters. For waits that may be long, not for each read. Pass NULL before the call
+     * returns, also when it fails: an error that the control caused still names the wait. Does not block.  [any] */
+>>>>>>> ccfd662 (docs, headers: plain English, each page with its reader and purpose)
     void(ZVFS_CALL *waits_for)(zvfs_context *context, const char *object, const char *refusal);
 } zvfs_host_waiting;
 
 /* ---- The entry --------------------------------------------------------------------------------------------------
  * The library's one exported symbol: returns the table, which lives as long as the library. Has no side effects, starts no
- * thread. NULL: refused here (the host says so). The number is the ABI's major version: a library may export several, and a
- * host takes the newest that it knows.  [entry]
+ * thread. NULL: the library refuses to be used here (the host reports it). The number is the ABI's major version: a library may
+ * export several, and a host takes the newest that it knows.  [entry]
  */
 ZVFS_EXPORT const zvfs_provider *ZVFS_CALL zvfs_provider_v1(void);
 

@@ -25,20 +25,20 @@
  *
  *     cc -o example example.c $(pkg-config --cflags --libs zvm)
  *
- * libzvm carries the engine, so it is a library of its own, apart from libzvfs; it needs no part of that. Errors, codes,
- * strings, memory, structs of options: as in zvfs.h, whose words zvfs_provider.h has. In short: int32_t is 0 or a negative
- * code; `err` may be NULL; outputs are written only on success; what is passed in needs to be valid during the call only,
- * unless it says otherwise.
+ * libzvm contains the engine, so it is a library of its own and does not need libzvfs. Errors, codes, strings, memory and structs
+ * of options work as in zvfs.h, with the definitions of zvfs_provider.h. In short: int32_t is 0 or a negative code; `err` may be
+ * NULL; outputs are written only on success; arguments need to be valid during the call only, unless the function says otherwise.
  *
  * Mistakes
  *
- *     NULL where something belongs is -ZVFS_EINVAL. A session used after its end is -ZVFS_EBADF, always: no pointer is given
- *     out twice, so what is another object is no session. What doesn't fit a session's state (a channel for one that runs, a second run) is -ZVFS_EBUSY.
+ *     NULL for a required argument is -ZVFS_EINVAL. A session used after it was freed is -ZVFS_EBADF, always: no pointer is given
+ *     out twice. So is a pointer to another object. A call that does not fit a session's state (a channel for one that runs, a
+ *     second run) is -ZVFS_EBUSY.
  *
  * Threads
  *
- *     Any function may be called on any thread. zvm_session_run keeps its caller until the session's end and lets only
- *     zvm_session_cancel overlap. Any number of sessions may run at the same time, each on a thread that the library makes.
+ *     Any function may be called on any thread. zvm_session_run blocks until the session's end, and only zvm_session_cancel may
+ *     overlap it. Any number of sessions may run at the same time, each on a thread that the library makes.
  *     Callbacks are called on that thread, one at a time for a session; they may call nothing of their own session but
  *     zvm_session_cancel, and must return: no longjmp, no C++ exception.
  *
@@ -64,22 +64,22 @@ extern "C" {
 /* One run of a program. */
 typedef struct zvm_session zvm_session;
 
-/* What a session is to have beyond its manifest. All zero but struct_size is the same as NULL. */
+/* What a session has beyond its manifest. All zero except struct_size is the same as NULL. */
 typedef struct zvm_session_options {
     uint64_t struct_size;
 
-    /* The operator's file, which says what providers the channels may use; it is checked and read as zvfs_configuration_find
-     * does. NULL: no provider is known, so the host gives every channel, and the program, by calls. */
+    /* The operator's file, which says which providers the channels may use; it is checked and read as zvfs_configuration_find
+     * does. NULL: no provider is available, so the host must supply every channel, and the program, by calls. */
     const char *configuration;
 
     /* The path of the command `zvfs`, which then compiles the program in a process of its own, limited in memory and CPU time
      * and ended by Timeout and cancel. NULL: the program is compiled on the session's thread: within limits on its size, but
-     * for as long as that takes and in this process's memory. Programs of strangers want the command. */
+     * for as long as that takes and in this process's memory. Use the command for untrusted programs. */
     const char *worker;
 
     /* A folder, yours alone (mode 0700), where compiled programs are kept for the next process, and the file of the key that
-     * they are authenticated with (mode 0600), elsewhere. Both are made if they are not there. Both NULL: nothing is kept on
-     * disk; in the process programs are kept all the same. */
+     * authenticates them (mode 0600), elsewhere. Both are made if they do not exist. Both NULL: nothing is kept on disk; programs
+     * are still kept within the process. */
     const char *cache_folder;
     const char *cache_key;
 
@@ -92,12 +92,12 @@ typedef struct zvm_session_options {
 int32_t ZVFS_CALL zvm_session_new(const char *manifest, uint64_t size, const zvm_session_options *options, zvm_session **out,
                                   zvfs_error *err);
 
-/* Gives the program, a WebAssembly binary or its text, instead of what the manifest's Program names. Copied. EINVAL: over
- * 256 MiB, which no program may have. */
+/* Supplies the program, a WebAssembly binary or its text, in place of the one that the manifest's Program names. Copied. EINVAL:
+ * over 256 MiB, the limit for a program. */
 int32_t ZVFS_CALL zvm_session_program(zvm_session *session, const void *bytes, uint64_t size, zvfs_error *err);
 
-/* A channel that the host fills itself. Alias, type and quotas stay the manifest's; what it names as source is not opened.
- * `read` or `write` or both, as the quotas ask for; others may be NULL. The channel is sequential. */
+/* A channel that the host implements itself. Alias, type and quotas are the manifest's; its source is not opened. Set `read` or
+ * `write` or both, as the quotas require; others may be NULL. The channel is sequential. */
 typedef struct zvm_channel {
     uint64_t struct_size;
 
@@ -105,49 +105,53 @@ typedef struct zvm_channel {
     void *arg;
 
     /* Puts up to n bytes into buf: waits for at least one. Returns the count, 0 at the end, or a negative code, which ends the
-     * session (-ZVFS_EINTR: called again). A session that is stopped calls it no more; for a call in progress it waits 1 s, and
-     * is then left behind: reported without it, with a note that says so, while the thread, and the call with its buffer, stay
-     * until it returns. So is one that ends while an interactive channel is read ahead. */
+     * session (-ZVFS_EINTR: called again). A stopped session makes no further calls. It waits 1 s for a call in progress, and is
+     * then left behind: it is reported with a note that says so, while the thread, and the call with its buffer, stay until the
+     * call returns. The same happens to a session that ends while an interactive channel is read ahead. */
     int64_t(ZVFS_CALL *read)(void *arg, void *buf, uint64_t n);
 
     /* Takes up to n bytes from buf, at least one. Returns the count or a negative code; -ZVFS_EPIPE (nobody reads any more) is
-     * the guest's to see, others end the session. As for the time, see read. */
+     * returned to the guest, others end the session. For the time that it may take, see read. */
     int64_t(ZVFS_CALL *write)(void *arg, const void *buf, uint64_t n);
 
+<<<<<<< HEAD
     /* Tells a channel that is written how it ended, ZVFS_FINISH_...: END and then COMMIT where the session ended well; DISCARD
      * where it failed, or where write returned -ZVFS_EPIPE, and what was written is not the whole. Returns 0 or a negative code, which makes the session fail. */
+=======
+    /* Tells a written channel how it ended, ZVFS_FINISH_...: END and then COMMIT if the session succeeded, DISCARD if it failed
+     * and the output is partial. Returns 0 or a negative code, which makes the session fail. */
+>>>>>>> ccfd662 (docs, headers: plain English, each page with its reader and purpose)
     int32_t(ZVFS_CALL *finish)(void *arg, uint32_t how);
 
-    /* The last call for this arg, in any case, also if the session never ran. zvm_session_run, or zvm_session_free for one that
-     * never ran, returns after it; only where the session was left behind it comes later, when the call in progress returns. */
+    /* The last call for this arg, always made, even if the session never ran. zvm_session_run, or zvm_session_free for one that
+     * never ran, returns after it. Only if the session was left behind does it come later, when the call in progress returns. */
     void(ZVFS_CALL *close)(void *arg);
 } zvm_channel;
 
-/* Gives a channel. `alias`: as in the manifest. EINVAL: the manifest has no such channel. EEXIST: it was given already. If it
- * fails, close is not called. */
+/* Supplies a channel. `alias`: as in the manifest. EINVAL: the manifest has no such channel. EEXIST: it was already supplied. If
+ * this fails, close is not called. */
 int32_t ZVFS_CALL zvm_session_channel(zvm_session *session, const char *alias, const zvm_channel *channel, zvfs_error *err);
 
 /* Runs the session, and waits for its end: the manifest's Timeout and some seconds more at most. Returns 0 if there is a report,
  * whatever it says. A session runs once. */
 int32_t ZVFS_CALL zvm_session_run(zvm_session *session, zvfs_error *err);
 
-/* Ends a session from another thread, or from a callback: the guest does not run on, what it wrote is discarded but for
- * what was committed already, the report says "cancelled". Does not wait. Before the run, the run then ends at once, opens nothing and leaves nothing: of the host's functions
- * only close is called. After the run, nothing happens. */
+/* Ends a session from another thread, or from a callback: the guest stops, what it wrote is discarded except what was already
+ * committed, and the report says "cancelled". Does not wait. If it is called before the run, the run ends at once, opens nothing
+ * and leaves nothing: of the host's functions only close is called. After the run it does nothing. */
 int32_t ZVFS_CALL zvm_session_cancel(zvm_session *session, zvfs_error *err);
 
-/* Returns how the host fared: 0, or one of ZeroVM's exit codes, of which docs and `zvfs --help` have the list: 4 stopped, 5 a
- * channel failed, 8 not a program, 12 memory, 14 manifest, 32 a digest, 125 a guest that
- * failed and whose manifest says `Commit = success`... -ZVFS_EBUSY: there is no report yet. */
+/* Returns the host's result: 0, or one of ZeroVM's exit codes: 4 stopped, 5 a channel failed, 8 not a program, 12 memory, 14
+ * manifest, 32 digest mismatch, 125 a guest that failed and whose manifest says `Commit = success`... docs/report.md and
+ * `zvfs --help` have the list. -ZVFS_EBUSY: there is no report yet. */
 int32_t ZVFS_CALL zvm_session_exit_code(zvm_session *session);
 
-/* Returns what the guest exited with, 0 to UINT32_MAX. -ZVFS_ENOENT: it did not come to that. -ZVFS_EBUSY: there is no report
- * yet. */
+/* Returns the guest's exit code, 0 to UINT32_MAX. -ZVFS_ENOENT: it did not exit by itself. -ZVFS_EBUSY: there is no report yet. */
 int64_t ZVFS_CALL zvm_session_guest_code(zvm_session *session);
 
 enum {
     ZVM_REPORT_TEXT = 1, /* ZeroVM's six lines and an empty one */
-    ZVM_REPORT_JSON = 2  /* one object in one line, with all there is */
+    ZVM_REPORT_JSON = 2  /* one object on one line, with every field */
 };
 
 /* Returns the report. Valid until the session is freed. NULL: there is none yet, or no such form. */
