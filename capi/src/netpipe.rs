@@ -76,7 +76,7 @@ extern_c! { exported by "libzvfs":
     }
     fn netpipe_set_timeout(pipe: Opened, milliseconds: i64) -> Errno<c_int>, plain {
         let wanted = u64::try_from(milliseconds);
-        let wanted = wanted.map_err(|_| Error::new(Code::EINVAL, format!("a time of {milliseconds} ms")))?;
+        let wanted = wanted.map_err(|_| Error::new(Code::EINVAL, format!("timeout {milliseconds} ms is negative")))?;
         pipe.0.set_timeout(wanted);
         Ok(())
     }

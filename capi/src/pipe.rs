@@ -111,7 +111,7 @@ impl Pipe {
         self.file.try_lock_until(until).ok_or_else(|| {
             Error::new(
                 Code::EBUSY,
-                "close: the call in progress on another thread does not end; the pipe is left behind",
+                "close: the call in progress on another thread does not return; the pipe is left behind",
             )
         })
     }

@@ -66,7 +66,7 @@ const FIXES: &[(&str, &str)] = &[
     ("cancelled_calls_return", "look at host->status(context) before a call begins, and return its code; or do not claim CANCEL"),
     ("cancel_ends_a_blocked_call", "wait in host->wait(context, ...) only, and return its code; or do not claim CANCEL"),
     ("deadline_ends_a_blocked_call", "wait in host->wait(context, ...) only, and return its code; or do not claim CANCEL"),
-    ("lifted_files_go_on", "keep no memory of a cancel: ask host->status(context) anew in each call, and go on where the last one ended"),
+    ("lifted_files_go_on", "keep no memory of a cancel: ask host->status(context) in each call, and go on where the last one ended"),
     ("calls_follow_one_model", "make the calls that the failure lists, in a test of your own: the last of them differs from what the header says of it"),
     ("opens_leak_no_descriptors", "close in close(), and in open() before it fails, whatever open() opened"),
     ("close_waits_for_nothing", "let close() free and return: what takes time belongs into finish(COMMIT), what must be delivered after END into stop()"),

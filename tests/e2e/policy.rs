@@ -150,7 +150,7 @@ fn providers_says_what_serves_what_from_where_and_why() {
             assert!(format!("\n{}", done.out()).contains(&words), "no `{words}` in {done:?}");
         }
     }
-    assert!(done.out().contains("because   lies in a folder of --provider-path"), "{done:?}");
+    assert!(done.out().contains("because   found in a folder of --provider-path"), "{done:?}");
     assert!(done.out().contains("root: path, repeatable, the operator's, default `/`"), "{done:?}");
 }
 

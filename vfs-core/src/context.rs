@@ -76,7 +76,7 @@ pub trait Follower: Send + Sync {
 
 /// Whoever waits for a file: its cancel and its deadline. Comes with each open and lives until close.
 ///
-/// A provider that blocks only in [`wait`](Context::wait) has both for nothing, and may claim `CANCEL`.
+/// A provider that blocks only in [`wait`](Context::wait) gets both for free, and may claim `CANCEL`.
 #[derive(Clone)]
 pub struct Context(Arc<dyn ContextCalls>);
 

@@ -112,7 +112,7 @@ impl Expected {
             return Ok(());
         }
         let text = format!(
-            "read {}: it was cut while it was read: the end came after {total} of {size} bytes",
+            "read {}: truncated while it was being read: it ended after {total} of {size} bytes",
             source.shown()
         );
         Err(Error::new(Code::ESTALE, text))

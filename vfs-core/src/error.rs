@@ -60,7 +60,7 @@ impl Error {
     /// A thread that the system does not give: its own words, "try again" or "resource unavailable", help nobody.
     pub fn no_thread(error: &io::Error) -> Error {
         let code = error.raw_os_error().map_or(Code::EAGAIN, |number| Code::from_raw(number.into()));
-        Error::new(code, "the system gives no thread: raise the limit of processes (ulimit -u) or of memory")
+        Error::new(code, "no thread available: raise the limit of processes (ulimit -u) or of memory")
     }
 
     /// Whether the same open may succeed later with nothing changed.

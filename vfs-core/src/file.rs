@@ -133,7 +133,7 @@ pub trait File: Send + Sync {
     /// ENOTSUP: not SPLICE, or not now. Else as `write`.
     fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
         let _ = (from, offset, count);
-        Err(Error::new(Code::ENOTSUP, "send_from: not by this file"))
+        Err(Error::new(Code::ENOTSUP, "send_from: not supported by this file"))
     }
 
     /// Reads up to `count` bytes into a regular file at an offset. Returns 0 at this file's end.
@@ -142,7 +142,7 @@ pub trait File: Send + Sync {
     /// ENOTSUP: not SPLICE, or not now. Else as `read`.
     fn receive_into(&mut self, to: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
         let _ = (to, offset, count);
-        Err(Error::new(Code::ENOTSUP, "receive_into: not by this file"))
+        Err(Error::new(Code::ENOTSUP, "receive_into: not supported by this file"))
     }
 }
 

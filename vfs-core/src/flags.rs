@@ -129,13 +129,13 @@ impl OpenFlags {
         let refuse = |text: String| Err(Error::new(Code::EINVAL, text));
         let writing = self & OpenFlags::FOR_WRITING;
         if self.contains(OpenFlags::READ) && !self.contains(OpenFlags::WRITE) && !writing.is_empty() {
-            return refuse(format!("open: {writing:?} contradicts reading only: add WRITE"));
+            return refuse(format!("open: {writing:?} needs WRITE"));
         }
         if self.contains(OpenFlags::EXCLUSIVE) && !self.contains(OpenFlags::CREATE) {
             return refuse("open: EXCLUSIVE needs CREATE".to_owned());
         }
         if self.contains(OpenFlags::ATOMIC | OpenFlags::APPEND) {
-            return refuse("open: ATOMIC starts empty, so it contradicts APPEND".to_owned());
+            return refuse("open: ATOMIC starts empty, so it excludes APPEND".to_owned());
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ pub trait HostCalls: Send + Sync {
 }
 
 pub(crate) fn opens_nothing() -> Error {
-    Error::new(Code::ENOTSUP, "this host opens no other provider's files: it has no `zvfs.host.open/1`")
+    Error::new(Code::ENOTSUP, "this host cannot open other providers' files: it has no `zvfs.host.open/1`")
 }
 
 /// In start the registry is in the middle of a provider's first use.

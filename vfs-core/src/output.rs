@@ -66,7 +66,9 @@ impl Registry {
         let open = |flags: OpenFlags| self.open(descriptor, &how.clone().with_flags(base | flags));
         let why = match in_place {
             Some(why) => why.to_owned(),
-            None if !supported.contains(OpenFlags::ATOMIC) => "its provider knows no other way".to_owned(),
+            None if !supported.contains(OpenFlags::ATOMIC) => {
+                "its provider does not support ATOMIC".to_owned()
+            }
             None => match open(new | OpenFlags::ATOMIC) {
                 Err(error) if error.code() == Code::ENOTSUP => reason(descriptor, &error),
                 opened => return Ok((opened?, Placement::default())),

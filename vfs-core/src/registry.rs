@@ -303,7 +303,7 @@ impl Registry {
         self.with_request(descriptor, &how, |started, request, _| {
             let name = &started.loaded.info.name;
             let names = started.instance.namespace();
-            let absent = || Error::new(Code::ENOTSUP, format!("provider `{name}` has no names to ask about"));
+            let absent = || Error::new(Code::ENOTSUP, format!("provider `{name}` does not support names"));
             call(names.ok_or_else(absent)?, request)
         })
     }

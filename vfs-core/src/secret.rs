@@ -43,7 +43,7 @@ pub(crate) fn open_private(path: &Path) -> Result<File> {
         return refuse(Code::EACCES, "others may read or change it: chmod 600");
     }
     if status.uid() != 0 && status.uid() != geteuid().as_raw() {
-        return refuse(Code::EACCES, "it belongs to another user: chown it to this one, or to root");
+        return refuse(Code::EACCES, "it belongs to another user: chown it to this user, or to root");
     }
     Ok(file)
 }

@@ -148,7 +148,7 @@ fn one<'a>(schema: &'a [Setting], scope: Scope, name: &str, text: &str) -> Resul
     };
     if !setting.scope.contains(scope) {
         let who = if scope == Scope::OPEN { "the operator's configuration" } else { "each open" };
-        return Err(Error::new(Code::EINVAL, format!("setting `{name}` is given by {who} only")));
+        return Err(Error::new(Code::EINVAL, format!("setting `{name}` can be set only by {who}")));
     }
     Ok((setting, setting.parse(text)?))
 }

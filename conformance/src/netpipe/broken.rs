@@ -33,22 +33,22 @@ fn breaks(subject: &Subject, fail: fn(OpenFile) -> Step) -> Step {
     let case = Case::start(subject)?;
     for size in [0, 5, 60_000] {
         let (mut reader, mut writer) = case.met()?;
-        let torso = noise_of(5, size);
-        write_whole(&mut writer, &torso)?;
+        let part = noise_of(5, size);
+        write_whole(&mut writer, &part)?;
         fail(writer)?;
-        is_broken(&mut reader, &torso)?;
+        is_broken(&mut reader, &part)?;
     }
     Ok(())
 }
 
 /// Checks that the reader gets what arrived, and then ECONNRESET for good.
-fn is_broken(reader: &mut OpenFile, torso: &[u8]) -> Step {
+fn is_broken(reader: &mut OpenFile, part: &[u8]) -> Step {
     let (bytes, error) = drain(reader)?;
     let Some(error) = error else {
         return Err(Stop::Fail(format!("a broken pipe ended after {} bytes", bytes.len())));
     };
     refused(Err::<(), _>(error), &[Code::ECONNRESET], "reading a broken pipe")?;
-    same(&bytes, torso, "what arrived before the pipe broke")?;
+    same(&bytes, part, "what arrived before the pipe broke")?;
     for _ in 0..3 {
         refused(reader.read(&mut [0; 8]), &[Code::ECONNRESET], "reading on after a break")?;
     }
@@ -58,12 +58,12 @@ fn is_broken(reader: &mut OpenFile, torso: &[u8]) -> Step {
 pub fn a_cancelled_writer_can_discard(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     let (mut reader, mut writer) = case.met()?;
-    let torso = noise_of(9, 10_000);
-    let written = fill(&mut writer, &torso, subject.held_max)?;
+    let part = noise_of(9, 10_000);
+    let written = fill(&mut writer, &part, subject.held_max)?;
     deadline(&writer, subject.patience);
     let (control, patience) = (writer.control().clone(), subject.patience);
     let call = case.begin("a write into a full pipe", move || {
-        let error = write_until_it_fails(&mut writer, &torso, patience)?;
+        let error = write_until_it_fails(&mut writer, &part, patience)?;
         // Broken by the host, which gives it time for this.
         writer.finish(Finish::Discard)?;
         Ok(error)

@@ -50,7 +50,7 @@ pub fn a_name_may_be_used_again_after_a_break(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     let pair = case.pipe()?;
     let (mut reader, mut writer) = (case.reader(&pair)?, case.writer(&pair)?);
-    write_whole(&mut writer, b"torso")?;
+    write_whole(&mut writer, b"part")?;
     writer.finish(Finish::Discard)?;
     drop(writer);
     let (_, error) = drain(&mut reader)?;

@@ -52,7 +52,7 @@ const DEFECTS: &[(&str, &[&str])] = &[
     ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_SETTING=NULL", &["a rule's setting is NULL"]),
     (
         "SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_SETTING=\"dpth\"",
-        &["`dpth`, which is no setting"],
+        &["`dpth`, which is not a setting"],
     ),
     ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULES=two_rules", &["two rules for setting `depth`"]),
     (
@@ -60,10 +60,13 @@ const DEFECTS: &[(&str, &[&str])] = &[
         &["`depth`", "minimum 10 is above maximum 9"],
     ),
     ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_MINIMUM=8", &["its default", "8 to 9"]),
-    ("SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_VALUES=two_values", &["values are for texts"]),
+    (
+        "SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_VALUES=two_values",
+        &["values are only for type text"],
+    ),
     (
         "SETTINGS=one_setting -DEXTENSION=settings_rules -DRULE_FLAGS=ZVFS_RULE_PRIVATE",
-        &["PRIVATE is for paths"],
+        &["PRIVATE is only for type path"],
     ),
     (
         "SETTINGS=one_setting -DEXTENSION=settings_rules -DSETTING_TYPE=ZVFS_TYPE_STRING -DRULE_VALUES=no_values",
@@ -222,7 +225,7 @@ fn a_file_that_is_no_library_is_refused_in_the_linkers_words() {
             ("text", b"#!/bin/sh\nexit 0\n"),
             ("empty", b""),
             ("header", &whole[..40]),
-            ("torso", &whole[..whole.len() / 3]),
+            ("part", &whole[..whole.len() / 3]),
             ("machine", &wrong_machine),
         ];
         for (name, bytes) in cases {

@@ -166,7 +166,7 @@ fn panicked(side: &str, panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied();
     let text =
         text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a text");
-    Error::new(Code::EIO, format!("{side} panicked, which is a defect of it: {text}"))
+    Error::new(Code::EIO, format!("{side} panicked, which is a defect in it: {text}"))
 }
 
 #[cfg(test)]
@@ -200,7 +200,7 @@ mod tests {
             err.message.iter().take_while(|byte| **byte != 0).map(|byte| *byte as u8).collect();
         assert_eq!(
             String::from_utf8(text).unwrap(),
-            "the sample panicked, which is a defect of it: that was 13"
+            "the sample panicked, which is a defect in it: that was 13"
         );
         // SAFETY: as above; it takes no error.
         assert_eq!(unsafe { (number(13), number(14)) }, (0, 14));

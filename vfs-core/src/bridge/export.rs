@@ -154,7 +154,7 @@ impl ExportedInstance {
         request: &abi::OpenRequest,
         call: impl FnOnce(&dyn Namespace, &Request<'_>) -> Result<T>,
     ) -> Result<T> {
-        let none = || Error::new(Code::ENOTSUP, "this provider has no names to ask about");
+        let none = || Error::new(Code::ENOTSUP, "this provider does not support names");
         let named = |request: &Request<'_>| call(self.instance.namespace().ok_or_else(none)?, request);
         with_request(&self.host, request, named).map(|(_context, result)| result)
     }

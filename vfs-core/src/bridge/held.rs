@@ -72,7 +72,7 @@ impl HeldFile {
     #[inline]
     fn unpoisoned<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
         if self.poisoned.load(Ordering::Relaxed) {
-            return Err(Error::new(Code::EIO, "an earlier call panicked; close the file and open it anew"));
+            return Err(Error::new(Code::EIO, "an earlier call panicked; close the file and open it again"));
         }
         let poison = Poison(&self.poisoned);
         let result = call();

@@ -51,7 +51,7 @@ impl HostOpen {
             call_status(|err| unsafe { open(host, context, &asked.request(), &mut raw, err) })
         })?;
         if raw.is_null() {
-            return Err(Error::new(Code::EIO, "the host opened an inner file and returned none"));
+            return Err(Error::new(Code::EIO, "open of an inner file succeeded without a file"));
         }
         // SAFETY: the host's function on its own open file.
         let bits = self.0.capabilities.map_or(0, |capabilities| unsafe { capabilities(context, raw) });
@@ -178,7 +178,7 @@ impl PassedInner {
 }
 
 fn absent() -> Error {
-    Error::new(Code::ENOTSUP, "this host lacks a call of `zvfs.host.open/1`")
+    Error::new(Code::ENOTSUP, "this host is too old: its `zvfs.host.open/1` lacks this call")
 }
 
 /// Makes a call with what the host passed for a context, which stays until the call is over; with NULL, which the host refuses,

@@ -69,7 +69,7 @@ fn nested(function: impl FnOnce(*mut abi::Error) -> i64) -> Result<u64> {
 pub(crate) fn call_status(function: impl FnOnce(*mut abi::Error) -> i32) -> Result<()> {
     match call(|err| function(err).into())? {
         0 => Ok(()),
-        number => Err(broken_rule(&format!("it returned {number} where 0 or a negative code belongs"))),
+        number => Err(broken_rule(&format!("it returned {number} instead of 0 or a negative code"))),
     }
 }
 

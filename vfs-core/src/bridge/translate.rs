@@ -115,7 +115,7 @@ fn time_from_ns(ns: i64) -> Option<SystemTime> {
 
 pub(crate) fn finish_from_abi(how: u32) -> Result<Finish> {
     let known = [Finish::End, Finish::Commit, Finish::Discard].into_iter().find(|known| *known as u32 == how);
-    known.ok_or_else(|| Error::new(Code::EINVAL, format!("finish: unknown way {how}")))
+    known.ok_or_else(|| Error::new(Code::EINVAL, format!("finish: unknown value {how}")))
 }
 
 pub(crate) fn flush_from_abi(level: u32) -> Result<Flush> {

@@ -47,7 +47,7 @@ impl Configuration {
     pub fn allow_all(&mut self) -> Result<()> {
         if self.providers.as_ref().is_some_and(|sections| !sections.is_empty()) {
             return Err(invalid(
-                "allow all: some providers are named already; name the others too".to_owned(),
+                "allow all: some providers are already named; name the others too".to_owned(),
             ));
         }
         self.providers = None;

@@ -77,8 +77,7 @@ impl Reader<'_> {
         let what = "`provider-path` is a list of folders: write provider-path = [\"/usr/lib/zvfs\"]";
         let list = value.get_ref().as_array().ok_or_else(|| self.wrong(value.span(), what))?;
         if list.is_empty() {
-            let text =
-                "`provider-path` is an empty list: write the folders that providers lie in, or leave it out";
+            let text = "`provider-path` is an empty list: write the providers' folders, or leave it out";
             return Err(self.wrong(value.span(), text));
         }
         let mut folders = Vec::new();
@@ -177,10 +176,9 @@ impl Reader<'_> {
         // Schemes are compared without case: which of two counted would be an accident.
         match aliases.insert(scheme.to_ascii_lowercase(), alias) {
             None => Ok(()),
-            Some(_) => Err(wrong(
-                key.span(),
-                "it is there already, in another case: schemes are compared without case",
-            )),
+            Some(_) => {
+                Err(wrong(key.span(), "it exists already in another case: schemes are compared without case"))
+            }
         }
     }
 
@@ -205,10 +203,7 @@ impl Reader<'_> {
             DeValue::Integer(number) => {
                 let parsed = i64::from_str_radix(number.as_str(), number.radix());
                 let large = |_| {
-                    self.wrong(
-                        value.span(),
-                        format!("setting `{name}`: the number does not fit into 64 bits"),
-                    )
+                    self.wrong(value.span(), format!("setting `{name}`: the number does not fit in 64 bits"))
                 };
                 Written::Integer(parsed.map_err(large)?)
             }

@@ -32,8 +32,7 @@ pub(crate) fn check_whole(path: &Path, file: &File) -> Result<(), Refusal> {
     if size >= needed {
         return Ok(());
     }
-    let reason =
-        format!("it ends after {size} bytes, in the middle of what is to be loaded; install it anew");
+    let reason = format!("truncated: it ends after {size} bytes, within a segment to load; install it again");
     Err(Refusal::NotLoadable { path: path.to_owned(), reason })
 }
 

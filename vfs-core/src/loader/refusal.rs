@@ -25,11 +25,11 @@ pub enum Refusal {
     AliasOfAlias { alias: String, named: String, served_by: Option<&'static str> },
     #[error("provider `{provider}` does not serve `{scheme}`, only {}; correct the alias or its `scheme`", schemes.join(", "))]
     NotServed { provider: String, scheme: String, schemes: Vec<String> },
-    #[error("{path}: owned by user {owner}, neither root nor you; mend it with `chown root {path}`", path = path.display())]
+    #[error("{path}: owned by user {owner}, neither root nor you; run `chown root {path}`", path = path.display())]
     Owner { path: PathBuf, owner: u32 },
-    #[error("{path}: writable by everybody; mend it with `chmod o-w {path}`", path = path.display())]
+    #[error("{path}: writable by everybody; run `chmod o-w {path}`", path = path.display())]
     WorldWritable { path: PathBuf },
-    #[error("{path}: writable by group {group}, which is not its owner's own; mend it with `chmod g-w {path}`",
+    #[error("{path}: writable by group {group}, which is not its owner's own; run `chmod g-w {path}`",
         path = path.display())]
     GroupWritable { path: PathBuf, group: u32 },
     #[error("{path}: not a regular file", path = path.display())]

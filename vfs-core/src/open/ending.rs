@@ -41,10 +41,12 @@ impl Ending {
             (Ending::Committed(answer), Finish::End | Finish::Commit)
             | (Ending::Discarded(answer), Finish::Discard) => Some(again(answer)),
             (Ending::Committed(None), Finish::Discard) => {
-                Some(invalid("DISCARD after COMMIT: it is complete"))
+                Some(invalid("DISCARD after COMMIT: the file is complete"))
             }
-            (Ending::Discarded(_), Finish::End) => Some(invalid("END after DISCARD: nothing is left")),
-            (Ending::Discarded(_), Finish::Commit) => Some(invalid("COMMIT after DISCARD: nothing is left")),
+            (Ending::Discarded(_), Finish::End) => Some(invalid("END after DISCARD: the file was discarded")),
+            (Ending::Discarded(_), Finish::Commit) => {
+                Some(invalid("COMMIT after DISCARD: the file was discarded"))
+            }
         }
     }
 

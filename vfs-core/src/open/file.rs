@@ -284,7 +284,7 @@ impl OpenFile {
         self.begin(
             Capabilities::SPLICE | Capabilities::WRITABLE,
             Code::ENOTSUP,
-            "send_from: not by this file",
+            "send_from: not supported by this file",
         )?;
         self.begin_writing("send_from")?;
         let sent = self.file.send_from(from, offset, count.min(COUNT_MAX));
@@ -302,7 +302,7 @@ impl OpenFile {
         self.begin(
             Capabilities::SPLICE | Capabilities::READABLE,
             Code::ENOTSUP,
-            "receive_into: not by this file",
+            "receive_into: not supported by this file",
         )?;
         self.control.call_ended(self.file.receive_into(to, offset, count.min(COUNT_MAX)))
     }

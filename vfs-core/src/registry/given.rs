@@ -76,7 +76,7 @@ impl Registry {
 fn texts<'a>(schema: &'a [Setting], key: &'a str, value: &Written) -> Result<(&'a str, Vec<String>)> {
     if matches!(value, Written::List(values) if values.is_empty()) {
         // Nothing could be told from everything by whoever is handed the values of a list one by one.
-        let text = format!("setting `{key}` is an empty list: write what is in it, or leave the setting out");
+        let text = format!("setting `{key}` is an empty list: write its values, or leave the setting out");
         return Err(Error::new(Code::EINVAL, text));
     }
     Ok(match secret_of(schema, key) {
@@ -126,7 +126,7 @@ fn environment_secret(key: &str, value: &Written) -> Result<String> {
     std::env::var(&name).map_err(|_| {
         Error::new(
             Code::EINVAL,
-            format!("setting `{key}`: no variable `{name}` of UTF-8 text in the environment"),
+            format!("setting `{key}`: the environment has no variable `{name}`, or it is not UTF-8"),
         )
     })
 }

@@ -100,7 +100,7 @@ fn inner_open(context: &Context, how: &Inner) -> Result<OpenOptions> {
     let foreign = || Error::new(Code::EINVAL, "an inner file needs the context of one of this host's files");
     let origin = context.origin().ok_or_else(foreign)?;
     if origin.depth >= LAYERS_MAX {
-        let text = format!("more than {LAYERS_MAX} layers: does one lead to itself?");
+        let text = format!("more than {LAYERS_MAX} layers: does one open itself?");
         return Err(Error::new(Code::ELOOP, text));
     }
     Ok(OpenOptions {

@@ -81,8 +81,8 @@ impl Registry {
         let reason = match self.0.configuration.source() {
             _ if own => "the host's own".to_owned(),
             Source::File(path) => format!("[provider.{name}] in {}", path.display()),
-            Source::Folders => "lies in a folder of --provider-path".to_owned(),
-            Source::Executable => "lies beside this program".to_owned(),
+            Source::Folders => "found in a folder of --provider-path".to_owned(),
+            Source::Executable => "found beside this program".to_owned(),
         };
         let aliases = self.0.configuration.aliases().iter().filter(|(_, alias)| alias.provider == name);
         Listing {

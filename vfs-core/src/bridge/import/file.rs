@@ -97,7 +97,7 @@ impl ImportedFile {
         ];
         match functions.into_iter().find(|(bit, _, present)| self.capabilities.contains(*bit) && !present) {
             Some((_, name, _)) => {
-                Err(broken_rule(&format!("a file claims {name} and the table lacks its function")))
+                Err(broken_rule(&format!("a file claims {name} but the table has no function for it")))
             }
             None => Ok(()),
         }
@@ -109,7 +109,7 @@ impl ImportedFile {
             self.instance.alive()?;
         }
         if self.poisoned.load(Ordering::Relaxed) {
-            return Err(broken_rule("an earlier call returned what cannot be true; close the file"));
+            return Err(broken_rule("an earlier call returned an impossible value; close the file"));
         }
         if self.serial {
             let _turn = self.instance.turn(&self.context)?;
@@ -147,7 +147,7 @@ impl ImportedFile {
 }
 
 fn absent(name: &str) -> Error {
-    Error::new(Code::ENOTSUP, format!("{name}: not by this provider"))
+    Error::new(Code::ENOTSUP, format!("{name}: not supported by this provider"))
 }
 
 impl File for ImportedFile {

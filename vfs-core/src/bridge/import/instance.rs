@@ -67,7 +67,8 @@ pub(crate) fn start_shared(
     if let Some(start) = library.table.start {
         let _turn = match library.info.threads {
             Threads::PerLibrary => {
-                let busy = || Error::new(Code::EBUSY, "another call of the library does not end").retryable();
+                let busy =
+                    || Error::new(Code::EBUSY, "another call of the library does not return").retryable();
                 Some(library.serial.try_lock_for(LAST_TURN).ok_or_else(busy)?)
             }
             _ => None,

@@ -22,7 +22,7 @@ pub(super) unsafe fn apply(
         // SAFETY: the struct's own pointer.
         let name = unsafe { text(rule.setting, "a rule's setting") }?;
         if !declared.contains(&name) {
-            return Err(format!("a rule for `{}`, which is no setting", name.escape_debug()));
+            return Err(format!("a rule for `{}`, which is not a setting", name.escape_debug()));
         }
         if seen.contains(&name) {
             return Err(format!("two rules for setting `{name}`"));
@@ -48,7 +48,7 @@ unsafe fn apply_one(rule: &abi::SettingRule, setting: &mut Setting) -> Result<()
     }
     if !rule.values.is_null() {
         if setting.kind != SettingKind::Text {
-            return Err(format!("values are for texts, not for type {}", setting.kind.name()));
+            return Err(format!("values are only for type text, not for type {}", setting.kind.name()));
         }
         // SAFETY: the caller's promise.
         for value in unsafe { list(rule.values, "values") }? {
@@ -61,7 +61,7 @@ unsafe fn apply_one(rule: &abi::SettingRule, setting: &mut Setting) -> Result<()
     }
     setting.private = rule.flags & abi::RULE_PRIVATE != 0;
     if setting.private && setting.kind != SettingKind::Path {
-        return Err(format!("PRIVATE is for paths, not for type {}", setting.kind.name()));
+        return Err(format!("PRIVATE is only for type path, not for type {}", setting.kind.name()));
     }
     match &setting.default {
         Some(default) => setting.parse(default).map(drop).map_err(|error| format!("its default: {error}")),

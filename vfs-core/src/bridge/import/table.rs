@@ -243,10 +243,10 @@ unsafe fn read_setting(setting: *const abi::Setting) -> Result<(String, Option<S
     let Some(kind) = kind_from_abi(setting.kind) else { return Ok((name, None)) };
     let list = setting.kind & abi::TYPE_LIST != 0;
     if list && !matches!(kind, SettingKind::Text | SettingKind::Path) {
-        return Err(format!("setting `{name}`: a list is of texts or paths, not of type {}", kind.name()));
+        return Err(format!("setting `{name}`: a list has type text or path, not {}", kind.name()));
     }
     if !Scope::from_bits(setting.scope.into()).intersects(Scope::OPERATOR | Scope::OPEN) {
-        return Err(format!("setting `{name}` has no scope: nobody could give it"));
+        return Err(format!("setting `{name}` has no scope, so it can never be set"));
     }
     // SAFETY: the struct's own pointers.
     let help = unsafe { optional(setting.help, "a setting's help") }?.unwrap_or_default();
@@ -256,7 +256,7 @@ unsafe fn read_setting(setting: *const abi::Setting) -> Result<(String, Option<S
     // SAFETY: the struct's own pointers.
     ours.default = unsafe { optional(setting.default_value, "a setting's default") }?;
     if let Some(default) = &ours.default {
-        ours.parse(default).map_err(|error| format!("its own default is wrong: {error}"))?;
+        ours.parse(default).map_err(|error| format!("its default is invalid: {error}"))?;
     }
     Ok((name, Some(ours)))
 }
