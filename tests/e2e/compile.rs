@@ -95,7 +95,7 @@ fn a_lower_limit_of_the_process_is_kept_and_named() {
         .failed(12, &["over 4 GiB of address space", "1953 MiB for all (ulimit -v)"]);
     let large = manifest(&folder, module([tangle(1000, 400_000)].into_iter()), 100);
     run(limited(350_000, &large))
-        .failed(12, &["its compiler was ended", "341 MiB of address space (ulimit -v)"]);
+        .failed(12, &["its compiler was killed", "341 MiB of address space (ulimit -v)"]);
 }
 
 /// The compiler ends with the command, however that ends: nothing is left to burn a core.
@@ -138,7 +138,7 @@ fn the_second_run_is_from_the_cache_and_a_torn_entry_is_compiled_anew() {
     for damage in [&whole[..100], &[&whole[..], b"x"].concat()] {
         fs::write(entry(&folder), damage).unwrap();
         let done = run(cached(&folder, &manifest));
-        assert!(done.code == 0 && done.stderr.contains("compiled anew"), "{done:?}");
+        assert!(done.code == 0 && done.stderr.contains("compiled again"), "{done:?}");
         run(cached(&folder, &manifest)).succeeded();
     }
 }
@@ -196,7 +196,7 @@ fn a_home_that_is_not_there_is_not_made() {
     let folder = Folder::new();
     let mut command = zvfs(["-v", "run", &manifest(&folder, module([nothing()].into_iter()), 100)]);
     command.env_remove("XDG_CACHE_HOME").env_remove("XDG_STATE_HOME").env("HOME", folder.at("nobody"));
-    run(command).failed(0, &["a HOME that is there", "compiled programs are not kept"]);
+    run(command).failed(0, &["set HOME to an existing folder", "compiled programs are not kept"]);
     assert!(!folder.path().join("nobody").exists());
 }
 

@@ -125,9 +125,9 @@ impl Compiler {
                 Ok(Some(Ok(module))) => return Program::link(&module, digest).map(|it| (it, size(&module))),
                 Ok(Some(Err(failure))) => {
                     cache.remove(name);
-                    notes.push(format!("cached program: compiled anew: {}", failure.text()));
+                    notes.push(format!("cached program: compiled again: {}", failure.text()));
                 }
-                Err(error) => notes.push(format!("cached program: compiled anew: {}", error.chain())),
+                Err(error) => notes.push(format!("cached program: compiled again: {}", error.chain())),
             }
         }
         let artifact = match &self.worker {

@@ -117,20 +117,19 @@ impl Report {
         let mut notes = Vec::new();
         if self.guest_code != Some(0) {
             for channel in &self.channels {
-                let quotas = channel.exhausted.iter().map(|quota| {
-                    format!("{}: the guest was refused more: its {quota} are used up", Shown(&channel.alias))
-                });
+                let quotas = channel
+                    .exhausted
+                    .iter()
+                    .map(|quota| format!("{}: the guest reached its quota: {quota}", Shown(&channel.alias)));
                 notes.extend(quotas);
             }
         }
         for channel in &self.channels {
             for output in &channel.outputs {
                 let what = match output.state {
-                    OutputState::Discarded if output.stays => {
-                        "stays as it was, what was written is discarded"
-                    }
-                    OutputState::Partial if output.stays => "has a part of what was to be written",
-                    OutputState::Unknown => "is perhaps not complete",
+                    OutputState::Discarded if output.stays => "is unchanged, what was written is discarded",
+                    OutputState::Partial if output.stays => "is incomplete",
+                    OutputState::Unknown => "may be incomplete",
                     _ => continue,
                 };
                 notes.push(format!("{}: {} {what}", Shown(&channel.alias), output.shown));

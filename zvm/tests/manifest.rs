@@ -185,7 +185,7 @@ fn rule_25_each_bad_manifest_has_its_exit_code() {
     refused("", manifest, 1, "no Version");
     refused("\n\n\n", manifest, 3, "no Version");
     refused(&without("Version"), manifest, 6, "no Version");
-    refused(&with("Version", "20120611"), manifest, 1, "no version `20120611`");
+    refused(&with("Version", "20120611"), manifest, 1, "unknown version `20120611`");
     refused(&without("Channel"), manifest, 4, "no channel /dev/stdin");
     for standard in ["/dev/stdin", "/dev/stdout", "/dev/stderr"] {
         refused(&without(&format!("Channel = {standard}")), manifest, 6, standard);
@@ -209,11 +209,11 @@ fn rule_25_each_bad_manifest_has_its_exit_code() {
 fn rule_25_each_bad_channel_has_its_exit_code() {
     let channel = |value: &str| good(&format!("Channel = {value}\n"));
     for (value, words) in [
-        ("/x, /dev/stdin, 0, 0, 1, 1, 0, 0", "in line 5 already"),
+        ("/x, /dev/stdin, 0, 0, 1, 1, 0, 0", "already in line 5"),
         ("", "not a descriptor"),
-        ("/x, /x, 4, 0, 1, 1, 0, 0", "no type 4"),
-        ("/x, /x, 5, 0, 1, 1, 0, 0", "no type 5"),
-        ("/x, /x, -1, 0, 1, 1, 0, 0", "no type -1"),
+        ("/x, /x, 4, 0, 1, 1, 0, 0", "unknown type 4"),
+        ("/x, /x, 5, 0, 1, 1, 0, 0", "unknown type 5"),
+        ("/x, /x, -1, 0, 1, 1, 0, 0", "unknown type -1"),
         ("x, /x, 0, 0, 1, 1, 0, 0", "not a descriptor"),
         ("./x, /x, 0, 0, 1, 1, 0, 0", "not a descriptor"),
         ("/x, x, 0, 0, 1, 1, 0, 0", "not an absolute path"),
@@ -225,7 +225,7 @@ fn rule_25_each_bad_channel_has_its_exit_code() {
         ("/x, /x, 0, 0, 1, 1, 0", "this one 7"),
         ("/x, /x, 0, 0, 1, 1, 0, 0, 0", "this one 9"),
         ("/x, /x", "this one 2"),
-        ("/x", "a source only"),
+        ("/x", "only a source"),
         ("/x, /x, 0, 0, 1 000, 1, 0, 0", "gets: `1 000` is not a number"),
         ("/x, /x, 0, 0, 1, 9223372036854775808, 0, 0", "63 bits"),
         ("/x, /x, 0, 0, , 1, 0, 0", "gets"),
@@ -371,8 +371,8 @@ fn an_unknown_key_is_an_error_with_the_key_that_was_meant() {
         ("version = 1", "unknown key `version`: did you mean `Version`?"),
         ("Chanel = /x, /x, 0, 1, 1, 0, 0", "did you mean `Channel`?"),
         ("Colour = red", "unknown key `Colour`"),
-        ("http://user:hunter2@h/x?sig = 1", "no key"),
-        ("= 5", "no key"),
+        ("http://user:hunter2@h/x?sig = 1", "not a key"),
+        ("= 5", "not a key"),
     ] {
         let failure = parse(&good(line)).unwrap_err();
         assert_eq!(failure.exit(), ExitCode::Manifest);

@@ -108,7 +108,7 @@ fn a_session_that_fails_leaves_the_old_content() {
             let report = bench.run(&format!("$/{out}"), &format!("{more}\nDigest = sha256"), end);
             assert_eq!(report.exit_code, ExitCode::Stopped, "{report:?}");
             assert_eq!(state(&report, "/dev/stdout"), OutputState::Discarded);
-            let note = format!("{} stays as it was, what was written is discarded", bench.at(out));
+            let note = format!("{} is unchanged, what was written is discarded", bench.at(out));
             assert!(told(&report, &note), "{:?}", report.notes);
             assert!(report.to_string().lines().nth(3).unwrap().contains("/dev/stdout discarded"), "{report}");
         }
@@ -130,7 +130,7 @@ fn a_failed_session_keeps_a_part_where_the_manifest_says_so() {
         assert_eq!(state(&report, "/dev/stdout"), OutputState::Partial);
         let why = report.channels[1].outputs[0].in_place.as_deref();
         assert_eq!(why, Some("the manifest says `Partial = keep`"));
-        let note = format!("{} has a part of what was to be written", bench.at("old"));
+        let note = format!("{} is incomplete", bench.at("old"));
         assert!(told(&report, &note), "{:?}", report.notes);
     }
 }
@@ -155,7 +155,7 @@ fn the_report_tells_which_quota_refused_which_channel() {
         let manifest = bench.manifest("$/out", quotas, "");
         let report = bench.session(manifest, &format!("(call $put) {EXIT_19}")).run();
         assert_eq!(report.channels[1].exhausted, [quota], "{report:?}");
-        let note = format!("/dev/stdout: the guest was refused more: its {quota} are used up");
+        let note = format!("/dev/stdout: the guest reached its quota: {quota}");
         assert!(told(&report, &note), "{:?}", report.notes);
         assert!(report.channels[2].exhausted.is_empty());
     }

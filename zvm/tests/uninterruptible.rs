@@ -83,7 +83,7 @@ fn a_guest_in_a_long_instruction_is_told_truly_and_gives_back_what_it_held() {
     assert_eq!((report.exit_code, report.state.as_str()), (ExitCode::Stopped, "cancelled"), "{report:?}");
     // Where the machine is slow, the instruction outlasts the patience with it.
     let told = report.notes.join("; ");
-    let note = "an instruction of the guest over much memory, which cannot be interrupted, keeps its thread and memory";
+    let note = "an instruction of the guest over a large memory range, which cannot be interrupted, keeps its thread and memory";
     assert_eq!(told.contains(note), report.left_behind, "{report:?}");
     // Also of a session that is left behind.
     assert!(told.starts_with("MANIFEST 5: the line is ignored: it has no `=`"), "{told}");

@@ -69,9 +69,7 @@ impl Ahead {
         });
         match spawned {
             Ok(_) => Ok(Ahead { shared, controls }),
-            Err(error) => {
-                Err(Error::new(Code::ENOMEM, "start the thread that reads ahead").with_source(error))
-            }
+            Err(error) => Err(Error::new(Code::ENOMEM, "start the read-ahead thread").with_source(error)),
         }
     }
 

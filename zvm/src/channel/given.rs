@@ -56,7 +56,7 @@ impl Given {
             files.keys().find(|alias| !manifest.channels.iter().any(|spec| spec.alias == **alias))
         {
             let text =
-                format!("the host gives a channel {}, which the manifest has not", vfs_core::Shown(alias));
+                format!("the host gives a channel {}, which is not in the manifest", vfs_core::Shown(alias));
             return Err(Failure::new(ExitCode::Manifest, text));
         }
         let registry = Registry::new(Configuration::default());

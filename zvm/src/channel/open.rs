@@ -206,7 +206,7 @@ impl Opener<'_> {
                 }
                 Positions::Lacking => {
                     let shown = source.file.shown();
-                    let text = format!("{shown} has no random access: a channel of type 0 needs none");
+                    let text = format!("{shown} has no random access: use a channel of type 0");
                     return Err(failed(&spec, &Error::new(Code::ESPIPE, text), false));
                 }
             }
@@ -341,7 +341,7 @@ fn access(spec: &ChannelSpec) -> Access {
         (true, true) => Access::Open(both | OpenFlags::APPEND, OpenFlags::CREATE),
         (false, _) if spec.keep_partial => Access::Create(Some("the manifest says `Partial = keep`")),
         (false, _) if spec.random_put => Access::Create(Some("its writes have positions")),
-        (false, _) if spec.alias == STANDARD_ERROR => Access::Create(Some("it tells why a guest failed")),
+        (false, _) if spec.alias == STANDARD_ERROR => Access::Create(Some("it explains a failure")),
         (false, _) => Access::Create(None),
     }
 }

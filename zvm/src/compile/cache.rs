@@ -84,7 +84,7 @@ impl Cache {
         let mut file = self.folder.read(&file_name(name))?;
         let size = file.metadata()?.len();
         if size < HEADER as u64 || size > self.limit {
-            return Err(damaged("its size cannot be"));
+            return Err(damaged("its size is impossible"));
         }
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         (&mut file).take(size).read_to_end(&mut bytes)?;
@@ -93,7 +93,7 @@ impl Cache {
         };
         // The header is compared whole with the one that it must have: there is nothing in it to believe.
         if header[..MAC] != start(name, artifact) {
-            return Err(damaged("its header is another program's or its length is wrong"));
+            return Err(damaged("its header belongs to another program, or its length is wrong"));
         }
         if self.mac(&header[..MAC], artifact)?.verify_slice(&header[MAC..]).is_err() {
             return Err(damaged("its HMAC is wrong"));
@@ -127,7 +127,7 @@ impl Cache {
 
     fn mac(&self, start: &[u8], artifact: &[u8]) -> Result<Hmac<Sha256>> {
         let mac = Hmac::<Sha256>::new_from_slice(self.key.bytes());
-        let mut mac = mac.map_err(|_| Error::new(Code::EINVAL, "no HMAC can be made under this key"))?;
+        let mut mac = mac.map_err(|_| Error::new(Code::EINVAL, "cannot make an HMAC with this key"))?;
         mac.update(start);
         mac.update(artifact);
         Ok(mac)

@@ -103,7 +103,7 @@ impl Module {
                     "it imports its memory, {import}: link it with a memory of its own, exported as `memory`"
                 )));
             }
-            _ => return Err(bad(format_args!("{import} is imported, and no function: {ONLY}"))),
+            _ => return Err(bad(format_args!("{import} is imported, but is not a function: {ONLY}"))),
         };
         self.functions.push(type_index);
         let known = match module {
@@ -126,7 +126,7 @@ impl Module {
         match self.function_type(type_index) {
             Some(given) if *given != known => {
                 let given = super::one_line(&given.to_string());
-                Err(bad(format_args!("{import} is imported as {given}, and is {known}")))
+                Err(bad(format_args!("{import} is imported as {given}, but is {known}")))
             }
             _ => Ok(()),
         }

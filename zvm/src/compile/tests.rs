@@ -56,9 +56,9 @@ fn what_cannot_run_is_told_without_a_compiler_and_with_what_to_build() {
         (preview1("\"fd_reed\" (func)"), "unknown import wasi_snapshot_preview1::fd_reed"),
         (
             preview1("\"fd_close\" (func)"),
-            "fd_close is imported as (func), and is (func (param i32) (result i32))",
+            "fd_close is imported as (func), but is (func (param i32) (result i32))",
         ),
-        (preview1("\"fd_close\" (global i32)"), "fd_close is imported, and no function"),
+        (preview1("\"fd_close\" (global i32)"), "fd_close is imported, but is not a function"),
         (whole("(import \"wasi_unstable\" \"fd_read\" (func))"), "of the interface before preview1"),
         (whole("(import \"wasi:cli/exit@0.2.0\" \"exit\" (func))"), "of preview2 or later"),
         (
@@ -203,7 +203,7 @@ fn a_cached_program_is_used_and_a_bad_one_compiled_anew_with_a_note() {
     let entry = std::fs::read_dir(root.path().join("cache")).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&entry, "torn").unwrap();
     let notes = compile().notes;
-    assert!(notes.len() == 1 && notes[0].contains("compiled anew"), "{notes:?}");
+    assert!(notes.len() == 1 && notes[0].contains("compiled again"), "{notes:?}");
     assert!(compile().notes.is_empty());
 }
 

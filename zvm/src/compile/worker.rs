@@ -170,7 +170,7 @@ impl Started {
         let length = u64::from_le_bytes(length);
         let most = if kind == ARTIFACT { ARTIFACT_MAX } else { REFUSAL_MAX };
         if length > most {
-            return Err(Error::new(Code::EPROTO, format!("it answers {length} bytes: at most {most}")));
+            return Err(Error::new(Code::EPROTO, format!("it returned {length} bytes: at most {most}")));
         }
         body.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
         if !self.fill(context, &mut body)? {
@@ -204,7 +204,7 @@ impl Started {
         match (status.and_then(|status| status.signal()), lower) {
             (Some(signal), Some(lower)) => {
                 let text = format!(
-                    "compile the program: its compiler was ended by signal {signal}: this process has limits of its own, which it keeps: {lower}"
+                    "compile the program: its compiler was killed by signal {signal}: this process has its own limits, which apply: {lower}"
                 );
                 Ok(Err(Failure::new(ExitCode::Memory, text)))
             }
@@ -216,7 +216,7 @@ impl Started {
             (Some(signal), None) => {
                 let (memory, cpu) = (self.memory >> 20, self.cpu.as_secs());
                 Ok(Err(bad(format_args!(
-                    "its compiler was ended by signal {signal}: it may use {memory} MiB of memory and {cpu} s of CPU time"
+                    "its compiler was killed by signal {signal}: it may use {memory} MiB of memory and {cpu} s of CPU time"
                 ))))
             }
             (None, None) => {

@@ -33,7 +33,7 @@ pub(super) enum End {
     /// It cannot pay for the call.
     #[error("out of fuel")]
     Fuel,
-    /// A channel failed, and a guest that swallows that would make a torso look whole.
+    /// A channel failed, and a guest that swallows that would pass partial output for the whole.
     #[error("{0}")]
     Failed(Failure),
 }

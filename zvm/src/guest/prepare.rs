@@ -54,7 +54,7 @@ pub(super) fn prepare(
     let given = manifest.preopens.iter().map(|preopen| {
         let directory = directory(&mut tree, &preopen.path, now).ok_or_else(|| {
             let text =
-                format!("MANIFEST {}: Preopen: {} is no directory", preopen.line, Shown(&preopen.path));
+                format!("MANIFEST {}: Preopen: {} is not a directory", preopen.line, Shown(&preopen.path));
             Failure::new(ExitCode::Manifest, text)
         })?;
         tree.open(Node::Directory(directory));

@@ -316,7 +316,7 @@ impl Tree {
             assert_eq!(self.inode(at).map_or(0, |inode| inode.names), count, "the names of {at}");
         }
         let left = self.scratch.as_ref().map_or(0, Budget::left);
-        assert_eq!(taken + left, scratch, "the scratch space does not add up");
+        assert_eq!(taken + left, scratch, "the scratch space is counted wrong");
     }
 
     fn inode(&self, at: usize) -> Option<&Inode> {

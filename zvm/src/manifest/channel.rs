@@ -99,7 +99,7 @@ pub(super) fn parse(
     }
     let kind = match number::parse(kind).map_err(of_channel)? {
         kind @ 0..=3 => kind,
-        kind => return Err(of_channel(format!("there is no type {kind}: 0 to 3"))),
+        kind => return Err(of_channel(format!("unknown type {kind}: 0 to 3"))),
     };
     let limits = limits_of(limits).map_err(of_channel)?;
     let spec = ChannelSpec {
@@ -133,7 +133,7 @@ fn sources<'a>(line: &Line<'a>) -> Result<(Vec<String>, &'a str), Failure> {
             None => {
                 return Err(defect(
                     line.number,
-                    "a channel with a source only: an alias and the quotas lack",
+                    "a channel with only a source: add its alias, type and quotas",
                 ));
             }
         }
@@ -147,7 +147,7 @@ fn source(text: &str) -> Result<(&str, &str), &'static str> {
         let end = text.find([';', ',']).unwrap_or(text.len());
         return Ok((trim(&text[..end]), &text[end..]));
     };
-    let (source, rest) = quoted.split_once('"').ok_or("a quoted source lacks its closing quote")?;
+    let (source, rest) = quoted.split_once('"').ok_or("a quoted source has no closing quote")?;
     let rest = trim(rest);
     match rest.is_empty() || rest.starts_with([';', ',']) {
         true => Ok((source, rest)),

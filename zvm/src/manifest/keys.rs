@@ -124,7 +124,7 @@ fn version(singles: &Singles<'_>) -> Result<Version, Failure> {
         "20130611" => Ok(Version::V20130611),
         "20140509" => Ok(Version::V20140509),
         other => {
-            let text = format!("there is no version `{}`: 20130611 or 20140509", Shown(other));
+            let text = format!("unknown version `{}`: 20130611 or 20140509", Shown(other));
             Err(defect(line.number, text))
         }
     }
@@ -152,7 +152,7 @@ fn unknown_key(key: &str, meant: Option<&str>) -> String {
             format!("unknown key `{key}`: did you mean `{meant}`? (keys are case-sensitive)")
         }
         _ if word => format!("unknown key `{key}` (a comment begins with #)"),
-        _ => "what stands before the `=` is no key (a comment begins with #)".to_owned(),
+        _ => "the text before `=` is not a key (a comment begins with #)".to_owned(),
     }
 }
 
@@ -190,7 +190,7 @@ fn memory(singles: &Singles<'_>) -> Result<(u64, bool), Failure> {
     let tagged = match number::parse(trim(tag)).map_err(|text| of_key(line, text))? {
         0 => false,
         1 => true,
-        tag => return Err(of_key(line, format!("there is no tag {tag}: 0 or 1"))),
+        tag => return Err(of_key(line, format!("unknown tag {tag}: 0 or 1"))),
     };
     match u64::try_from(size) {
         Ok(bytes) if (1..=MEMORY_MAX).contains(&size) => Ok((bytes, tagged)),
@@ -205,7 +205,7 @@ fn digest(singles: &Singles<'_>) -> Result<Option<DigestAlgorithm>, Failure> {
     let Some(line) = singles.get("Digest") else { return Ok(None) };
     match DigestAlgorithm::of_name(line.value) {
         Some(algorithm) => Ok(Some(algorithm)),
-        None => Err(of_key(line, format!("there is no `{}`: sha256 or blake3", Shown(line.value)))),
+        None => Err(of_key(line, format!("unknown digest `{}`: sha256 or blake3", Shown(line.value)))),
     }
 }
 
@@ -254,7 +254,7 @@ fn channels(
         }
         let spec = channel::parse(line, version, warnings)?;
         if let Some(first) = aliases.insert(spec.alias.clone(), line.number) {
-            let text = format!("channel {} is in line {first} already", spec.shown_alias());
+            let text = format!("channel {} is already in line {first}", spec.shown_alias());
             return Err(defect(line.number, text));
         }
         channels.push(spec);

@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<i64, String> {
     }
     // The sign goes with the digits: the smallest number has no positive counterpart.
     let signed = if negative { format!("-{digits}") } else { digits.to_owned() };
-    i64::from_str_radix(&signed, radix).map_err(|_| format!("`{}` does not fit into 63 bits", Shown(text)))
+    i64::from_str_radix(&signed, radix).map_err(|_| format!("`{}` does not fit in 63 bits", Shown(text)))
 }
 
 /// Parses a number of bytes; `k`, `m`, `g`, `t` behind a decimal one are powers of 1024.

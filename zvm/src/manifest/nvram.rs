@@ -88,24 +88,24 @@ impl Nvram {
         match section {
             "args" => {
                 let [args] = pairs(line, ["args"], &[])?;
-                let words = args.ok_or("`args` lacks")?.split_ascii_whitespace().map(unescape);
+                let words = args.ok_or("`args` is missing")?.split_ascii_whitespace().map(unescape);
                 once(&mut self.args, words.collect::<Result<_, _>>()?, "args")?;
             }
             "env" => {
                 let [name, value] = pairs(line, ["name", "value"], &[])?;
-                let name = unescape(name.filter(|name| !name.is_empty()).ok_or("`name` lacks")?)?;
+                let name = unescape(name.filter(|name| !name.is_empty()).ok_or("`name` is missing")?)?;
                 if name.contains('=') {
                     return Err(format!("a name with `=`: {}", Shown(&name)));
                 }
                 if self.env.iter().any(|(known, _)| *known == name) {
                     return Err(format!("{} is given twice", Shown(&name)));
                 }
-                self.env.push((name, unescape(value.ok_or("`value` lacks")?)?));
+                self.env.push((name, unescape(value.ok_or("`value` is missing")?)?));
             }
             "fstab" => {
                 let [channel, mountpoint, access] =
                     pairs(line, ["channel", "mountpoint", "access"], &["removable", "warmup"])?;
-                let mountpoint = mountpoint.ok_or("`mountpoint` lacks")?.to_owned();
+                let mountpoint = mountpoint.ok_or("`mountpoint` is missing")?.to_owned();
                 if !is_absolute(&mountpoint) {
                     let text = "is not an absolute path without `.` and `..`";
                     return Err(format!("mountpoint {} {text}", Shown(&mountpoint)));
@@ -118,12 +118,12 @@ impl Nvram {
                     Some("rw") => true,
                     Some(other) => return Err(format!("access {}: ro or rw", Shown(other))),
                 };
-                let channel = channel.ok_or("`channel` lacks")?.to_owned();
+                let channel = channel.ok_or("`channel` is missing")?.to_owned();
                 self.fstab.push(Fstab { channel, mountpoint, writable });
             }
             "time" => {
                 let [seconds] = pairs(line, ["seconds"], &[])?;
-                let seconds = seconds.ok_or("`seconds` lacks")?;
+                let seconds = seconds.ok_or("`seconds` is missing")?;
                 once(&mut self.seconds, time(seconds)?, "seconds")?;
             }
             "" => return Err("a line before the first section, such as `[args]`".into()),
@@ -138,7 +138,7 @@ fn known(section: &str) -> Result<(), String> {
     match section {
         "args" | "env" | "fstab" | "time" => Ok(()),
         section if IGNORED.contains(&section) => Ok(()),
-        other => Err(format!("there is no section `{}`: args, env, fstab or time", Shown(other))),
+        other => Err(format!("unknown section `{}`: args, env, fstab or time", Shown(other))),
     }
 }
 
@@ -153,7 +153,7 @@ fn once<T>(place: &mut Option<T>, value: T, key: &str) -> Result<(), String> {
 /// A time of day, in seconds: digits only, where Rust's own parser would take a sign.
 fn time(text: &str) -> Result<u64, String> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("seconds {}: no number", Shown(text)));
+        return Err(format!("seconds {}: not a number", Shown(text)));
     }
     match text.parse() {
         Ok(seconds) if seconds <= TIME_MAX => Ok(seconds),
@@ -170,7 +170,7 @@ fn pairs<'a, const N: usize>(
     let mut values = [None; N];
     for pair in line.split(',') {
         let (key, value) =
-            pair.split_once('=').ok_or_else(|| format!("`{}` is no key=value", Shown(pair.trim())))?;
+            pair.split_once('=').ok_or_else(|| format!("`{}` is not key=value", Shown(pair.trim())))?;
         let key = key.trim();
         match keys.iter().position(|known| *known == key) {
             Some(at) if values[at].is_none() => values[at] = Some(value.trim()),
@@ -240,10 +240,10 @@ name=PATH, value=/bin\\x2c/usr\n[debug]\nverbosity=0\n[args]\nargs=python.nexe a
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
         for (text, words) in [
-            ("[args]\nprog", "line 2: `prog` is no key=value"),
+            ("[args]\nprog", "line 2: `prog` is not key=value"),
             ("[args]\nargs=a, args=b", "given twice"),
-            ("[env]\nname=A", "`value` lacks"),
-            ("[env]\nname=, value=1", "`name` lacks"),
+            ("[env]\nname=A", "`value` is missing"),
+            ("[env]\nname=, value=1", "`name` is missing"),
             ("[env]\nnam=A, value=1", "unknown key `nam`"),
             ("[env]\nname=A, value=\\x4", "two hexadecimal digits"),
             ("[env]\nname=A, value=\\x00", "a NUL"),
@@ -254,16 +254,16 @@ name=PATH, value=/bin\\x2c/usr\n[debug]\nverbosity=0\n[args]\nargs=python.nexe a
                 "line 66: more than 64 lines",
             ),
             ("[fstab]\nchannel=/a, mountpoint=/b, access=wo", "ro or rw"),
-            ("[time]\nseconds=soon", "no number"),
+            ("[time]\nseconds=soon", "not a number"),
             // A case report: Rust's number parser takes a sign, a second A came beside the first, the clock overflowed.
             ("[env]\nname=A, value=\\x+1", "line 2: \\x+1: two hexadecimal digits"),
             ("[env]\nname=A, value=1\n\nname=A, value=2", "line 4: A is given twice"),
             ("[args]\nargs=a\nargs=b", "line 3: `args` is given twice"),
             ("[time]\nseconds=1\n[time]\nseconds=1", "line 4: `seconds` is given twice"),
-            ("[time]\nseconds=+7", "line 2: seconds +7: no number"),
+            ("[time]\nseconds=+7", "line 2: seconds +7: not a number"),
             ("[time]\nseconds=18446744074", "line 2: seconds 18446744074 is out of range: 0 to 18446744073"),
             ("[time]\nseconds=99999999999999999999", "out of range"),
-            ("[evn]\nname=A, value=1", "line 1: there is no section `evn`"),
+            ("[evn]\nname=A, value=1", "line 1: unknown section `evn`"),
             ("name=A, value=1", "line 1: a line before the first section"),
         ] {
             let error = Nvram::parse(text.as_bytes()).unwrap_err().to_string();

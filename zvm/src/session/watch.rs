@@ -276,15 +276,13 @@ impl Progress {
                 ("the compiler, which cannot be stopped without a worker,".into(), "it ends")
             }
             (Step::Run, None) => (
-                "an instruction of the guest over much memory, which cannot be interrupted,".into(),
+                "an instruction of the guest over a large memory range, which cannot be interrupted,".into(),
                 "it ends",
             ),
             (Step::Run, Some(call)) => (format!("a provider that ignores its cancel ({call})"), "it returns"),
             (Step::Load | Step::Open, _) => ("a provider that ignores its cancel".to_owned(), "it returns"),
         };
-        format!(
-            "the session did not stop when it was told to: {who} keeps its thread and memory until {until}"
-        )
+        format!("the session did not stop when asked to: {who} keeps its thread and memory until {until}")
     }
 }
 
@@ -299,7 +297,7 @@ mod tests {
         for (step, state, words) in [
             (Step::Load, "timeout: open the program p:x", "a provider that ignores its cancel keeps"),
             (Step::Compile, "timeout: compile the program", "the compiler, which cannot be stopped"),
-            (Step::Run, "timeout: the guest ran", "an instruction of the guest over much memory"),
+            (Step::Run, "timeout: the guest ran", "an instruction of the guest over a large memory range"),
         ] {
             let watch = Arc::new(Watch::default());
             watch.stop.controls().at("open the program p:x".into());

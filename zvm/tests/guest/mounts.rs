@@ -218,13 +218,13 @@ fn archives_that_lie_are_refused_with_the_member_that_does() {
         (raw("n", EntryType::GNULongName, 1 << 20, &[b'n'; 1 << 20]), "a name of 1048576 bytes"),
         (raw("p", EntryType::XHeader, 1 << 20, &[b'1'; 1 << 20]), "pax records of 1048576 bytes"),
         (raw("s", EntryType::GNUSparse, 0, b""), "a sparse member"),
-        (b"\x1f\x8b\x08 compressed".repeat(99), "it is compressed by gzip: unpack it before"),
+        (b"\x1f\x8b\x08 compressed".repeat(99), "it is compressed by gzip: unpack it first"),
         // A case report: one of fewer bytes than a header was said to be cut off.
-        (b"\x1f\x8b\x08 small".to_vec(), "it is compressed by gzip: unpack it before"),
+        (b"\x1f\x8b\x08 small".to_vec(), "it is compressed by gzip: unpack it first"),
         (b"PK\x03\x04 small".to_vec(), "it is a zip archive"),
-        (vec![b'x'; 100], "it is no tar archive: it has 100 bytes"),
+        (vec![b'x'; 100], "it is not a tar archive: it has 100 bytes"),
         ([regular("f")[..1024].to_vec(), vec![b'x'; 100]].concat(), "byte 1024: it is cut off"),
-        ([regular("f")[..1024].to_vec(), vec![b'x'; 512]].concat(), "byte 1024: it is no tar header"),
+        ([regular("f")[..1024].to_vec(), vec![b'x'; 512]].concat(), "byte 1024: it is not a tar header"),
         ([regular("f")[..1024].to_vec(), regular("f/x")].concat(), "something else has the name"),
         (many, "more than 100000 names"),
         (names, "more than 100000 names"),
@@ -265,7 +265,7 @@ fn a_preopen_directory_does_not_replace_a_file() {
         let job = job.channel("test:tar, /dev/lib, 1, 999, 9999999, 0, 0");
         let job = job.key(&format!("Mount = /dev/lib, /lib, {mount}")).key("Preopen = /lib/a.txt");
         let report = job.run(&script::program(""));
-        assert!(report.state.contains("Preopen: /lib/a.txt is no directory"), "{mount}: {report:?}");
+        assert!(report.state.contains("Preopen: /lib/a.txt is not a directory"), "{mount}: {report:?}");
     }
 }
 
@@ -326,7 +326,7 @@ fn nvram_tells_arguments_environment_time_and_trees() {
 #[test]
 fn a_defect_in_nvram_is_told_with_its_line() {
     for (text, words) in [
-        ("[args]\nnothing", "/dev/nvram: line 2: `nothing` is no key=value"),
+        ("[args]\nnothing", "/dev/nvram: line 2: `nothing` is not key=value"),
         ("[fstab]\nchannel=/dev/no, mountpoint=/x", "mount /dev/no at /x: there is no such channel"),
         ("[fstab]\nchannel=/dev/nvram, mountpoint=/x, access=rw", "needs Scratch"),
         (

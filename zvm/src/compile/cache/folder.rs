@@ -41,7 +41,7 @@ impl Folder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let descriptor = openat(CWD, &path, flags, Mode::empty()).map_err(|errno| match errno {
             rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => {
-                refused(&path, "is a link or no folder: name the folder itself")
+                refused(&path, "is a link or not a folder: name the folder itself")
             }
             errno => system(errno, &path),
         })?;
@@ -68,10 +68,10 @@ impl Folder {
         };
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(Error::new(Code::EACCES, "it is no regular file"));
+            return Err(Error::new(Code::EACCES, "it is not a regular file"));
         }
         if metadata.uid() != geteuid().as_raw() || metadata.mode() & OTHERS != 0 {
-            return Err(Error::new(Code::EACCES, "others own it or may reach it"));
+            return Err(Error::new(Code::EACCES, "others own it or can access it"));
         }
         Ok(file)
     }
@@ -176,7 +176,7 @@ pub(super) fn own(path: &Path, owner: u32, mode: u32, mend: &str) -> Result<()> 
         return Err(refused(path, &format!("belongs to user {owner}: choose a place of your own")));
     }
     if mode & OTHERS != 0 {
-        return Err(refused(path, &format!("is open to others: {mend} it")));
+        return Err(refused(path, &format!("is accessible to others: {mend} it")));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ impl Key {
     pub(super) fn open(path: &Path, cache: &Path) -> Result<Key> {
         let (parent, name) = place(path)?;
         if parent.starts_with(cache) {
-            return Err(refused(&parent, "is the cache's own folder: its key must lie outside"));
+            return Err(refused(&parent, "is the cache's own folder: the key must be outside it"));
         }
         let path = parent.join(name);
         match Key::read(&path) {
@@ -44,7 +44,10 @@ impl Key {
         let metadata = file.metadata().map_err(|error| at(error, path))?;
         own(path, metadata.uid(), metadata.mode(), "chmod 600")?;
         if !metadata.is_file() || metadata.len() != SIZE as u64 {
-            return Err(refused(path, &format!("is no key of {SIZE} bytes: remove it, and it is made anew")));
+            return Err(refused(
+                path,
+                &format!("is not a key of {SIZE} bytes: remove it, and a new one is made"),
+            ));
         }
         let mut key = Key([0; SIZE]);
         file.read_exact(&mut key.0).map_err(|error| at(error, path))?;
@@ -86,7 +89,7 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
         match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
             Ok(count) => filled += count,
             Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(Error::from(io::Error::from(errno)).context("ask for random bytes")),
+            Err(errno) => return Err(Error::from(io::Error::from(errno)).context("get random bytes")),
         }
     }
     Ok(bytes)

@@ -116,7 +116,7 @@ fn links_fifos_and_folders_are_no_entries() {
     place.refuses("link");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mkfifoat(rustix::fs::CWD, place.entry(&NAME), mode).unwrap();
-    place.refuses("no regular file");
+    place.refuses("not a regular file");
     fs::create_dir(place.entry(&NAME)).unwrap();
     assert!(place.cache.load(&NAME).is_err());
 }
@@ -182,7 +182,7 @@ fn a_key_in_the_folder_or_open_to_others_or_of_another_form_is_refused() {
     assert!(place.again().unwrap_err().to_string().contains("chmod 600"));
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
     fs::write(&key, "short").unwrap();
-    assert!(place.again().unwrap_err().to_string().contains("no key of 32 bytes"));
+    assert!(place.again().unwrap_err().to_string().contains("not a key of 32 bytes"));
     fs::remove_file(&key).unwrap();
     symlink("elsewhere", &key).unwrap();
     assert!(place.again().unwrap_err().to_string().contains("link"));

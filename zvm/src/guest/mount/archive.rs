@@ -88,7 +88,7 @@ impl<'a> Archive<'a> {
             }
             if loaded.len() > shared.loadable {
                 let text = format!(
-                    "the archives to be loaded are over {} MiB: a channel of type 1, which has positions, needs not be",
+                    "the archives to be loaded are over {} MiB: a channel of type 1, which has positions, need not be loaded",
                     LOADED_MAX >> 20
                 );
                 return Err(Problem::Text(text));

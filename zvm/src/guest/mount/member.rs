@@ -70,7 +70,10 @@ pub(super) fn next(archive: &mut Archive<'_>) -> Result<Option<Member>, Problem>
         let size = if has_data || !is_known(kind) { size } else { 0 };
         let end = offset.checked_add(size).filter(|end| *end <= archive.size());
         let Some(end) = end else {
-            return Err(bad(at, &"it ends beyond the archive's end, which is cut off or lies"));
+            return Err(bad(
+                at,
+                &"it ends beyond the archive's end: the archive is truncated, or the size is false",
+            ));
         };
         archive.next = end.next_multiple_of(BLOCK);
         match kind {
@@ -93,7 +96,9 @@ fn header(archive: &mut Archive<'_>, at: u64) -> Result<Option<Header>, Problem>
         let found = bytes.len();
         return Err(match at {
             0 => not_tar(bytes).unwrap_or_else(|| {
-                Problem::Text(format!("it is no tar archive: it has {found} bytes, and a header has {BLOCK}"))
+                Problem::Text(format!(
+                    "it is not a tar archive: it has {found} bytes, and a header has {BLOCK}"
+                ))
             }),
             _ => bad(at, &"it is cut off"),
         });
@@ -105,15 +110,17 @@ fn header(archive: &mut Archive<'_>, at: u64) -> Result<Option<Header>, Problem>
     let sum = block[..148].iter().chain(&block[156..]).map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32;
     match header.cksum() {
         Ok(told) if told == sum => Ok(Some(header)),
-        _ if at == 0 => Err(not_tar(block).unwrap_or_else(|| bad(at, &"it is no tar header"))),
-        _ => Err(bad(at, &"it is no tar header")),
+        _ if at == 0 => Err(not_tar(block).unwrap_or_else(|| bad(at, &"it is not a tar header"))),
+        _ => Err(bad(at, &"it is not a tar header")),
     }
 }
 
 /// What a file that is no tar archive is, where its first bytes tell.
 fn not_tar(start: &[u8]) -> Option<Problem> {
     let (_, what) = OTHERS.iter().find(|(magic, _)| start.starts_with(magic))?;
-    Some(Problem::Text(format!("it is {what}: unpack it before, and make a tar archive of it if it is none")))
+    Some(Problem::Text(format!(
+        "it is {what}: unpack it first, and make a tar archive of it if it is not one"
+    )))
 }
 
 /// Whether it is known that this kind of member has no data.
@@ -155,7 +162,7 @@ fn pax(
                 let digits =
                     record.value().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
                 let size = digits.and_then(|size| size.parse().ok());
-                before.size = Some(size.ok_or_else(|| bad(at, &"a size that is no number"))?);
+                before.size = Some(size.ok_or_else(|| bad(at, &"a size that is not a number"))?);
             }
             key if key.starts_with(b"GNU.sparse.") => {
                 return Err(bad(at, &"a sparse member, which is not supported"));
