@@ -90,7 +90,7 @@ extern_c! { exported by "libzvfs":
     }
     fn zvfs_handle_finish(handle: Exclusive<Handle>, how: u32) -> i32 {
         let how = [Finish::End, Finish::Commit, Finish::Discard].into_iter().find(|known| *known as u32 == how)
-            .ok_or_else(|| Error::new(Code::EINVAL, format!("finish: unknown way {how}")))?;
+            .ok_or_else(|| Error::new(Code::EINVAL, format!("finish: unknown value {how}")))?;
         handle.file.finish(how)
     }
     fn zvfs_handle_copy(

@@ -58,7 +58,7 @@ impl Argument for ErrorPlace {
 }
 
 fn size(count: i32) -> Result<u64> {
-    u64::try_from(count).map_err(|_| Error::new(Code::EINVAL, format!("a count of {count} bytes")))
+    u64::try_from(count).map_err(|_| Error::new(Code::EINVAL, format!("count {count} is negative")))
 }
 
 extern_c! { exported by "libzvfs":

@@ -250,20 +250,20 @@ impl<T: Kind> Drop for Shared<T> {
 
 #[cold]
 fn ended() -> Error {
-    Error::new(Code::EBADF, "used after its end: it is closed or freed")
+    Error::new(Code::EBADF, "used after it was closed or freed")
 }
 
 #[cold]
 fn inherited() -> Error {
-    let text = "belongs to the parent process: make a new registry after a fork, and open anew";
+    let text = "belongs to the parent process: make a new registry after a fork, and open again";
     Error::new(Code::EPERM, text)
 }
 
 #[cold]
 fn other(found: Option<&str>, wanted: &str) -> Error {
     let text = match found {
-        Some(found) => format!("is a {found}, where a {wanted} belongs"),
-        None => format!("is no pointer to a {wanted} that this library gave"),
+        Some(found) => format!("is a {found}, expected a {wanted}"),
+        None => format!("is not a pointer to a {wanted} from this library"),
     };
     Error::new(Code::EBADF, text)
 }

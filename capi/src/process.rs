@@ -78,7 +78,7 @@ fn at_exit() -> Result<()> {
     // SAFETY: the function stays: this library is never unloaded.
     if !ASKED.swap(true, Ordering::SeqCst) && unsafe { libc::atexit(end) } != 0 {
         ASKED.store(false, Ordering::SeqCst);
-        return Err(Error::new(Code::ENOMEM, "ask to be called at exit: out of memory"));
+        return Err(Error::new(Code::ENOMEM, "register an exit handler: out of memory"));
     }
     Ok(())
 }

@@ -156,7 +156,7 @@ static void another_kind(zvfs_registry *registry) {
     }
     CHECK(made == NULL && out == NULL);
     REFUSED(ZVFS_EBADF, zvfs_handle_read((zvfs_handle *)(void *)registry, buf, 8, &error));
-    CHECK(strstr(error.message, "handle: is a registry, where a handle belongs") != NULL);
+    CHECK(strstr(error.message, "handle: is a registry, expected a handle") != NULL);
     CHECK(netpipe_close(objects[4].pipe) == 0);
     CHECK(zvfs_handle_close(objects[3].handle) == 0);
     zvfs_control_free(objects[1].control);

@@ -36,7 +36,7 @@ impl Channel {
     /// EINVAL: neither read nor write.
     pub fn new(callbacks: Callbacks) -> Result<Channel> {
         if callbacks.read.is_none() && callbacks.write.is_none() {
-            return Err(Error::new(Code::EINVAL, "channel: neither read nor write is given"));
+            return Err(Error::new(Code::EINVAL, "channel: neither read nor write is set"));
         }
         Ok(Channel(callbacks))
     }
@@ -59,7 +59,7 @@ impl Opened {
                 Err(_) if count == -i64::from(Code::EINTR.raw()) => {}
                 Err(_) => {
                     let code = count.checked_neg().map_or(Code::EIO, Code::from_raw);
-                    return Err(Error::new(code, format!("the host's {verb} says: {}", code.text())));
+                    return Err(Error::new(code, format!("the host's {verb} failed: {}", code.text())));
                 }
             }
         }
@@ -107,7 +107,7 @@ impl File for Opened {
             0 => Ok(()),
             // Neither success nor an error that the header has: nobody knows whether it was kept.
             n => {
-                let text = format!("the host's finish returned {n} where 0 or a negative code belongs");
+                let text = format!("the host's finish returned {n} instead of 0 or a negative code");
                 Err(Error::new(Code::EIO, text))
             }
         }

@@ -183,7 +183,7 @@ impl Slot {
             state => return Err(state.not_new()),
         };
         if parts.channels.contains_key(alias) {
-            let text = format!("the session has a channel {} already", alias.escape_default());
+            let text = format!("the session already has a channel {}", alias.escape_default());
             return Err(Error::new(Code::EEXIST, text));
         }
         parts.channels.insert(alias.to_owned(), channel()?);
@@ -226,7 +226,7 @@ impl Slot {
 
     pub fn guest_code(&self) -> Result<u64> {
         let code = self.done(|done| done.guest)?;
-        code.map(u64::from).ok_or_else(|| Error::new(Code::ENOENT, "the guest did not come to an exit"))
+        code.map(u64::from).ok_or_else(|| Error::new(Code::ENOENT, "the guest did not exit by itself"))
     }
 
     /// Valid as long as the slot is in the table: a report is never replaced.
@@ -275,7 +275,7 @@ impl Done {
 }
 
 fn ended() -> Error {
-    Error::new(Code::EBADF, "not a session, or freed already")
+    Error::new(Code::EBADF, "not a session, or already freed")
 }
 
 fn busy(text: &'static str) -> Error {

@@ -141,7 +141,7 @@ fn passed_on(inner: &dyn File) -> Capabilities {
 /// The inner file as std's, for the library.
 struct Stream {
     inner: Box<dyn File>,
-    /// Set when the file is closed: a library that writes its end in a destructor must not make a torso look whole.
+    /// Set when the file is closed: a library that writes its end in a destructor must not pass partial output for the whole.
     closed: bool,
 }
 
