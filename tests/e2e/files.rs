@@ -235,7 +235,7 @@ fn a_source_that_is_cut_while_it_is_copied_is_stale() {
     fs::File::options().write(true).open(&source).unwrap().set_len(1000).unwrap();
     let mut rest = Vec::new();
     reader.read_to_end(&mut rest).unwrap();
-    started.end().failed(116, &["was cut while it was read"]);
+    started.end().failed(116, &["truncated while it was being read"]);
 }
 
 #[test]
@@ -364,7 +364,7 @@ fn what_is_no_descriptor_is_refused_and_told() {
 #[test]
 fn settings_of_an_open_reach_only_those_who_take_them() {
     let done = run(zvfs(["cat", "-o", "colour=red", "/dev/null"]));
-    done.failed(22, &["-o colour: no setting that `file` takes with an open"]);
+    done.failed(22, &["-o colour: not a per-open setting of `file`"]);
     let done = run(zvfs(["cat", "-o", "root=/srv", "/dev/null"]));
     done.failed(22, &["root"]);
     run(zvfs(["cp", "--src-o", "a=b", "null:", "null:"])).failed(22, &["`a`"]);

@@ -131,7 +131,7 @@ fn cat_stat_cp_and_rm_over_nginx() {
 fn an_upload_that_is_interrupted_leaves_no_trace() {
     let Some(server) = Server::nginx() else { return };
     let folder = Folder::new();
-    let url = server.http("torso");
+    let url = server.http("partial");
     let mut command = with_settings(&folder, "", &["cp", "file:/dev/stdin", &url]);
     let mut started = Started::new(command.stdin(Stdio::piped()));
     let mut stdin = started.child.stdin.take().unwrap();
@@ -142,7 +142,7 @@ fn an_upload_that_is_interrupted_leaves_no_trace() {
     assert_eq!(started.end().code, 128 + 15);
     drop(stdin);
     // nginx notices that its client has gone before it has anything to put there.
-    assert!(!server.root().join("torso").exists());
+    assert!(!server.root().join("partial").exists());
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_guest_s_input_that_breaks_off_is_no_end() {
     let manifest = example(&folder, "wordcount-http.manifest", server.address().port());
     let config = folder.write("zvfs.toml", "[provider.http]\nsettings = { retries = 0 }\n[provider.file]\n");
     let done = run(zvfs(["--config", &config, "run", &manifest]));
-    // The host's failure, and no count of a torso.
+    // The host's failure, and no count of a partial output.
     assert_eq!((done.code, done.out()), (5, ""), "{done:?}");
 }
 

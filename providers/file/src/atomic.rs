@@ -59,7 +59,7 @@ pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags)
         (Ok(created), _) => created,
         (Err(errno), Some(_)) if !is_shortage(errno) => {
             let why = Code::from_raw(errno.raw_os_error().into()).text();
-            return Err(only_in_place(request, format_args!("its folder takes no new file ({why})")));
+            return Err(only_in_place(request, format_args!("its folder accepts no new file ({why})")));
         }
         (Err(errno), _) => return Err(fail_to_make(request, flags, errno)),
     };
@@ -147,7 +147,7 @@ fn guard(target: &Place, request: &Request<'_>) -> Result<OwnedFd> {
     let fd = fd.map_err(failed)?;
     let stat = fstat(&fd).map_err(failed)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(only_in_place(request, "it is no regular file any more"));
+        return Err(only_in_place(request, "it is no longer a regular file"));
     }
     if stat.st_nlink > 1 {
         let why = format!("it has {} names (hard links), and only one would be replaced", stat.st_nlink);

@@ -26,7 +26,7 @@ pub fn fail(doing: &str, shown: &str, errno: Errno) -> Error {
 pub fn fail_to_make(request: &Request<'_>, flags: OpenFlags, errno: Errno) -> Error {
     match errno {
         Errno::NOENT if flags.contains(OpenFlags::CREATE) => {
-            let text = format!("open {}: its folder does not exist, or takes no new file", request.shown());
+            let text = format!("open {}: its folder does not exist, or accepts no new file", request.shown());
             Error::new(Code::ENOENT, text)
         }
         errno => fail("open", request.shown(), errno),
@@ -36,7 +36,7 @@ pub fn fail_to_make(request: &Request<'_>, flags: OpenFlags, errno: Errno) -> Er
 /// Says that a direction was not asked for at open, or is over.
 pub fn wrong_direction(doing: &str, shown: &str, finished: bool) -> Error {
     let text = match (finished, doing) {
-        (true, _) => "finished already",
+        (true, _) => "already finished",
         (false, "read") => "not open for reading",
         (false, _) => "not open for writing",
     };

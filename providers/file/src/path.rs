@@ -31,7 +31,7 @@ fn of_uri(rest: &str) -> Result<Cow<'_, Path>, &'static str> {
         None => rest,
     };
     if !path.starts_with('/') {
-        return Err("the path is relative: write it from / on");
+        return Err("the path is relative: write it from / down");
     }
     if path.contains(['?', '#']) {
         return Err("a file has no query or fragment: write ? as %3F and # as %23, or the bare path");
@@ -60,7 +60,7 @@ fn decode(path: &str) -> Result<Vec<u8>, &'static str> {
         }
     }
     if bytes.contains(&0) {
-        return Err("a path holds no NUL");
+        return Err("a path cannot contain NUL");
     }
     Ok(bytes)
 }

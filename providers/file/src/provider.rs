@@ -27,7 +27,7 @@ impl Provider for FileProvider {
         Info::new("file", env!("CARGO_PKG_VERSION"), "files, FIFOs and character devices of this machine")
             .supported_flags(SUPPORTED)
             .setting(
-                Setting::new("root", SettingKind::Path, "paths must lie below one of these, as written here")
+                Setting::new("root", SettingKind::Path, "paths must be below one of these, as written here")
                     .list()
                     .default_value("/"),
             )
@@ -36,8 +36,12 @@ impl Provider for FileProvider {
                     .default_value("false"),
             )
             .setting(
-                Setting::new("run", SettingKind::Text, "who opens: no two writers of one run have one name")
-                    .scope(Scope::OPEN),
+                Setting::new(
+                    "run",
+                    SettingKind::Text,
+                    "the run that opens: no two writers of one run may have the same name",
+                )
+                .scope(Scope::OPEN),
             )
     }
 

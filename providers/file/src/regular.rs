@@ -349,7 +349,7 @@ impl File for Regular {
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
         self.check_writable("write")?;
         if self.flags.contains(OpenFlags::APPEND) {
-            let text = format!("write_at {}: a file opened to append is written at its end only", self.shown);
+            let text = format!("write_at {}: a file opened to append is written only at its end", self.shown);
             return Err(Error::new(Code::ENOTSUP, text));
         }
         self.transfer("write", Events::WRITE, || match pwrite(&self.fd, buf, offset) {

@@ -57,7 +57,8 @@ impl Stream {
         flags: OpenFlags,
     ) -> Result<Stream> {
         if flags.contains(OpenFlags::READ | OpenFlags::WRITE) {
-            let text = format!("open {}: a FIFO goes one way: open it to read or to write", request.shown());
+            let text =
+                format!("open {}: a FIFO has one direction: open it to read or to write", request.shown());
             return Err(Error::new(Code::EINVAL, text));
         }
         let awaited = if fd.is_none() { Some((roots.clone(), path.to_owned())) } else { None };
@@ -100,7 +101,7 @@ impl Stream {
         };
         let fd = duplicate(standard).map_err(closed)?;
         if !allows(&fd, write).map_err(closed)? {
-            let text = format!("open {shown}: the host's descriptor does not go this way");
+            let text = format!("open {shown}: the host's descriptor is not open in this direction");
             return Err(Error::new(Code::EBADF, text));
         }
         let stat = fstat(&fd).map_err(closed)?;
@@ -176,7 +177,7 @@ impl Stream {
                 Ok(fd) => {
                     let stat = fstat(&fd).map_err(|errno| self.fail("open", errno))?;
                     if FileType::from_raw_mode(stat.st_mode) != FileType::Fifo {
-                        let text = format!("open {}: it was a FIFO, and is none any more", self.shown);
+                        let text = format!("open {}: it was a FIFO, and no longer is", self.shown);
                         return Err(Error::new(Code::ESTALE, text));
                     }
                     self.fd = Some(fd);

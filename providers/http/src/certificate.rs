@@ -15,10 +15,10 @@ pub fn of_tls(error: &Error) -> String {
         Error::UnsupportedNameType => "no certificate can be for such a name".to_owned(),
         Error::AlertReceived(alert) => of_alert(*alert),
         Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
-            "TLS: a message that does not belong there".to_owned()
+            "TLS: an unexpected message".to_owned()
         }
         Error::InvalidMessage(_) | Error::PeerSentOversizedRecord => {
-            "what it says is not TLS: is it a port for http, or another protocol?".to_owned()
+            "its answer is not TLS: is it a port for http, or another protocol?".to_owned()
         }
         Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
             "it speaks neither TLS 1.2 nor 1.3".to_owned()
@@ -27,10 +27,10 @@ pub fn of_tls(error: &Error) -> String {
             "it has no version, cipher or signature of TLS in common with this side".to_owned()
         }
         Error::PeerMisbehaved(_) => "TLS: it breaks the protocol".to_owned(),
-        Error::DecryptError => "TLS: what came was changed on its way".to_owned(),
+        Error::DecryptError => "TLS: the data was changed on the way".to_owned(),
         Error::NoApplicationProtocol => "it does not speak HTTP/1.1 over TLS".to_owned(),
         Error::FailedToGetCurrentTime | Error::FailedToGetRandomBytes => {
-            "TLS: the system gives no time or no random bytes".to_owned()
+            "TLS: the system's clock or random bytes are not available".to_owned()
         }
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             "the key is not that of the certificate".to_owned()
@@ -78,14 +78,14 @@ fn of_server(error: &CertificateError) -> String {
                 .to_owned()
         }
         Why::BadEncoding | Why::UnhandledCriticalExtension => {
-            "its certificate is not well formed, or asks for what is not known here".to_owned()
+            "its certificate is malformed, or requires something unknown here".to_owned()
         }
         // The library gives this one no variant.
         Why::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => format!(
             "its certificate is an authority's own, which cannot be a server's too: sign one for the server by it, or \
              make it with `openssl req -x509 {NOT_AN_AUTHORITY}`"
         ),
-        _ => "its certificate is signed in a way that is not known here".to_owned(),
+        _ => "its certificate is signed by an unknown algorithm".to_owned(),
     }
 }
 
@@ -116,7 +116,7 @@ fn of_alert(alert: Alert) -> String {
                 Alert::UnsupportedCertificate => {
                     "its extended key usage does not allow this: a client's needs clientAuth"
                 }
-                Alert::BadCertificate => "it is not well formed, or asks for what is not known there",
+                Alert::BadCertificate => "it is malformed, or requires something unknown there",
                 _ => "its log may say why",
             }
         ),
@@ -125,7 +125,7 @@ fn of_alert(alert: Alert) -> String {
         }
         Alert::UnrecognisedName => "it serves no such name over TLS".to_owned(),
         Alert::NoApplicationProtocol => "it does not speak HTTP/1.1 over TLS".to_owned(),
-        Alert::InternalError => "it met an error of its own in TLS's handshake".to_owned(),
+        Alert::InternalError => "it had an internal error in the TLS handshake".to_owned(),
         _ => "it refuses this side's TLS".to_owned(),
     }
 }
@@ -135,8 +135,8 @@ pub fn of_pem(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => "a section has no `-----END` line",
         pem::Error::IllegalSectionStart { .. } => "a `-----BEGIN` line is not well formed",
-        pem::Error::Base64Decode(_) => "what stands between BEGIN and END is not base64",
-        pem::Error::NoItemsFound => "it holds nothing of that kind in PEM",
+        pem::Error::Base64Decode(_) => "the text between BEGIN and END is not base64",
+        pem::Error::NoItemsFound => "it contains no such PEM section",
         pem::Error::SectionTooLarge => "a section is too large",
         _ => "it is not PEM",
     }

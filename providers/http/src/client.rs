@@ -120,7 +120,7 @@ impl Client {
         let ease = || self.ease(&origin);
         let waiting = Waiting::until(caller.context, limit, "answer").on(&origin).eased_by(&ease);
         connection.send_all(&self.head(connection, place, ask, caller), waiting)?;
-        // It cannot be there yet: to look before waiting would be a call for nothing.
+        // It cannot be there yet: a look before the wait would waste a call.
         connection.await_answer(waiting)?;
         self.idles.answered(&origin);
         Head::receive(connection, waiting)
@@ -214,7 +214,7 @@ impl Client {
         };
         let mut session = Session::new(self.config.tls.connect(&origin.host)?);
         session
-            .handshake(socket.as_fd(), waiting.for_what("end of TLS's handshake"))
+            .handshake(socket.as_fd(), waiting.for_what("end of the TLS handshake"))
             .map_err(|failure| failure.context(&origin.to_string()))?;
         Ok(Connection::new(socket, Some(Box::new(session)), origin, false))
     }

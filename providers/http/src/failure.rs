@@ -112,8 +112,7 @@ pub fn too_slow(text: String) -> Failure {
 /// A thread that could not be started.
 #[cold]
 pub fn no_thread(to: &str, error: &io::Error) -> Failure {
-    let why =
-        error.raw_os_error().map_or("the system refuses it", |raw| words(Errno::from_raw_os_error(raw)));
+    let why = error.raw_os_error().map_or("the system refused", |raw| words(Errno::from_raw_os_error(raw)));
     Failure::later(Code::EBUSY, format!("start a thread to {to}: {why}"))
 }
 

@@ -211,12 +211,12 @@ fn reaches(stream: &Stream, position: u64) -> bool {
 /// Why there is no such position.
 fn nowhere(to: SeekFrom) -> String {
     let (from, by) = match to {
-        SeekFrom::Start(by) => return format!("position {by} is beyond what a file can have"),
+        SeekFrom::Start(by) => return format!("position {by} is beyond the largest file"),
         SeekFrom::Current(by) => ("the position", by),
         SeekFrom::End(by) => ("the end", by),
     };
     let direction = if by < 0 { "before" } else { "behind" };
-    format!("{} bytes {direction} {from} is no position of a file", by.unsigned_abs())
+    format!("{} bytes {direction} {from} is not a position in a file", by.unsigned_abs())
 }
 
 impl Window {

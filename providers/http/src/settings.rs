@@ -37,24 +37,24 @@ pub fn schema() -> Vec<Setting> {
         time(
             "connect-timeout",
             "15s",
-            "how long a connection may take: the name's look-up, TCP, a proxy's consent and TLS together",
+            "how long a connection may take: name look-up, TCP, a proxy's answer and TLS together",
         )
         .range(TIME_LEAST..),
         time("first-byte-timeout", "60s", "how long a server may take to answer a request").range(TIME_LEAST..),
-        time("stall-timeout", "30s", "how long a body may stand still, in either direction").range(TIME_LEAST..),
-        time("expect-timeout", "1s", "how long an upload waits for the server's word before its body; 0s: not at all"),
-        Setting::new("least-rate", SettingKind::Size, "bytes a second that a body has to come or go at, over `least-rate-time`; 0: any")
+        time("stall-timeout", "30s", "how long a body may make no progress, in either direction").range(TIME_LEAST..),
+        time("expect-timeout", "1s", "how long an upload waits for 100 Continue before it sends its body; 0s: not at all"),
+        Setting::new("least-rate", SettingKind::Size, "the lowest rate of a body in bytes a second, over `least-rate-time`, in either direction; 0: no limit")
             .default_value("100")
             .scope(both),
-        time("least-rate-time", "60s", "what `least-rate` is looked at over: time in which the body was waited for, attempts included").range(TIME_LEAST..),
-        number("retries", "5", "attempts after a failure that may pass; they begin anew with every byte that came").range(0..=1000).scope(both),
-        time("retry-delay", "200ms", "the pause before the second attempt, twice as long before each further one, less a random part"),
-        time("retry-delay-max", "60s", "the longest pause; a server that asks for more with Retry-After is taken at its word: EBUSY"),
-        number("redirects", "10", "redirects that are followed; 0: none").range(0..=1000).scope(both),
+        time("least-rate-time", "60s", "the period of `least-rate`; only time spent waiting for the body counts, attempts included").range(TIME_LEAST..),
+        number("retries", "5", "attempts after a transient failure; every received byte resets the count").range(0..=1000).scope(both),
+        time("retry-delay", "200ms", "the pause before the second attempt; it doubles before each further one, less a random part"),
+        time("retry-delay-max", "60s", "the longest pause; if a server asks for more with Retry-After: EBUSY"),
+        number("redirects", "10", "redirects to follow; 0: none").range(0..=1000).scope(both),
         text("proxy", "http://host:port of a proxy; https goes through it by CONNECT"),
-        text("no-proxy", "hosts that are reached without the proxy: host[:port], *.domain, address/bits").list(),
+        text("no-proxy", "hosts to reach without the proxy: host[:port], *.domain, address/bits").list(),
         text("proxy-credentials", "user:password for the proxy").secret(),
-        Setting::new("ca-file", SettingKind::Path, "certificates, in PEM, of the authorities that servers are trusted by, instead of the system's"),
+        Setting::new("ca-file", SettingKind::Path, "certificates, in PEM, of the authorities to trust instead of the system's"),
         Setting::new("client-cert", SettingKind::Path, "this side's certificate, in PEM, for servers that ask for one; with `client-key`"),
         Setting::new("client-key", SettingKind::Path, "the private key of that certificate, in PEM, in a file that nobody else can read").private(),
         text("bearer", "token for the servers in `credentials-for`").secret(),
@@ -68,7 +68,7 @@ pub fn schema() -> Vec<Setting> {
         Setting::new(
             "headers-file",
             SettingKind::Path,
-            "a file of further fields, `Name: value` in each line, for the servers in `headers-for`; nobody else may read it",
+            "a file of further fields, one `Name: value` per line, for the servers in `headers-for`; nobody else may read it",
         )
         .private(),
         text(
@@ -79,7 +79,7 @@ pub fn schema() -> Vec<Setting> {
         Setting::new(
             "trust-ranges",
             SettingKind::Boolean,
-            "read at positions, and resume, though no strong ETag and no Last-Modified older than the answer tells that the object is the same",
+            "read at positions, and resume, even without a strong ETag or an old enough Last-Modified to show that the object is the same",
         )
         .default_value("false")
         .scope(both),
@@ -88,8 +88,8 @@ pub fn schema() -> Vec<Setting> {
             .default_value(CONTENT_ENCODING[0])
             .scope(both),
         text("user-agent", "the User-Agent field").default_value(concat!("zvfs/", env!("CARGO_PKG_VERSION"))).scope(both),
-        number("connections", "8", "connections that are kept open for the next request, in all; 0: none").range(0..=10_000),
-        number("read-ahead", "0", "ranges that are fetched at once, ahead of a file that is read from start to end; 0: off").range(0..=AHEAD_MAX).scope(both),
+        number("connections", "8", "idle connections to keep open, in total; 0: none").range(0..=10_000),
+        number("read-ahead", "0", "ranges to fetch at once, ahead of a file that is read from start to end; 0: off").range(0..=AHEAD_MAX).scope(both),
         Setting::new("read-ahead-size", SettingKind::Size, "bytes of one such range")
             .range(AHEAD_SIZE)
             .default_value("4m")
@@ -97,7 +97,7 @@ pub fn schema() -> Vec<Setting> {
         text("allowed-hosts", "hosts that may be reached: [http://|https://]host[:port], *.domain, address/bits; default: all").list(),
         text(
             "addresses",
-            "addresses that may be dialled; no-link-local leaves out those of metadata services too",
+            "addresses that may be dialled; no-link-local also excludes metadata services",
         )
         .values(Addresses::NAMES)
         .default_value("no-link-local"),

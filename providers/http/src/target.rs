@@ -70,8 +70,12 @@ impl Target {
     /// # Errors
     /// EPROTO: not a URL of http or https.
     pub fn join(&self, location: &str) -> Attempt<Target> {
-        let wrong =
-            || Failure::protocol(format!("a redirect to `{}`, which is no URL of http", Shown(location)));
+        let wrong = || {
+            Failure::protocol(format!(
+                "a redirect to `{}`, which is not a URL of http or https",
+                Shown(location)
+            ))
+        };
         let url = self.url.join(location).map_err(|_| wrong())?;
         let mut target = Target::new(url).ok_or_else(wrong)?;
         target.credentials = self.credentials.clone().filter(|_| target.origin() == self.origin());

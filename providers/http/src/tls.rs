@@ -50,7 +50,7 @@ impl Tls {
             (None, None) => None,
             (Some(cert), Some(key)) => Some(Identity::read(cert, key)?),
             _ => {
-                let text = "settings `client-cert` and `client-key` need each other";
+                let text = "set both `client-cert` and `client-key`, or neither";
                 return Err(Error::new(Code::EINVAL, text));
             }
         };

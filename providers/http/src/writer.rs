@@ -310,7 +310,7 @@ impl File for Writer {
             (Finish::Discard, Stage::Ending) => {
                 self.connection = None;
                 let text = format!(
-                    "discard {}: it was sent whole, and the server has not said what became of it",
+                    "discard {}: it was sent completely, and the server has not confirmed or refused it",
                     self.asker.shown
                 );
                 Err(Error::new(Code::EIO, text))

@@ -64,7 +64,7 @@ impl MemFile {
     fn unfinished(&self, doing: &str) -> Result<()> {
         match self.finished {
             None => Ok(()),
-            Some(_) => Err(Error::new(Code::EBADF, format!("{doing}: finished already"))),
+            Some(_) => Err(Error::new(Code::EBADF, format!("{doing}: already finished"))),
         }
     }
 }

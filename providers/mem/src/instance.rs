@@ -33,14 +33,18 @@ impl Provider for Mem {
                     .default_value("1g"),
             )
             .setting(
-                Setting::new("run", SettingKind::Text, "who opens: no two writers of one run have one name")
-                    .scope(Scope::OPEN),
+                Setting::new(
+                    "run",
+                    SettingKind::Text,
+                    "the run that opens: no two writers of one run may have the same name",
+                )
+                .scope(Scope::OPEN),
             )
     }
 
     fn start(&self, _: Host, settings: Settings) -> Result<Box<dyn Instance>> {
         let limit = settings.size("limit").ok_or_else(|| {
-            Error::new(Code::EINVAL, "start mem: the setting `limit`, which has a default, did not arrive")
+            Error::new(Code::EINVAL, "start mem: the setting `limit` is missing, though it has a default")
         })?;
         Ok(Box::new(Memory { budget: Budget::new(limit), names: Arc::default() }))
     }
@@ -95,9 +99,10 @@ impl Names {
     /// Puts a buffer under a name, replacing what is there unless the name must be new.
     pub fn publish(&self, name: &str, buffer: Arc<Buffer>, exclusive: bool) -> Result<()> {
         match self.lock().entry(name.to_owned()) {
-            Slot::Occupied(_) if exclusive => {
-                Err(Error::new(Code::EEXIST, format!("commit mem:{name}: the name was taken meanwhile")))
-            }
+            Slot::Occupied(_) if exclusive => Err(Error::new(
+                Code::EEXIST,
+                format!("commit mem:{name}: the name was taken in the meantime"),
+            )),
             Slot::Occupied(mut slot) => {
                 slot.insert(buffer);
                 Ok(())

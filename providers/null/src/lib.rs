@@ -14,7 +14,7 @@ pub struct Null;
 impl Provider for Null {
     fn info(&self) -> Info {
         // CREATE and the like change nothing, as with /dev/null: who opens for output need not know where it goes.
-        Info::new("null", env!("CARGO_PKG_VERSION"), "takes every write; reads as nothing, or as zeros")
+        Info::new("null", env!("CARGO_PKG_VERSION"), "accepts every write; reads as empty, or as zeros")
             .supported_flags(
                 OpenFlags::READ
                     | OpenFlags::WRITE

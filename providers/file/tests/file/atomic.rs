@@ -28,7 +28,7 @@ fn commit_shows_it_and_nothing_is_left_beside_it() {
         file.finish(Finish::Commit).unwrap();
         assert_eq!(house.content("f"), "new");
         assert_eq!(house.names(), ["f"]);
-        refused(file.write(b"x"), Code::EBADF, "finished already");
+        refused(file.write(b"x"), Code::EBADF, "already finished");
         drop(file);
         assert_eq!(house.names(), ["f"]);
     }
@@ -257,7 +257,7 @@ fn a_file_with_several_names_is_not_torn_apart() {
 fn where_no_file_can_be_made_it_says_so() {
     let instance = start(&[]).unwrap();
     let refusal = open_in(&*instance, "/proc/self/comm", WRITE | OpenFlags::ATOMIC);
-    refused(refusal, Code::ENOTSUP, "its folder takes no new file");
+    refused(refusal, Code::ENOTSUP, "its folder accepts no new file");
 }
 
 /// EBUSY after the whole copy.

@@ -116,10 +116,10 @@ fn after_the_end_nothing_is_written() {
         let mut file = house.open("f", NEW).unwrap();
         write_all(&mut *file, b"kept");
         file.finish(how).unwrap();
-        refused(file.write(b"x"), Code::EBADF, "finished already");
-        refused(file.write_at(b"x", 0), Code::EBADF, "finished already");
-        refused(file.truncate(0), Code::EBADF, "finished already");
-        refused(file.lease(Direction::Write), Code::EBADF, "finished already");
+        refused(file.write(b"x"), Code::EBADF, "already finished");
+        refused(file.write_at(b"x", 0), Code::EBADF, "already finished");
+        refused(file.truncate(0), Code::EBADF, "already finished");
+        refused(file.lease(Direction::Write), Code::EBADF, "already finished");
         drop(file);
         assert_eq!(house.content("f"), "kept", "{how:?}");
     }

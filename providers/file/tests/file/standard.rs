@@ -177,8 +177,8 @@ fn each_goes_one_way() {
             ("/dev/stdout", READ, "can only be written"),
             ("/dev/stderr", READ | WRITE, "can only be written"),
             // The parent gave us the wrong ends.
-            ("/dev/stdin", READ, "does not go this way"),
-            ("/dev/stderr", WRITE, "does not go this way"),
+            ("/dev/stdin", READ, "is not open in this direction"),
+            ("/dev/stderr", WRITE, "is not open in this direction"),
         ] {
             refused(open_in(&*instance, path, flags), Code::EBADF, words);
         }

@@ -115,7 +115,7 @@ fn a_writer_opens_at_once_and_waits_for_its_reader_in_write() {
         || reading = Some(reader(&house)),
     );
     file.finish(Finish::End).unwrap();
-    refused(file.write(b"x"), Code::EBADF, "finished already");
+    refused(file.write(b"x"), Code::EBADF, "already finished");
     let mut text = String::new();
     reading.unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "bytes");
@@ -185,7 +185,7 @@ fn a_broken_fifo_raises_no_sigpipe() {
 fn a_fifo_goes_one_way() {
     let house = House::new().with_fifo("fifo");
     let _reading = reader(&house);
-    refused(house.open("fifo", READ | WRITE), Code::EINVAL, "one way");
+    refused(house.open("fifo", READ | WRITE), Code::EINVAL, "one direction");
     refused(house.open("fifo", NEW | OpenFlags::EXCLUSIVE), Code::EEXIST, "exists already");
     let reading = house.open("fifo", OpenFlags::empty()).unwrap();
     assert!(reading.capabilities().contains(Capabilities::READABLE | Capabilities::CANCEL));

@@ -107,7 +107,7 @@ impl Answer {
     /// The failure that it is, with its server's own words. The connection is kept as by [`dismiss`](Answer::dismiss).
     pub fn refusal(mut self, secrets: &Secrets, caller: Caller<'_>) -> Failure {
         let failure = status::failure(&self.head);
-        let waiting = Waiting::until(caller.context, WORDS_WAIT, "words of the server");
+        let waiting = Waiting::until(caller.context, WORDS_WAIT, "error text of the server");
         let head = self.head.clone();
         let words = words::receive(&head, secrets, |buf| self.read_within(buf, waiting));
         self.dismiss(caller);
@@ -136,6 +136,6 @@ impl Answer {
 pub fn refusal(head: &Head, connection: &mut Connection, secrets: &Secrets, caller: Caller<'_>) -> Failure {
     let failure = status::failure(head);
     let Ok(mut body) = Body::of(head) else { return failure };
-    let waiting = Waiting::until(caller.context, WORDS_WAIT, "words of the server");
+    let waiting = Waiting::until(caller.context, WORDS_WAIT, "error text of the server");
     failure.in_words(words::receive(head, secrets, |buf| body.read(connection, buf, waiting)))
 }

@@ -18,7 +18,7 @@ pub fn next(head: &Head, from: &Place, method: Method) -> Attempt<Option<Place>>
         307 | 308 => {}
         301..=303 if matches!(method, Method::Get | Method::Propfind) => {}
         301..=303 => {
-            let text = format!("{}: a redirect that would turn the request into another", head.status);
+            let text = format!("{}: a redirect that would change the request's method", head.status);
             return Err(Failure::protocol(text));
         }
         _ => return Ok(None),

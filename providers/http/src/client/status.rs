@@ -30,11 +30,11 @@ fn meaning(status: u16) -> (Code, &'static str) {
     match status {
         300..=399 => (Code::EPROTO, "is a redirect that cannot be followed"),
         400 => (Code::EINVAL, "bad request"),
-        401 => (Code::EACCES, "unauthorized: it wants credentials, or others"),
+        401 => (Code::EACCES, "unauthorized: it requires credentials, or other ones"),
         403 => (Code::EACCES, "forbidden"),
         404 => (Code::ENOENT, "not found"),
         405 => (Code::ENOTSUP, "method not allowed"),
-        407 => (Code::EACCES, "the proxy wants credentials, or others"),
+        407 => (Code::EACCES, "the proxy requires credentials, or other ones"),
         408 => (Code::EBUSY, "request timeout"),
         409 => (Code::EBUSY, "conflict: its folder may not exist, or it is being changed"),
         410 => (Code::ENOENT, "gone"),
@@ -55,7 +55,7 @@ fn meaning(status: u16) -> (Code, &'static str) {
         507 => (Code::ENOSPC, "insufficient storage"),
         511 => (Code::EACCES, "network authentication required"),
         202 => (Code::EIO, "accepted, and not done yet: no further word comes, so look later whether it was"),
-        200..=299 => (Code::EPROTO, "is no answer to this request"),
+        200..=299 => (Code::EPROTO, "is not an answer to this request"),
         _ => (Code::EIO, ""),
     }
 }

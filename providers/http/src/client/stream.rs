@@ -53,7 +53,7 @@ impl Stream {
     fn verify_end(&mut self, caller: Caller<'_>) -> Attempt<usize> {
         match self.answer.read(&mut [0; 1], caller)? {
             0 => Ok(0),
-            _ => Err(Failure::protocol("the body goes on behind its announced end")),
+            _ => Err(Failure::protocol("the body continues after its announced end")),
         }
     }
 

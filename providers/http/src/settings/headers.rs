@@ -47,10 +47,10 @@ impl Headers {
             let refuse = |why: &str| Error::new(Code::EINVAL, format!("setting `{setting}`: {why}"));
             let (name, text) = text.split_once(':').ok_or_else(|| refuse("a field is `Name: value`"))?;
             if name.is_empty() || !name.bytes().all(is_token) {
-                return Err(refuse(&format!("`{}` is no field's name", name.escape_debug())));
+                return Err(refuse(&format!("`{}` is not a field name", name.escape_debug())));
             }
             if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-                return Err(refuse(&format!("`{name}` is the provider's own to set")));
+                return Err(refuse(&format!("only the provider sets `{name}`")));
             }
             added.push((name.to_owned(), value(setting, text)?));
         }

@@ -57,7 +57,7 @@ impl Proxy {
             return refuse("must be http://host:port: other kinds of proxy are not known");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return refuse("holds credentials: put them into the secret `proxy-credentials`");
+            return refuse("contains credentials: put them into the secret `proxy-credentials`");
         }
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return refuse("names no host");

@@ -10,7 +10,7 @@ use vfs_core::Code;
 const LINE_MAX: usize = 4 << 10;
 const TRAILERS_MAX: usize = 32 << 10;
 
-const LONGER: &str = "a chunk is longer than its size says";
+const LONGER: &str = "a chunk is longer than its announced size";
 
 /// A body that is being read.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ impl Body {
                             return Ok(0);
                         }
                         length if before + length > TRAILERS_MAX => {
-                            return Err(Failure::protocol("more than 32 KiB behind the last chunk"));
+                            return Err(Failure::protocol("more than 32 KiB after the last chunk"));
                         }
                         length => Chunk::Trailers(before + length),
                     }
@@ -212,7 +212,7 @@ fn framing(head: &Head) -> Attempt<Framing> {
             return Err(Failure::protocol("a transfer encoding that was not asked for"));
         }
         if head.all("content-length").next().is_some() {
-            return Err(Failure::protocol("both chunks and a length: one of them lies"));
+            return Err(Failure::protocol("both chunks and a length"));
         }
         return Ok(Framing::Chunks(Chunk::Size));
     }
@@ -224,7 +224,7 @@ fn framing(head: &Head) -> Attempt<Framing> {
             .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
             .and_then(|text| text.parse::<u64>().ok())
             .filter(|number| *number <= i64::MAX as u64)
-            .ok_or_else(|| Failure::protocol("a Content-Length that is no length"))?;
+            .ok_or_else(|| Failure::protocol("an invalid Content-Length"))?;
         if length.is_some_and(|length| length != number) {
             return Err(Failure::protocol("two different lengths"));
         }

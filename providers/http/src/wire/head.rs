@@ -35,7 +35,7 @@ impl Head {
                 return Ok(head);
             }
         }
-        Err(Failure::protocol("one interim answer after the other"))
+        Err(Failure::protocol("too many interim answers"))
     }
 
     /// Receives a head, also an interim one.
@@ -90,7 +90,7 @@ impl Head {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(httparse::Error::TooManyHeaders) => {
-                return Err(Failure::protocol(format!("an answer of more than {FIELDS_MAX} fields")));
+                return Err(Failure::protocol(format!("an answer with more than {FIELDS_MAX} fields")));
             }
             Err(error) => return Err(Failure::protocol(format!("not an answer of HTTP/1: {error}"))),
         };

@@ -60,7 +60,7 @@ impl ContentRange {
     /// EPROTO: it is none, or contradicts itself.
     pub fn parse(text: &str) -> Attempt<ContentRange> {
         ContentRange::parsed(text)
-            .ok_or_else(|| Failure::protocol(format!("`{}` is no Content-Range", text.escape_debug())))
+            .ok_or_else(|| Failure::protocol(format!("`{}` is not a Content-Range", text.escape_debug())))
     }
 
     fn parsed(text: &str) -> Option<ContentRange> {
@@ -86,7 +86,7 @@ impl ContentRange {
     /// # Errors
     /// EPROTO: they begin elsewhere.
     pub fn verify(&self, asked: Span) -> Attempt<u64> {
-        let wrong = |came: String| Failure::protocol(format!("asked for {asked}, and {came} came"));
+        let wrong = |came: String| Failure::protocol(format!("asked for {asked}, got {came}"));
         match self.bytes {
             Some((start, end)) if start == asked.start => Ok(end),
             Some((start, end)) => Err(wrong(format!("bytes {start}-{}", end - 1))),

@@ -82,7 +82,7 @@ impl Session {
                     Some(0) => {
                         return Err(Failure::later(
                             Code::ECONNRESET,
-                            "the other side left during TLS's handshake",
+                            "the other side left during the TLS handshake",
                         ));
                     }
                     Some(_) => {}
@@ -111,7 +111,7 @@ impl Session {
                     self.flush(socket)?;
                     match self.pull(socket)? {
                         Some(0) => {
-                            let text = "the connection ended without TLS's word for it";
+                            let text = "the connection ended without a TLS close";
                             return Err(Failure::later(Code::ECONNRESET, text));
                         }
                         Some(_) => {}
@@ -153,7 +153,7 @@ impl Session {
                             }
                             Err(EncryptError::InsufficientSize(size)) => room = size.required_size,
                             Err(EncryptError::EncryptExhausted) => {
-                                let text = "TLS: its keys are used up";
+                                let text = "TLS: its keys are exhausted";
                                 return Err(Failure::later(Code::ECONNRESET, text));
                             }
                         }

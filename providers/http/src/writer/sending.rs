@@ -120,7 +120,7 @@ fn await_room(
     Ok(())
 }
 
-/// What a server said before the upload was at its end, if it did.
+/// What a server said before the upload was complete, if it did.
 fn said_before(
     connection: &mut Connection,
     place: &Place,
@@ -132,7 +132,7 @@ fn said_before(
             Ok(Some(head)) if head.status >= 200 => {
                 let failure = match head.status {
                     200..=299 => {
-                        Failure::protocol(format!("{} before the upload was at its end", head.status))
+                        Failure::protocol(format!("{} before the upload was complete", head.status))
                     }
                     _ => redirect::too_late(&head, place)
                         .unwrap_or_else(|| answer::refusal(&head, connection, secrets, caller).for_good()),

@@ -56,7 +56,7 @@ pub fn begin(
                 Word::WantsLength => return Ok(None),
                 Word::Redirect(_) if hops == caller.tuning.redirects => break,
                 Word::Redirect(next) => place = next,
-                Word::Unknown => return Err(Failure::protocol("417 expectation failed, and there was none")),
+                Word::Unknown => return Err(Failure::protocol("417 expectation failed, but none was sent")),
             }
         }
         Err(Failure::new(Code::ELOOP, format!("more than {} redirects", caller.tuning.redirects)))

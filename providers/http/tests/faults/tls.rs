@@ -214,7 +214,7 @@ fn a_key_that_is_none_or_another_s_is_a_clear_error() {
     for (key, words) in [
         ("-----BEGIN PRIVATE KEY-----\nAAAA\n", "`-----END` line"),
         ("-----BEGIN PRIVATE KEY-----\n?\n-----END PRIVATE KEY-----\n", "base64"),
-        ("nothing", "nothing of that kind"),
+        ("nothing", "no such PEM section"),
         (&std::fs::read_to_string(other.key_file()).unwrap(), "not that of the certificate"),
     ] {
         std::fs::write(&odd, key).unwrap();

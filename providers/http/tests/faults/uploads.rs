@@ -244,7 +244,7 @@ fn what_is_given_up_never_looks_whole() {
                 }
             });
             assert!(server.wait_until(SLACK, |_, _, open| open == 0), "the connection stays open");
-            assert!(taken.lock().unwrap().is_empty(), "a torso was taken for the whole");
+            assert!(taken.lock().unwrap().is_empty(), "partial output was taken for the whole");
         }
     }
 }
