@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vfs_core::{Code, Error, Info, OpenFlags, OpenOptions, Registry, Result, Scope, parse_duration};
 
-/// Reach channels through loaded providers, and run guests that see nothing else.
+/// Read and write channels through providers, and run guests that see nothing else.
 #[derive(Debug, Parser)]
 #[command(name = "zvfs", version, after_help = AFTER_HELP)]
 pub struct Arguments {
@@ -20,11 +20,11 @@ pub struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-A descriptor is scheme:rest, or a path, which means file:. A path that looks like the former: ./mem:x.
+A descriptor is scheme:rest, or a path, which means file:. Write a path that looks like a scheme as ./mem:x.
 
 Exit codes: the errno number of the failure (2: no such file, 13: not allowed, 93: unknown scheme, 110: timed out);
 64: a wrong command line; 128 + N: ended by signal N. `run`: 4 stopped, 5 a channel failed, 8 bad program, 12 memory,
-14 bad manifest, 125 not committed, as the manifest wants of a guest that fails. 32 without a word: whoever read standard output left.";
+14 bad manifest, 125 not committed, as the manifest asks if the guest fails. 32 without a message: the reader of standard output left.";
 
 /// Options of every subcommand.
 #[derive(Args, Debug)]
@@ -35,7 +35,7 @@ pub struct Options {
     /// A folder of providers, searched before those of the configuration; repeatable
     #[arg(long, global = true, value_name = "DIR")]
     pub provider_path: Vec<PathBuf>,
-    /// Say more of what providers do; twice: all of it
+    /// Log more of what providers do; twice: everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -78,7 +78,7 @@ pub enum Command {
 /// Options of the subcommands that open descriptors.
 #[derive(Args, Debug)]
 pub struct DescriptorOptions {
-    /// A setting for each descriptor of this command whose provider takes it with an open; repeatable
+    /// A per-open setting for each descriptor of this command whose provider has it; repeatable
     #[arg(short = 'o', value_name = "KEY=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,
     /// Give up after this time, such as 500ms, 30s or 5m
@@ -122,7 +122,7 @@ impl DescriptorOptions {
                     infos.iter().flatten().map(|info| info.name.as_str()).collect();
                 let providers: Vec<&str> = providers.into_iter().collect();
                 let text = format!(
-                    "-o {name}: no setting that `{}` takes with an open: `zvfs providers` lists them",
+                    "-o {name}: not a per-open setting of `{}`: `zvfs providers` lists them",
                     providers.join("` or `")
                 );
                 return Err(Error::new(Code::EINVAL, text));

@@ -19,21 +19,21 @@ use zeroize::Zeroizing;
 /// Introduce the two ends of netpipes to each other, and relay where they cannot reach each other
 ///
 /// Prints one line on standard output once it listens: `listening at ADDRESS:PORT`. SIGTERM and SIGINT stop it, and it
-/// exits with 0; relayed pipes get two seconds to end. SIGHUP has it read its secret anew, for the connections that come
-/// from then on; a secret that cannot be read is told, and the old one stays. It keeps nothing on disk, and may be started
-/// again at any time, with other limits say: pipes between instances go on, and what waits registers again.
+/// exits with 0; relayed pipes get two seconds to end. On SIGHUP it reads its secret again, for later connections; if the
+/// secret cannot be read it logs that and keeps the old one. It keeps nothing on disk and may be restarted at any time, for
+/// example with other limits: pipes between instances go on, and waiting ones register again.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub struct Serve {
     #[command(subcommand)]
     question: Option<Question>,
-    /// Where to listen: HOST, HOST:PORT, an IPv6 address in brackets; port 0 is any free one, and 9713 goes without saying
+    /// Where to listen: HOST, HOST:PORT, an IPv6 address in brackets; port 0 is any free one, the default is 9713
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     listen: String,
-    /// The secret that peers must prove to have: 16 random bytes at least, in a file that others cannot read
+    /// The secret that peers must prove: at least 16 random bytes, in a file that others cannot read
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// Serve other machines without a secret: whoever reaches the port may take part in any pipe
+    /// Serve other machines without a secret: anybody who reaches the port can take part in any pipe
     #[arg(long, conflicts_with = "secret_file")]
     insecure: bool,
     #[command(flatten)]
@@ -49,22 +49,22 @@ enum Question {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Limits")]
 struct LimitOptions {
-    /// Connections altogether
+    /// Connections in total
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().connections, value_parser = count)]
     max_connections: usize,
     /// Connections of one IP address
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().connections_per_address, value_parser = count)]
     max_connections_per_address: usize,
-    /// Connections that have yet to prove themselves
+    /// Connections in the handshake
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().handshakes, value_parser = count)]
     max_handshakes: usize,
-    /// Pipe ends that are registered altogether
+    /// Registered pipe ends in total
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().registrations, value_parser = count)]
     max_registrations: usize,
-    /// Pipe ends that one instance has registered
+    /// Registered pipe ends of one instance
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().registrations_per_connection, value_parser = count)]
     max_registrations_per_connection: usize,
-    /// Pipes that are relayed
+    /// Relayed pipes
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().relays, value_parser = count)]
     max_relays: usize,
 }
@@ -103,7 +103,7 @@ impl Serve {
         let outside = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
         if let (Some(outside), None, false) = (outside, &self.secret_file, self.insecure) {
             let text = format!(
-                "listen at {outside}: others than this machine reach it: give --secret-file, or --insecure to serve anybody"
+                "listen at {outside}: other machines can reach it: give --secret-file, or --insecure to serve anybody"
             );
             return Err(Failure::new(Code::EACCES, text));
         }
@@ -126,7 +126,7 @@ impl LimitOptions {
 }
 
 fn count(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "write a number from 1 on".to_owned())
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "write a number, 1 or more".to_owned())
 }
 
 /// Adds the port where none is written.
@@ -150,16 +150,16 @@ fn read_secret(path: &Path) -> Result<Secret, Failure> {
 /// Reads the secret anew. A broker never goes on without the one that it had.
 fn read_again(broker: &Handle, secret_file: Option<&Path>) {
     let Some(file) = secret_file else {
-        return warn("broker: SIGHUP: there is nothing to read anew without --secret-file");
+        return warn("broker: SIGHUP: no --secret-file to read again");
     };
     match read_secret(file) {
         Ok(secret) => {
             broker.renew_secret(secret);
-            warn(&format!("broker: SIGHUP: --secret-file {} was read anew", file.display()));
+            warn(&format!("broker: SIGHUP: --secret-file {} was read again", file.display()));
         }
         Err(failure) => {
             let why = failure.message().unwrap_or_default();
-            warn(&format!("broker: SIGHUP: {why}: the secret stays as it was"));
+            warn(&format!("broker: SIGHUP: {why}: the old secret stays in use"));
         }
     }
 }

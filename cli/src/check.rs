@@ -23,12 +23,12 @@ use std::time::Duration;
 use suite::Outcome;
 use vfs_core::{Code, Error};
 
-/// Examine a provider's library: its table, what it links to, and, given descriptors, whether it keeps to the header
+/// Examine a provider's library: its table, what it links to, and, given descriptors, whether it follows the header's rules
 ///
-/// The library is loaded in processes of their own, one for each check, so that a crash or a hang is one failed line. Being
-/// loaded, it may do whatever you may: check what you would run.
+/// Each check loads the library in a process of its own, so that a crash or a hang is one failed line. Once loaded, it can do
+/// whatever you can: check only what you would run.
 ///
-/// Without descriptors only its table is read. With them it is put to the conformance suite:
+/// Without descriptors only its table is read. With them the conformance suite runs:
 ///   zvfs check libzvfs_data.so --descriptor data:,hello
 ///   zvfs check libzvfs_mem.so --write-descriptor 'mem:{name}' --isolated
 ///   zvfs check libzvfs_capitals.so --write-descriptor 'capitals:mem:{name}' --comes-back 'tr a-z A-Z'
@@ -43,7 +43,7 @@ pub struct Check {
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
-    /// How long loading it may take, and each check
+    /// How long loading and each check may take
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
     /// The library, such as libzvfs_file.so
@@ -89,7 +89,7 @@ impl Check {
         }
         match (self.json, outcomes.len()) {
             (true, _) => Ok(()),
-            (false, 0) => writeln!(out, "nothing wrong with it; give --descriptor to see how it behaves")
+            (false, 0) => writeln!(out, "nothing wrong with it; give --descriptor to test how it behaves")
                 .map_err(Failure::output),
             (false, count) => {
                 let passed = outcomes.iter().filter(|outcome| outcome.passed()).count();

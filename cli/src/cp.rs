@@ -12,21 +12,21 @@ use vfs_core::{Code, Error, Finish, OpenFile, OpenFlags, Placement, Registry, Re
 
 /// Copy one descriptor to another; a failed or interrupted copy leaves no half-written target, unless a server writes in place
 ///
-/// The target appears under its name once it is complete, and keeps its owner, permissions and attributes. What can only be
-/// written in place (a file with several hard links, a mounted one, a device) is emptied and written, which a failed copy leaves
-/// in part; a pipe breaks.
+/// The target appears under its name once it is complete, and keeps its owner, permissions and attributes. A target that can only
+/// be written in place (a file with several hard links, a mounted one, a device) is emptied and written, and a failed copy leaves
+/// partial output there; a pipe breaks.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Cp {
     #[command(flatten)]
     open: DescriptorOptions,
-    /// A setting for SRC only, where -o would be one for both; repeatable
+    /// A setting for SRC only, where -o would set it for both; repeatable
     #[arg(long = "src-o", value_name = "KEY=VALUE", value_parser = setting)]
     source_settings: Vec<(String, String)>,
-    /// A setting for DST only, where -o would be one for both; repeatable
+    /// A setting for DST only, where -o would set it for both; repeatable
     #[arg(long = "dst-o", value_name = "KEY=VALUE", value_parser = setting)]
     target_settings: Vec<(String, String)>,
-    /// Write into the file that is there, also where it could be replaced: for whoever has it open, or no room for old and new
+    /// Write into the existing file, even if it could be replaced: when others have it open, or there is no room for old and new
     #[arg(long)]
     in_place: bool,
     /// What to read; `-` is standard input (file:/dev/stdin)

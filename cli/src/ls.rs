@@ -15,7 +15,7 @@ use vfs_core::{Name, OpenFlags, Shown, Stat};
 
 /// List the names below each descriptor, sorted
 ///
-/// A name that holds a backslash, what cannot be printed or what is not UTF-8 is escaped as in a shell's $'...', so that it can be
+/// A name with a backslash, unprintable characters or invalid UTF-8 is escaped as in a shell's $'...', so that it can be
 /// typed.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -23,11 +23,11 @@ pub struct Ls {
     /// Kind, size in bytes and time of the last change before each name; `-` where it is not known
     #[arg(short, conflicts_with_all = ["json", "null"])]
     long: bool,
-    /// One JSON object a line: directory, name, kind, size, modified; what is not known is null. Of a name that is not UTF-8
+    /// One JSON object per line: directory, name, kind, size, modified; unknown values are null. For a name that is not UTF-8
     /// `name` is null, and `name_hex` has its bytes as hexadecimal digits
     #[arg(long)]
     json: bool,
-    /// The names alone, as they are, each ended by a NUL: for xargs -0
+    /// Only the names, unescaped, each ended by a NUL: for xargs -0
     #[arg(short = '0', long, conflicts_with = "json")]
     null: bool,
     #[command(flatten)]

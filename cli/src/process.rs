@@ -77,7 +77,7 @@ impl OwnEnd {
         for _ in 0..EXITS {
             // SAFETY: the function stays, in the executable.
             if unsafe { libc::atexit(at_exit) } != 0 {
-                return Err(Error::new(Code::ENOMEM, "ask to be called at exit: out of memory").into());
+                return Err(Error::new(Code::ENOMEM, "register an exit handler: out of memory").into());
             }
         }
         Ok(OwnEnd(()))
@@ -111,7 +111,7 @@ extern_c! { by "zvfs":
         }
         let who = caller_of_exit().map_or("a provider".to_owned(), |path| path.display().to_string());
         let text = format!(
-            "{who}: called exit, which no provider may: the process ends here, and what it was doing is not complete"
+            "{who}: called exit, which a provider must not do: the process ends here, and its work is incomplete"
         );
         exit::warn(&text);
         let farewell = FAREWELL.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -10,7 +10,7 @@ use crate::text;
 use clap::Args;
 use vfs_core::{Code, Error, Info, Listing, Scope, Setting, Threads};
 
-/// List the providers that may load: what each serves, where it is, why it may, its settings; fails if one is broken
+/// List the providers that may load: schemes, path, why each may load, settings; fails if one is broken
 #[derive(Args, Debug)]
 pub struct Providers {}
 
@@ -80,7 +80,7 @@ pub fn table(info: &Info) -> Vec<String> {
     };
     let title: Vec<&str> =
         [info.name.as_str(), &info.version].into_iter().filter(|word| !word.is_empty()).collect();
-    let summary = if info.summary.is_empty() { "says nothing of itself" } else { &info.summary };
+    let summary = if info.summary.is_empty() { "gives no summary" } else { &info.summary };
     let mut lines = vec![
         text::printable(&format!("{}: {summary}", title.join(" "))),
         format!("  serves    {}", info.schemes.join(", ")),

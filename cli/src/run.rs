@@ -20,22 +20,22 @@ use report::{Format, Reports};
 use std::path::{Path, PathBuf};
 use zvm::{ExitCode, Manifest, Report, RunOptions, Running, Session, SessionHandle};
 
-/// Run guests, each under its manifest, several side by side
+/// Run guests, each under its manifest, any number at the same time
 ///
-/// In a manifest, a Program or a channel's source that begins with ${MANIFEST_DIR} lies in the manifest's own folder.
-/// Netpipes of several manifests need no broker: where none is named, the run brings one along, for itself only.
+/// In a manifest, a Program or a channel's source that begins with ${MANIFEST_DIR} is in the manifest's own folder.
+/// Netpipes of several manifests need no broker: if none is named, the run starts its own, for itself only.
 /// SIGINT and SIGTERM cancel every guest, discard what it wrote, and report; a second signal ends the command at once.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Run {
-    /// Report each manifest, in their order, also those whose session could not start: ZeroVM's six lines, or one line of JSON
+    /// Report each manifest in order, also if its session could not start: ZeroVM's six lines, or one line of JSON
     #[arg(long, value_name = "FORMAT", value_enum)]
     report: Option<Format>,
-    /// Where to report; else on standard error, between what the guests and this command write there. A file starts anew, but one
-    /// that is open already, such as /dev/stdout or /dev/fd/3, goes on. Without --report as text
+    /// Where to report; by default standard error, mixed with what the guests and this command write there. A file is emptied first,
+    /// but an open descriptor, such as /dev/stdout or /dev/fd/3, is appended to. Without --report the format is text
     #[arg(long, value_name = "FILE")]
     report_file: Option<PathBuf>,
-    /// Whose exit code becomes this command's, if every session ends well; the first that is not 0
+    /// Whose exit code this command returns if every session ends well; the first that is not 0
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t = Whose::Host)]
     exit_code: Whose,
     /// The name of this run, for providers that share a broker among several
@@ -51,7 +51,7 @@ pub struct Run {
 /// Whose exit code counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Whose {
-    /// The sessions' only: 0 whatever the guests say
+    /// The sessions' only: 0 whatever the guests return
     Host,
     /// A guest's too
     Guest,
@@ -101,7 +101,7 @@ impl Run {
         for (path, manifest) in self.manifests.iter().zip(read) {
             let report = match manifest {
                 Ok(manifest) => {
-                    let why = format!("{} is no manifest to run", self.manifests[bad].display());
+                    let why = format!("{} is not a valid manifest", self.manifests[bad].display());
                     not_started(path, &manifest, &why)
                 }
                 Err(failure) => {
@@ -190,7 +190,7 @@ fn tell(path: &Path, report: &Report, whose: Whose) {
     {
         let hint = match whose {
             Whose::Host if report.exit_code == ExitCode::Ok => {
-                ", a good end (--exit-code guest makes it this command's)"
+                ", which is a good end (--exit-code guest makes it this command's exit code)"
             }
             _ => "",
         };

@@ -25,9 +25,7 @@ fn provider_folder(folder: &Path) -> Result<PathBuf, Failure> {
     let path = path::absolute(folder).map_err(|error| failed(error.into()))?;
     match path.metadata() {
         Ok(found) if found.is_dir() => Ok(path),
-        Ok(_) => {
-            Err(failed(Error::new(Code::ENOTDIR, "not a folder: name the one that the libraries lie in")))
-        }
+        Ok(_) => Err(failed(Error::new(Code::ENOTDIR, "not a folder: name the folder of the libraries"))),
         Err(error) => Err(failed(error.into())),
     }
 }

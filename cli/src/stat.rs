@@ -11,10 +11,10 @@ use clap::Args;
 use serde_json::json;
 use vfs_core::{OpenFlags, Shown};
 
-/// Tell what is known of each descriptor: kind, size in bytes, time of the last change, version
+/// Show the status of each descriptor: kind, size in bytes, time of the last change, version
 #[derive(Args, Debug)]
 pub struct Stat {
-    /// One JSON object a line; what is not known is null
+    /// One JSON object per line; unknown values are null
     #[arg(long)]
     json: bool,
     #[command(flatten)]

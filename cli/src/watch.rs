@@ -140,7 +140,7 @@ impl Shared {
             self.leave(&asked, "ignored its cancel", code);
         }
         if !self.comes(TIDY_TIME, |state| state.done) {
-            self.leave(&asked, "does not end its DISCARD", code);
+            self.leave(&asked, "does not finish its DISCARD", code);
         }
     }
 

@@ -172,10 +172,10 @@ fn sighup_has_it_read_its_secret_anew() {
 
     secret_file(&folder, "secret", "too short");
     broker.signal(Signal::HUP);
-    broker.logged("the secret stays as it was", 1);
+    broker.logged("the old secret stays in use", 1);
     secret_file(&folder, "secret", "another secret of sixteen bytes");
     broker.signal(Signal::HUP);
-    broker.logged("was read anew", 1);
+    broker.logged("was read again", 1);
     support::eventually("the new secret", || status(&other).code == 0);
     let first = secret_file(&folder, "first", SECRET);
     status(&first).failed(13, &["ask broker"]);

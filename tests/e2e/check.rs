@@ -29,9 +29,9 @@ fn what_is_no_library_is_told() {
     check(folder.path().to_str().unwrap()).failed(80, &["not a regular file"]);
     check(&folder.write("empty.so", "")).failed(80, &["empty.so", "not a 64-bit ELF"]);
     check(&folder.write("text.so", "not a library")).failed(80, &["text.so", "not a 64-bit ELF"]);
-    let torso = std::fs::read(providers().join("libzvfs_null.so")).unwrap();
-    for size in [64, 1000, torso.len() / 2] {
-        check(&folder.write("libzvfs_null.so", &torso[..size])).failed(80, &["libzvfs_null.so"]);
+    let part = std::fs::read(providers().join("libzvfs_null.so")).unwrap();
+    for size in [64, 1000, part.len() / 2] {
+        check(&folder.write("libzvfs_null.so", &part[..size])).failed(80, &["libzvfs_null.so"]);
     }
     check(env!("CARGO_BIN_EXE_zvfs")).failed(80, &["zvfs"]);
 }

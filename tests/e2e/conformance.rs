@@ -76,7 +76,7 @@ const DEFECTS: &[(&str, &str, &str)] = &[
     ("TOUCHES_THE_TAIL", "read_stays_inside_the_buffer", "beyond it"),
     ("OVERRUNS", "read_stays_inside_the_buffer", "crashed with signal 11 (bad memory access)"),
     ("UNDERRUNS", "read_stays_inside_the_buffer", "crashed with signal 11"),
-    ("EXITS", "read_takes_any_size", "called exit, which no provider may"),
+    ("EXITS", "read_takes_any_size", "called exit, which a provider must not do"),
     ("ONE_POSITION -DSEEKABLE", "readers_do_not_share_a_position", "the first file"),
     ("SEEK_ABORTS -DSEEKABLE", "seek_to_extremes_is_no_panic", "crashed with signal 6"),
     ("SLEEPS_ON", "cancel_ends_a_blocked_call", ""),

@@ -405,7 +405,7 @@ fn a_run_brings_no_broker_where_it_could_not_serve() {
         .failed(14, &["MANIFEST 5", "netpipe:x:r", "no broker"]);
 }
 
-/// A vanished peer is lost at each end, in bounded time; what was copied is no torso that passes for the whole.
+/// A vanished peer is lost at each end, in bounded time; what was copied is never taken for the whole.
 #[test]
 fn a_cut_cable_is_a_lost_peer_at_each_end() {
     let folder = Folder::new();

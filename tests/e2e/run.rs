@@ -122,7 +122,7 @@ fn a_guests_own_code_is_told_and_returned_if_asked() {
     let three = guest(&folder, "three", "(call $exit (i32.const 3))");
     let large = guest(&folder, "large", "(call $exit (i32.const 256))");
     let trap = guest(&folder, "trap", "unreachable");
-    let how = "three.manifest: the guest exited with code 3, a good end (--exit-code guest makes it this command's)";
+    let how = "three.manifest: the guest exited with code 3, which is a good end (--exit-code guest makes it this command's exit code)";
     run(zvfs(["run", &three])).failed(0, &[how]);
     run(zvfs(["run", "--exit-code", "guest", &three]))
         .failed(3, &["three.manifest: the guest exited with code 3\n"]);

@@ -152,7 +152,7 @@ fn one_bad_library_is_one_broken_line() {
     for words in [
         "exits: broken: ",
         "aborts: broken: it ends the process that loads it by signal 6",
-        "pauses: broken: it does not return within",
+        "pauses: broken: loading, starting and stopping it does not finish within",
         "\nnull 0.1.0: ",
         "\nfile 0.1.0: ",
     ] {

@@ -171,7 +171,7 @@ fn an_option_goes_to_the_side_that_knows_it() {
     // The connection is refused, not the option: which only http knows.
     shell(&folder, "zvfs cp -o retries=0 http://127.0.0.1:1/x out").failed(111, &["127.0.0.1:1"]);
     shell(&folder, "zvfs cat -o retries=0 f http://127.0.0.1:1/x").failed(111, &["127.0.0.1:1"]);
-    let words = ["-o colour: no setting that `file` or `http` takes", "--src-o and --dst-o"];
+    let words = ["-o colour: not a per-open setting of `file` or `http`", "--src-o and --dst-o"];
     shell(&folder, "zvfs cp -o colour=red http://127.0.0.1:1/x out").failed(22, &words);
 }
 
@@ -234,7 +234,7 @@ fn a_report_never_empties_what_is_open_elsewhere() {
     runs(&format!("zvfs run --report-file fifo {manifest} > log"));
 }
 
-/// Found: `zvfs run ... > log` told that a standard stream "is written in place: it is no regular file".
+/// Found: `zvfs run ... > log` told that a standard stream "is written in place: it is not a regular file".
 #[test]
 fn that_streams_and_devices_are_written_in_place_is_no_news() {
     if !have(&["bash"]) {

@@ -16,21 +16,21 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Error, Result};
 
-/// Ask a broker what it holds: which ends of pipes wait, for whom, and which go through it
+/// Show a broker's status: which ends of pipes wait, for whom, and which pipes it relays
 ///
-/// Whoever has the broker's secret may ask; of a broker without one, whoever reaches it.
+/// Whoever has the broker's secret may ask; without a secret, whoever reaches the broker.
 #[derive(Args, Debug)]
 pub struct Status {
     /// The broker: HOST, HOST:PORT, an IPv6 address in brackets
     #[arg(value_name = "ADDRESS", default_value = "127.0.0.1")]
     broker: String,
-    /// The secret that the broker wants
+    /// The broker's secret
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
     json: bool,
-    /// How long the broker may take
+    /// How long to wait for the broker
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     timeout: Duration,
 }
@@ -74,7 +74,10 @@ impl Status {
             }
         };
         if established.features & FEATURE_STATUS == 0 {
-            return Err(Error::new(Code::ENOTSUP, "its version tells nothing of itself: start a newer one"));
+            return Err(Error::new(
+                Code::ENOTSUP,
+                "its version does not report a status: start a newer broker",
+            ));
         }
         // The last PROOF is not answered.
         link.send(&dialler.output())?;
@@ -201,7 +204,7 @@ fn of_netpipe(error: netpipe::Error) -> Error {
 /// A timeout of a socket is "would block" to the system.
 fn of_io(error: io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::WouldBlock => Error::new(Code::ETIMEDOUT, "it does not answer in time"),
+        io::ErrorKind::WouldBlock => Error::new(Code::ETIMEDOUT, "it did not answer in time"),
         _ => error.into(),
     }
 }

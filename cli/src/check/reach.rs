@@ -15,15 +15,14 @@ const NAME: &str = "{name}";
 /// The descriptors and settings that the checks use.
 #[derive(Args, Debug, Clone, Default)]
 pub struct Reach {
-    /// Something that can be read, always with the same content; repeatable, for several kinds of file
+    /// Something to read, always with the same content; repeatable, for several kinds of file
     #[arg(long = "descriptor", value_name = "D")]
     descriptors: Vec<String>,
-    /// Something that can be written; with {name} in it each check writes names of its own, reads them again, and removes them;
-    /// repeatable
+    /// Something to write; with {name} in it each check writes names of its own, reads them back, and removes them; repeatable
     #[arg(long = "write-descriptor", value_name = "D2")]
     write_descriptors: Vec<String>,
-    /// What is written comes back changed: a shell command that makes what is read of what was written, such as
-    /// 'tr a-z A-Z'. Not for what reads as it was written (compression, encryption)
+    /// For a layer that changes bytes for good: a shell command that turns what is written into what is read, such as
+    /// 'tr a-z A-Z'. Not needed if it reads what was written (compression, encryption)
     #[arg(long, value_name = "COMMAND")]
     comes_back: Option<String>,
     /// Something whose read (or else write) waits for ever, such as a FIFO

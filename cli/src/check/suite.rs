@@ -33,7 +33,7 @@ const LOADING: Item = Item {
     what: "constructors and the entry start no thread, and leave working folder, umask, environment and signals alone",
 };
 const LOADING_FIX: &str =
-    "do in start() what constructors and zvfs_provider_v1() do now: whoever lists providers loads them all";
+    "do in start() what constructors and zvfs_provider_v1() do now: listing providers loads them all";
 
 impl Item {
     pub fn is_first(self) -> bool {

@@ -44,10 +44,8 @@ pub(super) fn listed(options: &Options, name: &str) -> Listed {
             Listed::broken(name, &format!("it ends the process that loads it by signal {signal}"))
         }
         ((None, None), _) => {
-            let why = format!(
-                "it does not return within {}s from being loaded, started and stopped",
-                LIMIT.as_secs()
-            );
+            let why =
+                format!("loading, starting and stopping it does not finish within {}s", LIMIT.as_secs());
             Listed { code: number(Code::ETIMEDOUT), ..Listed::broken(name, &why) }
         }
     }

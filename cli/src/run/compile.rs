@@ -10,13 +10,13 @@ use zvm::{Cache, Compiler, Worker};
 /// Options of the cache of compiled programs.
 #[derive(Args, Debug)]
 pub struct CacheOptions {
-    /// Keep compiled programs here; else in zvfs/modules of XDG_CACHE_HOME or ~/.cache. Yours alone: mode 0700
+    /// Where to keep compiled programs; default: zvfs/modules in XDG_CACHE_HOME or ~/.cache. Yours alone: mode 0700
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
-    /// The key that compiled programs are authenticated with; else zvfs/cache.key of XDG_STATE_HOME or ~/.local/state
+    /// The key that authenticates compiled programs; default: zvfs/cache.key in XDG_STATE_HOME or ~/.local/state
     #[arg(long, value_name = "FILE")]
     cache_key: Option<PathBuf>,
-    /// Compile every program anew, and keep nothing
+    /// Compile every program, and keep nothing
     #[arg(long, conflicts_with_all = ["cache_dir", "cache_key"])]
     no_cache: bool,
 }
@@ -47,7 +47,7 @@ impl CacheOptions {
         let opened = match (folder, key) {
             (Some(folder), Some(key)) => Cache::open(&folder, &key).map_err(Failure::from),
             _ => {
-                let text = "cache of compiled programs: no place for it: give --cache-dir and --cache-key, or a HOME that is there";
+                let text = "cache of compiled programs: no place for it: give --cache-dir and --cache-key, or set HOME to an existing folder";
                 Err(io::Error::new(io::ErrorKind::NotFound, text).into())
             }
         };

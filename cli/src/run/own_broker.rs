@@ -37,10 +37,12 @@ pub fn start_if_needed(
         Err(Failure::new(Code::EINVAL, format!("netpipes without a broker: {text}: {mend}")))
     };
     if pipes.leading_out > 0 {
-        return refuse("this run's other netpipes lead out of it, so it cannot bring its own");
+        return refuse("other netpipes of this run lead outside it, so it cannot start its own broker");
     }
     if pipes.secret {
-        return refuse("this run cannot bring its own, which would have to know the operator's secret");
+        return refuse(
+            "this run cannot start its own broker, which would have to know the operator's secret",
+        );
     }
     let (broker, address, secret) =
         start(verbose).map_err(|error| Failure::from(error.context("start this run's own broker")))?;

@@ -131,9 +131,7 @@ fn said_before(
         match Head::take(connection) {
             Ok(Some(head)) if head.status >= 200 => {
                 let failure = match head.status {
-                    200..=299 => {
-                        Failure::protocol(format!("{} before the upload was complete", head.status))
-                    }
+                    200..=299 => Failure::protocol(format!("{} before the upload was complete", head.status)),
                     _ => redirect::too_late(&head, place)
                         .unwrap_or_else(|| answer::refusal(&head, connection, secrets, caller).for_good()),
                 };
