@@ -23,7 +23,7 @@ pub enum Error {
     #[error("netpipe: the CRC of a frame is wrong")]
     Checksum,
     /// The digest of what was read is not the writer's.
-    #[error("netpipe: corrupted upon eof: the writer sent other bytes than were read, by their digests")]
+    #[error("netpipe: digest mismatch at end of stream: the bytes read are not those the writer sent")]
     Corrupted,
     /// The two sides do not share a secret.
     #[error("netpipe: {0}")]

@@ -58,7 +58,7 @@ pub(crate) fn each(mut body: &[u8], mut known: impl FnMut(Field<'_>) -> Result<b
             (*next, count) = (tag, count + 1);
         }
         if !known(Field { tag, value })? && tag.is_multiple_of(2) {
-            return Err(Error::protocol(format!("field {tag} is not known here and may not be ignored")));
+            return Err(Error::protocol(format!("unknown field {tag}, which must not be ignored")));
         }
     }
     if body.is_empty() { Ok(()) } else { Err(Error::protocol("a field is cut off")) }

@@ -268,7 +268,7 @@ impl Handshake {
         if header.kind == Kind::Refusal {
             return match Message::parse(header.kind, self.gather.body())? {
                 Message::Refusal(reason) => Err(Error::Refused(reason)),
-                _ => Err(Error::protocol("a REFUSAL that is none")),
+                _ => Err(Error::protocol("a malformed REFUSAL")),
             };
         }
         Ok(Some(std::mem::take(&mut self.gather).into_bytes()))

@@ -201,7 +201,7 @@ impl Hello {
             return Err(Error::protocol("a RELAY without a token"));
         }
         if self.purpose == Purpose::Broker && self.token.is_some() {
-            return Err(Error::protocol("a token where none belongs"));
+            return Err(Error::protocol("a token that must not be there"));
         }
         match self.window {
             Some(_) if self.role != Some(Role::Reader) => Err(Error::protocol("only a reader has a window")),

@@ -95,5 +95,5 @@ fn a_writer_whose_digest_does_not_fit_is_exit_code_32() {
     Message::Digest([0; 32]).append_to(&mut bytes);
     Message::End(5).append_to(&mut bytes);
     stream.write_all(&bytes).unwrap();
-    started.end().failed(32, &["/dev/stdin", "corrupted upon eof"]);
+    started.end().failed(32, &["/dev/stdin", "digest mismatch at end of stream"]);
 }

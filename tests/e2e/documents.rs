@@ -174,7 +174,7 @@ fn the_operators_guide_has_every_providers_settings() {
 
 #[test]
 fn links_inside_the_guides_lead_somewhere() {
-    for name in ["providers.md", "operators.md"] {
+    for name in ["providers.md", "operators.md", "hosts.md", "manifest.md", "report.md"] {
         let document = document(name);
         let anchors: Vec<String> = document
             .lines()

@@ -326,8 +326,8 @@ fn frames_out_of_turn_are_refused() {
 fn a_broken_rule_in_hello_is_told() {
     let body = [&MAGIC[..], &[1, 0, 1, 0], &field(200, b"")].concat();
     let mut acceptor = Handshake::acceptor(None);
-    assert_code(acceptor.input(&mut &raw(1, &body)[..]), EPROTO, "may not be ignored");
-    assert_code(dialler(None).input(&mut &acceptor.output()[..]), EPROTO, "may not be ignored");
+    assert_code(acceptor.input(&mut &raw(1, &body)[..]), EPROTO, "must not be ignored");
+    assert_code(dialler(None).input(&mut &acceptor.output()[..]), EPROTO, "must not be ignored");
 }
 
 #[test]

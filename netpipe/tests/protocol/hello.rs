@@ -175,8 +175,8 @@ fn wrong_values_are_refused() {
 #[test]
 fn unknown_odd_fields_are_ignored_and_even_ones_not() {
     assert_eq!(Hello::parse(&with(&PIPE, &[(201, b"later"), (1, b"")])), Hello::parse(&body(&PIPE)));
-    assert_code(Hello::parse(&with(&PIPE, &[(200, b"later")])), EPROTO, "may not be ignored");
-    assert_code(Hello::parse(&with(&PIPE, &[(0, b"")])), EPROTO, "may not be ignored");
+    assert_code(Hello::parse(&with(&PIPE, &[(200, b"later")])), EPROTO, "must not be ignored");
+    assert_code(Hello::parse(&with(&PIPE, &[(0, b"")])), EPROTO, "must not be ignored");
 }
 
 #[test]

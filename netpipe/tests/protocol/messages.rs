@@ -253,8 +253,8 @@ fn registrations_keep_the_rules() {
     let parse = |more: &[u8]| Message::parse(Kind::Register, &[&good[..], more].concat());
     parse(&[]).unwrap();
     assert_eq!(parse(&field(99, b"later")), parse(&[]));
-    assert_code(parse(&field(98, b"later")), EPROTO, "may not be ignored");
-    assert_code(parse(&field(10, &[0; 16])), EPROTO, "may not be ignored");
+    assert_code(parse(&field(98, b"later")), EPROTO, "must not be ignored");
+    assert_code(parse(&field(10, &[0; 16])), EPROTO, "must not be ignored");
     assert_code(parse(&role), EPROTO, "twice");
     assert_code(parse(&field(13, &[1, 0, 0, 0])), EPROTO, "a writer that expects writers");
     assert_code(parse(&field(13, &[1])), EPROTO, "field 13");

@@ -257,8 +257,8 @@ fn a_digest_is_compared_at_the_end_in_any_pieces() {
         let mut incoming = expecting();
         let (payload, outcome) = read(&mut incoming, &stream, 7);
         assert_eq!(payload, b"hello w0rld");
-        assert_code(outcome, EBADMSG, "corrupted upon eof");
-        assert_code(incoming.next(), EBADMSG, "corrupted upon eof");
+        assert_code(outcome, EBADMSG, "digest mismatch at end of stream");
+        assert_code(incoming.next(), EBADMSG, "digest mismatch at end of stream");
         let none = [&parts[..], &end].concat();
         assert_code(read(&mut expecting(), &none, 100).1, EPROTO, "without a DIGEST");
         let twice = [Message::Digest(told).to_bytes(), Message::Digest(told).to_bytes()].concat();

@@ -5,7 +5,7 @@ use rustls::{AlertDescription, CertificateError, Error};
 
 /// What each role needs where a certificate has an extended key usage at all.
 const USAGE: &str = "the side that dials needs clientAuth, the side that listens serverAuth";
-const CHAIN: &str = "followed in `tls-cert` by those between it and the authority";
+const CHAIN: &str = "followed in `tls-cert` by the intermediate ones up to the authority";
 
 /// Why there is no trust; `None`: the error is not about certificates.
 pub fn refusal(error: &Error) -> Option<String> {
@@ -28,7 +28,7 @@ pub fn refusal(error: &Error) -> Option<String> {
         Alert::UnsupportedCertificate => format!("its extended key usage does not allow this: {USAGE}"),
         Alert::CertificateRequired => "this side sent none".to_owned(),
         Alert::CertificateRevoked => "it was revoked".to_owned(),
-        Alert::BadCertificate => "it is not well formed, or asks for what is not known there".to_owned(),
+        Alert::BadCertificate => "it is malformed, or requires something unknown there".to_owned(),
         Alert::DecryptError => {
             "it is signed by another key than that of the authority in the peer's `tls-ca`".to_owned()
         }
@@ -57,7 +57,7 @@ fn of_peer(error: &CertificateError) -> String {
         Why::NotValidForName | Why::NotValidForNameContext { .. } => "it is for another name".to_owned(),
         Why::Revoked => "it was revoked".to_owned(),
         Why::BadEncoding | Why::UnhandledCriticalExtension => {
-            "it is not well formed, or asks for what is not known here".to_owned()
+            "it is malformed, or requires something unknown here".to_owned()
         }
         // The library keeps this one in words only.
         Why::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
@@ -66,7 +66,7 @@ fn of_peer(error: &CertificateError) -> String {
         Why::BadSignature => {
             "it is signed by another key than that of the authority it names: is `tls-ca` an older one?".to_owned()
         }
-        _ => "it is signed in a way that is not known here".to_owned(),
+        _ => "it is signed by an unknown algorithm".to_owned(),
     }
 }
 

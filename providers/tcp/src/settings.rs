@@ -28,41 +28,41 @@ pub fn schema() -> Vec<Setting> {
             .list(),
         text(
             "secret",
-            "random bytes, 16 or more, that peers and brokers share; each side proves that it has them",
+            "at least 16 random bytes that peers and brokers share; each side proves that it has them",
         )
         .secret(),
         text(
             "listen",
-            "address[:port] at which peers that a broker introduced are accepted; default: any port at the address that faces the broker",
+            "address[:port] that accepts peers introduced by a broker; default: any port at the address that faces the broker",
         ),
-        text("advertise", "host[:port] that a broker tells others, if it is not the one it sees").list(),
+        text("advertise", "host[:port] that a broker gives to peers, if it is not the address it sees").list(),
         Setting::new(
             "window",
             SettingKind::Size,
-            "bytes that may be on their way and not yet be read, for each writer of a pipe; by default 1m, and up to 16m where the way is long",
+            "bytes in flight, sent and not yet read, for each writer of a pipe; by default 1m, growing up to 16m over long distances",
         )
         .range(WINDOW)
         .scope(both),
-        text("crc", "checksums over the payload; auto: where the connection leaves this machine")
+        text("crc", "checksums over the payload; auto: if the connection leaves this machine")
             .values(["auto", "on", "off"])
             .default_value("auto")
             .scope(both),
-        text("digest", "both ends digest the whole pipe and compare, if both say the same")
+        text("digest", "both ends digest the whole pipe and compare, if both set the same")
             .values(["sha256", "blake3"])
             .scope(Scope::OPEN),
         text("writers", "writers that a reader expects, or `*` for any number; 1 by default")
             .scope(Scope::OPEN),
-        text("node", "this side's name in a job: then a short form names the peer's node").scope(Scope::OPEN),
-        text("job", "the job whose pipes these are: it comes before their names").scope(both),
+        text("node", "this side's name in a job; a short descriptor then names the peer's node").scope(Scope::OPEN),
+        text("job", "the job that the pipes belong to; a prefix of their names").scope(both),
         Setting::new(
             "tls-ca",
             SettingKind::Path,
-            "certificates, in PEM, of the authority whose peers are trusted; all three: TLS between the ends of pipes",
+            "certificates, in PEM, of the authority to trust for peers; all three `tls-` settings: TLS between the ends of pipes",
         ),
         Setting::new(
             "tls-cert",
             SettingKind::Path,
-            "this side's certificate, in PEM, followed by those between it and the authority",
+            "this side's certificate, in PEM, followed by the intermediate ones up to the authority",
         ),
         Setting::new(
             "tls-key",
@@ -80,23 +80,23 @@ pub fn schema() -> Vec<Setting> {
         Setting::new(
             "peer-timeout",
             SettingKind::Duration,
-            "how long a peer's machine may not answer, or a peer take connections and answer none",
+            "how long a peer's machine may not answer, or a peer may accept connections and answer none",
         )
         .range(PEER_TIMEOUT_LEAST..)
         .default_value("60s"),
         Setting::new(
             "silence-timeout",
             SettingKind::Duration,
-            "how long the other end of a pipe may send nothing, not even a sign of life: it is stopped, though its machine answers; by default for ever",
+            "how long the other end of a pipe may send nothing, not even a sign of life, because its process is stopped; by default for ever",
         )
         .range(SILENCE_LEAST..),
         Setting::new(
             "takeover",
             SettingKind::Boolean,
-            "a reader takes the name of one that a broker holds, and that gives the broker no sign of life when asked",
+            "a new reader takes over a name from a reader that does not answer the broker",
         )
         .default_value("false"),
-        Setting::new("insecure", SettingKind::Boolean, "without a secret, talk to other machines too")
+        Setting::new("insecure", SettingKind::Boolean, "talk to other machines even without a secret")
             .default_value("false"),
     ]
 }

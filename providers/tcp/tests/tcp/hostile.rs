@@ -584,7 +584,7 @@ fn a_digest_that_does_not_fit_is_ebadmsg_and_never_an_end() {
     in_time(move || {
         let (read, error) = drain(&mut reader);
         assert_eq!((&read[..], error.unwrap().code()), (&b"good"[..], Code::EBADMSG));
-        refused(reader.read(&mut [0; 8]), Code::EBADMSG, "corrupted upon eof");
+        refused(reader.read(&mut [0; 8]), Code::EBADMSG, "digest mismatch at end of stream");
     });
     // The writer hears of it.
     let last = answer(&mut stream);
