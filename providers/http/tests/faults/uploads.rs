@@ -344,7 +344,7 @@ fn a_redirect_behind_the_body_says_where_to_upload_to() {
     let registry = registry(&format!("{QUICK}, expect-timeout = \"0s\""));
     for size in [5, 20_000_000] {
         for (status, words) in
-            [(307, "upload to http://127.0.0.1:1/there?key=***"), (302, "turn the request into another")]
+            [(307, "upload to http://127.0.0.1:1/there?key=***"), (302, "change the request's method")]
         {
             let server = FaultServer::http(move |request, peer| {
                 match size {
