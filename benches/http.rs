@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use vfs_core::{Configuration, OpenFile, OpenFlags, OpenOptions, Registry};
 use zvfs_benches::{cost, heading, pair_of_processes, pair_timed, provider_folder};
 use zvfs_http_servers::{LongLine, Server, pattern};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 const ZVFS: &str = env!("CARGO_BIN_EXE_zvfs");
 const MIB: u64 = 1 << 20;

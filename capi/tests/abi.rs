@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 use support::succeeded;
 use tempfile::TempDir;
 use zvfs_abi_tests::{LIMIT, include_folder, project, run};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 /// Set it to write the dump anew: for additions. Whatever else abidiff reports breaks programs.
 const UPDATE: &str = "ZVFS_UPDATE_ABI";

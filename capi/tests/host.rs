@@ -5,7 +5,7 @@ mod support;
 use std::process::Command;
 use support::{Bench, VALGRIND, address, built, found_nothing, succeeded};
 use zvfs_abi_tests::{LIMIT, run};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 const C: [&str; 2] = ["cc", "-std=gnu99"];
 const SANITIZED: [&str; 4] =

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread;
 use support::{Bench, address, succeeded};
 use zvfs_abi_tests::{LIMIT, run};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 fn end(address: &str, mode: &str) -> String {
     format!("tcp://{address}?mode={mode}")

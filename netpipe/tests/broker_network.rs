@@ -46,7 +46,7 @@ impl Machine {
         for step in steps {
             let done = ip(&step);
             if let Err(why) = done {
-                zvfs_skips::skip(format_args!("ip {step}: {why}"));
+                zvfs_test_support::skip(format_args!("ip {step}: {why}"));
                 return None;
             }
         }

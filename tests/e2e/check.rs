@@ -5,7 +5,7 @@
 mod support;
 
 use support::{Done, Folder, providers, run, zvfs};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 fn check(library: &str) -> Done {
     run(zvfs(["check", library]))

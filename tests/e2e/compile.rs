@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{Done, Folder, Started, eventually, run, zvfs};
-use zvfs_skips::{have, skip};
+use zvfs_test_support::{have, skip};
 
 /// A manifest of these bytes.
 fn manifest(folder: &Folder, program: impl AsRef<[u8]>, timeout: u64) -> String {

@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::Value;
 use support::{Done, Folder, providers, repository, run, run_long, zvfs};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 fn check(library: &str, more: &[&str]) -> Done {
     run_long(zvfs(["check", library].iter().chain(more)))

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use support::{Folder, providers, repository, run, run_long, zvfs};
 use vfs_core::{Library, Provider, Scope, Setting};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 /// A fenced block, with what the comment in the line above it says.
 struct Block<'a> {

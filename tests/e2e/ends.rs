@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use support::{Done, Folder, Started, bounded, run, zvfs};
-use zvfs_skips::{have, skip};
+use zvfs_test_support::{have, skip};
 
 /// A provider whose constructor, opens and reads do what the test says.
 fn provider(folder: &Folder, name: &str, at_load: &str, at_open: &str, at_read: &str) {

@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::process::Command;
 use support::{BOUND, providers, repository, run_within};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 /// A block of commands, and the lines that must be in their output.
 #[derive(Debug, Default, PartialEq)]

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::{Done, Folder, Started, bounded, eventually, repository, run, zvfs};
 use zvfs_http_servers::{After, Answer, Authority, FaultServer, Object, Server, pattern};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 const MIB: u64 = 1 << 20;
 

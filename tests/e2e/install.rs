@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{Done, Folder, providers, repository, run, run_long};
-use zvfs_skips::{have, skip};
+use zvfs_test_support::{have, skip};
 
 const TOOLS: [&str; 5] = ["make", "pkg-config", "cc", "ip", "cargo"];
 

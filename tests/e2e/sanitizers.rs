@@ -8,7 +8,7 @@ mod support;
 use std::path::PathBuf;
 use std::process::Command;
 use support::{Done, Folder, providers, repository, run, run_long, zvfs};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 const SANITIZE: [&str; 4] = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"];
 /// What valgrind exits with if it found something.

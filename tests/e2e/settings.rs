@@ -135,7 +135,7 @@ fn an_alias_that_leads_nowhere_is_a_problem() {
 /// One library that exits, aborts or never returns took the whole listing with it, or held it for ever.
 #[test]
 fn one_bad_library_is_one_broken_line() {
-    if !zvfs_skips::have(&["cc"]) {
+    if !zvfs_test_support::have(&["cc"]) {
         return;
     }
     let folder = Folder::new();

@@ -12,7 +12,7 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Command, Stdio};
 use support::{Done, Folder, Started, bounded, repository, run, zvfs};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 /// Runs a line of a shell, in which `zvfs` is the command.
 fn shell(folder: &Folder, line: &str) -> Done {

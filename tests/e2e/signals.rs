@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use support::{Folder, Started, bounded, eventually, run, zvfs};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 /// Opens a FIFO for writing, which waits for the command to open it for reading, and lets it take some bytes.
 #[track_caller]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 use zvfs_abi_tests::{LIMIT, include_folder, run};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 const C: [&str; 2] = ["cc", "-std=gnu99"];
 

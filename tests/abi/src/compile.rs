@@ -82,7 +82,7 @@ impl Tool {
 pub fn compilers() -> Vec<Tool> {
     let always = [("cc", Language::C), ("g++", Language::Cpp)];
     let perhaps = [("clang", Language::C), ("clang++", Language::Cpp)];
-    let perhaps = perhaps.into_iter().filter(|(program, _)| zvfs_skips::have(&[program]));
+    let perhaps = perhaps.into_iter().filter(|(program, _)| zvfs_test_support::have(&[program]));
     always.into_iter().chain(perhaps).map(|(program, language)| Tool { program, language }).collect()
 }
 

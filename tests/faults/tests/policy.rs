@@ -79,7 +79,7 @@ fn what_others_can_write_is_refused_with_the_chmod_that_mends_it() {
 #[test]
 fn what_strangers_own_or_share_is_refused_with_the_command_that_mends_it() {
     if !rustix::process::geteuid().is_root() {
-        zvfs_skips::skip("only root can give files away");
+        zvfs_test_support::skip("only root can give files away");
         return;
     }
     bounded(|| {
@@ -267,7 +267,7 @@ fn set_uid_host(folder: &Plugins) -> Option<PathBuf> {
     assert!(run(copy, LIMIT).expect("cp").status.success());
     let mounted = rustix::fs::statvfs(&host).expect("a file system").f_flag;
     if !rustix::process::geteuid().is_root() || mounted.contains(rustix::fs::StatVfsMountFlags::NOSUID) {
-        zvfs_skips::skip("set-uid needs root, and a file system that allows it");
+        zvfs_test_support::skip("set-uid needs root, and a file system that allows it");
         return None;
     }
     chown(&host, Some(STRANGER), None).expect("chown");

@@ -45,7 +45,8 @@ impl Process {
         arguments: &[&str],
         prepare: impl FnOnce(&mut Command),
     ) -> io::Result<Process> {
-        let path = zvfs_skips::find(program).ok_or_else(|| io::Error::other(format!("no {program} here")))?;
+        let path =
+            zvfs_test_support::find(program).ok_or_else(|| io::Error::other(format!("no {program} here")))?;
         // The signal goes to the program that `setpriv` becomes. TERM, so that it can end its workers.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM"]).arg(path).args(arguments);

@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 /// Longer than any of them takes to start on a busy machine.
 const BOUND: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use zvfs_http_servers::{
     After, Answer, BlackHole, FaultServer, ForwardProxy, LongLine, Object, Server, chunked, pattern,
 };
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 /// Runs curl; its output, and its exit code.
 fn curl(arguments: &[&str]) -> (Vec<u8>, i32) {

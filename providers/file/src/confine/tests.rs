@@ -15,7 +15,7 @@ fn ways() -> Vec<How> {
     match openat2(rustix::fs::CWD, "/", OFlags::PATH, Mode::empty(), ResolveFlags::empty()) {
         Ok(_) => vec![How::Kernel, How::Walk],
         Err(errno) => {
-            zvfs_skips::skip(format_args!("the kernel's way: openat2: {errno}"));
+            zvfs_test_support::skip(format_args!("the kernel's way: openat2: {errno}"));
             vec![How::Walk]
         }
     }

@@ -213,7 +213,7 @@ fn what_belongs_to_the_name_is_kept() {
     for (name, value) in [("user.note", &b"kept"[..]), ("system.posix_acl_access", &access)] {
         match fsetxattr(&old, name, value, XattrFlags::empty()) {
             Ok(()) => kept.push((name, value)),
-            Err(errno) => zvfs_skips::skip(format_args!("attribute {name}: {errno}")),
+            Err(errno) => zvfs_test_support::skip(format_args!("attribute {name}: {errno}")),
         }
     }
     if rustix::process::geteuid().is_root() {
@@ -284,7 +284,7 @@ fn a_mounted_file_is_known_before_anything_is_written() {
     }
     let probe = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).status();
     if !probe.is_ok_and(|status| status.success()) {
-        zvfs_skips::skip("a mounted file: unshare cannot mount here");
+        zvfs_test_support::skip("a mounted file: unshare cannot mount here");
         return;
     }
     assert!(mounted.status().unwrap().success());

@@ -34,14 +34,16 @@ fn sockets_and_block_devices_are_eprotonosupport() {
         let path = house.path("block");
         let made = mknodat(CWD, &path, FileType::BlockDevice, Mode::RUSR | Mode::WUSR, device);
         if let Err(errno) = made {
-            zvfs_skips::skip(format_args!("block devices: mknod: {errno}"));
+            zvfs_test_support::skip(format_args!("block devices: mknod: {errno}"));
             return;
         }
         for flags in [READ, NEW.union(OpenFlags::ATOMIC)] {
             let result = house.open("block", flags);
             let code = result.as_ref().err().map(|error| error.code());
             if code == Some(Code::EACCES) || code == Some(Code::EPERM) {
-                zvfs_skips::skip(format_args!("block devices: this file system allows none: {code:?}"));
+                zvfs_test_support::skip(format_args!(
+                    "block devices: this file system allows none: {code:?}"
+                ));
                 continue;
             }
             refused(result, Code::EPROTONOSUPPORT, "is a block device");
@@ -138,7 +140,7 @@ fn permissions_are_eacces() {
     let child = match command.spawn() {
         Ok(child) => child,
         Err(error) => {
-            zvfs_skips::skip(format_args!("setpriv: {error}"));
+            zvfs_test_support::skip(format_args!("setpriv: {error}"));
             return;
         }
     };
@@ -155,11 +157,11 @@ impl<'a> Tmpfs<'a> {
         match mount {
             Ok(output) if output.status.success() => Some(Tmpfs(at)),
             Ok(output) => {
-                zvfs_skips::skip(format_args!("mount: {}", String::from_utf8_lossy(&output.stderr)));
+                zvfs_test_support::skip(format_args!("mount: {}", String::from_utf8_lossy(&output.stderr)));
                 None
             }
             Err(error) => {
-                zvfs_skips::skip(format_args!("mount: {error}"));
+                zvfs_test_support::skip(format_args!("mount: {error}"));
                 None
             }
         }

@@ -177,7 +177,10 @@ fn can_reserve(house: &House) -> bool {
     let able = fallocate(&probe, FallocateFlags::KEEP_SIZE, 0, 4096) != Err(Errno::OPNOTSUPP);
     fs::remove_file(house.path("probe")).unwrap();
     if !able {
-        zvfs_skips::skip(format_args!("the file system of {} cannot reserve", house.folder.path().display()));
+        zvfs_test_support::skip(format_args!(
+            "the file system of {} cannot reserve",
+            house.folder.path().display()
+        ));
     }
     able
 }

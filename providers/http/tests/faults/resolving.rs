@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Control, OpenOptions};
-use zvfs_skips::have;
+use zvfs_test_support::have;
 
 /// In the environment of this test's second self, which lives in that network.
 const INSIDE: &str = "ZVFS_FAULTS_RESOLVING";
@@ -26,7 +26,7 @@ fn a_look_up_ends_with_its_cancel_and_its_deadline() {
         return;
     }
     if !can() {
-        zvfs_skips::skip("no namespaces here: unshare --map-root-user --mount --net");
+        zvfs_test_support::skip("no namespaces here: unshare --map-root-user --mount --net");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -48,7 +48,7 @@ impl Place {
 fn root_only() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        zvfs_skips::skip("only root can give files away");
+        zvfs_test_support::skip("only root can give files away");
     }
     root
 }

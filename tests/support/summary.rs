@@ -1,7 +1,7 @@
 //! The last program of `cargo test`: says what the others skipped, and which packages bring what they lacked.
 
 fn main() {
-    if let Some(summary) = zvfs_skips::summary() {
+    if let Some(summary) = zvfs_test_support::summary() {
         println!("\n{summary}\n");
     }
 }

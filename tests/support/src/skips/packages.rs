@@ -21,8 +21,6 @@ const PACKAGES: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
     ("wasm-ld", "lld"),
     ("webfsd", "webfs"),
-    ("webfsd", "webfs"),
     ("/usr/lib/python3/dist-packages/whitenoise/base.py", "python3-whitenoise"),
     ("/usr/include/wasm32-wasi/stdio.h", "wasi-libc libclang-rt-dev-wasm32"),
-    ("/usr/lib/python3/dist-packages/whitenoise/base.py", "python3-whitenoise"),
 ];

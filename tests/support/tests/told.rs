@@ -10,15 +10,15 @@ const INNER: &str = "inner_that_needs_what_nobody_has";
 #[ignore = "run by the tests below, in programs of their own"]
 fn inner_that_needs_what_nobody_has() {
     for _ in 0..3 {
-        assert!(!zvfs_skips::have(&["cargo-less-compiler", "wasm-ld-of-no-machine"]));
+        assert!(!zvfs_test_support::have(&["cargo-less-compiler", "wasm-ld-of-no-machine"]));
     }
-    zvfs_skips::skip("only the moon allows that");
+    zvfs_test_support::skip("only the moon allows that");
 }
 
 #[test]
 #[ignore = "run by the tests below, in programs of their own"]
 fn inner_that_tells_the_summary() {
-    println!("{}", zvfs_skips::summary().unwrap());
+    println!("{}", zvfs_test_support::summary().unwrap());
 }
 
 /// Runs one of the above as the harness does by default: what a passing test prints is kept.
@@ -68,7 +68,11 @@ fn there_is_no_other_way_to_skip() {
                 files += 1;
                 let text: String = std::fs::read_to_string(&path).unwrap().split_whitespace().collect();
                 let own = ["println!(\"skip", "println!(\"SKIP"].iter().any(|words| text.contains(words));
-                assert!(!own || path.ends_with("skips/tests/told.rs"), "{}: use zvfs_skips", path.display());
+                assert!(
+                    !own || path.ends_with("support/tests/told.rs"),
+                    "{}: use zvfs_test_support",
+                    path.display()
+                );
             }
         }
     }
