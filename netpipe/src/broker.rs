@@ -123,7 +123,7 @@ pub struct Times {
     /// The same, where another reader would take the place of one of this instance.
     pub takeover: Duration,
     /// Getting last words to a peer before its connection is closed.
-    pub parting: Duration,
+    pub closing: Duration,
     /// How long relayed pipes may go on when the broker is stopped.
     pub stop: Duration,
     /// The pause after the system refused to give a connection, for want of descriptors or memory.
@@ -263,7 +263,7 @@ impl Default for Times {
             idle: Duration::from_secs(30),
             pong: Duration::from_secs(10),
             takeover: Duration::from_secs(3),
-            parting: Duration::from_secs(2),
+            closing: Duration::from_secs(2),
             stop: Duration::from_secs(2),
             pause: Duration::from_millis(100),
         }

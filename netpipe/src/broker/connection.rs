@@ -11,7 +11,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Instant;
 
 /// What may still arrive from a peer that was told to go, before it is cut off.
-const FAREWELL_MAX: usize = 64 * 1024;
+const DRAIN_MAX: usize = 64 * 1024;
 
 /// A connection that is not joined with another.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) enum Stage {
     /// It waits to be joined; `early` came with the end of its handshake.
     Waiting { token: Token, early: Vec<u8> },
     /// It gets its last words. What still comes is thrown away: to close over unread bytes would take them back.
-    Parting { shut: bool, thrown: usize, counted: bool },
+    Closing { shut: bool, thrown: usize, counted: bool },
 }
 
 /// What a read brought.
@@ -64,7 +64,7 @@ impl Connection {
 
     /// Whether it counts for the limits; those turned away over a limit don't.
     pub(super) fn is_counted(&self) -> bool {
-        !matches!(self.stage, Stage::Parting { counted: false, .. })
+        !matches!(self.stage, Stage::Closing { counted: false, .. })
     }
 
     /// What to wait for.
@@ -127,7 +127,7 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-        if let Stage::Parting { shut: shut @ false, .. } = &mut self.stage {
+        if let Stage::Closing { shut: shut @ false, .. } = &mut self.stage {
             *shut = true;
             self.stream.shutdown(Shutdown::Write)?;
         }
@@ -150,17 +150,17 @@ impl Connection {
     /// Counts bytes thrown away, and returns whether the peer may go on.
     pub(super) fn throw(&mut self, count: usize) -> bool {
         match &mut self.stage {
-            Stage::Parting { thrown, .. } => {
+            Stage::Closing { thrown, .. } => {
                 *thrown += count;
-                *thrown <= FAREWELL_MAX
+                *thrown <= DRAIN_MAX
             }
             _ => false,
         }
     }
 
     /// Goes on to the last stage.
-    pub(super) fn part(&mut self) {
-        self.stage = Stage::Parting { shut: false, thrown: 0, counted: self.is_counted() };
+    pub(super) fn dismiss(&mut self) {
+        self.stage = Stage::Closing { shut: false, thrown: 0, counted: self.is_counted() };
     }
 
     /// Makes the coming close a reset.

@@ -71,7 +71,7 @@ impl Service {
                 let why = error.map_or("an end left".into(), |error| words(&error));
                 self.log(&format!("refuse relay {:?}: {why}", name.as_str()));
                 let text = format!("the broker cannot relay now: {why}");
-                keys.into_iter().for_each(|key| self.part(key, Some(Reason::new(code, &text))));
+                keys.into_iter().for_each(|key| self.dismiss(key, Some(Reason::new(code, &text))));
                 return;
             }
         };
@@ -128,7 +128,7 @@ impl Service {
             }
         }
         if joined.relay.has_lost_end() && !self.deadlines.has(&key) {
-            self.deadlines.set(key, self.now + self.config.times.parting);
+            self.deadlines.set(key, self.now + self.config.times.closing);
         }
     }
 

@@ -19,7 +19,7 @@ impl Seats {
     }
 
     /// Whether there is no room for one more handshake.
-    pub(super) fn are_full_of_strangers(&self) -> bool {
+    pub(super) fn are_full_of_handshakes(&self) -> bool {
         self.greeting >= self.limits.handshakes
     }
 

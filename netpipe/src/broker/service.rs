@@ -29,7 +29,7 @@ const BATCH: usize = 128;
 /// What is read from one connection at once.
 const READ: usize = 16 * 1024;
 /// An honest handshake takes milliseconds: whoever is older gives way where there is no room.
-const DAWDLES: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the lack of descriptors is said.
 const REFUSALS: Duration = Duration::from_secs(10);
 /// Connections over a limit that are told so at the same time; what is over that is reset without a word.
@@ -172,8 +172,8 @@ impl Service {
             self.log(&format!("accept {peer}: {error}"));
             return;
         }
-        if self.seats.are_full_of_strangers() {
-            self.send_a_dawdler_away();
+        if self.seats.are_full_of_handshakes() {
+            self.end_oldest_handshake();
         }
         let key = self.fresh();
         let connection = match self.seats.take(peer.ip()) {
@@ -184,14 +184,14 @@ impl Service {
             }
             Err(limit) => {
                 self.log(&format!("refuse {peer}: {limit}"));
-                let stage = Stage::Parting { shut: false, thrown: 0, counted: false };
+                let stage = Stage::Closing { shut: false, thrown: 0, counted: false };
                 let mut connection = Connection::new(stream, peer, stage, self.now);
                 if self.turned_away >= TURNED_AWAY {
                     connection.abort();
                     return;
                 }
                 self.turned_away += 1;
-                self.deadlines.set(key, self.now + self.config.times.parting);
+                self.deadlines.set(key, self.now + self.config.times.closing);
                 connection.push(&Message::Refusal(Reason::new(code::EBUSY, &limit)).to_bytes());
                 connection
             }
@@ -202,12 +202,12 @@ impl Service {
 
     /// Ends the oldest handshake, if it has taken longer than honest ones do: else who only connects, and says nothing, would
     /// keep everybody out.
-    fn send_a_dawdler_away(&mut self) {
-        let strangers =
+    fn end_oldest_handshake(&mut self) {
+        let handshakes =
             self.connections.iter().filter(|(_, known)| matches!(known.stage, Stage::Handshake(_)));
-        let oldest = strangers.min_by_key(|(_, known)| known.since).map(|(key, known)| (*key, known.since));
-        let Some((key, since)) = oldest.filter(|(_, since)| self.now >= *since + DAWDLES) else { return };
-        // It may be this thread that dawdled: what the stranger has said by now is heard first.
+        let oldest = handshakes.min_by_key(|(_, known)| known.since).map(|(key, known)| (*key, known.since));
+        let Some((key, since)) = oldest.filter(|(_, since)| self.now >= *since + PATIENCE) else { return };
+        // It may be this thread that dawdled: what the peer has said by now is heard first.
         self.event(key, EventFlags::IN);
         let still = |known: &Connection| matches!(known.stage, Stage::Handshake(_)) && known.since == since;
         if self.connections.get(&key).is_some_and(still) {
@@ -244,14 +244,14 @@ impl Service {
     }
 
     /// Sends a connection away, with a reason if it is to get one.
-    pub(super) fn part(&mut self, key: Client, reason: Option<Reason>) {
+    pub(super) fn dismiss(&mut self, key: Client, reason: Option<Reason>) {
         self.leave_stage(key);
         let Some(connection) = self.connections.get_mut(&key) else { return };
         if let Some(reason) = reason {
             connection.push(&Message::Refusal(reason).to_bytes());
         }
-        connection.part();
-        self.deadlines.set(key, self.now + self.config.times.parting);
+        connection.dismiss();
+        self.deadlines.set(key, self.now + self.config.times.closing);
         self.settle(key);
     }
 
@@ -265,7 +265,7 @@ impl Service {
         } else {
             self.turned_away = self.turned_away.saturating_sub(1);
         }
-        if !matches!(connection.stage, Stage::Parting { .. }) {
+        if !matches!(connection.stage, Stage::Closing { .. }) {
             self.log(&format!("close {}: {why}", connection.peer));
         }
     }
@@ -276,7 +276,7 @@ impl Service {
             Some(Stage::Handshake(_)) => self.seats.greeted(),
             Some(Stage::Instance { .. }) => self.names.leave(key),
             Some(Stage::Waiting { token, .. }) => self.passes.forget(*token, key),
-            Some(Stage::Parting { .. }) | None => {}
+            Some(Stage::Closing { .. }) | None => {}
         }
     }
 
@@ -313,11 +313,11 @@ impl Service {
                 connection.push(&output);
                 let line = format!("refuse {}: {error}", connection.peer);
                 self.log(&line);
-                self.part(key, None);
+                self.dismiss(key, None);
             }
             Stage::Instance { pinged: true, .. } => self.close(key, "no PONG"),
             Stage::Instance { .. } => self.ping(key, self.config.times.pong),
-            Stage::Parting { .. } => {
+            Stage::Closing { .. } => {
                 connection.abort();
                 self.close(key, "does not go");
             }
@@ -325,7 +325,7 @@ impl Service {
                 let text = "the other end of the relayed pipe did not come";
                 let line = format!("refuse {}: {text}", connection.peer);
                 self.log(&line);
-                self.part(key, Some(Reason::new(code::ETIMEDOUT, text)));
+                self.dismiss(key, Some(Reason::new(code::ETIMEDOUT, text)));
             }
         }
     }
@@ -352,7 +352,7 @@ impl Service {
                 self.log("stopping");
                 let keys: Vec<Client> = self.connections.keys().copied().collect();
                 for key in keys {
-                    self.part(key, None);
+                    self.dismiss(key, None);
                 }
             }
             Some(end) if end <= self.now => {

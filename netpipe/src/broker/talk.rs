@@ -24,7 +24,7 @@ impl Service {
             Stage::Handshake(_) => self.shake_hands(key, input),
             Stage::Instance { .. } => self.listen(key, input),
             Stage::Waiting { .. } => {}
-            Stage::Parting { .. } => {
+            Stage::Closing { .. } => {
                 if !connection.throw(input.len()) {
                     connection.abort();
                     self.close(key, "does not go");
@@ -49,7 +49,7 @@ impl Service {
             Err(error) => {
                 let line = format!("refuse {}: {error}", connection.peer);
                 self.log(&line);
-                return self.part(key, None);
+                return self.dismiss(key, None);
             }
         };
         let peer = connection.peer;
@@ -78,7 +78,7 @@ impl Service {
                     Showing::Unknown => {
                         self.log(&format!("refuse {peer}: the token of its RELAY is not good"));
                         let text = "the token is unknown, used up or expired";
-                        self.part(key, Some(Reason::new(code::EACCES, text)));
+                        self.dismiss(key, Some(Reason::new(code::EACCES, text)));
                     }
                 }
             }
@@ -155,7 +155,7 @@ impl Service {
             let line = format!("refuse {}: {error}", connection.peer);
             self.log(&line);
         }
-        self.part(key, error.refusal());
+        self.dismiss(key, error.refusal());
     }
 
     /// Sends what came up for anybody.

@@ -185,7 +185,7 @@ fn what_was_sent_just_before_a_reset_arrives() {
 
 #[test]
 fn a_reset_gets_through_to_a_peer_that_does_not_read() {
-    let broker = Running::timed(|times| times.parting = Duration::from_millis(200));
+    let broker = Running::timed(|times| times.closing = Duration::from_millis(200));
     let (mut one, mut two) = joined(&broker);
     one.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     while one.write(&[1; 65_536]).is_ok() {}

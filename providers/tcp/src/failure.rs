@@ -1,4 +1,4 @@
-//! Why a pipe cannot go on: kept, and told to every later call.
+//! How a pipe came to its end, or why it cannot go on: kept, and told to every later call.
 
 use rustix::io::Errno;
 use std::time::Duration;
@@ -11,6 +11,17 @@ pub struct Failure {
     pub code: Code,
     /// The words, without operation and object.
     pub text: String,
+}
+
+/// How a writer's pipe came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The reader has taken everything.
+    Done,
+    /// The reader closed before that.
+    Closed,
+    /// It broke, or was refused.
+    Failed(Failure),
 }
 
 impl Failure {

@@ -1,8 +1,8 @@
 //! One writer's stream, on the reader's own thread: payload straight into the caller's buffer.
 
 use crate::failure::{Failure, lost, silent};
-use crate::lane::Lane;
 use crate::link::Received;
+use crate::upstream::Upstream;
 use netpipe::digest::Digest;
 use netpipe::frame::HEADER;
 use netpipe::hello::FEATURE_CRC;
@@ -18,7 +18,7 @@ const AHEAD: (usize, usize) = (8 << 10, 64 << 10);
 /// less than a system call for each frame.
 const LARGE: usize = 16 << 10;
 
-/// What a read of a lane came to.
+/// What a read of an upstream came to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Flow {
     /// So many bytes, 1 at least.
@@ -35,7 +35,7 @@ pub enum Flow {
 #[derive(Debug)]
 pub struct Inflow {
     /// The way back.
-    pub lane: Arc<Lane>,
+    pub upstream: Arc<Upstream>,
     incoming: Incoming,
     /// Read ahead and not used yet: `ahead[at..end]`.
     ahead: Vec<u8>,
@@ -48,11 +48,11 @@ pub struct Inflow {
 
 impl Inflow {
     /// Begins after the handshake.
-    pub fn new(lane: Arc<Lane>) -> Inflow {
-        let incoming = Incoming::new(lane.windows.first, lane.features & FEATURE_CRC != 0)
-            .with_features(lane.features)
-            .with_digest(lane.digest.map(Digest::new));
-        Inflow { lane, incoming, ahead: Vec::new(), at: 0, end: 0, large: false, drained: false }
+    pub fn new(upstream: Arc<Upstream>) -> Inflow {
+        let incoming = Incoming::new(upstream.windows.first, upstream.features & FEATURE_CRC != 0)
+            .with_features(upstream.features)
+            .with_digest(upstream.digest.map(Digest::new));
+        Inflow { upstream, incoming, ahead: Vec::new(), at: 0, end: 0, large: false, drained: false }
     }
 
     /// Reads as much of the payload as is there, up to `buf`'s end. `waits`: or waits for a moment until some is there.
@@ -92,7 +92,7 @@ impl Inflow {
     /// Whether something can be said of the next read without the kernel.
     pub fn is_ready(&self) -> bool {
         self.at < self.end
-            || self.lane.link.has_more()
+            || self.upstream.link.has_more()
             || !matches!(self.incoming.next(), Ok(Next::Control(_) | Next::Payload(_)))
     }
 
@@ -100,7 +100,7 @@ impl Inflow {
     /// what was taken comes late.
     pub fn grow(&mut self) {
         if self.incoming.is_full()
-            && let Some(window) = self.lane.grow()
+            && let Some(window) = self.upstream.grow()
         {
             self.incoming.grow(window);
         }
@@ -134,7 +134,7 @@ impl Inflow {
     }
 
     fn control(&mut self) {
-        self.incoming.reported(self.lane.reported());
+        self.incoming.reported(self.upstream.reported());
         let mut staged = &self.ahead[self.at..self.end];
         // What it means is asked of `next`.
         let _ = self.incoming.control(&mut staged);
@@ -207,13 +207,13 @@ impl Inflow {
         waits: &mut bool,
     ) -> Result<Received, Failure> {
         let ahead = &mut self.ahead[..limit];
-        let link = &self.lane.link;
+        let link = &self.upstream.link;
         let received = match std::mem::take(waits) {
             true => link.receive_or_wait(first, ahead),
             false => link.receive(first, ahead),
         };
         match received {
-            Ok(Received::Bytes(_)) => self.lane.note_heard(),
+            Ok(Received::Bytes(_)) => self.upstream.note_heard(),
             Ok(_) => {}
             Err(errno) => return Err(self.silence().unwrap_or_else(|| lost(errno))),
         }
@@ -222,7 +222,7 @@ impl Inflow {
 
     /// Whether this side has given the writer up.
     fn silence(&self) -> Option<Failure> {
-        self.lane.missed().map(|limit| silent("writer", limit))
+        self.upstream.missed().map(|limit| silent("writer", limit))
     }
 
     fn cut_off(&self) -> Flow {

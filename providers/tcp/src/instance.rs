@@ -4,13 +4,14 @@ use crate::descriptor::Mode;
 use crate::failure::system;
 use crate::pipe::{ReaderPipe, WriterPipe};
 use crate::plan::Plan;
-use crate::queue::{Command, Queue, lock};
+use crate::queue::{Command, Queue};
 use crate::reader::Reader;
 use crate::service::Service;
 use crate::settings::Config;
 use crate::waiting::Caller;
 use crate::writer::Writer;
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use vfs_core::{Code, Error, File, Host, Instance, Request, Result};
 
@@ -35,7 +36,7 @@ impl Netpipes {
 
     /// The way to the service thread.
     fn queue(&self, shown: &str) -> Result<Arc<Queue>> {
-        let mut service = lock(&self.service);
+        let mut service = self.service.lock();
         if let Some(running) = &*service {
             if running.queue.is_dead() {
                 let text = format!("open {shown}: the service thread has failed");
@@ -82,7 +83,7 @@ impl Instance for Netpipes {
 
 impl Drop for Netpipes {
     fn drop(&mut self) {
-        if let Some(Running { queue, thread }) = lock(&self.service).take() {
+        if let Some(Running { queue, thread }) = self.service.lock().take() {
             queue.ask(Command::Stop);
             // It catches its own panics.
             let _ = thread.join();

@@ -20,7 +20,7 @@
 //! | `provider`, `instance` | the provider; one configuration and its thread |
 //! | `reader`, `inflow` | the reading end; one writer's stream |
 //! | `writer`, `splice` | the writing end; a frame out of a file |
-//! | `pipe`, `lane`, `outgoing`, `queue`, `signal` | what files and the service thread share |
+//! | `pipe`, `upstream`, `outgoing`, `queue`, `signal` | what files and the service thread share |
 //! | `service`, `reactor` | the service thread |
 //! | `socket`, `tls`, `certificate`, `link` | TCP as this provider wants it; TLS on it; why there is no trust; a connection |
 //! | `waiting`, `failure` | waiting as a caller; why a pipe cannot go on |
@@ -31,7 +31,6 @@ mod endpoint;
 mod failure;
 mod inflow;
 mod instance;
-mod lane;
 mod link;
 mod outgoing;
 mod pipe;
@@ -46,6 +45,7 @@ mod signal;
 mod socket;
 mod splice;
 mod tls;
+mod upstream;
 mod waiting;
 mod writer;
 

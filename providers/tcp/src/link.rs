@@ -1,8 +1,8 @@
 //! A connection: bytes in both directions, never waiting, or for a moment.
 
-use crate::queue::lock;
 use crate::tls::{Session, Step};
 use netpipe::Kind;
+use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{self, Timeout};
@@ -10,7 +10,6 @@ use rustix::net::{self, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, Sen
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Mutex;
 use std::time::Duration;
 
 /// How long a patient call waits in the kernel; rounded up to its ticks, of which there are 100 to 1000 in a second.
@@ -69,7 +68,7 @@ impl Link {
     /// As [`Session::handshake`].
     pub fn handshake(&self) -> Result<Step, Errno> {
         match &self.tls {
-            Some(tls) => lock(tls).handshake(self.as_fd()),
+            Some(tls) => tls.lock().handshake(self.as_fd()),
             None => Ok(Step::Done),
         }
     }
@@ -79,17 +78,17 @@ impl Link {
     /// # Errors
     /// PROTO: its handshake is not complete.
     pub fn exporter(&self) -> Result<Option<[u8; 32]>, Errno> {
-        self.tls.as_ref().map(|tls| lock(tls).exporter()).transpose()
+        self.tls.as_ref().map(|tls| tls.lock().exporter()).transpose()
     }
 
     /// Why a certificate was not accepted, if that is what ended the connection.
     pub fn refusal(&self) -> Option<String> {
-        self.tls.as_ref().and_then(|tls| lock(tls).refusal().map(str::to_owned))
+        self.tls.as_ref().and_then(|tls| tls.lock().refusal().map(str::to_owned))
     }
 
     /// Whether a receive may give something though the socket is not readable.
     pub fn has_more(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| lock(tls).has_more())
+        self.tls.as_ref().is_some_and(|tls| tls.lock().has_more())
     }
 
     /// The address of the other end.
@@ -171,7 +170,7 @@ impl Link {
         first: &mut [u8],
         ahead: &mut [u8],
     ) -> Result<Received, Errno> {
-        Ok(match lock(tls).receive(self.as_fd(), first, ahead)? {
+        Ok(match tls.lock().receive(self.as_fd(), first, ahead)? {
             None => Received::Nothing,
             Some(0) => Received::End,
             Some(count) => Received::Bytes(count),
@@ -196,7 +195,7 @@ impl Link {
 
     fn send_with(&self, first: &[u8], then: &[u8], flags: SendFlags) -> Result<usize, Errno> {
         if let Some(tls) = &self.tls {
-            return lock(tls).send(self.as_fd(), first, then);
+            return tls.lock().send(self.as_fd(), first, then);
         }
         let flags = flags | SendFlags::NOSIGNAL;
         let length = first.len() + then.len();
@@ -233,7 +232,7 @@ impl Link {
     /// The connection's: it is lost.
     pub fn flush(&self) -> Result<bool, Errno> {
         match &self.tls {
-            Some(tls) => lock(tls).flush(self.as_fd()),
+            Some(tls) => tls.lock().flush(self.as_fd()),
             None => Ok(true),
         }
     }
@@ -259,7 +258,7 @@ impl Link {
     /// Says that nothing more is sent.
     pub fn end(&self) {
         if let Some(tls) = &self.tls {
-            lock(tls).end(self.as_fd());
+            tls.lock().end(self.as_fd());
         }
         // It fails only if the connection is gone already.
         let _ = net::shutdown(&self.socket, Shutdown::Write);

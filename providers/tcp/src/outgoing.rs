@@ -1,20 +1,18 @@
 //! A writer's connection to its reader, as the file and the service thread share it.
 //!
-//! What the reader says is heard by whoever holds the [`Ear`]: the file while it waits for that, so that nobody else is woken;
+//! What the reader says is heard by whoever holds the [`Reports`]: the file while it waits for that, so that nobody else is woken;
 //! the service thread at other times.
 
-use crate::failure::{Failure, lost, silent};
+use crate::failure::{Failure, Outcome, lost, silent};
 use crate::link::{Link, Received};
-use crate::pipe::Fate;
-use crate::queue::lock;
 use netpipe::digest::{Algorithm, Digest};
 use netpipe::frame::ATOMIC;
 use netpipe::pairing::LastWord;
 use netpipe::pipe::Window;
 use netpipe::{Decoder, Error, Message, Reason, Sender};
+use parking_lot::{Mutex, MutexGuard};
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 use vfs_core::Code;
 
@@ -35,7 +33,7 @@ pub struct Outgoing {
     /// Of all payload, if digests are in use.
     digest: Option<Mutex<Digest>>,
     rest: Mutex<Rest>,
-    ear: Mutex<Ear>,
+    reports: Mutex<Reports>,
     last: AtomicBool,
     ended: AtomicBool,
     /// What had been sent when FULL was said the last time.
@@ -70,7 +68,7 @@ impl Outgoing {
             crc,
             digest: None,
             rest: Mutex::default(),
-            ear: Mutex::new(Ear { decoder: Decoder::new(Sender::Reader) }),
+            reports: Mutex::new(Reports { decoder: Decoder::new(Sender::Reader) }),
             last: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             full_at: AtomicU64::new(u64::MAX),
@@ -95,13 +93,13 @@ impl Outgoing {
     pub fn count(&self, payload: &[u8]) {
         self.window.send(payload.len() as u64);
         if let Some(digest) = &self.digest {
-            lock(digest).update(payload);
+            digest.lock().update(payload);
         }
     }
 
     /// Takes the right to send. Whoever leaves something in it asks the service thread to flush.
     pub fn sending(&self) -> MutexGuard<'_, Rest> {
-        lock(&self.rest)
+        self.rest.lock()
     }
 
     /// Sends what is left of earlier frames; false: the kernel takes no more now.
@@ -126,10 +124,9 @@ impl Outgoing {
     /// The connection's.
     pub fn push_for_file(&self) -> Result<bool, Errno> {
         match self.rest.try_lock() {
-            Ok(mut rest) => self.push(&mut rest),
-            Err(TryLockError::Poisoned(rest)) => self.push(&mut rest.into_inner()),
+            Some(mut rest) => self.push(&mut rest),
             // It flushes, or asks again.
-            Err(TryLockError::WouldBlock) => Ok(true),
+            None => Ok(true),
         }
     }
 
@@ -141,7 +138,7 @@ impl Outgoing {
                 self.window.end();
                 self.ended.store(true, Ordering::SeqCst);
                 if let Some(digest) = &self.digest {
-                    Message::Digest(lock(digest).value()).append_to(&mut rest.bytes);
+                    Message::Digest(digest.lock().value()).append_to(&mut rest.bytes);
                 }
             }
             word.message(self.window.sent()).append_to(&mut rest.bytes);
@@ -170,7 +167,7 @@ impl Outgoing {
     /// Sends a frame behind what is left of earlier ones, unless somebody is about to send; false: some of it is left.
     fn append(&self, message: &Message) -> bool {
         match self.rest.try_lock() {
-            Ok(mut rest) if !self.is_finished() && rest.bytes.len() - rest.at < BACKLOG => {
+            Some(mut rest) if !self.is_finished() && rest.bytes.len() - rest.at < BACKLOG => {
                 message.append_to(&mut rest.bytes);
                 // A lost connection shows when it is read.
                 self.push(&mut rest).unwrap_or(true)
@@ -192,7 +189,7 @@ impl Outgoing {
     /// Tells the reader that it broke a rule, unless the file is in the midst of a frame that does not go out.
     fn refuse(&self, reason: Reason) {
         for _ in 0..REFUSAL_TRIES {
-            if let Ok(mut rest) = self.rest.try_lock() {
+            if let Some(mut rest) = self.rest.try_lock() {
                 if !self.last.swap(true, Ordering::SeqCst) {
                     Message::Refusal(reason).append_to(&mut rest.bytes);
                     // What the kernel does not take is not worth a wait.
@@ -221,17 +218,13 @@ impl Outgoing {
     }
 
     /// The file's: takes the right to hear what the reader says, for as long as it waits for that.
-    pub fn listen(&self) -> MutexGuard<'_, Ear> {
-        lock(&self.ear)
+    pub fn listen(&self) -> MutexGuard<'_, Reports> {
+        self.reports.lock()
     }
 
     /// The service thread's: the same, unless the file has it.
-    pub fn listen_for_file(&self) -> Option<MutexGuard<'_, Ear>> {
-        match self.ear.try_lock() {
-            Ok(ear) => Some(ear),
-            Err(TryLockError::Poisoned(ear)) => Some(ear.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+    pub fn listen_for_file(&self) -> Option<MutexGuard<'_, Reports>> {
+        self.reports.try_lock()
     }
 }
 
@@ -240,7 +233,7 @@ const ROUNDS: u32 = 16;
 
 /// Follows what the reader says.
 #[derive(Debug)]
-pub struct Ear {
+pub struct Reports {
     decoder: Decoder,
 }
 
@@ -250,14 +243,14 @@ pub struct Heard {
     /// Something came; else whoever wants more has to wait.
     pub came: bool,
     /// The pipe's end, if it was that.
-    pub fate: Option<Fate>,
+    pub outcome: Option<Outcome>,
     /// The connection is over with it.
     pub over: bool,
 }
 
-impl Ear {
+impl Reports {
     /// Reads what has come; `waits`: or waits for a moment until something does.
-    pub fn hear(&mut self, outgoing: &Outgoing, waits: bool) -> Heard {
+    pub fn receive(&mut self, outgoing: &Outgoing, waits: bool) -> Heard {
         let (mut bytes, mut heard) = ([0; 256], Heard::default());
         for round in 0..ROUNDS {
             let received = match waits && round == 0 {
@@ -283,11 +276,11 @@ impl Ear {
                 if let Err(error) = outgoing.window.hear(&message) {
                     return outgoing.broken(&error);
                 }
-                (heard.fate, heard.over) = match message {
-                    Message::Done => (Some(Fate::Done), true),
-                    Message::Closed(_) if outgoing.is_all_taken() => (Some(Fate::Done), true),
-                    Message::Closed(_) => (Some(Fate::Closed), true),
-                    Message::Taken(_) if outgoing.is_all_taken() => (Some(Fate::Done), false),
+                (heard.outcome, heard.over) = match message {
+                    Message::Done => (Some(Outcome::Done), true),
+                    Message::Closed(_) if outgoing.is_all_taken() => (Some(Outcome::Done), true),
+                    Message::Closed(_) => (Some(Outcome::Closed), true),
+                    Message::Taken(_) if outgoing.is_all_taken() => (Some(Outcome::Done), false),
                     _ => continue,
                 };
                 if heard.over {
@@ -313,5 +306,5 @@ impl Outgoing {
 }
 
 fn over(failure: Failure) -> Heard {
-    Heard { came: true, fate: Some(Fate::Failed(failure)), over: true }
+    Heard { came: true, outcome: Some(Outcome::Failed(failure)), over: true }
 }

@@ -1,27 +1,16 @@
 //! What an open file and the service thread know together of one pipe.
 
-use crate::failure::Failure;
-use crate::lane::Lane;
+use crate::failure::{Failure, Outcome};
 use crate::outgoing::Outgoing;
 use crate::plan::Plan;
-use crate::queue::lock;
 use crate::signal::Signal;
+use crate::upstream::Upstream;
 use crate::waiting::Wanted;
 use netpipe::pairing::{LastWord, Route};
+use parking_lot::Mutex;
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-
-/// How a writer's pipe came to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// The reader has taken everything.
-    Done,
-    /// The reader closed before that.
-    Closed,
-    /// It broke, or was refused.
-    Failed(Failure),
-}
+use std::sync::{Arc, OnceLock};
 
 /// A writer's pipe.
 #[derive(Debug)]
@@ -33,7 +22,7 @@ pub struct WriterPipe {
     /// Raised when something changed that the file may be waiting for.
     pub signal: Signal,
     outgoing: OnceLock<Arc<Outgoing>>,
-    fate: OnceLock<Fate>,
+    outcome: OnceLock<Outcome>,
     /// Said before there was a reader. Held while `outgoing` is set, so that it is said exactly once.
     early: Mutex<Option<LastWord>>,
     /// Nobody waits for the delivery of its END any more.
@@ -52,7 +41,7 @@ impl WriterPipe {
             plan,
             signal: Signal::new()?,
             outgoing: OnceLock::new(),
-            fate: OnceLock::new(),
+            outcome: OnceLock::new(),
             early: Mutex::default(),
             abandoned: AtomicBool::new(false),
             trouble: Mutex::default(),
@@ -65,20 +54,20 @@ impl WriterPipe {
     }
 
     /// How it ended, once it has.
-    pub fn fate(&self) -> Option<&Fate> {
-        self.fate.get()
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.get()
     }
 
     /// Settles how it ended; the first word counts.
-    pub fn settle(&self, fate: Fate) {
-        if self.fate.set(fate).is_ok() {
+    pub fn settle(&self, outcome: Outcome) {
+        if self.outcome.set(outcome).is_ok() {
             self.signal.raise();
         }
     }
 
     /// Gives it its reader, and says what was to be said before.
     pub fn connect(&self, outgoing: Arc<Outgoing>) {
-        let early = lock(&self.early);
+        let early = self.early.lock();
         if let Some(word) = *early {
             outgoing.say_last(word);
         }
@@ -90,7 +79,7 @@ impl WriterPipe {
     /// Says the last word, now or when the reader comes. True: some of it is left for the service thread to send. A DISCARD
     /// takes back an END that nobody has heard.
     pub fn say_last(&self, word: LastWord) -> bool {
-        let mut early = lock(&self.early);
+        let mut early = self.early.lock();
         match self.outgoing.get() {
             Some(outgoing) => !outgoing.say_last(word),
             None => {
@@ -110,7 +99,7 @@ impl WriterPipe {
 
     /// Whether a stop has to wait for the delivery of its END.
     pub fn delivers_end(&self) -> bool {
-        if self.abandoned.load(Ordering::SeqCst) || self.fate.get().is_some() {
+        if self.abandoned.load(Ordering::SeqCst) || self.outcome.get().is_some() {
             return false;
         }
         match self.outgoing.get() {
@@ -121,12 +110,12 @@ impl WriterPipe {
 
     /// What was said before the reader came.
     pub fn early(&self) -> Option<LastWord> {
-        *lock(&self.early)
+        *self.early.lock()
     }
 
     /// Notes why the reader is not there yet, for whoever waits.
     pub fn note(&self, trouble: String) {
-        *lock(&self.trouble) = Some(trouble);
+        *self.trouble.lock() = Some(trouble);
     }
 
     /// What it waits for.
@@ -144,7 +133,7 @@ pub struct ReaderPipe {
     pub plan: Plan,
     /// Raised when something changed that the file may be waiting for.
     pub signal: Signal,
-    arrived: Mutex<Vec<Arc<Lane>>>,
+    arrived: Mutex<Vec<Arc<Upstream>>>,
     /// So that a read need not look.
     has_arrivals: AtomicBool,
     /// Writers of which it is known that they come.
@@ -172,8 +161,8 @@ impl ReaderPipe {
     }
 
     /// Gives it one more writer.
-    pub fn arrive(&self, lane: Arc<Lane>) {
-        lock(&self.arrived).push(lane);
+    pub fn arrive(&self, upstream: Arc<Upstream>) {
+        self.arrived.lock().push(upstream);
         self.has_arrivals.store(true, Ordering::SeqCst);
         self.signal.raise();
     }
@@ -196,10 +185,10 @@ impl ReaderPipe {
     }
 
     /// Takes the writers that came since the last call.
-    pub fn take_arrived(&self) -> Vec<Arc<Lane>> {
+    pub fn take_arrived(&self) -> Vec<Arc<Upstream>> {
         self.signal.clear();
         self.has_arrivals.store(false, Ordering::SeqCst);
-        std::mem::take(&mut lock(&self.arrived))
+        std::mem::take(&mut self.arrived.lock())
     }
 
     /// Why no writer will come, if so.
@@ -216,7 +205,7 @@ impl ReaderPipe {
 
     /// Notes why a writer is not there yet, for whoever waits.
     pub fn note(&self, trouble: String) {
-        *lock(&self.trouble) = Some(trouble);
+        *self.trouble.lock() = Some(trouble);
     }
 
     /// What it waits for.
@@ -244,5 +233,5 @@ fn waits_for(whom: &str, route: &Route, trouble: &Mutex<Option<String>>) -> Want
         Route::Dial(at) => format!("{whom} at {at}"),
         Route::Broker(broker) => format!("{whom}, by way of the broker {broker}"),
     };
-    Wanted { object: object.into(), refusal: lock(trouble).clone(), is_sought: true }
+    Wanted { object: object.into(), refusal: trouble.lock().clone(), is_sought: true }
 }

@@ -1,17 +1,13 @@
 //! What open files ask of their instance's service thread.
 
-use crate::lane::Lane;
 use crate::pipe::{ReaderPipe, WriterPipe};
 use crate::signal::Signal;
+use crate::upstream::Upstream;
+use parking_lot::Mutex;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Locks what stays whole whenever its holder panics: each change is one step.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// One request.
 #[derive(Debug)]
@@ -31,7 +27,7 @@ pub enum Command {
     /// A file is closed.
     Closed(u64),
     /// The last frame is on its way on this connection; see it out.
-    SeeOut(Arc<Lane>),
+    Linger(Arc<Upstream>),
     /// A name was looked up.
     Resolved(u64, Result<Vec<std::net::SocketAddr>, String>),
     /// Deliver what was ENDed, and stop.
@@ -42,9 +38,9 @@ pub enum Command {
 #[derive(Debug)]
 pub struct Queue {
     commands: Mutex<Vec<Command>>,
-    /// Lanes with bytes taken and not reported.
-    unreported: Mutex<Vec<Arc<Lane>>>,
-    /// The service thread knows that there are such lanes.
+    /// Upstreams with bytes taken and not reported.
+    unreported: Mutex<Vec<Arc<Upstream>>>,
+    /// The service thread knows that there are such upstreams.
     ticking: AtomicBool,
     ids: AtomicU64,
     dead: AtomicBool,
@@ -74,19 +70,19 @@ impl Queue {
 
     /// Asks for something.
     pub fn ask(&self, command: Command) {
-        let mut commands = lock(&self.commands);
+        let mut commands = self.commands.lock();
         commands.push(command);
         if commands.len() == 1 {
             self.signal.raise();
         }
     }
 
-    /// Has what a lane took reported within the protocol's delay.
-    pub fn report_later(&self, lane: &Arc<Lane>) {
-        if !lane.mark_unreported() {
+    /// Has what an upstream took reported within the protocol's delay.
+    pub fn report_later(&self, upstream: &Arc<Upstream>) {
+        if !upstream.mark_unreported() {
             return;
         }
-        lock(&self.unreported).push(lane.clone());
+        self.unreported.lock().push(upstream.clone());
         if !self.ticking.swap(true, Ordering::SeqCst) {
             self.signal.raise();
         }
@@ -95,18 +91,18 @@ impl Queue {
     /// The service thread's: takes all requests.
     pub fn take(&self) -> Vec<Command> {
         self.signal.clear();
-        std::mem::take(&mut lock(&self.commands))
+        std::mem::take(&mut self.commands.lock())
     }
 
-    /// The service thread's: whether lanes wait to report.
+    /// The service thread's: whether upstreams wait to report.
     pub fn is_ticking(&self) -> bool {
         self.ticking.load(Ordering::SeqCst)
     }
 
-    /// The service thread's: takes the lanes that wait to report.
-    pub fn take_unreported(&self) -> Vec<Arc<Lane>> {
+    /// The service thread's: takes the upstreams that wait to report.
+    pub fn take_unreported(&self) -> Vec<Arc<Upstream>> {
         self.ticking.store(false, Ordering::SeqCst);
-        std::mem::take(&mut lock(&self.unreported))
+        std::mem::take(&mut self.unreported.lock())
     }
 
     /// The service thread's: it is no more.

@@ -18,7 +18,7 @@ use vfs_core::{Capabilities, Error, Events, File, Result};
 /// A reader that waits for so long tells its writers what it has taken: they may be waiting for that, and the service thread
 /// would say it later. A reader with one writer waits as long in its receive, see `link`.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Of the epoll set: no lane, but the pipe's signal.
+/// Of the epoll set: no upstream, but the pipe's signal.
 const SIGNAL: u64 = u64::MAX;
 
 /// An open reader.
@@ -27,14 +27,14 @@ pub struct Reader {
     queue: Arc<Queue>,
     caller: Caller,
     /// Writers that have not ENDed; each has a number of its own.
-    lanes: Vec<(u64, Inflow)>,
+    upstreams: Vec<(u64, Inflow)>,
     arrived: u64,
-    outcome: Outcome,
+    state: State,
     /// Made when there is more than one thing to wait for.
     epoll: Option<OwnedFd>,
 }
 
-enum Outcome {
+enum State {
     Open,
     Ended,
     Broken(Failure),
@@ -43,7 +43,7 @@ enum Outcome {
 impl Reader {
     /// Begins with a pipe that the service thread knows.
     pub fn new(pipe: Arc<ReaderPipe>, queue: Arc<Queue>, caller: Caller) -> Reader {
-        Reader { pipe, queue, caller, lanes: Vec::new(), arrived: 0, outcome: Outcome::Open, epoll: None }
+        Reader { pipe, queue, caller, upstreams: Vec::new(), arrived: 0, state: State::Open, epoll: None }
     }
 
     /// Whether writers may still come.
@@ -53,20 +53,20 @@ impl Reader {
 
     /// Whether there is one writer, and it is the last: nothing else can come meanwhile.
     fn is_alone(&self) -> bool {
-        self.lanes.len() == 1 && !self.awaits_writers()
+        self.upstreams.len() == 1 && !self.awaits_writers()
     }
 
     /// Takes in the writers that came.
     fn admit(&mut self) -> Result<()> {
-        for lane in self.pipe.take_arrived() {
+        for upstream in self.pipe.take_arrived() {
             let number = self.arrived;
             self.arrived += 1;
             if let Some(epoll) = &self.epoll {
-                watch(epoll, &lane.link, number).map_err(|errno| self.cannot_wait(errno))?;
+                watch(epoll, &upstream.link, number).map_err(|errno| self.cannot_wait(errno))?;
             }
-            self.lanes.push((number, Inflow::new(lane)));
+            self.upstreams.push((number, Inflow::new(upstream)));
         }
-        if self.lanes.len() > 1 && self.epoll.is_none() {
+        if self.upstreams.len() > 1 && self.epoll.is_none() {
             self.epoll = Some(self.watch_all().map_err(|errno| self.cannot_wait(errno))?);
         }
         Ok(())
@@ -76,7 +76,7 @@ impl Reader {
     fn flow(&mut self, buf: &mut [u8]) -> Flow {
         while let Some(at) = self.choose() {
             let alone = self.is_alone();
-            let inflow = &mut self.lanes[at].1;
+            let inflow = &mut self.upstreams[at].1;
             match inflow.read(buf, alone) {
                 Flow::Bytes(count) => {
                     self.took(at, count);
@@ -87,19 +87,23 @@ impl Reader {
                 Flow::Broken(failure) => return self.broke(at, failure),
             }
         }
-        if self.lanes.is_empty() && self.arrived > 0 && self.is_last() { Flow::End } else { Flow::Nothing }
+        if self.upstreams.is_empty() && self.arrived > 0 && self.is_last() {
+            Flow::End
+        } else {
+            Flow::Nothing
+        }
     }
 
     /// Whose turn it is: of the writer whose frame was begun, for a frame arrives whole; of one that was read ahead of; of
     /// one that has sent something, in the kernel's order, which is fair.
     fn choose(&mut self) -> Option<usize> {
-        if self.lanes.len() < 2 {
-            return (!self.lanes.is_empty()).then_some(0);
+        if self.upstreams.len() < 2 {
+            return (!self.upstreams.is_empty()).then_some(0);
         }
-        if let Some(at) = self.lanes.iter().position(|(_, inflow)| inflow.is_within_frame()) {
+        if let Some(at) = self.upstreams.iter().position(|(_, inflow)| inflow.is_within_frame()) {
             return Some(at);
         }
-        if let Some(at) = self.lanes.iter().position(|(_, inflow)| inflow.is_ready()) {
+        if let Some(at) = self.upstreams.iter().position(|(_, inflow)| inflow.is_ready()) {
             return Some(at);
         }
         loop {
@@ -107,7 +111,7 @@ impl Reader {
             if number == SIGNAL {
                 // Whoever came is admitted before the next wait.
                 self.pipe.signal.clear();
-            } else if let Some(at) = self.lanes.iter().position(|(known, _)| *known == number) {
+            } else if let Some(at) = self.upstreams.iter().position(|(known, _)| *known == number) {
                 return Some(at);
             }
         }
@@ -121,38 +125,38 @@ impl Reader {
         }
     }
 
-    /// Accounts for bytes that the caller gets from a lane.
+    /// Accounts for bytes that the caller gets from an upstream.
     fn took(&mut self, at: usize, count: usize) {
-        let inflow = &mut self.lanes[at].1;
-        if inflow.lane.take(count as u64) {
+        let inflow = &mut self.upstreams[at].1;
+        if inflow.upstream.take(count as u64) {
             // What the kernel does not take now, or a loss, shows later.
-            let _ = inflow.lane.report();
+            let _ = inflow.upstream.report();
         }
         if inflow.has_ended() {
             self.ended(at);
         } else {
-            self.queue.report_later(&inflow.lane);
+            self.queue.report_later(&inflow.upstream);
         }
     }
 
     /// A writer has ENDed, and everything of it was taken.
     fn ended(&mut self, at: usize) {
-        let (_, inflow) = self.lanes.swap_remove(at);
+        let (_, inflow) = self.upstreams.swap_remove(at);
         self.forget(&inflow);
-        inflow.lane.say_last(&Message::Done);
-        self.queue.ask(Command::SeeOut(inflow.lane));
-        if self.lanes.is_empty() && self.pipe.plan.writers.is_some() && !self.awaits_writers() {
+        inflow.upstream.say_last(&Message::Done);
+        self.queue.ask(Command::Linger(inflow.upstream));
+        if self.upstreams.is_empty() && self.pipe.plan.writers.is_some() && !self.awaits_writers() {
             self.queue.ask(Command::Over(self.pipe.id));
         }
     }
 
     /// One writer broke the pipe: it is broken for the others as well.
     fn broke(&mut self, at: usize, failure: Failure) -> Flow {
-        let (_, inflow) = self.lanes.swap_remove(at);
+        let (_, inflow) = self.upstreams.swap_remove(at);
         self.forget(&inflow);
         if let Some(refusal) = inflow.refusal() {
-            inflow.lane.say_last(&refusal);
-            self.queue.ask(Command::SeeOut(inflow.lane));
+            inflow.upstream.say_last(&refusal);
+            self.queue.ask(Command::Linger(inflow.upstream));
         }
         self.abandon();
         Flow::Broken(failure)
@@ -160,9 +164,9 @@ impl Reader {
 
     /// Cuts the connections that are left: to their writers this reader is lost.
     fn abandon(&mut self) {
-        for (_, inflow) in std::mem::take(&mut self.lanes) {
+        for (_, inflow) in std::mem::take(&mut self.upstreams) {
             self.forget(&inflow);
-            inflow.lane.link.cut();
+            inflow.upstream.link.cut();
         }
         self.queue.ask(Command::Over(self.pipe.id));
     }
@@ -170,38 +174,39 @@ impl Reader {
     fn forget(&self, inflow: &Inflow) {
         if let Some(epoll) = &self.epoll {
             // It fails only if the kernel did that already.
-            let _ = epoll::delete(epoll, &inflow.lane.link);
+            let _ = epoll::delete(epoll, &inflow.upstream.link);
         }
     }
 
     /// Waits for bytes, or for another writer.
     fn wait(&mut self) -> Result<()> {
-        if self.lanes.iter().any(|(_, inflow)| inflow.is_ready()) {
+        if self.upstreams.iter().any(|(_, inflow)| inflow.is_ready()) {
             return Ok(());
         }
-        let several = self.lanes.len() + usize::from(self.awaits_writers()) > 1;
+        let several = self.upstreams.len() + usize::from(self.awaits_writers()) > 1;
         if several && self.epoll.is_none() {
             self.epoll = Some(self.watch_all().map_err(|errno| self.cannot_wait(errno))?);
         }
-        self.lanes.iter_mut().for_each(|(_, inflow)| inflow.grow());
-        let within = self.lanes.iter().find(|(_, inflow)| inflow.is_within_frame());
-        let fd: BorrowedFd<'_> = match (&self.epoll, within.or(self.lanes.first())) {
-            (_, Some((_, inflow))) if within.is_some() || !several => inflow.lane.link.as_fd(),
+        self.upstreams.iter_mut().for_each(|(_, inflow)| inflow.grow());
+        let within = self.upstreams.iter().find(|(_, inflow)| inflow.is_within_frame());
+        let fd: BorrowedFd<'_> = match (&self.epoll, within.or(self.upstreams.first())) {
+            (_, Some((_, inflow))) if within.is_some() || !several => inflow.upstream.link.as_fd(),
             (Some(epoll), Some(_)) => epoll.as_fd(),
             _ => self.pipe.signal.as_fd(),
         };
         // First for a moment: then whoever waits for TAKEN has it before the protocol's 50 ms.
-        let unreported = self.lanes.iter().any(|(_, inflow)| inflow.lane.taken() != inflow.lane.reported());
+        let unreported =
+            self.upstreams.iter().any(|(_, inflow)| inflow.upstream.taken() != inflow.upstream.reported());
         if unreported {
             if !self.is_alone() && !self.caller.context.wait(Some(fd), Events::READ, Some(PAUSE))?.is_empty()
             {
                 return Ok(());
             }
-            for (_, inflow) in &self.lanes {
-                let _ = inflow.lane.report();
+            for (_, inflow) in &self.upstreams {
+                let _ = inflow.upstream.report();
             }
         }
-        self.caller.wait(fd, Events::READ, "read", || match self.lanes.len() {
+        self.caller.wait(fd, Events::READ, "read", || match self.upstreams.len() {
             0 => self.pipe.waits_for(),
             _ => Wanted::from("data"),
         })
@@ -210,8 +215,8 @@ impl Reader {
     fn watch_all(&self) -> Result<OwnedFd, Errno> {
         let set = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&set, &self.pipe.signal, EventData::new_u64(SIGNAL), EventFlags::IN)?;
-        for (number, inflow) in &self.lanes {
-            watch(&set, &inflow.lane.link, *number)?;
+        for (number, inflow) in &self.upstreams {
+            watch(&set, &inflow.upstream.link, *number)?;
         }
         Ok(set)
     }
@@ -244,10 +249,10 @@ impl File for Reader {
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        match &self.outcome {
-            Outcome::Ended => return Ok(0),
-            Outcome::Broken(failure) => return Err(self.error(failure)),
-            Outcome::Open => self.caller.context.status()?,
+        match &self.state {
+            State::Ended => return Ok(0),
+            State::Broken(failure) => return Err(self.error(failure)),
+            State::Open => self.caller.context.status()?,
         }
         loop {
             if self.pipe.has_arrivals() {
@@ -257,20 +262,20 @@ impl File for Reader {
                 Flow::Bytes(count) => return Ok(count),
                 Flow::Nothing => {}
                 Flow::End => {
-                    self.outcome = Outcome::Ended;
+                    self.state = State::Ended;
                     self.queue.ask(Command::Over(self.pipe.id));
                     return Ok(0);
                 }
                 Flow::Broken(failure) => {
                     let error = self.error(&failure);
-                    self.outcome = Outcome::Broken(failure);
+                    self.state = State::Broken(failure);
                     return Err(error);
                 }
             }
             if let Some(failure) = self.pipe.failure() {
                 let (failure, error) = (failure.clone(), self.error(failure));
                 self.abandon();
-                self.outcome = Outcome::Broken(failure);
+                self.state = State::Broken(failure);
                 return Err(error);
             }
             self.wait()?;
@@ -280,16 +285,16 @@ impl File for Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if matches!(self.outcome, Outcome::Open) {
+        if matches!(self.state, State::Open) {
             // Whoever came and was never read hears of it too.
             let _ = self.admit();
-            for (_, mut inflow) in std::mem::take(&mut self.lanes) {
+            for (_, mut inflow) in std::mem::take(&mut self.upstreams) {
                 let last = match inflow.look_for_end() {
                     true => Message::Done,
-                    false => Message::Closed(inflow.lane.taken()),
+                    false => Message::Closed(inflow.upstream.taken()),
                 };
-                inflow.lane.say_last(&last);
-                self.queue.ask(Command::SeeOut(inflow.lane));
+                inflow.upstream.say_last(&last);
+                self.queue.ask(Command::Linger(inflow.upstream));
             }
         }
         self.queue.ask(Command::Closed(self.pipe.id));
@@ -300,10 +305,10 @@ impl Drop for Reader {
 mod tests {
     use super::*;
     use crate::descriptor::Mode;
-    use crate::lane::Lane;
     use crate::link::Link;
     use crate::plan::Plan;
     use crate::settings::{Checksums, Windows};
+    use crate::upstream::Upstream;
     use netpipe::Endpoint;
     use netpipe::Name;
     use netpipe::pairing::Route;
@@ -332,12 +337,12 @@ mod tests {
     }
 
     /// A writer that has written nothing, and ENDed.
-    fn ended_writer(listener: &TcpListener) -> (TcpStream, Arc<Lane>) {
+    fn ended_writer(listener: &TcpListener) -> (TcpStream, Arc<Upstream>) {
         let mut writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         writer.write_all(&Message::End(0).to_bytes()).unwrap();
         let link = Link::new(listener.accept().unwrap().0.into()).unwrap();
         let windows = Windows { first: 1 << 20, most: 1 << 20 };
-        (writer, Arc::new(Lane::new(link, windows, 0, None)))
+        (writer, Arc::new(Upstream::new(link, windows, 0, None)))
     }
 
     /// A writer was told that it is in, wrote and ENDed before the service thread had handed its connection over; the others had
@@ -346,14 +351,14 @@ mod tests {
     fn a_writer_on_its_way_is_waited_for() {
         let (mut reader, control) = reader_of_any();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (_one, lane) = ended_writer(&listener);
-        reader.pipe.arrive(lane);
+        let (_one, upstream) = ended_writer(&listener);
+        reader.pipe.arrive(upstream);
         let coming = reader.pipe.expect();
         control.set_deadline(Some(Instant::now() + Duration::from_millis(50)));
         assert_eq!(reader.read(&mut [0; 8]).unwrap_err().code(), Code::ETIMEDOUT);
         control.set_deadline(None);
-        let (_other, lane) = ended_writer(&listener);
-        reader.pipe.arrive(lane);
+        let (_other, upstream) = ended_writer(&listener);
+        reader.pipe.arrive(upstream);
         drop(coming);
         assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
         assert_eq!(reader.arrived, 2);
@@ -363,8 +368,8 @@ mod tests {
     fn a_writer_that_does_not_come_after_all_is_not_waited_for() {
         let (mut reader, _control) = reader_of_any();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (_one, lane) = ended_writer(&listener);
-        reader.pipe.arrive(lane);
+        let (_one, upstream) = ended_writer(&listener);
+        reader.pipe.arrive(upstream);
         let coming = reader.pipe.expect();
         let pipe = reader.pipe.clone();
         let reading = std::thread::spawn(move || reader.read(&mut [0; 8]));

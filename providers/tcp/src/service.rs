@@ -9,20 +9,20 @@
 //! | `handshake` | handshakes |
 //! | `feedback` | what readers say to writers that do not listen themselves |
 //! | `broker` | connections to brokers |
-//! | `vigil` | signs of life |
-//! | `parting` | last frames on their way |
+//! | `keepalive` | signs of life |
+//! | `lingering` | last frames on their way |
 
 mod accept;
 mod broker;
 mod dial;
 mod feedback;
 mod handshake;
-mod parting;
+mod keepalive;
+mod lingering;
 mod pipes;
-mod vigil;
 
-use crate::failure::Failure;
-use crate::pipe::{Fate, ReaderPipe};
+use crate::failure::{Failure, Outcome};
+use crate::pipe::ReaderPipe;
 use crate::queue::{Command, Queue};
 use crate::reactor::Reactor;
 use crate::settings::Config;
@@ -40,7 +40,7 @@ use vfs_core::{Code, Host, Level};
 const STOP: Duration = Duration::from_secs(5);
 /// What a stop may take for last frames: the kernel has them, as a rule, and delivers them without this process. A peer that is
 /// stopped, or too busy to close its side, is not waited for.
-const FAREWELL: Duration = Duration::from_millis(250);
+const LAST_FRAMES: Duration = Duration::from_millis(250);
 /// After what was taken is reported to whoever does not get it with the next read.
 const REPORT: Duration = Duration::from_millis(40);
 /// The key of the queue's signal.
@@ -49,7 +49,7 @@ const QUEUE: u64 = 0;
 /// What a timer is for.
 #[derive(Debug)]
 enum Timer {
-    /// Lanes have something to report.
+    /// Upstreams have something to report.
     Report,
     /// This source has taken too long.
     Expire(u64),
@@ -62,7 +62,7 @@ enum Timer {
     /// Whoever came with this token came too early, or with a wrong one.
     Early(Token),
     /// A sign of life is due on a connection, or missed.
-    Vigil(vigil::Vigil),
+    Keepalive(keepalive::Keepalive),
     /// Lines that came over and over were counted for long enough.
     Lines,
     /// There is room for another handshake, perhaps.
@@ -78,7 +78,7 @@ enum Source {
     Connecting(dial::Connecting),
     Pending(Box<handshake::PendingPeer>),
     Feedback(feedback::Feedback),
-    Parting(parting::Parting),
+    Lingering(lingering::Lingering),
     Broker(broker::BrokerConnection),
 }
 
@@ -96,7 +96,7 @@ pub struct Service {
     /// Listeners of direct pipes, by pipe.
     listeners: HashMap<u64, u64>,
     /// Listeners for introduced peers: by address, their port.
-    meetings: HashMap<IpAddr, u16>,
+    introduced_ports: HashMap<IpAddr, u16>,
     /// Counts the resolver's threads.
     resolvers: Arc<()>,
     pending: accept::PendingPeers,
@@ -130,7 +130,7 @@ impl Service {
             readers: HashMap::new(),
             writers: HashMap::new(),
             listeners: HashMap::new(),
-            meetings: HashMap::new(),
+            introduced_ports: HashMap::new(),
             resolvers: Arc::default(),
             pending: accept::PendingPeers::default(),
             resting: Vec::new(),
@@ -157,7 +157,7 @@ impl Service {
         for command in self.queue.take() {
             match command {
                 Command::Read(pipe) => pipe.fail(Failure::new(Code::EIO, why.as_str())),
-                Command::Write(pipe) => pipe.settle(Fate::Failed(Failure::new(Code::EIO, why.as_str()))),
+                Command::Write(pipe) => pipe.settle(Outcome::Failed(Failure::new(Code::EIO, why.as_str()))),
                 _ => {}
             }
         }
@@ -165,7 +165,7 @@ impl Service {
             pipe.fail(Failure::new(Code::EIO, why.as_str()));
         }
         for writing in self.writers.values() {
-            writing.pipe.settle(Fate::Failed(Failure::new(Code::EIO, why.as_str())));
+            writing.pipe.settle(Outcome::Failed(Failure::new(Code::EIO, why.as_str())));
             // A file that waits for its reader's word looks at the connection only.
             if let Some(outgoing) = writing.pipe.outgoing() {
                 outgoing.link.cut();
@@ -176,9 +176,9 @@ impl Service {
     fn serve(&mut self) -> Result<(), Errno> {
         loop {
             let limit = self.stop_at.map(|at| {
-                // Twice: when farewells are over, and at the end.
+                // Twice: when last frames are over, and at the end.
                 let left = at.saturating_duration_since(Instant::now());
-                left.checked_sub(STOP - FAREWELL).filter(|left| !left.is_zero()).unwrap_or(left)
+                left.checked_sub(STOP - LAST_FRAMES).filter(|left| !left.is_zero()).unwrap_or(left)
             });
             for key in self.reactor.wait(limit)? {
                 match key {
@@ -194,7 +194,7 @@ impl Service {
             if let Some(at) = self.stop_at
                 && (Instant::now() >= at || self.is_idle(at))
             {
-                self.part_at_once();
+                self.drain_all();
                 return Ok(());
             }
         }
@@ -203,13 +203,13 @@ impl Service {
     /// Whether a stop that ends `at` the latest may end now: everything that was ENDed is delivered, and last words are said.
     fn is_idle(&self, at: Instant) -> bool {
         let leaving = |source: &Source| match source {
-            Source::Parting(_) => true,
+            Source::Lingering(_) => true,
             Source::Broker(connection) => connection.has_output(),
             _ => false,
         };
-        let farewell = at.checked_sub(STOP - FAREWELL).is_none_or(|until| Instant::now() >= until);
+        let last_frames = at.checked_sub(STOP - LAST_FRAMES).is_none_or(|until| Instant::now() >= until);
         !self.writers.values().any(|writing| writing.pipe.delivers_end())
-            && (farewell || !self.sources.values().any(leaving))
+            && (last_frames || !self.sources.values().any(leaving))
     }
 
     fn obey(&mut self) {
@@ -222,7 +222,7 @@ impl Service {
                 Command::HeardAll(id) => self.heard_all(id),
                 Command::Over(id) => self.pairing.over(id),
                 Command::Closed(id) => self.closed(id),
-                Command::SeeOut(lane) => self.see_out_lane(lane),
+                Command::Linger(upstream) => self.linger_upstream(upstream),
                 Command::Resolved(dial, found) => self.pairing.resolved(Instant::now(), dial, found),
                 Command::Stop => self.stop_at = Some(Instant::now() + STOP),
             }
@@ -244,7 +244,7 @@ impl Service {
             }
             Some(Source::Pending(peer)) => self.shake_hands(key, *peer).map(Box::new).map(Source::Pending),
             Some(Source::Feedback(feedback)) => self.hear(key, feedback).map(Source::Feedback),
-            Some(Source::Parting(parting)) => self.see_out(key, parting).map(Source::Parting),
+            Some(Source::Lingering(lingering)) => self.drain(key, lingering).map(Source::Lingering),
             Some(Source::Broker(connection)) => self.listen_to_broker(key, connection).map(Source::Broker),
         };
         if let Some(source) = kept {
@@ -280,7 +280,7 @@ impl Service {
             Timer::Pairing(timer) => self.pairing.fire(Instant::now(), timer),
             Timer::Ping(key) => self.ping_broker(key),
             Timer::Early(token) => self.token_known(token, true),
-            Timer::Vigil(vigil) => self.vigil(vigil),
+            Timer::Keepalive(keepalive) => self.keepalive(keepalive),
             Timer::Lines => self.log_counts(),
             Timer::Admit => self.admit_pending(),
             Timer::Listen => self.listen_again(),
@@ -294,7 +294,7 @@ impl Service {
                 self.pending_over(key);
                 self.handshake_timed_out(*peer);
             }
-            Some(Source::Parting(parting)) => self.reactor.forget(parting.as_fd()),
+            Some(Source::Lingering(lingering)) => self.reactor.forget(lingering.as_fd()),
             Some(other) => {
                 self.sources.insert(key, other);
             }
@@ -305,10 +305,10 @@ impl Service {
     /// Tells writers what was taken since the last report.
     fn report(&mut self) {
         self.reporting = false;
-        for lane in self.queue.take_unreported() {
-            lane.clear_unreported();
-            if let Ok(false) = lane.report() {
-                self.queue.report_later(&lane);
+        for upstream in self.queue.take_unreported() {
+            upstream.clear_unreported();
+            if let Ok(false) = upstream.report() {
+                self.queue.report_later(&upstream);
             }
         }
         if self.queue.is_ticking() {
@@ -325,7 +325,7 @@ impl Service {
             Source::Connecting(connecting) => connecting.as_fd(),
             Source::Pending(peer) => peer.as_fd(),
             Source::Feedback(feedback) => feedback.as_fd(),
-            Source::Parting(parting) => parting.as_fd(),
+            Source::Lingering(lingering) => lingering.as_fd(),
             Source::Broker(connection) => connection.as_fd(),
         };
         if let Err(errno) = self.reactor.watch(fd, key, read, write) {

@@ -1,8 +1,8 @@
 //! The writing end, as an open file.
 
-use crate::failure::{Failure, lost};
-use crate::outgoing::{Ear, Outgoing, Rest};
-use crate::pipe::{Fate, WriterPipe};
+use crate::failure::{Failure, Outcome, lost};
+use crate::outgoing::{Outgoing, Reports, Rest};
+use crate::pipe::WriterPipe;
 use crate::queue::{Command, Queue};
 use crate::splice::{FilePart, Sent};
 use crate::waiting::{Caller, Wanted};
@@ -36,12 +36,12 @@ impl Writer {
         Writer { pipe, queue, caller, finished: false }
     }
 
-    fn fail(&self, doing: &str, fate: &Fate) -> Error {
+    fn fail(&self, doing: &str, outcome: &Outcome) -> Error {
         let shown = &self.caller.shown;
-        match fate {
-            Fate::Closed => Failure::new(Code::EPIPE, "the reader closed").error(doing, shown),
-            Fate::Failed(failure) => failure.error(doing, shown),
-            Fate::Done => Failure::new(Code::EPIPE, "the pipe has ended").error(doing, shown),
+        match outcome {
+            Outcome::Closed => Failure::new(Code::EPIPE, "the reader closed").error(doing, shown),
+            Outcome::Failed(failure) => failure.error(doing, shown),
+            Outcome::Done => Failure::new(Code::EPIPE, "the pipe has ended").error(doing, shown),
         }
     }
 
@@ -73,12 +73,12 @@ impl Writer {
         what: &impl Fn() -> Wanted,
         ready: &mut impl FnMut() -> Option<T>,
     ) -> Result<T> {
-        let mut ear = outgoing.listen();
+        let mut reports = outgoing.listen();
         loop {
             if let Some(value) = ready() {
                 return Ok(value);
             }
-            if self.hear(outgoing, &mut ear) {
+            if self.hear(outgoing, &mut reports) {
                 self.caller.check(doing, what)?;
             } else if ready().is_none() {
                 if outgoing.say_full() {
@@ -90,10 +90,10 @@ impl Writer {
     }
 
     /// Hears what the reader says, and waits for a moment if that is nothing; true: something came.
-    fn hear(&self, outgoing: &Outgoing, ear: &mut Ear) -> bool {
-        let heard = ear.hear(outgoing, true);
-        if let Some(fate) = heard.fate {
-            self.pipe.settle(fate);
+    fn hear(&self, outgoing: &Outgoing, reports: &mut Reports) -> bool {
+        let heard = reports.receive(outgoing, true);
+        if let Some(outcome) = heard.outcome {
+            self.pipe.settle(outcome);
         }
         if heard.over {
             self.queue.ask(Command::HeardAll(self.pipe.id));
@@ -103,8 +103,8 @@ impl Writer {
 
     /// The connection, once there is a reader.
     fn reader(&self, doing: &str) -> Result<Arc<Outgoing>> {
-        let look = || match (self.pipe.fate(), self.pipe.outgoing()) {
-            (Some(fate), _) => Some(Err(self.fail(doing, fate))),
+        let look = || match (self.pipe.outcome(), self.pipe.outgoing()) {
+            (Some(outcome), _) => Some(Err(self.fail(doing, outcome))),
             (None, Some(outgoing)) => Some(Ok(outgoing.clone())),
             (None, None) => None,
         };
@@ -136,8 +136,8 @@ impl Writer {
     /// How many of `wanted` bytes may go into a frame now: all, if that is a write that arrives whole.
     fn room(&self, outgoing: &Outgoing, wanted: usize) -> Result<usize> {
         let least = wanted.min(ATOMIC) as u64;
-        let look = || match self.pipe.fate() {
-            Some(fate) => Some(Err(self.fail("write", fate))),
+        let look = || match self.pipe.outcome() {
+            Some(outcome) => Some(Err(self.fail("write", outcome))),
             None => {
                 Some(Ok(outgoing.window.room())).filter(|room| matches!(room, Ok(room) if *room >= least))
             }
@@ -246,15 +246,15 @@ impl Writer {
     /// What a failed send means: the reader's last word, if there is one.
     fn broken(&self, outgoing: &Outgoing, doing: &str, errno: Errno) -> Error {
         let until = Instant::now() + LAST_WORD;
-        let mut ear = outgoing.listen();
+        let mut reports = outgoing.listen();
         loop {
-            if let Some(fate) = self.pipe.fate() {
-                return self.fail(doing, fate);
+            if let Some(outcome) = self.pipe.outcome() {
+                return self.fail(doing, outcome);
             }
             if Instant::now() >= until || self.caller.context.status().is_err() {
                 return lost(errno).error(doing, &self.caller.shown);
             }
-            self.hear(outgoing, &mut ear);
+            self.hear(outgoing, &mut reports);
         }
     }
 
@@ -272,12 +272,12 @@ impl Writer {
             None => self.pipe.waits_for(),
         };
         let all_taken = || self.pipe.outgoing().is_some_and(|outgoing| outgoing.is_all_taken());
-        let look = || self.pipe.fate().cloned().or_else(|| all_taken().then_some(Fate::Done));
+        let look = || self.pipe.outcome().cloned().or_else(|| all_taken().then_some(Outcome::Done));
         match self.wait_until("commit", what, look)? {
-            Fate::Done => Ok(()),
+            Outcome::Done => Ok(()),
             // It closed, with everything in its hands.
-            Fate::Closed if all_taken() => Ok(()),
-            fate => Err(self.fail("commit", &fate)),
+            Outcome::Closed if all_taken() => Ok(()),
+            outcome => Err(self.fail("commit", &outcome)),
         }
     }
 
@@ -285,16 +285,16 @@ impl Writer {
     fn wait_for_taken(&self) -> Result<()> {
         let Some(outgoing) = self.pipe.outgoing() else {
             // Nothing was written yet: a write waits for the reader.
-            return match self.pipe.fate() {
-                Some(fate) if *fate != Fate::Done => Err(self.fail("flush", fate)),
+            return match self.pipe.outcome() {
+                Some(outcome) if *outcome != Outcome::Done => Err(self.fail("flush", outcome)),
                 _ => Ok(()),
             };
         };
         let what = || Wanted::from("the reader to take everything");
-        self.wait_until("flush", what, || match self.pipe.fate() {
-            Some(Fate::Done) => Some(Ok(())),
-            Some(Fate::Closed) if outgoing.window.taken() == outgoing.window.sent() => Some(Ok(())),
-            Some(fate) => Some(Err(self.fail("flush", fate))),
+        self.wait_until("flush", what, || match self.pipe.outcome() {
+            Some(Outcome::Done) => Some(Ok(())),
+            Some(Outcome::Closed) if outgoing.window.taken() == outgoing.window.sent() => Some(Ok(())),
+            Some(outcome) => Some(Err(self.fail("flush", outcome))),
             None => (outgoing.window.taken() == outgoing.window.sent()).then_some(Ok(())),
         })?
     }

@@ -128,7 +128,7 @@ impl Service {
             None => (local.ip(), 0),
             Some(listen) => (listen.ip(), listen.port()),
         };
-        let port = self.meeting(address, port)?;
+        let port = self.introduced_port(address, port)?;
         let text = match &self.config.advertise[..] {
             [] if self.config.listen.is_some() && !address.is_unspecified() => {
                 vec![SocketAddr::new(address, port).to_string()]
@@ -146,8 +146,8 @@ impl Service {
     }
 
     /// The port of the listener for introduced peers at an address.
-    fn meeting(&mut self, address: IpAddr, port: u16) -> Result<u16, Failure> {
-        if let Some(port) = self.meetings.get(&address) {
+    fn introduced_port(&mut self, address: IpAddr, port: u16) -> Result<u16, Failure> {
+        if let Some(port) = self.introduced_ports.get(&address) {
             return Ok(*port);
         }
         let at = SocketAddr::new(address, port);
@@ -160,7 +160,7 @@ impl Service {
             let code = Code::from_raw(errno.raw_os_error().into());
             Failure::new(code, format!("listen at {at}: {}", code.text()))
         })?;
-        self.meetings.insert(address, port);
+        self.introduced_ports.insert(address, port);
         Ok(port)
     }
 

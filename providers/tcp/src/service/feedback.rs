@@ -45,7 +45,8 @@ impl Service {
         if feedback.flushes {
             feedback.flush(&self.reactor, key);
         }
-        let heard = feedback.outgoing.listen_for_file().map(|mut ear| ear.hear(&feedback.outgoing, false));
+        let heard =
+            feedback.outgoing.listen_for_file().map(|mut reports| reports.receive(&feedback.outgoing, false));
         let heard = match heard {
             Some(heard) if !heard.came => {
                 self.reactor.watch_once(&feedback.outgoing.link, key, feedback.flushes);
@@ -58,8 +59,8 @@ impl Service {
             }
         };
         let pipe = self.writers.get(&feedback.pipe).map(|writing| writing.pipe.clone());
-        if let (Some(pipe), Some(fate)) = (pipe, heard.fate) {
-            pipe.settle(fate);
+        if let (Some(pipe), Some(outcome)) = (pipe, heard.outcome) {
+            pipe.settle(outcome);
         }
         if heard.over {
             self.hang_up(&feedback);

@@ -1,6 +1,6 @@
 //! Handshakes: bytes between a connection and the protocol's machine.
 
-use super::vigil::alive;
+use super::keepalive::alive;
 use super::{Service, Source, Timer};
 use crate::link::{Link, Received};
 use crate::pipe::{Coming, ReaderPipe};

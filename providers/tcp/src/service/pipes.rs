@@ -2,13 +2,13 @@
 
 use super::feedback::Feedback;
 use super::handshake::Connection;
-use super::vigil::{Terms, Watched};
+use super::keepalive::{Terms, Watched};
 use super::{Service, Source};
-use crate::failure::Failure;
-use crate::lane::Lane;
+use crate::failure::{Failure, Outcome};
 use crate::outgoing::Outgoing;
-use crate::pipe::{Fate, ReaderPipe, WriterPipe};
+use crate::pipe::{ReaderPipe, WriterPipe};
 use crate::plan::Plan;
+use crate::upstream::Upstream;
 use netpipe::digest::Algorithm;
 use netpipe::hello::FEATURE_CRC;
 use netpipe::pairing::Open;
@@ -61,7 +61,7 @@ impl Service {
         if let Some(pipe) = self.readers.get(&id) {
             pipe.fail(failure);
         } else if let Some(writing) = self.writers.get(&id) {
-            writing.pipe.settle(Fate::Failed(failure));
+            writing.pipe.settle(Outcome::Failed(failure));
             self.drop_if_done(id);
         }
     }
@@ -71,8 +71,8 @@ impl Service {
         if self.writers.contains_key(&id) {
             self.join_writer(id, connection);
         } else if let Some(pipe) = self.readers.get(&id).cloned() {
-            let lane = self.lane(connection);
-            pipe.arrive(lane);
+            let upstream = self.upstream(connection);
+            pipe.arrive(upstream);
         }
     }
 
@@ -89,30 +89,30 @@ impl Service {
                     writing.feedback = Some(key);
                 }
                 self.reactor.watch_once(&outgoing.link, key, false);
-                self.keep_vigil(Watched::Writer(Arc::downgrade(&outgoing)), terms);
+                self.keep_alive(Watched::Writer(Arc::downgrade(&outgoing)), terms);
                 pipe.connect(outgoing);
                 self.flush_writer(id);
             }
-            None => pipe.settle(Fate::Failed(Failure::new(Code::ENOMEM, "out of memory"))),
+            None => pipe.settle(Outcome::Failed(Failure::new(Code::ENOMEM, "out of memory"))),
         }
         self.break_if_closed(id);
     }
 
     /// Makes the reader's end of a connection.
-    fn lane(&mut self, connection: Connection) -> Arc<Lane> {
+    fn upstream(&mut self, connection: Connection) -> Arc<Upstream> {
         let features = connection.established.features;
         let terms = Terms::new(&connection.established, self.config.silence);
-        let lane = Lane::new(connection.link, connection.window, features, terms.limit);
-        let lane = Arc::new(lane.with_digest(Algorithm::of(features)));
-        self.keep_vigil(Watched::Reader(Arc::downgrade(&lane)), terms);
-        lane
+        let upstream = Upstream::new(connection.link, connection.window, features, terms.limit);
+        let upstream = Arc::new(upstream.with_digest(Algorithm::of(features)));
+        self.keep_alive(Watched::Reader(Arc::downgrade(&upstream)), terms);
+        upstream
     }
 
     /// Gives a writer that no pipe wants a last frame.
     pub(super) fn dismiss(&mut self, connection: Connection, last: &Message) {
-        let lane = self.lane(connection);
-        lane.say_last(last);
-        self.see_out_lane(lane);
+        let upstream = self.upstream(connection);
+        upstream.say_last(last);
+        self.linger_upstream(upstream);
     }
 
     /// Sends what a writer left, as soon as the kernel takes it.
@@ -135,9 +135,9 @@ impl Service {
     pub(super) fn closed(&mut self, id: u64) {
         if let Some(pipe) = self.readers.remove(&id) {
             // Whoever arrived after the file looked for the last time.
-            for lane in pipe.take_arrived() {
-                lane.say_last(&Message::Closed(0));
-                self.see_out_lane(lane);
+            for upstream in pipe.take_arrived() {
+                upstream.say_last(&Message::Closed(0));
+                self.linger_upstream(upstream);
             }
         } else if let Some(writing) = self.writers.get_mut(&id) {
             writing.closed = true;
@@ -150,10 +150,10 @@ impl Service {
     fn break_if_closed(&mut self, id: u64) {
         let Some(writing) = self.writers.get_mut(&id).filter(|writing| writing.closed) else { return };
         let pipe = writing.pipe.clone();
-        if let (None, Some(outgoing)) = (pipe.fate(), pipe.outgoing())
+        if let (None, Some(outgoing)) = (pipe.outcome(), pipe.outgoing())
             && !outgoing.is_finished()
         {
-            pipe.settle(Fate::Failed(Failure::new(Code::ECONNRESET, "it was closed without END")));
+            pipe.settle(Outcome::Failed(Failure::new(Code::ECONNRESET, "it was closed without END")));
             let key = writing.feedback.take();
             self.break_off(outgoing.clone(), key);
         }
@@ -162,7 +162,7 @@ impl Service {
 
     /// Forgets a writer that is closed and has come to its end.
     pub(super) fn drop_if_done(&mut self, id: u64) {
-        if self.writers.get(&id).is_some_and(|writing| writing.closed && writing.pipe.fate().is_some()) {
+        if self.writers.get(&id).is_some_and(|writing| writing.closed && writing.pipe.outcome().is_some()) {
             self.writers.remove(&id);
         }
     }

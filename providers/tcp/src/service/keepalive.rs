@@ -2,9 +2,9 @@
 //! is asked for them. The kernel of a peer's machine answers for a process that is stopped; this thread does not.
 
 use super::{Service, Source, Timer};
-use crate::lane::Lane;
 use crate::link::Link;
 use crate::outgoing::Outgoing;
+use crate::upstream::Upstream;
 use netpipe::hello::FEATURE_ALIVE;
 use netpipe::{Established, Message};
 use std::sync::Weak;
@@ -23,13 +23,13 @@ pub fn alive(limit: Option<Duration>) -> Option<u32> {
 /// One end of a pipe, as long as it is in use.
 #[derive(Debug)]
 pub enum Watched {
-    Reader(Weak<Lane>),
+    Reader(Weak<Upstream>),
     Writer(Weak<Outgoing>),
 }
 
 /// What is done for a connection from time to time.
 #[derive(Debug)]
-pub struct Vigil {
+pub struct Keepalive {
     watched: Watched,
     every: Duration,
     /// The peer asked for signs of life.
@@ -59,31 +59,31 @@ impl Terms {
 
 impl Service {
     /// Keeps watch over a connection, if either side wants that.
-    pub(super) fn keep_vigil(&mut self, watched: Watched, terms: Terms) {
+    pub(super) fn keep_alive(&mut self, watched: Watched, terms: Terms) {
         let Terms { asked, limit } = terms;
         let looks = limit.map(|limit| limit / SIGNS);
         let Some(every) = [asked, looks].into_iter().flatten().min() else { return };
-        let vigil = Vigil { watched, every, gives: asked.is_some(), limit };
-        self.reactor.at(Instant::now() + every, Timer::Vigil(vigil));
+        let keepalive = Keepalive { watched, every, gives: asked.is_some(), limit };
+        self.reactor.at(Instant::now() + every, Timer::Keepalive(keepalive));
     }
 
     /// Gives a sign of life, and looks for the peer's.
-    pub(super) fn vigil(&mut self, vigil: Vigil) {
-        let goes_on = match &vigil.watched {
-            Watched::Reader(lane) => lane.upgrade().is_some_and(|lane| {
-                let is_over = !lane.say_alive(vigil.gives);
-                !is_over && vigil.hears(lane.silence(), &lane.link, || lane.miss())
+    pub(super) fn keepalive(&mut self, keepalive: Keepalive) {
+        let goes_on = match &keepalive.watched {
+            Watched::Reader(upstream) => upstream.upgrade().is_some_and(|upstream| {
+                let is_over = !upstream.say_alive(keepalive.gives);
+                !is_over && keepalive.hears(upstream.silence(), &upstream.link, || upstream.miss())
             }),
             Watched::Writer(outgoing) => outgoing.upgrade().is_some_and(|outgoing| {
-                let is_over = vigil.limit.is_none() && outgoing.is_finished();
-                if vigil.gives {
+                let is_over = keepalive.limit.is_none() && outgoing.is_finished();
+                if keepalive.gives {
                     outgoing.say_alive();
                 }
-                !is_over && vigil.hears(outgoing.silence(), &outgoing.link, || outgoing.miss())
+                !is_over && keepalive.hears(outgoing.silence(), &outgoing.link, || outgoing.miss())
             }),
         };
         if goes_on {
-            self.reactor.at(Instant::now() + vigil.every, Timer::Vigil(vigil));
+            self.reactor.at(Instant::now() + keepalive.every, Timer::Keepalive(keepalive));
         }
     }
 }
@@ -112,7 +112,7 @@ impl Service {
     }
 }
 
-impl Vigil {
+impl Keepalive {
     /// Gives a peer up that has been silent for too long: whoever waits for it wakes up. What lies in the kernel, unread, is a sign
     /// of life too: it is this side that has not looked.
     fn hears(&self, silence: Duration, link: &Link, miss: impl Fn()) -> bool {

@@ -1,19 +1,18 @@
 //! One writer's connection, as its reader and the service thread share it: what goes back to the writer.
 
 use crate::link::Link;
-use crate::queue::lock;
 use crate::settings::Windows;
 use netpipe::Message;
 use netpipe::digest::Algorithm;
 use netpipe::pipe::REPORT_BYTES;
+use parking_lot::Mutex;
 use rustix::io::Errno;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The way back to a writer.
 #[derive(Debug)]
-pub struct Lane {
+pub struct Upstream {
     /// The connection.
     pub link: Link,
     /// The window that this reader gave at first, and what it may grow to.
@@ -45,11 +44,11 @@ struct Back {
     last: bool,
 }
 
-impl Lane {
+impl Upstream {
     /// Begins after the handshake.
-    pub fn new(link: Link, windows: Windows, features: u64, limit: Option<Duration>) -> Lane {
+    pub fn new(link: Link, windows: Windows, features: u64, limit: Option<Duration>) -> Upstream {
         link.be_patient();
-        Lane {
+        Upstream {
             link,
             windows,
             features,
@@ -67,7 +66,7 @@ impl Lane {
     }
 
     /// Digests are in use.
-    pub fn with_digest(mut self, digest: Option<Algorithm>) -> Lane {
+    pub fn with_digest(mut self, digest: Option<Algorithm>) -> Upstream {
         self.digest = digest;
         self
     }
@@ -93,7 +92,7 @@ impl Lane {
     /// # Errors
     /// The connection's.
     pub fn report(&self) -> Result<bool, Errno> {
-        let mut back = lock(&self.back);
+        let mut back = self.back.lock();
         let sent = self.push(&mut back)?;
         let taken = self.taken();
         if back.last || taken == self.reported() {
@@ -113,7 +112,7 @@ impl Lane {
         if self.window.swap(window, Ordering::SeqCst) == window {
             return None;
         }
-        let mut back = lock(&self.back);
+        let mut back = self.back.lock();
         if !back.last {
             Message::Window(window).append_to(&mut back.bytes);
             // What the kernel does not take now goes with the next report; a loss shows when it is read.
@@ -125,7 +124,7 @@ impl Lane {
     /// The service thread's: gives a sign of life if that is wanted, unless something waits for the kernel already. False: the last
     /// word was said.
     pub fn say_alive(&self, wanted: bool) -> bool {
-        let mut back = lock(&self.back);
+        let mut back = self.back.lock();
         if wanted && !back.last && back.bytes.is_empty() {
             Message::Alive.append_to(&mut back.bytes);
             let _ = self.push(&mut back);
@@ -157,7 +156,7 @@ impl Lane {
 
     /// Says the last word: CLOSED, DONE (after a report) or REFUSAL. Only the first counts.
     pub fn say_last(&self, message: &Message) {
-        let mut back = lock(&self.back);
+        let mut back = self.back.lock();
         if back.last {
             return;
         }

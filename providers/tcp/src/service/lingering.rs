@@ -1,37 +1,37 @@
 //! Last frames on their way: a connection that is closed with unread bytes would take them with it.
 
 use super::{Service, Source, Timer};
-use crate::lane::Lane;
 use crate::link::{Link, Received};
 use crate::outgoing::Outgoing;
+use crate::upstream::Upstream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a peer may take to close its side.
-const PARTING: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(5);
 
 /// A connection that nobody uses any more.
 #[derive(Debug)]
-pub struct Parting {
+pub struct Lingering {
     end: End,
     ended: bool,
 }
 
 #[derive(Debug)]
 enum End {
-    Reader(Arc<Lane>),
+    Reader(Arc<Upstream>),
     Writer(Arc<Outgoing>),
 }
 
-impl Parting {
+impl Lingering {
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.link().as_fd()
     }
 
     fn link(&self) -> &Link {
         match &self.end {
-            End::Reader(lane) => &lane.link,
+            End::Reader(upstream) => &upstream.link,
             End::Writer(outgoing) => &outgoing.link,
         }
     }
@@ -39,7 +39,7 @@ impl Parting {
     /// Sends what is left, and then that this is all.
     fn flush(&mut self) {
         let sent = match &self.end {
-            End::Reader(lane) => lane.report().unwrap_or(true),
+            End::Reader(upstream) => upstream.report().unwrap_or(true),
             End::Writer(outgoing) => outgoing.push_for_file().unwrap_or(true),
         };
         if sent && !self.ended {
@@ -65,8 +65,8 @@ impl Parting {
 
 impl Service {
     /// Sees out a reader's connection.
-    pub(super) fn see_out_lane(&mut self, lane: Arc<Lane>) {
-        self.part(End::Reader(lane));
+    pub(super) fn linger_upstream(&mut self, upstream: Arc<Upstream>) {
+        self.linger(End::Reader(upstream));
     }
 
     /// Breaks a writer's connection: its reader gets what was sent, and then no END.
@@ -75,40 +75,40 @@ impl Service {
             self.sources.remove(&key);
             self.reactor.forget(&outgoing.link);
         }
-        self.part(End::Writer(outgoing));
+        self.linger(End::Writer(outgoing));
     }
 
-    fn part(&mut self, end: End) {
-        let mut parting = Parting { end, ended: false };
-        parting.flush();
-        let writes = !parting.ended;
-        if let Some(key) = self.keep(Source::Parting(parting), true, writes) {
-            self.reactor.at(Instant::now() + PARTING, Timer::Expire(key));
+    fn linger(&mut self, end: End) {
+        let mut lingering = Lingering { end, ended: false };
+        lingering.flush();
+        let writes = !lingering.ended;
+        if let Some(key) = self.keep(Source::Lingering(lingering), true, writes) {
+            self.reactor.at(Instant::now() + LINGER, Timer::Expire(key));
         }
     }
 
     /// Leaves the connections that nobody uses to the kernel. What came meanwhile is thrown away first: a close over unread bytes
     /// would be a reset, which may overtake the last frame.
-    pub(super) fn part_at_once(&mut self) {
+    pub(super) fn drain_all(&mut self) {
         for source in self.sources.values() {
-            if let Source::Parting(parting) = source {
-                parting.drain();
+            if let Source::Lingering(lingering) = source {
+                lingering.drain();
             }
         }
     }
 
     /// Goes on with a connection that nobody uses any more.
-    pub(super) fn see_out(&mut self, key: u64, mut parting: Parting) -> Option<Parting> {
-        if !parting.ended {
-            parting.flush();
-            if parting.ended {
-                self.reactor.change(parting.link(), key, true, false);
+    pub(super) fn drain(&mut self, key: u64, mut lingering: Lingering) -> Option<Lingering> {
+        if !lingering.ended {
+            lingering.flush();
+            if lingering.ended {
+                self.reactor.change(lingering.link(), key, true, false);
             }
         }
-        if parting.drain() {
-            return Some(parting);
+        if lingering.drain() {
+            return Some(lingering);
         }
-        self.reactor.forget(parting.link());
+        self.reactor.forget(lingering.link());
         None
     }
 }
