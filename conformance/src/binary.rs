@@ -38,7 +38,7 @@ checks! { Binary:
         no_pointer_is_kept_past_a_call = "the request's memory is gone when open has returned";
     }
     lives {
-        the_process_is_left_alone = "working folder, umask, environment and signals are after start, a file's life and stop what they were";
+        the_process_is_left_alone = "working folder, umask, locale, environment and signals are after start, a file's life and stop what they were";
         stop_leaves_no_thread = "when stop has returned, the threads that came since start have ended";
     }
 }

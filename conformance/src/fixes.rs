@@ -80,7 +80,7 @@ const FIXES: &[(&str, &str)] = &[
     ("a_failed_open_leaves_its_output_alone", "write *out as the last step of open(), when nothing can fail any more"),
     ("success_leaves_the_error_alone", "write into err only where the call returns a negative code"),
     ("larger_structs_are_borne", "compare struct_size with >=, never with ==: a later host's structs are larger"),
-    ("the_process_is_left_alone", "change nothing that belongs to the whole process: no chdir, umask, setenv, signal or sigaction in start(), open() or any other call"),
+    ("the_process_is_left_alone", "change nothing that belongs to the whole process: no chdir, umask, setlocale, setenv, signal or sigaction in start(), open() or any other call"),
     ("stop_leaves_no_thread", "tell each thread of the instance to end, and join it in stop(); end one that waits by a pipe or an eventfd that it polls too"),
     ("no_pointer_is_kept_past_a_call", "copy what you need of the request in open(): its strings and settings are gone when it returns. Only the context stays"),
 ];

@@ -1,8 +1,11 @@
 //! What belongs to the whole process: a library that is loaded, started and stopped leaves it as it was.
-#![expect(unsafe_code, reason = "sets a signal's disposition, which std and rustix do not")]
+#![expect(
+    unsafe_code,
+    reason = "sets a signal's disposition and asks for the locale, which std and rustix do not"
+)]
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
@@ -25,6 +28,7 @@ pub fn as_a_host_in_c() {
 pub struct ProcessState {
     folder: Option<PathBuf>,
     environment: BTreeMap<OsString, OsString>,
+    locale: String,
     /// Lines of the kernel's: the umask, and which signals are ignored, caught, and blocked by the calling thread.
     status: BTreeMap<&'static str, String>,
 }
@@ -46,6 +50,7 @@ impl ProcessState {
         ProcessState {
             folder: std::env::current_dir().ok(),
             environment: std::env::vars_os().collect(),
+            locale: locale(),
             status: status.into(),
         }
     }
@@ -55,7 +60,13 @@ impl ProcessState {
         let now = ProcessState::now();
         let mut changes = Vec::new();
         if self.folder != now.folder {
-            changes.push(format!("the working folder from {:?} to {:?}", self.folder, now.folder));
+            let [before, after] = [self, &now].map(|state| {
+                state.folder.as_ref().map_or("none".to_owned(), |folder| folder.display().to_string())
+            });
+            changes.push(format!("the working folder from {before} to {after}"));
+        }
+        if self.locale != now.locale {
+            changes.push(format!("the locale from {} to {}", self.locale, now.locale));
         }
         for name in self.environment.keys().chain(now.environment.keys()) {
             if self.environment.get(name) != now.environment.get(name) {
@@ -70,6 +81,16 @@ impl ProcessState {
         }
         changes.dedup();
         (!changes.is_empty()).then(|| changes.join(", "))
+    }
+}
+
+/// The locale of the process, as the C library names it.
+fn locale() -> String {
+    // SAFETY: without a name the call changes nothing, and returns a string of the C library's that stays until the next one that
+    // does; the checks of a process run one after the other.
+    unsafe {
+        let name = libc::setlocale(libc::LC_ALL, std::ptr::null());
+        if name.is_null() { String::new() } else { CStr::from_ptr(name).to_string_lossy().into_owned() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::memory::{Against, Guarded, ReadOnly};
 use crate::suite::{Step, Stop};
+use std::io::SeekFrom;
 use std::thread::{self, Scope, ScopedJoinHandle};
 use vfs_core::{Capabilities, Code, Error, File};
 
@@ -142,16 +143,42 @@ pub(crate) fn same(found: &[u8], wanted: &[u8], what: &str) -> Step {
     )))
 }
 
+/// Compares what is there with what should be, nothing at all too.
+pub(crate) fn same_or_none(found: Option<&[u8]>, wanted: Option<&[u8]>, what: &str) -> Step {
+    match (found, wanted) {
+        (None, None) => Ok(()),
+        (Some(found), Some(wanted)) => same(found, wanted, what),
+        (Some(found), None) => Err(Stop::Fail(format!("{what}: {} bytes, expected nothing", found.len()))),
+        (None, Some(wanted)) => Err(Stop::Fail(format!("{what}: nothing, expected {} bytes", wanted.len()))),
+    }
+}
+
+/// A seek in words.
+pub(crate) fn seeking(to: SeekFrom) -> String {
+    match to {
+        SeekFrom::Start(offset) => format!("seek to {offset}"),
+        SeekFrom::Current(by) => format!("seek by {by}"),
+        SeekFrom::End(by) => format!("seek to the end{by:+}"),
+    }
+}
+
+/// A size that may not be known, in words.
+pub(crate) fn sized(size: Option<u64>) -> String {
+    size.map_or("no size".to_owned(), |size| size.to_string())
+}
+
 /// Checks that a call failed, with one of these codes and with a text that a person can use.
 pub(crate) fn refused<T>(result: vfs_core::Result<T>, codes: &[Code], what: &str) -> Step {
+    let expected = || codes.iter().map(Code::to_string).collect::<Vec<_>>().join(" or ");
     match result {
-        Ok(_) => Err(Stop::Fail(format!("{what} succeeded, expected {codes:?}"))),
+        Ok(_) => Err(Stop::Fail(format!("{what} succeeded, expected {}", expected()))),
         Err(error) => {
             ensure!(
                 codes.contains(&error.code()),
-                "{what} failed with {} ({}), expected {codes:?}",
+                "{what} failed with {} ({}), expected {}",
                 error.code(),
-                error.chain()
+                error.chain(),
+                expected()
             );
             well_said(&error, what)
         }

@@ -94,8 +94,10 @@ const DEFECTS: &[(&str, &str, &str)] = &[
     ("ERROR_ON_SUCCESS", "success_leaves_the_error_alone", "wrote into err"),
     ("EXACT_SIZE", "larger_structs_are_borne", "EINVAL"),
     ("CLOSE_SLEEPS", "close_waits_for_nothing", "close of a file that was read waits"),
-    ("CHANGES_FOLDER", "the_process_is_left_alone", "the working folder"),
+    ("CHANGES_FOLDER", "the_process_is_left_alone", "the working folder from /"),
     ("CHANGES_UMASK", "the_process_is_left_alone", "the umask from 0022 to 0000"),
+    // As most programs begin.
+    ("CHANGES_LOCALE", "the_process_is_left_alone", "the locale from C to C.UTF-8"),
     ("CHANGES_ENVIRONMENT", "the_process_is_left_alone", "the environment's DEFECT"),
     ("IGNORES_SIGPIPE", "the_process_is_left_alone", "the ignored signals"),
     (

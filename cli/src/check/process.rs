@@ -35,6 +35,8 @@ impl Ended {
         let (nothing, _) = io::pipe().map_err(doing)?;
         let mut child = Command::new(executable)
             .args(arguments)
+            // So that a library that takes the user's locale changes that of the process, whichever the user has.
+            .env("LC_ALL", "C.UTF-8")
             .stdin(nothing)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -30,7 +30,7 @@ const FIRST_FIX: &str =
 /// What only a process that has not loaded the library yet can see.
 const LOADING: Item = Item {
     name: "loading_changes_nothing",
-    what: "constructors and the entry start no thread, and leave working folder, umask, environment and signals alone",
+    what: "constructors and the entry start no thread, and leave working folder, umask, locale, environment and signals alone",
 };
 const LOADING_FIX: &str =
     "do in start() what constructors and zvfs_provider_v1() do now: listing providers loads them all";

@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 use crate::hosted::Hosted;
-use crate::steps::{ensure, read_some, refused, same, sample, skip, write_all};
+use crate::steps::{ensure, read_some, refused, same, same_or_none, sample, skip, write_all};
 use crate::subject::Subject;
 use crate::suite::Step;
 use vfs_core::{Capabilities, Code, Control, File, Finish, Flush, OpenFlags};
@@ -110,8 +110,9 @@ pub fn atomic_leaves_no_trace_without_commit(subject: &Subject) -> Step {
                 file.finish(how)?;
             }
             drop(file);
-            let found = case.look(&descriptor)?;
-            ensure!(found == wanted, "after {how:?} and close {found:?} is there, expected {wanted:?}");
+            let how = how.map_or(String::new(), |how| format!("{how:?} and "));
+            let what = format!("what is there after {how}close");
+            same_or_none(case.look(&descriptor)?.as_deref(), wanted.as_deref(), &what)?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Work on names rather than open files.
 
 use crate::case::Case;
-use crate::steps::{ensure, refused, sample, skip};
+use crate::steps::{ensure, refused, sample, sized, skip};
 use crate::subject::Subject;
 use crate::suite::{Step, Stop};
 use std::ops::ControlFlow;
@@ -28,7 +28,8 @@ pub fn namespace_stats_names(subject: &Subject) -> Step {
         found => found?,
     };
     let wanted = content.len() as u64;
-    ensure!(found.size.is_none_or(|size| size == wanted), "stat says {:?}, expected {wanted}", found.size);
+    let size = sized(found.size);
+    ensure!(found.size.is_none_or(|size| size == wanted), "stat says {size}, expected {wanted}");
     ensure!(found.kind != Kind::Directory, "stat says that a file is a directory");
     match case.absent() {
         Ok(absent) => refused(stat(&case, names, &absent), &[Code::ENOENT], "stat of an absent name"),

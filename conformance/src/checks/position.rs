@@ -1,7 +1,7 @@
 //! The one position, and the size.
 
 use crate::case::Case;
-use crate::steps::{claims, ensure, read_all, read_some, refused, same, sample, skip, write_all};
+use crate::steps::{claims, ensure, read_all, read_some, refused, same, sample, seeking, skip, write_all};
 use crate::subject::Subject;
 use crate::suite::Step;
 use std::io::SeekFrom;
@@ -12,9 +12,10 @@ const TOO_LARGE: [Code; 5] = [Code::EINVAL, Code::EFBIG, Code::ENOSPC, Code::EOV
 
 fn seek(file: &mut dyn File, to: SeekFrom, wanted: u64) -> Step {
     let position = file.seek(to)?;
-    ensure!(position == wanted, "seek {to:?} returned {position}, expected {wanted}");
+    let seek = seeking(to);
+    ensure!(position == wanted, "{seek} returned {position}, expected {wanted}");
     let told = file.tell()?;
-    ensure!(told == wanted, "tell after seek {to:?} returned {told}, expected {wanted}");
+    ensure!(told == wanted, "tell after {seek} returned {told}, expected {wanted}");
     Ok(())
 }
 
@@ -33,7 +34,7 @@ pub fn seek_goes_where_it_says(subject: &Subject) -> Step {
         (SeekFrom::End(-(third as i64)), size - third),
     ] {
         seek(file, to, wanted)?;
-        same(&read_all(file, 1000)?, &content[wanted as usize..], &format!("read after seek {to:?}"))?;
+        same(&read_all(file, 1000)?, &content[wanted as usize..], &format!("read after {}", seeking(to)))?;
         let told = file.tell()?;
         ensure!(told == size, "tell at the end returned {told}, expected {size}");
     }
@@ -41,7 +42,7 @@ pub fn seek_goes_where_it_says(subject: &Subject) -> Step {
     seek(file, SeekFrom::Current(third as i64), 2 * third)?;
     seek(file, SeekFrom::Current(-(third as i64)), third)?;
     let some = read_some(file, third as usize)?;
-    same(&some, &content[third as usize..2 * third as usize], "read after seek Current")?;
+    same(&some, &content[third as usize..2 * third as usize], "read after a seek backwards")?;
     seek(file, SeekFrom::Current(0), 2 * third)
 }
 
@@ -51,7 +52,7 @@ pub fn seek_before_the_start_is_einval(subject: &Subject) -> Step {
     let (file, size) = (&mut *reader.file, reader.content.len() as i64);
     let position = file.seek(SeekFrom::Start(1))?;
     for to in [SeekFrom::Current(-2), SeekFrom::End(-size - 1), SeekFrom::Current(i64::MIN)] {
-        refused(file.seek(to), &[Code::EINVAL], &format!("seek {to:?}"))?;
+        refused(file.seek(to), &[Code::EINVAL], &seeking(to))?;
         let told = file.tell()?;
         ensure!(told == position, "a refused seek moved the position from {position} to {told}");
     }
@@ -74,12 +75,13 @@ pub fn seek_to_extremes_is_no_panic(subject: &Subject) -> Step {
         file.seek(SeekFrom::Start(7))?;
         match file.seek(to) {
             Ok(position) => {
-                ensure!(position <= largest, "seek {to:?} returned {position}, beyond 2^63 - 1");
+                let seek = seeking(to);
+                ensure!(position <= largest, "{seek} returned {position}, beyond 2^63 - 1");
                 let told = file.tell()?;
-                ensure!(told == position, "seek {to:?} returned {position}, and tell {told}");
+                ensure!(told == position, "{seek} returned {position}, and tell {told}");
                 same(&read_some(file, 10)?, b"", "read near 2^63")?;
             }
-            Err(error) => refused::<()>(Err(error), &TOO_LARGE, &format!("seek {to:?}"))?,
+            Err(error) => refused::<()>(Err(error), &TOO_LARGE, &seeking(to))?,
         }
     }
     seek(file, SeekFrom::Start(0), 0)?;

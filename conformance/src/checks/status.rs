@@ -1,7 +1,7 @@
 //! What an open file knows of itself.
 
 use crate::case::Case;
-use crate::steps::{claims, ensure, sample, skip, write_all};
+use crate::steps::{claims, ensure, sample, sized, skip, write_all};
 use crate::subject::Subject;
 use crate::suite::Step;
 use vfs_core::{Capabilities, File, Finish, OpenFlags, Stat};
@@ -24,7 +24,8 @@ pub fn stat_knows_the_size(subject: &Subject) -> Step {
         let mut reader = case.reader_with(Capabilities::STAT, &sample(length))?;
         let stat = stat(&mut *reader.file)?;
         let wanted = reader.content.len() as u64;
-        ensure!(stat.size.is_none_or(|size| size == wanted), "stat says {:?}, expected {wanted}", stat.size);
+        let size = sized(stat.size);
+        ensure!(stat.size.is_none_or(|size| size == wanted), "stat says {size}, expected {wanted}");
     }
     Ok(())
 }
@@ -44,15 +45,16 @@ pub fn stat_follows_writes(subject: &Subject) -> Step {
         let (size, wanted) = (stat(file)?.size, case.back(&written)?.len() as u64);
         ensure!(
             size == Some(wanted),
-            "after {} bytes written stat says {size:?}, expected {wanted}",
-            written.len()
+            "after {} bytes written stat says {}, expected {wanted}",
+            written.len(),
+            sized(size)
         );
     }
     if claims(file, Capabilities::TRUNCATABLE).is_ok() {
         for size in [7, 7000] {
             file.truncate(size)?;
             let found = stat(file)?.size;
-            ensure!(found == Some(size), "after truncate({size}) stat says {found:?}");
+            ensure!(found == Some(size), "after truncate({size}) stat says {}", sized(found));
         }
     }
     Ok(())

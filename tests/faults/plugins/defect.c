@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "zvfs_provider.h"
 #include <fcntl.h>
+#include <locale.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -53,6 +54,8 @@ static int32_t ZVFS_CALL start(const zvfs_host *given, const zvfs_value *const *
     if (chdir("/") != 0) abort();
 #elif defined(CHANGES_UMASK)
     umask(0);
+#elif defined(CHANGES_LOCALE)
+    setlocale(LC_ALL, "");
 #elif defined(CHANGES_ENVIRONMENT)
     setenv("DEFECT", "1", 1);
 #elif defined(IGNORES_SIGPIPE)

@@ -4,7 +4,9 @@ use super::model::Model;
 use crate::case::Case;
 use crate::memory::Against;
 use crate::random::Random;
-use crate::steps::{ensure, guarded, read_into, read_only, refused, same, sample};
+use crate::steps::{
+    ensure, guarded, read_into, read_only, refused, same, same_or_none, sample, seeking, sized,
+};
 use crate::suite::{Step, Stop};
 use std::fmt;
 use std::io::SeekFrom;
@@ -169,7 +171,7 @@ impl<'a> Run<'a> {
             _ => (SeekFrom::End(100 - offset), self.model.content.len() as i64 + 100 - offset),
         };
         let refusal = refusal.or((wanted < 0).then_some(Code::EINVAL));
-        self.note(format_args!("seek {to:?}"));
+        self.note(format_args!("{}", seeking(to)));
         let Some(position) = given(self.file.seek(to), refusal, "seek")? else { return Ok(()) };
         ensure!(position as i64 == wanted, "seek returned {position}, expected {wanted}");
         self.model.position = position;
@@ -210,8 +212,8 @@ impl<'a> Run<'a> {
         }
         self.note(format_args!("stat"));
         let Some(stat) = given(self.file.stat(), refusal, "stat")? else { return Ok(()) };
-        let (size, wanted) = (stat.size, self.model.content.len() as u64);
-        ensure!(size.is_none_or(|size| size == wanted), "stat says {size:?} bytes, expected {wanted}");
+        let (size, wanted) = (sized(stat.size), self.model.content.len() as u64);
+        ensure!(stat.size.is_none_or(|size| size == wanted), "stat says {size}, expected {wanted}");
         Ok(())
     }
 
@@ -327,17 +329,6 @@ fn given<T>(result: Result<T>, refusal: Option<Code>, what: &str) -> Step<Option
 
 /// Checks that under a name is what was there.
 fn unchanged(case: &Case<'_>, descriptor: &str, before: Option<&[u8]>) -> Step {
-    match (case.look(descriptor)?, before) {
-        (None, None) => Ok(()),
-        (Some(found), Some(before)) => {
-            same(&found, &case.back(before)?, "what is under the name without a COMMIT")
-        }
-        (found, _) => {
-            let found = found.map(|it| it.len());
-            Err(Stop::Fail(format!(
-                "under the name are {found:?} bytes without a COMMIT, expected {:?}",
-                before.map(<[u8]>::len)
-            )))
-        }
-    }
+    let (found, before) = (case.look(descriptor)?, before.map(|before| case.back(before)).transpose()?);
+    same_or_none(found.as_deref(), before.as_deref(), "what is under the name without a COMMIT")
 }
