@@ -303,8 +303,8 @@ fn over() -> Stage {
 fn agree(side: Side, own: &Hello, peer: Hello) -> Result<Established> {
     let version = *own.versions.end().min(peer.versions.end());
     if !own.versions.contains(&version) || !peer.versions.contains(&version) {
-        let (own, peer) = (&own.versions, &peer.versions);
-        return Err(Error::protocol(format!("no common version: {own:?} and {peer:?}")));
+        let [own, peer] = [own, &peer].map(|it| format!("{} to {}", it.versions.start(), it.versions.end()));
+        return Err(Error::protocol(format!("no common version: {own} and {peer}")));
     }
     if own.purpose != peer.purpose || own.name != peer.name || own.token != peer.token {
         return Err(Error::protocol("purpose, name or token of the two HELLOs differ"));

@@ -179,7 +179,7 @@ fn an_answer_that_does_not_fit_is_refused() {
     assert_code(answered(|hello| hello.token = Some(Token([0; 16]))), EPROTO, "differ");
     let other = |hello: &mut Hello| *hello = Hello { nonce: [1; 32], ..Hello::broker() };
     assert_code(answered(other), EPROTO, "differ");
-    assert_code(answered(|hello| hello.versions = 2..=3), EPROTO, "no common version");
+    assert_code(answered(|hello| hello.versions = 2..=3), EPROTO, "no common version: 1 to 1 and 2 to 3");
     let newer = answered(|hello| hello.versions = 1..=3);
     assert!(matches!(newer, Ok(Progress::Done(Established { version: 1, .. }))));
 }
