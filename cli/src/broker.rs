@@ -7,7 +7,8 @@ use crate::exit::{Failure, warn};
 use crate::signals;
 use crate::stdout;
 use clap::{Args, Subcommand};
-use netpipe::broker::{Broker, Config, Handle, Limits, PORT};
+use netpipe::BROKER_PORT;
+use netpipe::broker::{Broker, Config, Handle, Limits};
 use netpipe::{Secret, auth};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write as _;
@@ -133,9 +134,9 @@ fn count(text: &str) -> Result<usize, String> {
 fn with_port(listen: &str) -> String {
     let bare = listen.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     match bare.unwrap_or(listen).parse::<IpAddr>() {
-        Ok(address) => SocketAddr::new(address, PORT).to_string(),
+        Ok(address) => SocketAddr::new(address, BROKER_PORT).to_string(),
         Err(_) if listen.contains(':') => listen.to_owned(),
-        Err(_) => format!("{listen}:{PORT}"),
+        Err(_) => format!("{listen}:{BROKER_PORT}"),
     }
 }
 

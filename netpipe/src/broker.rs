@@ -60,9 +60,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The port of a broker where nobody names another.
-pub const PORT: u16 = 9713;
-
 /// Connections that the system holds until they are accepted; it may have a lower limit of its own.
 const BACKLOG: i32 = 4096;
 

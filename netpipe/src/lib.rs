@@ -11,6 +11,7 @@
 //! | [`digest`] | digests over a whole pipe |
 //! | [`hello`] | the first frame of either side |
 //! | [`handshake`] | the [`Handshake`], from either side |
+//! | [`descriptor`] | every form of a pipe's [`Descriptor`] |
 //! | [`auth`] | the [`Secret`] and its proofs |
 //! | [`broker`] | the [`Broker`](broker::Broker), with its sockets and its loop |
 //! | [`held`] | what a broker tells of itself |
@@ -21,6 +22,7 @@
 
 pub mod auth;
 pub mod broker;
+pub mod descriptor;
 pub mod digest;
 pub mod endpoint;
 mod error;
@@ -36,7 +38,8 @@ pub mod repeats;
 mod text;
 
 pub use auth::Secret;
-pub use endpoint::Endpoint;
+pub use descriptor::Descriptor;
+pub use endpoint::{BROKER_PORT, Endpoint};
 pub use error::{Error, Result, code};
 pub use frame::{Header, Kind};
 pub use handshake::{Established, Handshake, Local, Progress};

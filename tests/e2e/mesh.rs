@@ -398,7 +398,7 @@ fn a_run_brings_no_broker_where_it_could_not_serve() {
     let with_secret = format!("secret-file = {secret:?}");
     run(run_under(&operator(&folder, "zvfs.toml", &with_secret), &pair))
         .failed(22, &["without a broker", "the operator's secret"]);
-    let out = counter(&folder, "out", null, "tcp:127.0.0.1:9:w");
+    let out = counter(&folder, "out", null, "tcp:127.0.0.1:9");
     let three = [&pair[..], &[out]].concat();
     run(run_under(&operator(&folder, "zvfs.toml", ""), &three)).failed(22, &["without a broker", "lead out"]);
     run(run_under(&operator(&folder, "zvfs.toml", ""), &pair[..1]))

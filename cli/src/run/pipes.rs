@@ -1,27 +1,17 @@
 //! What the manifests of one run show of their netpipes: whether any names a broker, and how many writers a pipe has.
 //!
-//! A descriptor is opaque to a host. Here the command looks into one provider's, `tcp`'s, because one run of several
-//! manifests sees both ends of a pipe, which no end does by itself. It knows that provider's forms (its module `descriptor`
-//! is their authority) well enough to tell these two things, and leaves all that is odd to the provider to refuse:
-//!
-//! | Form | Broker, name |
-//! |---|---|
-//! | `tcp://host:port`, `tcp:host:port` | direct: neither |
-//! | `tcp:2:`, `tcp:2:0` | the peer's node where this side's is known |
-//! | `//[broker]/name` | as written |
-//! | `netpipe:[broker:]name[:r\|w]` | the name is the peer's node where this side's is known |
-//! | `opaque:[broker]\|[>]name` | as written; the broker `local` is none |
-//!
-//! Names are compared as they are written: `a` and `%61` are two. Then `writers` is for the manifest to say.
+//! A descriptor is opaque to a host. Here the command looks into one provider's, `tcp`'s, by that provider's own parser, because
+//! one run of several manifests sees both ends of a pipe, which no end does by itself. What cannot be parsed is left to the
+//! provider to refuse.
 
-use netpipe::{Name, Role};
+use netpipe::descriptor::{Place, SCHEMES};
+use netpipe::{BROKER_PORT, Endpoint, Name, Role};
 use std::collections::BTreeMap;
-use vfs_core::Configuration;
+use vfs_core::{Configuration, Descriptor};
 use zvm::{ChannelSpec, Manifest};
 
-/// The provider whose descriptors these are, and its schemes; an alias shows it the first one unless it says another.
+/// The provider whose descriptors these are.
 pub const PROVIDER: &str = "tcp";
-const SCHEMES: [&str; 3] = ["tcp", "netpipe", "opaque"];
 
 /// The netpipes of one run.
 #[derive(Debug, Default)]
@@ -42,18 +32,9 @@ pub struct Pipes {
 struct End<'a> {
     manifest: usize,
     descriptor: &'a str,
-    writes: bool,
-    /// Whether the name is not within the job.
-    whole: bool,
-    /// The broker as written, and the pipe's name.
-    pipe: (Option<&'a str>, String),
-}
-
-/// Where a descriptor leads.
-enum Place<'a> {
-    Direct,
-    /// The broker as written, if it is; the name; whether it is the peer's node where this side's is known.
-    Broker(Option<&'a str>, &'a str, bool),
+    role: Role,
+    /// The broker that is named, and the pipe's name.
+    pipe: (Option<Endpoint>, Name),
 }
 
 impl Pipes {
@@ -64,25 +45,19 @@ impl Pipes {
         for (at, manifest) in manifests.iter().enumerate() {
             for channel in &manifest.channels {
                 for descriptor in &channel.sources {
-                    ends.extend(pipes.end(at, manifest, channel, descriptor, configuration));
+                    ends.extend(pipes.end(at, manifest, channel, descriptor, configuration, job));
                 }
             }
         }
         let mut counts = BTreeMap::new();
-        for end in ends.iter().filter(|end| end.writes) {
+        for end in ends.iter().filter(|end| end.role == Role::Writer) {
             *counts.entry(&end.pipe).or_insert(0) += 1;
         }
         for end in &ends {
-            let role = if end.writes { Role::Writer } else { Role::Reader };
-            let name = match job.filter(|_| !end.whole) {
-                Some(job) => format!("{job}/{}", end.pipe.1),
-                None => end.pipe.1.clone(),
-            };
-            // What is no name the provider refuses.
-            pipes.ends[end.manifest].extend(Name::new(&name).map(|name| (name, role)));
+            pipes.ends[end.manifest].push((end.pipe.1.clone(), end.role));
         }
         pipes.writers = vec![BTreeMap::new(); manifests.len()];
-        for end in ends.iter().filter(|end| !end.writes) {
+        for end in ends.iter().filter(|end| end.role == Role::Reader) {
             if let Some(count) = counts.get(&end.pipe).filter(|count| **count > 1) {
                 pipes.writers[end.manifest].insert(end.descriptor.to_owned(), *count);
             }
@@ -98,64 +73,32 @@ impl Pipes {
         channel: &ChannelSpec,
         descriptor: &'a str,
         configuration: &Configuration,
+        job: Option<&str>,
     ) -> Option<End<'a>> {
-        let (written, rest) = descriptor.split_once(':')?;
-        let (provider, shown) = configuration.leads_to(written);
+        let written = Descriptor::parse(descriptor).ok()?;
+        let (provider, scheme) = configuration.leads_to(written.scheme());
         if provider != PROVIDER {
             return None;
         }
-        let shown = shown.unwrap_or_else(|| written.to_ascii_lowercase());
-        let shown = SCHEMES.into_iter().find(|scheme| *scheme == shown).unwrap_or(SCHEMES[0]);
-        let Place::Broker(broker, name, of_peer) = place(shown, rest) else {
+        let scheme = scheme.unwrap_or_else(|| written.scheme().to_ascii_lowercase());
+        let scheme = SCHEMES.into_iter().find(|known| *known == scheme).unwrap_or(SCHEMES[0]);
+        let pipe = netpipe::Descriptor::parse(scheme, written.rest()).ok()?;
+        let Place::Broker { broker, .. } = &pipe.place else {
             self.leading_out += 1;
             return None;
         };
-        let broker = broker.or(manifest.broker.as_deref());
-        match broker {
-            None if !configuration.sets(written, "broker") => {
-                self.brokerless += 1;
-                self.secret |= configuration.sets(written, "secret");
-            }
-            _ => self.leading_out += 1,
+        let sets = |setting| configuration.sets(written.scheme(), setting);
+        if broker.is_some() || manifest.broker.is_some() || sets("broker") {
+            self.leading_out += 1;
+        } else {
+            self.brokerless += 1;
+            self.secret |= sets("secret");
         }
-        let writes = channel.limits.writable();
-        let name = match manifest.node.as_deref().filter(|_| of_peer) {
-            None => name.to_owned(),
-            Some(node) => {
-                let (peer, label) = name.split_at(name.find('/').unwrap_or(name.len()));
-                let (writer, reader) = if writes { (node, peer) } else { (peer, node) };
-                format!("{writer}>{reader}{label}")
-            }
-        };
-        Some(End { manifest: at, descriptor, writes, whole: rest.starts_with("//"), pipe: (broker, name) })
-    }
-}
-
-/// Takes apart what follows the scheme.
-fn place<'a>(scheme: &str, rest: &'a str) -> Place<'a> {
-    let body = rest.split_once('?').map_or(rest, |(body, _)| body);
-    let given = |broker: &'a str| (!broker.is_empty()).then_some(broker);
-    match (scheme, body.strip_prefix("//")) {
-        (_, Some(url)) => match url.split_once('/') {
-            None | Some((_, "")) => Place::Direct,
-            Some((broker, name)) => Place::Broker(given(broker), name, false),
-        },
-        ("tcp", None) => match body.split_once(':') {
-            Some((node, "" | "0")) if !node.is_empty() && node.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Place::Broker(None, node, true)
-            }
-            _ => Place::Direct,
-        },
-        ("opaque", None) => {
-            let (broker, name) = body.split_once('|').unwrap_or(("", body));
-            let broker = if broker == "local" { "" } else { broker };
-            Place::Broker(given(broker), name.strip_prefix('>').unwrap_or(name), false)
-        }
-        _ => {
-            let body = body.strip_suffix(":r").or_else(|| body.strip_suffix(":w")).unwrap_or(body);
-            let (broker, name) = body.rsplit_once(':').unwrap_or(("", body));
-            Place::Broker(given(broker), name, true)
-        }
+        let role = if channel.limits.writable() { Role::Writer } else { Role::Reader };
+        let name = pipe.name(role, manifest.node.as_deref(), job).ok()?;
+        let offered = || Endpoint::parse(manifest.broker.as_deref()?, Some(BROKER_PORT)).ok();
+        let broker = broker.clone().or_else(offered);
+        Some(End { manifest: at, descriptor, role, pipe: (broker, name) })
     }
 }
 
@@ -242,6 +185,17 @@ mod tests {
         let expected = [("netpipe:in:r", 2), ("opaque:|other", 3)];
         assert_eq!(writers[0], expected.map(|(text, count)| (text.to_owned(), count)).into());
         assert!(writers[1].is_empty() && writers[2].is_empty());
+    }
+
+    #[test]
+    fn a_pipe_is_the_same_however_its_ends_are_written() {
+        let ends = [">tcp://B:9713/%69n", ">opaque:b|>in"];
+        let manifests = [manifest("", &["<netpipe:b:in:r"]), manifest("", &ends)];
+        let counted =
+            |job| Pipes::of(&manifests, &configuration(""), job).writers[0].get("netpipe:b:in:r").copied();
+        assert_eq!(counted(None), Some(2));
+        // In a job, what is written as the whole name is another pipe.
+        assert_eq!(counted(Some("j")), None);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! One configuration: its pipes, and the thread that serves them.
 
-use crate::descriptor::Mode;
 use crate::failure::system;
 use crate::pipe::{ReaderPipe, WriterPipe};
 use crate::plan::Plan;
@@ -10,6 +9,7 @@ use crate::service::Service;
 use crate::settings::Config;
 use crate::waiting::Caller;
 use crate::writer::Writer;
+use netpipe::Role;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -64,15 +64,15 @@ impl Instance for Netpipes {
         let shown = plan.shown.clone();
         let queue = self.queue(&shown)?;
         let caller = Caller { context: request.context().clone(), shown };
-        let (id, mode) = (queue.id(), plan.mode);
+        let (id, role) = (queue.id(), plan.role);
         let cannot = |errno| system("open", request.shown(), errno);
-        Ok(match mode {
-            Mode::Read => {
+        Ok(match role {
+            Role::Reader => {
                 let pipe = Arc::new(ReaderPipe::new(id, plan).map_err(cannot)?);
                 queue.ask(Command::Read(pipe.clone()));
                 Box::new(Reader::new(pipe, queue, caller))
             }
-            Mode::Write => {
+            Role::Writer => {
                 let pipe = Arc::new(WriterPipe::new(id, plan).map_err(cannot)?);
                 queue.ask(Command::Write(pipe.clone()));
                 Box::new(Writer::new(pipe, queue, caller))

@@ -3,20 +3,11 @@
 //!
 //! A pipe has one reader and one writer, or as many as the reader's `writers` says; each end may be opened first.
 //!
-//! | Descriptor | |
-//! |---|---|
-//! | `tcp://host:port` | direct: the reader listens there, the writer dials; `?role=listen` or `connect` turns it round |
-//! | `tcp:host:port` | the same, shorter |
-//! | `tcp://broker:port/name` | through a broker; the name as it stands, percent-decoded once |
-//! | `netpipe:broker:port:name:mode` | read from the right: mode (`r`, `w`), name; what is left is the broker, or the configured one |
-//! | `tcp:2:`, `tcp:2:0` | ZeroVM's: the node 2, as in `netpipe:2` |
-//! | `opaque:broker\|name`, `opaque:broker\|>name` | read; write; the broker `local` is the configured one |
-//!
-//! Each may end in `?key=value&...`: `mode`, `role`, and the settings that an open may give. `zvfs providers` lists those.
+//! `netpipe::descriptor` has every form of a descriptor, `zvfs providers` lists the settings that one may end in.
 //!
 //! | Module | What it is |
 //! |---|---|
-//! | `descriptor`, `endpoint`, `settings`, `plan` | from a request to what is to be done |
+//! | `settings`, `plan` | from a request to what is to be done |
 //! | `provider`, `instance` | the provider; one configuration and its thread |
 //! | `reader`, `inflow` | the reading end; one writer's stream |
 //! | `writer`, `splice` | the writing end; a frame out of a file |
@@ -26,8 +17,6 @@
 //! | `waiting`, `failure` | waiting as a caller; why a pipe cannot go on |
 
 mod certificate;
-mod descriptor;
-mod endpoint;
 mod failure;
 mod inflow;
 mod instance;

@@ -1,11 +1,11 @@
 //! What an open is about to do: the descriptor, completed by the settings, checked by the operator's rules.
 
-use crate::descriptor::{self, Label, Mode, Parsed, Place, Role};
 use crate::settings::{self, Checksums, Config, Windows};
-use netpipe::Name;
+use netpipe::descriptor::Place;
 use netpipe::digest::Algorithm;
 use netpipe::hello::{FEATURE_ALIVE, FEATURE_CRC, FEATURE_WINDOWS};
 use netpipe::pairing::Route;
+use netpipe::{Descriptor, Name, Role};
 use vfs_core::{Code, Error, OpenFlags, Request, Result, Scope, Settings};
 
 /// One open.
@@ -13,8 +13,8 @@ use vfs_core::{Code, Error, OpenFlags, Request, Result, Scope, Settings};
 pub struct Plan {
     /// The descriptor for messages.
     pub shown: String,
-    /// Which way.
-    pub mode: Mode,
+    /// Which end this side is.
+    pub role: Role,
     /// How to meet.
     pub route: Route,
     /// The pipe.
@@ -38,40 +38,37 @@ impl Plan {
     pub fn new(request: &Request<'_>, config: &Config) -> Result<Plan> {
         let shown = request.shown();
         let refuse = |code, text: String| Error::new(code, format!("open {shown}: {text}"));
-        let parsed = descriptor::parse(request)?;
-        let mode = direction(request, &parsed)?;
-        let written = Settings::check(&settings::schema(), Scope::OPEN, &parsed.options)
-            .map_err(|error| error.context(format!("open {shown}")))?;
-        let given = [&written, request.settings()];
-        let text = |name: &str| given.iter().find_map(|settings| settings.text(name));
+        let invalid = |error: netpipe::Error| refuse(Code::EINVAL, error.to_string());
+        let in_open = |error: Error| error.context(format!("open {shown}"));
+        let descriptor = Descriptor::parse(request.scheme(), request.rest()).map_err(invalid)?;
+        let role = direction(request, descriptor.role)?;
+        let written =
+            Settings::check(&settings::schema(), Scope::OPEN, &descriptor.options).map_err(in_open)?;
+        let offered = request.settings();
+        let given = [&written, offered];
 
         let writers = first(given, settings::writers).transpose()?;
-        if writers.is_some() && mode == Mode::Write {
+        if writers.is_some() && role == Role::Writer {
             return Err(refuse(Code::EINVAL, "`writers` is the reader's to say".into()));
         }
         let writers = writers.unwrap_or(Some(1));
-        let job = text("job").or(config.job.as_deref());
-        let name = name(&parsed.label, mode, text("node"), job).map_err(|text| refuse(Code::EINVAL, text))?;
-        let route = match parsed.place {
-            Place::Direct(at) => match (parsed.role, mode) {
-                (Some(Role::Listen), _) | (None, Mode::Read) => Route::Listen(at),
-                _ => Route::Dial(at),
+        let job = offered.text("job").or(config.job.as_deref());
+        let name = descriptor.name(role, offered.text("node"), job).map_err(invalid)?;
+        let route = match descriptor.place {
+            Place::Direct { at, listens } => match listens.unwrap_or(role == Role::Reader) {
+                true => Route::Listen(at),
+                false if role == Role::Reader && writers != Some(1) => {
+                    return Err(refuse(Code::EINVAL, "a reader that dials has one writer".into()));
+                }
+                false => Route::Dial(at),
             },
-            Place::Broker(named) => {
-                let offered = request.settings().text("broker");
-                let offered =
-                    offered.map(|text| crate::endpoint::parse(text, Some(crate::endpoint::BROKER_PORT)));
-                let broker = match named {
-                    Some(named) => Some(named),
-                    None => offered.transpose()?.or_else(|| config.broker.clone()),
-                };
+            Place::Broker { broker: Some(named), .. } => Route::Broker(named),
+            Place::Broker { broker: None, .. } => {
+                let broker = settings::broker(offered).map_err(in_open)?.or_else(|| config.broker.clone());
                 let absent = "no broker: name one in the descriptor, or set `broker`";
                 Route::Broker(broker.ok_or_else(|| refuse(Code::EINVAL, absent.into()))?)
             }
         };
-        if let (Route::Dial(_), Mode::Read, true) = (&route, mode, writers != Some(1)) {
-            return Err(refuse(Code::EINVAL, "a reader that dials has one writer".into()));
-        }
         if let Route::Broker(broker) = &route
             && config.secret.is_some()
             && !config.listed.contains(broker)
@@ -82,7 +79,7 @@ impl Plan {
         }
         Ok(Plan {
             shown: shown.to_owned(),
-            mode,
+            role,
             route,
             name,
             writers,
@@ -107,77 +104,66 @@ fn first<T>(given: [&Settings; 2], read: impl Fn(&Settings) -> Option<T>) -> Opt
 }
 
 /// The direction that descriptor and flags agree on.
-fn direction(request: &Request<'_>, parsed: &Parsed) -> Result<Mode> {
+fn direction(request: &Request<'_>, written: Option<Role>) -> Result<Role> {
     let (flags, shown) = (request.flags(), request.shown());
     let refuse = |code, text: &str| Err(Error::new(code, format!("open {shown}: {text}")));
     let asked = match (flags.contains(OpenFlags::READ), flags.contains(OpenFlags::WRITE)) {
         (true, true) => return refuse(Code::EINVAL, "a netpipe goes one way: open it to read or to write"),
-        (true, false) => Some(Mode::Read),
-        (false, true) => Some(Mode::Write),
+        (true, false) => Some(Role::Reader),
+        (false, true) => Some(Role::Writer),
         (false, false) => None,
     };
-    match (parsed.mode, asked) {
-        (Some(Mode::Read), Some(Mode::Write)) => refuse(Code::EBADF, "the descriptor is for reading"),
-        (Some(Mode::Write), Some(Mode::Read)) => refuse(Code::EBADF, "the descriptor is for writing"),
-        (Some(mode), _) | (None, Some(mode)) => Ok(mode),
+    match (written, asked) {
+        (Some(Role::Reader), Some(Role::Writer)) => refuse(Code::EBADF, "the descriptor is for reading"),
+        (Some(Role::Writer), Some(Role::Reader)) => refuse(Code::EBADF, "the descriptor is for writing"),
+        (Some(role), _) | (None, Some(role)) => Ok(role),
         (None, None) => refuse(Code::EINVAL, "neither descriptor nor flags say whether to read or to write"),
     }
-}
-
-/// The pipe's name: `job/name`, or `job/writer>reader[/label]` where both nodes are known.
-fn name(label: &Label, mode: Mode, node: Option<&str>, job: Option<&str>) -> Result<Name, String> {
-    let in_job = |name: String| match job {
-        Some(job) => format!("{job}/{name}"),
-        None => name,
-    };
-    let text = match (label, node) {
-        (Label::None, _) => Name::unnamed().as_str().to_owned(),
-        (Label::Whole(name), _) => name.clone(),
-        (Label::InJob(name), _) | (Label::PeerOrName(name), None) if !name.is_empty() => in_job(name.clone()),
-        (Label::PeerOrName(name), Some(node)) if !name.is_empty() => {
-            let (peer, label) = match name.split_once('/') {
-                Some((peer, label)) => (peer, format!("/{label}")),
-                None => (name.as_str(), String::new()),
-            };
-            if let Some(odd) =
-                [node, peer].into_iter().find(|node| node.is_empty() || node.contains(['/', '>']))
-            {
-                return Err(format!(
-                    "`{}` is no node: neither empty nor with `/` or `>`",
-                    odd.escape_debug()
-                ));
-            }
-            let (writer, reader) = match mode {
-                Mode::Read => (peer, node),
-                Mode::Write => (node, peer),
-            };
-            in_job(format!("{writer}>{reader}{label}"))
-        }
-        _ => return Err("the pipe has no name".to_owned()),
-    };
-    Name::new(&text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use netpipe::descriptor::SCHEMES;
+    use vfs_core::Shown;
 
+    /// One parser for what is dialled and what is shown: whatever stands where, a message names the endpoint that is dialled or
+    /// hides it, and shows no secret.
     #[test]
-    fn both_ends_of_a_short_form_find_the_same_name() {
-        let peer = |text: &str| Label::PeerOrName(text.to_owned());
-        let named =
-            |label: &Label, mode, node, job| name(label, mode, node, job).unwrap().as_str().to_owned();
-        assert_eq!(named(&peer("2"), Mode::Write, Some("1"), Some("j")), "j/1>2");
-        assert_eq!(named(&peer("1"), Mode::Read, Some("2"), Some("j")), "j/1>2");
-        assert_eq!(named(&peer("2/left"), Mode::Write, Some("1"), Some("j")), "j/1>2/left");
-        assert_eq!(named(&peer("x"), Mode::Write, None, Some("j")), "j/x");
-        assert_eq!(named(&peer("x"), Mode::Read, None, None), "x");
-        assert_eq!(named(&Label::InJob("x".into()), Mode::Read, Some("2"), Some("j")), "j/x");
-        assert_eq!(named(&Label::Whole("j/1>2".into()), Mode::Read, Some("2"), Some("k")), "j/1>2");
-        for (label, node) in
-            [("", None), ("2>3", Some("1")), ("/left", Some("1")), ("2", Some("a/b")), ("2", Some(""))]
-        {
-            assert!(name(&peer(label), Mode::Read, node, None).is_err(), "{label} {node:?}");
+    fn a_message_names_no_other_endpoint_than_the_one_that_is_dialled() {
+        let endpoint = |descriptor: Descriptor| match descriptor.place {
+            Place::Direct { at, .. } => Some(at),
+            Place::Broker { broker, .. } => broker,
+        };
+        let starts = ["", "//"];
+        let users = ["", "S3CRET@", "u:S3CRET@", "user:S3CRET@"];
+        let hosts = ["h", "H.example:80", "0x7f.1:80", "[::1]:80", "10.0.0.1", "ex%61mple:80"];
+        let ends = ["", "/x", "/", ":2:w", ":2", "|>x", "/x@h", "\\@g:80", "/?mode=%77&job=S3CRET"];
+        let combinations = SCHEMES.len() * starts.len() * users.len() * hosts.len() * ends.len();
+        let (mut dialled, mut refused) = (0, 0);
+        for mut number in 0..combinations {
+            let mut pick = |list: &[&'static str]| {
+                let picked = list[number % list.len()];
+                number /= list.len();
+                picked
+            };
+            let scheme = pick(&SCHEMES);
+            let text = [scheme, ":", pick(&starts), pick(&users), pick(&hosts), pick(&ends)].concat();
+            let parse = |text: &str| Descriptor::parse(scheme, &text[scheme.len() + 1..]);
+            let shown = Shown(&text).to_string();
+            assert!(!shown.contains("S3CRET"), "{text} is shown as {shown}");
+            match parse(&text) {
+                Ok(descriptor) => {
+                    dialled += 1;
+                    let seen = parse(&shown).ok().and_then(endpoint);
+                    assert!(seen.is_none() || seen == endpoint(descriptor), "{text} is shown as {shown}");
+                }
+                Err(error) => {
+                    refused += 1;
+                    assert!(!error.to_string().contains("S3CRET"), "{text}: {error}");
+                }
+            }
         }
+        assert!(dialled > 100 && refused > 100, "{dialled} are dialled, {refused} refused");
     }
 }

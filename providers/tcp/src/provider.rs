@@ -12,7 +12,7 @@ impl Provider for Tcp {
     fn info(&self) -> Info {
         let info =
             Info::new("tcp", env!("CARGO_PKG_VERSION"), "netpipes: named pipes between machines, over TCP")
-                .schemes(["tcp", "netpipe", "opaque"])
+                .schemes(netpipe::descriptor::SCHEMES)
                 .supported_flags(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::SEQUENTIAL);
         settings::schema().into_iter().fold(info, Info::setting)
     }

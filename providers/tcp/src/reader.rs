@@ -304,14 +304,12 @@ impl Drop for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptor::Mode;
     use crate::link::Link;
     use crate::plan::Plan;
     use crate::settings::{Checksums, Windows};
     use crate::upstream::Upstream;
-    use netpipe::Endpoint;
-    use netpipe::Name;
     use netpipe::pairing::Route;
+    use netpipe::{Endpoint, Name, Role};
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
     use std::time::Instant;
@@ -322,7 +320,7 @@ mod tests {
         let windows = Windows { first: 1 << 20, most: 1 << 20 };
         let plan = Plan {
             shown: "a pipe".to_owned(),
-            mode: Mode::Read,
+            role: Role::Reader,
             route: Route::Listen(Endpoint::parse("127.0.0.1:1", None).unwrap()),
             name: Name::unnamed(),
             writers: None,

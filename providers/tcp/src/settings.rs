@@ -1,12 +1,11 @@
 //! The settings: their schema, and what an instance makes of them.
 
-use crate::endpoint::{self, BROKER_PORT, Endpoint};
 use crate::tls::Tls;
-use netpipe::Secret;
 use netpipe::digest::Algorithm;
+use netpipe::{BROKER_PORT, Endpoint, Secret};
 use std::net::SocketAddr;
 use std::time::Duration;
-use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
+use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings, Shown};
 
 /// A window holds at least a write that must arrive whole, and at most what a receive buffer may be asked for.
 const WINDOW: std::ops::RangeInclusive<i64> = (64 << 10)..=(64 << 20);
@@ -171,7 +170,7 @@ impl Config {
     /// # Errors
     /// EINVAL: a value that cannot be.
     pub fn new(settings: &Settings) -> Result<Config> {
-        let broker = settings.text("broker").map(|text| endpoint("broker", text, BROKER_PORT)).transpose()?;
+        let broker = broker(settings)?;
         let mut listed: Vec<Endpoint> = settings
             .texts("brokers")
             .map(|text| endpoint("brokers", text, BROKER_PORT))
@@ -205,7 +204,17 @@ impl Config {
 
 /// A host and a port, by the default one where it names none.
 fn endpoint(setting: &str, text: &str, default: u16) -> Result<Endpoint> {
-    endpoint::parse(text, Some(default)).map_err(|error| error.context(format!("setting `{setting}`")))
+    let wrong =
+        |error| Error::new(Code::EINVAL, format!("setting `{setting}`: `{}` is {error}", Shown(text)));
+    Endpoint::parse(text, Some(default)).map_err(wrong)
+}
+
+/// The broker that these settings give.
+///
+/// # Errors
+/// EINVAL: not a host with or without a port.
+pub fn broker(settings: &Settings) -> Result<Option<Endpoint>> {
+    settings.text("broker").map(|text| endpoint("broker", text, BROKER_PORT)).transpose()
 }
 
 /// The address to listen at; a name would have to be looked up first.
