@@ -45,6 +45,9 @@ impl Argument for Table {
     }
 }
 
+/// What may be offered, as the header has it.
+const OFFERS: [&str; 5] = ["node", "job", "broker", "writers", "digest"];
+
 /// How to open, as C says it.
 struct How(OpenOptions);
 
@@ -72,24 +75,14 @@ impl Argument for How {
             how = how.setting(name, value);
         }
         for (name, value) in offered.map(|offered| offered.0).unwrap_or_default() {
-            how = match name.as_str() {
-                "node" => how.node(value),
-                "job" => how.job(value),
-                "broker" => how.broker(value),
-                "digest" => how.digest(value),
-                "writers" => how.writers(
-                    value
-                        .parse()
-                        .map_err(|_| Error::new(Code::EINVAL, "options.offered: `writers` is a number"))?,
-                ),
-                _ => {
-                    let text = format!(
-                        "options.offered: `{}`: only node, job, broker, writers, digest",
-                        name.escape_debug()
-                    );
-                    return Err(Error::new(Code::EINVAL, text));
-                }
+            let Some(known) = OFFERS.into_iter().find(|known| *known == name) else {
+                let (name, known) = (name.escape_debug(), OFFERS.join(", "));
+                return Err(Error::new(Code::EINVAL, format!("options.offered: `{name}`: only {known}")));
             };
+            if known == "writers" && value.parse::<u64>().is_err() {
+                return Err(Error::new(Code::EINVAL, "options.offered: `writers` is a number"));
+            }
+            how = how.offer(known, value);
         }
         if !options.control.is_null() {
             // SAFETY: the struct's own pointer, as the header says.

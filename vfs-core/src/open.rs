@@ -44,41 +44,10 @@ impl OpenOptions {
         self
     }
 
-    /// Offers the host's own name; only a provider that declares the setting `node` gets it.
-    pub fn node(self, text: impl Into<String>) -> OpenOptions {
-        self.offer("node", text.into())
-    }
-
-    /// Offers the run's name; only a provider that declares the setting `job` gets it.
-    pub fn job(self, text: impl Into<String>) -> OpenOptions {
-        self.offer("job", text.into())
-    }
-
-    /// Offers a name for all that is opened for one run; only a provider that declares the setting `run` gets it. Two writers
-    /// of one run do not get one file.
-    pub fn run(self, text: impl Into<String>) -> OpenOptions {
-        self.offer("run", text.into())
-    }
-
-    /// Offers a broker; only a provider that declares the setting `broker` for each open gets it.
-    pub fn broker(self, text: impl Into<String>) -> OpenOptions {
-        self.offer("broker", text.into())
-    }
-
-    /// Offers how many writers there are for a reader; only a provider that declares the setting `writers` for each open gets
-    /// it.
-    pub fn writers(self, count: u64) -> OpenOptions {
-        self.offer("writers", count.to_string())
-    }
-
-    /// Offers to digest the whole file by this algorithm and to compare with the other end: `sha256` or `blake3`. Only a
-    /// provider that declares the setting `digest` for each open gets it.
-    pub fn digest(self, algorithm: impl Into<String>) -> OpenOptions {
-        self.offer("digest", algorithm.into())
-    }
-
-    fn offer(mut self, name: &'static str, text: String) -> OpenOptions {
-        self.offered.push((name, text));
+    /// Offers what a provider may want to know of its host or of the run, such as `node`, `job` or `run`. Only a provider that
+    /// declares a per-open setting of this name gets it; one that was given as a [`setting`](OpenOptions::setting) counts instead.
+    pub fn offer(mut self, name: &'static str, text: impl Into<String>) -> OpenOptions {
+        self.offered.push((name, text.into()));
         self
     }
 

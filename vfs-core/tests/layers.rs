@@ -92,15 +92,15 @@ fn read() -> OpenOptions {
 fn an_inner_file_gets_its_providers_settings_the_hosts_offers_and_the_layers_own() {
     let layer = Layer { mode: Some("5"), ..Layer::default() };
     let (registry, log) = registry(&layer);
-    registry.open("layer:layer:probe:x", &read().node("7")).unwrap_err(); // the outer layer's `mode` is no setting of `layer`
-    registry.open("layer:probe:x", &read().node("7")).unwrap();
+    registry.open("layer:layer:probe:x", &read().offer("node", "7")).unwrap_err(); // the outer layer's `mode` is no setting of `layer`
+    registry.open("layer:probe:x", &read().offer("node", "7")).unwrap();
     assert_eq!(log.starts(), ["depth=3"]);
     assert_eq!(
         (log.opened(), log.open_settings()),
         (vec!["probe:x".to_owned()], vec!["mode=5 node=7".to_owned()])
     );
     let (registry, log) = self::registry(&Layer::default());
-    registry.open("layer:layer:probe:x", &read().node("7")).unwrap();
+    registry.open("layer:layer:probe:x", &read().offer("node", "7")).unwrap();
     assert_eq!(log.open_settings(), ["node=7"], "through two layers");
 }
 

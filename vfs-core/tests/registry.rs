@@ -140,9 +140,9 @@ fn what_the_host_offers_reaches_only_who_declares_it() {
     let log = probe.log();
     let registry = registry("", probe);
     // `mode` and `node` are declared for each open; `job` and `broker` are not.
-    let how = read().setting("mode", "7").node("n1").job("j1").broker("b1");
+    let how = read().setting("mode", "7").offer("node", "n1").offer("job", "j1").offer("broker", "b1");
     registry.open("object:x", &how).unwrap();
-    registry.open("object:x", &read().setting("node", "mine").node("n1")).unwrap();
+    registry.open("object:x", &read().setting("node", "mine").offer("node", "n1")).unwrap();
     assert_eq!(log.open_settings(), ["mode=7 node=n1", "node=mine"]);
 }
 

@@ -159,7 +159,7 @@ fn a_copy_tells_a_wrong_direction_and_an_earlier_failure_at_its_edges_too() {
 #[test]
 fn two_writers_of_one_run_do_not_replace_each_other() {
     let registry = registry();
-    let open = |run: &str| registry.open("mem:a", &OpenOptions::new(NEW | F::ATOMIC).run(run));
+    let open = |run: &str| registry.open("mem:a", &OpenOptions::new(NEW | F::ATOMIC).offer("run", run));
     let first = open("one").unwrap();
     assert_eq!(code(open("one")), Code::EBUSY);
     open("two").unwrap();

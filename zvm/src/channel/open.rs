@@ -57,6 +57,15 @@ impl RunOptions {
         self.writers.insert(descriptor.into(), count);
         self
     }
+
+    /// Offers a provider this side's node, its broker and the job's name, where they are known.
+    pub(crate) fn offered(&self, how: OpenOptions, manifest: &Manifest) -> OpenOptions {
+        let known = [("node", &manifest.node), ("broker", &manifest.broker), ("job", &self.job)];
+        known.into_iter().fold(how, |how, (name, text)| match text {
+            Some(text) => how.offer(name, text),
+            None => how,
+        })
+    }
 }
 
 impl Channels {
@@ -297,23 +306,15 @@ impl Opener<'_> {
 
     /// Who opens, and what else a provider may want to know.
     fn how(&self, spec: &ChannelSpec, descriptor: &str) -> OpenOptions {
-        let mut how = OpenOptions::default().control(&self.controls.add()).run(self.run.clone());
-        for (value, offer) in [
-            (&self.manifest.node, OpenOptions::node as fn(OpenOptions, String) -> OpenOptions),
-            (&self.manifest.broker, OpenOptions::broker),
-            (&self.options.job, OpenOptions::job),
-        ] {
-            if let Some(value) = value {
-                how = offer(how, value.clone());
-            }
-        }
+        let how = OpenOptions::default().control(&self.controls.add()).offer("run", self.run.clone());
+        let mut how = self.options.offered(how, self.manifest);
         if let Some(count) = self.options.writers.get(descriptor)
             && !spec.limits.writable()
         {
-            how = how.writers(*count);
+            how = how.offer("writers", count.to_string());
         }
         if let Some(algorithm) = self.manifest.digest {
-            how = how.digest(algorithm.name());
+            how = how.offer("digest", algorithm.name());
         }
         how
     }

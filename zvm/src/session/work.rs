@@ -131,16 +131,8 @@ impl Work {
             Descriptor::parse(&manifest.program).map_or_else(|_| String::new(), |shown| shown.to_string());
         controls.at(format!("open the program {shown}"));
         let control = controls.add();
-        let mut how = OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&control);
-        if let Some(node) = &manifest.node {
-            how = how.node(node.clone());
-        }
-        if let Some(broker) = &manifest.broker {
-            how = how.broker(broker.clone());
-        }
-        if let Some(job) = &self.session.options.job {
-            how = how.job(job.clone());
-        }
+        let how = OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&control);
+        let how = self.session.options.offered(how, manifest);
         let mut file =
             self.session.registry.open(&manifest.program, &how).map_err(|error| no_program(&error))?;
         controls.at(format!("read the program {}", file.shown()));

@@ -11,7 +11,7 @@ fn open(house: &House, name: &str, writes: bool, digest: Option<&str>) -> OpenFi
     };
     let mut how = OpenOptions::new(flags);
     if let Some(digest) = digest {
-        how = how.digest(digest);
+        how = how.offer("digest", digest);
     }
     registry.open(&house.descriptor(name), &how).unwrap()
 }

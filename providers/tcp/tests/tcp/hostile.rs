@@ -209,7 +209,7 @@ fn a_broker_gets_a_proof_only_if_it_is_listed() {
     open("netpipe:elsewhere:9713:a:w").unwrap();
     refused(open("netpipe:127.0.0.1:6:a:w"), Code::EACCES, "`brokers`");
     refused(open("netpipe://other/a?mode=r"), Code::EACCES, "`brokers`");
-    let offered = OpenOptions::default().broker("127.0.0.1:6");
+    let offered = OpenOptions::default().offer("broker", "127.0.0.1:6");
     refused(listed.open("netpipe:a:w", &offered).map(drop), Code::EACCES, "`brokers`");
 }
 
@@ -574,7 +574,7 @@ fn names_are_looked_up() {
 #[test]
 fn a_digest_that_does_not_fit_is_ebadmsg_and_never_an_end() {
     let port = free_port();
-    let how = OpenOptions::new(READ).digest("sha256");
+    let how = OpenOptions::new(READ).offer("digest", "sha256");
     let mut reader = registry("crc = \"off\"").open(&format!("tcp://127.0.0.1:{port}"), &how).unwrap();
     let mut stream = dial(port, netpipe::digest::Algorithm::Sha256.feature());
     let mut bytes = data(b"good");

@@ -69,7 +69,7 @@ fn a_ring_of_three_ends() {
             let registry = host();
             in_thread(move || {
                 let open = |text: String| {
-                    registry.open(&text, &OpenOptions::default().node(node.to_string())).unwrap()
+                    registry.open(&text, &OpenOptions::default().offer("node", node.to_string())).unwrap()
                 };
                 let mut from = open(format!("netpipe:{}:r", (node + 2) % 3));
                 let mut to = open(format!("netpipe:{}:w", (node + 1) % 3));
