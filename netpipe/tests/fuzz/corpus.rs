@@ -135,4 +135,15 @@ fn write() {
         &[&[254], &data(b"hi", false), &bare(Message::Discard(reason).to_bytes())],
     );
     store("incoming", "broken-window", &[&[254], &[0x10, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0]]);
+
+    for (name, scheme, rest) in [
+        ("valid-direct", 0, "//[::1]:80/?mode=r&role=connect&window=64k"),
+        ("valid-node", 0, "2:0"),
+        ("valid-short", 1, "broker.example:80:2/left:w?job=a%2fb"),
+        ("valid-opaque", 2, "local|>x"),
+        ("broken-port", 0, "//h:65536"),
+        ("broken-name", 1, "b:%ff:r"),
+    ] {
+        store("descriptor", name, &[&[scheme], rest.as_bytes()]);
+    }
 }

@@ -134,6 +134,11 @@ fn incoming_streams() {
     fuzz("incoming", targets::incoming);
 }
 
+#[test]
+fn descriptors() {
+    fuzz("descriptor", targets::descriptor);
+}
+
 /// The measure itself: a parser that believed a length would be found.
 #[test]
 fn memory_is_measured() {

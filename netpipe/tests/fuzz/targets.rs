@@ -3,10 +3,12 @@
 //! Each panics where the crate breaks a promise, and returns whether it took the input whole. `main.rs` beside this file
 //! runs them over the stored corpus and over mutations of it; `fuzz/` runs them under cargo-fuzz.
 
+use netpipe::descriptor::{Place, SCHEMES};
 use netpipe::frame::{Crc, HEADER};
 use netpipe::pipe::{Incoming, Next};
 use netpipe::{
-    Decoder, Error, Handshake, Header, Hello, Kind, Local, Message, Name, Progress, Role, Secret, Sender,
+    Decoder, Descriptor, Endpoint, Error, Handshake, Header, Hello, Kind, Local, Message, Name, Progress,
+    Role, Secret, Sender,
 };
 
 /// Bytes of one header.
@@ -156,4 +158,17 @@ pub fn incoming(data: &[u8]) -> bool {
             }
         }
     }
+}
+
+/// A selecting byte, then what follows the scheme of a descriptor.
+pub fn descriptor(data: &[u8]) -> bool {
+    let Some((&choice, rest)) = data.split_first() else { return false };
+    let Ok(rest) = str::from_utf8(rest) else { return false };
+    let scheme = SCHEMES[usize::from(choice) % SCHEMES.len()];
+    let Ok(descriptor) = Descriptor::parse(scheme, rest) else { return false };
+    let named = descriptor.name(Role::Reader, None, None).is_ok();
+    if let Place::Direct { at, .. } | Place::Broker { broker: Some(at), .. } = descriptor.place {
+        assert_eq!(Endpoint::parse(&at.to_string(), None), Ok(at), "shown as another than is dialled");
+    }
+    named
 }
