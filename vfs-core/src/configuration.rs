@@ -266,14 +266,6 @@ pub(crate) fn built_in_alias(scheme: &str) -> Option<&'static str> {
     BUILT_IN_ALIASES.iter().find(|(known, _)| *known == scheme).map(|(_, provider)| *provider)
 }
 
-/// Whether a text is a provider's name: 1 to 32 lower-case letters, digits, `-` and `_`.
-pub(crate) fn is_provider_name(text: &str) -> bool {
-    (1..=32).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
-}
-
 /// The operator's file where nobody named one. It limits what may load, so only one that is certainly absent counts as none.
 fn default_file(path: &Path) -> Result<Option<PathBuf>> {
     match trust::is_there(path) {

@@ -2,9 +2,8 @@
 
 use crate::error::Result;
 use crate::flags::Events;
-use crate::waiting::WaitsFor;
 #[cfg(feature = "host")]
-use crate::{control::Limits, waiting::Waiting};
+use crate::waiting::Waiting;
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::ptr;
@@ -63,6 +62,15 @@ pub struct Origin {
     pub depth: u32,
     /// What the host offers to whichever provider declares it: `node`, `job`, ...
     pub offered: Vec<(&'static str, String)>,
+}
+
+/// When calls end.
+#[cfg(feature = "host")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub(crate) cancelled: bool,
+    /// On the monotonic clock, in nanoseconds; `u64::MAX`: there is no deadline.
+    pub(crate) deadline: u64,
 }
 
 /// A control that ends with another one, as that one sees it.
@@ -127,10 +135,13 @@ impl Context {
     /// }
     /// ```
     pub fn waits_for(&self, object: impl fmt::Display) -> WaitsFor {
-        WaitsFor::new(self.clone(), object.to_string())
+        let (context, object) = (self.clone(), object.to_string());
+        context.0.set_waiting(Some(&object), None);
+        WaitsFor { context, object }
     }
 
-    /// See [`ContextCalls::set_waiting`].
+    /// See [`ContextCalls::set_waiting`]; without a guard, for the bridge.
+    #[cfg(feature = "host")]
     pub(crate) fn set_waiting(&self, object: Option<&str>, refusal: Option<&str>) {
         self.0.set_waiting(object, refusal);
     }
@@ -204,5 +215,26 @@ impl Drop for OnCancel {
     fn drop(&mut self) {
         // Cancelled already: then there is nothing left to withdraw.
         let _ = self.context.0.set_on_cancel(None);
+    }
+}
+
+/// States what is waited for, until it is dropped. See [`Context::waits_for`].
+#[derive(Debug)]
+#[must_use = "dropping it says that the wait is over"]
+pub struct WaitsFor {
+    context: Context,
+    object: String,
+}
+
+impl WaitsFor {
+    /// Says why the last attempt failed: a line for a person, without secrets.
+    pub fn refused(&self, by: impl fmt::Display) {
+        self.context.0.set_waiting(Some(&self.object), Some(&by.to_string()));
+    }
+}
+
+impl Drop for WaitsFor {
+    fn drop(&mut self) {
+        self.context.0.set_waiting(None, None);
     }
 }

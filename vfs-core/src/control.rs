@@ -13,7 +13,6 @@ use crate::context::{CancelFn, Context, ContextCalls, Follower, Origin};
 use crate::error::{Error, Result};
 use crate::flags::Events;
 use crate::waiting::Waiting;
-pub use limits::Limits;
 pub(crate) use log::Log;
 use state::State;
 use std::fmt;

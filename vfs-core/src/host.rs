@@ -2,10 +2,10 @@
 
 use crate::code::Code;
 use crate::context::Context;
+use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::file::{File, Stat};
 use crate::flags::OpenFlags;
-use crate::provider::Entry;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;

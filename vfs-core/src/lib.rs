@@ -11,7 +11,7 @@
 //! | `printable` | text that nothing of reaches a terminal as a command |
 //! | `suggest` | what was probably meant by an unknown word |
 //! | `waiting` | what a call waits for, in words |
-//! | `file`, `host`, `provider` | the three traits, and a provider's handle on its host |
+//! | `file`, `entry`, `host`, `provider` | the three traits, and a provider's handle on its host |
 //! | `sigpipe` (feature of its own) | writing to a pipe without SIGPIPE |
 //! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
 //! | `boundary` | what every function that C can call has in common |
@@ -34,6 +34,7 @@ mod control;
 #[cfg(feature = "host")]
 mod copy;
 mod descriptor;
+mod entry;
 mod error;
 mod file;
 mod flags;
@@ -65,17 +66,18 @@ pub mod abi;
 pub mod boundary;
 
 pub use code::Code;
-pub use context::{CancelFn, Context, ContextCalls, OnCancel};
+pub use context::{CancelFn, Context, ContextCalls, OnCancel, WaitsFor};
 pub use descriptor::{DESCRIPTOR_MAX, Descriptor, Shown};
+pub use entry::{Entry, Name};
 pub use error::{Error, Result};
 pub use file::{COUNT_MAX, Direction, File, Finish, Flush, Kind, Lease, Stat};
 pub use flags::{Capabilities, Events, OpenFlags, Scope};
 pub use host::{Host, HostCalls, Inner, Level};
 pub use printable::{Printable, is_printable, printable_json};
-pub use provider::{Entry, Info, Instance, Name, Namespace, Provider, Request, Threads};
+pub use provider::{Info, Instance, Namespace, Provider, Request, Threads};
 pub use settings::{Setting, SettingKind, Settings, parse_duration, parse_size};
 pub use suggest::nearest;
-pub use waiting::{Waiting, WaitsFor};
+pub use waiting::Waiting;
 
 #[doc(hidden)]
 pub use bridge::entries::{pass_entry, pass_name};

@@ -6,6 +6,7 @@
 use crate::code::Code;
 use crate::context::Context;
 use crate::descriptor::{Descriptor, Shown};
+use crate::entry::{Entry, Name};
 use crate::error::{Error, Result};
 use crate::file::{File, Stat};
 use crate::flags::OpenFlags;
@@ -153,37 +154,6 @@ pub trait Namespace {
     }
 }
 
-/// One name below a directory.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
-    /// The last component only.
-    pub name: &'a str,
-    /// What is known without asking again.
-    pub stat: Option<&'a Stat>,
-}
-
-/// One name below a directory, as the bytes that it is made of.
-#[derive(Clone, Copy, Debug)]
-pub struct Name<'a> {
-    /// The last component only. Need not be UTF-8.
-    pub bytes: &'a [u8],
-    /// What is known without asking again.
-    pub stat: Option<&'a Stat>,
-}
-
-impl<'a> From<Entry<'a>> for Name<'a> {
-    fn from(entry: Entry<'a>) -> Name<'a> {
-        Name { bytes: entry.name.as_bytes(), stat: entry.stat }
-    }
-}
-
-impl<'a> Name<'a> {
-    /// The entry of a name that is UTF-8.
-    pub fn entry(self) -> Option<Entry<'a>> {
-        Some(Entry { name: str::from_utf8(self.bytes).ok()?, stat: self.stat })
-    }
-}
-
 /// What to open, and for whom.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
@@ -269,4 +239,13 @@ impl<'a> Request<'a> {
     pub fn settings(&self) -> &'a Settings {
         self.settings
     }
+}
+
+/// Whether a text is a provider's name: 1 to 32 lower-case letters, digits, `-` and `_`.
+#[cfg(feature = "host")]
+pub(crate) fn is_provider_name(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
 }

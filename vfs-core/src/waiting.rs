@@ -1,6 +1,5 @@
 //! What a call waits for, in words: the provider states it, the host shows it to whoever waits.
 
-use crate::context::Context;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -42,32 +41,6 @@ impl fmt::Display for Span {
             0 => write!(f, "{} ms", self.0.as_millis()),
             seconds => write!(f, "{seconds} s"),
         }
-    }
-}
-
-/// States what is waited for, until it is dropped. See [`Context::waits_for`].
-#[derive(Debug)]
-#[must_use = "dropping it says that the wait is over"]
-pub struct WaitsFor {
-    context: Context,
-    object: String,
-}
-
-impl WaitsFor {
-    pub(crate) fn new(context: Context, object: String) -> WaitsFor {
-        context.set_waiting(Some(&object), None);
-        WaitsFor { context, object }
-    }
-
-    /// Says why the last attempt failed: a line for a person, without secrets.
-    pub fn refused(&self, by: impl fmt::Display) {
-        self.context.set_waiting(Some(&self.object), Some(&by.to_string()));
-    }
-}
-
-impl Drop for WaitsFor {
-    fn drop(&mut self) {
-        self.context.set_waiting(None, None);
     }
 }
 

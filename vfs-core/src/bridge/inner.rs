@@ -9,11 +9,11 @@ use crate::bridge::translate::{direction_to_abi, empty_stat, seek_to_abi, stat_f
 use crate::bridge::values::Values;
 use crate::code::Code;
 use crate::context::Context;
+use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
 use crate::flags::{Capabilities, OpenFlags};
 use crate::host::Inner;
-use crate::provider::Entry;
 use std::ffi::CString;
 use std::io::SeekFrom;
 use std::ops::ControlFlow;

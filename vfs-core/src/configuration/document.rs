@@ -1,9 +1,10 @@
 //! The text of an operator's file, read value by value, so that each error names its line and says what to write there.
 
-use super::{Alias, ProviderSection, Written, invalid, is_provider_name};
+use super::{Alias, ProviderSection, Written, invalid};
 use crate::descriptor::is_scheme;
 use crate::error::{Error, Result};
 use crate::loader::Digest;
+use crate::provider::is_provider_name;
 use crate::suggest::nearest;
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -1,14 +1,7 @@
 //! When calls end, as one number that a call can look at in a nanosecond.
 
 use super::clock;
-
-/// Cancelled or not, and the deadline on the monotonic clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    pub(super) cancelled: bool,
-    /// Nanoseconds; [`NEVER`]: none.
-    pub(super) deadline: u64,
-}
+use crate::context::Limits;
 
 /// Calls do not end by themselves.
 pub(super) const NEVER: u64 = u64::MAX;

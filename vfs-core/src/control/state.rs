@@ -4,10 +4,10 @@
 
 use super::Log;
 use super::clock::{now, passed, timespec};
-use super::limits::{CANCELLED, Limits, NEVER};
+use super::limits::{CANCELLED, NEVER};
 use super::waits::{Waits, poll_once};
 use crate::code::Code;
-use crate::context::{CancelFn, Follower};
+use crate::context::{CancelFn, Follower, Limits};
 use crate::error::{Error, Result};
 use crate::flags::Events;
 use crate::forks::{forks, forks_now};

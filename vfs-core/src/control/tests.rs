@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy takes only the #[test] functions of this file for tests")]
 
 use super::*;
+use crate::context::Limits;
 use crate::host::{Host, HostCalls, Level};
 use parking_lot::Mutex;
 use rustix::pipe::pipe;

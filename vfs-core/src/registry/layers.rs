@@ -3,12 +3,12 @@
 use crate::abi::LAYERS_MAX;
 use crate::code::Code;
 use crate::context::Context;
+use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
 use crate::flags::{Capabilities, OpenFlags};
 use crate::host::{Host, HostCalls, Inner, Level, busy_in_start};
 use crate::open::{OpenFile, OpenOptions};
-use crate::provider::Entry;
 use crate::registry::{Registry, Shared};
 use std::io::SeekFrom;
 use std::ops::ControlFlow;

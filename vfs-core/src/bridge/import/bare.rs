@@ -1,20 +1,20 @@
 //! A library's functions, bare, for the conformance suite: it calls them as no host would, to see that they bear it.
 
 use crate::abi;
-use crate::bridge::import::instance::{ImportedInstance, PassedRequest, start_shared};
-use crate::bridge::import::table::Imported;
+use crate::bridge::import::instance::ImportedInstance;
+use crate::bridge::import::opening::PassedRequest;
+use crate::bridge::import::provider::Imported;
 use crate::error::Result;
 use crate::host::Host;
 use crate::provider::Request;
 use crate::settings::Settings;
-use std::sync::Arc;
 
 /// A started instance with the table of its library. Stops when dropped; its files must be closed before that.
-pub struct Bare(Arc<ImportedInstance>);
+pub struct Bare(ImportedInstance);
 
 impl Bare {
     pub(crate) fn start(imported: &Imported, host: Host, settings: &Settings) -> Result<Bare> {
-        Ok(Bare(start_shared(imported.library(), host, settings)?))
+        imported.start_instance(host, settings).map(Bare)
     }
 
     /// The host's copy of the library's table.

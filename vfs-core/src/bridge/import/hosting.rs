@@ -1,17 +1,12 @@
-//! What a provider calls: the host's table, and the calls on a context.
-#![expect(unsafe_code, reason = "called by providers through the C table")]
+//! What stands behind the pointers that a provider has of its host: the table of an instance, and a context.
+#![expect(unsafe_code, reason = "follows pointers that providers pass back")]
 
 use crate::abi;
-use crate::boundary::{Argument, Callback, c_string, null};
-use crate::bridge::import::layers::HOST_OPEN;
-use crate::bridge::translate::{events_from_abi, limit_from_abi, limit_to_abi};
+use crate::boundary::{Argument, c_string, null};
 use crate::context::Context;
 use crate::error::Result;
-use crate::extern_c;
-use crate::host::{Host, Level, busy_in_start};
-use crate::printable::is_printable;
-use std::ffi::{CString, c_void};
-use std::os::fd::BorrowedFd;
+use crate::host::{Host, busy_in_start};
+use std::ffi::CString;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,19 +28,10 @@ unsafe impl Send for Hosting {}
 unsafe impl Sync for Hosting {}
 
 impl Hosting {
-    pub(crate) fn new(host: Host) -> Arc<Hosting> {
+    /// With these functions.
+    pub(super) fn new(host: Host, calls: &abi::Host) -> Arc<Hosting> {
         let (name, version) = (c_string(host.name()), c_string(host.version()));
-        let table = abi::Host {
-            struct_size: abi::Host::SIZE,
-            name: name.as_ptr(),
-            version: version.as_ptr(),
-            log: Some(log),
-            extension: Some(extension),
-            status: Some(status),
-            time_left: Some(time_left),
-            on_cancel: Some(on_cancel),
-            wait: Some(wait),
-        };
+        let table = abi::Host { name: name.as_ptr(), version: version.as_ptr(), ..*calls };
         Arc::new(Hosting { table, host, starting: AtomicBool::new(true), _name: name, _version: version })
     }
 
@@ -92,67 +78,5 @@ impl Argument for &Hosting {
     unsafe fn check(value: *const abi::Host, name: &'static str) -> Result<Self> {
         // SAFETY: the caller's promise: NULL, or what `table` gave, before stop has returned.
         unsafe { value.cast::<Hosting>().as_ref() }.ok_or_else(|| null(name))
-    }
-}
-
-static HOST_WAITING: abi::HostWaiting =
-    abi::HostWaiting { struct_size: abi::HostWaiting::SIZE, waits_for: Some(waits_for) };
-
-/// A provider's function and argument, to be called on whatever thread cancels.
-struct OnCancel(abi::CancelFn, *mut c_void);
-
-// SAFETY: the header says that the function runs on any thread, so its author made the argument fit for that.
-unsafe impl Send for OnCancel {}
-
-impl OnCancel {
-    fn run(self) {
-        // SAFETY: the provider's own function with its own argument, which stays until it is withdrawn or close has begun.
-        unsafe { (self.0)(self.1) }
-    }
-}
-
-extern_c! { by "the host":
-    // A text that is not UTF-8 is not shown.
-    fn waits_for(context: Context, object: Option<&str>, refusal: Result<Option<&str>>) -> (), plain {
-        context.set_waiting(object, refusal.ok().flatten());
-        Ok(())
-    }
-    // A text that is not UTF-8 is not logged.
-    fn log(host: &Hosting, level: u32, text: &str) -> (), plain {
-        let level = match level {
-            0..=10 => Level::Error,
-            11..=20 => Level::Warning,
-            21..=30 => Level::Info,
-            _ => Level::Debug,
-        };
-        // One line, and nothing that a terminal would obey.
-        let line = text.trim().replace(|character: char| !is_printable(character), " ");
-        host.host.log(level, &line);
-        Ok(())
-    }
-    fn extension(_host: Option<&Hosting>, id: &str) -> *const c_void, plain {
-        Ok(match id {
-            abi::EXT_HOST_OPEN => (&raw const HOST_OPEN).cast(),
-            abi::EXT_HOST_WAITING => (&raw const HOST_WAITING).cast(),
-            _ => ptr::null(),
-        })
-    }
-    fn status(context: Context) -> i32, plain {
-        context.status()
-    }
-    fn time_left(context: Option<Context>) -> u64, plain {
-        Ok(limit_to_abi(context.and_then(|context| context.time_left())))
-    }
-    fn on_cancel(context: Context, function: Option<Callback<abi::CancelFn>>, arg: *mut c_void) -> i32, plain {
-        context.set_on_cancel(function.map(|function| {
-            let function = OnCancel(function.0, arg);
-            Box::new(move || function.run()) as crate::context::CancelFn
-        }))
-    }
-    // A descriptor is the provider's for the time of the call, and a closed one is answered with EBADF.
-    fn wait(context: Context, fd: i32, events: u32, ns: u64) -> i32, plain {
-        // SAFETY: as just said.
-        let fd = (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) });
-        context.wait(fd, events_from_abi(events), limit_from_abi(ns)).map(|came| came.bits() as u32)
     }
 }

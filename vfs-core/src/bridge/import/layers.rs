@@ -9,11 +9,11 @@ use crate::bridge::import::hosting::Hosting;
 use crate::bridge::values::values;
 use crate::code::Code;
 use crate::context::Context;
+use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::extern_c;
 use crate::flags::OpenFlags;
 use crate::host::{Host, Inner};
-use crate::provider::Entry;
 use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
 

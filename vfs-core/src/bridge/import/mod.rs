@@ -2,14 +2,17 @@
 //! checked: counts, positions, codes, panics' leftovers, forks, and the promise of `threads`.
 
 mod bare;
-mod call;
+mod calls;
 mod file;
 mod hosting;
 mod instance;
 mod layers;
+mod library;
+mod opening;
+mod provider;
+mod read;
 mod rules;
-mod table;
 
 pub use bare::Bare;
-pub(crate) use table::Imported;
-pub use table::built_in;
+pub(crate) use provider::Imported;
+pub use provider::built_in;

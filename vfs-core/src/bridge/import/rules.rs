@@ -1,8 +1,8 @@
 //! Reads `zvfs.settings/1`: which values a library's settings may have, beyond their types.
 #![expect(unsafe_code, reason = "reads the library's structs")]
 
-use super::table::{copy_struct, list, text};
 use crate::abi;
+use crate::bridge::import::read::{copy_struct, list, text};
 use crate::settings::{Setting, SettingKind};
 
 /// Lays a library's rules over its settings. `declared` has the names of those too that this host left out.

@@ -2,30 +2,19 @@
 #![expect(unsafe_code, reason = "reads the other side's structs")]
 
 use crate::abi;
-use crate::boundary::{Growing, copied, read};
-use crate::bridge::import::{instance, rules};
+use crate::boundary::Growing;
+use crate::bridge::import::read::{copy_struct, list, optional, text};
+use crate::bridge::import::rules;
 use crate::bridge::translate::kind_from_abi;
-use crate::code::Code;
-use crate::configuration::is_provider_name;
 use crate::descriptor::is_scheme;
-use crate::error::{Error, Result};
 use crate::flags::{OpenFlags, Scope};
 use crate::forks::PerProcess;
-use crate::host::Host;
-use crate::provider::{Info, Instance, Provider, Threads};
-use crate::settings::{Setting, SettingKind, Settings};
+use crate::provider::{Info, Threads, is_provider_name};
+use crate::settings::{Setting, SettingKind};
 use parking_lot::{Mutex, ReentrantMutex};
 use std::collections::BTreeMap;
-use std::ffi::{CString, c_char};
+use std::ffi::CString;
 use std::sync::Arc;
-
-/// More elements than this in a NULL-terminated list means that the terminator is missing.
-const LIST_MAX: usize = 1024;
-
-/// A provider that came through the ABI.
-pub(crate) struct Imported {
-    library: Arc<ImportedLibrary>,
-}
 
 /// The host's own copy of everything that a library says.
 pub(crate) struct ImportedLibrary {
@@ -47,12 +36,12 @@ unsafe impl Send for ImportedLibrary {}
 // SAFETY: as above.
 unsafe impl Sync for ImportedLibrary {}
 
-impl Imported {
+impl ImportedLibrary {
     /// Copies a table and checks it. The error is the defect, in words.
     ///
     /// # Safety
     /// `table` is NULL or points to what a provider's entry returned, and stays.
-    pub(crate) unsafe fn new(table: *const abi::Provider) -> Result<Imported, String> {
+    pub(super) unsafe fn new(table: *const abi::Provider) -> Result<ImportedLibrary, String> {
         if table.is_null() {
             let why =
                 "the entry returned NULL: it refuses to run here, or it failed while it described itself";
@@ -80,7 +69,7 @@ impl Imported {
                 return Err(format!("no function {name}"));
             }
         }
-        let library = ImportedLibrary {
+        Ok(ImportedLibrary {
             positional: extension(&table, abi::EXT_POSITIONAL)?,
             stat: extension(&table, abi::EXT_STAT)?,
             namespace: extension(&table, abi::EXT_NAMESPACE)?,
@@ -90,28 +79,7 @@ impl Imported {
             table,
             info,
             serial: serial_of(address),
-        };
-        Ok(Imported { library: Arc::new(library) })
-    }
-
-    pub(crate) fn library(&self) -> Arc<ImportedLibrary> {
-        self.library.clone()
-    }
-}
-
-/// Takes a provider that is part of the program itself, as the table that its entry returns: for
-/// [`Registry::register`](crate::Registry::register). What the loader does with a library's table is done here too.
-///
-/// # Safety
-/// `table` is NULL or points to a table as `zvfs_provider.h` says, which stays for as long as the process.
-///
-/// # Errors
-/// ELIBBAD: the table breaks a rule of the header.
-pub unsafe fn built_in(table: *const abi::Provider) -> Result<Box<dyn Provider>> {
-    // SAFETY: the caller's promise.
-    match unsafe { Imported::new(table) } {
-        Ok(imported) => Ok(Box::new(imported)),
-        Err(defect) => Err(Error::new(Code::ELIBBAD, format!("breaks the provider ABI: {defect}"))),
+        })
     }
 }
 
@@ -121,29 +89,6 @@ fn serial_of(table: usize) -> Arc<ReentrantMutex<()>> {
     type Locks = BTreeMap<usize, Arc<ReentrantMutex<()>>>;
     static LOCKS: PerProcess<Mutex<Locks>> = PerProcess::new();
     LOCKS.get_or_make(Mutex::default).lock().entry(table).or_default().clone()
-}
-
-impl Provider for Imported {
-    fn info(&self) -> Info {
-        self.library.info.clone()
-    }
-
-    fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
-        instance::start(self.library.clone(), host, &settings)
-    }
-
-    fn is_in_its_turn(&self) -> bool {
-        self.library.info.threads == Threads::PerLibrary && self.library.serial.is_owned_by_current_thread()
-    }
-}
-
-/// Copies what this version knows of a struct of the library's.
-///
-/// # Safety
-/// `from` is NULL or points to a struct that is as large as its first field says.
-pub(super) unsafe fn copy_struct<T: Growing>(from: *const T, name: &str) -> Result<T, String> {
-    // SAFETY: the caller's promise.
-    unsafe { read(from, name) }.map_err(|error| error.to_string())
 }
 
 fn extension<T: Growing>(table: &abi::Provider, id: &str) -> Result<Option<T>, String> {
@@ -259,41 +204,4 @@ unsafe fn read_setting(setting: *const abi::Setting) -> Result<(String, Option<S
         ours.parse(default).map_err(|error| format!("its default is invalid: {error}"))?;
     }
     Ok((name, Some(ours)))
-}
-
-/// # Safety
-/// `from` is NULL or a terminated string.
-pub(super) unsafe fn text(from: *const c_char, what: &str) -> Result<String, String> {
-    // SAFETY: the caller's promise.
-    unsafe { copied(from, what) }.map_err(|error| error.to_string())
-}
-
-/// # Safety
-/// `from` is NULL or a terminated string.
-unsafe fn optional(from: *const c_char, what: &str) -> Result<Option<String>, String> {
-    if from.is_null() {
-        return Ok(None);
-    }
-    // SAFETY: the caller's promise.
-    unsafe { text(from, what) }.map(Some)
-}
-
-/// The elements of a NULL-terminated list.
-///
-/// # Safety
-/// `from` is NULL or points to such a list.
-pub(super) unsafe fn list<T>(from: *const *const T, what: &str) -> Result<Vec<*const T>, String> {
-    if from.is_null() {
-        return Err(format!("{what} is NULL"));
-    }
-    let mut elements = Vec::new();
-    for at in 0..LIST_MAX {
-        // SAFETY: no element before this one was the terminator.
-        let element = unsafe { *from.add(at) };
-        if element.is_null() {
-            return Ok(elements);
-        }
-        elements.push(element);
-    }
-    Err(format!("{what}: no NULL after {LIST_MAX} elements"))
 }

@@ -1,0 +1,169 @@
+//! What an instance is asked for: files and names; and the request that goes with it.
+#![expect(unsafe_code, reason = "calls the provider's functions")]
+
+use crate::abi;
+use crate::boundary::c_string;
+use crate::bridge::entries::{take_entries, take_names};
+use crate::bridge::import::file::ImportedFile;
+use crate::bridge::import::hosting::context_pointer;
+use crate::bridge::import::instance::ImportedInstance;
+use crate::bridge::outcome::{broken_rule, call_status};
+use crate::bridge::translate::{empty_stat, stat_from_abi};
+use crate::bridge::values::Values;
+use crate::code::Code;
+use crate::context::Context;
+use crate::entry::{Entry, Name};
+use crate::error::{Error, Result};
+use crate::file::{File, Stat};
+use crate::provider::{Instance, Namespace, Request};
+use std::ffi::CString;
+use std::ops::ControlFlow;
+use std::ptr;
+use std::sync::Arc;
+
+/// An instance as the trait; its files hold the instance too.
+pub(super) struct Handle(pub(super) Arc<ImportedInstance>);
+
+impl Instance for Handle {
+    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let instance = &self.0;
+        instance.alive()?;
+        let Some(open) = instance.library.table.open else { return Err(broken_rule("no open")) };
+        // The context's address must stay until close.
+        let context = Arc::new(request.context().clone());
+        let passed = PassedRequest::new(request, &context);
+        let mut raw = ptr::null_mut();
+        let turn = instance.turn(&context)?;
+        // SAFETY: the provider's own function; request and place for the result are valid during the call, the context until
+        // close has returned.
+        let opened = call_status(|err| unsafe { open(instance.raw, &passed.request(), &mut raw, err) });
+        let opened = match opened {
+            Ok(()) if raw.is_null() => Err(broken_rule("open succeeded without a file")),
+            opened => opened,
+        };
+        if let Err(error) = opened {
+            // The context goes: a cancel must not run what a failed open left there.
+            let _ = context.withdraw();
+            return Err(error);
+        }
+        // Still in this turn: it asks for the capabilities.
+        let file = ImportedFile::new(instance.clone(), raw, context);
+        drop(turn);
+        Ok(Box::new(file?))
+    }
+
+    fn namespace(&self) -> Option<&dyn Namespace> {
+        self.0.library.namespace.is_some().then_some(self)
+    }
+}
+
+impl Handle {
+    /// Makes one call of the namespace, whose context ends with it.
+    fn named(
+        &self,
+        request: &Request<'_>,
+        verb: &str,
+        function: impl FnOnce(&abi::Namespace, *const abi::OpenRequest, *mut abi::Error) -> Option<i32>,
+    ) -> Result<()> {
+        let instance = &self.0;
+        instance.alive()?;
+        let unsupported =
+            || Error::new(Code::ENOTSUP, format!("{verb} {}: this provider cannot", request.shown()));
+        let table = instance.library.namespace.as_ref().ok_or_else(unsupported)?;
+        let passed = PassedRequest::new(request, request.context());
+        let _turn = instance.turn(request.context())?;
+        let mut present = true;
+        let result = call_status(|err| {
+            function(table, &passed.request(), err).unwrap_or_else(|| {
+                present = false;
+                0
+            })
+        });
+        let _ = request.context().withdraw();
+        if present { result } else { Err(unsupported()) }
+    }
+}
+
+impl Namespace for Handle {
+    fn stat(&self, request: &Request<'_>) -> Result<Stat> {
+        let mut out = empty_stat();
+        self.named(request, "stat", |table, request, err| {
+            // SAFETY: the provider's own function; all arguments are valid during the call.
+            table.stat.map(|stat| unsafe { stat(self.0.raw, request, &mut out, err) })
+        })?;
+        Ok(stat_from_abi(&out))
+    }
+
+    fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        take_entries(each, |each, arg| {
+            self.named(request, "list", |table, request, err| {
+                // SAFETY: the provider's own function; all arguments are valid during the call.
+                table.list.map(|list| unsafe { list(self.0.raw, request, Some(each), arg, err) })
+            })
+        })
+    }
+
+    fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {
+        let Some(list) = self.0.library.names.and_then(|names| names.list) else {
+            return self.list(request, &mut |entry| each(entry.into()));
+        };
+        take_names(each, |each, arg| {
+            self.named(request, "list", |_, request, err| {
+                // SAFETY: the provider's own function; all arguments are valid during the call.
+                Some(unsafe { list(self.0.raw, request, Some(each), arg, err) })
+            })
+        })
+    }
+
+    fn remove(&self, request: &Request<'_>) -> Result<()> {
+        self.named(request, "remove", |table, request, err| {
+            // SAFETY: the provider's own function; all arguments are valid during the call.
+            table.remove.map(|remove| unsafe { remove(self.0.raw, request, err) })
+        })
+    }
+}
+
+/// A request in C's form, with what it points to.
+pub(crate) struct PassedRequest {
+    descriptor: CString,
+    shown: Option<CString>,
+    scheme: CString,
+    rest: usize,
+    flags: u64,
+    expected_size: u64,
+    values: Values,
+    context: *mut abi::Context,
+}
+
+impl PassedRequest {
+    pub(crate) fn new(request: &Request<'_>, context: &Context) -> PassedRequest {
+        let descriptor = request.descriptor();
+        let text = descriptor.as_written();
+        PassedRequest {
+            descriptor: c_string(text),
+            shown: (request.shown() != text).then(|| c_string(request.shown())),
+            scheme: c_string(request.scheme()),
+            rest: text.len() - descriptor.rest().len(),
+            flags: request.flags().bits(),
+            expected_size: request.expected_size().unwrap_or(abi::SIZE_UNKNOWN),
+            values: Values::new(request.settings()),
+            context: context_pointer(context),
+        }
+    }
+
+    pub(crate) fn request(&self) -> abi::OpenRequest {
+        let descriptor = self.descriptor.as_ptr();
+        abi::OpenRequest {
+            struct_size: abi::OpenRequest::SIZE,
+            context: self.context,
+            scheme: self.scheme.as_ptr(),
+            // A descriptor was parsed, so it has no NUL and its rest is its tail.
+            rest: descriptor.wrapping_add(self.rest),
+            descriptor,
+            shown: self.shown.as_ref().map_or(descriptor, |shown| shown.as_ptr()),
+            flags: self.flags,
+            expected_size: self.expected_size,
+            settings: self.values.list(),
+        }
+    }
+}
