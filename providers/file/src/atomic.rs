@@ -1,34 +1,21 @@
-//! Files that appear under their name on COMMIT: written without a name, then linked to it, or renamed over what is there.
+//! ATOMIC: opens a file that appears under its name on COMMIT.
 
 use crate::attributes;
 use crate::claims::Claim;
-use crate::confine::{NEW_FILE, Roots};
-use crate::failure::{fail, fail_to_make};
+use crate::confine::Roots;
+use crate::failure::{fail, fail_to_make, only_in_place, unsupported};
+use crate::flags::kernel_flags;
 use crate::hidden::{self, Hidden};
-use crate::place::Place;
-use crate::provider::{kernel_flags, unsupported};
+use crate::pending::Pending;
+use crate::place::{NEW_FILE, Place};
 use crate::regular::{Regular, lock};
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, StatxAttributes, StatxFlags, flock, fstat, fsync, statx,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, StatxAttributes, StatxFlags, fstat, statx,
 };
-use rustix::io::{Errno, retry_on_intr};
-use std::fmt;
+use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use vfs_core::{Code, Error, OpenFlags, Request, Result};
-
-/// A file on its way to its name. Dropped before COMMIT, it goes away.
-#[derive(Debug)]
-pub struct Pending {
-    /// Its name meanwhile, where the file system knows no file without one.
-    hidden: Option<Hidden>,
-    target: Place,
-    exclusive: bool,
-    /// A SYNC came: the COMMIT is to be durable.
-    synced: bool,
-    /// The file to be replaced, with a shared lock: keeps writers in place out, but not other pending ones.
-    replaced: Option<OwnedFd>,
-}
+use vfs_core::{Code, OpenFlags, Request, Result};
 
 /// Opens a file that is not visible until COMMIT. A symbolic link is followed below the roots: what it leads to is replaced.
 ///
@@ -77,61 +64,6 @@ pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags)
     let mut file = Regular::new(fd, request, flags).claimed(claim).pending(pending);
     file.reserve(request)?;
     Ok(file)
-}
-
-/// Says why ATOMIC cannot be had of what is at hand.
-pub fn only_in_place(request: &Request<'_>, why: impl fmt::Display) -> Error {
-    Error::new(Code::ENOTSUP, format!("open {} with ATOMIC: {why}", request.shown()))
-}
-
-impl Pending {
-    /// Makes what was written so far durable, and asks COMMIT to do the same with the name.
-    pub fn sync(&mut self, fd: &OwnedFd) -> Result<(), Errno> {
-        self.synced = true;
-        retry_on_intr(|| fsync(fd))
-    }
-
-    /// Puts the file under its name.
-    pub fn commit(mut self, fd: &OwnedFd) -> Result<(), Errno> {
-        if let Some(old) = &self.replaced {
-            // Again: they may have been changed since it was opened.
-            attributes::copy(old, fd)?;
-        }
-        if self.synced {
-            retry_on_intr(|| fsync(fd))?;
-        }
-        let shown = self.show(fd);
-        // By hand: a process forked meanwhile holds a copy of the descriptor.
-        let _ = flock(fd, FlockOperation::NonBlockingUnlock);
-        shown?;
-        if self.synced { self.target.sync() } else { Ok(()) }
-    }
-
-    fn show(&mut self, fd: &OwnedFd) -> Result<(), Errno> {
-        let hidden = match self.hidden.take() {
-            Some(hidden) => hidden,
-            None => {
-                if self.replaced.is_none() {
-                    match self.target.link(fd) {
-                        // Made by somebody else since.
-                        Err(Errno::EXIST) if !self.exclusive => {}
-                        result => return result,
-                    }
-                }
-                Hidden::link(&self.target, fd)?
-            }
-        };
-        hidden.rename(&self.target, self.exclusive)
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        // By hand, as above.
-        if let Some(replaced) = &self.replaced {
-            let _ = flock(replaced, FlockOperation::NonBlockingUnlock);
-        }
-    }
 }
 
 /// Opens the file to be replaced for writing, which asks for that permission, and locks it. It must be one that can be

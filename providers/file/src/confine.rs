@@ -3,7 +3,7 @@
 //! Two ways lead there: openat2, where the kernel itself keeps the path below the root, and [`Walk`], name by name, where
 //! openat2 is missing or a seccomp filter refuses it, which is found out once, at start, and where it refuses an absolute link.
 
-use crate::place::Place;
+use crate::place::{NEW_FILE, Place};
 use crate::walk::{Walk, beneath};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
@@ -19,9 +19,6 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGIC
 /// which no stranger's rename disturbs, takes over.
 const TRIES: u32 = 16;
 
-/// New files: what the umask leaves of this.
-pub const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
-
 /// The folders that paths must lie below.
 #[derive(Debug)]
 pub struct Roots(Vec<Root>);
@@ -32,13 +29,14 @@ struct Root {
     /// begin with either.
     names: Vec<PathBuf>,
     fd: OwnedFd,
-    how: How,
+    lookup: Lookup,
 }
 
+/// How a path is kept below a root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum Lookup {
     /// The root is `/`: nothing can lead out.
-    Anywhere,
+    Unconfined,
     /// openat2.
     Kernel,
     /// Name by name.
@@ -54,26 +52,29 @@ impl Roots {
         let paths: Vec<&Path> = paths.collect();
         let whole = Path::new("/");
         if paths.is_empty() || paths.contains(&whole) {
-            return Roots::with(&[whole], |_| How::Anywhere);
+            return Roots::with(&[whole], |_| Lookup::Unconfined);
         }
         Roots::with(&paths, |fd| {
             let probe = openat2(fd, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), BENEATH);
-            if probe.is_ok() { How::Kernel } else { How::Walk }
+            if probe.is_ok() { Lookup::Kernel } else { Lookup::Walk }
         })
     }
 
     /// Opens the roots, with the way to stay below them given.
-    pub fn with<'p>(paths: &[&'p Path], how: impl Fn(&OwnedFd) -> How) -> Result<Roots, (&'p Path, Errno)> {
+    pub fn with<'p>(
+        paths: &[&'p Path],
+        lookup: impl Fn(&OwnedFd) -> Lookup,
+    ) -> Result<Roots, (&'p Path, Errno)> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut roots = Vec::new();
         for path in paths {
             let fd = retry_on_intr(|| rustix::fs::open(*path, flags, Mode::empty()))
                 .and_then(above_standard)
                 .map_err(|errno| (*path, errno))?;
-            let how = how(&fd);
+            let lookup = lookup(&fd);
             // Where the system cannot tell its own name for it, the written one is enough.
             let names = iter::once((*path).to_owned()).chain(path.canonicalize()).collect();
-            roots.push(Root { names, fd, how });
+            roots.push(Root { names, fd, lookup });
         }
         // The innermost first: a link that leads out of it may still lie below an outer one.
         roots.sort_by_key(|root| std::cmp::Reverse(root.written().components().count()));
@@ -130,17 +131,17 @@ impl Root {
 
     /// What follows the root in a path, `..` and all; `None`: the path does not begin with it.
     fn rest<'p>(&self, path: &'p Path) -> Option<Cow<'p, Path>> {
-        match self.how {
-            How::Anywhere => Some(Cow::Borrowed(path)),
-            How::Kernel | How::Walk => beneath(self.written(), path),
+        match self.lookup {
+            Lookup::Unconfined => Some(Cow::Borrowed(path)),
+            Lookup::Kernel | Lookup::Walk => beneath(self.written(), path),
         }
     }
 
     fn open(&self, rest: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let mode = if flags.contains(OFlags::CREATE) { NEW_FILE } else { Mode::empty() };
-        match self.how {
-            How::Anywhere => return retry_on_intr(|| openat(&self.fd, rest, flags, mode)),
-            How::Kernel => {
+        match self.lookup {
+            Lookup::Unconfined => return retry_on_intr(|| openat(&self.fd, rest, flags, mode)),
+            Lookup::Kernel => {
                 for _ in 0..TRIES {
                     match openat2(&self.fd, rest, flags, mode, BENEATH) {
                         Err(Errno::AGAIN | Errno::INTR) => {}
@@ -150,13 +151,13 @@ impl Root {
                     }
                 }
             }
-            How::Walk => {}
+            Lookup::Walk => {}
         }
         self.walk(rest)?.open(flags, mode)
     }
 
     fn walk(&self, rest: &Path) -> Result<Walk<'_>, Errno> {
-        Walk::new(self.fd.as_fd(), (self.how != How::Anywhere).then_some(&self.names), rest)
+        Walk::new(self.fd.as_fd(), (self.lookup != Lookup::Unconfined).then_some(&self.names), rest)
     }
 }
 

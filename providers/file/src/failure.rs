@@ -1,6 +1,8 @@
 //! System errors, turned into ours.
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
+use std::fmt;
 use vfs_core::{Code, Error, OpenFlags, Request};
 
 /// Says what failed: `doing` is the operation, `shown` the descriptor for messages.
@@ -41,4 +43,30 @@ pub fn wrong_direction(doing: &str, shown: &str, finished: bool) -> Error {
         (false, _) => "not open for writing",
     };
     Error::new(Code::EBADF, format!("{doing} {shown}: {text}"))
+}
+
+/// What no channel can be.
+pub fn unsupported(kind: FileType, request: &Request<'_>) -> Error {
+    let (code, what) = match kind {
+        FileType::Directory => (Code::EISDIR, "is a directory"),
+        FileType::Socket => (Code::EPROTONOSUPPORT, "is a socket"),
+        FileType::BlockDevice => (Code::EPROTONOSUPPORT, "is a block device"),
+        _ => (Code::EPROTONOSUPPORT, "is of an unknown kind"),
+    };
+    let allowed = "channels are regular files, FIFOs and character devices";
+    Error::new(code, format!("open {}: {what}: {allowed}", request.shown()))
+}
+
+/// Refuses to change anything.
+pub fn read_only(doing: &str, request: &Request<'_>) -> Error {
+    let shown = request.shown();
+    Error::new(
+        Code::EROFS,
+        format!("{doing} {shown}: the operator made files read-only (setting `read-only`)"),
+    )
+}
+
+/// Says why ATOMIC cannot be had of what is at hand.
+pub fn only_in_place(request: &Request<'_>, why: impl fmt::Display) -> Error {
+    Error::new(Code::ENOTSUP, format!("open {} with ATOMIC: {why}", request.shown()))
 }

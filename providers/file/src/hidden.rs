@@ -120,7 +120,7 @@ fn hidden(name: &OsStr, tail: &str) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::confine::NEW_FILE;
+    use crate::place::NEW_FILE;
     use std::fs::{self, File};
     use std::path::Path;
     use tempfile::TempDir;

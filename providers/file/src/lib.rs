@@ -29,8 +29,8 @@
 //! | `path` | descriptor to path |
 //! | `confine`, `walk` | path to descriptor, below the roots: by openat2, or name by name |
 //! | `place` | a name in a folder: create, remove, make durable |
-//! | `provider` | the provider, and what an open file becomes |
-//! | `regular`, `atomic` | regular files; those that appear on COMMIT |
+//! | `provider`, `flags` | the provider, and what an open file becomes |
+//! | `regular`, `atomic`, `pending` | regular files; those that appear on COMMIT |
 //! | `claims` | which run writes which name |
 //! | `hidden`, `attributes` | the name of a file between two others; what it takes over from the one it replaces |
 //! | `stream`, `transfer` | FIFOs, devices, standard streams; moving bytes without holding the caller |
@@ -43,9 +43,11 @@ mod attributes;
 mod claims;
 mod confine;
 mod failure;
+mod flags;
 mod hidden;
 mod namespace;
 mod path;
+mod pending;
 mod place;
 mod provider;
 mod regular;

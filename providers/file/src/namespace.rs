@@ -1,9 +1,9 @@
 //! Work on names: stat, list, remove.
 
 use crate::confine::Roots;
-use crate::failure::fail;
+use crate::failure::{fail, read_only};
 use crate::path::{self, Standard};
-use crate::provider::{Files, read_only};
+use crate::provider::Files;
 use crate::status;
 use crate::stream::Stream;
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, fstat, statat};

@@ -1,6 +1,5 @@
 //! A name in a folder that was reached safely: what is done to it cannot be led elsewhere.
 
-use crate::confine::NEW_FILE;
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, fstat, fstatfs, fsync, linkat,
     openat, renameat, renameat_with, statat, unlinkat,
@@ -9,6 +8,9 @@ use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
+
+/// New files: what the umask leaves of this.
+pub const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
 
 /// A file that is removed by somebody else each time is opened so often.
 const TRIES: u32 = 100;

@@ -3,7 +3,8 @@
 use crate::atomic;
 use crate::claims::Claim;
 use crate::confine::Roots;
-use crate::failure::{fail, fail_to_make};
+use crate::failure::{fail, fail_to_make, read_only, unsupported};
+use crate::flags::{self, kernel_flags};
 use crate::path::{self, Standard};
 use crate::place::Place;
 use crate::regular::Regular;
@@ -14,8 +15,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use vfs_core::{
-    Code, Error, File, Host, Info, Instance, Namespace, OpenFlags, Provider, Request, Result, Scope, Setting,
-    SettingKind, Settings,
+    File, Host, Info, Instance, Namespace, OpenFlags, Provider, Request, Result, Scope, Setting, SettingKind,
+    Settings,
 };
 
 /// The provider `file`.
@@ -25,7 +26,7 @@ pub struct FileProvider;
 impl Provider for FileProvider {
     fn info(&self) -> Info {
         Info::new("file", env!("CARGO_PKG_VERSION"), "files, FIFOs and character devices of this machine")
-            .supported_flags(SUPPORTED)
+            .supported_flags(flags::SUPPORTED)
             .setting(
                 Setting::new("root", SettingKind::Path, "paths must be below one of these, as written here")
                     .list()
@@ -52,17 +53,6 @@ impl Provider for FileProvider {
     }
 }
 
-const SUPPORTED: OpenFlags = OpenFlags::READ
-    .union(OpenFlags::WRITE)
-    .union(OpenFlags::CREATE)
-    .union(OpenFlags::TRUNCATE)
-    .union(OpenFlags::EXCLUSIVE)
-    .union(OpenFlags::APPEND)
-    .union(OpenFlags::ATOMIC)
-    .union(OpenFlags::PREALLOCATE)
-    .union(OpenFlags::SEQUENTIAL)
-    .union(OpenFlags::RANDOM);
-
 /// One configuration.
 pub struct Files {
     pub(crate) host: Host,
@@ -77,7 +67,7 @@ impl Instance for Files {
         if let Some(standard) = Standard::of_path(&path) {
             return Ok(Box::new(Stream::standard(standard, request)?));
         }
-        let flags = decided(request.flags());
+        let flags = flags::with_direction(request.flags());
         if self.read_only && flags.contains(OpenFlags::WRITE) {
             return Err(read_only("open", request));
         }
@@ -165,57 +155,4 @@ impl Files {
             Err(errno) => Err(fail("open", request.shown(), errno)),
         }
     }
-}
-
-/// Decides the direction where the request leaves it to the descriptor.
-fn decided(flags: OpenFlags) -> OpenFlags {
-    let both = OpenFlags::READ | OpenFlags::WRITE;
-    if flags.intersects(both) {
-        flags
-    } else if flags.without(OpenFlags::HINTS).is_empty() {
-        flags | OpenFlags::READ
-    } else {
-        flags | OpenFlags::WRITE
-    }
-}
-
-/// The kernel's flags. Never O_TRUNC: a file is emptied only once its lock is held. O_NONBLOCK so that neither a FIFO nor
-/// a device holds the caller in open; it means nothing to a regular file.
-pub fn kernel_flags(flags: OpenFlags) -> OFlags {
-    let mut kernel = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    kernel |= match (flags.contains(OpenFlags::READ), flags.contains(OpenFlags::WRITE)) {
-        (true, true) => OFlags::RDWR,
-        (false, true) => OFlags::WRONLY,
-        _ => OFlags::RDONLY,
-    };
-    for (flag, bit) in [
-        (OpenFlags::CREATE, OFlags::CREATE),
-        (OpenFlags::EXCLUSIVE, OFlags::EXCL),
-        (OpenFlags::APPEND, OFlags::APPEND),
-    ] {
-        if flags.contains(flag) {
-            kernel |= bit;
-        }
-    }
-    kernel
-}
-
-/// What no channel can be.
-pub fn unsupported(kind: FileType, request: &Request<'_>) -> Error {
-    let (code, what) = match kind {
-        FileType::Directory => (Code::EISDIR, "is a directory"),
-        FileType::Socket => (Code::EPROTONOSUPPORT, "is a socket"),
-        FileType::BlockDevice => (Code::EPROTONOSUPPORT, "is a block device"),
-        _ => (Code::EPROTONOSUPPORT, "is of an unknown kind"),
-    };
-    let allowed = "channels are regular files, FIFOs and character devices";
-    Error::new(code, format!("open {}: {what}: {allowed}", request.shown()))
-}
-
-pub fn read_only(doing: &str, request: &Request<'_>) -> Error {
-    let shown = request.shown();
-    Error::new(
-        Code::EROFS,
-        format!("{doing} {shown}: the operator made files read-only (setting `read-only`)"),
-    )
 }

@@ -3,10 +3,10 @@
 //! The position is our own, and every transfer is one pread or pwrite: so read, write, seek and the lease share it, and none
 //! costs a system call of its own.
 
-use crate::atomic::Pending;
 use crate::claims::Claim;
 use crate::confine::Roots;
 use crate::failure::{fail, wrong_direction};
+use crate::pending::Pending;
 use crate::status;
 use rustix::fs::{
     Advice, FallocateFlags, FlockOperation, Timespec, Timestamps, fadvise, fallocate, fdatasync, flock,

@@ -1,10 +1,9 @@
 //! Streams: FIFOs, character devices, and the host's own standard streams.
 
-use crate::atomic;
 use crate::confine::Roots;
-use crate::failure::{fail, wrong_direction};
+use crate::failure::{fail, only_in_place, unsupported, wrong_direction};
+use crate::flags::kernel_flags;
 use crate::path::Standard;
-use crate::provider::{kernel_flags, unsupported};
 use crate::status;
 use crate::transfer::{Way, allows};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, fsync, major};
@@ -92,7 +91,7 @@ impl Stream {
             return Err(fail("open", shown, Errno::EXIST));
         }
         if wanted.contains(OpenFlags::ATOMIC) {
-            return Err(atomic::only_in_place(request, "it is a standard stream"));
+            return Err(only_in_place(request, "it is a standard stream"));
         }
 
         let closed = |errno| match errno {

@@ -11,12 +11,12 @@ use std::thread;
 use tempfile::TempDir;
 
 /// The ways to be tested: both, wherever the kernel lets us.
-fn ways() -> Vec<How> {
+fn lookups() -> Vec<Lookup> {
     match openat2(rustix::fs::CWD, "/", OFlags::PATH, Mode::empty(), ResolveFlags::empty()) {
-        Ok(_) => vec![How::Kernel, How::Walk],
+        Ok(_) => vec![Lookup::Kernel, Lookup::Walk],
         Err(errno) => {
             zvfs_test_support::skip(format_args!("the kernel's way: openat2: {errno}"));
-            vec![How::Walk]
+            vec![Lookup::Walk]
         }
     }
 }
@@ -80,8 +80,8 @@ impl House {
         House { base, root }
     }
 
-    fn roots(&self, how: How) -> Roots {
-        Roots::with(&[&self.root], |_| how).unwrap()
+    fn roots(&self, lookup: Lookup) -> Roots {
+        Roots::with(&[&self.root], |_| lookup).unwrap()
     }
 
     fn path(&self, below: &str) -> PathBuf {
@@ -102,7 +102,7 @@ fn content(roots: &Roots, path: &Path) -> Result<String, Errno> {
 #[test]
 fn the_kernels_way_is_taken_where_it_is_there() {
     let house = House::new();
-    assert_eq!(Roots::new([house.root.as_path()].into_iter()).unwrap().0[0].how, ways()[0]);
+    assert_eq!(Roots::new([house.root.as_path()].into_iter()).unwrap().0[0].lookup, lookups()[0]);
 }
 
 #[test]
@@ -174,11 +174,11 @@ fn paths_stay_below_the_root() {
         (&long, Err(Errno::NAMETOOLONG)),
         (&longer, Err(Errno::NAMETOOLONG)),
     ];
-    for how in ways() {
-        let roots = house.roots(how);
+    for lookup in lookups() {
+        let roots = house.roots(lookup);
         for (below, wanted) in table {
             let found = content(&roots, &house.path(below));
-            assert_eq!(found.as_deref(), wanted.as_ref().copied(), "{how:?}: {below:.50}");
+            assert_eq!(found.as_deref(), wanted.as_ref().copied(), "{lookup:?}: {below:.50}");
         }
     }
 }
@@ -193,8 +193,12 @@ fn a_path_of_almost_the_longest_length_opens() {
     create_dir_all(house.root.join(&below)).unwrap();
     below.push("file");
     write(house.root.join(&below), "far down").unwrap();
-    for how in ways() {
-        assert_eq!(content(&house.roots(how), &house.root.join(&below)).unwrap(), "far down", "{how:?}");
+    for lookup in lookups() {
+        assert_eq!(
+            content(&house.roots(lookup), &house.root.join(&below)).unwrap(),
+            "far down",
+            "{lookup:?}"
+        );
     }
 }
 
@@ -202,8 +206,8 @@ fn a_path_of_almost_the_longest_length_opens() {
 fn only_a_path_written_below_the_root_counts() {
     let house = House::new();
     let root = house.root.to_str().unwrap();
-    for how in ways() {
-        let roots = house.roots(how);
+    for lookup in lookups() {
+        let roots = house.roots(lookup);
         for path in [
             house.base.path().join("outside/secret"),
             house.base.path().to_owned(),
@@ -213,10 +217,10 @@ fn only_a_path_written_below_the_root_counts() {
             PathBuf::from(format!("{}/outside/../root/file", house.base.path().display())),
             PathBuf::from(format!("/..{root}/file")),
         ] {
-            assert_eq!(content(&roots, &path), Err(Errno::XDEV), "{how:?}: {}", path.display());
+            assert_eq!(content(&roots, &path), Err(Errno::XDEV), "{lookup:?}: {}", path.display());
         }
         for path in [format!("/{root}/./file"), format!("{root}//file")] {
-            assert_eq!(content(&roots, Path::new(&path)).unwrap(), "file", "{how:?}: {path}");
+            assert_eq!(content(&roots, Path::new(&path)).unwrap(), "file", "{lookup:?}: {path}");
         }
     }
 }
@@ -227,8 +231,8 @@ fn a_root_may_itself_be_a_link_and_is_compared_as_written() {
     let written = house.base.path().join("written");
     symlink("root", &written).unwrap();
     symlink(written.join("file"), house.root.join("by-written")).unwrap();
-    for how in ways() {
-        let roots = Roots::with(&[&written], |_| how).unwrap();
+    for lookup in lookups() {
+        let roots = Roots::with(&[&written], |_| lookup).unwrap();
         assert_eq!(content(&roots, &written.join("file")).unwrap(), "file");
         assert_eq!(content(&roots, &house.root.join("file")), Err(Errno::XDEV));
         assert_eq!(content(&roots, &written.join("out")), Err(Errno::XDEV));
@@ -243,15 +247,15 @@ fn of_several_roots_each_allows_its_own() {
     let house = House::new();
     let (base, dir) = (house.base.path(), house.root.join("dir"));
     let outside = base.join("outside");
-    for how in ways() {
-        let roots = Roots::with(&[&dir, &outside], |_| how).unwrap();
+    for lookup in lookups() {
+        let roots = Roots::with(&[&dir, &outside], |_| lookup).unwrap();
         assert_eq!(content(&roots, &dir.join("inner")).unwrap(), "inner");
         assert_eq!(content(&roots, &outside.join("secret")).unwrap(), "secret");
         // Below both, but the link leads from one to the other.
         assert_eq!(content(&roots, &dir.join("out-deep")), Err(Errno::XDEV));
         assert_eq!(content(&roots, &house.root.join("file")), Err(Errno::XDEV));
 
-        let nested = Roots::with(&[base, &dir], |_| how).unwrap();
+        let nested = Roots::with(&[base, &dir], |_| lookup).unwrap();
         assert_eq!(content(&nested, &dir.join("out-deep")).unwrap(), "secret");
     }
 }
@@ -283,9 +287,9 @@ fn without_a_root_links_lead_anywhere() {
 
 #[test]
 fn creating_follows_the_same_rules() {
-    for how in ways() {
+    for lookup in lookups() {
         let house = House::new();
-        let roots = house.roots(how);
+        let roots = house.roots(lookup);
         let create = |below: &str| {
             roots.open(&house.path(below), OFlags::WRONLY | OFlags::CREATE).map(|fd| {
                 rustix::io::write(&fd, b"made").unwrap();
@@ -295,7 +299,7 @@ fn creating_follows_the_same_rules() {
             [("new", "new"), ("to-dir/new", "dir/new"), ("dangling", "nothing"), ("dir/../new2", "new2")]
         {
             create(below).unwrap();
-            assert_eq!(read(house.root.join(found_at)).unwrap(), b"made", "{how:?}: {below}");
+            assert_eq!(read(house.root.join(found_at)).unwrap(), b"made", "{lookup:?}: {below}");
         }
         for (below, errno) in [
             ("dangling-out", Errno::XDEV),
@@ -311,7 +315,7 @@ fn creating_follows_the_same_rules() {
             let either = [errno, Errno::NOTDIR]; // `new/` is a file by now
             assert!(
                 found == errno || (below == "new/" && either.contains(&found)),
-                "{how:?}: {below}: {found}"
+                "{lookup:?}: {below}: {found}"
             );
         }
         assert!(!house.base.path().join("outside/new").exists());
@@ -320,7 +324,7 @@ fn creating_follows_the_same_rules() {
             assert_eq!(
                 roots.open(&house.path(below), exclusive).unwrap_err(),
                 Errno::EXIST,
-                "{how:?}: {below}"
+                "{lookup:?}: {below}"
             );
         }
     }
@@ -328,9 +332,9 @@ fn creating_follows_the_same_rules() {
 
 #[test]
 fn places_lie_below_the_root_too() {
-    for how in ways() {
+    for lookup in lookups() {
         let house = House::new();
-        let roots = house.roots(how);
+        let roots = house.roots(lookup);
         let name = |below: &str, follow| {
             roots.place(&house.path(below), follow).map(|place| place.name().to_owned())
         };
@@ -348,7 +352,7 @@ fn places_lie_below_the_root_too() {
             ("loop", Errno::LOOP),
             ("file/x", Errno::NOTDIR),
         ] {
-            assert_eq!(name(below, true).unwrap_err(), errno, "{how:?}: {below}");
+            assert_eq!(name(below, true).unwrap_err(), errno, "{lookup:?}: {below}");
         }
     }
 }
@@ -356,20 +360,20 @@ fn places_lie_below_the_root_too() {
 #[test]
 fn looking_at_a_path_follows_links_but_opens_nothing() {
     let house = House::new();
-    for how in ways() {
-        let roots = house.roots(how);
+    for lookup in lookups() {
+        let roots = house.roots(lookup);
         let look = |below: &str| {
             let fd = roots.open(&house.path(below), OFlags::PATH)?;
             Ok(FileType::from_raw_mode(fstat(&fd)?.st_mode))
         };
-        assert_eq!(look("to-inner"), Ok(FileType::RegularFile), "{how:?}");
-        assert_eq!(look("to-dir"), Ok(FileType::Directory), "{how:?}");
-        assert_eq!(look("out"), Err(Errno::XDEV), "{how:?}");
-        assert_eq!(look("dangling"), Err(Errno::NOENT), "{how:?}");
+        assert_eq!(look("to-inner"), Ok(FileType::RegularFile), "{lookup:?}");
+        assert_eq!(look("to-dir"), Ok(FileType::Directory), "{lookup:?}");
+        assert_eq!(look("out"), Err(Errno::XDEV), "{lookup:?}");
+        assert_eq!(look("dangling"), Err(Errno::NOENT), "{lookup:?}");
         let list = |below: &str| roots.open(&house.path(below), OFlags::RDONLY | OFlags::DIRECTORY).map(drop);
-        assert_eq!(list("to-dir"), Ok(()), "{how:?}");
-        assert_eq!(list("to-file"), Err(Errno::NOTDIR), "{how:?}");
-        assert_eq!(list("out-dir"), Err(Errno::XDEV), "{how:?}");
+        assert_eq!(list("to-dir"), Ok(()), "{lookup:?}");
+        assert_eq!(list("to-file"), Err(Errno::NOTDIR), "{lookup:?}");
+        assert_eq!(list("out-dir"), Err(Errno::XDEV), "{lookup:?}");
     }
 }
 
@@ -384,8 +388,8 @@ fn a_swap_race_never_leads_out() {
     write(root.join("real/sub/x"), "inside").unwrap();
     symlink("../outside", root.join("evil")).unwrap();
     rename(root.join("real"), root.join("swap")).unwrap();
-    for how in ways() {
-        let roots = house.roots(how);
+    for lookup in lookups() {
+        let roots = house.roots(lookup);
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -403,18 +407,18 @@ fn a_swap_race_never_leads_out() {
                 let below = ["swap/secret", "swap/sub/../secret", "swap/../swap/secret"][round as usize % 3];
                 match content(&roots, &house.path(below)) {
                     Ok(text) => {
-                        assert_eq!(text, "inside", "{how:?}: {below}");
+                        assert_eq!(text, "inside", "{lookup:?}: {below}");
                         inside += 1;
                     }
                     Err(Errno::XDEV | Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => refused += 1,
-                    Err(errno) => panic!("{how:?}: {below}: {errno}"),
+                    Err(errno) => panic!("{lookup:?}: {below}: {errno}"),
                 }
                 // Both outcomes must have been seen, or nothing was raced.
                 if round >= OPENS && inside > 0 && refused > 0 || round >= 50 * OPENS {
                     break;
                 }
             }
-            assert!(inside > 0 && refused > 0, "{how:?}: {inside} inside, {refused} refused");
+            assert!(inside > 0 && refused > 0, "{lookup:?}: {inside} inside, {refused} refused");
         });
     }
 }
