@@ -1,7 +1,7 @@
 //! An open name.
 
 use crate::buffer::Buffer;
-use crate::instance::{Claim, Names};
+use crate::names::{Claim, Names};
 use std::io::SeekFrom;
 use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Error, File, Finish, OpenFlags, Result, Stat};

@@ -1,11 +1,11 @@
-//! The provider, and the names of one instance.
+//! The provider, and what its opens become.
 
 use crate::buffer::{Budget, Buffer};
 use crate::file::MemFile;
+use crate::names::{Claim, Names};
 use std::collections::hash_map::Entry as Slot;
-use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use vfs_core::{
     Code, Entry, Error, File, Host, Info, Instance, Kind, Namespace, OpenFlags, Provider, Request, Result,
     Scope, Setting, SettingKind, Settings, Stat,
@@ -54,65 +54,6 @@ impl Provider for Mem {
 struct Memory {
     budget: Arc<Budget>,
     names: Arc<Names>,
-}
-
-/// The buffers by name. Shared with atomic files, which enter theirs at COMMIT.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    buffers: Mutex<HashMap<String, Arc<Buffer>>>,
-    /// Which run writes which name: two channels of one run must not replace each other's, while of two runs the last COMMIT
-    /// wins.
-    claims: Mutex<HashSet<(String, String)>>,
-}
-
-/// A name that a run writes; free again when it is dropped.
-pub(crate) struct Claim {
-    key: (String, String),
-    names: Arc<Names>,
-}
-
-impl Claim {
-    /// `None`: the run has it already.
-    fn of(run: &str, name: &str, names: &Arc<Names>) -> Option<Claim> {
-        let key = (run.to_owned(), name.to_owned());
-        let free = names.claims().insert(key.clone());
-        free.then(|| Claim { key, names: names.clone() })
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        self.names.claims().remove(&self.key);
-    }
-}
-
-impl Names {
-    // A panic between two steps would leave a map that is still whole: each step is one insert or one remove.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Buffer>>> {
-        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn claims(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts a buffer under a name, replacing what is there unless the name must be new.
-    pub fn publish(&self, name: &str, buffer: Arc<Buffer>, exclusive: bool) -> Result<()> {
-        match self.lock().entry(name.to_owned()) {
-            Slot::Occupied(_) if exclusive => Err(Error::new(
-                Code::EEXIST,
-                format!("commit mem:{name}: the name was taken in the meantime"),
-            )),
-            Slot::Occupied(mut slot) => {
-                slot.insert(buffer);
-                Ok(())
-            }
-            Slot::Vacant(slot) => {
-                slot.insert(buffer);
-                Ok(())
-            }
-        }
-    }
 }
 
 impl Memory {

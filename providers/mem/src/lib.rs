@@ -8,6 +8,7 @@
 mod buffer;
 mod file;
 mod instance;
+mod names;
 
 pub use instance::Mem;
 
