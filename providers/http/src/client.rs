@@ -20,7 +20,6 @@ use crate::client::pool::Pool;
 use crate::client::words::Secrets;
 use crate::dial::dial;
 use crate::failure::{Again, Attempt, Failure, system};
-use crate::namespace::collection;
 use crate::resolve::Resolver;
 use crate::settings::proxy::Proxy;
 use crate::settings::{Config, Tuning};
@@ -29,7 +28,7 @@ use crate::target::{Origin, Target};
 use crate::waiting::Waiting;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
-use crate::wire::request::{self, Ask, Manner, Method, Place};
+use crate::wire::request::{self, Ask, Manner, Place};
 use crate::wire::session::Session;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -63,6 +62,20 @@ impl Client {
     /// # Errors
     /// ELOOP: too many redirects. EACCES: where it may not go. The connection's, the caller's, the limits'. A status is none.
     pub fn ask(&self, place: &Place, ask: &Ask<'_>, caller: Caller<'_>) -> Attempt<(Answer, Place)> {
+        self.ask_if(place, ask, caller, |_| Ok(()))
+    }
+
+    /// The same, with a check of each place that a redirect leads to, before it is asked.
+    ///
+    /// # Errors
+    /// As [`ask`](Client::ask); the check's.
+    pub fn ask_if(
+        &self,
+        place: &Place,
+        ask: &Ask<'_>,
+        caller: Caller<'_>,
+        check: impl Fn(&Place) -> Attempt<()>,
+    ) -> Attempt<(Answer, Place)> {
         let mut place = place.clone();
         for hops in 0.. {
             let explain = |failure: Failure| match hops {
@@ -80,9 +93,7 @@ impl Client {
                 return Err(Failure::new(Code::ELOOP, text));
             }
             answer.dismiss(caller);
-            if ask.method == Method::Delete {
-                collection::refuse(self, &next, caller)?;
-            }
+            check(&next)?;
             place = next;
         }
         Err(Failure::new(Code::ELOOP, "redirects without end"))
@@ -95,14 +106,7 @@ impl Client {
             let mut connection = self.connection(&place.target, caller, fresh)?;
             match self.converse(&mut connection, place, ask, caller) {
                 Ok(head) => return Answer::new(head, connection, Some(self.pool.clone())),
-                // Nothing of an answer came, so the server closed it before it saw the request.
-                Err(failure)
-                    if failure.code == Code::ECONNRESET
-                        && connection.is_reused()
-                        && connection.buffered().is_empty() =>
-                {
-                    fresh = true;
-                }
+                Err(failure) if connection.was_stale(&failure) => fresh = true,
                 Err(failure) => return Err(failure),
             }
         }

@@ -48,6 +48,17 @@ impl Hosts {
         self.0.is_empty()
     }
 
+    /// This list, or if it is empty the other one.
+    ///
+    /// # Errors
+    /// EINVAL: both are empty; `missing` says what to set.
+    pub fn or(self, other: &Hosts, missing: &'static str) -> Result<Hosts> {
+        [self, other.clone()]
+            .into_iter()
+            .find(|hosts| !hosts.is_empty())
+            .ok_or_else(|| Error::new(Code::EINVAL, missing))
+    }
+
     /// Whether an origin is in it.
     pub fn contains(&self, origin: &Origin) -> bool {
         self.0.iter().any(|pattern| pattern.matches(origin))

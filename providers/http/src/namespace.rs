@@ -1,6 +1,6 @@
 //! Work on names: stat and remove.
 
-pub mod collection;
+mod collection;
 
 use crate::client::Client;
 use crate::client::caller::Caller;
@@ -33,8 +33,9 @@ pub fn remove(client: &Arc<Client>, place: &Place, caller: Caller<'_>) -> Attemp
     let ask = Ask { method: Method::Delete, ..Ask::get(None) };
     let mut unheard = false;
     persist(caller, &mut Budget::new(), || {
-        collection::refuse(client, place, caller)?;
-        let asked = client.ask(place, &ask, caller);
+        let refuse_collection = |place: &Place| collection::refuse(client, place, caller);
+        refuse_collection(place)?;
+        let asked = client.ask_if(place, &ask, caller, refuse_collection);
         let (answer, _) = asked.inspect_err(|failure| {
             // Whether the server did it before the connection was lost, nobody knows.
             unheard |= failure.again != Again::No;

@@ -1,17 +1,18 @@
 //! The settings: their schema, and what an instance and an open make of them.
 
+pub mod credentials;
 pub mod headers;
 pub mod proxy;
 
 use crate::hosts::Hosts;
 use crate::policy::{Addresses, Policy};
+use crate::settings::credentials::Credentials;
 use crate::settings::headers::{Headers, SecretHeaders};
 use crate::settings::proxy::Proxies;
-use crate::target::{Origin, basic};
 use crate::tls::Tls;
 use std::fmt;
 use std::time::Duration;
-use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
+use vfs_core::{Result, Scope, Setting, SettingKind, Settings};
 
 /// Without a limit a silent server would hold its caller for ever.
 const TIME_LEAST: i64 = 1_000_000;
@@ -120,13 +121,6 @@ pub struct Config {
     pub connections: usize,
     /// For opens that give nothing else.
     pub tuning: Tuning,
-}
-
-/// Secrets for servers, and for which.
-#[derive(Clone, Default)]
-pub struct Credentials {
-    authorization: Option<String>,
-    hosts: Hosts,
 }
 
 /// What an open may change.
@@ -255,66 +249,16 @@ impl Tuning {
     }
 }
 
-impl Credentials {
-    fn new(settings: &Settings, allowed: &Hosts) -> Result<Credentials> {
-        let authorization = match (settings.text("bearer"), settings.text("basic")) {
-            (None, None) => return Ok(Credentials::default()),
-            (Some(_), Some(_)) => {
-                return Err(Error::new(Code::EINVAL, "settings `bearer` and `basic` exclude each other"));
-            }
-            (Some(token), None) => {
-                let token = token.trim();
-                let fits = |byte: u8| byte.is_ascii_graphic();
-                if token.is_empty() || !token.bytes().all(fits) {
-                    return Err(invalid("bearer", "a token of printable ASCII without spaces"));
-                }
-                format!("Bearer {token}")
-            }
-            (None, Some(pair)) => user_and_password("basic", pair)?,
-        };
-        let mut hosts = Hosts::parse("credentials-for", settings.texts("credentials-for"))?;
-        if hosts.is_empty() {
-            hosts = allowed.clone();
-        }
-        if hosts.is_empty() {
-            let text = "settings `bearer` and `basic` need `credentials-for`: the hosts that may get them";
-            return Err(Error::new(Code::EINVAL, text));
-        }
-        Ok(Credentials { authorization: Some(authorization), hosts })
-    }
-
-    /// What any of them gets.
-    pub fn any(&self) -> Option<&str> {
-        self.authorization.as_deref()
-    }
-
-    /// What an origin gets.
-    pub fn authorization(&self, origin: &Origin) -> Option<&str> {
-        self.authorization.as_deref().filter(|_| self.hosts.trusts(origin))
-    }
-}
-
-/// The field's value for a secret `user:password`, which may end in a newline, as a file does.
-pub fn user_and_password(setting: &str, pair: &str) -> Result<String> {
-    let pair = pair.trim_end_matches(['\r', '\n']);
-    if !pair.contains(':') || pair.contains(char::is_control) {
-        return Err(invalid(setting, "user:password"));
-    }
-    Ok(basic(pair.as_bytes()))
-}
-
 /// An integer; the schema bounds it.
 fn number<T: TryFrom<i64>>(settings: &Settings, name: &str) -> Option<T> {
     settings.integer(name).and_then(|number| T::try_from(number).ok())
 }
 
-fn invalid(name: &str, wanted: &str) -> Error {
-    Error::new(Code::EINVAL, format!("setting `{name}` must be {wanted}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::Origin;
+    use vfs_core::Code;
 
     fn config(pairs: &[(&str, &str)]) -> Result<Config> {
         let given: Vec<_> =

@@ -62,8 +62,10 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Failure;
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::OwnedFd;
+    use vfs_core::Code;
 
     fn origin(port: u16) -> Origin {
         Origin { secure: false, host: "h".to_owned(), port }
@@ -83,7 +85,8 @@ mod tests {
         let (_server, connection) = pair(1);
         pool.put(connection);
         assert!(pool.take(&origin(2)).is_none());
-        assert!(pool.take(&origin(1)).is_some_and(|connection| connection.is_reused()));
+        let lost = Failure::later(Code::ECONNRESET, "lost");
+        assert!(pool.take(&origin(1)).is_some_and(|connection| connection.was_stale(&lost)));
         assert!(pool.take(&origin(1)).is_none());
     }
 

@@ -84,7 +84,7 @@ impl SecretHeaders {
     /// EINVAL: a line that is no such field, or no hosts are named. EFBIG: a file that is none of fields. ENOENT and the like:
     /// it cannot be read.
     pub fn new(settings: &Settings, allowed: &Hosts) -> Result<SecretHeaders> {
-        let mut hosts = Hosts::parse("headers-for", settings.texts("headers-for"))?;
+        let hosts = Hosts::parse("headers-for", settings.texts("headers-for"))?;
         let Some(path) = settings.path("headers-file") else { return Ok(SecretHeaders::default()) };
         let failed = |error: Error| error.context(format!("setting `headers-file`: {}", path.display()));
         let mut text = String::new();
@@ -94,13 +94,8 @@ impl SecretHeaders {
         if text.len() as u64 > FILE_MAX {
             return Err(failed(Error::new(Code::EFBIG, format!("larger than {} KiB", FILE_MAX >> 10))));
         }
-        if hosts.is_empty() {
-            hosts = allowed.clone();
-        }
-        if hosts.is_empty() {
-            let text = "setting `headers-file` needs `headers-for`: the hosts that may get its fields";
-            return Err(Error::new(Code::EINVAL, text));
-        }
+        let missing = "setting `headers-file` needs `headers-for`: the hosts that may get its fields";
+        let hosts = hosts.or(allowed, missing)?;
         let mut headers = Headers::default();
         headers.add("headers-file", text.lines().filter(|line| !line.trim().is_empty()))?;
         Ok(SecretHeaders { headers, hosts })

@@ -5,7 +5,7 @@
 //! of allowed hosts, are looked at all the same.
 
 use crate::hosts::Hosts;
-use crate::settings::user_and_password;
+use crate::settings::credentials::user_and_password;
 use crate::target::Origin;
 use url::Url;
 use vfs_core::{Code, Error, Result, Settings};

@@ -49,9 +49,9 @@ impl Connection {
         self.to_proxy
     }
 
-    /// Whether a request has been answered on it before.
-    pub fn is_reused(&self) -> bool {
-        self.reused
+    /// Whether a failed request met a kept connection that its server had closed: nothing of an answer came.
+    pub fn was_stale(&self, failure: &Failure) -> bool {
+        failure.code == Code::ECONNRESET && self.reused && self.buffered().is_empty()
     }
 
     /// When it was last used.

@@ -1,7 +1,8 @@
 //! The head of a request.
 
+use crate::settings::Tuning;
+use crate::settings::credentials::Credentials;
 use crate::settings::headers::{Headers, SecretHeaders};
-use crate::settings::{Credentials, Tuning};
 use crate::target::Target;
 use crate::wire::range::Span;
 

@@ -76,13 +76,7 @@ fn ask(client: &Client, place: &Place, upload: Upload, caller: Caller<'_>) -> At
             Ok(Some(head)) => {
                 return refused(client, Answer::new(head, connection, None)?, place, upload, caller);
             }
-            Err(failure)
-                if failure.code == Code::ECONNRESET
-                    && connection.is_reused()
-                    && connection.buffered().is_empty() =>
-            {
-                fresh = true;
-            }
+            Err(failure) if connection.was_stale(&failure) => fresh = true,
             Err(failure) => return Err(failure),
         }
     }
