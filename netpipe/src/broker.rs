@@ -234,7 +234,7 @@ impl Handle {
 }
 
 impl Default for Limits {
-    /// For jobs of a thousand instances. Whatever peers with the secret do costs less than 512 MiB; a stranger costs one of
+    /// For jobs of a thousand instances. Whatever peers with the secret do costs less than 512 MiB; a peer without it costs one of
     /// the handshakes, at less than 16 KiB.
     fn default() -> Self {
         Self {

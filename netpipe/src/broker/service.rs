@@ -207,7 +207,7 @@ impl Service {
             self.connections.iter().filter(|(_, known)| matches!(known.stage, Stage::Handshake(_)));
         let oldest = handshakes.min_by_key(|(_, known)| known.since).map(|(key, known)| (*key, known.since));
         let Some((key, since)) = oldest.filter(|(_, since)| self.now >= *since + PATIENCE) else { return };
-        // It may be this thread that dawdled: what the peer has said by now is heard first.
+        // It may be this thread that was slow: what the peer has said by now is heard first.
         self.event(key, EventFlags::IN);
         let still = |known: &Connection| matches!(known.stage, Stage::Handshake(_)) && known.since == since;
         if self.connections.get(&key).is_some_and(still) {

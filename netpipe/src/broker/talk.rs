@@ -40,7 +40,7 @@ impl Service {
         let established = match answer(connection, &mut input, secret) {
             Ok(None) => {
                 if connection.unsent() > 0 {
-                    // It was answered: from here on it has its time anew to be no dawdler.
+                    // It was answered: from here on it has its time anew.
                     connection.since = self.now;
                 }
                 return;

@@ -88,7 +88,7 @@ pub fn acceptor(data: &[u8]) -> bool {
         assert!(answered <= 2 * (HEADER + 4096), "an answer of {answered} bytes");
         match progress {
             Ok(Progress::Done(established)) => {
-                assert!(choice.is_multiple_of(2), "a stranger proved a secret");
+                assert!(choice.is_multiple_of(2), "a peer without the secret proved it");
                 assert!(!established.proven);
                 return true;
             }
@@ -113,7 +113,7 @@ pub fn dialler(data: &[u8]) -> bool {
         assert!((1..=HEADER + 4096).contains(&dialler.want()));
         match dialler.input(&mut bytes) {
             Ok(Progress::Done(established)) => {
-                assert!(choice.is_multiple_of(2), "a stranger proved a secret");
+                assert!(choice.is_multiple_of(2), "a peer without the secret proved it");
                 assert_eq!(established.peer.role, Some(Role::Reader));
                 return true;
             }

@@ -1,4 +1,4 @@
-//! What secrets rule out: strangers, replay, reflection, a downgrade.
+//! What secrets rule out: unknown peers, replay, reflection, a downgrade.
 
 use crate::handshake::{accept, dialler, hello, meet, ours, secret};
 use crate::{EACCES, EINVAL, EPROTO, assert_code, raw};

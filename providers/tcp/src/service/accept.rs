@@ -141,7 +141,7 @@ impl Service {
         }
     }
 
-    /// Whether one more may come in; who has dawdled makes room.
+    /// Whether one more may come in; the slowest makes room.
     fn has_room_for_peer(&mut self) -> bool {
         if self.pending.since.len() < PENDING_MAX {
             return true;
@@ -149,7 +149,7 @@ impl Service {
         // Keys grow with time.
         let oldest = self.pending.since.first_key_value().map(|(key, since)| (*key, *since));
         let Some((key, _)) = oldest.filter(|(_, since)| since.elapsed() >= PATIENCE) else { return false };
-        // It may be this thread that dawdled: what the peer has said by now is heard first.
+        // It may be this thread that was slow: what the peer has said by now is heard first.
         self.handle(key);
         if let Some(Source::Pending(peer)) = self.sources.get_mut(&key) {
             if peer.has_said_hello_meanwhile() {

@@ -1,4 +1,4 @@
-//! Peers that lie, die, dawdle or are something else; and what travels between.
+//! Peers that lie, die, are slow or are something else; and what travels between.
 
 use crate::common::*;
 use netpipe::broker;
@@ -33,7 +33,7 @@ fn child() {
     let (verb, descriptor) = task.split_once(' ').unwrap();
     let mut file = open("", descriptor, verb == "write");
     if verb == "write" {
-        file.write_all(b"torso").unwrap();
+        file.write_all(b"parts").unwrap();
     } else {
         read_exactly(&mut file, 5);
     }
@@ -90,7 +90,7 @@ fn a_writer_that_is_killed_is_econnreset_and_never_an_end() {
     child.wait_until_ready();
     let error = waits_until(
         move || {
-            assert_eq!(read_exactly(&mut reader, 5), b"torso");
+            assert_eq!(read_exactly(&mut reader, 5), b"parts");
             let error = reader.read(&mut [0; 8]).unwrap_err();
             refused(reader.read(&mut [0; 8]), Code::ECONNRESET, "lost");
             error
@@ -127,9 +127,9 @@ fn a_peer_that_speaks_something_else_is_eproto() {
     let port = free_port();
     let mut reader = open("", &format!("tcp://127.0.0.1:{port}"), false);
     let reading = in_thread(move || read_to_end(&mut reader));
-    let mut stranger = connect(port);
-    stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-    assert_eq!(answer(&mut stranger), b"", "nothing is sent back to who does not speak netpipe");
+    let mut peer = connect(port);
+    peer.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert_eq!(answer(&mut peer), b"", "nothing is sent back to who does not speak netpipe");
     // The reader goes on waiting.
     let mut writer = open("", &format!("tcp://127.0.0.1:{port}"), true);
     writer.write_all(b"right").unwrap();
@@ -288,7 +288,7 @@ fn slow_strangers_do_not_keep_a_writer_out() {
     let descriptor = format!("tcp://127.0.0.1:{port}");
     let mut reader = open("", &descriptor, false);
     // More than are let in at once; each has said a little.
-    let strangers: Vec<_> = (0..300)
+    let silent: Vec<_> = (0..300)
         .map(|_| {
             let mut stream = connect(port);
             stream.write_all(&[0x01]).unwrap();
@@ -302,7 +302,7 @@ fn slow_strangers_do_not_keep_a_writer_out() {
     });
     assert_eq!(read_to_end(&mut reader), b"through");
     done.recv_timeout(SLACK).unwrap();
-    drop(strangers);
+    drop(silent);
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn no_address_in_particular_is_this_machine() {
 }
 
 /// The other end of a handshake, in the test's own hands.
-pub fn shake(stream: &mut TcpStream, mut acceptor: Handshake) {
+pub fn shake_hands(stream: &mut TcpStream, mut acceptor: Handshake) {
     loop {
         let mut bytes = vec![0; acceptor.want()];
         let count = stream.read(&mut bytes).unwrap();
@@ -425,7 +425,7 @@ fn a_reader_that_breaks_the_rules_is_eproto() {
         let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
         let server = in_thread(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            shake(&mut stream, Handshake::acceptor(None));
+            shake_hands(&mut stream, Handshake::acceptor(None));
             stream.write_all(&message.to_bytes()).unwrap();
             answer(&mut stream)
         });
@@ -443,7 +443,7 @@ fn a_reader_that_never_stops_reporting_holds_nobody() {
     let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
     let babbling = in_thread(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        shake(&mut stream, Handshake::acceptor(None));
+        shake_hands(&mut stream, Handshake::acceptor(None));
         let many = Message::Taken(0).to_bytes().repeat(10_000);
         while stream.write_all(&many).is_ok() {}
     });
@@ -477,7 +477,7 @@ fn a_reset_is_econnreset_at_each_end() {
     let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
     in_thread(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        shake(&mut stream, Handshake::acceptor(None));
+        shake_hands(&mut stream, Handshake::acceptor(None));
         stream.read_exact(&mut [0; 13]).unwrap();
         rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
     });

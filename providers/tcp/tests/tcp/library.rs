@@ -39,8 +39,8 @@ fn errors_keep_their_codes_through_the_library() {
         let reader = registry.open(&descriptor, &OpenOptions::new(READ)).unwrap();
         (reader, registry.open(&descriptor, &OpenOptions::new(WRITE)).unwrap())
     };
-    writer.write_all(b"torso").unwrap();
+    writer.write_all(b"parts").unwrap();
     drop(writer);
     let (bytes, error) = drain(&mut reader);
-    assert_eq!((bytes.as_slice(), error.unwrap().code()), (b"torso".as_slice(), Code::ECONNRESET));
+    assert_eq!((bytes.as_slice(), error.unwrap().code()), (b"parts".as_slice(), Code::ECONNRESET));
 }

@@ -1,7 +1,7 @@
 //! Peers that are stopped: they take connections, and say nothing.
 
 use crate::common::*;
-use crate::hostile::{answer, connect, open, shake};
+use crate::hostile::{answer, connect, open, shake_hands};
 use netpipe::{Handshake, Hello, Message, Name, Progress, Role};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,7 +19,7 @@ fn a_reader_that_says_nothing_is_dialled_again() {
     let heard = answer(&mut silent);
     assert!(heard.ends_with(b"the handshake took too long"), "{heard:?}");
     let (mut stream, _) = listener.accept().unwrap();
-    shake(&mut stream, Handshake::acceptor(None));
+    shake_hands(&mut stream, Handshake::acceptor(None));
     assert_eq!(writing.recv_timeout(SLACK).unwrap(), 5);
 }
 

@@ -186,7 +186,7 @@ fn a_broken_pipe_is_never_an_end() {
         for discard in [true, false] {
             let name = format!("broken-{discard}");
             let (mut reader, mut writer) = house.pair(&name);
-            writer.write_all(b"torso").unwrap();
+            writer.write_all(b"parts").unwrap();
             if discard {
                 writer.finish(Finish::Discard).unwrap();
             }
@@ -195,7 +195,7 @@ fn a_broken_pipe_is_never_an_end() {
                 let (bytes, error) = drain(&mut reader);
                 assert_eq!(
                     (bytes.as_slice(), error.unwrap().code()),
-                    (b"torso".as_slice(), Code::ECONNRESET)
+                    (b"parts".as_slice(), Code::ECONNRESET)
                 );
                 refused(reader.read(&mut [0; 8]), Code::ECONNRESET, "");
             });

@@ -128,13 +128,13 @@ fn several_writers_and_small_reads_under_tls() {
 #[test]
 fn a_certificate_of_another_authority_is_eacces() {
     let (ours, theirs) = (Authority::new(), Authority::new());
-    // A stranger who trusts us, but has no certificate of ours.
-    let stranger = {
-        let cert = theirs.peer("stranger");
+    // A peer that trusts us, but has no certificate of ours.
+    let unknown = {
+        let cert = theirs.peer("unknown");
         let our_ca = ours.folder.path().join("ca.pem").display().to_string();
         cert.replace(&theirs.folder.path().join("ca.pem").display().to_string(), &our_ca)
     };
-    for settings in [theirs.peer("other"), stranger] {
+    for settings in [theirs.peer("other"), unknown] {
         let descriptor = format!("tcp:127.0.0.1:{}", free_port());
         let (mut reader, mut writer) = pair(&registry(&ours.peer("one")), &registry(&settings), &descriptor);
         refused(in_time(move || writer.write(b"x")), Code::EACCES, "certificate");
@@ -193,11 +193,11 @@ fn a_refused_certificate_is_told_with_the_reason_at_both_sides() {
         }
     }
     // One that another authority signed, or between which and ours one is missing.
-    for (stranger, words) in [
+    for (unknown, words) in [
         (Authority::named("theirs"), "signed by no authority in `tls-ca`"),
         (Authority::named("ours"), "signed by another key"),
     ] {
-        let (reading, writing) = (registry(&ours.peer("good")), registry(&stranger.peer("stranger")));
+        let (reading, writing) = (registry(&ours.peer("good")), registry(&unknown.peer("unknown")));
         let (_reader, mut writer) = pair(&reading, &writing, &format!("tcp:127.0.0.1:{}", free_port()));
         refused(in_time(move || writer.write(b"x")), Code::EACCES, words);
     }
@@ -236,10 +236,10 @@ fn a_broken_pipe_under_tls_is_no_end_either() {
     let authority = Authority::new();
     let host = registry(&authority.peer("one"));
     let (mut reader, mut writer) = pair(&host, &host, &format!("tcp:127.0.0.1:{}", free_port()));
-    writer.write_all(b"torso").unwrap();
+    writer.write_all(b"parts").unwrap();
     drop(writer);
     let (bytes, error) = in_time(move || drain(&mut reader));
-    assert_eq!((bytes.as_slice(), error.unwrap().code()), (b"torso".as_slice(), Code::ECONNRESET));
+    assert_eq!((bytes.as_slice(), error.unwrap().code()), (b"parts".as_slice(), Code::ECONNRESET));
 }
 
 #[test]
