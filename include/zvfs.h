@@ -219,14 +219,9 @@ typedef struct zvfs_registry_options {
 int32_t ZVFS_CALL zvfs_registry_new(const zvfs_configuration *configuration, const zvfs_registry_options *options,
                                     zvfs_registry **out, zvfs_error *err);
 
-<<<<<<< HEAD
-/* Adds a provider that is part of the program itself, as the table that its entry returns; it must stay for the rest of the
- * process. No policy applies to it, and it serves all its schemes but those that an alias leads elsewhere. EEXIST: one of that
- * name is in use, or was added with one of its schemes; ELIBBAD: the table breaks a rule.  [any] */
-=======
 /* Adds a provider that is part of the program itself, as the table that its entry returns; the table must live as long as the
- * process. No policy applies to it. EEXIST: one of that name is in use; ELIBBAD: the table breaks a rule.  [any] */
->>>>>>> ccfd662 (docs, headers: plain English, each page with its reader and purpose)
+ * process. No policy applies to it, and it serves all its schemes except those that an alias leads elsewhere. EEXIST: one of that
+ * name is in use, or was added with one of its schemes; ELIBBAD: the table breaks a rule.  [any] */
 int32_t ZVFS_CALL zvfs_registry_register(zvfs_registry *registry, const zvfs_provider *provider, zvfs_error *err);
 
 /* How to open. All zero but struct_size is the same as NULL. */
@@ -240,18 +235,11 @@ typedef struct zvfs_open_options {
     zvfs_control *control;       /* NULL: nobody will cancel it, and it has no deadline */
 } zvfs_open_options;
 
-<<<<<<< HEAD
-/* Opens a descriptor: "scheme:rest", or an absolute path, which means file:. Loads and starts its provider if this is the first
- * use of it. Close the handle with zvfs_handle_close.
- * Fails with EINVAL (not a descriptor, contradictory flags, a setting that is none), ENOTSUP (a flag that the provider does not
- * honour), EPROTONOSUPPORT (unknown scheme, or its provider is not installed), EACCES (not allowed), ELIBBAD (broken library), or
- * the provider's own.
-=======
 /* Opens a descriptor: "scheme:rest", or an absolute path, which means file:. The first use of a provider loads and starts it.
  * Close the handle with zvfs_handle_close.
  * Fails with EINVAL (not a descriptor, contradictory flags, an unknown setting), ENOTSUP (a flag that the provider does not
- * support), EPROTONOSUPPORT (unknown scheme), EACCES (not allowed), ELIBBAD (broken library), ENOENT, or the provider's own.
->>>>>>> ccfd662 (docs, headers: plain English, each page with its reader and purpose)
+ * support), EPROTONOSUPPORT (unknown scheme, or its provider is not installed), EACCES (not allowed), ELIBBAD (broken library), or
+ * the provider's own.
  * flags in zvfs_error: ZVFS_ERROR_RETRYABLE says that the same open may succeed later.
  * Blocks as the provider does; a network provider may. The control ends it.  [any] */
 int32_t ZVFS_CALL zvfs_registry_open(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,

@@ -678,18 +678,11 @@ typedef struct zvfs_host_open {
 typedef struct zvfs_host_waiting {
     uint64_t struct_size;
 
-<<<<<<< HEAD
-    /* object: what is waited for, as a person would say it; NULL: nothing any more. Another object ends the wait for the one
-     * before; the same one again goes on with it. refusal: why the last attempt failed; NULL: none since the last word. One
-     * line each, without secrets; cut after 500 characters. For waits that may last, not for each read. Say NULL before the call
-     * returns, where it fails too: an error that the control caused still names the wait. What the thread of the call stated and did
-     * not take back, the host forgets when the call returns. Does not block.  [any] */
-=======
     /* object: what is waited for, as a person would say it; NULL: the wait is over. Another object ends the previous wait; the
      * same object continues it. refusal: why the last attempt failed; NULL: no failure since the last call. One line each,
      * without secrets; cut after 500 characters. For waits that may be long, not for each read. Pass NULL before the call
-     * returns, also when it fails: an error that the control caused still names the wait. Does not block.  [any] */
->>>>>>> ccfd662 (docs, headers: plain English, each page with its reader and purpose)
+     * returns, also when it fails: an error that the control caused still names the wait. What the thread of the call stated and did
+     * not take back, the host forgets when the call returns. Does not block.  [any] */
     void(ZVFS_CALL *waits_for)(zvfs_context *context, const char *object, const char *refusal);
 } zvfs_host_waiting;
 

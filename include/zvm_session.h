@@ -114,13 +114,8 @@ typedef struct zvm_channel {
      * returned to the guest, others end the session. For the time that it may take, see read. */
     int64_t(ZVFS_CALL *write)(void *arg, const void *buf, uint64_t n);
 
-<<<<<<< HEAD
-    /* Tells a channel that is written how it ended, ZVFS_FINISH_...: END and then COMMIT where the session ended well; DISCARD
-     * where it failed, or where write returned -ZVFS_EPIPE, and what was written is not the whole. Returns 0 or a negative code, which makes the session fail. */
-=======
-    /* Tells a written channel how it ended, ZVFS_FINISH_...: END and then COMMIT if the session succeeded, DISCARD if it failed
-     * and the output is partial. Returns 0 or a negative code, which makes the session fail. */
->>>>>>> ccfd662 (docs, headers: plain English, each page with its reader and purpose)
+    /* Tells a written channel how it ended, ZVFS_FINISH_...: END and then COMMIT if the session succeeded; DISCARD if it failed,
+     * or if write returned -ZVFS_EPIPE, and the output is partial. Returns 0 or a negative code, which makes the session fail. */
     int32_t(ZVFS_CALL *finish)(void *arg, uint32_t how);
 
     /* The last call for this arg, always made, even if the session never ran. zvm_session_run, or zvm_session_free for one that
