@@ -124,7 +124,7 @@ fn unknown_settings_are_refused_with_what_was_meant_or_all_that_there_are() {
     }
     for (name, text, word) in [
         ("tier", "hot", "unknown setting `tier` (known: "),
-        ("root", "/x", "operator's configuration only"),
+        ("root", "/x", "only by the operator's configuration"),
         ("mode", "9x", "setting `mode`"),
     ] {
         let registry = self::registry("", Probe::new("object"));
