@@ -8,31 +8,20 @@
 //! | `code`, `error` | errno numbers, and the error that carries one with its text |
 //! | `descriptor` | the string that names a channel, and its one form for messages |
 //! | `flags`, `settings`, `context` | open flags and capabilities, typed settings, cancel and deadline |
-//! | `printable` | text that nothing of reaches a terminal as a command |
-//! | `suggest` | what was probably meant by an unknown word |
-//! | `waiting` | what a call waits for, in words |
-//! | `file`, `entry`, `host`, `provider` | the three traits, and a provider's handle on its host |
+//! | `printable`, `suggest`, `waiting` | text that no terminal obeys, the known word that was meant, what a call waits for |
+//! | `file`, `entry`, `provider` | the three traits, and a provider's handle on its host |
 //! | `sigpipe` (feature of its own) | writing to a pipe without SIGPIPE |
 //! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
 //! | `boundary` | what every function that C can call has in common |
-//! | `bridge` | traits to C (`export`), C to traits (`import`, host) |
-//! | `control` (host) | the host's end of a context: cancel and deadline |
-//! | `forks` (host) | which process this is |
-//! | `loader`, `configuration` (host) | what may load, from where, and why not |
-//! | `registry`, `open` (host) | from a descriptor to an open file |
-//! | `standard_error` (host) | the log of a host that gave none |
-//! | `secret` (host) | files that hold a secret |
-//! | `copy` (host) | one file to another, in the kernel where it can be |
+//! | `bridge` | traits to C, for a provider |
+//! | `forks`, `control` (host) | which process this is; the host's end of a context |
+//! | `host` (feature of its own) | C to traits, configuration, registry, open files, copy |
 
 mod bridge;
 mod code;
-#[cfg(feature = "host")]
-mod configuration;
 mod context;
 #[cfg(feature = "host")]
 mod control;
-#[cfg(feature = "host")]
-mod copy;
 mod descriptor;
 mod entry;
 mod error;
@@ -40,24 +29,13 @@ mod file;
 mod flags;
 #[cfg(feature = "host")]
 mod forks;
+#[cfg(feature = "host")]
 mod host;
-#[cfg(feature = "host")]
-mod loader;
-#[cfg(feature = "host")]
-mod open;
-#[cfg(feature = "host")]
-mod output;
 mod printable;
 mod provider;
-#[cfg(feature = "host")]
-mod registry;
-#[cfg(feature = "host")]
-mod secret;
 mod settings;
 #[cfg(feature = "sigpipe")]
 mod sigpipe;
-#[cfg(feature = "host")]
-mod standard_error;
 mod suggest;
 mod waiting;
 
@@ -72,9 +50,8 @@ pub use entry::{Entry, Name};
 pub use error::{Error, Result};
 pub use file::{COUNT_MAX, Direction, File, Finish, Flush, Kind, Lease, Stat};
 pub use flags::{Capabilities, Events, OpenFlags, Scope};
-pub use host::{Host, HostCalls, Inner, Level};
 pub use printable::{Printable, is_printable, printable_json};
-pub use provider::{Info, Instance, Namespace, Provider, Request, Threads};
+pub use provider::{Host, HostCalls, Info, Inner, Instance, Level, Namespace, Provider, Request, Threads};
 pub use settings::{Setting, SettingKind, Settings, parse_duration, parse_size};
 pub use suggest::nearest;
 pub use waiting::Waiting;
@@ -83,24 +60,19 @@ pub use waiting::Waiting;
 pub use bridge::entries::{pass_entry, pass_name};
 #[doc(hidden)]
 pub use bridge::export::entry as export_entry;
-#[cfg(feature = "host")]
-#[doc(hidden)]
-pub use bridge::import::Bare;
-
 #[cfg(feature = "sigpipe")]
 pub use sigpipe::without_sigpipe;
 
 #[cfg(feature = "host")]
+#[doc(hidden)]
+pub use host::Bare;
+
+#[cfg(feature = "host")]
 pub use {
-    bridge::import::built_in,
-    configuration::Configuration,
     control::Control,
-    copy::{copy, same_file},
     forks::{PerProcess, forks, forks_now},
-    loader::{Digest, Library, Refusal},
-    open::{OpenFile, OpenOptions},
-    output::Placement,
-    registry::{Listing, Registry, is_loading},
-    secret::read_secret_file,
-    standard_error::log_to_stderr,
+    host::{
+        Configuration, Digest, Library, Listing, OpenFile, OpenOptions, Placement, Refusal, Registry,
+        built_in, copy, is_loading, log_to_stderr, read_secret_file, same_file,
+    },
 };

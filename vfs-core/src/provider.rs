@@ -1,7 +1,9 @@
 //! Two of the three nouns, the same for who writes a provider and who uses one: [`Provider`], [`Instance`]; the third is
-//! [`File`].
+//! [`File`]. And a provider's handle on its [`Host`].
 //!
 //! `include/zvfs_provider.h` is the authority on what each call does; these are its words in Rust.
+
+mod host;
 
 use crate::code::Code;
 use crate::context::Context;
@@ -10,10 +12,14 @@ use crate::entry::{Entry, Name};
 use crate::error::{Error, Result};
 use crate::file::{File, Stat};
 use crate::flags::OpenFlags;
-use crate::host::Host;
 use crate::settings::{Setting, Settings};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+
+#[cfg(feature = "host")]
+pub(crate) use host::busy_in_start;
+pub(crate) use host::opens_nothing;
+pub use host::{Host, HostCalls, Inner, Level};
 
 /// A library that serves channels of one or more schemes.
 pub trait Provider: Send + Sync {

@@ -13,7 +13,7 @@ use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
 use crate::flags::{Capabilities, OpenFlags};
-use crate::host::Inner;
+use crate::provider::Inner;
 use std::ffi::CString;
 use std::io::SeekFrom;
 use std::ops::ControlFlow;

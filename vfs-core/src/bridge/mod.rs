@@ -1,13 +1,12 @@
-//! The boundary: traits to C for a provider ([`export`]), C to traits for a host (`import`).
+//! The boundary: traits to C for a provider ([`export`]). What a host needs for the other way, `host::import`, uses the same
+//! parts.
 
 pub mod entries;
 pub mod export;
 mod foreign;
-mod held;
-#[cfg(feature = "host")]
-pub(crate) mod import;
+pub(crate) mod held;
 mod inner;
-mod outcome;
+pub(crate) mod outcome;
 mod rules;
-mod translate;
-mod values;
+pub(crate) mod translate;
+pub(crate) mod values;

@@ -1,6 +1,6 @@
 //! Where a wait that lasts is said.
 
-use crate::host::{Host, Level};
+use crate::provider::{Host, Level};
 use crate::waiting::Waiting;
 
 /// The log of the host that opened a file, and the file's name there.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::context::Limits;
-use crate::host::{Host, HostCalls, Level};
+use crate::provider::{Host, HostCalls, Level};
 use parking_lot::Mutex;
 use rustix::pipe::pipe;
 use std::os::fd::AsFd;

@@ -1,9 +1,9 @@
 //! A configuration made by calls: for a host that decides itself what may load.
 
-use crate::configuration::{Alias, Configuration, ProviderSection, Source, Written, invalid};
 use crate::descriptor::is_scheme;
 use crate::error::Result;
-use crate::loader::Digest;
+use crate::host::configuration::{Alias, Configuration, ProviderSection, Source, Written, invalid};
+use crate::host::loader::Digest;
 use crate::provider::is_provider_name;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::loader::trust;
+use crate::host::loader::trust;
 use rustix::process::geteuid;
 use std::fs::File;
 use std::io::Read;

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "reads the library's structs")]
 
 use crate::abi;
-use crate::bridge::import::read::{copy_struct, list, text};
+use crate::host::import::read::{copy_struct, list, text};
 use crate::settings::{Setting, SettingKind};
 
 /// Lays a library's rules over its settings. `declared` has the names of those too that this host left out.

@@ -8,7 +8,7 @@ use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::file::{Direction, Lease, Stat};
 use crate::flags::{Capabilities, Events};
-use crate::open::OpenFile;
+use crate::host::open::OpenFile;
 use crate::sigpipe::without_sigpipe;
 use extents::Extent;
 use rustix::fs::{FileType, OFlags, copy_file_range, fcntl_getfl, fstat, sendfile};

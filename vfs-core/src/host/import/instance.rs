@@ -2,17 +2,16 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
-use crate::bridge::import::calls::CALLS;
-use crate::bridge::import::hosting::Hosting;
-use crate::bridge::import::library::ImportedLibrary;
 use crate::bridge::outcome::{broken_rule, call_status};
 use crate::bridge::values::Values;
 use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::forks::{forks, forks_now};
-use crate::host::Host;
-use crate::provider::Threads;
+use crate::host::import::calls::CALLS;
+use crate::host::import::hosting::Hosting;
+use crate::host::import::library::ImportedLibrary;
+use crate::provider::{Host, Threads};
 use crate::settings::Settings;
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use std::mem;

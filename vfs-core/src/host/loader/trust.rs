@@ -1,6 +1,6 @@
 //! Whether a file that chooses or is code could have been changed by somebody who may not.
 
-use crate::loader::Refusal;
+use crate::host::loader::Refusal;
 use rustix::process::{getegid, geteuid};
 use std::fs::{self, File, Metadata};
 use std::io;

@@ -3,7 +3,7 @@
 use super::{Alias, ProviderSection, Written, invalid};
 use crate::descriptor::is_scheme;
 use crate::error::{Error, Result};
-use crate::loader::Digest;
+use crate::host::loader::Digest;
 use crate::provider::is_provider_name;
 use crate::suggest::nearest;
 use std::collections::BTreeMap;

@@ -5,7 +5,6 @@ use crate::abi;
 use crate::boundary::{Answer, Argument, Behind, Callback, Place, Source, Struct, Target, copied};
 use crate::bridge::entries::pass_entry;
 use crate::bridge::held::{HeldFile, file_calls};
-use crate::bridge::import::hosting::Hosting;
 use crate::bridge::values::values;
 use crate::code::Code;
 use crate::context::Context;
@@ -13,7 +12,8 @@ use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::extern_c;
 use crate::flags::OpenFlags;
-use crate::host::{Host, Inner};
+use crate::host::import::hosting::Hosting;
+use crate::provider::{Host, Inner};
 use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
 

@@ -1,14 +1,14 @@
 //! What serves what, from which path, and why; and everything that is wrong with it.
 
 use crate::code::Code;
-use crate::configuration::{Alias, Source};
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::loader::trust;
+use crate::host::configuration::{Alias, Source};
+use crate::host::loader::trust;
+use crate::host::registry::layers::LayerHost;
+use crate::host::registry::work::Work;
+use crate::host::registry::{Loaded, Registry, STARTING, Target};
 use crate::provider::Info;
-use crate::registry::layers::LayerHost;
-use crate::registry::work::Work;
-use crate::registry::{Loaded, Registry, STARTING, Target};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,11 +2,10 @@
 #![expect(unsafe_code, reason = "loading a library runs its code")]
 
 use crate::abi;
-use crate::bridge::import::{Bare, Imported};
 use crate::error::Result;
-use crate::host::Host;
-use crate::loader::{Refusal, image, trust};
-use crate::provider::{Info, Instance, Provider};
+use crate::host::import::{Bare, Imported};
+use crate::host::loader::{Refusal, image, trust};
+use crate::provider::{Host, Info, Instance, Provider};
 use crate::settings::Settings;
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};

@@ -5,7 +5,7 @@ mod document;
 
 use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::loader::{Digest, trust};
+use crate::host::loader::{Digest, trust};
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;

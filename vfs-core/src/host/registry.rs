@@ -6,7 +6,6 @@ mod listing;
 mod work;
 
 use crate::code::Code;
-use crate::configuration::{Configuration, Source, Written, built_in_alias};
 use crate::context::{Context, Origin};
 use crate::control::{Control, Log};
 use crate::descriptor::{Descriptor, is_scheme};
@@ -15,12 +14,14 @@ use crate::error::{Error, Result};
 use crate::file::Stat;
 use crate::flags::{OpenFlags, Scope};
 use crate::forks::{forks, forks_now};
-use crate::host::{Host, HostCalls, Level};
-use crate::loader::{Digest, Library, Refusal, trust};
-use crate::open::{OpenFile, OpenOptions};
-use crate::provider::{Info, Instance, Namespace, Provider, Request, is_provider_name};
+use crate::host::configuration::{Configuration, Source, Written, built_in_alias};
+use crate::host::loader::{Digest, Library, Refusal, trust};
+use crate::host::open::{OpenFile, OpenOptions};
+use crate::host::standard_error::log_to_stderr;
+use crate::provider::{
+    Host, HostCalls, Info, Instance, Level, Namespace, Provider, Request, is_provider_name,
+};
 use crate::settings::{Setting, Settings};
-use crate::standard_error::log_to_stderr;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};

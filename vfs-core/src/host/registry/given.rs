@@ -1,12 +1,12 @@
 //! The settings that an instance starts with: the operator's, an alias's own over them, then the host's.
 
 use crate::code::Code;
-use crate::configuration::Written;
 use crate::error::{Error, Result};
 use crate::flags::Scope;
+use crate::host::configuration::Written;
+use crate::host::registry::{Registry, Target};
+use crate::host::secret::{open_private, read_secret_file};
 use crate::provider::Info;
-use crate::registry::{Registry, Target};
-use crate::secret::{open_private, read_secret_file};
 use crate::settings::{Setting, Settings};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Whether a library's file is all there. The dynamic linker maps what the program headers promise without asking how long the
 //! file is, so a half-copied library would kill the process with SIGBUS. Everything else about a file it checks itself.
 
-use crate::loader::Refusal;
+use crate::host::loader::Refusal;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

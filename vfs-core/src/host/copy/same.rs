@@ -2,7 +2,7 @@
 
 use crate::file::Direction;
 use crate::flags::Capabilities;
-use crate::open::OpenFile;
+use crate::host::open::OpenFile;
 use rustix::fs::{FileType, fstat, tell};
 
 /// A regular file of the kernel, and where it is read or written next.

@@ -5,7 +5,7 @@ use crate::abi;
 use crate::boundary::{Argument, c_string, null};
 use crate::context::Context;
 use crate::error::Result;
-use crate::host::{Host, busy_in_start};
+use crate::provider::{Host, busy_in_start};
 use std::ffi::CString;
 use std::ptr;
 use std::sync::Arc;

@@ -3,12 +3,12 @@
 
 use crate::abi;
 use crate::boundary::Growing;
-use crate::bridge::import::read::{copy_struct, list, optional, text};
-use crate::bridge::import::rules;
 use crate::bridge::translate::kind_from_abi;
 use crate::descriptor::is_scheme;
 use crate::flags::{OpenFlags, Scope};
 use crate::forks::PerProcess;
+use crate::host::import::read::{copy_struct, list, optional, text};
+use crate::host::import::rules;
 use crate::provider::{Info, Threads, is_provider_name};
 use crate::settings::{Setting, SettingKind};
 use parking_lot::{Mutex, ReentrantMutex};

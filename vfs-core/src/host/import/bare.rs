@@ -1,12 +1,11 @@
 //! A library's functions, bare, for the conformance suite: it calls them as no host would, to see that they bear it.
 
 use crate::abi;
-use crate::bridge::import::instance::ImportedInstance;
-use crate::bridge::import::opening::PassedRequest;
-use crate::bridge::import::provider::Imported;
 use crate::error::Result;
-use crate::host::Host;
-use crate::provider::Request;
+use crate::host::import::instance::ImportedInstance;
+use crate::host::import::opening::PassedRequest;
+use crate::host::import::provider::Imported;
+use crate::provider::{Host, Request};
 use crate::settings::Settings;
 
 /// A started instance with the table of its library. Stops when dropped; its files must be closed before that.

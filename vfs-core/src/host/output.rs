@@ -5,8 +5,8 @@ use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::file::Kind;
 use crate::flags::{Capabilities, OpenFlags};
-use crate::open::{OpenFile, OpenOptions};
-use crate::registry::Registry;
+use crate::host::open::{OpenFile, OpenOptions};
+use crate::host::registry::Registry;
 use std::mem;
 
 /// How a file is written that [`Registry::create`] opened.

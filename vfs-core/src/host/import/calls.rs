@@ -3,14 +3,14 @@
 
 use crate::abi;
 use crate::boundary::Callback;
-use crate::bridge::import::hosting::Hosting;
-use crate::bridge::import::layers::HOST_OPEN;
 use crate::bridge::translate::{events_from_abi, limit_from_abi, limit_to_abi};
 use crate::context::{CancelFn, Context};
 use crate::error::Result;
 use crate::extern_c;
-use crate::host::Level;
+use crate::host::import::hosting::Hosting;
+use crate::host::import::layers::HOST_OPEN;
 use crate::printable::is_printable;
+use crate::provider::Level;
 use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
 use std::ptr;

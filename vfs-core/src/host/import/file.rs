@@ -2,7 +2,6 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
-use crate::bridge::import::instance::ImportedInstance;
 use crate::bridge::outcome::{broken_rule, call, call_status};
 use crate::bridge::translate::{direction_to_abi, empty_stat, seek_to_abi, stat_from_abi};
 use crate::code::Code;
@@ -11,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
 use crate::flags::Capabilities;
 use crate::forks::forks_now;
+use crate::host::import::instance::ImportedInstance;
 use crate::provider::Threads;
 use std::io::SeekFrom;
 use std::mem;

@@ -2,13 +2,12 @@
 #![expect(unsafe_code, reason = "takes the other side's table")]
 
 use crate::abi;
-use crate::bridge::import::instance::ImportedInstance;
-use crate::bridge::import::library::ImportedLibrary;
-use crate::bridge::import::opening::Handle;
 use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::host::Host;
-use crate::provider::{Info, Instance, Provider, Threads};
+use crate::host::import::instance::ImportedInstance;
+use crate::host::import::library::ImportedLibrary;
+use crate::host::import::opening::Handle;
+use crate::provider::{Host, Info, Instance, Provider, Threads};
 use crate::settings::Settings;
 use std::sync::Arc;
 
