@@ -156,7 +156,7 @@ static void finishes_wrongly(void) {
     session = make(&host, ECHO_GUEST, NULL);
     CHECK(zvm_session_run(session, NULL) == 0);
     CHECK(zvm_session_exit_code(session) == 5);
-    CHECK(strstr(zvm_session_report(session, ZVM_REPORT_TEXT), "finish returned 5 where") != NULL);
+    CHECK(strstr(zvm_session_report(session, ZVM_REPORT_TEXT), "finish returned 5 instead of") != NULL);
     zvm_session_free(session);
 }
 
