@@ -2,33 +2,34 @@
 
 pub mod answer;
 pub mod caller;
-pub mod crew;
+pub mod error_text;
 pub mod idle;
-pub mod pace;
+pub mod least_rate;
 pub mod pool;
 pub mod redirect;
 pub mod retry;
 pub mod status;
 pub mod stream;
-pub mod words;
+pub mod workers;
 
 use crate::client::answer::Answer;
 use crate::client::caller::Caller;
-use crate::client::crew::Crew;
-use crate::client::idle::Idles;
+use crate::client::error_text::Secrets;
+use crate::client::idle::IdleAnswers;
 use crate::client::pool::Pool;
-use crate::client::words::Secrets;
+use crate::client::workers::Workers;
 use crate::dial::dial;
-use crate::failure::{Again, Attempt, Failure, system};
+use crate::failure::{Attempt, Failure, Retry, system};
 use crate::resolve::Resolver;
 use crate::settings::proxy::Proxy;
 use crate::settings::{Config, Tuning};
 use crate::socket;
 use crate::target::{Origin, Target};
 use crate::waiting::Waiting;
+use crate::wire;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
-use crate::wire::request::{self, Ask, Manner, Place};
+use crate::wire::request::{HttpRequest, Place, RequestOptions};
 use crate::wire::session::Session;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -39,17 +40,17 @@ use vfs_core::Code;
 pub struct Client {
     config: Config,
     pool: Arc<Pool>,
-    idles: Idles,
+    idles: IdleAnswers,
     resolver: Resolver,
-    crew: Crew,
+    workers: Workers,
 }
 
 impl Client {
     /// A client without connections yet.
     pub fn new(config: Config) -> Client {
         let pool = Arc::new(Pool::new(config.connections));
-        let (idles, resolver, crew) = (Idles::default(), Resolver::default(), Crew::default());
-        Client { config, pool, idles, resolver, crew }
+        let (idles, resolver, workers) = (IdleAnswers::default(), Resolver::default(), Workers::default());
+        Client { config, pool, idles, resolver, workers }
     }
 
     /// What opens begin with.
@@ -61,31 +62,34 @@ impl Client {
     ///
     /// # Errors
     /// ELOOP: too many redirects. EACCES: where it may not go. The connection's, the caller's, the limits'. A status is none.
-    pub fn ask(&self, place: &Place, ask: &Ask<'_>, caller: Caller<'_>) -> Attempt<(Answer, Place)> {
-        self.ask_if(place, ask, caller, |_| Ok(()))
+    pub fn send(
+        &self,
+        place: &Place,
+        request: &HttpRequest<'_>,
+        caller: &Caller,
+    ) -> Attempt<(Answer, Place)> {
+        self.send_checked(place, request, caller, |_| Ok(()))
     }
 
     /// The same, with a check of each place that a redirect leads to, before it is asked.
     ///
     /// # Errors
-    /// As [`ask`](Client::ask); the check's.
-    pub fn ask_if(
+    /// As [`send`](Client::send); the check's.
+    pub fn send_checked(
         &self,
         place: &Place,
-        ask: &Ask<'_>,
-        caller: Caller<'_>,
+        request: &HttpRequest<'_>,
+        caller: &Caller,
         check: impl Fn(&Place) -> Attempt<()>,
     ) -> Attempt<(Answer, Place)> {
-        let mut place = place.clone();
-        for hops in 0.. {
+        let (mut place, mut hops) = (place.clone(), 0);
+        loop {
             let explain = |failure: Failure| match hops {
                 0 => failure,
-                _ => {
-                    Failure { text: format!("{} (redirected to {})", failure.text, place.target), ..failure }
-                }
+                _ => failure.redirected_to(&place.target),
             };
-            let answer = self.once(&place, ask, caller).map_err(explain)?;
-            let Some(next) = redirect::next(&answer.head, &place, ask.method).map_err(explain)? else {
+            let answer = self.send_once(&place, request, caller).map_err(explain)?;
+            let Some(next) = redirect::next(&answer.head, &place, request.method).map_err(explain)? else {
                 return Ok((answer, place));
             };
             if hops >= caller.tuning.redirects {
@@ -94,17 +98,16 @@ impl Client {
             }
             answer.dismiss(caller);
             check(&next)?;
-            place = next;
+            (place, hops) = (next, hops + 1);
         }
-        Err(Failure::new(Code::ELOOP, "redirects without end"))
     }
 
     /// Makes a request of one server. A kept connection that turns out to be dead is replaced, once.
-    fn once(&self, place: &Place, ask: &Ask<'_>, caller: Caller<'_>) -> Attempt<Answer> {
+    fn send_once(&self, place: &Place, request: &HttpRequest<'_>, caller: &Caller) -> Attempt<Answer> {
         let mut fresh = false;
         loop {
             let mut connection = self.connection(&place.target, caller, fresh)?;
-            match self.converse(&mut connection, place, ask, caller) {
+            match self.exchange(&mut connection, place, request, caller) {
                 Ok(head) => return Answer::new(head, connection, Some(self.pool.clone())),
                 Err(failure) if connection.was_stale(&failure) => fresh = true,
                 Err(failure) => return Err(failure),
@@ -112,18 +115,18 @@ impl Client {
         }
     }
 
-    fn converse(
+    fn exchange(
         &self,
         connection: &mut Connection,
         place: &Place,
-        ask: &Ask<'_>,
-        caller: Caller<'_>,
+        request: &HttpRequest<'_>,
+        caller: &Caller,
     ) -> Attempt<Head> {
         let limit = caller.tuning.first_byte_timeout;
         let origin = connection.origin().clone();
         let ease = || self.ease(&origin);
-        let waiting = Waiting::until(caller.context, limit, "answer").on(&origin).eased_by(&ease);
-        connection.send_all(&self.head(connection, place, ask, caller), waiting)?;
+        let waiting = Waiting::until(&caller.context, limit, "answer").on(&origin).eased_by(&ease);
+        connection.send_all(&self.head(connection, place, request, caller), waiting)?;
         // It cannot be there yet: a look before the wait would waste a call.
         connection.await_answer(waiting)?;
         self.idles.answered(&origin);
@@ -131,12 +134,12 @@ impl Client {
     }
 
     /// The failure that an answer is, with its server's own words.
-    pub fn refusal(&self, answer: Answer, target: &Target, caller: Caller<'_>) -> Failure {
+    pub fn refusal(&self, answer: Answer, target: &Target, caller: &Caller) -> Failure {
         answer.refusal(&self.secrets(target, caller), caller)
     }
 
     /// What a server that is asked may know, and nobody else is to read.
-    pub fn secrets(&self, target: &Target, caller: Caller<'_>) -> Secrets {
+    pub fn secrets(&self, target: &Target, caller: &Caller) -> Secrets {
         let mut secrets = Secrets::default();
         target.secret_values().for_each(|value| secrets.add(value));
         let proxy = self.config.proxies.of(&target.origin()).and_then(|proxy| proxy.authorization.as_deref());
@@ -154,31 +157,37 @@ impl Client {
     }
 
     /// The answers that files keep between two calls.
-    pub fn idles(&self) -> &Idles {
+    pub fn idles(&self) -> &IdleAnswers {
         &self.idles
     }
 
     /// Writes a request's head for a connection.
-    pub fn head(&self, connection: &Connection, place: &Place, ask: &Ask<'_>, caller: Caller<'_>) -> Vec<u8> {
+    pub fn head(
+        &self,
+        connection: &Connection,
+        place: &Place,
+        request: &HttpRequest<'_>,
+        caller: &Caller,
+    ) -> Vec<u8> {
         let proxy = match connection.is_to_proxy() {
             true => self.config.proxies.of(connection.origin()).map(|proxy| proxy.authorization.as_deref()),
             false => None,
         };
-        request::write(
+        wire::request::write(
             place,
-            ask,
-            Manner {
+            request,
+            RequestOptions {
                 proxy,
                 credentials: &self.config.credentials,
                 secret_headers: &self.config.secret_headers,
-                tuning: caller.tuning,
+                tuning: &caller.tuning,
             },
         )
     }
 
     /// The threads that work for files.
-    pub fn crew(&self) -> &Crew {
-        &self.crew
+    pub fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// Where connections go whose answers have been read.
@@ -190,7 +199,7 @@ impl Client {
     ///
     /// # Errors
     /// EACCES: the policy. ENOENT, ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT, EPROTO: it cannot be made.
-    pub fn connection(&self, target: &Target, caller: Caller<'_>, fresh: bool) -> Attempt<Connection> {
+    pub fn connection(&self, target: &Target, caller: &Caller, fresh: bool) -> Attempt<Connection> {
         let origin = target.origin();
         self.config.policy.host(&origin)?;
         if !fresh && let Some(connection) = self.pool.take(&origin) {
@@ -200,7 +209,7 @@ impl Client {
             self.ease(&origin);
         }
         let ease = || self.ease(&origin);
-        let waiting = Waiting::until(caller.context, caller.tuning.connect_timeout, "connection")
+        let waiting = Waiting::until(&caller.context, caller.tuning.connect_timeout, "connection")
             .on(&origin)
             .eased_by(&ease);
         let proxy = self.config.proxies.of(&origin);
@@ -258,14 +267,15 @@ impl Client {
         proxy: &Proxy,
         socket: OwnedFd,
         target: &Target,
-        caller: Caller<'_>,
+        caller: &Caller,
         waiting: Waiting<'_>,
     ) -> Attempt<OwnedFd> {
         let origin = target.origin();
         let waiting = waiting.for_what("answer of the proxy");
         let mut connection = Connection::new(socket, None, origin.clone(), true);
         let authorization = proxy.authorization.as_deref();
-        let head = request::write_connect(&origin.to_string(), authorization, &caller.tuning.user_agent);
+        let head =
+            wire::request::write_connect(&origin.to_string(), authorization, &caller.tuning.user_agent);
         connection.send_all(&head, waiting)?;
         let head = Head::receive(&mut connection, waiting)?;
         if !(200..300).contains(&head.status) {
@@ -281,8 +291,8 @@ impl Client {
 
 /// Connects; where nobody answers at first, nobody will.
 fn connect(addresses: &[SocketAddr], waiting: Waiting<'_>) -> Attempt<OwnedFd> {
-    dial(addresses, waiting).map_err(|failure| match failure.again {
-        Again::Later(_) => Failure { again: Again::Resuming, ..failure },
+    dial(addresses, waiting).map_err(|failure| match failure.retry {
+        Retry::Later(_) => Failure { retry: Retry::Resuming, ..failure },
         _ => failure,
     })
 }

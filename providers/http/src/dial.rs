@@ -143,12 +143,12 @@ fn is_over(socket: impl AsFd) -> Result<bool, Errno> {
 
 /// Why an address could not be connected to.
 fn refused(address: SocketAddr, errno: Errno) -> Failure {
-    use crate::failure::{Again, code};
-    let again = match errno {
-        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ACCESS | Errno::PERM => Again::No,
-        _ => Again::Resuming,
+    use crate::failure::{Retry, code};
+    let retry = match errno {
+        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ACCESS | Errno::PERM => Retry::No,
+        _ => Retry::Resuming,
     };
-    Failure { code: code(errno), text: format!("connect to {address}: {}", words(errno)), again }
+    Failure { code: code(errno), text: format!("connect to {address}: {}", words(errno)), retry }
 }
 
 #[cfg(test)]

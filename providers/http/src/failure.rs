@@ -1,8 +1,8 @@
 //! Why an attempt failed, and whether another one may help.
 
 use rustix::io::Errno;
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 use vfs_core::{Code, Error};
 
 /// What an attempt comes to.
@@ -16,12 +16,12 @@ pub struct Failure {
     /// The words; no secrets.
     pub text: String,
     /// Whether another attempt may help.
-    pub again: Again,
+    pub retry: Retry,
 }
 
 /// Whether another attempt may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
+pub enum Retry {
     /// It would fail alike.
     No,
     /// Nobody can be reached there: only worth it where somebody was before.
@@ -34,13 +34,13 @@ impl Failure {
     /// A failure that stays.
     #[cold]
     pub fn new(code: Code, text: impl Into<String>) -> Failure {
-        Failure { code, text: text.into(), again: Again::No }
+        Failure { code, text: text.into(), retry: Retry::No }
     }
 
     /// A failure that another attempt may mend.
     #[cold]
     pub fn later(code: Code, text: impl Into<String>) -> Failure {
-        Failure { code, text: text.into(), again: Again::Later(None) }
+        Failure { code, text: text.into(), retry: Retry::Later(None) }
     }
 
     /// The other side broke the protocol.
@@ -62,13 +62,20 @@ impl Failure {
     /// The same for a request that cannot be repeated.
     #[must_use]
     pub fn for_good(self) -> Failure {
-        Failure { again: Again::No, ..self }
+        Failure { retry: Retry::No, ..self }
     }
 
     /// Adds words in front.
     #[must_use]
     pub fn context(mut self, words: &str) -> Failure {
         self.text = format!("{words}: {}", self.text);
+        self
+    }
+
+    /// Adds where it happened, if not at the first place.
+    #[must_use]
+    pub fn redirected_to(mut self, target: impl fmt::Display) -> Failure {
+        self.text = format!("{} (redirected to {target})", self.text);
         self
     }
 
@@ -85,7 +92,7 @@ impl Failure {
     #[cold]
     pub fn error(&self, doing: &str, shown: &str) -> Error {
         let error = Error::new(self.code, format!("{doing} {shown}: {}", self.text));
-        if self.again == Again::No { error } else { error.retryable() }
+        if self.retry == Retry::No { error } else { error.retryable() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One configuration: its client, and what its opens become.
 
 use crate::client::Client;
-use crate::client::caller::Asker;
+use crate::client::caller::Caller;
 use crate::namespace;
 use crate::reader::Reader;
 use crate::settings::Config;
@@ -28,19 +28,19 @@ impl Http {
     }
 
     /// What a request is about, and who asks.
-    fn asked(&self, request: &Request<'_>) -> Result<(Place, Asker)> {
+    fn asked(&self, request: &Request<'_>) -> Result<(Place, Caller)> {
         let place = Place { target: Target::of(request)?, is_first_origin: true };
-        let asker = Asker {
+        let caller = Caller {
             context: request.context().clone(),
             tuning: self.client.tuning().clone().with(request.settings())?,
             host: self.host.clone(),
             shown: request.shown().to_owned(),
         };
-        Ok((place, asker))
+        Ok((place, caller))
     }
 
     fn write(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
-        let (place, asker) = self.asked(request)?;
+        let (place, caller) = self.asked(request)?;
         let flags = request.flags();
         let replaces = flags.intersects(OpenFlags::TRUNCATE | OpenFlags::ATOMIC);
         let mut exclusive = flags.contains(OpenFlags::EXCLUSIVE);
@@ -48,7 +48,7 @@ impl Http {
         if exclusive || !replaces || !flags.contains(OpenFlags::CREATE) {
             let refuse =
                 |code: Code, why: &str| Err(Error::new(code, format!("open {}: {why}", request.shown())));
-            match namespace::stat(&self.client, &place, asker.caller()) {
+            match namespace::stat(&self.client, &place, &caller) {
                 Ok(_) if exclusive => return refuse(Code::EEXIST, "it exists already"),
                 Ok(stat) if !replaces && stat.size != Some(0) => {
                     return refuse(Code::ENOTSUP, "an upload replaces the whole object: add TRUNCATE");
@@ -61,7 +61,7 @@ impl Http {
                 Err(failure) => return Err(failure.error("open", request.shown())),
             }
         }
-        Ok(Box::new(Writer::open(&self.client, &place, asker, request.expected_size(), exclusive)?))
+        Ok(Box::new(Writer::open(&self.client, &place, caller, request.expected_size(), exclusive)?))
     }
 }
 
@@ -79,8 +79,8 @@ impl Instance for Http {
         {
             return self.write(request);
         }
-        let (place, asker) = self.asked(request)?;
-        Ok(Box::new(Reader::open(&self.client, &place, asker, flags)?))
+        let (place, caller) = self.asked(request)?;
+        Ok(Box::new(Reader::open(&self.client, &place, caller, flags)?))
     }
 
     fn namespace(&self) -> Option<&dyn Namespace> {
@@ -91,20 +91,20 @@ impl Instance for Http {
 impl Drop for Http {
     fn drop(&mut self) {
         // Files are closed by now, which has told their threads to end.
-        self.client.crew().wait(STOP_MAX);
+        self.client.workers().wait(STOP_MAX);
     }
 }
 
 impl Namespace for Http {
     fn stat(&self, request: &Request<'_>) -> Result<Stat> {
-        let (place, asker) = self.asked(request)?;
-        namespace::stat(&self.client, &place, asker.caller())
+        let (place, caller) = self.asked(request)?;
+        namespace::stat(&self.client, &place, &caller)
             .map_err(|failure| failure.error("stat", request.shown()))
     }
 
     fn remove(&self, request: &Request<'_>) -> Result<()> {
-        let (place, asker) = self.asked(request)?;
-        namespace::remove(&self.client, &place, asker.caller())
+        let (place, caller) = self.asked(request)?;
+        namespace::remove(&self.client, &place, &caller)
             .map_err(|failure| failure.error("remove", request.shown()))
     }
 }

@@ -6,10 +6,10 @@ use crate::client::Client;
 use crate::client::caller::Caller;
 use crate::client::retry::{Budget, persist};
 use crate::client::status;
-use crate::failure::{Again, Attempt};
+use crate::failure::{Attempt, Retry};
 use crate::reader::object::Object;
 use crate::wire::range::Span;
-use crate::wire::request::{Ask, Method, Place};
+use crate::wire::request::{HttpRequest, Method, Place};
 use std::sync::Arc;
 use vfs_core::{Code, Stat};
 
@@ -17,7 +17,7 @@ use vfs_core::{Code, Stat};
 ///
 /// # Errors
 /// As [`Object::open`].
-pub fn stat(client: &Arc<Client>, place: &Place, caller: Caller<'_>) -> Attempt<Stat> {
+pub fn stat(client: &Arc<Client>, place: &Place, caller: &Caller) -> Attempt<Stat> {
     persist(caller, &mut Budget::new(), || {
         let (object, stream) = Object::open(client, place, Span::PROBE, caller)?;
         stream.dismiss(caller);
@@ -28,17 +28,17 @@ pub fn stat(client: &Arc<Client>, place: &Place, caller: Caller<'_>) -> Attempt<
 /// Removes an object, never a collection.
 ///
 /// # Errors
-/// EISDIR: it is one. The status's. As [`Client::ask`].
-pub fn remove(client: &Arc<Client>, place: &Place, caller: Caller<'_>) -> Attempt<()> {
-    let ask = Ask { method: Method::Delete, ..Ask::get(None) };
+/// EISDIR: it is one. The status's. As [`Client::send`].
+pub fn remove(client: &Arc<Client>, place: &Place, caller: &Caller) -> Attempt<()> {
+    let request = HttpRequest { method: Method::Delete, ..HttpRequest::get(None) };
     let mut unheard = false;
     persist(caller, &mut Budget::new(), || {
         let refuse_collection = |place: &Place| collection::refuse(client, place, caller);
         refuse_collection(place)?;
-        let asked = client.ask_if(place, &ask, caller, refuse_collection);
+        let asked = client.send_checked(place, &request, caller, refuse_collection);
         let (answer, _) = asked.inspect_err(|failure| {
             // Whether the server did it before the connection was lost, nobody knows.
-            unheard |= failure.again != Again::No;
+            unheard |= failure.retry != Retry::No;
         })?;
         match answer.head.status {
             status if status::is_done(status) => {

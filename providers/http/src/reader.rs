@@ -1,22 +1,22 @@
 //! An object open for reading.
 
-pub mod ahead;
 pub mod fill;
+pub mod history;
 pub mod object;
 mod positional;
-pub mod trail;
+pub mod read_ahead;
 pub mod validator;
 
 use crate::client::Client;
-use crate::client::caller::{Asker, Caller};
-use crate::client::idle::Idle;
-use crate::client::pace::Pace;
+use crate::client::caller::Caller;
+use crate::client::idle::FileAnswers;
+use crate::client::least_rate::LeastRate;
 use crate::client::retry::{Budget, persist};
 use crate::client::stream::Stream;
 use crate::failure::{Attempt, Failure, too_slow};
-use crate::reader::ahead::Ahead;
+use crate::reader::history::ReadHistory;
 use crate::reader::object::Object;
-use crate::reader::trail::Trail;
+use crate::reader::read_ahead::ReadAhead;
 use crate::wire::range::Span;
 use crate::wire::request::Place;
 use std::io::SeekFrom;
@@ -35,19 +35,19 @@ const WINDOW_MAX: u64 = 8 << 20;
 /// An object open for reading.
 pub struct Reader {
     object: Arc<Object>,
-    asker: Asker,
+    caller: Caller,
     position: u64,
     /// Where an object whose size nobody said turned out to end.
     found_end: Option<u64>,
     /// Answers that are read on by later calls.
-    idle: Arc<Idle>,
-    trail: Trail,
+    idle: Arc<FileAnswers>,
+    history: ReadHistory,
     /// Why a positional read was short, where another one may not meet the same: the server is slow.
-    owed: Mutex<Option<Failure>>,
+    deferred: Mutex<Option<Failure>>,
     budget: Budget,
-    pace: Pace,
+    rate: LeastRate,
     window: Window,
-    ahead: Option<Ahead>,
+    ahead: Option<ReadAhead>,
 }
 
 /// How much is asked for at once.
@@ -66,44 +66,39 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Object::open`], once no further attempt may help.
-    pub fn open(client: &Arc<Client>, place: &Place, asker: Asker, flags: OpenFlags) -> Result<Reader> {
+    pub fn open(client: &Arc<Client>, place: &Place, caller: Caller, flags: OpenFlags) -> Result<Reader> {
         let random = flags.contains(OpenFlags::RANDOM);
-        let (span, window) = match (random, asker.tuning.read_ahead) {
+        let (span, window) = match (random, caller.tuning.read_ahead) {
             (true, _) => (Span::PROBE, Window::Exact),
             (false, 0) => (Span::ALL, Window::Open),
             // The other ranges are asked for once it is read.
-            (false, _) => (Span { start: 0, end: Some(asker.tuning.read_ahead_size) }, Window::Open),
+            (false, _) => (Span { start: 0, end: Some(caller.tuning.read_ahead_size) }, Window::Open),
         };
-        let caller = asker.caller();
-        let opened = persist(caller, &mut Budget::new(), || Object::open(client, place, span, caller));
-        let (object, stream) = opened.map_err(|failure| failure.error("open", &asker.shown))?;
+        let opened = persist(&caller, &mut Budget::new(), || Object::open(client, place, span, &caller));
+        let (object, stream) = opened.map_err(|failure| failure.error("open", &caller.shown))?;
         let idle = object.idle();
         let dismissed = match random && object.serves_ranges {
             true => Some(stream),
             false => idle.put(stream),
         };
-        dismissed.into_iter().for_each(|stream| stream.dismiss(caller));
+        dismissed.into_iter().for_each(|stream| stream.dismiss(&caller));
         Ok(Reader {
             object: Arc::new(object),
-            asker,
+            caller,
             position: 0,
             found_end: None,
             idle,
-            trail: Trail::default(),
-            owed: Mutex::default(),
+            history: ReadHistory::default(),
+            deferred: Mutex::default(),
             budget: Budget::resuming(),
-            pace: Pace::default(),
+            rate: LeastRate::default(),
             window,
             ahead: None,
         })
     }
 
-    fn caller(&self) -> Caller<'_> {
-        self.asker.caller()
-    }
-
     fn failed(&self, doing: &str, failure: &Failure) -> Error {
-        failure.error(doing, &self.asker.shown)
+        failure.error(doing, &self.caller.shown)
     }
 
     /// The size, for what needs positions.
@@ -111,7 +106,7 @@ impl Reader {
         match (self.object.size, self.object.no_positions()) {
             (Some(size), None) => Ok(size),
             (_, why) => {
-                let text = format!("{doing} {}: {}", self.asker.shown, why.unwrap_or("it has no positions"));
+                let text = format!("{doing} {}: {}", self.caller.shown, why.unwrap_or("it has no positions"));
                 Err(Error::new(code, text))
             }
         }
@@ -119,13 +114,13 @@ impl Reader {
 
     /// Keeps an answer for a later call.
     fn keep(&self, stream: Stream) {
-        keep(&self.idle, stream, self.caller());
+        keep(&self.idle, stream, &self.caller);
     }
 
     /// Begins to read ahead, from where the stream ends, if that is wanted and there is something.
     fn look_ahead(&mut self) -> Attempt<()> {
         let Some(size) = self.object.size.filter(|_| self.object.has_positions()) else { return Ok(()) };
-        if self.asker.tuning.read_ahead == 0 || self.window != Window::Open || self.ahead.is_some() {
+        if self.caller.tuning.read_ahead == 0 || self.window != Window::Open || self.ahead.is_some() {
             return Ok(());
         }
         let position = self.position;
@@ -138,7 +133,7 @@ impl Reader {
             None => position,
         };
         if from < size {
-            self.ahead = Some(Ahead::start(&self.object, size, from, &self.asker)?);
+            self.ahead = Some(ReadAhead::start(&self.object, size, from, &self.caller)?);
         }
         Ok(())
     }
@@ -146,11 +141,11 @@ impl Reader {
     /// One attempt to read at the position; 0: the end.
     fn attempt(&mut self, buf: &mut [u8]) -> Attempt<usize> {
         self.look_ahead()?;
-        let Reader { object, asker, position, found_end, idle, pace, window, ahead, .. } = self;
-        let (caller, position) = (asker.caller(), *position);
+        let Reader { object, caller, position, found_end, idle, rate, window, ahead, .. } = self;
+        let position = *position;
         loop {
             if let Some(ranges) = ahead.as_mut().filter(|ahead| ahead.at() == position) {
-                let read = ranges.read(buf, caller.context);
+                let read = ranges.read(buf, &caller.context);
                 // What failed has had its attempts; what only ended the caller's wait goes on.
                 if read.is_err() && caller.context.status().is_ok() {
                     *ahead = None;
@@ -173,10 +168,10 @@ impl Reader {
                 }
             };
             let from = stream.at();
-            pace.begin();
+            rate.begin();
             stream.skip_to(position, caller)?;
             let count = stream.read(buf, caller)?;
-            pace.came(stream.at() - from, caller.tuning).map_err(too_slow)?;
+            rate.add(stream.at() - from, &caller.tuning).map_err(too_slow)?;
             if count > 0 {
                 keep(idle, stream, caller);
                 return Ok(count);
@@ -196,7 +191,7 @@ impl Reader {
 }
 
 /// Keeps an answer for a later call.
-fn keep(idle: &Idle, stream: Stream, caller: Caller<'_>) {
+fn keep(idle: &FileAnswers, stream: Stream, caller: &Caller) {
     if let Some(dismissed) = idle.put(stream) {
         dismissed.dismiss(caller);
     }
@@ -251,7 +246,7 @@ impl File for Reader {
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        self.asker.context.status().map_err(|error| self.failed("read", &error.into()))?;
+        self.caller.context.status().map_err(|error| self.failed("read", &error.into()))?;
         loop {
             match self.attempt(buf) {
                 Ok(count) => {
@@ -262,11 +257,11 @@ impl File for Reader {
                     return Ok(count);
                 }
                 Err(failure) => {
-                    if let Err(text) = self.pace.check(&self.asker.tuning) {
+                    if let Err(text) = self.rate.check(&self.caller.tuning) {
                         return Err(self.failed("read", &too_slow(text)));
                     }
-                    let again = self.budget.again(failure, self.asker.caller());
-                    again.map_err(|failure| self.failed("read", &failure))?;
+                    let waited = self.budget.wait(failure, &self.caller);
+                    waited.map_err(|failure| self.failed("read", &failure))?;
                 }
             }
         }
@@ -279,9 +274,9 @@ impl File for Reader {
             SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
             SeekFrom::End(offset) => size.checked_add_signed(offset),
         };
-        let position = position
-            .filter(|position| i64::try_from(*position).is_ok())
-            .ok_or_else(|| Error::new(Code::EINVAL, format!("seek {}: {}", self.asker.shown, nowhere(to))))?;
+        let position = position.filter(|position| i64::try_from(*position).is_ok()).ok_or_else(|| {
+            Error::new(Code::EINVAL, format!("seek {}: {}", self.caller.shown, nowhere(to)))
+        })?;
         let before = std::mem::replace(&mut self.position, position);
         if position == before {
             return Ok(position);
@@ -291,7 +286,7 @@ impl File for Reader {
             // It jumps: what would have been read next is not wanted any more.
             None => {
                 if let Some(stream) = self.idle.take(|stream| stream.at() == before) {
-                    stream.dismiss(self.caller());
+                    stream.dismiss(&self.caller);
                 }
                 if self.window != Window::Exact {
                     self.window = Window::Bytes(WINDOW_MIN);
@@ -303,19 +298,19 @@ impl File for Reader {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
-        self.asker.context.status().map_err(|error| self.failed("read", &error.into()))?;
+        self.caller.context.status().map_err(|error| self.failed("read", &error.into()))?;
         let size = self.size_for("read at a position", Code::ENOTSUP)?;
         let most = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());
-        let owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (count, outcome) = match owed {
+        let deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (count, outcome) = match deferred {
             Some(failure) => (0, Err(failure)),
             None => self.read_positional(&mut buf[..most], offset, size),
         };
         match outcome {
             Err(failure) if count == 0 => Err(self.failed("read", &failure)),
-            // The next call tells why it is short: it meets the same, or what is owed to it.
-            Err(failure) if failure.code == Code::ETIMEDOUT && self.asker.context.status().is_ok() => {
-                *self.owed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+            // The next call tells why it is short: it meets the same, or what is deferred to it.
+            Err(failure) if failure.code == Code::ETIMEDOUT && self.caller.context.status().is_ok() => {
+                *self.deferred.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
                 Ok(count)
             }
             _ => Ok(count),

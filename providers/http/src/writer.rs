@@ -8,12 +8,12 @@ mod upload;
 
 use crate::client::Client;
 use crate::client::answer::Answer;
-use crate::client::caller::Asker;
-use crate::client::pace::Pace;
+use crate::client::caller::Caller;
+use crate::client::error_text::Secrets;
+use crate::client::least_rate::LeastRate;
 use crate::client::redirect;
 use crate::client::status;
-use crate::client::words::Secrets;
-use crate::failure::{Again, Attempt, Failure};
+use crate::failure::{Attempt, Failure, Retry};
 use crate::waiting::Waiting;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
@@ -32,24 +32,24 @@ const KEPT: usize = 1 << 20;
 pub struct Writer {
     client: Arc<Client>,
     place: Place,
-    asker: Asker,
+    caller: Caller,
     /// What must not come back in the server's words.
     secrets: Secrets,
     connection: Option<Connection>,
-    framing: Framing,
+    framing: UploadFraming,
     /// What small writes brought: it goes out together.
     gathered: Vec<u8>,
     /// What was framed and not yet sent, from `sent` on.
     pending: Vec<u8>,
     sent: usize,
     taken: u64,
-    pace: Pace,
+    rate: LeastRate,
     stage: Stage,
     /// Only if there was none: what 412 means.
     exclusive: bool,
 }
 
-enum Framing {
+enum UploadFraming {
     /// Bytes that were announced, those that went out, and the last one, which is held back.
     Length {
         of: u64,
@@ -81,33 +81,33 @@ impl Writer {
     pub fn open(
         client: &Arc<Client>,
         place: &Place,
-        asker: Asker,
+        caller: Caller,
         size: Option<u64>,
         exclusive: bool,
     ) -> Result<Writer> {
         let begun = match size {
             // Of an empty object nothing could be held back: its head is all of it.
             Some(0) => None,
-            _ => upload::begin(client, place, size, exclusive, asker.caller())
-                .map_err(|failure| failure.error("open", &asker.shown))?,
+            _ => upload::begin(client, place, size, exclusive, &caller)
+                .map_err(|failure| failure.error("open", &caller.shown))?,
         };
         let framing = match (size, &begun) {
-            (_, None) => Framing::Kept { announced: size },
-            (Some(of), _) => Framing::Length { of, framed: 0, held: None },
-            (None, _) => Framing::Chunks,
+            (_, None) => UploadFraming::Kept { announced: size },
+            (Some(of), _) => UploadFraming::Length { of, framed: 0, held: None },
+            (None, _) => UploadFraming::Chunks,
         };
         Ok(Writer {
             client: client.clone(),
             place: place.clone(),
-            secrets: client.secrets(&place.target, asker.caller()),
-            asker,
+            secrets: client.secrets(&place.target, &caller),
+            caller,
             connection: begun,
             framing,
             gathered: Vec::new(),
             pending: Vec::new(),
             sent: 0,
             taken: 0,
-            pace: Pace::default(),
+            rate: LeastRate::default(),
             stage: Stage::Open,
             exclusive,
         })
@@ -116,16 +116,16 @@ impl Writer {
     /// Ends the upload for a failure that is not just the caller's time.
     fn broken(&mut self, failure: Failure, doing: &str) -> Error {
         if is_callers(&failure) {
-            return failure.error(doing, &self.asker.shown);
+            return failure.error(doing, &self.caller.shown);
         }
         // ETIMEDOUT would say that the call may be repeated.
         let code = if failure.code == Code::ETIMEDOUT { Code::ECONNRESET } else { failure.code };
-        let text = match failure.again {
-            Again::No => failure.text,
+        let text = match failure.retry {
+            Retry::No => failure.text,
             _ => format!("{} (after {} bytes; an upload is not repeated)", failure.text, self.taken),
         };
         let failure = Failure::new(code, text);
-        let error = failure.error(doing, &self.asker.shown);
+        let error = failure.error(doing, &self.caller.shown);
         self.connection = None;
         self.stage = Stage::Broken(failure);
         error
@@ -134,9 +134,9 @@ impl Writer {
     fn usable(&self, doing: &str) -> Result<()> {
         match &self.stage {
             Stage::Open => Ok(()),
-            Stage::Broken(failure) => Err(failure.error(doing, &self.asker.shown)),
+            Stage::Broken(failure) => Err(failure.error(doing, &self.caller.shown)),
             Stage::Ending | Stage::Done => {
-                Err(Error::new(Code::EBADF, format!("{doing} {}: the upload has ended", self.asker.shown)))
+                Err(Error::new(Code::EBADF, format!("{doing} {}: the upload has ended", self.caller.shown)))
             }
         }
     }
@@ -144,24 +144,26 @@ impl Writer {
     fn take(&mut self, buf: &[u8]) -> Attempt<usize> {
         let buf = &buf[..buf.len().min(PIECE)];
         let count = match self.framing {
-            Framing::Length { of, .. } | Framing::Kept { announced: Some(of) } if of == self.taken => {
+            UploadFraming::Length { of, .. } | UploadFraming::Kept { announced: Some(of) }
+                if of == self.taken =>
+            {
                 let text = format!("more than the {of} bytes that were announced");
                 return Err(Failure::new(Code::EFBIG, text));
             }
-            Framing::Kept { .. } if self.gathered.len() + buf.len() > KEPT => {
+            UploadFraming::Kept { .. } if self.gathered.len() + buf.len() > KEPT => {
                 let text = format!(
                     "411 length required: the server takes no upload of unknown size, and more than {} KiB are not kept for it",
                     KEPT >> 10
                 );
                 return Err(Failure::new(Code::ENOTSUP, text));
             }
-            Framing::Kept { .. } => {
+            UploadFraming::Kept { .. } => {
                 self.gathered.extend_from_slice(buf);
                 self.taken += buf.len() as u64;
                 return Ok(buf.len());
             }
-            Framing::Chunks => buf.len(),
-            Framing::Length { of, .. } => {
+            UploadFraming::Chunks => buf.len(),
+            UploadFraming::Length { of, .. } => {
                 usize::try_from(of - self.taken).unwrap_or(usize::MAX).min(buf.len())
             }
         };
@@ -179,7 +181,7 @@ impl Writer {
     /// Sends what small writes have left.
     fn push(&mut self) -> Attempt<()> {
         self.drain()?;
-        if self.gathered.is_empty() || matches!(self.framing, Framing::Kept { .. }) {
+        if self.gathered.is_empty() || matches!(self.framing, UploadFraming::Kept { .. }) {
             return Ok(());
         }
         let gathered = std::mem::take(&mut self.gathered);
@@ -193,11 +195,11 @@ impl Writer {
     fn send_body(&mut self, data: &[u8]) -> Attempt<()> {
         self.drain()?;
         match &mut self.framing {
-            Framing::Chunks => {
+            UploadFraming::Chunks => {
                 let size = format!("{:x}\r\n", data.len());
                 self.send([size.as_bytes(), data, b"\r\n"])
             }
-            Framing::Length { of, framed, held } => {
+            UploadFraming::Length { of, framed, held } => {
                 *framed += data.len() as u64;
                 let data = match data.split_last() {
                     Some((last, data)) if framed == of => {
@@ -208,16 +210,16 @@ impl Writer {
                 };
                 self.send([data, b"", b""])
             }
-            Framing::Kept { .. } => Ok(()), // `push` sends none
+            UploadFraming::Kept { .. } => Ok(()), // `push` sends none
         }
     }
 
     /// Sends what was kept, now that its length is known.
     fn send_kept(&mut self) -> Attempt<()> {
         let of = self.gathered.len() as u64;
-        let begun = upload::begin(&self.client, &self.place, Some(of), self.exclusive, self.asker.caller())?;
+        let begun = upload::begin(&self.client, &self.place, Some(of), self.exclusive, &self.caller)?;
         self.connection = begun;
-        self.framing = Framing::Length { of, framed: of, held: None };
+        self.framing = UploadFraming::Length { of, framed: of, held: None };
         self.pending = std::mem::take(&mut self.gathered);
         Ok(())
     }
@@ -227,15 +229,15 @@ impl Writer {
         // As long as nothing was sent, a server that now wants a length can have one.
         let mut kept = None;
         if matches!(self.stage, Stage::Open) {
-            if matches!(self.framing, Framing::Chunks) && self.gathered.len() as u64 == self.taken {
+            if matches!(self.framing, UploadFraming::Chunks) && self.gathered.len() as u64 == self.taken {
                 kept = Some(self.gathered.clone());
             }
             self.push()?;
             match &self.framing {
-                Framing::Kept { .. } => self.send_kept()?,
-                Framing::Chunks => self.pending.extend_from_slice(b"0\r\n\r\n"),
-                Framing::Length { held: Some(last), .. } => self.pending.push(*last),
-                Framing::Length { of, held: None, .. } => {
+                UploadFraming::Kept { .. } => self.send_kept()?,
+                UploadFraming::Chunks => self.pending.extend_from_slice(b"0\r\n\r\n"),
+                UploadFraming::Length { held: Some(last), .. } => self.pending.push(*last),
+                UploadFraming::Length { of, held: None, .. } => {
                     let text = format!("{} bytes were written of the {of} that were announced", self.taken);
                     return Err(Failure::new(Code::EIO, text));
                 }
@@ -245,8 +247,8 @@ impl Writer {
         self.drain()?;
         let mut connection =
             self.connection.take().ok_or_else(|| Failure::new(Code::EBADF, "the upload has ended"))?;
-        let limit = self.asker.tuning.first_byte_timeout;
-        let waiting = Waiting::until(&self.asker.context, limit, "answer to the upload");
+        let limit = self.caller.tuning.first_byte_timeout;
+        let waiting = Waiting::until(&self.caller.context, limit, "answer to the upload");
         let head = match Head::receive(&mut connection, waiting) {
             Ok(head) => head,
             Err(failure) => {
@@ -255,7 +257,7 @@ impl Writer {
             }
         };
         let answer = Answer::new(head, connection, Some(self.client.pool().clone()))?;
-        let caller = self.asker.caller();
+        let caller = &self.caller;
         match (answer.head.status, kept) {
             (status, _) if status::is_done(status) => {
                 answer.dismiss(caller);
@@ -263,7 +265,7 @@ impl Writer {
             }
             (411, Some(kept)) => {
                 answer.dismiss(caller);
-                (self.gathered, self.framing) = (kept, Framing::Kept { announced: None });
+                (self.gathered, self.framing) = (kept, UploadFraming::Kept { announced: None });
                 self.stage = Stage::Open;
                 self.complete()
             }
@@ -283,7 +285,7 @@ impl File for Writer {
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
         self.usable("write")?;
-        self.asker.context.status()?;
+        self.caller.context.status()?;
         self.take(buf).map_err(|failure| self.broken(failure, "write"))
     }
 
@@ -299,7 +301,7 @@ impl File for Writer {
         match (how, &self.stage) {
             // The server learns it from COMMIT.
             (Finish::End, _) | (Finish::Commit, Stage::Done) => Ok(()),
-            (Finish::Commit, Stage::Broken(failure)) => Err(failure.error("commit", &self.asker.shown)),
+            (Finish::Commit, Stage::Broken(failure)) => Err(failure.error("commit", &self.caller.shown)),
             (Finish::Commit, _) => match self.complete() {
                 Ok(()) => {
                     self.stage = Stage::Done;
@@ -311,7 +313,7 @@ impl File for Writer {
                 self.connection = None;
                 let text = format!(
                     "discard {}: it was sent completely, and the server has not confirmed or refused it",
-                    self.asker.shown
+                    self.caller.shown
                 );
                 Err(Error::new(Code::EIO, text))
             }
@@ -328,5 +330,5 @@ impl File for Writer {
 
 /// The caller's own time or cancel: the upload itself is well.
 fn is_callers(failure: &Failure) -> bool {
-    failure.again == Again::No && matches!(failure.code, Code::ETIMEDOUT | Code::ECANCELED)
+    failure.retry == Retry::No && matches!(failure.code, Code::ETIMEDOUT | Code::ECANCELED)
 }

@@ -1,9 +1,9 @@
 //! An answer: its head, and its body as it is read.
 
 use crate::client::caller::Caller;
+use crate::client::error_text::{self, Secrets};
 use crate::client::pool::Pool;
 use crate::client::status;
-use crate::client::words::{self, Secrets};
 use crate::failure::{Attempt, Failure};
 use crate::waiting::Waiting;
 use crate::wire::body::Body;
@@ -54,8 +54,8 @@ impl Answer {
     ///
     /// # Errors
     /// As [`Body::read`].
-    pub fn read(&mut self, buf: &mut [u8], caller: Caller<'_>) -> Attempt<usize> {
-        let waiting = Waiting::silence(caller.context, caller.tuning.stall_timeout, "byte of the body");
+    pub fn read(&mut self, buf: &mut [u8], caller: &Caller) -> Attempt<usize> {
+        let waiting = Waiting::silence(&caller.context, caller.tuning.stall_timeout, "byte of the body");
         self.read_within(buf, waiting)
     }
 
@@ -90,8 +90,8 @@ impl Answer {
     ///
     /// # Errors
     /// EPROTO: it is longer than that. As [`Body::read`].
-    pub fn receive(&mut self, max: usize, caller: Caller<'_>) -> Attempt<Vec<u8>> {
-        let waiting = Waiting::until(caller.context, caller.tuning.first_byte_timeout, "end of the answer");
+    pub fn receive(&mut self, max: usize, caller: &Caller) -> Attempt<Vec<u8>> {
+        let waiting = Waiting::until(&caller.context, caller.tuning.first_byte_timeout, "end of the answer");
         let (mut body, mut buf) = (Vec::new(), [0; 8 << 10]);
         loop {
             match self.read_within(&mut buf, waiting)? {
@@ -105,18 +105,18 @@ impl Answer {
     }
 
     /// The failure that it is, with its server's own words. The connection is kept as by [`dismiss`](Answer::dismiss).
-    pub fn refusal(mut self, secrets: &Secrets, caller: Caller<'_>) -> Failure {
+    pub fn refusal(mut self, secrets: &Secrets, caller: &Caller) -> Failure {
         let failure = status::failure(&self.head);
-        let waiting = Waiting::until(caller.context, WORDS_WAIT, "error text of the server");
+        let waiting = Waiting::until(&caller.context, WORDS_WAIT, "error text of the server");
         let head = self.head.clone();
-        let words = words::receive(&head, secrets, |buf| self.read_within(buf, waiting));
+        let words = error_text::receive(&head, secrets, |buf| self.read_within(buf, waiting));
         self.dismiss(caller);
         failure.in_words(words)
     }
 
     /// Is done with an answer of which no more is wanted: keeps its connection if little is left.
-    pub fn dismiss(mut self, caller: Caller<'_>) {
-        let waiting = Waiting::until(caller.context, DISMISS_WAIT, "rest of the body");
+    pub fn dismiss(mut self, caller: &Caller) {
+        let waiting = Waiting::until(&caller.context, DISMISS_WAIT, "rest of the body");
         let mut read = 0;
         let mut buf = [0; 8 << 10];
         while !self.body.is_done() && self.body.left().unwrap_or(0) <= DISMISS_MAX && read <= DISMISS_MAX {
@@ -133,9 +133,9 @@ impl Answer {
 }
 
 /// The failure that a head is which came unasked for, with its server's own words. The connection is of no further use.
-pub fn refusal(head: &Head, connection: &mut Connection, secrets: &Secrets, caller: Caller<'_>) -> Failure {
+pub fn refusal(head: &Head, connection: &mut Connection, secrets: &Secrets, caller: &Caller) -> Failure {
     let failure = status::failure(head);
     let Ok(mut body) = Body::of(head) else { return failure };
-    let waiting = Waiting::until(caller.context, WORDS_WAIT, "error text of the server");
-    failure.in_words(words::receive(head, secrets, |buf| body.read(connection, buf, waiting)))
+    let waiting = Waiting::until(&caller.context, WORDS_WAIT, "error text of the server");
+    failure.in_words(error_text::receive(head, secrets, |buf| body.read(connection, buf, waiting)))
 }

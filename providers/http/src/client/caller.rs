@@ -1,11 +1,11 @@
-//! Who asks: until when, how patiently, and where what an operator may want to know is told.
+//! The caller of an operation: until when, how patiently, and where an operator is told of it.
 
 use crate::settings::Tuning;
 use vfs_core::{Context, Host, Level};
 
-/// Who asks, as a file keeps it.
+/// The caller of an operation, as a file keeps it.
 #[derive(Clone, Debug)]
-pub struct Asker {
+pub struct Caller {
     /// Cancel and deadline.
     pub context: Context,
     /// Limits and fields.
@@ -16,27 +16,8 @@ pub struct Asker {
     pub shown: String,
 }
 
-/// Who asks, for one call.
-#[derive(Clone, Copy, Debug)]
-pub struct Caller<'a> {
-    /// Cancel and deadline.
-    pub context: &'a Context,
-    /// Limits and fields.
-    pub tuning: &'a Tuning,
-    host: &'a Host,
-    shown: &'a str,
-}
-
-impl Asker {
-    /// For one call.
-    pub fn caller(&self) -> Caller<'_> {
-        let Asker { context, tuning, host, shown } = self;
-        Caller { context, tuning, host, shown }
-    }
-}
-
-impl Caller<'_> {
-    /// Tells an operator who wants to know.
+impl Caller {
+    /// Logs a text for the operator.
     pub fn log(&self, text: &str) {
         self.host.log(Level::Info, &format!("{}: {text}", self.shown));
     }

@@ -19,7 +19,7 @@ const RIGHT_AFTER: Duration = Duration::from_millis(500);
 const KNOWN: Duration = Duration::from_secs(60);
 
 /// The idle answers of one file.
-pub struct Idle {
+pub struct FileAnswers {
     origin: Origin,
     /// They can be asked for again.
     can_resume: bool,
@@ -27,7 +27,7 @@ pub struct Idle {
     streams: Mutex<Vec<Stream>>,
 }
 
-impl Idle {
+impl FileAnswers {
     /// Takes one out.
     pub fn take(&self, fits: impl Fn(&Stream) -> bool) -> Option<Stream> {
         let mut streams = locked(&self.streams);
@@ -46,7 +46,7 @@ impl Idle {
 
 /// The idle answers of an instance, and what is known of the servers that do not bear them.
 #[derive(Default)]
-pub struct Idles {
+pub struct IdleAnswers {
     files: Mutex<Files>,
     /// When answers last had to be closed for another request, and whether that helped.
     eased: Mutex<HashMap<Origin, (Instant, bool)>>,
@@ -54,15 +54,15 @@ pub struct Idles {
 
 #[derive(Default)]
 struct Files {
-    known: Vec<Weak<Idle>>,
+    known: Vec<Weak<FileAnswers>>,
     /// Files at which those that were closed are looked for.
     sweep_at: usize,
 }
 
-impl Idles {
+impl IdleAnswers {
     /// The place for a file's answers; `can_resume`: they may be closed and asked for again.
-    pub fn file(&self, origin: Origin, can_resume: bool) -> Arc<Idle> {
-        let idle = Arc::new(Idle { origin, can_resume, streams: Mutex::default() });
+    pub fn file(&self, origin: Origin, can_resume: bool) -> Arc<FileAnswers> {
+        let idle = Arc::new(FileAnswers { origin, can_resume, streams: Mutex::default() });
         let mut files = locked(&self.files);
         if files.known.len() >= files.sweep_at {
             files.known.retain(|idle| idle.strong_count() > 0);
@@ -75,7 +75,8 @@ impl Idles {
     /// Closes those of an origin, as far as they can be asked for again. `idle_connections`: some lay idle without an answer,
     /// and were closed too.
     pub fn ease(&self, origin: &Origin, idle_connections: bool) {
-        let files: Vec<Arc<Idle>> = locked(&self.files).known.iter().filter_map(Weak::upgrade).collect();
+        let files: Vec<Arc<FileAnswers>> =
+            locked(&self.files).known.iter().filter_map(Weak::upgrade).collect();
         let concerned = files.iter().filter(|idle| idle.can_resume && idle.origin == *origin);
         // Closed here, without a lock.
         let closed: Vec<Stream> = concerned.flat_map(|idle| mem::take(&mut *locked(&idle.streams))).collect();
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_server_is_known_by_what_helped_it() {
-        let idles = Idles::default();
+        let idles = IdleAnswers::default();
         idles.ease(&origin(1), false);
         idles.answered(&origin(1));
         assert!(!idles.is_one_at_a_time(&origin(1)), "nothing was closed");
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn closed_files_are_forgotten() {
-        let idles = Idles::default();
+        let idles = IdleAnswers::default();
         let kept = idles.file(origin(1), true);
         (0..1_000).for_each(|_| drop(idles.file(origin(1), true)));
         assert!(locked(&idles.files).known.len() <= 40);

@@ -1,7 +1,7 @@
 //! Trying again: how often, and after how long.
 
 use crate::client::caller::Caller;
-use crate::failure::{Again, Attempt, Failure};
+use crate::failure::{Attempt, Failure, Retry};
 use crate::settings::Tuning;
 use std::time::Duration;
 use vfs_core::Code;
@@ -39,9 +39,9 @@ impl Budget {
     ///
     /// # Errors
     /// The failure: it is final. The caller's, while it waits.
-    pub fn again(&mut self, failure: Failure, caller: Caller<'_>) -> Attempt<()> {
+    pub fn wait(&mut self, failure: Failure, caller: &Caller) -> Attempt<()> {
         let why = failure.text.clone();
-        let pause = self.pause(failure, caller.tuning)?;
+        let pause = self.pause(failure, &caller.tuning)?;
         caller.log(&format!("{why}; trying again in {pause:.1?}"));
         if pause.is_zero() {
             return Ok(caller.context.status()?);
@@ -52,11 +52,11 @@ impl Budget {
     }
 
     fn pause(&mut self, failure: Failure, tuning: &Tuning) -> Attempt<Duration> {
-        let asked = match failure.again {
-            Again::No => return Err(failure),
-            Again::Resuming if !self.resuming => return Err(failure),
-            Again::Resuming => None,
-            Again::Later(asked) => asked,
+        let asked = match failure.retry {
+            Retry::No => return Err(failure),
+            Retry::Resuming if !self.resuming => return Err(failure),
+            Retry::Resuming => None,
+            Retry::Later(asked) => asked,
         };
         let attempts = self.failures;
         if attempts >= tuning.retries {
@@ -73,7 +73,7 @@ impl Budget {
         if let Some(asked) = asked {
             if asked > tuning.retry_delay_max {
                 let text = format!("{}, and asks to wait {} s", failure.text, asked.as_secs());
-                return Err(Failure { code: Code::EBUSY, text, again: failure.again });
+                return Err(Failure { code: Code::EBUSY, text, retry: failure.retry });
             }
             return Ok(asked);
         }
@@ -91,14 +91,14 @@ impl Budget {
 /// # Errors
 /// The last attempt's failure.
 pub fn persist<T>(
-    caller: Caller<'_>,
+    caller: &Caller,
     budget: &mut Budget,
     mut attempt: impl FnMut() -> Attempt<T>,
 ) -> Attempt<T> {
     loop {
         match attempt() {
             Ok(value) => return Ok(value),
-            Err(failure) => budget.again(failure, caller)?,
+            Err(failure) => budget.wait(failure, caller)?,
         }
     }
 }
@@ -146,7 +146,7 @@ mod tests {
         let tuning = tuning();
         let stays = Failure::new(Code::ENOENT, "404 not found");
         assert_eq!(Budget::new().pause(stays.clone(), &tuning), Err(stays));
-        let refused = Failure { again: Again::Resuming, ..lost() };
+        let refused = Failure { retry: Retry::Resuming, ..lost() };
         assert!(Budget::new().pause(refused.clone(), &tuning).is_err());
         assert!(Budget::resuming().pause(refused, &tuning).is_ok());
         let none = Tuning { retries: 0, ..tuning };
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_server_is_given_the_time_it_asks_for_up_to_a_limit() {
         let tuning = tuning();
-        let busy = |seconds| Failure { again: Again::Later(Some(Duration::from_secs(seconds))), ..lost() };
+        let busy = |seconds| Failure { retry: Retry::Later(Some(Duration::from_secs(seconds))), ..lost() };
         assert_eq!(Budget::new().pause(busy(7), &tuning), Ok(Duration::from_secs(7)));
         let failure = Budget::new().pause(busy(3600), &tuning).unwrap_err();
         assert_eq!(failure.code, Code::EBUSY);

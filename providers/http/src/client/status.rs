@@ -1,6 +1,6 @@
 //! What a status means to a caller. The table is the crate's documentation.
 
-use crate::failure::{Again, Failure};
+use crate::failure::{Failure, Retry};
 use crate::wire::head::Head;
 use std::time::SystemTime;
 use vfs_core::Code;
@@ -12,13 +12,13 @@ pub fn failure(head: &Head) -> Failure {
         "" => format!("the server answers {}", head.status),
         words => format!("{} {words}", head.status),
     };
-    let again = match head.status {
+    let retry = match head.status {
         408 | 429 | 500 | 502..=504 | 506 | 508..=510 | 512..=599 => {
-            Again::Later(head.retry_after(SystemTime::now()))
+            Retry::Later(head.retry_after(SystemTime::now()))
         }
-        _ => Again::No,
+        _ => Retry::No,
     };
-    Failure { code, text, again }
+    Failure { code, text, retry }
 }
 
 /// Whether a status says that a change was made: not 202, which puts it off, and neither 206, of a range, nor 207, of several things.
@@ -94,10 +94,10 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_tried_again() {
         for status in [408, 429, 500, 502, 503, 504, 520, 599] {
-            assert_eq!(of(status).again, Again::Later(Some(Duration::from_secs(3))), "{status}");
+            assert_eq!(of(status).retry, Retry::Later(Some(Duration::from_secs(3))), "{status}");
         }
         for status in [400, 401, 403, 404, 405, 407, 409, 410, 412, 416, 501, 505, 507] {
-            assert_eq!(of(status).again, Again::No, "{status}");
+            assert_eq!(of(status).retry, Retry::No, "{status}");
         }
     }
 }

@@ -35,7 +35,7 @@ impl Stream {
     ///
     /// # Errors
     /// EPROTO: it is longer or shorter than announced. As [`Answer::read`].
-    pub fn read(&mut self, buf: &mut [u8], caller: Caller<'_>) -> Attempt<usize> {
+    pub fn read(&mut self, buf: &mut [u8], caller: &Caller) -> Attempt<usize> {
         let left = self.end.map_or(u64::MAX, |end| end - self.at);
         if left == 0 {
             return self.verify_end(caller);
@@ -50,7 +50,7 @@ impl Stream {
     }
 
     /// What stands behind the last byte: only the end, in whatever form the framing has it.
-    fn verify_end(&mut self, caller: Caller<'_>) -> Attempt<usize> {
+    fn verify_end(&mut self, caller: &Caller) -> Attempt<usize> {
         match self.answer.read(&mut [0; 1], caller)? {
             0 => Ok(0),
             _ => Err(Failure::protocol("the body continues after its announced end")),
@@ -61,7 +61,7 @@ impl Stream {
     ///
     /// # Errors
     /// As [`read`](Stream::read); EPROTO: it ends before that.
-    pub fn skip_to(&mut self, position: u64, caller: Caller<'_>) -> Attempt<()> {
+    pub fn skip_to(&mut self, position: u64, caller: &Caller) -> Attempt<()> {
         if self.at >= position {
             return Ok(());
         }
@@ -77,7 +77,7 @@ impl Stream {
     }
 
     /// Is done with it: keeps its connection if little is left.
-    pub fn dismiss(self, caller: Caller<'_>) {
+    pub fn dismiss(self, caller: &Caller) {
         self.answer.dismiss(caller);
     }
 }

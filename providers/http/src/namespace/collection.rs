@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::client::caller::Caller;
 use crate::failure::{Attempt, Failure};
-use crate::wire::request::{Ask, Method, Place};
+use crate::wire::request::{HttpRequest, Method, Place};
 use vfs_core::Code;
 
 /// What is read of an answer that tells the properties of one resource.
@@ -12,13 +12,13 @@ const PROPERTIES_MAX: usize = 256 << 10;
 /// Refuses to remove a collection. A server that doesn't answer PROPFIND as WebDAV has no collections, as far as anybody can tell.
 ///
 /// # Errors
-/// EISDIR: it is one. EPROTO: its properties have no end. As [`Client::ask`].
-pub fn refuse(client: &Client, place: &Place, caller: Caller<'_>) -> Attempt<()> {
+/// EISDIR: it is one. EPROTO: its properties have no end. As [`Client::send`].
+pub fn refuse(client: &Client, place: &Place, caller: &Caller) -> Attempt<()> {
     if place.target.is_directory() {
         return Err(directory("a path that ends in `/`, `.` or `..` names a directory"));
     }
-    let ask = Ask { method: Method::Propfind, ..Ask::get(None) };
-    let (mut answer, found) = client.ask(place, &ask, caller)?;
+    let request = HttpRequest { method: Method::Propfind, ..HttpRequest::get(None) };
+    let (mut answer, found) = client.send(place, &request, caller)?;
     let is_one = if found.target.is_directory() {
         true // It was sent on to where the slash stands.
     } else if answer.head.status == 207 {

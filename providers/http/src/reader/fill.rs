@@ -1,7 +1,7 @@
 //! A span of an object into a buffer, in as many attempts as it takes.
 
 use crate::client::caller::Caller;
-use crate::client::pace::Pace;
+use crate::client::least_rate::LeastRate;
 use crate::client::retry::Budget;
 use crate::failure::{Attempt, Failure, too_slow};
 use crate::reader::object::Object;
@@ -12,18 +12,18 @@ use vfs_core::Code;
 pub const PREFIX_MAX: u64 = 1 << 20;
 
 /// Fills a buffer from an offset; all of it must lie within the object. Returns how much came, and why not all.
-pub fn fill(object: &Object, buf: &mut [u8], offset: u64, caller: Caller<'_>) -> (usize, Attempt<()>) {
-    let (mut budget, mut pace, mut done) = (Budget::resuming(), Pace::default(), 0);
+pub fn fill(object: &Object, buf: &mut [u8], offset: u64, caller: &Caller) -> (usize, Attempt<()>) {
+    let (mut budget, mut rate, mut done) = (Budget::resuming(), LeastRate::default(), 0);
     while done < buf.len() {
         let before = done;
-        let Err(failure) = attempt(object, buf, offset, &mut done, &mut pace, caller) else { break };
+        let Err(failure) = attempt(object, buf, offset, &mut done, &mut rate, caller) else { break };
         if done > before {
             budget.progressed((done - before) as u64);
         }
-        if let Err(text) = pace.check(caller.tuning) {
+        if let Err(text) = rate.check(&caller.tuning) {
             return (done, Err(too_slow(text)));
         }
-        if let Err(failure) = budget.again(failure, caller) {
+        if let Err(failure) = budget.wait(failure, caller) {
             return (done, Err(failure));
         }
     }
@@ -36,8 +36,8 @@ fn attempt(
     buf: &mut [u8],
     offset: u64,
     done: &mut usize,
-    pace: &mut Pace,
-    caller: Caller<'_>,
+    rate: &mut LeastRate,
+    caller: &Caller,
 ) -> Attempt<()> {
     let end = offset + buf.len() as u64;
     while *done < buf.len() {
@@ -50,16 +50,16 @@ fn attempt(
             ));
         }
         let from = stream.at();
-        pace.begin();
+        rate.begin();
         stream.skip_to(start, caller)?;
-        pace.came(stream.at() - from, caller.tuning).map_err(too_slow)?;
+        rate.add(stream.at() - from, &caller.tuning).map_err(too_slow)?;
         while *done < buf.len() {
-            pace.begin();
+            rate.begin();
             match stream.read(&mut buf[*done..], caller)? {
                 0 => break,
                 count => {
                     *done += count;
-                    pace.came(count as u64, caller.tuning).map_err(too_slow)?;
+                    rate.add(count as u64, &caller.tuning).map_err(too_slow)?;
                 }
             }
         }

@@ -3,15 +3,15 @@
 use crate::client::Client;
 use crate::client::answer::Answer;
 use crate::client::caller::Caller;
-use crate::client::crew::Crew;
-use crate::client::idle::Idle;
+use crate::client::idle::FileAnswers;
 use crate::client::stream::Stream;
+use crate::client::workers::Workers;
 use crate::failure::{Attempt, Failure};
-use crate::reader::validator::{Marks, Validator, describe};
+use crate::reader::validator::{Fingerprint, Validator, describe};
 use crate::settings::Tuning;
 use crate::wire::head::Head;
 use crate::wire::range::{ContentRange, Span};
-use crate::wire::request::{Ask, Place};
+use crate::wire::request::{HttpRequest, Place};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vfs_core::{Code, Kind, Stat};
@@ -26,7 +26,7 @@ pub struct Object {
     /// What is pinned; `None`: nothing tells one content from another.
     pub validator: Option<Validator>,
     /// What every later answer has to say too.
-    marks: Marks,
+    fingerprint: Fingerprint,
     /// Whether the server has shown, or says, that it serves ranges.
     pub serves_ranges: bool,
     /// Ranges are believed without a validator.
@@ -46,21 +46,21 @@ impl Object {
     /// ranges are served; HEAD, which some servers refuse and others answer with something else, is not needed.
     ///
     /// # Errors
-    /// The status's: ENOENT, EACCES, ... EPROTO: an answer that contradicts itself. As [`Client::ask`].
+    /// The status's: ENOENT, EACCES, ... EPROTO: an answer that contradicts itself. As [`Client::send`].
     pub fn open(
         client: &Arc<Client>,
         place: &Place,
         span: Span,
-        caller: Caller<'_>,
+        caller: &Caller,
     ) -> Attempt<(Object, Stream)> {
-        let (mut answer, mut found) = client.ask(place, &Ask::get(Some(span)), caller)?;
+        let (mut answer, mut found) = client.send(place, &HttpRequest::get(Some(span)), caller)?;
         if matches!(answer.head.status, 400 | 416) {
             // Nothing to take a range of: it is empty, or shorter than that and the server is odd (400 is webfs's word for
             // both). Without a range it tells the same as of others.
             answer.dismiss(caller);
-            (answer, found) = client.ask(place, &Ask::get(None), caller)?;
+            (answer, found) = client.send(place, &HttpRequest::get(None), caller)?;
         }
-        let encoding = encoding(&answer.head, caller.tuning)?;
+        let encoding = encoding(&answer.head, &caller.tuning)?;
         let (end, size, serves_ranges) = match answer.head.status {
             206 => {
                 let range = content_range(&answer.head)?;
@@ -73,23 +73,20 @@ impl Object {
                 let failure = client.refusal(answer, &found.target, caller);
                 return Err(match found.target == place.target {
                     true => failure,
-                    false => Failure {
-                        text: format!("{} (redirected to {})", failure.text, found.target),
-                        ..failure
-                    },
+                    false => failure.redirected_to(&found.target),
                 });
             }
         };
         let kind = if size.is_some() { Kind::Regular } else { Kind::Unknown };
         let stat = describe(Stat::of_kind(kind), &answer.head);
-        let (validator, marks) = (Validator::of(&answer.head), Marks::of(&answer.head));
-        let is_date_too_weak = matches!(validator, Some(Validator::Date(_))) && marks.has_tag();
+        let (validator, fingerprint) = (Validator::of(&answer.head), Fingerprint::of(&answer.head));
+        let is_date_too_weak = matches!(validator, Some(Validator::Date(_))) && fingerprint.has_tag();
         let object = Object {
             client: client.clone(),
             place: found,
             size,
             validator,
-            marks,
+            fingerprint,
             serves_ranges,
             trusts_ranges: caller.tuning.trust_ranges,
             encoding,
@@ -101,13 +98,13 @@ impl Object {
     }
 
     /// A place for answers of it between two calls.
-    pub fn idle(&self) -> Arc<Idle> {
+    pub fn idle(&self) -> Arc<FileAnswers> {
         self.client.idles().file(self.place.target.origin(), self.has_positions())
     }
 
     /// Where threads that work for it are counted.
-    pub fn crew(&self) -> &Crew {
-        self.client.crew()
+    pub fn workers(&self) -> &Workers {
+        self.client.workers()
     }
 
     /// Whether it can be read at any position: its size is known, ranges are served, and each of them can be told to be of
@@ -133,8 +130,8 @@ impl Object {
     /// there is nothing at that position.
     ///
     /// # Errors
-    /// ESTALE: the object is another one. EPROTO: other bytes than those asked for. As [`Client::ask`].
-    pub fn fetch(&self, span: Span, caller: Caller<'_>) -> Attempt<Option<Stream>> {
+    /// ESTALE: the object is another one. EPROTO: other bytes than those asked for. As [`Client::send`].
+    pub fn fetch(&self, span: Span, caller: &Caller) -> Attempt<Option<Stream>> {
         if self.changed.load(Ordering::Relaxed) {
             return Err(self.changed());
         }
@@ -149,9 +146,9 @@ impl Object {
             return Err(Failure::new(Code::ECONNRESET, text));
         }
         let span = span.askable(self.size);
-        let ask = Ask { pinned, ..Ask::get(Some(span)) };
-        let (answer, _) = self.client.ask(&self.place, &ask, caller)?;
-        if self.is_encoded_otherwise(&answer.head, caller.tuning)? {
+        let request = HttpRequest { pinned, ..HttpRequest::get(Some(span)) };
+        let (answer, _) = self.client.send(&self.place, &request, caller)?;
+        if self.is_encoded_otherwise(&answer.head, &caller.tuning)? {
             return Err(self.changed());
         }
         match answer.head.status {
@@ -206,7 +203,7 @@ impl Object {
         let silent = |name| head.all(name).next().is_none();
         let compared = head.status == 206 && !plainly && self.is_dated() && silent("last-modified");
         let matches = |validator: &Validator| compared || validator.matches(head);
-        same_size && !self.marks.differ_from(head) && self.validator.as_ref().is_none_or(matches)
+        same_size && !self.fingerprint.differ_from(head) && self.validator.as_ref().is_none_or(matches)
     }
 
     fn changed(&self) -> Failure {

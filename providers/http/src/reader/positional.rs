@@ -1,9 +1,9 @@
 //! Positional reads: what is read one after the other comes out of one answer, whatever the size of the steps.
 
 use super::Reader;
-use crate::client::pace::Pace;
+use crate::client::least_rate::LeastRate;
 use crate::client::stream::Stream;
-use crate::failure::{Again, Attempt, too_slow};
+use crate::failure::{Attempt, Retry, too_slow};
 use crate::reader::fill::{PREFIX_MAX, fill};
 use crate::wire::range::Span;
 
@@ -18,12 +18,12 @@ impl Reader {
             return (done, Ok(()));
         }
         match self.read_along(buf, offset, size, &mut done) {
-            Err(failure) if failure.again == Again::No => return (done, Err(failure)),
+            Err(failure) if failure.retry == Retry::No => return (done, Err(failure)),
             // An answer that broke off was one attempt; now come the others.
-            Err(failure) => self.caller().log(&format!("{}; trying again", failure.text)),
+            Err(failure) => self.caller.log(&format!("{}; trying again", failure.text)),
             Ok(()) => {}
         }
-        let (count, outcome) = fill(&self.object, &mut buf[done..], offset + done as u64, self.caller());
+        let (count, outcome) = fill(&self.object, &mut buf[done..], offset + done as u64, &self.caller);
         (done + count, outcome)
     }
 
@@ -32,7 +32,7 @@ impl Reader {
     fn read_along(&self, buf: &mut [u8], offset: u64, size: u64, done: &mut usize) -> Attempt<()> {
         // The answer that `read` goes on with is not taken away from it.
         let own = Some(self.position).filter(|position| *position > 0);
-        let mut window = self.trail.take(offset);
+        let mut window = self.history.take(offset);
         let mut found = self.idle.take(|stream| {
             let gap = offset.checked_sub(stream.at());
             gap.is_some_and(|gap| gap <= NEAR)
@@ -45,9 +45,9 @@ impl Reader {
             let stream = match (found.take(), window) {
                 (Some(stream), _) => stream,
                 (None, Some(asked)) => {
-                    window = Some(asked.wider());
+                    window = Some(asked.doubled());
                     let end = asked.end(at, buf.len() - *done, size);
-                    match self.object.fetch(Span { start: at, end: Some(end) }, self.caller())? {
+                    match self.object.fetch(Span { start: at, end: Some(end) }, &self.caller)? {
                         Some(stream) => stream,
                         None => break,
                     }
@@ -59,26 +59,26 @@ impl Reader {
                 break;
             }
         }
-        self.trail.leave(offset + buf.len() as u64, window);
+        self.history.add(offset + buf.len() as u64, window);
         outcome
     }
 
     fn read_from(&self, mut stream: Stream, buf: &mut [u8], offset: u64, done: &mut usize) -> Attempt<()> {
-        let caller = self.caller();
+        let caller = &self.caller;
         // A server that ignores ranges begins at the start.
         if offset - stream.at() > PREFIX_MAX {
             return Ok(());
         }
-        let (mut read, mut pace) = (0, Pace::default());
+        let (mut read, mut rate) = (0, LeastRate::default());
         stream.skip_to(offset, caller)?; // near, or in the first MiB
         while read < buf.len() {
-            pace.begin();
+            rate.begin();
             match stream.read(&mut buf[read..], caller)? {
                 0 => return Ok(()),
                 count => {
                     read += count;
                     *done += count;
-                    pace.came(count as u64, caller.tuning).map_err(too_slow)?;
+                    rate.add(count as u64, &caller.tuning).map_err(too_slow)?;
                 }
             }
         }

@@ -19,20 +19,20 @@ pub enum Validator {
 
 /// What an answer says of the content, whether it proves anything or not: if it stays, that is no proof; if it doesn't, it is one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
+pub struct Fingerprint {
     /// The entity tag, be it weak.
     tag: Option<String>,
     /// The `Last-Modified` field, be it too young; `None` beside a strong tag, which is enough.
     date: Option<String>,
 }
 
-impl Marks {
+impl Fingerprint {
     /// Those of an answer.
-    pub fn of(head: &Head) -> Marks {
+    pub fn of(head: &Head) -> Fingerprint {
         let owned = |name| head.text(name).map(str::to_owned);
         let tag = owned("etag");
         let date = if tag.as_deref().is_some_and(is_strong) { None } else { owned("last-modified") };
-        Marks { tag, date }
+        Fingerprint { tag, date }
     }
 
     /// Whether there is a tag. Then a date may not go as `If-Range` (RFC 9110, section 13.1.5).
@@ -142,7 +142,7 @@ mod tests {
     fn marks_differ_if_a_tag_or_a_date_does() {
         let modified = format!("Last-Modified: {DATE}");
         let later = "Last-Modified: Sun, 06 Nov 1994 08:49:38 GMT";
-        let weak = Marks::of(&head(&["ETag: W/\"x1\"", &modified]));
+        let weak = Fingerprint::of(&head(&["ETag: W/\"x1\"", &modified]));
         assert!(!weak.differ_from(&head(&["ETag: W/\"x1\""])));
         for fields in
             [&["ETag: W/\"x2\"", &modified][..], &["ETag: W/\"x1\"", later], &["ETag: \"x1\""], &[&modified]]
@@ -150,7 +150,9 @@ mod tests {
             assert!(weak.differ_from(&head(fields)), "{fields:?}");
         }
         // Servers that share a strong tag need not share a date.
-        assert!(!Marks::of(&head(&["ETag: \"x\"", &modified])).differ_from(&head(&["ETag: \"x\"", later])));
+        assert!(
+            !Fingerprint::of(&head(&["ETag: \"x\"", &modified])).differ_from(&head(&["ETag: \"x\"", later]))
+        );
     }
 
     #[test]

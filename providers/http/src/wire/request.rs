@@ -21,7 +21,7 @@ pub enum Method {
 
 /// A request without its target.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct HttpRequest<'a> {
     /// What is asked.
     pub method: Method,
     /// Which bytes; `None`: it is not a matter of bytes.
@@ -52,10 +52,10 @@ pub struct Upload {
     pub exclusive: bool,
 }
 
-impl Ask<'_> {
+impl HttpRequest<'_> {
     /// Asks for bytes.
-    pub fn get(span: Option<Span>) -> Ask<'static> {
-        Ask { method: Method::Get, span, pinned: None, upload: None }
+    pub fn get(span: Option<Span>) -> HttpRequest<'static> {
+        HttpRequest { method: Method::Get, span, pinned: None, upload: None }
     }
 }
 
@@ -70,7 +70,7 @@ pub struct Place {
 
 /// How to write a request for one connection.
 #[derive(Clone, Copy)]
-pub struct Manner<'a> {
+pub struct RequestOptions<'a> {
     /// For a proxy that is no tunnel: the whole URL, and the proxy's credentials.
     pub proxy: Option<Option<&'a str>>,
     /// Secrets of the operator's.
@@ -82,11 +82,11 @@ pub struct Manner<'a> {
 }
 
 /// Writes a request's head.
-pub fn write(place: &Place, ask: &Ask<'_>, manner: Manner<'_>) -> Vec<u8> {
+pub fn write(place: &Place, request: &HttpRequest<'_>, options: RequestOptions<'_>) -> Vec<u8> {
     let Place { target, is_first_origin } = place;
-    let Manner { proxy, credentials, secret_headers, tuning } = manner;
+    let RequestOptions { proxy, credentials, secret_headers, tuning } = options;
     let mut head = Text(Vec::with_capacity(512));
-    let method = match ask.method {
+    let method = match request.method {
         Method::Get => "GET ",
         Method::Put => "PUT ",
         Method::Delete => "DELETE ",
@@ -96,29 +96,29 @@ pub fn write(place: &Place, ask: &Ask<'_>, manner: Manner<'_>) -> Vec<u8> {
     head.field("Host", target.authority());
     let headers = Some(&tuning.headers).filter(|_| *is_first_origin);
     let secret = secret_headers.of(&target.origin());
-    let given = |name: &str| [headers, secret].into_iter().flatten().any(|headers| headers.has(name));
-    if !given("user-agent") && !tuning.user_agent.is_empty() {
+    let is_set = |name: &str| [headers, secret].into_iter().flatten().any(|headers| headers.has(name));
+    if !is_set("user-agent") && !tuning.user_agent.is_empty() {
         head.field("User-Agent", &tuning.user_agent);
     }
-    if !given("accept") {
+    if !is_set("accept") {
         head.field("Accept", "*/*");
     }
-    if matches!(ask.method, Method::Get | Method::Propfind) {
+    if matches!(request.method, Method::Get | Method::Propfind) {
         head.field("Accept-Encoding", "identity");
     }
-    if ask.method == Method::Propfind {
+    if request.method == Method::Propfind {
         head.field("Depth", "0");
         head.field("Content-Length", "0");
     }
-    if let Some(span) = ask.span {
+    if let Some(span) = request.span {
         head.field("Range", &span.to_string());
-        match ask.pinned {
+        match request.pinned {
             Some(Pinned::IfRange(validator)) => head.field("If-Range", validator),
             Some(Pinned::UnmodifiedSince(date)) => head.field("If-Unmodified-Since", date),
             None => {}
         }
     }
-    if let Some(upload) = ask.upload {
+    if let Some(upload) = request.upload {
         match upload.length {
             Some(length) => head.field("Content-Length", &length.to_string()),
             None => head.field("Transfer-Encoding", "chunked"),
@@ -130,7 +130,7 @@ pub fn write(place: &Place, ask: &Ask<'_>, manner: Manner<'_>) -> Vec<u8> {
             head.field("If-None-Match", "*");
         }
     }
-    if !given("authorization")
+    if !is_set("authorization")
         && let Some(value) = target.credentials().or_else(|| credentials.authorization(&target.origin()))
     {
         head.field("Authorization", value);
@@ -187,12 +187,12 @@ mod tests {
         Place { target, is_first_origin: true }
     }
 
-    fn written(place: &Place, ask: &Ask<'_>, proxy: Option<Option<&str>>) -> String {
+    fn written(place: &Place, request: &HttpRequest<'_>, proxy: Option<Option<&str>>) -> String {
         let mut tuning = Tuning { user_agent: "t".to_owned(), ..Tuning::default() };
         tuning.headers.add("headers", ["X-Key: 1"].into_iter()).unwrap();
         let (credentials, secret_headers) = (&Credentials::default(), &SecretHeaders::default());
-        let manner = Manner { proxy, credentials, secret_headers, tuning: &tuning };
-        String::from_utf8(write(place, ask, manner)).unwrap()
+        let options = RequestOptions { proxy, credentials, secret_headers, tuning: &tuning };
+        String::from_utf8(write(place, request, options)).unwrap()
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
         let span = Some(Span { start: 5, end: None });
         let text = written(
             &place("http://u:p@h:81/a?b=c"),
-            &Ask { pinned: Some(Pinned::IfRange("\"x\"")), ..Ask::get(span) },
+            &HttpRequest { pinned: Some(Pinned::IfRange("\"x\"")), ..HttpRequest::get(span) },
             None,
         );
         assert_eq!(
@@ -214,12 +214,12 @@ mod tests {
     fn another_origin_gets_neither_fields_nor_credentials() {
         let mut place = place("http://h/");
         place.is_first_origin = false;
-        assert!(!written(&place, &Ask::get(None), None).contains("X-Key"));
+        assert!(!written(&place, &HttpRequest::get(None), None).contains("X-Key"));
     }
 
     #[test]
     fn a_proxy_gets_the_whole_url_and_its_own_credentials() {
-        let text = written(&place("http://h/a"), &Ask::get(None), Some(Some("Basic eA==")));
+        let text = written(&place("http://h/a"), &HttpRequest::get(None), Some(Some("Basic eA==")));
         assert!(text.starts_with("GET http://h/a HTTP/1.1\r\nHost: h\r\n"), "{text}");
         assert!(text.contains("Proxy-Authorization: Basic eA==\r\n"), "{text}");
     }
@@ -227,10 +227,11 @@ mod tests {
     #[test]
     fn an_upload_says_its_length_or_comes_in_chunks() {
         let upload = |length| Some(Upload { length, expect: true, exclusive: true });
-        let ask = |length| Ask { method: Method::Put, upload: upload(length), ..Ask::get(None) };
-        let text = written(&place("http://h/a"), &ask(Some(7)), None);
+        let request =
+            |length| HttpRequest { method: Method::Put, upload: upload(length), ..HttpRequest::get(None) };
+        let text = written(&place("http://h/a"), &request(Some(7)), None);
         assert!(text.contains("Content-Length: 7\r\nExpect: 100-continue\r\nIf-None-Match: *\r\n"), "{text}");
-        let text = written(&place("http://h/a"), &ask(None), None);
+        let text = written(&place("http://h/a"), &request(None), None);
         assert!(
             text.contains("Transfer-Encoding: chunked\r\n") && !text.contains("Accept-Encoding"),
             "{text}"

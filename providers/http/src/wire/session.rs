@@ -27,9 +27,9 @@ pub struct Session {
     /// Records to be sent, from `sent` on.
     outgoing: Vec<u8>,
     sent: usize,
-    /// What was decrypted and had no room in its reader's buffer, from `given` on.
+    /// What was decrypted and had no room in its reader's buffer, from `delivered` on.
     plain: Vec<u8>,
-    given: usize,
+    delivered: usize,
     /// The peer has said that nothing more comes.
     ended: bool,
     /// What went wrong: rustls, asked again after that, panics.
@@ -45,7 +45,7 @@ enum Step {
     /// The same, and the handshake is over.
     Ready,
     /// Something was done; look again.
-    Again,
+    Retry,
 }
 
 impl Session {
@@ -59,7 +59,7 @@ impl Session {
             outgoing: Vec::new(),
             sent: 0,
             plain: Vec::new(),
-            given: 0,
+            delivered: 0,
             ended: false,
             failed: None,
         }
@@ -77,7 +77,7 @@ impl Session {
             }
             match step {
                 Step::Ready => return Ok(()),
-                Step::Again | Step::Received(_) => {}
+                Step::Retry | Step::Received(_) => {}
                 Step::Blocked => match self.pull(socket)? {
                     Some(0) => {
                         return Err(Failure::later(
@@ -104,7 +104,7 @@ impl Session {
         while done < buf.len() {
             match self.step(socket, &mut buf[done..]) {
                 Ok(Step::Received(count)) => done += count,
-                Ok(Step::Again) => {}
+                Ok(Step::Retry) => {}
                 Ok(Step::Blocked | Step::Ready) if done > 0 => break,
                 Ok(Step::Blocked | Step::Ready) if self.ended => return Ok(Some(0)),
                 Ok(Step::Blocked | Step::Ready) => {
@@ -188,17 +188,17 @@ impl Session {
 
     /// Whether bytes have been received that nobody has read.
     pub fn has_plain(&self) -> bool {
-        self.given < self.plain.len()
+        self.delivered < self.plain.len()
     }
 
     fn take_plain(&mut self, buf: &mut [u8]) -> usize {
-        let left = &self.plain[self.given..];
+        let left = &self.plain[self.delivered..];
         let count = left.len().min(buf.len());
         buf[..count].copy_from_slice(&left[..count]);
-        self.given += count;
-        if self.given == self.plain.len() {
+        self.delivered += count;
+        if self.delivered == self.plain.len() {
             self.plain.clear();
-            self.given = 0;
+            self.delivered = 0;
         }
         count
     }
@@ -221,13 +221,13 @@ impl Session {
                     done += room;
                     self.plain.extend_from_slice(&record.payload[room..]);
                 }
-                if done > 0 { Step::Received(done) } else { Step::Again }
+                if done > 0 { Step::Received(done) } else { Step::Retry }
             }
             Ok(ConnectionState::WriteTraffic(_)) => Step::Ready,
             Ok(ConnectionState::BlockedHandshake | ConnectionState::Closed) => Step::Blocked,
             Ok(state) => {
                 discard += keep(state, &mut self.plain, &mut self.outgoing, &mut self.ended)?;
-                Step::Again
+                Step::Retry
             }
             Err(error) => {
                 self.from += discard;

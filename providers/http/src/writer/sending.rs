@@ -3,9 +3,9 @@
 
 use super::{Writer, is_callers};
 use crate::client::answer;
-use crate::client::caller::{Asker, Caller};
+use crate::client::caller::Caller;
+use crate::client::error_text::Secrets;
 use crate::client::redirect;
-use crate::client::words::Secrets;
 use crate::failure::{Attempt, Failure};
 use crate::waiting::Waiting;
 use crate::wire::connection::Connection;
@@ -17,16 +17,16 @@ use vfs_core::{Code, Events};
 impl Writer {
     /// Sends what is kept.
     pub(super) fn drain(&mut self) -> Attempt<()> {
-        let (waiting, caller) = (taken(&self.asker), self.asker.caller());
+        let (waiting, caller) = (taken(&self.caller), &self.caller);
         let Some(connection) = &mut self.connection else { return Ok(()) };
         while self.sent < self.pending.len() {
             match connection.try_send(&[IoSlice::new(&self.pending[self.sent..])])? {
                 Some(count) => {
                     self.sent += count;
-                    self.pace.came(count as u64, caller.tuning).map_err(too_slow)?;
+                    self.rate.add(count as u64, &caller.tuning).map_err(too_slow)?;
                 }
                 None => {
-                    self.pace.begin();
+                    self.rate.begin();
                     await_room(connection, waiting, &self.place, &self.secrets, caller)?;
                 }
             }
@@ -44,7 +44,7 @@ impl Writer {
         let all: usize = pieces.iter().map(|piece| piece.len()).sum();
         let mut connection =
             self.connection.take().ok_or_else(|| Failure::new(Code::EBADF, "it has ended"))?;
-        let (mut done, waiting, caller) = (0, taken(&self.asker), self.asker.caller());
+        let (mut done, waiting, caller) = (0, taken(&self.caller), &self.caller);
         let outcome = loop {
             if done == all {
                 break Ok(());
@@ -53,12 +53,12 @@ impl Writer {
             match connection.try_send(&rest.map(IoSlice::new)) {
                 Ok(Some(count)) => {
                     done += count;
-                    if let Err(text) = self.pace.came(count as u64, caller.tuning) {
+                    if let Err(text) = self.rate.add(count as u64, &caller.tuning) {
                         break Err(too_slow(text));
                     }
                 }
                 Ok(None) => {
-                    self.pace.begin();
+                    self.rate.begin();
                     if let Err(failure) =
                         await_room(&mut connection, waiting, &self.place, &self.secrets, caller)
                     {
@@ -67,7 +67,7 @@ impl Writer {
                 }
                 Err(failure) => {
                     break Err(
-                        said_before(&mut connection, &self.place, &self.secrets, caller).unwrap_or(failure)
+                        early_failure(&mut connection, &self.place, &self.secrets, caller).unwrap_or(failure)
                     );
                 }
             }
@@ -99,8 +99,8 @@ fn too_slow(text: String) -> Failure {
 }
 
 /// Waits for the server to take something.
-fn taken(asker: &Asker) -> Waiting<'_> {
-    Waiting::silence(&asker.context, asker.tuning.stall_timeout, "byte taken by the server")
+fn taken(caller: &Caller) -> Waiting<'_> {
+    Waiting::silence(&caller.context, caller.tuning.stall_timeout, "byte taken by the server")
 }
 
 /// Waits until more can be sent; a server that answers meanwhile does not want it.
@@ -109,11 +109,11 @@ fn await_room(
     waiting: Waiting<'_>,
     place: &Place,
     secrets: &Secrets,
-    caller: Caller<'_>,
+    caller: &Caller,
 ) -> Attempt<()> {
     let events = connection.ready(Events::READ | Events::WRITE, waiting)?;
     if events.contains(Events::READ)
-        && let Some(failure) = said_before(connection, place, secrets, caller)
+        && let Some(failure) = early_failure(connection, place, secrets, caller)
     {
         return Err(failure);
     }
@@ -121,11 +121,11 @@ fn await_room(
 }
 
 /// What a server said before the upload was complete, if it did.
-fn said_before(
+fn early_failure(
     connection: &mut Connection,
     place: &Place,
     secrets: &Secrets,
-    caller: Caller<'_>,
+    caller: &Caller,
 ) -> Option<Failure> {
     loop {
         match Head::take(connection) {

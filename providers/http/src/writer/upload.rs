@@ -10,33 +10,33 @@ use crate::failure::{Attempt, Failure};
 use crate::waiting::Waiting;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
-use crate::wire::request::{Ask, Method, Place, Upload};
+use crate::wire::request::{HttpRequest, Method, Place, Upload};
 use std::time::Instant;
 use vfs_core::{Code, Events};
 
 /// What the server says to the head of an upload.
-enum Word {
+enum Reply {
     /// Go on, or nothing at all.
-    Begin(Connection),
+    Continue(Connection),
     /// Elsewhere.
     Redirect(Place),
     /// It does not know the word that was to come before the body.
-    Unknown,
+    ExpectationFailed,
     /// It takes nothing without its length.
-    WantsLength,
+    LengthRequired,
 }
 
 /// Begins an upload: afterwards the connection takes the body. Until then nothing of it has been sent, so further attempts
 /// are as good as the first. `None`: the server wants to know the length.
 ///
 /// # Errors
-/// The status's: EACCES, EFBIG, ... EEXIST: it must not exist, and does. ELOOP: too many redirects. As [`Client::ask`].
+/// The status's: EACCES, EFBIG, ... EEXIST: it must not exist, and does. ELOOP: too many redirects. As [`Client::send`].
 pub fn begin(
     client: &Client,
     place: &Place,
     length: Option<u64>,
     exclusive: bool,
-    caller: Caller<'_>,
+    caller: &Caller,
 ) -> Attempt<Option<Connection>> {
     // Where there is no body, nothing comes before it.
     let expect = !caller.tuning.expect_timeout.is_zero() && length != Some(0);
@@ -44,19 +44,21 @@ pub fn begin(
     persist(caller, &mut Budget::new(), || {
         let mut place = place.clone();
         for hops in 0..=caller.tuning.redirects {
-            let word = match ask(client, &place, upload, caller)? {
-                Word::Unknown if upload.expect => {
+            let reply = match send_head(client, &place, upload, caller)? {
+                Reply::ExpectationFailed if upload.expect => {
                     upload.expect = false;
-                    ask(client, &place, upload, caller)?
+                    send_head(client, &place, upload, caller)?
                 }
-                word => word,
+                reply => reply,
             };
-            match word {
-                Word::Begin(connection) => return Ok(Some(connection)),
-                Word::WantsLength => return Ok(None),
-                Word::Redirect(_) if hops == caller.tuning.redirects => break,
-                Word::Redirect(next) => place = next,
-                Word::Unknown => return Err(Failure::protocol("417 expectation failed, but none was sent")),
+            match reply {
+                Reply::Continue(connection) => return Ok(Some(connection)),
+                Reply::LengthRequired => return Ok(None),
+                Reply::Redirect(_) if hops == caller.tuning.redirects => break,
+                Reply::Redirect(next) => place = next,
+                Reply::ExpectationFailed => {
+                    return Err(Failure::protocol("417 expectation failed, but none was sent"));
+                }
             }
         }
         Err(Failure::new(Code::ELOOP, format!("more than {} redirects", caller.tuning.redirects)))
@@ -64,14 +66,14 @@ pub fn begin(
 }
 
 /// Sends the head and hears what the server says.
-fn ask(client: &Client, place: &Place, upload: Upload, caller: Caller<'_>) -> Attempt<Word> {
-    let ask = Ask { method: Method::Put, upload: Some(upload), ..Ask::get(None) };
+fn send_head(client: &Client, place: &Place, upload: Upload, caller: &Caller) -> Attempt<Reply> {
+    let request = HttpRequest { method: Method::Put, upload: Some(upload), ..HttpRequest::get(None) };
     // Without a word before the body, a kept connection that is dead would show only behind it.
     let mut fresh = !upload.expect;
     loop {
         let mut connection = client.connection(&place.target, caller, fresh)?;
-        match word(client, &mut connection, place, &ask, upload.expect, caller) {
-            Ok(None) => return Ok(Word::Begin(connection)),
+        match early_answer(client, &mut connection, place, &request, upload.expect, caller) {
+            Ok(None) => return Ok(Reply::Continue(connection)),
             // The server may wait for a body that does not come: the connection is not used again.
             Ok(Some(head)) => {
                 return refused(client, Answer::new(head, connection, None)?, place, upload, caller);
@@ -83,20 +85,20 @@ fn ask(client: &Client, place: &Place, upload: Upload, caller: Caller<'_>) -> At
 }
 
 /// Sends the head; returns a final one that came instead of the word to go on.
-fn word(
+fn early_answer(
     client: &Client,
     connection: &mut Connection,
     place: &Place,
-    ask: &Ask<'_>,
+    request: &HttpRequest<'_>,
     expect: bool,
-    caller: Caller<'_>,
+    caller: &Caller,
 ) -> Attempt<Option<Head>> {
-    let tuning = caller.tuning;
+    let tuning = &caller.tuning;
     let origin = place.target.origin();
     let ease = || client.ease(&origin);
     let limit = tuning.first_byte_timeout;
-    let waiting = Waiting::until(caller.context, limit, "answer").on(&origin).eased_by(&ease);
-    connection.send_all(&client.head(connection, place, ask, caller), waiting)?;
+    let waiting = Waiting::until(&caller.context, limit, "answer").on(&origin).eased_by(&ease);
+    connection.send_all(&client.head(connection, place, request, caller), waiting)?;
     if !expect {
         return Ok(None);
     }
@@ -129,14 +131,14 @@ fn refused(
     answer: Answer,
     place: &Place,
     upload: Upload,
-    caller: Caller<'_>,
-) -> Attempt<Word> {
+    caller: &Caller,
+) -> Attempt<Reply> {
     if let Some(next) = redirect::next(&answer.head, place, Method::Put)? {
-        return Ok(Word::Redirect(next));
+        return Ok(Reply::Redirect(next));
     }
     match answer.head.status {
-        411 if upload.length.is_none() => Ok(Word::WantsLength),
-        417 => Ok(Word::Unknown),
+        411 if upload.length.is_none() => Ok(Reply::LengthRequired),
+        417 => Ok(Reply::ExpectationFailed),
         412 if upload.exclusive => Err(Failure::new(Code::EEXIST, "412: it exists already")),
         200..=299 => Err(status::failure(&answer.head).for_good().context("before the body")),
         _ => Err(client.refusal(answer, &place.target, caller)),

@@ -3,7 +3,7 @@
 //! It pays where a single connection is slower than the way to the server: long distances, servers that give each
 //! connection its share. Each range is fetched, checked and tried again like any other.
 
-use crate::client::caller::Asker;
+use crate::client::caller::Caller;
 use crate::failure::{Attempt, Failure, no_thread, system};
 use crate::reader::fill::fill;
 use crate::reader::object::Object;
@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use vfs_core::{Code, Context, Events};
 
 /// Ranges under way, and what came of them. Dropped, it stops: its threads end on their own, without being waited for.
-pub struct Ahead {
+pub struct ReadAhead {
     shared: Arc<Shared>,
     /// The position of the next byte to be read, and of that within the first range.
     at: u64,
@@ -26,7 +26,7 @@ pub struct Ahead {
 struct Shared {
     object: Arc<Object>,
     /// With a context of our own.
-    asker: Asker,
+    caller: Caller,
     stop: Stop,
     /// Written when a range is there.
     came: OwnedFd,
@@ -50,30 +50,30 @@ struct Range {
     outcome: Option<Attempt<Vec<u8>>>,
 }
 
-impl Ahead {
+impl ReadAhead {
     /// Begins to fetch from a position on.
     ///
     /// # Errors
     /// EMFILE, EBUSY: the system has no descriptors or threads left.
-    pub fn start(object: &Arc<Object>, size: u64, from: u64, asker: &Asker) -> Attempt<Ahead> {
+    pub fn start(object: &Arc<Object>, size: u64, from: u64, caller: &Caller) -> Attempt<ReadAhead> {
         let cannot = |errno| system("read ahead", errno);
         let stop = Stop::new().map_err(cannot)?;
         let came = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(cannot)?;
         let state = State { ranges: VecDeque::new(), next: from, size, stopped: false };
         let shared = Arc::new(Shared {
             object: object.clone(),
-            asker: Asker { context: stop.context(), ..asker.clone() },
+            caller: Caller { context: stop.context(), ..caller.clone() },
             stop,
             came,
             state: Mutex::new(state),
             room: Condvar::new(),
         });
-        let ahead = Ahead { shared, at: from, within: 0 };
-        let ranges = (size - from).div_ceil(asker.tuning.read_ahead_size);
-        let threads = asker.tuning.read_ahead.min(usize::try_from(ranges).unwrap_or(usize::MAX));
+        let ahead = ReadAhead { shared, at: from, within: 0 };
+        let ranges = (size - from).div_ceil(caller.tuning.read_ahead_size);
+        let threads = caller.tuning.read_ahead.min(usize::try_from(ranges).unwrap_or(usize::MAX));
         for started in 0..threads {
             let shared = ahead.shared.clone();
-            if let Err(error) = object.crew().spawn("zvfs-http-ahead", move || shared.work()) {
+            if let Err(error) = object.workers().spawn("zvfs-http-ahead", move || shared.work()) {
                 // With one it works, only slower.
                 if started == 0 {
                     return Err(no_thread("read ahead", &error));
@@ -130,7 +130,7 @@ impl Ahead {
     }
 }
 
-impl Drop for Ahead {
+impl Drop for ReadAhead {
     fn drop(&mut self) {
         self.shared.state().stopped = true;
         self.shared.stop.stop();
@@ -164,9 +164,9 @@ impl Shared {
             if state.stopped || state.next >= state.size {
                 return None;
             }
-            if state.ranges.len() < self.asker.tuning.read_ahead {
+            if state.ranges.len() < self.caller.tuning.read_ahead {
                 let start = state.next;
-                let length = self.asker.tuning.read_ahead_size.min(state.size - start);
+                let length = self.caller.tuning.read_ahead_size.min(state.size - start);
                 state.next += length;
                 state.ranges.push_back(Range { start, outcome: None });
                 return Some((start, usize::try_from(length).unwrap_or(usize::MAX)));
@@ -177,7 +177,7 @@ impl Shared {
 
     fn fetch(&self, start: u64, length: usize) -> Attempt<Vec<u8>> {
         let mut bytes = vec![0; length];
-        let (count, outcome) = fill(&self.object, &mut bytes, start, self.asker.caller());
+        let (count, outcome) = fill(&self.object, &mut bytes, start, &self.caller);
         outcome?;
         if count < length {
             return Err(Failure::protocol(format!("the object ends {} bytes early", length - count)));

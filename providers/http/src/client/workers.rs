@@ -6,23 +6,23 @@ use std::{io, thread};
 
 /// The threads of an instance. Clones are the same.
 #[derive(Clone, Default)]
-pub struct Crew(Arc<(Mutex<usize>, Condvar)>);
+pub struct Workers(Arc<(Mutex<usize>, Condvar)>);
 
 /// Counts a thread off when it ends, also by a panic.
-struct Member(Crew);
+struct Worker(Workers);
 
-impl Crew {
+impl Workers {
     /// Starts a thread.
     ///
     /// # Errors
     /// The system has none left.
     pub fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         *self.count() += 1;
-        let member = Member(self.clone());
+        let worker = Worker(self.clone());
         thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                let _member = member;
+                let _worker = worker;
                 work();
             })
             .map(|_| ())
@@ -39,7 +39,7 @@ impl Crew {
     }
 }
 
-impl Drop for Member {
+impl Drop for Worker {
     fn drop(&mut self) {
         *self.0.count() -= 1;
         self.0.0.1.notify_all();

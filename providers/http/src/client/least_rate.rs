@@ -1,5 +1,5 @@
-//! The least rate at which a body has to come or go. A limit for silence alone lets a server hold its caller with a byte now
-//! and then, or with a few on each of many connections.
+//! The setting `least-rate`: a body has to come or go that fast. A limit for silence alone lets a server hold its caller with
+//! a byte now and then, or with a few on each of many connections.
 
 use crate::settings::Tuning;
 use std::mem;
@@ -7,24 +7,24 @@ use std::time::{Duration, Instant};
 
 /// What came of a body, and how long it was waited for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pace {
+pub struct LeastRate {
     /// Somebody waits since then.
     since: Option<Instant>,
     waited: Duration,
     bytes: u64,
 }
 
-impl Pace {
+impl LeastRate {
     /// Says that a body is waited for. After a failure it still is, through pauses and further attempts.
     pub fn begin(&mut self) {
         self.since.get_or_insert_with(Instant::now);
     }
 
-    /// Says that bytes came. What their reader does before it wants more is not counted.
+    /// Adds bytes that came or went. What their reader does before it wants more is not counted.
     ///
     /// # Errors
-    /// As [`check`](Pace::check).
-    pub fn came(&mut self, bytes: u64, tuning: &Tuning) -> Result<(), String> {
+    /// As [`check`](LeastRate::check).
+    pub fn add(&mut self, bytes: u64, tuning: &Tuning) -> Result<(), String> {
         self.bytes = self.bytes.saturating_add(bytes);
         self.check(tuning)?;
         self.since = None;
@@ -44,7 +44,7 @@ impl Pace {
         if self.waited < *least_rate_time {
             return Ok(());
         }
-        let Pace { waited, bytes, .. } = mem::take(self);
+        let LeastRate { waited, bytes, .. } = mem::take(self);
         if bytes as f64 >= *least_rate as f64 * waited.as_secs_f64() {
             return Ok(());
         }
@@ -63,29 +63,29 @@ mod tests {
         Tuning { least_rate, least_rate_time: Duration::from_secs(60), ..Tuning::default() }
     }
 
-    /// A pace that has been waited for so long.
-    fn after(seconds: u64, bytes: u64) -> Pace {
-        Pace { since: None, waited: Duration::from_secs(seconds), bytes }
+    /// A rate that has been waited for so long.
+    fn after(seconds: u64, bytes: u64) -> LeastRate {
+        LeastRate { since: None, waited: Duration::from_secs(seconds), bytes }
     }
 
     #[test]
     fn too_little_in_all_of_the_time_is_refused_and_said() {
-        assert_eq!(after(59, 0).came(0, &tuning(100)), Ok(()));
-        assert_eq!(after(60, 5_000).came(1_000, &tuning(100)), Ok(()));
-        let text = after(60, 4_000).came(1_999, &tuning(100)).unwrap_err();
+        assert_eq!(after(59, 0).add(0, &tuning(100)), Ok(()));
+        assert_eq!(after(60, 5_000).add(1_000, &tuning(100)), Ok(()));
+        let text = after(60, 4_000).add(1_999, &tuning(100)).unwrap_err();
         assert!(text.contains("5999 bytes in 60.0 s") && text.contains("`least-rate`"), "{text}");
-        assert_eq!(after(600, 0).came(0, &tuning(0)), Ok(()), "0 is no limit");
+        assert_eq!(after(600, 0).add(0, &tuning(0)), Ok(()), "0 is no limit");
     }
 
     #[test]
     fn the_time_runs_while_somebody_waits_through_failures_and_no_longer() {
-        let mut pace = Pace::default();
-        pace.begin();
-        assert!(pace.check(&tuning(100)).is_ok() && pace.since.is_some(), "a failure ends the wait");
-        pace.came(1, &tuning(100)).unwrap();
-        assert!(pace.since.is_none(), "the reader's own time counts");
-        let mut pace = after(60, 6_000);
-        pace.came(0, &tuning(100)).unwrap();
-        assert_eq!((pace.waited, pace.bytes), (Duration::ZERO, 0), "what was fast once counts for ever");
+        let mut rate = LeastRate::default();
+        rate.begin();
+        assert!(rate.check(&tuning(100)).is_ok() && rate.since.is_some(), "a failure ends the wait");
+        rate.add(1, &tuning(100)).unwrap();
+        assert!(rate.since.is_none(), "the reader's own time counts");
+        let mut rate = after(60, 6_000);
+        rate.add(0, &tuning(100)).unwrap();
+        assert_eq!((rate.waited, rate.bytes), (Duration::ZERO, 0), "what was fast once counts for ever");
     }
 }
