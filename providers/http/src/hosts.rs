@@ -162,11 +162,10 @@ pub fn within(address: IpAddr, net: IpAddr, bits: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::Target;
 
     fn origin(url: &str) -> Origin {
-        let url = url::Url::parse(url).unwrap();
-        let host = url.host_str().unwrap().trim_matches(['[', ']']).to_owned();
-        Origin { secure: url.scheme() == "https", host, port: url.port_or_known_default().unwrap() }
+        Target::parse(url).unwrap().origin()
     }
 
     fn hosts(texts: &[&str]) -> Hosts {

@@ -29,7 +29,7 @@ impl Http {
 
     /// What a request is about, and who asks.
     fn asked(&self, request: &Request<'_>) -> Result<(Place, Caller)> {
-        let place = Place { target: Target::of(request)?, is_first_origin: true };
+        let place = Place::first(Target::of(request)?);
         let caller = Caller {
             context: request.context().clone(),
             tuning: self.client.tuning().clone().with(request.settings())?,

@@ -254,6 +254,13 @@ fn number<T: TryFrom<i64>>(settings: &Settings, name: &str) -> Option<T> {
     settings.integer(name).and_then(|number| T::try_from(number).ok())
 }
 
+/// Settings as a host checks them.
+#[cfg(test)]
+fn checked(scope: Scope, pairs: &[(&str, &str)]) -> Result<Settings> {
+    let pairs: Vec<_> = pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    Settings::check(&schema(), scope, &pairs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,9 +268,7 @@ mod tests {
     use vfs_core::Code;
 
     fn config(pairs: &[(&str, &str)]) -> Result<Config> {
-        let given: Vec<_> =
-            pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        Config::new(&Settings::check(&schema(), Scope::OPERATOR, &given)?)
+        Config::new(&checked(Scope::OPERATOR, pairs)?)
     }
 
     fn origin(secure: bool, host: &str) -> Origin {
@@ -281,9 +286,7 @@ mod tests {
     #[test]
     fn an_open_changes_what_it_gives_only() {
         let config = config(&[("retries", "2"), ("headers", "A: 1"), ("headers", "B: 2")]).unwrap();
-        let given =
-            [("stall-timeout".to_owned(), "5s".to_owned()), ("headers".to_owned(), "a: 3".to_owned())];
-        let open = Settings::check(&schema(), Scope::OPEN, &given).unwrap();
+        let open = checked(Scope::OPEN, &[("stall-timeout", "5s"), ("headers", "a: 3")]).unwrap();
         let tuning = config.tuning.clone().with(&open).unwrap();
         assert_eq!((tuning.retries, tuning.stall_timeout), (2, Duration::from_secs(5)));
         let fields: Vec<_> = tuning.headers.iter().collect();
@@ -320,10 +323,10 @@ mod tests {
         assert!(error.to_string().contains("credentials-for") && !error.to_string().contains("t0ken"));
         assert!(config(&[("bearer", "a"), ("basic", "b:c"), ("credentials-for", "h")]).is_err());
         let config = config(&[("bearer", "t0ken\n"), ("credentials-for", "a.example")]).unwrap();
-        let given = |secure, host| config.credentials.authorization(&origin(secure, host)).map(str::to_owned);
-        assert_eq!(given(true, "a.example").as_deref(), Some("Bearer t0ken"));
-        assert_eq!(given(false, "a.example"), None);
-        assert_eq!(given(true, "b.example"), None);
+        let sent = |secure, host| config.credentials.authorization(&origin(secure, host)).map(str::to_owned);
+        assert_eq!(sent(true, "a.example").as_deref(), Some("Bearer t0ken"));
+        assert_eq!(sent(false, "a.example"), None);
+        assert_eq!(sent(true, "b.example"), None);
         assert!(!format!("{config:?}").contains("t0ken"));
     }
 }

@@ -48,6 +48,14 @@ impl Target {
         Target::new(url).ok_or_else(|| refuse("not a URL of http or https"))
     }
 
+    /// The URL of a request, as text.
+    #[cfg(test)]
+    pub fn parse(text: &str) -> Result<Target> {
+        let context = vfs_core::Control::new().context();
+        let descriptor = vfs_core::Descriptor::parse(text).unwrap();
+        Target::of(&Request::new(&context, &descriptor.scheme().to_ascii_lowercase(), descriptor))
+    }
+
     /// Takes user and password out of a URL; `None`: not one of http or https.
     fn new(mut url: Url) -> Option<Target> {
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
@@ -190,44 +198,36 @@ pub fn percent_decoded(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vfs_core::{Control, Descriptor};
-
-    fn target(text: &str) -> Result<Target> {
-        let context = Control::new().context();
-        let descriptor = Descriptor::parse(text).unwrap();
-        let scheme = descriptor.scheme().to_ascii_lowercase();
-        Target::of(&Request::new(&context, &scheme, descriptor))
-    }
 
     #[test]
     fn a_url_is_split_as_http_needs_it() {
-        let one = target("https://example.org/a%20b/c?x=1&y=%2F#part").unwrap();
+        let one = Target::parse("https://example.org/a%20b/c?x=1&y=%2F#part").unwrap();
         assert_eq!(one.path(), "/a%20b/c?x=1&y=%2F");
         assert_eq!(one.absolute(), "https://example.org/a%20b/c?x=1&y=%2F");
         assert_eq!(one.authority(), "example.org");
         assert_eq!(one.origin().to_string(), "example.org:443");
-        let other = target("http://[::1]:8080").unwrap();
+        let other = Target::parse("http://[::1]:8080").unwrap();
         assert_eq!((other.path(), other.authority()), ("/", "[::1]:8080"));
         assert_eq!(
             (other.origin().host.as_str(), other.origin().to_string().as_str()),
             ("::1", "[::1]:8080")
         );
-        assert_eq!(target("HTTP://h:80/").unwrap().authority(), "h");
+        assert_eq!(Target::parse("HTTP://h:80/").unwrap().authority(), "h");
     }
 
     #[test]
     fn a_directory_is_told_by_the_end_of_its_path() {
         for end in ["", "/", "/d/", "/d/?x=1", "/d/.", "/d/..", "/d/%2E", "/d/.%2e?x", "/d%2f", "/d%2f%2e"] {
-            assert!(target(&format!("http://h{end}")).unwrap().is_directory(), "{end}");
+            assert!(Target::parse(&format!("http://h{end}")).unwrap().is_directory(), "{end}");
         }
         for end in ["/d", "/d?x=/", "/d.", "/...", "/d/.x", "/d%252f"] {
-            assert!(!target(&format!("http://h{end}")).unwrap().is_directory(), "{end}");
+            assert!(!Target::parse(&format!("http://h{end}")).unwrap().is_directory(), "{end}");
         }
     }
 
     #[test]
     fn credentials_are_taken_out_of_the_url_and_decoded() {
-        let target = target("http://us%65r:p%40ss%zz@h/x?sig=abc").unwrap();
+        let target = Target::parse("http://us%65r:p%40ss%zz@h/x?sig=abc").unwrap();
         assert_eq!(target.credentials(), Some(basic(b"user:p@ss%zz").as_str()));
         assert_eq!(target.absolute(), "http://h/x?sig=abc");
         assert_eq!(target.to_string(), "http://h/x?sig=***");
@@ -246,16 +246,16 @@ mod tests {
             "http://a b/",
             "http://h:1\\@localhost/",
         ] {
-            let error = target(text).unwrap_err();
+            let error = Target::parse(text).unwrap_err();
             assert_eq!(error.code(), Code::EINVAL, "{text}");
         }
-        let secret = target("http://u:pw@h:x/?k=v").unwrap_err();
+        let secret = Target::parse("http://u:pw@h:x/?k=v").unwrap_err();
         assert!(!secret.chain().contains("pw"), "{}", secret.chain());
     }
 
     #[test]
     fn a_redirect_keeps_credentials_within_its_origin_only() {
-        let from = target("https://u:p@a/x/y").unwrap();
+        let from = Target::parse("https://u:p@a/x/y").unwrap();
         let near = from.join("../z?q=1").unwrap();
         assert_eq!((near.absolute(), near.credentials()), ("https://a/z?q=1", from.credentials()));
         for far in ["http://a/", "https://a:444/", "https://b/", "//b/", "https://other:pw@b/"] {

@@ -88,7 +88,7 @@ impl IdleAnswers {
         }
     }
 
-    /// Says that an origin answers. If that came right after [`ease`](Idles::ease), it serves one connection at a time.
+    /// Says that an origin answers. If that came right after [`ease`](IdleAnswers::ease), it serves one connection at a time.
     pub fn answered(&self, origin: &Origin) {
         if let Some((at, helped)) = locked(&self.eased).get_mut(origin) {
             *helped |= at.elapsed() < RIGHT_AFTER;

@@ -68,13 +68,9 @@ fn as_text(location: &[u8]) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use crate::target::Target;
-    use vfs_core::{Control, Descriptor, Request};
 
     fn place(url: &str) -> Place {
-        let context = Control::new().context();
-        let descriptor = Descriptor::parse(url).unwrap();
-        let target = Target::of(&Request::new(&context, descriptor.scheme(), descriptor)).unwrap();
-        Place { target, is_first_origin: true }
+        Place::first(Target::parse(url).unwrap())
     }
 
     fn head(status: u16, location: &str) -> Head {

@@ -70,12 +70,11 @@ impl Proxy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::checked;
     use vfs_core::Scope;
 
     fn proxies(pairs: &[(&str, &str)]) -> Result<Proxies> {
-        let given: Vec<_> =
-            pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        Proxies::new(&Settings::check(&crate::settings::schema(), Scope::OPERATOR, &given)?)
+        Proxies::new(&checked(Scope::OPERATOR, pairs)?)
     }
 
     fn origin(host: &str) -> Origin {

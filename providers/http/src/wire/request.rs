@@ -68,6 +68,13 @@ pub struct Place {
     pub is_first_origin: bool,
 }
 
+impl Place {
+    /// Where a request begins.
+    pub fn first(target: Target) -> Place {
+        Place { target, is_first_origin: true }
+    }
+}
+
 /// How to write a request for one connection.
 #[derive(Clone, Copy)]
 pub struct RequestOptions<'a> {
@@ -178,13 +185,9 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vfs_core::{Control, Descriptor, Request};
 
     fn place(url: &str) -> Place {
-        let context = Control::new().context();
-        let descriptor = Descriptor::parse(url).unwrap();
-        let target = Target::of(&Request::new(&context, descriptor.scheme(), descriptor)).unwrap();
-        Place { target, is_first_origin: true }
+        Place::first(Target::parse(url).unwrap())
     }
 
     fn written(place: &Place, request: &HttpRequest<'_>, proxy: Option<Option<&str>>) -> String {
