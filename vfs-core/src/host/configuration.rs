@@ -2,6 +2,8 @@
 
 mod calls;
 mod document;
+mod merge;
+mod policy;
 
 use crate::code::Code;
 use crate::error::{Error, Result};
@@ -12,12 +14,12 @@ use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+pub(crate) use merge::open_settings;
+
 /// The operator's file where nothing else is said.
 const DEFAULT_FILE: &str = "/etc/zvfs/zvfs.toml";
 /// A larger file is not one that a person wrote.
 const FILE_MAX: u64 = 1 << 20;
-/// Schemes that an ordinary installation serves by a provider of another name. An operator's alias comes first.
-const BUILT_IN_ALIASES: [(&str, &str); 3] = [("https", "http"), ("netpipe", "tcp"), ("opaque", "tcp")];
 
 /// Which providers a host may load, from which folders, and with which settings.
 #[derive(Clone, Debug, Default)]
@@ -185,16 +187,6 @@ impl Configuration {
         self.defaults.entry(provider.into()).or_default().insert(setting.into(), Written::Text(text.into()));
     }
 
-    /// Returns the name of the provider that a scheme leads to, and the scheme that an alias gives it there. It may be one
-    /// that is not installed, or not allowed.
-    pub fn leads_to(&self, scheme: &str) -> (String, Option<String>) {
-        let scheme = scheme.to_ascii_lowercase();
-        match self.alias(&scheme) {
-            Some(alias) => (alias.provider, alias.scheme.map(|scheme| scheme.to_ascii_lowercase())),
-            None => (scheme, None),
-        }
-    }
-
     /// Returns whether the operator gives a setting to what a scheme leads to, a secret from a file or the environment too.
     pub fn sets(&self, scheme: &str, setting: &str) -> bool {
         let scheme = scheme.to_ascii_lowercase();
@@ -208,11 +200,6 @@ impl Configuration {
             .chain(&own)
             .flat_map(BTreeMap::keys)
             .any(|key| key.strip_prefix(setting).is_some_and(|rest| matches!(rest, "" | "-file" | "-env")))
-    }
-
-    /// The host's own settings of a provider.
-    pub(crate) fn defaults(&self, provider: &str) -> impl Iterator<Item = (&String, &Written)> {
-        self.defaults.get(provider).into_iter().flatten()
     }
 
     pub(crate) fn provider_path(&self) -> &[PathBuf] {
@@ -233,37 +220,9 @@ impl Configuration {
         self.providers.as_ref().map(|sections| sections.keys().map(String::as_str))
     }
 
-    pub(crate) fn allows(&self, provider: &str) -> bool {
-        self.providers.as_ref().is_none_or(|sections| sections.contains_key(provider))
-    }
-
-    /// The alias of a scheme: the operator's first, then the built-in one.
-    pub(crate) fn alias(&self, scheme: &str) -> Option<Alias> {
-        let built_in = || {
-            let provider = built_in_alias(scheme)?.to_owned();
-            Some(Alias { provider, scheme: None, settings: None })
-        };
-        self.aliases.get(scheme).cloned().or_else(built_in)
-    }
-
-    /// Whether the operator wrote an alias for a scheme.
-    pub(crate) fn has_alias(&self, scheme: &str) -> bool {
-        self.aliases.contains_key(scheme)
-    }
-
-    /// Whether the operator's alias of a scheme names another alias where a provider is meant.
-    pub(crate) fn is_alias_of_alias(&self, scheme: &str, provider: &str) -> bool {
-        self.has_alias(scheme) && scheme != provider && self.alias(provider).is_some()
-    }
-
     pub(crate) fn aliases(&self) -> &BTreeMap<String, Alias> {
         &self.aliases
     }
-}
-
-/// The provider that serves a scheme by a built-in alias.
-pub(crate) fn built_in_alias(scheme: &str) -> Option<&'static str> {
-    BUILT_IN_ALIASES.iter().find(|(known, _)| *known == scheme).map(|(_, provider)| *provider)
 }
 
 /// The operator's file where nobody named one. It limits what may load, so only one that is certainly absent counts as none.

@@ -131,7 +131,8 @@ impl Configuration {
             }
             written
         });
-        let alias = Alias { provider: provider.to_owned(), scheme: as_scheme.map(str::to_owned), settings };
+        let alias =
+            Alias { provider: provider.to_owned(), scheme: as_scheme.map(str::to_ascii_lowercase), settings };
         self.aliases.insert(scheme.to_ascii_lowercase(), alias);
         Ok(())
     }
@@ -147,18 +148,6 @@ impl Configuration {
             }
         }
         self.defaults.get_mut(provider).and_then(|settings| settings.remove(setting)).or(written)
-    }
-
-    /// Whether a scheme leads somewhere: an alias, a section, or a library in the folders. Loads nothing.
-    pub(crate) fn knows(&self, scheme: &str) -> bool {
-        let scheme = scheme.to_ascii_lowercase();
-        self.alias(&scheme).is_some()
-            || self.section(&scheme).is_some()
-            || is_provider_name(&scheme)
-                && self
-                    .provider_path
-                    .iter()
-                    .any(|folder| folder.join(format!("libzvfs_{scheme}.so")).exists())
     }
 
     /// Allows what lies in one folder, that of an installation or a build.
@@ -204,8 +193,8 @@ mod tests {
         configuration.append("tcp", "listen", "y").unwrap();
         let section = configuration.section("tcp").unwrap();
         assert!(section.settings.is_empty(), "{section:?}");
-        let given: Vec<_> =
-            configuration.defaults("tcp").map(|(name, written)| (name.as_str(), written.texts())).collect();
+        let defaults = &configuration.defaults["tcp"];
+        let given: Vec<_> = defaults.iter().map(|(name, written)| (name.as_str(), written.texts())).collect();
         let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         assert_eq!(
             given,

@@ -5,9 +5,11 @@ use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::host::configuration::{Alias, Source};
 use crate::host::loader::trust;
+use crate::host::registry::Registry;
+use crate::host::registry::first_use::{Loaded, STARTING};
 use crate::host::registry::layers::LayerHost;
+use crate::host::registry::lookup::Target;
 use crate::host::registry::work::Work;
-use crate::host::registry::{Loaded, Registry, STARTING, Target};
 use crate::provider::Info;
 use std::collections::BTreeSet;
 use std::fs;
@@ -66,8 +68,8 @@ impl Registry {
         let names = self.provider_names();
         let lost = |(scheme, alias): (&String, &Alias)| {
             let lost = !names.contains(&alias.provider);
-            let error = lost.then(|| self.library_of(&alias.provider, scheme).err()).flatten()?;
-            Some(error.context(format!("[alias] {scheme}")))
+            let refusal = lost.then(|| configuration.library_of(&alias.provider, scheme).err()).flatten()?;
+            Some(Error::from(refusal).context(format!("[alias] {scheme}")))
         };
         folders.chain(configuration.aliases().iter().filter_map(lost)).collect()
     }
@@ -127,10 +129,11 @@ impl Registry {
         loaded: &Arc<Loaded>,
         control: &Control,
     ) -> Vec<Error> {
+        let (settings, wrong) = target.settings(&self.0.configuration, &loaded.info);
         let mut problems: Vec<Error> = target.scheme(scheme, &loaded.info).err().into_iter().collect();
-        let settings = self.checked_settings(target, &loaded.info, &mut problems);
+        problems.extend(wrong);
         // An alias without settings of its own has no instance of its own either.
-        let has_instance = !target.aliased || target.alias_settings.is_some();
+        let has_instance = target.alias.is_none() || target.has_settings();
         if problems.is_empty() && has_instance && !self.is_started(&target.instance(scheme)) {
             let object = format_args!("the start of provider `{}`", target.provider);
             let started = Work::new(STARTING).and_then(|work| {

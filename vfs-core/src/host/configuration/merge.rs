@@ -1,12 +1,11 @@
-//! The settings that an instance starts with: the operator's, an alias's own over them, then the host's.
+//! Which settings hold: for an instance the operator's, an alias's own over them, then the host's; for an open its own, then
+//! the host's offers.
 
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::flags::Scope;
-use crate::host::configuration::Written;
-use crate::host::registry::{Registry, Target};
+use crate::host::configuration::{Alias, Configuration, Written};
 use crate::host::secret::{open_private, read_secret_file};
-use crate::provider::Info;
 use crate::settings::{Setting, Settings};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,62 +13,72 @@ use std::path::Path;
 /// A secret's file is a line, not a document.
 const SECRET_MAX: usize = 64 * 1024;
 
-impl Registry {
-    /// What an instance gets.
-    ///
-    /// # Errors
-    /// The first of [`checked_settings`](Registry::checked_settings)' problems.
-    pub(super) fn settings(&self, target: &Target, info: &Info) -> Result<Settings> {
-        let mut problems = Vec::new();
-        let settings = self.checked_settings(target, info, &mut problems);
-        problems.into_iter().next().map_or(Ok(settings), Err)
-    }
-
-    /// What an instance gets, and everything that is wrong with what was written.
-    pub(super) fn checked_settings(
+impl Configuration {
+    /// What an instance of a provider starts with, and everything that is wrong with what was written.
+    pub(crate) fn instance_settings(
         &self,
-        target: &Target,
-        info: &Info,
-        problems: &mut Vec<Error>,
-    ) -> Settings {
-        let given = self.given_settings(target, &info.settings, problems);
-        let settings = Settings::collect(&info.settings, Scope::OPERATOR, &given, problems);
-        for setting in info.settings.iter().filter(|setting| setting.private) {
+        provider: &str,
+        alias: Option<&Alias>,
+        schema: &[Setting],
+    ) -> (Settings, Vec<Error>) {
+        let mut problems = Vec::new();
+        let merged = self.merged(provider, alias, schema, &mut problems);
+        let settings = Settings::collect(schema, Scope::OPERATOR, &merged, &mut problems);
+        for setting in schema.iter().filter(|setting| setting.private) {
             for path in settings.texts(&setting.name) {
                 if let Err(error) = open_private(Path::new(path)) {
                     problems.push(error.context(format!("setting `{}`: {path}", setting.name)));
                 }
             }
         }
-        settings
+        (settings, problems)
     }
 
     /// Names and texts, secrets read from where they are kept.
-    fn given_settings(
+    fn merged(
         &self,
-        target: &Target,
+        provider: &str,
+        alias: Option<&Alias>,
         schema: &[Setting],
         problems: &mut Vec<Error>,
     ) -> Vec<(String, String)> {
-        let mut written = BTreeMap::new();
-        if let Some(section) = self.0.configuration.section(&target.provider) {
-            written.extend(section.settings.clone());
-        }
-        written.extend(target.alias_settings.clone().unwrap_or_default());
-        let mut given = Vec::new();
+        let section = self.section(provider).map(|section| &section.settings);
+        let own = alias.and_then(|alias| alias.settings.as_ref());
+        let written: BTreeMap<&String, &Written> = section.into_iter().chain(own).flatten().collect();
+        let mut merged = Vec::new();
         for (key, value) in written {
-            match texts(schema, &key, &value) {
-                Ok((name, texts)) => given.extend(texts.into_iter().map(|text| (name.to_owned(), text))),
+            match texts(schema, key, value) {
+                Ok((name, texts)) => merged.extend(texts.into_iter().map(|text| (name.to_owned(), text))),
                 Err(problem) => problems.push(problem),
             }
         }
-        for (key, value) in self.0.configuration.defaults(&target.provider) {
-            if !given.iter().any(|(known, _)| known == key) {
-                given.extend(value.texts().into_iter().map(|text| (key.clone(), text)));
+        for (key, value) in self.defaults.get(provider).into_iter().flatten() {
+            if !merged.iter().any(|(known, _)| known == key) {
+                merged.extend(value.texts().into_iter().map(|text| (key.clone(), text)));
             }
         }
-        given
+        merged
     }
+}
+
+/// The settings of one open: what the opener says, and of what the host offers only what the provider declares.
+///
+/// # Errors
+/// EINVAL: one that the provider does not take for an open, or not with this value.
+pub(crate) fn open_settings(
+    schema: &[Setting],
+    said: &[(String, String)],
+    offered: &[(&'static str, String)],
+) -> Result<Settings> {
+    let mut merged = said.to_vec();
+    for (name, text) in offered {
+        let declared =
+            schema.iter().any(|setting| setting.name == *name && setting.scope.contains(Scope::OPEN));
+        if declared && !merged.iter().any(|(known, _)| known == name) {
+            merged.push(((*name).to_owned(), text.clone()));
+        }
+    }
+    Settings::check(schema, Scope::OPEN, &merged)
 }
 
 /// The setting that a key of the operator's file is about, and its texts.

@@ -1,0 +1,150 @@
+//! The first use of a provider loads it, and the first use of a configuration starts an instance: each once.
+
+use crate::code::Code;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::forks::forks_now;
+use crate::host::loader::{Digest, Library};
+use crate::host::registry::Registry;
+use crate::host::registry::layers::LayerHost;
+use crate::host::registry::lookup::Target;
+use crate::host::registry::work::Work;
+use crate::provider::{Host, Info, Instance, Level, Provider};
+use crate::settings::Settings;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A provider with what it says of itself.
+pub(super) struct Loaded {
+    pub(super) provider: Box<dyn Provider>,
+    pub(super) info: Info,
+    /// `None`: it is the host's own.
+    pub(super) path: Option<PathBuf>,
+}
+
+pub(super) struct Started {
+    pub(super) instance: Box<dyn Instance>,
+    pub(super) loaded: Arc<Loaded>,
+}
+
+/// Where a start is that nobody waits for any longer.
+pub(super) const STARTING: &str = "its start has not returned";
+
+impl Registry {
+    /// Refuses a parent's registry in a forked child, before any lock of it is looked at.
+    pub(super) fn check_process(&self) -> Result<()> {
+        if self.0.forks == forks_now() {
+            return Ok(());
+        }
+        let text = "the registry belongs to the parent process: make a new registry after a fork";
+        Err(Error::new(Code::EPERM, text))
+    }
+
+    pub(super) fn loaded(&self, provider: &str, scheme: &str, context: &Context) -> Result<Arc<Loaded>> {
+        self.check_process()?;
+        let known = begun(&self.0.libraries.lock(), provider);
+        let work = known.map_or_else(|| self.begin_load(provider, scheme), Ok)?;
+        let loaded = work.wait(context, format_args!("the library libzvfs_{provider}.so"));
+        if work.failed() {
+            let mut libraries = self.0.libraries.lock();
+            if libraries.get(provider).is_some_and(|known| Arc::ptr_eq(known, &work)) {
+                libraries.remove(provider);
+            }
+        }
+        loaded
+    }
+
+    fn begin_load(&self, provider: &str, scheme: &str) -> Result<Arc<Work<Loaded>>> {
+        // A stranger chooses schemes: what is not there is refused here, and leaves nothing behind.
+        let path = self.0.configuration.library_of(provider, scheme)?;
+        let mut libraries = self.0.libraries.lock();
+        if let Some(work) = begun(&libraries, provider) {
+            return Ok(work);
+        }
+        let work = Work::new("it has not been read yet")?;
+        libraries.insert(provider.to_owned(), work.clone());
+        drop(libraries);
+        let pinned = self.0.configuration.section(provider).and_then(|section| section.sha256);
+        let (host, name) = (self.0.host.clone(), provider.to_owned());
+        work.begin(move |work| load(&path, &name, pinned, &host, &|doing| work.doing(doing)));
+        Ok(work)
+    }
+
+    pub(super) fn started(
+        &self,
+        target: &Target,
+        scheme: &str,
+        loaded: &Arc<Loaded>,
+        context: &Context,
+    ) -> Result<Arc<Started>> {
+        let key = target.instance(scheme);
+        let known = begun(&self.0.instances.lock(), &key);
+        if let Some(Some(started)) = known.as_ref().map(|work| work.get()) {
+            return Ok(started.clone());
+        }
+        let provider = &target.provider;
+        let in_start = |error: Error| error.context(format!("start provider `{provider}`"));
+        let work = known.map_or_else(|| self.begin_start(target, key, loaded).map_err(in_start), Ok)?;
+        let started = work.wait(context, format_args!("the start of provider `{provider}`"));
+        started.map_err(|error| if work.failed() { in_start(error) } else { error })
+    }
+
+    fn begin_start(&self, target: &Target, key: String, loaded: &Arc<Loaded>) -> Result<Arc<Work<Started>>> {
+        let (settings, problems) = target.settings(&self.0.configuration, &loaded.info);
+        problems.into_iter().next().map_or(Ok(()), Err)?;
+        let host = LayerHost::starting(self);
+        let mut instances = self.0.instances.lock();
+        if let Some(work) = begun(&instances, &key) {
+            return Ok(work);
+        }
+        let work = Work::new(STARTING)?;
+        instances.insert(key, work.clone());
+        drop(instances);
+        loaded.begin_start(&work, host, settings);
+        Ok(work)
+    }
+}
+
+/// What is being done, or was done well: what failed is begun anew.
+fn begun<T: Send + Sync + 'static>(works: &HashMap<String, Arc<Work<T>>>, key: &str) -> Option<Arc<Work<T>>> {
+    works.get(key).filter(|work| !work.failed()).cloned()
+}
+
+impl Loaded {
+    /// Starts an instance: on a thread that can be left behind, but within a call of the provider.
+    pub(super) fn begin_start(
+        self: &Arc<Self>,
+        work: &Arc<Work<Started>>,
+        host: Arc<LayerHost>,
+        settings: Settings,
+    ) {
+        let loaded = self.clone();
+        let start = move |_: &Work<Started>| {
+            let instance = loaded.provider.start(Host::new(host.clone()), settings)?;
+            host.set_started();
+            Ok(Started { instance, loaded })
+        };
+        // Another thread would wait for the turn that this one has.
+        if self.provider.is_in_its_turn() {
+            work.clone().run(start);
+        } else {
+            work.begin(start);
+        }
+    }
+}
+
+fn load(
+    path: &Path,
+    provider: &str,
+    pinned: Option<Digest>,
+    host: &Host,
+    doing: &dyn Fn(&'static str),
+) -> Result<Loaded> {
+    let library = Library::load_telling(path, provider, pinned, doing)?;
+    let info = library.info();
+    let text = format!("loaded {} {} from {}", info.name, info.version, library.path().display());
+    host.log(Level::Debug, &text);
+    let path = Some(library.path().to_owned());
+    Ok(Loaded { info, path, provider: Box::new(library) })
+}
