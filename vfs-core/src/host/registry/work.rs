@@ -9,6 +9,7 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::flags::Events;
+use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 use std::error::Error as StdError;
 use std::fmt;
@@ -16,7 +17,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 /// As much as a program's first thread has by default: constructors were written for that.
@@ -92,7 +93,7 @@ impl<T: Send + Sync + 'static> Work<T> {
 
     /// Says where it is.
     pub(super) fn doing(&self, what: &'static str) {
-        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = what;
+        *self.doing.lock() = what;
     }
 
     /// What it gave, if that was good.
@@ -110,7 +111,7 @@ impl<T: Send + Sync + 'static> Work<T> {
     /// # Errors
     /// Its own; ECANCELED, ETIMEDOUT: the control ended first, and the work goes on.
     pub(super) fn wait(&self, context: &Context, object: impl fmt::Display) -> Result<Arc<T>> {
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let done = self.done.lock().clone();
         if let Some(done) = done {
             let _waits = context.waits_for(object);
             context.wait(Some(done.as_fd()), Events::READ, None).map_err(|error| self.left(error))?;
@@ -125,9 +126,7 @@ impl<T: Send + Sync + 'static> Work<T> {
     /// The error of who does not wait any longer.
     fn left(&self, error: Error) -> Error {
         match error.code() {
-            code @ (Code::ECANCELED | Code::ETIMEDOUT) => {
-                Error::new(code, *self.doing.lock().unwrap_or_else(PoisonError::into_inner))
-            }
+            code @ (Code::ECANCELED | Code::ETIMEDOUT) => Error::new(code, *self.doing.lock()),
             _ => error,
         }
     }
@@ -135,7 +134,7 @@ impl<T: Send + Sync + 'static> Work<T> {
     /// Gives the result, and lets go of it before anybody hears: an instance stops with the last who holds it.
     fn finish(self: Arc<Self>, result: Result<T>) {
         let _ = self.result.set(result.map(Arc::new).map_err(Arc::new));
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let done = self.done.lock().take();
         drop(self);
         if let Some(done) = done {
             let _ = rustix::io::write(&*done, &1u64.to_ne_bytes());
