@@ -36,14 +36,14 @@ impl Settings {
 
     /// Checks values against a schema and fills in defaults.
     ///
-    /// `given` is name and text as written, in order; `scope` is who gives them. Defaults come with `OPERATOR` for all of
+    /// `written` is name and text, in order; `scope` is who gives them. Defaults come with `OPERATOR` for all of
     /// that scope, and with `OPEN` for those that only an open may give.
     ///
     /// # Errors
     /// EINVAL, with the known names or the wanted values: unknown name, wrong scope, bad value, given twice and no list.
-    pub fn check(schema: &[Setting], scope: Scope, given: &[(String, String)]) -> Result<Settings> {
+    pub fn check(schema: &[Setting], scope: Scope, written: &[(String, String)]) -> Result<Settings> {
         let mut problems = Vec::new();
-        let settings = Settings::collect(schema, scope, given, &mut problems);
+        let settings = Settings::collect(schema, scope, written, &mut problems);
         problems.into_iter().next().map_or(Ok(settings), Err)
     }
 
@@ -51,11 +51,11 @@ impl Settings {
     pub(crate) fn collect(
         schema: &[Setting],
         scope: Scope,
-        given: &[(String, String)],
+        written: &[(String, String)],
         problems: &mut Vec<Error>,
     ) -> Settings {
         let mut values: Vec<(String, SettingKind, Value)> = Vec::new();
-        for (name, text) in given {
+        for (name, text) in written {
             match one(schema, scope, name, text) {
                 Ok((setting, _)) if !setting.list && values.iter().any(|(known, ..)| known == name) => {
                     problems.push(Error::new(Code::EINVAL, format!("setting `{name}` is given twice")));
@@ -69,7 +69,7 @@ impl Settings {
             _ => setting.scope.contains(scope),
         });
         for setting in defaults {
-            let absent = !given.iter().any(|(known, _)| *known == setting.name);
+            let absent = !written.iter().any(|(known, _)| *known == setting.name);
             if let (true, Some(default)) = (absent, &setting.default) {
                 match setting.parse(default) {
                     Ok(value) => values.push((setting.name.clone(), setting.kind, value)),

@@ -115,30 +115,30 @@ impl HostCalls for ForeignHost {
         }
     }
 
-    fn open(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Box<dyn File>> {
-        self.host_open.ok_or_else(opens_nothing)?.open(self.address, context, descriptor, how)
+    fn open(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Box<dyn File>> {
+        self.host_open.ok_or_else(opens_nothing)?.open(self.address, context, descriptor, options)
     }
 
     fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
         self.host_open.ok_or_else(opens_nothing)?.supported_flags(self.address, context, descriptor)
     }
 
-    fn stat(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Stat> {
-        self.host_open.ok_or_else(opens_nothing)?.stat(self.address, context, descriptor, how)
+    fn stat(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Stat> {
+        self.host_open.ok_or_else(opens_nothing)?.stat(self.address, context, descriptor, options)
     }
 
     fn list(
         &self,
         context: &Context,
         descriptor: &str,
-        how: &Inner,
+        options: &Inner,
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.host_open.ok_or_else(opens_nothing)?.list(self.address, context, descriptor, how, each)
+        self.host_open.ok_or_else(opens_nothing)?.list(self.address, context, descriptor, options, each)
     }
 
-    fn remove(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<()> {
-        self.host_open.ok_or_else(opens_nothing)?.remove(self.address, context, descriptor, how)
+    fn remove(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        self.host_open.ok_or_else(opens_nothing)?.remove(self.address, context, descriptor, options)
     }
 }
 

@@ -40,10 +40,10 @@ impl HostOpen {
         host: *const abi::Host,
         context: &Context,
         descriptor: &str,
-        how: &Inner,
+        options: &Inner,
     ) -> Result<Box<dyn File>> {
         let open = self.0.open.ok_or_else(absent)?;
-        let asked = PassedInner::new(descriptor, how);
+        let asked = PassedInner::new(descriptor, options);
         let mut raw = ptr::null_mut();
         let context = at_host(context, |context| {
             // SAFETY: the host's function and table, and a context that it passed, of a file that is not closed; request and
@@ -99,10 +99,10 @@ impl HostOpen {
         host: *const abi::Host,
         context: &Context,
         descriptor: &str,
-        how: &Inner,
+        options: &Inner,
     ) -> Result<Stat> {
         let stat = self.0.name_stat.ok_or_else(absent)?;
-        let (asked, mut out) = (PassedInner::new(descriptor, how), empty_stat());
+        let (asked, mut out) = (PassedInner::new(descriptor, options), empty_stat());
         at_host(context, |context| {
             // SAFETY: as in open.
             call_status(|err| unsafe { stat(host, context, &asked.request(), &mut out, err) })
@@ -116,11 +116,11 @@ impl HostOpen {
         host: *const abi::Host,
         context: &Context,
         descriptor: &str,
-        how: &Inner,
+        options: &Inner,
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         let list = self.0.name_list.ok_or_else(absent)?;
-        let asked = PassedInner::new(descriptor, how);
+        let asked = PassedInner::new(descriptor, options);
         take_entries(each, |each, arg| {
             at_host(context, |context| {
                 // SAFETY: as in open; function and argument are made for each other, and valid during the call.
@@ -136,10 +136,10 @@ impl HostOpen {
         host: *const abi::Host,
         context: &Context,
         descriptor: &str,
-        how: &Inner,
+        options: &Inner,
     ) -> Result<()> {
         let remove = self.0.name_remove.ok_or_else(absent)?;
-        let asked = PassedInner::new(descriptor, how);
+        let asked = PassedInner::new(descriptor, options);
         at_host(context, |context| {
             // SAFETY: as in open.
             call_status(|err| unsafe { remove(host, context, &asked.request(), err) })
@@ -157,12 +157,12 @@ struct PassedInner {
 }
 
 impl PassedInner {
-    fn new(descriptor: &str, how: &Inner) -> PassedInner {
+    fn new(descriptor: &str, options: &Inner) -> PassedInner {
         PassedInner {
             descriptor: c_string(descriptor),
-            values: Values::of_texts(&how.settings),
-            flags: how.flags.bits(),
-            expected_size: how.expected_size.unwrap_or(abi::SIZE_UNKNOWN),
+            values: Values::of_texts(&options.settings),
+            flags: options.flags.bits(),
+            expected_size: options.expected_size.unwrap_or(abi::SIZE_UNKNOWN),
         }
     }
 

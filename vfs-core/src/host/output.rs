@@ -43,7 +43,7 @@ impl Placement {
 
 impl Registry {
     /// Opens a file to be written anew, from its start: ATOMIC where its provider can do that for what is there, else in
-    /// place; `in_place` asks for that, and says why. Of the flags in `how` only PREALLOCATE and hints count. A provider is
+    /// place; `in_place` asks for that, and says why. Of the flags in `options` only PREALLOCATE and hints count. A provider is
     /// asked to create, to empty or to reserve if it can: a pipe has nothing to.
     ///
     /// Call [`Placement::begin`] before the first write.
@@ -56,14 +56,14 @@ impl Registry {
     pub fn create(
         &self,
         descriptor: &str,
-        how: &OpenOptions,
+        options: &OpenOptions,
         in_place: Option<&str>,
     ) -> Result<(OpenFile, Placement)> {
-        let supported = self.supported_flags(descriptor, how)?;
-        let reserve = how.flags & OpenFlags::PREALLOCATE;
+        let supported = self.supported_flags(descriptor, options)?;
+        let reserve = options.flags & OpenFlags::PREALLOCATE;
         let new = (OpenFlags::CREATE | OpenFlags::TRUNCATE | reserve) & supported;
-        let base = OpenFlags::WRITE | (how.flags & OpenFlags::HINTS);
-        let open = |flags: OpenFlags| self.open(descriptor, &how.clone().with_flags(base | flags));
+        let base = OpenFlags::WRITE | (options.flags & OpenFlags::HINTS);
+        let open = |flags: OpenFlags| self.open(descriptor, &options.clone().with_flags(base | flags));
         let why = match in_place {
             Some(why) => why.to_owned(),
             None if !supported.contains(OpenFlags::ATOMIC) => {
@@ -78,7 +78,7 @@ impl Registry {
         // What is there is opened without a flag that changes it. To try that on what may be a pipe would break the pipe; and
         // room for more must be found before the old content goes, which is the provider's to do.
         let parsed = Descriptor::parse(descriptor)?;
-        let stat = || self.named(parsed, how, |names, request| names.stat(request));
+        let stat = || self.named(parsed, options, |names, request| names.stat(request));
         let regular = || stat().is_ok_and(|stat| stat.kind == Kind::Regular);
         if new.contains(OpenFlags::TRUNCATE)
             && reserve.is_empty()

@@ -130,20 +130,20 @@ impl Registry {
     /// (ELIBBAD). Else the provider's.
     ///
     /// # Blocking
-    /// As the provider; the [`Control`](crate::Control) in `how` ends it.
-    pub fn open(&self, descriptor: &str, how: &OpenOptions) -> Result<OpenFile> {
+    /// As the provider; the [`Control`](crate::Control) in `options` ends it.
+    pub fn open(&self, descriptor: &str, options: &OpenOptions) -> Result<OpenFile> {
         let descriptor = Descriptor::parse(descriptor)?;
-        self.opened(descriptor, how).map_err(|error| in_context(error, "open", descriptor))
+        self.opened(descriptor, options).map_err(|error| in_context(error, "open", descriptor))
     }
 
     /// Says which open flags the provider of a descriptor honours, so that a host can leave out those that mean nothing to it:
-    /// a pipe's provider has nothing to create or to empty. Loads the provider if this is the first use of it; of `how` only the
+    /// a pipe's provider has nothing to create or to empty. Loads the provider if this is the first use of it; of `options` only the
     /// control counts, which ends that.
     ///
     /// # Errors
     /// As [`open`](Registry::open), but for the provider's.
-    pub fn supported_flags(&self, descriptor: &str, how: &OpenOptions) -> Result<OpenFlags> {
-        self.provider_of(descriptor, how).map(|loaded| loaded.info.supported_flags)
+    pub fn supported_flags(&self, descriptor: &str, options: &OpenOptions) -> Result<OpenFlags> {
+        self.provider_of(descriptor, options).map(|loaded| loaded.info.supported_flags)
     }
 
     /// Says whether a scheme leads somewhere: to an alias, to a provider that the operator names, or to a library in the
@@ -154,25 +154,25 @@ impl Registry {
                 && added(&self.0.libraries.lock(), &scheme.to_ascii_lowercase()).is_some()
     }
 
-    /// What the provider of a descriptor says of itself. Opens nothing, but loads it if this is its first use; of `how` only the
+    /// What the provider of a descriptor says of itself. Opens nothing, but loads it if this is its first use; of `options` only the
     /// control counts, which ends that.
     ///
     /// # Errors
     /// As [`open`](Registry::open), but for the provider's.
-    pub fn info(&self, descriptor: &str, how: &OpenOptions) -> Result<Info> {
-        self.provider_of(descriptor, how).map(|loaded| loaded.info.clone())
+    pub fn info(&self, descriptor: &str, options: &OpenOptions) -> Result<Info> {
+        self.provider_of(descriptor, options).map(|loaded| loaded.info.clone())
     }
 
     /// Asks for the status of a name, without opening it where the provider can; else opens it for reading.
     ///
     /// # Errors
     /// As [`open`](Registry::open); ENOTSUP: the provider knows no status.
-    pub fn stat(&self, descriptor: &str, how: &OpenOptions) -> Result<Stat> {
+    pub fn stat(&self, descriptor: &str, options: &OpenOptions) -> Result<Stat> {
         let descriptor = Descriptor::parse(descriptor)?;
-        let stat = match self.named(descriptor, how, |names, request| names.stat(request)) {
+        let stat = match self.named(descriptor, options, |names, request| names.stat(request)) {
             Err(error) if error.code() == Code::ENOTSUP => {
-                let how = OpenOptions { flags: OpenFlags::READ, ..how.clone() };
-                self.opened(descriptor, &how).and_then(|mut file| file.stat())
+                let options = OpenOptions { flags: OpenFlags::READ, ..options.clone() };
+                self.opened(descriptor, &options).and_then(|mut file| file.stat())
             }
             result => result,
         };
@@ -186,10 +186,10 @@ impl Registry {
     pub fn list(
         &self,
         descriptor: &str,
-        how: &OpenOptions,
+        options: &OpenOptions,
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.listed(descriptor, how, |names, request, goes_on| {
+        self.listed(descriptor, options, |names, request, goes_on| {
             names.list(request, &mut |entry| if goes_on() { each(entry) } else { ControlFlow::Break(()) })
         })
     }
@@ -201,10 +201,10 @@ impl Registry {
     pub fn names(
         &self,
         descriptor: &str,
-        how: &OpenOptions,
+        options: &OpenOptions,
         each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.listed(descriptor, how, |names, request, goes_on| {
+        self.listed(descriptor, options, |names, request, goes_on| {
             names.names(request, &mut |name| if goes_on() { each(name) } else { ControlFlow::Break(()) })
         })
     }
@@ -213,9 +213,9 @@ impl Registry {
     ///
     /// # Errors
     /// As [`open`](Registry::open); EISDIR; ENOTSUP: the provider cannot remove.
-    pub fn remove(&self, descriptor: &str, how: &OpenOptions) -> Result<()> {
+    pub fn remove(&self, descriptor: &str, options: &OpenOptions) -> Result<()> {
         let descriptor = Descriptor::parse(descriptor)?;
-        let removed = self.named(descriptor, how, |names, request| names.remove(request));
+        let removed = self.named(descriptor, options, |names, request| names.remove(request));
         removed.map_err(|error| in_context(error, "remove", descriptor))
     }
 }

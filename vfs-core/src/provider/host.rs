@@ -35,8 +35,8 @@ pub trait HostCalls: Send + Sync {
     ///
     /// # Errors
     /// ENOTSUP: this host opens nothing for a provider.
-    fn open(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Box<dyn File>> {
-        let _ = (context, descriptor, how);
+    fn open(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Box<dyn File>> {
+        let _ = (context, descriptor, options);
         Err(opens_nothing())
     }
     /// See [`Host::supported_flags`].
@@ -51,8 +51,8 @@ pub trait HostCalls: Send + Sync {
     ///
     /// # Errors
     /// As [`open`](HostCalls::open).
-    fn stat(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Stat> {
-        let _ = (context, descriptor, how);
+    fn stat(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Stat> {
+        let _ = (context, descriptor, options);
         Err(opens_nothing())
     }
     /// See [`Host::list`].
@@ -63,18 +63,18 @@ pub trait HostCalls: Send + Sync {
         &self,
         context: &Context,
         descriptor: &str,
-        how: &Inner,
+        options: &Inner,
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        let _ = (context, descriptor, how, each);
+        let _ = (context, descriptor, options, each);
         Err(opens_nothing())
     }
     /// See [`Host::remove`].
     ///
     /// # Errors
     /// As [`open`](HostCalls::open).
-    fn remove(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<()> {
-        let _ = (context, descriptor, how);
+    fn remove(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        let _ = (context, descriptor, options);
         Err(opens_nothing())
     }
 }
@@ -159,8 +159,8 @@ impl Host {
     ///     host.open(request.context(), request.rest(), &Inner::new(OpenFlags::READ))
     /// }
     /// ```
-    pub fn open(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Box<dyn File>> {
-        self.0.open(context, descriptor, how)
+    pub fn open(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Box<dyn File>> {
+        self.0.open(context, descriptor, options)
     }
 
     /// Says which open flags the provider of a descriptor honours, so that a layer can leave out those that mean nothing to
@@ -173,12 +173,12 @@ impl Host {
     }
 
     /// The status of a name of another provider's, for a layer that has names where its inner provider has. `context` is that of
-    /// the layer's own call on a name, or of an open file; of `how` only the settings count.
+    /// the layer's own call on a name, or of an open file; of `options` only the settings count.
     ///
     /// # Errors
     /// As [`open`](Host::open). ENOTSUP: the inner provider knows no status, or the host is older than this call.
-    pub fn stat(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Stat> {
-        self.0.stat(context, descriptor, how)
+    pub fn stat(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Stat> {
+        self.0.stat(context, descriptor, options)
     }
 
     /// Calls `each` for every entry of a directory of another provider's, until it breaks off. Otherwise as [`stat`](Host::stat).
@@ -189,18 +189,18 @@ impl Host {
         &self,
         context: &Context,
         descriptor: &str,
-        how: &Inner,
+        options: &Inner,
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.0.list(context, descriptor, how, each)
+        self.0.list(context, descriptor, options, each)
     }
 
     /// Removes a file of another provider's, never a directory. Otherwise as [`stat`](Host::stat).
     ///
     /// # Errors
     /// As [`stat`](Host::stat); EISDIR.
-    pub fn remove(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<()> {
-        self.0.remove(context, descriptor, how)
+    pub fn remove(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        self.0.remove(context, descriptor, options)
     }
 }
 

@@ -194,12 +194,9 @@ mod tests {
         let section = configuration.section("tcp").unwrap();
         assert!(section.settings.is_empty(), "{section:?}");
         let defaults = &configuration.defaults["tcp"];
-        let given: Vec<_> = defaults.iter().map(|(name, written)| (name.as_str(), written.texts())).collect();
+        let set: Vec<_> = defaults.iter().map(|(name, written)| (name.as_str(), written.texts())).collect();
         let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        assert_eq!(
-            given,
-            [("broker", list(&["b"])), ("listen", list(&["x", "y"])), ("secret", list(&["s"]))]
-        );
+        assert_eq!(set, [("broker", list(&["b"])), ("listen", list(&["x", "y"])), ("secret", list(&["s"]))]);
     }
 
     #[test]

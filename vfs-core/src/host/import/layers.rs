@@ -92,7 +92,7 @@ struct LayersRequest<'a> {
     host: &'a Host,
     context: Context,
     descriptor: &'a str,
-    how: Inner,
+    options: Inner,
 }
 
 impl<'a> LayersRequest<'a> {
@@ -108,15 +108,15 @@ impl<'a> LayersRequest<'a> {
         // SAFETY: the ABI's strings are terminated and valid during the call.
         let descriptor = unsafe { <&str>::check(request.descriptor, "the descriptor") }?;
         let size = Some(request.expected_size).filter(|size| *size != abi::SIZE_UNKNOWN);
-        let mut how = Inner::new(OpenFlags::from_bits(request.flags)).expected_size(size);
+        let mut options = Inner::new(OpenFlags::from_bits(request.flags)).expected_size(size);
         // SAFETY: NULL or a NULL-terminated list, valid during the call.
         for value in unsafe { values(request.settings) }? {
             // SAFETY: as above.
             let name = unsafe { copied(value.name, "a setting's name") }?;
             // SAFETY: as above.
-            how.settings.push((name, unsafe { copied(value.text, "a setting's text") }?));
+            options.settings.push((name, unsafe { copied(value.text, "a setting's text") }?));
         }
-        Ok(LayersRequest { host: host.host(), context, descriptor, how })
+        Ok(LayersRequest { host: host.host(), context, descriptor, options })
     }
 }
 
@@ -127,7 +127,7 @@ extern_c! { by "the host":
     ) -> i32 {
         // SAFETY: see above.
         let asked = unsafe { LayersRequest::new(host, context, &request.0) }?;
-        let file = HeldFile::new(asked.host.open(&asked.context, asked.descriptor, &asked.how)?);
+        let file = HeldFile::new(asked.host.open(&asked.context, asked.descriptor, &asked.options)?);
         out.put(InnerFile { context, file }.hand_out());
         Ok(())
     }
@@ -149,7 +149,7 @@ extern_c! { by "the host":
     ) -> i32 {
         // SAFETY: see above.
         let asked = unsafe { LayersRequest::new(host, context, &request.0) }?;
-        out.put(abi::Stat::from(&asked.host.stat(&asked.context, asked.descriptor, &asked.how)?));
+        out.put(abi::Stat::from(&asked.host.stat(&asked.context, asked.descriptor, &asked.options)?));
         Ok(())
     }
     fn name_list(
@@ -160,12 +160,12 @@ extern_c! { by "the host":
         let asked = unsafe { LayersRequest::new(host, context, &request.0) }?;
         // SAFETY: the layer's own function with its own argument, during the call that they came with.
         let mut pass = |entry: Entry<'_>| unsafe { pass_entry(entry, each.0, arg) };
-        asked.host.list(&asked.context, asked.descriptor, &asked.how, &mut pass)
+        asked.host.list(&asked.context, asked.descriptor, &asked.options, &mut pass)
     }
     fn name_remove(host: &Hosting, context: LayersContext, request: Struct<abi::InnerRequest>) -> i32 {
         // SAFETY: see above.
         let asked = unsafe { LayersRequest::new(host, context, &request.0) }?;
-        asked.host.remove(&asked.context, asked.descriptor, &asked.how)
+        asked.host.remove(&asked.context, asked.descriptor, &asked.options)
     }
 }
 

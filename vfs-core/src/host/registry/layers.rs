@@ -67,36 +67,36 @@ impl HostCalls for LayerHost {
         self.host.log(level, text);
     }
 
-    fn open(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Box<dyn File>> {
-        Ok(Box::new(AsFile(self.registry()?.open(descriptor, &inner_open(context, how)?)?)))
+    fn open(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Box<dyn File>> {
+        Ok(Box::new(AsFile(self.registry()?.open(descriptor, &inner_open(context, options)?)?)))
     }
 
     fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
-        let how = OpenOptions { leader: Some(context.clone()), ..OpenOptions::default() };
-        self.registry()?.supported_flags(descriptor, &how)
+        let options = OpenOptions { leader: Some(context.clone()), ..OpenOptions::default() };
+        self.registry()?.supported_flags(descriptor, &options)
     }
 
-    fn stat(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Stat> {
-        self.registry()?.stat(descriptor, &inner_open(context, how)?)
+    fn stat(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Stat> {
+        self.registry()?.stat(descriptor, &inner_open(context, options)?)
     }
 
     fn list(
         &self,
         context: &Context,
         descriptor: &str,
-        how: &Inner,
+        options: &Inner,
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.registry()?.list(descriptor, &inner_open(context, how)?, each)
+        self.registry()?.list(descriptor, &inner_open(context, options)?, each)
     }
 
-    fn remove(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<()> {
-        self.registry()?.remove(descriptor, &inner_open(context, how)?)
+    fn remove(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        self.registry()?.remove(descriptor, &inner_open(context, options)?)
     }
 }
 
 /// One layer deeper, under a control that follows the layer's own.
-fn inner_open(context: &Context, how: &Inner) -> Result<OpenOptions> {
+fn inner_open(context: &Context, options: &Inner) -> Result<OpenOptions> {
     let foreign = || Error::new(Code::EINVAL, "an inner file needs the context of one of this host's files");
     let origin = context.origin().ok_or_else(foreign)?;
     if origin.depth >= LAYERS_MAX {
@@ -104,9 +104,9 @@ fn inner_open(context: &Context, how: &Inner) -> Result<OpenOptions> {
         return Err(Error::new(Code::ELOOP, text));
     }
     Ok(OpenOptions {
-        flags: how.flags,
-        expected_size: how.expected_size,
-        settings: how.settings.clone(),
+        flags: options.flags,
+        expected_size: options.expected_size,
+        settings: options.settings.clone(),
         offered: origin.offered,
         leader: Some(context.clone()),
         depth: origin.depth + 1,

@@ -15,18 +15,18 @@ use std::any::Any;
 use std::sync::Arc;
 
 impl Registry {
-    pub(super) fn provider_of(&self, descriptor: &str, how: &OpenOptions) -> Result<Arc<Loaded>> {
+    pub(super) fn provider_of(&self, descriptor: &str, options: &OpenOptions) -> Result<Arc<Loaded>> {
         let descriptor = Descriptor::parse(descriptor)?;
         let scheme = descriptor.scheme().to_ascii_lowercase();
-        let loaded = self.controlled(descriptor, how, |_, context| {
+        let loaded = self.controlled(descriptor, options, |_, context| {
             self.loaded(&self.resolve(&scheme).provider, &scheme, context)
         });
         loaded.map_err(|error| in_context(error, "open", descriptor))
     }
 
-    pub(super) fn opened(&self, descriptor: Descriptor<'_>, how: &OpenOptions) -> Result<OpenFile> {
-        how.flags.check()?;
-        self.with_request(descriptor, how, |started, request, control| {
+    pub(super) fn opened(&self, descriptor: Descriptor<'_>, options: &OpenOptions) -> Result<OpenFile> {
+        options.flags.check()?;
+        self.with_request(descriptor, options, |started, request, control| {
             let unsupported =
                 request.flags().without(started.loaded.info.supported_flags).without(OpenFlags::HINTS);
             if !unsupported.is_empty() {
@@ -36,7 +36,7 @@ impl Registry {
                     format!("provider `{name}` does not support {unsupported:?}"),
                 ));
             }
-            let registry = (how.depth == 0).then(|| self.0.clone() as Arc<dyn Any + Send + Sync>);
+            let registry = (options.depth == 0).then(|| self.0.clone() as Arc<dyn Any + Send + Sync>);
             OpenFile::open(&*started.instance, request, control.clone(), started.clone(), registry)
         })
     }
@@ -45,11 +45,11 @@ impl Registry {
     pub(crate) fn named<T>(
         &self,
         descriptor: Descriptor<'_>,
-        how: &OpenOptions,
+        options: &OpenOptions,
         call: impl FnOnce(&dyn Namespace, &Request<'_>) -> Result<T>,
     ) -> Result<T> {
-        let how = OpenOptions { flags: OpenFlags::empty(), ..how.clone() };
-        self.with_request(descriptor, &how, |started, request, _| {
+        let options = OpenOptions { flags: OpenFlags::empty(), ..options.clone() };
+        self.with_request(descriptor, &options, |started, request, _| {
             let name = &started.loaded.info.name;
             let names = started.instance.namespace();
             let absent = || Error::new(Code::ENOTSUP, format!("provider `{name}` does not support names"));
@@ -60,20 +60,20 @@ impl Registry {
     fn with_request<T>(
         &self,
         descriptor: Descriptor<'_>,
-        how: &OpenOptions,
+        options: &OpenOptions,
         call: impl FnOnce(&Arc<Started>, &Request<'_>, &Control) -> Result<T>,
     ) -> Result<T> {
-        self.controlled(descriptor, how, |control, context| {
+        self.controlled(descriptor, options, |control, context| {
             let written = descriptor.scheme().to_ascii_lowercase();
             let target = self.resolve(&written);
             let loaded = self.loaded(&target.provider, &written, context)?;
             let scheme = target.scheme(&written, &loaded.info)?;
             let started = self.started(&target, &written, &loaded, context)?;
-            let settings = open_settings(&loaded.info.settings, &how.settings, &how.offered)?;
+            let settings = open_settings(&loaded.info.settings, &options.settings, &options.offered)?;
             control.status()?;
             let request = Request::new(context, &scheme, descriptor)
-                .with_flags(how.flags)
-                .with_expected_size(how.expected_size)
+                .with_flags(options.flags)
+                .with_expected_size(options.expected_size)
                 .with_settings(&settings);
             call(&started, &request, control)
         })
@@ -83,15 +83,16 @@ impl Registry {
     fn controlled<T>(
         &self,
         descriptor: Descriptor<'_>,
-        how: &OpenOptions,
+        options: &OpenOptions,
         work: impl FnOnce(&Control, &Context) -> Result<T>,
     ) -> Result<T> {
         self.check_process()?;
         let control = Control::new();
-        how.leader.as_ref().map_or(Ok(()), |leader| control.follow(leader))?;
+        options.leader.as_ref().map_or(Ok(()), |leader| control.follow(leader))?;
         control.status()?;
         let log = Log::new(self.0.host.clone(), descriptor.to_string());
-        let context = control.context_of(Origin { depth: how.depth, offered: how.offered.clone() }, log);
+        let context =
+            control.context_of(Origin { depth: options.depth, offered: options.offered.clone() }, log);
         control.call_ended(work(&control, &context))
     }
 
@@ -99,12 +100,12 @@ impl Registry {
     pub(super) fn listed(
         &self,
         descriptor: &str,
-        how: &OpenOptions,
+        options: &OpenOptions,
         list: impl FnOnce(&dyn Namespace, &Request<'_>, &mut dyn FnMut() -> bool) -> Result<()>,
     ) -> Result<()> {
         let descriptor = Descriptor::parse(descriptor)?;
         let mut ended = Ok(());
-        let listed = self.named(descriptor, how, |names, request| {
+        let listed = self.named(descriptor, options, |names, request| {
             list(names, request, &mut || {
                 ended = request.context().status();
                 ended.is_ok()
