@@ -1,7 +1,6 @@
-//! What errors of TLS, of certificates and of their files mean, in words that say what to do: the libraries' own are made for
+//! What errors of TLS and of certificates mean, in words that say what to do: the libraries' own are made for
 //! their programmers. The provider `tcp` says the same reasons in the same words.
 
-use rustls::pki_types::pem;
 use rustls::{AlertDescription as Alert, CertificateError, Error, InconsistentKeys, PeerIncompatible};
 
 /// How an `openssl req -x509` makes one that is its own authority and yet a server's.
@@ -127,18 +126,6 @@ fn of_alert(alert: Alert) -> String {
         Alert::NoApplicationProtocol => "it does not speak HTTP/1.1 over TLS".to_owned(),
         Alert::InternalError => "it had an internal error in the TLS handshake".to_owned(),
         _ => "it refuses this side's TLS".to_owned(),
-    }
-}
-
-/// Why a file of certificates or keys cannot be used.
-pub fn of_pem(error: &pem::Error) -> &'static str {
-    match error {
-        pem::Error::MissingSectionEnd { .. } => "a section has no `-----END` line",
-        pem::Error::IllegalSectionStart { .. } => "a `-----BEGIN` line is not well formed",
-        pem::Error::Base64Decode(_) => "the text between BEGIN and END is not base64",
-        pem::Error::NoItemsFound => "it contains no such PEM section",
-        pem::Error::SectionTooLarge => "a section is too large",
-        _ => "it is not PEM",
     }
 }
 

@@ -23,7 +23,6 @@ use crate::failure::{Attempt, Failure, Retry, system};
 use crate::resolve::Resolver;
 use crate::settings::proxy::Proxy;
 use crate::settings::{Config, Tuning};
-use crate::socket;
 use crate::target::{Origin, Target};
 use crate::waiting::Waiting;
 use crate::wire;
@@ -35,6 +34,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use vfs_core::Code;
+use zvfs_net::socket;
 
 /// An instance's way to servers.
 pub struct Client {
@@ -217,7 +217,7 @@ impl Client {
             Some(proxy) => self.reach_proxy(proxy, &origin, waiting)?,
             None => self.reach(&origin, waiting)?,
         };
-        socket::tune(&socket).map_err(|errno| system("set up a connection", errno))?;
+        socket::tune(&socket, None).map_err(|errno| system("set up a connection", errno))?;
         if !origin.secure {
             return Ok(Connection::new(socket, None, origin, proxy.is_some()));
         }

@@ -2,7 +2,6 @@
 //! families in turn, each with a head start, all of them waited for at once.
 
 use crate::failure::{Attempt, Failure, system, words};
-use crate::socket;
 use crate::waiting::Waiting;
 use rustix::event::epoll;
 use rustix::io::Errno;
@@ -10,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Events};
+use zvfs_net::socket;
 
 /// The head start of one address before the next: RFC 8305, section 5.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -27,7 +27,7 @@ pub fn dial(addresses: &[SocketAddr], waiting: Waiting<'_>) -> Attempt<OwnedFd> 
 }
 
 fn dial_one(address: SocketAddr, waiting: Waiting<'_>) -> Attempt<OwnedFd> {
-    let socket = socket::connect(address).map_err(|errno| refused(address, errno))?;
+    let socket = socket::connect(address, None).map_err(|errno| refused(address, errno))?;
     waiting.ready(&socket, Events::WRITE)?;
     socket::outcome(&socket).map_err(|errno| refused(address, errno))?;
     Ok(socket)
@@ -98,7 +98,7 @@ impl Race {
     }
 
     fn start(&mut self, address: SocketAddr) -> Attempt<()> {
-        match socket::connect(address) {
+        match socket::connect(address, None) {
             Ok(socket) => {
                 let (data, events) = (epoll::EventData::new_u64(0), epoll::EventFlags::OUT);
                 epoll::add(&self.epoll, &socket, data, events).map_err(|errno| system("connect", errno))?;
@@ -195,7 +195,7 @@ mod tests {
         rustix::net::bind(&silent, &"127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
         rustix::net::listen(&silent, 0).unwrap();
         let address = SocketAddr::try_from(rustix::net::getsockname(&silent).unwrap()).unwrap();
-        let _queued: Vec<_> = (0..3).map(|_| socket::connect(address).unwrap()).collect();
+        let _queued: Vec<_> = (0..3).map(|_| socket::connect(address, None).unwrap()).collect();
         let (_listener, there) = listener();
         let context = Control::new().context();
         let waiting = Waiting::until(&context, Duration::from_secs(60), "connection");

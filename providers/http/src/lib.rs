@@ -101,7 +101,7 @@
 //! | `namespace` | stat, remove; what is no file |
 //! | `client` | requests and what comes of them: redirects, attempts, statuses, the least rate, kept connections |
 //! | `wire` | HTTP/1.1 on a connection, by `httparse`: heads, bodies, ranges, TLS. A broken answer is refused here |
-//! | `dial`, `resolve`, `socket` | new connections |
+//! | `dial`, `resolve` | new connections |
 //! | `tls`, `certificate` | TLS, by rustls; its errors in words |
 //! | `waiting`, `failure` | waiting as a caller; why an attempt failed |
 //! | `stop` | ends what threads of the provider wait for |
@@ -118,7 +118,6 @@ mod provider;
 mod reader;
 mod resolve;
 mod settings;
-mod socket;
 mod stop;
 mod target;
 mod tls;

@@ -5,12 +5,13 @@ use crate::failure::{Attempt, Failure};
 use rustls::client::UnbufferedClientConnection;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use vfs_core::{Code, Error, Result, Settings};
+use zvfs_net::pem::{self, Identity};
 
 /// Where systems keep the certificates of their authorities, in one file: Debian and Alpine, Fedora, SUSE, the BSDs. No
 /// variable of the environment moves it: in a set-uid program that would let its caller choose whom to trust.
@@ -31,11 +32,6 @@ pub struct Tls {
     config: Mutex<Option<Arc<ClientConfig>>>,
 }
 
-struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-}
-
 impl Tls {
     /// Reads the operator's files.
     ///
@@ -43,12 +39,12 @@ impl Tls {
     /// EINVAL: a certificate without its key, or a file that is not what it should be. ENOENT and the like: it cannot be read.
     pub fn new(settings: &Settings) -> Result<Tls> {
         let roots = match settings.path("ca-file") {
-            Some(path) => Some(Arc::new(roots("ca-file", path)?)),
+            Some(path) => Some(Arc::new(pem::roots("ca-file", path)?)),
             None => None,
         };
         let identity = match (settings.path("client-cert"), settings.path("client-key")) {
             (None, None) => None,
-            (Some(cert), Some(key)) => Some(Identity::read(cert, key)?),
+            (Some(cert), Some(key)) => Some(Identity::read(("client-cert", cert), ("client-key", key))?),
             _ => {
                 let text = "set both `client-cert` and `client-key`, or neither";
                 return Err(Error::new(Code::EINVAL, text));
@@ -104,25 +100,6 @@ impl fmt::Debug for Tls {
     }
 }
 
-impl Identity {
-    fn read(cert: &Path, key: &Path) -> Result<Identity> {
-        let chain = certificates("client-cert", cert)?;
-        let bytes = read("client-key", key)?;
-        let key = PrivateKeyDer::from_pem_slice(&bytes)
-            .map_err(|error| unusable("client-key", key, certificate::of_pem(&error)))?;
-        Ok(Identity { chain, key })
-    }
-}
-
-fn roots(setting: &str, path: &Path) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    for root in certificates(setting, path)? {
-        let broken = |_| unusable(setting, path, "a certificate in it is not well formed");
-        roots.add(root).map_err(broken)?;
-    }
-    Ok(roots)
-}
-
 /// The system's; one that cannot be parsed is left out, as every program does.
 fn system_roots() -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
@@ -137,23 +114,4 @@ fn system_roots() -> Result<RootCertStore> {
     let text =
         "this system has no list of certificate authorities: install ca-certificates, or set `ca-file`";
     Err(Error::new(Code::ENOENT, text))
-}
-
-fn read(setting: &str, path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path)
-        .map_err(|error| Error::from(error).context(format!("setting `{setting}`: read {}", path.display())))
-}
-
-fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let bytes = read(setting, path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(unusable(setting, path, "no certificate in PEM")),
-        Err(error) => Err(unusable(setting, path, certificate::of_pem(&error))),
-    }
-}
-
-fn unusable(setting: &str, path: &Path, why: &str) -> Error {
-    Error::new(Code::EINVAL, format!("setting `{setting}`: {} cannot be used: {why}", path.display()))
 }

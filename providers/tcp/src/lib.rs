@@ -13,7 +13,7 @@
 //! | `writer`, `splice` | the writing end; a frame out of a file |
 //! | `pipe`, `upstream`, `outgoing`, `queue`, `signal` | what files and the service thread share |
 //! | `service`, `reactor` | the service thread |
-//! | `socket`, `tls`, `certificate`, `link` | TCP as this provider wants it; TLS on it; why there is no trust; a connection |
+//! | `tls`, `certificate`, `link` | TLS; why there is no trust; a connection |
 //! | `waiting`, `failure` | waiting as a caller; why a pipe cannot go on |
 
 mod certificate;
@@ -31,7 +31,6 @@ mod reader;
 mod service;
 mod settings;
 mod signal;
-mod socket;
 mod splice;
 mod tls;
 mod upstream;

@@ -1,5 +1,6 @@
 //! A connection: bytes in both directions, never waiting, or for a moment.
 
+use crate::settings::Windows;
 use crate::tls::{Session, Step};
 use netpipe::Kind;
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
+use zvfs_net::socket;
 
 /// How long a patient call waits in the kernel; rounded up to its ticks, of which there are 100 to 1000 in a second.
 ///
@@ -49,11 +51,11 @@ impl Link {
     /// # Errors
     /// ENOTCONN: the peer is gone.
     pub fn new(socket: OwnedFd) -> Result<Link, Errno> {
-        let peer = crate::socket::peer(&socket)?;
-        let local = crate::socket::local(&socket)?;
+        let peer = socket::peer(&socket)?;
+        let local = socket::local(&socket)?;
         // A machine that talks to an address of its own talks over loopback.
         let leaves_machine =
-            peer.ip().to_canonical() != local.ip().to_canonical() && !crate::socket::is_loopback(peer.ip());
+            peer.ip().to_canonical() != local.ip().to_canonical() && !socket::is_loopback(peer.ip());
         Ok(Link { socket, peer, leaves_machine, tls: None })
     }
 
@@ -99,6 +101,17 @@ impl Link {
     /// Whether bytes go over a wire.
     pub fn leaves_machine(&self) -> bool {
         self.leaves_machine
+    }
+
+    /// The window, at most as wanted, that fits into the socket's receive buffer: at first, and once grown.
+    ///
+    /// What a slow reader leaves lying must fit there: a peer whose data the kernel cannot place counts as dead for
+    /// TCP_USER_TIMEOUT (tcp(7)), however well it is. The kernel's own figure is twice the payload.
+    pub fn window(&self, wanted: Windows) -> Windows {
+        let buffer = sockopt::socket_recv_buffer_size(&self.socket).unwrap_or(0) / 2;
+        let buffer = u32::try_from(buffer).unwrap_or(u32::MAX);
+        let fitting = |window: u32| window.min(buffer).max(netpipe::hello::WINDOW_MIN);
+        Windows { first: fitting(wanted.first), most: fitting(wanted.most) }
     }
 
     /// Lets `receive_or_wait`, `send_or_wait` and what the kernel sends by itself wait for a moment.
@@ -239,8 +252,7 @@ impl Link {
 
     /// Whether there is something to receive, or the connection is over.
     pub fn has_arrived(&self) -> bool {
-        let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        retry_on_intr(|| net::recv(&self.socket, &mut [0; 1], peek)) != Err(Errno::AGAIN) || self.has_more()
+        !socket::is_silent(&self.socket) || self.has_more()
     }
 
     /// Whether a dialler whose HELLO is not answered yet has given the connection up: all that it may send is a REFUSAL. Under

@@ -344,7 +344,7 @@ impl Service {
     /// Whether a peer may be talked to.
     fn may_talk(&self, peer: IpAddr) -> Result<(), Failure> {
         // To dial no address in particular is to dial this machine (ip(7), connect(2) on Linux).
-        let here = crate::socket::is_loopback(peer) || peer.is_unspecified();
+        let here = zvfs_net::socket::is_loopback(peer) || peer.is_unspecified();
         if here || self.config.secret.is_some() || self.config.insecure {
             return Ok(());
         }

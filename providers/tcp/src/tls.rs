@@ -4,24 +4,23 @@
 //! introduced by addresses that change.
 
 use crate::certificate::refusal;
-use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::io::Errno;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, Connection, DigitallySignedStruct, Error as TlsError,
     PeerIncompatible, RootCertStore, ServerConfig, ServerConnection, SignatureScheme,
 };
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::io::{self, IoSlice, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use vfs_core::{Code, Error, Result, Settings};
+use zvfs_net::pem::{self, Identity};
+use zvfs_net::socket;
 
 /// The exporter's label in the protocol.
 const LABEL: &[u8] = b"netpipe-1";
@@ -55,27 +54,17 @@ impl Tls {
             }
         };
         let provider = Arc::new(ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        for root in certificates("tls-ca", ca)? {
-            roots.add(root).map_err(|error| unusable("tls-ca", ca, error))?;
-        }
-        let roots = Arc::new(roots);
-        let chain = certificates("tls-cert", cert)?;
-        let key_of = || {
-            let bytes = read("tls-key", key)?;
-            PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| unusable("tls-key", key, error))
-        };
+        let roots = Arc::new(pem::roots("tls-ca", ca)?);
+        let Identity { chain, key } = Identity::read(("tls-cert", cert), ("tls-key", key))?;
         let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
             .build()
-            .map_err(|error| unusable("tls-ca", ca, error))?;
+            .map_err(|error| pem::unusable("tls-ca", ca, error))?;
         let mut server = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .and_then(|builder| {
-                builder
-                    .with_client_cert_verifier(clients)
-                    .with_single_cert(chain.clone(), key_of().map_err(other)?)
+                builder.with_client_cert_verifier(clients).with_single_cert(chain.clone(), key.clone_key())
             })
-            .map_err(|error| unusable("tls-cert", cert, error))?;
+            .map_err(|error| pem::unusable("tls-cert", cert, error))?;
         // Each connection proves itself anew.
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
@@ -86,9 +75,9 @@ impl Tls {
                 builder
                     .dangerous()
                     .with_custom_certificate_verifier(verifier)
-                    .with_client_auth_cert(chain, key_of().map_err(other)?)
+                    .with_client_auth_cert(chain, key)
             })
-            .map_err(|error| unusable("tls-cert", cert, error))?;
+            .map_err(|error| pem::unusable("tls-cert", cert, error))?;
         client.resumption = Resumption::disabled();
         client.enable_sni = false;
         Ok(Some(Tls { client: Arc::new(client), server: Arc::new(server) }))
@@ -219,7 +208,7 @@ impl Session {
         if !self.flush(socket)? {
             return Ok(0);
         }
-        let buffers = [io::IoSlice::new(first), io::IoSlice::new(then)];
+        let buffers = [IoSlice::new(first), IoSlice::new(then)];
         let count = self.connection.writer().write_vectored(&buffers).map_err(|_| Errno::PROTO)?;
         self.flush(socket)?;
         Ok(count)
@@ -285,15 +274,13 @@ struct Socket<'a>(BorrowedFd<'a>);
 
 impl Read for Socket<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let received = retry_on_intr(|| rustix::net::recv(self.0, &mut *buf, RecvFlags::DONTWAIT))?;
-        Ok(received.0)
+        socket::receive(self.0, buf)?.ok_or_else(|| Errno::AGAIN.into())
     }
 }
 
 impl Write for Socket<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        Ok(retry_on_intr(|| rustix::net::send(self.0.as_fd(), buf, flags))?)
+        socket::send(self.0, &[IoSlice::new(buf)])?.ok_or_else(|| Errno::AGAIN.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -353,27 +340,4 @@ impl ServerCertVerifier for OfOurAuthority {
 
 fn algorithms(provider: &CryptoProvider) -> WebPkiSupportedAlgorithms {
     provider.signature_verification_algorithms
-}
-
-fn read(setting: &str, path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path)
-        .map_err(|error| Error::from(error).context(format!("setting `{setting}`: read {}", path.display())))
-}
-
-fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let bytes = read(setting, path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(unusable(setting, path, "no certificate in PEM")),
-        Err(error) => Err(unusable(setting, path, error)),
-    }
-}
-
-fn unusable(setting: &str, path: &Path, why: impl fmt::Display) -> Error {
-    Error::new(Code::EINVAL, format!("setting `{setting}`: {} cannot be used: {why}", path.display()))
-}
-
-fn other(error: Error) -> TlsError {
-    TlsError::General(error.chain())
 }

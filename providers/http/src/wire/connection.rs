@@ -1,7 +1,6 @@
 //! A connection to a server: plain or TLS, and what was received of it beyond what has been read.
 
 use crate::failure::{Attempt, Failure};
-use crate::socket;
 use crate::target::Origin;
 use crate::waiting::Waiting;
 use crate::wire::session::Session;
@@ -9,6 +8,7 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Events};
+use zvfs_net::socket;
 
 /// What is received at once of heads and of small bodies. A head must fit.
 const BUFFER: usize = 64 << 10;

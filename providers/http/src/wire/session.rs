@@ -2,7 +2,6 @@
 
 use crate::certificate;
 use crate::failure::{Attempt, Failure};
-use crate::socket;
 use crate::waiting::Waiting;
 use rustix::io::Errno;
 use rustls::Error as TlsError;
@@ -11,6 +10,7 @@ use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedS
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 use vfs_core::{Code, Events};
+use zvfs_net::socket;
 
 /// What is received at once: some records. A handshake's largest message fits too.
 const INCOMING: usize = 256 << 10;

@@ -4,7 +4,6 @@ use super::handshake::PendingPeer;
 use super::{Service, Source, Timer};
 use crate::failure::Failure;
 use crate::link::Link;
-use crate::socket;
 use netpipe::handshake::TIMEOUT;
 use netpipe::pairing::Awaited;
 use netpipe::repeats::Repeats;
@@ -15,6 +14,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Level};
+use zvfs_net::socket;
 
 /// Connections whose handshake is not complete. What comes beyond waits in the kernel's queue.
 const PENDING_MAX: usize = 256;
@@ -204,7 +204,7 @@ impl Service {
 
     /// Lets a peer in as far as the handshake.
     fn welcome(&mut self, socket: OwnedFd, awaited: Awaited) {
-        let tuned = socket::tune(&socket, self.config.peer_timeout);
+        let tuned = socket::tune(&socket, Some(self.config.peer_timeout));
         let Ok(link) = tuned.and_then(|()| Link::new(socket)) else { return };
         if let Err(failure) = self.may_talk(link.peer().ip()) {
             self.log_pending(Level::Warning, &format!("netpipe: refuse {}: {}", link.peer(), failure.text));

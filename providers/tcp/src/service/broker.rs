@@ -4,13 +4,13 @@ use super::{Service, Source, Timer};
 use crate::failure::Failure;
 use crate::link::{Link, Received};
 use crate::reactor::Reactor;
-use crate::socket;
 use netpipe::pairing::Awaited;
 use netpipe::{Address, Decoder, Endpoint, Message, Role, Sender};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Level};
+use zvfs_net::socket;
 
 /// Receives made at one time: a broker that talks without end must not keep this thread from everything else.
 const ROUNDS: u32 = 16;

@@ -5,16 +5,15 @@ use super::{Service, Source, Timer};
 use crate::failure::Failure;
 use crate::link::Link;
 use crate::queue::Command;
-use crate::socket;
 use netpipe::Endpoint;
 use rustix::io::Errno;
-use rustix::net::sockopt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 use vfs_core::Code;
+use zvfs_net::socket;
 
 /// Names looked up at once. The resolver's threads cannot be stopped, only left behind, and count until they end.
 const LOOKUPS: usize = 16;
@@ -42,7 +41,7 @@ impl Service {
         }
         let reader = reader.and_then(|id| self.readers.get(&id));
         let window = reader.map_or(netpipe::hello::WINDOW_MIN, |pipe| pipe.plan.window.most);
-        match socket::connect(to, window) {
+        match socket::connect(to, Some(window)) {
             Ok(socket) => {
                 let connecting = Connecting { socket, to, dial };
                 if let Some(key) = self.keep(Source::Connecting(connecting), false, true) {
@@ -61,9 +60,9 @@ impl Service {
     /// A socket says how connecting went.
     pub(super) fn connected(&mut self, connecting: Connecting) {
         self.reactor.forget(&connecting.socket);
-        let result = sockopt::socket_error(&connecting.socket).and_then(|result| result);
+        let result = socket::outcome(&connecting.socket);
         let Connecting { socket, to, dial } = connecting;
-        let tuned = result.and_then(|()| socket::tune(&socket, self.config.peer_timeout));
+        let tuned = result.and_then(|()| socket::tune(&socket, Some(self.config.peer_timeout)));
         match tuned.and_then(|()| Link::new(socket)) {
             Ok(link) => self.greet(link, dial),
             Err(errno) => self.pairing.missed(Instant::now(), dial, trouble(to, errno)),

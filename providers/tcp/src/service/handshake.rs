@@ -6,7 +6,6 @@ use crate::link::{Link, Received};
 use crate::pipe::{Coming, ReaderPipe};
 use crate::plan::Plan;
 use crate::settings::{Config, Windows};
-use crate::socket;
 use crate::tls::Step;
 use netpipe::pairing::{Awaited, Greeting, Next};
 use netpipe::{
@@ -75,7 +74,7 @@ impl PendingPeer {
             hello.features = plan.features(relayed || link.leaves_machine());
             hello.alive = alive(config.silence);
             if hello.role == Some(Role::Reader) {
-                window = socket::window(&link, plan.window);
+                window = link.window(plan.window);
                 hello.window = Some(window.first);
             }
         }
@@ -267,7 +266,7 @@ impl Service {
             Ok(Some(id)) => {
                 let plan = self.plan(id)?;
                 *pipe = Some(id);
-                peer.window = socket::window(&peer.link, plan.window);
+                peer.window = peer.link.window(plan.window);
                 let local = Local {
                     features: plan.features(peer.relayed || peer.link.leaves_machine()),
                     agent: Some(agent()),
