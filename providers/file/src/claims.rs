@@ -3,9 +3,9 @@
 
 use crate::failure::fail;
 use crate::place::Place;
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use vfs_core::{Code, Error, Request, Result};
 
 /// A run, a folder's device and inode, and a name in it.
@@ -27,7 +27,7 @@ impl Claim {
         let Some(run) = request.settings().text("run") else { return Ok(None) };
         let folder = place.folder().map_err(|errno| fail("open", request.shown(), errno))?;
         let key = (run.to_owned(), folder, place.name().to_owned());
-        if claims().insert(key.clone()) {
+        if CLAIMS.lock().insert(key.clone()) {
             return Ok(Some(Claim(key)));
         }
         let text = format!("open {}: another channel of this run writes it", request.shown());
@@ -37,11 +37,6 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        claims().remove(&self.0);
+        CLAIMS.lock().remove(&self.0);
     }
-}
-
-fn claims() -> MutexGuard<'static, BTreeSet<Key>> {
-    // A set is whole after each of its calls.
-    CLAIMS.lock().unwrap_or_else(PoisonError::into_inner)
 }

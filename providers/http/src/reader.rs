@@ -19,8 +19,9 @@ use crate::reader::object::Object;
 use crate::reader::read_ahead::ReadAhead;
 use crate::wire::range::Span;
 use crate::wire::request::Place;
+use parking_lot::Mutex;
 use std::io::SeekFrom;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Error, File, OpenFlags, Result, Stat};
 
 /// A gap that is read over rather than asked around: less than a round trip brings.
@@ -301,7 +302,7 @@ impl File for Reader {
         self.caller.context.status().map_err(|error| self.failed("read", &error.into()))?;
         let size = self.size_for("read at a position", Code::ENOTSUP)?;
         let most = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());
-        let deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let deferred = self.deferred.lock().take();
         let (count, outcome) = match deferred {
             Some(failure) => (0, Err(failure)),
             None => self.read_positional(&mut buf[..most], offset, size),
@@ -310,7 +311,7 @@ impl File for Reader {
             Err(failure) if count == 0 => Err(self.failed("read", &failure)),
             // The next call tells why it is short: it meets the same, or what is deferred to it.
             Err(failure) if failure.code == Code::ETIMEDOUT && self.caller.context.status().is_ok() => {
-                *self.deferred.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                *self.deferred.lock() = Some(failure);
                 Ok(count)
             }
             _ => Ok(count),

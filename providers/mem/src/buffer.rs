@@ -1,7 +1,8 @@
 //! The bytes under a name, and the limit on all of them.
 
+use parking_lot::RwLock;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 use vfs_core::{Code, Error, Kind, Result, Stat};
 
@@ -66,21 +67,12 @@ impl Buffer {
         Arc::new(Buffer { budget: budget.clone(), content: RwLock::new(content) })
     }
 
-    // No code panics while it holds the lock, and if some did the bytes would still be bytes.
-    fn content(&self) -> RwLockReadGuard<'_, Content> {
-        self.content.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn content_mut(&self) -> RwLockWriteGuard<'_, Content> {
-        self.content.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub fn len(&self) -> u64 {
-        self.content().bytes.len() as u64
+        self.content.read().bytes.len() as u64
     }
 
     pub fn read(&self, buf: &mut [u8], offset: u64) -> usize {
-        let content = self.content();
+        let content = self.content.read();
         let rest = usize::try_from(offset).ok().and_then(|offset| content.bytes.get(offset..)).unwrap_or(&[]);
         let count = rest.len().min(buf.len());
         buf[..count].copy_from_slice(&rest[..count]);
@@ -89,7 +81,7 @@ impl Buffer {
 
     /// Writes all of `buf`, at an offset or at the end of this moment, and returns where it ended.
     pub fn write(&self, buf: &[u8], offset: Option<u64>) -> Result<u64> {
-        let mut content = self.content_mut();
+        let mut content = self.content.write();
         let start = offset.unwrap_or(content.bytes.len() as u64);
         let end = start.checked_add(buf.len() as u64).filter(|end| i64::try_from(*end).is_ok());
         let end = end.ok_or_else(|| {
@@ -112,7 +104,7 @@ impl Buffer {
 
     /// Sets the size; gives back what was reserved beyond it.
     pub fn truncate(&self, size: u64) -> Result<()> {
-        let content = &mut *self.content_mut();
+        let content = &mut *self.content.write();
         self.reserve(content, size)?;
         content.bytes.resize(size as usize, 0);
         content.bytes.shrink_to(content.bytes.len().saturating_mul(2));
@@ -125,7 +117,7 @@ impl Buffer {
     /// Makes it ready for a writer: makes sure of the room, and only then empties it. What is reserved stays until the buffer
     /// is truncated or gone; what fails changes nothing.
     pub fn begin(&self, empty: bool, room: u64) -> Result<()> {
-        let content = &mut *self.content_mut();
+        let content = &mut *self.content.write();
         self.reserve(content, room)?;
         if empty {
             content.bytes.clear();
@@ -154,7 +146,7 @@ impl Buffer {
     }
 
     pub fn stat(&self) -> Stat {
-        let content = self.content();
+        let content = self.content.read();
         Stat::of_kind(Kind::Regular)
             .size(content.bytes.len() as u64)
             .modified(content.modified)
@@ -171,7 +163,7 @@ impl Content {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let charged = self.content.get_mut().unwrap_or_else(PoisonError::into_inner).charged;
+        let charged = self.content.get_mut().charged;
         self.budget.give_back(charged);
     }
 }

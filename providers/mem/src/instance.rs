@@ -61,7 +61,7 @@ impl Memory {
     /// has changed.
     fn find(&self, request: &Request<'_>, name: &str) -> Result<Arc<Buffer>> {
         let flags = request.flags();
-        match self.names.lock().entry(name.to_owned()) {
+        match self.names.buffers.lock().entry(name.to_owned()) {
             Slot::Occupied(_) if flags.contains(OpenFlags::EXCLUSIVE) => Err(taken(request)),
             Slot::Occupied(slot) => {
                 begin(slot.get(), request)?;
@@ -79,7 +79,7 @@ impl Memory {
     /// Whether an atomic open may go on; its buffer gets no name before COMMIT.
     fn check_atomic(&self, request: &Request<'_>, name: &str) -> Result<()> {
         let flags = request.flags();
-        match self.names.lock().contains_key(name) {
+        match self.names.buffers.lock().contains_key(name) {
             true if flags.contains(OpenFlags::EXCLUSIVE) => Err(taken(request)),
             false if !flags.contains(OpenFlags::CREATE) => Err(absent("open", request)),
             _ => Ok(()),
@@ -118,7 +118,7 @@ impl Namespace for Memory {
             return Ok(Stat::of_kind(Kind::Directory));
         }
         let name = name("stat", request)?;
-        self.names.lock().get(name).map(|buffer| buffer.stat()).ok_or_else(|| absent("stat", request))
+        self.names.buffers.lock().get(name).map(|buffer| buffer.stat()).ok_or_else(|| absent("stat", request))
     }
 
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
@@ -129,7 +129,7 @@ impl Namespace for Memory {
         }
         // Collected first: `each` may open or remove what it is told of.
         let mut found: Vec<(String, Stat)> =
-            self.names.lock().iter().map(|(name, buffer)| (name.clone(), buffer.stat())).collect();
+            self.names.buffers.lock().iter().map(|(name, buffer)| (name.clone(), buffer.stat())).collect();
         found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (name, stat) in &found {
             if each(Entry { name, stat: Some(stat) }).is_break() {
@@ -141,7 +141,7 @@ impl Namespace for Memory {
 
     fn remove(&self, request: &Request<'_>) -> Result<()> {
         let name = name("remove", request)?;
-        self.names.lock().remove(name).map(drop).ok_or_else(|| absent("remove", request))
+        self.names.buffers.lock().remove(name).map(drop).ok_or_else(|| absent("remove", request))
     }
 }
 

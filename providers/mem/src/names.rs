@@ -1,15 +1,16 @@
 //! The names of one instance, and which run writes which.
 
 use crate::buffer::Buffer;
+use parking_lot::Mutex;
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use vfs_core::{Code, Error, Result};
 
 /// The buffers by name. Shared with atomic files, which enter theirs at COMMIT.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    buffers: Mutex<HashMap<String, Arc<Buffer>>>,
+    pub buffers: Mutex<HashMap<String, Arc<Buffer>>>,
     /// Which run writes which name: two channels of one run must not replace each other's, while of two runs the last COMMIT
     /// wins.
     claims: Mutex<HashSet<(String, String)>>,
@@ -25,30 +26,21 @@ impl Claim {
     /// `None`: the run has it already.
     pub fn of(run: &str, name: &str, names: &Arc<Names>) -> Option<Claim> {
         let key = (run.to_owned(), name.to_owned());
-        let free = names.claims().insert(key.clone());
+        let free = names.claims.lock().insert(key.clone());
         free.then(|| Claim { key, names: names.clone() })
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.names.claims().remove(&self.key);
+        self.names.claims.lock().remove(&self.key);
     }
 }
 
 impl Names {
-    // A panic between two steps would leave a map that is still whole: each step is one insert or one remove.
-    pub fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Buffer>>> {
-        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn claims(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Puts a buffer under a name, replacing what is there unless the name must be new.
     pub fn publish(&self, name: &str, buffer: Arc<Buffer>, exclusive: bool) -> Result<()> {
-        match self.lock().entry(name.to_owned()) {
+        match self.buffers.lock().entry(name.to_owned()) {
             Slot::Occupied(_) if exclusive => Err(Error::new(
                 Code::EEXIST,
                 format!("commit mem:{name}: the name was taken in the meantime"),

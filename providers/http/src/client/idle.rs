@@ -6,9 +6,10 @@
 
 use crate::client::stream::Stream;
 use crate::target::Origin;
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// Idle answers of one file: one for each of a few places that are read on.
@@ -30,7 +31,7 @@ pub struct FileAnswers {
 impl FileAnswers {
     /// Takes one out.
     pub fn take(&self, fits: impl Fn(&Stream) -> bool) -> Option<Stream> {
-        let mut streams = locked(&self.streams);
+        let mut streams = self.streams.lock();
         let at = streams.iter().rposition(fits)?;
         Some(streams.remove(at))
     }
@@ -38,7 +39,7 @@ impl FileAnswers {
     /// Keeps one that is not at its end. Returns the one that gives way to it.
     #[must_use]
     pub fn put(&self, stream: Stream) -> Option<Stream> {
-        let mut streams = locked(&self.streams);
+        let mut streams = self.streams.lock();
         streams.push(stream);
         (streams.len() > STREAMS_MAX).then(|| streams.remove(0))
     }
@@ -63,7 +64,7 @@ impl IdleAnswers {
     /// The place for a file's answers; `can_resume`: they may be closed and asked for again.
     pub fn file(&self, origin: Origin, can_resume: bool) -> Arc<FileAnswers> {
         let idle = Arc::new(FileAnswers { origin, can_resume, streams: Mutex::default() });
-        let mut files = locked(&self.files);
+        let mut files = self.files.lock();
         if files.known.len() >= files.sweep_at {
             files.known.retain(|idle| idle.strong_count() > 0);
             files.sweep_at = 2 * files.known.len() + 16;
@@ -75,13 +76,12 @@ impl IdleAnswers {
     /// Closes those of an origin, as far as they can be asked for again. `idle_connections`: some lay idle without an answer,
     /// and were closed too.
     pub fn ease(&self, origin: &Origin, idle_connections: bool) {
-        let files: Vec<Arc<FileAnswers>> =
-            locked(&self.files).known.iter().filter_map(Weak::upgrade).collect();
+        let files: Vec<Arc<FileAnswers>> = self.files.lock().known.iter().filter_map(Weak::upgrade).collect();
         let concerned = files.iter().filter(|idle| idle.can_resume && idle.origin == *origin);
         // Closed here, without a lock.
-        let closed: Vec<Stream> = concerned.flat_map(|idle| mem::take(&mut *locked(&idle.streams))).collect();
+        let closed: Vec<Stream> = concerned.flat_map(|idle| mem::take(&mut *idle.streams.lock())).collect();
         if idle_connections || !closed.is_empty() {
-            let mut eased = locked(&self.eased);
+            let mut eased = self.eased.lock();
             eased.retain(|_, (at, _)| at.elapsed() < KNOWN);
             let helped = eased.get(origin).is_some_and(|(_, helped)| *helped);
             eased.insert(origin.clone(), (Instant::now(), helped));
@@ -90,19 +90,15 @@ impl IdleAnswers {
 
     /// Says that an origin answers. If that came right after [`ease`](IdleAnswers::ease), it serves one connection at a time.
     pub fn answered(&self, origin: &Origin) {
-        if let Some((at, helped)) = locked(&self.eased).get_mut(origin) {
+        if let Some((at, helped)) = self.eased.lock().get_mut(origin) {
             *helped |= at.elapsed() < RIGHT_AFTER;
         }
     }
 
     /// Whether an origin serves one connection at a time, as far as is known.
     pub fn is_one_at_a_time(&self, origin: &Origin) -> bool {
-        locked(&self.eased).get(origin).is_some_and(|(at, helped)| *helped && at.elapsed() < KNOWN)
+        self.eased.lock().get(origin).is_some_and(|(at, helped)| *helped && at.elapsed() < KNOWN)
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -121,7 +117,7 @@ mod tests {
         assert!(!idles.is_one_at_a_time(&origin(1)), "nothing was closed");
         let eased = |ago| {
             let at = Instant::now().checked_sub(ago).unwrap();
-            locked(&idles.eased).insert(origin(1), (at, false));
+            idles.eased.lock().insert(origin(1), (at, false));
             idles.answered(&origin(1));
         };
         eased(RIGHT_AFTER);
@@ -136,7 +132,7 @@ mod tests {
         let idles = IdleAnswers::default();
         let kept = idles.file(origin(1), true);
         (0..1_000).for_each(|_| drop(idles.file(origin(1), true)));
-        assert!(locked(&idles.files).known.len() <= 40);
+        assert!(idles.files.lock().known.len() <= 40);
         assert_eq!(Arc::weak_count(&kept), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::target::Origin;
 use crate::wire::connection::Connection;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 use std::time::Duration;
 
 /// Servers close one that lies idle after 5 s to 75 s; a request on one that is being closed is lost.
@@ -24,7 +24,7 @@ impl Pool {
     pub fn take(&self, origin: &Origin) -> Option<Connection> {
         loop {
             let connection = {
-                let mut idle = self.idle();
+                let mut idle = self.idle.lock();
                 let at = idle.iter().rposition(|connection| connection.origin() == origin)?;
                 idle.remove(at)
             };
@@ -38,7 +38,7 @@ impl Pool {
     pub fn put(&self, mut connection: Connection) {
         connection.mark_used();
         let mut dropped = Vec::new(); // closed without the lock
-        let mut idle = self.idle();
+        let mut idle = self.idle.lock();
         idle.push(connection);
         while idle.len() > self.most {
             dropped.push(idle.remove(0));
@@ -50,12 +50,8 @@ impl Pool {
     pub fn close(&self, origin: &Origin) -> bool {
         // Closed without the lock.
         let closed: Vec<Connection> =
-            self.idle().extract_if(.., |connection| connection.origin() == origin).collect();
+            self.idle.lock().extract_if(.., |connection| connection.origin() == origin).collect();
         !closed.is_empty()
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The threads of an instance, counted, so that it can be waited for that the last one has gone.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{io, thread};
 
@@ -17,7 +18,7 @@ impl Workers {
     /// # Errors
     /// The system has none left.
     pub fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        *self.count() += 1;
+        *self.0.0.lock() += 1;
         let worker = Worker(self.clone());
         thread::Builder::new()
             .name(name.to_owned())
@@ -30,18 +31,13 @@ impl Workers {
 
     /// Waits until all have ended, at most so long.
     pub fn wait(&self, limit: Duration) {
-        let gone = self.0.1.wait_timeout_while(self.count(), limit, |count| *count > 0);
-        drop(gone.unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn count(&self) -> std::sync::MutexGuard<'_, usize> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.1.wait_while_for(&mut self.0.0.lock(), |count| *count > 0, limit);
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        *self.0.count() -= 1;
+        *self.0.0.0.lock() -= 1;
         self.0.0.1.notify_all();
     }
 }

@@ -1,6 +1,6 @@
 //! The history of positional reads: one that begins where another ended is sequential, and what follows will be wanted too.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 /// Ends that are remembered.
 const ENDS: usize = 8;
@@ -38,14 +38,14 @@ impl FetchSize {
 impl ReadHistory {
     /// Takes the end of an earlier read, if another one begins there.
     pub fn take(&self, offset: u64) -> Option<FetchSize> {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = self.0.lock();
         let at = ends.iter().rposition(|end| end.position == offset)?;
         Some(ends.remove(at).next)
     }
 
     /// Remembers where a read ended; `next`: what the next one there fetches, if it has been sequential so far.
     pub fn add(&self, position: u64, next: Option<FetchSize>) {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = self.0.lock();
         if ends.len() == ENDS {
             ends.remove(0);
         }
