@@ -5,7 +5,7 @@ use crate::failure::{fail, only_in_place, unsupported, wrong_direction};
 use crate::flags::kernel_flags;
 use crate::path::Standard;
 use crate::status;
-use crate::transfer::{Way, allows};
+use crate::transfer::{Mode, allows};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, fsync, major};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionread, retry_on_intr};
 use rustix::stdio;
@@ -29,7 +29,7 @@ const STEP: Duration = Duration::from_millis(5);
 pub struct Stream {
     /// `None`: a FIFO's writer that waits for a reader, or the writing side is finished.
     fd: Option<OwnedFd>,
-    way: Way,
+    mode: Mode,
     kind: Kind,
     readable: bool,
     writable: bool,
@@ -61,7 +61,7 @@ impl Stream {
             return Err(Error::new(Code::EINVAL, text));
         }
         let awaited = if fd.is_none() { Some((roots.clone(), path.to_owned())) } else { None };
-        let stream = Stream::new(fd, Way::Own { pipe: true }, Kind::Stream, request, flags);
+        let stream = Stream::new(fd, Mode::Own { pipe: true }, Kind::Stream, request, flags);
         Ok(Stream { awaited, cancellable: true, ..stream })
     }
 
@@ -71,7 +71,7 @@ impl Stream {
         // Of other drivers nobody knows whether they heed O_NONBLOCK.
         let cancellable = terminal || major(stat.st_rdev) == MEMORY_DEVICES;
         let kind = if terminal { Kind::Terminal } else { Kind::Device };
-        let stream = Stream::new(Some(fd), Way::Own { pipe: false }, kind, request, flags);
+        let stream = Stream::new(Some(fd), Mode::Own { pipe: false }, kind, request, flags);
         Stream { cancellable, ..stream }
     }
 
@@ -104,26 +104,26 @@ impl Stream {
             return Err(Error::new(Code::EBADF, text));
         }
         let stat = fstat(&fd).map_err(closed)?;
-        let (way, kind, cancellable) = match FileType::from_raw_mode(stat.st_mode) {
+        let (mode, kind, cancellable) = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => return Err(unsupported(FileType::Directory, request)),
-            FileType::Fifo => (Way::SharedPipe { nowait: true }, Kind::Stream, true),
-            FileType::Socket => (Way::SharedSocket, Kind::Stream, true),
-            FileType::RegularFile => (Way::Regular, Kind::Regular, true),
-            FileType::CharacterDevice if isatty(&fd) => (Way::SharedDevice, Kind::Terminal, false),
+            FileType::Fifo => (Mode::SharedPipe { nowait: true }, Kind::Stream, true),
+            FileType::Socket => (Mode::SharedSocket, Kind::Stream, true),
+            FileType::RegularFile => (Mode::Regular, Kind::Regular, true),
+            FileType::CharacterDevice if isatty(&fd) => (Mode::SharedDevice, Kind::Terminal, false),
             FileType::CharacterDevice if major(stat.st_rdev) == MEMORY_DEVICES => {
-                (Way::Memory, Kind::Device, true)
+                (Mode::Memory, Kind::Device, true)
             }
-            FileType::CharacterDevice => (Way::SharedDevice, Kind::Device, false),
-            _ => (Way::SharedDevice, Kind::Unknown, false),
+            FileType::CharacterDevice => (Mode::SharedDevice, Kind::Device, false),
+            _ => (Mode::SharedDevice, Kind::Unknown, false),
         };
         let flags = if write { OpenFlags::WRITE } else { OpenFlags::READ };
-        Ok(Stream { cancellable, ..Stream::new(Some(fd), way, kind, request, flags) })
+        Ok(Stream { cancellable, ..Stream::new(Some(fd), mode, kind, request, flags) })
     }
 
-    fn new(fd: Option<OwnedFd>, way: Way, kind: Kind, request: &Request<'_>, flags: OpenFlags) -> Stream {
+    fn new(fd: Option<OwnedFd>, mode: Mode, kind: Kind, request: &Request<'_>, flags: OpenFlags) -> Stream {
         Stream {
             fd,
-            way,
+            mode,
             kind,
             readable: flags.contains(OpenFlags::READ),
             writable: flags.contains(OpenFlags::WRITE),
@@ -227,8 +227,8 @@ impl File for Stream {
         self.check_readable()?;
         let mut waits = 0;
         while let (false, Some(fd)) = (self.ended, &self.fd) {
-            match self.way.read(fd, buf) {
-                Ok(0) if matches!(self.way, Way::Own { pipe: true }) => {
+            match self.mode.read(fd, buf) {
+                Ok(0) if matches!(self.mode, Mode::Own { pipe: true }) => {
                     self.await_input()?;
                 }
                 Ok(0) => self.ended = true,
@@ -249,7 +249,7 @@ impl File for Stream {
         self.connect(true)?;
         let mut waits = 0;
         while let Some(fd) = &self.fd {
-            match self.way.write(fd, buf) {
+            match self.mode.write(fd, buf) {
                 Ok(count) => return Ok(count),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => wait_for(&self.context, fd.as_fd(), Events::WRITE, &mut waits)
@@ -265,10 +265,10 @@ impl File for Stream {
         if level == Flush::Push || !self.writable {
             return Ok(());
         }
-        match self.way {
-            Way::Own { pipe: true } | Way::SharedPipe { .. } => self.drain(fd),
-            Way::Regular => retry_on_intr(|| fsync(fd)).map_err(|errno| self.fail("sync", errno)),
-            Way::Own { pipe: false } | Way::SharedSocket | Way::SharedDevice | Way::Memory => Ok(()),
+        match self.mode {
+            Mode::Own { pipe: true } | Mode::SharedPipe { .. } => self.drain(fd),
+            Mode::Regular => retry_on_intr(|| fsync(fd)).map_err(|errno| self.fail("sync", errno)),
+            Mode::Own { pipe: false } | Mode::SharedSocket | Mode::SharedDevice | Mode::Memory => Ok(()),
         }
     }
 
@@ -302,7 +302,7 @@ impl File for Stream {
             Direction::Read => {
                 self.check_readable()?;
                 // Whoever borrows a FIFO before its first writer would take that for the end.
-                if self.way == (Way::Own { pipe: true }) && !self.ended {
+                if self.mode == (Mode::Own { pipe: true }) && !self.ended {
                     self.await_input()?;
                 }
             }

@@ -17,9 +17,9 @@ const PIPE_BUF: usize = 4096;
 /// preadv2's way to say: at the file's own position.
 const OWN_POSITION: u64 = u64::MAX;
 
-/// How a call on a stream is kept from waiting.
+/// A stream's mode: how a call on it is kept from waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Mode {
     /// O_NONBLOCK, on a description of our own. `pipe`: a write may raise SIGPIPE.
     Own { pipe: bool },
     /// A pipe shared with others, whose modes are not ours to change: each call asks not to wait. Kernels that cannot do
@@ -35,25 +35,25 @@ pub enum Way {
     Regular,
 }
 
-impl Way {
+impl Mode {
     /// Reads some bytes; 0: the end; EAGAIN: nothing now.
     pub fn read(&mut self, fd: &OwnedFd, buf: &mut [u8]) -> Result<usize, Errno> {
         let count = buf.len().min(COUNT_MAX);
         let buf = &mut buf[..count];
         match self {
-            Way::Own { .. } | Way::Memory | Way::Regular => read(fd, buf),
-            Way::SharedPipe { nowait: true } => {
+            Mode::Own { .. } | Mode::Memory | Mode::Regular => read(fd, buf),
+            Mode::SharedPipe { nowait: true } => {
                 let slices = &mut [IoSliceMut::new(buf)];
                 match preadv2(fd, slices, OWN_POSITION, ReadWriteFlags::NOWAIT) {
                     Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                        *self = Way::SharedPipe { nowait: false };
+                        *self = Mode::SharedPipe { nowait: false };
                         self.read(fd, buf)
                     }
                     result => result,
                 }
             }
-            Way::SharedSocket => recv(fd, buf, RecvFlags::DONTWAIT).map(|(count, _)| count),
-            Way::SharedPipe { nowait: false } | Way::SharedDevice => {
+            Mode::SharedSocket => recv(fd, buf, RecvFlags::DONTWAIT).map(|(count, _)| count),
+            Mode::SharedPipe { nowait: false } | Mode::SharedDevice => {
                 ready(fd, PollFlags::IN)?;
                 read(fd, buf)
             }
@@ -64,21 +64,21 @@ impl Way {
     pub fn write(&mut self, fd: &OwnedFd, buf: &[u8]) -> Result<usize, Errno> {
         let buf = &buf[..buf.len().min(COUNT_MAX)];
         match self {
-            Way::Own { pipe: true } => without_sigpipe(|| write(fd, buf)),
-            Way::Own { pipe: false } | Way::Memory | Way::Regular => write(fd, buf),
-            Way::SharedPipe { nowait: true } => {
+            Mode::Own { pipe: true } => without_sigpipe(|| write(fd, buf)),
+            Mode::Own { pipe: false } | Mode::Memory | Mode::Regular => write(fd, buf),
+            Mode::SharedPipe { nowait: true } => {
                 let slices = &[IoSlice::new(buf)];
                 let flags = ReadWriteFlags::NOWAIT;
                 match without_sigpipe(|| pwritev2(fd, slices, OWN_POSITION, flags)) {
                     Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                        *self = Way::SharedPipe { nowait: false };
+                        *self = Mode::SharedPipe { nowait: false };
                         self.write(fd, buf)
                     }
                     result => result,
                 }
             }
-            Way::SharedSocket => send(fd, buf, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
-            Way::SharedPipe { nowait: false } | Way::SharedDevice => {
+            Mode::SharedSocket => send(fd, buf, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
+            Mode::SharedPipe { nowait: false } | Mode::SharedDevice => {
                 ready(fd, PollFlags::OUT)?;
                 let buf = &buf[..buf.len().min(PIPE_BUF)];
                 without_sigpipe(|| write(fd, buf))
@@ -112,22 +112,22 @@ mod tests {
     fn a_shared_pipe_is_never_waited_for() {
         for nowait in [true, false] {
             let (reader, writer) = pipe().unwrap();
-            let mut way = Way::SharedPipe { nowait };
+            let mut mode = Mode::SharedPipe { nowait };
             let (mut buffer, mut taken) = (vec![0; 1 << 20], 0);
-            assert_eq!(way.read(&reader, &mut buffer), Err(Errno::AGAIN), "{nowait}");
+            assert_eq!(mode.read(&reader, &mut buffer), Err(Errno::AGAIN), "{nowait}");
             loop {
-                match way.write(&writer, &buffer) {
+                match mode.write(&writer, &buffer) {
                     Ok(count) => taken += count,
                     Err(errno) => break assert_eq!(errno, Errno::AGAIN, "{nowait}"),
                 }
             }
             assert!(taken >= PIPE_BUF, "{nowait}");
             while taken > 0 {
-                taken -= way.read(&reader, &mut buffer).unwrap();
+                taken -= mode.read(&reader, &mut buffer).unwrap();
             }
-            assert_eq!(way.read(&reader, &mut buffer), Err(Errno::AGAIN), "{nowait}");
+            assert_eq!(mode.read(&reader, &mut buffer), Err(Errno::AGAIN), "{nowait}");
             drop(writer);
-            assert_eq!(way.read(&reader, &mut buffer), Ok(0), "{nowait}");
+            assert_eq!(mode.read(&reader, &mut buffer), Ok(0), "{nowait}");
         }
     }
 
@@ -136,7 +136,7 @@ mod tests {
         for nowait in [true, false] {
             let (reader, writer) = pipe().unwrap();
             drop(reader);
-            assert_eq!(Way::SharedPipe { nowait }.write(&writer, b"x"), Err(Errno::PIPE), "{nowait}");
+            assert_eq!(Mode::SharedPipe { nowait }.write(&writer, b"x"), Err(Errno::PIPE), "{nowait}");
         }
     }
 
@@ -145,8 +145,8 @@ mod tests {
     fn a_device_that_never_waits_takes_all_at_once() {
         let null = std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
         let (fd, mut buffer) = (OwnedFd::from(null), vec![0; 256 << 10]);
-        assert_eq!(Way::Memory.write(&fd, &buffer), Ok(buffer.len()));
-        assert_eq!(Way::Memory.read(&fd, &mut buffer), Ok(0));
+        assert_eq!(Mode::Memory.write(&fd, &buffer), Ok(buffer.len()));
+        assert_eq!(Mode::Memory.read(&fd, &mut buffer), Ok(0));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct Walk<'r> {
     /// What the root is called, for absolute links; `None`: it is `/`, and nothing can lead out.
     names_of_root: Option<&'r [PathBuf]>,
     /// The folders below the root that lead here.
-    way: Vec<OwnedFd>,
+    folders: Vec<OwnedFd>,
     /// The names still to go, the next one last.
     names: Vec<OsString>,
     links: u32,
@@ -44,14 +44,14 @@ impl<'r> Walk<'r> {
         names_of_root: Option<&'r [PathBuf]>,
         path: &Path,
     ) -> Result<Walk<'r>, Errno> {
-        let mut walk = Walk { root, names_of_root, way: Vec::new(), names: Vec::new(), links: 0 };
+        let mut walk = Walk { root, names_of_root, folders: Vec::new(), names: Vec::new(), links: 0 };
         walk.prepend(path.as_os_str().as_bytes())?;
         Ok(walk)
     }
 
     /// Where the walk is.
     pub fn here(&self) -> BorrowedFd<'_> {
-        self.way.last().map_or(self.root, |fd| fd.as_fd())
+        self.folders.last().map_or(self.root, |fd| fd.as_fd())
     }
 
     /// Goes on until one name is left. `None`: the path ended in a folder, which is here.
@@ -63,7 +63,7 @@ impl<'r> Walk<'r> {
             match name.as_bytes() {
                 b"" | b"." => {}
                 b".." => {
-                    if self.way.pop().is_none() && self.names_of_root.is_some() {
+                    if self.folders.pop().is_none() && self.names_of_root.is_some() {
                         return Err(Errno::XDEV);
                     }
                 }
@@ -124,8 +124,8 @@ impl<'r> Walk<'r> {
     fn enter(&mut self, name: &OsStr) -> Result<(), Errno> {
         let fd = self.look(name)?;
         match kind(&fd)? {
-            FileType::Directory if self.way.len() < DEPTH_MAX => {
-                self.way.push(fd);
+            FileType::Directory if self.folders.len() < DEPTH_MAX => {
+                self.folders.push(fd);
                 Ok(())
             }
             FileType::Directory => Err(Errno::NAMETOOLONG),
@@ -147,7 +147,7 @@ impl<'r> Walk<'r> {
         if !text.starts_with(b"/") {
             return self.prepend(&text);
         }
-        self.way.clear();
+        self.folders.clear();
         match self.names_of_root {
             None => self.prepend(&text),
             // From the root's own descriptor on, so that it leads out as little as the same path from outside.
