@@ -28,6 +28,7 @@ pub struct Binary {
 
 checks! { Binary:
     calls {
+        contradictory_flags_are_einval = "READ with TRUNCATE, EXCLUSIVE without CREATE and the like are refused";
         unknown_values_are_einval = "a finish, a flush and a whence that this version does not know are refused, not taken";
         unknown_extensions_are_null = "an id that the library does not know gives NULL";
         errors_come_with_their_text = "a failed open fills code and message, and the message ends within its 1000 bytes";

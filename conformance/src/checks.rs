@@ -29,7 +29,6 @@ checks! { Subject:
         capabilities_are_constant = "no call changes what a file can do";
         no_direction_lets_the_descriptor_decide = "neither READ nor WRITE opens what the descriptor is";
         unknown_hints_are_ignored = "bits 32 to 63 of the open flags change nothing";
-        contradictory_flags_are_einval = "READ with TRUNCATE, EXCLUSIVE without CREATE and the like are refused";
         wrong_direction_is_ebadf = "reading what is open for writing only, and the other way round";
         unclaimed_calls_are_refused = "ESPIPE or ENOTSUP where a capability is absent";
     }

@@ -84,6 +84,7 @@ const DEFECTS: &[(&str, &str, &str)] = &[
     ("LEAKS", "opens_leak_no_descriptors", "descriptors were open"),
     ("NOT_PARALLEL", "files_work_in_parallel", "crashed with signal 6"),
     ("TWO_LINES", "errors_say_what_happened", "full stop"),
+    ("ALLOWS_CONTRADICTIONS", "contradictory_flags_are_einval", "open with READ|CREATE returned 0"),
     ("TAKES_UNKNOWN", "unknown_values_are_einval", "flush with the unknown value 99 returned 0"),
     ("ANY_EXTENSION", "unknown_extensions_are_null", "is not NULL"),
     ("NO_TEXT", "errors_come_with_their_text", "wrote no message"),

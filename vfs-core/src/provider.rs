@@ -116,7 +116,8 @@ pub trait Instance: Send + Sync {
     /// Opens a file. May block, best in [`Context::wait`].
     ///
     /// # Errors
-    /// EINVAL: contradictory flags. EBADF: a direction that the descriptor excludes. Else the provider's own.
+    /// EBADF: a direction that the descriptor excludes. Else the provider's own. (Contradictory flags do not come here: host and
+    /// [`export_provider!`](crate::export_provider) refuse them.)
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>>;
 
     /// Work on names rather than open files, if the provider has it.

@@ -2,7 +2,9 @@
 //! provider needs; a target for the SDK, and tested as it stands. `tests/abi/env.c` is the same in C.
 #![cfg(feature = "host")]
 
-use vfs_core::{Code, Configuration, OpenFlags, OpenOptions, Registry};
+use vfs_core::{
+    Code, Configuration, Control, Descriptor, OpenFlags, OpenOptions, Registry, Request, Settings, built_in,
+};
 
 mod env {
     // ----
@@ -68,4 +70,19 @@ fn the_macro_makes_a_table_of_it() {
     let table = env::zvfs_provider_v1();
     assert!(!table.is_null());
     assert_eq!(env::zvfs_provider_v1(), table, "one table, whoever asks");
+}
+
+#[test]
+#[expect(unsafe_code, reason = "takes the sample's table as a host does")]
+fn contradictory_flags_do_not_reach_an_exported_provider() {
+    // SAFETY: the sample's own table, which stays.
+    let provider = unsafe { built_in(env::zvfs_provider_v1()) }.unwrap();
+    let (registry, context) = (Registry::new(Configuration::default()), Control::new().context());
+    let instance = provider.start(registry.host(), Settings::none()).unwrap();
+    let open = |flags| {
+        let request = Request::new(&context, "env", Descriptor::parse("env:PATH").unwrap());
+        instance.open(&request.with_flags(flags)).map(drop).map_err(|error| error.code())
+    };
+    assert_eq!(open(OpenFlags::READ), Ok(()));
+    assert_eq!(open(OpenFlags::READ | OpenFlags::CREATE), Err(Code::EINVAL));
 }

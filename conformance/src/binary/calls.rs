@@ -6,7 +6,34 @@ use crate::steps::{ensure, skip};
 use crate::suite::{Step, Stop};
 use std::ffi::{CStr, c_char};
 use std::ptr;
-use vfs_core::{Code, abi};
+use vfs_core::{Code, OpenFlags, Provider as _, abi};
+
+/// In Rust what exports the provider refuses them.
+pub fn contradictory_flags_are_einval(binary: &Binary) -> Step {
+    type F = OpenFlags;
+    let raw = Raw::start(binary)?;
+    let supported = binary.library.info().supported_flags;
+    let (descriptor, ..) = openable(binary)?;
+    let contradictions = [
+        F::READ | F::CREATE,
+        F::READ | F::TRUNCATE,
+        F::READ | F::APPEND,
+        F::READ | F::ATOMIC,
+        F::READ | F::PREALLOCATE,
+        F::WRITE | F::EXCLUSIVE,
+        F::WRITE | F::ATOMIC | F::APPEND | (F::CREATE & supported),
+    ];
+    let mut tried = 0;
+    for flags in contradictions.into_iter().filter(|flags| supported.contains(*flags)) {
+        let (returned, file) = raw.open(&descriptor, flags, ptr::null_mut())?;
+        if returned == 0 {
+            drop(RawFile { raw: &raw, file });
+        }
+        ensure!(returned == -Code::EINVAL.raw(), "open with {flags:?} returned {returned}, expected -EINVAL");
+        tried += 1;
+    }
+    if tried == 0 { skip("no supported flags contradict each other") } else { Ok(()) }
+}
 
 pub fn unknown_values_are_einval(binary: &Binary) -> Step {
     let raw = Raw::start(binary)?;

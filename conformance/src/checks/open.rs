@@ -117,30 +117,6 @@ pub fn unknown_hints_are_ignored(subject: &Subject) -> Step {
     Ok(())
 }
 
-pub fn contradictory_flags_are_einval(subject: &Subject) -> Step {
-    type F = OpenFlags;
-    let case = Case::start(subject)?;
-    let contradictions = [
-        F::READ | F::CREATE,
-        F::READ | F::TRUNCATE,
-        F::READ | F::APPEND,
-        F::READ | F::ATOMIC,
-        F::READ | F::PREALLOCATE,
-        F::WRITE | F::EXCLUSIVE,
-        F::WRITE | F::ATOMIC | F::APPEND | (F::CREATE & case.info.supported_flags),
-    ];
-    let mut tried = 0;
-    for flags in contradictions.into_iter().filter(|flags| case.supports(*flags)) {
-        let descriptor = match case.source(b"kept") {
-            Err(Stop::Skip(_)) => case.target()?,
-            source => source?.0,
-        };
-        refused(case.open(&descriptor, flags), &[Code::EINVAL], &format!("open with {flags:?}"))?;
-        tried += 1;
-    }
-    if tried == 0 { skip("no supported flags contradict each other") } else { Ok(()) }
-}
-
 pub fn wrong_direction_is_ebadf(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     let mut tried = 0;

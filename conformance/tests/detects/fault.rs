@@ -22,7 +22,6 @@ faults! {
     CapabilitiesChange = "capabilities_are_constant";
     WantsADirection = "no_direction_lets_the_descriptor_decide";
     RefusesUnknownHints = "unknown_hints_are_ignored";
-    AllowsContradictions = "contradictory_flags_are_einval";
     IgnoresDirections = "wrong_direction_is_ebadf";
     SeeksWithoutClaim = "unclaimed_calls_are_refused";
 

@@ -100,9 +100,6 @@ impl Running {
 impl Instance for Running {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let (flags, name, fault) = (request.flags(), request.rest(), self.fault);
-        if fault != Fault::AllowsContradictions {
-            flags.check()?;
-        }
         if fault == Fault::WantsADirection && flags.is_empty() {
             return self.refuse(Code::EBADF, "open: say READ or WRITE");
         }

@@ -63,7 +63,6 @@ struct Running {
 impl Instance for Running {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let flags = request.flags();
-        flags.check()?;
         if flags.contains(OpenFlags::READ | OpenFlags::WRITE) {
             let text = format!("open {}: a compressed stream goes one way: READ or WRITE", request.shown());
             return Err(Error::new(Code::ENOTSUP, text));

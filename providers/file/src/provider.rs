@@ -62,7 +62,6 @@ pub struct Files {
 
 impl Instance for Files {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
-        request.flags().check()?;
         let path = path::of_request(request)?;
         if let Some(standard) = Standard::of_path(&path) {
             return Ok(Box::new(Stream::standard(standard, request)?));

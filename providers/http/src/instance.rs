@@ -68,7 +68,6 @@ impl Http {
 impl Instance for Http {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let flags = request.flags();
-        flags.check()?;
         if flags.contains(OpenFlags::READ | OpenFlags::WRITE) {
             let text = format!("open {}: an object is read or written, not both at once", request.shown());
             return Err(Error::new(Code::ENOTSUP, text));

@@ -90,7 +90,6 @@ impl Memory {
 impl Instance for Memory {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let flags = request.flags();
-        flags.check()?;
         let name = name("open", request)?;
         let claim = match request.settings().text("run").filter(|_| flags.contains(OpenFlags::WRITE)) {
             Some(run) => Some(Claim::of(run, name, &self.names).ok_or_else(|| claimed(request))?),

@@ -32,7 +32,6 @@ impl Provider for Null {
 impl Instance for Null {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let flags = request.flags();
-        flags.check()?;
         let zeros = match request.rest() {
             "" => false,
             "zero" => true,

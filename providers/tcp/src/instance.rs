@@ -59,7 +59,6 @@ impl Netpipes {
 
 impl Instance for Netpipes {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
-        request.flags().check()?;
         let plan = Plan::new(request, &self.config)?;
         let shown = plan.shown.clone();
         let queue = self.queue(&shown)?;

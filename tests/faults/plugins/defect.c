@@ -231,7 +231,12 @@ static const void *ZVFS_CALL extension(const char *id) {
 }
 static const char *const schemes[] = { NAME, NULL };
 static const zvfs_provider provider = { .struct_size = sizeof provider, .name = NAME, .schemes = schemes,
-    .supported_flags = ZVFS_OPEN_READ, .start = start, .open = open_, .close = close_, .read = read_,
+#ifdef ALLOWS_CONTRADICTIONS
+    .supported_flags = ZVFS_OPEN_READ | ZVFS_OPEN_CREATE,
+#else
+    .supported_flags = ZVFS_OPEN_READ,
+#endif
+    .start = start, .open = open_, .close = close_, .read = read_,
 #ifdef SEEKABLE
     .seek = seek, .tell = tell,
 #endif

@@ -185,7 +185,10 @@ extern_c! { by "the provider":
     // One descriptor that makes a provider panic must not end the service for all others: an instance is not poisoned. What
     // `&self` shares between calls has its own locks, which std poisons where it must.
     fn open(instance: &ExportedInstance, request: Struct<abi::OpenRequest>, out: Place<'_, *mut abi::File>) -> i32 {
-        let open = |request: &Request<'_>| instance.instance.open(request).map(HeldFile::new);
+        let open = |request: &Request<'_>| {
+            request.flags().check()?;
+            instance.instance.open(request).map(HeldFile::new)
+        };
         let (context, file) = with_request(&instance.host, &request.0, open)?;
         out.put(ExportedFile { file, _context: context }.hand_out());
         Ok(())

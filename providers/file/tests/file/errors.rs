@@ -74,15 +74,6 @@ fn the_text_says_what_was_tried_on_what() {
 }
 
 #[test]
-fn contradictory_flags_are_einval() {
-    let house = House::new().with("f", "kept");
-    for flags in [READ | OpenFlags::TRUNCATE, READ | OpenFlags::CREATE, WRITE | OpenFlags::EXCLUSIVE] {
-        refused(house.open("f", flags), Code::EINVAL, "open");
-    }
-    assert_eq!(house.content("f"), "kept");
-}
-
-#[test]
 fn read_only_refuses_every_way_to_write() {
     let house = House::new().with("f", "kept").with_fifo("fifo");
     let root = house.folder.path().to_str().unwrap().to_owned();
