@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Default)]
 pub struct Control(Arc<State>);
 
-/// The context of one open: the control's state, and what inner files inherit besides.
+/// What stands behind a context: the control's state, and what inner files inherit besides.
 struct Opening {
     state: Arc<State>,
     origin: Origin,
@@ -43,7 +43,7 @@ impl Control {
 
     /// The provider's end.
     pub fn context(&self) -> Context {
-        Context::new(self.0.clone())
+        self.context_of(Origin::default(), Log::none())
     }
 
     /// Ends calls with ECANCELED, those in progress and those to come, until [`lift`](Control::lift).
@@ -139,36 +139,6 @@ impl Control {
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Control").field(&self.context()).finish()
-    }
-}
-
-impl ContextCalls for State {
-    fn status(&self) -> Result<()> {
-        State::status(self)
-    }
-
-    fn time_left(&self) -> Option<Duration> {
-        State::time_left(self)
-    }
-
-    fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()> {
-        State::set_on_cancel(self, function)
-    }
-
-    fn wait(&self, fd: Option<BorrowedFd<'_>>, events: Events, limit: Option<Duration>) -> Result<Events> {
-        State::wait(self, fd, events, limit, &Log::none())
-    }
-
-    fn set_waiting(&self, object: Option<&str>, refusal: Option<&str>) {
-        State::set_waiting(self, object, refusal);
-    }
-
-    fn origin(&self) -> Option<Origin> {
-        Some(Origin::default())
-    }
-
-    fn lead(&self, follower: Weak<dyn Follower>) -> Result<()> {
-        State::lead(self, follower)
     }
 }
 
