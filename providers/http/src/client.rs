@@ -102,13 +102,28 @@ impl Client {
         }
     }
 
-    /// Makes a request of one server. A kept connection that turns out to be dead is replaced, once.
     fn send_once(&self, place: &Place, request: &HttpRequest<'_>, caller: &Caller) -> Attempt<Answer> {
-        let mut fresh = false;
+        let exchange = |connection: &mut Connection| self.exchange(connection, place, request, caller);
+        let (head, connection) = self.with_connection(&place.target, caller, false, exchange)?;
+        Answer::new(head, connection, Some(self.pool.clone()))
+    }
+
+    /// Exchanges something on a connection to a target's server, a kept one unless it must be fresh. A kept one that its
+    /// server has closed is replaced, once.
+    ///
+    /// # Errors
+    /// EACCES: the policy. ENOENT, ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT, EPROTO: no connection can be made. The exchange's.
+    pub fn with_connection<T>(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        mut fresh: bool,
+        mut exchange: impl FnMut(&mut Connection) -> Attempt<T>,
+    ) -> Attempt<(T, Connection)> {
         loop {
-            let mut connection = self.connection(&place.target, caller, fresh)?;
-            match self.exchange(&mut connection, place, request, caller) {
-                Ok(head) => return Answer::new(head, connection, Some(self.pool.clone())),
+            let mut connection = self.connection(target, caller, fresh)?;
+            match exchange(&mut connection) {
+                Ok(result) => return Ok((result, connection)),
                 Err(failure) if connection.was_stale(&failure) => fresh = true,
                 Err(failure) => return Err(failure),
             }
@@ -196,10 +211,7 @@ impl Client {
     }
 
     /// A connection to a target's server: a kept one, unless it must be fresh, or a new one.
-    ///
-    /// # Errors
-    /// EACCES: the policy. ENOENT, ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT, EPROTO: it cannot be made.
-    pub fn connection(&self, target: &Target, caller: &Caller, fresh: bool) -> Attempt<Connection> {
+    fn connection(&self, target: &Target, caller: &Caller, fresh: bool) -> Attempt<Connection> {
         let origin = target.origin();
         self.config.policy.host(&origin)?;
         if !fresh && let Some(connection) = self.pool.take(&origin) {

@@ -69,17 +69,15 @@ pub fn begin(
 fn send_head(client: &Client, place: &Place, upload: Upload, caller: &Caller) -> Attempt<Reply> {
     let request = HttpRequest { method: Method::Put, upload: Some(upload), ..HttpRequest::get(None) };
     // Without a word before the body, a kept connection that is dead would show only behind it.
-    let mut fresh = !upload.expect;
-    loop {
-        let mut connection = client.connection(&place.target, caller, fresh)?;
-        match early_answer(client, &mut connection, place, &request, upload.expect, caller) {
-            Ok(None) => return Ok(Reply::Continue(connection)),
-            // The server may wait for a body that does not come: the connection is not used again.
-            Ok(Some(head)) => {
-                return refused(client, Answer::new(head, connection, None)?, place, upload, caller);
-            }
-            Err(failure) if connection.was_stale(&failure) => fresh = true,
-            Err(failure) => return Err(failure),
+    let fresh = !upload.expect;
+    let exchange = |connection: &mut Connection| {
+        early_answer(client, connection, place, &request, upload.expect, caller)
+    };
+    match client.with_connection(&place.target, caller, fresh, exchange)? {
+        (None, connection) => Ok(Reply::Continue(connection)),
+        // The server may wait for a body that does not come: the connection is not used again.
+        (Some(head), connection) => {
+            refused(client, Answer::new(head, connection, None)?, place, upload, caller)
         }
     }
 }
