@@ -2,13 +2,13 @@
 
 use crate::error::Result;
 use crate::flags::Events;
-#[cfg(feature = "host")]
+#[cfg(feature = "control")]
 use crate::waiting::Waiting;
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::ptr;
 use std::sync::Arc;
-#[cfg(feature = "host")]
+#[cfg(feature = "control")]
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -40,13 +40,13 @@ pub trait ContextCalls: Send + Sync {
         call(ptr::null_mut());
     }
     /// What an inner file inherits, for a host; `None`: nothing can be opened under it.
-    #[cfg(feature = "host")]
+    #[cfg(feature = "control")]
     #[doc(hidden)]
     fn origin(&self) -> Option<Origin> {
         None
     }
     /// Makes another follow this one's cancel and deadline from now on, for a host.
-    #[cfg(feature = "host")]
+    #[cfg(feature = "control")]
     #[doc(hidden)]
     fn lead(&self, follower: Weak<dyn Follower>) -> Result<()> {
         let _ = follower;
@@ -55,7 +55,7 @@ pub trait ContextCalls: Send + Sync {
 }
 
 /// What an inner file inherits from the file whose context it was opened under.
-#[cfg(feature = "host")]
+#[cfg(feature = "control")]
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
     /// How many layers stand above the file: 0 for one that the host opened for itself.
@@ -65,7 +65,7 @@ pub struct Origin {
 }
 
 /// When calls end.
-#[cfg(feature = "host")]
+#[cfg(feature = "control")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub(crate) cancelled: bool,
@@ -74,7 +74,7 @@ pub struct Limits {
 }
 
 /// A control that ends with another one, as that one sees it.
-#[cfg(feature = "host")]
+#[cfg(feature = "control")]
 pub trait Follower: Send + Sync {
     /// Takes over the leader's limits; `generation` counts the leader's changes, so that the newest word wins.
     fn follow(&self, generation: u64, limits: Limits);
@@ -164,7 +164,7 @@ impl Context {
     }
 
     /// See [`ContextCalls::lead`].
-    #[cfg(feature = "host")]
+    #[cfg(feature = "control")]
     pub(crate) fn lead(&self, follower: Weak<dyn Follower>) -> Result<()> {
         self.0.lead(follower)
     }

@@ -1,4 +1,6 @@
-//! The host's end of a context: cancel and deadline of what is opened under it.
+//! The other end of a context: cancel and deadline of what is opened under it.
+//!
+//! A host has one for what it opens, a provider for what threads of its own wait for, since a file's context ends with the file.
 
 mod clock;
 mod limits;
@@ -20,7 +22,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// The host's end of a [`Context`]: cancels calls and sets their deadline, from any thread, also while an open is still in
+/// The other end of a [`Context`]: cancels calls and sets their deadline, from any thread, also while an open is still in
 /// progress. One control may serve any number of files: each has a [`follower`](Control::follower) of it. Clones are the same
 /// control.
 ///

@@ -10,24 +10,26 @@
 //! | `flags`, `settings`, `context` | open flags and capabilities, typed settings, cancel and deadline |
 //! | `printable`, `suggest`, `waiting` | text that no terminal obeys, the known word that was meant, what a call waits for |
 //! | `file`, `entry`, `provider` | the three traits, and a provider's handle on its host |
+//! | `control` (feature of its own) | the other end of a context: cancel and deadline |
 //! | `sigpipe` (feature of its own) | writing to a pipe without SIGPIPE |
 //! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
 //! | `boundary` | what every function that C can call has in common |
 //! | `bridge` | traits to C, for a provider |
-//! | `forks`, `control` (host) | which process this is; the host's end of a context |
+//! | `forks` (control) | which process this is |
 //! | `host` (feature of its own) | C to traits, configuration, registry, open files, copy |
 
 mod bridge;
 mod code;
 mod context;
-#[cfg(feature = "host")]
+#[cfg(feature = "control")]
+#[cfg_attr(not(feature = "host"), expect(dead_code, reason = "what only a host does with a file's control"))]
 mod control;
 mod descriptor;
 mod entry;
 mod error;
 mod file;
 mod flags;
-#[cfg(feature = "host")]
+#[cfg(feature = "control")]
 mod forks;
 #[cfg(feature = "host")]
 mod host;
@@ -62,17 +64,18 @@ pub use bridge::entries::{pass_entry, pass_name};
 pub use bridge::export::entry as export_entry;
 #[cfg(feature = "sigpipe")]
 pub use sigpipe::without_sigpipe;
+#[cfg(feature = "control")]
+pub use {
+    control::Control,
+    forks::{PerProcess, forks, forks_now},
+};
 
 #[cfg(feature = "host")]
 #[doc(hidden)]
 pub use host::Bare;
 
 #[cfg(feature = "host")]
-pub use {
-    control::Control,
-    forks::{PerProcess, forks, forks_now},
-    host::{
-        Configuration, Digest, Library, Listing, OpenFile, OpenOptions, Placement, Refusal, Registry,
-        built_in, copy, is_loading, log_to_stderr, read_secret_file, same_file,
-    },
+pub use host::{
+    Configuration, Digest, Library, Listing, OpenFile, OpenOptions, Placement, Refusal, Registry, built_in,
+    copy, is_loading, log_to_stderr, read_secret_file, same_file,
 };

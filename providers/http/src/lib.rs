@@ -105,7 +105,6 @@
 //! | `dial`, `resolve` | new connections |
 //! | `tls`, `certificate` | TLS, by rustls; its errors in words |
 //! | `waiting`, `failure` | waiting as a caller; why an attempt failed |
-//! | `stop` | ends what threads of the provider wait for |
 
 mod certificate;
 mod client;
@@ -119,7 +118,6 @@ mod provider;
 mod reader;
 mod resolve;
 mod settings;
-mod stop;
 mod target;
 mod tls;
 mod waiting;

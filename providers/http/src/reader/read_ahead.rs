@@ -7,13 +7,12 @@ use crate::client::caller::Caller;
 use crate::failure::{Attempt, Failure, no_thread, system};
 use crate::reader::fill::fill;
 use crate::reader::object::Object;
-use crate::stop::Stop;
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use vfs_core::{Code, Context, Events};
+use vfs_core::{Code, Context, Control, Events};
 
 /// Ranges under way, and what came of them. Dropped, it stops: its threads end on their own, without being waited for.
 pub struct ReadAhead {
@@ -25,9 +24,9 @@ pub struct ReadAhead {
 
 struct Shared {
     object: Arc<Object>,
-    /// With a context of our own.
+    /// Under `control`: a file's context ends with the file, and its threads after it.
     caller: Caller,
-    stop: Stop,
+    control: Control,
     /// Written when a range is there.
     came: OwnedFd,
     state: Mutex<State>,
@@ -41,7 +40,6 @@ struct State {
     /// Where the next one begins.
     next: u64,
     size: u64,
-    stopped: bool,
 }
 
 struct Range {
@@ -57,13 +55,13 @@ impl ReadAhead {
     /// EMFILE, EBUSY: the system has no descriptors or threads left.
     pub fn start(object: &Arc<Object>, size: u64, from: u64, caller: &Caller) -> Attempt<ReadAhead> {
         let cannot = |errno| system("read ahead", errno);
-        let stop = Stop::new().map_err(cannot)?;
+        let control = Control::new();
         let came = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(cannot)?;
-        let state = State { ranges: VecDeque::new(), next: from, size, stopped: false };
+        let state = State { ranges: VecDeque::new(), next: from, size };
         let shared = Arc::new(Shared {
             object: object.clone(),
-            caller: Caller { context: stop.context(), ..caller.clone() },
-            stop,
+            caller: Caller { context: control.context(), ..caller.clone() },
+            control,
             came,
             state: Mutex::new(state),
             room: Condvar::new(),
@@ -132,8 +130,9 @@ impl ReadAhead {
 
 impl Drop for ReadAhead {
     fn drop(&mut self) {
-        self.shared.state().stopped = true;
-        self.shared.stop.stop();
+        self.shared.control.cancel();
+        // Under the lock: whoever found no room and no cancel waits by now.
+        let _state = self.shared.state();
         self.shared.room.notify_all();
     }
 }
@@ -161,7 +160,7 @@ impl Shared {
     fn next(&self) -> Option<(u64, usize)> {
         let mut state = self.state();
         loop {
-            if state.stopped || state.next >= state.size {
+            if self.control.is_cancelled() || state.next >= state.size {
                 return None;
             }
             if state.ranges.len() < self.caller.tuning.read_ahead {

@@ -11,9 +11,9 @@ use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::Duration;
 use vfs_core::{
-    Capabilities, Code, Context, ContextCalls, Direction, Entry, Error, Events, File, Finish, Flush, Host,
-    Info, Inner, Instance, Lease, Namespace, OpenFlags, Provider, Request, Result, Setting, SettingKind,
-    Settings, Stat, export_provider,
+    Capabilities, Code, Control, Direction, Entry, Error, File, Finish, Flush, Host, Info, Inner, Instance,
+    Lease, Namespace, OpenFlags, Provider, Request, Result, Setting, SettingKind, Settings, Stat,
+    export_provider,
 };
 
 /// The provider.
@@ -30,31 +30,9 @@ impl Provider for Layering {
     fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
         if let Some(descriptor) = settings.text("at-start") {
             // There is no context yet: one of the provider's own stands in.
-            let context = Context::new(std::sync::Arc::new(Nobody));
-            host.open(&context, descriptor, &Inner::new(OpenFlags::READ))?;
+            host.open(&Control::new().context(), descriptor, &Inner::new(OpenFlags::READ))?;
         }
         Ok(Box::new(Running { host }))
-    }
-}
-
-/// A context that no host passed.
-struct Nobody;
-
-impl ContextCalls for Nobody {
-    fn status(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn time_left(&self) -> Option<Duration> {
-        None
-    }
-
-    fn set_on_cancel(&self, _: Option<vfs_core::CancelFn>) -> Result<()> {
-        Ok(())
-    }
-
-    fn wait(&self, _: Option<BorrowedFd<'_>>, _: Events, _: Option<Duration>) -> Result<Events> {
-        Ok(Events::empty())
     }
 }
 
@@ -73,7 +51,7 @@ impl Instance for Running {
             return Err(Error::new(Code::EIO, format!("flags {:x}", flags.bits())));
         }
         if how == "foreign" {
-            return self.host.open(&Context::new(std::sync::Arc::new(Nobody)), descriptor, &inner);
+            return self.host.open(&Control::new().context(), descriptor, &inner);
         }
         let open = || self.host.open(context, descriptor, &inner);
         let inner = if how == "thread" { thread::scope(|scope| joined(scope.spawn(open))) } else { open() };
