@@ -2,11 +2,11 @@
 
 use super::answer::{Answer, Body};
 use super::request::{Request, line};
-use super::server::Stop;
 use super::stream::Stream;
 use crate::pattern;
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -26,10 +26,30 @@ pub enum After {
     Reset,
 }
 
+/// Whether the server ends, for who waits.
+#[derive(Clone, Default)]
+pub(super) struct Ending(Arc<(Mutex<bool>, Condvar)>);
+
+impl Ending {
+    pub(super) fn begin(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        *self.0.0.lock().unwrap()
+    }
+
+    fn begins_within(&self, time: Duration) -> bool {
+        let begun = self.0.0.lock().unwrap();
+        *self.0.1.wait_timeout_while(begun, time, |begun| !*begun).unwrap().0
+    }
+}
+
 /// The client of one connection. Errors are those of the connection; the function that got one returns it.
 pub struct Peer {
     pub(super) stream: BufReader<Stream>,
-    pub(super) stop: Stop,
+    pub(super) ending: Ending,
     /// The request's method was HEAD.
     pub(super) headless: bool,
 }
@@ -91,7 +111,7 @@ impl Peer {
 
     /// Does nothing for a while, unless the server stops.
     pub fn pause(&self, time: Duration) -> io::Result<()> {
-        if self.stop.within(time) { Err(ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+        if self.ending.begins_within(time) { Err(ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
     /// Sends nothing until the client closes, or the server stops.

@@ -1,6 +1,6 @@
 //! Listening, a thread for each connection, and the record.
 
-use super::peer::{After, Peer};
+use super::peer::{After, Ending, Peer};
 use super::request::Request;
 use super::stream::Stream;
 use crate::certificates::Identity;
@@ -29,7 +29,7 @@ struct Shared {
     speech: Speech,
     /// The next connection is accepted when one is over.
     alone: bool,
-    stop: Stop,
+    ending: Ending,
     record: Mutex<Record>,
     changed: Condvar,
 }
@@ -47,27 +47,6 @@ struct Record {
     requests: Vec<Request>,
     connections: usize,
     open: HashMap<usize, TcpStream>,
-}
-
-/// Whether the server stops, for who waits.
-#[derive(Clone, Default)]
-pub(super) struct Stop(Arc<(Mutex<bool>, Condvar)>);
-
-impl Stop {
-    fn now(&self) {
-        *self.0.0.lock().unwrap() = true;
-        self.0.1.notify_all();
-    }
-
-    fn is_now(&self) -> bool {
-        *self.0.0.lock().unwrap()
-    }
-
-    /// Waits; whether the server stopped meanwhile.
-    pub fn within(&self, time: Duration) -> bool {
-        let stopped = self.0.0.lock().unwrap();
-        *self.0.1.wait_timeout_while(stopped, time, |stopped| !*stopped).unwrap().0
-    }
 }
 
 impl FaultServer {
@@ -152,7 +131,7 @@ impl FaultServer {
             handler,
             speech,
             alone,
-            stop: Stop::default(),
+            ending: Ending::default(),
             record: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -164,7 +143,7 @@ impl FaultServer {
 
 impl Drop for FaultServer {
     fn drop(&mut self) {
-        self.shared.stop.now();
+        self.shared.ending.begin();
         self.shared.break_connections();
         // Wakes the thread that accepts; it breaks the connections.
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(5));
@@ -180,7 +159,7 @@ impl Shared {
         let mut threads: Vec<JoinHandle<()>> = Vec::new();
         for number in 0.. {
             let Ok((socket, _)) = listener.accept() else { break };
-            if self.stop.is_now() {
+            if self.ending.has_begun() {
                 break;
             }
             // A client's Nagle waits for no acknowledgement of ours, nor ours for theirs.
@@ -217,13 +196,13 @@ impl Shared {
     fn serve(&self, socket: TcpStream, number: usize) -> io::Result<()> {
         let tls = if let Speech::Tls(config) = &self.speech { Some(config) } else { None };
         let stream = BufReader::new(Stream::new(socket, tls)?);
-        let mut peer = Peer { stream, stop: self.stop.clone(), headless: false };
+        let mut peer = Peer { stream, ending: self.ending.clone(), headless: false };
         if let Speech::Greeting(words) = self.speech {
             peer.raw(words.as_bytes())?;
             peer.stall()?;
         }
         loop {
-            if self.stop.is_now() {
+            if self.ending.has_begun() {
                 return Err(ErrorKind::ConnectionAborted.into());
             }
             let Some(request) = Request::read(&mut peer.stream, number)? else { break };
