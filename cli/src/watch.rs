@@ -15,14 +15,15 @@ const TIDY_TIME: Duration = Duration::from_secs(6);
 /// time pass, and its threads had none of it.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// The watch over one command. Its controls are cancelled by a signal and share one deadline.
+/// The watch over one command, with the control that all it opens follows.
 pub struct Watch {
     shared: Arc<Shared>,
 }
 
 struct Shared {
+    /// A signal cancels it, and its deadline is that of `timeout`.
+    root: Control,
     timeout: Option<Duration>,
-    deadline: Option<Instant>,
     // Neither is parking_lot's: a thread's first wait for those needs the loader's lock, which may be what is never given back.
     state: Mutex<State>,
     changed: Condvar,
@@ -47,8 +48,10 @@ struct Watched {
 impl Watch {
     /// Starts the watch, and the time that the command has. Before anything is loaded.
     pub fn start(timeout: Option<Duration>) -> Result<Watch, Failure> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let shared = Arc::new(Shared { timeout, deadline, state: Mutex::default(), changed: Condvar::new() });
+        let root = Control::new();
+        root.set_deadline(timeout.and_then(|timeout| Instant::now().checked_add(timeout)));
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { root, timeout, state, changed });
         let (asked, enforcer) = (shared.clone(), shared.clone());
         signals::spawn("watch", move || enforcer.enforce())?;
         signals::listen(move |signal| asked.interrupt(signal))?;
@@ -57,14 +60,9 @@ impl Watch {
 
     /// A control for one descriptor.
     pub fn control(&self, descriptor: &str) -> Control {
-        let control = Control::new();
-        control.set_deadline(self.shared.deadline);
-        let mut state = self.shared.lock();
-        if state.signal.is_some() {
-            control.cancel();
-        }
+        let control = self.shared.root.follower();
         let shown = Shown(descriptor).to_string();
-        state.files.push(Watched { shown, control: control.clone() });
+        self.shared.lock().files.push(Watched { shown, control: control.clone() });
         control
     }
 
@@ -100,18 +98,18 @@ impl Shared {
     }
 
     fn is_late(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.time_left() == Some(Duration::ZERO)
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        self.root.context().time_left()
     }
 
     fn interrupt(&self, signal: i32) {
-        let controls: Vec<Control> = {
-            let mut state = self.lock();
-            state.signal = Some(signal);
-            state.files.iter().map(|file| file.control.clone()).collect()
-        };
+        self.lock().signal = Some(signal);
         // The enforcer first: a provider's cancel function may be what hangs.
         self.changed.notify_all();
-        controls.iter().for_each(Control::cancel);
+        self.root.cancel();
     }
 
     /// Waits for a signal or the deadline; then ends the process if the call does not come back, or tidying up takes too long.
@@ -121,10 +119,9 @@ impl Shared {
             if state.done {
                 return;
             }
-            state = match self.deadline {
+            state = match self.time_left() {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
+                Some(left) => {
                     self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
