@@ -7,11 +7,12 @@ use crate::client::caller::Caller;
 use crate::failure::{Attempt, Failure, no_thread, system};
 use crate::reader::fill::fill;
 use crate::reader::object::Object;
+use parking_lot::{Condvar, Mutex};
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use vfs_core::{Code, Context, Control, Events};
 
 /// Ranges under way, and what came of them. Dropped, it stops: its threads end on their own, without being waited for.
@@ -94,7 +95,7 @@ impl ReadAhead {
     pub fn read(&mut self, buf: &mut [u8], context: &Context) -> Attempt<usize> {
         loop {
             {
-                let mut state = self.shared.state();
+                let mut state = self.shared.state.lock();
                 if self.at >= state.size {
                     return Ok(0);
                 }
@@ -132,23 +133,19 @@ impl Drop for ReadAhead {
     fn drop(&mut self) {
         self.shared.control.cancel();
         // Under the lock: whoever found no room and no cancel waits by now.
-        let _state = self.shared.state();
+        let _state = self.shared.state.lock();
         self.shared.room.notify_all();
     }
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A thread's work: one range after the other.
     fn work(&self) {
         while let Some((start, length)) = self.next() {
             let fetched = catch_unwind(AssertUnwindSafe(|| self.fetch(start, length)));
             let outcome =
                 fetched.unwrap_or_else(|_| Err(Failure::new(Code::EIO, "a thread that read ahead panicked")));
-            if let Some(range) = self.state().ranges.iter_mut().find(|range| range.start == start) {
+            if let Some(range) = self.state.lock().ranges.iter_mut().find(|range| range.start == start) {
                 range.outcome = Some(outcome);
             }
             // It is full only if nobody reads it.
@@ -158,7 +155,7 @@ impl Shared {
 
     /// Waits for room and takes the next range; `None`: no more are wanted.
     fn next(&self) -> Option<(u64, usize)> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         loop {
             if self.control.is_cancelled() || state.next >= state.size {
                 return None;
@@ -170,7 +167,7 @@ impl Shared {
                 state.ranges.push_back(Range { start, outcome: None });
                 return Some((start, usize::try_from(length).unwrap_or(usize::MAX)));
             }
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.room.wait(&mut state);
         }
     }
 
