@@ -18,12 +18,18 @@ const SHOWN_MAX: usize = 300;
 /// No descriptor has more layers; what is nested deeper is not read further.
 const LAYERS_MAX: usize = 16;
 const HIDDEN: &str = "***";
+/// What follows these is a host, after any number of slashes.
+const HOST_SCHEMES: [&str; 5] = ["ftp", "http", "https", "ws", "wss"];
 
 impl<'a> Shown<'a> {
     /// The text itself where nothing needs hiding, so that an ordinary open allocates nothing for its messages.
     pub fn to_cow(self) -> Cow<'a, str> {
         let special = |character: char| "@?#;\\%".contains(character) || !is_printable(character);
-        let plain = self.0.len() <= SHOWN_MAX && !self.0.contains("//") && !self.0.contains(special);
+        let has_host = |part: &str| HOST_SCHEMES.iter().any(|scheme| part.eq_ignore_ascii_case(scheme));
+        let plain = self.0.len() <= SHOWN_MAX
+            && !self.0.contains("//")
+            && !self.0.contains(special)
+            && !self.0.split(':').any(has_host);
         if plain { Cow::Borrowed(self.0) } else { Cow::Owned(self.to_string()) }
     }
 }
@@ -240,10 +246,13 @@ mod tests {
             ("http://0x7f.1/x", "http://127.0.0.1/x"),
             ("http://ex%61mple.org/", "http://example.org/"),
             ("http:\\\\h\\x", "http://h/x"),
+            ("http:0x7f.1/x", "http://127.0.0.1/x"),
+            ("gzip:HTTP:/0x7f.1/x", "gzip:http://127.0.0.1/x"),
             ("http://EXAMPLE.org:80/x", "http://EXAMPLE.org:80/x"),
             ("tcp://[::1]:80/?mode=w", "tcp://[::1]:80/?mode=w"),
         ] {
             assert_eq!(Shown(text).to_string(), shown, "{text}");
+            assert_eq!(Shown(text).to_cow(), shown, "{text}");
         }
     }
 
