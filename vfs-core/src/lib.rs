@@ -33,6 +33,8 @@ mod flags;
 mod forks;
 #[cfg(feature = "host")]
 mod host;
+#[cfg(feature = "control")]
+mod lock;
 mod printable;
 mod provider;
 mod settings;

@@ -11,9 +11,9 @@ use crate::context::{CancelFn, Follower, Limits};
 use crate::error::{Error, Result};
 use crate::flags::Events;
 use crate::forks::{forks, forks_now};
+use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::waiting::Waiting;
 use once_cell::sync::OnceCell;
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::thread::{Pid, gettid};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
@@ -77,7 +77,7 @@ impl Default for State {
                 running: None,
                 followers: Vec::new(),
             }),
-            returned: Condvar::new(),
+            returned: Condvar::default(),
             waits: Waits::default(),
         }
     }
@@ -149,7 +149,7 @@ impl State {
         let earlier = changing.on_cancel.take();
         // One that withdraws itself from within is not waited for: it would never return.
         while changing.running.is_some_and(|thread| thread != gettid()) {
-            self.returned.wait(&mut changing);
+            changing = self.returned.wait(changing);
         }
         let result = match function {
             Some(_) if changing.limits().cancelled => Err(Error::from(Code::ECANCELED)),

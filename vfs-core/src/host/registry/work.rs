@@ -9,7 +9,7 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::flags::Events;
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 use std::error::Error as StdError;
 use std::fmt;

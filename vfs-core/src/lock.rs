@@ -1,0 +1,33 @@
+//! Locks that a thread can wait for while a library loads.
+//!
+//! They are std's, without poison. parking_lot gives a thread that waits for the first time a thread-local value with a destructor,
+//! and registering that takes the dynamic linker's lock, which a constructor that never returns keeps: no control would end that.
+
+pub(crate) use std::sync::MutexGuard;
+use std::sync::{self, PoisonError};
+
+#[derive(Default)]
+pub(crate) struct Mutex<T>(sync::Mutex<T>);
+
+#[derive(Default)]
+pub(crate) struct Condvar(sync::Condvar);
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Mutex<T> {
+        Mutex(sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Condvar {
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
