@@ -191,12 +191,12 @@ impl ReaderPipe {
         std::mem::take(&mut self.arrived.lock())
     }
 
-    /// Why no writer will come, if so.
+    /// Why no writer will come, or what broke the pipe, if so.
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.get()
     }
 
-    /// Settles that no writer will come.
+    /// Settles that no writer will come, or that the pipe is broken.
     pub fn fail(&self, failure: Failure) {
         if self.failure.set(failure).is_ok() {
             self.signal.raise();

@@ -158,12 +158,14 @@ impl Reader {
             inflow.upstream.say_last(&refusal);
             self.queue.ask(Command::Linger(inflow.upstream));
         }
+        self.pipe.fail(failure.clone());
         self.abandon();
         Flow::Broken(failure)
     }
 
-    /// Cuts the connections that are left: to their writers this reader is lost.
+    /// Cuts the connections that are left, those not yet looked at too: to their writers this reader is lost.
     fn abandon(&mut self) {
+        self.pipe.take_arrived().iter().for_each(|upstream| upstream.link.cut());
         for (_, inflow) in std::mem::take(&mut self.upstreams) {
             self.forget(&inflow);
             inflow.upstream.link.cut();

@@ -136,6 +136,10 @@ impl Service {
         if let Some(pipe) = self.readers.remove(&id) {
             // Whoever arrived after the file looked for the last time.
             for upstream in pipe.take_arrived() {
+                if pipe.failure().is_some() {
+                    upstream.link.cut(); // to its writer the reader is lost, as to the others
+                    continue;
+                }
                 upstream.say_last(&Message::Closed(0));
                 self.linger_upstream(upstream);
             }
