@@ -1,13 +1,19 @@
 //! The command line: what every subcommand shares. Each subcommand's own arguments stand in its module.
 
+use crate::exit::Failure;
 use crate::watch::Watch;
-use crate::{broker, cat, check, cp, generate, ls, providers, rm, run, stat};
-use clap::{Args, Parser, Subcommand};
+use crate::{broker, cat, check, cp, generate, ls, providers, rm, run, stat, stdout};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
-use vfs_core::{Code, Error, Info, OpenFlags, OpenOptions, Registry, Result, Scope, parse_duration};
+use vfs_core::{Code, Error, Info, OpenFlags, OpenOptions, Registry, Result, Scope, Shown, parse_duration};
+
+/// The exit code of a wrong command line: EX_USAGE of sysexits.h.
+const USAGE: u8 = 64;
 
 /// Read and write channels through providers, and run guests that see nothing else.
 #[derive(Debug, Parser)]
@@ -25,6 +31,13 @@ A descriptor is scheme:rest, or a path, which means file:. Write a path that loo
 Exit codes: the errno number of the failure (2: no such file, 13: not allowed, 93: unknown scheme, 110: timed out);
 64: a wrong command line; 128 + N: ended by signal N. `run`: 4 stopped, 5 a channel failed, 8 bad program, 12 memory,
 14 bad manifest, 125 not committed, as the manifest asks if the guest fails. 32 without a message: the reader of standard output left.";
+
+impl Arguments {
+    /// Reads the command line; if there is nothing to execute, prints why and returns the exit code.
+    pub fn read() -> std::result::Result<Arguments, ExitCode> {
+        Arguments::try_parse().map_err(|error| print(&without_secrets(without_hidden(error))))
+    }
+}
 
 /// Options of every subcommand.
 #[derive(Args, Debug)]
@@ -170,10 +183,57 @@ pub fn duration(text: &str) -> std::result::Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "write a number and a unit: 500ms, 30s, 5m".to_owned())
 }
 
+/// Prints clap's message: help and version are no failure.
+fn print(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr()
+        && let Err(failure) = stdout::check()
+    {
+        return failure.report();
+    }
+    match error.print() {
+        _ if error.use_stderr() => ExitCode::from(USAGE),
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => Failure::output(error).report(),
+    }
+}
+
+/// Takes out of what clap repeats of a command line the secrets of a descriptor, and what a terminal would obey.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let typed: Vec<(ContextKind, String)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, text.clone())),
+            _ => None,
+        })
+        .collect();
+    for (kind, text) in typed {
+        let shown = Shown(&text).to_string();
+        if shown != text {
+            error.insert(kind, ContextValue::String(shown));
+            // It repeats what was typed.
+            error.remove(ContextKind::Suggested);
+        }
+    }
+    error
+}
+
+/// Takes the commands that are ours alone out of what clap suggests for a mistyped one.
+fn without_hidden(mut error: clap::Error) -> clap::Error {
+    let command = Arguments::command();
+    let hidden = |name: &String| command.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
+    for kind in [ContextKind::SuggestedSubcommand, ContextKind::ValidSubcommand] {
+        let Some(ContextValue::Strings(names)) = error.remove(kind) else { continue };
+        let shown: Vec<String> = names.into_iter().filter(|name| !hidden(name)).collect();
+        if !shown.is_empty() {
+            error.insert(kind, ContextValue::Strings(shown));
+        }
+    }
+    error
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

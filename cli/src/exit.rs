@@ -1,15 +1,10 @@
 //! Failures of the command, and what the shell sees of them.
 
-use crate::signals;
-use crate::stdout;
 use crate::text;
-use clap::error::{ContextKind, ContextValue};
+use signal_hook::low_level;
 use std::io;
 use std::process::ExitCode;
-use vfs_core::{Code, Error, Shown};
-
-/// The exit code of a wrong command line: EX_USAGE of sysexits.h.
-const USAGE: u8 = 64;
+use vfs_core::{Code, Error};
 
 /// Why the command fails: its exit code, and a line for standard error unless nobody needs one.
 #[derive(Debug)]
@@ -68,7 +63,7 @@ impl Failure {
     /// Tells it, and ends the process with its code without waiting for any thread.
     pub fn leave(&self) -> ! {
         self.tell();
-        signals::leave(self.code)
+        leave(self.code)
     }
 
     /// Tells it, and gives its code to the shell.
@@ -106,51 +101,9 @@ pub fn of_signal(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
-/// Prints clap's message: help and version are no failure.
-pub fn of_usage(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr()
-        && let Err(failure) = stdout::check()
-    {
-        return failure.report();
-    }
-    match error.print() {
-        _ if error.use_stderr() => ExitCode::from(USAGE),
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => Failure::output(error).report(),
-    }
-}
-
-/// Takes out of what clap repeats of a command line the secrets of a descriptor, and what a terminal would obey.
-pub fn without_secrets(mut error: clap::Error) -> clap::Error {
-    let typed: Vec<(ContextKind, String)> = error
-        .context()
-        .filter_map(|(kind, value)| match value {
-            ContextValue::String(text) => Some((kind, text.clone())),
-            _ => None,
-        })
-        .collect();
-    for (kind, text) in typed {
-        let shown = Shown(&text).to_string();
-        if shown != text {
-            error.insert(kind, ContextValue::String(shown));
-            // It repeats what was typed.
-            error.remove(ContextKind::Suggested);
-        }
-    }
-    error
-}
-
-/// Takes the commands that are ours alone out of what clap suggests for a mistyped one.
-pub fn without_hidden(mut error: clap::Error, command: &clap::Command) -> clap::Error {
-    let hidden = |name: &String| command.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
-    for kind in [ContextKind::SuggestedSubcommand, ContextKind::ValidSubcommand] {
-        let Some(ContextValue::Strings(names)) = error.remove(kind) else { continue };
-        let shown: Vec<String> = names.into_iter().filter(|name| !hidden(name)).collect();
-        if !shown.is_empty() {
-            error.insert(kind, ContextValue::Strings(shown));
-        }
-    }
-    error
+/// Ends the process without waiting for any thread: one of them may be stuck in a provider.
+pub fn leave(code: u8) -> ! {
+    low_level::exit(code.into())
 }
 
 /// Does something for each of several objects: tells a failure at once and goes on. The first one is the command's.

@@ -33,26 +33,22 @@ mod text;
 mod watch;
 
 use arguments::{Arguments, Command};
-use clap::{CommandFactory, Parser};
 use exit::Failure;
 use process::OwnEnd;
 use std::process::ExitCode;
 use vfs_core::is_loading;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let error = exit::without_hidden(error, &Arguments::command());
-            return exit::of_usage(&exit::without_secrets(error));
-        }
+        Err(code) => return code,
     };
     // Lives until the code is known: from then on the end is the command's own.
     let ended = process::refuse_set_uid().and_then(|()| OwnEnd::watch()).and_then(|_own| execute(&arguments));
     match ended {
         // A library that never loads was left behind: no further thread is waited for, nor the dynamic linker.
         Err(failure) if is_loading() => failure.leave(),
-        Ok(()) if is_loading() => signals::leave(0),
+        Ok(()) if is_loading() => exit::leave(0),
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

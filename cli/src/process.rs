@@ -5,7 +5,6 @@
 )]
 
 use crate::exit::{self, Failure, number};
-use crate::signals;
 use std::ffi::{CStr, OsStr, c_int, c_void};
 use std::fs;
 use std::mem::MaybeUninit;
@@ -118,7 +117,7 @@ extern_c! { by "zvfs":
         if let Some(call) = farewell {
             call(&text);
         }
-        signals::leave(number(Code::ELIBBAD))
+        exit::leave(number(Code::ELIBBAD))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::exit::{Failure, of_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
-use signal_hook::{flag, low_level};
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Barrier};
@@ -66,9 +66,4 @@ pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Fai
     thread.map_err(|error| Error::no_thread(&error).context("start a thread"))?;
     runs.wait();
     Ok(())
-}
-
-/// Ends the process without waiting for any thread: one of them may be stuck in a provider.
-pub fn leave(code: u8) -> ! {
-    low_level::exit(code.into())
 }

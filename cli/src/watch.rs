@@ -1,7 +1,7 @@
 //! Watches over a command's calls into providers: signals and `--timeout` cancel them, and end the process if a provider
 //! ignores that.
 
-use crate::exit::{Failure, number, of_signal, warn};
+use crate::exit::{self, Failure, number, of_signal, warn};
 use crate::signals;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -164,6 +164,6 @@ impl Shared {
             None => format!(" at {}", open.join(" or ")),
         };
         warn(&format!("{asked}{place}: a provider {why}: leaving it behind"));
-        signals::leave(code)
+        exit::leave(code)
     }
 }

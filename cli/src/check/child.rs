@@ -3,9 +3,9 @@
 use crate::arguments::Options;
 use crate::check::reach::Reach;
 use crate::check::suite;
-use crate::exit::{Failure, number};
+use crate::exit::{self, Failure, number};
 use crate::providers::table;
-use crate::{setup, signals, stdout};
+use crate::{setup, stdout};
 use clap::Args;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ impl CheckChild {
         let limit = Duration::from_nanos(self.limit_ns).saturating_add(Duration::from_secs(1));
         let overdue = move || {
             thread::sleep(limit);
-            signals::leave(number(Code::ETIMEDOUT))
+            exit::leave(number(Code::ETIMEDOUT))
         };
         thread::Builder::new().spawn(overdue).map_err(|error| Error::no_thread(&error))?;
         zvfs_conformance::as_a_host_in_c();
@@ -95,7 +95,7 @@ impl CheckChild {
         let library = load()?;
         if let Some(verdict) = suite::of_loading(name, &before) {
             suite::print(&verdict);
-            signals::leave(0);
+            exit::leave(0);
         }
         // From here on the library is called.
         let before = Before::now();
@@ -103,7 +103,7 @@ impl CheckChild {
         // A second handle on the same library: it is loaded once.
         suite::run_here(name, limit, subject, |subject| Ok(Binary { library: load()?, subject, before }))?;
         // Whatever the library left running must not hold the verdict back.
-        signals::leave(0)
+        exit::leave(0)
     }
 
     fn sweep(&self, process: u32, options: &Options) -> Result<(), Failure> {
@@ -111,6 +111,6 @@ impl CheckChild {
         let library = Library::load_any(&self.library, None).map_err(Error::from)?;
         let subject = self.reach.clone().for_writing().subject(library, registry.host())?;
         suite::print_left(subject.clean_up_after(process));
-        signals::leave(0)
+        exit::leave(0)
     }
 }

@@ -3,8 +3,8 @@
 use super::Listed;
 use crate::arguments::Options;
 use crate::check::process::Ended;
-use crate::exit::{Failure, number, warn};
-use crate::{setup, signals, stdout};
+use crate::exit::{self, Failure, number, warn};
+use crate::{setup, stdout};
 use clap::Args;
 use std::thread;
 use std::time::Duration;
@@ -56,12 +56,12 @@ impl ProviderChild {
         // The parent ends this process in time; this is for a parent that was killed.
         let overdue = || {
             thread::sleep(LIMIT + Duration::from_secs(1));
-            signals::leave(number(Code::ETIMEDOUT))
+            exit::leave(number(Code::ETIMEDOUT))
         };
         thread::Builder::new().spawn(overdue)?;
         let listed = Listed::of(&setup::registry(options)?.provider(&self.name, &Control::new()));
         stdout::print(&format!("{MARK}{}", listed.text))?;
         // Whatever the library left running must not hold the answer back.
-        signals::leave(listed.code)
+        exit::leave(listed.code)
     }
 }
