@@ -2,8 +2,8 @@
 
 mod status;
 
-use crate::arguments::Options;
 use crate::exit::{Failure, warn};
+use crate::options::Options;
 use crate::signals;
 use crate::stdout;
 use clap::{Args, Subcommand};

@@ -1,8 +1,8 @@
 //! `zvfs cat`: descriptors to standard output.
 
-use crate::arguments::{DescriptorOptions, Options};
 use crate::exit::{self, Failure};
 use crate::name::{descriptor_or_stream, stream};
+use crate::options::{DescriptorOptions, Options};
 use crate::setup;
 use crate::stdout;
 use crate::watch::Watch;

@@ -7,9 +7,9 @@ pub mod process;
 mod reach;
 mod suite;
 
-use crate::arguments::{Options, duration};
 use crate::check::child::Task;
 use crate::exit::{Failure, number, warn};
+use crate::options::{Options, duration};
 use crate::stdout;
 use crate::text::{self, printable};
 use clap::Args;

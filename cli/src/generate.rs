@@ -1,8 +1,7 @@
 //! `zvfs generate`: what an installation takes from the command line's own words. Hidden: `make install` runs it.
 
-use crate::arguments::Arguments;
 use crate::exit::Failure;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::aot::{Bash, Fish, Zsh, generate_to};
 use clap_mangen::Man;
 use std::fs::{self, OpenOptions};
@@ -18,21 +17,22 @@ pub struct Generate {
 }
 
 impl Generate {
-    pub fn execute(&self) -> Result<(), Failure> {
+    /// Writes those of `command`, the whole command line.
+    pub fn execute(&self, command: clap::Command) -> Result<(), Failure> {
         let made = |name: &str| {
             let folder = self.folder.join(name);
             fs::create_dir_all(&folder).map(|()| folder).map_err(|error| self.failed(name, error))
         };
         let man = made("man/man1")?;
-        let mut built = Arguments::command().disable_help_subcommand(true);
+        let mut built = command.clone().disable_help_subcommand(true);
         built.build();
         manual(&built, &man).map_err(|error| self.failed("man/man1", error))?;
         let (bash, zsh, fish) = (made("bash")?, made("zsh")?, made("fish")?);
-        let command = || visible(Arguments::command());
-        generate_to(Bash, &mut command(), "zvfs", &bash)
+        let mut visible = visible(command);
+        generate_to(Bash, &mut visible, "zvfs", &bash)
             .and_then(|path| OpenOptions::new().append(true).open(path)?.write_all(EMPTY_WORD.as_bytes()))
-            .and_then(|()| generate_to(Zsh, &mut command(), "zvfs", &zsh))
-            .and_then(|_| generate_to(Fish, &mut command(), "zvfs", &fish))
+            .and_then(|()| generate_to(Zsh, &mut visible, "zvfs", &zsh))
+            .and_then(|_| generate_to(Fish, &mut visible, "zvfs", &fish))
             .map_err(|error| self.failed("completions", error))?;
         Ok(())
     }

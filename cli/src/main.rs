@@ -2,9 +2,10 @@
 //!
 //! | Module | What it is |
 //! |---|---|
-//! | `arguments` | the command line: what is said for every subcommand |
+//! | `arguments` | the command line: the subcommands, and what is said of a wrong one |
 //! | `run`, `cat`, `cp`, `stat`, `ls`, `rm`, `providers`, `check`, `broker` | one subcommand each |
 //! | `generate` | manual pages and completions, for an installation |
+//! | `options` | options that several subcommands share |
 //! | `setup`, `stdout` | from the options to a registry, and standard output as an open file |
 //! | `name` | from what a user types to a descriptor |
 //! | `watch`, `signals` | signals and `--timeout`: no call holds the command longer than it may |
@@ -21,6 +22,7 @@ mod exit;
 mod generate;
 mod ls;
 mod name;
+mod options;
 mod process;
 mod providers;
 mod rm;
@@ -33,6 +35,7 @@ mod text;
 mod watch;
 
 use arguments::{Arguments, Command};
+use clap::CommandFactory as _;
 use exit::Failure;
 use process::OwnEnd;
 use std::process::ExitCode;
@@ -69,6 +72,6 @@ fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::CheckChild(child) => child.execute(options),
         Command::ProviderChild(child) => child.execute(options),
         Command::CompileChild(child) => child.execute(),
-        Command::Generate(generate) => generate.execute(),
+        Command::Generate(generate) => generate.execute(Arguments::command()),
     }
 }

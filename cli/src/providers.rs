@@ -2,8 +2,8 @@
 
 pub mod child;
 
-use crate::arguments::Options;
 use crate::exit::{Failure, number, warn};
+use crate::options::Options;
 use crate::setup;
 use crate::stdout;
 use crate::text;

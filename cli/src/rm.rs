@@ -1,8 +1,8 @@
 //! `zvfs rm`: removes files.
 
-use crate::arguments::{DescriptorOptions, Options};
 use crate::exit::{self, Failure};
 use crate::name::descriptor;
+use crate::options::{DescriptorOptions, Options};
 use crate::setup;
 use crate::watch::Watch;
 use clap::Args;

@@ -8,8 +8,8 @@ mod report;
 mod report_file;
 mod targets;
 
-use crate::arguments::Options;
 use crate::exit::{Failure, warn};
+use crate::options::Options;
 use crate::setup;
 use crate::signals;
 use clap::{Args, ValueEnum};

@@ -1,7 +1,7 @@
 //! From the options to a registry.
 
-use crate::arguments::Options;
 use crate::exit::{Failure, warn};
+use crate::options::Options;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use vfs_core::{Code, Configuration, Error, Host, HostCalls, Level, Registry};

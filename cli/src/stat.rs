@@ -1,8 +1,8 @@
 //! `zvfs stat`: what is known of a descriptor.
 
-use crate::arguments::{DescriptorOptions, Options};
 use crate::exit::{self, Failure};
 use crate::name::descriptor;
+use crate::options::{DescriptorOptions, Options};
 use crate::setup;
 use crate::stdout;
 use crate::text;

@@ -1,8 +1,8 @@
 //! `zvfs broker status`: asks a broker what it holds, in the netpipe protocol.
 
 use super::{read_secret, with_port};
-use crate::arguments::duration;
 use crate::exit::Failure;
+use crate::options::duration;
 use crate::{stdout, text};
 use clap::Args;
 use netpipe::handshake::Handshake;

@@ -1,9 +1,9 @@
 //! The child process of `zvfs check`: loads one library and prints its table, or puts it to one check.
 
-use crate::arguments::Options;
 use crate::check::reach::Reach;
 use crate::check::suite;
 use crate::exit::{self, Failure, number};
+use crate::options::Options;
 use crate::providers::table;
 use crate::{setup, stdout};
 use clap::Args;

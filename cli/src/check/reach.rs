@@ -1,6 +1,6 @@
 //! How the suite reaches files of the library that it checks.
 
-use crate::arguments::setting;
+use crate::options::setting;
 use clap::Args;
 use std::ffi::OsString;
 use std::io::{self, Write};

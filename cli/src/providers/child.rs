@@ -1,9 +1,9 @@
 //! The child processes of `zvfs providers`: each loads one library, which may stop, end or break its process, and lists it.
 
 use super::Listed;
-use crate::arguments::Options;
 use crate::check::process::Ended;
 use crate::exit::{self, Failure, number, warn};
+use crate::options::Options;
 use crate::{setup, stdout};
 use clap::Args;
 use std::thread;
