@@ -3,18 +3,17 @@
 
 pub mod child;
 mod elf;
-pub mod process;
 mod reach;
 mod suite;
 
 use crate::check::child::Task;
+use crate::child_process::Ended;
 use crate::exit::{Failure, number, warn};
 use crate::options::{Options, duration};
 use crate::stdout;
 use crate::text::{self, printable};
 use clap::Args;
 use elf::Elf;
-use process::Ended;
 use reach::Reach;
 use serde_json::json;
 use std::io::Write;

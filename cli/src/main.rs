@@ -9,6 +9,7 @@
 //! | `setup`, `stdout` | from the options to a registry, and standard output as an open file |
 //! | `name` | from what a user types to a descriptor |
 //! | `watch`, `signals` | signals and `--timeout`: no call holds the command longer than it may |
+//! | `child_process` | this command again, as a child that loads a library |
 //! | `process` | what must be so before anything else: no closed streams, no set-uid, no end but its own |
 //! | `exit` | failures and exit codes |
 //! | `text` | for people and terminals |
@@ -17,6 +18,7 @@ mod arguments;
 mod broker;
 mod cat;
 mod check;
+mod child_process;
 mod cp;
 mod exit;
 mod generate;

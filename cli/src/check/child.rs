@@ -2,14 +2,14 @@
 
 use crate::check::reach::Reach;
 use crate::check::suite;
-use crate::exit::{self, Failure, number};
+use crate::child_process;
+use crate::exit::{self, Failure};
 use crate::options::Options;
 use crate::providers::table;
 use crate::{setup, stdout};
 use clap::Args;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 use vfs_core::{Code, Error, Library, Provider};
 use zvfs_conformance::{Before, Binary};
@@ -61,13 +61,8 @@ pub fn arguments(options: &Options, limit: Duration, task: Task<'_>, library: &P
 
 impl CheckChild {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
-        // The parent ends this process in time; this is for a parent that was killed.
         let limit = Duration::from_nanos(self.limit_ns).saturating_add(Duration::from_secs(1));
-        let overdue = move || {
-            thread::sleep(limit);
-            exit::leave(number(Code::ETIMEDOUT))
-        };
-        thread::Builder::new().spawn(overdue).map_err(|error| Error::no_thread(&error))?;
+        child_process::end_after(limit)?;
         zvfs_conformance::as_a_host_in_c();
         match (&self.check, self.sweep) {
             (Some(name), _) => self.put_to(name, limit, options),

@@ -1,6 +1,6 @@
 //! The conformance suite, one check at a time, and what comes of each.
 
-use crate::check::process::Ended;
+use crate::child_process::Ended;
 use crate::exit::Failure;
 use crate::text::{one_line, printable};
 use serde_json::{Value, json};

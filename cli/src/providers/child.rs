@@ -1,12 +1,11 @@
 //! The child processes of `zvfs providers`: each loads one library, which may stop, end or break its process, and lists it.
 
 use super::Listed;
-use crate::check::process::Ended;
+use crate::child_process::{self, Ended};
 use crate::exit::{self, Failure, number, warn};
 use crate::options::Options;
 use crate::{setup, stdout};
 use clap::Args;
-use std::thread;
 use std::time::Duration;
 use vfs_core::{Code, Control};
 
@@ -53,12 +52,7 @@ pub(super) fn listed(options: &Options, name: &str) -> Listed {
 
 impl ProviderChild {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
-        // The parent ends this process in time; this is for a parent that was killed.
-        let overdue = || {
-            thread::sleep(LIMIT + Duration::from_secs(1));
-            exit::leave(number(Code::ETIMEDOUT))
-        };
-        thread::Builder::new().spawn(overdue)?;
+        child_process::end_after(LIMIT + Duration::from_secs(1))?;
         let listed = Listed::of(&setup::registry(options)?.provider(&self.name, &Control::new()));
         stdout::print(&format!("{MARK}{}", listed.text))?;
         // Whatever the library left running must not hold the answer back.

@@ -1,5 +1,7 @@
 //! A child process that loads a library: bounded in time, and in what is kept of its output.
 
+use crate::exit::{self, Failure, number};
+use crate::signals;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -10,7 +12,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::Error;
+use vfs_core::{Code, Error};
 
 /// What is kept of a child's output: a table of settings is no longer.
 const OUTPUT_MAX: usize = 1 << 20;
@@ -74,6 +76,14 @@ impl Ended {
     pub fn told(&self) -> Option<&str> {
         self.errors.lines().filter_map(|line| line.strip_prefix("zvfs: ")).next_back()
     }
+}
+
+/// Ends this process after a time. Its parent does so sooner; this is for a parent that was killed.
+pub fn end_after(limit: Duration) -> Result<(), Failure> {
+    signals::spawn("limit", move || {
+        thread::sleep(limit);
+        exit::leave(number(Code::ETIMEDOUT))
+    })
 }
 
 /// Collects a stream on a thread of its own: what the library started may hold it open for ever.
