@@ -1,7 +1,7 @@
-//! The one error of this crate.
+//! The one error of this crate, and how it is told to a peer: a [`Reason`].
 
-use crate::message::Reason;
 use std::borrow::Cow;
+use std::fmt;
 
 /// What every fallible call here returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -83,6 +83,43 @@ impl Error {
 
     pub(crate) fn protocol(text: impl Into<Cow<'static, str>>) -> Error {
         Error::Protocol(text.into())
+    }
+}
+
+/// A code and a text, of a refusal or a discard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// The code as the sender gave it.
+    pub code: u32,
+    /// The text, without control characters, of at most [`TEXT_MAX`](Self::TEXT_MAX) bytes.
+    pub text: String,
+}
+
+impl Reason {
+    /// The most bytes of its text.
+    pub const TEXT_MAX: usize = 512;
+
+    /// Makes a reason. Control characters become spaces; what is over [`TEXT_MAX`](Self::TEXT_MAX) bytes is cut off.
+    pub fn new(code: u32, text: &str) -> Reason {
+        let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        text.truncate(text.floor_char_boundary(Self::TEXT_MAX));
+        Reason { code, text }
+    }
+
+    /// The code if it can be an errno number, else EIO.
+    pub fn errno(&self) -> u32 {
+        if (1..4096).contains(&self.code) { self.code } else { code::EIO }
+    }
+
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let clean = Reason::new(self.code, &self.text);
+        [&clean.code.to_le_bytes()[..], clean.text.as_bytes()].concat()
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.text.is_empty() { write!(f, "code {}", self.code) } else { f.write_str(&self.text) }
     }
 }
 

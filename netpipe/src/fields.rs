@@ -1,8 +1,7 @@
 //! Fields: tag u16, length u16, value. HELLO, REGISTER and MATCH are made of them.
 
 use crate::error::{Error, Result};
-use crate::hello::Role;
-use crate::text::{Address, Name, Token};
+use crate::text::{Address, Name, Role, Token};
 
 pub(crate) const PURPOSE: u16 = 2;
 pub(crate) const ROLE: u16 = 4;
@@ -21,6 +20,9 @@ pub(crate) const STATE: u16 = 18;
 pub(crate) const SECONDS: u16 = 19;
 pub(crate) const BYTES: u16 = 21;
 
+/// The most addresses of one registration.
+pub const ADDRESSES_MAX: usize = 8;
+
 /// The most fields of one body, addresses apart: looking for tags given twice stays cheap.
 const FIELDS_MAX: usize = 32;
 
@@ -29,6 +31,20 @@ pub(crate) fn put(out: &mut Vec<u8>, tag: u16, value: &[u8]) {
     out.extend_from_slice(&tag.to_le_bytes());
     out.extend_from_slice(&(value.len() as u16).to_le_bytes());
     out.extend_from_slice(value);
+}
+
+pub(crate) fn put_addresses(out: &mut Vec<u8>, addresses: &[Address]) {
+    for address in addresses.iter().take(ADDRESSES_MAX) {
+        put(out, ADDRESS, address.as_str().as_bytes());
+    }
+}
+
+pub(crate) fn push_address(addresses: &mut Vec<Address>, address: Address) -> Result<()> {
+    if addresses.len() == ADDRESSES_MAX {
+        return Err(Error::protocol(format!("more than {ADDRESSES_MAX} addresses")));
+    }
+    addresses.push(address);
+    Ok(())
 }
 
 /// One field of a body.

@@ -1,6 +1,6 @@
 //! Frames: the 12-byte header, the types with their bounds, and the CRC.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use std::ops::RangeInclusive;
 
 /// The bytes of a header.
@@ -11,11 +11,9 @@ pub const DATA_MAX: usize = 1 << 20;
 pub const ATOMIC: usize = 64 << 10;
 /// The most bytes of any other frame's body.
 pub const CONTROL_MAX: usize = 4096;
-/// The most bytes of a refusal's or a discard's text.
-pub const TEXT_MAX: usize = 512;
 
 const CRC_PRESENT: u8 = 1;
-const REASON_MAX: u32 = 4 + TEXT_MAX as u32;
+const REASON_MAX: u32 = 4 + Reason::TEXT_MAX as u32;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $byte:literal, $wire:literal, $bounds:expr;)*) => {

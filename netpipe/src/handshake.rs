@@ -5,11 +5,11 @@
 //! `output` has the REFUSAL if one may be sent; then the connection is closed.
 
 use crate::auth::{Secret, Side, Transcript};
-use crate::error::{Error, Result, code};
+use crate::error::{Error, Reason, Result, code};
 use crate::frame::{self, Gather, HEADER, Header, Kind};
-use crate::hello::{Hello, MAGIC, Purpose, Role, VERSIONS};
-use crate::message::{Message, Reason};
-use crate::text::random;
+use crate::hello::{Hello, MAGIC, Purpose, VERSIONS};
+use crate::message::Message;
+use crate::text::{Role, random};
 use std::time::Duration;
 
 /// How long the whole handshake may take, from the connection on.

@@ -1,8 +1,7 @@
 //! What a broker tells of itself to whoever asks: STATUS, HELD and TOTALS, where both sides have the feature.
 
 use crate::error::{Error, Result};
-use crate::fields::{self, put};
-use crate::message::{push_address, put_addresses};
+use crate::fields::{self, push_address, put, put_addresses};
 use crate::text::{Address, Name};
 
 /// Where something stands in a broker's list: numbers that mean nothing else. Zeros: before the first.

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::fields::{self, put};
 use crate::frame::{self, Kind};
-use crate::text::{Name, Token};
+use crate::text::{Name, Role, Token};
 use std::ops::RangeInclusive;
 
 /// The first bytes of HELLO's body.
@@ -37,16 +37,6 @@ pub enum Purpose {
     Relay = 3,
 }
 
-/// Which end of a pipe the sender is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Role {
-    /// Reads.
-    Reader = 1,
-    /// Writes.
-    Writer = 2,
-}
-
 /// What a side says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
@@ -72,24 +62,6 @@ pub struct Hello {
     pub window: Option<u32>,
     /// How often this side wants a sign of life where there is nothing else to send, in milliseconds; [`Purpose::Pipe`] only.
     pub alive: Option<u32>,
-}
-
-impl Role {
-    /// The other end.
-    pub fn other(self) -> Role {
-        match self {
-            Role::Reader => Role::Writer,
-            Role::Writer => Role::Reader,
-        }
-    }
-
-    pub(crate) fn from_byte(byte: u8) -> Option<Role> {
-        match byte {
-            1 => Some(Role::Reader),
-            2 => Some(Role::Writer),
-            _ => None,
-        }
-    }
 }
 
 impl Hello {

@@ -1,15 +1,11 @@
 //! Every small frame after the handshake, as a value; and the decoder that gets them out of a stream.
 
-use crate::error::{Error, Result, code};
-use crate::fields::{self, put};
-use crate::frame::{self, Gather, HEADER, Header, Kind, TEXT_MAX};
+use crate::error::{Error, Reason, Result};
+pub use crate::fields::ADDRESSES_MAX;
+use crate::fields::{self, push_address, put, put_addresses};
+use crate::frame::{self, Gather, HEADER, Header, Kind};
 use crate::held::{Held, Place, Totals, place_bytes, place_of};
-use crate::hello::Role;
-use crate::text::{Address, Name, Token};
-use std::fmt;
-
-/// The most addresses of one registration.
-pub const ADDRESSES_MAX: usize = 8;
+use crate::text::{Address, Name, Role, Token};
 
 /// A frame after the handshake, except DATA.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,15 +69,6 @@ pub enum Message {
     Held(Box<Held>),
     /// How much a broker holds, and where its list goes on.
     Totals(Totals),
-}
-
-/// A code and a text, of a refusal or a discard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
-    /// The code as the sender gave it.
-    pub code: u32,
-    /// The text, without control characters, of at most [`TEXT_MAX`] bytes.
-    pub text: String,
 }
 
 /// An open that asks to meet its peer.
@@ -249,31 +236,6 @@ impl Message {
     }
 }
 
-impl Reason {
-    /// Makes a reason. Control characters become spaces; what is over [`TEXT_MAX`] bytes is cut off.
-    pub fn new(code: u32, text: &str) -> Reason {
-        let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        text.truncate(text.floor_char_boundary(TEXT_MAX));
-        Reason { code, text }
-    }
-
-    /// The code if it can be an errno number, else EIO.
-    pub fn errno(&self) -> u32 {
-        if (1..4096).contains(&self.code) { self.code } else { code::EIO }
-    }
-
-    fn body(&self) -> Vec<u8> {
-        let clean = Reason::new(self.code, &self.text);
-        [&clean.code.to_le_bytes()[..], clean.text.as_bytes()].concat()
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.text.is_empty() { write!(f, "code {}", self.code) } else { f.write_str(&self.text) }
-    }
-}
-
 impl Register {
     fn body(&self) -> Vec<u8> {
         let mut out = self.id.to_le_bytes().to_vec();
@@ -337,20 +299,6 @@ impl Match {
         let token = token.ok_or_else(|| Error::protocol("a MATCH frame without token"))?;
         Ok(Match { id, token, addresses })
     }
-}
-
-pub(crate) fn put_addresses(out: &mut Vec<u8>, addresses: &[Address]) {
-    for address in addresses.iter().take(ADDRESSES_MAX) {
-        put(out, fields::ADDRESS, address.as_str().as_bytes());
-    }
-}
-
-pub(crate) fn push_address(addresses: &mut Vec<Address>, address: Address) -> Result<()> {
-    if addresses.len() == ADDRESSES_MAX {
-        return Err(Error::protocol(format!("more than {ADDRESSES_MAX} addresses")));
-    }
-    addresses.push(address);
-    Ok(())
 }
 
 /// Gets small frames out of a stream, whatever the pieces in which it arrives.
@@ -439,7 +387,7 @@ impl<'a> Body<'a> {
     /// A text that a person will read: made harmless rather than refused.
     fn reason(&mut self) -> Result<Reason> {
         let code = self.array().map(u32::from_le_bytes)?;
-        if self.rest.len() > TEXT_MAX {
+        if self.rest.len() > Reason::TEXT_MAX {
             return Err(self.wrong());
         }
         Ok(Reason::new(code, &String::from_utf8_lossy(self.all())))

@@ -21,11 +21,11 @@ pub use dial::Greeting;
 pub use pipe::{LastWord, Open, Route, State};
 
 use crate::endpoint::Endpoint;
-use crate::error::code;
+use crate::error::{Reason, code};
 use crate::handshake::Established;
-use crate::hello::{Hello, Purpose, Role};
-use crate::message::{Message, Reason};
-use crate::text::Token;
+use crate::hello::{Hello, Purpose};
+use crate::message::Message;
+use crate::text::{Role, Token};
 use brokers::{Broker, Expected};
 use dial::{Dial, Target};
 use pipe::Pipe;

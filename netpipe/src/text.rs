@@ -1,4 +1,4 @@
-//! The small values that frames carry: names, addresses, tokens.
+//! The small values that frames carry: names, addresses, tokens, roles.
 
 use crate::error::{Error, Result};
 use std::fmt;
@@ -119,6 +119,34 @@ impl Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(...)")
+    }
+}
+
+/// Which end of a pipe the sender is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Role {
+    /// Reads.
+    Reader = 1,
+    /// Writes.
+    Writer = 2,
+}
+
+impl Role {
+    /// The other end.
+    pub fn other(self) -> Role {
+        match self {
+            Role::Reader => Role::Writer,
+            Role::Writer => Role::Reader,
+        }
+    }
+
+    pub(crate) fn from_byte(byte: u8) -> Option<Role> {
+        match byte {
+            1 => Some(Role::Reader),
+            2 => Some(Role::Writer),
+            _ => None,
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use super::deadlines::Deadlines;
 use super::passes::Passes;
 use super::{Limits, Times, status};
-use crate::error::{Error, Result, code};
+use crate::error::{Error, Reason, Result, code};
 use crate::held::{self, Held};
-use crate::message::{Match, Message, Reason, Register};
+use crate::message::{Match, Message, Register};
 use crate::{Address, Name, Role, Token};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};

@@ -4,10 +4,10 @@ use super::connection::{Arrival, Connection, Stage};
 use super::names::{Client, Route};
 use super::passes::Showing;
 use super::service::Service;
-use crate::error::{Error, Result, code};
+use crate::error::{Error, Reason, Result, code};
 use crate::handshake::{Established, Local, Progress};
 use crate::hello::{FEATURE_STATUS, Purpose};
-use crate::message::{Decoder, Message, Reason, Sender};
+use crate::message::{Decoder, Message, Sender};
 use std::collections::BTreeSet;
 
 impl Service {

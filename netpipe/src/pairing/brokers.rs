@@ -4,9 +4,8 @@ use super::dial::{Dial, Target};
 use super::pipe::Pipe;
 use super::{Action, Failure, Next, Pairing, Route, State, Timer};
 use crate::endpoint::Endpoint;
-use crate::hello::Role;
 use crate::message::{Match, Message, Register};
-use crate::text::Token;
+use crate::text::{Role, Token};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

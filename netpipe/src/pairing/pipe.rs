@@ -1,10 +1,9 @@
 //! One end of a pipe, and how far it is.
 
 use crate::endpoint::Endpoint;
-use crate::error::code;
-use crate::hello::Role;
-use crate::message::{Message, Reason};
-use crate::text::{Name, Token};
+use crate::error::{Reason, code};
+use crate::message::Message;
+use crate::text::{Name, Role, Token};
 use std::time::{Duration, Instant};
 
 /// Pauses between attempts to reach the other end of a direct pipe, which may open later: the first, and the longest.
