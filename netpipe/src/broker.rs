@@ -27,23 +27,20 @@
 //! | `connection` | one connection's stage, input and output |
 //! | `seats` | the limits on connections |
 //! | `service` | the loop: accepts, times out, closes |
-//! | `talk` | handshakes, and what instances and the broker tell each other |
-//! | `joined` | relays in the loop |
-//! | `status` | what the broker tells of itself |
+//! | `service::talk` | handshakes, and what instances and the broker tell each other |
+//! | `service::joined` | relays in the loop |
+//! | `service::status` | what the broker tells of itself |
 //! | `queue` | the event queue |
 //! | `deadlines` | deadlines by key |
 
 mod connection;
 mod deadlines;
-mod joined;
 mod names;
 mod passes;
 mod queue;
 mod relay;
 mod seats;
 mod service;
-mod status;
-mod talk;
 
 #[cfg(test)]
 pub(crate) use names::{Names, Route};
@@ -62,6 +59,9 @@ use std::time::Duration;
 
 /// Connections that the system holds until they are accepted; it may have a lower limit of its own.
 const BACKLOG: i32 = 4096;
+
+/// A connection to the broker.
+type Client = u64;
 
 /// Takes one line for the operator: what happened, and to whom. Never a secret or a token.
 pub type Log = Box<dyn FnMut(&str) + Send>;

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::fields::{self, push_address, put, put_addresses};
 use crate::text::{Address, Name};
+use std::net::SocketAddr;
 
 /// Where something stands in a broker's list: numbers that mean nothing else. Zeros: before the first.
 pub type Place = (u64, u64);
@@ -58,6 +59,12 @@ pub struct Totals {
 }
 
 impl Held {
+    /// Makes an entry of the list, without what only a reader or a relay has.
+    pub(crate) fn new(place: Place, state: State, name: &Name, peers: &[SocketAddr], seconds: u64) -> Held {
+        let peers = peers.iter().filter_map(|peer| Address::new(&peer.to_string()).ok()).collect();
+        Held { place, state, name: name.clone(), peers, writers: None, seconds, bytes: [0; 2] }
+    }
+
     pub(crate) fn body(&self) -> Vec<u8> {
         let mut out = place_bytes(self.place).to_vec();
         put(&mut out, fields::STATE, &[self.state as u8]);

@@ -2,9 +2,9 @@
 
 use super::deadlines::Deadlines;
 use super::passes::Passes;
-use super::{Limits, Times, status};
+use super::{Client, Limits, Times};
 use crate::error::{Error, Reason, Result, code};
-use crate::held::{self, Held};
+use crate::held::{self, Held, Place};
 use crate::message::{Match, Message, Register};
 use crate::{Address, Name, Role, Token};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -12,16 +12,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Bound;
 use std::time::Instant;
 
-/// A connection to the broker.
-pub(crate) type Client = u64;
-/// Where a registration lies: its connection, and its id on it.
-pub(crate) type Place = (Client, u64);
-
 /// The registrations of all connections.
 #[derive(Debug)]
 pub(crate) struct Names {
     limits: Limits,
     times: Times,
+    /// By place: the connection, and the registration's id on it.
     registrations: BTreeMap<Place, Registration>,
     pipes: HashMap<Name, Pipe>,
     /// Names whose writer gave up before a reader came, with the connection that said so.
@@ -294,7 +290,7 @@ impl Names {
         let peers: Vec<_> = [Some(route.peer), met].into_iter().flatten().collect();
         let seconds = now.saturating_duration_since(*since).as_secs();
         let writers = reader.filter(|reader| reader.place == place).and_then(|reader| reader.room);
-        Held { writers, ..status::held(place, state, name, &peers, seconds) }
+        Held { writers, ..Held::new(place, state, name, &peers, seconds) }
     }
 
     /// Names the limit that one more registration of this connection would break.

@@ -1,7 +1,7 @@
 //! Tokens that let two connections meet in a relay.
 
+use super::Client;
 use super::deadlines::Deadlines;
-use super::names::Client;
 use crate::{Name, Token};
 use std::collections::HashMap;
 use std::time::Instant;

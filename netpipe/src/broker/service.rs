@@ -2,16 +2,16 @@
 
 use super::connection::{Connection, Stage};
 use super::deadlines::Deadlines;
-use super::joined::{Joined, is_relay};
-use super::names::{Client, Names};
+use super::names::Names;
 use super::passes::Passes;
 use super::queue::Queue;
 use super::seats::Seats;
-use super::{Config, Handle};
+use super::{Client, Config, Handle};
 use crate::error::{Reason, code};
 use crate::handshake::Handshake;
 use crate::message::Message;
 use crate::repeats::Repeats;
+use joined::{Joined, is_relay};
 use rustix::event::epoll::EventFlags;
 use rustix::net::sockopt;
 use std::collections::{BTreeMap, HashMap};
@@ -20,6 +20,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+mod joined;
+mod status;
+mod talk;
 
 const LISTENER: u64 = 0;
 const BELL: u64 = 1;
@@ -37,15 +41,15 @@ const TURNED_AWAY: usize = 64;
 
 /// A running broker.
 pub(super) struct Service {
-    pub(super) config: Config,
-    pub(super) queue: Queue,
-    pub(super) now: Instant,
-    pub(super) connections: HashMap<Client, Connection>,
-    pub(super) relays: BTreeMap<Client, Joined>,
-    pub(super) deadlines: Deadlines<Client>,
-    pub(super) names: Names,
-    pub(super) passes: Passes,
-    pub(super) seats: Seats,
+    config: Config,
+    queue: Queue,
+    now: Instant,
+    connections: HashMap<Client, Connection>,
+    relays: BTreeMap<Client, Joined>,
+    deadlines: Deadlines<Client>,
+    names: Names,
+    passes: Passes,
+    seats: Seats,
     listener: Option<TcpListener>,
     /// When to accept again, after the system could not give a connection.
     resume: Option<Instant>,

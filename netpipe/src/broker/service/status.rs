@@ -1,11 +1,9 @@
 //! What the broker tells of itself, a page at a time: whoever asks keeps the place, so nothing is kept here.
 
-use super::names::Client;
-use super::service::Service;
-use crate::held::{Held, Place, State, Totals};
+use super::Service;
+use crate::broker::Client;
+use crate::held::{Place, Totals};
 use crate::message::Message;
-use crate::{Address, Name};
-use std::net::SocketAddr;
 use std::ops::Bound;
 
 /// What is told at one time: far less than an instance may leave unread.
@@ -35,10 +33,4 @@ impl Service {
             self.tell(key, &message);
         }
     }
-}
-
-/// Makes an entry of the list.
-pub(super) fn held(place: Place, state: State, name: &Name, peers: &[SocketAddr], seconds: u64) -> Held {
-    let peers = peers.iter().filter_map(|peer| Address::new(&peer.to_string()).ok()).collect();
-    Held { place, state, name: name.clone(), peers, writers: None, seconds, bytes: [0; 2] }
 }

@@ -1,9 +1,10 @@
 //! Handshakes, and what instances and the broker tell each other.
 
-use super::connection::{Arrival, Connection, Stage};
-use super::names::{Client, Route};
-use super::passes::Showing;
-use super::service::Service;
+use super::Service;
+use crate::broker::Client;
+use crate::broker::connection::{Arrival, Connection, Stage};
+use crate::broker::names::Route;
+use crate::broker::passes::Showing;
 use crate::error::{Error, Reason, Result, code};
 use crate::handshake::{Established, Local, Progress};
 use crate::hello::{FEATURE_STATUS, Purpose};

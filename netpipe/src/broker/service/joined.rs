@@ -1,12 +1,11 @@
 //! Relays in the loop: joined by a token, watched at both ends, ended alike at both.
 
-use super::connection::Stage;
-use super::names::Client;
-use super::queue::Watched;
-use super::relay::{Flow, Progress, Relay};
-use super::service::{Service, words};
-use super::status;
+use super::{Service, words};
 use crate::Name;
+use crate::broker::Client;
+use crate::broker::connection::Stage;
+use crate::broker::queue::Watched;
+use crate::broker::relay::{Flow, Progress, Relay};
 use crate::error::{Reason, code};
 use crate::held::{Held, Place, State};
 use rustix::event::epoll::EventFlags;
@@ -34,7 +33,7 @@ impl Joined {
     /// What is told of it.
     pub(super) fn held(&self, now: Instant, place: Place) -> Held {
         let seconds = now.saturating_duration_since(self.since).as_secs();
-        let held = status::held(place, State::Relay, &self.name, &self.peers, seconds);
+        let held = Held::new(place, State::Relay, &self.name, &self.peers, seconds);
         Held { bytes: self.relay.moved(), ..held }
     }
 }
