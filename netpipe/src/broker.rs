@@ -43,7 +43,7 @@ mod seats;
 mod service;
 
 #[cfg(test)]
-pub(crate) use names::{Names, Route};
+pub(crate) use names::{Names, Origin};
 #[cfg(test)]
 pub(crate) use passes::{Passes, Showing};
 

@@ -24,7 +24,7 @@ pub const SCHEMES: [&str; 3] = ["tcp", "netpipe", "opaque"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
     /// Where the other end is.
-    pub place: Place,
+    pub location: Location,
     /// Which end this side is, if the descriptor says.
     pub role: Option<Role>,
     /// What else stood in the query: settings of this open, not checked yet.
@@ -33,7 +33,7 @@ pub struct Descriptor {
 
 /// Where the other end of a pipe is to be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// At an address, or it comes to this one.
     Direct {
         /// Where one side listens, and the other dials.
@@ -88,7 +88,7 @@ impl Descriptor {
     /// # Errors
     /// [`Error::Invalid`]: no pipe can be called so.
     pub fn name(&self, role: Role, node: Option<&str>, job: Option<&str>) -> Result<Name> {
-        let Place::Broker { name, naming, .. } = &self.place else { return Ok(Name::unnamed()) };
+        let Location::Broker { name, naming, .. } = &self.location else { return Ok(Name::unnamed()) };
         let name = match (naming, self.option("node").or(node)) {
             (Naming::PeerOrName, Some(node)) => between(role, node, name)?,
             _ => name.clone(),
@@ -107,12 +107,12 @@ impl Descriptor {
     fn add(&mut self, pair: &str) -> Result<()> {
         let (key, value) = pair.split_once('=').ok_or(invalid("what follows `?` is key=value&..."))?;
         let value = decode(value)?;
-        match (key, &mut self.place) {
+        match (key, &mut self.location) {
             ("mode", _) => {
                 let role = role_of(&value).ok_or(invalid("`mode` is `r` or `w`"))?;
                 set(&mut self.role, role, "`mode` is given twice, and differs")
             }
-            ("role", Place::Direct { listens, .. }) => match value.as_str() {
+            ("role", Location::Direct { listens, .. }) => match value.as_str() {
                 "listen" | "connect" => set(listens, value == "listen", "`role` is given twice, and differs"),
                 _ => Err(invalid("`role` is `listen` or `connect`")),
             },
@@ -172,8 +172,8 @@ fn of_short(body: &str) -> Result<Descriptor> {
 }
 
 fn direct(at: &str) -> Result<Descriptor> {
-    let place = Place::Direct { at: endpoint("the address", at, None)?, listens: None };
-    Ok(Descriptor { place, role: None, options: Vec::new() })
+    let location = Location::Direct { at: endpoint("the address", at, None)?, listens: None };
+    Ok(Descriptor { location, role: None, options: Vec::new() })
 }
 
 fn behind(broker: Option<&str>, name: String, naming: Naming, role: Option<Role>) -> Result<Descriptor> {
@@ -181,7 +181,7 @@ fn behind(broker: Option<&str>, name: String, naming: Naming, role: Option<Role>
         return Err(invalid("the pipe has no name"));
     }
     let broker = broker.map(|text| endpoint("the broker", text, Some(BROKER_PORT))).transpose()?;
-    Ok(Descriptor { place: Place::Broker { broker, name, naming }, role, options: Vec::new() })
+    Ok(Descriptor { location: Location::Broker { broker, name, naming }, role, options: Vec::new() })
 }
 
 fn endpoint(what: &str, text: &str, default: Option<u16>) -> Result<Endpoint> {
@@ -262,8 +262,8 @@ mod tests {
             ("tcp:10.0.0.1:80", "10.0.0.1:80", None),
             ("tcp:2:80", "2:80", None),
         ] {
-            let place = Place::Direct { at: Endpoint::parse(at, None).unwrap(), listens: None };
-            assert_eq!(parsed(text).unwrap(), Descriptor { place, role, options: Vec::new() }, "{text}");
+            let location = Location::Direct { at: Endpoint::parse(at, None).unwrap(), listens: None };
+            assert_eq!(parsed(text).unwrap(), Descriptor { location, role, options: Vec::new() }, "{text}");
         }
         for (text, broker, name, naming, role) in [
             ("tcp://b:80/a%2fb/c?mode=r", "b:80", "a/b/c", Whole, read),
@@ -284,8 +284,8 @@ mod tests {
             ("tcp:2:0", "", "2", PeerOrName, None),
         ] {
             let broker = Endpoint::parse(broker, Some(BROKER_PORT)).ok();
-            let place = Place::Broker { broker, name: name.to_owned(), naming };
-            assert_eq!(parsed(text).unwrap(), Descriptor { place, role, options: Vec::new() }, "{text}");
+            let location = Location::Broker { broker, name: name.to_owned(), naming };
+            assert_eq!(parsed(text).unwrap(), Descriptor { location, role, options: Vec::new() }, "{text}");
         }
     }
 
@@ -293,8 +293,8 @@ mod tests {
     fn queries() {
         let both = parsed("netpipe:2:r?writers=3&mode=r&window=64k").unwrap();
         assert_eq!(both.options, [("writers".into(), "3".into()), ("window".into(), "64k".into())]);
-        let listening = parsed("tcp:h:1?role=listen").unwrap().place;
-        assert!(matches!(listening, Place::Direct { listens: Some(true), .. }));
+        let listening = parsed("tcp:h:1?role=listen").unwrap().location;
+        assert!(matches!(listening, Location::Direct { listens: Some(true), .. }));
         let odd = [
             "netpipe:2:r?mode=w",
             "netpipe:2:r?x",

@@ -31,10 +31,10 @@ impl Algorithm {
 
 /// A digest that grows with a pipe's payload.
 #[derive(Debug, Clone)]
-pub struct Digest(State);
+pub struct Digest(Hasher);
 
 #[derive(Debug, Clone)]
-enum State {
+enum Hasher {
     Sha256(Sha256),
     Blake3(Box<blake3::Hasher>),
 }
@@ -43,16 +43,16 @@ impl Digest {
     /// Begins.
     pub fn new(algorithm: Algorithm) -> Digest {
         Digest(match algorithm {
-            Algorithm::Sha256 => State::Sha256(Sha256::new()),
-            Algorithm::Blake3 => State::Blake3(Box::default()),
+            Algorithm::Sha256 => Hasher::Sha256(Sha256::new()),
+            Algorithm::Blake3 => Hasher::Blake3(Box::default()),
         })
     }
 
     /// Goes on over the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
-            State::Sha256(hash) => hash.update(bytes),
-            State::Blake3(hash) => {
+            Hasher::Sha256(hash) => hash.update(bytes),
+            Hasher::Blake3(hash) => {
                 hash.update(bytes);
             }
         }
@@ -61,8 +61,8 @@ impl Digest {
     /// The digest of all bytes so far.
     pub fn value(&self) -> [u8; 32] {
         match &self.0 {
-            State::Sha256(hash) => hash.clone().finalize().into(),
-            State::Blake3(hash) => hash.finalize().into(),
+            Hasher::Sha256(hash) => hash.clone().finalize().into(),
+            Hasher::Blake3(hash) => hash.finalize().into(),
         }
     }
 }

@@ -65,7 +65,7 @@ pub struct Local {
 pub struct Handshake {
     side: Side,
     exporter: Exporter,
-    stage: Stage,
+    state: HandshakeState,
     gather: Gather,
     output: Vec<u8>,
     /// The peer is known to speak netpipe.
@@ -73,7 +73,7 @@ pub struct Handshake {
 }
 
 #[derive(Debug)]
-enum Stage {
+enum HandshakeState {
     /// Dialler: waits for the acceptor's HELLO; its own, and that as bytes.
     SentHello(Hello, Vec<u8>, Option<Secret>),
     /// Acceptor: waits for the dialler's HELLO.
@@ -98,17 +98,17 @@ impl Handshake {
         let output = frame.clone();
         Ok(Handshake {
             output,
-            ..Handshake::new(Side::Dialler, exporter, Stage::SentHello(hello, frame, secret))
+            ..Handshake::new(Side::Dialler, exporter, HandshakeState::SentHello(hello, frame, secret))
         })
     }
 
     /// Begins as the side that took the connection.
     pub fn acceptor(exporter: Exporter) -> Handshake {
-        Handshake::new(Side::Acceptor, exporter, Stage::AwaitsHello)
+        Handshake::new(Side::Acceptor, exporter, HandshakeState::AwaitsHello)
     }
 
-    fn new(side: Side, exporter: Exporter, stage: Stage) -> Handshake {
-        Handshake { side, exporter, stage, gather: Gather::default(), output: Vec::new(), recognised: false }
+    fn new(side: Side, exporter: Exporter, state: HandshakeState) -> Handshake {
+        Handshake { side, exporter, state, gather: Gather::default(), output: Vec::new(), recognised: false }
     }
 
     /// Takes the bytes to send now; empty if there are none.
@@ -130,7 +130,7 @@ impl Handshake {
     /// # Errors
     /// Why there will be no connection; every later call returns it again.
     pub fn input(&mut self, input: &mut &[u8]) -> Result<Progress> {
-        if let Stage::Over(error) = &self.stage {
+        if let HandshakeState::Over(error) = &self.state {
             return Err(error.clone());
         }
         let progress = self.step(input);
@@ -142,7 +142,7 @@ impl Handshake {
     /// # Errors
     /// One side has a secret and the other has none: [`Error::Denied`]; no common version: [`Error::Protocol`].
     pub fn accept(&mut self, local: Local, secret: Option<Secret>) -> Result<Progress> {
-        if let Stage::Over(error) = &self.stage {
+        if let HandshakeState::Over(error) = &self.state {
             return Err(error.clone());
         }
         let progress = self.answer(local, secret);
@@ -175,39 +175,41 @@ impl Handshake {
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<Progress> {
-        let wanted = match &self.stage {
-            Stage::Asked(hello, _) => return Ok(Progress::Hello(hello.clone())),
-            Stage::AwaitsProof(..) => Kind::Proof,
-            Stage::SentHello(..) | Stage::AwaitsHello | Stage::Over(_) => Kind::Hello,
+        let wanted = match &self.state {
+            HandshakeState::Asked(hello, _) => return Ok(Progress::Hello(hello.clone())),
+            HandshakeState::AwaitsProof(..) => Kind::Proof,
+            HandshakeState::SentHello(..) | HandshakeState::AwaitsHello | HandshakeState::Over(_) => {
+                Kind::Hello
+            }
         };
         let Some(frame) = self.frame(input, wanted)? else { return Ok(Progress::More) };
         let body = &frame[HEADER..];
-        match std::mem::replace(&mut self.stage, over()) {
-            Stage::SentHello(own, own_frame, secret) => {
+        match std::mem::replace(&mut self.state, over()) {
+            HandshakeState::SentHello(own, own_frame, secret) => {
                 let established = agree(self.side, &own, Hello::parse(body)?)?;
                 let Some(secret) = secret else { return Ok(Progress::Done(established)) };
                 let transcript = Transcript::new(&own_frame, &frame, self.exporter);
                 self.prove(&secret, &transcript)?;
-                self.stage = Stage::AwaitsProof(secret, transcript, established);
+                self.state = HandshakeState::AwaitsProof(secret, transcript, established);
                 self.step(input)
             }
-            Stage::AwaitsProof(secret, transcript, established) => {
+            HandshakeState::AwaitsProof(secret, transcript, established) => {
                 secret.verify(self.side.other(), &transcript, body)?;
                 if self.side == Side::Acceptor {
                     self.prove(&secret, &transcript)?;
                 }
                 Ok(Progress::Done(established))
             }
-            Stage::AwaitsHello | Stage::Asked(..) | Stage::Over(_) => {
+            HandshakeState::AwaitsHello | HandshakeState::Asked(..) | HandshakeState::Over(_) => {
                 let hello = Hello::parse(body)?;
-                self.stage = Stage::Asked(hello.clone(), frame);
+                self.state = HandshakeState::Asked(hello.clone(), frame);
                 Ok(Progress::Hello(hello))
             }
         }
     }
 
     fn answer(&mut self, local: Local, secret: Option<Secret>) -> Result<Progress> {
-        let Stage::Asked(peer, frame) = std::mem::replace(&mut self.stage, over()) else {
+        let HandshakeState::Asked(peer, frame) = std::mem::replace(&mut self.state, over()) else {
             return Err(Error::Invalid("accept comes after the dialler's HELLO, once".into()));
         };
         let role = peer.role.map(|role| role.other());
@@ -226,7 +228,8 @@ impl Handshake {
         let own = hello.to_bytes();
         self.output.extend_from_slice(&own);
         let Some(secret) = secret else { return Ok(Progress::Done(established)) };
-        self.stage = Stage::AwaitsProof(secret, Transcript::new(&frame, &own, self.exporter), established);
+        self.state =
+            HandshakeState::AwaitsProof(secret, Transcript::new(&frame, &own, self.exporter), established);
         Ok(Progress::More)
     }
 
@@ -290,13 +293,13 @@ impl Handshake {
         if let Some(reason) = reason {
             Message::Refusal(reason).append_to(&mut self.output);
         }
-        self.stage = Stage::Over(error.clone());
+        self.state = HandshakeState::Over(error.clone());
         error
     }
 }
 
-fn over() -> Stage {
-    Stage::Over(Error::Invalid("the handshake is over".into()))
+fn over() -> HandshakeState {
+    HandshakeState::Over(Error::Invalid("the handshake is over".into()))
 }
 
 /// Checks the two HELLOs against each other. The texts may go to the peer: they take nobody's point of view.

@@ -1,8 +1,8 @@
 //! How the ends of an instance's pipes find each other, without any IO: directly, or through brokers.
 //!
-//! Each pipe is in one [`State`]. Events go in as calls, with the time at which they came; what is to be done comes out of
+//! Each pipe is in one [`PipeState`]. Events go in as calls, with the time at which they came; what is to be done comes out of
 //! [`poll`](Pairing::poll) as [`Action`]s. Their executor has the sockets, the resolver and the timers, and makes the
-//! [`Handshake`](crate::Handshake)s; [`Next`] says what becomes of a connection whose handshake is complete.
+//! [`Handshake`](crate::Handshake)s; [`Disposition`] says what becomes of a connection whose handshake is complete.
 //!
 //! | Module | What |
 //! |---|---|
@@ -16,9 +16,9 @@ mod brokers;
 mod dial;
 mod pipe;
 
-pub use action::{Action, Next, Timer};
+pub use action::{Action, Disposition, Timer};
 pub use dial::Greeting;
-pub use pipe::{LastWord, Open, Route, State};
+pub use pipe::{LastWord, Open, PipeState, Route};
 
 use crate::endpoint::Endpoint;
 use crate::error::{Reason, code};
@@ -26,7 +26,7 @@ use crate::handshake::Established;
 use crate::hello::{Hello, Purpose};
 use crate::message::Message;
 use crate::text::{Role, Token};
-use brokers::{Broker, Expected};
+use brokers::{Expected, KnownBroker};
 use dial::{Dial, Target};
 use pipe::Pipe;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -78,7 +78,7 @@ pub enum Awaited {
 pub struct Pairing {
     config: Config,
     pipes: HashMap<u64, Pipe>,
-    brokers: BTreeMap<Endpoint, Broker>,
+    brokers: BTreeMap<Endpoint, KnownBroker>,
     /// Introduced writers that are to come.
     expected: HashMap<Token, Expected>,
     /// Connections that are being made, by a number that each attempt has for itself.
@@ -114,7 +114,7 @@ impl Pairing {
     }
 
     /// How far a pipe is; `None`: it is not known, or no more.
-    pub fn state(&self, id: u64) -> Option<&State> {
+    pub fn state(&self, id: u64) -> Option<&PipeState> {
         self.pipes.get(&id).map(|pipe| &pipe.state)
     }
 
@@ -133,7 +133,7 @@ impl Pairing {
 
     /// A reader's pipe is over: nobody else is to come.
     pub fn over(&mut self, id: u64) {
-        self.end(id, State::Ended, Message::Withdraw(id));
+        self.end(id, PipeState::Ended, Message::Withdraw(id));
     }
 
     /// Nobody uses a pipe any more. A writer's last word is still to be delivered.
@@ -166,7 +166,7 @@ impl Pairing {
         }
         let trouble = pipe.unmet.as_ref().map(|(_, trouble)| trouble.clone());
         // Its reader waits for this writer, and would wait for ever.
-        let introduced = matches!(pipe.state, State::Introduced { .. } | State::Relayed(_));
+        let introduced = matches!(pipe.state, PipeState::Introduced { .. } | PipeState::Relayed(_));
         let last = if introduced && !is_busy { Message::Discarded(id) } else { Message::Withdraw(id) };
         match trouble {
             Some(trouble) if is_busy => {
@@ -181,7 +181,7 @@ impl Pairing {
             None => {}
         }
         self.actions.push_back(Action::Fail(id, failure));
-        self.end(id, State::Ended, last);
+        self.end(id, PipeState::Ended, last);
     }
 
     /// Notes a trouble for all whom a listener serves.
@@ -234,7 +234,7 @@ impl Pairing {
     }
 
     /// The handshake of a peer that came for a pipe is complete.
-    pub fn accepted(&mut self, id: u64, established: &Established) -> Next {
+    pub fn accepted(&mut self, id: u64, established: &Established) -> Disposition {
         if let Some(token) = &established.peer.token {
             self.expected.remove(token);
         }
@@ -263,24 +263,24 @@ impl Pairing {
     }
 
     /// Gives a pipe a connection, if it wants one.
-    fn connect(&mut self, id: u64, peer: Option<Role>) -> Next {
+    fn connect(&mut self, id: u64, peer: Option<Role>) -> Disposition {
         let refuse = |text| Message::Refusal(Reason::new(code::EBUSY, text));
         match (self.pipes.get_mut(&id), peer) {
             (Some(pipe), Some(Role::Writer)) if pipe.is_looking() => {
                 pipe.room = pipe.room.map(|room| room.saturating_sub(1));
                 if pipe.room == Some(0) {
                     // Listener and registration stay until the pipe is over: one writer more is refused, not left to wait.
-                    pipe.state = State::Connected;
+                    pipe.state = PipeState::Connected;
                 }
-                Next::Connect(id)
+                Disposition::Connect(id)
             }
             (Some(pipe), _) if pipe.is_looking() => {
-                self.end(id, State::Connected, Message::Withdraw(id));
-                Next::Connect(id)
+                self.end(id, PipeState::Connected, Message::Withdraw(id));
+                Disposition::Connect(id)
             }
-            (Some(_), Some(Role::Writer)) => Next::Dismiss(refuse(ALL_THERE)),
-            (None, Some(Role::Writer)) => Next::Dismiss(Message::Closed(0)),
-            (_, _) => Next::Close,
+            (Some(_), Some(Role::Writer)) => Disposition::Dismiss(refuse(ALL_THERE)),
+            (None, Some(Role::Writer)) => Disposition::Dismiss(Message::Closed(0)),
+            (_, _) => Disposition::Close,
         }
     }
 
@@ -290,7 +290,7 @@ impl Pairing {
         if self.pipes.get(&id).is_some_and(is_discarded) && self.leave_broker(id, Message::Discarded(id)) {
             let failure = Failure::new(code::ECONNRESET, "it was discarded");
             self.actions.push_back(Action::Fail(id, failure));
-            self.end(id, State::Ended, Message::Withdraw(id));
+            self.end(id, PipeState::Ended, Message::Withdraw(id));
         }
     }
 
@@ -301,11 +301,11 @@ impl Pairing {
             let failure = Failure::new(code::ECONNRESET, "it was closed before its other end came");
             self.actions.push_back(Action::Fail(id, failure));
         }
-        self.end(id, State::Ended, Message::Withdraw(id));
+        self.end(id, PipeState::Ended, Message::Withdraw(id));
     }
 
     /// Nobody else is to come to a pipe: its listener and its registration end.
-    fn end(&mut self, id: u64, state: State, last: Message) {
+    fn end(&mut self, id: u64, state: PipeState, last: Message) {
         let Some(pipe) = self.pipes.get_mut(&id) else { return };
         pipe.state = state;
         if pipe.closed {

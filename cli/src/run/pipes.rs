@@ -4,7 +4,7 @@
 //! one run of several manifests sees both ends of a pipe, which no end does by itself. What cannot be parsed is left to the
 //! provider to refuse.
 
-use netpipe::descriptor::{Place, SCHEMES};
+use netpipe::descriptor::{Location, SCHEMES};
 use netpipe::{BROKER_PORT, Endpoint, Name, Role};
 use std::collections::BTreeMap;
 use vfs_core::{Configuration, Descriptor};
@@ -83,7 +83,7 @@ impl Pipes {
         let scheme = scheme.unwrap_or_else(|| written.scheme().to_ascii_lowercase());
         let scheme = SCHEMES.into_iter().find(|known| *known == scheme).unwrap_or(SCHEMES[0]);
         let pipe = netpipe::Descriptor::parse(scheme, written.rest()).ok()?;
-        let Place::Broker { broker, .. } = &pipe.place else {
+        let Location::Broker { broker, .. } = &pipe.location else {
             self.leading_out += 1;
             return None;
         };

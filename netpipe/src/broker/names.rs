@@ -19,7 +19,7 @@ pub(crate) struct Names {
     times: Times,
     /// By place: the connection, and the registration's id on it.
     registrations: BTreeMap<Place, Registration>,
-    pipes: HashMap<Name, Pipe>,
+    pipes: HashMap<Name, Ends>,
     /// Names whose writer gave up before a reader came, with the connection that said so.
     discards: HashMap<Name, Client>,
     discards_end: Deadlines<Name>,
@@ -40,13 +40,13 @@ struct Registration {
     serial: u64,
     since: Instant,
     name: Name,
-    route: Route,
-    state: State,
+    origin: Origin,
+    state: Phase,
 }
 
 /// The two addresses of an instance's connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Route {
+pub(crate) struct Origin {
     /// The instance's, as the broker sees it.
     pub(crate) peer: SocketAddr,
     /// The broker's, as the instance reached it.
@@ -54,7 +54,7 @@ pub(crate) struct Route {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum Phase {
     Reader,
     Waiting,
     Matched(Matched),
@@ -71,7 +71,7 @@ struct Matched {
 
 /// One name in use.
 #[derive(Debug, Default)]
-struct Pipe {
+struct Ends {
     reader: Option<Reader>,
     /// Writers without a reader, in order of arrival. Empty while there is a reader.
     waiting: BTreeMap<u64, Place>,
@@ -126,7 +126,7 @@ impl Names {
         &mut self,
         now: Instant,
         client: Client,
-        route: Route,
+        origin: Origin,
         wanted: Register,
     ) -> Result<()> {
         let place = (client, wanted.id);
@@ -134,14 +134,14 @@ impl Names {
             return Err(Error::protocol("REGISTER with the id of another registration"));
         }
         if let Some(text) = self.limit(client) {
-            self.log.push(format!("refuse {:?} to {}: {text}", wanted.name.as_str(), route.peer));
+            self.log.push(format!("refuse {:?} to {}: {text}", wanted.name.as_str(), origin.peer));
             self.tell_refused(place, code::EBUSY, &text);
             return Ok(());
         }
         self.serial += 1;
-        let state = if wanted.role == Role::Reader { State::Reader } else { State::Waiting };
+        let state = if wanted.role == Role::Reader { Phase::Reader } else { Phase::Waiting };
         let registration =
-            Registration { serial: self.serial, since: now, name: wanted.name.clone(), route, state };
+            Registration { serial: self.serial, since: now, name: wanted.name.clone(), origin, state };
         self.registrations.insert(place, registration);
         *self.held.entry(client).or_default() += 1;
         match wanted.role {
@@ -152,8 +152,8 @@ impl Names {
 
     /// Ends a registration. One that has ended already is no fault: a refusal may have crossed this.
     pub(crate) fn withdraw(&mut self, place: Place) {
-        if let Some(Registration { name, route, .. }) = self.remove(place) {
-            self.log.push(format!("withdraw {:?}: {}", name.as_str(), route.peer));
+        if let Some(Registration { name, origin, .. }) = self.remove(place) {
+            self.log.push(format!("withdraw {:?}: {}", name.as_str(), origin.peer));
         }
     }
 
@@ -162,12 +162,12 @@ impl Names {
     /// # Errors
     /// The registration is a reader's: [`Error::Protocol`].
     pub(crate) fn discard(&mut self, now: Instant, place: Place) -> Result<()> {
-        if matches!(self.registrations.get(&place), Some(Registration { state: State::Reader, .. })) {
+        if matches!(self.registrations.get(&place), Some(Registration { state: Phase::Reader, .. })) {
             return Err(Error::protocol("DISCARDED of a reader"));
         }
-        let Some(Registration { name, route, state, .. }) = self.remove(place) else { return Ok(()) };
-        self.log.push(format!("discard {:?}: {}", name.as_str(), route.peer));
-        if let State::Matched(matched) = state
+        let Some(Registration { name, origin, state, .. }) = self.remove(place) else { return Ok(()) };
+        self.log.push(format!("discard {:?}: {}", name.as_str(), origin.peer));
+        if let Phase::Matched(matched) = state
             && self.has_reader(&matched)
         {
             // It crossed the introduction: that reader waits for nobody.
@@ -209,7 +209,7 @@ impl Names {
     ) -> Result<()> {
         let Some(registration) = self.registrations.get_mut(&place) else { return Ok(()) };
         let matched = match registration.state {
-            State::Matched(matched) if matched.token == given => matched,
+            Phase::Matched(matched) if matched.token == given => matched,
             _ => return Err(Error::protocol("UNREACHABLE with a token that is not its registration's")),
         };
         if matched.until < now {
@@ -230,12 +230,12 @@ impl Names {
         let token = Token::random()?;
         let until = now + self.times.token;
         let Some(registration) = self.registrations.get_mut(&place) else { return Ok(()) };
-        registration.state = State::Matched(Matched { token, until, ..matched });
+        registration.state = Phase::Matched(Matched { token, until, ..matched });
         passes.issue(token, registration.name.clone(), until);
         self.log.push(format!(
             "relay {:?}: for writer {}",
             registration.name.as_str(),
-            registration.route.peer
+            registration.origin.peer
         ));
         let (client, id) = matched.reader;
         self.notices.push_back((client, Message::Relay { id, token }));
@@ -277,17 +277,17 @@ impl Names {
     }
 
     fn tell(&self, now: Instant, place: Place, registration: &Registration) -> Held {
-        let Registration { since, name, route, state, .. } = registration;
+        let Registration { since, name, origin, state, .. } = registration;
         let reader = self.pipes.get(name).and_then(|pipe| pipe.reader.as_ref());
         let (state, met) = match state {
-            State::Reader => (held::State::Reader, None),
-            State::Waiting => (held::State::Writer, None),
-            State::Matched(matched) => (held::State::Introduced, Some(matched)),
+            Phase::Reader => (held::State::Reader, None),
+            Phase::Waiting => (held::State::Writer, None),
+            Phase::Matched(matched) => (held::State::Introduced, Some(matched)),
         };
         let met = met.filter(|matched| self.has_reader(matched));
         let met =
-            met.and_then(|matched| self.registrations.get(&matched.reader)).map(|reader| reader.route.peer);
-        let peers: Vec<_> = [Some(route.peer), met].into_iter().flatten().collect();
+            met.and_then(|matched| self.registrations.get(&matched.reader)).map(|reader| reader.origin.peer);
+        let peers: Vec<_> = [Some(origin.peer), met].into_iter().flatten().collect();
         let seconds = now.saturating_duration_since(*since).as_secs();
         let writers = reader.filter(|reader| reader.place == place).and_then(|reader| reader.room);
         Held { writers, ..Held::new(place, state, name, &peers, seconds) }
@@ -339,7 +339,7 @@ impl Names {
 
     fn arrive_writer(&mut self, now: Instant, place: Place) -> Result<()> {
         let Some(registration) = self.registrations.get_mut(&place) else { return Ok(()) };
-        registration.state = State::Waiting;
+        registration.state = Phase::Waiting;
         let (name, serial) = (registration.name.clone(), registration.serial);
         if self.pipes.get(&name).is_some_and(|pipe| pipe.reader.is_some()) {
             return self.meet(now, place);
@@ -370,12 +370,12 @@ impl Names {
         }
         let (place, addresses) = (reader.place, reader.addresses.clone());
         let token = Token::random()?;
-        let to = registration.route;
+        let to = registration.origin;
         let Some(reader) = self.registrations.get(&place) else { return Ok(()) };
-        let (reader_serial, from) = (reader.serial, reader.route);
+        let (reader_serial, from) = (reader.serial, reader.origin);
         let until = now + self.times.token;
         if let Some(registration) = self.registrations.get_mut(&writer) {
-            registration.state = State::Matched(Matched { reader: place, reader_serial, token, until });
+            registration.state = Phase::Matched(Matched { reader: place, reader_serial, token, until });
         }
         let addresses = addresses.iter().map(|address| complete(address, from, to)).collect();
         self.log.push(format!("match {:?}: writer {}, reader {}", name.as_str(), to.peer, from.peer));
@@ -408,8 +408,8 @@ impl Names {
 
     /// Ends a registration, and says why.
     fn refuse(&mut self, place: Place, code: u32, text: &str) {
-        if let Some(Registration { name, route, .. }) = self.remove(place) {
-            self.log.push(format!("refuse {:?} to {}: {text}", name.as_str(), route.peer));
+        if let Some(Registration { name, origin, .. }) = self.remove(place) {
+            self.log.push(format!("refuse {:?} to {}: {text}", name.as_str(), origin.peer));
         }
         self.tell_refused(place, code, text);
     }
@@ -451,7 +451,7 @@ impl Names {
 
 /// Fills the host in where the reader's instance left it out: the one that the broker sees. A loopback address means the
 /// broker's own machine, so a writer elsewhere is told the address at which it found that.
-fn complete(address: &Address, reader: Route, writer: Route) -> Address {
+fn complete(address: &Address, reader: Origin, writer: Origin) -> Address {
     if !address.host().is_empty() {
         return address.clone();
     }

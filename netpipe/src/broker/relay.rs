@@ -16,7 +16,7 @@ const ROUNDS: usize = 32;
 
 /// What has become of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum RelayState {
     /// Both ends live, or what one sent before it was lost is still on its way: ask again when an event comes.
     Running,
     /// Both directions came to an orderly end.
@@ -99,15 +99,15 @@ impl Relay {
     }
 
     /// Moves what can be moved without waiting.
-    pub(super) fn advance(&mut self) -> Progress {
+    pub(super) fn advance(&mut self) -> RelayState {
         // The second may find an end lost that the first has already passed: its rest has to be moved then.
         while self.advance_both() {}
         match (self.ends[0].lost, self.ends[1].lost) {
-            (true, true) => Progress::Broken,
-            (true, false) if self.flows[0].is_dry() => Progress::Broken,
-            (false, true) if self.flows[1].is_dry() => Progress::Broken,
-            (false, false) if self.flows.iter().all(|flow| flow.sink_ended) => Progress::Finished,
-            _ => Progress::Running,
+            (true, true) => RelayState::Broken,
+            (true, false) if self.flows[0].is_dry() => RelayState::Broken,
+            (false, true) if self.flows[1].is_dry() => RelayState::Broken,
+            (false, false) if self.flows.iter().all(|flow| flow.sink_ended) => RelayState::Finished,
+            _ => RelayState::Running,
         }
     }
 
@@ -244,7 +244,7 @@ mod tests {
                 let flows = [Flow::new(first).unwrap(), Flow::new(b"").unwrap()];
                 let mut relay = Relay::join([left, right], flows);
                 while !relay.flows[0].sink_ended {
-                    assert_eq!(relay.advance(), Progress::Running);
+                    assert_eq!(relay.advance(), RelayState::Running);
                     let waits = relay.interest(0).contains(EventFlags::IN)
                         || relay.interest(1).contains(EventFlags::OUT);
                     assert!(

@@ -42,7 +42,7 @@ pub enum Action {
 
 /// What becomes of a connection whose handshake is complete.
 #[derive(Debug)]
-pub enum Next {
+pub enum Disposition {
     /// It is this pipe's.
     Connect(u64),
     /// It gets this last frame.

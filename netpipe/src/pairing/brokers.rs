@@ -2,7 +2,7 @@
 
 use super::dial::{Dial, Target};
 use super::pipe::Pipe;
-use super::{Action, Failure, Next, Pairing, Route, State, Timer};
+use super::{Action, Disposition, Failure, Pairing, PipeState, Route, Timer};
 use crate::endpoint::Endpoint;
 use crate::message::{Match, Message, Register};
 use crate::text::{Role, Token};
@@ -23,7 +23,7 @@ const EXPECTED_MAX: usize = 16_384;
 
 /// A broker, and who needs it.
 #[derive(Debug)]
-pub(super) struct Broker {
+pub(super) struct KnownBroker {
     link: Link,
     pause: Duration,
     /// It takes connections, and has not answered since.
@@ -50,7 +50,7 @@ pub(super) struct Expected {
     pub(super) until: Instant,
 }
 
-impl Broker {
+impl KnownBroker {
     fn connection(&self) -> Option<u64> {
         match self.link {
             Link::Here(connection, _) => Some(connection),
@@ -115,7 +115,7 @@ impl Pairing {
     /// Has a pipe meet its other end through a broker.
     pub(super) fn join_broker(&mut self, now: Instant, endpoint: &Endpoint, id: u64) {
         let known = self.brokers.contains_key(endpoint);
-        let broker = self.brokers.entry(endpoint.clone()).or_insert_with(|| Broker {
+        let broker = self.brokers.entry(endpoint.clone()).or_insert_with(|| KnownBroker {
             link: Link::Away,
             pause: PAUSES.0,
             silent_since: None,
@@ -156,10 +156,10 @@ impl Pairing {
     }
 
     /// The handshake with a broker is complete. One connection at a time: another dial may have been faster.
-    pub(super) fn broker_reached(&self, endpoint: Endpoint) -> Next {
+    pub(super) fn broker_reached(&self, endpoint: Endpoint) -> Disposition {
         match self.brokers.get(&endpoint) {
-            Some(broker) if broker.connection().is_none() => Next::Broker(endpoint),
-            _ => Next::Close,
+            Some(broker) if broker.connection().is_none() => Disposition::Broker(endpoint),
+            _ => Disposition::Close,
         }
     }
 
@@ -210,11 +210,11 @@ impl Pairing {
 
     /// Tells a broker what a pipe waits for, if it is there; what it was told of it before ends.
     fn register(&mut self, endpoint: &Endpoint, id: u64) {
-        if self.brokers.get(endpoint).and_then(Broker::connection).is_none() {
+        if self.brokers.get(endpoint).and_then(KnownBroker::connection).is_none() {
             return;
         }
         let Some(pipe) = self.pipes.get_mut(&id).filter(|pipe| pipe.is_looking()) else { return };
-        pipe.state = State::Registered;
+        pipe.state = PipeState::Registered;
         let is_reader = pipe.open.role == Role::Reader;
         let register = Register {
             id,
@@ -278,7 +278,7 @@ impl Pairing {
             Some(Pipe { state, open, .. }) if open.role == Role::Writer => {
                 // What is no address here is one that cannot be reached.
                 let addresses = addresses.iter().filter_map(|at| Endpoint::parse(at.as_str(), None).ok());
-                *state = State::Introduced { token, since: now, addresses: addresses.collect() };
+                *state = PipeState::Introduced { token, since: now, addresses: addresses.collect() };
                 self.dial_introduced(now, id, token);
             }
             _ => self.expect(now, id, token),
@@ -293,7 +293,7 @@ impl Pairing {
         if let Some(Pipe { state, open, .. }) = self.pipes.get_mut(&id)
             && open.role == Role::Writer
         {
-            *state = State::Relayed(token);
+            *state = PipeState::Relayed(token);
         }
         self.dial(now, Dial::new(Target::Relay(id, token), [endpoint.clone()]).until(now + TOKEN));
     }
@@ -301,7 +301,7 @@ impl Pairing {
     /// Whether a pipe waits for a broker's word, and is not about to meet its other end already: then a broker would say it only
     /// to keep this side busy.
     fn may_meet(&self, id: u64) -> bool {
-        let pipe = self.pipes.get(&id).filter(|pipe| pipe.state == State::Registered);
+        let pipe = self.pipes.get(&id).filter(|pipe| pipe.state == PipeState::Registered);
         pipe.is_some_and(|pipe| pipe.open.role == Role::Writer || self.expected.len() < EXPECTED_MAX)
     }
 
@@ -309,7 +309,7 @@ impl Pairing {
     /// far as the token is good for that.
     pub(super) fn dial_introduced(&mut self, now: Instant, id: u64, token: Token) {
         let pipe = self.pipes.get(&id).filter(|pipe| pipe.tries(token).is_some());
-        if let Some(Pipe { state: State::Introduced { addresses, .. }, .. }) = pipe {
+        if let Some(Pipe { state: PipeState::Introduced { addresses, .. }, .. }) = pipe {
             let limit = (REACH * addresses.len().max(1) as u32).min(REDIAL);
             self.dial(now, Dial::new(Target::Introduced(id, token), addresses.clone()).until(now + limit));
         }
@@ -347,7 +347,7 @@ impl Pairing {
         if pipe.tries(tried).is_none() {
             return;
         }
-        pipe.state = State::Registered;
+        pipe.state = PipeState::Registered;
         if let Some(endpoint) = self.broker_of(id) {
             self.tell(&endpoint, Message::Unreachable { id, token: tried });
         }

@@ -1,6 +1,6 @@
 //! Connections to be made: address after address.
 
-use super::{Action, Failure, Next, Pairing, Timer};
+use super::{Action, Disposition, Failure, Pairing, Timer};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, code};
 use crate::handshake::{Established, TIMEOUT};
@@ -156,22 +156,24 @@ impl Pairing {
     }
 
     /// The handshake of a dial is complete.
-    pub fn established(&mut self, now: Instant, dial: u64, established: &Established) -> Next {
-        let Some(dial) = self.dials.remove(&dial) else { return Next::Close };
+    pub fn established(&mut self, now: Instant, dial: u64, established: &Established) -> Disposition {
+        let Some(dial) = self.dials.remove(&dial) else { return Disposition::Close };
         match dial.target {
-            Target::Listener(_) => Next::Close,
+            Target::Listener(_) => Disposition::Close,
             Target::Peer(id) | Target::Introduced(id, _) | Target::Relayed(id, _) => {
                 self.connect(id, established.peer.role)
             }
             Target::Broker(broker) => self.broker_reached(broker),
             Target::Relay(id, token) => match self.pipes.get(&id).map(|pipe| pipe.open.role) {
                 // The writer goes on as it would have at the reader's address.
-                Some(Role::Writer) => Next::Dial(self.attempt(Dial::new(Target::Relayed(id, token), []))),
+                Some(Role::Writer) => {
+                    Disposition::Dial(self.attempt(Dial::new(Target::Relayed(id, token), [])))
+                }
                 Some(Role::Reader) => {
                     self.expect(now, id, token);
-                    Next::Accept
+                    Disposition::Accept
                 }
-                None => Next::Close,
+                None => Disposition::Close,
             },
         }
     }

@@ -35,7 +35,7 @@ pub struct Open {
 
 /// How far a pipe is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum PipeState {
     /// Its other end comes to an address of this machine.
     Listening,
     /// Its other end is dialled, again and again, since it may open later.
@@ -63,7 +63,7 @@ pub enum State {
 #[derive(Debug)]
 pub(super) struct Pipe {
     pub(super) open: Open,
-    pub(super) state: State,
+    pub(super) state: PipeState,
     /// Reader: how many more writers it expects; `None`: any number.
     pub(super) room: Option<u32>,
     /// Writer: what it said before its reader came.
@@ -101,9 +101,9 @@ impl Pipe {
     /// Begins.
     pub(super) fn new(open: Open) -> Pipe {
         let state = match open.route {
-            Route::Listen(_) => State::Listening,
-            Route::Dial(_) => State::Dialling,
-            Route::Broker(_) => State::Registered,
+            Route::Listen(_) => PipeState::Listening,
+            Route::Dial(_) => PipeState::Dialling,
+            Route::Broker(_) => PipeState::Registered,
         };
         let room = open.writers;
         Pipe {
@@ -128,13 +128,13 @@ impl Pipe {
 
     /// Whether it still looks for its other end, or for another writer.
     pub(super) fn is_looking(&self) -> bool {
-        !matches!(self.state, State::Connected | State::Ended)
+        !matches!(self.state, PipeState::Connected | PipeState::Ended)
     }
 
     /// Since when it tries the introduction of this token, if it does.
     pub(super) fn tries(&self, tried: Token) -> Option<Instant> {
         match &self.state {
-            State::Introduced { token, since, .. } if *token == tried => Some(*since),
+            PipeState::Introduced { token, since, .. } if *token == tried => Some(*since),
             _ => None,
         }
     }

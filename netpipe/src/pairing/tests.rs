@@ -26,18 +26,18 @@ fn failed(told: &[Told], code: u32, words: &str) -> bool {
 fn a_writer_dials_its_reader_until_that_is_there() {
     let mut world = World::new();
     world.open(WRITING, 7, direct(Role::Writer));
-    assert_eq!(world.state(WRITING, 7), Some(&State::Dialling));
+    assert_eq!(world.state(WRITING, 7), Some(&PipeState::Dialling));
     world.later(Duration::from_secs(10));
     // After 10, 20, 40, 80, 160, 320 ms, and then every 500.
     assert_eq!(world.at(WRITING).connects, 1 + 6 + 18);
     assert!(world.at(WRITING).troubles.iter().all(|trouble| trouble == "10.0.0.1:7000: refused"));
     world.open(READING, 5, direct(Role::Reader));
-    assert_eq!(world.state(READING, 5), Some(&State::Listening));
+    assert_eq!(world.state(READING, 5), Some(&PipeState::Listening));
     world.later(Duration::from_millis(500));
     assert_eq!(world.told(READING), [Told::Connected(5)]);
     assert_eq!(world.told(WRITING), [Told::Connected(7)]);
-    assert_eq!(world.state(WRITING, 7), Some(&State::Connected));
-    assert_eq!(world.state(READING, 5), Some(&State::Connected));
+    assert_eq!(world.state(WRITING, 7), Some(&PipeState::Connected));
+    assert_eq!(world.state(READING, 5), Some(&PipeState::Connected));
     let connects = world.at(WRITING).connects;
     world.later(Duration::from_secs(100));
     assert_eq!(world.at(WRITING).connects, connects, "who is connected dials nobody");
@@ -74,7 +74,7 @@ fn a_second_reader_is_tried_again_and_then_busy() {
     world.open(READING, 5, direct(Role::Reader));
     world.later(Duration::from_millis(400));
     assert!(failed(&world.told(READING), code::EBUSY, "in use"));
-    assert_eq!(world.state(READING, 5), Some(&State::Ended));
+    assert_eq!(world.state(READING, 5), Some(&PipeState::Ended));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_broker_introduces_whoever_comes_first() {
         let reader = open(Role::Reader, Route::Broker(broker()));
         if reader_first {
             world.open(READING, 5, reader.clone());
-            assert_eq!(world.state(READING, 5), Some(&State::Registered));
+            assert_eq!(world.state(READING, 5), Some(&PipeState::Registered));
         }
         world.open(WRITING, 7, open(Role::Writer, Route::Broker(broker())));
         if !reader_first {
@@ -159,7 +159,7 @@ fn an_introduced_reader_that_went_is_dialled_again_while_the_token_is_good() {
     let mut world = World::new();
     world.silent.insert(READING);
     at_broker(&mut world);
-    assert!(matches!(world.state(WRITING, 7), Some(State::Introduced { .. })));
+    assert!(matches!(world.state(WRITING, 7), Some(PipeState::Introduced { .. })));
     world.later(Duration::from_secs(1));
     // Broker, reader, and the reader again every 100 ms.
     assert_eq!(world.at(WRITING).connects, 2 + 10);

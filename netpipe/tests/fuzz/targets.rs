@@ -3,7 +3,7 @@
 //! Each panics where the crate breaks a promise, and returns whether it took the input whole. `main.rs` beside this file
 //! runs them over the stored corpus and over mutations of it; `fuzz/` runs them under cargo-fuzz.
 
-use netpipe::descriptor::{Place, SCHEMES};
+use netpipe::descriptor::{Location, SCHEMES};
 use netpipe::frame::{Crc, HEADER};
 use netpipe::pipe::{Incoming, Next};
 use netpipe::{
@@ -167,7 +167,7 @@ pub fn descriptor(data: &[u8]) -> bool {
     let scheme = SCHEMES[usize::from(choice) % SCHEMES.len()];
     let Ok(descriptor) = Descriptor::parse(scheme, rest) else { return false };
     let named = descriptor.name(Role::Reader, None, None).is_ok();
-    if let Place::Direct { at, .. } | Place::Broker { broker: Some(at), .. } = descriptor.place {
+    if let Location::Direct { at, .. } | Location::Broker { broker: Some(at), .. } = descriptor.location {
         assert_eq!(Endpoint::parse(&at.to_string(), None), Ok(at), "shown as another than is dialled");
     }
     named

@@ -1,7 +1,7 @@
 //! What an open is about to do: the descriptor, completed by the settings, checked by the operator's rules.
 
 use crate::settings::{self, Checksums, Config, Windows};
-use netpipe::descriptor::Place;
+use netpipe::descriptor::Location;
 use netpipe::digest::Algorithm;
 use netpipe::hello::{FEATURE_ALIVE, FEATURE_CRC, FEATURE_WINDOWS};
 use netpipe::pairing::Route;
@@ -54,16 +54,16 @@ impl Plan {
         let writers = writers.unwrap_or(Some(1));
         let job = offered.text("job").or(config.job.as_deref());
         let name = descriptor.name(role, offered.text("node"), job).map_err(invalid)?;
-        let route = match descriptor.place {
-            Place::Direct { at, listens } => match listens.unwrap_or(role == Role::Reader) {
+        let route = match descriptor.location {
+            Location::Direct { at, listens } => match listens.unwrap_or(role == Role::Reader) {
                 true => Route::Listen(at),
                 false if role == Role::Reader && writers != Some(1) => {
                     return Err(refuse(Code::EINVAL, "a reader that dials has one writer".into()));
                 }
                 false => Route::Dial(at),
             },
-            Place::Broker { broker: Some(named), .. } => Route::Broker(named),
-            Place::Broker { broker: None, .. } => {
+            Location::Broker { broker: Some(named), .. } => Route::Broker(named),
+            Location::Broker { broker: None, .. } => {
                 let broker = settings::broker(offered).map_err(in_open)?.or_else(|| config.broker.clone());
                 let absent = "no broker: name one in the descriptor, or set `broker`";
                 Route::Broker(broker.ok_or_else(|| refuse(Code::EINVAL, absent.into()))?)
@@ -131,9 +131,9 @@ mod tests {
     /// hides it, and shows no secret.
     #[test]
     fn a_message_names_no_other_endpoint_than_the_one_that_is_dialled() {
-        let endpoint = |descriptor: Descriptor| match descriptor.place {
-            Place::Direct { at, .. } => Some(at),
-            Place::Broker { broker, .. } => broker,
+        let endpoint = |descriptor: Descriptor| match descriptor.location {
+            Location::Direct { at, .. } => Some(at),
+            Location::Broker { broker, .. } => broker,
         };
         let starts = ["", "//"];
         let users = ["", "S3CRET@", "u:S3CRET@", "user:S3CRET@"];

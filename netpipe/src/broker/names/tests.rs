@@ -35,10 +35,10 @@ impl Desk {
         addresses: &[&str],
     ) -> Result<()> {
         let addresses = addresses.iter().map(|text| Address::new(text).unwrap()).collect();
-        let route = route(&format!("10.0.0.{client}:999"), "10.0.0.99");
+        let origin = origin(&format!("10.0.0.{client}:999"), "10.0.0.99");
         let wanted =
             Register { id, role, name: Name::new(name).unwrap(), addresses, writers, takeover: false };
-        self.names.register(self.now, client, route, wanted)
+        self.names.register(self.now, client, origin, wanted)
     }
 
     /// Takes what was told, as "client:id what".
@@ -93,14 +93,14 @@ fn the_writer_is_told_where_the_reader_is_as_the_broker_sees_it() {
     }
 }
 
-fn route(peer: &str, local: &str) -> Route {
-    Route { peer: peer.parse().unwrap(), local: local.parse().unwrap() }
+fn origin(peer: &str, local: &str) -> Origin {
+    Origin { peer: peer.parse().unwrap(), local: local.parse().unwrap() }
 }
 
 #[test]
 fn a_host_that_is_left_out_is_filled_in_as_the_writer_can_reach_it() {
     let complete = |text: &str, reader: &str, writer: &str| {
-        let (reader, writer) = (route(reader, "127.0.0.1"), route(writer, "10.9.9.9"));
+        let (reader, writer) = (origin(reader, "127.0.0.1"), origin(writer, "10.9.9.9"));
         complete(&Address::new(text).unwrap(), reader, writer).as_str().to_owned()
     };
     assert_eq!(complete("host:80", "10.1.1.1:9", "10.2.2.2:9"), "host:80");

@@ -5,7 +5,7 @@ use crate::Name;
 use crate::broker::Client;
 use crate::broker::connection::Stage;
 use crate::broker::queue::Watched;
-use crate::broker::relay::{Flow, Progress, Relay};
+use crate::broker::relay::{Flow, Relay, RelayState};
 use crate::error::{Reason, code};
 use crate::held::{Held, Place, State};
 use rustix::event::epoll::EventFlags;
@@ -111,9 +111,9 @@ impl Service {
     fn advance_relay(&mut self, key: u64) {
         let Some(joined) = self.relays.get_mut(&key) else { return };
         match joined.relay.advance() {
-            Progress::Finished => return self.end_relay(key, true),
-            Progress::Broken => return self.end_relay(key, false),
-            Progress::Running => {}
+            RelayState::Finished => return self.end_relay(key, true),
+            RelayState::Broken => return self.end_relay(key, false),
+            RelayState::Running => {}
         }
         for end in 0..2 {
             let wanted = joined.relay.interest(end);

@@ -3,7 +3,7 @@
 use super::Service;
 use crate::broker::Client;
 use crate::broker::connection::{Arrival, Connection, Stage};
-use crate::broker::names::Route;
+use crate::broker::names::Origin;
 use crate::broker::passes::Showing;
 use crate::error::{Error, Reason, Result, code};
 use crate::handshake::{Established, Local, Progress};
@@ -112,8 +112,8 @@ impl Service {
         let Some(connection) = self.connections.get_mut(&key) else { return Ok(()) };
         match message {
             Message::Register(wanted) => {
-                let route = Route { peer: connection.peer, local: connection.local };
-                self.names.register(self.now, key, route, wanted)
+                let origin = Origin { peer: connection.peer, local: connection.local };
+                self.names.register(self.now, key, origin, wanted)
             }
             Message::Withdraw(id) => {
                 self.names.withdraw((key, id));

@@ -126,7 +126,7 @@ impl World {
         std::mem::take(&mut self.at(number).told)
     }
 
-    pub fn state(&self, number: usize, id: u64) -> Option<&State> {
+    pub fn state(&self, number: usize, id: u64) -> Option<&PipeState> {
         self.instances[&number].pairing.state(id)
     }
 
@@ -289,7 +289,7 @@ impl World {
         let Some(token) = token else { return self.follow(number, next) };
         // Each half goes on once the other is there; the writer's is the dialler of the next handshake.
         self.serial += 1;
-        let half = (self.serial, (number, if let Next::Dial(dial) = next { dial } else { 0 }));
+        let half = (self.serial, (number, if let Disposition::Dial(dial) = next { dial } else { 0 }));
         match self.passes.show(token, half.0) {
             Showing::First => drop(self.halves.insert(half.0, half.1)),
             Showing::Second(first, _) => {
@@ -302,13 +302,13 @@ impl World {
         }
     }
 
-    pub fn follow(&mut self, number: usize, next: Next) {
+    pub fn follow(&mut self, number: usize, next: Disposition) {
         match next {
-            Next::Connect(id) => self.at(number).told.push(Told::Connected(id)),
-            Next::Dismiss(_) => self.at(number).told.push(Told::Dismissed),
-            Next::Broker(endpoint) => self.pairing(number).broker_connected(&endpoint, number as u64),
-            Next::Close => {}
-            Next::Dial(_) | Next::Accept => panic!("not through a relay"),
+            Disposition::Connect(id) => self.at(number).told.push(Told::Connected(id)),
+            Disposition::Dismiss(_) => self.at(number).told.push(Told::Dismissed),
+            Disposition::Broker(endpoint) => self.pairing(number).broker_connected(&endpoint, number as u64),
+            Disposition::Close => {}
+            Disposition::Dial(_) | Disposition::Accept => panic!("not through a relay"),
         }
     }
 
@@ -322,7 +322,7 @@ impl World {
                 if register.role == Role::Reader {
                     register.addresses = vec![crate::Address::new(&format!(":{MEETING}")).unwrap()];
                 }
-                self.names.register(now, client, crate::broker::Route { peer, local }, register)
+                self.names.register(now, client, crate::broker::Origin { peer, local }, register)
             }
             Message::Withdraw(id) => {
                 self.names.withdraw((client, id));

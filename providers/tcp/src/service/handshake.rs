@@ -7,7 +7,7 @@ use crate::pipe::{Coming, ReaderPipe};
 use crate::plan::Plan;
 use crate::settings::{Config, Windows};
 use crate::tls::Step;
-use netpipe::pairing::{Awaited, Greeting, Next};
+use netpipe::pairing::{Awaited, Disposition, Greeting};
 use netpipe::{
     Error, Established, Handshake, Hello, Local, Message, Progress, Reason, Role, Secret, Token, code,
 };
@@ -302,12 +302,12 @@ impl Service {
             }
         };
         match next {
-            Next::Connect(id) => self.join(id, Connection { link, established, window }),
-            Next::Dismiss(message) => self.dismiss(Connection { link, established, window }, &message),
-            Next::Close => {}
-            Next::Broker(broker) => self.serve_broker(broker, link),
-            Next::Dial(dial) => self.greet(link, dial),
-            Next::Accept => drop(self.receive(link, Awaited::Introduced, true)),
+            Disposition::Connect(id) => self.join(id, Connection { link, established, window }),
+            Disposition::Dismiss(message) => self.dismiss(Connection { link, established, window }, &message),
+            Disposition::Close => {}
+            Disposition::Broker(broker) => self.serve_broker(broker, link),
+            Disposition::Dial(dial) => self.greet(link, dial),
+            Disposition::Accept => drop(self.receive(link, Awaited::Introduced, true)),
         }
     }
 
