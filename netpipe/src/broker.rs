@@ -22,10 +22,10 @@
 //! | Module | What |
 //! |---|---|
 //! | `names` | who waits for whom, without sockets or clock |
-//! | `passes` | the tokens by which two connections find each other for a relay |
+//! | `tokens` | the tokens by which two connections find each other for a relay |
 //! | `relay` | two connections joined byte by byte, in the kernel |
 //! | `connection` | one connection's stage, input and output |
-//! | `seats` | the limits on connections |
+//! | `admission` | the limits on connections |
 //! | `service` | the loop: accepts, times out, closes |
 //! | `service::talk` | handshakes, and what instances and the broker tell each other |
 //! | `service::joined` | relays in the loop |
@@ -33,19 +33,19 @@
 //! | `queue` | the event queue |
 //! | `deadlines` | deadlines by key |
 
+mod admission;
 mod connection;
 mod deadlines;
 mod names;
-mod passes;
 mod queue;
 mod relay;
-mod seats;
 mod service;
+mod tokens;
 
 #[cfg(test)]
 pub(crate) use names::{Names, Origin};
 #[cfg(test)]
-pub(crate) use passes::{Passes, Showing};
+pub(crate) use tokens::{Redeemed, Tokens};
 
 use crate::{Name, Reason, Role, Secret};
 use rustix::event::{EventfdFlags, eventfd};
@@ -137,14 +137,14 @@ pub struct Broker {
 
 /// What may be done to a broker that serves, from any thread.
 #[derive(Clone, Debug)]
-pub struct Handle(Arc<Wishes>);
+pub struct Handle(Arc<Requests>);
 
 #[derive(Debug)]
-struct Wishes {
+struct Requests {
     stop: AtomicBool,
     secret: Mutex<Option<Secret>>,
     abandoned: Mutex<Vec<(Name, Role, Reason)>>,
-    bell: OwnedFd,
+    wakeup: OwnedFd,
 }
 
 impl Broker {
@@ -174,12 +174,12 @@ impl Broker {
         // The standard library asks for 128: with the instances of a big job at once, some would wait for TCP's second try.
         rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let handle = Handle(Arc::new(Wishes {
+        let wakeup = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let handle = Handle(Arc::new(Requests {
             stop: AtomicBool::new(false),
             secret: Mutex::default(),
             abandoned: Mutex::default(),
-            bell,
+            wakeup,
         }));
         Ok(Broker { listener, address, config, handle })
     }
@@ -211,25 +211,25 @@ impl Handle {
     /// [`Times::stop`], resets what is left, and returns from [`Broker::run`].
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::Release);
-        self.ring();
+        self.wake();
     }
 
     /// Has peers prove another secret, from the next handshake on. Whoever is connected stays.
     pub fn renew_secret(&self, secret: Secret) {
         *self.0.secret.lock().unwrap_or_else(PoisonError::into_inner) = Some(secret);
-        self.ring();
+        self.wake();
     }
 
     /// Says that nobody comes to one end of a pipe any more, for a host that runs both: who waits for that end, or comes to do so
     /// later, is refused with this reason. Pipes whose ends have met go on.
     pub fn abandon(&self, name: Name, role: Role, reason: Reason) {
         self.0.abandoned.lock().unwrap_or_else(PoisonError::into_inner).push((name, role, reason));
-        self.ring();
+        self.wake();
     }
 
-    fn ring(&self) {
-        // The only failure is a bell that rings already.
-        let _ = rustix::io::write(&self.0.bell, &1u64.to_ne_bytes());
+    fn wake(&self) {
+        // It fails only if one is pending already.
+        let _ = rustix::io::write(&self.0.wakeup, &1u64.to_ne_bytes());
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who waits for whom: registrations by name, their pairing, and what was given up. No sockets, and no clock of its own.
 
 use super::deadlines::Deadlines;
-use super::passes::Passes;
+use super::tokens::Tokens;
 use super::{Client, Limits, Times};
 use crate::error::{Error, Reason, Result, code};
 use crate::held::{self, Held, Place};
@@ -204,7 +204,7 @@ impl Names {
         now: Instant,
         place: Place,
         given: Token,
-        passes: &mut Passes,
+        tokens: &mut Tokens,
         running: usize,
     ) -> Result<()> {
         let Some(registration) = self.registrations.get_mut(&place) else { return Ok(()) };
@@ -220,7 +220,7 @@ impl Names {
             // The reader went between; its instance may come back and register what still waits.
             return self.arrive_writer(now, place);
         }
-        if passes.len() + running >= self.limits.relays {
+        if tokens.len() + running >= self.limits.relays {
             let text = format!("over the broker's limit of {} relayed pipes", self.limits.relays);
             // They have not met, and there may be room for their relay when the writer comes again.
             self.give_back(matched.reader);
@@ -231,7 +231,7 @@ impl Names {
         let until = now + self.times.token;
         let Some(registration) = self.registrations.get_mut(&place) else { return Ok(()) };
         registration.state = Phase::Matched(Matched { token, until, ..matched });
-        passes.issue(token, registration.name.clone(), until);
+        tokens.issue(token, registration.name.clone(), until);
         self.log.push(format!(
             "relay {:?}: for writer {}",
             registration.name.as_str(),

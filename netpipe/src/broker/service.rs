@@ -1,11 +1,11 @@
 //! The loop: one thread, one event queue, every connection non-blocking.
 
+use super::admission::Admission;
 use super::connection::{Connection, Stage};
 use super::deadlines::Deadlines;
 use super::names::Names;
-use super::passes::Passes;
 use super::queue::Queue;
-use super::seats::Seats;
+use super::tokens::Tokens;
 use super::{Client, Config, Handle};
 use crate::error::{Reason, code};
 use crate::handshake::Handshake;
@@ -26,7 +26,7 @@ mod status;
 mod talk;
 
 const LISTENER: u64 = 0;
-const BELL: u64 = 1;
+const WAKEUP: u64 = 1;
 const FIRST_CLIENT: Client = 2;
 /// Events, and connections accepted, before the loop looks at the clock again.
 const BATCH: usize = 128;
@@ -48,8 +48,8 @@ pub(super) struct Service {
     relays: BTreeMap<Client, Joined>,
     deadlines: Deadlines<Client>,
     names: Names,
-    passes: Passes,
-    seats: Seats,
+    tokens: Tokens,
+    admission: Admission,
     listener: Option<TcpListener>,
     /// When to accept again, after the system could not give a connection.
     resume: Option<Instant>,
@@ -67,17 +67,17 @@ impl Service {
     pub(super) fn new(listener: TcpListener, config: Config, handle: Handle) -> io::Result<Self> {
         let queue = Queue::new()?;
         queue.watch(&listener, LISTENER, &mut None, Some(EventFlags::IN))?;
-        queue.watch(&handle.0.bell, BELL, &mut None, Some(EventFlags::IN))?;
+        queue.watch(&handle.0.wakeup, WAKEUP, &mut None, Some(EventFlags::IN))?;
         Ok(Self {
             names: Names::new(config.limits, config.times),
-            seats: Seats::new(config.limits),
+            admission: Admission::new(config.limits),
             config,
             queue,
             now: Instant::now(),
             connections: HashMap::new(),
             relays: BTreeMap::new(),
             deadlines: Deadlines::new(),
-            passes: Passes::new(),
+            tokens: Tokens::new(),
             listener: Some(listener),
             resume: None,
             refusals: Repeats::new(1, REFUSALS),
@@ -97,7 +97,7 @@ impl Service {
             for event in &events {
                 match event.data.u64() {
                     LISTENER => self.accept()?,
-                    BELL => self.answer_bell(),
+                    WAKEUP => self.take_requests(),
                     key if is_relay(key) => self.relay_event(key, event.flags),
                     key => self.event(key, event.flags),
                 }
@@ -123,10 +123,10 @@ impl Service {
         self.next
     }
 
-    /// Does what was wished; a stop is looked for in each round.
-    fn answer_bell(&mut self) {
+    /// Does what its handles asked for; a stop is looked for in each round.
+    fn take_requests(&mut self) {
         // Unread it would wake the loop for ever.
-        let _ = rustix::io::read(&self.handle.0.bell, &mut [0; 8]);
+        let _ = rustix::io::read(&self.handle.0.wakeup, &mut [0; 8]);
         let secret = self.handle.0.secret.lock().unwrap_or_else(PoisonError::into_inner).take();
         if secret.is_some() {
             self.config.secret = secret;
@@ -176,11 +176,11 @@ impl Service {
             self.log(&format!("accept {peer}: {error}"));
             return;
         }
-        if self.seats.are_full_of_handshakes() {
+        if self.admission.are_full_of_handshakes() {
             self.end_oldest_handshake();
         }
         let key = self.fresh();
-        let connection = match self.seats.take(peer.ip()) {
+        let connection = match self.admission.admit(peer.ip()) {
             Ok(()) => {
                 self.deadlines.set(key, self.now + self.config.times.handshake);
                 let stage = Stage::Handshake(Box::new(Handshake::acceptor(None)));
@@ -265,7 +265,7 @@ impl Service {
         let Some(connection) = self.connections.remove(&key) else { return };
         self.deadlines.clear(&key);
         if connection.is_counted() {
-            self.seats.release(connection.ip());
+            self.admission.release(connection.ip());
         } else {
             self.turned_away = self.turned_away.saturating_sub(1);
         }
@@ -277,15 +277,15 @@ impl Service {
     /// Takes back what a connection has by its stage.
     pub(super) fn leave_stage(&mut self, key: Client) {
         match self.connections.get(&key).map(|connection| &connection.stage) {
-            Some(Stage::Handshake(_)) => self.seats.greeted(),
+            Some(Stage::Handshake(_)) => self.admission.end_handshake(),
             Some(Stage::Instance { .. }) => self.names.leave(key),
-            Some(Stage::Waiting { token, .. }) => self.passes.forget(*token, key),
+            Some(Stage::Waiting { token, .. }) => self.tokens.forget(*token, key),
             Some(Stage::Closing { .. }) | None => {}
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let parts = [self.deadlines.next(), self.names.deadline(), self.passes.deadline()];
+        let parts = [self.deadlines.next(), self.names.deadline(), self.tokens.deadline()];
         let own = [self.resume, self.end, self.refusals.deadline()];
         parts.into_iter().chain(own).flatten().min()
     }
@@ -301,7 +301,7 @@ impl Service {
             self.log(&line);
         }
         self.names.expire(self.now);
-        self.passes.expire(self.now);
+        self.tokens.expire(self.now);
         while let Some(key) = self.deadlines.pop(self.now) {
             if is_relay(key) { self.abort_relay(key) } else { self.time_out_connection(key) }
         }

@@ -3,13 +3,13 @@ use std::time::Duration;
 
 struct Desk {
     names: Names,
-    passes: Passes,
+    tokens: Tokens,
     now: Instant,
 }
 
 impl Desk {
     fn new(limits: Limits) -> Self {
-        Self { names: Names::new(limits, Times::default()), passes: Passes::new(), now: Instant::now() }
+        Self { names: Names::new(limits, Times::default()), tokens: Tokens::new(), now: Instant::now() }
     }
 
     fn later(&mut self, time: Duration) {
@@ -67,7 +67,7 @@ impl Desk {
     }
 
     fn unreachable(&mut self, client: Client, id: u64, token: Token) -> Result<()> {
-        self.names.relay(self.now, (client, id), token, &mut self.passes, 0)
+        self.names.relay(self.now, (client, id), token, &mut self.tokens, 0)
     }
 }
 
@@ -233,13 +233,13 @@ fn unreachable_gives_both_a_new_token_that_two_connections_use_up() {
         other => panic!("{other:?}"),
     };
     assert_ne!(token, old);
-    use super::super::passes::Showing;
-    assert_eq!(desk.passes.show(old, 7), Showing::Unknown);
-    assert_eq!(desk.passes.show(token, 7), Showing::First);
-    desk.passes.forget(token, 7);
-    assert_eq!(desk.passes.show(token, 8), Showing::First);
-    assert_eq!(desk.passes.show(token, 9), Showing::Second(8, Name::new("pipe").unwrap()));
-    assert_eq!(desk.passes.show(token, 10), Showing::Unknown);
+    use super::super::tokens::Redeemed;
+    assert_eq!(desk.tokens.redeem(old, 7), Redeemed::Unknown);
+    assert_eq!(desk.tokens.redeem(token, 7), Redeemed::First);
+    desk.tokens.forget(token, 7);
+    assert_eq!(desk.tokens.redeem(token, 8), Redeemed::First);
+    assert_eq!(desk.tokens.redeem(token, 9), Redeemed::Second(8, Name::new("pipe").unwrap()));
+    assert_eq!(desk.tokens.redeem(token, 10), Redeemed::Unknown);
     assert!(matches!(desk.unreachable(2, 0, old), Err(Error::Protocol(_))));
 }
 
@@ -266,7 +266,7 @@ fn an_expired_token_brings_no_relay() {
     desk.later(Duration::from_secs(31));
     desk.unreachable(2, 0, token).unwrap();
     assert_eq!(desk.told(), ["2:0 110"]);
-    assert_eq!(desk.passes.len(), 0);
+    assert_eq!(desk.tokens.len(), 0);
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn each_limit_is_named_in_the_refusal() {
     desk.names.leave(1);
     desk.reader(3, 0, "a", Some(2));
     let token = desk.token();
-    desk.names.relay(desk.now, (2, 0), token, &mut desk.passes, 1).unwrap();
+    desk.names.relay(desk.now, (2, 0), token, &mut desk.tokens, 1).unwrap();
     assert_eq!(refused(&mut desk), (code::EBUSY, "over the broker's limit of 1 relayed pipes".into()));
 }
 

@@ -133,7 +133,7 @@ impl Service {
     fn end_relay(&mut self, key: u64, orderly: bool) {
         let Some(joined) = self.relays.remove(&key) else { return };
         self.deadlines.clear(&key);
-        joined.ips.into_iter().for_each(|ip| self.seats.release(ip));
+        joined.ips.into_iter().for_each(|ip| self.admission.release(ip));
         let Joined { relay, name, peers: [one, two], .. } = joined;
         let [there, back] = relay.moved();
         let how = if orderly { "end" } else { "break" };

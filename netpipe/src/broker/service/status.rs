@@ -21,8 +21,8 @@ impl Service {
         let (registrations, discards) = self.names.counts();
         let totals = Totals {
             next,
-            connections: count(self.seats.taken()),
-            handshakes: count(self.seats.greeting()),
+            connections: count(self.admission.connections()),
+            handshakes: count(self.admission.handshakes()),
             registrations: count(registrations),
             discards: count(discards),
             relays: count(self.relays.len()),

@@ -4,7 +4,7 @@ use super::Service;
 use crate::broker::Client;
 use crate::broker::connection::{Arrival, Connection, Stage};
 use crate::broker::names::Origin;
-use crate::broker::passes::Showing;
+use crate::broker::tokens::Redeemed;
 use crate::error::{Error, Reason, Result, code};
 use crate::handshake::{Established, Local, Progress};
 use crate::hello::{FEATURE_STATUS, Purpose};
@@ -22,7 +22,7 @@ impl Service {
             Err(error) => return self.close(key, &error.to_string()),
         };
         match connection.stage {
-            Stage::Handshake(_) => self.shake_hands(key, input),
+            Stage::Handshake(_) => self.handshake(key, input),
             Stage::Instance { .. } => self.listen(key, input),
             Stage::Waiting { .. } => {}
             Stage::Closing { .. } => {
@@ -35,7 +35,7 @@ impl Service {
         self.deliver();
     }
 
-    fn shake_hands(&mut self, key: Client, mut input: &[u8]) {
+    fn handshake(&mut self, key: Client, mut input: &[u8]) {
         let Some(connection) = self.connections.get_mut(&key) else { return };
         let secret = self.config.secret.clone();
         let established = match answer(connection, &mut input, secret) {
@@ -69,14 +69,14 @@ impl Service {
                 self.listen(key, input);
             }
             Some(token) => {
-                let shown = self.passes.show(token, key);
+                let redeemed = self.tokens.redeem(token, key);
                 if let Some(connection) = self.connections.get_mut(&key) {
                     connection.stage = Stage::Waiting { token, early: input.to_vec() };
                 }
-                match shown {
-                    Showing::First => self.deadlines.set(key, self.now + self.config.times.half),
-                    Showing::Second(first, name) => self.join([first, key], name),
-                    Showing::Unknown => {
+                match redeemed {
+                    Redeemed::First => self.deadlines.set(key, self.now + self.config.times.half),
+                    Redeemed::Second(first, name) => self.join([first, key], name),
+                    Redeemed::Unknown => {
                         self.log(&format!("refuse {peer}: the token of its RELAY is not good"));
                         let text = "the token is unknown, used up or expired";
                         self.dismiss(key, Some(Reason::new(code::EACCES, text)));
@@ -122,7 +122,7 @@ impl Service {
             Message::Discarded(id) => self.names.discard(self.now, (key, id)),
             Message::Unreachable { id, token } => {
                 let running = self.relays.len();
-                self.names.relay(self.now, (key, id), token, &mut self.passes, running)
+                self.names.relay(self.now, (key, id), token, &mut self.tokens, running)
             }
             Message::Ping => {
                 self.tell(key, &Message::Pong);

@@ -1,6 +1,6 @@
-//! Two instances, and a broker's own names and passes between them: no socket, no clock, no sleep.
+//! Two instances, and a broker's own names and tokens between them: no socket, no clock, no sleep.
 
-use crate::broker::{Limits, Names, Passes, Showing, Times};
+use crate::broker::{Limits, Names, Redeemed, Times, Tokens};
 use crate::pairing::*;
 use crate::{Error, Handshake, Local, Name, Progress};
 use std::collections::BTreeSet;
@@ -37,7 +37,7 @@ pub struct World {
     pub serial: u64,
     pub instances: HashMap<usize, Instance>,
     pub names: Names,
-    pub passes: Passes,
+    pub tokens: Tokens,
     /// The broker takes connections.
     pub broker_up: bool,
     /// Relayed connections that wait for their other half: who dialled.
@@ -93,7 +93,7 @@ impl World {
             serial: 0,
             instances: HashMap::from([(READING, instance()), (WRITING, instance())]),
             names: Names::new(limits, Times::default()),
-            passes: Passes::new(),
+            tokens: Tokens::new(),
             broker_up: true,
             halves: HashMap::new(),
             cut_off: BTreeSet::new(),
@@ -140,7 +140,7 @@ impl World {
             let Some((at, serial, number)) = next.min().filter(|(at, ..)| *at <= end) else { break };
             self.now = self.now.max(at);
             self.names.expire(self.now);
-            self.passes.expire(self.now);
+            self.tokens.expire(self.now);
             let timer = self.at(number).timers.remove(&(at, serial)).unwrap();
             let now = self.now;
             self.pairing(number).fire(now, timer);
@@ -199,7 +199,7 @@ impl World {
             Action::Tell(_, message) => self.hear(number, message),
             Action::Expect(token) => {
                 if let Some((from, dial)) = self.at(number).early.remove(&token) {
-                    self.shake_hands(from, dial, number, Awaited::Introduced);
+                    self.handshake(from, dial, number, Awaited::Introduced);
                 }
             }
             Action::SetTimer(at, timer) => {
@@ -229,12 +229,12 @@ impl World {
             Some(_) if self.silent.contains(&peer) => {
                 self.pairing(number).refused(now, dial, to, &Error::Silent);
             }
-            Some(awaited) => self.shake_hands(number, dial, peer, awaited),
+            Some(awaited) => self.handshake(number, dial, peer, awaited),
         }
     }
 
     /// Runs a handshake, byte for byte, and tells both what came of it.
-    pub fn shake_hands(&mut self, from: usize, dial: u64, to: usize, awaited: Awaited) {
+    pub fn handshake(&mut self, from: usize, dial: u64, to: usize, awaited: Awaited) {
         let now = self.now;
         let Some(greeting) = self.pairing(from).connected(dial) else { return };
         let token = greeting.hello.token;
@@ -290,15 +290,15 @@ impl World {
         // Each half goes on once the other is there; the writer's is the dialler of the next handshake.
         self.serial += 1;
         let half = (self.serial, (number, if let Disposition::Dial(dial) = next { dial } else { 0 }));
-        match self.passes.show(token, half.0) {
-            Showing::First => drop(self.halves.insert(half.0, half.1)),
-            Showing::Second(first, _) => {
+        match self.tokens.redeem(token, half.0) {
+            Redeemed::First => drop(self.halves.insert(half.0, half.1)),
+            Redeemed::Second(first, _) => {
                 let pair = [self.halves.remove(&first).unwrap(), half.1];
                 let (from, dial) = pair.into_iter().find(|(_, dial)| *dial != 0).unwrap();
                 let (reader, _) = pair.into_iter().find(|(_, dial)| *dial == 0).unwrap();
-                self.shake_hands(from, dial, reader, Awaited::Introduced);
+                self.handshake(from, dial, reader, Awaited::Introduced);
             }
-            Showing::Unknown => self.pairing(number).missed(now, dial, format!("{to}: unknown token")),
+            Redeemed::Unknown => self.pairing(number).missed(now, dial, format!("{to}: unknown token")),
         }
     }
 
@@ -330,7 +330,7 @@ impl World {
             }
             Message::Discarded(id) => self.names.discard(now, (client, id)),
             Message::Unreachable { id, token } => {
-                self.names.relay(now, (client, id), token, &mut self.passes, 0)
+                self.names.relay(now, (client, id), token, &mut self.tokens, 0)
             }
             other => panic!("{other:?}"),
         };

@@ -8,20 +8,20 @@ use std::time::Instant;
 
 /// The tokens of RELAY that are still good, and who waits with one.
 #[derive(Debug)]
-pub(crate) struct Passes {
-    open: HashMap<[u8; 16], Pass>,
+pub(crate) struct Tokens {
+    open: HashMap<[u8; 16], Issued>,
     end: Deadlines<[u8; 16]>,
 }
 
 #[derive(Debug)]
-struct Pass {
+struct Issued {
     name: Name,
     first: Option<Client>,
 }
 
-/// What a connection that shows a token does next.
+/// What a connection with a token does next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Showing {
+pub(crate) enum Redeemed {
     /// The token is unknown, used up or expired.
     Unknown,
     /// It waits for the other.
@@ -30,7 +30,7 @@ pub(crate) enum Showing {
     Second(Client, Name),
 }
 
-impl Passes {
+impl Tokens {
     pub(crate) fn new() -> Self {
         Self { open: HashMap::new(), end: Deadlines::new() }
     }
@@ -42,24 +42,24 @@ impl Passes {
 
     /// Makes a token good for two connections.
     pub(crate) fn issue(&mut self, token: Token, name: Name, until: Instant) {
-        self.open.insert(token.0, Pass { name, first: None });
+        self.open.insert(token.0, Issued { name, first: None });
         self.end.set(token.0, until);
     }
 
-    /// Takes a connection that shows a token. The second one uses it up.
-    pub(crate) fn show(&mut self, token: Token, client: Client) -> Showing {
-        let Some(pass) = self.open.get_mut(&token.0) else { return Showing::Unknown };
-        let Some(first) = pass.first.replace(client) else { return Showing::First };
-        let name = pass.name.clone();
+    /// Takes a connection with a token. The second one uses it up.
+    pub(crate) fn redeem(&mut self, token: Token, client: Client) -> Redeemed {
+        let Some(issued) = self.open.get_mut(&token.0) else { return Redeemed::Unknown };
+        let Some(first) = issued.first.replace(client) else { return Redeemed::First };
+        let name = issued.name.clone();
         self.open.remove(&token.0);
         self.end.clear(&token.0);
-        Showing::Second(first, name)
+        Redeemed::Second(first, name)
     }
 
-    /// Lets the token of a waiting connection that is gone be shown again.
+    /// Lets the token of a waiting connection that is gone be redeemed again.
     pub(crate) fn forget(&mut self, token: Token, client: Client) {
-        if let Some(pass) = self.open.get_mut(&token.0) {
-            pass.first.take_if(|first| *first == client);
+        if let Some(issued) = self.open.get_mut(&token.0) {
+            issued.first.take_if(|first| *first == client);
         }
     }
 
