@@ -39,7 +39,7 @@ mod watch;
 use arguments::{Arguments, Command};
 use clap::CommandFactory as _;
 use exit::Failure;
-use process::OwnEnd;
+use process::ExitGuard;
 use std::process::ExitCode;
 use vfs_core::is_loading;
 
@@ -49,7 +49,8 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     // Lives until the code is known: from then on the end is the command's own.
-    let ended = process::refuse_set_uid().and_then(|()| OwnEnd::watch()).and_then(|_own| execute(&arguments));
+    let ended =
+        process::refuse_set_uid().and_then(|()| ExitGuard::watch()).and_then(|_guard| execute(&arguments));
     match ended {
         // A library that never loads was left behind: no further thread is waited for, nor the dynamic linker.
         Err(failure) if is_loading() => failure.leave(),

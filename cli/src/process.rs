@@ -66,12 +66,12 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 static COMMAND: AtomicU32 = AtomicU32::new(0);
 
 /// The command's own end: whoever ends the process as long as this lives is not the command.
-pub struct OwnEnd(());
+pub struct ExitGuard(());
 
-impl OwnEnd {
+impl ExitGuard {
     /// From now on a call of exit by a provider is a failure that names it, whatever code it gave: half an output must not pass
     /// for the whole.
-    pub fn watch() -> Result<OwnEnd, Failure> {
+    pub fn watch() -> Result<ExitGuard, Failure> {
         COMMAND.store(std::process::id(), Ordering::SeqCst);
         for _ in 0..EXITS {
             // SAFETY: the function stays, in the executable.
@@ -79,24 +79,24 @@ impl OwnEnd {
                 return Err(Error::new(Code::ENOMEM, "register an exit handler: out of memory").into());
             }
         }
-        Ok(OwnEnd(()))
+        Ok(ExitGuard(()))
     }
 }
 
-impl Drop for OwnEnd {
+impl Drop for ExitGuard {
     fn drop(&mut self) {
         ENDING.store(true, Ordering::SeqCst);
     }
 }
 
 /// Takes the words for an end that is not the command's own.
-type Farewell = Box<dyn FnOnce(&str) + Send>;
+type ExitHook = Box<dyn FnOnce(&str) + Send>;
 
-static FAREWELL: Mutex<Option<Farewell>> = Mutex::new(None);
+static EXIT_HOOK: Mutex<Option<ExitHook>> = Mutex::new(None);
 
 /// Has a function called when somebody else ends the process, with the words that are told.
-pub fn on_foreign_end(call: impl FnOnce(&str) + Send + 'static) {
-    *FAREWELL.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(call));
+pub fn on_foreign_exit(call: impl FnOnce(&str) + Send + 'static) {
+    *EXIT_HOOK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(call));
 }
 
 extern_c! { by "zvfs":
@@ -113,8 +113,8 @@ extern_c! { by "zvfs":
             "{who}: called exit, which a provider must not do: the process ends here, and its work is incomplete"
         );
         exit::warn(&text);
-        let farewell = FAREWELL.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(call) = farewell {
+        let hook = EXIT_HOOK.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(call) = hook {
             call(&text);
         }
         exit::leave(number(Code::ELIBBAD))

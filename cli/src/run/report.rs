@@ -51,7 +51,7 @@ impl Reports {
         let manifests = manifests.iter().cloned().collect();
         let place = Arc::new(Mutex::new(Place { format, file, manifests }));
         let reports = Reports(place.clone());
-        process::on_foreign_end(move |why| {
+        process::on_foreign_exit(move |why| {
             // A report that is being written is not waited for: the thread may be stuck.
             let Ok(mut place) = place.try_lock() else { return };
             let failed = Report::failed(&zvm::Failure::new(ExitCode::Io, why), &[]);
