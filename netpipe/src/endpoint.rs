@@ -49,6 +49,14 @@ impl Endpoint {
         Ok(Endpoint { host, port })
     }
 
+    /// A name, or an address without brackets.
+    pub fn host(&self) -> String {
+        match &self.host {
+            Host::Address(address) => address.to_string(),
+            Host::Name(name) => name.clone(),
+        }
+    }
+
     /// The port; 0 where the default was 0.
     pub fn port(&self) -> u16 {
         self.port
@@ -74,7 +82,7 @@ impl From<SocketAddr> for Endpoint {
     }
 }
 
-/// `host:port`, as a resolver takes it.
+/// `host:port`.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {

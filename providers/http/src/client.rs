@@ -18,13 +18,9 @@ use crate::client::error_text::Secrets;
 use crate::client::idle::IdleAnswers;
 use crate::client::pool::Pool;
 use crate::client::workers::Workers;
-use crate::dial::dial;
-use crate::failure::{Attempt, Failure, Retry, system};
-use crate::resolve::Resolver;
 use crate::settings::proxy::Proxy;
 use crate::settings::{Config, Tuning};
 use crate::target::{Origin, Target};
-use crate::waiting::Waiting;
 use crate::wire;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
@@ -34,7 +30,11 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use vfs_core::Code;
+use zvfs_net::dial::dial;
+use zvfs_net::failure::{Attempt, Failure, Retry, system};
+use zvfs_net::resolve::Resolver;
 use zvfs_net::socket;
+use zvfs_net::waiting::Waiting;
 
 /// An instance's way to servers.
 pub struct Client {
@@ -86,7 +86,7 @@ impl Client {
         loop {
             let explain = |failure: Failure| match hops {
                 0 => failure,
-                _ => failure.redirected_to(&place.target),
+                _ => failure.followed_by(format_args!(" (redirected to {})", place.target)),
             };
             let answer = self.send_once(&place, request, caller).map_err(explain)?;
             let Some(next) = redirect::next(&answer.head, &place, request.method).map_err(explain)? else {

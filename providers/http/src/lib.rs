@@ -92,6 +92,8 @@
 //! | it was lost, after the attempts | ECONNRESET |
 //! | silence beyond a limit, after the attempts; slower than `least-rate`; of an upload | ETIMEDOUT; ECONNRESET |
 //!
+//! New connections, waiting as a caller and why an attempt failed are the crate `zvfs-net`'s.
+//!
 //! | Module | What it is |
 //! |---|---|
 //! | `provider`, `instance` | the provider; one configuration and what its opens become |
@@ -102,25 +104,19 @@
 //! | `namespace` | stat, remove; what is no file |
 //! | `client` | requests and what comes of them: redirects, attempts, statuses, the least rate, kept connections |
 //! | `wire` | HTTP/1.1 on a connection, by `httparse`: heads, bodies, ranges, TLS. A broken answer is refused here |
-//! | `dial`, `resolve` | new connections |
 //! | `tls`, `certificate` | TLS, by rustls; its errors in words |
-//! | `waiting`, `failure` | waiting as a caller; why an attempt failed |
 
 mod certificate;
 mod client;
-mod dial;
-mod failure;
 mod hosts;
 mod instance;
 mod namespace;
 mod policy;
 mod provider;
 mod reader;
-mod resolve;
 mod settings;
 mod target;
 mod tls;
-mod waiting;
 mod wire;
 mod writer;
 

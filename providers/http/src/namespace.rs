@@ -6,12 +6,12 @@ use crate::client::Client;
 use crate::client::caller::Caller;
 use crate::client::retry::{Budget, persist};
 use crate::client::status;
-use crate::failure::{Attempt, Retry};
 use crate::reader::object::Object;
 use crate::wire::range::Span;
 use crate::wire::request::{HttpRequest, Method, Place};
 use std::sync::Arc;
 use vfs_core::{Code, Stat};
+use zvfs_net::failure::{Attempt, Retry};
 
 /// What is known of an object, by asking for its first bytes.
 ///

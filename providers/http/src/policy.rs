@@ -1,11 +1,11 @@
 //! Where connections may go: which hosts, and which addresses. A name proves nothing, so the address that is about to be
 //! dialled is what is looked at, after each look-up and each redirect.
 
-use crate::failure::{Attempt, Failure};
 use crate::hosts::{Hosts, within};
 use crate::target::Origin;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use vfs_core::Code;
+use zvfs_net::failure::{Attempt, Failure};
 
 /// Where connections may go.
 #[derive(Clone, Debug, Default)]

@@ -10,10 +10,9 @@ pub mod validator;
 use crate::client::Client;
 use crate::client::caller::Caller;
 use crate::client::idle::FileAnswers;
-use crate::client::least_rate::LeastRate;
+use crate::client::least_rate::{LeastRate, too_slow};
 use crate::client::retry::{Budget, persist};
 use crate::client::stream::Stream;
-use crate::failure::{Attempt, Failure, too_slow};
 use crate::reader::history::ReadHistory;
 use crate::reader::object::Object;
 use crate::reader::read_ahead::ReadAhead;
@@ -23,6 +22,7 @@ use parking_lot::Mutex;
 use std::io::SeekFrom;
 use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Error, File, OpenFlags, Result, Stat};
+use zvfs_net::failure::{Attempt, Failure};
 
 /// A gap that is read over rather than asked around: less than a round trip brings.
 const SKIP_MAX: u64 = 256 << 10;

@@ -1,12 +1,12 @@
 //! What a request goes to: a URL, split as HTTP needs it, its credentials apart.
 
-use crate::failure::{Attempt, Failure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
 use std::net::IpAddr;
 use url::{Host, Url};
 use vfs_core::{Code, Error, Request, Result, Shown};
+use zvfs_net::failure::{Attempt, Failure};
 
 /// A URL of http or https.
 #[derive(Clone, PartialEq, Eq)]

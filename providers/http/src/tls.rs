@@ -1,7 +1,6 @@
 //! Whom servers are trusted by, and who we are to those that ask.
 
 use crate::certificate;
-use crate::failure::{Attempt, Failure};
 use rustls::client::UnbufferedClientConnection;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -11,6 +10,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use vfs_core::{Code, Error, Result, Settings};
+use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::pem::{self, Identity};
 
 /// Where systems keep the certificates of their authorities, in one file: Debian and Alpine, Fedora, SUSE, the BSDs. No

@@ -13,13 +13,13 @@ use crate::client::error_text::Secrets;
 use crate::client::least_rate::LeastRate;
 use crate::client::redirect;
 use crate::client::status;
-use crate::failure::{Attempt, Failure, Retry};
-use crate::waiting::Waiting;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
 use crate::wire::request::Place;
 use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
+use zvfs_net::failure::{Attempt, Failure, Retry};
+use zvfs_net::waiting::Waiting;
 
 /// What one write takes at most: what could not be sent of it is kept.
 const PIECE: usize = 1 << 20;

@@ -35,6 +35,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Host, Level};
+use zvfs_net::resolve::Resolver;
 
 /// What a stop may take, where something was ENDed and is not all taken.
 const STOP: Duration = Duration::from_secs(5);
@@ -97,8 +98,7 @@ pub struct Service {
     listeners: HashMap<u64, u64>,
     /// Listeners for introduced peers: by address, their port.
     introduced_ports: HashMap<IpAddr, u16>,
-    /// Counts the resolver's threads.
-    resolvers: Arc<()>,
+    resolver: Resolver,
     pending: accept::PendingPeers,
     /// Connections to readers that are left alone for a while.
     resting: Vec<u64>,
@@ -131,7 +131,7 @@ impl Service {
             writers: HashMap::new(),
             listeners: HashMap::new(),
             introduced_ports: HashMap::new(),
-            resolvers: Arc::default(),
+            resolver: Resolver::default(),
             pending: accept::PendingPeers::default(),
             resting: Vec::new(),
             reporting: false,

@@ -4,13 +4,13 @@ use crate::client::caller::Caller;
 use crate::client::error_text::{self, Secrets};
 use crate::client::pool::Pool;
 use crate::client::status;
-use crate::failure::{Attempt, Failure};
-use crate::waiting::Waiting;
 use crate::wire::body::Body;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
 use std::sync::Arc;
 use std::time::Duration;
+use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::waiting::Waiting;
 
 /// What is worth reading of a body that nobody wants, to keep its connection.
 const DISMISS_MAX: u64 = 64 << 10;
@@ -111,7 +111,7 @@ impl Answer {
         let head = self.head.clone();
         let words = error_text::receive(&head, secrets, |buf| self.read_within(buf, waiting));
         self.dismiss(caller);
-        failure.in_words(words)
+        in_words(failure, words)
     }
 
     /// Is done with an answer of which no more is wanted: keeps its connection if little is left.
@@ -137,5 +137,13 @@ pub fn refusal(head: &Head, connection: &mut Connection, secrets: &Secrets, call
     let failure = status::failure(head);
     let Ok(mut body) = Body::of(head) else { return failure };
     let waiting = Waiting::until(&caller.context, WORDS_WAIT, "error text of the server");
-    failure.in_words(error_text::receive(head, secrets, |buf| body.read(connection, buf, waiting)))
+    in_words(failure, error_text::receive(head, secrets, |buf| body.read(connection, buf, waiting)))
+}
+
+/// Adds what the server says of a failure itself, if it does.
+fn in_words(failure: Failure, words: Option<String>) -> Failure {
+    match words {
+        Some(words) => failure.followed_by(format_args!("; the server says: {words}")),
+        None => failure,
+    }
 }

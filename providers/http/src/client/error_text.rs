@@ -1,9 +1,9 @@
 //! What a server says of its own refusal: the body of an answer that is an error, as far as a person may read it in a message.
 
-use crate::failure::Attempt;
 use crate::target::{decoded_basic, percent_decoded};
 use crate::wire::head::Head;
 use vfs_core::{Printable, Shown};
+use zvfs_net::failure::Attempt;
 
 /// What is read of a body at most.
 const BODY_MAX: usize = 4 << 10;

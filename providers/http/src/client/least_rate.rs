@@ -4,6 +4,8 @@
 use crate::settings::Tuning;
 use std::mem;
 use std::time::{Duration, Instant};
+use vfs_core::Code;
+use zvfs_net::failure::Failure;
 
 /// What came of a body, and how long it was waited for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,6 +55,12 @@ impl LeastRate {
             waited.as_secs_f64()
         ))
     }
+}
+
+/// A body that came, but too slowly.
+#[cold]
+pub fn too_slow(text: String) -> Failure {
+    Failure::new(Code::ETIMEDOUT, text)
 }
 
 #[cfg(test)]

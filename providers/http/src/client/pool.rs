@@ -58,10 +58,10 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Failure;
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::OwnedFd;
     use vfs_core::Code;
+    use zvfs_net::failure::Failure;
 
     fn origin(port: u16) -> Origin {
         Origin { secure: false, host: "h".to_owned(), port }

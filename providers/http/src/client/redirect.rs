@@ -1,10 +1,10 @@
 //! Redirects: which are followed, and where to.
 
-use crate::failure::{Attempt, Failure};
 use crate::wire::head::Head;
 use crate::wire::request::{Method, Place};
 use std::borrow::Cow;
 use vfs_core::Code;
+use zvfs_net::failure::{Attempt, Failure};
 
 /// Where an answer sends a request on to; `None`: it is no redirect.
 ///

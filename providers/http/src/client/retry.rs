@@ -1,10 +1,10 @@
 //! Trying again: how often, and after how long.
 
 use crate::client::caller::Caller;
-use crate::failure::{Attempt, Failure, Retry};
 use crate::settings::Tuning;
 use std::time::Duration;
 use vfs_core::Code;
+use zvfs_net::failure::{Attempt, Failure, Retry};
 
 /// Progress that makes the next attempt free of a pause: a server that drops connections has earned no rest by then.
 const AMPLE: u64 = 64 << 10;

@@ -1,9 +1,9 @@
 //! What a status means to a caller. The table is the crate's documentation.
 
-use crate::failure::{Failure, Retry};
 use crate::wire::head::Head;
 use std::time::SystemTime;
 use vfs_core::Code;
+use zvfs_net::failure::{Failure, Retry};
 
 /// The failure that an answer is which is not a success.
 pub fn failure(head: &Head) -> Failure {

@@ -2,7 +2,7 @@
 
 use crate::client::answer::Answer;
 use crate::client::caller::Caller;
-use crate::failure::{Attempt, Failure};
+use zvfs_net::failure::{Attempt, Failure};
 
 /// What skipping reads at once.
 const SKIP: usize = 64 << 10;

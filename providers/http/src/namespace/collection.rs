@@ -2,9 +2,9 @@
 
 use crate::client::Client;
 use crate::client::caller::Caller;
-use crate::failure::{Attempt, Failure};
 use crate::wire::request::{HttpRequest, Method, Place};
 use vfs_core::Code;
+use zvfs_net::failure::{Attempt, Failure};
 
 /// What is read of an answer that tells the properties of one resource.
 const PROPERTIES_MAX: usize = 256 << 10;

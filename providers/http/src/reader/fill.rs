@@ -1,12 +1,12 @@
 //! A span of an object into a buffer, in as many attempts as it takes.
 
 use crate::client::caller::Caller;
-use crate::client::least_rate::LeastRate;
+use crate::client::least_rate::{LeastRate, too_slow};
 use crate::client::retry::Budget;
-use crate::failure::{Attempt, Failure, too_slow};
 use crate::reader::object::Object;
 use crate::wire::range::Span;
 use vfs_core::Code;
+use zvfs_net::failure::{Attempt, Failure};
 
 /// How much a server that ignores ranges may send before the bytes that were asked for.
 pub const PREFIX_MAX: u64 = 1 << 20;

@@ -6,7 +6,6 @@ use crate::client::caller::Caller;
 use crate::client::idle::FileAnswers;
 use crate::client::stream::Stream;
 use crate::client::workers::Workers;
-use crate::failure::{Attempt, Failure};
 use crate::reader::validator::{Fingerprint, Validator, describe};
 use crate::settings::Tuning;
 use crate::wire::head::Head;
@@ -15,6 +14,7 @@ use crate::wire::request::{HttpRequest, Place};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vfs_core::{Code, Kind, Stat};
+use zvfs_net::failure::{Attempt, Failure};
 
 /// An object that has been opened.
 pub struct Object {
@@ -73,7 +73,7 @@ impl Object {
                 let failure = client.refusal(answer, &found.target, caller);
                 return Err(match found.target == place.target {
                     true => failure,
-                    false => failure.redirected_to(&found.target),
+                    false => failure.followed_by(format_args!(" (redirected to {})", found.target)),
                 });
             }
         };

@@ -1,11 +1,11 @@
 //! Positional reads: what is read one after the other comes out of one answer, whatever the size of the steps.
 
 use super::Reader;
-use crate::client::least_rate::LeastRate;
+use crate::client::least_rate::{LeastRate, too_slow};
 use crate::client::stream::Stream;
-use crate::failure::{Attempt, Retry, too_slow};
 use crate::reader::fill::{PREFIX_MAX, fill};
 use crate::wire::range::Span;
+use zvfs_net::failure::{Attempt, Retry};
 
 /// What a positional read reads over rather than asks around: it may be one of many to anywhere.
 const NEAR: u64 = 64 << 10;

@@ -4,7 +4,6 @@
 //! connection its share. Each range is fetched, checked and tried again like any other.
 
 use crate::client::caller::Caller;
-use crate::failure::{Attempt, Failure, no_thread, system};
 use crate::reader::fill::fill;
 use crate::reader::object::Object;
 use parking_lot::{Condvar, Mutex};
@@ -14,6 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use vfs_core::{Code, Context, Control, Events};
+use zvfs_net::failure::{Attempt, Failure, no_thread, system};
 
 /// Ranges under way, and what came of them. Dropped, it stops: its threads end on their own, without being waited for.
 pub struct ReadAhead {

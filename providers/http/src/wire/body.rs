@@ -1,10 +1,10 @@
 //! The body of an answer: where it ends, and that it came whole.
 
-use crate::failure::{Attempt, Failure};
-use crate::waiting::Waiting;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
 use vfs_core::Code;
+use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::waiting::Waiting;
 
 /// A chunk's first line, and all lines after the last chunk.
 const LINE_MAX: usize = 4 << 10;

@@ -1,14 +1,14 @@
 //! A connection to a server: plain or TLS, and what was received of it beyond what has been read.
 
-use crate::failure::{Attempt, Failure};
 use crate::target::Origin;
-use crate::waiting::Waiting;
 use crate::wire::session::Session;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Events};
+use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::socket;
+use zvfs_net::waiting::Waiting;
 
 /// What is received at once of heads and of small bodies. A head must fit.
 const BUFFER: usize = 64 << 10;

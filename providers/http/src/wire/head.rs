@@ -1,11 +1,11 @@
 //! The head of an answer.
 
-use crate::failure::{Attempt, Failure};
-use crate::waiting::Waiting;
 use crate::wire::connection::Connection;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 use vfs_core::Code;
+use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::waiting::Waiting;
 
 /// More fields than any server sends.
 const FIELDS_MAX: usize = 128;

@@ -1,7 +1,7 @@
 //! Ranges of bytes: how they are asked for, and whether what came is what was asked for.
 
-use crate::failure::{Attempt, Failure};
 use std::fmt;
+use zvfs_net::failure::{Attempt, Failure};
 
 /// The bytes from `start` to `end`, which is not among them; `None`: to the object's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

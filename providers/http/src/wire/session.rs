@@ -1,16 +1,15 @@
 //! One connection's TLS. Records are decrypted where they arrived, so that a body is copied once on its way to its reader.
 
 use crate::certificate;
-use crate::failure::{Attempt, Failure};
-use crate::waiting::Waiting;
-use rustix::io::Errno;
 use rustls::Error as TlsError;
 use rustls::client::UnbufferedClientConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 use vfs_core::{Code, Events};
+use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::socket;
+use zvfs_net::waiting::Waiting;
 
 /// What is received at once: some records. A handshake's largest message fits too.
 const INCOMING: usize = 256 << 10;
@@ -317,11 +316,4 @@ fn keep(
 /// What an error of TLS is to a request.
 fn meaning(error: &TlsError) -> Failure {
     Failure::protocol(certificate::of_tls(error))
-}
-
-/// So that a lost connection is one in both kinds.
-impl From<Errno> for Failure {
-    fn from(errno: Errno) -> Failure {
-        Failure::lost(errno)
-    }
 }

@@ -6,13 +6,13 @@ use crate::client::answer;
 use crate::client::caller::Caller;
 use crate::client::error_text::Secrets;
 use crate::client::redirect;
-use crate::failure::{Attempt, Failure};
-use crate::waiting::Waiting;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
 use crate::wire::request::Place;
 use std::io::IoSlice;
 use vfs_core::{Code, Events};
+use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::waiting::Waiting;
 
 impl Writer {
     /// Sends what is kept.

@@ -6,13 +6,13 @@ use crate::client::caller::Caller;
 use crate::client::redirect;
 use crate::client::retry::{Budget, persist};
 use crate::client::status;
-use crate::failure::{Attempt, Failure};
-use crate::waiting::Waiting;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
 use crate::wire::request::{HttpRequest, Method, Place, Upload};
 use std::time::Instant;
 use vfs_core::{Code, Events};
+use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::waiting::Waiting;
 
 /// What the server says to the head of an upload.
 enum Reply {

@@ -7,16 +7,11 @@ use crate::link::Link;
 use crate::queue::Command;
 use netpipe::Endpoint;
 use rustix::io::Errno;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 use vfs_core::Code;
 use zvfs_net::socket;
-
-/// Names looked up at once. The resolver's threads cannot be stopped, only left behind, and count until they end.
-const LOOKUPS: usize = 16;
 
 /// A connection that is being made.
 #[derive(Debug)]
@@ -95,27 +90,14 @@ impl Service {
 
     /// Asks the system's resolver, on a thread of its own.
     pub(super) fn look_up(&mut self, dial: u64, endpoint: Endpoint) {
-        let now = Instant::now();
-        if Arc::strong_count(&self.resolvers) > LOOKUPS {
-            let trouble = "too many names are being looked up".to_owned();
-            return self.pairing.resolved(now, dial, Err(trouble));
-        }
-        let (queue, counted) = (self.queue.clone(), self.resolvers.clone());
-        let asked = thread::Builder::new().name("zvfs-resolve".to_owned()).spawn(move || {
-            let found = endpoint.to_string().to_socket_addrs().map(Iterator::collect).map_err(|error| {
-                // The system's own words come last.
-                let why = error.to_string().rsplit(": ").next().unwrap_or_default().to_lowercase();
-                format!("look up {endpoint}: {why}")
-            });
+        let (now, queue) = (Instant::now(), self.queue.clone());
+        let asked = self.resolver.look_up(&endpoint.host(), endpoint.port(), move |found| {
+            let found = found.map_err(|failure| format!("look up {endpoint}: {}", failure.text));
             queue.ask(Command::Resolved(dial, found));
-            drop(counted);
         });
         match asked {
-            Ok(_) => self.reactor.at(now + self.config.connect_timeout, Timer::Lookup(dial)),
-            Err(error) => {
-                let trouble = format!("look up a name: {}", vfs_core::Error::no_thread(&error));
-                self.pairing.resolved(now, dial, Err(trouble));
-            }
+            Ok(()) => self.reactor.at(now + self.config.connect_timeout, Timer::Lookup(dial)),
+            Err(failure) => self.pairing.resolved(now, dial, Err(failure.text)),
         }
     }
 }

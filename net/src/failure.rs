@@ -72,19 +72,10 @@ impl Failure {
         self
     }
 
-    /// Adds where it happened, if not at the first place.
+    /// Adds words behind.
     #[must_use]
-    pub fn redirected_to(mut self, target: impl fmt::Display) -> Failure {
-        self.text = format!("{} (redirected to {target})", self.text);
-        self
-    }
-
-    /// Adds what the server says of it itself, if it does.
-    #[must_use]
-    pub fn in_words(mut self, words: Option<String>) -> Failure {
-        if let Some(words) = words {
-            self.text = format!("{}; the server says: {words}", self.text);
-        }
+    pub fn followed_by(mut self, words: impl fmt::Display) -> Failure {
+        self.text = format!("{}{words}", self.text);
         self
     }
 
@@ -93,6 +84,13 @@ impl Failure {
     pub fn error(&self, doing: &str, shown: &str) -> Error {
         let error = Error::new(self.code, format!("{doing} {shown}: {}", self.text));
         if self.retry == Retry::No { error } else { error.retryable() }
+    }
+}
+
+/// So that a connection that is lost is so in every layer of it.
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Failure {
+        Failure::lost(errno)
     }
 }
 
@@ -108,12 +106,6 @@ impl From<Error> for Failure {
 pub fn system(doing: &str, errno: Errno) -> Failure {
     let code = code(errno);
     Failure::new(code, format!("{doing}: {}", code.text()))
-}
-
-/// A body that came, but too slowly.
-#[cold]
-pub fn too_slow(text: String) -> Failure {
-    Failure::new(Code::ETIMEDOUT, text)
 }
 
 /// A thread that could not be started.

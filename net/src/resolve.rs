@@ -8,7 +8,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use vfs_core::{Code, Events};
 
@@ -22,60 +22,87 @@ pub struct Resolver {
 }
 
 struct Lookup {
-    found: Mutex<Option<io::Result<Vec<SocketAddr>>>>,
+    found: OnceLock<Attempt<Vec<SocketAddr>>>,
     done: OwnedFd,
 }
 
 impl Resolver {
-    /// Looks a host up; an address is its own answer.
+    /// Looks a host up and waits for that; an address is its own answer.
     ///
     /// # Errors
     /// ENOENT: there is no such name. EHOSTUNREACH: it could not be looked up, now. EBUSY: too many look-ups hang already.
     pub fn addresses(&self, host: &str, port: u16, waiting: Waiting<'_>) -> Attempt<Vec<SocketAddr>> {
-        if let Ok(address) = host.parse() {
-            return Ok(vec![SocketAddr::new(address, port)]);
+        match host.parse() {
+            Ok(address) => Ok(vec![SocketAddr::new(address, port)]),
+            Err(_) => self.wait_for(host, waiting, by_system(host, port)),
         }
-        let host_owned = host.to_owned();
-        self.look_up(host, waiting, move || {
-            (host_owned.as_str(), port).to_socket_addrs().map(Iterator::collect)
-        })
     }
 
-    fn look_up(
+    /// Looks a host up; what comes of it is passed on from the resolver's thread, with the errors of
+    /// [`addresses`](Resolver::addresses).
+    ///
+    /// # Errors
+    /// EBUSY: too many look-ups hang already, or there is no thread.
+    pub fn look_up(
+        &self,
+        host: &str,
+        port: u16,
+        pass_on: impl FnOnce(Attempt<Vec<SocketAddr>>) + Send + 'static,
+    ) -> Attempt<()> {
+        self.start(host, by_system(host, port), pass_on)
+    }
+
+    fn wait_for(
         &self,
         host: &str,
         waiting: Waiting<'_>,
         resolve: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
     ) -> Attempt<Vec<SocketAddr>> {
+        let done = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|errno| system("look up a name", errno))?;
+        let lookup = Arc::new(Lookup { found: OnceLock::new(), done });
+        let theirs = lookup.clone();
+        self.start(host, resolve, move |found| {
+            let _ = theirs.found.set(found);
+            // Nobody may be waiting any more.
+            let _ = rustix::io::write(&theirs.done, &1_u64.to_ne_bytes());
+        })?;
+        waiting.for_what("answer of the resolver").ready(&lookup.done, Events::READ)?;
+        lookup.found.get().cloned().unwrap_or_else(|| Err(no_address(host)))
+    }
+
+    fn start(
+        &self,
+        host: &str,
+        resolve: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
+        pass_on: impl FnOnce(Attempt<Vec<SocketAddr>>) + Send + 'static,
+    ) -> Attempt<()> {
         if self.running.fetch_add(1, Ordering::Relaxed) >= LOOKUPS_MAX {
             self.running.fetch_sub(1, Ordering::Relaxed);
             let text =
                 format!("look up {host}: {LOOKUPS_MAX} look-ups are waiting for the system's resolver");
             return Err(Failure::later(Code::EBUSY, text));
         }
-        let running = Leave(self.running.clone());
-        let done = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|errno| system("look up a name", errno))?;
-        let lookup = Arc::new(Lookup { found: Mutex::new(None), done });
-        let theirs = lookup.clone();
-        thread::Builder::new()
-            .name("zvfs-http-name".to_owned())
-            .spawn(move || {
-                let _running = running;
-                let found = resolve();
-                *theirs.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
-                // Nobody may be waiting any more.
-                let _ = rustix::io::write(&theirs.done, &1_u64.to_ne_bytes());
-            })
-            .map_err(|error| no_thread(&format!("look up {host}"), &error))?;
-        waiting.for_what("answer of the resolver").ready(&lookup.done, Events::READ)?;
-        let found = lookup.found.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match found {
-            Some(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
-            Some(Err(error)) => Err(meaning(host, &error)),
-            _ => Err(Failure::new(Code::ENOENT, format!("{host} has no address"))),
-        }
+        let (running, name) = (Leave(self.running.clone()), host.to_owned());
+        let started = thread::Builder::new().name("zvfs-resolve".to_owned()).spawn(move || {
+            let _running = running;
+            pass_on(match resolve() {
+                Ok(addresses) if !addresses.is_empty() => Ok(addresses),
+                Ok(_) => Err(no_address(&name)),
+                Err(error) => Err(meaning(&name, &error)),
+            });
+        });
+        started.map(drop).map_err(|error| no_thread(&format!("look up {host}"), &error))
     }
+}
+
+fn by_system(host: &str, port: u16) -> impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + use<> {
+    let host = host.to_owned();
+    move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect)
+}
+
+fn no_address(host: &str) -> Failure {
+    Failure::new(Code::ENOENT, format!("{host} has no address"))
 }
 
 /// Counts a look-up off, also if it panics.
@@ -99,6 +126,7 @@ fn meaning(host: &str, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
     use std::sync::mpsc::channel;
     use std::time::Duration;
     use vfs_core::Control;
@@ -126,10 +154,11 @@ mod tests {
                 let _ = hang.lock().unwrap().recv();
                 Ok(Vec::new())
             };
-            let failure = resolver.look_up("h", Waiting::until(&context, LONG, "answer"), stuck).unwrap_err();
+            let failure =
+                resolver.wait_for("h", Waiting::until(&context, LONG, "answer"), stuck).unwrap_err();
             assert_eq!(failure.code, Code::ETIMEDOUT, "{failure:?}");
         }
-        let failure = resolver.look_up("h", Waiting::until(&context, LONG, "answer"), || Ok(Vec::new()));
+        let failure = resolver.wait_for("h", Waiting::until(&context, LONG, "answer"), || Ok(Vec::new()));
         assert_eq!(failure.unwrap_err().code, Code::EBUSY);
         drop(release);
         while resolver.running.load(Ordering::Relaxed) > 0 {
@@ -141,10 +170,10 @@ mod tests {
     fn a_name_that_cannot_be_is_enoent() {
         let (resolver, context) = (Resolver::default(), Control::new().context());
         let waiting = Waiting::until(&context, LONG, "answer");
-        let failure = resolver.look_up("h", waiting, || Err(io::Error::other("Name or service not known")));
+        let failure = resolver.wait_for("h", waiting, || Err(io::Error::other("Name or service not known")));
         assert_eq!(failure.unwrap_err().code, Code::ENOENT);
         let failure =
-            resolver.look_up("h", waiting, || Err(io::Error::other("Temporary failure in name resolution")));
+            resolver.wait_for("h", waiting, || Err(io::Error::other("Temporary failure in name resolution")));
         assert_eq!(failure.unwrap_err().code, Code::EHOSTUNREACH);
     }
 }

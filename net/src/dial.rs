@@ -2,6 +2,7 @@
 //! families in turn, each with a head start, all of them waited for at once.
 
 use crate::failure::{Attempt, Failure, system, words};
+use crate::socket;
 use crate::waiting::Waiting;
 use rustix::event::epoll;
 use rustix::io::Errno;
@@ -9,7 +10,6 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Events};
-use zvfs_net::socket;
 
 /// The head start of one address before the next: RFC 8305, section 5.
 const HEAD_START: Duration = Duration::from_millis(250);

@@ -1,7 +1,7 @@
 //! Waiting as a caller: ends with the context, and with a limit of the provider's own.
 
 use crate::failure::{Attempt, Failure};
-use crate::target::Origin;
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Context, Events};
@@ -17,7 +17,7 @@ pub struct Waiting<'a> {
     context: &'a Context,
     limit: Limit,
     what: &'static str,
-    origin: Option<&'a Origin>,
+    whom: Option<&'a dyn fmt::Display>,
     ease: Option<&'a dyn Fn()>,
 }
 
@@ -35,18 +35,18 @@ impl<'a> Waiting<'a> {
         let now = Instant::now();
         // A limit beyond what the clock can say is none.
         let at = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(1 << 32));
-        Waiting { context, limit: Limit::Until(at, limit), what, origin: None, ease: None }
+        Waiting { context, limit: Limit::Until(at, limit), what, whom: None, ease: None }
     }
 
     /// Waits as long as no single wait takes longer than `limit`.
     pub fn silence(context: &'a Context, limit: Duration, what: &'static str) -> Waiting<'a> {
-        Waiting { context, limit: Limit::Silence(limit), what, origin: None, ease: None }
+        Waiting { context, limit: Limit::Silence(limit), what, whom: None, ease: None }
     }
 
     /// Says whom it is about.
     #[must_use]
-    pub fn on(self, origin: &'a Origin) -> Waiting<'a> {
-        Waiting { origin: Some(origin), ..self }
+    pub fn on(self, whom: &'a dyn fmt::Display) -> Waiting<'a> {
+        Waiting { whom: Some(whom), ..self }
     }
 
     /// Does something that may end the wait, after each moment of it.
@@ -114,8 +114,8 @@ impl<'a> Waiting<'a> {
 
     /// What is waited for, in words.
     fn object(&self) -> String {
-        match self.origin {
-            Some(origin) => format!("{} ({origin})", self.what),
+        match self.whom {
+            Some(whom) => format!("{} ({whom})", self.what),
             None => self.what.to_owned(),
         }
     }
