@@ -2,11 +2,13 @@
 //!
 //! | Module | What it is |
 //! |---|---|
+//! | `address` | which addresses an operator allows |
 //! | `resolve`, `dial`, `socket` | names to addresses; the first of several addresses that answers; TCP sockets that never block |
 //! | `waiting` | waiting as a caller, in the wait of its context |
 //! | `failure` | why an attempt failed, and whether another one may help |
 //! | `pem` | an operator's certificates and private keys, in files |
 
+pub mod address;
 pub mod dial;
 pub mod failure;
 pub mod pem;

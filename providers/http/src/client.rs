@@ -248,7 +248,7 @@ impl Client {
     fn reach(&self, origin: &Origin, waiting: Waiting<'_>) -> Attempt<OwnedFd> {
         let found = self.resolver.addresses(&origin.host, origin.port, waiting)?;
         let mut refusal = None;
-        let allowed = |address: &SocketAddr| match self.config.policy.address(address.ip()) {
+        let allowed = |address: &SocketAddr| match self.config.policy.addresses.check(address.ip()) {
             Ok(()) => true,
             Err(failure) => {
                 refusal = Some(failure);
@@ -265,7 +265,7 @@ impl Client {
     /// Connects to a proxy. What the URL itself says of an address is looked at; what the proxy finds is its own affair.
     fn reach_proxy(&self, proxy: &Proxy, origin: &Origin, waiting: Waiting<'_>) -> Attempt<OwnedFd> {
         if let Some(address) = origin.address() {
-            self.config.policy.address(address)?;
+            self.config.policy.addresses.check(address)?;
         }
         let addresses = self.resolver.addresses(&proxy.host, proxy.port, waiting);
         addresses

@@ -3,6 +3,8 @@
 use crate::target::Origin;
 use std::net::IpAddr;
 use vfs_core::{Code, Error, Result};
+use zvfs_net::address::within;
+use zvfs_net::socket::is_loopback;
 
 /// A list of hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,7 +68,7 @@ impl Hosts {
 
     /// Whether an origin is in it, and fit for a secret: over TLS, on this machine, or because the entry says `http://`.
     pub fn trusts(&self, origin: &Origin) -> bool {
-        let local = origin.address().is_some_and(|address| address.to_canonical().is_loopback());
+        let local = origin.address().is_some_and(is_loopback);
         let fit = |pattern: &Pattern| origin.secure || local || pattern.secure == Some(false);
         self.0.iter().any(|pattern| fit(pattern) && pattern.matches(origin))
     }
@@ -143,20 +145,6 @@ impl Name {
             Name::Net(net, bits) => origin.address().is_some_and(|address| within(address, *net, *bits)),
         }
     }
-}
-
-/// Whether an address lies in a net; `::ffff:a.b.c.d` counts as a.b.c.d.
-pub fn within(address: IpAddr, net: IpAddr, bits: u8) -> bool {
-    let differ = match (address.to_canonical(), net) {
-        (IpAddr::V4(address), IpAddr::V4(net)) => {
-            u128::from(u32::from(address) ^ u32::from(net)).checked_shr(32 - u32::from(bits))
-        }
-        (IpAddr::V6(address), IpAddr::V6(net)) => {
-            (u128::from(address) ^ u128::from(net)).checked_shr(128 - u32::from(bits))
-        }
-        _ => return false,
-    };
-    differ.unwrap_or(0) == 0
 }
 
 #[cfg(test)]

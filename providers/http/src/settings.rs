@@ -5,7 +5,7 @@ pub mod headers;
 pub mod proxy;
 
 use crate::hosts::Hosts;
-use crate::policy::{Addresses, Policy};
+use crate::policy::Policy;
 use crate::settings::credentials::Credentials;
 use crate::settings::headers::{Headers, SecretHeaders};
 use crate::settings::proxy::Proxies;
@@ -13,6 +13,7 @@ use crate::tls::Tls;
 use std::fmt;
 use std::time::Duration;
 use vfs_core::{Result, Scope, Setting, SettingKind, Settings};
+use zvfs_net::address::Addresses;
 
 /// Without a limit a silent server would hold its caller for ever.
 const TIME_LEAST: i64 = 1_000_000;
