@@ -6,9 +6,10 @@
 //! | `resolve`, `dial`, `socket` | names to addresses; the first of several addresses that answers; TCP sockets that never block |
 //! | `waiting` | waiting as a caller, in the wait of its context |
 //! | `failure` | why an attempt failed, and whether another one may help |
-//! | `pem` | an operator's certificates and private keys, in files |
+//! | `pem`, `certificate` | an operator's certificates and private keys, in files; why a certificate was not accepted |
 
 pub mod address;
+pub mod certificate;
 pub mod dial;
 pub mod failure;
 pub mod pem;
