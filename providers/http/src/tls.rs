@@ -1,6 +1,7 @@
 //! Whom servers are trusted by, and who we are to those that ask.
 
 use crate::certificate;
+use parking_lot::Mutex;
 use rustls::client::UnbufferedClientConnection;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -8,7 +9,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use vfs_core::{Code, Error, Result, Settings};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::pem::{self, Identity};
@@ -70,7 +71,7 @@ impl Tls {
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>> {
-        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut config = self.config.lock();
         if let Some(config) = &*config {
             return Ok(config.clone());
         }
