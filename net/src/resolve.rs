@@ -34,7 +34,7 @@ impl Resolver {
     pub fn addresses(&self, host: &str, port: u16, waiting: Waiting<'_>) -> Attempt<Vec<SocketAddr>> {
         match host.parse() {
             Ok(address) => Ok(vec![SocketAddr::new(address, port)]),
-            Err(_) => self.wait_for(host, waiting, by_system(host, port)),
+            Err(_) => self.wait_for(host, waiting, by_system(host.to_owned(), port)),
         }
     }
 
@@ -49,7 +49,7 @@ impl Resolver {
         port: u16,
         pass_on: impl FnOnce(Attempt<Vec<SocketAddr>>) + Send + 'static,
     ) -> Attempt<()> {
-        self.start(host, by_system(host, port), pass_on)
+        self.start(host, by_system(host.to_owned(), port), pass_on)
     }
 
     fn wait_for(
@@ -96,8 +96,7 @@ impl Resolver {
     }
 }
 
-fn by_system(host: &str, port: u16) -> impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + use<> {
-    let host = host.to_owned();
+fn by_system(host: String, port: u16) -> impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send {
     move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect)
 }
 
