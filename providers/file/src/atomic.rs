@@ -61,7 +61,7 @@ pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags)
     }
     let exclusive = flags.contains(OpenFlags::EXCLUSIVE);
     let pending = Pending { hidden, target, exclusive, synced: false, replaced };
-    let mut file = Regular::new(fd, request, flags).claimed(claim).pending(pending);
+    let mut file = Regular::new(fd, claim, request, flags).pending(pending);
     file.reserve(request)?;
     Ok(file)
 }

@@ -36,14 +36,10 @@ pub fn kernel_flags(flags: OpenFlags) -> OFlags {
         (false, true) => OFlags::WRONLY,
         _ => OFlags::RDONLY,
     };
-    for (flag, bit) in [
+    let bits = [
         (OpenFlags::CREATE, OFlags::CREATE),
         (OpenFlags::EXCLUSIVE, OFlags::EXCL),
         (OpenFlags::APPEND, OFlags::APPEND),
-    ] {
-        if flags.contains(flag) {
-            kernel |= bit;
-        }
-    }
-    kernel
+    ];
+    kernel | bits.into_iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, bit)| bit).collect()
 }

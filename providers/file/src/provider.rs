@@ -123,7 +123,7 @@ impl Files {
         let stat = fstat(&fd).map_err(|errno| fail("open", request.shown(), errno))?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                let mut file = Regular::new(fd, request, flags).claimed(claim);
+                let mut file = Regular::new(fd, claim, request, flags);
                 if let Err(error) = file.begin(request) {
                     if let Some(place) = created {
                         place.remove_if(file.fd());

@@ -47,8 +47,8 @@ pub struct Regular {
 }
 
 impl Regular {
-    /// Takes over an open file.
-    pub fn new(fd: OwnedFd, request: &Request<'_>, flags: OpenFlags) -> Regular {
+    /// Takes over an open file, and its name's claim as long as it is written.
+    pub fn new(fd: OwnedFd, claim: Option<Claim>, request: &Request<'_>, flags: OpenFlags) -> Regular {
         let advice = match (flags.contains(OpenFlags::SEQUENTIAL), flags.contains(OpenFlags::RANDOM)) {
             (true, false) => Some(Advice::Sequential),
             (false, true) => Some(Advice::Random),
@@ -66,7 +66,7 @@ impl Regular {
             locked: false,
             reserved: 0,
             finished: None,
-            _claim: None,
+            _claim: claim,
             pending: None,
             unsynced_name: None,
         }
@@ -75,12 +75,6 @@ impl Regular {
     /// The kernel's file.
     pub fn fd(&self) -> &OwnedFd {
         &self.fd
-    }
-
-    /// Keeps the name for a run as long as it is written.
-    pub fn claimed(mut self, claim: Option<Claim>) -> Regular {
-        self._claim = claim;
-        self
     }
 
     /// Makes it appear under its name on COMMIT only.

@@ -28,7 +28,7 @@ struct Unpublished {
 
 impl MemFile {
     /// With neither READ nor WRITE a name goes both ways.
-    pub fn new(buffer: Arc<Buffer>, flags: OpenFlags) -> MemFile {
+    pub fn new(buffer: Arc<Buffer>, claim: Option<Claim>, flags: OpenFlags) -> MemFile {
         let both = !flags.intersects(OpenFlags::READ | OpenFlags::WRITE);
         let append = flags.contains(OpenFlags::APPEND);
         let mut capabilities = Capabilities::SEEKABLE | Capabilities::STAT | Capabilities::CANCEL;
@@ -41,13 +41,15 @@ impl MemFile {
                 capabilities |= Capabilities::POSITIONAL_WRITE; // an appending file writes at the end only
             }
         }
-        MemFile { buffer, capabilities, append, position: 0, unpublished: None, finished: None, _claim: None }
-    }
-
-    /// Keeps the name for a run as long as it is open.
-    pub fn claimed(mut self, claim: Option<Claim>) -> MemFile {
-        self._claim = claim;
-        self
+        MemFile {
+            buffer,
+            capabilities,
+            append,
+            position: 0,
+            unpublished: None,
+            finished: None,
+            _claim: claim,
+        }
     }
 
     /// Marks that the buffer has no name yet.

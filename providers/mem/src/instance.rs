@@ -96,13 +96,13 @@ impl Instance for Memory {
             None => None,
         };
         if !flags.contains(OpenFlags::ATOMIC) {
-            return Ok(Box::new(MemFile::new(self.find(request, name)?, flags).claimed(claim)));
+            return Ok(Box::new(MemFile::new(self.find(request, name)?, claim, flags)));
         }
         self.check_atomic(request, name)?;
         let buffer = Buffer::new(&self.budget);
         begin(&buffer, request)?;
         let exclusive = flags.contains(OpenFlags::EXCLUSIVE);
-        let file = MemFile::new(buffer, flags).claimed(claim);
+        let file = MemFile::new(buffer, claim, flags);
         Ok(Box::new(file.unpublished(name, self.names.clone(), exclusive)))
     }
 

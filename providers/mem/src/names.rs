@@ -2,7 +2,6 @@
 
 use crate::buffer::Buffer;
 use parking_lot::Mutex;
-use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use vfs_core::{Code, Error, Result};
@@ -40,19 +39,12 @@ impl Drop for Claim {
 impl Names {
     /// Puts a buffer under a name, replacing what is there unless the name must be new.
     pub fn publish(&self, name: &str, buffer: Arc<Buffer>, exclusive: bool) -> Result<()> {
-        match self.buffers.lock().entry(name.to_owned()) {
-            Slot::Occupied(_) if exclusive => Err(Error::new(
-                Code::EEXIST,
-                format!("commit mem:{name}: the name was taken in the meantime"),
-            )),
-            Slot::Occupied(mut slot) => {
-                slot.insert(buffer);
-                Ok(())
-            }
-            Slot::Vacant(slot) => {
-                slot.insert(buffer);
-                Ok(())
-            }
+        let mut buffers = self.buffers.lock();
+        if exclusive && buffers.contains_key(name) {
+            let text = format!("commit mem:{name}: the name was taken in the meantime");
+            return Err(Error::new(Code::EEXIST, text));
         }
+        buffers.insert(name.to_owned(), buffer);
+        Ok(())
     }
 }
