@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 use vfs_core::{Configuration, Control, Library, OpenFlags, OpenOptions, Registry};
 use zvfs_benches::{heading, keep, pair, provider_folder};
-use zvm::{Channels, Controls, Manifest, RunOptions};
+use zvm::{Channels, Manifest, RunOptions};
 
 const CALLS: u64 = 1_000_000;
 const OPENS: u64 = 10_000;
@@ -121,5 +121,5 @@ fn channels(registry: &Registry) -> Result<Channels, Box<dyn std::error::Error>>
         Channel = null:, /dev/stdout, 0, 0, 0, 10, 10\n\
         Channel = null:, /dev/stderr, 0, 0, 0, 10, 10\n";
     let manifest = Manifest::parse(manifest.as_bytes())?;
-    Ok(Channels::open(&manifest, registry, &RunOptions::new(), &Controls::new())?)
+    Ok(Channels::open(&manifest, registry, &RunOptions::new(), &Control::new())?)
 }

@@ -18,7 +18,8 @@ pub use compile::CompileChild;
 use pipes::Pipes;
 use report::{Format, Reports};
 use std::path::{Path, PathBuf};
-use zvm::{ExitCode, Manifest, Report, RunOptions, Running, Session, SessionHandle};
+use vfs_core::Control;
+use zvm::{ExitCode, Manifest, Report, RunOptions, Running, Session};
 
 /// Run guests, each under its manifest, any number at the same time
 ///
@@ -61,14 +62,14 @@ impl Run {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         let reports = Reports::open(self.report, self.report_file.as_deref(), &self.manifests)?;
         let manifests = self.read(&reports)?;
-        let sessions = self.sessions(&manifests, options).or_else(|failure| {
+        let control = Control::new();
+        let sessions = self.sessions(&manifests, options, &control).or_else(|failure| {
             for (path, manifest) in self.manifests.iter().zip(&manifests) {
                 reports.add(not_started(path, manifest, failure.message().unwrap_or_default()))?;
             }
             Err(failure)
         })?;
-        let handles: Vec<SessionHandle> = sessions.iter().map(Session::handle).collect();
-        signals::listen(move |_| handles.iter().for_each(SessionHandle::cancel))?;
+        signals::listen(move |_| control.cancel())?;
         let running: Vec<Running> = sessions.into_iter().map(Session::start).collect();
         let (mut code, mut reported, mut left_behind) = (0, Ok(()), false);
         for (path, running) in self.manifests.iter().zip(running) {
@@ -117,7 +118,12 @@ impl Run {
     }
 
     /// Prepares all sessions.
-    fn sessions(&self, manifests: &[Manifest], options: &Options) -> Result<Vec<Session>, Failure> {
+    fn sessions(
+        &self,
+        manifests: &[Manifest],
+        options: &Options,
+        control: &Control,
+    ) -> Result<Vec<Session>, Failure> {
         let mut configuration = setup::configuration(options)?;
         targets::check(&self.manifests, manifests, &configuration)?;
         let pipes = Pipes::of(manifests, &configuration, self.job.as_deref());
@@ -140,7 +146,8 @@ impl Run {
             let mut builder = Session::builder(manifest.clone())
                 .registry(registry.clone())
                 .options(open)
-                .compiler(compiler.clone());
+                .compiler(compiler.clone())
+                .control(control);
             if let Some(broker) = &broker {
                 builder = builder.on_end(own_broker::tell_peers(broker, path, ends));
             }

@@ -7,7 +7,6 @@
 mod ahead;
 mod calls;
 mod channels;
-mod controls;
 mod counters;
 mod digest;
 mod ends;
@@ -18,7 +17,6 @@ mod outputs;
 mod sources;
 
 pub use channels::{Channels, Meter};
-pub use controls::Controls;
 pub use counters::{Counters, Counts, Quota};
 pub use digest::DigestAlgorithm;
 pub(crate) use given::Given;

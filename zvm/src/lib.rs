@@ -21,8 +21,8 @@ mod report;
 mod session;
 
 pub use channel::{
-    CallError, Channel, Channels, Controls, Counters, Counts, DigestAlgorithm, Meter, OutputReport,
-    OutputState, Quota, RunOptions,
+    CallError, Channel, Channels, Counters, Counts, DigestAlgorithm, Meter, OutputReport, OutputState, Quota,
+    RunOptions,
 };
 pub use compile::{Cache, Compiler, PROGRAM_MAX, Worker, compile_child};
 pub use exit::{ExitCode, Failure};
@@ -31,4 +31,4 @@ pub use manifest::{
     Nvram, NvramError, Preopen, SOURCES_MAX, STANDARD, Version, Warning,
 };
 pub use report::{ChannelReport, CpuTime, Report};
-pub use session::{Running, Session, SessionBuilder, SessionHandle, claim_process};
+pub use session::{Running, Session, SessionBuilder, claim_process};

@@ -11,15 +11,15 @@ pub use builder::SessionBuilder;
 use crate::channel::{Given, RunOptions};
 use crate::compile::Compiler;
 use crate::exit::{ExitCode, Failure};
-use crate::guest::Reason;
 use crate::manifest::Manifest;
 use crate::report::Report;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Instant;
-use vfs_core::{Code, Error, Registry, Result, forks};
-use watch::Watch;
+use vfs_core::{Code, Control, Error, Registry, Result, forks};
+use watch::{OnEnd, Watch};
 
 /// The stack of a session's thread: the guest's part, and ample room for the compiler and the providers.
 const STACK: usize = 8 << 20;
@@ -38,7 +38,9 @@ pub struct Session {
     /// Instead of what the manifest names.
     program: Option<Vec<u8>>,
     given: Given,
-    watch: Arc<Watch>,
+    /// The host's; `None`: it has none.
+    control: Option<Control>,
+    on_end: OnEnd,
 }
 
 impl Session {
@@ -52,29 +54,27 @@ impl Session {
         SessionBuilder::new(manifest)
     }
 
-    /// A handle to cancel it with, from any thread. One that is cancelled before its start ends at once and opens nothing.
-    pub fn handle(&self) -> SessionHandle {
-        SessionHandle { watch: self.watch.clone() }
-    }
-
     /// Starts it, on a thread of its own; the manifest's Timeout begins.
-    pub fn start(self) -> Running {
-        let watch = self.watch.clone();
+    pub fn start(mut self) -> Running {
+        let control = self.control.as_ref().map_or_else(Control::new, Control::follower);
         let warnings = self.manifest.warnings.iter().map(ToString::to_string).collect();
+        let timeout = self.manifest.timeout;
         // A manifest's timeout is at most 136 years.
-        let deadline = Instant::now() + self.manifest.timeout;
+        let deadline =
+            Instant::now() + control.context().time_left().map_or(timeout, |left| left.min(timeout));
+        let watch = Watch::new(control, deadline, mem::take(&mut self.on_end));
         if let Err(error) = claim_process() {
             drop(self);
             watch.finish(Report::failed(&Failure::new(ExitCode::Io, error.chain()), &[]));
             return Running { watch, warnings };
         }
-        watch.begin(deadline);
         let work = work::Work { session: self, watch: watch.clone() };
-        let spawned = timer::watch(&watch, deadline).and_then(|entry| {
+        let spawned = timer::watch(&watch).and_then(|entry| {
+            let follows = watch.follow();
             let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);
             thread.spawn(move || {
                 work.run();
-                drop(entry);
+                drop((entry, follows));
             })
         });
         if let Err(error) = spawned {
@@ -121,14 +121,10 @@ pub struct Running {
 }
 
 impl Running {
-    /// A handle to cancel it with, from any thread.
-    pub fn handle(&self) -> SessionHandle {
-        SessionHandle { watch: self.watch.clone() }
-    }
-
-    /// Cancels it: the guest never runs on, what it wrote is discarded, and the report says `cancelled`. Does not wait.
-    pub fn cancel(&self) {
-        self.handle().cancel();
+    /// Ends this session alone: a follower of the control that it was built with, for a cancel from any thread. See
+    /// [`SessionBuilder::control`].
+    pub fn control(&self) -> &Control {
+        self.watch.stop.control()
     }
 
     /// Waits for the session's end.
@@ -141,18 +137,5 @@ impl Running {
         let mut report = self.watch.wait();
         report.notes.splice(0..0, self.warnings);
         report
-    }
-}
-
-/// Cancels a session. Clones are handles of the same one; it may be yet to start, or over already.
-#[derive(Clone, Debug)]
-pub struct SessionHandle {
-    watch: Arc<Watch>,
-}
-
-impl SessionHandle {
-    /// As [`Running::cancel`].
-    pub fn cancel(&self) {
-        self.watch.stop(Reason::Cancelled);
     }
 }

@@ -11,8 +11,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use vfs_core::{Code, Configuration, Registry};
-use zvm::{CallError, Channel, Channels, Controls, ExitCode, Failure, Manifest, Report, RunOptions};
+use vfs_core::{Code, Configuration, Control, Registry};
+use zvm::{CallError, Channel, Channels, ExitCode, Failure, Manifest, Report, RunOptions};
 
 const LONG: Duration = Duration::from_secs(20);
 /// The handle of the channel under test.
@@ -36,13 +36,13 @@ fn manifest(channels: &str, more: &str) -> Manifest {
     Manifest::parse(manifest_text(channels, more).as_bytes()).unwrap()
 }
 
-fn open_all(channels: &str, more: &str, controls: &Controls) -> Result<Channels, Failure> {
-    Channels::open(&manifest(channels, more), &registry(), &RunOptions::new(), controls)
+fn open_all(channels: &str, more: &str, control: &Control) -> Result<Channels, Failure> {
+    Channels::open(&manifest(channels, more), &registry(), &RunOptions::new(), control)
 }
 
 /// Opens `source` with `type, etag, gets, get_size, puts, put_size`.
 fn try_open(source: &Path, rest: &str) -> Result<Channels, Failure> {
-    open_all(&format!("Channel = {}, /x, {rest}", source.display()), "", &Controls::new())
+    open_all(&format!("Channel = {}, /x, {rest}", source.display()), "", &Control::new())
 }
 
 fn open(source: &Path, rest: &str) -> Channels {
@@ -132,7 +132,7 @@ fn what_a_failed_run_wrote_is_there_only_if_it_is_in_place() {
     let text =
         manifest_text("", "").replace("Channel = /dev/null, /dev/stderr, 0, 0, 0, 0, 9, 99", &messages);
     let manifest = Manifest::parse(text.as_bytes()).unwrap();
-    let mut channels = Channels::open(&manifest, &registry(), &RunOptions::new(), &Controls::new()).unwrap();
+    let mut channels = Channels::open(&manifest, &registry(), &RunOptions::new(), &Control::new()).unwrap();
     channels.by_handle(2).unwrap().write_at(b"why", 0).unwrap();
     channels.discard_all();
     assert_eq!(fs::read(files.path("messages")).unwrap(), b"why");
@@ -170,7 +170,7 @@ fn reserved_space_never_shows() {
     let files = Files::new();
     let path = files.path("f");
     let line = format!("Channel = {}, /x, 2, 0, 0, 0, 9, 1048576", path.display());
-    let mut channels = open_all(&line, "Preallocate = 1", &Controls::new()).unwrap();
+    let mut channels = open_all(&line, "Preallocate = 1", &Control::new()).unwrap();
     let reserved = fs::metadata(&path).unwrap();
     assert_eq!((reserved.len(), x(&mut channels).size()), (0, Ok(0)));
     if reserved.blocks() * 512 < 1 << 20 {
@@ -206,7 +206,7 @@ fn two_channels_cannot_write_one_file() {
     let files = Files::new();
     let path = files.path("f");
     let line = |alias| format!("Channel = {}, {alias}, 0, 0, 0, 0, 9, 99\n", path.display());
-    let failure = open_all(&(line("/a") + &line("/b")), "", &Controls::new()).unwrap_err();
+    let failure = open_all(&(line("/a") + &line("/b")), "", &Control::new()).unwrap_err();
     assert_eq!(failure.exit(), ExitCode::Manifest);
     assert!(failure.text().contains("channel /b"), "{failure}");
 }
@@ -275,9 +275,9 @@ fn a_closed_fifo_reader_is_a_note() {
 #[test]
 fn a_cancel_frees_a_reader_that_nobody_writes_to() {
     let files = Files::new();
-    let controls = Controls::new();
+    let control = Control::new();
     let line = format!("Channel = {}, /x, 0, 0, 9, 99, 0, 0", files.fifo("p").display());
-    let mut channels = open_all(&line, "", &controls).unwrap();
+    let mut channels = open_all(&line, "", &control).unwrap();
     let (sender, answered) = channel();
     let meters = channels.meters();
     let reader = thread::spawn(move || sender.send(read(&mut channels, 1, 0)));
@@ -286,14 +286,14 @@ fn a_cancel_frees_a_reader_that_nobody_writes_to() {
         assert!(since.elapsed() < LONG, "the read does not begin");
         thread::yield_now();
     }
-    controls.cancel();
+    control.cancel();
     assert_eq!(answered.recv_timeout(LONG).unwrap(), Err(Code::EIO));
     reader.join().unwrap().unwrap();
 }
 
 #[test]
 fn memory_is_a_channel_too() {
-    let mut channels = open_all("Channel = mem:a, /x, 3, 0, 9, 99, 9, 99", "", &Controls::new()).unwrap();
+    let mut channels = open_all("Channel = mem:a, /x, 3, 0, 9, 99, 9, 99", "", &Control::new()).unwrap();
     assert_eq!(x(&mut channels).write_at(b"abc", 2), Ok(3));
     assert_eq!(read(&mut channels, 9, 0).unwrap(), b"\0\0abc");
     assert_eq!(x(&mut channels).size(), Ok(5));
@@ -302,7 +302,7 @@ fn memory_is_a_channel_too() {
 
 #[test]
 fn a_missing_provider_is_named() {
-    let failure = open_all("Channel = nosuch:a, /x, 0, 0, 9, 99, 0, 0", "", &Controls::new()).unwrap_err();
+    let failure = open_all("Channel = nosuch:a, /x, 0, 0, 9, 99, 0, 0", "", &Control::new()).unwrap_err();
     assert_eq!(failure.exit(), ExitCode::Manifest);
     assert!(failure.text().contains("libzvfs_nosuch.so"), "{failure}");
 }

@@ -7,8 +7,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use vfs_core::{Configuration, OpenFlags, OpenOptions, Registry};
-use zvm::{Channels, Controls, ExitCode, Manifest, OutputState, Quota, Report, RunOptions, Session};
+use vfs_core::{Configuration, Control, OpenFlags, OpenOptions, Registry};
+use zvm::{Channels, ExitCode, Manifest, OutputState, Quota, Report, RunOptions, Session};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -72,7 +72,7 @@ impl Bench {
 
     fn open(&self, out: &str, more: &str, run: &str) -> Result<Channels, zvm::Failure> {
         let options = RunOptions::new().run(run);
-        Channels::open(&self.manifest(out, "9, 99", more), &self.registry, &options, &Controls::new())
+        Channels::open(&self.manifest(out, "9, 99", more), &self.registry, &options, &Control::new())
     }
 }
 
@@ -116,7 +116,7 @@ fn a_session_that_fails_leaves_the_old_content() {
     }
     let bench = Bench::new().with("old", "precious");
     let running = bench.session(bench.manifest("$/old", "9, 99", ""), FOREVER).start();
-    running.cancel();
+    running.control().cancel();
     assert_eq!(running.wait().exit_code, ExitCode::Stopped);
     assert_eq!(bench.content("old").unwrap(), "precious");
 }

@@ -78,7 +78,7 @@ fn a_guest_in_a_long_instruction_is_told_truly_and_gives_back_what_it_held() {
     let fill = "(loop (memory.fill (i32.const 0) (i32.const 7) (i32.const 268435456)) (br 0))";
     let running = session(fill, closes).start();
     wait_until("the guest fills its memory", || resident() > before + MEMORY / 4 * 3);
-    running.cancel();
+    running.control().cancel();
     let report = running.wait();
     assert_eq!((report.exit_code, report.state.as_str()), (ExitCode::Stopped, "cancelled"), "{report:?}");
     // Where the machine is slow, the instruction outlasts the patience with it.

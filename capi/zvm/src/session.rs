@@ -8,10 +8,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vfs_core::boundary::{null, text};
-use vfs_core::{Code, Configuration, Error, PerProcess, Registry, Result};
+use vfs_core::{Code, Configuration, Control, Error, PerProcess, Registry, Result};
 use zvm::{
-    Cache, Compiler, ExitCode, Manifest, PROGRAM_MAX, Report, RunOptions, Session, SessionBuilder,
-    SessionHandle, Worker,
+    Cache, Compiler, ExitCode, Manifest, PROGRAM_MAX, Report, RunOptions, Session, SessionBuilder, Worker,
 };
 
 /// Whatever the pointer of a session points to: nothing. It is a number that is given out once, and odd, so that libzvfs, whose
@@ -45,7 +44,7 @@ impl Table {
 /// One session.
 pub struct Slot {
     aliases: Vec<String>,
-    handle: SessionHandle,
+    control: Control,
     state: Mutex<State>,
 }
 
@@ -89,13 +88,13 @@ pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opa
     let manifest =
         Manifest::parse(manifest).map_err(|failure| Error::new(Code::EINVAL, failure.text().to_owned()))?;
     let aliases = manifest.channels.iter().map(|channel| channel.alias.clone()).collect();
-    let builder = with_options(Session::builder(manifest), options)?;
-    let handle = builder.handle();
+    let control = Control::new();
+    let builder = with_options(Session::builder(manifest).control(&control), options)?;
     let state = Mutex::new(State::New(Box::new(Parts { builder, program: None, channels: BTreeMap::new() })));
     // The table first: it looks at the number that is next.
     let mut sessions = Table::current().lock();
     let number = NEXT.fetch_add(2, Ordering::SeqCst);
-    sessions.insert(number, Arc::new(Slot { aliases, handle, state }));
+    sessions.insert(number, Arc::new(Slot { aliases, control, state }));
     Ok(std::ptr::without_provenance_mut(number))
 }
 
@@ -205,7 +204,7 @@ impl Slot {
     }
 
     pub fn cancel(&self) {
-        self.handle.cancel();
+        self.control.cancel();
     }
 
     /// Takes the parts of a session that is new, which then has another state.

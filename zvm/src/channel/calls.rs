@@ -19,7 +19,7 @@ impl Channel {
     /// [`CallError::Refused`] as above; [`CallError::Failed`] when the source fails.
     ///
     /// # Blocking
-    /// Until the count, the end, an error, or a cancel of the session's controls.
+    /// Until the count, the end, an error, or the end by the session's control.
     pub fn read_at(&mut self, buf: &mut [u8], offset: i64) -> Result<usize, CallError> {
         let offset = u64::try_from(offset).map_err(|_| Code::EINVAL)?;
         if buf.is_empty() {
@@ -66,7 +66,7 @@ impl Channel {
     /// [`CallError::Refused`] as above; [`CallError::Failed`] when a source fails.
     ///
     /// # Blocking
-    /// Until the count, an error, or a cancel of the session's controls.
+    /// Until the count, an error, or the end by the session's control.
     pub fn write_at(&mut self, buf: &[u8], offset: i64) -> Result<usize, CallError> {
         let offset = u64::try_from(offset).map_err(|_| Code::EINVAL)?;
         if buf.is_empty() {

@@ -4,14 +4,15 @@ use super::channels::Meter;
 use super::digest::Digest;
 use super::outputs::Output;
 use super::sources::{Source, Sources};
-use super::{Channel, Channels, Controls, Counters, Given};
+use super::{Channel, Channels, Counters, Given};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{ChannelSpec, Manifest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use vfs_core::{
-    Capabilities, Code, Descriptor, Error, Kind, OpenFlags, OpenOptions, Placement, Registry, same_file,
+    Capabilities, Code, Control, Descriptor, Error, Kind, OpenFlags, OpenOptions, Placement, Registry,
+    same_file,
 };
 
 /// The alias of a guest's messages.
@@ -79,30 +80,32 @@ impl Channels {
     /// cancelled. [`ExitCode::Io`]: an input/output error, a provider that misbehaved.
     ///
     /// # Blocking
-    /// As the providers' opens do, until a cancel through `controls`.
+    /// As the providers' opens do, until `control` ends them.
     pub fn open(
         manifest: &Manifest,
         registry: &Registry,
         options: &RunOptions,
-        controls: &Controls,
+        control: &Control,
     ) -> Result<Channels, Failure> {
-        let mut channels = Channels::open_given(manifest, registry, options, controls, &Given::default())?;
+        let mut channels =
+            Channels::open_given(manifest, registry, options, control, &Given::default(), &|_| {})?;
         channels.begin()?;
         Ok(channels)
     }
 
     /// As [`open`](Channels::open), with what the host gives in the place of some sources. Touches no target: that is
-    /// [`begin`](Channels::begin)'s.
+    /// [`begin`](Channels::begin)'s. Says to `doing` what it opens next.
     pub(crate) fn open_given(
         manifest: &Manifest,
         registry: &Registry,
         options: &RunOptions,
-        controls: &Controls,
+        control: &Control,
         given: &Given,
+        doing: &dyn Fn(String),
     ) -> Result<Channels, Failure> {
         let hosts = given.registry(manifest)?;
         let run = options.run.clone().unwrap_or_else(own_run);
-        let opener = Opener { manifest, options, controls, hosts, run };
+        let opener = Opener { manifest, options, control, doing, hosts, run };
         let mut opened: BTreeMap<usize, Channel> = BTreeMap::new();
         for written in [false, true] {
             for (handle, spec) in manifest.channels.iter().enumerate() {
@@ -184,7 +187,8 @@ fn meter(channel: &Channel, written: &ChannelSpec) -> Meter {
 struct Opener<'a> {
     manifest: &'a Manifest,
     options: &'a RunOptions,
-    controls: &'a Controls,
+    control: &'a Control,
+    doing: &'a dyn Fn(String),
     /// Opens what the host gives.
     hosts: Option<Registry>,
     run: String,
@@ -198,7 +202,7 @@ impl Opener<'_> {
             .iter()
             .map(|descriptor| self.source(&spec, descriptor, registry, &mut notes))
             .collect::<Result<_, _>>()
-            .map_err(|error| failed(&spec, &error, self.controls.is_cancelled()))?;
+            .map_err(|error| failed(&spec, &error, self.control.is_cancelled()))?;
         let (mut random_read, mut random_write) =
             (spec.random_get && spec.limits.readable(), spec.random_put && spec.limits.writable());
         for source in &sources {
@@ -245,7 +249,7 @@ impl Opener<'_> {
         notes: &mut Vec<String>,
     ) -> vfs_core::Result<Source> {
         let shown = Descriptor::parse(descriptor).map_or_else(|_| "its source".into(), |it| it.to_string());
-        self.controls.at(format!("channel {}: open {shown}", spec.shown_alias()));
+        (self.doing)(format!("channel {}: open {shown}", spec.shown_alias()));
         let how = self.how(spec, descriptor);
         let (mut file, placement) = match access(spec) {
             Access::Open(must, may) => {
@@ -306,7 +310,7 @@ impl Opener<'_> {
 
     /// Who opens, and what else a provider may want to know.
     fn how(&self, spec: &ChannelSpec, descriptor: &str) -> OpenOptions {
-        let how = OpenOptions::default().control(&self.controls.add()).offer("run", self.run.clone());
+        let how = OpenOptions::default().control(self.control).offer("run", self.run.clone());
         let mut how = self.options.offered(how, self.manifest);
         if let Some(count) = self.options.writers.get(descriptor)
             && !spec.limits.writable()

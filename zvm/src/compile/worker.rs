@@ -69,7 +69,7 @@ impl Worker {
 
     /// Compiles a program, until the session is stopped.
     pub(super) fn compile(&self, bytes: &[u8], stop: &Stop) -> std::result::Result<Vec<u8>, Failure> {
-        let control = stop.controls().add();
+        let control = stop.control().follower();
         let answer = self.start(bytes).and_then(|mut started| started.answer(&control.context()));
         if let Some(failure) = stop.failure() {
             return Err(failure);

@@ -15,13 +15,13 @@ use super::stop::Stop;
 use super::tree::Tree;
 use super::wasi_fd::filetype;
 use super::{wasi_fd, wasi_io, wasi_names, wasi_path, wasi_poll, wasi_process};
-use crate::channel::{Channels, Controls, Counts, RunOptions};
+use crate::channel::{Channels, Counts, RunOptions};
 use crate::manifest::Manifest;
 use std::io::SeekFrom;
 use std::sync::Arc;
 use vfs_core::{
-    Capabilities, Code, Configuration, File, Host, Info, Instance, Kind, OpenFlags, Provider, Registry,
-    Request, Result, Settings, Stat,
+    Capabilities, Code, Configuration, Control, File, Host, Info, Instance, Kind, OpenFlags, Provider,
+    Registry, Request, Result, Settings, Stat,
 };
 
 /// The guest's memory, in bytes.
@@ -285,7 +285,7 @@ pub(crate) fn channels(data: &[u8]) -> Channels {
 pub(super) fn open(manifest: &Manifest, data: &[u8]) -> Channels {
     let registry = Registry::new(Configuration::with_provider_path(Vec::<std::path::PathBuf>::new()));
     registry.register(Box::new(Toy(data.into()))).expect("the provider");
-    Channels::open(manifest, &registry, &RunOptions::new(), &Controls::new()).expect("the channels")
+    Channels::open(manifest, &registry, &RunOptions::new(), &Control::new()).expect("the channels")
 }
 
 fn counts(state: &State) -> Vec<Counts> {

@@ -1,11 +1,11 @@
-//! The one switch that ends a session from outside: at its Timeout, or because somebody cancels it.
+//! The one switch that ends a guest from outside: at its Timeout, or because the session's control is cancelled.
 
 use super::engine;
-use crate::channel::Controls;
 use crate::exit::{ExitCode, Failure};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use vfs_core::Control;
 
 /// How the state of a session begins that was stopped at its Timeout.
 const TIMEOUT: &str = "timeout";
@@ -30,7 +30,7 @@ struct Inner {
     thrown: AtomicU8,
     /// What the session was at then, if it was more than its guest.
     at: OnceLock<String>,
-    controls: Controls,
+    control: Control,
     // Std's, as all that the process's timer takes: see there.
     lock: Mutex<()>,
     woken: Condvar,
@@ -46,22 +46,19 @@ pub(crate) fn nudge() {
 }
 
 impl Stop {
-    /// The controls of the files that the session has open, which are cancelled with it.
-    pub(crate) fn controls(&self) -> &Controls {
-        &self.0.controls
+    /// The switch of a session with this control.
+    pub(crate) fn new(control: Control) -> Stop {
+        Stop(Arc::new(Inner { control, ..Inner::default() }))
     }
 
-    /// Throws the switch: cancels every open file, wakes who sleeps, and interrupts the guest. `at` is what the session is at,
-    /// beside its guest.
-    pub(crate) fn throw(&self, reason: Reason, at: Option<String>) {
-        if self.set(reason, at) {
-            self.0.controls.cancel();
-        }
+    /// What all that the session has open follows.
+    pub(crate) fn control(&self) -> &Control {
+        &self.0.control
     }
 
-    /// Throws the switch, but leaves the open files alone: a provider's function may be what runs for a cancel. Returns whether
-    /// this was the first time.
-    pub(crate) fn set(&self, reason: Reason, at: Option<String>) -> bool {
+    /// Throws the switch: wakes who sleeps, and interrupts the guest. The control is the caller's to cancel: a provider's
+    /// function may be what runs then. `at` is what the session is at, beside its guest. Returns whether this was the first time.
+    pub(crate) fn throw(&self, reason: Reason, at: Option<String>) -> bool {
         {
             let _lock = self.lock();
             if let (None, Some(at)) = (self.thrown(), at) {
@@ -82,10 +79,11 @@ impl Stop {
         self.0.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why the session must end, if it must. As cheap as a load.
+    /// Why the session must end, if it must. As cheap as two loads: the control is cancelled a moment before the switch is thrown
+    /// for that, and refuses an open then.
     pub(crate) fn thrown(&self) -> Option<Reason> {
         match self.0.thrown.load(Ordering::SeqCst) {
-            0 => None,
+            0 => self.0.control.is_cancelled().then_some(Reason::Cancelled),
             1 => Some(Reason::Timeout),
             _ => Some(Reason::Cancelled),
         }
@@ -147,18 +145,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn throwing_cancels_files_of_before_and_after_and_the_first_reason_counts() {
-        let stop = Stop::default();
-        let before = stop.controls().add();
-        assert!(!before.is_cancelled() && stop.thrown().is_none());
-        stop.throw(Reason::Cancelled, None);
-        stop.throw(Reason::Timeout, Some("read x".into()));
-        assert!(before.is_cancelled() && stop.controls().add().is_cancelled());
-        assert_eq!(stop.thrown(), Some(Reason::Cancelled));
-        assert_eq!(stop.failure().unwrap().text(), "cancelled");
-    }
-
-    #[test]
     fn a_timeout_says_what_was_in_progress_or_what_came_back() {
         let echo = || Failure::new(ExitCode::Io, "channel /x: read y: cancelled");
         let stop = Stop::default();
@@ -168,6 +154,15 @@ mod tests {
         let stop = Stop::default();
         stop.throw(Reason::Timeout, Some("compile the program".into()));
         assert_eq!(stop.echo(echo()).text(), "timeout: compile the program");
+    }
+
+    /// Found: an open that the control refused in the moment before the switch was thrown passed for a missing program.
+    #[test]
+    fn a_cancelled_control_counts_before_the_switch_is_thrown_for_it() {
+        let stop = Stop::default();
+        stop.control().cancel();
+        let echo = Failure::new(ExitCode::Manifest, "program: open x: cancelled");
+        assert_eq!(stop.echo(echo).text(), "cancelled");
     }
 
     #[test]

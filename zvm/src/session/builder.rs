@@ -1,14 +1,13 @@
 //! What a session is made of.
 
-use super::watch::Watch;
-use super::{Session, SessionHandle};
+use super::Session;
+use super::watch::OnEnd;
 use crate::channel::{Given, RunOptions};
 use crate::compile::Compiler;
 use crate::manifest::Manifest;
 use crate::report::Report;
 use std::io::{Read, Write};
-use std::sync::Arc;
-use vfs_core::{Configuration, Context, File, Registry};
+use vfs_core::{Configuration, Context, Control, File, Registry};
 
 /// Puts a session together: its manifest, and what the host does for it.
 ///
@@ -72,7 +71,8 @@ impl SessionBuilder {
             compiler: Compiler::default(),
             program: None,
             given: Given::default(),
-            watch: Arc::new(Watch::default()),
+            control: None,
+            on_end: OnEnd::default(),
         };
         SessionBuilder { session }
     }
@@ -87,6 +87,14 @@ impl SessionBuilder {
     /// What the run adds to its manifests.
     pub fn options(mut self, options: RunOptions) -> SessionBuilder {
         self.session.options = options;
+        self
+    }
+
+    /// Ends the session by this control, which may be that of others too. Cancelled, the guest never runs on, what it wrote is
+    /// discarded, and the report says `cancelled`, whatever is lifted later; before the start, nothing is opened. A deadline
+    /// that it has at the start counts as the manifest's Timeout does, whichever comes first.
+    pub fn control(mut self, control: &Control) -> SessionBuilder {
+        self.session.control = Some(control.clone());
         self
     }
 
@@ -138,14 +146,9 @@ impl SessionBuilder {
 
     /// Calls a function with the report as soon as there is one, on the session's thread or on the one that watches all sessions: it
     /// must neither wait nor panic.
-    pub fn on_end(self, call: impl FnOnce(&Report) + Send + 'static) -> SessionBuilder {
-        self.session.watch.on_end(Box::new(call));
+    pub fn on_end(mut self, call: impl FnOnce(&Report) + Send + 'static) -> SessionBuilder {
+        self.session.on_end = OnEnd::new(call);
         self
-    }
-
-    /// A handle to cancel the session with, from now on.
-    pub fn handle(&self) -> SessionHandle {
-        self.session.handle()
     }
 
     /// The session, to be started.

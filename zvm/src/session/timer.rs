@@ -47,11 +47,11 @@ pub(super) struct Entry {
 ///
 /// # Errors
 /// The thread cannot be started.
-pub(super) fn watch(watch: &Arc<Watch>, deadline: Instant) -> io::Result<Entry> {
+pub(super) fn watch(watch: &Arc<Watch>) -> io::Result<Entry> {
     let timer = Timer::running()?;
     let mut state = timer.lock();
     state.number += 1;
-    let key = (deadline, state.number);
+    let key = (watch.deadline, state.number);
     let first = state.due.keys().next().is_none_or(|first| key < *first);
     state.due.insert(key, Arc::downgrade(watch));
     drop(state);

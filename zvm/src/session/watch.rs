@@ -6,9 +6,10 @@ use crate::exit::{ExitCode, Failure};
 use crate::guest::{Reason, Stop};
 use crate::report::Report;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+use vfs_core::{Control, OnCancel};
 
 /// How long a provider may ignore its cancel.
 const GRACE: Duration = Duration::from_secs(1);
@@ -33,21 +34,17 @@ pub(super) enum Step {
 }
 
 /// What a session's thread, the timer and the session's owner share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Watch {
     pub(super) stop: Stop,
-    /// Set by the start.
-    deadline: OnceLock<Instant>,
+    /// When the session must be over.
+    pub(super) deadline: Instant,
     progress: Mutex<Progress>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// There is a thread to be watched.
-    begun: bool,
-    /// It was stopped before that.
-    asked: bool,
     /// The timer looks after it.
     guarded: bool,
     /// Why what was written is being discarded, once it is; nothing else is waited for then.
@@ -55,6 +52,8 @@ struct Progress {
     /// The counters, once there are channels.
     meters: Option<Arc<[Meter]>>,
     step: Step,
+    /// What is being opened or read before there are channels.
+    doing: Option<String>,
     report: Option<Report>,
     on_end: OnEnd,
 }
@@ -64,7 +63,13 @@ type EndFn = Box<dyn FnOnce(&Report) + Send>;
 
 /// What is called at the end, until it is.
 #[derive(Default)]
-struct OnEnd(Option<EndFn>);
+pub(super) struct OnEnd(Option<EndFn>);
+
+impl OnEnd {
+    pub(super) fn new(call: impl FnOnce(&Report) + Send + 'static) -> OnEnd {
+        OnEnd(Some(Box::new(call)))
+    }
+}
 
 impl fmt::Debug for OnEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,17 +78,24 @@ impl fmt::Debug for OnEnd {
 }
 
 impl Watch {
-    /// The session begins now and must be over at `deadline`.
-    pub(super) fn begin(self: &Arc<Self>, deadline: Instant) {
-        self.deadline.get_or_init(|| deadline);
-        let asked = {
-            let mut progress = self.lock();
-            progress.begun = true;
-            progress.asked
-        };
-        if asked {
-            self.guarded();
-        }
+    /// Of a session that begins now, whose files follow `control`.
+    pub(super) fn new(control: Control, deadline: Instant, on_end: OnEnd) -> Arc<Watch> {
+        let progress = Mutex::new(Progress { on_end, ..Progress::default() });
+        Arc::new(Watch { stop: Stop::new(control), deadline, progress, changed: Condvar::new() })
+    }
+
+    /// Stops the session once its control is cancelled, and before a file hears of that: a provider's cancel function may be
+    /// what hangs. Until the guard is dropped.
+    pub(super) fn follow(self: &Arc<Self>) -> Option<OnCancel> {
+        let watch = self.clone();
+        let followed = self.stop.control().context().on_cancel(move || watch.cancelled());
+        followed.inspect_err(|_| self.cancelled()).ok()
+    }
+
+    fn cancelled(self: &Arc<Self>) {
+        self.stop(Reason::Cancelled);
+        // For good, also if what it follows is lifted.
+        self.stop.control().cancel();
     }
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
@@ -91,29 +103,21 @@ impl Watch {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When the session must be over; `None`: it has not begun.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline.get().copied()
-    }
-
-    /// Stops the session.
-    pub(super) fn stop(self: &Arc<Self>, reason: Reason) {
-        // Before: a provider's cancel function may be what hangs.
+    /// Stops the session, but leaves its files alone. Returns whether this was the first time.
+    fn stop(self: &Arc<Self>, reason: Reason) -> bool {
         self.guarded();
-        self.stop.throw(reason, self.place());
+        self.stop.throw(reason, self.place())
     }
 
     /// The deadline came; called by the timer, which must not be held up by a provider's cancel function.
     pub(super) fn overdue(self: &Arc<Self>) {
-        self.guarded();
-        if !self.stop.set(Reason::Timeout, self.place()) {
+        if !self.stop(Reason::Timeout) {
             return;
         }
-        let watch = self.clone();
-        let cancel = move || watch.stop.controls().cancel();
+        let control = self.stop.control().clone();
         let thread = thread::Builder::new().name("zvm-cancel".into()).stack_size(STACK);
-        if thread.spawn(cancel).is_err() {
-            self.stop.controls().cancel();
+        if thread.spawn(move || control.cancel()).is_err() {
+            self.stop.control().cancel();
         }
     }
 
@@ -122,10 +126,6 @@ impl Watch {
         {
             let mut progress = self.lock();
             if progress.guarded || progress.report.is_some() {
-                return;
-            }
-            if !progress.begun {
-                progress.asked = true;
                 return;
             }
             progress.guarded = true;
@@ -137,9 +137,8 @@ impl Watch {
     /// Why the session must end, if it must. Looks at the clock too: a COMMIT ends by its own deadline, a moment before the
     /// timer wakes.
     pub(super) fn stopped(self: &Arc<Self>) -> Option<Reason> {
-        if self.stop.thrown().is_none() && self.deadline().is_some_and(|deadline| Instant::now() >= deadline)
-        {
-            self.stop(Reason::Timeout);
+        if self.stop.thrown().is_none() && Instant::now() >= self.deadline && self.stop(Reason::Timeout) {
+            self.stop.control().cancel();
         }
         self.stop.thrown()
     }
@@ -149,18 +148,22 @@ impl Watch {
         self.lock().step = step;
     }
 
+    /// Says what the session's thread opens or reads next.
+    pub(super) fn doing(&self, what: String) {
+        self.lock().doing = Some(what);
+    }
+
     /// What the session's thread is at beside its guest, for whoever stops it.
     fn place(&self) -> Option<String> {
-        let (step, call) = {
+        let place = {
             let progress = self.lock();
-            (progress.step, progress.call())
+            match progress.step {
+                Step::Load | Step::Open => progress.doing.clone(),
+                Step::Compile => return Some("compile the program".into()),
+                Step::Run => progress.call(),
+            }
         };
-        let place = match step {
-            Step::Load | Step::Open => self.stop.controls().place(),
-            Step::Compile => return Some("compile the program".into()),
-            Step::Run => call,
-        };
-        match self.stop.controls().waiting() {
+        match self.stop.control().waiting() {
             Some(waiting) => place.map(|place| format!("{place}: waited for {waiting}")),
             None => place,
         }
@@ -181,11 +184,6 @@ impl Watch {
     /// The counters as far as they are known.
     pub(super) fn meters(&self) -> Option<Arc<[Meter]>> {
         self.lock().meters.clone()
-    }
-
-    /// Has a function called with the report.
-    pub(super) fn on_end(&self, call: EndFn) {
-        self.lock().on_end = OnEnd(Some(call));
     }
 
     /// Reports the session, unless it was given up before.
@@ -290,6 +288,21 @@ impl Progress {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_cancel_ends_files_of_before_and_after_for_good_and_the_first_reason_counts() {
+        let host = Control::new();
+        let watch = Watch::new(host.follower(), Instant::now(), OnEnd::default());
+        let _follows = watch.follow();
+        let before = watch.stop.control().follower();
+        assert!(!before.is_cancelled() && watch.stop.thrown().is_none());
+        host.cancel();
+        host.lift();
+        watch.overdue();
+        assert!(before.is_cancelled() && watch.stop.control().follower().is_cancelled());
+        assert_eq!(watch.stop.thrown(), Some(Reason::Cancelled));
+        assert_eq!(watch.stop.failure().unwrap().text(), "cancelled");
+    }
+
     /// A case report: the host took a guest's `memory.fill` of 4 GiB for "a provider that ignores its cancel, or a very large
     /// program". A provider's call that is stuck: `a_provider_that_ignores_its_cancel_is_left_behind`.
     #[test]
@@ -299,9 +312,8 @@ mod tests {
             (Step::Compile, "timeout: compile the program", "the compiler, which cannot be stopped"),
             (Step::Run, "timeout: the guest ran", "an instruction of the guest over a large memory range"),
         ] {
-            let watch = Arc::new(Watch::default());
-            watch.stop.controls().at("open the program p:x".into());
-            watch.begin(Instant::now());
+            let watch = Watch::new(Control::new(), Instant::now(), OnEnd::default());
+            watch.doing("open the program p:x".into());
             watch.at(step);
             watch.overdue();
             let report = watch.wait();

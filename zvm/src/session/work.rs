@@ -11,7 +11,7 @@ use crate::manifest::Commit;
 use crate::report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use vfs_core::{Code, Descriptor, Error, OpenFlags, OpenOptions};
+use vfs_core::{Code, Control, Descriptor, Error, OpenFlags, OpenOptions};
 
 /// How much of a program is asked for at once.
 const CHUNK: usize = 1 << 20;
@@ -70,10 +70,11 @@ impl Work {
         self.unless_stopped()?;
         self.watch.at(Step::Open);
         let manifest = &self.session.manifest;
-        let controls = self.watch.stop.controls();
         let Session { registry, options, given, .. } = &self.session;
-        let channels = Channels::open_given(manifest, registry, options, controls, given)
-            .map_err(|failure| self.echo(failure))?;
+        let channels = Channels::open_given(manifest, registry, options, self.control(), given, &|what| {
+            self.watch.doing(what)
+        })
+        .map_err(|failure| self.echo(failure))?;
         self.watch.show(channels.meters());
         self.watch.at(Step::Run);
         let ran = guest::run(&program, Setup { manifest, channels, stop: self.watch.stop.clone() });
@@ -95,7 +96,7 @@ impl Work {
             channels.close_readers();
             // Before the first COMMIT: a failure that the guest did not run into.
             channels.failure().map_or(Ok(()), |failure| Err(failure.clone()))?;
-            channels.commit_all(self.watch.deadline()).map_err(|failure| self.echo(failure))?;
+            channels.commit_all(Some(self.watch.deadline)).map_err(|failure| self.echo(failure))?;
             Ok(code)
         });
         course.digests = channels.iter().map(|channel| channel.digest()).collect();
@@ -126,16 +127,15 @@ impl Work {
     }
 
     fn read_program(&self) -> Result<Vec<u8>, Failure> {
-        let (manifest, controls) = (&self.session.manifest, self.watch.stop.controls());
+        let manifest = &self.session.manifest;
         let shown =
             Descriptor::parse(&manifest.program).map_or_else(|_| String::new(), |shown| shown.to_string());
-        controls.at(format!("open the program {shown}"));
-        let control = controls.add();
-        let how = OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&control);
+        self.watch.doing(format!("open the program {shown}"));
+        let how = OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(self.control());
         let how = self.session.options.offered(how, manifest);
         let mut file =
             self.session.registry.open(&manifest.program, &how).map_err(|error| no_program(&error))?;
-        controls.at(format!("read the program {}", file.shown()));
+        self.watch.doing(format!("read the program {}", file.shown()));
         let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK]);
         loop {
             let count = file.read(&mut chunk).map_err(|error| {
@@ -150,6 +150,10 @@ impl Work {
                 return Err(Failure::new(ExitCode::BadProgram, text));
             }
         }
+    }
+
+    fn control(&self) -> &Control {
+        self.watch.stop.control()
     }
 
     fn unless_stopped(&self) -> Result<(), Failure> {

@@ -1,8 +1,8 @@
 //! Digests of channels.
 
 use crate::shelf::{Book, Shelf, x};
-use vfs_core::{Code, Finish};
-use zvm::{CallError, Controls, ExitCode, Manifest, RunOptions, Session};
+use vfs_core::{Code, Control, Finish};
+use zvm::{CallError, ExitCode, Manifest, RunOptions, Session};
 
 /// Of `abcdef`.
 const READ: &str = "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721";
@@ -14,7 +14,7 @@ fn all_bytes_read_are_digested_however_they_come() {
     let shelf = Shelf::new();
     shelf.put("f", Book { chunk: 1, ..Book::pipe("abcdef") });
     for (asked, digest) in [("", None), ("Digest = SHA-256", Some(READ))] {
-        let mut channels = shelf.try_open("test:f, /x, 0, 9, 99, 0, 0", asked, &Controls::new()).unwrap();
+        let mut channels = shelf.try_open("test:f, /x, 0, 9, 99, 0, 0", asked, &Control::new()).unwrap();
         for count in [4, 9] {
             x(&mut channels).read_at(&mut vec![0; count], 0).unwrap();
         }
@@ -27,7 +27,7 @@ fn reads_and_writes_of_one_channel_are_digested_in_their_order() {
     let shelf = Shelf::new();
     shelf.put("f", Book::new("abcdef"));
     let mut channels =
-        shelf.try_open("test:f, /x, 3, 9, 99, 9, 99", "Digest = sha256", &Controls::new()).unwrap();
+        shelf.try_open("test:f, /x, 3, 9, 99, 9, 99", "Digest = sha256", &Control::new()).unwrap();
     let x = x(&mut channels);
     let mut buf = [0; 3];
     x.read_at(&mut buf, 0).unwrap();
@@ -43,7 +43,7 @@ fn a_digest_that_does_not_fit_is_exit_code_32() {
     let shelf = Shelf::new();
     shelf.put("f", Book { read_error: Some((3, Code::EBADMSG)), ..Book::pipe("abc") });
     for (asked, exit) in [("", ExitCode::Io), ("Digest = blake3", ExitCode::Digest)] {
-        let mut channels = shelf.try_open("test:f, /x, 0, 9, 99, 0, 0", asked, &Controls::new()).unwrap();
+        let mut channels = shelf.try_open("test:f, /x, 0, 9, 99, 0, 0", asked, &Control::new()).unwrap();
         match x(&mut channels).read_at(&mut [0; 9], 0) {
             Err(CallError::Failed(failure)) => assert_eq!(failure.exit(), exit),
             other => panic!("{other:?}"),
@@ -57,7 +57,7 @@ fn a_reader_that_read_something_else_is_exit_code_32_too() {
     let shelf = Shelf::new();
     shelf.put("f", Book { finish_error: Some((Finish::Commit, Code::EBADMSG)), ..Book::pipe("") });
     let mut channels =
-        shelf.try_open("test:f, /x, 0, 0, 0, 9, 99", "Digest = blake3", &Controls::new()).unwrap();
+        shelf.try_open("test:f, /x, 0, 0, 0, 9, 99", "Digest = blake3", &Control::new()).unwrap();
     channels.end_all().unwrap();
     assert_eq!(channels.commit_all(None).unwrap_err().exit(), ExitCode::Digest);
 }

@@ -4,8 +4,8 @@ use crate::shelf::{Book, Shelf, x};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Finish, Kind};
-use zvm::{CallError, Controls, ExitCode, OutputState};
+use vfs_core::{Code, Control, Finish, Kind};
+use zvm::{CallError, ExitCode, OutputState};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -174,7 +174,7 @@ fn a_cancel_that_nobody_asked_for_is_the_channels_failure() {
     assert_eq!(failure.exit(), ExitCode::Io);
     assert!(failure.text().starts_with("channel /x: read test:p: "), "{failure}");
     shelf.put("p", Book { open_error: Some(Code::ECANCELED), ..Book::pipe("a") });
-    let failure = shelf.try_open("test:p, /x, 0, 9, 9, 0, 0", "", &Controls::new()).unwrap_err();
+    let failure = shelf.try_open("test:p, /x, 0, 9, 9, 0, 0", "", &Control::new()).unwrap_err();
     assert_eq!(failure.exit(), ExitCode::Io);
 }
 
@@ -207,13 +207,13 @@ fn a_cancel_ends_a_read_in_progress_and_the_counters_show_it() {
     let shelf = Shelf::new();
     let (book, waiting) = stuck(Book::pipe(""));
     shelf.put("p", book);
-    let controls = Controls::new();
-    let mut channels = shelf.try_open("test:p, /x, 0, 9, 99, 0, 0", "", &controls).unwrap();
+    let control = Control::new();
+    let mut channels = shelf.try_open("test:p, /x, 0, 9, 99, 0, 0", "", &control).unwrap();
     let meters = channels.meters();
     let reader = thread::spawn(move || x(&mut channels).read_at(&mut [0], 0));
     waiting.recv_timeout(LONG).unwrap();
     assert_eq!((meters[3].alias.as_str(), meters[3].counts().gets), ("/x", 1));
-    controls.cancel();
+    control.cancel();
     let CallError::Failed(failure) = reader.join().unwrap().unwrap_err() else { panic!() };
     assert_eq!(failure.exit(), ExitCode::Stopped);
 }
@@ -223,16 +223,16 @@ fn a_cancel_ends_an_open_in_progress() {
     let shelf = Shelf::new();
     let (sender, waiting) = channel();
     shelf.put("f", Book { stuck_open: Some(sender), ..Book::new("") });
-    let controls = Controls::new();
+    let control = Control::new();
     let opener = {
-        let (shelf, controls) = (shelf.clone(), controls.clone());
-        thread::spawn(move || shelf.try_open("test:f, /x, 0, 9, 99, 0, 0", "", &controls).map(|_| ()))
+        let (shelf, control) = (shelf.clone(), control.clone());
+        thread::spawn(move || shelf.try_open("test:f, /x, 0, 9, 99, 0, 0", "", &control).map(|_| ()))
     };
     waiting.recv_timeout(LONG).unwrap();
-    controls.cancel();
+    control.cancel();
     assert_eq!(opener.join().unwrap().unwrap_err().exit(), ExitCode::Stopped);
     // And one that has not begun.
-    assert!(controls.is_cancelled());
-    let failure = shelf.try_open("test:g, /x, 0, 0, 0, 9, 99", "", &controls).unwrap_err();
+    assert!(control.is_cancelled());
+    let failure = shelf.try_open("test:g, /x, 0, 0, 0, 9, 99", "", &control).unwrap_err();
     assert_eq!(failure.exit(), ExitCode::Stopped);
 }

@@ -1,8 +1,8 @@
 //! Opening: flags by type and quotas, kinds of sources, and what a defect is answered with.
 
 use crate::shelf::{Book, PIPE, Shelf, x};
-use vfs_core::{Capabilities, Code, Kind, OpenFlags};
-use zvm::{Controls, ExitCode};
+use vfs_core::{Capabilities, Code, Control, Kind, OpenFlags};
+use zvm::ExitCode;
 
 #[test]
 fn flags_follow_type_and_quotas() {
@@ -31,7 +31,7 @@ fn a_provider_without_files_is_not_asked_to_create_any() {
     assert_eq!(shelf.flags("f"), OpenFlags::WRITE);
     // To append is more than that: it must be understood.
     shelf.put("f", Book::new(""));
-    let failure = shelf.try_open("plain:f, /x, 1, 1, 1, 1, 1", "", &Controls::new()).unwrap_err();
+    let failure = shelf.try_open("plain:f, /x, 1, 1, 1, 1, 1", "", &Control::new()).unwrap_err();
     assert_eq!(failure.exit(), ExitCode::Manifest);
     assert!(failure.text().contains("APPEND"), "{failure}");
 }
@@ -39,19 +39,19 @@ fn a_provider_without_files_is_not_asked_to_create_any() {
 #[test]
 fn space_is_reserved_where_the_manifest_says_so() {
     let shelf = Shelf::new();
-    let open = |more: &str| shelf.try_open("test:new, /x, 0, 0, 0, 1, 4096", more, &Controls::new()).unwrap();
+    let open = |more: &str| shelf.try_open("test:new, /x, 0, 0, 0, 1, 4096", more, &Control::new()).unwrap();
     drop(open(""));
     assert_eq!(shelf.log("new"), ["open", "close"]);
     drop(open("Preallocate = 1"));
     assert!(shelf.log("new").contains(&"reserve Some(4096)".to_owned()));
     assert!(!shelf.flags("in").contains(OpenFlags::PREALLOCATE));
-    drop(shelf.try_open("plain:new, /x, 0, 0, 0, 1, 4096", "Preallocate = 1", &Controls::new()).unwrap());
+    drop(shelf.try_open("plain:new, /x, 0, 0, 0, 1, 4096", "Preallocate = 1", &Control::new()).unwrap());
     assert_eq!(shelf.flags("new"), OpenFlags::WRITE);
 }
 
 #[test]
 fn what_cannot_be_opened_has_its_exit_code_and_line() {
-    let controls = Controls::new();
+    let control = Control::new();
     for (code, exit) in [
         (Code::ENOENT, ExitCode::Manifest),
         (Code::EACCES, ExitCode::Manifest),
@@ -63,18 +63,18 @@ fn what_cannot_be_opened_has_its_exit_code_and_line() {
     ] {
         let shelf = Shelf::new();
         shelf.put("f", Book { open_error: Some(code), ..Book::new("") });
-        let failure = shelf.try_open("test:f, /x, 0, 1, 1, 0, 0", "", &controls).unwrap_err();
+        let failure = shelf.try_open("test:f, /x, 0, 1, 1, 0, 0", "", &control).unwrap_err();
         assert_eq!(failure.exit(), exit, "{failure}");
         assert!(failure.text().starts_with("MANIFEST 6: channel /x: open test:f"), "{failure}");
     }
-    let failure = Shelf::new().try_open("nonsense:f, /x, 0, 1, 1, 0, 0", "", &controls).unwrap_err();
+    let failure = Shelf::new().try_open("nonsense:f, /x, 0, 1, 1, 0, 0", "", &control).unwrap_err();
     assert!(failure.text().contains("nonsense"), "{failure}");
 }
 
 #[test]
 fn rule_25_sources_that_do_not_exist_or_are_no_files() {
     let shelf = Shelf::new();
-    let open = |channel: &str| shelf.try_open(channel, "", &Controls::new()).unwrap_err();
+    let open = |channel: &str| shelf.try_open(channel, "", &Control::new()).unwrap_err();
     assert_eq!(open("test:absent, /x, 0, 1, 1, 0, 0").exit(), ExitCode::Manifest);
     shelf.put("folder", Book { kind: Kind::Directory, ..Book::new("") });
     assert_eq!(open("test:folder, /x, 0, 1, 1, 0, 0").exit(), ExitCode::SourceKind);
@@ -106,7 +106,7 @@ fn a_file_without_positions_cannot_be_random() {
     shelf.put("f", Book { capabilities: PIPE, ..Book::new("abc") });
     for (kind, quotas) in [(1, "1, 1, 0, 0"), (2, "0, 0, 1, 1"), (3, "1, 1, 1, 1")] {
         let failure =
-            shelf.try_open(&format!("test:f, /x, {kind}, {quotas}"), "", &Controls::new()).unwrap_err();
+            shelf.try_open(&format!("test:f, /x, {kind}, {quotas}"), "", &Control::new()).unwrap_err();
         assert_eq!(failure.exit(), ExitCode::Manifest);
         assert!(failure.text().contains("no random access"), "{failure}");
     }
@@ -121,9 +121,9 @@ fn a_file_without_positions_cannot_be_random() {
 fn node_and_job_are_offered_to_who_declares_them() {
     let shelf = Shelf::new();
     shelf.put("p", Book::pipe(""));
-    drop(shelf.try_open("test:p, /x, 0, 1, 1, 0, 0", "Node = red\nBroker = b", &Controls::new()).unwrap());
+    drop(shelf.try_open("test:p, /x, 0, 1, 1, 0, 0", "Node = red\nBroker = b", &Control::new()).unwrap());
     shelf.edit("p", |book| assert_eq!(book.settings, ["red", "nightly"]));
-    drop(shelf.try_open("plain:p, /x, 0, 1, 1, 0, 0", "Node = red", &Controls::new()).unwrap());
+    drop(shelf.try_open("plain:p, /x, 0, 1, 1, 0, 0", "Node = red", &Control::new()).unwrap());
     shelf.edit("p", |book| assert!(book.settings.is_empty()));
 }
 
@@ -135,7 +135,7 @@ fn writers_are_offered_for_their_source_to_who_reads_it() {
         ("test:many, /x, 0, 1, 1, 0, 0", vec!["nightly", "3"]),
         ("test:many, /x, 0, 0, 0, 1, 1", vec!["nightly"]),
     ] {
-        drop(shelf.try_open(channel, "", &Controls::new()).unwrap());
+        drop(shelf.try_open(channel, "", &Control::new()).unwrap());
         shelf.edit("many", |book| assert_eq!(book.settings, seen, "{channel}"));
     }
     shelf.edit("in", |book| assert_eq!(book.settings, ["nightly"]));
@@ -145,7 +145,7 @@ fn writers_are_offered_for_their_source_to_who_reads_it() {
 fn a_failed_open_closes_what_was_open() {
     let shelf = Shelf::new();
     shelf.put("f", Book { open_error: Some(Code::EACCES), ..Book::new("") });
-    shelf.try_open("test:f, /x, 0, 0, 0, 1, 1", "", &Controls::new()).unwrap_err();
+    shelf.try_open("test:f, /x, 0, 0, 0, 1, 1", "", &Control::new()).unwrap_err();
     for name in ["in", "out", "err"] {
         assert_eq!(shelf.log(name), ["open", "close"], "{name}");
     }
@@ -158,7 +158,7 @@ fn sources_are_open_before_a_target_is() {
     for name in ["out", "err"] {
         shelf.put(name, Book::new("precious"));
     }
-    shelf.try_open("test:absent, /x, 0, 1, 1, 0, 0", "", &Controls::new()).unwrap_err();
+    shelf.try_open("test:absent, /x, 0, 1, 1, 0, 0", "", &Control::new()).unwrap_err();
     assert_eq!(shelf.log("in"), ["open", "close"]);
     for name in ["out", "err"] {
         assert_eq!((shelf.log(name).len(), shelf.data(name)), (0, b"precious".to_vec()), "{name}");

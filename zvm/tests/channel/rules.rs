@@ -86,7 +86,7 @@ fn rule_06_the_same_through_a_pipe() {
     let shelf = Shelf::new();
     shelf.put("in", Book { chunk: 3, ..Book::pipe(letters(100)) });
     let mut channels =
-        shelf.try_open("test:in, /dev/stdin, 0, 9, 32, 0, 0", "", &zvm::Controls::new()).unwrap();
+        shelf.try_open("test:in, /dev/stdin, 0, 9, 32, 0, 0", "", &vfs_core::Control::new()).unwrap();
     let mut read = |size: usize| {
         let mut buffer = vec![0; size];
         channels.read_at(0, Some(&mut buffer), size as i64, 0).map_err(|error| error.code())

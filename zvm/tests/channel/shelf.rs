@@ -6,10 +6,10 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use vfs_core::{
-    Capabilities, Code, Configuration, Context, Error, File, Finish, Flush, Host, Info, Instance, Kind,
-    OpenFlags, Provider, Registry, Request, Result, Scope, Setting, SettingKind, Settings, Stat,
+    Capabilities, Code, Configuration, Context, Control, Error, File, Finish, Flush, Host, Info, Instance,
+    Kind, OpenFlags, Provider, Registry, Request, Result, Scope, Setting, SettingKind, Settings, Stat,
 };
-use zvm::{Channel, Channels, Controls, Failure, Manifest, RunOptions};
+use zvm::{Channel, Channels, Failure, Manifest, RunOptions};
 
 /// Any file: reads, writes, and positions.
 pub const RANDOM: Capabilities = Capabilities::from_bits(
@@ -133,7 +133,7 @@ impl Shelf {
         &self,
         channel: &str,
         more: &str,
-        controls: &Controls,
+        control: &Control,
     ) -> std::result::Result<Channels, Failure> {
         let mut text = format!(
             "Version = 20140509\nProgram = test:program\nMemory = 65536, 0\nTimeout = 5\n{more}\nChannel = {channel}\n"
@@ -149,13 +149,13 @@ impl Shelf {
         }
         let manifest = Manifest::parse(text.as_bytes()).unwrap();
         let options = RunOptions::new().job("nightly").writers("test:many", 3);
-        Channels::open(&manifest, &self.registry(), &options, controls)
+        Channels::open(&manifest, &self.registry(), &options, control)
     }
 
     /// Opens `source, type, gets, get_size, puts, put_size` as the channel `/x`, handle 3.
     pub fn open(&self, channel: &str) -> Channels {
         let (source, rest) = channel.split_once(',').unwrap();
-        self.try_open(&format!("{source}, /x, {rest}"), "", &Controls::new()).unwrap()
+        self.try_open(&format!("{source}, /x, {rest}"), "", &Control::new()).unwrap()
     }
 }
 

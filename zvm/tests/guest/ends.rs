@@ -51,7 +51,7 @@ fn every_writer_has_ended_and_every_reader_is_closed_before_one_is_waited_for() 
     assert_eq!(job.shelf.log("out"), ["open", "End", "Commit"]);
     // A pipe's turn is before what is only renamed, and in the order of the handles.
     assert_eq!(job.shelf.log("err"), ["open", "End"]);
-    running.cancel();
+    running.control().cancel();
     assert_eq!(end(&running.wait()), (4, "cancelled", Some(0)));
 }
 
@@ -309,15 +309,15 @@ fn a_cancel_ends_a_session_at_once() {
     let blocked = Job::new().file("in", Book { stuck: Some(stuck), ..Book::pipe("") });
     let running = blocked.session(&script::program("read 0 1\n write 1 5")).start();
     in_read.recv_timeout(Duration::from_secs(20)).unwrap();
-    let handle = running.handle();
+    let control = running.control().clone();
     let start = Instant::now();
-    handle.cancel();
-    handle.clone().cancel();
+    control.cancel();
+    control.cancel();
     let report = running.wait();
     assert_eq!(end(&report), (4, "cancelled", None));
     assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!(blocked.shelf.log("out"), ["open", "Discard", "close"]);
-    handle.cancel();
+    control.cancel();
 }
 
 #[test]
@@ -333,10 +333,10 @@ fn a_cancel_stops_one_of_several_sessions() {
     let counting = counter
         .session(&program("(local i32) (loop (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 50000000))))"))
         .start();
-    cancelled.cancel();
+    cancelled.control().cancel();
     assert_eq!(end(&cancelled.wait()), (4, "cancelled", None));
     assert_eq!(end(&counting.wait()), (0, "ok", Some(0)));
-    other.cancel();
+    other.control().cancel();
     assert_eq!(end(&other.wait()).1, "cancelled");
 }
 
@@ -348,7 +348,7 @@ fn a_session_cancelled_before_it_began_runs_nothing() {
     job.shelf.edit("program", |book| book.stuck_open = Some(stuck));
     let running = session.start();
     in_open.recv_timeout(Duration::from_secs(20)).unwrap();
-    running.cancel();
+    running.control().cancel();
     assert_eq!(end(&running.wait()), (4, "cancelled", None));
     assert!(job.shelf.log("in").is_empty());
 }
@@ -370,11 +370,19 @@ fn a_report_counts_fuel_and_calls() {
 fn a_session_cancelled_before_its_start_opens_nothing() {
     let job = Job::new();
     let session = job.session(&script::program("write 1 5"));
-    let handle = session.handle();
-    handle.cancel();
+    job.control.cancel();
     let report = session.run();
     assert_eq!((end(&report), report.fuel), ((4, "cancelled", None), None));
     assert!(job.shelf.log("program").is_empty() && job.shelf.log("out").is_empty());
+}
+
+#[test]
+fn a_deadline_of_the_control_ends_a_session_as_its_timeout_does() {
+    let job = Job::new();
+    job.control.set_deadline(Some(Instant::now() + Duration::from_millis(200)));
+    let report = job.run(FOREVER);
+    assert_eq!(report.exit_code.number(), 4);
+    assert!(report.state.starts_with("timeout"), "{report:?}");
 }
 
 /// Found: a host's reader that says it was interrupted was asked for ever, whatever had ended meanwhile.
@@ -400,7 +408,7 @@ fn a_reader_that_is_interrupted_is_asked_again_only_while_the_session_lasts() {
         .build()
         .start();
     was_asked.recv_timeout(Duration::from_secs(20)).unwrap();
-    running.cancel();
+    running.control().cancel();
     assert_eq!(end(&running.wait()), (4, "cancelled", None));
     // The report comes after the reader is dropped, and with it the sender.
     while was_asked.try_recv().is_ok() {}

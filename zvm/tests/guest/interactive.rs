@@ -246,7 +246,7 @@ fn a_cancel_ends_a_poll_and_its_reads() {
     let (job, feed) = job("", "9, 99");
     let running = job.session(&script::program(&(poll(3_600_000) + "read 0 9"))).start();
     feed.until(|state| state.waiting);
-    running.cancel();
+    running.control().cancel();
     assert_eq!(end(&running.wait()), (4, "cancelled"));
     feed.until(|state| state.closed);
 }

@@ -3,14 +3,16 @@
 use crate::odd::Odd;
 use crate::script;
 use crate::shelf::{Book, Shelf};
-use vfs_core::Registry;
-use zvm::{Manifest, Report, RunOptions, Session};
+use vfs_core::{Control, Registry};
+use zvm::{Manifest, Report, Session};
 
 /// A session to be: its files and its manifest.
 pub struct Job {
     pub shelf: Shelf,
     pub registry: Registry,
     pub odd: Odd,
+    /// Of all its sessions.
+    pub control: Control,
     channels: Vec<String>,
     keys: Vec<String>,
     memory: u64,
@@ -25,8 +27,8 @@ impl Job {
         registry.register(Box::new(odd.clone())).unwrap();
         shelf.put("out", Book::pipe(""));
         shelf.put("err", Book::pipe(""));
-        let channels = Vec::new();
-        Job { shelf, registry, odd, channels, keys: Vec::new(), memory: 16 << 20, timeout: 20 }
+        let (control, channels, keys) = (Control::new(), Vec::new(), Vec::new());
+        Job { shelf, registry, odd, control, channels, keys, memory: 16 << 20, timeout: 20 }
     }
 
     /// Adds a file `f` and a channel `/x` over it, of `type, gets, get_size, puts, put_size`.
@@ -82,7 +84,7 @@ impl Job {
             }
         }
         let manifest = Manifest::parse(text.as_bytes()).unwrap();
-        Session::new(manifest, self.registry.clone(), RunOptions::new())
+        Session::builder(manifest).registry(self.registry.clone()).control(&self.control).build()
     }
 
     /// Runs a program.

@@ -84,7 +84,7 @@ fn a_fifo_that_nobody_reads_ends_at_a_cancel() {
     let channels = ["file:/dev/null, /dev/stdin, 0, 9, 99, 0, 0", "FOLDER/out, /dev/stdout, 0, 0, 0, 9, 99"];
     let running = session(folder.path(), &registry(), 30, &channels, "write 1 5").start();
     let start = Instant::now();
-    running.cancel();
+    running.control().cancel();
     assert_eq!(end(&running.wait()), (4, "cancelled"));
     assert!(start.elapsed() < Duration::from_secs(10));
 }

@@ -127,7 +127,7 @@ fn timeout_and_cancel_end_a_compiler() {
     let start = Instant::now();
     ended(&session(heaviest(), 1, worker("compile")).run(), 4, "timeout: compile the program");
     let running = session(SMALL, 1000, worker("stay")).start();
-    running.cancel();
+    running.control().cancel();
     let report = running.wait();
     ended(&report, 4, "cancelled");
     assert!(start.elapsed() < BOUND / 2 && report.notes.is_empty(), "{:?} {report:?}", start.elapsed());
