@@ -18,7 +18,6 @@ mod sources;
 
 pub use channels::{Channels, Meter};
 pub use counters::{Counters, Counts, Quota};
-pub use digest::DigestAlgorithm;
 pub(crate) use given::Given;
 pub use open::RunOptions;
 pub use outputs::{OutputReport, OutputState};

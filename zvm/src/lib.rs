@@ -21,14 +21,13 @@ mod report;
 mod session;
 
 pub use channel::{
-    CallError, Channel, Channels, Counters, Counts, DigestAlgorithm, Meter, OutputReport, OutputState, Quota,
-    RunOptions,
+    CallError, Channel, Channels, Counters, Counts, Meter, OutputReport, OutputState, Quota, RunOptions,
 };
 pub use compile::{Cache, Compiler, PROGRAM_MAX, Worker, compile_child};
 pub use exit::{ExitCode, Failure};
 pub use manifest::{
-    BYTES_MAX, CHANNELS_MAX, ChannelSpec, Commit, Fstab, LINES_MAX, Limits, Manifest, Mount, NVRAM_MAX,
-    Nvram, NvramError, Preopen, SOURCES_MAX, STANDARD, Version, Warning,
+    BYTES_MAX, CHANNELS_MAX, ChannelSpec, Commit, DigestAlgorithm, Fstab, LINES_MAX, Limits, Manifest, Mount,
+    NVRAM_MAX, Nvram, NvramError, Preopen, SOURCES_MAX, STANDARD, Version, Warning,
 };
 pub use report::{ChannelReport, CpuTime, Report};
 pub use session::{Running, Session, SessionBuilder, claim_process};

@@ -4,6 +4,7 @@
 //! split at its first `=`, so that URLs with `=` work, and that a source with `,` or `;` may stand in double quotes.
 
 mod channel;
+mod digest;
 mod keys;
 mod lines;
 mod mounts;
@@ -12,11 +13,11 @@ mod nvram;
 mod outputs;
 
 pub use channel::{CHANNELS_MAX, ChannelSpec, Limits, SOURCES_MAX, STANDARD};
+pub use digest::DigestAlgorithm;
 pub use mounts::{Mount, Preopen};
 pub use nvram::{Fstab, NVRAM_MAX, Nvram, NvramError};
 pub use outputs::Commit;
 
-use crate::channel::DigestAlgorithm;
 use crate::exit::{ExitCode, Failure};
 use std::fmt;
 use std::fs::File;

@@ -1,7 +1,8 @@
 //! What a session tells at its end: ZeroVM's six lines, or JSON.
 
-use crate::channel::{Counts, DigestAlgorithm, Meter, OutputReport, OutputState, Quota};
+use crate::channel::{Counts, Meter, OutputReport, OutputState, Quota};
 use crate::exit::{ExitCode, Failure};
+use crate::manifest::DigestAlgorithm;
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;

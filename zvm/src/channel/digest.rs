@@ -1,44 +1,7 @@
 //! Digests of channels: all bytes that the guest read and wrote, in this order.
 
-use serde::Serialize;
+use crate::manifest::DigestAlgorithm;
 use sha2::{Digest as _, Sha256};
-use std::fmt;
-
-/// How channels are digested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum DigestAlgorithm {
-    /// SHA-256.
-    Sha256,
-    /// BLAKE3, several times as fast.
-    Blake3,
-}
-
-impl DigestAlgorithm {
-    /// The name in a manifest, a report, and the setting `digest` of providers.
-    pub fn name(self) -> &'static str {
-        match self {
-            DigestAlgorithm::Sha256 => "sha256",
-            DigestAlgorithm::Blake3 => "blake3",
-        }
-    }
-
-    /// The algorithm of a name, in whatever case, with a dash or without.
-    pub fn of_name(name: &str) -> Option<DigestAlgorithm> {
-        match name.to_ascii_lowercase().replace('-', "").as_str() {
-            "sha256" => Some(DigestAlgorithm::Sha256),
-            "blake3" => Some(DigestAlgorithm::Blake3),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for DigestAlgorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// A digest that grows.
 #[derive(Debug)]
@@ -89,9 +52,6 @@ mod tests {
             digest.update(b"");
             digest.update(b"bc");
             assert_eq!(digest.hex(), hex);
-            assert_eq!(DigestAlgorithm::of_name(algorithm.name()), Some(algorithm));
         }
-        assert_eq!(DigestAlgorithm::of_name("SHA-256"), Some(DigestAlgorithm::Sha256));
-        assert_eq!(DigestAlgorithm::of_name("md5"), None);
     }
 }

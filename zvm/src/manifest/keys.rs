@@ -2,8 +2,9 @@
 
 use super::channel::{self, CHANNELS_MAX, ChannelSpec, STANDARD};
 use super::lines::{Line, Lines, trim};
-use super::{Commit, Manifest, TIME_MAX, Version, Warning, defect, failure, mounts, number, outputs};
-use crate::channel::DigestAlgorithm;
+use super::{
+    Commit, DigestAlgorithm, Manifest, TIME_MAX, Version, Warning, defect, failure, mounts, number, outputs,
+};
 use crate::exit::{ExitCode, Failure};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
