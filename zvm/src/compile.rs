@@ -20,7 +20,7 @@ pub use cache::Cache;
 pub use child::compile_child;
 pub use worker::Worker;
 
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, one_line};
 use crate::guest::{Program, Stop};
 use loaded::Loaded;
 use sha2::{Digest, Sha256};
@@ -201,12 +201,6 @@ fn looks_like_text(bytes: &[u8]) -> bool {
 
 fn bad(text: impl std::fmt::Display) -> Failure {
     Failure::new(ExitCode::BadProgram, format!("bad program: {text}"))
-}
-
-/// A text of the parser or the engine in one line of bounded length: it quotes the program, which may be one long line of
-/// anything.
-fn one_line(text: &str) -> String {
-    crate::guest::one_line(text)
 }
 
 #[cfg(test)]

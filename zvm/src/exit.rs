@@ -3,6 +3,10 @@
 use serde::Serialize;
 use std::any::Any;
 use std::fmt;
+use vfs_core::is_printable;
+
+/// How much of the engine's words about a program is told, in characters.
+const TEXT_MAX: usize = 400;
 
 /// The exit code of a session: ZeroVM's numbers, which are errno's where errno has a fitting one.
 ///
@@ -94,4 +98,21 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
         (_, Some(text)) => text,
         _ => "no text",
     }
+}
+
+/// One line of bounded length: a parser's error quotes the program, which may be one long line of anything.
+pub(crate) fn one_line(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line: String = words.chars().take(TEXT_MAX).flat_map(shown).collect();
+    if words.chars().nth(TEXT_MAX).is_some() {
+        line.push_str("...");
+    }
+    line
+}
+
+/// A character for a terminal and a log: control characters escaped.
+fn shown(character: char) -> impl Iterator<Item = char> {
+    let control = !is_printable(character);
+    let escaped = character.escape_unicode().filter(move |_| control);
+    escaped.chain(Some(character).filter(move |_| !control))
 }

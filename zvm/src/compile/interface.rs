@@ -2,7 +2,7 @@
 //! time at each start.
 
 use super::{bad, limits};
-use crate::exit::Failure;
+use crate::exit::{Failure, one_line};
 use crate::guest::{PREVIEW1, signature};
 use std::ops::ControlFlow;
 use vfs_core::Shown;
@@ -125,7 +125,7 @@ impl Module {
         };
         match self.function_type(type_index) {
             Some(given) if *given != known => {
-                let given = super::one_line(&given.to_string());
+                let given = one_line(&given.to_string());
                 Err(bad(format_args!("{import} is imported as {given}, but is {known}")))
             }
             _ => Ok(()),

@@ -4,7 +4,7 @@
 //! The numbers are several times those of the largest programs that were found, see docs/performance.md.
 
 use super::bad;
-use crate::exit::Failure;
+use crate::exit::{Failure, one_line};
 use wasmparser::{ElementItems, Encoding, FunctionBody, Parser, Payload};
 
 /// Functions with a body.
@@ -92,5 +92,5 @@ fn at_most(limit: u64, count: impl Into<u64>, what: &str) -> Result<(), Failure>
 }
 
 pub(super) fn malformed(error: wasmparser::BinaryReaderError) -> Failure {
-    bad(super::one_line(&error.to_string()))
+    bad(one_line(&error.to_string()))
 }

@@ -1,5 +1,6 @@
 //! What the guest may take of the host's memory.
 
+use crate::exit::one_line;
 use rustix::process::{Resource, getrlimit};
 use vfs_core::Code;
 use wasmtime::{Error, ResourceLimiter, Result};
@@ -33,7 +34,7 @@ pub(super) fn no_room(error: &Error) -> String {
     let system = system.or_else(|| Some(cause.downcast_ref::<rustix::io::Errno>()?.raw_os_error()));
     let reason = match system {
         Some(number) => Code::from_raw(number.into()).text().to_owned(),
-        None => super::program::one_line(&cause.to_string()),
+        None => one_line(&cause.to_string()),
     };
     format!(
         "the host has no room for the guest's memory: each guest takes over 4 GiB of address space{limit}: {reason}"
