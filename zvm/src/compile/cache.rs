@@ -6,6 +6,7 @@
 
 mod folder;
 mod key;
+mod place;
 
 use folder::Folder;
 use hmac::{Hmac, Mac};

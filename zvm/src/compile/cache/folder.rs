@@ -1,27 +1,21 @@
 //! The cache's folder: every access goes through its descriptor, follows no link, and asks who owns what.
 
+use super::place::{OTHERS, TEMPORARY, at, own, place, refused, temporary};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::fs::{fstat, futimens, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::process::geteuid;
-use std::fs::{self, DirBuilder, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use vfs_core::{Code, Error, Result};
 
 /// How entries end.
 pub(super) const SUFFIX: &str = ".zvm";
-/// How files begin that are being written.
-const TEMPORARY: &str = ".new-";
 /// After this time nobody is writing such a file any more.
 const STALE: Duration = Duration::from_secs(3600);
-
-/// Nobody else may do anything.
-const OTHERS: u32 = 0o077;
-const STICKY: u32 = 0o1000;
-const WRITABLE: u32 = 0o022;
 
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -131,69 +125,6 @@ impl Folder {
 pub(super) fn touch(file: &File) {
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
     let _ = futimens(file, &Timestamps { last_access: now, last_modification: now });
-}
-
-/// Splits a path into the canonical folder above, which is made if need be, and a name; checks all folders above.
-pub(super) fn place(path: &Path) -> Result<(PathBuf, PathBuf)> {
-    let path = std::path::absolute(path)?;
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(refused(&path, "is the root: name a folder of its own"));
-    };
-    // What is there must be fit before anything is made in it.
-    if let Some(there) = parent.ancestors().find(|folder| folder.exists()) {
-        check_above(&fs::canonicalize(there).map_err(|error| at(error, there))?)?;
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(|error| at(error, parent))?;
-    let parent = fs::canonicalize(parent).map_err(|error| at(error, parent))?;
-    check_above(&parent)?;
-    Ok((parent, name.into()))
-}
-
-/// Checks a folder and all above it.
-fn check_above(folder: &Path) -> Result<()> {
-    for folder in folder.ancestors() {
-        let metadata = fs::metadata(folder).map_err(|error| at(error, folder))?;
-        let (owner, mode) = (metadata.uid(), metadata.mode());
-        if owner != 0 && owner != geteuid().as_raw() {
-            return Err(refused(folder, &format!("belongs to user {owner}: choose a place of your own")));
-        }
-        if mode & STICKY == 0 && mode & WRITABLE != 0 && !owners_own_group(&metadata) {
-            return Err(refused(folder, "is writable by others: chmod go-w it, or choose another place"));
-        }
-    }
-    Ok(())
-}
-
-/// Group write is as good as the owner's where the group is the owner's own, as many systems set it up.
-fn owners_own_group(metadata: &fs::Metadata) -> bool {
-    let own = metadata.gid() == rustix::process::getegid().as_raw() && metadata.uid() == geteuid().as_raw();
-    metadata.mode() & 0o002 == 0 && (own || metadata.uid() == 0 && metadata.gid() == 0)
-}
-
-/// Checks that something is the user's alone.
-pub(super) fn own(path: &Path, owner: u32, mode: u32, mend: &str) -> Result<()> {
-    if owner != geteuid().as_raw() {
-        return Err(refused(path, &format!("belongs to user {owner}: choose a place of your own")));
-    }
-    if mode & OTHERS != 0 {
-        return Err(refused(path, &format!("is accessible to others: {mend} it")));
-    }
-    Ok(())
-}
-
-/// A name that nobody else has.
-pub(super) fn temporary() -> Result<String> {
-    let bytes: [u8; 12] = super::key::random()?;
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{TEMPORARY}{text}"))
-}
-
-pub(super) fn refused(path: &Path, text: &str) -> Error {
-    Error::new(Code::EACCES, format!("cache of compiled programs: {} {text}", path.display()))
-}
-
-pub(super) fn at(error: io::Error, path: &Path) -> Error {
-    Error::from(error).context(format!("cache of compiled programs: {}", path.display()))
 }
 
 fn system(errno: rustix::io::Errno, path: &Path) -> Error {

@@ -1,13 +1,13 @@
 //! The key that says an entry is ours.
 
-use super::folder::{at, own, place, refused, temporary};
+use super::place::{at, own, place, random, refused, temporary};
 use rustix::fs::{Mode, OFlags};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use vfs_core::{Code, Error, Result};
+use vfs_core::{Code, Result};
 
 const SIZE: usize = 32;
 
@@ -79,18 +79,4 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(..)")
     }
-}
-
-/// Bytes that nobody guesses.
-pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    let mut filled = 0;
-    while filled < N {
-        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
-            Ok(count) => filled += count,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(Error::from(io::Error::from(errno)).context("get random bytes")),
-        }
-    }
-    Ok(bytes)
 }
