@@ -69,7 +69,7 @@ impl Session {
             return Running { watch, warnings };
         }
         let work = work::Work { session: self, watch: watch.clone() };
-        let spawned = timer::watch(&watch).and_then(|entry| {
+        let spawned = timer::watch(Arc::downgrade(&watch) as _, deadline).and_then(|entry| {
             let follows = watch.follow();
             let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);
             thread.spawn(move || {

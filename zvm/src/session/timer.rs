@@ -4,17 +4,29 @@
 //! It runs before the first session does, calls no provider, and takes std's locks only: a thread that starts, or waits for one
 //! of parking_lot's for the first time, needs the loader's lock, which a library keeps whose constructor does not return.
 
-use super::watch::{NUDGE, Patience, Watch};
 use crate::guest::nudge;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::PerProcess;
 
+/// How often a stopped session is looked after, and its guest interrupted anew: one interruption may come in the very moment when
+/// the last was answered.
+pub(super) const TICK: Duration = Duration::from_millis(10);
 /// It only waits, and starts others.
 const STACK: usize = 256 << 10;
+
+/// What is seen to.
+pub(super) trait Timed: Debug + Send + Sync {
+    /// Called once the deadline has come. It must not wait.
+    fn overdue(self: Arc<Self>);
+
+    /// Called at each tick once it is guarded, until it returns true: it has a report.
+    fn tick(&self) -> bool;
+}
 
 static TIMER: PerProcess<Timer> = PerProcess::new();
 
@@ -31,9 +43,9 @@ struct State {
     /// And it has all that it needs of the loader.
     runs: bool,
     number: u64,
-    due: BTreeMap<(Instant, u64), Weak<Watch>>,
-    /// Those that were stopped, with the patience that is left, until each has a report.
-    stopped: Vec<(Arc<Watch>, Patience)>,
+    due: BTreeMap<(Instant, u64), Weak<dyn Timed>>,
+    /// Those that were stopped, until each has a report.
+    stopped: Vec<Arc<dyn Timed>>,
 }
 
 /// A session's entry. Dropped, it is forgotten.
@@ -43,17 +55,17 @@ pub(super) struct Entry {
     key: (Instant, u64),
 }
 
-/// Sees to it that a session is stopped at its deadline.
+/// Sees to it that a session is stopped at a deadline.
 ///
 /// # Errors
 /// The thread cannot be started.
-pub(super) fn watch(watch: &Arc<Watch>) -> io::Result<Entry> {
+pub(super) fn watch(session: Weak<dyn Timed>, deadline: Instant) -> io::Result<Entry> {
     let timer = Timer::running()?;
     let mut state = timer.lock();
     state.number += 1;
-    let key = (watch.deadline, state.number);
+    let key = (deadline, state.number);
     let first = state.due.keys().next().is_none_or(|first| key < *first);
-    state.due.insert(key, Arc::downgrade(watch));
+    state.due.insert(key, session);
     drop(state);
     if first {
         timer.changed.notify_all();
@@ -65,9 +77,9 @@ pub(super) fn watch(watch: &Arc<Watch>) -> io::Result<Entry> {
 ///
 /// # Errors
 /// The thread cannot be started.
-pub(super) fn guard(watch: &Arc<Watch>) -> io::Result<()> {
+pub(super) fn guard(session: Arc<dyn Timed>) -> io::Result<()> {
     let timer = Timer::running()?;
-    timer.lock().stopped.push((watch.clone(), Patience::default()));
+    timer.lock().stopped.push(session);
     timer.changed.notify_all();
     Ok(())
 }
@@ -111,18 +123,18 @@ impl Timer {
             let now = Instant::now();
             let due = state.due.keys().next().copied();
             if let Some(key) = due.filter(|(at, _)| *at <= now) {
-                let watch = state.due.remove(&key);
+                let session = state.due.remove(&key);
                 drop(state);
-                if let Some(watch) = watch.and_then(|watch| watch.upgrade()) {
-                    watch.overdue();
+                if let Some(session) = session.and_then(|session| session.upgrade()) {
+                    session.overdue();
                 }
                 state = self.lock();
             } else if !state.stopped.is_empty() && tick <= now {
                 let mut stopped = std::mem::take(&mut state.stopped);
                 drop(state);
                 nudge();
-                stopped.retain_mut(|(watch, patience)| !watch.tend(patience));
-                tick = Instant::now() + NUDGE;
+                stopped.retain(|session| !session.tick());
+                tick = Instant::now() + TICK;
                 state = self.lock();
                 state.stopped.append(&mut stopped);
             } else {

@@ -1,6 +1,6 @@
 //! Sees to it that a session is reported in time, whatever holds its thread: the timer looks after one that is stopped.
 
-use super::timer;
+use super::timer::{self, TICK, Timed};
 use crate::channel::Meter;
 use crate::exit::{ExitCode, Failure};
 use crate::guest::{Reason, Stop};
@@ -17,8 +17,6 @@ const GRACE: Duration = Duration::from_secs(1);
 const DISCARD_GRACE: Duration = Duration::from_secs(6);
 /// What a provider's cancel function may need.
 const STACK: usize = 256 << 10;
-/// How often a stopped session is looked after, and its guest interrupted anew: one interruption may come in the very moment when the last was answered.
-pub(super) const NUDGE: Duration = Duration::from_millis(10);
 
 /// How far a session's thread is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +45,7 @@ pub(super) struct Watch {
 struct Progress {
     /// The timer looks after it.
     guarded: bool,
+    patience: Patience,
     /// Why what was written is being discarded, once it is; nothing else is waited for then.
     discarding: Option<Failure>,
     /// The counters, once there are channels.
@@ -109,18 +108,6 @@ impl Watch {
         self.stop.throw(reason, self.place())
     }
 
-    /// The deadline came; called by the timer, which must not be held up by a provider's cancel function.
-    pub(super) fn overdue(self: &Arc<Self>) {
-        if !self.stop(Reason::Timeout) {
-            return;
-        }
-        let control = self.stop.control().clone();
-        let thread = thread::Builder::new().name("zvm-cancel".into()).stack_size(STACK);
-        if thread.spawn(move || control.cancel()).is_err() {
-            self.stop.control().cancel();
-        }
-    }
-
     /// Has the session watched until it is reported.
     fn guarded(self: &Arc<Self>) {
         {
@@ -131,7 +118,7 @@ impl Watch {
             progress.guarded = true;
         }
         // The thread for it runs: without one the session would not have been started.
-        let _ = timer::guard(self);
+        let _ = timer::guard(self.clone());
     }
 
     /// Why the session must end, if it must. Looks at the clock too: a COMMIT ends by its own deadline, a moment before the
@@ -211,19 +198,33 @@ impl Watch {
             }
         }
     }
+}
 
-    /// Looks after a session that was stopped; called by the timer at each tick. Returns whether there is a report, which this
-    /// writes for a session that does not end.
+impl Timed for Watch {
+    /// The timer must not be held up by a provider's cancel function.
+    fn overdue(self: Arc<Self>) {
+        if !self.stop(Reason::Timeout) {
+            return;
+        }
+        let control = self.stop.control().clone();
+        let thread = thread::Builder::new().name("zvm-cancel".into()).stack_size(STACK);
+        if thread.spawn(move || control.cancel()).is_err() {
+            self.stop.control().cancel();
+        }
+    }
+
+    /// Looks after a session that was stopped, and writes the report of one that does not end.
     ///
     /// Patience is counted in ticks, not read from the clock: a process that was stopped meanwhile, as by SIGSTOP, has let time
     /// pass, and its threads had none of it.
-    pub(super) fn tend(&self, patience: &mut Patience) -> bool {
+    fn tick(&self) -> bool {
         let mut progress = self.lock();
         if progress.report.is_some() {
             return true;
         }
-        let left =
-            if progress.discarding.is_some() { &mut patience.discarding } else { &mut patience.running };
+        let discarding = progress.discarding.is_some();
+        let Patience { discarding: discards, running } = &mut progress.patience;
+        let left = if discarding { discards } else { running };
         if *left > 0 {
             *left -= 1;
             return false;
@@ -243,7 +244,7 @@ impl Watch {
 
 /// How many ticks the thread of a session that was stopped has left.
 #[derive(Debug)]
-pub(super) struct Patience {
+struct Patience {
     /// While the guest, or the provider of one of its calls, is at work.
     running: u128,
     /// Once what was written is being discarded.
@@ -258,7 +259,7 @@ impl Default for Patience {
 
 /// How many ticks fill a time.
 fn ticks(time: Duration) -> u128 {
-    time.as_millis() / NUDGE.as_millis()
+    time.as_millis() / TICK.as_millis()
 }
 
 impl Progress {
@@ -297,7 +298,7 @@ mod tests {
         assert!(!before.is_cancelled() && watch.stop.thrown().is_none());
         host.cancel();
         host.lift();
-        watch.overdue();
+        watch.clone().overdue();
         assert!(before.is_cancelled() && watch.stop.control().follower().is_cancelled());
         assert_eq!(watch.stop.thrown(), Some(Reason::Cancelled));
         assert_eq!(watch.stop.failure().unwrap().text(), "cancelled");
@@ -315,7 +316,7 @@ mod tests {
             let watch = Watch::new(Control::new(), Instant::now(), OnEnd::default());
             watch.doing("open the program p:x".into());
             watch.at(step);
-            watch.overdue();
+            watch.clone().overdue();
             let report = watch.wait();
             assert_eq!(report.state, state);
             assert!(report.notes[0].contains(words), "{report:?}");
