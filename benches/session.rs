@@ -157,7 +157,7 @@ fn python(folder: &Path, program: &str, data: &Path) -> Result<Duration, String>
 fn session(program: &str, input: &Path, registry: &Registry) -> Report {
     let manifest = Manifest::parse(text("/given", &input.display().to_string()).as_bytes());
     let manifest = manifest.unwrap_or_else(|failure| panic!("{failure}"));
-    Session::builder(manifest).registry(registry.clone()).program(program).run()
+    Session::new(manifest).registry(registry.clone()).program(program).run()
 }
 
 fn text(program: &str, input: &str) -> String {
@@ -192,13 +192,12 @@ fn many() -> Result<(), Failure> {
     let program = READER.replace("SIZE", "1");
     let compiler = Compiler::new();
     let build = |gate: Gate| {
-        Session::builder(manifest.clone())
+        Session::new(manifest.clone())
             .program(program.as_str())
             .compiler(compiler.clone())
             .reader("/dev/stdin", gate)
             .writer("/dev/stdout", std::io::sink())
             .writer("/dev/stderr", std::io::sink())
-            .build()
     };
     let open = Gate::default();
     open.0.0.lock().unwrap_or_else(PoisonError::into_inner).1 = true;

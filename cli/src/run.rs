@@ -143,15 +143,15 @@ impl Run {
             open.job = self.job.clone();
             open.run = Some(run.clone());
             open.writers = writers;
-            let mut builder = Session::builder(manifest.clone())
+            let mut session = Session::new(manifest.clone())
                 .registry(registry.clone())
                 .options(open)
                 .compiler(compiler.clone())
                 .control(control);
             if let Some(broker) = &broker {
-                builder = builder.on_end(own_broker::tell_peers(broker, path, ends));
+                session = session.on_end(own_broker::tell_peers(broker, path, ends));
             }
-            sessions.push(builder.build());
+            sessions.push(session);
         }
         Ok(sessions)
     }

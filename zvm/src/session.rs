@@ -1,12 +1,10 @@
 //! A session: one run of a guest under a manifest, on a thread of its own, with an end in any case.
 
-mod builder;
 mod cpu;
+mod parts;
 mod timer;
 mod watch;
 mod work;
-
-pub use builder::SessionBuilder;
 
 use crate::channel::{Given, RunOptions};
 use crate::compile::Compiler;
@@ -24,11 +22,58 @@ use watch::{OnEnd, Watch};
 /// The stack of a session's thread: the guest's part, and ample room for the compiler and the providers.
 const STACK: usize = 8 << 20;
 
-/// A run that has not started. Any number may run side by side in a process: each has one thread while it runs, and for a
-/// moment one more at its Timeout; engine, timer and compiled programs are shared.
+/// A run that has not started: a manifest, and what the host does for it. Any number may run side by side in a process: each has
+/// one thread while it runs, and for a moment one more at its Timeout; engine, timer and compiled programs are shared.
 ///
 /// The engine installs process-wide handlers for the signals that a guest's faults raise; they pass on what isn't theirs. A
 /// process that forks starts sessions in the child only, or in the parent only: see [`claim_process`].
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use zvm::{Manifest, Session};
+///
+/// /// Where a web server, say, collects its answer.
+/// #[derive(Clone, Default)]
+/// struct Answer(Arc<Mutex<Vec<u8>>>);
+///
+/// impl std::io::Write for Answer {
+///     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+///         self.0.lock().unwrap().write(bytes)
+///     }
+///     fn flush(&mut self) -> std::io::Result<()> {
+///         Ok(())
+///     }
+/// }
+///
+/// let manifest = Manifest::parse(br#"
+///     Version = 20140509
+///     Program = /srv/jobs/echo.wasm
+///     Memory = 65536, 0
+///     Timeout = 10
+///     Channel = /dev/null, /dev/stdin, 0, 100, 65536, 0, 0
+///     Channel = /dev/null, /dev/stdout, 0, 0, 0, 100, 65536
+///     Channel = /dev/null, /dev/stderr, 0, 0, 0, 100, 65536
+/// "#)?;
+/// let echo = br#"(module
+///     (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+///     (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+///     (memory (export "memory") 1)
+///     (func (export "_start")
+///         (i32.store (i32.const 0) (i32.const 1024))
+///         (i32.store (i32.const 4) (i32.const 4096))
+///         (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 4)))
+///         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+/// let answer = Answer::default();
+/// let report = Session::new(manifest)
+///     .program(echo.as_slice())
+///     .reader("/dev/stdin", &b"a request"[..])
+///     .writer("/dev/stdout", answer.clone())
+///     .writer("/dev/stderr", std::io::sink())
+///     .run();
+/// assert_eq!((report.exit_code.number(), report.state.as_str()), (0, "ok"));
+/// assert_eq!(*answer.0.lock().unwrap(), b"a request");
+/// # Ok::<(), zvm::Failure>(())
+/// ```
 #[derive(Debug)]
 pub struct Session {
     manifest: Manifest,
@@ -44,16 +89,6 @@ pub struct Session {
 }
 
 impl Session {
-    /// Prepares a run of a manifest over a registry's providers. Opens nothing yet.
-    pub fn new(manifest: Manifest, registry: Registry, options: RunOptions) -> Session {
-        Session::builder(manifest).registry(registry).options(options).build()
-    }
-
-    /// Puts a session together part by part.
-    pub fn builder(manifest: Manifest) -> SessionBuilder {
-        SessionBuilder::new(manifest)
-    }
-
     /// Starts it, on a thread of its own; the manifest's Timeout begins.
     pub fn start(mut self) -> Running {
         let control = self.control.as_ref().map_or_else(Control::new, Control::follower);
@@ -122,7 +157,7 @@ pub struct Running {
 
 impl Running {
     /// Ends this session alone: a follower of the control that it was built with, for a cancel from any thread. See
-    /// [`SessionBuilder::control`].
+    /// [`Session::control`].
     pub fn control(&self) -> &Control {
         self.watch.stop.control()
     }

@@ -63,7 +63,7 @@ impl Bench {
                 (func $put (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
                 (func (export "_start") (call $put) {end}))"#
         );
-        Session::builder(manifest).registry(self.registry.clone()).program(program).build()
+        Session::new(manifest).registry(self.registry.clone()).program(program)
     }
 
     fn run(&self, out: &str, more: &str, end: &str) -> Report {

@@ -21,12 +21,11 @@ fn session(body: &str, closed: Sender<PathBuf>) -> Session {
          Channel = /given, /dev/stdin, 0, 9, 9, 0, 0\nChannel = /given, /dev/stdout, 0, 0, 0, 9, 9\n\
          Channel = /given, /dev/stderr, 0, 0, 0, 9, 9\n"
     );
-    Session::builder(Manifest::parse(manifest.as_bytes()).unwrap())
+    Session::new(Manifest::parse(manifest.as_bytes()).unwrap())
         .program(program)
         .reader("/dev/stdin", io::empty())
         .writer("/dev/stdout", Closes(closed))
         .writer("/dev/stderr", io::sink())
-        .build()
 }
 
 /// What this process holds, in bytes.

@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vfs_core::boundary::{null, text};
 use vfs_core::{Code, Configuration, Control, Error, PerProcess, Registry, Result};
-use zvm::{
-    Cache, Compiler, ExitCode, Manifest, PROGRAM_MAX, Report, RunOptions, Session, SessionBuilder, Worker,
-};
+use zvm::{Cache, Compiler, ExitCode, Manifest, PROGRAM_MAX, Report, RunOptions, Session, Worker};
 
 /// Whatever the pointer of a session points to: nothing. It is a number that is given out once, and odd, so that libzvfs, whose
 /// pointers are aligned, takes it for none of its own.
@@ -71,7 +69,7 @@ impl State {
 /// What a session is made of. Dropping it closes the host's channels, so it is never dropped under the lock: `close` may call the
 /// library.
 struct Parts {
-    builder: SessionBuilder,
+    session: Session,
     program: Option<Vec<u8>>,
     channels: BTreeMap<String, Channel>,
 }
@@ -89,8 +87,8 @@ pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opa
         Manifest::parse(manifest).map_err(|failure| Error::new(Code::EINVAL, failure.text().to_owned()))?;
     let aliases = manifest.channels.iter().map(|channel| channel.alias.clone()).collect();
     let control = Control::new();
-    let builder = with_options(Session::builder(manifest).control(&control), options)?;
-    let state = Mutex::new(State::New(Box::new(Parts { builder, program: None, channels: BTreeMap::new() })));
+    let session = with_options(Session::new(manifest).control(&control), options)?;
+    let state = Mutex::new(State::New(Box::new(Parts { session, program: None, channels: BTreeMap::new() })));
     // The table first: it looks at the number that is next.
     let mut sessions = Table::current().lock();
     let number = NEXT.fetch_add(2, Ordering::SeqCst);
@@ -98,8 +96,8 @@ pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opa
     Ok(std::ptr::without_provenance_mut(number))
 }
 
-fn with_options(builder: SessionBuilder, options: Option<SessionOptions>) -> Result<SessionBuilder> {
-    let Some(options) = options else { return Ok(builder) };
+fn with_options(mut session: Session, options: Option<SessionOptions>) -> Result<Session> {
+    let Some(options) = options else { return Ok(session) };
     // SAFETY: the header: each is NULL or a terminated string, valid during the call.
     let [configuration, worker, folder, key, job] = unsafe {
         [
@@ -110,13 +108,12 @@ fn with_options(builder: SessionBuilder, options: Option<SessionOptions>) -> Res
             text(options.job, "job")?,
         ]
     };
-    let mut builder = builder;
     if let Some(file) = configuration {
         let configuration = Configuration::find(Some(Path::new(file)), &[])?;
-        builder = builder.registry(Registry::new(configuration));
+        session = session.registry(Registry::new(configuration));
     }
     if let Some(job) = job {
-        builder = builder.options(RunOptions::new().job(job));
+        session = session.options(RunOptions::new().job(job));
     }
     let mut compiler = Compiler::default();
     if let Some(worker) = worker {
@@ -129,7 +126,7 @@ fn with_options(builder: SessionBuilder, options: Option<SessionOptions>) -> Res
         (None, None) => {}
         _ => return Err(Error::new(Code::EINVAL, "cache_folder and cache_key go together")),
     }
-    Ok(builder.compiler(compiler))
+    Ok(session.compiler(compiler))
 }
 
 /// The session of a number.
@@ -249,14 +246,14 @@ impl Slot {
 
 impl Parts {
     fn build(self) -> Session {
-        let mut builder = self.builder;
+        let mut session = self.session;
         if let Some(program) = self.program {
-            builder = builder.program(program);
+            session = session.program(program);
         }
         for (alias, channel) in self.channels {
-            builder = builder.file_with(&alias, |context| channel.open(context));
+            session = session.file_with(&alias, |context| channel.open(context));
         }
-        builder.build()
+        session
     }
 }
 

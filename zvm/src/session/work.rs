@@ -202,8 +202,7 @@ mod tests {
                         Channel = /dev/null, /dev/stdout, 0, 0, 0, 9, 9\nChannel = /dev/null, /dev/stderr, 0, 0, 0, 9, 9\n";
         let (sender, closed) = channel();
         let manifest = Manifest::parse(manifest.as_bytes()).unwrap();
-        let session =
-            Session::builder(manifest).program("no program").reader("/dev/stdin", Body(sender)).build();
+        let session = Session::new(manifest).program("no program").reader("/dev/stdin", Body(sender));
         let held = session.given.clone();
         assert_eq!(session.run().exit_code, ExitCode::BadProgram);
         assert_eq!(closed.try_recv(), Err(TryRecvError::Disconnected));

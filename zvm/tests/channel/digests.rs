@@ -2,7 +2,7 @@
 
 use crate::shelf::{Book, Shelf, x};
 use vfs_core::{Code, Control, Finish};
-use zvm::{CallError, ExitCode, Manifest, RunOptions, Session};
+use zvm::{CallError, ExitCode, Manifest, Session};
 
 /// Of `abcdef`.
 const READ: &str = "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721";
@@ -77,7 +77,7 @@ fn the_provider_is_offered_the_algorithm_and_the_report_tells_all_digests() {
             Channel = test:err, /dev/stderr, 0, 0, 0, 9, 99"
         );
         let manifest = Manifest::parse(text.as_bytes()).unwrap();
-        let report = Session::new(manifest, shelf.registry(), RunOptions::new()).run();
+        let report = Session::new(manifest).registry(shelf.registry()).run();
         assert_eq!(report.state, "ok");
         assert_eq!(report.digest.map(|algorithm| algorithm.name()), Some(digest));
         let line: Vec<String> =

@@ -103,7 +103,7 @@ fn a_hundred_runs_give_the_same_bytes_and_cost_the_same() {
     let cache = || Cache::open(&folder.path().join("cache"), &folder.path().join("key")).unwrap();
     let shared = Compiler::new();
     let run = |compiler: Compiler| {
-        let session = Session::builder(Manifest::parse(MANIFEST.as_bytes()).unwrap())
+        let session = Session::new(Manifest::parse(MANIFEST.as_bytes()).unwrap())
             .registry(registry.clone())
             .program(program.as_bytes())
             .compiler(compiler);
@@ -131,7 +131,7 @@ fn a_report_says_when_another_run_may_differ() {
     registry.register(Box::new(dice)).unwrap();
     let report = |more: &str| -> Report {
         let manifest = Manifest::parse(format!("{MANIFEST}\n{more}").as_bytes()).unwrap();
-        let session = Session::builder(manifest).registry(registry.clone());
+        let session = Session::new(manifest).registry(registry.clone());
         session.program(script::program("write 1 1").as_bytes()).run()
     };
     assert!(!report("").nondeterministic && report("Deterministic = 0").nondeterministic);

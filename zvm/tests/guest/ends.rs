@@ -115,7 +115,7 @@ fn a_program_that_cannot_run_opens_nothing() {
         Channel = test:in, /dev/stdin, 0, 9, 9, 0, 0\nChannel = test:o, /dev/stdout, 0, 0, 0, 9, 9\nChannel = test:o, /dev/stderr, 0, 0, 0, 9, 9";
     for (program, exit) in [("test:nothing", 2), ("nowhere:x", 14)] {
         let manifest = zvm::Manifest::parse(text.replace("test:nothing", program).as_bytes()).unwrap();
-        let report = zvm::Session::new(manifest, job.registry.clone(), zvm::RunOptions::new()).run();
+        let report = zvm::Session::new(manifest).registry(job.registry.clone()).run();
         assert_eq!(report.exit_code.number(), exit, "{report:?}");
         assert!(report.channels.is_empty() && job.shelf.log("in").is_empty());
     }
@@ -400,12 +400,11 @@ fn a_reader_that_is_interrupted_is_asked_again_only_while_the_session_lasts() {
         b"Version = 20140509\nProgram = /given\nMemory = 1048576, 0\nTimeout = 100
         Channel = /given, /dev/stdin, 0, 9, 9, 0, 0\nChannel = /given, /dev/stdout, 0, 0, 0, 9, 9\nChannel = /given, /dev/stderr, 0, 0, 0, 9, 9",
     );
-    let running = zvm::Session::builder(manifest.unwrap())
+    let running = zvm::Session::new(manifest.unwrap())
         .program(script::program("read 0 9"))
         .reader("/dev/stdin", Interrupted(asked))
         .writer("/dev/stdout", std::io::sink())
         .writer("/dev/stderr", std::io::sink())
-        .build()
         .start();
     was_asked.recv_timeout(Duration::from_secs(20)).unwrap();
     running.control().cancel();

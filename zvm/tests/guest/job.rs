@@ -84,7 +84,7 @@ impl Job {
             }
         }
         let manifest = Manifest::parse(text.as_bytes()).unwrap();
-        Session::builder(manifest).registry(self.registry.clone()).control(&self.control).build()
+        Session::new(manifest).registry(self.registry.clone()).control(&self.control)
     }
 
     /// Runs a program.

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use vfs_core::{Configuration, Registry};
-use zvm::{Manifest, Report, RunOptions, Session};
+use zvm::{Manifest, Report, Session};
 
 /// Cargo puts the libraries of the providers beside this test.
 fn registry() -> Registry {
@@ -27,7 +27,7 @@ fn session(folder: &Path, registry: &Registry, timeout: u64, channels: &[&str], 
     }
     text += &format!("Channel = {path}/told, /dev/stderr, 0, 0, 0, 99, 9999\n");
     let manifest = Manifest::parse(text.as_bytes()).unwrap();
-    Session::new(manifest, registry.clone(), RunOptions::new())
+    Session::new(manifest).registry(registry.clone())
 }
 
 fn told(folder: &Path) -> Vec<i64> {

@@ -73,13 +73,12 @@ fn compiled_by(compiler: Compiler, program: impl Into<Vec<u8>>, timeout: u64) ->
         Channel = /given, /dev/stdout, 0, 0, 0, 9, 99
         Channel = /given, /dev/stderr, 0, 0, 0, 9, 99"
     );
-    Session::builder(Manifest::parse(text.as_bytes()).unwrap())
+    Session::new(Manifest::parse(text.as_bytes()).unwrap())
         .program(program)
         .compiler(compiler)
         .reader("/dev/stdin", std::io::empty())
         .writer("/dev/stdout", std::io::sink())
         .writer("/dev/stderr", std::io::sink())
-        .build()
 }
 
 #[track_caller]

@@ -1,0 +1,100 @@
+//! What a session is made of.
+
+use super::Session;
+use super::watch::OnEnd;
+use crate::channel::{Given, RunOptions};
+use crate::compile::Compiler;
+use crate::manifest::Manifest;
+use crate::report::Report;
+use std::io::{Read, Write};
+use vfs_core::{Configuration, Context, Control, File, Registry};
+
+impl Session {
+    /// A run of a manifest, to which the functions below add what the host does for it. Opens nothing yet.
+    pub fn new(manifest: Manifest) -> Session {
+        Session {
+            manifest,
+            registry: Registry::new(Configuration::default()),
+            options: RunOptions::new(),
+            compiler: Compiler::default(),
+            program: None,
+            given: Given::default(),
+            control: None,
+            on_end: OnEnd::default(),
+        }
+    }
+
+    /// Opens channels and program by this registry's providers. Without one, no provider is known: the host gives the
+    /// program and every channel itself.
+    pub fn registry(mut self, registry: Registry) -> Session {
+        self.registry = registry;
+        self
+    }
+
+    /// What the run adds to its manifests.
+    pub fn options(mut self, options: RunOptions) -> Session {
+        self.options = options;
+        self
+    }
+
+    /// Ends the session by this control, which may be that of others too. Cancelled, the guest never runs on, what it wrote is
+    /// discarded, and the report says `cancelled`, whatever is lifted later; before the start, nothing is opened. A deadline
+    /// that it has at the start counts as the manifest's Timeout does, whichever comes first.
+    pub fn control(mut self, control: &Control) -> Session {
+        self.control = Some(control.clone());
+        self
+    }
+
+    /// Compiles the program by this compiler; by default on the session's thread, and nothing is kept on disk.
+    pub fn compiler(mut self, compiler: Compiler) -> Session {
+        self.compiler = compiler;
+        self
+    }
+
+    /// Runs these bytes, a WebAssembly binary or its text, instead of what the manifest's Program names.
+    pub fn program(mut self, bytes: impl Into<Vec<u8>>) -> Session {
+        self.program = Some(bytes.into());
+        self
+    }
+
+    /// Puts a reader in the place of a channel's sources: the descriptors are not opened, alias, type and quotas stay.
+    ///
+    /// The session's thread calls it, dropping it included, and it may call nothing of the session but a cancel. A call in
+    /// progress cannot be interrupted: if the session is stopped it must come back by itself within a second, or the
+    /// session is reported without it and its thread stays until it does.
+    pub fn reader(self, alias: &str, reader: impl Read + Send + 'static) -> Session {
+        self.given.reader(alias, reader);
+        self
+    }
+
+    /// Puts a writer in the place of a channel's targets, as [`reader`](Session::reader) does. It is flushed when a
+    /// session ends well, and just dropped when it fails: the report tells.
+    pub fn writer(self, alias: &str, writer: impl Write + Send + 'static) -> Session {
+        self.given.writer(alias, writer);
+        self
+    }
+
+    /// Puts a file with whatever capabilities it has in the place of a channel's sources, as
+    /// [`reader`](Session::reader) does: random access, both directions, an end of its own.
+    pub fn file(self, alias: &str, file: Box<dyn File>) -> Session {
+        self.file_with(alias, |_| file)
+    }
+
+    /// As [`file`](Session::file), made when the session opens its channels, with the context that says when to end: a
+    /// file that waits or repeats does that only as long as [`Context::status`] lets it.
+    pub fn file_with(
+        self,
+        alias: &str,
+        make: impl FnOnce(&Context) -> Box<dyn File> + Send + 'static,
+    ) -> Session {
+        self.given.file(alias, make);
+        self
+    }
+
+    /// Calls a function with the report as soon as there is one, on the session's thread or on the one that watches all sessions: it
+    /// must neither wait nor panic.
+    pub fn on_end(mut self, call: impl FnOnce(&Report) + Send + 'static) -> Session {
+        self.on_end = OnEnd::new(call);
+        self
+    }
+}
