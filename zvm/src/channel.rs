@@ -10,7 +10,7 @@ mod channels;
 mod counters;
 mod digest;
 mod ends;
-mod given;
+mod host_files;
 mod interactive;
 mod open;
 mod outputs;
@@ -18,7 +18,7 @@ mod sources;
 
 pub use channels::{Channels, Meter};
 pub use counters::{Counters, Counts, Quota};
-pub(crate) use given::Given;
+pub(crate) use host_files::HostFiles;
 pub use open::RunOptions;
 pub use outputs::{OutputReport, OutputState};
 

@@ -5,7 +5,7 @@
 //! | `engine`, `program`, `run` | the process's engine, a compiled program, one run of it |
 //! | `stop` | ends a run from outside |
 //! | `stack` | where it was when it ended |
-//! | `limits` | the budget for memory and tables |
+//! | `memory_budget` | the budget for memory and tables |
 //! | `linker`, `call` | all that a guest can import, and the one way in |
 //! | `wasi_io`, `wasi_fd`, `wasi_path`, `wasi_names`, `wasi_poll`, `wasi_process` | the functions |
 //! | `memory`, `errno`, `rights` | WASI's numbers and structures, checked |
@@ -20,9 +20,9 @@ mod errno;
 mod fds;
 #[cfg(any(test, feature = "fuzz"))]
 mod fuzz;
-mod limits;
 mod linker;
 mod memory;
+mod memory_budget;
 mod mount;
 mod prepare;
 mod program;

@@ -6,7 +6,7 @@ mod timer;
 mod watch;
 mod work;
 
-use crate::channel::{Given, RunOptions};
+use crate::channel::{HostFiles, RunOptions};
 use crate::compile::Compiler;
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::Manifest;
@@ -82,7 +82,8 @@ pub struct Session {
     compiler: Compiler,
     /// Instead of what the manifest names.
     program: Option<Vec<u8>>,
-    given: Given,
+    /// By alias, in the place of the manifest's sources.
+    host_files: HostFiles,
     /// The host's; `None`: it has none.
     control: Option<Control>,
     on_end: OnEnd,

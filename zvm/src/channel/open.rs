@@ -4,7 +4,7 @@ use super::channels::Meter;
 use super::digest::Digest;
 use super::outputs::Output;
 use super::sources::{Source, Sources};
-use super::{Channel, Channels, Counters, Given};
+use super::{Channel, Channels, Counters, HostFiles};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{ChannelSpec, Manifest};
 use std::collections::BTreeMap;
@@ -60,11 +60,11 @@ impl RunOptions {
     }
 
     /// Offers a provider this side's node, its broker and the job's name, where they are known.
-    pub(crate) fn offered(&self, how: OpenOptions, manifest: &Manifest) -> OpenOptions {
+    pub(crate) fn offered(&self, open: OpenOptions, manifest: &Manifest) -> OpenOptions {
         let known = [("node", &manifest.node), ("broker", &manifest.broker), ("job", &self.job)];
-        known.into_iter().fold(how, |how, (name, text)| match text {
-            Some(text) => how.offer(name, text),
-            None => how,
+        known.into_iter().fold(open, |open, (name, text)| match text {
+            Some(text) => open.offer(name, text),
+            None => open,
         })
     }
 }
@@ -88,22 +88,22 @@ impl Channels {
         control: &Control,
     ) -> Result<Channels, Failure> {
         let mut channels =
-            Channels::open_given(manifest, registry, options, control, &Given::default(), &|_| {})?;
+            Channels::open_with(manifest, registry, options, control, &HostFiles::default(), &|_| {})?;
         channels.begin()?;
         Ok(channels)
     }
 
     /// As [`open`](Channels::open), with what the host gives in the place of some sources. Touches no target: that is
     /// [`begin`](Channels::begin)'s. Says to `doing` what it opens next.
-    pub(crate) fn open_given(
+    pub(crate) fn open_with(
         manifest: &Manifest,
         registry: &Registry,
         options: &RunOptions,
         control: &Control,
-        given: &Given,
+        host_files: &HostFiles,
         doing: &dyn Fn(String),
     ) -> Result<Channels, Failure> {
-        let hosts = given.registry(manifest)?;
+        let hosts = host_files.registry(manifest)?;
         let run = options.run.clone().unwrap_or_else(own_run);
         let opener = Opener { manifest, options, control, doing, hosts, run };
         let mut opened: BTreeMap<usize, Channel> = BTreeMap::new();
@@ -113,8 +113,8 @@ impl Channels {
                     continue;
                 }
                 let channel = match &opener.hosts {
-                    Some(hosts) if given.has(&spec.alias) => {
-                        let sources = vec![Given::descriptor(&spec.alias)];
+                    Some(hosts) if host_files.has(&spec.alias) => {
+                        let sources = vec![HostFiles::descriptor(&spec.alias)];
                         opener.channel(ChannelSpec { sources, ..spec.clone() }, hosts)?
                     }
                     _ => opener.channel(spec.clone(), registry)?,
@@ -250,22 +250,22 @@ impl Opener<'_> {
     ) -> vfs_core::Result<Source> {
         let shown = Descriptor::parse(descriptor).map_or_else(|_| "its source".into(), |it| it.to_string());
         (self.doing)(format!("channel {}: open {shown}", spec.shown_alias()));
-        let how = self.how(spec, descriptor);
+        let open = self.open_options(spec, descriptor);
         let (mut file, placement) = match access(spec) {
             Access::Open(must, may) => {
                 // A pipe's provider knows nothing to create.
                 let may =
-                    if may.is_empty() { may } else { may & registry.supported_flags(descriptor, &how)? };
-                (registry.open(descriptor, &how.with_flags(must | may | hint(spec)))?, None)
+                    if may.is_empty() { may } else { may & registry.supported_flags(descriptor, &open)? };
+                (registry.open(descriptor, &open.with_flags(must | may | hint(spec)))?, None)
             }
             Access::Create(in_place) => {
                 let reserve = match self.manifest.preallocate {
                     true => OpenFlags::PREALLOCATE,
                     false => OpenFlags::empty(),
                 };
-                let how = how.with_flags(reserve | hint(spec));
-                let how = if reserve.is_empty() { how } else { how.expected_size(spec.limits.put_size) };
-                let (file, placement) = registry.create(descriptor, &how, in_place)?;
+                let open = open.with_flags(reserve | hint(spec));
+                let open = if reserve.is_empty() { open } else { open.expected_size(spec.limits.put_size) };
+                let (file, placement) = registry.create(descriptor, &open, in_place)?;
                 (file, Some((placement, in_place.is_none())))
             }
         };
@@ -309,18 +309,18 @@ impl Opener<'_> {
     }
 
     /// Who opens, and what else a provider may want to know.
-    fn how(&self, spec: &ChannelSpec, descriptor: &str) -> OpenOptions {
-        let how = OpenOptions::default().control(self.control).offer("run", self.run.clone());
-        let mut how = self.options.offered(how, self.manifest);
+    fn open_options(&self, spec: &ChannelSpec, descriptor: &str) -> OpenOptions {
+        let open = OpenOptions::default().control(self.control).offer("run", self.run.clone());
+        let mut open = self.options.offered(open, self.manifest);
         if let Some(count) = self.options.writers.get(descriptor)
             && !spec.limits.writable()
         {
-            how = how.offer("writers", count.to_string());
+            open = open.offer("writers", count.to_string());
         }
         if let Some(algorithm) = self.manifest.digest {
-            how = how.offer("digest", algorithm.name());
+            open = open.offer("digest", algorithm.name());
         }
-        how
+        open
     }
 }
 

@@ -51,8 +51,8 @@ impl Fd {
         Fd::new(Node::Directory(directory), rights, inheriting, 0)
     }
 
-    /// A directory that the guest is given.
-    pub(super) fn given(directory: usize, name: &str) -> Fd {
+    /// A directory that is open before the guest starts.
+    pub(super) fn preopened(directory: usize, name: &str) -> Fd {
         Fd { preopen: Some(name.into()), ..Fd::directory(directory, Rights::DIRECTORY, Rights::INHERITING) }
     }
 
@@ -80,9 +80,9 @@ pub(super) struct Fds {
 
 impl Fds {
     /// The three standard descriptors, the root, and what else is given, on a session of so many channels.
-    pub(super) fn new(standard: [Fd; PREOPEN], given: Vec<Fd>, channels: usize) -> Fds {
+    pub(super) fn new(standard: [Fd; PREOPEN], preopened: Vec<Fd>, channels: usize) -> Fds {
         let mut fds = Fds { slots: Vec::new(), writers: vec![0; channels] };
-        for fd in standard.into_iter().chain([Fd::given(ROOT, "/")]).chain(given) {
+        for fd in standard.into_iter().chain([Fd::preopened(ROOT, "/")]).chain(preopened) {
             fds.count(&fd, 1);
             fds.slots.push(Some(fd));
         }
@@ -232,7 +232,7 @@ mod tests {
         fds.renumber(1, 3).unwrap();
         assert_eq!(fds.preopen(3), Err(Errno::BADF));
         let standard = [fd(0, false), fd(1, true), fd(2, true)];
-        let mut fds = Fds::new(standard, vec![Fd::given(7, "lib")], 4);
+        let mut fds = Fds::new(standard, vec![Fd::preopened(7, "lib")], 4);
         assert_eq!((fds.preopen(4).as_deref(), fds.add(fd(3, false))), (Ok("lib"), Ok(5)));
     }
 }

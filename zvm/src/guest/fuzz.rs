@@ -4,9 +4,9 @@
 
 use super::call::{CALL_COST, Call, End, Halt};
 use super::clock::Clock;
-use super::limits::Limits;
 use super::linker::functions;
 use super::memory::Memory;
+use super::memory_budget::MemoryBudget;
 use super::mount::{Plan, Shared, mount};
 use super::prepare::{Prepared, prepare};
 use super::random::Random;
@@ -185,19 +185,19 @@ pub(super) fn state() -> State {
     let manifest = Manifest::parse(MANIFEST.as_bytes()).expect("the manifest");
     let data_of_files: Vec<u8> = (0..3000u32).map(|number| number as u8).collect();
     let mut channels = open(&manifest, &data_of_files);
-    let Prepared { tree, given, arguments, environment, time, .. } =
+    let Prepared { tree, preopened, arguments, environment, time, .. } =
         prepare(&manifest, &mut channels, &Stop::default()).expect("the tree");
     State {
         tree,
         filetypes: channels.iter().map(filetype).collect(),
-        fds: standard_fds(&mut channels, given),
+        fds: standard_fds(&mut channels, preopened),
         channels,
         arguments,
         environment,
         clock: Clock::new(true, time),
         random: Random::seeded(&[0; 32], None, None),
         stop: Stop::default(),
-        limits: Limits::new(MEMORY as u64),
+        memory_budget: MemoryBudget::new(MEMORY as u64),
         memory: None,
         fuel: FUEL,
         buffer: Vec::new(),

@@ -76,7 +76,7 @@ macro_rules! functions {
                 old_fd: u32, lookup: u32, old: u32, old_length: u32, new_fd: u32, new: u32, new_length: u32
             );
             wasi_path::path_open(
-                fd: u32, lookup: u32, path: u32, length: u32, how: u32, rights: u64, inheriting: u64, flags: u32,
+                fd: u32, lookup: u32, path: u32, length: u32, oflags: u32, rights: u64, inheriting: u64, flags: u32,
                 result: u32
             );
             wasi_path::path_readlink(fd: u32, path: u32, length: u32, buffer: u32, room: u32, result: u32);

@@ -16,7 +16,7 @@ const NVRAM: &str = "/dev/nvram";
 pub(super) struct Prepared {
     pub(super) tree: Tree,
     /// Directories that are open, after the root.
-    pub(super) given: Vec<Fd>,
+    pub(super) preopened: Vec<Fd>,
     /// `argv`, each ended by a NUL.
     pub(super) arguments: Vec<Vec<u8>>,
     /// `name=value`, each ended by a NUL.
@@ -51,16 +51,16 @@ pub(super) fn prepare(
         let plan = Plan { channel, path, writable };
         notes.append(&mut mount::mount(plan, channels, &mut tree, &mut shared, now)?);
     }
-    let given = manifest.preopens.iter().map(|preopen| {
+    let preopened = manifest.preopens.iter().map(|preopen| {
         let directory = directory(&mut tree, &preopen.path, now).ok_or_else(|| {
             let text =
                 format!("MANIFEST {}: Preopen: {} is not a directory", preopen.line, Shown(&preopen.path));
             Failure::new(ExitCode::Manifest, text)
         })?;
         tree.open(Node::Directory(directory));
-        Ok(Fd::given(directory, &preopen.name))
+        Ok(Fd::preopened(directory, &preopen.name))
     });
-    let given = given.collect::<Result<_, Failure>>()?;
+    let preopened = preopened.collect::<Result<_, Failure>>()?;
     let arguments = match nvram.args {
         Some(args) if manifest.args.is_empty() && !args.is_empty() => {
             args.iter().map(|arg| c_string(arg)).collect()
@@ -71,7 +71,7 @@ pub(super) fn prepare(
     let more = nvram.env.iter().filter(|(name, _)| !known(name));
     let environment =
         manifest.env.iter().chain(more).map(|(name, value)| c_string(&format!("{name}={value}"))).collect();
-    Ok(Prepared { tree, given, arguments, environment, time, notes })
+    Ok(Prepared { tree, preopened, arguments, environment, time, notes })
 }
 
 /// A directory that is to be open: one that is there, or is made where the guest may make some.

@@ -3,7 +3,7 @@
 use super::call::End;
 use super::clock::Clock;
 use super::engine::engine;
-use super::limits::{HostMemory, Limits, no_room};
+use super::memory_budget::{HostMemory, MemoryBudget, no_room};
 use super::prepare::{Prepared, prepare};
 use super::program::Program;
 use super::random::Random;
@@ -62,18 +62,18 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
             return Ran { channels, outcome: Err(stop.echo(failure)), fuel: 0, notes: Vec::new() };
         }
     };
-    let Prepared { tree, given, arguments, environment, time, notes } = prepared;
+    let Prepared { tree, preopened, arguments, environment, time, notes } = prepared;
     let state = State {
         tree,
         filetypes: channels.iter().map(filetype).collect(),
-        fds: standard_fds(&mut channels, given),
+        fds: standard_fds(&mut channels, preopened),
         channels,
         arguments,
         environment,
         clock: Clock::new(manifest.deterministic, time),
         random,
         stop: stop.clone(),
-        limits: Limits::new(manifest.memory),
+        memory_budget: MemoryBudget::new(manifest.memory),
         memory: None,
         fuel: 0,
         buffer: Vec::new(),
@@ -100,7 +100,7 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
 }
 
 fn execute(program: &Program, store: &mut Store<State>, fuel: u64) -> wasmtime::Result<()> {
-    store.limiter(|state| &mut state.limits);
+    store.limiter(|state| &mut state.memory_budget);
     store.set_fuel(fuel)?;
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| match store.data().stop.thrown() {
@@ -141,7 +141,7 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop, budget: u
             Err(told(&format!("trap: {kind}"), error))
         }
         // The engine has no name for a limiter's refusal, and only a module that starts can meet one as an error.
-        None if store.data().limits.refused() => {
+        None if store.data().memory_budget.refused() => {
             Err(Failure::new(ExitCode::Memory, "the program needs more than the manifest's Memory to start"))
         }
         None if error.is::<rustix::io::Errno>() || error.is::<std::io::Error>() => {

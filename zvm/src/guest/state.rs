@@ -3,7 +3,7 @@
 use super::clock::{Clock, ClockId};
 use super::errno::Errno;
 use super::fds::{APPEND, Fd, Fds};
-use super::limits::Limits;
+use super::memory_budget::MemoryBudget;
 use super::random::Random;
 use super::rights::Rights;
 use super::stop::Stop;
@@ -32,7 +32,7 @@ pub(super) struct State {
     /// Ends it from outside.
     pub(super) stop: Stop,
     /// What it may take of the host's memory.
-    pub(super) limits: Limits,
+    pub(super) memory_budget: MemoryBudget,
     /// The exported memory, once it is known.
     pub(super) memory: Option<Memory>,
     /// Fuel left, while a call is in progress.
@@ -43,7 +43,7 @@ pub(super) struct State {
 
 /// Opens the three standard descriptors. They have both directions whatever the channel has: a write to stdin is then an
 /// exhausted quota, as in ZeroVM, and not a bad descriptor.
-pub(super) fn standard_fds(channels: &mut Channels, given: Vec<Fd>) -> Fds {
+pub(super) fn standard_fds(channels: &mut Channels, preopened: Vec<Fd>) -> Fds {
     let standard = [0, 1, 2].map(|handle| match channels.by_handle(handle) {
         Some(channel) => {
             let rights = Rights::of_file(true, true, channel.is_random());
@@ -52,7 +52,7 @@ pub(super) fn standard_fds(channels: &mut Channels, given: Vec<Fd>) -> Fds {
         // A session always has the three.
         None => Fd::channel(handle, Rights::NONE, 0, false),
     });
-    Fds::new(standard, given, channels.len())
+    Fds::new(standard, preopened, channels.len())
 }
 
 /// The flag of a channel that appends whatever its guest says.

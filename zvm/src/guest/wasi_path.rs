@@ -23,7 +23,7 @@ pub(super) fn path_open(
     lookup: u32,
     path: u32,
     length: u32,
-    how: u32,
+    oflags: u32,
     rights: u64,
     _inheriting: u64,
     flags: u32,
@@ -31,32 +31,32 @@ pub(super) fn path_open(
 ) -> Outcome {
     let (base, path) = path_at(call, fd, Rights::PATH_OPEN, path, length)?;
     let result = call.memory.span(result, 4)?;
-    if how & !(CREATE | DIRECTORY | EXCLUSIVE | TRUNCATE) != 0 {
+    if oflags & !(CREATE | DIRECTORY | EXCLUSIVE | TRUNCATE) != 0 {
         return Err(Errno::INVAL.into());
     }
     let flags = check_flags(flags)?;
-    let exclusive = how & CREATE != 0 && how & EXCLUSIVE != 0;
+    let exclusive = oflags & CREATE != 0 && oflags & EXCLUSIVE != 0;
     let place = walk(call, base, &path, lookup & FOLLOW != 0 && !exclusive)?;
     let (node, made) = match place.node {
         Some(_) if exclusive => return Err(Errno::EXIST.into()),
         Some(node) => (node, false),
-        None if how & CREATE == 0 => return Err(Errno::NOENT.into()),
-        None => (make(call, fd, &place, how)?, true),
+        None if oflags & CREATE == 0 => return Err(Errno::NOENT.into()),
+        None => (make(call, fd, &place, oflags)?, true),
     };
     let from = call.state.fds.at(fd)?;
     let (mine, inherited, asked) = (from.rights, from.inheriting, Rights::from_raw(rights));
-    if how & TRUNCATE != 0 && !mine.contain(Rights::PATH_SET_SIZE) {
+    if oflags & TRUNCATE != 0 && !mine.contain(Rights::PATH_SET_SIZE) {
         return Err(Errno::PERM.into());
     }
     // What the directory's descriptor gave up, those opened from it don't have.
     let asked = asked.both(inherited);
     let opened = match node {
         Node::Directory(_) if Rights::from_raw(rights).contain(Rights::WRITE) => Err(Errno::ISDIR.into()),
-        Node::Directory(_) if how & (CREATE | TRUNCATE) != 0 => Err(Errno::ISDIR.into()),
+        Node::Directory(_) if oflags & (CREATE | TRUNCATE) != 0 => Err(Errno::ISDIR.into()),
         Node::Directory(at) => Ok(Fd::directory(at, mine, inherited)),
-        Node::Channel(_) | Node::File(_) if how & DIRECTORY != 0 => Err(Errno::NOTDIR.into()),
-        Node::Channel(number) => open_channel(call, number, asked, how & TRUNCATE != 0, flags),
-        Node::File(at) => open_file(call, at, asked, how & TRUNCATE != 0 && !made, flags),
+        Node::Channel(_) | Node::File(_) if oflags & DIRECTORY != 0 => Err(Errno::NOTDIR.into()),
+        Node::Channel(number) => open_channel(call, number, asked, oflags & TRUNCATE != 0, flags),
+        Node::File(at) => open_file(call, at, asked, oflags & TRUNCATE != 0 && !made, flags),
         // One that was not to be followed.
         Node::Link(_) => Err(Errno::LOOP.into()),
     }?;
@@ -66,10 +66,10 @@ pub(super) fn path_open(
 }
 
 /// Makes a file for a name that is not there.
-fn make(call: &mut Call<'_>, fd: u32, place: &Place, how: u32) -> Outcome<Node> {
+fn make(call: &mut Call<'_>, fd: u32, place: &Place, oflags: u32) -> Outcome<Node> {
     if call.state.tree.has_scratch() {
         permitted(call, fd, Rights::PATH_CREATE_FILE)?;
-        if how & DIRECTORY != 0 {
+        if oflags & DIRECTORY != 0 {
             return Err(Errno::INVAL.into());
         }
         // A file that no descriptor is left for would stay behind.

@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::watch::OnEnd;
-use crate::channel::{Given, RunOptions};
+use crate::channel::{HostFiles, RunOptions};
 use crate::compile::Compiler;
 use crate::manifest::Manifest;
 use crate::report::Report;
@@ -18,7 +18,7 @@ impl Session {
             options: RunOptions::new(),
             compiler: Compiler::default(),
             program: None,
-            given: Given::default(),
+            host_files: HostFiles::default(),
             control: None,
             on_end: OnEnd::default(),
         }
@@ -63,14 +63,14 @@ impl Session {
     /// progress cannot be interrupted: if the session is stopped it must come back by itself within a second, or the
     /// session is reported without it and its thread stays until it does.
     pub fn reader(self, alias: &str, reader: impl Read + Send + 'static) -> Session {
-        self.given.reader(alias, reader);
+        self.host_files.reader(alias, reader);
         self
     }
 
     /// Puts a writer in the place of a channel's targets, as [`reader`](Session::reader) does. It is flushed when a
     /// session ends well, and just dropped when it fails: the report tells.
     pub fn writer(self, alias: &str, writer: impl Write + Send + 'static) -> Session {
-        self.given.writer(alias, writer);
+        self.host_files.writer(alias, writer);
         self
     }
 
@@ -87,7 +87,7 @@ impl Session {
         alias: &str,
         make: impl FnOnce(&Context) -> Box<dyn File> + Send + 'static,
     ) -> Session {
-        self.given.file(alias, make);
+        self.host_files.file(alias, make);
         self
     }
 

@@ -22,9 +22,9 @@ pub(super) struct Work {
     pub(super) watch: Arc<Watch>,
 }
 
-/// How far a session came.
+/// What its report says beside the outcome and the counters.
 #[derive(Default)]
-struct Course {
+struct ReportParts {
     fuel: Option<u64>,
     guest_code: Option<u32>,
     digests: Vec<Option<String>>,
@@ -34,10 +34,11 @@ struct Course {
 impl Work {
     /// Runs the session, and reports it. A panic stays within it.
     pub(super) fn run(self) {
-        let mut course = Course::default();
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.course(&mut course))).unwrap_or_else(|panic| {
-            Err(Failure::new(ExitCode::Io, format!("panic: {}", panic_text(&*panic))))
-        });
+        let mut parts = ReportParts::default();
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| self.load_and_run(&mut parts))).unwrap_or_else(|panic| {
+                Err(Failure::new(ExitCode::Io, format!("panic: {}", panic_text(&*panic))))
+            });
         let meters = self.watch.meters();
         let meters = meters.as_deref().unwrap_or_default();
         let mut report = match outcome {
@@ -45,43 +46,42 @@ impl Work {
             Err(failure) => Report::failed(&failure, meters),
         };
         let Work { session, watch } = self;
-        let Session { manifest, given, .. } = session;
+        let Session { manifest, host_files, .. } = session;
         // What the host gave is closed by now or here: a host that has the report may take away what stands behind it.
-        let _ = catch_unwind(AssertUnwindSafe(|| given.close()));
+        let _ = catch_unwind(AssertUnwindSafe(|| host_files.close()));
         let timeout = watch.stop.thrown() == Some(Reason::Timeout);
         report.cpu = thread_time();
-        report.fuel = course.fuel;
+        report.fuel = parts.fuel;
         let interactive = manifest.channels.iter().any(|channel| channel.interactive);
         report.nondeterministic = !manifest.deterministic || interactive || timeout;
         report.digest = manifest.digest;
-        for (channel, digest) in report.channels.iter_mut().zip(course.digests) {
+        for (channel, digest) in report.channels.iter_mut().zip(parts.digests) {
             channel.digest = digest;
         }
-        report.guest_code = course.guest_code;
+        report.guest_code = parts.guest_code;
         report.notes = report.notes_of_outputs();
-        report.notes.append(&mut course.notes);
+        report.notes.append(&mut parts.notes);
         watch.finish(report);
     }
 
     /// The program is found fit before anything is opened, and everything is open before a target is touched.
-    fn course(&self, course: &mut Course) -> Result<u32, Failure> {
+    fn load_and_run(&self, parts: &mut ReportParts) -> Result<u32, Failure> {
         self.unless_stopped()?;
-        let program = self.program(course)?;
+        let program = self.program(parts)?;
         self.unless_stopped()?;
         self.watch.at(Step::Open);
         let manifest = &self.session.manifest;
-        let Session { registry, options, given, .. } = &self.session;
-        let channels = Channels::open_given(manifest, registry, options, self.control(), given, &|what| {
-            self.watch.doing(what)
-        })
-        .map_err(|failure| self.echo(failure))?;
+        let Session { registry, options, host_files, .. } = &self.session;
+        let doing = |what| self.watch.doing(what);
+        let channels = Channels::open_with(manifest, registry, options, self.control(), host_files, &doing)
+            .map_err(|failure| self.echo(failure))?;
         self.watch.show(channels.meters());
         self.watch.at(Step::Run);
         let ran = guest::run(&program, Setup { manifest, channels, stop: self.watch.stop.clone() });
         let Ran { mut channels, outcome, fuel, mut notes } = ran;
-        course.fuel = Some(fuel);
+        parts.fuel = Some(fuel);
         let outcome = outcome.and_then(|code| {
-            course.guest_code = Some(code);
+            parts.guest_code = Some(code);
             self.unless_stopped()?;
             if manifest.commit == Commit::Success && code != 0 {
                 let text =
@@ -99,18 +99,18 @@ impl Work {
             channels.commit_all(Some(self.watch.deadline)).map_err(|failure| self.echo(failure))?;
             Ok(code)
         });
-        course.digests = channels.iter().map(|channel| channel.digest()).collect();
+        parts.digests = channels.iter().map(|channel| channel.digest()).collect();
         if let Err(failure) = &outcome {
             self.watch.discarding(failure.clone());
             channels.discard_all();
         }
-        course.notes.append(&mut notes);
-        course.notes.extend(channels.notes().map(str::to_owned));
+        parts.notes.append(&mut notes);
+        parts.notes.extend(channels.notes().map(str::to_owned));
         outcome
     }
 
     /// Opens, reads and compiles the program.
-    fn program(&self, course: &mut Course) -> Result<Arc<Program>, Failure> {
+    fn program(&self, parts: &mut ReportParts) -> Result<Arc<Program>, Failure> {
         let read;
         let bytes = match &self.session.program {
             Some(given) => given,
@@ -122,7 +122,7 @@ impl Work {
         self.unless_stopped()?;
         self.watch.at(Step::Compile);
         let Compiled { program, mut notes } = self.session.compiler.program(bytes, &self.watch.stop)?;
-        course.notes.append(&mut notes);
+        parts.notes.append(&mut notes);
         Ok(program)
     }
 
@@ -131,10 +131,10 @@ impl Work {
         let shown =
             Descriptor::parse(&manifest.program).map_or_else(|_| String::new(), |shown| shown.to_string());
         self.watch.doing(format!("open the program {shown}"));
-        let how = OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(self.control());
-        let how = self.session.options.offered(how, manifest);
+        let options = OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(self.control());
+        let options = self.session.options.offered(options, manifest);
         let mut file =
-            self.session.registry.open(&manifest.program, &how).map_err(|error| no_program(&error))?;
+            self.session.registry.open(&manifest.program, &options).map_err(|error| no_program(&error))?;
         self.watch.doing(format!("read the program {}", file.shown()));
         let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK]);
         loop {
@@ -203,7 +203,7 @@ mod tests {
         let (sender, closed) = channel();
         let manifest = Manifest::parse(manifest.as_bytes()).unwrap();
         let session = Session::new(manifest).program("no program").reader("/dev/stdin", Body(sender));
-        let held = session.given.clone();
+        let held = session.host_files.clone();
         assert_eq!(session.run().exit_code, ExitCode::BadProgram);
         assert_eq!(closed.try_recv(), Err(TryRecvError::Disconnected));
         drop(held);

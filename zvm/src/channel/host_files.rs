@@ -21,9 +21,9 @@ type Make = Box<dyn FnOnce(&Context) -> Box<dyn File> + Send>;
 
 /// The files by alias, until each is opened.
 #[derive(Clone, Default)]
-pub(crate) struct Given(Arc<Mutex<BTreeMap<String, Make>>>);
+pub(crate) struct HostFiles(Arc<Mutex<BTreeMap<String, Make>>>);
 
-impl Given {
+impl HostFiles {
     pub(crate) fn reader(&self, alias: &str, reader: impl Read + Send + 'static) {
         self.file(alias, |context| Box::new(Reader { reader: Mutex::new(reader), context: context.clone() }));
     }
@@ -75,13 +75,13 @@ impl Given {
     }
 }
 
-impl fmt::Debug for Given {
+impl fmt::Debug for HostFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.lock().keys()).finish()
     }
 }
 
-impl Provider for Given {
+impl Provider for HostFiles {
     fn info(&self) -> Info {
         let summary = "the host's own readers and writers";
         Info::new(NAME, env!("CARGO_PKG_VERSION"), summary)
@@ -93,7 +93,7 @@ impl Provider for Given {
     }
 }
 
-impl Instance for Given {
+impl Instance for HostFiles {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let make = self.0.lock().remove(request.rest());
         let make = make.ok_or_else(|| Error::new(Code::ENOENT, "the host gave no such file"))?;

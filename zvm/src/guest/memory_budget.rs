@@ -10,8 +10,8 @@ const TABLE_ELEMENT: usize = 16;
 
 /// One budget for linear memory and tables.
 #[derive(Debug)]
-pub(super) struct Limits {
-    budget: usize,
+pub(super) struct MemoryBudget {
+    limit: usize,
     used: usize,
     /// A request was within the budget, so that its failure is the host's.
     granted: bool,
@@ -41,11 +41,11 @@ pub(super) fn no_room(error: &Error) -> String {
     )
 }
 
-impl Limits {
+impl MemoryBudget {
     /// A budget in bytes.
-    pub(super) fn new(budget: u64) -> Limits {
-        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
-        Limits { budget, used: 0, granted: false, refused: false }
+    pub(super) fn new(bytes: u64) -> MemoryBudget {
+        let limit = usize::try_from(bytes).unwrap_or(usize::MAX);
+        MemoryBudget { limit, used: 0, granted: false, refused: false }
     }
 
     /// Whether something was refused. A running guest sees that itself; for a module that doesn't even start, it is why.
@@ -56,7 +56,7 @@ impl Limits {
     fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit: usize) -> bool {
         let more = desired.saturating_sub(current).saturating_mul(unit);
         let used = self.used.saturating_add(more);
-        let within = used <= self.budget && maximum.is_none_or(|maximum| desired <= maximum);
+        let within = used <= self.limit && maximum.is_none_or(|maximum| desired <= maximum);
         if within {
             self.used = used;
         } else {
@@ -73,7 +73,7 @@ impl Limits {
     }
 }
 
-impl ResourceLimiter for Limits {
+impl ResourceLimiter for MemoryBudget {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
         Ok(self.grow(current, desired, maximum, 1))
     }
@@ -111,33 +111,33 @@ mod tests {
 
     #[test]
     fn memory_and_tables_share_one_budget() {
-        let mut limits = Limits::new(2 * PAGE as u64);
-        assert!(limits.memory_growing(0, PAGE, None).unwrap());
-        assert!(limits.table_growing(0, PAGE / TABLE_ELEMENT, None).unwrap());
-        assert!(!limits.table_growing(PAGE / TABLE_ELEMENT, PAGE / TABLE_ELEMENT + 1, None).unwrap());
-        assert!(!limits.memory_growing(PAGE, 2 * PAGE, None).unwrap());
-        assert!(!limits.table_growing(0, usize::MAX, None).unwrap());
+        let mut budget = MemoryBudget::new(2 * PAGE as u64);
+        assert!(budget.memory_growing(0, PAGE, None).unwrap());
+        assert!(budget.table_growing(0, PAGE / TABLE_ELEMENT, None).unwrap());
+        assert!(!budget.table_growing(PAGE / TABLE_ELEMENT, PAGE / TABLE_ELEMENT + 1, None).unwrap());
+        assert!(!budget.memory_growing(PAGE, 2 * PAGE, None).unwrap());
+        assert!(!budget.table_growing(0, usize::MAX, None).unwrap());
     }
 
     #[test]
     fn a_refusal_costs_no_budget() {
-        let mut limits = Limits::new(2 * PAGE as u64);
-        assert!(!limits.refused());
-        assert!(!limits.memory_growing(0, 3 * PAGE, None).unwrap());
-        assert!(limits.refused());
-        assert!(!limits.memory_growing(0, 2 * PAGE, Some(PAGE)).unwrap());
-        assert!(limits.memory_growing(0, 2 * PAGE, None).unwrap());
+        let mut budget = MemoryBudget::new(2 * PAGE as u64);
+        assert!(!budget.refused());
+        assert!(!budget.memory_growing(0, 3 * PAGE, None).unwrap());
+        assert!(budget.refused());
+        assert!(!budget.memory_growing(0, 2 * PAGE, Some(PAGE)).unwrap());
+        assert!(budget.memory_growing(0, 2 * PAGE, None).unwrap());
     }
 
     #[test]
     fn a_host_without_memory_ends_the_session_but_an_impossible_request_does_not() {
-        let mut limits = Limits::new(u64::MAX);
-        assert!(limits.memory_growing(0, PAGE, None).unwrap());
+        let mut budget = MemoryBudget::new(u64::MAX);
+        assert!(budget.memory_growing(0, PAGE, None).unwrap());
         assert!(
-            limits.memory_grow_failed(Error::new(rustix::io::Errno::NOMEM)).unwrap_err().is::<HostMemory>()
+            budget.memory_grow_failed(Error::new(rustix::io::Errno::NOMEM)).unwrap_err().is::<HostMemory>()
         );
         let wrapped = Error::new(rustix::io::Errno::NOMEM).context("mmap failed");
-        assert!(limits.memory_grow_failed(wrapped).unwrap_err().is::<HostMemory>());
-        limits.memory_grow_failed(Error::msg("over this type's limits")).unwrap();
+        assert!(budget.memory_grow_failed(wrapped).unwrap_err().is::<HostMemory>());
+        budget.memory_grow_failed(Error::msg("over this type's limits")).unwrap();
     }
 }
