@@ -13,13 +13,14 @@ mod ends;
 mod host_files;
 mod interactive;
 mod open;
+mod options;
 mod outputs;
 mod sources;
 
 pub use channels::{Channels, Meter};
 pub use counters::{Counters, Counts, Quota};
 pub(crate) use host_files::HostFiles;
-pub use open::RunOptions;
+pub use options::RunOptions;
 pub use outputs::{OutputReport, OutputState};
 
 pub(crate) use ahead::Wake;

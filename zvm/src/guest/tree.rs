@@ -3,10 +3,12 @@
 
 mod change;
 mod file;
+mod mounted;
 mod walk;
 
-pub(super) use change::{NewTimes, Seed};
+pub(super) use change::NewTimes;
 pub(super) use file::{BLOCK, Content, File};
+pub(super) use mounted::Seed;
 pub(super) use walk::Place;
 
 use super::errno::Errno;
@@ -132,58 +134,6 @@ impl Tree {
             }
         }
         tree
-    }
-
-    /// The directory of a path below another, made if it is not there. `frozen`: what is made belongs to a mounted tree.
-    ///
-    /// # Errors
-    /// NOTDIR: a part of the path is something else.
-    pub(super) fn fixed_directory(&mut self, base: usize, path: &str, frozen: bool) -> Result<usize, Errno> {
-        let mut at = base;
-        for name in path.split('/').filter(|name| !name.is_empty()) {
-            at = match self.lookup(at, name) {
-                Some(Node::Directory(next)) => next,
-                Some(_) => return Err(Errno::NOTDIR),
-                None => {
-                    let directory = Directory { parent: at, frozen, ..Directory::default() };
-                    let next = self.store(Kind::Directory(directory), true, Times::default());
-                    self.enter(at, name, Node::Directory(next));
-                    next
-                }
-            };
-        }
-        Ok(at)
-    }
-
-    /// Puts a file or link of a mounted tree into a directory, in the place of an earlier one of the same name; one that has
-    /// the name already keeps it.
-    ///
-    /// # Errors
-    /// EXIST: a channel or directory has the name. ROFS: it is the guest's own, which pays for its names.
-    pub(super) fn fixed_node(&mut self, parent: usize, name: &str, node: Node) -> Result<(), Errno> {
-        if self.is_own(node) {
-            return Err(Errno::ROFS);
-        }
-        match self.lookup(parent, name) {
-            Some(Node::Channel(_) | Node::Directory(_)) => return Err(Errno::EXIST),
-            // Letting the old one go would free it, and its place would be another's.
-            Some(old) if old == node => return Ok(()),
-            Some(old) => self.displace(parent, name, old),
-            None => {}
-        }
-        self.enter(parent, name, node);
-        Ok(())
-    }
-
-    /// Makes a file of a mounted tree; it has no name yet.
-    pub(super) fn fixed_file(&mut self, content: Content, modified: u64) -> Node {
-        let times = Times::at(modified);
-        Node::File(self.store(Kind::File(File::new(content)), true, times))
-    }
-
-    /// Makes a symbolic link of a mounted tree; it has no name yet.
-    pub(super) fn fixed_link(&mut self, target: String) -> Node {
-        Node::Link(self.store(Kind::Link(target), true, Times::default()))
     }
 
     /// How many things or how many names were put into it, whichever are more.
@@ -387,17 +337,6 @@ impl Tree {
         {
             inode.names = inode.names.saturating_sub(1);
         }
-    }
-
-    /// Takes the name of a file or link away for what is mounted next. Only what is the guest's own has paid for its name.
-    fn displace(&mut self, parent: usize, name: &str, old: Node) {
-        if self.is_own(old)
-            && let Some(budget) = &mut self.scratch
-        {
-            budget.give(change::entry_cost(name));
-        }
-        self.leave(parent, name);
-        self.drop_if_unused(old);
     }
 
     /// Lets an inode go that has neither a name nor a descriptor.

@@ -245,53 +245,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes a writable copy of a mounted file: what is in the scratch space from the session's start.
-    ///
-    /// # Errors
-    /// EXIST: a channel or directory has the name, or, for a directory, anything else. ROFS: no scratch space here. NOSPC.
-    pub(in crate::guest) fn seed(
-        &mut self,
-        parent: usize,
-        name: &str,
-        kind: Seed,
-        now: u64,
-    ) -> Result<Node, Errno> {
-        let place =
-            Place { parent, name: Some(name.to_owned()), node: self.lookup(parent, name), slash: false };
-        match (kind, place.node) {
-            (Seed::Directory, Some(node @ Node::Directory(_))) => Ok(node),
-            (_, Some(Node::Directory(_) | Node::Channel(_))) => Err(Errno::EXIST),
-            // As in a tree that is only read: what lies below a file or a link has no place.
-            (Seed::Directory, Some(_)) => Err(Errno::EXIST),
-            // Letting the old one go would free it, and its place would be another's.
-            (Seed::Name(node), Some(old)) if node == old => Ok(node),
-            (kind, old) => {
-                if let Some(old) = old {
-                    self.displace(parent, name, old);
-                }
-                let place = Place { node: None, ..place };
-                match kind {
-                    Seed::Directory => self.make_directory(&place, now)?,
-                    Seed::File => {
-                        self.make_file(&place, now)?;
-                    }
-                    Seed::Link(target) => {
-                        let cost = target.len() as u64;
-                        self.make(&place, Kind::Link(target), now, cost)?;
-                    }
-                    Seed::Name(node) if !self.is_own(node) => return Err(Errno::ROFS),
-                    Seed::Name(node) => {
-                        let cost = entry_cost(name);
-                        self.budget()?.take(cost)?;
-                        self.enter(parent, name, node);
-                    }
-                }
-                self.lookup(parent, name).ok_or(Errno::NOENT)
-            }
-        }
-    }
-
-    fn make(&mut self, place: &Place, kind: Kind, now: u64, cost: u64) -> Result<Node, Errno> {
+    pub(super) fn make(&mut self, place: &Place, kind: Kind, now: u64, cost: u64) -> Result<Node, Errno> {
         self.budget()?;
         let name = new_name(place)?;
         self.changeable(place.parent)?;
@@ -345,7 +299,7 @@ impl Tree {
         }
     }
 
-    fn budget(&mut self) -> Result<&mut Budget, Errno> {
+    pub(super) fn budget(&mut self) -> Result<&mut Budget, Errno> {
         self.scratch.as_mut().ok_or(Errno::ROFS)
     }
 
@@ -390,16 +344,6 @@ impl Tree {
             (inode.times.modified, inode.times.changed) = (now, now);
         }
     }
-}
-
-/// What the scratch space has from its start.
-#[derive(Debug)]
-pub(in crate::guest) enum Seed {
-    Directory,
-    File,
-    Link(String),
-    /// One more name of a file that is there, in the scratch space.
-    Name(Node),
 }
 
 pub(super) fn entry_cost(name: &str) -> u64 {
