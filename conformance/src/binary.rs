@@ -7,10 +7,11 @@ mod lives;
 mod request;
 
 use crate::case;
+use crate::check::checks;
 use crate::process::Before;
+use crate::step::{Step, Stop};
 use crate::steps::{sample, skip};
 use crate::subject::{Sources, Subject, Targets};
-use crate::suite::{Step, Stop, checks};
 use std::ptr;
 use vfs_core::{
     Bare, Code, Context, Control, Descriptor, Library, OpenFlags, Provider, Request, Scope, Settings, abi,

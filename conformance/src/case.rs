@@ -1,8 +1,8 @@
 //! One check's instance of the provider, and its ways to open, fill and look.
 
+use crate::step::{Step, Stop};
 use crate::steps::{CONTENT_MAX, claims, read_all, same, skip, write_all};
 use crate::subject::{Sources, Subject, Targets};
-use crate::suite::{Step, Stop};
 use std::sync::Arc;
 use vfs_core::{
     Capabilities, Code, Control, Descriptor, Error, File, Finish, Host, HostCalls, Info, Instance, Level,
@@ -44,6 +44,35 @@ fn start_under(subject: &Subject, host: Host) -> Step<Box<dyn Instance>> {
 
 fn as_error((Stop::Skip(text) | Stop::Fail(text)): Stop) -> Error {
     Error::new(Code::EIO, text)
+}
+
+/// What takes an instance of the provider.
+impl Subject {
+    /// Names the one thing that can be read, reads it once through the provider, and takes that for its content. What is said of
+    /// settings and host must be said before.
+    ///
+    /// # Errors
+    /// The provider's: it does not start, open or read; EFBIG: it has no end in sight.
+    pub fn read_source(self, descriptor: &str) -> vfs_core::Result<Subject> {
+        let content = Case::content(&self, descriptor)?;
+        Ok(self.fixed_source(descriptor, &content))
+    }
+
+    /// Removes, by the provider, what the checks made under names of their own. Returns the descriptors that are there still.
+    ///
+    /// # Errors
+    /// The provider's: it does not start.
+    pub fn clean_up(&self) -> vfs_core::Result<Vec<String>> {
+        Case::remove(self, self.take_named())
+    }
+
+    /// The same for a run in another process, which ended before it could.
+    ///
+    /// # Errors
+    /// As [`clean_up`](Subject::clean_up).
+    pub fn clean_up_after(&self, process: u32) -> vfs_core::Result<Vec<String>> {
+        Case::remove(self, self.named_by(process))
+    }
 }
 
 /// An instance of its own for one check.
@@ -261,6 +290,9 @@ impl<'a> Case<'a> {
 
     /// Removes names with an instance of its own; returns those that are there still.
     pub fn remove(subject: &Subject, descriptors: Vec<String>) -> vfs_core::Result<Vec<String>> {
+        if descriptors.is_empty() {
+            return Ok(Vec::new());
+        }
         let case = Case::start(subject).map_err(as_error)?;
         let control = Control::new();
         let mut left = Vec::new();

@@ -15,8 +15,8 @@ mod sequences;
 mod status;
 mod write;
 
+use crate::check::checks;
 use crate::subject::Subject;
-use crate::suite::checks;
 
 checks! { Subject:
     info {

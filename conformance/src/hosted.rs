@@ -1,8 +1,8 @@
 //! A provider behind a registry, as a program uses it: what the host keeps for every provider is there too.
 
 use crate::case::{Case, host};
+use crate::step::Step;
 use crate::subject::Subject;
-use crate::suite::Step;
 use std::sync::{Arc, Mutex, PoisonError};
 use vfs_core::{
     Code, Configuration, Control, Error, File, Host, Info, Instance, Namespace, OpenFile, OpenFlags,

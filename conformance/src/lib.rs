@@ -22,6 +22,7 @@
 //! | `case` | one check's instance, and its ways to open, fill and look |
 //! | `built` | a provider's own library, loaded |
 //! | `hosted` | the same behind a registry, as a program has it |
+//! | `check`, `step` | one check, and what a step of it comes to |
 //! | `steps` | what checks are made of: calls in guarded memory, comparisons, the form of an error |
 //! | `memory` | buffers between guard pages |
 //! | `random` | random numbers, the same for the same seed |
@@ -35,6 +36,7 @@
 mod binary;
 mod built;
 mod case;
+mod check;
 mod checks;
 mod fixes;
 mod hosted;
@@ -42,6 +44,7 @@ mod memory;
 pub mod netpipe;
 mod process;
 mod random;
+mod step;
 mod steps;
 mod subject;
 mod suite;
@@ -49,11 +52,13 @@ mod task;
 
 pub use binary::{BINARY_CHECKS, Binary};
 pub use built::load_built;
+pub use check::Check;
 pub use checks::CHECKS;
 pub use fixes::fix;
 pub use process::{Before, ProcessState, Threads, as_a_host_in_c};
+pub use step::{Step, Stop};
 pub use subject::{Blocking, Subject};
-pub use suite::{Check, Step, Stop, Verdict, run, run_check, run_within};
+pub use suite::{Verdict, run, run_check, run_within};
 
 /// The guide's programs in Rust compile. Here, since vfs-core reaches for nothing outside its folder.
 #[cfg(doctest)]

@@ -31,6 +31,7 @@ mod buffer;
 mod bytes;
 mod case;
 mod closed;
+mod deadline;
 mod deadlock;
 mod end;
 mod open;
@@ -42,7 +43,8 @@ mod wait;
 mod zerovm;
 mod zpipes;
 
-use crate::suite::{Check, Verdict, checks, run_all, run_within};
+use crate::check::{Check, checks};
+use crate::suite::{Verdict, run_all, run_within};
 use std::sync::Arc;
 
 pub use subject::{Pair, Subject, Writers};

@@ -1,7 +1,7 @@
 //! The steps that checks are made of: calls in guarded memory, comparisons, and what an error has to look like.
 
 use crate::memory::{Against, Guarded, ReadOnly};
-use crate::suite::{Step, Stop};
+use crate::step::{Step, Stop};
 use std::io::SeekFrom;
 use std::thread::{self, Scope, ScopedJoinHandle};
 use vfs_core::{Capabilities, Code, Error, File};
@@ -13,7 +13,7 @@ pub(crate) const CONTENT_MAX: usize = 64 << 20;
 macro_rules! ensure {
     ($condition:expr, $($text:tt)+) => {
         if !$condition {
-            return Err($crate::suite::Stop::Fail(format!($($text)+)));
+            return Err($crate::step::Stop::Fail(format!($($text)+)));
         }
     };
 }

@@ -1,6 +1,5 @@
 //! What the suite must be told of a provider.
 
-use crate::case::Case;
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -104,16 +103,6 @@ impl Subject {
         self
     }
 
-    /// Names the one thing that can be read, reads it once through the provider, and takes that for its content. What is said of
-    /// settings and host must be said before.
-    ///
-    /// # Errors
-    /// The provider's: it does not start, open or read; EFBIG: it has no end in sight.
-    pub fn read_source(self, descriptor: &str) -> vfs_core::Result<Subject> {
-        let content = Case::content(&self, descriptor)?;
-        Ok(self.fixed_source(descriptor, &content))
-    }
-
     /// Says how to name something that is not there: opening it with CREATE makes it, and it can then be read under the
     /// same descriptor.
     pub fn target(mut self, make: impl Fn(&str) -> io::Result<String> + Send + Sync + 'static) -> Subject {
@@ -176,24 +165,16 @@ impl Subject {
         self
     }
 
-    /// Removes, by the provider, what the checks made under names of their own. Returns the descriptors that are there still.
-    ///
-    /// # Errors
-    /// The provider's: it does not start.
-    pub fn clean_up(&self) -> vfs_core::Result<Vec<String>> {
+    /// Takes the targets that were named so far.
+    pub(crate) fn take_named(&self) -> Vec<String> {
         let named = std::mem::take(&mut *self.named.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
-        let names = matches!(self.targets, Some(Targets::Names(_)));
-        if named.is_empty() || !names { Ok(Vec::new()) } else { Case::remove(self, named) }
+        if matches!(self.targets, Some(Targets::Names(_))) { named } else { Vec::new() }
     }
 
-    /// The same for a run in another process, which ended before it could.
-    ///
-    /// # Errors
-    /// As [`clean_up`](Subject::clean_up).
-    pub fn clean_up_after(&self, process: u32) -> vfs_core::Result<Vec<String>> {
-        let Some(Targets::Names(make)) = &self.targets else { return Ok(Vec::new()) };
-        let names = (0..NAMES_MAX).map(|number| name_of(process, number));
-        Case::remove(self, names.filter_map(|name| make(&name).ok()).collect())
+    /// Every target that a process may have named.
+    pub(crate) fn named_by(&self, process: u32) -> Vec<String> {
+        let Some(Targets::Names(make)) = &self.targets else { return Vec::new() };
+        (0..NAMES_MAX).filter_map(|number| make(&name_of(process, number)).ok()).collect()
     }
 
     /// Names a target, and remembers it.

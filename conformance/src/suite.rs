@@ -1,6 +1,8 @@
-//! The list of checks, how one is run and what comes of it.
+//! How checks are run, and what comes of them.
 
+use crate::check::Check;
 use crate::checks::CHECKS;
+use crate::step::Stop;
 use crate::subject::Subject;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,66 +13,6 @@ use std::time::Duration;
 
 /// How long one check may take: a call that hangs is a failure with the check's name, not a test run that stands still.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// One check of a suite over subjects `S`.
-pub struct Check<S = Subject> {
-    /// What holds if it passes: `read_end_is_zero_and_stays`.
-    pub name: &'static str,
-    /// One line for a person.
-    pub what: &'static str,
-    /// Runs it, in the caller's thread and without a bound: see [`run_check`].
-    pub run: fn(&S) -> Step,
-}
-
-// Not derived: that would ask the same of the subject.
-impl<S> Copy for Check<S> {}
-
-impl<S> Clone for Check<S> {
-    fn clone(&self) -> Check<S> {
-        *self
-    }
-}
-
-impl<S> fmt::Debug for Check<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Check({})", self.name)
-    }
-}
-
-/// Lists checks: for each module its functions, and what holds if they pass.
-macro_rules! checks {
-    ($subject:ty: $($module:ident { $($name:ident = $what:literal;)+ })+) => {
-        /// Every check, in the order in which they run.
-        pub static CHECKS: &[$crate::suite::Check<$subject>] = &[
-            $($($crate::suite::Check { name: stringify!($name), what: $what, run: $module::$name },)+)+
-        ];
-    };
-}
-pub(crate) use checks;
-
-/// What a step of a check comes to.
-pub type Step<T = ()> = Result<T, Stop>;
-
-/// Why a check does not go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// It does not apply: the reason, such as a capability that is not claimed.
-    Skip(String),
-    /// The provider is at fault: how.
-    Fail(String),
-}
-
-impl From<vfs_core::Error> for Stop {
-    fn from(error: vfs_core::Error) -> Stop {
-        Stop::Fail(format!("{} ({})", error.chain(), error.code()))
-    }
-}
-
-impl From<std::io::Error> for Stop {
-    fn from(error: std::io::Error) -> Stop {
-        Stop::Fail(format!("the suite's own side: {error}"))
-    }
-}
 
 /// What came of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,6 +97,7 @@ pub(crate) fn run_all<S: Send + Sync + 'static>(checks: &[Check<S>], subject: S,
 mod tests {
     use super::*;
     use crate::Subject;
+    use crate::step::Step;
     use vfs_core::{Error, Host, Info, Instance, Provider, Result, Settings};
 
     struct Nothing;

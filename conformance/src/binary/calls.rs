@@ -2,8 +2,8 @@
 
 use super::request::Owned;
 use super::{Binary, Raw, RawFile, empty_error, failed, openable, opened};
+use crate::step::{Step, Stop};
 use crate::steps::{ensure, skip};
-use crate::suite::{Step, Stop};
 use std::ffi::{CStr, c_char};
 use std::ptr;
 use vfs_core::{Code, OpenFlags, Provider as _, abi};

@@ -3,9 +3,9 @@
 use super::Binary;
 use crate::case::{self, Case};
 use crate::process::Threads;
+use crate::step::Step;
 use crate::steps::{ensure, read_some, sample, write_all};
 use crate::subject::Subject;
-use crate::suite::Step;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

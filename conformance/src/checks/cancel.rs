@@ -2,9 +2,9 @@
 
 use crate::case::Case;
 use crate::hosted::Hosted;
+use crate::step::{Step, Stop};
 use crate::steps::{beside, ensure, refused, same, sample, skip};
 use crate::subject::{Blocking, Subject};
-use crate::suite::{Step, Stop};
 use crate::task::Task;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;

@@ -1,9 +1,9 @@
 //! CREATE, EXCLUSIVE, TRUNCATE, and names with nothing under them.
 
 use crate::case::Case;
+use crate::step::Step;
 use crate::steps::{ensure, refused, skip, write_all};
 use crate::subject::Subject;
-use crate::suite::Step;
 use vfs_core::{Code, Finish, OpenFlags};
 
 pub fn absent_names_are_enoent(subject: &Subject) -> Step {

@@ -2,9 +2,9 @@
 
 use crate::case::Case;
 use crate::hosted::Hosted;
+use crate::step::Step;
 use crate::steps::{ensure, read_some, refused, same, same_or_none, sample, skip, write_all};
 use crate::subject::Subject;
-use crate::suite::Step;
 use vfs_core::{Capabilities, Code, Control, File, Finish, Flush, OpenFlags};
 
 pub fn finish_on_a_reader_is_harmless(subject: &Subject) -> Step {

@@ -1,9 +1,9 @@
 //! What a provider says of itself, and its instances.
 
 use crate::case::{Case, start};
+use crate::step::Step;
 use crate::steps::ensure;
 use crate::subject::Subject;
-use crate::suite::Step;
 use vfs_core::{Descriptor, OpenFlags, Setting};
 
 pub fn info_is_well_formed(subject: &Subject) -> Step {

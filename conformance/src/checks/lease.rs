@@ -1,9 +1,9 @@
 //! The kernel file behind a file.
 
 use crate::case::Case;
+use crate::step::Step;
 use crate::steps::{ensure, read_some, same, sample, skip, write_all};
 use crate::subject::Subject;
-use crate::suite::Step;
 use vfs_core::{Capabilities, Code, Direction, File, Finish};
 
 /// Moves up to `buffer.len()` bytes out of the file through its lease; 0 at the end.

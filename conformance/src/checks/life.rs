@@ -1,11 +1,11 @@
 //! What outlives a file: descriptors, other files, other instances; and the errors.
 
 use crate::case::Case;
+use crate::step::{Step, Stop};
 use crate::steps::{
     beside, ensure, joined, read_all, read_some, refused, same, sample, skip, well_said, write_all,
 };
 use crate::subject::Subject;
-use crate::suite::{Step, Stop};
 use crate::task::Task;
 use std::io::SeekFrom;
 use std::sync::mpsc::{RecvTimeoutError, channel};

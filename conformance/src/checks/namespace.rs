@@ -1,9 +1,9 @@
 //! Work on names rather than open files.
 
 use crate::case::Case;
+use crate::step::{Step, Stop};
 use crate::steps::{ensure, refused, sample, sized, skip};
 use crate::subject::Subject;
-use crate::suite::{Step, Stop};
 use std::ops::ControlFlow;
 use vfs_core::{Code, Control, Kind, Namespace, Stat};
 

@@ -1,9 +1,9 @@
 //! Opening, and what an open file claims.
 
 use crate::case::Case;
+use crate::step::{Step, Stop};
 use crate::steps::{claims, ensure, read_some, refused, same, sample, skip, write_all};
 use crate::subject::Subject;
-use crate::suite::{Step, Stop};
 use std::io::SeekFrom;
 use vfs_core::{Capabilities, Code, Direction, File, Finish, Flush, OpenFlags};
 

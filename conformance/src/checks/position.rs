@@ -1,9 +1,9 @@
 //! The one position, and the size.
 
 use crate::case::Case;
+use crate::step::Step;
 use crate::steps::{claims, ensure, read_all, read_some, refused, same, sample, seeking, skip, write_all};
 use crate::subject::Subject;
-use crate::suite::Step;
 use std::io::SeekFrom;
 use vfs_core::{Capabilities, Code, File, Finish};
 

@@ -1,11 +1,11 @@
 //! Reading and writing at offsets, without the position.
 
 use crate::case::Case;
+use crate::step::Step;
 use crate::steps::{
     beside, claims, ensure, joined, read_all, read_some, read_some_at, same, sample, write_all, write_all_at,
 };
 use crate::subject::Subject;
-use crate::suite::Step;
 use std::thread;
 use vfs_core::{Capabilities, Finish};
 

@@ -2,9 +2,9 @@
 
 use crate::case::Case;
 use crate::memory::Against;
+use crate::step::Step;
 use crate::steps::{ensure, guarded, read_all, read_into, read_some, same, sample, skip};
 use crate::subject::Subject;
-use crate::suite::Step;
 use vfs_core::{Capabilities, OpenFlags};
 
 pub fn read_returns_the_content(subject: &Subject) -> Step {

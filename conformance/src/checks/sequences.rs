@@ -6,9 +6,9 @@ mod run;
 
 use crate::hosted::Hosted;
 use crate::random::Random;
+use crate::step::{Step, Stop};
 use crate::steps::{sample, skip};
 use crate::subject::{Subject, Targets};
-use crate::suite::{Step, Stop};
 use model::Model;
 use run::Run;
 use std::env;

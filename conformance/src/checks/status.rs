@@ -1,9 +1,9 @@
 //! What an open file knows of itself.
 
 use crate::case::Case;
+use crate::step::Step;
 use crate::steps::{claims, ensure, sample, sized, skip, write_all};
 use crate::subject::Subject;
-use crate::suite::Step;
 use vfs_core::{Capabilities, File, Finish, OpenFlags, Stat};
 
 /// The most bytes of a version tag: the struct that carries it has room for 128 with its NUL.

@@ -2,9 +2,9 @@
 
 use crate::case::Case;
 use crate::memory::Against;
+use crate::step::Step;
 use crate::steps::{claims, ensure, read_only, refused, same, same_or_none, sample, skip, write_all};
 use crate::subject::Subject;
-use crate::suite::Step;
 use std::io::SeekFrom;
 use vfs_core::{Capabilities, Code, Control, Finish, OpenFlags};
 

@@ -1,10 +1,11 @@
 //! A writer that fails: never an end.
 
 use super::bytes::{drain, fill, noise_of, write_until_it_fails, write_whole};
-use super::case::{Case, deadline, meet};
+use super::case::{Case, meet};
+use super::deadline::deadline;
 use super::subject::{Subject, Writers};
+use crate::step::{Step, Stop};
 use crate::steps::{ensure, refused, same};
-use crate::suite::{Step, Stop};
 use vfs_core::{Code, Finish, OpenFile};
 
 pub fn discard_before_the_reader_is_remembered(subject: &Subject) -> Step {

@@ -1,10 +1,11 @@
 //! How much a pipe takes before its reader reads.
 
 use super::bytes::{fill, noise_of, read_exactly, read_to_end, write_whole};
-use super::case::{Case, deadline};
+use super::case::Case;
+use super::deadline::deadline;
 use super::subject::Subject;
+use crate::step::Step;
 use crate::steps::{ensure, same};
-use crate::suite::Step;
 use vfs_core::Finish;
 
 pub fn at_least_64_kib_are_buffered(subject: &Subject) -> Step {

@@ -1,9 +1,9 @@
 //! Content that tells where it belongs, and whole stretches of it through files.
 
-use super::case::{SOON, deadline};
+use super::deadline::{SOON, deadline};
 use crate::random::{Random, mixed};
+use crate::step::{Step, Stop};
 use crate::steps::{ensure, refused, same};
-use crate::suite::{Step, Stop};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Error, Finish, OpenFile, Result};
 

@@ -2,8 +2,8 @@
 
 use super::bytes::{read_exactly, write_whole};
 use super::subject::{Pair, Subject, Writers};
+use crate::step::{Step, Stop};
 use crate::steps::{ensure, refused};
-use crate::suite::{Step, Stop};
 use crate::task::Task;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -12,8 +12,6 @@ use vfs_core::{Code, Control, OpenFile, OpenFlags, OpenOptions, Registry};
 
 /// A call that has slept for so long waits. One that waits longer than it should is not mistaken for one that does not.
 const WAITS: Duration = Duration::from_millis(100);
-/// Soon, for a deadline that is meant to pass.
-pub(crate) const SOON: Duration = Duration::from_millis(50);
 /// For a call to end after a cancel: the rule is 100 ms, a loaded machine gets more.
 pub(crate) const SLACK: Duration = Duration::from_secs(10);
 
@@ -79,11 +77,6 @@ impl<'a> Case<'a> {
 pub(crate) fn meet(reader: &mut OpenFile, writer: &mut OpenFile) -> Step {
     write_whole(writer, b"x")?;
     read_exactly(reader, 1).map(drop)
-}
-
-/// Moves a file's deadline to `after` from now.
-pub(crate) fn deadline(file: &OpenFile, after: Duration) {
-    file.control().set_deadline(Some(Instant::now() + after));
 }
 
 /// A call in progress.

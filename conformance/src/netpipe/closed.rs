@@ -3,8 +3,8 @@
 use super::bytes::{read_exactly, write_until_it_fails, write_whole};
 use super::case::Case;
 use super::subject::Subject;
+use crate::step::Step;
 use crate::steps::refused;
-use crate::suite::Step;
 use vfs_core::{Code, Finish, Flush};
 
 pub fn reader_close_ends_a_blocked_write(subject: &Subject) -> Step {

@@ -4,8 +4,8 @@ use super::bytes::{finish_all, noise_of, read_exactly, read_to_end, read_up_to, 
 use super::case::{Call, Case, all_done};
 use super::subject::Subject;
 use crate::random::Random;
+use crate::step::Step;
 use crate::steps::{ensure, same};
-use crate::suite::Step;
 use vfs_core::{Finish, Flush, OpenFile, OpenFlags};
 
 pub fn both_sides_may_write_first(subject: &Subject) -> Step {

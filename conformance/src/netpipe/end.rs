@@ -1,10 +1,11 @@
 //! How a pipe ends well: END, the end that a reader sees, SYNC and COMMIT.
 
 use super::bytes::{at_end, fill, noise_of, read_exactly, read_to_end, write_whole};
-use super::case::{Case, deadline, meet};
+use super::case::{Case, meet};
+use super::deadline::deadline;
 use super::subject::Subject;
+use crate::step::Step;
 use crate::steps::{ensure, same};
-use crate::suite::Step;
 use vfs_core::{Finish, Flush, OpenFlags};
 
 pub fn end_is_zero_and_stays(subject: &Subject) -> Step {

@@ -3,8 +3,8 @@
 use super::bytes::{read_to_end, write_whole};
 use super::case::{Case, meet};
 use super::subject::Subject;
+use crate::step::Step;
 use crate::steps::{ensure, refused, same};
-use crate::suite::Step;
 use std::time::Instant;
 use vfs_core::{Capabilities, Code, Finish, OpenFlags, OpenOptions};
 

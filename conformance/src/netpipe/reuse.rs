@@ -3,8 +3,8 @@
 use super::bytes::{at_end, drain, noise_of, read_to_end, write_whole};
 use super::case::Case;
 use super::subject::Subject;
+use crate::step::Step;
 use crate::steps::{ensure, same};
-use crate::suite::Step;
 use vfs_core::Finish;
 
 pub fn a_name_may_be_used_again(subject: &Subject) -> Step {

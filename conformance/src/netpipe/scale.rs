@@ -3,8 +3,8 @@
 use super::bytes::{at_end, read_exactly, write_whole};
 use super::case::Case;
 use super::subject::Subject;
+use crate::step::Step;
 use crate::steps::{ensure, same, skip};
-use crate::suite::Step;
 use std::fs;
 use vfs_core::Finish;
 

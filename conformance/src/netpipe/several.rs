@@ -1,11 +1,12 @@
 //! Several writers, and one too many at either end.
 
 use super::bytes::{read_exactly, read_to_end, read_up_to, times_out, write_whole};
-use super::case::{Call, Case, all_done, deadline, meet};
+use super::case::{Call, Case, all_done, meet};
+use super::deadline::deadline;
 use super::subject::{Subject, Writers};
 use crate::random::Random;
+use crate::step::Step;
 use crate::steps::{ensure, refused, same};
-use crate::suite::Step;
 use vfs_core::{Code, Finish, OpenFile, OpenFlags};
 
 pub fn a_second_writer_is_ebusy(subject: &Subject) -> Step {

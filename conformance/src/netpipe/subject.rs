@@ -1,6 +1,6 @@
 //! What the suite must be told of a back-end.
 
-use crate::suite::Step;
+use crate::step::Step;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,10 +1,11 @@
 //! Waiting for the other side, and what ends a wait: the other side, the deadline, a cancel.
 
 use super::bytes::{fill, read_exactly, read_to_end, times_out, write_whole};
-use super::case::{Case, SLACK, SOON, deadline, meet};
+use super::case::{Case, SLACK, meet};
+use super::deadline::{SOON, deadline};
 use super::subject::Subject;
+use crate::step::Step;
 use crate::steps::{ensure, refused, same};
-use crate::suite::Step;
 use std::time::Instant;
 use vfs_core::{Code, Finish, OpenFile};
 

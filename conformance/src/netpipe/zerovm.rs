@@ -4,8 +4,8 @@ use super::bytes::{expect_noise, finish_all, noise, read_up_to, write_noise, wri
 use super::case::{Call, Case, all_done};
 use super::subject::{Subject, Writers};
 use crate::random::Random;
+use crate::step::Step;
 use crate::steps::ensure;
-use crate::suite::Step;
 use std::thread;
 use std::time::Duration;
 use vfs_core::{Finish, OpenFile, OpenFlags, copy};

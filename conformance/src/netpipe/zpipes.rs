@@ -1,10 +1,11 @@
 //! The cases that the tests of zpipes, ZeroVM's broker, had.
 
 use super::bytes::{at_end, read_to_end, read_up_to, write_until_it_fails, write_whole};
-use super::case::{Case, SOON, deadline, meet};
+use super::case::{Case, meet};
+use super::deadline::{SOON, deadline};
 use super::subject::Subject;
+use crate::step::Step;
 use crate::steps::{ensure, refused, same};
-use crate::suite::Step;
 use vfs_core::{Code, Finish};
 
 pub fn reads_cut_what_was_written(subject: &Subject) -> Step {

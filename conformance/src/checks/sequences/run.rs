@@ -4,10 +4,10 @@ use super::model::Model;
 use crate::case::Case;
 use crate::memory::Against;
 use crate::random::Random;
+use crate::step::{Step, Stop};
 use crate::steps::{
     ensure, guarded, read_into, read_only, refused, same, same_or_none, sample, seeking, sized,
 };
-use crate::suite::{Step, Stop};
 use std::fmt;
 use std::io::SeekFrom;
 use std::time::Instant;
