@@ -10,7 +10,7 @@ pub struct Check<S = Subject> {
     pub name: &'static str,
     /// One line for a person.
     pub what: &'static str,
-    /// Runs it, in the caller's thread and without a bound: see [`run_check`].
+    /// Runs it, in the caller's thread and without a bound: see [`run_check`](crate::run_check).
     pub run: fn(&S) -> Step,
 }
 
