@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use support::{Done, Folder, Started, bounded, run, zvfs};
+use support::{Done, Folder, Started, bounded, run, run_timed, zvfs};
 use zvfs_test_support::{have, skip};
 
 /// A provider whose constructor, opens and reads do what the test says.
@@ -65,8 +65,9 @@ fn a_constructor_that_never_returns_is_ended_by_a_timeout_and_by_a_signal() {
     for arguments in
         [&["cat", "evil:x"][..], &["cp", "evil:x", &target], &["stat", "evil:x"], &["rm", "evil:x"]]
     {
-        let done = run(over(&folder, &[arguments, &["--timeout", "200ms"]].concat()));
-        done.failed(110, &["--timeout 200ms: ", "timed out", "evil:x", "libzvfs_evil.so"]);
+        let timed = |seconds| over(&folder, &[arguments, &["--timeout", &format!("{seconds}s")]].concat());
+        run_timed("zvfs: loading", timed)
+            .failed(110, &["--timeout ", "s: ", "timed out", "evil:x", "libzvfs_evil.so"]);
         for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
             let mut command = over(&folder, arguments);
             let mut started = Started::as_set(command.stdout(Stdio::null()).stderr(Stdio::piped()));
@@ -111,7 +112,7 @@ fn a_session_whose_provider_never_loads_is_reported_and_the_command_ends() {
             ),
         )
     };
-    let done = run(over(&folder, &["run", &manifest(1)]));
+    let done = run_timed("zvfs: loading", |seconds| over(&folder, &["run", &manifest(seconds)]));
     done.failed(4, &["hangs: timeout", "evil:x", "keeps its thread"]);
     // And by a signal, long before its Timeout.
     let hangs = manifest(1000);

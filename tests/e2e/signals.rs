@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use support::{Folder, Started, bounded, eventually, run, zvfs};
+use support::{Folder, Started, bounded, eventually, run_timed, zvfs};
 use zvfs_test_support::have;
 
 /// Opens a FIFO for writing, which waits for the command to open it for reading, and lets it take some bytes.
@@ -240,8 +240,8 @@ fn a_provider_that_ignores_its_cancel_is_left_behind() {
         command
     };
     let target = folder.at("target");
-    run(over(&["cp", "--timeout", "100ms", "stuck:", &target]))
-        .failed(110, &["ignored its cancel", "`stuck:`"]);
+    let copy = |seconds| over(&["cp", "--timeout", &format!("{seconds}s"), "stuck:", &target]);
+    run_timed("zvfs: stuck", copy).failed(110, &["ignored its cancel", "`stuck:`"]);
     let mut command = over(&["cat", "stuck:"]);
     let mut started = Started::as_set(command.stdout(Stdio::null()).stderr(Stdio::piped()));
     let mut stderr = BufReader::new(started.child.stderr.take().unwrap());
@@ -257,16 +257,18 @@ fn a_provider_that_ignores_its_cancel_is_left_behind() {
 
     // A session's report comes all the same, and the process ends.
     let program = support::repository("examples/jobs/wordcount/wordcount.wat");
-    let manifest = folder.write(
-        "m",
-        format!(
-            "Version = 20140509\nProgram = {}\nMemory = 1048576, 0\nTimeout = 1\n\
+    let manifest = |timeout: u32| {
+        folder.write(
+            "m",
+            format!(
+                "Version = 20140509\nProgram = {}\nMemory = 1048576, 0\nTimeout = {timeout}\n\
              Channel = stuck:, /dev/stdin, 0, 9, 9, 0, 0\n\
              Channel = /dev/null, /dev/stdout, 0, 0, 0, 9, 9\n\
              Channel = /dev/null, /dev/stderr, 0, 0, 0, 9, 9\n",
-            program.display()
-        ),
-    );
-    run(over(&["run", &manifest]))
+                program.display()
+            ),
+        )
+    };
+    run_timed("zvfs: stuck", |seconds| over(&["run", &manifest(seconds)]))
         .failed(4, &["m: timeout: channel /dev/stdin: read stuck:", "a provider that ignores its cancel"]);
 }

@@ -1,12 +1,12 @@
 //! Pipes through the broker: the bytes, the backpressure, and how each kind of end gets to the other side.
 
-use crate::client::{PATIENCE, Running, is_timeout, secret, until};
+use crate::client::{Running, is_timeout, secret, until};
 use netpipe::{Message, Reason, Token, code};
 use rustix::net::sockopt::set_socket_linger;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Joins two connections.
 fn joined(broker: &Running) -> (TcpStream, TcpStream) {
@@ -323,12 +323,10 @@ fn a_stopped_broker_lets_relays_end_and_resets_the_rest() {
 fn many_relays_run_at_once() {
     let broker = Running::start();
     let pairs: Vec<_> = (0..50).map(|_| joined(&broker)).collect();
-    let end = Instant::now() + PATIENCE;
     thread::scope(|scope| {
         for (seed, (one, two)) in pairs.iter().enumerate() {
             scope.spawn(move || send(one, seed as u64, 1 << 20));
             scope.spawn(move || assert_eq!(receive(two, seed as u64), 1 << 20));
         }
     });
-    assert!(Instant::now() < end);
 }

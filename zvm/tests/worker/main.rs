@@ -129,7 +129,7 @@ fn timeout_and_cancel_end_a_compiler() {
     running.control().cancel();
     let report = running.wait();
     ended(&report, 4, "cancelled");
-    assert!(start.elapsed() < BOUND / 2 && report.notes.is_empty(), "{:?} {report:?}", start.elapsed());
+    assert!(start.elapsed() < BOUND && report.notes.is_empty(), "{:?} {report:?}", start.elapsed());
     // The kernel tells of none that still runs or was not waited for.
     let none = rustix::process::wait(rustix::process::WaitOptions::NOHANG).unwrap_err();
     assert_eq!(none, rustix::io::Errno::CHILD);
