@@ -36,7 +36,6 @@
 //! | `stream`, `transfer` | FIFOs, devices, standard streams; moving bytes without holding the caller |
 //! | `namespace`, `status` | stat, list, remove; what stat says |
 //! | `failure` | system errors to ours |
-//! | `sys` | keeps SIGPIPE from the host |
 
 mod atomic;
 mod attributes;

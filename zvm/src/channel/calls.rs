@@ -121,7 +121,11 @@ impl Channel {
     /// ENOTSUP: sequential or append writes, or the source cannot. EDQUOT: not writable, or over `put_size`.
     pub fn set_size(&mut self, size: u64) -> Result<(), CallError> {
         self.unbroken()?;
-        if !self.writable() || size > self.spec.limits.put_size {
+        if !self.writable() {
+            return Err(Code::EDQUOT.into());
+        }
+        if size > self.spec.limits.put_size {
+            self.counters.note_exhausted(Quota::PutSize);
             return Err(Code::EDQUOT.into());
         }
         if !self.random_write || !self.sources.truncatable() {
@@ -180,7 +184,7 @@ impl Channel {
     }
 
     /// How much of a read of `count` bytes the quotas allow.
-    fn get_quota(&self, count: usize) -> usize {
+    pub(super) fn get_quota(&self, count: usize) -> usize {
         let (limits, counts) = (&self.spec.limits, self.counters.counts());
         if counts.gets >= limits.gets {
             return 0;

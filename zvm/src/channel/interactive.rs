@@ -26,7 +26,7 @@ impl Channel {
             // Its sources are gone with the thread that is not there: a channel that only seems to be at its end.
             self.ahead = Some(start(sources, wake.clone()).map_err(|error| self.fail(error))?);
         }
-        let left = self.quota_left();
+        let left = self.get_quota(usize::MAX);
         if let (Some(ahead), true) = (&self.ahead, left > 0) {
             ahead.ask(left);
         }
@@ -40,7 +40,7 @@ impl Channel {
 
     /// Whether a read would answer at once: there is data, the end, an error, or no quota left.
     pub(crate) fn is_ready(&self) -> bool {
-        self.quota_left() == 0 || self.ended() || self.ahead.as_ref().is_some_and(Ahead::ready)
+        self.get_quota(1) == 0 || self.ended() || self.ahead.as_ref().is_some_and(Ahead::ready)
     }
 
     /// How many bytes a read would give at once.
@@ -65,15 +65,6 @@ impl Channel {
     /// Whether the end was seen.
     pub(super) fn ended(&self) -> bool {
         self.ahead.is_none() && self.sources.at_end()
-    }
-
-    /// How many bytes the quotas allow to be read.
-    fn quota_left(&self) -> usize {
-        let (limits, counts) = (&self.spec.limits, self.counters.counts());
-        if counts.gets >= limits.gets {
-            return 0;
-        }
-        usize::try_from(limits.get_size.saturating_sub(counts.get_bytes)).unwrap_or(usize::MAX)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::shelf::{Book, PIPE, Shelf, x};
 use vfs_core::Code;
-use zvm::{CallError, ExitCode};
+use zvm::{CallError, ExitCode, Quota};
 
 #[test]
 fn short_writes_are_joined_and_cost_one_put() {
@@ -86,8 +86,10 @@ fn a_size_is_set_within_the_quota() {
     let shelf = Shelf::new();
     shelf.put("f", Book::new("abcdef"));
     let mut channels = shelf.open("test:f, 3, 9, 99, 9, 8");
+    let meters = channels.meters();
     let channel = x(&mut channels);
     assert_eq!(channel.set_size(9), Err(Code::EDQUOT.into()));
+    assert!(meters.iter().any(|meter| meter.alias == "/x" && meter.exhausted() == [Quota::PutSize]));
     assert_eq!(channel.set_size(2), Ok(()));
     assert_eq!(channel.allocate(1, 1), Ok(()));
     assert_eq!(channel.size(), Ok(2), "an allocation never shrinks");
