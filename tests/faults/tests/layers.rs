@@ -389,7 +389,7 @@ fn a_layer_learns_which_flags_its_inner_provider_takes() {
     bounded(|| {
         let place = Place::new();
         let registry = place.registry();
-        let flags = registry.supported_flags("file:/", &OpenOptions::default()).unwrap().bits();
+        let flags = registry.info("file:/", &OpenOptions::default()).unwrap().supported_flags.bits();
         for layer in LAYERS {
             let error = registry.open(&place.over(layer, "flags", "x"), &read()).unwrap_err();
             assert!(error.chain().ends_with(&format!("flags {flags:x}")), "{}", error.chain());

@@ -59,7 +59,7 @@ impl Registry {
         options: &OpenOptions,
         in_place: Option<&str>,
     ) -> Result<(OpenFile, Placement)> {
-        let supported = self.supported_flags(descriptor, options)?;
+        let supported = self.info(descriptor, options)?.supported_flags;
         let reserve = options.flags & OpenFlags::PREALLOCATE;
         let new = (OpenFlags::CREATE | OpenFlags::TRUNCATE | reserve) & supported;
         let base = OpenFlags::WRITE | (options.flags & OpenFlags::HINTS);

@@ -136,16 +136,6 @@ impl Registry {
         self.opened(descriptor, options).map_err(|error| in_context(error, "open", descriptor))
     }
 
-    /// Says which open flags the provider of a descriptor honours, so that a host can leave out those that mean nothing to it:
-    /// a pipe's provider has nothing to create or to empty. Loads the provider if this is the first use of it; of `options` only the
-    /// control counts, which ends that.
-    ///
-    /// # Errors
-    /// As [`open`](Registry::open), but for the provider's.
-    pub fn supported_flags(&self, descriptor: &str, options: &OpenOptions) -> Result<OpenFlags> {
-        self.provider_of(descriptor, options).map(|loaded| loaded.info.supported_flags)
-    }
-
     /// Says whether a scheme leads somewhere: to an alias, to a provider that the operator names, or to a library in the
     /// folders. Loads nothing, and promises nothing of the library.
     pub fn knows(&self, scheme: &str) -> bool {
@@ -154,13 +144,16 @@ impl Registry {
                 && added(&self.0.libraries.lock(), &scheme.to_ascii_lowercase()).is_some()
     }
 
-    /// What the provider of a descriptor says of itself. Opens nothing, but loads it if this is its first use; of `options` only the
-    /// control counts, which ends that.
+    /// What the provider of a descriptor says of itself: also which open flags it honours, so that a host can leave out those that
+    /// mean nothing to it, for a pipe's provider has nothing to create or to empty. Opens nothing, but loads the provider if this
+    /// is its first use; of `options` only the control counts, which ends that.
     ///
     /// # Errors
     /// As [`open`](Registry::open), but for the provider's.
     pub fn info(&self, descriptor: &str, options: &OpenOptions) -> Result<Info> {
-        self.provider_of(descriptor, options).map(|loaded| loaded.info.clone())
+        let descriptor = Descriptor::parse(descriptor)?;
+        let info = self.info_of(descriptor, options);
+        info.map_err(|error| in_context(error, "open", descriptor))
     }
 
     /// Asks for the status of a name, without opening it where the provider can; else opens it for reading.

@@ -206,8 +206,11 @@ impl Opener<'_> {
         let (mut file, placement) = match access(spec) {
             Access::Open(must, may) => {
                 // A pipe's provider knows nothing to create.
-                let may =
-                    if may.is_empty() { may } else { may & registry.supported_flags(descriptor, &open)? };
+                let may = if may.is_empty() {
+                    may
+                } else {
+                    may & registry.info(descriptor, &open)?.supported_flags
+                };
                 (registry.open(descriptor, &open.with_flags(must | may | hint(spec)))?, None)
             }
             Access::Create(in_place) => {

@@ -53,10 +53,7 @@ type Use = (fn(&Registry, &Control) -> Result<(), Error>, fn(&Control));
 const USES: [Use; 4] = [
     (|registry, control| registry.open("stuck:x", &reading().control(control)).map(drop), Control::cancel),
     (|registry, control| registry.open("stuck:x", &reading().control(control)).map(drop), time_out),
-    (
-        |registry, control| registry.supported_flags("stuck:x", &reading().control(control)).map(drop),
-        time_out,
-    ),
+    (|registry, control| registry.info("stuck:x", &reading().control(control)).map(drop), time_out),
     (
         |registry, control| {
             let listing = registry.provider("stuck", control);

@@ -73,7 +73,7 @@ impl HostCalls for LayerHost {
 
     fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
         let options = OpenOptions { leader: Some(context.clone()), ..OpenOptions::default() };
-        self.registry()?.supported_flags(descriptor, &options)
+        self.registry()?.info(descriptor, &options).map(|info| info.supported_flags)
     }
 
     fn stat(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Stat> {

@@ -9,21 +9,22 @@ use crate::flags::OpenFlags;
 use crate::host::configuration::open_settings;
 use crate::host::open::{OpenFile, OpenOptions};
 use crate::host::registry::Registry;
-use crate::host::registry::first_use::{Loaded, Started};
-use crate::provider::{Namespace, Request};
+use crate::host::registry::first_use::Started;
+use crate::provider::{Info, Namespace, Request};
 use std::any::Any;
 use std::sync::Arc;
 
 impl Registry {
-    pub(super) fn provider_of(&self, descriptor: &str, options: &OpenOptions) -> Result<Arc<Loaded>> {
-        let descriptor = Descriptor::parse(descriptor)?;
+    /// What the provider says of itself, loaded but not started.
+    pub(super) fn info_of(&self, descriptor: Descriptor<'_>, options: &OpenOptions) -> Result<Info> {
         let scheme = descriptor.scheme().to_ascii_lowercase();
-        let loaded = self.controlled(descriptor, options, |_, context| {
-            self.loaded(&self.resolve(&scheme).provider, &scheme, context)
-        });
-        loaded.map_err(|error| in_context(error, "open", descriptor))
+        self.controlled(descriptor, options, |_, context| {
+            let loaded = self.loaded(&self.resolve(&scheme).provider, &scheme, context)?;
+            Ok(loaded.info.clone())
+        })
     }
 
+    /// Opens, after what any open of any provider must keep.
     pub(super) fn opened(&self, descriptor: Descriptor<'_>, options: &OpenOptions) -> Result<OpenFile> {
         options.flags.check()?;
         self.with_request(descriptor, options, |started, request, control| {
@@ -57,6 +58,7 @@ impl Registry {
         })
     }
 
+    /// Makes a call of the provider's instance, loaded and started if this is its first use.
     fn with_request<T>(
         &self,
         descriptor: Descriptor<'_>,
