@@ -3,7 +3,7 @@
 use crate::code::Code;
 use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 
 /// What every fallible call returns.
@@ -74,14 +74,18 @@ impl Error {
         let mut text = self.0.message.to_string();
         let mut cause = StdError::source(self);
         while let Some(error) = cause {
-            let words = error.to_string();
-            let new = unsaid(&text, &words);
-            if !new.is_empty() {
-                let _ = write!(text, ": {new}");
-            }
+            add(&mut text, &error.to_string());
             cause = error.source();
         }
         text
+    }
+
+    /// What the causes add to this error's own text: why, where that says what was being done.
+    #[cfg(feature = "host")]
+    pub(crate) fn why(&self) -> String {
+        let text = self.chain();
+        let after = text.strip_prefix(&*self.0.message).and_then(|rest| rest.split_once(": "));
+        after.map_or_else(|| text.clone(), |(_, why)| why.to_owned())
     }
 
     /// A copy with the causes folded into the text: what can be kept and returned again.
@@ -91,16 +95,41 @@ impl Error {
     }
 }
 
+/// Adds a cause's words to a text, each part once.
+fn add(text: &mut String, words: &str) {
+    let new = unsaid(text, words);
+    if new.is_empty() {
+        return;
+    }
+    // What the cause says again is left to it: it may say more, as "open a with ATOMIC: it is a FIFO" does of "open a".
+    let last = text.rfind(": ").map_or(0, |at| at + 2);
+    if says(new, &text[last..]) {
+        text.truncate(last);
+    } else {
+        text.push_str(": ");
+    }
+    text.push_str(new);
+}
+
 /// What words add to a text: all of them, but for those at their beginning that a part of the text is already.
 fn unsaid<'a>(text: &str, words: &'a str) -> &'a str {
-    let parts = format!(": {text}: ");
-    let goes_on = |(at, found): (usize, &str)| parts[at + found.len()..].starts_with([':', ' ']);
-    if text.ends_with(words) || parts.match_indices(&format!(": {words}")).any(goes_on) {
+    if text.ends_with(words) || says(text, words) {
         return "";
     }
+    let parts = format!(": {text}: ");
     let ends = words.match_indices(": ").map(|(at, _)| at);
     let said = ends.filter(|at| *at > 0 && parts.contains(&format!(": {}: ", &words[..*at]))).max();
     said.map_or(words, |at| &words[at + 2..])
+}
+
+/// Whether a part of a text is these words, or begins with them.
+fn says(text: &str, words: &str) -> bool {
+    let parts = format!(": {text}: ");
+    let ends = |(at, found): (usize, &str)| {
+        let rest = &parts[at + found.len()..];
+        rest.starts_with(": ") || rest.starts_with(' ')
+    };
+    parts.match_indices(&format!(": {words}")).any(ends)
 }
 
 impl fmt::Display for Error {
@@ -229,8 +258,24 @@ mod tests {
             ("read a: lost", &["read ba"], "read ba: read a: lost"),
             ("read a", &["read a"], "read a"),
             (": odd", &["x"], "x: : odd"),
+            ("open a with ATOMIC: a pipe", &["open a", "x"], "x: open a with ATOMIC: a pipe"),
+            ("open ab: a pipe", &["open a"], "open a: open ab: a pipe"),
+            ("read a: timed out after 3 s", &["timed out", "read a"], "read a: timed out after 3 s"),
+            (
+                "read a: stopped",
+                &["timed out waiting for b", "read a"],
+                "read a: timed out waiting for b: stopped",
+            ),
         ] {
             assert_eq!(chain(cause, contexts), text);
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "host")]
+    fn why_leaves_out_what_was_being_done() {
+        for cause in ["a pipe", "open a: a pipe", "open a with ATOMIC: a pipe"] {
+            assert_eq!(Error::new(Code::ENOTSUP, cause).context("open a").why(), "a pipe");
         }
     }
 }

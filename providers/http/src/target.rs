@@ -33,7 +33,7 @@ impl Target {
     /// # Errors
     /// EINVAL: not a URL with a host.
     pub fn of(request: &Request<'_>) -> Result<Target> {
-        let refuse = |why: &str| Error::new(Code::EINVAL, format!("{}: {why}", request.shown()));
+        let refuse = |why: &str| Error::new(Code::EINVAL, why.to_owned());
         let (scheme, rest) = (request.scheme(), request.rest());
         // The parser would take `http:host` and `http:///host` too: what looks odd is a mistake.
         if !rest.starts_with("//") || rest[2..].starts_with(['/', '\\']) {

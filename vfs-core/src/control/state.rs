@@ -219,8 +219,8 @@ impl State {
         let word = code.text();
         match self.waits.take() {
             Some(waiting) => error.context(format!("{word} waiting for {waiting}")),
-            None if error.chain().contains(word) => error,
-            None => error.context(word),
+            // As one text, so that the chain leaves out the word where the text has it.
+            None => error.flattened().context(word),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::descriptor::Descriptor;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::file::Kind;
 use crate::flags::{Capabilities, OpenFlags};
 use crate::host::open::{OpenFile, OpenOptions};
@@ -70,7 +70,7 @@ impl Registry {
                 "its provider does not support ATOMIC".to_owned()
             }
             None => match open(new | OpenFlags::ATOMIC) {
-                Err(error) if error.code() == Code::ENOTSUP => reason(descriptor, &error),
+                Err(error) if error.code() == Code::ENOTSUP => error.why(),
                 opened => return Ok((opened?, Placement::default())),
             },
         };
@@ -78,7 +78,7 @@ impl Registry {
         // What is there is opened without a flag that changes it. To try that on what may be a pipe would break the pipe; and
         // room for more must be found before the old content goes, which is the provider's to do.
         let parsed = Descriptor::parse(descriptor)?;
-        let stat = || self.named(parsed, options, |names, request| names.stat(request));
+        let stat = || self.named(parsed, options, "stat", |names, request| names.stat(request));
         let regular = || stat().is_ok_and(|stat| stat.kind == Kind::Regular);
         if new.contains(OpenFlags::TRUNCATE)
             && reserve.is_empty()
@@ -104,14 +104,4 @@ impl Registry {
             opened => placed(opened?, false),
         }
     }
-}
-
-/// What a refusal says after the name of what it refuses.
-fn reason(descriptor: &str, error: &Error) -> String {
-    let text = error.chain();
-    let shown = Descriptor::parse(descriptor).map(|descriptor| descriptor.to_string());
-    // "open /x: why", "open /x with ATOMIC: why"
-    let after =
-        shown.ok().and_then(|shown| text.split_once(&shown)).and_then(|(_, after)| after.split_once(": "));
-    after.map_or_else(|| text.clone(), |(_, why)| why.to_owned())
 }

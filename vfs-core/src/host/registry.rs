@@ -26,7 +26,6 @@ use std::sync::Arc;
 
 use first_use::{Loaded, Started};
 pub use listing::Listing;
-use opening::in_context;
 use work::Work;
 pub use work::is_loading;
 
@@ -132,8 +131,7 @@ impl Registry {
     /// # Blocking
     /// As the provider; the [`Control`](crate::Control) in `options` ends it.
     pub fn open(&self, descriptor: &str, options: &OpenOptions) -> Result<OpenFile> {
-        let descriptor = Descriptor::parse(descriptor)?;
-        self.opened(descriptor, options).map_err(|error| in_context(error, "open", descriptor))
+        self.opened(Descriptor::parse(descriptor)?, options)
     }
 
     /// Says whether a scheme leads somewhere: to an alias, to a provider that the operator names, or to a library in the
@@ -144,16 +142,19 @@ impl Registry {
                 && added(&self.0.libraries.lock(), &scheme.to_ascii_lowercase()).is_some()
     }
 
-    /// What the provider of a descriptor says of itself: also which open flags it honours, so that a host can leave out those that
-    /// mean nothing to it, for a pipe's provider has nothing to create or to empty. Opens nothing, but loads the provider if this
-    /// is its first use; of `options` only the control counts, which ends that.
+    /// What the provider of a descriptor says of itself. A host leaves out the open flags that it does not support and that mean
+    /// nothing to it: a pipe's provider has nothing to create or to empty. Opens nothing, but loads the provider if this is its
+    /// first use; of `options` only the control counts, which ends that.
     ///
     /// # Errors
     /// As [`open`](Registry::open), but for the provider's.
     pub fn info(&self, descriptor: &str, options: &OpenOptions) -> Result<Info> {
         let descriptor = Descriptor::parse(descriptor)?;
-        let info = self.info_of(descriptor, options);
-        info.map_err(|error| in_context(error, "open", descriptor))
+        let scheme = descriptor.scheme().to_ascii_lowercase();
+        self.controlled(descriptor, options, "open", |_, context| {
+            let loaded = self.loaded(&self.resolve(&scheme).provider, &scheme, context)?;
+            Ok(loaded.info.clone())
+        })
     }
 
     /// Asks for the status of a name, without opening it where the provider can; else opens it for reading.
@@ -162,14 +163,14 @@ impl Registry {
     /// As [`open`](Registry::open); ENOTSUP: the provider knows no status.
     pub fn stat(&self, descriptor: &str, options: &OpenOptions) -> Result<Stat> {
         let descriptor = Descriptor::parse(descriptor)?;
-        let stat = match self.named(descriptor, options, |names, request| names.stat(request)) {
+        match self.named(descriptor, options, "stat", |names, request| names.stat(request)) {
             Err(error) if error.code() == Code::ENOTSUP => {
                 let options = OpenOptions { flags: OpenFlags::READ, ..options.clone() };
-                self.opened(descriptor, &options).and_then(|mut file| file.stat())
+                let mut file = self.opened(descriptor, &options)?;
+                file.stat().map_err(|error| error.context(format!("stat {descriptor}")))
             }
             result => result,
-        };
-        stat.map_err(|error| in_context(error, "stat", descriptor))
+        }
     }
 
     /// Calls `each` for every entry of a directory that is UTF-8, in the provider's order, until it breaks off.
@@ -208,8 +209,7 @@ impl Registry {
     /// As [`open`](Registry::open); EISDIR; ENOTSUP: the provider cannot remove.
     pub fn remove(&self, descriptor: &str, options: &OpenOptions) -> Result<()> {
         let descriptor = Descriptor::parse(descriptor)?;
-        let removed = self.named(descriptor, options, |names, request| names.remove(request));
-        removed.map_err(|error| in_context(error, "remove", descriptor))
+        self.named(descriptor, options, "remove", |names, request| names.remove(request))
     }
 }
 

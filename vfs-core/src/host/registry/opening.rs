@@ -10,24 +10,14 @@ use crate::host::configuration::open_settings;
 use crate::host::open::{OpenFile, OpenOptions};
 use crate::host::registry::Registry;
 use crate::host::registry::first_use::Started;
-use crate::provider::{Info, Namespace, Request};
+use crate::provider::{Namespace, Request};
 use std::any::Any;
 use std::sync::Arc;
 
 impl Registry {
-    /// What the provider says of itself, loaded but not started.
-    pub(super) fn info_of(&self, descriptor: Descriptor<'_>, options: &OpenOptions) -> Result<Info> {
-        let scheme = descriptor.scheme().to_ascii_lowercase();
-        self.controlled(descriptor, options, |_, context| {
-            let loaded = self.loaded(&self.resolve(&scheme).provider, &scheme, context)?;
-            Ok(loaded.info.clone())
-        })
-    }
-
     /// Opens, after what any open of any provider must keep.
     pub(super) fn opened(&self, descriptor: Descriptor<'_>, options: &OpenOptions) -> Result<OpenFile> {
-        options.flags.check()?;
-        self.with_request(descriptor, options, |started, request, control| {
+        self.with_request(descriptor, options, "open", |started, request, control| {
             let unsupported =
                 request.flags().without(started.loaded.info.supported_flags).without(OpenFlags::HINTS);
             if !unsupported.is_empty() {
@@ -47,10 +37,11 @@ impl Registry {
         &self,
         descriptor: Descriptor<'_>,
         options: &OpenOptions,
+        verb: &str,
         call: impl FnOnce(&dyn Namespace, &Request<'_>) -> Result<T>,
     ) -> Result<T> {
         let options = OpenOptions { flags: OpenFlags::empty(), ..options.clone() };
-        self.with_request(descriptor, &options, |started, request, _| {
+        self.with_request(descriptor, &options, verb, |started, request, _| {
             let name = &started.loaded.info.name;
             let names = started.instance.namespace();
             let absent = || Error::new(Code::ENOTSUP, format!("provider `{name}` does not support names"));
@@ -63,9 +54,11 @@ impl Registry {
         &self,
         descriptor: Descriptor<'_>,
         options: &OpenOptions,
+        verb: &str,
         call: impl FnOnce(&Arc<Started>, &Request<'_>, &Control) -> Result<T>,
     ) -> Result<T> {
-        self.controlled(descriptor, options, |control, context| {
+        self.controlled(descriptor, options, verb, |control, context| {
+            options.flags.check()?;
             let written = descriptor.scheme().to_ascii_lowercase();
             let target = self.resolve(&written);
             let loaded = self.loaded(&target.provider, &written, context)?;
@@ -81,21 +74,24 @@ impl Registry {
         })
     }
 
-    /// Works under a control of its own, which follows the opener's.
-    fn controlled<T>(
+    /// Works under a control of its own, which follows the opener's. An error says what was being done.
+    pub(super) fn controlled<T>(
         &self,
         descriptor: Descriptor<'_>,
         options: &OpenOptions,
+        verb: &str,
         work: impl FnOnce(&Control, &Context) -> Result<T>,
     ) -> Result<T> {
-        self.check_process()?;
-        let control = Control::new();
-        options.leader.as_ref().map_or(Ok(()), |leader| control.follow(leader))?;
-        control.status()?;
-        let log = Log::new(self.0.host.clone(), descriptor.to_string());
-        let context =
-            control.context_of(Origin { depth: options.depth, offered: options.offered.clone() }, log);
-        control.call_ended(work(&control, &context))
+        let attempt = || {
+            self.check_process()?;
+            let control = Control::new();
+            options.leader.as_ref().map_or(Ok(()), |leader| control.follow(leader))?;
+            control.status()?;
+            let origin = Origin { depth: options.depth, offered: options.offered.clone() };
+            let log = Log::new(self.0.host.clone(), descriptor.to_string());
+            control.call_ended(work(&control, &control.context_of(origin, log)))
+        };
+        attempt().map_err(|error| error.context(format!("{verb} {descriptor}")))
     }
 
     /// Lists, and ends between two entries once the control says so.
@@ -106,20 +102,13 @@ impl Registry {
         list: impl FnOnce(&dyn Namespace, &Request<'_>, &mut dyn FnMut() -> bool) -> Result<()>,
     ) -> Result<()> {
         let descriptor = Descriptor::parse(descriptor)?;
-        let mut ended = Ok(());
-        let listed = self.named(descriptor, options, |names, request| {
+        self.named(descriptor, options, "list", |names, request| {
+            let mut ended = Ok(());
             list(names, request, &mut || {
                 ended = request.context().status();
                 ended.is_ok()
-            })
-        });
-        let listed = listed.and(ended);
-        listed.map_err(|error| in_context(error, "list", descriptor))
+            })?;
+            ended
+        })
     }
-}
-
-/// Adds what was being done, unless the provider's own text names the object already.
-pub(super) fn in_context(error: Error, verb: &str, descriptor: Descriptor<'_>) -> Error {
-    let shown = descriptor.to_string();
-    if error.to_string().contains(&shown) { error } else { error.context(format!("{verb} {shown}")) }
 }
