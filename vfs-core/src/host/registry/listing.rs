@@ -106,15 +106,15 @@ impl Registry {
             aliases.map(|(scheme, _)| (format!("[alias] {scheme}"), scheme.as_str(), self.resolve(scheme)));
         let scheme = loaded.info.schemes.first().map_or(name, String::as_str);
         let own = (format!("[provider.{name}]"), scheme, Target::own(name));
-        let mut found: Vec<Error> = Vec::new();
+        let (mut found, mut told) = (Vec::new(), BTreeSet::new());
         for (place, scheme, target) in [own].into_iter().chain(aliased) {
             let place = match self.0.configuration.source() {
                 Source::File(path) => format!("{place} in {}", path.display()),
                 _ => place,
             };
-            // The provider's own come first: an alias's settings lie over them, and would be blamed for them.
+            // Each is told once. The provider's own come first: an alias's settings lie over them, and would be blamed for them.
             for problem in self.problems_of_target(scheme, &target, loaded, control) {
-                if !found.iter().any(|known| known.chain().ends_with(&problem.chain())) {
+                if told.insert(problem.chain()) {
                     found.push(problem.context(place.clone()));
                 }
             }
