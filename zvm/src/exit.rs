@@ -66,12 +66,30 @@ impl Serialize for ExitCode {
 pub struct Failure {
     exit: ExitCode,
     text: String,
+    /// It is the session's Timeout.
+    timeout: bool,
 }
 
 impl Failure {
     /// Makes a failure; `text` becomes the report's state.
     pub fn new(exit: ExitCode, text: impl Into<String>) -> Failure {
-        Failure { exit, text: text.into() }
+        Failure { exit, text: text.into(), timeout: false }
+    }
+
+    /// A session that was stopped: why, and what is known of it.
+    pub(crate) fn stopped(why: &str, known: Option<&str>) -> Failure {
+        let text = known.map_or_else(|| why.to_owned(), |known| format!("{why}: {known}"));
+        Failure::new(ExitCode::Stopped, text)
+    }
+
+    /// A session that was stopped at its Timeout.
+    pub(crate) fn timeout(known: Option<&str>) -> Failure {
+        Failure { timeout: true, ..Failure::stopped("timeout", known) }
+    }
+
+    /// Whether it is that of a session that was stopped at its Timeout.
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.timeout
     }
 
     /// Adds what may explain it.

@@ -198,7 +198,7 @@ impl Channels {
         match commit(false).and_then(|()| commit(true)) {
             Ok(()) => Ok(()),
             Err(error) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
-                Err(Failure::new(ExitCode::Stopped, format!("timeout: {}", failure(error).text())))
+                Err(Failure::timeout(Some(failure(error).text())))
             }
             Err(error) => Err(failure(error)),
         }

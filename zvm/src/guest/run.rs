@@ -9,7 +9,7 @@ use super::program::Program;
 use super::random::Random;
 use super::stack::stack;
 use super::state::{State, standard_fds};
-use super::stop::{Reason, Stop};
+use super::stop::Stop;
 use super::wasi_fd::filetype;
 use crate::channel::Channels;
 use crate::exit::{ExitCode, Failure, panic_text};
@@ -122,9 +122,9 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop, budget: u
         return Ok(*code);
     }
     if let Some(failure) = stop.failure() {
-        return Err(match stop.thrown() {
-            Some(Reason::Timeout) => told(failure.text(), error),
-            _ => failure,
+        return Err(match failure.is_timeout() {
+            true => Failure::timeout(located(stop.at(), error).as_deref()),
+            false => failure,
         });
     }
     if let Some(End::Failed(failure)) = error.downcast_ref::<End>() {
@@ -134,11 +134,14 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop, budget: u
         return Err(Failure::new(ExitCode::Memory, HostMemory.to_string()));
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => Err(told(&format!("fuel: all {budget} units are used up"), error)),
+        Some(Trap::OutOfFuel) => {
+            let used = format!("all {budget} units are used up");
+            Err(Failure::stopped("fuel", located(Some(&used), error).as_deref()))
+        }
         Some(trap) => {
             let text = trap.to_string();
             let kind = text.strip_prefix("wasm trap: ").unwrap_or(&text);
-            Err(told(&format!("trap: {kind}"), error))
+            Err(Failure::stopped("trap", located(Some(kind), error).as_deref()))
         }
         // The engine has no name for a limiter's refusal, and only a module that starts can meet one as an error.
         None if store.data().memory_budget.refused() => {
@@ -154,12 +157,11 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop, budget: u
     }
 }
 
-/// A failure that says where the guest was.
-fn told(text: &str, error: &wasmtime::Error) -> Failure {
-    let text = match stack(error) {
-        None => text.to_owned(),
-        Some(stack) if text.contains(": ") => format!("{text}, {stack}"),
-        Some(stack) => format!("{text}: {stack}"),
-    };
-    Failure::new(ExitCode::Stopped, text)
+/// What is known of a guest that was stopped, with where it was.
+fn located(known: Option<&str>, error: &wasmtime::Error) -> Option<String> {
+    known
+        .map(str::to_owned)
+        .into_iter()
+        .chain(stack(error))
+        .reduce(|known, stack| format!("{known}, {stack}"))
 }

@@ -1,14 +1,11 @@
 //! The one switch that ends a guest from outside: at its Timeout, or because the session's control is cancelled.
 
 use super::engine;
-use crate::exit::{ExitCode, Failure};
+use crate::exit::Failure;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use vfs_core::Control;
-
-/// How the state of a session begins that was stopped at its Timeout.
-const TIMEOUT: &str = "timeout";
 
 /// Who stopped the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,14 +86,17 @@ impl Stop {
         }
     }
 
+    /// What the session was at when the switch was thrown, if it was more than its guest.
+    pub(super) fn at(&self) -> Option<&str> {
+        self.0.at.get().map(String::as_str)
+    }
+
     /// The session's failure, if the switch was thrown: `cancelled`, or `timeout` and what was waited for.
     pub(crate) fn failure(&self) -> Option<Failure> {
-        let text = match (self.thrown()?, self.0.at.get()) {
-            (Reason::Cancelled, _) => "cancelled".to_owned(),
-            (Reason::Timeout, None) => TIMEOUT.to_owned(),
-            (Reason::Timeout, Some(at)) => format!("{TIMEOUT}: {at}"),
-        };
-        Some(Failure::new(ExitCode::Stopped, text))
+        Some(match self.thrown()? {
+            Reason::Timeout => Failure::timeout(self.at()),
+            Reason::Cancelled => Failure::stopped("cancelled", None),
+        })
     }
 
     /// What a failure means once the switch may have been thrown: then it is only the echo of that, and good for telling what
@@ -104,9 +104,9 @@ impl Stop {
     pub(crate) fn echo(&self, failure: Failure) -> Failure {
         match self.failure() {
             None => failure,
-            Some(own) if own.text() != TIMEOUT => own,
-            Some(_) if failure.text().starts_with(TIMEOUT) => failure,
-            Some(_) => Failure::new(ExitCode::Stopped, format!("{TIMEOUT}: {}", failure.text())),
+            Some(own) if !own.is_timeout() || self.at().is_some() => own,
+            Some(_) if failure.is_timeout() => failure,
+            Some(_) => Failure::timeout(Some(failure.text())),
         }
     }
 
@@ -143,6 +143,7 @@ impl Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::ExitCode;
 
     #[test]
     fn a_timeout_says_what_was_in_progress_or_what_came_back() {
@@ -151,6 +152,7 @@ mod tests {
         assert_eq!(stop.echo(echo()), echo());
         stop.throw(Reason::Timeout, None);
         assert_eq!(stop.echo(echo()).text(), "timeout: channel /x: read y: cancelled");
+        assert_eq!(stop.echo(stop.failure().unwrap()).text(), "timeout");
         let stop = Stop::default();
         stop.throw(Reason::Timeout, Some("compile the program".into()));
         assert_eq!(stop.echo(echo()).text(), "timeout: compile the program");
