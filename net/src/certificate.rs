@@ -32,8 +32,9 @@ pub fn reason(error: &CertificateError, roots: &str) -> String {
 
 /// Whether a certificate was not accepted because it is an authority's own.
 pub fn is_authority(error: &CertificateError) -> bool {
-    // The library keeps this one in words only.
-    matches!(error, CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity"))
+    // rustls has no name of its own for this one.
+    let CertificateError::Other(other) = error else { return false };
+    other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
 }
 
 /// Why the other side, which is called `other`, did not accept this side's certificate; `None`: the alert does not say.
