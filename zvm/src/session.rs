@@ -105,12 +105,12 @@ impl Session {
             return Running { watch, warnings };
         }
         let work = work::Work { session: self, watch: watch.clone() };
-        let spawned = timer::watch(Arc::downgrade(&watch) as _, deadline).and_then(|entry| {
+        let spawned = timer::watch(Arc::downgrade(&watch) as _, deadline).and_then(|timed| {
             let follows = watch.follow();
             let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);
             thread.spawn(move || {
                 work.run();
-                drop((entry, follows));
+                drop((timed, follows));
             })
         });
         if let Err(error) = spawned {

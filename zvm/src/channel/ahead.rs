@@ -26,12 +26,12 @@ pub(super) struct Ahead {
 }
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<Buffered>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Buffered {
     /// How much the thread is to read; 0: it waits.
     want: usize,
     buffer: Vec<u8>,
@@ -43,7 +43,7 @@ struct State {
     gone: bool,
 }
 
-impl State {
+impl Buffered {
     fn ready(&self) -> bool {
         self.taken < self.buffer.len() || self.end || self.error.is_some()
     }
@@ -107,7 +107,7 @@ impl Ahead {
         while !state.ready() {
             self.shared.changed.wait(&mut state);
         }
-        let State { buffer, taken, .. } = &mut *state;
+        let Buffered { buffer, taken, .. } = &mut *state;
         let data = &buffer[*taken..];
         let count = data.len().min(buf.len());
         buf[..count].copy_from_slice(&data[..count]);

@@ -1,7 +1,7 @@
 //! The calls that a guest makes on a channel, and the order of their checks.
 
 use super::ahead::Ahead;
-use super::counters::Call;
+use super::counters::Operation;
 use super::sources::Moved;
 use super::{CallError, Channel, Quota};
 use crate::exit::{ExitCode, Failure};
@@ -37,7 +37,7 @@ impl Channel {
             return self.end_or_quota(offset);
         }
         self.counters.count_get();
-        self.counters.begin(Call::Read);
+        self.counters.begin(Operation::Read);
         let buf = &mut buf[..count];
         let moved = match self.random_read {
             true => self.sources.read_at(buf, offset),
@@ -82,7 +82,7 @@ impl Channel {
         let count = self.put_quota(buf.len(), offset)?;
         self.counters.count_put();
         let at = self.random_write.then_some(offset);
-        self.counters.begin(Call::Write);
+        self.counters.begin(Operation::Write);
         let moved = self.sources.write(&buf[..count], at, &mut self.notes);
         self.counters.done();
         self.counters.count_put_bytes(moved.count);
@@ -109,7 +109,7 @@ impl Channel {
             return Ok(0);
         }
         self.unbroken()?;
-        self.counters.begin(Call::Size);
+        self.counters.begin(Operation::Size);
         let size = self.sources.size();
         self.counters.done();
         size.map_err(|error| self.fail(error))
@@ -131,7 +131,7 @@ impl Channel {
         if !self.random_write || !self.sources.truncatable() {
             return Err(Code::ENOTSUP.into());
         }
-        self.counters.begin(Call::Size);
+        self.counters.begin(Operation::Size);
         let done = self.sources.truncate(size);
         self.counters.done();
         done.map_err(|error| self.fail(error))
@@ -173,7 +173,7 @@ impl Channel {
         if !self.writable() || self.writing_ended {
             return Ok(());
         }
-        self.counters.begin(Call::Sync);
+        self.counters.begin(Operation::Sync);
         let synced = self.sources.sync(&mut self.notes);
         self.counters.done();
         match synced {
@@ -226,7 +226,7 @@ impl Channel {
             self.counters.note_exhausted(used_up);
             return Err(Code::EDQUOT.into());
         }
-        self.counters.begin(Call::Read);
+        self.counters.begin(Operation::Read);
         let more = match (self.random_read, &self.ahead) {
             (true, _) => self.sources.more_at(offset),
             (false, None) => self.sources.more(),

@@ -12,7 +12,7 @@ pub struct Counters {
     get_bytes: AtomicU64,
     puts: AtomicU64,
     put_bytes: AtomicU64,
-    /// 0: none; else a [`Call`].
+    /// 0: none; else an [`Operation`].
     call: AtomicU8,
     /// A bit for each quota that refused a call.
     exhausted: AtomicU8,
@@ -21,7 +21,7 @@ pub struct Counters {
 /// A call on a channel's sources: each may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Call {
+pub(super) enum Operation {
     Read = 1,
     Write,
     Size,
@@ -84,7 +84,7 @@ impl Counters {
     }
 
     /// Says that a call on the sources begins.
-    pub(super) fn begin(&self, call: Call) {
+    pub(super) fn begin(&self, call: Operation) {
         self.call.store(call as u8, Relaxed);
     }
 
@@ -96,7 +96,7 @@ impl Counters {
     /// The verb of the call in progress.
     pub(super) fn call(&self) -> Option<&'static str> {
         let at = self.call.load(Relaxed);
-        Call::ALL.into_iter().find(|call| *call as u8 == at).map(Call::verb)
+        Operation::ALL.into_iter().find(|call| *call as u8 == at).map(Operation::verb)
     }
 
     /// The quotas that a call was refused by.
@@ -128,29 +128,29 @@ impl Counters {
     }
 }
 
-impl Call {
-    const ALL: [Call; 8] = [
-        Call::Read,
-        Call::Write,
-        Call::Size,
-        Call::Sync,
-        Call::End,
-        Call::Commit,
-        Call::Discard,
-        Call::Close,
+impl Operation {
+    const ALL: [Operation; 8] = [
+        Operation::Read,
+        Operation::Write,
+        Operation::Size,
+        Operation::Sync,
+        Operation::End,
+        Operation::Commit,
+        Operation::Discard,
+        Operation::Close,
     ];
 
     /// The word for it, as failures have it.
     pub(super) fn verb(self) -> &'static str {
         match self {
-            Call::Read => "read",
-            Call::Write => "write",
-            Call::Size => "size of",
-            Call::Sync => "sync",
-            Call::End => "end",
-            Call::Commit => "commit",
-            Call::Discard => "discard",
-            Call::Close => "close",
+            Operation::Read => "read",
+            Operation::Write => "write",
+            Operation::Size => "size of",
+            Operation::Sync => "sync",
+            Operation::End => "end",
+            Operation::Commit => "commit",
+            Operation::Discard => "discard",
+            Operation::Close => "close",
         }
     }
 }

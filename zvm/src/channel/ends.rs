@@ -1,6 +1,6 @@
 //! How a channel's files end: END, COMMIT, DISCARD.
 
-use super::counters::Call;
+use super::counters::Operation;
 use super::outputs::OutputState;
 use super::sources::Source;
 use super::{CallError, Channel};
@@ -10,7 +10,7 @@ use vfs_core::{Code, Error, Finish, Flush, Kind, Result};
 impl Channel {
     /// Begins to write: what is written in place is emptied. Until then no target is touched.
     pub(super) fn begin(&mut self) -> Result<(), CallError> {
-        self.until_one_fails(Call::Size, |source, _| {
+        self.until_one_fails(Operation::Size, |source, _| {
             let Some(target) = &mut source.output else { return Ok(()) };
             target.placement.begin(&mut source.file)?;
             target.begun = true;
@@ -20,7 +20,7 @@ impl Channel {
 
     /// Makes files durable, before their COMMIT. Pipes are not waited for: their readers may wait for this session's end.
     pub(super) fn sync_files(&mut self) -> Result<(), CallError> {
-        self.until_one_fails(Call::Sync, |source, _| {
+        self.until_one_fails(Operation::Sync, |source, _| {
             match source.output.is_some() && source.kind == Kind::Regular {
                 true => source.file.flush(Flush::Sync).map_err(|error| source.while_doing("sync", error)),
                 false => Ok(()),
@@ -46,12 +46,12 @@ impl Channel {
             return Ok(());
         }
         self.writing_ended = true;
-        self.finish_each(Call::End, |source| source.file.finish(Finish::End))
+        self.finish_each(Operation::End, |source| source.file.finish(Finish::End))
     }
 
     /// COMMIT on its targets until the deadline: those that are only renamed, or the others. Ends with the first that fails.
     pub(super) fn commit(&mut self, deadline: Option<Instant>, renamed: bool) -> Result<(), CallError> {
-        self.until_one_fails(Call::Commit, |source, notes| match source.is_renamed() == renamed {
+        self.until_one_fails(Operation::Commit, |source, notes| match source.is_renamed() == renamed {
             true => source.commit(deadline, notes),
             false => Ok(()),
         })
@@ -61,7 +61,7 @@ impl Channel {
     /// Errors are of no use any more: the session failed for another reason.
     pub(super) fn discard(&mut self, until: Instant) {
         let (ended, wrote) = (self.writing_ended, self.counters.counts().put_bytes > 0);
-        self.counters.begin(Call::Discard);
+        self.counters.begin(Operation::Discard);
         for source in self.sources.iter_mut() {
             if source.output.as_ref().is_some_and(|target| !target.committed) {
                 let discarded = Instant::now() < until && source.file.finish(Finish::Discard).is_ok();
@@ -79,7 +79,7 @@ impl Channel {
                 self.spec.shown_alias()
             ));
         }
-        self.counters.begin(Call::Close);
+        self.counters.begin(Operation::Close);
         self.sources.close();
         self.counters.done();
     }
@@ -92,7 +92,7 @@ impl Channel {
     /// Does something to each source until one fails, which breaks the channel.
     fn until_one_fails(
         &mut self,
-        call: Call,
+        call: Operation,
         mut work: impl FnMut(&mut Source, &mut Vec<String>) -> Result<()>,
     ) -> Result<(), CallError> {
         self.counters.begin(call);
@@ -105,7 +105,7 @@ impl Channel {
     /// channel, after all sources had their turn.
     fn finish_each(
         &mut self,
-        call: Call,
+        call: Operation,
         mut finish: impl FnMut(&mut Source) -> Result<()>,
     ) -> Result<(), CallError> {
         let mut failed: Option<Error> = None;

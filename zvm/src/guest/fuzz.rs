@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::linker::functions;
 use super::memory::Memory;
 use super::memory_budget::MemoryBudget;
-use super::mount::{Plan, Shared, mount};
+use super::mount::{MountLimits, Plan, mount};
 use super::prepare::{Prepared, prepare};
 use super::random::Random;
 use super::state::{State, standard_fds};
@@ -264,12 +264,12 @@ pub fn archive(data: &[u8]) -> bool {
         let mut tree = Tree::new(channels.iter().map(|channel| channel.alias()), Some(SCRATCH));
         let plan = Plan { channel, path: "/m", writable };
         let stop = Stop::default();
-        let mounted = mount(plan, &mut channels, &mut tree, &mut Shared::new(&stop), 0);
+        let mounted = mount(plan, &mut channels, &mut tree, &mut MountLimits::new(&stop), 0);
         tree.check(SCRATCH);
         taken &= mounted.is_ok();
         // And over itself, the other way: whether that can be does not matter, if all is well after it.
         let plan = Plan { channel: "/data/ro", writable: !writable, ..plan };
-        drop(mount(plan, &mut channels, &mut tree, &mut Shared::new(&stop), 0));
+        drop(mount(plan, &mut channels, &mut tree, &mut MountLimits::new(&stop), 0));
         tree.check(SCRATCH);
     }
     taken

@@ -13,7 +13,7 @@ use super::tree::{Node, Seed, Tree};
 use crate::channel::Channels;
 use crate::exit::{ExitCode, Failure};
 use archive::Archive;
-use member::{Kind, Member};
+use member::{Member, MemberKind};
 use vfs_core::Shown;
 
 /// The most that all mounts of a session may add to its tree: names, those of directories and hard links too.
@@ -40,16 +40,16 @@ pub(super) struct Plan<'a> {
 
 /// What all mounts of a session share.
 #[derive(Debug)]
-pub(super) struct Shared<'a> {
+pub(super) struct MountLimits<'a> {
     stop: &'a Stop,
     /// How many bytes may still be loaded.
     loadable: usize,
 }
 
-impl<'a> Shared<'a> {
+impl<'a> MountLimits<'a> {
     /// Before the first mount. `stop` ends them all.
-    pub(super) fn new(stop: &'a Stop) -> Shared<'a> {
-        Shared { stop, loadable: LOADED_MAX }
+    pub(super) fn new(stop: &'a Stop) -> MountLimits<'a> {
+        MountLimits { stop, loadable: LOADED_MAX }
     }
 
     /// # Errors
@@ -68,7 +68,7 @@ pub(super) fn mount(
     plan: Plan<'_>,
     channels: &mut Channels,
     tree: &mut Tree,
-    shared: &mut Shared<'_>,
+    limits: &mut MountLimits<'_>,
     now: u64,
 ) -> Result<Vec<String>, Failure> {
     let failed = |text: String| {
@@ -77,13 +77,13 @@ pub(super) fn mount(
     };
     let number = channels.handle_of(plan.channel).ok_or_else(|| failed("there is no such channel".into()))?;
     let channel = channels.by_handle(number).ok_or_else(|| failed("there is no such channel".into()))?;
-    let mut archive = Archive::open(channel, number, shared).map_err(|problem| problem.failure(failed))?;
+    let mut archive = Archive::open(channel, number, limits).map_err(|problem| problem.failure(failed))?;
     let writable = plan.writable && tree.has_scratch();
-    let mut mounter = Mounter { tree, stop: shared.stop, base: 0, writable, notes: Vec::new(), now };
+    let mut mounter = Mounter { tree, stop: limits.stop, base: 0, writable, notes: Vec::new(), now };
     mounter.base = mounter.directory(0, plan.path.trim_start_matches('/')).map_err(&failed)?;
-    let shared = &*shared;
+    let limits = &*limits;
     while let Some(member) = member::next(&mut archive).map_err(|problem| problem.failure(failed))? {
-        shared.go_on()?;
+        limits.go_on()?;
         let shown = Shown(&member.path).to_string();
         mounter.add(&mut archive, member).map_err(|problem| match problem {
             Trouble::Text(text) => failed(format!("member {shown}: {text}")),
@@ -121,7 +121,7 @@ impl Mounter<'_> {
             return Err(format!("there are more than {NODES_MAX} names").into());
         }
         let (parents, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        if let Kind::Directory = member.kind {
+        if let MemberKind::Directory = member.kind {
             self.directory(self.base, &path)?;
             return Ok(());
         }
@@ -131,11 +131,11 @@ impl Mounter<'_> {
         let (parents, name) = (parents.to_owned(), name.to_owned());
         let parent = self.directory(self.base, &parents)?;
         match member.kind {
-            Kind::Directory => {}
-            Kind::File { offset, size } => {
+            MemberKind::Directory => {}
+            MemberKind::File { offset, size } => {
                 self.file(archive, parent, &name, (offset, size), member.modified)?
             }
-            Kind::Link(target) => {
+            MemberKind::Link(target) => {
                 if self.writable {
                     self.seed(parent, &name, Seed::Link(target))?;
                 } else {
@@ -143,7 +143,7 @@ impl Mounter<'_> {
                     self.put(parent, &name, node);
                 }
             }
-            Kind::Name(old) => {
+            MemberKind::Name(old) => {
                 let old = inner(&old)?;
                 // Of this archive, not of one below it: what can be written and what can't don't share a file.
                 let is_its = |node: &Node| {
@@ -156,7 +156,7 @@ impl Mounter<'_> {
                     self.put(parent, &name, node);
                 }
             }
-            Kind::Other(what) => self.note(format!("{} is left out: {what}", Shown(&member.path))),
+            MemberKind::Other(what) => self.note(format!("{} is left out: {what}", Shown(&member.path))),
         }
         Ok(())
     }

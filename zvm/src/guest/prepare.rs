@@ -39,7 +39,7 @@ pub(super) fn prepare(
     let nvram = nvram(channels)?;
     let time = manifest.time.or(nvram.seconds).unwrap_or(0);
     let mut tree = Tree::new(channels.iter().map(Channel::alias), manifest.scratch);
-    let (mut notes, mut shared) = (Vec::new(), mount::Shared::new(stop));
+    let (mut notes, mut limits) = (Vec::new(), mount::MountLimits::new(stop));
     let by_manifest = manifest.mounts.iter().map(|mount| (&mount.channel, &mount.path, mount.writable));
     let by_nvram = nvram.fstab.iter().map(|mount| (&mount.channel, &mount.mountpoint, mount.writable));
     let now = time.saturating_mul(1_000_000_000);
@@ -49,7 +49,7 @@ pub(super) fn prepare(
             return Err(Failure::new(ExitCode::Manifest, text));
         }
         let plan = Plan { channel, path, writable };
-        notes.append(&mut mount::mount(plan, channels, &mut tree, &mut shared, now)?);
+        notes.append(&mut mount::mount(plan, channels, &mut tree, &mut limits, now)?);
     }
     let preopened = manifest.preopens.iter().map(|preopen| {
         let directory = directory(&mut tree, &preopen.path, now).ok_or_else(|| {

@@ -62,7 +62,7 @@ pub(super) fn append_flag(channel: &Channel) -> u16 {
 
 /// What reads and writes go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum FdTarget {
     /// A channel, by its number.
     Channel(usize),
     /// A file of the tree.
@@ -74,10 +74,10 @@ impl State {
     ///
     /// # Errors
     /// BADF; `directory` for a directory.
-    pub(super) fn target(&self, fd: u32, directory: Errno) -> Result<Target, Errno> {
+    pub(super) fn target(&self, fd: u32, directory: Errno) -> Result<FdTarget, Errno> {
         match self.fds.at(fd)?.node {
-            Node::Channel(number) => Ok(Target::Channel(number)),
-            Node::File(at) => Ok(Target::File(at)),
+            Node::Channel(number) => Ok(FdTarget::Channel(number)),
+            Node::File(at) => Ok(FdTarget::File(at)),
             Node::Directory(_) => Err(directory),
             Node::Link(_) => Err(Errno::BADF),
         }

@@ -62,11 +62,11 @@ struct Inode {
     opens: u32,
     /// The manifest's: it is neither changed nor removed.
     fixed: bool,
-    kind: Kind,
+    kind: InodeKind,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum InodeKind {
     Directory(Directory),
     File(File),
     Link(String),
@@ -117,7 +117,7 @@ impl Tree {
         let scratch = scratch.map(Budget::new);
         let mut tree =
             Tree { channels: 0, inodes: Vec::new(), free: Vec::new(), made: 0, entered: 0, scratch };
-        let root = tree.store(Kind::Directory(Directory::default()), true, Times::default());
+        let root = tree.store(InodeKind::Directory(Directory::default()), true, Times::default());
         if let Some(root) = tree.inode_mut(root) {
             // It has no name and stays, whatever is closed.
             root.names = 1;
@@ -188,9 +188,9 @@ impl Tree {
         };
         let Some(inode) = self.inode(at) else { return Status::NONE };
         let size = match &inode.kind {
-            Kind::Directory(_) => 0,
-            Kind::File(file) => file.size(),
-            Kind::Link(target) => target.len() as u64,
+            InodeKind::Directory(_) => 0,
+            InodeKind::File(file) => file.size(),
+            InodeKind::Link(target) => target.len() as u64,
         };
         Status { inode: self.channels + inode.number, names: inode.names, size, times: inode.times }
     }
@@ -198,7 +198,7 @@ impl Tree {
     /// The target of a symbolic link.
     pub(super) fn target(&self, link: usize) -> Option<&str> {
         match self.inode(link) {
-            Some(Inode { kind: Kind::Link(target), .. }) => Some(target),
+            Some(Inode { kind: InodeKind::Link(target), .. }) => Some(target),
             _ => None,
         }
     }
@@ -209,7 +209,7 @@ impl Tree {
     /// BADF: it is none.
     pub(super) fn file(&self, at: usize) -> Result<&File, Errno> {
         match self.inode(at) {
-            Some(Inode { kind: Kind::File(file), .. }) => Ok(file),
+            Some(Inode { kind: InodeKind::File(file), .. }) => Ok(file),
             _ => Err(Errno::BADF),
         }
     }
@@ -244,16 +244,16 @@ impl Tree {
             if !inode.fixed {
                 taken += INODE_COST + inode.kind.cost();
             }
-            let Kind::Directory(directory) = &inode.kind else { continue };
+            let InodeKind::Directory(directory) = &inode.kind else { continue };
             assert_eq!(directory.nodes.len(), directory.order.len());
             for (name, (_, node)) in &directory.nodes {
                 let (Node::Directory(at) | Node::File(at) | Node::Link(at)) = *node else { continue };
                 let inode = self.inode(at);
                 let is_its_kind = matches!(
                     (node, inode.map(|inode| &inode.kind)),
-                    (Node::Directory(_), Some(Kind::Directory(_)))
-                        | (Node::File(_), Some(Kind::File(_)))
-                        | (Node::Link(_), Some(Kind::Link(_)))
+                    (Node::Directory(_), Some(InodeKind::Directory(_)))
+                        | (Node::File(_), Some(InodeKind::File(_)))
+                        | (Node::Link(_), Some(InodeKind::Link(_)))
                 );
                 assert!(is_its_kind, "{name} leads to something else");
                 names[at] += 1;
@@ -279,14 +279,14 @@ impl Tree {
 
     fn directory(&self, at: usize) -> Option<&Directory> {
         match self.inode(at) {
-            Some(Inode { kind: Kind::Directory(directory), .. }) => Some(directory),
+            Some(Inode { kind: InodeKind::Directory(directory), .. }) => Some(directory),
             _ => None,
         }
     }
 
     fn directory_mut(&mut self, at: usize) -> Option<&mut Directory> {
         match self.inode_mut(at) {
-            Some(Inode { kind: Kind::Directory(directory), .. }) => Some(directory),
+            Some(Inode { kind: InodeKind::Directory(directory), .. }) => Some(directory),
             _ => None,
         }
     }
@@ -296,7 +296,7 @@ impl Tree {
     }
 
     /// Keeps an inode that has no name yet.
-    fn store(&mut self, kind: Kind, fixed: bool, times: Times) -> usize {
+    fn store(&mut self, kind: InodeKind, fixed: bool, times: Times) -> usize {
         let inode = Inode { number: self.made, times, names: 0, opens: 0, fixed, kind };
         self.made += 1;
         match self.free.pop() {
@@ -354,13 +354,13 @@ impl Tree {
     }
 }
 
-impl Kind {
+impl InodeKind {
     /// What it costs beside the inode.
     fn cost(&self) -> u64 {
         match self {
-            Kind::Directory(_) => 0,
-            Kind::File(file) => file.cost(),
-            Kind::Link(target) => target.len() as u64,
+            InodeKind::Directory(_) => 0,
+            InodeKind::File(file) => file.cost(),
+            InodeKind::Link(target) => target.len() as u64,
         }
     }
 }

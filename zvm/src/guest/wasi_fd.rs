@@ -5,7 +5,7 @@ use super::errno::Errno;
 use super::fds::{APPEND, Closed, NONBLOCK};
 use super::memory::Span;
 use super::rights::Rights;
-use super::state::{State, Target, append_flag};
+use super::state::{FdTarget, State, append_flag};
 use super::tree::{BLOCK, NewTimes, Node, Times};
 use super::wasi_io::signed;
 use crate::channel::Channel;
@@ -29,7 +29,7 @@ const MODIFIED: u32 = 4;
 const MODIFIED_NOW: u32 = 8;
 
 pub(super) fn fd_advise(call: &mut Call<'_>, fd: u32, offset: u64, length: u64, advice: u32) -> Outcome {
-    if let Target::Channel(number) = call.state.target(fd, Errno::BADF)?
+    if let FdTarget::Channel(number) = call.state.target(fd, Errno::BADF)?
         && !call.state.channel(number)?.is_random()
     {
         return Err(Errno::SPIPE.into());
@@ -47,8 +47,8 @@ pub(super) fn fd_allocate(call: &mut Call<'_>, fd: u32, offset: u64, length: u64
         return Err(Errno::INVAL.into());
     }
     match target {
-        Target::Channel(number) => Ok(call.state.channel(number)?.allocate(offset, length)?),
-        Target::File(at) => {
+        FdTarget::Channel(number) => Ok(call.state.channel(number)?.allocate(offset, length)?),
+        FdTarget::File(at) => {
             // Looked at, whatever comes of it.
             let there = call.state.tree.file(at)?.blocks_within(&(offset..end));
             call.charge(there)?;
@@ -176,8 +176,8 @@ pub(super) fn fd_filestat_set_size(call: &mut Call<'_>, fd: u32, size: u64) -> O
     let target = writable(call.state, fd)?;
     let size = signed(size)?;
     match target {
-        Target::Channel(number) => Ok(call.state.channel(number)?.set_size(size)?),
-        Target::File(at) => {
+        FdTarget::Channel(number) => Ok(call.state.channel(number)?.set_size(size)?),
+        FdTarget::File(at) => {
             let now = call.state.now();
             Ok(call.state.tree.set_size(at, size, now)?)
         }
@@ -271,7 +271,7 @@ pub(super) fn fd_readdir(
 pub(super) fn fd_seek(call: &mut Call<'_>, fd: u32, offset: i64, whence: u32, result: u32) -> Outcome {
     let target = call.state.target(fd, Errno::BADF)?;
     let result = call.memory.span(result, 8)?;
-    if let Target::Channel(number) = target
+    if let FdTarget::Channel(number) = target
         && !call.state.channel(number)?.is_random()
     {
         return Err(Errno::SPIPE.into());
@@ -279,8 +279,8 @@ pub(super) fn fd_seek(call: &mut Call<'_>, fd: u32, offset: i64, whence: u32, re
     let base = match (whence, target) {
         (0, _) => 0,
         (1, _) => call.state.fds.at(fd)?.position,
-        (2, Target::Channel(number)) => call.state.channel(number)?.size()?,
-        (2, Target::File(at)) => call.state.tree.file(at)?.size(),
+        (2, FdTarget::Channel(number)) => call.state.channel(number)?.size()?,
+        (2, FdTarget::File(at)) => call.state.tree.file(at)?.size(),
         _ => return Err(Errno::INVAL.into()),
     };
     let position = signed(base.checked_add_signed(offset).ok_or(Errno::INVAL)?)?;
@@ -293,7 +293,7 @@ pub(super) fn fd_tell(call: &mut Call<'_>, fd: u32, result: u32) -> Outcome {
 }
 
 /// What a descriptor writes to, if it is open for that.
-fn writable(state: &State, fd: u32) -> Result<Target, Errno> {
+fn writable(state: &State, fd: u32) -> Result<FdTarget, Errno> {
     let target = state.target(fd, Errno::BADF)?;
     if state.fds.at(fd)?.rights.contain(Rights::WRITE) { Ok(target) } else { Err(Errno::BADF) }
 }

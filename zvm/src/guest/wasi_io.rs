@@ -8,7 +8,7 @@ use super::errno::Errno;
 use super::fds::{APPEND, Fd};
 use super::memory::{CALL_MAX, Iovecs, Span};
 use super::rights::Rights;
-use super::state::Target;
+use super::state::FdTarget;
 use super::tree::Content;
 use super::wasi_poll::would_block;
 use crate::channel::Channel;
@@ -62,7 +62,7 @@ pub(super) fn fd_write(call: &mut Call<'_>, fd: u32, iovecs: u32, count: u32, re
         done = write(call, target, &iovecs, position)?;
         if moves_position(call, target, Channel::random_write)? {
             advance(call.state.fds.at_mut(fd)?, position, done);
-        } else if let Target::Channel(number) = target
+        } else if let FdTarget::Channel(number) = target
             && call.state.channel(number)?.appends()
         {
             // As O_APPEND has it: a write leaves the position at the end, where the data went.
@@ -93,7 +93,7 @@ pub(super) fn fd_pwrite(
 }
 
 /// Checks the descriptor and its access mode.
-fn mode(call: &mut Call<'_>, fd: u32, right: Rights) -> Result<Target, Errno> {
+fn mode(call: &mut Call<'_>, fd: u32, right: Rights) -> Result<FdTarget, Errno> {
     let target = call.state.target(fd, Errno::ISDIR)?;
     if call.state.fds.at(fd)?.rights.contain(right) { Ok(target) } else { Err(Errno::BADF) }
 }
@@ -101,23 +101,23 @@ fn mode(call: &mut Call<'_>, fd: u32, right: Rights) -> Result<Target, Errno> {
 /// Whether a direction has positions.
 fn moves_position(
     call: &mut Call<'_>,
-    target: Target,
+    target: FdTarget,
     random: impl FnOnce(&Channel) -> bool,
 ) -> Result<bool, Errno> {
     match target {
-        Target::File(_) => Ok(true),
-        Target::Channel(number) => call.state.channel(number).map(|channel| random(channel)),
+        FdTarget::File(_) => Ok(true),
+        FdTarget::Channel(number) => call.state.channel(number).map(|channel| random(channel)),
     }
 }
 
 /// Where a write without an offset goes.
-fn write_position(call: &mut Call<'_>, fd: u32, target: Target) -> Outcome<u64> {
+fn write_position(call: &mut Call<'_>, fd: u32, target: FdTarget) -> Outcome<u64> {
     let descriptor = call.state.fds.at(fd)?;
     let (position, appends) = (descriptor.position, descriptor.flags & APPEND != 0);
     match target {
         _ if !appends => Ok(position),
-        Target::File(at) => Ok(call.state.tree.file(at)?.size()),
-        Target::Channel(number) => {
+        FdTarget::File(at) => Ok(call.state.tree.file(at)?.size()),
+        FdTarget::Channel(number) => {
             let channel = call.state.channel(number)?;
             if channel.random_write() { end(channel) } else { Ok(position) }
         }
@@ -125,10 +125,10 @@ fn write_position(call: &mut Call<'_>, fd: u32, target: Target) -> Outcome<u64> 
 }
 
 /// Reads into the buffers.
-fn read(call: &mut Call<'_>, target: Target, iovecs: &Iovecs, offset: u64) -> Outcome<usize> {
+fn read(call: &mut Call<'_>, target: FdTarget, iovecs: &Iovecs, offset: u64) -> Outcome<usize> {
     let at = match target {
-        Target::Channel(number) => return read_channel(call, number, iovecs, offset, u64::MAX),
-        Target::File(at) => at,
+        FdTarget::Channel(number) => return read_channel(call, number, iovecs, offset, u64::MAX),
+        FdTarget::File(at) => at,
     };
     match call.state.tree.file(at)?.content() {
         Content::Scratch(blocks) => {
@@ -182,10 +182,10 @@ fn read_channel(
 }
 
 /// Writes the buffers, as [`read`] reads.
-fn write(call: &mut Call<'_>, target: Target, iovecs: &Iovecs, offset: u64) -> Outcome<usize> {
+fn write(call: &mut Call<'_>, target: FdTarget, iovecs: &Iovecs, offset: u64) -> Outcome<usize> {
     let number = match target {
-        Target::File(at) => return write_file(call, at, iovecs, offset),
-        Target::Channel(number) => number,
+        FdTarget::File(at) => return write_file(call, at, iovecs, offset),
+        FdTarget::Channel(number) => number,
     };
     let offset = offset as i64;
     if let Some(span) = iovecs.single() {

@@ -4,7 +4,7 @@ use super::call::{Call, Outcome};
 use super::clock::ClockId;
 use super::errno::Errno;
 use super::fds::NONBLOCK;
-use super::state::Target;
+use super::state::FdTarget;
 use crate::channel::{Channel, Wake};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,10 +37,10 @@ pub(super) fn sched_yield(_: &mut Call<'_>) -> Outcome {
 /// One thing that the guest waits for.
 struct Subscription {
     userdata: u64,
-    kind: Kind,
+    kind: SubscriptionKind,
 }
 
-enum Kind {
+enum SubscriptionKind {
     /// A clock, and the time until it fires.
     Clock(Duration),
     /// A read of, or a write to, a descriptor: `tag` 1 or 2.
@@ -68,13 +68,13 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, input: u32, output: u32, count: u
             let (userdata, first) = (memory.u64(&input, at), memory.u32(&input, at + 16));
             let kind = match memory.bytes(&input)[at + 8] {
                 0 => match (ClockId::new(first), flags) {
-                    (Ok(id), ABSOLUTE) => Kind::Clock(call.state.clock.until(id, time)),
-                    (Ok(_), 0) => Kind::Clock(Duration::from_nanos(time)),
-                    _ => Kind::Bad { errno: Errno::INVAL, tag: 0 },
+                    (Ok(id), ABSOLUTE) => SubscriptionKind::Clock(call.state.clock.until(id, time)),
+                    (Ok(_), 0) => SubscriptionKind::Clock(Duration::from_nanos(time)),
+                    _ => SubscriptionKind::Bad { errno: Errno::INVAL, tag: 0 },
                 },
                 tag @ (1 | 2) => match call.state.fds.at(first) {
-                    Ok(_) => Kind::File { fd: first, tag },
-                    Err(errno) => Kind::Bad { errno, tag },
+                    Ok(_) => SubscriptionKind::File { fd: first, tag },
+                    Err(errno) => SubscriptionKind::Bad { errno, tag },
                 },
                 _ => return Err(Errno::INVAL),
             };
@@ -85,15 +85,15 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, input: u32, output: u32, count: u
     let mut events = 0;
     for Subscription { userdata, kind } in subscriptions {
         let (errno, tag, ready) = match kind {
-            Kind::Clock(time) if waited.is_some_and(|waited| time <= waited) => (0, 0, 0),
-            Kind::Clock(_) => continue,
-            Kind::File { fd, tag: READ }
+            SubscriptionKind::Clock(time) if waited.is_some_and(|waited| time <= waited) => (0, 0, 0),
+            SubscriptionKind::Clock(_) => continue,
+            SubscriptionKind::File { fd, tag: READ }
                 if waitable(call, fd)?.is_some_and(|channel| !channel.is_ready()) =>
             {
                 continue;
             }
-            Kind::File { fd, tag } => (0, tag, available(call, fd)?),
-            Kind::Bad { errno, tag } => (errno.raw(), tag, 0),
+            SubscriptionKind::File { fd, tag } => (0, tag, available(call, fd)?),
+            SubscriptionKind::Bad { errno, tag } => (errno.raw(), tag, 0),
         };
         let mut event = [0; EVENT];
         event[0..8].copy_from_slice(&userdata.to_le_bytes());
@@ -112,9 +112,9 @@ fn wait(call: &mut Call<'_>, subscriptions: &[Subscription]) -> Outcome<Option<D
     let (mut first, mut at_once, mut waited_for) = (None::<Duration>, false, Vec::new());
     for Subscription { kind, .. } in subscriptions {
         match *kind {
-            Kind::Clock(time) => first = Some(first.map_or(time, |first| first.min(time))),
-            Kind::File { fd, tag: READ } if waitable(call, fd)?.is_some() => waited_for.push(fd),
-            Kind::File { .. } | Kind::Bad { .. } => at_once = true,
+            SubscriptionKind::Clock(time) => first = Some(first.map_or(time, |first| first.min(time))),
+            SubscriptionKind::File { fd, tag: READ } if waitable(call, fd)?.is_some() => waited_for.push(fd),
+            SubscriptionKind::File { .. } | SubscriptionKind::Bad { .. } => at_once = true,
         }
     }
     for fd in &waited_for {
@@ -148,7 +148,7 @@ fn wait(call: &mut Call<'_>, subscriptions: &[Subscription]) -> Outcome<Option<D
 
 /// The channel of a descriptor, if it is interactive and read: one that there is something to wait for.
 fn waitable<'a>(call: &'a mut Call<'_>, fd: u32) -> Outcome<Option<&'a mut Channel>> {
-    let Ok(Target::Channel(number)) = call.state.target(fd, Errno::ISDIR) else { return Ok(None) };
+    let Ok(FdTarget::Channel(number)) = call.state.target(fd, Errno::ISDIR) else { return Ok(None) };
     let channel = call.state.channel(number)?;
     Ok(channel.can_wait().then_some(channel))
 }
@@ -169,8 +169,8 @@ pub(super) fn would_block(call: &mut Call<'_>, fd: u32) -> Outcome<bool> {
 fn available(call: &mut Call<'_>, fd: u32) -> Outcome<u64> {
     let position = call.state.fds.at(fd)?.position;
     match call.state.target(fd, Errno::ISDIR) {
-        Ok(Target::File(at)) => Ok(call.state.tree.file(at)?.size().saturating_sub(position)),
-        Ok(Target::Channel(number)) => {
+        Ok(FdTarget::File(at)) => Ok(call.state.tree.file(at)?.size().saturating_sub(position)),
+        Ok(FdTarget::Channel(number)) => {
             let channel = call.state.channel(number)?;
             Ok(match (channel.random_read(), channel.can_wait()) {
                 (true, _) => channel.size()?.saturating_sub(position),

@@ -32,12 +32,12 @@ static TIMER: PerProcess<Timer> = PerProcess::new();
 
 #[derive(Debug, Default)]
 struct Timer {
-    state: Mutex<State>,
+    schedule: Mutex<Schedule>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Schedule {
     /// There is the thread.
     started: bool,
     /// And it has all that it needs of the loader.
@@ -48,9 +48,9 @@ struct State {
     stopped: Vec<Arc<dyn Timed>>,
 }
 
-/// A session's entry. Dropped, it is forgotten.
+/// A session's deadline. Dropped, it is forgotten.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct Deadline {
     timer: &'static Timer,
     key: (Instant, u64),
 }
@@ -59,18 +59,18 @@ pub(super) struct Entry {
 ///
 /// # Errors
 /// The thread cannot be started.
-pub(super) fn watch(session: Weak<dyn Timed>, deadline: Instant) -> io::Result<Entry> {
+pub(super) fn watch(session: Weak<dyn Timed>, deadline: Instant) -> io::Result<Deadline> {
     let timer = Timer::running()?;
-    let mut state = timer.lock();
-    state.number += 1;
-    let key = (deadline, state.number);
-    let first = state.due.keys().next().is_none_or(|first| key < *first);
-    state.due.insert(key, session);
-    drop(state);
+    let mut schedule = timer.lock();
+    schedule.number += 1;
+    let key = (deadline, schedule.number);
+    let first = schedule.due.keys().next().is_none_or(|first| key < *first);
+    schedule.due.insert(key, session);
+    drop(schedule);
     if first {
         timer.changed.notify_all();
     }
-    Ok(Entry { timer, key })
+    Ok(Deadline { timer, key })
 }
 
 /// Sees to it that a session that was stopped is reported.
@@ -84,7 +84,7 @@ pub(super) fn guard(session: Arc<dyn Timed>) -> io::Result<()> {
     Ok(())
 }
 
-impl Drop for Entry {
+impl Drop for Deadline {
     fn drop(&mut self) {
         self.timer.lock().due.remove(&self.key);
     }
@@ -94,56 +94,56 @@ impl Timer {
     /// This process's, whose thread runs.
     fn running() -> io::Result<&'static Timer> {
         let timer = TIMER.get_or_make(Timer::default);
-        let mut state = timer.lock();
-        if !state.started {
+        let mut schedule = timer.lock();
+        if !schedule.started {
             thread::Builder::new().name("zvm-timer".into()).stack_size(STACK).spawn(|| timer.run())?;
-            state.started = true;
+            schedule.started = true;
         }
-        while !state.runs {
-            state = timer.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        while !schedule.runs {
+            schedule = timer.changed.wait(schedule).unwrap_or_else(PoisonError::into_inner);
         }
-        drop(state);
+        drop(schedule);
         Ok(timer)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Schedule> {
         // Nothing panics while it is held.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&self) {
         // What a session's controls and counters are locked by for a moment is parking_lot's: its first wait is here.
         let first = parking_lot::Mutex::new(());
         parking_lot::Condvar::new().wait_for(&mut first.lock(), Duration::from_millis(1));
-        let mut state = self.lock();
-        state.runs = true;
+        let mut schedule = self.lock();
+        schedule.runs = true;
         self.changed.notify_all();
         let mut tick = Instant::now();
         loop {
             let now = Instant::now();
-            let due = state.due.keys().next().copied();
+            let due = schedule.due.keys().next().copied();
             if let Some(key) = due.filter(|(at, _)| *at <= now) {
-                let session = state.due.remove(&key);
-                drop(state);
+                let session = schedule.due.remove(&key);
+                drop(schedule);
                 if let Some(session) = session.and_then(|session| session.upgrade()) {
                     session.overdue();
                 }
-                state = self.lock();
-            } else if !state.stopped.is_empty() && tick <= now {
-                let mut stopped = std::mem::take(&mut state.stopped);
-                drop(state);
+                schedule = self.lock();
+            } else if !schedule.stopped.is_empty() && tick <= now {
+                let mut stopped = std::mem::take(&mut schedule.stopped);
+                drop(schedule);
                 nudge();
                 stopped.retain(|session| !session.tick());
                 tick = Instant::now() + TICK;
-                state = self.lock();
-                state.stopped.append(&mut stopped);
+                schedule = self.lock();
+                schedule.stopped.append(&mut stopped);
             } else {
-                let ticks = (!state.stopped.is_empty()).then_some(tick);
-                state = match due.map(|(at, _)| at).into_iter().chain(ticks).min() {
-                    None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                let ticks = (!schedule.stopped.is_empty()).then_some(tick);
+                schedule = match due.map(|(at, _)| at).into_iter().chain(ticks).min() {
+                    None => self.changed.wait(schedule).unwrap_or_else(PoisonError::into_inner),
                     Some(at) => {
                         let left = at.saturating_duration_since(now);
-                        self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                        self.changed.wait_timeout(schedule, left).unwrap_or_else(PoisonError::into_inner).0
                     }
                 };
             }

@@ -1,6 +1,6 @@
 //! The bytes of an archive: a channel with positions, or one that was loaded.
 
-use super::{LOADED_MAX, Shared};
+use super::{LOADED_MAX, MountLimits};
 use crate::channel::{CallError, Channel};
 use crate::exit::Failure;
 use crate::guest::tree::Content;
@@ -59,34 +59,34 @@ impl<'a> Archive<'a> {
     pub(super) fn open(
         channel: &'a mut Channel,
         number: usize,
-        shared: &mut Shared<'_>,
+        limits: &mut MountLimits<'_>,
     ) -> Result<Archive<'a>, Problem> {
         let mut archive =
             Archive { number, loaded: None, size: 0, buffer: Vec::new(), start: 0, next: 0, channel };
         if archive.channel.random_read() {
             archive.size = archive.channel.size()?;
         } else {
-            let loaded = archive.load(shared)?;
+            let loaded = archive.load(limits)?;
             archive.size = loaded.len() as u64;
             archive.loaded = Some(loaded.into());
         }
         Ok(archive)
     }
 
-    fn load(&mut self, shared: &mut Shared<'_>) -> Result<Vec<u8>, Problem> {
+    fn load(&mut self, limits: &mut MountLimits<'_>) -> Result<Vec<u8>, Problem> {
         let mut loaded = Vec::new();
         loop {
-            shared.go_on().map_err(Problem::Failed)?;
+            limits.go_on().map_err(Problem::Failed)?;
             let used = loaded.len();
             loaded.resize(used + BUFFER, 0);
             let count = self.channel.read_at(&mut loaded[used..], 0)?;
             loaded.truncate(used + count);
             if count == 0 {
-                shared.loadable -= loaded.len();
+                limits.loadable -= loaded.len();
                 loaded.shrink_to_fit();
                 return Ok(loaded);
             }
-            if loaded.len() > shared.loadable {
+            if loaded.len() > limits.loadable {
                 let text = format!(
                     "the archives to be loaded are over {} MiB: a channel of type 1, which has positions, need not be loaded",
                     LOADED_MAX >> 20

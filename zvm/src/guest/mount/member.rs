@@ -24,14 +24,14 @@ const OTHERS: [(&[u8], &str); 7] = [
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) path: String,
-    pub(super) kind: Kind,
+    pub(super) kind: MemberKind,
     /// In nanoseconds since 1970.
     pub(super) modified: u64,
 }
 
 /// What a member is.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum MemberKind {
     Directory,
     File {
         offset: u64,
@@ -196,15 +196,15 @@ fn member(
     };
     let kind = match kind {
         // Before POSIX a directory was told by its slash.
-        EntryType::Regular | EntryType::Continuous if path.ends_with('/') => Kind::Directory,
-        EntryType::Regular | EntryType::Continuous => Kind::File { offset, size },
-        EntryType::Directory => Kind::Directory,
-        EntryType::Symlink => Kind::Link(link()?),
-        EntryType::Link => Kind::Name(link()?),
+        EntryType::Regular | EntryType::Continuous if path.ends_with('/') => MemberKind::Directory,
+        EntryType::Regular | EntryType::Continuous => MemberKind::File { offset, size },
+        EntryType::Directory => MemberKind::Directory,
+        EntryType::Symlink => MemberKind::Link(link()?),
+        EntryType::Link => MemberKind::Name(link()?),
         EntryType::GNUSparse => return Err(bad(at, &"a sparse member, which is not supported")),
-        EntryType::Char | EntryType::Block => Kind::Other("a device"),
-        EntryType::Fifo => Kind::Other("a FIFO"),
-        _ => Kind::Other("of an unknown type"),
+        EntryType::Char | EntryType::Block => MemberKind::Other("a device"),
+        EntryType::Fifo => MemberKind::Other("a FIFO"),
+        _ => MemberKind::Other("of an unknown type"),
     };
     let modified = header.mtime().unwrap_or(0).saturating_mul(1_000_000_000);
     Ok(Member { path, kind, modified })

@@ -7,7 +7,7 @@ use crate::guest::tree::ROOT;
 use crate::manifest::Manifest;
 
 /// Mounts an archive of two files, once from a channel with positions and once from one that is loaded.
-fn mounted(shared: &mut Shared<'_>) -> [Result<Vec<String>, Failure>; 2] {
+fn mounted(limits: &mut MountLimits<'_>) -> [Result<Vec<String>, Failure>; 2] {
     let mut builder = tar::Builder::new(Vec::new());
     for name in ["a", "b"] {
         let mut header = tar::Header::new_gnu();
@@ -20,7 +20,7 @@ fn mounted(shared: &mut Shared<'_>) -> [Result<Vec<String>, Failure>; 2] {
     let mut tree = Tree::new(channels.iter().map(|channel| channel.alias()), Some(1 << 20));
     ["/data/ro", "/dev/stdin"].map(|channel| {
         let plan = Plan { channel, path: "/m", writable: true };
-        mount(plan, &mut channels, &mut tree, shared, 0)
+        mount(plan, &mut channels, &mut tree, limits, 0)
     })
 }
 
@@ -28,9 +28,9 @@ fn mounted(shared: &mut Shared<'_>) -> [Result<Vec<String>, Failure>; 2] {
 #[test]
 fn a_session_that_is_stopped_mounts_no_more() {
     let stop = Stop::default();
-    assert!(mounted(&mut Shared::new(&stop)).iter().all(Result::is_ok));
+    assert!(mounted(&mut MountLimits::new(&stop)).iter().all(Result::is_ok));
     stop.throw(Reason::Timeout, None);
-    for outcome in mounted(&mut Shared::new(&stop)) {
+    for outcome in mounted(&mut MountLimits::new(&stop)) {
         assert_eq!(outcome, Err(stop.failure().unwrap()));
     }
 }
@@ -39,10 +39,10 @@ fn a_session_that_is_stopped_mounts_no_more() {
 #[test]
 fn all_loaded_archives_share_one_limit() {
     let stop = Stop::default();
-    let mut shared = Shared { stop: &stop, loadable: 5000 };
-    let [_, loaded] = mounted(&mut shared);
-    assert!(loaded.is_ok() && shared.loadable == 5000 - 3072, "{loaded:?}, {shared:?}");
-    let [packed, loaded] = mounted(&mut shared);
+    let mut limits = MountLimits { stop: &stop, loadable: 5000 };
+    let [_, loaded] = mounted(&mut limits);
+    assert!(loaded.is_ok() && limits.loadable == 5000 - 3072, "{loaded:?}, {limits:?}");
+    let [packed, loaded] = mounted(&mut limits);
     assert!(packed.is_ok());
     assert!(loaded.unwrap_err().text().contains("the archives to be loaded are over"));
 }
@@ -70,7 +70,7 @@ fn found(archive: &[u8], writable: bool) -> (Result<Vec<String>, Failure>, Vec<S
     let mut tree = Tree::new(channels.iter().map(|channel| channel.alias()), Some(1 << 20));
     let (stop, mut lines) = (Stop::default(), Vec::new());
     let plan = Plan { channel: "/data/ro", path: "/data", writable };
-    let told = mount(plan, &mut channels, &mut tree, &mut Shared::new(&stop), 0);
+    let told = mount(plan, &mut channels, &mut tree, &mut MountLimits::new(&stop), 0);
     listed(&tree, ROOT, "", &mut lines);
     (told, lines)
 }

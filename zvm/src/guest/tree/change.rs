@@ -2,7 +2,7 @@
 
 use super::file::{Blocks, Budget, Content, File};
 use super::walk::Place;
-use super::{Directory, ENTRY_COST, INODE_COST, Inode, Kind, NAME_MAX, Node, ROOT, Times, Tree};
+use super::{Directory, ENTRY_COST, INODE_COST, Inode, InodeKind, NAME_MAX, Node, ROOT, Times, Tree};
 use crate::guest::errno::Errno;
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ impl Tree {
             self.changeable(place.parent)?;
             return Err(Errno::ISDIR);
         }
-        let file = Kind::File(File::new(Content::Scratch(Blocks::default())));
+        let file = InodeKind::File(File::new(Content::Scratch(Blocks::default())));
         self.make(place, file, now, 0)
     }
 
@@ -34,7 +34,7 @@ impl Tree {
     /// As `make_file`, but a slash is as it should be.
     pub(in crate::guest) fn make_directory(&mut self, place: &Place, now: u64) -> Result<(), Errno> {
         let directory = Directory { parent: place.parent, ..Directory::default() };
-        self.make(place, Kind::Directory(directory), now, 0).map(drop)
+        self.make(place, InodeKind::Directory(directory), now, 0).map(drop)
     }
 
     /// Makes a symbolic link.
@@ -51,7 +51,7 @@ impl Tree {
         if place.slash && place.node.is_none() {
             return Err(Errno::NOENT);
         }
-        self.make(place, Kind::Link(target.to_owned()), now, target.len() as u64).map(drop)
+        self.make(place, InodeKind::Link(target.to_owned()), now, target.len() as u64).map(drop)
     }
 
     /// Gives a file one more name.
@@ -245,15 +245,21 @@ impl Tree {
         Ok(())
     }
 
-    pub(super) fn make(&mut self, place: &Place, kind: Kind, now: u64, cost: u64) -> Result<Node, Errno> {
+    pub(super) fn make(
+        &mut self,
+        place: &Place,
+        kind: InodeKind,
+        now: u64,
+        cost: u64,
+    ) -> Result<Node, Errno> {
         self.budget()?;
         let name = new_name(place)?;
         self.changeable(place.parent)?;
         self.budget()?.take(entry_cost(name) + INODE_COST + cost)?;
         let node: fn(usize) -> Node = match kind {
-            Kind::Directory(_) => Node::Directory,
-            Kind::File(_) => Node::File,
-            Kind::Link(_) => Node::Link,
+            InodeKind::Directory(_) => Node::Directory,
+            InodeKind::File(_) => Node::File,
+            InodeKind::Link(_) => Node::Link,
         };
         let node = node(self.store(kind, false, Times::at(now)));
         self.enter(place.parent, name, node);
@@ -309,7 +315,7 @@ impl Tree {
         work: impl FnOnce(&mut Blocks, &mut Budget) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         match self.inodes.get_mut(file).and_then(Option::as_mut) {
-            Some(Inode { kind: Kind::File(file), .. }) => {
+            Some(Inode { kind: InodeKind::File(file), .. }) => {
                 work(file.blocks_mut()?, self.scratch.as_mut().ok_or(Errno::ROFS)?)
             }
             _ => Err(Errno::BADF),

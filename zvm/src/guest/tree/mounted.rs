@@ -3,7 +3,7 @@
 use super::change::entry_cost;
 use super::file::{Content, File};
 use super::walk::Place;
-use super::{Directory, Kind, Node, Times, Tree};
+use super::{Directory, InodeKind, Node, Times, Tree};
 use crate::guest::errno::Errno;
 
 /// What the scratch space has from its start.
@@ -34,7 +34,7 @@ impl Tree {
                 Some(_) => return Err(Errno::NOTDIR),
                 None => {
                     let directory = Directory { parent: at, frozen, ..Directory::default() };
-                    let next = self.store(Kind::Directory(directory), true, Times::default());
+                    let next = self.store(InodeKind::Directory(directory), true, Times::default());
                     self.enter(at, name, Node::Directory(next));
                     next
                 }
@@ -71,12 +71,12 @@ impl Tree {
     /// Makes a file of a mounted tree; it has no name yet.
     pub(in crate::guest) fn fixed_file(&mut self, content: Content, modified: u64) -> Node {
         let times = Times::at(modified);
-        Node::File(self.store(Kind::File(File::new(content)), true, times))
+        Node::File(self.store(InodeKind::File(File::new(content)), true, times))
     }
 
     /// Makes a symbolic link of a mounted tree; it has no name yet.
     pub(in crate::guest) fn fixed_link(&mut self, target: String) -> Node {
-        Node::Link(self.store(Kind::Link(target), true, Times::default()))
+        Node::Link(self.store(InodeKind::Link(target), true, Times::default()))
     }
 
     /// Makes a writable copy of a mounted file: what is in the scratch space from the session's start.
@@ -111,7 +111,7 @@ impl Tree {
                     }
                     Seed::Link(target) => {
                         let cost = target.len() as u64;
-                        self.make(&place, Kind::Link(target), now, cost)?;
+                        self.make(&place, InodeKind::Link(target), now, cost)?;
                     }
                     Seed::Name(node) if !self.is_own(node) => return Err(Errno::ROFS),
                     Seed::Name(node) => {
