@@ -15,7 +15,7 @@
 
 use crate::endpoint::{BROKER_PORT, Endpoint};
 use crate::error::{Error, Result};
-use crate::text::{Name, Role};
+use crate::values::{Name, Role};
 
 /// The schemes whose descriptors these are; the first is what an alias means that gives none.
 pub const SCHEMES: [&str; 3] = ["tcp", "netpipe", "opaque"];

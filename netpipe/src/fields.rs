@@ -1,7 +1,7 @@
 //! Fields: tag u16, length u16, value. HELLO, REGISTER and MATCH are made of them.
 
 use crate::error::{Error, Result};
-use crate::text::{Address, Name, Role, Token};
+use crate::values::{Address, Name, Role, Token};
 
 pub(crate) const PURPOSE: u16 = 2;
 pub(crate) const ROLE: u16 = 4;
@@ -112,11 +112,11 @@ impl<'a> Field<'a> {
     }
 
     pub fn name(&self) -> Result<Name> {
-        Name::new(self.text(crate::text::NAME_MAX)?).map_err(|_| self.wrong())
+        Name::new(self.text(crate::values::NAME_MAX)?).map_err(|_| self.wrong())
     }
 
     pub fn address(&self) -> Result<Address> {
-        Address::new(self.text(crate::text::ADDRESS_MAX)?).map_err(|_| self.wrong())
+        Address::new(self.text(crate::values::ADDRESS_MAX)?).map_err(|_| self.wrong())
     }
 
     pub fn token(&self) -> Result<Token> {

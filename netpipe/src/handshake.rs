@@ -9,7 +9,7 @@ use crate::error::{Error, Reason, Result, code};
 use crate::frame::{self, Gather, HEADER, Header, Kind};
 use crate::hello::{Hello, MAGIC, Purpose, VERSIONS};
 use crate::message::Message;
-use crate::text::{Role, random};
+use crate::values::{Role, random};
 use std::time::Duration;
 
 /// How long the whole handshake may take, from the connection on.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fields::{self, push_address, put, put_addresses};
-use crate::text::{Address, Name};
+use crate::values::{Address, Name};
 use std::net::SocketAddr;
 
 /// Where something stands in a broker's list: numbers that mean nothing else. Zeros: before the first.

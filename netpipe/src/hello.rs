@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::fields::{self, put};
 use crate::frame::{self, Kind};
-use crate::text::{Name, Role, Token};
+use crate::values::{Name, Role, Token};
 use std::ops::RangeInclusive;
 
 /// The first bytes of HELLO's body.

@@ -35,7 +35,7 @@ pub mod message;
 pub mod pairing;
 pub mod pipe;
 pub mod repeats;
-mod text;
+mod values;
 
 pub use auth::Secret;
 pub use descriptor::Descriptor;
@@ -45,4 +45,4 @@ pub use frame::{Header, Kind};
 pub use handshake::{Established, Handshake, Local, Progress};
 pub use hello::{Hello, Purpose};
 pub use message::{Decoder, Match, Message, Register, Sender};
-pub use text::{Address, Name, Role, Token};
+pub use values::{Address, Name, Role, Token};

@@ -5,7 +5,7 @@ pub use crate::fields::ADDRESSES_MAX;
 use crate::fields::{self, push_address, put, put_addresses};
 use crate::frame::{self, Gather, HEADER, Header, Kind};
 use crate::held::{Held, Place, Totals, place_bytes, place_of};
-use crate::text::{Address, Name, Role, Token};
+use crate::values::{Address, Name, Role, Token};
 
 /// A frame after the handshake, except DATA.
 #[derive(Debug, Clone, PartialEq, Eq)]

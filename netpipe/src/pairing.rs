@@ -25,7 +25,7 @@ use crate::error::{Reason, code};
 use crate::handshake::Established;
 use crate::hello::{Hello, Purpose};
 use crate::message::Message;
-use crate::text::{Role, Token};
+use crate::values::{Role, Token};
 use brokers::{Expected, KnownBroker};
 use dial::{Dial, Target};
 use pipe::Pipe;
@@ -44,7 +44,7 @@ const DISCARD: Duration = Duration::from_secs(60);
 
 /// What holds for all pipes of an instance.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct Rules {
     /// How long one address is tried before the next.
     pub connect_timeout: Duration,
     /// How long a peer may take connections and answer none.
@@ -76,7 +76,7 @@ pub enum Awaited {
 /// The pipes of an instance, and the brokers that it knows.
 #[derive(Debug)]
 pub struct Pairing {
-    config: Config,
+    rules: Rules,
     pipes: HashMap<u64, Pipe>,
     brokers: BTreeMap<Endpoint, KnownBroker>,
     /// Introduced writers that are to come.
@@ -96,9 +96,9 @@ impl Failure {
 
 impl Pairing {
     /// Makes one without pipes.
-    pub fn new(config: Config) -> Pairing {
+    pub fn new(rules: Rules) -> Pairing {
         Pairing {
-            config,
+            rules,
             pipes: HashMap::new(),
             brokers: BTreeMap::new(),
             expected: HashMap::new(),
@@ -149,11 +149,11 @@ impl Pairing {
 
     /// Ends a pipe that has not met its other end; one that is busy not before that has lasted.
     pub fn fail(&mut self, now: Instant, id: u64, mut failure: Failure) {
-        let patience = self.config.peer_timeout;
+        let patience = self.rules.peer_timeout;
         let Some(pipe) = self.pipes.get_mut(&id).filter(|pipe| pipe.is_looking()) else { return };
         let is_busy = failure.code == code::EBUSY;
         if is_busy {
-            let takes_over = self.config.takeover
+            let takes_over = self.rules.takeover
                 && pipe.open.role == Role::Reader
                 && matches!(pipe.open.route, Route::Broker(_));
             let (since, (limit, pause)) = match &pipe.unmet {

@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::endpoint::Endpoint;
 use crate::message::Message;
-use crate::text::Token;
+use crate::values::Token;
 use std::net::SocketAddr;
 use std::time::Instant;
 

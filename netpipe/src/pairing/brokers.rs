@@ -5,7 +5,7 @@ use super::pipe::Pipe;
 use super::{Action, Disposition, Failure, Pairing, PipeState, Route, Timer};
 use crate::endpoint::Endpoint;
 use crate::message::{Match, Message, Register};
-use crate::text::{Role, Token};
+use crate::values::{Role, Token};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -97,8 +97,8 @@ impl Pairing {
                 }
                 let mut text = format!("broker {endpoint}: {reason}");
                 let is_reader = self.pipes.get(&id).is_some_and(|pipe| pipe.open.role == Role::Reader);
-                if is_reader && !self.config.advertise.is_empty() {
-                    let told: Vec<_> = self.config.advertise.iter().map(Endpoint::to_string).collect();
+                if is_reader && !self.rules.advertise.is_empty() {
+                    let told: Vec<_> = self.rules.advertise.iter().map(Endpoint::to_string).collect();
                     text = format!("{text} (writers were told to come to {})", told.join(", "));
                 }
                 self.fail(now, id, Failure::new(reason.errno(), text));
@@ -222,7 +222,7 @@ impl Pairing {
             name: pipe.open.name.clone(),
             addresses: Vec::new(),
             writers: is_reader.then_some(pipe.room.unwrap_or(0)),
-            takeover: is_reader && self.config.takeover,
+            takeover: is_reader && self.rules.takeover,
         };
         self.tell(endpoint, Message::Withdraw(id));
         self.tell(endpoint, Message::Register(register));
@@ -319,7 +319,7 @@ impl Pairing {
     /// else takes connections at its address: then the broker must hear of it while the token is good, or no other reader can
     /// be introduced.
     pub(super) fn may_redial(&self, now: Instant, id: u64, tried: Token) -> bool {
-        let limit = REDIAL.min(self.config.peer_timeout);
+        let limit = REDIAL.min(self.rules.peer_timeout);
         let since = self.pipes.get(&id).and_then(|pipe| pipe.tries(tried));
         since.is_some_and(|since| now.saturating_duration_since(since) < limit)
     }

@@ -5,7 +5,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, code};
 use crate::handshake::{Established, TIMEOUT};
 use crate::hello::Hello;
-use crate::text::{Role, Token};
+use crate::values::{Role, Token};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -120,7 +120,7 @@ impl Pairing {
         }?;
         let relayed = matches!(dial.target, Target::Relayed(..));
         // Where there are other addresses, none is to take all the time.
-        let limit = if dial.left.is_empty() { TIMEOUT } else { self.config.connect_timeout.min(TIMEOUT) };
+        let limit = if dial.left.is_empty() { TIMEOUT } else { self.rules.connect_timeout.min(TIMEOUT) };
         Some(Greeting { hello, pipe, relayed, limit })
     }
 
@@ -221,7 +221,7 @@ impl Pairing {
                 let is_reader =
                     |id: &u64| self.pipes.get(id).is_some_and(|pipe| pipe.open.role == Role::Reader);
                 let reader = reader.filter(is_reader);
-                let limit = now + self.config.connect_timeout;
+                let limit = now + self.rules.connect_timeout;
                 let until = dial.until.map_or(limit, |until| until.min(limit));
                 Action::Connect { dial: self.attempt(dial), to, until, reader }
             }
@@ -277,7 +277,7 @@ impl Pairing {
 
     /// Notes that whoever takes the connections of a target does not answer; why no more are made, once that has lasted.
     fn silent(&mut self, now: Instant, target: &Target) -> Option<Failure> {
-        let limit = self.config.peer_timeout;
+        let limit = self.rules.peer_timeout;
         // The handshake's time has passed in silence already.
         let since = *self.silence(target)?.get_or_insert(now.checked_sub(TIMEOUT).unwrap_or(now));
         let silence = now.saturating_duration_since(since);

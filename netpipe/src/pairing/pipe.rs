@@ -3,7 +3,7 @@
 use crate::endpoint::Endpoint;
 use crate::error::{Reason, code};
 use crate::message::Message;
-use crate::text::{Name, Role, Token};
+use crate::values::{Name, Role, Token};
 use std::time::{Duration, Instant};
 
 /// Pauses between attempts to reach the other end of a direct pipe, which may open later: the first, and the longest.

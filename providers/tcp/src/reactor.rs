@@ -18,11 +18,11 @@ pub struct Reactor<T> {
     epoll: OwnedFd,
     next_key: u64,
     /// Timers are not taken back: whoever sets one looks again when it fires.
-    timers: BinaryHeap<Reverse<Timer<T>>>,
+    timers: BinaryHeap<Reverse<Due<T>>>,
 }
 
 #[derive(Debug)]
-struct Timer<T> {
+struct Due<T> {
     at: Instant,
     serial: u64,
     what: T,
@@ -72,7 +72,7 @@ impl<T> Reactor<T> {
     /// Sets a timer.
     pub fn at(&mut self, at: Instant, what: T) {
         self.next_key += 1;
-        self.timers.push(Reverse(Timer { at, serial: self.next_key, what }));
+        self.timers.push(Reverse(Due { at, serial: self.next_key, what }));
     }
 
     /// Takes a timer whose time has come.
@@ -113,22 +113,22 @@ fn flags(read: bool, write: bool) -> EventFlags {
     flags
 }
 
-impl<T> PartialEq for Timer<T> {
-    fn eq(&self, other: &Timer<T>) -> bool {
+impl<T> PartialEq for Due<T> {
+    fn eq(&self, other: &Due<T>) -> bool {
         (self.at, self.serial) == (other.at, other.serial)
     }
 }
 
-impl<T> Eq for Timer<T> {}
+impl<T> Eq for Due<T> {}
 
-impl<T> PartialOrd for Timer<T> {
-    fn partial_cmp(&self, other: &Timer<T>) -> Option<std::cmp::Ordering> {
+impl<T> PartialOrd for Due<T> {
+    fn partial_cmp(&self, other: &Due<T>) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<T> Ord for Timer<T> {
-    fn cmp(&self, other: &Timer<T>) -> std::cmp::Ordering {
+impl<T> Ord for Due<T> {
+    fn cmp(&self, other: &Due<T>) -> std::cmp::Ordering {
         (self.at, self.serial).cmp(&(other.at, other.serial))
     }
 }

@@ -114,7 +114,7 @@ impl Service {
     pub fn new(host: Host, config: Arc<Config>, queue: Arc<Queue>) -> Result<Service, Errno> {
         let reactor = Reactor::new()?;
         reactor.watch(&queue, QUEUE, true, false)?;
-        let pairing = Pairing::new(pairing::Config {
+        let pairing = Pairing::new(pairing::Rules {
             connect_timeout: config.connect_timeout,
             peer_timeout: config.peer_timeout,
             takeover: config.takeover,

@@ -73,14 +73,14 @@ impl World {
     }
 
     pub fn with(limits: Limits, takeover: bool) -> World {
-        let config = Config {
+        let rules = Rules {
             connect_timeout: Duration::from_secs(3),
             peer_timeout: Duration::from_secs(60),
             takeover,
             advertise: Vec::new(),
         };
         let instance = || Instance {
-            pairing: Pairing::new(config.clone()),
+            pairing: Pairing::new(rules.clone()),
             timers: BTreeMap::new(),
             listening: HashMap::new(),
             early: HashMap::new(),
