@@ -6,7 +6,7 @@ use crate::structs::ProgressFn;
 use std::ffi::{CString, c_char, c_void};
 use std::io::SeekFrom;
 use std::ptr;
-use vfs_core::boundary::{Answer, Callback, Source, Target};
+use vfs_core::boundary::{Answer, Callback, Input, Output};
 use vfs_core::{Code, Error, Finish, Flush, OpenFile, Result, abi, copy, extern_c};
 
 pub type HandleSlot = Slot<Handle>;
@@ -37,27 +37,27 @@ extern_c! { exported by "libzvfs":
     fn zvfs_handle_shown(handle: Shared<Handle>) -> *const c_char, plain {
         Ok(handle.shown.as_ptr())
     }
-    fn zvfs_handle_read(handle: Exclusive<Handle>, buf: Target<'_>, n: u64) -> i64 {
+    fn zvfs_handle_read(handle: Exclusive<Handle>, buf: Output<'_>, n: u64) -> i64 {
         // SAFETY: the header: buf[0..n] is the caller's and writable.
         let buf = unsafe { buf.bytes(n) }?;
         handle.file.read(buf)
     }
-    fn zvfs_handle_write(handle: Exclusive<Handle>, buf: Source<'_>, n: u64) -> i64 {
+    fn zvfs_handle_write(handle: Exclusive<Handle>, buf: Input<'_>, n: u64) -> i64 {
         // SAFETY: the header: buf[0..n] is the caller's and readable.
         let buf = unsafe { buf.bytes(n) }?;
         handle.file.write(buf)
     }
-    fn zvfs_handle_write_all(handle: Exclusive<Handle>, buf: Source<'_>, n: u64) -> i32 {
+    fn zvfs_handle_write_all(handle: Exclusive<Handle>, buf: Input<'_>, n: u64) -> i32 {
         // SAFETY: as for write.
         let buf = unsafe { buf.bytes(n) }?;
         handle.file.write_all(buf)
     }
-    fn zvfs_handle_read_at(handle: Shared<Handle>, buf: Target<'_>, n: u64, offset: u64) -> i64 {
+    fn zvfs_handle_read_at(handle: Shared<Handle>, buf: Output<'_>, n: u64, offset: u64) -> i64 {
         // SAFETY: as for read.
         let buf = unsafe { buf.bytes(n) }?;
         handle.file.read_at(buf, offset)
     }
-    fn zvfs_handle_write_at(handle: Shared<Handle>, buf: Source<'_>, n: u64, offset: u64) -> i64 {
+    fn zvfs_handle_write_at(handle: Shared<Handle>, buf: Input<'_>, n: u64, offset: u64) -> i64 {
         // SAFETY: as for write.
         let buf = unsafe { buf.bytes(n) }?;
         handle.file.write_at(buf, offset)

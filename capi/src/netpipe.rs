@@ -8,7 +8,7 @@ use crate::process::Process;
 use std::ffi::c_int;
 use std::ptr;
 use std::sync::Arc;
-use vfs_core::boundary::{Argument, Source, Target};
+use vfs_core::boundary::{Argument, Input, Output};
 use vfs_core::{Code, Error, Result, abi, extern_c};
 
 type PipeSlot = Slot<Arc<Pipe>>;
@@ -80,12 +80,12 @@ extern_c! { exported by "libzvfs":
         pipe.0.set_timeout(wanted);
         Ok(())
     }
-    fn netpipe_read(pipe: Opened, buf: Target<'_>, count: i32) -> Errno<i64>, plain {
+    fn netpipe_read(pipe: Opened, buf: Output<'_>, count: i32) -> Errno<i64>, plain {
         // SAFETY: the header: buf[0..count] is the caller's and writable.
         let buf = unsafe { buf.bytes(size(count)?) }?;
         pipe.0.call(|file| file.read(buf))
     }
-    fn netpipe_write(pipe: Opened, buf: Source<'_>, count: i32) -> Errno<i64>, plain {
+    fn netpipe_write(pipe: Opened, buf: Input<'_>, count: i32) -> Errno<i64>, plain {
         // SAFETY: the header: buf[0..count] is the caller's and readable.
         let buf = unsafe { buf.bytes(size(count)?) }?;
         pipe.0.write(buf)

@@ -14,10 +14,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The text says operation, object and value in lower case, without a full stop and without secrets: descriptors go in
 /// through [`Descriptor`](crate::Descriptor)'s `Display`. What caused it is [`source`](StdError::source), never a part of
 /// the text; [`chain`](Error::chain) prints both.
-pub struct Error(Box<Inner>);
+pub struct Error(Box<Parts>);
 
 /// On the heap, so that a call's result fits into registers: errors are rare, and calls are counted in nanoseconds.
-struct Inner {
+struct Parts {
     code: Code,
     message: Cow<'static, str>,
     retryable: bool,
@@ -31,7 +31,7 @@ impl Error {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Error {
         let message = message.into();
         let message = if message.is_empty() { Cow::Borrowed(code.text()) } else { message };
-        Error(Box::new(Inner { code, message, retryable: false, source: None }))
+        Error(Box::new(Parts { code, message, retryable: false, source: None }))
     }
 
     /// Marks that the same open may succeed later with nothing changed.
@@ -48,8 +48,8 @@ impl Error {
 
     /// Wraps this error in what was being done; code and retryability stay.
     pub fn context(self, doing: impl Into<Cow<'static, str>>) -> Error {
-        let Inner { code, retryable, .. } = *self.0;
-        Error(Box::new(Inner { code, retryable, message: doing.into(), source: Some(Box::new(self)) }))
+        let Parts { code, retryable, .. } = *self.0;
+        Error(Box::new(Parts { code, retryable, message: doing.into(), source: Some(Box::new(self)) }))
     }
 
     /// The code.
@@ -90,8 +90,8 @@ impl Error {
 
     /// A copy with the causes folded into the text: what can be kept and returned again.
     pub fn flattened(&self) -> Error {
-        let Inner { code, retryable, .. } = *self.0;
-        Error(Box::new(Inner { code, retryable, message: self.chain().into(), source: None }))
+        let Parts { code, retryable, .. } = *self.0;
+        Error(Box::new(Parts { code, retryable, message: self.chain().into(), source: None }))
     }
 }
 

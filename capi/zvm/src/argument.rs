@@ -3,7 +3,7 @@
 use crate::channel::Callbacks;
 use std::ffi::c_char;
 use vfs_core::Result;
-use vfs_core::boundary::{Growing, Source, null};
+use vfs_core::boundary::{Growing, Input, null};
 
 /// `zvm_session_options`.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ unsafe impl Growing for Callbacks {
 ///
 /// # Safety
 /// NULL, or `size` bytes are readable during the call and nobody changes them.
-pub unsafe fn bytes<'a>(value: Source<'a>, size: u64, name: &str) -> Result<&'a [u8]> {
+pub unsafe fn bytes<'a>(value: Input<'a>, size: u64, name: &str) -> Result<&'a [u8]> {
     // SAFETY: the caller's promise.
     unsafe { value.bytes(size) }.map_err(|_| null(name))
 }

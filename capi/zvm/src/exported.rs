@@ -5,7 +5,7 @@ use crate::channel::{Callbacks, Channel};
 use crate::session::{self, Opaque, Slot};
 use std::ffi::c_char;
 use std::sync::Arc;
-use vfs_core::boundary::{Argument, Options, Place, Source};
+use vfs_core::boundary::{Argument, Input, Options, Place};
 use vfs_core::{Result, extern_c};
 
 /// A session that was not freed.
@@ -32,14 +32,14 @@ impl Argument for Number {
 
 extern_c! { exported by "libzvm":
     fn zvm_session_new(
-        manifest: Source<'_>, size: u64, options: Option<Options<SessionOptions>>, out: Place<'_, *mut Opaque>
+        manifest: Input<'_>, size: u64, options: Option<Options<SessionOptions>>, out: Place<'_, *mut Opaque>
     ) -> i32 {
         // SAFETY: the header's promise on the bytes.
         let manifest = unsafe { bytes(manifest, size, "manifest") }?;
         out.put(session::make(manifest, options.map(|options| options.0))?);
         Ok(())
     }
-    fn zvm_session_program(session: Live, program: Source<'_>, size: u64) -> i32 {
+    fn zvm_session_program(session: Live, program: Input<'_>, size: u64) -> i32 {
         // SAFETY: the header's promise on the bytes.
         session.0.program(unsafe { bytes(program, size, "bytes") }?)
     }

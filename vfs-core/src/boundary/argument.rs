@@ -219,18 +219,18 @@ impl<T> Plain for *const T {}
 impl<T> Plain for *mut T {}
 
 /// The caller's memory to read from; its size is another parameter.
-pub struct Source<'a>(*const c_void, PhantomData<&'a [u8]>);
+pub struct Input<'a>(*const c_void, PhantomData<&'a [u8]>);
 
-impl Argument for Source<'_> {
+impl Argument for Input<'_> {
     type C = *const c_void;
 
     #[inline]
     unsafe fn check(value: *const c_void, _: &'static str) -> Result<Self> {
-        Ok(Source(value, PhantomData))
+        Ok(Input(value, PhantomData))
     }
 }
 
-impl<'a> Source<'a> {
+impl<'a> Input<'a> {
     /// The bytes.
     ///
     /// # Safety
@@ -247,18 +247,18 @@ impl<'a> Source<'a> {
 }
 
 /// The caller's memory to write to; its size is another parameter.
-pub struct Target<'a>(*mut c_void, PhantomData<&'a mut [u8]>);
+pub struct Output<'a>(*mut c_void, PhantomData<&'a mut [u8]>);
 
-impl Argument for Target<'_> {
+impl Argument for Output<'_> {
     type C = *mut c_void;
 
     #[inline]
     unsafe fn check(value: *mut c_void, _: &'static str) -> Result<Self> {
-        Ok(Target(value, PhantomData))
+        Ok(Output(value, PhantomData))
     }
 }
 
-impl<'a> Target<'a> {
+impl<'a> Output<'a> {
     /// The bytes. They may be uninitialised: whoever gets them only writes.
     ///
     /// # Safety
@@ -298,7 +298,7 @@ mod tests {
     fn a_null_buffer_is_efault() {
         // SAFETY: NULL is refused before anything is made of it.
         let (read, write) =
-            unsafe { (Target(null_mut(), PhantomData).bytes(1), Source(null(), PhantomData).bytes(1)) };
+            unsafe { (Output(null_mut(), PhantomData).bytes(1), Input(null(), PhantomData).bytes(1)) };
         assert_eq!(read.map_err(|error| error.code()), Err(Code::EFAULT));
         assert_eq!(write.map_err(|error| error.code()), Err(Code::EFAULT));
     }

@@ -7,7 +7,7 @@ mod error;
 mod sized;
 mod strings;
 
-pub use argument::{Argument, Behind, Callback, Place, Source, Target, copied, null, text};
+pub use argument::{Argument, Behind, Callback, Input, Output, Place, copied, null, text};
 pub use entry::{Out, guarded};
 pub use sized::{Answer, Growing, Options, Struct, read};
 pub use strings::{c_string, read_array, write_array};

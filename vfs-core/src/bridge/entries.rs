@@ -72,16 +72,16 @@ pub(crate) fn take_names<T>(
 }
 
 fn take<T>(each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>, call: impl FnOnce(*mut c_void) -> T) -> T {
-    let mut listing = Listing { each, stopped: false, panic: None };
-    let listed = call(ptr::from_mut(&mut listing).cast());
-    match listing.panic {
+    let mut visitor = Visitor { each, stopped: false, panic: None };
+    let listed = call(ptr::from_mut(&mut visitor).cast());
+    match visitor.panic {
         Some(panic) => resume_unwind(panic),
         None => listed,
     }
 }
 
-/// A listing in progress.
-struct Listing<'a> {
+/// Takes the names of a listing in progress.
+struct Visitor<'a> {
     each: &'a mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
     /// A side that goes on all the same is not listened to.
     stopped: bool,
@@ -89,7 +89,7 @@ struct Listing<'a> {
     panic: Option<Box<dyn Any + Send>>,
 }
 
-impl Listing<'_> {
+impl Visitor<'_> {
     /// Takes a name; the error stops the other side. What is none (empty, with a slash or a NUL) is passed over.
     fn take(&mut self, bytes: &[u8], stat: *const abi::Stat) -> Result<()> {
         if self.stopped {
@@ -119,7 +119,7 @@ extern_c! { by "zvfs":
         // SAFETY: the header: NULL or a terminated string, valid during the callback.
         let Ok(Some(name)) = (unsafe { text(entry.name, "name") }) else { return Ok(()) };
         // SAFETY: arg is what `take` passed, during its call.
-        unsafe { &mut *arg.cast::<Listing<'_>>() }.take(name.as_bytes(), entry.stat)
+        unsafe { &mut *arg.cast::<Visitor<'_>>() }.take(name.as_bytes(), entry.stat)
     }
 }
 
@@ -134,6 +134,6 @@ extern_c! { by "the host":
         // SAFETY: the header: so many bytes, valid during the callback.
         let bytes = unsafe { slice::from_raw_parts(name.bytes.cast(), name.length as usize) };
         // SAFETY: arg is what `take` passed, during its call.
-        unsafe { &mut *arg.cast::<Listing<'_>>() }.take(bytes, name.stat)
+        unsafe { &mut *arg.cast::<Visitor<'_>>() }.take(bytes, name.stat)
     }
 }

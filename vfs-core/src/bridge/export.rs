@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "this module is one half of the C boundary")]
 
 use crate::abi;
-use crate::boundary::{Answer, Behind, Callback, Place, Source, Struct, Target, c_string};
+use crate::boundary::{Answer, Behind, Callback, Input, Output, Place, Struct, c_string};
 use crate::bridge::entries::{pass_entry, pass_name};
 use crate::bridge::foreign::{ForeignHost, LiveContext, with_request};
 use crate::bridge::held::{HeldFile, file_calls};

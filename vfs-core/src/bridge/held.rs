@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "shares a file between the calls that the header lets overlap")]
 
 use crate::abi;
-use crate::boundary::{Answer, Source, Target};
+use crate::boundary::{Answer, Input, Output};
 use crate::bridge::translate::{direction_from_abi, finish_from_abi, flush_from_abi, seek_from_abi};
 use crate::code::Code;
 use crate::error::{Error, Result};
@@ -25,10 +25,10 @@ pub(crate) struct HeldFile {
 macro_rules! file_calls {
     ($define:ident) => {
         $define! {
-            fn read(buf: Target<'_>, n: u64) -> i64;
-            fn write(buf: Source<'_>, n: u64) -> i64;
-            fn read_at(buf: Target<'_>, n: u64, offset: u64) -> i64;
-            fn write_at(buf: Source<'_>, n: u64, offset: u64) -> i64;
+            fn read(buf: Output<'_>, n: u64) -> i64;
+            fn write(buf: Input<'_>, n: u64) -> i64;
+            fn read_at(buf: Output<'_>, n: u64, offset: u64) -> i64;
+            fn write_at(buf: Input<'_>, n: u64, offset: u64) -> i64;
             fn seek(offset: i64, whence: u32) -> i64;
             fn tell() -> i64;
             fn truncate(size: u64) -> i32;
@@ -81,28 +81,28 @@ impl HeldFile {
     }
 
     #[inline]
-    pub(crate) fn read(&self, buf: Target<'_>, n: u64) -> Result<usize> {
+    pub(crate) fn read(&self, buf: Output<'_>, n: u64) -> Result<usize> {
         // SAFETY: read's contract: buf[0..n] is writable for the call and nobody else uses it.
         let buf = unsafe { buf.bytes(n) }?;
         self.exclusive(|file| file.read(buf))
     }
 
     #[inline]
-    pub(crate) fn write(&self, buf: Source<'_>, n: u64) -> Result<usize> {
+    pub(crate) fn write(&self, buf: Input<'_>, n: u64) -> Result<usize> {
         // SAFETY: write's contract: buf[0..n] is readable for the call and nobody changes it.
         let buf = unsafe { buf.bytes(n) }?;
         self.exclusive(|file| file.write(buf))
     }
 
     #[inline]
-    pub(crate) fn read_at(&self, buf: Target<'_>, n: u64, offset: u64) -> Result<usize> {
+    pub(crate) fn read_at(&self, buf: Output<'_>, n: u64, offset: u64) -> Result<usize> {
         // SAFETY: as for read.
         let buf = unsafe { buf.bytes(n) }?;
         self.shared(|file| file.read_at(buf, offset))
     }
 
     #[inline]
-    pub(crate) fn write_at(&self, buf: Source<'_>, n: u64, offset: u64) -> Result<usize> {
+    pub(crate) fn write_at(&self, buf: Input<'_>, n: u64, offset: u64) -> Result<usize> {
         // SAFETY: as for write.
         let buf = unsafe { buf.bytes(n) }?;
         self.shared(|file| file.write_at(buf, offset))

@@ -32,12 +32,12 @@ static HOST_WAITING: abi::HostWaiting =
     abi::HostWaiting { struct_size: abi::HostWaiting::SIZE, waits_for: Some(waits_for) };
 
 /// A provider's function and argument, to be called on whatever thread cancels.
-struct OnCancel(abi::CancelFn, *mut c_void);
+struct CancelCall(abi::CancelFn, *mut c_void);
 
 // SAFETY: the header says that the function runs on any thread, so its author made the argument fit for that.
-unsafe impl Send for OnCancel {}
+unsafe impl Send for CancelCall {}
 
-impl OnCancel {
+impl CancelCall {
     fn run(self) {
         // SAFETY: the provider's own function with its own argument, which stays until it is withdrawn or close has begun.
         unsafe { (self.0)(self.1) }
@@ -78,7 +78,7 @@ extern_c! { by "the host":
     }
     fn on_cancel(context: Context, function: Option<Callback<abi::CancelFn>>, arg: *mut c_void) -> i32, plain {
         context.set_on_cancel(function.map(|function| {
-            let function = OnCancel(function.0, arg);
+            let function = CancelCall(function.0, arg);
             Box::new(move || function.run()) as CancelFn
         }))
     }

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "called by providers through the C table")]
 
 use crate::abi;
-use crate::boundary::{Answer, Argument, Behind, Callback, Place, Source, Struct, Target, copied};
+use crate::boundary::{Answer, Argument, Behind, Callback, Input, Output, Place, Struct, copied};
 use crate::bridge::entries::pass_entry;
 use crate::bridge::held::{HeldFile, file_calls};
 use crate::bridge::values::values;

@@ -13,13 +13,13 @@ pub(super) enum Ending {
     /// END was said, or a COMMIT timed out: whether the other side has heard is not known, so that nothing may follow.
     Ended,
     /// What the COMMIT gave.
-    Committed(Answer),
+    Committed(Finished),
     /// What the DISCARD gave.
-    Discarded(Answer),
+    Discarded(Finished),
 }
 
 /// What a finish gave, to be given again.
-pub(super) type Answer = Option<Error>;
+pub(super) type Finished = Option<Error>;
 
 impl Ending {
     /// Refuses what writes, once the writing side has ended.
@@ -74,7 +74,7 @@ impl Ending {
     }
 }
 
-fn again(answer: &Answer) -> Result<()> {
+fn again(answer: &Finished) -> Result<()> {
     answer.as_ref().map_or(Ok(()), |error| Err(error.flattened()))
 }
 

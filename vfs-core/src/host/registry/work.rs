@@ -146,19 +146,19 @@ impl<T: Send + Sync + 'static> Work<T> {
 fn again(error: &Arc<Error>) -> Error {
     let again = Error::new(error.code(), error.to_string());
     let again = if error.is_retryable() { again.retryable() } else { again };
-    if error.source().is_some() { again.with_source(Shared(error.clone())) } else { again }
+    if error.source().is_some() { again.with_source(SharedError(error.clone())) } else { again }
 }
 
 #[derive(Debug)]
-struct Shared(Arc<Error>);
+struct SharedError(Arc<Error>);
 
-impl fmt::Display for Shared {
+impl fmt::Display for SharedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl StdError for Shared {
+impl StdError for SharedError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source()
     }
