@@ -64,7 +64,7 @@ fn size(count: i32) -> Result<u64> {
 extern_c! { exported by "libzvfs":
     fn netpipe_open(descriptor: &str) -> Errno<*const PipeSlot>, plain {
         let process = Process::current();
-        let pipe = Arc::new(Pipe::open(&process.registry()?, descriptor)?);
+        let pipe = Arc::new(Pipe::open(&process.registry()?, descriptor, process.follower())?);
         process.watch(&pipe);
         Ok(ptr::from_ref(PIPES.insert(pipe)))
     }

@@ -21,8 +21,7 @@ pub struct Pipe {
 
 impl Pipe {
     /// Opens a pipe; a string without a scheme that leads somewhere is a netpipe's.
-    pub fn open(registry: &Registry, descriptor: &str) -> Result<Pipe> {
-        let control = Control::new();
+    pub fn open(registry: &Registry, descriptor: &str, control: Control) -> Result<Pipe> {
         let file =
             registry.open(&with_scheme(registry, descriptor), &OpenOptions::default().control(&control))?;
         Ok(Pipe {
@@ -116,12 +115,7 @@ impl Pipe {
         })
     }
 
-    /// Ends whatever waits on the pipe: the process is about to end.
-    pub fn cancel(&self) {
-        self.control.cancel();
-    }
-
-    /// Closes without an end, so that a reader sees a pipe that broke.
+    /// Closes without an end, so that a reader sees a pipe that broke: the process is about to end.
     pub fn break_off(&self, until: Instant) {
         if let Ok(mut file) = self.interrupted(until) {
             drop(file.take());

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Error, PerProcess, Registry, Result, extern_c};
+use vfs_core::{Code, Control, Error, PerProcess, Registry, Result, extern_c};
 
 /// How long the exit waits for calls of other threads that it cancelled. What was ended is delivered after that, within the 5 s
 /// that a provider's stop has.
@@ -16,6 +16,8 @@ const LAST_CALLS: Duration = Duration::from_secs(1);
 /// What belongs to a process.
 pub struct Process {
     state: Mutex<State>,
+    /// What all its pipes follow.
+    control: Control,
     /// Pipes that may be open still.
     pipes: Mutex<Vec<Weak<Pipe>>>,
 }
@@ -31,7 +33,11 @@ static CURRENT: PerProcess<Process> = PerProcess::new();
 impl Process {
     /// This process's.
     pub fn current() -> &'static Process {
-        CURRENT.get_or_make(|| Process { state: Mutex::new(State::Unused), pipes: Mutex::default() })
+        CURRENT.get_or_make(|| Process {
+            state: Mutex::new(State::Unused),
+            control: Control::new(),
+            pipes: Mutex::default(),
+        })
     }
 
     /// The registry, of the operator's configuration. A failure is not kept: a mended configuration works at the next call.
@@ -49,6 +55,11 @@ impl Process {
         }
     }
 
+    /// The control of one more pipe.
+    pub fn follower(&self) -> Control {
+        self.control.follower()
+    }
+
     /// Keeps an eye on a pipe, for the exit.
     pub fn watch(&self, pipe: &Arc<Pipe>) {
         let mut pipes = self.pipes.lock();
@@ -61,10 +72,10 @@ impl Process {
     /// Breaks what is open, and stops the providers' instances, which delivers what was ended.
     fn end(&self) {
         let state = std::mem::replace(&mut *self.state.lock(), State::Ended);
-        let pipes: Vec<_> = self.pipes.lock().drain(..).filter_map(|pipe| pipe.upgrade()).collect();
-        pipes.iter().for_each(|pipe| pipe.cancel());
+        self.control.cancel();
         let until = Instant::now() + LAST_CALLS;
-        pipes.iter().for_each(|pipe| pipe.break_off(until));
+        let pipes = std::mem::take(&mut *self.pipes.lock());
+        pipes.iter().filter_map(Weak::upgrade).for_each(|pipe| pipe.break_off(until));
         if let State::Used(registry) = state {
             // A pipe whose call did not end still has the registry.
             registry.release();
