@@ -1,7 +1,7 @@
 //! Connecting to the first of several addresses that answers, as RFC 8305 has it ("Happy Eyeballs"): one after the other, the
 //! families in turn, each with a head start, all of them waited for at once.
 
-use crate::failure::{Attempt, Failure, system, words};
+use crate::failure::{Attempt, Failure, words};
 use crate::socket;
 use crate::waiting::Waiting;
 use rustix::event::epoll;
@@ -56,7 +56,8 @@ struct Race {
 
 impl Race {
     fn new() -> Attempt<Race> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|errno| system("connect", errno))?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
+            .map_err(|errno| Failure::system(errno).context("connect"))?;
         Ok(Race { epoll, running: Vec::new(), failure: None })
     }
 
@@ -101,7 +102,8 @@ impl Race {
         match socket::connect(address, None) {
             Ok(socket) => {
                 let (data, events) = (epoll::EventData::new_u64(0), epoll::EventFlags::OUT);
-                epoll::add(&self.epoll, &socket, data, events).map_err(|errno| system("connect", errno))?;
+                epoll::add(&self.epoll, &socket, data, events)
+                    .map_err(|errno| Failure::system(errno).context("connect"))?;
                 self.running.push((address, socket));
             }
             Err(errno) => self.failure = Some(refused(address, errno)),
@@ -116,7 +118,7 @@ impl Race {
             let (address, socket) = &self.running[at];
             let over = match is_over(socket) {
                 Ok(over) => over.then(|| socket::outcome(socket)),
-                Err(errno) => return Err(system("connect", errno)),
+                Err(errno) => return Err(Failure::system(errno).context("connect")),
             };
             match over {
                 None => at += 1,

@@ -49,6 +49,14 @@ impl Failure {
         Failure::new(Code::EPROTO, text)
     }
 
+    /// An error of the system that has nothing to do with the other side.
+    #[cold]
+    pub fn system(errno: Errno) -> Failure {
+        let code = code(errno);
+        let text = code.name().map(|_| code.text().to_owned());
+        Failure::new(code, text.unwrap_or_else(|| io::Error::from(errno).to_string()))
+    }
+
     /// A connection that broke.
     #[cold]
     pub fn lost(errno: Errno) -> Failure {
@@ -99,13 +107,6 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure::new(error.code(), error.code().text())
     }
-}
-
-/// An error of the system that has nothing to do with the other side.
-#[cold]
-pub fn system(doing: &str, errno: Errno) -> Failure {
-    let code = code(errno);
-    Failure::new(code, format!("{doing}: {}", code.text()))
 }
 
 /// A thread that could not be started.

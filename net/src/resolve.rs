@@ -1,7 +1,7 @@
 //! Names to addresses. The system's resolver cannot be interrupted, so it runs aside on a thread of its own, which is left
 //! behind when the caller stops waiting.
 
-use crate::failure::{Attempt, Failure, no_thread, system};
+use crate::failure::{Attempt, Failure, no_thread};
 use crate::waiting::Waiting;
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
@@ -59,7 +59,7 @@ impl Resolver {
         resolve: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
     ) -> Attempt<Vec<SocketAddr>> {
         let done = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|errno| system("look up a name", errno))?;
+            .map_err(|errno| Failure::system(errno).context("look up a name"))?;
         let lookup = Arc::new(Lookup { found: OnceLock::new(), done });
         let theirs = lookup.clone();
         self.start(host, resolve, move |found| {

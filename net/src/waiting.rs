@@ -4,7 +4,7 @@ use crate::failure::{Attempt, Failure};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Context, Events};
+use vfs_core::{Code, Context, Events, WaitsFor};
 
 /// How long a wait lasts before it is told of and eased, and then eased again.
 ///
@@ -16,13 +16,16 @@ const MOMENT: Duration = Duration::from_secs(1);
 pub struct Waiting<'a> {
     context: &'a Context,
     limit: Limit,
-    what: &'static str,
+    what: &'a str,
     whom: Option<&'a dyn fmt::Display>,
     ease: Option<&'a dyn Fn()>,
+    refusal: Option<&'a dyn Fn() -> Option<String>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Limit {
+    /// The caller's alone.
+    Caller,
     /// For everything together.
     Until(Instant, Duration),
     /// For each wait: it begins anew with every byte.
@@ -30,17 +33,26 @@ enum Limit {
 }
 
 impl<'a> Waiting<'a> {
+    fn new(context: &'a Context, limit: Limit, what: &'a str) -> Waiting<'a> {
+        Waiting { context, limit, what, whom: None, ease: None, refusal: None }
+    }
+
+    /// Waits as long as the caller does. Such a wait may last, so it is told of from its beginning.
+    pub fn as_caller(context: &'a Context, what: &'a str) -> Waiting<'a> {
+        Waiting::new(context, Limit::Caller, what)
+    }
+
     /// Waits until a point in time, `limit` from now.
-    pub fn until(context: &'a Context, limit: Duration, what: &'static str) -> Waiting<'a> {
+    pub fn until(context: &'a Context, limit: Duration, what: &'a str) -> Waiting<'a> {
         let now = Instant::now();
         // A limit beyond what the clock can say is none.
         let at = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(1 << 32));
-        Waiting { context, limit: Limit::Until(at, limit), what, whom: None, ease: None }
+        Waiting::new(context, Limit::Until(at, limit), what)
     }
 
     /// Waits as long as no single wait takes longer than `limit`.
-    pub fn silence(context: &'a Context, limit: Duration, what: &'static str) -> Waiting<'a> {
-        Waiting { context, limit: Limit::Silence(limit), what, whom: None, ease: None }
+    pub fn silence(context: &'a Context, limit: Duration, what: &'a str) -> Waiting<'a> {
+        Waiting::new(context, Limit::Silence(limit), what)
     }
 
     /// Says whom it is about.
@@ -55,15 +67,22 @@ impl<'a> Waiting<'a> {
         Waiting { ease: Some(ease), ..self }
     }
 
+    /// Says why the last attempt to reach whom it waits for failed, if one did: asked after each moment, and at the end.
+    #[must_use]
+    pub fn refused_by(self, refusal: &'a dyn Fn() -> Option<String>) -> Waiting<'a> {
+        Waiting { refusal: Some(refusal), ..self }
+    }
+
     /// The same limit for something else.
     #[must_use]
-    pub fn for_what(self, what: &'static str) -> Waiting<'a> {
+    pub fn for_what(self, what: &'a str) -> Waiting<'a> {
         Waiting { what, ..self }
     }
 
     /// What is left.
     pub fn left(&self) -> Duration {
         match self.limit {
+            Limit::Caller => Duration::MAX,
             Limit::Until(at, _) => at.saturating_duration_since(Instant::now()),
             Limit::Silence(limit) => limit,
         }
@@ -90,11 +109,16 @@ impl<'a> Waiting<'a> {
 
     fn wait(&self, fd: BorrowedFd<'_>, events: Events, limit: Duration) -> Attempt<Events> {
         let mut left = limit;
-        // Most waits are short: to tell of each would cost more than they do.
-        let mut told = None;
+        // Most waits that have a limit are short: to tell of each would cost more than they do.
+        let mut told = matches!(self.limit, Limit::Caller).then(|| self.tell());
         loop {
-            let slice = if told.is_some() && self.ease.is_none() { left } else { left.min(MOMENT) };
-            let came = self.context.wait(Some(fd), events, Some(slice)).map_err(|error| match &told {
+            let is_still = told.is_some() && self.ease.is_none() && self.refusal.is_none();
+            let slice = if is_still { left } else { left.min(MOMENT) };
+            let came = self.context.wait(Some(fd), events, (slice < Duration::MAX).then_some(slice));
+            if let Some(told) = &told {
+                self.tell_refusal(told);
+            }
+            let came = came.map_err(|error| match &told {
                 Some(_) => error.into(), // the host says what for
                 None => {
                     let code = error.code();
@@ -105,10 +129,23 @@ impl<'a> Waiting<'a> {
             if !came.is_empty() || left.is_zero() {
                 return Ok(came);
             }
-            told.get_or_insert_with(|| self.context.waits_for(self.object()));
+            told.get_or_insert_with(|| self.tell());
             if let Some(ease) = self.ease {
                 ease();
             }
+        }
+    }
+
+    /// Tells the host what is waited for.
+    fn tell(&self) -> WaitsFor {
+        let told = self.context.waits_for(self.object());
+        self.tell_refusal(&told);
+        told
+    }
+
+    fn tell_refusal(&self, told: &WaitsFor) {
+        if let Some(refusal) = self.refusal.and_then(|refusal| refusal()) {
+            told.refused(refusal);
         }
     }
 
@@ -123,6 +160,7 @@ impl<'a> Waiting<'a> {
     /// The failure that the limit is over.
     pub fn expired(&self) -> Failure {
         let text = match self.limit {
+            Limit::Caller => format!("no {}", self.object()),
             Limit::Until(_, limit) => format!("no {} within {limit:?}", self.object()),
             Limit::Silence(limit) => format!("no {} for {limit:?}", self.object()),
         };

@@ -31,7 +31,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use vfs_core::Code;
 use zvfs_net::dial::dial;
-use zvfs_net::failure::{Attempt, Failure, Retry, system};
+use zvfs_net::failure::{Attempt, Failure, Retry};
 use zvfs_net::resolve::Resolver;
 use zvfs_net::socket;
 use zvfs_net::waiting::Waiting;
@@ -229,7 +229,7 @@ impl Client {
             Some(proxy) => self.reach_proxy(proxy, &origin, waiting)?,
             None => self.reach(&origin, waiting)?,
         };
-        socket::tune(&socket, None).map_err(|errno| system("set up a connection", errno))?;
+        socket::tune(&socket, None).map_err(|errno| Failure::system(errno).context("set up a connection"))?;
         if !origin.secure {
             return Ok(Connection::new(socket, None, origin, proxy.is_some()));
         }

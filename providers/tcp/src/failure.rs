@@ -1,17 +1,10 @@
 //! How a pipe came to its end, or why it cannot go on: kept, and told to every later call.
 
+use netpipe::pairing;
 use rustix::io::Errno;
 use std::time::Duration;
-use vfs_core::{Code, Error};
-
-/// A code and a text that can be told again and again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The code for the caller.
-    pub code: Code,
-    /// The words, without operation and object.
-    pub text: String,
-}
+use vfs_core::Code;
+use zvfs_net::failure::{Failure, words};
 
 /// How a writer's pipe came to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,54 +17,26 @@ pub enum Outcome {
     Failed(Failure),
 }
 
-impl Failure {
-    /// Makes one.
-    pub fn new(code: Code, text: impl Into<String>) -> Failure {
-        Failure { code, text: text.into() }
-    }
-
-    /// Makes one of a system error.
-    pub fn from_errno(errno: Errno) -> Failure {
-        let code = Code::from_raw(errno.raw_os_error().into());
-        Failure::new(code, code.text())
-    }
-
-    /// The error of a call that meets it.
-    pub fn error(&self, doing: &str, shown: &str) -> Error {
-        Error::new(self.code, format!("{doing} {shown}: {}", self.text))
-    }
+/// A failure of the state machine, for a file's calls.
+pub fn of_pairing(failure: pairing::Failure) -> Failure {
+    Failure::new(Code::from_raw(failure.code.into()), failure.text)
 }
 
-impl From<netpipe::pairing::Failure> for Failure {
-    fn from(failure: netpipe::pairing::Failure) -> Failure {
-        Failure::new(Code::from_raw(failure.code.into()), failure.text)
-    }
+/// A failure for the state machine.
+pub fn for_pairing(failure: Failure) -> pairing::Failure {
+    pairing::Failure::new(failure.code.raw().unsigned_abs(), failure.text)
 }
 
-impl From<Failure> for netpipe::pairing::Failure {
-    fn from(failure: Failure) -> netpipe::pairing::Failure {
-        netpipe::pairing::Failure::new(failure.code.raw().unsigned_abs(), failure.text)
-    }
-}
-
-impl From<&netpipe::Error> for Failure {
-    fn from(error: &netpipe::Error) -> Failure {
-        Failure::new(Code::from_raw(error.code().into()), error.to_string())
-    }
-}
-
-impl From<netpipe::Error> for Failure {
-    fn from(error: netpipe::Error) -> Failure {
-        Failure::from(&error)
-    }
+/// The other side broke the protocol, or refused.
+pub fn of_protocol(error: &netpipe::Error) -> Failure {
+    Failure::new(Code::from_raw(error.code().into()), error.to_string())
 }
 
 /// A connection that broke. Whatever the kernel calls it, the other side was lost.
 pub fn lost(errno: Errno) -> Failure {
-    let cause = Code::from_raw(errno.raw_os_error().into());
-    let text = match cause {
-        Code::ECONNRESET | Code::EPIPE => "the other side was lost".to_owned(),
-        cause => format!("the other side was lost ({})", cause.text()),
+    let text = match errno {
+        Errno::CONNRESET | Errno::PIPE => "the other side was lost".to_owned(),
+        errno => format!("the other side was lost ({})", words(errno)),
     };
     Failure::new(Code::ECONNRESET, text)
 }
@@ -81,10 +46,4 @@ pub fn silent(whom: &str, silence: Duration) -> Failure {
     let text =
         format!("the {whom} gave no sign of life for {} s: its process may be stopped", silence.as_secs());
     Failure::new(Code::ECONNRESET, text)
-}
-
-/// An error of the system in an operation of ours.
-pub fn system(doing: &str, object: &str, errno: Errno) -> Error {
-    let code = Code::from_raw(errno.raw_os_error().into());
-    Error::new(code, format!("{doing} {object}: {}", code.text()))
 }

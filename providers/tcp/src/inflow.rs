@@ -1,6 +1,6 @@
 //! One writer's stream, on the reader's own thread: payload straight into the caller's buffer.
 
-use crate::failure::{Failure, lost, silent};
+use crate::failure::{lost, of_protocol, silent};
 use crate::link::Received;
 use crate::upstream::Upstream;
 use netpipe::digest::Digest;
@@ -10,6 +10,7 @@ use netpipe::pipe::{Incoming, Next};
 use netpipe::{Error, Message};
 use std::sync::Arc;
 use vfs_core::Code;
+use zvfs_net::failure::Failure;
 
 /// Bytes read ahead of the caller's buffer where frames are not large, so that many of them come in one system call: at
 /// first, and once so much has come at one time.
@@ -61,7 +62,7 @@ impl Inflow {
         let flow = loop {
             match self.incoming.next() {
                 Ok(Next::End) => break Flow::End,
-                Err(error) => break Flow::Broken(Failure::from(error)),
+                Err(error) => break Flow::Broken(of_protocol(&error)),
                 Ok(Next::Control(_)) if self.at < self.end => self.control(),
                 Ok(Next::Payload(_)) if done == buf.len() => break Flow::Nothing,
                 // What the caller has is more urgent than what may be there.
@@ -231,7 +232,7 @@ impl Inflow {
         }
         let failure = self.incoming.closed().map(|error| match error {
             Error::Closed(_) => Failure::new(Code::ECONNRESET, "the writer was lost before the pipe's end"),
-            error => Failure::from(error),
+            error => of_protocol(&error),
         });
         failure.map_or(Flow::End, Flow::Broken)
     }

@@ -1,6 +1,5 @@
 //! One configuration: its pipes, and the thread that serves them.
 
-use crate::failure::system;
 use crate::pipe::{ReaderPipe, WriterPipe};
 use crate::plan::Plan;
 use crate::queue::{Command, Queue};
@@ -14,6 +13,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use vfs_core::{Code, Error, File, Host, Instance, Request, Result};
+use zvfs_net::failure::Failure;
 
 /// An instance.
 pub struct Netpipes {
@@ -44,7 +44,7 @@ impl Netpipes {
             }
             return Ok(running.queue.clone());
         }
-        let cannot = |errno| system("open", shown, errno);
+        let cannot = |errno| Failure::system(errno).error("open", shown);
         let queue = Arc::new(Queue::new().map_err(cannot)?);
         let service_of =
             Service::new(self.host.clone(), self.config.clone(), queue.clone()).map_err(cannot)?;
@@ -64,7 +64,7 @@ impl Instance for Netpipes {
         let queue = self.queue(&shown)?;
         let caller = Caller { context: request.context().clone(), shown };
         let (id, role) = (queue.id(), plan.role);
-        let cannot = |errno| system("open", request.shown(), errno);
+        let cannot = |errno| Failure::system(errno).error("open", request.shown());
         Ok(match role {
             Role::Reader => {
                 let pipe = Arc::new(ReaderPipe::new(id, plan).map_err(cannot)?);

@@ -3,7 +3,7 @@
 //! What the reader says is heard by whoever holds the [`Reports`]: the file while it waits for that, so that nobody else is woken;
 //! the service thread at other times.
 
-use crate::failure::{Failure, Outcome, lost, silent};
+use crate::failure::{Outcome, lost, of_protocol, silent};
 use crate::link::{Link, Received};
 use netpipe::digest::{Algorithm, Digest};
 use netpipe::frame::ATOMIC;
@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use vfs_core::Code;
+use zvfs_net::failure::Failure;
 
 /// Signs of life are not piled up behind what does not go out.
 const BACKLOG: usize = 1 << 20;
@@ -301,7 +302,7 @@ impl Outgoing {
         if let Some(reason) = error.refusal() {
             self.refuse(reason);
         }
-        over(Failure::from(error))
+        over(of_protocol(error))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an open file and the service thread know together of one pipe.
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::outgoing::Outgoing;
 use crate::plan::Plan;
 use crate::signal::Signal;
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use zvfs_net::failure::Failure;
 
 /// A writer's pipe.
 #[derive(Debug)]

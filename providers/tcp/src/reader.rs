@@ -1,6 +1,5 @@
 //! The reading end, as an open file.
 
-use crate::failure::Failure;
 use crate::inflow::{Flow, Inflow};
 use crate::pipe::ReaderPipe;
 use crate::queue::{Command, Queue};
@@ -14,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 use vfs_core::{Capabilities, Error, Events, File, Result};
+use zvfs_net::failure::Failure;
 
 /// A reader that waits for so long tells its writers what it has taken: they may be waiting for that, and the service thread
 /// would say it later. A reader with one writer waits as long in its receive, see `link`.
@@ -224,7 +224,7 @@ impl Reader {
     }
 
     fn cannot_wait(&self, errno: Errno) -> Error {
-        crate::failure::system("read", &self.caller.shown, errno)
+        Failure::system(errno).error("read", &self.caller.shown)
     }
 
     fn error(&self, failure: &Failure) -> Error {

@@ -21,7 +21,7 @@ mod keepalive;
 mod lingering;
 mod pipes;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Outcome, of_pairing};
 use crate::pipe::ReaderPipe;
 use crate::queue::{Command, Queue};
 use crate::reactor::Reactor;
@@ -35,6 +35,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Host, Level};
+use zvfs_net::failure::{Failure, words};
 use zvfs_net::resolve::Resolver;
 
 /// What a stop may take, where something was ENDed and is not all taken.
@@ -146,10 +147,7 @@ impl Service {
         let why = match ended {
             Ok(Ok(())) => "the provider has stopped".to_owned(),
             Ok(Err(errno)) => {
-                format!(
-                    "the service thread cannot wait: {}",
-                    Code::from_raw(errno.raw_os_error().into()).text()
-                )
+                format!("the service thread cannot wait: {}", words(errno))
             }
             Err(_) => "the service thread failed: this is a defect of the provider".to_owned(),
         };
@@ -264,7 +262,7 @@ impl Service {
                 Action::Expect(token) => self.token_known(token, false),
                 Action::SetTimer(at, timer) => self.reactor.at(at, Timer::Pairing(timer)),
                 Action::Note(pipe, trouble) => self.note(pipe, trouble),
-                Action::Fail(pipe, failure) => self.fail(pipe, failure.into()),
+                Action::Fail(pipe, failure) => self.fail(pipe, of_pairing(failure)),
             }
         }
     }
@@ -329,8 +327,7 @@ impl Service {
             Source::Broker(connection) => connection.as_fd(),
         };
         if let Err(errno) = self.reactor.watch(fd, key, read, write) {
-            let why = Code::from_raw(errno.raw_os_error().into());
-            self.log(Level::Error, &format!("netpipe: cannot watch a connection: {}", why.text()));
+            self.log(Level::Error, &format!("netpipe: cannot watch a connection: {}", words(errno)));
             return None;
         }
         self.sources.insert(key, source);

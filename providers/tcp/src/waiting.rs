@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
-use vfs_core::{Context, Error, Events, Result};
-
-/// How often somebody who waits for the other end looks what came of the attempts to reach it.
-const LOOK: Duration = Duration::from_secs(1);
+use vfs_core::{Context, Events, Result};
+use zvfs_net::failure::Failure;
+use zvfs_net::waiting::Waiting;
 
 /// Whoever calls.
 #[derive(Clone, Debug)]
@@ -17,7 +15,7 @@ pub struct Caller {
     pub shown: String,
 }
 
-/// What is waited for. The host says it in the error of a wait that is ended, and in its log when one lasts.
+/// What is waited for.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// In words.
@@ -46,25 +44,11 @@ impl Caller {
         doing: &str,
         wanted: impl Fn() -> Wanted,
     ) -> Result<()> {
-        let Wanted { object, mut refusal, is_sought } = wanted();
-        let waits = self.context.waits_for(object);
-        loop {
-            if let Some(refusal) = refusal {
-                waits.refused(refusal);
-            }
-            let came = self.context.wait(Some(fd), events, is_sought.then_some(LOOK));
-            refusal = wanted().refusal;
-            match came {
-                Ok(came) if came.is_empty() => {}
-                Ok(_) => return Ok(()),
-                Err(error) => {
-                    if let Some(refusal) = refusal {
-                        waits.refused(refusal);
-                    }
-                    return Err(self.stopped(&error, doing));
-                }
-            }
-        }
+        let Wanted { object, is_sought, .. } = wanted();
+        let refusal = || wanted().refusal;
+        let waiting = Waiting::as_caller(&self.context, &object);
+        let waiting = if is_sought { waiting.refused_by(&refusal) } else { waiting };
+        waiting.ready(fd, events).map(drop).map_err(|failure| failure.error(doing, &self.shown))
     }
 
     /// Says whether a wait should go on that is none of the kernel's.
@@ -74,11 +58,7 @@ impl Caller {
     pub fn check(&self, doing: &str, wanted: impl Fn() -> Wanted) -> Result<()> {
         self.context.status().map_err(|error| {
             drop(self.context.waits_for(wanted().object));
-            self.stopped(&error, doing)
+            Failure::from(error).error(doing, &self.shown)
         })
-    }
-
-    fn stopped(&self, error: &Error, doing: &str) -> Error {
-        Error::new(error.code(), format!("{doing} {}: {}", self.shown, error.code().text()))
     }
 }

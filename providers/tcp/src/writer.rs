@@ -1,6 +1,6 @@
 //! The writing end, as an open file.
 
-use crate::failure::{Failure, Outcome, lost};
+use crate::failure::{Outcome, lost};
 use crate::outgoing::{Outgoing, Reports, Rest};
 use crate::pipe::WriterPipe;
 use crate::queue::{Command, Queue};
@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::{Capabilities, Code, Error, Events, File, Finish, Flush, Result};
+use zvfs_net::failure::Failure;
 
 /// The most payload bytes that one write puts into a frame: then the reader begins before a larger write is all sent.
 const FRAME_MAX: usize = 256 << 10;
@@ -322,7 +323,7 @@ impl File for Writer {
             let text = "checksums, digests and TLS need to see the bytes";
             return Err(Failure::new(Code::ENOTSUP, text).error("write", &self.caller.shown));
         }
-        let unreadable = |errno| crate::failure::system("write", &self.caller.shown, errno);
+        let unreadable = |errno| Failure::system(errno).error("write", &self.caller.shown);
         let mut part = FilePart::new(from, offset, count).map_err(unreadable)?;
         if part.left() == 0 {
             return Ok(0);

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use vfs_core::{Code, Context, Control, Events};
-use zvfs_net::failure::{Attempt, Failure, no_thread, system};
+use zvfs_net::failure::{Attempt, Failure, no_thread};
 
 /// Ranges under way, and what came of them. Dropped, it stops: its threads end on their own, without being waited for.
 pub struct ReadAhead {
@@ -55,7 +55,7 @@ impl ReadAhead {
     /// # Errors
     /// EMFILE, EBUSY: the system has no descriptors or threads left.
     pub fn start(object: &Arc<Object>, size: u64, from: u64, caller: &Caller) -> Attempt<ReadAhead> {
-        let cannot = |errno| system("read ahead", errno);
+        let cannot = |errno| Failure::system(errno).context("read ahead");
         let control = Control::new();
         let came = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(cannot)?;
         let state = State { ranges: VecDeque::new(), next: from, size };

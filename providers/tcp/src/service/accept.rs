@@ -2,7 +2,7 @@
 
 use super::handshake::PendingPeer;
 use super::{Service, Source, Timer};
-use crate::failure::Failure;
+use crate::failure::for_pairing;
 use crate::link::Link;
 use netpipe::handshake::TIMEOUT;
 use netpipe::pairing::Awaited;
@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Level};
+use zvfs_net::failure::{Failure, words};
 use zvfs_net::socket;
 
 /// Connections whose handshake is not complete. What comes beyond waits in the kernel's queue.
@@ -71,13 +72,13 @@ impl Service {
         {
             Ok(key) => drop(self.listeners.insert(id, key)),
             Err(errno) => {
-                let failure = match Code::from_raw(errno.raw_os_error().into()) {
-                    Code::EADDRINUSE => {
-                        Failure::new(Code::EBUSY, format!("{at} is in use: another one listens there"))
+                let failure = match errno {
+                    Errno::ADDRINUSE => {
+                        Failure::new(Code::EBUSY, format!("{at} is in use: something else listens there"))
                     }
-                    code => Failure::new(code, format!("listen at {at}: {}", system_text(code, errno))),
+                    errno => Failure::system(errno).context(&format!("listen at {at}")),
                 };
-                self.pairing.fail(Instant::now(), id, failure.into());
+                self.pairing.fail(Instant::now(), id, for_pairing(failure));
             }
         }
     }
@@ -115,8 +116,7 @@ impl Service {
                     | Errno::NETUNREACH,
                 ) => {}
                 Err(errno) => {
-                    let why = Code::from_raw(errno.raw_os_error().into());
-                    let text = format!("accept: {}: tried again until there is room", why.text());
+                    let text = format!("accept a connection: {}: retrying until there is room", words(errno));
                     self.log_repeated(Topic::Accept, Level::Warning, &format!("netpipe: {text}"));
                     self.pairing.note_awaited(listener.awaited, &text);
                     return self.pause_listener(key, listener, PAUSE);
@@ -232,8 +232,4 @@ impl Service {
         }
         self.start_handshake(PendingPeer::accepted(link, awaited, relayed), TIMEOUT)
     }
-}
-
-fn system_text(code: Code, errno: Errno) -> String {
-    if code.name().is_some() { code.text().to_owned() } else { std::io::Error::from(errno).to_string() }
 }

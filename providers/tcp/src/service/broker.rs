@@ -1,7 +1,7 @@
 //! Connections to brokers.
 
 use super::{Service, Source, Timer};
-use crate::failure::Failure;
+use crate::failure::{for_pairing, of_protocol};
 use crate::link::{Link, Received};
 use crate::reactor::Reactor;
 use netpipe::pairing::Awaited;
@@ -9,7 +9,8 @@ use netpipe::{Address, Decoder, Endpoint, Message, Role, Sender};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Level};
+use vfs_core::Level;
+use zvfs_net::failure::{Failure, words};
 use zvfs_net::socket;
 
 /// Receives made at one time: a broker that talks without end must not keep this thread from everything else.
@@ -75,8 +76,7 @@ impl BrokerConnection {
                 Ok(Received::Nothing) => return (messages, Ok(())),
                 Ok(Received::End) => return (messages, Err("the broker closed the connection".to_owned())),
                 Err(errno) => {
-                    let why = Code::from_raw(errno.raw_os_error().into()).text();
-                    return (messages, Err(format!("the connection to the broker: {why}")));
+                    return (messages, Err(format!("the connection to the broker: {}", words(errno))));
                 }
             };
             loop {
@@ -114,7 +114,7 @@ impl Service {
         {
             match self.addresses(key) {
                 Ok(addresses) => register.addresses = addresses,
-                Err(failure) => return self.pairing.fail(Instant::now(), register.id, failure.into()),
+                Err(failure) => return self.pairing.fail(Instant::now(), register.id, for_pairing(failure)),
             }
         }
         self.tell(key, &message);
@@ -123,7 +123,7 @@ impl Service {
     /// Where introduced peers are accepted, in a broker's words.
     fn addresses(&mut self, key: u64) -> Result<Vec<Address>, Failure> {
         let Some(Source::Broker(connection)) = self.sources.get(&key) else { return Ok(Vec::new()) };
-        let local = socket::local(&connection.link).map_err(Failure::from_errno)?;
+        let local = socket::local(&connection.link).map_err(Failure::system)?;
         let (address, port) = match self.config.listen {
             None => (local.ip(), 0),
             Some(listen) => (listen.ip(), listen.port()),
@@ -142,7 +142,7 @@ impl Service {
                 })
                 .collect(),
         };
-        text.iter().map(|text| Address::new(text).map_err(Failure::from)).collect()
+        text.iter().map(|text| Address::new(text).map_err(|error| of_protocol(&error))).collect()
     }
 
     /// The port of the listener for introduced peers at an address.
@@ -156,10 +156,7 @@ impl Service {
             self.serve_listener(socket, Awaited::Introduced)?;
             Ok(port)
         });
-        let port = listening.map_err(|errno| {
-            let code = Code::from_raw(errno.raw_os_error().into());
-            Failure::new(code, format!("listen at {at}: {}", code.text()))
-        })?;
+        let port = listening.map_err(|errno| Failure::system(errno).context(&format!("listen at {at}")))?;
         self.introduced_ports.insert(address, port);
         Ok(port)
     }

@@ -2,7 +2,7 @@
 
 use super::handshake::PendingPeer;
 use super::{Service, Source, Timer};
-use crate::failure::Failure;
+use crate::failure::for_pairing;
 use crate::link::Link;
 use crate::queue::Command;
 use netpipe::Endpoint;
@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 use vfs_core::Code;
+use zvfs_net::failure::{Failure, words};
 use zvfs_net::socket;
 
 /// A connection that is being made.
@@ -32,7 +33,7 @@ impl Service {
     pub(super) fn connect(&mut self, dial: u64, to: SocketAddr, until: Instant, reader: Option<u64>) {
         let now = Instant::now();
         if let Err(failure) = self.may_talk(to.ip()) {
-            return self.pairing.denied(now, dial, failure.into());
+            return self.pairing.denied(now, dial, for_pairing(failure));
         }
         let reader = reader.and_then(|id| self.readers.get(&id));
         let window = reader.map_or(netpipe::hello::WINDOW_MIN, |pipe| pipe.plan.window.most);
@@ -44,9 +45,8 @@ impl Service {
                 }
             }
             Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS)) => {
-                let code = Code::from_raw(errno.raw_os_error().into());
-                let failure = Failure::new(code, format!("connect to {to}: {}", code.text()));
-                self.pairing.starved(now, dial, failure.into());
+                let failure = Failure::system(errno).context(&format!("connect to {to}"));
+                self.pairing.starved(now, dial, for_pairing(failure));
             }
             Err(errno) => self.pairing.missed(now, dial, trouble(to, errno)),
         }
@@ -78,7 +78,7 @@ impl Service {
                 Ok(session) => link.secure(session),
                 Err(error) => {
                     let failure = Failure::new(Code::EIO, error.to_string());
-                    return self.pairing.denied(Instant::now(), dial, failure.into());
+                    return self.pairing.denied(Instant::now(), dial, for_pairing(failure));
                 }
             }
         }
@@ -103,5 +103,5 @@ impl Service {
 }
 
 fn trouble(to: SocketAddr, errno: Errno) -> String {
-    format!("{to}: {}", Code::from_raw(errno.raw_os_error().into()).text())
+    format!("{to}: {}", words(errno))
 }

@@ -4,7 +4,7 @@ use super::feedback::Feedback;
 use super::handshake::Connection;
 use super::keepalive::{Terms, Watched};
 use super::{Service, Source};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::outgoing::Outgoing;
 use crate::pipe::{ReaderPipe, WriterPipe};
 use crate::plan::Plan;
@@ -17,6 +17,7 @@ use netpipe::{Message, Role};
 use std::sync::Arc;
 use std::time::Instant;
 use vfs_core::Code;
+use zvfs_net::failure::Failure;
 
 /// A writer.
 #[derive(Debug)]
