@@ -99,7 +99,7 @@ impl Pairing {
                 let is_reader = self.pipes.get(&id).is_some_and(|pipe| pipe.open.role == Role::Reader);
                 if is_reader && !self.rules.advertise.is_empty() {
                     let told: Vec<_> = self.rules.advertise.iter().map(Endpoint::to_string).collect();
-                    text = format!("{text} (writers were told to come to {})", told.join(", "));
+                    text = format!("{text} (writers were told to connect to {})", told.join(", "));
                 }
                 self.fail(now, id, Failure::new(reason.errno(), text));
             }

@@ -230,9 +230,9 @@ impl Drop for Coming {
 
 fn waits_for(whom: &str, route: &Route, trouble: &Mutex<Option<String>>) -> Wanted {
     let object = match route {
-        Route::Listen(at) => format!("{whom}, to come to {at}"),
+        Route::Listen(at) => format!("{whom} to connect to {at}"),
         Route::Dial(at) => format!("{whom} at {at}"),
-        Route::Broker(broker) => format!("{whom}, by way of the broker {broker}"),
+        Route::Broker(broker) => format!("{whom} through the broker {broker}"),
     };
     Wanted { object: object.into(), refusal: trouble.lock().clone(), is_sought: true }
 }

@@ -49,7 +49,7 @@ impl Plan {
 
         let writers = first(given, settings::writers).transpose()?;
         if writers.is_some() && role == Role::Writer {
-            return Err(refuse(Code::EINVAL, "`writers` is the reader's to say".into()));
+            return Err(refuse(Code::EINVAL, "only a reader takes `writers`".into()));
         }
         let writers = writers.unwrap_or(Some(1));
         let job = offered.text("job").or(config.job.as_deref());
@@ -58,7 +58,10 @@ impl Plan {
             Location::Direct { at, listens } => match listens.unwrap_or(role == Role::Reader) {
                 true => Route::Listen(at),
                 false if role == Role::Reader && writers != Some(1) => {
-                    return Err(refuse(Code::EINVAL, "a reader that dials has one writer".into()));
+                    return Err(refuse(
+                        Code::EINVAL,
+                        "a reader that connects has exactly one writer: leave out `writers`".into(),
+                    ));
                 }
                 false => Route::Dial(at),
             },
@@ -73,8 +76,9 @@ impl Plan {
             && config.secret.is_some()
             && !config.listed.contains(broker)
         {
-            let text =
-                format!("broker {broker} gets no proof: the operator must list it in the setting `brokers`");
+            let text = format!(
+                "the operator must add broker {broker} to the setting `brokers`: the secret is used with those only"
+            );
             return Err(refuse(Code::EACCES, text));
         }
         Ok(Plan {
@@ -117,7 +121,9 @@ fn direction(request: &Request<'_>, written: Option<Role>) -> Result<Role> {
         (Some(Role::Reader), Some(Role::Writer)) => refuse(Code::EBADF, "the descriptor is for reading"),
         (Some(Role::Writer), Some(Role::Reader)) => refuse(Code::EBADF, "the descriptor is for writing"),
         (Some(role), _) | (None, Some(role)) => Ok(role),
-        (None, None) => refuse(Code::EINVAL, "neither descriptor nor flags say whether to read or to write"),
+        (None, None) => {
+            refuse(Code::EINVAL, "neither the descriptor nor the flags say whether to read or to write")
+        }
     }
 }
 

@@ -198,7 +198,7 @@ impl Service {
     /// A broker that was here answers nothing any more.
     pub(super) fn broker_silent(&mut self, key: u64, silence: Duration) {
         let Some(Source::Broker(connection)) = self.sources.remove(&key) else { return };
-        let trouble = format!("it has answered nothing for {silence:?}: its process may be stopped");
+        let trouble = format!("no answer for {silence:?}: its process may be stopped");
         self.log(Level::Warning, &format!("netpipe: broker {}: {trouble}", connection.broker));
         self.pairing.broker_lost(Instant::now(), key, &trouble, Some(silence));
     }

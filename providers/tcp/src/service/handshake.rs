@@ -228,8 +228,10 @@ impl Service {
         let Some(handshake) = &mut peer.handshake else { return };
         // As long as it was not answered, its HELLO is the question.
         let progress = match late {
-            true => Err(handshake
-                .refuse(Reason::new(code::ECONNRESET, "the broker's token is unknown here, or used up"))),
+            true => Err(handshake.refuse(Reason::new(
+                code::ECONNRESET,
+                "the broker's token is unknown here, or was used before",
+            ))),
             false => handshake.input(&mut &[][..]),
         };
         self.note_progress(&mut peer, progress);
@@ -298,7 +300,7 @@ impl Service {
                 return self.pairing.refused(now, dial, link.peer(), &error);
             }
             (Side::Accepted(awaited, pipe), Err(error)) => {
-                return self.not_let_in(&link, awaited, pipe, &error);
+                return self.refused(&link, awaited, pipe, &error);
             }
         };
         match next {
@@ -311,8 +313,8 @@ impl Service {
         }
     }
 
-    fn not_let_in(&mut self, link: &Link, awaited: Awaited, pipe: Option<u64>, error: &Error) {
-        let text = format!("{} was not let in: {error}", link.peer());
+    fn refused(&mut self, link: &Link, awaited: Awaited, pipe: Option<u64>, error: &Error) {
+        let text = format!("{} was refused: {error}", link.peer());
         link.end();
         // A pipe that is busy, or was closed meanwhile, is nothing to warn of.
         let ordinary = matches!(error, Error::Closed(_) | Error::Invalid(_));
@@ -334,7 +336,7 @@ fn tls_error(link: &Link, errno: Errno) -> Error {
     match errno {
         Errno::KEYREJECTED => {
             let why = link.refusal();
-            let why = why.unwrap_or_else(|| "the two sides know no common kind of certificate".to_owned());
+            let why = why.unwrap_or_else(|| "the two sides support no common type of certificate".to_owned());
             Error::Denied(format!("TLS: {why}").into())
         }
         Errno::CONNRESET | Errno::PIPE => Error::Closed("during the handshake of TLS"),

@@ -158,7 +158,7 @@ impl Service {
         if let (None, Some(outgoing)) = (pipe.outcome(), pipe.outgoing())
             && !outgoing.is_finished()
         {
-            pipe.settle(Outcome::Failed(Failure::new(Code::ECONNRESET, "it was closed without END")));
+            pipe.settle(Outcome::Failed(Failure::new(Code::ECONNRESET, "it was closed before END")));
             let key = writing.feedback.take();
             self.break_off(outgoing.clone(), key);
         }

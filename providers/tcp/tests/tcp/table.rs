@@ -523,8 +523,8 @@ fn a_wait_says_for_whom_and_what_came_of_the_last_attempt() {
     let (port, broker) = (free_port(), free_port());
     for (descriptor, object, refusal) in [
         (format!("tcp://127.0.0.1:{port}?mode=w"), "its reader at 127.0.0.1", "connection refused"),
-        (format!("tcp://127.0.0.1:{port}?mode=r"), "a writer, to come to 127.0.0.1", ""),
-        (format!("netpipe:127.0.0.1:{broker}:a:r"), "a writer, by way of the broker", "connection refused"),
+        (format!("tcp://127.0.0.1:{port}?mode=r"), "a writer to connect to 127.0.0.1", ""),
+        (format!("netpipe:127.0.0.1:{broker}:a:r"), "a writer through the broker", "connection refused"),
         (
             "tcp://nobody.invalid:1?mode=w".to_owned(),
             "its reader at nobody.invalid:1",
