@@ -95,7 +95,7 @@ impl Cp {
         let named = [stream(&self.source, "file:/dev/stdin"), stream(&self.target, "file:/dev/stdout")];
         let mut sides = named.map(Assigned::new);
         self.open.assign(registry, watch, &mut sides).map_err(|error| {
-            Error::new(error.code(), format!("{error}; --src-o and --dst-o set one side only"))
+            Error::new(error.code(), format!("{}; --src-o and --dst-o set one side only", error.chain()))
         })?;
         for (side, own) in sides.iter_mut().zip([&self.source_settings, &self.target_settings]) {
             side.settings.extend(own.iter().cloned());
