@@ -42,7 +42,7 @@ fn start_under(subject: &Subject, host: Host) -> Step<Box<dyn Instance>> {
     Ok(subject.provider.start(host, settings)?)
 }
 
-fn as_error((Stop::Skip(text) | Stop::Fail(text)): Stop) -> Error {
+fn as_error((Stop::Skip(text) | Stop::Fail(text) | Stop::Lost(text)): Stop) -> Error {
     Error::new(Code::EIO, text)
 }
 

@@ -1,5 +1,7 @@
 //! What a step of a check comes to: a value, or why the check does not go on.
 
+use vfs_core::Code;
+
 /// What a step of a check comes to.
 pub type Step<T = ()> = Result<T, Stop>;
 
@@ -10,11 +12,17 @@ pub enum Stop {
     Skip(String),
     /// The provider is at fault: how.
     Fail(String),
+    /// So is this, but another failure may have caused it: a connection was lost.
+    Lost(String),
 }
 
 impl From<vfs_core::Error> for Stop {
     fn from(error: vfs_core::Error) -> Stop {
-        Stop::Fail(format!("{} ({})", error.chain(), error.code()))
+        let how = format!("{} ({})", error.chain(), error.code());
+        match error.code() {
+            Code::EPIPE | Code::ECONNRESET => Stop::Lost(how),
+            _ => Stop::Fail(how),
+        }
     }
 }
 

@@ -187,7 +187,7 @@ pub(crate) fn refused<T>(result: vfs_core::Result<T>, codes: &[Code], what: &str
 
 /// Checks the form of an error.
 pub(crate) fn well_said(error: &Error, what: &str) -> Step {
-    let (code, text) = (error.code(), error.to_string());
+    let (code, text) = (error.code(), error.chain());
     ensure!(
         code != Code::EINTR && code != Code::EAGAIN,
         "{what} failed with {code}, which is never returned"

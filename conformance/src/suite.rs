@@ -50,7 +50,7 @@ pub fn run_within<S: Send + Sync + 'static>(check: &Check<S>, subject: &Arc<S>, 
         let _ = done.send(match outcome {
             Ok(Ok(())) => Verdict::Passed,
             Ok(Err(Stop::Skip(reason))) => Verdict::Skipped(reason),
-            Ok(Err(Stop::Fail(how))) => Verdict::Failed(how),
+            Ok(Err(Stop::Fail(how) | Stop::Lost(how))) => Verdict::Failed(how),
             Err(panic) => Verdict::Failed(format!("panicked: {}", panic_text(&*panic))),
         });
     });

@@ -43,7 +43,7 @@ pub fn calls_follow_one_model(subject: &Subject) -> Step {
             let described = run.described();
             let outcome = outcome.and_then(|()| run.close());
             outcome.map_err(|stop| match stop {
-                Stop::Fail(how) => {
+                Stop::Fail(how) | Stop::Lost(how) => {
                     Stop::Fail(format!("{described}: {how} ({SEED}={seed}, sequence {number})"))
                 }
                 skipped => skipped,

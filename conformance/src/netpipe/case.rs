@@ -140,21 +140,18 @@ impl<T> Call<T> {
 }
 
 /// Waits for several calls, each by `done`. Where one fails others often do because of it, so one failure of each
-/// kind of call is told.
+/// kind of call is told, and one that was lost only if there is no other.
 pub(crate) fn all_done(calls: impl IntoIterator<Item = Call<()>>, done: fn(Call<()>) -> Step) -> Step {
     let mut failures: Vec<(&str, String)> = Vec::new();
     for call in calls {
         let what = call.what;
+        let known = failures.iter().any(|(other, _)| *other == what);
         match done(call) {
             Ok(()) => {}
-            Err(Stop::Fail(how)) => {
-                let known = failures.iter().any(|(other, _)| *other == what);
-                // One that was cut off has the least to say.
-                let cut_off = how.contains("EPIPE") || how.contains("ECONNRESET");
-                if !known || !cut_off {
-                    failures.retain(|(other, _)| *other != what);
-                    failures.push((what, how));
-                }
+            Err(Stop::Lost(_)) if known => {}
+            Err(Stop::Fail(how) | Stop::Lost(how)) => {
+                failures.retain(|(other, _)| *other != what);
+                failures.push((what, how));
             }
             Err(skip) => return Err(skip),
         }
