@@ -3,9 +3,20 @@
 //! Each panics where a promise is broken, and returns whether it took the input. The tests beside this file run them over
 //! the stored corpus and over mutations of it; `zvm/fuzz` runs them under cargo-fuzz.
 
-pub use crate::guest::fuzz_calls as calls;
+pub use crate::guest::{fuzz_archive as archive, fuzz_calls as calls};
 
 use crate::manifest::{CHANNELS_MAX, Manifest, Nvram};
+
+type Target = fn(&[u8]) -> bool;
+
+/// Each target, and the folder of `tests/corpus` with its corpus.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("archive", archive),
+    ("calls", calls),
+    ("configuration", configuration),
+    ("manifest", manifest),
+    ("nvram", nvram),
+];
 
 /// A manifest.
 pub fn manifest(data: &[u8]) -> bool {
@@ -50,11 +61,6 @@ pub fn configuration(data: &[u8]) -> bool {
             false
         }
     }
-}
-
-/// An archive that is mounted.
-pub fn archive(data: &[u8]) -> bool {
-    crate::guest::fuzz_archive(data)
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! Writes the corpus again: `cargo test -p netpipe --test fuzz -- --ignored`. Its inputs have no CRCs, so that a mutation
 //! is not refused for that alone.
 
-use crate::folder;
+use crate::CORPUS;
 use netpipe::hello::MAGIC;
 use netpipe::{Address, Header, Hello, Match, Message, Name, Reason, Register, Role, Token};
 use std::fs;
+use std::path::Path;
 
 fn store(target: &str, name: &str, parts: &[&[u8]]) {
-    fs::create_dir_all(folder(target)).unwrap();
-    fs::write(folder(target).join(name), parts.concat()).unwrap();
+    let folder = Path::new(CORPUS).join(target);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name), parts.concat()).unwrap();
 }
 
 /// A frame without its CRC.

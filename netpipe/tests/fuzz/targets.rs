@@ -11,6 +11,20 @@ use netpipe::{
     Role, Secret, Sender,
 };
 
+type Target = fn(&[u8]) -> bool;
+
+/// Each target, and the folder of `tests/corpus` with its corpus.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("acceptor", acceptor),
+    ("decoder", decoder),
+    ("descriptor", descriptor),
+    ("dialler", dialler),
+    ("header", header),
+    ("hello", hello),
+    ("incoming", incoming),
+    ("register", register),
+];
+
 /// Bytes of one header.
 pub fn header(data: &[u8]) -> bool {
     let Some(bytes) = data.first_chunk::<HEADER>() else { return false };

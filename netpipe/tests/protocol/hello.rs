@@ -1,7 +1,7 @@
-use crate::random::Random;
 use crate::{EINVAL, EPROTO, assert_code, field};
 use netpipe::hello::{FEATURE_CRC, MAGIC, WINDOW_DEFAULT, WINDOW_MIN};
 use netpipe::{Hello, Name, Purpose, Role, Token};
+use zvfs_test_support::Random;
 
 /// A body of these fields behind magic and versions.
 fn body(fields: &[(u16, &[u8])]) -> Vec<u8> {
@@ -83,8 +83,8 @@ fn random_hellos_round_trip() {
             1 => Hello::relay(Token(random.bytes())),
             _ => Hello::pipe(role, Name::new(&name).unwrap(), token),
         };
-        (hello.nonce, hello.proof, hello.features) = (random.bytes(), random.below(2) == 0, random.next());
-        hello.versions = 1..=1 + random.next() as u16 / 2;
+        (hello.nonce, hello.proof, hello.features) = (random.bytes(), random.below(2) == 0, random.number());
+        hello.versions = 1..=1 + random.number() as u16 / 2;
         hello.agent = [None, Some("zvfs/1.0".to_owned())][random.below(2)].clone();
         if hello.role == Some(Role::Reader) {
             hello.window = Some(WINDOW_MIN + random.below(1 << 30) as u32);

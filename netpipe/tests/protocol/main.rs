@@ -7,8 +7,6 @@ mod handshake;
 mod hello;
 mod messages;
 mod pipe;
-#[path = "../support/random.rs"]
-mod random;
 mod secrets;
 
 use netpipe::Error;

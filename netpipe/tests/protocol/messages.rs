@@ -1,8 +1,8 @@
-use crate::random::Random;
 use crate::{EBADMSG, EINVAL, EPROTO, assert_code, field, raw};
 use netpipe::held::{Held, State, Totals};
 use netpipe::message::ADDRESSES_MAX;
 use netpipe::{Address, Decoder, Error, Kind, Match, Message, Name, Reason, Register, Role, Sender, Token};
+use zvfs_test_support::Random;
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -146,14 +146,14 @@ fn random_registrations_round_trip() {
     let mut random = Random(4);
     for _ in 0..1000 {
         let role = [Role::Reader, Role::Writer][random.below(2)];
-        let writers = (role == Role::Reader && random.below(2) == 0).then(|| random.next() as u32);
+        let writers = (role == Role::Reader && random.below(2) == 0).then(|| random.number() as u32);
         let takeover = role == Role::Reader && random.below(2) == 0;
         let addresses = (0..random.below(ADDRESSES_MAX + 1))
-            .map(|_| Address::new(&format!("h{}:{}", random.next(), 1 + random.below(65535))).unwrap())
+            .map(|_| Address::new(&format!("h{}:{}", random.number(), 1 + random.below(65535))).unwrap())
             .collect();
-        let name = name(&format!("job{}/é", random.next()));
+        let name = name(&format!("job{}/é", random.number()));
         let message =
-            Message::Register(Register { id: random.next(), role, name, addresses, writers, takeover });
+            Message::Register(Register { id: random.number(), role, name, addresses, writers, takeover });
         assert_eq!(decode(Sender::Instance, &message.to_bytes()), Ok(Some(message)));
     }
 }

@@ -2,8 +2,12 @@
 //!
 //! | Module | What it is |
 //! |---|---|
+//! | `fuzz` | fuzz targets over their corpus and mutations of it, on the stable compiler |
 //! | `skips` | what a test does where the machine lacks what it needs: says so past the harness's capture, and counts |
+#![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
+mod fuzz;
 mod skips;
 
+pub use fuzz::{Fuzz, Random, Target};
 pub use skips::{find, have, skip, summary};
