@@ -1,10 +1,9 @@
 //! What hostile bytes meet: one function for each thing that strangers write.
 //!
 //! Each panics where a promise is broken, and returns whether it took the input. The tests beside this file run them over
-//! the stored corpus and over mutations of it; `zvm/fuzz` runs them under cargo-fuzz.
+//! the stored corpus and over mutations of it; `fuzz/` runs them under libFuzzer.
 
-pub use crate::guest::{fuzz_archive as archive, fuzz_calls as calls};
-
+use crate::guest::{fuzz_archive as archive, fuzz_calls as calls};
 use crate::manifest::{CHANNELS_MAX, Manifest, Nvram};
 
 type Target = fn(&[u8]) -> bool;
@@ -19,7 +18,7 @@ pub const TARGETS: &[(&str, Target)] = &[
 ];
 
 /// A manifest.
-pub fn manifest(data: &[u8]) -> bool {
+fn manifest(data: &[u8]) -> bool {
     let parsed = Manifest::parse(data);
     if let Err(failure) = &parsed {
         let text = failure.text();
@@ -35,7 +34,7 @@ pub fn manifest(data: &[u8]) -> bool {
 }
 
 /// What `/dev/nvram` says.
-pub fn nvram(data: &[u8]) -> bool {
+fn nvram(data: &[u8]) -> bool {
     match Nvram::parse(data) {
         Ok(nvram) => {
             let texts =
@@ -52,7 +51,7 @@ pub fn nvram(data: &[u8]) -> bool {
 }
 
 /// The operator's configuration.
-pub fn configuration(data: &[u8]) -> bool {
+fn configuration(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
     match vfs_core::Configuration::parse(text) {
         Ok(_) => true,

@@ -44,7 +44,7 @@ pub(crate) use engine::{engine, single_threaded};
 #[cfg(test)]
 pub(crate) use fuzz::channels as fuzz_channels;
 #[cfg(any(test, feature = "fuzz"))]
-pub use fuzz::{archive as fuzz_archive, calls as fuzz_calls};
+pub(crate) use fuzz::{archive as fuzz_archive, calls as fuzz_calls};
 pub(crate) use linker::{PREVIEW1, signature};
 pub(crate) use program::{Program, chain};
 pub(crate) use run::{Ran, Setup, run};

@@ -1,7 +1,7 @@
 //! What hostile bytes meet: one function for each parser, for any input.
 //!
 //! Each panics where the crate breaks a promise, and returns whether it took the input whole. `main.rs` beside this file
-//! runs them over the stored corpus and over mutations of it; `fuzz/` runs them under cargo-fuzz.
+//! runs them over the stored corpus and over mutations of it; `fuzz/` runs them under libFuzzer.
 
 use netpipe::descriptor::{Location, SCHEMES};
 use netpipe::frame::{Crc, HEADER};
@@ -26,7 +26,7 @@ pub const TARGETS: &[(&str, Target)] = &[
 ];
 
 /// Bytes of one header.
-pub fn header(data: &[u8]) -> bool {
+fn header(data: &[u8]) -> bool {
     let Some(bytes) = data.first_chunk::<HEADER>() else { return false };
     let Ok(header) = Header::decode(bytes) else { return false };
     assert!(header.kind.bounds().contains(&header.length));
@@ -35,7 +35,7 @@ pub fn header(data: &[u8]) -> bool {
 }
 
 /// A selecting byte, then the stream of one of the four senders.
-pub fn decoder(data: &[u8]) -> bool {
+fn decoder(data: &[u8]) -> bool {
     let Some((&choice, stream)) = data.split_first() else { return false };
     let from = [Sender::Writer, Sender::Reader, Sender::Instance, Sender::Broker][usize::from(choice % 4)];
     let whole = decode(from, stream, stream.len().max(1));
@@ -66,7 +66,7 @@ fn decode(from: Sender, stream: &[u8], piece: usize) -> (Result<(), Error>, usiz
 }
 
 /// HELLO's body.
-pub fn hello(data: &[u8]) -> bool {
+fn hello(data: &[u8]) -> bool {
     let Ok(hello) = Hello::parse(data) else { return false };
     let again = hello.to_bytes();
     assert!(again.len() <= HEADER + 4096);
@@ -75,7 +75,7 @@ pub fn hello(data: &[u8]) -> bool {
 }
 
 /// A selecting byte, then REGISTER's or MATCH's body.
-pub fn register(data: &[u8]) -> bool {
+fn register(data: &[u8]) -> bool {
     let Some((&choice, body)) = data.split_first() else { return false };
     let kind = if choice.is_multiple_of(2) { Kind::Register } else { Kind::Match };
     let Ok(message) = Message::parse(kind, body) else { return false };
@@ -88,7 +88,7 @@ fn secret(choice: u8) -> Option<Secret> {
 }
 
 /// A selecting byte, then what a dialler sends.
-pub fn acceptor(data: &[u8]) -> bool {
+fn acceptor(data: &[u8]) -> bool {
     let Some((&choice, stream)) = data.split_first() else { return false };
     let mut acceptor = Handshake::acceptor(None);
     let mut answered = 0;
@@ -118,7 +118,7 @@ pub fn acceptor(data: &[u8]) -> bool {
 }
 
 /// A selecting byte, then what an acceptor sends.
-pub fn dialler(data: &[u8]) -> bool {
+fn dialler(data: &[u8]) -> bool {
     let Some((&choice, stream)) = data.split_first() else { return false };
     let hello = Hello::pipe(Role::Writer, Name::unnamed(), None);
     let mut dialler = Handshake::dialler(hello, secret(choice), None).unwrap();
@@ -139,7 +139,7 @@ pub fn dialler(data: &[u8]) -> bool {
 }
 
 /// A selecting byte, then what the writer of a pipe sends.
-pub fn incoming(data: &[u8]) -> bool {
+fn incoming(data: &[u8]) -> bool {
     let Some((&choice, mut rest)) = data.split_first() else { return false };
     let piece = 1 + usize::from(choice / 2);
     let mut incoming = Incoming::new(65_536, !choice.is_multiple_of(2));
@@ -175,7 +175,7 @@ pub fn incoming(data: &[u8]) -> bool {
 }
 
 /// A selecting byte, then what follows the scheme of a descriptor.
-pub fn descriptor(data: &[u8]) -> bool {
+fn descriptor(data: &[u8]) -> bool {
     let Some((&choice, rest)) = data.split_first() else { return false };
     let Ok(rest) = str::from_utf8(rest) else { return false };
     let scheme = SCHEMES[usize::from(choice) % SCHEMES.len()];
