@@ -54,6 +54,10 @@ impl Listed {
         }
         after.extend(listing.path.iter().map(|path| format!("  from      {}", path.display())));
         after.push(format!("  because   {}", listing.reason));
+        after.push(match &listing.walls {
+            None => "  runs      in the host".to_owned(),
+            Some(walls) => format!("  runs      in a process of its own: {walls}"),
+        });
         after.extend(
             listing
                 .problems

@@ -62,15 +62,19 @@ pub struct Origin {
     pub depth: u32,
     /// What the host offers to whichever provider declares it: `node`, `job`, ...
     pub offered: Vec<(&'static str, String)>,
+    /// What the file is called between a provider's process and its host; 0 elsewhere.
+    pub file: u64,
 }
 
 /// When calls end.
 #[cfg(feature = "control")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
 pub struct Limits {
-    pub(crate) cancelled: bool,
+    /// They end now.
+    pub cancelled: bool,
     /// On the monotonic clock, in nanoseconds; `u64::MAX`: there is no deadline.
-    pub(crate) deadline: u64,
+    pub deadline: u64,
 }
 
 /// A control that ends with another one, as that one sees it.

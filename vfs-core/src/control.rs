@@ -11,6 +11,8 @@ mod tests;
 mod waits;
 
 use crate::code::Code;
+#[cfg(feature = "host")]
+use crate::context::Limits;
 use crate::context::{CancelFn, Context, ContextCalls, Follower, Origin};
 use crate::error::{Error, Result};
 use crate::flags::Events;
@@ -104,6 +106,12 @@ impl Control {
     pub(crate) fn follow(&self, context: &Context) -> Result<()> {
         let follower: Arc<dyn Follower> = self.0.clone();
         context.lead(Arc::downgrade(&follower))
+    }
+
+    /// Takes over what the other side of a process says of a file's control; the newest word counts.
+    #[cfg(feature = "host")]
+    pub(crate) fn hear(&self, generation: u64, limits: Limits) {
+        self.0.follow(generation, limits);
     }
 
     /// Makes a call with nothing to end it but this time and a cancel of this very control: what it follows reaches it again

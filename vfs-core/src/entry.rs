@@ -27,6 +27,12 @@ impl<'a> From<Entry<'a>> for Name<'a> {
 }
 
 impl<'a> Name<'a> {
+    /// Whether it is one: the last component of a path, and no other folder.
+    pub(crate) fn is_one(self) -> bool {
+        let bytes = self.bytes;
+        !(bytes.is_empty() || bytes.contains(&b'/') || bytes.contains(&0) || bytes == b"." || bytes == b"..")
+    }
+
     /// The entry of a name that is UTF-8.
     pub fn entry(self) -> Option<Entry<'a>> {
         Some(Entry { name: str::from_utf8(self.bytes).ok()?, stat: self.stat })

@@ -148,6 +148,7 @@ pub trait File: Send + Sync {
 
 /// How the writing side ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
 pub enum Finish {
     /// No more data follows: tell the other side and return at once.
     End = 1,
@@ -159,6 +160,7 @@ pub enum Finish {
 
 /// How far a flush goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
 pub enum Flush {
     /// Hand on what is buffered; wait for no disk and no peer.
     Push = 1,
@@ -168,6 +170,7 @@ pub enum Flush {
 
 /// Which way a lease is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
 pub enum Direction {
     /// Bytes come out of the file.
     Read,
@@ -188,6 +191,7 @@ pub struct Lease<'a> {
 
 /// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
 pub enum Kind {
     /// Not known.
     Unknown,

@@ -7,6 +7,7 @@ macro_rules! flags {
     ($(#[$doc:meta])* $type:ident: $($(#[$bit_doc:meta])* $name:ident = $bit:expr;)*) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+        #[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
         pub struct $type(u64);
 
         impl $type {

@@ -74,10 +74,10 @@ pub use {
 
 #[cfg(feature = "host")]
 #[doc(hidden)]
-pub use host::Bare;
+pub use host::{Bare, process};
 
 #[cfg(feature = "host")]
 pub use host::{
-    Configuration, Digest, Library, Listing, OpenFile, OpenOptions, Placement, Refusal, Registry, built_in,
-    copy, is_loading, log_to_stderr, read_secret_file, same_file,
+    Configuration, Digest, Library, Listing, OpenFile, OpenOptions, Placement, Refusal, Registry, Wall,
+    Walls, built_in, copy, is_loading, log_to_stderr, read_secret_file, same_file,
 };

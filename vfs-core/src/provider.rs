@@ -33,6 +33,13 @@ pub trait Provider: Send + Sync {
     /// Any: the configuration does not work.
     fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>>;
 
+    /// As [`start`](Provider::start), which ends early with the context where it can.
+    #[doc(hidden)]
+    fn start_under(&self, context: &Context, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
+        let _ = context;
+        self.start(host, settings)
+    }
+
     /// Whether this thread is in a call of a library that has one call at a time: a start must then be made on it, too.
     #[doc(hidden)]
     fn is_in_its_turn(&self) -> bool {
@@ -43,6 +50,7 @@ pub trait Provider: Send + Sync {
 /// What a provider says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
 pub struct Info {
     /// As in `libzvfs_<name>.so`: lower-case letters, digits, `-` and `_`, 1 to 32.
     pub name: String,
@@ -102,6 +110,7 @@ impl Info {
 
 /// Which calls may overlap. The host sees to it; no call is bound to the thread of an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
 pub enum Threads {
     /// Files are independent; one file has one call at a time, but for positional ones.
     PerFile,

@@ -12,10 +12,13 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use schema::{Setting, SettingKind};
+#[cfg(feature = "host")]
+pub(crate) use units::written_size;
 pub use units::{parse_duration, parse_size};
 
 /// One value, parsed.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
 pub struct Value {
     pub(crate) text: String,
     /// Boolean: 0 or 1; integer; size: bytes; duration: nanoseconds; else 0.
@@ -24,6 +27,7 @@ pub struct Value {
 
 /// The values that a provider gets: of names it declared only, each valid, in the operator's order.
 #[derive(Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
 pub struct Settings {
     values: Vec<(String, SettingKind, Value)>,
 }

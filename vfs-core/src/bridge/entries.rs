@@ -95,13 +95,13 @@ impl Visitor<'_> {
         if self.stopped {
             return Err(Code::ECANCELED.into());
         }
-        if bytes.is_empty() || bytes.contains(&b'/') || bytes.contains(&0) || bytes == b"." || bytes == b".."
-        {
-            return Ok(());
-        }
         // SAFETY: the header: NULL, or valid during the callback that came with it.
         let stat = unsafe { read(stat, "stat") }.ok().map(|stat| stat_from_abi(&stat));
-        let call = AssertUnwindSafe(|| (self.each)(Name { bytes, stat: stat.as_ref() }));
+        let name = Name { bytes, stat: stat.as_ref() };
+        if !name.is_one() {
+            return Ok(());
+        }
+        let call = AssertUnwindSafe(|| (self.each)(name));
         match catch_unwind(call) {
             Ok(ControlFlow::Continue(())) => return Ok(()),
             Ok(ControlFlow::Break(())) => {}

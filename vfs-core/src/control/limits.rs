@@ -9,7 +9,7 @@ pub(super) const NEVER: u64 = u64::MAX;
 pub(super) const CANCELLED: u64 = 0;
 
 impl Limits {
-    pub(super) const NONE: Limits = Limits { cancelled: false, deadline: NEVER };
+    pub(crate) const NONE: Limits = Limits { cancelled: false, deadline: NEVER };
 
     /// Both at once: whichever ends first.
     pub(super) fn and(self, other: Limits) -> Limits {

@@ -8,6 +8,7 @@ mod policy;
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::host::loader::{Digest, trust};
+use crate::host::walls::Walls;
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
@@ -47,6 +48,8 @@ pub(crate) enum Source {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProviderSection {
     pub(crate) sha256: Option<Digest>,
+    /// What it may do in a process of its own; `None`: it runs in the host.
+    pub(crate) walls: Option<Walls>,
     pub(crate) settings: BTreeMap<String, Written>,
 }
 
@@ -213,6 +216,11 @@ impl Configuration {
     /// The provider's section, if the operator wrote one.
     pub(crate) fn section(&self, provider: &str) -> Option<&ProviderSection> {
         self.providers.as_ref()?.get(provider)
+    }
+
+    /// What a provider may do in a process of its own; `None`: it runs in the host.
+    pub(crate) fn walls(&self, provider: &str) -> Option<&Walls> {
+        self.section(provider)?.walls.as_ref()
     }
 
     /// The names that have a section; `None`: there is no list, whatever lies in the folders may load.

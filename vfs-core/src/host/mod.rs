@@ -4,8 +4,11 @@
 //! |---|---|
 //! | `import` | C to traits: a loaded library's table as a provider |
 //! | `loader`, `secret` | libraries, and files that hold a secret: who could have changed or read them |
+//! | `walls` | what a provider in a process of its own may do |
 //! | `configuration` | what may load, from where, with which settings |
 //! | `open` | an open file: every call of the host's passes here |
+//! | `work` | what may never return, on a thread of its own |
+//! | `process` | a provider in a process of its own, behind the same traits |
 //! | `registry` | from a descriptor to an open file |
 //! | `output`, `copy` | one file written anew; one file to another, in the kernel where it can be |
 //! | `standard_error` | the log of a host that gave none |
@@ -16,9 +19,13 @@ mod import;
 mod loader;
 mod open;
 mod output;
+#[doc(hidden)]
+pub mod process;
 mod registry;
 mod secret;
 mod standard_error;
+mod walls;
+mod work;
 
 pub use configuration::Configuration;
 pub use copy::{copy, same_file};
@@ -26,6 +33,8 @@ pub use import::{Bare, built_in};
 pub use loader::{Digest, Library, Refusal};
 pub use open::{OpenFile, OpenOptions};
 pub use output::Placement;
-pub use registry::{Listing, Registry, is_loading};
+pub use registry::{Listing, Registry};
 pub use secret::read_secret_file;
 pub use standard_error::log_to_stderr;
+pub use walls::{Wall, Walls};
+pub use work::is_loading;

@@ -5,7 +5,6 @@ mod layers;
 mod listing;
 mod lookup;
 mod opening;
-mod work;
 
 use crate::code::Code;
 use crate::descriptor::{Descriptor, is_scheme};
@@ -17,6 +16,7 @@ use crate::forks::forks;
 use crate::host::configuration::Configuration;
 use crate::host::open::{OpenFile, OpenOptions};
 use crate::host::standard_error::log_to_stderr;
+use crate::host::work::Work;
 use crate::lock::Mutex;
 use crate::provider::{Host, HostCalls, Info, Level, Provider, is_provider_name};
 use std::collections::HashMap;
@@ -26,8 +26,6 @@ use std::sync::Arc;
 
 use first_use::{Loaded, Started};
 pub use listing::Listing;
-use work::Work;
-pub use work::is_loading;
 
 /// The providers that a host may use, loaded and started at their first use, each once. Clones are the same registry.
 #[derive(Clone)]
@@ -102,7 +100,7 @@ impl Registry {
             let text = format!("register {name}: a provider of scheme `{scheme}` is in use");
             return Err(Error::new(Code::EEXIST, text));
         }
-        libraries.insert(name, Work::of(Loaded { provider, info, path: None }));
+        libraries.insert(name, Work::of(Loaded::own(provider, info)));
         Ok(())
     }
 

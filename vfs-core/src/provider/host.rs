@@ -6,6 +6,8 @@ use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::file::{File, Stat};
 use crate::flags::OpenFlags;
+#[cfg(feature = "host")]
+use crate::printable::is_printable;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -21,6 +23,24 @@ pub enum Level {
     Info = 30,
     /// What an author may want to know.
     Debug = 40,
+}
+
+#[cfg(feature = "host")]
+impl Level {
+    /// Of a number that a provider gave: the nearest one that says no less.
+    pub(crate) fn of(number: u32) -> Level {
+        match number {
+            0..=10 => Level::Error,
+            11..=20 => Level::Warning,
+            21..=30 => Level::Info,
+            _ => Level::Debug,
+        }
+    }
+
+    /// A provider's text for the log: one line, and nothing that a terminal would obey.
+    pub(crate) fn line(text: &str) -> String {
+        text.trim().replace(|character: char| !is_printable(character), " ")
+    }
 }
 
 /// What stands behind a [`Host`].

@@ -9,6 +9,7 @@ use std::ops::{Bound, RangeBounds, RangeInclusive};
 
 /// The type of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
 pub enum SettingKind {
     /// Any text.
     Text,
@@ -55,6 +56,7 @@ impl SettingKind {
 /// One setting that a provider declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
 pub struct Setting {
     /// Lower-case letters, digits and `-`, 1 to 63 characters.
     pub name: String,

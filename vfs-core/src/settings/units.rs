@@ -48,3 +48,9 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 pub fn parse_size(text: &str) -> Option<u64> {
     scaled(text, &SIZE_UNITS, Some("")).and_then(|bytes| u64::try_from(bytes).ok())
 }
+
+/// Writes a size as an operator would.
+#[cfg(feature = "host")]
+pub(crate) fn written_size(bytes: u64) -> String {
+    written(i64::try_from(bytes).unwrap_or(i64::MAX), &SIZE_UNITS)
+}

@@ -4,6 +4,7 @@ use crate::descriptor::is_scheme;
 use crate::error::Result;
 use crate::host::configuration::{Alias, Configuration, ProviderSection, Source, Written, invalid};
 use crate::host::loader::Digest;
+use crate::host::walls::Walls;
 use crate::provider::is_provider_name;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -65,6 +66,25 @@ impl Configuration {
             )));
         };
         sections.entry(provider.to_owned()).or_default().sha256 = Some(sha256);
+        Ok(())
+    }
+
+    /// Lets a provider load, and runs it in a process of its own that may do no more than `walls` says.
+    ///
+    /// # Errors
+    /// EINVAL: not a provider's name; not an absolute path; all may load, so there is no list to place it in.
+    pub fn place_in_process(&mut self, provider: &str, walls: Walls) -> Result<()> {
+        named(provider)?;
+        if let Some(path) = walls.read.iter().chain(&walls.write).find(|path| !path.is_absolute()) {
+            let path = path.display();
+            return Err(invalid(format!("place `{provider}`: path {path}: write an absolute path")));
+        }
+        let Some(sections) = &mut self.providers else {
+            return Err(invalid(format!(
+                "place `{provider}`: all providers may load; allow them by name instead"
+            )));
+        };
+        sections.entry(provider.to_owned()).or_default().walls = Some(walls);
         Ok(())
     }
 
@@ -180,6 +200,21 @@ mod tests {
         configuration.allow_all().unwrap();
         assert!(configuration.allows("mem"));
         configuration.add_provider_path("relative").unwrap_err();
+    }
+
+    #[test]
+    fn a_provider_is_placed_in_a_process_by_a_call_as_by_the_file() {
+        let read = "[provider.http]\nplace = \"process\"\nmay = { dns = true, read = [\"/etc/ssl\"] }";
+        let read = Configuration::parse(read).unwrap();
+        let walls = Walls { dns: true, read: vec!["/etc/ssl".into()], ..Walls::default() };
+        let mut called = Configuration::closed();
+        called.place_in_process("http", walls).unwrap();
+        assert_eq!(called.section("http"), read.section("http"));
+        assert!(called.allows("http") && called.walls("http").is_some() && called.walls("mem").is_none());
+        let relative = Walls { write: vec!["cache".into()], ..Walls::default() };
+        assert_eq!(called.place_in_process("http", relative).unwrap_err().code(), Code::EINVAL);
+        called = Configuration::default();
+        assert_eq!(called.place_in_process("http", Walls::default()).unwrap_err().code(), Code::EINVAL);
     }
 
     #[test]

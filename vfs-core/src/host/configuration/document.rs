@@ -1,15 +1,18 @@
 //! The text of an operator's file, read value by value, so that each error names its line and says what to write there.
 
+mod place;
+
 use super::{Alias, ProviderSection, Written, invalid};
 use crate::descriptor::is_scheme;
 use crate::error::{Error, Result};
 use crate::host::loader::Digest;
 use crate::provider::is_provider_name;
 use crate::suggest::nearest;
+use place::Placing;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -76,22 +79,25 @@ impl Reader<'_> {
 
     fn provider_path(&self, value: Value<'_, '_>) -> Result<Vec<PathBuf>> {
         let what = "`provider-path` is a list of folders: write provider-path = [\"/usr/lib/zvfs\"]";
-        let list = value.get_ref().as_array().ok_or_else(|| self.wrong(value.span(), what))?;
-        if list.is_empty() {
+        let folders = self.paths("provider-path", value, what)?;
+        if folders.is_empty() {
             let text = "`provider-path` is an empty list: write the providers' folders, or leave it out";
             return Err(self.wrong(value.span(), text));
         }
-        let mut folders = Vec::new();
-        for folder in list.iter() {
-            let path =
-                PathBuf::from(folder.get_ref().as_str().ok_or_else(|| self.wrong(folder.span(), what))?);
-            if !path.is_absolute() {
-                let text = format!("provider-path {}: write an absolute path", path.display());
-                return Err(self.wrong(folder.span(), text));
-            }
-            folders.push(path);
-        }
         Ok(folders)
+    }
+
+    /// A list of absolute paths.
+    fn paths(&self, name: &str, value: Value<'_, '_>, what: &str) -> Result<Vec<PathBuf>> {
+        let list = value.get_ref().as_array().ok_or_else(|| self.wrong(value.span(), what))?;
+        let path = |path: Value<'_, '_>| {
+            let text = path.get_ref().as_str().ok_or_else(|| self.wrong(path.span(), what))?;
+            match Path::new(text).is_absolute() {
+                true => Ok(PathBuf::from(text)),
+                false => Err(self.wrong(path.span(), format!("{name} {text}: write an absolute path"))),
+            }
+        };
+        list.iter().map(path).collect()
     }
 
     fn section(&self, name: Key<'_, '_>, section: Value<'_, '_>) -> Result<ProviderSection> {
@@ -104,6 +110,7 @@ impl Reader<'_> {
         }
         let what = format!("`{written}` is a section: write [provider.{written}]");
         let mut read = ProviderSection::default();
+        let mut placing = Placing::default();
         for (key, value) in self.table(section, &what)? {
             match key.get_ref().as_ref() {
                 "sha256" => {
@@ -119,15 +126,19 @@ impl Reader<'_> {
                     );
                 }
                 "settings" => read.settings = self.settings(value)?,
+                "place" => self.place(value, &mut placing)?,
+                "may" => self.may(key, value, &mut placing)?,
+                "may-lack" => self.may_lack(key, value, &mut placing)?,
                 _ => {
                     return Err(self.unknown(
                         key,
                         &format!(" of [provider.{written}]"),
-                        &["sha256", "settings"],
+                        &["sha256", "settings", "place", "may", "may-lack"],
                     ));
                 }
             }
         }
+        read.walls = self.walls(placing)?;
         Ok(read)
     }
 

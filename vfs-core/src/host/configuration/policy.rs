@@ -1,12 +1,16 @@
 //! What a scheme leads to, where its provider's library lies, and whether that may be loaded.
 
-use crate::host::configuration::{Alias, Configuration, Source};
+use crate::host::configuration::{Alias, Configuration, Source, executable, folder_beside};
 use crate::host::loader::{Refusal, trust};
+use crate::host::process::Program;
 use crate::provider::is_provider_name;
 use std::path::PathBuf;
 
 /// Schemes that an ordinary installation serves by a provider of another name. An operator's alias comes first.
 const BUILT_IN_ALIASES: [(&str, &str); 3] = [("https", "http"), ("netpipe", "tcp"), ("opaque", "tcp")];
+
+/// What runs a provider in a process of its own.
+const PROGRAM: &str = "zvfs-provider";
 
 impl Configuration {
     /// Returns the name of the provider that a scheme leads to, and the scheme that an alias gives it there. It may be one
@@ -69,6 +73,21 @@ impl Configuration {
                 Err(Refusal::NotAllowed { scheme, provider, configuration })
             }
         }
+    }
+
+    /// The program that runs a provider in a process: in the folders, else where an installation has it beside this executable.
+    pub(crate) fn process_program(&self, provider: &str) -> Result<Program, Refusal> {
+        let mut folders = self.provider_path.clone();
+        folders.extend(executable().ok().map(|executable| folder_beside(&executable)));
+        for folder in &folders {
+            let path = folder.join(PROGRAM);
+            match trust::is_there(&path) {
+                Ok(true) => return Program::open(&path),
+                Ok(false) => {}
+                Err(source) => return Err(Refusal::Unreadable { path, source: source.into() }),
+            }
+        }
+        Err(Refusal::NoProgram { provider: provider.to_owned(), folders })
     }
 
     pub(super) fn allows(&self, provider: &str) -> bool {

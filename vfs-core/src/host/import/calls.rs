@@ -9,7 +9,6 @@ use crate::error::Result;
 use crate::extern_c;
 use crate::host::import::hosting::Hosting;
 use crate::host::import::layers::HOST_OPEN;
-use crate::printable::is_printable;
 use crate::provider::Level;
 use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
@@ -52,15 +51,7 @@ extern_c! { by "the host":
     }
     // A text that is not UTF-8 is not logged.
     fn log(host: &Hosting, level: u32, text: &str) -> (), plain {
-        let level = match level {
-            0..=10 => Level::Error,
-            11..=20 => Level::Warning,
-            21..=30 => Level::Info,
-            _ => Level::Debug,
-        };
-        // One line, and nothing that a terminal would obey.
-        let line = text.trim().replace(|character: char| !is_printable(character), " ");
-        host.host().log(level, &line);
+        host.host().log(Level::of(level), &Level::line(text));
         Ok(())
     }
     fn extension(_host: Option<&Hosting>, id: &str) -> *const c_void, plain {

@@ -24,6 +24,10 @@ const TURN: Duration = Duration::from_millis(20);
 /// How long a close waits for its turn.
 const LAST_TURN: Duration = Duration::from_secs(5);
 
+/// Of a call in a forked child.
+pub(crate) const PARENTS_INSTANCE: &str =
+    "the provider's instance belongs to the parent process: make a new registry after a fork";
+
 /// A started instance. Its files hold it too, so that it stops only when all are closed.
 pub(crate) struct ImportedInstance {
     pub(crate) library: Arc<ImportedLibrary>,
@@ -74,10 +78,7 @@ impl ImportedInstance {
         if self.forks == forks_now() {
             return Ok(());
         }
-        Err(Error::new(
-            Code::EPERM,
-            "the provider's instance belongs to the parent process: make a new registry after a fork",
-        ))
+        Err(Error::new(Code::EPERM, PARENTS_INSTANCE))
     }
 
     /// The turn that `threads` asks for.

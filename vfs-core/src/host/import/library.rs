@@ -4,13 +4,13 @@
 use crate::abi;
 use crate::boundary::Growing;
 use crate::bridge::translate::kind_from_abi;
-use crate::descriptor::is_scheme;
 use crate::flags::{OpenFlags, Scope};
 use crate::forks::PerProcess;
+use crate::host::import::info::{check_info, check_setting_name};
 use crate::host::import::read::{copy_struct, list, optional, text};
 use crate::host::import::rules;
-use crate::provider::{Info, Threads, is_provider_name};
-use crate::settings::{Setting, SettingKind};
+use crate::provider::{Info, Threads};
+use crate::settings::Setting;
 use parking_lot::{Mutex, ReentrantMutex};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -110,9 +110,6 @@ fn extension<T: Growing>(table: &abi::Provider, id: &str) -> Result<Option<T>, S
 unsafe fn read_info(table: &abi::Provider) -> Result<(Info, Vec<String>), String> {
     // SAFETY: for all four: the caller's promise.
     let name = unsafe { text(table.name, "name") }?;
-    if !is_provider_name(&name) {
-        return Err(format!("name `{}`: 1 to 32 lower-case letters, digits, - and _", name.escape_debug()));
-    }
     // SAFETY: as above.
     let version = unsafe { optional(table.version, "version") }?.unwrap_or_default();
     // SAFETY: as above.
@@ -121,25 +118,9 @@ unsafe fn read_info(table: &abi::Provider) -> Result<(Info, Vec<String>), String
     // SAFETY: as above.
     for scheme in unsafe { list(table.schemes, "schemes") }? {
         // SAFETY: an element of the list.
-        let scheme = unsafe { text(scheme, "a scheme") }?;
-        if !is_scheme(&scheme) || scheme.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            let shown = scheme.escape_debug();
-            return Err(format!(
-                "scheme `{shown}`: 2 to 32 lower-case letters, digits, +, -, ., a letter first"
-            ));
-        }
-        if schemes.contains(&scheme) {
-            return Err(format!("scheme `{scheme}` twice"));
-        }
-        schemes.push(scheme);
-    }
-    if schemes.is_empty() {
-        return Err("no schemes".into());
+        schemes.push(unsafe { text(scheme, "a scheme") }?);
     }
     let flags = OpenFlags::from_bits(table.supported_flags);
-    if !flags.intersects(OpenFlags::READ | OpenFlags::WRITE) {
-        return Err("supported_flags has neither READ nor WRITE".into());
-    }
     let mut info = Info::new(name, version, summary).schemes(schemes).supported_flags(flags).threads(
         match table.threads {
             abi::THREADS_PER_FILE => Threads::PerFile,
@@ -161,6 +142,7 @@ unsafe fn read_info(table: &abi::Provider) -> Result<(Info, Vec<String>), String
             info.settings.extend(setting);
         }
     }
+    check_info(&info)?;
     Ok((info, declared))
 }
 
@@ -173,11 +155,7 @@ unsafe fn read_setting(setting: *const abi::Setting) -> Result<(String, Option<S
     let setting = unsafe { copy_struct(setting, "zvfs_setting") }?;
     // SAFETY: the struct's own pointers.
     let name = unsafe { text(setting.name, "a setting's name") }?;
-    let named =
-        |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-';
-    if name.is_empty() || name.len() > 63 || !name.chars().all(named) {
-        return Err(format!("setting `{}`: 1 to 63 lower-case letters, digits and -", name.escape_debug()));
-    }
+    check_setting_name(&name)?;
     if setting.reserved != 0 {
         return Err(format!("setting `{name}`: zvfs_setting.reserved is not 0"));
     }
@@ -187,12 +165,6 @@ unsafe fn read_setting(setting: *const abi::Setting) -> Result<(String, Option<S
     // A type of a newer version: this host could not parse a value of it, so it does not offer the setting.
     let Some(kind) = kind_from_abi(setting.kind) else { return Ok((name, None)) };
     let list = setting.kind & abi::TYPE_LIST != 0;
-    if list && !matches!(kind, SettingKind::Text | SettingKind::Path) {
-        return Err(format!("setting `{name}`: a list has type text or path, not {}", kind.name()));
-    }
-    if !Scope::from_bits(setting.scope.into()).intersects(Scope::OPERATOR | Scope::OPEN) {
-        return Err(format!("setting `{name}` has no scope, so it can never be set"));
-    }
     // SAFETY: the struct's own pointers.
     let help = unsafe { optional(setting.help, "a setting's help") }?.unwrap_or_default();
     let mut ours = Setting::new(name.as_str(), kind, help).scope(Scope::from_bits(setting.scope.into()));
@@ -200,8 +172,5 @@ unsafe fn read_setting(setting: *const abi::Setting) -> Result<(String, Option<S
     ours.secret = setting.secret != 0;
     // SAFETY: the struct's own pointers.
     ours.default = unsafe { optional(setting.default_value, "a setting's default") }?;
-    if let Some(default) = &ours.default {
-        ours.parse(default).map_err(|error| format!("its default is invalid: {error}"))?;
-    }
     Ok((name, Some(ours)))
 }

@@ -5,6 +5,7 @@ mod bare;
 mod calls;
 mod file;
 mod hosting;
+mod info;
 mod instance;
 mod layers;
 mod library;
@@ -14,5 +15,7 @@ mod read;
 mod rules;
 
 pub use bare::Bare;
+pub(crate) use info::check_info;
+pub(crate) use instance::PARENTS_INSTANCE;
 pub(crate) use provider::Imported;
 pub use provider::built_in;

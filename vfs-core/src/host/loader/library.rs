@@ -14,7 +14,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::mem;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -97,28 +97,35 @@ impl Library {
         pinned: Option<Digest>,
         doing: &dyn Fn(&'static str),
     ) -> Result<Library, Refusal> {
-        let unreadable =
-            |source: io::Error| Refusal::Unreadable { path: path.to_owned(), source: source.into() };
-        let path = path.canonicalize().map_err(unreadable)?;
+        let CheckedFile { path, file } = CheckedFile::open(path, pinned)?;
         let unreadable =
             |source: io::Error| Refusal::Unreadable { path: path.clone(), source: source.into() };
-        let file = trust::open(&path).map_err(unreadable)?;
-        trust::check(&path, &file)?;
-        image::check_whole(&path, &file)?;
         doing("its constructors have not returned");
-        let handle = match pinned {
-            Some(digest) => load_pinned(&path, file, digest)?,
-            None => {
-                let checked = file.metadata().map_err(unreadable)?;
-                let handle = dlopen(&path, &path)?;
-                let now = fs::metadata(&path).map_err(unreadable)?;
-                if (checked.dev(), checked.ino()) != (now.dev(), now.ino()) {
-                    return Err(Refusal::Replaced { path });
-                }
-                handle
+        let handle = if pinned.is_some() {
+            dlopen_descriptor(&path, file.into())?
+        } else {
+            let checked = file.metadata().map_err(unreadable)?;
+            let handle = dlopen(&path, &path)?;
+            let now = fs::metadata(&path).map_err(unreadable)?;
+            if (checked.dev(), checked.ino()) != (now.dev(), now.ino()) {
+                return Err(Refusal::Replaced { path });
             }
+            handle
         };
         doing("its entry zvfs_provider_v1 has not returned");
+        Library::of(path, handle)
+    }
+
+    /// Loads what a descriptor leads to, which somebody else has checked; `path` is for messages. For a provider's process.
+    ///
+    /// # Errors
+    /// As [`load_any`](Library::load_any), but for those of a check.
+    #[doc(hidden)]
+    pub fn from_descriptor(path: &Path, library: OwnedFd) -> Result<Library, Refusal> {
+        Library::of(path.to_owned(), dlopen_descriptor(path, library)?)
+    }
+
+    fn of(path: PathBuf, handle: Handle) -> Result<Library, Refusal> {
         let provider = read_table(&path, &handle)?;
         mem::forget(handle);
         Ok(Library { path, provider })
@@ -150,8 +157,34 @@ impl Provider for Library {
     }
 }
 
-/// Copies the file into sealed memory, hashes it there, and loads that: nobody can change it between check and use.
-fn load_pinned(path: &Path, mut file: File, pinned: Digest) -> Result<Handle, Refusal> {
+/// A library's file that may be loaded.
+pub(crate) struct CheckedFile {
+    /// Canonical.
+    pub(crate) path: PathBuf,
+    /// What was checked: with a pin, sealed memory with the bytes that were hashed.
+    pub(crate) file: File,
+}
+
+impl CheckedFile {
+    /// Checks who could have changed a file, and that it is all there.
+    pub(crate) fn open(path: &Path, pinned: Option<Digest>) -> Result<CheckedFile, Refusal> {
+        let unreadable =
+            |source: io::Error| Refusal::Unreadable { path: path.to_owned(), source: source.into() };
+        let path = path.canonicalize().map_err(unreadable)?;
+        let file = trust::open(&path)
+            .map_err(|source| Refusal::Unreadable { path: path.clone(), source: source.into() })?;
+        trust::check(&path, &file)?;
+        image::check_whole(&path, &file)?;
+        let file = match pinned {
+            Some(digest) => in_memory(&path, file, digest)?,
+            None => file,
+        };
+        Ok(CheckedFile { path, file })
+    }
+}
+
+/// Copies the file into sealed memory and hashes it there: nobody can change it between check and use.
+fn in_memory(path: &Path, mut file: File, pinned: Digest) -> Result<File, Refusal> {
     let unreadable = |source: io::Error| Refusal::Unreadable { path: path.to_owned(), source: source.into() };
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let memory = memfd_create("zvfs-provider", flags).map_err(|errno| unreadable(errno.into()))?;
@@ -163,10 +196,14 @@ fn load_pinned(path: &Path, mut file: File, pinned: Digest) -> Result<Handle, Re
     }
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     fcntl_add_seals(&memory, seals).map_err(|errno| unreadable(errno.into()))?;
-    let handle = dlopen(path, Path::new(&format!("/proc/self/fd/{}", memory.as_raw_fd())))?;
+    Ok(memory)
+}
+
+fn dlopen_descriptor(path: &Path, library: OwnedFd) -> Result<Handle, Refusal> {
+    let handle = dlopen(path, Path::new(&format!("/proc/self/fd/{}", library.as_raw_fd())))?;
     // The loader knows libraries by name: were the descriptor closed, its number reused and another library loaded by the
     // same name, it would return this one again.
-    mem::forget(memory);
+    mem::forget(library);
     Ok(handle)
 }
 

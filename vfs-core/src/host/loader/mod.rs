@@ -7,5 +7,6 @@ mod library;
 mod refusal;
 pub(crate) mod trust;
 
+pub(crate) use library::CheckedFile;
 pub use library::{Digest, Library};
 pub use refusal::Refusal;

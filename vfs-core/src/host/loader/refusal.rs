@@ -21,6 +21,9 @@ pub enum Refusal {
     #[error("provider `{provider}` not found: no {file} in {folders}; install it there or set provider-path",
         folders = list(folders))]
     NotFound { provider: String, file: String, folders: Vec<PathBuf> },
+    #[error("provider `{provider}` runs in a process, and there is no program zvfs-provider in {folders}; install it there",
+        folders = list(folders))]
+    NoProgram { provider: String, folders: Vec<PathBuf> },
     #[error("`{named}` is an alias too: {}", advice(alias, named, *served_by))]
     AliasOfAlias { alias: String, named: String, served_by: Option<&'static str> },
     #[error("provider `{provider}` does not serve `{scheme}`, only {}; correct the alias or its `scheme`", schemes.join(", "))]
@@ -62,9 +65,10 @@ impl Refusal {
     /// an alias of an alias, EACCES for what the policy forbids, ELIBBAD for what is broken.
     pub fn code(&self) -> Code {
         match self {
-            Refusal::UnknownScheme { .. } | Refusal::NotFound { .. } | Refusal::NotServed { .. } => {
-                Code::EPROTONOSUPPORT
-            }
+            Refusal::UnknownScheme { .. }
+            | Refusal::NotFound { .. }
+            | Refusal::NoProgram { .. }
+            | Refusal::NotServed { .. } => Code::EPROTONOSUPPORT,
             Refusal::AliasOfAlias { .. } => Code::EINVAL,
             Refusal::NotAllowed { .. }
             | Refusal::Owner { .. }

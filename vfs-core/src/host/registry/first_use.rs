@@ -5,10 +5,12 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::forks::forks_now;
 use crate::host::loader::{Digest, Library};
+use crate::host::process::{ProcessProvider, Program};
 use crate::host::registry::Registry;
 use crate::host::registry::layers::LayerHost;
 use crate::host::registry::lookup::Target;
-use crate::host::registry::work::Work;
+use crate::host::walls::Walls;
+use crate::host::work::Work;
 use crate::provider::{Host, Info, Instance, Level, Provider};
 use crate::settings::Settings;
 use std::collections::HashMap;
@@ -21,15 +23,13 @@ pub(super) struct Loaded {
     pub(super) info: Info,
     /// `None`: it is the host's own.
     pub(super) path: Option<PathBuf>,
+    in_process: bool,
 }
 
 pub(super) struct Started {
     pub(super) instance: Box<dyn Instance>,
     pub(super) loaded: Arc<Loaded>,
 }
-
-/// Where a start is that nobody waits for any longer.
-pub(super) const STARTING: &str = "its start has not returned";
 
 impl Registry {
     /// Refuses a parent's registry in a forked child, before any lock of it is looked at.
@@ -62,12 +62,16 @@ impl Registry {
         if let Some(work) = begun(&libraries, provider) {
             return Ok(work);
         }
-        let work = Work::new("it has not been read yet")?;
+        let place = match self.0.configuration.walls(provider) {
+            Some(walls) => Some((self.0.configuration.process_program(provider)?, walls.clone())),
+            None => None,
+        };
+        let work = new_work("it has not been read yet", place.is_some())?;
         libraries.insert(provider.to_owned(), work.clone());
         drop(libraries);
         let pinned = self.0.configuration.section(provider).and_then(|section| section.sha256);
         let (host, name) = (self.0.host.clone(), provider.to_owned());
-        work.begin(move |work| load(&path, &name, pinned, &host, &|doing| work.doing(doing)));
+        work.begin(move |work| load(&path, &name, pinned, place, &host, work));
         Ok(work)
     }
 
@@ -98,7 +102,7 @@ impl Registry {
         if let Some(work) = begun(&instances, &key) {
             return Ok(work);
         }
-        let work = Work::new(STARTING)?;
+        let work = loaded.start_work()?;
         instances.insert(key, work.clone());
         drop(instances);
         loaded.begin_start(&work, host, settings);
@@ -112,6 +116,16 @@ fn begun<T: Send + Sync + 'static>(works: &HashMap<String, Arc<Work<T>>>, key: &
 }
 
 impl Loaded {
+    /// A provider of the host's own.
+    pub(super) fn own(provider: Box<dyn Provider>, info: Info) -> Loaded {
+        Loaded { provider, info, path: None, in_process: false }
+    }
+
+    /// The start of an instance, which is to be begun.
+    pub(super) fn start_work(&self) -> Result<Arc<Work<Started>>> {
+        new_work("its start has not returned", self.in_process)
+    }
+
     /// Starts an instance: on a thread that can be left behind, but within a call of the provider.
     pub(super) fn begin_start(
         self: &Arc<Self>,
@@ -120,8 +134,9 @@ impl Loaded {
         settings: Settings,
     ) {
         let loaded = self.clone();
-        let start = move |_: &Work<Started>| {
-            let instance = loaded.provider.start(Host::new(host.clone()), settings)?;
+        let start = move |work: &Work<Started>| {
+            let host_of_it = Host::new(host.clone());
+            let instance = loaded.provider.start_under(&work.context(), host_of_it, settings)?;
             host.set_started();
             Ok(Started { instance, loaded })
         };
@@ -134,17 +149,37 @@ impl Loaded {
     }
 }
 
+/// What a process does ends with it; what a library does in the host does not.
+fn new_work<T: Send + Sync + 'static>(doing: &'static str, in_process: bool) -> Result<Arc<Work<T>>> {
+    if in_process { Work::leavable(doing) } else { Work::new(doing) }
+}
+
 fn load(
     path: &Path,
-    provider: &str,
+    name: &str,
     pinned: Option<Digest>,
+    place: Option<(Program, Walls)>,
     host: &Host,
-    doing: &dyn Fn(&'static str),
+    work: &Work<Loaded>,
 ) -> Result<Loaded> {
-    let library = Library::load_telling(path, provider, pinned, doing)?;
-    let info = library.info();
-    let text = format!("loaded {} {} from {}", info.name, info.version, library.path().display());
+    let doing = |what| work.doing(what);
+    let in_process = place.is_some();
+    let (provider, path): (Box<dyn Provider>, PathBuf) = match place {
+        None => {
+            let library = Library::load_telling(path, name, pinned, &doing)?;
+            let path = library.path().to_owned();
+            (Box::new(library), path)
+        }
+        Some((program, walls)) => {
+            let file = (path, Some(name), pinned);
+            let provider = ProcessProvider::load(&work.context(), program, file, &walls, &doing)?;
+            let path = provider.path().to_owned();
+            (Box::new(provider), path)
+        }
+    };
+    let info = provider.info();
+    let whose = if in_process { " in a process" } else { "" };
+    let text = format!("loaded {} {} from {}{whose}", info.name, info.version, path.display());
     host.log(Level::Debug, &text);
-    let path = Some(library.path().to_owned());
-    Ok(Loaded { info, path, provider: Box::new(library) })
+    Ok(Loaded { provider, info, path: Some(path), in_process })
 }

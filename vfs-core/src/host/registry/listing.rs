@@ -6,10 +6,10 @@ use crate::error::{Error, Result};
 use crate::host::configuration::{Alias, Source};
 use crate::host::loader::trust;
 use crate::host::registry::Registry;
-use crate::host::registry::first_use::{Loaded, STARTING};
+use crate::host::registry::first_use::Loaded;
 use crate::host::registry::layers::LayerHost;
 use crate::host::registry::lookup::Target;
-use crate::host::registry::work::Work;
+use crate::host::walls::Walls;
 use crate::provider::Info;
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,6 +26,8 @@ pub struct Listing {
     pub path: Option<PathBuf>,
     /// Why it may load, for a person.
     pub reason: String,
+    /// What it may do in a process of its own; `None`: it runs in the host.
+    pub walls: Option<Walls>,
     /// The operator's aliases that lead to it, as schemes.
     pub aliases: Vec<String>,
     /// What it says of itself, or why it cannot be used.
@@ -94,6 +96,7 @@ impl Registry {
                 .as_ref()
                 .map_or_else(|_| Vec::new(), |loaded| self.problems_of(name, loaded, &control)),
             info: loaded.map(|loaded| loaded.info.clone()),
+            walls: self.0.configuration.walls(name).filter(|_| !own).cloned(),
             name: name.to_owned(),
             reason,
         }
@@ -136,7 +139,7 @@ impl Registry {
         let has_instance = target.alias.is_none() || target.has_settings();
         if problems.is_empty() && has_instance && !self.is_started(&target.instance(scheme)) {
             let object = format_args!("the start of provider `{}`", target.provider);
-            let started = Work::new(STARTING).and_then(|work| {
+            let started = loaded.start_work().and_then(|work| {
                 loaded.begin_start(&work, LayerHost::starting(self), settings);
                 work.wait(&control.context(), object)
             });

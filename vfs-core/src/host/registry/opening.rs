@@ -87,7 +87,7 @@ impl Registry {
             let control = Control::new();
             options.leader.as_ref().map_or(Ok(()), |leader| control.follow(leader))?;
             control.status()?;
-            let origin = Origin { depth: options.depth, offered: options.offered.clone() };
+            let origin = Origin { depth: options.depth, offered: options.offered.clone(), file: 0 };
             let log = Log::new(self.0.host.clone(), descriptor.to_string());
             control.call_ended(work(&control, &control.context_of(origin, log)))
         };

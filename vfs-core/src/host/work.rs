@@ -7,6 +7,7 @@
 
 use crate::code::Code;
 use crate::context::Context;
+use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::flags::Events;
 use crate::lock::Mutex;
@@ -32,12 +33,16 @@ pub fn is_loading() -> bool {
     AT_WORK.load(Ordering::SeqCst) != 0
 }
 
-pub(super) struct Work<T> {
+pub(crate) struct Work<T> {
     result: OnceLock<Result<Arc<T>, Arc<Error>>>,
     /// Readable when there is a result; gone soon after.
     done: Mutex<Option<Arc<OwnedFd>>>,
     /// Where it is, for the error of who does not wait any longer: "its start has not returned".
     doing: Mutex<&'static str>,
+    /// Those who wait for it.
+    waiting: AtomicUsize,
+    /// Of work that is not left behind: ended once nobody waits for it any longer.
+    control: Option<Control>,
 }
 
 /// One of the threads at work, until it is dropped.
@@ -50,22 +55,37 @@ impl Drop for AtWork {
 }
 
 impl<T: Send + Sync + 'static> Work<T> {
-    /// Work that is to be begun.
-    pub(super) fn new(doing: &'static str) -> Result<Arc<Work<T>>> {
+    /// Work that is to be begun, and that goes on though nobody waits for it: a library's code cannot be ended.
+    pub(crate) fn new(doing: &'static str) -> Result<Arc<Work<T>>> {
+        Work::with(doing, None)
+    }
+
+    /// Work that is to be begun, and that ends when nobody waits for it: its context is cancelled then.
+    pub(crate) fn leavable(doing: &'static str) -> Result<Arc<Work<T>>> {
+        Work::with(doing, Some(Control::new()))
+    }
+
+    fn with(doing: &'static str, control: Option<Control>) -> Result<Arc<Work<T>>> {
         let done = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|errno| Error::from(io::Error::from(errno)))?;
-        let done = Mutex::new(Some(Arc::new(done)));
-        Ok(Arc::new(Work { result: OnceLock::new(), done, doing: Mutex::new(doing) }))
+        Ok(Arc::new(Work {
+            result: OnceLock::new(),
+            done: Mutex::new(Some(Arc::new(done))),
+            doing: Mutex::new(doing),
+            waiting: AtomicUsize::new(0),
+            control,
+        }))
     }
 
     /// What needed no work.
-    pub(super) fn of(value: T) -> Arc<Work<T>> {
+    pub(crate) fn of(value: T) -> Arc<Work<T>> {
         let result = OnceLock::from(Ok(Arc::new(value)));
-        Arc::new(Work { result, done: Mutex::new(None), doing: Mutex::new("") })
+        let (done, doing) = (Mutex::new(None), Mutex::new(""));
+        Arc::new(Work { result, done, doing, waiting: AtomicUsize::new(0), control: None })
     }
 
     /// Does it on a thread of its own.
-    pub(super) fn begin(self: &Arc<Self>, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) {
+    pub(crate) fn begin(self: &Arc<Self>, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) {
         let theirs = self.clone();
         AT_WORK.fetch_add(1, Ordering::SeqCst);
         let at_work = AtWork;
@@ -82,7 +102,7 @@ impl<T: Send + Sync + 'static> Work<T> {
     }
 
     /// Does it on this thread.
-    pub(super) fn run(self: Arc<Self>, work: impl FnOnce(&Self) -> Result<T>) {
+    pub(crate) fn run(self: Arc<Self>, work: impl FnOnce(&Self) -> Result<T>) {
         let result = catch_unwind(AssertUnwindSafe(|| work(&self))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<&str>().copied();
             let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -92,32 +112,51 @@ impl<T: Send + Sync + 'static> Work<T> {
     }
 
     /// Says where it is.
-    pub(super) fn doing(&self, what: &'static str) {
+    pub(crate) fn doing(&self, what: &'static str) {
         *self.doing.lock() = what;
     }
 
     /// What it gave, if that was good.
-    pub(super) fn get(&self) -> Option<&Arc<T>> {
+    pub(crate) fn get(&self) -> Option<&Arc<T>> {
         self.result.get()?.as_ref().ok()
     }
 
-    /// Whether it failed: then the next who needs it begins anew.
-    pub(super) fn failed(&self) -> bool {
-        matches!(self.result.get(), Some(Err(_)))
+    /// Whether it failed, or was left: then the next who needs it begins anew.
+    pub(crate) fn failed(&self) -> bool {
+        match self.result.get() {
+            Some(result) => result.is_err(),
+            None => self.was_left(),
+        }
+    }
+
+    /// What ends the work.
+    pub(crate) fn context(&self) -> Context {
+        self.control.clone().unwrap_or_default().context()
+    }
+
+    fn was_left(&self) -> bool {
+        self.control.as_ref().is_some_and(Control::is_cancelled)
     }
 
     /// Waits for its result. `object` names it.
     ///
     /// # Errors
     /// Its own; ECANCELED, ETIMEDOUT: the control ended first, and the work goes on.
-    pub(super) fn wait(&self, context: &Context, object: impl fmt::Display) -> Result<Arc<T>> {
+    pub(crate) fn wait(&self, context: &Context, object: impl fmt::Display) -> Result<Arc<T>> {
         let done = self.done.lock().clone();
         if let Some(done) = done {
             let _waits = context.waits_for(object);
+            let _waiting = Waiting::new(self);
             context.wait(Some(done.as_fd()), Events::READ, None).map_err(|error| self.left(error))?;
         }
         match self.result.get() {
             Some(Ok(value)) => Ok(value.clone()),
+            Some(Err(error)) if self.was_left() && context.status().is_ok() => {
+                // Who came just when the last of the others went.
+                Err(Error::new(Code::EAGAIN, "others gave it up: try again")
+                    .with_source(again(error))
+                    .retryable())
+            }
             Some(Err(error)) => Err(again(error)),
             None => Err(Error::from(Code::EIO)),
         }
@@ -138,6 +177,28 @@ impl<T: Send + Sync + 'static> Work<T> {
         drop(self);
         if let Some(done) = done {
             let _ = rustix::io::write(&*done, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+/// One who waits.
+struct Waiting<'w, T>(&'w Work<T>);
+
+impl<'w, T> Waiting<'w, T> {
+    fn new(work: &'w Work<T>) -> Waiting<'w, T> {
+        work.waiting.fetch_add(1, Ordering::SeqCst);
+        Waiting(work)
+    }
+}
+
+impl<T> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        let work = self.0;
+        if work.waiting.fetch_sub(1, Ordering::SeqCst) == 1
+            && work.result.get().is_none()
+            && let Some(control) = &work.control
+        {
+            control.cancel();
         }
     }
 }

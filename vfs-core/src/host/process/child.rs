@@ -1,0 +1,196 @@
+//! A provider's process as its host sees it: its lanes, the files that are open in it, its end.
+
+use super::death::Death;
+use super::inners::Inners;
+use super::lane::Lane;
+use super::launch::{Failure, Launched, launch};
+use super::socket::Socket;
+use super::wire::{FileId, ToProcess, ToSupervisor};
+use crate::code::Code;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::forks::{forks, forks_now};
+use crate::host::import::PARENTS_INSTANCE;
+use crate::lock::Mutex;
+use crate::provider::Host;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{Shutdown, shutdown};
+use rustix::time::Timespec;
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// As many lanes wait for the next call.
+const IDLE_MOST: usize = 8;
+/// As many calls may be in progress: each has memory and two descriptors.
+const LANES_MOST: usize = 256;
+/// How long a process may leave its control socket unread.
+const UNREAD: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+pub(super) struct Child {
+    pub(super) control: Socket,
+    pub(super) supervisor: Socket,
+    pub(super) death: Death,
+    /// The host as the instance gets it, from its start on.
+    pub(super) host: OnceLock<Host>,
+    lanes: Mutex<Lanes>,
+    /// Of open files, and of calls on names.
+    contexts: Mutex<HashMap<FileId, Context>>,
+    pub(super) inners: Inners,
+    last_file: AtomicU64,
+    /// The process of the host that started it.
+    forks: u32,
+}
+
+#[derive(Default)]
+struct Lanes {
+    idle: Vec<Lane>,
+    /// All, those in use too.
+    count: usize,
+}
+
+impl Child {
+    /// Starts the program. The listener wants to know of a failure.
+    pub(super) fn launch(program: &File, path: &Path, provider: &str) -> Result<(Arc<Child>, Failure)> {
+        let forks = forks();
+        let Launched { control, supervisor, failure } = launch(program, path, provider)?;
+        let child = Arc::new(Child {
+            control,
+            supervisor,
+            death: Death::new(provider)?,
+            host: OnceLock::new(),
+            lanes: Mutex::default(),
+            contexts: Mutex::default(),
+            inners: Inners::default(),
+            last_file: AtomicU64::new(0),
+            forks,
+        });
+        Ok((child, failure))
+    }
+
+    /// Refuses a call in a forked child, and of a process that is gone.
+    pub(super) fn alive(&self) -> Result<()> {
+        if self.forks != forks_now() {
+            return Err(Error::new(Code::EPERM, PARENTS_INSTANCE));
+        }
+        if self.death.has_come() { Err(self.death.of_call()) } else { Ok(()) }
+    }
+
+    /// Says something on the control socket.
+    pub(super) fn tell(&self, message: &ToProcess, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+        self.alive()?;
+        loop {
+            match self.control.say(message, descriptors) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.code() == Code::EAGAIN && self.reads_on() => {}
+                Err(error) if error.code() == Code::EAGAIN => {
+                    return Err(self.kill("it does not read what its host says"));
+                }
+                Err(error) if error.code() == Code::E2BIG => return Err(error),
+                Err(_) => return Err(self.death.of_call()),
+            }
+        }
+    }
+
+    /// Waits until the control socket takes something.
+    fn reads_on(&self) -> bool {
+        let mut control = [PollFd::new(&self.control, PollFlags::OUT)];
+        !matches!(poll(&mut control, Some(&UNREAD)), Ok(0))
+    }
+
+    /// Ends it at once, and returns the error of the call that made this necessary.
+    pub(super) fn kill(&self, why: &str) -> Error {
+        self.death.caused(why);
+        self.condemn();
+        self.death.of_call()
+    }
+
+    /// Has it killed, and does not wait for that.
+    pub(super) fn condemn(&self) {
+        // One that cannot be told has no supervisor any more, and the listener sees that.
+        let _ = self.supervisor.say(&ToSupervisor::Kill, &[]);
+    }
+
+    /// A lane for one call, which is to be given back. Those for the `last` call on something are not limited.
+    ///
+    /// # Errors
+    /// EMFILE: too many calls are in progress.
+    pub(super) fn take_lane(&self, last: bool) -> Result<Lane> {
+        self.alive()?;
+        let idle = self.lanes.lock().idle.pop();
+        if let Some(lane) = idle {
+            return Ok(lane);
+        }
+        self.reserve(last)?;
+        self.new_lane(false)
+    }
+
+    /// A lane for a thread of the provider's own, which is to be given back.
+    pub(super) fn lane_for_upcalls(&self) -> Result<Lane> {
+        self.alive()?;
+        self.reserve(false)?;
+        self.new_lane(true)
+    }
+
+    /// Counts a lane more.
+    fn reserve(&self, last: bool) -> Result<()> {
+        let mut lanes = self.lanes.lock();
+        if lanes.count >= LANES_MOST && !last {
+            let text = format!("{LANES_MOST} calls of the provider are in progress");
+            return Err(Error::new(Code::EMFILE, text).retryable());
+        }
+        lanes.count += 1;
+        Ok(())
+    }
+
+    /// Makes a lane that was counted, and passes its other end on.
+    fn new_lane(&self, for_upcalls: bool) -> Result<Lane> {
+        let made = Lane::new().and_then(|(lane, theirs)| {
+            self.tell(&ToProcess::Lane { for_upcalls }, &theirs.borrowed())?;
+            Ok(lane)
+        });
+        made.inspect_err(|_| self.give_back(None))
+    }
+
+    /// Takes a lane back, if it may serve further calls.
+    pub(super) fn give_back(&self, lane: Option<Lane>) {
+        if self.forks != forks_now() {
+            return; // some thread of the parent's may have the lock
+        }
+        let mut lanes = self.lanes.lock();
+        match lane {
+            Some(lane) if lanes.idle.len() < IDLE_MOST => lanes.idle.push(lane),
+            _ => lanes.count -= 1,
+        }
+    }
+
+    /// A name for a file that is about to be opened under a context, or for a call on a name.
+    pub(super) fn add_file(&self, context: &Context) -> FileId {
+        let file = self.last_file.fetch_add(1, Ordering::Relaxed) + 1;
+        self.contexts.lock().insert(file, context.clone());
+        file
+    }
+
+    pub(super) fn context(&self, file: FileId) -> Option<Context> {
+        self.contexts.lock().get(&file).cloned()
+    }
+
+    /// Forgets a file, and what a layer left open under it.
+    pub(super) fn remove_file(&self, file: FileId) {
+        if self.forks == forks_now() {
+            let context = self.contexts.lock().remove(&file);
+            drop(context); // without the lock
+            self.inners.close_all_of(file);
+        }
+    }
+
+    /// Lets it go: it stops what it has and ends.
+    pub(super) fn leave(&self) {
+        if self.forks == forks_now() {
+            let _ = shutdown(&self.control, Shutdown::Both);
+        }
+    }
+}

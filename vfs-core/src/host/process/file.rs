@@ -1,0 +1,182 @@
+//! An open file of a provider in a process.
+
+use super::lent::{Caller, Lent};
+use super::payload::Half;
+use super::running::Running;
+use super::tracked::Tracked;
+use super::wire::{CHUNK, Call, FileCall, Reply};
+use crate::code::Code;
+use crate::error::{Error, Result};
+use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
+use crate::flags::Capabilities;
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+use std::io::{self, SeekFrom};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+pub(super) struct ProcessFile {
+    /// Until it is closed.
+    running: Arc<Running>,
+    tracked: Tracked,
+    capabilities: Capabilities,
+    lent: Option<OwnedFd>,
+}
+
+impl ProcessFile {
+    /// Takes over a file that the process opened.
+    pub(super) fn new(running: Arc<Running>, tracked: Tracked, capabilities: u64) -> ProcessFile {
+        // A process is lent no descriptor that is not its own.
+        let capabilities = Capabilities::from_bits(capabilities).without(Capabilities::SPLICE);
+        ProcessFile { running, tracked, capabilities, lent: None }
+    }
+
+    /// Makes one call on a lane.
+    fn call(&self, lane: &mut Lent<'_>, call: FileCall) -> Result<(Reply, Option<OwnedFd>)> {
+        let call = Call::File { file: self.tracked.file(), control: self.tracked.control(), call };
+        lane.call(&call, &mut Caller::of(&self.tracked.context))
+    }
+
+    fn done(&self, call: FileCall) -> Result<()> {
+        let mut lane = self.running.lane()?;
+        match self.call(&mut lane, call)?.0 {
+            Reply::Done => Ok(()),
+            _ => Err(unexpected(&lane)),
+        }
+    }
+
+    fn number(&self, call: FileCall) -> Result<u64> {
+        let mut lane = self.running.lane()?;
+        match self.call(&mut lane, call)?.0 {
+            Reply::Number(number) => Ok(number),
+            _ => Err(unexpected(&lane)),
+        }
+    }
+
+    fn read_with(&self, buf: &mut [u8], call: impl FnOnce(u32) -> FileCall) -> Result<usize> {
+        let asked = buf.len().min(CHUNK);
+        let mut lane = self.running.lane()?;
+        match self.call(&mut lane, call(asked as u32))?.0 {
+            Reply::Number(count) if count <= asked as u64 => {
+                let count = count as usize;
+                lane.lane().payload().take(Half::Call, &mut buf[..count]);
+                Ok(count)
+            }
+            Reply::Number(count) => {
+                Err(lane.broken(&format!("it returned {count} bytes where {asked} were asked for")))
+            }
+            _ => Err(unexpected(&lane)),
+        }
+    }
+
+    fn write_with(&self, buf: &[u8], call: impl FnOnce(u32) -> FileCall) -> Result<usize> {
+        let asked = buf.len().min(CHUNK);
+        let mut lane = self.running.lane()?;
+        lane.lane().payload().put(Half::Call, &buf[..asked]);
+        match self.call(&mut lane, call(asked as u32))?.0 {
+            Reply::Number(count) if (1..=asked as u64).contains(&count) => Ok(count as usize),
+            Reply::Number(count) => Err(lane.broken(&format!("it took {count} bytes of {asked}"))),
+            _ => Err(unexpected(&lane)),
+        }
+    }
+}
+
+fn unexpected(lane: &Lent<'_>) -> Error {
+    lane.broken("a reply is not one to its call")
+}
+
+impl File for ProcessFile {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        self.read_with(buf, |count| FileCall::Read { count })
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.write_with(buf, |count| FileCall::Write { count })
+    }
+
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        self.number(FileCall::Seek(to.into()))
+    }
+
+    fn tell(&mut self) -> Result<u64> {
+        self.number(FileCall::Tell)
+    }
+
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        self.done(FileCall::Truncate { size })
+    }
+
+    fn flush(&mut self, level: Flush) -> Result<()> {
+        self.done(FileCall::Flush(level))
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        self.done(FileCall::Finish(how))
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.read_with(buf, |count| FileCall::ReadAt { count, offset })
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        self.write_with(buf, |count| FileCall::WriteAt { count, offset })
+    }
+
+    fn stat(&mut self) -> Result<Stat> {
+        let mut lane = self.running.lane()?;
+        match self.call(&mut lane, FileCall::Stat)?.0 {
+            Reply::Stat(stat) => Ok(stat.into()),
+            _ => Err(unexpected(&lane)),
+        }
+    }
+
+    fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
+        self.lent = None;
+        let mut lane = self.running.lane()?;
+        let (reply, lent) = self.call(&mut lane, FileCall::Lease(direction))?;
+        let (Reply::Lease { offset, limit }, Some(lent)) = (reply, lent) else {
+            return Err(unexpected(&lane));
+        };
+        if !is_regular(&lent)? {
+            return Err(Error::new(
+                Code::ENOTSUP,
+                "lease: not a regular file, and the provider is in a process",
+            ));
+        }
+        if !is_open_for(&lent, direction)? {
+            return Err(lane.broken("it lent a file that is not open for the direction"));
+        }
+        drop(lane);
+        let fd = (*self.lent.insert(lent)).as_fd();
+        Ok(Lease { fd, offset: Some(offset), limit })
+    }
+
+    fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
+        self.done(FileCall::Advance { direction, count })
+    }
+}
+
+/// What blocks, or speaks with somebody, is not used for a process: it could hold its host.
+fn is_regular(lent: &OwnedFd) -> Result<bool> {
+    let stat = fstat(lent).map_err(io::Error::from)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+}
+
+fn is_open_for(lent: &OwnedFd, direction: Direction) -> Result<bool> {
+    let mode = fcntl_getfl(lent).map_err(io::Error::from)? & (OFlags::RWMODE | OFlags::PATH);
+    Ok(mode == OFlags::RDWR
+        || mode == if direction == Direction::Read { OFlags::RDONLY } else { OFlags::WRONLY })
+}
+
+impl Drop for ProcessFile {
+    fn drop(&mut self) {
+        // In a forked child there is no lane; of a process that is gone everything is closed.
+        if let Ok(mut lane) = Lent::last(self.running.child()) {
+            let close = Call::Close { file: self.tracked.file() };
+            let _ = lane.call(&close, &mut Caller::nobody("it did not close a file within 5 s"));
+        }
+    }
+}

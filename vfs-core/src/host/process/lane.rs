@@ -1,0 +1,183 @@
+//! What one call at a time goes through: a socket for messages, and a payload for bytes.
+
+use super::payload::{Half, Payload};
+use super::socket::{Heard, Socket, broken, decoded};
+use super::wire::{CHUNK, PACKET};
+use crate::code::Code;
+use crate::error::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// One end of a lane.
+pub struct Lane {
+    socket: Socket,
+    payload: Payload,
+    packet: Box<[u8; PACKET]>,
+    /// Of the host's own, for bytes of an upcall.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What the other side of a lane gets: its socket and its payload's memory, in this order.
+#[derive(Debug)]
+pub struct OtherEnd(pub [OwnedFd; 2]);
+
+/// A packet's first byte: the message follows.
+const HERE: u8 = 0;
+/// Its length follows, and it stands in a half of the payload.
+const IN_CALL_HALF: u8 = 1;
+const IN_UPCALL_HALF: u8 = 2;
+
+impl Lane {
+    /// The host's end of a new lane, and the process's.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM.
+    pub fn new() -> Result<(Lane, OtherEnd)> {
+        let (socket, theirs) = Socket::pair()?;
+        let (payload, memory) = Payload::new()?;
+        Ok((Lane::of(socket, payload), OtherEnd([theirs, memory])))
+    }
+
+    fn of(socket: Socket, payload: Payload) -> Lane {
+        Lane { socket, payload, packet: Box::new([0; PACKET]), bytes: Vec::new() }
+    }
+
+    /// The payload: bytes of files.
+    pub fn payload(&mut self) -> &mut Payload {
+        &mut self.payload
+    }
+
+    /// Sends one message. A long one goes into its half of the payload.
+    ///
+    /// # Errors
+    /// E2BIG: longer than half a payload. EAGAIN, EPIPE, ECONNRESET: as [`Socket::say`].
+    pub fn say(
+        &mut self,
+        half: Half,
+        message: &impl Serialize,
+        beside: Option<BorrowedFd<'_>>,
+    ) -> Result<()> {
+        self.packet[0] = HERE;
+        let length = match postcard::to_slice(message, &mut self.packet[1..]) {
+            Ok(message) => 1 + message.len(),
+            Err(_) => self.put(half, message)?,
+        };
+        self.socket.send(&self.packet[..length], beside.as_slice())
+    }
+
+    /// Puts a long message into the payload, and where it is into the packet. Returns the packet's length.
+    fn put(&mut self, half: Half, message: &impl Serialize) -> Result<usize> {
+        let long = postcard::to_allocvec(message).ok().filter(|long| long.len() <= CHUNK);
+        let too_long = || Error::new(Code::E2BIG, format!("a message has more than {CHUNK} bytes"));
+        let long = long.ok_or_else(too_long)?;
+        self.payload.put(half, &long);
+        self.packet[0] = if half == Half::Call { IN_CALL_HALF } else { IN_UPCALL_HALF };
+        self.packet[1..5].copy_from_slice(&(long.len() as u32).to_le_bytes());
+        Ok(5)
+    }
+
+    /// Takes the next message.
+    ///
+    /// # Errors
+    /// EIO: not such a message.
+    pub fn hear<T: DeserializeOwned>(&mut self) -> Result<Heard<T>> {
+        let heard = self.socket.receive(&mut self.packet[..])?;
+        heard.map(|length| match &self.packet[..length] {
+            [HERE, message @ ..] => decoded(message),
+            &[kind @ (IN_CALL_HALF | IN_UPCALL_HALF), a, b, c, d] => {
+                let length = u32::from_le_bytes([a, b, c, d]) as usize;
+                if length > CHUNK {
+                    return Err(broken("a message is longer than the payload"));
+                }
+                // Copied once: what the other side changes from now on does not count.
+                let mut long = vec![0; length];
+                self.payload.take(if kind == IN_CALL_HALF { Half::Call } else { Half::Upcall }, &mut long);
+                decoded(&long)
+            }
+            _ => Err(broken("a packet is of no known kind")),
+        })
+    }
+}
+
+impl TryFrom<Vec<OwnedFd>> for Lane {
+    type Error = Error;
+
+    /// A process's end, of what came with a packet.
+    fn try_from(descriptors: Vec<OwnedFd>) -> Result<Lane> {
+        let [socket, memory] = <[OwnedFd; 2]>::try_from(descriptors)
+            .map_err(|_| broken("a lane comes with a socket and a payload"))?;
+        Ok(Lane::of(Socket::from(socket), Payload::of(memory)?))
+    }
+}
+
+impl OtherEnd {
+    /// For a packet.
+    pub fn borrowed(&self) -> [BorrowedFd<'_>; 2] {
+        self.0.each_ref().map(AsFd::as_fd)
+    }
+}
+
+impl AsFd for Lane {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends() -> (Lane, Lane) {
+        let (ours, OtherEnd(theirs)) = Lane::new().unwrap();
+        (ours, Lane::try_from(Vec::from(theirs)).unwrap())
+    }
+
+    fn heard<T: DeserializeOwned>(lane: &mut Lane) -> T {
+        match lane.hear().unwrap() {
+            Heard::Message(message, _) => message,
+            _ => panic!("nothing came"),
+        }
+    }
+
+    #[test]
+    fn a_message_of_any_length_arrives_and_leaves_the_other_half_alone() {
+        let (mut ours, mut theirs) = ends();
+        ours.payload().put(Half::Upcall, b"bytes");
+        for length in [0, 1, PACKET - 10, PACKET, PACKET + 1, CHUNK - 10] {
+            let text = "x".repeat(length);
+            theirs.say(Half::Call, &text, None).unwrap();
+            assert_eq!(heard::<String>(&mut ours), text, "{length}");
+        }
+        let mut bytes = [0; 5];
+        theirs.payload().take(Half::Upcall, &mut bytes);
+        assert_eq!(&bytes, b"bytes");
+    }
+
+    #[test]
+    fn a_message_that_does_not_fit_is_not_sent() {
+        let (mut ours, mut theirs) = ends();
+        let error = theirs.say(Half::Call, &vec![0u8; CHUNK], None).unwrap_err();
+        assert_eq!(error.code(), Code::E2BIG);
+        assert!(matches!(ours.hear::<Vec<u8>>(), Ok(Heard::Nothing)));
+    }
+
+    #[test]
+    fn a_packet_that_lies_is_an_error() {
+        let (mut ours, theirs) = ends();
+        let long = (CHUNK as u32 + 1).to_le_bytes();
+        for packet in [&[3, 1][..], &[HERE], &[1, 0, 0, 0], &[1, 0, 0, 0, 0], &[2, 5, 0, 0, 0, 0]] {
+            theirs.socket.send(packet, &[]).unwrap();
+            assert_eq!(ours.hear::<String>().unwrap_err().code(), Code::EIO, "{packet:?}");
+        }
+        theirs.socket.send(&[&[IN_CALL_HALF][..], &long].concat(), &[]).unwrap();
+        assert!(ours.hear::<String>().unwrap_err().to_string().contains("longer than the payload"));
+    }
+
+    #[test]
+    fn a_lane_without_its_two_descriptors_is_none() {
+        let (_lane, OtherEnd([socket, memory])) = Lane::new().unwrap();
+        assert!(Lane::try_from(vec![socket]).is_err());
+        assert!(Lane::try_from(vec![memory]).is_err());
+    }
+}

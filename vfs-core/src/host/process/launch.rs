@@ -1,0 +1,218 @@
+//! Starts the program `zvfs-provider` so that its host never hears of it by signals or wait(2): a host may wait for any child, or
+//! ignore SIGCHLD.
+//!
+//! The host clones an intermediate whose end sends no signal; that one clones the program and is gone. The kernel gives the program
+//! to init or to a subreaper.
+#![expect(unsafe_code, reason = "clones the process, where nothing but system calls may then be made")]
+
+use super::socket::Socket;
+use crate::error::{Error, Result};
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use std::ffi::{CString, c_char, c_int, c_long};
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+/// The host's ends.
+pub(super) struct Launched {
+    /// To and from the provider's process.
+    pub(super) control: Socket,
+    /// To and from its parent, the supervisor.
+    pub(super) supervisor: Socket,
+    pub(super) failure: Failure,
+}
+
+/// Why the program could not be run, if that is why the sockets ended.
+pub(super) struct Failure {
+    path: PathBuf,
+    /// Where an errno comes.
+    pipe: OwnedFd,
+}
+
+/// Above the numbers of the program's own descriptors.
+const ABOVE: RawFd = 16;
+
+/// Starts the program for a provider. `program` was checked, and is what runs; `path` is for messages.
+///
+/// The program has descriptors 0 to 2 on /dev/null, 3 the control socket, 4 the supervisor's, 5 a pidfd of the host, and no others;
+/// no environment; and all signals blocked, since a handler of the host's must not run in the copy: it unblocks them first.
+///
+/// # Errors
+/// EMFILE, EAGAIN, ENOMEM: the system gives no process or descriptor. ENOEXEC, EACCES: it is no program.
+pub(super) fn launch(program: &File, path: &Path, provider: &str) -> Result<Launched> {
+    let (control, their_control) = Socket::pair()?;
+    let (supervisor, their_supervisor) = Socket::pair()?;
+    let started = start(program, provider, [their_control.as_fd(), their_supervisor.as_fd()]);
+    let pipe = started.map_err(|error| not_started(error, path))?;
+    Ok(Launched { control, supervisor, failure: Failure { path: path.to_owned(), pipe } })
+}
+
+impl Failure {
+    pub(super) fn error(&self) -> Option<Error> {
+        let mut errno = [0; 4];
+        let read = rustix::io::read(&self.pipe, &mut errno);
+        let error = || io::Error::from_raw_os_error(i32::from_ne_bytes(errno));
+        (read == Ok(4)).then(|| not_started(error(), &self.path))
+    }
+}
+
+fn not_started(error: io::Error, path: &Path) -> Error {
+    Error::from(error).context(format!("start {}", path.display()))
+}
+
+fn start(program: &File, provider: &str, sockets: [BorrowedFd<'_>; 2]) -> io::Result<OwnedFd> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let host = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let (failure, fails) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let null = null.as_fd();
+    let [control, supervisor] = sockets;
+    let own = [null, null, null, control, supervisor, host.as_fd()].map(above).into_iter();
+    let own = own.collect::<io::Result<Vec<OwnedFd>>>()?;
+    let (program, fails) = (above(program.as_fd())?, above(fails.as_fd())?);
+    let name = CString::new(provider)?;
+    let plan = Plan {
+        own: &own,
+        program: &program,
+        fails: &fails,
+        arguments: [c"zvfs-provider".as_ptr(), name.as_ptr(), ptr::null()],
+        environment: [ptr::null()],
+    };
+    without_signals(|| clone_and_reap(&plan))?;
+    Ok(failure)
+}
+
+/// A copy of a descriptor whose number is in nobody's way.
+fn above(descriptor: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    Ok(fcntl_dupfd_cloexec(descriptor, ABOVE)?)
+}
+
+/// Everything that the copies need, made before: they may not allocate.
+struct Plan<'a> {
+    /// By their number in the program.
+    own: &'a [OwnedFd],
+    program: &'a OwnedFd,
+    /// Where a copy writes its errno.
+    fails: &'a OwnedFd,
+    arguments: [*const c_char; 3],
+    environment: [*const c_char; 1],
+}
+
+/// Runs with all signals blocked in this thread, and so in what it clones.
+fn without_signals<T>(work: impl FnOnce() -> T) -> T {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset initialises the set; with a valid set and SIG_BLOCK pthread_sigmask cannot fail, and initialises the other.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
+    }
+    let result = work();
+    // SAFETY: `before` is the mask that this thread had.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    result
+}
+
+/// Clones the intermediate, whose end sends no signal, and waits for it: no wait for any child of the host's sees it.
+fn clone_and_reap(plan: &Plan<'_>) -> io::Result<()> {
+    // SAFETY: a fork(2) of this thread; the copy goes on in `intermediate`, which never returns.
+    match unsafe { fork(0) } {
+        0 => intermediate(plan),
+        -1 => Err(io::Error::last_os_error()),
+        child => {
+            let mut status = 0;
+            // SAFETY: the place is valid during the call. It ends soon, whatever becomes of the program.
+            while unsafe { libc::waitpid(child as libc::pid_t, &raw mut status, libc::__WCLONE) } == -1
+                && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+            {}
+            Ok(())
+        }
+    }
+}
+
+/// fork(2) with the signal that the copy's end sends; without the C library's handlers, which are the host's and its libraries'.
+///
+/// # Safety
+/// In the copy other threads are gone, with whatever locks they held: only system calls are safe there.
+unsafe fn fork(exit_signal: c_int) -> c_long {
+    let signal = exit_signal as c_long;
+    // SAFETY: no flag shares memory or a stack. The last two arguments change places between architectures, and are both 0.
+    unsafe { libc::syscall(libc::SYS_clone, signal, 0 as c_long, 0 as c_long, 0 as c_long, 0 as c_long) }
+}
+
+/// Clones the program and ends. Makes system calls only.
+fn intermediate(plan: &Plan<'_>) -> ! {
+    // SAFETY: as before.
+    match unsafe { fork(libc::SIGCHLD) } {
+        0 => become_program(plan),
+        -1 => fail(plan),
+        _ => exit(),
+    }
+}
+
+/// Makes system calls only.
+fn become_program(plan: &Plan<'_>) -> ! {
+    for (number, descriptor) in plan.own.iter().enumerate() {
+        // SAFETY: a plain system call on numbers. The copy does not close on exec.
+        if unsafe { libc::dup2(descriptor.as_raw_fd(), number as c_int) } == -1 {
+            fail(plan);
+        }
+    }
+    let (first, last) = (plan.own.len() as c_long, c_long::from(u32::MAX));
+    // SAFETY: as above; no descriptor is closed before the program runs.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC as c_long) } == -1
+    {
+        fail(plan);
+    }
+    // SAFETY: the lists end with NULL, and point to strings that live in the plan.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            c_long::from(plan.program.as_raw_fd()),
+            c"".as_ptr(),
+            plan.arguments.as_ptr(),
+            plan.environment.as_ptr(),
+            c_long::from(libc::AT_EMPTY_PATH),
+        );
+    }
+    fail(plan)
+}
+
+/// Tells the host why the program does not run. Makes system calls only.
+fn fail(plan: &Plan<'_>) -> ! {
+    // SAFETY: the address of this thread's errno.
+    let errno = unsafe { *libc::__errno_location() }.to_ne_bytes();
+    // SAFETY: the bytes live on this stack. Who does not hear of it hears the end of the sockets.
+    unsafe { libc::write(plan.fails.as_raw_fd(), errno.as_ptr().cast(), errno.len()) };
+    exit()
+}
+
+/// Ends without the handlers of the host's.
+fn exit() -> ! {
+    // SAFETY: never returns, and runs no code of this process.
+    unsafe { libc::_exit(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::Code;
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::time::Timespec;
+
+    #[test]
+    fn what_is_no_program_is_an_error_that_names_it() {
+        let text = tempfile::NamedTempFile::new().unwrap();
+        let launched = launch(text.as_file(), Path::new("/x/zvfs-provider"), "null").unwrap();
+        let mut ended = [PollFd::new(&launched.control, PollFlags::IN)];
+        let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
+        assert_eq!(poll(&mut ended, Some(&limit)), Ok(1), "it goes on");
+        let error = launched.failure.error().unwrap();
+        assert_eq!(error.code(), Code::EACCES);
+        assert_eq!(error.to_string(), "start /x/zvfs-provider");
+    }
+}

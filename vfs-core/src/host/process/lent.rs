@@ -1,0 +1,217 @@
+//! A lane lent for one call: the host's thread sends the call, and serves upcalls there until the reply comes.
+
+mod upcalls;
+
+use super::child::Child;
+use super::lane::Lane;
+use super::payload::Half;
+use super::socket::{Heard, broken};
+use super::wire::{Call, NameEntry, OnLane, Reply};
+use crate::code::Code;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::flags::Events;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
+use serde::Serialize;
+use std::os::fd::{AsFd, OwnedFd};
+use upcalls::serve;
+
+/// One of the waits that patience is counted in: a machine that is busy takes longer for them.
+const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+const A_SECOND: u32 = 20;
+
+/// A lane that one call has, and then the next one.
+pub(super) struct Lent<'p> {
+    child: &'p Child,
+    /// Until it is dropped.
+    lane: Option<Lane>,
+    /// The call is over, and the next one may have the lane.
+    at_rest: bool,
+}
+
+/// Whose call it is.
+pub(super) struct Caller<'c> {
+    patience: Patience<'c>,
+    /// Takes the names of a listing; `false` breaks it off.
+    each: Option<&'c mut dyn FnMut(Vec<NameEntry>) -> bool>,
+}
+
+/// How long a process may take.
+enum Patience<'c> {
+    /// As long as it likes.
+    Endless,
+    /// Until the call's control has ended it, and a second more.
+    Controlled(&'c Context),
+    /// So many waits; then it is killed, and this is why.
+    Counted { left: u32, why: &'static str },
+}
+
+/// What answers the host.
+pub(super) enum Answer {
+    Reply(Reply, Vec<OwnedFd>),
+    GoOn(bool),
+}
+
+impl<'c> Caller<'c> {
+    /// Who waits for a file, or for a process to start.
+    pub(super) fn of(context: &'c Context) -> Caller<'c> {
+        Caller { patience: Patience::Controlled(context), each: None }
+    }
+
+    /// Who lists, too.
+    pub(super) fn listing(self, each: Option<&'c mut dyn FnMut(Vec<NameEntry>) -> bool>) -> Caller<'c> {
+        Caller { each, ..self }
+    }
+
+    /// Nobody: of a close or a stop, which gets 5 s.
+    pub(super) fn nobody(why: &'static str) -> Caller<'c> {
+        Caller { patience: Patience::Counted { left: 5 * A_SECOND, why }, each: None }
+    }
+
+    /// A thread of the provider's own, which may never want anything.
+    pub(super) fn provider() -> Caller<'c> {
+        Caller { patience: Patience::Endless, each: None }
+    }
+
+    /// Takes some names of a listing; `None`: nobody lists, or no longer.
+    pub(super) fn take_names(&mut self, names: Vec<NameEntry>) -> Option<bool> {
+        let each = self.each.as_mut()?;
+        let on = each(names);
+        if !on {
+            self.each = None;
+        }
+        Some(on)
+    }
+}
+
+impl<'p> Lent<'p> {
+    /// For a call.
+    ///
+    /// # Errors
+    /// EMFILE: too many are in progress. EPERM: in a forked child. EIO: the process is gone.
+    pub(super) fn new(child: &'p Child) -> Result<Lent<'p>> {
+        Ok(Lent { child, lane: Some(child.take_lane(false)?), at_rest: true })
+    }
+
+    /// For the last call on something, however many are in progress.
+    pub(super) fn last(child: &'p Child) -> Result<Lent<'p>> {
+        Ok(Lent { child, lane: Some(child.take_lane(true)?), at_rest: true })
+    }
+
+    /// For a thread of the provider's own, which asked for it.
+    pub(super) fn for_upcalls(child: &'p Child) -> Result<Lent<'p>> {
+        Ok(Lent { child, lane: Some(child.lane_for_upcalls()?), at_rest: false })
+    }
+
+    pub(super) fn child(&self) -> &'p Child {
+        self.child
+    }
+
+    pub(super) fn lane(&mut self) -> &mut Lane {
+        self.lane.as_mut().expect("a lane until it is dropped")
+    }
+
+    /// Makes a call and waits for its reply, and for the descriptor of a lease.
+    ///
+    /// # Errors
+    /// The provider's; E2BIG: the call does not fit. EIO: the process is gone, or broke the protocol and was killed.
+    pub(super) fn call(&mut self, call: &Call, caller: &mut Caller<'_>) -> Result<(Reply, Option<OwnedFd>)> {
+        self.say(Half::Call, call)?;
+        self.at_rest = false;
+        let Answer::Reply(reply, mut descriptors) = self.answer(caller)? else {
+            return Err(self.broken("it goes on with no listing"));
+        };
+        self.at_rest = true;
+        let expected = usize::from(matches!(reply, Reply::Lease { .. }));
+        if descriptors.len() != expected {
+            return Err(self.broken("a reply has a descriptor too many, or lacks one"));
+        }
+        match reply {
+            Reply::Failed(failure) => Err(failure.into()),
+            reply => Ok((reply, descriptors.pop())),
+        }
+    }
+
+    /// Waits for an answer; serves what the call needs meanwhile.
+    pub(super) fn answer(&mut self, caller: &mut Caller<'_>) -> Result<Answer> {
+        loop {
+            self.wait(caller)?;
+            let (message, descriptors) = match self.lane().hear() {
+                Ok(Heard::Message(message, descriptors)) => (message, descriptors),
+                Ok(Heard::Nothing) => continue,
+                Ok(Heard::End) => return Err(self.child.death.of_call()),
+                Err(error) => return Err(self.child.kill(&error.chain())),
+            };
+            if let OnLane::Reply(reply) = message {
+                return Ok(Answer::Reply(reply, descriptors));
+            }
+            if !descriptors.is_empty() {
+                return Err(self.broken("a descriptor came with no reply"));
+            }
+            match message {
+                OnLane::Reply(_) => {}
+                OnLane::GoOn(on) => return Ok(Answer::GoOn(on)),
+                OnLane::Upcall(upcall) => serve(self, upcall, caller)?,
+                OnLane::Waiting { object, refusal, file } => {
+                    // Of a file that was closed meanwhile, a thread of the provider's own may say so.
+                    if let Some(context) = self.child.context(file) {
+                        context.set_waiting(object.as_deref(), refusal.as_deref());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends one message.
+    pub(super) fn say(&mut self, half: Half, message: &impl Serialize) -> Result<()> {
+        self.lane().say(half, message, None).map_err(|error| match error.code() {
+            Code::E2BIG => error,
+            Code::EAGAIN => self.broken("it does not read its lane"),
+            _ => self.child.death.of_call(),
+        })
+    }
+
+    /// The process cannot be believed any more.
+    pub(super) fn broken(&self, what: &str) -> Error {
+        self.child.kill(&broken(what).chain())
+    }
+
+    /// Waits until the lane has something.
+    fn wait(&mut self, caller: &mut Caller<'_>) -> Result<()> {
+        let child = self.child;
+        let lane = (*self.lane()).as_fd();
+        match &mut caller.patience {
+            Patience::Endless => {
+                let _ = poll(&mut [PollFd::from_borrowed_fd(lane, PollFlags::IN)], None);
+            }
+            Patience::Controlled(context) => {
+                let Err(ended) = context.wait(Some(lane), Events::READ, None) else { return Ok(()) };
+                let why = match ended.code() {
+                    Code::ECANCELED => "it did not end a call 1 s after its cancel",
+                    Code::ETIMEDOUT => "it did not end a call 1 s after its deadline",
+                    _ => return Err(ended),
+                };
+                caller.patience = Patience::Counted { left: A_SECOND, why };
+            }
+            Patience::Counted { left, why } => {
+                let came = poll(&mut [PollFd::from_borrowed_fd(lane, PollFlags::IN)], Some(&WAIT));
+                if came != Ok(0) {
+                    return Ok(());
+                }
+                if *left == 0 {
+                    return Err(child.kill(why));
+                }
+                *left -= 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let lane = self.lane.take().filter(|_| self.at_rest);
+        self.child.give_back(lane);
+    }
+}

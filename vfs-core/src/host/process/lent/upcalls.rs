@@ -1,0 +1,205 @@
+//! What a provider in a process asks its host for: the files that a layer opens, and the names that a listing finds.
+
+use super::{Answer, Caller, Lent};
+use crate::code::Code;
+use crate::context::Context;
+use crate::entry::Entry;
+use crate::error::{Error, Result};
+use crate::file::File;
+use crate::flags::{Capabilities, OpenFlags};
+use crate::host::process::child::Child;
+use crate::host::process::payload::Half;
+use crate::host::process::wire::{
+    CHUNK, FileCall, InnerId, InnerRequest, NameCall, NameEntry, PACKET, Reply, Upcall, WireStat,
+};
+use crate::provider::{Host, Inner};
+use std::mem;
+use std::ops::ControlFlow;
+
+/// Serves one upcall and answers it.
+///
+/// # Errors
+/// EIO: the process is gone, or was killed since it broke the protocol.
+pub(super) fn serve(lane: &mut Lent<'_>, upcall: Upcall, caller: &mut Caller<'_>) -> Result<()> {
+    let child = lane.child();
+    let served = match upcall {
+        Upcall::Names(names) => match caller.take_names(names) {
+            Some(on) => Ok(Reply::Number(on.into())),
+            None => return Err(lane.broken("it lists what nobody asked for")),
+        },
+        Upcall::Open(request) => open(child, &request),
+        Upcall::SupportedFlags(request) => supported_flags(child, &request),
+        Upcall::Name(NameCall::Stat, request) => Layer::of(child, &request).and_then(|layer| layer.stat()),
+        Upcall::Name(NameCall::Remove, request) => {
+            Layer::of(child, &request).and_then(|layer| layer.remove())
+        }
+        Upcall::Name(NameCall::List | NameCall::Names, request) => list(lane, &request, caller)?,
+        Upcall::File { inner, call } => file_call(lane, inner, call),
+        Upcall::Close { inner } => {
+            child.inners.close(inner);
+            Ok(Reply::Done)
+        }
+    };
+    let reply = served.unwrap_or_else(|error| Reply::Failed((&error).into()));
+    lane.say(Half::Upcall, &reply)
+}
+
+/// A layer, as its upcall names it.
+struct Layer<'a> {
+    host: &'a Host,
+    context: Context,
+    descriptor: &'a str,
+    options: Inner,
+}
+
+impl<'a> Layer<'a> {
+    fn of(child: &'a Child, request: &'a InnerRequest) -> Result<Layer<'a>> {
+        let closed = || Error::new(Code::EINVAL, "an inner file needs the context of an open file");
+        let context = child.context(request.file).ok_or_else(closed)?;
+        let host = child.host.get().ok_or_else(crate::provider::busy_in_start)?;
+        let mut options =
+            Inner::new(OpenFlags::from_bits(request.flags)).expected_size(request.expected_size);
+        options.settings.clone_from(&request.settings);
+        Ok(Layer { host, context, descriptor: &request.descriptor, options })
+    }
+
+    fn stat(&self) -> Result<Reply> {
+        let stat = self.host.stat(&self.context, self.descriptor, &self.options)?;
+        Ok(Reply::Stat(WireStat::from(&stat)))
+    }
+
+    fn remove(&self) -> Result<Reply> {
+        self.host.remove(&self.context, self.descriptor, &self.options).map(|()| Reply::Done)
+    }
+}
+
+fn open(child: &Child, request: &InnerRequest) -> Result<Reply> {
+    let layer = Layer::of(child, request)?;
+    let file = layer.host.open(&layer.context, layer.descriptor, &layer.options)?;
+    // A process is lent no descriptor that is not its own.
+    let capabilities = file.capabilities().without(Capabilities::FD | Capabilities::SPLICE).bits();
+    Ok(Reply::Opened { capabilities, inner: child.inners.add(request.file, file) })
+}
+
+fn supported_flags(child: &Child, request: &InnerRequest) -> Result<Reply> {
+    let layer = Layer::of(child, request)?;
+    let flags = layer.host.supported_flags(&layer.context, layer.descriptor)?;
+    Ok(Reply::Number(flags.bits()))
+}
+
+/// Lists an inner directory, some names at a time. The outer error is the lane's.
+fn list(lane: &mut Lent<'_>, request: &InnerRequest, caller: &mut Caller<'_>) -> Result<Result<Reply>> {
+    let layer = match Layer::of(lane.child(), request) {
+        Ok(layer) => layer,
+        Err(error) => return Ok(Err(error)),
+    };
+    let (mut names, mut size) = (Vec::new(), 0);
+    let mut broken = None;
+    let mut pass = |lane: &mut Lent<'_>, names: Vec<NameEntry>| match pass_names(lane, names, caller) {
+        Ok(true) => ControlFlow::Continue(()),
+        Ok(false) => ControlFlow::Break(()),
+        Err(error) => {
+            broken = Some(error);
+            ControlFlow::Break(())
+        }
+    };
+    let mut each = |entry: Entry<'_>| {
+        let name = NameEntry { bytes: entry.name.into(), stat: entry.stat.map(WireStat::from) };
+        size += name.size();
+        names.push(name);
+        if size < PACKET / 2 {
+            return ControlFlow::Continue(());
+        }
+        size = 0;
+        pass(lane, mem::take(&mut names))
+    };
+    let listed = layer.host.list(&layer.context, layer.descriptor, &layer.options, &mut each);
+    if listed.is_ok() && !names.is_empty() {
+        let _ = pass(lane, names);
+    }
+    match broken {
+        Some(error) => Err(error),
+        None => Ok(listed.map(|()| Reply::Done)),
+    }
+}
+
+/// Passes some names on. Returns whether the layer wants more.
+fn pass_names(lane: &mut Lent<'_>, names: Vec<NameEntry>, caller: &mut Caller<'_>) -> Result<bool> {
+    lane.say(Half::Upcall, &Reply::Names(names))?;
+    match lane.answer(caller)? {
+        Answer::GoOn(on) => Ok(on),
+        Answer::Reply(..) => Err(lane.broken("it ends a call within a listing")),
+    }
+}
+
+fn file_call(lane: &mut Lent<'_>, inner: InnerId, call: FileCall) -> Result<Reply> {
+    let inner = lane.child().inners.find(inner)?;
+    let busy = || Error::new(Code::EBUSY, "another call of the inner file is in progress");
+    match call {
+        FileCall::ReadAt { count, offset } => {
+            let file = inner.file.try_read().map_err(|_| busy())?;
+            read(lane, count, |buf| file.read_at(buf, offset))
+        }
+        FileCall::WriteAt { count, offset } => {
+            let file = inner.file.try_read().map_err(|_| busy())?;
+            write(lane, count, |buf| file.write_at(buf, offset))
+        }
+        call => {
+            let mut file = inner.file.try_write().map_err(|_| busy())?;
+            exclusive_call(lane, &mut **file, call)
+        }
+    }
+}
+
+fn exclusive_call(lane: &mut Lent<'_>, file: &mut dyn File, call: FileCall) -> Result<Reply> {
+    match call {
+        FileCall::Read { count } => read(lane, count, |buf| file.read(buf)),
+        FileCall::Write { count } => write(lane, count, |buf| file.write(buf)),
+        FileCall::Seek(to) => file.seek(to.into()).map(Reply::Number),
+        FileCall::Tell => file.tell().map(Reply::Number),
+        FileCall::Truncate { size } => file.truncate(size).map(|()| Reply::Done),
+        FileCall::Flush(level) => file.flush(level).map(|()| Reply::Done),
+        FileCall::Finish(how) => file.finish(how).map(|()| Reply::Done),
+        FileCall::Stat => file.stat().map(|stat| Reply::Stat((&stat).into())),
+        FileCall::ReadAt { .. }
+        | FileCall::WriteAt { .. }
+        | FileCall::Lease(_)
+        | FileCall::Advance { .. } => {
+            Err(Error::new(Code::ENOTSUP, "an inner file of a process has no leases"))
+        }
+    }
+}
+
+fn read(lane: &mut Lent<'_>, count: u32, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<Reply> {
+    with_bytes(lane, count, |lane, bytes| {
+        let count = read(bytes)?;
+        lane.lane().payload().put(Half::Upcall, &bytes[..count]);
+        Ok(Reply::Number(count as u64))
+    })
+}
+
+fn write(lane: &mut Lent<'_>, count: u32, write: impl FnOnce(&[u8]) -> Result<usize>) -> Result<Reply> {
+    with_bytes(lane, count, |lane, bytes| {
+        lane.lane().payload().take(Half::Upcall, bytes);
+        write(bytes).map(|count| Reply::Number(count as u64))
+    })
+}
+
+/// Lends bytes of the host's own: those of the payload may change at any time.
+fn with_bytes(
+    lane: &mut Lent<'_>,
+    count: u32,
+    call: impl FnOnce(&mut Lent<'_>, &mut [u8]) -> Result<Reply>,
+) -> Result<Reply> {
+    let count = count as usize;
+    if count == 0 || count > CHUNK {
+        return Err(Error::new(Code::EINVAL, format!("{count} bytes: 1 to {CHUNK} at a time")));
+    }
+    let mut bytes = mem::take(&mut lane.lane().bytes);
+    if bytes.len() < count {
+        bytes.resize(count, 0);
+    }
+    let result = call(lane, &mut bytes[..count]);
+    lane.lane().bytes = bytes;
+    result
+}

@@ -1,0 +1,129 @@
+//! The thread that hears what a process, and its supervisor, say of their own accord: the log, and the end.
+
+use super::child::Child;
+use super::launch::Failure;
+use super::lent::{Caller, Lent};
+use super::socket::{Heard, broken};
+use super::wire::{FromProcess, FromSupervisor, VERSION};
+use crate::code::Code;
+use crate::error::{Error, Result};
+use crate::provider::Level;
+use rustix::event::{PollFd, PollFlags, poll};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// As many lines of a process's log are taken in a second: the process says itself what it leaves out.
+const LINES: u32 = 200;
+
+/// Listens until the process has ended.
+pub(super) fn spawn(child: Arc<Child>, failure: Failure) -> Result<()> {
+    let listener = Listener { child, lines: 0, since: Instant::now(), open: true };
+    let thread = thread::Builder::new().name("zvfs-process".into());
+    thread.spawn(move || listener.listen(&failure)).map(drop).map_err(|error| Error::no_thread(&error))
+}
+
+struct Listener {
+    child: Arc<Child>,
+    /// The process may say something yet.
+    open: bool,
+    /// Lines of the log in the second that began then.
+    lines: u32,
+    since: Instant,
+}
+
+impl Listener {
+    fn listen(mut self, failure: &Failure) {
+        loop {
+            self.wait();
+            self.hear_process();
+            match self.child.supervisor.hear() {
+                Ok(Heard::Nothing) => {}
+                Ok(Heard::Message(FromSupervisor::Ended { status }, _)) => {
+                    // What it said before it ended.
+                    self.hear_process();
+                    return self.child.death.ended(status);
+                }
+                Ok(Heard::End) | Err(_) => {
+                    self.child.leave();
+                    let lost = || self.child.death.error("has lost its supervisor".to_owned());
+                    return self.child.death.lost(failure.error().unwrap_or_else(lost));
+                }
+            }
+        }
+    }
+
+    /// Waits for either, for as long as it takes.
+    fn wait(&self) {
+        let mut sockets = [
+            PollFd::new(&self.child.supervisor, PollFlags::IN),
+            PollFd::new(&self.child.control, PollFlags::IN),
+        ];
+        let count = if self.open { 2 } else { 1 };
+        let _ = poll(&mut sockets[..count], None);
+    }
+
+    fn hear_process(&mut self) {
+        while self.open {
+            match self.child.control.hear() {
+                Ok(Heard::Message(message, descriptors)) if descriptors.is_empty() => self.take(message),
+                Ok(Heard::Message(..)) => self.end(broken("a descriptor came with no reply")),
+                Ok(Heard::Nothing) => return,
+                Ok(Heard::End) => self.open = false,
+                Err(error) => self.end(error),
+            }
+        }
+    }
+
+    fn take(&mut self, message: FromProcess) {
+        match message {
+            FromProcess::Hello { version: VERSION } => {}
+            FromProcess::Hello { version } => {
+                let text = format!(
+                    "zvfs-provider speaks version {version} of the protocol, and this host version {VERSION}: \
+                     install the zvfs-provider that came with this host"
+                );
+                self.child.death.explained(Error::new(Code::EPROTO, text));
+                self.child.condemn();
+            }
+            FromProcess::NoWalls { failure } => {
+                self.child.death.explained(failure.into());
+                self.child.condemn();
+            }
+            FromProcess::Log { level, text } => self.log(level, &text),
+            FromProcess::NeedLane => self.lend_lane(),
+        }
+    }
+
+    /// Ends a process that cannot be believed any more.
+    fn end(&mut self, error: Error) {
+        self.open = false;
+        self.child.death.caused(&error.chain());
+        self.child.condemn();
+    }
+
+    fn log(&mut self, level: u32, text: &str) {
+        if self.since.elapsed() >= Duration::from_secs(1) {
+            (self.since, self.lines) = (Instant::now(), 0);
+        }
+        self.lines += 1;
+        // Before its start nobody listens.
+        if let Some(host) = self.child.host.get().filter(|_| self.lines <= LINES) {
+            host.log(Level::of(level), &Level::line(text));
+        }
+    }
+
+    /// Gives a thread of the provider's own a lane, and a thread of the host's that serves it.
+    fn lend_lane(&self) {
+        let child = self.child.clone();
+        let thread = thread::Builder::new().name("zvfs-upcalls".into());
+        // A process whose host has no thread waits in vain, until its files are closed.
+        let _ = thread.spawn(move || {
+            let Ok(mut lane) = Lent::for_upcalls(&child) else { return };
+            // Until the process closes the lane, or ends.
+            if lane.answer(&mut Caller::provider()).is_ok() {
+                let _ = lane.broken("it answers where nobody asked");
+            }
+        });
+    }
+}

@@ -1,0 +1,39 @@
+//! A provider in a process of its own, behind the same traits as one in the host. `docs/placement.md` is the page.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `wire` | the messages |
+//! | `socket`, `payload`, `lane` | how they and a file's bytes move, on both sides |
+//! | `context` | a file's context in the provider's process |
+//! | `launch`, `death`, `listener` | a process's beginning and end, and the log between |
+//! | `child`, `inners`, `lent` | the process as its host sees it; what its layers have open; a call on a lane, and upcalls within it |
+//! | `running`, `tracked` | a process that has loaded its library, and a file of it with its control |
+//! | `provider`, `instance`, `file` | the three traits |
+//!
+//! What is exported is for the program `zvfs-provider`, the other side.
+
+mod child;
+mod context;
+mod death;
+mod file;
+mod inners;
+mod instance;
+mod lane;
+mod launch;
+mod lent;
+mod listener;
+mod payload;
+mod provider;
+mod running;
+mod socket;
+mod tracked;
+pub mod wire;
+
+pub use crate::context::Limits;
+pub use context::{FileContext, SayWaiting, file_of};
+pub use lane::{Lane, OtherEnd};
+pub use payload::{Half, Payload};
+pub(crate) use provider::ProcessProvider;
+pub use provider::load;
+pub(crate) use running::Program;
+pub use socket::{Heard, Socket};

@@ -1,0 +1,95 @@
+//! What travels, from and to the core's own types.
+
+use super::{Failure, FileId, InnerRequest, NameEntry, Seek, WireStat};
+use crate::code::Code;
+use crate::error::Error;
+use crate::file::Stat;
+use crate::provider::Inner;
+use std::io::SeekFrom;
+use std::time::{Duration, SystemTime};
+
+/// As the header has it, in bytes.
+const VERSION_MAX: usize = 127;
+/// As `zvfs_error.message` has it, in bytes.
+const TEXT_MAX: usize = 999;
+
+impl InnerRequest {
+    /// What a layer asks for under the context of one of its files, or of a call on a name.
+    pub fn new(file: FileId, descriptor: &str, options: &Inner) -> InnerRequest {
+        InnerRequest {
+            file,
+            descriptor: descriptor.to_owned(),
+            flags: options.flags.bits(),
+            expected_size: options.expected_size,
+            settings: options.settings.clone(),
+        }
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Failure {
+        Failure { code: error.code().raw(), retryable: error.is_retryable(), text: error.chain() }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        let mut text = failure.text;
+        text.truncate(text.floor_char_boundary(TEXT_MAX));
+        let error = Error::new(Code::from_raw(failure.code.into()), text);
+        if failure.retryable { error.retryable() } else { error }
+    }
+}
+
+impl NameEntry {
+    /// About as many bytes as it takes in a packet, or more.
+    pub fn size(&self) -> usize {
+        let stat = self.stat.as_ref().map_or(0, |stat| 40 + stat.version.len());
+        16 + self.bytes.len() + stat
+    }
+}
+
+impl From<&Stat> for WireStat {
+    fn from(stat: &Stat) -> WireStat {
+        let modified = stat.modified.map(|time| match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => after.as_nanos() as i128,
+            Err(before) => -(before.duration().as_nanos() as i128),
+        });
+        WireStat { kind: stat.kind, size: stat.size, modified, version: stat.version.clone() }
+    }
+}
+
+impl From<WireStat> for Stat {
+    fn from(wire: WireStat) -> Stat {
+        // A time that no clock has is not known.
+        let modified = wire.modified.and_then(|nanoseconds| {
+            let distance = u64::try_from(nanoseconds.unsigned_abs()).ok().map(Duration::from_nanos)?;
+            match nanoseconds < 0 {
+                true => SystemTime::UNIX_EPOCH.checked_sub(distance),
+                false => SystemTime::UNIX_EPOCH.checked_add(distance),
+            }
+        });
+        let version = if wire.version.len() <= VERSION_MAX { wire.version } else { String::new() };
+        Stat { kind: wire.kind, size: wire.size, modified, version }
+    }
+}
+
+impl From<SeekFrom> for Seek {
+    fn from(to: SeekFrom) -> Seek {
+        match to {
+            SeekFrom::Start(at) => Seek::Start(at),
+            SeekFrom::Current(by) => Seek::Current(by),
+            SeekFrom::End(by) => Seek::End(by),
+        }
+    }
+}
+
+impl From<Seek> for SeekFrom {
+    fn from(to: Seek) -> SeekFrom {
+        match to {
+            Seek::Start(at) => SeekFrom::Start(at),
+            Seek::Current(by) => SeekFrom::Current(by),
+            Seek::End(by) => SeekFrom::End(by),
+        }
+    }
+}
