@@ -1,0 +1,37 @@
+//! `zvfs-provider`: runs one provider in a process of its own, for a host whose operator wrote `place = "process"`.
+//!
+//! A host starts it. It forks at once: the parent supervises, the child puts up its walls, loads the provider's library and makes the
+//! host's calls. `docs/placement.md` has what they say to each other; `vfs_core::process` is the host's side.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `system` | what the program is started with, and the system calls that need care |
+//! | `supervisor` | the parent: kills the child when it is told to, and says how it ended |
+//! | `walls` | what the child may do, put up before it loads anything |
+//! | `serve` | the child: lanes, files, contexts, and what a provider asks of its host |
+
+mod serve;
+mod supervisor;
+mod system;
+pub mod walls;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use system::Given;
+
+/// The program. A test's own binary may be it, too.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    if arguments.into_iter().nth(1).is_some_and(|first| first == "--version") {
+        println!("zvfs-provider {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    match Given::take() {
+        Some(given) => supervisor::run(given),
+        None => {
+            eprintln!(
+                "zvfs-provider: started by hosts only, with sockets: write `place = \"process\"` for a provider"
+            );
+            ExitCode::FAILURE
+        }
+    }
+}

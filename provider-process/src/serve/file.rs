@@ -1,0 +1,66 @@
+//! An open file, and the calls of it that may overlap.
+
+use super::files::busy;
+use super::process::Answer;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use rustix::fs::{FileType, fstat};
+use std::io::SeekFrom;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use vfs_core::process::wire::{FileCall, Reply};
+use vfs_core::{Code, Direction, Error, File, Result};
+
+/// The provider's file. Positional calls may overlap each other, and no other calls: whoever has another one in progress is told so.
+pub(super) struct HeldFile(RwLock<Box<dyn File>>);
+
+impl HeldFile {
+    pub(super) fn new(file: Box<dyn File>) -> HeldFile {
+        HeldFile(RwLock::new(file))
+    }
+
+    fn exclusive(&self) -> Result<RwLockWriteGuard<'_, Box<dyn File>>> {
+        self.0.try_write().ok_or_else(busy)
+    }
+
+    fn shared(&self) -> Result<RwLockReadGuard<'_, Box<dyn File>>> {
+        self.0.try_read().ok_or_else(busy)
+    }
+
+    /// Makes one call. `bytes` are those that it moves.
+    ///
+    /// # Errors
+    /// EBUSY: it overlaps another. The provider's.
+    pub(super) fn call(&self, call: FileCall, bytes: &mut [u8]) -> Result<Answer> {
+        Ok(Answer::from(match call {
+            FileCall::Read { .. } => Reply::Number(self.exclusive()?.read(bytes)? as u64),
+            FileCall::Write { .. } => Reply::Number(self.exclusive()?.write(bytes)? as u64),
+            FileCall::ReadAt { offset, .. } => Reply::Number(self.shared()?.read_at(bytes, offset)? as u64),
+            FileCall::WriteAt { offset, .. } => Reply::Number(self.shared()?.write_at(bytes, offset)? as u64),
+            FileCall::Seek(to) => Reply::Number(self.exclusive()?.seek(SeekFrom::from(to))?),
+            FileCall::Tell => Reply::Number(self.exclusive()?.tell()?),
+            FileCall::Truncate { size } => done(self.exclusive()?.truncate(size))?,
+            FileCall::Flush(level) => done(self.exclusive()?.flush(level))?,
+            FileCall::Finish(how) => done(self.exclusive()?.finish(how))?,
+            FileCall::Stat => Reply::Stat((&self.exclusive()?.stat()?).into()),
+            FileCall::Advance { direction, count } => done(self.exclusive()?.advance(direction, count))?,
+            FileCall::Lease(direction) => return lease(&mut **self.exclusive()?, direction),
+        }))
+    }
+}
+
+fn done(result: Result<()>) -> Result<Reply> {
+    result.map(|()| Reply::Done)
+}
+
+/// The host takes descriptors of regular files only.
+fn lease(file: &mut dyn File, direction: Direction) -> Result<Answer> {
+    let lease = file.lease(direction)?;
+    let offset = lease.offset.filter(|_| is_regular(lease.fd));
+    let elsewhere = || Error::new(Code::ENOTSUP, "lease: only a regular file is lent to another process");
+    let reply = Reply::Lease { offset: offset.ok_or_else(elsewhere)?, limit: lease.limit };
+    let lent: OwnedFd = lease.fd.try_clone_to_owned()?;
+    Ok(Answer { reply, lent: Some(lent) })
+}
+
+fn is_regular(fd: BorrowedFd<'_>) -> bool {
+    fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+}

@@ -1,0 +1,87 @@
+//! A lane's thread: makes one call after the other, and has the lane for the upcalls that are made within them.
+#![expect(unsafe_code, reason = "a call's bytes are used where they are, in memory that the host sees too")]
+
+use super::link::broken;
+use super::process::{Answer, Process};
+use std::cell::RefCell;
+use std::os::fd::AsFd;
+use vfs_core::process::wire::{CHUNK, Call, Failure, FileCall, OnLane, Reply};
+use vfs_core::process::{Half, Heard, Lane};
+use vfs_core::{Code, Error, Result};
+
+thread_local! {
+    /// The lane that this thread serves.
+    static LANE: RefCell<Option<Lane>> = const { RefCell::new(None) };
+}
+
+/// Uses the lane that this thread serves, if it serves one: then it is in a call. Nothing of a provider's may run in `work`.
+pub(super) fn own<T>(work: impl FnOnce(&mut Lane) -> T) -> Option<T> {
+    LANE.with_borrow_mut(|lane| lane.as_mut().map(work))
+}
+
+/// Serves a lane on this thread, until it ends.
+pub(super) fn serve(process: &Process, lane: Lane) {
+    LANE.set(Some(lane));
+    while let Some(call) = own(next).flatten() {
+        let at_work = process.at_work();
+        let (goes_on, stops) = (call.is_ok(), matches!(call, Ok(Call::Stop)));
+        let answer = call.and_then(|call| make(process, call));
+        let stopped = stops && answer.is_ok();
+        let said = own(|lane| say(lane, answer));
+        drop(at_work);
+        if stopped {
+            process.leave();
+        }
+        if !goes_on || !matches!(said, Some(Ok(()))) {
+            break;
+        }
+    }
+    LANE.set(None);
+}
+
+/// The next call. `None`: the host has no more.
+fn next(lane: &mut Lane) -> Option<Result<Call>> {
+    match lane.hear() {
+        Ok(Heard::Message(call, descriptors)) if descriptors.is_empty() => Some(Ok(call)),
+        Ok(Heard::Message(..)) => Some(Err(broken("a call came with descriptors"))),
+        Ok(Heard::Nothing | Heard::End) => None,
+        Err(error) => Some(Err(error)),
+    }
+}
+
+fn make(process: &Process, call: Call) -> Result<Answer> {
+    let Call::File { file, control, call } = call else { return process.call(call).map(Answer::from) };
+    let file = process.files().find(file, control)?;
+    let count = bytes_of(&call)?;
+    let place = own(|lane| lane.payload().place(Half::Call, count));
+    // SAFETY: this thread has its lane, and with it the mapping, until the lane has ended, and no call of this thread uses the half
+    // for anything else. The host leaves it alone until it has the reply: a process trusts its host.
+    let bytes = place.map(|mut place| unsafe { place.as_mut() });
+    file.call(call, bytes.unwrap_or_default())
+}
+
+/// How many bytes stand in the payload, or are to stand there.
+fn bytes_of(call: &FileCall) -> Result<usize> {
+    match *call {
+        FileCall::Read { count }
+        | FileCall::Write { count }
+        | FileCall::ReadAt { count, .. }
+        | FileCall::WriteAt { count, .. } => match count as usize {
+            count @ 1..=CHUNK => Ok(count),
+            _ => Err(Error::new(Code::EINVAL, format!("{count} bytes in one call: 1 to {CHUNK} fit"))),
+        },
+        _ => Ok(0),
+    }
+}
+
+fn say(lane: &mut Lane, answer: Result<Answer>) -> Result<()> {
+    let failed = |error: &Error| OnLane::Reply(Reply::Failed(Failure::from(error)));
+    let (reply, lent) = match answer {
+        Ok(Answer { reply, lent }) => (OnLane::Reply(reply), lent),
+        Err(error) => (failed(&error), None),
+    };
+    match lane.say(Half::Call, &reply, lent.as_ref().map(AsFd::as_fd)) {
+        Err(error) if error.code() == Code::E2BIG => lane.say(Half::Call, &failed(&error), None),
+        said => said,
+    }
+}

@@ -1,0 +1,177 @@
+//! What a provider's calls of its host go through: the control socket, and lanes for upcalls.
+
+use super::lane::own;
+use super::log::{Pass, Rate};
+use parking_lot::Mutex;
+use rustix::event::{EventfdFlags, eventfd};
+use std::fmt::Display;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use vfs_core::process::wire::{FromProcess, OnLane, Reply, Upcall};
+use vfs_core::process::{Half, Heard, Lane, Socket};
+use vfs_core::{Code, Context, Error, Events, Level, Result};
+
+/// A line of a log is cut here, in bytes, so that it fits into a packet.
+const LINE_MAX: usize = 8 << 10;
+
+pub(super) struct Link {
+    control: Socket,
+    rate: Mutex<Rate>,
+    /// The host is gone, or has said its last: nothing is asked of it any more.
+    over: AtomicBool,
+    /// Lanes for threads of the provider's own, which are in no call.
+    idle: Mutex<Vec<Lane>>,
+    /// Counts them: readable while there is one.
+    count: OwnedFd,
+}
+
+/// A lane for one thread's upcalls.
+pub(super) enum Route<'a> {
+    /// That of the call that the thread is in.
+    Own,
+    /// One for upcalls, which goes back.
+    Lent(&'a Link, Option<Lane>),
+}
+
+impl Link {
+    /// # Errors
+    /// EMFILE, ENOMEM.
+    pub(super) fn new(control: Socket) -> Result<Link> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE;
+        let count = eventfd(0, flags).map_err(io::Error::from)?;
+        let rate = Mutex::new(Rate::new(Instant::now()));
+        Ok(Link { control, rate, over: AtomicBool::new(false), idle: Mutex::default(), count })
+    }
+
+    pub(super) fn control(&self) -> &Socket {
+        &self.control
+    }
+
+    /// From now on nothing is asked of the host.
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// Writes a line to the host's log, if it is not one too many.
+    pub(super) fn log(&self, level: Level, text: &str) {
+        let say = |level: Level, text: &str| {
+            let text = text[..text.floor_char_boundary(LINE_MAX)].to_owned();
+            // Were the host gone, nobody would miss it.
+            let _ = self.control.say(&FromProcess::Log { level: level as u32, text }, &[]);
+        };
+        let pass = self.rate.lock().pass(Instant::now());
+        if let Pass::After(dropped) = pass {
+            say(Level::Warning, &format!("{dropped} lines of this provider's log were dropped"));
+        }
+        if pass != Pass::No {
+            say(level, text);
+        }
+    }
+
+    /// Takes a lane that the host made for upcalls.
+    pub(super) fn add(&self, lane: Lane) {
+        self.idle.lock().push(lane);
+        // It fails when 2^64 - 2 lanes are idle.
+        let _ = rustix::io::write(&self.count, &1u64.to_ne_bytes());
+    }
+
+    /// The way of an upcall that is made on this thread. Waits, under `context`, for a lane if the thread is in no call.
+    ///
+    /// # Errors
+    /// ECANCELED, ETIMEDOUT: the context has ended. ECANCELED: the host is gone.
+    pub(super) fn route(&self, context: &Context) -> Result<Route<'_>> {
+        if own(|_| ()).is_some() {
+            return Ok(Route::Own);
+        }
+        if let Some(lane) = self.idle() {
+            return Ok(Route::Lent(self, Some(lane)));
+        }
+        if self.over.load(Ordering::Acquire) {
+            return Err(gone());
+        }
+        self.control.say(&FromProcess::NeedLane, &[]).map_err(|_| gone())?;
+        loop {
+            context.wait(Some(self.count.as_fd()), Events::READ, None)?;
+            if let Some(lane) = self.idle() {
+                return Ok(Route::Lent(self, Some(lane)));
+            }
+        }
+    }
+
+    fn idle(&self) -> Option<Lane> {
+        // One of the lanes is this thread's if this succeeds.
+        rustix::io::read(&self.count, &mut [0; 8]).ok()?;
+        self.idle.lock().pop()
+    }
+}
+
+impl Route<'_> {
+    /// Uses the lane. Nothing of a provider's may run in `work`.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(super) fn with<T>(&mut self, work: impl FnOnce(&mut Lane) -> Result<T>) -> Result<T> {
+        let used = match self {
+            Route::Own => own(work),
+            Route::Lent(_, lane) => lane.as_mut().map(work),
+        };
+        used.unwrap_or_else(|| Err(gone()))
+    }
+
+    /// Makes an upcall that moves no bytes.
+    ///
+    /// # Errors
+    /// The host's. ECANCELED: it is gone.
+    pub(super) fn ask(&mut self, upcall: Upcall) -> Result<Reply> {
+        self.with(|lane| ask(lane, upcall))
+    }
+}
+
+impl Drop for Route<'_> {
+    fn drop(&mut self) {
+        if let Route::Lent(link, lane) = self
+            && let Some(lane) = lane.take()
+        {
+            link.add(lane);
+        }
+    }
+}
+
+/// Makes an upcall on a lane.
+pub(super) fn ask(lane: &mut Lane, upcall: Upcall) -> Result<Reply> {
+    tell(lane, &OnLane::Upcall(upcall))?;
+    reply(lane)
+}
+
+/// Says something that belongs to an upcall.
+pub(super) fn tell(lane: &mut Lane, message: &OnLane) -> Result<()> {
+    lane.say(Half::Upcall, message, None).map_err(|error| match error.code() {
+        Code::E2BIG => error,
+        _ => gone(),
+    })
+}
+
+/// The host's next answer to an upcall.
+pub(super) fn reply(lane: &mut Lane) -> Result<Reply> {
+    match lane.hear()? {
+        Heard::Message(Reply::Failed(failure), _) => Err(failure.into()),
+        Heard::Message(reply, _) => Ok(reply),
+        Heard::Nothing | Heard::End => Err(gone()),
+    }
+}
+
+/// The host does not keep to the protocol.
+pub(super) fn broken(what: impl Display) -> Error {
+    Error::new(Code::EIO, format!("broke the protocol: {what}"))
+}
+
+/// The host answered an upcall with something else.
+pub(super) fn other_reply() -> Error {
+    broken("the host gave another kind of reply")
+}
+
+fn gone() -> Error {
+    Error::new(Code::ECANCELED, "the provider's host is gone")
+}
