@@ -1,8 +1,9 @@
 //! A provider's own library, as cargo just built it.
 
 use std::io;
-use std::path::PathBuf;
-use vfs_core::{Library, Provider};
+use std::path::{Path, PathBuf};
+use vfs_core::process::load;
+use vfs_core::{Control, Library, Provider, Walls};
 
 /// Loads `libzvfs_<name>.so` from the folder of the running test: `cargo test -p` leaves fresh libraries there only.
 ///
@@ -14,6 +15,15 @@ pub fn load_built(name: &str) -> io::Result<Box<dyn Provider>> {
         io::Error::other(format!("{}: {}", path.display(), vfs_core::Error::from(refusal).chain()))
     })?;
     Ok(Box::new(library))
+}
+
+/// Loads it in a process of its own, which `program` (`zvfs-provider`) runs behind `walls`.
+///
+/// # Errors
+/// As [`load_built`]; the process's.
+pub fn load_in_process(name: &str, program: &Path, walls: &Walls) -> io::Result<Box<dyn Provider>> {
+    let context = Control::new().context();
+    Ok(load(&context, program, &built(name)?, None, walls)?)
 }
 
 fn built(name: &str) -> io::Result<PathBuf> {

@@ -51,7 +51,7 @@ mod suite;
 mod task;
 
 pub use binary::{BINARY_CHECKS, Binary};
-pub use built::load_built;
+pub use built::{load_built, load_in_process};
 pub use check::Check;
 pub use checks::CHECKS;
 pub use fixes::fix;

@@ -1,4 +1,4 @@
-//! The suite over `file`, in-process and through the library.
+//! The suite over `file`: linked, through its library, and in a process of its own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -7,13 +7,17 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use tempfile::TempDir;
-use vfs_core::{Library, OpenFlags, Provider};
-use zvfs_conformance::{Blocking, Subject, run};
+use vfs_core::{Library, OpenFlags, Provider, Walls};
+use zvfs_conformance::{Blocking, Subject, load_in_process, run};
 use zvfs_file::FileProvider;
+use zvfs_test_support::provider_process;
 
 /// Regular files below a root, some by URI and some by bare path.
 fn regular(provider: Box<dyn Provider>, blocking: OpenFlags) {
-    let folder = TempDir::new().unwrap();
+    regular_in(&TempDir::new().unwrap(), provider, blocking);
+}
+
+fn regular_in(folder: &TempDir, provider: Box<dyn Provider>, blocking: OpenFlags) {
     let root = folder.path().to_owned();
     let path = move |name: &str| root.join(name);
     let (source, target, fifo) = (path.clone(), path.clone(), path);
@@ -65,4 +69,20 @@ fn devices_in_process() {
 #[test]
 fn devices_through_the_library() {
     devices(library());
+}
+
+fn in_process_of_its_own(walls: &Walls) -> Box<dyn Provider> {
+    load_in_process("file", provider_process(), walls).unwrap()
+}
+
+#[test]
+fn regular_files_in_a_process_of_its_own() {
+    let folder = TempDir::new().unwrap();
+    let walls = Walls { write: vec![folder.path().to_owned()], ..Walls::default() };
+    regular_in(&folder, in_process_of_its_own(&walls), OpenFlags::READ);
+}
+
+#[test]
+fn devices_in_a_process_of_its_own() {
+    devices(in_process_of_its_own(&Walls { write: vec!["/dev".into()], ..Walls::default() }));
 }
