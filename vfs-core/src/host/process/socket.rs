@@ -91,7 +91,8 @@ impl Socket {
         let mut beside = RecvAncillaryBuffer::new(&mut space);
         let came = loop {
             match recvmsg(&self.0, &mut [IoSliceMut::new(packet)], &mut beside, RecvFlags::CMSG_CLOEXEC) {
-                Err(Errno::INTR) => {}
+                // The second: the other end closed before it had read all, which is said once, before what it sent.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 came => break came,
             }
         };
@@ -104,7 +105,6 @@ impl Socket {
         }
         match came {
             Err(Errno::AGAIN) => Ok(Heard::Nothing),
-            Err(Errno::CONNRESET) => Ok(Heard::End),
             Err(errno) => Err(io::Error::from(errno).into()),
             Ok(came) if came.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) => {
                 Err(broken("a packet is too long, or has too many descriptors"))
