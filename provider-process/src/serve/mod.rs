@@ -23,7 +23,5 @@ mod link;
 mod log;
 mod names;
 mod process;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use control::run;

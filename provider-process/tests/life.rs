@@ -1,0 +1,91 @@
+//! How the process begins and ends.
+
+mod host;
+
+use host::{Host, Odd, PROGRAM, mem, on_file};
+use std::process::Command;
+use vfs_core::OpenFlags;
+use vfs_core::process::wire::{Call, FileCall, Reply, ToSupervisor};
+use zvfs_faults::bounded;
+
+/// As wait(2) has them.
+const EXIT_0: i32 = 0;
+const EXIT_3: i32 = 3 << 8;
+const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
+
+#[test]
+fn a_stop_is_answered_and_ends_the_process() {
+    let (host, mut caller) = Host::running(&mem());
+    caller.open(1, "mem:a", OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE);
+    assert!(matches!(caller.ask(&Call::Stop), Reply::Done));
+    assert_eq!(host.ended(), Some(EXIT_0));
+}
+
+#[test]
+fn a_process_that_serves_nothing_stops_too() {
+    let host = Host::with(&mem());
+    assert!(matches!(host.lane().ask(&Call::Stop), Reply::Done));
+    assert_eq!(host.ended(), Some(EXIT_0));
+}
+
+#[test]
+fn a_kill_ends_a_call_that_never_returns() {
+    let odd = Odd::build();
+    let (host, mut caller) = Host::running(&odd.path);
+    caller.open(1, "odd:never", OpenFlags::READ);
+    caller.say(&on_file(1, FileCall::Read { count: 1 }));
+    host.supervisor.say(&ToSupervisor::Kill, &[]).unwrap();
+    assert_eq!(host.ended(), Some(SIGKILL));
+    assert!(caller.heard().is_none());
+}
+
+#[test]
+fn the_supervisor_says_how_a_library_ended_its_process() {
+    let odd = Odd::build();
+    for (what, status) in [("abort", SIGABRT), ("exit", EXIT_3)] {
+        let (host, mut caller) = Host::running(&odd.path);
+        caller.open(1, &format!("odd:{what}"), OpenFlags::READ);
+        caller.say(&on_file(1, FileCall::Read { count: 1 }));
+        assert!(caller.heard().is_none(), "{what}");
+        // A dump of its memory, where the system makes one, is said by another bit.
+        assert_eq!(host.ended().map(|status| status & !0x80), Some(status), "{what}");
+    }
+}
+
+#[test]
+fn a_process_whose_host_has_closed_its_socket_stops() {
+    let odd = Odd::build();
+    let (mut host, mut caller) = Host::running(&odd.path);
+    caller.open(1, "odd:wait", OpenFlags::READ);
+    caller.begin_wait(&on_file(1, FileCall::Read { count: 1 }));
+    host.close_control();
+    // What is in progress was cancelled, and its reply is still sent.
+    assert!(matches!(caller.end_wait(), Reply::Failed(_)));
+    assert_eq!(host.ended(), Some(EXIT_0));
+}
+
+/// The supervisor gives it 5 s.
+#[test]
+fn a_process_that_outlives_its_host_is_killed() {
+    let odd = Odd::build();
+    let (mut host, mut caller) = Host::running(&odd.path);
+    caller.open(1, "odd:never", OpenFlags::READ);
+    caller.say(&on_file(1, FileCall::Read { count: 1 }));
+    host.close_control();
+    host.close_supervisor();
+    bounded(move || {
+        assert!(caller.heard().is_none());
+        assert!(host.program.wait().unwrap().success());
+    });
+}
+
+#[test]
+fn whoever_starts_it_by_hand_is_told_what_it_is() {
+    let output = Command::new(PROGRAM).arg("null").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("zvfs-provider: started by hosts only"), "{said}");
+    let output = Command::new(PROGRAM).arg("--version").output().unwrap();
+    assert!(output.status.success() && output.stdout.starts_with(b"zvfs-provider 0."));
+}
