@@ -2,8 +2,7 @@
 
 mod host;
 
-use host::{Caller, Host, Odd, code, control, failed, lane, mem, on_file, request};
-use rustix::net::{SendFlags, send};
+use host::{Caller, Host, Odd, code, control, failed, lane, mem, on_file, request, send_raw};
 use std::fs::File;
 use std::os::fd::AsFd;
 use vfs_core::process::wire::{CHUNK, Call, FileCall, FromProcess, OnLane, Reply, ToProcess, VERSION};
@@ -13,9 +12,8 @@ use vfs_core::{Code, OpenFlags, Walls};
 const EXIT_1: i32 = 1 << 8;
 const EXIT_2: i32 = 2 << 8;
 
-fn send_raw(to: &impl AsFd, packet: &[u8]) {
-    send(to, packet, SendFlags::NOSIGNAL).unwrap();
-}
+/// What a host does.
+type Act<'a> = &'a dyn Fn(&Host);
 
 #[test]
 fn a_packet_that_cannot_be_read_ends_its_lane_only() {
@@ -118,7 +116,7 @@ fn words_about_unknown_files_do_no_harm() {
 #[test]
 fn a_control_socket_that_breaks_the_protocol_ends_the_process() {
     let (_lane, [socket, memory]) = lane();
-    let cases: [(&str, &dyn Fn(&Host)); 5] = [
+    let cases: [(&str, Act<'_>); 5] = [
         ("garbage", &|host| send_raw(&host.control, &[0xff; 3])),
         ("a second hello", &|host| {
             host.say(&ToProcess::Hello { version: VERSION, walls: Walls::default() });
@@ -148,7 +146,7 @@ fn a_control_socket_that_breaks_the_protocol_ends_the_process() {
 fn a_first_word_of_another_version_is_answered_with_ours() {
     let file = File::open(mem()).unwrap();
     let hello = ToProcess::Hello { version: VERSION + 1, walls: Walls::default() };
-    let other: [&dyn Fn(&Host); 3] = [
+    let other: [Act<'_>; 3] = [
         &|host| host.control.say(&hello, &[file.as_fd()]).unwrap(),
         &|host| send_raw(&host.control, &[0, 99, 1, 2, 3]),
         &|host| host.say(&ToProcess::Lane { for_upcalls: false }),

@@ -1,7 +1,5 @@
 //! An open file, and the calls of it that may overlap.
 
-use super::files::busy;
-use super::process::Answer;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use rustix::fs::{FileType, fstat};
 use std::io::SeekFrom;
@@ -11,6 +9,19 @@ use vfs_core::{Code, Direction, Error, File, Result};
 
 /// The provider's file. Positional calls may overlap each other, and no other calls: whoever has another one in progress is told so.
 pub(super) struct HeldFile(RwLock<Box<dyn File>>);
+
+/// What a call gives.
+pub(super) struct Answer {
+    pub(super) reply: Reply,
+    /// A kernel file, to go with it.
+    pub(super) lent: Option<OwnedFd>,
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Answer {
+        Answer { reply, lent: None }
+    }
+}
 
 impl HeldFile {
     pub(super) fn new(file: Box<dyn File>) -> HeldFile {
@@ -45,6 +56,10 @@ impl HeldFile {
             FileCall::Lease(direction) => return lease(&mut **self.exclusive()?, direction),
         }))
     }
+}
+
+pub(super) fn busy() -> Error {
+    Error::new(Code::EBUSY, "another call of the file is in progress")
 }
 
 fn done(result: Result<()>) -> Result<Reply> {

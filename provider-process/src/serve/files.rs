@@ -1,7 +1,7 @@
 //! The files that are open, and the contexts of those, of opens and of calls on names.
 
-use super::file::HeldFile;
-use super::lane::own;
+use super::file::{HeldFile, busy};
+use super::own::own;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -129,9 +129,12 @@ impl Files {
     /// EBUSY: a call of one is in progress; that one stays open.
     pub(super) fn close_all(&self) -> Result<()> {
         let all: Vec<FileId> = self.table.lock().entries.keys().copied().collect();
-        // Any other error: an open in progress, or a file that somebody else has just closed.
-        let busy = all.into_iter().filter_map(|file| self.close(file).err());
-        busy.filter(|error| error.code() == Code::EBUSY).last().map_or(Ok(()), Err)
+        let closed: Vec<Result<()>> = all.into_iter().map(|file| self.close(file)).collect();
+        // EBADF: an open in progress, or a file that somebody else has just closed.
+        closed
+            .into_iter()
+            .find(|closed| closed.as_ref().is_err_and(|error| error.code() == Code::EBUSY))
+            .unwrap_or(Ok(()))
     }
 
     /// Cancels whatever is in progress, for good.
@@ -154,8 +157,4 @@ fn say_waiting(file: FileId, object: Option<&str>, refusal: Option<&str>) {
 
 fn not_open(file: FileId) -> Error {
     Error::new(Code::EBADF, format!("file {file}: not open"))
-}
-
-pub(super) fn busy() -> Error {
-    Error::new(Code::EBUSY, "another call of the file is in progress")
 }

@@ -1,27 +1,18 @@
 //! A lane's thread: makes one call after the other, and has the lane for the upcalls that are made within them.
 #![expect(unsafe_code, reason = "a call's bytes are used where they are, in memory that the host sees too")]
 
+use super::file::Answer;
 use super::link::broken;
-use super::process::{Answer, Process};
-use std::cell::RefCell;
+use super::own::{own, set_own};
+use super::process::Process;
 use std::os::fd::AsFd;
 use vfs_core::process::wire::{CHUNK, Call, Failure, FileCall, OnLane, Reply};
 use vfs_core::process::{Half, Heard, Lane};
 use vfs_core::{Code, Error, Result};
 
-thread_local! {
-    /// The lane that this thread serves.
-    static LANE: RefCell<Option<Lane>> = const { RefCell::new(None) };
-}
-
-/// Uses the lane that this thread serves, if it serves one: then it is in a call. Nothing of a provider's may run in `work`.
-pub(super) fn own<T>(work: impl FnOnce(&mut Lane) -> T) -> Option<T> {
-    LANE.with_borrow_mut(|lane| lane.as_mut().map(work))
-}
-
 /// Serves a lane on this thread, until it ends.
 pub(super) fn serve(process: &Process, lane: Lane) {
-    LANE.set(Some(lane));
+    set_own(Some(lane));
     while let Some(call) = own(next).flatten() {
         let at_work = process.at_work();
         let (goes_on, stops) = (call.is_ok(), matches!(call, Ok(Call::Stop)));
@@ -36,7 +27,7 @@ pub(super) fn serve(process: &Process, lane: Lane) {
             break;
         }
     }
-    LANE.set(None);
+    set_own(None);
 }
 
 /// The next call. `None`: the host has no more.

@@ -1,7 +1,7 @@
 //! What a provider's calls of its host go through: the control socket, and lanes for upcalls.
 
-use super::lane::own;
 use super::log::{Pass, Rate};
+use super::own::own;
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 use std::fmt::Display;

@@ -4,13 +4,15 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `log` | how many lines a provider may write |
-//! | `lane` | a lane's thread, and the lane that this thread has |
+//! | `file` | an open file, and which of its calls may overlap |
+//! | `own` | the lane that this thread serves |
 //! | `link` | what a provider's calls of its host go through: the control socket, and lanes for upcalls |
 //! | `inner` | a file of another provider, which the host has open for a layer |
 //! | `hosting` | the host as a provider has it |
-//! | `file`, `files` | an open file; which there are, under which contexts |
+//! | `files` | which files are open, and their contexts |
 //! | `process` | the library, its instance, and every call |
 //! | `names` | the calls on names |
+//! | `lane` | a lane's thread: call by call |
 //! | `control` | the main thread: the first word, lanes, changes of controls, the end |
 
 mod control;
@@ -22,6 +24,7 @@ mod lane;
 mod link;
 mod log;
 mod names;
+mod own;
 mod process;
 
 pub(crate) use control::run;

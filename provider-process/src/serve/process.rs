@@ -35,19 +35,6 @@ pub(super) struct Process {
     left: OwnedFd,
 }
 
-/// What a call gives.
-pub(super) struct Answer {
-    pub(super) reply: Reply,
-    /// A kernel file, to go with it.
-    pub(super) lent: Option<OwnedFd>,
-}
-
-impl From<Reply> for Answer {
-    fn from(reply: Reply) -> Answer {
-        Answer { reply, lent: None }
-    }
-}
-
 /// A call in progress, until it is dropped.
 pub(super) struct AtWork<'a>(&'a Process);
 

@@ -193,8 +193,7 @@ fn processes(rules: &mut Rules) -> Result<(), BackendError> {
     ] {
         rules.when(call, none_of(0, [0, this])?)?;
     }
-    for (call, one_process) in [(libc::SYS_setpriority, libc::PRIO_PROCESS), (libc::SYS_ioprio_set, 1)]
-    {
+    for (call, one_process) in [(libc::SYS_setpriority, libc::PRIO_PROCESS), (libc::SYS_ioprio_set, 1)] {
         rules.when(call, none_of(0, [one_process])?)?;
         rules.when(call, none_of(1, [0, this])?)?;
     }

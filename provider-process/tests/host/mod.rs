@@ -1,7 +1,9 @@
 //! A host without its half of the code: sockets, and what is said on them.
 #![allow(dead_code, reason = "no test uses all of it")]
+#![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SendFlags, send};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -222,6 +224,11 @@ impl Caller {
 pub fn lane() -> (Lane, [OwnedFd; 2]) {
     let (lane, OtherEnd(theirs)) = Lane::new().unwrap();
     (lane, theirs)
+}
+
+/// Sends a packet, whatever is in it.
+pub fn send_raw(to: &impl AsFd, packet: &[u8]) {
+    send(to, packet, SendFlags::NOSIGNAL).unwrap();
 }
 
 /// With the defaults of a schema.
