@@ -1,5 +1,5 @@
-# Builds and installs zvfs: the command, libzvfs, libzvm, the providers, headers, manual pages, completions, the SDK in Rust, guides
-# and examples.
+# Builds and installs zvfs: the command, libzvfs, libzvm, the providers, the program that runs one in a process of its own, headers,
+# manual pages, completions, the SDK in Rust, guides and examples.
 #
 #     make                                builds with Cargo, optimised
 #     make install                        into /usr/local; as root, if that is root's
@@ -22,7 +22,7 @@ ifneq ($(filter-out /%,$(PREFIX)),)
 $(error PREFIX must be an absolute path)
 endif
 
-# What was built, and where: the command lies in TARGET, the libraries in LIBRARIES.
+# What was built, and where: the programs lie in TARGET, the libraries in LIBRARIES.
 TARGET ?= target/release
 LIBRARIES ?= $(TARGET)
 PROVIDERS ?= $(notdir $(wildcard providers/*))
@@ -54,10 +54,10 @@ SDK = $(shell find README.md DESIGN.md CHANGELOG.md LICENSE docs examples vfs-co
     -o -name '*.txt' -o -name '*.wat' -o -name LICENSE \) -print)
 
 all:
-	$(CARGO) build --release -p zvfs-cli -p zvfs-capi -p zvfs-capi-zvm $(PROVIDERS:%=-p zvfs-%)
+	$(CARGO) build --release -p zvfs-cli -p zvfs-provider -p zvfs-capi -p zvfs-capi-zvm $(PROVIDERS:%=-p zvfs-%)
 
 # All of it is looked for before anything is installed.
-install: $(TARGET)/zvfs $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(LIBRARIES)/libzvm_session.so $(PROVIDERS:%=$(LIBRARIES)/libzvfs_%.so)
+install: $(TARGET)/zvfs $(TARGET)/zvfs-provider $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(LIBRARIES)/libzvm_session.so $(PROVIDERS:%=$(LIBRARIES)/libzvfs_%.so)
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(PROVIDERDIR) $(INCLUDEDIR) $(PKGCONFIGDIR) $(MANDIR)/man1 $(BASHDIR) $(ZSHDIR) $(FISHDIR))
 	$(INSTALL) -m 755 $(TARGET)/zvfs $(DESTDIR)$(BINDIR)/zvfs
 	$(INSTALL) -m 644 $(LIBRARIES)/libzvfs.so $(DESTDIR)$(LIBDIR)/$(SONAME)
@@ -66,6 +66,7 @@ install: $(TARGET)/zvfs $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(LIBRARI
 	$(INSTALL) -m 644 $(LIBRARIES)/libzvm_session.so $(DESTDIR)$(LIBDIR)/$(ZVM_SONAME)
 	ln -sf $(ZVM_SONAME) $(DESTDIR)$(LIBDIR)/libzvm.so
 	$(INSTALL) -m 644 $(PROVIDERS:%=$(LIBRARIES)/libzvfs_%.so) $(DESTDIR)$(PROVIDERDIR)
+	$(INSTALL) -m 755 $(TARGET)/zvfs-provider $(DESTDIR)$(PROVIDERDIR)/zvfs-provider
 	$(INSTALL) -m 644 $(HEADERS:%=include/%) $(DESTDIR)$(INCLUDEDIR)
 	for package in $(PACKAGES); do \
 	    sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@SDKDIR@|$(SDKDIR)|' \
@@ -85,7 +86,7 @@ install: $(TARGET)/zvfs $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(LIBRARI
 	@echo "installed in $(DESTDIR)$(PREFIX); run ldconfig if its lib is one of the linker's folders"
 
 # What is missing: neither make nor a user wants to guess how it is built.
-$(TARGET)/zvfs:
+$(TARGET)/zvfs $(TARGET)/zvfs-provider:
 	@echo "$@ is not built: run \`make\` first" >&2; exit 1
 $(LIBRARIES)/libzvfs% $(LIBRARIES)/libzvm%:
 	@echo "$@ is not built: run \`make\` first" >&2; exit 1
@@ -93,7 +94,7 @@ $(LIBRARIES)/libzvfs% $(LIBRARIES)/libzvm%:
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/zvfs
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(SONAME) libzvfs.so libzvfs.a $(ZVM_SONAME) libzvm.so)
-	rm -f $(PROVIDERS:%=$(DESTDIR)$(PROVIDERDIR)/libzvfs_%.so)
+	rm -f $(PROVIDERS:%=$(DESTDIR)$(PROVIDERDIR)/libzvfs_%.so) $(DESTDIR)$(PROVIDERDIR)/zvfs-provider
 	rm -f $(HEADERS:%=$(DESTDIR)$(INCLUDEDIR)/%) $(PACKAGES:%=$(DESTDIR)$(PKGCONFIGDIR)/%)
 	rm -f $(DESTDIR)$(MANDIR)/man1/zvfs.1 $(DESTDIR)$(MANDIR)/man1/zvfs-*.1
 	rm -f $(DESTDIR)$(BASHDIR)/zvfs $(DESTDIR)$(ZSHDIR)/_zvfs $(DESTDIR)$(FISHDIR)/zvfs.fish
