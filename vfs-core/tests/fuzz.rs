@@ -4,13 +4,63 @@
 //! `fuzz/` runs them under libFuzzer.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+#[cfg(feature = "host")]
+use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
+#[cfg(feature = "host")]
+use vfs_core::process::{decoded, encoded, wire};
 use vfs_core::{Descriptor, Shown, is_printable};
 
 type Target = fn(&[u8]) -> bool;
 
 /// Each target, and the folder of `tests/corpus` with its corpus.
-pub const TARGETS: &[(&str, Target)] = &[("descriptor", descriptor)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("descriptor", descriptor),
+    #[cfg(feature = "host")]
+    ("host-messages", host_messages),
+    #[cfg(feature = "host")]
+    ("process-messages", process_messages),
+];
+
+/// What a provider's process hears of its host. The first byte chooses the kind of message.
+#[cfg(feature = "host")]
+fn host_messages(data: &[u8]) -> bool {
+    match data.split_first() {
+        Some((0, message)) => is_said_again::<wire::ToProcess>(message),
+        Some((1, message)) => is_said_again::<wire::Call>(message),
+        Some((2, message)) => is_said_again::<wire::Reply>(message),
+        _ => false,
+    }
+}
+
+/// What a host hears of a provider's process, and of its supervisor.
+#[cfg(feature = "host")]
+fn process_messages(data: &[u8]) -> bool {
+    match data.split_first() {
+        Some((0, message)) => is_said_again::<wire::FromProcess>(message),
+        Some((1, message)) => {
+            // What a reply says of a file or an error becomes the host's own.
+            match decoded::<wire::OnLane>(message) {
+                Ok(wire::OnLane::Reply(wire::Reply::Stat(stat))) => drop(vfs_core::Stat::from(stat)),
+                Ok(wire::OnLane::Reply(wire::Reply::Failed(failure))) => drop(vfs_core::Error::from(failure)),
+                _ => {}
+            }
+            is_said_again::<wire::OnLane>(message)
+        }
+        Some((2, message)) => is_said_again::<wire::FromSupervisor>(message),
+        _ => false,
+    }
+}
+
+/// Whether bytes are a message. One is said in the same bytes again, but for numbers that were written longer than need be.
+#[cfg(feature = "host")]
+fn is_said_again<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> bool {
+    let Ok(message) = decoded::<T>(bytes) else { return false };
+    let again = encoded(&message).unwrap();
+    assert!(again.len() <= bytes.len(), "{bytes:?} became {again:?}");
+    assert_eq!(encoded(&decoded::<T>(&again).unwrap()).unwrap(), again);
+    true
+}
 
 /// A descriptor. Its form for messages is short and printable, hides the user and the password of a URL, and names its host.
 fn descriptor(data: &[u8]) -> bool {

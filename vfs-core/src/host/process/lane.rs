@@ -1,7 +1,7 @@
 //! What one call at a time goes through: a socket for messages, and a payload for bytes.
 
 use super::payload::{Half, Payload};
-use super::socket::{Heard, Socket, broken, decoded};
+use super::socket::{Heard, Socket, broken, decoded, encoded};
 use super::wire::{CHUNK, PACKET};
 use crate::code::Code;
 use crate::error::{Error, Result};
@@ -68,9 +68,10 @@ impl Lane {
 
     /// Puts a long message into the payload, and where it is into the packet. Returns the packet's length.
     fn put(&mut self, half: Half, message: &impl Serialize) -> Result<usize> {
-        let long = postcard::to_allocvec(message).ok().filter(|long| long.len() <= CHUNK);
-        let too_long = || Error::new(Code::E2BIG, format!("a message has more than {CHUNK} bytes"));
-        let long = long.ok_or_else(too_long)?;
+        let long = encoded(message)?;
+        if long.len() > CHUNK {
+            return Err(Error::new(Code::E2BIG, format!("a message has more than {CHUNK} bytes")));
+        }
         self.payload.put(half, &long);
         self.packet[0] = if half == Half::Call { IN_CALL_HALF } else { IN_UPCALL_HALF };
         self.packet[1..5].copy_from_slice(&(long.len() as u32).to_le_bytes());

@@ -36,4 +36,4 @@ pub use payload::{Half, Payload};
 pub(crate) use provider::ProcessProvider;
 pub use provider::load;
 pub(crate) use running::Program;
-pub use socket::{Heard, Socket};
+pub use socket::{Heard, Socket, decoded, encoded};

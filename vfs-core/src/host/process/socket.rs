@@ -140,8 +140,19 @@ impl<T> Heard<T> {
     }
 }
 
-/// Decodes a message that all the bytes belong to.
-pub(super) fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+/// A message's bytes.
+///
+/// # Errors
+/// ENOMEM.
+pub fn encoded(message: &impl Serialize) -> Result<Vec<u8>> {
+    postcard::to_allocvec(message).map_err(|error| Error::from(Code::ENOMEM).with_source(error.to_string()))
+}
+
+/// The message that all the bytes belong to.
+///
+/// # Errors
+/// EIO: they are no such message.
+pub fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     match postcard::take_from_bytes(bytes) {
         Ok((message, [])) => Ok(message),
         Ok(_) => Err(broken("a message is longer than it should be")),
