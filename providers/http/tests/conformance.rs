@@ -1,14 +1,15 @@
-//! The suite over `http`, against real servers, in-process and through the library, with and without TLS.
+//! The suite over `http`, against real servers, in-process, through the library and in a process of its own, with and without TLS.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
-use vfs_core::{OpenFlags, Provider};
-use zvfs_conformance::{Blocking, Subject, load_built, run};
+use vfs_core::{OpenFlags, Provider, Walls};
+use zvfs_conformance::{Blocking, Subject, load_built, load_in_process, run};
 use zvfs_http::HttpProvider;
 use zvfs_http_servers::Server;
+use zvfs_test_support::provider_process;
 
 type Url = fn(&Server, &str) -> String;
 
@@ -20,6 +21,16 @@ fn library() -> Box<dyn Provider> {
     let library = load_built("http").unwrap();
     assert_eq!(library.info(), HttpProvider.info());
     library
+}
+
+/// In a process of its own, with what docs/operators.md says that it needs.
+fn in_a_process_of_its_own(server: Option<Server>, url: Url) {
+    let Some(server) = server else { return };
+    let read = vec![server.ca_file().to_owned()];
+    let walls = Walls { tcp_connect: true, dns: true, read, ..Walls::default() };
+    let provider = load_in_process("http", provider_process(), &walls).unwrap();
+    assert_eq!(provider.info(), HttpProvider.info());
+    suite(Some(server), provider, url, true);
 }
 
 /// What can be read there; what can be written too, if the server takes it.
@@ -75,6 +86,16 @@ fn nginx_through_the_library() {
 #[test]
 fn nginx_with_tls_through_the_library() {
     suite(Server::nginx(), library(), Server::https, true);
+}
+
+#[test]
+fn nginx_in_a_process_of_its_own() {
+    in_a_process_of_its_own(Server::nginx(), Server::http);
+}
+
+#[test]
+fn nginx_with_tls_in_a_process_of_its_own() {
+    in_a_process_of_its_own(Server::nginx(), Server::https);
 }
 
 #[test]

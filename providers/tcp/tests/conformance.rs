@@ -1,4 +1,4 @@
-//! The netpipe suite over libzvfs_tcp.so: direct pipes, and pipes through a broker.
+//! The netpipe suite over libzvfs_tcp.so, in the host and in a process of its own: direct pipes, and pipes through a broker.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use netpipe::broker::{Broker, Config, Handle};
@@ -7,9 +7,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use vfs_core::{Configuration, Registry};
-use zvfs_conformance::load_built;
+use vfs_core::{Configuration, Provider, Registry, Walls};
 use zvfs_conformance::netpipe::{Pair, Subject, run};
+use zvfs_conformance::{load_built, load_in_process};
+use zvfs_test_support::provider_process;
 
 /// What a pipe may hold before its reader reads: a window, and one frame.
 const HELD_MAX: usize = 2 << 20;
@@ -22,16 +23,37 @@ fn alone() -> MutexGuard<'static, ()> {
 
 #[test]
 fn direct_pipes_pass_the_netpipe_suite() {
+    direct(host);
+}
+
+#[test]
+fn brokered_pipes_pass_the_netpipe_suite() {
+    brokered(host);
+}
+
+#[test]
+fn direct_pipes_of_a_process_pass_the_netpipe_suite() {
+    direct(host_of_a_process);
+}
+
+#[test]
+fn brokered_pipes_of_a_process_pass_the_netpipe_suite() {
+    brokered(host_of_a_process);
+}
+
+/// Makes a host with this library, and settings as an operator writes them.
+type NewHost = fn(&str) -> io::Result<Registry>;
+
+fn direct(host: NewHost) {
     let _alone = alone();
     let pipes = |_: &str, writers| {
         let place = format!("tcp://127.0.0.1:{}", free_port()?);
         Ok(Pair { reader: format!("{place}?mode=r&writers={writers}"), writer: format!("{place}?mode=w") })
     };
-    run(Subject::new(|| host(""), pipes).held_max(HELD_MAX));
+    run(Subject::new(move || host(""), pipes).held_max(HELD_MAX));
 }
 
-#[test]
-fn brokered_pipes_pass_the_netpipe_suite() {
+fn brokered(host: NewHost) {
     let _alone = alone();
     let broker = Running::start();
     let settings = format!("broker = \"{}\"", broker.address);
@@ -44,11 +66,20 @@ fn brokered_pipes_pass_the_netpipe_suite() {
     run(Subject::new(move || host(&settings), pipes).held_max(HELD_MAX));
 }
 
-/// A host with this library, and settings as an operator writes them.
 fn host(settings: &str) -> io::Result<Registry> {
+    with_provider(load_built("tcp")?, settings)
+}
+
+/// With what docs/operators.md says that it needs.
+fn host_of_a_process(settings: &str) -> io::Result<Registry> {
+    let walls = Walls { tcp_connect: true, tcp_listen: true, dns: true, ..Walls::default() };
+    with_provider(load_in_process("tcp", provider_process(), &walls)?, settings)
+}
+
+fn with_provider(provider: Box<dyn Provider>, settings: &str) -> io::Result<Registry> {
     let configuration = format!("[provider.tcp]\nsettings = {{ {settings} }}\n");
     let registry = Registry::new(Configuration::parse(&configuration)?);
-    registry.register(load_built("tcp")?)?;
+    registry.register(provider)?;
     Ok(registry)
 }
 
