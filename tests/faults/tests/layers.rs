@@ -14,31 +14,61 @@ use vfs_core::{
     OpenOptions, Registry, copy,
 };
 use zvfs_faults::{Plugins, beside_test, bounded, of_tests};
+use zvfs_test_support::provider_process;
 
 /// The layers: one in C, one in Rust.
 const LAYERS: [&str; 2] = ["clayer", "layering"];
 /// The promise of CANCEL, with room for a busy machine.
 const SOON: Duration = Duration::from_secs(20);
 
+/// The providers that run in a process of their own, one set after the other: layers and what is below them, in the host or not.
+const IN_PROCESSES: [&[&str]; 4] = [
+    &[],
+    &LAYERS,
+    &["file", "context", "panicking"],
+    &["clayer", "layering", "file", "context", "panicking"],
+];
+
 /// A folder with the layer in C, and the configuration's text for it and cargo's own providers.
 struct Place {
     plugins: Plugins,
     folders: String,
+    in_processes: &'static [&'static str],
+}
+
+/// Makes a test wherever its providers run.
+fn everywhere(test: fn(&Place)) {
+    bounded(move || {
+        for in_processes in IN_PROCESSES {
+            println!("in processes: {in_processes:?}");
+            test(&Place::new(in_processes));
+        }
+    });
 }
 
 impl Place {
-    fn new() -> Place {
+    fn new(in_processes: &'static [&'static str]) -> Place {
         let plugins = Plugins::new();
         plugins.add("clayer", "layer", &[]);
         plugins.add("context", "context", &[]);
         let folders = [beside_test("file"), of_tests("layering"), of_tests("panicking")];
         let [built, of_tests, _] = folders.map(|library| library.with_file_name(""));
-        let folders = format!("provider-path = [{:?}, {of_tests:?}, {built:?}]\n", plugins.path());
-        Place { plugins, folders }
+        let program = provider_process().with_file_name("");
+        let folders =
+            format!("provider-path = [{:?}, {of_tests:?}, {built:?}, {program:?}]\n", plugins.path());
+        Place { plugins, folders, in_processes }
     }
 
     fn with(&self, sections: &str) -> Registry {
-        Registry::new(Configuration::parse(&format!("{}{sections}", self.folders)).expect("a configuration"))
+        let place =
+            format!("place = \"process\"\nmay = {{ write = [{:?}, \"/dev\"] }}\n", self.plugins.path());
+        let mut text = self.folders.clone();
+        for line in sections.lines() {
+            let name = line.strip_prefix("[provider.").and_then(|line| line.strip_suffix("]"));
+            let placed = name.is_some_and(|name| self.in_processes.contains(&name));
+            text.extend([line, "\n", if placed { &place } else { "" }]);
+        }
+        Registry::new(Configuration::parse(&text).expect("a configuration"))
     }
 
     /// Everything may load.
@@ -66,13 +96,16 @@ fn opened(registry: &Registry, descriptor: &str, flags: OpenFlags) -> OpenFile {
 
 #[test]
 fn every_call_passes_through_a_layer() {
-    bounded(|| {
-        let (place, both) = (Place::new(), OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE);
+    everywhere(|place| {
+        let both = OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE;
         let registry = place.registry();
         for layer in LAYERS {
             let mut file = opened(&registry, &place.over(layer, "pass", layer), both);
             let plain = opened(&registry, &place.path("plain").display().to_string(), both);
-            assert_eq!(file.capabilities(), plain.capabilities(), "{layer}");
+            // A host lends a process no descriptor that is not the process's own.
+            let lends = !place.in_processes.contains(&layer);
+            let lost = if lends { Capabilities::empty() } else { Capabilities::FD };
+            assert_eq!(file.capabilities(), plain.capabilities().without(lost), "{layer}");
             file.write_all(b"0123456789").unwrap();
             assert_eq!(file.tell().unwrap(), 10);
             assert_eq!(file.seek(SeekFrom::End(-4)).unwrap(), 6);
@@ -87,13 +120,15 @@ fn every_call_passes_through_a_layer() {
             assert_eq!(file.stat().unwrap().size, Some(5));
             file.flush(Flush::Push).unwrap();
             file.flush(Flush::Sync).unwrap();
-            file.seek(SeekFrom::Start(1)).unwrap();
-            let lease = file.lease(Direction::Read).unwrap();
-            assert_eq!(lease.offset, Some(1));
-            let mut byte = [0; 2];
-            assert_eq!(rustix::io::pread(lease.fd, &mut byte, 1).unwrap(), 2);
-            file.advance(Direction::Read, 2).unwrap();
-            assert_eq!((&byte, file.tell().unwrap()), (b"1x", 3));
+            if lends {
+                file.seek(SeekFrom::Start(1)).unwrap();
+                let lease = file.lease(Direction::Read).unwrap();
+                assert_eq!(lease.offset, Some(1));
+                let mut byte = [0; 2];
+                assert_eq!(rustix::io::pread(lease.fd, &mut byte, 1).unwrap(), 2);
+                file.advance(Direction::Read, 2).unwrap();
+                assert_eq!((&byte, file.tell().unwrap()), (b"1x", 3));
+            }
             file.finish(Finish::Commit).unwrap();
             drop(file);
             assert_eq!(fs::read(place.path(layer)).unwrap(), b"01xy4", "{layer}");
@@ -104,8 +139,7 @@ fn every_call_passes_through_a_layer() {
 /// Through a layer nothing could be asked of a name: stat, ls and rm said ENOTSUP.
 #[test]
 fn names_pass_through_a_layer() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         let (registry, how) = (place.registry(), OpenOptions::new(OpenFlags::empty()));
         fs::create_dir(place.path("folder")).unwrap();
         for layer in LAYERS {
@@ -148,7 +182,7 @@ fn names_pass_through_a_layer() {
 #[test]
 fn splices_pass_through_a_layer() {
     bounded(|| {
-        let place = Place::new();
+        let place = Place::new(&[]);
         let registry = place.with("[provider.clayer]\n[provider.layering]\n[provider.file]\n[provider.tcp]\nsettings = { crc = \"off\" }");
         fs::write(place.path("in"), "sent in the kernel").unwrap();
         for layer in LAYERS {
@@ -175,8 +209,7 @@ fn splices_pass_through_a_layer() {
 
 #[test]
 fn copy_goes_through_layers() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         let (registry, content) = (place.registry(), vec![7; 300_000]);
         fs::write(place.path("in"), &content).unwrap();
         for (from, to) in [("clayer", "layering"), ("layering", "clayer")] {
@@ -192,8 +225,7 @@ fn copy_goes_through_layers() {
 
 #[test]
 fn eight_layers_may_stand_above_a_file_and_a_loop_ends() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         let registry = place.registry();
         fs::write(place.path("in"), "deep").unwrap();
         let stack = |count: usize| {
@@ -212,8 +244,7 @@ fn eight_layers_may_stand_above_a_file_and_a_loop_ends() {
 
 #[test]
 fn an_inner_scheme_needs_the_operators_permission_too() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         fs::write(place.path("in"), "forbidden").unwrap();
         let registry = place.with("[provider.clayer]\n[provider.layering]");
         for layer in LAYERS {
@@ -242,8 +273,7 @@ fn an_inner_scheme_needs_the_operators_permission_too() {
 
 #[test]
 fn the_inner_cause_of_a_failure_is_kept() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         let registry = place.registry();
         for layer in LAYERS {
             let (inner, outer) = (place.path("absent"), place.over(layer, "pass", "absent"));
@@ -260,8 +290,7 @@ fn the_inner_cause_of_a_failure_is_kept() {
 
 #[test]
 fn a_layers_own_words_survive_its_inner_files_failures() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         fs::write(place.path("in"), "x").unwrap();
         let error = place.registry().open(&place.over("clayer", "own-text", "in"), &read()).unwrap_err();
         assert_eq!(error.code(), Code::EPROTO);
@@ -271,8 +300,7 @@ fn a_layers_own_words_survive_its_inner_files_failures() {
 
 #[test]
 fn a_failed_inner_write_stays_failed() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         let registry = place.registry();
         for layer in LAYERS {
             let descriptor = format!("{layer}:pass,file:/dev/full");
@@ -306,8 +334,7 @@ fn stopped(registry: &Registry, descriptor: &str, fifo: &Path, stop: fn(&Control
 
 #[test]
 fn cancel_and_deadline_reach_the_inner_file() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         let (registry, fifo) = (place.registry(), place.path("fifo"));
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
         for layers in ["clayer:pass,", "layering:pass,", "layering:pass,clayer:pass,", "layering:thread,"] {
@@ -332,8 +359,7 @@ fn cancel_and_deadline_reach_the_inner_file() {
 
 #[test]
 fn a_cancelled_layer_can_still_discard() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         let registry = place.registry();
         for layer in LAYERS {
             let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::ATOMIC;
@@ -349,8 +375,7 @@ fn a_cancelled_layer_can_still_discard() {
 
 #[test]
 fn nothing_can_be_opened_in_start() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         for layer in LAYERS {
             for inner in ["/dev/null", &format!("{layer}:pass,/dev/null")] {
                 let section =
@@ -366,8 +391,8 @@ fn nothing_can_be_opened_in_start() {
 
 #[test]
 fn a_context_that_is_nobodys_opens_nothing() {
-    bounded(|| {
-        let error = Place::new().registry().open("layering:foreign,/dev/null", &read()).unwrap_err();
+    everywhere(|place| {
+        let error = place.registry().open("layering:foreign,/dev/null", &read()).unwrap_err();
         assert_eq!(error.code(), Code::EINVAL);
         assert!(error.chain().contains("the context of an open file"), "{}", error.chain());
     });
@@ -375,8 +400,7 @@ fn a_context_that_is_nobodys_opens_nothing() {
 
 #[test]
 fn misuse_of_the_hosts_calls_is_einval() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         let registry = place.registry();
         fs::write(place.path("in"), "x").unwrap();
         let _other = opened(&registry, &place.over("clayer", "pass", "in"), OpenFlags::READ);
@@ -386,8 +410,7 @@ fn misuse_of_the_hosts_calls_is_einval() {
 
 #[test]
 fn a_layer_learns_which_flags_its_inner_provider_takes() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         let registry = place.registry();
         let flags = registry.info("file:/", &OpenOptions::default()).unwrap().supported_flags.bits();
         for layer in LAYERS {
@@ -399,8 +422,7 @@ fn a_layer_learns_which_flags_its_inner_provider_takes() {
 
 #[test]
 fn panics_stay_in_their_file() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         let registry = place.registry();
         fs::write(place.path("in"), "x").unwrap();
         let mut file = opened(&registry, &place.over("layering", "panic", "in"), OpenFlags::READ);
@@ -425,8 +447,7 @@ fn panics_stay_in_their_file() {
 
 #[test]
 fn a_layer_outlives_its_registry_and_its_inner_file_outlives_a_layer_that_forgets_it() {
-    bounded(|| {
-        let place = Place::new();
+    everywhere(|place| {
         fs::write(place.path("in"), "still here").unwrap();
         for layer in LAYERS {
             let registry = place.registry();

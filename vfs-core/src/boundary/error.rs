@@ -19,7 +19,7 @@ impl abi::Error {
 
 /// A text that fits: what is too much is left out of its middle, since what was done stands at its start and the cause at its
 /// end. (Several layers, each naming its descriptor, get that long.)
-fn shortened(text: &str, max: usize) -> Cow<'_, str> {
+pub(crate) fn shortened(text: &str, max: usize) -> Cow<'_, str> {
     const GAP: &str = " ... ";
     if text.len() <= max {
         return Cow::Borrowed(text);

@@ -9,5 +9,7 @@ mod strings;
 
 pub use argument::{Argument, Behind, Callback, Input, Output, Place, copied, null, text};
 pub use entry::{Out, guarded};
+#[cfg(feature = "host")]
+pub(crate) use error::shortened;
 pub use sized::{Answer, Growing, Options, Struct, read};
 pub use strings::{c_string, read_array, write_array};

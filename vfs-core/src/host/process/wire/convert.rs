@@ -1,6 +1,7 @@
 //! What travels, from and to the core's own types.
 
 use super::{Failure, FileId, InnerRequest, NameEntry, Seek, WireStat};
+use crate::boundary::shortened;
 use crate::code::Code;
 use crate::error::Error;
 use crate::file::Stat;
@@ -28,14 +29,14 @@ impl InnerRequest {
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Failure {
-        Failure { code: error.code().raw(), retryable: error.is_retryable(), text: error.chain() }
+        let text = shortened(&error.chain(), TEXT_MAX).into_owned();
+        Failure { code: error.code().raw(), retryable: error.is_retryable(), text }
     }
 }
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
-        let mut text = failure.text;
-        text.truncate(text.floor_char_boundary(TEXT_MAX));
+        let text = shortened(&failure.text, TEXT_MAX).into_owned();
         let error = Error::new(Code::from_raw(failure.code.into()), text);
         if failure.retryable { error.retryable() } else { error }
     }

@@ -110,7 +110,8 @@ fn an_error_arrives_with_its_causes_and_its_code() {
     assert_eq!(arrived.to_string(), "open x: connect 10.0.0.1:7: refused");
     let lie = Failure { code: -1, retryable: false, text: "\u{fc}".repeat(4096) };
     let error = Error::from(lie);
-    assert_eq!((error.code(), error.to_string().len()), (Code::EIO, 998));
+    assert_eq!(error.code(), Code::EIO);
+    assert!(error.to_string().len() < 1000, "{error}");
 }
 
 #[test]
