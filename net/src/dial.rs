@@ -56,8 +56,7 @@ struct Race {
 
 impl Race {
     fn new() -> Attempt<Race> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
-            .map_err(|errno| Failure::system(errno).context("connect"))?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(cannot)?;
         Ok(Race { epoll, running: Vec::new(), failure: None })
     }
 
@@ -102,8 +101,7 @@ impl Race {
         match socket::connect(address, None) {
             Ok(socket) => {
                 let (data, events) = (epoll::EventData::new_u64(0), epoll::EventFlags::OUT);
-                epoll::add(&self.epoll, &socket, data, events)
-                    .map_err(|errno| Failure::system(errno).context("connect"))?;
+                epoll::add(&self.epoll, &socket, data, events).map_err(cannot)?;
                 self.running.push((address, socket));
             }
             Err(errno) => self.failure = Some(refused(address, errno)),
@@ -118,7 +116,7 @@ impl Race {
             let (address, socket) = &self.running[at];
             let over = match is_over(socket) {
                 Ok(over) => over.then(|| socket::outcome(socket)),
-                Err(errno) => return Err(Failure::system(errno).context("connect")),
+                Err(errno) => return Err(cannot(errno)),
             };
             match over {
                 None => at += 1,
@@ -141,6 +139,11 @@ fn is_over(socket: impl AsFd) -> Result<bool, Errno> {
     let mut polled = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     rustix::io::retry_on_intr(|| poll(&mut polled, Some(&now))).map(|count| count > 0)
+}
+
+/// What connecting takes of this system is not to be had.
+fn cannot(errno: Errno) -> Failure {
+    Failure::system(errno).context("connect")
 }
 
 /// Why an address could not be connected to.
