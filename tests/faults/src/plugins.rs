@@ -3,12 +3,14 @@
 use crate::LIMIT;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use vfs_core::{Configuration, Library, Refusal, Registry};
 use zvfs_abi_tests::{include_folder, run};
 
-/// A folder of plug-ins, removed when dropped. (The loaded ones stay in memory: no library is ever unloaded.)
-#[derive(Debug)]
-pub struct Plugins(tempfile::TempDir);
+/// A folder of plug-ins, removed when the last of its clones is dropped. (The loaded ones stay in memory: no library is ever
+/// unloaded.)
+#[derive(Clone, Debug)]
+pub struct Plugins(Arc<tempfile::TempDir>);
 
 impl Default for Plugins {
     fn default() -> Plugins {
@@ -19,7 +21,12 @@ impl Default for Plugins {
 impl Plugins {
     /// An empty folder that the loader trusts.
     pub fn new() -> Plugins {
-        Plugins(tempfile::tempdir().unwrap())
+        Plugins(Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    /// Puts the program there that runs a provider in a process.
+    pub fn add_program(&self, program: &Path) {
+        std::os::unix::fs::symlink(program, self.path().join("zvfs-provider")).unwrap();
     }
 
     /// Builds `plugins/<source>.c` as `libzvfs_<name>.so` with its NAME defined; `defines` are more, as `NAME=value`.

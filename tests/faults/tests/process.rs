@@ -1,0 +1,262 @@
+//! Hostile libraries in a process of their own: whatever they do there, the host goes on, other files are untouched, and the error
+//! names what happened.
+
+use std::fs;
+use std::net::TcpListener;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+use vfs_core::{
+    Code, Configuration, Control, Error, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry,
+};
+use zvfs_faults::{Plugins, bounded};
+use zvfs_test_support::provider_process;
+
+type Call = fn(&Host, &str) -> Result<(), Error>;
+
+/// What a provider can be called for, each as a call of a host.
+const CALLS: [(&str, Call); 12] = [
+    ("open", |host, what| host.open(what).map(drop)),
+    ("read", |host, what| host.open(what)?.read(&mut [0; 8]).map(drop)),
+    ("write", |host, what| host.open(what)?.write(b"12345678").map(drop)),
+    ("seek", |host, what| host.open(what)?.seek(std::io::SeekFrom::Start(7)).map(drop)),
+    ("tell", |host, what| host.open(what)?.tell().map(drop)),
+    ("truncate", |host, what| host.open(what)?.truncate(1)),
+    ("flush", |host, what| host.open(what)?.flush(Flush::Sync)),
+    ("commit", |host, what| host.open(what)?.finish(Finish::Commit)),
+    ("stat", |host, what| host.open(what)?.stat().map(drop)),
+    ("name-stat", |host, what| host.registry.stat(&host.descriptor(what), &host.options()).map(drop)),
+    ("list", |host, what| {
+        host.registry.list(&host.descriptor(what), &host.options(), &mut |_| ControlFlow::Continue(()))
+    }),
+    ("remove", |host, what| host.registry.remove(&host.descriptor(what), &host.options())),
+];
+
+/// A registry with a hostile provider and a good one, each in a process.
+struct Host {
+    plugins: Plugins,
+    registry: Registry,
+    control: Control,
+}
+
+impl Host {
+    /// With what the hostile one may do, and how it is built.
+    fn new(may: &str, defines: &[&str]) -> Host {
+        let plugins = Plugins::new();
+        plugins.add("hostile", "hostile", defines);
+        plugins.add("behave", "behave", &[]);
+        plugins.add_program(provider_process());
+        let registry = registry(&plugins, may);
+        Host { plugins, registry, control: Control::new() }
+    }
+
+    /// Another host of the same providers, which knows of no death.
+    fn again(&self) -> Host {
+        Host { plugins: self.plugins.clone(), registry: registry(&self.plugins, ""), control: Control::new() }
+    }
+
+    fn descriptor(&self, what: &str) -> String {
+        format!("hostile:{what}")
+    }
+
+    fn options(&self) -> OpenOptions {
+        OpenOptions::new(OpenFlags::READ | OpenFlags::WRITE).control(&self.control)
+    }
+
+    fn open(&self, what: &str) -> Result<OpenFile, Error> {
+        self.registry.open(&self.descriptor(what), &self.options())
+    }
+
+    fn read(&self, what: &str) -> Result<usize, Error> {
+        self.open(what)?.read(&mut [0; 8])
+    }
+}
+
+fn registry(plugins: &Plugins, may: &str) -> Registry {
+    let folder = plugins.path().display().to_string();
+    let text = format!(
+        "provider-path = [{folder:?}]\n[provider.hostile]\nplace = \"process\"\nmay = {{ {may} }}\n\
+         [provider.behave]\nplace = \"process\""
+    );
+    Registry::new(Configuration::parse(&text).expect("a configuration"))
+}
+
+/// A file of the good provider goes on as it was.
+fn bystander(host: &Host) -> OpenFile {
+    host.registry.open("behave:good", &OpenOptions::new(OpenFlags::READ)).expect("the good one")
+}
+
+fn goes_on(bystander: &mut OpenFile) {
+    let mut buf = [0; 8];
+    assert_eq!(bystander.read(&mut buf).expect("the good one"), 3);
+    assert_eq!(&buf[..3], b"rrr");
+}
+
+/// The error of a call whose process died, and of the other files of that process.
+fn is_told(error: &Error, words: &str) {
+    assert_eq!(error.code(), Code::EIO, "{}", error.chain());
+    let wanted = format!("provider `hostile`'s process {words}");
+    assert!(error.chain().contains(&wanted), "no `{wanted}` in `{}`", error.chain());
+}
+
+#[test]
+fn whatever_call_it_dies_in_the_error_says_so_and_the_next_open_starts_another() {
+    bounded(|| {
+        let first = Host::new("", &[]);
+        for (name, call) in CALLS {
+            let host = first.again();
+            let mut bystander = bystander(&host);
+            let mut neighbour = host.open("none").expect("another file of it");
+            is_told(&call(&host, &format!("{name}/abort")).expect_err(name), "was killed by SIGABRT");
+            is_told(&neighbour.read(&mut [0; 8]).expect_err(name), "was killed by SIGABRT");
+            goes_on(&mut bystander);
+            assert_eq!(host.read("none").expect("another process"), 8, "{name}");
+        }
+    });
+}
+
+#[test]
+fn the_error_names_how_it_ended() {
+    bounded(|| {
+        let first = Host::new("", &[]);
+        for (deed, words) in [
+            ("abort", "was killed by SIGABRT"),
+            ("crash", "was killed by SIGSEGV"),
+            ("exit", "exited with status 3"),
+            ("leave", "exited with status 4"),
+        ] {
+            let host = first.again();
+            is_told(&host.read(&format!("read/{deed}")).expect_err(deed), words);
+        }
+    });
+}
+
+#[test]
+fn a_file_whose_close_kills_the_process_is_closed() {
+    bounded(|| {
+        let host = Host::new("", &[]);
+        let mut neighbour = host.open("none").expect("another file of it");
+        drop(host.open("close/crash").expect("a file"));
+        is_told(&neighbour.read(&mut [0; 8]).expect_err("dead"), "was killed by SIGSEGV");
+        assert_eq!(host.read("none").expect("another process"), 8);
+    });
+}
+
+#[test]
+fn a_call_that_never_returns_ends_with_its_process() {
+    bounded(|| {
+        let first = Host::new("", &[]);
+        let looping = |(name, call): (&'static str, Call)| {
+            let host = first.again();
+            thread::spawn(move || {
+                let mut bystander = bystander(&host);
+                let mut neighbour = host.open("none").expect("another file of it");
+                host.control.set_deadline(Some(Instant::now() + Duration::from_millis(100)));
+                let error = call(&host, &format!("{name}/loop")).expect_err(name);
+                host.control.set_deadline(None);
+                assert!([Code::EIO, Code::ETIMEDOUT].contains(&error.code()), "{name}: {}", error.chain());
+                is_told(&neighbour.read(&mut [0; 8]).expect_err(name), "was killed: it did not end a call");
+                goes_on(&mut bystander);
+                assert_eq!(host.read("none").expect("another process"), 8, "{name}");
+            })
+        };
+        let threads: Vec<_> = CALLS.into_iter().map(looping).collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    });
+}
+
+#[test]
+fn a_library_that_dies_while_it_is_loaded_or_started_is_refused() {
+    bounded(|| {
+        for (defines, words) in [
+            ("AT_LOAD=\"abort\"", "was killed by SIGABRT"),
+            ("AT_START=\"crash\"", "was killed by SIGSEGV"),
+            ("AT_START=\"exit\"", "exited with status 3"),
+        ] {
+            let host = Host::new("", &[defines]);
+            let mut bystander = bystander(&host);
+            is_told(&host.open("none").expect_err(defines), words);
+            goes_on(&mut bystander);
+        }
+    });
+}
+
+#[test]
+fn memory_ends_at_its_limit_and_the_process_goes_on() {
+    bounded(|| {
+        let host = Host::new("memory = \"96m\"", &[]);
+        let mut neighbour = host.open("none").expect("another file of it");
+        let error = host.read("read/memory").expect_err("too much");
+        assert_eq!(error.code(), Code::ENOMEM, "{}", error.chain());
+        assert_eq!(neighbour.read(&mut [0; 8]).expect("the process lives"), 8);
+    });
+}
+
+#[test]
+fn a_leak_of_descriptors_is_its_own_only() {
+    bounded(|| {
+        let host = Host::new("", &[]);
+        let mut bystander = bystander(&host);
+        let mut neighbour = host.open("none").expect("another file of it");
+        assert_eq!(host.read("read/leak").expect_err("too many").code(), Code::EMFILE);
+        assert_eq!(neighbour.read(&mut [0; 8]).expect("the process lives"), 8);
+        goes_on(&mut bystander);
+        fs::File::open("/dev/null").expect("the host has descriptors");
+    });
+}
+
+#[test]
+fn what_it_may_not_do_it_cannot_do() {
+    bounded(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("secret"), "text").expect("a file");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let port = listener.local_addr().expect("an address").port().to_string();
+        let outside = at("outside");
+        let secret = at("secret");
+        let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+        for (deed, argument, code) in [
+            ("fork", String::new(), Code::EPERM),
+            ("connect", port.clone(), Code::EPERM),
+            ("spy", "/etc/shadow".to_owned(), Code::EACCES),
+            ("spy", text(&secret), Code::EACCES),
+            ("write", text(&secret), Code::EACCES),
+            ("write", text(&outside), Code::EACCES),
+        ] {
+            let host = Host::new("", &[&format!("ARGUMENT=\"{argument}\"")]);
+            let error = host.read(&format!("read/{deed}")).expect_err(deed);
+            assert_eq!(error.code(), code, "{deed} {argument}: {}", error.chain());
+            assert_eq!(host.read("none").expect("it goes on"), 8);
+        }
+        assert!(!outside.exists());
+        assert_eq!(fs::read(&secret).expect("a file"), b"text");
+    });
+}
+
+#[test]
+fn what_it_may_do_it_can_do() {
+    bounded(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().canonicalize().expect("a path");
+        let (new, text) = (path.join("new"), path.to_str().expect("UTF-8"));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let port = listener.local_addr().expect("an address").port();
+        let host = Host::new(&format!("write = [{text:?}]"), &[&format!("ARGUMENT=\"{}\"", new.display())]);
+        host.read("read/write").expect("below a folder that it may write");
+        assert!(new.exists());
+        let host = Host::new("tcp-connect = true", &[&format!("ARGUMENT=\"{port}\"")]);
+        host.read("read/connect").expect("over TCP");
+    });
+}
+
+#[test]
+fn what_the_operator_names_must_be_there_when_it_starts() {
+    bounded(|| {
+        let host = Host::new("read = [\"/absent\"]", &[]);
+        let error = host.open("none").expect_err("nothing there");
+        assert_eq!(error.code(), Code::ENOENT, "{}", error.chain());
+        assert!(error.chain().contains("may read /absent"), "{}", error.chain());
+    });
+}
