@@ -3,6 +3,7 @@
 
 pub mod child;
 mod elf;
+mod place;
 mod reach;
 mod suite;
 
@@ -14,6 +15,7 @@ use crate::stdout;
 use crate::text::{self, printable};
 use clap::Args;
 use elf::Elf;
+use place::Placed;
 use reach::Reach;
 use serde_json::json;
 use std::io::Write;
@@ -25,17 +27,20 @@ use vfs_core::{Code, Error};
 /// Examine a provider's library: its table, what it links to, and, given descriptors, whether it follows the header's rules
 ///
 /// Each check loads the library in a process of its own, so that a crash or a hang is one failed line. Once loaded, it can do
-/// whatever you can: check only what you would run.
+/// whatever you can: check only what you would run. With --place process it runs behind the walls of such a provider instead, and
+/// can do what --may says.
 ///
 /// Without descriptors only its table is read. With them the conformance suite runs:
 ///   zvfs check libzvfs_data.so --descriptor data:,hello
-///   zvfs check libzvfs_mem.so --write-descriptor 'mem:{name}' --isolated
+///   zvfs check libzvfs_mem.so --write-descriptor 'mem:{name}' --isolated --place all
 ///   zvfs check libzvfs_capitals.so --write-descriptor 'capitals:mem:{name}' --comes-back 'tr a-z A-Z'
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Check {
     #[command(flatten)]
     reach: Reach,
+    #[command(flatten)]
+    placed: Placed,
     /// Only the checks with this in their names
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
@@ -61,8 +66,13 @@ impl Check {
             write!(out, "{}", loaded.table).and_then(|()| writeln!(out, "{elf}")).map_err(Failure::output)?;
         }
         let mut outcomes = Vec::new();
-        for (run, reach) in self.reach.runs().iter().filter(|_| defects.is_empty()) {
-            self.put_to_the_suite(options, run, reach, &mut outcomes)?;
+        let runs = if defects.is_empty() { self.reach.runs() } else { Vec::new() };
+        for (place, placed) in self.placed.each() {
+            for (run, reach) in &runs {
+                let words: Vec<&str> =
+                    [run.as_str(), place].into_iter().filter(|text| !text.is_empty()).collect();
+                self.put_to_the_suite(options, &words.join(", "), (reach, &placed), &mut outcomes)?;
+            }
         }
         if self.json {
             let object = json!({
@@ -108,12 +118,12 @@ impl Check {
         &self,
         options: &Options,
         run: &str,
-        reach: &Reach,
+        (reach, placed): (&Reach, &Placed),
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), Failure> {
         let mut out = stdout::writer()?;
         let child = |task: Task<'_>| {
-            Ended::run(child::arguments(options, self.timeout, task, &self.library), self.timeout)
+            Ended::run(child::arguments(options, self.timeout, task, placed, &self.library), self.timeout)
         };
         let sweep = |process: u32| -> Result<Option<String>, Error> {
             if !reach.makes_names() {
@@ -121,7 +131,7 @@ impl Check {
             }
             Ok(suite::left(&child(Task::Sweep(process, reach))?))
         };
-        for check in suite::matching(self.filter.as_deref())? {
+        for check in suite::matching(self.filter.as_deref(), placed.in_process())? {
             let outcome = Outcome::of(check, run, |name| child(Task::Check(name, reach)), sweep)?;
             if !self.json {
                 writeln!(out, "{outcome}").map_err(Failure::output)?;
@@ -138,8 +148,9 @@ impl Check {
 
     /// Lets a child load it, within the time limit.
     fn load_in_child(&self, options: &Options) -> Result<Loaded, Failure> {
-        let ended =
-            Ended::run(child::arguments(options, self.timeout, Task::Show, &self.library), self.timeout)?;
+        let placed = self.placed.first();
+        let arguments = child::arguments(options, self.timeout, Task::Show, &placed, &self.library);
+        let ended = Ended::run(arguments, self.timeout)?;
         Ok(self.judge(&ended))
     }
 

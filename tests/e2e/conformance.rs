@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::Value;
 use support::{Done, Folder, providers, repository, run, run_long, zvfs};
-use zvfs_test_support::have;
+use zvfs_test_support::{have, provider_process};
 
 fn check(library: &str, more: &[&str]) -> Done {
     run_long(zvfs(["check", library].iter().chain(more)))
@@ -179,6 +179,48 @@ fn several_kinds_of_file_are_checked_in_one_run_and_what_was_not_tried_is_told()
     // A provider that writes too is not at fault for what the command line lacks.
     let done = check(&built("file"), &["--descriptor", &one, "--filter", "claims_something"]);
     assert!(done.succeeded().out().contains("2 checks passed"), "{done:?}");
+}
+
+#[test]
+fn a_library_is_checked_in_every_place_that_it_may_have() {
+    provider_process();
+    let named = ["--write-descriptor", "mem:{name}", "--filter", "read_", "--place", "all"];
+    let done = check(&built("mem"), &named);
+    let out = done.succeeded().out();
+    for place in ["in the host", "in a process"] {
+        let line = format!("passed   read_end_is_zero_and_stays ({place})");
+        assert!(out.contains(&line), "no `{line}` in {out}");
+    }
+
+    // Behind the walls, what it may do is what --may says.
+    let folder = Folder::new();
+    let (file, table) = (folder.write("one", "some content"), format!("read = [{:?}]", folder.path()));
+    let reading = ["--descriptor", &file, "--filter", "read_", "--place", "process"];
+    check(&built("file"), &[&reading[..], &["--may", &table]].concat()).succeeded();
+    let done = check(&built("file"), &reading);
+    done.failed(80, &["checks failed"]);
+    assert!(done.out().contains("access denied") && done.out().contains("--may"), "{done:?}");
+    let done = check(&built("file"), &["--place", "process", "--may", "raed = []"]);
+    assert!(done.code == 64 && done.stderr.contains("did you mean `read`?"), "{done:?}");
+}
+
+#[test]
+fn a_library_that_is_checked_in_a_process_is_loaded_nowhere_else() {
+    if !have(&["cc"]) {
+        return;
+    }
+    provider_process();
+    let folder = Folder::new();
+    let mark = folder.path().join("mark");
+    let constructor = format!(
+        "#include <fcntl.h>\n__attribute__((constructor)) static void mark(void) {{ open(\"{}\", O_CREAT, 0600); }}\n",
+        mark.display()
+    );
+    let library = folder.library("libzvfs_mark.so", &constructor);
+    for (place, marked) in [("process", false), ("host", true)] {
+        check(&library, &["--place", place]).failed(80, &["no symbol zvfs_provider_v1"]);
+        assert_eq!(mark.exists(), marked, "{place}");
+    }
 }
 
 /// A check that crashed could not clean up after itself.

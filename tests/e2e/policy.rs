@@ -8,6 +8,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use support::{Folder, bare, providers, repository, run, zvfs};
+use zvfs_test_support::provider_process;
 
 /// The command under an operator's file of this text, over the providers that were built for this test.
 fn under(folder: &Folder, text: &str, arguments: &[&str]) -> Command {
@@ -120,6 +121,25 @@ fn an_alias_has_settings_of_its_own() {
     run(under(&folder, &text, &["rm", &inside])).failed(30, &["read-only"]);
     let listed = run(under(&folder, &text, &["providers"]));
     assert!(listed.succeeded().out().contains("aliases   data"), "{listed:?}");
+}
+
+#[test]
+fn a_providers_place_is_listed_and_programs_do_not_notice_it() {
+    // It lies beside the command.
+    provider_process();
+    let folder = Folder::new();
+    let data = folder.write("data", "some content\n");
+    let text = format!(
+        "[provider.mem]\n[provider.file]\nplace = \"process\"\nmay = {{ read = [{:?}] }}\n",
+        folder.path()
+    );
+    let listed = run(under(&folder, &text, &["providers"]));
+    let out = listed.succeeded().out();
+    let place = format!("runs      in a process of its own: may read {}", folder.path().display());
+    assert!(out.contains(&place) && out.contains("runs      in the host"), "{out}");
+    assert_eq!(run(under(&folder, &text, &["cat", &data])).succeeded().out(), "some content\n");
+    run(under(&folder, &text, &["cat", "/etc/hostname"])).failed(13, &["access denied"]);
+    run(under(&folder, &text, &["cp", &data, &folder.at("copy")])).failed(13, &["copy"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use vfs_core::{Code, Configuration, Refusal};
+use vfs_core::{Code, Configuration, Refusal, Walls};
 
 #[test]
 fn what_is_malformed_is_einval_with_its_line_and_what_was_meant() {
@@ -139,4 +139,14 @@ fn a_file_that_others_can_write_is_refused_as_a_library_would_be() {
     })
     .find_map(|error| error.downcast_ref::<Refusal>());
     assert!(matches!(refusal, Some(Refusal::WorldWritable { .. })), "{refusal:?}");
+}
+
+#[test]
+fn what_a_process_may_do_is_written_as_in_the_file() {
+    let walls: Walls = "dns = true, read = [\"/etc/ssl\"], memory = \"1g\"".parse().unwrap();
+    assert_eq!(walls.to_string(), "may dns, read /etc/ssl; memory 1g");
+    assert_eq!("".parse::<Walls>().unwrap(), Walls::default());
+    let error = "dsn = true".parse::<Walls>().unwrap_err();
+    assert!(error.chain().contains("did you mean `dns`?"), "{}", error.chain());
+    assert_eq!("} , x = { }".parse::<Walls>().unwrap_err().code(), Code::EINVAL);
 }

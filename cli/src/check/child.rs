@@ -1,5 +1,6 @@
 //! The child process of `zvfs check`: loads one library and prints its table, or puts it to one check.
 
+use crate::check::place::Placed;
 use crate::check::reach::Reach;
 use crate::check::suite;
 use crate::child_process;
@@ -11,7 +12,7 @@ use clap::Args;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vfs_core::{Code, Error, Library, Provider};
+use vfs_core::{Code, Error, Library};
 use zvfs_conformance::{Before, Binary};
 
 /// Loads a library, for `zvfs check`
@@ -24,6 +25,8 @@ pub struct CheckChild {
     sweep: Option<u32>,
     #[command(flatten)]
     reach: Reach,
+    #[command(flatten)]
+    placed: Placed,
     limit_ns: u64,
     library: PathBuf,
 }
@@ -40,10 +43,17 @@ pub enum Task<'a> {
 }
 
 /// The arguments that make this command such a child.
-pub fn arguments(options: &Options, limit: Duration, task: Task<'_>, library: &Path) -> Vec<OsString> {
+pub fn arguments(
+    options: &Options,
+    limit: Duration,
+    task: Task<'_>,
+    placed: &Placed,
+    library: &Path,
+) -> Vec<OsString> {
     let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
     let mut arguments: Vec<OsString> = vec!["check-child".into()];
     arguments.extend(options.arguments());
+    arguments.extend(placed.arguments());
     match task {
         Task::Show => {}
         Task::Check(name, reach) => {
@@ -67,13 +77,12 @@ impl CheckChild {
         match (&self.check, self.sweep) {
             (Some(name), _) => self.put_to(name, limit, options),
             (None, Some(process)) => self.sweep(process, options),
-            (None, None) => self.show(),
+            (None, None) => self.show(options),
         }
     }
 
-    fn show(&self) -> Result<(), Failure> {
-        let library = Library::load_any(&self.library, None).map_err(Error::from)?;
-        let info = library.info();
+    fn show(&self, options: &Options) -> Result<(), Failure> {
+        let info = self.placed.load(&setup::registry(options)?, &self.library)?.info();
         stdout::print(&table(&info).join("\n"))?;
         let wanted = format!("libzvfs_{}.so", info.name);
         if self.library.file_name().is_some_and(|name| name != wanted.as_str()) {
@@ -85,9 +94,8 @@ impl CheckChild {
 
     fn put_to(&self, name: &str, limit: Duration, options: &Options) -> Result<(), Failure> {
         let registry = setup::registry(options)?;
-        let load = || Library::load_any(&self.library, None).map_err(Error::from);
         let before = Before::now();
-        let library = load()?;
+        let library = self.placed.load(&registry, &self.library)?;
         if let Some(verdict) = suite::of_loading(name, &before) {
             suite::print(&verdict);
             exit::leave(0);
@@ -96,14 +104,18 @@ impl CheckChild {
         let before = Before::now();
         let subject = self.reach.subject(library, registry.host())?;
         // A second handle on the same library: it is loaded once.
-        suite::run_here(name, limit, subject, |subject| Ok(Binary { library: load()?, subject, before }))?;
+        let binary = |subject| {
+            let library = Library::load_any(&self.library, None).map_err(Error::from)?;
+            Ok(Binary { library, subject, before })
+        };
+        suite::run_here(name, limit, subject, binary)?;
         // Whatever the library left running must not hold the verdict back.
         exit::leave(0)
     }
 
     fn sweep(&self, process: u32, options: &Options) -> Result<(), Failure> {
         let registry = setup::registry(options)?;
-        let library = Library::load_any(&self.library, None).map_err(Error::from)?;
+        let library = self.placed.load(&registry, &self.library)?;
         let subject = self.reach.clone().for_writing().subject(library, registry.host())?;
         suite::print_left(subject.clean_up_after(process));
         exit::leave(0)

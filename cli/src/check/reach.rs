@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 use std::thread;
-use vfs_core::{Host, Library, OpenFlags, Provider, Result, Shown};
+use vfs_core::{Host, OpenFlags, Provider, Result, Shown};
 use zvfs_conformance::{Blocking, Subject};
 
 /// Stands for a fresh name in `--write-descriptor`.
@@ -103,9 +103,9 @@ impl Reach {
     }
 
     /// What the suite must know, for one run. Reads the descriptor once, for its content.
-    pub fn subject(&self, library: Library, host: Host) -> Result<Subject> {
+    pub fn subject(&self, library: Box<dyn Provider>, host: Host) -> Result<Subject> {
         let reads = library.info().supported_flags.contains(OpenFlags::READ);
-        let mut subject = Subject::new(Box::new(library)).host(host);
+        let mut subject = Subject::new(library).host(host);
         for (key, value) in &self.settings {
             subject = subject.setting(key, value);
         }

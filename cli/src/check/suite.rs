@@ -25,8 +25,8 @@ pub struct Item {
 /// The one that has to pass before the others say anything.
 const FIRST: Item =
     Item { name: "descriptors_open", what: "the library starts, and what --descriptor names can be read" };
-const FIRST_FIX: &str =
-    "give a descriptor that the library serves, and the settings that it needs with -o key=value";
+const FIRST_FIX: &str = "give a descriptor that the library serves, the settings that it needs with -o key=value, and with \
+                         --place process what it may do with --may";
 /// What only a process that has not loaded the library yet can see.
 const LOADING: Item = Item {
     name: "loading_changes_nothing",
@@ -49,24 +49,25 @@ impl Item {
     }
 }
 
-fn all() -> impl Iterator<Item = Item> {
+/// All checks; those that call a library's functions one by one, or look at the process that loads it, are for the host.
+fn all(in_process: bool) -> impl Iterator<Item = Item> {
     let suite = CHECKS.iter().map(|check| Item { name: check.name, what: check.what });
     let binary = BINARY_CHECKS.iter().map(|check| Item { name: check.name, what: check.what });
-    suite.chain(binary).chain([LOADING])
+    suite.chain(binary.chain([LOADING]).filter(move |_| !in_process))
 }
 
 /// The checks with this in their names.
 ///
 /// # Errors
 /// EINVAL: there is none.
-pub fn matching(filter: Option<&str>) -> Result<Vec<Item>, Failure> {
+pub fn matching(filter: Option<&str>, in_process: bool) -> Result<Vec<Item>, Failure> {
     let filter = filter.unwrap_or_default();
-    let found: Vec<Item> = all().filter(|item| item.name.contains(filter)).collect();
-    if found.is_empty() {
+    let matches = |item: &Item| item.name.contains(filter);
+    if !all(false).any(|item| matches(&item)) {
         let text = format!("no check has `{}` in its name", printable(filter));
         return Err(Failure::new(Code::EINVAL, text));
     }
-    Ok([FIRST].into_iter().chain(found).collect())
+    Ok([FIRST].into_iter().chain(all(in_process).filter(matches)).collect())
 }
 
 /// The verdict on what loading did, if that is the check of this name.

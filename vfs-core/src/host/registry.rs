@@ -7,6 +7,7 @@ mod lookup;
 mod opening;
 
 use crate::code::Code;
+use crate::control::Control;
 use crate::descriptor::{Descriptor, is_scheme};
 use crate::entry::{Entry, Name};
 use crate::error::{Error, Result};
@@ -15,13 +16,16 @@ use crate::flags::OpenFlags;
 use crate::forks::forks;
 use crate::host::configuration::Configuration;
 use crate::host::open::{OpenFile, OpenOptions};
+use crate::host::process::ProcessProvider;
 use crate::host::standard_error::log_to_stderr;
+use crate::host::walls::Walls;
 use crate::host::work::Work;
 use crate::lock::Mutex;
 use crate::provider::{Host, HostCalls, Info, Level, Provider, is_provider_name};
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use first_use::{Loaded, Started};
@@ -102,6 +106,23 @@ impl Registry {
         }
         libraries.insert(name, Work::of(Loaded::own(provider, info)));
         Ok(())
+    }
+
+    /// Loads whatever provider a path holds, in a process of its own that may do what `walls` says: for tools that examine one.
+    /// The operator's file has no say but where the program for it lies.
+    ///
+    /// # Errors
+    /// As [`Library::load_any`](crate::Library::load_any). EIO: the process ended. ECANCELED, ETIMEDOUT: the control did.
+    pub fn load_in_process(
+        &self,
+        library: &Path,
+        walls: &Walls,
+        control: &Control,
+    ) -> Result<Box<dyn Provider>> {
+        self.check_process()?;
+        let program = self.0.configuration.process_program(&library.display().to_string())?;
+        let file = (library, None, None);
+        Ok(Box::new(ProcessProvider::load(&control.context(), program, file, walls, &|_| ())?))
     }
 
     /// Ends the host's use of the registry though files may be open still: instances that no file uses stop now, the others with

@@ -6,6 +6,7 @@ use crate::host::walls::{Wall, Walls};
 use crate::settings::parse_size;
 use crate::suggest::nearest;
 use std::ops::Range;
+use std::str::FromStr;
 use toml::de::DeValue;
 
 /// What a section says of it, in whatever order.
@@ -15,6 +16,17 @@ pub(super) struct Placing {
     walls: Walls,
     /// Where something stands that only a process has.
     of_a_process: Option<(&'static str, Range<usize>)>,
+}
+
+impl FromStr for Walls {
+    type Err = Error;
+
+    /// Reads what an operator writes between the braces of `may`: `dns = true, read = ["/etc/ssl"]`.
+    fn from_str(may: &str) -> Result<Walls> {
+        let document = super::parse(&format!("provider.x = {{ place = \"process\", may = {{ {may} }} }}"))?;
+        let section = document.providers.into_values().next();
+        Ok(section.and_then(|section| section.walls).unwrap_or_default())
+    }
 }
 
 impl Reader<'_> {
