@@ -130,16 +130,21 @@ fn a_providers_place_is_listed_and_programs_do_not_notice_it() {
     let folder = Folder::new();
     let data = folder.write("data", "some content\n");
     let text = format!(
-        "[provider.mem]\n[provider.file]\nplace = \"process\"\nmay = {{ read = [{:?}] }}\n",
+        "[provider.mem]\n[provider.file]\nplace = \"process\"\nmay = {{ standard-streams = true, read = [{:?}] }}\n",
         folder.path()
     );
     let listed = run(under(&folder, &text, &["providers"]));
     let out = listed.succeeded().out();
-    let place = format!("runs      in a process of its own: may read {}", folder.path().display());
+    let place =
+        format!("runs      in a process of its own: may standard-streams, read {}", folder.path().display());
     assert!(out.contains(&place) && out.contains("runs      in the host"), "{out}");
     assert_eq!(run(under(&folder, &text, &["cat", &data])).succeeded().out(), "some content\n");
     run(under(&folder, &text, &["cat", "/etc/hostname"])).failed(13, &["access denied"]);
     run(under(&folder, &text, &["cp", &data, &folder.at("copy")])).failed(13, &["copy"]);
+    // What may not use the standard streams says so, and swallows nothing.
+    let text = text.replace("standard-streams = true, ", "");
+    run(under(&folder, &text, &["cat", &data])).failed(9, &["standard output"]);
+    run(under(&folder, &text, &["cat", "-"])).failed(9, &["/dev/stdin", "not open in this direction"]);
 }
 
 #[test]

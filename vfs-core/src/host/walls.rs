@@ -16,6 +16,8 @@ pub struct Walls {
     pub udp: bool,
     /// Resolve names: UDP, and the files of the resolver.
     pub dns: bool,
+    /// Use the host's standard input, output and error.
+    pub standard_streams: bool,
     /// Read these files, and what is below these folders.
     pub read: Vec<PathBuf>,
     /// Read, write, make and remove below these.
@@ -59,6 +61,7 @@ impl fmt::Display for Walls {
             ("tcp-listen", self.tcp_listen),
             ("udp", self.udp),
             ("dns", self.dns),
+            ("standard-streams", self.standard_streams),
         ]
         .iter()
         .filter(|(_, may)| *may)

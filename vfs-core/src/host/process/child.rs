@@ -54,9 +54,14 @@ struct Lanes {
 
 impl Child {
     /// Starts the program. The listener wants to know of a failure.
-    pub(super) fn launch(program: &File, path: &Path, provider: &str) -> Result<(Arc<Child>, Failure)> {
+    pub(super) fn launch(
+        program: &File,
+        path: &Path,
+        provider: &str,
+        standard_streams: bool,
+    ) -> Result<(Arc<Child>, Failure)> {
         let forks = forks();
-        let Launched { control, supervisor, failure } = launch(program, path, provider)?;
+        let Launched { control, supervisor, failure } = launch(program, path, provider, standard_streams)?;
         let child = Arc::new(Child {
             control,
             supervisor,

@@ -12,7 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use std::ffi::{CString, c_char, c_int, c_long};
 use std::fs::File;
-use std::io;
+use std::io::{self, stderr, stdin, stdout};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -39,15 +39,21 @@ const ABOVE: RawFd = 16;
 
 /// Starts the program for a provider. `program` was checked, and is what runs; `path` is for messages.
 ///
-/// The program has descriptors 0 to 2 on /dev/null, 3 the control socket, 4 the supervisor's, 5 a pidfd of the host, and no others;
-/// no environment; and all signals blocked, since a handler of the host's must not run in the copy: it unblocks them first.
+/// The program has descriptors 0 to 2 of the host's, if it may have its `standard_streams`; 3 the control socket, 4 the supervisor's,
+/// 5 a pidfd of the host, and no others; no environment; and all signals blocked, since a handler of the host's must not run in the copy: it unblocks them first.
 ///
 /// # Errors
 /// EMFILE, EAGAIN, ENOMEM: the system gives no process or descriptor. ENOEXEC, EACCES: it is no program.
-pub(super) fn launch(program: &File, path: &Path, provider: &str) -> Result<Launched> {
+pub(super) fn launch(
+    program: &File,
+    path: &Path,
+    provider: &str,
+    standard_streams: bool,
+) -> Result<Launched> {
     let (control, their_control) = Socket::pair()?;
     let (supervisor, their_supervisor) = Socket::pair()?;
-    let started = start(program, provider, [their_control.as_fd(), their_supervisor.as_fd()]);
+    let sockets = [their_control.as_fd(), their_supervisor.as_fd()];
+    let started = start(program, provider, standard_streams, sockets);
     let pipe = started.map_err(|error| not_started(error, path))?;
     Ok(Launched { control, supervisor, failure: Failure { path: path.to_owned(), pipe } })
 }
@@ -65,13 +71,17 @@ fn not_started(error: io::Error, path: &Path) -> Error {
     Error::from(error).context(format!("start {}", path.display()))
 }
 
-fn start(program: &File, provider: &str, sockets: [BorrowedFd<'_>; 2]) -> io::Result<OwnedFd> {
-    let null = File::options().read(true).write(true).open("/dev/null")?;
+fn start(
+    program: &File,
+    provider: &str,
+    standard_streams: bool,
+    sockets: [BorrowedFd<'_>; 2],
+) -> io::Result<OwnedFd> {
     let host = pidfd_open(getpid(), PidfdFlags::empty())?;
     let (failure, fails) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let null = null.as_fd();
     let [control, supervisor] = sockets;
-    let own = [null, null, null, control, supervisor, host.as_fd()].map(above).into_iter();
+    let own = streams(standard_streams)?.into_iter().map(Ok);
+    let own = own.chain([control, supervisor, host.as_fd()].map(above));
     let own = own.collect::<io::Result<Vec<OwnedFd>>>()?;
     let (program, fails) = (above(program.as_fd())?, above(fails.as_fd())?);
     let name = CString::new(provider)?;
@@ -84,6 +94,18 @@ fn start(program: &File, provider: &str, sockets: [BorrowedFd<'_>; 2]) -> io::Re
     };
     without_signals(|| clone_and_reap(&plan))?;
     Ok(failure)
+}
+
+/// What is to be standard input, output and error: the host's own, or each open in the wrong direction. Who uses them is told so
+/// then, and loses nothing in silence.
+fn streams(hosts: bool) -> io::Result<[OwnedFd; 3]> {
+    let (reads, writes) = (File::open("/dev/null")?, File::options().write(true).open("/dev/null")?);
+    let or = |own: BorrowedFd<'_>, null: &File| match hosts {
+        // The host may have closed it.
+        true => above(own).or_else(|_| above(null.as_fd())),
+        false => above(null.as_fd()),
+    };
+    Ok([or(stdin().as_fd(), &writes)?, or(stdout().as_fd(), &reads)?, or(stderr().as_fd(), &reads)?])
 }
 
 /// A copy of a descriptor whose number is in nobody's way.
@@ -207,7 +229,7 @@ mod tests {
     #[test]
     fn what_is_no_program_is_an_error_that_names_it() {
         let text = tempfile::NamedTempFile::new().unwrap();
-        let launched = launch(text.as_file(), Path::new("/x/zvfs-provider"), "null").unwrap();
+        let launched = launch(text.as_file(), Path::new("/x/zvfs-provider"), "null", false).unwrap();
         let mut ended = [PollFd::new(&launched.control, PollFlags::IN)];
         let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
         assert_eq!(poll(&mut ended, Some(&limit)), Ok(1), "it goes on");

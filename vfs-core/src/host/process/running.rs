@@ -59,7 +59,8 @@ impl Source {
     /// # Errors
     /// The library's; EIO: the process ended. ECANCELED, ETIMEDOUT: the context did, and the process is killed.
     pub(super) fn launch(&self, context: &Context) -> Result<(Running, Info)> {
-        let (child, failure) = Child::launch(&self.program.file, &self.program.path, &self.name)?;
+        let Program { path, file } = &self.program;
+        let (child, failure) = Child::launch(file, path, &self.name, self.walls.standard_streams)?;
         // It holds the child until that has ended.
         listener::spawn(child.clone(), failure)?;
         let running = Running { child, started: AtomicBool::new(false) };

@@ -49,6 +49,7 @@ impl Reader<'_> {
                 "tcp-listen" => walls.tcp_listen = self.boolean("tcp-listen", value)?,
                 "udp" => walls.udp = self.boolean("udp", value)?,
                 "dns" => walls.dns = self.boolean("dns", value)?,
+                "standard-streams" => walls.standard_streams = self.boolean("standard-streams", value)?,
                 "read" => {
                     let what = "`read` is a list of paths: write read = [\"/etc/ssl\"]";
                     walls.read = self.paths("read", value, what)?;
@@ -59,7 +60,16 @@ impl Reader<'_> {
                 }
                 "memory" => walls.memory = Some(self.memory(value)?),
                 _ => {
-                    let known = ["tcp-connect", "tcp-listen", "udp", "dns", "read", "write", "memory"];
+                    let known = [
+                        "tcp-connect",
+                        "tcp-listen",
+                        "udp",
+                        "dns",
+                        "standard-streams",
+                        "read",
+                        "write",
+                        "memory",
+                    ];
                     return Err(self.unknown(key, " of `may`", &known));
                 }
             }
