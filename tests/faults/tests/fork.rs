@@ -3,17 +3,20 @@
 use std::process::Command;
 use zvfs_abi_tests::run;
 use zvfs_faults::{LIMIT, Plugins};
+use zvfs_test_support::provider_process;
 
 #[test]
 fn a_child_cannot_use_its_parents_instances_but_its_own() {
     for threads in ["ZVFS_THREADS_PER_FILE", "ZVFS_THREADS_PER_INSTANCE", "ZVFS_THREADS_PER_LIBRARY"] {
         let plugins = Plugins::new();
         plugins.add("behave", "behave", &[&format!("THREADS={threads}")]);
-        // Forking is for a program with one thread, which a test is not.
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs-faults-host"));
-        command.arg("fork").arg(plugins.path());
-        let output = run(command, LIMIT).unwrap();
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success() && out == "ok\n", "{threads}: {out}{err}");
+        for program in [None, Some(provider_process().with_file_name(""))] {
+            // Forking is for a program with one thread, which a test is not.
+            let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs-faults-host"));
+            command.arg("fork").arg(plugins.path()).args(&program);
+            let output = run(command, LIMIT).unwrap();
+            let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+            assert!(output.status.success() && out == "ok\n", "{threads}, {program:?}: {out}{err}");
+        }
     }
 }

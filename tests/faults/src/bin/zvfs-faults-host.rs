@@ -1,17 +1,20 @@
 //! A small host for what a test cannot do to its own process: fork it, change its environment, close its stderr.
 //!
-//! `load NAME PATH` loads a library; `open DESCRIPTOR` opens one with the configuration that is found; `fork FOLDER` goes on
-//! in a child; `stuck FOLDER MARK OBJECT` opens, asks about and lists `stuck:`, and ends that once the file MARK is there and all wait for OBJECT. Prints what came of it; exit code 0 is success, 1 an error of the library or the open.
+//! `load NAME PATH` loads a library; `open DESCRIPTOR` opens one with the configuration that is found; `fork FOLDER...` goes on
+//! in a child, with the provider in a process if there is a second folder, which has zvfs-provider; `stuck FOLDER MARK OBJECT` opens, asks about and lists `stuck:`, and ends that once the file MARK is there and all wait for OBJECT. Prints what came of it; exit code 0 is success, 1 an error of the library or the open.
 #![expect(unsafe_code, reason = "fork and _exit are unsafe")]
 
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, wait, waitpid};
 use std::io::Write;
 use std::path::Path;
 use std::process::{ExitCode, exit};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Configuration, Control, Error, Library, OpenFile, OpenFlags, OpenOptions, Registry};
+use vfs_core::{
+    Code, Configuration, Control, Error, Library, OpenFile, OpenFlags, OpenOptions, Registry, Walls,
+};
 
 const CHILD_LIMIT: Duration = Duration::from_secs(60);
 
@@ -21,7 +24,7 @@ fn main() -> ExitCode {
     let result = match arguments[..] {
         ["load", name, path] => Library::load(Path::new(path), name, None).map(drop).map_err(Error::from),
         ["open", descriptor] => open(descriptor),
-        ["fork", folder] => fork(Path::new(folder)),
+        ["fork", ref folders @ ..] => fork(folders),
         ["stuck", folder, mark, object] => stuck(Path::new(folder), Path::new(mark), object),
         _ => return ExitCode::from(64),
     };
@@ -103,14 +106,28 @@ fn stuck(folder: &Path, mark: &Path, object: &str) -> ! {
     }
 }
 
+fn configuration(folders: &[&str]) -> Result<Configuration, Error> {
+    let mut configuration = Configuration::closed();
+    folders.iter().try_for_each(|folder| configuration.add_provider_path(*folder))?;
+    match folders {
+        [_, _] => configuration.place_in_process("behave", Walls::default())?,
+        _ => configuration.allow("behave")?,
+    }
+    Ok(configuration)
+}
+
 /// Opens `behave:process` (whose close kills a process that did not open it), forks, and uses everything in the child.
-fn fork(folder: &Path) -> Result<(), Error> {
-    let registry = Registry::new(Configuration::with_provider_path([folder]));
+fn fork(folders: &[&str]) -> Result<(), Error> {
+    let registry = Registry::new(configuration(folders)?);
     let mut file = registry.open("behave:process", &reading())?;
     file.read(&mut [0; 4])?;
-    // SAFETY: this process has one thread, so the child has every lock in a known state.
+    // A host that waits for any child must not meet one that is not its own.
+    if !matches!(wait(WaitOptions::NOHANG), Err(Errno::CHILD)) {
+        return Err(Error::new(Code::EIO, "the provider's process is a child of its host's"));
+    }
+    // SAFETY: this process has one thread, or another one that only listens, so the child has every lock in a known state.
     match unsafe { libc::fork() } {
-        0 => exit(match child(&registry, file, folder) {
+        0 => exit(match child(&registry, file, folders) {
             Ok(()) => 0,
             Err(text) => {
                 println!("child: {text}");
@@ -129,7 +146,7 @@ fn fork(folder: &Path) -> Result<(), Error> {
     }
 }
 
-fn child(registry: &Registry, mut file: OpenFile, folder: &Path) -> Result<(), String> {
+fn child(registry: &Registry, mut file: OpenFile, folders: &[&str]) -> Result<(), String> {
     let refused = |what: &str, result: Result<(), Error>| match result {
         Err(error) if error.code() == Code::EPERM && error.chain().contains("new registry after a fork") => {
             Ok(())
@@ -140,7 +157,7 @@ fn child(registry: &Registry, mut file: OpenFile, folder: &Path) -> Result<(), S
     refused("open", registry.open("behave:process", &reading()).map(drop))?;
     refused("stat", registry.stat("behave:process", &reading()).map(drop))?;
     drop(file);
-    let anew = Registry::new(Configuration::with_provider_path([folder]));
+    let anew = Registry::new(configuration(folders).map_err(|error| error.chain())?);
     let mut file = anew.open("behave:process", &reading()).map_err(|error| error.chain())?;
     file.read(&mut [0; 4]).map(drop).map_err(|error| error.chain())
 }

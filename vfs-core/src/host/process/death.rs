@@ -73,7 +73,7 @@ impl Death {
         while poll(&mut known, Some(&NEWS)) == Err(rustix::io::Errno::INTR) {}
         match self.story.get().or(self.killed.get()) {
             Some(story) => story.flattened(),
-            None => self.error("is gone".to_owned()),
+            None => self.error("closed what the call went through".to_owned()),
         }
     }
 

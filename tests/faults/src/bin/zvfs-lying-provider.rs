@@ -1,0 +1,137 @@
+//! In the place of `zvfs-provider`: a process that a hostile library has taken over, and that says to its host what it likes.
+//!
+//! It loads nothing. What it calls itself is the provider's name, but for `newer`, which speaks another version of the protocol, and
+//! `renamed`. A descriptor's rest says which lie its file tells; `honest` tells none.
+#![expect(unsafe_code, reason = "takes over the descriptors that a host gives it")]
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::net::{SendFlags, send};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::process::exit;
+use std::sync::Arc;
+use std::thread;
+use vfs_core::process::wire::{
+    Call, FileCall, FromProcess, FromSupervisor, NameCall, NameEntry, OnLane, Reply, ToProcess, ToSupervisor,
+    Upcall, VERSION,
+};
+use vfs_core::process::{Half, Heard, Lane, Socket};
+use vfs_core::{Capabilities, Info, OpenFlags};
+
+fn main() {
+    let name = std::env::args().nth(1).unwrap_or_default();
+    // SAFETY: a host gives the program these two, and nobody else has them.
+    let [control, supervisor] = [3, 4].map(|number| Socket::from(unsafe { OwnedFd::from_raw_fd(number) }));
+    thread::spawn(move || supervise(&supervisor));
+    let control = Arc::new(control);
+    while let Ok(Heard::Message(message, descriptors)) = control.hear() {
+        match message {
+            ToProcess::Hello { .. } => {
+                let version = if name == "newer" { VERSION + 1 } else { VERSION };
+                let _ = control.say(&FromProcess::Hello { version }, &[]);
+            }
+            ToProcess::Lane { .. } => {
+                let (name, control) = (name.clone(), control.clone());
+                let lane = Lane::try_from(descriptors).expect("a lane");
+                thread::spawn(move || serve(lane, &name, &control));
+            }
+            ToProcess::Control { .. } => {}
+        }
+    }
+    exit(0)
+}
+
+/// Dies as it is told to.
+fn supervise(socket: &Socket) {
+    if let Ok(Heard::Message(ToSupervisor::Kill, _)) = socket.hear() {
+        let _ = socket.say(&FromSupervisor::Ended { status: libc::SIGKILL }, &[]);
+    }
+    exit(0)
+}
+
+fn serve(mut lane: Lane, name: &str, control: &Socket) {
+    // A test has one file at a time.
+    let mut lie = String::new();
+    while let Ok(Heard::Message(call, _)) = lane.hear() {
+        let reply = match call {
+            Call::Load { .. } => Reply::Info(info(name)),
+            Call::Open(request) => {
+                lie =
+                    request.descriptor.split_once(':').map_or_else(String::new, |(_, rest)| rest.to_owned());
+                open_reply(&lie)
+            }
+            Call::File { call, .. } => match tell(&mut lane, &lie, call, control) {
+                Some(reply) => reply,
+                None => continue,
+            },
+            Call::Name(NameCall::List, request) => {
+                list(&mut lane, &request.descriptor);
+                Reply::Done
+            }
+            _ => Reply::Done,
+        };
+        let _ = lane.say(Half::Call, &OnLane::Reply(reply), None);
+    }
+}
+
+fn info(name: &str) -> Info {
+    let name = if name == "renamed" { "other" } else { name };
+    let info = Info::new(name, "1", "lies").supported_flags(OpenFlags::READ | OpenFlags::WRITE);
+    if name == "schemeless" { info.schemes([""; 0]) } else { info }
+}
+
+fn open_reply(lie: &str) -> Reply {
+    let all = Capabilities::from_bits(0x3ff).bits();
+    if lie == "open" { Reply::Done } else { Reply::Opened { capabilities: all, inner: 0 } }
+}
+
+/// Answers a call of a file; `None`: in a way of its own.
+fn tell(lane: &mut Lane, lie: &str, call: FileCall, control: &Socket) -> Option<Reply> {
+    let raw = |lane: &Lane, packet: &[u8]| {
+        let _ = send(lane.as_fd(), packet, SendFlags::empty());
+        None
+    };
+    let beside = |lane: &mut Lane, reply: Reply, path: &str, flags: OFlags| {
+        let file = open(path, flags, Mode::empty()).expect(path);
+        let _ = lane.say(Half::Call, &OnLane::Reply(reply), Some(file.as_fd()));
+        None
+    };
+    let lease = Reply::Lease { offset: 0, limit: u64::MAX };
+    match (lie, call) {
+        ("more", FileCall::Read { count }) => Some(Reply::Number(u64::from(count) + 1)),
+        ("most", _) => Some(Reply::Number(u64::MAX)),
+        ("nothing", FileCall::Write { .. }) => Some(Reply::Number(0)),
+        ("another", FileCall::Read { .. }) => Some(Reply::Done),
+        ("garbage", _) => raw(lane, &[0, 99]),
+        ("unknown", _) => raw(lane, &[7]),
+        ("longer", _) => raw(lane, &[1, 0xff, 0xff, 0xff, 0x7f]),
+        ("surplus", _) => beside(lane, Reply::Number(0), "/dev/null", OFlags::RDONLY),
+        ("lends-nothing", _) => Some(lease),
+        ("lends-a-device", _) => beside(lane, lease, "/dev/zero", OFlags::RDWR),
+        ("lends-the-other-way", FileCall::Lease(_)) => beside(lane, lease, "/etc/passwd", OFlags::RDONLY),
+        ("goes-on", _) => {
+            let _ = lane.say(Half::Call, &OnLane::GoOn(true), None);
+            None
+        }
+        ("lists", _) => {
+            let _ = lane.say(Half::Upcall, &OnLane::Upcall(Upcall::Names(Vec::new())), None);
+            None
+        }
+        ("on-control", _) => {
+            let _ = send(control.as_fd(), &[99], SendFlags::empty());
+            None
+        }
+        (_, FileCall::Read { .. } | FileCall::Write { .. }) => Some(Reply::Number(1)),
+        _ => Some(Reply::Done),
+    }
+}
+
+/// Lists names that are none, one that is, and goes on after the host has had enough.
+fn list(lane: &mut Lane, descriptor: &str) {
+    let names = ["", ".", "..", "a/b", "a\0b", "name"];
+    let names: Vec<_> = names.map(|name| NameEntry { bytes: name.into(), stat: None }).into();
+    let times = if descriptor.ends_with("on-and-on") { 2 } else { 1 };
+    for _ in 0..times {
+        let _ = lane.say(Half::Upcall, &OnLane::Upcall(Upcall::Names(names.clone())), None);
+        let _ = lane.hear::<Reply>();
+    }
+}

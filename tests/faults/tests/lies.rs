@@ -1,0 +1,139 @@
+//! A provider's process that lies to its host: each lie ends that process and nothing else.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use vfs_core::{
+    Code, Configuration, Direction, Error, OpenFile, OpenFlags, OpenOptions, Registry, Result, Walls,
+};
+use zvfs_faults::bounded;
+
+/// A registry of providers whose process is the lying one, whatever their library is.
+fn registry(folder: &Path) -> Registry {
+    symlink(env!("CARGO_BIN_EXE_zvfs-lying-provider"), folder.join("zvfs-provider")).unwrap();
+    let mut configuration = Configuration::closed();
+    configuration.add_provider_path(folder).unwrap();
+    for name in ["lies", "newer", "renamed", "schemeless"] {
+        fs::write(folder.join(format!("libzvfs_{name}.so")), "").unwrap();
+        configuration.place_in_process(name, Walls::default()).unwrap();
+    }
+    Registry::new(configuration)
+}
+
+fn open(registry: &Registry, descriptor: &str) -> Result<OpenFile> {
+    registry.open(descriptor, &OpenOptions::new(OpenFlags::READ | OpenFlags::WRITE))
+}
+
+fn read(file: &mut OpenFile) -> Result<()> {
+    file.read(&mut [0]).map(drop)
+}
+
+fn write(file: &mut OpenFile) -> Result<()> {
+    file.write(b"x").map(drop)
+}
+
+fn lend(file: &mut OpenFile) -> Result<()> {
+    file.lease(Direction::Write).map(drop)
+}
+
+fn is_told(error: &Error, words: &str) {
+    assert_eq!(error.code(), Code::EIO, "{error:?}");
+    let (chain, whole) = (error.chain(), format!("`lies`'s process was killed: broke the protocol: {words}"));
+    assert!(chain.contains(&whole), "{chain}\n{whole}");
+}
+
+/// A lie, the call that hears it, and what the error says.
+type Lie = (&'static str, fn(&mut OpenFile) -> Result<()>, &'static str);
+
+const LIES: [Lie; 13] = [
+    ("more", read, "it returned 2 bytes where 1 were asked for"),
+    ("most", read, "it returned 18446744073709551615 bytes where 1 were asked for"),
+    ("most", write, "it took 18446744073709551615 bytes of 1"),
+    ("nothing", write, "it took 0 bytes of 1"),
+    ("another", read, "a reply is not one to its call"),
+    ("garbage", read, "a message cannot be read"),
+    ("unknown", read, "a packet is of no known kind"),
+    ("longer", read, "a message is longer than the payload"),
+    ("surplus", read, "a reply has a descriptor too many, or lacks one"),
+    ("lends-nothing", lend, "a reply has a descriptor too many, or lacks one"),
+    ("lends-the-other-way", lend, "it lent a file that is not open for the direction"),
+    ("goes-on", read, "it goes on with no listing"),
+    ("lists", read, "it lists what nobody asked for"),
+];
+
+#[test]
+fn a_lie_ends_its_process_and_the_next_open_starts_another() {
+    bounded(|| {
+        for (lie, call, words) in LIES {
+            let folder = tempfile::tempdir().unwrap();
+            let registry = registry(folder.path());
+            let mut other = open(&registry, "lies:honest").unwrap();
+            read(&mut other).unwrap();
+            let mut file = open(&registry, &format!("lies:{lie}")).unwrap();
+            is_told(&call(&mut file).expect_err(lie), words);
+            // Nothing that it says of any file can be believed.
+            is_told(&read(&mut file).expect_err(lie), words);
+            is_told(&read(&mut other).expect_err(lie), words);
+            read(&mut open(&registry, "lies:honest").unwrap()).unwrap();
+        }
+    });
+}
+
+#[test]
+fn lies_beyond_the_calls_of_a_file_are_heard_too() {
+    bounded(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = registry(folder.path());
+        is_told(&open(&registry, "lies:open").unwrap_err(), "a reply is not one to its call");
+        let mut file = open(&registry, "lies:on-control").unwrap();
+        is_told(&read(&mut file).unwrap_err(), "a message cannot be read");
+    });
+}
+
+#[test]
+fn a_device_is_not_lent() {
+    bounded(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = registry(folder.path());
+        let mut file = open(&registry, "lies:lends-a-device").unwrap();
+        assert_eq!(lend(&mut file).unwrap_err().code(), Code::ENOTSUP);
+        assert_eq!(lend(&mut file).unwrap_err().code(), Code::ENOTSUP, "the process lives");
+    });
+}
+
+#[test]
+fn names_that_are_none_are_passed_over_and_a_listing_ends_when_it_is_told_to() {
+    bounded(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = registry(folder.path());
+        let mut names = Vec::new();
+        let list = |descriptor: &str, names: &mut Vec<String>| {
+            registry.list(descriptor, &OpenOptions::default(), &mut |entry| {
+                names.push(entry.name.to_owned());
+                ControlFlow::Break(())
+            })
+        };
+        list("lies:", &mut names).unwrap();
+        assert_eq!(names, ["name"]);
+        is_told(&list("lies:on-and-on", &mut names).unwrap_err(), "it lists what nobody asked for");
+        assert_eq!(names, ["name", "name"]);
+    });
+}
+
+#[test]
+fn what_it_says_of_its_library_must_be_what_a_library_could_say() {
+    bounded(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = registry(folder.path());
+        for (name, code, words) in [
+            ("newer", Code::EPROTO, "version 2 of the protocol, and this host version 1"),
+            ("renamed", Code::ELIBBAD, "calls itself `other`"),
+            ("schemeless", Code::ELIBBAD, "no schemes"),
+        ] {
+            let error = open(&registry, &format!("{name}:x")).unwrap_err();
+            assert_eq!(error.code(), code, "{error:?}");
+            assert!(error.chain().contains(words), "{}", error.chain());
+        }
+    });
+}
