@@ -1,13 +1,15 @@
 //! When a library is loaded and started: at its first use, once, by whoever comes first.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
-use vfs_core::{Configuration, Control, OpenFlags, OpenOptions, Registry};
+use vfs_core::{Code, Configuration, Control, OpenFlags, OpenOptions, Registry, Walls, is_loading};
 use zvfs_abi_tests::run;
 use zvfs_faults::{LIMIT, Plugins, bounded};
+use zvfs_test_support::provider_process;
 
 /// A folder with the plug-in `loud`, and the file where it leaves its marks.
 fn loud() -> (Plugins, PathBuf) {
@@ -162,4 +164,51 @@ fn a_library_that_never_comes_back_is_left_behind() {
             assert!(line.starts_with(before) && line.ends_with(after), "{line}\nis not\n{expected}");
         }
     }
+}
+
+/// In a process it is not left behind: that ends with the last who waits.
+#[test]
+fn a_library_that_never_comes_back_ends_with_its_process() {
+    bounded(|| {
+        for stays in ["IN=1", "IN=2", "IN=3"] {
+            let plugins = Plugins::new();
+            let mark = plugins.path().join("mark");
+            plugins.add("stuck", "stuck", &[&format!("MARK={:?}", mark.display().to_string()), stays]);
+            let mut configuration = Configuration::closed();
+            for folder in [plugins.path(), provider_process().with_file_name("")] {
+                configuration.add_provider_path(folder).unwrap();
+            }
+            let walls = Walls { write: vec![plugins.path()], ..Walls::default() };
+            configuration.place_in_process("stuck", walls).unwrap();
+            let registry = Registry::new(configuration);
+            // Another process each time.
+            for _ in 0..2 {
+                let control = Control::new();
+                let how = OpenOptions::new(OpenFlags::READ).control(&control);
+                thread::scope(|scope| {
+                    let opener = scope.spawn(|| registry.open("stuck:x", &how).map(drop).unwrap_err());
+                    wait_until(|| mark.exists());
+                    assert!(runs("stuck"));
+                    control.cancel();
+                    assert_eq!(opener.join().unwrap().code(), Code::ECANCELED, "{stays}");
+                });
+                wait_until(|| !runs("stuck") && !is_loading());
+                fs::remove_file(&mark).unwrap();
+            }
+        }
+    });
+}
+
+fn wait_until(it_is_so: impl Fn() -> bool) {
+    while !it_is_so() {
+        thread::yield_now();
+    }
+}
+
+/// Whether there is a process of a provider.
+fn runs(provider: &str) -> bool {
+    let wanted = format!("zvfs-provider\0{provider}\0");
+    let processes =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path().join("cmdline")));
+    processes.filter_map(|path| fs::read(path).ok()).any(|command| command == wanted.as_bytes())
 }

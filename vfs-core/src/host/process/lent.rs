@@ -41,8 +41,8 @@ pub(super) struct Caller<'c> {
 enum Patience<'c> {
     /// As long as it likes.
     Endless,
-    /// Until the call's control has ended it, and a second more.
-    Controlled(&'c Context),
+    /// Until the call's control has ended it, and so many waits more.
+    Controlled(&'c Context, u32),
     /// So many waits; then it is killed, and this is why.
     Counted { left: u32, why: &'static str },
 }
@@ -54,9 +54,14 @@ pub(super) enum Answer {
 }
 
 impl<'c> Caller<'c> {
-    /// Who waits for a file, or for a process to start.
+    /// Who waits for a file: the process gets a second to end the call.
     pub(super) fn of(context: &'c Context) -> Caller<'c> {
-        Caller { patience: Patience::Controlled(context), each: None }
+        Caller { patience: Patience::Controlled(context, A_SECOND), each: None }
+    }
+
+    /// Who waits for a library to load or start, which nothing but the process's end can end.
+    pub(super) fn of_start(context: &'c Context) -> Caller<'c> {
+        Caller { patience: Patience::Controlled(context, 0), each: None }
     }
 
     /// Who lists, too.
@@ -185,14 +190,14 @@ impl<'p> Lent<'p> {
             Patience::Endless => {
                 let _ = poll(&mut [PollFd::from_borrowed_fd(lane, PollFlags::IN)], None);
             }
-            Patience::Controlled(context) => {
+            Patience::Controlled(context, left) => {
                 let Err(ended) = context.wait(Some(lane), Events::READ, None) else { return Ok(()) };
                 let why = match ended.code() {
                     Code::ECANCELED => "it did not end a call 1 s after its cancel",
                     Code::ETIMEDOUT => "it did not end a call 1 s after its deadline",
                     _ => return Err(ended),
                 };
-                caller.patience = Patience::Counted { left: A_SECOND, why };
+                caller.patience = Patience::Counted { left: *left, why };
             }
             Patience::Counted { left, why } => {
                 let came = poll(&mut [PollFd::from_borrowed_fd(lane, PollFlags::IN)], Some(&WAIT));

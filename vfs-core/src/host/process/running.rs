@@ -69,7 +69,7 @@ impl Source {
         running.child.tell(&hello, &[self.library.file.as_fd()])?;
         let call = Call::Load { path: self.library.path.clone() };
         let mut lane = Lent::new(&running.child)?;
-        let loaded = lane.call(&call, &mut Caller::of(context));
+        let loaded = lane.call(&call, &mut Caller::of_start(context));
         let (reply, _) = loaded.map_err(|error| running.left(context, error))?;
         match reply {
             Reply::Info(info) => {
@@ -106,7 +106,7 @@ impl Running {
             settings: settings.clone(),
         };
         let mut lane = Lent::new(&self.child)?;
-        let started = lane.call(&call, &mut Caller::of(context));
+        let started = lane.call(&call, &mut Caller::of_start(context));
         let (reply, _) = started.map_err(|error| self.left(context, error))?;
         match reply {
             Reply::Done => {
