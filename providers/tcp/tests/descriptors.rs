@@ -9,7 +9,13 @@ use common::*;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use vfs_core::{Code, OpenOptions};
+use vfs_core::{Code, OpenOptions, Provider};
+use zvfs_tcp::Tcp;
+
+/// What this test is about.
+fn provider() -> Box<dyn Provider> {
+    Box::new(Tcp)
+}
 
 /// A pipe for whose connection no descriptor was left waited for its other end until its deadline.
 #[test]

@@ -10,7 +10,6 @@ use std::time::Duration;
 use vfs_core::{
     Code, Configuration, Error, Host, HostCalls, Level, OpenFile, OpenFlags, OpenOptions, Registry, Result,
 };
-use zvfs_conformance::load_built;
 use zvfs_http_servers::{Answer, FaultServer, Object, Request, pattern};
 
 pub const READ: OpenFlags = OpenFlags::READ;
@@ -38,7 +37,7 @@ pub fn logging(settings: &str) -> (Registry, Log) {
     let log = Log::default();
     let host = Host::new(Arc::new(log.clone()));
     let registry = Registry::with_host(Configuration::parse(&configuration).unwrap(), host);
-    registry.register(load_built("http").unwrap()).unwrap();
+    registry.register(crate::provider()).unwrap();
     (registry, log)
 }
 

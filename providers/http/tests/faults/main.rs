@@ -18,3 +18,11 @@ mod statuses;
 mod stops;
 mod tls;
 mod uploads;
+
+use vfs_core::Provider;
+use zvfs_conformance::load_built;
+
+/// What these tests are about.
+fn provider() -> Box<dyn Provider> {
+    load_built("http").unwrap()
+}

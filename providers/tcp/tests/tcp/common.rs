@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Configuration, Control, Error, OpenFile, OpenFlags, OpenOptions, Registry, Result};
-use zvfs_tcp::Tcp;
+use vfs_core::{Code, Configuration, Error, OpenFile, OpenFlags, OpenOptions, Registry, Result};
 
 pub const READ: OpenFlags = OpenFlags::READ;
 pub const WRITE: OpenFlags = OpenFlags::WRITE;
@@ -24,7 +23,7 @@ pub fn registry(settings: &str) -> Registry {
     let configuration =
         Configuration::parse(&format!("[provider.tcp]\nsettings = {{ {settings} }}\n")).unwrap();
     let registry = Registry::new(configuration);
-    registry.register(Box::new(Tcp)).unwrap();
+    registry.register(crate::provider()).unwrap();
     registry
 }
 
@@ -238,13 +237,6 @@ pub fn read_to_end(file: &mut OpenFile) -> Vec<u8> {
     let (all, error) = drain(file);
     assert!(error.is_none(), "after {} bytes: {}", all.len(), error.unwrap().chain());
     all
-}
-
-/// A control whose calls end after a time.
-pub fn deadline(after: Duration) -> Control {
-    let control = Control::new();
-    control.set_deadline(Some(Instant::now() + after));
-    control
 }
 
 /// Bytes that no two places have alike.

@@ -4,7 +4,8 @@ use crate::common::*;
 use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
-use vfs_core::{Finish, OpenOptions, Provider};
+use std::time::Instant;
+use vfs_core::{Control, Finish, OpenOptions, Provider};
 use zvfs_conformance::{Blocking, Subject, load_built, run};
 use zvfs_tcp::Tcp;
 
@@ -20,8 +21,7 @@ fn suite(provider: Box<dyn Provider>) {
         .source(move |name, content| {
             let (registry, content) = (writing.clone(), content.to_vec());
             let descriptor = format!("netpipe:{name}");
-            let mut writer =
-                registry.open(&descriptor, &OpenOptions::new(WRITE).control(&deadline(SLACK)))?;
+            let mut writer = registry.open(&descriptor, &OpenOptions::new(WRITE).control(&slack()))?;
             in_thread(move || {
                 // A check may close before it has read everything.
                 let _ = writer.write_all(&content).and_then(|()| writer.finish(Finish::Commit));
@@ -30,7 +30,7 @@ fn suite(provider: Box<dyn Provider>) {
         })
         .sink(move |name| {
             let descriptor = format!("netpipe:{name}");
-            let mut reader = reading.open(&descriptor, &OpenOptions::new(READ).control(&deadline(SLACK)))?;
+            let mut reader = reading.open(&descriptor, &OpenOptions::new(READ).control(&slack()))?;
             let arrived = in_thread(move || {
                 let (bytes, error) = drain(&mut reader);
                 error.is_none().then_some(bytes)
@@ -56,4 +56,11 @@ fn through_the_library() {
     let library = load_built("tcp").unwrap();
     assert_eq!(library.info(), Tcp.info());
     suite(library);
+}
+
+/// A control whose calls end should they last.
+fn slack() -> Control {
+    let control = Control::new();
+    control.set_deadline(Some(Instant::now() + SLACK));
+    control
 }

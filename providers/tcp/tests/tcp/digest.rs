@@ -1,7 +1,6 @@
 //! Digests of whole pipes: both ends ask for them, and compare.
 
 use crate::common::*;
-use std::os::fd::AsFd;
 use vfs_core::{Code, Finish, OpenFile, OpenFlags, OpenOptions};
 
 fn open(house: &House, name: &str, writes: bool, digest: Option<&str>) -> OpenFile {
@@ -66,16 +65,6 @@ fn an_empty_pipe_passes_and_a_reader_that_stops_early_is_none_of_its_business() 
     assert!(read_exactly(&mut reader, 100_000) == content);
     drop(reader);
     sending.recv_timeout(SLACK).unwrap().unwrap();
-}
-
-#[test]
-fn digests_need_to_see_the_bytes() {
-    let house = House::direct();
-    let (_reader, writer) =
-        (open(&house, "a", false, Some("sha256")), open(&house, "a", true, Some("sha256")));
-    let mut writer = writer;
-    let file = tempfile::tempfile().unwrap();
-    refused(writer.send_from(file.as_fd(), 0, 1), Code::ENOTSUP, "digests");
 }
 
 #[test]

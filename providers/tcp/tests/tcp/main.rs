@@ -17,3 +17,17 @@ mod table;
 mod takeover;
 mod tls;
 mod zpipes;
+
+use vfs_core::{Capabilities, Code, Provider};
+use zvfs_tcp::Tcp;
+
+/// What these tests are about.
+fn provider() -> Box<dyn Provider> {
+    Box::new(Tcp)
+}
+
+/// What a writer's file can do here besides.
+const SPLICE: Capabilities = Capabilities::SPLICE;
+
+/// What a writer is told whose reader's host was killed.
+const READER_KILLED: Code = Code::ECONNRESET;

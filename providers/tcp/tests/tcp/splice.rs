@@ -1,11 +1,11 @@
 //! Files that go into a pipe without passing through this process.
 
-use crate::common::{House, SLACK, deadline, each_way, in_thread, read_to_end, refused, sample};
+use crate::common::{House, SLACK, each_way, in_thread, read_to_end, refused, sample};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::time::Duration;
-use vfs_core::{Code, Finish, OpenFile, OpenFlags, OpenOptions};
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Control, Finish, OpenFile, OpenFlags, OpenOptions, Registry};
 
 fn file(content: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
@@ -46,7 +46,8 @@ fn a_frame_of_a_file_that_a_deadline_interrupts_is_finished() {
     let mut reader = house.reader("a");
     let content = sample(8_000_000);
     let file = file(&content);
-    let control = deadline(Duration::from_millis(200));
+    let control = Control::new();
+    control.set_deadline(Some(Instant::now() + Duration::from_millis(200)));
     let how = OpenOptions::new(OpenFlags::WRITE).control(&control);
     let mut writer = house.writing.open(&house.descriptor("a"), &how).unwrap();
     let mut sent = 0;
@@ -70,6 +71,17 @@ fn checksums_need_to_see_the_bytes() {
     let (_reader, mut writer) = (house.reader("a"), house.writer("a"));
     refused(writer.send_from(file(b"x").as_fd(), 0, 1), Code::ENOTSUP, "checksums");
     writer.write_all(b"still works").unwrap();
+}
+
+#[test]
+fn digests_need_to_see_the_bytes() {
+    let house = House::direct();
+    let open = |at: &Registry, flags| {
+        at.open(&house.descriptor("a"), &OpenOptions::new(flags).setting("digest", "sha256")).unwrap()
+    };
+    let (_reader, mut writer) =
+        (open(&house.reading, OpenFlags::READ), open(&house.writing, OpenFlags::WRITE));
+    refused(writer.send_from(file(b"x").as_fd(), 0, 1), Code::ENOTSUP, "digests");
 }
 
 #[test]

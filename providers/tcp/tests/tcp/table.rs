@@ -9,10 +9,7 @@ fn bytes_go_through_and_the_end_is_the_end() {
     each_way(|house| {
         let (mut reader, mut writer) = (house.reader("a"), house.writer("a"));
         assert_eq!(reader.capabilities(), Capabilities::READABLE | Capabilities::CANCEL);
-        assert_eq!(
-            writer.capabilities(),
-            Capabilities::WRITABLE | Capabilities::CANCEL | Capabilities::SPLICE
-        );
+        assert_eq!(writer.capabilities(), Capabilities::WRITABLE | Capabilities::CANCEL | crate::SPLICE);
         let content = sample(3_000_000);
         let sent = content.clone();
         let outcome = in_thread(move || {
