@@ -22,10 +22,10 @@ pub enum Format {
 }
 
 /// The reports of a run.
-pub struct Reports(Arc<Mutex<Place>>);
+pub struct Reports(Arc<Mutex<Destination>>);
 
 /// Where they go, and which are yet to come.
-struct Place {
+struct Destination {
     format: Option<Format>,
     file: Option<(String, File)>,
     manifests: VecDeque<PathBuf>,
@@ -49,7 +49,7 @@ impl Reports {
         let file = path.map(create).transpose()?;
         let format = format.or(file.as_ref().map(|_| Format::Text));
         let manifests = manifests.iter().cloned().collect();
-        let place = Arc::new(Mutex::new(Place { format, file, manifests }));
+        let place = Arc::new(Mutex::new(Destination { format, file, manifests }));
         let reports = Reports(place.clone());
         process::on_foreign_exit(move |why| {
             // A report that is being written is not waited for: the thread may be stuck.
@@ -66,7 +66,7 @@ impl Reports {
     }
 }
 
-impl Place {
+impl Destination {
     fn add(&mut self, mut report: Report) -> Result<(), Failure> {
         report.manifest = self.manifests.pop_front().map(|path| path.display().to_string());
         let text = match self.format {

@@ -146,7 +146,7 @@ impl<T: Send + Sync + 'static> Work<T> {
         let done = self.done.lock().clone();
         if let Some(done) = done {
             let _waits = context.waits_for(object);
-            let _waiting = Waiting::new(self);
+            let _waiter = Waiter::new(self);
             context.wait(Some(done.as_fd()), Events::READ, None).map_err(|error| self.left(error))?;
         }
         match self.result.get() {
@@ -182,16 +182,16 @@ impl<T: Send + Sync + 'static> Work<T> {
 }
 
 /// One who waits.
-struct Waiting<'w, T>(&'w Work<T>);
+struct Waiter<'w, T>(&'w Work<T>);
 
-impl<'w, T> Waiting<'w, T> {
-    fn new(work: &'w Work<T>) -> Waiting<'w, T> {
+impl<'w, T> Waiter<'w, T> {
+    fn new(work: &'w Work<T>) -> Waiter<'w, T> {
         work.waiting.fetch_add(1, Ordering::SeqCst);
-        Waiting(work)
+        Waiter(work)
     }
 }
 
-impl<T> Drop for Waiting<'_, T> {
+impl<T> Drop for Waiter<'_, T> {
     fn drop(&mut self) {
         let work = self.0;
         if work.waiting.fetch_sub(1, Ordering::SeqCst) == 1

@@ -3,7 +3,7 @@
 use super::death::Death;
 use super::inners::Inners;
 use super::lane::Lane;
-use super::launch::{Failure, Launched, launch};
+use super::launch::{LaunchFailure, Launched, launch};
 use super::socket::Socket;
 use super::wire::{FileId, ToProcess, ToSupervisor};
 use crate::code::Code;
@@ -59,7 +59,7 @@ impl Child {
         path: &Path,
         provider: &str,
         standard_streams: bool,
-    ) -> Result<(Arc<Child>, Failure)> {
+    ) -> Result<(Arc<Child>, LaunchFailure)> {
         let forks = forks();
         let Launched { control, supervisor, failure } = launch(program, path, provider, standard_streams)?;
         let child = Arc::new(Child {

@@ -25,7 +25,7 @@ impl FileContext {
         let control = Control::new();
         let origin = Origin { file, ..Origin::default() };
         let inner = control.context_of(origin, Log::none());
-        let context = Context::new(Arc::new(Waiting { inner, file, say }));
+        let context = Context::new(Arc::new(HostWaits { inner, file, say }));
         let new = FileContext { control, context };
         new.hear(state);
         new
@@ -48,13 +48,13 @@ pub fn file_of(context: &Context) -> Option<FileId> {
 }
 
 /// The control's own context, but for waits: the host is the one to hear of them.
-struct Waiting {
+struct HostWaits {
     inner: Context,
     file: FileId,
     say: SayWaiting,
 }
 
-impl ContextCalls for Waiting {
+impl ContextCalls for HostWaits {
     fn status(&self) -> Result<()> {
         self.inner.status()
     }

@@ -12,11 +12,11 @@ use std::sync::{Arc, RwLock};
 /// The inner files of all layers of a process.
 #[derive(Default)]
 pub(super) struct Inners {
-    open: Mutex<HashMap<InnerId, Arc<InnerFile>>>,
+    open: Mutex<HashMap<InnerId, Arc<OpenInner>>>,
     last: AtomicU64,
 }
 
-pub(super) struct InnerFile {
+pub(super) struct OpenInner {
     /// The layer's own.
     owner: FileId,
     /// A process may make calls that overlap though they must not: those are refused.
@@ -26,11 +26,11 @@ pub(super) struct InnerFile {
 impl Inners {
     pub(super) fn add(&self, owner: FileId, file: Box<dyn File>) -> InnerId {
         let inner = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        self.open.lock().insert(inner, Arc::new(InnerFile { owner, file: RwLock::new(file) }));
+        self.open.lock().insert(inner, Arc::new(OpenInner { owner, file: RwLock::new(file) }));
         inner
     }
 
-    pub(super) fn find(&self, inner: InnerId) -> Result<Arc<InnerFile>> {
+    pub(super) fn find(&self, inner: InnerId) -> Result<Arc<OpenInner>> {
         let none = || Error::new(Code::EBADF, format!("inner file {inner} is not open"));
         self.open.lock().get(&inner).cloned().ok_or_else(none)
     }

@@ -2,7 +2,7 @@
 
 use super::file::ProcessFile;
 use super::lent::Caller;
-use super::running::{Running, Source};
+use super::running::{Blueprint, Running};
 use super::tracked::Tracked;
 use super::wire::{self, Call, NameCall, NameEntry, Reply};
 use crate::context::Context;
@@ -24,7 +24,7 @@ pub(super) struct ProcessInstance {
 
 /// What a process of the instance is started with.
 pub(super) struct Recipe {
-    pub(super) source: Arc<Source>,
+    pub(super) blueprint: Arc<Blueprint>,
     /// What the library said first; that of each later process must be the same.
     pub(super) info: Info,
     pub(super) host: Host,
@@ -55,7 +55,7 @@ impl Recipe {
     }
 
     pub(super) fn start_another(&self, context: &Context) -> Result<Running> {
-        let (running, info) = self.source.launch(context)?;
+        let (running, info) = self.blueprint.launch(context)?;
         if info != self.info {
             return Err(running.child().death.error("has another library than the first one had".to_owned()));
         }
@@ -77,7 +77,7 @@ impl ProcessInstance {
         if let Some(running) = work.get() {
             return Ok(running.clone());
         }
-        let provider = &self.recipe.source.name;
+        let provider = &self.recipe.blueprint.name;
         let started = work.wait(context, format_args!("the start of provider `{provider}`"));
         started.map_err(|error| if work.failed() { self.in_start(error) } else { error })
     }
@@ -101,7 +101,7 @@ impl ProcessInstance {
     }
 
     fn in_start(&self, error: Error) -> Error {
-        error.context(format!("start provider `{}`", self.recipe.source.name))
+        error.context(format!("start provider `{}`", self.recipe.blueprint.name))
     }
 
     /// Makes one call on a name.

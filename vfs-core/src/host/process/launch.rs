@@ -24,11 +24,11 @@ pub(super) struct Launched {
     pub(super) control: Socket,
     /// To and from its parent, the supervisor.
     pub(super) supervisor: Socket,
-    pub(super) failure: Failure,
+    pub(super) failure: LaunchFailure,
 }
 
 /// Why the program could not be run, if that is why the sockets ended.
-pub(super) struct Failure {
+pub(super) struct LaunchFailure {
     path: PathBuf,
     /// Where an errno comes.
     pipe: OwnedFd,
@@ -55,10 +55,10 @@ pub(super) fn launch(
     let sockets = [their_control.as_fd(), their_supervisor.as_fd()];
     let started = start(program, provider, standard_streams, sockets);
     let pipe = started.map_err(|error| not_started(error, path))?;
-    Ok(Launched { control, supervisor, failure: Failure { path: path.to_owned(), pipe } })
+    Ok(Launched { control, supervisor, failure: LaunchFailure { path: path.to_owned(), pipe } })
 }
 
-impl Failure {
+impl LaunchFailure {
     pub(super) fn error(&self) -> Option<Error> {
         let mut errno = [0; 4];
         let read = rustix::io::read(&self.pipe, &mut errno);

@@ -48,7 +48,7 @@ enum Patience<'c> {
 }
 
 /// What answers the host.
-pub(super) enum Answer {
+pub(super) enum Answered {
     Reply(Reply, Vec<OwnedFd>),
     GoOn(bool),
 }
@@ -124,7 +124,7 @@ impl<'p> Lent<'p> {
     pub(super) fn call(&mut self, call: &Call, caller: &mut Caller<'_>) -> Result<(Reply, Option<OwnedFd>)> {
         self.say(Half::Call, call)?;
         self.at_rest = false;
-        let Answer::Reply(reply, mut descriptors) = self.answer(caller)? else {
+        let Answered::Reply(reply, mut descriptors) = self.answer(caller)? else {
             return Err(self.broken("it goes on with no listing"));
         };
         self.at_rest = true;
@@ -139,7 +139,7 @@ impl<'p> Lent<'p> {
     }
 
     /// Waits for an answer; serves what the call needs meanwhile.
-    pub(super) fn answer(&mut self, caller: &mut Caller<'_>) -> Result<Answer> {
+    pub(super) fn answer(&mut self, caller: &mut Caller<'_>) -> Result<Answered> {
         loop {
             self.wait(caller)?;
             let (message, descriptors) = match self.lane().hear() {
@@ -149,14 +149,14 @@ impl<'p> Lent<'p> {
                 Err(error) => return Err(self.child.kill(&error.chain())),
             };
             if let OnLane::Reply(reply) = message {
-                return Ok(Answer::Reply(reply, descriptors));
+                return Ok(Answered::Reply(reply, descriptors));
             }
             if !descriptors.is_empty() {
                 return Err(self.broken("a descriptor came with no reply"));
             }
             match message {
                 OnLane::Reply(_) => {}
-                OnLane::GoOn(on) => return Ok(Answer::GoOn(on)),
+                OnLane::GoOn(on) => return Ok(Answered::GoOn(on)),
                 OnLane::Upcall(upcall) => serve(self, upcall, caller)?,
                 OnLane::Waiting { object, refusal, file } => {
                     // Of a file that was closed meanwhile, a thread of the provider's own may say so.

@@ -1,7 +1,7 @@
 //! The thread that hears what a process, and its supervisor, say of their own accord: the log, and the end.
 
 use super::child::Child;
-use super::launch::Failure;
+use super::launch::LaunchFailure;
 use super::lent::{Caller, Lent};
 use super::socket::{Heard, broken};
 use super::wire::{FromProcess, FromSupervisor, VERSION};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const LINES: u32 = 200;
 
 /// Listens until the process has ended.
-pub(super) fn spawn(child: Arc<Child>, failure: Failure) -> Result<()> {
+pub(super) fn spawn(child: Arc<Child>, failure: LaunchFailure) -> Result<()> {
     let listener = Listener { child, lines: 0, since: Instant::now(), open: true };
     let thread = thread::Builder::new().name("zvfs-process".into());
     thread.spawn(move || listener.listen(&failure)).map(drop).map_err(|error| Error::no_thread(&error))
@@ -33,7 +33,7 @@ struct Listener {
 }
 
 impl Listener {
-    fn listen(mut self, failure: &Failure) {
+    fn listen(mut self, failure: &LaunchFailure) {
         loop {
             self.wait();
             self.hear_process();

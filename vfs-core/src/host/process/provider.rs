@@ -1,7 +1,7 @@
 //! A provider whose instances run in processes of their own.
 
 use super::instance::{ProcessInstance, Recipe};
-use super::running::{Program, Running, Source};
+use super::running::{Blueprint, Program, Running};
 use crate::context::Context;
 use crate::control::Control;
 use crate::error::Result;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// A library that was looked at in a process, which then becomes the first instance's.
 pub struct ProcessProvider {
-    source: Arc<Source>,
+    blueprint: Arc<Blueprint>,
     info: Info,
     first: Mutex<Option<Running>>,
 }
@@ -51,16 +51,16 @@ impl ProcessProvider {
     ) -> Result<ProcessProvider> {
         let library = CheckedFile::open(path, pinned)?;
         let (expected, shown) = (name.map(str::to_owned), name.unwrap_or("?").to_owned());
-        let mut source = Source { name: shown, expected, program, library, walls: walls.clone() };
+        let mut blueprint = Blueprint { name: shown, expected, program, library, walls: walls.clone() };
         doing("its process has not loaded it");
-        let (running, info) = source.launch(context)?;
-        source.name.clone_from(&info.name);
-        Ok(ProcessProvider { source: Arc::new(source), info, first: Mutex::new(Some(running)) })
+        let (running, info) = blueprint.launch(context)?;
+        blueprint.name.clone_from(&info.name);
+        Ok(ProcessProvider { blueprint: Arc::new(blueprint), info, first: Mutex::new(Some(running)) })
     }
 
     /// The library's canonical path.
     pub(crate) fn path(&self) -> &Path {
-        &self.source.library.path
+        &self.blueprint.library.path
     }
 }
 
@@ -74,7 +74,7 @@ impl Provider for ProcessProvider {
     }
 
     fn start_under(&self, context: &Context, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
-        let recipe = Recipe { source: self.source.clone(), info: self.info.clone(), host, settings };
+        let recipe = Recipe { blueprint: self.blueprint.clone(), info: self.info.clone(), host, settings };
         let first = self.first.lock().take().filter(|running| !running.is_dead());
         let running = match first {
             Some(running) => {

@@ -25,7 +25,7 @@ pub struct Program {
 }
 
 /// What every process of a provider is made of.
-pub(super) struct Source {
+pub(super) struct Blueprint {
     /// For messages.
     pub(super) name: String,
     /// What the library must call itself.
@@ -53,7 +53,7 @@ impl Program {
     }
 }
 
-impl Source {
+impl Blueprint {
     /// Starts a process and loads the library there.
     ///
     /// # Errors

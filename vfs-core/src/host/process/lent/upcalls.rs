@@ -1,6 +1,6 @@
 //! What a provider in a process asks its host for: the files that a layer opens, and the names that a listing finds.
 
-use super::{Answer, Caller, Lent};
+use super::{Answered, Caller, Lent};
 use crate::code::Code;
 use crate::context::Context;
 use crate::entry::Entry;
@@ -127,8 +127,8 @@ fn list(lane: &mut Lent<'_>, request: &InnerRequest, caller: &mut Caller<'_>) ->
 fn pass_names(lane: &mut Lent<'_>, names: Vec<NameEntry>, caller: &mut Caller<'_>) -> Result<bool> {
     lane.say(Half::Upcall, &Reply::Names(names))?;
     match lane.answer(caller)? {
-        Answer::GoOn(on) => Ok(on),
-        Answer::Reply(..) => Err(lane.broken("it ends a call within a listing")),
+        Answered::GoOn(on) => Ok(on),
+        Answered::Reply(..) => Err(lane.broken("it ends a call within a listing")),
     }
 }
 
