@@ -118,9 +118,28 @@ const ATTRIBUTES: [c_long; 4] =
 
 /// Commands of fcntl that send signals to others, or let them wait: the second is F_SETOWN_EX.
 const FCNTL: [c_int; 4] = [libc::F_SETOWN, 15, libc::F_SETLEASE, libc::F_NOTIFY];
-/// Commands of ioctl: the same (FIOSETOWN, SIOCSPGRP), input for a terminal (TIOCSTI), and attributes of files that may only be read
-/// (FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR).
-const IOCTL: [c_int; 5] = [0x8901, 0x8902, 0x5412, 0x4008_6602, 0x401c_5820];
+/// The commands of ioctl that there are. Others send signals, type into terminals, and change files that may only be read.
+const IOCTL: [u32; 19] = [
+    0x5401,      // TCGETS
+    0x802c_542a, // TCGETS2
+    0x5413,      // TIOCGWINSZ
+    0x5411,      // TIOCOUTQ, SIOCOUTQ
+    0x541b,      // FIONREAD, SIOCINQ
+    0x5421,      // FIONBIO
+    0x5450,      // FIONCLEX
+    0x5451,      // FIOCLEX
+    0x8905,      // SIOCATMARK
+    0x8910,      // SIOCGIFNAME
+    0x8912,      // SIOCGIFCONF
+    0x8913,      // SIOCGIFFLAGS
+    0x8915,      // SIOCGIFADDR
+    0x891b,      // SIOCGIFNETMASK
+    0x8921,      // SIOCGIFMTU
+    0x8933,      // SIOCGIFINDEX
+    0x4004_9409, // FICLONE
+    0x4020_940d, // FICLONERANGE
+    0x8008_6601, // FS_IOC_GETFLAGS
+];
 /// Options of TCP that connect past Landlock: TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_ULP.
 const TCP_OPTIONS: [c_int; 3] = [23, 30, 31];
 
@@ -239,9 +258,7 @@ fn files(rules: &mut Rules, walls: &Walls) -> Result<(), BackendError> {
     for command in FCNTL {
         rules.when(libc::SYS_fcntl, vec![is(1, command as u32)?])?;
     }
-    for command in IOCTL {
-        rules.when(libc::SYS_ioctl, vec![is(1, command as u32)?])?;
-    }
+    rules.when(libc::SYS_ioctl, none_of(1, IOCTL)?)?;
     if walls.write.is_empty() {
         rules.never(&ATTRIBUTES);
         rules.never(&[libc::SYS_utimensat]);

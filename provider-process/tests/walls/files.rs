@@ -127,7 +127,8 @@ fn attributes_of_read_files(setting: &Setting) -> Outcome {
     by_filter("owner", call(libc::SYS_fchown, [fd, 1, 1]))?;
     let (attribute, value) = (c"user.x".as_ptr() as usize, c"x".as_ptr() as usize);
     by_filter("attribute", call(libc::SYS_fsetxattr, [fd, attribute, value, 1, 0]))?;
-    for command in [0x4008_6602, 0x401c_5820] {
+    // FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_ENABLE_VERITY, BTRFS_IOC_SNAP_CREATE_V2
+    for command in [0x4008_6602, 0x401c_5820, 0x4080_6685, 0x5000_9417] {
         by_filter("flags", call(libc::SYS_ioctl, [fd, command, value]))?;
     }
     by_filter("a lease", call(libc::SYS_fcntl, [fd, libc::F_SETLEASE as usize, libc::F_RDLCK as usize]))?;

@@ -105,6 +105,9 @@ fn unix_sockets(_: &Setting) -> Outcome {
     by_filter("the same", pair_of(libc::SOCK_RAW as usize))?;
     allowed("a pair of streams", pair_of(STREAM | libc::SOCK_NONBLOCK as usize))?;
     allowed("a pair of packets", pair_of(libc::SOCK_SEQPACKET as usize))?;
+    let mut waiting = 0_i32;
+    let arguments = [pair[0] as usize, libc::FIONREAD as usize, (&raw mut waiting) as usize];
+    allowed("bytes that wait", call(libc::SYS_ioctl, arguments))?;
     Ok(())
 }
 

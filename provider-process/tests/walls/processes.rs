@@ -70,7 +70,10 @@ fn others(_: &Setting) -> Outcome {
     let owner = |command: usize| call(libc::SYS_fcntl, [2, command, parent]);
     by_filter("F_SETOWN", owner(libc::F_SETOWN as usize))?;
     by_filter("F_SETOWN_EX", owner(15))?;
-    by_filter("FIOSETOWN", call(libc::SYS_ioctl, [2, 0x8901, 0]))?;
+    // FIOSETOWN, SIOCSPGRP, TIOCSTI
+    for command in [0x8901, 0x8902, 0x5412] {
+        by_filter("ioctl", call(libc::SYS_ioctl, [2, command, 0]))?;
+    }
     by_filter("prlimit", call(libc::SYS_prlimit64, [parent, libc::RLIMIT_NOFILE as usize, 0, 0]))?;
     by_filter("affinity", call(libc::SYS_sched_setaffinity, [parent, 0, 0]))?;
     by_filter("priority", call(libc::SYS_setpriority, [0, parent, 19]))?;
