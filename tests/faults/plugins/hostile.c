@@ -65,6 +65,34 @@ static int forking(void) {
     return -errno;
 }
 
+/* Says on every socket what is no message, with more descriptors than any may have. */
+static int lying(void) {
+    char packet[64];
+    memset(packet, 0xff, sizeof packet);
+    union { char bytes[CMSG_SPACE(8 * sizeof(int))]; struct cmsghdr aligned; } beside = { .bytes = { 0 } };
+    struct iovec text = { packet, sizeof packet };
+    struct msghdr message = { .msg_iov = &text, .msg_iovlen = 1, .msg_control = &beside, .msg_controllen = sizeof beside };
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(8 * sizeof(int));
+    memset(CMSG_DATA(rights), 0, 8 * sizeof(int));
+    for (int fd = 3; fd < 256; fd++) sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return 0;
+}
+
+/* Says so much on every socket that nobody can read all of it. */
+static int flooding(void) {
+    for (int again = 0; again < 100000; again++)
+        for (int fd = 3; fd < 16; fd++) send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return 0;
+}
+
+static int closing(void) {
+    for (int fd = 3; fd < 256; fd++) close(fd);
+    return 0;
+}
+
 static int did(const char *deed) {
     if (strcmp(deed, "abort") == 0) abort();
     if (strcmp(deed, "crash") == 0) *(volatile int *)8 = 1;
@@ -74,6 +102,9 @@ static int did(const char *deed) {
     if (strcmp(deed, "memory") == 0) return greedy();
     if (strcmp(deed, "leak") == 0) return leaking();
     if (strcmp(deed, "fork") == 0) return forking();
+    if (strcmp(deed, "lie") == 0) return lying();
+    if (strcmp(deed, "flood") == 0) return flooding();
+    if (strcmp(deed, "close") == 0) return closing();
     if (strcmp(deed, "connect") == 0) return connected();
     if (strcmp(deed, "spy") == 0) return opened(ARGUMENT, O_RDONLY);
     if (strcmp(deed, "write") == 0) return opened(ARGUMENT, O_WRONLY | O_CREAT | O_TRUNC);

@@ -132,6 +132,28 @@ fn the_error_names_how_it_ended() {
     });
 }
 
+/// It has the sockets that its process and the host talk over.
+#[test]
+fn lies_floods_and_closed_sockets_end_the_process_and_nothing_else() {
+    bounded(|| {
+        let first = Host::new("", &[]);
+        for (deed, words) in [
+            ("lie", "was killed: broke the protocol"),
+            ("flood", "was killed: broke the protocol"),
+            ("close", ""),
+        ] {
+            let host = first.again();
+            let mut bystander = bystander(&host);
+            let mut neighbour = host.open("none").expect("another file of it");
+            let error = host.read(&format!("read/{deed}")).expect_err(deed);
+            is_told(&error, words);
+            is_told(&neighbour.read(&mut [0; 8]).expect_err(deed), words);
+            goes_on(&mut bystander);
+            assert_eq!(host.read("none").expect("another process"), 8, "{deed}");
+        }
+    });
+}
+
 #[test]
 fn a_file_whose_close_kills_the_process_is_closed() {
     bounded(|| {
