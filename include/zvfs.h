@@ -136,6 +136,12 @@ int32_t ZVFS_CALL zvfs_configuration_allow_all(zvfs_configuration *configuration
 int32_t ZVFS_CALL zvfs_configuration_pin(zvfs_configuration *configuration, const char *provider, const char *sha256,
                                          zvfs_error *err);
 
+/* Lets a provider load, and runs it in a process of its own (zvfs-provider, searched for where providers are), which may do no more
+ * than `may` says: what stands between the braces of `may` in zvfs.toml, such as "dns = true, read = [\"/etc/ssl\"]"; "": nothing.
+ * EINVAL: not such a text, not a provider's name, or all may load.  [one] */
+int32_t ZVFS_CALL zvfs_configuration_place_in_process(zvfs_configuration *configuration, const char *provider, const char *may,
+                                                      zvfs_error *err);
+
 /* Gives a provider a setting, written as in zvfs.toml ("/srv/jobs", "64k", "30s", "true"), in place of its earlier value. The
  * setting may be a secret. This does not allow the provider to load. Its first use checks that it has that setting.  [one] */
 int32_t ZVFS_CALL zvfs_configuration_set(zvfs_configuration *configuration, const char *provider, const char *setting,

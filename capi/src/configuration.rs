@@ -47,6 +47,11 @@ extern_c! { exported by "libzvfs":
         let digest = Digest::try_from(sha256.to_owned()).map_err(|text| Error::new(Code::EINVAL, text))?;
         configuration.pin(provider, digest)
     }
+    fn zvfs_configuration_place_in_process(
+        configuration: Exclusive<Configuration>, provider: &str, may: &str
+    ) -> i32 {
+        configuration.place_in_process(provider, may.parse()?)
+    }
     fn zvfs_configuration_set(
         configuration: Exclusive<Configuration>, provider: &str, setting: &str, value: &str
     ) -> i32 {

@@ -5,7 +5,7 @@ mod support;
 use std::process::Command;
 use support::{Bench, VALGRIND, address, built, found_nothing, succeeded};
 use zvfs_abi_tests::{LIMIT, run};
-use zvfs_test_support::have;
+use zvfs_test_support::{have, provider_process};
 
 const C: [&str; 2] = ["cc", "-std=gnu99"];
 const SANITIZED: [&str; 4] =
@@ -57,6 +57,14 @@ fn a_library_found_by_a_relative_path_stays_found() {
 fn a_fork_amid_the_calls_of_other_threads_leaves_nothing_to_wait_for() {
     let bench = Bench::new();
     succeeded(Command::new(bench.build(&C, "fork.c")));
+}
+
+#[test]
+fn a_program_places_a_provider_in_a_process() {
+    let bench = Bench::new();
+    let mut program = Command::new(bench.build(&C, "place.c"));
+    program.arg(built()).arg(provider_process().parent().unwrap());
+    succeeded(program);
 }
 
 #[test]

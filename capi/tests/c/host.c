@@ -205,6 +205,8 @@ static void configured(const char *folder, const char *providers) {
     FAILS(ZVFS_EINVAL, zvfs_configuration_allow(configuration, "../file", &error));
     FAILS(ZVFS_EINVAL, zvfs_configuration_allow_all(configuration, &error));
     FAILS(ZVFS_EINVAL, zvfs_configuration_pin(configuration, "file", "abc", &error));
+    FAILS(ZVFS_EINVAL, zvfs_configuration_place_in_process(configuration, "file", "dsn = true", &error));
+    FAILS(ZVFS_EINVAL, zvfs_configuration_place_in_process(configuration, "file", "read = [\"relative\"]", &error));
     OK(zvfs_configuration_set(configuration, "file", "read-only", "true", &error));
     OK(zvfs_configuration_append(configuration, "file", "root", "/usr", &error));
     OK(zvfs_configuration_append(configuration, "file", "root", folder, &error));

@@ -23,6 +23,7 @@ static void null(void) {
     REFUSED(ZVFS_EINVAL, zvfs_configuration_allow(NULL, "x", &error));
     REFUSED(ZVFS_EINVAL, zvfs_configuration_allow_all(NULL, &error));
     REFUSED(ZVFS_EINVAL, zvfs_configuration_pin(NULL, "x", "y", &error));
+    REFUSED(ZVFS_EINVAL, zvfs_configuration_place_in_process(NULL, "x", "", &error));
     REFUSED(ZVFS_EINVAL, zvfs_configuration_set(NULL, "x", "y", "z", &error));
     REFUSED(ZVFS_EINVAL, zvfs_configuration_append(NULL, "x", "y", "z", &error));
     REFUSED(ZVFS_EINVAL, zvfs_configuration_alias(NULL, "xy", "y", NULL, NULL, &error));
