@@ -5,10 +5,13 @@ use rustix::fs::{FileType, fstat};
 use std::io::SeekFrom;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use vfs_core::process::wire::{FileCall, Reply};
-use vfs_core::{Code, Direction, Error, File, Result};
+use vfs_core::{Capabilities, Code, Direction, Error, File, Result};
 
 /// The provider's file. Positional calls may overlap each other, and no other calls: whoever has another one in progress is told so.
-pub(super) struct HeldFile(RwLock<Box<dyn File>>);
+pub(super) struct HeldFile {
+    file: RwLock<Box<dyn File>>,
+    writes: bool,
+}
 
 /// What a call gives.
 pub(super) struct Answer {
@@ -25,15 +28,21 @@ impl From<Reply> for Answer {
 
 impl HeldFile {
     pub(super) fn new(file: Box<dyn File>) -> HeldFile {
-        HeldFile(RwLock::new(file))
+        let writes = file.capabilities().contains(Capabilities::WRITABLE);
+        HeldFile { file: RwLock::new(file), writes }
+    }
+
+    /// Whether it can be written.
+    pub(super) fn writes(&self) -> bool {
+        self.writes
     }
 
     fn exclusive(&self) -> Result<RwLockWriteGuard<'_, Box<dyn File>>> {
-        self.0.try_write().ok_or_else(busy)
+        self.file.try_write().ok_or_else(busy)
     }
 
     fn shared(&self) -> Result<RwLockReadGuard<'_, Box<dyn File>>> {
-        self.0.try_read().ok_or_else(busy)
+        self.file.try_read().ok_or_else(busy)
     }
 
     /// Makes one call. `bytes` are those that it moves.

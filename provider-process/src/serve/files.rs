@@ -128,8 +128,23 @@ impl Files {
     /// # Errors
     /// EBUSY: a call of one is in progress; that one stays open.
     pub(super) fn close_all(&self) -> Result<()> {
-        let all: Vec<FileId> = self.table.lock().entries.keys().copied().collect();
-        let closed: Vec<Result<()>> = all.into_iter().map(|file| self.close(file)).collect();
+        self.close_where(|_| true)
+    }
+
+    /// Closes all files but those that are only read.
+    ///
+    /// # Errors
+    /// As [`Files::close_all`].
+    pub(super) fn close_written(&self) -> Result<()> {
+        self.close_where(|entry| entry.file.as_ref().is_some_and(|file| file.writes()))
+    }
+
+    fn close_where(&self, which: impl Fn(&Entry) -> bool) -> Result<()> {
+        let table = self.table.lock();
+        let files: Vec<FileId> =
+            table.entries.iter().filter(|(_, entry)| which(entry)).map(|(file, _)| *file).collect();
+        drop(table);
+        let closed: Vec<Result<()>> = files.into_iter().map(|file| self.close(file)).collect();
         // EBADF: an open in progress, or a file that somebody else has just closed.
         closed
             .into_iter()

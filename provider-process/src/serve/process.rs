@@ -121,6 +121,11 @@ impl Process {
     /// Closes all files, then stops the instance.
     fn stop(&self) -> Result<()> {
         self.files.close_all()?;
+        self.let_go()
+    }
+
+    /// Stops the instance once no file is open.
+    fn let_go(&self) -> Result<()> {
         let Some(instance) = self.instance.lock().take() else { return Ok(()) };
         match Arc::try_unwrap(instance) {
             Ok(instance) => {
@@ -184,7 +189,8 @@ impl Process {
         self.left.as_fd()
     }
 
-    /// Ends without a word of the host's: what is in progress is cancelled, files are closed, and the instance stops.
+    /// Ends without a word of the host's: what is in progress is cancelled, files that are written are closed, and the instance
+    /// stops. Files that are read end with the process: closed, a pipe's reader would have had enough, and not be lost.
     pub(super) fn end(&self) {
         self.link.end();
         self.files.cancel_all();
@@ -192,6 +198,6 @@ impl Process {
         while *calls > 0 && !self.no_calls.wait_for(&mut calls, LAST_CALLS).timed_out() {}
         drop(calls);
         // What is in progress even so is not waited for: the process goes.
-        let _ = self.stop();
+        let _ = self.files.close_written().and_then(|()| self.let_go());
     }
 }

@@ -14,7 +14,7 @@ mod tls;
 mod zpipes;
 
 use std::env::temp_dir;
-use vfs_core::{Capabilities, Code, Provider, Walls};
+use vfs_core::{Capabilities, Provider, Walls};
 use zvfs_conformance::load_in_process;
 use zvfs_test_support::provider_process;
 
@@ -27,6 +27,3 @@ fn provider() -> Box<dyn Provider> {
 
 /// The host has no kernel file to pass on.
 const SPLICE: Capabilities = Capabilities::empty();
-
-/// Its process has closed it.
-const READER_KILLED: Code = Code::EPIPE;

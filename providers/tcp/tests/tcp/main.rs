@@ -18,7 +18,7 @@ mod takeover;
 mod tls;
 mod zpipes;
 
-use vfs_core::{Capabilities, Code, Provider};
+use vfs_core::{Capabilities, Provider};
 use zvfs_tcp::Tcp;
 
 /// What these tests are about.
@@ -28,6 +28,3 @@ fn provider() -> Box<dyn Provider> {
 
 /// What a writer's file can do here besides.
 const SPLICE: Capabilities = Capabilities::SPLICE;
-
-/// What a writer is told whose reader's host was killed.
-const READER_KILLED: Code = Code::ECONNRESET;
