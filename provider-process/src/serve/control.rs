@@ -4,6 +4,7 @@ use super::lane;
 use super::link::broken;
 use super::process::Process;
 use rustix::event::{PollFd, PollFlags, poll};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
@@ -31,7 +32,8 @@ const STACK: usize = 2 << 20;
 pub(crate) fn run(control: Socket, host: &OwnedFd) -> i32 {
     let end = match hello(&control) {
         Some(library) => match Process::new(control, library) {
-            Ok(process) => attend(&Arc::new(process), host),
+            // Never dropped, which would close what is still open.
+            Ok(process) => attend(&ManuallyDrop::new(Arc::new(process)), host),
             Err(_) => End::NotBegun,
         },
         None => End::NotBegun,
