@@ -1,4 +1,5 @@
-//! Providers that were built when version 1 froze: today's host loads them and uses all that they have.
+//! Providers that were built when version 1 froze: today's host loads them, into itself or into processes of their own, and uses all that
+//! they have.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "clippy takes only the #[test] functions of this file for tests")]
 
@@ -14,9 +15,33 @@ use vfs_core::{
     OpenOptions, Provider, Refusal, Registry,
 };
 use zvfs_abi_tests::{Language, compilers, project};
+use zvfs_test_support::provider_process;
 
 /// The library of version 1, and one as a later version would have it.
 const BOTH: [&str; 2] = ["frozen", "future"];
+
+/// Where a provider runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    Host,
+    Process,
+}
+
+const PLACES: [Place; 2] = [Place::Host, Place::Process];
+
+impl Place {
+    /// A provider's section in an operator's file. `may`: what it needs in a process.
+    fn section(self, name: &str, may: &str) -> String {
+        match self {
+            Place::Host => format!("[provider.{name}]\n"),
+            Place::Process => format!("[provider.{name}]\nplace = \"process\"\nmay = {{ {may} }}\n"),
+        }
+    }
+
+    fn sections(self) -> String {
+        BOTH.map(|name| self.section(name, "")).concat()
+    }
+}
 
 /// Whether a thread waits in the kernel.
 fn is_asleep(task: &Path) -> bool {
@@ -27,6 +52,7 @@ fn is_asleep(task: &Path) -> bool {
 /// The folder, copied: a checkout's may be one that the loader does not trust.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(provider_process(), folder.path().join("zvfs-provider")).unwrap();
     for name in ["frozen", "future", "short"] {
         let file = format!("libzvfs_{name}.so");
         let bytes = fs::read(project().join("tests/abi/frozen").join(&file)).unwrap();
@@ -48,9 +74,14 @@ fn open(registry: &Registry, descriptor: &str) -> OpenFile {
 #[test]
 fn everything_of_version_1_works() {
     let folder = folder();
-    let registry = registry(folder.path(), "[provider.frozen]\n[provider.future]");
+    for place in PLACES {
+        everything_works(&registry(folder.path(), &place.sections()));
+    }
+}
+
+fn everything_works(registry: &Registry) {
     for name in BOTH {
-        let mut file = open(&registry, &format!("{name}:0123456789"));
+        let mut file = open(registry, &format!("{name}:0123456789"));
         let wanted = Capabilities::READABLE
             | Capabilities::SEEKABLE
             | Capabilities::POSITIONAL_READ
@@ -110,18 +141,26 @@ fn settings_of_version_1_reach_it() {
             Library::load(&folder.path().join(format!("libzvfs_{name}.so")), name, None).unwrap().info();
         let names: Vec<&str> = info.settings.iter().map(|setting| setting.name.as_str()).collect();
         assert_eq!(names, ["limit", "text"], "{name}: a setting of a type to come is left out");
-        let section = format!("[provider.{name}]\nsettings = {{ limit = \"4\" }}");
-        let registry = registry(folder.path(), &section);
-        open(&registry, &format!("{name}:four"));
-        let error = registry.open(&format!("{name}:fiver"), &OpenOptions::new(OpenFlags::READ)).unwrap_err();
-        assert_eq!(error.code(), Code::EFBIG);
+        for place in PLACES {
+            let section = format!("{}settings = {{ limit = \"4\" }}", place.section(name, ""));
+            let registry = registry(folder.path(), &section);
+            open(&registry, &format!("{name}:four"));
+            let how = OpenOptions::new(OpenFlags::READ);
+            let error = registry.open(&format!("{name}:fiver"), &how).unwrap_err();
+            assert_eq!(error.code(), Code::EFBIG, "{place:?}");
+        }
     }
 }
 
 #[test]
 fn cancel_and_deadline_of_version_1_work() {
     let folder = folder();
-    let registry = registry(folder.path(), "[provider.frozen]\n[provider.future]");
+    for place in PLACES {
+        cancel_and_deadline_work(&registry(folder.path(), &place.sections()));
+    }
+}
+
+fn cancel_and_deadline_work(registry: &Registry) {
     for name in BOTH {
         for code in [Code::ECANCELED, Code::ETIMEDOUT] {
             let control = Control::new();
@@ -153,13 +192,21 @@ fn cancel_and_deadline_of_version_1_work() {
 fn a_layer_of_version_1_works() {
     let folder = folder();
     let built = std::env::current_exe().unwrap().parent().unwrap().canonicalize().unwrap();
-    let text = format!(
-        "provider-path = [{:?}, {built:?}]\n[provider.frozen]\n[provider.future]\n[provider.file]",
-        folder.path().canonicalize().unwrap()
-    );
-    let registry = Registry::new(Configuration::parse(&text).unwrap());
+    let path = folder.path().canonicalize().unwrap();
+    for layers in PLACES {
+        for below in PLACES {
+            let file = below.section("file", &format!("write = [{path:?}]"));
+            let text = format!("provider-path = [{path:?}, {built:?}]\n{}{file}", layers.sections());
+            let registry = Registry::new(Configuration::parse(&text).unwrap());
+            // A host lends no process a kernel file, so a layer there has none to lend.
+            a_layer_works(&registry, &path, layers == Place::Host);
+        }
+    }
+}
+
+fn a_layer_works(registry: &Registry, folder: &Path, lends: bool) {
     for (name, other) in [("frozen", "future"), ("future", "frozen")] {
-        let path = folder.path().join(format!("written-through-{name}"));
+        let path = folder.join(format!("written-through-{name}"));
         let descriptor = format!("{name}:over,{other}:over,file:{}", path.display());
         let flags = OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE;
         let mut file = registry.open(&descriptor, &OpenOptions::new(flags)).unwrap();
@@ -171,8 +218,12 @@ fn a_layer_of_version_1_works() {
         assert_eq!((file.read_at(&mut buf, 7).unwrap(), &buf), (3, b"789"));
         file.truncate(5).unwrap();
         assert_eq!((file.stat().unwrap().size, file.tell().unwrap()), (Some(5), 4));
-        assert_eq!(file.lease(Direction::Read).unwrap().offset, Some(4));
-        file.advance(Direction::Read, 1).unwrap();
+        if lends {
+            assert_eq!(file.lease(Direction::Read).unwrap().offset, Some(4));
+            file.advance(Direction::Read, 1).unwrap();
+        } else {
+            assert_eq!(file.lease(Direction::Read).unwrap_err().code(), Code::ENOTSUP);
+        }
         file.flush(Flush::Sync).unwrap();
         file.finish(Finish::Commit).unwrap();
         drop(file);
