@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{Done, Folder, providers, repository, run, run_long};
-use zvfs_test_support::{have, skip};
+use zvfs_test_support::{have, provider_process, skip};
 
 const TOOLS: [&str; 5] = ["make", "pkg-config", "cc", "ip", "cargo"];
 
@@ -20,6 +20,7 @@ struct Installation {
 
 impl Installation {
     fn new() -> Installation {
+        provider_process(); // built where the command is
         let installation = Installation { folder: Folder::new() };
         installation.make("install");
         installation
@@ -99,6 +100,7 @@ fn an_installation_is_found_by_its_command_and_by_programs() {
     }
     let installation = Installation::new();
     the_command_finds_its_providers(&installation);
+    a_provider_runs_in_a_process(&installation);
     a_copied_library_loads_at_once_unless_there_is_an_operators_file(&installation);
     manual_pages_and_completions_are_there(&installation);
     a_program_links_statically_too(&installation);
@@ -146,6 +148,20 @@ fn the_command_finds_its_providers(installation: &Installation) {
     let out = done.succeeded().out();
     assert!(out.contains(&format!("{}/lib/zvfs/libzvfs_tcp.so", prefix.display())), "{out}");
     assert!(out.ends_with("zvfs\n"), "{out}");
+}
+
+fn a_provider_runs_in_a_process(installation: &Installation) {
+    let prefix = installation.prefix().canonicalize().unwrap();
+    let section =
+        "[provider.file]\nplace = \"process\"\nmay = { read = [\"/proc\"], standard-streams = true }\n";
+    let text = format!("provider-path = [{:?}]\n{section}", prefix.join("lib/zvfs"));
+    fs::write(prefix.join("zvfs.toml"), text).unwrap();
+    let commands = "export ZVFS_CONFIG=zvfs.toml\nzvfs providers\nzvfs cat file:/proc/self/cmdline";
+    let done = run(installation.shell(&prefix, commands));
+    let out = done.succeeded().out();
+    assert!(out.contains("in a process of its own: may standard-streams, read /proc"), "{out}");
+    assert!(out.ends_with("zvfs-provider\0file\0"), "{out:?}");
+    fs::remove_file(prefix.join("zvfs.toml")).unwrap();
 }
 
 /// As docs/operators.md and the README of a provider have it.
