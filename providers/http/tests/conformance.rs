@@ -13,29 +13,32 @@ use zvfs_test_support::provider_process;
 
 type Url = fn(&Server, &str) -> String;
 
-fn in_process() -> Box<dyn Provider> {
+/// The provider that runs the suite over a server.
+type Place = fn(&Server) -> Box<dyn Provider>;
+
+fn in_process(_: &Server) -> Box<dyn Provider> {
     Box::new(HttpProvider)
 }
 
-fn library() -> Box<dyn Provider> {
+fn library(_: &Server) -> Box<dyn Provider> {
     let library = load_built("http").unwrap();
     assert_eq!(library.info(), HttpProvider.info());
     library
 }
 
 /// In a process of its own, with what docs/operators.md says that it needs.
-fn in_a_process_of_its_own(server: Option<Server>, url: Url) {
-    let Some(server) = server else { return };
+fn process(server: &Server) -> Box<dyn Provider> {
     let read = vec![server.ca_file().to_owned()];
     let walls = Walls { tcp_connect: true, dns: true, read, ..Walls::default() };
     let provider = load_in_process("http", provider_process(), &walls).unwrap();
     assert_eq!(provider.info(), HttpProvider.info());
-    suite(Some(server), provider, url, true);
+    provider
 }
 
 /// What can be read there; what can be written too, if the server takes it.
-fn suite(server: Option<Server>, provider: Box<dyn Provider>, url: Url, writable: bool) {
+fn suite(server: Option<Server>, place: Place, url: Url, writable: bool) {
     let Some(server) = server else { return };
+    let provider = place(&server);
     let server = Arc::new(server);
     let (source, target, root) = (server.clone(), server.clone(), server.root());
     let subject = Subject::new(provider)
@@ -68,87 +71,32 @@ fn silent_server() -> impl Fn(&str) -> io::Result<Blocking> {
     }
 }
 
-#[test]
-fn nginx_in_process() {
-    suite(Server::nginx(), in_process(), Server::http, true);
+/// A test for each server, place and scheme; and whether the server takes uploads.
+macro_rules! suites {
+    ($($name:ident: $server:ident, $place:ident, $url:ident, $writable:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            suite(Server::$server(), $place, Server::$url, $writable);
+        }
+    )*};
 }
 
-#[test]
-fn nginx_with_tls_in_process() {
-    suite(Server::nginx(), in_process(), Server::https, true);
-}
-
-#[test]
-fn nginx_through_the_library() {
-    suite(Server::nginx(), library(), Server::http, true);
-}
-
-#[test]
-fn nginx_with_tls_through_the_library() {
-    suite(Server::nginx(), library(), Server::https, true);
-}
-
-#[test]
-fn nginx_in_a_process_of_its_own() {
-    in_a_process_of_its_own(Server::nginx(), Server::http);
-}
-
-#[test]
-fn nginx_with_tls_in_a_process_of_its_own() {
-    in_a_process_of_its_own(Server::nginx(), Server::https);
-}
-
-#[test]
-fn apache2_in_process() {
-    suite(Server::apache2(), in_process(), Server::http, true);
-}
-
-#[test]
-fn apache2_with_tls_in_process() {
-    suite(Server::apache2(), in_process(), Server::https, true);
-}
-
-#[test]
-fn apache2_through_the_library() {
-    suite(Server::apache2(), library(), Server::http, true);
-}
-
-#[test]
-fn apache2_with_tls_through_the_library() {
-    suite(Server::apache2(), library(), Server::https, true);
-}
-
-#[test]
-fn python_in_process() {
-    suite(Server::python(), in_process(), Server::http, false);
-}
-
-#[test]
-fn busybox_in_process() {
-    suite(Server::busybox(), in_process(), Server::http, false);
-}
-
-#[test]
-fn webfs_in_process() {
-    suite(Server::webfs(), in_process(), Server::http, false);
-}
-
-#[test]
-fn whitenoise_in_process() {
-    suite(Server::whitenoise(), in_process(), Server::http, false);
-}
-
-#[test]
-fn python_with_tls_in_process() {
-    suite(Server::python(), in_process(), Server::https, false);
-}
-
-#[test]
-fn python_through_the_library() {
-    suite(Server::python(), library(), Server::http, false);
-}
-
-#[test]
-fn python_with_tls_through_the_library() {
-    suite(Server::python(), library(), Server::https, false);
+suites! {
+    nginx_in_process: nginx, in_process, http, true;
+    nginx_with_tls_in_process: nginx, in_process, https, true;
+    nginx_through_the_library: nginx, library, http, true;
+    nginx_with_tls_through_the_library: nginx, library, https, true;
+    nginx_in_a_process_of_its_own: nginx, process, http, true;
+    nginx_with_tls_in_a_process_of_its_own: nginx, process, https, true;
+    apache2_in_process: apache2, in_process, http, true;
+    apache2_with_tls_in_process: apache2, in_process, https, true;
+    apache2_through_the_library: apache2, library, http, true;
+    apache2_with_tls_through_the_library: apache2, library, https, true;
+    python_in_process: python, in_process, http, false;
+    busybox_in_process: busybox, in_process, http, false;
+    webfs_in_process: webfs, in_process, http, false;
+    whitenoise_in_process: whitenoise, in_process, http, false;
+    python_with_tls_in_process: python, in_process, https, false;
+    python_through_the_library: python, library, http, false;
+    python_with_tls_through_the_library: python, library, https, false;
 }
