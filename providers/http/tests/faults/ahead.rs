@@ -5,7 +5,7 @@ use std::io::SeekFrom;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use vfs_core::{Code, OpenOptions};
-use zvfs_http_servers::{After, FaultServer, Object, pattern};
+use zvfs_http_servers::{After, Answer, FaultServer, Object, pattern};
 
 /// Four ranges of 64 KiB at once, and no pauses to speak of.
 const AHEAD: &str = r#"read-ahead = 4, read-ahead-size = "64k", retry-delay = "1ms""#;
@@ -13,8 +13,7 @@ const RANGE: u64 = 64 << 10;
 
 #[test]
 fn each_range_is_asked_for_once_and_by_its_version() {
-    let object = Object::new(1_000_000);
-    let server = FaultServer::http(move |request, peer| peer.send(&object.answer(request)));
+    let server = serving(Object::new(1_000_000));
     fetch(&registry(AHEAD), &server.url("/")).is(0..1_000_000);
     let mut ranges: Vec<_> = server.requests().iter().map(|request| request.range().unwrap()).collect();
     ranges.sort_unstable();
@@ -49,9 +48,7 @@ fn ranges_are_fetched_at_once() {
 
 #[test]
 fn each_range_has_its_own_attempts() {
-    let object = Object::new(1_000_000);
-    let server =
-        FaultServer::http(move |request, peer| peer.cut(&object.answer(request), 30_000, After::Reset));
+    let server = dropping(Object::new(1_000_000), 30_000, After::Reset);
     fetch(&registry(AHEAD), &server.url("/")).is(0..1_000_000);
 }
 
@@ -60,7 +57,7 @@ fn a_range_that_fails_fails_the_read_behind_what_came_before() {
     let object = Object::new(1_000_000);
     let server = FaultServer::http(move |request, peer| match request.first() {
         0..500_000 => peer.send(&object.answer(request)),
-        _ => peer.send(&zvfs_http_servers::Answer::new(403)),
+        _ => peer.send(&Answer::new(403)),
     });
     let fetched = fetch(&registry(AHEAD), &server.url("/"));
     fetched.failed(Code::EACCES);
@@ -74,21 +71,16 @@ fn a_changed_object_is_estale_for_good() {
         let tag = if asked.fetch_add(1, Ordering::Relaxed) < 3 { "\"one\"" } else { "\"two\"" };
         peer.send(&Object::new(1_000_000).tagged(tag).answer(request))
     });
-    let url = server.url("/");
-    in_time(move || {
-        let mut file = registry(AHEAD).open(&url, &OpenOptions::new(READ)).unwrap();
-        drain(&mut file).failed(Code::ESTALE);
-        drain(&mut file).error.filter(|error| error.code() == Code::ESTALE).unwrap();
+    with_file(registry(AHEAD), server.url("/"), READ, |file| {
+        drain(file).failed(Code::ESTALE);
+        drain(file).error.filter(|error| error.code() == Code::ESTALE).unwrap();
     });
 }
 
 #[test]
 fn a_jump_is_read_right_and_so_is_what_follows() {
-    let object = Object::new(40 << 20);
-    let server = FaultServer::http(move |request, peer| peer.send(&object.answer(request)));
-    let url = server.url("/");
-    in_time(move || {
-        let mut file = registry(AHEAD).open(&url, &OpenOptions::new(READ)).unwrap();
+    let server = serving(Object::new(40 << 20));
+    with_file(registry(AHEAD), server.url("/"), READ, |file| {
         let mut buf = vec![0; 100_000];
         for (to, length) in [(0, 300_000), (1_000_000, 50_000), (20_000_000, 18_000_000), (65_536, 400_000)] {
             file.seek(SeekFrom::Start(to)).unwrap();
@@ -104,8 +96,7 @@ fn a_jump_is_read_right_and_so_is_what_follows() {
 
 #[test]
 fn a_server_without_ranges_is_read_in_one() {
-    let object = Object::new(1_000_000).without_ranges();
-    let server = FaultServer::http(move |request, peer| peer.send(&object.answer(request)));
+    let server = serving(Object::new(1_000_000).without_ranges());
     fetch(&registry(AHEAD), &server.url("/")).is(0..1_000_000);
     assert_eq!(server.requests().len(), 1);
 }

@@ -4,13 +4,8 @@ use crate::common::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, OpenOptions};
+use vfs_core::{Code, OpenFlags};
 use zvfs_http_servers::{After, FaultServer, Object, pattern};
-
-/// Ends each answer after this many bytes of its body.
-fn dropping(object: Object, after: u64, how: After) -> FaultServer {
-    FaultServer::http(move |request, peer| peer.cut(&object.answer(request), after, how))
-}
 
 #[test]
 fn drops_resume_at_the_right_byte_and_ask_for_the_same_version() {
@@ -33,10 +28,7 @@ fn resets_resume() {
 #[test]
 fn drops_of_a_positional_read_resume() {
     let server = dropping(Object::new(1_000_000), 10_000, After::Close);
-    let registry = quick();
-    let url = server.url("/");
-    let bytes =
-        in_time(move || read_at(&registry.open(&url, &OpenOptions::new(READ)).unwrap(), 333_333, 100_000));
+    let bytes = with_file(quick(), server.url("/"), READ, |file| read_at(file, 333_333, 100_000));
     assert!(bytes.unwrap() == pattern::bytes(333_333..433_333));
 }
 
@@ -144,21 +136,13 @@ fn a_slow_body_that_moves_is_no_stall() {
 fn a_body_that_trickles_on_and_on_ends_by_the_least_rate() {
     let settings = r#"retry-delay = "1ms", least-rate = "1m", least-rate-time = "300ms""#;
     for positional in [false, true] {
-        let trickling = |pause: u64| {
-            let object = Object::new(1 << 40);
-            FaultServer::http(move |request, peer| {
-                peer.pause(Duration::from_millis(pause))?;
-                peer.cut(&object.answer(request), 1_000, After::Close)
-            })
-        };
-        let server = trickling(5);
-        let (registry, url) = (registry(settings), server.url("/"));
-        let error = in_time(move || {
-            let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
-            match positional {
-                true => read_at(&file, 0, 1 << 30).map(drop).unwrap_err(),
-                false => drain(&mut file).error.unwrap(),
-            }
+        let server = FaultServer::http(|request, peer| {
+            peer.pause(Duration::from_millis(5))?;
+            peer.cut(&Object::new(1 << 40).answer(request), 1_000, After::Close)
+        });
+        let error = with_file(registry(settings), server.url("/"), READ, move |file| match positional {
+            true => read_at(file, 0, 1 << 30).unwrap_err(),
+            false => drain(file).error.unwrap(),
         });
         assert_eq!(error.code(), Code::ETIMEDOUT, "{}", error.chain());
         assert!(error.chain().contains("`least-rate`"), "{}", error.chain());
@@ -261,14 +245,11 @@ fn an_empty_answer_is_tried_again() {
 
 #[test]
 fn connections_are_kept_and_used_again() {
-    let object = Object::new(1_000_000);
-    let server = FaultServer::http(move |request, peer| peer.send(&object.answer(request)));
-    let (registry, url) = (quick(), server.url("/"));
-    in_time(move || {
-        let file = registry.open(&url, &OpenOptions::new(READ | vfs_core::OpenFlags::RANDOM)).unwrap();
+    let server = serving(Object::new(1_000_000));
+    with_file(quick(), server.url("/"), READ | OpenFlags::RANDOM, |file| {
         for number in 0..100 {
             let offset = number * 7_919;
-            assert!(read_at(&file, offset, 4_096).unwrap() == pattern::bytes(offset..offset + 4_096));
+            assert!(read_at(file, offset, 4_096).unwrap() == pattern::bytes(offset..offset + 4_096));
         }
     });
     assert!(server.requests().len() >= 100);

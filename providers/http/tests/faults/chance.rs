@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use vfs_core::{Capabilities, OpenOptions};
-use zvfs_http_servers::{After, Answer, FaultServer, Object, Peer, Request, chunked, pattern};
+use zvfs_http_servers::{After, Answer, Body, FaultServer, Object, Peer, Request, chunked, pattern};
 
 const SIZE: u64 = 300_000;
 const SEEDS: u64 = 40;
@@ -33,7 +33,7 @@ fn by_chance(state: &AtomicU64, request: &Request, peer: &mut Peer) -> std::io::
         13 => peer.send(&object.without_ranges().answer(request)),
         14 => {
             // The same in chunks, which may break off.
-            let zvfs_http_servers::Body::Pattern(range) = answer.body.clone() else {
+            let Body::Pattern(range) = answer.body.clone() else {
                 return peer.send(&answer);
             };
             let framed = chunked(&pattern::bytes(range), 1 + (next(state) % 50_000) as usize);

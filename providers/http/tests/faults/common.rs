@@ -159,6 +159,16 @@ pub fn spoiling(
     FaultServer::http(move |request, peer| peer.send(&spoil(request, object.answer(request))))
 }
 
+/// An object as it is.
+pub fn serving(object: Object) -> FaultServer {
+    spoiling(object, |_, answer| answer)
+}
+
+/// An object, each answer of which ends after so many bytes of its body.
+pub fn dropping(object: Object, after: u64, how: zvfs_http_servers::After) -> FaultServer {
+    FaultServer::http(move |request, peer| peer.cut(&object.answer(request), after, how))
+}
+
 /// Answers everything with these bytes, and closes.
 pub fn saying(bytes: impl Into<Vec<u8>>) -> FaultServer {
     let bytes = bytes.into();
@@ -193,6 +203,17 @@ pub fn refused<T: fmt::Debug>(result: Result<T>, code: Code) -> Error {
     let error = result.unwrap_err();
     assert_eq!(error.code(), code, "{}", error.chain());
     error
+}
+
+/// Opens this, and calls with the file; never for ever.
+#[track_caller]
+pub fn with_file<T: Send + 'static>(
+    registry: Registry,
+    url: String,
+    flags: OpenFlags,
+    call: impl FnOnce(&mut OpenFile) -> T + Send + 'static,
+) -> T {
+    in_time(move || call(&mut registry.open(&url, &OpenOptions::new(flags)).unwrap()))
 }
 
 /// Writes all, in pieces.

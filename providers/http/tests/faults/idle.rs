@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vfs_core::{Code, Finish, OpenFlags, OpenOptions};
-use zvfs_http_servers::{After, FaultServer, Object, Server, pattern};
+use zvfs_http_servers::{After, Answer, FaultServer, Object, Server, pattern};
 
 /// More than the buffers between a server and its client take: an answer that is not read keeps its connection busy.
 const SIZE: u64 = 30_000_000;
@@ -16,7 +16,7 @@ fn one_at_a_time(after: After) -> FaultServer {
     FaultServer::one_at_a_time(move |request, peer| match request.method.as_str() {
         "PUT" => {
             peer.body(request)?;
-            peer.send(&zvfs_http_servers::Answer::new(201))
+            peer.send(&Answer::new(201))
         }
         _ => {
             peer.send(&object.answer(request))?;
@@ -31,15 +31,13 @@ fn one_at_a_time(after: After) -> FaultServer {
 fn a_server_that_serves_one_connection_at_a_time_is_not_waited_for() {
     for after in [After::Close, After::Next] {
         let server = one_at_a_time(after);
-        let (registry, url) = (quick(), server.url("/"));
-        in_time(move || {
-            let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
+        with_file(quick(), server.url("/"), READ, |file| {
             for number in 0..5 {
                 let (at, far) = (number * 100, SIZE - 1_000_000 - number * 1_000_000);
                 let mut buf = [0; 100];
                 file.read_exact(&mut buf).unwrap();
                 assert!(buf[..] == pattern::bytes(at..at + 100), "{number}");
-                assert!(read_at(&file, far, 100).unwrap() == pattern::bytes(far..far + 100), "{number}");
+                assert!(read_at(file, far, 100).unwrap() == pattern::bytes(far..far + 100), "{number}");
             }
         });
     }
@@ -68,12 +66,10 @@ fn nor_do_two_files_of_such_a_server_wait_for_each_other() {
 fn whitenoise_under_gunicorn_serves_one_connection_at_a_time() {
     let Some(server) = Server::whitenoise() else { return };
     server.put("big", &pattern::bytes(0..SIZE));
-    let url = server.http("big");
-    in_time(move || {
-        let mut file = quick().open(&url, &OpenOptions::new(READ)).unwrap();
+    with_file(quick(), server.http("big"), READ, |file| {
         let mut buf = [0; 100];
         file.read_exact(&mut buf).unwrap();
-        assert!(read_at(&file, SIZE - 100, 100).unwrap() == pattern::bytes(SIZE - 100..SIZE));
+        assert!(read_at(file, SIZE - 100, 100).unwrap() == pattern::bytes(SIZE - 100..SIZE));
         file.read_exact(&mut buf).unwrap();
         assert!(buf[..] == pattern::bytes(100..200));
     });
@@ -94,9 +90,7 @@ fn an_answer_without_a_version_is_kept_whoever_waits() {
 
 /// Reads an object to its end by positions, in steps.
 fn in_steps(server: &FaultServer, flags: OpenFlags, size: u64, step: u64) {
-    let (registry, url) = (quick(), server.url("/"));
-    in_time(move || {
-        let file = registry.open(&url, &OpenOptions::new(flags)).unwrap();
+    with_file(quick(), server.url("/"), flags, move |file| {
         let wanted = pattern::bytes(0..size);
         let mut buf = vec![0; step as usize];
         for at in (0..size).step_by(step as usize) {
@@ -111,21 +105,18 @@ fn in_steps(server: &FaultServer, flags: OpenFlags, size: u64, step: u64) {
 /// A guest that read a channel of type 1 in steps of 100 bytes made a request for each.
 #[test]
 fn small_positional_reads_one_after_the_other_take_a_handful_of_requests() {
-    let serving = || spoiling(Object::new(10_000_000), |_, answer| answer);
-    let server = serving();
+    let server = serving(Object::new(10_000_000));
     in_steps(&server, READ, 10_000_000, 100);
     assert_eq!(server.requests().len(), 1);
     // One that says that it will jump about is given windows, which grow.
-    let server = serving();
+    let server = serving(Object::new(10_000_000));
     in_steps(&server, READ | OpenFlags::RANDOM, 10_000_000, 100);
     assert!(server.requests().len() <= 12, "{} requests", server.requests().len());
 }
 
 #[test]
 fn positional_reads_one_after_the_other_are_right_while_connections_drop() {
-    let object = Object::new(1_000_000);
-    let server =
-        FaultServer::http(move |request, peer| peer.cut(&object.answer(request), 77_777, After::Reset));
+    let server = dropping(Object::new(1_000_000), 77_777, After::Reset);
     for flags in [READ, READ | OpenFlags::RANDOM] {
         in_steps(&server, flags, 1_000_000, 1_000);
     }
@@ -134,13 +125,11 @@ fn positional_reads_one_after_the_other_are_right_while_connections_drop() {
 
 #[test]
 fn several_places_are_read_on_from_at_once_and_by_threads() {
-    let server = spoiling(Object::new(8_000_000), |_, answer| answer);
-    let (registry, url) = (quick(), server.url("/"));
-    in_time(move || {
-        let file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
+    let server = serving(Object::new(8_000_000));
+    with_file(quick(), server.url("/"), READ, |file| {
+        let file = &*file;
         std::thread::scope(|scope| {
             for thread in 0..4_u64 {
-                let file = &file;
                 scope.spawn(move || {
                     for number in 0..2_000 {
                         let at = thread * 2_000_000 + number * 1_000;
@@ -155,10 +144,8 @@ fn several_places_are_read_on_from_at_once_and_by_threads() {
 
 #[test]
 fn positional_reads_leave_a_file_s_own_answer_to_it() {
-    let server = spoiling(Object::new(5_000_000), |_, answer| answer);
-    let (registry, url) = (quick(), server.url("/"));
-    in_time(move || {
-        let mut file = registry.open(&url, &OpenOptions::new(READ)).unwrap();
+    let server = serving(Object::new(5_000_000));
+    with_file(quick(), server.url("/"), READ, |file| {
         let mut at = 0;
         while at < 5_000_000 {
             let mut buf = vec![0; 100_000];
@@ -166,7 +153,7 @@ fn positional_reads_leave_a_file_s_own_answer_to_it() {
             assert!(buf == pattern::bytes(at..at + 100_000));
             at += 100_000;
             let ahead = 5_000_000.min(at + 1_000) - at;
-            assert!(read_at(&file, at, 1_000).unwrap() == pattern::bytes(at..at + ahead));
+            assert!(read_at(file, at, 1_000).unwrap() == pattern::bytes(at..at + ahead));
         }
     });
     let whole = server.requests().iter().filter(|request| request.range().unwrap().1.is_none()).count();
@@ -182,14 +169,12 @@ fn bytes_read_on_are_of_the_pinned_version_or_estale() {
         let object = if changes.load(Ordering::SeqCst) { object.tagged("\"two\"") } else { object };
         peer.send(&object.answer(request))
     });
-    let (registry, url) = (quick(), server.url("/"));
-    in_time(move || {
-        let file = registry.open(&url, &OpenOptions::new(READ | OpenFlags::RANDOM)).unwrap();
+    with_file(quick(), server.url("/"), READ | OpenFlags::RANDOM, move |file| {
         for at in 0..100 {
-            assert!(read_at(&file, at * 100, 100).unwrap() == pattern::bytes(at * 100..at * 100 + 100));
+            assert!(read_at(file, at * 100, 100).unwrap() == pattern::bytes(at * 100..at * 100 + 100));
         }
         changed.store(true, Ordering::SeqCst);
-        let outcome = (100..100_000).find_map(|at| match read_at(&file, at * 100, 100) {
+        let outcome = (100..100_000).find_map(|at| match read_at(file, at * 100, 100) {
             Ok(bytes) => {
                 assert!(bytes == pattern::bytes(at * 100..at * 100 + 100));
                 None

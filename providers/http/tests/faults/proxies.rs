@@ -3,12 +3,12 @@
 use crate::common::*;
 use std::os::unix::fs::PermissionsExt;
 use vfs_core::Code;
-use zvfs_http_servers::{Answer, Authority, FaultServer, ForwardProxy, Object};
+use zvfs_http_servers::{After, Answer, Authority, FaultServer, ForwardProxy, Object};
 
 const CREDENTIALS: &str = "Basic cmVhZGVyOnN3b3JkZmlzaA==";
 
 fn object() -> FaultServer {
-    spoiling(Object::new(200_000), |_, answer| answer)
+    serving(Object::new(200_000))
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn http_goes_through_the_proxy_by_its_whole_url() {
 fn https_goes_through_the_proxy_by_connect() {
     let authority = Authority::new();
     let server = FaultServer::https(&authority.good(), |request, peer| {
-        peer.cut(&Object::new(200_000).answer(request), 80_000, zvfs_http_servers::After::Close)
+        peer.cut(&Object::new(200_000).answer(request), 80_000, After::Close)
     });
     let proxy = ForwardProxy::open();
     let settings = format!("{QUICK}, proxy = \"{}\", ca-file = {:?}", proxy.url(), authority.ca_file());

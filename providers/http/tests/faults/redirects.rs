@@ -34,7 +34,7 @@ fn redirects_are_followed_wherever_the_location_is_relative_to() {
             fetch(&quick(), &redirecting(status, to).url("/")).is(0..1_000);
         }
     }
-    let target = spoiling(Object::new(1_000), |_, answer| answer);
+    let target = serving(Object::new(1_000));
     fetch(&quick(), &redirecting(302, &target.url("/x")).url("/")).is(0..1_000);
     let server = redirecting(302, &format!("//{}/x", target.address()));
     fetch(&quick(), &server.url("/")).is(0..1_000);
@@ -114,7 +114,7 @@ fn other_schemes_are_refused() {
 
 #[test]
 fn from_https_to_http_is_refused() {
-    let (authority, plain) = (Authority::new(), spoiling(Object::new(1_000), |_, answer| answer));
+    let (authority, plain) = (Authority::new(), serving(Object::new(1_000)));
     let to = plain.url("/x");
     let server = FaultServer::https(&authority.good(), move |_, peer| peer.send(&Answer::redirect(302, &to)));
     let ca = authority.ca_file();
@@ -141,7 +141,7 @@ fn link_local_addresses_are_refused_without_being_dialled() {
 
 #[test]
 fn with_public_addresses_only_none_of_this_machine_is_reached() {
-    let server = spoiling(Object::new(1_000), |_, answer| answer);
+    let server = serving(Object::new(1_000));
     let port = server.address().port();
     for host in [
         "127.0.0.1",
@@ -162,7 +162,7 @@ fn with_public_addresses_only_none_of_this_machine_is_reached() {
 
 #[test]
 fn a_redirect_to_a_host_that_is_not_listed_is_refused() {
-    let target = spoiling(Object::new(1_000), |_, answer| answer);
+    let target = serving(Object::new(1_000));
     // A mapped address of this machine, and another name of it.
     let places =
         [format!("http://[::ffff:127.0.0.2]:{}/x", target.address().port()), target.url_by_name("/x")];
@@ -177,7 +177,7 @@ fn a_redirect_to_a_host_that_is_not_listed_is_refused() {
 
 #[test]
 fn credentials_stay_with_their_origin() {
-    let target = spoiling(Object::new(1_000), |_, answer| answer);
+    let target = serving(Object::new(1_000));
     let to = target.url("/x");
     let server = FaultServer::http(move |request, peer| match request.target.as_str() {
         "/" => peer.send(&Answer::redirect(302, "/same")),
@@ -201,7 +201,7 @@ fn credentials_stay_with_their_origin() {
 
 #[test]
 fn credentials_in_a_location_are_not_used() {
-    let target = spoiling(Object::new(1_000), |_, answer| answer);
+    let target = serving(Object::new(1_000));
     let to = target.url("/x").replace("http://", "http://evil:evil@");
     let server = redirecting(302, &to);
     let fetched = fetch(&quick(), &server.url("/"));

@@ -3,7 +3,7 @@
 use crate::common::*;
 use std::os::unix::fs::PermissionsExt;
 use vfs_core::{Code, Finish, OpenOptions};
-use zvfs_http_servers::{Answer, Authority, FaultServer, Object};
+use zvfs_http_servers::{After, Answer, Authority, FaultServer, Object};
 
 const SECRETS: [&str; 4] = ["swordfish", "sesame", "c3dvcmRmaXNo", "d0rdf1sh"];
 
@@ -52,11 +52,9 @@ fn no_failure_tells_a_secret() {
             Err(_) if path == "/away" => {
                 peer.send(&Answer::redirect(302, "http://a:d0rdf1sh@169.254.169.254/?token=sesame"))
             }
-            Err(_) if path == "/odd" => peer.raw(b"odd\r\n").map(|()| zvfs_http_servers::After::Close),
-            Err(_) if path == "/cut" => {
-                peer.cut(&Object::new(1_000).answer(request), 0, zvfs_http_servers::After::Close)
-            }
-            Err(_) => Ok(zvfs_http_servers::After::Close),
+            Err(_) if path == "/odd" => peer.raw(b"odd\r\n").map(|()| After::Close),
+            Err(_) if path == "/cut" => peer.cut(&Object::new(1_000).answer(request), 0, After::Close),
+            Err(_) => Ok(After::Close),
         }
     });
     let (registry, log) = logging(r#"retry-delay = "1ms", retries = 2"#);
@@ -190,7 +188,7 @@ fn secret_fields_need_hosts_a_private_file_and_lines_that_are_fields() {
 
 #[test]
 fn an_open_cannot_set_what_is_the_operator_s() {
-    let server = spoiling(Object::new(100), |_, answer| answer);
+    let server = serving(Object::new(100));
     for (name, text) in
         [("proxy", "http://127.0.0.1:1"), ("addresses", "any"), ("allowed-hosts", "*"), ("ca-file", "/x")]
     {
@@ -202,7 +200,7 @@ fn an_open_cannot_set_what_is_the_operator_s() {
 
 #[test]
 fn a_header_cannot_smuggle_another() {
-    let server = spoiling(Object::new(100), |_, answer| answer);
+    let server = serving(Object::new(100));
     for text in [
         "X: a\r\nY: b",
         "X: a\nY: b",

@@ -4,7 +4,7 @@ use crate::common::*;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Control, Finish, OpenOptions, Registry, Result, Waiting};
-use zvfs_http_servers::{Answer, BlackHole, FaultServer, Object};
+use zvfs_http_servers::{After, Answer, BlackHole, Body, FaultServer, Object, pattern};
 
 /// Time enough to be in a state that nobody can see from outside.
 const WAITS: Duration = Duration::from_millis(200);
@@ -50,6 +50,12 @@ fn stops(call: impl Fn(&Control) -> Result<()> + Clone + Send + 'static) {
     }
 }
 
+/// The same, for opening and reading.
+#[track_caller]
+fn stops_reading(registry: Registry, url: String) {
+    stops(move |control| read_all(&registry, &url, control));
+}
+
 /// A command that timed out said neither what it had waited for, nor that a server had kept refusing.
 #[test]
 fn what_is_waited_for_is_told_to_who_asks_and_named_in_the_error() {
@@ -80,23 +86,20 @@ fn what_is_waited_for_is_told_to_who_asks_and_named_in_the_error() {
 #[test]
 fn while_connecting() {
     let hole = BlackHole::new();
-    let (registry, url) = (patient(), format!("http://{}/", hole.address()));
-    stops(move |control| read_all(&registry, &url, control));
+    stops_reading(patient(), format!("http://{}/", hole.address()));
 }
 
 #[test]
 fn while_shaking_hands() {
     let server = FaultServer::silent();
-    let (registry, url) = (patient(), server.url("/").replace("http:", "https:"));
-    stops(move |control| read_all(&registry, &url, control));
+    stops_reading(patient(), server.url("/").replace("http:", "https:"));
     assert_eq!(server.connections(), 2);
 }
 
 #[test]
 fn while_waiting_for_the_first_byte() {
     let server = FaultServer::http(|_, peer| peer.stall());
-    let (registry, url) = (patient(), server.url("/"));
-    stops(move |control| read_all(&registry, &url, control));
+    stops_reading(patient(), server.url("/"));
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -106,18 +109,16 @@ fn while_a_head_drips() {
         peer.drip(&Object::new(100).answer(request).head().repeat(50), Duration::from_millis(10))?;
         peer.stall()
     });
-    let (registry, url) = (patient(), server.url("/"));
-    stops(move |control| read_all(&registry, &url, control));
+    stops_reading(patient(), server.url("/"));
 }
 
 #[test]
 fn while_reading() {
     let server = FaultServer::http(|request, peer| {
-        peer.cut(&Object::new(1 << 40).answer(request), 1_000_000, zvfs_http_servers::After::Next)?;
+        peer.cut(&Object::new(1 << 40).answer(request), 1_000_000, After::Next)?;
         peer.stall()
     });
-    let (registry, url) = (patient(), server.url("/"));
-    stops(move |control| read_all(&registry, &url, control));
+    stops_reading(patient(), server.url("/"));
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn while_reading_at_an_offset() {
     let server = FaultServer::http(|request, peer| {
         let answer = Object::new(1 << 40).answer(request);
         if request.first() == 0 {
-            peer.cut(&answer, 1_000_000, zvfs_http_servers::After::Next)?;
+            peer.cut(&answer, 1_000_000, After::Next)?;
         }
         peer.stall()
     });
@@ -145,16 +146,14 @@ fn while_reading_ahead() {
         }
         peer.stall()
     });
-    let (registry, url) =
-        (registry(&format!("{PATIENT}, read-ahead = 4, read-ahead-size = \"1m\"")), server.url("/"));
-    stops(move |control| read_all(&registry, &url, control));
+    let registry = registry(&format!("{PATIENT}, read-ahead = 4, read-ahead-size = \"1m\""));
+    stops_reading(registry, server.url("/"));
 }
 
 #[test]
 fn while_pausing_before_the_next_attempt() {
     let server = FaultServer::http(|_, peer| peer.send(&Answer::new(503).with("Retry-After", "500")));
-    let (registry, url) = (patient(), server.url("/"));
-    stops(move |control| read_all(&registry, &url, control));
+    stops_reading(patient(), server.url("/"));
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -162,7 +161,7 @@ fn while_pausing_before_the_next_attempt() {
 fn while_a_proxy_keeps_quiet() {
     let server = FaultServer::http(|_, peer| peer.stall());
     let registry = registry(&format!("{PATIENT}, proxy = \"{}\"", server.url("")));
-    stops(move |control| read_all(&registry, "https://somewhere.example/", control));
+    stops_reading(registry, "https://somewhere.example/".into());
     assert_eq!(server.requests()[0].method, "CONNECT");
 }
 
@@ -224,12 +223,12 @@ fn a_deadline_ends_all_attempts_together() {
 fn a_file_goes_on_after_its_deadline_was_moved() {
     let server = FaultServer::http(|request, peer| {
         let answer = Object::new(1_000_000).answer(request);
-        peer.cut(&answer, 200_000, zvfs_http_servers::After::Next)?;
+        peer.cut(&answer, 200_000, After::Next)?;
         peer.pause(Duration::from_millis(500))?;
-        let zvfs_http_servers::Body::Pattern(range) = &answer.body else { unreachable!() };
-        let rest = zvfs_http_servers::Body::Pattern((range.start + 200_000).min(range.end)..range.end);
+        let Body::Pattern(range) = &answer.body else { unreachable!() };
+        let rest = Body::Pattern((range.start + 200_000).min(range.end)..range.end);
         peer.send_body(&rest, u64::MAX)?;
-        Ok(zvfs_http_servers::After::Next)
+        Ok(After::Next)
     });
     let (registry, url) = (patient(), server.url("/"));
     let bytes = in_time(move || {
@@ -251,7 +250,7 @@ fn a_file_goes_on_after_its_deadline_was_moved() {
         assert_eq!(late, 1);
         bytes
     });
-    assert!(bytes == zvfs_http_servers::pattern::bytes(0..1_000_000));
+    assert!(bytes == pattern::bytes(0..1_000_000));
 }
 
 #[test]

@@ -25,8 +25,12 @@ fn taking(answer: Answer) -> (FaultServer, Taken) {
 }
 
 /// Writes this and commits.
-fn upload(registry: &Registry, url: &str, bytes: &[u8], how: OpenOptions) -> Result<()> {
-    let (registry, url, bytes) = (registry.clone(), url.to_owned(), bytes.to_vec());
+fn upload(registry: &Registry, server: &FaultServer, bytes: &[u8]) -> Result<()> {
+    upload_with(registry, server, bytes, OpenOptions::new(UPLOAD))
+}
+
+fn upload_with(registry: &Registry, server: &FaultServer, bytes: &[u8], how: OpenOptions) -> Result<()> {
+    let (registry, url, bytes) = (registry.clone(), server.url("/x"), bytes.to_vec());
     in_time(move || {
         let mut file = registry.open(&url, &how)?;
         write_all(&mut file, &bytes)?;
@@ -43,7 +47,7 @@ fn an_upload_of_unknown_length_comes_whole() {
     for size in [0, 1, 3_000_000] {
         let (server, taken) = taking(Answer::new(201));
         let bytes = pattern::bytes(0..size);
-        upload(&quick(), &server.url("/x"), &bytes, OpenOptions::new(UPLOAD)).unwrap();
+        upload(&quick(), &server, &bytes).unwrap();
         assert!(*taken.lock().unwrap() == [bytes]);
     }
 }
@@ -52,7 +56,7 @@ fn an_upload_of_unknown_length_comes_whole() {
 fn an_upload_of_known_length_says_it() {
     let (server, taken) = taking(Answer::new(204).without("Content-Length"));
     let bytes = pattern::bytes(0..3_000_000);
-    upload(&quick(), &server.url("/x"), &bytes, OpenOptions::new(UPLOAD).expected_size(3_000_000)).unwrap();
+    upload_with(&quick(), &server, &bytes, OpenOptions::new(UPLOAD).expected_size(3_000_000)).unwrap();
     assert!(*taken.lock().unwrap() == [bytes]);
     let requests = server.requests();
     assert_eq!(uploads(&requests)[0].header("Content-Length"), Some("3000000"));
@@ -69,7 +73,7 @@ fn an_upload_under_tls_comes_whole() {
     });
     let registry = registry(&format!("ca-file = {:?}", authority.ca_file()));
     let bytes = pattern::bytes(0..3_000_000);
-    upload(&registry, &server.url("/x"), &bytes, OpenOptions::new(UPLOAD)).unwrap();
+    upload(&registry, &server, &bytes).unwrap();
     assert!(*taken.lock().unwrap() == [bytes]);
 }
 
@@ -89,7 +93,7 @@ fn commit_succeeds_only_if_the_server_says_so() {
         (207, Some(Code::EPROTO)),
     ] {
         let (server, _) = taking(Answer::new(status).body("no"));
-        let error = upload(&quick(), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD)).unwrap_err();
+        let error = upload(&quick(), &server, b"bytes").unwrap_err();
         assert!(error.chain().contains(&status.to_string()), "{}", error.chain());
         if let Some(code) = code {
             assert_eq!(error.code(), code, "{status}: {}", error.chain());
@@ -123,7 +127,7 @@ fn a_server_that_wants_a_length_gets_one_for_what_is_small() {
         for size in [0, 1, 50_000] {
             let (server, taken) = wanting_lengths(before_the_body);
             let bytes = pattern::bytes(0..size);
-            upload(&quick(), &server.url("/x"), &bytes, OpenOptions::new(UPLOAD)).unwrap();
+            upload(&quick(), &server, &bytes).unwrap();
             assert!(*taken.lock().unwrap() == [bytes], "{size}");
         }
     }
@@ -134,8 +138,7 @@ fn a_server_that_wants_a_length_refuses_what_is_large_in_its_own_words() {
     for before_the_body in [true, false] {
         let (server, taken) = wanting_lengths(before_the_body);
         let bytes = pattern::bytes(0..3_000_000);
-        let error = upload(&quick(), &server.url("/x"), &bytes, OpenOptions::new(UPLOAD)).unwrap_err();
-        assert_eq!(error.code(), Code::ENOTSUP, "{}", error.chain());
+        let error = refused(upload(&quick(), &server, &bytes), Code::ENOTSUP);
         assert!(error.chain().contains("411 length required"), "{}", error.chain());
         assert!(taken.lock().unwrap().is_empty());
     }
@@ -144,7 +147,7 @@ fn a_server_that_wants_a_length_refuses_what_is_large_in_its_own_words() {
 #[test]
 fn an_upload_that_is_known_to_be_empty_says_so_and_takes_nothing() {
     let (server, taken) = taking(Answer::new(201));
-    upload(&quick(), &server.url("/x"), b"", OpenOptions::new(UPLOAD).expected_size(0)).unwrap();
+    upload_with(&quick(), &server, b"", OpenOptions::new(UPLOAD).expected_size(0)).unwrap();
     assert!(*taken.lock().unwrap() == [b""]);
     let requests = server.requests();
     assert_eq!(uploads(&requests)[0].header("Content-Length"), Some("0"));
@@ -175,9 +178,7 @@ fn a_refused_upload_says_why_before_within_and_behind_its_body() {
         });
         let settings = if expects { QUICK.to_owned() } else { format!("{QUICK}, expect-timeout = \"0s\"") };
         let bytes = pattern::bytes(0..5_000_000);
-        let error =
-            upload(&registry(&settings), &server.url("/x"), &bytes, OpenOptions::new(UPLOAD)).unwrap_err();
-        assert_eq!(error.code(), Code::ENOSPC, "{}", error.chain());
+        let error = refused(upload(&registry(&settings), &server, &bytes), Code::ENOSPC);
         assert!(error.chain().contains(WHY), "{expects} {reads}: {}", error.chain());
     }
 }
@@ -189,9 +190,7 @@ fn a_connection_that_breaks_before_the_word_is_no_success() {
             peer.body(request)?;
             Ok(how)
         });
-        let error = upload(&registry("retries = 0"), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD))
-            .unwrap_err();
-        assert_eq!(error.code(), Code::ECONNRESET, "{}", error.chain());
+        refused(upload(&registry("retries = 0"), &server, b"bytes"), Code::ECONNRESET);
     }
 }
 
@@ -203,9 +202,7 @@ fn a_connection_that_breaks_midway_fails_the_write_and_stays_failed() {
         }
         Ok(After::Reset)
     });
-    let url = server.url("/x");
-    in_time(move || {
-        let mut file = quick().open(&url, &OpenOptions::new(UPLOAD)).unwrap();
+    with_file(quick(), server.url("/x"), UPLOAD, |file| {
         let error =
             (0..1_000).find_map(|_| file.write_all(&[7; 65_536]).err()).expect("writes into nothing succeed");
         assert!(matches!(error.code(), Code::ECONNRESET | Code::EPIPE), "{}", error.chain());
@@ -222,9 +219,7 @@ fn an_early_refusal_is_the_error_and_not_the_broken_pipe() {
         Ok(After::Close)
     });
     for size in [10, 20_000_000] {
-        let bytes = pattern::bytes(0..size);
-        let error = upload(&quick(), &server.url("/x"), &bytes, OpenOptions::new(UPLOAD)).unwrap_err();
-        assert_eq!(error.code(), Code::EACCES, "{size}: {}", error.chain());
+        refused(upload(&quick(), &server, &pattern::bytes(0..size)), Code::EACCES);
     }
 }
 
@@ -252,7 +247,7 @@ fn what_is_given_up_never_looks_whole() {
 #[test]
 fn fewer_bytes_than_were_announced_are_no_success() {
     let (server, taken) = taking(Answer::new(201));
-    let outcome = upload(&quick(), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD).expected_size(100));
+    let outcome = upload_with(&quick(), &server, b"bytes", OpenOptions::new(UPLOAD).expected_size(100));
     let bodies = taken.lock().unwrap().clone();
     match outcome {
         // The expected size is a hint: then they were sent without a length.
@@ -264,7 +259,7 @@ fn fewer_bytes_than_were_announced_are_no_success() {
 #[test]
 fn a_server_that_wants_to_be_asked_first_gets_its_body() {
     let (server, taken) = taking(Answer::new(201));
-    upload(&quick(), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD)).unwrap();
+    upload(&quick(), &server, b"bytes").unwrap();
     assert_eq!(*taken.lock().unwrap(), [b"bytes".to_vec()]);
     // One that knows nothing of `Expect` says nothing until it has all.
     let taken = Taken::default();
@@ -276,8 +271,7 @@ fn a_server_that_wants_to_be_asked_first_gets_its_body() {
         keep.lock().unwrap().push(body);
         peer.send(&Answer::new(200))
     });
-    upload(&registry(r#"expect-timeout = "50ms""#), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD))
-        .unwrap();
+    upload(&registry(r#"expect-timeout = "50ms""#), &server, b"bytes").unwrap();
     assert_eq!(*taken.lock().unwrap(), [b"bytes".to_vec()]);
 }
 
@@ -291,10 +285,8 @@ fn an_upload_that_stands_still_is_econnreset() {
         peer.stall()
     });
     let registry = registry(r#"stall-timeout = "200ms", first-byte-timeout = "200ms", retries = 0"#);
-    let error =
-        upload(&registry, &server.url("/x"), &vec![7; 30_000_000], OpenOptions::new(UPLOAD)).unwrap_err();
     // Not ETIMEDOUT: that would say that the write may be repeated.
-    assert_eq!(error.code(), Code::ECONNRESET, "{}", error.chain());
+    refused(upload(&registry, &server, &vec![7; 30_000_000]), Code::ECONNRESET);
 }
 
 #[test]
@@ -310,9 +302,7 @@ fn an_upload_that_is_taken_too_slowly_ends_by_the_least_rate() {
         peer.stall()
     });
     let registry = registry(r#"least-rate = "1g", least-rate-time = "300ms", retries = 0"#);
-    let error =
-        upload(&registry, &server.url("/x"), &vec![7; 100_000_000], OpenOptions::new(UPLOAD)).unwrap_err();
-    assert_eq!(error.code(), Code::ECONNRESET, "{}", error.chain());
+    let error = refused(upload(&registry, &server, &vec![7; 100_000_000]), Code::ECONNRESET);
     assert!(error.chain().contains("`least-rate`"), "{}", error.chain());
 }
 
@@ -328,7 +318,7 @@ fn an_upload_s_redirect_keeps_method_and_body_or_is_an_error() {
             }
             peer.send(&Answer::redirect(status, &to).with("Connection", "close"))
         });
-        let outcome = upload(&quick(), &server.url("/x"), b"bytes", OpenOptions::new(UPLOAD));
+        let outcome = upload(&quick(), &server, b"bytes");
         let bodies = taken.lock().unwrap().clone();
         match outcome {
             Ok(()) => assert_eq!(bodies, [b"bytes".to_vec()], "{status}"),
@@ -354,10 +344,7 @@ fn a_redirect_behind_the_body_says_where_to_upload_to() {
                 let answer = Answer::redirect(status, "http://127.0.0.1:1/there?key=S3CRET");
                 peer.cut(&answer, u64::MAX, After::Close)
             });
-            let error =
-                upload(&registry, &server.url("/x"), &pattern::bytes(0..size), OpenOptions::new(UPLOAD))
-                    .unwrap_err();
-            assert_eq!(error.code(), Code::EPROTO, "{status} {size}: {}", error.chain());
+            let error = refused(upload(&registry, &server, &pattern::bytes(0..size)), Code::EPROTO);
             assert!(error.chain().contains(words), "{status} {size}: {}", error.chain());
         }
     }
