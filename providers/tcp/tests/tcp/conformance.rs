@@ -1,4 +1,4 @@
-//! The suite over pipes through a broker, in-process and through the library. The other end is an instance of its own.
+//! The suite over pipes through a broker. The other end is an instance of its own.
 
 use crate::common::*;
 use std::collections::HashMap;
@@ -6,12 +6,11 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use vfs_core::{Control, Finish, OpenOptions, Provider};
-use zvfs_conformance::{Blocking, Subject, load_built, run};
-use zvfs_tcp::Tcp;
+use zvfs_conformance::{Blocking, Subject, run};
 
 type Arrived = Receiver<Option<Vec<u8>>>;
 
-fn suite(provider: Box<dyn Provider>) {
+pub fn suite(provider: Box<dyn Provider>) {
     let broker = Running::start(netpipe::broker::Config::default());
     let peer = registry(&format!("broker = \"{}\"", broker.address));
     let sinks: Arc<Mutex<HashMap<String, Arrived>>> = Arc::default();
@@ -47,15 +46,8 @@ fn suite(provider: Box<dyn Provider>) {
 }
 
 #[test]
-fn in_process() {
-    suite(Box::new(Tcp));
-}
-
-#[test]
-fn through_the_library() {
-    let library = load_built("tcp").unwrap();
-    assert_eq!(library.info(), Tcp.info());
-    suite(library);
+fn pipes_through_a_broker_pass_the_suite() {
+    suite(crate::provider());
 }
 
 /// A control whose calls end should they last.

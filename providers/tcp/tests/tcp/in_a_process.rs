@@ -1,8 +1,10 @@
-//! The same in a process of its own, behind walls. No file is spliced there, and `tests/conformance.rs` has the suites.
+//! The same in a process of its own, behind walls. Not `splice`, since no file is spliced there; nor `library` and `threads`, which are
+//! about the host's own process.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod brokers;
 mod common;
+mod conformance;
 mod digest;
 mod features;
 mod hostile;

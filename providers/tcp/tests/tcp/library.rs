@@ -1,7 +1,10 @@
 //! The core of it through the provider's own library, as a host uses it.
 
 use crate::common::*;
-use vfs_core::{Code, Configuration, Finish, OpenOptions, Registry};
+use crate::conformance::suite;
+use vfs_core::{Code, Configuration, Finish, OpenOptions, Provider, Registry};
+use zvfs_conformance::load_built;
+use zvfs_tcp::Tcp;
 
 fn loaded() -> Registry {
     let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
@@ -43,4 +46,11 @@ fn errors_keep_their_codes_through_the_library() {
     drop(writer);
     let (bytes, error) = drain(&mut reader);
     assert_eq!((bytes.as_slice(), error.unwrap().code()), (b"parts".as_slice(), Code::ECONNRESET));
+}
+
+#[test]
+fn the_library_passes_the_suite() {
+    let library = load_built("tcp").unwrap();
+    assert_eq!(library.info(), Tcp.info());
+    suite(library);
 }

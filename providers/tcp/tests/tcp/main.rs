@@ -15,6 +15,7 @@ mod silent;
 mod splice;
 mod table;
 mod takeover;
+mod threads;
 mod tls;
 mod zpipes;
 
