@@ -5,6 +5,7 @@ mod host;
 use host::{Caller, Host, Odd, code, control, failed, mem, on_file, request, start};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::pread;
+use std::thread;
 use vfs_core::process::wire::{
     CHUNK, Call, FileCall, FromProcess, NameCall, OnLane, Reply, Seek, ToProcess, Upcall,
 };
@@ -47,6 +48,27 @@ fn a_file_is_written_read_and_closed() {
     assert_eq!(vfs_core::Stat::from(stat).size, Some(2));
     assert!(matches!(caller.ask(&Call::Close { file: 7 }), Reply::Done));
     assert_eq!(code(caller.file(7, FileCall::Tell)), Code::EBADF);
+}
+
+#[test]
+fn lanes_serve_their_calls_at_the_same_time() {
+    const LANES: u64 = 16;
+    const FILES: u64 = 20;
+    let (host, _first) = Host::running(&mem());
+    thread::scope(|scope| {
+        for lane in 1..=LANES {
+            let mut caller = host.lane();
+            scope.spawn(move || {
+                for file in (1..=FILES).map(|file| lane * FILES + file) {
+                    caller.open(file, &format!("mem:{file}"), NEW);
+                    write(&mut caller, file, &file.to_le_bytes());
+                    assert_eq!(number(caller.file(file, FileCall::ReadAt { count: 9, offset: 0 })), 8);
+                    assert_eq!(caller.taken(8), file.to_le_bytes());
+                    assert!(matches!(caller.ask(&Call::Close { file }), Reply::Done));
+                }
+            });
+        }
+    });
 }
 
 #[test]
