@@ -5,6 +5,18 @@ use zvfs_abi_tests::run;
 use zvfs_faults::{LIMIT, Plugins};
 use zvfs_test_support::provider_process;
 
+/// A host that is the first process of a container kept a zombie of each provider's process.
+#[test]
+fn a_host_that_inherits_orphans_reaps_its_providers_processes() {
+    let plugins = Plugins::new();
+    plugins.add("behave", "behave", &[]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs-faults-host"));
+    command.arg("reap").arg(plugins.path()).arg(provider_process().with_file_name(""));
+    let output = run(command, LIMIT).unwrap();
+    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success() && out == "ok\n", "{out}{err}");
+}
+
 #[test]
 fn a_child_cannot_use_its_parents_instances_but_its_own() {
     for threads in ["ZVFS_THREADS_PER_FILE", "ZVFS_THREADS_PER_INSTANCE", "ZVFS_THREADS_PER_LIBRARY"] {

@@ -1,11 +1,12 @@
 //! A small host for what a test cannot do to its own process: fork it, change its environment, close its stderr.
 //!
 //! `load NAME PATH` loads a library; `open DESCRIPTOR` opens one with the configuration that is found; `fork FOLDER...` goes on
-//! in a child, with the provider in a process if there is a second folder, which has zvfs-provider; `stuck FOLDER MARK OBJECT` opens, asks about and lists `stuck:`, and ends that once the file MARK is there and all wait for OBJECT. Prints what came of it; exit code 0 is success, 1 an error of the library or the open.
+//! in a child, with the provider in a process if there is a second folder, which has zvfs-provider; `reap FOLDER FOLDER` inherits orphans as a container's first process does; `stuck FOLDER MARK OBJECT` opens, asks about and lists `stuck:`, and ends that once the file MARK is there and all wait for OBJECT. Prints what came of it; exit code 0 is success, 1 an error of the library or the open.
 #![expect(unsafe_code, reason = "fork and _exit are unsafe")]
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, wait, waitpid};
+use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, wait, waitpid};
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{ExitCode, exit};
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         ["load", name, path] => Library::load(Path::new(path), name, None).map(drop).map_err(Error::from),
         ["open", descriptor] => open(descriptor),
         ["fork", ref folders @ ..] => fork(folders),
+        ["reap", ref folders @ ..] => reap(folders),
         ["stuck", folder, mark, object] => stuck(Path::new(folder), Path::new(mark), object),
         _ => return ExitCode::from(64),
     };
@@ -144,6 +146,32 @@ fn fork(folders: &[&str]) -> Result<(), Error> {
             registry.open("behave:process", &reading()).map(drop)
         }
     }
+}
+
+/// As the first process of a container: whatever is left by others becomes its child, and stays a zombie until it is reaped.
+fn reap(folders: &[&str]) -> Result<(), Error> {
+    let system = |errno: Errno| Error::from(std::io::Error::from(errno));
+    set_child_subreaper(Some(getpid())).map_err(system)?;
+    let registry = Registry::new(configuration(folders)?);
+    registry.open("behave:process", &reading())?.read(&mut [0; 4])?;
+    if children()?.is_empty() {
+        return Err(Error::new(Code::EIO, "the provider's supervisor is no child of who inherits orphans"));
+    }
+    drop(registry);
+    while !children()?.is_empty() {
+        thread::yield_now();
+    }
+    Ok(())
+}
+
+/// This process's children, zombies too.
+fn children() -> Result<String, Error> {
+    let mut children = String::new();
+    for task in fs::read_dir("/proc/self/task")? {
+        // A thread may end meanwhile.
+        children += &fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+    }
+    Ok(children)
 }
 
 fn child(registry: &Registry, mut file: OpenFile, folders: &[&str]) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use super::death::Death;
 use super::inners::Inners;
 use super::lane::Lane;
-use super::launch::{LaunchFailure, Launched, launch};
+use super::launch::{LaunchFailure, Launched, Orphan, launch};
 use super::socket::Socket;
 use super::wire::{FileId, ToProcess, ToSupervisor};
 use crate::code::Code;
@@ -59,9 +59,10 @@ impl Child {
         path: &Path,
         provider: &str,
         standard_streams: bool,
-    ) -> Result<(Arc<Child>, LaunchFailure)> {
+    ) -> Result<(Arc<Child>, LaunchFailure, Orphan)> {
         let forks = forks();
-        let Launched { control, supervisor, failure } = launch(program, path, provider, standard_streams)?;
+        let launched = launch(program, path, provider, standard_streams)?;
+        let Launched { control, supervisor, failure, orphan } = launched;
         let child = Arc::new(Child {
             control,
             supervisor,
@@ -73,7 +74,7 @@ impl Child {
             last_file: AtomicU64::new(0),
             forks,
         });
-        Ok((child, failure))
+        Ok((child, failure, orphan))
     }
 
     /// Refuses a call in a forked child, and of a process that is gone.

@@ -2,14 +2,16 @@
 //! ignore SIGCHLD.
 //!
 //! The host clones an intermediate whose end sends no signal; that one clones the program and is gone. The kernel gives the program
-//! to init or to a subreaper.
+//! to init or to a subreaper. A host may be that one itself, as in a container: then it has to reap the program in the end.
 #![expect(unsafe_code, reason = "clones the process, where nothing but system calls may then be made")]
 
 use super::socket::Socket;
 use crate::error::{Error, Result};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, getpid, pidfd_open, waitid};
+use rustix::time::Timespec;
 use std::ffi::{CString, c_char, c_int, c_long};
 use std::fs::File;
 use std::io::{self, stderr, stdin, stdout};
@@ -25,14 +27,22 @@ pub(super) struct Launched {
     /// To and from its parent, the supervisor.
     pub(super) supervisor: Socket,
     pub(super) failure: LaunchFailure,
+    pub(super) orphan: Orphan,
 }
 
 /// Why the program could not be run, if that is why the sockets ended.
 pub(super) struct LaunchFailure {
     path: PathBuf,
-    /// Where an errno comes.
+    /// Where an errno comes, if it has not come yet.
     pipe: OwnedFd,
+    errno: Option<i32>,
 }
+
+/// The program's process; `None`: it has ended already.
+pub(super) struct Orphan(Option<OwnedFd>);
+
+/// The program is about to end when it is reaped.
+const ITS_END: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// Above the numbers of the program's own descriptors.
 const ABOVE: RawFd = 16;
@@ -54,16 +64,47 @@ pub(super) fn launch(
     let (supervisor, their_supervisor) = Socket::pair()?;
     let sockets = [their_control.as_fd(), their_supervisor.as_fd()];
     let started = start(program, provider, standard_streams, sockets);
-    let pipe = started.map_err(|error| not_started(error, path))?;
-    Ok(Launched { control, supervisor, failure: LaunchFailure { path: path.to_owned(), pipe } })
+    let (pipe, word) = started.map_err(|error| not_started(error, path))?;
+    let failure = LaunchFailure { path: path.to_owned(), pipe, errno: word.errno };
+    let orphan = Orphan(word.program.and_then(|program| pidfd_open(program, PidfdFlags::empty()).ok()));
+    Ok(Launched { control, supervisor, failure, orphan })
 }
 
 impl LaunchFailure {
     pub(super) fn error(&self) -> Option<Error> {
-        let mut errno = [0; 4];
-        let read = rustix::io::read(&self.pipe, &mut errno);
-        let error = || io::Error::from_raw_os_error(i32::from_ne_bytes(errno));
-        (read == Ok(4)).then(|| not_started(error(), &self.path))
+        let errno = self.errno.or_else(|| Word::read(&self.pipe).errno)?;
+        Some(not_started(io::Error::from_raw_os_error(errno), &self.path))
+    }
+}
+
+impl Orphan {
+    /// Reaps it once it has ended, if that is for the host to do. Nobody else's child is waited for.
+    pub(super) fn reap(&self) {
+        let Some(process) = &self.0 else { return };
+        let _ = poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&ITS_END));
+        let _ = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    }
+}
+
+/// What the copies wrote into the pipe.
+#[derive(Default)]
+struct Word {
+    /// From the intermediate, written as a negative number.
+    program: Option<Pid>,
+    errno: Option<i32>,
+}
+
+impl Word {
+    /// Reads what is there.
+    fn read(pipe: &OwnedFd) -> Word {
+        let (mut word, mut number) = (Word::default(), [0; 4]);
+        while rustix::io::read(pipe, &mut number) == Ok(4) {
+            match i32::from_ne_bytes(number) {
+                errno @ 1.. => word.errno = Some(errno),
+                process => word.program = Pid::from_raw(process.saturating_neg()),
+            }
+        }
+        word
     }
 }
 
@@ -76,7 +117,7 @@ fn start(
     provider: &str,
     standard_streams: bool,
     sockets: [BorrowedFd<'_>; 2],
-) -> io::Result<OwnedFd> {
+) -> io::Result<(OwnedFd, Word)> {
     let host = pidfd_open(getpid(), PidfdFlags::empty())?;
     let (failure, fails) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let [control, supervisor] = sockets;
@@ -93,7 +134,9 @@ fn start(
         environment: [ptr::null()],
     };
     without_signals(|| clone_and_reap(&plan))?;
-    Ok(failure)
+    // The intermediate is done.
+    let word = Word::read(&failure);
+    Ok((failure, word))
 }
 
 /// What is to be standard input, output and error: the host's own, or each open in the wrong direction. Who uses them is told so
@@ -125,7 +168,7 @@ struct Plan<'a> {
 }
 
 /// Runs with all signals blocked in this thread, and so in what it clones.
-fn without_signals<T>(work: impl FnOnce() -> T) -> T {
+pub(super) fn without_signals<T>(work: impl FnOnce() -> T) -> T {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigfillset initialises the set; with a valid set and SIG_BLOCK pthread_sigmask cannot fail, and initialises the other.
@@ -172,7 +215,10 @@ fn intermediate(plan: &Plan<'_>) -> ! {
     match unsafe { fork(libc::SIGCHLD) } {
         0 => become_program(plan),
         -1 => fail(plan),
-        _ => exit(),
+        program => {
+            say(plan, -(program as i32));
+            exit()
+        }
     }
 }
 
@@ -207,10 +253,14 @@ fn become_program(plan: &Plan<'_>) -> ! {
 /// Tells the host why the program does not run. Makes system calls only.
 fn fail(plan: &Plan<'_>) -> ! {
     // SAFETY: the address of this thread's errno.
-    let errno = unsafe { *libc::__errno_location() }.to_ne_bytes();
-    // SAFETY: the bytes live on this stack. Who does not hear of it hears the end of the sockets.
-    unsafe { libc::write(plan.fails.as_raw_fd(), errno.as_ptr().cast(), errno.len()) };
+    say(plan, unsafe { *libc::__errno_location() });
     exit()
+}
+
+fn say(plan: &Plan<'_>, number: i32) {
+    let number = number.to_ne_bytes();
+    // SAFETY: the bytes live on this stack. Who does not hear of it hears the end of the sockets.
+    unsafe { libc::write(plan.fails.as_raw_fd(), number.as_ptr().cast(), number.len()) };
 }
 
 /// Ends without the handlers of the host's.
@@ -223,8 +273,6 @@ fn exit() -> ! {
 mod tests {
     use super::*;
     use crate::code::Code;
-    use rustix::event::{PollFd, PollFlags, poll};
-    use rustix::time::Timespec;
 
     #[test]
     fn what_is_no_program_is_an_error_that_names_it() {

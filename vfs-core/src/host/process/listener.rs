@@ -1,7 +1,7 @@
 //! The thread that hears what a process, and its supervisor, say of their own accord: the log, and the end.
 
 use super::child::Child;
-use super::launch::LaunchFailure;
+use super::launch::{LaunchFailure, Orphan, without_signals};
 use super::lent::{Caller, Lent};
 use super::socket::{Heard, broken};
 use super::wire::{FromProcess, FromSupervisor, VERSION};
@@ -17,10 +17,16 @@ use std::time::{Duration, Instant};
 const LINES: u32 = 200;
 
 /// Listens until the process has ended.
-pub(super) fn spawn(child: Arc<Child>, failure: LaunchFailure) -> Result<()> {
+pub(super) fn spawn(child: Arc<Child>, failure: LaunchFailure, orphan: Orphan) -> Result<()> {
     let listener = Listener { child, lines: 0, since: Instant::now(), open: true };
     let thread = thread::Builder::new().name("zvfs-process".into());
-    thread.spawn(move || listener.listen(&failure)).map(drop).map_err(|error| Error::no_thread(&error))
+    let work = move || {
+        listener.listen(&failure);
+        orphan.reap();
+    };
+    // The host's signals are for the host's own threads: one that waits there counts on being interrupted.
+    let spawned = without_signals(|| thread.spawn(work));
+    spawned.map(drop).map_err(|error| Error::no_thread(&error))
 }
 
 struct Listener {

@@ -60,9 +60,9 @@ impl Blueprint {
     /// The library's; EIO: the process ended. ECANCELED, ETIMEDOUT: the context did, and the process is killed.
     pub(super) fn launch(&self, context: &Context) -> Result<(Running, Info)> {
         let Program { path, file } = &self.program;
-        let (child, failure) = Child::launch(file, path, &self.name, self.walls.standard_streams)?;
+        let (child, failure, orphan) = Child::launch(file, path, &self.name, self.walls.standard_streams)?;
         // It holds the child until that has ended.
-        listener::spawn(child.clone(), failure)?;
+        listener::spawn(child.clone(), failure, orphan)?;
         let running = Running { child, started: AtomicBool::new(false) };
         // What it answers shows in the calls.
         let hello = ToProcess::Hello { version: VERSION, walls: self.walls.clone() };
