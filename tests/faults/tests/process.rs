@@ -155,6 +155,18 @@ fn lies_floods_and_closed_sockets_end_the_process_and_nothing_else() {
 }
 
 #[test]
+fn lanes_without_end_are_not_lent() {
+    bounded(|| {
+        let host = Host::new("", &[]);
+        let mut bystander = bystander(&host);
+        assert_eq!(host.read("read/need").expect("it asks, and goes on"), 8);
+        // At two descriptors each there would be none left.
+        fs::File::open("/dev/null").expect("the host has descriptors");
+        goes_on(&mut bystander);
+    });
+}
+
+#[test]
 fn a_file_whose_close_kills_the_process_is_closed() {
     bounded(|| {
         let host = Host::new("", &[]);
