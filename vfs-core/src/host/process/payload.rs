@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::forks::{forks, forks_now};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+use rustix::process::{Resource, getrlimit};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::{self, NonNull};
@@ -36,8 +37,13 @@ impl Payload {
     /// New memory, and the descriptor for the other side.
     ///
     /// # Errors
-    /// EMFILE, ENOMEM.
+    /// EMFILE, ENOMEM. EFBIG: the limit of file sizes counts here too, and would be told by a signal that ends the host.
     pub fn new() -> Result<(Payload, OwnedFd)> {
+        if let Some(most) = getrlimit(Resource::Fsize).current.filter(|most| *most < SIZE as u64) {
+            let text =
+                format!("a provider in a process needs files of {SIZE} bytes, and `ulimit -f` allows {most}");
+            return Err(Error::new(Code::EFBIG, text));
+        }
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::NOEXEC_SEAL;
         let memory = match memfd_create("zvfs-lane", flags) {
             // A kernel before 6.3.
