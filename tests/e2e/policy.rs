@@ -141,6 +141,14 @@ fn a_providers_place_is_listed_and_programs_do_not_notice_it() {
     assert_eq!(run(under(&folder, &text, &["cat", &data])).succeeded().out(), "some content\n");
     run(under(&folder, &text, &["cat", "/etc/hostname"])).failed(13, &["access denied"]);
     run(under(&folder, &text, &["cp", &data, &folder.at("copy")])).failed(13, &["copy"]);
+    // A standard stream is still known to be the file that is read; and a limit of file sizes ends nothing by its signal.
+    let config = folder.at("zvfs.toml");
+    for (blocks, code) in [(100_000, 22), (100, 27)] {
+        let mut shell = Command::new("sh");
+        let line = format!("ulimit -f {blocks}; \"$0\" \"$@\" cat - <{data} >>{data}");
+        shell.args(["-c", &line]).arg(bare().get_program()).args(["--config", &config]);
+        run(shell).failed(code, &[]);
+    }
     // What may not use the standard streams says so, and swallows nothing.
     let text = text.replace("standard-streams = true, ", "");
     run(under(&folder, &text, &["cat", &data])).failed(9, &["standard output"]);

@@ -78,9 +78,10 @@ fn done(result: Result<()>) -> Result<Reply> {
 /// The host takes descriptors of regular files only.
 fn lease(file: &mut dyn File, direction: Direction) -> Result<Answer> {
     let lease = file.lease(direction)?;
-    let offset = lease.offset.filter(|_| is_regular(lease.fd));
-    let elsewhere = || Error::new(Code::ENOTSUP, "lease: only a regular file is lent to another process");
-    let reply = Reply::Lease { offset: offset.ok_or_else(elsewhere)?, limit: lease.limit };
+    if !is_regular(lease.fd) {
+        return Err(Error::new(Code::ENOTSUP, "lease: only a regular file is lent to another process"));
+    }
+    let reply = Reply::Lease { offset: lease.offset, limit: lease.limit };
     let lent: OwnedFd = lease.fd.try_clone_to_owned()?;
     Ok(Answer { reply, lent: Some(lent) })
 }

@@ -95,7 +95,7 @@ fn tell(lane: &mut Lane, lie: &str, call: FileCall, control: &Socket) -> Option<
         let _ = lane.say(Half::Call, &OnLane::Reply(reply), Some(file.as_fd()));
         None
     };
-    let lease = Reply::Lease { offset: 0, limit: u64::MAX };
+    let lease = Reply::Lease { offset: Some(0), limit: u64::MAX };
     match (lie, call) {
         ("more", FileCall::Read { count }) => Some(Reply::Number(u64::from(count) + 1)),
         ("most", _) => Some(Reply::Number(u64::MAX)),

@@ -151,7 +151,7 @@ impl File for ProcessFile {
         }
         drop(lane);
         let fd = (*self.lent.insert(lent)).as_fd();
-        Ok(Lease { fd, offset: Some(offset), limit })
+        Ok(Lease { fd, offset, limit })
     }
 
     fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {

@@ -341,8 +341,8 @@ pub enum Reply {
     Names(Vec<NameEntry>),
     /// A kernel file, which goes with the packet.
     Lease {
-        /// Where the position stands in it.
-        offset: u64,
+        /// Where the position stands in it; `None`: where the descriptor's own does.
+        offset: Option<u64>,
         /// The most bytes that may be moved.
         limit: u64,
     },
