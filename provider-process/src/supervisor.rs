@@ -5,6 +5,7 @@ use crate::serve;
 use crate::system::{Given, fork, leave, reset_signals};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, setsid, waitpid};
+use rustix::thread::set_name;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ const PAUSES: u32 = 50;
 pub(crate) fn run(given: Given) -> ExitCode {
     let Given { control, supervisor, host } = given;
     reset_signals();
+    // Kernels before 6.14 call a program that is run by its descriptor after that one's number.
+    let _ = set_name(c"zvfs-provider");
     // A terminal's signals are the host's. It fails for who leads a group already, which no terminal's is then.
     let _ = setsid();
     match fork() {
