@@ -21,17 +21,23 @@ use system::Given;
 
 /// The program. A test's own binary may be it, too.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    if arguments.into_iter().nth(1).is_some_and(|first| first == "--version") {
-        println!("zvfs-provider {}", env!("CARGO_PKG_VERSION"));
-        return ExitCode::SUCCESS;
-    }
-    match Given::take() {
-        Some(given) => supervisor::run(given),
-        None => {
-            eprintln!(
-                "zvfs-provider: started by hosts only, with sockets: write `place = \"process\"` for a provider"
-            );
-            ExitCode::FAILURE
+    match arguments.into_iter().nth(1) {
+        Some(first) if first == "--version" => {
+            println!("zvfs-provider {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
         }
+        Some(first) if first == "--walls" => match walls::try_all() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error.chain()),
+        },
+        _ => match Given::take() {
+            Some(given) => supervisor::run(given),
+            None => failed("started by hosts only, with sockets: write `place = \"process\"` for a provider"),
+        },
     }
+}
+
+fn failed(text: &str) -> ExitCode {
+    eprintln!("zvfs-provider: {text}");
+    ExitCode::FAILURE
 }

@@ -15,9 +15,8 @@ mod libraries;
 mod limits;
 
 use rustix::io::Errno;
-use std::fmt::Display;
-use std::fs;
-use std::os::fd::BorrowedFd;
+use std::fs::{self, File};
+use std::os::fd::{AsFd, BorrowedFd};
 use vfs_core::{Code, Error, Result, Wall, Walls};
 
 /// Shuts this process in: from now on it can do what `walls` says, read `library` and what that links to, and use the descriptors
@@ -38,11 +37,21 @@ pub fn raise(walls: &Walls, library: BorrowedFd<'_>) -> Result<()> {
     calls::refuse(walls)
 }
 
+/// Raises every wall around this process, to find out which of them the kernel lacks.
+///
+/// # Errors
+/// As [`raise`].
+pub fn try_all() -> Result<()> {
+    // With one half of TCP allowed, Landlock has to fence the other.
+    let walls = Walls { tcp_connect: true, ..Walls::default() };
+    raise(&walls, File::open("/proc/self/exe").map_err(Error::from)?.as_fd())
+}
+
 /// A wall that the kernel does not have.
-fn lacking(wall: Wall, needs: &str, cause: impl Display) -> Error {
+fn lacking(wall: Wall, needs: &str) -> Error {
     let name = wall.name();
     let text = format!(
-        "this kernel has no wall `{name}`, which needs {needs} ({cause}); to do without it, write may-lack = [\"{name}\"]"
+        "this kernel has no wall `{name}`, which needs {needs}; to do without it, write may-lack = [\"{name}\"]"
     );
     Error::new(Code::ENOTSUP, text)
 }

@@ -76,9 +76,7 @@ fn ruleset(walls: &Walls) -> Result<RulesetCreated> {
     let mut rules = Ruleset::default()
         .set_compatibility(level(Wall::Landlock))
         .handle_access(AccessFs::from_all(FILES))
-        .map_err(|error| {
-            lacking(Wall::Landlock, "Linux 6.2 and landlock among its security modules", error)
-        })?;
+        .map_err(|_| lacking(Wall::Landlock, "Linux 6.2 and landlock among its security modules"))?;
     // Where neither is allowed the filters refuse the sockets, and where both are there is nothing to refuse.
     let net = match walls.tcp_connect == walls.tcp_listen {
         true => CompatLevel::BestEffort,
@@ -91,7 +89,7 @@ fn ruleset(walls: &Walls) -> Result<RulesetCreated> {
             rules = rules
                 .set_compatibility(net)
                 .handle_access(right)
-                .map_err(|error| lacking(Wall::LandlockNet, "Linux 6.7", error))?;
+                .map_err(|_| lacking(Wall::LandlockNet, "Linux 6.7"))?;
         }
     }
     let rules = rules

@@ -18,6 +18,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use vfs_core::Walls;
+use zvfs_test_support::have_walls;
 
 /// How a case says that something is not as it should be.
 type Outcome = Result<(), Box<dyn Error>>;
@@ -52,6 +53,9 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         };
+    }
+    if !have_walls() {
+        return ExitCode::SUCCESS;
     }
     let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
     let cases = cases().into_iter().filter(|(name, _)| wanted.is_none_or(|wanted| name.contains(wanted)));
