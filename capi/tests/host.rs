@@ -5,7 +5,7 @@ mod support;
 use std::process::Command;
 use support::{Bench, VALGRIND, address, built, found_nothing, succeeded};
 use zvfs_abi_tests::{LIMIT, run};
-use zvfs_test_support::{have, provider_process};
+use zvfs_test_support::{have, have_walls, provider_process};
 
 const C: [&str; 2] = ["cc", "-std=gnu99"];
 const SANITIZED: [&str; 4] =
@@ -61,6 +61,9 @@ fn a_fork_amid_the_calls_of_other_threads_leaves_nothing_to_wait_for() {
 
 #[test]
 fn a_program_places_a_provider_in_a_process() {
+    if !have_walls() {
+        return;
+    }
     let bench = Bench::new();
     let mut program = Command::new(bench.build(&C, "place.c"));
     program.arg(built()).arg(provider_process().parent().unwrap());

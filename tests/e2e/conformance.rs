@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::Value;
 use support::{Done, Folder, providers, repository, run, run_long, zvfs};
-use zvfs_test_support::{have, provider_process};
+use zvfs_test_support::{have, have_walls};
 
 fn check(library: &str, more: &[&str]) -> Done {
     run_long(zvfs(["check", library].iter().chain(more)))
@@ -183,7 +183,9 @@ fn several_kinds_of_file_are_checked_in_one_run_and_what_was_not_tried_is_told()
 
 #[test]
 fn a_library_is_checked_in_every_place_that_it_may_have() {
-    provider_process();
+    if !have_walls() {
+        return;
+    }
     let named = ["--write-descriptor", "mem:{name}", "--filter", "read_", "--place", "all"];
     let done = check(&built("mem"), &named);
     let out = done.succeeded().out();
@@ -209,7 +211,9 @@ fn a_library_that_is_checked_in_a_process_is_loaded_nowhere_else() {
     if !have(&["cc"]) {
         return;
     }
-    provider_process();
+    if !have_walls() {
+        return;
+    }
     let folder = Folder::new();
     let mark = folder.path().join("mark");
     let constructor = format!(

@@ -185,6 +185,8 @@ fn check_has_the_options_of_the_guides() {
         "-o",
         "--json",
         "--filter",
+        "--place",
+        "--may",
     ] {
         assert!(help.out().contains(option), "no {option} in {help:?}");
     }

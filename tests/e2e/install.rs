@@ -152,8 +152,8 @@ fn the_command_finds_its_providers(installation: &Installation) {
 
 fn a_provider_runs_in_a_process(installation: &Installation) {
     let prefix = installation.prefix().canonicalize().unwrap();
-    let section =
-        "[provider.file]\nplace = \"process\"\nmay = { read = [\"/proc\"], standard-streams = true }\n";
+    let section = "[provider.file]\nplace = \"process\"\nmay-lack = [\"landlock\", \"landlock-net\", \"seccomp\"]\n\
+                   may = { read = [\"/proc\"], standard-streams = true }\n";
     let text = format!("provider-path = [{:?}]\n{section}", prefix.join("lib/zvfs"));
     fs::write(prefix.join("zvfs.toml"), text).unwrap();
     let commands = "export ZVFS_CONFIG=zvfs.toml\nzvfs providers\nzvfs cat file:/proc/self/cmdline";

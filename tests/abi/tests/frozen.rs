@@ -34,7 +34,9 @@ impl Place {
     fn section(self, name: &str, may: &str) -> String {
         match self {
             Place::Host => format!("[provider.{name}]\n"),
-            Place::Process => format!("[provider.{name}]\nplace = \"process\"\nmay = {{ {may} }}\n"),
+            Place::Process => format!(
+                "[provider.{name}]\nplace = \"process\"\nmay-lack = [\"landlock\", \"landlock-net\", \"seccomp\"]\nmay = {{ {may} }}\n"
+            ),
         }
     }
 

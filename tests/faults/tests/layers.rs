@@ -60,8 +60,10 @@ impl Place {
     }
 
     fn with(&self, sections: &str) -> Registry {
-        let place =
-            format!("place = \"process\"\nmay = {{ write = [{:?}, \"/dev\"] }}\n", self.plugins.path());
+        let place = format!(
+            "place = \"process\"\nmay-lack = [\"landlock\", \"landlock-net\", \"seccomp\"]\nmay = {{ write = [{:?}, \"/dev\"] }}\n",
+            self.plugins.path()
+        );
         let mut text = self.folders.clone();
         for line in sections.lines() {
             let name = line.strip_prefix("[provider.").and_then(|line| line.strip_suffix("]"));

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use vfs_core::{
-    Code, Configuration, Direction, Error, OpenFile, OpenFlags, OpenOptions, Registry, Result, Walls,
+    Code, Configuration, Direction, Error, OpenFile, OpenFlags, OpenOptions, Registry, Result, Wall, Walls,
 };
 use zvfs_faults::bounded;
 
@@ -17,7 +17,9 @@ fn registry(folder: &Path) -> Registry {
     configuration.add_provider_path(folder).unwrap();
     for name in ["lies", "newer", "renamed", "schemeless"] {
         fs::write(folder.join(format!("libzvfs_{name}.so")), "").unwrap();
-        configuration.place_in_process(name, Walls::default()).unwrap();
+        configuration
+            .place_in_process(name, Walls { may_lack: Wall::ALL.to_vec(), ..Walls::default() })
+            .unwrap();
     }
     Registry::new(configuration)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
-use vfs_core::{Code, Configuration, Control, OpenFlags, OpenOptions, Registry, Walls, is_loading};
+use vfs_core::{Code, Configuration, Control, OpenFlags, OpenOptions, Registry, Wall, Walls, is_loading};
 use zvfs_abi_tests::run;
 use zvfs_faults::{LIMIT, Plugins, bounded};
 use zvfs_test_support::provider_process;
@@ -178,7 +178,8 @@ fn a_library_that_never_comes_back_ends_with_its_process() {
             for folder in [plugins.path(), provider_process().with_file_name("")] {
                 configuration.add_provider_path(folder).unwrap();
             }
-            let walls = Walls { write: vec![plugins.path()], ..Walls::default() };
+            let may_lack = Wall::ALL.to_vec();
+            let walls = Walls { write: vec![plugins.path()], may_lack, ..Walls::default() };
             configuration.place_in_process("stuck", walls).unwrap();
             let registry = Registry::new(configuration);
             // Another process each time.

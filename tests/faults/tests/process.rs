@@ -11,9 +11,16 @@ use vfs_core::{
     Code, Configuration, Control, Error, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry,
 };
 use zvfs_faults::{Plugins, bounded};
-use zvfs_test_support::provider_process;
+use zvfs_test_support::{have_walls, provider_process};
 
 type Call = fn(&Host, &str) -> Result<(), Error>;
+
+/// As [`bounded`], where the kernel has all walls.
+fn bounded_behind_walls(body: impl FnOnce() + Send + 'static) {
+    if have_walls() {
+        bounded(body);
+    }
+}
 
 /// What a provider can be called for, each as a call of a host.
 const CALLS: [(&str, Call); 12] = [
@@ -102,7 +109,7 @@ fn is_told(error: &Error, words: &str) {
 
 #[test]
 fn whatever_call_it_dies_in_the_error_says_so_and_the_next_open_starts_another() {
-    bounded(|| {
+    bounded_behind_walls(|| {
         let first = Host::new("", &[]);
         for (name, call) in CALLS {
             let host = first.again();
@@ -118,7 +125,7 @@ fn whatever_call_it_dies_in_the_error_says_so_and_the_next_open_starts_another()
 
 #[test]
 fn the_error_names_how_it_ended() {
-    bounded(|| {
+    bounded_behind_walls(|| {
         let first = Host::new("", &[]);
         for (deed, words) in [
             ("abort", "was killed by SIGABRT"),
@@ -135,7 +142,7 @@ fn the_error_names_how_it_ended() {
 /// It has the sockets that its process and the host talk over.
 #[test]
 fn lies_floods_and_closed_sockets_end_the_process_and_nothing_else() {
-    bounded(|| {
+    bounded_behind_walls(|| {
         let first = Host::new("", &[]);
         for (deed, words) in [
             ("lie", "was killed: broke the protocol"),
@@ -156,7 +163,7 @@ fn lies_floods_and_closed_sockets_end_the_process_and_nothing_else() {
 
 #[test]
 fn lanes_without_end_are_not_lent() {
-    bounded(|| {
+    bounded_behind_walls(|| {
         let host = Host::new("", &[]);
         let mut bystander = bystander(&host);
         assert_eq!(host.read("read/need").expect("it asks, and goes on"), 8);
@@ -168,7 +175,7 @@ fn lanes_without_end_are_not_lent() {
 
 #[test]
 fn a_file_whose_close_kills_the_process_is_closed() {
-    bounded(|| {
+    bounded_behind_walls(|| {
         let host = Host::new("", &[]);
         let mut neighbour = host.open("none").expect("another file of it");
         drop(host.open("close/crash").expect("a file"));
@@ -179,7 +186,7 @@ fn a_file_whose_close_kills_the_process_is_closed() {
 
 #[test]
 fn a_call_that_never_returns_ends_with_its_process() {
-    bounded(|| {
+    bounded_behind_walls(|| {
         let first = Host::new("", &[]);
         let looping = |(name, call): (&'static str, Call)| {
             let host = first.again();
@@ -202,7 +209,7 @@ fn a_call_that_never_returns_ends_with_its_process() {
 
 #[test]
 fn a_library_that_dies_while_it_is_loaded_or_started_is_refused() {
-    bounded(|| {
+    bounded_behind_walls(|| {
         for (defines, words) in [
             ("AT_LOAD=\"abort\"", "was killed by SIGABRT"),
             ("AT_START=\"crash\"", "was killed by SIGSEGV"),
@@ -218,7 +225,7 @@ fn a_library_that_dies_while_it_is_loaded_or_started_is_refused() {
 
 #[test]
 fn memory_ends_at_its_limit_and_the_process_goes_on() {
-    bounded(|| {
+    bounded_behind_walls(|| {
         let host = Host::new("memory = \"96m\"", &[]);
         let mut neighbour = host.open("none").expect("another file of it");
         let error = host.read("read/memory").expect_err("too much");
@@ -229,7 +236,7 @@ fn memory_ends_at_its_limit_and_the_process_goes_on() {
 
 #[test]
 fn a_leak_of_descriptors_is_its_own_only() {
-    bounded(|| {
+    bounded_behind_walls(|| {
         let host = Host::new("", &[]);
         let mut bystander = bystander(&host);
         let mut neighbour = host.open("none").expect("another file of it");
@@ -242,7 +249,7 @@ fn a_leak_of_descriptors_is_its_own_only() {
 
 #[test]
 fn what_it_may_not_do_it_cannot_do() {
-    bounded(|| {
+    bounded_behind_walls(|| {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         fs::write(at("secret"), "text").expect("a file");
@@ -271,7 +278,7 @@ fn what_it_may_not_do_it_cannot_do() {
 
 #[test]
 fn what_it_may_do_it_can_do() {
-    bounded(|| {
+    bounded_behind_walls(|| {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().canonicalize().expect("a path");
         let (new, text) = (path.join("new"), path.to_str().expect("UTF-8"));
@@ -287,7 +294,7 @@ fn what_it_may_do_it_can_do() {
 
 #[test]
 fn what_the_operator_names_must_be_there_when_it_starts() {
-    bounded(|| {
+    bounded_behind_walls(|| {
         let host = Host::new("read = [\"/absent\"]", &[]);
         let error = host.open("none").expect_err("nothing there");
         assert_eq!(error.code(), Code::ENOENT, "{}", error.chain());

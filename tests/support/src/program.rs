@@ -1,9 +1,22 @@
 //! The program that runs a provider in a process.
 
+use crate::skip;
 use std::env::{current_exe, var_os};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+
+/// Whether this kernel has every wall of a provider's process. If not, the test is skipped: the caller returns.
+///
+/// # Panics
+/// It lacks one, and `CI` is set.
+pub fn have_walls() -> bool {
+    let tried = Command::new(provider_process()).arg("--walls").output().expect("zvfs-provider");
+    if !tried.status.success() {
+        skip(String::from_utf8_lossy(&tried.stderr).trim_end());
+    }
+    tried.status.success()
+}
 
 /// `zvfs-provider` of the running test's own build, up to date: a test's package need not depend on it.
 ///

@@ -14,7 +14,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{
-    Code, Configuration, Control, Error, Library, OpenFile, OpenFlags, OpenOptions, Registry, Walls,
+    Code, Configuration, Control, Error, Library, OpenFile, OpenFlags, OpenOptions, Registry, Wall, Walls,
 };
 
 const CHILD_LIMIT: Duration = Duration::from_secs(60);
@@ -112,7 +112,8 @@ fn configuration(folders: &[&str]) -> Result<Configuration, Error> {
     let mut configuration = Configuration::closed();
     folders.iter().try_for_each(|folder| configuration.add_provider_path(*folder))?;
     match folders {
-        [_, _] => configuration.place_in_process("behave", Walls::default())?,
+        [_, _] => configuration
+            .place_in_process("behave", Walls { may_lack: Wall::ALL.to_vec(), ..Walls::default() })?,
         _ => configuration.allow("behave")?,
     }
     Ok(configuration)
