@@ -9,7 +9,7 @@ use std::thread;
 use vfs_core::process::wire::{
     CHUNK, Call, FileCall, FromProcess, NameCall, OnLane, Reply, Seek, ToProcess, Upcall,
 };
-use vfs_core::{Capabilities, Code, Direction, Finish, OpenFlags};
+use vfs_core::{Capabilities, Code, Direction, Finish, OpenFlags, Walls};
 
 const NEW: OpenFlags =
     OpenFlags::from_bits(OpenFlags::READ.bits() | OpenFlags::WRITE.bits() | OpenFlags::CREATE.bits());
@@ -69,6 +69,38 @@ fn lanes_serve_their_calls_at_the_same_time() {
             });
         }
     });
+}
+
+/// With 32 MiB there are not so many threads.
+#[test]
+fn a_call_that_gets_no_thread_is_refused_and_the_next_one_may_get_one() {
+    let odd = Odd::build();
+    let (host, mut first) =
+        Host::running_behind(Walls { memory: Some(32 << 20), ..Walls::default() }, &odd.path);
+    let mut lanes: Vec<Caller> = (0..20).map(|_| host.lane()).collect();
+    let (mut opened, mut refused) = (0, Vec::new());
+    for (at, lane) in lanes.iter_mut().enumerate() {
+        match lane.ask(&Call::Open(request(at as u64 + 1, "odd:x", OpenFlags::READ))) {
+            Reply::Opened { .. } => opened += 1,
+            Reply::Failed(failure) => {
+                assert!(failure.text.contains("no thread available"), "{failure:?}");
+                refused.push(at);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(opened > 0 && !refused.is_empty(), "{opened} of {} opened", lanes.len());
+    let mut last = lanes.swap_remove(refused[0]);
+    // A file is closed without a thread, too.
+    assert!(matches!(last.ask(&Call::Close { file: 1 }), Reply::Done));
+    drop(lanes);
+    // The threads of the others end, and this one gets theirs.
+    let got_one = (100..100_000).any(|file| {
+        first.open(2 * file, "odd:x", OpenFlags::READ);
+        let reply = last.ask(&Call::Open(request(2 * file + 1, "odd:x", OpenFlags::READ)));
+        matches!(reply, Reply::Opened { .. })
+    });
+    assert!(got_one);
 }
 
 #[test]

@@ -4,13 +4,17 @@ use super::lane;
 use super::link::broken;
 use super::process::Process;
 use rustix::event::{PollFd, PollFlags, poll};
+use std::hint::black_box;
+use std::io;
+use std::mem;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 use vfs_core::process::wire::{Failure, FromProcess, ToProcess, VERSION};
 use vfs_core::process::{Heard, Lane, Socket};
-use vfs_core::{Error, Level, Result};
+use vfs_core::{Code, Error, Level, Result};
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub(crate) enum End {
 const FIRST_STACK: usize = 8 << 20;
 /// The others' have as much as Rust's threads: they count as the process's memory.
 const STACK: usize = 2 << 20;
+/// So much of the process's memory is left when a thread was made: what fails for want of a few bytes ends the process.
+const SPARE: usize = 2 << 20;
 
 /// Is the provider's process, to its end. Returns its exit status.
 pub(crate) fn run(control: Socket, host: &OwnedFd) -> i32 {
@@ -65,19 +71,22 @@ fn hello(control: &Socket) -> Option<OwnedFd> {
 
 /// Serves the host until it says stop, or is gone.
 pub(super) fn attend(process: &Arc<Process>, host: &OwnedFd) -> End {
-    let mut lanes = Lanes { process, first: true };
+    let mut lanes = Lanes { process, first: true, without_thread: Vec::new() };
     let end = loop {
         let control = process.link().control();
-        let mut polled = [process.left(), control.as_fd(), host.as_fd()]
-            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        let own = [process.left(), control.as_fd(), host.as_fd()].into_iter();
+        let all = own.chain(lanes.without_thread.iter().map(AsFd::as_fd));
+        let mut polled: Vec<_> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let _ = poll(&mut polled, None); // EINTR only
-        let [left, said, gone] = polled.map(|polled| !polled.revents().is_empty());
+        let came: Vec<bool> = polled.iter().map(|polled| !polled.revents().is_empty()).collect();
+        let (left, said, gone) = (came[0], came[1], came[2]);
         if left {
             return End::Good;
         }
         if gone {
             break End::Good;
         }
+        lanes.begin_again(&came[3..]);
         if !said {
             continue;
         }
@@ -97,6 +106,8 @@ pub(super) fn attend(process: &Arc<Process>, host: &OwnedFd) -> End {
 struct Lanes<'a> {
     process: &'a Arc<Process>,
     first: bool,
+    /// Those for which the system gave no thread.
+    without_thread: Vec<Lane>,
 }
 
 impl Lanes<'_> {
@@ -107,10 +118,14 @@ impl Lanes<'_> {
                 self.process.link().add(Lane::try_from(descriptors)?);
             }
             Heard::Message(ToProcess::Lane { for_upcalls: false }, descriptors) => {
-                self.begin(Lane::try_from(descriptors)?);
+                let lane = Lane::try_from(descriptors)?;
+                if let Err((lane, error)) = self.begin(lane) {
+                    self.process.link().log(Level::Warning, &error.chain());
+                    self.without_thread.push(lane);
+                }
             }
             Heard::Message(ToProcess::Control { file, control }, _) => {
-                self.process.files().hear(file, control)
+                self.process.files().hear(file, control);
             }
             Heard::Message(ToProcess::Hello { .. }, _) => return Err(broken("a second hello")),
             Heard::Nothing => {}
@@ -119,14 +134,40 @@ impl Lanes<'_> {
         Ok(true)
     }
 
-    /// Starts a lane's thread. Without one the lane ends, and its host sees that.
-    fn begin(&mut self, lane: Lane) {
+    /// Serves a lane on a thread of its own, or gives it back.
+    fn begin(&mut self, lane: Lane) -> Result<(), (Lane, Error)> {
         let stack = if self.first { FIRST_STACK } else { STACK };
         let process = self.process.clone();
-        let thread = thread::Builder::new().name("zvfs-lane".into()).stack_size(stack);
-        match thread.spawn(move || lane::serve(&process, lane)) {
-            Ok(_) => self.first = false,
-            Err(error) => self.process.link().log(Level::Error, &Error::no_thread(&error).chain()),
+        let (give, given) = channel();
+        let serve = move || {
+            if let Ok(lane) = given.recv() {
+                lane::serve(&process, lane);
+            }
+        };
+        // Held meanwhile, so that it is left afterwards; the compiler would leave out what nobody uses.
+        let mut spare = Vec::<u8>::new();
+        if black_box(&mut spare).try_reserve_exact(SPARE).is_err() {
+            return Err((lane, Error::no_thread(&io::Error::from_raw_os_error(Code::ENOMEM.raw()))));
+        }
+        match thread::Builder::new().name("zvfs-lane".into()).stack_size(stack).spawn(serve) {
+            Ok(_) => {
+                self.first = false;
+                give.send(lane).map_err(|lane| (lane.0, Error::from(Code::EAGAIN)))
+            }
+            Err(error) => Err((lane, Error::no_thread(&error))),
+        }
+    }
+
+    /// A call has come on lanes that have no thread: the system may give one now. If not, the call is refused.
+    fn begin_again(&mut self, came: &[bool]) {
+        for (lane, came) in mem::take(&mut self.without_thread).into_iter().zip(came) {
+            if !came {
+                self.without_thread.push(lane);
+            } else if let Err((mut lane, error)) = self.begin(lane)
+                && lane::refuse(self.process, &mut lane, error)
+            {
+                self.without_thread.push(lane);
+            }
         }
     }
 }

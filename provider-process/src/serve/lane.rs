@@ -30,6 +30,18 @@ pub(super) fn serve(process: &Process, lane: Lane) {
     set_own(None);
 }
 
+/// Refuses the next call of a lane that has no thread. Only a close is made all the same: files are not to stay open. Returns whether
+/// the lane goes on.
+pub(super) fn refuse(process: &Process, lane: &mut Lane, error: Error) -> bool {
+    let Some(call) = next(lane) else { return false };
+    let goes_on = call.is_ok();
+    let answer = call.and_then(|call| match call {
+        Call::Close { .. } => process.call(call).map(Answer::from),
+        _ => Err(error),
+    });
+    say(lane, answer).is_ok() && goes_on
+}
+
 /// The next call. `None`: the host has no more.
 fn next(lane: &mut Lane) -> Option<Result<Call>> {
     match lane.hear() {

@@ -66,9 +66,14 @@ impl Host {
 
     /// After both hellos.
     pub fn with(library: &Path) -> Host {
+        Host::behind(Walls::default(), library)
+    }
+
+    /// The same, with what the process may do.
+    pub fn behind(walls: Walls, library: &Path) -> Host {
         let host = Host::new();
         let file = File::open(library).unwrap();
-        let hello = ToProcess::Hello { version: VERSION, walls: Walls::default() };
+        let hello = ToProcess::Hello { version: VERSION, walls };
         host.control.say(&hello, &[file.as_fd()]).unwrap();
         match host.heard() {
             FromProcess::Hello { version: VERSION } => host,
@@ -78,7 +83,11 @@ impl Host {
 
     /// With a library loaded and started, and its first lane.
     pub fn running(library: &Path) -> (Host, Caller) {
-        let host = Host::with(library);
+        Host::running_behind(Walls::default(), library)
+    }
+
+    pub fn running_behind(walls: Walls, library: &Path) -> (Host, Caller) {
+        let host = Host::behind(walls, library);
         let mut caller = host.lane();
         let load = Call::Load { path: library.to_owned() };
         let Reply::Info(info) = caller.ask(&load) else { panic!("not loaded") };
