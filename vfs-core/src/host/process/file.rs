@@ -2,6 +2,7 @@
 
 use super::lent::{Caller, Lent};
 use super::payload::Half;
+use super::reads::{Loan, Reads};
 use super::running::Running;
 use super::tracked::Tracked;
 use super::wire::{CHUNK, Call, FileCall, Reply};
@@ -9,6 +10,7 @@ use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
 use crate::flags::Capabilities;
+use crate::lock::Mutex;
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,7 +21,10 @@ pub(super) struct ProcessFile {
     running: Arc<Running>,
     tracked: Tracked,
     capabilities: Capabilities,
+    /// Until the next call, for whoever has asked.
     lent: Option<OwnedFd>,
+    /// Locked for as long as the provider is told of reads that it did not make.
+    reads: Mutex<Reads>,
 }
 
 impl ProcessFile {
@@ -27,7 +32,40 @@ impl ProcessFile {
     pub(super) fn new(running: Arc<Running>, tracked: Tracked, capabilities: u64) -> ProcessFile {
         // A process is lent no descriptor that is not its own.
         let capabilities = Capabilities::from_bits(capabilities).without(Capabilities::SPLICE);
-        ProcessFile { running, tracked, capabilities, lent: None }
+        let reads = Mutex::new(Reads::new(capabilities.contains(Capabilities::FD)));
+        ProcessFile { running, tracked, capabilities, lent: None, reads }
+    }
+
+    /// Before any call but a read. Positional calls may overlap, and wait here for one another.
+    fn settle(&self) -> Result<()> {
+        self.told(&mut self.reads.lock(), false)
+    }
+
+    /// Ends the reads that were made without a call: the provider learns how far they came.
+    fn told(&self, reads: &mut Reads, by_read: bool) -> Result<()> {
+        match reads.end(by_read) {
+            0 => Ok(()),
+            count => self.done(FileCall::Advance { direction: Direction::Read, count }),
+        }
+    }
+
+    /// Borrows the kernel's file, which must be a regular one.
+    fn borrow(&self, direction: Direction) -> Result<Loan> {
+        let mut lane = self.running.lane()?;
+        let (reply, lent) = self.call(&mut lane, FileCall::Lease(direction))?;
+        let (Reply::Lease { offset, limit }, Some(fd)) = (reply, lent) else {
+            return Err(unexpected(&lane));
+        };
+        if !is_regular(&fd)? {
+            return Err(Error::new(
+                Code::ENOTSUP,
+                "lease: not a regular file, and the provider is in a process",
+            ));
+        }
+        if !is_open_for(&fd, direction)? {
+            return Err(lane.broken("it lent a file that is not open for the direction"));
+        }
+        Ok(Loan { fd, offset, limit })
     }
 
     /// Makes one call on a lane.
@@ -90,42 +128,58 @@ impl File for ProcessFile {
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        self.running.child().alive()?;
+        let mut reads = self.reads.lock();
+        if let Some(count) = reads.read(buf, || self.borrow(Direction::Read)) {
+            return Ok(count);
+        }
+        self.told(&mut reads, true)?;
+        drop(reads);
         self.read_with(buf, |count| FileCall::Read { count })
     }
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.settle()?;
         self.write_with(buf, |count| FileCall::Write { count })
     }
 
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        self.settle()?;
         self.number(FileCall::Seek(to.into()))
     }
 
     fn tell(&mut self) -> Result<u64> {
+        self.settle()?;
         self.number(FileCall::Tell)
     }
 
     fn truncate(&mut self, size: u64) -> Result<()> {
+        self.settle()?;
         self.done(FileCall::Truncate { size })
     }
 
     fn flush(&mut self, level: Flush) -> Result<()> {
+        self.settle()?;
         self.done(FileCall::Flush(level))
     }
 
     fn finish(&mut self, how: Finish) -> Result<()> {
+        self.settle()?;
         self.done(FileCall::Finish(how))
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.settle()?;
         self.read_with(buf, |count| FileCall::ReadAt { count, offset })
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
+        self.settle()?;
         self.write_with(buf, |count| FileCall::WriteAt { count, offset })
     }
 
     fn stat(&mut self) -> Result<Stat> {
+        self.settle()?;
         let mut lane = self.running.lane()?;
         match self.call(&mut lane, FileCall::Stat)?.0 {
             Reply::Stat(stat) => Ok(stat.into()),
@@ -134,27 +188,15 @@ impl File for ProcessFile {
     }
 
     fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
+        self.settle()?;
         self.lent = None;
-        let mut lane = self.running.lane()?;
-        let (reply, lent) = self.call(&mut lane, FileCall::Lease(direction))?;
-        let (Reply::Lease { offset, limit }, Some(lent)) = (reply, lent) else {
-            return Err(unexpected(&lane));
-        };
-        if !is_regular(&lent)? {
-            return Err(Error::new(
-                Code::ENOTSUP,
-                "lease: not a regular file, and the provider is in a process",
-            ));
-        }
-        if !is_open_for(&lent, direction)? {
-            return Err(lane.broken("it lent a file that is not open for the direction"));
-        }
-        drop(lane);
-        let fd = (*self.lent.insert(lent)).as_fd();
+        let Loan { fd, offset, limit } = self.borrow(direction)?;
+        let fd = (*self.lent.insert(fd)).as_fd();
         Ok(Lease { fd, offset, limit })
     }
 
     fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
+        self.settle()?;
         self.done(FileCall::Advance { direction, count })
     }
 }

@@ -8,6 +8,7 @@
 //! | `launch`, `death`, `listener` | a process's beginning and end, and the log between |
 //! | `child`, `inners`, `lent` | the process as its host sees it; what its layers have open; a call on a lane, and upcalls within it |
 //! | `running`, `tracked` | a process that has loaded its library, and a file of it with its control |
+//! | `reads` | a regular file that was lent: read here, without a call |
 //! | `provider`, `instance`, `file` | the three traits |
 //!
 //! What is exported is for the program `zvfs-provider`, the other side.
@@ -24,6 +25,7 @@ mod lent;
 mod listener;
 mod payload;
 mod provider;
+mod reads;
 mod running;
 mod socket;
 mod tracked;
