@@ -2,9 +2,11 @@
 
 use super::payload::{Half, Payload};
 use super::socket::{Heard, Socket, broken, decoded, encoded};
+use super::spin::Spin;
 use super::wire::{CHUNK, PACKET};
 use crate::code::Code;
 use crate::error::{Error, Result};
+use rustix::net::RecvFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,6 +16,7 @@ pub struct Lane {
     socket: Socket,
     payload: Payload,
     packet: Box<[u8; PACKET]>,
+    spin: Spin,
     /// Of the host's own, for bytes of an upcall.
     pub(super) bytes: Vec<u8>,
 }
@@ -40,7 +43,7 @@ impl Lane {
     }
 
     fn of(socket: Socket, payload: Payload) -> Lane {
-        Lane { socket, payload, packet: Box::new([0; PACKET]), bytes: Vec::new() }
+        Lane { socket, payload, packet: Box::new([0; PACKET]), spin: Spin::default(), bytes: Vec::new() }
     }
 
     /// The payload: bytes of files.
@@ -83,7 +86,12 @@ impl Lane {
     /// # Errors
     /// EIO: not such a message.
     pub fn hear<T: DeserializeOwned>(&mut self) -> Result<Heard<T>> {
-        let heard = self.socket.receive(&mut self.packet[..])?;
+        let Lane { socket, packet, spin, .. } = self;
+        let now = spin.ask(|| match socket.receive(&mut packet[..], RecvFlags::DONTWAIT) {
+            Ok(Heard::Nothing) => None,
+            heard => Some(heard),
+        });
+        let heard = now.unwrap_or_else(|| socket.receive(&mut packet[..], RecvFlags::empty()))?;
         heard.map(|length| match &self.packet[..length] {
             [HERE, message @ ..] => decoded(message),
             &[kind @ (IN_CALL_HALF | IN_UPCALL_HALF), a, b, c, d] => {

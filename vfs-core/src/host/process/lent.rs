@@ -141,10 +141,12 @@ impl<'p> Lent<'p> {
     /// Waits for an answer; serves what the call needs meanwhile.
     pub(super) fn answer(&mut self, caller: &mut Caller<'_>) -> Result<Answered> {
         loop {
-            self.wait(caller)?;
             let (message, descriptors) = match self.lane().hear() {
                 Ok(Heard::Message(message, descriptors)) => (message, descriptors),
-                Ok(Heard::Nothing) => continue,
+                Ok(Heard::Nothing) => {
+                    self.wait(caller)?;
+                    continue;
+                }
                 Ok(Heard::End) => return Err(self.child.death.of_call()),
                 Err(error) => return Err(self.child.kill(&error.chain())),
             };

@@ -3,7 +3,7 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `wire` | the messages |
-//! | `socket`, `payload`, `lane` | how they and a file's bytes move, on both sides |
+//! | `socket`, `spin`, `payload`, `lane` | how they and a file's bytes move, on both sides |
 //! | `context` | a file's context in the provider's process |
 //! | `launch`, `death`, `listener` | a process's beginning and end, and the log between |
 //! | `child`, `inners`, `lent` | the process as its host sees it; what its layers have open; a call on a lane, and upcalls within it |
@@ -28,6 +28,7 @@ mod provider;
 mod reads;
 mod running;
 mod socket;
+mod spin;
 mod tracked;
 pub mod wire;
 

@@ -63,7 +63,7 @@ impl Socket {
     /// EIO: not such a message.
     pub fn hear<T: DeserializeOwned>(&self) -> Result<Heard<T>> {
         let mut packet = [0; PACKET];
-        self.receive(&mut packet)?.map(|length| decoded(&packet[..length]))
+        self.receive(&mut packet, RecvFlags::empty())?.map(|length| decoded(&packet[..length]))
     }
 
     /// Sends one packet.
@@ -84,13 +84,14 @@ impl Socket {
         }
     }
 
-    /// Takes the next packet: its length.
-    pub(super) fn receive(&self, packet: &mut [u8]) -> Result<Heard<usize>> {
+    /// Takes the next packet: its length. With `DONTWAIT` a process's end does not wait either.
+    pub(super) fn receive(&self, packet: &mut [u8], how: RecvFlags) -> Result<Heard<usize>> {
         // One more than there may be, so that the kernel tells of a surplus by handing it over, or by CTRUNC.
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS + 1))];
         let mut beside = RecvAncillaryBuffer::new(&mut space);
+        let how = how | RecvFlags::CMSG_CLOEXEC;
         let came = loop {
-            match recvmsg(&self.0, &mut [IoSliceMut::new(packet)], &mut beside, RecvFlags::CMSG_CLOEXEC) {
+            match recvmsg(&self.0, &mut [IoSliceMut::new(packet)], &mut beside, how) {
                 // The second: the other end closed before it had read all, which is said once, before what it sent.
                 Err(Errno::INTR | Errno::CONNRESET) => {}
                 came => break came,
