@@ -1,10 +1,9 @@
 //! What a provider costs in a process of its own, beside the same library in the host.
 
 use std::hint::black_box;
+use std::io::SeekFrom;
 use std::path::Path;
-use vfs_core::{
-    Capabilities, Configuration, Flush, OpenFile, OpenFlags, OpenOptions, Registry, Result, Walls, copy,
-};
+use vfs_core::{Configuration, Flush, OpenFile, OpenFlags, OpenOptions, Registry, Result, Walls, copy};
 use zvfs_benches::{heading, keep, pair, provider_folder};
 
 const OPENS: u64 = 200;
@@ -18,8 +17,9 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let (apart, within) = (in_processes(folder.path())?, in_host());
     heading("a read", "in a process", "in the host");
     for (size, name) in [(1, "1 byte"), (4 << 10, "4 KiB"), (64 << 10, "64 KiB"), (1 << 20, "1 MiB")] {
-        reads(&format!("null, {name}"), [&apart, &within], "null:zero", size)?;
-        reads(&format!("file, {name}"), [&apart, &within], path, size)?;
+        reads(&format!("null, {name}"), [&apart, &within], "null:zero", size, read)?;
+        reads(&format!("file, {name}, sequential"), [&apart, &within], path, size, read)?;
+        reads(&format!("file, {name}, at offsets"), [&apart, &within], path, size, read_at)?;
     }
     heading("open and close", "in a process", "in the host");
     for (name, descriptor) in [("null", "null:zero"), ("file", path)] {
@@ -59,20 +59,29 @@ fn open(registry: &Registry, descriptor: &str) -> Result<OpenFile> {
     registry.open(descriptor, &OpenOptions::new(OpenFlags::READ))
 }
 
-/// Reads at the start of a file again and again.
-fn reads(name: &str, registries: [&Registry; 2], descriptor: &str, size: usize) -> Result<()> {
-    let calls = (64_u64 << 20).div_ceil(size as u64).clamp(64, 2000);
+/// One read, at this offset if it is one at offsets.
+type Read = fn(&mut OpenFile, &mut [u8], u64) -> Result<usize>;
+
+fn read(file: &mut OpenFile, buf: &mut [u8], _: u64) -> Result<usize> {
+    file.read(buf)
+}
+
+fn read_at(file: &mut OpenFile, buf: &mut [u8], offset: u64) -> Result<usize> {
+    file.read_at(buf, offset)
+}
+
+fn reads(name: &str, registries: [&Registry; 2], descriptor: &str, size: usize, read: Read) -> Result<()> {
+    let calls = (COPY as u64 / size as u64).clamp(64, 2000);
     let [mut apart, mut within] = [open(registries[0], descriptor)?, open(registries[1], descriptor)?];
-    let positional = within.capabilities().contains(Capabilities::POSITIONAL_READ);
     let [mut ours, mut theirs] = [vec![0; size], vec![0; size]];
-    let read = |file: &mut OpenFile, buf: &mut [u8]| {
+    let reads = |file: &mut OpenFile, buf: &mut [u8]| {
+        // `null` has no positions, and no end.
+        let _ = file.seek(SeekFrom::Start(0));
         for at in 0..calls {
-            let offset = at * size as u64 % (COPY - size + 1) as u64;
-            let buf = black_box(&mut *buf);
-            keep(if positional { file.read_at(buf, offset) } else { file.read(buf) }.ok());
+            keep(read(file, black_box(&mut *buf), at * size as u64).ok());
         }
     };
-    pair(name, calls, || read(&mut apart, &mut ours), || read(&mut within, &mut theirs));
+    pair(name, calls, || reads(&mut apart, &mut ours), || reads(&mut within, &mut theirs));
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use crate::host::work::Work;
 use crate::lock::Mutex;
 use crate::provider::{Host, Info, Instance, Namespace, Request};
 use crate::settings::Settings;
+use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -90,8 +91,9 @@ impl ProcessInstance {
         }
         let work = Work::leavable("its process has not started")?;
         let pause = slot.pauses.take();
-        slot.now = work.clone();
+        let dead = mem::replace(&mut slot.now, work.clone());
         drop(slot);
+        drop(dead); // without the lock
         let recipe = self.recipe.clone();
         work.begin(move |work| {
             work.context().sleep(pause)?;
