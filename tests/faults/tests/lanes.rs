@@ -1,0 +1,74 @@
+//! Many calls of one provider's process at once.
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::fs;
+use std::sync::mpsc::channel;
+use std::thread;
+use vfs_core::{Code, Configuration, Control, OpenFlags, OpenOptions, Registry, Walls};
+use zvfs_faults::{beside_test, bounded};
+use zvfs_test_support::provider_process;
+
+/// As many calls may be in progress.
+const MOST: usize = 256;
+const BEYOND: usize = 10;
+
+#[test]
+fn as_many_calls_as_may_be_wait_at_once_and_what_is_beyond_is_told() {
+    bounded(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        // Opened for both: then a reader's open does not wait, and no end ever comes.
+        let _held = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+        let mut configuration = Configuration::closed();
+        for library in [beside_test("file"), provider_process().to_owned()] {
+            configuration.add_provider_path(library.with_file_name("")).unwrap();
+        }
+        let walls = Walls { write: vec![folder.path().to_owned()], ..Walls::default() };
+        configuration.place_in_process("file", walls).unwrap();
+        let registry = Registry::new(configuration);
+        let descriptor = format!("file:{}", fifo.display());
+        let read = |control: &Control| {
+            let how = OpenOptions::new(OpenFlags::READ).control(control);
+            registry
+                .open(&descriptor, &how)
+                .and_then(|mut file| file.read(&mut [0]))
+                .map_err(|error| error.code())
+        };
+        let (control, first) = (Control::new(), Control::new());
+        let (done, ended) = channel();
+        thread::scope(|scope| {
+            for at in 0..MOST + BEYOND {
+                let (done, control) = (done.clone(), if at == 0 { &first } else { &control });
+                let read = &read;
+                scope.spawn(move || done.send(read(control)));
+                if at == 0 {
+                    while first.waiting().is_none() {
+                        thread::yield_now();
+                    }
+                }
+            }
+            let in_progress = |results: &mut dyn Iterator<Item = Result<usize, Code>>| {
+                results
+                    .filter(|result| *result != Err(Code::EMFILE))
+                    .inspect(|result| assert_eq!(*result, Err(Code::ECANCELED)))
+                    .count()
+            };
+            for _ in 0..BEYOND {
+                assert_eq!(ended.recv().unwrap(), Err(Code::EMFILE));
+            }
+            // One alone; the others go on. (A close, which is always made, may be in the way of one more.)
+            first.cancel();
+            while ended.recv().unwrap() == Err(Code::EMFILE) {}
+            assert_eq!(in_progress(&mut ended.try_iter()), 0);
+            control.cancel();
+            drop(done);
+            assert!(in_progress(&mut ended.iter()) > MOST / 2);
+        });
+        // There is room again.
+        fs::write(folder.path().join("x"), "x").unwrap();
+        let path = folder.path().join("x").display().to_string();
+        let mut file = registry.open(&path, &OpenOptions::new(OpenFlags::READ)).unwrap();
+        assert_eq!(file.read(&mut [0]).unwrap(), 1);
+    });
+}
