@@ -41,7 +41,9 @@ impl Failure {
         let failure = match error.into() {
             error if error.code() == Code::EPIPE => Failure::told(number(Code::EPIPE)),
             error if error.code() == Code::EBADF => {
-                Failure::new(Code::EBADF, "write standard output: it is closed, or not open for writing")
+                let text = "write standard output: it is closed, or not open for writing, or the provider `file` runs in a process \
+                            that may not use it (`standard-streams`)";
+                Failure::new(Code::EBADF, text)
             }
             error => Failure::from(error.context("write standard output")),
         };

@@ -152,7 +152,7 @@ fn a_providers_place_is_listed_and_programs_do_not_notice_it() {
     }
     // What may not use the standard streams says so, and swallows nothing.
     let text = text.replace("standard-streams = true, ", "");
-    run(under(&folder, &text, &["cat", &data])).failed(9, &["standard output"]);
+    run(under(&folder, &text, &["cat", &data])).failed(9, &["standard output", "`standard-streams`"]);
     run(under(&folder, &text, &["cat", "-"])).failed(9, &["/dev/stdin", "not open in this direction"]);
 }
 
