@@ -258,4 +258,7 @@ fn a_table_smaller_than_version_1s_is_refused_with_words() {
         Library::load(&folder.path().join("libzvfs_short.so"), "short", None).map(drop).unwrap_err();
     assert!(matches!(refusal, Refusal::Defect { .. }), "{refusal:?}");
     assert!(refusal.to_string().contains("struct_size is"), "{refusal}");
+    let registry = registry(folder.path(), &Place::Process.section("short", ""));
+    let error = registry.open("short:x", &OpenOptions::new(OpenFlags::READ)).unwrap_err();
+    assert!(error.chain().contains("struct_size is"), "{}", error.chain());
 }
