@@ -8,15 +8,12 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy takes only the #[test] functions of this file for tests")]
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use support::succeeded;
 use tempfile::TempDir;
-use zvfs_abi_tests::{LIMIT, include_folder, project, run};
-use zvfs_test_support::have;
+use zvfs_abi_tests::{include_folder, project, without_comments};
+use zvfs_test_support::{have, run, succeeded};
 
 /// Set it to write the dump anew: for additions. Whatever else abidiff reports breaks programs.
 const UPDATE: &str = "ZVFS_UPDATE_ABI";
@@ -75,19 +72,13 @@ impl Headers {
     fn against_frozen(&self) -> Output {
         let mut abidiff = Command::new("abidiff");
         abidiff.arg("--no-show-locs").arg(self.frozen()).arg(self.library());
-        run(abidiff, LIMIT).unwrap()
+        run(abidiff).unwrap()
     }
 }
 
 /// A body for each function that a header declares.
 fn bodies(header: &str) -> String {
-    let mut code = String::new();
-    let mut rest = header;
-    while let Some((before, comment)) = rest.split_once("/*") {
-        code.push_str(before);
-        rest = comment.split_once("*/").map_or("", |(_, after)| after);
-    }
-    code.push_str(rest);
+    let code = without_comments(header);
     let code: String =
         code.lines().filter(|line| !line.starts_with('#')).flat_map(|line| [line, "\n"]).collect();
     let mut bodies = String::new();

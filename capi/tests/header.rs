@@ -2,28 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy takes only the #[test] functions of this file for tests")]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
-use support::{Bench, built, succeeded};
-use zvfs_abi_tests::{compilers, include_folder};
+use zvfs_abi_tests::{compilers, include_folder, starts_in_a_build_tree, without_comments};
+use zvfs_test_support::{built, succeeded};
 
 const HEADERS: [&str; 2] = ["zvfs.h", "zvm.h"];
 
 fn header(name: &str) -> String {
     fs::read_to_string(include_folder().join(name)).unwrap()
-}
-
-fn without_comments(text: &str) -> String {
-    let mut code = String::new();
-    let mut rest = text;
-    while let Some((before, comment)) = rest.split_once("/*") {
-        code.push_str(before);
-        rest = comment.split_once("*/").map_or("", |(_, after)| after);
-    }
-    code + rest
 }
 
 /// The names of the functions that the headers declare.
@@ -66,22 +54,8 @@ fn the_library_has_its_name_and_stays_loaded() {
 /// A build tree had no libzvfs.so.1: what was linked there did not start.
 #[test]
 fn a_program_that_is_linked_in_a_build_tree_starts() {
-    let bench = Bench::new();
-    let (source, program) = (bench.folder.path().join("a.c"), bench.folder.path().join("a"));
-    fs::write(&source, "#include <zvfs.h>\nint main(void) { return zvfs_version() == 0; }\n").unwrap();
-    let mut cc = Command::new("cc");
-    cc.arg("-I")
-        .arg(include_folder())
-        .arg("-o")
-        .arg(&program)
-        .arg(&source)
-        .arg("-L")
-        .arg(built())
-        .arg("-lzvfs");
-    succeeded(cc);
-    let mut program = Command::new(program);
-    program.env("LD_LIBRARY_PATH", built());
-    succeeded(program);
+    let source = "#include <zvfs.h>\nint main(void) { return zvfs_version() == 0; }\n";
+    starts_in_a_build_tree("zvfs", source);
 }
 
 #[test]

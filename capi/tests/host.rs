@@ -3,9 +3,9 @@
 mod support;
 
 use std::process::Command;
-use support::{Bench, VALGRIND, address, built, found_nothing, succeeded};
-use zvfs_abi_tests::{LIMIT, run};
-use zvfs_test_support::{have, have_walls, provider_process};
+use support::{Bench, address, valgrind};
+use zvfs_abi_tests::found_nothing;
+use zvfs_test_support::{built, have, have_walls, provider_process, run, succeeded};
 
 const C: [&str; 2] = ["cc", "-std=gnu99"];
 const SANITIZED: [&str; 4] =
@@ -47,7 +47,7 @@ fn the_same_programs_are_c_plus_plus() {
 fn a_library_found_by_a_relative_path_stays_found() {
     let bench = Bench::new();
     let mut program = Command::new(bench.build(&C, "moved.c"));
-    program.arg(bench.empty("elsewhere")).current_dir(bench.folder.path()).env("LD_LIBRARY_PATH", ".");
+    program.arg(bench.empty("elsewhere")).current_dir(bench.path()).env("LD_LIBRARY_PATH", ".");
     succeeded(program);
 }
 
@@ -77,8 +77,8 @@ fn valgrind_finds_nothing() {
     }
     let bench = Bench::new();
     for (source, arguments) in programs(&bench) {
-        let mut valgrind = Command::new("valgrind");
-        valgrind.args(VALGRIND).arg(bench.build(&C, source)).args(arguments);
+        let mut valgrind = valgrind();
+        valgrind.arg(bench.build(&C, source)).args(arguments);
         found_nothing(&succeeded(valgrind));
     }
 }
@@ -93,14 +93,14 @@ fn address_sanitizer_finds_nothing() {
 fn both_tools_would_find_an_overflow() {
     let bench = Bench::new();
     let sanitized = bench.build(&SANITIZED, "overflow.c");
-    let output = run(Command::new(&sanitized), LIMIT).unwrap();
+    let output = run(Command::new(&sanitized)).unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("heap-buffer-overflow"));
     if !have(&["valgrind"]) {
         return;
     }
-    let mut valgrind = Command::new("valgrind");
-    valgrind.args(VALGRIND).arg(bench.build(&C, "overflow.c"));
-    let output = run(valgrind, LIMIT).unwrap();
+    let mut valgrind = valgrind();
+    valgrind.arg(bench.build(&C, "overflow.c"));
+    let output = run(valgrind).unwrap();
     assert_eq!(output.status.code(), Some(99), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -3,24 +3,30 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
-use support::{Bench, address, succeeded};
-use zvfs_abi_tests::{LIMIT, run};
-use zvfs_test_support::have;
+use support::{Bench, address, valgrind};
+use zvfs_abi_tests::found_nothing;
+use zvfs_test_support::{built, have, run, succeeded};
 
 fn end(address: &str, mode: &str) -> String {
     format!("tcp://{address}?mode={mode}")
 }
 
+fn built_pipe(bench: &Bench) -> PathBuf {
+    bench.build(&["cc", "-std=gnu99"], "pipe.c")
+}
+
 /// Runs the program in several roles at once, each in a process of its own, to their ends.
-fn together(program: &Path, roles: &[Vec<String>]) {
+fn together(roles: &[(&str, &[String])]) {
+    let bench = Bench::new();
+    let program = built_pipe(&bench);
     thread::scope(|scope| {
-        for role in roles {
+        for (role, descriptors) in roles {
+            let mut command = Command::new(&program);
+            command.arg(role).args(*descriptors);
             scope.spawn(move || {
-                let mut command = Command::new(program);
-                command.args(role);
                 let output = succeeded(command);
                 assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{role:?}");
             });
@@ -28,15 +34,9 @@ fn together(program: &Path, roles: &[Vec<String>]) {
     });
 }
 
-fn role(name: &str, descriptors: &[String]) -> Vec<String> {
-    std::iter::once(name.to_owned()).chain(descriptors.iter().cloned()).collect()
-}
-
 fn pair(writer: &str, reader: &str) {
-    let bench = Bench::new();
-    let program = bench.build(&["cc", "-std=gnu99"], "pipe.c");
     let address = address();
-    together(&program, &[role(writer, &[end(&address, "w")]), role(reader, &[end(&address, "r")])]);
+    together(&[(writer, &[end(&address, "w")]), (reader, &[end(&address, "r")])]);
 }
 
 #[test]
@@ -61,71 +61,51 @@ fn a_writer_that_dies_is_no_end() {
 
 #[test]
 fn two_that_write_to_each_other_first_end_both() {
-    let bench = Bench::new();
-    let program = bench.build(&["cc", "-std=gnu99"], "pipe.c");
     let (to, back) = (address(), address());
-    together(
-        &program,
-        &[
-            role("exchange", &[end(&to, "w"), end(&back, "r")]),
-            role("exchange", &[end(&back, "w"), end(&to, "r")]),
-        ],
-    );
+    together(&[
+        ("exchange", &[end(&to, "w"), end(&back, "r")]),
+        ("exchange", &[end(&back, "w"), end(&to, "r")]),
+    ]);
 }
 
 #[test]
 fn a_close_ends_another_threads_read_or_write() {
-    let bench = Bench::new();
-    let program = bench.build(&["cc", "-std=gnu99"], "pipe.c");
-    together(&program, &[role("close", &[end(&address(), "r")]), role("abandon", &[end(&address(), "w")])]);
+    together(&[("close", &[end(&address(), "r")]), ("abandon", &[end(&address(), "w")])]);
 }
 
 /// A host that outlived a failed session could only end its pipe, as if all had been well.
 #[test]
 fn a_writer_that_aborts_is_no_end() {
-    let bench = Bench::new();
-    let program = bench.build(&["cc", "-std=gnu99"], "pipe.c");
     let (broken, ended) = (address(), address());
-    together(
-        &program,
-        &[
-            role("abort", &[end(&broken, "w"), end(&ended, "w")]),
-            role("refuse", &[end(&broken, "r"), end(&ended, "r")]),
-        ],
-    );
+    together(&[
+        ("abort", &[end(&broken, "w"), end(&ended, "w")]),
+        ("refuse", &[end(&broken, "r"), end(&ended, "r")]),
+    ]);
 }
 
 #[test]
 fn a_wait_can_be_bounded_and_says_for_whom_it_was() {
-    let bench = Bench::new();
-    let program = bench.build(&["cc", "-std=gnu99"], "pipe.c");
     let address = address();
-    together(&program, &[role("patience", &[end(&address, "r"), address])]);
+    together(&[("patience", &[end(&address, "r"), address])]);
 }
 
 #[test]
 fn a_forked_child_has_pipes_of_its_own_only() {
-    let bench = Bench::new();
-    let program = bench.build(&["cc", "-std=gnu99"], "pipe.c");
     let (own, childs) = (address(), address());
-    together(
-        &program,
-        &[role("fork", &[end(&own, "r"), end(&childs, "w")]), role("read", &[end(&childs, "r")])],
-    );
+    together(&[("fork", &[end(&own, "r"), end(&childs, "w")]), ("read", &[end(&childs, "r")])]);
 }
 
 /// The operator decides, also for a program that asks nobody.
 #[test]
 fn the_operators_file_says_what_a_program_may_open() {
     let bench = Bench::new();
-    let program = bench.build(&["cc", "-std=gnu99"], "pipe.c");
-    let file = bench.folder.path().join("zvfs.toml");
+    let program = built_pipe(&bench);
+    let file = bench.path().join("zvfs.toml");
     let close = |allowed: &str| {
-        fs::write(&file, format!("provider-path = [{:?}]\n[provider.{allowed}]\n", support::built()))
-            .unwrap();
+        fs::write(&file, format!("provider-path = [{:?}]\n[provider.{allowed}]\n", built())).unwrap();
         let mut command = Command::new(&program);
         command.args(["close", &end(&address(), "r")]).env("ZVFS_CONFIG", &file);
-        run(command, LIMIT).unwrap()
+        run(command).unwrap()
     };
     let refused = close("mem");
     assert!(!refused.status.success());
@@ -141,14 +121,14 @@ fn valgrind_finds_nothing_at_either_end() {
         return;
     }
     let bench = Bench::new();
-    let program = bench.build(&["cc", "-std=gnu99"], "pipe.c");
+    let program = built_pipe(&bench);
     let address = address();
     thread::scope(|scope| {
         for (role, mode) in [("write", "w"), ("read", "r")] {
-            let mut valgrind = Command::new("valgrind");
-            valgrind.args(support::VALGRIND).arg(&program).arg(role).arg(end(&address, mode));
+            let mut valgrind = valgrind();
+            valgrind.arg(&program).arg(role).arg(end(&address, mode));
             scope.spawn(move || {
-                support::found_nothing(&succeeded(valgrind));
+                found_nothing(&succeeded(valgrind));
             });
         }
     });

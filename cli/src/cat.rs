@@ -1,9 +1,8 @@
 //! `zvfs cat`: descriptors to standard output.
 
-use crate::exit::{self, Failure};
+use crate::exit::Failure;
 use crate::name::{descriptor_or_stream, stream};
 use crate::options::{DescriptorOptions, Options};
-use crate::setup;
 use crate::stdout;
 use crate::watch::Watch;
 use clap::Args;
@@ -36,21 +35,17 @@ struct Range {
 impl Cat {
     /// Goes on after a failure, as cat(1) does: the exit code and a line for each say what is missing.
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
-        let watch = Watch::start(self.open.timeout)?;
-        let registry = setup::registry(options)?;
         let mut stdout = None;
         let named = self.descriptors.iter().map(|descriptor| stream(descriptor, "file:/dev/stdin"));
-        exit::each(&self.open.assigned(&registry, &watch, named)?, |assigned| {
+        let flags = OpenFlags::READ | OpenFlags::SEQUENTIAL;
+        self.open.each(options, flags, named, move |registry, watch, descriptor, how| {
             // The source first: what is wrong with it is what the user asked about.
-            let descriptor = assigned.descriptor;
-            let how = assigned.open(OpenFlags::READ | OpenFlags::SEQUENTIAL);
-            let how = how.control(&watch.control(descriptor));
-            let mut source = registry.open(descriptor, &how).map_err(|error| watch.failure(error))?;
+            let mut source = registry.open(descriptor, how).map_err(|error| watch.failure(error))?;
             let stdout = match &mut stdout {
                 Some(stdout) => stdout,
-                None => stdout.insert(stdout::open(&registry, &watch)?),
+                None => stdout.insert(stdout::open(registry, watch)?),
             };
-            self.one(&mut source, stdout, &watch)
+            self.one(&mut source, stdout, watch)
         })
     }
 

@@ -1,12 +1,10 @@
 //! `zvfs ls`: the names below a descriptor.
 
-use crate::exit::{self, Failure};
+use crate::exit::Failure;
 use crate::name::descriptor;
 use crate::options::{DescriptorOptions, Options};
-use crate::setup;
 use crate::stdout;
 use crate::text;
-use crate::watch::Watch;
 use clap::Args;
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
@@ -39,19 +37,14 @@ pub struct Ls {
 
 impl Ls {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
-        let watch = Watch::start(self.open.timeout)?;
-        let registry = setup::registry(options)?;
         let titled = self.descriptors.len() > 1 && !self.json && !self.null;
-        let named = self.descriptors.iter().map(String::as_str);
-        exit::each(&self.open.assigned(&registry, &watch, named)?, |assigned| {
-            let descriptor = assigned.descriptor;
-            let how = assigned.open(OpenFlags::empty()).control(&watch.control(descriptor));
+        self.open.each(options, OpenFlags::empty(), &self.descriptors, |registry, watch, descriptor, how| {
             let mut lines: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
             let mut each = |name: Name<'_>| {
                 lines.push((name.bytes.to_owned(), self.line(descriptor, &name)));
                 ControlFlow::Continue(())
             };
-            registry.names(descriptor, &how, &mut each).map_err(|error| watch.failure(error))?;
+            registry.names(descriptor, how, &mut each).map_err(|error| watch.failure(error))?;
             lines.sort();
             let title = titled.then(|| format!("{}:\n", Shown(descriptor)));
             write(title.as_deref(), &lines).map_err(Failure::output)

@@ -1,5 +1,7 @@
 //! Options that several subcommands share.
 
+use crate::exit::{self, Failure};
+use crate::setup;
 use crate::watch::Watch;
 use clap::Args;
 use std::collections::BTreeSet;
@@ -48,18 +50,24 @@ pub struct DescriptorOptions {
 }
 
 impl DescriptorOptions {
-    /// The descriptors, each with those of the settings that its provider takes.
-    ///
-    /// # Errors
-    /// As [`assign`](DescriptorOptions::assign).
-    pub fn assigned<'a>(
+    /// Makes a call for each descriptor, with those of the settings that its provider takes, and goes on after a failure.
+    pub fn each<'a>(
         &self,
-        registry: &Registry,
-        watch: &Watch,
-        descriptors: impl Iterator<Item = &'a str>,
-    ) -> Result<Vec<Assigned<'a>>> {
-        let mut list: Vec<Assigned<'a>> = descriptors.map(Assigned::new).collect();
-        self.assign(registry, watch, &mut list).map(|()| list)
+        options: &Options,
+        flags: OpenFlags,
+        descriptors: impl IntoIterator<Item = &'a (impl AsRef<str> + ?Sized + 'a)>,
+        call: impl FnMut(&Registry, &Watch, &str, &OpenOptions) -> std::result::Result<(), Failure>,
+    ) -> std::result::Result<(), Failure> {
+        let watch = Watch::start(self.timeout)?;
+        let registry = setup::registry(options)?;
+        let mut list: Vec<_> = descriptors.into_iter().map(|it| Assigned::new(it.as_ref())).collect();
+        self.assign(&registry, &watch, &mut list)?;
+        // What it keeps open is closed while the watch is on.
+        let mut call = call;
+        exit::each(&list, |assigned| {
+            let how = assigned.open(flags).control(&watch.control(assigned.descriptor));
+            call(&registry, &watch, assigned.descriptor, &how)
+        })
     }
 
     /// Gives each descriptor those of the settings that its provider takes.

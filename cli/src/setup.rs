@@ -3,8 +3,7 @@
 use crate::exit::{Failure, warn};
 use crate::options::Options;
 use std::path::{self, Path, PathBuf};
-use std::sync::Arc;
-use vfs_core::{Code, Configuration, Error, Host, HostCalls, Level, Registry};
+use vfs_core::{Code, Configuration, Error, Host, Level, Registry};
 
 /// The registry that the options and the operator's configuration ask for. Loads nothing yet.
 pub fn registry(options: &Options) -> Result<Registry, Failure> {
@@ -37,26 +36,10 @@ pub fn registry_of(configuration: Configuration, options: &Options) -> Registry 
         1 => Level::Info,
         _ => Level::Debug,
     };
-    Registry::with_host(configuration, Host::new(Arc::new(Log { least })))
-}
-
-/// Writes the providers' log to standard error.
-struct Log {
-    least: Level,
-}
-
-impl HostCalls for Log {
-    fn name(&self) -> &str {
-        "zvfs"
-    }
-
-    fn version(&self) -> &str {
-        env!("CARGO_PKG_VERSION")
-    }
-
-    fn log(&self, level: Level, text: &str) {
-        if level <= self.least {
+    let log = move |level, text: &str| {
+        if level <= least {
             warn(text);
         }
-    }
+    };
+    Registry::with_host(configuration, Host::logging("zvfs", env!("CARGO_PKG_VERSION"), log))
 }

@@ -1,12 +1,10 @@
 //! `zvfs stat`: what is known of a descriptor.
 
-use crate::exit::{self, Failure};
+use crate::exit::Failure;
 use crate::name::descriptor;
 use crate::options::{DescriptorOptions, Options};
-use crate::setup;
 use crate::stdout;
 use crate::text;
-use crate::watch::Watch;
 use clap::Args;
 use serde_json::json;
 use vfs_core::{OpenFlags, Shown};
@@ -26,13 +24,8 @@ pub struct Stat {
 
 impl Stat {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
-        let watch = Watch::start(self.open.timeout)?;
-        let registry = setup::registry(options)?;
-        let named = self.descriptors.iter().map(String::as_str);
-        exit::each(&self.open.assigned(&registry, &watch, named)?, |assigned| {
-            let descriptor = assigned.descriptor;
-            let how = assigned.open(OpenFlags::empty()).control(&watch.control(descriptor));
-            let stat = registry.stat(descriptor, &how).map_err(|error| watch.failure(error))?;
+        self.open.each(options, OpenFlags::empty(), &self.descriptors, |registry, watch, descriptor, how| {
+            let stat = registry.stat(descriptor, how).map_err(|error| watch.failure(error))?;
             let shown = Shown(descriptor).to_cow();
             let line = if self.json { as_json(&shown, &stat) } else { as_text(&shown, &stat) };
             stdout::print(&line)

@@ -3,32 +3,16 @@
 use crate::step::{Step, Stop};
 use crate::steps::{CONTENT_MAX, claims, read_all, same, skip, write_all};
 use crate::subject::{Sources, Subject, Targets};
-use std::sync::Arc;
 use vfs_core::{
-    Capabilities, Code, Control, Descriptor, Error, File, Finish, Host, HostCalls, Info, Instance, Level,
-    OpenFlags, Request, Scope, Settings,
+    Capabilities, Code, Control, Descriptor, Error, File, Finish, Host, Info, Instance, OpenFlags, Request,
+    Scope, Settings,
 };
-
-/// The host that the suite is.
-struct SuiteHost;
-
-impl HostCalls for SuiteHost {
-    fn name(&self) -> &str {
-        "zvfs-conformance"
-    }
-
-    fn version(&self) -> &str {
-        env!("CARGO_PKG_VERSION")
-    }
-
-    fn log(&self, level: Level, text: &str) {
-        println!("  log {level:?}: {text}");
-    }
-}
 
 /// The host that an instance gets: the subject's own, or one that only logs.
 pub(crate) fn host(subject: &Subject) -> Host {
-    subject.host.clone().unwrap_or_else(|| Host::new(Arc::new(SuiteHost)))
+    let log = |level, text: &str| println!("  log {level:?}: {text}");
+    let suite = || Host::logging("zvfs-conformance", env!("CARGO_PKG_VERSION"), log);
+    subject.host.clone().unwrap_or_else(suite)
 }
 
 /// Starts an instance with the subject's settings.
@@ -273,6 +257,13 @@ impl<'a> Case<'a> {
             Some(transform) => Ok(transform(written)?),
             None => Ok(written.to_owned()),
         }
+    }
+
+    /// Commits and closes a file, and checks that these bytes are what was written under its name.
+    pub fn commit(&self, mut file: Box<dyn File>, descriptor: &str, written: &[u8]) -> Step {
+        file.finish(Finish::Commit)?;
+        drop(file);
+        self.expect(descriptor, written)
     }
 
     /// Checks that what is under a target is what comes back of these bytes, written.

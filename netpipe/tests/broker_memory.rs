@@ -9,6 +9,7 @@ use client::Running;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::thread;
+use zvfs_test_support::resident;
 
 #[test]
 fn a_relay_keeps_nothing_of_what_passes() {
@@ -37,10 +38,4 @@ fn a_relay_keeps_nothing_of_what_passes() {
     assert_eq!(total, TOTAL);
     let grown = after.saturating_sub(before);
     assert!(grown < 4 << 20, "{grown} bytes more in memory after {TOTAL}");
-}
-
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }

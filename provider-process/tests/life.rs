@@ -6,7 +6,7 @@ use host::{Host, Odd, PROGRAM, mem, on_file};
 use std::process::Command;
 use vfs_core::OpenFlags;
 use vfs_core::process::wire::{Call, FileCall, Reply, ToSupervisor};
-use zvfs_faults::bounded;
+use zvfs_test_support::bounded;
 
 /// As wait(2) has them.
 const EXIT_0: i32 = 0;

@@ -13,7 +13,8 @@ use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use support::{BOUND, Done, Folder, Started, bare, bounded, providers, run, run_with};
+use support::{Done, Folder, Started, bare, run, run_with, under};
+use zvfs_test_support::{LIMIT, bounded, eventually};
 
 const SECRET: &str = "a secret of more than sixteen bytes\n";
 
@@ -30,19 +31,8 @@ fn started(folder: &Folder, arguments: &[&str]) -> Broker {
 /// The file of an operator who names this broker, and this secret if any.
 fn operator(folder: &Folder, name: &str, broker: &Broker, secret: Option<&str>) -> String {
     let secret = secret.map(|file| format!(", secret-file = {file:?}")).unwrap_or_default();
-    let text = format!(
-        "provider-path = [{:?}]\n[provider.file]\n[provider.tcp]\nsettings = {{ broker = {:?}{secret} }}\n",
-        providers(),
-        broker.address
-    );
-    folder.write(name, text)
-}
-
-/// The command under an operator's file.
-fn under(file: &str, arguments: &[&str]) -> Command {
-    let mut command = bare();
-    command.args(["--config", file]).args(arguments);
-    command
+    let settings = format!("broker = {:?}{secret}", broker.address);
+    folder.operator(name, &format!("[provider.file]\n[provider.tcp]\nsettings = {{ {settings} }}"))
 }
 
 #[test]
@@ -126,7 +116,7 @@ fn a_connection_over_a_limit_is_told_which_one() {
     let broker = started(&folder, &["--listen", "127.0.0.1:0", "--max-connections", "1"]);
     let _first = TcpStream::connect(&broker.address).unwrap();
     let mut second = TcpStream::connect(&broker.address).unwrap();
-    second.set_read_timeout(Some(BOUND)).unwrap();
+    second.set_read_timeout(Some(LIMIT)).unwrap();
     let mut refusal = Vec::new();
     second.read_to_end(&mut refusal).unwrap();
     assert!(String::from_utf8_lossy(&refusal).contains("connections"), "{refusal:?}");
@@ -155,7 +145,7 @@ fn it_introduces_those_who_have_its_secret() {
         let stranger = under(&theirs, &["cat", "--timeout", "60s", "netpipe:letters:r"]);
         run(stranger).failed(13, &["netpipe:letters:r", "secret"]);
     }
-    let log = bounded("an orderly end", move || broker.end(Signal::TERM)).stderr;
+    let log = bounded(move || broker.end(Signal::TERM)).stderr;
     assert!(!log.contains(SECRET.trim_end()), "{log}");
 }
 
@@ -176,7 +166,7 @@ fn sighup_has_it_read_its_secret_anew() {
     secret_file(&folder, "secret", "another secret of sixteen bytes");
     broker.signal(Signal::HUP);
     broker.logged("was read again", 1);
-    support::eventually("the new secret", || status(&other).code == 0);
+    eventually("the new secret", || status(&other).code == 0);
     let first = secret_file(&folder, "first", SECRET);
     status(&first).failed(13, &["ask broker"]);
     assert_eq!(broker.end(Signal::TERM).code, 0);
@@ -200,7 +190,7 @@ fn status_says_who_waits_and_for_whom() {
     let reader = Started::new(reader.stdin(Stdio::null()));
     let mut writer = under(&ours, &["cp", "/dev/null", "netpipe:answers:w"]);
     let writer = Started::new(writer.stdin(Stdio::null()));
-    support::eventually("two that wait", || ask(&[]).out().contains("registrations 2"));
+    eventually("two that wait", || ask(&[]).out().contains("registrations 2"));
     let text = ask(&[]).out().to_owned();
     assert!(text.contains("letters: reader 127.0.0.1:"), "{text}");
     assert!(text.contains(" waits for 2 writers for "), "{text}");

@@ -4,8 +4,8 @@
 
 mod support;
 
-use support::{Done, Folder, providers, run, zvfs};
-use zvfs_test_support::have;
+use support::{Done, Folder, run, zvfs};
+use zvfs_test_support::library;
 
 fn check(library: &str) -> Done {
     run(zvfs(["check", library]))
@@ -13,7 +13,7 @@ fn check(library: &str) -> Done {
 
 #[test]
 fn a_good_library_is_described() {
-    let path = providers().join("libzvfs_file.so");
+    let path = library("file");
     let done = check(path.to_str().unwrap());
     for words in
         ["file 0.1.0: ", "serves    file", "setting   root", "sha256    ", "libc.so.6", "nothing wrong"]
@@ -29,7 +29,7 @@ fn what_is_no_library_is_told() {
     check(folder.path().to_str().unwrap()).failed(80, &["not a regular file"]);
     check(&folder.write("empty.so", "")).failed(80, &["empty.so", "not a 64-bit ELF"]);
     check(&folder.write("text.so", "not a library")).failed(80, &["text.so", "not a 64-bit ELF"]);
-    let part = std::fs::read(providers().join("libzvfs_null.so")).unwrap();
+    let part = std::fs::read(library("null")).unwrap();
     for size in [64, 1000, part.len() / 2] {
         check(&folder.write("libzvfs_null.so", &part[..size])).failed(80, &["libzvfs_null.so"]);
     }
@@ -38,10 +38,7 @@ fn what_is_no_library_is_told() {
 
 #[test]
 fn defects_of_a_library_are_told() {
-    if !have(&["cc"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
     let library = folder.library("libzvfs_a.so", "int nothing;");
     check(&library).failed(80, &["libzvfs_a.so", "no symbol zvfs_provider_v1"]);
 
@@ -56,16 +53,13 @@ fn defects_of_a_library_are_told() {
     check(&library).failed(80, &["expects the symbol zvfs_help from its host", "cannot be loaded"]);
 
     let other = folder.at("libzvfs_other.so");
-    std::fs::copy(providers().join("libzvfs_null.so"), &other).unwrap();
+    std::fs::copy(zvfs_test_support::library("null"), &other).unwrap();
     check(&other).failed(80, &["must be named libzvfs_null.so"]);
 }
 
 #[test]
 fn a_library_that_misbehaves_while_loading_harms_nobody() {
-    if !have(&["cc"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
     let at_load = |work: &str| {
         let source = format!(
             "#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\n\

@@ -14,8 +14,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::{Done, Folder, Started, eventually, run, zvfs};
-use zvfs_test_support::{have, skip};
+use support::{Done, Folder, Started, run, zvfs};
+use zvfs_test_support::{eventually, have, skip};
 
 /// A manifest of these bytes.
 fn manifest(folder: &Folder, program: impl AsRef<[u8]>, timeout: u64) -> String {
@@ -238,10 +238,7 @@ fn a_full_disk_is_a_note() {
 fn a_program_is_compiled_where_no_thread_can_be_started() {
     // A user who has no other process; root's have no such limit.
     const NOBODY: u32 = 61_238;
-    if !have(&["prlimit"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["prlimit"]) else { return };
     let program = folder.write("program", module([nothing(), nothing()].into_iter()));
     let mut command = Command::new("prlimit");
     command.args(["--nproc=1:1", env!("CARGO_BIN_EXE_zvfs"), "compile-child", "1073741824", "60"]);

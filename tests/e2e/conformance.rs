@@ -5,15 +5,15 @@
 mod support;
 
 use serde_json::Value;
-use support::{Done, Folder, providers, repository, run, run_long, zvfs};
-use zvfs_test_support::{have, have_walls};
+use support::{Done, Folder, run_long, zvfs};
+use zvfs_test_support::{have, have_walls, library};
 
 fn check(library: &str, more: &[&str]) -> Done {
     run_long(zvfs(["check", library].iter().chain(more)))
 }
 
 fn built(name: &str) -> String {
-    providers().join(format!("libzvfs_{name}.so")).display().to_string()
+    library(name).display().to_string()
 }
 
 /// The lines of an output that start with a word.
@@ -112,30 +112,16 @@ const DEFECTS: &[(&str, &str, &str)] = &[
     ("USES_THE_REQUEST", "no_pointer_is_kept_past_a_call", "crashed with signal 11"),
 ];
 
-/// Builds `defect.c` with one defect.
-fn defect(folder: &Folder, define: &str) -> String {
-    plugin(folder, "defect", define)
-}
-
-/// Builds a plug-in under its source's name.
-fn plugin(folder: &Folder, name: &str, define: &str) -> String {
-    let source = repository("tests/faults/plugins").join(name).with_extension("c");
-    let library = folder.at(&format!("libzvfs_{name}.so"));
-    let mut command = std::process::Command::new("cc");
-    command.arg("-I").arg(repository("include")).args(["-shared", "-fPIC", "-pthread"]);
-    command.arg(format!("-DNAME=\"{name}\""));
-    command.args(define.split(" -D").map(|define| format!("-D{define}"))).arg("-o").arg(&library).arg(source);
-    run(command).succeeded();
-    library
+/// Builds `defect.c` with one defect, and what that needs.
+fn defect(folder: &Folder, defines: &str) -> String {
+    let defines: Vec<String> = defines.split(" -D").map(|define| format!("-D{define}")).collect();
+    folder.plugin("defect", &defines.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 #[test]
 fn a_layer_in_c_passes_over_the_file_provider() {
-    if !have(&["cc"]) {
-        return;
-    }
-    let folder = Folder::new();
-    let library = plugin(&folder, "layer", "CLEAN");
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
+    let library = folder.plugin("layer", &["-DCLEAN"]);
     let (place, fifo) = (folder.path().display(), folder.fifo("fifo"));
     let (named, blocks) = (format!("layer:pass,file:{place}/{{name}}"), format!("layer:pass,file:{fifo}"));
     let done = check(&library, &["--write-descriptor", &named, "--blocking-descriptor", &blocks]);
@@ -150,7 +136,7 @@ fn a_layer_that_changes_bytes_passes_once_it_is_said_what_comes_back() {
         return;
     }
     let (folder, place) = (Folder::new(), Folder::new());
-    let library = plugin(&folder, "layer", "CLEAN");
+    let library = folder.plugin("layer", &["-DCLEAN"]);
     let named = format!("layer:capitals,file:{}/{{name}}", place.path().display());
     let done = check(&library, &["--write-descriptor", &named, "--comes-back", "tr a-z A-Z"]);
     done.succeeded();
@@ -234,7 +220,7 @@ fn what_a_crashed_check_made_is_removed_too() {
         return;
     }
     let (folder, place) = (Folder::new(), Folder::new());
-    let library = plugin(&folder, "layer", "CRASHES_AFTER_COMMIT");
+    let library = folder.plugin("layer", &["-DCRASHES_AFTER_COMMIT"]);
     let named = format!("layer:pass,file:{}/{{name}}", place.path().display());
     let done = check(&library, &["--write-descriptor", &named, "--filter", "write_takes_any_size"]);
     done.failed(80, &["1 of 2 checks failed"]);
@@ -248,7 +234,7 @@ fn what_cannot_be_removed_is_told() {
         return;
     }
     let (folder, place) = (Folder::new(), Folder::new());
-    let library = plugin(&folder, "layer", "NAMELESS");
+    let library = folder.plugin("layer", &["-DNAMELESS"]);
     let named = format!("layer:pass,file:{}/{{name}}", place.path().display());
     let done = check(&library, &["--write-descriptor", &named, "--filter", "truncate_flag_empties"]);
     assert!(
@@ -262,10 +248,7 @@ const REACH: [&str; 4] = ["--descriptor", "defect:x", "--blocking-descriptor", "
 
 #[test]
 fn each_kind_of_defect_is_told_with_what_to_fix() {
-    if !have(&["cc"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
     for (define, name, words) in DEFECTS {
         let done = check(&defect(&folder, define), &[&REACH[..], &["--filter", name]].concat());
         let failed = lines(&done, "FAILED");
@@ -278,10 +261,7 @@ fn each_kind_of_defect_is_told_with_what_to_fix() {
 
 #[test]
 fn a_crash_and_a_hang_are_one_line_each_and_the_others_go_on() {
-    if !have(&["cc"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
     let clean = check(&defect(&folder, "CLEAN"), &REACH);
     clean.succeeded();
     let all =

@@ -8,8 +8,9 @@ use netpipe::digest::Algorithm;
 use netpipe::{Handshake, Header, Hello, Message, Name, Progress, Role};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use support::{Folder, Started, eventually, run, zvfs};
+use std::net::TcpStream;
+use support::{Folder, Started, run, zvfs};
+use zvfs_test_support::{eventually, free_port};
 
 /// Copies its standard input to its standard output.
 const COPY: &str = r#"(module
@@ -63,7 +64,7 @@ fn both_ends_of_a_netpipe_report_the_same_digest() {
 #[test]
 fn a_writer_whose_digest_does_not_fit_is_exit_code_32() {
     let folder = Folder::new();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let reader = manifest(&folder, "reader", &format!("tcp://127.0.0.1:{port}"), "${MANIFEST_DIR}/copy");
     let started = Started::new(&mut zvfs(["run", &reader]));
     let mut stream = None;

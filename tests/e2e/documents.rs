@@ -7,9 +7,9 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use support::{Folder, providers, repository, run, run_long, zvfs};
+use support::{Folder, repository, run, run_long, under, zvfs};
 use vfs_core::{Library, Provider, Scope, Setting};
-use zvfs_test_support::have;
+use zvfs_test_support::{built, have, library, providers};
 
 /// A fenced block, with what the comment in the line above it says.
 struct Block<'a> {
@@ -111,13 +111,11 @@ fn the_operators_file_is_one() {
     let folder = Folder::new();
     let file = blocks(&document).into_iter().find(|block| block.mark == "file: zvfs.toml").unwrap();
     // The folders of the guide's machine, and those that this one has.
-    let text = file.text.replace("/usr/lib/zvfs", &providers().display().to_string());
+    let text = file.text.replace("/usr/lib/zvfs", &built().display().to_string());
     let text =
         ["/srv/jobs", "/srv/shared", "/var/log/jobs"].iter().fold(text, |text, root| text.replace(root, "/"));
     let config = folder.write("zvfs.toml", text);
-    let mut command = support::bare();
-    command.args(["--config", &config, "providers"]);
-    let done = run(command);
+    let done = run(under(&config, &["providers"]));
     let out = done.succeeded().out();
     for words in ["file 0.1.0", "mem 0.1.0", "null 0.1.0", "aliases   scratch", "aliases   logs"] {
         assert!(out.contains(words), "no `{words}` in {out}");
@@ -150,10 +148,8 @@ fn rows<'a>(document: &'a str, section: &str) -> Vec<&'a str> {
 fn the_operators_guide_has_every_providers_settings() {
     let document = document("operators.md");
     let mut wrong = Vec::new();
-    for folder in fs::read_dir(repository("providers")).unwrap() {
-        let name = folder.unwrap().file_name().into_string().unwrap();
-        let library = providers().join(format!("libzvfs_{name}.so"));
-        let info = Library::load(&library, &name, None).unwrap().info();
+    for name in providers() {
+        let info = Library::load(&library(&name), &name, None).unwrap().info();
         assert!(
             document.contains(&format!("\n## {name}\n")),
             "docs/operators.md needs a section `## {name}`"

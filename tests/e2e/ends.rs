@@ -6,10 +6,9 @@ mod support;
 
 use rustix::process::{Signal, geteuid};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use support::{Done, Folder, Started, bounded, run, run_timed, zvfs};
+use support::{Done, Folder, Started, run, run_timed, zvfs};
 use zvfs_test_support::{have, skip};
 
 /// A provider whose constructor, opens and reads do what the test says.
@@ -40,6 +39,11 @@ fn provider(folder: &Folder, name: &str, at_load: &str, at_open: &str, at_read: 
     folder.library(&format!("libzvfs_{name}.so"), &source);
 }
 
+/// What says a word and never returns.
+fn hangs(word: &str) -> String {
+    format!("if (write(2, \"zvfs: {word}\\n\", {}) < 0) _exit(1); for (;;) pause();", word.len() + 7)
+}
+
 /// The command, over the test's providers too.
 fn over(folder: &Folder, arguments: &[&str]) -> Command {
     let mut command = zvfs(["--provider-path", folder.path().to_str().unwrap()]);
@@ -50,17 +54,8 @@ fn over(folder: &Folder, arguments: &[&str]) -> Command {
 /// Found: only SIGKILL ended the command: a thread that starts waits for the loader's lock, which the constructor kept.
 #[test]
 fn a_constructor_that_never_returns_is_ended_by_a_timeout_and_by_a_signal() {
-    if !have(&["cc"]) {
-        return;
-    }
-    let folder = Folder::new();
-    provider(
-        &folder,
-        "evil",
-        "if (write(2, \"zvfs: loading\\n\", 14) < 0) _exit(1); for (;;) pause();",
-        "",
-        "",
-    );
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
+    provider(&folder, "evil", &hangs("loading"), "", "");
     let target = folder.at("target");
     for arguments in
         [&["cat", "evil:x"][..], &["cp", "evil:x", &target], &["stat", "evil:x"], &["rm", "evil:x"]]
@@ -69,18 +64,11 @@ fn a_constructor_that_never_returns_is_ended_by_a_timeout_and_by_a_signal() {
         run_timed("zvfs: loading", timed)
             .failed(110, &["--timeout ", "s: ", "timed out", "evil:x", "libzvfs_evil.so"]);
         for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
-            let mut command = over(&folder, arguments);
-            let mut started = Started::as_set(command.stdout(Stdio::null()).stderr(Stdio::piped()));
-            let mut stderr = BufReader::new(started.child.stderr.take().unwrap());
-            let mut stderr = bounded("the library loads", move || {
-                assert_eq!(stderr.by_ref().lines().next().unwrap().unwrap(), "zvfs: loading");
-                stderr
-            });
+            let started = Started::until_said(&mut over(&folder, arguments), "zvfs: loading");
             started.signal(signal);
-            assert_eq!(started.end().code, code);
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).unwrap();
-            assert!(text.contains(&format!("ended by signal {}", code - 128)), "{text}");
+            let done = started.end();
+            assert_eq!(done.code, code);
+            assert!(done.stderr.contains(&format!("ended by signal {}", code - 128)), "{done:?}");
         }
     }
 }
@@ -88,69 +76,43 @@ fn a_constructor_that_never_returns_is_ended_by_a_timeout_and_by_a_signal() {
 /// The same for a session, whose Timeout was to be told by a thread that had to start for it.
 #[test]
 fn a_session_whose_provider_never_loads_is_reported_and_the_command_ends() {
-    if !have(&["cc"]) {
-        return;
-    }
-    let folder = Folder::new();
-    provider(
-        &folder,
-        "evil",
-        "if (write(2, \"zvfs: loading\\n\", 14) < 0) _exit(1); for (;;) pause();",
-        "",
-        "",
-    );
-    let manifest = |timeout: u32| {
-        let program = support::repository("examples/jobs/wordcount/wordcount.wat");
-        folder.write(
-            "hangs",
-            format!(
-                "Version = 20140509\nProgram = {}\nMemory = 1048576, 0\nTimeout = {timeout}\n\
-                 Channel = evil:x, /dev/stdin, 0, 9, 9, 0, 0\n\
-                 Channel = /dev/null, /dev/stdout, 0, 0, 0, 9, 99\n\
-                 Channel = /dev/null, /dev/stderr, 0, 0, 0, 9, 9\n",
-                program.display()
-            ),
-        )
-    };
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
+    provider(&folder, "evil", &hangs("loading"), "", "");
+    let manifest = |timeout| folder.wordcount("hangs", timeout, "evil:x", "/dev/null");
     let done = run_timed("zvfs: loading", |seconds| over(&folder, &["run", &manifest(seconds)]));
     done.failed(4, &["hangs: timeout", "evil:x", "keeps its thread"]);
     // And by a signal, long before its Timeout.
-    let hangs = manifest(1000);
-    let mut command = over(&folder, &["run", &hangs]);
-    let mut started = Started::as_set(command.stdout(Stdio::null()).stderr(Stdio::piped()));
-    let mut stderr = BufReader::new(started.child.stderr.take().unwrap());
-    let mut stderr = bounded("the library loads", move || {
-        assert_eq!(stderr.by_ref().lines().next().unwrap().unwrap(), "zvfs: loading");
-        stderr
-    });
+    let started = Started::until_said(&mut over(&folder, &["run", &manifest(1000)]), "zvfs: loading");
     started.signal(Signal::TERM);
-    assert_eq!(started.end().code, 4);
-    let mut text = String::new();
-    stderr.read_to_string(&mut text).unwrap();
-    assert!(text.contains("hangs: cancelled"), "{text}");
+    let done = started.end();
+    assert_eq!(done.code, 4);
+    assert!(done.stderr.contains("hangs: cancelled"), "{done:?}");
+}
+
+/// A session's report comes all the same, and the process ends.
+#[test]
+fn a_provider_that_ignores_its_cancel_is_left_behind() {
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
+    provider(&folder, "stuck", "", "", &hangs("stuck"));
+    let target = folder.at("target");
+    let copy = |seconds| over(&folder, &["cp", "--timeout", &format!("{seconds}s"), "stuck:", &target]);
+    run_timed("zvfs: stuck", copy).failed(110, &["ignored its cancel", "`stuck:`"]);
+    let started = Started::until_said(&mut over(&folder, &["cat", "stuck:"]), "zvfs: stuck");
+    started.signal(Signal::TERM);
+    let done = started.end();
+    assert_eq!(done.code, 143);
+    assert!(done.stderr.contains("ignored its cancel"), "{done:?}");
+    let manifest = |seconds| folder.wordcount("m", seconds, "stuck:", "/dev/null");
+    run_timed("zvfs: stuck", |seconds| over(&folder, &["run", &manifest(seconds)]))
+        .failed(4, &["m: timeout: channel /dev/stdin: read stuck:", "a provider that ignores its cancel"]);
 }
 
 /// Found: a second signal was left to a thread that was waiting for a provider's cancel function.
 #[test]
 fn a_second_signal_ends_the_command_at_once() {
-    if !have(&["cc"]) {
-        return;
-    }
-    let folder = Folder::new();
-    provider(
-        &folder,
-        "evil",
-        "",
-        "",
-        "if (write(2, \"zvfs: reading\\n\", 14) < 0) _exit(1); for (;;) pause();",
-    );
-    let mut command = over(&folder, &["cat", "evil:x"]);
-    let mut started = Started::as_set(command.stdout(Stdio::null()).stderr(Stdio::piped()));
-    let mut stderr = BufReader::new(started.child.stderr.take().unwrap());
-    let _stderr = bounded("the provider is asked", move || {
-        assert_eq!(stderr.by_ref().lines().next().unwrap().unwrap(), "zvfs: reading");
-        stderr
-    });
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
+    provider(&folder, "evil", "", "", &hangs("reading"));
+    let started = Started::until_said(&mut over(&folder, &["cat", "evil:x"]), "zvfs: reading");
     started.signal(Signal::TERM);
     started.signal(Signal::INT);
     let code = started.end().code;
@@ -182,17 +144,7 @@ fn a_providers_exit_is_a_failure_that_names_it() {
         let target = folder.write("target", "before");
         names_the_library(&run(over(&folder, &["cp", "evil:x", &target])), &folder);
         assert_eq!(fs::read_to_string(&target).unwrap(), "before");
-        let program = support::repository("examples/jobs/wordcount/wordcount.wat");
-        let manifest = folder.write(
-            "m",
-            format!(
-                "Version = 20140509\nProgram = {}\nMemory = 1048576, 0\nTimeout = 50\n\
-                 Channel = evil:x, /dev/stdin, 0, 99999, 99999999, 0, 0\n\
-                 Channel = /dev/stdout, /dev/stdout, 0, 0, 0, 9, 99\n\
-                 Channel = /dev/null, /dev/stderr, 0, 0, 0, 9, 9\n",
-                program.display()
-            ),
-        );
+        let manifest = folder.wordcount("m", 50, "evil:x", "/dev/stdout");
         let report = folder.at("report");
         let run_twice = ["run", "--report", "json", "--report-file", &report, &manifest, &manifest];
         names_the_library(&run(over(&folder, &run_twice)), &folder);
@@ -205,10 +157,7 @@ fn a_providers_exit_is_a_failure_that_names_it() {
 
 #[test]
 fn a_process_that_a_provider_forks_off_may_exit() {
-    if !have(&["cc"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
     let forks = "pid_t child = fork(); if (child == 0) exit(0); int status; \
         if (waitpid(child, &status, 0) != child || status != 0) return -5;";
     provider(&folder, "evil", "", forks, "");
@@ -222,10 +171,7 @@ fn a_set_uid_command_refuses_to_run() {
     if !geteuid().is_root() {
         return skip("only root can make a command set-uid for another user");
     }
-    if !have(&["setpriv"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["setpriv"]) else { return };
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path().join("zvfs");
     fs::copy(env!("CARGO_BIN_EXE_zvfs"), &binary).unwrap();

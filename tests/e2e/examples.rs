@@ -6,8 +6,8 @@ mod support;
 
 use std::fs;
 use std::process::Command;
-use support::{BOUND, providers, repository, run_within};
-use zvfs_test_support::have;
+use support::{repository, run_within};
+use zvfs_test_support::{LIMIT, built, have};
 
 /// A block of commands, and the lines that must be in their output.
 #[derive(Debug, Default, PartialEq)]
@@ -47,10 +47,10 @@ fn follow(example: &str) {
     let path = format!("{}:{}", command.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("bash");
     shell.args(["-euo", "pipefail", "-c", &commands.join(&format!("\necho '{mark}'\n"))]);
-    shell.current_dir(&folder).env("PATH", path).env("PROVIDERS", providers()).env_remove("ZVFS_CONFIG");
+    shell.current_dir(&folder).env("PATH", path).env("PROVIDERS", built()).env_remove("ZVFS_CONFIG");
     // As a reader's shell: nothing of the cargo that runs this test.
     shell.env_remove("CARGO_TARGET_DIR");
-    let done = run_within(10 * BOUND, shell);
+    let done = run_within(10 * LIMIT, shell);
     assert_eq!(done.code, 0, "{example}: {done:?}");
     let outputs: Vec<&str> = done.out().split(&format!("{mark}\n")).collect();
     assert_eq!(outputs.len(), steps.len(), "{example}: {done:?}");

@@ -9,7 +9,8 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
-use support::{Folder, Started, bounded, eventually, run, run_with, zvfs};
+use support::{Folder, Started, run, run_with, zvfs};
+use zvfs_test_support::{bounded, eventually, library, terminal};
 
 #[test]
 fn cat_writes_files_one_after_the_other() {
@@ -22,7 +23,7 @@ fn cat_writes_files_one_after_the_other() {
 #[test]
 fn cat_needs_no_other_provider_for_its_own_output() {
     let folder = Folder::new();
-    fs::copy(support::providers().join("libzvfs_null.so"), folder.at("libzvfs_null.so")).unwrap();
+    fs::copy(library("null"), folder.at("libzvfs_null.so")).unwrap();
     let with = |file: &str, arguments: &[&str]| {
         let mut command = support::bare();
         command.args(["--config", file, "--provider-path"]).arg(folder.path()).args(arguments);
@@ -75,15 +76,9 @@ fn cat_ends_quietly_when_its_reader_leaves() {
         let mut started = Started::as_set(
             zvfs(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
         );
-        let (mut stdout, mut stderr) =
-            (started.child.stdout.take().unwrap(), started.child.stderr.take().unwrap());
-        stdout.read_exact(&mut [0; 5]).unwrap();
-        drop(stdout);
-        let text = bounded("the end of standard error", move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).map(|_| text).unwrap()
-        });
-        assert_eq!((started.end().code, text.as_str()), (32, ""), "{command}");
+        started.child.stdout.take().unwrap().read_exact(&mut [0; 5]).unwrap();
+        let done = started.end();
+        assert_eq!((done.code, done.stderr.as_str()), (32, ""), "{command}");
     }
 }
 
@@ -94,10 +89,7 @@ fn a_full_disk_is_told() {
     for arguments in [vec!["cat", &text], vec!["stat", &text], vec!["providers"], vec!["--help"]] {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let mut command = zvfs(&arguments);
-        let mut started = Started::as_set(command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()));
-        let mut text = String::new();
-        let mut stderr = started.child.stderr.take().unwrap();
-        bounded("standard error", move || stderr.read_to_string(&mut text).map(|_| text).unwrap());
+        let started = Started::as_set(command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()));
         assert_eq!(started.end().code, 28, "{arguments:?}");
     }
 }
@@ -250,21 +242,15 @@ fn a_copy_that_times_out_leaves_no_target() {
 fn a_copy_shows_its_progress_on_a_terminal_only() {
     let folder = Folder::new();
     let (fifo, target) = (folder.fifo("fifo"), folder.at("target"));
-    let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY;
-    let terminal = rustix::pty::openpt(flags).unwrap();
-    rustix::pty::grantpt(&terminal).unwrap();
-    rustix::pty::unlockpt(&terminal).unwrap();
-    let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
-    let other =
-        fs::OpenOptions::new().read(true).write(true).open(std::ffi::OsStr::from_bytes(name.to_bytes()));
+    let (mut terminal, path) = terminal();
+    let other = fs::OpenOptions::new().read(true).write(true).open(path);
     let mut command = zvfs(["cp", &fifo, &target]);
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(other.unwrap());
     let started = Started::as_set(command.env("TERM", "xterm"));
-    let mut writer =
-        bounded("the copy opens its source", move || fs::OpenOptions::new().write(true).open(fifo).unwrap());
+    let mut writer = bounded(move || fs::OpenOptions::new().write(true).open(fifo).unwrap());
     let (send, shown) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let (mut terminal, mut buf) = (fs::File::from(terminal), [0; 4096]);
+        let mut buf = [0; 4096];
         // The read fails once the command has closed the other side.
         while let Ok(count @ 1..) = terminal.read(&mut buf) {
             if send.send(buf[..count].to_vec()).is_err() {

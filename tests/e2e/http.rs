@@ -11,9 +11,9 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use support::{Done, Folder, Started, bounded, eventually, repository, run, zvfs};
+use support::{Done, Folder, Started, repository, run, zvfs};
 use zvfs_http_servers::{After, Answer, Authority, FaultServer, Object, Server, pattern};
-use zvfs_test_support::have;
+use zvfs_test_support::{bounded, eventually, have};
 
 const MIB: u64 = 1 << 20;
 
@@ -93,7 +93,7 @@ fn cat_of_a_gigabyte_is_right_while_the_connection_breaks_every_1_to_3_mib() {
     let mut summing = Command::new("sha256sum");
     let summing = Started::new(summing.stdin(cat.stdout.take().unwrap()));
     let expected = sum_of_pattern(size);
-    let done = bounded("cat ended", move || cat.wait_with_output().unwrap());
+    let done = bounded(move || cat.wait_with_output().unwrap());
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success() && said.is_empty(), "{said}");
     assert_eq!(summing.end().succeeded().out(), expected);
@@ -285,7 +285,7 @@ fn cat_into_a_reader_that_leaves_ends_the_download() {
     // The command owns the pipe's end until it is dropped.
     let head = Started::new(Command::new("head").args(["-c", "1000"]).stdin(cat.stdout.take().unwrap()));
     assert!(head.end().stdout == pattern::bytes(0..1_000));
-    let status = bounded("cat ended", move || cat.wait().unwrap());
+    let status = bounded(move || cat.wait().unwrap());
     assert_eq!(status.code(), Some(32));
     eventually("the connection is closed", || server.open_connections() == 0);
 }

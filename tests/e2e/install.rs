@@ -8,8 +8,8 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{Done, Folder, providers, repository, run, run_long};
-use zvfs_test_support::{have, provider_process, skip};
+use support::{Done, Folder, copy_example, repository, run, run_long};
+use zvfs_test_support::{built, have, provider_process, skip};
 
 const TOOLS: [&str; 5] = ["make", "pkg-config", "cc", "ip", "cargo"];
 
@@ -32,7 +32,7 @@ impl Installation {
             .current_dir(repository("."))
             .arg(format!("PREFIX={}", self.prefix().display()))
             .arg(format!("TARGET={}", Path::new(env!("CARGO_BIN_EXE_zvfs")).parent().unwrap().display()))
-            .arg(format!("LIBRARIES={}", providers().display()));
+            .arg(format!("LIBRARIES={}", built().display()));
         let done = run(make);
         assert_eq!(done.code, 0, "{done:?}");
     }
@@ -70,13 +70,7 @@ impl Installation {
     fn example(&self, name: &str) -> PathBuf {
         let folder = self.folder.path().join(name);
         fs::create_dir(&folder).unwrap();
-        for entry in fs::read_dir(repository("examples").join(name)).unwrap() {
-            let path = entry.unwrap().path();
-            // Not what somebody built in the example itself.
-            if path.extension().is_some() {
-                fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
-            }
-        }
+        copy_example(name, &folder);
         folder
     }
 }

@@ -8,8 +8,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use support::{Folder, WASM_TOOLS, providers, repository, run};
-use zvfs_test_support::have;
+use support::{Folder, WASM_TOOLS, copy_example, run};
+use zvfs_test_support::{built, have};
 
 /// A copy of an example, with `zvfs` on the path of its commands.
 struct Example {
@@ -20,21 +20,14 @@ struct Example {
 impl Example {
     fn new(name: &str) -> Example {
         let folder = Folder::new();
-        let source = repository("examples/jobs").join(name);
-        for entry in fs::read_dir(&source).unwrap() {
-            let path = entry.unwrap().path();
-            // Not what somebody built in the example itself.
-            if path.extension().is_none_or(|extension| extension != "wasm") {
-                fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-            }
-        }
+        copy_example(&format!("jobs/{name}"), folder.path());
         let zvfs = folder.path().join("bin/zvfs");
         fs::create_dir(folder.path().join("bin")).unwrap();
-        let (command, providers) = (Path::new(env!("CARGO_BIN_EXE_zvfs")), providers());
+        let (command, providers) = (Path::new(env!("CARGO_BIN_EXE_zvfs")), built());
         fs::write(&zvfs, format!("#!/bin/sh\nexec {command:?} --provider-path {providers:?} \"$@\"\n"))
             .unwrap();
         fs::set_permissions(&zvfs, fs::Permissions::from_mode(0o755)).unwrap();
-        let readme = fs::read_to_string(source.join("README.md")).unwrap();
+        let readme = fs::read_to_string(folder.at("README.md")).unwrap();
         Example { folder, readme }
     }
 

@@ -7,14 +7,10 @@ mod support;
 use std::fs;
 use std::process::Command;
 use support::{Folder, WASM_TOOLS, repository, run, zvfs};
-use zvfs_test_support::have;
 
 #[test]
 fn what_a_c_program_expects_is_met() {
-    if !have(&WASM_TOOLS) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&WASM_TOOLS) else { return };
     let mut clang = Command::new("clang");
     clang.args(["--target=wasm32-wasi", "-O1", "-o", &folder.at("libc.wasm")]);
     clang.arg(repository("tests/e2e/guests/libc.c"));

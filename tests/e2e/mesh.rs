@@ -11,8 +11,8 @@ use rustix::process::Signal;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::{Done, Folder, Started, WASM_TOOLS, bare, eventually, providers, repository, run};
-use zvfs_test_support::{have, skip};
+use support::{Done, Folder, Started, WASM_TOOLS, bare, copy_example, repository, run, under};
+use zvfs_test_support::{eventually, have, skip};
 
 const MAPPERS: [&str; 4] = ["m1", "m2", "m3", "m4"];
 const REDUCERS: [&str; 3] = ["r1", "r2", "r3"];
@@ -22,17 +22,8 @@ const NARROW: &str = "window = \"64k\"";
 
 /// A copy of examples/jobs/sort with its guests built and its records made; `None`: nothing to build them with.
 fn job() -> Option<Folder> {
-    if !have(&WASM_TOOLS) {
-        return None;
-    }
-    let folder = Folder::new();
-    let source = repository("examples/jobs/sort");
-    for entry in fs::read_dir(&source).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if [".c", ".sh", ".manifest"].iter().any(|end| name.ends_with(end)) {
-            fs::copy(source.join(&name), folder.path().join(&name)).unwrap();
-        }
-    }
+    let folder = Folder::needing(&WASM_TOOLS)?;
+    copy_example("jobs/sort", folder.path());
     for guest in ["mapper", "reducer"] {
         let mut clang = Command::new("clang");
         clang.args(["--target=wasm32-wasi", "-O2", "-o", &folder.at(&format!("{guest}.wasm"))]);
@@ -69,17 +60,13 @@ fn assert_sorted(folder: &Folder) {
 
 /// The file of an operator who sets this for netpipes.
 fn operator(folder: &Folder, name: &str, settings: &str) -> String {
-    let text = format!(
-        "provider-path = [{:?}]\n[provider.file]\n[provider.tcp]\nsettings = {{ {settings} }}\n",
-        providers()
-    );
-    folder.write(name, text)
+    folder.operator(name, &format!("[provider.file]\n[provider.tcp]\nsettings = {{ {settings} }}"))
 }
 
 /// `zvfs run` under an operator's file.
 fn run_under(file: &str, arguments: &[String]) -> Command {
-    let mut command = bare();
-    command.args(["--config", file, "run"]).args(arguments);
+    let mut command = under(file, &["run"]);
+    command.args(arguments);
     command
 }
 
@@ -179,9 +166,7 @@ fn a_broker_that_is_killed_and_started_again_breaks_nothing() {
     let early = ["r1", "r2", "r3", "m2", "m3", "m4"];
     let mut nodes: Vec<(&str, Started)> = early.into_iter().map(start).collect();
     for (node, started) in &nodes[..REDUCERS.len()] {
-        eventually(&format!("{node} has its direct pipes"), || {
-            connections(started.child.id(), &address) == 3
-        });
+        eventually(format!("{node} has its direct pipes"), || connections(started.child.id(), &address) == 3);
     }
     assert_eq!(broker.end(Signal::KILL).code, 137);
     // m1 comes while there is no broker, and finds the one that is started again.
@@ -319,17 +304,7 @@ fn machines_that_cannot_reach_each_other_are_relayed() {
 
 /// A manifest of the example's word counter, from one descriptor to another.
 fn counter(folder: &Folder, name: &str, from: &str, to: &str) -> String {
-    let program = repository("examples/jobs/wordcount/wordcount.wat");
-    folder.write(
-        &format!("{name}.manifest"),
-        format!(
-            "Version = 20140509\nProgram = {}\nMemory = 1048576, 0\nTimeout = 60\n\
-             Channel = {from}, /dev/stdin, 0, 100, 1000000, 0, 0\n\
-             Channel = {to}, /dev/stdout, 0, 0, 0, 10, 4096\n\
-             Channel = /dev/stderr, /dev/stderr, 0, 0, 0, 10, 4096\n",
-            program.display()
-        ),
-    )
+    folder.wordcount(&format!("{name}.manifest"), 60, from, to)
 }
 
 #[test]
@@ -413,11 +388,7 @@ fn a_cut_cable_is_a_lost_peer_at_each_end() {
     let secret = secret_file(&folder, "secret", SECRET);
     let settings = format!("secret-file = {secret:?}, peer-timeout = \"2s\"");
     let file = operator(&folder, "zvfs.toml", &format!("{settings} }}\n[provider.null]\nsettings = {{"));
-    let copy = |from: &str, to: &str| {
-        let mut command = bare();
-        command.args(["--config", &file, "cp", from, to]);
-        command
-    };
+    let copy = |from: &str, to: &str| under(&file, &["cp", from, to]);
     let (pipe, target) = ("tcp://10.97.0.3:7000", folder.at("target"));
     let mut reader = start_node(machines.on("b", &copy(pipe, &target)));
     let mut writer = start_node(machines.on("a", &copy("null:zero", pipe)));

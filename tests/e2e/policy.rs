@@ -7,15 +7,12 @@ mod support;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use support::{Folder, bare, providers, repository, run, zvfs};
-use zvfs_test_support::have_walls;
+use support::{Folder, bare, repository, run, zvfs};
+use zvfs_test_support::{built, have_walls, library};
 
 /// The command under an operator's file of this text, over the providers that were built for this test.
 fn under(folder: &Folder, text: &str, arguments: &[&str]) -> Command {
-    let file = folder.write("zvfs.toml", format!("provider-path = [{:?}]\n{text}", providers()));
-    let mut command = bare();
-    command.arg("--config").arg(file).args(arguments);
-    command
+    support::under(&folder.operator("zvfs.toml", text), arguments)
 }
 
 #[test]
@@ -72,9 +69,7 @@ fn a_configuration_that_is_wrong_is_told_in_one_line() {
         done.failed(done.code, &[words]);
         assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
     }
-    let mut command = bare();
-    command.args(["--config", &folder.at("missing.toml"), "providers"]);
-    run(command).failed(2, &["missing.toml"]);
+    run(support::under(&folder.at("missing.toml"), &["providers"])).failed(2, &["missing.toml"]);
 }
 
 /// A folder as configuration ended with 80, as a broken library does; a slip in --provider-path found nothing, and did not say why.
@@ -99,7 +94,7 @@ fn what_cannot_be_reached_is_told_and_not_taken_for_none() {
     done.failed(93, &["provider `mem` not found", &format!("{typo} (no such folder)")]);
     // A folder that cannot be searched may hold the very library that was meant: the next folder's is not taken for it.
     std::os::unix::fs::symlink(folder.at("loop"), folder.at("loop")).unwrap();
-    let text = format!("provider-path = [{:?}, {:?}]\n[provider.mem]\n", folder.at("loop"), providers());
+    let text = format!("provider-path = [{:?}, {:?}]\n[provider.mem]\n", folder.at("loop"), built());
     let config = folder.write("loop.toml", text);
     with(&["--config", &config, "stat", "mem:x"]).failed(40, &[&folder.at("loop/libzvfs_mem.so")]);
 }
@@ -159,7 +154,7 @@ fn a_providers_place_is_listed_and_programs_do_not_notice_it() {
 #[test]
 fn the_environment_names_the_configuration_and_an_option_goes_before_it() {
     let folder = Folder::new();
-    let other = folder.write("other.toml", format!("provider-path = [{:?}]\n[provider.mem]\n", providers()));
+    let other = folder.operator("other.toml", "[provider.mem]");
     let mut command = under(&folder, "[provider.null]\n", &["cp", "null:", "null:"]);
     run({
         command.env("ZVFS_CONFIG", &other);
@@ -175,7 +170,7 @@ fn the_environment_names_the_configuration_and_an_option_goes_before_it() {
 fn providers_says_what_serves_what_from_where_and_why() {
     let done = run(zvfs(["providers"]));
     for name in ["null", "mem", "file"] {
-        let path = providers().join(format!("libzvfs_{name}.so")).canonicalize().unwrap();
+        let path = library(name).canonicalize().unwrap();
         for words in [
             format!("\n{name} 0.1.0: "),
             format!("from      {}", path.display()),

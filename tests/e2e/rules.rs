@@ -7,6 +7,7 @@ mod support;
 
 use std::fs;
 use support::{Folder, run, run_with, zvfs};
+use zvfs_test_support::Random;
 
 /// Copies fd 0 to fd 1 in chunks of random sizes up to 64 KiB, and works for each chunk, the longer the more arguments it has.
 const COPY: &str = r#"(module
@@ -98,19 +99,6 @@ const BUNCH: &str = r#"(module
 
 const QUOTA: &str = "99999999, 999999999";
 
-/// Random bytes, the same in every run.
-fn random(count: usize, mut seed: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(count + 8);
-    while bytes.len() < count {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        bytes.extend_from_slice(&seed.to_le_bytes());
-    }
-    bytes.truncate(count);
-    bytes
-}
-
 /// A manifest of a node; the standard channels that these channels lack are /dev/null.
 fn node(folder: &Folder, name: &str, program: &str, args: &str, channels: &[String]) -> String {
     let mut text = format!(
@@ -147,7 +135,7 @@ fn all_end_well(nodes: &[String]) {
 fn rule_19_a_file_goes_through_two_hops_in_random_chunks_each_node_slower() {
     let folder = Folder::new();
     folder.write("copy.wat", COPY);
-    let data = random(32 << 20, 19);
+    let data = Random(19).noise(32 << 20);
     let (from, to) = (folder.write("from", &data), folder.at("to"));
     let nodes = [
         node(
@@ -184,7 +172,7 @@ fn rule_20_a_bunch_of_writers_has_one_reader() {
         folder.write("p", BUNCH);
         let (mut nodes, mut channels, mut all) = (Vec::new(), Vec::new(), Vec::new());
         for number in 1..=count {
-            let data = random(300_000 + 1000 * number, number as u64);
+            let data = Random(number as u64).noise(300_000 + 1000 * number);
             let from = folder.write(&format!("from{number}"), &data);
             all.extend_from_slice(&data);
             let name = format!("w{number}");
@@ -210,7 +198,7 @@ fn rule_21_one_writer_has_a_bunch_of_readers() {
     let folder = Folder::new();
     folder.write("copy.wat", COPY);
     folder.write("p", BUNCH);
-    let data = random(1 << 20, 21);
+    let data = Random(21).noise(1 << 20);
     let from = folder.write("from", &data);
     let mut channels = vec![reads(&from, "/dev/stdin")];
     let mut nodes = Vec::new();
@@ -231,7 +219,7 @@ fn rule_21_one_writer_has_a_bunch_of_readers() {
 fn rule_22_what_goes_into_one_session_comes_out_of_another() {
     let folder = Folder::new();
     folder.write("copy.wat", COPY);
-    let data = random(1 << 20, 22);
+    let data = Random(22).noise(1 << 20);
     let to = folder.at("g");
     let nodes = [
         node(
@@ -259,7 +247,8 @@ fn rule_24_one_process_runs_many_manifests_with_outputs_of_their_own() {
     folder.write("copy.wat", COPY);
     let nodes: Vec<String> = (0..8)
         .map(|number| {
-            let from = folder.write(&format!("from{number}"), random(100_000 + number, 24 + number as u64));
+            let from =
+                folder.write(&format!("from{number}"), Random(24 + number as u64).noise(100_000 + number));
             let to = folder.at(&format!("to{number}"));
             node(
                 &folder,

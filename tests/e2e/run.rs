@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Done, Folder, Started, bare, repository, run, run_with, zvfs};
+use support::{Done, Folder, Started, bare, repository, run, run_with, under, zvfs};
+use zvfs_test_support::library;
 
 const WORDCOUNT: &str = "examples/jobs/wordcount/wordcount.manifest";
 /// The most bytes of a manifest.
@@ -21,20 +22,6 @@ fn wordcount() -> String {
 /// What `wc` says of a text.
 fn wc(text: &str) -> String {
     format!("{:7} {:7} {:7}\n", text.lines().count(), text.split_ascii_whitespace().count(), text.len())
-}
-
-/// A manifest of the example's guest, beginning with these channels instead of its own standard input's.
-fn counting(folder: &Folder, name: &str, stdin: &str) -> String {
-    let program = repository("examples/jobs/wordcount/wordcount.wat");
-    folder.write(
-        name,
-        format!(
-            "Version = 20140509\nProgram = {}\nMemory = 1048576, 0\nTimeout = 60\n{stdin}\n\
-             Channel = /dev/stdout, /dev/stdout, 0, 0, 0, 10, 4096\n\
-             Channel = /dev/stderr, /dev/stderr, 0, 0, 0, 10, 4096\n",
-            program.display()
-        ),
-    )
 }
 
 /// A manifest of a guest with this body, that may write a little.
@@ -174,9 +161,7 @@ fn manifests_run_side_by_side() {
 fn a_timeout_ends_a_wait_for_a_fifo_that_nobody_writes() {
     let folder = Folder::new();
     let fifo = folder.fifo("fifo");
-    let manifest = counting(&folder, "m", &format!("Channel = {fifo}, /dev/stdin, 0, 9, 9, 0, 0"));
-    let text = fs::read_to_string(&manifest).unwrap().replace("Timeout = 60", "Timeout = 1");
-    fs::write(&manifest, text).unwrap();
+    let manifest = folder.wordcount("m", 1, &fifo, "/dev/stdout");
     let start = Instant::now();
     run(zvfs(["run", &manifest])).failed(4, &["m: timeout"]);
     assert!((Duration::from_secs(1)..Duration::from_secs(60)).contains(&start.elapsed()));
@@ -186,10 +171,8 @@ fn a_timeout_ends_a_wait_for_a_fifo_that_nobody_writes() {
 #[test]
 fn a_timeout_says_for_whom_a_pipe_waited() {
     let folder = Folder::new();
-    let manifest = counting(&folder, "m", "Channel = /dev/null, /dev/stdin, 0, 9, 9, 0, 0");
-    let text = fs::read_to_string(&manifest).unwrap().replace("Timeout = 60", "Timeout = 2");
     // Nobody listens there.
-    fs::write(&manifest, text.replace("/dev/stdout, /dev/stdout", "tcp://127.0.0.1:1, /dev/stdout")).unwrap();
+    let manifest = folder.wordcount("m", 2, "/dev/null", "tcp://127.0.0.1:1");
     let words = ["m: timeout: channel /dev/stdout: ", "tcp://127.0.0.1:1: waited for ", "last refusal: "];
     run(zvfs(["run", &manifest])).failed(4, &words);
 }
@@ -197,7 +180,7 @@ fn a_timeout_says_for_whom_a_pipe_waited() {
 #[test]
 fn standard_input_is_a_channel_like_any_other() {
     let folder = Folder::new();
-    let manifest = counting(&folder, "m", "Channel = /dev/stdin, /dev/stdin, 0, 100, 100000, 0, 0");
+    let manifest = folder.wordcount("m", 60, "/dev/stdin", "/dev/stdout");
     let text = "one two\nthree\n".repeat(1000);
     assert_eq!(run_with(zvfs(["run", &manifest]), text.as_bytes()).succeeded().out(), wc(&text));
 }
@@ -205,12 +188,10 @@ fn standard_input_is_a_channel_like_any_other() {
 #[test]
 fn a_bad_manifest_is_told_with_its_line_and_code() {
     let folder = Folder::new();
-    let good =
-        fs::read_to_string(counting(&folder, "good", "Channel = /dev/null, /dev/stdin, 0, 9, 9, 0, 0"))
-            .unwrap();
+    let good = fs::read_to_string(folder.wordcount("good", 60, "/dev/null", "/dev/stdout")).unwrap();
     let padded = |size: usize| good.clone() + "#" + &"x".repeat(size - good.len() - 1);
     let long = format!("Channel = file:/{}, /dev/stdin, 0, 9, 9, 0, 0\n", "x".repeat(400_000));
-    let library = fs::read(support::providers().join("libzvfs_null.so")).unwrap();
+    let library = fs::read(library("null")).unwrap();
     let cases: [(&str, Vec<u8>, i32, &[&str]); 12] = [
         ("empty", Vec::new(), 14, &["MANIFEST 1", "Version"]),
         ("full", padded(MANIFEST_MAX).into(), 0, &[]),
@@ -228,7 +209,7 @@ fn a_bad_manifest_is_told_with_its_line_and_code() {
             &["MANIFEST 8", "400006 bytes"],
         ),
         ("scheme", good.replace("/dev/null,", "unknown:x,").into(), 14, &["unknown scheme `unknown`"]),
-        ("nil", good.replace("9, 9, 0, 0", "0, 0, 0, 0").into(), 22, &["/dev/stdin"]),
+        ("nil", good.replace("99999, 99999999, 0, 0", "0, 0, 0, 0").into(), 22, &["/dev/stdin"]),
     ];
     for (name, bytes, code, words) in cases {
         let manifest = folder.write(name, bytes);
@@ -273,10 +254,7 @@ fn each_manifest_has_its_report_in_order_and_by_name_on_a_stream_of_its_own() {
     }
     // What the run as a whole fails for is told of each, too.
     let nowhere = folder.at("nowhere.toml");
-    let over = ["--config", &nowhere, "run", "--report", "json", "--report-file", &file, &good, &good];
-    let mut command = bare();
-    command.args(over);
-    let done = run(command);
+    let done = run(under(&nowhere, &["run", "--report", "json", "--report-file", &file, &good, &good]));
     assert_ne!(done.code, 0, "{done:?}");
     let reports = json_lines(&fs::read_to_string(&file).unwrap());
     assert!(
@@ -336,9 +314,7 @@ fn a_manifests_warnings_are_told() {
     // Found: not where the run could not start.
     let missing = folder.at("missing");
     run(zvfs(["run", &manifest, &missing])).failed(2, &[told]);
-    let mut command = bare();
-    command.args(["--config", &missing, "run", &manifest]);
-    run(command).failed(2, &[told]);
+    run(under(&missing, &["run", &manifest])).failed(2, &[told]);
 }
 
 /// Found: two manifests with one target were refused only if they overlapped in time; else the last one's content stayed.
@@ -390,7 +366,7 @@ fn a_manifests_folder_is_found_through_links_and_dots_and_refused_if_it_would_sp
 #[test]
 fn a_reader_that_leaves_is_the_guests_to_see() {
     let folder = Folder::new();
-    let manifest = counting(&folder, "m", "Channel = /dev/stdin, /dev/stdin, 0, 9, 9, 0, 0");
+    let manifest = folder.wordcount("m", 60, "/dev/stdin", "/dev/stdout");
     let mut command = zvfs(["run", "--exit-code", "guest", &manifest]);
     let mut started =
         Started::as_set(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()));

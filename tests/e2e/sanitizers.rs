@@ -7,29 +7,15 @@ mod support;
 
 use std::path::PathBuf;
 use std::process::Command;
-use support::{Done, Folder, providers, repository, run, run_long, zvfs};
-use zvfs_test_support::have;
+use support::{Done, Folder, repository, run, run_long, zvfs};
+use zvfs_test_support::built;
 
 const SANITIZE: [&str; 4] = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"];
 /// What valgrind exits with if it found something.
 const FOUND: &str = "99";
 
-/// Builds a source as `libzvfs_<name>.so`.
-fn build(folder: &Folder, source: PathBuf, name: &str, more: &[&str]) -> String {
-    let library = folder.at(&format!("libzvfs_{name}.so"));
-    let mut command = Command::new("cc");
-    command.arg("-I").arg(repository("include")).args(["-shared", "-fPIC", "-pthread"]).args(more);
-    command.arg(format!("-DNAME=\"{name}\"")).arg("-o").arg(&library).arg(source);
-    run(command).succeeded();
-    library
-}
-
 fn example() -> PathBuf {
     repository("examples/provider-c/seq.c")
-}
-
-fn plugin(name: &str) -> PathBuf {
-    repository("tests/faults/plugins").join(name).with_extension("c")
 }
 
 /// `zvfs check` of a sanitized library. The sanitizer has to come first, and the command is built without.
@@ -48,29 +34,23 @@ fn sanitized(library: &str, more: &[&str]) -> Done {
 
 #[test]
 fn the_sanitizers_find_nothing_in_good_providers() {
-    if !have(&["cc"]) {
-        return;
-    }
-    let folder = Folder::new();
-    let library = build(&folder, example(), "seq", &SANITIZE);
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
+    let library = folder.provider("seq", &example(), &SANITIZE);
     let done = sanitized(&library, &["--descriptor", "seq:1-1000"]);
     done.succeeded();
     assert!(done.out().contains("libasan") && done.out().contains("nothing wrong with it"), "{done:?}");
-    let library = build(&folder, plugin("layer"), "layer", &SANITIZE);
+    let library = folder.plugin("layer", &SANITIZE);
     let named = format!("layer:pass,file:{}/{{name}}", folder.path().display());
     sanitized(&library, &["--write-descriptor", &named, "--filter", "_"]).succeeded();
 }
 
 #[test]
 fn the_sanitizers_find_a_use_after_free() {
-    if !have(&["cc"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
     let arguments = ["--descriptor", "defect:x", "--filter", "read_returns"];
-    let library = build(&folder, plugin("defect"), "defect", &["-DUSES_FREED"]);
+    let library = folder.plugin("defect", &["-DUSES_FREED"]);
     run(zvfs(["check", &library].iter().chain(&arguments))).succeeded(); // nobody else sees it
-    let library = build(&folder, plugin("defect"), "defect", &[&SANITIZE[..], &["-DUSES_FREED"]].concat());
+    let library = folder.plugin("defect", &[&SANITIZE[..], &["-DUSES_FREED"]].concat());
     let done = sanitized(&library, &arguments);
     assert_eq!(done.code, 80, "{done:?}");
 }
@@ -81,7 +61,7 @@ fn memchecked(folder: &Folder, arguments: &[&str]) -> Done {
     command.args(["-q", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]);
     command.args(["--show-leak-kinds=definite,indirect", &format!("--error-exitcode={FOUND}")]);
     command.arg(env!("CARGO_BIN_EXE_zvfs")).env_remove("ZVFS_CONFIG");
-    command.arg("--provider-path").arg(folder.path()).arg("--provider-path").arg(providers());
+    command.arg("--provider-path").arg(folder.path()).arg("--provider-path").arg(built());
     run_long({
         command.args(arguments);
         command
@@ -90,12 +70,9 @@ fn memchecked(folder: &Folder, arguments: &[&str]) -> Done {
 
 #[test]
 fn valgrind_finds_nothing_in_good_providers() {
-    if !have(&["cc", "valgrind"]) {
-        return;
-    }
-    let folder = Folder::new();
-    build(&folder, example(), "seq", &["-g"]);
-    build(&folder, plugin("layer"), "layer", &["-g"]);
+    let Some(folder) = Folder::needing(&["cc", "valgrind"]) else { return };
+    folder.provider("seq", &example(), &["-g"]);
+    folder.plugin("layer", &["-g"]);
     let (source, target) = (folder.write("source", "through a layer\n"), folder.at("target"));
     let done = memchecked(&folder, &["cat", "seq:1-3", &format!("layer:pass,file:{source}")]);
     assert_eq!((done.code, done.out()), (0, "1\n2\n3\nthrough a layer\n"), "{done:?}");
@@ -107,11 +84,8 @@ fn valgrind_finds_nothing_in_good_providers() {
 
 #[test]
 fn valgrind_finds_a_use_after_free() {
-    if !have(&["cc", "valgrind"]) {
-        return;
-    }
-    let folder = Folder::new();
-    build(&folder, plugin("defect"), "defect", &["-g", "-DUSES_FREED"]);
+    let Some(folder) = Folder::needing(&["cc", "valgrind"]) else { return };
+    folder.plugin("defect", &["-g", "-DUSES_FREED"]);
     let done = memchecked(&folder, &["cat", "defect:x"]);
     assert_eq!(done.code.to_string(), FOUND, "{done:?}");
 }

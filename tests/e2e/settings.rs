@@ -6,16 +6,15 @@ mod support;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use support::{Folder, bare, providers, repository, run};
+use support::{Folder, bare, run, under};
 use vfs_core::{Library, Provider, Scope, Setting, SettingKind};
+use zvfs_test_support::{built, library, providers};
 
 /// The settings of every provider that an operator may give.
 fn settings() -> Vec<(String, Setting)> {
-    let folders = fs::read_dir(repository("providers")).unwrap();
     let mut all = Vec::new();
-    for name in folders.map(|folder| folder.unwrap().file_name().into_string().unwrap()) {
-        let library = providers().join(format!("libzvfs_{name}.so"));
-        let info = Library::load(&library, &name, None).unwrap().info();
+    for name in providers() {
+        let info = Library::load(&library(&name), &name, None).unwrap().info();
         let given = info.settings.into_iter().filter(|setting| setting.scope.contains(Scope::OPERATOR));
         all.extend(given.map(|setting| (name.clone(), setting)));
     }
@@ -25,11 +24,8 @@ fn settings() -> Vec<(String, Setting)> {
 
 /// What `zvfs providers` says of an operator's file with one section.
 fn providers_under(folder: &Folder, provider: &str, settings: &str) -> support::Done {
-    let text =
-        format!("provider-path = [{:?}]\n[provider.{provider}]\nsettings = {{ {settings} }}\n", providers());
-    let mut command = bare();
-    command.arg("--config").arg(folder.write("zvfs.toml", text)).arg("providers");
-    run(command)
+    let text = format!("[provider.{provider}]\nsettings = {{ {settings} }}");
+    run(under(&folder.operator("zvfs.toml", &text), &["providers"]))
 }
 
 /// `root = []` and `allowed-hosts = []` meant everything: a list without values looked like a setting that nobody gave.
@@ -119,26 +115,19 @@ fn an_alias_that_leads_nowhere_is_a_problem() {
         ("[provider.mem]\n[alias]\naa = \"null\"", 13, "add a section [provider.null]"),
         ("[provider.mem]\n[alias]\naa = { provider = \"mem\", scheme = \"s3\" }", 93, "does not serve `s3`"),
     ] {
-        let config = folder.write("zvfs.toml", format!("provider-path = [{:?}]\n{text}\n", providers()));
-        let mut command = bare();
-        command.args(["--config", &config, "providers"]);
-        let done = run(command);
+        let done = run(under(&folder.operator("zvfs.toml", text), &["providers"]));
         assert_eq!(done.code, code, "{done:?}");
         assert!(done.out().contains(words) || done.stderr.contains(words), "no `{words}` in {done:?}");
     }
-    let text = format!("provider-path = [{:?}, \"/nope\"]\n[provider.mem]\n", providers());
-    let mut command = bare();
-    command.args(["--config", &folder.write("zvfs.toml", text), "providers"]);
-    run(command).failed(2, &["provider-path /nope: no such folder"]);
+    let text = format!("provider-path = [{:?}, \"/nope\"]\n[provider.mem]\n", built());
+    run(under(&folder.write("zvfs.toml", text), &["providers"]))
+        .failed(2, &["provider-path /nope: no such folder"]);
 }
 
 /// One library that exits, aborts or never returns took the whole listing with it, or held it for ever.
 #[test]
 fn one_bad_library_is_one_broken_line() {
-    if !zvfs_test_support::have(&["cc"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
     for (name, body) in [("exits", "exit(0);"), ("aborts", "abort();"), ("pauses", "for (;;) pause();")] {
         let source = format!(
             "#include <stdlib.h>\n#include <unistd.h>\n__attribute__((constructor)) static void begin(void) {{ {body} }}\n"
@@ -147,7 +136,7 @@ fn one_bad_library_is_one_broken_line() {
     }
     let path = folder.path().to_str().unwrap();
     let mut command = bare();
-    command.args(["--provider-path", path, "--provider-path", providers().to_str().unwrap(), "providers"]);
+    command.args(["--provider-path", path, "--provider-path", built().to_str().unwrap(), "providers"]);
     let done = run(command);
     for words in [
         "exits: broken: ",

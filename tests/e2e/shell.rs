@@ -4,15 +4,14 @@
 
 mod support;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Command, Stdio};
-use support::{Done, Folder, Started, bounded, repository, run, zvfs};
-use zvfs_test_support::have;
+use support::{Done, Folder, Started, repository, run, zvfs};
+use zvfs_test_support::{bounded, terminal};
 
 /// Runs a line of a shell, in which `zvfs` is the command.
 fn shell(folder: &Folder, line: &str) -> Done {
@@ -29,10 +28,7 @@ fn shell(folder: &Folder, line: &str) -> Done {
 /// Found: "not a descriptor" for `out.bin`, and for `./x`.
 #[test]
 fn a_relative_path_is_meant_from_here() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     folder.write("x", "text");
     fs::create_dir(folder.path().join("sub")).unwrap();
     assert_eq!(shell(&folder, "zvfs cat ./x x sub/../x").succeeded().out(), "texttexttext");
@@ -50,10 +46,7 @@ fn a_relative_path_is_meant_from_here() {
 
 #[test]
 fn a_path_with_any_bytes_can_be_given() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     for name in [&b"a\nb"[..], b"\xff%41", b"a\\nb"] {
         let path = folder.path().join(OsStr::from_bytes(name));
         fs::write(&path, name).unwrap();
@@ -65,10 +58,7 @@ fn a_path_with_any_bytes_can_be_given() {
 /// Found: a newline was escaped and a backslash was not, so two names were printed alike.
 #[test]
 fn what_ls_prints_can_be_given_back() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     for name in ["a\nb", "a\\nb", "it's\\", "\u{85}\u{1b}[2J", "plain name"] {
         folder.write(name, name);
     }
@@ -99,10 +89,7 @@ fn what_ls_prints_can_be_given_back() {
 /// Found: a name that is not UTF-8 was left out of a listing, with a warning.
 #[test]
 fn a_name_that_is_not_utf8_is_listed_and_can_be_given_back() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     for name in [&b"plain"[..], b"odd\xff\xc3", b"\xfe\\\n'\xc3\xa4"] {
         fs::write(folder.path().join(OsStr::from_bytes(name)), name).unwrap();
     }
@@ -129,10 +116,7 @@ fn a_name_that_is_not_utf8_is_listed_and_can_be_given_back() {
 /// Found: cat stopped at the first failure where rm and stat went on.
 #[test]
 fn cat_goes_on_after_a_failure_and_says_so() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     folder.write("a", "first ");
     folder.write("b", "last");
     let done = shell(&folder, "zvfs cat a nope b unknown:x");
@@ -143,10 +127,7 @@ fn cat_goes_on_after_a_failure_and_says_so() {
 /// Found: `zvfs cat x >> x` fed on itself until the disk was full.
 #[test]
 fn what_is_appended_to_is_not_read() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     folder.write("x", "text");
     for line in ["cat x >> x", "cat - < x >> x", "cp x - >> x", "cp - /dev/stderr < x 2>> x"] {
         shell(&folder, &format!("ulimit -f 100; zvfs {line}")).failed(22, &[]);
@@ -163,10 +144,7 @@ fn what_is_appended_to_is_not_read() {
 /// Found: `cp -o retries=1 http://... /f` was refused for the file's sake.
 #[test]
 fn an_option_goes_to_the_side_that_knows_it() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     folder.write("f", "x");
     // The connection is refused, not the option: which only http knows.
     shell(&folder, "zvfs cp -o retries=0 http://127.0.0.1:1/x out").failed(111, &["127.0.0.1:1"]);
@@ -178,10 +156,7 @@ fn an_option_goes_to_the_side_that_knows_it() {
 /// Found: with standard output closed, cat, cp and stat lost what they wrote, and returned 0.
 #[test]
 fn a_closed_standard_output_is_an_error() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     folder.write("f", "text");
     let closed = "it is closed, or not open for writing";
     for command in ["cat f", "stat f", "ls .", "providers", "--version", "cat --help"] {
@@ -203,10 +178,7 @@ fn a_closed_standard_output_is_an_error() {
 /// Found: a report emptied the log that standard output was being appended to.
 #[test]
 fn a_report_never_empties_what_is_open_elsewhere() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     let manifest = repository("examples/jobs/wordcount/wordcount.manifest").display().to_string();
     let runs = |line: &str| {
         shell(&folder, line).succeeded();
@@ -237,10 +209,7 @@ fn a_report_never_empties_what_is_open_elsewhere() {
 /// Found: `zvfs run ... > log` told that a standard stream "is written in place: it is not a regular file".
 #[test]
 fn that_streams_and_devices_are_written_in_place_is_no_news() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     folder.fifo("fifo");
     let job = repository("examples/jobs/wordcount");
     let text = fs::read_to_string(job.join("wordcount.manifest")).unwrap();
@@ -262,10 +231,7 @@ fn that_streams_and_devices_are_written_in_place_is_no_news() {
 /// Found: `zvfs cp -o $'\e[31m...'` sent that to the terminal.
 #[test]
 fn what_was_typed_does_not_move_the_cursor() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     for line in ["zvfs cp -o $'\\e[31m' a b", "zvfs $'fly\\e[2J'", "zvfs cat --x$'\\e[2J' a"] {
         let done = shell(&folder, line);
         assert_eq!(done.code, 64, "{done:?}");
@@ -276,10 +242,7 @@ fn what_was_typed_does_not_move_the_cursor() {
 /// Found: a command line that was wrong came back on the terminal, and in the logs, with the passwords of its URLs.
 #[test]
 fn a_wrong_command_line_comes_back_without_its_secrets() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     for line in [
         "zvfs http://u:S3CRET@h/",
         "zvfs rm a --http://u:S3CRET@h/",
@@ -306,21 +269,17 @@ fn the_progress_of_a_copy_fits_its_terminal() {
     let folder = Folder::new();
     let big = folder.write("big", "");
     OpenOptions::new().write(true).open(&big).unwrap().set_len(1 << 28).unwrap();
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
+    let (mut terminal, path) = terminal();
     let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&terminal, size).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap();
-    let other = OpenOptions::new().read(true).write(true).open(OsStr::from_bytes(name.to_bytes())).unwrap();
+    let other = OpenOptions::new().read(true).write(true).open(path).unwrap();
     let mut command = zvfs(["cp", &big, "null:"]);
     command.env("TERM", "xterm").stdin(Stdio::null()).stdout(Stdio::null()).stderr(other);
     let started = Started::as_set(&mut command);
     // The command alone has the other side now: the read ends when it does.
     drop(command);
-    let shown = bounded("the terminal is closed", move || {
-        let (mut terminal, mut text) = (fs::File::from(terminal), Vec::new());
-        let mut buf = [0; 4096];
+    let shown = bounded(move || {
+        let (mut text, mut buf) = (Vec::new(), [0; 4096]);
         while let Ok(count @ 1..) = terminal.read(&mut buf) {
             text.extend_from_slice(&buf[..count]);
         }
@@ -357,10 +316,7 @@ fn manual_pages_have_a_synopsis_and_a_footer() {
 /// Found: where nothing was typed yet bash was offered options only, and no file.
 #[test]
 fn bash_completes_an_empty_word_by_names() {
-    if !have(&["bash"]) {
-        return;
-    }
-    let folder = Folder::new();
+    let Some(folder) = Folder::needing(&["bash"]) else { return };
     run(zvfs(["generate", &folder.at("")])).succeeded();
     for (typed, offered) in [
         ("zvfs cat ''", ""), // then bash goes on to files

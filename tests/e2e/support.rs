@@ -3,20 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
-
-/// Longer than anything here takes on a busy machine; what waits this long is stuck.
-pub const BOUND: Duration = Duration::from_secs(120);
+use zvfs_test_support::{LIMIT, bounded, built, collect, ends, have};
 
 /// What compiles the guests in C.
 pub const WASM_TOOLS: [&str; 3] = ["clang", "wasm-ld", "/usr/include/wasm32-wasi/stdio.h"];
@@ -50,11 +47,6 @@ pub fn foreign_word(text: &str) -> Option<&'static str> {
     FOREIGN.into_iter().find(|word| text.contains(word))
 }
 
-/// The folder of the providers' libraries: `cargo test` leaves fresh ones beside its own executables.
-pub fn providers() -> PathBuf {
-    std::env::current_exe().unwrap().parent().unwrap().to_owned()
-}
-
 /// The command, with no configuration but its arguments, and a cache of these tests' own.
 pub fn bare() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs"));
@@ -64,10 +56,17 @@ pub fn bare() -> Command {
     command
 }
 
+/// The command, under an operator's file.
+pub fn under(config: &str, arguments: &[&str]) -> Command {
+    let mut command = bare();
+    command.args(["--config", config]).args(arguments);
+    command
+}
+
 /// The command, over the providers that were built for this test.
 pub fn zvfs<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = bare();
-    command.arg("--provider-path").arg(providers()).args(arguments);
+    command.arg("--provider-path").arg(built()).args(arguments);
     command
 }
 
@@ -112,7 +111,7 @@ impl fmt::Debug for Done {
 /// Runs a command to its end, with nothing on standard input.
 #[track_caller]
 pub fn run(command: Command) -> Done {
-    run_within(BOUND, command)
+    run_within(LIMIT, command)
 }
 
 /// The same for one that takes longer on a busy machine: it builds a crate with all that it depends on, from nothing.
@@ -124,7 +123,7 @@ pub fn run_within(bound: Duration, mut command: Command) -> Done {
 /// Runs a command that does a hundred things, or compiles some, on a machine that may be busy with others.
 #[track_caller]
 pub fn run_long(command: Command) -> Done {
-    run_within(10 * BOUND, command)
+    run_within(10 * LIMIT, command)
 }
 
 /// Runs a command whose time ends within a step that writes `mark` to standard error; a busy machine that did not come so far
@@ -163,14 +162,29 @@ impl Started {
     #[track_caller]
     pub fn new(command: &mut Command) -> Started {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let output = [child.stdout.take().map(collect), child.stderr.take().map(collect)];
+        let output = [collect(child.stdout.take()), collect(child.stderr.take())].map(Some);
         Started { child, output }
     }
 
-    /// Starts it, with all its streams as the caller set them.
+    /// Starts it, with all its streams as the caller set them. What is a pipe and was not taken is collected at the end.
     #[track_caller]
     pub fn as_set(command: &mut Command) -> Started {
         Started { child: command.spawn().unwrap(), output: [None, None] }
+    }
+
+    /// Starts it, and waits for its first line on standard error, which must be this one.
+    #[track_caller]
+    pub fn until_said(command: &mut Command, line: &str) -> Started {
+        let mut started = Started::as_set(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+        let mut stderr = BufReader::new(started.child.stderr.take().unwrap());
+        let (first, stderr) = bounded(move || {
+            let mut first = String::new();
+            stderr.read_line(&mut first).unwrap();
+            (first, stderr)
+        });
+        assert_eq!(first.trim_end(), line);
+        started.output = [None, Some(collect(Some(stderr)))];
+        started
     }
 
     /// Fails with what it said if it is over already.
@@ -198,20 +212,22 @@ impl Started {
     /// Waits for its end, within the bound.
     #[track_caller]
     pub fn end(self) -> Done {
-        self.end_within(BOUND)
+        self.end_within(LIMIT)
     }
 
     /// Waits for its end, within another bound.
     #[track_caller]
     pub fn end_within(mut self, bound: Duration) -> Done {
         use std::os::unix::process::ExitStatusExt;
-        let ended = wait(&self.child, bound);
+        let [stdout, stderr] = std::mem::take(&mut self.output);
+        let stdout = stdout.unwrap_or_else(|| collect(self.child.stdout.take()));
+        let stderr = stderr.unwrap_or_else(|| collect(self.child.stderr.take()));
+        let ended = ends(&self.child, bound);
         if !ended {
             self.child.kill().unwrap();
         }
         let status = self.child.wait().unwrap();
-        let [stdout, stderr] = std::mem::take(&mut self.output)
-            .map(|output| output.map_or(Vec::new(), |output| output.join().unwrap()));
+        let [stdout, stderr] = [stdout, stderr].map(|output| output.join().unwrap());
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         assert!(ended, "still running after {bound:?}: {stderr}");
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap());
@@ -227,48 +243,17 @@ impl Drop for Started {
     }
 }
 
-fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).unwrap();
-        bytes
-    })
-}
-
-/// Waits for a process to end; whether it did.
-fn wait(child: &Child, bound: Duration) -> bool {
-    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
-    let timeout = Timespec { tv_sec: bound.as_secs() as i64, tv_nsec: 0 };
-    poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout)).unwrap() > 0
-}
-
-/// Waits until something is so, within the bound.
-#[track_caller]
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < BOUND, "still not so: {what}");
-        thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Does what may block for ever on a thread of its own, and waits for it within the bound.
-#[track_caller]
-pub fn bounded<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (send, receive) = std::sync::mpsc::channel();
-    thread::spawn(move || send.send(work()));
-    match receive.recv_timeout(BOUND) {
-        Ok(result) => result,
-        Err(_) => panic!("still not so: {what}"),
-    }
-}
-
 /// A folder of a test's own.
 pub struct Folder(TempDir);
 
 impl Folder {
     pub fn new() -> Folder {
         Folder(tempfile::tempdir().unwrap())
+    }
+
+    /// One for a test that needs these programs; `None`: the machine lacks one, which was said.
+    pub fn needing(programs: &[&str]) -> Option<Folder> {
+        have(programs).then(Folder::new)
     }
 
     pub fn path(&self) -> &Path {
@@ -286,18 +271,54 @@ impl Folder {
         self.at(name)
     }
 
+    /// Writes a manifest in it: the words of one descriptor are counted into another.
+    pub fn wordcount(&self, name: &str, timeout: u32, input: &str, output: &str) -> String {
+        let program = repository("examples/jobs/wordcount/wordcount.wat");
+        self.write(
+            name,
+            format!(
+                "Version = 20140509\nProgram = {}\nMemory = 1048576, 0\nTimeout = {timeout}\n\
+                 Channel = {input}, /dev/stdin, 0, 99999, 99999999, 0, 0\n\
+                 Channel = {output}, /dev/stdout, 0, 0, 0, 10, 4096\n\
+                 Channel = /dev/null, /dev/stderr, 0, 0, 0, 9, 9\n",
+                program.display()
+            ),
+        )
+    }
+
+    /// Writes an operator's file in it, over the providers that were built for this test.
+    pub fn operator(&self, name: &str, text: &str) -> String {
+        self.write(name, format!("provider-path = [{:?}]\n{text}\n", built()))
+    }
+
     /// Makes a FIFO in it.
     pub fn fifo(&self, name: &str) -> String {
-        let mode = rustix::fs::Mode::from_raw_mode(0o600);
-        rustix::fs::mkfifoat(rustix::fs::CWD, self.path().join(name), mode).unwrap();
+        zvfs_test_support::fifo(self.path().join(name));
         self.at(name)
     }
 
     /// Builds a library of this C source.
-    pub fn library(&self, name: &str, source: &str) -> String {
-        let (source, library) = (self.write("source.c", source), self.at(name));
+    pub fn library(&self, file: &str, source: &str) -> String {
+        let source = self.write("source.c", source);
+        self.compiled(file, Path::new(&source), &[])
+    }
+
+    /// Builds a plug-in of `tests/faults/plugins` under its source's name.
+    pub fn plugin(&self, name: &str, more: &[&str]) -> String {
+        self.provider(name, &repository("tests/faults/plugins").join(name).with_extension("c"), more)
+    }
+
+    /// Builds a provider, which learns its name from the compiler.
+    pub fn provider(&self, name: &str, source: &Path, more: &[&str]) -> String {
+        let define = format!("-DNAME=\"{name}\"");
+        self.compiled(&format!("libzvfs_{name}.so"), source, &[more, &[&define]].concat())
+    }
+
+    fn compiled(&self, file: &str, source: &Path, more: &[&str]) -> String {
+        let library = self.at(file);
         let mut command = Command::new("cc");
-        command.arg("-I").arg(repository("include")).args(["-shared", "-fPIC", "-o", &library, &source]);
+        command.arg("-I").arg(repository("include")).args(["-shared", "-fPIC", "-pthread"]).args(more);
+        command.arg("-o").arg(&library).arg(source);
         run(command).succeeded();
         library
     }
@@ -315,4 +336,14 @@ impl Folder {
 /// A folder of this repository.
 pub fn repository(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(folder)
+}
+
+/// Copies an example, without what somebody built in it.
+pub fn copy_example(name: &str, to: &Path) {
+    for entry in fs::read_dir(repository("examples").join(name)).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension != "wasm") {
+            fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
 }

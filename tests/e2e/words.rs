@@ -4,8 +4,9 @@
 
 mod support;
 
-use support::{Done, Folder, bare, foreign_word, providers, run, zvfs};
+use support::{Done, Folder, foreign_word, run, under, zvfs};
 use vfs_core::is_printable;
+use zvfs_test_support::built;
 
 /// What is in a message that should be in none.
 fn wrong_in(text: &str) -> Option<String> {
@@ -44,13 +45,9 @@ fn errors_of_an_operators_file_are_in_our_words() {
         b"[provider.mem]\nsha256 = 1",
     ] {
         let config = folder.write("zvfs.toml", text);
-        let mut command = bare();
-        command.args(["--config", &config, "stat", "mem:x"]);
-        told(&String::from_utf8_lossy(text), &run(command));
+        told(&String::from_utf8_lossy(text), &run(under(&config, &["stat", "mem:x"])));
     }
-    let mut command = bare();
-    command.args(["--config", &folder.at("none\u{202e}"), "providers"]);
-    told("no file", &run(command));
+    told("no file", &run(under(&folder.at("none\u{202e}"), &["providers"])));
 }
 
 #[test]
@@ -86,7 +83,7 @@ fn errors_of_a_manifest_are_in_our_words() {
 fn errors_of_a_command_line_are_in_our_words() {
     let folder = Folder::new();
     let file = folder.write("file", "x");
-    let only = providers().display().to_string();
+    let only = built().display().to_string();
     for arguments in [
         &["\u{1b}[31mred"][..],
         &["cat", "--\u{202e}option"],

@@ -147,17 +147,7 @@ fn a_registry_that_is_gone_opens_nothing_more() {
 
 #[test]
 fn a_host_without_other_providers_says_so() {
-    struct Alone;
-    impl vfs_core::HostCalls for Alone {
-        fn name(&self) -> &str {
-            "alone"
-        }
-        fn version(&self) -> &str {
-            "1"
-        }
-        fn log(&self, _: vfs_core::Level, _: &str) {}
-    }
-    let (host, context) = (Host::new(Arc::new(Alone)), Control::new().context());
+    let (host, context) = (Host::logging("alone", "1", |_, _| {}), Control::new().context());
     let instance = Layer::default().start(host, Settings::none()).unwrap();
     let request = Request::new(&context, "layer", Descriptor::parse("layer:probe:x").unwrap());
     let error = instance.open(&request).map(drop).unwrap_err();

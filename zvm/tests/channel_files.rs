@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
@@ -12,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use vfs_core::{Code, Configuration, Control, Registry};
+use zvfs_test_support::eventually;
 use zvm::{CallError, Channel, Channels, ExitCode, Failure, Manifest, Report, RunOptions};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -19,8 +19,7 @@ const LONG: Duration = Duration::from_secs(20);
 const X: usize = 3;
 
 fn registry() -> Registry {
-    let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    Registry::new(Configuration::with_provider_path([folder]))
+    Registry::new(Configuration::with_provider_path([zvfs_test_support::built()]))
 }
 
 fn manifest_text(channels: &str, more: &str) -> String {
@@ -83,8 +82,7 @@ impl Files {
     }
 
     fn fifo(&self, name: &str) -> PathBuf {
-        mknodat(CWD, self.path(name), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        self.path(name)
+        zvfs_test_support::fifo(self.path(name))
     }
 }
 
@@ -202,16 +200,6 @@ fn rule_25_sources_that_are_no_files_have_their_code() {
 }
 
 #[test]
-fn two_channels_cannot_write_one_file() {
-    let files = Files::new();
-    let path = files.path("f");
-    let line = |alias| format!("Channel = {}, {alias}, 0, 0, 0, 0, 9, 99\n", path.display());
-    let failure = open_all(&(line("/a") + &line("/b")), "", &Control::new()).unwrap_err();
-    assert_eq!(failure.exit(), ExitCode::Manifest);
-    assert!(failure.text().contains("channel /b"), "{failure}");
-}
-
-#[test]
 fn devices_are_sequential_and_one_way() {
     let mut channels = open(Path::new("/dev/zero"), "3, 0, 9, 5, 0, 0");
     assert!(!x(&mut channels).is_random());
@@ -281,11 +269,7 @@ fn a_cancel_frees_a_reader_that_nobody_writes_to() {
     let (sender, answered) = channel();
     let meters = channels.meters();
     let reader = thread::spawn(move || sender.send(read(&mut channels, 1, 0)));
-    let since = Instant::now();
-    while meters[X].counts().gets == 0 {
-        assert!(since.elapsed() < LONG, "the read does not begin");
-        thread::yield_now();
-    }
+    eventually("the read has begun", || meters[X].counts().gets > 0);
     control.cancel();
     assert_eq!(answered.recv_timeout(LONG).unwrap(), Err(Code::EIO));
     reader.join().unwrap().unwrap();

@@ -25,8 +25,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let providers = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-        let registry = Registry::new(Configuration::with_provider_path([providers]));
+        let registry = Registry::new(Configuration::with_provider_path([zvfs_test_support::built()]));
         Bench { folder: TempDir::new().unwrap(), registry }
     }
 

@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use zvfs_test_support::{eventually, resident};
 use zvm::{ExitCode, Manifest, Session};
 
 const LONG: Duration = Duration::from_secs(120);
@@ -26,13 +26,6 @@ fn session(body: &str, closed: Sender<PathBuf>) -> Session {
         .reader("/dev/stdin", io::empty())
         .writer("/dev/stdout", Closes(closed))
         .writer("/dev/stderr", io::sink())
-}
-
-/// What this process holds, in bytes.
-fn resident() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
 }
 
 /// A channel that tells, when it is closed, which thread did that: the session's.
@@ -55,15 +48,6 @@ impl Drop for Closes {
     }
 }
 
-#[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = Instant::now() + LONG;
-    while !is_so() {
-        assert!(Instant::now() < until, "waited in vain until {what}");
-        thread::yield_now();
-    }
-}
-
 /// Of a guest that filled its memory over and over it was told that a provider ignored its cancel, or that it was a very large
 /// program.
 #[test]
@@ -76,7 +60,7 @@ fn a_guest_in_a_long_instruction_is_told_truly_and_gives_back_what_it_held() {
 
     let fill = "(loop (memory.fill (i32.const 0) (i32.const 7) (i32.const 268435456)) (br 0))";
     let running = session(fill, closes).start();
-    wait_until("the guest fills its memory", || resident() > before + MEMORY / 4 * 3);
+    eventually("the guest fills its memory", || resident() > before + MEMORY / 4 * 3);
     running.control().cancel();
     let report = running.wait();
     assert_eq!((report.exit_code, report.state.as_str()), (ExitCode::Stopped, "cancelled"), "{report:?}");
@@ -89,6 +73,6 @@ fn a_guest_in_a_long_instruction_is_told_truly_and_gives_back_what_it_held() {
     assert!(!told.contains("provider"), "{told}");
 
     let thread = closed.recv_timeout(LONG).unwrap();
-    wait_until("the session's thread ends", || !thread.exists());
+    eventually("the session's thread ends", || !thread.exists());
     assert!(resident() < before + MEMORY / 4, "{before} bytes before, {} after", resident());
 }

@@ -4,7 +4,7 @@ use crate::case::Case;
 use crate::step::Step;
 use crate::steps::{ensure, refused, skip, write_all};
 use crate::subject::Subject;
-use vfs_core::{Code, Finish, OpenFlags};
+use vfs_core::{Code, OpenFlags};
 
 pub fn absent_names_are_enoent(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
@@ -24,10 +24,8 @@ pub fn create_makes_an_empty_one(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     case.needs(OpenFlags::WRITE | OpenFlags::CREATE)?;
     let descriptor = case.absent()?;
-    let mut file = case.open(&descriptor, OpenFlags::WRITE | OpenFlags::CREATE)?;
-    file.finish(Finish::Commit)?;
-    drop(file);
-    case.expect(&descriptor, b"")
+    let file = case.open(&descriptor, OpenFlags::WRITE | OpenFlags::CREATE)?;
+    case.commit(file, &descriptor, b"")
 }
 
 pub fn create_keeps_what_is_there(subject: &Subject) -> Step {
@@ -43,9 +41,7 @@ pub fn create_keeps_what_is_there(subject: &Subject) -> Step {
         opened => opened?,
     };
     write_all(&mut *file, b"new")?;
-    file.finish(Finish::Commit)?;
-    drop(file);
-    case.expect(&descriptor, b"new content")
+    case.commit(file, &descriptor, b"new content")
 }
 
 pub fn exclusive_refuses_what_is_there(subject: &Subject) -> Step {
@@ -62,9 +58,7 @@ pub fn exclusive_refuses_what_is_there(subject: &Subject) -> Step {
     let absent = case.absent()?;
     let mut file = case.open(&absent, exclusive)?;
     write_all(&mut *file, b"made")?;
-    file.finish(Finish::Commit)?;
-    drop(file);
-    case.expect(&absent, b"made")
+    case.commit(file, &absent, b"made")
 }
 
 pub fn truncate_flag_empties(subject: &Subject) -> Step {
@@ -73,7 +67,5 @@ pub fn truncate_flag_empties(subject: &Subject) -> Step {
     let descriptor = case.written(b"old content")?;
     let mut file = case.open(&descriptor, OpenFlags::WRITE | OpenFlags::TRUNCATE)?;
     write_all(&mut *file, b"new")?;
-    file.finish(Finish::Commit)?;
-    drop(file);
-    case.expect(&descriptor, b"new")
+    case.commit(file, &descriptor, b"new")
 }

@@ -86,11 +86,9 @@ pub fn atomic_keeps_the_old_until_commit(subject: &Subject) -> Step {
     case.needs(OpenFlags::READ | OpenFlags::ATOMIC)?;
     let descriptor = case.written(b"the old content")?;
     let mut early = case.open(&descriptor, OpenFlags::READ)?;
-    let mut file = atomic(&case, &descriptor, b"new")?;
+    let file = atomic(&case, &descriptor, b"new")?;
     case.expect(&descriptor, b"the old content")?;
-    file.finish(Finish::Commit)?;
-    drop(file);
-    case.expect(&descriptor, b"new")?;
+    case.commit(file, &descriptor, b"new")?;
     let read = read_some(&mut *early, 100)?;
     same(&read, &case.back(b"the old content")?, "what a file opened before the COMMIT reads")
 }

@@ -4,7 +4,7 @@ use crate::case::Case;
 use crate::step::Step;
 use crate::steps::{ensure, read_some, same, sample, skip, write_all};
 use crate::subject::Subject;
-use vfs_core::{Capabilities, Code, Direction, File, Finish};
+use vfs_core::{Capabilities, Code, Direction, File};
 
 /// Moves up to `buffer.len()` bytes out of the file through its lease; 0 at the end.
 fn read_through(file: &mut dyn File, buffer: &mut [u8]) -> Step<usize> {
@@ -77,7 +77,5 @@ pub fn lease_takes_writes(subject: &Subject) -> Step {
         write_all(file, more)?; // a write in between goes on where the lease ended
         done += more.len();
     }
-    file.finish(Finish::Commit)?;
-    drop(writer.file);
-    case.expect(&writer.descriptor, &content)
+    case.commit(writer.file, &writer.descriptor, &content)
 }

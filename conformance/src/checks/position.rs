@@ -109,9 +109,7 @@ pub fn position_is_shared_by_read_and_write(subject: &Subject) -> Step {
     same(&read_some(file, 2)?, &case.back(b"cd")?, "read after a write and a seek")?;
     write_all(file, b"XY")?;
     same(&read_some(file, 10)?, &case.back(b"gh")?, "read after a write")?;
-    file.finish(Finish::Commit)?;
-    drop(both.file);
-    case.expect(&both.descriptor, b"abcdXYgh")
+    case.commit(both.file, &both.descriptor, b"abcdXYgh")
 }
 
 pub fn write_beyond_the_end_fills_zeros(subject: &Subject) -> Step {
@@ -121,12 +119,10 @@ pub fn write_beyond_the_end_fills_zeros(subject: &Subject) -> Step {
     seek(&mut *writer.file, SeekFrom::Start(10_000), 10_000)?;
     write_all(&mut *writer.file, b"tail")?;
     seek(&mut *writer.file, SeekFrom::Current(0), 10_004)?;
-    writer.file.finish(Finish::Commit)?;
-    drop(writer.file);
     let mut wanted = vec![0; 10_004];
     wanted[..4].copy_from_slice(b"head");
     wanted[10_000..].copy_from_slice(b"tail");
-    case.expect(&writer.descriptor, &wanted)
+    case.commit(writer.file, &writer.descriptor, &wanted)
 }
 
 pub fn truncate_shortens_and_fills_zeros(subject: &Subject) -> Step {
@@ -146,9 +142,7 @@ pub fn truncate_shortens_and_fills_zeros(subject: &Subject) -> Step {
     }
     let head: &[u8] =
         if claims(file, Capabilities::SEEKABLE).is_ok() { b"01XY\0\0\0\0" } else { b"0123\0\0\0\0" };
-    file.finish(Finish::Commit)?;
-    drop(writer.file);
-    case.expect(&writer.descriptor, head)
+    case.commit(writer.file, &writer.descriptor, head)
 }
 
 pub fn extremes_of_size_are_errors(subject: &Subject) -> Step {

@@ -7,7 +7,7 @@ use crate::steps::{
 };
 use crate::subject::Subject;
 use std::thread;
-use vfs_core::{Capabilities, Finish};
+use vfs_core::Capabilities;
 
 const THREADS: usize = 4;
 
@@ -69,18 +69,16 @@ pub fn write_at_writes_at_its_offset(subject: &Subject) -> Step {
         ensure!(told == 4, "write_at moved the position from 4 to {told}");
     }
     write_all(&mut *writer.file, b"45")?;
-    writer.file.finish(Finish::Commit)?;
-    drop(writer.file);
     let mut wanted = vec![0; 5004];
     wanted[..6].copy_from_slice(b"0XY345");
     wanted[5000..].copy_from_slice(b"tail");
-    case.expect(&writer.descriptor, &wanted)
+    case.commit(writer.file, &writer.descriptor, &wanted)
 }
 
 pub fn write_at_may_overlap(subject: &Subject) -> Step {
     const PIECE: usize = 1000;
     let case = Case::start(subject)?;
-    let mut writer = case.writer_with(Capabilities::POSITIONAL_WRITE)?;
+    let writer = case.writer_with(Capabilities::POSITIONAL_WRITE)?;
     let content = sample(100 * PIECE);
     let file = &*writer.file;
     thread::scope(|scope| {
@@ -92,7 +90,5 @@ pub fn write_at_may_overlap(subject: &Subject) -> Step {
         };
         joined((0..THREADS).map(|thread| beside(scope, move || write(thread))).collect())
     })?;
-    writer.file.finish(Finish::Commit)?;
-    drop(writer.file);
-    case.expect(&writer.descriptor, &content)
+    case.commit(writer.file, &writer.descriptor, &content)
 }

@@ -14,9 +14,7 @@ pub fn write_is_read_back(subject: &Subject) -> Step {
         let content = sample(length);
         let mut writer = case.writer()?;
         write_all(&mut *writer.file, &content)?;
-        writer.file.finish(Finish::Commit)?;
-        drop(writer.file);
-        case.expect(&writer.descriptor, &content)?;
+        case.commit(writer.file, &writer.descriptor, &content)?;
     }
     Ok(())
 }
@@ -29,9 +27,7 @@ pub fn write_takes_any_size(subject: &Subject) -> Step {
         for chunk in content.chunks(size) {
             write_all(&mut *writer.file, chunk)?;
         }
-        writer.file.finish(Finish::Commit)?;
-        drop(writer.file);
-        case.expect(&writer.descriptor, &content)?;
+        case.commit(writer.file, &writer.descriptor, &content)?;
     }
     Ok(())
 }
@@ -71,9 +67,7 @@ pub fn append_writes_at_the_end(subject: &Subject) -> Step {
         let position = file.tell()?;
         ensure!(position == 13, "after an append the position is {position}, expected the end, 13");
     }
-    file.finish(Finish::Commit)?;
-    drop(file);
-    case.expect(&descriptor, b"old new newer")
+    case.commit(file, &descriptor, b"old new newer")
 }
 
 pub fn append_follows_other_writers(subject: &Subject) -> Step {
@@ -118,9 +112,7 @@ pub fn preallocate_changes_no_content(subject: &Subject) -> Step {
                 "with {reserved} bytes reserved and 5 written the size is {size}, expected {wanted}"
             );
         }
-        file.finish(Finish::Commit)?;
-        drop(file);
-        case.expect(&descriptor, b"short")?;
+        case.commit(file, &descriptor, b"short")?;
     }
     Ok(())
 }

@@ -120,6 +120,13 @@ pub(crate) fn read_to_end(file: &mut OpenFile) -> Step<Vec<u8>> {
     }
 }
 
+/// Writes the last bytes, and checks that they arrive with the end behind them.
+pub(crate) fn ends_with(writer: &mut OpenFile, reader: &mut OpenFile, bytes: &[u8], what: &str) -> Step {
+    write_whole(writer, bytes)?;
+    writer.finish(Finish::End)?;
+    same(&read_to_end(reader)?, bytes, what)
+}
+
 /// Checks that the end is there, and stays.
 pub(crate) fn at_end(file: &mut OpenFile) -> Step {
     for _ in 0..3 {

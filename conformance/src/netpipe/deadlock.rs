@@ -1,6 +1,6 @@
 //! Sessions that wait for each other, and must come to their ends.
 
-use super::bytes::{finish_all, noise_of, read_exactly, read_to_end, read_up_to, write_whole};
+use super::bytes::{ends_with, finish_all, noise_of, read_exactly, read_to_end, read_up_to, write_whole};
 use super::case::{Call, Case, all_done};
 use super::subject::Subject;
 use crate::random::Random;
@@ -82,8 +82,7 @@ pub fn a_ring_of_three_ends(subject: &Subject) -> Step {
                     write_whole(&mut writer, &round.to_le_bytes())?;
                     same(&read_exactly(&mut reader, 4)?, &round.to_le_bytes(), "what came round")?;
                 }
-                writer.finish(Finish::End)?;
-                same(&read_to_end(&mut reader)?, b"", "what came round last")?;
+                ends_with(&mut writer, &mut reader, b"", "what came round last")?;
             } else {
                 pass_on(&mut reader, &mut writer)?;
                 writer.finish(Finish::End)?;

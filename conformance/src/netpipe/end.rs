@@ -1,6 +1,6 @@
 //! How a pipe ends well: END, the end that a reader sees, SYNC and COMMIT.
 
-use super::bytes::{at_end, fill, noise_of, read_exactly, read_to_end, write_whole};
+use super::bytes::{at_end, ends_with, fill, noise_of, read_exactly, read_to_end, write_whole};
 use super::case::{Case, meet};
 use super::deadline::deadline;
 use super::subject::Subject;
@@ -12,9 +12,7 @@ pub fn end_is_zero_and_stays(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     let (mut reader, mut writer) = case.met()?;
     let content = noise_of(1, 10_000);
-    write_whole(&mut writer, &content)?;
-    writer.finish(Finish::End)?;
-    same(&read_to_end(&mut reader)?, &content, "what arrived before the end")?;
+    ends_with(&mut writer, &mut reader, &content, "what arrived before the end")?;
     at_end(&mut reader)?;
     drop(writer);
     at_end(&mut reader)
@@ -151,6 +149,5 @@ pub fn sync_waits_until_all_is_taken(subject: &Subject) -> Step {
         same(&read_exactly(&mut reader, 100)?, &[round; 100], "what arrived before SYNC")?;
         writer = call.done()?;
     }
-    writer.finish(Finish::End)?;
-    same(&read_to_end(&mut reader)?, b"", "what arrived after SYNC")
+    ends_with(&mut writer, &mut reader, b"", "what arrived after SYNC")
 }

@@ -1,12 +1,12 @@
 //! Opening: at once, either side first, in one direction.
 
-use super::bytes::{read_to_end, write_whole};
+use super::bytes::ends_with;
 use super::case::{Case, meet};
 use super::subject::Subject;
 use crate::step::Step;
-use crate::steps::{ensure, refused, same};
+use crate::steps::{ensure, refused};
 use std::time::Instant;
-use vfs_core::{Capabilities, Code, Finish, OpenFlags, OpenOptions};
+use vfs_core::{Capabilities, Code, OpenFlags, OpenOptions};
 
 pub fn open_returns_at_once(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
@@ -39,9 +39,7 @@ pub fn either_side_may_be_first(subject: &Subject) -> Step {
         } else {
             (case.reader(&pair)?, case.writer(&pair)?)
         };
-        write_whole(&mut writer, b"hello")?;
-        writer.finish(Finish::End)?;
-        same(&read_to_end(&mut reader)?, b"hello", "what arrived")?;
+        ends_with(&mut writer, &mut reader, b"hello", "what arrived")?;
     }
     Ok(())
 }
@@ -53,9 +51,7 @@ pub fn both_ends_may_be_in_one_host(subject: &Subject) -> Step {
         let early = if writer_first { Some(case.writer(&pair)?) } else { None };
         let mut reader = case.open(&case.writing, &pair.reader, OpenFlags::READ)?;
         let mut writer = early.map_or_else(|| case.writer(&pair), Ok)?;
-        write_whole(&mut writer, b"to itself")?;
-        writer.finish(Finish::End)?;
-        same(&read_to_end(&mut reader)?, b"to itself", "what a host wrote to itself")?;
+        ends_with(&mut writer, &mut reader, b"to itself", "what a host wrote to itself")?;
     }
     Ok(())
 }
@@ -118,9 +114,7 @@ pub fn zero_sized_calls_return_zero(subject: &Subject) -> Step {
     meet(&mut reader, &mut writer)?;
     ensure!(reader.read(&mut [])? == 0, "a read of nothing gives something");
     ensure!(writer.write(&[])? == 0, "a write of nothing takes something");
-    write_whole(&mut writer, b"rest")?;
-    writer.finish(Finish::End)?;
-    same(&read_to_end(&mut reader)?, b"rest", "what arrived after calls of no bytes")?;
+    ends_with(&mut writer, &mut reader, b"rest", "what arrived after calls of no bytes")?;
     ensure!(reader.read(&mut [])? == 0, "a read of nothing gives something");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A name that is used again: after its end a pipe is over.
 
-use super::bytes::{at_end, drain, noise_of, read_to_end, write_whole};
+use super::bytes::{at_end, drain, ends_with, noise_of, read_to_end, write_whole};
 use super::case::Case;
 use super::subject::Subject;
 use crate::step::Step;
@@ -30,9 +30,7 @@ pub fn a_late_writer_waits_for_the_next_reader(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     let pair = case.pipe()?;
     let (mut reader, mut writer) = (case.reader(&pair)?, case.writer(&pair)?);
-    write_whole(&mut writer, b"first")?;
-    writer.finish(Finish::End)?;
-    same(&read_to_end(&mut reader)?, b"first", "what arrived")?;
+    ends_with(&mut writer, &mut reader, b"first", "what arrived")?;
     let mut late = case.writer(&pair)?;
     let call = case.begin("a late writer's write", move || {
         write_whole(&mut late, b"second")?;
@@ -57,7 +55,5 @@ pub fn a_name_may_be_used_again_after_a_break(subject: &Subject) -> Step {
     ensure!(error.is_some(), "a broken pipe ended");
     drop(reader);
     let (mut reader, mut writer) = (case.reader(&pair)?, case.writer(&pair)?);
-    write_whole(&mut writer, b"whole")?;
-    writer.finish(Finish::End)?;
-    same(&read_to_end(&mut reader)?, b"whole", "what the next reader got")
+    ends_with(&mut writer, &mut reader, b"whole", "what the next reader got")
 }

@@ -1,6 +1,6 @@
 //! Several writers, and one too many at either end.
 
-use super::bytes::{read_exactly, read_to_end, read_up_to, times_out, write_whole};
+use super::bytes::{ends_with, read_exactly, read_to_end, read_up_to, times_out, write_whole};
 use super::case::{Call, Case, all_done, meet};
 use super::deadline::deadline;
 use super::subject::{Subject, Writers};
@@ -21,9 +21,7 @@ pub fn a_second_writer_is_ebusy(subject: &Subject) -> Step {
     let mut second = case.open(&other, &pair.writer, OpenFlags::WRITE)?;
     refused(second.write(b"x"), &[Code::EBUSY], "the write of a second writer in another host")?;
     drop(second);
-    write_whole(&mut writer, b"still")?;
-    writer.finish(Finish::End)?;
-    same(&read_to_end(&mut reader)?, b"still", "what the first writer wrote")
+    ends_with(&mut writer, &mut reader, b"still", "what the first writer wrote")
 }
 
 pub fn a_second_reader_is_ebusy(subject: &Subject) -> Step {
@@ -34,9 +32,7 @@ pub fn a_second_reader_is_ebusy(subject: &Subject) -> Step {
     let mut second = case.reader(&pair)?;
     refused(second.read(&mut [0; 8]), &[Code::EBUSY], "a second reader's read")?;
     drop(second);
-    write_whole(&mut writer, b"still")?;
-    writer.finish(Finish::End)?;
-    same(&read_to_end(&mut reader)?, b"still", "what the first reader got")
+    ends_with(&mut writer, &mut reader, b"still", "what the first reader got")
 }
 
 pub fn the_end_counts_after_as_many_ends_as_writers(subject: &Subject) -> Step {

@@ -1,6 +1,6 @@
 //! Waiting for the other side, and what ends a wait: the other side, the deadline, a cancel.
 
-use super::bytes::{fill, read_exactly, read_to_end, times_out, write_whole};
+use super::bytes::{ends_with, fill, read_exactly, read_to_end, times_out, write_whole};
 use super::case::{Case, SLACK, meet};
 use super::deadline::{SOON, deadline};
 use super::subject::Subject;
@@ -33,9 +33,7 @@ pub fn write_without_reader_times_out(subject: &Subject) -> Step {
     times_out(&mut writer, "a write without a reader", |writer| writer.write(b"bytes"))?;
     deadline(&writer, subject.patience);
     let mut reader = case.reader(&pair)?;
-    write_whole(&mut writer, b"bytes")?;
-    writer.finish(Finish::End)?;
-    same(&read_to_end(&mut reader)?, b"bytes", "what arrived of a write that had timed out")
+    ends_with(&mut writer, &mut reader, b"bytes", "what arrived of a write that had timed out")
 }
 
 pub fn write_without_reader_is_cancelled(subject: &Subject) -> Step {
@@ -97,9 +95,7 @@ pub fn read_without_data_times_out(subject: &Subject) -> Step {
     meet(&mut reader, &mut writer)?;
     times_out(&mut reader, "a read without data", |reader| reader.read(&mut [0; 8]))?;
     deadline(&reader, subject.patience);
-    write_whole(&mut writer, b"bytes")?;
-    writer.finish(Finish::End)?;
-    same(&read_to_end(&mut reader)?, b"bytes", "what a reader got after its deadlines")
+    ends_with(&mut writer, &mut reader, b"bytes", "what a reader got after its deadlines")
 }
 
 pub fn read_without_data_is_cancelled(subject: &Subject) -> Step {
@@ -168,8 +164,7 @@ pub fn writer_may_open_while_the_reader_is_blocked(subject: &Subject) -> Step {
     write_whole(&mut writer, b"came")?;
     let (mut reader, bytes) = call.done()?;
     same(&bytes, b"came", "what the blocked read got")?;
-    writer.finish(Finish::End)?;
-    same(&read_to_end(&mut reader)?, b"", "what followed")
+    ends_with(&mut writer, &mut reader, b"", "what followed")
 }
 
 pub fn idle_ends_do_not_expire(subject: &Subject) -> Step {

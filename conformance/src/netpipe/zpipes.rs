@@ -1,6 +1,6 @@
 //! The cases that the tests of zpipes, ZeroVM's broker, had.
 
-use super::bytes::{at_end, read_to_end, read_up_to, write_until_it_fails, write_whole};
+use super::bytes::{at_end, ends_with, read_to_end, read_up_to, write_until_it_fails, write_whole};
 use super::case::{Case, meet};
 use super::deadline::{SOON, deadline};
 use super::subject::Subject;
@@ -71,9 +71,7 @@ pub fn a_new_writer_leaves_the_old_reader_alone(subject: &Subject) -> Step {
     let mut writer = if waits { early } else { case.writer(&pair)? };
     deadline(&writer, subject.patience);
     let mut next = case.reader(&pair)?;
-    write_whole(&mut writer, b"new data")?;
-    writer.finish(Finish::End)?;
-    same(&read_to_end(&mut next)?, b"new data", "what the next reader got")?;
+    ends_with(&mut writer, &mut next, b"new data", "what the next reader got")?;
     at_end(&mut reader)
 }
 
@@ -95,6 +93,5 @@ pub fn close_with_a_call_pending(subject: &Subject) -> Step {
     // Nothing of it is left: a new reader of the name is the only one.
     let (mut reader, mut writer) = (case.reader(&pair)?, case.writer(&pair)?);
     meet(&mut reader, &mut writer)?;
-    writer.finish(Finish::End)?;
-    same(&read_to_end(&mut reader)?, b"", "what followed")
+    ends_with(&mut writer, &mut reader, b"", "what followed")
 }

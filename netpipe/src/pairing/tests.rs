@@ -6,6 +6,7 @@ use super::*;
 use crate::Name;
 use crate::broker::Limits;
 use world::{READING, Told, WRITING, World, broker, endpoint, open};
+use zvfs_test_support::Random;
 
 fn at_broker(world: &mut World) {
     world.open(READING, 5, open(Role::Reader, Route::Broker(broker())));
@@ -295,11 +296,9 @@ fn a_reader_that_would_take_over_is_patient() {
 fn nothing_is_left_of_what_was_closed() {
     for seed in 1..200u64 {
         let mut world = World::new();
-        let mut random = seed;
+        let mut source = Random(seed);
         for _ in 0..60 {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
+            let random = source.number();
             let (id, number) = (random >> 8 & 3, if random >> 16 & 1 == 0 { READING } else { WRITING });
             let role = if number == READING { Role::Reader } else { Role::Writer };
             match random % 8 {

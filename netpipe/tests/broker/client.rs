@@ -5,11 +5,13 @@ use netpipe::{
     Address, Decoder, Error, Handshake, Hello, Match, Message, Name, Progress, Reason, Register, Role,
     Secret, Sender, Token,
 };
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use zvfs_test_support::eventually;
 
 /// The longest wait of any test.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -107,10 +109,8 @@ impl Running {
 
     /// Waits for a line of the log that has this in it.
     pub fn await_log(&self, part: &str) {
-        until(
-            || self.log().iter().any(|line| line.contains(part)),
-            || format!("{part:?} in {:?}", self.log()),
-        );
+        let what = fmt::from_fn(|f| write!(f, "{part:?} in {:?}", self.log()));
+        eventually(what, || self.log().iter().any(|line| line.contains(part)));
     }
 
     /// The processor time that the broker's thread has taken.
@@ -132,7 +132,7 @@ impl Running {
     /// Waits until the broker has returned.
     pub fn join(&mut self) {
         let Some(thread) = self.thread.take() else { return };
-        until(|| thread.is_finished(), || "the broker's end".into());
+        eventually("the broker's end", || thread.is_finished());
         thread.join().unwrap().unwrap();
     }
 }
@@ -292,16 +292,4 @@ pub fn secret(byte: u8) -> Secret {
 
 pub fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
-/// Waits for a condition: as often as fits into the time on a machine that does nothing else, and so longer on a busy one.
-pub fn until(mut condition: impl FnMut() -> bool, what: impl Fn() -> String) {
-    const PAUSE: Duration = Duration::from_millis(2);
-    for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
-        if condition() {
-            return;
-        }
-        std::thread::park_timeout(PAUSE);
-    }
-    panic!("waited {PATIENCE:?} for {}", what());
 }

@@ -1,10 +1,11 @@
 //! Peers that break rules, by mistake or on purpose: each costs itself its connection, and nobody else anything.
 
-use crate::client::{Peer, Running, until};
+use crate::client::{Peer, Running};
 use netpipe::{Handshake, Hello, Message, Name, Register, Role, Token, code};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
+use zvfs_test_support::{Random, eventually};
 
 /// Reads all that comes until the connection ends, in order or not.
 fn drain(stream: &mut impl Read) -> Vec<u8> {
@@ -49,13 +50,13 @@ fn a_handshake_has_its_time_however_slowly_it_comes() {
         }
         broker.log().iter().filter(|line| line.starts_with("refuse")).count() == 2
     };
-    until(over, || "the end of both handshakes".into());
+    eventually("the end of both handshakes", over);
     assert_eq!(drain(&mut silent), b"");
     // It had shown by then that it speaks netpipe, or not: a REFUSAL or nothing, and the end.
     let answer = drain(&mut slow);
     assert!(answer.is_empty() || answer[0] == 0x03, "{answer:?}");
     // So short a time may be too short for this side as well, on a busy machine.
-    until(|| broker.dial_as(Hello::broker(), None).is_ok(), || "a handshake in time".into());
+    eventually("a handshake in time", || broker.dial_as(Hello::broker(), None).is_ok());
 }
 
 #[test]
@@ -147,13 +148,7 @@ fn frames_arrive_whole_in_whatever_pieces() {
 fn random_bytes_leave_the_broker_serving() {
     let broker = Running::start();
     let mut bystander = broker.dial();
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut random = Random(1);
     for round in 0..300 {
         let mut stream = broker.raw();
         if round % 3 != 0 {
@@ -161,15 +156,15 @@ fn random_bytes_leave_the_broker_serving() {
             assert!(peer.is_ok());
         }
         let mut bytes = Vec::new();
-        for _ in 0..random() % 8 {
+        for _ in 0..random.below(8) {
             // A frame that is nearly right gets further than noise.
             let kinds = [0x40, 0x41, 0x42, 0x43, 0x60, 0x61, 0x01, 0x03];
-            let length = random() % 64;
-            bytes.push(kinds[(random() % 8) as usize]);
+            let length = random.below(64);
+            bytes.push(kinds[random.below(8)]);
             bytes.extend_from_slice(&[0; 3]);
             bytes.extend_from_slice(&(length as u32).to_le_bytes());
             bytes.extend_from_slice(&[0; 4]);
-            bytes.extend((0..length).map(|_| (random() % 16) as u8));
+            bytes.extend((0..length).map(|_| random.below(16) as u8));
         }
         let _ = stream.write_all(&bytes);
         let _ = stream.shutdown(Shutdown::Write);

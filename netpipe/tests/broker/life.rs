@@ -1,10 +1,11 @@
 //! Idle connections, the start and the end of a broker, and its log.
 
-use crate::client::{PATIENCE, Running, secret, until};
+use crate::client::{PATIENCE, Running, secret};
 use netpipe::broker::{Broker, Config};
 use netpipe::{Header, Hello, Kind, Message, code};
 use std::io::{ErrorKind, Write};
 use std::time::{Duration, Instant};
+use zvfs_test_support::eventually;
 
 #[test]
 fn an_idle_instance_is_pinged_and_lives_as_long_as_it_answers() {
@@ -49,7 +50,7 @@ fn an_instance_that_does_not_answer_is_closed_whatever_else_it_sends() {
         let _ = dripping.stream.write_all(&[0]);
         count() == 2
     };
-    until(gone, || format!("the end of a dripping peer in {:?}", broker.log()));
+    eventually("the end of a dripping peer", gone);
     assert_eq!(dripping.next(), Some(Message::Ping));
     assert_eq!(dripping.next(), None);
 }

@@ -1,9 +1,10 @@
 //! Every limit is answered with EBUSY and its name, and what goes makes room.
 
-use crate::client::{Peer, Running, is_timeout, until};
+use crate::client::{Peer, Running, is_timeout};
 use netpipe::{Error, Hello, Message, Reason, code};
 use std::io::Write;
 use std::time::Duration;
+use zvfs_test_support::eventually;
 
 fn busy(result: Result<Peer, Error>) -> String {
     match result {
@@ -22,7 +23,7 @@ fn connections_altogether() {
     let (one, _two) = (broker.dial(), broker.dial());
     assert_eq!(busy(dial(&broker)), "over the broker's limit of 2 connections");
     drop(one);
-    until(|| dial(&broker).is_ok(), || "room for a connection".into());
+    eventually("room for a connection", || dial(&broker).is_ok());
 }
 
 #[test]
@@ -31,7 +32,7 @@ fn connections_of_one_address() {
     let (_one, two) = (broker.dial(), broker.dial());
     assert_eq!(busy(dial(&broker)), "over the broker's limit of 2 connections of one address");
     drop(two);
-    until(|| dial(&broker).is_ok(), || "room for a connection".into());
+    eventually("room for a connection", || dial(&broker).is_ok());
 }
 
 #[test]
@@ -41,7 +42,7 @@ fn handshakes_at_once() {
     let refused = || busy(dial(&broker)).contains("1 handshakes");
     assert!(refused());
     drop(idle);
-    until(|| dial(&broker).is_ok(), || "room for a handshake".into());
+    eventually("room for a handshake", || dial(&broker).is_ok());
     // One that is complete does not count.
     let (_one, _two) = (broker.dial(), broker.dial());
 }
@@ -51,7 +52,7 @@ fn handshakes_at_once() {
 fn strangers_that_dawdle_give_way() {
     let broker = Running::limited(|limits| limits.handshakes = 4);
     let mut idle: Vec<_> = (0..4).map(|_| broker.raw()).collect();
-    until(|| dial(&broker).is_ok(), || "room for a handshake".into());
+    eventually("room for a handshake", || dial(&broker).is_ok());
     // The first of them had to go.
     assert_eq!(std::io::Read::read(&mut idle[0], &mut [0; 8]).unwrap(), 0);
 }
@@ -67,40 +68,6 @@ fn a_flood_of_connections_over_the_limit_leaves_the_others_alone() {
 }
 
 #[test]
-fn registrations_of_one_connection() {
-    let broker = Running::limited(|limits| limits.registrations_per_connection = 2);
-    let (mut one, mut two) = (broker.dial(), broker.dial());
-    (1..=3).for_each(|id| one.writer(id, &format!("name {id}")));
-    let (id, reason) = one.refused();
-    assert_eq!((id, reason.code), (3, code::EBUSY));
-    assert_eq!(reason.text, "over the broker's limit of 2 registrations of one connection");
-    two.writer(1, "another");
-    two.sync();
-    one.send(&Message::Withdraw(1));
-    one.writer(3, "name 3");
-    one.sync();
-}
-
-#[test]
-fn registrations_altogether() {
-    let broker = Running::limited(|limits| limits.registrations = 2);
-    let (mut one, mut two) = (broker.dial(), broker.dial());
-    one.writer(1, "a");
-    one.writer(2, "b");
-    one.sync();
-    two.writer(1, "c");
-    let (_, reason) = two.refused();
-    assert_eq!(
-        (reason.code, reason.text.as_str()),
-        (code::EBUSY, "over the broker's limit of 2 registrations")
-    );
-    drop(one);
-    broker.await_log("close");
-    two.writer(1, "c");
-    two.sync();
-}
-
-#[test]
 fn a_peer_that_does_not_read_is_closed() {
     let broker = Running::limited(|limits| limits.output = 16 * 1024);
     let mut deaf = broker.raw();
@@ -112,7 +79,7 @@ fn a_peer_that_does_not_read_is_closed() {
         Ok(()) => false,
         Err(error) => !is_timeout(&error),
     };
-    until(closed, || "the end of a deaf peer".into());
+    eventually("the end of a deaf peer", closed);
     assert!(
         broker.log().iter().any(|line| line.ends_with("does not read what it is sent")),
         "{:?}",

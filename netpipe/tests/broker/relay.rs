@@ -1,12 +1,13 @@
 //! Pipes through the broker: the bytes, the backpressure, and how each kind of end gets to the other side.
 
-use crate::client::{Running, is_timeout, secret, until};
+use crate::client::{Running, is_timeout, secret};
 use netpipe::{Message, Reason, Token, code};
 use rustix::net::sockopt::set_socket_linger;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
+use zvfs_test_support::eventually;
 
 /// Joins two connections.
 fn joined(broker: &Running) -> (TcpStream, TcpStream) {
@@ -203,7 +204,7 @@ fn a_close_over_unread_bytes_resets_the_writer() {
     (&two).read_exact(&mut first).unwrap();
     drop(two);
     let broken = || one.write_all(&[1; 1000]).is_err();
-    until(broken, || "the reset at the writer".into());
+    eventually("the reset at the writer", broken);
 }
 
 #[test]
@@ -262,7 +263,7 @@ fn a_token_expires() {
             true
         }
     };
-    until(over, || "the token's end".into());
+    eventually("the token's end", over);
 }
 
 #[test]

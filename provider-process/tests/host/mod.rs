@@ -17,7 +17,8 @@ use vfs_core::process::wire::{
 };
 use vfs_core::process::{Half, Heard, Lane, Limits, OtherEnd, Socket};
 use vfs_core::{Code, OpenFlags, Scope, Setting, Settings, Walls};
-use zvfs_faults::{LIMIT, Plugins, beside_test};
+use zvfs_faults::Plugins;
+use zvfs_test_support::{LIMIT, library};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_zvfs-provider");
 
@@ -47,7 +48,7 @@ impl Odd {
 }
 
 pub fn mem() -> PathBuf {
-    beside_test("mem")
+    library("mem")
 }
 
 impl Host {

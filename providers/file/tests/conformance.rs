@@ -1,14 +1,12 @@
 //! The suite over `file`: linked, through its library, and in a process of its own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
-use std::env::current_exe;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use tempfile::TempDir;
-use vfs_core::{Library, OpenFlags, Provider, Walls};
-use zvfs_conformance::{Blocking, Subject, load_in_process, run};
+use vfs_core::{OpenFlags, Provider, Walls};
+use zvfs_conformance::{Blocking, Subject, load_built, load_in_process, run};
 use zvfs_file::FileProvider;
 use zvfs_test_support::provider_process;
 
@@ -36,19 +34,14 @@ fn regular_in(folder: &TempDir, provider: Box<dyn Provider>, blocking: OpenFlags
             }
         })
         .blocking(move |name| {
-            mknodat(CWD, fifo(name), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
-            Ok(Blocking { descriptor: fifo(name).to_str().unwrap().to_owned(), flags: blocking })
+            let fifo = zvfs_test_support::fifo(fifo(name));
+            Ok(Blocking { descriptor: fifo.to_str().unwrap().to_owned(), flags: blocking })
         }));
 }
 
 /// What always takes everything, and what is always at its end.
 fn devices(provider: Box<dyn Provider>) {
     run(Subject::new(provider).fixed_source("file:/dev/null", b"").sink(|_| Ok("/dev/null".to_owned())));
-}
-
-fn library() -> Box<dyn Provider> {
-    let path = current_exe().unwrap().with_file_name("libzvfs_file.so");
-    Box::new(Library::load(&path, "file", None).unwrap())
 }
 
 #[test]
@@ -58,7 +51,7 @@ fn regular_files_in_process() {
 
 #[test]
 fn regular_files_through_the_library() {
-    regular(library(), OpenFlags::WRITE);
+    regular(load_built("file").unwrap(), OpenFlags::WRITE);
 }
 
 #[test]
@@ -68,7 +61,7 @@ fn devices_in_process() {
 
 #[test]
 fn devices_through_the_library() {
-    devices(library());
+    devices(load_built("file").unwrap());
 }
 
 fn in_process_of_its_own(walls: &Walls) -> Box<dyn Provider> {

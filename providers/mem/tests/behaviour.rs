@@ -114,30 +114,6 @@ fn an_open_that_fails_for_lack_of_room_changes_nothing() {
     write(&registry, "mem:b", &[1; 992]).unwrap();
 }
 
-/// A reader saw a published object change.
-#[test]
-fn what_is_finished_is_written_no_more() {
-    for (how, flags, there) in [
-        (Finish::End, NEW, true),
-        (Finish::Commit, NEW, true),
-        (Finish::End, NEW | F::ATOMIC, false),
-        (Finish::Commit, NEW | F::ATOMIC, true),
-    ] {
-        let registry = registry();
-        let mut file = open(&registry, "mem:a", flags).unwrap();
-        file.write_all(b"whole").unwrap();
-        file.finish(how).unwrap();
-        assert_eq!(code(file.write(b"x")), Code::EBADF, "{how:?}");
-        assert_eq!(code(file.write_at(b"x", 0)), Code::EBADF, "{how:?}");
-        assert_eq!(code(file.truncate(1)), Code::EBADF, "{how:?}");
-        drop(file);
-        match there {
-            true => assert_eq!(content(&registry, "mem:a"), b"whole"),
-            false => assert!(names(&registry).is_empty()),
-        }
-    }
-}
-
 /// Each provider had answers of its own where there was nothing to copy.
 #[test]
 fn a_copy_tells_a_wrong_direction_and_an_earlier_failure_at_its_edges_too() {

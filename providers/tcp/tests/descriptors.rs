@@ -1,7 +1,7 @@
 //! A process without descriptors, of its own: the limit is the process's.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-#[allow(dead_code, reason = "shared with the other tests")]
+#[allow(dead_code, unused_imports, reason = "shared with the other tests")]
 #[path = "tcp/common.rs"]
 mod common;
 

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fs;
-use std::net::TcpListener;
 use std::thread;
 use std::time::Instant;
 use vfs_core::{Configuration, Finish, OpenFlags, OpenOptions, Registry};
 use zvfs_tcp::Tcp;
+use zvfs_test_support::free_port;
 
 fn host() -> Registry {
     let registry = Registry::new(Configuration::parse("[provider.tcp]\n").unwrap());
@@ -31,9 +31,8 @@ fn sleeps_of_service_threads() -> u64 {
 #[test]
 fn what_a_busy_writer_is_told_wakes_no_third_thread() {
     const TOTAL: usize = 64 << 20;
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     // With the smallest window there are two thousand reports.
-    let descriptor = format!("tcp://127.0.0.1:{port}");
+    let descriptor = format!("tcp://127.0.0.1:{}", free_port());
     let (reading, writing) = (host(), host());
     let mut reader =
         reading.open(&format!("{descriptor}?window=64k"), &OpenOptions::new(OpenFlags::READ)).unwrap();

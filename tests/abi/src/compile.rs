@@ -1,14 +1,10 @@
-//! The compilers that are installed, and programs run with a limit on their time.
+//! The compilers that are installed.
 
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
-
-/// What a compiler or a small program may take; far beyond what it needs on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(600);
+use std::process::Command;
+use zvfs_test_support::{have, run};
 
 /// Warnings that the header and the sample provider must not cause.
 const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-pedantic", "-Werror"];
@@ -82,53 +78,15 @@ impl Tool {
 pub fn compilers() -> Vec<Tool> {
     let always = [("cc", Language::C), ("g++", Language::Cpp)];
     let perhaps = [("clang", Language::C), ("clang++", Language::Cpp)];
-    let perhaps = perhaps.into_iter().filter(|(program, _)| zvfs_test_support::have(&[program]));
+    let perhaps = perhaps.into_iter().filter(|(program, _)| have(&[program]));
     always.into_iter().chain(perhaps).map(|(program, language)| Tool { program, language }).collect()
 }
 
 fn succeed(command: Command) -> io::Result<()> {
     let shown = command.get_args().map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
-    let output = run(command, LIMIT)?;
+    let output = run(command)?;
     if output.status.success() {
         return Ok(());
     }
     Err(io::Error::other(format!("{shown}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr))))
-}
-
-/// Runs a program to its end, or kills it at the limit.
-///
-/// # Errors
-/// It does not start; TimedOut.
-pub fn run(mut command: Command, limit: Duration) -> io::Result<Output> {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let (stdout, stderr) = (drained(child.stdout.take()), drained(child.stderr.take()));
-    let until = Instant::now() + limit;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() >= until {
-            child.kill()?;
-            child.wait()?;
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("{command:?}: not done after {limit:?}"),
-            ));
-        }
-        thread::sleep(Duration::from_millis(5));
-    };
-    let text = |thread: thread::JoinHandle<Vec<u8>>| thread.join().unwrap_or_default();
-    Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
-}
-
-/// Reads a pipe on a thread of its own, so that a full one never blocks the program.
-fn drained(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            // A program that was killed leaves what it had written.
-            let _ = pipe.read_to_end(&mut bytes);
-        }
-        bytes
-    })
 }

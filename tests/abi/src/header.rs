@@ -64,7 +64,8 @@ impl Header {
     }
 }
 
-fn without_comments(text: &str) -> String {
+/// A header's code.
+pub fn without_comments(text: &str) -> String {
     let mut code = String::new();
     let mut rest = text;
     while let Some((before, comment)) = rest.split_once("/*") {

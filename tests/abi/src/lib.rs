@@ -1,12 +1,16 @@
-//! What the ABI's tests share: the header's own words, and the compilers.
+//! What the tests of the ABI and of the C libraries share: the headers' own words, the compilers, and programs in C.
 //!
 //! | Module | What it is |
 //! |---|---|
 //! | `header` | the structs and constants that `include/zvfs_provider.h` declares |
-//! | `compile` | C and C++ compilers, each run bounded in time |
+//! | `compile` | C and C++ compilers |
+//! | `bench` | programs in C, linked with a library that Cargo just built |
+#![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
+mod bench;
 mod compile;
 mod header;
 
-pub use compile::{LIMIT, Language, Tool, compilers, run};
-pub use header::{Header, Struct, include_folder, project};
+pub use bench::{Bench, found_nothing, starts_in_a_build_tree, valgrind};
+pub use compile::{Language, Tool, compilers};
+pub use header::{Header, Struct, include_folder, project, without_comments};

@@ -193,8 +193,8 @@ fn cancel_and_deadline_work(registry: &Registry) {
 #[test]
 fn a_layer_of_version_1_works() {
     let folder = folder();
-    let built = std::env::current_exe().unwrap().parent().unwrap().canonicalize().unwrap();
     let path = folder.path().canonicalize().unwrap();
+    let built = zvfs_test_support::built();
     for layers in PLACES {
         for below in PLACES {
             let file = below.section("file", &format!("write = [{path:?}]"));

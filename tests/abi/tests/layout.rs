@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 use vfs_core::{COUNT_MAX, Capabilities, Code, Events, Finish, Flush, Level, OpenFlags, Scope, abi};
-use zvfs_abi_tests::{Header, LIMIT, Tool, compilers, project, run};
+use zvfs_abi_tests::{Header, Tool, compilers, project};
+use zvfs_test_support::succeeded;
 
 type Fields = &'static [(&'static str, usize)];
 
@@ -251,8 +252,7 @@ impl Layout {
         fs::write(&source, program(header)).unwrap();
         let binary = folder.path().join("layout");
         tool.build(&source, &binary, &[]).unwrap();
-        let output = run(Command::new(&binary), LIMIT).unwrap();
-        assert!(output.status.success());
+        let output = succeeded(Command::new(&binary));
         let mut layout =
             Layout { sizes: BTreeMap::new(), fields: BTreeMap::new(), constants: BTreeMap::new() };
         for line in String::from_utf8(output.stdout).unwrap().lines() {

@@ -4,15 +4,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use zvfs_abi_tests::{LIMIT, compilers, project, run};
+use zvfs_abi_tests::{compilers, project};
+use zvfs_test_support::{library, providers, succeeded};
 
 const ENTRY: &str = "zvfs_provider_v1";
 
 #[test]
 fn each_provider_exports_its_entry_alone_and_needs_nothing_of_ours() {
-    for folder in std::fs::read_dir(project().join("providers")).unwrap() {
-        let name = folder.unwrap().file_name().into_string().unwrap();
-        let library = std::env::current_exe().unwrap().with_file_name(format!("libzvfs_{name}.so"));
+    for name in providers() {
+        let library = library(&name);
         assert!(library.exists(), "{name} is not built: add it to tests/providers/Cargo.toml");
         assert_eq!(symbols(&library, "--defined-only"), [ENTRY], "{name}");
         assert_needs_nothing_of_ours(&library);
@@ -41,9 +41,7 @@ fn assert_needs_nothing_of_ours(library: &Path) {
 fn symbols(library: &Path, which: &str) -> Vec<String> {
     let mut command = Command::new("nm");
     command.args(["-D", "--format=just-symbols", which]).arg(library);
-    let output = run(command, LIMIT).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    String::from_utf8(succeeded(command).stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -52,9 +50,7 @@ fn the_sdk_depends_on_two_packages_only() {
     let mut command = Command::new(env!("CARGO"));
     command.args(["tree", "-p", "vfs-core", "-e", "normal", "--depth", "1", "--no-default-features"]);
     command.args(["--offline", "--prefix", "none", "--format", "{p}", "--manifest-path"]).arg(manifest);
-    let output = run(command, LIMIT).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = String::from_utf8(succeeded(command).stdout).unwrap();
     let names: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(names, ["vfs-core", "thiserror", "url"]);
 }

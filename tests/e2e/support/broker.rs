@@ -1,12 +1,13 @@
 //! Runs `zvfs broker`.
 
-use crate::support::{Done, Folder, Started, bounded, eventually};
+use crate::support::{Done, Folder, Started};
 use rustix::process::Signal;
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use zvfs_test_support::{bounded, eventually};
 
 /// A broker in a process of its own. Killed when dropped.
 pub struct Broker {
@@ -24,7 +25,7 @@ impl Broker {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log).unwrap());
         let mut process = Started::as_set(&mut command);
         let stdout = BufReader::new(process.child.stdout.take().unwrap());
-        let line = bounded("a broker that listens", move || stdout.lines().next());
+        let line = bounded(move || stdout.lines().next());
         let Some(Ok(line)) = line else {
             let code = process.end().code;
             panic!("no broker, but code {code}: {}", fs::read_to_string(&log).unwrap());
@@ -41,7 +42,7 @@ impl Broker {
     /// Waits until its log has this text, that many times.
     #[track_caller]
     pub fn logged(&self, text: &str, times: usize) {
-        eventually(&format!("{times} times `{text}` in the log of the broker"), || {
+        eventually(format!("{times} times `{text}` in the log of the broker"), || {
             self.log().matches(text).count() >= times
         });
     }

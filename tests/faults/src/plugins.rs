@@ -1,11 +1,11 @@
 //! Plug-ins built from `plugins/*.c`, each in a folder that a registry can be given.
 
-use crate::LIMIT;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use vfs_core::{Configuration, Library, Refusal, Registry};
-use zvfs_abi_tests::{include_folder, run};
+use zvfs_abi_tests::include_folder;
+use zvfs_test_support::succeeded;
 
 /// A folder of plug-ins, removed when the last of its clones is dropped. (The loaded ones stay in memory: no library is ever
 /// unloaded.)
@@ -40,9 +40,7 @@ impl Plugins {
             command.arg(format!("-DNAME=\"{name}\""));
         }
         command.args(defines.iter().map(|define| format!("-D{define}"))).arg("-o").arg(&path).arg(source);
-        let output = run(command, LIMIT).unwrap();
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{defines:?}: {words}");
+        succeeded(command);
         path
     }
 
@@ -68,11 +66,6 @@ impl Plugins {
             Err(refusal) => refusal,
         }
     }
-}
-
-/// A provider that cargo built beside this test: `libzvfs_<name>.so`.
-pub fn beside_test(name: &str) -> PathBuf {
-    std::env::current_exe().unwrap().with_file_name(format!("libzvfs_{name}.so"))
 }
 
 /// A provider of these tests, in Rust: under the name that a host looks for, which its library lacks in the build tree, where

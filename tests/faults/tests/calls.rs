@@ -11,8 +11,8 @@ use vfs_core::{
     Capabilities, Code, Configuration, Control, Direction, Error, Finish, Flush, Kind, Name, OpenFile,
     OpenFlags, OpenOptions, Registry, Stat,
 };
-use zvfs_abi_tests::run;
-use zvfs_faults::{LIMIT, Plugins, bounded};
+use zvfs_faults::{Plugins, over};
+use zvfs_test_support::{bounded, fifo, run};
 
 type Call = fn(&mut OpenFile) -> Result<(), Error>;
 
@@ -39,8 +39,7 @@ fn open(registry: &Registry, what: &str) -> Result<OpenFile, Error> {
 
 #[test]
 fn a_count_larger_than_asked_is_eio_and_poisons_the_file() {
-    bounded(|| {
-        let (_plugins, registry) = plugins();
+    over(plugins, |(_plugins, registry)| {
         for (what, call, words) in [
             ("read-more", READ, "9 bytes where 8"),
             ("read-more", READ_AT, "9 bytes where 8"),
@@ -68,8 +67,7 @@ fn a_count_larger_than_asked_is_eio_and_poisons_the_file() {
 
 #[test]
 fn what_is_no_code_becomes_eio() {
-    bounded(|| {
-        let (_plugins, registry) = plugins();
+    over(plugins, |(_plugins, registry)| {
         let i64_min = i64::MIN.to_string();
         for number in [i64_min.as_str(), "-65536", "-70000", "-4", "-11"] {
             for (verb, call) in [("read", READ), ("write", WRITE), ("tell", TELL)] {
@@ -96,8 +94,7 @@ fn what_is_no_code_becomes_eio() {
 
 #[test]
 fn a_positive_code_is_no_success() {
-    bounded(|| {
-        let (_plugins, registry) = plugins();
+    over(plugins, |(_plugins, registry)| {
         let calls: [(&str, Call); 7] = [
             ("truncate", |file| file.truncate(1)),
             ("flush", |file| file.flush(Flush::Sync)),
@@ -124,8 +121,7 @@ fn a_positive_code_is_no_success() {
 
 #[test]
 fn success_without_an_object_is_eio() {
-    bounded(|| {
-        let (plugins, registry) = plugins();
+    over(plugins, |(plugins, registry)| {
         let error = open(&registry, "null-file").unwrap_err();
         assert!(
             error.code() == Code::EIO && error.chain().contains("open succeeded without a file"),
@@ -146,8 +142,7 @@ fn success_without_an_object_is_eio() {
 
 #[test]
 fn a_cancel_runs_nothing_that_a_failed_open_left() {
-    bounded(|| {
-        let (_plugins, registry) = plugins();
+    over(plugins, |(_plugins, registry)| {
         let control = Control::new();
         registry.open("behave:null-file-listening", &both().control(&control)).unwrap_err();
         control.cancel();
@@ -159,8 +154,7 @@ fn a_cancel_runs_nothing_that_a_failed_open_left() {
 
 #[test]
 fn every_error_has_a_text_that_a_person_can_read() {
-    bounded(|| {
-        let (_plugins, registry) = plugins();
+    over(plugins, |(_plugins, registry)| {
         let long = "x".repeat(1000);
         for (what, code, words) in [
             ("no-text", Code::ENOENT, "no such file"),
@@ -185,8 +179,7 @@ fn every_error_has_a_text_that_a_person_can_read() {
 
 #[test]
 fn an_odd_stat_or_lease_is_made_sense_of_or_refused() {
-    bounded(|| {
-        let (_plugins, registry) = plugins();
+    over(plugins, |(_plugins, registry)| {
         let stat: Stat = open(&registry, "odd-stat").unwrap().stat().unwrap();
         assert_eq!((stat.kind, stat.size), (Kind::Unknown, Some(u64::MAX - 1)));
         assert!(stat.version.chars().all(|character| character == '\u{fffd}'));
@@ -199,8 +192,7 @@ fn an_odd_stat_or_lease_is_made_sense_of_or_refused() {
 
 #[test]
 fn a_listing_passes_over_what_is_no_name_and_stops_when_told() {
-    bounded(|| {
-        let (_plugins, registry) = plugins();
+    over(plugins, |(_plugins, registry)| {
         let listed = |until: usize| {
             let mut names = Vec::new();
             let result = registry.list("behave:", &OpenOptions::default(), &mut |entry| {
@@ -224,8 +216,7 @@ fn a_listing_passes_over_what_is_no_name_and_stops_when_told() {
 
 #[test]
 fn a_panic_of_the_host_goes_round_the_provider() {
-    bounded(|| {
-        let (_plugins, registry) = plugins();
+    over(plugins, |(_plugins, registry)| {
         let listing = AssertUnwindSafe(|| {
             registry.list("behave:", &OpenOptions::default(), &mut |_| panic!("the host's own"))
         });
@@ -237,11 +228,8 @@ fn a_panic_of_the_host_goes_round_the_provider() {
 
 #[test]
 fn a_call_deaf_to_its_cancel_holds_only_its_own_thread() {
-    bounded(|| {
-        let (plugins, registry) = plugins();
-        let fifo = plugins.path().join("fifo");
-        let mode = rustix::fs::Mode::RWXU;
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    over(plugins, |(plugins, registry)| {
+        let fifo = fifo(plugins.path().join("fifo"));
         let control = Control::new();
         let descriptor = format!("behave:stuck{}", fifo.display());
         let mut file = registry.open(&descriptor, &both().control(&control)).unwrap();
@@ -275,7 +263,7 @@ fn a_log_line_is_one_line_and_a_closed_stderr_harms_nobody() {
         command.args(["open", "behave:x"]).env("ZVFS_CONFIG", &config);
         command
     };
-    let output = run(host(), LIMIT).unwrap();
+    let output = run(host()).unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "zvfs: two lines and  [2Jan escape\n");
 

@@ -1,6 +1,5 @@
 //! The host's table as a plug-in in C uses and misuses it: status, deadline, cancel function, wait.
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::File;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -9,7 +8,8 @@ use vfs_core::{
     Code, Control, Descriptor, Library, OpenFile, OpenFlags, OpenOptions, Provider, Registry, Request,
     Result, Settings,
 };
-use zvfs_faults::{Plugins, bounded};
+use zvfs_faults::{Plugins, over};
+use zvfs_test_support::fifo;
 
 /// The promise of CANCEL, with room for a busy machine.
 const SOON: Duration = Duration::from_secs(5);
@@ -50,8 +50,7 @@ fn asked(registry: &Registry, what: &str) -> String {
 
 #[test]
 fn status_and_time_left_follow_the_control() {
-    bounded(|| {
-        let (plugins, _registry) = registry();
+    over(registry, |(plugins, _registry)| {
         let control = Control::new();
         let mut status = bare(&plugins, "status", &control);
         let mut left = bare(&plugins, "time-left", &control);
@@ -74,8 +73,7 @@ fn status_and_time_left_follow_the_control() {
 
 #[test]
 fn wait_is_poll_with_an_end() {
-    bounded(|| {
-        let (_plugins, registry) = registry();
+    over(registry, |(_plugins, registry)| {
         assert_eq!(asked(&registry, "wait"), "0 12");
         assert_eq!(asked(&registry, "wait-zero"), "0 0");
         assert_eq!(asked(&registry, "bad-fd"), "-9 0");
@@ -84,8 +82,7 @@ fn wait_is_poll_with_an_end() {
 
 #[test]
 fn a_wait_ends_soon_after_a_cancel_or_the_deadline() {
-    bounded(|| {
-        let (_plugins, registry) = registry();
+    over(registry, |(_plugins, registry)| {
         let (control, late) = (Control::new(), Control::new());
         let (sending, sent) = channel();
         let waiters = [&control, &late].map(|control| {
@@ -110,10 +107,8 @@ fn a_wait_ends_soon_after_a_cancel_or_the_deadline() {
 
 #[test]
 fn an_open_in_progress_can_be_cancelled() {
-    bounded(|| {
-        let (plugins, registry) = registry();
-        let fifo = plugins.path().join("fifo");
-        mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    over(registry, |(plugins, registry)| {
+        let fifo = fifo(plugins.path().join("fifo"));
         let control = Control::new();
         let opening = {
             let how = OpenOptions::new(OpenFlags::READ).control(&control);
@@ -131,8 +126,7 @@ fn an_open_in_progress_can_be_cancelled() {
 
 #[test]
 fn the_cancel_function_is_one_and_runs_once() {
-    bounded(|| {
-        let (plugins, _registry) = registry();
+    over(registry, |(plugins, _registry)| {
         for (what, counts) in [("replaced", "0 1"), ("withdrawn", "0 0")] {
             let control = Control::new();
             let mut file = bare(&plugins, what, &control);
@@ -149,8 +143,7 @@ fn the_cancel_function_is_one_and_runs_once() {
 
 #[test]
 fn no_cancel_function_runs_once_close_has_begun() {
-    bounded(|| {
-        let (plugins, registry) = registry();
+    over(registry, |(plugins, registry)| {
         let control = Control::new();
         drop(bare(&plugins, "after-close", &control));
         control.cancel();
@@ -165,8 +158,7 @@ fn no_cancel_function_runs_once_close_has_begun() {
 
 #[test]
 fn null_in_the_hosts_table_is_an_error_and_not_a_crash() {
-    bounded(|| {
-        let (_plugins, registry) = registry();
+    over(registry, |(_plugins, registry)| {
         assert_eq!(asked(&registry, "null"), "-22 1");
         assert_eq!(asked(&registry, "on-cancel-null"), "-22 -22");
     });
@@ -175,8 +167,7 @@ fn null_in_the_hosts_table_is_an_error_and_not_a_crash() {
 /// Found: whoever asked was told of a wait for ever that a provider had not taken back before its call returned.
 #[test]
 fn a_wait_that_is_not_taken_back_ends_with_its_call() {
-    bounded(|| {
-        let (_plugins, registry) = registry();
+    over(registry, |(_plugins, registry)| {
         let control = Control::new();
         let mut file = open(&registry, "forgets-a-wait", &control);
         assert_eq!(file.read(&mut [0; 8]).map_err(|error| error.code()), Ok(0));
@@ -189,8 +180,7 @@ fn a_wait_that_is_not_taken_back_ends_with_its_call() {
 /// A stop said "stopped" and nothing else: neither which one it was nor what had been waited for.
 #[test]
 fn what_is_waited_for_is_told_while_it_lasts_and_in_the_error() {
-    bounded(|| {
-        let (_plugins, registry) = registry();
+    over(registry, |(_plugins, registry)| {
         for (end, word) in [
             (Control::cancel as fn(&Control), "cancelled"),
             (|control| control.set_deadline(Some(Instant::now())), "timed out"),

@@ -1,9 +1,8 @@
 //! After a fork: what was started before it is refused with a clear error, a new registry works, and the parent goes on.
 
 use std::process::Command;
-use zvfs_abi_tests::run;
-use zvfs_faults::{LIMIT, Plugins};
-use zvfs_test_support::provider_process;
+use zvfs_faults::Plugins;
+use zvfs_test_support::{provider_process, run};
 
 /// A host that is the first process of a container kept a zombie of each provider's process.
 #[test]
@@ -12,7 +11,7 @@ fn a_host_that_inherits_orphans_reaps_its_providers_processes() {
     plugins.add("behave", "behave", &[]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs-faults-host"));
     command.arg("reap").arg(plugins.path()).arg(provider_process().with_file_name(""));
-    let output = run(command, LIMIT).unwrap();
+    let output = run(command).unwrap();
     let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
     assert!(output.status.success() && out == "ok\n", "{out}{err}");
 }
@@ -26,7 +25,7 @@ fn a_child_cannot_use_its_parents_instances_but_its_own() {
             // Forking is for a program with one thread, which a test is not.
             let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs-faults-host"));
             command.arg("fork").arg(plugins.path()).args(&program);
-            let output = run(command, LIMIT).unwrap();
+            let output = run(command).unwrap();
             let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
             assert!(output.status.success() && out == "ok\n", "{threads}, {program:?}: {out}{err}");
         }

@@ -5,8 +5,7 @@ use std::fs;
 use std::sync::mpsc::channel;
 use std::thread;
 use vfs_core::{Code, Configuration, Control, OpenFlags, OpenOptions, Registry, Walls};
-use zvfs_faults::{beside_test, bounded};
-use zvfs_test_support::provider_process;
+use zvfs_test_support::{bounded, built, provider_process};
 
 /// As many calls may be in progress.
 const MOST: usize = 256;
@@ -21,8 +20,8 @@ fn as_many_calls_as_may_be_wait_at_once_and_what_is_beyond_is_told() {
         // Opened for both: then a reader's open does not wait, and no end ever comes.
         let _held = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
         let mut configuration = Configuration::closed();
-        for library in [beside_test("file"), provider_process().to_owned()] {
-            configuration.add_provider_path(library.with_file_name("")).unwrap();
+        for folder in [built(), provider_process().with_file_name("")] {
+            configuration.add_provider_path(folder).unwrap();
         }
         let walls = Walls { write: vec![folder.path().to_owned()], ..Walls::default() };
         configuration.place_in_process("file", walls).unwrap();

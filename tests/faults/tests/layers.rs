@@ -1,6 +1,5 @@
 //! Layers, in C and in Rust, through their libraries: every call passes, and what a layer may do wrong harms nobody.
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs;
 use std::io::{Read, SeekFrom};
 use std::ops::ControlFlow;
@@ -13,8 +12,8 @@ use vfs_core::{
     Capabilities, Code, Configuration, Control, Direction, Entry, Finish, Flush, OpenFile, OpenFlags,
     OpenOptions, Registry, copy,
 };
-use zvfs_faults::{Plugins, beside_test, bounded, of_tests};
-use zvfs_test_support::provider_process;
+use zvfs_faults::{Plugins, of_tests};
+use zvfs_test_support::{bounded, fifo, free_port, library, provider_process};
 
 /// The layers: one in C, one in Rust.
 const LAYERS: [&str; 2] = ["clayer", "layering"];
@@ -51,7 +50,7 @@ impl Place {
         let plugins = Plugins::new();
         plugins.add("clayer", "layer", &[]);
         plugins.add("context", "context", &[]);
-        let folders = [beside_test("file"), of_tests("layering"), of_tests("panicking")];
+        let folders = [library("file"), of_tests("layering"), of_tests("panicking")];
         let [built, of_tests, _] = folders.map(|library| library.with_file_name(""));
         let program = provider_process().with_file_name("");
         let folders =
@@ -188,7 +187,7 @@ fn splices_pass_through_a_layer() {
         let registry = place.with("[provider.clayer]\n[provider.layering]\n[provider.file]\n[provider.tcp]\nsettings = { crc = \"off\" }");
         fs::write(place.path("in"), "sent in the kernel").unwrap();
         for layer in LAYERS {
-            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = free_port();
             let descriptor = |mode| format!("{layer}:pass,tcp://127.0.0.1:{port}?mode={mode}");
             let mut reader = opened(&registry, &descriptor("r"), OpenFlags::READ);
             let mut writer = opened(&registry, &descriptor("w"), OpenFlags::WRITE);
@@ -337,8 +336,7 @@ fn stopped(registry: &Registry, descriptor: &str, fifo: &Path, stop: fn(&Control
 #[test]
 fn cancel_and_deadline_reach_the_inner_file() {
     everywhere(|place| {
-        let (registry, fifo) = (place.registry(), place.path("fifo"));
-        mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let (registry, fifo) = (place.registry(), fifo(place.path("fifo")));
         for layers in ["clayer:pass,", "layering:pass,", "layering:pass,clayer:pass,", "layering:thread,"] {
             let descriptor = format!("{layers}file:{}", fifo.display());
             assert_eq!(

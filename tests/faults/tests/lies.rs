@@ -8,7 +8,7 @@ use std::path::Path;
 use vfs_core::{
     Code, Configuration, Direction, Error, OpenFile, OpenFlags, OpenOptions, Registry, Result, Wall, Walls,
 };
-use zvfs_faults::bounded;
+use zvfs_test_support::bounded;
 
 /// A registry of providers whose process is the lying one, whatever their library is.
 fn registry(folder: &Path) -> Registry {

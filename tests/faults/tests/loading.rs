@@ -7,9 +7,8 @@ use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 use vfs_core::{Code, Configuration, Control, OpenFlags, OpenOptions, Registry, Wall, Walls, is_loading};
-use zvfs_abi_tests::run;
-use zvfs_faults::{LIMIT, Plugins, bounded};
-use zvfs_test_support::provider_process;
+use zvfs_faults::{Plugins, over};
+use zvfs_test_support::{bounded, provider_process, run};
 
 /// A folder with the plug-in `loud`, and the file where it leaves its marks.
 fn loud() -> (Plugins, PathBuf) {
@@ -26,8 +25,7 @@ fn open(registry: &Registry, descriptor: &str) -> vfs_core::OpenFile {
 
 #[test]
 fn no_library_is_loaded_for_a_scheme_that_nobody_opens() {
-    bounded(|| {
-        let (plugins, marks) = loud();
+    over(loud, |(plugins, marks)| {
         let registry = plugins.registry();
         open(&registry, "quiet:");
         registry.open("unknown:", &OpenOptions::default()).unwrap_err();
@@ -40,8 +38,7 @@ fn no_library_is_loaded_for_a_scheme_that_nobody_opens() {
 
 #[test]
 fn a_library_that_is_not_allowed_never_runs() {
-    bounded(|| {
-        let (plugins, marks) = loud();
+    over(loud, |(plugins, marks)| {
         let folder = plugins.path().display().to_string();
         let text = format!("provider-path = [{folder:?}]\n[provider.quiet]\n[alias]\nalso = \"loud\"\n");
         let registry = Registry::new(Configuration::parse(&text).unwrap());
@@ -55,8 +52,7 @@ fn a_library_that_is_not_allowed_never_runs() {
 
 #[test]
 fn eight_threads_load_and_start_it_once() {
-    bounded(|| {
-        let (plugins, marks) = loud();
+    over(loud, |(plugins, marks)| {
         let registry = plugins.registry();
         let together = Barrier::new(8);
         thread::scope(|scope| {
@@ -73,8 +69,7 @@ fn eight_threads_load_and_start_it_once() {
 
 #[test]
 fn two_registries_share_the_library_and_nothing_else() {
-    bounded(|| {
-        let (plugins, marks) = loud();
+    over(loud, |(plugins, marks)| {
         let (one, other) = (plugins.registry(), plugins.registry());
         let file = open(&one, "loud:");
         open(&other, "loud:");
@@ -91,8 +86,7 @@ fn two_registries_share_the_library_and_nothing_else() {
 
 #[test]
 fn an_alias_with_settings_is_an_instance_of_its_own() {
-    bounded(|| {
-        let (plugins, marks) = loud();
+    over(loud, |(plugins, marks)| {
         let folder = plugins.path().display().to_string();
         let text = format!(
             "provider-path = [{folder:?}]\n[provider.loud]\n[alias]\nsame = \"loud\"\nown = {{ provider = \"loud\", settings = {{}} }}\n"
@@ -107,8 +101,7 @@ fn an_alias_with_settings_is_an_instance_of_its_own() {
 
 #[test]
 fn the_listing_shows_what_is_broken_beside_what_works() {
-    bounded(|| {
-        let (plugins, _) = loud();
+    over(loud, |(plugins, _)| {
         fs::write(plugins.file("broken"), "not a library").unwrap();
         fs::write(plugins.path().join("libother.so"), "not ours").unwrap();
         plugins.add("lying", "table", &["NAME=\"honest\""]);
@@ -143,7 +136,7 @@ fn a_library_that_never_comes_back_is_left_behind() {
         );
         let mut host = Command::new(env!("CARGO_BIN_EXE_zvfs-faults-host"));
         host.arg("stuck").arg(plugins.path()).arg(&mark).arg(object);
-        let output = run(host, LIMIT).unwrap();
+        let output = run(host).unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
         let lines: Vec<&str> = text.lines().collect();

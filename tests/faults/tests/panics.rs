@@ -7,8 +7,8 @@ use std::process::Command;
 use vfs_core::{
     Code, Configuration, Direction, Error, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry,
 };
-use zvfs_abi_tests::{LIMIT, run};
-use zvfs_faults::{bounded, of_tests};
+use zvfs_faults::of_tests;
+use zvfs_test_support::{bounded, run};
 
 type Call = fn(&mut OpenFile) -> Result<(), Error>;
 
@@ -131,7 +131,7 @@ fn a_panic_while_describing_itself_is_a_refusal() {
     // In a process of its own: the environment is the process's, and the entry runs once.
     let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs-faults-host"));
     command.args(["load", "panicking"]).arg(of_tests("panicking")).env("ZVFS_PANICKING_INFO", "1");
-    let output = run(command, LIMIT).unwrap();
+    let output = run(command).unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("breaks the provider ABI") && text.contains("NULL"), "{text}");

@@ -8,8 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use vfs_core::{Code, Configuration, Error, Library, OpenFlags, OpenOptions, Refusal, Registry};
-use zvfs_abi_tests::run;
-use zvfs_faults::{LIMIT, Plugins, bounded};
+use zvfs_faults::{Plugins, over};
+use zvfs_test_support::{bounded, fifo, run, skip, succeeded};
 
 /// Neither root nor anybody's login.
 const STRANGER: u32 = 54321;
@@ -56,8 +56,7 @@ fn sha256(path: &Path) -> String {
 
 #[test]
 fn what_others_can_write_is_refused_with_the_chmod_that_mends_it() {
-    bounded(|| {
-        let plugins = plugins();
+    over(plugins, |plugins| {
         let (library, folder) = (plugins.file("table"), plugins.path());
         for (path, bad, good) in [(&library, 0o757, 0o755), (&folder, 0o707, 0o700), (&folder, 0o702, 0o700)]
         {
@@ -79,11 +78,10 @@ fn what_others_can_write_is_refused_with_the_chmod_that_mends_it() {
 #[test]
 fn what_strangers_own_or_share_is_refused_with_the_command_that_mends_it() {
     if !rustix::process::geteuid().is_root() {
-        zvfs_test_support::skip("only root can give files away");
+        skip("only root can give files away");
         return;
     }
-    bounded(|| {
-        let plugins = plugins();
+    over(plugins, |plugins| {
         for path in [plugins.file("table"), plugins.path()] {
             chown(&path, Some(STRANGER), None).unwrap();
             let (error, text) = refused(&plugins.registry(), "table:");
@@ -132,8 +130,7 @@ fn a_symbolic_link_is_judged_by_where_it_leads() {
 
 #[test]
 fn a_pin_lets_only_those_bytes_in() {
-    bounded(|| {
-        let plugins = plugins();
+    over(plugins, |plugins| {
         let path = plugins.file("table");
         let pin = sha256(&path);
         open(&configured(&plugins, &format!("[provider.table]\nsha256 = {pin:?}")), "table:").unwrap();
@@ -161,8 +158,7 @@ fn a_pin_lets_only_those_bytes_in() {
 
 #[test]
 fn a_pinned_library_stays_the_bytes_that_were_hashed() {
-    bounded(|| {
-        let plugins = plugins();
+    over(plugins, |plugins| {
         let path = plugins.file("table");
         let section = format!("[provider.table]\nsha256 = {:?}", sha256(&path));
         let (loaded, fresh) = (configured(&plugins, &section), configured(&plugins, &section));
@@ -179,8 +175,7 @@ fn a_pinned_library_stays_the_bytes_that_were_hashed() {
 
 #[test]
 fn unknown_not_allowed_not_found_and_broken_are_four_errors() {
-    bounded(|| {
-        let plugins = plugins();
+    over(plugins, |plugins| {
         fs::write(plugins.file("broken"), "not a library").unwrap();
         let sections = "[provider.broken]\n[provider.missing]\n[alias]\nalso = \"missing\"\nwrong = { provider = \"fine\", scheme = \"other\" }\n[provider.fine]";
         plugins.add("fine", "table", &[]);
@@ -218,8 +213,7 @@ fn unknown_not_allowed_not_found_and_broken_are_four_errors() {
 
 #[test]
 fn a_provider_mended_on_disk_works_without_a_restart() {
-    bounded(|| {
-        let plugins = plugins();
+    over(plugins, |plugins| {
         let registry = plugins.registry();
         refused(&registry, "late:x");
         plugins.add("late", "table", &[]);
@@ -237,7 +231,7 @@ fn the_environments_configuration_is_honoured_and_checked_like_a_library() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs-faults-host"));
         // Not in the configuration's own folder, and not without one: the default would be the host's folder.
         command.args(["open", "table:"]).env("ZVFS_CONFIG", config).current_dir("/");
-        run(command, LIMIT).expect("the host")
+        run(command).expect("the host")
     };
     let said = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
     let output = open(&config);
@@ -264,10 +258,10 @@ fn set_uid_host(folder: &Plugins) -> Option<PathBuf> {
     // By another process: a file that a thread of this one still had open for writing could not be run (ETXTBSY).
     let mut copy = Command::new("cp");
     copy.arg(env!("CARGO_BIN_EXE_zvfs-faults-host")).arg(&host);
-    assert!(run(copy, LIMIT).expect("cp").status.success());
+    succeeded(copy);
     let mounted = rustix::fs::statvfs(&host).expect("a file system").f_flag;
     if !rustix::process::geteuid().is_root() || mounted.contains(rustix::fs::StatVfsMountFlags::NOSUID) {
-        zvfs_test_support::skip("set-uid needs root, and a file system that allows it");
+        skip("set-uid needs root, and a file system that allows it");
         return None;
     }
     chown(&host, Some(STRANGER), None).expect("chown");
@@ -287,7 +281,7 @@ fn a_set_uid_host_ignores_the_environments_configuration() {
         mode(&host, bits);
         let mut command = Command::new(&host);
         command.args(["open", "table:"]).env("ZVFS_CONFIG", &config);
-        let output = run(command, LIMIT).expect("the host");
+        let output = run(command).expect("the host");
         (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     assert_eq!(run_as(0o755), (true, "ok\n".to_owned()), "without the bit it works");
@@ -315,11 +309,8 @@ fn a_set_uid_host_trusts_root_only() {
 
 #[test]
 fn a_configuration_that_is_no_file_is_refused_at_once() {
-    bounded(|| {
-        let plugins = plugins();
-        let fifo = plugins.path().join("zvfs.toml");
-        let bits = rustix::fs::Mode::RWXU;
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, bits, 0).unwrap();
+    over(plugins, |plugins| {
+        let fifo = fifo(plugins.path().join("zvfs.toml"));
         for (path, words) in [(fifo, "not a regular file"), (plugins.path(), "is a folder")] {
             let error = Configuration::read(&path).unwrap_err();
             assert!(error.chain().contains(words), "{}", error.chain());

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use vfs_core::{
     Code, Configuration, Control, Error, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry,
 };
-use zvfs_faults::{Plugins, bounded};
-use zvfs_test_support::{have_walls, provider_process};
+use zvfs_faults::Plugins;
+use zvfs_test_support::{bounded, have_walls, provider_process};
 
 type Call = fn(&Host, &str) -> Result<(), Error>;
 

@@ -2,7 +2,8 @@
 
 use std::fs;
 use vfs_core::{Capabilities, Code, Error, Library, OpenFlags, OpenOptions, Provider, Refusal, Threads};
-use zvfs_faults::{Plugins, bounded};
+use zvfs_faults::{Plugins, over};
+use zvfs_test_support::fifo;
 
 /// What a -D spoils, and the words that must be in the refusal.
 const DEFECTS: &[(&str, &[&str])] = &[
@@ -76,8 +77,7 @@ const DEFECTS: &[(&str, &[&str])] = &[
 
 #[test]
 fn each_defect_of_a_table_is_refused_with_its_own_words() {
-    bounded(|| {
-        let plugins = Plugins::new();
+    over(Plugins::new, |plugins| {
         for (at, (defines, words)) in DEFECTS.iter().enumerate() {
             let name = format!("defect{at}");
             let defines: Vec<_> = defines.split(" -D").collect();
@@ -98,8 +98,7 @@ fn each_defect_of_a_table_is_refused_with_its_own_words() {
 
 #[test]
 fn no_byte_beyond_a_struct_is_read() {
-    bounded(|| {
-        let plugins = Plugins::new();
+    over(Plugins::new, |plugins| {
         // It claims eight bytes, and the ninth cannot be read; then it is whole, and ends where memory does.
         plugins.add("edge", "table", &["SIZE=8", "EDGE=8"]);
         assert!(plugins.refusal("edge").to_string().contains("struct_size is 8"));
@@ -110,8 +109,7 @@ fn no_byte_beyond_a_struct_is_read() {
 
 #[test]
 fn a_larger_table_of_a_later_version_works() {
-    bounded(|| {
-        let plugins = Plugins::new();
+    over(Plugins::new, |plugins| {
         plugins.add("future", "table", &["FUTURE", "CLAIMED=ZVFS_CAP_READABLE|(UINT64_C(1)<<40)"]);
         let mut file = plugins.registry().open("future:x", &OpenOptions::new(OpenFlags::READ)).unwrap();
         assert!(file.capabilities().contains(Capabilities::READABLE));
@@ -121,8 +119,7 @@ fn a_larger_table_of_a_later_version_works() {
 
 #[test]
 fn what_a_later_version_adds_is_left_alone() {
-    bounded(|| {
-        let plugins = Plugins::new();
+    over(Plugins::new, |plugins| {
         let path = plugins.add("later", "table", &["SETTINGS=one_setting", "SETTING_TYPE=99", "THREADS=77"]);
         let info = Library::load(&path, "later", None).unwrap().info();
         assert_eq!(info.settings, [], "a setting of a type that this host cannot parse is not offered");
@@ -133,8 +130,7 @@ fn what_a_later_version_adds_is_left_alone() {
 /// `retries = 5000`, `crc = "sometimes"` were found at the first open, if at all: a provider had no way to tell its host.
 #[test]
 fn the_values_that_a_library_names_are_checked_by_its_host() {
-    bounded(|| {
-        let plugins = Plugins::new();
+    over(Plugins::new, |plugins| {
         let path = plugins.add("ranged", "table", &["SETTINGS=one_setting", "EXTENSION=settings_rules"]);
         let info = Library::load(&path, "ranged", None).unwrap().info();
         assert_eq!(info.settings[0].range, Some(1..=9));
@@ -152,8 +148,7 @@ fn the_values_that_a_library_names_are_checked_by_its_host() {
 
 #[test]
 fn a_capability_without_its_function_is_an_error_at_open() {
-    bounded(|| {
-        let plugins = Plugins::new();
+    over(Plugins::new, |plugins| {
         let cases = [
             ("READABLE", "READ=NULL"),
             ("WRITABLE", "WRITE=NULL"),
@@ -184,8 +179,7 @@ fn a_capability_without_its_function_is_an_error_at_open() {
 
 #[test]
 fn a_name_that_lies_is_refused_with_the_name_to_give_it() {
-    bounded(|| {
-        let plugins = Plugins::new();
+    over(Plugins::new, |plugins| {
         plugins.add("honest", "table", &["NAME=\"liar\""]);
         let refusal = plugins.refusal("honest");
         assert!(
@@ -197,8 +191,7 @@ fn a_name_that_lies_is_refused_with_the_name_to_give_it() {
 
 #[test]
 fn a_missing_entry_and_a_newer_one_are_two_refusals() {
-    bounded(|| {
-        let plugins = Plugins::new();
+    over(Plugins::new, |plugins| {
         plugins.add("other", "table", &["ENTRY=some_other_symbol"]);
         let refusal = plugins.refusal("other");
         assert!(matches!(refusal, Refusal::NoEntry { .. }), "{refusal:?}");
@@ -213,8 +206,7 @@ fn a_missing_entry_and_a_newer_one_are_two_refusals() {
 
 #[test]
 fn a_file_that_is_no_library_is_refused_in_the_linkers_words() {
-    bounded(|| {
-        let plugins = Plugins::new();
+    over(Plugins::new, |plugins| {
         let whole = fs::read(plugins.add("whole", "table", &[])).unwrap();
         let wrong_machine = {
             let mut bytes = whole.clone();
@@ -244,11 +236,9 @@ fn a_file_that_is_no_library_is_refused_in_the_linkers_words() {
 
 #[test]
 fn what_is_not_a_regular_file_is_refused_at_once() {
-    bounded(|| {
-        let plugins = Plugins::new();
+    over(Plugins::new, |plugins| {
         fs::create_dir(plugins.file("folder")).unwrap();
-        let fifo = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, plugins.file("fifo"), fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        fifo(plugins.file("fifo"));
         std::os::unix::fs::symlink("/dev/zero", plugins.file("device")).unwrap();
         for name in ["folder", "fifo", "device"] {
             let refusal = plugins.refusal(name);

@@ -1,6 +1,5 @@
 //! A provider's promise about threads is kept for it: calls that must not overlap take turns.
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::File;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -8,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Control, OpenFile, OpenFlags, OpenOptions, Registry};
-use zvfs_faults::{Plugins, bounded};
+use zvfs_faults::Plugins;
+use zvfs_test_support::{bounded, fifo};
 
 /// Long enough for the other call to come in if it may, in milliseconds.
 const SERIAL: &str = "300";
@@ -137,8 +137,7 @@ fn who_waits_for_a_turn_can_be_cancelled() {
         let plugins = Plugins::new();
         plugins.add("behave", "behave", &["THREADS=ZVFS_THREADS_PER_INSTANCE"]);
         let registry = plugins.registry();
-        let fifo = plugins.path().join("fifo");
-        mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let fifo = fifo(plugins.path().join("fifo"));
         let mut stuck = open(&registry, "behave", &format!("stuck{}", fifo.display()));
         let controls = [Control::new(), Control::new()];
         let mut waiting = controls.each_ref().map(|control| {

@@ -3,7 +3,7 @@
 //!
 //! | Module | What it is |
 //! |---|---|
-//! | `program` | programs of the machine: whether they are there, and running one |
+//! | `program` | running a program of the machine |
 //! | `certificates` | an authority, what it signed, and what it should not have signed |
 //! | `server` | nginx, apache2 and Python's `http.server`, http and https; busybox httpd, webfs and whitenoise |
 //! | `fault` | a server that does what a test says, byte by byte, and records what it was asked |
@@ -20,6 +20,6 @@ mod server;
 
 pub use certificates::{Authority, Identity};
 pub use fault::{After, Answer, Body, FaultServer, Object, Peer, Request, chunked};
-pub use program::{Process, free_port};
+pub use program::Process;
 pub use proxy::{BlackHole, ForwardProxy, LongLine};
 pub use server::Server;

@@ -2,7 +2,7 @@
 //! and whitenoise with http alone.
 
 use crate::certificates::{Authority, text};
-use crate::program::{Process, free_port};
+use crate::program::Process;
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
-use zvfs_test_support::have;
+use zvfs_test_support::{free_port, have};
 
 /// Longer than any of them takes to start on a busy machine.
 const BOUND: Duration = Duration::from_secs(60);

@@ -29,6 +29,13 @@ impl Random {
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         std::array::from_fn(|_| self.number() as u8)
     }
+
+    /// As many bytes as asked for.
+    pub fn noise(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> = (0..count.div_ceil(8)).flat_map(|_| self.number().to_le_bytes()).collect();
+        bytes.truncate(count);
+        bytes
+    }
 }
 
 /// How the targets of a crate are fuzzed.

@@ -3,14 +3,27 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `fuzz` | fuzz targets over their corpus and mutations of it, on the stable compiler |
-//! | `program` | the program that runs a provider in a process, built if need be |
 //! | `skips` | what a test does where the machine lacks what it needs: says so past the harness's capture, and counts |
+//! | `wait` | calls that may block, on threads of their own, never longer than a limit |
+//! | `program` | programs that are run, never longer than a limit; what Cargo built for this test; what this one holds |
+//! | `port`, `fifo`, `terminal` | ports of this machine that nobody listens at; FIFOs; terminals |
+//! | `provider` | the program that runs a provider in a process, built if need be |
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
+mod fifo;
 mod fuzz;
+mod port;
 mod program;
+mod provider;
 mod skips;
+mod terminal;
+mod wait;
 
+pub use fifo::fifo;
 pub use fuzz::{Fuzz, Random, Target};
-pub use program::{have_walls, provider_process};
+pub use port::free_port;
+pub use program::{built, collect, ends, library, providers, resident, run, succeeded};
+pub use provider::{have_walls, provider_process};
 pub use skips::{find, have, skip, summary};
+pub use terminal::terminal;
+pub use wait::{LIMIT, bounded, eventually, in_thread, waits_until, within};

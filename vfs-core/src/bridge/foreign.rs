@@ -116,15 +116,15 @@ impl HostCalls for ForeignHost {
     }
 
     fn open(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Box<dyn File>> {
-        self.host_open.ok_or_else(opens_nothing)?.open(self.address, context, descriptor, options)
+        self.host_open.ok_or_else(opens_nothing)?.open(context, descriptor, options)
     }
 
     fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
-        self.host_open.ok_or_else(opens_nothing)?.supported_flags(self.address, context, descriptor)
+        self.host_open.ok_or_else(opens_nothing)?.supported_flags(context, descriptor)
     }
 
     fn stat(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Stat> {
-        self.host_open.ok_or_else(opens_nothing)?.stat(self.address, context, descriptor, options)
+        self.host_open.ok_or_else(opens_nothing)?.stat(context, descriptor, options)
     }
 
     fn list(
@@ -134,11 +134,11 @@ impl HostCalls for ForeignHost {
         options: &Inner,
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.host_open.ok_or_else(opens_nothing)?.list(self.address, context, descriptor, options, each)
+        self.host_open.ok_or_else(opens_nothing)?.list(context, descriptor, options, each)
     }
 
     fn remove(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
-        self.host_open.ok_or_else(opens_nothing)?.remove(self.address, context, descriptor, options)
+        self.host_open.ok_or_else(opens_nothing)?.remove(context, descriptor, options)
     }
 }
 

@@ -20,58 +20,94 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
-/// The host's extension, copied.
+/// The host's extension, copied, and the host that it is of.
 #[derive(Clone, Copy)]
-pub(crate) struct HostOpen(abi::HostOpen);
+pub(crate) struct HostOpen {
+    host: *const abi::Host,
+    table: abi::HostOpen,
+}
 
 impl HostOpen {
     /// Asks a host for its extension; `None`: it has none. What an older host's lacks is absent.
     ///
     /// # Safety
-    /// `table` is what stands at `address`, a host's table.
-    pub(crate) unsafe fn of(address: *const abi::Host, table: &abi::Host) -> Option<HostOpen> {
+    /// `of` is what stands at `host`, a host's table, for as long as the extension is used.
+    pub(crate) unsafe fn of(host: *const abi::Host, of: &abi::Host) -> Option<HostOpen> {
         // SAFETY: the caller's promise; the table of this id is a zvfs_host_open.
-        unsafe { extension(address, table, abi::EXT_HOST_OPEN) }.map(HostOpen)
+        unsafe { extension(host, of, abi::EXT_HOST_OPEN) }.map(|table| HostOpen { host, table })
     }
 
     /// Opens an inner file under the context of the layer's own.
-    pub(crate) fn open(
-        self,
-        host: *const abi::Host,
-        context: &Context,
-        descriptor: &str,
-        options: &Inner,
-    ) -> Result<Box<dyn File>> {
-        let open = self.0.open.ok_or_else(absent)?;
+    pub(crate) fn open(self, context: &Context, descriptor: &str, options: &Inner) -> Result<Box<dyn File>> {
+        let open = self.table.open.ok_or_else(absent)?;
         let asked = PassedInner::new(descriptor, options);
         let mut raw = ptr::null_mut();
         let context = at_host(context, |context| {
             // SAFETY: the host's function and table, and a context that it passed, of a file that is not closed; request and
             // place for the result are valid during the call.
-            call_status(|err| unsafe { open(host, context, &asked.request(), &mut raw, err) })
+            call_status(|err| unsafe { open(self.host, context, &asked.request(), &mut raw, err) })
         })?;
         if raw.is_null() {
             return Err(Error::new(Code::EIO, "open of an inner file succeeded without a file"));
         }
         // SAFETY: the host's function on its own open file.
-        let bits = self.0.capabilities.map_or(0, |capabilities| unsafe { capabilities(context, raw) });
-        Ok(Box::new(ForeignFile { table: self.0, context, raw, capabilities: Capabilities::from_bits(bits) }))
+        let bits = self.table.capabilities.map_or(0, |capabilities| unsafe { capabilities(context, raw) });
+        let capabilities = Capabilities::from_bits(bits);
+        Ok(Box::new(ForeignFile { table: self.table, context, raw, capabilities }))
     }
 
     /// The flags that a descriptor's provider honours.
-    pub(crate) fn supported_flags(
-        self,
-        host: *const abi::Host,
-        context: &Context,
-        descriptor: &str,
-    ) -> Result<OpenFlags> {
-        let supported_flags = self.0.supported_flags.ok_or_else(absent)?;
+    pub(crate) fn supported_flags(self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
+        let supported_flags = self.table.supported_flags.ok_or_else(absent)?;
         let (descriptor, mut out) = (c_string(descriptor), 0);
         at_host(context, |context| {
             // SAFETY: as in open.
-            call_status(|err| unsafe { supported_flags(host, context, descriptor.as_ptr(), &mut out, err) })
+            call_status(|err| unsafe {
+                supported_flags(self.host, context, descriptor.as_ptr(), &mut out, err)
+            })
         })?;
         Ok(OpenFlags::from_bits(out))
+    }
+
+    /// The status of a name of another provider's.
+    pub(crate) fn stat(self, context: &Context, descriptor: &str, options: &Inner) -> Result<Stat> {
+        let stat = self.table.name_stat.ok_or_else(absent)?;
+        let (asked, mut out) = (PassedInner::new(descriptor, options), empty_stat());
+        at_host(context, |context| {
+            // SAFETY: as in open.
+            call_status(|err| unsafe { stat(self.host, context, &asked.request(), &mut out, err) })
+        })?;
+        Ok(stat_from_abi(&out))
+    }
+
+    /// The entries of a directory of another provider's.
+    pub(crate) fn list(
+        self,
+        context: &Context,
+        descriptor: &str,
+        options: &Inner,
+        each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let list = self.table.name_list.ok_or_else(absent)?;
+        let asked = PassedInner::new(descriptor, options);
+        take_entries(each, |each, arg| {
+            at_host(context, |context| {
+                // SAFETY: as in open; function and argument are made for each other, and valid during the call.
+                call_status(|err| unsafe { list(self.host, context, &asked.request(), Some(each), arg, err) })
+            })
+        })
+        .map(drop)
+    }
+
+    /// Removes a name of another provider's.
+    pub(crate) fn remove(self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        let remove = self.table.name_remove.ok_or_else(absent)?;
+        let asked = PassedInner::new(descriptor, options);
+        at_host(context, |context| {
+            // SAFETY: as in open.
+            call_status(|err| unsafe { remove(self.host, context, &asked.request(), err) })
+        })
+        .map(drop)
     }
 }
 
@@ -90,62 +126,6 @@ pub(super) unsafe fn extension<T: Growing>(
     let found = unsafe { table.extension?(address, name.as_ptr()) };
     // SAFETY: an extension's table starts with its size, and lives as long as the host's table.
     unsafe { read(found.cast(), id) }.ok()
-}
-
-impl HostOpen {
-    /// The status of a name of another provider's.
-    pub(crate) fn stat(
-        self,
-        host: *const abi::Host,
-        context: &Context,
-        descriptor: &str,
-        options: &Inner,
-    ) -> Result<Stat> {
-        let stat = self.0.name_stat.ok_or_else(absent)?;
-        let (asked, mut out) = (PassedInner::new(descriptor, options), empty_stat());
-        at_host(context, |context| {
-            // SAFETY: as in open.
-            call_status(|err| unsafe { stat(host, context, &asked.request(), &mut out, err) })
-        })?;
-        Ok(stat_from_abi(&out))
-    }
-
-    /// The entries of a directory of another provider's.
-    pub(crate) fn list(
-        self,
-        host: *const abi::Host,
-        context: &Context,
-        descriptor: &str,
-        options: &Inner,
-        each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
-    ) -> Result<()> {
-        let list = self.0.name_list.ok_or_else(absent)?;
-        let asked = PassedInner::new(descriptor, options);
-        take_entries(each, |each, arg| {
-            at_host(context, |context| {
-                // SAFETY: as in open; function and argument are made for each other, and valid during the call.
-                call_status(|err| unsafe { list(host, context, &asked.request(), Some(each), arg, err) })
-            })
-        })
-        .map(drop)
-    }
-
-    /// Removes a name of another provider's.
-    pub(crate) fn remove(
-        self,
-        host: *const abi::Host,
-        context: &Context,
-        descriptor: &str,
-        options: &Inner,
-    ) -> Result<()> {
-        let remove = self.0.name_remove.ok_or_else(absent)?;
-        let asked = PassedInner::new(descriptor, options);
-        at_host(context, |context| {
-            // SAFETY: as in open.
-            call_status(|err| unsafe { remove(host, context, &asked.request(), err) })
-        })
-        .map(drop)
-    }
 }
 
 /// A request in C's form, with what it points to.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::context::Limits;
-use crate::provider::{Host, HostCalls, Level};
+use crate::provider::Host;
 use parking_lot::Mutex;
 use rustix::pipe::pipe;
 use std::os::fd::AsFd;
@@ -95,24 +95,6 @@ fn the_cancel_function_runs_once_and_not_after_its_guard() {
     assert_eq!(control.context().on_cancel(add(&count)).unwrap_err().code(), Code::ECANCELED);
 }
 
-/// The lines of a host's log.
-#[derive(Default)]
-struct Lines(Mutex<Vec<String>>);
-
-impl HostCalls for Lines {
-    fn name(&self) -> &str {
-        "test"
-    }
-
-    fn version(&self) -> &str {
-        "1"
-    }
-
-    fn log(&self, level: Level, text: &str) {
-        self.0.lock().push(format!("{level:?} {text}"));
-    }
-}
-
 #[test]
 fn a_control_says_what_is_waited_for_longest_under_it() {
     let control = Control::new();
@@ -165,12 +147,14 @@ fn an_error_says_which_end_it_was_and_what_was_waited_for() {
 
 #[test]
 fn a_wait_that_lasts_is_logged_once() {
-    let (control, lines) = (Control::new(), Arc::new(Lines::default()));
-    let log = Log::new(Host::new(lines.clone()), "netpipe:a:w");
+    let (control, lines) = (Control::new(), Arc::new(Mutex::new(Vec::new())));
+    let logged = lines.clone();
+    let host = Host::logging("test", "1", move |level, text| logged.lock().push(format!("{level:?} {text}")));
+    let log = Log::new(host, "netpipe:a:w");
     let context = control.context_of(Origin::default(), log);
     let waits = context.waits_for("a reader of netpipe `a`");
     context.sleep(Duration::from_millis(1)).unwrap();
-    assert!(lines.0.lock().is_empty(), "after a millisecond");
+    assert!(lines.lock().is_empty(), "after a millisecond");
     control.0.waits().age(Duration::from_secs(7));
     waits.refused("connection refused");
     for _ in 0..3 {
@@ -178,7 +162,7 @@ fn a_wait_that_lasts_is_logged_once() {
     }
     let line =
         "Warning netpipe:a:w: waiting for a reader of netpipe `a` for 7 s (last refusal: connection refused)";
-    assert_eq!(*lines.0.lock(), [line]);
+    assert_eq!(*lines.lock(), [line]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::host::standard_error::log_to_stderr;
 use crate::host::walls::Walls;
 use crate::host::work::Work;
 use crate::lock::Mutex;
-use crate::provider::{Host, HostCalls, Info, Level, Provider, is_provider_name};
+use crate::provider::{Host, Info, Level, Provider, is_provider_name};
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -46,29 +46,15 @@ struct Shared {
     forks: u32,
 }
 
-/// The log of a host that gave none: errors and warnings, on standard error.
-struct StandardError;
-
-impl HostCalls for StandardError {
-    fn name(&self) -> &str {
-        "vfs-core"
-    }
-
-    fn version(&self) -> &str {
-        env!("CARGO_PKG_VERSION")
-    }
-
-    fn log(&self, level: Level, text: &str) {
-        if level <= Level::Warning {
-            log_to_stderr("zvfs", text);
-        }
-    }
-}
-
 impl Registry {
     /// A registry whose providers log errors and warnings to standard error. Loads nothing yet.
     pub fn new(configuration: Configuration) -> Registry {
-        Registry::with_host(configuration, Host::new(Arc::new(StandardError)))
+        let log = |level, text: &str| {
+            if level <= Level::Warning {
+                log_to_stderr("zvfs", text);
+            }
+        };
+        Registry::with_host(configuration, Host::logging("vfs-core", env!("CARGO_PKG_VERSION"), log))
     }
 
     /// A registry of a host with a name and a log of its own. Loads nothing yet.

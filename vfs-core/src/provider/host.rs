@@ -1,4 +1,4 @@
-//! A provider's handle on its host: the log, and, for a layer, files of other providers.
+//! A provider's host: the log, and, for a layer, files of other providers.
 
 use crate::code::Code;
 use crate::context::Context;
@@ -9,7 +9,7 @@ use crate::flags::OpenFlags;
 #[cfg(feature = "host")]
 use crate::printable::is_printable;
 use std::fmt;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Deref};
 use std::sync::Arc;
 
 /// How much a line of the log matters.
@@ -43,42 +43,66 @@ impl Level {
     }
 }
 
-/// What stands behind a [`Host`].
+/// The host that runs an instance. A provider has it as a [`Host`].
+///
+/// The calls on other providers are for layers: providers whose descriptor holds another one. By default there are no others.
 pub trait HostCalls: Send + Sync {
-    /// The host program's name.
+    /// The host program's name, such as `zvfs`.
     fn name(&self) -> &str;
-    /// Its version.
+
+    /// The host program's version.
     fn version(&self) -> &str;
+
     /// Writes one line to the host's log.
     fn log(&self, level: Level, text: &str);
-    /// See [`Host::open`]. By default a host has no other providers.
+
+    /// Opens a file of another provider. `context` is that of the layer's own file, whose deadline and cancel the inner file
+    /// shares. What a host checks of any open file it checks of this one. Drop it no later than the layer's file.
     ///
     /// # Errors
-    /// ENOTSUP: this host opens nothing for a provider.
+    /// EBUSY: in `start`. ELOOP: too many layers. EPROTONOSUPPORT, EACCES: a scheme that the host does not know, or may not
+    /// load. ENOTSUP: this host opens nothing, or the provider does not honour a flag. Else the inner provider's.
+    ///
+    /// # Blocking
+    /// As the inner provider.
+    ///
+    /// # Example
+    /// ```
+    /// # use vfs_core::{File, Host, Inner, OpenFlags, Request, Result};
+    /// fn open(host: &Host, request: &Request<'_>) -> Result<Box<dyn File>> {
+    ///     host.open(request.context(), request.rest(), &Inner::new(OpenFlags::READ))
+    /// }
+    /// ```
     fn open(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Box<dyn File>> {
         let _ = (context, descriptor, options);
         Err(opens_nothing())
     }
-    /// See [`Host::supported_flags`].
+
+    /// Says which open flags the provider of a descriptor honours, so that a layer can leave out those that mean nothing to
+    /// it: a pipe has nothing to create. May load that provider.
     ///
     /// # Errors
-    /// As [`open`](HostCalls::open).
+    /// As [`open`](HostCalls::open), but for the inner provider's.
     fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
         let _ = (context, descriptor);
         Err(opens_nothing())
     }
-    /// See [`Host::stat`].
+
+    /// The status of a name of another provider's, for a layer that has names where its inner provider has. `context` is that of
+    /// the layer's own call on a name, or of an open file; of `options` only the settings count.
     ///
     /// # Errors
-    /// As [`open`](HostCalls::open).
+    /// As [`open`](HostCalls::open). ENOTSUP: the inner provider knows no status, or the host is older than this call.
     fn stat(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Stat> {
         let _ = (context, descriptor, options);
         Err(opens_nothing())
     }
-    /// See [`Host::list`].
+
+    /// Calls `each` for every entry of a directory of another provider's, until it breaks off. Otherwise as
+    /// [`stat`](HostCalls::stat).
     ///
     /// # Errors
-    /// As [`open`](HostCalls::open).
+    /// As [`stat`](HostCalls::stat); ENOTDIR.
     fn list(
         &self,
         context: &Context,
@@ -89,10 +113,11 @@ pub trait HostCalls: Send + Sync {
         let _ = (context, descriptor, options, each);
         Err(opens_nothing())
     }
-    /// See [`Host::remove`].
+
+    /// Removes a file of another provider's, never a directory. Otherwise as [`stat`](HostCalls::stat).
     ///
     /// # Errors
-    /// As [`open`](HostCalls::open).
+    /// As [`stat`](HostCalls::stat); EISDIR.
     fn remove(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
         let _ = (context, descriptor, options);
         Err(opens_nothing())
@@ -136,7 +161,7 @@ impl Inner {
     }
 }
 
-/// The host that runs an instance.
+/// A handle on the host that runs an instance; its calls are those of [`HostCalls`].
 #[derive(Clone)]
 pub struct Host(Arc<dyn HostCalls>);
 
@@ -146,81 +171,41 @@ impl Host {
         Host(calls)
     }
 
-    /// The host program's name, such as `zvfs`.
-    pub fn name(&self) -> &str {
-        self.0.name()
+    /// A host that has a log and no other providers.
+    pub fn logging(
+        name: &'static str,
+        version: &'static str,
+        log: impl Fn(Level, &str) + Send + Sync + 'static,
+    ) -> Host {
+        Host(Arc::new(Logging { name, version, log }))
+    }
+}
+
+struct Logging<F> {
+    name: &'static str,
+    version: &'static str,
+    log: F,
+}
+
+impl<F: Fn(Level, &str) + Send + Sync> HostCalls for Logging<F> {
+    fn name(&self) -> &str {
+        self.name
     }
 
-    /// The host program's version.
-    pub fn version(&self) -> &str {
-        self.0.version()
+    fn version(&self) -> &str {
+        self.version
     }
 
-    /// Writes one line to the host's log.
-    pub fn log(&self, level: Level, text: &str) {
-        self.0.log(level, text);
+    fn log(&self, level: Level, text: &str) {
+        (self.log)(level, text);
     }
+}
 
-    /// Opens a file of another provider, for a layer: a provider whose descriptor holds another one. `context` is that of
-    /// the layer's own file, whose deadline and cancel the inner file shares. What a host checks of any open file it checks
-    /// of this one. Drop it no later than the layer's file.
-    ///
-    /// # Errors
-    /// EBUSY: in `start`. ELOOP: too many layers. EPROTONOSUPPORT, EACCES: a scheme that the host does not know, or may not
-    /// load. ENOTSUP: this host opens nothing, or the provider does not honour a flag. Else the inner provider's.
-    ///
-    /// # Blocking
-    /// As the inner provider.
-    ///
-    /// # Example
-    /// ```
-    /// # use vfs_core::{File, Host, Inner, OpenFlags, Request, Result};
-    /// fn open(host: &Host, request: &Request<'_>) -> Result<Box<dyn File>> {
-    ///     host.open(request.context(), request.rest(), &Inner::new(OpenFlags::READ))
-    /// }
-    /// ```
-    pub fn open(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Box<dyn File>> {
-        self.0.open(context, descriptor, options)
-    }
+impl Deref for Host {
+    type Target = dyn HostCalls;
 
-    /// Says which open flags the provider of a descriptor honours, so that a layer can leave out those that mean nothing to
-    /// it: a pipe has nothing to create. May load that provider.
-    ///
-    /// # Errors
-    /// As [`open`](Host::open), but for the inner provider's.
-    pub fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
-        self.0.supported_flags(context, descriptor)
-    }
-
-    /// The status of a name of another provider's, for a layer that has names where its inner provider has. `context` is that of
-    /// the layer's own call on a name, or of an open file; of `options` only the settings count.
-    ///
-    /// # Errors
-    /// As [`open`](Host::open). ENOTSUP: the inner provider knows no status, or the host is older than this call.
-    pub fn stat(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Stat> {
-        self.0.stat(context, descriptor, options)
-    }
-
-    /// Calls `each` for every entry of a directory of another provider's, until it breaks off. Otherwise as [`stat`](Host::stat).
-    ///
-    /// # Errors
-    /// As [`stat`](Host::stat); ENOTDIR.
-    pub fn list(
-        &self,
-        context: &Context,
-        descriptor: &str,
-        options: &Inner,
-        each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
-    ) -> Result<()> {
-        self.0.list(context, descriptor, options, each)
-    }
-
-    /// Removes a file of another provider's, never a directory. Otherwise as [`stat`](Host::stat).
-    ///
-    /// # Errors
-    /// As [`stat`](Host::stat); EISDIR.
-    pub fn remove(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
-        self.0.remove(context, descriptor, options)
+    fn deref(&self) -> &Self::Target {
+        &*self.0
     }
 }
 

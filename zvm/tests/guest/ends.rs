@@ -4,9 +4,9 @@ use crate::job::Job;
 use crate::script;
 use crate::shelf::Book;
 use std::sync::mpsc::channel;
-use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Finish};
+use zvfs_test_support::eventually;
 use zvm::Report;
 
 fn program(body: &str) -> String {
@@ -284,11 +284,7 @@ fn a_provider_that_ignores_its_cancel_is_left_behind() {
     // Its thread still ends in order, once the call returns.
     job.odd.release();
     job.odd.await_closed();
-    let bound = Instant::now() + Duration::from_secs(10);
-    while !job.shelf.log("out").contains(&"close".to_owned()) {
-        assert!(Instant::now() < bound);
-        thread::yield_now();
-    }
+    eventually("the thread has closed its channel", || job.shelf.log("out").contains(&"close".to_owned()));
     assert_eq!(job.shelf.log("out"), ["open", "write", "Discard", "close"]);
 }
 

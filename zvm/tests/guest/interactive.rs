@@ -9,7 +9,6 @@ use vfs_core::{
     Capabilities, Code, Context, Error, File, Host, Info, Instance, Kind, OnCancel, OpenFlags, Provider,
     Request, Result, Settings, Stat,
 };
-use zvm::Report;
 
 /// Longer than any test waits.
 const BOUND: Duration = Duration::from_secs(30);
@@ -139,10 +138,6 @@ fn poll(milliseconds: u64) -> String {
         poll_oneoff 4096 8192 2 8\n get32 8\n get64 8192\n get8 8202\n get64 8208\n",
         milliseconds * 1_000_000
     )
-}
-
-fn end(report: &Report) -> (u8, &str) {
-    (report.exit_code.number(), report.state.as_str())
 }
 
 #[test]

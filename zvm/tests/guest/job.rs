@@ -95,7 +95,7 @@ impl Job {
     /// Runs a script that must end well, and gives what its lines told.
     pub fn told(&self, script: &str) -> Vec<i64> {
         let report = self.run(&script::program(script));
-        assert_eq!((report.exit_code.number(), report.state.as_str()), (0, "ok"), "{report:?}");
+        assert_eq!(end(&report), (0, "ok"), "{report:?}");
         self.log()
     }
 
@@ -104,6 +104,11 @@ impl Job {
         let bytes = self.shelf.data("err");
         bytes.chunks_exact(8).map(|chunk| i64::from_le_bytes(chunk.try_into().unwrap())).collect()
     }
+}
+
+/// How a session ended.
+pub fn end(report: &Report) -> (u8, &str) {
+    (report.exit_code.number(), report.state.as_str())
 }
 
 /// Errnos as a script tells them.

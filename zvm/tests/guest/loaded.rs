@@ -1,18 +1,18 @@
 //! Guests over providers loaded from their libraries: files, FIFOs, and a buffer between two sessions.
 
+use crate::job::end;
 use crate::script;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use vfs_core::{Configuration, Registry};
-use zvm::{Manifest, Report, Session};
+use zvfs_test_support::fifo;
+use zvm::{Manifest, Session};
 
 /// Cargo puts the libraries of the providers beside this test.
 fn registry() -> Registry {
-    let test = std::env::current_exe().unwrap();
-    Registry::new(Configuration::with_provider_path([test.parent().unwrap()]))
+    Registry::new(Configuration::with_provider_path([zvfs_test_support::built()]))
 }
 
 /// A session in `folder` of a script, with these channels; what it tells goes to the file `told`.
@@ -33,14 +33,6 @@ fn session(folder: &Path, registry: &Registry, timeout: u64, channels: &[&str], 
 fn told(folder: &Path) -> Vec<i64> {
     let bytes = fs::read(folder.join("told")).unwrap();
     bytes.chunks_exact(8).map(|chunk| i64::from_le_bytes(chunk.try_into().unwrap())).collect()
-}
-
-fn end(report: &Report) -> (u8, &str) {
-    (report.exit_code.number(), report.state.as_str())
-}
-
-fn fifo(path: &Path) {
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 #[test]
@@ -66,7 +58,7 @@ fn files_are_read_and_written() {
 #[test]
 fn a_fifo_that_nobody_writes_ends_at_the_timeout() {
     let folder = TempDir::new().unwrap();
-    fifo(&folder.path().join("in"));
+    fifo(folder.path().join("in"));
     let channels = ["FOLDER/in, /dev/stdin, 0, 9, 99, 0, 0", "FOLDER/out, /dev/stdout, 0, 0, 0, 9, 99"];
     let start = Instant::now();
     let report = session(folder.path(), &registry(), 1, &channels, "write 1 5\n read 0 1").run();
@@ -80,7 +72,7 @@ fn a_fifo_that_nobody_writes_ends_at_the_timeout() {
 #[test]
 fn a_fifo_that_nobody_reads_ends_at_a_cancel() {
     let folder = TempDir::new().unwrap();
-    fifo(&folder.path().join("out"));
+    fifo(folder.path().join("out"));
     let channels = ["file:/dev/null, /dev/stdin, 0, 9, 99, 0, 0", "FOLDER/out, /dev/stdout, 0, 0, 0, 9, 99"];
     let running = session(folder.path(), &registry(), 30, &channels, "write 1 5").start();
     let start = Instant::now();
@@ -92,7 +84,7 @@ fn a_fifo_that_nobody_reads_ends_at_a_cancel() {
 #[test]
 fn sessions_side_by_side_share_a_fifo() {
     let folder = TempDir::new().unwrap();
-    fifo(&folder.path().join("pipe"));
+    fifo(folder.path().join("pipe"));
     let registry = registry();
     let (writer, reader) = (folder.path().join("writer"), folder.path().join("reader"));
     fs::create_dir(&writer).unwrap();

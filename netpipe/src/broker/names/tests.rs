@@ -75,6 +75,15 @@ fn desk() -> Desk {
     Desk::new(Limits::default())
 }
 
+/// A desk where reader 1 and writer 2 of `pipe` were introduced, with their token.
+fn introduced() -> (Desk, Token) {
+    let mut desk = desk();
+    desk.reader(1, 0, "pipe", None);
+    desk.writer(2, 0, "pipe");
+    let token = desk.token();
+    (desk, token)
+}
+
 #[test]
 fn the_writer_is_told_where_the_reader_is_as_the_broker_sees_it() {
     let mut desk = desk();
@@ -150,11 +159,8 @@ fn a_second_reader_is_refused_until_the_first_withdraws_or_leaves() {
 
 #[test]
 fn a_writer_that_withdraws_frees_no_place_of_a_living_pipe() {
-    let mut desk = desk();
-    desk.reader(1, 0, "pipe", None);
-    desk.writer(2, 0, "pipe");
+    let (mut desk, _) = introduced();
     desk.names.withdraw((2, 0));
-    desk.told();
     desk.writer(3, 0, "pipe");
     assert_eq!(desk.told(), ["3:0 16"]);
 }
@@ -219,10 +225,7 @@ fn an_id_in_use_is_a_broken_rule() {
 
 #[test]
 fn unreachable_gives_both_a_new_token_that_two_connections_use_up() {
-    let mut desk = desk();
-    desk.reader(1, 0, "pipe", None);
-    desk.writer(2, 0, "pipe");
-    let old = desk.token();
+    let (mut desk, old) = introduced();
     desk.unreachable(2, 0, old).unwrap();
     let token = match &desk.raw()[..] {
         [(1, Message::Relay { id: 0, token: one }), (2, Message::Relay { id: 0, token: two })]
@@ -245,10 +248,7 @@ fn unreachable_gives_both_a_new_token_that_two_connections_use_up() {
 
 #[test]
 fn unreachable_with_another_pipes_token_or_of_a_reader_is_a_broken_rule() {
-    let mut desk = desk();
-    desk.reader(1, 0, "pipe", None);
-    desk.writer(2, 0, "pipe");
-    let token = desk.token();
+    let (mut desk, token) = introduced();
     desk.writer(2, 1, "other");
     for (client, id) in [(2, 1), (1, 0)] {
         assert!(matches!(desk.unreachable(client, id, token), Err(Error::Protocol(_))));
@@ -259,10 +259,7 @@ fn unreachable_with_another_pipes_token_or_of_a_reader_is_a_broken_rule() {
 
 #[test]
 fn an_expired_token_brings_no_relay() {
-    let mut desk = desk();
-    desk.reader(1, 0, "pipe", None);
-    desk.writer(2, 0, "pipe");
-    let token = desk.token();
+    let (mut desk, token) = introduced();
     desk.later(Duration::from_secs(31));
     desk.unreachable(2, 0, token).unwrap();
     assert_eq!(desk.told(), ["2:0 110"]);
@@ -271,10 +268,7 @@ fn an_expired_token_brings_no_relay() {
 
 #[test]
 fn a_writer_whose_reader_went_waits_for_the_next() {
-    let mut desk = desk();
-    desk.reader(1, 0, "pipe", None);
-    desk.writer(2, 0, "pipe");
-    let token = desk.token();
+    let (mut desk, token) = introduced();
     desk.names.leave(1);
     // The same place again, and another registration: that is not the reader it was told of.
     desk.reader(1, 0, "other", None);
@@ -336,43 +330,33 @@ fn who_waits_for_an_abandoned_end_is_refused_now_or_when_it_comes() {
     let abandon = |desk: &mut Desk, role| {
         desk.names.abandon(Name::new("a").unwrap(), role, Reason::new(code::ECONNRESET, "it ended"));
     };
-    for waits_before in [true, false] {
-        let mut desk = desk();
-        if !waits_before {
-            abandon(&mut desk, Role::Writer);
+    for gone in [Role::Writer, Role::Reader] {
+        for waits_before in [true, false] {
+            let mut desk = desk();
+            if !waits_before {
+                abandon(&mut desk, gone);
+            }
+            match gone {
+                Role::Writer => desk.reader(1, 1, "a", None),
+                Role::Reader => desk.writer(1, 1, "a"),
+            }
+            desk.writer(1, 2, "b");
+            if waits_before {
+                assert!(desk.told().is_empty());
+                abandon(&mut desk, gone);
+            }
+            assert_eq!(desk.told(), ["1:1 104"]);
         }
-        desk.reader(1, 1, "a", None);
-        if waits_before {
-            assert!(desk.told().is_empty());
-            abandon(&mut desk, Role::Writer);
-        }
-        assert_eq!(desk.told(), ["1:1 104"]);
-    }
-    for waits_before in [true, false] {
-        let mut desk = desk();
-        if !waits_before {
-            abandon(&mut desk, Role::Reader);
-        }
-        desk.writer(1, 1, "a");
-        desk.writer(1, 2, "b");
-        if waits_before {
-            assert!(desk.told().is_empty());
-            abandon(&mut desk, Role::Reader);
-        }
-        assert_eq!(desk.told(), ["1:1 104"]);
     }
 }
 
 /// A reader that was introduced and has ended since cannot be met, and its writer says so.
 #[test]
 fn a_writer_that_was_introduced_to_an_abandoned_reader_is_refused_when_it_comes_back() {
-    let mut desk = desk();
-    desk.reader(1, 1, "a", None);
-    desk.writer(2, 1, "a");
-    let token = desk.token();
-    desk.names.abandon(Name::new("a").unwrap(), Role::Reader, Reason::new(code::EPIPE, "it ended"));
+    let (mut desk, token) = introduced();
+    desk.names.abandon(Name::new("pipe").unwrap(), Role::Reader, Reason::new(code::EPIPE, "it ended"));
     assert!(desk.told().is_empty(), "they may have met");
-    desk.names.withdraw((1, 1));
-    desk.unreachable(2, 1, token).unwrap();
-    assert_eq!(desk.told(), ["2:1 32"]);
+    desk.names.withdraw((1, 0));
+    desk.unreachable(2, 0, token).unwrap();
+    assert_eq!(desk.told(), ["2:0 32"]);
 }

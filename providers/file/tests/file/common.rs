@@ -1,19 +1,16 @@
 //! An instance over a temporary folder, and children of this very test program.
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 use vfs_core::{
-    Code, Control, Descriptor, File, Host, HostCalls, Instance, Level, OpenFlags, Provider, Request, Result,
-    Scope, Settings,
+    Code, Control, Descriptor, File, Host, Instance, OpenFlags, Provider, Request, Result, Scope, Settings,
 };
 use zvfs_file::FileProvider;
+use zvfs_test_support::{LIMIT, ends, fifo};
+pub use zvfs_test_support::{in_thread, terminal, waits_until};
 
 /// A loaded machine gets this much before a test gives up.
 pub const SLACK: Duration = Duration::from_secs(10);
@@ -22,26 +19,11 @@ pub const READ: OpenFlags = OpenFlags::READ;
 pub const WRITE: OpenFlags = OpenFlags::WRITE;
 pub const NEW: OpenFlags = OpenFlags::WRITE.union(OpenFlags::CREATE).union(OpenFlags::TRUNCATE);
 
-struct TestHost;
-
-impl HostCalls for TestHost {
-    fn name(&self) -> &str {
-        "test"
-    }
-
-    fn version(&self) -> &str {
-        "0"
-    }
-
-    fn log(&self, level: Level, text: &str) {
-        println!("{level:?}: {text}");
-    }
-}
-
 pub fn start(settings: &[(&str, &str)]) -> Result<Box<dyn Instance>> {
     let given: Vec<_> = settings.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
     let settings = Settings::check(&FileProvider.info().settings, Scope::OPERATOR, &given)?;
-    FileProvider.start(Host::new(Arc::new(TestHost)), settings)
+    let log = |level, text: &str| println!("{level:?}: {text}");
+    FileProvider.start(Host::logging("test", "0", log), settings)
 }
 
 /// Makes a request as a host would, and gives it to `call`.
@@ -90,7 +72,7 @@ impl House {
     }
 
     pub fn with_fifo(self, name: &str) -> House {
-        mknodat(CWD, self.path(name), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        fifo(self.path(name));
         self
     }
 
@@ -146,13 +128,6 @@ pub fn read_all(file: &mut dyn File) -> Vec<u8> {
     }
 }
 
-/// Runs something that should block in a thread; its outcome comes through the channel.
-pub fn in_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
-    let (done, outcome) = channel();
-    thread::spawn(move || done.send(run()));
-    outcome
-}
-
 /// Set in a child of this program to what it should work on.
 const CHILD: &str = "ZVFS_FILE_TEST_CHILD";
 
@@ -171,15 +146,9 @@ pub fn child(test: &str, argument: &str) -> Command {
 /// Waits for a child, bounded; kills it if it takes too long.
 #[track_caller]
 pub fn finished(mut child: Child) -> ExitStatus {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if start.elapsed() > SLACK {
-            child.kill().unwrap();
-            panic!("the child is still running after {SLACK:?}");
-        }
-        thread::yield_now();
+    if !ends(&child, LIMIT) {
+        child.kill().unwrap();
+        panic!("the child is still running after {LIMIT:?}");
     }
+    child.wait().unwrap()
 }

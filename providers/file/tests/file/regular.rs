@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use std::fs;
 use std::io::SeekFrom;
 use std::os::unix::fs::MetadataExt;
-use vfs_core::{Capabilities, Code, Direction, Finish, Flush, Kind, OpenFlags};
+use vfs_core::{Capabilities, Code, Direction, Finish, Kind, OpenFlags};
 
 #[test]
 fn a_manifests_kinds_of_channel_can_be_opened() {
@@ -94,14 +94,6 @@ fn the_largest_offsets_are_errors_or_the_end() {
 }
 
 #[test]
-fn hints_change_nothing() {
-    let house = House::new().with("f", "0123456789");
-    for hint in [OpenFlags::SEQUENTIAL, OpenFlags::RANDOM, OpenFlags::SEQUENTIAL | OpenFlags::RANDOM] {
-        assert_eq!(read_all(&mut *house.open("f", READ | hint).unwrap()), b"0123456789");
-    }
-}
-
-#[test]
 fn without_a_direction_the_flags_decide() {
     let house = House::new().with("f", "1");
     assert!(house.open("f", OpenFlags::empty()).unwrap().capabilities().contains(Capabilities::READABLE));
@@ -123,18 +115,6 @@ fn after_the_end_nothing_is_written() {
         drop(file);
         assert_eq!(house.content("f"), "kept", "{how:?}");
     }
-}
-
-#[test]
-fn sync_reaches_the_disk_and_the_folder() {
-    let house = House::new();
-    let mut file = house.open("f", NEW).unwrap();
-    write_all(&mut *file, b"durable");
-    file.flush(Flush::Push).unwrap();
-    file.flush(Flush::Sync).unwrap();
-    file.flush(Flush::Sync).unwrap();
-    file.finish(Finish::Commit).unwrap();
-    assert_eq!(house.content("f"), "durable");
 }
 
 #[test]

@@ -4,7 +4,6 @@
 
 use crate::common::*;
 use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, flock};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::Shutdown;
@@ -120,16 +119,12 @@ fn a_terminal_is_read_by_lines() {
     if let Some(kinds) = child_argument() {
         return copy(&kinds);
     }
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let path = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let (mut master, path) = terminal();
     let (stdin, mut output) = (File::open(path).unwrap(), std::io::pipe().unwrap());
     let mut command = child("standard::a_terminal_is_read_by_lines", "Terminal Stream");
     command.stdin(stdin).stdout(Stdio::null()).stderr(output.1);
     let process = command.spawn().unwrap();
     drop(command);
-    let mut master = File::from(terminal);
     let mut line = [0; 7];
     for text in [b"line 1\n", b"line 2\n"] {
         master.write_all(text).unwrap();

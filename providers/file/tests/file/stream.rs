@@ -3,18 +3,14 @@
 
 use crate::common::*;
 use rustix::fs::OFlags;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{self, File as StdFile, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 use vfs_core::{Capabilities, Code, Control, Direction, File, Finish, Flush, Kind, OpenFlags};
 
-/// What has not come by then is waiting.
-const WAITS: Duration = Duration::from_millis(100);
 /// A cancel ends a wait within 100 ms; a loaded machine gets more.
 const CANCEL_SLACK: Duration = Duration::from_secs(2);
 
@@ -27,43 +23,29 @@ fn reader(house: &House) -> StdFile {
         .unwrap()
 }
 
-/// Runs a call that must wait; then `release` must end it.
-#[track_caller]
-fn waits_until<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static, release: impl FnOnce()) -> T {
-    let outcome = in_thread(call);
-    assert!(matches!(outcome.recv_timeout(WAITS), Err(RecvTimeoutError::Timeout)), "it did not wait");
-    release();
-    outcome.recv_timeout(SLACK).expect("it is still waiting")
+/// One read, which gives its file back.
+fn read_once(mut file: Box<dyn File>) -> impl FnOnce() -> (Box<dyn File>, Vec<u8>) + Send {
+    move || {
+        let mut buffer = [0; 100];
+        let count = file.read(&mut buffer).unwrap();
+        (file, buffer[..count].to_vec())
+    }
 }
 
 #[test]
 fn a_reader_waits_for_its_first_writer_and_the_end_is_the_end() {
     let house = House::new().with_fifo("fifo");
-    let mut file = house.open("fifo", READ).unwrap();
+    let file = house.open("fifo", READ).unwrap();
     let mut writer = None;
     let path = house.path("fifo");
-    let (mut file, first) = waits_until(
-        move || {
-            let mut buffer = [0; 100];
-            let count = file.read(&mut buffer).unwrap();
-            (file, buffer[..count].to_vec())
-        },
-        || {
-            let mut opened = OpenOptions::new().write(true).open(&path).unwrap();
-            opened.write_all(b"first").unwrap();
-            writer = Some(opened);
-        },
-    );
+    let (file, first) = waits_until(read_once(file), || {
+        let mut opened = OpenOptions::new().write(true).open(&path).unwrap();
+        opened.write_all(b"first").unwrap();
+        writer = Some(opened);
+    });
     assert_eq!(first, b"first");
     let mut writer = writer.unwrap();
-    let (mut file, second) = waits_until(
-        move || {
-            let mut buffer = [0; 100];
-            let count = file.read(&mut buffer).unwrap();
-            (file, buffer[..count].to_vec())
-        },
-        || writer.write_all(b"second").unwrap(),
-    );
+    let (mut file, second) = waits_until(read_once(file), || writer.write_all(b"second").unwrap());
     assert_eq!(second, b"second");
     writer.write_all(b"last").unwrap();
     drop(writer);
@@ -309,24 +291,13 @@ fn the_memory_devices_are_streams() {
 
 #[test]
 fn a_terminal_can_be_waited_for_and_cancelled() {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let path = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
-    let mut master = StdFile::from(terminal);
+    let (mut master, path) = terminal();
     let instance = start(&[]).unwrap();
     let control = Control::new();
     let mut file = open_under(&*instance, &control, &path, READ).unwrap();
     assert!(file.capabilities().contains(Capabilities::CANCEL));
     assert_eq!(file.stat().unwrap().kind, Kind::Terminal);
-    let (mut file, line) = waits_until(
-        move || {
-            let mut buffer = [0; 100];
-            let count = file.read(&mut buffer).unwrap();
-            (file, buffer[..count].to_vec())
-        },
-        || master.write_all(b"a line\n").unwrap(),
-    );
+    let (mut file, line) = waits_until(read_once(file), || master.write_all(b"a line\n").unwrap());
     assert_eq!(line, b"a line\n");
     let error = waits_until(move || file.read(&mut [0; 8]).unwrap_err(), || control.cancel());
     assert_eq!(error.code(), Code::ECANCELED);

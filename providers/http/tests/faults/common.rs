@@ -3,14 +3,14 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 use vfs_core::{
     Code, Configuration, Error, Host, HostCalls, Level, OpenFile, OpenFlags, OpenOptions, Registry, Result,
 };
 use zvfs_http_servers::{Answer, FaultServer, Object, Request, pattern};
+pub use zvfs_test_support::in_thread;
+use zvfs_test_support::within;
 
 pub const READ: OpenFlags = OpenFlags::READ;
 pub const UPLOAD: OpenFlags = OpenFlags::WRITE.union(OpenFlags::CREATE).union(OpenFlags::TRUNCATE);
@@ -178,24 +178,10 @@ pub fn saying(bytes: impl Into<Vec<u8>>) -> FaultServer {
     })
 }
 
-/// Runs something on a thread; its result comes through the channel.
-pub fn in_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
-    let (done, result) = channel();
-    thread::spawn(move || {
-        // Nobody waits any more: the test has failed already.
-        let _ = done.send(call());
-    });
-    result
-}
-
 /// Runs a call that must not wait for ever.
 #[track_caller]
 pub fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
-    match in_thread(call).recv_timeout(SLACK) {
-        Ok(outcome) => outcome,
-        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it is still waiting"),
-        Err(_) => panic!("it panicked"),
-    }
+    within(SLACK, call)
 }
 
 #[track_caller]

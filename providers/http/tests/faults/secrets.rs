@@ -65,7 +65,7 @@ fn no_failure_tells_a_secret() {
             .map(|path| serving.url(&format!("/{path}{query}")))
             .collect();
     urls.push(untrusted.url(&format!("/{query}")));
-    urls.push(format!("http://127.0.0.1:{}/{query}", zvfs_http_servers::free_port()));
+    urls.push(format!("http://127.0.0.1:{}/{query}", zvfs_test_support::free_port()));
     urls.push(format!("http://127.0.0.1:99999/{query}"));
     urls.push(format!("http://nobody.invalid/{query}"));
     for url in urls {

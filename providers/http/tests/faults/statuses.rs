@@ -193,7 +193,7 @@ fn words_that_do_not_come_or_are_none_are_not_waited_for_long() {
 
 #[test]
 fn nobody_there_is_an_error_that_names_the_address() {
-    let port = zvfs_http_servers::free_port();
+    let port = zvfs_test_support::free_port();
     let fetched = fetch(&registry("retries = 0"), &format!("http://127.0.0.1:{port}/"));
     let error = fetched.failed(Code::ECONNREFUSED);
     assert!(error.chain().contains(&port.to_string()), "{}", error.chain());

@@ -168,9 +168,7 @@ fn while_a_proxy_keeps_quiet() {
 #[test]
 fn while_an_upload_is_not_taken() {
     let server = FaultServer::http(|request, peer| {
-        if request.header("Expect").is_some() {
-            peer.raw(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
+        peer.let_begin(request)?;
         // Reads nothing: the kernel's buffers fill.
         peer.pause(Duration::from_secs(600))?;
         peer.stall()

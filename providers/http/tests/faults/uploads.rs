@@ -197,9 +197,7 @@ fn a_connection_that_breaks_before_the_word_is_no_success() {
 #[test]
 fn a_connection_that_breaks_midway_fails_the_write_and_stays_failed() {
     let server = FaultServer::http(|request, peer| {
-        if request.header("Expect").is_some() {
-            peer.raw(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
+        peer.let_begin(request)?;
         Ok(After::Reset)
     });
     with_file(quick(), server.url("/x"), UPLOAD, |file| {
@@ -278,9 +276,7 @@ fn a_server_that_wants_to_be_asked_first_gets_its_body() {
 #[test]
 fn an_upload_that_stands_still_is_econnreset() {
     let server = FaultServer::http(|request, peer| {
-        if request.header("Expect").is_some() {
-            peer.raw(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
+        peer.let_begin(request)?;
         peer.pause(Duration::from_secs(600))?;
         peer.stall()
     });
@@ -292,9 +288,7 @@ fn an_upload_that_stands_still_is_econnreset() {
 #[test]
 fn an_upload_that_is_taken_too_slowly_ends_by_the_least_rate() {
     let server = FaultServer::http(|request, peer| {
-        if request.header("Expect").is_some() {
-            peer.raw(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
+        peer.let_begin(request)?;
         for _ in 0..100_000 {
             peer.take_some(60_000)?;
             peer.pause(Duration::from_millis(10))?;

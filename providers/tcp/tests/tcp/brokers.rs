@@ -1,11 +1,12 @@
 //! Brokers that die at a bad moment, or talk without end: in the test's own hands.
 
 use crate::common::*;
-use netpipe::{Address, Decoder, Handshake, Local, Match, Message, Progress, Reason, Sender, Token};
+use crate::peer::accept;
+use netpipe::{Address, Decoder, Match, Message, Reason, Sender, Token};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use vfs_core::OpenOptions;
+use vfs_core::{OpenOptions, Registry};
 
 /// The broker's end of an instance's connection.
 struct Connection {
@@ -16,18 +17,8 @@ struct Connection {
 
 impl Connection {
     fn accept(listener: &TcpListener) -> Connection {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut acceptor = Handshake::acceptor(None);
-        loop {
-            let mut bytes = vec![0; acceptor.want()];
-            let count = stream.read(&mut bytes).unwrap();
-            assert!(count > 0, "closed during the handshake");
-            if let Progress::Hello(_) = acceptor.input(&mut &bytes[..count]).unwrap() {
-                acceptor.accept(Local::default(), None).unwrap();
-                stream.write_all(&acceptor.output()).unwrap();
-                return Connection { stream, decoder: Decoder::new(Sender::Instance), rest: Vec::new() };
-            }
-        }
+        let (_, stream) = accept(listener);
+        Connection { stream, decoder: Decoder::new(Sender::Instance), rest: Vec::new() }
     }
 
     fn say(&mut self, message: &Message) {
@@ -77,6 +68,13 @@ impl Connection {
     }
 }
 
+/// A broker in the test's own hands, and a host of it, with further settings.
+fn own_broker(more: &str) -> (TcpListener, Registry) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = registry(&format!("broker = \"{}\"{more}", listener.local_addr().unwrap()));
+    (listener, host)
+}
+
 /// A port at which nobody answers: what is queued there already is all that fits.
 fn deaf() -> (u16, TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -89,28 +87,11 @@ fn deaf() -> (u16, TcpListener, Vec<TcpStream>) {
     (address.port(), listener, queued)
 }
 
-/// Lets a writer in that comes to a reader's address; returns its token.
-fn meet(reader: &TcpListener) -> (Option<Token>, TcpStream) {
-    let (mut stream, _) = reader.accept().unwrap();
-    let mut acceptor = Handshake::acceptor(None);
-    loop {
-        let mut bytes = vec![0; acceptor.want()];
-        let count = stream.read(&mut bytes).unwrap();
-        assert!(count > 0, "closed during the handshake");
-        if let Progress::Hello(hello) = acceptor.input(&mut &bytes[..count]).unwrap() {
-            acceptor.accept(Local::default(), None).unwrap();
-            stream.write_all(&acceptor.output()).unwrap();
-            return (hello.token, stream);
-        }
-    }
-}
-
 /// A broker that was restarted while a writer dialled got UNREACHABLE with its predecessor's token: a broken rule, for which it
 /// refused the instance, and every pipe of it failed.
 #[test]
 fn what_a_broker_said_before_it_was_lost_is_not_told_to_the_next() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
+    let (listener, host) = own_broker("");
     let _writer = host.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     let (port, _listener, _queued) = deaf();
     let mut broker = Connection::accept(&listener);
@@ -133,8 +114,7 @@ fn what_a_broker_said_before_it_was_lost_is_not_told_to_the_next() {
 /// Each MATCH of a broker was dialled, however many came for one writer.
 #[test]
 fn a_broker_that_introduces_without_end_has_one_connection_made_at_a_time() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
+    let (listener, host) = own_broker("");
     let _writer = host.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     // It takes connections, and says nothing.
     let reader = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -159,8 +139,7 @@ fn a_broker_that_introduces_without_end_has_one_connection_made_at_a_time() {
 /// which had introduced it already.
 #[test]
 fn an_introduced_reader_that_drops_a_connection_is_dialled_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
+    let (listener, host) = own_broker("");
     let mut writer = host.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     let reader = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut broker = Connection::accept(&listener);
@@ -168,10 +147,10 @@ fn an_introduced_reader_that_drops_a_connection_is_dialled_again() {
     broker.introduce(id, Token([3; 16]), reader.local_addr().unwrap().port());
     let met = in_thread(move || {
         drop(reader.accept().unwrap());
-        meet(&reader)
+        accept(&reader)
     });
-    let (token, _stream) = met.recv_timeout(SLACK).unwrap();
-    assert_eq!(token, Some(Token([3; 16])));
+    let (met, _stream) = met.recv_timeout(SLACK).unwrap();
+    assert_eq!(met.peer.token, Some(Token([3; 16])));
     in_time(move || writer.write_all(b"through").unwrap());
 }
 
@@ -179,9 +158,7 @@ fn an_introduced_reader_that_drops_a_connection_is_dialled_again() {
 /// reader.
 #[test]
 fn a_reader_that_takes_connections_and_lets_nobody_in_is_given_up() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let settings = format!("broker = \"{}\", peer-timeout = \"4s\"", listener.local_addr().unwrap());
-    let host = registry(&settings);
+    let (listener, host) = own_broker(", peer-timeout = \"4s\"");
     let mut writer = host.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut broker = Connection::accept(&listener);
@@ -192,9 +169,9 @@ fn a_reader_that_takes_connections_and_lets_nobody_in_is_given_up() {
     assert_eq!(told, Some(Message::Unreachable { id, token: Token([4; 16]) }));
     let reader = TcpListener::bind("127.0.0.1:0").unwrap();
     broker.introduce(id, Token([5; 16]), reader.local_addr().unwrap().port());
-    let met = in_thread(move || meet(&reader));
-    let (token, _stream) = met.recv_timeout(SLACK).unwrap();
-    assert_eq!(token, Some(Token([5; 16])));
+    let met = in_thread(move || accept(&reader));
+    let (met, _stream) = met.recv_timeout(SLACK).unwrap();
+    assert_eq!(met.peer.token, Some(Token([5; 16])));
     in_time(move || writer.write_all(b"through").unwrap());
 }
 
@@ -230,30 +207,23 @@ fn an_address_that_leads_to_somebody_else_is_followed_by_the_next_and_then_the_r
         let name = format!("netpipe:{number}");
         let mut reader =
             registry(&format!("{at}, {advertised}")).open(&name, &OpenOptions::new(READ)).unwrap();
-        let mut writer = registry(&at).open(&name, &OpenOptions::new(WRITE)).unwrap();
-        let writing = in_thread(move || {
-            writer.write_all(b"through").unwrap();
-            writer.finish(vfs_core::Finish::Commit).unwrap();
-        });
-        assert_eq!(in_time(move || read_to_end(&mut reader)), b"through");
-        writing.recv_timeout(SLACK).unwrap();
+        let writer = registry(&at).open(&name, &OpenOptions::new(WRITE)).unwrap();
+        in_time(move || goes_through(&mut reader, writer, b"through"));
     }
 }
 
 /// A broker that was stopped for longer than a handshake may take did not speak netpipe, for good.
 #[test]
 fn a_broker_that_says_nothing_is_dialled_again_and_at_last_etimedout() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
+    let (listener, host) = own_broker("");
     let _writer = host.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     let silent = listener.accept().unwrap();
     let mut broker = Connection::accept(&listener);
     broker.registration();
     drop((silent, broker));
 
-    let stopped = TcpListener::bind("127.0.0.1:0").unwrap();
-    let settings = format!("broker = \"{}\", peer-timeout = \"1s\"", stopped.local_addr().unwrap());
-    let mut reader = registry(&settings).open("netpipe:a:r", &OpenOptions::default()).unwrap();
+    let (_stopped, host) = own_broker(", peer-timeout = \"1s\"");
+    let mut reader = host.open("netpipe:a:r", &OpenOptions::default()).unwrap();
     let error = in_time(move || reader.read(&mut [0; 8]));
     refused(error, vfs_core::Code::ETIMEDOUT, "answered none");
 }
@@ -276,9 +246,8 @@ fn a_relay_over_the_brokers_limit_ends_both_sides() {
 /// A broker that was stopped after its handshake kept everybody waiting for ever: its kernel took what it was sent.
 #[test]
 fn a_broker_that_falls_silent_is_dialled_again_and_at_last_etimedout() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let settings = format!("broker = \"{}\", peer-timeout = \"1s\"", listener.local_addr().unwrap());
-    let mut reader = registry(&settings).open("netpipe:a:r", &OpenOptions::new(READ)).unwrap();
+    let (listener, host) = own_broker(", peer-timeout = \"1s\"");
+    let mut reader = host.open("netpipe:a:r", &OpenOptions::new(READ)).unwrap();
     let mut broker = Connection::accept(&listener);
     broker.registration();
     assert_eq!(broker.hear(Instant::now() + SLACK), Some(Message::Ping));
@@ -289,10 +258,9 @@ fn a_broker_that_falls_silent_is_dialled_again_and_at_last_etimedout() {
 
 #[test]
 fn a_broker_that_answers_is_kept() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     // It has 3 s for each answer.
-    let settings = format!("broker = \"{}\", silence-timeout = \"4s\"", listener.local_addr().unwrap());
-    let _reader = registry(&settings).open("netpipe:a:r", &OpenOptions::new(READ)).unwrap();
+    let (listener, host) = own_broker(", silence-timeout = \"4s\"");
+    let _reader = host.open("netpipe:a:r", &OpenOptions::new(READ)).unwrap();
     let mut broker = Connection::accept(&listener);
     broker.registration();
     for _ in 0..5 {
@@ -305,8 +273,7 @@ fn a_broker_that_answers_is_kept() {
 /// which the broker refused the instance, and every pipe of it failed.
 #[test]
 fn a_writer_that_is_tried_again_ends_its_registration_first() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
+    let (listener, host) = own_broker("");
     let _writer = host.open("netpipe:a:w", &OpenOptions::default()).unwrap();
     let mut broker = Connection::accept(&listener);
     let id = broker.registration();
@@ -314,8 +281,8 @@ fn a_writer_that_is_tried_again_ends_its_registration_first() {
     let told = broker.hear(Instant::now() + SLACK);
     assert_eq!(told, Some(Message::Unreachable { id, token: Token([1; 16]) }));
     broker.say(&Message::Relay { id, token: Token([2; 16]) });
-    let (token, mut relay) = meet(&listener);
-    assert_eq!(token, Some(Token([2; 16])));
+    let (met, mut relay) = accept(&listener);
+    assert_eq!(met.peer.token, Some(Token([2; 16])));
     relay.write_all(&Message::Refusal(Reason::new(netpipe::code::EBUSY, "busy")).to_bytes()).unwrap();
     assert_eq!(broker.hear(Instant::now() + SLACK), Some(Message::Withdraw(id)));
     assert_eq!(broker.registration(), id);
@@ -324,8 +291,7 @@ fn a_writer_that_is_tried_again_ends_its_registration_first() {
 /// What a broker said when it refused was told as "a frame after the last one".
 #[test]
 fn a_brokers_refusal_is_told_in_its_words() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = registry(&format!("broker = \"{}\"", listener.local_addr().unwrap()));
+    let (listener, host) = own_broker("");
     let mut reader = host.open("netpipe:a:r", &OpenOptions::new(READ)).unwrap();
     let mut broker = Connection::accept(&listener);
     broker.registration();

@@ -2,13 +2,13 @@
 
 use netpipe::broker::{self, Broker, Handle};
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Configuration, Error, OpenFile, OpenFlags, OpenOptions, Registry, Result};
+use vfs_core::{Code, Configuration, Error, Finish, OpenFile, OpenFlags, OpenOptions, Registry, Result};
+use zvfs_test_support::{Random, within};
+pub use zvfs_test_support::{free_port, in_thread, waits_until};
 
 pub const READ: OpenFlags = OpenFlags::READ;
 pub const WRITE: OpenFlags = OpenFlags::WRITE;
@@ -25,21 +25,6 @@ pub fn registry(settings: &str) -> Registry {
     let registry = Registry::new(configuration);
     registry.register(crate::provider()).unwrap();
     registry
-}
-
-/// A port below those that the system gives to whoever dials, and not one that another test has.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    const FIRST: u32 = 12_000;
-    const COUNT: u32 = 18_000;
-    loop {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!(step < COUNT, "no free port");
-        let port = (FIRST + (std::process::id() * 997 + step) % COUNT) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// A broker on a thread, until it is dropped.
@@ -65,7 +50,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.stop();
-        self.thread.take().unwrap().join().unwrap();
+        let ended = self.thread.take().unwrap().join();
+        assert!(ended.is_ok() || thread::panicking(), "the broker panicked");
     }
 }
 
@@ -109,12 +95,6 @@ impl House {
         self.reading.open(&self.descriptor(name), &OpenOptions::new(READ)).unwrap()
     }
 
-    pub fn reader_of(&self, name: &str, writers: &str) -> OpenFile {
-        self.reading
-            .open(&format!("{}?writers={writers}", self.descriptor(name)), &OpenOptions::new(READ))
-            .unwrap()
-    }
-
     pub fn writer(&self, name: &str) -> OpenFile {
         self.writing.open(&self.descriptor(name), &OpenOptions::new(WRITE)).unwrap()
     }
@@ -134,32 +114,10 @@ pub fn each_way(test: impl Fn(&House)) {
     test(&House::brokered());
 }
 
-/// Runs something on a thread; its result comes through the channel.
-pub fn in_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
-    let (done, result) = channel();
-    thread::spawn(move || {
-        // Nobody waits any more: the test has failed already.
-        let _ = done.send(call());
-    });
-    result
-}
-
-/// Runs a call that must wait; then `release` must end it.
-#[track_caller]
-pub fn waits_until<T: Send + 'static>(
-    call: impl FnOnce() -> T + Send + 'static,
-    release: impl FnOnce(),
-) -> T {
-    let outcome = in_thread(call);
-    assert!(matches!(outcome.recv_timeout(WAITS), Err(RecvTimeoutError::Timeout)), "it did not wait");
-    release();
-    outcome.recv_timeout(SLACK).expect("it is still waiting")
-}
-
 /// Runs a call that must not wait for ever.
 #[track_caller]
 pub fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
-    in_thread(call).recv_timeout(SLACK).expect("it is still waiting")
+    within(SLACK, call)
 }
 
 #[track_caller]
@@ -239,16 +197,19 @@ pub fn read_to_end(file: &mut OpenFile) -> Vec<u8> {
     all
 }
 
+/// Writes bytes in odd pieces, end included, while they are read: they arrive whole.
+#[track_caller]
+pub fn goes_through(reader: &mut OpenFile, mut writer: OpenFile, content: &[u8]) {
+    let sent = content.to_vec();
+    let done = in_thread(move || {
+        sent.chunks(70_001).for_each(|piece| writer.write_all(piece).unwrap());
+        writer.finish(Finish::Commit).unwrap();
+    });
+    assert!(read_to_end(reader) == content);
+    done.recv_timeout(SLACK).unwrap();
+}
+
 /// Bytes that no two places have alike.
 pub fn sample(count: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut bytes = Vec::with_capacity(count + 8);
-    while bytes.len() < count {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(count);
-    bytes
+    Random(1).noise(count)
 }

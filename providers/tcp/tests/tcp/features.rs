@@ -1,11 +1,11 @@
 //! Signs of life and windows that grow: peers in the test's own hands.
 
 use crate::common::*;
+use crate::peer::dial;
 use netpipe::hello::{FEATURE_ALIVE, FEATURE_WINDOWS, WINDOW_DEFAULT};
-use netpipe::{Decoder, Handshake, Header, Hello, Message, Name, Progress, Role, Sender};
+use netpipe::{Decoder, Header, Hello, Message, Name, Role, Sender};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Instant;
 use vfs_core::{Code, Finish, OpenFile, OpenOptions};
 
 /// A peer that dialled, and follows what it is told.
@@ -17,27 +17,11 @@ struct Peer {
 
 impl Peer {
     fn dial(port: u16, role: Role, features: u64, alive: Option<u32>) -> Peer {
-        let start = Instant::now();
-        let mut stream = loop {
-            match TcpStream::connect(("127.0.0.1", port)) {
-                Ok(stream) => break stream,
-                Err(error) => assert!(start.elapsed() < SLACK, "{error}"),
-            }
-            std::thread::yield_now();
-        };
-        stream.set_read_timeout(Some(SLACK)).unwrap();
         let hello = Hello { features, alive, ..Hello::pipe(role, Name::unnamed(), None) };
-        let mut dialler = Handshake::dialler(hello, None, None).unwrap();
-        stream.write_all(&dialler.output()).unwrap();
-        loop {
-            let mut bytes = vec![0; dialler.want()];
-            let count = stream.read(&mut bytes).unwrap();
-            if let Progress::Done(established) = dialler.input(&mut &bytes[..count]).unwrap() {
-                assert_eq!(established.features, features);
-                let from = if role == Role::Writer { Sender::Reader } else { Sender::Writer };
-                return Peer { stream, decoder: Decoder::new(from), rest: Vec::new() };
-            }
-        }
+        let (established, stream) = dial(port, hello);
+        assert_eq!(established.features, features);
+        let from = if role == Role::Writer { Sender::Reader } else { Sender::Writer };
+        Peer { stream, decoder: Decoder::new(from), rest: Vec::new() }
     }
 
     fn say(&mut self, message: &Message) {

@@ -1,10 +1,11 @@
 //! Peers that lie, die, are slow or are something else; and what travels between.
 
 use crate::common::*;
+use crate::peer::{accept, answer, connect, dial, listening};
 use netpipe::broker;
-use netpipe::{Handshake, Hello, Local, Message, Name, Progress, Role};
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use netpipe::{Hello, Message, Name, Role};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Finish, Flush, OpenFile, OpenOptions};
@@ -13,17 +14,6 @@ const CHILD: &str = "ZVFS_TCP_TEST_CHILD";
 
 pub fn open(settings: &str, descriptor: &str, writes: bool) -> OpenFile {
     registry(settings).open(descriptor, &OpenOptions::new(if writes { WRITE } else { READ })).unwrap()
-}
-
-/// What one `read` of a raw connection gives: how it was answered.
-pub fn answer(stream: &mut TcpStream) -> Vec<u8> {
-    stream.set_read_timeout(Some(SLACK)).unwrap();
-    let mut bytes = Vec::new();
-    match stream.read_to_end(&mut bytes) {
-        Ok(_) => bytes,
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => bytes,
-        Err(error) => panic!("{error}"),
-    }
 }
 
 /// Writes or reads in a process of its own, until it is killed.
@@ -114,8 +104,7 @@ fn a_reader_that_is_killed_is_econnreset() {
 
 #[test]
 fn a_peer_that_speaks_something_else_is_eproto() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
+    let (listener, descriptor) = listening();
     in_thread(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
@@ -135,18 +124,6 @@ fn a_peer_that_speaks_something_else_is_eproto() {
     writer.write_all(b"right").unwrap();
     writer.finish(Finish::Commit).unwrap();
     assert_eq!(reading.recv_timeout(SLACK).unwrap(), b"right");
-}
-
-/// Connects as soon as somebody listens.
-pub fn connect(port: u16) -> TcpStream {
-    let start = Instant::now();
-    loop {
-        match TcpStream::connect(("127.0.0.1", port)) {
-            Ok(stream) => return stream,
-            Err(error) => assert!(start.elapsed() < SLACK, "{error}"),
-        }
-        std::thread::yield_now();
-    }
 }
 
 const SECRETS: [&str; 2] = ["0123456789abcdef-one", "0123456789abcdef-two"];
@@ -230,8 +207,7 @@ fn a_replayed_hello_is_refused() {
     let port = free_port();
     let descriptor = format!("tcp://127.0.0.1:{port}");
     // Between the two sits one who listens.
-    let between = TcpListener::bind("127.0.0.1:0").unwrap();
-    let through = format!("tcp://{}", between.local_addr().unwrap());
+    let (between, through) = listening();
     let mut reader = open(&setting, &descriptor, false);
     let listener = in_thread(move || {
         let (mut writer, _) = between.accept().unwrap();
@@ -271,8 +247,7 @@ fn a_replayed_hello_is_refused() {
 #[test]
 fn a_reflected_hello_is_refused() {
     let (_one, setting) = secret(SECRETS[0]);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
+    let (listener, descriptor) = listening();
     in_thread(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut back = stream.try_clone().unwrap();
@@ -334,36 +309,9 @@ fn no_address_in_particular_is_this_machine() {
     assert_eq!(read_to_end(&mut reader), b"here");
 }
 
-/// The other end of a handshake, in the test's own hands.
-pub fn shake_hands(stream: &mut TcpStream, mut acceptor: Handshake) {
-    loop {
-        let mut bytes = vec![0; acceptor.want()];
-        let count = stream.read(&mut bytes).unwrap();
-        assert!(count > 0, "closed during the handshake");
-        let mut progress = acceptor.input(&mut &bytes[..count]).unwrap();
-        if let Progress::Hello(_) = progress {
-            progress = acceptor.accept(Local { features: 1, ..Local::default() }, None).unwrap();
-        }
-        stream.write_all(&acceptor.output()).unwrap();
-        if let Progress::Done(_) = progress {
-            return;
-        }
-    }
-}
-
-fn dial(port: u16, features: u64) -> TcpStream {
-    let mut stream = connect(port);
-    let hello = Hello { features, ..Hello::pipe(Role::Writer, Name::unnamed(), None) };
-    let mut dialler = Handshake::dialler(hello, None, None).unwrap();
-    loop {
-        stream.write_all(&dialler.output()).unwrap();
-        let mut bytes = vec![0; dialler.want()];
-        let count = stream.read(&mut bytes).unwrap();
-        assert!(count > 0, "closed during the handshake");
-        if let Progress::Done(_) = dialler.input(&mut &bytes[..count]).unwrap() {
-            return stream;
-        }
-    }
+/// A writer that was let in.
+fn writer(port: u16, features: u64) -> TcpStream {
+    dial(port, Hello { features, ..Hello::pipe(Role::Writer, Name::unnamed(), None) }).1
 }
 
 /// A DATA frame.
@@ -376,7 +324,7 @@ fn a_corrupted_frame_is_ebadmsg_and_never_an_end() {
     for crc in ["on", "auto"] {
         let port = free_port();
         let mut reader = open(&format!("crc = \"{crc}\""), &format!("tcp://127.0.0.1:{port}"), false);
-        let mut stream = dial(port, 1);
+        let mut stream = writer(port, 1);
         let mut bytes = data(b"good");
         bytes.extend(data(b"bad bytes"));
         let last = bytes.len() - 1;
@@ -412,7 +360,7 @@ fn a_writer_that_breaks_the_rules_is_eproto() {
     ] {
         let port = free_port();
         let mut reader = open("window = \"64k\"", &format!("tcp://127.0.0.1:{port}"), false);
-        let mut stream = dial(port, 0);
+        let mut stream = writer(port, 0);
         stream.write_all(&bytes).unwrap();
         refused(in_time(move || reader.read(&mut [0; 100])), Code::EPROTO, words);
     }
@@ -421,11 +369,9 @@ fn a_writer_that_breaks_the_rules_is_eproto() {
 #[test]
 fn a_reader_that_breaks_the_rules_is_eproto() {
     for message in [Message::Taken(100), Message::Done, Message::End(0)] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
+        let (listener, descriptor) = listening();
         let server = in_thread(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            shake_hands(&mut stream, Handshake::acceptor(None));
+            let (_, mut stream) = accept(&listener);
             stream.write_all(&message.to_bytes()).unwrap();
             answer(&mut stream)
         });
@@ -439,11 +385,9 @@ fn a_reader_that_breaks_the_rules_is_eproto() {
 /// What a reader says without end must neither keep its writer from its deadline, nor the instance from its other pipes.
 #[test]
 fn a_reader_that_never_stops_reporting_holds_nobody() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
+    let (listener, descriptor) = listening();
     let babbling = in_thread(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        shake_hands(&mut stream, Handshake::acceptor(None));
+        let (_, mut stream) = accept(&listener);
         let many = Message::Taken(0).to_bytes().repeat(10_000);
         while stream.write_all(&many).is_ok() {}
     });
@@ -466,18 +410,16 @@ fn a_reader_that_never_stops_reporting_holds_nobody() {
 fn a_reset_is_econnreset_at_each_end() {
     let port = free_port();
     let mut reader = open("", &format!("tcp://127.0.0.1:{port}"), false);
-    let mut stream = dial(port, 0);
+    let mut stream = writer(port, 0);
     stream.write_all(&data(b"some")).unwrap();
     assert_eq!(read_exactly(&mut reader, 4), b"some");
     rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
     drop(stream);
     refused(in_time(move || reader.read(&mut [0; 8])), Code::ECONNRESET, "lost");
 
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let descriptor = format!("tcp://{}", listener.local_addr().unwrap());
+    let (listener, descriptor) = listening();
     in_thread(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        shake_hands(&mut stream, Handshake::acceptor(None));
+        let (_, mut stream) = accept(&listener);
         stream.read_exact(&mut [0; 13]).unwrap();
         rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
     });
@@ -519,15 +461,8 @@ fn what_cannot_be_reached_is_relayed() {
     let reading = registry(&format!("broker = \"{}\", advertise = [\"127.0.0.1:{nobody}\"]", broker.address));
     let writing = registry(&format!("broker = \"{}\"", broker.address));
     let mut reader = reading.open("netpipe:a:r", &OpenOptions::default()).unwrap();
-    let mut writer = writing.open("netpipe:a:w", &OpenOptions::default()).unwrap();
-    let content = sample(5_000_000);
-    let sent = content.clone();
-    let done = in_thread(move || {
-        writer.write_all(&sent).unwrap();
-        writer.finish(Finish::Commit).unwrap();
-    });
-    assert_eq!(read_to_end(&mut reader), content);
-    done.recv_timeout(SLACK).unwrap();
+    let writer = writing.open("netpipe:a:w", &OpenOptions::default()).unwrap();
+    goes_through(&mut reader, writer, &sample(5_000_000));
 
     // A relayed pipe breaks with its broker.
     let mut reader = reading.open("netpipe:b:r", &OpenOptions::default()).unwrap();
@@ -550,15 +485,8 @@ fn what_cannot_be_reached_is_relayed() {
 fn roles_can_be_turned_round() {
     let port = free_port();
     let mut reader = open("", &format!("tcp://127.0.0.1:{port}?role=connect"), false);
-    let mut writer = open("", &format!("tcp://127.0.0.1:{port}?role=listen"), true);
-    let content = sample(500_000);
-    let sent = content.clone();
-    let done = in_thread(move || {
-        writer.write_all(&sent).unwrap();
-        writer.finish(Finish::Commit).unwrap();
-    });
-    assert_eq!(read_to_end(&mut reader), content);
-    done.recv_timeout(SLACK).unwrap();
+    let writer = open("", &format!("tcp://127.0.0.1:{port}?role=listen"), true);
+    goes_through(&mut reader, writer, &sample(500_000));
 }
 
 #[test]
@@ -576,7 +504,7 @@ fn a_digest_that_does_not_fit_is_ebadmsg_and_never_an_end() {
     let port = free_port();
     let how = OpenOptions::new(READ).offer("digest", "sha256");
     let mut reader = registry("crc = \"off\"").open(&format!("tcp://127.0.0.1:{port}"), &how).unwrap();
-    let mut stream = dial(port, netpipe::digest::Algorithm::Sha256.feature());
+    let mut stream = writer(port, netpipe::digest::Algorithm::Sha256.feature());
     let mut bytes = data(b"good");
     Message::Digest([0; 32]).append_to(&mut bytes);
     Message::End(4).append_to(&mut bytes);

@@ -8,12 +8,11 @@ mod conformance;
 mod digest;
 mod features;
 mod hostile;
-mod mesh;
+mod peer;
+mod pipes;
 mod silent;
-mod table;
 mod takeover;
 mod tls;
-mod zpipes;
 
 use std::env::temp_dir;
 use vfs_core::{Capabilities, Provider, Walls};

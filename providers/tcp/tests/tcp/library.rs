@@ -2,13 +2,12 @@
 
 use crate::common::*;
 use crate::conformance::suite;
-use vfs_core::{Code, Configuration, Finish, OpenOptions, Provider, Registry};
+use vfs_core::{Code, Configuration, OpenOptions, Provider, Registry};
 use zvfs_conformance::load_built;
 use zvfs_tcp::Tcp;
 
 fn loaded() -> Registry {
-    let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    Registry::new(Configuration::with_provider_path([folder]))
+    Registry::new(Configuration::with_provider_path([zvfs_test_support::built()]))
 }
 
 #[test]
@@ -17,15 +16,8 @@ fn a_pipe_between_a_loaded_library_and_this_process() {
     for (reading, writing) in [(&loaded, &own), (&own, &loaded), (&loaded, &loaded)] {
         let descriptor = format!("tcp:127.0.0.1:{}", free_port());
         let mut reader = reading.open(&descriptor, &OpenOptions::new(READ)).unwrap();
-        let mut writer = writing.open(&descriptor, &OpenOptions::new(WRITE)).unwrap();
-        let content = sample(1_000_000);
-        let sent = content.clone();
-        let done = in_thread(move || {
-            writer.write_all(&sent).unwrap();
-            writer.finish(Finish::Commit).unwrap();
-        });
-        assert_eq!(read_to_end(&mut reader), content);
-        done.recv_timeout(SLACK).unwrap();
+        let writer = writing.open(&descriptor, &OpenOptions::new(WRITE)).unwrap();
+        goes_through(&mut reader, writer, &sample(1_000_000));
     }
 }
 

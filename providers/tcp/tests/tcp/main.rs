@@ -1,6 +1,5 @@
-//! What netpipes promise, over real sockets: each row of the table of situations, the cases that earlier named pipes between
-//! machines stumbled over, and hostile peers. Most run twice: between two ends that know each other's address, and through a
-//! broker.
+//! What tcp does beyond the suites, over real sockets: its words and descriptors, its brokers, TLS, and hostile peers. Many
+//! tests run twice: between two ends that know each other's address, and through a broker.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod brokers;
@@ -10,14 +9,13 @@ mod digest;
 mod features;
 mod hostile;
 mod library;
-mod mesh;
+mod peer;
+mod pipes;
 mod silent;
 mod splice;
-mod table;
 mod takeover;
 mod threads;
 mod tls;
-mod zpipes;
 
 use vfs_core::{Capabilities, Provider};
 use zvfs_tcp::Tcp;

@@ -1,8 +1,9 @@
 //! Readers that are gone without a word, and those that come in their place.
 
 use crate::common::*;
+use crate::peer::{connect, shake_hands};
 use netpipe::broker::{self, Times};
-use netpipe::{Address, Decoder, Handshake, Hello, Message, Name, Progress, Register, Role, Secret, Sender};
+use netpipe::{Address, Decoder, Handshake, Hello, Message, Name, Register, Role, Secret, Sender};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -37,23 +38,9 @@ impl Place {
 
 /// A reader whose machine has vanished: it has registered, nobody is at its address, and it says nothing any more.
 fn vanished_reader(broker: SocketAddr, name: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(broker).unwrap();
-    stream.set_read_timeout(Some(SLACK)).unwrap();
+    let mut stream = connect(broker.port());
     let secret = Secret::new(SECRET.as_bytes()).unwrap();
-    let mut dialler = Handshake::dialler(Hello::broker(), Some(secret), None).unwrap();
-    let receive = |stream: &mut TcpStream, want: usize| {
-        let mut bytes = vec![0; want];
-        let count = stream.read(&mut bytes).unwrap();
-        bytes.truncate(count);
-        bytes
-    };
-    loop {
-        stream.write_all(&dialler.output()).unwrap();
-        let bytes = receive(&mut stream, dialler.want());
-        if let Progress::Done(_) = dialler.input(&mut &bytes[..]).unwrap() {
-            break;
-        }
-    }
+    shake_hands(&mut stream, Handshake::dialler(Hello::broker(), Some(secret), None).unwrap());
     let addresses = vec![Address::new(&format!("127.0.0.1:{}", free_port())).unwrap()];
     let (name, role) = (Name::new(name).unwrap(), Role::Reader);
     let wanted = Register { id: 1, role, name, addresses, writers: None, takeover: false };
@@ -62,8 +49,9 @@ fn vanished_reader(broker: SocketAddr, name: &str) -> TcpStream {
     stream.write_all(&Message::Ping.to_bytes()).unwrap();
     let mut decoder = Decoder::new(Sender::Broker);
     loop {
-        let bytes = receive(&mut stream, 12);
-        if decoder.next(&mut &bytes[..]).unwrap() == Some(Message::Pong) {
+        let mut bytes = [0; 12];
+        let count = stream.read(&mut bytes).unwrap();
+        if decoder.next(&mut &bytes[..count]).unwrap() == Some(Message::Pong) {
             return stream;
         }
     }

@@ -137,14 +137,22 @@ impl Peer {
         Ok(After::Close)
     }
 
+    /// Sends `100 Continue` if the client waits for it.
+    pub fn let_begin(&mut self, request: &Request) -> io::Result<()> {
+        match request.header("Expect") {
+            Some(value) if value.eq_ignore_ascii_case("100-continue") => {
+                self.raw(b"HTTP/1.1 100 Continue\r\n\r\n")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes the request's body, after `100 Continue` if the client waits for it. Beyond 64 MiB it is counted, not kept.
     ///
     /// # Errors
     /// The connection's; UnexpectedEof: the client broke off in the middle.
     pub fn body(&mut self, request: &Request) -> io::Result<Vec<u8>> {
-        if request.header("Expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
-            self.raw(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
+        self.let_begin(request)?;
         let mut body = Vec::new();
         if let Some(length) = request.header("Content-Length") {
             let length = length.parse().map_err(|_| ErrorKind::InvalidData)?;

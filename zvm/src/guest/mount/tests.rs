@@ -5,6 +5,7 @@ use crate::guest::Reason;
 use crate::guest::fuzz::{MANIFEST, open};
 use crate::guest::tree::ROOT;
 use crate::manifest::Manifest;
+use zvfs_test_support::Random;
 
 /// Mounts an archive of two files, once from a channel with positions and once from one that is loaded.
 fn mounted(limits: &mut MountLimits<'_>) -> [Result<Vec<String>, Failure>; 2] {
@@ -76,16 +77,16 @@ fn found(archive: &[u8], writable: bool) -> (Result<Vec<String>, Failure>, Vec<S
 }
 
 /// A member of an archive as few names as possible make it, so that each meets the others.
-fn random_member(builder: &mut tar::Builder<Vec<u8>>, chance: &mut impl FnMut(usize) -> usize) {
+fn random_member(builder: &mut tar::Builder<Vec<u8>>, chance: &mut Random) {
     const NAMES: [&str; 8] = ["a", "a/b", "a/b/c", "l", "l/x", "rw", "rw/x", "d"];
-    let (name, other) = (NAMES[chance(NAMES.len())], NAMES[chance(NAMES.len())]);
+    let (name, other) = (NAMES[chance.below(NAMES.len())], NAMES[chance.below(NAMES.len())]);
     let mut header = tar::Header::new_gnu();
     header.set_size(0);
     let mut link = |kind, target: &str| {
         header.set_entry_type(kind);
         builder.append_link(&mut header, name, target).unwrap();
     };
-    match chance(6) {
+    match chance.below(6) {
         0 => link(tar::EntryType::Symlink, ".."),
         1 => link(tar::EntryType::Symlink, other),
         2 => link(tar::EntryType::Link, other),
@@ -94,7 +95,7 @@ fn random_member(builder: &mut tar::Builder<Vec<u8>>, chance: &mut impl FnMut(us
             builder.append_data(&mut header, name, &b""[..]).unwrap();
         }
         _ => {
-            header.set_size(chance(9) as u64);
+            header.set_size(chance.below(9) as u64);
             let size = header.size().unwrap() as usize;
             builder.append_data(&mut header, name, &vec![b'x'; size][..]).unwrap();
         }
@@ -104,15 +105,11 @@ fn random_member(builder: &mut tar::Builder<Vec<u8>>, chance: &mut impl FnMut(us
 /// A case report: `a` and `a/b`, or `l` to `..` and `l/x`, were refused read-only, and taken where they could be written.
 #[test]
 fn an_archive_means_the_same_read_only_and_writable() {
-    let mut state = 1_u64;
-    let mut chance = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below
-    };
+    let mut chance = Random(1);
     let (mut good, mut refused) = (0, 0);
     for _ in 0..3000 {
         let mut builder = tar::Builder::new(Vec::new());
-        for _ in 0..=chance(6) {
+        for _ in 0..=chance.below(6) {
             random_member(&mut builder, &mut chance);
         }
         let archive = builder.into_inner().unwrap();
