@@ -49,7 +49,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 HEADERS = zvfs.h zvm.h zvm_session.h zvfs_provider.h
 PACKAGES = zvfs.pc zvfs-provider.pc zvm.pc
 # By their names' ends, so that nothing comes along that somebody built there.
-SDK = $(shell find README.md DESIGN.md CHANGELOG.md LICENSE docs examples vfs-core -name target -prune -o -type f \( \
+SDK = $(shell find README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE docs examples vfs-core -name target -prune -o -type f \( \
     -name '*.md' -o -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name '*.c' -o -name '*.sh' -o -name '*.manifest' \
     -o -name '*.txt' -o -name '*.wat' -o -name LICENSE \) -print)
 
@@ -99,7 +99,7 @@ uninstall:
 	rm -f $(DESTDIR)$(MANDIR)/man1/zvfs.1 $(DESTDIR)$(MANDIR)/man1/zvfs-*.1
 	rm -f $(DESTDIR)$(BASHDIR)/zvfs $(DESTDIR)$(ZSHDIR)/_zvfs $(DESTDIR)$(FISHDIR)/zvfs.fish
 	rm -rf $(addprefix $(DESTDIR)$(SDKDIR)/,docs examples vfs-core)
-	rm -f $(addprefix $(DESTDIR)$(SDKDIR)/,README.md DESIGN.md CHANGELOG.md LICENSE include) $(DESTDIR)$(DOCDIR)/zvfs
+	rm -f $(addprefix $(DESTDIR)$(SDKDIR)/,README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE include) $(DESTDIR)$(DOCDIR)/zvfs
 	-rmdir $(DESTDIR)$(PROVIDERDIR) $(DESTDIR)$(SDKDIR)
 
 .PHONY: all install uninstall
