@@ -1,8 +1,9 @@
 //! `zvfs cat`: descriptors to standard output.
 
+use crate::descriptors::DescriptorOptions;
 use crate::exit::Failure;
 use crate::name::{descriptor_or_stream, stream};
-use crate::options::{DescriptorOptions, Options};
+use crate::options::Options;
 use crate::stdout;
 use crate::watch::Watch;
 use clap::Args;

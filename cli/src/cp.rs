@@ -1,8 +1,9 @@
 //! `zvfs cp`: one descriptor to another, all of it or nothing.
 
+use crate::descriptors::{Assigned, DescriptorOptions};
 use crate::exit::Failure;
 use crate::name::{descriptor_or_stream, stream};
-use crate::options::{Assigned, DescriptorOptions, Options, setting};
+use crate::options::{Options, setting};
 use crate::setup;
 use crate::watch::Watch;
 use clap::Args;

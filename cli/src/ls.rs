@@ -1,8 +1,9 @@
 //! `zvfs ls`: the names below a descriptor.
 
+use crate::descriptors::DescriptorOptions;
 use crate::exit::Failure;
 use crate::name::descriptor;
-use crate::options::{DescriptorOptions, Options};
+use crate::options::Options;
 use crate::stdout;
 use crate::text;
 use clap::Args;

@@ -20,6 +20,7 @@ mod cat;
 mod check;
 mod child_process;
 mod cp;
+mod descriptors;
 mod exit;
 mod generate;
 mod ls;

@@ -1,8 +1,9 @@
 //! `zvfs rm`: removes files.
 
+use crate::descriptors::DescriptorOptions;
 use crate::exit::Failure;
 use crate::name::descriptor;
-use crate::options::{DescriptorOptions, Options};
+use crate::options::Options;
 use clap::Args;
 use vfs_core::OpenFlags;
 

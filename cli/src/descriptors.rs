@@ -1,0 +1,98 @@
+//! What the subcommands that open descriptors share: their options, and a call for each descriptor.
+
+use crate::exit::{self, Failure};
+use crate::options::{Options, duration, setting};
+use crate::setup;
+use crate::watch::Watch;
+use clap::Args;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use vfs_core::{Code, Error, Info, OpenFlags, OpenOptions, Registry, Result, Scope};
+
+/// Options of the subcommands that open descriptors.
+#[derive(Args, Debug)]
+pub struct DescriptorOptions {
+    /// A per-open setting for each descriptor of this command whose provider has it; repeatable
+    #[arg(short = 'o', value_name = "KEY=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, String)>,
+    /// Give up after this time, such as 500ms, 30s or 5m
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+}
+
+impl DescriptorOptions {
+    /// Makes a call for each descriptor, with those of the settings that its provider takes, and goes on after a failure.
+    pub fn each<'a>(
+        &self,
+        options: &Options,
+        flags: OpenFlags,
+        descriptors: impl IntoIterator<Item = &'a (impl AsRef<str> + ?Sized + 'a)>,
+        call: impl FnMut(&Registry, &Watch, &str, &OpenOptions) -> std::result::Result<(), Failure>,
+    ) -> std::result::Result<(), Failure> {
+        let watch = Watch::start(self.timeout)?;
+        let registry = setup::registry(options)?;
+        let mut list: Vec<_> = descriptors.into_iter().map(|it| Assigned::new(it.as_ref())).collect();
+        self.assign(&registry, &watch, &mut list)?;
+        // What it keeps open is closed while the watch is on.
+        let mut call = call;
+        exit::each(&list, |assigned| {
+            let how = assigned.open(flags).control(&watch.control(assigned.descriptor));
+            call(&registry, &watch, assigned.descriptor, &how)
+        })
+    }
+
+    /// Gives each descriptor those of the settings that its provider takes.
+    ///
+    /// # Errors
+    /// EINVAL: a setting that none of them takes.
+    pub fn assign(&self, registry: &Registry, watch: &Watch, list: &mut [Assigned<'_>]) -> Result<()> {
+        if self.settings.is_empty() {
+            return Ok(());
+        }
+        // One that cannot be used says so when it is opened.
+        let info = |assigned: &Assigned<'_>| {
+            let how = OpenOptions::default().control(&watch.control(assigned.descriptor));
+            registry.info(assigned.descriptor, &how).ok()
+        };
+        let infos: Vec<Option<Info>> = list.iter().map(info).collect();
+        for (name, text) in &self.settings {
+            let takes = |info: &Option<Info>| info.as_ref().is_none_or(|info| takes_with_open(info, name));
+            if !infos.iter().any(takes) {
+                let providers: BTreeSet<&str> =
+                    infos.iter().flatten().map(|info| info.name.as_str()).collect();
+                let providers: Vec<&str> = providers.into_iter().collect();
+                let text = format!(
+                    "-o {name}: not a per-open setting of `{}`: `zvfs providers` lists them",
+                    providers.join("` or `")
+                );
+                return Err(Error::new(Code::EINVAL, text));
+            }
+            for (assigned, _) in list.iter_mut().zip(&infos).filter(|(_, info)| takes(info)) {
+                assigned.settings.push((name.clone(), text.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn takes_with_open(info: &Info, name: &str) -> bool {
+    info.settings.iter().any(|setting| setting.name == name && setting.scope.contains(Scope::OPEN))
+}
+
+/// A descriptor with its per-open settings.
+pub struct Assigned<'a> {
+    pub descriptor: &'a str,
+    pub settings: Vec<(String, String)>,
+}
+
+impl<'a> Assigned<'a> {
+    /// Without any setting.
+    pub fn new(descriptor: &'a str) -> Assigned<'a> {
+        Assigned { descriptor, settings: Vec::new() }
+    }
+
+    /// How to open it.
+    pub fn open(&self, flags: OpenFlags) -> OpenOptions {
+        self.settings.iter().fold(OpenOptions::new(flags), |open, (name, text)| open.setting(name, text))
+    }
+}
