@@ -29,6 +29,7 @@ impl<'a> Shown<'a> {
         let plain = self.0.len() <= SHOWN_MAX
             && !self.0.contains("//")
             && !self.0.contains(special)
+            && self.0.split(':').count() <= LAYERS_MAX
             && !self.0.split(':').any(has_host);
         if plain { Cow::Borrowed(self.0) } else { Cow::Owned(self.to_string()) }
     }
