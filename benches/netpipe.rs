@@ -26,7 +26,7 @@ const TRIPS: u64 = 5_000;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
-    let (plain, checked) = (registries("off")?, registries("on")?);
+    let (plain, checked) = (registries("off", "host")?, registries("on", "host")?);
     let folder = tempfile::tempdir()?;
     let fifo = folder.path().join("fifo");
     if !Command::new("mkfifo").arg(&fifo).status()?.success() {
@@ -52,6 +52,22 @@ fn main() -> Result<(), Failure> {
         pair_timed("there and back", TRIPS, ours, || expect(trips_by_tcp(false)));
         heading("a round trip of 64 bytes", "two netpipes", "two bare TCP connections");
         pair_timed("there on one, back on the other", TRIPS, ours, || expect(trips_by_tcp(true)));
+    }
+    if is_wanted("providers in processes") {
+        let apart = registries("off", "process")?;
+        heading("providers in processes", "two netpipes", "two in the host");
+        let [ours, peer] = [&apart, &plain];
+        let trips = |two: &[Registry; 2]| expect(trips_by_netpipe(two));
+        pair_timed("a round trip of 64 bytes", TRIPS, || trips(ours), || trips(peer));
+        for (name, size, total) in WRITES {
+            let through = |two: &[Registry; 2]| expect(through_netpipe(two, size, total));
+            pair_timed(
+                &format!("each MiB, {name}"),
+                (total >> 20) as u64,
+                || through(ours),
+                || through(peer),
+            );
+        }
     }
     Ok(())
 }
@@ -81,11 +97,14 @@ fn is_wanted(title: &str) -> bool {
     words.peek().is_none() || words.any(|word| title.contains(&word))
 }
 
-/// Two hosts in one process: a registry each, and so an instance each.
-fn registries(crc: &str) -> Result<[Registry; 2], Failure> {
+/// Two hosts in one process: a registry each, and so an instance each, in the host or in processes. (`zvfs-provider` lies one folder
+/// above the libraries.)
+fn registries(crc: &str, place: &str) -> Result<[Registry; 2], Failure> {
+    let folder = provider_folder().display().to_string();
+    let may = if place == "process" { "may = { tcp-connect = true, tcp-listen = true }\n" } else { "" };
     let text = format!(
-        "provider-path = [{:?}]\n[provider.tcp]\nsettings = {{ crc = \"{crc}\" }}\n",
-        provider_folder().display().to_string()
+        "provider-path = [{folder:?}, \"{folder}/..\"]\n\
+         [provider.tcp]\nplace = \"{place}\"\n{may}settings = {{ crc = \"{crc}\" }}\n"
     );
     let registry = || Configuration::parse(&text).map(Registry::new);
     Ok([registry()?, registry()?])
