@@ -41,7 +41,7 @@ impl Place {
     }
 
     fn sections(self) -> String {
-        BOTH.map(|name| self.section(name, "")).concat()
+        BOTH.map(|name| self.section(name, "open = [\"file\", \"frozen\", \"future\", \"nosuch\"]")).concat()
     }
 }
 

@@ -60,8 +60,9 @@ impl Place {
 
     fn with(&self, sections: &str) -> Registry {
         let place = format!(
-            "place = \"process\"\nmay-lack = [\"landlock\", \"landlock-net\", \"seccomp\"]\nmay = {{ write = [{:?}, \"/dev\"] }}\n",
-            self.plugins.path()
+            "place = \"process\"\nmay-lack = [\"landlock\", \"landlock-net\", \"seccomp\"]\nmay = {{ write = [{:?}, \"/dev\"], open = [{schemes}] }}\n",
+            self.plugins.path(),
+            schemes = r#""clayer", "layering", "file", "context", "panicking", "nosuch""#
         );
         let mut text = self.folders.clone();
         for line in sections.lines() {
@@ -93,6 +94,34 @@ fn read() -> OpenOptions {
 
 fn opened(registry: &Registry, descriptor: &str, flags: OpenFlags) -> OpenFile {
     registry.open(descriptor, &OpenOptions::new(flags)).expect(descriptor)
+}
+
+/// Found: behind walls that let it read nothing, a library read /etc/shadow, which its host opened for it.
+#[test]
+fn a_layer_in_a_process_opens_what_it_may_and_nothing_else() {
+    bounded(|| {
+        let place = Place::new(&[]);
+        fs::write(place.path("x"), "secret").unwrap();
+        for (open, expected) in
+            [("", Err(Code::EACCES)), ("\"mem\"", Err(Code::EACCES)), ("\"FILE\"", Ok(()))]
+        {
+            let sections = LAYERS.map(|layer| {
+                format!("[provider.{layer}]\nplace = \"process\"\nmay-lack = [\"landlock\", \"landlock-net\", \"seccomp\"]\nmay = {{ open = [{open}] }}\n")
+            });
+            let registry = place.with(&format!("{}[provider.file]", sections.concat()));
+            for layer in LAYERS {
+                let descriptor = place.over(layer, "pass", "x");
+                let file = registry.open(&descriptor, &read());
+                let names = registry.stat(&descriptor, &OpenOptions::default());
+                for got in [file.map(drop), names.map(drop)] {
+                    if let Err(error) = &got {
+                        assert!(error.chain().contains("open = [\"file\"]"), "{}", error.chain());
+                    }
+                    assert_eq!(got.map_err(|error| error.code()), expected, "{descriptor} with {open}");
+                }
+            }
+        }
+    });
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub struct Walls {
     pub read: Vec<PathBuf>,
     /// Read, write, make and remove below these.
     pub write: Vec<PathBuf>,
+    /// Have the host open descriptors of these schemes for it, as a layer does. The host sees to it, and the process need not know.
+    #[serde(skip)]
+    pub open: Vec<String>,
     /// The most bytes of memory of its own; `None`: as much as the system gives.
     pub memory: Option<u64>,
     /// The walls that may be absent where the kernel does not have them.
@@ -69,6 +72,7 @@ impl fmt::Display for Walls {
         .collect();
         may.extend(self.read.iter().map(|path| format!("read {}", path.display())));
         may.extend(self.write.iter().map(|path| format!("write {}", path.display())));
+        may.extend(self.open.iter().map(|scheme| format!("open {scheme}:")));
         match may.is_empty() {
             true => f.write_str("may compute only")?,
             false => write!(f, "may {}", may.join(", "))?,
@@ -94,12 +98,13 @@ mod tests {
         let walls = Walls {
             tcp_connect: true,
             dns: true,
+            open: vec!["file".into()],
             read: vec!["/etc/ssl".into()],
             memory: Some(512 << 20),
             may_lack: vec![Wall::LandlockNet],
             ..Walls::default()
         };
-        let said = "may tcp-connect, dns, read /etc/ssl; memory 512m; may lack landlock-net";
+        let said = "may tcp-connect, dns, read /etc/ssl, open file:; memory 512m; may lack landlock-net";
         assert_eq!(walls.to_string(), said);
     }
 }

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::forks::{forks, forks_now};
 use crate::host::import::PARENTS_INSTANCE;
+use crate::host::walls::Walls;
 use crate::lock::Mutex;
 use crate::provider::Host;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -40,6 +41,8 @@ pub(super) struct Child {
     /// Of open files, and of calls on names.
     contexts: Mutex<HashMap<FileId, Context>>,
     pub(super) inners: Inners,
+    /// The schemes that it may have its host open.
+    pub(super) may_open: Vec<String>,
     last_file: AtomicU64,
     /// The process of the host that started it.
     forks: u32,
@@ -58,10 +61,10 @@ impl Child {
         program: &File,
         path: &Path,
         provider: &str,
-        standard_streams: bool,
+        walls: &Walls,
     ) -> Result<(Arc<Child>, LaunchFailure, Orphan)> {
         let forks = forks();
-        let launched = launch(program, path, provider, standard_streams)?;
+        let launched = launch(program, path, provider, walls.standard_streams)?;
         let Launched { control, supervisor, failure, orphan } = launched;
         let child = Arc::new(Child {
             control,
@@ -71,6 +74,7 @@ impl Child {
             lanes: Mutex::default(),
             contexts: Mutex::default(),
             inners: Inners::default(),
+            may_open: walls.open.clone(),
             last_file: AtomicU64::new(0),
             forks,
         });

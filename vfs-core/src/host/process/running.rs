@@ -60,7 +60,7 @@ impl Blueprint {
     /// The library's; EIO: the process ended. ECANCELED, ETIMEDOUT: the context did, and the process is killed.
     pub(super) fn launch(&self, context: &Context) -> Result<(Running, Info)> {
         let Program { path, file } = &self.program;
-        let (child, failure, orphan) = Child::launch(file, path, &self.name, self.walls.standard_streams)?;
+        let (child, failure, orphan) = Child::launch(file, path, &self.name, &self.walls)?;
         // It holds the child until that has ended.
         listener::spawn(child.clone(), failure, orphan)?;
         let running = Running { child, started: AtomicBool::new(false) };

@@ -1,6 +1,7 @@
 //! Where a provider runs, and what it may do there: `place`, `may` and `may-lack` of its section.
 
 use super::{Key, Reader, Value};
+use crate::descriptor::is_scheme;
 use crate::error::{Error, Result};
 use crate::host::walls::{Wall, Walls};
 use crate::settings::parse_size;
@@ -58,6 +59,7 @@ impl Reader<'_> {
                     let what = "`write` is a list of paths: write write = [\"/var/cache/zvfs\"]";
                     walls.write = self.paths("write", value, what)?;
                 }
+                "open" => walls.open = self.schemes(value)?,
                 "memory" => walls.memory = Some(self.memory(value)?),
                 _ => {
                     let known = [
@@ -68,6 +70,7 @@ impl Reader<'_> {
                         "standard-streams",
                         "read",
                         "write",
+                        "open",
                         "memory",
                     ];
                     return Err(self.unknown(key, " of `may`", &known));
@@ -114,6 +117,16 @@ impl Reader<'_> {
             }
             _ => Ok(placing.in_process.then_some(placing.walls)),
         }
+    }
+
+    fn schemes(&self, value: Value<'_, '_>) -> Result<Vec<String>> {
+        let what = "`open` is a list of schemes: write open = [\"file\"]";
+        let list = value.get_ref().as_array().ok_or_else(|| self.wrong(value.span(), what))?;
+        let scheme = |scheme: Value<'_, '_>| match scheme.get_ref().as_str() {
+            Some(text) if is_scheme(text) => Ok(text.to_ascii_lowercase()),
+            _ => Err(self.wrong(scheme.span(), what)),
+        };
+        list.iter().map(scheme).collect()
     }
 
     fn boolean(&self, name: &str, value: Value<'_, '_>) -> Result<bool> {

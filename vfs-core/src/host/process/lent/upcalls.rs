@@ -3,6 +3,7 @@
 use super::{Answered, Caller, Lent};
 use crate::code::Code;
 use crate::context::Context;
+use crate::descriptor::Descriptor;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::file::File;
@@ -57,6 +58,14 @@ impl<'a> Layer<'a> {
         let closed = || Error::new(Code::EINVAL, "an inner file needs the context of an open file");
         let context = child.context(request.file).ok_or_else(closed)?;
         let host = child.host.get().ok_or_else(crate::provider::busy_in_start)?;
+        let descriptor = Descriptor::parse(&request.descriptor)?;
+        let scheme = descriptor.scheme().to_ascii_lowercase();
+        if !child.may_open.contains(&scheme) {
+            let text = format!(
+                "open {descriptor}: a provider in a process may not have its host open `{scheme}:`: add open = [\"{scheme}\"] to its `may`"
+            );
+            return Err(Error::new(Code::EACCES, text));
+        }
         let mut options =
             Inner::new(OpenFlags::from_bits(request.flags)).expected_size(request.expected_size);
         options.settings.clone_from(&request.settings);
