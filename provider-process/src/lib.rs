@@ -8,7 +8,7 @@
 //! | `system` | what the program is started with, and the system calls that need care |
 //! | `supervisor` | the parent: kills the child when it is told to, and says how it ended |
 //! | `walls` | what the child may do, put up before it loads anything |
-//! | `serve` | the child: lanes, files, contexts, and what a provider asks of its host |
+//! | `serve` | the child: connections, files, contexts, and what a provider asks of its host |
 
 mod serve;
 mod supervisor;

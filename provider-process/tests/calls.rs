@@ -7,7 +7,7 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::pread;
 use std::thread;
 use vfs_core::process::wire::{
-    CHUNK, Call, FileCall, FromProcess, NameCall, OnLane, Reply, Seek, ToProcess, Upcall,
+    CHUNK, Call, FileCall, FromProcess, NameCall, OnConnection, Reply, Seek, ToProcess, Upcall,
 };
 use vfs_core::{Capabilities, Code, Direction, Finish, OpenFlags, Walls};
 
@@ -51,15 +51,15 @@ fn a_file_is_written_read_and_closed() {
 }
 
 #[test]
-fn lanes_serve_their_calls_at_the_same_time() {
-    const LANES: u64 = 16;
+fn connections_serve_their_calls_at_the_same_time() {
+    const CONNECTIONS: u64 = 16;
     const FILES: u64 = 20;
     let (host, _first) = Host::running(&mem());
     thread::scope(|scope| {
-        for lane in 1..=LANES {
-            let mut caller = host.lane();
+        for connection in 1..=CONNECTIONS {
+            let mut caller = host.connection();
             scope.spawn(move || {
-                for file in (1..=FILES).map(|file| lane * FILES + file) {
+                for file in (1..=FILES).map(|file| connection * FILES + file) {
                     caller.open(file, &format!("mem:{file}"), NEW);
                     write(&mut caller, file, &file.to_le_bytes());
                     assert_eq!(number(caller.file(file, FileCall::ReadAt { count: 9, offset: 0 })), 8);
@@ -77,10 +77,10 @@ fn a_call_that_gets_no_thread_is_refused_and_the_next_one_may_get_one() {
     let odd = Odd::build();
     let (host, mut first) =
         Host::running_behind(Walls { memory: Some(32 << 20), ..Walls::default() }, &odd.path);
-    let mut lanes: Vec<Caller> = (0..20).map(|_| host.lane()).collect();
+    let mut connections: Vec<Caller> = (0..20).map(|_| host.connection()).collect();
     let (mut opened, mut refused) = (0, Vec::new());
-    for (at, lane) in lanes.iter_mut().enumerate() {
-        match lane.ask(&Call::Open(request(at as u64 + 1, "odd:x", OpenFlags::READ))) {
+    for (at, connection) in connections.iter_mut().enumerate() {
+        match connection.ask(&Call::Open(request(at as u64 + 1, "odd:x", OpenFlags::READ))) {
             Reply::Opened { .. } => opened += 1,
             Reply::Failed(failure) => {
                 assert!(failure.text.contains("no thread available"), "{failure:?}");
@@ -89,11 +89,11 @@ fn a_call_that_gets_no_thread_is_refused_and_the_next_one_may_get_one() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(opened > 0 && !refused.is_empty(), "{opened} of {} opened", lanes.len());
-    let mut last = lanes.swap_remove(refused[0]);
+    assert!(opened > 0 && !refused.is_empty(), "{opened} of {} opened", connections.len());
+    let mut last = connections.swap_remove(refused[0]);
     // A file is closed without a thread, too.
     assert!(matches!(last.ask(&Call::Close { file: 1 }), Reply::Done));
-    drop(lanes);
+    drop(connections);
     // The threads of the others end, and this one gets theirs.
     let got_one = (100..100_000).any(|file| {
         first.open(2 * file, "odd:x", OpenFlags::READ);
@@ -125,12 +125,12 @@ fn names_are_listed_in_batches_and_removed() {
     let mut batches = 0;
     loop {
         match caller.heard() {
-            Some((OnLane::Upcall(Upcall::Names(batch)), _)) => {
+            Some((OnConnection::Upcall(Upcall::Names(batch)), _)) => {
                 names.extend(batch.into_iter().map(|entry| entry.bytes));
                 batches += 1;
                 caller.answer(&Reply::Number(1));
             }
-            Some((OnLane::Reply(Reply::Done), _)) => break,
+            Some((OnConnection::Reply(Reply::Done), _)) => break,
             other => panic!("{other:?}"),
         }
     }
@@ -140,7 +140,7 @@ fn names_are_listed_in_batches_and_removed() {
     assert!(names == all && batches > 1, "{batches} batches");
     // Broken off.
     caller.say(&Call::Name(NameCall::List, request(5001, "mem:", OpenFlags::empty())));
-    assert!(matches!(caller.heard(), Some((OnLane::Upcall(Upcall::Names(_)), _))));
+    assert!(matches!(caller.heard(), Some((OnConnection::Upcall(Upcall::Names(_)), _))));
     caller.answer(&Reply::Number(0));
     assert!(matches!(caller.reply(), Reply::Done));
     let remove = |file| Call::Name(NameCall::Remove, request(file, "mem:1", OpenFlags::empty()));
@@ -161,7 +161,7 @@ fn a_provider_without_names_says_so() {
 #[test]
 fn phases_come_in_their_order() {
     let host = Host::with(&mem());
-    let mut caller = host.lane();
+    let mut caller = host.connection();
     let open = Call::Open(request(1, "mem:a", NEW));
     assert_eq!(code(caller.ask(&open)), Code::EINVAL);
     assert_eq!(code(caller.ask(&start(&[]))), Code::EINVAL);
@@ -180,7 +180,7 @@ fn what_is_no_library_is_an_error_that_names_it() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, "no library").unwrap();
     let host = Host::with(file.path());
-    let (code, text) = failed(host.lane().ask(&Call::Load { path: "/x/libzvfs_y.so".into() }));
+    let (code, text) = failed(host.connection().ask(&Call::Load { path: "/x/libzvfs_y.so".into() }));
     assert_eq!(code, Code::ELIBBAD);
     assert!(text.contains("/x/libzvfs_y.so"), "{text}");
 }
@@ -212,8 +212,8 @@ fn a_word_about_a_file_that_is_to_come_is_kept() {
     let odd = Odd::build();
     let (host, mut caller) = Host::running(&odd.path);
     host.say(&ToProcess::Control { file: 9, control: control(2, true) });
-    // Once this lane serves a call, the word before it was heard.
-    host.lane().open(1, "odd:x", OpenFlags::READ);
+    // Once this connection serves a call, the word before it was heard.
+    host.connection().open(1, "odd:x", OpenFlags::READ);
     caller.begin_wait(&Call::Open(request(9, "odd:wait-in-open", OpenFlags::READ)));
     assert_eq!(failed(caller.end_wait()), (Code::ECANCELED, "waited in vain".into()));
 }
@@ -224,7 +224,7 @@ fn a_regular_file_is_lent_and_nothing_else() {
     let (_host, mut caller) = Host::running(&odd.path);
     caller.open(1, "odd:file", OpenFlags::READ);
     caller.say(&on_file(1, FileCall::Lease(Direction::Read)));
-    let Some((OnLane::Reply(Reply::Lease { offset: Some(1), limit: 3 }), descriptors)) = caller.heard()
+    let Some((OnConnection::Reply(Reply::Lease { offset: Some(1), limit: 3 }), descriptors)) = caller.heard()
     else {
         panic!("not lent")
     };

@@ -2,10 +2,10 @@
 
 mod host;
 
-use host::{Caller, Host, Odd, code, control, failed, lane, mem, on_file, request, send_raw};
+use host::{Caller, Host, Odd, code, connection, control, failed, mem, on_file, request, send_raw};
 use std::fs::File;
 use std::os::fd::AsFd;
-use vfs_core::process::wire::{CHUNK, Call, FileCall, FromProcess, OnLane, Reply, ToProcess, VERSION};
+use vfs_core::process::wire::{CHUNK, Call, FileCall, FromProcess, OnConnection, Reply, ToProcess, VERSION};
 use vfs_core::{Code, OpenFlags, Walls};
 
 /// As wait(2) has it.
@@ -16,7 +16,7 @@ const EXIT_2: i32 = 2 << 8;
 type Act<'a> = &'a dyn Fn(&Host);
 
 #[test]
-fn a_packet_that_cannot_be_read_ends_its_lane_only() {
+fn a_packet_that_cannot_be_read_ends_its_connection_only() {
     let (host, mut caller) = Host::running(&mem());
     let too_long = (CHUNK as u32 + 1).to_le_bytes();
     let packets: [&[u8]; 7] = [
@@ -29,18 +29,18 @@ fn a_packet_that_cannot_be_read_ends_its_lane_only() {
         &[&[0][..], &[0xff; 40]].concat(),
     ];
     for packet in packets {
-        let mut broken = host.lane();
+        let mut broken = host.connection();
         send_raw(&broken.0, packet);
         let (code, text) = failed(broken.reply());
         assert_eq!(code, Code::EIO, "{packet:?}");
         assert!(text.starts_with("broke the protocol: "), "{text}");
-        assert!(broken.heard().is_none(), "{packet:?}: the lane goes on");
+        assert!(broken.heard().is_none(), "{packet:?}: the connection goes on");
     }
     caller.open(1, "mem:a", OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE);
 }
 
 #[test]
-fn a_call_with_descriptors_ends_its_lane() {
+fn a_call_with_descriptors_ends_its_connection() {
     let (_host, mut caller) = Host::running(&mem());
     let file = File::open("/dev/null").unwrap();
     let close = Call::Close { file: 1 };
@@ -81,7 +81,7 @@ fn unknown_names_and_impossible_counts_are_refused() {
 fn calls_that_overlap_on_one_file_are_busy() {
     let odd = Odd::build();
     let (host, mut caller) = Host::running(&odd.path);
-    let mut other = host.lane();
+    let mut other = host.connection();
     caller.open(1, "odd:wait", OpenFlags::READ);
     caller.begin_wait(&on_file(1, FileCall::Read { count: 1 }));
     let read_at = FileCall::ReadAt { count: 1, offset: 0 };
@@ -115,20 +115,20 @@ fn words_about_unknown_files_do_no_harm() {
 
 #[test]
 fn a_control_socket_that_breaks_the_protocol_ends_the_process() {
-    let (_lane, [socket, memory]) = lane();
+    let (_connection, [socket, memory]) = connection();
     let cases: [(&str, Act<'_>); 5] = [
         ("garbage", &|host| send_raw(&host.control, &[0xff; 3])),
         ("a second hello", &|host| {
             host.say(&ToProcess::Hello { version: VERSION, walls: Walls::default() });
         }),
-        ("a lane without descriptors", &|host| host.say(&ToProcess::Lane { for_upcalls: false })),
-        ("a lane without a payload", &|host| {
-            let lane = ToProcess::Lane { for_upcalls: true };
-            host.control.say(&lane, &[socket.as_fd()]).unwrap();
+        ("a connection without descriptors", &|host| host.say(&ToProcess::Connection { for_upcalls: false })),
+        ("a connection without a payload", &|host| {
+            let connection = ToProcess::Connection { for_upcalls: true };
+            host.control.say(&connection, &[socket.as_fd()]).unwrap();
         }),
-        ("a lane the wrong way round", &|host| {
-            let lane = ToProcess::Lane { for_upcalls: false };
-            host.control.say(&lane, &[memory.as_fd(), socket.as_fd()]).unwrap();
+        ("a connection the wrong way round", &|host| {
+            let connection = ToProcess::Connection { for_upcalls: false };
+            host.control.say(&connection, &[memory.as_fd(), socket.as_fd()]).unwrap();
         }),
     ];
     for (what, act) in cases {
@@ -149,7 +149,7 @@ fn a_first_word_of_another_version_is_answered_with_ours() {
     let other: [Act<'_>; 3] = [
         &|host| host.control.say(&hello, &[file.as_fd()]).unwrap(),
         &|host| send_raw(&host.control, &[0, 99, 1, 2, 3]),
-        &|host| host.say(&ToProcess::Lane { for_upcalls: false }),
+        &|host| host.say(&ToProcess::Connection { for_upcalls: false }),
     ];
     for say in other {
         let host = Host::new();
@@ -170,12 +170,12 @@ fn a_hello_without_a_library_ends_the_process() {
 #[test]
 fn a_reply_that_nobody_asked_for_does_no_harm() {
     let (host, _caller) = Host::running(&mem());
-    let mut odd = host.lane();
+    let mut odd = host.connection();
     odd.answer(&Reply::Names(Vec::new()));
     match odd.heard() {
-        Some((OnLane::Reply(Reply::Failed(_)), _)) => {}
+        Some((OnConnection::Reply(Reply::Failed(_)), _)) => {}
         other => panic!("{other:?}"),
     }
-    let mut well: Caller = host.lane();
+    let mut well: Caller = host.connection();
     well.open(1, "mem:a", OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE);
 }

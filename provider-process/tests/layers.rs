@@ -5,14 +5,14 @@ mod host;
 use host::{Caller, Host, failed, request};
 use vfs_core::process::Half;
 use vfs_core::process::wire::{
-    Call, FileCall, FromProcess, InnerRequest, NameCall, NameEntry, OnLane, Reply, ToProcess, Upcall,
+    Call, FileCall, FromProcess, InnerRequest, NameCall, NameEntry, OnConnection, Reply, ToProcess, Upcall,
 };
 use vfs_core::{Capabilities, Code, OpenFlags};
 use zvfs_faults::of_tests;
 
 fn upcall(caller: &mut Caller) -> Upcall {
     match caller.heard() {
-        Some((OnLane::Upcall(upcall), _)) => upcall,
+        Some((OnConnection::Upcall(upcall), _)) => upcall,
         other => panic!("{other:?}"),
     }
 }
@@ -43,7 +43,7 @@ fn answer_close(caller: &mut Caller, inner: u64) {
 }
 
 #[test]
-fn an_inner_file_is_used_on_the_lane_of_the_call() {
+fn an_inner_file_is_used_on_the_connection_of_the_call() {
     let (_host, mut caller) = Host::running(&of_tests("layering"));
     caller.say(&Call::Open(request(5, "layering:pass,x:y", OpenFlags::READ)));
     answer_open(&mut caller, 5, 77);
@@ -71,26 +71,26 @@ fn an_inner_error_passes_through() {
     assert_eq!((code, text.as_str()), (Code::EPROTONOSUPPORT, "open x:y: no such scheme"));
 }
 
-/// A thread of the provider's own is in no call, so the host gives it a lane.
+/// A thread of the provider's own is in no call, so the host gives it a connection.
 #[test]
-fn a_thread_of_the_providers_own_gets_a_lane() {
+fn a_thread_of_the_providers_own_gets_a_connection() {
     let (host, mut caller) = Host::running(&of_tests("layering"));
     caller.say(&Call::Open(request(5, "layering:thread,x:y", OpenFlags::READ)));
-    assert!(matches!(host.heard(), FromProcess::NeedLane));
-    let mut for_upcalls = host.new_lane(true);
+    assert!(matches!(host.heard(), FromProcess::NeedConnection));
+    let mut for_upcalls = host.new_connection(true);
     answer_open(&mut for_upcalls, 5, 77);
     assert!(matches!(caller.reply(), Reply::Opened { .. }));
-    // The lane is kept for the next one.
+    // The connection is kept for the next one.
     caller.say(&Call::Open(request(6, "layering:thread,x:y", OpenFlags::READ)));
     answer_open(&mut for_upcalls, 6, 78);
     assert!(matches!(caller.reply(), Reply::Opened { .. }));
 }
 
 #[test]
-fn a_thread_that_waits_for_a_lane_is_cancelled() {
+fn a_thread_that_waits_for_a_connection_is_cancelled() {
     let (host, mut caller) = Host::running(&of_tests("layering"));
     caller.say(&Call::Open(request(5, "layering:thread,x:y", OpenFlags::READ)));
-    assert!(matches!(host.heard(), FromProcess::NeedLane));
+    assert!(matches!(host.heard(), FromProcess::NeedConnection));
     host.say(&ToProcess::Control { file: 5, control: host::control(2, true) });
     assert_eq!(failed(caller.reply()).0, Code::ECANCELED);
 }
@@ -110,7 +110,7 @@ fn an_inner_listing_goes_through_in_both_directions() {
     let entry = |name: &str| NameEntry { bytes: name.into(), stat: None };
     for name in ["a", "b"] {
         caller.answer(&Reply::Names(vec![entry(name)]));
-        assert!(matches!(caller.heard(), Some((OnLane::GoOn(true), _))));
+        assert!(matches!(caller.heard(), Some((OnConnection::GoOn(true), _))));
     }
     caller.answer(&Reply::Done);
     // Both together: the layer passes them on while it lists.

@@ -25,7 +25,7 @@ fn a_stop_is_answered_and_ends_the_process() {
 #[test]
 fn a_process_that_serves_nothing_stops_too() {
     let host = Host::with(&mem());
-    assert!(matches!(host.lane().ask(&Call::Stop), Reply::Done));
+    assert!(matches!(host.connection().ask(&Call::Stop), Reply::Done));
     assert_eq!(host.ended(), Some(EXIT_0));
 }
 

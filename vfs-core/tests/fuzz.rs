@@ -40,12 +40,14 @@ fn process_messages(data: &[u8]) -> bool {
         Some((0, message)) => is_said_again::<wire::FromProcess>(message),
         Some((1, message)) => {
             // What a reply says of a file or an error becomes the host's own.
-            match decoded::<wire::OnLane>(message) {
-                Ok(wire::OnLane::Reply(wire::Reply::Stat(stat))) => drop(vfs_core::Stat::from(stat)),
-                Ok(wire::OnLane::Reply(wire::Reply::Failed(failure))) => drop(vfs_core::Error::from(failure)),
+            match decoded::<wire::OnConnection>(message) {
+                Ok(wire::OnConnection::Reply(wire::Reply::Stat(stat))) => drop(vfs_core::Stat::from(stat)),
+                Ok(wire::OnConnection::Reply(wire::Reply::Failed(failure))) => {
+                    drop(vfs_core::Error::from(failure))
+                }
                 _ => {}
             }
-            is_said_again::<wire::OnLane>(message)
+            is_said_again::<wire::OnConnection>(message)
         }
         Some((2, message)) => is_said_again::<wire::FromSupervisor>(message),
         _ => false,

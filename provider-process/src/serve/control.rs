@@ -1,6 +1,6 @@
-//! The main thread: the host's first word, its lanes, changes of its controls, and the end.
+//! The main thread: the host's first word, its connections, changes of its controls, and the end.
 
-use super::lane;
+use super::connection;
 use super::link::broken;
 use super::process::Process;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 use vfs_core::process::wire::{Failure, FromProcess, ToProcess, VERSION};
-use vfs_core::process::{Heard, Lane, Socket};
+use vfs_core::process::{Connection, Heard, Socket};
 use vfs_core::{Code, Error, Level, Result};
 
 /// How the process ends.
@@ -27,7 +27,7 @@ pub(crate) enum End {
     Broken = 2,
 }
 
-/// The first lane's thread has as much as a program's first thread: the library's constructors run on it.
+/// The first connection's thread has as much as a program's first thread: the library's constructors run on it.
 const FIRST_STACK: usize = 8 << 20;
 /// The others' have as much as Rust's threads: they count as the process's memory.
 const STACK: usize = 2 << 20;
@@ -71,11 +71,11 @@ fn hello(control: &Socket) -> Option<OwnedFd> {
 
 /// Serves the host until it says stop, or is gone.
 pub(super) fn attend(process: &Arc<Process>, host: &OwnedFd) -> End {
-    let mut lanes = Lanes { process, first: true, without_thread: Vec::new() };
+    let mut connections = Connections { process, first: true, without_thread: Vec::new() };
     let end = loop {
         let control = process.link().control();
         let own = [process.left(), control.as_fd(), host.as_fd()].into_iter();
-        let all = own.chain(lanes.without_thread.iter().map(AsFd::as_fd));
+        let all = own.chain(connections.without_thread.iter().map(AsFd::as_fd));
         let mut polled: Vec<_> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let _ = poll(&mut polled, None); // EINTR only
         let came: Vec<bool> = polled.iter().map(|polled| !polled.revents().is_empty()).collect();
@@ -86,11 +86,11 @@ pub(super) fn attend(process: &Arc<Process>, host: &OwnedFd) -> End {
         if gone {
             break End::Good;
         }
-        lanes.begin_again(&came[3..]);
+        connections.begin_again(&came[3..]);
         if !said {
             continue;
         }
-        match control.hear().and_then(|heard| lanes.take(heard)) {
+        match control.hear().and_then(|heard| connections.take(heard)) {
             Ok(true) => {}
             Ok(false) => break End::Good,
             Err(error) => {
@@ -103,25 +103,25 @@ pub(super) fn attend(process: &Arc<Process>, host: &OwnedFd) -> End {
     end
 }
 
-struct Lanes<'a> {
+struct Connections<'a> {
     process: &'a Arc<Process>,
     first: bool,
     /// Those for which the system gave no thread.
-    without_thread: Vec<Lane>,
+    without_thread: Vec<Connection>,
 }
 
-impl Lanes<'_> {
+impl Connections<'_> {
     /// Does what the host says. Returns whether it is still there.
     fn take(&mut self, heard: Heard<ToProcess>) -> Result<bool> {
         match heard {
-            Heard::Message(ToProcess::Lane { for_upcalls: true }, descriptors) => {
-                self.process.link().add(Lane::try_from(descriptors)?);
+            Heard::Message(ToProcess::Connection { for_upcalls: true }, descriptors) => {
+                self.process.link().add(Connection::try_from(descriptors)?);
             }
-            Heard::Message(ToProcess::Lane { for_upcalls: false }, descriptors) => {
-                let lane = Lane::try_from(descriptors)?;
-                if let Err((lane, error)) = self.begin(lane) {
+            Heard::Message(ToProcess::Connection { for_upcalls: false }, descriptors) => {
+                let connection = Connection::try_from(descriptors)?;
+                if let Err((connection, error)) = self.begin(connection) {
                     self.process.link().log(Level::Warning, &error.chain());
-                    self.without_thread.push(lane);
+                    self.without_thread.push(connection);
                 }
             }
             Heard::Message(ToProcess::Control { file, control }, _) => {
@@ -134,39 +134,39 @@ impl Lanes<'_> {
         Ok(true)
     }
 
-    /// Serves a lane on a thread of its own, or gives it back.
-    fn begin(&mut self, lane: Lane) -> Result<(), (Lane, Error)> {
+    /// Serves a connection on a thread of its own, or gives it back.
+    fn begin(&mut self, connection: Connection) -> Result<(), (Connection, Error)> {
         let stack = if self.first { FIRST_STACK } else { STACK };
         let process = self.process.clone();
         let (give, given) = channel();
         let serve = move || {
-            if let Ok(lane) = given.recv() {
-                lane::serve(&process, lane);
+            if let Ok(connection) = given.recv() {
+                connection::serve(&process, connection);
             }
         };
         // Held meanwhile, so that it is left afterwards; the compiler would leave out what nobody uses.
         let mut spare = Vec::<u8>::new();
         if black_box(&mut spare).try_reserve_exact(SPARE).is_err() {
-            return Err((lane, Error::no_thread(&io::Error::from_raw_os_error(Code::ENOMEM.raw()))));
+            return Err((connection, Error::no_thread(&io::Error::from_raw_os_error(Code::ENOMEM.raw()))));
         }
-        match thread::Builder::new().name("zvfs-lane".into()).stack_size(stack).spawn(serve) {
+        match thread::Builder::new().name("zvfs-connection".into()).stack_size(stack).spawn(serve) {
             Ok(_) => {
                 self.first = false;
-                give.send(lane).map_err(|lane| (lane.0, Error::from(Code::EAGAIN)))
+                give.send(connection).map_err(|connection| (connection.0, Error::from(Code::EAGAIN)))
             }
-            Err(error) => Err((lane, Error::no_thread(&error))),
+            Err(error) => Err((connection, Error::no_thread(&error))),
         }
     }
 
-    /// A call has come on lanes that have no thread: the system may give one now. If not, the call is refused.
+    /// A call has come on connections that have no thread: the system may give one now. If not, the call is refused.
     fn begin_again(&mut self, came: &[bool]) {
-        for (lane, came) in mem::take(&mut self.without_thread).into_iter().zip(came) {
+        for (connection, came) in mem::take(&mut self.without_thread).into_iter().zip(came) {
             if !came {
-                self.without_thread.push(lane);
-            } else if let Err((mut lane, error)) = self.begin(lane)
-                && lane::refuse(self.process, &mut lane, error)
+                self.without_thread.push(connection);
+            } else if let Err((mut connection, error)) = self.begin(connection)
+                && connection::refuse(self.process, &mut connection, error)
             {
-                self.without_thread.push(lane);
+                self.without_thread.push(connection);
             }
         }
     }

@@ -5,7 +5,7 @@ use super::own::own;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use vfs_core::process::wire::{ControlState, FileId, OnLane};
+use vfs_core::process::wire::{ControlState, FileId, OnConnection};
 use vfs_core::process::{FileContext, Half, Limits, SayWaiting};
 use vfs_core::{Code, Error, File, Result};
 
@@ -22,7 +22,7 @@ pub(super) struct Files {
 #[derive(Default)]
 struct Table {
     entries: HashMap<FileId, Entry>,
-    /// What was said of files whose open is still on its lane: a control's change comes on another socket and may be faster. Words
+    /// What was said of files whose open is still on its connection: a control's change comes on another socket and may be faster. Words
     /// that came too late for a file that is closed stand here, too, so that there is a limit.
     early: VecDeque<(FileId, ControlState)>,
 }
@@ -165,9 +165,9 @@ impl Files {
 /// Tells the host what the call in progress on this thread waits for.
 fn say_waiting(file: FileId, object: Option<&str>, refusal: Option<&str>) {
     let line = |text: &str| text.chars().take(TEXT_MAX).collect();
-    let waiting = OnLane::Waiting { object: object.map(line), refusal: refusal.map(line), file };
+    let waiting = OnConnection::Waiting { object: object.map(line), refusal: refusal.map(line), file };
     // A host that does not hear it is gone, or does not want to.
-    let _ = own(|lane| lane.say(Half::Call, &waiting, None));
+    let _ = own(|connection| connection.say(Half::Call, &waiting, None));
 }
 
 fn not_open(file: FileId) -> Error {

@@ -5,7 +5,7 @@ use super::link::{Link, Route, other_reply, reply, tell};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use vfs_core::process::file_of;
-use vfs_core::process::wire::{InnerRequest, NameCall, OnLane, Reply, Upcall};
+use vfs_core::process::wire::{InnerRequest, NameCall, OnConnection, Reply, Upcall};
 use vfs_core::{
     Capabilities, Code, Context, Entry, Error, File, HostCalls, Inner, Level, Name, OpenFlags, Result, Stat,
 };
@@ -75,7 +75,7 @@ impl HostCalls for Hosting {
         let mut route = self.link.route(context)?;
         let (mut came, mut goes_on) = (route.ask(Upcall::Name(NameCall::List, request))?, true);
         while let (Reply::Names(names), true) = (&came, goes_on) {
-            // The layer may make upcalls of its own in here: the lane is free for them.
+            // The layer may make upcalls of its own in here: the connection is free for them.
             goes_on = names.iter().all(|name| {
                 let stat = name.stat.clone().map(Stat::from);
                 let name = Name { bytes: &name.bytes, stat: stat.as_ref() };
@@ -99,9 +99,9 @@ impl HostCalls for Hosting {
 
 /// Says whether a listing goes on, and takes what comes then.
 fn answer(route: &mut Route<'_>, goes_on: bool) -> Result<Reply> {
-    route.with(|lane| {
-        tell(lane, &OnLane::GoOn(goes_on))?;
-        reply(lane)
+    route.with(|connection| {
+        tell(connection, &OnConnection::GoOn(goes_on))?;
+        reply(connection)
     })
 }
 

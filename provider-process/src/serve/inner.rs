@@ -5,10 +5,10 @@ use std::io::SeekFrom;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::process::wire::{CHUNK, FileCall, InnerId, Reply, Upcall};
-use vfs_core::process::{Half, Lane};
+use vfs_core::process::{Connection, Half};
 use vfs_core::{Capabilities, Context, Control, File, Finish, Flush, Result, Stat};
 
-/// How long a close waits for a lane, on a thread that is in no call.
+/// How long a close waits for a connection, on a thread that is in no call.
 const CLOSE: Duration = Duration::from_secs(5);
 
 pub(super) struct InnerFile {
@@ -46,9 +46,9 @@ impl InnerFile {
     fn fill(&self, buf: &mut [u8], call: impl FnOnce(u32) -> FileCall) -> Result<usize> {
         let asked = buf.len().min(CHUNK);
         let upcall = self.upcall(call(asked as u32));
-        self.link.route(&self.context)?.with(|lane| {
-            let count = count(lane, upcall, asked)?;
-            lane.payload().take(Half::Upcall, &mut buf[..count]);
+        self.link.route(&self.context)?.with(|connection| {
+            let count = count(connection, upcall, asked)?;
+            connection.payload().take(Half::Upcall, &mut buf[..count]);
             Ok(count)
         })
     }
@@ -57,15 +57,15 @@ impl InnerFile {
     fn drain(&self, buf: &[u8], call: impl FnOnce(u32) -> FileCall) -> Result<usize> {
         let asked = buf.len().min(CHUNK);
         let upcall = self.upcall(call(asked as u32));
-        self.link.route(&self.context)?.with(|lane| {
-            lane.payload().put(Half::Upcall, &buf[..asked]);
-            count(lane, upcall, asked)
+        self.link.route(&self.context)?.with(|connection| {
+            connection.payload().put(Half::Upcall, &buf[..asked]);
+            count(connection, upcall, asked)
         })
     }
 }
 
-fn count(lane: &mut Lane, upcall: Upcall, asked: usize) -> Result<usize> {
-    match ask(lane, upcall)? {
+fn count(connection: &mut Connection, upcall: Upcall, asked: usize) -> Result<usize> {
+    match ask(connection, upcall)? {
         Reply::Number(count) => {
             usize::try_from(count).ok().filter(|count| *count <= asked).ok_or_else(other_reply)
         }

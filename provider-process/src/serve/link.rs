@@ -1,4 +1,4 @@
-//! What a provider's calls of its host go through: the control socket, and lanes for upcalls.
+//! What a provider's calls of its host go through: the control socket, and connections for upcalls.
 
 use super::log::{Pass, Rate};
 use super::own::own;
@@ -9,8 +9,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use vfs_core::process::wire::{FromProcess, OnLane, Reply, Upcall};
-use vfs_core::process::{Half, Heard, Lane, Socket};
+use vfs_core::process::wire::{FromProcess, OnConnection, Reply, Upcall};
+use vfs_core::process::{Connection, Half, Heard, Socket};
 use vfs_core::{Code, Context, Error, Events, Level, Result};
 
 /// A line of a log is cut here, in bytes, so that it fits into a packet.
@@ -21,18 +21,18 @@ pub(super) struct Link {
     rate: Mutex<Rate>,
     /// The host is gone, or has said its last: nothing is asked of it any more.
     over: AtomicBool,
-    /// Lanes for threads of the provider's own, which are in no call.
-    idle: Mutex<Vec<Lane>>,
+    /// Connections for threads of the provider's own, which are in no call.
+    idle: Mutex<Vec<Connection>>,
     /// Counts them: readable while there is one.
     count: OwnedFd,
 }
 
-/// A lane for one thread's upcalls.
+/// A connection for one thread's upcalls.
 pub(super) enum Route<'a> {
     /// That of the call that the thread is in.
     Own,
     /// One for upcalls, which goes back.
-    Lent(&'a Link, Option<Lane>),
+    Lent(&'a Link, Option<Connection>),
 }
 
 impl Link {
@@ -70,14 +70,14 @@ impl Link {
         }
     }
 
-    /// Takes a lane that the host made for upcalls.
-    pub(super) fn add(&self, lane: Lane) {
-        self.idle.lock().push(lane);
-        // It fails when 2^64 - 2 lanes are idle.
+    /// Takes a connection that the host made for upcalls.
+    pub(super) fn add(&self, connection: Connection) {
+        self.idle.lock().push(connection);
+        // It fails when 2^64 - 2 connections are idle.
         let _ = rustix::io::write(&self.count, &1u64.to_ne_bytes());
     }
 
-    /// The way of an upcall that is made on this thread. Waits, under `context`, for a lane if the thread is in no call.
+    /// The way of an upcall that is made on this thread. Waits, under `context`, for a connection if the thread is in no call.
     ///
     /// # Errors
     /// ECANCELED, ETIMEDOUT: the context has ended. ECANCELED: the host is gone.
@@ -85,37 +85,37 @@ impl Link {
         if own(|_| ()).is_some() {
             return Ok(Route::Own);
         }
-        if let Some(lane) = self.idle() {
-            return Ok(Route::Lent(self, Some(lane)));
+        if let Some(connection) = self.idle() {
+            return Ok(Route::Lent(self, Some(connection)));
         }
         if self.over.load(Ordering::Acquire) {
             return Err(gone());
         }
-        self.control.say(&FromProcess::NeedLane, &[]).map_err(|_| gone())?;
+        self.control.say(&FromProcess::NeedConnection, &[]).map_err(|_| gone())?;
         loop {
             context.wait(Some(self.count.as_fd()), Events::READ, None)?;
-            if let Some(lane) = self.idle() {
-                return Ok(Route::Lent(self, Some(lane)));
+            if let Some(connection) = self.idle() {
+                return Ok(Route::Lent(self, Some(connection)));
             }
         }
     }
 
-    fn idle(&self) -> Option<Lane> {
-        // One of the lanes is this thread's if this succeeds.
+    fn idle(&self) -> Option<Connection> {
+        // One of the connections is this thread's if this succeeds.
         rustix::io::read(&self.count, &mut [0; 8]).ok()?;
         self.idle.lock().pop()
     }
 }
 
 impl Route<'_> {
-    /// Uses the lane. Nothing of a provider's may run in `work`.
+    /// Uses the connection. Nothing of a provider's may run in `work`.
     ///
     /// # Errors
     /// Those of `work`.
-    pub(super) fn with<T>(&mut self, work: impl FnOnce(&mut Lane) -> Result<T>) -> Result<T> {
+    pub(super) fn with<T>(&mut self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let used = match self {
             Route::Own => own(work),
-            Route::Lent(_, lane) => lane.as_mut().map(work),
+            Route::Lent(_, connection) => connection.as_mut().map(work),
         };
         used.unwrap_or_else(|| Err(gone()))
     }
@@ -125,37 +125,37 @@ impl Route<'_> {
     /// # Errors
     /// The host's. ECANCELED: it is gone.
     pub(super) fn ask(&mut self, upcall: Upcall) -> Result<Reply> {
-        self.with(|lane| ask(lane, upcall))
+        self.with(|connection| ask(connection, upcall))
     }
 }
 
 impl Drop for Route<'_> {
     fn drop(&mut self) {
-        if let Route::Lent(link, lane) = self
-            && let Some(lane) = lane.take()
+        if let Route::Lent(link, connection) = self
+            && let Some(connection) = connection.take()
         {
-            link.add(lane);
+            link.add(connection);
         }
     }
 }
 
-/// Makes an upcall on a lane.
-pub(super) fn ask(lane: &mut Lane, upcall: Upcall) -> Result<Reply> {
-    tell(lane, &OnLane::Upcall(upcall))?;
-    reply(lane)
+/// Makes an upcall on a connection.
+pub(super) fn ask(connection: &mut Connection, upcall: Upcall) -> Result<Reply> {
+    tell(connection, &OnConnection::Upcall(upcall))?;
+    reply(connection)
 }
 
 /// Says something that belongs to an upcall.
-pub(super) fn tell(lane: &mut Lane, message: &OnLane) -> Result<()> {
-    lane.say(Half::Upcall, message, None).map_err(|error| match error.code() {
+pub(super) fn tell(connection: &mut Connection, message: &OnConnection) -> Result<()> {
+    connection.say(Half::Upcall, message, None).map_err(|error| match error.code() {
         Code::E2BIG => error,
         _ => gone(),
     })
 }
 
 /// The host's next answer to an upcall.
-pub(super) fn reply(lane: &mut Lane) -> Result<Reply> {
-    match lane.hear()? {
+pub(super) fn reply(connection: &mut Connection) -> Result<Reply> {
+    match connection.hear()? {
         Heard::Message(Reply::Failed(failure), _) => Err(failure.into()),
         Heard::Message(reply, _) => Ok(reply),
         Heard::Nothing | Heard::End => Err(gone()),

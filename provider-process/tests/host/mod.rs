@@ -12,10 +12,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use vfs_core::process::wire::{
-    Call, ControlState, FileCall, FileId, FromProcess, FromSupervisor, OnLane, Reply, Request, ToProcess,
-    VERSION,
+    Call, ControlState, FileCall, FileId, FromProcess, FromSupervisor, OnConnection, Reply, Request,
+    ToProcess, VERSION,
 };
-use vfs_core::process::{Half, Heard, Lane, Limits, OtherEnd, Socket};
+use vfs_core::process::{Connection, Half, Heard, Limits, OtherEnd, Socket};
 use vfs_core::{Code, OpenFlags, Scope, Setting, Settings, Walls};
 use zvfs_faults::Plugins;
 use zvfs_test_support::{LIMIT, library};
@@ -29,8 +29,8 @@ pub struct Host {
     pub program: Child,
 }
 
-/// The host's end of a lane.
-pub struct Caller(pub Lane);
+/// The host's end of a connection.
+pub struct Caller(pub Connection);
 
 /// `tests/odd.c`, built.
 pub struct Odd {
@@ -82,28 +82,28 @@ impl Host {
         }
     }
 
-    /// With a library loaded and started, and its first lane.
+    /// With a library loaded and started, and its first connection.
     pub fn running(library: &Path) -> (Host, Caller) {
         Host::running_behind(Walls::default(), library)
     }
 
     pub fn running_behind(walls: Walls, library: &Path) -> (Host, Caller) {
         let host = Host::behind(walls, library);
-        let mut caller = host.lane();
+        let mut caller = host.connection();
         let load = Call::Load { path: library.to_owned() };
         let Reply::Info(info) = caller.ask(&load) else { panic!("not loaded") };
         assert!(matches!(caller.ask(&start(&info.settings)), Reply::Done));
         (host, caller)
     }
 
-    pub fn lane(&self) -> Caller {
-        self.new_lane(false)
+    pub fn connection(&self) -> Caller {
+        self.new_connection(false)
     }
 
-    pub fn new_lane(&self, for_upcalls: bool) -> Caller {
-        let (lane, theirs) = Lane::new().unwrap();
-        self.control.say(&ToProcess::Lane { for_upcalls }, &theirs.borrowed()).unwrap();
-        Caller(lane)
+    pub fn new_connection(&self, for_upcalls: bool) -> Caller {
+        let (connection, theirs) = Connection::new().unwrap();
+        self.control.say(&ToProcess::Connection { for_upcalls }, &theirs.borrowed()).unwrap();
+        Caller(connection)
     }
 
     pub fn say(&self, message: &ToProcess) {
@@ -160,8 +160,8 @@ impl Caller {
         self.0.say(Half::Call, call, None).unwrap();
     }
 
-    /// The next message of the process; `None`: the lane has ended.
-    pub fn heard(&mut self) -> Option<(OnLane, Vec<OwnedFd>)> {
+    /// The next message of the process; `None`: the connection has ended.
+    pub fn heard(&mut self) -> Option<(OnConnection, Vec<OwnedFd>)> {
         wait(&self.0);
         match self.0.hear().unwrap() {
             Heard::Message(message, descriptors) => Some((message, descriptors)),
@@ -173,7 +173,7 @@ impl Caller {
     /// The reply to a call that is in progress, and makes no upcalls.
     pub fn reply(&mut self) -> Reply {
         match self.heard() {
-            Some((OnLane::Reply(reply), _)) => reply,
+            Some((OnConnection::Reply(reply), _)) => reply,
             other => panic!("{other:?}"),
         }
     }
@@ -204,7 +204,7 @@ impl Caller {
     pub fn begin_wait(&mut self, call: &Call) {
         self.say(call);
         match self.heard() {
-            Some((OnLane::Waiting { object: Some(object), refusal: None, .. }, _)) => {
+            Some((OnConnection::Waiting { object: Some(object), refusal: None, .. }, _)) => {
                 assert_eq!(object, "a sign")
             }
             other => panic!("{other:?}"),
@@ -214,7 +214,7 @@ impl Caller {
     /// The reply to a call that has waited.
     pub fn end_wait(&mut self) -> Reply {
         match self.heard() {
-            Some((OnLane::Waiting { object: None, .. }, _)) => self.reply(),
+            Some((OnConnection::Waiting { object: None, .. }, _)) => self.reply(),
             other => panic!("{other:?}"),
         }
     }
@@ -230,10 +230,10 @@ impl Caller {
     }
 }
 
-/// The two descriptors that a lane comes with, and our end.
-pub fn lane() -> (Lane, [OwnedFd; 2]) {
-    let (lane, OtherEnd(theirs)) = Lane::new().unwrap();
-    (lane, theirs)
+/// The two descriptors that a connection comes with, and our end.
+pub fn connection() -> (Connection, [OwnedFd; 2]) {
+    let (connection, OtherEnd(theirs)) = Connection::new().unwrap();
+    (connection, theirs)
 }
 
 /// Sends a packet, whatever is in it.

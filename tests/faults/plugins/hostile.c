@@ -88,7 +88,7 @@ static int flooding(void) {
     return 0;
 }
 
-/* Asks on the control socket, 3, for lane after lane: a message of the protocol's, as any thread of a provider's may cause it. */
+/* Asks on the control socket, 3, for connection after connection: a message of the protocol's, as any thread of a provider's may cause it. */
 static int needy(void) {
     for (int again = 0; again < 20000; again++)
         while (send(3, "\3", 1, MSG_NOSIGNAL) < 0 && errno == EINTR) { }

@@ -162,7 +162,7 @@ fn lies_floods_and_closed_sockets_end_the_process_and_nothing_else() {
 }
 
 #[test]
-fn lanes_without_end_are_not_lent() {
+fn connections_without_end_are_not_lent() {
     bounded_behind_walls(|| {
         let host = Host::new("", &[]);
         let mut bystander = bystander(&host);

@@ -11,10 +11,10 @@ use std::process::exit;
 use std::sync::Arc;
 use std::thread;
 use vfs_core::process::wire::{
-    Call, FileCall, FromProcess, FromSupervisor, NameCall, NameEntry, OnLane, Reply, ToProcess, ToSupervisor,
-    Upcall, VERSION,
+    Call, FileCall, FromProcess, FromSupervisor, NameCall, NameEntry, OnConnection, Reply, ToProcess,
+    ToSupervisor, Upcall, VERSION,
 };
-use vfs_core::process::{Half, Heard, Lane, Socket};
+use vfs_core::process::{Connection, Half, Heard, Socket};
 use vfs_core::{Capabilities, Info, OpenFlags};
 
 fn main() {
@@ -29,10 +29,10 @@ fn main() {
                 let version = if name == "newer" { VERSION + 1 } else { VERSION };
                 let _ = control.say(&FromProcess::Hello { version }, &[]);
             }
-            ToProcess::Lane { .. } => {
+            ToProcess::Connection { .. } => {
                 let (name, control) = (name.clone(), control.clone());
-                let lane = Lane::try_from(descriptors).expect("a lane");
-                thread::spawn(move || serve(lane, &name, &control));
+                let connection = Connection::try_from(descriptors).expect("a connection");
+                thread::spawn(move || serve(connection, &name, &control));
             }
             ToProcess::Control { .. } => {}
         }
@@ -48,10 +48,10 @@ fn supervise(socket: &Socket) {
     exit(0)
 }
 
-fn serve(mut lane: Lane, name: &str, control: &Socket) {
+fn serve(mut connection: Connection, name: &str, control: &Socket) {
     // A test has one file at a time.
     let mut lie = String::new();
-    while let Ok(Heard::Message(call, _)) = lane.hear() {
+    while let Ok(Heard::Message(call, _)) = connection.hear() {
         let reply = match call {
             Call::Load { .. } => Reply::Info(info(name)),
             Call::Open(request) => {
@@ -59,17 +59,17 @@ fn serve(mut lane: Lane, name: &str, control: &Socket) {
                     request.descriptor.split_once(':').map_or_else(String::new, |(_, rest)| rest.to_owned());
                 open_reply(&lie)
             }
-            Call::File { call, .. } => match tell(&mut lane, &lie, call, control) {
+            Call::File { call, .. } => match tell(&mut connection, &lie, call, control) {
                 Some(reply) => reply,
                 None => continue,
             },
             Call::Name(NameCall::List, request) => {
-                list(&mut lane, &request.descriptor);
+                list(&mut connection, &request.descriptor);
                 Reply::Done
             }
             _ => Reply::Done,
         };
-        let _ = lane.say(Half::Call, &OnLane::Reply(reply), None);
+        let _ = connection.say(Half::Call, &OnConnection::Reply(reply), None);
     }
 }
 
@@ -85,14 +85,14 @@ fn open_reply(lie: &str) -> Reply {
 }
 
 /// Answers a call of a file; `None`: in a way of its own.
-fn tell(lane: &mut Lane, lie: &str, call: FileCall, control: &Socket) -> Option<Reply> {
-    let raw = |lane: &Lane, packet: &[u8]| {
-        let _ = send(lane.as_fd(), packet, SendFlags::empty());
+fn tell(connection: &mut Connection, lie: &str, call: FileCall, control: &Socket) -> Option<Reply> {
+    let raw = |connection: &Connection, packet: &[u8]| {
+        let _ = send(connection.as_fd(), packet, SendFlags::empty());
         None
     };
-    let beside = |lane: &mut Lane, reply: Reply, path: &str, flags: OFlags| {
+    let beside = |connection: &mut Connection, reply: Reply, path: &str, flags: OFlags| {
         let file = open(path, flags, Mode::empty()).expect(path);
-        let _ = lane.say(Half::Call, &OnLane::Reply(reply), Some(file.as_fd()));
+        let _ = connection.say(Half::Call, &OnConnection::Reply(reply), Some(file.as_fd()));
         None
     };
     let lease = Reply::Lease { offset: Some(0), limit: u64::MAX };
@@ -101,19 +101,21 @@ fn tell(lane: &mut Lane, lie: &str, call: FileCall, control: &Socket) -> Option<
         ("most", _) => Some(Reply::Number(u64::MAX)),
         ("nothing", FileCall::Write { .. }) => Some(Reply::Number(0)),
         ("another", FileCall::Read { .. }) => Some(Reply::Done),
-        ("garbage", _) => raw(lane, &[0, 99]),
-        ("unknown", _) => raw(lane, &[7]),
-        ("longer", _) => raw(lane, &[1, 0xff, 0xff, 0xff, 0x7f]),
-        ("surplus", _) => beside(lane, Reply::Number(0), "/dev/null", OFlags::RDONLY),
+        ("garbage", _) => raw(connection, &[0, 99]),
+        ("unknown", _) => raw(connection, &[7]),
+        ("longer", _) => raw(connection, &[1, 0xff, 0xff, 0xff, 0x7f]),
+        ("surplus", _) => beside(connection, Reply::Number(0), "/dev/null", OFlags::RDONLY),
         ("lends-nothing", _) => Some(lease),
-        ("lends-a-device", _) => beside(lane, lease, "/dev/zero", OFlags::RDWR),
-        ("lends-the-other-way", FileCall::Lease(_)) => beside(lane, lease, "/etc/passwd", OFlags::RDONLY),
+        ("lends-a-device", _) => beside(connection, lease, "/dev/zero", OFlags::RDWR),
+        ("lends-the-other-way", FileCall::Lease(_)) => {
+            beside(connection, lease, "/etc/passwd", OFlags::RDONLY)
+        }
         ("goes-on", _) => {
-            let _ = lane.say(Half::Call, &OnLane::GoOn(true), None);
+            let _ = connection.say(Half::Call, &OnConnection::GoOn(true), None);
             None
         }
         ("lists", _) => {
-            let _ = lane.say(Half::Upcall, &OnLane::Upcall(Upcall::Names(Vec::new())), None);
+            let _ = connection.say(Half::Upcall, &OnConnection::Upcall(Upcall::Names(Vec::new())), None);
             None
         }
         ("on-control", _) => {
@@ -126,12 +128,12 @@ fn tell(lane: &mut Lane, lie: &str, call: FileCall, control: &Socket) -> Option<
 }
 
 /// Lists names that are none, one that is, and goes on after the host has had enough.
-fn list(lane: &mut Lane, descriptor: &str) {
+fn list(connection: &mut Connection, descriptor: &str) {
     let names = ["", ".", "..", "a/b", "a\0b", "name"];
     let names: Vec<_> = names.map(|name| NameEntry { bytes: name.into(), stat: None }).into();
     let times = if descriptor.ends_with("on-and-on") { 2 } else { 1 };
     for _ in 0..times {
-        let _ = lane.say(Half::Upcall, &OnLane::Upcall(Upcall::Names(names.clone())), None);
-        let _ = lane.hear::<Reply>();
+        let _ = connection.say(Half::Upcall, &OnConnection::Upcall(Upcall::Names(names.clone())), None);
+        let _ = connection.hear::<Reply>();
     }
 }

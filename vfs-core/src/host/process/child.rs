@@ -1,8 +1,8 @@
-//! A provider's process as its host sees it: its lanes, the files that are open in it, its end.
+//! A provider's process as its host sees it: its connections, the files that are open in it, its end.
 
+use super::connection::Connection;
 use super::death::Death;
 use super::inners::Inners;
-use super::lane::Lane;
 use super::launch::{LaunchFailure, Launched, Orphan, launch};
 use super::socket::Socket;
 use super::wire::{FileId, ToProcess, ToSupervisor};
@@ -24,10 +24,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// As many lanes wait for the next call.
+/// As many connections wait for the next call.
 const IDLE_MOST: usize = 8;
 /// As many calls may be in progress: each has memory and two descriptors.
-const LANES_MOST: usize = 256;
+const CONNECTIONS_MOST: usize = 256;
 /// How long a process may leave its control socket unread.
 const UNREAD: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
@@ -37,7 +37,7 @@ pub(super) struct Child {
     pub(super) death: Death,
     /// The host as the instance gets it, from its start on.
     pub(super) host: OnceLock<Host>,
-    lanes: Mutex<Lanes>,
+    connections: Mutex<Connections>,
     /// Of open files, and of calls on names.
     contexts: Mutex<HashMap<FileId, Context>>,
     pub(super) inners: Inners,
@@ -49,8 +49,8 @@ pub(super) struct Child {
 }
 
 #[derive(Default)]
-struct Lanes {
-    idle: Vec<Lane>,
+struct Connections {
+    idle: Vec<Connection>,
     /// All, those in use too.
     count: usize,
 }
@@ -71,7 +71,7 @@ impl Child {
             supervisor,
             death: Death::new(provider)?,
             host: OnceLock::new(),
-            lanes: Mutex::default(),
+            connections: Mutex::default(),
             contexts: Mutex::default(),
             inners: Inners::default(),
             may_open: walls.open.clone(),
@@ -124,56 +124,56 @@ impl Child {
         let _ = self.supervisor.say(&ToSupervisor::Kill, &[]);
     }
 
-    /// A lane for one call, which is to be given back. Those for the `last` call on something are not limited.
+    /// A connection for one call, which is to be given back. Those for the `last` call on something are not limited.
     ///
     /// # Errors
     /// EMFILE: too many calls are in progress.
-    pub(super) fn take_lane(&self, last: bool) -> Result<Lane> {
+    pub(super) fn take_connection(&self, last: bool) -> Result<Connection> {
         self.alive()?;
-        let idle = self.lanes.lock().idle.pop();
-        if let Some(lane) = idle {
-            return Ok(lane);
+        let idle = self.connections.lock().idle.pop();
+        if let Some(connection) = idle {
+            return Ok(connection);
         }
         self.reserve(last)?;
-        self.new_lane(false)
+        self.new_connection(false)
     }
 
-    /// A lane for a thread of the provider's own, which is to be given back.
-    pub(super) fn lane_for_upcalls(&self) -> Result<Lane> {
+    /// A connection for a thread of the provider's own, which is to be given back.
+    pub(super) fn connection_for_upcalls(&self) -> Result<Connection> {
         self.alive()?;
         self.reserve(false)?;
-        self.new_lane(true)
+        self.new_connection(true)
     }
 
-    /// Counts a lane more.
+    /// Counts a connection more.
     fn reserve(&self, last: bool) -> Result<()> {
-        let mut lanes = self.lanes.lock();
-        if lanes.count >= LANES_MOST && !last {
-            let text = format!("{LANES_MOST} calls of the provider are in progress");
+        let mut connections = self.connections.lock();
+        if connections.count >= CONNECTIONS_MOST && !last {
+            let text = format!("{CONNECTIONS_MOST} calls of the provider are in progress");
             return Err(Error::new(Code::EMFILE, text).retryable());
         }
-        lanes.count += 1;
+        connections.count += 1;
         Ok(())
     }
 
-    /// Makes a lane that was counted, and passes its other end on.
-    fn new_lane(&self, for_upcalls: bool) -> Result<Lane> {
-        let made = Lane::new().and_then(|(lane, theirs)| {
-            self.tell(&ToProcess::Lane { for_upcalls }, &theirs.borrowed())?;
-            Ok(lane)
+    /// Makes a connection that was counted, and passes its other end on.
+    fn new_connection(&self, for_upcalls: bool) -> Result<Connection> {
+        let made = Connection::new().and_then(|(connection, theirs)| {
+            self.tell(&ToProcess::Connection { for_upcalls }, &theirs.borrowed())?;
+            Ok(connection)
         });
         made.inspect_err(|_| self.give_back(None))
     }
 
-    /// Takes a lane back, if it may serve further calls.
-    pub(super) fn give_back(&self, lane: Option<Lane>) {
+    /// Takes a connection back, if it may serve further calls.
+    pub(super) fn give_back(&self, connection: Option<Connection>) {
         if self.forks != forks_now() {
             return; // some thread of the parent's may have the lock
         }
-        let mut lanes = self.lanes.lock();
-        match lane {
-            Some(lane) if lanes.idle.len() < IDLE_MOST => lanes.idle.push(lane),
-            _ => lanes.count -= 1,
+        let mut connections = self.connections.lock();
+        match connection {
+            Some(connection) if connections.idle.len() < IDLE_MOST => connections.idle.push(connection),
+            _ => connections.count -= 1,
         }
     }
 

@@ -51,10 +51,10 @@ impl ProcessFile {
 
     /// Borrows the kernel's file, which must be a regular one.
     fn borrow(&self, direction: Direction) -> Result<Loan> {
-        let mut lane = self.running.lane()?;
-        let (reply, lent) = self.call(&mut lane, FileCall::Lease(direction))?;
+        let mut connection = self.running.connection()?;
+        let (reply, lent) = self.call(&mut connection, FileCall::Lease(direction))?;
         let (Reply::Lease { offset, limit }, Some(fd)) = (reply, lent) else {
-            return Err(unexpected(&lane));
+            return Err(unexpected(&connection));
         };
         if !is_regular(&fd)? {
             return Err(Error::new(
@@ -63,63 +63,63 @@ impl ProcessFile {
             ));
         }
         if !is_open_for(&fd, direction)? {
-            return Err(lane.broken("it lent a file that is not open for the direction"));
+            return Err(connection.broken("it lent a file that is not open for the direction"));
         }
         Ok(Loan { fd, offset, limit })
     }
 
-    /// Makes one call on a lane.
-    fn call(&self, lane: &mut Lent<'_>, call: FileCall) -> Result<(Reply, Option<OwnedFd>)> {
+    /// Makes one call on a connection.
+    fn call(&self, connection: &mut Lent<'_>, call: FileCall) -> Result<(Reply, Option<OwnedFd>)> {
         let call = Call::File { file: self.tracked.file(), control: self.tracked.control(), call };
-        lane.call(&call, &mut Caller::of(&self.tracked.context))
+        connection.call(&call, &mut Caller::of(&self.tracked.context))
     }
 
     fn done(&self, call: FileCall) -> Result<()> {
-        let mut lane = self.running.lane()?;
-        match self.call(&mut lane, call)?.0 {
+        let mut connection = self.running.connection()?;
+        match self.call(&mut connection, call)?.0 {
             Reply::Done => Ok(()),
-            _ => Err(unexpected(&lane)),
+            _ => Err(unexpected(&connection)),
         }
     }
 
     fn number(&self, call: FileCall) -> Result<u64> {
-        let mut lane = self.running.lane()?;
-        match self.call(&mut lane, call)?.0 {
+        let mut connection = self.running.connection()?;
+        match self.call(&mut connection, call)?.0 {
             Reply::Number(number) => Ok(number),
-            _ => Err(unexpected(&lane)),
+            _ => Err(unexpected(&connection)),
         }
     }
 
     fn read_with(&self, buf: &mut [u8], call: impl FnOnce(u32) -> FileCall) -> Result<usize> {
         let asked = buf.len().min(CHUNK);
-        let mut lane = self.running.lane()?;
-        match self.call(&mut lane, call(asked as u32))?.0 {
+        let mut connection = self.running.connection()?;
+        match self.call(&mut connection, call(asked as u32))?.0 {
             Reply::Number(count) if count <= asked as u64 => {
                 let count = count as usize;
-                lane.lane().payload().take(Half::Call, &mut buf[..count]);
+                connection.connection().payload().take(Half::Call, &mut buf[..count]);
                 Ok(count)
             }
             Reply::Number(count) => {
-                Err(lane.broken(&format!("it returned {count} bytes where {asked} were asked for")))
+                Err(connection.broken(&format!("it returned {count} bytes where {asked} were asked for")))
             }
-            _ => Err(unexpected(&lane)),
+            _ => Err(unexpected(&connection)),
         }
     }
 
     fn write_with(&self, buf: &[u8], call: impl FnOnce(u32) -> FileCall) -> Result<usize> {
         let asked = buf.len().min(CHUNK);
-        let mut lane = self.running.lane()?;
-        lane.lane().payload().put(Half::Call, &buf[..asked]);
-        match self.call(&mut lane, call(asked as u32))?.0 {
+        let mut connection = self.running.connection()?;
+        connection.connection().payload().put(Half::Call, &buf[..asked]);
+        match self.call(&mut connection, call(asked as u32))?.0 {
             Reply::Number(count) if (1..=asked as u64).contains(&count) => Ok(count as usize),
-            Reply::Number(count) => Err(lane.broken(&format!("it took {count} bytes of {asked}"))),
-            _ => Err(unexpected(&lane)),
+            Reply::Number(count) => Err(connection.broken(&format!("it took {count} bytes of {asked}"))),
+            _ => Err(unexpected(&connection)),
         }
     }
 }
 
-fn unexpected(lane: &Lent<'_>) -> Error {
-    lane.broken("a reply is not one to its call")
+fn unexpected(connection: &Lent<'_>) -> Error {
+    connection.broken("a reply is not one to its call")
 }
 
 impl File for ProcessFile {
@@ -180,10 +180,10 @@ impl File for ProcessFile {
 
     fn stat(&mut self) -> Result<Stat> {
         self.settle()?;
-        let mut lane = self.running.lane()?;
-        match self.call(&mut lane, FileCall::Stat)?.0 {
+        let mut connection = self.running.connection()?;
+        match self.call(&mut connection, FileCall::Stat)?.0 {
             Reply::Stat(stat) => Ok(stat.into()),
-            _ => Err(unexpected(&lane)),
+            _ => Err(unexpected(&connection)),
         }
     }
 
@@ -215,10 +215,10 @@ fn is_open_for(lent: &OwnedFd, direction: Direction) -> Result<bool> {
 
 impl Drop for ProcessFile {
     fn drop(&mut self) {
-        // In a forked child there is no lane; of a process that is gone everything is closed.
-        if let Ok(mut lane) = Lent::last(self.running.child()) {
+        // In a forked child there is no connection; of a process that is gone everything is closed.
+        if let Ok(mut connection) = Lent::last(self.running.child()) {
             let close = Call::Close { file: self.tracked.file() };
-            let _ = lane.call(&close, &mut Caller::nobody("it did not close a file within 5 s"));
+            let _ = connection.call(&close, &mut Caller::nobody("it did not close a file within 5 s"));
         }
     }
 }

@@ -117,9 +117,9 @@ impl ProcessInstance {
         let running = self.running(request.context())?;
         let tracked = Tracked::new(running.child(), request.context())?;
         let mut caller = Caller::of(request.context()).listing(each);
-        let mut lane = running.lane()?;
-        let (reply, _) = lane.call(&Call::Name(name_call, asked(&tracked, request)), &mut caller)?;
-        result(reply).ok_or_else(|| lane.broken("a reply is not one to its call"))
+        let mut connection = running.connection()?;
+        let (reply, _) = connection.call(&Call::Name(name_call, asked(&tracked, request)), &mut caller)?;
+        result(reply).ok_or_else(|| connection.broken("a reply is not one to its call"))
     }
 }
 
@@ -152,13 +152,13 @@ impl Instance for ProcessInstance {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let running = self.running(request.context())?;
         let tracked = Tracked::new(running.child(), request.context())?;
-        let mut lane = running.lane()?;
+        let mut connection = running.connection()?;
         let call = Call::Open(asked(&tracked, request));
-        let (reply, _) = lane.call(&call, &mut Caller::of(request.context()))?;
+        let (reply, _) = connection.call(&call, &mut Caller::of(request.context()))?;
         let Reply::Opened { capabilities, .. } = reply else {
-            return Err(lane.broken("a reply is not one to its call"));
+            return Err(connection.broken("a reply is not one to its call"));
         };
-        drop(lane);
+        drop(connection);
         Ok(Box::new(ProcessFile::new(running, tracked, capabilities)))
     }
 

@@ -1,12 +1,12 @@
-//! A lane lent for one call: the host's thread sends the call, and serves upcalls there until the reply comes.
+//! A connection lent for one call: the host's thread sends the call, and serves upcalls there until the reply comes.
 
 mod upcalls;
 
 use super::child::Child;
-use super::lane::Lane;
+use super::connection::Connection;
 use super::payload::Half;
 use super::socket::{Heard, broken};
-use super::wire::{Call, NameEntry, OnLane, Reply};
+use super::wire::{Call, NameEntry, OnConnection, Reply};
 use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -21,12 +21,12 @@ use upcalls::serve;
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 const A_SECOND: u32 = 20;
 
-/// A lane that one call has, and then the next one.
+/// A connection that one call has, and then the next one.
 pub(super) struct Lent<'p> {
     child: &'p Child,
     /// Until it is dropped.
-    lane: Option<Lane>,
-    /// The call is over, and the next one may have the lane.
+    connection: Option<Connection>,
+    /// The call is over, and the next one may have the connection.
     at_rest: bool,
 }
 
@@ -96,25 +96,25 @@ impl<'p> Lent<'p> {
     /// # Errors
     /// EMFILE: too many are in progress. EPERM: in a forked child. EIO: the process is gone.
     pub(super) fn new(child: &'p Child) -> Result<Lent<'p>> {
-        Ok(Lent { child, lane: Some(child.take_lane(false)?), at_rest: true })
+        Ok(Lent { child, connection: Some(child.take_connection(false)?), at_rest: true })
     }
 
     /// For the last call on something, however many are in progress.
     pub(super) fn last(child: &'p Child) -> Result<Lent<'p>> {
-        Ok(Lent { child, lane: Some(child.take_lane(true)?), at_rest: true })
+        Ok(Lent { child, connection: Some(child.take_connection(true)?), at_rest: true })
     }
 
     /// For a thread of the provider's own, which asked for it.
     pub(super) fn for_upcalls(child: &'p Child) -> Result<Lent<'p>> {
-        Ok(Lent { child, lane: Some(child.lane_for_upcalls()?), at_rest: false })
+        Ok(Lent { child, connection: Some(child.connection_for_upcalls()?), at_rest: false })
     }
 
     pub(super) fn child(&self) -> &'p Child {
         self.child
     }
 
-    pub(super) fn lane(&mut self) -> &mut Lane {
-        self.lane.as_mut().expect("a lane until it is dropped")
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("a connection until it is dropped")
     }
 
     /// Makes a call and waits for its reply, and for the descriptor of a lease.
@@ -141,7 +141,7 @@ impl<'p> Lent<'p> {
     /// Waits for an answer; serves what the call needs meanwhile.
     pub(super) fn answer(&mut self, caller: &mut Caller<'_>) -> Result<Answered> {
         loop {
-            let (message, descriptors) = match self.lane().hear() {
+            let (message, descriptors) = match self.connection().hear() {
                 Ok(Heard::Message(message, descriptors)) => (message, descriptors),
                 Ok(Heard::Nothing) => {
                     self.wait(caller)?;
@@ -150,17 +150,17 @@ impl<'p> Lent<'p> {
                 Ok(Heard::End) => return Err(self.child.death.of_call()),
                 Err(error) => return Err(self.child.kill(&error.chain())),
             };
-            if let OnLane::Reply(reply) = message {
+            if let OnConnection::Reply(reply) = message {
                 return Ok(Answered::Reply(reply, descriptors));
             }
             if !descriptors.is_empty() {
                 return Err(self.broken("a descriptor came with no reply"));
             }
             match message {
-                OnLane::Reply(_) => {}
-                OnLane::GoOn(on) => return Ok(Answered::GoOn(on)),
-                OnLane::Upcall(upcall) => serve(self, upcall, caller)?,
-                OnLane::Waiting { object, refusal, file } => {
+                OnConnection::Reply(_) => {}
+                OnConnection::GoOn(on) => return Ok(Answered::GoOn(on)),
+                OnConnection::Upcall(upcall) => serve(self, upcall, caller)?,
+                OnConnection::Waiting { object, refusal, file } => {
                     // Of a file that was closed meanwhile, a thread of the provider's own may say so.
                     if let Some(context) = self.child.context(file) {
                         context.set_waiting(object.as_deref(), refusal.as_deref());
@@ -172,9 +172,9 @@ impl<'p> Lent<'p> {
 
     /// Sends one message.
     pub(super) fn say(&mut self, half: Half, message: &impl Serialize) -> Result<()> {
-        self.lane().say(half, message, None).map_err(|error| match error.code() {
+        self.connection().say(half, message, None).map_err(|error| match error.code() {
             Code::E2BIG => error,
-            Code::EAGAIN => self.broken("it does not read its lane"),
+            Code::EAGAIN => self.broken("it does not read its connection"),
             _ => self.child.death.of_call(),
         })
     }
@@ -184,16 +184,16 @@ impl<'p> Lent<'p> {
         self.child.kill(&broken(what).chain())
     }
 
-    /// Waits until the lane has something.
+    /// Waits until the connection has something.
     fn wait(&mut self, caller: &mut Caller<'_>) -> Result<()> {
         let child = self.child;
-        let lane = (*self.lane()).as_fd();
+        let connection = (*self.connection()).as_fd();
         match &mut caller.patience {
             Patience::Endless => {
-                let _ = poll(&mut [PollFd::from_borrowed_fd(lane, PollFlags::IN)], None);
+                let _ = poll(&mut [PollFd::from_borrowed_fd(connection, PollFlags::IN)], None);
             }
             Patience::Controlled(context, left) => {
-                let Err(ended) = context.wait(Some(lane), Events::READ, None) else { return Ok(()) };
+                let Err(ended) = context.wait(Some(connection), Events::READ, None) else { return Ok(()) };
                 let why = match ended.code() {
                     Code::ECANCELED => "it did not end a call 1 s after its cancel",
                     Code::ETIMEDOUT => "it did not end a call 1 s after its deadline",
@@ -202,7 +202,7 @@ impl<'p> Lent<'p> {
                 caller.patience = Patience::Counted { left: *left, why };
             }
             Patience::Counted { left, why } => {
-                let came = poll(&mut [PollFd::from_borrowed_fd(lane, PollFlags::IN)], Some(&WAIT));
+                let came = poll(&mut [PollFd::from_borrowed_fd(connection, PollFlags::IN)], Some(&WAIT));
                 if came != Ok(0) {
                     return Ok(());
                 }
@@ -218,7 +218,7 @@ impl<'p> Lent<'p> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        let lane = self.lane.take().filter(|_| self.at_rest);
-        self.child.give_back(lane);
+        let connection = self.connection.take().filter(|_| self.at_rest);
+        self.child.give_back(connection);
     }
 }

@@ -97,7 +97,7 @@ impl Listener {
                 self.child.condemn();
             }
             FromProcess::Log { level, text } => self.log(level, &text),
-            FromProcess::NeedLane => self.lend_lane(),
+            FromProcess::NeedConnection => self.lend_connection(),
         }
     }
 
@@ -119,16 +119,16 @@ impl Listener {
         }
     }
 
-    /// Gives a thread of the provider's own a lane, and a thread of the host's that serves it.
-    fn lend_lane(&self) {
+    /// Gives a thread of the provider's own a connection, and a thread of the host's that serves it.
+    fn lend_connection(&self) {
         let child = self.child.clone();
         let thread = thread::Builder::new().name("zvfs-upcalls".into());
         // A process whose host has no thread waits in vain, until its files are closed.
         let _ = thread.spawn(move || {
-            let Ok(mut lane) = Lent::for_upcalls(&child) else { return };
-            // Until the process closes the lane, or ends.
-            if lane.answer(&mut Caller::provider()).is_ok() {
-                let _ = lane.broken("it answers where nobody asked");
+            let Ok(mut connection) = Lent::for_upcalls(&child) else { return };
+            // Until the process closes the connection, or ends.
+            if connection.answer(&mut Caller::provider()).is_ok() {
+                let _ = connection.broken("it answers where nobody asked");
             }
         });
     }

@@ -3,10 +3,10 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `wire` | the messages |
-//! | `socket`, `spin`, `payload`, `lane` | how they and a file's bytes move, on both sides |
+//! | `socket`, `spin`, `payload`, `connection` | how they and a file's bytes move, on both sides |
 //! | `context` | a file's context in the provider's process |
 //! | `launch`, `death`, `listener` | a process's beginning and end, and the log between |
-//! | `child`, `inners`, `lent` | the process as its host sees it; what its layers have open; a call on a lane, and upcalls within it |
+//! | `child`, `inners`, `lent` | the process as its host sees it; what its layers have open; a call on a connection, and upcalls within it |
 //! | `running`, `tracked` | a process that has loaded its library, and a file of it with its control |
 //! | `reads` | a regular file that was lent: read here, without a call |
 //! | `provider`, `instance`, `file` | the three traits |
@@ -14,12 +14,12 @@
 //! What is exported is for the program `zvfs-provider`, the other side.
 
 mod child;
+mod connection;
 mod context;
 mod death;
 mod file;
 mod inners;
 mod instance;
-mod lane;
 mod launch;
 mod lent;
 mod listener;
@@ -33,8 +33,8 @@ mod tracked;
 pub mod wire;
 
 pub use crate::context::Limits;
+pub use connection::{Connection, OtherEnd};
 pub use context::{FileContext, SayWaiting, file_of};
-pub use lane::{Lane, OtherEnd};
 pub use payload::{Half, Payload};
 pub(crate) use provider::ProcessProvider;
 pub use provider::load;

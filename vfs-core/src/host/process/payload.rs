@@ -45,9 +45,9 @@ impl Payload {
             return Err(Error::new(Code::EFBIG, text));
         }
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::NOEXEC_SEAL;
-        let memory = match memfd_create("zvfs-lane", flags) {
+        let memory = match memfd_create("zvfs-connection", flags) {
             // A kernel before 6.3.
-            Err(rustix::io::Errno::INVAL) => memfd_create("zvfs-lane", flags - MemfdFlags::NOEXEC_SEAL),
+            Err(rustix::io::Errno::INVAL) => memfd_create("zvfs-connection", flags - MemfdFlags::NOEXEC_SEAL),
             made => made,
         };
         let memory = memory.map_err(io::Error::from)?;
@@ -71,7 +71,7 @@ impl Payload {
         if size != SIZE as i64 {
             return Err(Error::new(
                 Code::EIO,
-                format!("a lane's payload has {size} bytes instead of {SIZE}"),
+                format!("a connection's payload has {size} bytes instead of {SIZE}"),
             ));
         }
         Payload::map(memory)

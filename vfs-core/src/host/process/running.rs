@@ -68,16 +68,16 @@ impl Blueprint {
         let hello = ToProcess::Hello { version: VERSION, walls: self.walls.clone() };
         running.child.tell(&hello, &[self.library.file.as_fd()])?;
         let call = Call::Load { path: self.library.path.clone() };
-        let mut lane = Lent::new(&running.child)?;
-        let loaded = lane.call(&call, &mut Caller::of_start(context));
+        let mut connection = Lent::new(&running.child)?;
+        let loaded = connection.call(&call, &mut Caller::of_start(context));
         let (reply, _) = loaded.map_err(|error| running.left(context, error))?;
         match reply {
             Reply::Info(info) => {
-                drop(lane);
+                drop(connection);
                 self.check(&info)?;
                 Ok((running, info))
             }
-            _ => Err(lane.broken("it answers a load with something else")),
+            _ => Err(connection.broken("it answers a load with something else")),
         }
     }
 
@@ -105,15 +105,15 @@ impl Running {
             version: host.version().to_owned(),
             settings: settings.clone(),
         };
-        let mut lane = Lent::new(&self.child)?;
-        let started = lane.call(&call, &mut Caller::of_start(context));
+        let mut connection = Lent::new(&self.child)?;
+        let started = connection.call(&call, &mut Caller::of_start(context));
         let (reply, _) = started.map_err(|error| self.left(context, error))?;
         match reply {
             Reply::Done => {
                 self.started.store(true, Ordering::Relaxed);
                 Ok(())
             }
-            _ => Err(lane.broken("it answers a start with something else")),
+            _ => Err(connection.broken("it answers a start with something else")),
         }
     }
 
@@ -121,7 +121,7 @@ impl Running {
         &self.child
     }
 
-    pub(super) fn lane(&self) -> Result<Lent<'_>> {
+    pub(super) fn connection(&self) -> Result<Lent<'_>> {
         Lent::new(&self.child)
     }
 
@@ -142,9 +142,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if self.started.load(Ordering::Relaxed)
-            && let Ok(mut lane) = Lent::last(&self.child)
+            && let Ok(mut connection) = Lent::last(&self.child)
         {
-            let _ = lane.call(&Call::Stop, &mut Caller::nobody("it did not stop within 5 s"));
+            let _ = connection.call(&Call::Stop, &mut Caller::nobody("it did not stop within 5 s"));
         }
         self.child.leave();
     }

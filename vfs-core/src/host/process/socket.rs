@@ -15,7 +15,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// The most descriptors of a packet: a lane's socket and its payload.
+/// The most descriptors of a packet: a connection's socket and its payload.
 const DESCRIPTORS: usize = 2;
 
 /// One end. The host's never waits; a process's waits in each call.

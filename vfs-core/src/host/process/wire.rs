@@ -3,10 +3,10 @@
 //! Two kinds of sockets carry it, one message a packet, in [postcard](https://postcard.jamesmunns.com/wire-format)'s format:
 //!
 //! - The *control socket*, one a process: [`ToProcess`] one way, [`FromProcess`] the other. Nobody waits for an answer there.
-//! - *Lanes*, as many as calls are in progress. A host's thread writes a [`Call`] and reads [`OnLane`] until a [`Reply`] comes;
+//! - *Connections*, as many as calls are in progress. A host's thread writes a [`Call`] and reads [`OnConnection`] until a [`Reply`] comes;
 //!   in between it answers upcalls with a `Reply` of its own. So what a layer opens is used on the thread that called the layer.
 //!
-//! Bytes of files travel beside the messages, in a lane's [`Payload`](super::payload::Payload): those of a call in its first half,
+//! Bytes of files travel beside the messages, in a connection's [`Payload`](super::payload::Payload): those of a call in its first half,
 //! those of an upcall in its second one. A message longer than [`PACKET`] stands there too, in the half of what it belongs to: no
 //! message of a call or upcall that moves bytes is that long.
 
@@ -47,10 +47,10 @@ pub enum ToProcess {
         /// What the process may do, from before the library is loaded.
         walls: Walls,
     },
-    /// A new lane: its socket and its payload's memory go with the packet. Calls come on it, or, for a lane that the process asked
+    /// A new connection: its socket and its payload's memory go with the packet. Calls come on it, or, for a connection that the process asked
     /// for, its upcalls go there.
-    Lane {
-        /// The process asked for it with [`FromProcess::NeedLane`].
+    Connection {
+        /// The process asked for it with [`FromProcess::NeedConnection`].
         for_upcalls: bool,
     },
     /// A file's control has changed. A later word counts: those with an older generation are not heard. Of a file whose open is
@@ -84,7 +84,7 @@ pub enum FromProcess {
         text: String,
     },
     /// A thread of the provider's own, which is in no call of the host's, wants to make an upcall.
-    NeedLane,
+    NeedConnection,
 }
 
 /// The supervisor's words to its host, on a socket of its own, which the provider's process does not have.
@@ -113,7 +113,7 @@ pub struct ControlState {
     pub limits: Limits,
 }
 
-/// Host to process, on a lane.
+/// Host to process, on a connection.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Call {
     /// Load the library, whose file came with the [`Hello`](ToProcess::Hello). Answered with [`Reply::Info`].
@@ -249,9 +249,9 @@ pub enum Seek {
     End(i64),
 }
 
-/// Process to host, on a lane.
+/// Process to host, on a connection.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum OnLane {
+pub enum OnConnection {
     /// The call is over.
     Reply(Reply),
     /// The call needs its host. Answered with a [`Reply`].
@@ -279,7 +279,7 @@ pub enum Upcall {
     /// The flags that an inner provider supports. Answered with [`Reply::Number`].
     SupportedFlags(InnerRequest),
     /// Works on an inner name. Of a listing the entries come first, as any number of [`Reply::Names`], each answered with
-    /// [`OnLane::GoOn`]; then [`Reply::Done`]. One that is broken off ends so too.
+    /// [`OnConnection::GoOn`]; then [`Reply::Done`]. One that is broken off ends so too.
     Name(NameCall, InnerRequest),
     /// A call of an inner file.
     File {

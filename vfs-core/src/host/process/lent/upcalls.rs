@@ -21,12 +21,12 @@ use std::ops::ControlFlow;
 ///
 /// # Errors
 /// EIO: the process is gone, or was killed since it broke the protocol.
-pub(super) fn serve(lane: &mut Lent<'_>, upcall: Upcall, caller: &mut Caller<'_>) -> Result<()> {
-    let child = lane.child();
+pub(super) fn serve(connection: &mut Lent<'_>, upcall: Upcall, caller: &mut Caller<'_>) -> Result<()> {
+    let child = connection.child();
     let served = match upcall {
         Upcall::Names(names) => match caller.take_names(names) {
             Some(on) => Ok(Reply::Number(on.into())),
-            None => return Err(lane.broken("it lists what nobody asked for")),
+            None => return Err(connection.broken("it lists what nobody asked for")),
         },
         Upcall::Open(request) => open(child, &request),
         Upcall::SupportedFlags(request) => supported_flags(child, &request),
@@ -34,15 +34,15 @@ pub(super) fn serve(lane: &mut Lent<'_>, upcall: Upcall, caller: &mut Caller<'_>
         Upcall::Name(NameCall::Remove, request) => {
             Layer::of(child, &request).and_then(|layer| layer.remove())
         }
-        Upcall::Name(NameCall::List | NameCall::Names, request) => list(lane, &request, caller)?,
-        Upcall::File { inner, call } => file_call(lane, inner, call),
+        Upcall::Name(NameCall::List | NameCall::Names, request) => list(connection, &request, caller)?,
+        Upcall::File { inner, call } => file_call(connection, inner, call),
         Upcall::Close { inner } => {
             child.inners.close(inner);
             Ok(Reply::Done)
         }
     };
     let reply = served.unwrap_or_else(|error| Reply::Failed((&error).into()));
-    lane.say(Half::Upcall, &reply)
+    connection.say(Half::Upcall, &reply)
 }
 
 /// A layer, as its upcall names it.
@@ -96,22 +96,23 @@ fn supported_flags(child: &Child, request: &InnerRequest) -> Result<Reply> {
     Ok(Reply::Number(flags.bits()))
 }
 
-/// Lists an inner directory, some names at a time. The outer error is the lane's.
-fn list(lane: &mut Lent<'_>, request: &InnerRequest, caller: &mut Caller<'_>) -> Result<Result<Reply>> {
-    let layer = match Layer::of(lane.child(), request) {
+/// Lists an inner directory, some names at a time. The outer error is the connection's.
+fn list(connection: &mut Lent<'_>, request: &InnerRequest, caller: &mut Caller<'_>) -> Result<Result<Reply>> {
+    let layer = match Layer::of(connection.child(), request) {
         Ok(layer) => layer,
         Err(error) => return Ok(Err(error)),
     };
     let (mut names, mut size) = (Vec::new(), 0);
     let mut broken = None;
-    let mut pass = |lane: &mut Lent<'_>, names: Vec<NameEntry>| match pass_names(lane, names, caller) {
-        Ok(true) => ControlFlow::Continue(()),
-        Ok(false) => ControlFlow::Break(()),
-        Err(error) => {
-            broken = Some(error);
-            ControlFlow::Break(())
-        }
-    };
+    let mut pass =
+        |connection: &mut Lent<'_>, names: Vec<NameEntry>| match pass_names(connection, names, caller) {
+            Ok(true) => ControlFlow::Continue(()),
+            Ok(false) => ControlFlow::Break(()),
+            Err(error) => {
+                broken = Some(error);
+                ControlFlow::Break(())
+            }
+        };
     let mut each = |entry: Entry<'_>| {
         let name = NameEntry { bytes: entry.name.into(), stat: entry.stat.map(WireStat::from) };
         size += name.size();
@@ -120,11 +121,11 @@ fn list(lane: &mut Lent<'_>, request: &InnerRequest, caller: &mut Caller<'_>) ->
             return ControlFlow::Continue(());
         }
         size = 0;
-        pass(lane, mem::take(&mut names))
+        pass(connection, mem::take(&mut names))
     };
     let listed = layer.host.list(&layer.context, layer.descriptor, &layer.options, &mut each);
     if listed.is_ok() && !names.is_empty() {
-        let _ = pass(lane, names);
+        let _ = pass(connection, names);
     }
     match broken {
         Some(error) => Err(error),
@@ -133,37 +134,37 @@ fn list(lane: &mut Lent<'_>, request: &InnerRequest, caller: &mut Caller<'_>) ->
 }
 
 /// Passes some names on. Returns whether the layer wants more.
-fn pass_names(lane: &mut Lent<'_>, names: Vec<NameEntry>, caller: &mut Caller<'_>) -> Result<bool> {
-    lane.say(Half::Upcall, &Reply::Names(names))?;
-    match lane.answer(caller)? {
+fn pass_names(connection: &mut Lent<'_>, names: Vec<NameEntry>, caller: &mut Caller<'_>) -> Result<bool> {
+    connection.say(Half::Upcall, &Reply::Names(names))?;
+    match connection.answer(caller)? {
         Answered::GoOn(on) => Ok(on),
-        Answered::Reply(..) => Err(lane.broken("it ends a call within a listing")),
+        Answered::Reply(..) => Err(connection.broken("it ends a call within a listing")),
     }
 }
 
-fn file_call(lane: &mut Lent<'_>, inner: InnerId, call: FileCall) -> Result<Reply> {
-    let inner = lane.child().inners.find(inner)?;
+fn file_call(connection: &mut Lent<'_>, inner: InnerId, call: FileCall) -> Result<Reply> {
+    let inner = connection.child().inners.find(inner)?;
     let busy = || Error::new(Code::EBUSY, "another call of the inner file is in progress");
     match call {
         FileCall::ReadAt { count, offset } => {
             let file = inner.file.try_read().map_err(|_| busy())?;
-            read(lane, count, |buf| file.read_at(buf, offset))
+            read(connection, count, |buf| file.read_at(buf, offset))
         }
         FileCall::WriteAt { count, offset } => {
             let file = inner.file.try_read().map_err(|_| busy())?;
-            write(lane, count, |buf| file.write_at(buf, offset))
+            write(connection, count, |buf| file.write_at(buf, offset))
         }
         call => {
             let mut file = inner.file.try_write().map_err(|_| busy())?;
-            exclusive_call(lane, &mut **file, call)
+            exclusive_call(connection, &mut **file, call)
         }
     }
 }
 
-fn exclusive_call(lane: &mut Lent<'_>, file: &mut dyn File, call: FileCall) -> Result<Reply> {
+fn exclusive_call(connection: &mut Lent<'_>, file: &mut dyn File, call: FileCall) -> Result<Reply> {
     match call {
-        FileCall::Read { count } => read(lane, count, |buf| file.read(buf)),
-        FileCall::Write { count } => write(lane, count, |buf| file.write(buf)),
+        FileCall::Read { count } => read(connection, count, |buf| file.read(buf)),
+        FileCall::Write { count } => write(connection, count, |buf| file.write(buf)),
         FileCall::Seek(to) => file.seek(to.into()).map(Reply::Number),
         FileCall::Tell => file.tell().map(Reply::Number),
         FileCall::Truncate { size } => file.truncate(size).map(|()| Reply::Done),
@@ -179,24 +180,28 @@ fn exclusive_call(lane: &mut Lent<'_>, file: &mut dyn File, call: FileCall) -> R
     }
 }
 
-fn read(lane: &mut Lent<'_>, count: u32, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<Reply> {
-    with_bytes(lane, count, |lane, bytes| {
+fn read(
+    connection: &mut Lent<'_>,
+    count: u32,
+    read: impl FnOnce(&mut [u8]) -> Result<usize>,
+) -> Result<Reply> {
+    with_bytes(connection, count, |connection, bytes| {
         let count = read(bytes)?;
-        lane.lane().payload().put(Half::Upcall, &bytes[..count]);
+        connection.connection().payload().put(Half::Upcall, &bytes[..count]);
         Ok(Reply::Number(count as u64))
     })
 }
 
-fn write(lane: &mut Lent<'_>, count: u32, write: impl FnOnce(&[u8]) -> Result<usize>) -> Result<Reply> {
-    with_bytes(lane, count, |lane, bytes| {
-        lane.lane().payload().take(Half::Upcall, bytes);
+fn write(connection: &mut Lent<'_>, count: u32, write: impl FnOnce(&[u8]) -> Result<usize>) -> Result<Reply> {
+    with_bytes(connection, count, |connection, bytes| {
+        connection.connection().payload().take(Half::Upcall, bytes);
         write(bytes).map(|count| Reply::Number(count as u64))
     })
 }
 
 /// Lends bytes of the host's own: those of the payload may change at any time.
 fn with_bytes(
-    lane: &mut Lent<'_>,
+    connection: &mut Lent<'_>,
     count: u32,
     call: impl FnOnce(&mut Lent<'_>, &mut [u8]) -> Result<Reply>,
 ) -> Result<Reply> {
@@ -204,11 +209,11 @@ fn with_bytes(
     if count == 0 || count > CHUNK {
         return Err(Error::new(Code::EINVAL, format!("{count} bytes: 1 to {CHUNK} at a time")));
     }
-    let mut bytes = mem::take(&mut lane.lane().bytes);
+    let mut bytes = mem::take(&mut connection.connection().bytes);
     if bytes.len() < count {
         bytes.resize(count, 0);
     }
-    let result = call(lane, &mut bytes[..count]);
-    lane.lane().bytes = bytes;
+    let result = call(connection, &mut bytes[..count]);
+    connection.connection().bytes = bytes;
     result
 }

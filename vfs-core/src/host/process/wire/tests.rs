@@ -35,7 +35,7 @@ fn every_message_arrives_as_it_was() {
         ..Walls::default()
     };
     stays(ToProcess::Hello { version: VERSION, walls });
-    stays(ToProcess::Lane { for_upcalls: true });
+    stays(ToProcess::Connection { for_upcalls: true });
     stays(ToProcess::Control { file: 7, control: control() });
     stays(FromProcess::NoWalls { failure: Failure { code: 95, retryable: false, text: "no".into() } });
     stays(FromProcess::Log { level: 20, text: "\u{fc}".into() });
@@ -57,8 +57,8 @@ fn every_message_arrives_as_it_was() {
         expected_size: None,
         settings: vec![("a".into(), "b".into())],
     };
-    stays(OnLane::Upcall(Upcall::Name(NameCall::List, inner)));
-    stays(OnLane::Waiting { object: None, refusal: Some("refused".into()), file: 7 });
+    stays(OnConnection::Upcall(Upcall::Name(NameCall::List, inner)));
+    stays(OnConnection::Waiting { object: None, refusal: Some("refused".into()), file: 7 });
     stays(Reply::Opened { capabilities: u64::MAX, inner: 9 });
     stays(Reply::Names(vec![NameEntry { bytes: vec![0xff], stat: None }]));
 }

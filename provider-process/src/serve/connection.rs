@@ -1,4 +1,4 @@
-//! A lane's thread: makes one call after the other, and has the lane for the upcalls that are made within them.
+//! A connection's thread: makes one call after the other, and has the connection for the upcalls that are made within them.
 #![expect(unsafe_code, reason = "a call's bytes are used where they are, in memory that the host sees too")]
 
 use super::file::Answer;
@@ -6,19 +6,19 @@ use super::link::broken;
 use super::own::{own, set_own};
 use super::process::Process;
 use std::os::fd::AsFd;
-use vfs_core::process::wire::{CHUNK, Call, Failure, FileCall, OnLane, Reply};
-use vfs_core::process::{Half, Heard, Lane};
+use vfs_core::process::wire::{CHUNK, Call, Failure, FileCall, OnConnection, Reply};
+use vfs_core::process::{Connection, Half, Heard};
 use vfs_core::{Code, Error, Result};
 
-/// Serves a lane on this thread, until it ends.
-pub(super) fn serve(process: &Process, lane: Lane) {
-    set_own(Some(lane));
+/// Serves a connection on this thread, until it ends.
+pub(super) fn serve(process: &Process, connection: Connection) {
+    set_own(Some(connection));
     while let Some(call) = own(next).flatten() {
         let at_work = process.at_work();
         let (goes_on, stops) = (call.is_ok(), matches!(call, Ok(Call::Stop)));
         let answer = call.and_then(|call| make(process, call));
         let stopped = stops && answer.is_ok();
-        let said = own(|lane| say(lane, answer));
+        let said = own(|connection| say(connection, answer));
         drop(at_work);
         if stopped {
             process.leave();
@@ -30,21 +30,21 @@ pub(super) fn serve(process: &Process, lane: Lane) {
     set_own(None);
 }
 
-/// Refuses the next call of a lane that has no thread. Only a close is made all the same: files are not to stay open. Returns whether
-/// the lane goes on.
-pub(super) fn refuse(process: &Process, lane: &mut Lane, error: Error) -> bool {
-    let Some(call) = next(lane) else { return false };
+/// Refuses the next call of a connection that has no thread. Only a close is made all the same: files are not to stay open. Returns whether
+/// the connection goes on.
+pub(super) fn refuse(process: &Process, connection: &mut Connection, error: Error) -> bool {
+    let Some(call) = next(connection) else { return false };
     let goes_on = call.is_ok();
     let answer = call.and_then(|call| match call {
         Call::Close { .. } => process.call(call).map(Answer::from),
         _ => Err(error),
     });
-    say(lane, answer).is_ok() && goes_on
+    say(connection, answer).is_ok() && goes_on
 }
 
 /// The next call. `None`: the host has no more.
-fn next(lane: &mut Lane) -> Option<Result<Call>> {
-    match lane.hear() {
+fn next(connection: &mut Connection) -> Option<Result<Call>> {
+    match connection.hear() {
         Ok(Heard::Message(call, descriptors)) if descriptors.is_empty() => Some(Ok(call)),
         Ok(Heard::Message(..)) => Some(Err(broken("a call came with descriptors"))),
         Ok(Heard::Nothing | Heard::End) => None,
@@ -56,8 +56,8 @@ fn make(process: &Process, call: Call) -> Result<Answer> {
     let Call::File { file, control, call } = call else { return process.call(call).map(Answer::from) };
     let file = process.files().find(file, control)?;
     let count = bytes_of(&call)?;
-    let place = own(|lane| lane.payload().place(Half::Call, count));
-    // SAFETY: this thread has its lane, and with it the mapping, until the lane has ended, and no call of this thread uses the half
+    let place = own(|connection| connection.payload().place(Half::Call, count));
+    // SAFETY: this thread has its connection, and with it the mapping, until the connection has ended, and no call of this thread uses the half
     // for anything else. The host leaves it alone until it has the reply: a process trusts its host.
     let bytes = place.map(|mut place| unsafe { place.as_mut() });
     file.call(call, bytes.unwrap_or_default())
@@ -77,14 +77,14 @@ fn bytes_of(call: &FileCall) -> Result<usize> {
     }
 }
 
-fn say(lane: &mut Lane, answer: Result<Answer>) -> Result<()> {
-    let failed = |error: &Error| OnLane::Reply(Reply::Failed(Failure::from(error)));
+fn say(connection: &mut Connection, answer: Result<Answer>) -> Result<()> {
+    let failed = |error: &Error| OnConnection::Reply(Reply::Failed(Failure::from(error)));
     let (reply, lent) = match answer {
-        Ok(Answer { reply, lent }) => (OnLane::Reply(reply), lent),
+        Ok(Answer { reply, lent }) => (OnConnection::Reply(reply), lent),
         Err(error) => (failed(&error), None),
     };
-    match lane.say(Half::Call, &reply, lent.as_ref().map(AsFd::as_fd)) {
-        Err(error) if error.code() == Code::E2BIG => lane.say(Half::Call, &failed(&error), None),
+    match connection.say(Half::Call, &reply, lent.as_ref().map(AsFd::as_fd)) {
+        Err(error) if error.code() == Code::E2BIG => connection.say(Half::Call, &failed(&error), None),
         said => said,
     }
 }

@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// One end of a lane.
-pub struct Lane {
+/// One end of a connection.
+pub struct Connection {
     socket: Socket,
     payload: Payload,
     packet: Box<[u8; PACKET]>,
@@ -21,7 +21,7 @@ pub struct Lane {
     pub(super) bytes: Vec<u8>,
 }
 
-/// What the other side of a lane gets: its socket and its payload's memory, in this order.
+/// What the other side of a connection gets: its socket and its payload's memory, in this order.
 #[derive(Debug)]
 pub struct OtherEnd(pub [OwnedFd; 2]);
 
@@ -31,19 +31,25 @@ const HERE: u8 = 0;
 const IN_CALL_HALF: u8 = 1;
 const IN_UPCALL_HALF: u8 = 2;
 
-impl Lane {
-    /// The host's end of a new lane, and the process's.
+impl Connection {
+    /// The host's end of a new connection, and the process's.
     ///
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM.
-    pub fn new() -> Result<(Lane, OtherEnd)> {
+    pub fn new() -> Result<(Connection, OtherEnd)> {
         let (socket, theirs) = Socket::pair()?;
         let (payload, memory) = Payload::new()?;
-        Ok((Lane::of(socket, payload), OtherEnd([theirs, memory])))
+        Ok((Connection::of(socket, payload), OtherEnd([theirs, memory])))
     }
 
-    fn of(socket: Socket, payload: Payload) -> Lane {
-        Lane { socket, payload, packet: Box::new([0; PACKET]), spin: Spin::default(), bytes: Vec::new() }
+    fn of(socket: Socket, payload: Payload) -> Connection {
+        Connection {
+            socket,
+            payload,
+            packet: Box::new([0; PACKET]),
+            spin: Spin::default(),
+            bytes: Vec::new(),
+        }
     }
 
     /// The payload: bytes of files.
@@ -86,7 +92,7 @@ impl Lane {
     /// # Errors
     /// EIO: not such a message.
     pub fn hear<T: DeserializeOwned>(&mut self) -> Result<Heard<T>> {
-        let Lane { socket, packet, spin, .. } = self;
+        let Connection { socket, packet, spin, .. } = self;
         let now = spin.ask(|| match socket.receive(&mut packet[..], RecvFlags::DONTWAIT) {
             Ok(Heard::Nothing) => None,
             heard => Some(heard),
@@ -109,14 +115,14 @@ impl Lane {
     }
 }
 
-impl TryFrom<Vec<OwnedFd>> for Lane {
+impl TryFrom<Vec<OwnedFd>> for Connection {
     type Error = Error;
 
     /// A process's end, of what came with a packet.
-    fn try_from(descriptors: Vec<OwnedFd>) -> Result<Lane> {
+    fn try_from(descriptors: Vec<OwnedFd>) -> Result<Connection> {
         let [socket, memory] = <[OwnedFd; 2]>::try_from(descriptors)
-            .map_err(|_| broken("a lane comes with a socket and a payload"))?;
-        Ok(Lane::of(Socket::from(socket), Payload::of(memory)?))
+            .map_err(|_| broken("a connection comes with a socket and a payload"))?;
+        Ok(Connection::of(Socket::from(socket), Payload::of(memory)?))
     }
 }
 
@@ -127,7 +133,7 @@ impl OtherEnd {
     }
 }
 
-impl AsFd for Lane {
+impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -137,13 +143,13 @@ impl AsFd for Lane {
 mod tests {
     use super::*;
 
-    fn ends() -> (Lane, Lane) {
-        let (ours, OtherEnd(theirs)) = Lane::new().unwrap();
-        (ours, Lane::try_from(Vec::from(theirs)).unwrap())
+    fn ends() -> (Connection, Connection) {
+        let (ours, OtherEnd(theirs)) = Connection::new().unwrap();
+        (ours, Connection::try_from(Vec::from(theirs)).unwrap())
     }
 
-    fn heard<T: DeserializeOwned>(lane: &mut Lane) -> T {
-        match lane.hear().unwrap() {
+    fn heard<T: DeserializeOwned>(connection: &mut Connection) -> T {
+        match connection.hear().unwrap() {
             Heard::Message(message, _) => message,
             _ => panic!("nothing came"),
         }
@@ -184,9 +190,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_without_its_two_descriptors_is_none() {
-        let (_lane, OtherEnd([socket, memory])) = Lane::new().unwrap();
-        assert!(Lane::try_from(vec![socket]).is_err());
-        assert!(Lane::try_from(vec![memory]).is_err());
+    fn a_connection_without_its_two_descriptors_is_none() {
+        let (_connection, OtherEnd([socket, memory])) = Connection::new().unwrap();
+        assert!(Connection::try_from(vec![socket]).is_err());
+        assert!(Connection::try_from(vec![memory]).is_err());
     }
 }
