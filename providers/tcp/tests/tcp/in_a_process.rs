@@ -10,6 +10,7 @@ mod features;
 mod hostile;
 mod peer;
 mod pipes;
+mod secrets;
 mod silent;
 mod takeover;
 mod tls;
