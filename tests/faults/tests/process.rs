@@ -269,6 +269,8 @@ fn what_it_may_not_do_it_cannot_do() {
             let host = Host::new("", &[&format!("ARGUMENT=\"{argument}\"")]);
             let error = host.read(&format!("read/{deed}")).expect_err(deed);
             assert_eq!(error.code(), code, "{deed} {argument}: {}", error.chain());
+            // What a filter refused says what would be allowed.
+            assert_eq!(error.chain().contains("(its process may "), code == Code::EPERM, "{}", error.chain());
             assert_eq!(host.read("none").expect("it goes on"), 8);
         }
         assert!(!outside.exists());

@@ -5,7 +5,7 @@ use super::death::Death;
 use super::inners::Inners;
 use super::launch::{LaunchFailure, Launched, Orphan, launch};
 use super::socket::Socket;
-use super::wire::{FileId, ToProcess, ToSupervisor};
+use super::wire::{Failure, FileId, ToProcess, ToSupervisor};
 use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -41,8 +41,7 @@ pub(super) struct Child {
     /// Of open files, and of calls on names.
     contexts: Mutex<HashMap<FileId, Context>>,
     pub(super) inners: Inners,
-    /// The schemes that it may have its host open.
-    pub(super) may_open: Vec<String>,
+    pub(super) walls: Walls,
     last_file: AtomicU64,
     /// The process of the host that started it.
     forks: u32,
@@ -74,7 +73,7 @@ impl Child {
             connections: Mutex::default(),
             contexts: Mutex::default(),
             inners: Inners::default(),
-            may_open: walls.open.clone(),
+            walls: walls.clone(),
             last_file: AtomicU64::new(0),
             forks,
         });
@@ -87,6 +86,16 @@ impl Child {
             return Err(Error::new(Code::EPERM, PARENTS_INSTANCE));
         }
         if self.death.has_come() { Err(self.death.of_call()) } else { Ok(()) }
+    }
+
+    /// What a call failed with. EPERM is what a filter answers: so it says what the process may do. (EACCES may
+    /// be a file's mode, or a server's word.)
+    pub(super) fn failed(&self, failure: Failure) -> Error {
+        let may = match Code::from_raw(failure.code.into()) {
+            Code::EPERM => format!("{} (its process {})", failure.text, self.walls),
+            _ => failure.text,
+        };
+        Failure { text: may, ..failure }.into()
     }
 
     /// Says something on the control socket.

@@ -133,7 +133,7 @@ impl<'p> Lent<'p> {
             return Err(self.broken("a reply has a descriptor too many, or lacks one"));
         }
         match reply {
-            Reply::Failed(failure) => Err(failure.into()),
+            Reply::Failed(failure) => Err(self.child.failed(failure)),
             reply => Ok((reply, descriptors.pop())),
         }
     }

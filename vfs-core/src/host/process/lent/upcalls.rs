@@ -60,7 +60,7 @@ impl<'a> Layer<'a> {
         let host = child.host.get().ok_or_else(crate::provider::busy_in_start)?;
         let descriptor = Descriptor::parse(&request.descriptor)?;
         let scheme = descriptor.scheme().to_ascii_lowercase();
-        if !child.may_open.contains(&scheme) {
+        if !child.walls.open.contains(&scheme) {
             let text = format!(
                 "open {descriptor}: a provider in a process may not have its host open `{scheme}:`: add open = [\"{scheme}\"] to its `may`"
             );
