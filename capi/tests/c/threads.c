@@ -16,7 +16,9 @@ struct waiting {
 static void *reads(void *arg) {
     struct waiting *waiting = (struct waiting *)arg;
     char byte;
-    waiting->result = zvfs_handle_read(waiting->handle, &byte, 1, &waiting->error);
+    do { /* until_busy may have had the handle just then */
+        waiting->result = zvfs_handle_read(waiting->handle, &byte, 1, &waiting->error);
+    } while (waiting->result == -ZVFS_EBUSY);
     return NULL;
 }
 
