@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use vfs_core::{Code, Events};
 
 /// The head start of one address before the next: RFC 8305, section 5.
-const HEAD_START: Duration = Duration::from_millis(250);
+pub const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Connects to the first of these addresses that answers. Each has passed the policy.
 ///
@@ -34,7 +34,7 @@ fn dial_one(address: SocketAddr, waiting: Waiting<'_>) -> Attempt<OwnedFd> {
 }
 
 /// The families in turn, beginning with the resolver's first; within one its order stays.
-fn in_turn(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+pub fn in_turn(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut ours, mut others) = (
         addresses.iter().filter(|address| address.is_ipv6() == first),
@@ -147,7 +147,7 @@ fn cannot(errno: Errno) -> Failure {
 }
 
 /// Why an address could not be connected to.
-fn refused(address: SocketAddr, errno: Errno) -> Failure {
+pub fn refused(address: SocketAddr, errno: Errno) -> Failure {
     use crate::failure::{Retry, code};
     let retry = match errno {
         Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ACCESS | Errno::PERM => Retry::No,

@@ -3,16 +3,21 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `address` | which addresses an operator allows |
+//! | `origin`, `hosts`, `policy` | a server; lists of hosts; where connections may go |
 //! | `resolve`, `dial`, `socket` | names to addresses; the first of several addresses that answers; TCP sockets that never block |
 //! | `waiting` | waiting as a caller, in the wait of its context |
 //! | `failure` | why an attempt failed, and whether another one may help |
-//! | `pem`, `certificate` | an operator's certificates and private keys, in files; why a certificate was not accepted |
+//! | `pem`, `certificate`, `tls` | an operator's certificates and private keys, in files; why a certificate was not accepted; TLS to a server |
 
 pub mod address;
 pub mod certificate;
 pub mod dial;
 pub mod failure;
+pub mod hosts;
+pub mod origin;
 pub mod pem;
+pub mod policy;
 pub mod resolve;
 pub mod socket;
+pub mod tls;
 pub mod waiting;

@@ -20,7 +20,7 @@ use crate::client::pool::Pool;
 use crate::client::workers::Workers;
 use crate::settings::proxy::Proxy;
 use crate::settings::{Config, Tuning};
-use crate::target::{Origin, Target};
+use crate::target::Target;
 use crate::wire;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
@@ -32,6 +32,7 @@ use std::sync::Arc;
 use vfs_core::Code;
 use zvfs_net::dial::dial;
 use zvfs_net::failure::{Attempt, Failure, Retry};
+use zvfs_net::origin::Origin;
 use zvfs_net::resolve::Resolver;
 use zvfs_net::socket;
 use zvfs_net::waiting::Waiting;
@@ -237,7 +238,7 @@ impl Client {
             Some(proxy) => self.tunnel(proxy, socket, target, caller, waiting)?,
             None => socket,
         };
-        let mut session = Session::new(self.config.tls.connect(&origin.host)?);
+        let mut session = Session::new(&self.config.tls, &origin.host)?;
         session
             .handshake(socket.as_fd(), waiting.for_what("end of the TLS handshake"))
             .map_err(|failure| failure.context(&origin.to_string()))?;
@@ -247,19 +248,7 @@ impl Client {
     /// Connects to an origin's own server, at an address that the policy allows.
     fn reach(&self, origin: &Origin, waiting: Waiting<'_>) -> Attempt<OwnedFd> {
         let found = self.resolver.addresses(&origin.host, origin.port, waiting)?;
-        let mut refusal = None;
-        let allowed = |address: &SocketAddr| match self.config.policy.addresses.check(address.ip()) {
-            Ok(()) => true,
-            Err(failure) => {
-                refusal = Some(failure);
-                false
-            }
-        };
-        let addresses: Vec<SocketAddr> = found.into_iter().filter(allowed).collect();
-        match refusal {
-            Some(refusal) if addresses.is_empty() => Err(refusal),
-            _ => connect(&addresses, waiting),
-        }
+        connect(&self.config.policy.allowed(found)?, waiting)
     }
 
     /// Connects to a proxy. What the URL itself says of an address is looked at; what the proxy finds is its own affair.

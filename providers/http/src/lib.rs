@@ -104,19 +104,14 @@
 //! | `namespace` | stat, remove; what is no file |
 //! | `client` | requests and what comes of them: redirects, attempts, statuses, the least rate, kept connections |
 //! | `wire` | HTTP/1.1 on a connection, by `httparse`: heads, bodies, ranges, TLS. A broken answer is refused here |
-//! | `tls`, `certificate` | TLS, by rustls; its errors in words |
 
-mod certificate;
 mod client;
-mod hosts;
 mod instance;
 mod namespace;
-mod policy;
 mod provider;
 mod reader;
 mod settings;
 mod target;
-mod tls;
 mod wire;
 mod writer;
 

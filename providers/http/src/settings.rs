@@ -4,16 +4,14 @@ pub mod credentials;
 pub mod headers;
 pub mod proxy;
 
-use crate::hosts::Hosts;
-use crate::policy::Policy;
 use crate::settings::credentials::Credentials;
 use crate::settings::headers::{Headers, SecretHeaders};
 use crate::settings::proxy::Proxies;
-use crate::tls::Tls;
 use std::fmt;
 use std::time::Duration;
 use vfs_core::{Result, Scope, Setting, SettingKind, Settings};
-use zvfs_net::address::Addresses;
+use zvfs_net::policy::{self, Policy};
+use zvfs_net::tls::{self, Tls};
 
 /// Without a limit a silent server would hold its caller for ever.
 const TIME_LEAST: i64 = 1_000_000;
@@ -35,7 +33,7 @@ pub fn schema() -> Vec<Setting> {
     let number = |name: &str, default: &str, help: &str| {
         Setting::new(name, SettingKind::Integer, help).default_value(default)
     };
-    vec![
+    let mut schema = vec![
         time(
             "connect-timeout",
             "15s",
@@ -56,9 +54,6 @@ pub fn schema() -> Vec<Setting> {
         text("proxy", "http://host:port of a proxy; https goes through it by CONNECT"),
         text("no-proxy", "hosts to reach without the proxy: host[:port], *.domain, address/bits").list(),
         text("proxy-credentials", "user:password for the proxy").secret(),
-        Setting::new("ca-file", SettingKind::Path, "certificates, in PEM, of the authorities to trust instead of the system's"),
-        Setting::new("client-cert", SettingKind::Path, "this side's certificate, in PEM, for servers that ask for one; with `client-key`"),
-        Setting::new("client-key", SettingKind::Path, "the private key of that certificate, in PEM, in a file that nobody else can read").private(),
         text("bearer", "token for the servers in `credentials-for`").secret(),
         text("basic", "user:password for the servers in `credentials-for`").secret(),
         text(
@@ -96,14 +91,10 @@ pub fn schema() -> Vec<Setting> {
             .range(AHEAD_SIZE)
             .default_value("4m")
             .scope(both),
-        text("allowed-hosts", "hosts that may be reached: [http://|https://]host[:port], *.domain, address/bits; default: all").list(),
-        text(
-            "addresses",
-            "addresses that may be dialled; no-link-local also excludes metadata services",
-        )
-        .values(Addresses::NAMES)
-        .default_value("no-link-local"),
-    ]
+    ];
+    schema.extend(tls::settings());
+    schema.extend(policy::settings());
+    schema
 }
 
 /// What holds for every request of an instance.
@@ -167,14 +158,13 @@ impl Config {
     /// # Errors
     /// EINVAL: a value that cannot be. ENOENT, EACCES: a file that cannot be read.
     pub fn new(settings: &Settings) -> Result<Config> {
-        let hosts = Hosts::parse("allowed-hosts", settings.texts("allowed-hosts"))?;
-        let addresses = settings.text("addresses").and_then(Addresses::of_name).unwrap_or_default();
+        let policy = Policy::new(settings)?;
         Ok(Config {
-            credentials: Credentials::new(settings, &hosts)?,
-            secret_headers: SecretHeaders::new(settings, &hosts)?,
-            policy: Policy { hosts, addresses },
+            credentials: Credentials::new(settings, &policy.hosts)?,
+            secret_headers: SecretHeaders::new(settings, &policy.hosts)?,
+            policy,
             proxies: Proxies::new(settings)?,
-            tls: Tls::new(settings)?,
+            tls: Tls::new(settings, &[b"http/1.1"])?,
             connections: number(settings, "connections").unwrap_or(8),
             tuning: Tuning::default().with(settings)?,
         })
@@ -265,8 +255,9 @@ fn checked(scope: Scope, pairs: &[(&str, &str)]) -> Result<Settings> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Origin;
     use vfs_core::Code;
+    use zvfs_net::address::Addresses;
+    use zvfs_net::origin::Origin;
 
     fn config(pairs: &[(&str, &str)]) -> Result<Config> {
         Config::new(&checked(Scope::OPERATOR, pairs)?)

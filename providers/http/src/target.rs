@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
-use std::net::IpAddr;
-use url::{Host, Url};
+use url::Url;
 use vfs_core::{Code, Error, Request, Result, Shown};
 use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::origin::Origin;
 
 /// A URL of http or https.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,17 +14,6 @@ pub struct Target {
     url: Url,
     /// `Basic ...` of the URL's own user and password.
     credentials: Option<String>,
-}
-
-/// Where connections go: two URLs of one origin may share them, and credentials.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin {
-    /// https.
-    pub secure: bool,
-    /// A name, or an address without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
 }
 
 impl Target {
@@ -97,14 +86,7 @@ impl Target {
 
     /// Where connections go.
     pub fn origin(&self) -> Origin {
-        let host = match self.url.host() {
-            Some(Host::Domain(name)) => name.to_owned(),
-            Some(Host::Ipv4(address)) => address.to_string(),
-            Some(Host::Ipv6(address)) => address.to_string(),
-            None => String::new(), // `new` saw one
-        };
-        let port = self.url.port_or_known_default().unwrap_or(0);
-        Origin { secure: self.is_secure(), host, port }
+        Origin::of(&self.url, self.is_secure(), 0)
     }
 
     /// What a request's first line names: path and query.
@@ -152,21 +134,6 @@ impl fmt::Display for Target {
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Target({self})")
-    }
-}
-
-impl Origin {
-    /// The host, if it is an address.
-    pub fn address(&self) -> Option<IpAddr> {
-        self.host.parse().ok()
-    }
-}
-
-impl fmt::Display for Origin {
-    /// `host:port`, as CONNECT and messages have it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Origin { host, port, .. } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 

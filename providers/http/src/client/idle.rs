@@ -5,12 +5,12 @@
 //! from its next byte on.
 
 use crate::client::stream::Stream;
-use crate::target::Origin;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+use zvfs_net::origin::Origin;
 
 /// Idle answers of one file: one for each of a few places that are read on.
 const STREAMS_MAX: usize = 4;

@@ -1,9 +1,9 @@
 //! Connections kept open for the next request to the same origin.
 
-use crate::target::Origin;
 use crate::wire::connection::Connection;
 use parking_lot::Mutex;
 use std::time::Duration;
+use zvfs_net::origin::Origin;
 
 /// Servers close one that lies idle after 5 s to 75 s; a request on one that is being closed is lost.
 const IDLE_MAX: Duration = Duration::from_secs(60);

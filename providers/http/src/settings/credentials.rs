@@ -1,8 +1,9 @@
 //! Credentials that the operator gives for servers.
 
-use crate::hosts::Hosts;
-use crate::target::{Origin, basic};
+use crate::target::basic;
 use vfs_core::{Code, Error, Result, Settings};
+use zvfs_net::hosts::Hosts;
+use zvfs_net::origin::Origin;
 
 /// Secrets for servers, and for which.
 #[derive(Clone, Default)]

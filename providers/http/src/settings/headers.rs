@@ -1,10 +1,10 @@
 //! Further fields of a request, as an operator or an opener gives them.
 
-use crate::hosts::Hosts;
-use crate::target::Origin;
 use std::fs::File;
 use std::io::Read;
 use vfs_core::{Code, Error, Result, Settings};
+use zvfs_net::hosts::Hosts;
+use zvfs_net::origin::Origin;
 
 /// More than any server takes.
 const FILE_MAX: u64 = 64 << 10;

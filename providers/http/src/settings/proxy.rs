@@ -4,11 +4,11 @@
 //! the proxy looks up: which addresses those may have is for the proxy to say. Addresses written into a URL, and the list
 //! of allowed hosts, are looked at all the same.
 
-use crate::hosts::Hosts;
 use crate::settings::credentials::user_and_password;
-use crate::target::Origin;
 use url::Url;
 use vfs_core::{Code, Error, Result, Settings};
+use zvfs_net::hosts::Hosts;
+use zvfs_net::origin::Origin;
 
 /// The proxy, and who is reached without it.
 #[derive(Clone, Default)]

@@ -254,12 +254,12 @@ fn length(line: &[u8]) -> Attempt<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Origin;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::OwnedFd;
     use std::time::Duration;
     use vfs_core::Control;
+    use zvfs_net::origin::Origin;
 
     /// A connection on which these bytes come, and then the end.
     fn connection(bytes: &[u8]) -> Connection {

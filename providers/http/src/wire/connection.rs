@@ -1,12 +1,12 @@
 //! A connection to a server: plain or TLS, and what was received of it beyond what has been read.
 
-use crate::target::Origin;
 use crate::wire::session::Session;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Events};
 use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::origin::Origin;
 use zvfs_net::socket;
 use zvfs_net::waiting::Waiting;
 

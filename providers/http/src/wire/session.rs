@@ -1,6 +1,5 @@
 //! One connection's TLS. Records are decrypted where they arrived, so that a body is copied once on its way to its reader.
 
-use crate::certificate;
 use rustls::Error as TlsError;
 use rustls::client::UnbufferedClientConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
@@ -9,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use vfs_core::{Code, Events};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::socket;
+use zvfs_net::tls::{Tls, of_tls, server_name};
 use zvfs_net::waiting::Waiting;
 
 /// What is received at once: some records. A handshake's largest message fits too.
@@ -48,9 +48,15 @@ enum Step {
 }
 
 impl Session {
-    /// Begins TLS.
-    pub fn new(connection: UnbufferedClientConnection) -> Session {
-        Session {
+    /// Begins TLS with a host.
+    ///
+    /// # Errors
+    /// EPROTO: not a name that a certificate can have. ENOENT: no authorities are known.
+    pub fn new(tls: &Tls, host: &str) -> Attempt<Session> {
+        let config = tls.config().map_err(|error| Failure::new(error.code(), error.chain()))?;
+        let connection =
+            UnbufferedClientConnection::new(config, server_name(host)?).map_err(|error| meaning(&error))?;
+        Ok(Session {
             connection,
             incoming: vec![0; INCOMING].into_boxed_slice(),
             from: 0,
@@ -61,7 +67,7 @@ impl Session {
             delivered: 0,
             ended: false,
             failed: None,
-        }
+        })
     }
 
     /// Makes the handshake.
@@ -315,5 +321,5 @@ fn keep(
 
 /// What an error of TLS is to a request.
 fn meaning(error: &TlsError) -> Failure {
-    Failure::protocol(certificate::of_tls(error))
+    Failure::protocol(of_tls(error))
 }

@@ -1,8 +1,12 @@
 //! Whom servers are trusted by, and who we are to those that ask.
 
-use crate::certificate;
+mod reason;
+
+pub use reason::of_tls;
+
+use crate::failure::{Attempt, Failure};
+use crate::pem::{self, Identity};
 use parking_lot::Mutex;
-use rustls::client::UnbufferedClientConnection;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -10,9 +14,7 @@ use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use vfs_core::{Code, Error, Result, Settings};
-use zvfs_net::failure::{Attempt, Failure};
-use zvfs_net::pem::{self, Identity};
+use vfs_core::{Code, Error, Result, Setting, SettingKind, Settings};
 
 /// Where systems keep the certificates of their authorities, in one file: Debian and Alpine, Fedora, SUSE, the BSDs. No
 /// variable of the environment moves it: in a set-uid program that would let its caller choose whom to trust.
@@ -24,8 +26,27 @@ const SYSTEM_ROOTS: [&str; 5] = [
     "/etc/ssl/cert.pem",
 ];
 
+/// The settings of [`Tls::new`].
+pub fn settings() -> [Setting; 3] {
+    let path = |name, help| Setting::new(name, SettingKind::Path, help);
+    [
+        path("ca-file", "certificates, in PEM, of the authorities to trust instead of the system's"),
+        path(
+            "client-cert",
+            "this side's certificate, in PEM, for servers that ask for one; with `client-key`",
+        ),
+        path(
+            "client-key",
+            "the private key of that certificate, in PEM, in a file that nobody else can read",
+        )
+        .private(),
+    ]
+}
+
 /// What an instance needs for TLS.
 pub struct Tls {
+    /// The protocols to offer (ALPN), the best first; none: the server is not asked.
+    protocols: &'static [&'static [u8]],
     /// Of `ca-file`; `None`: the system's.
     roots: Option<Arc<RootCertStore>>,
     identity: Option<Identity>,
@@ -38,7 +59,7 @@ impl Tls {
     ///
     /// # Errors
     /// EINVAL: a certificate without its key, or a file that is not what it should be. ENOENT and the like: it cannot be read.
-    pub fn new(settings: &Settings) -> Result<Tls> {
+    pub fn new(settings: &Settings, protocols: &'static [&'static [u8]]) -> Result<Tls> {
         let roots = match settings.path("ca-file") {
             Some(path) => Some(Arc::new(pem::roots("ca-file", path)?)),
             None => None,
@@ -51,26 +72,18 @@ impl Tls {
                 return Err(Error::new(Code::EINVAL, text));
             }
         };
-        let tls = Tls { roots, identity, config: Mutex::new(None) };
+        let tls = Tls { protocols, roots, identity, config: Mutex::new(None) };
         if tls.roots.is_some() {
             tls.config()?; // a key that doesn't fit its certificate shows at once
         }
         Ok(tls)
     }
 
-    /// Begins a connection to a host.
+    /// What every connection begins with.
     ///
     /// # Errors
-    /// EPROTO: not a name that a certificate can have. ENOENT: no authorities are known.
-    pub fn connect(&self, host: &str) -> Attempt<UnbufferedClientConnection> {
-        let config = self.config().map_err(|error| Failure::new(error.code(), error.chain()))?;
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Failure::protocol(format!("no certificate can be for the name {host}")))?;
-        UnbufferedClientConnection::new(config, name)
-            .map_err(|error| Failure::protocol(certificate::of_tls(&error)))
-    }
-
-    fn config(&self) -> Result<Arc<ClientConfig>> {
+    /// ENOENT: no authorities are known. EINVAL: the certificate and its key do not fit.
+    pub fn config(&self) -> Result<Arc<ClientConfig>> {
         let mut config = self.config.lock();
         if let Some(config) = &*config {
             return Ok(config.clone());
@@ -79,7 +92,7 @@ impl Tls {
             Some(roots) => roots.clone(),
             None => Arc::new(system_roots()?),
         };
-        let unusable = |error: rustls::Error| Error::new(Code::EINVAL, certificate::of_tls(&error));
+        let unusable = |error: rustls::Error| Error::new(Code::EINVAL, of_tls(&error));
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
@@ -90,9 +103,18 @@ impl Tls {
                 .with_client_auth_cert(chain.clone(), key.clone_key())
                 .map_err(|error| unusable(error).context("settings `client-cert` and `client-key`"))?,
         };
-        made.alpn_protocols = vec![b"http/1.1".to_vec()];
+        made.alpn_protocols = self.protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(config.insert(Arc::new(made)).clone())
     }
+}
+
+/// The name that a server's certificate has to be for.
+///
+/// # Errors
+/// EPROTO: not a name that a certificate can have.
+pub fn server_name(host: &str) -> Attempt<ServerName<'static>> {
+    ServerName::try_from(host.to_owned())
+        .map_err(|_| Failure::protocol(format!("no certificate can be for the name {host}")))
 }
 
 impl fmt::Debug for Tls {

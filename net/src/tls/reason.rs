@@ -1,8 +1,8 @@
 //! What errors of TLS and of certificates mean, in words that say what to do: the libraries' own are made for
 //! their programmers.
 
+use crate::certificate::{is_authority, reason, reason_there};
 use rustls::{AlertDescription as Alert, CertificateError, Error, InconsistentKeys, PeerIncompatible};
-use zvfs_net::certificate::{is_authority, reason, reason_there};
 
 /// How an `openssl req -x509` makes one that is its own authority and yet a server's.
 const NOT_AN_AUTHORITY: &str = "-addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:<host>";
@@ -18,7 +18,7 @@ pub fn of_tls(error: &Error) -> String {
             "TLS: an unexpected message".to_owned()
         }
         Error::InvalidMessage(_) | Error::PeerSentOversizedRecord => {
-            "its answer is not TLS: is it a port for http, or another protocol?".to_owned()
+            "its answer is not TLS: is it a port without TLS, or of another protocol?".to_owned()
         }
         Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
             "it speaks neither TLS 1.2 nor 1.3".to_owned()
@@ -28,7 +28,7 @@ pub fn of_tls(error: &Error) -> String {
         }
         Error::PeerMisbehaved(_) => "TLS: it breaks the protocol".to_owned(),
         Error::DecryptError => "TLS: the data was changed on the way".to_owned(),
-        Error::NoApplicationProtocol => "it does not speak HTTP/1.1 over TLS".to_owned(),
+        Error::NoApplicationProtocol => "it does not speak this protocol over TLS".to_owned(),
         Error::FailedToGetCurrentTime | Error::FailedToGetRandomBytes => {
             "TLS: the system's clock or random bytes are not available".to_owned()
         }
@@ -92,7 +92,7 @@ fn of_alert(alert: Alert) -> String {
             "it has no version or cipher of TLS in common with this side, or wants a certificate".to_owned()
         }
         Alert::UnrecognisedName => "it serves no such name over TLS".to_owned(),
-        Alert::NoApplicationProtocol => "it does not speak HTTP/1.1 over TLS".to_owned(),
+        Alert::NoApplicationProtocol => "it does not speak this protocol over TLS".to_owned(),
         Alert::InternalError => "it had an internal error in the TLS handshake".to_owned(),
         alert => match reason_there(alert, "server") {
             Some(why) => refused(&why),

@@ -1,10 +1,10 @@
 //! Lists of hosts, as an operator writes them.
 
-use crate::target::Origin;
+use crate::address::within;
+use crate::origin::Origin;
+use crate::socket::is_loopback;
 use std::net::IpAddr;
 use vfs_core::{Code, Error, Result};
-use zvfs_net::address::within;
-use zvfs_net::socket::is_loopback;
 
 /// A list of hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,10 +150,10 @@ impl Name {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Target;
+    use url::Url;
 
     fn origin(url: &str) -> Origin {
-        Target::parse(url).unwrap().origin()
+        Origin::of(&Url::parse(url).unwrap(), url.starts_with("https"), 0)
     }
 
     fn hosts(texts: &[&str]) -> Hosts {
