@@ -7,23 +7,23 @@
 //! | `wait` | calls that may block, on threads of their own, never longer than a limit |
 //! | `program` | programs that are run, never longer than a limit; what Cargo built for this test; what this one holds |
 //! | `port`, `fifo`, `terminal` | ports of this machine that nobody listens at; FIFOs; terminals |
-//! | `provider` | the program that runs a provider in a process, built if need be |
+//! | `executable` | programs of this project, built if need be |
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
+mod executable;
 mod fifo;
 mod fuzz;
 mod port;
 mod program;
-mod provider;
 mod skips;
 mod terminal;
 mod wait;
 
+pub use executable::{command, have_walls, provider_process};
 pub use fifo::fifo;
 pub use fuzz::{Fuzz, Random, Target};
 pub use port::free_port;
 pub use program::{built, collect, ends, library, providers, resident, run, succeeded};
-pub use provider::{have_walls, provider_process};
 pub use skips::{find, have, skip, summary};
 pub use terminal::terminal;
 pub use wait::{LIMIT, bounded, eventually, in_thread, waits_until, within};
