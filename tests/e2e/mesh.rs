@@ -4,70 +4,28 @@
 
 #[path = "support/broker.rs"]
 mod broker;
+#[path = "support/machines.rs"]
+mod machines;
+#[path = "support/sort.rs"]
+mod sort;
 mod support;
 
 use broker::{Broker, secret_file};
+use machines::Machines;
 use rustix::process::Signal;
+use sort::{MAPPERS, REDUCERS, all_nodes, all_succeed, assert_sorted, job, manifests, run_under, start_node};
 use std::fs;
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use support::{Done, Folder, Started, WASM_TOOLS, bare, copy_example, repository, run, under};
-use zvfs_test_support::{eventually, have, skip};
+use std::process::Command;
+use support::{Folder, Started, bare, repository, run, under};
+use zvfs_test_support::eventually;
 
-const MAPPERS: [&str; 4] = ["m1", "m2", "m3", "m4"];
-const REDUCERS: [&str; 3] = ["r1", "r2", "r3"];
 const SECRET: &str = "a secret of more than sixteen bytes\n";
 /// The least that a pipe may hold: each mapper waits for each reducer.
 const NARROW: &str = "window = \"64k\"";
 
-/// A copy of examples/jobs/sort with its guests built and its records made; `None`: nothing to build them with.
-fn job() -> Option<Folder> {
-    let folder = Folder::needing(&WASM_TOOLS)?;
-    copy_example("jobs/sort", folder.path());
-    for guest in ["mapper", "reducer"] {
-        let mut clang = Command::new("clang");
-        clang.args(["--target=wasm32-wasi", "-O2", "-o", &folder.at(&format!("{guest}.wasm"))]);
-        clang.arg(folder.at(&format!("{guest}.c")));
-        run(clang).succeeded();
-    }
-    let mut sh = Command::new("sh");
-    sh.arg(folder.at("records.sh"));
-    run(sh).succeeded();
-    Some(folder)
-}
-
-/// The manifests of some nodes.
-fn manifests(folder: &Folder, nodes: &[&str]) -> Vec<String> {
-    nodes.iter().map(|node| folder.at(&format!("{node}.manifest"))).collect()
-}
-
-fn all_nodes() -> Vec<&'static str> {
-    [&MAPPERS[..], &REDUCERS[..]].concat()
-}
-
-/// Checks that the reducers' outputs, one after the other, are all records in order.
-#[track_caller]
-fn assert_sorted(folder: &Folder) {
-    let read = |name: String| fs::read_to_string(folder.at(&name)).unwrap();
-    let parts: Vec<String> = (1..=MAPPERS.len()).map(|at| read(format!("part-{at}.txt"))).collect();
-    let mut records: Vec<&str> = parts.iter().flat_map(|part| part.lines()).collect();
-    assert_eq!(records.len(), 40_000);
-    records.sort_unstable();
-    let sorted: Vec<String> = (1..=REDUCERS.len()).map(|at| read(format!("sorted-{at}.txt"))).collect();
-    assert!(sorted.iter().all(|share| share.len() > 64 << 10), "no reducer is idle");
-    assert!(sorted.concat() == records.join("\n") + "\n");
-}
-
 /// The file of an operator who sets this for netpipes.
 fn operator(folder: &Folder, name: &str, settings: &str) -> String {
     folder.operator(name, &format!("[provider.file]\n[provider.tcp]\nsettings = {{ {settings} }}"))
-}
-
-/// `zvfs run` under an operator's file.
-fn run_under(file: &str, arguments: &[String]) -> Command {
-    let mut command = under(file, &["run"]);
-    command.args(arguments);
-    command
 }
 
 /// Starts `zvfs broker`.
@@ -75,19 +33,6 @@ fn start_broker(folder: &Folder, log: &str, address: &str, secret: &str) -> Brok
     let mut command = bare();
     command.args(["-v", "broker", "--listen", address, "--secret-file", secret]);
     Broker::start(command, folder, log)
-}
-
-/// Starts one node's run.
-fn start_node(mut command: Command) -> Started {
-    Started::new(command.stdin(Stdio::null()))
-}
-
-#[track_caller]
-fn all_succeed(nodes: Vec<(&str, Started)>) {
-    let done: Vec<(&str, Done)> = nodes.into_iter().map(|(node, started)| (node, started.end())).collect();
-    for (node, done) in done {
-        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{node}: {done:?}");
-    }
 }
 
 #[test]
@@ -180,87 +125,6 @@ fn a_broker_that_is_killed_and_started_again_breaks_nothing() {
     let log = broker.log();
     assert!(log.contains("match \"m1>r1\""), "{log}");
     assert!(!log.contains("match \"m2>"), "a direct pipe needs no broker any more: {log}");
-}
-
-/// Machines: namespaces, on one of two networks each. The broker's, `hub`, is on both; no way leads from one to the other.
-struct Machines {
-    prefix: String,
-    names: Vec<String>,
-}
-
-impl Machines {
-    /// Sets them up, each with the number of its network, 0 or 1; `None`: this system does not let us.
-    fn new(list: &[(&str, u8)]) -> Option<Machines> {
-        if !have(&["ip"]) {
-            return None;
-        }
-        // Two tests of one process have machines of their own.
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let prefix = format!("zvfs{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut machines = Machines { prefix, names: Vec::new() };
-        let hub = machines.add("hub");
-        let mut steps = vec![format!("netns add {hub}"), format!("-n {hub} link set lo up")];
-        for network in [0, 1] {
-            let bridge = format!("br{network}");
-            steps.extend([
-                format!("-n {hub} link add {bridge} type bridge"),
-                format!("-n {hub} addr add {}/24 dev {bridge}", Machines::hub(network)),
-                format!("-n {hub} link set {bridge} up"),
-            ]);
-        }
-        for (at, (name, network)) in list.iter().enumerate() {
-            let machine = machines.add(name);
-            steps.extend([
-                format!("netns add {machine}"),
-                format!("-n {machine} link set lo up"),
-                format!("-n {machine} link add eth0 type veth peer name port{at} netns {hub}"),
-                format!("-n {machine} addr add 10.97.{network}.{}/24 dev eth0", at + 2),
-                format!("-n {machine} link set eth0 up"),
-                format!("-n {hub} link set port{at} master br{network}"),
-                format!("-n {hub} link set port{at} up"),
-            ]);
-        }
-        for step in steps {
-            let done = Command::new("ip").args(step.split(' ')).output().unwrap();
-            if !done.status.success() {
-                let why = String::from_utf8_lossy(&done.stderr);
-                skip(format_args!("no network namespaces here: ip {step}: {why}"));
-                return None;
-            }
-        }
-        Some(machines)
-    }
-
-    fn add(&mut self, name: &str) -> String {
-        self.names.push(self.name(name));
-        self.name(name)
-    }
-
-    fn name(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-
-    /// The broker's address on a network.
-    fn hub(network: u8) -> String {
-        format!("10.97.{network}.1")
-    }
-
-    /// A command as it runs on one of them.
-    fn on(&self, name: &str, command: &Command) -> Command {
-        let mut inside = Command::new("ip");
-        inside.args(["netns", "exec", &self.name(name)]).arg(command.get_program()).args(command.get_args());
-        inside.env_remove("ZVFS_CONFIG");
-        inside
-    }
-}
-
-impl Drop for Machines {
-    fn drop(&mut self) {
-        for name in &self.names {
-            // It may not have come to be.
-            let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
-        }
-    }
 }
 
 /// Runs the job on these machines, a node each. Returns the broker's log, or `None` where that is impossible.
