@@ -7,7 +7,6 @@ pub mod idle;
 pub mod least_rate;
 pub mod pool;
 pub mod redirect;
-pub mod retry;
 pub mod status;
 pub mod stream;
 pub mod workers;

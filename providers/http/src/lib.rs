@@ -92,7 +92,7 @@
 //! | it was lost, after the attempts | ECONNRESET |
 //! | silence beyond a limit, after the attempts; slower than `least-rate`; of an upload | ETIMEDOUT; ECONNRESET |
 //!
-//! New connections, waiting as a caller and why an attempt failed are the crate `zvfs-net`'s.
+//! New connections, waiting as a caller, why an attempt failed and when another one follows are the crate `zvfs-net`'s.
 //!
 //! | Module | What it is |
 //! |---|---|

@@ -4,7 +4,6 @@ mod collection;
 
 use crate::client::Client;
 use crate::client::caller::Caller;
-use crate::client::retry::{Budget, persist};
 use crate::client::status;
 use crate::reader::object::Object;
 use crate::wire::range::Span;
@@ -12,6 +11,7 @@ use crate::wire::request::{HttpRequest, Method, Place};
 use std::sync::Arc;
 use vfs_core::{Code, Stat};
 use zvfs_net::failure::{Attempt, Retry};
+use zvfs_net::retry::{Budget, persist};
 
 /// What is known of an object, by asking for its first bytes.
 ///

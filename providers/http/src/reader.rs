@@ -11,7 +11,6 @@ use crate::client::Client;
 use crate::client::caller::Caller;
 use crate::client::idle::FileAnswers;
 use crate::client::least_rate::{LeastRate, too_slow};
-use crate::client::retry::{Budget, persist};
 use crate::client::stream::Stream;
 use crate::reader::history::ReadHistory;
 use crate::reader::object::Object;
@@ -23,6 +22,7 @@ use std::io::SeekFrom;
 use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Error, File, OpenFlags, Result, Stat};
 use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::retry::{Budget, persist};
 
 /// A gap that is read over rather than asked around: less than a round trip brings.
 const SKIP_MAX: u64 = 256 << 10;

@@ -11,6 +11,7 @@ use std::fmt;
 use std::time::Duration;
 use vfs_core::{Result, Scope, Setting, SettingKind, Settings};
 use zvfs_net::policy::{self, Policy};
+use zvfs_net::retry::Retries;
 use zvfs_net::tls::{self, Tls};
 
 /// Without a limit a silent server would hold its caller for ever.
@@ -130,12 +131,8 @@ pub struct Tuning {
     pub least_rate: u64,
     /// What that is looked at over.
     pub least_rate_time: Duration,
-    /// Attempts after a failure.
-    pub retries: u32,
-    /// The pause before the second attempt.
-    pub retry_delay: Duration,
-    /// The longest one.
-    pub retry_delay_max: Duration,
+    /// After a failure.
+    pub retries: Retries,
     /// Redirects that are followed.
     pub redirects: u32,
     /// Further fields.
@@ -190,9 +187,7 @@ impl Default for Tuning {
             expect_timeout: Duration::from_secs(1),
             least_rate: 100,
             least_rate_time: Duration::from_secs(60),
-            retries: 5,
-            retry_delay: Duration::from_millis(200),
-            retry_delay_max: Duration::from_secs(60),
+            retries: Retries::default(),
             redirects: 10,
             headers: Headers::default(),
             trust_ranges: false,
@@ -216,12 +211,12 @@ impl Tuning {
             ("stall-timeout", &mut self.stall_timeout),
             ("expect-timeout", &mut self.expect_timeout),
             ("least-rate-time", &mut self.least_rate_time),
-            ("retry-delay", &mut self.retry_delay),
-            ("retry-delay-max", &mut self.retry_delay_max),
+            ("retry-delay", &mut self.retries.delay),
+            ("retry-delay-max", &mut self.retries.delay_max),
         ] {
             *value = settings.duration(name).unwrap_or(*value);
         }
-        self.retries = number(settings, "retries").unwrap_or(self.retries);
+        self.retries.most = number(settings, "retries").unwrap_or(self.retries.most);
         self.redirects = number(settings, "redirects").unwrap_or(self.redirects);
         self.read_ahead = number(settings, "read-ahead").unwrap_or(self.read_ahead);
         self.read_ahead_size = settings.size("read-ahead-size").unwrap_or(self.read_ahead_size);
@@ -280,7 +275,7 @@ mod tests {
         let config = config(&[("retries", "2"), ("headers", "A: 1"), ("headers", "B: 2")]).unwrap();
         let open = checked(Scope::OPEN, &[("stall-timeout", "5s"), ("headers", "a: 3")]).unwrap();
         let tuning = config.tuning.clone().with(&open).unwrap();
-        assert_eq!((tuning.retries, tuning.stall_timeout), (2, Duration::from_secs(5)));
+        assert_eq!((tuning.retries.most, tuning.stall_timeout), (2, Duration::from_secs(5)));
         let fields: Vec<_> = tuning.headers.iter().collect();
         assert_eq!(fields, [("B", "2"), ("a", "3")]);
     }

@@ -2,6 +2,7 @@
 
 use crate::settings::Tuning;
 use vfs_core::{Context, Host, Level};
+use zvfs_net::retry::{Retries, Retrying};
 
 /// The caller of an operation, as a file keeps it.
 #[derive(Clone, Debug)]
@@ -16,9 +17,16 @@ pub struct Caller {
     pub shown: String,
 }
 
-impl Caller {
-    /// Logs a text for the operator.
-    pub fn log(&self, text: &str) {
+impl Retrying for Caller {
+    fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn retries(&self) -> Retries {
+        self.tuning.retries
+    }
+
+    fn log(&self, text: &str) {
         self.host.log(Level::Info, &format!("{}: {text}", self.shown));
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::client::caller::Caller;
 use crate::client::least_rate::{LeastRate, too_slow};
-use crate::client::retry::Budget;
 use crate::reader::object::Object;
 use crate::wire::range::Span;
 use vfs_core::Code;
 use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::retry::Budget;
 
 /// How much a server that ignores ranges may send before the bytes that were asked for.
 pub const PREFIX_MAX: u64 = 1 << 20;

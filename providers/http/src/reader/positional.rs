@@ -6,6 +6,7 @@ use crate::client::stream::Stream;
 use crate::reader::fill::{PREFIX_MAX, fill};
 use crate::wire::range::Span;
 use zvfs_net::failure::{Attempt, Retry};
+use zvfs_net::retry::Retrying;
 
 /// What a positional read reads over rather than asks around: it may be one of many to anywhere.
 const NEAR: u64 = 64 << 10;

@@ -4,7 +4,6 @@ use crate::client::Client;
 use crate::client::answer::Answer;
 use crate::client::caller::Caller;
 use crate::client::redirect;
-use crate::client::retry::{Budget, persist};
 use crate::client::status;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
@@ -12,6 +11,7 @@ use crate::wire::request::{HttpRequest, Method, Place, Upload};
 use std::time::Instant;
 use vfs_core::{Code, Events};
 use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::retry::{Budget, persist};
 use zvfs_net::waiting::Waiting;
 
 /// What the server says to the head of an upload.
