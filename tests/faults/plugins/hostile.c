@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * `hostile:<call>/<deed>`: does the deed in that call, and keeps the rules in the others. ARGUMENT is the path or port that a deed needs.
- * With AT_LOAD or AT_START the deed of that name is done there. */
+ * With AT_LOAD, AT_START or AT_STOP the deed of that name is done there. */
 #include "zvfs_provider.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -140,6 +140,14 @@ static int32_t ZVFS_CALL start(const zvfs_host *host, const zvfs_value *const *s
 #endif
     return 0;
 }
+#ifdef AT_STOP
+static void ZVFS_CALL stop_(zvfs_instance *instance) {
+    (void)instance;
+    did(AT_STOP);
+}
+#else
+#define stop_ NULL
+#endif
 static int32_t ZVFS_CALL open_(zvfs_instance *instance, const zvfs_open_request *request, zvfs_file **out,
                                zvfs_error *err) {
     (void)instance;
@@ -217,7 +225,7 @@ static const void *ZVFS_CALL extension(const char *id) {
 }
 static const char *const schemes[] = { NAME, NULL };
 static const zvfs_provider provider = { .struct_size = sizeof provider, .name = NAME, .schemes = schemes,
-    .supported_flags = ZVFS_OPEN_READ | ZVFS_OPEN_WRITE, .threads = ZVFS_THREADS_PER_FILE, .start = start, .open = open_,
+    .supported_flags = ZVFS_OPEN_READ | ZVFS_OPEN_WRITE, .threads = ZVFS_THREADS_PER_FILE, .start = start, .stop = stop_, .open = open_,
     .finish = finish, .close = close_, .read = read_, .write = write_, .seek = seek, .tell = tell, .truncate = truncate_,
     .flush = flush, .capabilities = capabilities, .extension = extension };
 ZVFS_EXPORT const zvfs_provider *ZVFS_CALL zvfs_provider_v1(void) { return &provider; }

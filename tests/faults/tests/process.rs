@@ -5,10 +5,11 @@ use std::fs;
 use std::net::TcpListener;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{
-    Code, Configuration, Control, Error, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry,
+    Code, Configuration, Control, Error, Finish, Flush, Level, OpenFile, OpenFlags, OpenOptions, Registry,
 };
 use zvfs_faults::Plugins;
 use zvfs_test_support::{bounded, have_walls, provider_process};
@@ -45,7 +46,11 @@ struct Host {
     plugins: Plugins,
     registry: Registry,
     control: Control,
+    log: Lines,
 }
+
+/// What a host's log was told.
+type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Host {
     /// With what the hostile one may do, and how it is built.
@@ -54,13 +59,18 @@ impl Host {
         plugins.add("hostile", "hostile", defines);
         plugins.add("behave", "behave", &[]);
         plugins.add_program(provider_process());
-        let registry = registry(&plugins, may);
-        Host { plugins, registry, control: Control::new() }
+        Host::over(plugins, may)
+    }
+
+    fn over(plugins: Plugins, may: &str) -> Host {
+        let log = Lines::default();
+        let registry = registry(&plugins, may, log.clone());
+        Host { plugins, registry, control: Control::new(), log }
     }
 
     /// Another host of the same providers, which knows of no death.
     fn again(&self) -> Host {
-        Host { plugins: self.plugins.clone(), registry: registry(&self.plugins, ""), control: Control::new() }
+        Host::over(self.plugins.clone(), "")
     }
 
     fn descriptor(&self, what: &str) -> String {
@@ -80,13 +90,19 @@ impl Host {
     }
 }
 
-fn registry(plugins: &Plugins, may: &str) -> Registry {
+fn registry(plugins: &Plugins, may: &str, log: Lines) -> Registry {
     let folder = plugins.path().display().to_string();
     let text = format!(
         "provider-path = [{folder:?}]\n[provider.hostile]\nplace = \"process\"\nmay = {{ {may} }}\n\
          [provider.behave]\nplace = \"process\""
     );
-    Registry::new(Configuration::parse(&text).expect("a configuration"))
+    let tell = move |level: Level, text: &str| {
+        if level <= Level::Warning {
+            log.lock().expect("no panic").push(text.to_owned());
+        }
+    };
+    let configuration = Configuration::parse(&text).expect("a configuration");
+    Registry::with_host(configuration, vfs_core::Host::logging("test", "1", tell))
 }
 
 /// A file of the good provider goes on as it was.
@@ -180,7 +196,21 @@ fn a_file_whose_close_kills_the_process_is_closed() {
         let mut neighbour = host.open("none").expect("another file of it");
         drop(host.open("close/crash").expect("a file"));
         is_told(&neighbour.read(&mut [0; 8]).expect_err("dead"), "was killed by SIGSEGV");
+        let warning = "close hostile:close/crash: provider `hostile`'s process was killed by SIGSEGV";
+        assert_eq!(*host.log.lock().expect("no panic"), [warning]);
         assert_eq!(host.read("none").expect("another process"), 8);
+    });
+}
+
+#[test]
+fn a_stop_that_kills_the_process_is_told_to_the_log() {
+    bounded_behind_walls(|| {
+        let Host { registry, log, plugins: _plugins, .. } = Host::new("", &["AT_STOP=\"abort\""]);
+        let open = |what| registry.open(what, &OpenOptions::new(OpenFlags::READ)).expect("a file");
+        drop((open("hostile:none"), open("behave:good")));
+        drop(registry);
+        let warning = "stop a provider: provider `hostile`'s process was killed by SIGABRT";
+        assert_eq!(*log.lock().expect("no panic"), [warning]);
     });
 }
 

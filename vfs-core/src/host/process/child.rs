@@ -13,7 +13,7 @@ use crate::forks::{forks, forks_now};
 use crate::host::import::PARENTS_INSTANCE;
 use crate::host::walls::Walls;
 use crate::lock::Mutex;
-use crate::provider::Host;
+use crate::provider::{Host, Level};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{Shutdown, shutdown};
 use rustix::time::Timespec;
@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// As many connections wait for the next call.
@@ -43,6 +43,8 @@ pub(super) struct Child {
     pub(super) inners: Inners,
     pub(super) walls: Walls,
     last_file: AtomicU64,
+    /// Its host's log was told of a call that failed and that nobody waits for.
+    warned: AtomicBool,
     /// The process of the host that started it.
     forks: u32,
 }
@@ -75,6 +77,7 @@ impl Child {
             inners: Inners::default(),
             walls: walls.clone(),
             last_file: AtomicU64::new(0),
+            warned: AtomicBool::new(false),
             forks,
         });
         Ok((child, failure, orphan))
@@ -96,6 +99,15 @@ impl Child {
             _ => failure.text,
         };
         Failure { text: may, ..failure }.into()
+    }
+
+    /// Tells the host's log of a failure that no caller hears of. Of several, as when many files are closed, only the first.
+    pub(super) fn warn(&self, failure: &Error) {
+        if let Some(host) = self.host.get()
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
+            host.log(Level::Warning, &Level::line(&failure.chain()));
+        }
     }
 
     /// Says something on the control socket.

@@ -1,6 +1,6 @@
 //! An open file of a provider in a process.
 
-use super::lent::{Caller, Lent};
+use super::lent::{Caller, Lent, last_call};
 use super::payload::Half;
 use super::reads::{Loan, Reads};
 use super::running::Running;
@@ -20,6 +20,8 @@ pub(super) struct ProcessFile {
     /// Until it is closed.
     running: Arc<Running>,
     tracked: Tracked,
+    /// The descriptor, for messages.
+    shown: String,
     capabilities: Capabilities,
     /// Until the next call, for whoever has asked.
     lent: Option<OwnedFd>,
@@ -29,11 +31,16 @@ pub(super) struct ProcessFile {
 
 impl ProcessFile {
     /// Takes over a file that the process opened.
-    pub(super) fn new(running: Arc<Running>, tracked: Tracked, capabilities: u64) -> ProcessFile {
+    pub(super) fn new(
+        running: Arc<Running>,
+        tracked: Tracked,
+        shown: String,
+        capabilities: u64,
+    ) -> ProcessFile {
         // A process is lent no descriptor that is not its own.
         let capabilities = Capabilities::from_bits(capabilities).without(Capabilities::SPLICE);
         let reads = Mutex::new(Reads::new(capabilities.contains(Capabilities::FD)));
-        ProcessFile { running, tracked, capabilities, lent: None, reads }
+        ProcessFile { running, tracked, shown, capabilities, lent: None, reads }
     }
 
     /// Before any call but a read. Positional calls may overlap, and wait here for one another.
@@ -215,10 +222,8 @@ fn is_open_for(lent: &OwnedFd, direction: Direction) -> Result<bool> {
 
 impl Drop for ProcessFile {
     fn drop(&mut self) {
-        // In a forked child there is no connection; of a process that is gone everything is closed.
-        if let Ok(mut connection) = Lent::last(self.running.child()) {
-            let close = Call::Close { file: self.tracked.file() };
-            let _ = connection.call(&close, &mut Caller::nobody("it did not close a file within 5 s"));
-        }
+        let close = Call::Close { file: self.tracked.file() };
+        let doing = || format!("close {}", self.shown);
+        last_call(self.running.child(), &close, doing, "it did not close a file within 5 s");
     }
 }

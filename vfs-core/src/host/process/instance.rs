@@ -159,7 +159,7 @@ impl Instance for ProcessInstance {
             return Err(connection.broken("a reply is not one to its call"));
         };
         drop(connection);
-        Ok(Box::new(ProcessFile::new(running, tracked, capabilities)))
+        Ok(Box::new(ProcessFile::new(running, tracked, request.shown().to_owned(), capabilities)))
     }
 
     /// Whether the provider knows names is for its process to say: ENOTSUP.

@@ -47,6 +47,16 @@ enum Patience<'c> {
     Counted { left: u32, why: &'static str },
 }
 
+/// Makes the last call on something, a close or a stop, which gets 5 s. Nobody waits for it, so a failure goes to the host's log.
+pub(super) fn last_call(child: &Child, call: &Call, doing: impl FnOnce() -> String, late: &'static str) {
+    // In a forked child there is no connection; of a process that is gone everything is closed.
+    let Ok(mut connection) = Lent::last(child) else { return };
+    let patience = Patience::Counted { left: 5 * A_SECOND, why: late };
+    if let Err(error) = connection.call(call, &mut Caller { patience, each: None }) {
+        child.warn(&error.context(doing()));
+    }
+}
+
 /// What answers the host.
 pub(super) enum Answered {
     Reply(Reply, Vec<OwnedFd>),
@@ -67,11 +77,6 @@ impl<'c> Caller<'c> {
     /// Who lists, too.
     pub(super) fn listing(self, each: Option<&'c mut dyn FnMut(Vec<NameEntry>) -> bool>) -> Caller<'c> {
         Caller { each, ..self }
-    }
-
-    /// Nobody: of a close or a stop, which gets 5 s.
-    pub(super) fn nobody(why: &'static str) -> Caller<'c> {
-        Caller { patience: Patience::Counted { left: 5 * A_SECOND, why }, each: None }
     }
 
     /// A thread of the provider's own, which may never want anything.
@@ -100,7 +105,7 @@ impl<'p> Lent<'p> {
     }
 
     /// For the last call on something, however many are in progress.
-    pub(super) fn last(child: &'p Child) -> Result<Lent<'p>> {
+    fn last(child: &'p Child) -> Result<Lent<'p>> {
         Ok(Lent { child, connection: Some(child.take_connection(true)?), at_rest: true })
     }
 

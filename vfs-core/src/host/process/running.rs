@@ -1,7 +1,7 @@
 //! A process with its library loaded, from its launch to its end.
 
 use super::child::Child;
-use super::lent::{Caller, Lent};
+use super::lent::{Caller, Lent, last_call};
 use super::listener;
 use super::wire::{Call, Reply, ToProcess, VERSION};
 use crate::context::Context;
@@ -141,10 +141,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.started.load(Ordering::Relaxed)
-            && let Ok(mut connection) = Lent::last(&self.child)
-        {
-            let _ = connection.call(&Call::Stop, &mut Caller::nobody("it did not stop within 5 s"));
+        if self.started.load(Ordering::Relaxed) {
+            last_call(
+                &self.child,
+                &Call::Stop,
+                || "stop a provider".to_owned(),
+                "it did not stop within 5 s",
+            );
         }
         self.child.leave();
     }
