@@ -46,7 +46,8 @@ impl Cat {
                 Some(stdout) => stdout,
                 None => stdout.insert(stdout::open(registry, watch)?),
             };
-            self.one(&mut source, stdout, watch)
+            self.one(&mut source, stdout, watch)?;
+            Ok(source)
         })
     }
 

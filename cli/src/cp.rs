@@ -43,13 +43,20 @@ impl Cp {
         let watch = Watch::start(self.open.timeout)?;
         let registry = setup::registry(options)?;
         let copied = self.copy(&registry, &watch);
-        copied.map_err(|error| match error.code() {
+        let files = copied.map_err(|error| match error.code() {
             Code::EPIPE if self.target == "-" => Failure::output(error),
             _ => watch.failure(error),
-        })
+        })?;
+        for file in files {
+            watch.complete(format!("close {}", file.shown()));
+            drop(file);
+        }
+        watch.complete("stop the providers");
+        Ok(())
     }
 
-    fn copy(&self, registry: &Registry, watch: &Watch) -> Result<()> {
+    /// Copies, and gives both files to be closed.
+    fn copy(&self, registry: &Registry, watch: &Watch) -> Result<[OpenFile; 2]> {
         let [from, to] = self.sides(registry, watch)?;
         let how = from.open(OpenFlags::READ | OpenFlags::SEQUENTIAL);
         let mut source = registry.open(from.descriptor, &how.control(&watch.control(from.descriptor)))?;
@@ -64,18 +71,13 @@ impl Cp {
         let copied = copy(&mut source, &mut target, None, &mut |total| bar.set_position(total))
             .and_then(|_| target.finish(Finish::Commit));
         bar.finish_and_clear();
-        copied.map_err(|error| {
-            watch.tidy();
-            let doing = format!("copy {} to {}", source.shown(), target.shown());
-            match target.finish(Finish::Discard) {
-                Ok(()) => error.context(doing),
-                // The copy's own failure is the one to act on; this one says what may be left behind.
-                Err(left) => {
-                    let also = format!("{doing} (and discarding it failed: {})", left.chain());
-                    error.context(also)
-                }
+        match copied {
+            Ok(()) => Ok([source, target]),
+            Err(error) => {
+                watch.tidy();
+                Err(failed(&source, &mut target, error))
             }
-        })
+        }
     }
 
     /// Opens the target as complete-or-nothing as its provider can.
@@ -120,6 +122,19 @@ impl Cp {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,
         }
+    }
+}
+
+/// Discards what came of a copy that failed. Returns its error.
+fn failed(source: &OpenFile, target: &mut OpenFile, error: Error) -> Error {
+    let doing = format!("copy {} to {}", source.shown(), target.shown());
+    match target.finish(Finish::Discard) {
+        // The copy's own failure is the one to act on; this one says what may be left behind.
+        Err(left) if !error.chain().contains(&left.chain()) => {
+            error.context(format!("{doing} (and discarding it failed: {})", left.chain()))
+        }
+        // Or the reason is the same: its provider's process is gone.
+        _ => error.context(doing),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::watch::Watch;
 use clap::Args;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use vfs_core::{Code, Error, Info, OpenFlags, OpenOptions, Registry, Result, Scope};
+use vfs_core::{Code, Error, Info, OpenFlags, OpenOptions, Registry, Result, Scope, Shown};
 
 /// Options of the subcommands that open descriptors.
 #[derive(Args, Debug)]
@@ -21,13 +21,14 @@ pub struct DescriptorOptions {
 }
 
 impl DescriptorOptions {
-    /// Makes a call for each descriptor, with those of the settings that its provider takes, and goes on after a failure.
-    pub fn each<'a>(
+    /// Makes a call for each descriptor, with those of the settings that its provider takes, and goes on after a failure. What a
+    /// call gives is closed when its data are complete.
+    pub fn each<'a, T>(
         &self,
         options: &Options,
         flags: OpenFlags,
         descriptors: impl IntoIterator<Item = &'a (impl AsRef<str> + ?Sized + 'a)>,
-        call: impl FnMut(&Registry, &Watch, &str, &OpenOptions) -> std::result::Result<(), Failure>,
+        call: impl FnMut(&Registry, &Watch, &str, &OpenOptions) -> std::result::Result<T, Failure>,
     ) -> std::result::Result<(), Failure> {
         let watch = Watch::start(self.timeout)?;
         let registry = setup::registry(options)?;
@@ -35,10 +36,22 @@ impl DescriptorOptions {
         self.assign(&registry, &watch, &mut list)?;
         // What it keeps open is closed while the watch is on.
         let mut call = call;
-        exit::each(&list, |assigned| {
+        // Those that fail stay to be done.
+        let mut to_do = list.len();
+        let result = exit::each(&list, |assigned| {
             let how = assigned.open(flags).control(&watch.control(assigned.descriptor));
-            call(&registry, &watch, assigned.descriptor, &how)
-        })
+            let file = call(&registry, &watch, assigned.descriptor, &how)?;
+            to_do -= 1;
+            if to_do == 0 {
+                watch.complete(format!("close {}", Shown(assigned.descriptor)));
+            }
+            drop(file);
+            Ok(())
+        });
+        if result.is_ok() {
+            watch.complete("stop the providers");
+        }
+        result
     }
 
     /// Gives each descriptor those of the settings that its provider takes.

@@ -26,9 +26,11 @@ impl Failure {
         Failure { code, message: None, last: false }
     }
 
-    /// An end by a signal: 128 and its number, as shells say it.
-    pub fn signal(signal: i32) -> Failure {
-        Failure { code: of_signal(signal), message: Some(format!("ended by signal {signal}")), last: true }
+    /// An end by a signal: 128 and its number, as shells say it. Why a call failed then is told, too.
+    pub fn signal(signal: i32, call: Option<&Error>) -> Failure {
+        let why = call.map(|error| format!(": {}", error.chain())).unwrap_or_default();
+        let message = format!("ended by signal {signal}{why}");
+        Failure { code: of_signal(signal), message: Some(message), last: true }
     }
 
     /// The time is over that the command had.

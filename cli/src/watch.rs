@@ -7,10 +7,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Control, Error, Shown};
 
-/// How long a cancelled call may take: ten times what a provider with CANCEL gets.
-const CANCEL_TIME: Duration = Duration::from_secs(1);
-/// How long tidying up may take afterwards: a DISCARD's 5 s, and one more.
-const TIDY_TIME: Duration = Duration::from_secs(6);
+/// How long a cancelled call may take: twice what a provider's process gets, which its host then kills.
+const CANCEL_TIME: Duration = Duration::from_secs(2);
+/// How long tidying up may take afterwards: a DISCARD's 5 s, what a process gets to end it, and one second more.
+const TIDY_TIME: Duration = Duration::from_secs(7);
+/// How long the end may take once the data are complete: the 5 s that each side's process gets, which is then killed, and one more.
+const CLOSE_TIME: Duration = Duration::from_secs(11);
 /// Patience is counted in waits of this time, not read from a clock: a process that was stopped meanwhile, as by SIGSTOP, has let
 /// time pass, and its threads had none of it.
 const WAIT: Duration = Duration::from_millis(50);
@@ -33,10 +35,21 @@ struct Shared {
 struct State {
     files: Vec<Watched>,
     signal: Option<i32>,
-    /// The command's call came back with an error, and it tidies up.
-    tidying: bool,
+    step: Step,
+}
+
+/// How far the command is.
+#[derive(Clone, Default, PartialEq)]
+enum Step {
+    /// It moves data.
+    #[default]
+    Work,
+    /// Its call came back with an error, and it tidies up.
+    Tidy,
+    /// Its data are complete, and it does what is said here, which can only take time.
+    Close(String),
     /// There is nothing left that could be stuck.
-    done: bool,
+    Done,
 }
 
 /// What a control is for.
@@ -68,15 +81,21 @@ impl Watch {
 
     /// Says that the call came back and only tidying up is left, which gets a time of its own.
     pub fn tidy(&self) {
-        self.shared.lock().tidying = true;
-        self.shared.changed.notify_all();
+        self.shared.at(Step::Tidy);
+    }
+
+    /// Says that the data are complete, and what is done now: whatever becomes of that, the command has succeeded.
+    pub fn complete(&self, doing: impl Into<String>) {
+        self.shared.at(Step::Close(doing.into()));
     }
 
     /// What the shell should hear of an error: the signal if one came first.
     pub fn failure(&self, error: Error) -> Failure {
         match (error.code(), self.shared.lock().signal, self.shared.timeout) {
-            (Code::ECANCELED, Some(signal), _) => Failure::signal(signal),
-            (Code::ETIMEDOUT, _, Some(timeout)) if self.shared.is_late() => {
+            (Code::ECANCELED, Some(signal), _) => Failure::signal(signal, None),
+            // A provider's process that did not end its call was killed.
+            (Code::EIO, Some(signal), _) => Failure::signal(signal, Some(&error)),
+            (Code::ETIMEDOUT | Code::EIO, _, Some(timeout)) if self.shared.is_late() => {
                 Failure::timeout(format!("--timeout {timeout:?}: {}", error.chain()))
             }
             _ => Failure::from(error),
@@ -86,8 +105,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.shared.lock().done = true;
-        self.shared.changed.notify_all();
+        self.shared.at(Step::Done);
     }
 }
 
@@ -95,6 +113,11 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it is held, and every state of it is a good one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at(&self, step: Step) {
+        self.lock().step = step;
+        self.changed.notify_all();
     }
 
     fn is_late(&self) -> bool {
@@ -112,11 +135,11 @@ impl Shared {
         self.root.cancel();
     }
 
-    /// Waits for a signal or the deadline; then ends the process if the call does not come back, or tidying up takes too long.
+    /// Waits for a signal or the deadline; then ends the process if the call does not come back, or what follows takes too long.
     fn enforce(&self) {
         let mut state = self.lock();
         while state.signal.is_none() && !self.is_late() {
-            if state.done {
+            if state.step == Step::Done {
                 return;
             }
             state = match self.time_left() {
@@ -133,23 +156,33 @@ impl Shared {
             }
         };
         drop(state);
-        if !self.comes(CANCEL_TIME, |state| state.tidying || state.done) {
-            self.leave(&asked, "ignored its cancel", code);
+        match self.leaves(CANCEL_TIME, |step| *step == Step::Work) {
+            Step::Work => self.leave(&asked, "ignored its cancel", code),
+            Step::Tidy => {
+                if self.leaves(TIDY_TIME, |step| *step == Step::Tidy) == Step::Tidy {
+                    self.leave(&asked, "does not finish its DISCARD", code);
+                }
+            }
+            Step::Close(_) | Step::Done => {}
         }
-        if !self.comes(TIDY_TIME, |state| state.done) {
-            self.leave(&asked, "does not finish its DISCARD", code);
+        if let Step::Close(doing) = self.leaves(CLOSE_TIME, |step| matches!(step, Step::Close(_))) {
+            warn(&format!(
+                "{doing}: the provider does not return, and is left behind; the data are complete"
+            ));
+            exit::leave(0);
         }
     }
 
-    fn comes(&self, patience: Duration, so: impl Fn(&State) -> bool) -> bool {
+    /// Waits until a step is over, or patience is. Returns the step that there is then.
+    fn leaves(&self, patience: Duration, step: impl Fn(&Step) -> bool) -> Step {
         let mut state = self.lock();
         for _ in 0..patience.as_millis() / WAIT.as_millis() {
-            if so(&state) {
-                return true;
+            if !step(&state.step) {
+                break;
             }
             state = self.changed.wait_timeout(state, WAIT).unwrap_or_else(PoisonError::into_inner).0;
         }
-        so(&state)
+        state.step.clone()
     }
 
     /// Ends the process, with a line on what was asked, and who did not do it.

@@ -6,10 +6,10 @@ mod support;
 
 use rustix::process::{Signal, geteuid};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
-use support::{Done, Folder, Started, run, run_timed, zvfs};
-use zvfs_test_support::{have, skip};
+use support::{Done, Folder, Started, repository, run, run_timed, under, zvfs};
+use zvfs_test_support::{built, eventually, have, have_walls, provider_process, skip};
 
 /// A provider whose constructor, opens and reads do what the test says.
 fn provider(folder: &Folder, name: &str, at_load: &str, at_open: &str, at_read: &str) {
@@ -105,6 +105,80 @@ fn a_provider_that_ignores_its_cancel_is_left_behind() {
     let manifest = |seconds| folder.wordcount("m", seconds, "stuck:", "/dev/null");
     run_timed("zvfs: stuck", |seconds| over(&folder, &["run", &manifest(seconds)]))
         .failed(4, &["m: timeout: channel /dev/stdin: read stuck:", "a provider that ignores its cancel"]);
+}
+
+/// The library of hostile deeds under a name of the test's own, and an operator's file that places it.
+fn hostile(name: &str, place: &str) -> Option<(Folder, String)> {
+    let folder = Folder::needing(&["cc"]).filter(|_| have_walls())?;
+    folder.provider(name, &repository("tests/faults/plugins/hostile.c"), &[]);
+    symlink(provider_process(), folder.at("zvfs-provider")).unwrap();
+    let text = format!(
+        "provider-path = [{:?}, {:?}]\n[provider.file]\n[provider.null]\n[provider.{name}]\nplace = {place:?}\n",
+        folder.path(),
+        built()
+    );
+    let config = folder.write("zvfs.toml", text);
+    Some((folder, config))
+}
+
+/// The most processor time that a process of a provider has had, in ticks.
+fn ticks(name: &str) -> u64 {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let called = format!("zvfs-provider\0{name}\0");
+    let ours =
+        processes.filter(|path| fs::read(path.join("cmdline")).is_ok_and(|line| line == called.as_bytes()));
+    let spent = ours.filter_map(|path| {
+        let stat = fs::read_to_string(path.join("stat")).ok()?;
+        // The fields after its name, which may hold anything.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(11)?.parse().ok()
+    });
+    spent.max().unwrap_or(0)
+}
+
+/// Found: the command left when its host had the process killed, too, which then lived on for 5 s.
+#[test]
+fn a_providers_process_that_ignores_its_cancel_is_killed_before_the_command_ends() {
+    let Some((_folder, config)) = hostile("hangs", "process") else { return };
+    let cat = |seconds| under(&config, &["cat", "--timeout", &format!("{seconds}s"), "hangs:read/loop"]);
+    let killed = "provider `hangs`'s process was killed: it did not end a call 1 s after its ";
+    run_timed(killed, cat).failed(110, &["--timeout ", "cat hangs:read/loop: ", "deadline"]);
+    let started = Started::new(under(&config, &["cat", "hangs:read/loop"]).stdin(Stdio::null()));
+    eventually("it loops", || ticks("hangs") > 30);
+    started.signal(Signal::TERM);
+    started.end().failed(143, &["ended by signal 15: cat hangs:read/loop: ", killed, "cancel"]);
+}
+
+/// Found: the command failed, and named standard output too.
+#[test]
+fn a_close_that_hangs_takes_nothing_from_complete_data() {
+    for (place, words) in [
+        ("process", "close odd:close/loop: provider `odd`'s process was killed: it did not close a file"),
+        (
+            "host",
+            "close odd:close/loop: the provider does not return, and is left behind; the data are complete",
+        ),
+    ] {
+        let Some((_folder, config)) = hostile("odd", place) else { return };
+        let cat = |seconds| {
+            let seconds = format!("{seconds}s");
+            under(&config, &["cat", "--timeout", &seconds, "--range", "0-9", "odd:close/loop"])
+        };
+        let done = run_timed(words, cat);
+        done.failed(0, &[]);
+        assert_eq!((done.out(), done.stderr.lines().count()), ("rrrrrrrrrr", 1), "{done:?}");
+    }
+}
+
+#[test]
+fn a_process_that_dies_in_its_close_is_a_warning_and_in_a_write_an_error_that_is_told_once() {
+    let Some((folder, config)) = hostile("dies", "process") else { return };
+    let source = folder.write("source", "content");
+    let copy = |target| run(under(&config, &["cp", &source, target]));
+    copy("dies:close/abort")
+        .failed(0, &["close dies:close/abort: ", "`dies`'s process was killed by SIGABRT"]);
+    let done = copy("dies:write/abort");
+    done.failed(5, &["copy ", "`dies`'s process was killed by SIGABRT"]);
+    assert_eq!(done.stderr.matches("SIGABRT").count(), 1, "{done:?}");
 }
 
 /// Found: a second signal was left to a thread that was waiting for a provider's cancel function.
