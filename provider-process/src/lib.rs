@@ -18,6 +18,7 @@ pub mod walls;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use system::Given;
+use vfs_core::Wall;
 
 /// The program. A test's own binary may be it, too.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -27,7 +28,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(first) if first == "--walls" => match walls::try_all() {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(()) => {
+                Wall::ALL.iter().for_each(|wall| println!("{}: there", wall.name()));
+                ExitCode::SUCCESS
+            }
             Err(error) => failed(&error.chain()),
         },
         _ => match Given::take() {

@@ -6,7 +6,7 @@ use host::{Host, Odd, PROGRAM, mem, on_file};
 use std::process::Command;
 use vfs_core::OpenFlags;
 use vfs_core::process::wire::{Call, FileCall, Reply, ToSupervisor};
-use zvfs_test_support::bounded;
+use zvfs_test_support::{bounded, have_walls};
 
 /// As wait(2) has them.
 const EXIT_0: i32 = 0;
@@ -88,4 +88,12 @@ fn whoever_starts_it_by_hand_is_told_what_it_is() {
     assert!(said.starts_with("zvfs-provider: started by hosts only"), "{said}");
     let output = Command::new(PROGRAM).arg("--version").output().unwrap();
     assert!(output.status.success() && output.stdout.starts_with(b"zvfs-provider 0."));
+}
+
+#[test]
+fn the_walls_that_are_there_are_listed() {
+    if have_walls() {
+        let output = Command::new(PROGRAM).arg("--walls").output().unwrap();
+        assert_eq!(output.stdout, b"landlock: there\nlandlock-net: there\nseccomp: there\n");
+    }
 }
