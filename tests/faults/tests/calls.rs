@@ -8,7 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{
-    Capabilities, Code, Configuration, Control, Direction, Error, Finish, Flush, Kind, Name, OpenFile,
+    Capabilities, Code, Configuration, Control, Direction, Error, Finish, Flush, Host, Kind, Name, OpenFile,
     OpenFlags, OpenOptions, Registry, Stat,
 };
 use zvfs_faults::{Plugins, over};
@@ -191,17 +191,22 @@ fn an_odd_stat_or_lease_is_made_sense_of_or_refused() {
 }
 
 #[test]
-fn a_listing_passes_over_what_is_no_name_and_stops_when_told() {
-    over(plugins, |(_plugins, registry)| {
+fn a_listing_leaves_out_what_is_no_name_and_says_so_and_stops_when_told() {
+    over(plugins, |(plugins, _)| {
+        let (tell, told) = channel();
+        let host = Host::logging("test", "1", move |_, text| tell.send(text.to_owned()).unwrap());
+        let registry = Registry::with_host(Configuration::with_provider_path([plugins.path()]), host);
         let listed = |until: usize| {
             let mut names = Vec::new();
-            let result = registry.list("behave:", &OpenOptions::default(), &mut |entry| {
+            let result = registry.list("behave:x", &OpenOptions::default(), &mut |entry| {
                 names.push(entry.name.to_owned());
                 if names.len() == until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             result.map(|()| names).unwrap()
         };
         assert_eq!(listed(usize::MAX), ["good", "also"]);
+        let left_out = |text: String| text.starts_with("list behave:x: 7 entries left out");
+        assert!(told.try_iter().any(left_out));
         assert_eq!(listed(1), ["good"], "the provider goes on, but nobody listens");
         let mut names = Vec::new();
         let each = &mut |name: Name<'_>| {
@@ -265,7 +270,10 @@ fn a_log_line_is_one_line_and_a_closed_stderr_harms_nobody() {
     };
     let output = run(host()).unwrap();
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "zvfs: two lines and  [2Jan escape\n");
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "zvfs: two lines and  [2Jan escape\nzvfs: \u{fffd} is not UTF-8\n"
+    );
 
     // The reading end of its stderr is gone before it starts.
     let (reader, writer) = std::io::pipe().unwrap();

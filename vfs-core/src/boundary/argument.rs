@@ -3,6 +3,7 @@
 
 use crate::code::Code;
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
@@ -111,6 +112,19 @@ impl Argument for &str {
     unsafe fn check(value: *const c_char, name: &'static str) -> Result<Self> {
         // SAFETY: the caller's promise: NULL, or a terminated string.
         unsafe { text(value, name) }?.ok_or_else(|| null(name))
+    }
+}
+
+/// A string to be shown, whatever its bytes are.
+impl Argument for Cow<'_, str> {
+    type C = *const c_char;
+
+    unsafe fn check(value: *const c_char, name: &'static str) -> Result<Self> {
+        if value.is_null() {
+            return Err(null(name));
+        }
+        // SAFETY: not NULL, so the caller's promise: a terminated string.
+        Ok(unsafe { CStr::from_ptr(value) }.to_string_lossy())
     }
 }
 

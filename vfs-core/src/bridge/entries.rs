@@ -16,9 +16,8 @@ use std::ptr;
 #[cfg(feature = "host")]
 use std::slice;
 
-/// A name that says it is longer says nonsense.
-#[cfg(feature = "host")]
-const NAME_MAX: u64 = 1 << 20;
+/// The longest name, in bytes: what says that it is longer says nonsense.
+const NAME_MAX: usize = 64 << 10;
 
 /// Passes an entry to the function of whoever asked for the list.
 ///
@@ -53,11 +52,12 @@ pub unsafe fn pass_name(name: Name<'_>, each: abi::NameFn, arg: *mut c_void) -> 
     if unsafe { each(arg, &name) } == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
-/// Asks the other side for a list: `call` gets what it takes, a function and an argument. What is no UTF-8 is passed over.
+/// Asks the other side for a list: `call` gets what it takes, a function and an argument. Names that are no UTF-8 are not for who asks.
+/// Also returns how many were left out for being no names at all.
 pub(crate) fn take_entries<T>(
     each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     call: impl FnOnce(abi::EntryFn, *mut c_void) -> T,
-) -> T {
+) -> (T, u64) {
     let mut each = |name: Name<'_>| name.entry().map_or(ControlFlow::Continue(()), &mut *each);
     take(&mut each, |arg| call(take_entry, arg))
 }
@@ -67,22 +67,27 @@ pub(crate) fn take_entries<T>(
 pub(crate) fn take_names<T>(
     each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
     call: impl FnOnce(abi::NameFn, *mut c_void) -> T,
-) -> T {
+) -> (T, u64) {
     take(each, |arg| call(take_name, arg))
 }
 
-fn take<T>(each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>, call: impl FnOnce(*mut c_void) -> T) -> T {
-    let mut visitor = Visitor { each, stopped: false, panic: None };
+fn take<T>(
+    each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
+    call: impl FnOnce(*mut c_void) -> T,
+) -> (T, u64) {
+    let mut visitor = Visitor { each, left_out: 0, stopped: false, panic: None };
     let listed = call(ptr::from_mut(&mut visitor).cast());
     match visitor.panic {
         Some(panic) => resume_unwind(panic),
-        None => listed,
+        None => (listed, visitor.left_out),
     }
 }
 
 /// Takes the names of a listing in progress.
 struct Visitor<'a> {
     each: &'a mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
+    /// What was no name.
+    left_out: u64,
     /// A side that goes on all the same is not listened to.
     stopped: bool,
     /// This side's own panic: it must not unwind through the other, and goes on when that has returned.
@@ -90,17 +95,18 @@ struct Visitor<'a> {
 }
 
 impl Visitor<'_> {
-    /// Takes a name; the error stops the other side. What is none (empty, with a slash or a NUL) is passed over.
-    fn take(&mut self, bytes: &[u8], stat: *const abi::Stat) -> Result<()> {
+    /// Takes a name; the error stops the other side. What is none (`None`, empty, with a slash or a NUL, too long) is left out.
+    fn take(&mut self, bytes: Option<&[u8]>, stat: *const abi::Stat) -> Result<()> {
         if self.stopped {
             return Err(Code::ECANCELED.into());
         }
         // SAFETY: the header: NULL, or valid during the callback that came with it.
         let stat = unsafe { read(stat, "stat") }.ok().map(|stat| stat_from_abi(&stat));
-        let name = Name { bytes, stat: stat.as_ref() };
-        if !name.is_one() {
+        let name = bytes.map(|bytes| Name { bytes, stat: stat.as_ref() });
+        let Some(name) = name.filter(|name| name.is_one() && name.bytes.len() <= NAME_MAX) else {
+            self.left_out += 1;
             return Ok(());
-        }
+        };
         let call = AssertUnwindSafe(|| (self.each)(name));
         match catch_unwind(call) {
             Ok(ControlFlow::Continue(())) => return Ok(()),
@@ -113,13 +119,13 @@ impl Visitor<'_> {
 }
 
 extern_c! { by "zvfs":
-    /// What the other side calls for each entry. What is none is passed over.
+    /// What the other side calls for each entry.
     fn take_entry(arg: *mut c_void, entry: Result<Struct<abi::Entry>>) -> i32, plain {
-        let Ok(Struct(entry)) = entry else { return Ok(()) };
+        let (name, stat) = entry.map_or((ptr::null(), ptr::null()), |Struct(entry)| (entry.name, entry.stat));
         // SAFETY: the header: NULL or a terminated string, valid during the callback.
-        let Ok(Some(name)) = (unsafe { text(entry.name, "name") }) else { return Ok(()) };
+        let name = unsafe { text(name, "name") }.ok().flatten();
         // SAFETY: arg is what `take` passed, during its call.
-        unsafe { &mut *arg.cast::<Visitor<'_>>() }.take(name.as_bytes(), entry.stat)
+        unsafe { &mut *arg.cast::<Visitor<'_>>() }.take(name.map(str::as_bytes), stat)
     }
 }
 
@@ -127,13 +133,12 @@ extern_c! { by "zvfs":
 extern_c! { by "the host":
     /// What the other side calls for each name.
     fn take_name(arg: *mut c_void, name: Result<Struct<abi::Name>>) -> i32, plain {
-        let Ok(Struct(name)) = name else { return Ok(()) };
-        if name.bytes.is_null() || name.length > NAME_MAX {
-            return Ok(());
-        }
+        let name = name.ok().map(|Struct(name)| name);
+        let stat = name.as_ref().map_or(ptr::null(), |name| name.stat);
+        let name = name.filter(|name| !name.bytes.is_null() && name.length <= NAME_MAX as u64);
         // SAFETY: the header: so many bytes, valid during the callback.
-        let bytes = unsafe { slice::from_raw_parts(name.bytes.cast(), name.length as usize) };
+        let bytes = name.map(|name| unsafe { slice::from_raw_parts(name.bytes.cast(), name.length as usize) });
         // SAFETY: arg is what `take` passed, during its call.
-        unsafe { &mut *arg.cast::<Visitor<'_>>() }.take(bytes, name.stat)
+        unsafe { &mut *arg.cast::<Visitor<'_>>() }.take(bytes, stat)
     }
 }

@@ -90,13 +90,13 @@ impl HostOpen {
     ) -> Result<()> {
         let list = self.table.name_list.ok_or_else(absent)?;
         let asked = PassedInner::new(descriptor, options);
-        take_entries(each, |each, arg| {
+        let (listed, _) = take_entries(each, |each, arg| {
             at_host(context, |context| {
                 // SAFETY: as in open; function and argument are made for each other, and valid during the call.
                 call_status(|err| unsafe { list(self.host, context, &asked.request(), Some(each), arg, err) })
             })
-        })
-        .map(drop)
+        });
+        listed.map(drop)
     }
 
     /// Removes a name of another provider's.

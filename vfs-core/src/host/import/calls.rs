@@ -5,11 +5,11 @@ use crate::abi;
 use crate::boundary::Callback;
 use crate::bridge::translate::{events_from_abi, limit_from_abi, limit_to_abi};
 use crate::context::{CancelFn, Context};
-use crate::error::Result;
 use crate::extern_c;
 use crate::host::import::hosting::Hosting;
 use crate::host::import::layers::HOST_OPEN;
 use crate::provider::Level;
+use std::borrow::Cow;
 use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
 use std::ptr;
@@ -44,14 +44,12 @@ impl CancelCall {
 }
 
 extern_c! { by "the host":
-    // A text that is not UTF-8 is not shown.
-    fn waits_for(context: Context, object: Option<&str>, refusal: Result<Option<&str>>) -> (), plain {
-        context.set_waiting(object, refusal.ok().flatten());
+    fn waits_for(context: Context, object: Option<Cow<'_, str>>, refusal: Option<Cow<'_, str>>) -> (), plain {
+        context.set_waiting(object.as_deref(), refusal.as_deref());
         Ok(())
     }
-    // A text that is not UTF-8 is not logged.
-    fn log(host: &Hosting, level: u32, text: &str) -> (), plain {
-        host.host().log(Level::of(level), &Level::line(text));
+    fn log(host: &Hosting, level: u32, text: Cow<'_, str>) -> (), plain {
+        host.host().log(Level::of(level), &Level::line(&text));
         Ok(())
     }
     fn extension(_host: Option<&Hosting>, id: &str) -> *const c_void, plain {

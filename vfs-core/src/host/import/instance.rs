@@ -11,7 +11,7 @@ use crate::forks::{forks, forks_now};
 use crate::host::import::calls::CALLS;
 use crate::host::import::hosting::Hosting;
 use crate::host::import::library::ImportedLibrary;
-use crate::provider::{Host, Threads};
+use crate::provider::{Host, Level, Threads};
 use crate::settings::Settings;
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use std::mem;
@@ -71,6 +71,11 @@ impl ImportedInstance {
         }
         hosting.set_started();
         Ok(ImportedInstance { library, raw, serial: ReentrantMutex::new(()), forks, hosting })
+    }
+
+    /// Writes a line of the host's own about this instance to its log.
+    pub(super) fn log(&self, level: Level, text: &str) {
+        self.hosting.host().log(level, &Level::line(text));
     }
 
     /// Refuses a call in a forked child: what the provider holds (threads, locks, connections) stayed with the parent.

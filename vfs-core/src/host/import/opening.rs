@@ -15,7 +15,7 @@ use crate::file::{File, Stat};
 use crate::host::import::file::ImportedFile;
 use crate::host::import::hosting::context_pointer;
 use crate::host::import::instance::ImportedInstance;
-use crate::provider::{Instance, Namespace, Request};
+use crate::provider::{Instance, Level, Namespace, Request};
 use std::ffi::CString;
 use std::ops::ControlFlow;
 use std::ptr;
@@ -82,6 +82,18 @@ impl Handle {
         let _ = request.context().withdraw();
         if present { result } else { Err(unsupported()) }
     }
+
+    /// Ends a listing: what it left out is told to the log.
+    fn listed(&self, request: &Request<'_>, (result, left_out): (Result<()>, u64)) -> Result<()> {
+        if left_out > 0 {
+            let text = format!(
+                "list {}: {left_out} entries left out that are no names: empty, `.`, `..`, too long, or with a / or a NUL",
+                request.shown()
+            );
+            self.0.log(Level::Warning, &text);
+        }
+        result
+    }
 }
 
 impl Namespace for Handle {
@@ -95,24 +107,26 @@ impl Namespace for Handle {
     }
 
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
-        take_entries(each, |each, arg| {
+        let listed = take_entries(each, |each, arg| {
             self.named(request, "list", |table, request, err| {
                 // SAFETY: the provider's own function; all arguments are valid during the call.
                 table.list.map(|list| unsafe { list(self.0.raw, request, Some(each), arg, err) })
             })
-        })
+        });
+        self.listed(request, listed)
     }
 
     fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {
         let Some(list) = self.0.library.names.and_then(|names| names.list) else {
             return self.list(request, &mut |entry| each(entry.into()));
         };
-        take_names(each, |each, arg| {
+        let listed = take_names(each, |each, arg| {
             self.named(request, "list", |_, request, err| {
                 // SAFETY: the provider's own function; all arguments are valid during the call.
                 Some(unsafe { list(self.0.raw, request, Some(each), arg, err) })
             })
-        })
+        });
+        self.listed(request, listed)
     }
 
     fn remove(&self, request: &Request<'_>) -> Result<()> {
