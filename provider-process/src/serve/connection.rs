@@ -18,7 +18,7 @@ pub(super) fn serve(process: &Process, connection: Connection) {
         let (goes_on, stops) = (call.is_ok(), matches!(call, Ok(Call::Stop)));
         let answer = call.and_then(|call| make(process, call));
         let stopped = stops && answer.is_ok();
-        let said = own(|connection| say(connection, answer));
+        let said = own(|connection| say(process, connection, answer));
         drop(at_work);
         if stopped {
             process.leave();
@@ -39,7 +39,7 @@ pub(super) fn refuse(process: &Process, connection: &mut Connection, error: Erro
         Call::Close { .. } => process.call(call).map(Answer::from),
         _ => Err(error),
     });
-    say(connection, answer).is_ok() && goes_on
+    say(process, connection, answer).is_ok() && goes_on
 }
 
 /// The next call. `None`: the host has no more.
@@ -77,14 +77,18 @@ fn bytes_of(call: &FileCall) -> Result<usize> {
     }
 }
 
-fn say(connection: &mut Connection, answer: Result<Answer>) -> Result<()> {
+fn say(process: &Process, connection: &mut Connection, answer: Result<Answer>) -> Result<()> {
     let failed = |error: &Error| OnConnection::Reply(Reply::Failed(Failure::from(error)));
     let (reply, lent) = match answer {
         Ok(Answer { reply, lent }) => (OnConnection::Reply(reply), lent),
         Err(error) => (failed(&error), None),
     };
     match connection.say(Half::Call, &reply, lent.as_ref().map(AsFd::as_fd)) {
-        Err(error) if error.code() == Code::E2BIG => connection.say(Half::Call, &failed(&error), None),
+        // Names come in pieces, and so this is what a library says of itself.
+        Err(error) if error.code() == Code::E2BIG => {
+            let error = error.context(format!("name and settings of provider `{}`", process.provider()));
+            connection.say(Half::Call, &failed(&error), None)
+        }
         said => said,
     }
 }

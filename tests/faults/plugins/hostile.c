@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * `hostile:<call>/<deed>`: does the deed in that call, and keeps the rules in the others. ARGUMENT is the path or port that a deed needs.
- * With AT_LOAD, AT_START or AT_STOP the deed of that name is done there. */
+ * With AT_LOAD, AT_START or AT_STOP the deed of that name is done there. With SUMMARY it has so many bytes of summary. */
 #include "zvfs_provider.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -130,6 +130,12 @@ static int in(const char *what, const char *call, zvfs_error *err) {
 #ifdef AT_LOAD
 __attribute__((constructor)) static void construct(void) { did(AT_LOAD); }
 #endif
+#ifdef SUMMARY
+static char summary_[SUMMARY];
+__attribute__((constructor)) static void say_much(void) { memset(summary_, 's', sizeof summary_ - 1); }
+#else
+#define summary_ NULL
+#endif
 
 static int32_t ZVFS_CALL start(const zvfs_host *host, const zvfs_value *const *settings, zvfs_instance **out,
                                zvfs_error *err) {
@@ -224,7 +230,7 @@ static const void *ZVFS_CALL extension(const char *id) {
     return strcmp(id, ZVFS_EXT_NAMESPACE) == 0 ? &namespace_ : NULL;
 }
 static const char *const schemes[] = { NAME, NULL };
-static const zvfs_provider provider = { .struct_size = sizeof provider, .name = NAME, .schemes = schemes,
+static const zvfs_provider provider = { .struct_size = sizeof provider, .name = NAME, .summary = summary_, .schemes = schemes,
     .supported_flags = ZVFS_OPEN_READ | ZVFS_OPEN_WRITE, .threads = ZVFS_THREADS_PER_FILE, .start = start, .stop = stop_, .open = open_,
     .finish = finish, .close = close_, .read = read_, .write = write_, .seek = seek, .tell = tell, .truncate = truncate_,
     .flush = flush, .capabilities = capabilities, .extension = extension };

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{
-    Code, Configuration, Control, Error, Finish, Flush, Level, OpenFile, OpenFlags, OpenOptions, Registry,
+    Code, Configuration, Control, Error, Finish, Flush, Level, Name, OpenFile, OpenFlags, OpenOptions,
+    Registry,
 };
 use zvfs_faults::Plugins;
-use zvfs_test_support::{bounded, have_walls, provider_process};
+use zvfs_test_support::{bounded, eventually, have_walls, provider_process};
 
 type Call = fn(&Host, &str) -> Result<(), Error>;
 
@@ -250,6 +251,37 @@ fn a_library_that_dies_while_it_is_loaded_or_started_is_refused() {
             is_told(&host.open("none").expect_err(defines), words);
             goes_on(&mut bystander);
         }
+    });
+}
+
+#[test]
+fn what_is_too_long_for_a_message_names_whose_it_is_and_how_much_fits() {
+    bounded_behind_walls(|| {
+        let host = Host::new("", &["SUMMARY=2000000"]);
+        let error = host.open("none").expect_err("too long");
+        assert_eq!(error.code(), Code::E2BIG, "{}", error.chain());
+        assert!(error.chain().contains("name and settings of provider `hostile`: 2000"), "{}", error.chain());
+        let paths: String = (0..4000).map(|number| format!("\"/folder/{number}\", ")).collect();
+        let error = Host::new(&format!("read = [{paths}]"), &[]).open("none").expect_err("too long");
+        assert_eq!(error.code(), Code::E2BIG, "{}", error.chain());
+        let words = "tell provider `hostile`'s process: more than 32768 bytes";
+        assert!(error.chain().contains(words), "{}", error.chain());
+    });
+}
+
+#[test]
+fn what_its_listing_leaves_out_is_told_to_the_log() {
+    bounded_behind_walls(|| {
+        let host = Host::new("", &[]);
+        let mut names = 0;
+        let each = &mut |_: Name<'_>| {
+            names += 1;
+            ControlFlow::Continue(())
+        };
+        host.registry.names("behave:x", &OpenOptions::default(), each).expect("names");
+        assert_eq!(names, 3);
+        let told = |line: &String| line.starts_with("list behave:x: 9 entries left out");
+        eventually("a line in the log", || host.log.lock().expect("no panic").iter().any(told));
     });
 }
 

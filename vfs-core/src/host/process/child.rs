@@ -110,6 +110,11 @@ impl Child {
         }
     }
 
+    /// What a message does not hold.
+    pub(super) fn too_much(&self, error: Error) -> Error {
+        error.context(format!("tell {}'s process", self.death.provider()))
+    }
+
     /// Says something on the control socket.
     pub(super) fn tell(&self, message: &ToProcess, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
         self.alive()?;
@@ -120,7 +125,7 @@ impl Child {
                 Err(error) if error.code() == Code::EAGAIN => {
                     return Err(self.kill("it does not read what its host says"));
                 }
-                Err(error) if error.code() == Code::E2BIG => return Err(error),
+                Err(error) if error.code() == Code::E2BIG => return Err(self.too_much(error)),
                 Err(_) => return Err(self.death.of_call()),
             }
         }

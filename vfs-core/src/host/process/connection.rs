@@ -79,7 +79,8 @@ impl Connection {
     fn put(&mut self, half: Half, message: &impl Serialize) -> Result<usize> {
         let long = encoded(message)?;
         if long.len() > CHUNK {
-            return Err(Error::new(Code::E2BIG, format!("a message has more than {CHUNK} bytes")));
+            let text = format!("{} bytes in one message, and {CHUNK} fit", long.len());
+            return Err(Error::new(Code::E2BIG, text));
         }
         self.payload.put(half, &long);
         self.packet[0] = if half == Half::Call { IN_CALL_HALF } else { IN_UPCALL_HALF };

@@ -35,6 +35,11 @@ impl Death {
         })
     }
 
+    /// Whose process it is: `provider `x``.
+    pub(super) fn provider(&self) -> &str {
+        &self.provider
+    }
+
     /// Whether it is gone, or about to be.
     pub(super) fn has_come(&self) -> bool {
         self.killed.get().is_some() || self.story.get().is_some()

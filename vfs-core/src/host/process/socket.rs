@@ -53,7 +53,7 @@ impl Socket {
         let mut packet = [0; PACKET];
         match postcard::to_slice(message, &mut packet) {
             Ok(packet) => self.send(packet, descriptors),
-            Err(_) => Err(Error::new(Code::E2BIG, format!("a message has more than {PACKET} bytes"))),
+            Err(_) => Err(Error::new(Code::E2BIG, format!("more than {PACKET} bytes in one message"))),
         }
     }
 
