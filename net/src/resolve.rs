@@ -4,6 +4,9 @@
 use crate::failure::{Attempt, Failure, no_thread};
 use crate::waiting::Waiting;
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
@@ -30,7 +33,8 @@ impl Resolver {
     /// Looks a host up and waits for that; an address is its own answer.
     ///
     /// # Errors
-    /// ENOENT: there is no such name. EHOSTUNREACH: it could not be looked up, now. EBUSY: too many look-ups hang already.
+    /// ENOENT: there is no such name. EHOSTUNREACH: it could not be looked up, now. EPERM: this process may not look names up.
+    /// EBUSY: too many look-ups hang already.
     pub fn addresses(&self, host: &str, port: u16, waiting: Waiting<'_>) -> Attempt<Vec<SocketAddr>> {
         match host.parse() {
             Ok(address) => Ok(vec![SocketAddr::new(address, port)]),
@@ -116,10 +120,24 @@ impl Drop for Leave {
 /// The resolver's word. std gives no number, only the C library's text.
 fn meaning(host: &str, error: &io::Error) -> Failure {
     let text = error.to_string();
-    if error.raw_os_error().is_some() || text.contains("Temporary failure") {
-        return Failure::later(Code::EHOSTUNREACH, format!("{host} could not be looked up"));
+    if error.raw_os_error().is_none() && !text.contains("Temporary failure") {
+        return Failure::new(Code::ENOENT, format!("no such host as {host}"));
     }
-    Failure::new(Code::ENOENT, format!("no such host as {host}"))
+    match refused() {
+        Some(what) => Failure::new(Code::EPERM, format!("{host} could not be looked up: {what}")),
+        None => Failure::later(Code::EHOSTUNREACH, format!("{host} could not be looked up")),
+    }
+}
+
+/// What this process may not do that a look-up needs. The C library's own word is that it failed for now.
+fn refused() -> Option<&'static str> {
+    let udp = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
+    if matches!(udp, Err(Errno::PERM | Errno::ACCESS)) {
+        return Some("UDP may not be used");
+    }
+    let servers = File::open("/etc/resolv.conf");
+    let closed = servers.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    closed.then_some("/etc/resolv.conf may not be read")
 }
 
 #[cfg(test)]

@@ -11,9 +11,8 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
+use std::{fmt, io};
 use vfs_core::{Code, Error, Result, Setting, SettingKind, Settings};
 
 /// Where systems keep the certificates of their authorities, in one file: Debian and Alpine, Fedora, SUSE, the BSDs. No
@@ -126,15 +125,31 @@ impl fmt::Debug for Tls {
 /// The system's; one that cannot be parsed is left out, as every program does.
 fn system_roots() -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    for path in SYSTEM_ROOTS.map(Path::new) {
-        if let Ok(bytes) = std::fs::read(path) {
-            roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok));
+    let mut refused = None;
+    for path in SYSTEM_ROOTS {
+        match std::fs::read(path) {
+            Ok(bytes) => {
+                let certificates = CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok);
+                roots.add_parsable_certificates(certificates);
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                refused.get_or_insert(path);
+            }
+            Err(_) => {}
         }
         if !roots.is_empty() {
             return Ok(roots);
         }
     }
-    let text =
-        "this system has no list of certificate authorities: install ca-certificates, or set `ca-file`";
-    Err(Error::new(Code::ENOENT, text))
+    Err(match refused {
+        // Everybody may read it where it is not this process that may not.
+        Some(path) => {
+            let text = format!("{path}, the list of certificate authorities, may not be read: set `ca-file`");
+            Error::new(Code::EPERM, text)
+        }
+        None => {
+            let text = "this system has no list of certificate authorities: install ca-certificates, or set `ca-file`";
+            Error::new(Code::ENOENT, text)
+        }
+    })
 }

@@ -5,10 +5,11 @@
 mod support;
 
 use std::fs::{self, Permissions};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use support::{Folder, bare, repository, run, zvfs};
-use zvfs_test_support::{built, have_walls, library};
+use zvfs_test_support::{built, have, have_walls, library};
 
 /// The command under an operator's file of this text, over the providers that were built for this test.
 fn under(folder: &Folder, text: &str, arguments: &[&str]) -> Command {
@@ -149,6 +150,35 @@ fn a_providers_place_is_listed_and_programs_do_not_notice_it() {
     let text = text.replace("standard-streams = true, ", "");
     run(under(&folder, &text, &["cat", &data])).failed(9, &["standard output", "`standard-streams`"]);
     run(under(&folder, &text, &["cat", "-"])).failed(9, &["/dev/stdin", "not open in this direction"]);
+}
+
+#[test]
+fn what_a_provider_in_a_process_may_not_do_names_what_it_may() {
+    if !have_walls() || !have(&["/etc/ssl/certs/ca-certificates.crt"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let https = format!("https://{}/", server.local_addr().unwrap());
+    let key = folder.write("key", "a key");
+    let section = |more: &str| format!("[provider.http]\nplace = \"process\"\n{more}\n");
+    let connects = "may = { tcp-connect = true }";
+    let half = "may = { tcp-connect = true, udp = true }";
+    let file = format!("{connects}\nsettings = {{ ca-file = {key:?} }}");
+    for (more, descriptor, code, words) in [
+        ("", "http://127.0.0.1:9/", 1, ["127.0.0.1", "(its process may compute only)"]),
+        (connects, "http://host.invalid/", 1, ["UDP may not be used", "(its process may tcp-connect)"]),
+        (
+            half,
+            "http://host.invalid/",
+            1,
+            ["/etc/resolv.conf may not be read", "(its process may tcp-connect, udp)"],
+        ),
+        (connects, &https, 1, ["certificate authorities, may not be read", "(its process may tcp-connect)"]),
+        (&file, "http://127.0.0.1:9/", 13, [&key, "(its process may tcp-connect)"]),
+    ] {
+        run(under(&folder, &section(more), &["cat", descriptor])).failed(code, &words);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::death::Death;
 use super::inners::Inners;
 use super::launch::{LaunchFailure, Launched, Orphan, launch};
 use super::socket::Socket;
-use super::wire::{Failure, FileId, ToProcess, ToSupervisor};
+use super::wire::{Call, Failure, FileId, ToProcess, ToSupervisor};
 use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -91,11 +91,13 @@ impl Child {
         if self.death.has_come() { Err(self.death.of_call()) } else { Ok(()) }
     }
 
-    /// What a call failed with. EPERM is what a filter answers: so it says what the process may do. (EACCES may
-    /// be a file's mode, or a server's word.)
-    pub(super) fn failed(&self, failure: Failure) -> Error {
-        let may = match Code::from_raw(failure.code.into()) {
-            Code::EPERM => format!("{} (its process {})", failure.text, self.walls),
+    /// What a call failed with. EPERM is what a filter answers: so it says what the process may do. Landlock's EACCES may also be a
+    /// file's mode, or a server's word; but in a start no server has a word.
+    pub(super) fn failed(&self, call: &Call, failure: Failure) -> Error {
+        let may = match (Code::from_raw(failure.code.into()), call) {
+            (Code::EPERM, _) | (Code::EACCES, Call::Start { .. }) => {
+                format!("{} (its process {})", failure.text, self.walls)
+            }
             _ => failure.text,
         };
         Failure { text: may, ..failure }.into()

@@ -138,7 +138,7 @@ impl<'p> Lent<'p> {
             return Err(self.broken("a reply has a descriptor too many, or lacks one"));
         }
         match reply {
-            Reply::Failed(failure) => Err(self.child.failed(failure)),
+            Reply::Failed(failure) => Err(self.child.failed(call, failure)),
             reply => Ok((reply, descriptors.pop())),
         }
     }
