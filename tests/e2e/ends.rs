@@ -138,7 +138,7 @@ fn ticks(name: &str) -> u64 {
 /// Found: the command left when its host had the process killed, too, which then lived on for 5 s.
 #[test]
 fn a_providers_process_that_ignores_its_cancel_is_killed_before_the_command_ends() {
-    let Some((_folder, config)) = hostile("hangs", "process") else { return };
+    let Some((folder, config)) = hostile("hangs", "process") else { return };
     let cat = |seconds| under(&config, &["cat", "--timeout", &format!("{seconds}s"), "hangs:read/loop"]);
     let killed = "provider `hangs`'s process was killed: it did not end a call 1 s after its ";
     run_timed(killed, cat).failed(110, &["--timeout ", "cat hangs:read/loop: ", "deadline"]);
@@ -146,6 +146,11 @@ fn a_providers_process_that_ignores_its_cancel_is_killed_before_the_command_ends
     eventually("it loops", || ticks("hangs") > 30);
     started.signal(Signal::TERM);
     started.end().failed(143, &["ended by signal 15: cat hangs:read/loop: ", killed, "cancel"]);
+    // A session of a guest keeps no thread for it either.
+    let manifest = |seconds| folder.wordcount("m", seconds, "hangs:read/loop", "/dev/null");
+    let done = run_timed("read hangs:read/loop", |seconds| under(&config, &["run", &manifest(seconds)]));
+    done.failed(4, &["m: timeout: channel /dev/stdin: read hangs:read/loop"]);
+    assert!(!done.stderr.contains("ignores its cancel"), "{done:?}");
 }
 
 /// Found: the command failed, and named standard output too.

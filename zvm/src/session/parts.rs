@@ -60,7 +60,7 @@ impl Session {
     /// Puts a reader in the place of a channel's sources: the descriptors are not opened, alias, type and quotas stay.
     ///
     /// The session's thread calls it, dropping it included, and it may call nothing of the session but a cancel. A call in
-    /// progress cannot be interrupted: if the session is stopped it must come back by itself within a second, or the
+    /// progress cannot be interrupted: if the session is stopped it must come back by itself within two seconds, or the
     /// session is reported without it and its thread stays until it does.
     pub fn reader(self, alias: &str, reader: impl Read + Send + 'static) -> Session {
         self.host_files.reader(alias, reader);

@@ -11,10 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Control, OnCancel};
 
-/// How long a provider may ignore its cancel.
-const GRACE: Duration = Duration::from_secs(1);
-/// How long the DISCARDs of a failed session may take: the 5 s that they get, and a second for the last to return.
-const DISCARD_GRACE: Duration = Duration::from_secs(6);
+/// How long a provider may ignore its cancel: twice what a provider's process gets, which is then killed, so that its call returns.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long the DISCARDs of a failed session may take: the 5 s that they get, and those two for the last to return.
+const DISCARD_GRACE: Duration = Duration::from_secs(7);
 /// What a provider's cancel function may need.
 const STACK: usize = 256 << 10;
 
