@@ -2,7 +2,7 @@
 
 use super::lent::{Caller, Lent, last_call};
 use super::payload::Half;
-use super::reads::{Loan, Reads};
+use super::reads::{Loan, Part, Reads};
 use super::running::Running;
 use super::tracked::Tracked;
 use super::wire::{CHUNK, Call, FileCall, Reply};
@@ -15,6 +15,7 @@ use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(super) struct ProcessFile {
     /// Until it is closed.
@@ -25,8 +26,19 @@ pub(super) struct ProcessFile {
     capabilities: Capabilities,
     /// Until the next call, for whoever has asked.
     lent: Option<OwnedFd>,
-    /// Locked for as long as the provider is told of reads that it did not make.
+    /// Locked for as long as the provider is told of reads that it did not make, and while a positional call begins.
     reads: Mutex<Reads>,
+    /// Positional calls in progress.
+    positional: AtomicUsize,
+}
+
+/// A positional call in progress, until it is dropped.
+struct Positional<'f>(&'f AtomicUsize);
+
+impl Drop for Positional<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
 }
 
 impl ProcessFile {
@@ -40,17 +52,33 @@ impl ProcessFile {
         // A process is lent no descriptor that is not its own.
         let capabilities = Capabilities::from_bits(capabilities).without(Capabilities::SPLICE);
         let reads = Mutex::new(Reads::new(capabilities.contains(Capabilities::FD)));
-        ProcessFile { running, tracked, shown, capabilities, lent: None, reads }
+        ProcessFile {
+            running,
+            tracked,
+            shown,
+            capabilities,
+            lent: None,
+            reads,
+            positional: AtomicUsize::new(0),
+        }
     }
 
-    /// Before any call but a read. Positional calls may overlap, and wait here for one another.
+    /// Before any call but a read and a positional one.
     fn settle(&self) -> Result<()> {
-        self.told(&mut self.reads.lock(), false)
+        self.told(&mut self.reads.lock(), Reads::None)
+    }
+
+    /// Before a positional call, which leaves this. Such calls may overlap, and wait here for one another.
+    fn begin_positional(&self, then: Reads) -> Result<Positional<'_>> {
+        let mut reads = self.reads.lock();
+        self.told(&mut reads, then)?;
+        self.positional.fetch_add(1, Ordering::Relaxed);
+        Ok(Positional(&self.positional))
     }
 
     /// Ends the reads that were made without a call: the provider learns how far they came.
-    fn told(&self, reads: &mut Reads, by_read: bool) -> Result<()> {
-        match reads.end(by_read) {
+    fn told(&self, reads: &mut Reads, then: Reads) -> Result<()> {
+        match reads.end(then) {
             0 => Ok(()),
             count => self.done(FileCall::Advance { direction: Direction::Read, count }),
         }
@@ -73,6 +101,19 @@ impl ProcessFile {
             return Err(connection.broken("it lent a file that is not open for the direction"));
         }
         Ok(Loan { fd, offset, limit })
+    }
+
+    /// The same for reads at offsets, which need to know what the position is.
+    fn borrow_part(&self) -> Result<Part> {
+        let position = self.number(FileCall::Tell)?;
+        Ok(Part::new(position, self.borrow(Direction::Read)?))
+    }
+
+    /// What reads at offsets need no call for.
+    fn part(&self) -> Option<Arc<Part>> {
+        let mut reads = self.reads.lock();
+        let quiet = self.positional.load(Ordering::Acquire) == 0;
+        reads.part(quiet, || self.borrow_part())
     }
 
     /// Makes one call on a connection.
@@ -140,7 +181,7 @@ impl File for ProcessFile {
         if let Some(count) = reads.read(buf, || self.borrow(Direction::Read)) {
             return Ok(count);
         }
-        self.told(&mut reads, true)?;
+        self.told(&mut reads, Reads::One)?;
         drop(reads);
         self.read_with(buf, |count| FileCall::Read { count })
     }
@@ -176,12 +217,20 @@ impl File for ProcessFile {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
-        self.settle()?;
+        self.running.child().alive()?;
+        let then = match self.part() {
+            None => Reads::OneAt,
+            Some(part) => match part.read(buf, offset) {
+                Some(count) => return Ok(count),
+                None => Reads::Never,
+            },
+        };
+        let _call = self.begin_positional(then)?;
         self.read_with(buf, |count| FileCall::ReadAt { count, offset })
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
-        self.settle()?;
+        let _call = self.begin_positional(Reads::None)?;
         self.write_with(buf, |count| FileCall::WriteAt { count, offset })
     }
 

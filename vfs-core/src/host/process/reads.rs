@@ -4,6 +4,7 @@ use crate::error::Result;
 use rustix::io::{pread, retry_on_intr};
 use std::mem;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// A kernel's file as a process lent it, from the file's position on.
 pub(super) struct Loan {
@@ -22,6 +23,10 @@ pub(super) enum Reads {
     One,
     /// They are done here. What was lent is good until the next call on the file, so none is made.
     Here(Window),
+    /// The last call was a read at an offset: with the next one it pays to borrow, too.
+    OneAt,
+    /// Reads at offsets are done here. They may overlap.
+    At(Arc<Part>),
     /// It lends no regular file.
     Never,
 }
@@ -33,6 +38,27 @@ pub(super) struct Window {
     left: u64,
     /// Bytes read of which the provider does not know.
     unknown: u64,
+}
+
+/// What was lent for reads at offsets: the part of the provider's file that begins at its position.
+pub(super) struct Part {
+    position: u64,
+    loan: Loan,
+}
+
+impl Part {
+    pub(super) fn new(position: u64, loan: Loan) -> Part {
+        Part { position, loan }
+    }
+
+    /// Reads at an offset of the provider's file. `None`: that is not in this part, or it fails, for which a call has the words.
+    pub(super) fn read(&self, buf: &mut [u8], offset: u64) -> Option<usize> {
+        let from = offset.checked_sub(self.position)?;
+        let left = self.loan.limit.checked_sub(from).filter(|left| *left > 0)?;
+        let most = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
+        let at = self.loan.offset?.checked_add(from)?;
+        retry_on_intr(|| pread(&self.loan.fd, &mut buf[..most], at)).ok()
+    }
 }
 
 impl Reads {
@@ -64,13 +90,23 @@ impl Reads {
         Some(count)
     }
 
-    /// Ends them before a call, which is a read or another one. Returns how many bytes the provider does not know of.
-    pub(super) fn end(&mut self, by_read: bool) -> u64 {
-        let next = match self {
-            Reads::Never => Reads::Never,
-            _ if by_read => Reads::One,
-            _ => Reads::None,
-        };
+    /// What reads at offsets need no call for. `quiet`: none is in progress, so that it may be borrowed.
+    pub(super) fn part(&mut self, quiet: bool, borrow: impl FnOnce() -> Result<Part>) -> Option<Arc<Part>> {
+        if matches!(self, Reads::OneAt) && quiet {
+            *self = match borrow() {
+                Ok(part) if part.loan.offset.is_some() => Reads::At(Arc::new(part)),
+                _ => Reads::Never,
+            };
+        }
+        match self {
+            Reads::At(part) => Some(part.clone()),
+            _ => None,
+        }
+    }
+
+    /// Ends them before a call, which leaves this. Returns how many bytes the provider does not know of.
+    pub(super) fn end(&mut self, then: Reads) -> u64 {
+        let next = if matches!(self, Reads::Never) { Reads::Never } else { then };
         match mem::replace(self, next) {
             Reads::Here(window) => window.unknown,
             _ => 0,
@@ -99,14 +135,33 @@ mod tests {
     fn the_second_read_borrows_and_the_next_call_tells_how_far_they_came() {
         let (mut reads, mut buf) = (Reads::new(true), [0; 3]);
         assert_eq!(reads.read(&mut buf, not_asked), None);
-        assert_eq!(reads.end(true), 0);
+        assert_eq!(reads.end(Reads::One), 0);
         assert_eq!(reads.read(&mut buf, || Ok(loan("abcdef", 9))), Some(3));
         assert_eq!(&buf, b"bcd");
         assert_eq!(reads.read(&mut buf, not_asked), Some(2));
         assert_eq!(reads.read(&mut buf, not_asked), Some(0));
-        assert_eq!(reads.end(false), 5);
-        assert_eq!(reads.end(false), 0);
+        assert_eq!(reads.end(Reads::None), 5);
+        assert_eq!(reads.end(Reads::None), 0);
         assert_eq!(reads.read(&mut buf, not_asked), None);
+    }
+
+    #[test]
+    fn the_second_read_at_an_offset_borrows_unless_one_is_in_progress() {
+        let mut reads = Reads::new(true);
+        let none = || -> Result<Part> { panic!("nothing is borrowed here") };
+        assert!(reads.part(true, none).is_none());
+        assert_eq!(reads.end(Reads::OneAt), 0);
+        assert!(reads.part(false, none).is_none());
+        // The provider's file is the lent one from its byte 1 on, and its position 10 is there.
+        let part = reads.part(true, || Ok(Part::new(10, loan("abcdef", 4)))).unwrap();
+        let mut buf = [0; 3];
+        assert_eq!(part.read(&mut buf, 11), Some(3));
+        assert_eq!(&buf, b"cde");
+        assert_eq!(part.read(&mut buf, 13), Some(1), "up to the limit");
+        assert_eq!((part.read(&mut buf, 9), part.read(&mut buf, 14)), (None, None));
+        assert!(reads.part(false, none).is_some());
+        assert_eq!(reads.end(Reads::None), 0);
+        assert!(reads.part(true, none).is_none());
     }
 
     #[test]
@@ -114,17 +169,17 @@ mod tests {
         let (mut reads, mut buf) = (Reads::One, [0; 3]);
         assert_eq!(reads.read(&mut buf, || Ok(loan("abcdef", 2))), Some(2));
         assert_eq!(reads.read(&mut buf, not_asked), None);
-        assert_eq!(reads.end(true), 2);
+        assert_eq!(reads.end(Reads::One), 2);
         let folder = rustix::fs::open("/", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
         assert_eq!(reads.read(&mut buf, || Ok(Loan { fd: folder, offset: Some(0), limit: 9 })), None);
-        assert_eq!(reads.end(true), 0);
+        assert_eq!(reads.end(Reads::One), 0);
     }
 
     #[test]
     fn who_lends_nothing_is_asked_once() {
         let (mut reads, mut buf) = (Reads::One, [0; 3]);
         assert_eq!(reads.read(&mut buf, || Err(Error::from(Code::ENOTSUP))), None);
-        assert_eq!(reads.end(true) + reads.end(false), 0);
+        assert_eq!(reads.end(Reads::One) + reads.end(Reads::None), 0);
         assert_eq!(reads.read(&mut buf, not_asked), None);
     }
 }
