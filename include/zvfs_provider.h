@@ -53,7 +53,7 @@
  *     int32_t: 0, or a negative code: -ZVFS_ENOENT.
  *     int64_t: a count, position or size >= 0, or a negative code.
  *     The text goes into `zvfs_error *err`, which may be NULL; zvfs_fail() does both in one line.
- *     -EINTR is never returned (retry instead); -EAGAIN is reserved.
+ *     -EINTR is never returned (retry instead). -EAGAIN is returned by the try_ calls of zvfs.poll/1 only.
  *     -ETIMEDOUT promises that the call took nothing and may be repeated. A file that cannot go on after a deadline (half a
  *     request was sent, and the other side will not accept the rest) returns -ECONNRESET, at once and from every later call.
  *     NULL for a required argument is an error of the caller. The side that finds it returns -EFAULT for a buffer, as read(2)
@@ -101,7 +101,7 @@ enum {
     ZVFS_EINTR = 4,        /* never returned */
     ZVFS_EIO = 5,          /* the device or the other side failed; also: a provider broke a rule of this header */
     ZVFS_EBADF = 9,        /* wrong direction: reading what was opened for writing only */
-    ZVFS_EAGAIN = 11,      /* reserved */
+    ZVFS_EAGAIN = 11,      /* not now: of the try_ calls of zvfs.poll/1 only */
     ZVFS_ENOMEM = 12,
     ZVFS_EACCES = 13,      /* refused: permissions, credentials, a root, a policy */
     ZVFS_EFAULT = 14,      /* a NULL buffer */
@@ -269,6 +269,9 @@ typedef struct zvfs_open_request {
                                         /* never blocks claims it too. Without it a file may block its caller longer: a */
                                         /* program that must not block makes a thread for the call and leaves it */
                                         /* behind; no library of zvfs does that for it */
+#define ZVFS_CAP_POLL UINT64_C(0x400)   /* zvfs.poll/1. The host takes the bit away where `threads` is not */
+                                        /* ZVFS_THREADS_PER_FILE, since there any call may wait for its turn, and from a */
+                                        /* library without the extension: a layer may have passed on its inner file's bits */
 
 enum { /* finish: how */
     ZVFS_FINISH_END = 1,    /* no more data follows; tell the other side and return at once */
@@ -552,6 +555,56 @@ typedef struct zvfs_splice {
     int64_t(ZVFS_CALL *receive_into)(zvfs_file *file, int32_t fd, uint64_t offset, uint64_t n, zvfs_error *err);
 } zvfs_splice;
 
+/* Work on a file without waiting, for a host that waits for many files at once (epoll, libuv):
+ *
+ *     got = poll->try_read(file, buf, n, err);                     -EAGAIN: there is nothing now
+ *     interest.struct_size = sizeof interest;
+ *     poll->interest(file, ZVFS_FOR_READ, &interest, err);         where to wait for it
+ *     if (!interest.ready) await interest.events on interest.fd, for interest.ns at most
+ *     got = poll->try_read(file, buf, n, err);                     and so on
+ *
+ * Nothing here waits, nor calls host->wait(): the cancel and the deadline of the context are the host's, which checks them before
+ * each call. A try_ call that cannot move anything now returns -EAGAIN: it has moved nothing, no error is kept, and the next call may
+ * come with another buffer and another n. A call that waits (read, write, finish) may come at any time between these. */
+#define ZVFS_EXT_POLL "zvfs.poll/1"
+
+enum { /* interest: wanted, and what is ready, as a set */
+    ZVFS_FOR_READ = 1,  /* try_read */
+    ZVFS_FOR_WRITE = 2, /* try_write */
+    ZVFS_FOR_FINISH = 4 /* try_finish, of a COMMIT that was begun */
+};
+
+/* What to wait for. The host provides it with struct_size set and the rest zero. */
+typedef struct zvfs_interest {
+    uint64_t struct_size;
+    uint64_t ns;       /* nanoseconds after which to ask again, whatever has occurred; ZVFS_TIME_UNLIMITED: no need */
+    int32_t fd;        /* the provider's, to await `events` on: pollable, and open as long as the file; the host does nothing
+                        * else with it. One number for the file's life, and one kernel file until the writing side has ended, so
+                        * that a host registers it once: a provider whose sockets change lends an epoll(7) descriptor that has
+                        * them. -1: only the time counts */
+    uint32_t events;   /* ZVFS_EVENT_READ, _WRITE or both; not always the direction that is wanted: TLS may have to write in
+                        * order to read. 0: only an error or a hang-up is awaited */
+    uint32_t ready;    /* ZVFS_FOR_...: what to try now, without a wait, since the bytes are in user space; a subset of `wanted` */
+    uint32_t reserved;
+} zvfs_interest;
+
+typedef struct zvfs_poll {
+    uint64_t struct_size;
+    /* Returns what must happen before the wanted calls are worth trying. `wanted`: one or more of ZVFS_FOR_... The answer holds until
+     * the next call on the file. A host waits only right after an interest that had nothing ready. An event promises nothing: the try
+     * after it may be -EAGAIN, as somebody else may have been quicker. `ready` does promise: 1,000 times -EAGAIN after it, with
+     * nothing moved in between, is a broken rule. Nothing ready, fd -1 and ns unlimited is another.  [file] */
+    int32_t(ZVFS_CALL *interest)(zvfs_file *file, uint32_t wanted, zvfs_interest *out, zvfs_error *err);
+    /* As read, but -EAGAIN where that would wait. NULL if no file with POLL is READABLE.  [file] */
+    int64_t(ZVFS_CALL *try_read)(zvfs_file *file, void *buf, uint64_t n, zvfs_error *err);
+    /* As write, but -EAGAIN where that would wait: it took nothing. NULL if no file with POLL is WRITABLE.  [file] */
+    int64_t(ZVFS_CALL *try_write)(zvfs_file *file, const void *buf, uint64_t n, zvfs_error *err);
+    /* As finish, for END and COMMIT. END does not wait in finish either, and so is never -EAGAIN. A COMMIT is repeated until it is
+     * something else than -EAGAIN; from its first call on nothing is written. To discard, close the file: close never waits, and what
+     * had no COMMIT leaves no trace.  [file] */
+    int32_t(ZVFS_CALL *try_finish)(zvfs_file *file, uint32_t how, zvfs_error *err);
+} zvfs_poll;
+
 /* Which values a setting may have, beyond its type. The host refuses all others, wherever they are given, and shows the operator
  * the allowed ones. A setting without a rule is not bounded. */
 #define ZVFS_EXT_SETTINGS "zvfs.settings/1"
@@ -663,6 +716,14 @@ typedef struct zvfs_host_open {
                                   zvfs_entry_fn each, void *arg, zvfs_error *err);
     int32_t(ZVFS_CALL *name_remove)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
                                     zvfs_error *err);
+
+    /* zvfs_poll's, of an inner file with POLL. An fd that `interest` lends may be lent on by the layer's own. Hosts without zvfs.poll/1
+     * lack these four: check ZVFS_HAS(inner, try_finish).  [file] */
+    int32_t(ZVFS_CALL *interest)(zvfs_context *context, zvfs_inner *inner, uint32_t wanted, zvfs_interest *out,
+                                 zvfs_error *err);
+    int64_t(ZVFS_CALL *try_read)(zvfs_context *context, zvfs_inner *inner, void *buf, uint64_t n, zvfs_error *err);
+    int64_t(ZVFS_CALL *try_write)(zvfs_context *context, zvfs_inner *inner, const void *buf, uint64_t n, zvfs_error *err);
+    int32_t(ZVFS_CALL *try_finish)(zvfs_context *context, zvfs_inner *inner, uint32_t how, zvfs_error *err);
 } zvfs_host_open;
 
 /* States what a call waits for. The host names it in the call's error when the wait is cancelled or times out, writes a line to

@@ -49,7 +49,7 @@ fn an_inner_file_is_used_on_the_connection_of_the_call() {
     answer_open(&mut caller, 5, 77);
     let Reply::Opened { capabilities, .. } = caller.reply() else { panic!("not opened") };
     // No descriptor of the host's goes to a process.
-    let lent = Capabilities::FD | Capabilities::SPLICE;
+    let lent = Capabilities::FD | Capabilities::SPLICE | Capabilities::POLL;
     assert!(!Capabilities::from_bits(capabilities).intersects(lent));
     caller.say(&host::on_file(5, FileCall::Read { count: 100 }));
     answer_read(&mut caller, 77, b"inner bytes");

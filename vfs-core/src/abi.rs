@@ -51,6 +51,7 @@ pub const EXT_NAMESPACE: &str = "zvfs.namespace/1";
 pub const EXT_NAMES: &str = "zvfs.names/1";
 pub const EXT_FD: &str = "zvfs.fd/1";
 pub const EXT_SPLICE: &str = "zvfs.splice/1";
+pub const EXT_POLL: &str = "zvfs.poll/1";
 pub const EXT_SETTINGS: &str = "zvfs.settings/1";
 pub const RULE_PRIVATE: u64 = 1;
 pub const EXT_HOST_OPEN: &str = "zvfs.host.open/1";
@@ -239,6 +240,19 @@ pub type SpliceFn =
 
 abi_struct! { Splice { send_from: Option<SpliceFn>, receive_into: Option<SpliceFn>, } }
 
+abi_struct! { Interest { ns: u64, fd: i32, events: u32, ready: u32, reserved: u32, } }
+
+abi_struct! {
+    Poll {
+        interest: Option<
+            unsafe extern "C" fn(file: *mut File, wanted: u32, out: *mut Interest, err: *mut Error) -> i32,
+        >,
+        try_read: Option<ReadFn>,
+        try_write: Option<WriteFn>,
+        try_finish: Option<unsafe extern "C" fn(file: *mut File, how: u32, err: *mut Error) -> i32>,
+    }
+}
+
 /// The waiting extension's `waits_for`.
 pub type WaitsForFn =
     unsafe extern "C" fn(context: *mut Context, object: *const c_char, refusal: *const c_char);
@@ -316,15 +330,15 @@ macro_rules! inner_fn {
     };
 }
 
-inner_fn! { /// `read`.
+inner_fn! { /// `read` and `try_read`.
 InnerReadFn(buf: *mut c_void, n: u64) -> i64 }
-inner_fn! { /// `write`.
+inner_fn! { /// `write` and `try_write`.
 InnerWriteFn(buf: *const c_void, n: u64) -> i64 }
 inner_fn! { /// `read_at`.
 InnerReadAtFn(buf: *mut c_void, n: u64, offset: u64) -> i64 }
 inner_fn! { /// `write_at`.
 InnerWriteAtFn(buf: *const c_void, n: u64, offset: u64) -> i64 }
-inner_fn! { /// `finish` and `flush`.
+inner_fn! { /// `finish`, `try_finish` and `flush`.
 InnerNumberFn(number: u32) -> i32 }
 inner_fn! { /// `seek`.
 InnerSeekFn(offset: i64, whence: u32) -> i64 }
@@ -340,6 +354,8 @@ inner_fn! { /// `advance`.
 InnerAdvanceFn(direction: u64, n: u64) -> i32 }
 inner_fn! { /// `send_from` and `receive_into`.
 InnerSpliceFn(fd: i32, offset: u64, n: u64) -> i64 }
+inner_fn! { /// `interest`.
+InnerInterestFn(wanted: u32, out: *mut Interest) -> i32 }
 
 abi_struct! {
     HostOpen {
@@ -364,6 +380,10 @@ abi_struct! {
         name_stat: Option<InnerNameStatFn>,
         name_list: Option<InnerNameListFn>,
         name_remove: Option<InnerNameRemoveFn>,
+        interest: Option<InnerInterestFn>,
+        try_read: Option<InnerReadFn>,
+        try_write: Option<InnerWriteFn>,
+        try_finish: Option<InnerNumberFn>,
     }
 }
 

@@ -4,10 +4,10 @@
 
 use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::flags::Capabilities;
+use crate::flags::{Capabilities, Events, Wanted};
 use std::io::SeekFrom;
 use std::os::fd::BorrowedFd;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The most bytes that one read or write moves: 2 GiB less a page, as Linux's own calls.
 pub const COUNT_MAX: usize = 0x7fff_f000;
@@ -144,6 +144,46 @@ pub trait File: Send + Sync {
         let _ = (to, offset, count);
         Err(Error::new(Code::ENOTSUP, "receive_into: not supported by this file"))
     }
+
+    /// What must happen before the wanted calls are worth trying. Waits for nothing, as the three calls after it.
+    ///
+    /// # Errors
+    /// ENOTSUP: not POLL.
+    fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
+        let _ = wanted;
+        Err(without_poll("interest"))
+    }
+
+    /// Like `read`; `None` where that would wait. The next call may come with another buffer.
+    ///
+    /// # Errors
+    /// ENOTSUP: not POLL. Else as `read`.
+    fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
+        let _ = buf;
+        Err(without_poll("try_read"))
+    }
+
+    /// Like `write`; `None` where that would wait: it took nothing.
+    ///
+    /// # Errors
+    /// ENOTSUP: not POLL. Else as `write`.
+    fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
+        let _ = buf;
+        Err(without_poll("try_write"))
+    }
+
+    /// Like `finish`, of END and COMMIT; `None`: the COMMIT goes on, and is to be repeated. END is never `None`.
+    ///
+    /// # Errors
+    /// ENOTSUP: not POLL. Else as `finish`.
+    fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
+        let _ = how;
+        Err(without_poll("try_finish"))
+    }
+}
+
+fn without_poll(verb: &str) -> Error {
+    Error::new(Code::ENOTSUP, format!("{verb}: not POLL: this file has only calls that wait"))
 }
 
 /// How the writing side ends.
@@ -187,6 +227,41 @@ pub struct Lease<'a> {
     pub offset: Option<u64>,
     /// The most bytes that may be moved; `u64::MAX`: no limit.
     pub limit: u64,
+}
+
+/// What to wait for before a `try_` call. Valid until the next call on the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Interest<'a> {
+    /// What to try now, without a wait; a subset of what is wanted.
+    pub ready: Wanted,
+    /// What to await the events on: one number and one kernel file for the file's life. `None`: only the time counts.
+    pub fd: Option<BorrowedFd<'a>>,
+    /// `READ`, `WRITE` or both, not always the direction that is wanted. Empty: only an error or a hang-up is awaited.
+    pub events: Events,
+    /// When to ask again, whatever has occurred; `None`: no need.
+    pub after: Option<Duration>,
+}
+
+impl<'a> Interest<'a> {
+    /// What is wanted can be tried now.
+    pub fn ready(wanted: Wanted) -> Interest<'static> {
+        Interest { ready: wanted, fd: None, events: Events::empty(), after: None }
+    }
+
+    /// It can be tried after an event.
+    pub fn event(fd: BorrowedFd<'a>, events: Events) -> Interest<'a> {
+        Interest { ready: Wanted::empty(), fd: Some(fd), events, after: None }
+    }
+
+    /// It can be tried after a time.
+    pub fn time(after: Duration) -> Interest<'static> {
+        Interest { ready: Wanted::empty(), fd: None, events: Events::empty(), after: Some(after) }
+    }
+
+    /// The same, to be asked again after a time at the latest.
+    pub fn within(self, after: Duration) -> Interest<'a> {
+        Interest { after: Some(after), ..self }
+    }
 }
 
 /// The kind of a file.

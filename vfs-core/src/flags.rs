@@ -172,6 +172,19 @@ flags! {
     SPLICE = 0x100;
     /// Every call ends within 100 ms of a cancel or the deadline.
     CANCEL = 0x200;
+    /// `interest` and the `try_` calls.
+    POLL = 0x400;
+}
+
+flags! {
+    /// What a host that must not wait wants to do, and what of it is ready.
+    Wanted:
+    /// `try_read`.
+    READ = 0x1;
+    /// `try_write`.
+    WRITE = 0x2;
+    /// `try_finish`, of a COMMIT that was begun.
+    FINISH = 0x4;
 }
 
 flags! {

@@ -44,8 +44,8 @@ impl HostCalls for Hosting {
             return Err(other_reply());
         };
         // Descriptors of the host's do not come here.
-        let capabilities =
-            Capabilities::from_bits(capabilities).without(Capabilities::FD | Capabilities::SPLICE);
+        let masked = Capabilities::FD | Capabilities::SPLICE | Capabilities::POLL;
+        let capabilities = Capabilities::from_bits(capabilities).without(masked);
         Ok(Box::new(InnerFile { link: self.link.clone(), context: context.clone(), inner, capabilities }))
     }
 

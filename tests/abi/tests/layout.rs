@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
-use vfs_core::{COUNT_MAX, Capabilities, Code, Events, Finish, Flush, Level, OpenFlags, Scope, abi};
+use vfs_core::{COUNT_MAX, Capabilities, Code, Events, Finish, Flush, Level, OpenFlags, Scope, Wanted, abi};
 use zvfs_abi_tests::{Header, Tool, compilers, project};
 use zvfs_test_support::succeeded;
 
@@ -19,7 +19,7 @@ macro_rules! structs {
 }
 
 /// The header's name and ours.
-const STRUCTS: [(&str, &str, u64, Fields); 21] = structs! {
+const STRUCTS: [(&str, &str, u64, Fields); 23] = structs! {
     "zvfs_error" = Error;
     "zvfs_setting" = Setting;
     "zvfs_value" = Value;
@@ -36,6 +36,8 @@ const STRUCTS: [(&str, &str, u64, Fields); 21] = structs! {
     "zvfs_lease" = Lease;
     "zvfs_fd_extension" = FdExtension;
     "zvfs_splice" = Splice;
+    "zvfs_interest" = Interest;
+    "zvfs_poll" = Poll;
     "zvfs_setting_rule" = SettingRule;
     "zvfs_settings_extension" = SettingsExtension;
     "zvfs_inner_request" = InnerRequest;
@@ -57,13 +59,14 @@ const NUMBERS: [(&str, u64); 26] = numbers! {
     KIND_UNKNOWN KIND_REGULAR KIND_DIRECTORY KIND_STREAM KIND_DEVICE KIND_TERMINAL
 };
 
-const TEXTS: [(&str, &str); 9] = [
+const TEXTS: [(&str, &str); 10] = [
     ("EXT_POSITIONAL", abi::EXT_POSITIONAL),
     ("EXT_STAT", abi::EXT_STAT),
     ("EXT_NAMESPACE", abi::EXT_NAMESPACE),
     ("EXT_NAMES", abi::EXT_NAMES),
     ("EXT_FD", abi::EXT_FD),
     ("EXT_SPLICE", abi::EXT_SPLICE),
+    ("EXT_POLL", abi::EXT_POLL),
     ("EXT_SETTINGS", abi::EXT_SETTINGS),
     ("EXT_HOST_OPEN", abi::EXT_HOST_OPEN),
     ("EXT_HOST_WAITING", abi::EXT_HOST_WAITING),
@@ -141,6 +144,7 @@ fn constants_are_alike_in_c_and_rust() {
             ("CAP", format!("{:?}", Capabilities::from_bits(bit))),
             ("EVENT", format!("{:?}", Events::from_bits(bit))),
             ("SCOPE", format!("{:?}", Scope::from_bits(bit))),
+            ("FOR", format!("{:?}", Wanted::from_bits(bit))),
         ] {
             if !name.starts_with("0x") {
                 expect(format!("{prefix}_{name}"), bit.to_string());

@@ -13,6 +13,7 @@
 struct zvfs_file {
     zvfs_context *context;
     pid_t opener;
+    int polls; /* how often interest() was asked */
     char what[256];
 };
 
@@ -141,7 +142,7 @@ static int32_t ZVFS_CALL finish(zvfs_file *file, uint32_t how, zvfs_error *err) 
 static uint64_t ZVFS_CALL capabilities(zvfs_file *file) {
     (void)file;
     return ZVFS_CAP_READABLE | ZVFS_CAP_WRITABLE | ZVFS_CAP_SEEKABLE | ZVFS_CAP_TRUNCATABLE | ZVFS_CAP_POSITIONAL_READ |
-           ZVFS_CAP_POSITIONAL_WRITE | ZVFS_CAP_STAT | ZVFS_CAP_FD;
+           ZVFS_CAP_POSITIONAL_WRITE | ZVFS_CAP_STAT | ZVFS_CAP_FD | ZVFS_CAP_POLL;
 }
 
 static int64_t ZVFS_CALL read_at(zvfs_file *file, void *buf, uint64_t n, uint64_t offset, zvfs_error *err) {
@@ -177,6 +178,31 @@ static int32_t ZVFS_CALL advance(zvfs_file *file, uint64_t direction, uint64_t n
     return (int32_t)number(file, "advance=", 0);
 }
 static const zvfs_fd_extension fd_extension = { sizeof fd_extension, lease, advance };
+
+static int32_t ZVFS_CALL interest(zvfs_file *file, uint32_t wanted, zvfs_interest *out, zvfs_error *err) {
+    (void)wanted, (void)err;
+    file->polls++;
+    out->ns = ZVFS_TIME_UNLIMITED;
+    out->fd = is(file, "fd-moves") && file->polls > 1 ? 1 : is(file, "waits-for-nothing") ? -1 : 0;
+    out->events = ZVFS_EVENT_READ | 0x80;
+    out->ready = (uint32_t)number(file, "ready=", 0);
+    return (int32_t)number(file, "interest=", 0);
+}
+static int64_t ZVFS_CALL try_read(zvfs_file *file, void *buf, uint64_t n, zvfs_error *err) {
+    (void)buf, (void)err;
+    if (is(file, "read-more")) return (int64_t)n + 1;
+    return number(file, "try=", -ZVFS_EAGAIN);
+}
+static int64_t ZVFS_CALL try_write(zvfs_file *file, const void *buf, uint64_t n, zvfs_error *err) {
+    (void)buf, (void)err;
+    if (is(file, "write-more")) return (int64_t)n + 1;
+    return number(file, "try=", -ZVFS_EAGAIN);
+}
+static int32_t ZVFS_CALL try_finish(zvfs_file *file, uint32_t how, zvfs_error *err) {
+    (void)how, (void)err;
+    return (int32_t)number(file, "try=", -ZVFS_EAGAIN);
+}
+static const zvfs_poll poll_ = { sizeof poll_, interest, try_read, try_write, try_finish };
 
 static int32_t ZVFS_CALL name_stat(zvfs_instance *instance, const zvfs_open_request *request, zvfs_stat *out,
                                    zvfs_error *err) {
@@ -215,6 +241,7 @@ static const void *ZVFS_CALL extension(const char *id) {
     if (strcmp(id, ZVFS_EXT_NAMES) == 0) return &names_;
     if (strcmp(id, ZVFS_EXT_STAT) == 0) return &stat_extension;
     if (strcmp(id, ZVFS_EXT_FD) == 0) return &fd_extension;
+    if (strcmp(id, ZVFS_EXT_POLL) == 0) return &poll_;
     return strcmp(id, ZVFS_EXT_NAMESPACE) == 0 ? &namespace_ : NULL;
 }
 

@@ -29,7 +29,7 @@ static int32_t ZVFS_CALL start(const zvfs_host *given, const zvfs_value *const *
     zvfs_inner *inner;
     host = given;
     layer = given->extension(given, ZVFS_EXT_HOST_OPEN);
-    if (!layer || !ZVFS_HAS(layer, name_remove)) return zvfs_fail(err, ZVFS_ENOTSUP, "this host opens nothing");
+    if (!layer || !ZVFS_HAS(layer, try_finish)) return zvfs_fail(err, ZVFS_ENOTSUP, "this host opens nothing");
     if (settings[0]) return open_inner(NULL, settings[0]->text, ZVFS_OPEN_READ, ZVFS_SIZE_UNKNOWN, &inner, err);
     *out = (zvfs_instance *)&the_instance;
     return 0;
@@ -144,7 +144,7 @@ static int32_t ZVFS_CALL flush(zvfs_file *file, uint32_t level, zvfs_error *err)
 }
 static uint64_t ZVFS_CALL capabilities(zvfs_file *file) {
     uint64_t inner = layer->capabilities(file->context, file->inner);
-    return is(file, "capitals") ? inner & ~(ZVFS_CAP_FD | ZVFS_CAP_SPLICE) : inner;
+    return is(file, "capitals") ? inner & ~(ZVFS_CAP_FD | ZVFS_CAP_SPLICE | ZVFS_CAP_POLL) : inner;
 }
 static int64_t ZVFS_CALL read_at(zvfs_file *file, void *buf, uint64_t n, uint64_t offset, zvfs_error *err) {
     return layer->read_at(file->context, file->inner, buf, n, offset, err);
@@ -171,6 +171,18 @@ static int64_t ZVFS_CALL send_from(zvfs_file *file, int32_t fd, uint64_t offset,
 }
 static int64_t ZVFS_CALL receive_into(zvfs_file *file, int32_t fd, uint64_t offset, uint64_t n, zvfs_error *err) {
     return layer->receive_into(file->context, file->inner, fd, offset, n, err);
+}
+static int32_t ZVFS_CALL interest(zvfs_file *file, uint32_t wanted, zvfs_interest *out, zvfs_error *err) {
+    return layer->interest(file->context, file->inner, wanted, out, err);
+}
+static int64_t ZVFS_CALL try_read(zvfs_file *file, void *buf, uint64_t n, zvfs_error *err) {
+    return layer->try_read(file->context, file->inner, buf, n, err);
+}
+static int64_t ZVFS_CALL try_write(zvfs_file *file, const void *buf, uint64_t n, zvfs_error *err) {
+    return layer->try_write(file->context, file->inner, buf, n, err);
+}
+static int32_t ZVFS_CALL try_finish(zvfs_file *file, uint32_t how, zvfs_error *err) {
+    return layer->try_finish(file->context, file->inner, how, err);
 }
 /* What is to be asked of the inner provider: what follows the comma. */
 static zvfs_inner_request named(const zvfs_open_request *request) {
@@ -204,9 +216,11 @@ static const void *ZVFS_CALL extension(const char *id) {
     static const zvfs_stat_extension stat = { sizeof stat, stat_ };
     static const zvfs_fd_extension fd = { sizeof fd, lease, advance };
     static const zvfs_splice splice = { sizeof splice, send_from, receive_into };
+    static const zvfs_poll poll = { sizeof poll, interest, try_read, try_write, try_finish };
     if (strcmp(id, ZVFS_EXT_POSITIONAL) == 0) return &positional;
     if (strcmp(id, ZVFS_EXT_STAT) == 0) return &stat;
     if (strcmp(id, ZVFS_EXT_SPLICE) == 0) return &splice;
+    if (strcmp(id, ZVFS_EXT_POLL) == 0) return &poll;
 #ifndef NAMELESS
     if (strcmp(id, ZVFS_EXT_NAMESPACE) == 0) return &names;
 #else

@@ -5,14 +5,14 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::process::Command;
 use vfs_core::{
-    Code, Configuration, Direction, Error, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry,
+    Code, Configuration, Direction, Error, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry, Wanted,
 };
 use zvfs_faults::of_tests;
 use zvfs_test_support::{bounded, run};
 
 type Call = fn(&mut OpenFile) -> Result<(), Error>;
 
-const FILE_CALLS: [(&str, Call); 14] = [
+const FILE_CALLS: [(&str, Call); 18] = [
     ("read", |file| file.read(&mut [0; 4]).map(drop)),
     ("write", |file| file.write(b"x").map(drop)),
     ("seek", |file| file.seek(SeekFrom::Start(1)).map(drop)),
@@ -27,6 +27,10 @@ const FILE_CALLS: [(&str, Call); 14] = [
     ("advance", |file| file.advance(Direction::Read, 1)),
     ("send_from", |file| file.send_from(stderr().as_fd(), 0, 1).map(drop)),
     ("receive_into", |file| file.receive_into(stderr().as_fd(), 0, 1).map(drop)),
+    ("interest", |file| file.interest(Wanted::READ).map(drop)),
+    ("try_read", |file| file.try_read(&mut [0; 4]).map(drop)),
+    ("try_write", |file| file.try_write(b"x").map(drop)),
+    ("try_finish", |file| file.try_finish(Finish::Commit).map(drop)),
 ];
 
 fn registry(panicking: &str) -> Registry {
@@ -48,7 +52,7 @@ fn assert_boom(error: &Error, call: &str) {
     assert!(text.contains("panicked") && text.contains(&format!("boom in {call}")), "{text}");
 }
 
-const WRITES: [&str; 4] = ["write", "truncate", "write_at", "send_from"];
+const WRITES: [&str; 5] = ["write", "truncate", "write_at", "send_from", "try_write"];
 
 #[test]
 fn a_panic_in_a_files_call_is_eio_and_poisons_that_file_only() {
@@ -61,7 +65,8 @@ fn a_panic_in_a_files_call_is_eio_and_poisons_that_file_only() {
             for (later, call) in FILE_CALLS {
                 let error = call(&mut file).expect_err(later);
                 // What writes does not reach it after a finish, not even one that failed.
-                let code = if name == "finish" && WRITES.contains(&later) { Code::EBADF } else { Code::EIO };
+                let ended = name.ends_with("finish") && WRITES.contains(&later);
+                let code = if ended { Code::EBADF } else { Code::EIO };
                 assert_eq!(error.code(), code, "{later} after a panic in {name}");
             }
             assert_eq!(other.read(&mut [0; 4]).unwrap(), 0, "another file goes on after a panic in {name}");

@@ -163,6 +163,7 @@ fn a_capability_without_its_function_is_an_error_at_open() {
             ("FD", "EXTENSION=hollow_extensions"),
             ("SPLICE", "NONE"),
             ("SPLICE", "EXTENSION=hollow_extensions"),
+            ("POLL", "EXTENSION=hollow_extensions"),
         ];
         let registry = plugins.registry();
         for (at, (capability, define)) in cases.into_iter().enumerate() {
@@ -173,6 +174,22 @@ fn a_capability_without_its_function_is_an_error_at_open() {
                 registry.open(&format!("{name}:"), &OpenOptions::new(OpenFlags::empty())).unwrap_err();
             assert_eq!(error.code(), Code::EIO, "{capability}");
             assert!(error.chain().contains(&format!("claims {capability} ")), "{}", error.chain());
+        }
+    });
+}
+
+/// A layer that is older than the bit passes on what its inner file has, and was broken by a host that knows the bit.
+#[test]
+fn poll_is_taken_away_where_it_cannot_be_kept() {
+    over(Plugins::new, |plugins| {
+        let claimed = "CLAIMED=ZVFS_CAP_READABLE|ZVFS_CAP_POLL";
+        plugins.add("older", "table", &[claimed]);
+        plugins.add("shared", "behave", &["THREADS=ZVFS_THREADS_PER_INSTANCE"]);
+        plugins.add("free", "behave", &[]);
+        let registry = plugins.registry();
+        for (name, keeps) in [("older", false), ("shared", false), ("free", true)] {
+            let file = registry.open(&format!("{name}:polls"), &OpenOptions::default()).unwrap();
+            assert_eq!(file.capabilities().contains(Capabilities::POLL), keeps, "{name}");
         }
     });
 }

@@ -82,6 +82,16 @@ impl Out<()> for i32 {
     }
 }
 
+impl Out<i32> for i32 {
+    fn of(value: i32) -> Result<i32> {
+        Ok(value)
+    }
+
+    fn failed(error: Error) -> i32 {
+        -error.code().raw()
+    }
+}
+
 impl Out<u32> for i32 {
     fn of(value: u32) -> Result<i32> {
         i32::try_from(value).map_err(|_| beyond())

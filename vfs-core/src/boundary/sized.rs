@@ -31,8 +31,8 @@ macro_rules! growing {
 }
 
 growing! {
-    Provider Positional StatExtension Namespace Names FdExtension Splice SettingsExtension
-    Setting SettingRule Host HostWaiting OpenRequest InnerRequest Value Entry Name Stat Lease
+    Provider Positional StatExtension Namespace Names FdExtension Splice Poll SettingsExtension
+    Setting SettingRule Host HostWaiting OpenRequest InnerRequest Value Entry Name Stat Lease Interest
 }
 
 // SAFETY: as above.

@@ -232,6 +232,7 @@ extern_c! { by "the provider":
             abi::EXT_NAMES => (&raw const NAMES).cast(),
             abi::EXT_FD => (&raw const FD).cast(),
             abi::EXT_SPLICE => (&raw const SPLICE).cast(),
+            abi::EXT_POLL => (&raw const POLL).cast(),
             abi::EXT_SETTINGS => LIBRARY.get().map_or(ptr::null(), |library| library.rules.table()),
             _ => ptr::null(),
         })
@@ -266,4 +267,11 @@ static SPLICE: abi::Splice = abi::Splice {
     struct_size: abi::Splice::SIZE,
     send_from: Some(send_from),
     receive_into: Some(receive_into),
+};
+static POLL: abi::Poll = abi::Poll {
+    struct_size: abi::Poll::SIZE,
+    interest: Some(interest),
+    try_read: Some(try_read),
+    try_write: Some(try_write),
+    try_finish: Some(try_finish),
 };

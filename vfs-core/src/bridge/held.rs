@@ -3,11 +3,12 @@
 
 use crate::abi;
 use crate::boundary::{Answer, Input, Output};
+use crate::bridge::outcome::not_now;
 use crate::bridge::translate::{direction_from_abi, finish_from_abi, flush_from_abi, seek_from_abi};
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::file::{COUNT_MAX, File};
-use crate::flags::Capabilities;
+use crate::flags::{Capabilities, Wanted};
 use std::cell::UnsafeCell;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -39,6 +40,10 @@ macro_rules! file_calls {
             fn advance(direction: u64, n: u64) -> i32;
             fn send_from(fd: BorrowedFd<'_>, offset: u64, n: u64) -> i64;
             fn receive_into(fd: BorrowedFd<'_>, offset: u64, n: u64) -> i64;
+            fn interest(wanted: u32, out: Answer<'_, abi::Interest>) -> i32;
+            fn try_read(buf: Output<'_>, n: u64) -> i64;
+            fn try_write(buf: Input<'_>, n: u64) -> i64;
+            fn try_finish(how: u32) -> i32;
         }
     };
 }
@@ -163,6 +168,34 @@ impl HeldFile {
     pub(crate) fn receive_into(&self, fd: BorrowedFd<'_>, offset: u64, n: u64) -> Result<usize> {
         self.exclusive(|file| file.receive_into(fd, offset, count(n)))
     }
+
+    pub(crate) fn interest(&self, wanted: u32, out: Answer<'_, abi::Interest>) -> Result<()> {
+        let wanted = Wanted::from_abi(wanted)?;
+        out.put(self.exclusive(|file| file.interest(wanted).map(abi::Interest::from))?);
+        Ok(())
+    }
+
+    pub(crate) fn try_read(&self, buf: Output<'_>, n: u64) -> Result<i64> {
+        // SAFETY: as for read.
+        let buf = unsafe { buf.bytes(n) }?;
+        self.exclusive(|file| file.try_read(buf)).map(moved)
+    }
+
+    pub(crate) fn try_write(&self, buf: Input<'_>, n: u64) -> Result<i64> {
+        // SAFETY: as for write.
+        let buf = unsafe { buf.bytes(n) }?;
+        self.exclusive(|file| file.try_write(buf)).map(moved)
+    }
+
+    pub(crate) fn try_finish(&self, how: u32) -> Result<i32> {
+        let how = finish_from_abi(how)?;
+        self.exclusive(|file| file.try_finish(how)).map(|done| done.map_or(-Code::EAGAIN.raw(), |()| 0))
+    }
+}
+
+/// A count, or "not now", in C's form. (No slice is longer than an i64 counts.)
+fn moved(count: Option<usize>) -> i64 {
+    count.map_or_else(not_now, |count| count as i64)
 }
 
 fn count(n: u64) -> usize {

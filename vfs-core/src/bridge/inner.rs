@@ -4,15 +4,16 @@
 use crate::abi;
 use crate::boundary::{Growing, c_string, read};
 use crate::bridge::entries::take_entries;
-use crate::bridge::outcome::{call, call_status};
+use crate::bridge::interest::{empty_interest, interest_from_abi};
+use crate::bridge::outcome::{attempt, attempt_status, call, call_status};
 use crate::bridge::translate::{direction_to_abi, empty_stat, seek_to_abi, stat_from_abi};
 use crate::bridge::values::Values;
 use crate::code::Code;
 use crate::context::Context;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
-use crate::flags::{Capabilities, OpenFlags};
+use crate::file::{Direction, File, Finish, Flush, Interest, Lease, Stat};
+use crate::flags::{Capabilities, OpenFlags, Wanted};
 use crate::provider::Inner;
 use std::ffi::CString;
 use std::io::SeekFrom;
@@ -330,6 +331,38 @@ impl File for ForeignFile {
             receive_into(self.context, self.raw, fd, offset, asked as u64, err)
         })?;
         Self::within(count, asked)
+    }
+
+    fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
+        let mut out = empty_interest();
+        // SAFETY: see above.
+        self.status(self.table.interest, |interest, err| unsafe {
+            interest(self.context, self.raw, wanted.bits() as u32, &mut out, err)
+        })?;
+        // SAFETY: the header: it is open as long as the file, and `&mut self` lives as long as the interest.
+        Ok(unsafe { interest_from_abi(&out) })
+    }
+
+    fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
+        let (pointer, asked) = (buf.as_mut_ptr().cast(), buf.len());
+        let try_read = self.table.try_read.ok_or_else(absent)?;
+        // SAFETY: see above.
+        let moved = attempt(|err| unsafe { try_read(self.context, self.raw, pointer, asked as u64, err) })?;
+        moved.map(|count| Self::within(count, asked)).transpose()
+    }
+
+    fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
+        let (pointer, asked) = (buf.as_ptr().cast(), buf.len());
+        let try_write = self.table.try_write.ok_or_else(absent)?;
+        // SAFETY: see above.
+        let moved = attempt(|err| unsafe { try_write(self.context, self.raw, pointer, asked as u64, err) })?;
+        moved.map(|count| Self::within(count, asked)).transpose()
+    }
+
+    fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
+        let try_finish = self.table.try_finish.ok_or_else(absent)?;
+        // SAFETY: see above.
+        attempt_status(|err| unsafe { try_finish(self.context, self.raw, how as u32, err) })
     }
 }
 

@@ -6,6 +6,7 @@ pub mod export;
 mod foreign;
 pub(crate) mod held;
 mod inner;
+pub(crate) mod interest;
 pub(crate) mod outcome;
 mod rules;
 pub(crate) mod translate;

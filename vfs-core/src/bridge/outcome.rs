@@ -64,10 +64,35 @@ fn nested(function: impl FnOnce(*mut abi::Error) -> i64) -> Result<u64> {
     u64::try_from(returned).map_err(|_| error.take(returned))
 }
 
+/// Makes one call that may say "not now", which is `None`.
+pub(crate) fn attempt(function: impl FnOnce(*mut abi::Error) -> i64) -> Result<Option<u64>> {
+    let mut again = false;
+    let moved = call(|err| {
+        let returned = function(err);
+        again = returned == not_now();
+        if again { 0 } else { returned }
+    })?;
+    Ok((!again).then_some(moved))
+}
+
+/// What a try_ call returns to say that.
+pub(crate) fn not_now() -> i64 {
+    -i64::from(Code::EAGAIN.raw())
+}
+
+/// Makes one call that returns 0, a negative code, or "not now", which is `None`.
+pub(crate) fn attempt_status(function: impl FnOnce(*mut abi::Error) -> i32) -> Result<Option<()>> {
+    attempt(|err| function(err).into())?.map(zero).transpose()
+}
+
 /// Makes one call that returns 0 or a negative code. A positive number is most likely an errno without its sign: taking it for
 /// success would lose a failed COMMIT.
 pub(crate) fn call_status(function: impl FnOnce(*mut abi::Error) -> i32) -> Result<()> {
-    match call(|err| function(err).into())? {
+    zero(call(|err| function(err).into())?)
+}
+
+fn zero(returned: u64) -> Result<()> {
+    match returned {
         0 => Ok(()),
         number => Err(broken_rule(&format!("it returned {number} instead of 0 or a negative code"))),
     }

@@ -2,6 +2,7 @@
 
 mod ending;
 mod file;
+mod poll;
 
 use crate::context::Context;
 use crate::control::Control;

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 use vfs_core::{
     Capabilities, Code, Control, Direction, Entry, Error, File, Finish, Flush, Host, Info, Inner, Instance,
-    Lease, Namespace, OpenFlags, Provider, Request, Result, Setting, SettingKind, Settings, Stat,
-    export_provider,
+    Interest, Lease, Namespace, OpenFlags, Provider, Request, Result, Setting, SettingKind, Settings, Stat,
+    Wanted, export_provider,
 };
 
 /// The provider.
@@ -182,6 +182,22 @@ impl File for Layer {
 
     fn receive_into(&mut self, to: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
         self.inner().receive_into(to, offset, count)
+    }
+
+    fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
+        self.inner().interest(wanted)
+    }
+
+    fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
+        self.inner().try_read(buf)
+    }
+
+    fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
+        self.inner().try_write(buf)
+    }
+
+    fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
+        self.inner().try_finish(how)
     }
 }
 

@@ -10,8 +10,9 @@ use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use vfs_core::{
-    Capabilities, Context, Direction, Entry, Events, File, Finish, Flush, Host, Info, Instance, Lease,
-    Namespace, OpenFlags, Provider, Request, Result, Setting, SettingKind, Settings, Stat, export_provider,
+    Capabilities, Context, Direction, Entry, Events, File, Finish, Flush, Host, Info, Instance, Interest,
+    Lease, Namespace, OpenFlags, Provider, Request, Result, Setting, SettingKind, Settings, Stat, Wanted,
+    export_provider,
 };
 
 /// The provider.
@@ -107,7 +108,7 @@ impl File for Opened {
     fn capabilities(&self) -> Capabilities {
         self.fuse.at("capabilities");
         // All that there are but CANCEL.
-        Capabilities::from_bits(0x1ff)
+        Capabilities::from_bits(0x1ff) | Capabilities::POLL
     }
 
     fn read(&mut self, _: &mut [u8]) -> Result<usize> {
@@ -178,6 +179,26 @@ impl File for Opened {
     fn receive_into(&mut self, _: BorrowedFd<'_>, _: u64, _: usize) -> Result<usize> {
         self.fuse.at("receive_into");
         Ok(0)
+    }
+
+    fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
+        self.fuse.at("interest");
+        Ok(Interest::ready(wanted))
+    }
+
+    fn try_read(&mut self, _: &mut [u8]) -> Result<Option<usize>> {
+        self.fuse.at("try_read");
+        Ok(Some(0))
+    }
+
+    fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
+        self.fuse.at("try_write");
+        Ok(Some(buf.len()))
+    }
+
+    fn try_finish(&mut self, _: Finish) -> Result<Option<()>> {
+        self.fuse.at("try_finish");
+        Ok(Some(()))
     }
 }
 

@@ -2,13 +2,14 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
-use crate::bridge::outcome::{broken_rule, call, call_status};
+use crate::bridge::interest::{empty_interest, interest_from_abi};
+use crate::bridge::outcome::{attempt, attempt_status, broken_rule, call, call_status};
 use crate::bridge::translate::{direction_to_abi, empty_stat, seek_to_abi, stat_from_abi};
 use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
-use crate::flags::Capabilities;
+use crate::file::{Direction, File, Finish, Flush, Interest, Lease, Stat};
+use crate::flags::{Capabilities, Wanted};
 use crate::forks::forks_now;
 use crate::host::import::instance::ImportedInstance;
 use crate::provider::Threads;
@@ -67,6 +68,11 @@ impl ImportedFile {
         // SAFETY: the provider's own function on its own open file.
         let bits = capabilities.map_or(0, |capabilities| unsafe { capabilities(raw) });
         file.capabilities = Capabilities::from_bits(bits);
+        // A call that waits for its turn would hold a host that must not wait. And a layer of a library that is older than the bit may
+        // have passed it on from its inner file.
+        if file.serial || file.instance.library.poll.is_none() {
+            file.capabilities = file.capabilities.without(Capabilities::POLL);
+        }
         // From here on a failure drops, and so closes, the file.
         file.check_capabilities()?;
         Ok(file)
@@ -76,6 +82,10 @@ impl ImportedFile {
     fn check_capabilities(&self) -> Result<()> {
         let library = &self.instance.library;
         let table = &library.table;
+        let (reads, writes) = (
+            self.capabilities.contains(Capabilities::READABLE),
+            self.capabilities.contains(Capabilities::WRITABLE),
+        );
         let functions = [
             (Capabilities::READABLE, "READABLE", self.read.is_some()),
             (Capabilities::WRITABLE, "WRITABLE", self.write.is_some()),
@@ -93,6 +103,16 @@ impl ImportedFile {
                 Capabilities::FD,
                 "FD",
                 library.fd.is_some_and(|table| table.lease.is_some() && table.advance.is_some()),
+            ),
+            (
+                Capabilities::POLL,
+                "POLL",
+                library.poll.is_some_and(|table| {
+                    table.interest.is_some()
+                        && table.try_finish.is_some()
+                        && (table.try_read.is_some() || !reads)
+                        && (table.try_write.is_some() || !writes)
+                }),
             ),
         ];
         match functions.into_iter().find(|(bit, _, present)| self.capabilities.contains(*bit) && !present) {
@@ -275,6 +295,48 @@ impl File for ImportedFile {
         let came =
             self.call(|err| unsafe { receive_into(self.raw, to.as_raw_fd(), offset, count as u64, err) })?;
         self.count(came, count)
+    }
+
+    fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
+        let Some(interest) = self.instance.library.poll.and_then(|table| table.interest) else {
+            return Err(absent("interest"));
+        };
+        let mut out = empty_interest();
+        // SAFETY: as in read.
+        self.status(|err| unsafe { interest(self.raw, wanted.bits() as u32, &mut out, err) })?;
+        // SAFETY: the header: the provider's descriptor is open as long as the file, and `&mut self` lives as long as the
+        // interest.
+        Ok(unsafe { interest_from_abi(&out) })
+    }
+
+    fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
+        let Some(try_read) = self.instance.library.poll.and_then(|table| table.try_read) else {
+            return Err(absent("try_read"));
+        };
+        let (pointer, asked) = (buf.as_mut_ptr().cast(), buf.len());
+        // SAFETY: as in read.
+        let moved =
+            self.in_turn(|| attempt(|err| unsafe { try_read(self.raw, pointer, asked as u64, err) }))?;
+        moved.map(|count| self.count(count, asked)).transpose()
+    }
+
+    fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
+        let Some(try_write) = self.instance.library.poll.and_then(|table| table.try_write) else {
+            return Err(absent("try_write"));
+        };
+        let (pointer, asked) = (buf.as_ptr().cast(), buf.len());
+        // SAFETY: as in read.
+        let moved =
+            self.in_turn(|| attempt(|err| unsafe { try_write(self.raw, pointer, asked as u64, err) }))?;
+        moved.map(|count| self.taken(count, asked)).transpose()
+    }
+
+    fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
+        let Some(try_finish) = self.instance.library.poll.and_then(|table| table.try_finish) else {
+            return Err(absent("try_finish"));
+        };
+        // SAFETY: as in read.
+        self.in_turn(|| attempt_status(|err| unsafe { try_finish(self.raw, how as u32, err) }))
     }
 }
 

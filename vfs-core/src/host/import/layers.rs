@@ -40,6 +40,10 @@ pub(crate) static HOST_OPEN: abi::HostOpen = abi::HostOpen {
     name_stat: Some(name_stat),
     name_list: Some(name_list),
     name_remove: Some(name_remove),
+    interest: Some(interest),
+    try_read: Some(try_read),
+    try_write: Some(try_write),
+    try_finish: Some(try_finish),
 };
 
 /// What a layer's pointer to an inner file points to.

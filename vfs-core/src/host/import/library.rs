@@ -25,6 +25,7 @@ pub(crate) struct ImportedLibrary {
     pub(crate) names: Option<abi::Names>,
     pub(crate) fd: Option<abi::FdExtension>,
     pub(crate) splice: Option<abi::Splice>,
+    pub(crate) poll: Option<abi::Poll>,
     pub(crate) info: Info,
     /// Held during each call of a library that promises nothing about threads.
     pub(crate) serial: Arc<ReentrantMutex<()>>,
@@ -76,6 +77,7 @@ impl ImportedLibrary {
             names: extension(&table, abi::EXT_NAMES)?,
             fd: extension(&table, abi::EXT_FD)?,
             splice: extension(&table, abi::EXT_SPLICE)?,
+            poll: extension(&table, abi::EXT_POLL)?,
             table,
             info,
             serial: serial_of(address),

@@ -10,7 +10,7 @@ pub(super) enum Ending {
     /// It may be written.
     #[default]
     Open,
-    /// END was said, or a COMMIT timed out: whether the other side has heard is not known, so that nothing may follow.
+    /// END was said, or a COMMIT timed out or goes on: whether the other side has heard is not known, so that nothing may follow.
     Ended,
     /// What the COMMIT gave.
     Committed(Finished),
@@ -60,6 +60,11 @@ impl Ending {
             (Finish::Commit, _) => *self = Ending::Committed(answer),
             (Finish::Discard, _) => *self = Ending::Discarded(answer),
         }
+    }
+
+    /// Takes note of a COMMIT that is to be repeated.
+    pub(super) fn begin_commit(&mut self) {
+        *self = Ending::Ended;
     }
 
     #[cold]

@@ -1,6 +1,7 @@
 //! The host's one chokepoint around an open file.
 
 use super::ending::Ending;
+use super::poll::Promises;
 use crate::code::Code;
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -31,11 +32,12 @@ const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// Of every call but a DISCARD: ECANCELED, ETIMEDOUT: the control has ended it. A call that has a result gives that, however late.
 pub struct OpenFile {
     // Before `_keep`: a file is closed before its instance may stop.
-    file: Box<dyn File>,
+    pub(super) file: Box<dyn File>,
     capabilities: Capabilities,
-    control: Control,
+    pub(super) control: Control,
     shown: String,
-    ending: Ending,
+    pub(super) ending: Ending,
+    pub(super) promises: Promises,
     write_failed: AtomicBool,
     write_error: Mutex<Option<Error>>,
     _keep: Arc<dyn Any + Send + Sync>,
@@ -78,6 +80,7 @@ impl OpenFile {
             control,
             shown: request.shown().to_owned(),
             ending: Ending::default(),
+            promises: Promises::default(),
             write_failed: AtomicBool::new(false),
             write_error: Mutex::new(None),
             _keep: keep,
@@ -310,7 +313,7 @@ impl OpenFile {
     /// Lets a count through that can be, and ends the call. The bridge checks loaded providers too, and poisons their files; a host's own has only
     /// this.
     #[inline]
-    fn counted(&self, result: Result<usize>, least: usize, asked: usize) -> Result<usize> {
+    pub(super) fn counted(&self, result: Result<usize>, least: usize, asked: usize) -> Result<usize> {
         match result {
             Ok(count) if (least..=asked).contains(&count) => {
                 self.control.forget_wait();
@@ -330,7 +333,7 @@ impl OpenFile {
 
     /// Refuses what the file cannot do, and what its control has ended.
     #[inline]
-    fn begin(&self, capability: Capabilities, code: Code, text: &'static str) -> Result<()> {
+    pub(super) fn begin(&self, capability: Capabilities, code: Code, text: &'static str) -> Result<()> {
         if !self.capabilities.contains(capability) {
             return Err(Error::new(code, text));
         }
@@ -339,7 +342,7 @@ impl OpenFile {
 
     /// Refuses what writes, after the end and after a write that failed.
     #[inline]
-    fn begin_writing(&self, verb: &str) -> Result<()> {
+    pub(super) fn begin_writing(&self, verb: &str) -> Result<()> {
         self.ending.check(verb)?;
         self.earlier_failure()
     }
@@ -355,7 +358,7 @@ impl OpenFile {
         result
     }
 
-    fn earlier_failure(&self) -> Result<()> {
+    pub(super) fn earlier_failure(&self) -> Result<()> {
         if !self.write_failed.load(Ordering::Acquire) {
             return Ok(());
         }

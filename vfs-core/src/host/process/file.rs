@@ -49,8 +49,9 @@ impl ProcessFile {
         shown: String,
         capabilities: u64,
     ) -> ProcessFile {
-        // A process is lent no descriptor that is not its own.
-        let capabilities = Capabilities::from_bits(capabilities).without(Capabilities::SPLICE);
+        // A process is lent no descriptor that is not its own; and each call waits for the process, so that none can be tried.
+        let masked = Capabilities::SPLICE | Capabilities::POLL;
+        let capabilities = Capabilities::from_bits(capabilities).without(masked);
         let reads = Mutex::new(Reads::new(capabilities.contains(Capabilities::FD)));
         ProcessFile {
             running,

@@ -5,8 +5,8 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
-use crate::flags::{Capabilities, OpenFlags};
+use crate::file::{Direction, File, Finish, Flush, Interest, Lease, Stat};
+use crate::flags::{Capabilities, OpenFlags, Wanted};
 use crate::host::open::{OpenFile, OpenOptions};
 use crate::host::registry::{Registry, Shared};
 use crate::provider::{Host, HostCalls, Inner, Level, busy_in_start};
@@ -175,5 +175,21 @@ impl File for AsFile {
 
     fn receive_into(&mut self, to: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
         self.0.receive_into(to, offset, count)
+    }
+
+    fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
+        self.0.interest(wanted)
+    }
+
+    fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
+        self.0.try_read(buf)
+    }
+
+    fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
+        self.0.try_write(buf)
+    }
+
+    fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
+        self.0.try_finish(how)
     }
 }

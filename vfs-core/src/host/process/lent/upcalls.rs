@@ -86,7 +86,8 @@ fn open(child: &Child, request: &InnerRequest) -> Result<Reply> {
     let layer = Layer::of(child, request)?;
     let file = layer.host.open(&layer.context, layer.descriptor, &layer.options)?;
     // A process is lent no descriptor that is not its own.
-    let capabilities = file.capabilities().without(Capabilities::FD | Capabilities::SPLICE).bits();
+    let masked = Capabilities::FD | Capabilities::SPLICE | Capabilities::POLL;
+    let capabilities = file.capabilities().without(masked).bits();
     Ok(Reply::Opened { capabilities, inner: child.inners.add(request.file, file) })
 }
 
