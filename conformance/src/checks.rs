@@ -8,6 +8,7 @@ mod lease;
 mod life;
 mod namespace;
 mod open;
+mod poll;
 mod position;
 mod positional;
 mod read;
@@ -95,6 +96,12 @@ checks! { Subject:
     lease {
         lease_reads_the_content = "the bytes behind the descriptor lent are the file's, from its position on";
         lease_takes_writes = "what is written through it is in the file";
+    }
+    poll {
+        tries_read_the_content = "with POLL claimed, all of it, in order, between calls that wait";
+        tries_write_what_is_read_back = "with POLL claimed, and try_finish ends it";
+        an_interest_is_one_descriptor = "what is ready was asked for; one fd and one kernel file for the file's life";
+        a_try_waits_for_nothing = "with POLL claimed, a call that would wait returns EAGAIN at once, and the same call later works";
     }
     cancel {
         cancelled_calls_return = "with CANCEL claimed, a cancelled file's calls end at once";

@@ -5,7 +5,7 @@ use crate::step::{Step, Stop};
 use crate::steps::{claims, ensure, read_some, refused, same, sample, skip, write_all};
 use crate::subject::Subject;
 use std::io::SeekFrom;
-use vfs_core::{Capabilities, Code, Direction, File, Finish, Flush, OpenFlags};
+use vfs_core::{Capabilities, Code, Direction, File, Finish, Flush, OpenFlags, Wanted};
 
 pub fn claims_something(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
@@ -151,6 +151,7 @@ pub fn unclaimed_calls_are_refused(subject: &Subject) -> Step {
         let (read_at, write_at) =
             (absent(Capabilities::POSITIONAL_READ), absent(Capabilities::POSITIONAL_WRITE));
         let (stat, lease) = (absent(Capabilities::STAT), absent(Capabilities::FD));
+        let poll = absent(Capabilities::POLL);
         // What has a direction may say that it is the wrong one.
         let either = [Code::ENOTSUP, Code::EBADF];
         if seek {
@@ -174,6 +175,13 @@ pub fn unclaimed_calls_are_refused(subject: &Subject) -> Step {
                 refused(file.lease(direction), &either, "lease without FD")?;
                 refused(file.advance(direction, 1), &either, "advance without FD")?;
             }
+        }
+        if poll {
+            let none = [Code::ENOTSUP];
+            refused(file.interest(Wanted::READ).map(drop), &none, "interest without POLL")?;
+            refused(file.try_read(&mut [0; 8]), &either, "try_read without POLL")?;
+            refused(file.try_write(b"bytes"), &either, "try_write without POLL")?;
+            refused(file.try_finish(Finish::End), &none, "try_finish without POLL")?;
         }
     }
     Ok(())

@@ -82,6 +82,12 @@ faults! {
     LeaseStartsAtZero = "lease_reads_the_content";
     AdvanceIsForgotten = "lease_takes_writes";
 
+    TriesSkipAByte = "tries_read_the_content";
+    TriesCountTooMuch = "tries_write_what_is_read_back";
+    LendsAnother = "an_interest_is_one_descriptor";
+    ReadyForAnything = "an_interest_is_one_descriptor";
+    TriesWait = "a_try_waits_for_nothing";
+
     FailsCancelledWithEio = "cancelled_calls_return";
     BlocksThroughCancel = "cancel_ends_a_blocked_call";
     StopsWithEio = "deadline_ends_a_blocked_call";

@@ -2,6 +2,7 @@
 
 use crate::fault::Fault;
 use crate::model::{BLOCKING, Names, Shared, meet};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::io::SeekFrom;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use vfs_core::{
-    Capabilities, Code, Context, Direction, Error, File, Finish, Flush, Kind, Lease, OnCancel, OpenFlags,
-    Result, Stat,
+    Capabilities, Code, Context, Direction, Error, Events, File, Finish, Flush, Interest, Kind, Lease,
+    OnCancel, OpenFlags, Result, Stat, Wanted,
 };
 
 static VERSION: AtomicU64 = AtomicU64::new(0);
@@ -37,6 +38,10 @@ pub struct Open {
     pub _on_cancel: Option<OnCancel>,
     /// For `OldBytesComeBack` only: what lay behind a new end.
     pub cut: (u64, Vec<u8>),
+    /// How often something was tried: each second time it does not go.
+    pub tries: u32,
+    /// What is lent to be waited on: one, but for `LendsAnother`.
+    pub awaited: Vec<OwnedFd>,
 }
 
 impl Open {
@@ -53,6 +58,15 @@ impl Open {
             Fault::TextOfTwoLines => Err(Error::new(Code::EBADF, "first\nsecond")),
             _ => Err(Error::new(Code::EBADF, "not open in this direction")),
         }
+    }
+
+    /// Whether what is tried goes this time.
+    fn goes_now(&mut self) -> bool {
+        self.tries += 1;
+        if self.fault == Fault::TriesWait && self.name == BLOCKING {
+            std::thread::sleep(Duration::from_secs(8));
+        }
+        self.name != BLOCKING && self.tries.is_multiple_of(2)
     }
 
     fn publish(&self) {
@@ -92,7 +106,7 @@ impl Open {
 impl File for Open {
     fn capabilities(&self) -> Capabilities {
         type C = Capabilities;
-        let mut claimed = C::SEEKABLE | C::STAT | C::FD | C::CANCEL;
+        let mut claimed = C::SEEKABLE | C::STAT | C::FD | C::CANCEL | C::POLL;
         if self.goes(OpenFlags::READ) {
             claimed |= C::READABLE | C::POSITIONAL_READ;
         }
@@ -309,6 +323,47 @@ impl File for Open {
             self.position += count;
         }
         Ok(())
+    }
+
+    fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
+        if self.fault == Fault::ReadyForAnything {
+            return Ok(Interest::ready(Wanted::READ | Wanted::WRITE));
+        }
+        if self.awaited.is_empty() || self.fault == Fault::LendsAnother {
+            // With a count in it, it is readable at once.
+            let event = eventfd(1, EventfdFlags::CLOEXEC).map_err(std::io::Error::from)?;
+            self.awaited.push(event);
+        }
+        let interest = match (wanted, self.awaited.last()) {
+            (Wanted::FINISH, _) | (_, None) => Interest::time(Duration::from_millis(1)),
+            (_, Some(event)) => Interest::event(event.as_fd(), Events::READ),
+        };
+        Ok(interest)
+    }
+
+    fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
+        self.needs(OpenFlags::READ)?;
+        if !self.goes_now() {
+            self.position += u64::from(self.fault == Fault::TriesSkipAByte);
+            return Ok(None);
+        }
+        self.read(buf).map(Some)
+    }
+
+    fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
+        self.needs(OpenFlags::WRITE)?;
+        if !self.goes_now() {
+            return Ok(None);
+        }
+        let count = self.write(buf)?;
+        Ok(Some(if self.fault == Fault::TriesCountTooMuch { count + 1 } else { count }))
+    }
+
+    fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
+        if how == Finish::Commit && !self.goes_now() {
+            return Ok(None);
+        }
+        self.finish(how).map(Some)
     }
 }
 

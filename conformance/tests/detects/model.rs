@@ -164,6 +164,8 @@ impl Instance for Running {
             cancelled,
             _on_cancel: on_cancel,
             cut: (0, Vec::new()),
+            tries: 0,
+            awaited: Vec::new(),
         }))
     }
 
