@@ -21,6 +21,10 @@
 //! | standard stream | as it is, whatever it is: a regular file too goes on where the host's descriptor stands, and moves that. No CANCEL if it is a terminal, since its modes are the host's |
 //! | directory; socket, block device | EISDIR; EPROTONOSUPPORT |
 //!
+//! Hosts with an event loop get POLL for FIFOs, terminals, `/dev/null` and its like, and for standard streams that are pipes or sockets.
+//! O_NONBLOCK is set on a description of our own only: those of standard streams belong to others too, and are asked not to wait
+//! call by call. A terminal or another device among them cannot be asked, and a regular file always waits for its disk: no POLL.
+//!
 //! A FIFO, a device and a standard stream have nothing to create, truncate or reserve: those flags do nothing there;
 //! ATOMIC is ENOTSUP.
 //!

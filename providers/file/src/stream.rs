@@ -1,5 +1,7 @@
 //! Streams: FIFOs, character devices, and the host's own standard streams.
 
+mod tries;
+
 use crate::confine::Roots;
 use crate::failure::{fail, only_in_place, unsupported, wrong_direction};
 use crate::flags::kernel_flags;
@@ -15,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use vfs_core::{
-    Capabilities, Code, Context, Direction, Error, Events, File, Finish, Flush, Kind, Lease, OpenFlags,
-    Request, Result, Stat,
+    Capabilities, Code, Context, Direction, Error, Events, File, Finish, Flush, Interest, Kind, Lease,
+    OpenFlags, Request, Result, Stat, Wanted,
 };
 
 /// Linux's devices.txt: `/dev/null`, `zero`, `full`, `random`, `urandom`. None of them ever waits.
@@ -41,6 +43,10 @@ pub struct Stream {
     finished: bool,
     /// Where to look for a reader that is not there yet.
     awaited: Option<(Arc<Roots>, PathBuf)>,
+    /// The fd was lent to be polled.
+    lent: bool,
+    /// What keeps the number of a lent fd once the writing side is finished.
+    spent: Option<OwnedFd>,
 }
 
 impl Stream {
@@ -69,9 +75,11 @@ impl Stream {
     pub fn device(fd: OwnedFd, stat: &rustix::fs::Stat, request: &Request<'_>, flags: OpenFlags) -> Stream {
         let terminal = isatty(&fd);
         // Of other drivers nobody knows whether they heed O_NONBLOCK.
-        let cancellable = terminal || major(stat.st_rdev) == MEMORY_DEVICES;
+        let memory = major(stat.st_rdev) == MEMORY_DEVICES;
+        let cancellable = terminal || memory;
         let kind = if terminal { Kind::Terminal } else { Kind::Device };
-        let stream = Stream::new(Some(fd), Mode::Own { pipe: false }, kind, request, flags);
+        let mode = if memory { Mode::Memory } else { Mode::Own { pipe: false } };
+        let stream = Stream::new(Some(fd), mode, kind, request, flags);
         Stream { cancellable, ..stream }
     }
 
@@ -133,6 +141,8 @@ impl Stream {
             ended: false,
             finished: false,
             awaited: None,
+            lent: false,
+            spent: None,
         }
     }
 
@@ -215,6 +225,7 @@ impl File for Stream {
             (self.readable, Capabilities::READABLE),
             (self.writable, Capabilities::WRITABLE),
             (self.cancellable, Capabilities::CANCEL),
+            (self.cancellable && self.mode.can_try(), Capabilities::POLL),
         ] {
             if has {
                 capabilities |= capability;
@@ -284,8 +295,7 @@ impl File for Stream {
             Finish::Commit => self.connect(true).map(|_| ())?,
             Finish::Discard => self.awaited = None,
         }
-        self.fd = None;
-        Ok(())
+        self.hang_up()
     }
 
     fn stat(&mut self) -> Result<Stat> {
@@ -325,6 +335,22 @@ impl File for Stream {
 
     fn advance(&mut self, _direction: Direction, _count: u64) -> Result<()> {
         Ok(())
+    }
+
+    fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
+        Ok(self.awaits(wanted))
+    }
+
+    fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
+        self.read_now(buf)
+    }
+
+    fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
+        self.write_now(buf)
+    }
+
+    fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
+        self.finish_now(how)
     }
 }
 

@@ -4,6 +4,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2, read, write};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
 use vfs_core::without_sigpipe;
@@ -13,6 +14,9 @@ const COUNT_MAX: usize = 1 << 20;
 
 /// What a pipe that polls as writable takes at once: Linux's PIPE_BUF.
 const PIPE_BUF: usize = 4096;
+
+/// What goes through a pipe of our own, to or from a shared pipe that cannot be asked not to wait: what such a pipe holds.
+const RELAYED: usize = 64 << 10;
 
 /// preadv2's way to say: at the file's own position.
 const OWN_POSITION: u64 = u64::MAX;
@@ -42,16 +46,10 @@ impl Mode {
         let buf = &mut buf[..count];
         match self {
             Mode::Own { .. } | Mode::Memory | Mode::Regular => read(fd, buf),
-            Mode::SharedPipe { nowait: true } => {
-                let slices = &mut [IoSliceMut::new(buf)];
-                match preadv2(fd, slices, OWN_POSITION, ReadWriteFlags::NOWAIT) {
-                    Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                        *self = Mode::SharedPipe { nowait: false };
-                        self.read(fd, buf)
-                    }
-                    result => result,
-                }
-            }
+            Mode::SharedPipe { nowait: true } => match self.nowait(read_nowait(fd, buf)) {
+                Some(result) => result,
+                None => self.read(fd, buf),
+            },
             Mode::SharedSocket => recv(fd, buf, RecvFlags::DONTWAIT).map(|(count, _)| count),
             Mode::SharedPipe { nowait: false } | Mode::SharedDevice => {
                 ready(fd, PollFlags::IN)?;
@@ -66,17 +64,10 @@ impl Mode {
         match self {
             Mode::Own { pipe: true } => without_sigpipe(|| write(fd, buf)),
             Mode::Own { pipe: false } | Mode::Memory | Mode::Regular => write(fd, buf),
-            Mode::SharedPipe { nowait: true } => {
-                let slices = &[IoSlice::new(buf)];
-                let flags = ReadWriteFlags::NOWAIT;
-                match without_sigpipe(|| pwritev2(fd, slices, OWN_POSITION, flags)) {
-                    Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                        *self = Mode::SharedPipe { nowait: false };
-                        self.write(fd, buf)
-                    }
-                    result => result,
-                }
-            }
+            Mode::SharedPipe { nowait: true } => match self.nowait(write_nowait(fd, buf)) {
+                Some(result) => result,
+                None => self.write(fd, buf),
+            },
             Mode::SharedSocket => send(fd, buf, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
             Mode::SharedPipe { nowait: false } | Mode::SharedDevice => {
                 ready(fd, PollFlags::OUT)?;
@@ -85,6 +76,66 @@ impl Mode {
             }
         }
     }
+}
+
+/// What never waits, not even if somebody else is quicker: for a host that has no thread to let wait.
+impl Mode {
+    /// Whether there is such a way. A device shared with others may wait after any poll, and so may one of its own whose driver
+    /// nobody knows.
+    pub fn can_try(self) -> bool {
+        !matches!(self, Mode::SharedDevice | Mode::Regular)
+    }
+
+    /// As [`read`](Mode::read).
+    pub fn try_read(&mut self, fd: &OwnedFd, buf: &mut [u8]) -> Result<usize, Errno> {
+        if *self == (Mode::SharedPipe { nowait: true })
+            && let Some(result) = self.nowait(read_nowait(fd, buf))
+        {
+            return result;
+        }
+        if *self != (Mode::SharedPipe { nowait: false }) {
+            return self.read(fd, buf);
+        }
+        let (from, to) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        match splice(fd, None, &to, None, buf.len().min(RELAYED), SpliceFlags::NONBLOCK)? {
+            0 => Ok(0),
+            // It has so many bytes, which are read at once.
+            count => read(&from, &mut buf[..count]),
+        }
+    }
+
+    /// As [`write`](Mode::write).
+    pub fn try_write(&mut self, fd: &OwnedFd, buf: &[u8]) -> Result<usize, Errno> {
+        if *self == (Mode::SharedPipe { nowait: true })
+            && let Some(result) = self.nowait(write_nowait(fd, buf))
+        {
+            return result;
+        }
+        if *self != (Mode::SharedPipe { nowait: false }) {
+            return self.write(fd, buf);
+        }
+        let (from, to) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let count = write(&to, &buf[..buf.len().min(RELAYED)])?;
+        // What does not fit goes with the pipe.
+        without_sigpipe(|| splice(&from, None, fd, None, count, SpliceFlags::NONBLOCK))
+    }
+
+    /// Takes note of a kernel, or a pipe, that cannot be asked not to wait: one that was opened by its name, as by a shell.
+    fn nowait(&mut self, result: Result<usize, Errno>) -> Option<Result<usize, Errno>> {
+        if matches!(result, Err(Errno::OPNOTSUPP | Errno::NOSYS)) {
+            *self = Mode::SharedPipe { nowait: false };
+            return None;
+        }
+        Some(result)
+    }
+}
+
+fn read_nowait(fd: &OwnedFd, buf: &mut [u8]) -> Result<usize, Errno> {
+    preadv2(fd, &mut [IoSliceMut::new(buf)], OWN_POSITION, ReadWriteFlags::NOWAIT)
+}
+
+fn write_nowait(fd: &OwnedFd, buf: &[u8]) -> Result<usize, Errno> {
+    without_sigpipe(|| pwritev2(fd, &[IoSlice::new(buf)], OWN_POSITION, ReadWriteFlags::NOWAIT))
 }
 
 /// EAGAIN unless poll sees the event, an error or a hang-up: those the call itself reports.
@@ -114,6 +165,7 @@ mod tests {
             let (reader, writer) = pipe().unwrap();
             let mut mode = Mode::SharedPipe { nowait };
             let (mut buffer, mut taken) = (vec![0; 1 << 20], 0);
+            let sent: Vec<u8> = (0..1_u32 << 20).map(|n| (n ^ (n >> 8)) as u8).collect();
             assert_eq!(mode.read(&reader, &mut buffer), Err(Errno::AGAIN), "{nowait}");
             loop {
                 match mode.write(&writer, &buffer) {
@@ -125,9 +177,24 @@ mod tests {
             while taken > 0 {
                 taken -= mode.read(&reader, &mut buffer).unwrap();
             }
+            assert_eq!(mode.try_read(&reader, &mut buffer), Err(Errno::AGAIN), "{nowait}");
+            loop {
+                match mode.try_write(&writer, &sent[taken..]) {
+                    Ok(count) => taken += count,
+                    Err(errno) => break assert_eq!(errno, Errno::AGAIN, "{nowait}"),
+                }
+            }
+            assert!(taken >= RELAYED, "{nowait}");
+            let mut came = 0;
+            while came < taken {
+                let count = mode.try_read(&reader, &mut buffer[..3000]).unwrap();
+                assert!(buffer[..count] == sent[came..came + count], "{nowait}: at {came}");
+                came += count;
+            }
             assert_eq!(mode.read(&reader, &mut buffer), Err(Errno::AGAIN), "{nowait}");
             drop(writer);
             assert_eq!(mode.read(&reader, &mut buffer), Ok(0), "{nowait}");
+            assert_eq!(mode.try_read(&reader, &mut buffer), Ok(0), "{nowait}");
         }
     }
 
@@ -137,6 +204,7 @@ mod tests {
             let (reader, writer) = pipe().unwrap();
             drop(reader);
             assert_eq!(Mode::SharedPipe { nowait }.write(&writer, b"x"), Err(Errno::PIPE), "{nowait}");
+            assert_eq!(Mode::SharedPipe { nowait }.try_write(&writer, b"x"), Err(Errno::PIPE), "{nowait}");
         }
     }
 

@@ -10,3 +10,4 @@ mod namespace;
 mod regular;
 mod standard;
 mod stream;
+mod tries;

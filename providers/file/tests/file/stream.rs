@@ -274,7 +274,8 @@ fn the_memory_devices_are_streams() {
     let mut null = open("/dev/null", NEW | OpenFlags::PREALLOCATE);
     assert_eq!(null.write(&[1; 100_000]).unwrap(), 100_000);
     assert_eq!(null.capabilities(), {
-        Capabilities::WRITABLE | Capabilities::STAT | Capabilities::FD | Capabilities::CANCEL
+        type C = Capabilities;
+        C::WRITABLE | C::STAT | C::FD | C::CANCEL | C::POLL
     });
     assert_eq!((null.stat().unwrap().kind, null.stat().unwrap().size), (Kind::Device, None));
     null.finish(Finish::Commit).unwrap();
