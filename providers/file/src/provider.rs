@@ -3,7 +3,7 @@
 use crate::atomic;
 use crate::claims::Claim;
 use crate::confine::Roots;
-use crate::failure::{fail, fail_to_make, read_only, unsupported};
+use crate::failure::{fail, fail_to_make, not_by_mode, read_only, unsupported};
 use crate::flags::{self, kernel_flags};
 use crate::path::{self, Standard};
 use crate::place::Place;
@@ -15,8 +15,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use vfs_core::{
-    File, Host, Info, Instance, Namespace, OpenFlags, Provider, Request, Result, Scope, Setting, SettingKind,
-    Settings,
+    Code, File, Host, Info, Instance, Namespace, OpenFlags, Provider, Request, Result, Scope, Setting,
+    SettingKind, Settings,
 };
 
 /// The provider `file`.
@@ -70,15 +70,10 @@ impl Instance for Files {
         if self.read_only && flags.contains(OpenFlags::WRITE) {
             return Err(read_only("open", request));
         }
-        if flags.contains(OpenFlags::ATOMIC) {
-            return Ok(Box::new(atomic::open(&self.roots, &path, request, flags)?));
-        }
-        let claim = self.claim(&path, request, flags)?;
-        match self.open_fd(&path, flags) {
-            Ok((fd, created)) => self.opened(fd, created, claim, &path, request, flags),
-            Err(Errno::NXIO) => self.refused(&path, request, flags),
-            Err(errno) => Err(fail_to_make(request, flags, errno)),
-        }
+        self.open_path(&path, request, flags).map_err(|error| match error.code() {
+            Code::EACCES if self.roots.modes_allow(&path, flags) => not_by_mode(request),
+            _ => error,
+        })
     }
 
     fn namespace(&self) -> Option<&dyn Namespace> {
@@ -87,6 +82,18 @@ impl Instance for Files {
 }
 
 impl Files {
+    fn open_path(&self, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Box<dyn File>> {
+        if flags.contains(OpenFlags::ATOMIC) {
+            return Ok(Box::new(atomic::open(&self.roots, path, request, flags)?));
+        }
+        let claim = self.claim(path, request, flags)?;
+        match self.open_fd(path, flags) {
+            Ok((fd, created)) => self.opened(fd, created, claim, path, request, flags),
+            Err(Errno::NXIO) => self.refused(path, request, flags),
+            Err(errno) => Err(fail_to_make(request, flags, errno)),
+        }
+    }
+
     /// Claims the name of a regular file, or of one to be made, for the run that writes it.
     fn claim(&self, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Option<Claim>> {
         if !flags.contains(OpenFlags::WRITE) || request.settings().text("run").is_none() {

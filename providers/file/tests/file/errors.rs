@@ -100,7 +100,13 @@ fn an_instance_without_its_root_does_not_start() {
 fn permissions_are_eacces() {
     if let Some(path) = child_argument() {
         let instance = start(&[]).unwrap();
-        refused(open_in(&*instance, &path, READ), Code::EACCES, "access denied");
+        let error = open_in(&*instance, &path, READ).err().unwrap();
+        let said = (error.code(), error.chain());
+        assert_eq!(
+            said,
+            (Code::EACCES, format!("open {path}: access denied")),
+            "it is the mode that refuses"
+        );
         refused(open_in(&*instance, &path, WRITE), Code::EACCES, "access denied");
         refused(open_in(&*instance, &path, NEW | OpenFlags::ATOMIC), Code::EACCES, "access denied");
         refused(open_in(&*instance, &format!("{path}.new"), NEW), Code::EACCES, "access denied");
