@@ -2,3 +2,7 @@
 //! nobody else has, with its files in a temporary folder, and ends when it is dropped or the test is killed. A server whose program
 //! is not installed is skipped, which the test prints; in CI that is a failure.
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
+
+mod s3;
+
+pub use s3::S3;

@@ -1,0 +1,236 @@
+//! S3: moto, in Python, which checks no signature and speaks http and https, and s3s-fs, in Rust, which checks each and knows no
+//! `If-Match`.
+
+use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use zvfs_http_servers::{Authority, Process};
+use zvfs_test_support::{free_port, have};
+
+/// Longer than either takes to start on a busy machine.
+const BOUND: Duration = Duration::from_secs(120);
+/// Ports taken by somebody else in between, one after the other.
+const ATTEMPTS: usize = 5;
+
+/// An S3 server. Ends when dropped, and its files are removed.
+pub struct S3 {
+    kind: Kind,
+    port: u16,
+    authority: Authority,
+    folder: TempDir,
+    // Ends before its folder goes.
+    process: Option<Process>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Moto { tls: bool },
+    S3s,
+}
+
+impl S3 {
+    /// The bucket that is there.
+    pub const BUCKET: &str = "bucket";
+    /// Whom s3s-fs lets in; moto lets in everybody.
+    pub const ACCESS_KEY: &str = "zvfs-access-key";
+    /// The secret of that key.
+    pub const SECRET_KEY: &str = "zvfs-secret-key";
+
+    /// moto. `None`: the machine has none, which was said.
+    pub fn moto() -> Option<S3> {
+        let moto = package("moto/moto/server.py");
+        have(&["python3", &moto.to_string_lossy()]).then(|| S3::at_free_port(Kind::Moto { tls: false }))
+    }
+
+    /// moto over TLS.
+    pub fn moto_with_tls() -> Option<S3> {
+        let moto = package("moto/moto/server.py");
+        have(&["python3", &moto.to_string_lossy()]).then(|| S3::at_free_port(Kind::Moto { tls: true }))
+    }
+
+    /// s3s-fs. `None`: the machine has none, which was said.
+    pub fn s3s() -> Option<S3> {
+        let s3s = package("s3s/bin/s3s-fs");
+        have(&[&s3s.to_string_lossy()]).then(|| S3::at_free_port(Kind::S3s))
+    }
+
+    /// Its URL.
+    pub fn endpoint(&self) -> String {
+        let scheme = if self.kind == (Kind::Moto { tls: true }) { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    /// The descriptor of a key in its bucket.
+    pub fn descriptor(&self, key: &str) -> String {
+        format!("s3://{}/{key}", S3::BUCKET)
+    }
+
+    /// Whether a key that others lie below is one that is not there, as in S3: s3s-fs keeps objects in files, and those in folders.
+    pub fn has_keys_alone(&self) -> bool {
+        self.kind != Kind::S3s
+    }
+
+    /// The file that makes its certificate trusted.
+    pub fn ca_file(&self) -> PathBuf {
+        self.authority.ca_file()
+    }
+
+    /// What a provider needs to be let in, as an operator writes it.
+    pub fn settings(&self) -> String {
+        format!(
+            "endpoint = {:?}, access-key = {:?}, secret-key-file = {:?}, ca-file = {:?}",
+            self.endpoint(),
+            S3::ACCESS_KEY,
+            self.secret_file(),
+            self.ca_file()
+        )
+    }
+
+    /// A file that holds the secret.
+    pub fn secret_file(&self) -> PathBuf {
+        self.folder.path().join("secret")
+    }
+
+    /// Puts an object there, not by TLS.
+    pub fn put(&self, key: &str, content: &[u8]) {
+        match self.kind {
+            Kind::S3s => {
+                let path = self.file(key);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, content).unwrap();
+            }
+            Kind::Moto { .. } => {
+                let (status, _) = self.ask("PUT", &format!("/{}/{key}", S3::BUCKET), content);
+                assert_eq!(status, 200, "put {key}");
+            }
+        }
+    }
+
+    /// An object, not by TLS; `None`: there is none.
+    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
+        match self.kind {
+            Kind::S3s => fs::read(self.file(key)).ok(),
+            Kind::Moto { .. } => {
+                let (status, content) = self.ask("GET", &format!("/{}/{key}", S3::BUCKET), b"");
+                (status == 200).then_some(content)
+            }
+        }
+    }
+
+    /// How many uploads in parts were begun, and neither completed nor aborted; not by TLS.
+    pub fn uploads(&self) -> usize {
+        match self.kind {
+            Kind::S3s => {
+                let files = fs::read_dir(self.root()).unwrap().map(|file| file.unwrap().file_name());
+                files.filter(|name| name.to_string_lossy().starts_with(".upload")).count()
+            }
+            Kind::Moto { .. } => {
+                let (status, list) = self.ask("GET", &format!("/{}?uploads", S3::BUCKET), b"");
+                assert_eq!(status, 200);
+                String::from_utf8(list).unwrap().matches("<UploadId>").count()
+            }
+        }
+    }
+
+    /// What it logged, for a test that failed.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn at_free_port(kind: Kind) -> S3 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = S3 { kind, port: 0, authority: Authority::new(), folder, process: None };
+        fs::create_dir_all(server.root().join(S3::BUCKET)).unwrap();
+        fs::write(server.secret_file(), S3::SECRET_KEY).unwrap();
+        fs::set_permissions(server.secret_file(), Permissions::from_mode(0o600)).unwrap();
+        for _ in 0..ATTEMPTS {
+            server.port = free_port();
+            server.start();
+            if server.answers() {
+                return server;
+            }
+        }
+        panic!("{kind:?} does not start: {}", server.log());
+    }
+
+    fn start(&mut self) {
+        let log = File::create(self.folder.path().join("log")).unwrap();
+        let (port, root) = (self.port.to_string(), self.root());
+        let mut arguments: Vec<String> = Vec::new();
+        let program = match self.kind {
+            Kind::Moto { tls } => {
+                let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/s3/moto_server.py");
+                let options = ["-s", script, S3::BUCKET, "-H", "127.0.0.1", "-p", &port];
+                arguments.extend(options.map(str::to_owned));
+                if tls {
+                    let good = self.authority.good();
+                    arguments.push("-s".to_owned());
+                    for (option, file) in [("-c", good.certificate_file()), ("-k", good.key_file())] {
+                        arguments.extend([option.to_owned(), file.to_string_lossy().into_owned()]);
+                    }
+                }
+                "python3".to_owned()
+            }
+            Kind::S3s => {
+                let options = ["--host", "127.0.0.1", "--port", &port];
+                let keys = ["--access-key", S3::ACCESS_KEY, "--secret-key", S3::SECRET_KEY];
+                arguments.extend(options.iter().chain(&keys).map(|argument| (*argument).to_owned()));
+                arguments.push(root.to_string_lossy().into_owned());
+                package("s3s/bin/s3s-fs").to_string_lossy().into_owned()
+            }
+        };
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let process = Process::start(&program, &arguments, |command| {
+            command.env("PYTHONPATH", package("moto")).env("PYTHONDONTWRITEBYTECODE", "1");
+            command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        });
+        self.process = Some(process.unwrap());
+    }
+
+    /// Waits until it takes connections; `false`: it has ended.
+    fn answers(&mut self) -> bool {
+        let started = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+            if self.process.as_mut().is_none_or(Process::has_ended) || started.elapsed() > BOUND {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.process.as_mut().is_some_and(|process| !process.has_ended())
+    }
+
+    /// One request to moto, which shows an object to whoever names a key: its status and the body of its answer.
+    fn ask(&self, method: &str, target: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let head = format!(
+            "{method} {target} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\nAuthorization: {}\r\n\r\n",
+            body.len(),
+            "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=any"
+        );
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+        let status = String::from_utf8_lossy(&answer[9..12]).parse().unwrap();
+        (status, answer[end + 4..].to_vec())
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    fn file(&self, key: &str) -> PathBuf {
+        self.root().join(S3::BUCKET).join(key)
+    }
+}
+
+/// A file of what `.ci/run` fetches.
+fn package(name: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/packages")).join(name)
+}
