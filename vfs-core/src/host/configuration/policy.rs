@@ -7,7 +7,14 @@ use crate::provider::is_provider_name;
 use std::path::PathBuf;
 
 /// Schemes that an ordinary installation serves by a provider of another name. An operator's alias comes first.
-const BUILT_IN_ALIASES: [(&str, &str); 3] = [("https", "http"), ("netpipe", "tcp"), ("opaque", "tcp")];
+const BUILT_IN_ALIASES: [(&str, &str); 6] = [
+    ("https", "http"),
+    ("netpipe", "tcp"),
+    ("opaque", "tcp"),
+    ("s3", "object"),
+    ("gs", "object"),
+    ("az", "object"),
+];
 
 /// What runs a provider in a process of its own.
 const PROGRAM: &str = "zvfs-provider";

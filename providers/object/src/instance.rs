@@ -1,0 +1,194 @@
+//! One configuration: its stores, its runtime, and what its opens become.
+
+use crate::namespace;
+use crate::reader::{Reader, describe, head, patient};
+use crate::settings::Config;
+use crate::stores::{Store, Stores};
+use crate::target::Target;
+use crate::writer::{Cleanups, Destination, Writer};
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+use vfs_core::{
+    Code, Control, Entry, Error, File, Instance, Namespace, OpenFlags, Request, Result, Settings, Stat,
+};
+use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::waiting::Waiting;
+use zvfs_runtime::Runtime;
+
+/// What clean-ups may take when the instance stops; its runtime takes a second more.
+const STOP_MAX: Duration = Duration::from_secs(4);
+
+/// An instance.
+pub struct Objects {
+    stores: Stores,
+    runtime: Runtime,
+    cleanups: Cleanups,
+}
+
+impl Objects {
+    /// Makes an instance.
+    ///
+    /// # Errors
+    /// As [`Config::new`] and [`Runtime::start`].
+    pub fn new(settings: &Settings) -> Result<Objects> {
+        let stores = Stores::new(Config::new(settings)?);
+        let runtime = Runtime::start(settings, "zvfs-object")?;
+        Ok(Objects { stores, runtime, cleanups: Cleanups::default() })
+    }
+
+    fn target(&self, request: &Request<'_>) -> Result<Target> {
+        Target::of(request, self.stores.config().kind)
+    }
+
+    /// The object that a request names.
+    fn object(&self, request: &Request<'_>) -> Result<Target> {
+        let target = self.target(request)?;
+        match target.is_folder {
+            false => Ok(target),
+            true => Err(Error::new(Code::EISDIR, format!("open {}: it is a folder", request.shown()))),
+        }
+    }
+
+    fn read(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let target = self.object(request)?;
+        let opened = self.stores.get(&target, false).and_then(|store| {
+            let tuning = self.stores.config().tuning.with(request.settings());
+            let is_random = request.flags().contains(OpenFlags::RANDOM);
+            Reader::open(
+                &store,
+                &target.key,
+                request.context(),
+                &self.runtime,
+                request.shown(),
+                tuning,
+                is_random,
+            )
+        });
+        Ok(Box::new(opened.map_err(|failure| failure.error("open", request.shown()))?))
+    }
+
+    fn write(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let target = self.object(request)?;
+        let flags = request.flags();
+        let replaces = flags.intersects(OpenFlags::TRUNCATE | OpenFlags::ATOMIC);
+        let mut exclusive = flags.contains(OpenFlags::EXCLUSIVE);
+        // What a request cannot say itself has to be known before.
+        if exclusive || !replaces || !flags.contains(OpenFlags::CREATE) {
+            let refuse =
+                |code: Code, why: &str| Err(Error::new(code, format!("open {}: {why}", request.shown())));
+            match self.stat_object(request, &target) {
+                Ok(_) if exclusive => return refuse(Code::EEXIST, "it exists already"),
+                Ok(stat) if !replaces && stat.size != Some(0) => {
+                    return refuse(Code::ENOTSUP, "an object is replaced as a whole: add TRUNCATE");
+                }
+                Ok(_) => {}
+                // Whoever makes it meanwhile is not to lose it.
+                Err(failure) if failure.code == Code::ENOENT && flags.contains(OpenFlags::CREATE) => {
+                    exclusive |= !replaces;
+                }
+                Err(failure) => return Err(failure.error("open", request.shown())),
+            }
+        }
+        let opened = self.stores.get(&target, exclusive).and_then(|store| {
+            let destination = Destination { store, kind: target.kind, path: target.key, exclusive };
+            let tuning = self.stores.config().tuning.with(request.settings());
+            let (context, size) = (request.context(), request.expected_size());
+            Writer::new(destination, context, &self.runtime, &self.cleanups, request.shown(), tuning, size)
+        });
+        Ok(Box::new(opened.map_err(|failure| failure.error("open", request.shown()))?))
+    }
+
+    fn stat_object(&self, request: &Request<'_>, target: &Target) -> Attempt<Stat> {
+        let (store, key) = (self.stores.get(target, false)?, target.key.clone());
+        self.wait(request, async move {
+            let meta = head(&*store, &key).await?;
+            Ok(describe(&meta))
+        })
+    }
+
+    /// Works on a name, as the caller.
+    fn work<T: Send + 'static, F: Future<Output = Attempt<T>> + Send + 'static>(
+        &self,
+        request: &Request<'_>,
+        doing: &str,
+        target: &Target,
+        work: impl FnOnce(Arc<dyn Store>, Target) -> F,
+    ) -> Result<T> {
+        let done =
+            self.stores.get(target, false).and_then(|store| self.wait(request, work(store, target.clone())));
+        done.map_err(|failure: Failure| failure.error(doing, request.shown()))
+    }
+
+    fn wait<T: Send + 'static>(
+        &self,
+        request: &Request<'_>,
+        work: impl Future<Output = Attempt<T>> + Send + 'static,
+    ) -> Attempt<T> {
+        self.runtime.wait(patient(request.context(), "answer of the store"), work)
+    }
+}
+
+impl Instance for Objects {
+    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let flags = request.flags();
+        if flags.contains(OpenFlags::READ | OpenFlags::WRITE) {
+            let text = format!("open {}: an object is read or written, not both at once", request.shown());
+            return Err(Error::new(Code::ENOTSUP, text));
+        }
+        let for_writers = OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::ATOMIC;
+        if flags.contains(OpenFlags::WRITE)
+            || !flags.contains(OpenFlags::READ) && flags.intersects(for_writers)
+        {
+            return self.write(request);
+        }
+        self.read(request)
+    }
+
+    fn namespace(&self) -> Option<&dyn Namespace> {
+        Some(self)
+    }
+}
+
+impl Namespace for Objects {
+    fn stat(&self, request: &Request<'_>) -> Result<Stat> {
+        self.work(request, "stat", &self.target(request)?, namespace::stat)
+    }
+
+    fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        let target = self.target(request)?;
+        let (mut from, mut is_empty) = (None, true);
+        loop {
+            let page =
+                self.work(request, "list", &target, |store, target| namespace::page(store, target, from))?;
+            for (name, stat) in namespace::entries(&target, &page) {
+                is_empty = false;
+                if each(Entry { name, stat: Some(&stat) }).is_break() {
+                    return Ok(());
+                }
+            }
+            // An object that marks its folder makes it one, too.
+            is_empty &= page.result.objects.is_empty();
+            match page.page_token {
+                Some(token) => from = Some(token),
+                None if is_empty => return self.work(request, "list", &target, namespace::nothing_below),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn remove(&self, request: &Request<'_>) -> Result<()> {
+        self.work(request, "remove", &self.target(request)?, namespace::remove)
+    }
+}
+
+impl Drop for Objects {
+    fn drop(&mut self) {
+        let context = Control::new().context();
+        let waiting = Waiting::until(&context, STOP_MAX, "end of the clean-ups");
+        // What is left then, the store's own rule removes.
+        let _ = self.runtime.wait(waiting, self.cleanups.ended());
+        self.runtime.stop();
+    }
+}

@@ -1,0 +1,151 @@
+//! An object open for reading.
+
+mod ahead;
+mod object;
+
+pub use object::{describe, head, patient};
+
+use crate::reader::ahead::{Ahead, FIRST};
+use crate::reader::object::Object;
+use crate::settings::Tuning;
+use crate::stores::Store;
+use object_store::path::Path;
+use parking_lot::Mutex;
+use std::io::SeekFrom;
+use std::sync::Arc;
+use vfs_core::{Capabilities, Code, Context, Error, File, Result, Stat};
+use zvfs_net::failure::{Attempt, Failure};
+use zvfs_runtime::Runtime;
+
+/// What is fetched even for a single byte: it comes in the same packet.
+const EXACT_MIN: usize = 1 << 10;
+
+/// An object open for reading.
+pub struct Reader {
+    object: Arc<Object>,
+    shown: String,
+    position: u64,
+    /// For reads at the position.
+    ahead: Ahead,
+    /// For positional reads that go on where another one ended: one of them at a time.
+    along: Mutex<Ahead>,
+    /// Where the last positional read ended.
+    ended: Mutex<u64>,
+    tuning: Tuning,
+    /// Whoever opened it will read here and there.
+    is_random: bool,
+}
+
+impl Reader {
+    /// Opens an object. Unless it will be read here and there, its first bytes come with it.
+    ///
+    /// # Errors
+    /// As [`Object::open`].
+    pub fn open(
+        store: &Arc<dyn Store>,
+        path: &Path,
+        context: &Context,
+        runtime: &Runtime,
+        shown: &str,
+        tuning: Tuning,
+        is_random: bool,
+    ) -> Attempt<Reader> {
+        let first = if is_random { 0 } else { FIRST };
+        let (object, first) = Object::open(store, path, first, context, runtime)?;
+        let (object, first) = (Arc::new(object), Arc::new(first));
+        let ahead = || Ahead::new(&object, &first, tuning);
+        Ok(Reader {
+            position: 0,
+            ahead: ahead(),
+            along: Mutex::new(ahead()),
+            ended: Mutex::new(0),
+            shown: shown.to_owned(),
+            tuning,
+            is_random,
+            object,
+        })
+    }
+
+    fn failed(&self, doing: &str, failure: &Failure) -> Error {
+        failure.error(doing, &self.shown)
+    }
+
+    /// Reads at an offset within the object, with the ranges that are read ahead if it goes on where another read ended.
+    fn positional(&self, buf: &mut [u8], offset: u64) -> Attempt<usize> {
+        let goes_on =
+            std::mem::replace(&mut *self.ended.lock(), offset.saturating_add(buf.len() as u64)) == offset;
+        if goes_on
+            && !self.is_random
+            && let Some(mut along) = self.along.try_lock()
+        {
+            along.go_to(offset);
+            let count = along.read(buf)?;
+            *self.ended.lock() = offset + count as u64;
+            return Ok(count);
+        }
+        self.exactly(buf, offset)
+    }
+
+    /// Fetches what fits into the buffer and no more.
+    fn exactly(&self, buf: &mut [u8], offset: u64) -> Attempt<usize> {
+        let length = buf.len().clamp(EXACT_MIN, self.tuning.part_size) as u64;
+        let end = offset.saturating_add(length).min(self.object.size);
+        let mut count = 0;
+        for piece in self.object.fetch_and_wait(offset..end)? {
+            let fits = piece.len().min(buf.len() - count);
+            buf[count..count + fits].copy_from_slice(&piece[..fits]);
+            count += fits;
+        }
+        Ok(count)
+    }
+}
+
+impl File for Reader {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::READABLE
+            | Capabilities::SEEKABLE
+            | Capabilities::POSITIONAL_READ
+            | Capabilities::STAT
+            | Capabilities::CANCEL
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        if self.position >= self.object.size {
+            return Ok(0);
+        }
+        let read = match self.is_random {
+            true => self.exactly(buf, self.position),
+            false => {
+                self.ahead.go_to(self.position);
+                self.ahead.read(buf)
+            }
+        };
+        let count = read.map_err(|failure| self.failed("read", &failure))?;
+        self.position += count as u64;
+        Ok(count)
+    }
+
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+            SeekFrom::End(offset) => self.object.size.checked_add_signed(offset),
+        };
+        let position = position.filter(|position| i64::try_from(*position).is_ok()).ok_or_else(|| {
+            Error::new(Code::EINVAL, format!("seek {}: {to:?} is not a position in a file", self.shown))
+        })?;
+        self.position = position;
+        Ok(position)
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        if offset >= self.object.size {
+            return Ok(0);
+        }
+        self.positional(buf, offset).map_err(|failure| self.failed("read", &failure))
+    }
+
+    fn stat(&mut self) -> Result<Stat> {
+        Ok(self.object.stat())
+    }
+}
