@@ -13,6 +13,7 @@ use crate::target::Kind;
 use crate::transport::body::{Body, Errors};
 use crate::transport::connection::Connection;
 use crate::transport::pool::Pool;
+use crate::transport::refusal::Secrets;
 use http::header::{HOST, HeaderName, HeaderValue, IF_NONE_MATCH, RANGE, USER_AGENT};
 use http::{HeaderMap, Method, Request, Uri};
 use object_store::ClientOptions;
@@ -62,7 +63,7 @@ impl Transport {
     }
 
     /// Sends a request and receives the head of its answer.
-    async fn send(&self, request: HttpRequest) -> Attempt<HttpResponse> {
+    async fn send(&self, request: HttpRequest, errors: Errors) -> Attempt<HttpResponse> {
         let inner = &self.0;
         let origin =
             origin(request.uri()).ok_or_else(|| Failure::new(Code::EINVAL, "not a URL of http or https"))?;
@@ -81,7 +82,8 @@ impl Transport {
         inner.met.lock().insert(origin.clone());
         let (parts, incoming) = response.into_parts();
         let most = if is_ranged { u64::MAX } else { WHOLE_MAX };
-        let body = Body::new(incoming, inner.patience.stall, most, inner.pool.place(origin, connection));
+        let body =
+            Body::new(incoming, errors, inner.patience.stall, most, inner.pool.place(origin, connection));
         Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body)))
     }
 
@@ -149,12 +151,22 @@ impl HttpService for Connector {
         {
             request.headers_mut().insert(name, value.clone());
         }
-        let errors = Errors::of(&request);
-        let response = self.transport.send(request).await.map_err(|failure| errors.lost(failure))?;
-        if response.status().is_success() {
+        let (errors, completes, secrets) =
+            (Errors::of(&request), completes_parts(&request), Secrets::of(request.headers()));
+        let response = self.transport.send(request, errors).await.map_err(|failure| errors.lost(failure))?;
+        if !response.status().is_success() {
+            return Err(errors.refused(Refusal::receive(response, &secrets).await));
+        }
+        if !completes {
             return Ok(response);
         }
-        Err(errors.refused(Refusal::receive(response).await))
+        // S3 says 200 before it has completed an object, and what goes wrong comes in the body.
+        let (parts, body) = response.into_parts();
+        let body = body.bytes().await?;
+        match Refusal::in_success(&body, &secrets) {
+            Some(refusal) => Err(errors.refused(refusal)),
+            None => Ok(HttpResponse::from_parts(parts, body.into())),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ impl Errors {
         Errors { is_conditional: is_conditional(request.headers()) }
     }
 
-    /// No answer came.
+    /// No answer came, or not all of it.
     pub fn lost(self, failure: Failure) -> HttpError {
         let kind = match failure.retry {
             Retry::No => HttpErrorKind::Unknown,
@@ -55,6 +55,7 @@ impl Errors {
 /// The body of an answer: ends with a failure where it stands still or is too long. Its connection is kept when it came whole.
 pub struct Body {
     incoming: Incoming,
+    errors: Errors,
     stall: Duration,
     /// Runs out when the body has stood still for so long.
     sleep: Pin<Box<Sleep>>,
@@ -67,10 +68,11 @@ pub struct Body {
 
 impl Body {
     /// A body of at most `most` bytes, whose connection goes to `place`.
-    pub fn new(incoming: Incoming, stall: Duration, most: u64, place: Place) -> Body {
+    pub fn new(incoming: Incoming, errors: Errors, stall: Duration, most: u64, place: Place) -> Body {
         let is_over = incoming.is_end_stream();
         let mut body = Body {
             incoming,
+            errors,
             stall,
             sleep: Box::pin(sleep(stall)),
             is_waiting: false,
@@ -91,9 +93,7 @@ impl Body {
 
     fn failed(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
         self.place = None;
-        // The library resumes after whatever fails in a body, if it can.
-        let error = HttpError::new(HttpErrorKind::Interrupted, Refusal { failure, status: None });
-        Poll::Ready(Some(Err(error)))
+        Poll::Ready(Some(Err(self.errors.lost(failure))))
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! An answer that is no success: what its status means to a caller, and the store's own words.
 
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use http_body::Body as _;
 use object_store::client::{HttpResponse, HttpResponseBody};
 use std::fmt;
@@ -16,6 +16,8 @@ const READ_MAX: usize = 16 << 10;
 const SHOWN_MAX: usize = 200;
 /// Where S3 says in which region a bucket is.
 const REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
+/// A session's token.
+const SESSION: HeaderName = HeaderName::from_static("x-amz-security-token");
 
 /// Why a request failed, inside the library's errors.
 #[derive(Debug)]
@@ -36,16 +38,45 @@ impl std::error::Error for Refusal {}
 
 impl Refusal {
     /// Reads the beginning of an answer that is no success.
-    pub async fn receive(response: HttpResponse) -> Refusal {
+    pub async fn receive(response: HttpResponse, secrets: &Secrets) -> Refusal {
         let (parts, body) = response.into_parts();
         let text = beginning(body).await;
-        let (code, meaning) = meaning(parts.status.as_u16(), field(&text, "Code"));
-        let failure = Failure {
-            code,
-            text: words(parts.status, meaning, &parts.headers, &text),
-            retry: retry(parts.status),
+        Refusal::new(parts.status, &parts.headers, &text, secrets)
+    }
+
+    /// The error that the body of a success turns out to be; `None`: it is none.
+    pub fn in_success(body: &[u8], secrets: &Secrets) -> Option<Refusal> {
+        let text = String::from_utf8_lossy(body);
+        let status = match field(&text, "Code").filter(|_| text.contains("<Error>"))? {
+            "SlowDown" | "ServiceUnavailable" => StatusCode::SERVICE_UNAVAILABLE,
+            "InternalError" => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::OK,
         };
-        Refusal { failure, status: Some(parts.status.as_u16()) }
+        Some(Refusal::new(status, &HeaderMap::new(), &text, secrets))
+    }
+
+    fn new(status: StatusCode, headers: &HeaderMap, text: &str, secrets: &Secrets) -> Refusal {
+        let (code, meaning) = meaning(status.as_u16(), field(text, "Code"));
+        let failure =
+            Failure { code, text: words(status, meaning, headers, text, secrets), retry: retry(status) };
+        Refusal { failure, status: Some(status.as_u16()) }
+    }
+}
+
+/// What a request carries that nobody is to see, should the store repeat it.
+#[derive(Default)]
+pub struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// Those of a request's fields: a bearer's token, a session's. A key only signs, and is in none.
+    pub fn of(headers: &HeaderMap) -> Secrets {
+        let value = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let bearer = value(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+        Secrets([bearer, value(SESSION)].into_iter().flatten().map(str::to_owned).collect())
+    }
+
+    fn hide(&self, text: String) -> String {
+        self.0.iter().fold(text, |text, secret| text.replace(secret, "***"))
     }
 }
 
@@ -70,7 +101,7 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     rest.split_once(&format!("</{name}>")).map(|(content, _)| content.trim())
 }
 
-fn words(status: StatusCode, meaning: &str, headers: &HeaderMap, text: &str) -> String {
+fn words(status: StatusCode, meaning: &str, headers: &HeaderMap, text: &str, secrets: &Secrets) -> String {
     let mut words = format!("{} {meaning}", status.as_u16());
     if let Some(region) =
         headers.get(REGION).and_then(|region| region.to_str().ok()).filter(|_| status.is_redirection())
@@ -79,7 +110,7 @@ fn words(status: StatusCode, meaning: &str, headers: &HeaderMap, text: &str) -> 
     }
     let said: Vec<&str> = ["Code", "Message"].into_iter().filter_map(|name| field(text, name)).collect();
     if !said.is_empty() {
-        let said: String = said.join(": ").chars().take(SHOWN_MAX).collect();
+        let said: String = secrets.hide(said.join(": ")).chars().take(SHOWN_MAX).collect();
         words += &format!(" ({})", said.escape_debug());
     }
     words
@@ -117,6 +148,7 @@ fn meaning(status: u16, said: Option<&str>) -> (Code, &'static str) {
         (429, _) => (Code::EBUSY, "too many requests"),
         (503, _) => (Code::EBUSY, "service unavailable"),
         (507, _) => (Code::ENOSPC, "insufficient storage"),
+        (200, _) => (Code::EIO, "and yet it failed"),
         _ => (Code::EIO, "the store failed"),
     }
 }
@@ -128,18 +160,30 @@ mod tests {
     #[test]
     fn the_stores_words_are_found_and_cut() {
         let text = "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code><Message>The key\ndoes not exist.</Message></Error>";
-        let said = words(StatusCode::NOT_FOUND, "not found", &HeaderMap::new(), text);
+        let said = words(StatusCode::NOT_FOUND, "not found", &HeaderMap::new(), text, &Secrets::default());
         assert_eq!(said, "404 not found (NoSuchKey: The key\\ndoes not exist.)");
         let long = format!("<Message>{}</Message>", "x".repeat(1000));
-        assert!(words(StatusCode::NOT_FOUND, "not found", &HeaderMap::new(), &long).len() < 250);
-        assert_eq!(words(StatusCode::FORBIDDEN, "forbidden", &HeaderMap::new(), "<html>"), "403 forbidden");
+        assert!(
+            words(StatusCode::NOT_FOUND, "not found", &HeaderMap::new(), &long, &Secrets::default()).len()
+                < 250
+        );
+        assert_eq!(
+            words(StatusCode::FORBIDDEN, "forbidden", &HeaderMap::new(), "<html>", &Secrets::default()),
+            "403 forbidden"
+        );
     }
 
     #[test]
     fn a_bucket_elsewhere_says_where() {
         let mut headers = HeaderMap::new();
         headers.insert(REGION, "eu-west-1".parse().unwrap());
-        let said = words(StatusCode::MOVED_PERMANENTLY, "the bucket is elsewhere", &headers, "");
+        let said = words(
+            StatusCode::MOVED_PERMANENTLY,
+            "the bucket is elsewhere",
+            &headers,
+            "",
+            &Secrets::default(),
+        );
         assert_eq!(said, "301 the bucket is elsewhere: set `region` to eu-west-1");
     }
 
