@@ -12,7 +12,7 @@ pub struct Hosts(Vec<Pattern>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pattern {
-    /// `http://` or `https://` before it: of this scheme only.
+    /// `http://`, `https://`, `ftp://` or `ftps://` before it: in the clear only, or over TLS only.
     secure: Option<bool>,
     host: Name,
     port: Option<u16>,
@@ -66,7 +66,7 @@ impl Hosts {
         self.0.iter().any(|pattern| pattern.matches(origin))
     }
 
-    /// Whether an origin is in it, and fit for a secret: over TLS, on this machine, or because the entry says `http://`.
+    /// Whether an origin is in it, and fit for a secret: over TLS, on this machine, or because the entry says `http://` or `ftp://`.
     pub fn trusts(&self, origin: &Origin) -> bool {
         let local = origin.address().is_some_and(is_loopback);
         let fit = |pattern: &Pattern| origin.secure || local || pattern.secure == Some(false);
@@ -81,11 +81,9 @@ fn without_user(text: &str) -> (&'static str, &str) {
 
 impl Pattern {
     fn parse(text: &str) -> Option<Pattern> {
-        let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
-            (Some(rest), _) => (Some(true), rest),
-            (_, Some(rest)) => (Some(false), rest),
-            _ => (None, text),
-        };
+        let schemes = [("https://", true), ("http://", false), ("ftps://", true), ("ftp://", false)];
+        let begins = |(scheme, secure)| Some((Some(secure), text.strip_prefix(scheme)?));
+        let (secure, rest) = schemes.into_iter().find_map(begins).unwrap_or((None, text));
         let (host, port) = match rest.strip_prefix('[') {
             Some(rest) => {
                 let (address, port) = rest.split_once(']')?;
@@ -185,7 +183,8 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_refused() {
-        for text in ["", "a b", "a/b", "10.0.0.0/33", "::1/129", "a:b", "a:99999", "*x", "ftp://a", "http://"]
+        for text in
+            ["", "a b", "a/b", "10.0.0.0/33", "::1/129", "a:b", "a:99999", "*x", "sftp://a", "http://"]
         {
             let error = Hosts::parse("no-proxy", [text].into_iter()).unwrap_err();
             assert!(error.to_string().contains("no-proxy"), "{error}");
@@ -215,6 +214,9 @@ mod tests {
         assert!(plain.trusts(&origin("https://example.org/")));
         assert!(!plain.trusts(&origin("http://example.org/")));
         assert!(plain.trusts(&origin("http://127.0.0.1/")));
-        assert!(hosts(&["http://example.org"]).trusts(&origin("http://example.org/")));
+        for entry in ["http://example.org", "ftp://example.org"] {
+            assert!(hosts(&[entry]).trusts(&origin("http://example.org/")), "{entry}");
+        }
+        assert!(!hosts(&["ftps://example.org"]).contains(&origin("http://example.org/")));
     }
 }

@@ -3,6 +3,7 @@
 //! is not installed is skipped, which the test prints; in CI that is a failure.
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
+pub mod ftp;
 mod s3;
 
 pub use s3::S3;

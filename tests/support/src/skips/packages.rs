@@ -21,6 +21,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
     ("wasm-ld", "lld"),
     ("webfsd", "webfs"),
+    ("/usr/bin/python3", "python3"),
+    ("/usr/lib/python3/dist-packages/OpenSSL/SSL.py", "python3-openssl"),
+    ("/usr/lib/python3/dist-packages/pyftpdlib/servers.py", "python3-pyftpdlib"),
     ("/usr/lib/python3/dist-packages/whitenoise/base.py", "python3-whitenoise"),
     ("/usr/include/wasm32-wasi/stdio.h", "wasi-libc libclang-rt-dev-wasm32"),
 ];

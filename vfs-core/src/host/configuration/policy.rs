@@ -7,7 +7,8 @@ use crate::provider::is_provider_name;
 use std::path::PathBuf;
 
 /// Schemes that an ordinary installation serves by a provider of another name. An operator's alias comes first.
-const BUILT_IN_ALIASES: [(&str, &str); 6] = [
+const BUILT_IN_ALIASES: [(&str, &str); 7] = [
+    ("ftps", "ftp"),
     ("https", "http"),
     ("netpipe", "tcp"),
     ("opaque", "tcp"),

@@ -1,0 +1,219 @@
+//! Bytes that a server sends: of a file, or of a listing. They are taken off the connection ahead of the caller, a few blocks at most.
+
+use crate::caller::Caller;
+use crate::client::Client;
+use crate::reply;
+use crate::session::{Data, Session};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
+use vfs_core::Code;
+use zvfs_net::failure::{Attempt, Failure};
+
+/// Bytes that are taken off the connection at once, at most.
+const BLOCK: usize = 128 << 10;
+/// Blocks that wait for the caller.
+const AHEAD: usize = 8;
+/// How long the end of a transfer, whose every byte is there, is waited for.
+const END_MAX: Duration = Duration::from_secs(5);
+
+/// A transfer from the server. Dropped before its end, it is broken off.
+pub struct Download {
+    client: Arc<Client>,
+    /// Where the next byte stands in the file.
+    at: u64,
+    block: Vec<u8>,
+    /// Of the block.
+    taken: usize,
+    /// Shared only with the future that waits for the next one.
+    pieces: Arc<Mutex<mpsc::Receiver<Piece>>>,
+    stage: Stage,
+}
+
+enum Stage {
+    Running,
+    /// All bytes came; the server has not said yet that it was all.
+    Sent,
+    /// It has.
+    Complete,
+}
+
+enum Piece {
+    Block(Vec<u8>),
+    /// The connection ended.
+    Sent,
+    /// What the server says of it.
+    Complete(Attempt<()>),
+}
+
+impl Download {
+    /// A transfer that has begun, at a place in its file.
+    pub fn new(client: &Arc<Client>, session: Session, data: Data, at: u64, stall: Duration) -> Download {
+        let (sender, pieces) = mpsc::channel(AHEAD);
+        let theirs = client.clone();
+        client.runtime().handle().spawn(async move { pump(&theirs, session, data, stall, &sender).await });
+        let pieces = Arc::new(Mutex::new(pieces));
+        Download { client: client.clone(), at, block: Vec::new(), taken: 0, pieces, stage: Stage::Running }
+    }
+
+    /// Where it stands.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Reads over what lies before a place.
+    ///
+    /// # Errors
+    /// As [`read`](Download::read).
+    pub fn skip_to(&mut self, place: u64, caller: &Caller) -> Attempt<()> {
+        while self.at < place && self.fill(caller)? {
+            let left = (self.block.len() - self.taken) as u64;
+            self.advance(left.min(place - self.at) as usize);
+        }
+        Ok(())
+    }
+
+    /// Reads some bytes; 0: the server says that this was all.
+    ///
+    /// # Errors
+    /// ECONNRESET, EIO, ...: the connection broke, or the server could not go on. The caller's.
+    pub fn read(&mut self, buf: &mut [u8], caller: &Caller) -> Attempt<usize> {
+        if !self.fill(caller)? {
+            return self.confirm(caller).map(|()| 0);
+        }
+        let count = buf.len().min(self.block.len() - self.taken);
+        buf[..count].copy_from_slice(&self.block[self.taken..self.taken + count]);
+        self.advance(count);
+        Ok(count)
+    }
+
+    /// Reads a line without its end; `None`: there are no more.
+    ///
+    /// # Errors
+    /// EPROTO: a line of more than `most` bytes. As [`read`](Download::read).
+    pub fn read_line(&mut self, most: usize, caller: &Caller) -> Attempt<Option<Vec<u8>>> {
+        let mut line = Vec::new();
+        while self.fill(caller)? {
+            let rest = &self.block[self.taken..];
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            line.extend_from_slice(&rest[..end.unwrap_or(rest.len())]);
+            self.advance(end.map_or(rest.len(), |end| end + 1));
+            if line.len() > most {
+                return Err(Failure::protocol(format!("a line of more than {most} bytes in a listing")));
+            }
+            if end.is_some() {
+                line.pop_if(|last| *last == b'\r');
+                return Ok(Some(line));
+            }
+        }
+        self.confirm(caller)?;
+        Ok((!line.is_empty()).then_some(line))
+    }
+
+    /// Whether nothing follows where everything should have come. A server that does not end the transfer is waited for no longer than
+    /// it takes to notice.
+    ///
+    /// # Errors
+    /// The caller's.
+    pub fn ends(self, caller: &Caller) -> Attempt<bool> {
+        if self.taken < self.block.len() {
+            return Ok(false);
+        }
+        if !matches!(self.stage, Stage::Running) {
+            return Ok(true);
+        }
+        let pieces = self.pieces;
+        let next = caller.wait(&self.client, "the end of the file", async move {
+            Ok(timeout(END_MAX, async { pieces.lock().await.recv().await }).await.ok().flatten())
+        })?;
+        Ok(!matches!(next, Some(Piece::Block(_))))
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.taken += count;
+        self.at += count as u64;
+    }
+
+    /// Sees to it that there is a byte in the block; `false`: all were sent.
+    fn fill(&mut self, caller: &Caller) -> Attempt<bool> {
+        while self.taken == self.block.len() {
+            if !matches!(self.stage, Stage::Running) {
+                return Ok(false);
+            }
+            match self.next("bytes", caller)? {
+                Piece::Block(block) => (self.block, self.taken) = (block, 0),
+                Piece::Sent => self.stage = Stage::Sent,
+                Piece::Complete(outcome) => {
+                    outcome?;
+                    self.stage = Stage::Complete;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Hears what the server says of the whole.
+    fn confirm(&mut self, caller: &Caller) -> Attempt<()> {
+        while !matches!(self.stage, Stage::Complete) {
+            if let Piece::Complete(outcome) = self.next("the end of the transfer", caller)? {
+                outcome?;
+                self.stage = Stage::Complete;
+            }
+        }
+        Ok(())
+    }
+
+    fn next(&self, what: &str, caller: &Caller) -> Attempt<Piece> {
+        // Mostly it is there already.
+        if let Ok(piece) = self
+            .pieces
+            .try_lock()
+            .map_or(Err(mpsc::error::TryRecvError::Empty), |mut pieces| pieces.try_recv())
+        {
+            return Ok(piece);
+        }
+        let pieces = self.pieces.clone();
+        let next = caller.wait(&self.client, what, async move { Ok(pieces.lock().await.recv().await) })?;
+        next.ok_or_else(|| Failure::later(Code::ECONNRESET, "the transfer broke"))
+    }
+}
+
+/// Takes bytes off a connection until it ends, or nobody wants more. Then the session is kept for the next transfer.
+async fn pump(
+    client: &Client,
+    mut session: Session,
+    mut data: Data,
+    stall: Duration,
+    pieces: &mpsc::Sender<Piece>,
+) {
+    let failure = loop {
+        let mut block = Vec::with_capacity(BLOCK);
+        let read = tokio::select! {
+            () = pieces.closed() => break None,
+            read = timeout(stall, data.read_buf(&mut block)) => read,
+        };
+        match read {
+            Ok(Ok(0)) => {
+                let _ = pieces.send(Piece::Sent).await;
+                let outcome = session.complete(data).await;
+                client.keep(session).await;
+                let _ = pieces.send(Piece::Complete(outcome)).await;
+                return;
+            }
+            Ok(Ok(_)) => {
+                if pieces.send(Piece::Block(block)).await.is_err() {
+                    break None;
+                }
+            }
+            Ok(Err(error)) => break Some(reply::of_io(&error)),
+            Err(_) => break Some(Failure::later(Code::ETIMEDOUT, format!("no byte for {stall:?}"))),
+        }
+    };
+    if let Some(failure) = failure {
+        let _ = pieces.send(Piece::Complete(Err(failure))).await;
+    }
+    session.break_off(data).await;
+    client.keep(session).await;
+}

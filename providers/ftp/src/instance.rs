@@ -1,0 +1,123 @@
+//! One configuration: its client, and what its opens become.
+
+use crate::caller::Caller;
+use crate::client::Client;
+use crate::namespace;
+use crate::reader::Reader;
+use crate::target::Target;
+use crate::writer::Writer;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use vfs_core::{
+    Code, Entry, Error, File, Host, Instance, Name, Namespace, OpenFlags, Request, Result, Settings, Stat,
+};
+
+/// An instance.
+pub struct Ftp {
+    host: Host,
+    client: Arc<Client>,
+}
+
+impl Ftp {
+    /// Starts an instance: its threads, no connection.
+    ///
+    /// # Errors
+    /// As [`Client::start`].
+    pub fn start(host: Host, settings: &Settings) -> Result<Ftp> {
+        Ok(Ftp { host, client: Arc::new(Client::start(settings)?) })
+    }
+
+    /// What a request is about, and who asks.
+    fn asked(&self, request: &Request<'_>) -> Result<(Target, Caller)> {
+        let target = Target::of(request, self.client.config())?;
+        self.client.prepare(&target.account)?;
+        let caller = Caller {
+            context: request.context().clone(),
+            tuning: self.client.config().tuning.clone().with(request.settings()),
+            host: self.host.clone(),
+            shown: request.shown().to_owned(),
+            origin: target.account.origin.clone(),
+        };
+        Ok((target, caller))
+    }
+
+    fn write(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let (target, caller) = self.asked(request)?;
+        let flags = request.flags();
+        if target.path.is_folder() {
+            return Err(Error::new(Code::EISDIR, format!("open {}: it is a folder", request.shown())));
+        }
+        let replaces = flags.intersects(OpenFlags::TRUNCATE | OpenFlags::ATOMIC);
+        let mut exclusive = flags.contains(OpenFlags::EXCLUSIVE);
+        // What a rename does not ask has to be known before.
+        if exclusive || !replaces || !flags.contains(OpenFlags::CREATE) {
+            let refuse =
+                |code: Code, why: &str| Err(Error::new(code, format!("open {}: {why}", request.shown())));
+            match namespace::stat(&self.client, &target, &caller) {
+                Ok(_) if exclusive => return refuse(Code::EEXIST, "it exists already"),
+                Ok(facts) if !replaces && facts.size != Some(0) => {
+                    return refuse(Code::ENOTSUP, "an upload replaces the whole file: add TRUNCATE");
+                }
+                Ok(_) => {}
+                // Whoever makes it meanwhile is not to lose it.
+                Err(failure) if failure.code == Code::ENOENT && flags.contains(OpenFlags::CREATE) => {
+                    exclusive |= !replaces;
+                }
+                Err(failure) => return Err(failure.error("open", request.shown())),
+            }
+        }
+        Ok(Box::new(Writer::open(&self.client, target, caller, exclusive)?))
+    }
+}
+
+impl Instance for Ftp {
+    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
+        let flags = request.flags();
+        if flags.contains(OpenFlags::READ | OpenFlags::WRITE) {
+            let text = format!("open {}: a file is read or written, not both at once", request.shown());
+            return Err(Error::new(Code::ENOTSUP, text));
+        }
+        let for_writers = OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::ATOMIC;
+        if flags.contains(OpenFlags::WRITE)
+            || !flags.contains(OpenFlags::READ) && flags.intersects(for_writers)
+        {
+            return self.write(request);
+        }
+        let (target, caller) = self.asked(request)?;
+        Ok(Box::new(Reader::open(&self.client, target, caller, flags)?))
+    }
+
+    fn namespace(&self) -> Option<&dyn Namespace> {
+        Some(self)
+    }
+}
+
+impl Drop for Ftp {
+    fn drop(&mut self) {
+        self.client.stop();
+    }
+}
+
+impl Namespace for Ftp {
+    fn stat(&self, request: &Request<'_>) -> Result<Stat> {
+        let (target, caller) = self.asked(request)?;
+        let facts = namespace::stat(&self.client, &target, &caller);
+        facts.map(|facts| facts.stat()).map_err(|failure| failure.error("stat", request.shown()))
+    }
+
+    fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        self.names(request, &mut |name| name.entry().map_or(ControlFlow::Continue(()), &mut *each))
+    }
+
+    fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {
+        let (target, caller) = self.asked(request)?;
+        namespace::list(&self.client, &target, &caller, each)
+            .map_err(|failure| failure.error("list", request.shown()))
+    }
+
+    fn remove(&self, request: &Request<'_>) -> Result<()> {
+        let (target, caller) = self.asked(request)?;
+        namespace::remove(&self.client, &target, &caller)
+            .map_err(|failure| failure.error("remove", request.shown()))
+    }
+}

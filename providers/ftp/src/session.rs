@@ -1,0 +1,390 @@
+//! A session: a control connection with somebody logged in, and the one transfer that it may have at a time.
+//!
+//! A session is used by one future at a time, which owns it. What goes wrong in the middle of a command leaves nobody knows what in
+//! the connection, so a session that is [`broken`](Session::is_broken) is closed instead of kept.
+
+use crate::facts::{Facts, characters};
+use crate::reply;
+use crate::settings::{Security, Tuning};
+use crate::target::{Account, Path};
+use crate::tls::Connector;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use suppaftp::tokio::{AsyncRustlsFtpStream, AsyncRustlsStream, TransferStream};
+use suppaftp::types::FileType;
+use suppaftp::{Encoding, FtpError, FtpResult, Mode, Status};
+use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+use tokio_rustls::rustls::ClientConfig;
+use vfs_core::{Code, Kind};
+use zvfs_net::dial::refused;
+use zvfs_net::failure::{Attempt, Failure, Retry};
+
+/// How long a session may take to be ready again after a transfer that was broken off, before it is given up.
+const RECOVERY: Duration = Duration::from_secs(2);
+/// What is shorter is no secret that could be told from a word.
+const SECRET_MIN: usize = 4;
+
+/// The data connection of a transfer.
+pub type Data = TransferStream<AsyncRustlsStream>;
+
+/// A control connection with somebody logged in.
+pub struct Session {
+    ftp: AsyncRustlsFtpStream,
+    account: Account,
+    tls: Option<Connector>,
+    reply_timeout: Duration,
+    features: Features,
+    /// Where relative paths begin, once it was asked.
+    home: Option<String>,
+    /// It stands in another folder.
+    is_away: bool,
+    is_broken: bool,
+}
+
+/// What the server said that it can do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Features {
+    /// Facts of files, and listings that every program can read.
+    mlst: bool,
+    /// Transfers from any place on.
+    pub rest: bool,
+}
+
+impl Session {
+    /// Logs in over a new connection.
+    ///
+    /// # Errors
+    /// EACCES: the server does not let us in. EPROTO: it speaks no FTP, or TLS fails. ECONNRESET, EBUSY: it is closed or full.
+    pub async fn begin(
+        stream: TcpStream,
+        account: &Account,
+        tls: Option<Arc<ClientConfig>>,
+        tuning: &Tuning,
+    ) -> Attempt<Session> {
+        let peer = stream.peer_addr().map_err(|error| reply::of_io(&error))?;
+        // It goes back to the same address, whatever a server names: that one was checked.
+        let passive = move |named: SocketAddr| {
+            let mut address = peer;
+            address.set_port(named.port());
+            Box::pin(data_connection(address)) as _
+        };
+        let host = &account.origin.host;
+        let tls = tls.map(|config| Connector::new(&config));
+        let mut ftp = match &tls {
+            None => AsyncRustlsFtpStream::connect_with_stream(stream)
+                .await
+                .map(|ftp| ftp.passive_stream_builder(passive)),
+            Some(tls) if account.security == Security::Implicit => {
+                // Here the library connects by itself: to the address that was checked.
+                drop(stream);
+                let connected = AsyncRustlsFtpStream::connect_secure_implicit(peer, tls.clone(), host).await;
+                connected.map(|ftp| ftp.passive_stream_builder(passive))
+            }
+            Some(tls) => {
+                let greeted =
+                    AsyncRustlsFtpStream::connect_with_stream(stream).await.map_err(reply::failure)?;
+                greeted.passive_stream_builder(passive).into_secure(tls.clone(), host).await
+            }
+        }
+        .map_err(|error| failure(tls.as_ref(), error))?;
+        ftp.set_encoding(Bytes).await;
+        let mut session = Session {
+            ftp,
+            account: account.clone(),
+            tls,
+            reply_timeout: tuning.reply_timeout,
+            features: Features::default(),
+            home: None,
+            is_away: false,
+            is_broken: false,
+        };
+        session.log_in().await?;
+        if account.security == Security::Implicit {
+            session.protect().await?;
+        }
+        let image = timeout(session.reply_timeout, session.ftp.transfer_type(FileType::Image)).await;
+        session.answered("TYPE", image)?;
+        session.find_features(peer.is_ipv6()).await?;
+        Ok(session)
+    }
+
+    async fn log_in(&mut self) -> Attempt<()> {
+        let login = &self.account.login;
+        let (user, password) = (characters(login.user.as_bytes()), characters(login.password.as_bytes()));
+        let logged_in = timeout(self.reply_timeout, self.ftp.login(user, password)).await;
+        self.answered("the login", logged_in)
+    }
+
+    /// Asks for TLS on data connections too (RFC 4217): with AUTH TLS the library does.
+    async fn protect(&mut self) -> Attempt<()> {
+        for command in ["PBSZ 0", "PROT P"] {
+            let done =
+                timeout(self.reply_timeout, self.ftp.custom_command(command, &[Status::CommandOk])).await;
+            self.answered(command, done)?;
+        }
+        Ok(())
+    }
+
+    async fn find_features(&mut self, is_ipv6: bool) -> Attempt<()> {
+        let listed = timeout(self.reply_timeout, self.ftp.feat()).await;
+        let listed = match listed {
+            Ok(Err(error)) if reply::is_refusal(&error) => Default::default(),
+            listed => self.answered("FEAT", listed)?,
+        };
+        let has = |feature: &str| listed.keys().any(|name| name.eq_ignore_ascii_case(feature));
+        self.features = Features { mlst: has("MLST"), rest: has("REST") };
+        if has("EPSV") || is_ipv6 {
+            self.ftp.set_mode(Mode::ExtendedPassive);
+        }
+        Ok(())
+    }
+
+    /// For whom it is.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// What the server can do.
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// Whether it is of no more use.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken || self.tls.as_ref().is_some_and(Connector::is_spent)
+    }
+
+    /// Whether the server still answers.
+    pub async fn is_alive(&mut self) -> bool {
+        matches!(timeout(RECOVERY, self.ftp.noop()).await, Ok(Ok(())))
+    }
+
+    /// What a command came to. Whatever but an answer leaves the session broken.
+    fn answered<T>(&mut self, to: &str, outcome: Result<FtpResult<T>, Elapsed>) -> Attempt<T> {
+        let failure = match outcome {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => {
+                self.is_broken |= !reply::is_refusal(&error);
+                failure(self.tls.as_ref(), error)
+            }
+            Err(Elapsed { .. }) => {
+                self.is_broken = true;
+                Failure::later(Code::ETIMEDOUT, format!("no answer to {to} within {:?}", self.reply_timeout))
+            }
+        };
+        // A server may repeat what it was sent.
+        let password = &self.account.login.password;
+        let text = match password.len() {
+            SECRET_MIN.. => failure.text.replace(password.as_str(), "***"),
+            _ => failure.text,
+        };
+        Err(Failure { text, ..failure })
+    }
+
+    /// What is known of a file or folder.
+    ///
+    /// # Errors
+    /// ENOENT: there is none. EACCES: it may not be seen.
+    pub async fn facts(&mut self, path: &Path) -> Attempt<Facts> {
+        let argument = path.argument();
+        if self.features.mlst {
+            let entry = timeout(
+                self.reply_timeout,
+                self.ftp.mlst(Some(&argument).filter(|path| !path.is_empty()).map(String::as_str)),
+            )
+            .await;
+            let entry = self.answered("MLST", entry)?;
+            return Facts::of_entry(&entry)
+                .map(|(facts, _)| facts)
+                .ok_or_else(|| Failure::protocol("an answer to MLST without facts"));
+        }
+        if path.is_folder() {
+            return self.folder(path).await;
+        }
+        let size = timeout(self.reply_timeout, self.ftp.size(&argument)).await;
+        let size = match size {
+            Ok(Err(error)) if reply::is_unknown_command(&error) => None,
+            size => match self.answered("SIZE", size) {
+                Ok(size) => Some(size as u64),
+                // Servers refuse it for folders in words of their own.
+                Err(failure) if !self.is_broken && failure.retry == Retry::No => {
+                    return self
+                        .folder(path)
+                        .await
+                        .map_err(|other| if other.retry == Retry::No { failure } else { other });
+                }
+                Err(failure) => return Err(failure),
+            },
+        };
+        let modified = timeout(self.reply_timeout, self.ftp.mdtm(&argument)).await;
+        let modified = match self.answered("MDTM", modified) {
+            Ok(time) => SystemTime::UNIX_EPOCH
+                .checked_add(Duration::from_secs(time.and_utc().timestamp().max(0).unsigned_abs())),
+            Err(_) if !self.is_broken => None,
+            Err(failure) => return Err(failure),
+        };
+        Ok(Facts { kind: Kind::Regular, size, modified })
+    }
+
+    /// The facts of a folder, which is one if the server lets us in.
+    async fn folder(&mut self, path: &Path) -> Attempt<Facts> {
+        self.enter(path).await?;
+        self.leave().await?;
+        Ok(Facts::FOLDER)
+    }
+
+    /// Goes to a folder: relative paths begin there until [`leave`](Session::leave).
+    async fn enter(&mut self, path: &Path) -> Attempt<()> {
+        if self.home.is_none() {
+            let home = timeout(self.reply_timeout, self.ftp.pwd()).await;
+            self.home = Some(self.answered("PWD", home)?);
+        }
+        let argument = path.argument();
+        if argument.is_empty() {
+            return Ok(());
+        }
+        let entered = timeout(self.reply_timeout, self.ftp.cwd(&argument)).await;
+        self.answered("CWD", entered)?;
+        self.is_away = true;
+        Ok(())
+    }
+
+    async fn leave(&mut self) -> Attempt<()> {
+        if let Some(home) = self.home.as_deref().filter(|_| self.is_away) {
+            let left = timeout(self.reply_timeout, self.ftp.cwd(home)).await;
+            self.answered("CWD", left)?;
+            self.is_away = false;
+        }
+        Ok(())
+    }
+
+    /// Begins to read a file from a place on.
+    ///
+    /// # Errors
+    /// ENOENT, EACCES: there is none, or it may not be read. ENOTSUP: the server begins at the start only.
+    pub async fn retrieve(&mut self, path: &Path, from: u64) -> Attempt<Data> {
+        let at = usize::try_from(from)
+            .map_err(|_| Failure::new(Code::EFBIG, format!("no place {from} in a file")))?;
+        let begun = timeout(self.reply_timeout, async {
+            self.ftp.resume_transfer(at).await?;
+            self.ftp.retr_as_stream(path.argument()).await
+        })
+        .await;
+        self.answered("RETR", begun)
+    }
+
+    /// Begins to list a folder, from inside it: so no name in its path is taken for a pattern or an option. Says whether the lines are MLSD's.
+    ///
+    /// # Errors
+    /// ENOENT, EACCES: there is none, or it may not be listed. ENOTDIR: it is a file.
+    pub async fn list(&mut self, path: &Path) -> Attempt<(Data, bool)> {
+        if let Err(failure) = self.enter(path).await {
+            let is_file = !self.is_broken
+                && failure.retry == Retry::No
+                && !path.is_folder()
+                && self.facts(path).await.is_ok();
+            return Err(if is_file { Failure::new(Code::ENOTDIR, "it is not a folder") } else { failure });
+        }
+        let (command, is_mlsd) = if self.features.mlst { ("MLSD", true) } else { ("LIST", false) };
+        let opened = [Status::AboutToSend, Status::AlreadyOpen];
+        let begun = timeout(self.reply_timeout, self.ftp.custom_data_command(command, &opened)).await;
+        let (_, data) = self.answered(command, begun)?;
+        Ok((data, is_mlsd))
+    }
+
+    /// Begins to write a file.
+    ///
+    /// # Errors
+    /// EACCES, ENOENT: it may not be written there. ENOSPC.
+    pub async fn store(&mut self, path: &Path) -> Attempt<Data> {
+        let begun = timeout(self.reply_timeout, self.ftp.put_with_stream(path.argument())).await;
+        self.answered("STOR", begun)
+    }
+
+    /// Ends a transfer: closes its connection, and hears what the server says of it.
+    ///
+    /// # Errors
+    /// What the server says. ETIMEDOUT: nothing.
+    pub async fn complete(&mut self, data: Data) -> Attempt<()> {
+        let completed = timeout(self.reply_timeout, data.finish()).await;
+        self.answered("the end of the transfer", completed)
+    }
+
+    /// Breaks a transfer off by closing its connection. What the server says then comes in several orders: if the next command's
+    /// answer does not fit, the session is broken.
+    pub async fn break_off(&mut self, data: Data) {
+        let ended = timeout(RECOVERY, data.finish()).await;
+        self.is_broken |= ended.is_err() || !self.is_alive().await;
+    }
+
+    /// Why the server ended an upload, if it says so. The session ends with it: the library would wait for the same words again.
+    pub async fn last_words(mut self, data: Data) -> Option<Failure> {
+        let said = timeout(RECOVERY, self.ftp.read_response_in(&[])).await;
+        let said = self.answered("the upload", said).err();
+        drop(data);
+        said.filter(|_| !self.is_broken)
+    }
+
+    /// Makes it ready for whoever comes next.
+    pub async fn rest(&mut self) {
+        if !self.is_broken && self.leave().await.is_err() {
+            self.is_broken = true;
+        }
+    }
+
+    /// Gives a file another name.
+    ///
+    /// # Errors
+    /// EACCES, EEXIST: the server doesn't.
+    pub async fn rename(&mut self, from: &Path, to: &Path) -> Attempt<()> {
+        let renamed = timeout(self.reply_timeout, self.ftp.rename(from.argument(), to.argument())).await;
+        self.answered("RNTO", renamed)
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// ENOENT, EACCES: the server doesn't.
+    pub async fn remove(&mut self, path: &Path) -> Attempt<()> {
+        let removed = timeout(self.reply_timeout, self.ftp.rm(path.argument())).await;
+        self.answered("DELE", removed)
+    }
+}
+
+/// What an error of the library means.
+fn failure(tls: Option<&Connector>, error: FtpError) -> Failure {
+    match (&error, tls) {
+        (FtpError::SecureError(_), Some(tls)) => tls.failure(error),
+        _ => reply::failure(error),
+    }
+}
+
+async fn data_connection(address: SocketAddr) -> FtpResult<TcpStream> {
+    TcpStream::connect(address).await.map_err(|error: io::Error| {
+        let errno = rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO);
+        let failure = refused(address, errno).context("the data connection");
+        // The server was there a moment ago.
+        let retry = if failure.retry == Retry::No { Retry::No } else { Retry::Later(None) };
+        reply::passed(Failure { retry, ..failure })
+    })
+}
+
+/// File names are bytes: each is a character to the library.
+#[derive(Clone, Copy, Debug)]
+struct Bytes;
+
+impl Encoding for Bytes {
+    fn decode(&self, bytes: &[u8]) -> String {
+        characters(bytes)
+    }
+
+    fn encode(&self, text: &str) -> io::Result<Vec<u8>> {
+        let byte =
+            |character| u8::try_from(u32::from(character)).map_err(|_| io::ErrorKind::InvalidInput.into());
+        text.chars().map(byte).collect()
+    }
+}

@@ -1,0 +1,154 @@
+//! A file open for writing: what is written is handed to its upload in blocks.
+
+use crate::caller::Caller;
+use crate::client::Client;
+use crate::target::Target;
+use crate::upload::{Order, Stage, Upload};
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
+use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::retry::{Budget, Retrying, persist};
+
+/// What is gathered before it is handed on, at most.
+const BLOCK: usize = 256 << 10;
+/// Blocks on their way.
+const BEHIND: usize = 4;
+
+/// A file open for writing.
+pub struct Writer {
+    client: Arc<Client>,
+    caller: Caller,
+    gathered: Vec<u8>,
+    /// `None`: there is nothing more to say to it.
+    orders: Option<mpsc::Sender<Order>>,
+    stage: watch::Receiver<Stage>,
+    is_committing: bool,
+}
+
+impl Writer {
+    /// Begins an upload; `exclusive`: only if there is no such file at its end either.
+    ///
+    /// # Errors
+    /// As [`Upload::begin`].
+    pub fn open(client: &Arc<Client>, target: Target, caller: Caller, exclusive: bool) -> Result<Writer> {
+        let begun = persist(&caller, &mut Budget::new(), || {
+            let (theirs, target, tuning) = (client.clone(), target.clone(), caller.tuning.clone());
+            caller.wait(client, "the upload", Upload::begin(theirs, target, tuning, exclusive))
+        });
+        let upload = begun.map_err(|failure| failure.error("open", &caller.shown))?;
+        let (orders, theirs) = mpsc::channel(BEHIND);
+        let (stages, stage) = watch::channel(Stage::Open);
+        client.spawn(upload.run(theirs, stages));
+        Ok(Writer {
+            client: client.clone(),
+            caller,
+            gathered: Vec::new(),
+            orders: Some(orders),
+            stage,
+            is_committing: false,
+        })
+    }
+
+    fn failed(&self, doing: &str, failure: &Failure) -> Error {
+        failure.error(doing, &self.caller.shown)
+    }
+
+    /// Why nothing can be written any more.
+    fn why_not(&self) -> Failure {
+        match &*self.stage.borrow() {
+            Stage::Failed(failure) => failure.clone(),
+            Stage::Open | Stage::Complete => Failure::new(Code::EBADF, "the upload has ended"),
+        }
+    }
+
+    /// Hands something on; waits until there is room for it. If that wait ends early, nothing was handed on.
+    fn order(&self, order: impl FnOnce() -> Order) -> Attempt<()> {
+        let Some(orders) = &self.orders else { return Err(self.why_not()) };
+        let permit = match orders.clone().try_reserve_owned() {
+            Ok(permit) => permit,
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(self.why_not()),
+            Err(mpsc::error::TrySendError::Full(orders)) => {
+                let reserved = self.caller.wait(&self.client, "room for the upload", async move {
+                    Ok(orders.reserve_owned().await.ok())
+                })?;
+                reserved.ok_or_else(|| self.why_not())?
+            }
+        };
+        permit.send(order());
+        Ok(())
+    }
+
+    fn push(&mut self) -> Attempt<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let mut block = std::mem::take(&mut self.gathered);
+        let outcome = self.order(|| Order::Block(std::mem::take(&mut block)));
+        self.gathered = block; // empty, unless it was not handed on
+        outcome
+    }
+
+    fn commit(&mut self) -> Attempt<()> {
+        if !self.is_committing {
+            self.push()?;
+            self.order(|| Order::Commit)?;
+            self.is_committing = true;
+        }
+        self.wait_for_end()?;
+        match &*self.stage.borrow() {
+            Stage::Complete => Ok(()),
+            _ => Err(self.why_not()),
+        }
+    }
+
+    /// Waits until the upload is complete or has failed, and nothing of it is left.
+    fn wait_for_end(&self) -> Attempt<()> {
+        let mut stage = self.stage.clone();
+        self.caller.wait(&self.client, "the end of the upload", async move {
+            // It ends with its task, which drops the sender.
+            while stage.changed().await.is_ok() {}
+            Ok(())
+        })
+    }
+}
+
+impl File for Writer {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::WRITABLE | Capabilities::CANCEL
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.caller.context().status()?;
+        let count = buf.len().min(BLOCK);
+        if self.gathered.len() + count > BLOCK {
+            self.push().map_err(|failure| self.failed("write", &failure))?;
+        }
+        self.gathered.extend_from_slice(&buf[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self, _: Flush) -> Result<()> {
+        // All that a client can do is to send it: whether it is kept, the answer to COMMIT says.
+        self.push().map_err(|failure| self.failed("flush", &failure))
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        match how {
+            // The server learns it from COMMIT.
+            Finish::End => Ok(()),
+            Finish::Commit => self.commit().map_err(|failure| self.failed("commit", &failure)),
+            Finish::Discard => {
+                self.orders = None;
+                self.wait_for_end().map_err(|failure| self.failed("discard", &failure))?;
+                match &*self.stage.borrow() {
+                    Stage::Complete => {
+                        let text = format!("discard {}: it was complete already", self.caller.shown);
+                        Err(Error::new(Code::EIO, text))
+                    }
+                    Stage::Open | Stage::Failed(_) => Ok(()),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What a hostile or broken server does to a client, and what real ones do that need more than the suite: each has the right bytes or
+//! the documented error as its outcome, in bounded time. Over the provider's own library, as a host uses it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod common;
+mod reads;
+mod real;
+mod sessions;
+mod stops;
+mod uploads;
+
+use vfs_core::Provider;
+use zvfs_conformance::load_built;
+
+/// What these tests are about.
+fn provider() -> Box<dyn Provider> {
+    load_built("ftp").unwrap()
+}

@@ -1,0 +1,209 @@
+//! Cancel and deadline, in every state that a call can wait in.
+
+use crate::common::*;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Control, Finish, OpenFlags, OpenOptions, Registry, Result};
+use zvfs_engines::ftp::{Act, Command, FaultServer, Peer};
+use zvfs_http_servers::BlackHole;
+use zvfs_test_support::in_thread;
+
+/// Time enough to be in a state that nobody can see from outside.
+const WAITS: Duration = Duration::from_millis(200);
+/// The rule is 100 ms; a loaded machine gets more. The provider's own timeouts are far longer.
+const AT_ONCE: Duration = Duration::from_secs(10);
+/// None of these is what ends the call.
+const PATIENT: &str = r#"connect-timeout = "600s", reply-timeout = "600s", stall-timeout = "600s", retry-delay = "300s", retry-delay-max = "600s""#;
+
+/// Lets a call wait, stops it by a cancel and by a deadline, and checks how and how soon it ends.
+#[track_caller]
+fn stops(call: impl Fn(&Control) -> Result<()> + Clone + Send + 'static) {
+    for by_cancel in [true, false] {
+        let (control, call) = (Control::new(), call.clone());
+        let own = control.clone();
+        let ended = in_thread(move || (call(&own), Instant::now()));
+        match ended.recv_timeout(WAITS) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(error) => panic!("{error}"),
+            Ok((outcome, _)) => panic!("it did not wait: {outcome:?}"),
+        }
+        let stopped = Instant::now();
+        if by_cancel {
+            control.cancel();
+        } else {
+            control.set_deadline(Some(stopped));
+        }
+        let (outcome, at) = ended.recv_timeout(SLACK).expect("it is still waiting");
+        let took = at.saturating_duration_since(stopped);
+        println!("stopped after {took:?}");
+        assert!(took < AT_ONCE, "it took {took:?} to stop");
+        refused(outcome, if by_cancel { Code::ECANCELED } else { Code::ETIMEDOUT });
+    }
+}
+
+/// The same, for opening and reading.
+#[track_caller]
+fn stops_reading(descriptor: String) {
+    let registry = registry(PATIENT);
+    stops(move |control| {
+        let mut file = registry.open(&descriptor, &OpenOptions::new(READ).control(control))?;
+        while file.read(&mut [0; 65_536])? > 0 {}
+        Ok(())
+    });
+}
+
+/// A server that keeps quiet at one command.
+fn quiet_at(verb: &'static str) -> FaultServer {
+    spoiling(verb, |_, peer| peer.stall()).with("f", b"content")
+}
+
+#[test]
+fn while_connecting() {
+    let hole = BlackHole::new();
+    stops_reading(format!("ftp://{}/f", hole.address()));
+}
+
+#[test]
+fn while_waiting_for_each_answer() {
+    for verb in ["", "USER", "PASS", "TYPE", "FEAT", "SIZE", "MDTM", "EPSV", "RETR"] {
+        println!("{verb}");
+        stops_reading(quiet_at(verb).ftp("f"));
+    }
+}
+
+#[test]
+fn while_tls_begins() {
+    let server = spoiling("AUTH", |_, peer| {
+        peer.reply("234 go on")?;
+        peer.stall()
+    });
+    stops_reading(server.ftp("f").replace("ftp:", "ftps:"));
+}
+
+/// A server whose transfers begin and then stand still.
+fn stalling(verb: &'static str, bytes: usize) -> FaultServer {
+    spoiling(verb, move |_: &Command, peer: &mut Peer| -> io::Result<Act> {
+        let mut data = peer.data()?;
+        data.socket.write_all(&pattern(bytes))?;
+        peer.stall()
+    })
+    .with("f", &pattern(1_000_000))
+}
+
+#[test]
+fn while_reading() {
+    let server = stalling("RETR", 1000);
+    stops_reading(server.ftp("f"));
+}
+
+#[test]
+fn while_reading_at_an_offset() {
+    let server = stalling("RETR", 1000);
+    let (registry, descriptor) = (registry(PATIENT), server.ftp("f"));
+    stops(move |control| {
+        let file =
+            registry.open(&descriptor, &OpenOptions::new(READ | OpenFlags::RANDOM).control(control))?;
+        file.read_at(&mut [0; 1000], 500).and_then(|_| file.read_at(&mut [0; 1000], 5000)).map(drop)
+    });
+}
+
+#[test]
+fn while_pausing_before_the_next_attempt() {
+    let server = answering("", "421 too many users");
+    stops_reading(server.ftp("f"));
+    assert_eq!(server.sessions(), 2);
+}
+
+#[test]
+fn while_an_upload_is_not_taken() {
+    let server = stalling("STOR", 0);
+    let (registry, descriptor) = (registry(PATIENT), server.ftp("new"));
+    stops(move |control| {
+        let mut file = registry.open(&descriptor, &OpenOptions::new(UPLOAD).control(control))?;
+        (0..10_000).try_for_each(|_| file.write_all(&[7; 65_536]))
+    });
+}
+
+#[test]
+fn while_an_upload_is_not_confirmed() {
+    for verb in ["STOR", "RNFR", "RNTO"] {
+        println!("{verb}");
+        let server = spoiling(verb, |command, peer| {
+            if command.verb == "STOR" {
+                peer.receive()?;
+            }
+            peer.stall()
+        });
+        let (registry, descriptor) = (registry(PATIENT), server.ftp("new"));
+        stops(move |control| {
+            let mut file = registry.open(&descriptor, &OpenOptions::new(UPLOAD).control(control))?;
+            file.write_all(b"bytes")?;
+            file.finish(Finish::Commit)
+        });
+    }
+}
+
+/// A COMMIT that ran out of time may be repeated.
+#[test]
+fn a_commit_goes_on_after_its_deadline_was_moved() {
+    let (go, goes) = std::sync::mpsc::channel::<()>();
+    let goes = std::sync::Mutex::new(goes);
+    let server = spoiling("RNFR", move |_, _| {
+        goes.lock().unwrap().recv_timeout(SLACK).unwrap();
+        Ok(Act::Usual)
+    });
+    let (registry, descriptor) = (registry(PATIENT), server.ftp("new"));
+    let ended = in_thread(move || {
+        let control = Control::new();
+        let mut file = registry.open(&descriptor, &OpenOptions::new(UPLOAD).control(&control)).unwrap();
+        file.write_all(b"bytes").unwrap();
+        control.set_deadline(Some(Instant::now() + Duration::from_millis(50)));
+        refused(file.finish(Finish::Commit), Code::ETIMEDOUT);
+        control.set_deadline(None);
+        go.send(()).unwrap();
+        file.finish(Finish::Commit)
+    });
+    ended.recv_timeout(SLACK).unwrap().unwrap();
+    assert_eq!(server.names(), ["new"]);
+}
+
+/// One that is discarded before its rename never appears.
+#[test]
+fn a_commit_that_ran_out_of_time_can_be_discarded() {
+    let server = spoiling("STOR", |command, peer| {
+        let content = peer.receive()?;
+        peer.change(&command.argument, &content);
+        peer.stall()
+    });
+    let (registry, descriptor) = (registry(PATIENT), server.ftp("new"));
+    let ended = in_thread(move || {
+        let control = Control::new();
+        let mut file = registry.open(&descriptor, &OpenOptions::new(UPLOAD).control(&control)).unwrap();
+        file.write_all(b"bytes").unwrap();
+        control.set_deadline(Some(Instant::now() + Duration::from_millis(50)));
+        refused(file.finish(Finish::Commit), Code::ETIMEDOUT);
+        file.finish(Finish::Discard)
+    });
+    ended.recv_timeout(SLACK).unwrap().unwrap();
+    assert_eq!(server.names(), Vec::<String>::new());
+}
+
+#[test]
+fn while_working_on_names() {
+    type Call = fn(&Registry, &str, &OpenOptions) -> Result<()>;
+    let calls: [(&'static str, Call); 3] = [
+        ("SIZE", |registry, descriptor, how| registry.stat(descriptor, how).map(drop)),
+        ("LIST", |registry, descriptor, how| {
+            registry.list(descriptor, how, &mut |_| ControlFlow::Continue(()))
+        }),
+        ("DELE", |registry, descriptor, how| registry.remove(descriptor, how)),
+    ];
+    for (verb, call) in calls {
+        let server = quiet_at(verb);
+        let name = if verb == "LIST" { "folder" } else { "f" };
+        let (registry, descriptor) = (registry(PATIENT), server.ftp(name));
+        stops(move |control| call(&registry, &descriptor, &OpenOptions::default().control(control)));
+    }
+}
