@@ -76,7 +76,11 @@ impl Budget {
         Ok(caller.context().sleep(pause)?)
     }
 
-    fn pause(&mut self, failure: Failure, retries: Retries) -> Attempt<Duration> {
+    /// The pause after a failure, for whoever waits in another way.
+    ///
+    /// # Errors
+    /// The failure: it is final.
+    pub fn pause(&mut self, failure: Failure, retries: Retries) -> Attempt<Duration> {
         let asked = match failure.retry {
             Retry::No => return Err(failure),
             Retry::Resuming if !self.resuming => return Err(failure),
