@@ -5,5 +5,6 @@
 
 pub mod ftp;
 mod s3;
+pub mod ssh;
 
 pub use s3::S3;
