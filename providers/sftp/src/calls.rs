@@ -1,0 +1,313 @@
+//! The calls on a server's files and names, with their failures in our codes.
+
+use crate::connection::Link;
+use crate::failure::of_status;
+use crate::packet::{Attributes, Name, Reply, Request, numbers, status};
+use crate::session::Pending;
+use bytes::Bytes;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+use vfs_core::{Code, Kind, Stat};
+use zvfs_net::failure::{Attempt, Failure};
+
+/// A file or folder that is open on a server. Dropping it closes it, without a wait.
+pub struct Handle {
+    link: Link,
+    handle: Bytes,
+    closed: AtomicBool,
+}
+
+/// What a server's file system holds.
+struct Space {
+    total: u64,
+    /// Bytes for this user.
+    available: u64,
+    /// Whether it takes one more file.
+    takes_files: bool,
+}
+
+impl Link {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn open(&self, path: &[u8], flags: u32, attributes: &Attributes) -> Attempt<Handle> {
+        self.handle(&Request::Open { path, flags, attributes }).await
+    }
+
+    async fn handle(&self, request: &Request<'_>) -> Attempt<Handle> {
+        match self.session.call(request).await? {
+            Reply::Handle(handle) => {
+                Ok(Handle { link: self.clone(), handle, closed: AtomicBool::new(false) })
+            }
+            reply => Err(unexpected(reply)),
+        }
+    }
+
+    /// What is known of a name; of a symbolic link, of what it leads to.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn stat(&self, path: &[u8]) -> Attempt<Attributes> {
+        attributes(self.session.call(&Request::Stat { path }).await?)
+    }
+
+    /// The same of a symbolic link itself.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn stat_link(&self, path: &[u8]) -> Attempt<Attributes> {
+        attributes(self.session.call(&Request::StatLink { path }).await?)
+    }
+
+    /// The path without symbolic links, from the root down.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn real_path(&self, path: &[u8]) -> Attempt<Bytes> {
+        match self.session.call(&Request::RealPath { path }).await? {
+            Reply::Names(names) if names.len() == 1 => Ok(names[0].name.clone()),
+            reply => Err(unexpected(reply)),
+        }
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn remove(&self, path: &[u8]) -> Attempt<()> {
+        done(self.session.call(&Request::Remove { path }).await?)
+    }
+
+    /// Renames a file, unless its new name is taken.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn rename(&self, from: &[u8], to: &[u8]) -> Attempt<()> {
+        done(self.session.call(&Request::Rename { from, to }).await?)
+    }
+
+    /// Renames a file, in the place of what has that name. Where the server cannot, that is removed first: for a moment there is
+    /// nothing under the name.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn replace(&self, from: &[u8], to: &[u8]) -> Attempt<()> {
+        if self.session.features().replace {
+            return done(self.session.call(&Request::Replace { from, to }).await?);
+        }
+        match self.remove(to).await {
+            Err(failure) if failure.code != Code::ENOENT => Err(failure),
+            _ => self.rename(from, to).await,
+        }
+    }
+
+    /// How much room there is where a path lies; `None`: the server does not say.
+    async fn space(&self, path: &[u8]) -> Option<Space> {
+        if !self.session.features().space {
+            return None;
+        }
+        let Ok(Reply::Extended(packet)) = self.session.call(&Request::Space { path }).await else {
+            return None;
+        };
+        // As statvfs(3) has them; the files are inodes, and a file system without those has none.
+        let [_, fragment, blocks, _, available, files, _, files_available] = numbers(packet).ok()?;
+        Some(Space {
+            total: blocks.saturating_mul(fragment),
+            available: available.saturating_mul(fragment),
+            takes_files: files == 0 || files_available > 0,
+        })
+    }
+
+    /// Why `count` bytes could not be written at an offset, or a file not be made. Most servers have one status for all that a disk
+    /// refuses, so they are asked how much room there is.
+    pub async fn explained(&self, failure: Failure, path: &[u8], at: u64, count: u64) -> Failure {
+        if failure.code != Code::EIO {
+            return failure;
+        }
+        let Some(space) = self.space(path).await else { return failure };
+        let fits =
+            at.saturating_add(count) <= space.total && count.max(1) <= space.available && space.takes_files;
+        if fits { failure } else { Failure::new(Code::ENOSPC, "no space left on the server") }
+    }
+
+    /// Opens a folder to read its names.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn open_folder(&self, path: &[u8]) -> Attempt<Handle> {
+        self.handle(&Request::OpenFolder { path }).await
+    }
+}
+
+impl Handle {
+    /// Where it is open.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Whether the connection is gone, and it with it.
+    pub fn is_lost(&self) -> bool {
+        self.link.session.is_lost()
+    }
+
+    /// What is known of it.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn stat(&self) -> Attempt<Attributes> {
+        attributes(self.link.session.call(&Request::StatHandle { handle: &self.handle }).await?)
+    }
+
+    /// Changes what is known of it: its size, its owner.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn set(&self, attributes: &Attributes) -> Attempt<()> {
+        done(self.link.session.call(&Request::SetHandle { handle: &self.handle, attributes }).await?)
+    }
+
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// ENOTSUP: the server cannot. The server's.
+    pub async fn sync(&self) -> Attempt<()> {
+        if !self.link.session.features().sync {
+            return Err(Failure::new(
+                Code::ENOTSUP,
+                "the server cannot say that a file is durable (fsync@openssh.com)",
+            ));
+        }
+        done(self.link.session.call(&Request::Sync { handle: &self.handle }).await?)
+    }
+
+    /// Asks for bytes; what is asked first is answered first by most servers, and by none in another order than it is read here.
+    ///
+    /// # Errors
+    /// ECONNRESET, ETIMEDOUT.
+    pub async fn begin_read(&self, offset: u64, count: u32) -> Attempt<Pending> {
+        let request = Request::Read { handle: &self.handle, offset, count };
+        self.link.session.begin(&request, Bytes::new()).await
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Errors
+    /// ECONNRESET, ETIMEDOUT.
+    pub async fn begin_write(&self, offset: u64, bytes: Bytes) -> Attempt<Pending> {
+        let request = Request::Write { handle: &self.handle, offset, count: bytes.len() as u32 };
+        self.link.session.begin(&request, bytes).await
+    }
+
+    /// The next names of a folder; none: these were all.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn names(&self) -> Attempt<Vec<Name>> {
+        match self.link.session.call(&Request::ReadFolder { handle: &self.handle }).await? {
+            Reply::Names(names) => Ok(names),
+            Reply::Status { code: status::END, .. } => Ok(Vec::new()),
+            reply => Err(unexpected(reply)),
+        }
+    }
+
+    /// Closes it, and says whether what was written is whole.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn close(&self) -> Attempt<()> {
+        self.closed.store(true, Ordering::Relaxed);
+        done(self.link.session.call(&Request::Close { handle: &self.handle }).await?)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if !self.closed.load(Ordering::Relaxed) && !self.is_lost() {
+            self.link.session.close(self.handle.clone());
+        }
+    }
+}
+
+/// What a read came to; empty: the end.
+///
+/// # Errors
+/// The server's. EPROTO: more than was asked for, or nothing.
+pub fn bytes_read(reply: Reply, asked: u32) -> Attempt<Bytes> {
+    match reply {
+        Reply::Data(bytes) if bytes.is_empty() || bytes.len() > asked as usize => {
+            Err(Failure::protocol(format!("{} bytes for a read of {asked}", bytes.len())))
+        }
+        Reply::Data(bytes) => Ok(bytes),
+        Reply::Status { code: status::END, .. } => Ok(Bytes::new()),
+        reply => Err(unexpected(reply)),
+    }
+}
+
+/// Whether something was done.
+///
+/// # Errors
+/// The server's.
+pub fn done(reply: Reply) -> Attempt<()> {
+    match reply {
+        Reply::Status { code: status::OK, .. } => Ok(()),
+        reply => Err(unexpected(reply)),
+    }
+}
+
+fn attributes(reply: Reply) -> Attempt<Attributes> {
+    match reply {
+        Reply::Attributes(attributes) => Ok(attributes),
+        reply => Err(unexpected(reply)),
+    }
+}
+
+/// A refusal, or a reply to something else.
+fn unexpected(reply: Reply) -> Failure {
+    match reply {
+        Reply::Status { code: status::OK, .. } => Failure::protocol("success, and no answer"),
+        Reply::Status { code, text } => of_status(code, &text),
+        _ => Failure::protocol("the answer to another kind of request"),
+    }
+}
+
+/// The part of a mode that says what kind of file it is.
+const TYPE: u32 = 0o170_000;
+
+impl Attributes {
+    /// For a file that is made: as the server's user has it.
+    pub const NONE: Attributes = Attributes { size: None, owner: None, mode: None, times: None };
+
+    /// Whether it is a symbolic link itself.
+    pub fn is_link(&self) -> bool {
+        self.mode.is_some_and(|mode| mode & TYPE == 0o120_000)
+    }
+
+    /// The kind of a file; a symbolic link and what a server says nothing of are unknown.
+    pub fn kind(&self) -> Kind {
+        match self.mode.map(|mode| mode & TYPE) {
+            Some(0o100_000) => Kind::Regular,
+            Some(0o040_000) => Kind::Directory,
+            Some(0o010_000 | 0o140_000) => Kind::Stream,
+            Some(0o020_000) => Kind::Device,
+            // A server without types: it has files.
+            None | Some(0) if self.size.is_some() => Kind::Regular,
+            _ => Kind::Unknown,
+        }
+    }
+
+    /// As the provider ABI has it.
+    pub fn stat(&self) -> Stat {
+        let kind = self.kind();
+        let mut stat = Stat::of_kind(kind);
+        if let (Kind::Regular, Some(size)) = (kind, self.size) {
+            stat = stat.size(size);
+        }
+        match self.times {
+            Some((_, seconds)) if matches!(kind, Kind::Regular | Kind::Directory) => {
+                stat.modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into()))
+            }
+            _ => stat,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Work on names: stat, list, remove.
+
+use crate::calls::Handle;
+use crate::instance::{Asked, Sftp};
+use crate::packet::{Attributes, Name as Found};
+use crate::pool::Pool;
+use crate::target::Target;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use vfs_core::{Code, Entry, Kind, Level, Name, Namespace, Request, Result, Stat};
+use zvfs_net::failure::{Attempt, Failure};
+
+impl Namespace for Sftp {
+    fn stat(&self, request: &Request<'_>) -> Result<Stat> {
+        let Asked { target, caller, .. } = self.asked(request)?;
+        let found = caller.persist("a status", || status(self.pool.clone(), target.clone()));
+        found.map(|attributes| attributes.stat()).map_err(|failure| caller.error("stat", &failure))
+    }
+
+    fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        self.names(request, &mut |name| match name.entry() {
+            Some(entry) => each(entry),
+            None => {
+                let (shown, name) = (request.shown(), String::from_utf8_lossy(name.bytes));
+                let text = format!("list {shown}: left out {name:?}, which is not UTF-8");
+                self.host.log(Level::Warning, &text);
+                ControlFlow::Continue(())
+            }
+        })
+    }
+
+    fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {
+        let Asked { target, caller, .. } = self.asked(request)?;
+        let failed = |failure: Failure| caller.error("list", &failure);
+        let opened = caller.persist("an open folder", || folder(self.pool.clone(), target.clone()));
+        let folder = Arc::new(opened.map_err(failed)?);
+        loop {
+            let next = folder.clone();
+            let names = caller.wait("names", async move { next.names().await }).map_err(failed)?;
+            if names.is_empty() || names.iter().try_for_each(|found| entry(found, each)).is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn remove(&self, request: &Request<'_>) -> Result<()> {
+        let Asked { target, caller, .. } = self.asked(request)?;
+        let removed = caller.wait("a removal", remove(self.pool.clone(), target));
+        removed.map_err(|failure| caller.error("remove", &failure))
+    }
+}
+
+async fn status(pool: Arc<Pool>, target: Target) -> Attempt<Attributes> {
+    pool.link(&target.login).await?.stat(&target.path).await
+}
+
+async fn remove(pool: Arc<Pool>, target: Target) -> Attempt<()> {
+    let link = pool.link(&target.login).await?;
+    if link.stat_link(&target.path).await?.kind() == Kind::Directory {
+        return Err(Failure::new(Code::EISDIR, "is a directory: only files are removed"));
+    }
+    link.remove(&target.path).await
+}
+
+async fn folder(pool: Arc<Pool>, target: Target) -> Attempt<Handle> {
+    let link = pool.link(&target.login).await?;
+    match link.open_folder(&target.path).await {
+        Ok(folder) => Ok(folder),
+        // Servers have no status for it.
+        Err(failure) => match link.stat(&target.path).await {
+            Ok(found) if found.kind() != Kind::Directory => {
+                Err(Failure::new(Code::ENOTDIR, "is not a directory"))
+            }
+            _ => Err(failure),
+        },
+    }
+}
+
+fn entry(found: &Found, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
+    let bytes = &found.name[..];
+    if bytes == b"." || bytes == b".." {
+        return ControlFlow::Continue(());
+    }
+    // Where a link leads is not known without asking.
+    let stat = (!found.attributes.is_link()).then(|| found.attributes.stat());
+    each(Name { bytes, stat: stat.as_ref() })
+}

@@ -1,0 +1,226 @@
+//! ATOMIC: a file that is written under a hidden name, and gets its own on COMMIT.
+//!
+//! The hidden names are few and known, `.name.zvfs-0` to `.name.zvfs-7`, so that what a killed process left is found again
+//! without reading the folder.
+
+use crate::calls::Handle;
+use crate::connection::Link;
+use crate::failure::plain;
+use crate::packet::{Attributes, open};
+use crate::pool::Pool;
+use crate::target::{Login, Target};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use vfs_core::{Code, Kind, OpenFlags};
+use zvfs_net::failure::{Attempt, Failure};
+
+/// How many writers of one name find a known one at the same moment; more get random ones, which nobody sweeps.
+const KNOWN: u32 = 8;
+
+/// When nobody has written a hidden file for so long, in seconds, it is what a killed process left.
+const LEFT_BEHIND: u64 = 24 * 60 * 60;
+
+/// The most bytes of a name on most servers.
+const NAME_MAX: usize = 255;
+
+/// The permissions, without those that make a program run as its owner.
+const PERMISSIONS: u32 = 0o777;
+
+/// Whom a file is hidden from until it has its own permissions.
+const PRIVATE: Attributes = Attributes { mode: Some(0o600), ..Attributes::NONE };
+
+/// A file under its hidden name, and the one that it gets.
+#[derive(Clone)]
+pub struct Upload {
+    pool: Arc<Pool>,
+    login: Login,
+    /// Where it is now.
+    pub hidden: Bytes,
+    target: Bytes,
+    exclusive: bool,
+}
+
+impl Upload {
+    /// Makes the hidden file. A symbolic link is followed: what it leads to is replaced.
+    ///
+    /// # Errors
+    /// ENOENT: absent, and no CREATE. EEXIST: there, and EXCLUSIVE. EACCES: it may not be written. ENOTSUP: what is there can only
+    /// be written in place, and why. ENOSPC. The server's.
+    pub async fn begin(pool: Arc<Pool>, target: Target, flags: OpenFlags) -> Attempt<(Handle, Upload)> {
+        let link = pool.link(&target.login).await?;
+        let (path, replaced) = look(&link, &target.path).await?;
+        match &replaced {
+            None if !flags.contains(OpenFlags::CREATE) => return Err(plain(Code::ENOENT)),
+            None => {}
+            Some(_) if flags.contains(OpenFlags::EXCLUSIVE) => return Err(plain(Code::EEXIST)),
+            // Replacing it asks for no permission but its folder's.
+            Some(_) => drop(link.open(&path, open::WRITE, &Attributes::NONE).await?),
+        }
+        let attributes = if replaced.is_some() { &PRIVATE } else { &Attributes::NONE };
+        let (handle, hidden) = make(&link, &path, attributes).await.map_err(|failure| match replaced {
+            Some(_) if failure.code == Code::EACCES => only_in_place("its folder takes no new file"),
+            _ => failure,
+        })?;
+        let exclusive = flags.contains(OpenFlags::EXCLUSIVE);
+        let upload = Upload { pool, login: target.login, hidden, target: path, exclusive };
+        if let Some(replaced) = replaced
+            && let Err(failure) = take_over(&handle, &replaced).await
+        {
+            upload.remove().await;
+            return Err(failure);
+        }
+        Ok((handle, upload))
+    }
+
+    /// Gives the file its own name. All of it is written.
+    ///
+    /// # Errors
+    /// EEXIST: it was to be new, and is not. EIO: the server has another size than was written. The server's.
+    pub async fn commit(&self, handle: &Handle, size: u64) -> Attempt<()> {
+        let outcome = self.rename(handle, size).await;
+        if outcome.is_err() {
+            self.remove().await;
+        }
+        outcome
+    }
+
+    async fn rename(&self, handle: &Handle, size: u64) -> Attempt<()> {
+        handle.close().await?;
+        let link = handle.link();
+        let found = link.stat_link(&self.hidden).await?.size;
+        if found.is_some_and(|found| found != size) {
+            let found = found.unwrap_or_default();
+            return Err(Failure::new(
+                Code::EIO,
+                format!("the server has {found} bytes of the {size} that were written"),
+            ));
+        }
+        if !self.exclusive {
+            return link.replace(&self.hidden, &self.target).await;
+        }
+        match link.rename(&self.hidden, &self.target).await {
+            Err(_) if link.stat_link(&self.target).await.is_ok() => Err(plain(Code::EEXIST)),
+            outcome => outcome,
+        }
+    }
+
+    /// Removes the hidden file, as far as the server can be reached.
+    pub async fn remove(&self) {
+        if let Ok(link) = self.pool.link(&self.login).await {
+            let _ = link.remove(&self.hidden).await;
+        }
+    }
+}
+
+/// The path without a link at its end, and the regular file that is there.
+async fn look(link: &Link, path: &[u8]) -> Attempt<(Bytes, Option<Attributes>)> {
+    let mut path = Bytes::copy_from_slice(path);
+    let mut found = link.stat_link(&path).await;
+    if found.as_ref().is_ok_and(Attributes::is_link) {
+        path = link.real_path(&path).await?;
+        found = link.stat_link(&path).await;
+    }
+    match found {
+        Err(failure) if failure.code == Code::ENOENT => Ok((path, None)),
+        Err(failure) => Err(failure),
+        Ok(attributes) => match attributes.kind() {
+            Kind::Regular => Ok((path, Some(attributes))),
+            Kind::Directory => Err(plain(Code::EISDIR)),
+            Kind::Stream => Err(only_in_place("it is a FIFO or a socket")),
+            Kind::Device => Err(only_in_place("it is a device")),
+            _ => Err(only_in_place("it is no regular file")),
+        },
+    }
+}
+
+/// Makes a hidden file beside a path.
+async fn make(link: &Link, path: &[u8], attributes: &Attributes) -> Attempt<(Handle, Bytes)> {
+    let flags = open::WRITE | open::CREATE | open::EXCLUSIVE;
+    for number in 0..KNOWN {
+        let name = hidden(path, &format!(".zvfs-{number}"));
+        let mut made = link.open(&name, flags, attributes).await;
+        if made.is_err() && is_left_behind(link, &name).await {
+            link.remove(&name).await?;
+            made = link.open(&name, flags, attributes).await;
+        }
+        match made {
+            Ok(handle) => return Ok((handle, name)),
+            Err(_) if link.stat_link(&name).await.is_ok() => {} // somebody writes it
+            Err(failure) => return Err(unmade(link, path, failure).await),
+        }
+    }
+    let name = hidden(path, &format!(".zvfs-{:016x}", fastrand::u64(..)));
+    let handle = link.open(&name, flags, attributes).await?;
+    Ok((handle, name))
+}
+
+/// Whether nobody has written a file for so long that nobody will.
+async fn is_left_behind(link: &Link, name: &[u8]) -> bool {
+    let found = link.stat_link(name).await;
+    let modified = found.ok().filter(|found| found.kind() == Kind::Regular).and_then(|found| found.times);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    modified.is_some_and(|(_, modified)| u64::from(modified) + LEFT_BEHIND < now)
+}
+
+/// Why a file could not be made.
+pub async fn unmade(link: &Link, path: &[u8], failure: Failure) -> Failure {
+    match failure.code {
+        Code::ENOENT => Failure { text: "its folder does not exist".to_owned(), ..failure },
+        _ => link.explained(failure, folder(path), 0, 0).await,
+    }
+}
+
+/// Gives a new file the owner and the permissions of the one that it will replace.
+async fn take_over(handle: &Handle, replaced: &Attributes) -> Attempt<()> {
+    let own = handle.stat().await?;
+    if replaced.owner.is_some() && replaced.owner != own.owner {
+        let owner = Attributes { owner: replaced.owner, ..Attributes::NONE };
+        let kept = handle.set(&owner).await;
+        kept.map_err(|failure| {
+            only_in_place(&format!("a new file cannot have its owner ({})", failure.text))
+        })?;
+    }
+    let mode = replaced.mode.map(|mode| mode & PERMISSIONS);
+    if mode.is_none() {
+        return Ok(());
+    }
+    let kept = handle.set(&Attributes { mode, ..Attributes::NONE }).await;
+    kept.map_err(|failure| {
+        only_in_place(&format!("a new file cannot have its permissions ({})", failure.text))
+    })
+}
+
+fn only_in_place(why: &str) -> Failure {
+    Failure::new(Code::ENOTSUP, format!("it can only be written in place, not with ATOMIC: {why}"))
+}
+
+/// The folder of a path, with its slash; a relative path's is the user's home.
+fn folder(path: &[u8]) -> &[u8] {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => &path[..=slash],
+        None => b".",
+    }
+}
+
+/// `.name` and a tail beside a path, with the name cut where it would grow too long.
+fn hidden(path: &[u8], tail: &str) -> Bytes {
+    let (folder, name) =
+        path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1));
+    let kept = name.len().min(NAME_MAX - 1 - tail.len());
+    [folder, b".", &name[..kept], tail.as_bytes()].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hidden_name_is_beside_its_file() {
+        for (path, wanted) in [("/a/b", "/a/.b.zvfs-0"), ("b", ".b.zvfs-0"), ("/b", "/.b.zvfs-0")] {
+            assert_eq!(hidden(path.as_bytes(), ".zvfs-0"), wanted);
+        }
+        let long = hidden(format!("/{}", "x".repeat(255)).as_bytes(), ".zvfs-0");
+        assert_eq!(long.len(), 1 + NAME_MAX);
+    }
+}

@@ -1,0 +1,19 @@
+//! The same in a process of its own, behind walls.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod common;
+mod hosts;
+mod reads;
+mod stops;
+mod uploads;
+
+use std::env::temp_dir;
+use vfs_core::{Provider, Walls};
+use zvfs_conformance::load_in_process;
+use zvfs_test_support::provider_process;
+
+/// What these tests are about. It may read what a test makes.
+fn provider() -> Box<dyn Provider> {
+    let walls = Walls { tcp_connect: true, dns: true, read: vec![temp_dir()], ..Walls::default() };
+    load_in_process("sftp", provider_process(), &walls).unwrap()
+}

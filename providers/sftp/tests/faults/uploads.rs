@@ -1,0 +1,208 @@
+//! What becomes of a writer: whole or absent with ATOMIC, and nothing lost silently in place.
+
+use crate::common::*;
+use rustix::process::{Signal, geteuid};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+use vfs_core::{Code, Finish, Flush, OpenFile, OpenFlags};
+use zvfs_engines::ssh::SshServer;
+use zvfs_http_servers::pattern;
+use zvfs_test_support::{eventually, have, skip, succeeded};
+
+/// Writes more than fits under way, lets something happen, and writes on until it fails or commits.
+fn interrupted(
+    mut file: OpenFile,
+    server: &mut SshServer,
+    happens: impl FnOnce(&mut SshServer),
+) -> Option<vfs_core::Error> {
+    let piece = pattern::bytes(0..1 << 20);
+    file.write_all(&piece).unwrap();
+    happens(server);
+    let outcome = in_time(move || {
+        for _ in 1..LARGE >> 20 {
+            file.write_all(&piece)?;
+        }
+        file.finish(Finish::Commit)
+    });
+    outcome.err()
+}
+
+#[test]
+fn a_connection_that_is_lost_in_an_upload_fails_it_and_leaves_nothing() {
+    let Some(mut server) = SshServer::openssh() else { return };
+    server.put("taken", b"old");
+    let registry = knowing(&server);
+    for name in ["taken", "new"] {
+        let file = open(&registry, &server.sftp(name), ATOMIC).unwrap();
+        let error = interrupted(file, &mut server, |server| server.signal(Signal::KILL));
+        assert_eq!(error.expect("a half upload was committed").code(), Code::ECONNRESET);
+    }
+    eventually("the hidden files are gone", || names(&server) == ["taken"]);
+    assert_eq!(fs::read(server.root().join("taken")).unwrap(), b"old");
+    // The instance goes on.
+    store(&registry, &server.sftp("new"), ATOMIC, b"whole").unwrap();
+    assert_eq!(fs::read(server.root().join("new")).unwrap(), b"whole");
+}
+
+#[test]
+fn a_server_that_is_gone_fails_an_upload() {
+    for flags in [ATOMIC, REPLACE] {
+        let Some(mut server) = SshServer::openssh() else { return };
+        let file = open(&knowing(&server), &server.sftp("new"), flags).unwrap();
+        let error = interrupted(file, &mut server, SshServer::end).expect("nobody took it");
+        assert_eq!(error.code(), Code::ECONNRESET, "{}", error.chain());
+    }
+}
+
+#[test]
+fn what_is_written_elsewhere_than_at_its_end_arrives() {
+    let Some(server) = SshServer::openssh() else { return };
+    let registry = knowing(&server);
+    let mut file = open(&registry, &server.sftp("new"), ATOMIC).unwrap();
+    let outcome = in_time(move || {
+        file.write_all(b"0123456789")?;
+        file.seek(std::io::SeekFrom::Start(3))?;
+        file.write_all(b"abc")?;
+        file.write_at(b"Z", 20)?;
+        file.flush(Flush::Sync)?;
+        file.truncate(22)?;
+        assert_eq!(file.stat()?.size, Some(22));
+        file.finish(Finish::Commit)
+    });
+    outcome.unwrap();
+    let content = fs::read(server.root().join("new")).unwrap();
+    assert_eq!(content, b"012abc6789\0\0\0\0\0\0\0\0\0\0Z\0");
+}
+
+#[test]
+fn a_replaced_file_keeps_its_permissions_and_a_link_its_target() {
+    let Some(server) = SshServer::openssh() else { return };
+    server.put("file", b"old");
+    let path = server.root().join("file");
+    fs::set_permissions(&path, Permissions::from_mode(0o4751)).unwrap();
+    symlink("file", server.root().join("link")).unwrap();
+    store(&knowing(&server), &server.sftp("link"), ATOMIC, b"new").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o751);
+    assert!(fs::symlink_metadata(server.root().join("link")).unwrap().is_symlink());
+    assert_eq!(names(&server), ["file", "link"]);
+}
+
+#[test]
+fn what_can_only_be_written_in_place_says_so() {
+    let Some(server) = SshServer::openssh() else { return };
+    let registry = knowing(&server);
+    zvfs_test_support::fifo(server.root().join("fifo"));
+    fs::create_dir(server.root().join("folder")).unwrap();
+    let error = refused(open(&registry, &server.sftp("fifo"), ATOMIC), Code::ENOTSUP).chain();
+    assert!(error.contains("in place"), "{error}");
+    refused(open(&registry, &server.sftp("folder"), ATOMIC), Code::EISDIR);
+    let error = refused(open(&registry, &server.sftp("no/folder"), ATOMIC), Code::ENOENT).chain();
+    assert!(error.contains("its folder does not exist"), "{error}");
+    refused(open(&registry, &server.sftp("no/folder"), REPLACE), Code::ENOENT);
+    refused(open(&registry, &server.sftp("absent"), ATOMIC.without(OpenFlags::CREATE)), Code::ENOENT);
+}
+
+#[test]
+fn a_name_that_was_taken_meanwhile_is_not_replaced_by_who_was_to_make_it() {
+    let Some(server) = SshServer::openssh() else { return };
+    let registry = knowing(&server);
+    let mut file = open(&registry, &server.sftp("new"), ATOMIC | OpenFlags::EXCLUSIVE).unwrap();
+    let outcome = {
+        let root = server.root();
+        in_time(move || {
+            file.write_all(b"mine")?;
+            fs::write(root.join("new"), b"theirs").unwrap();
+            file.finish(Finish::Commit)
+        })
+    };
+    refused(outcome, Code::EEXIST);
+    assert_eq!(fs::read(server.root().join("new")).unwrap(), b"theirs");
+    eventually("the hidden file is gone", || names(&server) == ["new"]);
+}
+
+#[test]
+fn a_hidden_file_that_is_a_day_old_is_swept_and_a_younger_one_is_not() {
+    let Some(server) = SshServer::openssh() else { return };
+    let registry = knowing(&server);
+    for (hidden, hours) in [(".new.zvfs-0", 30), (".new.zvfs-1", 20)] {
+        server.put(hidden, b"left behind");
+        let file = File::options().write(true).open(server.root().join(hidden)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+    }
+    let first = open(&registry, &server.sftp("new"), ATOMIC).unwrap();
+    let second = open(&registry, &server.sftp("new"), ATOMIC).unwrap();
+    assert_eq!(names(&server), [".new.zvfs-0", ".new.zvfs-1", ".new.zvfs-2"]);
+    assert_eq!(fs::read(server.root().join(".new.zvfs-1")).unwrap(), b"left behind");
+    drop((first, second));
+    eventually("only the younger one is left", || names(&server) == [".new.zvfs-1"]);
+}
+
+#[test]
+fn what_was_taken_before_a_close_in_place_is_written() {
+    let Some(server) = SshServer::openssh() else { return };
+    let registry = knowing(&server);
+    let mut file = open(&registry, &server.sftp("new"), REPLACE).unwrap();
+    let content = pattern::bytes(0..3_000_000);
+    let bytes = content.clone();
+    in_time(move || file.write_all(&bytes)).unwrap();
+    eventually("all of it is there", || fs::read(server.root().join("new")).unwrap() == content);
+}
+
+/// A file system of one MiB, below the server's folder.
+fn small_disk(server: &SshServer) -> Option<Mounted> {
+    if !geteuid().is_root() {
+        skip("a file system that is full takes root's rights to make");
+        return None;
+    }
+    if !have(&["mount"]) {
+        return None;
+    }
+    let folder = server.root().join("disk");
+    fs::create_dir(&folder).unwrap();
+    let mut command = Command::new("mount");
+    command.args(["-t", "tmpfs", "-o", "size=1m", "zvfs-test"]).arg(&folder);
+    succeeded(command);
+    Some(Mounted(folder))
+}
+
+struct Mounted(std::path::PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_enospc_and_leaves_no_partial_file() {
+    for server in [SshServer::openssh, SshServer::asyncssh] {
+        let Some(server) = server() else { return };
+        let Some(disk) = small_disk(&server) else { return };
+        fs::set_permissions(&disk.0, Permissions::from_mode(0o777)).unwrap();
+        let registry = knowing(&server);
+        for flags in [ATOMIC, REPLACE] {
+            let content = pattern::bytes(0..3 << 20);
+            let error = refused(store(&registry, &server.sftp("disk/new"), flags, &content), Code::ENOSPC);
+            assert!(error.chain().contains("no space left"), "{}", error.chain());
+            if flags == ATOMIC {
+                eventually("the hidden file is gone", || fs::read_dir(&disk.0).unwrap().count() == 0);
+            }
+        }
+        drop(disk);
+    }
+}
+
+#[test]
+fn a_discarded_upload_leaves_nothing() {
+    let Some(server) = SshServer::openssh() else { return };
+    let registry = knowing(&server);
+    let mut file = open(&registry, &server.sftp("new"), ATOMIC).unwrap();
+    in_time(move || {
+        file.write_all(&pattern::bytes(0..1 << 20)).unwrap();
+        file.finish(Finish::Discard).unwrap();
+    });
+    assert_eq!(names(&server), [""; 0]);
+}
