@@ -337,7 +337,8 @@ impl Folder {
 
 /// A folder of this repository.
 pub fn repository(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(folder)
+    let inside = Path::new(env!("CARGO_MANIFEST_DIR"));
+    inside.ancestors().find(|above| above.join("include").is_dir()).unwrap().join(folder)
 }
 
 /// Copies an example, without what somebody built in it.
