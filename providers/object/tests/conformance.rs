@@ -4,45 +4,107 @@
 use std::sync::Arc;
 use vfs_core::{OpenFlags, Provider, Walls};
 use zvfs_conformance::{Blocking, Subject, load_built, load_in_process, run};
-use zvfs_engines::S3;
+use zvfs_engines::{Azure, S3};
 use zvfs_http_servers::{Answer, FaultServer, Object, pattern};
 use zvfs_object::ObjectProvider;
 use zvfs_test_support::provider_process;
 
-/// The provider that runs the suite over a server.
-type Place = fn(&S3) -> Box<dyn Provider>;
+/// A store with a bucket, which is also reached by another way than the provider's.
+trait Store: Send + Sync + 'static {
+    /// What a provider needs to be let in.
+    fn settings(&self) -> Vec<(&'static str, String)>;
+    fn descriptor(&self, key: &str) -> String;
+    fn put(&self, key: &str, content: &[u8]);
+    fn get(&self, key: &str) -> Option<Vec<u8>>;
+    /// Parts that belong to no object, as far as it tells.
+    fn left(&self) -> usize;
+}
 
-fn in_process(_: &S3) -> Box<dyn Provider> {
+impl Store for S3 {
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let ca_file = self.ca_file().to_str().unwrap().to_owned();
+        let (id, secret) = (S3::ACCESS_KEY.to_owned(), S3::SECRET_KEY.to_owned());
+        vec![("endpoint", self.endpoint()), ("access-key", id), ("secret-key", secret), ("ca-file", ca_file)]
+    }
+
+    fn descriptor(&self, key: &str) -> String {
+        self.descriptor(key)
+    }
+
+    fn put(&self, key: &str, content: &[u8]) {
+        self.put(key, content);
+    }
+
+    fn get(&self, key: &str) -> Option<Vec<u8>> {
+        self.get(key)
+    }
+
+    fn left(&self) -> usize {
+        self.uploads()
+    }
+}
+
+impl Store for Azure {
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let (id, secret) = (Azure::ACCOUNT.to_owned(), Azure::KEY.to_owned());
+        vec![
+            ("store", "az".to_owned()),
+            ("endpoint", self.endpoint()),
+            ("access-key", id),
+            ("secret-key", secret),
+        ]
+    }
+
+    fn descriptor(&self, key: &str) -> String {
+        self.descriptor(key)
+    }
+
+    fn put(&self, key: &str, content: &[u8]) {
+        self.put(key, content);
+    }
+
+    fn get(&self, key: &str) -> Option<Vec<u8>> {
+        self.get(key)
+    }
+
+    fn left(&self) -> usize {
+        0
+    }
+}
+
+/// The provider that runs the suite, with the settings of a store.
+type Place = fn(&[(&'static str, String)]) -> Box<dyn Provider>;
+
+fn in_process(_: &[(&'static str, String)]) -> Box<dyn Provider> {
     Box::new(ObjectProvider)
 }
 
-fn library(_: &S3) -> Box<dyn Provider> {
+fn library(_: &[(&'static str, String)]) -> Box<dyn Provider> {
     let library = load_built("object").unwrap();
     assert_eq!(library.info(), ObjectProvider.info());
     library
 }
 
-/// In a process of its own, with what docs/operators.md says that it needs.
-fn process(server: &S3) -> Box<dyn Provider> {
-    let walls = Walls { tcp_connect: true, dns: true, read: vec![server.ca_file()], ..Walls::default() };
+/// In a process of its own, with what docs/object.md says that it needs.
+fn process(settings: &[(&'static str, String)]) -> Box<dyn Provider> {
+    let read = settings.iter().filter(|(name, _)| *name == "ca-file").map(|(_, path)| path.into()).collect();
+    let walls = Walls { tcp_connect: true, dns: true, read, ..Walls::default() };
     let provider = load_in_process("object", provider_process(), &walls).unwrap();
     assert_eq!(provider.info(), ObjectProvider.info());
     provider
 }
 
-fn subject(provider: Box<dyn Provider>, server: &S3) -> Subject {
-    Subject::new(provider)
-        .setting("endpoint", &server.endpoint())
-        .setting("access-key", S3::ACCESS_KEY)
-        .setting("secret-key", S3::SECRET_KEY)
-        .setting("ca-file", server.ca_file().to_str().unwrap())
+fn subject(store: &impl Store, place: Place) -> Subject {
+    let settings = store.settings();
+    let subject = Subject::new(place(&settings));
+    settings.iter().fold(subject, |subject, (name, text)| subject.setting(name, text))
 }
 
 /// Everything, looked at by another way than the provider's.
-fn suite(server: Option<S3>, place: Place) {
-    let Some(server) = server else { return };
-    let (subject, server) = (subject(place(&server), &server), Arc::new(server));
-    let (source, target, look) = (server.clone(), server.clone(), server.clone());
+fn suite(store: Option<impl Store>, place: Place) {
+    let Some(store) = store else { return };
+    let (subject, store) = (subject(&store, place), Arc::new(store));
+    let (source, target, look) = (store.clone(), store.clone(), store.clone());
     run(subject
         .source(move |name, content| {
             source.put(name, content);
@@ -50,35 +112,37 @@ fn suite(server: Option<S3>, place: Place) {
         })
         .target(move |name| Ok(target.descriptor(name)))
         .contents(move |descriptor| Ok(look.get(descriptor.rsplit('/').next().unwrap_or_default()))));
-    assert_eq!(server.uploads(), 0, "parts were left");
+    assert_eq!(store.left(), 0, "parts were left");
 }
 
 /// Everything by the provider alone.
-fn suite_by_itself(server: Option<S3>, place: Place) {
-    let Some(server) = server else { return };
-    let subject = subject(place(&server), &server);
-    run(subject.target(move |name| Ok(server.descriptor(name))));
+fn suite_by_itself(store: Option<impl Store>, place: Place) {
+    let Some(store) = store else { return };
+    run(subject(&store, place).target(move |name| Ok(store.descriptor(name))));
 }
 
-/// A test for each server and place.
+/// A test for each store and place.
 macro_rules! suites {
-    ($($name:ident: $suite:ident, $server:ident, $place:ident;)*) => {$(
+    ($($name:ident: $suite:ident, $store:expr, $place:ident;)*) => {$(
         #[test]
         fn $name() {
-            $suite(S3::$server(), $place);
+            $suite($store, $place);
         }
     )*};
 }
 
 suites! {
-    moto_in_process: suite, moto, in_process;
-    moto_through_the_library: suite, moto, library;
-    moto_in_a_process_of_its_own: suite, moto, process;
-    moto_with_tls_in_process: suite_by_itself, moto_with_tls, in_process;
-    moto_with_tls_in_a_process_of_its_own: suite_by_itself, moto_with_tls, process;
-    s3s_in_process: suite, s3s, in_process;
-    s3s_through_the_library: suite, s3s, library;
-    s3s_in_a_process_of_its_own: suite, s3s, process;
+    moto_in_process: suite, S3::moto(), in_process;
+    moto_through_the_library: suite, S3::moto(), library;
+    moto_in_a_process_of_its_own: suite, S3::moto(), process;
+    moto_with_tls_in_process: suite_by_itself, S3::moto_with_tls(), in_process;
+    moto_with_tls_in_a_process_of_its_own: suite_by_itself, S3::moto_with_tls(), process;
+    s3s_in_process: suite, S3::s3s(), in_process;
+    s3s_through_the_library: suite, S3::s3s(), library;
+    s3s_in_a_process_of_its_own: suite, S3::s3s(), process;
+    azurite_in_process: suite, Azure::azurite(), in_process;
+    azurite_through_the_library: suite, Azure::azurite(), library;
+    azurite_in_a_process_of_its_own: suite, Azure::azurite(), process;
 }
 
 /// A store that never says a word of some objects.

@@ -3,8 +3,11 @@
 //! is not installed is skipped, which the test prints; in CI that is a failure.
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
+mod azure;
+mod files;
 pub mod ftp;
 mod s3;
 pub mod ssh;
 
+pub use azure::Azure;
 pub use s3::S3;

@@ -1,11 +1,11 @@
 //! S3: moto, in Python, which checks no signature and speaks http and https, and s3s-fs, in Rust, which checks each and knows no
 //! `If-Match`.
 
+use crate::files::{BOUND, exchange, package};
 use std::fs::{self, File, Permissions};
-use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,8 +13,6 @@ use tempfile::TempDir;
 use zvfs_http_servers::{Authority, Process};
 use zvfs_test_support::{free_port, have};
 
-/// Longer than either takes to start on a busy machine.
-const BOUND: Duration = Duration::from_secs(120);
 /// Ports taken by somebody else in between, one after the other.
 const ATTEMPTS: usize = 5;
 
@@ -207,18 +205,8 @@ impl S3 {
 
     /// One request to moto, which shows an object to whoever names a key: its status and the body of its answer.
     fn ask(&self, method: &str, target: &str, body: &[u8]) -> (u16, Vec<u8>) {
-        let head = format!(
-            "{method} {target} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\nAuthorization: {}\r\n\r\n",
-            body.len(),
-            "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=any"
-        );
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
-        stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
-        let status = String::from_utf8_lossy(&answer[9..12]).parse().unwrap();
-        (status, answer[end + 4..].to_vec())
+        let key = "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=any";
+        exchange(self.port, method, target, &format!("Authorization: {key}\r\n"), body)
     }
 
     fn root(&self) -> PathBuf {
@@ -228,9 +216,4 @@ impl S3 {
     fn file(&self, key: &str) -> PathBuf {
         self.root().join(S3::BUCKET).join(key)
     }
-}
-
-/// A file of what `.ci/run` fetches.
-fn package(name: &str) -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/packages")).join(name)
 }

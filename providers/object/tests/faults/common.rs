@@ -1,8 +1,12 @@
 //! Hosts to test with, a store that can be spoilt, and what a fetch comes to.
 
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tempfile::TempDir;
 use vfs_core::{Code, Configuration, Error, OpenFile, OpenFlags, OpenOptions, Registry, Result};
 use zvfs_http_servers::{After, Answer, FaultServer, Object, Peer, Request, pattern};
 use zvfs_test_support::within;
@@ -182,4 +186,13 @@ pub fn refused<T>(result: Result<T>, code: Code) -> Error {
     let Err(error) = result else { panic!("it was not refused") };
     assert_eq!(error.code(), code, "{}", error.chain());
     error
+}
+
+/// A file with a secret in a folder that goes with it.
+pub fn secret(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    (folder, file)
 }

@@ -4,6 +4,7 @@
 
 mod common;
 mod connections;
+mod google;
 mod ranges;
 mod secrets;
 mod stops;

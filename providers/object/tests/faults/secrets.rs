@@ -1,20 +1,8 @@
 //! Credentials: sent to the store that they are for, and shown to nobody.
 
 use crate::common::*;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use vfs_core::Code;
 use zvfs_http_servers::{FaultServer, Object};
-
-/// A file with a secret in a folder that goes with it.
-fn secret(text: &str) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("secret");
-    fs::write(&file, text).unwrap();
-    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-    (folder, file)
-}
 
 /// A store that tells everybody what it was told.
 fn echoing() -> FaultServer {

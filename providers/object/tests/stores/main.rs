@@ -2,6 +2,7 @@
 //! Over the provider's own library, as a host uses it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod azure;
 mod names;
 mod reading;
 mod writing;

@@ -1,0 +1,104 @@
+//! Azure Blob Storage: azurite, Microsoft's own emulator, in JavaScript.
+
+use crate::files::{BOUND, exchange, package};
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use zvfs_http_servers::Process;
+use zvfs_test_support::{free_port, have};
+
+/// A signature, for ever, by the key that every azurite has, for all that a test asks of it.
+const SIGNATURE: &str = "sv=2020-08-04&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00%3A00%3A00Z&spr=https%2Chttp\
+                         &sig=lP4358Cnz1iq8XYqBFoRARKlOuXCuZxE4Uf0d7qFrYE%3D";
+
+/// An Azure server with a container. Ends when dropped, and its files are removed.
+pub struct Azure {
+    port: u16,
+    folder: TempDir,
+    // Ends before its folder goes.
+    process: Option<Process>,
+}
+
+impl Azure {
+    /// The container that is there.
+    pub const CONTAINER: &str = "bucket";
+    /// The account.
+    pub const ACCOUNT: &str = "devstoreaccount1";
+    /// Its key, which Microsoft's documentation shows.
+    pub const KEY: &str =
+        "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+    /// azurite. `None`: the machine has none, which was said.
+    pub fn azurite() -> Option<Azure> {
+        let program = package("azurite/node_modules/azurite/dist/src/blob/main.js");
+        have(&["node", &program.to_string_lossy()]).then(Azure::at_free_port)
+    }
+
+    /// Its URL, with the account.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}/{}", self.port, Azure::ACCOUNT)
+    }
+
+    /// The descriptor of a key in its container.
+    pub fn descriptor(&self, key: &str) -> String {
+        format!("az://{}/{key}", Azure::CONTAINER)
+    }
+
+    /// Puts a blob there.
+    pub fn put(&self, key: &str, content: &[u8]) {
+        let (status, _) = self.ask("PUT", &format!("/{key}?"), content);
+        assert_eq!(status, 201, "put {key}");
+    }
+
+    /// A blob; `None`: there is none.
+    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
+        let (status, content) = self.ask("GET", &format!("/{key}?"), b"");
+        (status == 200).then_some(content)
+    }
+
+    fn at_free_port() -> Azure {
+        let mut server = Azure { port: free_port(), folder: tempfile::tempdir().unwrap(), process: None };
+        let started = Instant::now();
+        server.start();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).is_err() {
+            if server.process.as_mut().is_none_or(Process::has_ended) {
+                server.port = free_port();
+                server.start();
+            }
+            let log = || fs::read_to_string(server.folder.path().join("log")).unwrap_or_default();
+            assert!(started.elapsed() < BOUND, "azurite does not start: {}", log());
+            thread::sleep(Duration::from_millis(20));
+        }
+        let (status, _) = server.ask("PUT", "?restype=container&", b"");
+        assert_eq!(status, 201, "make a container");
+        server
+    }
+
+    fn start(&mut self) {
+        let log = File::create(self.folder.path().join("log")).unwrap();
+        let program = package("azurite/node_modules/azurite/dist/src/blob/main.js");
+        let (program, port) = (program.to_string_lossy(), self.port.to_string());
+        let files = self.folder.path().join("files");
+        let options = ["--blobHost", "127.0.0.1", "--blobPort", &port, "--silent", "--skipApiVersionCheck"];
+        let arguments = [&[&*program], &options[..], &["--location", files.to_str().unwrap()]].concat();
+        let process = Process::start("node", &arguments, |command| {
+            command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        });
+        self.process = Some(process.unwrap());
+    }
+
+    /// One request about the container or what is in it: its status and the body of its answer.
+    fn ask(&self, method: &str, target: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let target = format!("/{}/{}{target}{SIGNATURE}", Azure::ACCOUNT, Azure::CONTAINER);
+        exchange(
+            self.port,
+            method,
+            &target,
+            "x-ms-blob-type: BlockBlob\r\nx-ms-version: 2020-08-04\r\n",
+            body,
+        )
+    }
+}
