@@ -211,12 +211,14 @@ impl Handle {
         }
     }
 
-    /// Closes it, and says whether what was written is whole.
+    /// Closes it, and says whether what was written is whole. Done already, it succeeds.
     ///
     /// # Errors
     /// The server's.
     pub async fn close(&self) -> Attempt<()> {
-        self.closed.store(true, Ordering::Relaxed);
+        if self.closed.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
         done(self.link.session.call(&Request::Close { handle: &self.handle }).await?)
     }
 }

@@ -1,6 +1,6 @@
 //! One SSH connection to a server: dialled, its host key checked, logged in; and the SFTP sessions on it.
 
-use crate::failure::{Fault, of_ssh};
+use crate::failure::{Fault, lost, of_ssh};
 use crate::known_hosts::{self, KnownHosts};
 use crate::login;
 use crate::session::{Reason, Session};
@@ -25,6 +25,9 @@ use zvfs_runtime::Dialler;
 
 /// How many keep-alives a server may leave without an answer.
 const KEEP_ALIVES: usize = 3;
+
+/// What a server may send on a channel before it is told that it arrived, at least: as OpenSSH has it.
+const WINDOW: u32 = 2 << 20;
 
 /// The host keys that can be checked. RSA's are not among them: the library's RSA is open to a timing attack
 /// (RUSTSEC-2023-0071), and servers have had one of these beside theirs since OpenSSH 6.5.
@@ -96,24 +99,31 @@ impl Connection {
     /// # Errors
     /// As [`Session::start`].
     pub async fn link(self: &Arc<Connection>) -> Attempt<Link> {
+        let connection = self.clone();
+        // On a task of its own: a channel that is being opened when the caller leaves is the next one's, and not lost.
+        let chosen =
+            tokio::spawn(async move { connection.choose().await.map(|session| (connection, session)) });
+        let (connection, session) = chosen.await.unwrap_or_else(|_| Err(lost()))?;
+        Ok(Link { session, _connection: connection })
+    }
+
+    async fn choose(&self) -> Attempt<Arc<Session>> {
         let mut sessions = self.sessions.lock().await;
         sessions.retain(|session| !session.is_lost());
-        let users = |session: &Arc<Session>| Arc::strong_count(session) - 1;
-        let least = sessions.iter().min_by_key(|session| users(session)).cloned();
-        let session = match least {
-            // The clone in hand counts too.
-            Some(session) if users(&session) <= 1 || sessions.len() >= self.channels => session,
+        let least = sessions.iter().min_by_key(|session| Arc::strong_count(session));
+        let least = least.map(|session| (session.clone(), Arc::strong_count(session) > 1));
+        match least {
+            Some((session, in_use)) if !in_use || sessions.len() >= self.channels => Ok(session),
             least => match (self.start_session().await, least) {
                 (Ok(session), _) => {
                     sessions.push(session.clone());
-                    session
+                    Ok(session)
                 }
                 // The server has a limit of its own.
-                (Err(failure), Some(session)) if failure.code == Code::EBUSY => session,
-                (Err(failure), _) => return Err(failure),
+                (Err(failure), Some((session, _))) if failure.code == Code::EBUSY => Ok(session),
+                (Err(failure), _) => Err(failure),
             },
-        };
-        Ok(Link { session, _connection: self.clone() })
+        }
     }
 
     /// Opens one more channel. A server that does not even do that is lost, whatever else it has said.
@@ -191,6 +201,7 @@ fn ssh_config(config: &Config, known: Vec<Algorithm>) -> client::Config {
             compression: Cow::Borrowed(&[compression::NONE]),
             ..Preferred::DEFAULT
         },
+        window_size: u32::try_from(config.tuning.window).map_or(u32::MAX, |window| window.max(WINDOW)),
         keepalive_interval: Some(config.keep_alive),
         keepalive_max: KEEP_ALIVES,
         ..client::Config::default()

@@ -225,10 +225,13 @@ impl Remote {
             };
         }
         match self.upload.take() {
-            Some(upload) => self.caller.wait("a removal", async move {
-                upload.remove().await;
-                Ok(())
-            }),
+            Some(upload) => {
+                let handle = self.handle.clone();
+                self.caller.wait("a removal", async move {
+                    upload.remove(&handle).await;
+                    Ok(())
+                })
+            }
             None => Ok(()),
         }
     }
@@ -400,7 +403,8 @@ impl Drop for Remote {
             if let Some(store) = &self.store {
                 store.lock().abandon();
             }
-            self.pool.background(async move { upload.remove().await });
+            let handle = self.handle.clone();
+            self.pool.background(async move { upload.remove(&handle).await });
         }
     }
 }

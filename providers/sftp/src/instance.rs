@@ -80,7 +80,12 @@ impl Instance for Sftp {
             );
             return Err(Error::new(Code::ENOTSUP, text));
         }
-        let opened = caller.persist("an open file", || opened(self.pool.clone(), target.clone(), flags));
+        let open = || opened(self.pool.clone(), target.clone(), flags);
+        let opened = match flags.contains(OpenFlags::EXCLUSIVE) && !flags.contains(OpenFlags::ATOMIC) {
+            // A second attempt would find what a first one made.
+            true => caller.wait("an open file", open()),
+            false => caller.persist("an open file", open),
+        };
         let opened = opened.map_err(|failure| caller.error("open", &failure))?;
         Ok(Box::new(Remote::new(&self.pool, target, caller, tuning, flags, opened)))
     }

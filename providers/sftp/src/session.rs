@@ -78,7 +78,11 @@ impl Session {
         let (mut reader, writer) = channel.split();
         let sent = writer.request_subsystem(true, "sftp").await;
         sent.map_err(|_| lost())?;
-        accepted(&mut reader).await?;
+        if let Err(refusal) = accepted(&mut reader).await {
+            // The connection may be lost.
+            let _ = writer.close().await;
+            return Err(refusal);
+        }
         let mut stream = Stream::default();
         writer.data_bytes(packet::hello()).await.map_err(|_| lost())?;
         let hello = first_packet(&mut reader, &mut stream).await?;

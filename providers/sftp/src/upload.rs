@@ -13,7 +13,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use vfs_core::{Code, Kind, OpenFlags};
-use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::failure::{Attempt, Failure, Retry};
 
 /// How many writers of one name find a known one at the same moment; more get random ones, which nobody sweeps.
 const KNOWN: u32 = 8;
@@ -67,7 +67,7 @@ impl Upload {
         if let Some(replaced) = replaced
             && let Err(failure) = take_over(&handle, &replaced).await
         {
-            upload.remove().await;
+            upload.remove(&handle).await;
             return Err(failure);
         }
         Ok((handle, upload))
@@ -78,35 +78,55 @@ impl Upload {
     /// # Errors
     /// EEXIST: it was to be new, and is not. EIO: the server has another size than was written. The server's.
     pub async fn commit(&self, handle: &Handle, size: u64) -> Attempt<()> {
-        let outcome = self.rename(handle, size).await;
+        let mut outcome = match handle.close().await {
+            Ok(()) => self.rename(handle.link(), size).await,
+            closed => closed,
+        };
+        if outcome.as_ref().is_err_and(|failure| failure.retry != Retry::No) {
+            outcome = match self.pool.link(&self.login).await {
+                Ok(link) => self.rename_again(&link, size).await,
+                Err(failure) => Err(failure),
+            };
+        }
         if outcome.is_err() {
-            self.remove().await;
+            self.remove(handle).await;
         }
         outcome
     }
 
-    async fn rename(&self, handle: &Handle, size: u64) -> Attempt<()> {
-        handle.close().await?;
-        let link = handle.link();
+    async fn rename(&self, link: &Link, size: u64) -> Attempt<()> {
         let found = link.stat_link(&self.hidden).await?.size;
-        if found.is_some_and(|found| found != size) {
-            let found = found.unwrap_or_default();
-            return Err(Failure::new(
-                Code::EIO,
-                format!("the server has {found} bytes of the {size} that were written"),
-            ));
+        if let Some(found) = found.filter(|found| *found != size) {
+            let text = format!("the server has {found} bytes of the {size} that were written");
+            return Err(Failure::new(Code::EIO, text));
         }
         if !self.exclusive {
             return link.replace(&self.hidden, &self.target).await;
         }
         match link.rename(&self.hidden, &self.target).await {
-            Err(_) if link.stat_link(&self.target).await.is_ok() => Err(plain(Code::EEXIST)),
+            Err(failure) if failure.retry == Retry::No && link.stat_link(&self.target).await.is_ok() => {
+                Err(plain(Code::EEXIST))
+            }
             outcome => outcome,
         }
     }
 
-    /// Removes the hidden file, as far as the server can be reached.
-    pub async fn remove(&self) {
+    /// The same after the connection was lost in it: whatever the server has done by then, the file has one of the two names.
+    async fn rename_again(&self, link: &Link, size: u64) -> Attempt<()> {
+        match self.rename(link, size).await {
+            Err(failure) if failure.code == Code::ENOENT => match link.stat_link(&self.target).await {
+                Ok(found) if found.size == Some(size) => Ok(()),
+                _ => Err(failure),
+            },
+            outcome => outcome,
+        }
+    }
+
+    /// Removes the hidden file, as far as the server can be reached. It is closed first: some servers remove no file that is open.
+    pub async fn remove(&self, handle: &Handle) {
+        if !handle.is_lost() {
+            let _ = handle.close().await;
+        }
         if let Ok(link) = self.pool.link(&self.login).await {
             let _ = link.remove(&self.hidden).await;
         }

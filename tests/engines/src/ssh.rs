@@ -30,6 +30,8 @@ pub const USER: &str = "reader";
 pub struct SshServer {
     user: String,
     port: u16,
+    /// The line of OpenSSH's configuration.
+    subsystem: String,
     folder: TempDir,
     // Ends before its folder goes.
     process: Option<Process>,
@@ -40,11 +42,30 @@ impl SshServer {
     ///
     /// `None`: the machine has none, which was said.
     pub fn openssh() -> Option<SshServer> {
-        if !have(&["sshd", "ssh-keygen", "ssh-agent", "ssh-add"]) {
+        SshServer::with_subsystem(|_| "Subsystem sftp internal-sftp".to_owned())
+    }
+
+    /// The same with no SFTP at all.
+    pub fn without_sftp() -> Option<SshServer> {
+        SshServer::with_subsystem(|_| String::new())
+    }
+
+    /// The same with an SFTP server that does one thing wrong: a `fault` of `hostile.py`.
+    pub fn hostile(fault: &str) -> Option<SshServer> {
+        SshServer::with_subsystem(|server| {
+            let script = server.write("hostile.py", include_str!("ssh/hostile.py"));
+            let folder = server.folder.path().display();
+            format!("Subsystem sftp /usr/bin/python3 {} {fault} {folder}", script.display())
+        })
+    }
+
+    fn with_subsystem(subsystem: impl Fn(&SshServer) -> String) -> Option<SshServer> {
+        if !have(&["sshd", "ssh-keygen", "ssh-agent", "ssh-add", "/usr/bin/python3"]) {
             return None;
         }
         let user = text(succeeded(program("id", &["-un"])).stdout);
         let mut server = SshServer::prepare(user.trim().to_owned());
+        server.subsystem = subsystem(&server);
         for _ in 0..ATTEMPTS {
             server.port = free_port();
             server.sshd();
@@ -189,7 +210,7 @@ impl SshServer {
     fn prepare(user: String) -> SshServer {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("root")).unwrap();
-        let server = SshServer { user, port: 0, folder, process: None };
+        let server = SshServer { user, port: 0, subsystem: String::new(), folder, process: None };
         for kind in HOST_KEYS {
             server.new_key(kind, &format!("host_{kind}"));
         }
@@ -205,6 +226,7 @@ impl SshServer {
         }
         let configuration = include_str!("ssh/sshd_config")
             .replace("@FOLDER@", self.folder.path().to_str().unwrap())
+            .replace("@SUBSYSTEM@", &self.subsystem)
             .replace("@PORT@", &self.port.to_string());
         let configuration = self.write("sshd_config", &configuration);
         let log = self.new_log();
