@@ -77,6 +77,7 @@ impl Client {
     /// EACCES: the policy, or the server lets us not in. ENOENT, ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT, EPROTO: none can begin.
     pub async fn session(&self, account: &Account, tuning: &Tuning) -> Attempt<Session> {
         while let Some((mut session, idle)) = self.pool.take(account) {
+            session.be_patient(tuning);
             if idle < FRESH || session.is_alive().await {
                 return Ok(session);
             }

@@ -51,18 +51,22 @@ impl Reader {
             let tuning = caller.tuning.clone();
             caller.wait(client, "the file", async move {
                 let mut session = theirs.session(&target.account, &tuning).await?;
-                let outcome = begin(&mut session, &target, at_once).await;
+                let begun = begin(&mut session, &target, at_once).await;
                 let rest = session.features().rest;
-                Ok(match outcome {
+                match begun {
                     Ok((facts, Some(data))) => {
                         Ok((facts, rest, Some(Download::new(&theirs, session, data, 0, stall))))
                     }
-                    outcome => {
+                    Ok((facts, None)) => {
                         theirs.keep(session).await;
-                        outcome.map(|(facts, _)| (facts, rest, None))
+                        Ok((facts, rest, None))
                     }
-                })
-            })?
+                    Err(failure) => {
+                        theirs.keep(session).await;
+                        Err(failure)
+                    }
+                }
+            })
         });
         let (facts, rest, download) = opened.map_err(|failure| failure.error("open", &caller.shown))?;
         let remote = Remote { client: client.clone(), target, caller, facts, rest };
@@ -101,22 +105,21 @@ impl Reader {
 
     fn read_at_place(&self, buf: &mut [u8], place: u64) -> Attempt<usize> {
         let caller = &self.remote.caller;
-        let found = self.take(place);
+        let begun = || self.take(place, SKIP_MAX).map_or_else(|| self.remote.download(place), Ok);
         let Some(size) = self.remote.facts.size else {
-            let mut download = found.map_or_else(|| self.remote.download(place), Ok)?;
+            let mut download = begun()?;
             let count = download.read(buf, caller)?;
             self.keep(download);
             return Ok(count);
         };
         if place >= size {
-            let at_end = found.filter(|download| download.at() == size);
             // The file may go on where the server said that it ends.
-            return match at_end.map_or(Ok(true), |download| download.ends(caller))? {
+            return match self.take(size, 0).map_or(Ok(true), |download| download.ends(caller))? {
                 true => Ok(0),
                 false => Err(self.remote.differs(size, "more")),
             };
         }
-        let mut download = found.map_or_else(|| self.remote.download(place), Ok)?;
+        let mut download = begun()?;
         download.skip_to(place, caller)?;
         let most = usize::try_from(size - place).unwrap_or(usize::MAX).min(buf.len());
         match download.read(&mut buf[..most], caller)? {
@@ -128,10 +131,10 @@ impl Reader {
         }
     }
 
-    /// Takes the transfer that comes to a place soonest.
-    fn take(&self, place: u64) -> Option<Download> {
+    /// Takes the transfer that comes to a place soonest, after so many bytes at most.
+    fn take(&self, place: u64, most: u64) -> Option<Download> {
         let mut idle = self.idle.lock();
-        let gap = |download: &Download| place.checked_sub(download.at()).filter(|gap| *gap <= SKIP_MAX);
+        let gap = |download: &Download| place.checked_sub(download.at()).filter(|gap| *gap <= most);
         let (at, _) = idle
             .iter()
             .enumerate()

@@ -148,6 +148,11 @@ impl Session {
         &self.account
     }
 
+    /// Takes over the limits of who uses it next.
+    pub fn be_patient(&mut self, tuning: &Tuning) {
+        self.reply_timeout = tuning.reply_timeout;
+    }
+
     /// What the server can do.
     pub fn features(&self) -> Features {
         self.features

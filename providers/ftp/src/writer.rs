@@ -58,7 +58,7 @@ impl Writer {
     fn why_not(&self) -> Failure {
         match &*self.stage.borrow() {
             Stage::Failed(failure) => failure.clone(),
-            Stage::Open | Stage::Complete => Failure::new(Code::EBADF, "the upload has ended"),
+            Stage::Open | Stage::Complete => Failure::new(Code::EIO, "the upload broke"),
         }
     }
 

@@ -1,0 +1,148 @@
+//! ftp against curl and lftp, on the same vsftpd: whole processes on both sides. Ours is this program again, with `get` or `put`.
+
+use std::env::{args, current_exe};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{error, io};
+use tempfile::TempDir;
+use vfs_core::{Configuration, Finish, OpenFlags, OpenOptions, Registry};
+use zvfs_benches::{cost, heading, pair_of_processes, provider_folder};
+use zvfs_engines::ftp::FtpServer;
+use zvfs_test_support::have;
+
+const MIB: u64 = 1 << 20;
+const SIZES: [u64; 2] = [64, 1024];
+const ROUNDS: usize = 7;
+
+type Failure = Box<dyn error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let words: Vec<String> = args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["get", ca_file, descriptor] => get(ca_file, descriptor),
+        ["put", ca_file, descriptor, from] => put(ca_file, descriptor, Path::new(from)),
+        _ if have(&["curl", "lftp"]) => {
+            FtpServer::vsftpd().map_or(Ok(()), |server| Bench::new(server)?.run())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn registry(ca_file: &str) -> Result<Registry, Failure> {
+    let folder = provider_folder();
+    let text =
+        format!("provider-path = [{folder:?}]\n[provider.ftp]\nsettings = {{ ca-file = {ca_file:?} }}\n");
+    Ok(Registry::new(Configuration::parse(&text)?))
+}
+
+fn get(ca_file: &str, descriptor: &str) -> Result<(), Failure> {
+    let mut file = registry(ca_file)?.open(descriptor, &OpenOptions::new(OpenFlags::READ))?;
+    let mut buf = vec![0; 256 << 10];
+    while file.read(&mut buf)? > 0 {}
+    Ok(())
+}
+
+fn put(ca_file: &str, descriptor: &str, from: &Path) -> Result<(), Failure> {
+    let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::ATOMIC;
+    let mut file = registry(ca_file)?.open(descriptor, &OpenOptions::new(flags))?;
+    let (mut from, mut buf) = (File::open(from)?, vec![0; 256 << 10]);
+    loop {
+        match io::Read::read(&mut from, &mut buf)? {
+            0 => return Ok(file.finish(Finish::Commit)?),
+            count => file.write_all(&buf[..count])?,
+        }
+    }
+}
+
+struct Bench {
+    server: FtpServer,
+    folder: TempDir,
+    program: PathBuf,
+}
+
+impl Bench {
+    fn new(server: FtpServer) -> Result<Bench, Failure> {
+        let bench = Bench { server, folder: tempfile::tempdir()?, program: current_exe()? };
+        for size in SIZES {
+            let content: Vec<u8> =
+                (0..(size * MIB) as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            bench.server.put(&size.to_string(), &content);
+            fs::write(bench.local(size), &content)?;
+        }
+        Ok(bench)
+    }
+
+    fn local(&self, size: u64) -> PathBuf {
+        self.folder.path().join(size.to_string())
+    }
+
+    fn run(&self) -> Result<(), Failure> {
+        let ours = |word: &str, descriptor: &str| {
+            let mut command = Command::new(&self.program);
+            command.arg(word).arg(self.server.ca_file()).arg(descriptor);
+            command
+        };
+        let curl = || {
+            let mut command = Command::new("curl");
+            command.args(["--silent", "--show-error", "--fail", "--cacert"]).arg(self.server.ca_file());
+            command
+        };
+        let lftp = |script: String| {
+            let mut command = Command::new("lftp");
+            command.args(["--norc", "-c", &script]);
+            command
+        };
+        heading("download, each MiB", "ours", "curl, lftp");
+        for size in SIZES {
+            let (plain, secure) = (self.server.ftp(&size.to_string()), self.server.ftps(&size.to_string()));
+            pair_of_processes(
+                &format!("{size} MiB, curl"),
+                size,
+                ROUNDS,
+                || cost(&mut ours("get", &plain)),
+                || cost(curl().args(["--output", "/dev/null", &plain])),
+            );
+            pair_of_processes(
+                &format!("{size} MiB with TLS, curl"),
+                size,
+                ROUNDS,
+                || cost(&mut ours("get", &secure)),
+                // To curl, ftps is implicit TLS.
+                || cost(curl().args(["--ssl-reqd", "--output", "/dev/null", &plain])),
+            );
+            pair_of_processes(
+                &format!("{size} MiB, lftp"),
+                size,
+                ROUNDS,
+                || cost(&mut ours("get", &plain)),
+                || cost(&mut lftp(format!("set ftp:ssl-allow no; cat {plain}"))),
+            );
+        }
+        heading("upload, each MiB", "ours", "curl, lftp");
+        for size in SIZES {
+            let (local, plain) = (self.local(size), self.server.ftp("new"));
+            let folder = self.server.ftp("");
+            pair_of_processes(
+                &format!("{size} MiB, curl"),
+                size,
+                ROUNDS,
+                || cost(ours("put", &plain).arg(&local)),
+                || cost(curl().arg("--upload-file").arg(&local).arg(&plain)),
+            );
+            pair_of_processes(
+                &format!("{size} MiB, lftp"),
+                size,
+                ROUNDS,
+                || cost(ours("put", &plain).arg(&local)),
+                || {
+                    cost(&mut lftp(format!(
+                        "set ftp:ssl-allow no; put -O {folder} {} -o theirs",
+                        local.display()
+                    )))
+                },
+            );
+        }
+        Ok(())
+    }
+}
