@@ -6,6 +6,7 @@
 //! | `origin`, `hosts`, `policy` | a server; lists of hosts; where connections may go |
 //! | `resolve`, `dial`, `socket` | names to addresses; the first of several addresses that answers; TCP sockets that never block |
 //! | `waiting` | waiting as a caller, in the wait of its context |
+//! | `signal` | what wakes a thread that waits |
 //! | `failure`, `retry` | why an attempt failed, and whether another one may help; how often, and after how long |
 //! | `pem`, `certificate`, `tls` | an operator's certificates and private keys, in files; why a certificate was not accepted; TLS to a server |
 
@@ -19,6 +20,7 @@ pub mod pem;
 pub mod policy;
 pub mod resolve;
 pub mod retry;
+pub mod signal;
 pub mod socket;
 pub mod tls;
 pub mod waiting;

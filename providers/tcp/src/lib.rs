@@ -11,7 +11,7 @@
 //! | `provider`, `instance` | the provider; one configuration and its thread |
 //! | `reader`, `inflow` | the reading end; one writer's stream |
 //! | `writer`, `splice` | the writing end; a frame out of a file |
-//! | `pipe`, `upstream`, `outgoing`, `queue`, `signal` | what files and the service thread share |
+//! | `pipe`, `upstream`, `outgoing`, `queue` | what files and the service thread share |
 //! | `service`, `reactor` | the service thread |
 //! | `tls`, `certificate`, `link` | TLS; why there is no trust; a connection |
 //! | `waiting`, `failure` | waiting as a caller; why a pipe cannot go on |
@@ -30,7 +30,6 @@ mod reactor;
 mod reader;
 mod service;
 mod settings;
-mod signal;
 mod splice;
 mod tls;
 mod upstream;

@@ -3,7 +3,6 @@
 use crate::failure::Outcome;
 use crate::outgoing::Outgoing;
 use crate::plan::Plan;
-use crate::signal::Signal;
 use crate::upstream::Upstream;
 use crate::waiting::Wanted;
 use netpipe::pairing::{LastWord, Route};
@@ -12,6 +11,7 @@ use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use zvfs_net::failure::Failure;
+use zvfs_net::signal::Signal;
 
 /// A writer's pipe.
 #[derive(Debug)]

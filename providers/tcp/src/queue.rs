@@ -1,13 +1,13 @@
 //! What open files ask of their instance's service thread.
 
 use crate::pipe::{ReaderPipe, WriterPipe};
-use crate::signal::Signal;
 use crate::upstream::Upstream;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use zvfs_net::signal::Signal;
 
 /// One request.
 #[derive(Debug)]
