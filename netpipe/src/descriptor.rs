@@ -7,13 +7,14 @@
 //! | `netpipe:broker:port:name:mode` | read from the right: mode (`r`, `w`), name; what is left is the broker, or the configured one |
 //! | `tcp:2:`, `tcp:2:0` | ZeroVM's: the node 2, as in `netpipe:2` |
 //! | `opaque:broker\|name`, `opaque:broker\|>name` | read; write; the broker `local` is the configured one |
+//! | `nats:name:mode`, `nats://server:port/name` | as `netpipe:` and `tcp://`; the broker is a NATS server |
 //!
 //! Each may end in `?key=value&...`: `mode`, `role`, and the settings that an open may give.
 //!
 //! What is dialled, what a pipe is called and what counts its ends take it from one [`Descriptor`]. An error says what is wrong
 //! and repeats nothing of the text, where a secret may stand in the wrong place: the one form for messages is the host's.
 
-use crate::endpoint::{BROKER_PORT, Endpoint};
+use crate::endpoint::{BROKER_PORT, Endpoint, NATS_PORT};
 use crate::error::{Error, Result};
 use crate::values::{Name, Role};
 
@@ -64,17 +65,18 @@ pub enum Naming {
 }
 
 impl Descriptor {
-    /// Takes apart what follows one of the [`SCHEMES`], in lower case, and its colon.
+    /// Takes apart what follows one of the [`SCHEMES`], or `nats`, in lower case, and its colon.
     ///
     /// # Errors
     /// [`Error::Invalid`]: none of the forms.
     pub fn parse(scheme: &str, rest: &str) -> Result<Descriptor> {
         let (body, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let port = if scheme == "nats" { NATS_PORT } else { BROKER_PORT };
         let mut descriptor = match (scheme, body.strip_prefix("//")) {
-            (_, Some(url)) => of_url(url)?,
+            (_, Some(url)) => of_url(url, port)?,
             ("tcp", None) => of_tcp(body)?,
             ("opaque", None) => of_opaque(body)?,
-            _ => of_short(body)?,
+            _ => of_short(body, port)?,
         };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             descriptor.add(pair)?;
@@ -127,11 +129,11 @@ impl Descriptor {
 }
 
 /// `host:port` or `broker[:port]/name`.
-fn of_url(url: &str) -> Result<Descriptor> {
+fn of_url(url: &str, port: u16) -> Result<Descriptor> {
     match url.split_once('/') {
         None | Some((_, "")) => direct(url.trim_end_matches('/')),
         Some((broker, name)) => {
-            behind((!broker.is_empty()).then_some(broker), decode(name)?, Naming::Whole, None)
+            behind((!broker.is_empty()).then_some((broker, port)), decode(name)?, Naming::Whole, None)
         }
     }
 }
@@ -154,18 +156,18 @@ fn of_opaque(body: &str) -> Result<Descriptor> {
         Some(name) => (name, Role::Writer),
         None => (name, Role::Reader),
     };
-    let broker = (!matches!(broker, "" | "local")).then_some(broker);
+    let broker = (!matches!(broker, "" | "local")).then_some((broker, BROKER_PORT));
     behind(broker, name.to_owned(), Naming::InJob, Some(role))
 }
 
 /// `[broker:]name[:mode]`, read from the right: an address of a broker has colons too.
-fn of_short(body: &str) -> Result<Descriptor> {
+fn of_short(body: &str, port: u16) -> Result<Descriptor> {
     let (body, role) = match body.rsplit_once(':') {
         Some((before, last)) if role_of(last).is_some() => (before, role_of(last)),
         _ => (body, None),
     };
     let (broker, name) = match body.rsplit_once(':') {
-        Some((broker, name)) => (Some(broker), name),
+        Some((broker, name)) => (Some((broker, port)), name),
         None => (None, body),
     };
     behind(broker, decode(name)?, Naming::PeerOrName, role)
@@ -176,11 +178,17 @@ fn direct(at: &str) -> Result<Descriptor> {
     Ok(Descriptor { location, role: None, options: Vec::new() })
 }
 
-fn behind(broker: Option<&str>, name: String, naming: Naming, role: Option<Role>) -> Result<Descriptor> {
+/// `broker`: as it is written, and its port where it gives none.
+fn behind(
+    broker: Option<(&str, u16)>,
+    name: String,
+    naming: Naming,
+    role: Option<Role>,
+) -> Result<Descriptor> {
     if name.is_empty() {
         return Err(invalid("the pipe has no name"));
     }
-    let broker = broker.map(|text| endpoint("the broker", text, Some(BROKER_PORT))).transpose()?;
+    let broker = broker.map(|(text, port)| endpoint("the broker", text, Some(port))).transpose()?;
     Ok(Descriptor { location: Location::Broker { broker, name, naming }, role, options: Vec::new() })
 }
 
@@ -282,6 +290,10 @@ mod tests {
             ("opaque:local|>x", "", "x", InJob, write),
             ("tcp:2:", "", "2", PeerOrName, None),
             ("tcp:2:0", "", "2", PeerOrName, None),
+            ("nats:2:w", "", "2", PeerOrName, write),
+            ("nats:n:2:r", "n:4222", "2", PeerOrName, read),
+            ("nats://n/x?mode=w", "n:4222", "x", Whole, write),
+            ("nats://n:80/x", "n:80", "x", Whole, None),
         ] {
             let broker = Endpoint::parse(broker, Some(BROKER_PORT)).ok();
             let location = Location::Broker { broker, name: name.to_owned(), naming };

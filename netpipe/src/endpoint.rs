@@ -7,6 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 /// The port of a broker that is named without one.
 pub const BROKER_PORT: u16 = 9713;
 
+/// The port of a NATS server that is named without one.
+pub const NATS_PORT: u16 = 4222;
+
 /// A host, by name or address, and a port. Two that are written alike are equal, whatever the case of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {

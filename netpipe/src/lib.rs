@@ -39,7 +39,7 @@ mod values;
 
 pub use auth::Secret;
 pub use descriptor::Descriptor;
-pub use endpoint::{BROKER_PORT, Endpoint};
+pub use endpoint::{BROKER_PORT, Endpoint, NATS_PORT};
 pub use error::{Error, Reason, Result, code};
 pub use frame::{Header, Kind};
 pub use handshake::{Established, Handshake, Local, Progress};
