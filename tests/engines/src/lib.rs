@@ -6,8 +6,10 @@
 mod azure;
 mod files;
 pub mod ftp;
+mod nats;
 mod s3;
 pub mod ssh;
 
 pub use azure::Azure;
+pub use nats::NatsServer;
 pub use s3::S3;

