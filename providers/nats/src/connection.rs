@@ -1,0 +1,143 @@
+//! The connection to the server: how it is made, and why it cannot be.
+
+use crate::end::Timing;
+use crate::frame::DATA_HEADER;
+use crate::names::Names;
+use crate::outgoing::FRAME_MAX;
+use crate::settings::{Config, Credentials};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, rustls};
+use rustix::io::Errno;
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
+use vfs_core::{Code, Error};
+use zvfs_net::failure::{Attempt, Failure, words};
+use zvfs_net::tls::of_tls;
+
+/// Between two attempts to reach a server again, at most.
+const PAUSE_MOST: Duration = Duration::from_secs(1);
+/// What may wait to be written to the socket, in messages: whoever has more keeps it.
+const QUEUE: usize = 64;
+
+/// A connection, which the library makes again when it is lost.
+pub struct Connection {
+    /// The library's.
+    pub client: Client,
+    /// Whether it is up, from now on.
+    pub ups_and_downs: UnboundedReceiver<bool>,
+    /// Who keeps the names.
+    pub names: Names,
+}
+
+impl Connection {
+    /// Connects to the first server that answers.
+    ///
+    /// # Errors
+    /// ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ...: no server answers. EACCES: the server does not accept the
+    /// credentials. EPROTO: it is no NATS server, or its certificate is not accepted. ENOTSUP: it lacks what pipes need.
+    pub async fn open(config: &Config, instance: &str) -> Attempt<Connection> {
+        let (up, ups_and_downs) = unbounded_channel();
+        let told = move |event: Event| {
+            let up = up.clone();
+            async move {
+                // The service may be gone.
+                let _ = match event {
+                    Event::Connected => up.send(true),
+                    Event::Disconnected | Event::Closed => up.send(false),
+                    _ => Ok(()),
+                };
+            }
+        };
+        let options = options(config)?.event_callback(told);
+        let servers = config.servers.iter().map(|server| {
+            format!("nats://{server}")
+                .parse::<ServerAddr>()
+                .map_err(|error| Failure::new(Code::EINVAL, format!("setting `servers`: {server}: {error}")))
+        });
+        let servers = servers.collect::<Attempt<Vec<_>>>()?;
+        // The library bounds each address, and not the look-ups of their names.
+        let limit = config.connect_timeout * u32::try_from(servers.len() + 1).unwrap_or(u32::MAX);
+        let client = match timeout(limit, options.connect(servers)).await {
+            Ok(outcome) => outcome.map_err(|error| of_connect(&error, config))?,
+            Err(_) => {
+                return Err(Failure::later(Code::ETIMEDOUT, format!("no server answered within {limit:?}")));
+            }
+        };
+        let most = client.max_payload();
+        if most < FRAME_MAX + DATA_HEADER {
+            let text =
+                format!("the server takes messages of {most} bytes: set its max_payload to 1MB, its default");
+            return Err(Failure::new(Code::ENOTSUP, text));
+        }
+        let names = match config.replicas {
+            Some(replicas) => {
+                Names::kept(&client, &format!("{}-names", config.prefix), replicas, instance).await?
+            }
+            None => Names::unkept(instance),
+        };
+        Ok(Connection { client, ups_and_downs, names })
+    }
+}
+
+fn options(config: &Config) -> Attempt<ConnectOptions> {
+    let interval = Timing { peer_timeout: config.peer_timeout }.interval();
+    let mut options = ConnectOptions::new()
+        .name("zvfs")
+        .connection_timeout(config.connect_timeout)
+        .request_timeout(Some(config.connect_timeout))
+        // Two that are not answered, and the server counts as lost.
+        .ping_interval(interval)
+        .client_capacity(QUEUE)
+        .reconnect_delay_callback(|attempts| {
+            let doubled = Duration::from_millis(1_u64 << attempts.saturating_sub(1).min(10));
+            if attempts <= 1 { Duration::ZERO } else { doubled.min(PAUSE_MOST) }
+        })
+        .ignore_discovered_servers();
+    options = match config.credentials.clone() {
+        Credentials::None => options,
+        Credentials::User { user, password } => options.user_and_password(user, password),
+        Credentials::Token(token) => options.token(token),
+    };
+    if let Some(tls) = &config.tls {
+        let made = tls.config().map_err(|error: Error| Failure::new(error.code(), error.chain()))?;
+        options = options.require_tls(true).tls_client_config((*made).clone());
+    }
+    Ok(if config.tls_first { options.tls_first() } else { options })
+}
+
+/// Why no server lets this side in.
+fn of_connect(error: &ConnectError, config: &Config) -> Failure {
+    let whom = match config.servers.as_slice() {
+        [server] => format!("connect to {server}"),
+        _ => "no server of the setting `servers`; of the last one".to_owned(),
+    };
+    let failure = match error.kind() {
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => Failure::new(
+            Code::EACCES,
+            "the server does not accept these credentials: see `user`, `password` and `token`",
+        ),
+        ConnectErrorKind::TimedOut => {
+            Failure::later(Code::ETIMEDOUT, format!("no answer within {:?}", config.connect_timeout))
+        }
+        ConnectErrorKind::Dns => Failure::later(Code::ENOENT, "there is no such name"),
+        _ => of_io(error),
+    };
+    failure.context(&whom)
+}
+
+fn of_io(error: &ConnectError) -> Failure {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    let of_library = cause.and_then(io::Error::get_ref);
+    if let Some(error) = of_library.and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+        return Failure::protocol(of_tls(error));
+    }
+    match cause.and_then(Errno::from_io_error) {
+        Some(errno) => Failure::later(zvfs_net::failure::code(errno), words(errno)),
+        None => {
+            let text = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            Failure::protocol(format!("it does not speak NATS as this side does: {text}"))
+        }
+    }
+}

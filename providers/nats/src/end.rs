@@ -1,0 +1,149 @@
+//! One end of a pipe as a state machine without IO: frames, answers about names and the time go in, frames and wishes come out.
+//! Who executes it (`service`) only moves them.
+
+use crate::frame::Frame;
+use async_nats::Subject;
+use bytes::Bytes;
+use netpipe::Role;
+use std::time::{Duration, Instant};
+use zvfs_net::failure::Failure;
+
+/// How long an end that hears nothing goes on asking, where nothing is outstanding. An eighth of the time after which the other side
+/// counts as lost: what passes is counted in questions that were asked, so a machine that was busy or asleep loses nobody.
+const QUESTIONS: u32 = 8;
+
+/// The times that an end keeps to.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// After this much silence the other side is lost.
+    pub peer_timeout: Duration,
+}
+
+impl Timing {
+    /// Between two signs of life.
+    pub fn interval(self) -> Duration {
+        self.peer_timeout / QUESTIONS
+    }
+
+    /// The failure that the other side is lost.
+    pub fn lost(self, whom: &str) -> Failure {
+        let seconds = self.peer_timeout.as_secs();
+        let text = format!("the {whom} was lost: no word from it for {seconds} s");
+        Failure::new(vfs_core::Code::ECONNRESET, text)
+    }
+}
+
+/// Which of an end's own inboxes: 0 is its first, a reader has one more for each writer.
+pub type Inbox = u32;
+
+/// What one end of a pipe does with what happens.
+pub trait End: Send {
+    /// Takes a frame that came to `inbox`, or (`None`) to the name; `from` is where an answer goes, if anywhere.
+    fn hear(&mut self, now: Instant, inbox: Option<Inbox>, from: Option<Subject>, frame: Frame);
+
+    /// Nobody listened where `inbox` is the answer's address.
+    fn nobody(&mut self, now: Instant, inbox: Inbox);
+
+    /// Takes the answer to a wish.
+    fn answered(&mut self, now: Instant, answer: Answer);
+
+    /// The connection to the server is back; what was under way may be lost.
+    fn reconnected(&mut self, now: Instant);
+
+    /// The pipe cannot go on.
+    fn fail(&mut self, failure: Failure);
+
+    /// Its file was closed.
+    fn close(&mut self, now: Instant);
+
+    /// The instance stops: what nobody will come for is given up.
+    fn stop(&mut self);
+
+    /// When to call [`tick`](End::tick).
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Time has passed.
+    fn tick(&mut self, now: Instant);
+
+    /// The next frame to send, if there is one.
+    fn transmit(&mut self, now: Instant) -> Option<Transmit>;
+
+    /// What it wants beyond that.
+    fn wish(&mut self) -> Option<Wish>;
+
+    /// Whether it is closed and needs nothing more.
+    fn is_settled(&self) -> bool;
+}
+
+/// A frame, and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// To whom.
+    pub to: To,
+    /// The inbox that the answer goes to.
+    pub answer: Option<Inbox>,
+    /// The encoded frame.
+    pub frame: Bytes,
+}
+
+impl Transmit {
+    /// One that needs no answer.
+    pub fn new(to: To, frame: &Frame) -> Transmit {
+        Transmit { to, answer: None, frame: frame.encode() }
+    }
+
+    /// The same with an address for the answer.
+    #[must_use]
+    pub fn answered_to(self, inbox: Inbox) -> Transmit {
+        Transmit { answer: Some(inbox), ..self }
+    }
+}
+
+/// Where a frame goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Whoever reads the pipe's name.
+    Reader,
+    /// All who wait to write to it.
+    Writers,
+    /// The other end.
+    Peer(Subject),
+}
+
+/// What an end wants, beyond sending frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// To hear what is said to the name's reader, or to its writers.
+    Listen(Role),
+    /// No longer.
+    Leave,
+    /// The name, for a reader; from whoever has it at this revision, if given.
+    Claim { over: Option<u64> },
+    /// To keep the name.
+    Renew,
+    /// To give the name back.
+    Release,
+    /// To know whether a writer discarded before the reader came; the note is removed.
+    LookForDiscard,
+    /// To leave such a note.
+    NoteDiscard,
+    /// To remove it.
+    ForgetDiscard,
+}
+
+/// What came of a wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// [`Wish::Listen`]: whatever is said from now on is heard.
+    Listening,
+    /// [`Wish::Claim`], [`Wish::Renew`]: the name is this end's.
+    Claimed,
+    /// [`Wish::Claim`], [`Wish::Renew`]: somebody else has it, who wrote last at this revision.
+    Taken { revision: u64 },
+    /// [`Wish::Claim`]: nobody keeps the names.
+    Unkept,
+    /// [`Wish::Claim`], [`Wish::Renew`]: no answer came, or none that helps.
+    Unknown(String),
+    /// [`Wish::LookForDiscard`].
+    Discarded(bool),
+}

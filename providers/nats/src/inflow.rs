@@ -1,0 +1,338 @@
+//! One writer's stream at the reader: what arrives is put in order, what arrives twice or too early is dropped.
+
+use crate::end::{Inbox, Timing, To, Transmit};
+use crate::frame::{Frame, VERSION};
+use async_nats::Subject;
+use bytes::{Buf, Bytes};
+use netpipe::Reason;
+use netpipe::digest::{Algorithm, Digest};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use vfs_core::Code;
+use zvfs_net::failure::Failure;
+
+/// What the owner took is reported after this at the latest.
+const REPORT: Duration = Duration::from_millis(50);
+/// A gap is told of once, and again after this if nothing fills it.
+const GAP: Duration = Duration::from_millis(200);
+/// How long the last word is kept for a writer that did not acknowledge it.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// One writer, as its reader sees it.
+#[derive(Debug)]
+pub struct Inflow {
+    /// Where it speaks to.
+    pub inbox: Inbox,
+    /// Where it hears.
+    pub writer: Subject,
+    timing: Timing,
+    window: u64,
+    digest: Option<Digest>,
+    digests: Option<Algorithm>,
+    /// In order; the front one may be taken in part.
+    queue: VecDeque<Bytes>,
+    /// The owner has taken a part of the front.
+    within: bool,
+    received: u64,
+    taken: u64,
+    reported: u64,
+    report_at: Option<Instant>,
+    /// When the gap was told of.
+    gap: Option<Instant>,
+    /// The writer's last word, with everything that went before it.
+    ending: Option<Ending>,
+    /// This side's last word.
+    last: Option<Frame>,
+    /// The writer hears nothing more.
+    left: bool,
+    linger_until: Option<Instant>,
+    due: Due,
+    tick_at: Instant,
+    silence: Duration,
+}
+
+/// What is to be sent.
+#[derive(Debug, Default)]
+struct Due {
+    welcome: bool,
+    state: bool,
+    resend: bool,
+    last: bool,
+}
+
+/// What the writer said last.
+#[derive(Clone, Debug)]
+enum Ending {
+    End(Option<[u8; 32]>),
+    Broken(Failure),
+}
+
+/// What a reader gets from a writer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// So many bytes.
+    Bytes(usize),
+    /// Nothing yet.
+    Nothing,
+    /// The writer has ENDed, and all of it was taken.
+    End,
+    /// The writer broke, and all of it was taken.
+    Broken(Failure),
+}
+
+impl Inflow {
+    /// Lets a writer in.
+    pub fn new(
+        now: Instant,
+        timing: Timing,
+        inbox: Inbox,
+        writer: Subject,
+        window: u32,
+        digests: Option<Algorithm>,
+    ) -> Inflow {
+        Inflow {
+            inbox,
+            writer,
+            timing,
+            window: window.into(),
+            digest: digests.map(Digest::new),
+            digests,
+            queue: VecDeque::new(),
+            within: false,
+            received: 0,
+            taken: 0,
+            reported: 0,
+            report_at: None,
+            gap: None,
+            ending: None,
+            last: None,
+            left: false,
+            linger_until: None,
+            due: Due { welcome: true, ..Due::default() },
+            tick_at: now + timing.interval(),
+            silence: Duration::ZERO,
+        }
+    }
+
+    /// Takes a frame of its writer.
+    pub fn hear(&mut self, now: Instant, frame: Frame) {
+        self.silence = Duration::ZERO;
+        match frame {
+            Frame::Data { offset, payload } => self.arrive(now, offset, payload),
+            Frame::End { total, digest } => self.end(now, total, Ending::End(digest)),
+            Frame::Discard { total, reason } => {
+                let text = format!("the writer discarded the pipe: {reason}");
+                self.end(now, total, Ending::Broken(Failure::new(Code::ECONNRESET, text)));
+            }
+            Frame::Ask { sent } => {
+                self.tell_again();
+                self.due.resend |= sent > self.received;
+            }
+            Frame::Bye => {
+                self.left = true;
+                if self.ending.is_none() {
+                    let text = "the writer left the pipe without END";
+                    self.ending = Some(Ending::Broken(Failure::new(Code::ECONNRESET, text)));
+                }
+            }
+            _ => self.break_up(Failure::protocol("the writer sent a frame that is not a writer's")),
+        }
+    }
+
+    /// Its writer asks to be let in again: the answer was lost.
+    pub fn greet_again(&mut self) {
+        self.due.welcome = true;
+    }
+
+    /// What was told last may be lost.
+    pub fn tell_again(&mut self) {
+        self.due.state = true;
+        self.due.last = self.last.is_some();
+    }
+
+    fn arrive(&mut self, now: Instant, offset: u64, mut payload: Bytes) {
+        let end = offset + payload.len() as u64;
+        if self.last.is_some() || self.ending.is_some() || end <= self.received {
+            // The writer sends again what came: it does not know.
+            self.due.state |= end <= self.received;
+        } else if offset > self.received {
+            if self.gap.is_none_or(|told| now >= told + GAP) {
+                self.gap = Some(now);
+                self.due.state = true;
+                self.due.resend = true;
+            }
+        } else if end - self.taken > self.window {
+            self.break_up(Failure::protocol("the writer sent more than its window"));
+        } else {
+            payload.advance((self.received - offset) as usize);
+            self.received = end;
+            self.gap = None;
+            self.queue.push_back(payload);
+        }
+    }
+
+    /// The writer's last word, if all that it sent before has come.
+    fn end(&mut self, now: Instant, total: u64, ending: Ending) {
+        self.tell_again();
+        if self.ending.is_some() {
+            return;
+        }
+        if total < self.received {
+            self.break_up(Failure::protocol("the writer ended before what it had sent"));
+        } else if total > self.received {
+            self.gap = Some(now);
+            self.due.resend = true;
+        } else {
+            self.ending = Some(ending);
+        }
+    }
+
+    /// The writer broke a rule: what it sent is not used.
+    fn break_up(&mut self, failure: Failure) {
+        self.queue.clear();
+        self.within = false;
+        self.ending = Some(Ending::Broken(failure));
+    }
+
+    /// Whether a part of a frame was taken: the rest comes before anything of another writer.
+    pub fn is_within_frame(&self) -> bool {
+        self.within
+    }
+
+    /// Whether there is something to read.
+    pub fn is_ready(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether this side's last word is said.
+    pub fn is_over(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Whether all the writer will ever send is taken, and it ENDed.
+    pub fn is_all_taken(&self) -> bool {
+        self.queue.is_empty() && matches!(self.ending, Some(Ending::End(_)))
+    }
+
+    /// Gives the owner what there is. After the last byte, [`flow`](Inflow::flow) says how it ended.
+    pub fn read(&mut self, now: Instant, buf: &mut [u8]) -> usize {
+        let mut done = 0;
+        while let Some(front) = self.queue.front_mut().filter(|_| done < buf.len()) {
+            let count = front.len().min(buf.len() - done);
+            buf[done..done + count].copy_from_slice(&front[..count]);
+            front.advance(count);
+            done += count;
+            self.within = !front.is_empty();
+            if front.is_empty() {
+                self.queue.pop_front();
+            }
+        }
+        if let Some(digest) = &mut self.digest {
+            digest.update(&buf[..done]);
+        }
+        self.taken += done as u64;
+        if self.taken - self.reported >= self.window / 4 {
+            self.due.state = true;
+        } else if self.report_at.is_none() && self.taken > self.reported {
+            self.report_at = Some(now + REPORT);
+        }
+        done
+    }
+
+    /// How it goes on after what was taken.
+    pub fn flow(&self) -> Flow {
+        match &self.ending {
+            _ if self.is_ready() => Flow::Nothing,
+            None => Flow::Nothing,
+            Some(Ending::Broken(failure)) => Flow::Broken(failure.clone()),
+            Some(Ending::End(digest)) => match (&self.digest, digest) {
+                (Some(ours), Some(theirs)) if ours.value() != *theirs => {
+                    Flow::Broken(Failure::new(Code::EBADMSG, netpipe::Error::Corrupted.to_string()))
+                }
+                (Some(_), None) => Flow::Broken(Failure::protocol("the writer ended without its digest")),
+                _ => Flow::End,
+            },
+        }
+    }
+
+    /// Reports what was taken: the owner waits for more.
+    pub fn report(&mut self) {
+        self.due.state |= self.taken > self.reported;
+    }
+
+    /// This side's last word.
+    pub fn say_last(&mut self, now: Instant, word: Frame) {
+        self.queue.clear();
+        self.within = false;
+        self.report_at = None;
+        self.due = Due { last: true, ..Due::default() };
+        self.last = Some(word);
+        self.linger_until = Some(now + LINGER);
+    }
+
+    /// The last word of an owner that closes.
+    pub fn closing_word(&self) -> Frame {
+        match self.is_all_taken() {
+            true => Frame::Done { taken: self.taken },
+            false => Frame::Closed { taken: self.taken },
+        }
+    }
+
+    /// The last word for a writer whose pipe is broken.
+    pub fn refusal(failure: &Failure) -> Frame {
+        let code = failure.code.raw().unsigned_abs();
+        Frame::Refused(Reason::new(code, &failure.text))
+    }
+
+    /// Whether nothing is owed to the writer any more.
+    pub fn is_settled(&self) -> bool {
+        self.last.is_some() && self.left
+    }
+
+    /// When to call [`tick`](Inflow::tick).
+    pub fn deadline(&self) -> Instant {
+        [self.report_at, self.linger_until].into_iter().flatten().fold(self.tick_at, Instant::min)
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Instant) {
+        if self.linger_until.is_some_and(|until| now >= until) {
+            self.left = true;
+        }
+        if self.report_at.take_if(|at| now >= *at).is_some() {
+            self.due.state = true;
+        }
+        if now >= self.tick_at {
+            self.tick_at = now + self.timing.interval();
+            self.silence += self.timing.interval();
+            // A question that crossed with this does not count.
+            if self.silence > self.timing.peer_timeout && self.ending.is_none() && self.last.is_none() {
+                self.ending = Some(Ending::Broken(self.timing.lost("writer")));
+                self.left = true;
+            }
+        }
+    }
+
+    /// The next frame to send.
+    pub fn transmit(&mut self) -> Option<Transmit> {
+        let to = To::Peer(self.writer.clone());
+        if std::mem::take(&mut self.due.welcome) {
+            let window = u32::try_from(self.window).unwrap_or(u32::MAX);
+            let welcome = Frame::Welcome { version: VERSION, window, digest: self.digests };
+            return Some(Transmit::new(to, &welcome).answered_to(self.inbox));
+        }
+        if std::mem::take(&mut self.due.last)
+            && let Some(last) = &self.last
+        {
+            return Some(Transmit::new(to, last));
+        }
+        if !std::mem::take(&mut self.due.state) || self.last.is_some() {
+            return None;
+        }
+        let resend = std::mem::take(&mut self.due.resend);
+        (self.reported, self.report_at) = (self.taken, None);
+        let ended = self.ending.is_some();
+        let state = Frame::State { received: self.received, taken: self.taken, resend, ended };
+        Some(Transmit::new(to, &state))
+    }
+}

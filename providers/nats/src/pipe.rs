@@ -1,0 +1,142 @@
+//! What a file and the service share: an end, and what wakes the file when something has happened to it.
+
+use crate::caller::Caller;
+use crate::end::End;
+use async_nats::Subject;
+use parking_lot::Mutex;
+use rustix::io::Errno;
+use std::fmt;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc::UnboundedSender;
+use vfs_core::Result;
+use zvfs_net::signal::Signal;
+
+/// What a file tells the service.
+#[derive(Debug)]
+pub enum Command {
+    /// There is another end.
+    Open(Arc<Pipe<dyn End>>),
+    /// An end has something to send, or to wish.
+    Look(u64),
+    /// The instance stops.
+    Stop,
+}
+
+/// A pipe's name, as the server has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// What its reader hears.
+    pub reader: Subject,
+    /// What its writers hear.
+    pub writers: Subject,
+    /// Where names are kept.
+    pub key: String,
+}
+
+/// One end of a pipe, for its file and for the service.
+pub struct Pipe<E: ?Sized> {
+    /// Unique within the instance.
+    pub id: u64,
+    /// What it is called.
+    pub name: Named,
+    service: UnboundedSender<Command>,
+    signal: Signal,
+    shared: Mutex<Shared<E>>,
+}
+
+struct Shared<E: ?Sized> {
+    /// The file waits for news.
+    awaited: bool,
+    /// The service is about to look.
+    looked_for: bool,
+    end: E,
+}
+
+impl<E: End> Pipe<E> {
+    /// Makes one that the service does not know yet.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM.
+    pub fn new(id: u64, name: Named, service: UnboundedSender<Command>, end: E) -> Result<Pipe<E>, Errno> {
+        let shared = Mutex::new(Shared { awaited: false, looked_for: false, end });
+        Ok(Pipe { id, name, service, signal: Signal::new()?, shared })
+    }
+
+    /// Does something to the end, for its file. The service looks at it afterwards.
+    pub fn change<T>(&self, change: impl FnOnce(&mut E) -> T) -> T {
+        let mut shared = self.shared.lock();
+        let outcome = change(&mut shared.end);
+        self.call(&mut shared);
+        outcome
+    }
+
+    /// Looks at the end.
+    pub fn look<T>(&self, look: impl FnOnce(&E) -> T) -> T {
+        look(&self.shared.lock().end)
+    }
+
+    /// The file was closed: from now on, and not only when the service looks, nobody meets this end.
+    pub fn close(&self) {
+        self.change(|end| end.close(Instant::now()));
+    }
+
+    /// The service is there as long as its pipes are, or has told them that it is not.
+    fn tell(&self, command: Command) {
+        let _ = self.service.send(command);
+    }
+
+    /// Waits as a caller until `ready` gives something. It is asked again after each news; `object` is what it waits for, and why
+    /// there is none yet.
+    ///
+    /// # Errors
+    /// ECANCELED, ETIMEDOUT.
+    pub fn wait_until<T>(
+        &self,
+        caller: &Caller,
+        doing: &str,
+        object: impl Fn(&E) -> (String, Option<String>),
+        mut ready: impl FnMut(&mut E) -> Option<T>,
+    ) -> Result<T> {
+        loop {
+            {
+                let mut shared = self.shared.lock();
+                let attempt = ready(&mut shared.end);
+                shared.awaited = attempt.is_none();
+                self.call(&mut shared);
+                if let Some(value) = attempt {
+                    return Ok(value);
+                }
+            }
+            caller.wait(self.signal.as_fd(), doing, || self.look(&object))?;
+            self.signal.clear();
+        }
+    }
+
+    /// Has the service look at the end.
+    fn call(&self, shared: &mut Shared<E>) {
+        if !std::mem::replace(&mut shared.looked_for, true) {
+            self.tell(Command::Look(self.id));
+        }
+    }
+}
+
+impl<E: End + ?Sized> Pipe<E> {
+    /// Does something to the end, for the service. The file looks at it afterwards if it waits.
+    pub fn serve<T>(&self, serve: impl FnOnce(&mut E) -> T) -> T {
+        let mut shared = self.shared.lock();
+        shared.looked_for = false;
+        let outcome = serve(&mut shared.end);
+        if std::mem::take(&mut shared.awaited) {
+            self.signal.raise();
+        }
+        outcome
+    }
+}
+
+impl<E: ?Sized> fmt::Debug for Pipe<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pipe({}, {})", self.id, self.name.key)
+    }
+}

@@ -1,0 +1,308 @@
+//! The reading end: it comes by its name, lets writers in, and joins what they send.
+
+use crate::claim::Claim;
+use crate::end::{Answer, End, Inbox, Timing, To, Transmit, Wish};
+use crate::frame::{Frame, VERSION};
+use crate::inflow::{Flow, Inflow};
+use async_nats::Subject;
+use netpipe::digest::Algorithm;
+use netpipe::{Reason, Role};
+use std::collections::VecDeque;
+use std::time::Instant;
+use vfs_core::Code;
+use zvfs_net::failure::Failure;
+
+/// Answers that wait to be sent to those who are not let in. Whoever gets none asks again.
+const ANSWERS_MAX: usize = 64;
+/// Writers of one pipe that are remembered, whatever `writers` says: each costs memory.
+const WRITERS_MAX: usize = 1024;
+
+/// The reading end of a pipe.
+pub struct ReaderEnd {
+    timing: Timing,
+    window: u32,
+    digest: Option<Algorithm>,
+    /// How many writers come; `None`: any number.
+    expected: Option<u32>,
+    arrived: u32,
+    claim: Claim,
+    /// Those that are not settled, the ones that are over too.
+    inflows: Vec<Inflow>,
+    /// Whose turn it is, in `inflows`.
+    turn: usize,
+    state: State,
+    answers: VecDeque<Transmit>,
+    wishes: VecDeque<Wish>,
+    closed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Ended,
+    Broken(Failure),
+}
+
+impl ReaderEnd {
+    /// A reader that expects so many writers, and digests as those do that digest the same way.
+    pub fn new(timing: Timing, window: u32, expected: Option<u32>, digest: Option<Algorithm>) -> ReaderEnd {
+        ReaderEnd {
+            timing,
+            window,
+            digest,
+            expected,
+            arrived: 0,
+            claim: Claim::new(timing),
+            inflows: Vec::new(),
+            turn: 0,
+            state: State::Open,
+            answers: VecDeque::new(),
+            wishes: VecDeque::new(),
+            closed: false,
+        }
+    }
+
+    /// Whether the name is this reader's.
+    pub fn is_held(&self) -> bool {
+        self.claim.is_held()
+    }
+
+    /// Why it is not.
+    pub fn refusal(&self) -> Option<String> {
+        self.claim.refusal()
+    }
+
+    /// Whether a writer is there.
+    pub fn has_writers(&self) -> bool {
+        self.inflows.iter().any(|inflow| !inflow.is_over())
+    }
+
+    /// Reads from one writer after the other, until one gives something.
+    pub fn read(&mut self, now: Instant, buf: &mut [u8]) -> Flow {
+        match &self.state {
+            State::Ended => return Flow::End,
+            State::Broken(failure) => return Flow::Broken(failure.clone()),
+            State::Open => {}
+        }
+        while let Some(at) = self.choose() {
+            let count = self.inflows[at].read(now, buf);
+            let flow = self.inflows[at].flow();
+            match flow {
+                Flow::End => self.ended(now, at),
+                // After bytes, a break is the next call's.
+                Flow::Broken(failure) if count == 0 => return self.broken(now, failure),
+                _ => {}
+            }
+            if count > 0 {
+                return Flow::Bytes(count);
+            }
+        }
+        self.inflows.iter_mut().for_each(Inflow::report);
+        match &self.state {
+            State::Ended => Flow::End,
+            _ => Flow::Nothing,
+        }
+    }
+
+    /// Whose turn it is: of the writer whose frame was begun, for a frame arrives whole; else of the next that has something.
+    fn choose(&mut self) -> Option<usize> {
+        let count = self.inflows.len();
+        if let Some(at) = self.inflows.iter().position(Inflow::is_within_frame) {
+            return Some(at);
+        }
+        let has_news = |inflow: &Inflow| {
+            !inflow.is_over() && (inflow.is_ready() || !matches!(inflow.flow(), Flow::Nothing))
+        };
+        let at = (0..count).map(|step| (self.turn + step) % count).find(|at| has_news(&self.inflows[*at]))?;
+        self.turn = at + 1;
+        Some(at)
+    }
+
+    /// A writer has ENDed, and everything of it was taken.
+    fn ended(&mut self, now: Instant, at: usize) {
+        let word = self.inflows[at].closing_word();
+        self.inflows[at].say_last(now, word);
+        let all_came = self.expected.is_none_or(|expected| self.arrived >= expected);
+        if all_came && self.inflows.iter().all(Inflow::is_over) {
+            self.state = State::Ended;
+            self.leave();
+        }
+    }
+
+    /// One writer broke the pipe: it is broken for the others as well.
+    fn broken(&mut self, now: Instant, failure: Failure) -> Flow {
+        for inflow in self.inflows.iter_mut().filter(|inflow| !inflow.is_over()) {
+            // Whoever broke it hears why, the others that it broke.
+            let word = match inflow.flow() {
+                Flow::Broken(own) => Inflow::refusal(&own),
+                _ => Frame::Refused(Reason::new(netpipe::code::ECONNRESET, "another writer broke the pipe")),
+            };
+            inflow.say_last(now, word);
+        }
+        self.state = State::Broken(failure.clone());
+        self.leave();
+        Flow::Broken(failure)
+    }
+
+    /// Gives the name back.
+    fn leave(&mut self) {
+        if self.claim.is_held() {
+            self.wishes.push_back(Wish::Leave);
+        }
+        self.claim.release();
+    }
+
+    /// A writer asks to be let in.
+    fn greet(&mut self, now: Instant, writer: Subject, version: u16, digest: Option<Algorithm>) {
+        if let Some(known) = self.inflows.iter_mut().find(|inflow| inflow.writer == writer) {
+            return known.greet_again();
+        }
+        let expected = self.expected.unwrap_or(u32::MAX);
+        let refusal = if version != VERSION {
+            let text = format!("the reader speaks version {VERSION} of netpipes over NATS");
+            Some(Reason::new(netpipe::code::EPROTO, &text))
+        } else if self.arrived >= expected {
+            let text = match expected {
+                1 => "the pipe has a writer already".to_owned(),
+                _ => format!("the pipe has its {expected} writers already"),
+            };
+            Some(Reason::new(netpipe::code::EBUSY, &text))
+        } else if self.inflows.len() >= WRITERS_MAX {
+            Some(Reason::new(netpipe::code::EBUSY, "the pipe has as many writers as its reader can serve"))
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            return self.answer(Transmit::new(To::Peer(writer), &Frame::Refused(reason)));
+        }
+        self.arrived += 1;
+        let digests = self.digest.filter(|ours| digest == Some(*ours));
+        self.inflows.push(Inflow::new(now, self.timing, self.arrived, writer, self.window, digests));
+    }
+
+    fn answer(&mut self, answer: Transmit) {
+        if self.answers.len() < ANSWERS_MAX {
+            self.answers.push_back(answer);
+        }
+    }
+
+    /// The name is this reader's.
+    fn hold(&mut self) {
+        self.wishes.push_back(Wish::Listen(Role::Reader));
+    }
+
+    fn forget_settled(&mut self) {
+        self.inflows.retain(|inflow| !inflow.is_settled());
+    }
+}
+
+impl End for ReaderEnd {
+    fn hear(&mut self, now: Instant, inbox: Option<Inbox>, from: Option<Subject>, frame: Frame) {
+        match (inbox, frame, from) {
+            (None, Frame::Hello { version, digest }, Some(writer)) if self.claim.is_held() => {
+                self.greet(now, writer, version, digest);
+            }
+            (None, Frame::Who, Some(other)) if self.claim.is_held() => {
+                self.answer(Transmit::new(To::Peer(other), &Frame::Held));
+            }
+            (Some(0), Frame::Held, _) => {
+                if let Err(failure) = self.claim.contradicted() {
+                    self.state = State::Broken(failure);
+                }
+            }
+            (Some(inbox), frame, _) => {
+                if let Some(inflow) = self.inflows.iter_mut().find(|inflow| inflow.inbox == inbox) {
+                    inflow.hear(now, frame);
+                    // An END whose bytes are taken already is the last word, whether anybody reads or not.
+                    let at = self.inflows.iter().position(|inflow| inflow.inbox == inbox);
+                    match at.filter(|at| !self.inflows[*at].is_over()) {
+                        Some(at) if self.inflows[at].flow() == Flow::End => self.ended(now, at),
+                        _ => {}
+                    }
+                }
+                self.forget_settled();
+            }
+            _ => {}
+        }
+    }
+
+    fn nobody(&mut self, _: Instant, inbox: Inbox) {
+        if inbox == 0 && self.claim.uncontradicted() {
+            self.hold();
+        }
+    }
+
+    fn answered(&mut self, now: Instant, answer: Answer) {
+        match answer {
+            Answer::Listening if self.claim.is_held() => {
+                self.answer(Transmit::new(To::Writers, &Frame::Here));
+                self.wishes.push_back(Wish::LookForDiscard);
+            }
+            Answer::Discarded(true) if self.state == State::Open => {
+                let text = "the writer discarded the pipe before its reader came";
+                self.broken(now, Failure::new(Code::ECONNRESET, text));
+            }
+            answer => match self.claim.answered(now, answer) {
+                Ok(true) => self.hold(),
+                Ok(false) => {}
+                Err(failure) => drop(self.broken(now, failure)),
+            },
+        }
+    }
+
+    fn reconnected(&mut self, _: Instant) {
+        if self.claim.is_held() {
+            self.answer(Transmit::new(To::Writers, &Frame::Here));
+        }
+        self.inflows.iter_mut().for_each(Inflow::tell_again);
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        if self.state == State::Open {
+            self.state = State::Broken(failure);
+        }
+        self.inflows.clear();
+        self.leave();
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.closed = true;
+        for inflow in self.inflows.iter_mut().filter(|inflow| !inflow.is_over()) {
+            let word = inflow.closing_word();
+            inflow.say_last(now, word);
+        }
+        self.leave();
+    }
+
+    fn stop(&mut self) {}
+
+    fn deadline(&self) -> Option<Instant> {
+        self.inflows.iter().map(Inflow::deadline).chain(self.claim.deadline()).min()
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if self.claim.tick(now) {
+            self.hold();
+        }
+        self.inflows.iter_mut().for_each(|inflow| inflow.tick(now));
+        self.forget_settled();
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<Transmit> {
+        if let Some(answer) = self.answers.pop_front() {
+            return Some(answer);
+        }
+        if self.claim.asks() {
+            return Some(Transmit::new(To::Reader, &Frame::Who).answered_to(0));
+        }
+        self.inflows.iter_mut().find_map(Inflow::transmit)
+    }
+
+    fn wish(&mut self) -> Option<Wish> {
+        self.wishes.pop_front().or_else(|| self.claim.wish())
+    }
+
+    fn is_settled(&self) -> bool {
+        self.closed && self.inflows.is_empty() && self.answers.is_empty() && self.wishes.is_empty()
+    }
+}

@@ -1,0 +1,349 @@
+//! The task that serves all ends of an instance: it executes what they say, and moves messages and times.
+
+use crate::connection::Connection;
+use crate::end::{Answer, End, Inbox, To, Transmit, Wish};
+use crate::frame::Frame;
+use crate::names::{Asked, is_inbox};
+use crate::pipe::{Command, Pipe};
+use async_nats::client::PublishErrorKind;
+use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use netpipe::Role;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep_until, timeout};
+use vfs_core::Code;
+use zvfs_net::failure::{Attempt, Failure};
+use zvfs_runtime::{Runtime, Task};
+
+/// What ends may need to say farewell when the instance stops: its 5 s, and time for the rest.
+const FAREWELL: Duration = Duration::from_millis(4_200);
+/// For what is under way to leave this machine.
+const FLUSH: Duration = Duration::from_millis(300);
+/// Messages to names that wait for the service. More of them wait in the client, which drops what is over its own bound: whoever is
+/// not heard asks again.
+const SAID: usize = 256;
+/// Messages that are taken in at one go.
+const BATCH: usize = 64;
+
+/// All ends of an instance.
+pub struct Service {
+    client: Client,
+    prefix: String,
+    instance: String,
+    runtime: Runtime,
+    inbox: Subscriber,
+    commands: UnboundedReceiver<Command>,
+    ups_and_downs: UnboundedReceiver<bool>,
+    said: Receiver<(u64, Said)>,
+    say: Sender<(u64, Said)>,
+    names: UnboundedSender<Asked>,
+    keeping: JoinHandle<()>,
+    answers: UnboundedReceiver<(u64, Answer)>,
+    ends: HashMap<u64, Served>,
+    /// Those that may have something to send, each once.
+    ready: VecDeque<u64>,
+    timers: BTreeSet<(Instant, u64)>,
+    sending: Option<Outbound>,
+    is_up: bool,
+    stops_at: Option<Instant>,
+}
+
+/// An end, and what the service keeps of it.
+struct Served {
+    pipe: Arc<Pipe<dyn End>>,
+    listening: Option<Task<()>>,
+    timer: Option<Instant>,
+    is_ready: bool,
+}
+
+/// What comes of listening to a name.
+enum Said {
+    Listening,
+    Message(Message),
+}
+
+struct Outbound {
+    subject: Subject,
+    answer: Option<Subject>,
+    frame: Bytes,
+}
+
+/// What the service waits for.
+enum Event {
+    Sent(bool),
+    Message(Option<Message>),
+    Said(u64, Said),
+    Command(Option<Command>),
+    Answer(u64, Answer),
+    Up(Option<bool>),
+    Time,
+}
+
+impl Service {
+    /// Begins to listen. Returns the way to the service, which has to be run.
+    ///
+    /// # Errors
+    /// ECONNRESET: the connection is gone already.
+    pub async fn new(
+        connection: Connection,
+        prefix: &str,
+        instance: &str,
+        runtime: &Runtime,
+    ) -> Attempt<(UnboundedSender<Command>, Service)> {
+        let Connection { client, ups_and_downs, names } = connection;
+        let inbox = client
+            .subscribe(format!("{prefix}.end.{instance}.*"))
+            .await
+            .map_err(|error| Failure::later(Code::ECONNRESET, error.to_string()))?;
+        let (command, commands) = unbounded_channel();
+        let (say, said) = mpsc::channel(SAID);
+        let (ask, asked) = unbounded_channel();
+        let (answer, answers) = unbounded_channel();
+        let service = Service {
+            client,
+            prefix: prefix.to_owned(),
+            instance: instance.to_owned(),
+            runtime: runtime.clone(),
+            inbox,
+            commands,
+            ups_and_downs,
+            said,
+            say,
+            names: ask,
+            keeping: runtime.handle().spawn(names.serve(asked, answer)),
+            answers,
+            ends: HashMap::new(),
+            ready: VecDeque::new(),
+            timers: BTreeSet::new(),
+            sending: None,
+            is_up: true,
+            stops_at: None,
+        };
+        Ok((command, service))
+    }
+
+    /// Serves until the instance stops and everybody has said farewell, or the connection has ended for good.
+    pub async fn run(mut self) {
+        while !self.is_over() {
+            self.choose_next();
+            let event = self.event().await;
+            if !self.handle(event) {
+                break;
+            }
+        }
+        for served in self.ends.values() {
+            let failure = Failure::new(Code::ECONNRESET, "the connection to the server ended");
+            served.pipe.serve(|end| end.fail(failure));
+        }
+        // Whoever keeps the names ends with the last wish.
+        let Service { names, mut keeping, client, .. } = self;
+        drop(names);
+        let _ = timeout(FLUSH, &mut keeping).await;
+        let _ = timeout(FLUSH, client.flush()).await;
+    }
+
+    fn is_over(&self) -> bool {
+        self.stops_at.is_some_and(|at| self.ends.is_empty() && self.sending.is_none() || Instant::now() >= at)
+    }
+
+    /// Waits for the next event.
+    async fn event(&mut self) -> Event {
+        let timer = self.timers.first().map(|(at, _)| *at).into_iter().chain(self.stops_at).min();
+        let time = async {
+            match timer {
+                Some(at) => sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let sending = self.sending.as_ref().filter(|_| self.is_up);
+        tokio::select! {
+            Some(sent) = async { Some(publish(&self.client, sending?).await) } => Event::Sent(sent),
+            message = self.inbox.next() => Event::Message(message),
+            Some((id, said)) = self.said.recv() => Event::Said(id, said),
+            command = self.commands.recv() => Event::Command(command),
+            Some((id, answer)) = self.answers.recv() => Event::Answer(id, answer),
+            up = self.ups_and_downs.recv() => Event::Up(up),
+            () = time => Event::Time,
+        }
+    }
+
+    /// Deals with an event; false: the connection has ended.
+    fn handle(&mut self, event: Event) -> bool {
+        let now = Instant::now();
+        match event {
+            Event::Sent(is_sent) => {
+                self.sending = None;
+                return is_sent;
+            }
+            Event::Message(None) | Event::Up(None) => return false,
+            Event::Message(Some(message)) => {
+                self.arrive(now, message);
+                for _ in 1..BATCH {
+                    let Some(Some(message)) = self.inbox.next().now_or_never() else { break };
+                    self.arrive(now, message);
+                }
+            }
+            Event::Said(id, Said::Listening) => self.tell(id, |end| end.answered(now, Answer::Listening)),
+            Event::Said(id, Said::Message(message)) => self.hear(now, id, None, message),
+            Event::Answer(id, answer) => self.tell(id, |end| end.answered(now, answer)),
+            Event::Up(Some(up)) => {
+                self.is_up = up;
+                if up {
+                    self.tell_all(|end| end.reconnected(now));
+                }
+            }
+            Event::Time => {
+                let later = self.timers.split_off(&(now + Duration::from_nanos(1), 0));
+                for (_, id) in std::mem::replace(&mut self.timers, later) {
+                    if let Some(served) = self.ends.get_mut(&id) {
+                        served.timer = None;
+                    }
+                    self.tell(id, |end| end.tick(now));
+                }
+            }
+            Event::Command(Some(Command::Open(pipe))) => {
+                let id = pipe.id;
+                let served = Served { pipe, listening: None, timer: None, is_ready: false };
+                self.ends.insert(id, served);
+                self.tell(id, |_| ());
+            }
+            Event::Command(Some(Command::Look(id))) => self.tell(id, |_| ()),
+            Event::Command(Some(Command::Stop) | None) => {
+                self.stops_at = Some(now + FAREWELL);
+                self.tell_all(|end| end.stop());
+            }
+        }
+        true
+    }
+
+    /// A message to an inbox.
+    fn arrive(&mut self, now: Instant, message: Message) {
+        let address = message.subject.rsplit_once('.').and_then(|(_, address)| address.split_once('-'));
+        let Some((Ok(id), Ok(inbox))) = address.map(|(id, inbox)| (id.parse(), inbox.parse())) else {
+            return;
+        };
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            self.tell(id, |end| end.nobody(now, inbox));
+        } else {
+            self.hear(now, id, Some(inbox), message);
+        }
+    }
+
+    /// What is no frame is nobody's: whoever may publish here may send anything.
+    fn hear(&mut self, now: Instant, id: u64, inbox: Option<Inbox>, message: Message) {
+        let Ok(frame) = Frame::decode(&message.payload) else { return };
+        let from = message.reply.filter(|from| is_inbox(&self.prefix, from));
+        self.tell(id, |end| end.hear(now, inbox, from, frame));
+    }
+
+    fn tell_all(&mut self, mut what: impl FnMut(&mut dyn End)) {
+        let ids: Vec<u64> = self.ends.keys().copied().collect();
+        for id in ids {
+            self.tell(id, &mut what);
+        }
+    }
+
+    /// Does something to an end, and sees to what comes of it.
+    fn tell(&mut self, id: u64, what: impl FnOnce(&mut dyn End)) {
+        let Some(served) = self.ends.get_mut(&id) else { return };
+        let mut wishes = Vec::new();
+        let (deadline, is_settled) = served.pipe.serve(|end| {
+            what(end);
+            wishes.extend(std::iter::from_fn(|| end.wish()));
+            (end.deadline(), end.is_settled())
+        });
+        if !served.is_ready {
+            served.is_ready = true;
+            self.ready.push_back(id);
+        }
+        for wish in wishes {
+            self.grant(id, wish);
+        }
+        self.note(id, deadline, is_settled);
+    }
+
+    /// Keeps an end's timer, or forgets the end.
+    fn note(&mut self, id: u64, deadline: Option<Instant>, is_settled: bool) {
+        let Some(served) = self.ends.get_mut(&id) else { return };
+        let deadline = deadline.filter(|_| !is_settled);
+        if served.timer != deadline {
+            if let Some(at) = served.timer {
+                self.timers.remove(&(at, id));
+            }
+            if let Some(at) = deadline {
+                self.timers.insert((at, id));
+            }
+            served.timer = deadline;
+        }
+        if is_settled {
+            self.ends.remove(&id);
+        }
+    }
+
+    fn grant(&mut self, id: u64, wish: Wish) {
+        let Some(served) = self.ends.get_mut(&id) else { return };
+        match wish {
+            Wish::Listen(role) => {
+                let name = &served.pipe.name;
+                let subject = if role == Role::Reader { &name.reader } else { &name.writers };
+                let listening = listen(self.client.clone(), subject.clone(), id, self.say.clone());
+                served.listening = Some(self.runtime.spawn(listening));
+            }
+            Wish::Leave => served.listening = None,
+            wish => {
+                // Whoever keeps the names is there as long as this is.
+                let _ = self.names.send(Asked { id, key: served.pipe.name.key.clone(), wish });
+            }
+        }
+    }
+
+    /// Takes the next frame to send, from each end in turn.
+    fn choose_next(&mut self) {
+        while self.sending.is_none() {
+            let Some(id) = self.ready.pop_front() else { return };
+            let Some(served) = self.ends.get_mut(&id) else { continue };
+            let now = Instant::now();
+            let (transmit, deadline, is_settled) =
+                served.pipe.serve(|end| (end.transmit(now), end.deadline(), end.is_settled()));
+            served.is_ready = transmit.is_some();
+            if let Some(Transmit { to, answer, frame }) = transmit {
+                self.ready.push_back(id);
+                let subject = match to {
+                    To::Peer(subject) => subject,
+                    To::Reader => served.pipe.name.reader.clone(),
+                    To::Writers => served.pipe.name.writers.clone(),
+                };
+                let inbox = |inbox| format!("{}.end.{}.{id}-{inbox}", self.prefix, self.instance).into();
+                self.sending = Some(Outbound { subject, answer: answer.map(inbox), frame });
+            }
+            self.note(id, deadline, is_settled);
+        }
+    }
+}
+
+/// Publishes; false: the connection has ended for good. Dropped before it is done, nothing was published.
+async fn publish(client: &Client, Outbound { subject, answer, frame }: &Outbound) -> bool {
+    let published = match answer {
+        None => client.publish(subject.clone(), frame.clone()).await,
+        Some(answer) => client.publish_with_reply(subject.clone(), answer.clone(), frame.clone()).await,
+    };
+    // A frame that the server does not take counts as lost on the way.
+    !matches!(published, Err(error) if error.kind() == PublishErrorKind::Send)
+}
+
+/// Listens to a name.
+async fn listen(client: Client, subject: Subject, id: u64, say: Sender<(u64, Said)>) {
+    // A client that is gone ends the service, too.
+    let Ok(mut subscriber) = client.subscribe(subject).await else { return };
+    let _ = say.send((id, Said::Listening)).await;
+    while let Some(message) = subscriber.next().await {
+        if say.send((id, Said::Message(message))).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The settings: their schema, and what an instance makes of them.
+
+use crate::names::is_prefix;
+use netpipe::digest::Algorithm;
+use netpipe::{Endpoint, NATS_PORT};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings, Shown};
+use zvfs_net::tls::{self, Tls};
+
+/// A window holds at least a write that must arrive whole.
+const WINDOW: RangeInclusive<i64> = (64 << 10)..=(64 << 20);
+/// A shorter one would take a server that is restarted for a peer that is lost.
+const PEER_TIMEOUT_LEAST: i64 = 1_000_000_000;
+
+/// What an operator, and each open, may set.
+pub fn schema() -> Vec<Setting> {
+    let both = Scope::OPERATOR | Scope::OPEN;
+    let text = |name: &str, help: &str| Setting::new(name, SettingKind::Text, help);
+    let mut schema = vec![
+        text(
+            "servers",
+            "host[:port] of each server that may be used, all of one cluster; default: 127.0.0.1:4222. Servers that these tell of are not used",
+        )
+        .list(),
+        text("prefix", "the first part of all subjects, and of the bucket's name: pipes of other prefixes never meet")
+            .default_value("zvfs"),
+        text(
+            "names",
+            "where the names of pipes are kept: in a bucket of the server's JetStream; best-effort: nowhere, so two readers of a name that open at once may both have it",
+        )
+        .values(["jetstream", "best-effort"])
+        .default_value("jetstream"),
+        Setting::new(
+            "replicas",
+            SettingKind::Integer,
+            "servers that keep the names, where the bucket is made: 3 survive the loss of one",
+        )
+        .range(1..=5)
+        .default_value("1"),
+        text("user", "the user to be at the server; with `password`"),
+        text("password", "its password").secret(),
+        text("token", "what the server asks for instead of user and password").secret(),
+        text(
+            "tls",
+            "auto: on, unless every server is a loopback address; first: on, and before the server's first word",
+        )
+        .values(["auto", "on", "first", "off"])
+        .default_value("auto"),
+    ];
+    schema.extend(tls::settings());
+    schema.extend([
+        Setting::new(
+            "connect-timeout",
+            SettingKind::Duration,
+            "how long one address of a server is tried before the next",
+        )
+        .default_value("5s")
+        .range(1_000_000..),
+        Setting::new(
+            "peer-timeout",
+            SettingKind::Duration,
+            "how long the other end of a pipe may not be heard of, be it its process, a server or the network: longer than a fail-over takes",
+        )
+        .range(PEER_TIMEOUT_LEAST..)
+        .default_value("30s"),
+        Setting::new("window", SettingKind::Size, "bytes sent and not yet read, for each writer of a pipe")
+            .range(WINDOW)
+            .scope(both)
+            .default_value("1m"),
+        text("digest", "both ends digest the whole pipe and compare, if both set the same")
+            .values(["sha256", "blake3"])
+            .scope(Scope::OPEN),
+        text("writers", "writers that a reader expects, or `*` for any number; 1 by default").scope(Scope::OPEN),
+        text("node", "this side's name in a job; a short descriptor then names the peer's node").scope(Scope::OPEN),
+        text("job", "the job that the pipes belong to; a prefix of their names").scope(both),
+        zvfs_runtime::threads(),
+    ]);
+    schema
+}
+
+/// What holds for every pipe of an instance.
+pub struct Config {
+    /// At least one.
+    pub servers: Vec<Endpoint>,
+    /// Of subjects and of the bucket.
+    pub prefix: String,
+    /// Replicas of the bucket where names are kept; `None`: they are not.
+    pub replicas: Option<usize>,
+    /// Who this side is to the server.
+    pub credentials: Credentials,
+    /// `None`: off.
+    pub tls: Option<Tls>,
+    /// TLS comes before the server's first word.
+    pub tls_first: bool,
+    /// For one address.
+    pub connect_timeout: Duration,
+    /// After this much silence the other end is lost.
+    pub peer_timeout: Duration,
+    /// For opens that give none.
+    pub window: u32,
+    /// For opens that give none.
+    pub job: Option<String>,
+    /// What the runtime is made of.
+    pub settings: Settings,
+}
+
+/// Who this side is to the server.
+#[derive(Clone)]
+pub enum Credentials {
+    /// Nobody in particular.
+    None,
+    /// A user.
+    User { user: String, password: String },
+    /// Whoever has this.
+    Token(String),
+}
+
+impl Config {
+    /// Reads an operator's settings.
+    ///
+    /// # Errors
+    /// EINVAL: a value that cannot be. Those of TLS's files.
+    pub fn new(settings: &Settings) -> Result<Config> {
+        let mut servers = settings.texts("servers").map(server).collect::<Result<Vec<_>>>()?;
+        if servers.is_empty() {
+            servers.push(server("127.0.0.1")?);
+        }
+        let prefix = settings.text("prefix").unwrap_or("zvfs");
+        if !is_prefix(prefix) {
+            return Err(invalid("prefix", "1 to 32 letters, digits, `-` and `_`"));
+        }
+        let is_kept = settings.text("names") != Some("best-effort");
+        let replicas = settings.integer("replicas").and_then(|number| usize::try_from(number).ok());
+        let is_far = servers.iter().any(|server| !is_loopback(server));
+        let tls = match settings.text("tls") {
+            Some("off") => false,
+            Some("on" | "first") => true,
+            _ => is_far,
+        };
+        let window = window(settings).unwrap_or(1 << 20);
+        Ok(Config {
+            servers,
+            prefix: prefix.to_owned(),
+            replicas: is_kept.then_some(replicas.unwrap_or(1)),
+            credentials: Credentials::new(settings)?,
+            tls: if tls { Some(Tls::new(settings, &[])?) } else { None },
+            tls_first: settings.text("tls") == Some("first"),
+            connect_timeout: settings.duration("connect-timeout").unwrap_or(Duration::from_secs(5)),
+            peer_timeout: settings.duration("peer-timeout").unwrap_or(Duration::from_secs(30)),
+            window,
+            job: settings.text("job").map(str::to_owned),
+            settings: settings.clone(),
+        })
+    }
+}
+
+impl Credentials {
+    fn new(settings: &Settings) -> Result<Credentials> {
+        // A file ends in a newline.
+        let secret =
+            |name: &str| settings.text(name).map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
+        match (settings.text("user"), secret("password"), secret("token")) {
+            (None, None, None) => Ok(Credentials::None),
+            (Some(user), Some(password), None) => Ok(Credentials::User { user: user.to_owned(), password }),
+            (None, None, Some(token)) => Ok(Credentials::Token(token)),
+            (_, _, Some(_)) => {
+                Err(Error::new(Code::EINVAL, "settings `user` and `token` exclude each other"))
+            }
+            _ => Err(Error::new(Code::EINVAL, "set both `user` and `password`, or neither")),
+        }
+    }
+}
+
+fn server(text: &str) -> Result<Endpoint> {
+    let wrong = |error| Error::new(Code::EINVAL, format!("setting `servers`: `{}` is {error}", Shown(text)));
+    Endpoint::parse(text, Some(NATS_PORT)).map_err(wrong)
+}
+
+fn is_loopback(server: &Endpoint) -> bool {
+    let address: Option<IpAddr> = server.literal().map(|address| address.ip());
+    address.is_some_and(|address| address.is_loopback())
+}
+
+/// The window that these settings give; the schema bounds it.
+pub fn window(settings: &Settings) -> Option<u32> {
+    settings.size("window").and_then(|size| u32::try_from(size).ok())
+}
+
+/// The digest that these settings give.
+pub fn digest(settings: &Settings) -> Option<Algorithm> {
+    match settings.text("digest")? {
+        "sha256" => Some(Algorithm::Sha256),
+        "blake3" => Some(Algorithm::Blake3),
+        _ => None,
+    }
+}
+
+/// The writers that these settings give; `Ok(None)` is any number.
+///
+/// # Errors
+/// EINVAL: no number from 1 on, and no `*`.
+pub fn writers(settings: &Settings) -> Option<Result<Option<u32>>> {
+    Some(match settings.text("writers")? {
+        "*" => Ok(None),
+        text => match text.parse() {
+            Ok(number) if number > 0 => Ok(Some(number)),
+            _ => Err(invalid("writers", "a number from 1 on, or `*`")),
+        },
+    })
+}
+
+fn invalid(name: &str, wanted: &str) -> Error {
+    Error::new(Code::EINVAL, format!("setting `{name}` is {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(written: &[(&str, &str)]) -> Result<Config> {
+        let written: Vec<_> = written.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+        Config::new(&Settings::check(&schema(), Scope::OPERATOR, &written)?)
+    }
+
+    #[test]
+    fn tls_is_on_where_a_server_is_far() {
+        for (written, expected) in [
+            (&[][..], false),
+            (&[("servers", "[::1]:4222")], false),
+            (&[("servers", "127.0.0.1"), ("servers", "10.0.0.1")], true),
+            (&[("servers", "localhost")], true),
+            (&[("servers", "10.0.0.1"), ("tls", "off")], false),
+            (&[("tls", "first")], true),
+        ] {
+            assert_eq!(config(written).unwrap().tls.is_some(), expected, "{written:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_and_no_secret_repeated() {
+        for written in [
+            &[("servers", "u:S3CRET@h")][..],
+            &[("prefix", "a.b")],
+            &[("user", "u")],
+            &[("password", "S3CRET")],
+            &[("user", "u"), ("password", "S3CRET"), ("token", "S3CRET")],
+            &[("peer-timeout", "10ms")],
+            &[("addresses", "public")],
+            &[("allowed-hosts", "a")],
+        ] {
+            let error = config(written).err().unwrap();
+            assert_eq!(error.code(), Code::EINVAL, "{written:?}");
+            assert!(!error.chain().contains("S3CRET"), "{}", error.chain());
+        }
+    }
+}

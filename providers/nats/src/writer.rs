@@ -1,0 +1,99 @@
+//! The writing end, as an open file.
+
+use crate::caller::Caller;
+use crate::pipe::Pipe;
+use crate::writer_end::{Outcome, WriterEnd};
+use std::sync::Arc;
+use std::time::Instant;
+use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
+use zvfs_net::failure::Failure;
+
+/// An open writer.
+pub struct Writer {
+    pipe: Arc<Pipe<WriterEnd>>,
+    caller: Caller,
+}
+
+impl Writer {
+    /// Begins with a pipe that the service knows.
+    pub fn new(pipe: Arc<Pipe<WriterEnd>>, caller: Caller) -> Writer {
+        Writer { pipe, caller }
+    }
+
+    fn error(&self, doing: &str, outcome: &Outcome) -> Error {
+        let shown = &self.caller.shown;
+        match outcome {
+            Outcome::Closed => Failure::new(Code::EPIPE, "the reader closed").error(doing, shown),
+            Outcome::Failed(failure) => failure.error(doing, shown),
+            Outcome::Done => Failure::new(Code::EPIPE, "the pipe has ended").error(doing, shown),
+        }
+    }
+
+    /// Waits until everything written was taken, END too if it was said.
+    fn wait_until_taken(&self, doing: &str, to_the_end: bool) -> Result<()> {
+        let outcome = self.pipe.wait_until(&self.caller, doing, wanted, |end| match end.outcome() {
+            Some(outcome) => Some(Some(outcome.clone())),
+            None => (!to_the_end && end.is_taken()).then_some(None),
+        })?;
+        match outcome {
+            None | Some(Outcome::Done) => Ok(()),
+            Some(outcome) => Err(self.error(doing, &outcome)),
+        }
+    }
+}
+
+/// What a writer waits for.
+fn wanted(end: &WriterEnd) -> (String, Option<String>) {
+    let object = if end.has_met() { "the reader to take what is on its way" } else { "its reader" };
+    (object.to_owned(), None)
+}
+
+impl File for Writer {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::WRITABLE | Capabilities::CANCEL
+    }
+
+    fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        self.caller.context.status()?;
+        let written = self.pipe.wait_until(&self.caller, "write", wanted, |end| match end.outcome() {
+            Some(outcome) => Some(Err(outcome.clone())),
+            None if end.is_finished() => {
+                Some(Err(Outcome::Failed(Failure::new(Code::EBADF, "finished already"))))
+            }
+            None => end.write(buf).map(Ok),
+        })?;
+        written.map_err(|outcome| self.error("write", &outcome))
+    }
+
+    fn flush(&mut self, level: Flush) -> Result<()> {
+        self.pipe.change(WriterEnd::push);
+        match level {
+            Flush::Push => Ok(()),
+            Flush::Sync => self.wait_until_taken("flush", false),
+        }
+    }
+
+    fn finish(&mut self, how: Finish) -> Result<()> {
+        match how {
+            Finish::End => self.pipe.change(WriterEnd::end),
+            Finish::Commit => {
+                self.pipe.change(WriterEnd::end);
+                let taken = self.wait_until_taken("commit", true);
+                return taken.inspect_err(|_| self.pipe.change(WriterEnd::abandon));
+            }
+            Finish::Discard => {
+                self.pipe.change(|end| end.discard(Instant::now(), "the writer failed"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.pipe.close();
+    }
+}

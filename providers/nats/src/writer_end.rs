@@ -1,0 +1,395 @@
+//! The writing end: it seeks a reader, sends what it is given, sends it again where it was lost, and brings its last word home.
+
+use crate::end::{Answer, End, Inbox, Timing, To, Transmit, Wish};
+use crate::frame::{Frame, VERSION};
+use crate::outgoing::Outgoing;
+use async_nats::Subject;
+use netpipe::digest::{Algorithm, Digest};
+use netpipe::{Reason, Role};
+use std::time::{Duration, Instant};
+use vfs_core::Code;
+use zvfs_net::failure::Failure;
+
+/// Between two attempts to find a reader, at first and at most. One that comes says so itself; that word can be lost.
+const SEEK_FIRST: Duration = Duration::from_millis(100);
+const SEEK_MOST: Duration = Duration::from_secs(2);
+/// A reader that has not taken everything is asked how far it is after this, then after twice as much, and so on.
+const ASK_FIRST: Duration = Duration::from_millis(200);
+const ASK_MOST: Duration = Duration::from_secs(1);
+/// How long a writer that failed before it met its reader waits to say so.
+const DISCARD_KEPT: Duration = Duration::from_secs(60);
+
+/// How a pipe came to its end for its writer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The reader has taken everything.
+    Done,
+    /// The reader closed before that.
+    Closed,
+    /// It broke, or this writer was refused.
+    Failed(Failure),
+}
+
+/// The writing end of a pipe.
+pub struct WriterEnd {
+    timing: Timing,
+    digest: Option<Algorithm>,
+    phase: Phase,
+    last_word: Option<LastWord>,
+    /// What is owed to the other side, or to whoever executes this.
+    bye: Option<Subject>,
+    wishes: Vec<Wish>,
+    /// A COMMIT failed: a close takes its END back.
+    abandoned: bool,
+    closed: bool,
+}
+
+enum Phase {
+    /// No reader is known. `again` is the time of the next attempt; `None`: as soon as answers can be heard.
+    Seeking { again: Option<Instant>, pause: Duration, due: bool, until: Option<Instant>, noted: bool },
+    /// A reader has let this writer in.
+    Met(Box<Met>),
+    /// Nothing more is sent but a farewell.
+    Over(Outcome),
+}
+
+struct Met {
+    reader: Subject,
+    outgoing: Outgoing,
+    digest: Option<Digest>,
+    /// The last word was sent since it was last in doubt.
+    said: bool,
+    /// The reader is to be asked now.
+    ask: bool,
+    ask_at: Instant,
+    pause: Duration,
+    /// How long the reader was asked in vain.
+    silence: Duration,
+}
+
+#[derive(Clone, Debug)]
+enum LastWord {
+    End,
+    Discard(Reason),
+}
+
+impl WriterEnd {
+    /// A writer that digests if its reader does too.
+    pub fn new(timing: Timing, digest: Option<Algorithm>) -> WriterEnd {
+        let phase = Phase::Seeking { again: None, pause: SEEK_FIRST, due: false, until: None, noted: false };
+        let wishes = vec![Wish::Listen(Role::Writer)];
+        WriterEnd {
+            timing,
+            digest,
+            phase,
+            last_word: None,
+            bye: None,
+            wishes,
+            abandoned: false,
+            closed: false,
+        }
+    }
+
+    /// Whether a reader has let this writer in.
+    pub fn has_met(&self) -> bool {
+        !matches!(self.phase, Phase::Seeking { .. })
+    }
+
+    /// How it ended.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.phase {
+            Phase::Over(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// Whether the last word was said.
+    pub fn is_finished(&self) -> bool {
+        self.last_word.is_some()
+    }
+
+    /// Takes bytes in; `None`: there is no reader yet, or no room.
+    pub fn write(&mut self, bytes: &[u8]) -> Option<usize> {
+        let Phase::Met(met) = &mut self.phase else { return None };
+        let count = met.outgoing.write(bytes)?;
+        if let Some(digest) = &mut met.digest {
+            digest.update(&bytes[..count]);
+        }
+        Some(count)
+    }
+
+    /// Sends what was written at once.
+    pub fn push(&mut self) {
+        if let Phase::Met(met) = &mut self.phase {
+            met.outgoing.push();
+        }
+    }
+
+    /// Whether the reader has taken all that was written.
+    pub fn is_taken(&self) -> bool {
+        match &self.phase {
+            Phase::Seeking { .. } | Phase::Over(Outcome::Done) => true,
+            Phase::Met(met) => met.outgoing.is_taken(),
+            Phase::Over(_) => false,
+        }
+    }
+
+    /// No more bytes follow.
+    pub fn end(&mut self) {
+        self.last_word.get_or_insert(LastWord::End);
+        self.push();
+    }
+
+    /// A COMMIT failed. Another may follow; if the file is closed instead, the pipe is discarded.
+    pub fn abandon(&mut self) {
+        self.abandoned = true;
+    }
+
+    /// The writer failed. Takes back an END that the reader does not know of.
+    pub fn discard(&mut self, now: Instant, why: &str) {
+        let reason = Reason::new(netpipe::code::ECONNRESET, why);
+        self.last_word = Some(LastWord::Discard(reason));
+        self.push();
+        match &mut self.phase {
+            Phase::Met(met) => met.said = false,
+            Phase::Seeking { until, noted, .. } if until.is_none() => {
+                *until = Some(now + DISCARD_KEPT);
+                *noted = true;
+                self.wishes.push(Wish::NoteDiscard);
+            }
+            _ => {}
+        }
+    }
+
+    fn over(&mut self, outcome: Outcome) {
+        let reader = match &self.phase {
+            Phase::Met(met) => Some(met.reader.clone()),
+            Phase::Seeking { .. } => {
+                self.wishes.push(Wish::Leave);
+                None
+            }
+            Phase::Over(_) => return,
+        };
+        self.bye = reader;
+        self.phase = Phase::Over(outcome);
+    }
+
+    /// A reader lets this writer in.
+    fn meet(&mut self, now: Instant, reader: Subject, window: u32, digest: Option<Algorithm>) {
+        let Phase::Seeking { noted, .. } = self.phase else { return };
+        self.wishes.push(Wish::Leave);
+        if noted {
+            self.wishes.push(Wish::ForgetDiscard);
+        }
+        self.phase = Phase::Met(Box::new(Met {
+            reader,
+            outgoing: Outgoing::new(window),
+            digest: digest.filter(|algorithm| self.digest == Some(*algorithm)).map(Digest::new),
+            said: false,
+            ask: false,
+            ask_at: now + self.timing.interval(),
+            pause: self.timing.interval(),
+            silence: Duration::ZERO,
+        }));
+    }
+
+    /// The reader tells how far it is.
+    fn report(&mut self, now: Instant, received: u64, taken: u64, resend: bool) {
+        let interval = self.timing.interval();
+        let Phase::Met(met) = &mut self.phase else { return };
+        let Ok(farther) = met.outgoing.heard(received, taken) else {
+            let text = "the reader reports bytes that were never sent";
+            return self.over(Outcome::Failed(Failure::protocol(text)));
+        };
+        if resend {
+            met.outgoing.resend();
+            met.said = false;
+        }
+        if farther || met.outgoing.is_taken() {
+            met.wait(now, interval);
+        }
+    }
+
+    /// The reader's last word but DONE: everything it took counts.
+    fn reader_closed(&mut self, taken: u64) {
+        let Phase::Met(met) = &mut self.phase else { return };
+        let ended = matches!(self.last_word, Some(LastWord::End));
+        let has_all = ended && taken == met.outgoing.written();
+        self.over(if has_all { Outcome::Done } else { Outcome::Closed });
+    }
+}
+
+impl Met {
+    /// Asks anew after a while: soon if something is outstanding, else as a sign of life.
+    fn wait(&mut self, now: Instant, interval: Duration) {
+        self.pause = if self.outgoing.is_taken() && !self.said { interval } else { ASK_FIRST.min(interval) };
+        self.ask_at = now + self.pause;
+    }
+}
+
+impl End for WriterEnd {
+    fn hear(&mut self, now: Instant, inbox: Option<Inbox>, from: Option<Subject>, frame: Frame) {
+        let is_peer = inbox.is_some();
+        if let (true, Phase::Met(met)) = (is_peer, &mut self.phase) {
+            met.silence = Duration::ZERO;
+        }
+        match (frame, &mut self.phase) {
+            (Frame::Here, Phase::Seeking { due, .. }) => *due = true,
+            (Frame::Welcome { version: VERSION, window, digest }, phase) if is_peer => match (phase, from) {
+                (Phase::Seeking { .. }, Some(reader)) => self.meet(now, reader, window, digest),
+                // It has met another one, or is over: this one is not to wait for it.
+                (Phase::Met(met), Some(reader)) if met.reader != reader => self.bye = Some(reader),
+                (Phase::Over(_), Some(reader)) => self.bye = Some(reader),
+                _ => {}
+            },
+            (Frame::Welcome { version, .. }, Phase::Seeking { .. }) if is_peer => {
+                let text =
+                    format!("the reader speaks version {version} of netpipes over NATS, this side {VERSION}");
+                self.over(Outcome::Failed(Failure::protocol(text)));
+            }
+            (Frame::Refused(reason), Phase::Seeking { .. } | Phase::Met(_)) if is_peer => {
+                let code = Code::from_raw(reason.errno().into());
+                self.over(Outcome::Failed(Failure::new(code, format!("the reader refused: {reason}"))));
+            }
+            (Frame::State { received, taken, resend, ended }, Phase::Met(_)) if is_peer => {
+                self.report(now, received, taken, resend);
+                match &self.last_word {
+                    Some(LastWord::Discard(_)) if ended => {
+                        let text = "the pipe was discarded";
+                        self.over(Outcome::Failed(Failure::new(Code::ECONNRESET, text)));
+                    }
+                    // The reader has everything, and nobody here waits for what becomes of it.
+                    Some(LastWord::End) if ended && self.closed => self.over(Outcome::Done),
+                    _ => {}
+                }
+            }
+            (Frame::Done { taken }, Phase::Met(_)) if is_peer => self.reader_closed(taken),
+            (Frame::Closed { taken }, Phase::Met(_)) if is_peer => self.reader_closed(taken),
+            _ => {}
+        }
+    }
+
+    /// A reader that comes says so, and attempts are repeated.
+    fn nobody(&mut self, _: Instant, _: Inbox) {}
+
+    fn answered(&mut self, now: Instant, answer: Answer) {
+        if let (Answer::Listening, Phase::Seeking { again, .. }) = (answer, &mut self.phase) {
+            *again = Some(now);
+        }
+    }
+
+    fn reconnected(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Seeking { again: Some(again), pause, .. } => (*again, *pause) = (now, SEEK_FIRST),
+            Phase::Met(met) => (met.ask, met.said) = (true, false),
+            _ => {}
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.over(Outcome::Failed(failure));
+        self.bye = None;
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.closed = true;
+        if self.outcome().is_none() {
+            match (&self.last_word, self.abandoned) {
+                (None, _) => self.discard(now, "it closed without END"),
+                (Some(LastWord::End), true) => self.discard(now, "its commit failed"),
+                _ => {}
+            }
+        }
+        if let Phase::Met(met) = &mut self.phase {
+            met.ask = true; // whether the reader has everything already
+        }
+    }
+
+    fn stop(&mut self) {
+        // The note of it stays where names are kept.
+        if matches!((&self.phase, &self.last_word), (Phase::Seeking { .. }, Some(LastWord::Discard(_)))) {
+            self.over(Outcome::Closed);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Seeking { again, until, .. } => [*again, *until].into_iter().flatten().min(),
+            Phase::Met(met) => Some(met.ask_at),
+            Phase::Over(_) => None,
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let (timing, interval) = (self.timing, self.timing.interval());
+        match &mut self.phase {
+            Phase::Seeking { until: Some(until), .. } if now >= *until => self.over(Outcome::Closed),
+            Phase::Seeking { again: Some(again), pause, due, .. } if now >= *again => {
+                *due = true;
+                *again = now + *pause;
+                *pause = (*pause * 2).min(SEEK_MOST);
+            }
+            Phase::Met(met) if now >= met.ask_at => {
+                met.silence += met.pause;
+                if met.silence >= timing.peer_timeout {
+                    return self.over(Outcome::Failed(timing.lost("reader")));
+                }
+                met.ask = true;
+                if met.pause < interval {
+                    met.pause = (met.pause * 2).min(ASK_MOST).min(interval);
+                }
+                met.ask_at = now + met.pause;
+            }
+            _ => {}
+        }
+    }
+
+    fn transmit(&mut self, now: Instant) -> Option<Transmit> {
+        if let Some(reader) = self.bye.take() {
+            return Some(Transmit::new(To::Peer(reader), &Frame::Bye));
+        }
+        let interval = self.timing.interval();
+        match &mut self.phase {
+            Phase::Seeking { due, .. } => {
+                let hello = Frame::Hello { version: VERSION, digest: self.digest };
+                std::mem::take(due).then(|| Transmit::new(To::Reader, &hello).answered_to(0))
+            }
+            Phase::Met(met) => {
+                let to = To::Peer(met.reader.clone());
+                if let Some(frame) = met.outgoing.next() {
+                    if met.pause == interval {
+                        met.wait(now, interval); // nothing was outstanding
+                    }
+                    return Some(Transmit { to, answer: None, frame });
+                }
+                let frame = match &self.last_word {
+                    Some(word) if met.outgoing.is_sent() && (!met.said || met.ask) => {
+                        if !std::mem::replace(&mut met.said, true) {
+                            met.wait(now, interval);
+                        }
+                        let total = met.outgoing.written();
+                        match word {
+                            LastWord::End => {
+                                Frame::End { total, digest: met.digest.as_ref().map(Digest::value) }
+                            }
+                            LastWord::Discard(reason) => Frame::Discard { total, reason: reason.clone() },
+                        }
+                    }
+                    _ if met.ask => Frame::Ask { sent: met.outgoing.reached() },
+                    _ => return None,
+                };
+                met.ask = false;
+                Some(Transmit::new(to, &frame))
+            }
+            Phase::Over(_) => None,
+        }
+    }
+
+    fn wish(&mut self) -> Option<Wish> {
+        (!self.wishes.is_empty()).then(|| self.wishes.remove(0))
+    }
+
+    fn is_settled(&self) -> bool {
+        self.closed && matches!(self.phase, Phase::Over(_)) && self.bye.is_none() && self.wishes.is_empty()
+    }
+}

@@ -1,0 +1,16 @@
+//! What nats does beyond the suites: servers that die, hang and come back, ends that are killed, credentials, descriptors.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod common;
+mod ends;
+mod pipes;
+mod secrets;
+mod servers;
+
+use vfs_core::Provider;
+use zvfs_nats::Nats;
+
+/// What these tests are about.
+fn provider() -> Box<dyn Provider> {
+    Box::new(Nats)
+}

@@ -1,0 +1,181 @@
+//! Servers that die, hang, come back, or are none.
+
+use crate::common::*;
+use std::io::Write;
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Control, Finish, OpenFlags, OpenOptions};
+use zvfs_engines::NatsServer;
+use zvfs_test_support::free_port;
+
+/// Carries bytes through a pipe while something is done to the servers, at each fifth of the way.
+#[track_caller]
+fn survives(house: &House, mut disturb: impl FnMut(usize)) {
+    let content = sample(20_000_000);
+    let (mut reader, mut writer) = house.pair("load");
+    let sent = content.clone();
+    let done = in_thread(move || {
+        sent.chunks(70_001).for_each(|piece| writer.write_all(piece).unwrap());
+        writer.finish(Finish::Commit).unwrap();
+    });
+    let (mut got, mut bytes, mut round) = (Vec::new(), vec![0; 100_000], 0);
+    loop {
+        match reader.read(&mut bytes).unwrap() {
+            0 => break,
+            count => got.extend_from_slice(&bytes[..count]),
+        }
+        if got.len() > (round + 1) * content.len() / 5 && round < 4 {
+            disturb(round);
+            round += 1;
+        }
+    }
+    assert!(got == content, "other bytes arrived than were sent");
+    assert_eq!(round, 4);
+    done.recv_timeout(SLACK).unwrap();
+}
+
+#[test]
+fn a_server_that_is_killed_and_restarted_under_load_costs_no_byte() {
+    let Some(server) = NatsServer::debian() else { return };
+    let mut servers = [server];
+    let house = House::at(&servers, "");
+    survives(&house, |_| {
+        servers[0].kill();
+        servers[0].restart();
+    });
+}
+
+#[test]
+fn a_server_that_hangs_for_a_while_costs_no_byte() {
+    let Some(server) = NatsServer::debian() else { return };
+    let mut servers = [server];
+    let house = House::at(&servers, "peer-timeout = \"20s\"");
+    survives(&house, |_| {
+        servers[0].freeze();
+        // So long that it counts as lost, and is dialled again.
+        thread::sleep(Duration::from_secs(1));
+        servers[0].thaw();
+    });
+}
+
+#[test]
+fn a_cluster_that_loses_one_server_after_the_other_costs_no_byte() {
+    let Some(mut servers) = NatsServer::cluster() else { return };
+    let house = House::at(&servers, "replicas = 3");
+    survives(&house, |round| {
+        servers[round % 3].kill();
+        servers[round % 3].restart();
+    });
+    // Names work, too.
+    goes_through(&mut house.reader("after"), house.writer("after"), b"bytes");
+}
+
+#[test]
+fn a_server_that_stays_away_is_a_lost_peer_to_both_ends() {
+    let Some(server) = NatsServer::debian() else { return };
+    let mut servers = [server];
+    let house = House::at(&servers, "peer-timeout = \"2s\"");
+    let (mut reader, mut writer) = house.pair("a");
+    servers[0].kill();
+    let start = Instant::now();
+    let reading =
+        in_thread(move || refused(reader.read(&mut [0; 8]), Code::ECONNRESET, "the writer was lost"));
+    let error = write_until_it_fails(&mut writer);
+    assert_eq!(error.code(), Code::ECONNRESET, "{}", error.chain());
+    assert_eq!(writer.write(b"x").unwrap_err().code(), Code::ECONNRESET);
+    reading.recv_timeout(SLACK).unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_reader_and_a_writer_meet_after_the_server_came_back() {
+    let Some(server) = NatsServer::debian() else { return };
+    let mut servers = [server];
+    let house = House::at(&servers, "");
+    // Both hosts know the server, and one waits.
+    let (_kept, _alive) = house.pair("other");
+    let mut writer = house.writer("a");
+    let writing = in_thread(move || {
+        writer.write_all(b"late").unwrap();
+        writer.finish(Finish::Commit).unwrap();
+    });
+    servers[0].kill();
+    let mut reader = house.reader("a");
+    servers[0].restart();
+    assert_eq!(read_to_end(&mut reader), b"late");
+    writing.recv_timeout(SLACK).unwrap();
+}
+
+#[test]
+fn an_absent_server_is_refused_with_its_address() {
+    let port = free_port();
+    let host = registry(&format!("servers = [\"127.0.0.1:{port}\"]"));
+    let error = host.open("nats:a:r", &OpenOptions::new(OpenFlags::READ)).map(drop).unwrap_err();
+    assert_eq!(error.code(), Code::ECONNREFUSED, "{}", error.chain());
+    assert!(error.chain().contains(&format!("connect to 127.0.0.1:{port}")), "{}", error.chain());
+    assert!(error.is_retryable());
+}
+
+#[test]
+fn a_server_of_another_protocol_is_eproto() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _ = stream.unwrap().write_all(b"220 ftp.example ready\r\n");
+        }
+    });
+    let host = registry(&format!("servers = [\"{address}\"]"));
+    let opened = host.open("nats:a:r", &OpenOptions::new(OpenFlags::READ)).map(drop);
+    refused(opened, Code::EPROTO, "does not speak NATS");
+}
+
+#[test]
+fn a_server_without_jetstream_says_what_to_do() {
+    let Some(server) = NatsServer::with("") else { return };
+    let servers = [server];
+    let house = House::at(&servers, "");
+    let opened = house.reading.open("nats:a:r", &OpenOptions::new(OpenFlags::READ)).map(drop);
+    refused(opened, Code::ENOTSUP, "names = \"best-effort\"");
+    let house = House::at(&servers, "names = \"best-effort\"");
+    goes_through(&mut house.reader("a"), house.writer("a"), b"bytes");
+}
+
+/// Within 100 ms; a loaded machine gets more.
+#[test]
+fn a_cancel_ends_an_open_whose_server_says_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = registry(&format!("servers = [\"{}\"]", listener.local_addr().unwrap()));
+    let control = Control::new();
+    let options = OpenOptions::new(OpenFlags::READ).control(&control);
+    let opening = in_thread(move || host.open("nats:a:r", &options).map(drop));
+    // It is in the middle of it.
+    let _peer = listener.accept().unwrap();
+    let start = Instant::now();
+    control.cancel();
+    let outcome = opening.recv_timeout(SLACK).unwrap();
+    refused(outcome, Code::ECANCELED, "waiting for a NATS server");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_cancel_ends_calls_while_the_server_is_away() {
+    let Some(server) = NatsServer::debian() else { return };
+    let mut servers = [server];
+    let house = House::at(&servers, "");
+    let (mut reader, mut writer) = house.pair("a");
+    let mut alone = house.reader("b");
+    servers[0].kill();
+    let controls = [reader.control().clone(), writer.control().clone(), alone.control().clone()];
+    let calls = [
+        in_thread(move || reader.read(&mut [0; 8]).map(drop)),
+        in_thread(move || writer.finish(Finish::Commit)),
+        in_thread(move || alone.read(&mut [0; 8]).map(drop)),
+    ];
+    for (control, call) in controls.iter().zip(calls) {
+        eventually("a call waits", || control.waiting().is_some());
+        control.cancel();
+        refused(call.recv_timeout(SLACK).unwrap(), Code::ECANCELED, "waiting for");
+    }
+}
