@@ -2,6 +2,7 @@
 # manual pages, completions, the SDK in Rust, guides and examples.
 #
 #     make                                builds with Cargo, optimised
+#     make WITH="object sftp"             with larger providers too; the same WITH when installing
 #     make install                        into /usr/local; as root, if that is root's
 #     make install PREFIX=$HOME/zvfs      somewhere else
 #     make install DESTDIR=/tmp/package PREFIX=/usr
@@ -25,7 +26,9 @@ endif
 # What was built, and where: the programs lie in TARGET, the libraries in LIBRARIES.
 TARGET ?= target/release
 LIBRARIES ?= $(TARGET)
-PROVIDERS ?= $(notdir $(wildcard providers/*))
+# Those that Cargo builds by default, and the larger ones that are asked for: they bring a library of a hundred packages each.
+WITH ?=
+PROVIDERS = $(shell sed -n '/^default-members/,/^]/s|.*"providers/\(.*\)",|\1|p' Cargo.toml) $(WITH)
 
 BINDIR = $(PREFIX)/bin
 # The command and libzvfs look for providers in ../lib/zvfs, seen from their own folders.
@@ -94,7 +97,7 @@ $(LIBRARIES)/libzvfs% $(LIBRARIES)/libzvm%:
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/zvfs
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(SONAME) libzvfs.so libzvfs.a $(ZVM_SONAME) libzvm.so)
-	rm -f $(PROVIDERS:%=$(DESTDIR)$(PROVIDERDIR)/libzvfs_%.so) $(DESTDIR)$(PROVIDERDIR)/zvfs-provider
+	rm -f $(patsubst providers/%,$(DESTDIR)$(PROVIDERDIR)/libzvfs_%.so,$(wildcard providers/*)) $(DESTDIR)$(PROVIDERDIR)/zvfs-provider
 	rm -f $(HEADERS:%=$(DESTDIR)$(INCLUDEDIR)/%) $(PACKAGES:%=$(DESTDIR)$(PKGCONFIGDIR)/%)
 	rm -f $(DESTDIR)$(MANDIR)/man1/zvfs.1 $(DESTDIR)$(MANDIR)/man1/zvfs-*.1
 	rm -f $(DESTDIR)$(BASHDIR)/zvfs $(DESTDIR)$(ZSHDIR)/_zvfs $(DESTDIR)$(FISHDIR)/zvfs.fish
