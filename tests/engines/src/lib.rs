@@ -9,6 +9,7 @@ pub mod ftp;
 mod nats;
 mod s3;
 pub mod ssh;
+pub mod torrent;
 
 pub use azure::Azure;
 pub use nats::NatsServer;

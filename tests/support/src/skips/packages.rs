@@ -8,6 +8,7 @@ pub fn of(program: &str) -> &str {
 const PACKAGES: &[(&str, &str)] = &[
     ("abidiff", "abigail-tools"),
     ("apache2", "apache2-bin"),
+    ("aria2c", "aria2"),
     ("cc", "gcc"),
     ("clang++", "clang"),
     ("dpkg-query", "dpkg"),

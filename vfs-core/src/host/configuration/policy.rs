@@ -7,7 +7,7 @@ use crate::provider::is_provider_name;
 use std::path::PathBuf;
 
 /// Schemes that an ordinary installation serves by a provider of another name. An operator's alias comes first.
-const BUILT_IN_ALIASES: [(&str, &str); 7] = [
+const BUILT_IN_ALIASES: [(&str, &str); 8] = [
     ("ftps", "ftp"),
     ("https", "http"),
     ("netpipe", "tcp"),
@@ -15,6 +15,7 @@ const BUILT_IN_ALIASES: [(&str, &str); 7] = [
     ("s3", "object"),
     ("gs", "object"),
     ("az", "object"),
+    ("magnet", "torrent"),
 ];
 
 /// What runs a provider in a process of its own.

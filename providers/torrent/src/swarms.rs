@@ -1,0 +1,371 @@
+//! The torrents of an instance that have open files: one download each, however many of its files are open.
+
+use crate::descriptor::Magnet;
+use crate::disk::Disk;
+use crate::metainfo::{Metainfo, broken};
+use crate::session::{self, Session};
+use crate::settings::Config;
+use crate::store::{Storage, Store};
+use librqbit::api::TorrentIdOrHash;
+use librqbit::dht::Id20;
+use librqbit::{AddTorrent, AddTorrentOptions, AddTorrentResponse, Api, ListOnlyResponse, ManagedTorrent};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::io::SeekFrom;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncSeek;
+use tokio::net::lookup_host;
+use tokio::sync::Mutex;
+use tokio::task::{JoinSet, block_in_place};
+use tokio::time::{sleep, timeout};
+use vfs_core::{Code, Host, Level, Printable, Result};
+use zvfs_net::failure::{Attempt, Failure};
+use zvfs_runtime::Runtime;
+
+/// Until the known peers are asked again for the metadata of a magnet link.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a peer may take to notice that we have left, until when it refuses us as a double. transmission takes half a second.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// The torrents of an instance. Clones are the same.
+#[derive(Clone)]
+pub struct Swarms(Arc<Inner>);
+
+struct Inner {
+    host: Host,
+    runtime: Runtime,
+    config: Config,
+    session: Arc<Session>,
+    disk: Disk,
+    open: Mutex<HashMap<Id20, Swarm>>,
+}
+
+/// A torrent with open files.
+struct Swarm {
+    metainfo: Arc<Metainfo>,
+    store: Arc<Store>,
+    torrent: Arc<ManagedTorrent>,
+    /// How often each file is open.
+    files: BTreeMap<usize, usize>,
+}
+
+impl Swarms {
+    /// Starts a session without torrents.
+    ///
+    /// # Errors
+    /// EADDRINUSE, ...: `listen` cannot be had. EIO: what else the session needs.
+    pub fn start(host: Host, runtime: Runtime, config: Config) -> Result<Swarms> {
+        let session = session::start(&runtime, &config)?;
+        let disk = Disk::new(config.folder.clone(), config.disk);
+        Ok(Swarms(Arc::new(Inner { host, runtime, config, session, disk, open: Mutex::default() })))
+    }
+
+    /// Leaves all torrents at once.
+    pub fn stop(&self) {
+        self.0.session.cancellation_token().cancel();
+    }
+
+    /// Asks peers for the metadata of a magnet link.
+    ///
+    /// # Errors
+    /// ENOTSUP: there is no way to find one. ETIMEDOUT: none has it. EBADMSG: it is no usable torrent.
+    pub async fn resolve(&self, magnet: Magnet, limit: Duration) -> Attempt<Arc<Metainfo>> {
+        if let Some(swarm) = self.0.open.lock().await.get(&magnet.hash) {
+            return Ok(swarm.metainfo.clone());
+        }
+        let Config { peers, trackers, dht, lsd, .. } = &self.0.config;
+        let asks_trackers = *trackers && !magnet.trackers.is_empty();
+        if peers.is_empty() && !asks_trackers && !*dht && !*lsd {
+            let text = "no peers to ask: the link names no tracker; `peers`, `dht` and `lsd` are not set";
+            return Err(Failure::new(Code::ENOTSUP, text));
+        }
+        let expired = || {
+            let text = format!("no peer gave the torrent's metadata within {limit:?}");
+            Failure::later(Code::ETIMEDOUT, text)
+        };
+        timeout(limit, self.ask_for_metadata(&magnet)).await.unwrap_or_else(|_| Err(expired())).map(Arc::new)
+    }
+
+    async fn ask_for_metadata(&self, magnet: &Magnet) -> Attempt<Metainfo> {
+        loop {
+            let options = AddTorrentOptions {
+                list_only: true,
+                initial_peers: Some(self.known_peers().await),
+                ..AddTorrentOptions::default()
+            };
+            match self.add(AddTorrent::from_url(magnet.to_url()), options).await? {
+                Ok(AddTorrentResponse::ListOnly(ListOnlyResponse { torrent_bytes, seen_peers, .. })) => {
+                    let metainfo = Metainfo::parse(&torrent_bytes)?;
+                    return Ok(Metainfo { trackers: magnet.trackers.clone(), seen: seen_peers, ..metainfo });
+                }
+                Ok(_) => return Err(Failure::new(Code::EIO, "librqbit added a torrent that it was to list")),
+                // It has the hash, and cannot be used: nobody has a better one.
+                Err(error) if error.is::<librqbit_core::Error>() => {
+                    return Err(broken(format_args!("{error:#}")));
+                }
+                // All peers that are known have been asked.
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Joins a torrent for one of its files, and waits until kept pieces have been verified.
+    ///
+    /// # Errors
+    /// EFBIG, ENOSPC: `disk`. EBUSY: another instance has its kept file. EIO: librqbit's.
+    pub async fn join(&self, metainfo: Arc<Metainfo>, file: usize) -> Attempt<Download> {
+        if !metainfo.seen.is_empty() {
+            // They have just given the metadata. A refusal would cost ten seconds.
+            sleep(PARTING).await;
+        }
+        let peers = self.known_peers().await;
+        let download = self.enter(metainfo, file, peers).await?;
+        let failed = |error: anyhow::Error| Failure::new(Code::EIO, printable(&error));
+        download.torrent.wait_until_initialized().await.map_err(failed)?;
+        self.take_stock(&download)?;
+        self.select(download.torrent.info_hash()).await;
+        Ok(download)
+    }
+
+    /// The first one adds the torrent to the session. Never waits while it is in the table and has no guard.
+    async fn enter(
+        &self,
+        metainfo: Arc<Metainfo>,
+        file: usize,
+        mut peers: Vec<SocketAddr>,
+    ) -> Attempt<Download> {
+        let (inner, hash) = (&self.0, metainfo.hash);
+        let mut open = inner.open.lock().await;
+        let others = open.get(&hash).into_iter().flat_map(|swarm| swarm.files.keys().copied());
+        let bytes =
+            others.filter(|other| *other != file).chain([file]).map(|file| metainfo.footprint(file)).sum();
+        inner.disk.promise(hash, metainfo.total.min(bytes))?;
+        let swarm = match open.entry(hash) {
+            Entry::Occupied(swarm) => swarm.into_mut(),
+            Entry::Vacant(place) => {
+                peers.extend(&metainfo.seen);
+                let begun = self.begin(metainfo, file, peers).await;
+                place.insert(begun.inspect_err(|_| inner.disk.release(hash))?)
+            }
+        };
+        *swarm.files.entry(file).or_default() += 1;
+        Ok(Download {
+            swarms: self.clone(),
+            torrent: swarm.torrent.clone(),
+            store: swarm.store.clone(),
+            start: swarm.metainfo.files[file].range.start,
+            file,
+        })
+    }
+
+    async fn begin(&self, metainfo: Arc<Metainfo>, file: usize, peers: Vec<SocketAddr>) -> Attempt<Swarm> {
+        let folder = self.0.config.folder.as_deref();
+        let store = Arc::new(block_in_place(|| Store::open(folder, &metainfo))?);
+        let options = AddTorrentOptions {
+            only_files: Some(vec![file]),
+            overwrite: true, // what is there is verified
+            output_folder: Some(String::new()),
+            storage_factory: Some(Storage::of(&store)),
+            initial_peers: Some(peers),
+            trackers: Some(metainfo.trackers.clone()),
+            ..AddTorrentOptions::default()
+        };
+        let added = self.add(AddTorrent::from_bytes(metainfo.to_torrent()), options).await?;
+        let torrent = added.map(AddTorrentResponse::into_handle);
+        match torrent {
+            Ok(Some(torrent)) => Ok(Swarm { metainfo, store, torrent, files: BTreeMap::new() }),
+            Ok(None) => Err(Failure::new(Code::EIO, "librqbit listed a torrent that it was to add")),
+            Err(error) => Err(Failure::new(Code::EIO, printable(&error))),
+        }
+    }
+
+    /// In a task of its own, so that metadata at which librqbit panics is a refusal.
+    async fn add(
+        &self,
+        what: AddTorrent<'static>,
+        options: AddTorrentOptions,
+    ) -> Attempt<anyhow::Result<AddTorrentResponse>> {
+        let session = self.0.session.clone();
+        let mut task = JoinSet::new();
+        task.spawn(async move { session.add_torrent(what, Some(options)).await });
+        match task.join_next().await {
+            Some(Ok(added)) => Ok(added),
+            _ => Err(broken(format_args!("librqbit panicked"))),
+        }
+    }
+
+    /// Tells the store which of the kept pieces are right.
+    fn take_stock(&self, download: &Download) -> Attempt<()> {
+        let api = Api::new(self.0.session.clone(), None);
+        let hash = TorrentIdOrHash::Hash(download.torrent.info_hash());
+        let (verified, count) = api
+            .api_dump_haves(hash)
+            .map_err(|error| Failure::new(Code::EIO, Printable(&error.to_string()).to_string()))?;
+        for piece in verified.iter_ones().take_while(|piece| *piece < count as usize) {
+            download.store.set_verified(piece as u64);
+        }
+        Ok(())
+    }
+
+    /// Says which files librqbit should fetch.
+    async fn select(&self, hash: Id20) {
+        if let Some(swarm) = self.0.open.lock().await.get(&hash) {
+            let files = swarm.files.keys().copied().collect();
+            // It is refused while kept pieces are being verified: whoever waits for that selects then.
+            let _ = self.0.session.update_only_files(&swarm.torrent, &files).await;
+        }
+    }
+
+    /// A file is closed.
+    async fn leave(&self, hash: Id20, file: usize) {
+        let mut open = self.0.open.lock().await;
+        let Some(swarm) = open.get_mut(&hash) else { return };
+        if let Some(count @ 2..) = swarm.files.get_mut(&file) {
+            *count -= 1;
+            return;
+        }
+        swarm.files.remove(&file);
+        if !swarm.files.is_empty() {
+            drop(open);
+            return self.select(hash).await;
+        }
+        open.remove(&hash);
+        if let Err(error) = self.0.session.delete(TorrentIdOrHash::Hash(hash), false).await {
+            self.0.host.log(Level::Warning, &format!("leave a torrent: {error:#}"));
+        }
+        self.0.disk.release(hash);
+    }
+
+    /// The addresses of the setting `peers`.
+    async fn known_peers(&self) -> Vec<SocketAddr> {
+        let mut found = Vec::new();
+        for peer in &self.0.config.peers {
+            match lookup_host(peer).await {
+                Ok(addresses) => found.extend(addresses),
+                Err(error) => self.0.host.log(Level::Warning, &format!("look up the peer {peer}: {error}")),
+            }
+        }
+        found
+    }
+}
+
+/// A file that is being fetched, until this is dropped.
+pub struct Download {
+    swarms: Swarms,
+    torrent: Arc<ManagedTorrent>,
+    store: Arc<Store>,
+    /// Where the file begins in the torrent.
+    start: u64,
+    file: usize,
+}
+
+impl Download {
+    /// Reads verified bytes from an offset; `None`: the first is not there yet. Nothing of `buf` lies beyond the file's end.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn read(&self, buf: &mut [u8], offset: u64) -> Attempt<Option<usize>> {
+        self.store.read(buf, self.start + offset)
+    }
+
+    /// The number of the piece that has an offset.
+    pub fn piece_of(&self, offset: u64) -> u64 {
+        self.store.piece_of(self.start + offset)
+    }
+
+    /// Has the pieces behind an offset fetched before all others, until the urge is dropped.
+    ///
+    /// # Errors
+    /// EIO: the torrent broke.
+    pub async fn urge(&self, offset: u64) -> Attempt<Urge> {
+        let stream = self.torrent.clone().stream(self.file).await;
+        let stream = stream.map_err(|error| Failure::new(Code::EIO, printable(&error)))?;
+        let mut urge = Urge(Box::pin(stream));
+        urge.move_to(offset);
+        Ok(urge)
+    }
+
+    /// Waits until the piece that has an offset is there.
+    ///
+    /// # Errors
+    /// As [`Store::arrival`].
+    pub async fn arrival(&self, offset: u64, stall: Duration) -> Attempt<()> {
+        let arrived = self.store.arrival(self.piece_of(offset), stall).await;
+        arrived.map_err(|failure| match failure.code {
+            Code::ETIMEDOUT => failure.followed_by(format_args!(": {}", self.peers())),
+            _ => failure,
+        })
+    }
+
+    /// How it stands with the peers.
+    pub fn peers(&self) -> Peers {
+        let stats = self.torrent.live().map(|live| live.stats_snapshot().peer_stats);
+        stats.map_or(Peers::default(), |stats| Peers {
+            known: stats.seen,
+            connected: stats.live,
+            seeds: stats.live_seeders,
+        })
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        let (swarms, hash, file) = (self.swarms.clone(), self.torrent.info_hash(), self.file);
+        // If the instance ends, nothing is left to leave.
+        self.swarms.0.runtime.handle().spawn(async move { swarms.leave(hash, file).await });
+    }
+}
+
+/// Has some pieces of a file fetched before all others.
+pub struct Urge(Pin<Box<dyn AsyncSeek + Send + Sync>>);
+
+impl Urge {
+    /// From now on those behind this offset.
+    pub fn move_to(&mut self, offset: u64) {
+        // Beyond the end there is nothing to fetch.
+        let _ = self.0.as_mut().start_seek(SeekFrom::Start(offset));
+    }
+}
+
+/// How many peers a torrent has. `Display` is for a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peers {
+    known: u32,
+    /// Those that are connected now.
+    pub connected: u32,
+    seeds: u32,
+}
+
+impl fmt::Display for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peers { known: 0, connected: 0, .. } => f.write_str("no peers known"),
+            Peers { known, connected: 0, .. } => write!(f, "none of {known} known peers connected"),
+            Peers { connected, seeds, .. } => {
+                write!(f, "{connected} peers connected, {seeds} with everything")
+            }
+        }
+    }
+}
+
+fn printable(error: &anyhow::Error) -> String {
+    Printable(&format!("{error:#}")).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_read_as_a_line() {
+        let peers = |known, connected, seeds| Peers { known, connected, seeds }.to_string();
+        assert_eq!(peers(0, 0, 0), "no peers known");
+        assert_eq!(peers(3, 0, 0), "none of 3 known peers connected");
+        assert_eq!(peers(3, 2, 1), "2 peers connected, 1 with everything");
+    }
+}
