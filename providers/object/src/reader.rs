@@ -13,6 +13,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 use std::io::SeekFrom;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use vfs_core::{Capabilities, Code, Context, Error, File, Result, Stat};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_runtime::Runtime;
@@ -30,7 +31,7 @@ pub struct Reader {
     /// For positional reads that go on where another one ended: one of them at a time.
     along: Mutex<Ahead>,
     /// Where the last positional read ended.
-    ended: Mutex<u64>,
+    ended: AtomicU64,
     tuning: Tuning,
     /// Whoever opened it will read here and there.
     is_random: bool,
@@ -50,7 +51,8 @@ impl Reader {
         tuning: Tuning,
         is_random: bool,
     ) -> Attempt<Reader> {
-        let first = if is_random { 0 } else { FIRST };
+        // Of what is read here and there, little tells all that there is to know.
+        let first = if is_random { EXACT_MIN as u64 } else { FIRST };
         let (object, first) = Object::open(store, path, first, context, runtime)?;
         let (object, first) = (Arc::new(object), Arc::new(first));
         let ahead = || Ahead::new(&object, &first, tuning);
@@ -58,7 +60,7 @@ impl Reader {
             position: 0,
             ahead: ahead(),
             along: Mutex::new(ahead()),
-            ended: Mutex::new(0),
+            ended: AtomicU64::new(0),
             shown: shown.to_owned(),
             tuning,
             is_random,
@@ -72,15 +74,14 @@ impl Reader {
 
     /// Reads at an offset within the object, with the ranges that are read ahead if it goes on where another read ended.
     fn positional(&self, buf: &mut [u8], offset: u64) -> Attempt<usize> {
-        let goes_on =
-            std::mem::replace(&mut *self.ended.lock(), offset.saturating_add(buf.len() as u64)) == offset;
+        let goes_on = self.ended.swap(offset.saturating_add(buf.len() as u64), Ordering::Relaxed) == offset;
         if goes_on
             && !self.is_random
             && let Some(mut along) = self.along.try_lock()
         {
             along.go_to(offset);
             let count = along.read(buf)?;
-            *self.ended.lock() = offset + count as u64;
+            self.ended.store(offset + count as u64, Ordering::Relaxed);
             return Ok(count);
         }
         self.exactly(buf, offset)
@@ -132,7 +133,7 @@ impl File for Reader {
             SeekFrom::End(offset) => self.object.size.checked_add_signed(offset),
         };
         let position = position.filter(|position| i64::try_from(*position).is_ok()).ok_or_else(|| {
-            Error::new(Code::EINVAL, format!("seek {}: {to:?} is not a position in a file", self.shown))
+            Error::new(Code::EINVAL, format!("seek {}: not a position in a file: {to:?}", self.shown))
         })?;
         self.position = position;
         Ok(position)

@@ -41,7 +41,7 @@ struct Source {
 }
 
 impl Object {
-    /// Opens an object by asking for its first bytes, `first` of them, and returns those too. With 0 it asks for none.
+    /// Opens an object by asking for its first bytes, `first` of them, and returns those too.
     ///
     /// # Errors
     /// ENOENT, EACCES and the like: the store's. EPROTO: it has no tag to tell it by.
@@ -103,8 +103,7 @@ pub fn patient<'a>(context: &'a Context, what: &'a str) -> Waiting<'a> {
 
 /// Asks for the first bytes of an object.
 async fn begin(store: Arc<dyn Store>, path: Path, first: u64) -> Attempt<GetResult> {
-    let range = Some(GetRange::Bounded(0..first)).filter(|_| first > 0);
-    let options = GetOptions { head: range.is_none(), range, ..GetOptions::default() };
+    let options = GetOptions { range: Some(GetRange::Bounded(0..first)), ..GetOptions::default() };
     match store.get_opts(&path, options).await {
         // Of an empty object there is no range.
         Err(error) if failure::status(&error) == Some(416) => {

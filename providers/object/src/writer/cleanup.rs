@@ -5,22 +5,12 @@ use parking_lot::Mutex;
 use std::future::Future;
 use std::sync::Arc;
 use zvfs_net::failure::Attempt;
-use zvfs_runtime::Runtime;
 
 /// The clean-ups of an instance. Clones are the same.
 #[derive(Clone, Default)]
 pub struct Cleanups(Arc<Mutex<Vec<Started<()>>>>);
 
 impl Cleanups {
-    /// Starts one.
-    pub fn start(
-        &self,
-        runtime: &Runtime,
-        work: impl Future<Output = Attempt<()>> + Send + 'static,
-    ) -> Started<()> {
-        Started::new(runtime, work)
-    }
-
     /// Lets one go on by itself.
     pub fn keep(&self, cleanup: Started<()>) {
         let mut running = self.0.lock();

@@ -1,7 +1,9 @@
 //! Answers to reads that break off, lie, or are of another object.
 
 use crate::common::*;
-use std::sync::atomic::AtomicUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use vfs_core::{Code, OpenFlags};
 use zvfs_http_servers::{After, Answer, Body, FaultServer, Object};
 
@@ -159,4 +161,61 @@ fn a_short_read_costs_little_and_sequential_reads_few_requests() {
 fn an_empty_object_has_no_bytes() {
     let server = spoiling(Object::new(0), |_, answer| answer);
     is_whole(fetch(&quick(&server)), 0);
+}
+
+/// How many requests a server has at once, at most.
+#[derive(Default)]
+struct AtOnce {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl AtOnce {
+    fn count<T>(&self, work: impl FnOnce() -> T) -> T {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(now, Ordering::Relaxed);
+        let done = work();
+        self.now.fetch_sub(1, Ordering::Relaxed);
+        done
+    }
+}
+
+#[test]
+fn no_more_ranges_and_parts_are_under_way_than_may_be() {
+    let at_once = Arc::new(AtOnce::default());
+    let counted = at_once.clone();
+    let server = FaultServer::http(move |request, peer| {
+        counted.count(|| {
+            // Long enough for others to come.
+            peer.pause(Duration::from_millis(20))?;
+            peer.body(request)?;
+            match request.method.as_str() {
+                "GET" => peer.send(&Object::new(60 << 20).answer(request)),
+                _ => peer.send(&Step::of(request).answer()),
+            }
+        })
+    });
+    let registry = registry(&server.url(""), r#"part-size = "5m", parallel = 3"#);
+    is_whole(fetch(&registry), 60 << 20);
+    assert_eq!(at_once.most.swap(0, Ordering::Relaxed), 3);
+    upload(&registry, UPLOAD, 60 << 20).unwrap();
+    assert_eq!(at_once.most.load(Ordering::Relaxed), 3);
+}
+
+/// What is fetched ahead of a reader that stands still has an end.
+#[test]
+fn a_reader_that_stands_still_holds_a_bounded_part_of_the_object() {
+    let server = spoiling(Object::new(1 << 30), |_, answer| answer);
+    let registry = registry(&server.url(""), r#"part-size = "5m", parallel = 2"#);
+    let mut file = open(&registry, READ).unwrap();
+    let mut buf = vec![0; 20 << 20];
+    let mut done = 0;
+    while done < buf.len() {
+        done += file.read(&mut buf[done..]).unwrap();
+    }
+    let asked = |request: &zvfs_http_servers::Request| {
+        request.range().and_then(|(first, last)| Some(last? + 1 - first))
+    };
+    let total: u64 = server.requests().iter().filter_map(asked).sum();
+    assert!(total - done as u64 <= 3 * (5 << 20), "{total} bytes were asked for, {done} read");
 }
