@@ -155,7 +155,7 @@ impl Config {
         Ok(Config {
             kind,
             endpoint: settings.text("endpoint").map(endpoint).transpose()?,
-            region: settings.text("region").unwrap_or_default().to_owned(),
+            region: settings.text("region").map(region).transpose()?.unwrap_or_default(),
             addressing: settings.text("addressing").and_then(Addressing::of_name).unwrap_or(Addressing::Auto),
             credentials: Credentials::new(kind, settings)?,
             policy: Policy::new(settings)?,
@@ -189,6 +189,15 @@ impl Tuning {
 /// An integer; the schema bounds it.
 fn number(settings: &Settings, name: &str) -> Option<usize> {
     settings.integer(name).and_then(|number| usize::try_from(number).ok())
+}
+
+/// A region, which becomes part of a host and of a field.
+fn region(text: &str) -> Result<String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    match !text.is_empty() && text.bytes().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err(Error::new(Code::EINVAL, "setting `region` must be letters, digits, `-` and `_`")),
+    }
 }
 
 /// The URL of a store. It may hold what nobody is to see, so it is not repeated.
@@ -244,6 +253,7 @@ mod tests {
             ("endpoint", "https://u:s3cret@h"),
             ("endpoint", "https://h/?sig=s3cret"),
             ("addressing", "dns"),
+            ("region", "eu/west"),
             ("part-size", "4m"),
             ("parallel", "0"),
             ("stall-timeout", "0s"),
