@@ -3,6 +3,8 @@
 
 #[path = "../../netpipe/tests/fuzz/targets.rs"]
 mod netpipe_targets;
+#[path = "../../providers/nats/tests/fuzz/targets.rs"]
+mod nats_targets;
 #[path = "../../vfs-core/tests/fuzz.rs"]
 mod vfs_core_targets;
 
@@ -12,8 +14,9 @@ use std::sync::LazyLock;
 type Target = fn(&[u8]) -> bool;
 
 /// The folder of each crate, and its targets.
-const CRATES: [(&str, &[(&str, Target)]); 3] = [
+const CRATES: [(&str, &[(&str, Target)]); 4] = [
     ("netpipe", netpipe_targets::TARGETS),
+    ("providers/nats", nats_targets::TARGETS),
     ("vfs-core", vfs_core_targets::TARGETS),
     ("zvm", zvm::fuzz::TARGETS),
 ];

@@ -1,8 +1,8 @@
 //! How a reader comes by its pipe's name: a name has one reader at a time.
 //!
 //! Where names are kept, the first to write itself down has the name. A holder that is not there any more, because its process was
-//! killed, does not answer for as long as a lost peer may be silent; then it is succeeded. Where names are not kept, whoever
-//! nobody contradicts has the name.
+//! killed, does not answer for as long as a lost peer may be silent, or is not connected to any server for an eighth of that; then it
+//! is succeeded. Where names are not kept, whoever nobody contradicts has the name.
 
 use crate::end::{Answer, Timing, Wish};
 use std::time::{Duration, Instant};
@@ -45,11 +45,13 @@ enum State {
     Over,
 }
 
-/// Another that has the name: what it wrote last, and for how long it has been asked in vain.
+/// Another that has the name: what it wrote last, for how long it has been asked in vain, and for how much of that the server said
+/// that nobody listens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Holder {
     revision: Option<u64>,
     silence: Duration,
+    absence: Duration,
 }
 
 impl Claim {
@@ -79,8 +81,8 @@ impl Claim {
             (State::Claiming(known), Answer::Taken { revision }) => {
                 // Whoever writes is there, though its answers may be lost.
                 let is_same = known.revision == Some(revision);
-                let silence = if is_same { known.silence } else { Duration::ZERO };
-                let holder = Holder { revision: Some(revision), silence };
+                let holder =
+                    if is_same { known } else { Holder { revision: Some(revision), ..Holder::default() } };
                 self.refusal = Some("the name has a reader that does not answer".to_owned());
                 self.ask = true;
                 self.state = State::Asking { again: now + AGAIN, holder };
@@ -123,8 +125,11 @@ impl Claim {
         }
     }
 
-    /// Nobody listens to the name; true: it is this reader's from now on.
+    /// The server says that nobody listens to the name; true: it is this reader's from now on.
     pub fn uncontradicted(&mut self) -> bool {
+        if let State::Asking { holder, .. } = &mut self.state {
+            holder.absence += AGAIN;
+        }
         matches!(self.state, State::Contesting { .. }) && self.hold(None)
     }
 
@@ -144,7 +149,9 @@ impl Claim {
         match self.state {
             State::Asking { again, holder } if now >= again => {
                 let holder = Holder { silence: holder.silence + AGAIN, ..holder };
-                let over = holder.revision.filter(|_| holder.silence >= self.timing.peer_timeout);
+                let is_gone =
+                    holder.silence >= self.timing.peer_timeout || holder.absence >= self.timing.interval();
+                let over = holder.revision.filter(|_| is_gone);
                 self.wish = Some(Wish::Claim { over });
                 self.state = State::Claiming(holder);
             }
@@ -166,12 +173,14 @@ impl Claim {
         false
     }
 
-    /// Gives the name back, also one whose claim is on its way.
-    pub fn release(&mut self) {
-        if matches!(self.state, State::Held { renew: Some(_) } | State::Claiming(_)) {
+    /// Gives the name back, also one whose claim is on its way; false: there is nothing to give.
+    pub fn release(&mut self) -> bool {
+        let is_kept = matches!(self.state, State::Held { renew: Some(_) } | State::Claiming(_));
+        if is_kept {
             self.wish = Some(Wish::Release);
         }
         self.state = State::Over;
+        is_kept
     }
 
     /// Whether the holder is to be asked now.
@@ -215,7 +224,7 @@ mod tests {
         assert_eq!(claim.answered(now, Answer::Claimed), Ok(true));
         assert_eq!(next_attempt(&mut claim, &mut now), Wish::Renew);
         assert_eq!(claim.answered(now, Answer::Claimed), Ok(false));
-        claim.release();
+        assert!(claim.release());
         assert_eq!((claim.wish(), claim.is_held()), (Some(Wish::Release), false));
     }
 
@@ -240,6 +249,20 @@ mod tests {
         }
         assert!(now - start >= TIMING.peer_timeout, "{:?}", now - start);
         assert_eq!(claim.answered(now, Answer::Claimed), Ok(true));
+    }
+
+    #[test]
+    fn a_holder_whose_connection_is_gone_is_succeeded_soon() {
+        let (mut claim, start) = begun();
+        let mut now = start;
+        loop {
+            claim.answered(now, TAKEN).unwrap();
+            assert!(!claim.uncontradicted());
+            if next_attempt(&mut claim, &mut now) == (Wish::Claim { over: Some(7) }) {
+                break;
+            }
+        }
+        assert!(now - start >= TIMING.interval() && now - start < TIMING.interval() * 2, "{:?}", now - start);
     }
 
     #[test]
@@ -272,7 +295,7 @@ mod tests {
         let (mut claim, now) = begun();
         claim.answered(now, Answer::Claimed).unwrap();
         assert_eq!(claim.answered(now, TAKEN).unwrap_err().code, Code::ECONNRESET);
-        claim.release();
+        assert!(!claim.release());
         assert_eq!(claim.wish(), None);
     }
 }

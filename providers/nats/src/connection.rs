@@ -9,7 +9,7 @@ use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, 
 use rustix::io::Errno;
 use std::error::Error as _;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 use vfs_core::{Code, Error};
@@ -73,7 +73,15 @@ impl Connection {
         }
         let names = match config.replicas {
             Some(replicas) => {
-                Names::kept(&client, &format!("{}-names", config.prefix), replicas, instance).await?
+                let bucket = format!("{}-names", config.prefix);
+                // A cluster in the middle of a fail-over answers again in a while.
+                let until = Instant::now() + config.peer_timeout;
+                loop {
+                    match Names::kept(&client, &bucket, replicas, instance).await {
+                        Err(failure) if failure.code == Code::ETIMEDOUT && Instant::now() < until => {}
+                        outcome => break outcome?,
+                    }
+                }
             }
             None => Names::unkept(instance),
         };

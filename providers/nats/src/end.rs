@@ -144,6 +144,8 @@ pub enum Answer {
     Unkept,
     /// [`Wish::Claim`], [`Wish::Renew`]: no answer came, or none that helps.
     Unknown(String),
+    /// [`Wish::Release`].
+    Released,
     /// [`Wish::LookForDiscard`].
     Discarded(bool),
 }

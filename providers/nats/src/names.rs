@@ -125,7 +125,7 @@ impl Names {
                     // It is forgotten in the end if this is lost.
                     let _ = store.delete_expect_revision(&name, Some(revision)).await;
                 }
-                None
+                Some(Answer::Released)
             }
             Wish::LookForDiscard => {
                 let found = store.entry(&note).await.ok().flatten();

@@ -4,14 +4,18 @@ use crate::caller::Caller;
 use crate::end::End;
 use async_nats::Subject;
 use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::fmt;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 use vfs_core::Result;
 use zvfs_net::signal::Signal;
+
+/// What a close gives to the last words: far longer than they take where the server is there, far less than anybody notices.
+const CLOSING: Duration = Duration::from_millis(50);
 
 /// What a file tells the service.
 #[derive(Debug)]
@@ -78,8 +82,14 @@ impl<E: End> Pipe<E> {
     }
 
     /// The file was closed: from now on, and not only when the service looks, nobody meets this end.
-    pub fn close(&self) {
+    ///
+    /// A process may end right after its last close, and with it the service. So a moment is given to what is said last.
+    pub fn close(&self, has_taken_leave: impl Fn(&E) -> bool) {
         self.change(|end| end.close(Instant::now()));
+        self.settle(CLOSING, has_taken_leave, |fd, left| {
+            let left = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
+            poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&left)).is_ok()
+        });
     }
 
     /// The service is there as long as its pipes are, or has told them that it is not.
@@ -110,6 +120,30 @@ impl<E: End> Pipe<E> {
                 }
             }
             caller.wait(self.signal.as_fd(), doing, || self.look(&object))?;
+            self.signal.clear();
+        }
+    }
+
+    /// Waits until something is so, if it becomes so in time: `wait` waits for a descriptor, and says whether to go on.
+    pub fn settle(
+        &self,
+        limit: Duration,
+        is_so: impl Fn(&E) -> bool,
+        wait: impl Fn(BorrowedFd<'_>, Duration) -> bool,
+    ) {
+        let until = Instant::now() + limit;
+        loop {
+            {
+                let mut shared = self.shared.lock();
+                shared.awaited = !is_so(&shared.end);
+                if !shared.awaited {
+                    return;
+                }
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || !wait(self.signal.as_fd(), left) {
+                return;
+            }
             self.signal.clear();
         }
     }

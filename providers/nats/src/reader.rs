@@ -5,19 +5,35 @@ use crate::inflow::Flow;
 use crate::pipe::Pipe;
 use crate::reader_end::ReaderEnd;
 use std::sync::Arc;
-use std::time::Instant;
-use vfs_core::{Capabilities, File, Result};
+use std::time::{Duration, Instant};
+use vfs_core::{Capabilities, Events, File, Result};
+
+/// For the writers to acknowledge that all was taken.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// An open reader.
 pub struct Reader {
     pipe: Arc<Pipe<ReaderEnd>>,
     caller: Caller,
+    at_end: bool,
 }
 
 impl Reader {
     /// Begins with a pipe that the service knows.
     pub fn new(pipe: Arc<Pipe<ReaderEnd>>, caller: Caller) -> Reader {
-        Reader { pipe, caller }
+        Reader { pipe, caller, at_end: false }
+    }
+}
+
+impl Reader {
+    /// At the end: a process may end when it has read that. So its writers' commits come first, unless they take longer than a moment.
+    fn take_leave(&mut self) {
+        if !std::mem::replace(&mut self.at_end, true) {
+            let context = &self.caller.context;
+            self.pipe.settle(LEAVE, ReaderEnd::has_taken_leave, |fd, left| {
+                context.wait(Some(fd), Events::READ, Some(left)).is_ok()
+            });
+        }
     }
 }
 
@@ -50,13 +66,16 @@ impl File for Reader {
         match flow {
             Flow::Bytes(count) => Ok(count),
             Flow::Broken(failure) => Err(failure.error("read", &self.caller.shown)),
-            Flow::End | Flow::Nothing => Ok(0),
+            Flow::End | Flow::Nothing => {
+                self.take_leave();
+                Ok(0)
+            }
         }
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.pipe.close();
+        self.pipe.close(ReaderEnd::has_taken_leave);
     }
 }

@@ -33,6 +33,8 @@ pub struct ReaderEnd {
     state: State,
     answers: VecDeque<Transmit>,
     wishes: VecDeque<Wish>,
+    /// The name is being given back.
+    releasing: bool,
     closed: bool,
 }
 
@@ -58,6 +60,7 @@ impl ReaderEnd {
             state: State::Open,
             answers: VecDeque::new(),
             wishes: VecDeque::new(),
+            releasing: false,
             closed: false,
         }
     }
@@ -70,6 +73,12 @@ impl ReaderEnd {
     /// Why it is not.
     pub fn refusal(&self) -> Option<String> {
         self.claim.refusal()
+    }
+
+    /// Whether every writer has acknowledged this side's last word, and the name is given back: nobody would miss this process.
+    pub fn has_taken_leave(&self) -> bool {
+        let nobody_waits = self.inflows.is_empty() && self.answers.is_empty();
+        nobody_waits && !self.releasing && self.wishes.is_empty()
     }
 
     /// Whether a writer is there.
@@ -149,7 +158,7 @@ impl ReaderEnd {
         if self.claim.is_held() {
             self.wishes.push_back(Wish::Leave);
         }
-        self.claim.release();
+        self.releasing |= self.claim.release();
     }
 
     /// A writer asks to be let in.
@@ -238,6 +247,7 @@ impl End for ReaderEnd {
                 self.answer(Transmit::new(To::Writers, &Frame::Here));
                 self.wishes.push_back(Wish::LookForDiscard);
             }
+            Answer::Released => self.releasing = false,
             Answer::Discarded(true) if self.state == State::Open => {
                 let text = "the writer discarded the pipe before its reader came";
                 self.broken(now, Failure::new(Code::ECONNRESET, text));
@@ -303,6 +313,6 @@ impl End for ReaderEnd {
     }
 
     fn is_settled(&self) -> bool {
-        self.closed && self.inflows.is_empty() && self.answers.is_empty() && self.wishes.is_empty()
+        self.closed && self.has_taken_leave()
     }
 }

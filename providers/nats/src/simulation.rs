@@ -152,7 +152,7 @@ impl World {
             Wish::LookForDiscard => Answer::Discarded(std::mem::take(&mut self.noted)),
             Wish::NoteDiscard => return self.noted = true,
             Wish::ForgetDiscard => return self.noted = false,
-            Wish::Release => return,
+            Wish::Release => Answer::Released,
         };
         self.flying.push((self.now, number, Flying::Answer(answer)));
     }

@@ -94,6 +94,6 @@ impl File for Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.pipe.close();
+        self.pipe.close(WriterEnd::has_taken_leave);
     }
 }

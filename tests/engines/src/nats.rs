@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use zvfs_http_servers::Process;
-use zvfs_test_support::{find, free_port, have, skip};
+use zvfs_test_support::{eventually, find, free_port, have, skip};
 
 /// Longer than any takes to start on a busy machine.
 const BOUND: Duration = Duration::from_secs(120);
@@ -24,6 +24,8 @@ pub struct NatsServer {
     port: u16,
     monitor: u16,
     folder: TempDir,
+    /// The network namespace that it runs in, and its address there.
+    place: Option<(String, String)>,
     // Ends before its folder goes.
     process: Option<Process>,
 }
@@ -52,31 +54,40 @@ impl NatsServer {
     /// Three of Debian's that are one cluster with JetStream. `None`: the machine has none, which was said.
     pub fn cluster() -> Option<[NatsServer; 3]> {
         have(&["nats-server"]).then(|| {
-            let program = find("nats-server").unwrap();
-            let routes = [free_port(), free_port(), free_port()];
-            let list = routes.map(|port| format!("nats://127.0.0.1:{port}")).join(", ");
-            let servers = routes.map(|route| {
-                prepare(
-                    &program,
-                    &format!(
-                        "jetstream {{ store_dir: '$FOLDER/js' }}\n\
-                         cluster {{ name: zvfs, listen: '127.0.0.1:{route}', routes: [{list}], no_advertise: true }}"
-                    ),
-                )
-            });
-            // Each is healthy only when the three are one.
-            let mut servers = servers;
-            servers.iter_mut().for_each(NatsServer::launch);
+            let mut servers = three([None, None, None]);
             for server in &mut servers {
+                // Only when the three are one.
                 assert!(server.is_healthy(), "a NATS server of a cluster does not become healthy");
             }
             servers
         })
     }
 
+    /// The same in three network namespaces, at these addresses.
+    pub fn cluster_on(places: [(&str, &str); 3]) -> Option<[NatsServer; 3]> {
+        have(&["nats-server", "ip"]).then(|| {
+            let servers = three(places.map(|(name, address)| Some((name.to_owned(), address.to_owned()))));
+            // Nobody reaches their monitors from here.
+            eventually("three NATS servers are one cluster", || {
+                let logs = servers.each_ref().map(NatsServer::log);
+                logs.iter().all(|log| log.contains("Server is ready"))
+                    && logs.iter().any(|log| log.contains("new metadata leader"))
+            });
+            servers
+        })
+    }
+
     /// `host:port`.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.host(), self.port)
+    }
+
+    fn host(&self) -> &str {
+        self.place.as_ref().map_or("127.0.0.1", |(_, address)| address)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     /// How many clients it has dropped because they took their messages too slowly.
@@ -114,11 +125,25 @@ impl NatsServer {
         assert!(self.is_healthy(), "a NATS server does not come back");
     }
 
+    fn configure(&self, configuration: &str) {
+        let (host, folder) = (self.host(), self.folder.path());
+        let configuration = configuration.replace("$FOLDER", folder.to_str().unwrap());
+        let text = format!(
+            "server_name: 'zvfs-{}-{}'\nlisten: '{host}:{}'\nhttp: '127.0.0.1:{}'\n{configuration}\n",
+            host, self.port, self.port, self.monitor
+        );
+        fs::write(folder.join("nats.conf"), text).unwrap();
+    }
+
     fn launch(&mut self) {
         let configuration = self.folder.path().join("nats.conf");
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
         let arguments = ["-c", configuration.to_str().unwrap()];
         let program = self.program.to_str().unwrap();
+        let (program, arguments) = match &self.place {
+            None => (program, arguments.to_vec()),
+            Some((name, _)) => ("ip", [&["netns", "exec", name, program], &arguments[..]].concat()),
+        };
         let process = Process::start(program, &arguments, |command| {
             command.stdout(Stdio::null()).stderr(log);
         });
@@ -148,7 +173,8 @@ impl Drop for NatsServer {
 
 fn start(program: &Path, configuration: &str) -> NatsServer {
     for _ in 0..ATTEMPTS {
-        let mut server = prepare(program, configuration);
+        let mut server = prepare(program, None);
+        server.configure(configuration);
         server.launch();
         if server.is_healthy() {
             return server;
@@ -157,16 +183,31 @@ fn start(program: &Path, configuration: &str) -> NatsServer {
     panic!("{} does not start", program.display());
 }
 
-fn prepare(program: &Path, configuration: &str) -> NatsServer {
-    let folder = TempDir::new().unwrap();
-    let (port, monitor) = (free_port(), free_port());
-    let place = folder.path().to_str().unwrap();
-    let configuration = configuration.replace("$FOLDER", place);
-    let text = format!(
-        "server_name: 'zvfs-{port}'\nlisten: '127.0.0.1:{port}'\nhttp: '127.0.0.1:{monitor}'\n{configuration}\n"
-    );
-    fs::write(folder.path().join("nats.conf"), text).unwrap();
-    NatsServer { program: program.to_owned(), port, monitor, folder, process: None }
+/// Three that know each other, started.
+fn three(places: [Option<(String, String)>; 3]) -> [NatsServer; 3] {
+    let program = find("nats-server").unwrap();
+    let mut servers = places.map(|place| prepare(&program, place));
+    let routes = servers.each_ref().map(|server| format!("{}:{}", server.host(), free_port()));
+    let list = routes.each_ref().map(|route| format!("nats://{route}")).join(", ");
+    for (server, route) in servers.iter_mut().zip(routes) {
+        server.configure(&format!(
+            "jetstream {{ store_dir: '$FOLDER/js' }}\n\
+             cluster {{ name: zvfs, listen: '{route}', routes: [{list}], no_advertise: true }}"
+        ));
+        server.launch();
+    }
+    servers
+}
+
+fn prepare(program: &Path, place: Option<(String, String)>) -> NatsServer {
+    NatsServer {
+        program: program.to_owned(),
+        port: free_port(),
+        monitor: free_port(),
+        folder: TempDir::new().unwrap(),
+        place,
+        process: None,
+    }
 }
 
 fn ask(monitor: u16, path: &str) -> Option<String> {

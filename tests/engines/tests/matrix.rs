@@ -14,7 +14,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use support::{Folder, Started, bare, run, under};
-use zvfs_engines::S3;
+use zvfs_engines::{NatsServer, S3};
 use zvfs_http_servers::{Server, pattern};
 use zvfs_test_support::eventually;
 
@@ -78,6 +78,12 @@ fn over_tcp(folder: &Folder) -> Pipes {
     Pipes { name: "tcp", section, scheme: "netpipe", _server: Box::new(broker) }
 }
 
+fn over_nats() -> Option<Pipes> {
+    let server = NatsServer::debian()?;
+    let section = format!("[provider.nats]\nsettings = {{ servers = [{:?}] }}", server.address());
+    Some(Pipes { name: "nats", section, scheme: "nats", _server: Box::new(server) })
+}
+
 /// All of them, and an operator's file that allows them.
 struct World {
     folder: Folder,
@@ -90,7 +96,7 @@ impl World {
     fn new() -> World {
         let folder = Folder::new();
         let stores: Vec<Store> = [Some(files(&folder)), http(), s3()].into_iter().flatten().collect();
-        let pipes = vec![over_tcp(&folder)];
+        let pipes: Vec<Pipes> = [Some(over_tcp(&folder)), over_nats()].into_iter().flatten().collect();
         let sections: Vec<&str> = stores
             .iter()
             .map(|store| store.section.as_str())
