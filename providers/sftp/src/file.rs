@@ -1,8 +1,9 @@
 //! An open file: one position, which reading moves through what was requested ahead, and writing through what is on its way.
 
 use crate::caller::Caller;
+mod ending;
+
 use crate::calls::Handle;
-use crate::failure::of_writing;
 use crate::packet::Attributes;
 use crate::pool::Pool;
 use crate::settings::Tuning;
@@ -11,11 +12,11 @@ use crate::store::{Store, room};
 use crate::target::Target;
 use crate::upload::Upload;
 use bytes::{Buf, Bytes};
+use ending::Ending;
 use parking_lot::{Mutex, MutexGuard};
 use std::io::SeekFrom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::watch;
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, OpenFlags, Result, Stat};
 use zvfs_net::failure::{Attempt, Failure};
 
@@ -48,13 +49,9 @@ pub struct Remote {
     store: Option<Mutex<Store>>,
     /// Where the content ends, as far as it was written here: what a hidden file must have.
     extent: AtomicU64,
-    upload: Option<Upload>,
-    commit: Option<Commit>,
+    ending: Ending,
     finished: Option<Finish>,
 }
-
-/// What a COMMIT came to, once it has: it goes on when nobody waits for it.
-type Commit = watch::Receiver<Option<Attempt<()>>>;
 
 impl Remote {
     /// Takes over a file that was opened.
@@ -73,6 +70,7 @@ impl Remote {
         let store =
             is_written.then(|| Mutex::new(Store::begin(pool, handle.clone(), path.clone(), tuning.window)));
         let position = if flags.contains(OpenFlags::APPEND) { known.size.unwrap_or(0) } else { 0 };
+        let ending = Ending::new(pool, &handle, upload, !flags.contains(OpenFlags::READ));
         let source = Source::new(pool.clone(), target, handle.clone(), &known, is_written, tuning);
         Remote {
             caller,
@@ -86,8 +84,7 @@ impl Remote {
             piece: Bytes::new(),
             store,
             extent: AtomicU64::new(0),
-            upload,
-            commit: None,
+            ending,
             finished: None,
         }
     }
@@ -186,63 +183,17 @@ impl Remote {
 
     fn commit(&mut self) -> Attempt<()> {
         self.settle()?;
-        let commit = match &self.commit {
-            Some(commit) => commit.clone(),
-            None => self.begin_commit(),
-        };
-        self.caller.wait("the end of what was written", outcome(commit))
+        let committed = self.ending.commit(self.extent.load(Ordering::Relaxed));
+        self.caller.wait("the end of what was written", committed)
     }
 
-    /// Begins what ends a file: it goes on if the caller's time is over.
-    fn begin_commit(&mut self) -> Commit {
-        let (done, commit) = watch::channel(None);
-        let (handle, upload, size) =
-            (self.handle.clone(), self.upload.clone(), self.extent.load(Ordering::Relaxed));
-        let is_read = self.flags.contains(OpenFlags::READ);
-        self.pool.background(async move {
-            let outcome = match upload {
-                Some(upload) => upload.commit(&handle, size).await,
-                None if is_read => Ok(()),
-                None => handle.close().await,
-            };
-            // Whoever waited may have left.
-            let _ = done.send(Some(outcome.map_err(of_writing)));
-        });
-        self.commit = Some(commit.clone());
-        commit
-    }
-
-    /// Leaves nothing of a hidden file. In place, what was written stays.
     fn discard(&mut self) -> Attempt<()> {
         if let Some(store) = &self.store {
             store.lock().abandon();
         }
-        if let Some(commit) = self.commit.take() {
-            return match self.caller.wait("the end of a COMMIT", outcome(commit)) {
-                Ok(()) => Err(Failure::new(Code::EIO, "its COMMIT was under way, and has succeeded")),
-                // It has removed the hidden file.
-                Err(_) => Ok(()),
-            };
-        }
-        match self.upload.take() {
-            Some(upload) => {
-                let handle = self.handle.clone();
-                self.caller.wait("a removal", async move {
-                    upload.remove(&handle).await;
-                    Ok(())
-                })
-            }
-            None => Ok(()),
-        }
+        let discarded = self.ending.discard();
+        self.caller.wait("a removal", discarded)
     }
-}
-
-async fn outcome(mut commit: Commit) -> Attempt<()> {
-    let outcome = commit.wait_for(Option::is_some).await;
-    outcome
-        .ok()
-        .and_then(|outcome| outcome.clone())
-        .unwrap_or_else(|| Err(Failure::new(Code::EIO, "the COMMIT broke")))
 }
 
 impl File for Remote {
@@ -398,13 +349,10 @@ impl File for Remote {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        // A COMMIT that is under way goes on, and leaves the hidden name either way.
-        if let (Some(upload), None) = (self.upload.take(), &self.commit) {
-            if let Some(store) = &self.store {
-                store.lock().abandon();
-            }
-            let handle = self.handle.clone();
-            self.pool.background(async move { upload.remove(&handle).await });
+        if let Some(store) = &self.store
+            && self.ending.is_hidden()
+        {
+            store.lock().abandon();
         }
     }
 }

@@ -1,14 +1,15 @@
-//! Packets of SFTP version 3 (draft-ietf-secsh-filexfer-02), as bytes: requests, replies, and their bounds in a stream.
+//! Packets of SFTP version 3 (draft-ietf-secsh-filexfer-02), as bytes.
 //!
 //! Names and handles are bytes, as the draft has them: a name need not be UTF-8, and OpenSSH's handles are binary numbers.
+
+mod stream;
+
+pub use stream::Stream;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The version that is spoken. Servers that know a later one fall back to it.
 const VERSION: u32 = 3;
-
-/// What no reply exceeds: a quarter MiB of data is the most that is ever requested.
-const PACKET_MAX: usize = 1 << 20;
 
 /// Flags of [`Request::Open`].
 pub mod open {
@@ -345,35 +346,6 @@ fn names(packet: &mut Bytes) -> Result<Vec<Name>, Malformed> {
         names.push(Name { name, attributes: Attributes::decode(packet)? });
     }
     Ok(names)
-}
-
-/// What arrives, cut into packets.
-#[derive(Debug, Default)]
-pub struct Stream(BytesMut);
-
-impl Stream {
-    /// Adds what arrived.
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-
-    /// The next packet without its length; `None`: not there yet.
-    ///
-    /// # Errors
-    /// It is too long to be one.
-    pub fn next(&mut self) -> Result<Option<Bytes>, Malformed> {
-        let Some(length) = self.0.first_chunk::<4>() else { return Ok(None) };
-        let length = u32::from_be_bytes(*length) as usize;
-        if length > PACKET_MAX {
-            return Err("a packet that is too long");
-        }
-        if self.0.len() < 4 + length {
-            self.0.reserve(4 + length - self.0.len());
-            return Ok(None);
-        }
-        self.0.advance(4);
-        Ok(Some(self.0.split_to(length).freeze()))
-    }
 }
 
 const SHORT: Malformed = "a packet that ends too early";

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use vfs_core::{Code, Kind, OpenFlags};
 use zvfs_net::failure::{Attempt, Failure, Retry};
+use zvfs_net::retry::Budget;
 
 /// How many writers of one name find a known one at the same moment; more get random ones, which nobody sweeps.
 const KNOWN: u32 = 8;
@@ -83,7 +84,7 @@ impl Upload {
             closed => closed,
         };
         if outcome.as_ref().is_err_and(|failure| failure.retry != Retry::No) {
-            outcome = match self.pool.link(&self.login).await {
+            outcome = match self.link().await {
                 Ok(link) => self.rename_again(&link, size).await,
                 Err(failure) => Err(failure),
             };
@@ -127,8 +128,22 @@ impl Upload {
         if !handle.is_lost() {
             let _ = handle.close().await;
         }
-        if let Ok(link) = self.pool.link(&self.login).await {
+        if let Ok(link) = self.link().await {
             let _ = link.remove(&self.hidden).await;
+        }
+    }
+
+    /// A session for what is left to be done: the file's own may be lost, and its connection on the way to be.
+    async fn link(&self) -> Attempt<Link> {
+        let mut budget = Budget::resuming();
+        loop {
+            match self.pool.link(&self.login).await {
+                Ok(link) => return Ok(link),
+                Err(failure) => {
+                    let pause = budget.pause(failure, self.pool.config().tuning.retries)?;
+                    tokio::time::sleep(pause).await;
+                }
+            }
         }
     }
 }
