@@ -51,8 +51,10 @@ pub struct Pipe<E: ?Sized> {
 }
 
 struct Shared<E: ?Sized> {
-    /// The file waits for news.
+    /// The file waits for news of the other side.
     awaited: bool,
+    /// The file waits for its last words to be gone.
+    parting: bool,
     /// The service is about to look.
     looked_for: bool,
     end: E,
@@ -64,7 +66,7 @@ impl<E: End> Pipe<E> {
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM.
     pub fn new(id: u64, name: Named, service: UnboundedSender<Command>, end: E) -> Result<Pipe<E>, Errno> {
-        let shared = Mutex::new(Shared { awaited: false, looked_for: false, end });
+        let shared = Mutex::new(Shared { awaited: false, parting: false, looked_for: false, end });
         Ok(Pipe { id, name, service, signal: Signal::new()?, shared })
     }
 
@@ -135,8 +137,8 @@ impl<E: End> Pipe<E> {
         loop {
             {
                 let mut shared = self.shared.lock();
-                shared.awaited = !is_so(&shared.end);
-                if !shared.awaited {
+                shared.parting = !is_so(&shared.end);
+                if !shared.parting {
                     return;
                 }
             }
@@ -157,12 +159,22 @@ impl<E: End> Pipe<E> {
 }
 
 impl<E: End + ?Sized> Pipe<E> {
-    /// Does something to the end, for the service. The file looks at it afterwards if it waits.
+    /// Tells the end of something that has happened. The file looks at it afterwards if it waits.
+    pub fn tell_end<T>(&self, tell: impl FnOnce(&mut E) -> T) -> T {
+        let mut shared = self.shared.lock();
+        let outcome = tell(&mut shared.end);
+        if std::mem::take(&mut shared.awaited) {
+            self.signal.raise();
+        }
+        outcome
+    }
+
+    /// Takes what the end wants and sends. That is no news to the file, which would only ask again.
     pub fn serve<T>(&self, serve: impl FnOnce(&mut E) -> T) -> T {
         let mut shared = self.shared.lock();
         shared.looked_for = false;
         let outcome = serve(&mut shared.end);
-        if std::mem::take(&mut shared.awaited) {
+        if std::mem::take(&mut shared.parting) {
             self.signal.raise();
         }
         outcome

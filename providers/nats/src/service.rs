@@ -138,7 +138,7 @@ impl Service {
         }
         for served in self.ends.values() {
             let failure = Failure::new(Code::ECONNRESET, "the connection to the server ended");
-            served.pipe.serve(|end| end.fail(failure));
+            served.pipe.tell_end(|end| end.fail(failure));
         }
         // Whoever keeps the names ends with the last wish.
         let Service { names, mut keeping, client, .. } = self;
@@ -210,9 +210,9 @@ impl Service {
                 let id = pipe.id;
                 let served = Served { pipe, listening: None, timer: None, is_ready: false };
                 self.ends.insert(id, served);
-                self.tell(id, |_| ());
+                self.look(id);
             }
-            Event::Command(Some(Command::Look(id))) => self.tell(id, |_| ()),
+            Event::Command(Some(Command::Look(id))) => self.look(id),
             Event::Command(Some(Command::Stop) | None) => {
                 self.stops_at = Some(now + FAREWELL);
                 self.tell_all(|end| end.stop());
@@ -248,14 +248,20 @@ impl Service {
         }
     }
 
-    /// Does something to an end, and sees to what comes of it.
+    /// Tells an end of something, and sees to what comes of it.
     fn tell(&mut self, id: u64, what: impl FnOnce(&mut dyn End)) {
+        if let Some(served) = self.ends.get(&id) {
+            served.pipe.tell_end(|end| what(end));
+            self.look(id);
+        }
+    }
+
+    /// Sees to what an end wants.
+    fn look(&mut self, id: u64) {
         let Some(served) = self.ends.get_mut(&id) else { return };
-        let mut wishes = Vec::new();
-        let (deadline, is_settled) = served.pipe.serve(|end| {
-            what(end);
-            wishes.extend(std::iter::from_fn(|| end.wish()));
-            (end.deadline(), end.is_settled())
+        let (wishes, deadline, is_settled) = served.pipe.serve(|end| {
+            let wishes: Vec<Wish> = std::iter::from_fn(|| end.wish()).collect();
+            (wishes, end.deadline(), end.is_settled())
         });
         if !served.is_ready {
             served.is_ready = true;
