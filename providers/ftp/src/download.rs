@@ -13,7 +13,7 @@ use vfs_core::Code;
 use zvfs_net::failure::{Attempt, Failure};
 
 /// Bytes that are taken off the connection at once, at most.
-const BLOCK: usize = 128 << 10;
+const BLOCK: usize = 64 << 10;
 /// Blocks that wait for the caller.
 const AHEAD: usize = 8;
 /// How long the end of a transfer, whose every byte is there, is waited for.
