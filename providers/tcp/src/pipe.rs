@@ -4,7 +4,7 @@ use crate::failure::Outcome;
 use crate::outgoing::Outgoing;
 use crate::plan::Plan;
 use crate::upstream::Upstream;
-use crate::waiting::Wanted;
+use crate::waiting::WaitedFor;
 use netpipe::pairing::{LastWord, Route};
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -120,7 +120,7 @@ impl WriterPipe {
     }
 
     /// What it waits for.
-    pub fn waits_for(&self) -> Wanted {
+    pub fn waits_for(&self) -> WaitedFor {
         waits_for("its reader", &self.plan.route, &self.trouble)
     }
 }
@@ -210,7 +210,7 @@ impl ReaderPipe {
     }
 
     /// What it waits for.
-    pub fn waits_for(&self) -> Wanted {
+    pub fn waits_for(&self) -> WaitedFor {
         waits_for("a writer", &self.plan.route, &self.trouble)
     }
 }
@@ -228,11 +228,11 @@ impl Drop for Coming {
     }
 }
 
-fn waits_for(whom: &str, route: &Route, trouble: &Mutex<Option<String>>) -> Wanted {
+fn waits_for(whom: &str, route: &Route, trouble: &Mutex<Option<String>>) -> WaitedFor {
     let object = match route {
         Route::Listen(at) => format!("{whom} to connect to {at}"),
         Route::Dial(at) => format!("{whom} at {at}"),
         Route::Broker(broker) => format!("{whom} through the broker {broker}"),
     };
-    Wanted { object: object.into(), refusal: trouble.lock().clone(), is_sought: true }
+    WaitedFor { object: object.into(), refusal: trouble.lock().clone(), is_sought: true }
 }

@@ -3,7 +3,7 @@
 use crate::inflow::{Flow, Inflow};
 use crate::pipe::ReaderPipe;
 use crate::queue::{Command, Queue};
-use crate::waiting::{Caller, Wanted};
+use crate::waiting::{Caller, WaitedFor};
 use netpipe::Message;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -210,7 +210,7 @@ impl Reader {
         }
         self.caller.wait(fd, Events::READ, "read", || match self.upstreams.len() {
             0 => self.pipe.waits_for(),
-            _ => Wanted::from("data"),
+            _ => WaitedFor::from("data"),
         })
     }
 

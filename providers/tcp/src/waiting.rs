@@ -17,7 +17,7 @@ pub struct Caller {
 
 /// What is waited for.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct WaitedFor {
     /// In words.
     pub object: Cow<'static, str>,
     /// What came of the last attempt.
@@ -26,9 +26,9 @@ pub struct Wanted {
     pub is_sought: bool,
 }
 
-impl From<&'static str> for Wanted {
-    fn from(object: &'static str) -> Wanted {
-        Wanted { object: object.into(), refusal: None, is_sought: false }
+impl From<&'static str> for WaitedFor {
+    fn from(object: &'static str) -> WaitedFor {
+        WaitedFor { object: object.into(), refusal: None, is_sought: false }
     }
 }
 
@@ -42,9 +42,9 @@ impl Caller {
         fd: BorrowedFd<'_>,
         events: Events,
         doing: &str,
-        wanted: impl Fn() -> Wanted,
+        wanted: impl Fn() -> WaitedFor,
     ) -> Result<()> {
-        let Wanted { object, is_sought, .. } = wanted();
+        let WaitedFor { object, is_sought, .. } = wanted();
         let refusal = || wanted().refusal;
         let waiting = Waiting::as_caller(&self.context, &object);
         let waiting = if is_sought { waiting.refused_by(&refusal) } else { waiting };
@@ -55,7 +55,7 @@ impl Caller {
     ///
     /// # Errors
     /// ECANCELED, ETIMEDOUT.
-    pub fn check(&self, doing: &str, wanted: impl Fn() -> Wanted) -> Result<()> {
+    pub fn check(&self, doing: &str, wanted: impl Fn() -> WaitedFor) -> Result<()> {
         self.context.status().map_err(|error| {
             drop(self.context.waits_for(wanted().object));
             Failure::from(error).error(doing, &self.shown)

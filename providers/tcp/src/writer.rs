@@ -5,7 +5,7 @@ use crate::outgoing::{Outgoing, Reports, Rest};
 use crate::pipe::WriterPipe;
 use crate::queue::{Command, Queue};
 use crate::splice::{FilePart, Sent};
-use crate::waiting::{Caller, Wanted};
+use crate::waiting::{Caller, WaitedFor};
 use netpipe::Header;
 use netpipe::frame::{ATOMIC, HEADER, Kind};
 use netpipe::pairing::LastWord;
@@ -50,7 +50,7 @@ impl Writer {
     fn wait_until<T>(
         &self,
         doing: &str,
-        what: impl Fn() -> Wanted,
+        what: impl Fn() -> WaitedFor,
         mut ready: impl FnMut() -> Option<T>,
     ) -> Result<T> {
         loop {
@@ -71,7 +71,7 @@ impl Writer {
         &self,
         outgoing: &Outgoing,
         doing: &str,
-        what: &impl Fn() -> Wanted,
+        what: &impl Fn() -> WaitedFor,
         ready: &mut impl FnMut() -> Option<T>,
     ) -> Result<T> {
         let mut reports = outgoing.listen();
@@ -146,7 +146,7 @@ impl Writer {
         let room = match look() {
             Some(room) => room?,
             None => {
-                self.wait_until("write", || Wanted::from("the reader to take what is on its way"), look)??
+                self.wait_until("write", || WaitedFor::from("the reader to take what is on its way"), look)??
             }
         };
         Ok(wanted.min(FRAME_MAX).min(usize::try_from(room).unwrap_or(usize::MAX)))
@@ -154,7 +154,7 @@ impl Writer {
 
     /// Waits until the kernel takes more.
     fn wait_for_kernel(&self, outgoing: &Outgoing, doing: &str) -> Result<()> {
-        let what = || Wanted::from("the network, or the reader, to take more");
+        let what = || WaitedFor::from("the network, or the reader, to take more");
         self.caller.wait(outgoing.link.as_fd(), Events::WRITE, doing, what)
     }
 
@@ -269,7 +269,7 @@ impl Writer {
     /// Waits until the reader has taken everything, END too.
     fn wait_for_done(&self) -> Result<()> {
         let what = || match self.pipe.outgoing() {
-            Some(_) => Wanted::from("the reader to take everything"),
+            Some(_) => WaitedFor::from("the reader to take everything"),
             None => self.pipe.waits_for(),
         };
         let all_taken = || self.pipe.outgoing().is_some_and(|outgoing| outgoing.is_all_taken());
@@ -291,7 +291,7 @@ impl Writer {
                 _ => Ok(()),
             };
         };
-        let what = || Wanted::from("the reader to take everything");
+        let what = || WaitedFor::from("the reader to take everything");
         self.wait_until("flush", what, || match self.pipe.outcome() {
             Some(Outcome::Done) => Some(Ok(())),
             Some(Outcome::Closed) if outgoing.window.taken() == outgoing.window.sent() => Some(Ok(())),
