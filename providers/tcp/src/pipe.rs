@@ -28,6 +28,8 @@ pub struct WriterPipe {
     early: Mutex<Option<LastWord>>,
     /// Nobody waits for the delivery of its END any more.
     abandoned: AtomicBool,
+    /// A host polls the signal, and is told of all that the service thread hears.
+    polled: AtomicBool,
     trouble: Mutex<Option<String>>,
 }
 
@@ -45,6 +47,7 @@ impl WriterPipe {
             outcome: OnceLock::new(),
             early: Mutex::default(),
             abandoned: AtomicBool::new(false),
+            polled: AtomicBool::new(false),
             trouble: Mutex::default(),
         })
     }
@@ -106,6 +109,18 @@ impl WriterPipe {
         match self.outgoing.get() {
             Some(outgoing) => outgoing.has_ended() && !outgoing.is_all_taken(),
             None => self.early() == Some(LastWord::End),
+        }
+    }
+
+    /// Notes that a host polls the signal.
+    pub fn poll(&self) {
+        self.polled.store(true, Ordering::SeqCst);
+    }
+
+    /// Notes that the service thread has heard something: whoever polls may find more room.
+    pub fn heard(&self) {
+        if self.polled.load(Ordering::SeqCst) {
+            self.signal.raise();
         }
     }
 

@@ -1,8 +1,11 @@
 //! The reading end, as an open file.
 
+mod tries;
+
 use crate::inflow::{Flow, Inflow};
 use crate::pipe::ReaderPipe;
 use crate::queue::{Command, Queue};
+use crate::upstream::Upstream;
 use crate::waiting::{Caller, WaitedFor};
 use netpipe::Message;
 use rustix::event::Timespec;
@@ -12,7 +15,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use vfs_core::{Capabilities, Error, Events, File, Result};
+use tries::Lent;
+use vfs_core::{Capabilities, Error, Events, File, Finish, Interest, Result, Wanted};
 use zvfs_net::failure::Failure;
 
 /// A reader that waits for so long tells its writers what it has taken: they may be waiting for that, and the service thread
@@ -32,6 +36,19 @@ pub struct Reader {
     state: State,
     /// Made when there is more than one thing to wait for.
     epoll: Option<OwnedFd>,
+    /// What a host with an event loop polls, once it has asked.
+    lent: Option<Lent>,
+}
+
+/// What has to become readable.
+#[derive(Clone)]
+enum Awaited {
+    /// The connection of one writer.
+    Upstream(Arc<Upstream>),
+    /// All connections, and the pipe's signal: the epoll set.
+    All,
+    /// The pipe's signal.
+    Signal,
 }
 
 enum State {
@@ -43,7 +60,8 @@ enum State {
 impl Reader {
     /// Begins with a pipe that the service thread knows.
     pub fn new(pipe: Arc<ReaderPipe>, queue: Arc<Queue>, caller: Caller) -> Reader {
-        Reader { pipe, queue, caller, upstreams: Vec::new(), arrived: 0, state: State::Open, epoll: None }
+        let (upstreams, state) = (Vec::new(), State::Open);
+        Reader { pipe, queue, caller, upstreams, arrived: 0, state, epoll: None, lent: None }
     }
 
     /// Whether writers may still come.
@@ -72,10 +90,10 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads from one writer after the other, until one gives something.
-    fn flow(&mut self, buf: &mut [u8]) -> Flow {
+    /// Reads from one writer after the other, until one gives something. `waits`: or waits for a moment until the only one does.
+    fn flow(&mut self, buf: &mut [u8], waits: bool) -> Flow {
         while let Some(at) = self.choose() {
-            let alone = self.is_alone();
+            let alone = waits && self.is_alone();
             let inflow = &mut self.upstreams[at].1;
             match inflow.read(buf, alone) {
                 Flow::Bytes(count) => {
@@ -180,33 +198,93 @@ impl Reader {
         }
     }
 
-    /// Waits for bytes, or for another writer.
-    fn wait(&mut self) -> Result<()> {
-        if self.upstreams.iter().any(|(_, inflow)| inflow.is_ready()) {
-            return Ok(());
+    /// What a read gives that waits for nothing, or only for a moment; `None`: nothing yet.
+    fn look(&mut self, buf: &mut [u8], waits: bool) -> Result<Option<usize>> {
+        match &self.state {
+            State::Ended => return Ok(Some(0)),
+            State::Broken(failure) => return Err(self.error(failure)),
+            State::Open => {}
+        }
+        if self.pipe.has_arrivals() {
+            self.admit()?;
+        }
+        match self.flow(buf, waits) {
+            Flow::Bytes(count) => return Ok(Some(count)),
+            Flow::Nothing => {}
+            Flow::End => {
+                self.state = State::Ended;
+                self.queue.ask(Command::Over(self.pipe.id));
+                return Ok(Some(0));
+            }
+            Flow::Broken(failure) => {
+                let error = self.error(&failure);
+                self.state = State::Broken(failure);
+                return Err(error);
+            }
+        }
+        if let Some(failure) = self.pipe.failure() {
+            let (failure, error) = (failure.clone(), self.error(failure));
+            self.abandon();
+            self.state = State::Broken(failure);
+            return Err(error);
+        }
+        Ok(None)
+    }
+
+    /// What has to become readable before there may be bytes, or another writer; `None`: there are bytes already.
+    fn awaited(&mut self) -> Result<Option<Awaited>> {
+        let within = self.upstreams.iter().position(|(_, inflow)| inflow.is_within_frame());
+        // Within a frame the others are not asked, whatever was read ahead of them.
+        let ready = match within {
+            Some(at) => self.upstreams[at].1.is_ready(),
+            None => self.upstreams.iter().any(|(_, inflow)| inflow.is_ready()),
+        };
+        if ready {
+            return Ok(None);
         }
         let several = self.upstreams.len() + usize::from(self.awaits_writers()) > 1;
         if several && self.epoll.is_none() {
             self.epoll = Some(self.watch_all().map_err(|errno| self.cannot_wait(errno))?);
         }
         self.upstreams.iter_mut().for_each(|(_, inflow)| inflow.grow());
-        let within = self.upstreams.iter().find(|(_, inflow)| inflow.is_within_frame());
-        let fd: BorrowedFd<'_> = match (&self.epoll, within.or(self.upstreams.first())) {
-            (_, Some((_, inflow))) if within.is_some() || !several => inflow.upstream.link.as_fd(),
-            (Some(epoll), Some(_)) => epoll.as_fd(),
+        Ok(Some(match within.or_else(|| self.upstreams.first().map(|_| 0)) {
+            Some(at) if within.is_some() || !several => {
+                Awaited::Upstream(self.upstreams[at].1.upstream.clone())
+            }
+            Some(_) => Awaited::All,
+            None => Awaited::Signal,
+        }))
+    }
+
+    fn fd<'a>(&'a self, awaited: &'a Awaited) -> BorrowedFd<'a> {
+        match (awaited, &self.epoll) {
+            (Awaited::Upstream(upstream), _) => upstream.link.as_fd(),
+            (Awaited::All, Some(epoll)) => epoll.as_fd(),
             _ => self.pipe.signal.as_fd(),
-        };
+        }
+    }
+
+    fn has_unreported(&self) -> bool {
+        self.upstreams.iter().any(|(_, inflow)| inflow.upstream.taken() != inflow.upstream.reported())
+    }
+
+    fn report(&self) {
+        for (_, inflow) in &self.upstreams {
+            let _ = inflow.upstream.report();
+        }
+    }
+
+    /// Waits for bytes, or for another writer.
+    fn wait(&mut self) -> Result<()> {
+        let Some(awaited) = self.awaited()? else { return Ok(()) };
+        let fd = self.fd(&awaited);
         // First for a moment: then whoever waits for TAKEN has it before the protocol's 50 ms.
-        let unreported =
-            self.upstreams.iter().any(|(_, inflow)| inflow.upstream.taken() != inflow.upstream.reported());
-        if unreported {
+        if self.has_unreported() {
             if !self.is_alone() && !self.caller.context.wait(Some(fd), Events::READ, Some(PAUSE))?.is_empty()
             {
                 return Ok(());
             }
-            for (_, inflow) in &self.upstreams {
-                let _ = inflow.upstream.report();
-            }
+            self.report();
         }
         self.caller.wait(fd, Events::READ, "read", || match self.upstreams.len() {
             0 => self.pipe.waits_for(),
@@ -247,41 +325,32 @@ fn watch(epoll: &OwnedFd, link: impl AsFd, number: u64) -> Result<(), Errno> {
 
 impl File for Reader {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::READABLE | Capabilities::CANCEL
+        Capabilities::READABLE | Capabilities::CANCEL | Capabilities::POLL
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        match &self.state {
-            State::Ended => return Ok(0),
-            State::Broken(failure) => return Err(self.error(failure)),
-            State::Open => self.caller.context.status()?,
+        if matches!(self.state, State::Open) {
+            self.caller.context.status()?;
         }
         loop {
-            if self.pipe.has_arrivals() {
-                self.admit()?;
-            }
-            match self.flow(buf) {
-                Flow::Bytes(count) => return Ok(count),
-                Flow::Nothing => {}
-                Flow::End => {
-                    self.state = State::Ended;
-                    self.queue.ask(Command::Over(self.pipe.id));
-                    return Ok(0);
-                }
-                Flow::Broken(failure) => {
-                    let error = self.error(&failure);
-                    self.state = State::Broken(failure);
-                    return Err(error);
-                }
-            }
-            if let Some(failure) = self.pipe.failure() {
-                let (failure, error) = (failure.clone(), self.error(failure));
-                self.abandon();
-                self.state = State::Broken(failure);
-                return Err(error);
+            if let Some(count) = self.look(buf, true)? {
+                return Ok(count);
             }
             self.wait()?;
         }
+    }
+
+    fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
+        self.next_try(wanted)
+    }
+
+    fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
+        self.look(buf, false)
+    }
+
+    /// There is nothing to finish.
+    fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
+        self.finish(how).map(Some)
     }
 }
 

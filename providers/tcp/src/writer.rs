@@ -1,5 +1,7 @@
 //! The writing end, as an open file.
 
+mod tries;
+
 use crate::failure::{Outcome, lost};
 use crate::outgoing::{Outgoing, Reports, Rest};
 use crate::pipe::WriterPipe;
@@ -13,7 +15,8 @@ use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vfs_core::{Capabilities, Code, Error, Events, File, Finish, Flush, Result};
+use tries::Tries;
+use vfs_core::{Capabilities, Code, Error, Events, File, Finish, Flush, Interest, Result, Wanted};
 use zvfs_net::failure::Failure;
 
 /// The most payload bytes that one write puts into a frame: then the reader begins before a larger write is all sent.
@@ -29,12 +32,14 @@ pub struct Writer {
     caller: Caller,
     /// The file has said its last word.
     finished: bool,
+    /// For a host with an event loop.
+    tries: Tries,
 }
 
 impl Writer {
     /// Begins with a pipe that the service thread knows.
     pub fn new(pipe: Arc<WriterPipe>, queue: Arc<Queue>, caller: Caller) -> Writer {
-        Writer { pipe, queue, caller, finished: false }
+        Writer { pipe, queue, caller, finished: false, tries: Tries::default() }
     }
 
     fn fail(&self, doing: &str, outcome: &Outcome) -> Error {
@@ -79,7 +84,7 @@ impl Writer {
             if let Some(value) = ready() {
                 return Ok(value);
             }
-            if self.hear(outgoing, &mut reports) {
+            if self.hear(outgoing, &mut reports, true) {
                 self.caller.check(doing, what)?;
             } else if ready().is_none() {
                 if outgoing.say_full() {
@@ -90,9 +95,9 @@ impl Writer {
         }
     }
 
-    /// Hears what the reader says, and waits for a moment if that is nothing; true: something came.
-    fn hear(&self, outgoing: &Outgoing, reports: &mut Reports) -> bool {
-        let heard = reports.receive(outgoing, true);
+    /// Hears what the reader says; true: something came. `waits`: or waits for a moment until something does.
+    fn hear(&self, outgoing: &Outgoing, reports: &mut Reports, waits: bool) -> bool {
+        let heard = reports.receive(outgoing, waits);
         if let Some(outcome) = heard.outcome {
             self.pipe.settle(outcome);
         }
@@ -118,10 +123,15 @@ impl Writer {
     /// The connection, for a call that may write.
     fn ready_to_write(&self) -> Result<Arc<Outgoing>> {
         self.caller.context.status()?;
+        self.check_unfinished()?;
+        self.reader("write")
+    }
+
+    fn check_unfinished(&self) -> Result<()> {
         if self.finished {
             return Err(Failure::new(Code::EBADF, "finished already").error("write", &self.caller.shown));
         }
-        self.reader("write")
+        Ok(())
     }
 
     /// Makes way for a frame.
@@ -255,7 +265,7 @@ impl Writer {
             if Instant::now() >= until || self.caller.context.status().is_err() {
                 return lost(errno).error(doing, &self.caller.shown);
             }
-            self.hear(outgoing, &mut reports);
+            self.hear(outgoing, &mut reports, true);
         }
     }
 
@@ -272,13 +282,18 @@ impl Writer {
             Some(_) => WaitedFor::from("the reader to take everything"),
             None => self.pipe.waits_for(),
         };
-        let all_taken = || self.pipe.outgoing().is_some_and(|outgoing| outgoing.is_all_taken());
-        let look = || self.pipe.outcome().cloned().or_else(|| all_taken().then_some(Outcome::Done));
-        match self.wait_until("commit", what, look)? {
-            Outcome::Done => Ok(()),
+        self.wait_until("commit", what, || self.committed())?
+    }
+
+    /// What COMMIT gives, once that is known.
+    fn committed(&self) -> Option<Result<()>> {
+        let all_taken = self.pipe.outgoing().is_some_and(|outgoing| outgoing.is_all_taken());
+        match self.pipe.outcome() {
+            None => all_taken.then_some(Ok(())),
+            Some(Outcome::Done) => Some(Ok(())),
             // It closed, with everything in its hands.
-            Outcome::Closed if all_taken() => Ok(()),
-            outcome => Err(self.fail("commit", &outcome)),
+            Some(Outcome::Closed) if all_taken => Some(Ok(())),
+            Some(outcome) => Some(Err(self.fail("commit", outcome))),
         }
     }
 
@@ -303,7 +318,7 @@ impl Writer {
 
 impl File for Writer {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::WRITABLE | Capabilities::CANCEL | Capabilities::SPLICE
+        Capabilities::WRITABLE | Capabilities::CANCEL | Capabilities::SPLICE | Capabilities::POLL
     }
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
@@ -366,6 +381,21 @@ impl File for Writer {
             }
         }
         Ok(())
+    }
+
+    fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
+        self.next_try(wanted)
+    }
+
+    fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
+        self.write_now(buf)
+    }
+
+    fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
+        match how {
+            Finish::Commit => self.commit_now(),
+            how => self.finish(how).map(Some),
+        }
     }
 }
 

@@ -59,8 +59,11 @@ impl Service {
             }
         };
         let pipe = self.writers.get(&feedback.pipe).map(|writing| writing.pipe.clone());
-        if let (Some(pipe), Some(outcome)) = (pipe, heard.outcome) {
-            pipe.settle(outcome);
+        if let Some(pipe) = pipe {
+            if let Some(outcome) = heard.outcome {
+                pipe.settle(outcome);
+            }
+            pipe.heard();
         }
         if heard.over {
             self.hang_up(&feedback);

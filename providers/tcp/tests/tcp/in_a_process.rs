@@ -29,3 +29,4 @@ fn provider() -> Box<dyn Provider> {
 
 /// The host has no kernel file to pass on.
 const SPLICE: Capabilities = Capabilities::empty();
+const POLL: Capabilities = Capabilities::empty();

@@ -17,6 +17,7 @@ mod splice;
 mod takeover;
 mod threads;
 mod tls;
+mod tries;
 
 use vfs_core::{Capabilities, Provider};
 use zvfs_tcp::Tcp;
@@ -28,3 +29,4 @@ fn provider() -> Box<dyn Provider> {
 
 /// What a writer's file can do here besides.
 const SPLICE: Capabilities = Capabilities::SPLICE;
+const POLL: Capabilities = Capabilities::POLL;

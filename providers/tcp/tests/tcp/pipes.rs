@@ -9,8 +9,8 @@ use vfs_core::{Capabilities, Code, Finish, Flush, OpenFlags, OpenOptions};
 fn an_end_can_do_this_and_no_more() {
     each_way(|house| {
         let (reader, writer) = (house.reader("a").capabilities(), house.writer("a").capabilities());
-        assert_eq!(reader, Capabilities::READABLE | Capabilities::CANCEL);
-        assert_eq!(writer, Capabilities::WRITABLE | Capabilities::CANCEL | crate::SPLICE);
+        assert_eq!(reader, Capabilities::READABLE | Capabilities::CANCEL | crate::POLL);
+        assert_eq!(writer, Capabilities::WRITABLE | Capabilities::CANCEL | crate::SPLICE | crate::POLL);
     });
 }
 

@@ -13,13 +13,13 @@ use tempfile::TempDir;
 use vfs_core::{Code, Finish, OpenFile, OpenOptions, Registry};
 
 /// Certificates of one authority, in files.
-struct Authority {
+pub struct Authority {
     folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub fn new() -> Authority {
         Authority::named("ours")
     }
 
@@ -35,7 +35,7 @@ impl Authority {
     }
 
     /// The settings of one of its peers.
-    fn peer(&self, name: &str) -> String {
+    pub fn peer(&self, name: &str) -> String {
         self.odd_peer(name, |_| {})
     }
 
