@@ -166,7 +166,8 @@ void ZVFS_CALL zvfs_configuration_free(zvfs_configuration *configuration);
  * that a long open can be cancelled too.
  *
  * A handle with ZVFS_CAP_CANCEL ends its calls within 100 ms of a cancel or the deadline. One without may block its caller for
- * longer: a program that must not block makes a thread for the call and leaves it behind. This library makes none.
+ * longer: a program that must not block makes a thread for the call and leaves it behind, or uses the calls that do not wait,
+ * further below. This library makes threads for those alone.
  */
 typedef struct zvfs_control zvfs_control;
 
@@ -184,6 +185,11 @@ int32_t ZVFS_CALL zvfs_control_lift(zvfs_control *control, zvfs_error *err);
  * ZVFS_TIME_UNLIMITED: no deadline. Such a call moved nothing that it did not report, and may be repeated once the deadline is
  * moved.  [any] */
 int32_t ZVFS_CALL zvfs_control_set_deadline(zvfs_control *control, uint64_t ns, zvfs_error *err);
+
+/* Returns a file descriptor that is readable while the control is cancelled or late: for a program with an event loop, since what
+ * zvfs_handle_interest lends says nothing of that. Poll it and never read it; do not close it. It lives until the control is freed.
+ * -EMFILE and the like: the system gives none.  [any] */
+int32_t ZVFS_CALL zvfs_control_fd(zvfs_control *control, zvfs_error *err);
 
 /* What is waited for under a control. Set struct_size to sizeof; the rest is written. */
 typedef struct zvfs_waiting {
@@ -251,6 +257,17 @@ typedef struct zvfs_open_options {
 int32_t ZVFS_CALL zvfs_registry_open(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
                                      zvfs_handle **out, zvfs_error *err);
 
+/* Begins to open a descriptor, and returns a handle at once, for a program with an event loop: see "Without waiting". Until it is open,
+ * which the next call of those notices, its try_ calls return -EAGAIN, its capabilities are 0, and its other calls are EBUSY. If the open fails, every call of the
+ * handle returns its error; close it then too. Closing it earlier ends the open.
+ * Fails at once with EINVAL (not a descriptor) or EMFILE (the registry's poll threads are all in use).  [any] */
+int32_t ZVFS_CALL zvfs_registry_open_start(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
+                                           zvfs_handle **out, zvfs_error *err);
+
+/* Sets how many threads a registry may have at once for opens that were started and for handles that are tried and have no
+ * ZVFS_CAP_POLL: 1 to 4096, else EINVAL; 64 unless set. Each is made when it is needed.  [any] */
+int32_t ZVFS_CALL zvfs_registry_set_poll_threads(zvfs_registry *registry, uint32_t count, zvfs_error *err);
+
 /* Writes into *out which ZVFS_OPEN_... the provider of a descriptor supports, so that a program can leave out the others: a pipe
  * has nothing to create. Opens nothing. The first use of a provider loads it, and no control ends that: to be able to cancel,
  * call zvfs_registry_stat first, which loads the provider under the control in its options. Errors as zvfs_registry_open.  [any] */
@@ -282,7 +299,7 @@ void ZVFS_CALL zvfs_registry_free(zvfs_registry *registry);
 
 /* ---- Handle -----------------------------------------------------------------------------------------------------
  * An open file. Calls block as its provider does and end with ECANCELED or ETIMEDOUT by the control it was opened with; never
- * with EINTR or EAGAIN. zvfs_handle_capabilities says what a handle can do; other calls fail as described here.
+ * with EINTR, and with EAGAIN only from those "Without waiting". zvfs_handle_capabilities says what a handle can do; other calls fail as described here.
  */
 
 /* Returns ZVFS_CAP_...: what this file can do; the same for its whole life. 0: not an open handle, or another call is using
@@ -364,6 +381,41 @@ int64_t ZVFS_CALL zvfs_handle_copy(zvfs_handle *source, zvfs_handle *target, uin
  * written without END breaks. Returns 0, also for NULL; -ZVFS_EBADF: already closed; -ZVFS_EBUSY: a call on it is in progress on
  * another thread, and it is still open: cancel that call first.  [one] */
 int32_t ZVFS_CALL zvfs_handle_close(zvfs_handle *handle);
+
+/* ---- Without waiting --------------------------------------------------------------------------------------------
+ * For a program with an event loop (epoll, libuv, poll): calls that return -ZVFS_EAGAIN where the plain ones would wait, and one that
+ * says what must happen first. None of them waits, on any handle.
+ *
+ *     while ((got = zvfs_handle_try_read(handle, buf, sizeof buf, &error)) == -ZVFS_EAGAIN) {
+ *         zvfs_interest interest = { .struct_size = sizeof interest };
+ *         if (zvfs_handle_interest(handle, ZVFS_FOR_READ, &interest, &error)) break;      failed: error has it
+ *         if (!interest.ready) return;            to the loop, which awaits interest.events on interest.fd, interest.ns at most
+ *     }
+ *
+ * A handle with ZVFS_CAP_POLL is worked on directly, and costs no thread: 10,000 of them may wait. For any other, a regular file too, a
+ * thread of the registry's makes the calls (zvfs_registry_set_poll_threads), with one buffer of 64 KiB: reads run ahead, and a write counts once its bytes
+ * are copied, so that its failure comes with the next write or with COMMIT. Such a handle is tried in one direction, that of
+ * its first try (the other: ENOTSUP), and once tried it takes no calls that wait (EBUSY). EMFILE: all threads are in use; try later.
+ *
+ * The control is not in what an interest lends: await zvfs_control_fd beside it. A cancelled or late handle's calls fail as all others.
+ */
+
+/* Returns into *out what must happen before the wanted calls are worth trying; set out->struct_size to sizeof *out. `wanted`: one or more
+ * of ZVFS_FOR_READ, _WRITE and _FINISH, else EINVAL. zvfs_provider.h has the fields: `ready` says what to try now; only if that is 0 await
+ * `events` on `fd` (-1: only the time), for `ns` nanoseconds at most. `fd` is the same for the handle's life, so it can be registered
+ * once, and must be taken out of the poller before the handle is closed. `events` may change with each call. Spurious events occur: try
+ * again. The answer holds until the next call on the handle.  [one] */
+int32_t ZVFS_CALL zvfs_handle_interest(zvfs_handle *handle, uint32_t wanted, zvfs_interest *out, zvfs_error *err);
+
+/* As zvfs_handle_read, but -EAGAIN where that would wait, with `err` left alone. The next call may bring another buffer.  [one] */
+int64_t ZVFS_CALL zvfs_handle_try_read(zvfs_handle *handle, void *buf, uint64_t n, zvfs_error *err);
+
+/* As zvfs_handle_write, but -EAGAIN where that would wait: nothing was taken.  [one] */
+int64_t ZVFS_CALL zvfs_handle_try_write(zvfs_handle *handle, const void *buf, uint64_t n, zvfs_error *err);
+
+/* As zvfs_handle_finish for ZVFS_FINISH_END and _COMMIT, but -EAGAIN where that would wait: repeat it until it is something else. From
+ * the first COMMIT on nothing can be written. DISCARD is EINVAL: close the handle, which waits for nothing and does the same.  [one] */
+int32_t ZVFS_CALL zvfs_handle_try_finish(zvfs_handle *handle, uint32_t how, zvfs_error *err);
 
 /* ---- netpipes in four functions ---------------------------------------------------------------------------------
  * zvm.h has them, with errno. This returns what errno cannot hold.

@@ -268,7 +268,7 @@ typedef struct zvfs_open_request {
 #define ZVFS_CAP_CANCEL UINT64_C(0x200) /* every call ends within 100 ms of a cancel or the deadline. A provider that */
                                         /* never blocks claims it too. Without it a file may block its caller longer: a */
                                         /* program that must not block makes a thread for the call and leaves it */
-                                        /* behind; no library of zvfs does that for it */
+                                        /* behind, as libzvfs does for the tries of zvfs.h */
 #define ZVFS_CAP_POLL UINT64_C(0x400)   /* zvfs.poll/1. The host takes the bit away where `threads` is not */
                                         /* ZVFS_THREADS_PER_FILE, since there any call may wait for its turn, and from a */
                                         /* library without the extension: a layer may have passed on its inner file's bits */

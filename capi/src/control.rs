@@ -3,6 +3,7 @@
 use crate::argument::Object;
 use crate::pool::{Kind, Pool, Shared, Slot};
 use crate::structs::Waiting;
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 use vfs_core::boundary::{Answer, Place};
 use vfs_core::{Control, abi, extern_c};
@@ -33,6 +34,10 @@ extern_c! { exported by "libzvfs":
         let at = Instant::now().checked_add(Duration::from_nanos(ns)).filter(|_| ns != abi::TIME_UNLIMITED);
         control.set_deadline(at);
         Ok(())
+    }
+    fn zvfs_control_fd(control: Shared<Control>) -> i32 {
+        // No descriptor is below 0.
+        Ok(control.fd()?.as_raw_fd().unsigned_abs())
     }
     fn zvfs_control_waiting(control: Shared<Control>, out: Answer<'_, Waiting>) -> i32 {
         out.put(Waiting::new(control.waiting().as_ref()));

@@ -9,27 +9,38 @@ use std::ffi::{CString, c_void};
 use std::sync::Arc;
 use vfs_core::boundary::{Answer, Argument, Callback, Options, Place, null, text};
 use vfs_core::{
-    Code, Configuration, Control, Error, Host, HostCalls, Level, OpenFlags, OpenOptions, Registry, Result,
-    abi, built_in, extern_c, log_to_stderr, pass_entry, pass_name,
+    Code, Configuration, Control, Descriptor, Error, Host, HostCalls, Jobs, Level, OpenFlags, OpenOptions,
+    PolledFile, Registry, Result, abi, built_in, extern_c, log_to_stderr, pass_entry, pass_name,
 };
 
-pub type RegistrySlot = Slot<Registry>;
+pub type RegistrySlot = Slot<Hosted>;
 
-static REGISTRIES: Pool<Registry> = Pool::new();
+static REGISTRIES: Pool<Hosted> = Pool::new();
 
-impl Kind for Registry {
+/// How many calls may wait at once on threads, unless the program says otherwise; and what it may say.
+const POLL_THREADS: usize = 64;
+const POLL_THREADS_MAX: u32 = 4096;
+
+/// A registry, and the threads for its handles that are tried and have no POLL.
+#[derive(Clone)]
+pub struct Hosted {
+    registry: Registry,
+    jobs: Jobs,
+}
+
+impl Kind for Hosted {
     const NAME: &'static str = "registry";
 }
 
 /// A registry, in use for no longer than it takes to clone it: so it can be freed at any time.
-struct Registered(Registry);
+struct Registered(Hosted);
 
 impl Argument for Registered {
     type C = *const RegistrySlot;
 
     unsafe fn check(value: *const RegistrySlot, name: &'static str) -> Result<Registered> {
         // SAFETY: the caller's promise is the same.
-        let shared = unsafe { <Shared<Registry>>::check(value, name) }?;
+        let shared = unsafe { <Shared<Hosted>>::check(value, name) }?;
         Ok(Registered(shared.clone()))
     }
 }
@@ -180,33 +191,50 @@ extern_c! { exported by "libzvfs":
             }
             None => find(None)?,
         };
-        out.put(REGISTRIES.insert(Registry::with_host(configuration, Host::new(Arc::new(host)))));
+        let registry = Registry::with_host(configuration, Host::new(Arc::new(host)));
+        out.put(REGISTRIES.insert(Hosted { registry, jobs: Jobs::new(POLL_THREADS) }));
         Ok(())
     }
     fn zvfs_registry_register(registry: Registered, provider: Table) -> i32 {
         // SAFETY: the header: NULL, or a table that stays for the rest of the process.
         let provider = unsafe { built_in(provider.0) }.map_err(|error| error.context("register"))?;
-        registry.0.register(provider)
+        registry.0.registry.register(provider)
     }
     fn zvfs_registry_open(
         registry: Registered, descriptor: &str, options: How, out: Place<'_, *const HandleSlot>
     ) -> i32 {
-        let file = registry.0.open(descriptor, &options.0)?;
-        out.put(hand_out(file));
+        let file = registry.0.registry.open(descriptor, &options.0)?;
+        let shown = file.shown().to_owned();
+        out.put(hand_out(PolledFile::new(file, registry.0.jobs), &shown));
+        Ok(())
+    }
+    fn zvfs_registry_open_start(
+        registry: Registered, descriptor: &str, options: How, out: Place<'_, *const HandleSlot>
+    ) -> i32 {
+        let shown = Descriptor::parse(descriptor)?.to_string();
+        let file = PolledFile::open(&registry.0.registry, descriptor, options.0, registry.0.jobs)?;
+        out.put(hand_out(file, &shown));
+        Ok(())
+    }
+    fn zvfs_registry_set_poll_threads(registry: Registered, count: u32) -> i32 {
+        if !(1..=POLL_THREADS_MAX).contains(&count) {
+            return Err(Error::new(Code::EINVAL, format!("poll threads: {count}: 1 to {POLL_THREADS_MAX}")));
+        }
+        registry.0.jobs.set_limit(count as usize);
         Ok(())
     }
     fn zvfs_registry_supported_flags(registry: Registered, descriptor: &str, out: Place<'_, u64>) -> i32 {
-        out.put(registry.0.info(descriptor, &OpenOptions::default())?.supported_flags.bits());
+        out.put(registry.0.registry.info(descriptor, &OpenOptions::default())?.supported_flags.bits());
         Ok(())
     }
     fn zvfs_registry_stat(registry: Registered, descriptor: &str, options: How, out: Answer<'_, abi::Stat>) -> i32 {
-        out.put(abi::Stat::from(&registry.0.stat(descriptor, &options.0)?));
+        out.put(abi::Stat::from(&registry.0.registry.stat(descriptor, &options.0)?));
         Ok(())
     }
     fn zvfs_registry_list(
         registry: Registered, descriptor: &str, options: How, each: Callback<abi::EntryFn>, arg: *mut c_void
     ) -> i32 {
-        registry.0.list(descriptor, &options.0, &mut |entry| {
+        registry.0.registry.list(descriptor, &options.0, &mut |entry| {
             // SAFETY: the caller's own function with its own argument.
             unsafe { pass_entry(entry, each.0, arg) }
         })
@@ -214,18 +242,18 @@ extern_c! { exported by "libzvfs":
     fn zvfs_registry_names(
         registry: Registered, descriptor: &str, options: How, each: Callback<abi::NameFn>, arg: *mut c_void
     ) -> i32 {
-        registry.0.names(descriptor, &options.0, &mut |name| {
+        registry.0.registry.names(descriptor, &options.0, &mut |name| {
             // SAFETY: as for an entry.
             unsafe { pass_name(name, each.0, arg) }
         })
     }
     fn zvfs_registry_remove(registry: Registered, descriptor: &str, options: How) -> i32 {
-        registry.0.remove(descriptor, &options.0)
+        registry.0.registry.remove(descriptor, &options.0)
     }
-    fn zvfs_registry_free(registry: Option<Object<Registry>>) -> (), plain {
+    fn zvfs_registry_free(registry: Option<Object<Hosted>>) -> (), plain {
         registry.map_or(Ok(()), |object| {
             // The handles keep the registry itself, for layers; what none of them uses stops now.
-            REGISTRIES.remove_soon(object.slot()).map(|registry| registry.into_iter().for_each(|registry| registry.release()))
+            REGISTRIES.remove_soon(object.slot()).map(|registry| registry.into_iter().for_each(|hosted| hosted.registry.release()))
         })
     }
 }

@@ -12,10 +12,11 @@ const SANITIZED: [&str; 4] =
     ["gcc", "-std=gnu99", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
 /// The programs with their arguments.
-fn programs(bench: &Bench) -> [(&'static str, Vec<String>); 6] {
+fn programs(bench: &Bench) -> [(&'static str, Vec<String>); 7] {
     [
         ("host.c", vec![bench.empty("data"), built().display().to_string()]),
         ("cancel.c", vec![bench.empty("published"), built().display().to_string()]),
+        ("polled.c", vec![bench.empty("tries"), built().display().to_string()]),
         ("misuse.c", Vec::new()),
         ("own.c", Vec::new()),
         ("shared.c", Vec::new()),

@@ -100,6 +100,7 @@ fn an_installation_is_found_by_its_command_and_by_programs() {
     a_program_links_statically_too(&installation);
     the_example_does_what_its_readme_says(&installation);
     the_host_of_guests_does_what_its_readme_says(&installation);
+    the_loop_does_what_its_readme_says(&installation);
     the_pipes_do_what_their_readme_says(&installation);
     the_guides_programs_run(&installation);
     the_headers_name_what_is_there(&installation);
@@ -239,6 +240,11 @@ fn the_example_does_what_its_readme_says(installation: &Installation) {
 
 fn the_host_of_guests_does_what_its_readme_says(installation: &Installation) {
     let folder = installation.example("host-zvm");
+    runs_as_written(&folder.join("README.md"), |commands| installation.shell(&folder, commands));
+}
+
+fn the_loop_does_what_its_readme_says(installation: &Installation) {
+    let folder = installation.example("epoll-c");
     runs_as_written(&folder.join("README.md"), |commands| installation.shell(&folder, commands));
 }
 

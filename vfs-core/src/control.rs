@@ -94,6 +94,15 @@ impl Control {
         own
     }
 
+    /// A descriptor that is readable once the control is cancelled or late, and until that is lifted or moved. To be polled and
+    /// never read; it lives as long as the control.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM. EPERM: the control is the parent process's.
+    pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        self.0.alarm()
+    }
+
     /// The provider's end for one open, under which inner files may be opened.
     pub(crate) fn context_of(&self, origin: Origin, log: Log) -> Context {
         Context::new(Arc::new(Opening { state: self.0.clone(), origin, log }))

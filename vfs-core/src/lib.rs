@@ -78,6 +78,6 @@ pub use host::{Bare, process};
 
 #[cfg(feature = "host")]
 pub use host::{
-    Configuration, Digest, Library, Listing, OpenFile, OpenOptions, Placement, Refusal, Registry, Wall,
-    Walls, built_in, copy, is_loading, log_to_stderr, read_secret_file, same_file,
+    Configuration, Digest, Jobs, Library, Listing, OpenFile, OpenOptions, Placement, PolledFile, Refusal,
+    Registry, Wall, Walls, built_in, copy, is_loading, log_to_stderr, read_secret_file, same_file,
 };

@@ -5,6 +5,8 @@
 
 pub(crate) use std::sync::MutexGuard;
 use std::sync::{self, PoisonError};
+#[cfg(feature = "host")]
+use std::time::Duration;
 
 #[derive(Default)]
 pub(crate) struct Mutex<T>(sync::Mutex<T>);
@@ -25,6 +27,17 @@ impl<T> Mutex<T> {
 impl Condvar {
     pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits no longer than this.
+    #[cfg(feature = "host")]
+    pub(crate) fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, limit: Duration) -> MutexGuard<'a, T> {
+        self.0.wait_timeout(guard, limit).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    #[cfg(feature = "host")]
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
     }
 
     pub(crate) fn notify_all(&self) {

@@ -82,16 +82,6 @@ impl Out<()> for i32 {
     }
 }
 
-impl Out<i32> for i32 {
-    fn of(value: i32) -> Result<i32> {
-        Ok(value)
-    }
-
-    fn failed(error: Error) -> i32 {
-        -error.code().raw()
-    }
-}
-
 impl Out<u32> for i32 {
     fn of(value: u32) -> Result<i32> {
         i32::try_from(value).map_err(|_| beyond())
@@ -113,6 +103,30 @@ where
 
     fn failed(error: Error) -> i64 {
         -i64::from(error.code().raw())
+    }
+}
+
+/// What a call came to that does not wait; `None` is EAGAIN, which is no failure: no text goes with it.
+pub struct Tried<T>(pub Option<T>);
+
+impl Out<Tried<usize>> for i64 {
+    #[inline]
+    fn of(value: Tried<usize>) -> Result<i64> {
+        value.0.map_or(Ok(-i64::from(Code::EAGAIN.raw())), <i64 as Out<usize>>::of)
+    }
+
+    fn failed(error: Error) -> i64 {
+        <i64 as Out<usize>>::failed(error)
+    }
+}
+
+impl Out<Tried<()>> for i32 {
+    fn of(value: Tried<()>) -> Result<i32> {
+        Ok(value.0.map_or(-Code::EAGAIN.raw(), |()| 0))
+    }
+
+    fn failed(error: Error) -> i32 {
+        <i32 as Out<()>>::failed(error)
     }
 }
 

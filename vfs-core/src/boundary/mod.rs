@@ -8,7 +8,7 @@ mod sized;
 mod strings;
 
 pub use argument::{Argument, Behind, Callback, Input, Output, Place, copied, null, text};
-pub use entry::{Out, guarded};
+pub use entry::{Out, Tried, guarded};
 #[cfg(feature = "host")]
 pub(crate) use error::shortened;
 pub use sized::{Answer, Growing, Options, Struct, read};

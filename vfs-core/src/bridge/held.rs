@@ -2,8 +2,7 @@
 #![expect(unsafe_code, reason = "shares a file between the calls that the header lets overlap")]
 
 use crate::abi;
-use crate::boundary::{Answer, Input, Output};
-use crate::bridge::outcome::not_now;
+use crate::boundary::{Answer, Input, Output, Tried};
 use crate::bridge::translate::{direction_from_abi, finish_from_abi, flush_from_abi, seek_from_abi};
 use crate::code::Code;
 use crate::error::{Error, Result};
@@ -175,27 +174,22 @@ impl HeldFile {
         Ok(())
     }
 
-    pub(crate) fn try_read(&self, buf: Output<'_>, n: u64) -> Result<i64> {
+    pub(crate) fn try_read(&self, buf: Output<'_>, n: u64) -> Result<Tried<usize>> {
         // SAFETY: as for read.
         let buf = unsafe { buf.bytes(n) }?;
-        self.exclusive(|file| file.try_read(buf)).map(moved)
+        self.exclusive(|file| file.try_read(buf)).map(Tried)
     }
 
-    pub(crate) fn try_write(&self, buf: Input<'_>, n: u64) -> Result<i64> {
+    pub(crate) fn try_write(&self, buf: Input<'_>, n: u64) -> Result<Tried<usize>> {
         // SAFETY: as for write.
         let buf = unsafe { buf.bytes(n) }?;
-        self.exclusive(|file| file.try_write(buf)).map(moved)
+        self.exclusive(|file| file.try_write(buf)).map(Tried)
     }
 
-    pub(crate) fn try_finish(&self, how: u32) -> Result<i32> {
+    pub(crate) fn try_finish(&self, how: u32) -> Result<Tried<()>> {
         let how = finish_from_abi(how)?;
-        self.exclusive(|file| file.try_finish(how)).map(|done| done.map_or(-Code::EAGAIN.raw(), |()| 0))
+        self.exclusive(|file| file.try_finish(how)).map(Tried)
     }
-}
-
-/// A count, or "not now", in C's form. (No slice is longer than an i64 counts.)
-fn moved(count: Option<usize>) -> i64 {
-    count.map_or_else(not_now, |count| count as i64)
 }
 
 fn count(n: u64) -> usize {

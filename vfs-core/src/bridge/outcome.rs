@@ -69,15 +69,10 @@ pub(crate) fn attempt(function: impl FnOnce(*mut abi::Error) -> i64) -> Result<O
     let mut again = false;
     let moved = call(|err| {
         let returned = function(err);
-        again = returned == not_now();
+        again = returned == -i64::from(Code::EAGAIN.raw());
         if again { 0 } else { returned }
     })?;
     Ok((!again).then_some(moved))
-}
-
-/// What a try_ call returns to say that.
-pub(crate) fn not_now() -> i64 {
-    -i64::from(Code::EAGAIN.raw())
 }
 
 /// Makes one call that returns 0, a negative code, or "not now", which is `None`.

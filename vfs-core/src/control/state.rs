@@ -277,7 +277,7 @@ impl State {
         told.followers.iter().for_each(|follower| follower.follow(told.generation, told.limits));
     }
 
-    fn alarm(&self) -> Result<BorrowedFd<'_>> {
+    pub(super) fn alarm(&self) -> Result<BorrowedFd<'_>> {
         self.check_process()?;
         if let Some(alarm) = self.alarm.get() {
             return Ok(alarm.as_fd());

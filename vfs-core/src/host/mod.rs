@@ -10,6 +10,7 @@
 //! | `work` | what may never return, on a thread of its own |
 //! | `process` | a provider in a process of its own, behind the same traits |
 //! | `registry` | from a descriptor to an open file |
+//! | `polled` | an open file for a host with an event loop, whether it has POLL or not |
 //! | `output`, `copy` | one file written anew; one file to another, in the kernel where it can be |
 //! | `standard_error` | the log of a host that gave none |
 
@@ -19,6 +20,7 @@ mod import;
 mod loader;
 mod open;
 mod output;
+mod polled;
 #[doc(hidden)]
 pub mod process;
 mod registry;
@@ -33,6 +35,7 @@ pub use import::{Bare, built_in};
 pub use loader::{Digest, Library, Refusal};
 pub use open::{OpenFile, OpenOptions};
 pub use output::Placement;
+pub use polled::{Jobs, PolledFile};
 pub use registry::{Listing, Registry};
 pub use secret::read_secret_file;
 pub use standard_error::log_to_stderr;

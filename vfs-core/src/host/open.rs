@@ -3,6 +3,7 @@
 mod ending;
 mod file;
 mod poll;
+mod promises;
 
 use crate::context::Context;
 use crate::control::Control;

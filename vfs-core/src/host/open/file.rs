@@ -1,7 +1,7 @@
 //! The host's one chokepoint around an open file.
 
 use super::ending::Ending;
-use super::poll::Promises;
+use super::promises::Promises;
 use crate::code::Code;
 use crate::control::Control;
 use crate::error::{Error, Result};
