@@ -98,7 +98,7 @@ impl Instance for Torrents {
             let joined = self.runtime.wait(waiting, async move {
                 let download = swarms.join(metainfo, file).await?;
                 let ahead = if in_order { Some(download.urge(0).await?) } else { None };
-                Ok((ahead, Arc::new(download)))
+                Ok((ahead, download))
             });
             let (urge, joined) = joined.map_err(refuse)?;
             (ahead, download) = (urge, Some(joined));

@@ -9,13 +9,14 @@
 //! | `descriptor` | the grammar |
 //! | `metainfo` | a torrent's metadata, checked before anything else sees it |
 //! | `session` | librqbit, with what the settings allow |
-//! | `swarms` | the torrents that have open files, and the downloads of these |
+//! | `swarms`, `download` | the torrents that have open files; one of these files, and how it stands with the peers |
 //! | `store` | where pieces are kept, and which are verified |
 //! | `disk` | how much they may take |
 //! | `reader` | a file open for reading |
 
 mod descriptor;
 mod disk;
+mod download;
 mod instance;
 mod metainfo;
 mod provider;

@@ -1,8 +1,8 @@
 //! A file of a torrent, open for reading.
 
-use crate::swarms::{Download, Urge};
+use crate::download::{Download, Urge};
+use crate::swarms::Membership;
 use std::io::SeekFrom;
-use std::sync::Arc;
 use std::time::Duration;
 use vfs_core::{Capabilities, Code, Context, Error, File, Result, Stat};
 use zvfs_net::failure::{Attempt, Failure};
@@ -14,7 +14,7 @@ pub struct Reader {
     /// Has what comes next fetched first; `None`: it is read at random, or is empty.
     pub ahead: Option<Urge>,
     /// `None`: it is empty.
-    pub download: Option<Arc<Download>>,
+    pub download: Option<Membership>,
     /// Who waits, and where.
     pub caller: Caller,
     /// Its bytes.
@@ -64,7 +64,7 @@ impl Reader {
 
 impl Caller {
     /// Waits until the piece that has an offset is there.
-    fn wait_for(&self, download: &Arc<Download>, offset: u64) -> Attempt<()> {
+    fn wait_for(&self, download: &Download, offset: u64) -> Attempt<()> {
         let what = format!("piece {} of the torrent", download.piece_of(offset));
         let peers = download.peers();
         let alone = || {

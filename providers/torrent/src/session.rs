@@ -9,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use vfs_core::{Code, Error, Printable, Result};
+use zvfs_net::failure::Failure;
 use zvfs_runtime::Runtime;
 
 /// librqbit lends a permit of the same pool to each stream and to each write of a piece. With its own number, eight, as many
@@ -49,4 +50,9 @@ pub fn start(runtime: &Runtime, config: &Config) -> Result<Arc<Session>> {
         let code = system.map_or(Code::EIO, |raw| Code::from_raw(raw.into()));
         Error::new(code, format!("start a BitTorrent session: {}", Printable(&format!("{error:#}"))))
     })
+}
+
+/// What librqbit says of a torrent that it cannot go on with.
+pub fn broke(error: &anyhow::Error) -> Failure {
+    Failure::new(Code::EIO, Printable(&format!("{error:#}")).to_string())
 }

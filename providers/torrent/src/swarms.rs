@@ -2,8 +2,9 @@
 
 use crate::descriptor::Magnet;
 use crate::disk::Disk;
+use crate::download::Download;
 use crate::metainfo::{Metainfo, broken};
-use crate::session::{self, Session};
+use crate::session::{self, Session, broke};
 use crate::settings::Config;
 use crate::store::{Storage, Store};
 use librqbit::api::TorrentIdOrHash;
@@ -11,13 +12,10 @@ use librqbit::dht::Id20;
 use librqbit::{AddTorrent, AddTorrentOptions, AddTorrentResponse, Api, ListOnlyResponse, ManagedTorrent};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::io::SeekFrom;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncSeek;
 use tokio::net::lookup_host;
 use tokio::sync::Mutex;
 use tokio::task::{JoinSet, block_in_place};
@@ -118,18 +116,17 @@ impl Swarms {
     ///
     /// # Errors
     /// EFBIG, ENOSPC: `disk`. EBUSY: another instance has its kept file. EIO: librqbit's.
-    pub async fn join(&self, metainfo: Arc<Metainfo>, file: usize) -> Attempt<Download> {
+    pub async fn join(&self, metainfo: Arc<Metainfo>, file: usize) -> Attempt<Membership> {
         if !metainfo.seen.is_empty() {
             // They have just given the metadata. A refusal would cost ten seconds.
             sleep(PARTING).await;
         }
         let peers = self.known_peers().await;
-        let download = self.enter(metainfo, file, peers).await?;
-        let failed = |error: anyhow::Error| Failure::new(Code::EIO, printable(&error));
-        download.torrent.wait_until_initialized().await.map_err(failed)?;
-        self.take_stock(&download)?;
-        self.select(download.torrent.info_hash()).await;
-        Ok(download)
+        let member = self.enter(metainfo, file, peers).await?;
+        member.torrent.wait_until_initialized().await.map_err(|error| broke(&error))?;
+        self.take_stock(&member)?;
+        self.select(member.torrent.info_hash()).await;
+        Ok(member)
     }
 
     /// The first one adds the torrent to the session. Never waits while it is in the table and has no guard.
@@ -138,7 +135,7 @@ impl Swarms {
         metainfo: Arc<Metainfo>,
         file: usize,
         mut peers: Vec<SocketAddr>,
-    ) -> Attempt<Download> {
+    ) -> Attempt<Membership> {
         let (inner, hash) = (&self.0, metainfo.hash);
         let mut open = inner.open.lock().await;
         let others = open.get(&hash).into_iter().flat_map(|swarm| swarm.files.keys().copied());
@@ -154,13 +151,13 @@ impl Swarms {
             }
         };
         *swarm.files.entry(file).or_default() += 1;
-        Ok(Download {
-            swarms: self.clone(),
+        let download = Download {
             torrent: swarm.torrent.clone(),
             store: swarm.store.clone(),
-            start: swarm.metainfo.files[file].range.start,
             file,
-        })
+            start: swarm.metainfo.files[file].range.start,
+        };
+        Ok(Membership { download, swarms: self.clone() })
     }
 
     async fn begin(&self, metainfo: Arc<Metainfo>, file: usize, peers: Vec<SocketAddr>) -> Attempt<Swarm> {
@@ -180,7 +177,7 @@ impl Swarms {
         match torrent {
             Ok(Some(torrent)) => Ok(Swarm { metainfo, store, torrent, files: BTreeMap::new() }),
             Ok(None) => Err(Failure::new(Code::EIO, "librqbit listed a torrent that it was to add")),
-            Err(error) => Err(Failure::new(Code::EIO, printable(&error))),
+            Err(error) => Err(broke(&error)),
         }
     }
 
@@ -255,117 +252,23 @@ impl Swarms {
 }
 
 /// A file that is being fetched, until this is dropped.
-pub struct Download {
+pub struct Membership {
+    download: Download,
     swarms: Swarms,
-    torrent: Arc<ManagedTorrent>,
-    store: Arc<Store>,
-    /// Where the file begins in the torrent.
-    start: u64,
-    file: usize,
 }
 
-impl Download {
-    /// Reads verified bytes from an offset; `None`: the first is not there yet. Nothing of `buf` lies beyond the file's end.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn read(&self, buf: &mut [u8], offset: u64) -> Attempt<Option<usize>> {
-        self.store.read(buf, self.start + offset)
-    }
+impl Deref for Membership {
+    type Target = Download;
 
-    /// The number of the piece that has an offset.
-    pub fn piece_of(&self, offset: u64) -> u64 {
-        self.store.piece_of(self.start + offset)
-    }
-
-    /// Has the pieces behind an offset fetched before all others, until the urge is dropped.
-    ///
-    /// # Errors
-    /// EIO: the torrent broke.
-    pub async fn urge(&self, offset: u64) -> Attempt<Urge> {
-        let stream = self.torrent.clone().stream(self.file).await;
-        let stream = stream.map_err(|error| Failure::new(Code::EIO, printable(&error)))?;
-        let mut urge = Urge(Box::pin(stream));
-        urge.move_to(offset);
-        Ok(urge)
-    }
-
-    /// Waits until the piece that has an offset is there.
-    ///
-    /// # Errors
-    /// As [`Store::arrival`].
-    pub async fn arrival(&self, offset: u64, stall: Duration) -> Attempt<()> {
-        let arrived = self.store.arrival(self.piece_of(offset), stall).await;
-        arrived.map_err(|failure| match failure.code {
-            Code::ETIMEDOUT => failure.followed_by(format_args!(": {}", self.peers())),
-            _ => failure,
-        })
-    }
-
-    /// How it stands with the peers.
-    pub fn peers(&self) -> Peers {
-        let stats = self.torrent.live().map(|live| live.stats_snapshot().peer_stats);
-        stats.map_or(Peers::default(), |stats| Peers {
-            known: stats.seen,
-            connected: stats.live,
-            seeds: stats.live_seeders,
-        })
+    fn deref(&self) -> &Download {
+        &self.download
     }
 }
 
-impl Drop for Download {
+impl Drop for Membership {
     fn drop(&mut self) {
         let (swarms, hash, file) = (self.swarms.clone(), self.torrent.info_hash(), self.file);
         // If the instance ends, nothing is left to leave.
         self.swarms.0.runtime.handle().spawn(async move { swarms.leave(hash, file).await });
-    }
-}
-
-/// Has some pieces of a file fetched before all others.
-pub struct Urge(Pin<Box<dyn AsyncSeek + Send + Sync>>);
-
-impl Urge {
-    /// From now on those behind this offset.
-    pub fn move_to(&mut self, offset: u64) {
-        // Beyond the end there is nothing to fetch.
-        let _ = self.0.as_mut().start_seek(SeekFrom::Start(offset));
-    }
-}
-
-/// How many peers a torrent has. `Display` is for a person.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Peers {
-    known: u32,
-    /// Those that are connected now.
-    pub connected: u32,
-    seeds: u32,
-}
-
-impl fmt::Display for Peers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Peers { known: 0, connected: 0, .. } => f.write_str("no peers known"),
-            Peers { known, connected: 0, .. } => write!(f, "none of {known} known peers connected"),
-            Peers { connected, seeds, .. } => {
-                write!(f, "{connected} peers connected, {seeds} with everything")
-            }
-        }
-    }
-}
-
-fn printable(error: &anyhow::Error) -> String {
-    Printable(&format!("{error:#}")).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn peers_read_as_a_line() {
-        let peers = |known, connected, seeds| Peers { known, connected, seeds }.to_string();
-        assert_eq!(peers(0, 0, 0), "no peers known");
-        assert_eq!(peers(3, 0, 0), "none of 3 known peers connected");
-        assert_eq!(peers(3, 2, 1), "2 peers connected, 1 with everything");
     }
 }

@@ -77,10 +77,13 @@ impl Place {
 
 /// A host without a folder of its own.
 pub fn registry(settings: &str) -> Registry {
-    let configuration = format!("[provider.file]\n[provider.torrent]\nsettings = {{ {settings} }}\n");
+    let configuration =
+        format!("[provider.file]\n[provider.http]\n[provider.torrent]\nsettings = {{ {settings} }}\n");
     let registry = Registry::new(Configuration::parse(&configuration).unwrap());
     registry.register(crate::provider()).unwrap();
-    registry.register(load_built("file").unwrap()).unwrap();
+    for inner in ["file", "http"] {
+        registry.register(load_built(inner).unwrap()).unwrap();
+    }
     registry
 }
 

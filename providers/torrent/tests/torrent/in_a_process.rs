@@ -26,7 +26,7 @@ fn provider() -> Box<dyn Provider> {
         dns: true,
         read: vec!["/etc/ssl".into()],
         write: vec![temp_dir()],
-        open: vec!["file".into()],
+        open: vec!["file".into(), "http".into()],
         memory: Some(512 << 20),
         ..Walls::default()
     };

@@ -3,7 +3,8 @@
 use crate::common::*;
 use std::ops::ControlFlow;
 use vfs_core::{Code, Kind, OpenOptions};
-use zvfs_engines::torrent::Torrent;
+use zvfs_engines::torrent::{Seed, Torrent};
+use zvfs_http_servers::Server;
 
 fn tree() -> Torrent {
     Torrent::of_files("tree", &[("a/b", b"12345"), ("a/c/d", b"6"), ("e", b"")], PIECE)
@@ -55,4 +56,15 @@ fn a_torrent_that_is_not_there_is_the_inner_providers_error() {
     let unknown = place.try_open("torrent:unknown:x").err().unwrap();
     assert!([Code::EPROTONOSUPPORT, Code::EACCES].contains(&unknown.code()), "{}", unknown.chain());
     refused(place.try_open("torrent:"), Code::EINVAL, "torrent:");
+}
+
+#[test]
+fn a_torrent_lies_on_a_web_server() {
+    let Some(server) = Server::nginx() else { return };
+    let torrent = torrent("w", 2 * PIECE);
+    server.put("w.torrent", &torrent.file);
+    let seed = Seed::of(&torrent);
+    let place = Place::with_peers([seed.address()]);
+    assert!(place.fetch(&format!("torrent:{}#w", server.http("w.torrent"))) == torrent.content);
+    refused(place.try_open(&format!("torrent:{}", server.http("none.torrent"))), Code::ENOENT, "404");
 }

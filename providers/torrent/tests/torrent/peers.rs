@@ -3,7 +3,7 @@
 use crate::common::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use vfs_core::{Code, Control};
+use vfs_core::{Code, Control, OpenOptions};
 use zvfs_engines::torrent::{Conduct, Seed, Tracker};
 use zvfs_test_support::{free_port, within};
 
@@ -116,4 +116,23 @@ fn peers_get_pieces_only_if_that_is_set() {
         }
         drop(held);
     }
+}
+
+/// With nobody else there, they find nobody; but they start, and end with the host.
+#[test]
+fn discovery_starts_and_ends_with_the_host() {
+    let torrent = torrent("f", 3 * PIECE);
+    let seed = Seed::of(&torrent);
+    let place = Place::new(&format!("{}, dht = true, lsd = true", peers_setting([seed.address()])));
+    assert!(place.fetch(&place.torrent(&torrent)) == torrent.content);
+    within(SLACK, move || drop(place));
+}
+
+#[test]
+fn an_open_may_have_a_patience_of_its_own() {
+    let torrent = torrent("n", PIECE);
+    let place = Place::new("");
+    let options = OpenOptions::new(READ).setting("stall-timeout", "200ms");
+    let mut file = place.try_open_with(&place.torrent(&torrent), options).unwrap();
+    refused(within(SLACK, move || file.read(&mut [0; 10])), Code::ETIMEDOUT, "200ms");
 }
