@@ -97,10 +97,10 @@ pub struct Peers {
 impl fmt::Display for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Peers { known: 0, connected: 0, .. } => f.write_str("no peers known"),
-            Peers { known, connected: 0, .. } => write!(f, "none of {known} known peers connected"),
+            Peers { known: 0, connected: 0, .. } => f.write_str("no peer is known"),
+            Peers { known, connected: 0, .. } => write!(f, "none of {known} known peers is connected"),
             Peers { connected, seeds, .. } => {
-                write!(f, "{connected} peers connected, {seeds} with everything")
+                write!(f, "{connected} peers are connected, {seeds} with all pieces, and none gives it yet")
             }
         }
     }
@@ -113,8 +113,8 @@ mod tests {
     #[test]
     fn peers_read_as_a_line() {
         let peers = |known, connected, seeds| Peers { known, connected, seeds }.to_string();
-        assert_eq!(peers(0, 0, 0), "no peers known");
-        assert_eq!(peers(3, 0, 0), "none of 3 known peers connected");
-        assert_eq!(peers(3, 2, 1), "2 peers connected, 1 with everything");
+        assert_eq!(peers(0, 0, 0), "no peer is known");
+        assert_eq!(peers(3, 0, 0), "none of 3 known peers is connected");
+        assert_eq!(peers(3, 2, 1), "2 peers are connected, 1 with all pieces, and none gives it yet");
     }
 }

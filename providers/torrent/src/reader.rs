@@ -1,6 +1,6 @@
 //! A file of a torrent, open for reading.
 
-use crate::download::{Download, Urge};
+use crate::download::Urge;
 use crate::swarms::Membership;
 use std::io::SeekFrom;
 use std::time::Duration;
@@ -64,19 +64,11 @@ impl Reader {
 
 impl Caller {
     /// Waits until the piece that has an offset is there.
-    fn wait_for(&self, download: &Download, offset: u64) -> Attempt<()> {
+    fn wait_for(&self, download: &Membership, offset: u64) -> Attempt<()> {
         let what = format!("piece {} of the torrent", download.piece_of(offset));
-        let peers = download.peers();
-        let alone = || {
-            let peers = download.peers();
-            (peers.connected == 0).then(|| peers.to_string())
-        };
-        let waiting = Waiting::as_caller(&self.context, &what).on(&peers).refused_by(&alone);
-        let (download, stall) = (download.clone(), self.stall);
-        self.runtime.wait(waiting, async move {
-            let _urge = download.urge(offset).await?;
-            download.arrival(offset, stall).await
-        })
+        let peers = || Some(download.peers().to_string());
+        let waiting = Waiting::as_caller(&self.context, &what).refused_by(&peers);
+        self.runtime.wait(waiting, download.arrival(offset, self.stall))
     }
 }
 

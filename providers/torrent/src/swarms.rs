@@ -14,8 +14,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::lookup_host;
 use tokio::sync::Mutex;
 use tokio::task::{JoinSet, block_in_place};
@@ -23,6 +24,11 @@ use tokio::time::{sleep, timeout};
 use vfs_core::{Code, Host, Level, Printable, Result};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_runtime::Runtime;
+
+/// How long a read waits without a connected peer before all are looked for anew; twice as long each further time, up to the second.
+/// librqbit itself waits an hour in the end, and forgets a peer that it needs again just when it has let go of it.
+const LONELY: Duration = Duration::from_secs(10);
+const LONELY_MAX: Duration = Duration::from_secs(300);
 
 /// Until the known peers are asked again for the metadata of a magnet link.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -50,6 +56,8 @@ struct Swarm {
     torrent: Arc<ManagedTorrent>,
     /// How often each file is open.
     files: BTreeMap<usize, usize>,
+    /// When its peers were last looked for.
+    looked: Instant,
 }
 
 impl Swarms {
@@ -175,7 +183,9 @@ impl Swarms {
         let added = self.add(AddTorrent::from_bytes(metainfo.to_torrent()), options).await?;
         let torrent = added.map(AddTorrentResponse::into_handle);
         match torrent {
-            Ok(Some(torrent)) => Ok(Swarm { metainfo, store, torrent, files: BTreeMap::new() }),
+            Ok(Some(torrent)) => {
+                Ok(Swarm { metainfo, store, torrent, files: BTreeMap::new(), looked: Instant::now() })
+            }
             Ok(None) => Err(Failure::new(Code::EIO, "librqbit listed a torrent that it was to add")),
             Err(error) => Err(broke(&error)),
         }
@@ -218,6 +228,20 @@ impl Swarms {
         }
     }
 
+    /// Begins anew with all peers of a torrent. What was fetched stays, and is not verified again.
+    async fn look_for_peers(&self, hash: Id20) {
+        let mut open = self.0.open.lock().await;
+        let Some(swarm) = open.get_mut(&hash).filter(|swarm| swarm.looked.elapsed() >= LONELY) else {
+            return;
+        };
+        swarm.looked = Instant::now();
+        let session = &self.0.session;
+        // If it broke, whoever waits is told by the store.
+        if session.pause(&swarm.torrent).await.is_ok() {
+            let _ = session.unpause(&swarm.torrent).await;
+        }
+    }
+
     /// A file is closed.
     async fn leave(&self, hash: Id20, file: usize) {
         let mut open = self.0.open.lock().await;
@@ -255,6 +279,34 @@ impl Swarms {
 pub struct Membership {
     download: Download,
     swarms: Swarms,
+}
+
+impl Membership {
+    /// Waits until the piece that has an offset is there, and has it fetched before all others.
+    ///
+    /// # Errors
+    /// As [`Download::arrival`].
+    pub fn arrival(
+        &self,
+        offset: u64,
+        stall: Duration,
+    ) -> impl Future<Output = Attempt<()>> + Send + 'static {
+        let (swarms, download) = (self.swarms.clone(), self.download.clone());
+        async move {
+            let _urge = download.urge(offset).await?;
+            let mut arrival = pin!(download.arrival(offset, stall));
+            let mut patience = LONELY;
+            loop {
+                if let Ok(arrived) = timeout(patience, arrival.as_mut()).await {
+                    return arrived;
+                }
+                if download.peers().connected == 0 {
+                    swarms.look_for_peers(download.torrent.info_hash()).await;
+                    patience = LONELY_MAX.min(patience * 2);
+                }
+            }
+        }
+    }
 }
 
 impl Deref for Membership {

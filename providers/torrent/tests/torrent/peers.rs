@@ -46,7 +46,7 @@ fn who_lies_alone_is_dropped_and_what_was_right_stays() {
         }
     });
     assert_eq!(error.0, 3 * PIECE);
-    refused::<()>(Err(error.1), Code::ETIMEDOUT, "none of 1 known peers connected");
+    refused::<()>(Err(error.1), Code::ETIMEDOUT, "none of 1 known peers is connected");
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn without_peers_a_read_waits_and_says_so() {
     let place = Place::new("stall-timeout = \"300ms\"");
     let mut file = place.open(&place.torrent(&torrent));
     let outcome = within(SLACK, move || file.read(&mut [0; 10]));
-    refused(outcome, Code::ETIMEDOUT, "not a byte of the torrent came for 300ms: no peers known");
+    refused(outcome, Code::ETIMEDOUT, "not a byte of the torrent came for 300ms: no peer is known");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn trackers_that_are_off_are_not_asked() {
     let torrent = torrent.announced_by(&tracker);
     let place = Place::new("trackers = false, stall-timeout = \"500ms\"");
     let mut file = place.open(&place.torrent(&torrent));
-    refused(within(SLACK, move || file.read(&mut [0; 10])), Code::ETIMEDOUT, "no peers known");
+    refused(within(SLACK, move || file.read(&mut [0; 10])), Code::ETIMEDOUT, "no peer is known");
     assert_eq!(tracker.asked(), Vec::<String>::new());
     assert_eq!(seed.accepted(), 0);
 }
