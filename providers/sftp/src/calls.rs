@@ -280,6 +280,12 @@ impl Attributes {
     /// For a file that is made: as the server's user has it.
     pub const NONE: Attributes = Attributes { size: None, owner: None, mode: None, times: None };
 
+    /// Whether this is the same content as far as can be seen: its size and the time of its last change.
+    pub fn is_same(&self, other: &Attributes) -> bool {
+        let modified = |attributes: &Attributes| attributes.times.map(|(_, modified)| modified);
+        self.size == other.size && modified(self) == modified(other)
+    }
+
     /// Whether it is a symbolic link itself.
     pub fn is_link(&self) -> bool {
         self.mode.is_some_and(|mode| mode & TYPE == 0o120_000)

@@ -71,7 +71,7 @@ impl Remote {
             is_written.then(|| Mutex::new(Store::begin(pool, handle.clone(), path.clone(), tuning.window)));
         let position = if flags.contains(OpenFlags::APPEND) { known.size.unwrap_or(0) } else { 0 };
         let ending = Ending::new(pool, &handle, upload, !flags.contains(OpenFlags::READ));
-        let source = Source::new(pool.clone(), target, handle.clone(), &known, is_written, tuning);
+        let source = Source::new(pool.clone(), target, handle.clone(), known, is_written, tuning);
         Remote {
             caller,
             flags,

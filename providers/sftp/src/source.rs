@@ -27,8 +27,8 @@ pub struct Source {
     target: Target,
     handle: Mutex<Arc<Handle>>,
     /// What it was when it was opened.
+    known: Attributes,
     size: u64,
-    modified: Option<u32>,
     /// It is written too: nothing proves that a file is the same that was changed from here.
     fixed: bool,
     tuning: Tuning,
@@ -40,13 +40,12 @@ impl Source {
         pool: Arc<Pool>,
         target: Target,
         handle: Arc<Handle>,
-        known: &Attributes,
+        known: Attributes,
         fixed: bool,
         tuning: Tuning,
     ) -> Source {
-        let modified = known.times.map(|(_, modified)| modified);
         let size = known.size.unwrap_or(0);
-        Source { pool, target, handle: Mutex::new(handle), size, modified, fixed, tuning }
+        Source { pool, target, handle: Mutex::new(handle), known, size, fixed, tuning }
     }
 
     /// The handle; a new one if the old one's connection was lost.
@@ -59,8 +58,7 @@ impl Source {
             let link = self.pool.link(&self.target.login).await?;
             let opened = link.open(&self.target.path, open::READ, &Attributes::NONE).await?;
             let known = opened.stat().await?;
-            let modified = known.times.map(|(_, modified)| modified);
-            if (known.size.unwrap_or(0), modified) != (self.size, self.modified) {
+            if !known.is_same(&self.known) {
                 let text = "the connection was lost, and the file has changed meanwhile";
                 return Err(Failure::new(Code::ESTALE, text));
             }

@@ -79,13 +79,14 @@ impl Upload {
     /// # Errors
     /// EEXIST: it was to be new, and is not. EIO: the server has another size than was written. The server's.
     pub async fn commit(&self, handle: &Handle, size: u64) -> Attempt<()> {
+        let mut seen = None;
         let mut outcome = match handle.close().await {
-            Ok(()) => self.rename(handle.link(), size).await,
+            Ok(()) => self.rename(handle.link(), size, &mut seen).await,
             closed => closed,
         };
         if outcome.as_ref().is_err_and(|failure| failure.retry != Retry::No) {
             outcome = match self.link().await {
-                Ok(link) => self.rename_again(&link, size).await,
+                Ok(link) => self.rename_again(&link, size, seen).await,
                 Err(failure) => Err(failure),
             };
         }
@@ -95,12 +96,14 @@ impl Upload {
         outcome
     }
 
-    async fn rename(&self, link: &Link, size: u64) -> Attempt<()> {
-        let found = link.stat_link(&self.hidden).await?.size;
-        if let Some(found) = found.filter(|found| *found != size) {
+    /// `seen` is what the file was before the rename.
+    async fn rename(&self, link: &Link, size: u64, seen: &mut Option<Attributes>) -> Attempt<()> {
+        let found = link.stat_link(&self.hidden).await?;
+        if let Some(found) = found.size.filter(|found| *found != size) {
             let text = format!("the server has {found} bytes of the {size} that were written");
             return Err(Failure::new(Code::EIO, text));
         }
+        *seen = Some(found);
         if !self.exclusive {
             return link.replace(&self.hidden, &self.target).await;
         }
@@ -113,12 +116,15 @@ impl Upload {
     }
 
     /// The same after the connection was lost in it: whatever the server has done by then, the file has one of the two names.
-    async fn rename_again(&self, link: &Link, size: u64) -> Attempt<()> {
-        match self.rename(link, size).await {
-            Err(failure) if failure.code == Code::ENOENT => match link.stat_link(&self.target).await {
-                Ok(found) if found.size == Some(size) => Ok(()),
-                _ => Err(failure),
-            },
+    async fn rename_again(&self, link: &Link, size: u64, mut seen: Option<Attributes>) -> Attempt<()> {
+        let before = seen.clone();
+        match self.rename(link, size, &mut seen).await {
+            Err(failure) if failure.code == Code::ENOENT => {
+                match (link.stat_link(&self.target).await, before) {
+                    (Ok(found), Some(before)) if found.is_same(&before) => Ok(()),
+                    _ => Err(failure),
+                }
+            }
             outcome => outcome,
         }
     }
