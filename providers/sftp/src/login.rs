@@ -1,10 +1,9 @@
 //! Logging in: with a key from a file, the keys of an agent, or a password.
 
-use crate::connection::Guard;
 use crate::failure::{lost, of_ssh};
 use crate::target::Login;
 use russh::MethodKind;
-use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse as Answer};
+use russh::client::{AuthResult, Handle, Handler, KeyboardInteractiveAuthResponse as Answer};
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, decode_secret_key};
 use std::fs;
@@ -94,7 +93,11 @@ fn agent(text: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// EACCES: it never is. EINVAL: nobody says as whom. ECONNRESET.
-pub async fn log_in(handle: &mut Handle<Guard>, login: &Login, credentials: &Credentials) -> Attempt<()> {
+pub async fn log_in<H: Handler>(
+    handle: &mut Handle<H>,
+    login: &Login,
+    credentials: &Credentials,
+) -> Attempt<()> {
     let Some(user) = login.user.as_ref().or(credentials.user.as_ref()) else {
         let text = "nobody says as whom to log in: write sftp://user@host/path, or set `user`";
         return Err(Failure::new(Code::EINVAL, text));
@@ -107,15 +110,15 @@ pub async fn log_in(handle: &mut Handle<Guard>, login: &Login, credentials: &Cre
 }
 
 /// What was tried on a connection.
-struct Attempts<'a> {
-    handle: &'a mut Handle<Guard>,
+struct Attempts<'a, H: Handler> {
+    handle: &'a mut Handle<H>,
     user: &'a str,
     tried: Vec<String>,
     /// What the server said last that it accepts.
     accepted: Vec<MethodKind>,
 }
 
-impl Attempts<'_> {
+impl<H: Handler> Attempts<'_, H> {
     /// Whether one of them worked.
     async fn all(&mut self, login: &Login, credentials: &Credentials) -> Attempt<bool> {
         if let Some(key) = &credentials.key
