@@ -1,4 +1,4 @@
-//! Google Cloud Storage, for which no server is to be had here: exchanges as its documentation of the XML API has them.
+//! Google Cloud Storage, for which no server is to be had here: exchanges written by hand, after its XML API.
 
 use crate::common::*;
 use std::ops::ControlFlow;
