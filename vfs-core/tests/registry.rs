@@ -223,7 +223,8 @@ fn a_scheme_leads_where_its_alias_says() {
         ("netpipe", "nats", None),
         ("OPAQUE", "tcp", None),
         ("link", "tcp", Some("netpipe")),
-        ("s3", "s3", None),
+        ("s3", "object", None),
+        ("other", "other", None),
     ] {
         assert_eq!(configuration.leads_to(scheme), (provider.to_owned(), shown.map(str::to_owned)));
     }
