@@ -9,7 +9,7 @@ use crate::path::Standard;
 use crate::status;
 use crate::transfer::{Mode, allows};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, fsync, major};
-use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionread, retry_on_intr};
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, ioctl_fionread, retry_on_intr};
 use rustix::stdio;
 use rustix::termios::isatty;
 use std::os::fd::{AsFd, OwnedFd};
@@ -372,5 +372,9 @@ fn duplicate(standard: Standard) -> Result<OwnedFd, Errno> {
         Standard::Out => stdio::stdout(),
         Standard::Error => stdio::stderr(),
     };
+    // An exec would close it, so it is none of the standard streams: the host has closed that one, and something else has its number.
+    if fcntl_getfd(fd)?.contains(FdFlags::CLOEXEC) {
+        return Err(Errno::BADF);
+    }
     fcntl_dupfd_cloexec(fd, 3)
 }

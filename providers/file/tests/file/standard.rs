@@ -7,7 +7,7 @@ use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, flock};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::thread;
@@ -198,7 +198,11 @@ fn a_closed_one_is_ebadf_and_no_file_takes_its_place() {
         assert_eq!(unsafe { libc::close(0) }, 0);
         let file = open_in(&*instance, &path, READ).unwrap();
         refused(open_in(&*instance, "/dev/stdin", READ), Code::EBADF, "the host has closed it");
-        drop(file);
+        // What somebody else in the host opens gets the free number.
+        let other = File::open("/dev/zero").unwrap();
+        assert_eq!(other.as_raw_fd(), 0);
+        refused(open_in(&*instance, "/dev/stdin", READ), Code::EBADF, "the host has closed it");
+        drop((file, other));
         std::process::exit(42);
     }
     let house = House::new().with("f", "secret");

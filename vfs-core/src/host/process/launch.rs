@@ -8,7 +8,7 @@
 use super::socket::Socket;
 use crate::error::{Error, Result};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::fcntl_dupfd_cloexec;
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, getpid, pidfd_open, waitid};
 use rustix::time::Timespec;
@@ -143,12 +143,17 @@ fn start(
 /// then, and loses nothing in silence.
 fn streams(hosts: bool) -> io::Result<[OwnedFd; 3]> {
     let (reads, writes) = (File::open("/dev/null")?, File::options().write(true).open("/dev/null")?);
-    let or = |own: BorrowedFd<'_>, null: &File| match hosts {
-        // The host may have closed it.
-        true => above(own).or_else(|_| above(null.as_fd())),
+    let or = |own: BorrowedFd<'_>, null: &File| match hosts && outlives_exec(own) {
+        true => above(own),
         false => above(null.as_fd()),
     };
     Ok([or(stdin().as_fd(), &writes)?, or(stdout().as_fd(), &reads)?, or(stderr().as_fd(), &reads)?])
+}
+
+/// Whether a descriptor may be a standard stream of the host's. If not, the host has closed that one; and what an exec would close, as
+/// every descriptor of this library's, only has its number.
+fn outlives_exec(descriptor: BorrowedFd<'_>) -> bool {
+    fcntl_getfd(descriptor).is_ok_and(|flags| !flags.contains(FdFlags::CLOEXEC))
 }
 
 /// A copy of a descriptor whose number is in nobody's way.
@@ -273,6 +278,15 @@ fn exit() -> ! {
 mod tests {
     use super::*;
     use crate::code::Code;
+
+    /// Found: a host in C that had closed its standard streams lent the process what lay at their numbers, its own timer among that.
+    #[test]
+    fn what_an_exec_would_close_is_no_standard_stream() {
+        let own = tempfile::tempfile().unwrap();
+        assert!(!outlives_exec(own.as_fd()));
+        let theirs = rustix::io::dup(&own).unwrap();
+        assert!(outlives_exec(theirs.as_fd()));
+    }
 
     #[test]
     fn what_is_no_program_is_an_error_that_names_it() {
