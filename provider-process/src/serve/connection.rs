@@ -18,6 +18,10 @@ pub(super) fn serve(process: &Process, connection: Connection) {
         let (goes_on, stops) = (call.is_ok(), matches!(call, Ok(Call::Stop)));
         let answer = call.and_then(|call| make(process, call));
         let stopped = stops && answer.is_ok();
+        // The end cancelled it, and not its host: that one hears how the process ended.
+        if answer.is_err() && process.link().has_ended() {
+            break;
+        }
         let said = own(|connection| say(process, connection, answer));
         drop(at_work);
         if stopped {

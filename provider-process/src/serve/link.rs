@@ -54,6 +54,11 @@ impl Link {
         self.over.store(true, Ordering::Release);
     }
 
+    /// Whether the process ends without a word of the host's.
+    pub(super) fn has_ended(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
     /// Writes a line to the host's log, if it is not one too many.
     pub(super) fn log(&self, level: Level, text: &str) {
         let say = |level: Level, text: &str| {
@@ -88,7 +93,7 @@ impl Link {
         if let Some(connection) = self.idle() {
             return Ok(Route::Lent(self, Some(connection)));
         }
-        if self.over.load(Ordering::Acquire) {
+        if self.has_ended() {
             return Err(gone());
         }
         self.control.say(&FromProcess::NeedConnection, &[]).map_err(|_| gone())?;

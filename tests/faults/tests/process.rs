@@ -1,10 +1,12 @@
 //! Hostile libraries in a process of their own: whatever they do there, the host goes on, other files are untouched, and the error
 //! names what happened.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::net::TcpListener;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -363,5 +365,55 @@ fn what_the_operator_names_must_be_there_when_it_starts() {
         let error = host.open("none").expect_err("nothing there");
         assert_eq!(error.code(), Code::ENOENT, "{}", error.chain());
         assert!(error.chain().contains("may read /absent"), "{}", error.chain());
+    });
+}
+
+/// The process that has loaded a library.
+fn process_with(library: &Path) -> Option<Pid> {
+    let processes = fs::read_dir("/proc")
+        .expect("processes")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut others = processes.filter(|pid| pid.parse() != Ok(std::process::id()));
+    let has = |pid: &String| {
+        fs::read_to_string(format!("/proc/{pid}/maps"))
+            .is_ok_and(|maps| maps.contains(&library.display().to_string()))
+    };
+    Pid::from_raw(others.find(has)?.parse().ok()?)
+}
+
+/// Found: a process that lost its supervisor cancelled its own calls, and its host took that for a cancel of its caller's.
+#[test]
+fn a_supervisor_that_is_killed_is_no_cancel() {
+    bounded_behind_walls(|| {
+        let plugins = Plugins::new();
+        plugins.add_program(provider_process());
+        let (library, fifo) = (plugins.path().join("libzvfs_file.so"), plugins.path().join("fifo"));
+        fs::copy(zvfs_test_support::library("file"), &library).expect("a library");
+        zvfs_test_support::fifo(fifo.clone());
+        let folder = plugins.path();
+        let text = format!(
+            "provider-path = [{folder:?}]\n[provider.file]\nplace = \"process\"\nmay = {{ read = [{folder:?}] }}"
+        );
+        let registry = Registry::new(Configuration::parse(&text).expect("a configuration"));
+        let _writer = fs::File::options().read(true).write(true).open(&fifo).expect("both ends");
+        let mut file = registry
+            .open(&format!("file:{}", fifo.display()), &OpenOptions::new(OpenFlags::READ))
+            .expect("a FIFO");
+        let (tell, told) = channel();
+        let reader = thread::spawn(move || {
+            tell.send(fs::read_link("/proc/thread-self").expect("this thread")).expect("a test");
+            file.read(&mut [0; 8])
+        });
+        let state = Path::new("/proc").join(told.recv().expect("a thread")).join("stat");
+        eventually("the read waits", || fs::read_to_string(&state).is_ok_and(|state| state.contains(") S ")));
+        let process = process_with(&library).expect("the provider's process");
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).expect("its status");
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("its parent");
+        let supervisor = Pid::from_raw(parent.trim().parse().expect("a number")).expect("a process");
+        kill_process(supervisor, Signal::KILL).expect("its supervisor");
+        let error = reader.join().expect("no panic").expect_err("nothing came");
+        assert_eq!(error.code(), Code::EIO, "{}", error.chain());
+        assert!(error.chain().contains("provider `file`'s process"), "{}", error.chain());
     });
 }
