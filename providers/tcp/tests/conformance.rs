@@ -9,10 +9,10 @@ use common::{Running, free_port};
 use netpipe::broker::Config;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use vfs_core::{Configuration, Provider, Registry, Walls};
+use vfs_core::{Code, Configuration, OpenFlags, OpenOptions, Provider, Registry, Walls};
 use zvfs_conformance::netpipe::{Pair, Subject, run};
 use zvfs_conformance::{load_built, load_in_process};
-use zvfs_test_support::provider_process;
+use zvfs_test_support::{bounded, have_walls, provider_process};
 
 /// What a pipe may hold before its reader reads: a window, and one frame.
 const HELD_MAX: usize = 2 << 20;
@@ -88,4 +88,24 @@ fn with_provider(provider: Box<dyn Provider>, settings: &str) -> io::Result<Regi
     let registry = Registry::new(Configuration::parse(&configuration)?);
     registry.register(provider)?;
     Ok(registry)
+}
+
+/// Found: a writer whose provider may not connect waited for its reader for ever.
+#[test]
+fn a_process_that_may_not_connect_is_an_error_and_no_wait() {
+    if !have_walls() {
+        return;
+    }
+    let listens = Walls { tcp_listen: true, ..Walls::default() };
+    for (walls, code) in [(Walls::default(), Code::EPERM), (listens, Code::EACCES)] {
+        let error = bounded(move || {
+            let provider = load_in_process("tcp", provider_process(), &walls).unwrap();
+            let registry = with_provider(provider, "").unwrap();
+            let options = OpenOptions::new(OpenFlags::WRITE);
+            let mut file = registry.open("tcp://127.0.0.1:1?mode=w", &options).unwrap();
+            file.write(b"x").unwrap_err()
+        });
+        assert_eq!(error.code(), code, "{}", error.chain());
+        assert!(error.chain().contains("connect to 127.0.0.1:1"), "{}", error.chain());
+    }
 }

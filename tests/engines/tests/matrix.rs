@@ -103,7 +103,9 @@ fn over_tcp(folder: &Folder) -> Pipes {
 
 fn over_nats() -> Option<Pipes> {
     let server = NatsServer::debian()?;
-    let section = format!("[provider.nats]\nsettings = {{ servers = [{:?}] }}", server.address());
+    // What a killed writer's reader waits for.
+    let settings = format!("servers = [{:?}], peer-timeout = \"4s\"", server.address());
+    let section = format!("[provider.nats]\nsettings = {{ {settings} }}");
     Some(Pipes { name: "nats", section, scheme: "nats", _server: Box::new(server) })
 }
 

@@ -48,6 +48,11 @@ impl Service {
                 let failure = Failure::system(errno).context(&format!("connect to {to}"));
                 self.pairing.starved(now, dial, for_pairing(failure));
             }
+            // This process may not, and will not be allowed to by waiting.
+            Err(errno @ (Errno::PERM | Errno::ACCESS)) => {
+                let failure = Failure::system(errno).context(&format!("connect to {to}"));
+                self.pairing.denied(now, dial, for_pairing(failure));
+            }
             Err(errno) => self.pairing.missed(now, dial, trouble(to, errno)),
         }
     }
