@@ -376,8 +376,8 @@ typedef void(ZVFS_CALL *zvfs_progress_fn)(void *arg, uint64_t bytes);
 int64_t ZVFS_CALL zvfs_handle_copy(zvfs_handle *source, zvfs_handle *target, uint64_t limit, zvfs_progress_fn progress,
                                    void *arg, zvfs_error *err);
 
-/* Closes a handle and frees it. Does not wait, with one exception: closing the last handle of a provider after zvfs_registry_free
- * stops the provider's instance, as there. What needed a COMMIT and had none (ATOMIC, an upload) leaves no trace, and a pipe being
+/* Closes a handle and frees it. Does not wait, with two exceptions: closing the last handle of a provider after zvfs_registry_free
+ * stops the provider's instance, as there; and a provider in a process that does not answer is killed after 5 s. What needed a COMMIT and had none (ATOMIC, an upload) leaves no trace, and a pipe being
  * written without END breaks. Returns 0, also for NULL; -ZVFS_EBADF: already closed; -ZVFS_EBUSY: a call on it is in progress on
  * another thread, and it is still open: cancel that call first.  [one] */
 int32_t ZVFS_CALL zvfs_handle_close(zvfs_handle *handle);

@@ -58,9 +58,7 @@ pub fn fence(walls: &Walls, library: BorrowedFd<'_>) -> Result<()> {
     }
     for (paths, access, what) in [(&walls.read, READ, "read"), (&walls.write, WRITE, "write")] {
         for path in paths {
-            fence
-                .allow_named(path, access)
-                .map_err(|error| error.context(format!("may {what} {}", path.display())))?;
+            fence.allow_named(path, access).map_err(|error| not_there(what, path, &error))?;
         }
     }
     fence.0.restrict_self().map_err(failed)?;
@@ -125,6 +123,11 @@ impl Fence {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// The operator's mistake: with the kernel's own code it would look as if what is opened were not there.
+fn not_there(what: &str, path: &Path, error: &Error) -> Error {
+    Error::new(Code::EINVAL, format!("may {what} {}: {}", path.display(), error.code().text()))
 }
 
 fn failed(error: RulesetError) -> Error {
