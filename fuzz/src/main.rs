@@ -1,10 +1,10 @@
 //! libFuzzer over one target, which `ZVFS_FUZZ_TARGET` names. `fuzz/run` builds and runs it.
 #![no_main]
 
-#[path = "../../netpipe/tests/fuzz/targets.rs"]
-mod netpipe_targets;
 #[path = "../../providers/nats/tests/fuzz/targets.rs"]
 mod nats_targets;
+#[path = "../../netpipe/tests/fuzz/targets.rs"]
+mod netpipe_targets;
 #[path = "../../vfs-core/tests/fuzz.rs"]
 mod vfs_core_targets;
 

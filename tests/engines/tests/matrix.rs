@@ -214,6 +214,24 @@ fn a_pipe_of_one_kind_leads_into_one_of_another() {
     }
 }
 
+/// By the manifest alone: the guest knows neither store.
+#[test]
+fn a_guest_counts_what_is_in_one_store_into_every_other() {
+    let world = World::new();
+    let text = world.folder.write("text", "five words on this line\n".repeat(100_000));
+    for (at, from) in world.stores.iter().enumerate() {
+        let source = (from.descriptor)("words");
+        run(world.copy(&text, &source)).succeeded();
+        let to = &world.stores[(at + 2) % world.stores.len()];
+        let target = (to.descriptor)("counts");
+        let manifest = world.folder.wordcount("count.manifest", 60, &source, &target);
+        run(under(&world.operator, &["run", &manifest])).succeeded();
+        let expected = format!("{:7} {:7} {:7}\n", 100_000, 500_000, 2_400_000);
+        let counts = String::from_utf8(world.content(&target)).unwrap();
+        assert_eq!(counts, expected, "{} to {}", from.name, to.name);
+    }
+}
+
 /// A writer that is killed is no end: whoever reads from it fails, and what it was copying to is not there.
 #[test]
 fn what_a_killed_writer_sent_is_nowhere_taken_for_the_whole() {
