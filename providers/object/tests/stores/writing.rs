@@ -13,7 +13,8 @@ fn parts_appear_as_one_object_at_commit() {
         let (key, content) = ("large", bytes(1, LARGE));
         let mut file = open(&registry, &server.descriptor(key), UPLOAD).unwrap();
         file.write_all(&content).unwrap();
-        assert_eq!((server.get(key), server.uploads()), (None, 1));
+        eventually("the first part is on its way", || server.uploads() == 1);
+        assert_eq!(server.get(key), None);
         file.finish(Finish::Commit).unwrap();
         assert!(server.get(key).unwrap() == content);
         assert_eq!(server.uploads(), 0);
