@@ -105,11 +105,7 @@ impl Reader {
                 Flow::Broken(failure) => return self.broke(at, failure),
             }
         }
-        if self.upstreams.is_empty() && self.arrived > 0 && self.is_last() {
-            Flow::End
-        } else {
-            Flow::Nothing
-        }
+        if self.is_over() { Flow::End } else { Flow::Nothing }
     }
 
     /// Whose turn it is: of the writer whose frame was begun, for a frame arrives whole; of one that was read ahead of; of
@@ -141,6 +137,11 @@ impl Reader {
             Some(writers) => self.arrived >= u64::from(writers),
             None => self.pipe.is_complete(),
         }
+    }
+
+    /// Whether all writers have ENDed, and everything of them was taken.
+    fn is_over(&self) -> bool {
+        self.upstreams.is_empty() && self.arrived > 0 && self.is_last()
     }
 
     /// Accounts for bytes that the caller gets from an upstream.
@@ -231,7 +232,7 @@ impl Reader {
         Ok(None)
     }
 
-    /// What has to become readable before there may be bytes, or another writer; `None`: there are bytes already.
+    /// What has to become readable before there may be bytes, or another writer; `None`: there are bytes already, or the end.
     fn awaited(&mut self) -> Result<Option<Awaited>> {
         let within = self.upstreams.iter().position(|(_, inflow)| inflow.is_within_frame());
         // Within a frame the others are not asked, whatever was read ahead of them.
@@ -239,7 +240,7 @@ impl Reader {
             Some(at) => self.upstreams[at].1.is_ready(),
             None => self.upstreams.iter().any(|(_, inflow)| inflow.is_ready()),
         };
-        if ready {
+        if ready || self.is_over() {
             return Ok(None);
         }
         let several = self.upstreams.len() + usize::from(self.awaits_writers()) > 1;
