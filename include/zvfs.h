@@ -258,8 +258,8 @@ int32_t ZVFS_CALL zvfs_registry_open(zvfs_registry *registry, const char *descri
                                      zvfs_handle **out, zvfs_error *err);
 
 /* Begins to open a descriptor, and returns a handle at once, for a program with an event loop: see "Without waiting". Until it is open,
- * which the next call of those notices, its try_ calls return -EAGAIN, its capabilities are 0, and its other calls are EBUSY. If the open fails, every call of the
- * handle returns its error; close it then too. Closing it earlier ends the open.
+ * which the next call of those notices, its try_ calls return -EAGAIN, its capabilities are 0, and its other calls are
+ * EBUSY. If the open fails, every call of the handle returns its error; close it then too. Closing it earlier ends the open.
  * Fails at once with EINVAL (not a descriptor) or EMFILE (the registry's poll threads are all in use).  [any] */
 int32_t ZVFS_CALL zvfs_registry_open_start(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
                                            zvfs_handle **out, zvfs_error *err);
@@ -299,7 +299,8 @@ void ZVFS_CALL zvfs_registry_free(zvfs_registry *registry);
 
 /* ---- Handle -----------------------------------------------------------------------------------------------------
  * An open file. Calls block as its provider does and end with ECANCELED or ETIMEDOUT by the control it was opened with; never
- * with EINTR, and with EAGAIN only from those "Without waiting". zvfs_handle_capabilities says what a handle can do; other calls fail as described here.
+ * with EINTR, and with EAGAIN only from those "Without waiting". zvfs_handle_capabilities says what a handle can do; other
+ * calls fail as described here.
  */
 
 /* Returns ZVFS_CAP_...: what this file can do; the same for its whole life. 0: not an open handle, or another call is using
@@ -377,9 +378,10 @@ int64_t ZVFS_CALL zvfs_handle_copy(zvfs_handle *source, zvfs_handle *target, uin
                                    void *arg, zvfs_error *err);
 
 /* Closes a handle and frees it. Does not wait, with two exceptions: closing the last handle of a provider after zvfs_registry_free
- * stops the provider's instance, as there; and a provider in a process that does not answer is killed after 5 s. What needed a COMMIT and had none (ATOMIC, an upload) leaves no trace, and a pipe being
- * written without END breaks. Returns 0, also for NULL; -ZVFS_EBADF: already closed; -ZVFS_EBUSY: a call on it is in progress on
- * another thread, and it is still open: cancel that call first.  [one] */
+ * stops the provider's instance, as there; and a provider in a process that does not answer is killed after 5 s. What needed
+ * a COMMIT and had none (ATOMIC, an upload) leaves no trace, and a pipe being written without END breaks. Returns 0, also
+ * for NULL; -ZVFS_EBADF: already closed; -ZVFS_EBUSY: a call on it is in progress on another thread, and it is still open:
+ * cancel that call first.  [one] */
 int32_t ZVFS_CALL zvfs_handle_close(zvfs_handle *handle);
 
 /* ---- Without waiting --------------------------------------------------------------------------------------------
@@ -392,10 +394,11 @@ int32_t ZVFS_CALL zvfs_handle_close(zvfs_handle *handle);
  *         if (!interest.ready) return;            to the loop, which awaits interest.events on interest.fd, interest.ns at most
  *     }
  *
- * A handle with ZVFS_CAP_POLL is worked on directly, and costs no thread: 10,000 of them may wait. For any other, a regular file too, a
- * thread of the registry's makes the calls (zvfs_registry_set_poll_threads), with one buffer of 64 KiB: reads run ahead, and a write counts once its bytes
- * are copied, so that its failure comes with the next write or with COMMIT. Such a handle is tried in one direction, that of
- * its first try (the other: ENOTSUP), and once tried it takes no calls that wait (EBUSY). EMFILE: all threads are in use; try later.
+ * A handle with ZVFS_CAP_POLL is worked on directly, and costs no thread, however many wait. For any other, a regular file too, a
+ * thread of the registry's makes the calls (zvfs_registry_set_poll_threads), with one buffer of 64 KiB: reads run ahead, and
+ * a write counts once its bytes are copied, so that its failure comes with the next write or with COMMIT. Such a handle is
+ * tried in one direction, that of its first try (the other: ENOTSUP), and once tried it takes no calls that wait (EBUSY).
+ * EMFILE: all threads are in use; try later.
  *
  * The control is not in what an interest lends: await zvfs_control_fd beside it. A cancelled or late handle's calls fail as all others.
  */
@@ -414,7 +417,7 @@ int64_t ZVFS_CALL zvfs_handle_try_read(zvfs_handle *handle, void *buf, uint64_t 
 int64_t ZVFS_CALL zvfs_handle_try_write(zvfs_handle *handle, const void *buf, uint64_t n, zvfs_error *err);
 
 /* As zvfs_handle_finish for ZVFS_FINISH_END and _COMMIT, but -EAGAIN where that would wait: repeat it until it is something else. From
- * the first COMMIT on nothing can be written. DISCARD is EINVAL: close the handle, which waits for nothing and does the same.  [one] */
+ * the first COMMIT on nothing can be written. DISCARD is EINVAL: close the handle, which does not wait and does the same.  [one] */
 int32_t ZVFS_CALL zvfs_handle_try_finish(zvfs_handle *handle, uint32_t how, zvfs_error *err);
 
 /* ---- netpipes in four functions ---------------------------------------------------------------------------------

@@ -147,7 +147,7 @@ impl Given {
                 return Err(invalid("secret-key", "and `session-token` exclude each other"));
             }
             (Kind::S3, secret, _, _) if secret.is_some() != id.is_some() => {
-                return Err(invalid("access-key", "needs `secret-key`, and that needs it"));
+                return Err(invalid("access-key", "and `secret-key` go together: set both, or neither"));
             }
             (Kind::Azure, Some(_), ..) if id.is_none() => {
                 return Err(invalid("access-key", "must be the storage account"));
