@@ -48,10 +48,10 @@ impl Cp {
             _ => watch.failure(error),
         })?;
         for file in files {
-            watch.complete(format!("close {}", file.shown()));
+            watch.closes(&registry, file.shown());
             drop(file);
         }
-        watch.complete("stop the providers");
+        watch.stop(registry);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::watch::Watch;
 use clap::Args;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use vfs_core::{Code, Error, Info, OpenFlags, OpenOptions, Registry, Result, Scope, Shown};
+use vfs_core::{Code, Error, Info, OpenFlags, OpenOptions, Registry, Result, Scope};
 
 /// Options of the subcommands that open descriptors.
 #[derive(Args, Debug)]
@@ -43,13 +43,15 @@ impl DescriptorOptions {
             let file = call(&registry, &watch, assigned.descriptor, &how)?;
             to_do -= 1;
             if to_do == 0 {
-                watch.complete(format!("close {}", Shown(assigned.descriptor)));
+                watch.closes(&registry, assigned.descriptor);
             }
             drop(file);
             Ok(())
         });
         if result.is_ok() {
-            watch.complete("stop the providers");
+            watch.closes(&registry, "file:/dev/stdout");
+            drop(call);
+            watch.stop(registry);
         }
         result
     }

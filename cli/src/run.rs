@@ -8,7 +8,7 @@ mod report;
 mod report_file;
 mod targets;
 
-use crate::exit::{Failure, warn};
+use crate::exit::{self, Failure, warn};
 use crate::options::Options;
 use crate::setup;
 use crate::signals;
@@ -87,6 +87,7 @@ impl Run {
         match ended {
             // Not by exit, which may wait for what that session's thread holds.
             Err(failure) if left_behind => failure.leave(),
+            Ok(()) if left_behind => exit::leave(0),
             ended => ended,
         }
     }

@@ -5,7 +5,7 @@ use crate::exit::{self, Failure, number, of_signal, warn};
 use crate::signals;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Control, Error, Shown};
+use vfs_core::{Code, Control, Error, Registry, Shown};
 
 /// How long a cancelled call may take: twice what a provider's process gets, which its host then kills.
 const CANCEL_TIME: Duration = Duration::from_secs(2);
@@ -46,8 +46,8 @@ enum Step {
     Work,
     /// Its call came back with an error, and it tidies up.
     Tidy,
-    /// Its data are complete, and it does what is said here, which can only take time.
-    Close(String),
+    /// Its data are complete, and it has a provider do what is said here, which can only take time.
+    Close { doing: String, provider: String },
     /// There is nothing left that could be stuck.
     Done,
 }
@@ -84,9 +84,17 @@ impl Watch {
         self.shared.at(Step::Tidy);
     }
 
-    /// Says that the data are complete, and what is done now: whatever becomes of that, the command has succeeded.
-    pub fn complete(&self, doing: impl Into<String>) {
-        self.shared.at(Step::Close(doing.into()));
+    /// Says that the data are complete, and that a file is closed now: whatever becomes of that, the command has succeeded.
+    pub fn closes(&self, registry: &Registry, descriptor: &str) {
+        let provider = registry.leads_to(descriptor).unwrap_or_default();
+        self.shared.at(Step::Close { doing: format!("close {}", Shown(descriptor)), provider });
+    }
+
+    /// Stops the providers, once the data are complete.
+    pub fn stop(&self, registry: Registry) {
+        registry.stop(|provider| {
+            self.shared.at(Step::Close { doing: "stop the providers".into(), provider: provider.into() });
+        });
     }
 
     /// What the shell should hear of an error: the signal if one came first.
@@ -163,11 +171,12 @@ impl Shared {
                     self.leave(&asked, "does not finish its DISCARD", code);
                 }
             }
-            Step::Close(_) | Step::Done => {}
+            Step::Close { .. } | Step::Done => {}
         }
-        if let Step::Close(doing) = self.leaves(CLOSE_TIME, |step| matches!(step, Step::Close(_))) {
+        let closes = self.leaves(CLOSE_TIME, |step| matches!(step, Step::Close { .. }));
+        if let Step::Close { doing, provider } = closes {
             warn(&format!(
-                "{doing}: the provider does not return, and is left behind; the data are complete"
+                "{doing}: provider `{provider}` does not return, and is left behind; the data are complete"
             ));
             exit::leave(0);
         }

@@ -13,8 +13,18 @@ use zvfs_test_support::{built, eventually, have, have_walls, provider_process, s
 
 /// A provider whose constructor, opens and reads do what the test says.
 fn provider(folder: &Folder, name: &str, at_load: &str, at_open: &str, at_read: &str) {
+    build(folder, name, [at_load, at_open, at_read, ""]);
+}
+
+/// A provider whose stop does what the test says.
+fn stops(folder: &Folder, name: &str, at_stop: &str) {
+    build(folder, name, ["", "", "", at_stop]);
+}
+
+fn build(folder: &Folder, name: &str, [at_load, at_open, at_read, at_stop]: [&str; 4]) {
     let source = format!(
         r#"#include "zvfs_provider.h"
+        #include <fcntl.h>
         #include <pthread.h>
         #include <stdlib.h>
         #include <sys/wait.h>
@@ -26,6 +36,9 @@ fn provider(folder: &Folder, name: &str, at_load: &str, at_open: &str, at_read: 
         __attribute__((constructor)) static void load(void) {{ (void)thread; {at_load} }}
         static int32_t ZVFS_CALL o(zvfs_instance *i, const zvfs_open_request *r, zvfs_file **out, zvfs_error *e) {{
             (void)i; (void)r; (void)e; the_file.left = 100; *out = &the_file; {at_open} return 0; }}
+        static int32_t ZVFS_CALL b(const zvfs_host *h, const zvfs_value *const *v, zvfs_instance **out, zvfs_error *e) {{
+            (void)h; (void)v; (void)e; *out = (zvfs_instance *)&the_file; return 0; }}
+        static void ZVFS_CALL s(zvfs_instance *i) {{ (void)i; {at_stop} }}
         static void ZVFS_CALL c(zvfs_file *f) {{ (void)f; }}
         static int64_t ZVFS_CALL r(zvfs_file *f, void *b, uint64_t n, zvfs_error *e) {{
             (void)e; if (!f->left) {{ {at_read} return 0; }} f->left--; for (uint64_t at = 0; at < n; at++) ((char *)b)[at] = 'x'; return n; }}
@@ -33,7 +46,7 @@ fn provider(folder: &Folder, name: &str, at_load: &str, at_open: &str, at_read: 
         static const char *const schemes[] = {{ "{name}", NULL }};
         static const zvfs_provider provider = {{ .struct_size = sizeof provider, .name = "{name}", .version = "1",
             .summary = "hostile", .schemes = schemes, .supported_flags = ZVFS_OPEN_READ,
-            .open = o, .close = c, .read = r, .capabilities = k }};
+            .start = b, .stop = s, .open = o, .close = c, .read = r, .capabilities = k }};
         ZVFS_EXPORT const zvfs_provider *ZVFS_CALL zvfs_provider_v1(void) {{ return &provider; }}"#
     );
     folder.library(&format!("libzvfs_{name}.so"), &source);
@@ -103,8 +116,32 @@ fn a_provider_that_ignores_its_cancel_is_left_behind() {
     assert_eq!(done.code, 143);
     assert!(done.stderr.contains("ignored its cancel"), "{done:?}");
     let manifest = |seconds| folder.wordcount("m", seconds, "stuck:", "/dev/null");
-    run_timed("zvfs: stuck", |seconds| over(&folder, &["run", &manifest(seconds)]))
-        .failed(4, &["m: timeout: channel /dev/stdin: read stuck:", "a provider that ignores its cancel"]);
+    run_timed("zvfs: stuck", |seconds| over(&folder, &["run", &manifest(seconds)])).failed(
+        4,
+        &["m: timeout: channel /dev/stdin: read stuck:", "provider `stuck`, which ignores its cancel"],
+    );
+}
+
+/// Found: the command could end before its providers had stopped.
+#[test]
+fn a_run_ends_after_its_providers_have_stopped() {
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
+    let stopped = folder.at("stopped");
+    let mark = format!("usleep(300000); close(open(\"{stopped}\", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));");
+    stops(&folder, "slow", &mark);
+    let manifest = folder.wordcount("m", 50, "slow:x", "/dev/null");
+    run(over(&folder, &["run", &manifest, &manifest])).succeeded();
+    assert!(fs::exists(stopped).unwrap());
+}
+
+#[test]
+fn a_provider_that_hangs_in_its_stop_is_named_and_holds_no_run() {
+    let Some(folder) = Folder::needing(&["cc"]) else { return };
+    stops(&folder, "evil", &hangs("stopping"));
+    let manifest = folder.wordcount("m", 50, "evil:x", "/dev/null");
+    let done = run(over(&folder, &["run", &manifest]));
+    done.failed(0, &["zvfs: stopping", "m: provider `evil` did not stop within 7 s"]);
+    assert_eq!(done.stderr.lines().count(), 2, "{done:?}");
 }
 
 /// The library of hostile deeds under a name of the test's own, and an operator's file that places it.
@@ -160,7 +197,7 @@ fn a_close_that_hangs_takes_nothing_from_complete_data() {
         ("process", "close odd:close/loop: provider `odd`'s process was killed: it did not close a file"),
         (
             "host",
-            "close odd:close/loop: the provider does not return, and is left behind; the data are complete",
+            "close odd:close/loop: provider `odd` does not return, and is left behind; the data are complete",
         ),
     ] {
         let Some((_folder, config)) = hostile("odd", place) else { return };

@@ -168,7 +168,8 @@ impl Running {
     /// # Blocking
     /// Until the manifest's Timeout, or a cancel, and a few seconds more: 1 s for the provider to heed it, and up to 6 s for
     /// what was written to be discarded. A provider that doesn't return by then keeps the session's thread, which is left
-    /// behind; a process that runs nothing else should exit.
+    /// behind; a process that runs nothing else should exit. The last session of a registry also waits for the stop of its
+    /// providers, up to 7 s for each.
     pub fn wait(self) -> Report {
         let mut report = self.watch.wait();
         report.notes.splice(0..0, self.warnings);

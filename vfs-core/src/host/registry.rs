@@ -126,6 +126,21 @@ impl Registry {
         drop(instances);
     }
 
+    /// Drops this registry. If it was the last of its clones, and no file is open, the instances stop: `stopping` hears the name of the
+    /// provider before each stop, so that a host can say which of them does not return.
+    ///
+    /// # Blocking
+    /// As [`release`](Registry::release).
+    pub fn stop(self, mut stopping: impl FnMut(&str)) {
+        let Some(shared) = Arc::into_inner(self.0) else { return };
+        for work in shared.instances.into_inner().into_values() {
+            if let Some(started) = work.get() {
+                stopping(&started.loaded.info.name);
+            }
+            drop(work);
+        }
+    }
+
     /// Opens a descriptor. Loads and starts its provider if this is the first use of it.
     ///
     /// # Errors
@@ -145,6 +160,13 @@ impl Registry {
         self.0.configuration.knows(scheme)
             || self.check_process().is_ok()
                 && added(&self.0.libraries.lock(), &scheme.to_ascii_lowercase()).is_some()
+    }
+
+    /// The name of the provider that a descriptor leads to, be it there or not. Loads nothing. `None`: not a descriptor.
+    pub fn leads_to(&self, descriptor: &str) -> Option<String> {
+        self.check_process().ok()?;
+        let scheme = Descriptor::parse(descriptor).ok()?.scheme().to_ascii_lowercase();
+        Some(self.resolve(&scheme).provider)
     }
 
     /// What the provider of a descriptor says of itself. A host leaves out the open flags that it does not support and that mean

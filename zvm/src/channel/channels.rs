@@ -26,6 +26,8 @@ pub struct Meter {
     pub network: bool,
     /// Its sources, secrets hidden.
     pub(super) shown: String,
+    /// The providers of its sources, for messages.
+    pub(crate) provider: String,
     pub(super) counters: Arc<Counters>,
     pub(super) outputs: Box<[Arc<Output>]>,
 }
@@ -201,6 +203,13 @@ impl Channels {
                 Err(Failure::timeout(Some(failure(error).text())))
             }
             Err(error) => Err(failure(error)),
+        }
+    }
+
+    /// Closes all files that are open still.
+    pub fn close_all(&mut self) {
+        for channel in &mut self.list {
+            channel.close();
         }
     }
 

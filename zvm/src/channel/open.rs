@@ -7,7 +7,7 @@ use super::sources::{Source, Sources};
 use super::{Channel, Channels, Counters, HostFiles, RunOptions};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{ChannelSpec, Manifest};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use vfs_core::{
@@ -76,7 +76,8 @@ impl Channels {
         }
         let mut list: Vec<Channel> = opened.into_values().collect();
         refuse_to_empty_a_source(&mut list)?;
-        let meters = list.iter().zip(&manifest.channels).map(|(channel, spec)| meter(channel, spec));
+        let meters =
+            list.iter().zip(&manifest.channels).map(|(channel, spec)| meter(channel, spec, registry));
         let meters = meters.collect::<Vec<_>>().into();
         Ok(Channels { list, meters })
     }
@@ -119,7 +120,7 @@ fn own_run() -> String {
 }
 
 /// `written` is the channel as the manifest has it, which is the same unless the host gave the file itself.
-fn meter(channel: &Channel, written: &ChannelSpec) -> Meter {
+fn meter(channel: &Channel, written: &ChannelSpec, registry: &Registry) -> Meter {
     let given = channel.spec.sources != written.sources;
     let local = |source: &String| {
         given
@@ -127,10 +128,14 @@ fn meter(channel: &Channel, written: &ChannelSpec) -> Meter {
                 LOCAL_SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(descriptor.scheme()))
             })
     };
+    let providers = written.sources.iter().filter_map(|source| registry.leads_to(source));
+    let providers: BTreeSet<String> = providers.map(|name| format!("`{name}`")).collect();
+    let providers: Vec<String> = providers.into_iter().collect();
     Meter {
         alias: channel.spec.alias.clone(),
         network: !channel.spec.sources.iter().all(local),
         shown: channel.sources.shown(),
+        provider: if given { "of the host's own".into() } else { providers.join(" or ") },
         counters: channel.counters.clone(),
         outputs: channel.sources.outputs(),
     }

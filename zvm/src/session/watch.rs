@@ -15,6 +15,8 @@ use vfs_core::{Control, OnCancel};
 const GRACE: Duration = Duration::from_secs(2);
 /// How long the DISCARDs of a failed session may take: the 5 s that they get, and those two for the last to return.
 const DISCARD_GRACE: Duration = Duration::from_secs(7);
+/// How long a close or a provider's stop may take once the session is over: the 5 s that a process gets for it, and those two.
+const END_GRACE: Duration = Duration::from_secs(7);
 /// What a provider's cancel function may need.
 const STACK: usize = 256 << 10;
 
@@ -48,6 +50,10 @@ struct Progress {
     patience: Patience,
     /// Why what was written is being discarded, once it is; nothing else is waited for then.
     discarding: Option<Failure>,
+    /// The report of a session that is over: nothing but closes, and stops of providers, is waited for then.
+    over: Option<Report>,
+    /// The provider that stops now.
+    stopping: Option<String>,
     /// The counters, once there are channels.
     meters: Option<Arc<[Meter]>>,
     step: Step,
@@ -147,7 +153,7 @@ impl Watch {
             match progress.step {
                 Step::Load | Step::Open => progress.doing.clone(),
                 Step::Compile => return Some("compile the program".into()),
-                Step::Run => progress.call(),
+                Step::Run => progress.call().map(|(call, _)| call),
             }
         };
         match self.stop.control().waiting() {
@@ -166,6 +172,19 @@ impl Watch {
         self.guarded();
         self.lock().discarding = Some(why);
         self.changed.notify_all();
+    }
+
+    /// Says that the session is over: whatever becomes of what follows, this is its report.
+    pub(super) fn over(&self, report: &Report) {
+        self.lock().over = Some(report.clone());
+    }
+
+    /// Says that a provider stops now, which gets a time of its own.
+    pub(super) fn stopping(self: &Arc<Self>, provider: &str) {
+        self.guarded();
+        let mut progress = self.lock();
+        progress.stopping = Some(provider.to_owned());
+        progress.patience.ending = ticks(END_GRACE);
     }
 
     /// The counters as far as they are known.
@@ -222,18 +241,21 @@ impl Timed for Watch {
         if progress.report.is_some() {
             return true;
         }
-        let discarding = progress.discarding.is_some();
-        let Patience { discarding: discards, running } = &mut progress.patience;
-        let left = if discarding { discards } else { running };
+        let left = progress.patience_left();
         if *left > 0 {
             *left -= 1;
             return false;
         }
         let note = progress.left_behind();
-        let running = Failure::new(ExitCode::Stopped, "the guest ran");
-        let failure = progress.discarding.take().unwrap_or_else(|| self.stop.echo(running));
-        let mut report = Report::failed(&failure, progress.meters.as_deref().unwrap_or_default());
-        report.nondeterministic = true;
+        let mut report = match progress.over.take() {
+            Some(report) => report,
+            None => {
+                let running = Failure::new(ExitCode::Stopped, "the guest ran");
+                let failure = progress.discarding.take().unwrap_or_else(|| self.stop.echo(running));
+                let report = Report::failed(&failure, progress.meters.as_deref().unwrap_or_default());
+                Report { nondeterministic: true, ..report }
+            }
+        };
         report.left_behind = true;
         report.notes.push(note);
         drop(progress);
@@ -249,11 +271,13 @@ struct Patience {
     running: u128,
     /// Once what was written is being discarded.
     discarding: u128,
+    /// Once the session is over.
+    ending: u128,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { running: ticks(GRACE), discarding: ticks(DISCARD_GRACE) }
+        Patience { running: ticks(GRACE), discarding: ticks(DISCARD_GRACE), ending: ticks(END_GRACE) }
     }
 }
 
@@ -263,13 +287,29 @@ fn ticks(time: Duration) -> u128 {
 }
 
 impl Progress {
-    /// The call that a channel is in.
-    fn call(&self) -> Option<String> {
-        self.meters.as_deref().unwrap_or_default().iter().find_map(Meter::call)
+    /// The call that a channel is in, and its provider.
+    fn call(&self) -> Option<(String, &str)> {
+        let meters = self.meters.as_deref().unwrap_or_default();
+        meters.iter().find_map(|meter| Some((meter.call()?, meter.provider.as_str())))
+    }
+
+    /// How long what its thread does now may take.
+    fn patience_left(&mut self) -> &mut u128 {
+        match (&self.over, &self.discarding) {
+            (Some(_), _) => &mut self.patience.ending,
+            (None, Some(_)) => &mut self.patience.discarding,
+            (None, None) => &mut self.patience.running,
+        }
     }
 
     /// What is worth telling of a session that is given up: what its thread is in, and when that ends.
     fn left_behind(&self) -> String {
+        if let Some(provider) = &self.stopping {
+            return format!(
+                "provider `{provider}` did not stop within {} s: it keeps the session's thread and memory until it does",
+                END_GRACE.as_secs()
+            );
+        }
         let (who, until) = match (self.step, self.call()) {
             (Step::Compile, _) => {
                 ("the compiler, which cannot be stopped without a worker,".into(), "it ends")
@@ -278,7 +318,9 @@ impl Progress {
                 "an instruction of the guest over a large memory range, which cannot be interrupted,".into(),
                 "it ends",
             ),
-            (Step::Run, Some(call)) => (format!("a provider that ignores its cancel ({call})"), "it returns"),
+            (Step::Run, Some((call, provider))) => {
+                (format!("provider {provider}, which ignores its cancel ({call}),"), "it returns")
+            }
             (Step::Load | Step::Open, _) => ("a provider that ignores its cancel".to_owned(), "it returns"),
         };
         format!("the session did not stop when asked to: {who} keeps its thread and memory until {until}")

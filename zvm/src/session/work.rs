@@ -29,6 +29,8 @@ struct ReportParts {
     guest_code: Option<u32>,
     digests: Vec<Option<String>>,
     notes: Vec<String>,
+    /// To be closed.
+    channels: Option<Channels>,
 }
 
 impl Work {
@@ -46,11 +48,8 @@ impl Work {
             Err(failure) => Report::failed(&failure, meters),
         };
         let Work { session, watch } = self;
-        let Session { manifest, host_files, .. } = session;
-        // What the host gave is closed by now or here: a host that has the report may take away what stands behind it.
-        let _ = catch_unwind(AssertUnwindSafe(|| host_files.close()));
+        let Session { manifest, registry, host_files, .. } = session;
         let timeout = watch.stop.thrown() == Some(Reason::Timeout);
-        report.cpu = thread_time();
         report.fuel = parts.fuel;
         let interactive = manifest.channels.iter().any(|channel| channel.interactive);
         report.nondeterministic = !manifest.deterministic || interactive || timeout;
@@ -61,6 +60,21 @@ impl Work {
         report.guest_code = parts.guest_code;
         report.notes = report.notes_of_outputs();
         report.notes.append(&mut parts.notes);
+        report.cpu = thread_time();
+        watch.over(&report);
+        let mut channels = parts.channels;
+        let quietly = |work: &mut dyn FnMut()| drop(catch_unwind(AssertUnwindSafe(work)));
+        quietly(&mut || channels.iter_mut().for_each(Channels::close_all));
+        // What the host gave is closed by now or here: a host that has the report may take away what stands behind it.
+        quietly(&mut || host_files.close());
+        // A process may end with its last report: its providers have delivered then what was ended, unless others have the registry too.
+        let mut registry = Some(registry);
+        quietly(&mut || {
+            if let Some(registry) = registry.take() {
+                registry.stop(|provider| watch.stopping(provider));
+            }
+        });
+        report.cpu = thread_time();
         watch.finish(report);
     }
 
@@ -106,6 +120,7 @@ impl Work {
         }
         parts.notes.append(&mut notes);
         parts.notes.extend(channels.notes().map(str::to_owned));
+        parts.channels = Some(channels);
         outcome
     }
 

@@ -278,7 +278,8 @@ fn a_provider_that_ignores_its_cancel_is_left_behind() {
     assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(10), "{took:?}");
     let written = report.channels.iter().find(|channel| channel.alias == "/dev/stdout").unwrap().counts;
     assert_eq!((written.puts, written.put_bytes), (1, 7), "the counters are told all the same");
-    let note = "a provider that ignores its cancel (channel /dev/stdin: read odd:deaf) keeps its thread";
+    let note =
+        "provider `odd`, which ignores its cancel (channel /dev/stdin: read odd:deaf), keeps its thread";
     assert!(report.notes.iter().any(|it| it.contains(note)), "{:?}", report.notes);
     assert_eq!(job.shelf.log("out"), ["open", "write"]);
     // Its thread still ends in order, once the call returns.
@@ -286,6 +287,52 @@ fn a_provider_that_ignores_its_cancel_is_left_behind() {
     job.odd.await_closed();
     eventually("the thread has closed its channel", || job.shelf.log("out").contains(&"close".to_owned()));
     assert_eq!(job.shelf.log("out"), ["open", "write", "Discard", "close"]);
+}
+
+/// Found: `zvfs run` could end before its providers had stopped, which deliver then what was ended.
+#[test]
+fn providers_stop_before_the_report_unless_others_have_the_registry() {
+    let job = Job::new().channel("odd:idle, /x, 0, 9, 99, 0, 0");
+    assert_eq!(end(&job.run(&script::program(""))), (0, "ok", Some(0)));
+    assert_eq!(job.odd.stopped(), 0);
+    let session = job.session(&script::program(""));
+    let Job { registry, odd, .. } = job;
+    drop(registry);
+    assert_eq!(end(&session.run()), (0, "ok", Some(0)));
+    assert_eq!(odd.stopped(), 1);
+}
+
+#[test]
+fn a_provider_that_hangs_in_its_stop_is_left_behind_and_changes_nothing_else() {
+    let job = Job::new().channel("odd:idle, /x, 0, 9, 99, 0, 0");
+    let session = job.session(&script::program("write 1 5"));
+    let Job { registry, odd, shelf, .. } = job;
+    drop(registry);
+    odd.hang_at_stop();
+    let report = session.run();
+    assert_eq!(end(&report), (0, "ok", Some(0)));
+    assert_eq!(
+        report.notes,
+        ["provider `odd` did not stop within 7 s: it keeps the session's thread and memory until it does"]
+    );
+    assert!(report.left_behind);
+    assert_eq!(shelf.log("out"), ["open", "write", "End", "Commit", "close"]);
+    assert_eq!(odd.stopped(), 0);
+    odd.release();
+    eventually("it stops", || odd.stopped() == 1);
+}
+
+/// Found: a session whose outputs were complete timed out, in "an instruction of the guest".
+#[test]
+fn a_close_that_hangs_takes_nothing_from_a_session_that_is_over() {
+    let job = Job::new().channel("odd:clings, /x, 0, 0, 0, 9, 99").timeout(1);
+    let report = job.run(&script::program("write 1 5"));
+    assert_eq!(end(&report), (0, "ok", Some(0)));
+    let note = "provider `odd`, which ignores its cancel (channel /x: close odd:clings), keeps its thread";
+    assert!(report.notes.iter().any(|it| it.contains(note)), "{:?}", report.notes);
+    assert!(report.left_behind);
+    job.odd.release();
+    job.odd.await_closed();
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A provider that misbehaves: `odd:deaf` ignores its cancel, `odd:panic` panics.
+//! A provider that misbehaves: `odd:deaf` ignores its cancel, `odd:clings` hangs in its close, `odd:panic` panics; and it may hang in its
+//! stop.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -23,6 +24,10 @@ struct State {
     released: bool,
     /// Files that were closed.
     closed: usize,
+    /// A stop waits until it is released.
+    stop_hangs: bool,
+    /// Instances that have stopped.
+    stopped: usize,
 }
 
 /// Longer than any test waits.
@@ -34,7 +39,17 @@ impl Odd {
         self.wait(|state| state.stuck > 0);
     }
 
-    /// Lets the reads of `odd:deaf` return.
+    /// Has the next stop hang.
+    pub fn hang_at_stop(&self) {
+        self.change(|state| state.stop_hangs = true);
+    }
+
+    /// How many instances have stopped.
+    pub fn stopped(&self) -> usize {
+        self.0.state.lock().unwrap().stopped
+    }
+
+    /// Lets everything that hangs return.
     pub fn release(&self) {
         self.change(|state| state.released = true);
     }
@@ -63,13 +78,22 @@ impl Provider for Odd {
     }
 
     fn start(&self, _: Host, _: Settings) -> Result<Box<dyn Instance>> {
-        Ok(Box::new(self.clone()))
+        Ok(Box::new(Started(self.clone())))
     }
 }
 
-impl Instance for Odd {
+struct Started(Odd);
+
+impl Instance for Started {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
-        Ok(Box::new(OddFile { odd: self.clone(), way: request.rest().to_owned() }))
+        Ok(Box::new(OddFile { odd: self.0.clone(), way: request.rest().to_owned() }))
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.0.wait(|state| state.released || !state.stop_hangs);
+        self.0.change(|state| state.stopped += 1);
     }
 }
 
@@ -101,6 +125,7 @@ impl File for OddFile {
 
 impl Drop for OddFile {
     fn drop(&mut self) {
+        self.odd.wait(|state| state.released || self.way != "clings");
         self.odd.change(|state| state.closed += 1);
     }
 }
