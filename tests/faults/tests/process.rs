@@ -381,6 +381,26 @@ fn process_with(library: &Path) -> Option<Pid> {
     Pid::from_raw(others.find(has)?.parse().ok()?)
 }
 
+/// Found: files in memory were gone, and nobody was told, since the next open starts another process.
+#[test]
+fn a_process_that_is_killed_between_calls_is_told_to_the_log() {
+    bounded_behind_walls(|| {
+        let host = Host::new("", &[]);
+        let mut bystander = bystander(&host);
+        let mut file = host.open("none").expect("a file");
+        let process = process_with(&host.plugins.file("hostile")).expect("the provider's process");
+        kill_process(process, Signal::KILL).expect("the provider's process");
+        let warning = "provider `hostile`'s process was killed by SIGKILL";
+        eventually("a line in the log", || *host.log.lock().expect("no panic") == [warning]);
+        is_told(&file.read(&mut [0; 8]).expect_err("dead"), "was killed by SIGKILL");
+        goes_on(&mut bystander);
+        // What was to end is no news.
+        let log = host.log.clone();
+        drop((file, bystander, host));
+        assert_eq!(*log.lock().expect("no panic"), [warning]);
+    });
+}
+
 /// Found: a process that lost its supervisor cancelled its own calls, and its host took that for a cancel of its caller's.
 #[test]
 fn a_supervisor_that_is_killed_is_no_cancel() {

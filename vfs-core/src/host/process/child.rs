@@ -45,15 +45,51 @@ pub(super) struct Child {
     last_file: AtomicU64,
     /// Its host's log was told of a call that failed and that nobody waits for.
     warned: AtomicBool,
+    /// It is to end, since its host has let it go.
+    released: AtomicBool,
     /// The process of the host that started it.
     forks: u32,
+}
+
+/// What a connection is lent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// One call.
+    Call,
+    /// The last call on something, which comes however many are in progress.
+    LastCall,
+    /// The upcalls of the provider's own threads.
+    Upcalls,
 }
 
 #[derive(Default)]
 struct Connections {
     idle: Vec<Connection>,
-    /// All, those in use too.
-    count: usize,
+    /// As many calls are in progress.
+    calls: usize,
+    /// As many are lent for upcalls.
+    upcalls: usize,
+}
+
+impl Connections {
+    /// Counts one more that is lent: an idle one, or else one that is to be made.
+    fn lend(&mut self, purpose: Purpose) -> Result<Option<Connection>> {
+        let idle = if purpose == Purpose::Upcalls { None } else { self.idle.pop() };
+        let count = self.idle.len() + self.calls + self.upcalls;
+        if idle.is_none() && count >= CONNECTIONS_MOST && purpose != Purpose::LastCall {
+            let text = format!("{CONNECTIONS_MOST} calls of the provider are in progress");
+            return Err(Error::new(Code::EMFILE, text).retryable());
+        }
+        *self.lent(purpose) += 1;
+        Ok(idle)
+    }
+
+    fn lent(&mut self, purpose: Purpose) -> &mut usize {
+        match purpose {
+            Purpose::Call | Purpose::LastCall => &mut self.calls,
+            Purpose::Upcalls => &mut self.upcalls,
+        }
+    }
 }
 
 impl Child {
@@ -78,6 +114,7 @@ impl Child {
             walls: walls.clone(),
             last_file: AtomicU64::new(0),
             warned: AtomicBool::new(false),
+            released: AtomicBool::new(false),
             forks,
         });
         Ok((child, failure, orphan))
@@ -105,10 +142,24 @@ impl Child {
 
     /// Tells the host's log of a failure that no caller hears of. Of several, as when many files are closed, only the first.
     pub(super) fn warn(&self, failure: &Error) {
-        if let Some(host) = self.host.get()
-            && !self.warned.swap(true, Ordering::Relaxed)
-        {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            self.log(failure);
+        }
+    }
+
+    fn log(&self, failure: &Error) {
+        if let Some(host) = self.host.get() {
             host.log(Level::Warning, &Level::line(&failure.chain()));
+        }
+    }
+
+    /// Takes note of how it ended. The host's log hears of that too, unless it was to end, or a call in progress gets the error.
+    pub(super) fn ended(&self, note: impl FnOnce(&Death)) {
+        // Before any call knows, and is over.
+        let is_news = !self.released.load(Ordering::Relaxed) && self.connections.lock().calls == 0;
+        note(&self.death);
+        if is_news {
+            self.log(&self.death.of_call());
         }
     }
 
@@ -152,56 +203,35 @@ impl Child {
         let _ = self.supervisor.say(&ToSupervisor::Kill, &[]);
     }
 
-    /// A connection for one call, which is to be given back. Those for the `last` call on something are not limited.
+    /// A connection, which is to be given back.
     ///
     /// # Errors
     /// EMFILE: too many calls are in progress.
-    pub(super) fn take_connection(&self, last: bool) -> Result<Connection> {
+    pub(super) fn take_connection(&self, purpose: Purpose) -> Result<Connection> {
         self.alive()?;
-        let idle = self.connections.lock().idle.pop();
-        if let Some(connection) = idle {
-            return Ok(connection);
-        }
-        self.reserve(last)?;
-        self.new_connection(false)
-    }
-
-    /// A connection for a thread of the provider's own, which is to be given back.
-    pub(super) fn connection_for_upcalls(&self) -> Result<Connection> {
-        self.alive()?;
-        self.reserve(false)?;
-        self.new_connection(true)
-    }
-
-    /// Counts a connection more.
-    fn reserve(&self, last: bool) -> Result<()> {
-        let mut connections = self.connections.lock();
-        if connections.count >= CONNECTIONS_MOST && !last {
-            let text = format!("{CONNECTIONS_MOST} calls of the provider are in progress");
-            return Err(Error::new(Code::EMFILE, text).retryable());
-        }
-        connections.count += 1;
-        Ok(())
+        let idle = self.connections.lock().lend(purpose)?;
+        idle.map_or_else(|| self.new_connection(purpose), Ok)
     }
 
     /// Makes a connection that was counted, and passes its other end on.
-    fn new_connection(&self, for_upcalls: bool) -> Result<Connection> {
+    fn new_connection(&self, purpose: Purpose) -> Result<Connection> {
+        let for_upcalls = purpose == Purpose::Upcalls;
         let made = Connection::new().and_then(|(connection, theirs)| {
             self.tell(&ToProcess::Connection { for_upcalls }, &theirs.borrowed())?;
             Ok(connection)
         });
-        made.inspect_err(|_| self.give_back(None))
+        made.inspect_err(|_| self.give_back(purpose, None))
     }
 
     /// Takes a connection back, if it may serve further calls.
-    pub(super) fn give_back(&self, connection: Option<Connection>) {
+    pub(super) fn give_back(&self, purpose: Purpose, connection: Option<Connection>) {
         if self.forks != forks_now() {
             return; // some thread of the parent's may have the lock
         }
         let mut connections = self.connections.lock();
-        match connection {
-            Some(connection) if connections.idle.len() < IDLE_MOST => connections.idle.push(connection),
-            _ => connections.count -= 1,
+        *connections.lent(purpose) -= 1;
+        if connections.idle.len() < IDLE_MOST {
+            connections.idle.extend(connection);
         }
     }
 
@@ -223,6 +253,11 @@ impl Child {
             drop(context); // without the lock
             self.inners.close_all_of(file);
         }
+    }
+
+    /// Says that its end will be no news.
+    pub(super) fn release(&self) {
+        self.released.store(true, Ordering::Relaxed);
     }
 
     /// Lets it go: it stops what it has and ends.

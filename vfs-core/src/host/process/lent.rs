@@ -2,7 +2,7 @@
 
 mod upcalls;
 
-use super::child::Child;
+use super::child::{Child, Purpose};
 use super::connection::Connection;
 use super::payload::Half;
 use super::socket::{Heard, broken};
@@ -24,6 +24,7 @@ const A_SECOND: u32 = 20;
 /// A connection that one call has, and then the next one.
 pub(super) struct Lent<'p> {
     child: &'p Child,
+    purpose: Purpose,
     /// Until it is dropped.
     connection: Option<Connection>,
     /// The call is over, and the next one may have the connection.
@@ -50,7 +51,7 @@ enum Patience<'c> {
 /// Makes the last call on something, a close or a stop, which gets 5 s. Nobody waits for it, so a failure goes to the host's log.
 pub(super) fn last_call(child: &Child, call: &Call, doing: impl FnOnce() -> String, late: &'static str) {
     // In a forked child there is no connection; of a process that is gone everything is closed.
-    let Ok(mut connection) = Lent::last(child) else { return };
+    let Ok(mut connection) = Lent::with(child, Purpose::LastCall) else { return };
     let patience = Patience::Counted { left: 5 * A_SECOND, why: late };
     if let Err(error) = connection.call(call, &mut Caller { patience, each: None }) {
         child.warn(&error.context(doing()));
@@ -101,17 +102,16 @@ impl<'p> Lent<'p> {
     /// # Errors
     /// EMFILE: too many are in progress. EPERM: in a forked child. EIO: the process is gone.
     pub(super) fn new(child: &'p Child) -> Result<Lent<'p>> {
-        Ok(Lent { child, connection: Some(child.take_connection(false)?), at_rest: true })
+        Lent::with(child, Purpose::Call)
     }
 
-    /// For the last call on something, however many are in progress.
-    fn last(child: &'p Child) -> Result<Lent<'p>> {
-        Ok(Lent { child, connection: Some(child.take_connection(true)?), at_rest: true })
-    }
-
-    /// For a thread of the provider's own, which asked for it.
-    pub(super) fn for_upcalls(child: &'p Child) -> Result<Lent<'p>> {
-        Ok(Lent { child, connection: Some(child.connection_for_upcalls()?), at_rest: false })
+    /// For a purpose.
+    ///
+    /// # Errors
+    /// As [`Lent::new`].
+    pub(super) fn with(child: &'p Child, purpose: Purpose) -> Result<Lent<'p>> {
+        let connection = Some(child.take_connection(purpose)?);
+        Ok(Lent { child, purpose, connection, at_rest: purpose != Purpose::Upcalls })
     }
 
     pub(super) fn child(&self) -> &'p Child {
@@ -224,6 +224,6 @@ impl<'p> Lent<'p> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         let connection = self.connection.take().filter(|_| self.at_rest);
-        self.child.give_back(connection);
+        self.child.give_back(self.purpose, connection);
     }
 }

@@ -1,6 +1,6 @@
 //! The thread that hears what a process, and its supervisor, say of their own accord: the log, and the end.
 
-use super::child::Child;
+use super::child::{Child, Purpose};
 use super::launch::{LaunchFailure, Orphan, without_signals};
 use super::lent::{Caller, Lent};
 use super::socket::{Heard, broken};
@@ -48,12 +48,13 @@ impl Listener {
                 Ok(Heard::Message(FromSupervisor::Ended { status }, _)) => {
                     // What it said before it ended.
                     self.hear_process();
-                    return self.child.death.ended(status);
+                    return self.child.ended(|death| death.ended(status));
                 }
                 Ok(Heard::End) | Err(_) => {
                     self.child.leave();
                     let lost = || self.child.death.error("has lost its supervisor".to_owned());
-                    return self.child.death.lost(failure.error().unwrap_or_else(lost));
+                    let why = failure.error().unwrap_or_else(lost);
+                    return self.child.ended(|death| death.lost(why));
                 }
             }
         }
@@ -125,7 +126,7 @@ impl Listener {
         let thread = thread::Builder::new().name("zvfs-upcalls".into());
         // A process whose host has no thread waits in vain, until its files are closed.
         let _ = thread.spawn(move || {
-            let Ok(mut connection) = Lent::for_upcalls(&child) else { return };
+            let Ok(mut connection) = Lent::with(&child, Purpose::Upcalls) else { return };
             // Until the process closes the connection, or ends.
             if connection.answer(&mut Caller::provider()).is_ok() {
                 let _ = connection.broken("it answers where nobody asked");

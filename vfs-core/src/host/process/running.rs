@@ -141,6 +141,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.child.release();
         if self.started.load(Ordering::Relaxed) {
             last_call(
                 &self.child,
