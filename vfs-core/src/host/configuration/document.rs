@@ -94,7 +94,7 @@ impl Reader<'_> {
             let text = path.get_ref().as_str().ok_or_else(|| self.wrong(path.span(), what))?;
             match Path::new(text).is_absolute() {
                 true => Ok(PathBuf::from(text)),
-                false => Err(self.wrong(path.span(), format!("{name} {text}: write an absolute path"))),
+                false => Err(self.wrong(path.span(), format!("{name} {text:?}: write an absolute path"))),
             }
         };
         list.iter().map(path).collect()

@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::host::configuration::{Alias, Source};
+use crate::host::configuration::Source;
 use crate::host::loader::trust;
 use crate::host::registry::Registry;
 use crate::host::registry::first_use::Loaded;
@@ -60,7 +60,7 @@ impl Registry {
         names.into_iter().collect()
     }
 
-    /// What is wrong with the configuration as a whole: folders that cannot be read, aliases that lead nowhere. Loads nothing.
+    /// What is wrong with the configuration as a whole: folders that cannot be read, aliases and `open` that lead nowhere. Loads nothing.
     pub fn problems(&self) -> Vec<Error> {
         let configuration = &self.0.configuration;
         let folders = configuration.provider_path().iter().filter_map(|folder| {
@@ -68,12 +68,21 @@ impl Registry {
             Some(error.context(format!("provider-path {}", folder.display())))
         });
         let names = self.provider_names();
-        let lost = |(scheme, alias): (&String, &Alias)| {
-            let lost = !names.contains(&alias.provider);
-            let refusal = lost.then(|| configuration.library_of(&alias.provider, scheme).err()).flatten()?;
-            Some(Error::from(refusal).context(format!("[alias] {scheme}")))
+        let lost = |scheme: &str, provider: &str, place: String| {
+            let lost = !names.iter().any(|name| name == provider);
+            let refusal = lost.then(|| configuration.library_of(provider, scheme).err()).flatten()?;
+            Some(Error::from(refusal).context(place))
         };
-        folders.chain(configuration.aliases().iter().filter_map(lost)).collect()
+        let aliases = configuration.aliases().iter();
+        let aliases =
+            aliases.filter_map(|(scheme, alias)| lost(scheme, &alias.provider, format!("[alias] {scheme}")));
+        let opens = names.iter().filter_map(|name| Some((name, &configuration.walls(name)?.open)));
+        let opens = opens.flat_map(|(name, schemes)| schemes.iter().map(move |scheme| (name, scheme)));
+        let opens = opens.filter_map(|(name, scheme)| {
+            let place = format!("[provider.{name}] may = {{ open = [\"{scheme}\"] }}");
+            lost(scheme, &self.resolve(scheme).provider, place)
+        });
+        folders.chain(aliases).chain(opens).collect()
     }
 
     /// Loads one provider and lists it, as [`providers`](Registry::providers) does.

@@ -111,7 +111,7 @@ impl Reader<'_> {
         match placing.of_a_process {
             Some((name, place)) if !placing.in_process => {
                 let text = format!(
-                    "`{name}` is about a process of the provider's own: write place = \"process\" too, or leave `{name}` out"
+                    "`{name}` is about a process of the provider's own, and holds nothing in the host: write place = \"process\", or leave `{name}` out"
                 );
                 Err(self.wrong(place, text))
             }
@@ -124,7 +124,11 @@ impl Reader<'_> {
         let list = value.get_ref().as_array().ok_or_else(|| self.wrong(value.span(), what))?;
         let scheme = |scheme: Value<'_, '_>| match scheme.get_ref().as_str() {
             Some(text) if is_scheme(text) => Ok(text.to_ascii_lowercase()),
-            _ => Err(self.wrong(scheme.span(), what)),
+            Some(text) => {
+                let text = format!("open {text:?}: write a scheme without its colon: open = [\"file\"]");
+                Err(self.wrong(scheme.span(), text))
+            }
+            None => Err(self.wrong(scheme.span(), what)),
         };
         list.iter().map(scheme).collect()
     }
@@ -142,8 +146,13 @@ impl Reader<'_> {
             DeValue::Integer(number) if number.radix() == 10 => parse_size(number.as_str()),
             _ => None,
         };
-        let wrong =
-            || -> Error { self.wrong(value.span(), "`memory` is a size in bytes: write memory = \"512m\"") };
-        bytes.filter(|bytes| *bytes > 0).ok_or_else(wrong)
+        match bytes {
+            Some(0) => {
+                let text = "`memory` is 0, with which no process runs: write memory = \"512m\", or leave it out for no limit";
+                Err(self.wrong(value.span(), text))
+            }
+            Some(bytes) => Ok(bytes),
+            None => Err(self.wrong(value.span(), "`memory` is a size in bytes: write memory = \"512m\"")),
+        }
     }
 }
