@@ -144,7 +144,9 @@ fn system_roots() -> Result<RootCertStore> {
     Err(match refused {
         // Everybody may read it where it is not this process that may not.
         Some(path) => {
-            let text = format!("{path}, the list of certificate authorities, may not be read: set `ca-file`");
+            let text = format!(
+                "{path}, the list of certificate authorities, may not be read: in a process, let `read` of `may` have it, or set `ca-file`"
+            );
             Error::new(Code::EPERM, text)
         }
         None => {

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use support::{Folder, bare, repository, run, zvfs};
-use zvfs_test_support::{built, have, have_walls, library};
+use zvfs_test_support::{built, free_port, have, have_walls, library, skip};
 
 /// The command under an operator's file of this text, over the providers that were built for this test.
 fn under(folder: &Folder, text: &str, arguments: &[&str]) -> Command {
@@ -137,11 +137,16 @@ fn a_providers_place_is_listed_and_programs_do_not_notice_it() {
         format!("runs      in a process of its own: may standard-streams, read {}", folder.path().display());
     assert!(out.contains(&place) && out.contains("runs      in the host"), "{out}");
     assert_eq!(run(under(&folder, &text, &["cat", &data])).succeeded().out(), "some content\n");
-    for refused in
-        [["cat", "/etc/passwd"].as_slice(), &["cp", &data, &folder.at("copy")], &["cp", &data, &other]]
-    {
-        let words = ["access denied, though its mode allows it", "`may` must list the path"];
-        run(under(&folder, &text, refused)).failed(13, &words);
+    for refused in [
+        ["cat", "/etc/passwd"].as_slice(),
+        &["cp", &data, &folder.at("copy")],
+        &["cp", &data, &other],
+        &["ls", "/etc"],
+        &["rm", &data],
+    ] {
+        let may =
+            format!("access denied (its process may standard-streams, read {})", folder.path().display());
+        run(under(&folder, &text, refused)).failed(13, &[&may]);
     }
     // A standard stream is still known to be the file that is read; and a limit of file sizes ends nothing by its signal.
     let config = folder.at("zvfs.toml");
@@ -179,11 +184,72 @@ fn what_a_provider_in_a_process_may_not_do_names_what_it_may() {
             1,
             ["/etc/resolv.conf may not be read", "(its process may tcp-connect, udp)"],
         ),
-        (connects, &https, 1, ["certificate authorities, may not be read", "(its process may tcp-connect)"]),
+        (
+            connects,
+            &https,
+            1,
+            ["may not be read: in a process, let `read` of `may` have it", "(its process may tcp-connect)"],
+        ),
         (&file, "http://127.0.0.1:9/", 13, [&key, "(its process may tcp-connect)"]),
     ] {
         run(under(&folder, &section(more), &["cat", descriptor])).failed(code, &words);
     }
+}
+
+/// Found: Landlock's word for what it refuses said nothing of `may`.
+#[test]
+fn what_landlock_refuses_a_netpipe_names_what_its_process_may() {
+    if !have_walls() {
+        return;
+    }
+    let folder = Folder::new();
+    let data = folder.write("data", "some content\n");
+    let pipe = format!("tcp://127.0.0.1:{}", free_port());
+    for (may, command, words) in [
+        ("tcp-connect", ["cp", pipe.as_str(), "null:"], "listen at 127.0.0.1:"),
+        ("tcp-listen", ["cp", data.as_str(), &pipe], "connect to 127.0.0.1:"),
+    ] {
+        let text = format!(
+            "[provider.file]\n[provider.null]\n[provider.tcp]\nplace = \"process\"\nmay = {{ {may} = true }}"
+        );
+        let process = format!(": access denied (its process may {may})");
+        run(under(&folder, &text, &command)).failed(13, &[words, &process]);
+    }
+    // Of a process that root's host has, too.
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    if first.trim().parse::<u16>().unwrap() <= 1 {
+        return skip("any user may listen at any port here");
+    }
+    let text = "[provider.null]\n[provider.tcp]\nplace = \"process\"\nmay = { tcp-listen = true }";
+    run(under(&folder, text, &["cp", "tcp://127.0.0.1:1", "null:"])).failed(
+        13,
+        &["listen at 127.0.0.1:1 (ports below 1024 need a privilege, which no provider in a process has)"],
+    );
+}
+
+#[test]
+fn a_process_with_too_little_memory_names_that() {
+    if !have_walls() {
+        return;
+    }
+    let folder = Folder::new();
+    let text = "[provider.mem]\nplace = \"process\"\nmay = { memory = \"4m\" }";
+    let done = run(under(&folder, text, &["stat", "mem:x"]));
+    assert_ne!(done.code, 0, "{done:?}");
+    done.failed(done.code, &["no thread available", "(its process may compute only; memory 4m)"]);
+}
+
+#[test]
+fn an_open_that_leads_nowhere_is_listed() {
+    if !have_walls() {
+        return;
+    }
+    let folder = Folder::new();
+    let text = "[provider.mem]\nplace = \"process\"\nmay = { open = [\"nosuch\", \"mem\"] }";
+    let done = run(under(&folder, text, &["providers"]));
+    assert_ne!(done.code, 0, "{done:?}");
+    done.failed(done.code, &["[provider.mem] may = { open = [\"nosuch\"] }: unknown scheme `nosuch`"]);
+    assert!(!done.stderr.contains("\"mem\""), "{done:?}");
 }
 
 #[test]

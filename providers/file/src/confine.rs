@@ -3,15 +3,14 @@
 //! Two ways lead there: openat2, where the kernel itself keeps the path below the root, and [`Walk`], name by name, where
 //! openat2 is missing or a seccomp filter refuses it, which is found out once, at start, and where it refuses an absolute link.
 
-use crate::place::{NEW_FILE, Place, is_allowed};
+use crate::place::{NEW_FILE, Place};
 use crate::walk::{Walk, beneath};
-use rustix::fs::{Access, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
 use std::borrow::Cow;
 use std::iter;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use vfs_core::OpenFlags;
 
 /// The kernel resolves: nothing leads out, and no link of /proc jumps over the root.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
@@ -105,21 +104,6 @@ impl Roots {
                 }
             }
         })
-    }
-
-    /// Whether the modes of what is there allow an open. What refuses it all the same is a security module, such as the walls of a
-    /// process.
-    pub fn modes_allow(&self, path: &Path, flags: OpenFlags) -> bool {
-        let mut access = Access::empty();
-        access.set(Access::READ_OK, flags.contains(OpenFlags::READ));
-        access.set(Access::WRITE_OK, flags.contains(OpenFlags::WRITE));
-        match self.open(path, OFlags::PATH) {
-            Ok(file) => is_allowed(&file, access),
-            Err(Errno::NOENT) if flags.contains(OpenFlags::CREATE) => {
-                self.place(path, true).is_ok_and(|place| place.accepts_files())
-            }
-            Err(_) => false,
-        }
     }
 
     /// Tries each root that the path lies below, as written.

@@ -35,15 +35,6 @@ pub fn fail_to_make(request: &Request<'_>, flags: OpenFlags, errno: Errno) -> Er
     }
 }
 
-/// Refused by more than a mode.
-pub fn not_by_mode(request: &Request<'_>) -> Error {
-    let text = format!(
-        "open {}: access denied, though its mode allows it: if this provider runs in a process, `may` must list the path",
-        request.shown()
-    );
-    Error::new(Code::EACCES, text)
-}
-
 /// Says that a direction was not asked for at open, or is over.
 pub fn wrong_direction(doing: &str, shown: &str, finished: bool) -> Error {
     let text = match (finished, doing) {

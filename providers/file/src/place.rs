@@ -1,8 +1,8 @@
 //! A name in a folder that was reached safely: what is done to it cannot be led elsewhere.
 
 use rustix::fs::{
-    Access, AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, accessat, fstat, fstatfs,
-    fsync, linkat, openat, renameat, renameat_with, statat, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, fstat, fstatfs, fsync, linkat,
+    openat, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};
@@ -24,12 +24,6 @@ pub struct Place {
     name: OsString,
 }
 
-/// Whether a file's mode gives this process such access. The file was opened for its path only.
-pub fn is_allowed(file: &OwnedFd, access: Access) -> bool {
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    accessat(CWD, path, access, AtFlags::empty()).is_ok()
-}
-
 impl Place {
     /// Names a file of a folder.
     pub fn new(folder: OwnedFd, name: OsString) -> Place {
@@ -44,11 +38,6 @@ impl Place {
     /// The folder's device and inode.
     pub fn folder(&self) -> Result<(u64, u64), Errno> {
         fstat(&*self.folder).map(|stat| (stat.st_dev, stat.st_ino))
-    }
-
-    /// Whether the folder's mode lets this process make files in it.
-    pub fn accepts_files(&self) -> bool {
-        is_allowed(&self.folder, Access::WRITE_OK | Access::EXEC_OK)
     }
 
     /// Opens the file that is there; a symbolic link is ELOOP.

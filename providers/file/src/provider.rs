@@ -3,7 +3,7 @@
 use crate::atomic;
 use crate::claims::Claim;
 use crate::confine::Roots;
-use crate::failure::{fail, fail_to_make, not_by_mode, read_only, unsupported};
+use crate::failure::{fail, fail_to_make, read_only, unsupported};
 use crate::flags::{self, kernel_flags};
 use crate::path::{self, Standard};
 use crate::place::Place;
@@ -15,8 +15,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use vfs_core::{
-    Code, File, Host, Info, Instance, Namespace, OpenFlags, Provider, Request, Result, Scope, Setting,
-    SettingKind, Settings,
+    File, Host, Info, Instance, Namespace, OpenFlags, Provider, Request, Result, Scope, Setting, SettingKind,
+    Settings,
 };
 
 /// The provider `file`.
@@ -70,10 +70,7 @@ impl Instance for Files {
         if self.read_only && flags.contains(OpenFlags::WRITE) {
             return Err(read_only("open", request));
         }
-        self.open_path(&path, request, flags).map_err(|error| match error.code() {
-            Code::EACCES if self.roots.modes_allow(&path, flags) => not_by_mode(request),
-            _ => error,
-        })
+        self.open_path(&path, request, flags)
     }
 
     fn namespace(&self) -> Option<&dyn Namespace> {

@@ -2,6 +2,7 @@
 
 use netpipe::pairing;
 use rustix::io::Errno;
+use std::net::SocketAddr;
 use std::time::Duration;
 use vfs_core::Code;
 use zvfs_net::failure::{Failure, words};
@@ -39,6 +40,16 @@ pub fn lost(errno: Errno) -> Failure {
         errno => format!("the other side was lost ({})", words(errno)),
     };
     Failure::new(Code::ECONNRESET, text)
+}
+
+/// What was being done where nobody can listen.
+pub fn listening(at: SocketAddr, errno: Errno) -> String {
+    let privileged = errno == Errno::ACCESS && (1..1024).contains(&at.port());
+    let note = match privileged {
+        true => " (ports below 1024 need a privilege, which no provider in a process has)",
+        false => "",
+    };
+    format!("listen at {at}{note}")
 }
 
 /// A peer that gives no sign of life, though its machine does.

@@ -2,7 +2,7 @@
 
 use super::handshake::PendingPeer;
 use super::{Service, Source, Timer};
-use crate::failure::for_pairing;
+use crate::failure::{for_pairing, listening};
 use crate::link::Link;
 use netpipe::handshake::TIMEOUT;
 use netpipe::pairing::Awaited;
@@ -76,7 +76,7 @@ impl Service {
                     Errno::ADDRINUSE => {
                         Failure::new(Code::EBUSY, format!("{at} is in use: something else listens there"))
                     }
-                    errno => Failure::system(errno).context(&format!("listen at {at}")),
+                    errno => Failure::system(errno).context(&listening(at, errno)),
                 };
                 self.pairing.fail(Instant::now(), id, for_pairing(failure));
             }

@@ -1,7 +1,7 @@
 //! Connections to brokers.
 
 use super::{Service, Source, Timer};
-use crate::failure::{for_pairing, of_protocol};
+use crate::failure::{for_pairing, listening, of_protocol};
 use crate::link::{Link, Received};
 use crate::reactor::Reactor;
 use netpipe::pairing::Awaited;
@@ -151,12 +151,12 @@ impl Service {
             return Ok(*port);
         }
         let at = SocketAddr::new(address, port);
-        let listening = socket::listen(at, self.config.window.most).and_then(|socket| {
+        let port = socket::listen(at, self.config.window.most).and_then(|socket| {
             let port = socket::local(&socket)?.port();
             self.serve_listener(socket, Awaited::Introduced)?;
             Ok(port)
         });
-        let port = listening.map_err(|errno| Failure::system(errno).context(&format!("listen at {at}")))?;
+        let port = port.map_err(|errno| Failure::system(errno).context(&listening(at, errno)))?;
         self.introduced_ports.insert(address, port);
         Ok(port)
     }

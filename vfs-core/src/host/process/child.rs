@@ -128,16 +128,20 @@ impl Child {
         if self.death.has_come() { Err(self.death.of_call()) } else { Ok(()) }
     }
 
-    /// What a call failed with. EPERM is what a filter answers: so it says what the process may do. Landlock's EACCES may also be a
-    /// file's mode, or a server's word; but in a start no server has a word.
+    /// What a call failed with. Where a wall may be why, it says what the process may do. EPERM is a filter's answer. EACCES is Landlock's, or
+    /// that of a file's mode, where it has the system's words: a server, and a provider's own rules, have others; but not in a start.
     pub(super) fn failed(&self, call: &Call, failure: Failure) -> Error {
-        let may = match (Code::from_raw(failure.code.into()), call) {
-            (Code::EPERM, _) | (Code::EACCES, Call::Start { .. }) => {
-                format!("{} (its process {})", failure.text, self.walls)
-            }
-            _ => failure.text,
+        let by_a_wall = match Code::from_raw(failure.code.into()) {
+            Code::EPERM => true,
+            Code::EACCES => matches!(call, Call::Start { .. }) || ends_in_the_systems_words(&failure.text),
+            // A thread's stack is memory, too: EAGAIN.
+            Code::ENOMEM | Code::EAGAIN => self.walls.memory.is_some(),
+            _ => false,
         };
-        Failure { text: may, ..failure }.into()
+        if !by_a_wall {
+            return failure.into();
+        }
+        Failure { text: format!("{} (its process {})", failure.text, self.walls), ..failure }.into()
     }
 
     /// Tells the host's log of a failure that no caller hears of. Of several, as when many files are closed, only the first.
@@ -266,4 +270,9 @@ impl Child {
             let _ = shutdown(&self.control, Shutdown::Both);
         }
     }
+}
+
+/// Whether a text ends as system errors do: ours, or strerror's, which is what a library in C has.
+fn ends_in_the_systems_words(text: &str) -> bool {
+    [Code::EACCES.text(), "Permission denied"].iter().any(|words| text.ends_with(words))
 }
