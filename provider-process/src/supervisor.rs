@@ -52,13 +52,14 @@ fn watch(child: Pid, socket: &Socket, host: &OwnedFd) -> io::Result<()> {
         let came: Vec<bool> = polled.iter().map(|polled| !polled.revents().is_empty()).collect();
         match came[..] {
             [true, ..] => break false,
-            [_, true, _] => break true,
+            // Before its end: the last that a host said may be Kill.
             [.., true] => match socket.hear() {
                 Ok(Heard::Message(ToSupervisor::Kill, _)) => kill(&process)?,
                 Ok(Heard::Nothing) => {}
                 // A host that says anything else is none.
                 Ok(Heard::End) | Err(_) => break true,
             },
+            [_, true, _] => break true,
             _ => {}
         }
     };
@@ -79,4 +80,27 @@ fn watch(child: Pid, socket: &Socket, host: &OwnedFd) -> io::Result<()> {
 
 fn kill(process: &OwnedFd) -> io::Result<()> {
     Ok(pidfd_send_signal(process, Signal::KILL)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::pipe;
+    use std::process::Command;
+
+    /// Found: a host that had the process killed, and ended, left it 5 s.
+    #[test]
+    fn the_last_word_of_a_host_that_has_ended_counts() {
+        let (ours, theirs) = Socket::pair().unwrap();
+        let (host, _) = pipe().unwrap(); // readable: the other end is closed
+        // It ends by itself before it would be killed for its host's end.
+        let mut child = Command::new("sleep").arg("4").spawn().unwrap();
+        ours.say(&ToSupervisor::Kill, &[]).unwrap();
+        watch(Pid::from_child(&child), &theirs.into(), &host.into()).unwrap();
+        let _ = child.wait(); // for clippy: `watch` has reaped it
+        let Heard::Message(FromSupervisor::Ended { status }, _) = ours.hear().unwrap() else {
+            panic!("nothing was said");
+        };
+        assert_eq!(status, libc::SIGKILL);
+    }
 }
