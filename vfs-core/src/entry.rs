@@ -2,6 +2,9 @@
 
 use crate::file::Stat;
 
+/// The longest name, in bytes: what says that it is longer says nonsense.
+pub(crate) const NAME_MAX: usize = 64 << 10;
+
 /// One name below a directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
@@ -27,14 +30,23 @@ impl<'a> From<Entry<'a>> for Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// Whether it is one: the last component of a path, and no other folder.
+    /// Whether it is one: the last component of a path, and no other folder. What is none is left out of a listing, and counted.
     pub(crate) fn is_one(self) -> bool {
         let bytes = self.bytes;
-        !(bytes.is_empty() || bytes.contains(&b'/') || bytes.contains(&0) || bytes == b"." || bytes == b"..")
+        let is_path = bytes.contains(&b'/') || bytes.contains(&0) || bytes == b"." || bytes == b"..";
+        !(bytes.is_empty() || bytes.len() > NAME_MAX || is_path)
     }
 
     /// The entry of a name that is UTF-8.
     pub fn entry(self) -> Option<Entry<'a>> {
         Some(Entry { name: str::from_utf8(self.bytes).ok()?, stat: self.stat })
     }
+}
+
+/// What a host's log is told of entries that are no names, in a listing of what is shown so.
+#[cfg(feature = "host")]
+pub(crate) fn left_out(shown: &str, count: u64) -> String {
+    format!(
+        "list {shown}: {count} entries left out that are no names: empty, `.`, `..`, too long, or with a / or a NUL"
+    )
 }

@@ -5,13 +5,20 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::mpsc::channel;
 use vfs_core::{
-    Code, Configuration, Direction, Error, OpenFile, OpenFlags, OpenOptions, Registry, Result, Wall, Walls,
+    Code, Configuration, Direction, Error, Host, Level, OpenFile, OpenFlags, OpenOptions, Registry, Result,
+    Wall, Walls,
 };
 use zvfs_test_support::bounded;
 
 /// A registry of providers whose process is the lying one, whatever their library is.
 fn registry(folder: &Path) -> Registry {
+    registry_telling(folder, |_, _| ())
+}
+
+/// The same, with a log.
+fn registry_telling(folder: &Path, log: impl Fn(Level, &str) + Send + Sync + 'static) -> Registry {
     symlink(env!("CARGO_BIN_EXE_zvfs-lying-provider"), folder.join("zvfs-provider")).unwrap();
     let mut configuration = Configuration::closed();
     configuration.add_provider_path(folder).unwrap();
@@ -21,7 +28,7 @@ fn registry(folder: &Path) -> Registry {
             .place_in_process(name, Walls { may_lack: Wall::ALL.to_vec(), ..Walls::default() })
             .unwrap();
     }
-    Registry::new(configuration)
+    Registry::with_host(configuration, Host::logging("test", "1", log))
 }
 
 fn open(registry: &Registry, descriptor: &str) -> Result<OpenFile> {
@@ -106,10 +113,11 @@ fn a_device_is_not_lent() {
 }
 
 #[test]
-fn names_that_are_none_are_passed_over_and_a_listing_ends_when_it_is_told_to() {
+fn names_that_are_none_are_left_out_and_a_listing_ends_when_it_is_told_to() {
     bounded(|| {
         let folder = tempfile::tempdir().unwrap();
-        let registry = registry(folder.path());
+        let (tell, told) = channel();
+        let registry = registry_telling(folder.path(), move |_, text| tell.send(text.to_owned()).unwrap());
         let mut names = Vec::new();
         let list = |descriptor: &str, names: &mut Vec<String>| {
             registry.list(descriptor, &OpenOptions::default(), &mut |entry| {
@@ -119,6 +127,9 @@ fn names_that_are_none_are_passed_over_and_a_listing_ends_when_it_is_told_to() {
         };
         list("lies:", &mut names).unwrap();
         assert_eq!(names, ["name"]);
+        // Found: those of a library in the host were counted only.
+        let left_out = |line: &String| line.starts_with("list lies:: 5 entries left out that are no names");
+        assert!(told.try_iter().any(|line| left_out(&line)));
         is_told(&list("lies:on-and-on", &mut names).unwrap_err(), "it lists what nobody asked for");
         assert_eq!(names, ["name", "name"]);
     });

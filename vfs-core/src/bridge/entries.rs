@@ -5,6 +5,8 @@ use crate::abi;
 use crate::boundary::{Struct, read, text};
 use crate::bridge::translate::stat_from_abi;
 use crate::code::Code;
+#[cfg(feature = "host")]
+use crate::entry::NAME_MAX;
 use crate::entry::{Entry, Name};
 use crate::error::Result;
 use crate::extern_c;
@@ -15,9 +17,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 #[cfg(feature = "host")]
 use std::slice;
-
-/// The longest name, in bytes: what says that it is longer says nonsense.
-const NAME_MAX: usize = 64 << 10;
 
 /// Passes an entry to the function of whoever asked for the list.
 ///
@@ -103,7 +102,7 @@ impl Visitor<'_> {
         // SAFETY: the header: NULL, or valid during the callback that came with it.
         let stat = unsafe { read(stat, "stat") }.ok().map(|stat| stat_from_abi(&stat));
         let name = bytes.map(|bytes| Name { bytes, stat: stat.as_ref() });
-        let Some(name) = name.filter(|name| name.is_one() && name.bytes.len() <= NAME_MAX) else {
+        let Some(name) = name.filter(|name| name.is_one()) else {
             self.left_out += 1;
             return Ok(());
         };

@@ -9,7 +9,7 @@ use crate::bridge::translate::{empty_stat, stat_from_abi};
 use crate::bridge::values::Values;
 use crate::code::Code;
 use crate::context::Context;
-use crate::entry::{Entry, Name};
+use crate::entry::{self, Entry, Name};
 use crate::error::{Error, Result};
 use crate::file::{File, Stat};
 use crate::host::import::file::ImportedFile;
@@ -86,11 +86,7 @@ impl Handle {
     /// Ends a listing: what it left out is told to the log.
     fn listed(&self, request: &Request<'_>, (result, left_out): (Result<()>, u64)) -> Result<()> {
         if left_out > 0 {
-            let text = format!(
-                "list {}: {left_out} entries left out that are no names: empty, `.`, `..`, too long, or with a / or a NUL",
-                request.shown()
-            );
-            self.0.log(Level::Warning, &text);
+            self.0.log(Level::Warning, &entry::left_out(request.shown(), left_out));
         }
         result
     }

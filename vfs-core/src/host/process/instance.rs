@@ -6,12 +6,12 @@ use super::running::{Blueprint, Running};
 use super::tracked::Tracked;
 use super::wire::{self, Call, NameCall, NameEntry, Reply};
 use crate::context::Context;
-use crate::entry::{Entry, Name};
+use crate::entry::{self, Entry, Name};
 use crate::error::{Error, Result};
 use crate::file::{File, Stat};
 use crate::host::work::Work;
 use crate::lock::Mutex;
-use crate::provider::{Host, Info, Instance, Namespace, Request};
+use crate::provider::{Host, Info, Instance, Level, Namespace, Request};
 use crate::settings::Settings;
 use std::mem;
 use std::ops::ControlFlow;
@@ -121,6 +121,23 @@ impl ProcessInstance {
         let (reply, _) = connection.call(&Call::Name(name_call, asked(&tracked, request)), &mut caller)?;
         result(reply).ok_or_else(|| connection.broken("a reply is not one to its call"))
     }
+
+    /// Makes a call that lists. What it left out is told to the log, as that of a library in the host is.
+    fn listed(
+        &self,
+        name_call: NameCall,
+        request: &Request<'_>,
+        each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut left_out = 0;
+        let mut take = |names: Vec<NameEntry>| take_all(&names, &mut left_out, each);
+        let listed = self.named(name_call, request, Some(&mut take), done);
+        if left_out > 0 {
+            let text = entry::left_out(request.shown(), left_out);
+            self.recipe.host.log(Level::Warning, &Level::line(&text));
+        }
+        listed
+    }
 }
 
 impl Pauses {
@@ -178,11 +195,11 @@ impl Namespace for ProcessInstance {
 
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
         let mut each = |name: Name<'_>| name.entry().map_or(ControlFlow::Continue(()), &mut *each);
-        self.named(NameCall::List, request, Some(&mut |names| take_all(&names, &mut each)), done)
+        self.listed(NameCall::List, request, &mut each)
     }
 
     fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {
-        self.named(NameCall::Names, request, Some(&mut |names| take_all(&names, each)), done)
+        self.listed(NameCall::Names, request, each)
     }
 
     fn remove(&self, request: &Request<'_>) -> Result<()> {
@@ -194,11 +211,19 @@ fn done(reply: Reply) -> Option<()> {
     matches!(reply, Reply::Done).then_some(())
 }
 
-/// Takes some names. Returns whether more are wanted.
-fn take_all(names: &[NameEntry], each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> bool {
+/// Takes some names, and counts what is none. Returns whether more are wanted.
+fn take_all(
+    names: &[NameEntry],
+    left_out: &mut u64,
+    each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
+) -> bool {
     names.iter().all(|entry| {
         let stat = entry.stat.clone().map(Stat::from);
         let name = Name { bytes: &entry.bytes, stat: stat.as_ref() };
-        !name.is_one() || each(name).is_continue()
+        if name.is_one() {
+            return each(name).is_continue();
+        }
+        *left_out += 1;
+        true
     })
 }
