@@ -128,7 +128,9 @@ impl Report {
         for channel in &self.channels {
             for output in &channel.outputs {
                 let what = match output.state {
-                    OutputState::Discarded if output.stays => "is unchanged, what was written is discarded",
+                    OutputState::Discarded if output.stays => {
+                        "is unchanged, or not made: what was written is discarded"
+                    }
                     OutputState::Partial if output.stays => "is incomplete",
                     OutputState::Unknown => "may be incomplete",
                     _ => continue,

@@ -267,6 +267,10 @@ impl Channel {
             _ => ExitCode::Io,
         };
         let failure = Failure::new(exit, format!("channel {}: {}", self.spec.shown_alias(), error.chain()));
+        // A session that was stopped reports that; that a provider's process was killed for it, this tells.
+        if error.code() == Code::EIO && self.failure.is_none() && self.is_cancelled() {
+            self.notes.push(failure.text().to_owned());
+        }
         CallError::Failed(self.failure.get_or_insert(failure).clone())
     }
 }

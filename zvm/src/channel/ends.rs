@@ -159,7 +159,8 @@ impl Source {
         let stays = self.kind == Kind::Regular;
         match target.output.is_whole() {
             _ if target.unsure => OutputState::Unknown,
-            true if discarded => OutputState::Discarded,
+            // What needs a COMMIT and had none is not there, though its provider is gone. After END it may have gone on by itself.
+            true if discarded || !ended => OutputState::Discarded,
             true => OutputState::Unknown,
             false if !target.begun || !stays && !wrote => OutputState::Discarded,
             // A pipe's reader has heard the end, and may have taken everything.

@@ -88,7 +88,7 @@ impl Work {
         let Session { registry, options, host_files, .. } = &self.session;
         let doing = |what| self.watch.doing(what);
         let channels = Channels::open_with(manifest, registry, options, self.control(), host_files, &doing)
-            .map_err(|failure| self.echo(failure))?;
+            .map_err(|failure| self.not_opened(failure, parts))?;
         self.watch.show(channels.meters());
         self.watch.at(Step::Run);
         let ran = guest::run(&program, Setup { manifest, channels, stop: self.watch.stop.clone() });
@@ -130,7 +130,7 @@ impl Work {
         let bytes = match &self.session.program {
             Some(given) => given,
             None => {
-                read = self.read_program().map_err(|failure| self.echo(failure))?;
+                read = self.read_program().map_err(|failure| self.not_opened(failure, parts))?;
                 &read
             }
         };
@@ -174,6 +174,15 @@ impl Work {
     fn unless_stopped(&self) -> Result<(), Failure> {
         self.watch.stopped();
         self.watch.stop.failure().map_or(Ok(()), Err)
+    }
+
+    /// A failure before there are channels, which note the same by themselves: what a provider's process was killed for is told.
+    fn not_opened(&self, failure: Failure, parts: &mut ReportParts) -> Failure {
+        self.watch.stopped();
+        if self.watch.stop.thrown().is_some() && failure.exit() == ExitCode::Io {
+            parts.notes.push(failure.text().to_owned());
+        }
+        self.echo(failure)
     }
 
     /// A failure of a stopped session is only the echo of its cancel.

@@ -118,6 +118,23 @@ fn a_commit_that_fails_leaves_the_others_to_discard() {
     assert_eq!(ends(&shelf, "err"), ["End", "Discard", "close"]);
 }
 
+/// Found: a target whose provider's process was killed "may be incomplete", though it was never made.
+#[test]
+fn what_cannot_be_discarded_is_not_there_unless_its_end_was_told() {
+    for (ended, state) in [(false, OutputState::Discarded), (true, OutputState::Unknown)] {
+        let shelf = Shelf::new();
+        shelf.put("x", Book { finish_error: Some((Finish::Discard, Code::EIO)), ..Book::new("") });
+        let mut channels = shelf.open("test:x, 0, 0, 0, 1, 1");
+        let meters = channels.meters();
+        if ended {
+            channels.end_all().unwrap();
+        }
+        channels.discard_all();
+        let outputs: Vec<_> = meters.iter().flat_map(|meter| meter.outputs()).collect();
+        assert_eq!(outputs[2].state, state);
+    }
+}
+
 #[test]
 fn what_was_committed_is_not_discarded() {
     let shelf = Shelf::new();
