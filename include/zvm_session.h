@@ -31,16 +31,31 @@
  *
  * Mistakes
  *
- *     NULL for a required argument is -ZVFS_EINVAL. A session used after it was freed is -ZVFS_EBADF, always: no pointer is given
- *     out twice. So is a pointer to another object. A call that does not fit a session's state (a channel for one that runs, a
- *     second run) is -ZVFS_EBUSY.
+ *     NULL for a required argument is -ZVFS_EINVAL. A session or template used after it was freed is -ZVFS_EBADF, always: no
+ *     pointer is given out twice. So is a pointer to another object. A call that does not fit a session's state (a channel for one
+ *     that runs, a second run) is -ZVFS_EBUSY.
  *
  * Threads
  *
  *     Any function may be called on any thread. zvm_session_run blocks until the session's end, and only zvm_session_cancel may
- *     overlap it. Any number of sessions may run at the same time, each on a thread that the library makes.
- *     Callbacks are called on that thread, one at a time for a session; they may call nothing of their own session but
- *     zvm_session_cancel, and must return: no longjmp, no C++ exception.
+ *     overlap it. Any number of sessions may run at the same time, each on a thread that the library makes; zvm_session_start
+ *     needs no thread of the host's. The library's threads block all signals but SIGSEGV, SIGBUS, SIGILL and SIGFPE.
+ *     Callbacks are called on the session's thread, one at a time for a session, except `stop` and `ended`. They may call nothing
+ *     of their own session but zvm_session_cancel, and must return: no longjmp, no C++ exception.
+ *
+ * Servers
+ *
+ *     A template is what many sessions have in common: the manifest, the options, and the program, read and compiled once. What is
+ *     a request's own is added to its session: channels, arguments, environment.
+ *
+ *         zvm_template_new(manifest, strlen(manifest), &options, &template, &error);      at the start
+ *         zvm_template_session(template, &session, &error);                               for each request
+ *         zvm_session_environment(session, "QUERY_STRING", query, &error);
+ *         zvm_session_channel(session, "/dev/stdout", &out, &error);
+ *         zvm_session_start(session, ended, request, &error);
+ *
+ *     The library limits a session, not how many there are: a host counts those that run, and lets further ones wait or refuses
+ *     them.
  *
  * Process
  *
@@ -63,6 +78,9 @@ extern "C" {
 
 /* One run of a program. */
 typedef struct zvm_session zvm_session;
+
+/* What many sessions have in common. */
+typedef struct zvm_template zvm_template;
 
 /* What a session has beyond its manifest. All zero except struct_size is the same as NULL. */
 typedef struct zvm_session_options {
@@ -96,6 +114,13 @@ int32_t ZVFS_CALL zvm_session_new(const char *manifest, uint64_t size, const zvm
  * over 256 MiB, the limit for a program. */
 int32_t ZVFS_CALL zvm_session_program(zvm_session *session, const void *bytes, uint64_t size, zvfs_error *err);
 
+/* Adds an argument after the manifest's Args: any bytes but NUL, copied. */
+int32_t ZVFS_CALL zvm_session_argument(zvm_session *session, const char *text, zvfs_error *err);
+
+/* Sets a variable of the guest's environment, in the place of the manifest's Env of this name: any bytes but NUL, copied. EINVAL:
+ * the name is empty or has a `=`. */
+int32_t ZVFS_CALL zvm_session_environment(zvm_session *session, const char *name, const char *value, zvfs_error *err);
+
 /* A channel that the host implements itself. Alias, type and quotas are the manifest's; its source is not opened. Set `read` or
  * `write` or both, as the quotas require; others may be NULL. The channel is sequential. */
 typedef struct zvm_channel {
@@ -121,6 +146,11 @@ typedef struct zvm_channel {
     /* The last call for this arg, always made, even if the session never ran. zvm_session_run, or zvm_session_free for one that
      * never ran, returns after it. Only if the session was left behind does it come later, when the call in progress returns. */
     void(ZVFS_CALL *close)(void *arg);
+
+    /* Says that the session was stopped, by its Timeout or a cancel: a read or write that waits must return at once, with whatever
+     * negative code. Called on another thread than the rest, also while none of them runs; at most once, never after close. It
+     * must not wait, but may lock what the waiting call locks. NULL: a call that waits holds the session up, see read. */
+    void(ZVFS_CALL *stop)(void *arg);
 } zvm_channel;
 
 /* Supplies a channel. `alias`: as in the manifest. EINVAL: the manifest has no such channel. EEXIST: it was already supplied. If
@@ -130,6 +160,11 @@ int32_t ZVFS_CALL zvm_session_channel(zvm_session *session, const char *alias, c
 /* Runs the session, and waits for its end: the manifest's Timeout and some seconds more at most. Returns 0 if there is a report,
  * whatever it says. A session runs once. */
 int32_t ZVFS_CALL zvm_session_run(zvm_session *session, zvfs_error *err);
+
+/* Starts the session, and does not wait. `ended` is called once, with `arg`, when there is a report, as soon as zvm_session_run
+ * would return: on another thread; or on this one before this returns, if no thread can be made for the session. It must not wait,
+ * and leaves the report to others: it sets a flag, or wakes an event loop. Not called if this fails. */
+int32_t ZVFS_CALL zvm_session_start(zvm_session *session, void(ZVFS_CALL *ended)(void *arg), void *arg, zvfs_error *err);
 
 /* Ends a session from another thread, or from a callback: the guest stops, what it wrote is discarded except what was already
  * committed, and the report says "cancelled". Does not wait. If it is called before the run, the run ends at once, opens nothing
@@ -144,6 +179,14 @@ int32_t ZVFS_CALL zvm_session_exit_code(zvm_session *session);
 /* Returns the guest's exit code, 0 to UINT32_MAX. -ZVFS_ENOENT: it did not exit by itself. -ZVFS_EBUSY: there is no report yet. */
 int64_t ZVFS_CALL zvm_session_guest_code(zvm_session *session);
 
+/* Returns the fuel that the guest used: exact if it exited by itself, else an upper bound. -ZVFS_ENOENT: it never ran. -ZVFS_EBUSY:
+ * there is no report yet. */
+int64_t ZVFS_CALL zvm_session_fuel(zvm_session *session);
+
+/* Returns "ok", or what happened, in one line: the report's `state`. Valid until the session is freed. NULL: there is no report
+ * yet. */
+const char *ZVFS_CALL zvm_session_state(zvm_session *session);
+
 enum {
     ZVM_REPORT_TEXT = 1, /* ZeroVM's six lines and an empty one */
     ZVM_REPORT_JSON = 2  /* one object on one line, with every field */
@@ -154,6 +197,26 @@ const char *ZVFS_CALL zvm_session_report(zvm_session *session, uint32_t form);
 
 /* Frees a session, and closes its channels if it never ran. One that runs is cancelled and freed at its end. NULL: nothing. */
 void ZVFS_CALL zvm_session_free(zvm_session *session);
+
+/* Makes a template, as zvm_session_new makes a session. The options' file is read once, and each provider is started once for all
+ * sessions. Free it with zvm_template_free. */
+int32_t ZVFS_CALL zvm_template_new(const char *manifest, uint64_t size, const zvm_session_options *options, zvm_template **out,
+                                   zvfs_error *err);
+
+/* Supplies the program of the sessions to come, as zvm_session_program does. */
+int32_t ZVFS_CALL zvm_template_program(zvm_template *shared, const void *bytes, uint64_t size, zvfs_error *err);
+
+/* Reads and compiles the program now, and runs nothing; else the first session does that within its own Timeout. Waits for that, an
+ * hour at most, or until the template is freed. A failure is not kept: the next session tries again. ENOENT: no such program.
+ * EINVAL: not a program that can run here. EACCES: it may not be opened. ENOMEM, EIO: the compiler failed. ECANCELED: the template
+ * was freed meanwhile. */
+int32_t ZVFS_CALL zvm_template_prepare(zvm_template *shared, zvfs_error *err);
+
+/* Makes a session of a template. It is like any other, and outlives the template if need be. */
+int32_t ZVFS_CALL zvm_template_session(zvm_template *shared, zvm_session **out, zvfs_error *err);
+
+/* Frees a template. Its sessions go on. NULL: nothing. */
+void ZVFS_CALL zvm_template_free(zvm_template *shared);
 
 #ifdef __cplusplus
 }

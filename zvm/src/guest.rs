@@ -46,6 +46,7 @@ pub(crate) use fuzz::channels as fuzz_channels;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) use fuzz::{archive as fuzz_archive, calls as fuzz_calls};
 pub(crate) use linker::{PREVIEW1, signature};
+pub(crate) use prepare::Invocation;
 pub(crate) use program::{Program, chain};
 pub(crate) use run::{Ran, Setup, run};
 pub(crate) use stop::{Reason, Stop, nudge};

@@ -30,4 +30,4 @@ pub use manifest::{
     NVRAM_MAX, Nvram, NvramError, Preopen, SOURCES_MAX, STANDARD, Version, Warning,
 };
 pub use report::{ChannelReport, CpuTime, Report};
-pub use session::{Running, Session, claim_process};
+pub use session::{Running, Session, Template, claim_process};

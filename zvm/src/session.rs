@@ -2,15 +2,21 @@
 
 mod cpu;
 mod parts;
+mod prepared;
+mod template;
 mod timer;
 mod watch;
 mod work;
 
+pub use template::Template;
+
 use crate::channel::{HostFiles, RunOptions};
 use crate::compile::Compiler;
 use crate::exit::{ExitCode, Failure};
+use crate::guest::Invocation;
 use crate::manifest::Manifest;
 use crate::report::Report;
+use prepared::Prepared;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -80,8 +86,10 @@ pub struct Session {
     registry: Registry,
     options: RunOptions,
     compiler: Compiler,
-    /// Instead of what the manifest names.
-    program: Option<Vec<u8>>,
+    /// What the manifest names, or what the host gave in its place; shared with the other sessions of a template.
+    program: Arc<Prepared>,
+    /// What the guest is told beside what the manifest says.
+    invocation: Invocation,
     /// By alias, in the place of the manifest's sources.
     host_files: HostFiles,
     /// The host's; `None`: it has none.
@@ -98,11 +106,11 @@ impl Session {
         // A manifest's timeout is at most 136 years.
         let deadline =
             Instant::now() + control.context().time_left().map_or(timeout, |left| left.min(timeout));
-        let watch = Watch::new(control, deadline, mem::take(&mut self.on_end));
+        let watch = Watch::new(control, deadline, warnings, mem::take(&mut self.on_end));
         if let Err(error) = claim_process() {
             drop(self);
             watch.finish(Report::failed(&Failure::new(ExitCode::Io, error.chain()), &[]));
-            return Running { watch, warnings };
+            return Running { watch };
         }
         let work = work::Work { session: self, watch: watch.clone() };
         let spawned = timer::watch(Arc::downgrade(&watch) as _, deadline).and_then(|timed| {
@@ -118,7 +126,7 @@ impl Session {
             let failure = Failure::new(ExitCode::Memory, text);
             watch.finish(Report::failed(&failure, &[]));
         }
-        Running { watch, warnings }
+        Running { watch }
     }
 
     /// Runs it, and waits for its report.
@@ -152,8 +160,6 @@ pub fn claim_process() -> Result<()> {
 #[derive(Debug)]
 pub struct Running {
     watch: Arc<Watch>,
-    /// What is odd in the manifest: whatever becomes of the session, it is told.
-    warnings: Vec<String>,
 }
 
 impl Running {
@@ -171,8 +177,6 @@ impl Running {
     /// behind; a process that runs nothing else should exit. The last session of a registry also waits for the stop of its
     /// providers, up to 7 s for each.
     pub fn wait(self) -> Report {
-        let mut report = self.watch.wait();
-        report.notes.splice(0..0, self.warnings);
-        report
+        self.watch.wait()
     }
 }

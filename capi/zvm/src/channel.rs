@@ -1,7 +1,7 @@
 //! A host's callbacks as a file.
 
 use std::ffi::c_void;
-use vfs_core::{Capabilities, Code, Context, Error, File, Finish, Flush, Result};
+use vfs_core::{Capabilities, Code, Context, Error, File, Finish, Flush, OnCancel, Result};
 
 /// `zvm_channel`.
 #[derive(Clone, Copy)]
@@ -13,6 +13,7 @@ pub struct Callbacks {
     pub write: Option<unsafe extern "C" fn(*mut c_void, *const c_void, u64) -> i64>,
     pub finish: Option<unsafe extern "C" fn(*mut c_void, u32) -> i32>,
     pub close: Option<unsafe extern "C" fn(*mut c_void)>,
+    pub stop: Option<unsafe extern "C" fn(*mut c_void)>,
 }
 
 /// The host's end of a channel. Dropping it is the last call.
@@ -20,8 +21,26 @@ pub struct Channel(Callbacks);
 
 /// The channel as a session opens it.
 struct Opened {
+    /// Withdrawn before the channel is closed: `stop` is not called after `close`.
+    _stop: Option<OnCancel>,
     channel: Channel,
     context: Context,
+}
+
+/// What `stop` is called with. The host's side is made for calls from any thread.
+struct Stop {
+    stop: unsafe extern "C" fn(*mut c_void),
+    arg: *mut c_void,
+}
+
+// SAFETY: the header: stop may be called on another thread than the other callbacks, while they run.
+unsafe impl Send for Stop {}
+
+impl Stop {
+    fn call(self) {
+        // SAFETY: the header: a function of this type, called with its arg, before close.
+        unsafe { (self.stop)(self.arg) };
+    }
 }
 
 // SAFETY: the header: the callbacks and their arg are used by one thread at a time, whichever that is.
@@ -43,7 +62,13 @@ impl Channel {
 
     /// The file, for as long as the context lets it call.
     pub fn open(self, context: &Context) -> Box<dyn File> {
-        Box::new(Opened { channel: self, context: context.clone() })
+        let Callbacks { stop, arg, .. } = self.0;
+        // Cancelled already: then no call is made that it would have to end.
+        let stop = stop.and_then(|stop| {
+            let stop = Stop { stop, arg };
+            context.on_cancel(move || stop.call()).ok()
+        });
+        Box::new(Opened { _stop: stop, channel: self, context: context.clone() })
     }
 }
 

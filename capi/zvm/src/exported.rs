@@ -2,10 +2,12 @@
 
 use crate::argument::{SessionOptions, bytes};
 use crate::channel::{Callbacks, Channel};
-use crate::session::{self, Opaque, Slot};
-use std::ffi::c_char;
+use crate::objects::Opaque;
+use crate::session::{self, Slot};
+use crate::template::{self, TemplateSlot};
+use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
-use vfs_core::boundary::{Argument, Input, Options, Place};
+use vfs_core::boundary::{Argument, Callback, Input, Options, Place, null};
 use vfs_core::{Result, extern_c};
 
 /// A session that was not freed.
@@ -19,7 +21,49 @@ impl Argument for Live {
     }
 }
 
-/// A session's number, whatever has become of it.
+/// A template that was not freed.
+struct Known(Arc<TemplateSlot>);
+
+impl Argument for Known {
+    type C = *mut Opaque;
+
+    unsafe fn check(value: *mut Opaque, _: &'static str) -> Result<Known> {
+        template::find(value).map(Known)
+    }
+}
+
+/// Text of any bytes.
+struct Bytes<'a>(&'a CStr);
+
+impl Argument for Bytes<'_> {
+    type C = *const c_char;
+
+    unsafe fn check(value: *const c_char, name: &'static str) -> Result<Self> {
+        if value.is_null() {
+            return Err(null(name));
+        }
+        // SAFETY: not NULL, so the caller's promise: a terminated string.
+        Ok(Bytes(unsafe { CStr::from_ptr(value) }))
+    }
+}
+
+/// A function to be called at a session's end, with its argument.
+struct Ended {
+    call: unsafe extern "C" fn(*mut c_void),
+    arg: *mut c_void,
+}
+
+// SAFETY: the header: it is called on whichever thread.
+unsafe impl Send for Ended {}
+
+impl Ended {
+    fn call(self) {
+        // SAFETY: the header: a function of this type, called with the arg that came with it.
+        unsafe { (self.call)(self.arg) };
+    }
+}
+
+/// An object's number, whatever has become of it.
 struct Number(*mut Opaque);
 
 impl Argument for Number {
@@ -46,8 +90,20 @@ extern_c! { exported by "libzvm":
     fn zvm_session_channel(session: Live, alias: &str, channel: Options<Callbacks>) -> i32 {
         session.0.channel(alias, || Channel::new(channel.0))
     }
+    fn zvm_session_argument(session: Live, text: Bytes<'_>) -> i32 {
+        session.0.argument(text.0)
+    }
+    fn zvm_session_environment(session: Live, name: Bytes<'_>, value: Bytes<'_>) -> i32 {
+        session.0.environment(name.0, value.0)
+    }
     fn zvm_session_run(session: Live) -> i32 {
         session.0.run()
+    }
+    fn zvm_session_start(
+        session: Live, ended: Callback<unsafe extern "C" fn(*mut c_void)>, arg: *mut c_void
+    ) -> i32 {
+        let ended = Ended { call: ended.0, arg };
+        session.0.start(move || ended.call())
     }
     fn zvm_session_cancel(session: Live) -> i32 {
         session.0.cancel();
@@ -59,11 +115,40 @@ extern_c! { exported by "libzvm":
     fn zvm_session_guest_code(session: Live) -> i64, plain {
         session.0.guest_code()
     }
+    fn zvm_session_fuel(session: Live) -> i64, plain {
+        session.0.fuel()
+    }
+    fn zvm_session_state(session: Live) -> *const c_char, plain {
+        session.0.state()
+    }
     fn zvm_session_report(session: Live, form: u32) -> *const c_char, plain {
         session.0.report(form)
     }
     fn zvm_session_free(session: Number) -> (), plain {
         session::free(session.0);
+        Ok(())
+    }
+    fn zvm_template_new(
+        manifest: Input<'_>, size: u64, options: Option<Options<SessionOptions>>, out: Place<'_, *mut Opaque>
+    ) -> i32 {
+        // SAFETY: the header's promise on the bytes.
+        let manifest = unsafe { bytes(manifest, size, "manifest") }?;
+        out.put(template::make(manifest, options.map(|options| options.0))?);
+        Ok(())
+    }
+    fn zvm_template_program(template: Known, program: Input<'_>, size: u64) -> i32 {
+        // SAFETY: the header's promise on the bytes.
+        template.0.program(unsafe { bytes(program, size, "bytes") }?)
+    }
+    fn zvm_template_prepare(template: Known) -> i32 {
+        template.0.prepare()
+    }
+    fn zvm_template_session(template: Known, out: Place<'_, *mut Opaque>) -> i32 {
+        out.put(template.0.session());
+        Ok(())
+    }
+    fn zvm_template_free(template: Number) -> (), plain {
+        template::free(template.0);
         Ok(())
     }
 }

@@ -4,11 +4,16 @@
 //! |---|---|
 //! | `exported` | the functions |
 //! | `argument` | from C's values to Rust's, beyond what `vfs_core::boundary` has |
-//! | `session` | what stands behind a `zvm_session *` |
+//! | `objects` | what C's pointers stand for |
+//! | `session`, `template` | what stands behind a `zvm_session *`, and a `zvm_template *` |
 //! | `channel` | a host's callbacks as a file |
+//! | `signals` | that the library's threads take none of the host's |
 #![expect(unsafe_code, reason = "the whole crate is the C boundary")]
 
 mod argument;
 mod channel;
 mod exported;
+mod objects;
 mod session;
+mod signals;
+mod template;

@@ -2,46 +2,23 @@
 
 use crate::argument::SessionOptions;
 use crate::channel::Channel;
-use std::collections::{BTreeMap, HashMap};
-use std::ffi::{CString, c_char};
+use crate::objects::{Objects, Opaque};
+use crate::signals;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use vfs_core::boundary::{null, text};
-use vfs_core::{Code, Configuration, Control, Error, PerProcess, Registry, Result};
+use vfs_core::boundary::text;
+use vfs_core::{Code, Configuration, Control, Error, Registry, Result};
 use zvm::{Cache, Compiler, ExitCode, Manifest, PROGRAM_MAX, Report, RunOptions, Session, Worker};
 
-/// Whatever the pointer of a session points to: nothing. It is a number that is given out once, and odd, so that libzvfs, whose
-/// pointers are aligned, takes it for none of its own.
-pub enum Opaque {}
-
-/// The next session's number. A forked child counts on where its parent was.
-static NEXT: AtomicUsize = AtomicUsize::new(1);
-
 /// All sessions of this process that were not freed.
-static SESSIONS: PerProcess<Table> = PerProcess::new();
-
-struct Table {
-    /// Lower numbers are the parent process's.
-    first: usize,
-    /// A map and no pointers, so that a stale one is an error for ever.
-    live: Mutex<HashMap<usize, Arc<Slot>>>,
-}
-
-impl Table {
-    fn current() -> &'static Table {
-        SESSIONS.get_or_make(|| Table { first: NEXT.load(Ordering::SeqCst), live: Mutex::default() })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Arc<Slot>>> {
-        // Nothing panics while it is held.
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+static SESSIONS: Objects<Slot> = Objects::new("session");
 
 /// One session.
 pub struct Slot {
-    aliases: Vec<String>,
+    aliases: Arc<[String]>,
     control: Control,
     state: Mutex<State>,
 }
@@ -49,7 +26,7 @@ pub struct Slot {
 enum State {
     /// Being put together.
     New(Box<Parts>),
-    /// In the hands of `run`.
+    /// In the hands of its thread.
     Running,
     Over(Box<Done>),
     /// Freed before it ran.
@@ -60,7 +37,7 @@ impl State {
     /// Why what belongs to a new session cannot be done.
     fn not_new(&self) -> Error {
         match self {
-            State::Freed => ended(),
+            State::Freed => SESSIONS.ended(),
             _ => busy("the session has been started, and runs once"),
         }
     }
@@ -71,83 +48,107 @@ impl State {
 struct Parts {
     session: Session,
     program: Option<Vec<u8>>,
+    arguments: Vec<Vec<u8>>,
+    environment: Vec<(Vec<u8>, Vec<u8>)>,
     channels: BTreeMap<String, Channel>,
 }
 
 struct Done {
     exit: ExitCode,
     guest: Option<u32>,
+    fuel: Option<u64>,
+    state: CString,
     text: CString,
     json: CString,
 }
 
-/// Makes a session and gives out its number.
-pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opaque> {
-    let manifest =
-        Manifest::parse(manifest).map_err(|failure| Error::new(Code::EINVAL, failure.text().to_owned()))?;
-    let aliases = manifest.channels.iter().map(|channel| channel.alias.clone()).collect();
-    let control = Control::new();
-    let session = with_options(Session::new(manifest).control(&control), options)?;
-    let state = Mutex::new(State::New(Box::new(Parts { session, program: None, channels: BTreeMap::new() })));
-    // The table first: it looks at the number that is next.
-    let mut sessions = Table::current().lock();
-    let number = NEXT.fetch_add(2, Ordering::SeqCst);
-    sessions.insert(number, Arc::new(Slot { aliases, control, state }));
-    Ok(std::ptr::without_provenance_mut(number))
+/// What `zvm_session_options` say.
+pub struct Common {
+    /// `None`: no provider is available.
+    pub registry: Option<Registry>,
+    pub options: RunOptions,
+    pub compiler: Compiler,
 }
 
-fn with_options(mut session: Session, options: Option<SessionOptions>) -> Result<Session> {
-    let Some(options) = options else { return Ok(session) };
-    // SAFETY: the header: each is NULL or a terminated string, valid during the call.
-    let [configuration, worker, folder, key, job] = unsafe {
-        [
-            text(options.configuration, "configuration")?,
-            text(options.worker, "worker")?,
-            text(options.cache_folder, "cache_folder")?,
-            text(options.cache_key, "cache_key")?,
-            text(options.job, "job")?,
-        ]
-    };
-    if let Some(file) = configuration {
-        let configuration = Configuration::find(Some(Path::new(file)), &[])?;
-        session = session.registry(Registry::new(configuration));
-    }
-    if let Some(job) = job {
-        session = session.options(RunOptions::new().job(job));
-    }
-    let mut compiler = Compiler::default();
-    if let Some(worker) = worker {
-        compiler = compiler.worker(Worker::new(worker).argument("compile-child"));
-    }
-    match (folder, key) {
-        (Some(folder), Some(key)) => {
-            compiler = compiler.cache(Cache::open(Path::new(folder), Path::new(key))?);
+impl Common {
+    pub fn of(options: &SessionOptions) -> Result<Common> {
+        // SAFETY: the header: each is NULL or a terminated string, valid during the call.
+        let [configuration, worker, folder, key, job] = unsafe {
+            [
+                text(options.configuration, "configuration")?,
+                text(options.worker, "worker")?,
+                text(options.cache_folder, "cache_folder")?,
+                text(options.cache_key, "cache_key")?,
+                text(options.job, "job")?,
+            ]
+        };
+        let registry = match configuration {
+            Some(file) => Some(Registry::new(Configuration::find(Some(Path::new(file)), &[])?)),
+            None => None,
+        };
+        let options = job.map_or_else(RunOptions::new, |job| RunOptions::new().job(job));
+        let mut compiler = Compiler::default();
+        if let Some(worker) = worker {
+            compiler = compiler.worker(Worker::new(worker).argument("compile-child"));
         }
-        (None, None) => {}
-        _ => return Err(Error::new(Code::EINVAL, "cache_folder and cache_key go together")),
+        match (folder, key) {
+            (Some(folder), Some(key)) => {
+                compiler = compiler.cache(Cache::open(Path::new(folder), Path::new(key))?);
+            }
+            (None, None) => {}
+            _ => return Err(Error::new(Code::EINVAL, "cache_folder and cache_key go together")),
+        }
+        Ok(Common { registry, options, compiler })
     }
-    Ok(session.compiler(compiler))
+}
+
+/// A manifest of its text.
+pub fn parse(manifest: &[u8]) -> Result<Manifest> {
+    Manifest::parse(manifest).map_err(|failure| Error::new(Code::EINVAL, failure.text().to_owned()))
+}
+
+/// The channels that it has.
+pub fn aliases(manifest: &Manifest) -> Arc<[String]> {
+    manifest.channels.iter().map(|channel| channel.alias.clone()).collect()
+}
+
+/// Whether bytes may be a program by their size.
+pub fn check_program(bytes: &[u8]) -> Result<()> {
+    if bytes.len() > PROGRAM_MAX {
+        return Err(Error::new(Code::EINVAL, format!("the program is over {PROGRAM_MAX} bytes")));
+    }
+    Ok(())
+}
+
+/// Makes a session and gives out its number.
+pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opaque> {
+    let manifest = parse(manifest)?;
+    let aliases = aliases(&manifest);
+    let control = Control::new();
+    let mut session = Session::new(manifest).control(&control);
+    if let Some(options) = options {
+        let Common { registry, options, compiler } = Common::of(&options)?;
+        if let Some(registry) = registry {
+            session = session.registry(registry);
+        }
+        session = session.options(options).compiler(compiler);
+    }
+    Ok(insert(Slot::new(aliases, control, session)))
+}
+
+/// Gives out the number of a session.
+pub fn insert(slot: Slot) -> *mut Opaque {
+    SESSIONS.insert(slot)
 }
 
 /// The session of a number.
 pub fn find(session: *mut Opaque) -> Result<Arc<Slot>> {
-    if session.is_null() {
-        return Err(null("session"));
-    }
-    let (table, number) = (Table::current(), session.addr());
-    let found = table.lock().get(&number).cloned();
-    found.ok_or_else(|| match number % 2 == 1 && number < table.first {
-        true => {
-            Error::new(Code::EPERM, "the session belongs to the parent process: make a new one after a fork")
-        }
-        false => ended(),
-    })
+    SESSIONS.find(session)
 }
 
 /// Forgets a session; one that runs is cancelled.
 pub fn free(session: *mut Opaque) {
-    let slot = Table::current().lock().remove(&session.addr());
-    if let Some(slot) = slot {
+    if let Some(slot) = SESSIONS.remove(session) {
         slot.cancel();
         // Here, and not where another call on the session lets go of it: its channels are closed when this returns.
         drop(slot.parts(State::Freed));
@@ -155,13 +156,40 @@ pub fn free(session: *mut Opaque) {
 }
 
 impl Slot {
+    /// A session that is new. Its channels are to be among these, and `control` is the session's.
+    pub fn new(aliases: Arc<[String]>, control: Control, session: Session) -> Slot {
+        let parts = Parts {
+            session,
+            program: None,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            channels: BTreeMap::new(),
+        };
+        Slot { aliases, control, state: Mutex::new(State::New(Box::new(parts))) }
+    }
+
     pub fn program(&self, bytes: &[u8]) -> Result<()> {
-        if bytes.len() > PROGRAM_MAX {
-            let text = format!("the program is over {PROGRAM_MAX} bytes");
+        check_program(bytes)?;
+        self.change(|parts| parts.program = Some(bytes.to_owned()))
+    }
+
+    pub fn argument(&self, text: &CStr) -> Result<()> {
+        self.change(|parts| parts.arguments.push(text.to_bytes().to_owned()))
+    }
+
+    pub fn environment(&self, name: &CStr, value: &CStr) -> Result<()> {
+        let name = name.to_bytes();
+        if name.is_empty() || name.contains(&b'=') {
+            let text = format!("environment: the name `{}` is empty or has a `=`", name.escape_ascii());
             return Err(Error::new(Code::EINVAL, text));
         }
+        self.change(|parts| parts.environment.push((name.to_owned(), value.to_bytes().to_owned())))
+    }
+
+    /// Changes what a session is made of that is new.
+    fn change(&self, change: impl FnOnce(&mut Parts)) -> Result<()> {
         match &mut *self.lock() {
-            State::New(parts) => parts.program = Some(bytes.to_owned()),
+            State::New(parts) => change(parts),
             state => return Err(state.not_new()),
         }
         Ok(())
@@ -186,12 +214,26 @@ impl Slot {
         Ok(())
     }
 
-    pub fn run(&self) -> Result<()> {
+    pub fn run(self: &Arc<Self>) -> Result<()> {
+        let (sender, ended) = sync_channel(1);
+        self.clone().start(move || {
+            let _ = sender.send(());
+        })?;
+        // It is sent in any case, at the latest when the session is given up.
+        let _ = ended.recv();
+        Ok(())
+    }
+
+    /// Starts the session, which calls a function once it has a report.
+    pub fn start(self: Arc<Self>, ended: impl FnOnce() + Send + 'static) -> Result<()> {
         zvm::claim_process()?;
         let parts = self.parts(State::Running)?;
-        // Without the lock: if there is no thread for it, the channels are closed here.
-        let report = parts.build().run();
-        *self.lock() = State::Over(Box::new(Done::of(&report)));
+        let session = parts.build().on_end(move |report| {
+            *self.lock() = State::Over(Box::new(Done::of(report)));
+            ended();
+        });
+        // Without the lock: if there is no thread for it, the channels are closed here, and it ends.
+        signals::blocked(|| drop(session.start()));
         Ok(())
     }
 
@@ -225,6 +267,16 @@ impl Slot {
         code.map(u64::from).ok_or_else(|| Error::new(Code::ENOENT, "the guest did not exit by itself"))
     }
 
+    pub fn fuel(&self) -> Result<u64> {
+        let fuel = self.done(|done| done.fuel)?;
+        fuel.ok_or_else(|| Error::new(Code::ENOENT, "the guest never ran"))
+    }
+
+    /// As [`report`](Slot::report).
+    pub fn state(&self) -> Result<*const c_char> {
+        self.done(|done| done.state.as_ptr())
+    }
+
     /// Valid as long as the slot is in the table: a report is never replaced.
     pub fn report(&self, form: u32) -> Result<*const c_char> {
         self.done(|done| match form {
@@ -238,7 +290,7 @@ impl Slot {
     fn done<T>(&self, look: impl FnOnce(&Done) -> T) -> Result<T> {
         match &*self.lock() {
             State::Over(done) => Ok(look(done)),
-            State::Freed => Err(ended()),
+            State::Freed => Err(SESSIONS.ended()),
             State::New(_) | State::Running => Err(busy("the session has no report yet")),
         }
     }
@@ -249,6 +301,12 @@ impl Parts {
         let mut session = self.session;
         if let Some(program) = self.program {
             session = session.program(program);
+        }
+        for text in self.arguments {
+            session = session.argument(text);
+        }
+        for (name, value) in self.environment {
+            session = session.environment(name, value);
         }
         for (alias, channel) in self.channels {
             session = session.file_with(&alias, |context| channel.open(context));
@@ -264,14 +322,12 @@ impl Done {
         Done {
             exit: report.exit_code,
             guest: report.guest_code,
+            fuel: report.fuel,
+            state: string(report.state.clone()),
             text: string(report.to_string()),
             json: string(report.to_json()),
         }
     }
-}
-
-fn ended() -> Error {
-    Error::new(Code::EBADF, "not a session, or already freed")
 }
 
 fn busy(text: &'static str) -> Error {

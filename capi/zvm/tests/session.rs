@@ -58,6 +58,13 @@ fn a_session_that_is_over_calls_no_function_of_its_host() {
 }
 
 #[test]
+fn a_server_runs_sessions_of_a_template_without_threads_of_its_own() {
+    let bench = bench();
+    let program = Command::new(bench.build(&C, &here("tests/c/server.c")));
+    assert!(String::from_utf8_lossy(&succeeded(program).stdout).ends_with("checks\n"));
+}
+
+#[test]
 fn a_fork_amid_the_calls_of_another_thread_leaves_nothing_to_wait_for() {
     let bench = bench();
     let program = Command::new(bench.build(&C, &here("tests/c/fork.c")));
@@ -73,9 +80,9 @@ fn the_library_exports_what_the_header_declares_and_nothing_else() {
     let exported: BTreeSet<&str> = output.lines().collect();
     let header = fs::read_to_string(include_folder().join("zvm_session.h")).unwrap();
     // What the example calls has no ZVFS_CALL before it.
-    let declared = header.split("ZVFS_CALL zvm_session_").skip(1).map(|rest| rest.split('(').next().unwrap());
-    let declared: BTreeSet<String> = declared.map(|name| format!("zvm_session_{name}")).collect();
-    assert!(declared.len() >= 9 && declared.contains("zvm_session_run"), "{declared:?}");
+    let declared = header.split("ZVFS_CALL zvm_").skip(1).map(|rest| rest.split('(').next().unwrap());
+    let declared: BTreeSet<String> = declared.map(|name| format!("zvm_{name}")).collect();
+    assert!(declared.len() >= 19 && declared.contains("zvm_session_run"), "{declared:?}");
     assert_eq!(exported, declared.iter().map(String::as_str).collect());
 }
 
@@ -90,10 +97,12 @@ fn valgrind_finds_nothing() {
     let options = [VALGRIND, &suppressions];
     let mut test = valgrind(&options);
     test.arg(bench.build(&C, &here("tests/c/session.c"))).args(arguments(&bench));
+    let mut server = valgrind(&options);
+    server.arg(bench.build(&C, &here("tests/c/server.c")));
     let mut example = valgrind(&options);
     example.arg(bench.build(&C, &examples.join("request.c")));
     example.arg(examples.join("echo.wat")).arg("shout");
-    for (program, words) in [(test, "checks\n"), (example, "SHOUT")] {
+    for (program, words) in [(test, "checks\n"), (server, "checks\n"), (example, "SHOUT")] {
         let output = succeeded(program);
         found_nothing(&output);
         assert!(String::from_utf8_lossy(&output.stdout).ends_with(words));

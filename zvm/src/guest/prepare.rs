@@ -7,10 +7,20 @@ use super::tree::{Node, ROOT, Seed, Tree};
 use crate::channel::{CallError, Channel, Channels};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{Manifest, NVRAM_MAX, Nvram};
+use std::collections::BTreeMap;
 use vfs_core::Shown;
 
 /// The channel that a program is told its arguments by, in ZeroVM.
 const NVRAM: &str = "/dev/nvram";
+
+/// What the host adds to the manifest's Args and Env, of any bytes but NUL.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Invocation {
+    /// After the manifest's.
+    pub(crate) arguments: Vec<Vec<u8>>,
+    /// By name, in the place of the manifest's.
+    pub(crate) environment: BTreeMap<Vec<u8>, Vec<u8>>,
+}
 
 /// All that is known before the first instruction.
 pub(super) struct Prepared {
@@ -33,6 +43,7 @@ pub(super) struct Prepared {
 /// [`ExitCode::Manifest`]: what they say cannot be done; a failure of a channel; that `stop` was thrown.
 pub(super) fn prepare(
     manifest: &Manifest,
+    invocation: &Invocation,
     channels: &mut Channels,
     stop: &Stop,
 ) -> Result<Prepared, Failure> {
@@ -61,16 +72,14 @@ pub(super) fn prepare(
         Ok(Fd::preopened(directory, &preopen.name))
     });
     let preopened = preopened.collect::<Result<_, Failure>>()?;
-    let arguments = match nvram.args {
+    let mut arguments = match &nvram.args {
         Some(args) if manifest.args.is_empty() && !args.is_empty() => {
-            args.iter().map(|arg| c_string(arg)).collect()
+            args.iter().map(|arg| c_string(&[arg.as_bytes()])).collect()
         }
         _ => arguments(manifest),
     };
-    let known = |name: &str| manifest.env.iter().any(|(known, _)| known == name);
-    let more = nvram.env.iter().filter(|(name, _)| !known(name));
-    let environment =
-        manifest.env.iter().chain(more).map(|(name, value)| c_string(&format!("{name}={value}"))).collect();
+    arguments.extend(invocation.arguments.iter().map(|argument| c_string(&[argument])));
+    let environment = environment(manifest, &nvram, invocation);
     Ok(Prepared { tree, preopened, arguments, environment, time, notes })
 }
 
@@ -112,7 +121,18 @@ fn nvram(channels: &mut Channels) -> Result<Nvram, Failure> {
 
 fn arguments(manifest: &Manifest) -> Vec<Vec<u8>> {
     let name = program_name(&manifest.program);
-    std::iter::once(name).chain(manifest.args.iter().map(String::as_str)).map(c_string).collect()
+    let all = std::iter::once(name).chain(manifest.args.iter().map(String::as_str));
+    all.map(|argument| c_string(&[argument.as_bytes()])).collect()
+}
+
+/// The manifest's, what nvram adds to them, and the host's; of one name the host's, else the manifest's.
+fn environment(manifest: &Manifest, nvram: &Nvram, invocation: &Invocation) -> Vec<Vec<u8>> {
+    let host = &invocation.environment;
+    let of_manifest = |name: &str| manifest.env.iter().any(|(known, _)| known == name);
+    let more = nvram.env.iter().filter(|(name, _)| !of_manifest(name));
+    let known = manifest.env.iter().chain(more).filter(|(name, _)| !host.contains_key(name.as_bytes()));
+    let known = known.map(|(name, value)| c_string(&[name.as_bytes(), b"=", value.as_bytes()]));
+    known.chain(host.iter().map(|(name, value)| c_string(&[name, b"=", value]))).collect()
 }
 
 /// `argv[0]`: the last part of the program's path. Not the whole descriptor, which may hold what the guest should not know.
@@ -124,8 +144,8 @@ fn program_name(descriptor: &str) -> &str {
     }
 }
 
-fn c_string(text: &str) -> Vec<u8> {
-    let mut bytes = text.as_bytes().to_vec();
+fn c_string(parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = parts.concat();
     bytes.push(0);
     bytes
 }

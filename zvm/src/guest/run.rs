@@ -4,7 +4,7 @@ use super::call::End;
 use super::clock::Clock;
 use super::engine::engine;
 use super::memory_budget::{HostMemory, MemoryBudget, no_room};
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Invocation, Prepared, prepare};
 use super::program::Program;
 use super::random::Random;
 use super::stack::stack;
@@ -21,6 +21,8 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 pub(crate) struct Setup<'a> {
     /// What the guest may use.
     pub(crate) manifest: &'a Manifest,
+    /// What its host tells it beside that.
+    pub(crate) invocation: &'a Invocation,
     /// All that it reaches.
     pub(crate) channels: Channels,
     /// Ends it from outside.
@@ -41,7 +43,7 @@ pub(crate) struct Ran {
 
 /// Runs a program on the thread of the caller, which must have a stack to spare.
 pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
-    let Setup { manifest, mut channels, stop } = setup;
+    let Setup { manifest, invocation, mut channels, stop } = setup;
     let random = match manifest.deterministic {
         true => Random::seeded(&program.digest, manifest.node.as_deref(), manifest.seed),
         false => match Random::entropy() {
@@ -54,7 +56,7 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
         },
     };
     // Only when all is known to be there a target is touched.
-    let prepared = prepare(manifest, &mut channels, &stop);
+    let prepared = prepare(manifest, invocation, &mut channels, &stop);
     let prepared = match prepared.and_then(|prepared| channels.begin().map(|()| prepared)) {
         Ok(prepared) => prepared,
         Err(failure) => {

@@ -1,12 +1,15 @@
 //! What a session is made of.
 
 use super::Session;
+use super::prepared::Prepared;
 use super::watch::OnEnd;
 use crate::channel::{HostFiles, RunOptions};
 use crate::compile::Compiler;
+use crate::guest::Invocation;
 use crate::manifest::Manifest;
 use crate::report::Report;
 use std::io::{Read, Write};
+use std::sync::Arc;
 use vfs_core::{Configuration, Context, Control, File, Registry};
 
 impl Session {
@@ -17,7 +20,8 @@ impl Session {
             registry: Registry::new(Configuration::default()),
             options: RunOptions::new(),
             compiler: Compiler::default(),
-            program: None,
+            program: Arc::default(),
+            invocation: Invocation::default(),
             host_files: HostFiles::default(),
             control: None,
             on_end: OnEnd::default(),
@@ -53,7 +57,20 @@ impl Session {
 
     /// Runs these bytes, a WebAssembly binary or its text, instead of what the manifest's Program names.
     pub fn program(mut self, bytes: impl Into<Vec<u8>>) -> Session {
-        self.program = Some(bytes.into());
+        self.program = Arc::new(Prepared::given(bytes.into()));
+        self
+    }
+
+    /// Adds an argument after the manifest's Args, of any bytes but NUL.
+    pub fn argument(mut self, text: impl Into<Vec<u8>>) -> Session {
+        self.invocation.arguments.push(text.into());
+        self
+    }
+
+    /// Sets a variable of the guest's environment, in the place of the manifest's Env of this name: what a request says, which no
+    /// line of a manifest can hold. Any bytes but NUL; a name has no `=`.
+    pub fn environment(mut self, name: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Session {
+        self.invocation.environment.insert(name.into(), value.into());
         self
     }
 

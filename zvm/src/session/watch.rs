@@ -39,6 +39,8 @@ pub(super) struct Watch {
     pub(super) stop: Stop,
     /// When the session must be over.
     pub(super) deadline: Instant,
+    /// What is odd in the manifest: whatever becomes of the session, it is told.
+    warnings: Vec<String>,
     progress: Mutex<Progress>,
     changed: Condvar,
 }
@@ -84,9 +86,14 @@ impl fmt::Debug for OnEnd {
 
 impl Watch {
     /// Of a session that begins now, whose files follow `control`.
-    pub(super) fn new(control: Control, deadline: Instant, on_end: OnEnd) -> Arc<Watch> {
+    pub(super) fn new(
+        control: Control,
+        deadline: Instant,
+        warnings: Vec<String>,
+        on_end: OnEnd,
+    ) -> Arc<Watch> {
         let progress = Mutex::new(Progress { on_end, ..Progress::default() });
-        Arc::new(Watch { stop: Stop::new(control), deadline, progress, changed: Condvar::new() })
+        Arc::new(Watch { stop: Stop::new(control), deadline, warnings, progress, changed: Condvar::new() })
     }
 
     /// Stops the session once its control is cancelled, and before a file hears of that: a provider's cancel function may be
@@ -193,11 +200,12 @@ impl Watch {
     }
 
     /// Reports the session, unless it was given up before.
-    pub(super) fn finish(&self, report: Report) {
+    pub(super) fn finish(&self, mut report: Report) {
         let mut progress = self.lock();
         if progress.report.is_some() {
             return;
         }
+        report.notes.splice(0..0, self.warnings.iter().cloned());
         let on_end = progress.on_end.0.take();
         progress.report = Some(report.clone());
         drop(progress);
@@ -334,7 +342,7 @@ mod tests {
     #[test]
     fn a_cancel_ends_files_of_before_and_after_for_good_and_the_first_reason_counts() {
         let host = Control::new();
-        let watch = Watch::new(host.follower(), Instant::now(), OnEnd::default());
+        let watch = Watch::new(host.follower(), Instant::now(), Vec::new(), OnEnd::default());
         let _follows = watch.follow();
         let before = watch.stop.control().follower();
         assert!(!before.is_cancelled() && watch.stop.thrown().is_none());
@@ -355,7 +363,7 @@ mod tests {
             (Step::Compile, "timeout: compile the program", "the compiler, which cannot be stopped"),
             (Step::Run, "timeout: the guest ran", "an instruction of the guest over a large memory range"),
         ] {
-            let watch = Watch::new(Control::new(), Instant::now(), OnEnd::default());
+            let watch = Watch::new(Control::new(), Instant::now(), Vec::new(), OnEnd::default());
             watch.doing("open the program p:x".into());
             watch.at(step);
             watch.clone().overdue();

@@ -84,14 +84,14 @@ impl Work {
         let program = self.program(parts)?;
         self.unless_stopped()?;
         self.watch.at(Step::Open);
-        let manifest = &self.session.manifest;
-        let Session { registry, options, host_files, .. } = &self.session;
+        let Session { manifest, invocation, registry, options, host_files, .. } = &self.session;
         let doing = |what| self.watch.doing(what);
         let channels = Channels::open_with(manifest, registry, options, self.control(), host_files, &doing)
             .map_err(|failure| self.not_opened(failure, parts))?;
         self.watch.show(channels.meters());
         self.watch.at(Step::Run);
-        let ran = guest::run(&program, Setup { manifest, channels, stop: self.watch.stop.clone() });
+        let ran =
+            guest::run(&program, Setup { manifest, invocation, channels, stop: self.watch.stop.clone() });
         let Ran { mut channels, outcome, fuel, mut notes } = ran;
         parts.fuel = Some(fuel);
         let outcome = outcome.and_then(|code| {
@@ -124,10 +124,20 @@ impl Work {
         outcome
     }
 
-    /// Opens, reads and compiles the program.
+    /// Reads and compiles the program, and that is all.
+    pub(super) fn prepare(&self) -> Result<(), Failure> {
+        self.unless_stopped()?;
+        self.program(&mut ReportParts::default()).map(drop)
+    }
+
+    /// Opens, reads and compiles the program, unless that was done before.
     fn program(&self, parts: &mut ReportParts) -> Result<Arc<Program>, Failure> {
+        let prepared = &self.session.program;
+        if let Some(program) = prepared.ready() {
+            return Ok(program);
+        }
         let read;
-        let bytes = match &self.session.program {
+        let bytes = match prepared.bytes() {
             Some(given) => given,
             None => {
                 read = self.read_program().map_err(|failure| self.not_opened(failure, parts))?;
@@ -138,6 +148,7 @@ impl Work {
         self.watch.at(Step::Compile);
         let Compiled { program, mut notes } = self.session.compiler.program(bytes, &self.watch.stop)?;
         parts.notes.append(&mut notes);
+        prepared.keep(&program);
         Ok(program)
     }
 
