@@ -31,5 +31,6 @@ const PACKAGES: &[(&str, &str)] = &[
     ("/usr/lib/python3/dist-packages/asyncssh/__init__.py", "python3-asyncssh"),
     ("/usr/lib/python3/dist-packages/pyftpdlib/servers.py", "python3-pyftpdlib"),
     ("/usr/lib/python3/dist-packages/whitenoise/base.py", "python3-whitenoise"),
+    ("/usr/share/nginx/src/conf_flags", "nginx-dev"),
     ("/usr/include/wasm32-wasi/stdio.h", "wasi-libc libclang-rt-dev-wasm32"),
 ];

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ngx_http_zvm_module answers requests by WebAssembly programs, each in a sandbox of libzvm's: a session for each request, whose
+ * standard input is the request's body and whose standard output is the answer, in CGI's form.
+ *
+ *     module.c     directives, and what happens at a worker's start and end
+ *     manifest.c   a location's directives as a manifest
+ *     guest.c      what a location's requests share in a worker: the program, and how many run and wait
+ *     request.c    a request from its body to its answer, on the event loop
+ *     environment.c  what the guest is told: CGI's variables
+ *     answer.c     what the guest writes, on its way to the client
+ *     header.c     the header lines at its head
+ *     job.c        a request's session: all that its thread and the event loop share
+ *     pipe.c       bytes on their way between the two
+ *
+ * Two threads meet in a job, nowhere else. The event loop never waits; the session's thread waits in the job's callbacks, which a
+ * stopped session leaves at once. A request that is gone leaves its job behind, which ends by itself: nothing of nginx's waits for
+ * it.
+ */
+#ifndef NGX_HTTP_ZVM_H
+#define NGX_HTTP_ZVM_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <zvm_session.h>
+
+typedef struct ngx_http_zvm_guest_s ngx_http_zvm_guest_t;
+typedef struct ngx_http_zvm_job_s ngx_http_zvm_job_t;
+typedef struct ngx_http_zvm_ctx_s ngx_http_zvm_ctx_t;
+
+extern ngx_module_t ngx_http_zvm_module;
+
+/* pipe.c: a ring of bytes. Whoever uses it holds the job's lock. */
+
+typedef struct {
+    u_char *start; /* NULL until the first byte */
+    size_t size;
+    size_t used;
+    size_t head; /* where the oldest byte lies */
+    unsigned closed:1; /* nothing more comes */
+} ngx_http_zvm_pipe_t;
+
+/* Puts in as many bytes as there is room for. Returns the count, or NGX_ERROR: no memory. */
+ssize_t ngx_http_zvm_pipe_put(ngx_http_zvm_pipe_t *pipe, const void *bytes, size_t n);
+/* Takes out up to n bytes. Returns the count. */
+size_t ngx_http_zvm_pipe_take(ngx_http_zvm_pipe_t *pipe, void *bytes, size_t n);
+void ngx_http_zvm_pipe_free(ngx_http_zvm_pipe_t *pipe);
+
+/* job.c */
+
+struct ngx_http_zvm_job_s {
+    pthread_mutex_t lock; /* of the next seven */
+    pthread_cond_t changed;
+    ngx_http_zvm_pipe_t body;
+    ngx_http_zvm_pipe_t answer;
+    ngx_http_zvm_pipe_t messages; /* the guest's standard error */
+    unsigned stopped:1; /* no callback waits any more */
+    unsigned hungry:1; /* the event loop waits for room in `body` */
+    unsigned quiet:1; /* the event loop wants no news of a few bytes */
+
+    ngx_http_zvm_job_t *next; /* in the list of those with news, under that list's lock, as the next three */
+    unsigned listed:1;
+    unsigned reported:1; /* the session has a report */
+    ngx_uint_t pending; /* callbacks to come: a `close` for each channel, and `ended` */
+
+    zvm_session *session; /* the event loop's, as the rest; NULL: freed */
+    unsigned ended:1; /* `reported`, when the news came */
+    unsigned over:1; /* nothing is pending: the session's thread knows the job no more */
+    ngx_http_zvm_guest_t *guest;
+    ngx_http_zvm_ctx_t *ctx; /* NULL: the request is gone */
+};
+
+/* Makes the worker's list of jobs with news, and calls ngx_http_zvm_news for each. */
+ngx_int_t ngx_http_zvm_jobs_init(ngx_cycle_t *cycle);
+void ngx_http_zvm_jobs_exit(void);
+
+/* Makes a job and its session, with its three standard channels. NULL: failed, and logged. */
+ngx_http_zvm_job_t *ngx_http_zvm_job_create(ngx_http_zvm_guest_t *guest, ngx_log_t *log);
+ngx_int_t ngx_http_zvm_job_start(ngx_http_zvm_job_t *job, ngx_log_t *log);
+/* Stops a session whose answer nobody wants. */
+void ngx_http_zvm_job_stop(ngx_http_zvm_job_t *job);
+/* Frees a job that is over, or never started. */
+void ngx_http_zvm_job_free(ngx_http_zvm_job_t *job);
+
+/* guest.c */
+
+struct ngx_http_zvm_guest_s {
+    ngx_str_t name; /* its path, for messages */
+    ngx_str_t manifest;
+    ngx_str_t program; /* its bytes; none: the manifest names it */
+    zvm_session_options options;
+    zvm_template *template; /* a worker's */
+    ngx_uint_t sessions; /* how many may run at once in a worker */
+    ngx_uint_t queue; /* how many may wait */
+    ngx_uint_t running;
+    ngx_uint_t waiting;
+    ngx_queue_t requests; /* that wait, by their ctx->link */
+};
+
+ngx_int_t ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests);
+void ngx_http_zvm_guests_exit(ngx_array_t *guests);
+/* Called for a job with news: frees what is over, lets the next request run, and tells the job's own. */
+void ngx_http_zvm_news(ngx_http_zvm_job_t *job);
+
+/* module.c */
+
+typedef struct {
+    ngx_array_t guests; /* of ngx_http_zvm_guest_t * */
+} ngx_http_zvm_main_conf_t;
+
+typedef struct {
+    ngx_str_t name;
+    ngx_http_complex_value_t value;
+} ngx_http_zvm_param_t;
+
+typedef struct {
+    ngx_str_t program;
+    ngx_str_t manifest;
+    ngx_str_t args;
+    ngx_array_t *channels; /* of ngx_str_t */
+    size_t memory;
+    time_t timeout;
+    ngx_int_t fuel;
+    ngx_str_t configuration;
+    ngx_str_t compiler;
+    ngx_str_t cache_folder;
+    ngx_str_t cache_key;
+    ngx_uint_t sessions;
+    ngx_uint_t queue;
+    ngx_msec_t queue_timeout;
+    ngx_bufs_t buffers;
+    ngx_array_t *params; /* of ngx_http_zvm_param_t, as configured */
+    ngx_array_t *variables; /* the same, after those that every guest gets */
+    ngx_http_zvm_guest_t *guest; /* NULL: no guest answers here */
+} ngx_http_zvm_loc_conf_t;
+
+/* manifest.c: the text of a location's manifest; its data is NULL if it cannot be made, which is logged. */
+ngx_str_t ngx_http_zvm_manifest(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf);
+/* A whole file. */
+ngx_int_t ngx_http_zvm_read_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *bytes);
+
+/* environment.c */
+
+/* Puts together the variables that every guest gets, and those of the configuration, which win. */
+ngx_int_t ngx_http_zvm_variables(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf);
+/* Returns NGX_OK or the status of the answer. */
+ngx_int_t ngx_http_zvm_environment(ngx_http_request_t *r, ngx_http_zvm_loc_conf_t *conf, zvm_session *session);
+
+/* header.c */
+
+/* Parses what is in `b`, as often as more is there. NGX_OK: the header is complete, `b` is at the body. NGX_AGAIN: it is not.
+ * NGX_ERROR: it is none, which is logged. NGX_HTTP_INTERNAL_SERVER_ERROR: no memory. */
+ngx_int_t ngx_http_zvm_parse_header(ngx_http_request_t *r, ngx_buf_t *b);
+
+/* answer.c */
+
+/* Sends what there is, as far as the client takes it. NGX_AGAIN: there is more to come; else what to finalize the request with. */
+ngx_int_t ngx_http_zvm_answer(ngx_http_zvm_ctx_t *ctx);
+
+/* request.c */
+
+struct ngx_http_zvm_ctx_s {
+    ngx_http_request_t *request;
+    ngx_http_zvm_loc_conf_t *conf;
+    ngx_http_zvm_job_t *job; /* NULL: the request waits for its turn, or is answered */
+    ngx_queue_t link; /* among those that wait */
+    ngx_event_t timer; /* of the wait, then of `due`; then it keeps the worker from leaving */
+    ngx_chain_t *body; /* what came and is not yet in the job's pipe */
+    ngx_chain_t *header; /* the head of the answer, until it is sent */
+    ngx_chain_t *free, *busy; /* buffers of the answer */
+    ngx_int_t buffers; /* how many there are */
+    off_t left; /* bytes that the answer may still have; -1: any number */
+    ngx_str_t state; /* how the session ended, for the log */
+    int64_t fuel;
+    unsigned waiting:1;
+    unsigned body_closed:1;
+    unsigned failed:1;
+    unsigned due:1; /* what there is of the answer goes out now */
+    unsigned sent:1; /* the header */
+    unsigned cut:1; /* the guest wrote more than it had said */
+};
+
+ngx_int_t ngx_http_zvm_handler(ngx_http_request_t *r);
+/* The request's turn has come, or its job has news. Either may finalize it. */
+void ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx);
+void ngx_http_zvm_advance(ngx_http_zvm_ctx_t *ctx);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ngx_http_zvm.h"
+
+
+static void *ngx_http_zvm_guests_prepare(void *data);
+static void ngx_http_zvm_guest_next(ngx_http_zvm_guest_t *guest);
+
+
+/* What is compiled at a worker's start, beside its event loop. */
+static struct {
+    pthread_t     thread;
+    ngx_array_t  *guests; /* NULL: there is no thread */
+    ngx_log_t    *log;
+} preparing;
+
+
+ngx_int_t
+ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests)
+{
+    int                     err;
+    sigset_t                all, before;
+    ngx_uint_t              i;
+    zvfs_error              error;
+    ngx_http_zvm_guest_t   *guest, **known;
+
+    known = guests->elts;
+
+    for (i = 0; i < guests->nelts; i++) {
+        guest = known[i];
+        ngx_queue_init(&guest->requests);
+
+        if (zvm_template_new((const char *) guest->manifest.data, guest->manifest.len, &guest->options,
+                             &guest->template, &error) != 0
+            || (guest->program.data != NULL
+                && zvm_template_program(guest->template, guest->program.data, guest->program.len, &error) != 0))
+        {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "zvm: \"%V\": %s", &guest->name, error.message);
+            return NGX_ERROR;
+        }
+    }
+
+    preparing.log = cycle->log;
+
+    /* The worker's signals are its event loop's. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    err = pthread_create(&preparing.thread, NULL, ngx_http_zvm_guests_prepare, guests);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+
+    if (err) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, err, "zvm: pthread_create() failed");
+        return NGX_ERROR;
+    }
+
+    preparing.guests = guests;
+    return NGX_OK;
+}
+
+
+void
+ngx_http_zvm_guests_exit(ngx_array_t *guests)
+{
+    ngx_uint_t              i;
+    ngx_http_zvm_guest_t  **known;
+
+    known = guests->elts;
+
+    /* Ends what is still being compiled. */
+    for (i = 0; i < guests->nelts; i++) {
+        zvm_template_free(known[i]->template);
+    }
+
+    if (preparing.guests != NULL) {
+        (void) pthread_join(preparing.thread, NULL);
+        preparing.guests = NULL;
+    }
+}
+
+
+/* A guest that cannot be prepared is tried again by each request, which then gets the error. */
+static void *
+ngx_http_zvm_guests_prepare(void *data)
+{
+    int32_t                 code;
+    ngx_uint_t              i;
+    zvfs_error              error;
+    ngx_array_t            *guests = data;
+    ngx_http_zvm_guest_t  **known;
+
+    known = guests->elts;
+
+    for (i = 0; i < guests->nelts; i++) {
+        code = zvm_template_prepare(known[i]->template, &error);
+
+        /* The worker leaves. */
+        if (code == -ZVFS_ECANCELED || code == -ZVFS_EBADF) {
+            break;
+        }
+
+        if (code != 0) {
+            ngx_log_error(NGX_LOG_ERR, preparing.log, 0, "zvm: prepare \"%V\": %s", &known[i]->name, error.message);
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_zvm_news(ngx_http_zvm_job_t *job)
+{
+    ngx_connection_t      *c;
+    ngx_http_request_t    *r;
+    ngx_http_zvm_guest_t  *guest;
+
+    guest = job->guest;
+
+    if (job->ctx != NULL) {
+        r = job->ctx->request;
+        c = r->connection;
+        ngx_http_set_log_request(c->log, r);
+
+        ngx_http_zvm_advance(job->ctx);
+        ngx_http_run_posted_requests(c);
+    }
+
+    /* The session's thread keeps its place until it has let go of everything. The answer may be longer on its way: the job is freed
+     * with the last of the two. */
+    if (job->over && job->session != NULL) {
+        zvm_session_free(job->session);
+        job->session = NULL;
+        guest->running--;
+
+        if (job->ctx == NULL) {
+            ngx_http_zvm_job_free(job);
+        }
+
+        ngx_http_zvm_guest_next(guest);
+    }
+}
+
+
+static void
+ngx_http_zvm_guest_next(ngx_http_zvm_guest_t *guest)
+{
+    ngx_connection_t    *c;
+    ngx_http_zvm_ctx_t  *ctx;
+
+    while (guest->running < guest->sessions && !ngx_queue_empty(&guest->requests)) {
+        ctx = ngx_queue_data(ngx_queue_head(&guest->requests), ngx_http_zvm_ctx_t, link);
+        c = ctx->request->connection;
+        ngx_http_set_log_request(c->log, ctx->request);
+
+        ngx_http_zvm_start(ctx);
+        ngx_http_run_posted_requests(c);
+    }
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ngx_http_zvm.h"
+#include <sys/eventfd.h>
+
+/* What may be on its way in each direction. The guest's writes wait when it is full. */
+#define NGX_HTTP_ZVM_BODY      (64 * 1024)
+#define NGX_HTTP_ZVM_ANSWER    (128 * 1024)
+#define NGX_HTTP_ZVM_MESSAGES  (8 * 1024)
+
+
+static void ngx_http_zvm_jobs_wake(ngx_event_t *ev);
+static void ngx_http_zvm_job_notify(ngx_http_zvm_job_t *job);
+static void ngx_http_zvm_job_settle(ngx_http_zvm_job_t *job, ngx_uint_t reported);
+
+static int64_t ZVFS_CALL ngx_http_zvm_job_read(void *arg, void *buf, uint64_t n);
+static int64_t ZVFS_CALL ngx_http_zvm_job_write(void *arg, const void *buf, uint64_t n);
+static int64_t ZVFS_CALL ngx_http_zvm_job_message(void *arg, const void *buf, uint64_t n);
+static void ZVFS_CALL ngx_http_zvm_job_stopped(void *arg);
+static void ZVFS_CALL ngx_http_zvm_job_closed(void *arg);
+static void ZVFS_CALL ngx_http_zvm_job_ended(void *arg);
+
+
+/* The jobs with news, first come first served, and what wakes the event loop for them. */
+static struct {
+    pthread_mutex_t       lock;
+    ngx_http_zvm_job_t   *first;
+    ngx_http_zvm_job_t  **last;
+    int                   fd; /* -1: the worker leaves, nobody is woken any more */
+    ngx_connection_t     *connection;
+} news = { .lock = PTHREAD_MUTEX_INITIALIZER, .last = &news.first, .fd = -1 };
+
+
+ngx_int_t
+ngx_http_zvm_jobs_init(ngx_cycle_t *cycle)
+{
+    ngx_connection_t  *c;
+
+    news.fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+    if (news.fd == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno, "zvm: eventfd() failed");
+        return NGX_ERROR;
+    }
+
+    c = ngx_get_connection(news.fd, cycle->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->data = c;
+    c->read->handler = ngx_http_zvm_jobs_wake;
+    c->read->log = cycle->log;
+    c->write->log = cycle->log;
+    news.connection = c;
+
+    return ngx_add_event(c->read, NGX_READ_EVENT, NGX_CLEAR_EVENT);
+}
+
+
+/* Sessions may still run, and end later: the list stays, the descriptor's number may be another's by then. */
+void
+ngx_http_zvm_jobs_exit(void)
+{
+    int  fd;
+
+    pthread_mutex_lock(&news.lock);
+    fd = news.fd;
+    news.fd = -1;
+    pthread_mutex_unlock(&news.lock);
+
+    if (news.connection != NULL) {
+        ngx_free_connection(news.connection);
+        news.connection->fd = (ngx_socket_t) -1;
+        news.connection = NULL;
+    }
+
+    if (fd != -1) {
+        (void) close(fd);
+    }
+}
+
+
+static void
+ngx_http_zvm_jobs_wake(ngx_event_t *ev)
+{
+    uint64_t             count;
+    ngx_connection_t    *c;
+    ngx_http_zvm_job_t  *job, *batch;
+
+    c = ev->data;
+
+    /* Nonblocking; how often it was written does not matter. */
+    if (read(c->fd, &count, sizeof(count)) == -1 && ngx_errno != NGX_EAGAIN) {
+        ngx_log_error(NGX_LOG_ALERT, ev->log, ngx_errno, "zvm: read() of an eventfd failed");
+    }
+
+    /* What comes meanwhile has its turn after the other events: a guest that writes all the time must not keep the loop. */
+    pthread_mutex_lock(&news.lock);
+    batch = news.first;
+    news.first = NULL;
+    news.last = &news.first;
+    pthread_mutex_unlock(&news.lock);
+
+    while (batch != NULL) {
+        pthread_mutex_lock(&news.lock);
+        job = batch;
+        batch = job->next;
+        job->listed = 0;
+        job->ended = job->reported;
+        job->over = (job->pending == 0);
+        pthread_mutex_unlock(&news.lock);
+
+        ngx_http_zvm_news(job);
+    }
+}
+
+
+/* Under the list's lock. */
+static void
+ngx_http_zvm_job_list(ngx_http_zvm_job_t *job)
+{
+    uint64_t  one;
+
+    if (job->listed || news.fd == -1) {
+        return;
+    }
+
+    if (news.first == NULL) {
+        one = 1;
+        /* It fails only if it is readable anyway. */
+        if (write(news.fd, &one, sizeof(one)) == -1) { /* void */ }
+    }
+
+    job->listed = 1;
+    job->next = NULL;
+    *news.last = job;
+    news.last = &job->next;
+}
+
+
+static void
+ngx_http_zvm_job_notify(ngx_http_zvm_job_t *job)
+{
+    pthread_mutex_lock(&news.lock);
+    ngx_http_zvm_job_list(job);
+    pthread_mutex_unlock(&news.lock);
+}
+
+
+/* One callback less to come. After the last one the event loop may free the job at any time. */
+static void
+ngx_http_zvm_job_settle(ngx_http_zvm_job_t *job, ngx_uint_t reported)
+{
+    pthread_mutex_lock(&news.lock);
+
+    job->pending--;
+    if (reported) {
+        job->reported = 1;
+    }
+
+    if (reported || (job->reported && job->pending == 0)) {
+        ngx_http_zvm_job_list(job);
+    }
+
+    pthread_mutex_unlock(&news.lock);
+}
+
+
+ngx_http_zvm_job_t *
+ngx_http_zvm_job_create(ngx_http_zvm_guest_t *guest, ngx_log_t *log)
+{
+    ngx_uint_t           i;
+    zvfs_error           error;
+    ngx_http_zvm_job_t  *job;
+
+    struct {
+        const char   *alias;
+        zvm_channel   channel;
+    } channels[] = {
+        { "/dev/stdin", { .read = ngx_http_zvm_job_read } },
+        { "/dev/stdout", { .write = ngx_http_zvm_job_write } },
+        { "/dev/stderr", { .write = ngx_http_zvm_job_message } },
+    };
+
+    job = calloc(1, sizeof(ngx_http_zvm_job_t));
+    if (job == NULL) {
+        ngx_log_error(NGX_LOG_ERR, log, ngx_errno, "zvm: no memory for a session");
+        return NULL;
+    }
+
+    pthread_mutex_init(&job->lock, NULL);
+    pthread_cond_init(&job->changed, NULL);
+    job->body.size = NGX_HTTP_ZVM_BODY;
+    job->answer.size = NGX_HTTP_ZVM_ANSWER;
+    job->messages.size = NGX_HTTP_ZVM_MESSAGES;
+    job->quiet = 1;
+    job->guest = guest;
+
+    if (zvm_template_session(guest->template, &job->session, &error) != 0) {
+        goto failed;
+    }
+
+    for (i = 0; i < sizeof(channels) / sizeof(channels[0]); i++) {
+        channels[i].channel.struct_size = sizeof(zvm_channel);
+        channels[i].channel.arg = job;
+        channels[i].channel.stop = ngx_http_zvm_job_stopped;
+        channels[i].channel.close = ngx_http_zvm_job_closed;
+
+        if (zvm_session_channel(job->session, channels[i].alias, &channels[i].channel, &error) != 0) {
+            goto failed;
+        }
+
+        job->pending++;
+    }
+
+    return job;
+
+failed:
+
+    ngx_log_error(NGX_LOG_ERR, log, 0, "zvm: make a session of \"%V\": %s", &guest->name, error.message);
+    ngx_http_zvm_job_free(job);
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_http_zvm_job_start(ngx_http_zvm_job_t *job, ngx_log_t *log)
+{
+    zvfs_error  error;
+
+    job->pending++;
+
+    if (zvm_session_start(job->session, ngx_http_zvm_job_ended, job, &error) != 0) {
+        job->pending--;
+        ngx_log_error(NGX_LOG_ERR, log, 0, "zvm: start a session of \"%V\": %s", &job->guest->name, error.message);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_zvm_job_stop(ngx_http_zvm_job_t *job)
+{
+    ngx_http_zvm_job_stopped(job);
+    (void) zvm_session_cancel(job->session, NULL);
+}
+
+
+void
+ngx_http_zvm_job_free(ngx_http_zvm_job_t *job)
+{
+    /* Closes the channels of a session that never started. */
+    zvm_session_free(job->session);
+
+    ngx_http_zvm_pipe_free(&job->body);
+    ngx_http_zvm_pipe_free(&job->answer);
+    ngx_http_zvm_pipe_free(&job->messages);
+    pthread_cond_destroy(&job->changed);
+    pthread_mutex_destroy(&job->lock);
+    free(job);
+}
+
+
+/* The callbacks: on the session's thread, but `stopped`. */
+
+static int64_t ZVFS_CALL
+ngx_http_zvm_job_read(void *arg, void *buf, uint64_t n)
+{
+    int64_t              count;
+    ngx_uint_t           room;
+    ngx_http_zvm_job_t  *job = arg;
+
+    pthread_mutex_lock(&job->lock);
+
+    while (job->body.used == 0 && !job->body.closed && !job->stopped) {
+        pthread_cond_wait(&job->changed, &job->lock);
+    }
+
+    count = job->stopped ? -ZVFS_ECANCELED
+                         : (int64_t) ngx_http_zvm_pipe_take(&job->body, buf, (size_t) n);
+
+    room = job->hungry && job->body.used <= job->body.size / 2;
+    if (room) {
+        job->hungry = 0;
+    }
+
+    pthread_mutex_unlock(&job->lock);
+
+    if (room) {
+        ngx_http_zvm_job_notify(job);
+    }
+
+    return count;
+}
+
+
+static int64_t
+ngx_http_zvm_job_put(ngx_http_zvm_job_t *job, ngx_http_zvm_pipe_t *pipe, const void *buf, uint64_t n)
+{
+    ssize_t     count;
+    ngx_uint_t  news;
+
+    pthread_mutex_lock(&job->lock);
+
+    while (pipe->used == pipe->size && !job->stopped) {
+        pthread_cond_wait(&job->changed, &job->lock);
+    }
+
+    count = job->stopped ? -ZVFS_ECANCELED : ngx_http_zvm_pipe_put(pipe, buf, (size_t) n);
+    news = !job->quiet || pipe->used > pipe->size / 2;
+
+    pthread_mutex_unlock(&job->lock);
+
+    if (count == NGX_ERROR) {
+        return -ZVFS_ENOMEM;
+    }
+
+    if (news) {
+        ngx_http_zvm_job_notify(job);
+    }
+
+    return count;
+}
+
+
+static int64_t ZVFS_CALL
+ngx_http_zvm_job_write(void *arg, const void *buf, uint64_t n)
+{
+    ngx_http_zvm_job_t  *job = arg;
+
+    return ngx_http_zvm_job_put(job, &job->answer, buf, n);
+}
+
+
+static int64_t ZVFS_CALL
+ngx_http_zvm_job_message(void *arg, const void *buf, uint64_t n)
+{
+    ngx_http_zvm_job_t  *job = arg;
+
+    return ngx_http_zvm_job_put(job, &job->messages, buf, n);
+}
+
+
+static void ZVFS_CALL
+ngx_http_zvm_job_stopped(void *arg)
+{
+    ngx_http_zvm_job_t  *job = arg;
+
+    pthread_mutex_lock(&job->lock);
+    job->stopped = 1;
+    pthread_cond_broadcast(&job->changed);
+    pthread_mutex_unlock(&job->lock);
+}
+
+
+static void ZVFS_CALL
+ngx_http_zvm_job_closed(void *arg)
+{
+    ngx_http_zvm_job_settle(arg, 0);
+}
+
+
+static void ZVFS_CALL
+ngx_http_zvm_job_ended(void *arg)
+{
+    ngx_http_zvm_job_settle(arg, 1);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ngx_http_zvm.h"
+
+/* As many bytes as a client sends, or takes; a guest that needs a limit gets one by its Timeout, or by a manifest of its own. What
+ * it writes into the error log is limited. */
+#define NGX_HTTP_ZVM_DEFAULT                                                                                            \
+    "Version = 20140509\n"                                                                                              \
+    "Program = %V\n"                                                                                                    \
+    "Memory = 64m, 0\n"                                                                                                 \
+    "Timeout = 10\n"                                                                                                    \
+    "Deterministic = 0\n"                                                                                               \
+    "Channel = /dev/null, /dev/stdin, 0, 0x7fffffffffffffff, 0x7fffffffffffffff, 0, 0\n"                                \
+    "Channel = /dev/null, /dev/stdout, 0, 0, 0, 0x7fffffffffffffff, 0x7fffffffffffffff\n"                               \
+    "Channel = /dev/null, /dev/stderr, 0, 0, 0, 1000, 64k\n"
+
+/* A line's words beside its value. */
+#define NGX_HTTP_ZVM_LINE  sizeof("Channel = \n")
+
+
+static ngx_int_t ngx_http_zvm_set_key(ngx_conf_t *cf, ngx_str_t *text, const char *key, ngx_str_t *value);
+static ngx_int_t ngx_http_zvm_append(ngx_conf_t *cf, ngx_str_t *text, const char *key, ngx_str_t *value);
+
+
+ngx_str_t
+ngx_http_zvm_manifest(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
+{
+    u_char       number[NGX_INT64_LEN + sizeof(", 0")];
+    ngx_str_t    text, value, *channel;
+    ngx_uint_t   i;
+
+    static ngx_str_t  none = ngx_null_string;
+
+    if (conf->manifest.data != NULL) {
+        if (ngx_http_zvm_read_file(cf, &conf->manifest, &text) != NGX_OK) {
+            return none;
+        }
+
+    } else {
+        text.data = ngx_pnalloc(cf->pool, sizeof(NGX_HTTP_ZVM_DEFAULT) + conf->program.len);
+        if (text.data == NULL) {
+            return none;
+        }
+
+        text.len = ngx_sprintf(text.data, NGX_HTTP_ZVM_DEFAULT, &conf->program) - text.data;
+    }
+
+    value.data = number;
+
+    if (conf->memory != NGX_CONF_UNSET_SIZE) {
+        value.len = ngx_sprintf(number, "%uz, 0", conf->memory) - number;
+        if (ngx_http_zvm_set_key(cf, &text, "Memory", &value) != NGX_OK) {
+            return none;
+        }
+    }
+
+    if (conf->timeout != NGX_CONF_UNSET) {
+        value.len = ngx_sprintf(number, "%T", conf->timeout) - number;
+        if (ngx_http_zvm_set_key(cf, &text, "Timeout", &value) != NGX_OK) {
+            return none;
+        }
+    }
+
+    if (conf->fuel != NGX_CONF_UNSET) {
+        value.len = ngx_sprintf(number, "%i", conf->fuel) - number;
+        if (ngx_http_zvm_set_key(cf, &text, "Fuel", &value) != NGX_OK) {
+            return none;
+        }
+    }
+
+    if (conf->args.len != 0 && ngx_http_zvm_set_key(cf, &text, "Args", &conf->args) != NGX_OK) {
+        return none;
+    }
+
+    if (conf->channels != NGX_CONF_UNSET_PTR) {
+        channel = conf->channels->elts;
+
+        for (i = 0; i < conf->channels->nelts; i++) {
+            if (ngx_http_zvm_append(cf, &text, "Channel", &channel[i]) != NGX_OK) {
+                return none;
+            }
+        }
+    }
+
+    return text;
+}
+
+
+/* Lines keep their numbers, which errors name: the old line becomes a comment, the new one comes last. */
+static ngx_int_t
+ngx_http_zvm_set_key(ngx_conf_t *cf, ngx_str_t *text, const char *key, ngx_str_t *value)
+{
+    u_char  *line, *end, *p;
+    size_t   len;
+
+    len = ngx_strlen(key);
+
+    for (line = text->data; line < text->data + text->len; line = end + 1) {
+        end = ngx_strlchr(line, text->data + text->len, '\n');
+        if (end == NULL) {
+            end = text->data + text->len;
+        }
+
+        for (p = line; p < end && (*p == ' ' || *p == '\t'); p++) { /* void */ }
+
+        if ((size_t) (end - p) <= len || ngx_strncmp(p, key, len) != 0) {
+            continue;
+        }
+
+        for (p += len; p < end && (*p == ' ' || *p == '\t'); p++) { /* void */ }
+
+        if (p < end && *p == '=') {
+            *line = '#';
+        }
+    }
+
+    return ngx_http_zvm_append(cf, text, key, value);
+}
+
+
+static ngx_int_t
+ngx_http_zvm_append(ngx_conf_t *cf, ngx_str_t *text, const char *key, ngx_str_t *value)
+{
+    u_char  *p, *longer;
+
+    longer = ngx_pnalloc(cf->pool, text->len + 1 + NGX_HTTP_ZVM_LINE + value->len);
+    if (longer == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(longer, text->data, text->len);
+
+    if (text->len != 0 && p[-1] != '\n') {
+        *p++ = '\n';
+    }
+
+    p = ngx_sprintf(p, "%s = %V\n", key, value);
+
+    text->data = longer;
+    text->len = p - longer;
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_zvm_read_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *bytes)
+{
+    ssize_t     n;
+    ngx_int_t   rc;
+    ngx_file_t  file;
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+    file.name = *path;
+    file.log = cf->log;
+
+    file.fd = ngx_open_file(path->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+    if (file.fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno, ngx_open_file_n " \"%V\" failed", path);
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+
+    if (ngx_fd_info(file.fd, &file.info) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno, ngx_fd_info_n " \"%V\" failed", path);
+        goto done;
+    }
+
+    bytes->len = (size_t) ngx_file_size(&file.info);
+    bytes->data = ngx_pnalloc(cf->pool, bytes->len + 1);
+    if (bytes->data == NULL) {
+        goto done;
+    }
+
+    n = ngx_read_file(&file, bytes->data, bytes->len, 0);
+
+    if (n != (ssize_t) bytes->len) {
+        if (n != NGX_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" changed while it was read", path);
+        }
+
+        goto done;
+    }
+
+    rc = NGX_OK;
+
+done:
+
+    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, cf->log, ngx_errno, ngx_close_file_n " \"%V\" failed", path);
+    }
+
+    return rc;
+}

@@ -1,0 +1,614 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ngx_http_zvm.h"
+
+
+static ngx_int_t ngx_http_zvm_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_zvm_fuel_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static void *ngx_http_zvm_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_zvm_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_zvm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
+static ngx_http_zvm_guest_t *ngx_http_zvm_make_guest(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf);
+static ngx_int_t ngx_http_zvm_init_process(ngx_cycle_t *cycle);
+static void ngx_http_zvm_exit_process(ngx_cycle_t *cycle);
+
+static char *ngx_http_zvm_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_zvm_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_zvm_channel(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_zvm_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_zvm_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_zvm_param(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+static ngx_conf_num_bounds_t  ngx_http_zvm_positive = { ngx_conf_check_num_bounds, 1, -1 };
+
+#define NGX_HTTP_ZVM_ANY  (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
+
+
+static ngx_command_t  ngx_http_zvm_commands[] = {
+
+    { ngx_string("zvm_program"),
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_TAKE1,
+      ngx_http_zvm_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_zvm_loc_conf_t, program),
+      NULL },
+
+    { ngx_string("zvm_manifest"),
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_TAKE1,
+      ngx_http_zvm_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_zvm_loc_conf_t, manifest),
+      NULL },
+
+    { ngx_string("zvm_args"),
+      NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_zvm_loc_conf_t, args),
+      NULL },
+
+    { ngx_string("zvm_channel"),
+      NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
+      ngx_http_zvm_channel,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("zvm_memory"),
+      NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_zvm_loc_conf_t, memory),
+      NULL },
+
+    { ngx_string("zvm_timeout"),
+      NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_zvm_loc_conf_t, timeout),
+      NULL },
+
+    { ngx_string("zvm_fuel"),
+      NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_zvm_loc_conf_t, fuel),
+      &ngx_http_zvm_positive },
+
+    { ngx_string("zvm_config"),
+      NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
+      ngx_http_zvm_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_zvm_loc_conf_t, configuration),
+      NULL },
+
+    { ngx_string("zvm_compiler"),
+      NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
+      ngx_http_zvm_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_zvm_loc_conf_t, compiler),
+      NULL },
+
+    { ngx_string("zvm_cache"),
+      NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE12,
+      ngx_http_zvm_cache,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("zvm_sessions"),
+      NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_zvm_loc_conf_t, sessions),
+      &ngx_http_zvm_positive },
+
+    { ngx_string("zvm_queue"),
+      NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE12,
+      ngx_http_zvm_queue,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("zvm_buffers"),
+      NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE2,
+      ngx_conf_set_bufs_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_zvm_loc_conf_t, buffers),
+      NULL },
+
+    { ngx_string("zvm_param"),
+      NGX_HTTP_ZVM_ANY|NGX_HTTP_LIF_CONF|NGX_CONF_TAKE2,
+      ngx_http_zvm_param,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_zvm_module_ctx = {
+    ngx_http_zvm_add_variables,            /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    ngx_http_zvm_create_main_conf,         /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_zvm_create_loc_conf,          /* create location configuration */
+    ngx_http_zvm_merge_loc_conf            /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_zvm_module = {
+    NGX_MODULE_V1,
+    &ngx_http_zvm_module_ctx,              /* module context */
+    ngx_http_zvm_commands,                 /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_zvm_init_process,             /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_zvm_exit_process,             /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_http_variable_t  ngx_http_zvm_vars[] = {
+
+    { ngx_string("zvm_state"), NULL, ngx_http_zvm_state_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("zvm_fuel"), NULL, ngx_http_zvm_fuel_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+static ngx_int_t
+ngx_http_zvm_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_zvm_vars; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_zvm_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_zvm_module);
+
+    if (ctx == NULL || ctx->state.data == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = ctx->state.data;
+    v->len = ctx->state.len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_zvm_fuel_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_zvm_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_zvm_module);
+
+    if (ctx == NULL || ctx->state.data == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (v->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->len = ngx_sprintf(v->data, "%L", ctx->fuel) - v->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_zvm_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_zvm_main_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_zvm_main_conf_t));
+
+    if (conf == NULL || ngx_array_init(&conf->guests, cf->pool, 4, sizeof(ngx_http_zvm_guest_t *)) != NGX_OK) {
+        return NULL;
+    }
+
+    return conf;
+}
+
+
+/* Set by ngx_pcalloc(): strings are empty, `variables` and `guest` are NULL. */
+static void *
+ngx_http_zvm_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_zvm_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_zvm_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    conf->channels = NGX_CONF_UNSET_PTR;
+    conf->params = NGX_CONF_UNSET_PTR;
+    conf->memory = NGX_CONF_UNSET_SIZE;
+    conf->timeout = NGX_CONF_UNSET;
+    conf->fuel = NGX_CONF_UNSET;
+    conf->sessions = NGX_CONF_UNSET_UINT;
+    conf->queue = NGX_CONF_UNSET_UINT;
+    conf->queue_timeout = NGX_CONF_UNSET_MSEC;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_zvm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_zvm_loc_conf_t   *prev = parent;
+    ngx_http_zvm_loc_conf_t   *conf = child;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ngx_conf_merge_str_value(conf->args, prev->args, "");
+    ngx_conf_merge_ptr_value(conf->channels, prev->channels, NGX_CONF_UNSET_PTR);
+    ngx_conf_merge_ptr_value(conf->params, prev->params, NGX_CONF_UNSET_PTR);
+    ngx_conf_merge_size_value(conf->memory, prev->memory, NGX_CONF_UNSET_SIZE);
+    ngx_conf_merge_value(conf->timeout, prev->timeout, NGX_CONF_UNSET);
+    ngx_conf_merge_value(conf->fuel, prev->fuel, NGX_CONF_UNSET);
+    ngx_conf_merge_str_value(conf->configuration, prev->configuration, "");
+    ngx_conf_merge_str_value(conf->compiler, prev->compiler, "");
+    ngx_conf_merge_uint_value(conf->sessions, prev->sessions, 32);
+    ngx_conf_merge_uint_value(conf->queue, prev->queue, 512);
+    ngx_conf_merge_msec_value(conf->queue_timeout, prev->queue_timeout, 60000);
+    ngx_conf_merge_bufs_value(conf->buffers, prev->buffers, 4, 32768);
+
+    if (conf->cache_folder.data == NULL) {
+        conf->cache_folder = prev->cache_folder;
+        conf->cache_key = prev->cache_key;
+    }
+
+    if (conf->buffers.num < 2) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "there must be at least 2 \"zvm_buffers\"");
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->program.data != NULL || conf->manifest.data != NULL) {
+        conf->guest = ngx_http_zvm_make_guest(cf, conf);
+        if (conf->guest == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+    } else if (clcf->noname) {
+        /* A block of `if` or `limit_except`. */
+        conf->guest = prev->guest;
+
+        if (clcf->lmt_excpt && clcf->handler == NULL && conf->guest != NULL) {
+            clcf->handler = ngx_http_zvm_handler;
+        }
+    }
+
+    if (conf->guest != NULL && ngx_http_zvm_variables(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static const char *
+ngx_http_zvm_text(ngx_str_t *value)
+{
+    return value->len != 0 ? (const char *) value->data : NULL;
+}
+
+
+/* The manifest is checked here, so that `nginx -t` finds what is wrong with it. It opens and runs nothing: that is the workers'. */
+static ngx_http_zvm_guest_t *
+ngx_http_zvm_make_guest(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
+{
+    zvfs_error                  error;
+    zvm_session                *session;
+    zvm_session_options         check;
+    ngx_http_zvm_guest_t       *guest, **known;
+    ngx_http_zvm_main_conf_t   *zmcf;
+
+    guest = ngx_pcalloc(cf->pool, sizeof(ngx_http_zvm_guest_t));
+    if (guest == NULL) {
+        return NULL;
+    }
+
+    guest->name = conf->program.data != NULL ? conf->program : conf->manifest;
+    guest->sessions = conf->sessions;
+    guest->queue = conf->queue;
+    guest->options.struct_size = sizeof(zvm_session_options);
+    guest->options.configuration = ngx_http_zvm_text(&conf->configuration);
+    guest->options.worker = ngx_http_zvm_text(&conf->compiler);
+    guest->options.cache_folder = ngx_http_zvm_text(&conf->cache_folder);
+    guest->options.cache_key = ngx_http_zvm_text(&conf->cache_key);
+
+    if (conf->program.data != NULL && ngx_http_zvm_read_file(cf, &conf->program, &guest->program) != NGX_OK) {
+        return NULL;
+    }
+
+    guest->manifest = ngx_http_zvm_manifest(cf, conf);
+    if (guest->manifest.data == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(&check, sizeof(zvm_session_options));
+    check.struct_size = sizeof(zvm_session_options);
+    check.configuration = guest->options.configuration;
+
+    if (zvm_session_new((const char *) guest->manifest.data, guest->manifest.len, &check, &session, &error) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\": %s", &guest->name, error.message);
+        return NULL;
+    }
+
+    zvm_session_free(session);
+
+    zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_zvm_module);
+
+    known = ngx_array_push(&zmcf->guests);
+    if (known == NULL) {
+        return NULL;
+    }
+
+    *known = guest;
+    return guest;
+}
+
+
+static ngx_array_t *
+ngx_http_zvm_guests(ngx_cycle_t *cycle)
+{
+    ngx_http_zvm_main_conf_t  *zmcf;
+
+    /* The master and the helpers for caches answer no requests. */
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE) {
+        return NULL;
+    }
+
+    zmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_zvm_module);
+
+    return zmcf != NULL && zmcf->guests.nelts != 0 ? &zmcf->guests : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_zvm_init_process(ngx_cycle_t *cycle)
+{
+    ngx_array_t  *guests;
+
+    guests = ngx_http_zvm_guests(cycle);
+
+    if (guests == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_zvm_jobs_init(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_zvm_guests_init(cycle, guests);
+}
+
+
+static void
+ngx_http_zvm_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_array_t  *guests;
+
+    guests = ngx_http_zvm_guests(cycle);
+
+    if (guests != NULL) {
+        ngx_http_zvm_jobs_exit();
+        ngx_http_zvm_guests_exit(guests);
+    }
+}
+
+
+/* Names the guest of a location, or its manifest, or both. */
+static char *
+ngx_http_zvm_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_zvm_handler;
+
+    return ngx_http_zvm_file(cf, cmd, conf);
+}
+
+
+/* A path, relative to the configuration's folder. */
+static char *
+ngx_http_zvm_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char       *rv;
+    ngx_str_t  *path;
+
+    rv = ngx_conf_set_str_slot(cf, cmd, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    path = (ngx_str_t *) ((char *) conf + cmd->offset);
+
+    return ngx_conf_full_name(cf->cycle, path, 1) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_zvm_channel(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_zvm_loc_conf_t  *zlcf = conf;
+
+    ngx_str_t  *value, *channel;
+
+    value = cf->args->elts;
+
+    if (zlcf->channels == NGX_CONF_UNSET_PTR) {
+        zlcf->channels = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+        if (zlcf->channels == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    channel = ngx_array_push(zlcf->channels);
+    if (channel == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *channel = value[1];
+    return NGX_CONF_OK;
+}
+
+
+/* zvm_cache FOLDER KEY | off */
+static char *
+ngx_http_zvm_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_zvm_loc_conf_t  *zlcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (zlcf->cache_folder.data != NULL) {
+        return "is duplicate";
+    }
+
+    if (cf->args->nelts == 2) {
+        if (ngx_strcmp(value[1].data, "off") != 0) {
+            return "needs a folder and the file of a key, or \"off\"";
+        }
+
+        ngx_str_set(&zlcf->cache_folder, "");
+        return NGX_CONF_OK;
+    }
+
+    zlcf->cache_folder = value[1];
+    zlcf->cache_key = value[2];
+
+    if (ngx_conf_full_name(cf->cycle, &zlcf->cache_folder, 1) != NGX_OK
+        || ngx_conf_full_name(cf->cycle, &zlcf->cache_key, 1) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* zvm_queue NUMBER [timeout=TIME] */
+static char *
+ngx_http_zvm_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_zvm_loc_conf_t  *zlcf = conf;
+
+    ngx_int_t   number;
+    ngx_str_t  *value, time;
+
+    value = cf->args->elts;
+
+    if (zlcf->queue != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    number = ngx_atoi(value[1].data, value[1].len);
+    if (number == NGX_ERROR) {
+        return "has an invalid number";
+    }
+
+    zlcf->queue = number;
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value[2].data, "timeout=", 8) != 0) {
+        return "has an unknown parameter: \"timeout=TIME\" is the only one";
+    }
+
+    time.data = value[2].data + 8;
+    time.len = value[2].len - 8;
+
+    zlcf->queue_timeout = ngx_parse_time(&time, 0);
+    if (zlcf->queue_timeout == (ngx_msec_t) NGX_ERROR || zlcf->queue_timeout == 0) {
+        return "has an invalid timeout";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_zvm_param(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_zvm_loc_conf_t  *zlcf = conf;
+
+    ngx_str_t                         *value;
+    ngx_http_zvm_param_t              *param;
+    ngx_http_compile_complex_value_t   ccv;
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0 || ngx_strlchr(value[1].data, value[1].data + value[1].len, '=') != NULL) {
+        return "needs a name without \"=\"";
+    }
+
+    if (zlcf->params == NGX_CONF_UNSET_PTR) {
+        zlcf->params = ngx_array_create(cf->pool, 4, sizeof(ngx_http_zvm_param_t));
+        if (zlcf->params == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    param = ngx_array_push(zlcf->params);
+    if (param == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    param->name = value[1];
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+    ccv.cf = cf;
+    ccv.value = &value[2];
+    ccv.complex_value = &param->value;
+
+    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+}

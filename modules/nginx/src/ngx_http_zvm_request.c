@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ngx_http_zvm.h"
+
+/* For how long the first part of an answer is held back, in milliseconds: what a guest writes in that time goes out in one piece,
+ * with its length, and if the guest fails meanwhile the answer is an error and not half of one. */
+#define NGX_HTTP_ZVM_HOLD       10
+/* How often a worker that is to leave looks whether this session still runs. Each ends by its manifest's Timeout. */
+#define NGX_HTTP_ZVM_KEEP       (60 * 1000)
+/* How much of a file is read for the guest at once. */
+#define NGX_HTTP_ZVM_FILE_PART  (16 * 1024)
+/* The longest line of a guest's message; nginx cuts at 2048 with what it adds. */
+#define NGX_HTTP_ZVM_MESSAGE    1024
+
+
+static void ngx_http_zvm_begin(ngx_http_request_t *r);
+static ngx_int_t ngx_http_zvm_body(ngx_http_zvm_ctx_t *ctx);
+static void ngx_http_zvm_finish(ngx_http_zvm_ctx_t *ctx, ngx_int_t rc);
+static void ngx_http_zvm_leave(void *data);
+static void ngx_http_zvm_timer(ngx_event_t *ev);
+static void ngx_http_zvm_read_event(ngx_http_request_t *r);
+static void ngx_http_zvm_write_event(ngx_http_request_t *r);
+static ngx_int_t ngx_http_zvm_feed(ngx_http_zvm_ctx_t *ctx);
+static ngx_int_t ngx_http_zvm_give(ngx_http_zvm_ctx_t *ctx, ngx_buf_t *b);
+static void ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx);
+static void ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx);
+static ngx_int_t ngx_http_zvm_failure(ngx_http_zvm_ctx_t *ctx);
+static ngx_uint_t ngx_http_zvm_held(ngx_http_zvm_ctx_t *ctx);
+
+
+ngx_int_t
+ngx_http_zvm_handler(ngx_http_request_t *r)
+{
+    ngx_int_t            rc;
+    ngx_http_cleanup_t  *cln;
+    ngx_http_zvm_ctx_t  *ctx;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_zvm_ctx_t));
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->request = r;
+    ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_zvm_module);
+    ctx->left = -1;
+    ctx->timer.handler = ngx_http_zvm_timer;
+    ctx->timer.data = ctx;
+    ctx->timer.log = r->connection->log;
+    ngx_http_set_ctx(r, ctx, ngx_http_zvm_module);
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_zvm_leave;
+    cln->data = ctx;
+
+    if (r == r->main) {
+        r->request_body_no_buffering = 1;
+    }
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_zvm_begin);
+
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+
+/* The body's first part is there, or all of it. It is read on when the session runs. */
+static void
+ngx_http_zvm_begin(ngx_http_request_t *r)
+{
+    ngx_connection_t      *c;
+    ngx_http_zvm_ctx_t    *ctx;
+    ngx_http_zvm_guest_t  *guest;
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_zvm_module);
+    guest = ctx->conf->guest;
+
+#if (NGX_HTTP_V2)
+    if (r->stream == NULL)
+#endif
+    {
+        if (c->read->timer_set) {
+            ngx_del_timer(c->read);
+        }
+
+        /* A client that goes away is noticed. */
+        if (!c->write->active && (ngx_event_flags & NGX_USE_CLEAR_EVENT)
+            && ngx_add_event(c->write, NGX_WRITE_EVENT, NGX_CLEAR_EVENT) == NGX_ERROR)
+        {
+            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
+    }
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (ngx_http_zvm_body(ctx) != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    if (guest->running < guest->sessions) {
+        ngx_http_zvm_start(ctx);
+        return;
+    }
+
+    if (guest->waiting == guest->queue) {
+        ngx_log_error(NGX_LOG_ERR, c->log, 0, "zvm: \"%V\": %ui sessions run and %ui requests wait: refused", &guest->name,
+                      guest->running, guest->waiting);
+        ngx_http_finalize_request(r, NGX_HTTP_SERVICE_UNAVAILABLE);
+        return;
+    }
+
+    ctx->waiting = 1;
+    guest->waiting++;
+    ngx_queue_insert_tail(&guest->requests, &ctx->link);
+    ngx_add_timer(&ctx->timer, ctx->conf->queue_timeout);
+}
+
+
+/* A body that is complete is others' too: they get to see their own buffers untouched. A subrequest has none. */
+static ngx_int_t
+ngx_http_zvm_body(ngx_http_zvm_ctx_t *ctx)
+{
+    ngx_buf_t            *b;
+    ngx_chain_t          *cl, **last;
+    ngx_http_request_t   *r;
+
+    r = ctx->request;
+
+    if (r != r->main || r->request_body == NULL || r->reading_body) {
+        return NGX_OK;
+    }
+
+    last = &ctx->body;
+
+    for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
+        b = ngx_alloc_buf(r->pool);
+        *last = ngx_alloc_chain_link(r->pool);
+        if (b == NULL || *last == NULL) {
+            return NGX_ERROR;
+        }
+
+        *b = *cl->buf;
+        (*last)->buf = b;
+        (*last)->next = NULL;
+        last = &(*last)->next;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_log_t           *log;
+    ngx_http_request_t  *r;
+    ngx_http_zvm_job_t  *job;
+
+    r = ctx->request;
+    log = r->connection->log;
+
+    if (ctx->waiting) {
+        ctx->waiting = 0;
+        ctx->conf->guest->waiting--;
+        ngx_queue_remove(&ctx->link);
+    }
+
+    job = ngx_http_zvm_job_create(ctx->conf->guest, log);
+    if (job == NULL) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    rc = ngx_http_zvm_environment(r, ctx->conf, job->session);
+
+    if (rc == NGX_OK && ngx_http_zvm_job_start(job, log) != NGX_OK) {
+        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_zvm_job_free(job);
+        ngx_http_finalize_request(r, rc);
+        return;
+    }
+
+    ctx->conf->guest->running++;
+    ctx->job = job;
+    job->ctx = ctx;
+
+    log->action = "running a guest";
+    r->state = 0; /* of the parser of header lines */
+    r->write_event_handler = ngx_http_zvm_write_event;
+    ngx_add_timer(&ctx->timer, NGX_HTTP_ZVM_HOLD);
+
+    rc = ngx_http_zvm_feed(ctx);
+    if (rc != NGX_OK) {
+        ngx_http_zvm_finish(ctx, rc);
+    }
+}
+
+
+/* Of a request that was begun. */
+static void
+ngx_http_zvm_finish(ngx_http_zvm_ctx_t *ctx, ngx_int_t rc)
+{
+    ngx_http_zvm_leave(ctx);
+    ngx_http_finalize_request(ctx->request, rc);
+}
+
+
+/* The request is answered, or gone. Its session goes on without it, if only to its end. */
+static void
+ngx_http_zvm_leave(void *data)
+{
+    ngx_http_zvm_ctx_t  *ctx = data;
+    ngx_http_zvm_job_t  *job;
+
+    if (ctx->waiting) {
+        ctx->waiting = 0;
+        ctx->conf->guest->waiting--;
+        ngx_queue_remove(&ctx->link);
+    }
+
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+
+    job = ctx->job;
+    if (job == NULL) {
+        return;
+    }
+
+    ctx->job = NULL;
+    job->ctx = NULL;
+
+    if (job->session == NULL) {
+        ngx_http_zvm_job_free(job);
+
+    } else if (!job->ended) {
+        ngx_http_zvm_job_stop(job);
+    }
+}
+
+
+static void
+ngx_http_zvm_timer(ngx_event_t *ev)
+{
+    ngx_connection_t    *c;
+    ngx_http_zvm_ctx_t  *ctx;
+
+    ctx = ev->data;
+    c = ctx->request->connection;
+    ngx_http_set_log_request(c->log, ctx->request);
+
+    if (!ctx->waiting) {
+        /* The timer itself is what matters: a worker that is to leave stays as long as there is one. */
+        ngx_add_timer(ev, NGX_HTTP_ZVM_KEEP);
+
+        if (!ctx->due) {
+            ctx->due = 1;
+            ngx_http_zvm_advance(ctx);
+            ngx_http_run_posted_requests(c);
+        }
+
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, c->log, 0, "zvm: \"%V\": no session ended while the request waited for %M ms: refused",
+                  &ctx->conf->guest->name, ctx->conf->queue_timeout);
+
+    ngx_http_zvm_finish(ctx, NGX_HTTP_SERVICE_UNAVAILABLE);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_zvm_read_event(ngx_http_request_t *r)
+{
+    ngx_int_t            rc;
+    ngx_http_zvm_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_zvm_module);
+
+    rc = ngx_http_zvm_feed(ctx);
+    if (rc != NGX_OK) {
+        ngx_http_zvm_finish(ctx, rc);
+    }
+}
+
+
+static void
+ngx_http_zvm_write_event(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_event_t               *wev;
+    ngx_http_zvm_ctx_t        *ctx;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_zvm_module);
+    clcf = ngx_http_get_module_loc_conf(r->main, ngx_http_core_module);
+    wev = r->connection->write;
+
+    if (wev->timedout) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT, "client timed out");
+        r->connection->timedout = 1;
+        ngx_http_zvm_finish(ctx, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    if (wev->delayed) {
+        if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
+            ngx_http_zvm_finish(ctx, NGX_ERROR);
+        }
+
+        return;
+    }
+
+    if (!ctx->sent) {
+        return;
+    }
+
+    rc = ngx_http_zvm_answer(ctx);
+    if (rc != NGX_AGAIN) {
+        ngx_http_zvm_finish(ctx, rc);
+    }
+}
+
+
+void
+ngx_http_zvm_advance(ngx_http_zvm_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    ngx_http_zvm_messages(ctx);
+
+    if (ctx->job->ended && ctx->state.data == NULL) {
+        ngx_http_zvm_outcome(ctx);
+    }
+
+    if (ctx->failed) {
+        ngx_http_zvm_finish(ctx, ngx_http_zvm_failure(ctx));
+        return;
+    }
+
+    rc = ngx_http_zvm_feed(ctx);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_zvm_held(ctx) ? NGX_AGAIN : ngx_http_zvm_answer(ctx);
+    }
+
+    if (rc != NGX_AGAIN) {
+        ngx_http_zvm_finish(ctx, rc);
+    }
+}
+
+
+/* Until its time has come, or half of the pipe is full. From then on the session tells of each byte. */
+static ngx_uint_t
+ngx_http_zvm_held(ngx_http_zvm_ctx_t *ctx)
+{
+    ngx_http_zvm_job_t  *job;
+
+    job = ctx->job;
+
+    pthread_mutex_lock(&job->lock);
+
+    if (job->ended || job->answer.used > job->answer.size / 2) {
+        ctx->due = 1;
+    }
+
+    job->quiet = !ctx->due;
+
+    pthread_mutex_unlock(&job->lock);
+
+    return !ctx->due;
+}
+
+
+/* Passes on what came of the body, as far as there is room, and reads on when all of it is gone: so a client sends no faster than
+ * the guest reads. Returns NGX_OK, or what to finalize the request with. */
+static ngx_int_t
+ngx_http_zvm_feed(ngx_http_zvm_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_chain_t         *cl;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    c = r->connection;
+
+    if (ctx->body_closed) {
+        return NGX_OK;
+    }
+
+    for ( ;; ) {
+        while (ctx->body != NULL) {
+            cl = ctx->body;
+
+            rc = ngx_http_zvm_give(ctx, cl->buf);
+
+            if (rc == NGX_AGAIN) {
+                /* The client is not late. That it goes away is still noticed. */
+                if (r == r->main && c->read->timer_set) {
+                    ngx_del_timer(c->read);
+                }
+
+                r->read_event_handler = ngx_http_test_reading;
+                return NGX_OK;
+            }
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+
+            ctx->body = cl->next;
+            ngx_free_chain(r->pool, cl);
+        }
+
+        /* One that was begun unbuffered and is now answered by another location has lost its body. */
+        if (r != r->main || !r->reading_body || !r->request_body_no_buffering) {
+            break;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            return rc;
+        }
+
+        ctx->body = r->request_body->bufs;
+        r->request_body->bufs = NULL;
+
+        if (ctx->body == NULL && rc == NGX_AGAIN) {
+            r->read_event_handler = ngx_http_zvm_read_event;
+            return NGX_OK;
+        }
+    }
+
+    ctx->body_closed = 1;
+    r->read_event_handler = ngx_http_test_reading;
+
+    pthread_mutex_lock(&ctx->job->lock);
+    ctx->job->body.closed = 1;
+    pthread_cond_broadcast(&ctx->job->changed);
+    pthread_mutex_unlock(&ctx->job->lock);
+
+    return NGX_OK;
+}
+
+
+/* Puts what is in a buffer into the job's pipe. NGX_AGAIN: there was no room for all of it, and its session tells when there is. */
+static ngx_int_t
+ngx_http_zvm_give(ngx_http_zvm_ctx_t *ctx, ngx_buf_t *b)
+{
+    u_char               part[NGX_HTTP_ZVM_FILE_PART], *bytes;
+    ssize_t              n, size;
+    ngx_http_zvm_job_t  *job;
+
+    job = ctx->job;
+
+    for ( ;; ) {
+        if (ngx_buf_in_memory(b)) {
+            bytes = b->pos;
+            size = b->last - b->pos;
+
+        } else if (b->in_file) {
+            bytes = part;
+            size = (ssize_t) ngx_min((off_t) sizeof(part), b->file_last - b->file_pos);
+
+            if (size > 0) {
+                size = ngx_read_file(b->file, part, (size_t) size, b->file_pos);
+                if (size <= 0) {
+                    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+                }
+            }
+
+        } else {
+            return NGX_OK;
+        }
+
+        if (size == 0) {
+            return NGX_OK;
+        }
+
+        pthread_mutex_lock(&job->lock);
+
+        n = ngx_http_zvm_pipe_put(&job->body, bytes, (size_t) size);
+        if (n == 0) {
+            job->hungry = 1;
+        }
+
+        pthread_cond_broadcast(&job->changed);
+        pthread_mutex_unlock(&job->lock);
+
+        if (n == NGX_ERROR) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (n == 0) {
+            return NGX_AGAIN;
+        }
+
+        if (ngx_buf_in_memory(b)) {
+            b->pos += n;
+
+        } else {
+            b->file_pos += n;
+        }
+    }
+}
+
+
+/* What the guest wrote to its standard error goes into the error log, line by line, with the request's id; of a guest nothing is
+ * believed, so what is not printable is shown as a number. */
+static void
+ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx)
+{
+    u_char                      text[NGX_HTTP_ZVM_MESSAGE], line[4 * NGX_HTTP_ZVM_MESSAGE], *p, *end, *q;
+    size_t                      n;
+    ngx_str_t                   name = ngx_string("request_id");
+    ngx_http_request_t         *r;
+    ngx_http_zvm_job_t         *job;
+    ngx_http_variable_value_t  *id;
+
+    r = ctx->request;
+    job = ctx->job;
+
+    for ( ;; ) {
+        pthread_mutex_lock(&job->lock);
+        n = ngx_http_zvm_pipe_take(&job->messages, text, sizeof(text));
+        pthread_cond_broadcast(&job->changed);
+        pthread_mutex_unlock(&job->lock);
+
+        if (n == 0) {
+            return;
+        }
+
+        id = ngx_http_get_variable(r, &name, ngx_hash_key(name.data, name.len));
+
+        for (p = text; p < text + n; p = end + 1) {
+            end = ngx_strlchr(p, text + n, '\n');
+            if (end == NULL) {
+                end = text + n;
+            }
+
+            for (q = line; p < end; p++) {
+                q = *p >= 0x20 && *p < 0x7f ? ngx_cpymem(q, p, 1) : ngx_sprintf(q, "\\x%02Xd", *p);
+            }
+
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: guest wrote to stderr: \"%*s\", id: \"%v\"",
+                          (size_t) (q - line), line, id);
+        }
+    }
+}
+
+
+/* The session's report is there. */
+static void
+ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
+{
+    int32_t              exit_code;
+    int64_t              guest_code;
+    const char          *state;
+    ngx_http_request_t  *r;
+    ngx_http_zvm_job_t  *job;
+
+    r = ctx->request;
+    job = ctx->job;
+
+    exit_code = zvm_session_exit_code(job->session);
+    guest_code = zvm_session_guest_code(job->session);
+    state = zvm_session_state(job->session);
+    ctx->fuel = ngx_max(zvm_session_fuel(job->session), 0);
+    ctx->failed = exit_code != 0 || guest_code != 0;
+
+    ctx->state.len = ngx_strlen(state);
+    ctx->state.data = ngx_pnalloc(r->pool, ctx->state.len);
+    if (ctx->state.data == NULL) {
+        ctx->failed = 1;
+        ngx_str_set(&ctx->state, "");
+        return;
+    }
+
+    ngx_memcpy(ctx->state.data, state, ctx->state.len);
+
+    if (exit_code != 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": %V (%D)", &job->guest->name, &ctx->state,
+                      exit_code);
+
+    } else if (guest_code != 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": the guest exited with code %L", &job->guest->name,
+                      guest_code);
+    }
+}
+
+
+/* What to finalize a request with whose session failed. An answer that has begun is broken off: it must not look complete. */
+static ngx_int_t
+ngx_http_zvm_failure(ngx_http_zvm_ctx_t *ctx)
+{
+    if (ctx->sent) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_clean_header(ctx->request);
+
+    switch (zvm_session_exit_code(ctx->job->session)) {
+
+    case 0:     /* the guest's own code says that it failed */
+    case 125:
+        return NGX_HTTP_BAD_GATEWAY;
+
+    case 4:
+        return ngx_strncmp(ctx->state.data, "timeout", ngx_min(ctx->state.len, 7)) == 0 ? NGX_HTTP_GATEWAY_TIME_OUT
+                                                                                        : NGX_HTTP_BAD_GATEWAY;
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}

@@ -1,0 +1,12 @@
+//! Real servers with the modules of `modules/` in them, which are built here by their own makefiles.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `build` | a module by its makefile, and guests by clang |
+//! | `nginx` | nginx, and requests to it |
+#![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
+
+mod build;
+pub mod nginx;
+
+pub use build::{WASM_TOOLS, guest, module};
