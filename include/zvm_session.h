@@ -31,7 +31,7 @@
  *
  * Mistakes
  *
- *     NULL for a required argument is -ZVFS_EINVAL. A session or template used after it was freed is -ZVFS_EBADF, always: no
+ *     NULL for a required argument is -ZVFS_EINVAL. A session, template or host used after it was freed is -ZVFS_EBADF, always: no
  *     pointer is given out twice. So is a pointer to another object. A call that does not fit a session's state (a channel for one
  *     that runs, a second run) is -ZVFS_EBUSY.
  *
@@ -82,6 +82,38 @@ typedef struct zvm_session zvm_session;
 /* What many sessions have in common. */
 typedef struct zvm_template zvm_template;
 
+/* What several templates or many sessions share: the operator's file, which is read once; the providers that it allows, each loaded and started
+ * once; and providers that are part of the program. */
+typedef struct zvm_host zvm_host;
+
+/* What a host is made of. All zero except struct_size is the same as NULL. */
+typedef struct zvm_host_options {
+    uint64_t struct_size;
+
+    /* As in zvm_session_options. */
+    const char *configuration;
+    const char *worker;
+    const char *cache_folder;
+    const char *cache_key;
+
+    /* Takes one line of the providers' log, warnings and errors; level: ZVFS_LOG_... On any thread, in the middle of a call: it must
+     * not call this library and must not block for long. NULL: standard error. */
+    void(ZVFS_CALL *log)(void *arg, uint32_t level, const char *text);
+    void *log_arg; /* passed to log, which may be called until the last session of the host is over */
+} zvm_host_options;
+
+/* Makes a host. Loads no provider yet. Free it with zvm_host_free. Fails as the configuration and the cache do. */
+int32_t ZVFS_CALL zvm_host_new(const zvm_host_options *options, zvm_host **out, zvfs_error *err);
+
+/* Adds a provider that is part of the program, as the table that its entry returns; the table must live as long as the process. No
+ * policy applies to it, and it serves all its schemes except those that an alias leads elsewhere. An open of it is offered the
+ * session's `job`, by which it can tell the sessions apart. EEXIST: one of that name is in use, or was added with one of its schemes;
+ * ELIBBAD: the table breaks a rule. */
+int32_t ZVFS_CALL zvm_host_register(zvm_host *host, const zvfs_provider *provider, zvfs_error *err);
+
+/* Frees a host, and stops its providers once no session uses them. Sessions that were made of it go on. NULL: nothing. */
+void ZVFS_CALL zvm_host_free(zvm_host *host);
+
 /* What a session has beyond its manifest. All zero except struct_size is the same as NULL. */
 typedef struct zvm_session_options {
     uint64_t struct_size;
@@ -103,6 +135,9 @@ typedef struct zvm_session_options {
 
     /* The run's name, offered to providers that know jobs; or NULL. */
     const char *job;
+
+    /* Where the configuration, the worker and the cache come from, which are then NULL here; or NULL. */
+    zvm_host *host;
 } zvm_session_options;
 
 /* Makes a session of a manifest's text, `size` bytes. Parses it, opens nothing. Free it with zvm_session_free.
@@ -113,6 +148,9 @@ int32_t ZVFS_CALL zvm_session_new(const char *manifest, uint64_t size, const zvm
 /* Supplies the program, a WebAssembly binary or its text, in place of the one that the manifest's Program names. Copied. EINVAL:
  * over 256 MiB, the limit for a program. */
 int32_t ZVFS_CALL zvm_session_program(zvm_session *session, const void *bytes, uint64_t size, zvfs_error *err);
+
+/* Names the run, in the place of the options' `job`. Copied. */
+int32_t ZVFS_CALL zvm_session_job(zvm_session *session, const char *name, zvfs_error *err);
 
 /* Adds an argument after the manifest's Args: any bytes but NUL, copied. */
 int32_t ZVFS_CALL zvm_session_argument(zvm_session *session, const char *text, zvfs_error *err);

@@ -1,14 +1,15 @@
 //! The functions of the header.
 
-use crate::argument::{SessionOptions, bytes};
+use crate::argument::{HostOptions, Provider, SessionOptions, bytes};
 use crate::channel::{Callbacks, Channel};
+use crate::host::{self, Shared};
 use crate::objects::Opaque;
 use crate::session::{self, Slot};
 use crate::template::{self, TemplateSlot};
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
 use vfs_core::boundary::{Argument, Callback, Input, Options, Place, null};
-use vfs_core::{Result, extern_c};
+use vfs_core::{Result, built_in, extern_c};
 
 /// A session that was not freed.
 struct Live(Arc<Slot>);
@@ -29,6 +30,17 @@ impl Argument for Known {
 
     unsafe fn check(value: *mut Opaque, _: &'static str) -> Result<Known> {
         template::find(value).map(Known)
+    }
+}
+
+/// A host that was not freed.
+struct Hosting(Arc<Shared>);
+
+impl Argument for Hosting {
+    type C = *mut Opaque;
+
+    unsafe fn check(value: *mut Opaque, _: &'static str) -> Result<Hosting> {
+        host::find(value).map(Hosting)
     }
 }
 
@@ -75,6 +87,19 @@ impl Argument for Number {
 }
 
 extern_c! { exported by "libzvm":
+    fn zvm_host_new(options: Option<Options<HostOptions>>, out: Place<'_, *mut Opaque>) -> i32 {
+        out.put(host::make(options.map(|options| options.0))?);
+        Ok(())
+    }
+    fn zvm_host_register(host: Hosting, provider: Provider) -> i32 {
+        // SAFETY: the header: a table that stays for the rest of the process.
+        let provider = unsafe { built_in(provider.0) }.map_err(|error| error.context("register"))?;
+        host.0.registry.register(provider)
+    }
+    fn zvm_host_free(host: Number) -> (), plain {
+        host::free(host.0);
+        Ok(())
+    }
     fn zvm_session_new(
         manifest: Input<'_>, size: u64, options: Option<Options<SessionOptions>>, out: Place<'_, *mut Opaque>
     ) -> i32 {
@@ -89,6 +114,9 @@ extern_c! { exported by "libzvm":
     }
     fn zvm_session_channel(session: Live, alias: &str, channel: Options<Callbacks>) -> i32 {
         session.0.channel(alias, || Channel::new(channel.0))
+    }
+    fn zvm_session_job(session: Live, name: &str) -> i32 {
+        session.0.job(name)
     }
     fn zvm_session_argument(session: Live, text: Bytes<'_>) -> i32 {
         session.0.argument(text.0)

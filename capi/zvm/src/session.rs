@@ -2,16 +2,16 @@
 
 use crate::argument::SessionOptions;
 use crate::channel::Channel;
+use crate::host;
 use crate::objects::{Objects, Opaque};
 use crate::signals;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char};
-use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vfs_core::boundary::text;
-use vfs_core::{Code, Configuration, Control, Error, Registry, Result};
-use zvm::{Cache, Compiler, ExitCode, Manifest, PROGRAM_MAX, Report, RunOptions, Session, Worker};
+use vfs_core::{Code, Control, Error, Registry, Result};
+use zvm::{Compiler, ExitCode, Manifest, PROGRAM_MAX, Report, RunOptions, Session};
 
 /// All sessions of this process that were not freed.
 static SESSIONS: Objects<Slot> = Objects::new("session");
@@ -48,6 +48,7 @@ impl State {
 struct Parts {
     session: Session,
     program: Option<Vec<u8>>,
+    job: Option<String>,
     arguments: Vec<Vec<u8>>,
     environment: Vec<(Vec<u8>, Vec<u8>)>,
     channels: BTreeMap<String, Channel>,
@@ -64,41 +65,18 @@ struct Done {
 
 /// What `zvm_session_options` say.
 pub struct Common {
-    /// `None`: no provider is available.
-    pub registry: Option<Registry>,
+    pub registry: Registry,
     pub options: RunOptions,
     pub compiler: Compiler,
 }
 
 impl Common {
     pub fn of(options: &SessionOptions) -> Result<Common> {
-        // SAFETY: the header: each is NULL or a terminated string, valid during the call.
-        let [configuration, worker, folder, key, job] = unsafe {
-            [
-                text(options.configuration, "configuration")?,
-                text(options.worker, "worker")?,
-                text(options.cache_folder, "cache_folder")?,
-                text(options.cache_key, "cache_key")?,
-                text(options.job, "job")?,
-            ]
-        };
-        let registry = match configuration {
-            Some(file) => Some(Registry::new(Configuration::find(Some(Path::new(file)), &[])?)),
-            None => None,
-        };
+        let host = host::of_session(options)?;
+        // SAFETY: the header: it is NULL or a terminated string, valid during the call.
+        let job = unsafe { text(options.job, "job") }?;
         let options = job.map_or_else(RunOptions::new, |job| RunOptions::new().job(job));
-        let mut compiler = Compiler::default();
-        if let Some(worker) = worker {
-            compiler = compiler.worker(Worker::new(worker).argument("compile-child"));
-        }
-        match (folder, key) {
-            (Some(folder), Some(key)) => {
-                compiler = compiler.cache(Cache::open(Path::new(folder), Path::new(key))?);
-            }
-            (None, None) => {}
-            _ => return Err(Error::new(Code::EINVAL, "cache_folder and cache_key go together")),
-        }
-        Ok(Common { registry, options, compiler })
+        Ok(Common { registry: host.registry.clone(), options, compiler: host.compiler.clone() })
     }
 }
 
@@ -128,10 +106,7 @@ pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opa
     let mut session = Session::new(manifest).control(&control);
     if let Some(options) = options {
         let Common { registry, options, compiler } = Common::of(&options)?;
-        if let Some(registry) = registry {
-            session = session.registry(registry);
-        }
-        session = session.options(options).compiler(compiler);
+        session = session.registry(registry).options(options).compiler(compiler);
     }
     Ok(insert(Slot::new(aliases, control, session)))
 }
@@ -161,6 +136,7 @@ impl Slot {
         let parts = Parts {
             session,
             program: None,
+            job: None,
             arguments: Vec::new(),
             environment: Vec::new(),
             channels: BTreeMap::new(),
@@ -171,6 +147,10 @@ impl Slot {
     pub fn program(&self, bytes: &[u8]) -> Result<()> {
         check_program(bytes)?;
         self.change(|parts| parts.program = Some(bytes.to_owned()))
+    }
+
+    pub fn job(&self, name: &str) -> Result<()> {
+        self.change(|parts| parts.job = Some(name.to_owned()))
     }
 
     pub fn argument(&self, text: &CStr) -> Result<()> {
@@ -301,6 +281,9 @@ impl Parts {
         let mut session = self.session;
         if let Some(program) = self.program {
             session = session.program(program);
+        }
+        if let Some(job) = self.job {
+            session = session.options(RunOptions::new().job(job));
         }
         for text in self.arguments {
             session = session.argument(text);

@@ -28,13 +28,10 @@ pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opa
 }
 
 fn with_options(manifest: Manifest, options: Option<SessionOptions>) -> Result<Template> {
-    let mut template = Template::new(manifest);
+    let template = Template::new(manifest);
     let Some(options) = options else { return Ok(template) };
     let Common { registry, options, compiler } = Common::of(&options)?;
-    if let Some(registry) = registry {
-        template = template.registry(registry);
-    }
-    Ok(template.options(options).compiler(compiler))
+    Ok(template.registry(registry).options(options).compiler(compiler))
 }
 
 /// The template of a number.

@@ -65,6 +65,16 @@ fn a_server_runs_sessions_of_a_template_without_threads_of_its_own() {
 }
 
 #[test]
+fn sessions_of_one_host_share_providers_and_the_program_can_add_one() {
+    for compiler in [&C[..], &["g++", "-std=c++11", "-x", "c++"]] {
+        let bench = bench();
+        let mut program = Command::new(bench.build(compiler, &here("tests/c/hosts.c")));
+        program.arg(bench.path().join("zvfs.toml"));
+        assert!(String::from_utf8_lossy(&succeeded(program).stdout).ends_with("checks\n"));
+    }
+}
+
+#[test]
 fn a_fork_amid_the_calls_of_another_thread_leaves_nothing_to_wait_for() {
     let bench = bench();
     let program = Command::new(bench.build(&C, &here("tests/c/fork.c")));
