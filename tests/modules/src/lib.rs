@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `build` | a module by its makefile, and guests by clang |
 //! | `nginx` | nginx, and requests to it |
+//! | `redis` | Redis, and a client of its protocol |
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
 mod build;
 pub mod nginx;
+pub mod redis;
 
 pub use build::{WASM_TOOLS, guest, module};

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the parts of the module share. */
+#ifndef ZVM_MODULE_H
+#define ZVM_MODULE_H
+
+#include "options.h"
+#include "redis.h"
+#include <zvm_session.h>
+
+/* Set once, when the module is loaded. */
+struct module {
+    struct options options;
+    RedisModuleCtx *ctx; /* for Redis's thread outside of commands, and for the log on any thread */
+    zvm_host *host;
+};
+
+extern struct module module;
+
+/* Replies with an error: the code in capitals, then a text. Control characters become spaces, since a line break would end the reply. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+int reply_error(RedisModuleCtx *ctx, const char *code, const char *format, ...);
+
+/* Why a client of this context cannot wait for something; NULL: it can. */
+const char *why_not_wait(RedisModuleCtx *ctx);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The threads that run sessions, and the queue before them. */
+#ifndef ZVM_POOL_H
+#define ZVM_POOL_H
+
+#include "call.h"
+#include <stdbool.h>
+
+/* Starts the threads. Returns 0 or an errno number. */
+int pool_start(unsigned threads, unsigned queue, int nice_value);
+
+/* Whether another call would be one too many. */
+bool pool_is_full(void);
+
+/* Takes over a call, which no full pool is given. On Redis's thread only. */
+void pool_add(struct call *call);
+
+/* Calls that wait. */
+unsigned pool_waiting(void);
+
+/* Ends the threads once no call is left. */
+void pool_stop(void);
+
+#endif

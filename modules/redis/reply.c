@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reply.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A walk over a value. Without a context nothing is sent: the value is only looked at. */
+struct walk {
+    RedisModuleCtx *ctx;
+    const char *data;
+    size_t size, at, values;
+};
+
+/* A line without its end; the walk is behind that. A CR before the LF belongs to the end. */
+struct line {
+    const char *text;
+    size_t size;
+};
+
+/* The longest number as text, and more. */
+enum { NUMBER_MAX = 64 };
+
+static int next_line(struct walk *walk, struct line *line) {
+    const char *start = walk->data + walk->at;
+    const char *end = walk->at < walk->size ? memchr(start, '\n', walk->size - walk->at) : NULL;
+    if (!end) return 0;
+    line->text = start;
+    line->size = (size_t)(end - start);
+    walk->at += line->size + 1;
+    if (line->size > 0 && start[line->size - 1] == '\r') line->size--;
+    return 1;
+}
+
+/* The line as a string for strtoll and strtod, which would skip white space. */
+static int to_number_text(struct line line, char out[NUMBER_MAX]) {
+    if (line.size == 0 || line.size >= NUMBER_MAX || memchr(line.text, 0, line.size) || strchr(" \t\v\f\r", line.text[0])) return 0;
+    memcpy(out, line.text, line.size);
+    out[line.size] = '\0';
+    return 1;
+}
+
+static int to_integer(struct line line, long long *out) {
+    char text[NUMBER_MAX], *end;
+    if (!to_number_text(line, text)) return 0;
+    errno = 0;
+    *out = strtoll(text, &end, 10);
+    return *end == '\0' && errno == 0;
+}
+
+static int to_double(struct line line, double *out) {
+    char text[NUMBER_MAX], *end;
+    if (!to_number_text(line, text)) return 0;
+    *out = strtod(text, &end);
+    return *end == '\0';
+}
+
+/* A simple string or an error, which Redis takes with a NUL at its end. */
+static const char *send_line(struct walk *walk, char kind, struct line line) {
+    char *text;
+    if (memchr(line.text, 0, line.size) || memchr(line.text, '\r', line.size)) return "a NUL or a CR within a line";
+    if (!walk->ctx) return NULL;
+    text = strndup(line.text, line.size);
+    if (kind == '+')
+        RedisModule_ReplyWithSimpleString(walk->ctx, text ? text : "");
+    else
+        RedisModule_ReplyWithError(walk->ctx, text ? text : "ERR out of memory");
+    free(text);
+    return NULL;
+}
+
+static const char *send_bulk(struct walk *walk, long long size) {
+    const char *bulk = walk->data + walk->at;
+    if (size < 0 || (unsigned long long)size > walk->size - walk->at) return "a bulk string that is longer than what follows";
+    walk->at += (size_t)size;
+    if (walk->at < walk->size && walk->data[walk->at] == '\r') walk->at++;
+    if (walk->at >= walk->size || walk->data[walk->at] != '\n') return "no line end after a bulk string";
+    walk->at++;
+    if (walk->ctx) RedisModule_ReplyWithStringBuffer(walk->ctx, bulk, (size_t)size);
+    return NULL;
+}
+
+static const char *send_value(struct walk *walk, int depth);
+
+static const char *send_many(struct walk *walk, char kind, long long count, int depth) {
+    /* Each element takes two bytes at least, so a count that lies is found before Redis is told of it. */
+    if (count < 0 || (unsigned long long)count > walk->size - walk->at) return "a count that is more than what follows";
+    if (depth == REPLY_DEPTH_MAX) return "too deep";
+    if (walk->ctx) {
+        if (kind == '*') RedisModule_ReplyWithArray(walk->ctx, (long)count);
+        if (kind == '~') RedisModule_ReplyWithSet(walk->ctx, (long)count);
+        if (kind == '%') RedisModule_ReplyWithMap(walk->ctx, (long)count);
+    }
+    for (long long left = kind == '%' ? 2 * count : count; left > 0; left--) {
+        const char *wrong = send_value(walk, depth + 1);
+        if (wrong) return wrong;
+    }
+    return NULL;
+}
+
+static const char *send_number(struct walk *walk, char kind, struct line line, int depth) {
+    long long number;
+    if (!to_integer(line, &number)) return "not a number of 64 bits";
+    if (kind == '$') return send_bulk(walk, number);
+    if (kind != ':') return send_many(walk, kind, number, depth);
+    if (walk->ctx) RedisModule_ReplyWithLongLong(walk->ctx, number);
+    return NULL;
+}
+
+static const char *send_value(struct walk *walk, int depth) {
+    struct line line;
+    double number;
+    char kind;
+    if (walk->at == walk->size) return "it ends where a value should follow";
+    if (++walk->values > REPLY_VALUES_MAX) return "too many values";
+    kind = walk->data[walk->at++];
+    if (!memchr("+-:$*~%_#,", kind, 10)) {
+        walk->at--;
+        return "not one of + - : $ * ~ % _ # ,";
+    }
+    if (!next_line(walk, &line)) return "a line without an end";
+    switch (kind) {
+        case '+':
+        case '-': return send_line(walk, kind, line);
+        case '_':
+            if (line.size) return "a null has nothing after its _";
+            if (walk->ctx) RedisModule_ReplyWithNull(walk->ctx);
+            return NULL;
+        case '#':
+            if (line.size != 1 || (line.text[0] != 't' && line.text[0] != 'f')) return "a boolean is #t or #f";
+            if (walk->ctx) RedisModule_ReplyWithBool(walk->ctx, line.text[0] == 't');
+            return NULL;
+        case ',':
+            if (!to_double(line, &number)) return "not a number";
+            if (walk->ctx) RedisModule_ReplyWithDouble(walk->ctx, number);
+            return NULL;
+        default: return send_number(walk, kind, line, depth);
+    }
+}
+
+const char *reply_check(const struct bytes *text, size_t *at) {
+    struct walk walk = {.data = text->data, .size = text->size};
+    const char *wrong = send_value(&walk, 0);
+    *at = walk.at;
+    return !wrong && walk.at < walk.size ? "something follows the value" : wrong;
+}
+
+void reply_send(RedisModuleCtx *ctx, enum reply_form form, const struct bytes *text) {
+    struct walk walk = {.ctx = ctx, .data = text->data, .size = text->size};
+    switch (form) {
+        case REPLY_NONE: RedisModule_ReplyWithNull(ctx); break;
+        case REPLY_BULK: RedisModule_ReplyWithStringBuffer(ctx, text->data ? text->data : "", text->size); break;
+        case REPLY_RESP: send_value(&walk, 0); break;
+    }
+}
