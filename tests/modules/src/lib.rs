@@ -3,10 +3,12 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `build` | a module by its makefile, and guests by clang |
+//! | `apache` | Apache, and a client that says each byte itself |
 //! | `nginx` | nginx, and requests to it |
 //! | `redis` | Redis, and a client of its protocol |
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
+pub mod apache;
 mod build;
 pub mod nginx;
 pub mod redis;

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "answer.h"
+#include <apr_buckets.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <string.h>
+#include <util_filter.h>
+#include <util_script.h>
+
+APLOG_USE_MODULE(zvm);
+
+void answer_begin(struct answer *answer, request_rec *r) {
+    memset(answer, 0, sizeof *answer);
+    answer->r = r;
+    answer->head = apr_palloc(r->pool, ANSWER_HEAD_MAX + 1);
+}
+
+/* Where the body begins, if all header lines are there; else 0. */
+static apr_size_t end_of_head(const struct answer *answer) {
+    apr_size_t line = 0;
+    for (apr_size_t i = 0; i < answer->head_size; i++) {
+        if (answer->head[i] != '\n') continue;
+        if (i == line || (i == line + 1 && answer->head[line] == '\r')) return i + 1;
+        line = i + 1;
+    }
+    return 0;
+}
+
+/* The next line of the head, for Apache's parser. */
+static int next_line(char *to, int size, void *data) {
+    struct answer *answer = data;
+    int count = 0;
+    while (count < size - 1 && answer->head_at < answer->head_size) {
+        char byte = answer->head[answer->head_at++];
+        to[count++] = byte;
+        if (byte == '\n') break;
+    }
+    to[count] = '\0';
+    return count > 0;
+}
+
+/* Has Apache parse the header lines. */
+static bool parse_head(struct answer *answer) {
+    request_rec *r = answer->r;
+    char wrong[MAX_STRING_LEN];
+    const char *location;
+    int status = ap_scan_script_header_err_core_ex(r, wrong, next_line, answer, APLOG_MODULE_INDEX);
+    if (status == HTTP_NOT_MODIFIED) r->status = status;
+    answer->status = status;
+    if (status) return false;
+    answer->has_head = true;
+    location = apr_table_get(r->headers_out, "Location");
+    answer->is_redirect = location && r->status == HTTP_OK;
+    return true;
+}
+
+static bool send_body(struct answer *answer, const char *bytes, apr_size_t size) {
+    if (answer->is_redirect || size == 0) return true;
+    answer->is_unflushed = true;
+    return ap_rwrite(bytes, (int)size, answer->r) >= 0 && !answer->r->connection->aborted;
+}
+
+bool answer_write(struct answer *answer, const char *bytes, apr_size_t size) {
+    apr_size_t taken, body;
+    if (answer->status) return false;
+    if (answer->has_head) return send_body(answer, bytes, size);
+    taken = ANSWER_HEAD_MAX - answer->head_size;
+    if (taken > size) taken = size;
+    memcpy(answer->head + answer->head_size, bytes, taken);
+    answer->head_size += taken;
+    body = end_of_head(answer);
+    if (body == 0 && answer->head_size < ANSWER_HEAD_MAX) return true;
+    if (body == 0) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, answer->r, "zvm: the guest's header lines have over %d bytes", ANSWER_HEAD_MAX);
+        answer->status = HTTP_INTERNAL_SERVER_ERROR;
+        return false;
+    }
+    return parse_head(answer) && send_body(answer, answer->head + body, answer->head_size - body) &&
+           send_body(answer, bytes + taken, size - taken);
+}
+
+void answer_flush(struct answer *answer) {
+    if (answer->is_unflushed) ap_rflush(answer->r);
+    answer->is_unflushed = false;
+}
+
+int answer_end(struct answer *answer) {
+    request_rec *r = answer->r;
+    const char *location;
+    if (answer->status) return answer->status;
+    if (!answer->has_head) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: the guest ended before its header lines did");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (!answer->is_redirect) return OK;
+    location = apr_table_get(r->headers_out, "Location");
+    if (location[0] != '/') return HTTP_MOVED_TEMPORARILY;
+    /* To a URL of this server: it is answered in this one's place, without the body, which the guest has read. */
+    r->method = "GET";
+    r->method_number = M_GET;
+    apr_table_unset(r->headers_in, "Content-Length");
+    ap_internal_redirect_handler(location, r);
+    return OK;
+}
+
+int answer_break(struct answer *answer, int status) {
+    request_rec *r = answer->r;
+    apr_bucket_brigade *brigade;
+    if (answer->status) return answer->status;
+    if (!answer->has_head || answer->is_redirect) return status;
+    /* The filters take this bucket for a gateway's answer that broke off: they write no last chunk, and the connection ends. */
+    r->connection->keepalive = AP_CONN_CLOSE;
+    brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    APR_BRIGADE_INSERT_TAIL(brigade, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, r->connection->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(brigade, apr_bucket_eos_create(r->connection->bucket_alloc));
+    ap_pass_brigade(r->output_filters, brigade);
+    return OK;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The module: a request is answered by a guest of its own. README.md says how to use it.
+ *
+ *     mod_zvm.c   here: the handler, and what a child process has
+ *     settings.c  the directives
+ *     site.c      a manifest: its template, and how many sessions of it there are
+ *     exchange.c  between the request's thread and the session's
+ *     answer.c    from the guest's output to an answer
+ *     log.c       from the guest's standard error to the error log
+ */
+#include "answer.h"
+#include "exchange.h"
+#include "log.h"
+#include "settings.h"
+#include <apr_portable.h>
+#include <errno.h>
+#include <http_connection.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <httpd.h>
+#include <poll.h>
+#include <string.h>
+#include <util_script.h>
+
+APLOG_USE_MODULE(zvm);
+
+/* Of a child process; the parent has none and runs nothing. */
+static zvm_host *host;
+
+/* A request with its session. */
+struct work {
+    request_rec *r;
+    zvm_session *session;
+    struct exchange *exchange;
+    struct answer answer;
+    struct log log;
+    bool is_lost;   /* nobody wants the answer any more: the client is gone, or the guest's output is wrong */
+    bool has_body;
+    char buffer[EXCHANGE_ROOM + EXCHANGE_LOG_ROOM];
+};
+
+static int add_variable(void *session, const char *name, const char *value) {
+    if (*name && !strchr(name, '=')) zvm_session_environment(session, name, value, NULL);
+    return 1;
+}
+
+/* Nobody wants the answer any more. */
+static void lose(struct work *work) {
+    if (work->is_lost) return;
+    work->is_lost = true;
+    exchange_close_output(work->exchange);
+    zvm_session_cancel(work->session, NULL);
+}
+
+/* Waits until the guest has something, or the client is gone. */
+static void wait_for_either(struct work *work) {
+    conn_rec *connection = work->r->connection;
+    conn_rec *master = connection->master ? connection->master : connection;
+    apr_socket_t *socket = ap_get_conn_socket(master);
+    struct pollfd fds[2] = {{.fd = exchange_fd(work->exchange), .events = POLLIN}, {.fd = -1, .events = POLLRDHUP}};
+    apr_os_sock_t client;
+    /* A guest that is told to end needs no second telling. An HTTP/2 client takes a request back without closing its connection: that
+     * is looked for every second. */
+    if (!work->is_lost && socket && apr_os_sock_get(&client, socket) == APR_SUCCESS) fds[1].fd = client;
+    answer_flush(&work->answer);
+    if (poll(fds, 2, connection->master && !work->is_lost ? 1000 : -1) < 0 && errno != EINTR) lose(work);
+    if (fds[1].revents || connection->aborted) lose(work);
+}
+
+/* Moves bytes both ways until the session is over. */
+static void exchange_all(struct work *work) {
+    for (;;) {
+        struct turn turn = exchange_take(work->exchange, work->buffer);
+        log_write(&work->log, work->r, work->buffer + EXCHANGE_ROOM, turn.log);
+        if (turn.output && !work->is_lost && !answer_write(&work->answer, work->buffer, turn.output)) lose(work);
+        if (turn.output || turn.log) continue;
+        if (turn.has_ended) break;
+        if (turn.wants_input) {
+            answer_flush(&work->answer);
+            exchange_give(work->exchange, work->buffer,
+                          work->has_body && !work->is_lost ? ap_get_client_block(work->r, work->buffer, EXCHANGE_ROOM) : 0);
+        } else {
+            wait_for_either(work);
+        }
+    }
+    log_end(&work->log, work->r);
+}
+
+/* What became of it. */
+static int judge(struct work *work) {
+    int64_t guest_code = zvm_session_guest_code(work->session);
+    if (work->is_lost) return work->answer.status ? work->answer.status : OK;
+    if (zvm_session_exit_code(work->session) != 0) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, work->r, "zvm: %s", zvm_session_state(work->session));
+        return answer_break(&work->answer, HTTP_INTERNAL_SERVER_ERROR);
+    }
+    if (guest_code > 0) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, work->r, "zvm: the guest exited with %" APR_INT64_T_FMT, (apr_int64_t)guest_code);
+        return answer_break(&work->answer, HTTP_INTERNAL_SERVER_ERROR);
+    }
+    return answer_end(&work->answer);
+}
+
+/* Runs a session. Its channels lead to the request's thread, which waits here. */
+static int run(request_rec *r, struct site *site) {
+    struct work *work = apr_pcalloc(r->pool, sizeof *work);
+    zvfs_error err = {.struct_size = sizeof err};
+    int status = HTTP_INTERNAL_SERVER_ERROR;
+    work->r = r;
+    work->has_body = ap_should_client_block(r);
+    work->exchange = exchange_make();
+    answer_begin(&work->answer, r);
+    if (!work->exchange) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, APR_FROM_OS_ERROR(errno), r, "zvm: make a session's buffers");
+        return status;
+    }
+    if (site_session(site, host, &work->session, &err)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: %s: %s", site->file, err.message);
+        exchange_release(work->exchange);
+        return status;
+    }
+    apr_table_do(add_variable, work->session, r->subprocess_env, NULL);
+    if (exchange_start(work->exchange, work->session, &err)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: %s: %s", site->file, err.message);
+    } else {
+        exchange_all(work);
+        status = judge(work);
+    }
+    zvm_session_free(work->session);
+    exchange_release(work->exchange);
+    return status;
+}
+
+static int handle(request_rec *r) {
+    const struct place_settings *settings;
+    int status, sessions, queue;
+    if (!r->handler || strcmp(r->handler, "zvm-handler") != 0) return DECLINED;
+    settings = ap_get_module_config(r->per_dir_config, &zvm_module);
+    if (!settings->site) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: no ZvmManifest applies to %s", r->uri);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    sessions = settings->sessions >= 0 ? settings->sessions : DEFAULT_SESSIONS;
+    queue = settings->queue >= 0 ? settings->queue : DEFAULT_QUEUE;
+    if ((status = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK)) != OK) return status;
+    if (!site_enter(settings->site, sessions, queue, r->server->timeout)) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "zvm: %d sessions run and %d requests wait: refused", sessions, queue);
+        apr_table_setn(r->err_headers_out, "Retry-After", "1");
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
+    ap_add_common_vars(r);
+    ap_add_cgi_vars(r);
+    status = run(r, settings->site);
+    site_leave(settings->site);
+    return status;
+}
+
+static void start_child(apr_pool_t *pool, server_rec *server) {
+    const struct server_settings *settings = &server_settings;
+    zvm_host_options options = {.struct_size = sizeof options,
+                                .configuration = settings->configuration,
+                                .worker = settings->worker,
+                                .cache_folder = settings->cache_folder,
+                                .cache_key = settings->cache_key};
+    zvfs_error err = {.struct_size = sizeof err};
+    (void)pool;
+    if (zvm_host_new(&options, &host, &err)) ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "zvm: %s", err.message);
+}
+
+/* The configuration is read again: what it does not name is not set. */
+static int forget_settings(apr_pool_t *configuration, apr_pool_t *log, apr_pool_t *temporary) {
+    (void)configuration, (void)log, (void)temporary;
+    memset(&server_settings, 0, sizeof server_settings);
+    return OK;
+}
+
+static void register_hooks(apr_pool_t *pool) {
+    (void)pool;
+    ap_hook_pre_config(forget_settings, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
+}
+
+__attribute__((visibility("default"))) module AP_MODULE_DECLARE_DATA zvm_module = {
+    STANDARD20_MODULE_STUFF, place_settings_make, place_settings_merge, NULL, NULL, zvm_directives, register_hooks, 0};

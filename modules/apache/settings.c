@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "settings.h"
+#include <apr_strings.h>
+#include <httpd.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+struct server_settings server_settings;
+
+void *place_settings_make(apr_pool_t *pool, char *place) {
+    struct place_settings *settings = apr_pcalloc(pool, sizeof *settings);
+    (void)place;
+    settings->sessions = settings->queue = -1;
+    return settings;
+}
+
+void *place_settings_merge(apr_pool_t *pool, void *outer, void *inner) {
+    const struct place_settings *from = outer, *over = inner;
+    struct place_settings *settings = apr_pcalloc(pool, sizeof *settings);
+    settings->site = over->site ? over->site : from->site;
+    settings->sessions = over->sessions >= 0 ? over->sessions : from->sessions;
+    settings->queue = over->queue >= 0 ? over->queue : from->queue;
+    return settings;
+}
+
+static const char *set_manifest(cmd_parms *cmd, void *place, const char *file) {
+    struct place_settings *settings = place;
+    const char *path = ap_server_root_relative(cmd->pool, file);
+    const char *wrong = path ? site_read(cmd->pool, path, &settings->site) : "not a path";
+    return wrong ? apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", wrong, NULL) : NULL;
+}
+
+/* The directive's data is the place of an int in the settings. */
+static const char *set_number(cmd_parms *cmd, void *place, const char *text) {
+    int *number = (int *)(void *)((char *)place + (ptrdiff_t)(intptr_t)cmd->info);
+    int least = (ptrdiff_t)(intptr_t)cmd->info == offsetof(struct place_settings, sessions);
+    char *end;
+    long value = strtol(text, &end, 10);
+    if (end == text || *end || value < least || value > 100000)
+        return apr_psprintf(cmd->pool, "%s: `%s` is not a number from %d to 100000", cmd->cmd->name, text, least);
+    *number = (int)value;
+    return NULL;
+}
+
+/* The directive's data is the place of a path in the server's settings. */
+static const char *set_path(cmd_parms *cmd, void *unused, const char *text) {
+    const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    (void)unused;
+    if (wrong) return wrong;
+    *(const char **)cmd->info = ap_server_root_relative(cmd->pool, text);
+    return NULL;
+}
+
+static const char *set_cache(cmd_parms *cmd, void *unused, const char *folder, const char *key) {
+    const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    (void)unused;
+    if (wrong) return wrong;
+    server_settings.cache_folder = ap_server_root_relative(cmd->pool, folder);
+    server_settings.cache_key = ap_server_root_relative(cmd->pool, key);
+    return NULL;
+}
+
+#define PLACE_OF(field) ((void *)offsetof(struct place_settings, field))
+
+const command_rec zvm_directives[] = {
+    AP_INIT_TAKE1("ZvmManifest", set_manifest, NULL, ACCESS_CONF, "the manifest of the guest that answers here"),
+    AP_INIT_TAKE1("ZvmSessions", set_number, PLACE_OF(sessions), ACCESS_CONF, "how many run at once in a child process"),
+    AP_INIT_TAKE1("ZvmQueue", set_number, PLACE_OF(queue), ACCESS_CONF, "how many requests may wait for that; one more gets 503"),
+    AP_INIT_TAKE1("ZvmConfiguration", set_path, &server_settings.configuration, RSRC_CONF, "the operator's file zvfs.toml"),
+    AP_INIT_TAKE1("ZvmWorker", set_path, &server_settings.worker, RSRC_CONF, "the command zvfs, which compiles programs"),
+    AP_INIT_TAKE2("ZvmCache", set_cache, NULL, RSRC_CONF, "a folder for compiled programs, and the file of its key"),
+    {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL},
+};

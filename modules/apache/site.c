@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "site.h"
+#include <apr_file_io.h>
+#include <apr_strings.h>
+#include <errno.h>
+#include <time.h>
+
+/* The grammar's limit for a manifest. */
+enum { MANIFEST_MAX = 512 << 10 };
+
+static const char *read_whole(apr_pool_t *pool, const char *file, struct site *site) {
+    apr_file_t *open;
+    apr_finfo_t info;
+    char *text;
+    apr_status_t status = apr_file_open(&open, file, APR_FOPEN_READ | APR_FOPEN_BINARY, APR_OS_DEFAULT, pool);
+    if (status == APR_SUCCESS) status = apr_file_info_get(&info, APR_FINFO_SIZE, open);
+    if (status == APR_SUCCESS && info.size > MANIFEST_MAX) return apr_psprintf(pool, "%s has over %d bytes", file, MANIFEST_MAX);
+    if (status == APR_SUCCESS) {
+        text = apr_palloc(pool, (apr_size_t)info.size + 1);
+        status = apr_file_read_full(open, text, (apr_size_t)info.size, &site->size);
+        site->manifest = text;
+    }
+    if (status != APR_SUCCESS) {
+        char why[200];
+        return apr_psprintf(pool, "read %s: %s", file, apr_strerror(status, why, sizeof why));
+    }
+    apr_file_close(open);
+    return NULL;
+}
+
+static apr_status_t forget(void *data) {
+    struct site *site = data;
+    zvm_template_free(site->shared);
+    return APR_SUCCESS;
+}
+
+const char *site_read(apr_pool_t *pool, const char *file, struct site **out) {
+    struct site *site = apr_pcalloc(pool, sizeof *site);
+    zvfs_error err = {.struct_size = sizeof err};
+    zvm_session *session;
+    pthread_condattr_t clock;
+    const char *wrong = read_whole(pool, file, site);
+    if (wrong) return wrong;
+    if (zvm_session_new(site->manifest, site->size, NULL, &session, &err)) return apr_psprintf(pool, "%s: %s", file, err.message);
+    zvm_session_free(session);
+    site->file = file;
+    pthread_mutex_init(&site->lock, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&site->left, &clock);
+    pthread_condattr_destroy(&clock);
+    apr_pool_cleanup_register(pool, site, forget, apr_pool_cleanup_null);
+    *out = site;
+    return NULL;
+}
+
+/* With the lock held, so that a program is compiled once; whoever needs it meanwhile waits for it. */
+static int32_t make_template(struct site *site, zvm_host *host, zvfs_error *err) {
+    zvm_session_options options = {.struct_size = sizeof options, .host = host};
+    zvm_template *made;
+    int32_t code;
+    if (site->shared) return 0;
+    if ((code = zvm_template_new(site->manifest, site->size, &options, &made, err))) return code;
+    if ((code = zvm_template_prepare(made, err)))
+        zvm_template_free(made);
+    else
+        site->shared = made;
+    return code;
+}
+
+int32_t site_session(struct site *site, zvm_host *host, zvm_session **out, zvfs_error *err) {
+    int32_t code;
+    pthread_mutex_lock(&site->lock);
+    code = make_template(site, host, err);
+    pthread_mutex_unlock(&site->lock);
+    return code ? code : zvm_template_session(site->shared, out, err);
+}
+
+static struct timespec after(apr_interval_time_t wait) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += (time_t)apr_time_sec(wait);
+    return at;
+}
+
+bool site_enter(struct site *site, int sessions, int queue, apr_interval_time_t timeout) {
+    struct timespec deadline = after(timeout);
+    int failed = 0;
+    bool entered;
+    pthread_mutex_lock(&site->lock);
+    if (site->running >= sessions && site->waiting < queue) {
+        site->waiting++;
+        while (site->running >= sessions && !failed) failed = pthread_cond_timedwait(&site->left, &site->lock, &deadline);
+        site->waiting--;
+    }
+    entered = site->running < sessions;
+    if (entered) site->running++;
+    pthread_mutex_unlock(&site->lock);
+    return entered;
+}
+
+void site_leave(struct site *site) {
+    pthread_mutex_lock(&site->lock);
+    site->running--;
+    pthread_cond_signal(&site->left);
+    pthread_mutex_unlock(&site->lock);
+}

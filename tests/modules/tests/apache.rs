@@ -1,0 +1,291 @@
+//! `modules/apache` in Debian's Apache with mpm_event.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+use rustix::fs::OFlags;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::thread;
+use zvfs_modules_tests::apache::{Answer, Apache};
+use zvfs_test_support::{LIMIT, eventually, fifo};
+
+/// Bytes that no two places have alike.
+fn pattern(size: usize) -> Vec<u8> {
+    (0..size as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+}
+
+/// A FIFO that guests read as `/data`.
+fn gate(apache: &Apache) -> PathBuf {
+    let path = fifo(apache.guests().join("gate"));
+    fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+    path
+}
+
+const GATED: &str = "Channel = $FOLDER/gate, /data, 0, 9, 1, 0, 0";
+
+/// Waits until a guest has it open for reading.
+fn with_a_reader(gate: &Path) -> File {
+    let mut writer = None;
+    eventually("a guest reads the FIFO", || {
+        let flags = OFlags::NONBLOCK.bits() as i32;
+        writer = OpenOptions::new().write(true).custom_flags(flags).open(gate).ok();
+        writer.is_some()
+    });
+    writer.unwrap()
+}
+
+#[test]
+fn a_request_is_a_cgi_program_s() {
+    if !Apache::is_here() {
+        return;
+    }
+    let apache = Apache::start(&[("guest", "", "")]);
+    assert_eq!(apache.curl(&["-d", "a body"], false, "/guest?echo"), "a body");
+    let said = apache.curl(
+        &["-H", "X-Test: yes", "-H", "Authorization: Basic eA==", "-d", "abc"],
+        false,
+        "/guest/more?environment",
+    );
+    for line in [
+        "REQUEST_METHOD=POST",
+        "QUERY_STRING=environment",
+        "CONTENT_LENGTH=3",
+        "HTTP_X_TEST=yes",
+        "GATEWAY_INTERFACE=CGI/1.1",
+        "GREETING=hello",
+    ] {
+        assert!(said.lines().any(|said| said == line), "no {line}: {said}");
+    }
+    assert!(!said.contains("AUTHORIZATION"), "{said}");
+    let answer = apache.request("/guest?status=404", b"");
+    assert_eq!(answer.status, 404);
+    assert!(answer.head.contains("404 What I Say") && answer.head.contains("X-Own: yes"), "{answer:?}");
+    assert_eq!(answer.text(), ("body\n".into(), true));
+    // Another URL of this server answers in its place.
+    assert_eq!(apache.curl(&[], false, "/guest?redirect"), "static");
+    let head = apache.curl(&["--head"], false, "/guest?many=100000");
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+}
+
+#[test]
+fn bodies_stream_both_ways_over_http_1_2_and_tls() {
+    if !Apache::is_here() {
+        return;
+    }
+    let apache = Apache::start(&[("guest", "", "")]);
+    let body = pattern(16 << 20);
+    let sum: u64 = body.iter().map(|byte| u64::from(*byte)).sum();
+    let file = apache.guests().join("body");
+    fs::write(&file, &body).unwrap();
+    let data = format!("@{}", file.display());
+    let (size, many) = (body.len(), body.len().to_string());
+    for (arguments, tls) in [
+        (&["--http1.1"][..], false),
+        (&["--http1.1", "-H", "Transfer-Encoding: chunked"], true),
+        (&["--http2-prior-knowledge"], false),
+        (&["--http2"], true),
+    ] {
+        let mut post = arguments.to_vec();
+        post.extend(["--data-binary", &data]);
+        assert_eq!(apache.curl(&post, tls, "/guest?sum"), format!("{size} {sum}\n"), "{arguments:?}");
+        let mut get = arguments.to_vec();
+        get.extend(["--output", "/dev/null", "--write-out", "%{size_download}"]);
+        assert_eq!(apache.curl(&get, tls, &format!("/guest?many={many}")), many, "{arguments:?}");
+    }
+    // Back and forth, with the client reading while it writes.
+    let mut stream = apache.connect();
+    let head = format!(
+        "POST /guest?echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        8 << 20
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut writer = stream.try_clone().unwrap();
+    let (answer, sent) = (body[..8 << 20].to_vec(), body);
+    let writing = thread::spawn(move || writer.write_all(&sent[..8 << 20]).unwrap());
+    let (came, is_whole) = Answer::read(&mut stream).bytes();
+    writing.join().unwrap();
+    assert!(is_whole && came == answer, "{} bytes", came.len());
+}
+
+#[test]
+fn what_is_no_answer_is_an_error_and_a_part_is_cut_off() {
+    if !Apache::is_here() {
+        return;
+    }
+    let apache = Apache::start(&[("guest", "Timeout = 2\nFuel = 2000000000", "")]);
+    for query in ["none", "half", "bad-line", "large-header=100000", "exit=7", "trap", "spin", "overflow"] {
+        let answer = apache.request(&format!("/guest?{query}"), b"");
+        assert_eq!(answer.status, 500, "{query}: {answer:?}");
+    }
+    for query in ["late-exit=7", "late-trap"] {
+        let answer = apache.request(&format!("/guest?{query}"), b"");
+        let (body, is_whole) = answer.text();
+        assert_eq!((answer.status, is_whole), (200, false), "{query}");
+        assert!(body.len() <= 200_000, "{query}");
+    }
+    let log = apache.log();
+    for words in [
+        "the guest ended before its header lines did",
+        "Malformed header from script",
+        "header lines have over 65536 bytes",
+        "the guest exited with 7",
+        "trap",
+        "timeout",
+    ] {
+        assert!(log.to_lowercase().contains(&words.to_lowercase()), "no `{words}`: {log}");
+    }
+}
+
+#[test]
+fn a_guest_reaches_what_its_manifest_lists_and_says_what_it_says_in_the_log() {
+    if !Apache::is_here() {
+        return;
+    }
+    let apache =
+        Apache::start(&[("guest", "", ""), ("greedy", "Channel = /etc/passwd, /data, 0, 9, 99, 0, 0", "")]);
+    let said = apache.curl(&[], false, "/guest?hostile");
+    assert!(
+        !said.contains("read\n") && !said.contains("wrote") && said.contains("memory: refused"),
+        "{said}"
+    );
+    assert_eq!(apache.request("/greedy?file", b"").status, 500);
+    assert_eq!(apache.curl(&[], false, "/guest?messages"), "told\n");
+    let log = apache.log();
+    assert!(log.contains("/etc/passwd") && log.contains("root"), "{log}");
+    for words in ["zvm guest: first", "zvm guest: last without an end"] {
+        let line = log.lines().find(|line| line.contains(words)).unwrap();
+        // [notice] [the request's id] ...
+        let id = line.split(['[', ']']).nth(3).unwrap();
+        assert!(id.len() > 5, "{line}");
+    }
+    assert!(!log.contains('\x1b'), "{log}");
+}
+
+#[test]
+fn a_client_that_leaves_ends_its_session() {
+    if !Apache::is_here() {
+        return;
+    }
+    let apache = Apache::start(&[("guest", "Timeout = 1000", "ZvmSessions 1\nZvmQueue 1")]);
+    let ask = |query: &str| {
+        let mut stream = apache.connect();
+        let head = format!("GET /guest?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    // One that computes, and one that writes to a client that does not read.
+    for query in ["spin", "many=1000000000"] {
+        let leaving = ask(query);
+        let mut waiting = ask("");
+        if query != "spin" {
+            let mut first = [0; 100];
+            (&leaving).read_exact(&mut first).unwrap();
+        }
+        drop(leaving);
+        assert_eq!(Answer::read(&mut waiting).text(), ("hello\n".into(), true), "{query}");
+    }
+}
+
+#[test]
+fn a_full_queue_is_503() {
+    if !Apache::is_here() {
+        return;
+    }
+    let apache = Apache::start(&[("gated", GATED, "ZvmSessions 1\nZvmQueue 1"), ("other", "", "")]);
+    let gate = gate(&apache);
+    let ask = || {
+        let mut stream = apache.connect();
+        stream.write_all(b"GET /gated?file HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        stream
+    };
+    let mut first = ask();
+    let mut writer = with_a_reader(&gate);
+    // Of two more, one waits and one is refused.
+    let (sender, answers) = channel();
+    for mut stream in [ask(), ask()] {
+        let sender = sender.clone();
+        thread::spawn(move || sender.send(Answer::read(&mut stream)));
+    }
+    let refused = answers.recv_timeout(LIMIT).unwrap();
+    assert_eq!(refused.status, 503);
+    assert!(refused.head.contains("Retry-After: 1"), "{refused:?}");
+    // Other places have their own.
+    assert_eq!(apache.curl(&[], false, "/other?"), "hello\n");
+    writer.write_all(b"x").unwrap();
+    assert_eq!(Answer::read(&mut first).text(), ("x".into(), true));
+    drop(writer);
+    with_a_reader(&gate).write_all(b"y").unwrap();
+    assert_eq!(answers.recv_timeout(LIMIT).unwrap().text(), ("y".into(), true));
+    assert!(apache.log().contains("1 sessions run and 1 requests wait"));
+}
+
+#[test]
+fn a_reload_loses_no_answer() {
+    if !Apache::is_here() {
+        return;
+    }
+    let apache =
+        Apache::start(&[("gated", GATED, "ZvmSessions 20"), ("guest", "", "ZvmSessions 8\nZvmQueue 24")]);
+    let gate = gate(&apache);
+    let mut slow = apache.connect();
+    slow.write_all(b"GET /gated?file HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut writer = with_a_reader(&gate);
+    thread::scope(|scope| {
+        let load: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        let answer = apache.request("/guest?echo", b"body");
+                        assert_eq!((answer.status, answer.text()), (200, ("body".into(), true)));
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..3 {
+            apache.reload();
+        }
+        load.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    writer.write_all(b"x").unwrap();
+    assert_eq!(Answer::read(&mut slow).text(), ("x".into(), true));
+}
+
+#[test]
+fn five_hundred_requests_at_once_are_all_answered() {
+    if !Apache::is_here() {
+        return;
+    }
+    let apache = Apache::start(&[("guest", "", "ZvmSessions 16\nZvmQueue 1000")]);
+    let mut streams: Vec<_> = (0..500)
+        .map(|_| {
+            let mut stream = apache.connect();
+            stream.write_all(b"GET /guest? HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    for stream in &mut streams {
+        let answer = Answer::read(stream);
+        assert_eq!((answer.status, answer.text()), (200, ("hello\n".into(), true)));
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_said_with_its_line() {
+    if !Apache::is_here() {
+        return;
+    }
+    for (manifest, lines, words) in [
+        ("Timeout = never", "", "MANIFEST"),
+        ("", "ZvmManifest /does/not/exist", "read /does/not/exist"),
+        ("", "ZvmSessions 0", "is not a number from 1"),
+        ("", "ZvmWorker /bin/true", "not allowed"),
+    ] {
+        let said = Apache::try_start(&[("guest", manifest, lines)]).err().unwrap();
+        assert!(said.contains(words), "{lines}: {said}");
+    }
+}
