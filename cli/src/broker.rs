@@ -11,11 +11,13 @@ use netpipe::BROKER_PORT;
 use netpipe::broker::{Broker, Config, Handle, Limits};
 use netpipe::{Secret, auth};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use vfs_core::{Code, Error, read_secret_file};
 use zeroize::Zeroizing;
+use zvfs_discovery::Announcement;
 
 /// Introduce the two ends of netpipes to each other, and relay where they cannot reach each other
 ///
@@ -37,6 +39,9 @@ pub struct Serve {
     /// Serve other machines without a secret: anybody who reaches the port can take part in any pipe
     #[arg(long, conflicts_with = "secret_file")]
     insecure: bool,
+    /// Announce the broker on the local network, under this name or the machine's: instances whose operator set `discover` find it
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", requires = "secret_file")]
+    announce: Option<String>,
     #[command(flatten)]
     limits: LimitOptions,
 }
@@ -79,14 +84,18 @@ impl Serve {
         let addresses = self.addresses()?;
         let (insecure, limits) = (self.insecure, self.limits.limits());
         let mut config = Config { secret, insecure, limits, ..Config::default() };
-        if options.verbose > 0 {
-            config.log = Some(Box::new(|line| warn(&format!("broker: {line}"))));
+        let verbose = options.verbose > 0;
+        if verbose {
+            config.log = Some(Box::new(log));
         }
         raise_descriptors();
         let broker = Broker::bind(&addresses[..], config)?;
         let (stop, renew) = (broker.handle(), broker.handle());
         let secret_file = self.secret_file.clone();
         signals::serve(move |_| stop.stop(), move || read_again(&renew, secret_file.as_deref()))?;
+        // Held until the broker has stopped, and then taken back.
+        let name = self.announce.as_deref();
+        let _announcement = name.map(|name| announce(name, broker.local_addr(), verbose)).transpose()?;
         let mut output = stdout::writer()?;
         writeln!(output, "listening at {}", broker.local_addr())
             .and_then(|()| output.flush())
@@ -128,6 +137,26 @@ impl LimitOptions {
 
 fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "write a number, 1 or more".to_owned())
+}
+
+/// Announces the broker on the local network, under the machine's name unless it has one of its own.
+fn announce(name: &str, at: SocketAddr, verbose: bool) -> Result<Announcement, Failure> {
+    let name = match name {
+        "" => fs::read_to_string("/proc/sys/kernel/hostname").map_err(|error| {
+            Error::from(error).context("announce the broker: this machine's name: write --announce=NAME")
+        })?,
+        name => name.to_owned(),
+    };
+    let log = move |line: &str| {
+        if verbose {
+            log(line)
+        }
+    };
+    Announcement::new(name.trim_end(), at, log).map_err(|error| Error::from(error).into())
+}
+
+fn log(line: &str) {
+    warn(&format!("broker: {line}"));
 }
 
 /// Adds the port where none is written.
