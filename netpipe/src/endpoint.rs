@@ -1,4 +1,4 @@
-//! Where a peer, a broker or a listener is: a host and a port.
+//! Where a peer, a broker or a listener is: a host and a port, or for a broker somewhere on the local network.
 
 use crate::error::{Error, Result};
 use std::fmt;
@@ -15,6 +15,15 @@ pub const NATS_PORT: u16 = 4222;
 pub struct Endpoint {
     host: Host,
     port: u16,
+}
+
+/// Where a broker is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BrokerAt {
+    /// Where somebody said that it is.
+    Named(Endpoint),
+    /// Somewhere on the local network, where it announces itself.
+    Discovered,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,6 +100,16 @@ impl fmt::Display for Endpoint {
         match &self.host {
             Host::Address(address) => SocketAddr::new(*address, self.port).fmt(f),
             Host::Name(name) => write!(f, "{name}:{}", self.port),
+        }
+    }
+}
+
+/// Behind the word `broker`.
+impl fmt::Display for BrokerAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BrokerAt::Named(endpoint) => endpoint.fmt(f),
+            BrokerAt::Discovered => f.write_str("on the local network"),
         }
     }
 }

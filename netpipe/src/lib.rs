@@ -16,7 +16,7 @@
 //! | [`broker`] | the [`Broker`](broker::Broker), with its sockets and its loop |
 //! | [`held`] | what a broker tells of itself |
 //! | [`pairing`] | how the ends of an instance's pipes find each other |
-//! | [`endpoint`] | a host and a port |
+//! | [`endpoint`] | a host and a port; where a broker is |
 //! | [`pipe`] | what the two ends of a pipe count and check |
 //! | [`repeats`] | lines of a log that come over and over |
 
@@ -39,7 +39,7 @@ mod values;
 
 pub use auth::Secret;
 pub use descriptor::Descriptor;
-pub use endpoint::{BROKER_PORT, Endpoint, NATS_PORT};
+pub use endpoint::{BROKER_PORT, BrokerAt, Endpoint, NATS_PORT};
 pub use error::{Error, Reason, Result, code};
 pub use frame::{Header, Kind};
 pub use handshake::{Established, Handshake, Local, Progress};

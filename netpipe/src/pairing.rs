@@ -10,17 +10,19 @@
 //! | `action` | what comes out |
 //! | `dial` | connections to be made, address after address |
 //! | `brokers` | registrations and introductions |
+//! | `discovery` | which broker of the local network |
 
 mod action;
 mod brokers;
 mod dial;
+mod discovery;
 mod pipe;
 
 pub use action::{Action, Disposition, Timer};
 pub use dial::Greeting;
 pub use pipe::{LastWord, Open, PipeState, Route};
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{BrokerAt, Endpoint};
 use crate::error::{Reason, code};
 use crate::handshake::Established;
 use crate::hello::{Hello, Purpose};
@@ -78,7 +80,7 @@ pub enum Awaited {
 pub struct Pairing {
     rules: Rules,
     pipes: HashMap<u64, Pipe>,
-    brokers: BTreeMap<Endpoint, KnownBroker>,
+    brokers: BTreeMap<BrokerAt, KnownBroker>,
     /// Introduced writers that are to come.
     expected: HashMap<Token, Expected>,
     /// Connections that are being made, by a number that each attempt has for itself.
@@ -246,6 +248,7 @@ impl Pairing {
         match timer {
             Timer::Look(id) => self.look(now, id),
             Timer::Broker(broker) => self.dial_broker(now, &broker),
+            Timer::Doubt(id) => self.doubt(now, id),
             Timer::Redial(id, token) => self.dial_introduced(now, id, token),
             Timer::Token(token) => self.token_expired(now, token),
             Timer::Forget(id) => self.forget(id),
@@ -316,7 +319,7 @@ impl Pairing {
     }
 
     fn note(&mut self, pipe: u64, trouble: &str) {
-        self.actions.push_back(Action::Note(pipe, trouble.to_owned()));
+        self.actions.push_back(Action::Note(pipe, Some(trouble.to_owned())));
     }
 
     fn set_timer(&mut self, at: Instant, timer: Timer) {

@@ -88,7 +88,7 @@ impl Pipes {
             return None;
         };
         let sets = |setting| configuration.sets(written.scheme(), setting);
-        if broker.is_some() || manifest.broker.is_some() || sets("broker") {
+        if broker.is_some() || manifest.broker.is_some() || sets("broker") || sets("discover") {
             self.leading_out += 1;
         } else {
             self.brokerless += 1;
@@ -162,6 +162,8 @@ mod tests {
     fn the_operators_broker_and_aliases_count() {
         let text = "[provider.tcp]\nsettings = { broker = \"b\" }\n[provider.nats]";
         assert_eq!(counted("", "<netpipe:2:r", &configuration(text)), (0, 1));
+        let found = configuration("[provider.tcp]\nsettings = { discover = true, secret-file = \"/s\" }");
+        assert_eq!(counted("", "<netpipe:2:r", &found), (0, 1));
         let nats = configuration("[alias]\nnetpipe = \"nats\"");
         assert_eq!(counted("", "<netpipe:2:r", &nats), (0, 0));
         let text = "[alias]\nlink = { provider = \"tcp\", scheme = \"netpipe\" }\nplain = \"tcp\"\n\

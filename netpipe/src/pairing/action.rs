@@ -1,7 +1,7 @@
 //! What the state machine wants done.
 
 use super::Failure;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{BrokerAt, Endpoint};
 use crate::message::Message;
 use crate::values::Token;
 use std::net::SocketAddr;
@@ -12,6 +12,8 @@ use std::time::Instant;
 pub enum Action {
     /// Look up a name for this dial, and call [`Pairing::resolved`](super::Pairing::resolved).
     LookUp(u64, Endpoint),
+    /// Ask the local network for brokers for this dial, and call [`Pairing::resolved`](super::Pairing::resolved) with their addresses.
+    Discover(u64),
     /// Listen for the other end of this pipe, or call [`Pairing::fail`](super::Pairing::fail).
     Listen(u64, SocketAddr),
     /// Listen for it no more, if that was done.
@@ -30,12 +32,14 @@ pub enum Action {
     },
     /// Send a frame on this connection to a broker. A reader's REGISTER gets the addresses at which this side listens first.
     Tell(u64, Message),
+    /// Close this connection to a broker: another takes its place.
+    HangUp(u64),
     /// Go on with whoever came with this token before it was known.
     Expect(Token),
     /// Call [`Pairing::fire`](super::Pairing::fire) at that time.
     SetTimer(Instant, Timer),
-    /// Tell whoever waits for this pipe why its other end is not there yet.
-    Note(u64, String),
+    /// Tell whoever waits for this pipe why its other end is not there yet; `None`: what was told last is over.
+    Note(u64, Option<String>),
     /// Tell whoever waits for this pipe that its other end will not come.
     Fail(u64, Failure),
 }
@@ -50,7 +54,7 @@ pub enum Disposition {
     /// It is closed.
     Close,
     /// It is a broker's: call [`Pairing::broker_connected`](super::Pairing::broker_connected).
-    Broker(Endpoint),
+    Broker(BrokerAt),
     /// A broker has joined it with the other end, which accepts: as after [`Pairing::connected`](super::Pairing::connected).
     Dial(u64),
     /// A broker has joined it with the other end, which dials: as if that had come to a listener.
@@ -63,7 +67,9 @@ pub enum Timer {
     /// The other end of this pipe was not there, or busy, and is looked for again.
     Look(u64),
     /// This broker is to be dialled again.
-    Broker(Endpoint),
+    Broker(BrokerAt),
+    /// This pipe's broker was found on the local network, which is to be asked again whether another comes first.
+    Doubt(u64),
     /// This writer's introduced reader is to be dialled again.
     Redial(u64, Token),
     /// This token is good no more.

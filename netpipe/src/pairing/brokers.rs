@@ -1,9 +1,9 @@
 //! Brokers: one connection to each, kept as long as somebody needs it, and made again when it is lost.
 
-use super::dial::{Dial, Target};
+use super::dial::{Dial, NONE_YET, Target};
 use super::pipe::Pipe;
 use super::{Action, Disposition, Failure, Pairing, PipeState, Route, Timer};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{BrokerAt, Endpoint};
 use crate::message::{Match, Message, Register};
 use crate::values::{Role, Token};
 use std::collections::BTreeSet;
@@ -28,6 +28,10 @@ pub(super) struct KnownBroker {
     pause: Duration,
     /// It takes connections, and has not answered since.
     pub(super) silent_since: Option<Instant>,
+    /// The address of the connection, or of the last one.
+    pub(super) reached_at: Option<Endpoint>,
+    /// It is on the local network, which is being asked for one that comes first.
+    pub(super) is_doubted: bool,
     members: BTreeSet<u64>,
 }
 
@@ -51,7 +55,8 @@ pub(super) struct Expected {
 }
 
 impl KnownBroker {
-    fn connection(&self) -> Option<u64> {
+    /// The executor's number of the connection, if that is there.
+    pub(super) fn connection(&self) -> Option<u64> {
         match self.link {
             Link::Here(connection, _) => Some(connection),
             Link::Away | Link::Dialled => None,
@@ -61,12 +66,13 @@ impl KnownBroker {
 
 impl Pairing {
     /// A connection to a broker is there, under the executor's number.
-    pub fn broker_connected(&mut self, endpoint: &Endpoint, connection: u64) {
-        let Some(broker) = self.brokers.get_mut(endpoint) else { return };
+    pub fn broker_connected(&mut self, at: &BrokerAt, connection: u64) {
+        let Some(broker) = self.brokers.get_mut(at) else { return };
         (broker.link, broker.pause) = (Link::Here(connection, BTreeSet::new()), PAUSES.0);
         broker.silent_since = None;
         for id in broker.members.clone() {
-            self.register(endpoint, id);
+            self.actions.push_back(Action::Note(id, None));
+            self.register(at, id);
         }
     }
 
@@ -75,27 +81,26 @@ impl Pairing {
     pub fn broker_lost(&mut self, now: Instant, connection: u64, trouble: &str, silence: Option<Duration>) {
         // One that another has replaced means nothing.
         let mut brokers = self.brokers.iter_mut();
-        let Some((endpoint, broker)) = brokers.find(|(_, broker)| broker.connection() == Some(connection))
-        else {
+        let Some((at, broker)) = brokers.find(|(_, broker)| broker.connection() == Some(connection)) else {
             return;
         };
         broker.silent_since = silence.and_then(|silence| now.checked_sub(silence));
-        let endpoint = endpoint.clone();
-        self.dial_broker_later(now, &endpoint, trouble);
+        let at = at.clone();
+        self.dial_broker_later(now, &at, trouble);
     }
 
     /// A broker said something.
-    pub fn broker_said(&mut self, now: Instant, endpoint: &Endpoint, connection: u64, message: Message) {
+    pub fn broker_said(&mut self, now: Instant, at: &BrokerAt, connection: u64, message: Message) {
         match message {
             Message::Match(found) => self.introduced(now, found),
-            Message::Relay { id, token } => self.relayed(now, endpoint, id, token),
+            Message::Relay { id, token } => self.relayed(now, at, id, token),
             Message::Refused { id, reason } => {
-                let Some(broker) = self.brokers.get_mut(endpoint) else { return };
+                let Some(broker) = self.brokers.get_mut(at) else { return };
                 broker.members.remove(&id);
                 if let Link::Here(_, registered) = &mut broker.link {
                     registered.remove(&id);
                 }
-                let mut text = format!("broker {endpoint}: {reason}");
+                let mut text = format!("broker {at}: {reason}");
                 let is_reader = self.pipes.get(&id).is_some_and(|pipe| pipe.open.role == Role::Reader);
                 if is_reader && !self.rules.advertise.is_empty() {
                     let told: Vec<_> = self.rules.advertise.iter().map(Endpoint::to_string).collect();
@@ -105,7 +110,7 @@ impl Pairing {
             }
             Message::Refusal(reason) => {
                 let failure = Failure::new(reason.errno(), reason.to_string());
-                self.broker_refused(now, endpoint, Some(connection), &failure);
+                self.broker_refused(now, at, Some(connection), &failure);
             }
             // A pipe that is no more; the decoder lets nothing else through.
             _ => {}
@@ -113,22 +118,31 @@ impl Pairing {
     }
 
     /// Has a pipe meet its other end through a broker.
-    pub(super) fn join_broker(&mut self, now: Instant, endpoint: &Endpoint, id: u64) {
-        let known = self.brokers.contains_key(endpoint);
-        let broker = self.brokers.entry(endpoint.clone()).or_insert_with(|| KnownBroker {
+    pub(super) fn join_broker(&mut self, now: Instant, at: &BrokerAt, id: u64) {
+        let known = self.brokers.contains_key(at);
+        let broker = self.brokers.entry(at.clone()).or_insert_with(|| KnownBroker {
             link: Link::Away,
             pause: PAUSES.0,
             silent_since: None,
+            reached_at: None,
+            is_doubted: false,
             members: BTreeSet::new(),
         });
         broker.members.insert(id);
-        if known { self.register(endpoint, id) } else { self.dial_broker(now, endpoint) }
+        let is_sought = *at == BrokerAt::Discovered && broker.connection().is_none();
+        if is_sought {
+            self.note(id, &format!("broker {at}: {NONE_YET}"));
+        }
+        if *at == BrokerAt::Discovered {
+            self.doubt_later(now, id);
+        }
+        if known { self.register(at, id) } else { self.dial_broker(now, at) }
     }
 
     /// Ends what a broker knows of a pipe; true: there was something, and it was told.
     pub(super) fn leave_broker(&mut self, id: u64, last: Message) -> bool {
         let mut brokers = self.brokers.iter_mut();
-        let Some((endpoint, broker)) = brokers.find(|(_, broker)| broker.members.contains(&id)) else {
+        let Some((at, broker)) = brokers.find(|(_, broker)| broker.members.contains(&id)) else {
             return false;
         };
         let is_here = broker.connection().is_some();
@@ -137,80 +151,94 @@ impl Pairing {
             return false;
         }
         broker.members.remove(&id);
-        let endpoint = endpoint.clone();
+        let at = at.clone();
         if is_here {
-            self.tell(&endpoint, last);
+            self.tell(&at, last);
         } else if broker.members.is_empty() {
-            self.brokers.remove(&endpoint);
+            self.brokers.remove(&at);
         }
         true
     }
 
-    pub(super) fn dial_broker(&mut self, now: Instant, endpoint: &Endpoint) {
-        if let Some(broker) = self.brokers.get_mut(endpoint)
-            && matches!(broker.link, Link::Away)
-        {
-            broker.link = Link::Dialled;
-            self.dial(now, Dial::new(Target::Broker(endpoint.clone()), [endpoint.clone()]));
+    pub(super) fn dial_broker(&mut self, now: Instant, at: &BrokerAt) {
+        let Some(broker) = self.brokers.get_mut(at).filter(|broker| matches!(broker.link, Link::Away)) else {
+            return;
+        };
+        broker.link = Link::Dialled;
+        match at {
+            BrokerAt::Named(endpoint) => {
+                self.dial(now, Dial::new(Target::Broker(at.clone()), [endpoint.clone()]));
+            }
+            BrokerAt::Discovered => self.discover(),
         }
     }
 
-    /// The handshake with a broker is complete. One connection at a time: another dial may have been faster.
-    pub(super) fn broker_reached(&self, endpoint: Endpoint) -> Disposition {
-        match self.brokers.get(&endpoint) {
-            Some(broker) if broker.connection().is_none() => Disposition::Broker(endpoint),
-            _ => Disposition::Close,
+    /// The handshake with a broker is complete. One connection at a time: another dial may have been faster, unless this one was for
+    /// a broker that comes first.
+    pub(super) fn broker_reached(&mut self, at: BrokerAt, address: Option<Endpoint>) -> Disposition {
+        let Some(broker) = self.brokers.get_mut(&at) else { return Disposition::Close };
+        let is_doubted = std::mem::take(&mut broker.is_doubted);
+        match broker.connection() {
+            Some(connection) if is_doubted => self.actions.push_back(Action::HangUp(connection)),
+            Some(_) => return Disposition::Close,
+            None => {}
         }
+        (broker.link, broker.reached_at) = (Link::Dialled, address);
+        Disposition::Broker(at)
     }
 
     /// A broker is not to be reached: who waits goes on waiting. A dial that was overtaken by another means nothing.
-    pub fn broker_missed(&mut self, now: Instant, endpoint: &Endpoint, trouble: &str) {
-        if self.brokers.get(endpoint).is_some_and(|broker| matches!(broker.link, Link::Dialled)) {
-            self.dial_broker_later(now, endpoint, trouble);
+    pub fn broker_missed(&mut self, now: Instant, at: &BrokerAt, trouble: &str) {
+        let Some(broker) = self.brokers.get_mut(at) else { return };
+        broker.is_doubted = false;
+        if matches!(broker.link, Link::Dialled) {
+            self.dial_broker_later(now, at, trouble);
         }
     }
 
-    fn dial_broker_later(&mut self, now: Instant, endpoint: &Endpoint, trouble: &str) {
-        let Some(broker) = self.brokers.get_mut(endpoint) else { return };
+    fn dial_broker_later(&mut self, now: Instant, at: &BrokerAt, trouble: &str) {
+        let Some(broker) = self.brokers.get_mut(at) else { return };
         broker.link = Link::Away;
         if broker.members.is_empty() {
-            self.brokers.remove(endpoint);
+            self.brokers.remove(at);
             return;
         }
-        let (at, members) = (now + broker.pause, broker.members.clone());
+        let (again, members) = (now + broker.pause, broker.members.clone());
         broker.pause = (broker.pause * 2).min(PAUSES.1);
         // The trouble begins with an address; with a name it is worth saying both.
-        let shown = endpoint.to_string();
+        let shown = at.to_string();
         let whose =
             if trouble.starts_with(&shown) { "broker ".to_owned() } else { format!("broker {shown}: ") };
         for id in members {
             self.note(id, &format!("{whose}{trouble}"));
         }
-        self.set_timer(at, Timer::Broker(endpoint.clone()));
+        self.set_timer(again, Timer::Broker(at.clone()));
     }
 
-    /// A broker refused this side, or is none: who waits is told. `at` is the connection on which that was said, or none yet: one
-    /// that another has replaced means nothing.
+    /// A broker refused this side, or is none: who waits is told. `connection` is the one on which that was said, or none
+    /// yet: one that another has replaced means nothing.
     pub(super) fn broker_refused(
         &mut self,
         now: Instant,
-        endpoint: &Endpoint,
-        at: Option<u64>,
+        at: &BrokerAt,
+        connection: Option<u64>,
         failure: &Failure,
     ) {
-        if self.brokers.get(endpoint).is_none_or(|broker| broker.connection() != at) {
+        let Some(broker) = self.brokers.get_mut(at) else { return };
+        broker.is_doubted = false;
+        if broker.connection() != connection {
             return;
         }
-        let Some(broker) = self.brokers.remove(endpoint) else { return };
-        let text = format!("broker {endpoint}: {}", failure.text);
+        let Some(broker) = self.brokers.remove(at) else { return };
+        let text = format!("broker {at}: {}", failure.text);
         for id in broker.members {
             self.fail(now, id, Failure::new(failure.code, text.as_str()));
         }
     }
 
     /// Tells a broker what a pipe waits for, if it is there; what it was told of it before ends.
-    fn register(&mut self, endpoint: &Endpoint, id: u64) {
-        if self.brokers.get(endpoint).and_then(KnownBroker::connection).is_none() {
+    fn register(&mut self, at: &BrokerAt, id: u64) {
+        if self.brokers.get(at).and_then(KnownBroker::connection).is_none() {
             return;
         }
         let Some(pipe) = self.pipes.get_mut(&id).filter(|pipe| pipe.is_looking()) else { return };
@@ -224,40 +252,40 @@ impl Pairing {
             writers: is_reader.then_some(pipe.room.unwrap_or(0)),
             takeover: is_reader && self.rules.takeover,
         };
-        self.tell(endpoint, Message::Withdraw(id));
-        self.tell(endpoint, Message::Register(register));
+        self.tell(at, Message::Withdraw(id));
+        self.tell(at, Message::Register(register));
         // What was said while the broker was away.
         self.discard(id);
     }
 
     /// The broker of a pipe that still looks for its other end.
-    fn broker_of(&self, id: u64) -> Option<Endpoint> {
+    fn broker_of(&self, id: u64) -> Option<BrokerAt> {
         let pipe = self.pipes.get(&id).filter(|pipe| pipe.is_looking())?;
         match &pipe.open.route {
-            Route::Broker(endpoint) => Some(endpoint.clone()),
+            Route::Broker(at) => Some(at.clone()),
             Route::Listen(_) | Route::Dial(_) => None,
         }
     }
 
     /// Has a broker tell the reader of a writer, which it has just refused, that this one comes no more.
     pub(super) fn give_up(&mut self, id: u64) {
-        if let Some(endpoint) = self.broker_of(id) {
-            self.register(&endpoint, id);
-            self.tell(&endpoint, Message::Discarded(id));
+        if let Some(at) = self.broker_of(id) {
+            self.register(&at, id);
+            self.tell(&at, Message::Discarded(id));
         }
     }
 
     /// Registers a pipe once more: its introduction led nowhere.
     pub(super) fn register_again(&mut self, now: Instant, id: u64, trouble: &str) {
         self.note_unmet(now, id, trouble);
-        if let Some(endpoint) = self.broker_of(id) {
-            self.register(&endpoint, id);
+        if let Some(at) = self.broker_of(id) {
+            self.register(&at, id);
         }
     }
 
     /// Sends a frame to a broker that is there; not the end of what it does not have.
-    fn tell(&mut self, endpoint: &Endpoint, message: Message) {
-        let broker = self.brokers.get_mut(endpoint);
+    fn tell(&mut self, at: &BrokerAt, message: Message) {
+        let broker = self.brokers.get_mut(at);
         let Some(Link::Here(connection, registered)) = broker.map(|broker| &mut broker.link) else { return };
         match &message {
             Message::Register(register) => drop(registered.insert(register.id)),
@@ -285,8 +313,8 @@ impl Pairing {
         }
     }
 
-    /// A broker is ready to join a pipe with its other end.
-    fn relayed(&mut self, now: Instant, endpoint: &Endpoint, id: u64, token: Token) {
+    /// A broker is ready to join a pipe with its other end: it, and nobody else who may be behind its name.
+    fn relayed(&mut self, now: Instant, at: &BrokerAt, id: u64, token: Token) {
         if !self.may_meet(id) {
             return;
         }
@@ -295,7 +323,8 @@ impl Pairing {
         {
             *state = PipeState::Relayed(token);
         }
-        self.dial(now, Dial::new(Target::Relay(id, token), [endpoint.clone()]).until(now + TOKEN));
+        let address = self.brokers.get(at).and_then(|broker| broker.reached_at.clone());
+        self.dial(now, Dial::new(Target::Relay(id, token), address).until(now + TOKEN));
     }
 
     /// Whether a pipe waits for a broker's word, and is not about to meet its other end already: then a broker would say it only
@@ -348,8 +377,8 @@ impl Pairing {
             return;
         }
         pipe.state = PipeState::Registered;
-        if let Some(endpoint) = self.broker_of(id) {
-            self.tell(&endpoint, Message::Unreachable { id, token: tried });
+        if let Some(at) = self.broker_of(id) {
+            self.tell(&at, Message::Unreachable { id, token: tried });
         }
     }
 

@@ -1,7 +1,7 @@
 //! Connections to be made: address after address.
 
 use super::{Action, Disposition, Failure, Pairing, Timer};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{BrokerAt, Endpoint};
 use crate::error::{Error, code};
 use crate::handshake::{Established, TIMEOUT};
 use crate::hello::Hello;
@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// The pause before an introduced peer that went is dialled again.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// Why no broker of the local network is there.
+pub(super) const NONE_YET: &str = "none has announced itself yet";
+
 /// What a connection is wanted for.
 #[derive(Clone, Debug)]
 pub(super) enum Target {
@@ -23,19 +26,21 @@ pub(super) enum Target {
     /// The reader of this writer, which a broker named.
     Introduced(u64, Token),
     /// A broker.
-    Broker(Endpoint),
+    Broker(BrokerAt),
     /// A broker that is to join this pipe with its other end.
     Relay(u64, Token),
     /// The other end of this pipe, behind the broker that has joined them.
     Relayed(u64, Token),
 }
 
-/// A connection to be made, and completed: an introduced reader whose first address leads to somebody else may be met at the
-/// next.
+/// A connection to be made, and completed: an introduced reader, or a broker of the local network, whose first address leads to
+/// somebody else may be met at the next.
 #[derive(Clone, Debug)]
 pub(super) struct Dial {
     target: Target,
     left: VecDeque<Endpoint>,
+    /// The address that is being tried.
+    trying: Option<Endpoint>,
     /// No address is tried after this.
     until: Option<Instant>,
     /// What came of each address.
@@ -62,6 +67,7 @@ impl Dial {
         Dial {
             target,
             left: addresses.into_iter().collect(),
+            trying: None,
             until: None,
             tried: Vec::new(),
             may_come: false,
@@ -75,19 +81,29 @@ impl Dial {
 
     /// What came of all addresses, in words.
     fn trouble(&self) -> String {
-        match self.tried.is_empty() {
-            true => "there was no address to try".to_owned(),
-            false => self.tried.join("; "),
+        match (&self.target, &self.tried[..]) {
+            (Target::Broker(BrokerAt::Discovered), []) => NONE_YET.to_owned(),
+            (_, []) => "there was no address to try".to_owned(),
+            (_, tried) => tried.join("; "),
         }
+    }
+
+    /// Whether whoever is at one of its addresses may be somebody else, who says nothing of the one that is meant.
+    fn is_guess(&self) -> bool {
+        matches!(self.target, Target::Introduced(..) | Target::Broker(BrokerAt::Discovered))
     }
 }
 
 impl Pairing {
-    /// A name was looked up, or that took too long.
+    /// A name was looked up, or the local network was asked for brokers; or that took too long.
     pub fn resolved(&mut self, now: Instant, dial: u64, found: Result<Vec<SocketAddr>, String>) {
         let Some(mut dial) = self.dials.remove(&dial) else { return };
         match found {
             Ok(addresses) => {
+                let addresses = match dial.target {
+                    Target::Broker(BrokerAt::Discovered) => self.better(addresses),
+                    _ => addresses,
+                };
                 addresses.into_iter().rev().for_each(|address| dial.left.push_front(address.into()));
             }
             Err(trouble) => dial.tried.push(trouble),
@@ -134,10 +150,10 @@ impl Pairing {
         self.dial(now, dial);
     }
 
-    /// An address may not be talked to. A broker may have named others.
+    /// An address may not be talked to. There may be others.
     pub fn denied(&mut self, now: Instant, dial: u64, failure: Failure) {
         match self.dials.remove(&dial) {
-            Some(mut dial) if matches!(dial.target, Target::Introduced(..)) => {
+            Some(mut dial) if dial.is_guess() => {
                 dial.tried.push(failure.text);
                 self.dial(now, dial);
             }
@@ -163,7 +179,7 @@ impl Pairing {
             Target::Peer(id) | Target::Introduced(id, _) | Target::Relayed(id, _) => {
                 self.connect(id, established.peer.role)
             }
-            Target::Broker(broker) => self.broker_reached(broker),
+            Target::Broker(broker) => self.broker_reached(broker, dial.trying),
             Target::Relay(id, token) => match self.pipes.get(&id).map(|pipe| pipe.open.role) {
                 // The writer goes on as it would have at the reader's address.
                 Some(Role::Writer) => {
@@ -183,6 +199,8 @@ impl Pairing {
         let Some(mut dial) = self.dials.remove(&dial) else { return };
         let may_come = match error {
             Error::Closed(_) => true,
+            // Any process may announce a broker, and each is tried whenever the network is asked.
+            _ if matches!(dial.target, Target::Broker(BrokerAt::Discovered)) => true,
             // A process that is stopped, or on a machine with too much to do, goes on some time.
             Error::Timeout | Error::Silent => match self.silent(now, &dial.target) {
                 None => true,
@@ -193,8 +211,8 @@ impl Pairing {
             _ => false,
         };
         dial.tried.push(format!("{peer}: {error}"));
-        if matches!(dial.target, Target::Introduced(..)) {
-            // Its address may lead to somebody else from here: to the next, and at last the broker's relay.
+        if dial.is_guess() {
+            // To the next; of an introduced reader, at last the broker's relay.
             dial.may_come |= may_come;
             self.dial(now, dial);
         } else if may_come {
@@ -214,6 +232,7 @@ impl Pairing {
             (None, _) => Action::LookUp(self.attempt(dial), endpoint),
             (Some(at), Target::Listener(pipe)) => Action::Listen(*pipe, at),
             (Some(to), target) => {
+                dial.trying = Some(endpoint);
                 let reader = match target {
                     Target::Peer(id) | Target::Relay(id, _) => Some(*id),
                     _ => None,
@@ -229,7 +248,8 @@ impl Pairing {
         self.actions.push_back(action);
     }
 
-    fn attempt(&mut self, dial: Dial) -> u64 {
+    /// Keeps a dial under a number of its own, until its next step is done.
+    pub(super) fn attempt(&mut self, dial: Dial) -> u64 {
         self.attempts += 1;
         self.dials.insert(self.attempts, dial);
         self.attempts

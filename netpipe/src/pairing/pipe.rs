@@ -1,6 +1,6 @@
 //! One end of a pipe, and how far it is.
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{BrokerAt, Endpoint};
 use crate::error::{Reason, code};
 use crate::message::Message;
 use crate::values::{Name, Role, Token};
@@ -17,7 +17,7 @@ pub enum Route {
     /// This side dials it.
     Dial(Endpoint),
     /// A broker introduces them.
-    Broker(Endpoint),
+    Broker(BrokerAt),
 }
 
 /// One end of a pipe.
@@ -74,6 +74,8 @@ pub(super) struct Pipe {
     pub(super) busy_since: Option<Instant>,
     /// Somebody takes connections, and has not answered since.
     pub(super) silent_since: Option<Instant>,
+    /// Its broker was found on the local network: how long it waits there until that is asked again.
+    pub(super) doubt: Option<Duration>,
     /// An introduction led nowhere: since when, and why. The broker counts it until the reader registers again.
     pub(super) unmet: Option<(Instant, String)>,
 }
@@ -115,6 +117,7 @@ impl Pipe {
             pause: PAUSES.0,
             busy_since: None,
             silent_since: None,
+            doubt: None,
             unmet: None,
         }
     }

@@ -1,5 +1,6 @@
 //! Pairing in simulated time.
 
+mod discovery;
 mod world;
 
 use super::*;

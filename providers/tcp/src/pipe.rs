@@ -129,9 +129,9 @@ impl WriterPipe {
         *self.early.lock()
     }
 
-    /// Notes why the reader is not there yet, for whoever waits.
-    pub fn note(&self, trouble: String) {
-        *self.trouble.lock() = Some(trouble);
+    /// Notes why the reader is not there yet, for whoever waits; `None`: what was noted last is over.
+    pub fn note(&self, trouble: Option<String>) {
+        *self.trouble.lock() = trouble;
     }
 
     /// What it waits for.
@@ -219,9 +219,9 @@ impl ReaderPipe {
         }
     }
 
-    /// Notes why a writer is not there yet, for whoever waits.
-    pub fn note(&self, trouble: String) {
-        *self.trouble.lock() = Some(trouble);
+    /// Notes why a writer is not there yet, for whoever waits; `None`: what was noted last is over.
+    pub fn note(&self, trouble: Option<String>) {
+        *self.trouble.lock() = trouble;
     }
 
     /// What it waits for.

@@ -5,7 +5,7 @@ use netpipe::descriptor::Location;
 use netpipe::digest::Algorithm;
 use netpipe::hello::{FEATURE_ALIVE, FEATURE_CRC, FEATURE_WINDOWS};
 use netpipe::pairing::Route;
-use netpipe::{Descriptor, Name, Role};
+use netpipe::{BrokerAt, Descriptor, Name, Role};
 use vfs_core::{Code, Error, OpenFlags, Request, Result, Scope, Settings};
 
 /// One open.
@@ -65,14 +65,15 @@ impl Plan {
                 }
                 false => Route::Dial(at),
             },
-            Location::Broker { broker: Some(named), .. } => Route::Broker(named),
+            Location::Broker { broker: Some(named), .. } => Route::Broker(BrokerAt::Named(named)),
             Location::Broker { broker: None, .. } => {
-                let broker = settings::broker(offered).map_err(in_open)?.or_else(|| config.broker.clone());
-                let absent = "no broker: name one in the descriptor, or set `broker`";
+                let offered = settings::broker(offered).map_err(in_open)?.map(BrokerAt::Named);
+                let broker = offered.or_else(|| config.broker.clone());
+                let absent = "no broker: name one in the descriptor, or set `broker` or `discover`";
                 Route::Broker(broker.ok_or_else(|| refuse(Code::EINVAL, absent.into()))?)
             }
         };
-        if let Route::Broker(broker) = &route
+        if let Route::Broker(BrokerAt::Named(broker)) = &route
             && config.secret.is_some()
             && !config.listed.contains(broker)
         {

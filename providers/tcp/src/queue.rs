@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use zvfs_discovery::Found;
 use zvfs_net::signal::Signal;
 
 /// One request.
@@ -30,6 +31,8 @@ pub enum Command {
     Linger(Arc<Upstream>),
     /// A name was looked up.
     Resolved(u64, Result<Vec<std::net::SocketAddr>, String>),
+    /// The local network was asked for brokers.
+    Discovered(u64, Result<Vec<Found>, String>),
     /// Deliver what was ENDed, and stop.
     Stop,
 }

@@ -9,12 +9,14 @@
 //! | `handshake` | handshakes |
 //! | `feedback` | what readers say to writers that do not listen themselves |
 //! | `broker` | connections to brokers |
+//! | `discover` | brokers that announce themselves |
 //! | `keepalive` | signs of life |
 //! | `lingering` | last frames on their way |
 
 mod accept;
 mod broker;
 mod dial;
+mod discover;
 mod feedback;
 mod handshake;
 mod keepalive;
@@ -100,6 +102,8 @@ pub struct Service {
     /// Listeners for introduced peers: by address, their port.
     introduced_ports: HashMap<IpAddr, u16>,
     resolver: Resolver,
+    /// The names of the brokers that were announced, when the network was asked last.
+    announced: Vec<String>,
     pending: accept::PendingPeers,
     /// Connections to readers that are left alone for a while.
     resting: Vec<u64>,
@@ -133,6 +137,7 @@ impl Service {
             listeners: HashMap::new(),
             introduced_ports: HashMap::new(),
             resolver: Resolver::default(),
+            announced: Vec::new(),
             pending: accept::PendingPeers::default(),
             resting: Vec::new(),
             reporting: false,
@@ -222,6 +227,7 @@ impl Service {
                 Command::Closed(id) => self.closed(id),
                 Command::Linger(upstream) => self.linger_upstream(upstream),
                 Command::Resolved(dial, found) => self.pairing.resolved(Instant::now(), dial, found),
+                Command::Discovered(dial, found) => self.discovered(dial, found),
                 Command::Stop => self.stop_at = Some(Instant::now() + STOP),
             }
         }
@@ -255,10 +261,12 @@ impl Service {
         while let Some(action) = self.pairing.poll() {
             match action {
                 Action::LookUp(dial, endpoint) => self.look_up(dial, endpoint),
+                Action::Discover(dial) => self.discover(dial),
                 Action::Listen(pipe, at) => self.listen_for_pipe(pipe, at),
                 Action::StopListening(pipe) => self.stop_listening(pipe),
                 Action::Connect { dial, to, until, reader } => self.connect(dial, to, until, reader),
                 Action::Tell(broker, message) => self.tell_for_pipe(broker, message),
+                Action::HangUp(broker) => drop(self.sources.remove(&broker)),
                 Action::Expect(token) => self.token_known(token, false),
                 Action::SetTimer(at, timer) => self.reactor.at(at, Timer::Pairing(timer)),
                 Action::Note(pipe, trouble) => self.note(pipe, trouble),
@@ -272,7 +280,7 @@ impl Service {
             Timer::Report => self.report(),
             Timer::Expire(key) => self.expire(key),
             Timer::Lookup(dial) => {
-                let trouble = "the resolver does not answer".to_owned();
+                let trouble = "the look-up takes too long".to_owned();
                 self.pairing.resolved(Instant::now(), dial, Err(trouble));
             }
             Timer::Pairing(timer) => self.pairing.fire(Instant::now(), timer),

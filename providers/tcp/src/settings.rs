@@ -2,7 +2,7 @@
 
 use crate::tls::Tls;
 use netpipe::digest::Algorithm;
-use netpipe::{BROKER_PORT, Endpoint, Secret};
+use netpipe::{BROKER_PORT, BrokerAt, Endpoint, Secret};
 use std::net::SocketAddr;
 use std::time::Duration;
 use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings, Shown};
@@ -23,6 +23,12 @@ pub fn schema() -> Vec<Setting> {
     vec![
         text("broker", "host[:port] of the broker for descriptors that name none; port 9713 by default")
             .scope(both),
+        Setting::new(
+            "discover",
+            SettingKind::Boolean,
+            "the broker for descriptors that name none announces itself on the local network, and proves the secret",
+        )
+        .default_value("false"),
         text("brokers", "brokers that a descriptor or an open may name besides `broker`; they get a proof")
             .list(),
         text(
@@ -135,7 +141,7 @@ pub struct Windows {
 #[derive(Debug)]
 pub struct Config {
     /// The broker of descriptors that name none.
-    pub broker: Option<Endpoint>,
+    pub broker: Option<BrokerAt>,
     /// The brokers that may be named.
     pub listed: Vec<Endpoint>,
     /// Shared with peers and brokers.
@@ -170,15 +176,25 @@ impl Config {
     /// # Errors
     /// EINVAL: a value that cannot be.
     pub fn new(settings: &Settings) -> Result<Config> {
-        let broker = broker(settings)?;
+        let named = broker(settings)?;
         let mut listed: Vec<Endpoint> = settings
             .texts("brokers")
             .map(|text| endpoint("brokers", text, BROKER_PORT))
             .collect::<Result<_>>()?;
-        listed.extend(broker.clone());
+        listed.extend(named.clone());
         let secret = settings.text("secret").map(|text| Secret::new(text.as_bytes())).transpose();
         let secret =
             secret.map_err(|error| Error::new(Code::EINVAL, format!("setting `secret`: {error}")))?;
+        let broker = match (named, settings.boolean("discover")) {
+            (Some(_), true) => {
+                return Err(invalid("discover", "for pipes without a `broker`: leave out one of the two"));
+            }
+            (None, true) if secret.is_none() => {
+                return Err(invalid("discover", "for brokers that prove the `secret`: set that too"));
+            }
+            (None, true) => Some(BrokerAt::Discovered),
+            (named, false) => named.map(BrokerAt::Named),
+        };
         let peer_timeout = settings.duration("peer-timeout").unwrap_or(Duration::from_secs(60));
         Ok(Config {
             broker,

@@ -30,6 +30,9 @@ pub struct Instance {
     pub troubles: Vec<String>,
     /// How many connections it began to make.
     pub connects: usize,
+    /// The broker that it is connected to, as it knows it, and where it met one.
+    pub broker: Option<BrokerAt>,
+    pub met: Vec<SocketAddr>,
 }
 
 pub struct World {
@@ -40,6 +43,11 @@ pub struct World {
     pub tokens: Tokens,
     /// The broker takes connections.
     pub broker_up: bool,
+    /// What the local network answers who asks for brokers, and how often it was asked.
+    pub announced: Vec<SocketAddr>,
+    pub asked: usize,
+    /// What comes of a handshake with whoever is no broker.
+    pub liars: HashMap<SocketAddr, Error>,
     /// Relayed connections that wait for their other half: who dialled.
     pub halves: HashMap<u64, (usize, u64)>,
     /// Hosts that cannot be reached.
@@ -52,8 +60,8 @@ pub fn endpoint(text: &str) -> Endpoint {
     Endpoint::parse(text, None).unwrap()
 }
 
-pub fn broker() -> Endpoint {
-    endpoint("10.0.0.9:9713")
+pub fn broker() -> BrokerAt {
+    BrokerAt::Named(endpoint("10.0.0.9:9713"))
 }
 
 pub fn open(role: Role, route: Route) -> Open {
@@ -87,6 +95,8 @@ impl World {
             told: Vec::new(),
             troubles: Vec::new(),
             connects: 0,
+            broker: None,
+            met: Vec::new(),
         };
         World {
             now: Instant::now(),
@@ -95,6 +105,9 @@ impl World {
             names: Names::new(limits, Times::default()),
             tokens: Tokens::new(),
             broker_up: true,
+            announced: Vec::new(),
+            asked: 0,
+            liars: HashMap::new(),
             halves: HashMap::new(),
             cut_off: BTreeSet::new(),
             silent: BTreeSet::new(),
@@ -172,7 +185,8 @@ impl World {
                 self.act(number, action);
             } else if let Some((client, message)) = self.names.notice() {
                 let (number, now) = (client as usize, self.now);
-                self.pairing(number).broker_said(now, &broker(), client, message);
+                let at = self.at(number).broker.clone().unwrap_or_else(broker);
+                self.pairing(number).broker_said(now, &at, client, message);
             } else {
                 return;
             }
@@ -183,6 +197,11 @@ impl World {
         let now = self.now;
         match action {
             Action::LookUp(dial, _) => self.pairing(number).resolved(now, dial, Err("no such name".into())),
+            Action::Discover(dial) => {
+                self.asked += 1;
+                let announced = self.announced.clone();
+                self.pairing(number).resolved(now, dial, Ok(announced));
+            }
             Action::Listen(pipe, at) => {
                 if self.at(number).listening.values().any(|port| *port == at.port()) {
                     self.pairing(number).fail(now, pipe, Failure::new(code::EBUSY, "in use"));
@@ -197,6 +216,7 @@ impl World {
                 self.connect(number, dial, to);
             }
             Action::Tell(_, message) => self.hear(number, message),
+            Action::HangUp(client) => self.names.leave(client),
             Action::Expect(token) => {
                 if let Some((from, dial)) = self.at(number).early.remove(&token) {
                     self.handshake(from, dial, number, Awaited::Introduced);
@@ -207,7 +227,7 @@ impl World {
                 let serial = self.serial;
                 self.at(number).timers.insert((at, serial), timer);
             }
-            Action::Note(_, trouble) => self.at(number).troubles.push(trouble),
+            Action::Note(_, trouble) => self.at(number).troubles.extend(trouble),
             Action::Fail(pipe, Failure { code, text }) => {
                 self.at(number).told.push(Told::Failed(pipe, code, text));
             }
@@ -216,6 +236,10 @@ impl World {
 
     pub fn connect(&mut self, number: usize, dial: u64, to: SocketAddr) {
         let (now, peer) = (self.now, host(to.ip()));
+        if let Some(error) = self.liars.get(&to).cloned() {
+            assert!(self.pairing(number).connected(dial).is_some());
+            return self.pairing(number).refused(now, dial, to, &error);
+        }
         if to.port() == 9713 && self.broker_up {
             return self.meet_broker(number, dial, to);
         }
@@ -274,6 +298,7 @@ impl World {
     pub fn meet_broker(&mut self, number: usize, dial: u64, to: SocketAddr) {
         let now = self.now;
         let Some(greeting) = self.pairing(number).connected(dial) else { return };
+        self.at(number).met.push(to);
         let mut dialler = Handshake::dialler(greeting.hello, None, None).unwrap();
         let mut acceptor = Handshake::acceptor(None);
         acceptor.input(&mut &dialler.output()[..]).unwrap();
@@ -306,7 +331,10 @@ impl World {
         match next {
             Disposition::Connect(id) => self.at(number).told.push(Told::Connected(id)),
             Disposition::Dismiss(_) => self.at(number).told.push(Told::Dismissed),
-            Disposition::Broker(endpoint) => self.pairing(number).broker_connected(&endpoint, number as u64),
+            Disposition::Broker(at) => {
+                self.at(number).broker = Some(at.clone());
+                self.pairing(number).broker_connected(&at, number as u64);
+            }
             Disposition::Close => {}
             Disposition::Dial(_) | Disposition::Accept => panic!("not through a relay"),
         }

@@ -5,7 +5,7 @@ use crate::failure::{for_pairing, listening, of_protocol};
 use crate::link::{Link, Received};
 use crate::reactor::Reactor;
 use netpipe::pairing::Awaited;
-use netpipe::{Address, Decoder, Endpoint, Message, Role, Sender};
+use netpipe::{Address, BrokerAt, Decoder, Message, Role, Sender};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const OUTPUT_MAX: usize = 4 << 20;
 /// The connection to a broker.
 #[derive(Debug)]
 pub struct BrokerConnection {
-    broker: Endpoint,
+    broker: BrokerAt,
     link: Link,
     decoder: Decoder,
     output: Vec<u8>,
@@ -93,7 +93,11 @@ impl BrokerConnection {
 
 impl Service {
     /// The handshake with a broker is complete.
-    pub(super) fn serve_broker(&mut self, broker: Endpoint, link: Link) {
+    pub(super) fn serve_broker(&mut self, broker: BrokerAt, link: Link) {
+        if broker == BrokerAt::Discovered {
+            let text = format!("netpipe: broker {broker}: {} has proven the secret", link.peer());
+            self.log(Level::Info, &text);
+        }
         let decoder = Decoder::new(Sender::Broker);
         let output = Vec::new();
         let connection =

@@ -49,7 +49,7 @@ impl Service {
         }
     }
 
-    pub(super) fn note(&self, id: u64, trouble: String) {
+    pub(super) fn note(&self, id: u64, trouble: Option<String>) {
         if let Some(pipe) = self.readers.get(&id) {
             pipe.note(trouble);
         } else if let Some(writing) = self.writers.get(&id) {
