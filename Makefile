@@ -3,6 +3,7 @@
 #
 #     make                                builds with Cargo, optimised
 #     make WITH="object sftp"             with larger providers too; the same WITH when installing
+#     make MODULES="nginx"                with modules for servers too (the folders of modules/); the same MODULES when installing
 #     make install                        into /usr/local; as root, if that is root's
 #     make install PREFIX=$HOME/zvfs      somewhere else
 #     make install DESTDIR=/tmp/package PREFIX=/usr
@@ -28,6 +29,10 @@ TARGET ?= target/release
 LIBRARIES ?= $(TARGET)
 # Those that Cargo builds by default, and the larger ones that are asked for: they bring a library of a hundred packages each.
 WITH ?=
+# A module needs the headers of its server, which its README names.
+MODULES ?=
+MODULE_MAKE = $(MAKE) DESTDIR=$(DESTDIR) ZVM_CFLAGS=-I$(CURDIR)/include \
+    ZVM_LIBS="-L$(abspath $(LIBRARIES)) -l:libzvm_session.so -Wl,-rpath,$(LIBDIR)"
 PROVIDERS = $(shell sed -n '/^default-members/,/^]/s|.*"providers/\(.*\)",|\1|p' Cargo.toml) $(WITH)
 
 BINDIR = $(PREFIX)/bin
@@ -58,6 +63,7 @@ SDK = $(shell find README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE docs exa
 
 all:
 	$(CARGO) build --release -p zvfs-cli -p zvfs-provider -p zvfs-capi -p zvfs-capi-zvm $(PROVIDERS:%=-p zvfs-%)
+	for module in $(MODULES); do $(MODULE_MAKE) -C modules/$$module || exit 1; done
 
 # All of it is looked for before anything is installed.
 install: $(TARGET)/zvfs $(TARGET)/zvfs-provider $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(LIBRARIES)/libzvm_session.so $(PROVIDERS:%=$(LIBRARIES)/libzvfs_%.so)
@@ -86,6 +92,7 @@ install: $(TARGET)/zvfs $(TARGET)/zvfs-provider $(LIBRARIES)/libzvfs.so $(LIBRAR
 	$(INSTALL) -m 644 $$words/zsh/_zvfs $(DESTDIR)$(ZSHDIR)/_zvfs && \
 	$(INSTALL) -m 644 $$words/fish/zvfs.fish $(DESTDIR)$(FISHDIR)/zvfs.fish && \
 	rm -r $$words
+	for module in $(MODULES); do $(MODULE_MAKE) -C modules/$$module install || exit 1; done
 	@echo "installed in $(DESTDIR)$(PREFIX); run ldconfig if its lib is one of the linker's folders"
 
 # What is missing: neither make nor a user wants to guess how it is built.
@@ -103,6 +110,7 @@ uninstall:
 	rm -f $(DESTDIR)$(BASHDIR)/zvfs $(DESTDIR)$(ZSHDIR)/_zvfs $(DESTDIR)$(FISHDIR)/zvfs.fish
 	rm -rf $(addprefix $(DESTDIR)$(SDKDIR)/,docs examples vfs-core)
 	rm -f $(addprefix $(DESTDIR)$(SDKDIR)/,README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE include) $(DESTDIR)$(DOCDIR)/zvfs
+	for module in $(MODULES); do $(MODULE_MAKE) -C modules/$$module uninstall || exit 1; done
 	-rmdir $(DESTDIR)$(PROVIDERDIR) $(DESTDIR)$(SDKDIR)
 
 .PHONY: all install uninstall

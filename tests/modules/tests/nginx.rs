@@ -369,8 +369,9 @@ fn a_manifest_of_the_operators_has_channels_of_its_own() {
     server.configure("", "", &site);
     kill_process(Pid::from_child(server.process().child()), Signal::HUP).unwrap();
     eventually("the new configuration is there", || server.get("/file?file").text() == "from a file");
-    // 40 bytes are not enough for the header and more: a quota that is reached is a failed write, for which this guest exits with 3.
-    assert_eq!(status(&server.curl("http", "/file?many=100000", &[])), Some(18));
+    // 40 bytes are not enough for the header and more: a quota that is reached is a failed write, for which this guest exits with 3. That
+    // is 502, or an answer that breaks off if it had begun.
+    assert_ne!(status(&server.curl("http", "/file?many=100000", &["--fail"])), Some(0));
     server.logs("the guest exited with code 3");
 }
 
@@ -416,13 +417,13 @@ fn valgrind_finds_nothing() {
         "--leak-check=full",
         "--errors-for-leak-kinds=definite",
     ];
-    let suppressions = format!(
-        "--suppressions={}",
-        zvfs_abi_tests::project().join("capi/zvm/tests/valgrind.supp").display()
-    );
+    let [engine, own] = ["capi/zvm/tests", "tests/modules/src/nginx"].map(|folder| {
+        format!("--suppressions={}/valgrind.supp", zvfs_abi_tests::project().join(folder).display())
+    });
     let runner =
-        [&valgrind[..], &["--show-leak-kinds=definite", "--smc-check=all-non-file", &suppressions]].concat();
-    let mut server = Nginx::start_under(&runner, "master_process off;", "zvm_timeout 500s;", &site);
+        [&valgrind[..], &["--show-leak-kinds=definite", "--smc-check=all-non-file", &engine, &own]].concat();
+    let mut server =
+        Nginx::start_under(&runner, "master_process off;", "zvm_timeout 500s; zvm_sessions 1;", &site);
     for _ in 0..100 {
         assert_eq!(server.get("/hello").text(), "hello from a guest\n");
     }
@@ -437,9 +438,14 @@ fn valgrind_finds_nothing() {
     ask(&mut gone, "/cgi?ticks=1000");
     gone.read_exact(&mut [0; 10]).unwrap();
     drop(gone);
-    assert_eq!(server.get("/hello").status, 200);
-    kill_process(Pid::from_child(server.process().child()), Signal::QUIT).unwrap();
-    eventually("it has ended", || server.process().has_ended());
+    // Its turn comes when nothing of the one before is left.
+    assert_eq!(server.get("/cgi").text(), "hello\n");
+    // Again and again: nginx misses a signal that comes just before it waits for events.
+    let pid = Pid::from_child(server.process().child());
+    eventually("it has ended", || {
+        let _ = kill_process(pid, Signal::QUIT);
+        server.process().has_ended()
+    });
     let said = fs::read_to_string(server.at("output")).unwrap();
     assert_eq!(server.process().child().wait().unwrap().code(), Some(0), "{said}");
 }
