@@ -156,6 +156,13 @@ static int handle(request_rec *r) {
     return status;
 }
 
+/* At the child's end, when no request is left: providers deliver what was ended. */
+static apr_status_t free_host(void *unused) {
+    (void)unused;
+    zvm_host_free(host);
+    return APR_SUCCESS;
+}
+
 static void start_child(apr_pool_t *pool, server_rec *server) {
     const struct server_settings *settings = &server_settings;
     zvm_host_options options = {.struct_size = sizeof options,
@@ -164,8 +171,10 @@ static void start_child(apr_pool_t *pool, server_rec *server) {
                                 .cache_folder = settings->cache_folder,
                                 .cache_key = settings->cache_key};
     zvfs_error err = {.struct_size = sizeof err};
-    (void)pool;
-    if (zvm_host_new(&options, &host, &err)) ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "zvm: %s", err.message);
+    if (zvm_host_new(&options, &host, &err))
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "zvm: %s", err.message);
+    else
+        apr_pool_cleanup_register(pool, NULL, free_host, apr_pool_cleanup_null);
 }
 
 /* The configuration is read again: what it does not name is not set. */

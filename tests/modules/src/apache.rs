@@ -1,6 +1,7 @@
 //! Apache with the module in it, and a client that says each byte itself.
 
-use crate::{WASM_TOOLS, build, guest};
+use crate::{WASM_TOOLS, build, guest, sanitizers};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +13,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use zvfs_http_servers::{Authority, Process};
-use zvfs_test_support::{LIMIT, built, free_port, have, succeeded};
+use zvfs_test_support::{LIMIT, built, ends, free_port, have, succeeded};
 
 /// Where Debian has Apache's modules.
 const MODULES: &str = "/usr/lib/apache2/modules";
@@ -57,6 +58,32 @@ impl Apache {
     /// # Errors
     /// It did not start: what it said.
     pub fn try_start(manifests: &[(&str, &str, &str)]) -> Result<Apache, String> {
+        Apache::launch(manifests, &library(), &[])
+    }
+
+    /// A server whose module is built with AddressSanitizer and UndefinedBehaviorSanitizer: see [`findings`](Apache::findings).
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn sanitized(manifests: &[(&str, &str, &str)]) -> Apache {
+        let library = build::module("apache", "mod_zvm-sanitized.so", &sanitizers::VARIABLES);
+        Apache::launch(manifests, &library, &sanitizers::environment()).unwrap()
+    }
+
+    /// Ends a sanitized server; what the sanitizers found, but leaks that are not the module's.
+    pub fn findings(mut self) -> String {
+        kill_process(Pid::from_child(self.process.child()), Signal::TERM).unwrap();
+        assert!(ends(self.process.child(), LIMIT), "apache2 does not end");
+        let found = sanitizers::findings(&self.folder.path().join("sanitizer"));
+        let is_foreign = |part: &str| !part.contains("/modules/apache/") && part.contains("leak");
+        found.split("\n\n").filter(|part| !is_foreign(part) && part.contains(' ')).collect()
+    }
+
+    fn launch(
+        manifests: &[(&str, &str, &str)],
+        library: &Path,
+        environment: &[(&str, String)],
+    ) -> Result<Apache, String> {
         let folder = tempfile::tempdir().unwrap();
         // The children run as another user.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -64,6 +91,8 @@ impl Apache {
         let good = authority.good();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("guests")).unwrap();
+        fs::create_dir(at("sanitizer")).unwrap();
+        fs::set_permissions(at("sanitizer"), Permissions::from_mode(0o777)).unwrap();
         fs::copy(guest("tests/modules/guests/cgi.c"), at("guests/cgi.wasm")).unwrap();
         fs::write(at("guests/elsewhere"), "static").unwrap();
         let operator = format!(
@@ -86,19 +115,23 @@ impl Apache {
         let configuration = include_str!("apache/apache2.conf")
             .replace("@USER@", user)
             .replace("@MODULES@", MODULES)
-            .replace("@MODULE@", library().to_str().unwrap())
+            .replace("@MODULE@", library.to_str().unwrap())
             .replace("@FOLDER@", folder.path().to_str().unwrap())
             .replace("@HTTP@", &port.to_string())
             .replace("@HTTPS@", &tls_port.to_string())
             .replace("@CERTIFICATE@", good.certificate_file().to_str().unwrap())
             .replace("@KEY@", good.key_file().to_str().unwrap())
             .replace("@PLACES@", &places);
+        let sanitizer = at("sanitizer").display().to_string();
         let file = at("apache2.conf");
         fs::write(&file, configuration).unwrap();
         let mut process =
             Process::start("apache2", &["-D", "FOREGROUND", "-f", file.to_str().unwrap()], |command| {
                 command
                     .env_remove("LD_LIBRARY_PATH")
+                    .envs(
+                        environment.iter().map(|(name, value)| (name, value.replace("$FOLDER", &sanitizer))),
+                    )
                     .stdin(Stdio::null())
                     .stdout(Stdio::null())
                     .stderr(File::create(at("stderr")).unwrap());

@@ -6,11 +6,13 @@
 //! | `apache` | Apache, and a client that says each byte itself |
 //! | `nginx` | nginx, and requests to it |
 //! | `redis` | Redis, and a client of its protocol |
+//! | `sanitizers` | a module with sanitizers, in a server without |
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
 pub mod apache;
 mod build;
 pub mod nginx;
 pub mod redis;
+mod sanitizers;
 
 pub use build::{WASM_TOOLS, guest, module};

@@ -1,6 +1,6 @@
 //! Redis with the module in it, and a client of its protocol.
 
-use crate::{build, guest};
+use crate::{build, guest, sanitizers};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use zvfs_http_servers::Process;
-use zvfs_test_support::{LIMIT, built, have};
+use zvfs_test_support::{LIMIT, built, ends, have};
 
 /// A server with the module. Ends when dropped, and its files are removed.
 pub struct Redis {
@@ -58,6 +58,31 @@ impl Redis {
     /// # Errors
     /// It did not start: what it logged.
     pub fn try_start(server: &[&str], module: &[&str]) -> Result<Redis, String> {
+        Redis::launch(server, &library(), module, &[])
+    }
+
+    /// A server whose module is built with AddressSanitizer and UndefinedBehaviorSanitizer: see [`findings`](Redis::findings).
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn sanitized() -> Redis {
+        let library = build::module("redis", "zvm-sanitized.so", &sanitizers::VARIABLES);
+        Redis::launch(&[], &library, &["threads", "3"], &sanitizers::environment()).unwrap()
+    }
+
+    /// Ends a sanitized server; what the sanitizers found, leaks too.
+    pub fn findings(mut self) -> String {
+        self.client().send(&["SHUTDOWN", "NOSAVE"]);
+        assert!(ends(self.process.child(), LIMIT), "redis-server does not end");
+        sanitizers::findings(self.folder.path())
+    }
+
+    fn launch(
+        server: &[&str],
+        library: &Path,
+        module: &[&str],
+        environment: &[(&str, String)],
+    ) -> Result<Redis, String> {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let operator = format!(
@@ -67,7 +92,6 @@ impl Redis {
         );
         fs::write(folder.path().join("zvfs.toml"), operator).unwrap();
         let (socket, log, dir, config) = (at("socket"), at("log"), at(""), at("zvfs.toml"));
-        let library = library();
         let ports = if server.contains(&"--port") { &[][..] } else { &["--port", "0"] };
         let mut arguments = vec!["--unixsocket", &socket, "--logfile", &log, "--dir", &dir, "--save", ""];
         arguments.extend(["--enable-module-command", "local"]);
@@ -78,6 +102,7 @@ impl Redis {
         let mut process = Process::start("redis-server", &arguments, |command| {
             command
                 .env_remove("LD_LIBRARY_PATH")
+                .envs(environment.iter().map(|(name, value)| (name, value.replace("$FOLDER", &dir))))
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());

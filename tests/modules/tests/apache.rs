@@ -275,6 +275,42 @@ fn five_hundred_requests_at_once_are_all_answered() {
 }
 
 #[test]
+fn the_sanitizers_find_nothing_in_some_hundred_requests() {
+    if !Apache::is_here() {
+        return;
+    }
+    let apache = Apache::sanitized(&[("guest", "Fuel = 10000000", "ZvmSessions 4\nZvmQueue 100")]);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for query in
+                    ["", "echo", "sum", "environment", "status=404", "redirect", "none", "half", "bad-line"]
+                        .into_iter()
+                        .chain([
+                            "messages",
+                            "exit=7",
+                            "late-exit=3",
+                            "trap",
+                            "late-trap",
+                            "many=300000",
+                            "spin",
+                        ])
+                        .cycle()
+                        .take(60)
+                {
+                    let answer = apache.request(&format!("/guest?{query}"), b"some body");
+                    assert_ne!(answer.status, 0, "{query}");
+                    let mut leaving = apache.connect();
+                    leaving.write_all(b"GET /guest?many=99999999 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                }
+            });
+        }
+    });
+    let found = apache.findings();
+    assert!(found.is_empty(), "{found}");
+}
+
+#[test]
 fn a_wrong_configuration_is_said_with_its_line() {
     if !Apache::is_here() {
         return;

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
+use std::thread;
 use std::time::{Duration, Instant};
 use zvfs_abi_tests::project;
 use zvfs_modules_tests::guest;
@@ -492,6 +493,44 @@ fn five_hundred_calls_at_once_are_all_answered() {
     drop(clients);
     eventually("every descriptor is closed", || redis.descriptors() <= before);
     assert_eq!((redis.counter("unfinished"), redis.counter("started")), (0, 501));
+}
+
+#[test]
+fn the_sanitizers_find_nothing_in_some_hundred_calls() {
+    if !Redis::is_here() {
+        return;
+    }
+    let redis = Redis::sanitized();
+    redis.load("copies", COPIES);
+    redis.load("resp", "Channel = redis:resp, /dev/stdout, 0, 0, 0, 1000, 1m");
+    redis.load("fails", "Timeout = 100\nFuel = 1000000\nChannel = redis:reply, /dev/stdout, 0, 0, 0, 9, 90");
+    thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| {
+                let mut client = redis.client();
+                for i in 0..10 {
+                    let value = "x".repeat(i * 1000);
+                    client.call(&["SET", "a", &value]);
+                    // A conflict with another thread's SET is as good.
+                    client.call(&["ZVM.CALL", "copies", "2", "a", "b", "copy", "/in", "/out"]);
+                    client.call(&["ZVM.CALL", "copies", "1", "a", "copy", "/in", "/out"]);
+                    let nested = client.call(&["ZVM.CALL", "resp", "0", "say", "*2\n:1\n%1\n+x\n_\n"]);
+                    assert!(matches!(nested, Reply::Array(_)), "{nested:?}");
+                    client.call(&["ZVM.CALL", "resp", "0", "say", "*2\n$9\nx"]).is_error("ZVM", &[]);
+                    for verb in ["trap", "fail", "flood", "spin"] {
+                        client.call(&["ZVM.CALL", "fails", "0", verb]).is_error("ZVM", &[]);
+                    }
+                    redis.client().send(&["ZVM.CALL", "fails", "0", "spin"]);
+                }
+            });
+        }
+    });
+    eventually("nothing is left", || redis.counter("unfinished") == 0);
+    let mut client = redis.client();
+    assert_eq!(client.call(&["ZVM.UNLOAD", "fails"]), ok());
+    assert_eq!(client.call(&["MODULE", "UNLOAD", "zvm"]), ok());
+    let found = redis.findings();
+    assert!(found.is_empty(), "{found}");
 }
 
 #[test]
