@@ -8,10 +8,11 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
 use zvfs_modules_tests::apache::{Answer, Apache};
-use zvfs_test_support::{LIMIT, eventually, fifo};
+use zvfs_test_support::{LIMIT, eventually, fifo, run};
 
 /// Bytes that no two places have alike.
 fn pattern(size: usize) -> Vec<u8> {
@@ -188,6 +189,13 @@ fn a_client_that_leaves_ends_its_session() {
         drop(leaving);
         assert_eq!(Answer::read(&mut waiting).text(), ("hello\n".into(), true), "{query}");
     }
+    // Over HTTP/2 too, where Apache answers on a connection of its own making.
+    let mut leaving = Command::new("curl");
+    leaving.args(["--silent", "--http2-prior-knowledge", "--max-time", "1"]);
+    leaving.arg(format!("http://127.0.0.1:{}/guest?spin", apache.ports().0));
+    let timed_out = 28;
+    assert_eq!(run(leaving).unwrap().status.code(), Some(timed_out));
+    assert_eq!(Answer::read(&mut ask("")).text(), ("hello\n".into(), true));
 }
 
 #[test]
