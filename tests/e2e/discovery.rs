@@ -15,7 +15,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use support::{Folder, Started, bare, run, run_timed, under};
-use zvfs_test_support::eventually;
+use zvfs_test_support::{eventually, have_walls};
 
 const SECRET: &str = "a secret of more than sixteen bytes\n";
 
@@ -182,6 +182,20 @@ fn a_machine_without_a_network_is_told_so() {
         |seconds| network.command("a", &["cat", "--timeout", &format!("{seconds}s"), "netpipe:letters:r"]);
     run_timed("no network of this machine is up but loopback", wait)
         .failed(110, &["broker on the local network"]);
+}
+
+#[test]
+fn a_process_that_may_not_list_the_networks_says_so() {
+    if !have_walls() {
+        return;
+    }
+    let folder = Folder::new();
+    let secret = secret_file(&folder, "secret", SECRET);
+    let may = "place = \"process\"\nmay = { tcp-connect = true, tcp-listen = true, udp = true, dns = true }";
+    let settings = format!("settings = {{ discover = true, secret-file = {secret:?} }}");
+    let file = folder.operator("zvfs.toml", &format!("[provider.tcp]\n{may}\n{settings}"));
+    let wait = |seconds| under(&file, &["cat", "--timeout", &format!("{seconds}s"), "netpipe:letters:r"]);
+    run_timed("may not list the networks", wait).failed(110, &["name the broker"]);
 }
 
 #[test]

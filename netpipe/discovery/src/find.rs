@@ -32,10 +32,13 @@ pub struct Found {
 /// For [`PATIENCE`], or less if somebody answers.
 pub fn find() -> io::Result<Vec<Found>> {
     let interfaces = if_addrs::get_if_addrs().map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("the networks of this machine cannot be listed: {}", error.kind()),
-        )
+        let text = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "this process may not list the networks of its machine: name the broker, or run the provider in the host".to_owned()
+            }
+            kind => format!("the networks of this machine cannot be listed: {kind}"),
+        };
+        io::Error::new(error.kind(), text)
     })?;
     if interfaces.iter().all(|interface| interface.is_loopback() || !interface.is_oper_up()) {
         return Err(io::Error::new(
