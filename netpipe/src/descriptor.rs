@@ -8,6 +8,7 @@
 //! | `tcp:2:`, `tcp:2:0` | ZeroVM's: the node 2, as in `netpipe:2` |
 //! | `opaque:broker\|name`, `opaque:broker\|>name` | read; write; the broker `local` is the configured one |
 //! | `nats:name:mode`, `nats://server:port/name` | as `netpipe:` and `tcp://`; the broker is a NATS server |
+//! | `p2p:name:mode`, `p2p:peer:name:mode`, `p2p://peer/name` | the same; instead of a broker a peer, by name or key, without a port |
 //!
 //! Each may end in `?key=value&...`: `mode`, `role`, and the settings that an open may give.
 //!
@@ -65,7 +66,7 @@ pub enum Naming {
 }
 
 impl Descriptor {
-    /// Takes apart what follows one of the [`SCHEMES`], or `nats`, in lower case, and its colon.
+    /// Takes apart what follows one of the [`SCHEMES`], `nats` or `p2p`, in lower case, and its colon.
     ///
     /// # Errors
     /// [`Error::Invalid`]: none of the forms.
@@ -294,6 +295,8 @@ mod tests {
             ("nats:n:2:r", "n:4222", "2", PeerOrName, read),
             ("nats://n/x?mode=w", "n:4222", "x", Whole, write),
             ("nats://n:80/x", "n:80", "x", Whole, None),
+            ("p2p:2:w", "", "2", PeerOrName, write),
+            ("p2p:peer:2:r", "peer", "2", PeerOrName, read),
         ] {
             let broker = Endpoint::parse(broker, Some(BROKER_PORT)).ok();
             let location = Location::Broker { broker, name: name.to_owned(), naming };

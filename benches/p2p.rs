@@ -1,0 +1,228 @@
+//! A netpipe between peers, on loopback, against a stream of bare QUIC by the same library, and against a netpipe over TCP; and a round trip.
+
+use iroh::endpoint::{Connection, RecvStream, SendStream, presets};
+use iroh::{Endpoint, EndpointAddr, RelayMode, SecretKey};
+use std::fmt::Write as _;
+use std::fs::{self, Permissions};
+use std::io::Read;
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use vfs_core::{Configuration, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry};
+use zvfs_benches::{heading, pair_timed, provider_folder};
+use zvfs_test_support::free_port;
+
+/// The size of a write, and how much of it in all.
+const WRITES: [(&str, usize, usize); 3] =
+    [("4 KiB", 4 << 10, 32 << 20), ("64 KiB", 64 << 10, 256 << 20), ("1 MiB", 1 << 20, 256 << 20)];
+const READ: usize = 256 << 10;
+const TRIPS: u64 = 2_000;
+const ALPN: &[u8] = b"bench";
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let hosts = peers(folder.path())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
+    let quic = Quic::new(&runtime)?;
+    let over_p2p = |size, total| expect(through_netpipe(&hosts, "p2p:bench", size, total));
+    heading("each MiB, one way", "a netpipe between peers", "a stream of bare QUIC");
+    for (name, size, total) in WRITES {
+        let peer = || expect(runtime.block_on(quic.through(size, total)));
+        pair_timed(name, (total >> 20) as u64, || over_p2p(size, total), peer);
+    }
+    heading("each MiB, one way", "a netpipe between peers", "a netpipe over TCP");
+    for (name, size, total) in WRITES {
+        let over_tcp = || {
+            let descriptor = format!("tcp://127.0.0.1:{}", free_port());
+            expect(through_netpipe(&hosts, &descriptor, size, total))
+        };
+        pair_timed(name, (total >> 20) as u64, || over_p2p(size, total), over_tcp);
+    }
+    heading("a round trip of 64 bytes", "two netpipes between peers", "a stream of bare QUIC");
+    let trips = || expect(trips_by_netpipe(&hosts));
+    pair_timed("there and back", TRIPS, trips, || expect(runtime.block_on(quic.trips())));
+    Ok(())
+}
+
+/// Two hosts in one process that are each other's peers.
+fn peers(folder: &Path) -> Result<[Registry; 2], Failure> {
+    let sockets = [UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?];
+    let mut known = Vec::new();
+    for (at, socket) in sockets.iter().enumerate() {
+        let (key, path) = (SecretKey::generate(), folder.join(at.to_string()));
+        let mut digits = String::new();
+        key.to_bytes().iter().try_for_each(|byte| write!(digits, "{byte:02x}"))?;
+        fs::write(&path, digits)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        known.push((path, socket.local_addr()?, key.public()));
+    }
+    drop(sockets);
+    let entries: Vec<String> = known.iter().map(|(_, at, key)| format!("{key}@{at}")).collect();
+    let host = |at: usize| {
+        let (path, place, _) = &known[at];
+        let text = format!(
+            "provider-path = [{:?}]\n[provider.tcp]\n[provider.p2p]\n\
+             settings = {{ key-file = {path:?}, listen = [\"{place}\"], peers = {entries:?} }}\n",
+            provider_folder()
+        );
+        Configuration::parse(&text).map(Registry::new)
+    };
+    Ok([host(0)?, host(1)?])
+}
+
+fn through_netpipe(
+    [left, right]: &[Registry; 2],
+    descriptor: &str,
+    size: usize,
+    total: usize,
+) -> Result<Duration, Failure> {
+    let mut reader = right.open(descriptor, &OpenOptions::new(OpenFlags::READ))?;
+    let mut writer = left.open(descriptor, &OpenOptions::new(OpenFlags::WRITE))?;
+    meet(&mut writer, &mut reader)?;
+    let start = Instant::now();
+    let taking = thread::spawn(move || drain(&mut reader));
+    let block = vec![7; size];
+    for _ in 0..total / size {
+        writer.write_all(&block)?;
+    }
+    writer.finish(Finish::Commit)?;
+    let came = taking.join().map_err(|_| Failure::from("the reader panicked"))??;
+    if came == total { Ok(start.elapsed()) } else { Err(format!("{came} of {total} bytes came").into()) }
+}
+
+/// Finding each other is not what is measured.
+fn meet(writer: &mut OpenFile, reader: &mut OpenFile) -> Result<(), Failure> {
+    writer.write_all(&[7])?;
+    Ok(Read::read_exact(reader, &mut [0])?)
+}
+
+fn drain(reader: &mut OpenFile) -> Result<usize, Failure> {
+    let (mut buf, mut total) = (vec![0; READ], 0);
+    loop {
+        match reader.read(&mut buf)? {
+            0 => return Ok(total),
+            count => total += count,
+        }
+    }
+}
+
+fn trips_by_netpipe([left, right]: &[Registry; 2]) -> Result<Duration, Failure> {
+    let (read, write) = (OpenOptions::new(OpenFlags::READ), OpenOptions::new(OpenFlags::WRITE));
+    let (mut asked, mut answer) = (right.open("p2p:there", &read)?, left.open("p2p:back", &read)?);
+    let (mut request, mut answered) = (left.open("p2p:there", &write)?, right.open("p2p:back", &write)?);
+    meet(&mut request, &mut asked)?;
+    meet(&mut answered, &mut answer)?;
+    let start = Instant::now();
+    let echo = thread::spawn(move || -> Result<(), Failure> {
+        let mut buf = [0; 64];
+        for _ in 0..TRIPS {
+            Read::read_exact(&mut asked, &mut buf)?;
+            answered.write_all(&buf)?;
+        }
+        Ok(answered.finish(Finish::Commit)?)
+    });
+    let mut buf = [0; 64];
+    for _ in 0..TRIPS {
+        request.write_all(&[7; 64])?;
+        request.flush(Flush::Push)?;
+        Read::read_exact(&mut answer, &mut buf)?;
+    }
+    let time = start.elapsed();
+    // The end, which the other side's COMMIT waits for.
+    drain(&mut answer)?;
+    echo.join().map_err(|_| Failure::from("the other thread panicked"))??;
+    Ok(time)
+}
+
+/// Two endpoints of the library's, connected.
+struct Quic {
+    left: Connection,
+    right: Connection,
+    _endpoints: [Endpoint; 2],
+}
+
+impl Quic {
+    fn new(runtime: &Runtime) -> Result<Quic, Failure> {
+        runtime.block_on(async {
+            let endpoint = async || -> Result<Endpoint, Failure> {
+                let builder = Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Disabled);
+                let builder = builder.alpns(vec![ALPN.to_vec()]).clear_ip_transports();
+                Ok(builder.bind_addr("127.0.0.1:0")?.bind().await?)
+            };
+            let (from, to) = (endpoint().await?, endpoint().await?);
+            let address = EndpointAddr::new(to.id()).with_ip_addr(to.bound_sockets()[0]);
+            let taken = async { to.accept().await.ok_or("the endpoint ended")?.await.map_err(Failure::from) };
+            let dialled = async { from.connect(address, ALPN).await.map_err(Failure::from) };
+            let (right, left) = tokio::try_join!(taken, dialled)?;
+            Ok(Quic { left, right, _endpoints: [from, to] })
+        })
+    }
+
+    /// Bytes one way, and one back that says that all came.
+    async fn through(&self, size: usize, total: usize) -> Result<Duration, Failure> {
+        let start = Instant::now();
+        let sent = async {
+            let (mut send, mut receive) = self.left.open_bi().await?;
+            let block = vec![7; size];
+            for _ in 0..total / size {
+                send.write_all(&block).await?;
+            }
+            send.finish()?;
+            receive.read_exact(&mut [0]).await?;
+            Ok::<_, Failure>(())
+        };
+        let right = self.right.clone();
+        let taken = tokio::spawn(async move {
+            let (mut send, mut receive) = right.accept_bi().await?;
+            let (mut buf, mut came) = (vec![0; READ], 0);
+            while let Some(count) = receive.read(&mut buf).await? {
+                came += count;
+            }
+            send.write_all(&[1]).await?;
+            send.finish()?;
+            Ok::<_, Failure>(came)
+        });
+        sent.await?;
+        let came = taken.await??;
+        if came == total { Ok(start.elapsed()) } else { Err(format!("{came} of {total} bytes came").into()) }
+    }
+
+    async fn trips(&self) -> Result<Duration, Failure> {
+        let right = self.right.clone();
+        let echo = tokio::spawn(async move {
+            let (send, receive) = right.accept_bi().await?;
+            echo(send, receive).await
+        });
+        let (mut send, mut receive) = self.left.open_bi().await?;
+        let start = Instant::now();
+        let mut buf = [0; 64];
+        for _ in 0..TRIPS {
+            send.write_all(&[7; 64]).await?;
+            receive.read_exact(&mut buf).await?;
+        }
+        let time = start.elapsed();
+        send.finish()?;
+        echo.await??;
+        Ok(time)
+    }
+}
+
+async fn echo(mut send: SendStream, mut receive: RecvStream) -> Result<(), Failure> {
+    let mut buf = [0; 64];
+    while let Some(count) = receive.read(&mut buf).await? {
+        send.write_all(&buf[..count]).await?;
+    }
+    Ok(())
+}
+
+fn expect(result: Result<Duration, Failure>) -> Duration {
+    match result {
+        Ok(time) => time,
+        Err(error) => panic!("{error:?}"),
+    }
+}

@@ -1,0 +1,142 @@
+//! The connection to one peer: dialled as long as somebody wants it, or taken when the peer dials.
+
+use crate::node::ALPN;
+use iroh::endpoint::{Connection, ConnectionError};
+use iroh::{Endpoint, EndpointAddr};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use vfs_core::Code;
+use zvfs_net::failure::Failure;
+
+/// How long a peer is dialled before it is dialled anew, at first and at most. One that starts meanwhile dials itself.
+const DIAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(4));
+/// Before a peer that refused is dialled again: its operator may have listed this side.
+const REFUSED: Duration = Duration::from_secs(5);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The code that closes a connection of a peer that is not served: EACCES.
+pub const STRANGER: u32 = netpipe::code::EACCES;
+
+/// The way to one peer.
+pub struct Link {
+    /// How the peer is told of.
+    pub name: String,
+    address: EndpointAddr,
+    /// The newest one; it may have ended.
+    connection: watch::Sender<Option<Connection>>,
+    /// How many want it.
+    wanted: watch::Sender<usize>,
+    /// Why there is none.
+    trouble: watch::Sender<Option<String>>,
+}
+
+impl Link {
+    /// A link that nobody wants yet.
+    pub fn new(name: String, address: EndpointAddr) -> Link {
+        Link {
+            name,
+            address,
+            connection: watch::Sender::new(None),
+            wanted: watch::Sender::new(0),
+            trouble: watch::Sender::new(None),
+        }
+    }
+
+    /// Has the peer dialled until the result is dropped.
+    pub fn want(&self) -> Wanted {
+        self.wanted.send_modify(|count| *count += 1);
+        Wanted(self.wanted.clone())
+    }
+
+    /// Waits for a connection that lives. `note` is told why there is none yet.
+    pub async fn connection(&self, note: impl Fn(String)) -> Connection {
+        let _wanted = self.want();
+        let (mut connections, mut troubles) = (self.connection.subscribe(), self.trouble.subscribe());
+        loop {
+            connections.borrow_and_update();
+            if let Some(connection) = self.live() {
+                return connection;
+            }
+            if let Some(trouble) = troubles.borrow_and_update().clone() {
+                note(format!("the peer {}: {trouble}", self.name));
+            }
+            tokio::select! {
+                _ = connections.changed() => {}
+                _ = troubles.changed() => {}
+            }
+        }
+    }
+
+    /// Takes a connection that was dialled, or taken.
+    pub fn connected(&self, connection: Connection) {
+        self.trouble.send_replace(None);
+        self.connection.send_replace(Some(connection));
+    }
+
+    /// Dials whenever somebody wants a connection and there is none; `connected` is given each.
+    pub async fn keep(&self, endpoint: Endpoint, connected: impl Fn(Connection)) {
+        let mut wanted = self.wanted.subscribe();
+        let mut limit = DIAL.0;
+        // The sender is here.
+        while wanted.wait_for(|count| *count > 0).await.is_ok() {
+            if let Some(connection) = self.live() {
+                connection.closed().await;
+                limit = DIAL.0;
+                if self.refusal().is_some() {
+                    sleep(REFUSED).await;
+                }
+                continue;
+            }
+            if self.address.is_empty() {
+                self.trouble
+                    .send_replace(Some("`peers` has no address of it, and it has not connected".into()));
+                let mut connections = self.connection.subscribe();
+                // It may have meanwhile. The sender is here.
+                let _ = connections.wait_for(|connection| connection.as_ref().is_some_and(is_live)).await;
+                continue;
+            }
+            // Not given up where the peer connects meanwhile: if both did that, each would end the other's.
+            match timeout(limit, endpoint.connect(self.address.clone(), ALPN)).await {
+                Ok(Ok(connection)) => connected(connection),
+                Ok(Err(error)) => self.failed(&error.to_string()).await,
+                Err(_) => self.failed("no answer").await,
+            }
+            limit = (limit * 2).min(DIAL.1);
+        }
+    }
+
+    /// Why the peer ended the connection, if it did so because it does not serve this side.
+    pub fn refusal(&self) -> Option<Failure> {
+        match self.connection.borrow().as_ref()?.close_reason()? {
+            ConnectionError::ApplicationClosed(close) if close.error_code == STRANGER.into() => {
+                let why = String::from_utf8_lossy(&close.reason);
+                Some(Failure::new(Code::EACCES, format!("the peer {} refused: {why}", self.name)))
+            }
+            _ => None,
+        }
+    }
+
+    fn live(&self) -> Option<Connection> {
+        self.connection.borrow().clone().filter(is_live)
+    }
+
+    async fn failed(&self, why: &str) {
+        let places: Vec<String> = self.address.ip_addrs().map(ToString::to_string).collect();
+        self.trouble.send_replace(Some(format!("{why} from {}", places.join(", "))));
+        sleep(PAUSE).await;
+    }
+}
+
+fn is_live(connection: &Connection) -> bool {
+    connection.close_reason().is_none()
+}
+
+/// Somebody wants a connection, until this is dropped.
+pub struct Wanted(watch::Sender<usize>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}

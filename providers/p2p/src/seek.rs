@@ -1,0 +1,237 @@
+//! A writer's task: it looks for the reader wherever that may be, and serves the pipe to its end.
+
+use crate::node::Node;
+use crate::pipe::Pipe;
+use crate::plan::Plan;
+use crate::side::{Side, Wish, of_protocol};
+use crate::stream::{Stream, drive};
+use crate::writer_end::{Outcome, WriterEnd};
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use iroh::PublicKey;
+use netpipe::digest::Algorithm;
+use netpipe::handshake::Established;
+use netpipe::{Handshake, Hello, Progress, Role, code};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, sleep_until, timeout};
+use vfs_core::Code;
+use zvfs_net::failure::{Attempt, Failure};
+
+/// How often a reader that is full is asked again, and the pause before: word of its pipe's end may be on its way.
+const BUSY: (u32, Duration) = (10, Duration::from_millis(30));
+/// How long a writer that failed before it met its reader waits to say so.
+const DISCARD_KEPT: Duration = Duration::from_secs(60);
+/// For the streams that led nowhere to be closed.
+const WITHDRAWAL: Duration = Duration::from_secs(2);
+
+/// Serves a writer to the end of its pipe.
+pub async fn serve_writer(pipe: Arc<Pipe<WriterEnd>>, plan: Plan, node: Arc<Node>) {
+    let news = pipe.with(|end| end.news.clone());
+    let side = Writing { pipe, news };
+    match seek(&side, plan, node).await {
+        Ok(Some(found)) => {
+            side.pipe.tell(|end| {
+                end.meet(&found.established);
+                end.hear(&found.rest);
+            });
+            drive(found.stream, &side).await;
+        }
+        Ok(None) => {}
+        Err(failure) => side.pipe.tell(|end| end.over(Outcome::Failed(failure))),
+    }
+    side.pipe.tell(WriterEnd::leave);
+}
+
+/// A reader that lets this writer in.
+struct Found {
+    stream: Stream,
+    established: Established,
+    /// What it has said since.
+    rest: Vec<u8>,
+}
+
+/// What all attempts of a search know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    Seeking,
+    /// The writer failed: whoever comes later is to know.
+    Discarded(Bytes),
+    /// A reader was found, or nobody wants one any more.
+    Over,
+}
+
+/// Looks for the reader; `None`: nobody wants it any more.
+async fn seek(side: &Writing, plan: Plan, node: Arc<Node>) -> Attempt<Option<Found>> {
+    let stage = watch::Sender::new(Stage::Seeking);
+    let search = |key| Search {
+        key,
+        hello: hello(&plan),
+        node: node.clone(),
+        pipe: side.pipe.clone(),
+        stage: stage.subscribe(),
+    };
+    let mut searches: FuturesUnordered<_> =
+        node.candidates(&plan.others).into_iter().map(|key| search(key).run()).collect();
+    let mut forget_at = None;
+    let outcome = loop {
+        tokio::select! {
+            ended = searches.next() => match ended {
+                Some(Ok(found)) => break Ok(found),
+                // A reader that is full is the right one. One that refuses for another reason need not be.
+                Some(Err(failure)) if failure.code == Code::EBUSY || searches.is_empty() => break Err(failure),
+                Some(Err(_)) => {}
+                None => break Ok(None),
+            },
+            () = side.news.notified() => {
+                if !side.pipe.with(|end| end.is_seeking()) {
+                    break Ok(None);
+                }
+                if let (None, Some(word)) = (forget_at, side.pipe.with(|end| end.early_discard())) {
+                    forget_at = Some(Instant::now() + DISCARD_KEPT);
+                    stage.send_replace(Stage::Discarded(word.to_bytes().into()));
+                }
+            }
+            () = until(forget_at) => break Ok(None),
+            () = node.stopping() => break Ok(None),
+        }
+    };
+    stage.send_replace(Stage::Over);
+    node.spawn_living(async move {
+        let _ = timeout(WITHDRAWAL, searches.for_each(async |_| {})).await;
+    });
+    outcome
+}
+
+/// What a writer says first.
+fn hello(plan: &Plan) -> Hello {
+    Hello {
+        features: plan.digest.map_or(0, Algorithm::feature),
+        agent: Some(concat!("zvfs-p2p ", env!("CARGO_PKG_VERSION")).to_owned()),
+        ..Hello::pipe(Role::Writer, plan.name.clone(), None)
+    }
+}
+
+/// The search at one peer.
+struct Search {
+    key: PublicKey,
+    hello: Hello,
+    node: Arc<Node>,
+    pipe: Arc<Pipe<WriterEnd>>,
+    stage: watch::Receiver<Stage>,
+}
+
+/// What came of asking a peer once.
+enum Answer {
+    Found(Found),
+    /// The reader has all the writers that it expects.
+    Busy(Failure),
+    /// The connection ended before it answered.
+    Lost,
+    /// Nobody wants to know any more.
+    Over,
+}
+
+impl Search {
+    /// Asks until there is an answer; `None`: nobody wants to know any more.
+    async fn run(mut self) -> Attempt<Option<Found>> {
+        let mut busy = 0;
+        loop {
+            let pipe = self.pipe.clone();
+            let note = move |trouble| pipe.tell(|end| end.note(trouble));
+            let stream = tokio::select! {
+                stream = self.node.open(self.key, note) => stream?,
+                () = over(self.stage.clone()) => return Ok(None),
+            };
+            match self.ask(stream).await? {
+                Answer::Found(found) => return Ok(Some(found)),
+                Answer::Over => return Ok(None),
+                Answer::Busy(failure) if busy == BUSY.0 => return Err(failure),
+                Answer::Busy(_) => {
+                    busy += 1;
+                    sleep(BUSY.1).await;
+                }
+                Answer::Lost => {
+                    if let Some(failure) = self.node.refusal(self.key) {
+                        return Err(failure);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says what is wanted, and waits until the reader is there.
+    async fn ask(&mut self, mut stream: Stream) -> Attempt<Answer> {
+        let mut handshake =
+            Handshake::dialler(self.hello.clone(), None, None).map_err(|error| of_protocol(&error))?;
+        let mut out: Bytes = handshake.output().into();
+        let mut buf = [0; 4096];
+        let mut is_discarded = false;
+        loop {
+            match &*self.stage.borrow_and_update() {
+                Stage::Over => break,
+                Stage::Discarded(word) if !is_discarded => {
+                    is_discarded = true;
+                    out = [&out[..], word].concat().into();
+                }
+                _ => {}
+            }
+            if stream.send(std::mem::take(&mut out)).await.is_err() {
+                return Ok(Answer::Lost);
+            }
+            let count = tokio::select! {
+                read = stream.read(&mut buf) => read.unwrap_or(0),
+                _ = self.stage.changed() => continue,
+            };
+            let mut input = &buf[..count];
+            match handshake.input(&mut input) {
+                _ if count == 0 => return Ok(Answer::Lost),
+                Ok(Progress::Done(established)) => {
+                    return Ok(Answer::Found(Found { stream, established, rest: input.to_vec() }));
+                }
+                Ok(_) => {}
+                Err(error) if error.code() == code::EBUSY => return Ok(Answer::Busy(of_protocol(&error))),
+                Err(error) => return Err(of_protocol(&error)),
+            }
+        }
+        stream.finish().await;
+        Ok(Answer::Over)
+    }
+}
+
+async fn over(mut stage: watch::Receiver<Stage>) {
+    // A search that is gone wants nothing either.
+    let _ = stage.wait_for(|stage| *stage == Stage::Over).await;
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A writer as the side of its stream.
+struct Writing {
+    pipe: Arc<Pipe<WriterEnd>>,
+    news: Arc<Notify>,
+}
+
+impl Side for Writing {
+    fn hear(&self, bytes: &[u8]) {
+        self.pipe.tell(|end| end.hear(bytes));
+    }
+
+    fn ended(&self, failure: Option<Failure>) {
+        self.pipe.tell(|end| end.ended(failure));
+    }
+
+    fn wish(&self, _: Instant) -> Wish {
+        self.pipe.with(WriterEnd::wish)
+    }
+
+    fn news(&self) -> &Notify {
+        &self.news
+    }
+}

@@ -1,0 +1,182 @@
+//! The settings: their schema, and what an instance makes of them.
+
+use crate::key;
+use crate::peers::Peers;
+use iroh::SecretKey;
+use netpipe::digest::Algorithm;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings, Shown};
+
+/// A window holds at least a write that must arrive whole.
+const WINDOW: RangeInclusive<i64> = (64 << 10)..=(64 << 20);
+/// A busy machine must not be taken for a lost one; iroh gives up a path after 15 s at the latest.
+const PEER_TIMEOUT: RangeInclusive<i64> = 1_000_000_000..=15_000_000_000;
+
+/// What an operator, and each open, may set.
+pub fn schema() -> Vec<Setting> {
+    let both = Scope::OPERATOR | Scope::OPEN;
+    let text = |name: &str, help: &str| Setting::new(name, SettingKind::Text, help);
+    vec![
+        Setting::new(
+            "key-file",
+            SettingKind::Path,
+            "this side's private key, readable by its owner only; made there at the first use, with the public key beside it in `<key-file>.pub`; default: a new key for each instance",
+        ),
+        text(
+            "peers",
+            "`[name=]key[@address:port,...]` of each peer that may be the other end of a pipe: a name is a node's, or for descriptors; nobody else is served",
+        )
+        .list(),
+        text(
+            "listen",
+            "address:port of the UDP socket, one of IPv4 and one of IPv6; default: any port of 127.0.0.1, which reaches this machine only",
+        )
+        .list(),
+        Setting::new(
+            "peer-timeout",
+            SettingKind::Duration,
+            "how long a peer may not be heard of, be it its process, its machine or the network, before its pipes break",
+        )
+        .range(PEER_TIMEOUT)
+        .default_value("15s"),
+        Setting::new("window", SettingKind::Size, "bytes sent and not yet read, for each writer of a pipe")
+            .range(WINDOW)
+            .scope(both)
+            .default_value("1m"),
+        text("digest", "both ends digest the whole pipe and compare, if both set the same")
+            .values(["sha256", "blake3"])
+            .scope(Scope::OPEN),
+        text("writers", "writers that a reader expects, or `*` for any number; 1 by default").scope(Scope::OPEN),
+        text("node", "this side's name in a job; a short descriptor then names the peer's node").scope(Scope::OPEN),
+        text("job", "the job that the pipes belong to; a prefix of their names").scope(both),
+        zvfs_runtime::threads(),
+    ]
+}
+
+/// What holds for every pipe of an instance.
+#[derive(Debug)]
+pub struct Config {
+    /// This side's.
+    pub key: SecretKey,
+    /// Whom it serves.
+    pub peers: Peers,
+    /// At most one of each family, one at least.
+    pub listen: Vec<SocketAddr>,
+    /// After this much silence a peer is lost.
+    pub peer_timeout: Duration,
+    /// For opens that give none.
+    pub window: u32,
+    /// For opens that give none.
+    pub job: Option<String>,
+    /// What the runtime is made of.
+    pub settings: Settings,
+}
+
+impl Config {
+    /// Reads an operator's settings.
+    ///
+    /// # Errors
+    /// EINVAL: a value that cannot be. What is wrong with the file of the key.
+    pub fn new(settings: &Settings) -> Result<Config> {
+        let key = match settings.text("key-file") {
+            Some(path) => key::load(Path::new(path)).map_err(|error| error.context("setting `key-file`"))?,
+            None => SecretKey::generate(),
+        };
+        Ok(Config {
+            key,
+            peers: Peers::new(settings.texts("peers"))?,
+            listen: listen(settings)?,
+            peer_timeout: settings.duration("peer-timeout").unwrap_or(Duration::from_secs(15)),
+            window: window(settings).unwrap_or(1 << 20),
+            job: settings.text("job").map(str::to_owned),
+            settings: settings.clone(),
+        })
+    }
+}
+
+fn listen(settings: &Settings) -> Result<Vec<SocketAddr>> {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for text in settings.texts("listen") {
+        let address: SocketAddr = text.parse().map_err(|_| {
+            let text = format!("setting `listen`: `{}` is not address:port", Shown(text));
+            Error::new(Code::EINVAL, text)
+        })?;
+        if addresses.iter().any(|other| other.is_ipv4() == address.is_ipv4()) {
+            return Err(invalid("listen", "at most one address of IPv4 and one of IPv6"));
+        }
+        addresses.push(address);
+    }
+    if addresses.is_empty() {
+        addresses.push((Ipv4Addr::LOCALHOST, 0).into());
+    }
+    Ok(addresses)
+}
+
+/// The window that these settings give; the schema bounds it.
+pub fn window(settings: &Settings) -> Option<u32> {
+    settings.size("window").and_then(|size| u32::try_from(size).ok())
+}
+
+/// The digest that these settings give.
+pub fn digest(settings: &Settings) -> Option<Algorithm> {
+    match settings.text("digest")? {
+        "sha256" => Some(Algorithm::Sha256),
+        "blake3" => Some(Algorithm::Blake3),
+        _ => None,
+    }
+}
+
+/// The writers that these settings give; `Ok(None)` is any number.
+///
+/// # Errors
+/// EINVAL: no number from 1 on, and no `*`.
+pub fn writers(settings: &Settings) -> Option<Result<Option<u32>>> {
+    Some(match settings.text("writers")? {
+        "*" => Ok(None),
+        text => match text.parse() {
+            Ok(number) if number > 0 => Ok(Some(number)),
+            _ => Err(invalid("writers", "a number from 1 on, or `*`")),
+        },
+    })
+}
+
+fn invalid(name: &str, wanted: &str) -> Error {
+    Error::new(Code::EINVAL, format!("setting `{name}` is {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(written: &[(&str, &str)]) -> Result<Config> {
+        let written: Vec<_> = written.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+        Config::new(&Settings::check(&schema(), Scope::OPERATOR, &written)?)
+    }
+
+    #[test]
+    fn without_settings_nothing_leaves_the_machine() {
+        let config = config(&[]).unwrap();
+        assert!(config.listen.iter().all(|address| address.ip().is_loopback()));
+        assert_eq!(config.peers.keys().count(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for written in [
+            &[("listen", "host:7")][..],
+            &[("listen", "127.0.0.1:0"), ("listen", "0.0.0.0:7")],
+            &[("peers", "a=b")],
+            &[("peer-timeout", "10ms")],
+            &[("peer-timeout", "1m")],
+            &[("key-file", "key")],
+            &[("addresses", "public")],
+            &[("allowed-hosts", "a")],
+        ] {
+            assert_eq!(config(written).unwrap_err().code(), Code::EINVAL, "{written:?}");
+        }
+        assert_eq!(config(&[("listen", "127.0.0.1:7"), ("listen", "[::1]:7")]).unwrap().listen.len(), 2);
+    }
+}

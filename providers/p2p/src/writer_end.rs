@@ -1,0 +1,283 @@
+//! The writing end: it seeks its reader, sends as much as the reader's window allows, and brings its last word home.
+
+use crate::side::{Wish, of_protocol};
+use bytes::{BufMut, BytesMut};
+use netpipe::digest::{Algorithm, Digest};
+use netpipe::frame::{ATOMIC, Header};
+use netpipe::handshake::Established;
+use netpipe::pipe::Window;
+use netpipe::{Decoder, Message, Reason, Sender};
+use std::sync::Arc;
+use tokio::sync::Notify;
+use vfs_core::Code;
+use zvfs_net::failure::Failure;
+
+/// The payload of one frame, at most: larger ones would make another writer of the pipe wait.
+const FRAME_MAX: usize = 256 << 10;
+
+/// How a pipe came to its end for its writer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The reader has taken everything.
+    Done,
+    /// The reader closed before that.
+    Closed,
+    /// It broke, or this writer was refused.
+    Failed(Failure),
+}
+
+/// The writing end of a pipe.
+pub struct WriterEnd {
+    /// Told when the file has changed it.
+    pub news: Arc<Notify>,
+    met: Option<Box<Met>>,
+    last_word: Option<LastWord>,
+    outcome: Option<Outcome>,
+    /// Why the reader is not there yet.
+    trouble: Option<String>,
+    /// A COMMIT failed: a close takes its END back.
+    abandoned: bool,
+    /// Nothing is left to be said.
+    left: bool,
+}
+
+struct Met {
+    window: Window,
+    heard: Decoder,
+    digest: Option<Digest>,
+    /// Frames on their way out.
+    out: BytesMut,
+    /// They are still sent though the pipe is over: the last one says so.
+    parting: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum LastWord {
+    End,
+    Discard(Reason),
+}
+
+impl WriterEnd {
+    /// A writer without a reader.
+    pub fn new() -> WriterEnd {
+        WriterEnd {
+            news: Arc::default(),
+            met: None,
+            last_word: None,
+            outcome: None,
+            trouble: None,
+            abandoned: false,
+            left: false,
+        }
+    }
+
+    /// Whether a reader has let this writer in.
+    pub fn has_met(&self) -> bool {
+        self.met.is_some()
+    }
+
+    /// How it ended.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    /// Whether the last word was said.
+    pub fn is_finished(&self) -> bool {
+        self.last_word.is_some()
+    }
+
+    /// Whether the reader has taken all that was written.
+    pub fn is_taken(&self) -> bool {
+        match (&self.outcome, &self.met) {
+            (Some(outcome), _) => *outcome == Outcome::Done,
+            (None, Some(met)) => met.window.taken() == met.window.sent(),
+            (None, None) => true,
+        }
+    }
+
+    /// Whether nobody would miss this process: no reader was met, or it has everything that this side had to say.
+    pub fn has_taken_leave(&self) -> bool {
+        self.left || self.met.is_none()
+    }
+
+    /// Why the reader is not there yet.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.clone()
+    }
+
+    /// Notes why the reader is not there yet.
+    pub fn note(&mut self, trouble: String) {
+        self.trouble = Some(trouble);
+    }
+
+    /// Takes bytes in; `None`: there is no reader yet, or no room.
+    pub fn write(&mut self, bytes: &[u8]) -> Option<usize> {
+        let met = self.met.as_mut()?;
+        let room = usize::try_from(met.window.room()).unwrap_or(usize::MAX);
+        if room < bytes.len().min(ATOMIC) {
+            return None;
+        }
+        let bytes = &bytes[..bytes.len().min(room).min(FRAME_MAX)];
+        met.window.send(bytes.len() as u64);
+        met.out.put_slice(&Header::data(bytes, false).encode());
+        met.out.put_slice(bytes);
+        if let Some(digest) = &mut met.digest {
+            digest.update(bytes);
+        }
+        self.news.notify_one();
+        Some(bytes.len())
+    }
+
+    /// No more bytes follow.
+    pub fn end(&mut self) {
+        if self.last_word.is_none() {
+            self.last_word = Some(LastWord::End);
+            self.say_last();
+        }
+    }
+
+    /// A COMMIT failed. Another may follow; if the file is closed instead, the pipe is discarded.
+    pub fn abandon(&mut self) {
+        self.abandoned = true;
+    }
+
+    /// The writer failed. Takes back an END that no reader has met.
+    pub fn discard(&mut self, why: &str) {
+        if matches!(self.last_word, Some(LastWord::Discard(_))) || self.outcome.is_some() {
+            return;
+        }
+        let has_ended = self.last_word.is_some();
+        self.last_word = Some(LastWord::Discard(Reason::new(netpipe::code::ECANCELED, why)));
+        match &mut self.met {
+            None => self.news.notify_one(),
+            // Nothing follows an END. That the stream breaks off says the same, where END is not there yet.
+            Some(met) if has_ended => met.out.clear(),
+            Some(_) => self.say_last(),
+        }
+        if self.met.is_some() {
+            self.over(Outcome::Failed(Failure::new(Code::ECONNRESET, "the pipe was discarded")));
+        }
+    }
+
+    /// Its file was closed.
+    pub fn close(&mut self) {
+        match (&self.last_word, self.abandoned) {
+            (None, _) if self.met.is_none() => {
+                self.over(Outcome::Failed(Failure::new(Code::ECONNRESET, "it was closed")));
+            }
+            (None, _) => self.discard("it closed without END"),
+            (Some(LastWord::End), true) => self.discard("its commit failed"),
+            _ => {}
+        }
+    }
+
+    /// What to leave where its reader will look, if it was discarded before it met one.
+    pub fn early_discard(&self) -> Option<Message> {
+        match (&self.last_word, &self.met) {
+            (Some(LastWord::Discard(reason)), None) => Some(Message::Discard(reason.clone())),
+            _ => None,
+        }
+    }
+
+    /// Whether a reader is still looked for.
+    pub fn is_seeking(&self) -> bool {
+        self.met.is_none() && self.outcome.is_none()
+    }
+
+    /// A reader lets this writer in.
+    pub fn meet(&mut self, established: &Established) {
+        let window = Window::new(established.peer.window()).with_features(established.features);
+        let digest = Algorithm::of(established.features).map(Digest::new);
+        let met =
+            Met { window, heard: Decoder::new(Sender::Reader), digest, out: BytesMut::new(), parting: false };
+        self.met = Some(Box::new(met));
+        self.say_last();
+    }
+
+    /// It ends.
+    pub fn over(&mut self, outcome: Outcome) {
+        if self.outcome.is_none() {
+            self.outcome = Some(outcome);
+            self.news.notify_one();
+        }
+    }
+
+    /// Takes bytes of the reader's.
+    pub fn hear(&mut self, mut bytes: &[u8]) {
+        while self.outcome.is_none() {
+            let Some(met) = &mut self.met else { return };
+            match met.heard.next(&mut bytes) {
+                Ok(None) => return,
+                Ok(Some(message)) => match met.window.hear(&message) {
+                    Err(error) => self.broken(&error),
+                    Ok(()) => match message {
+                        Message::Done => self.over(Outcome::Done),
+                        Message::Closed(total) => {
+                            let has_all = self.last_word == Some(LastWord::End) && total == met.window.sent();
+                            self.over(if has_all { Outcome::Done } else { Outcome::Closed });
+                        }
+                        _ => {}
+                    },
+                },
+                Err(error) => self.broken(&error),
+            }
+        }
+    }
+
+    /// The stream ended.
+    pub fn ended(&mut self, failure: Option<Failure>) {
+        let lost = || Failure::new(Code::ECONNRESET, "the reader was lost");
+        self.over(Outcome::Failed(failure.unwrap_or_else(lost)));
+    }
+
+    /// Nothing more is said, or could be.
+    pub fn leave(&mut self) {
+        self.left = true;
+    }
+
+    /// What it wants now.
+    pub fn wish(&mut self) -> Wish {
+        let Some(met) = &mut self.met else { return Wish::End };
+        match self.outcome {
+            Some(_) if !met.parting || met.out.is_empty() => Wish::End,
+            None if met.out.is_empty() => Wish::Wait(None),
+            _ => Wish::Send(met.out.split().freeze()),
+        }
+    }
+
+    fn say_last(&mut self) {
+        if let (Some(met), Some(word)) = (&mut self.met, &self.last_word) {
+            let message = match word {
+                LastWord::End => {
+                    if let Some(digest) = &met.digest {
+                        met.say(&Message::Digest(digest.value()));
+                    }
+                    met.window.end();
+                    Message::End(met.window.sent())
+                }
+                LastWord::Discard(reason) => {
+                    met.parting = true;
+                    Message::Discard(reason.clone())
+                }
+            };
+            met.say(&message);
+        }
+        self.news.notify_one();
+    }
+
+    /// The reader broke a rule, or refused: it hears why, where that is news.
+    fn broken(&mut self, error: &netpipe::Error) {
+        if let (Some(met), Some(reason)) = (&mut self.met, error.refusal()) {
+            met.out.clear();
+            met.say(&Message::Refusal(reason));
+            met.parting = true;
+        }
+        self.over(Outcome::Failed(of_protocol(error)));
+    }
+}
+
+impl Met {
+    fn say(&mut self, message: &Message) {
+        self.out.put_slice(&message.to_bytes());
+    }
+}

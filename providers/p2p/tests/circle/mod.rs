@@ -1,0 +1,65 @@
+//! Peers that know each other: keys, free ports, and the settings of each.
+
+use iroh::{PublicKey, SecretKey};
+use std::fs;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// Some peers of one machine.
+pub struct Circle {
+    folder: TempDir,
+    peers: Vec<Peer>,
+}
+
+struct Peer {
+    key: SecretKey,
+    at: SocketAddr,
+}
+
+impl Circle {
+    /// So many, called `p0`, `p1`, ...
+    pub fn new(count: u8) -> Circle {
+        let folder = tempfile::tempdir().unwrap();
+        // All at once: no two are the same.
+        let sockets: Vec<UdpSocket> = (0..count).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let peers = sockets
+            .iter()
+            .map(|socket| Peer { key: SecretKey::generate(), at: socket.local_addr().unwrap() });
+        let circle = Circle { peers: peers.collect(), folder };
+        for (at, peer) in circle.peers.iter().enumerate() {
+            let digits: String = peer.key.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            fs::write(circle.key_file(at), digits).unwrap();
+            fs::set_permissions(circle.key_file(at), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        circle
+    }
+
+    /// What an operator writes for one of them, which knows all.
+    pub fn settings(&self, at: usize) -> String {
+        self.settings_knowing(at, &(0..self.peers.len()).collect::<Vec<_>>())
+    }
+
+    /// The same, knowing some.
+    pub fn settings_knowing(&self, at: usize, known: &[usize]) -> String {
+        let entry = |at: &usize| format!("p{at}={}@{}", self.peers[*at].key.public(), self.peers[*at].at);
+        let peers: Vec<String> = known.iter().map(entry).collect();
+        format!("key-file = {:?}, listen = [\"{}\"], peers = {peers:?}", self.key_file(at), self.peers[at].at)
+    }
+
+    #[allow(dead_code, reason = "not every test asks")]
+    pub fn key(&self, at: usize) -> PublicKey {
+        self.peers[at].key.public()
+    }
+
+    /// Where the keys are.
+    #[allow(dead_code, reason = "not every test asks")]
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    fn key_file(&self, at: usize) -> PathBuf {
+        self.folder.path().join(format!("key-{at}"))
+    }
+}

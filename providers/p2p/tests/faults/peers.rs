@@ -1,0 +1,79 @@
+//! Who is let in, and peers that come late and go.
+
+use crate::common::{Circle, drain, eventually, goes_through, met, reader, refused, registry, writer};
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Finish};
+
+#[test]
+fn a_strangers_writer_is_refused_and_the_pipe_goes_on() {
+    let circle = Circle::new(3);
+    let reading = registry(&circle.settings_knowing(0, &[1]));
+    let (friend, stranger) = (registry(&circle.settings(1)), registry(&circle.settings_knowing(2, &[0])));
+    let mut read = reader(&reading, "a");
+    refused(writer(&stranger, "p0:a").write(b"x"), Code::EACCES, "is not in its setting `peers`");
+    goes_through(&mut read, writer(&friend, "p0:a"));
+}
+
+#[test]
+fn a_stranger_that_this_side_dials_gives_it_nothing() {
+    let circle = Circle::new(3);
+    // Its address is another peer's: whoever answers there has the wrong key.
+    let lie =
+        circle.settings_knowing(1, &[0]).replace(&circle.key(0).to_string(), &circle.key(2).to_string());
+    let (reading, writing) = (registry(&circle.settings(0)), registry(&lie));
+    let _read = reader(&reading, "a");
+    let mut write = writer(&writing, "p0:a");
+    write.control().set_deadline(Some(Instant::now() + Duration::from_secs(1)));
+    refused(write.write(b"x"), Code::ETIMEDOUT, "the peer p0");
+}
+
+#[test]
+fn a_peer_that_comes_late_is_found_and_waiting_says_where_it_is_not() {
+    let circle = Circle::new(2);
+    let writing = registry(&circle.settings(1));
+    let mut write = writer(&writing, "p0:a");
+    write.control().set_deadline(Some(Instant::now() + Duration::from_secs(2)));
+    refused(write.write(b"x"), Code::ETIMEDOUT, "no answer from 127.0.0.1:");
+    write.control().set_deadline(Some(Instant::now() + crate::common::SLACK));
+    let reading = registry(&circle.settings(0));
+    goes_through(&mut reader(&reading, "a"), write);
+}
+
+/// The writer knows no address of its reader; that dials.
+#[test]
+fn either_side_may_dial() {
+    let circle = Circle::new(2);
+    let without = circle.settings(1).split_once("peers").unwrap().0.to_owned()
+        + &format!("peers = [\"p0={}\"]", circle.key(0));
+    let (reading, writing) = (registry(&circle.settings(0)), registry(&without));
+    let write = writer(&writing, "p0:a");
+    goes_through(&mut reader(&reading, "a"), write);
+}
+
+#[test]
+fn an_instance_that_stops_breaks_its_pipes_and_comes_back() {
+    let circle = Circle::new(2);
+    let reading = registry(&circle.settings(0));
+    let writing = registry(&circle.settings(1));
+    let (mut read, write) = met(reader(&reading, "a"), writer(&writing, "a"));
+    drop((write, writing));
+    assert_eq!(drain(&mut read), (Vec::new(), Some(Code::ECONNRESET)));
+    let again = registry(&circle.settings(1));
+    goes_through(&mut reader(&reading, "b"), writer(&again, "b"));
+}
+
+#[test]
+fn a_discard_reaches_a_reader_that_opens_after_the_writers_instance_has_stopped() {
+    let circle = Circle::new(2);
+    let reading = registry(&circle.settings(0));
+    // So that there is a connection, and the reader's side is there.
+    let writing = registry(&circle.settings(1));
+    let _pair = met(reader(&reading, "first"), writer(&writing, "first"));
+    let mut write = writer(&writing, "p0:a");
+    write.finish(Finish::Discard).unwrap();
+    drop(write);
+    drop((_pair, writing));
+    eventually("the discard is there", || {
+        drain(&mut reader(&reading, "a")) == (Vec::new(), Some(Code::ECONNRESET))
+    });
+}
