@@ -11,7 +11,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use vfs_core::{
-    Code, Control, Entry, Error, File, Instance, Namespace, OpenFlags, Request, Result, Settings, Stat,
+    Code, Control, Entry, Error, File, Host, Instance, Level, Namespace, OpenFlags, Request, Result,
+    Settings, Stat,
 };
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::waiting::Waiting;
@@ -22,6 +23,7 @@ const STOP_MAX: Duration = Duration::from_secs(4);
 
 /// An instance.
 pub struct Objects {
+    host: Host,
     stores: Stores,
     runtime: Runtime,
     cleanups: Cleanups,
@@ -32,10 +34,10 @@ impl Objects {
     ///
     /// # Errors
     /// As [`Config::new`] and [`Runtime::start`].
-    pub fn new(settings: &Settings) -> Result<Objects> {
+    pub fn new(host: Host, settings: &Settings) -> Result<Objects> {
         let stores = Stores::new(Config::new(settings)?);
         let runtime = Runtime::start(settings, "zvfs-object")?;
-        Ok(Objects { stores, runtime, cleanups: Cleanups::default() })
+        Ok(Objects { host, stores, runtime, cleanups: Cleanups::default() })
     }
 
     fn target(&self, request: &Request<'_>) -> Result<Target> {
@@ -108,6 +110,34 @@ impl Objects {
         })
     }
 
+    /// Passes on what lies below a folder, page by page, and counts what cannot be.
+    fn pages(
+        &self,
+        request: &Request<'_>,
+        left_out: &mut u64,
+        each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let target = self.target(request)?;
+        let (mut from, mut is_empty) = (None, true);
+        loop {
+            let page =
+                self.work(request, "list", &target, |store, target| namespace::page(store, target, from))?;
+            *left_out += namespace::left_out(&page);
+            // An object that marks its folder makes it one, too.
+            is_empty &= namespace::is_empty(&page);
+            for (name, stat) in namespace::entries(&target, &page) {
+                if each(Entry { name, stat: Some(&stat) }).is_break() {
+                    return Ok(());
+                }
+            }
+            match page.page_token {
+                Some(token) => from = Some(token),
+                None if is_empty => return self.work(request, "list", &target, namespace::nothing_below),
+                None => return Ok(()),
+            }
+        }
+    }
+
     /// Works on a name, as the caller.
     fn work<T: Send + 'static, F: Future<Output = Attempt<T>> + Send + 'static>(
         &self,
@@ -157,25 +187,16 @@ impl Namespace for Objects {
     }
 
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
-        let target = self.target(request)?;
-        let (mut from, mut is_empty) = (None, true);
-        loop {
-            let page =
-                self.work(request, "list", &target, |store, target| namespace::page(store, target, from))?;
-            for (name, stat) in namespace::entries(&target, &page) {
-                is_empty = false;
-                if each(Entry { name, stat: Some(&stat) }).is_break() {
-                    return Ok(());
-                }
-            }
-            // An object that marks its folder makes it one, too.
-            is_empty &= page.result.objects.is_empty();
-            match page.page_token {
-                Some(token) => from = Some(token),
-                None if is_empty => return self.work(request, "list", &target, namespace::nothing_below),
-                None => return Ok(()),
-            }
+        let mut left_out = 0;
+        let listed = self.pages(request, &mut left_out, each);
+        if left_out > 0 {
+            let shown = request.shown();
+            let text = format!(
+                "list {shown}: {left_out} entries left out that no descriptor can name: with an empty part, `.`, `..` or a control character"
+            );
+            self.host.log(Level::Warning, &text);
         }
+        listed
     }
 
     fn remove(&self, request: &Request<'_>) -> Result<()> {

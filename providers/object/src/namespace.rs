@@ -4,12 +4,16 @@ use crate::failure;
 use crate::reader::{describe, head};
 use crate::stores::Store;
 use crate::target::Target;
+use crate::transport::Unsaid;
 use object_store::ObjectStoreExt;
 use object_store::list::{PaginatedListOptions, PaginatedListResult};
 use std::borrow::Cow;
 use std::sync::Arc;
 use vfs_core::{Code, Kind, Stat};
 use zvfs_net::failure::{Attempt, Failure};
+
+/// Pages without a key that a store may send one after the other.
+const EMPTY_MAX: usize = 1000;
 
 /// What is known of a name: an object, or a folder if keys lie below.
 ///
@@ -42,21 +46,48 @@ pub async fn remove(store: Arc<dyn Store>, target: Target) -> Attempt<()> {
     store.delete(&target.key).await.map_err(|error| failure::meaning(&error))
 }
 
-/// A page of what lies below a folder; `from`: the page before it says where it begins.
+/// The next page of what lies below a folder that has something, or the last one; `from`: the page before it says where it begins.
 ///
 /// # Errors
-/// ENOENT, EACCES and the like: the store's.
+/// ENOENT, EACCES and the like: the store's. EPROTO: the list does not go on, or has no end.
 pub async fn page(
     store: Arc<dyn Store>,
     target: Target,
-    from: Option<String>,
+    mut from: Option<String>,
 ) -> Attempt<PaginatedListResult> {
-    let options = PaginatedListOptions {
-        delimiter: Some(Cow::Borrowed("/")),
-        page_token: from,
-        ..PaginatedListOptions::default()
-    };
-    list(&*store, &target, options).await
+    for _ in 0..EMPTY_MAX {
+        let options = PaginatedListOptions {
+            delimiter: Some(Cow::Borrowed("/")),
+            page_token: from.clone(),
+            ..PaginatedListOptions::default()
+        };
+        let page = list(&*store, &target, options).await?;
+        if unsaid(&page).is_cut {
+            return Err(Failure::protocol("the store's list has more pages, and it does not say from where"));
+        }
+        match &page.page_token {
+            Some(token) if from.as_ref() == Some(token) => {
+                return Err(Failure::protocol("the store's list has a page that leads to itself"));
+            }
+            Some(token) if is_empty(&page) => from = Some(token.clone()),
+            _ => return Ok(page),
+        }
+    }
+    Err(Failure::protocol(format!("the store's list has {EMPTY_MAX} pages in a row without a key")))
+}
+
+/// Whether a page has no key, not even one that is left out or marks its folder.
+pub fn is_empty(page: &PaginatedListResult) -> bool {
+    page.result.objects.is_empty() && page.result.common_prefixes.is_empty() && left_out(page) == 0
+}
+
+/// How many keys and folders a page had that no descriptor can name.
+pub fn left_out(page: &PaginatedListResult) -> u64 {
+    unsaid(page).left_out
+}
+
+fn unsaid(page: &PaginatedListResult) -> Unsaid {
+    page.result.extensions.get().copied().unwrap_or_default()
 }
 
 /// Why a folder without keys is none.
@@ -91,7 +122,7 @@ pub fn entries<'a>(
 async fn is_folder(store: &dyn Store, target: &Target) -> Attempt<bool> {
     let options = PaginatedListOptions { max_keys: Some(1), ..PaginatedListOptions::default() };
     let found = list(store, target, options).await?;
-    Ok(target.key.is_root() || !found.result.objects.is_empty())
+    Ok(target.key.is_root() || !is_empty(&found))
 }
 
 async fn list(

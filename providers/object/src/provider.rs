@@ -25,7 +25,7 @@ impl Provider for ObjectProvider {
         settings::schema().into_iter().fold(info, Info::setting)
     }
 
-    fn start(&self, _: Host, settings: Settings) -> Result<Box<dyn Instance>> {
-        Ok(Box::new(Objects::new(&settings)?))
+    fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
+        Ok(Box::new(Objects::new(host, &settings)?))
     }
 }

@@ -3,9 +3,11 @@
 
 mod body;
 mod connection;
+mod page;
 mod pool;
 mod refusal;
 
+pub use page::Unsaid;
 pub use refusal::Refusal;
 
 use crate::settings::{Config, Patience};
@@ -14,8 +16,8 @@ use crate::transport::body::{Body, Errors};
 use crate::transport::connection::Connection;
 use crate::transport::pool::Pool;
 use crate::transport::refusal::Secrets;
-use http::header::{HOST, HeaderName, HeaderValue, IF_NONE_MATCH, RANGE, USER_AGENT};
-use http::{HeaderMap, Method, Request, Uri};
+use http::header::{CONTENT_RANGE, HOST, HeaderName, HeaderValue, IF_NONE_MATCH, RANGE, USER_AGENT};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpRequest, HttpRequestBody, HttpResponse, HttpResponseBody,
@@ -80,7 +82,11 @@ impl Transport {
         };
         let (response, connection) = answered?;
         inner.met.lock().insert(origin.clone());
-        let (parts, incoming) = response.into_parts();
+        let (mut parts, incoming) = response.into_parts();
+        if is_ranged && parts.status == StatusCode::OK && parts.headers.contains_key(CONTENT_RANGE) {
+            // Some servers say 200 and send the range alone. What they say of it is held against the request all the same.
+            parts.status = StatusCode::PARTIAL_CONTENT;
+        }
         let most = if is_ranged { u64::MAX } else { WHOLE_MAX };
         let body =
             Body::new(incoming, errors, inner.patience.stall, most, inner.pool.place(origin, connection));
@@ -151,22 +157,26 @@ impl HttpService for Connector {
         {
             request.headers_mut().insert(name, value.clone());
         }
-        let (errors, completes, secrets) =
-            (Errors::of(&request), completes_parts(&request), Secrets::of(request.headers()));
+        let (completes, lists) = (completes_parts(&request), lists(&request));
+        let (errors, secrets) = (Errors::of(&request), Secrets::of(request.headers()));
         let response = self.transport.send(request, errors).await.map_err(|failure| errors.lost(failure))?;
         if !response.status().is_success() {
             return Err(errors.refused(Refusal::receive(response, &secrets).await));
         }
-        if !completes {
+        if !(completes || lists) {
             return Ok(response);
         }
-        // S3 says 200 before it has completed an object, and what goes wrong comes in the body.
-        let (parts, body) = response.into_parts();
-        let body = body.bytes().await?;
-        match Refusal::in_success(&body, &secrets) {
-            Some(refusal) => Err(errors.refused(refusal)),
-            None => Ok(HttpResponse::from_parts(parts, body.into())),
+        let (mut parts, body) = response.into_parts();
+        let mut body = body.bytes().await?;
+        if lists {
+            let unsaid;
+            (body, unsaid) = page::judge(body);
+            parts.extensions.insert(unsaid);
+        } else if let Some(refusal) = Refusal::in_success(&body, &secrets) {
+            // S3 says 200 before it has completed an object, and what goes wrong comes in the body.
+            return Err(errors.refused(refusal));
         }
+        Ok(HttpResponse::from_parts(parts, body.into()))
     }
 }
 
@@ -174,6 +184,12 @@ impl HttpService for Connector {
 fn completes_parts(request: &HttpRequest) -> bool {
     let names_upload = |query: &str| query.split('&').any(|pair| pair.starts_with("uploadId="));
     request.method() == Method::POST && request.uri().query().is_some_and(names_upload)
+}
+
+/// Whether a request asks for a page of a list: of S3 and Google, or of Azure.
+fn lists(request: &HttpRequest) -> bool {
+    let asks = |query: &str| query.split('&').any(|pair| pair == "list-type=2" || pair == "comp=list");
+    request.method() == Method::GET && request.uri().query().is_some_and(asks)
 }
 
 /// Whether a request fails if it was done before.

@@ -8,6 +8,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use object_store::client::{HttpRequest, HttpRequestBody};
 use rustls::pki_types::ServerName;
+use std::fmt;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -23,6 +24,10 @@ use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::origin::Origin;
 use zvfs_net::tls::{self, Tls};
 use zvfs_runtime::Dialler;
+
+/// What may come before an answer: its head, which hyper bounds more closely, and answers that are not the last, such as
+/// 100 (Continue). Some of the body may have come too before it is known where the head ends.
+const HEAD_MAX: u64 = 1 << 20;
 
 /// A connection that takes a request.
 pub struct Connection {
@@ -98,6 +103,7 @@ impl Connection {
                 }
             }
         };
+        self.motion.answered();
         Ok((response, self))
     }
 }
@@ -127,8 +133,13 @@ pub fn of_hyper(error: &hyper::Error) -> Failure {
     }
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
-        if let Some(error) = inner.downcast_ref::<rustls::Error>() {
-            return Failure::protocol(tls::of_tls(error));
+        if let Some(error) = inner.downcast_ref().and_then(io::Error::get_ref) {
+            if let Some(error) = error.downcast_ref::<rustls::Error>() {
+                return Failure::protocol(tls::of_tls(error));
+            }
+            if error.is::<Endless>() {
+                return Failure::protocol(Endless.to_string());
+            }
         }
         cause = inner.source();
     }
@@ -140,22 +151,52 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// When bytes last moved, and how many were sent since a request began.
+/// More came than an answer can begin with.
+#[derive(Debug)]
+struct Endless;
+
+impl fmt::Display for Endless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store sent {HEAD_MAX} bytes, and no answer")
+    }
+}
+
+impl std::error::Error for Endless {}
+
+/// When bytes last moved, how many were sent since a request began, and how many may come before its answer.
 struct Motion {
     start: Instant,
     /// Since the start, in nanoseconds.
     last: AtomicU64,
     sent: AtomicU64,
+    may_come: AtomicU64,
 }
 
 impl Motion {
     fn new() -> Motion {
-        Motion { start: Instant::now(), last: AtomicU64::new(0), sent: AtomicU64::new(0) }
+        Motion {
+            start: Instant::now(),
+            last: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            may_come: AtomicU64::new(u64::MAX),
+        }
     }
 
     fn begin(&self) {
         self.sent.store(0, Ordering::Relaxed);
+        self.may_come.store(HEAD_MAX, Ordering::Relaxed);
         self.moved();
+    }
+
+    /// The answer is there: how much of its body comes is bounded elsewhere.
+    fn answered(&self) {
+        self.may_come.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// Bytes came. Returns whether so many may.
+    fn came(&self, count: usize) -> bool {
+        self.moved();
+        self.may_come.fetch_sub(count as u64, Ordering::Relaxed) >= count as u64
     }
 
     fn moved(&self) {
@@ -194,9 +235,12 @@ impl AsyncRead for Watched {
         context: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buf));
-        self.motion.moved();
-        Poll::Ready(read)
+        match self.motion.came(buf.filled().len() - before) {
+            true => Poll::Ready(read),
+            false => Poll::Ready(Err(io::Error::other(Endless))),
+        }
     }
 }
 

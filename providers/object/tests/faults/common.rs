@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
-use vfs_core::{Code, Configuration, Error, OpenFile, OpenFlags, OpenOptions, Registry, Result};
+use vfs_core::{Code, Configuration, Error, Host, Level, OpenFile, OpenFlags, OpenOptions, Registry, Result};
 use zvfs_http_servers::{After, Answer, FaultServer, Object, Peer, Request, pattern};
 use zvfs_test_support::within;
 
@@ -25,8 +25,18 @@ pub const QUICK: &str = r#"retries = 2, retry-delay = "1ms", part-size = "5m", p
 
 /// A host with the library, for a store at this endpoint, and with further settings.
 pub fn registry(endpoint: &str, settings: &str) -> Registry {
+    told_to(|_, text| eprintln!("{text}"), endpoint, settings)
+}
+
+/// As [`registry`], with a log of its own.
+pub fn told_to(
+    log: impl Fn(Level, &str) + Send + Sync + 'static,
+    endpoint: &str,
+    settings: &str,
+) -> Registry {
     let configuration = format!("[provider.object]\nsettings = {{ endpoint = {endpoint:?}, {settings} }}\n");
-    let registry = Registry::new(Configuration::parse(&configuration).unwrap());
+    let host = Host::logging("tests", "1", log);
+    let registry = Registry::with_host(Configuration::parse(&configuration).unwrap(), host);
     registry.register(crate::provider()).unwrap();
     registry
 }

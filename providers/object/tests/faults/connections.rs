@@ -149,6 +149,25 @@ fn an_instance_keeps_no_more_connections_than_it_may() {
     assert_eq!(server.connections(), 3);
 }
 
+/// Answers that are not the last are read as fast as they come, and nothing else is done meanwhile.
+#[test]
+fn endless_heads_are_cut_off() {
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = sent.clone();
+    let server = FaultServer::http(move |_, peer| {
+        let some = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
+        for _ in 0..4_000 {
+            peer.raw(&some)?;
+            counted.fetch_add(some.len() as u64, Ordering::Relaxed);
+        }
+        Ok(After::Close)
+    });
+    let error = failed(fetch(&registry(&server.url(""), "retries = 0")), Code::EPROTO);
+    assert!(error.chain().contains("and no answer"), "{}", error.chain());
+    // What the kernel holds on the way is more than what was read.
+    assert!(sent.load(Ordering::Relaxed) < 50 << 20, "{} bytes", sent.load(Ordering::Relaxed));
+}
+
 /// Whatever the library reads whole has an end.
 #[test]
 fn endless_answers_are_cut_off() {

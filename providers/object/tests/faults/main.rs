@@ -5,6 +5,7 @@
 mod common;
 mod connections;
 mod google;
+mod lists;
 mod ranges;
 mod secrets;
 mod stops;

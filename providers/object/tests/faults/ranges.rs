@@ -55,22 +55,29 @@ fn an_answer_that_ignores_the_range_is_eproto() {
     failed(fetch(&quick(&server)), Code::EPROTO);
 }
 
+/// As `rclone serve s3` answers.
+#[test]
+fn a_range_that_comes_as_200_is_one() {
+    let server = spoiling(Object::new(SIZE), |_, answer| Answer { status: 200, ..answer });
+    is_whole(fetch(&quick(&server)), SIZE);
+}
+
 #[test]
 fn lying_ranges_are_eproto() {
     // The numbers are added to its first and its last byte; none: it is no range.
     let lies = [("begins elsewhere", Some((1, 0))), ("ends elsewhere", Some((0, -1))), ("is no range", None)];
-    for (lie, range) in lies {
+    for (status, (lie, range)) in [206, 200].into_iter().flat_map(|status| lies.map(|lie| (status, lie))) {
         let server = spoiling(Object::new(SIZE), move |_, answer| match answer.body {
             Body::Pattern(ref bytes) => {
                 let range = range.map_or("bytes x".to_owned(), |(first, last)| {
                     format!("bytes {}-{}/{SIZE}", bytes.start as i64 + first, bytes.end as i64 - 1 + last)
                 });
-                answer.with("Content-Range", range)
+                Answer { status, ..answer.with("Content-Range", range) }
             }
             Body::Bytes(_) => answer,
         });
         let error = failed(fetch(&quick(&server)), Code::EPROTO);
-        println!("{lie}: {}", error.chain());
+        println!("{status}, {lie}: {}", error.chain());
     }
 }
 
