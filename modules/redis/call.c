@@ -64,7 +64,7 @@ static bool copy_text(struct bytes *bytes, RedisModuleString *text) {
     return bytes_copy(bytes, data, size);
 }
 
-/* Takes over the program, fails too. NULL: out of memory. */
+/* Takes over the program, also when it fails. NULL: out of memory. */
 static struct call *make(struct program *program, RedisModuleString **keys, size_t key_count, RedisModuleString **arguments,
                          size_t argument_count) {
     struct call *call = calloc(1, sizeof *call);

@@ -51,7 +51,8 @@ static bool is_name(const char *name, size_t size) {
     return size >= 1 && size <= PROGRAM_NAME_MAX && strspn(name, allowed) == size;
 }
 
-/* Makes a program that is in no table yet, and is not compiled. Takes over the manifest, fails too. NULL: `err` says why. */
+/* Makes a program that is in no table yet, and is not compiled. Takes over the manifest, also when it fails. NULL: `err`
+ * says why. */
 static struct program *make(const char *name, size_t name_size, struct bytes manifest, zvfs_error *err) {
     zvm_session_options options = {.struct_size = sizeof options, .host = module.host};
     struct program *program = calloc(1, sizeof *program);
