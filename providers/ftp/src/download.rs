@@ -2,7 +2,7 @@
 
 use crate::caller::Caller;
 use crate::client::Client;
-use crate::reply;
+use crate::reply::{self, End};
 use crate::session::{Data, Session};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,16 +36,16 @@ enum Stage {
     Running,
     /// All bytes came; the server has not said yet that it was all.
     Sent,
-    /// It has.
-    Complete,
+    /// No more will come.
+    Ended(End),
 }
 
 enum Piece {
     Block(Vec<u8>),
     /// The connection ended.
     Sent,
-    /// What the server says of it.
-    Complete(Attempt<()>),
+    /// What became of it.
+    End(End),
 }
 
 impl Download {
@@ -112,23 +112,34 @@ impl Download {
         Ok((!line.is_empty()).then_some(line))
     }
 
-    /// Whether nothing follows where everything should have come. A server that does not end the transfer is waited for no longer than
-    /// it takes to notice.
+    /// How it ends where everything should have come; `None`: more follows. A server that does not end the transfer is waited for no
+    /// longer than it takes to notice.
     ///
     /// # Errors
     /// The caller's.
-    pub fn ends(self, caller: &Caller) -> Attempt<bool> {
+    pub fn end(&self, caller: &Caller) -> Attempt<Option<End>> {
         if self.taken < self.block.len() {
-            return Ok(false);
+            return Ok(None);
         }
-        if !matches!(self.stage, Stage::Running) {
-            return Ok(true);
+        if let Stage::Ended(end) = &self.stage {
+            return Ok(Some(end.clone()));
         }
-        let pieces = self.pieces;
-        let next = caller.wait(&self.client, "the end of the file", async move {
-            Ok(timeout(END_MAX, async { pieces.lock().await.recv().await }).await.ok().flatten())
-        })?;
-        Ok(!matches!(next, Some(Piece::Block(_))))
+        let pieces = self.pieces.clone();
+        caller.wait(&self.client, "the end of the file", async move {
+            let end = timeout(END_MAX, async {
+                let mut pieces = pieces.lock().await;
+                loop {
+                    match pieces.recv().await {
+                        Some(Piece::Block(_)) => return None,
+                        Some(Piece::Sent) => {}
+                        Some(Piece::End(end)) => return Some(end),
+                        None => return Some(End::Unheard(broke())),
+                    }
+                }
+            });
+            let silent = || Failure::later(Code::ETIMEDOUT, format!("no end of the transfer for {END_MAX:?}"));
+            Ok(end.await.unwrap_or_else(|_| Some(End::Unheard(silent()))))
+        })
     }
 
     fn advance(&mut self, count: usize) {
@@ -145,10 +156,7 @@ impl Download {
             match self.next("bytes", caller)? {
                 Piece::Block(block) => (self.block, self.taken) = (block, 0),
                 Piece::Sent => self.stage = Stage::Sent,
-                Piece::Complete(outcome) => {
-                    outcome?;
-                    self.stage = Stage::Complete;
-                }
+                Piece::End(end) => self.stage = Stage::Ended(end),
             }
         }
         Ok(true)
@@ -156,13 +164,14 @@ impl Download {
 
     /// Hears what the server says of the whole.
     fn confirm(&mut self, caller: &Caller) -> Attempt<()> {
-        while !matches!(self.stage, Stage::Complete) {
-            if let Piece::Complete(outcome) = self.next("the end of the transfer", caller)? {
-                outcome?;
-                self.stage = Stage::Complete;
+        loop {
+            if let Stage::Ended(end) = &self.stage {
+                return end.clone().confirmed();
+            }
+            if let Piece::End(end) = self.next("the end of the transfer", caller)? {
+                self.stage = Stage::Ended(end);
             }
         }
-        Ok(())
     }
 
     fn next(&self, what: &str, caller: &Caller) -> Attempt<Piece> {
@@ -176,8 +185,12 @@ impl Download {
         }
         let pieces = self.pieces.clone();
         let next = caller.wait(&self.client, what, async move { Ok(pieces.lock().await.recv().await) })?;
-        next.ok_or_else(|| Failure::later(Code::ECONNRESET, "the transfer broke"))
+        next.ok_or_else(broke)
     }
+}
+
+fn broke() -> Failure {
+    Failure::later(Code::ECONNRESET, "the transfer broke")
 }
 
 /// Takes bytes off a connection until it ends, or nobody wants more. Then the session is kept for the next transfer.
@@ -197,9 +210,9 @@ async fn pump(
         match read {
             Ok(Ok(0)) => {
                 let _ = pieces.send(Piece::Sent).await;
-                let outcome = session.complete(data).await;
+                let end = session.complete(data).await;
                 client.keep(session).await;
-                let _ = pieces.send(Piece::Complete(outcome)).await;
+                let _ = pieces.send(Piece::End(end)).await;
                 return;
             }
             Ok(Ok(_)) => {
@@ -212,7 +225,7 @@ async fn pump(
         }
     };
     if let Some(failure) = failure {
-        let _ = pieces.send(Piece::Complete(Err(failure))).await;
+        let _ = pieces.send(Piece::End(End::Unheard(failure))).await;
     }
     session.break_off(data).await;
     client.keep(session).await;

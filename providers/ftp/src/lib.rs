@@ -27,13 +27,14 @@
 //! * A file has positions (SEEKABLE, POSITIONAL_READ) if the server lists REST and tells the file's size and time; without them it is
 //!   read once from start to end, and a lost connection is ECONNRESET. Up to four transfers of a file stand still between two calls.
 //! * A transfer must have as many bytes as the size says, and no more: else it is ESTALE if the size has changed, and EPROTO if not.
-//!   Where all bytes came, the server's last word is not waited for longer than 5 s. Where no size is told, that word decides.
+//!   Where all bytes came and the server then says that it could not read the file, that is the error (EIO for 451), for good; its word is
+//!   not waited for longer than 5 s, and a missing one is none. Where no size is told, that word decides.
 //!
 //! # Writing
 //! An upload makes a new file beside its target, `.zvfs-` and 16 hexadecimal digits. COMMIT ends the transfer, compares the new
-//! file's size with what was sent, and renames it to the target: readers see the old file or the new one. If the server does not
-//! confirm the end within `reply-timeout`, another session asks for the size, which decides. An upload is never repeated: a lost
-//! connection is ECONNRESET.
+//! file's size with what was sent, and renames it to the target: readers see the old file or the new one. If the server says that it
+//! could not store the file, that is the error, whatever the size. If it says nothing within `reply-timeout`, another session asks for
+//! the size, which decides. An upload is never repeated: a lost connection is ECONNRESET.
 //!
 //! DISCARD and a plain close remove the new file. What a crash of the host or a lost server leaves has that name, and may be
 //! removed when it is older than the longest upload: `find /srv/ftp -name '.zvfs-????????????????' -mtime +1 -delete`.

@@ -4,6 +4,7 @@ use crate::caller::Caller;
 use crate::client::Client;
 use crate::download::Download;
 use crate::facts::Facts;
+use crate::reply::End;
 use crate::session::Session;
 use crate::target::Target;
 use parking_lot::Mutex;
@@ -113,11 +114,7 @@ impl Reader {
             return Ok(count);
         };
         if place >= size {
-            // The file may go on where the server said that it ends.
-            return match self.take(size, 0).map_or(Ok(true), |download| download.ends(caller))? {
-                true => Ok(0),
-                false => Err(self.remote.differs(size, "more")),
-            };
+            return self.take(size, 0).map_or(Ok(0), |download| self.end(download, size));
         }
         let mut download = begun()?;
         download.skip_to(place, caller)?;
@@ -127,6 +124,25 @@ impl Reader {
             count => {
                 self.keep(download);
                 Ok(count)
+            }
+        }
+    }
+
+    /// The end of a file, all of which came. It may go on where the server said that it ends, or be other bytes than the file has: then
+    /// the server says that it could not read it.
+    fn end(&self, download: Download, size: u64) -> Attempt<usize> {
+        match download.end(&self.remote.caller) {
+            Ok(Some(End::Complete | End::Unheard(_))) => Ok(0),
+            Ok(Some(End::Refused(failure))) => {
+                let failure = failure.for_good().context("all bytes came, and then");
+                *self.broken.lock() = Some(failure.clone());
+                Err(failure)
+            }
+            Ok(None) => Err(self.remote.differs(size, "more")),
+            // The caller's time is over; it may come again.
+            Err(failure) => {
+                self.keep(download);
+                Err(failure)
             }
         }
     }

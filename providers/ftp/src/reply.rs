@@ -5,11 +5,35 @@ use std::io::{self, ErrorKind};
 use suppaftp::types::Response;
 use suppaftp::{FtpError, ReplyTooLarge};
 use vfs_core::{Code, Printable};
-use zvfs_net::failure::Failure;
+use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::tls;
 
 /// Characters of a server's words that stand in a message.
 const SHOWN_MAX: usize = 200;
+
+/// How a transfer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The server says that it is complete.
+    Complete,
+    /// The server says that it is not.
+    Refused(Failure),
+    /// The server says nothing, or cannot any more.
+    Unheard(Failure),
+}
+
+impl End {
+    /// Where nothing but the server's word tells whether a transfer is complete.
+    ///
+    /// # Errors
+    /// What it says. Why it says nothing.
+    pub fn confirmed(self) -> Attempt<()> {
+        match self {
+            End::Complete => Ok(()),
+            End::Refused(failure) | End::Unheard(failure) => Err(failure),
+        }
+    }
+}
 
 /// Whether a server refused a command, and is ready for the next one.
 pub fn is_refusal(error: &FtpError) -> bool {

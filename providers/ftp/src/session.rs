@@ -4,7 +4,7 @@
 //! the connection, so a session that is [`broken`](Session::is_broken) is closed instead of kept.
 
 use crate::facts::{Facts, characters};
-use crate::reply;
+use crate::reply::{self, End};
 use crate::settings::{Security, Tuning};
 use crate::target::{Account, Path};
 use crate::tls::Connector;
@@ -311,12 +311,14 @@ impl Session {
     }
 
     /// Ends a transfer: closes its connection, and hears what the server says of it.
-    ///
-    /// # Errors
-    /// What the server says. ETIMEDOUT: nothing.
-    pub async fn complete(&mut self, data: Data) -> Attempt<()> {
+    pub async fn complete(&mut self, data: Data) -> End {
         let completed = timeout(self.reply_timeout, data.finish()).await;
-        self.answered("the end of the transfer", completed)
+        let is_word = matches!(completed, Ok(Err(FtpError::UnexpectedResponse(_))));
+        match self.answered("the end of the transfer", completed) {
+            Ok(()) => End::Complete,
+            Err(failure) if is_word || failure.retry == Retry::No => End::Refused(failure),
+            Err(failure) => End::Unheard(failure),
+        }
     }
 
     /// Breaks a transfer off by closing its connection. What the server says then comes in several orders: if the next command's

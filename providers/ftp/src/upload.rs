@@ -4,7 +4,7 @@
 //! is looked at in another session: the new file's size decides.
 
 use crate::client::Client;
-use crate::reply;
+use crate::reply::{self, End};
 use crate::session::{Data, Session};
 use crate::settings::Tuning;
 use crate::target::{Path, Target};
@@ -164,14 +164,14 @@ impl NewFile {
     /// Ends the transfer: the server has all bytes, and the target's name is free if it must be. If the server does not say so itself,
     /// another session asks.
     async fn confirm(&self, mut session: Session, data: Data, sent: u64) -> Attempt<Session> {
-        let unheard = session.complete(data).await.err();
-        let outcome = match unheard {
-            Some(refusal) if refusal.retry == Retry::No => Err(refusal),
-            Some(unheard) => {
+        let outcome = match session.complete(data).await {
+            End::Complete => self.look(&mut session, sent, None).await,
+            // It may have lost what it took: the size proves nothing then.
+            End::Refused(refusal) => Err(refusal),
+            End::Unheard(unheard) => {
                 session = self.client.session(&self.target.account, &self.tuning).await?;
                 self.look(&mut session, sent, Some(unheard)).await
             }
-            None => self.look(&mut session, sent, None).await,
         };
         match outcome {
             Ok(()) => Ok(session),

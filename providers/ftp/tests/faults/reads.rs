@@ -129,6 +129,29 @@ fn a_file_is_complete_though_the_server_never_says_so() {
     fetch(&registry(r#"reply-timeout = "600s""#), &server.ftp("f")).is(&content);
 }
 
+/// A client took the right size for success, though the server said that it could not read the file.
+#[test]
+fn a_file_that_the_server_could_not_read_is_an_error_though_every_byte_came() {
+    let content = pattern(100_000);
+    for (word, code) in [("451 disk error", Code::EIO), ("426 broken", Code::ECONNRESET)] {
+        let theirs = content.clone();
+        let server = spoiling("RETR", move |_, peer| {
+            peer.send(&theirs)?;
+            peer.reply(word)?;
+            Ok(Act::Done)
+        })
+        .with("f", &content);
+        let (registry, descriptor) = (quick(), server.ftp("f"));
+        let (first, again) = within(SLACK, move || {
+            let mut file = registry.open(&descriptor, &OpenOptions::new(READ)).unwrap();
+            (drain(&mut file), file.read(&mut [0; 10]))
+        });
+        assert!(first.failed(code, &content).chain().contains(word));
+        refused(again, code);
+        assert_eq!(server.count("RETR"), 1);
+    }
+}
+
 #[test]
 fn a_connection_that_stays_open_after_the_last_byte_is_left() {
     let content = pattern(100_000);

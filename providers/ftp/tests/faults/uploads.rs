@@ -72,6 +72,29 @@ fn where_the_server_does_not_confirm_the_size_decides() {
     }
 }
 
+/// A client took the right size for success, though the server said that it had lost what it took.
+#[test]
+fn an_upload_that_the_server_could_not_store_is_an_error_whatever_its_size() {
+    for (word, code) in [
+        ("451 disk error", Code::EIO),
+        ("426 broken", Code::ECONNRESET),
+        ("421 going down", Code::EBUSY),
+        ("550 virus found", Code::ENOENT),
+    ] {
+        let server = spoiling("STOR", move |command, peer| {
+            let content = peer.receive()?;
+            peer.change(&command.argument, &content);
+            peer.reply(word)?;
+            Ok(Act::Done)
+        })
+        .with("f", b"old");
+        let error = refused(upload(&quick(), &server.ftp("f"), b"new"), code).chain();
+        assert!(error.contains(word), "{error}");
+        assert_eq!(server.file("f").unwrap(), b"old");
+        eventually("nothing is left", || server.names() == ["f"]);
+    }
+}
+
 #[test]
 fn a_confirmed_upload_of_the_wrong_size_is_an_error() {
     let server = spoiling("STOR", |command, peer| {
