@@ -57,10 +57,7 @@ impl Facts {
             "dir" | "cdir" | "pdir" => Kind::Directory,
             _ => Kind::Unknown, // a link or a device
         };
-        let modified = value("modify").and_then(|time| {
-            let line = format!("modify={time}; x");
-            ListParser::parse_mlsd(&line).ok().map(|file| file.modified())
-        });
+        let modified = value("modify").and_then(time);
         Some((Facts { kind, size: value("size").and_then(|size| size.parse().ok()), modified }, name))
     }
 }
@@ -102,13 +99,17 @@ impl Line {
     }
 
     fn entry(name: &str, facts: Facts) -> Line {
-        // Some servers write paths.
-        let name = name.rsplit('/').next().unwrap_or_default();
+        // A name with a slash is the host's to leave out and to count.
         match name {
             "" | "." | ".." => Line::Nothing,
             _ => Line::Entry(bytes(name), facts),
         }
     }
+}
+
+/// Reads a time of MLST, MLSD or MDTM (RFC 3659, section 2.3).
+pub fn time(text: &str) -> Option<SystemTime> {
+    ListParser::parse_mlsd(&format!("modify={text}; x")).ok().map(|file| file.modified())
 }
 
 /// A character for each byte, so that no name is lost that is not UTF-8.
@@ -149,6 +150,10 @@ mod tests {
             Line::Entry(b"l".into(), known(Kind::Unknown, None, None))
         );
         assert_eq!(entry(" name"), Line::Entry(b"name".into(), known(Kind::Unknown, None, None)));
+        assert_eq!(
+            entry("type=dir; ../../etc/passwd"),
+            Line::Entry(b"../../etc/passwd".into(), Facts::FOLDER)
+        );
         assert_eq!(entry("type=cdir; /srv"), Line::Nothing);
         assert_eq!(entry("type=pdir; .."), Line::Nothing);
         assert_eq!(

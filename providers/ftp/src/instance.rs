@@ -12,6 +12,9 @@ use vfs_core::{
     Code, Entry, Error, File, Host, Instance, Name, Namespace, OpenFlags, Request, Result, Settings, Stat,
 };
 
+/// The most bytes of a name on the file systems of servers.
+const NAME_MAX: usize = 255;
+
 /// An instance.
 pub struct Ftp {
     host: Host,
@@ -46,6 +49,11 @@ impl Ftp {
         let flags = request.flags();
         if target.path.is_folder() {
             return Err(Error::new(Code::EISDIR, format!("open {}: it is a folder", request.shown())));
+        }
+        if target.path.name().len() > NAME_MAX {
+            // Said after the upload, it would be late.
+            let text = format!("open {}: a new file's name has {NAME_MAX} bytes at most", request.shown());
+            return Err(Error::new(Code::ENAMETOOLONG, text));
         }
         let replaces = flags.intersects(OpenFlags::TRUNCATE | OpenFlags::ATOMIC);
         let mut exclusive = flags.contains(OpenFlags::EXCLUSIVE);

@@ -36,7 +36,8 @@
 //! could not store the file, that is the error, whatever the size. If it says nothing within `reply-timeout`, another session asks for
 //! the size, which decides. An upload is never repeated: a lost connection is ECONNRESET.
 //!
-//! DISCARD and a plain close remove the new file. What a crash of the host or a lost server leaves has that name, and may be
+//! DISCARD and a plain close remove the new file. DISCARD is EIO if a COMMIT was under way and the server has renamed the file already,
+//! or does not say within 4 s what became of it. What a crash of the host or a lost server leaves has that name, and may be
 //! removed when it is older than the longest upload: `find /srv/ftp -name '.zvfs-????????????????' -mtime +1 -delete`.
 //!
 //! TRUNCATE and ATOMIC mean the whole file; without both, a file that exists and is not empty is refused (ENOTSUP). Without CREATE the
@@ -65,9 +66,10 @@
 //! | not such a URL; 501 | EINVAL |
 //! | 500, 502, 504; reading at positions where it cannot be; read and write at once | ENOTSUP |
 //! | 452, 552; others that speak of a full disk or a quota | ENOSPC |
+//! | a new file's name of more than 255 bytes; a server that says that a name is too long | ENAMETOOLONG |
 //! | 421, 450, a server with too many users, after the attempts | EBUSY |
 //! | 425, 426, a lost connection, after the attempts; during an upload at once | ECONNRESET |
-//! | 451 after the attempts; the new file's size is not what was sent | EIO |
+//! | 451 after the attempts; the new file's size is not what was sent; a DISCARD that came too late | EIO |
 //! | not FTP; a reply of more than 256 KiB, or that does not fit; wrong lengths; TLS, its certificates | EPROTO |
 //! | the connection cannot be made | ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT |
 //! | silence beyond a limit, after the attempts; of an upload | ETIMEDOUT; ECONNRESET |
@@ -83,12 +85,14 @@
 //! | `writer`, `upload` | a file that is written; a transfer to the server, and what becomes of its file |
 //! | `namespace`, `facts` | stat, list, remove; what a server says of its files |
 //! | `client`, `caller` | sessions, kept or begun; who waits |
-//! | `session`, `tls`, `reply` | a control connection and its commands; TLS that is resumed; what a refusal means |
+//! | `session`, `tls` | a control connection and its commands; TLS that is resumed |
+//! | `reply`, `features` | what a refusal means; what a server can do |
 
 mod caller;
 mod client;
 mod download;
 mod facts;
+mod features;
 mod instance;
 mod namespace;
 mod provider;

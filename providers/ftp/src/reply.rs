@@ -46,6 +46,11 @@ pub fn code(reply: &Response) -> u16 {
     digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
+/// The last word of a reply.
+pub fn value(reply: &Response) -> Option<&str> {
+    str::from_utf8(&reply.body).ok()?.split_ascii_whitespace().last()
+}
+
 /// Whether it does not know a command, or not for this.
 pub fn is_unknown_command(error: &FtpError) -> bool {
     matches!(error, FtpError::UnexpectedResponse(reply) if matches!(code(reply), 500..=504))
@@ -75,6 +80,7 @@ fn of_reply(reply: &Response) -> Failure {
     let full = || says(&["no space", "disk full", "quota", "insufficient storage"]);
     let denied = || says(&["permission", "denied", "not allowed", "read-only", "forbidden", "privilege"]);
     match number {
+        400..=599 if says(&["name too long"]) => Failure::new(Code::ENAMETOOLONG, words),
         421 => Failure::later(Code::EBUSY, words),
         425 | 426 if !full() => Failure::later(Code::ECONNRESET, words),
         450 => Failure::later(Code::EBUSY, words),
@@ -175,6 +181,8 @@ mod tests {
             ("426 No space left on device.", Code::ENOSPC),
             ("452 Insufficient storage", Code::ENOSPC),
             ("552 Disk full", Code::ENOSPC),
+            ("550 x: File name too long", Code::ENAMETOOLONG),
+            ("553 Filename too long", Code::ENAMETOOLONG),
             ("502 Command not implemented", Code::ENOTSUP),
             ("522 SSL connection failed; session reuse required", Code::EPROTO),
             ("200 What?", Code::EPROTO),

@@ -3,7 +3,8 @@
 //! A session is used by one future at a time, which owns it. What goes wrong in the middle of a command leaves nobody knows what in
 //! the connection, so a session that is [`broken`](Session::is_broken) is closed instead of kept.
 
-use crate::facts::{Facts, characters};
+use crate::facts::{self, Facts, characters};
+use crate::features::Features;
 use crate::reply::{self, End};
 use crate::settings::{Security, Tuning};
 use crate::target::{Account, Path};
@@ -11,9 +12,9 @@ use crate::tls::Connector;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use suppaftp::tokio::{AsyncRustlsFtpStream, AsyncRustlsStream, TransferStream};
-use suppaftp::types::FileType;
+use suppaftp::types::{FileType, Response};
 use suppaftp::{Encoding, FtpError, FtpResult, Mode, Status};
 use tokio::net::TcpStream;
 use tokio::time::error::Elapsed;
@@ -43,15 +44,6 @@ pub struct Session {
     /// It stands in another folder.
     is_away: bool,
     is_broken: bool,
-}
-
-/// What the server said that it can do.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Features {
-    /// Facts of files, and listings that every program can read.
-    mlst: bool,
-    /// Transfers from any place on.
-    pub rest: bool,
 }
 
 impl Session {
@@ -129,15 +121,18 @@ impl Session {
         Ok(())
     }
 
+    /// FEAT is optional: a server that refuses it, or whose answer cannot be read, has no features.
     async fn find_features(&mut self, is_ipv6: bool) -> Attempt<()> {
-        let listed = timeout(self.reply_timeout, self.ftp.feat()).await;
-        let listed = match listed {
-            Ok(Err(error)) if reply::is_refusal(&error) => Default::default(),
-            listed => self.answered("FEAT", listed)?,
+        // To the library an answer is whole that it does not expect; of one to its own FEAT it takes no line that is not as it should be.
+        let answer = timeout(self.reply_timeout, self.ftp.custom_command("FEAT", &[])).await;
+        self.features = match answer {
+            Ok(Err(FtpError::UnexpectedResponse(answer))) if reply::code(&answer) != 421 => {
+                Features::of_answer(&answer.body)
+            }
+            Ok(Err(FtpError::BadResponse)) => Features::default(),
+            answer => self.answered("FEAT", answer).map(|_| Features::default())?,
         };
-        let has = |feature: &str| listed.keys().any(|name| name.eq_ignore_ascii_case(feature));
-        self.features = Features { mlst: has("MLST"), rest: has("REST") };
-        if has("EPSV") || is_ipv6 {
+        if self.features.epsv || is_ipv6 {
             self.ftp.set_mode(Mode::ExtendedPassive);
         }
         Ok(())
@@ -210,11 +205,10 @@ impl Session {
         if path.is_folder() {
             return self.folder(path).await;
         }
-        let size = timeout(self.reply_timeout, self.ftp.size(&argument)).await;
-        let size = match size {
+        let size = match self.ask("SIZE", &argument).await {
             Ok(Err(error)) if reply::is_unknown_command(&error) => None,
-            size => match self.answered("SIZE", size) {
-                Ok(size) => Some(size as u64),
+            answer => match self.answered("SIZE", answer) {
+                Ok(answer) => reply::value(&answer).and_then(|size| size.parse().ok()),
                 // Servers refuse it for folders in words of their own.
                 Err(failure) if !self.is_broken && failure.retry == Retry::No => {
                     return self
@@ -225,14 +219,19 @@ impl Session {
                 Err(failure) => return Err(failure),
             },
         };
-        let modified = timeout(self.reply_timeout, self.ftp.mdtm(&argument)).await;
-        let modified = match self.answered("MDTM", modified) {
-            Ok(time) => SystemTime::UNIX_EPOCH
-                .checked_add(Duration::from_secs(time.and_utc().timestamp().max(0).unsigned_abs())),
+        let answer = self.ask("MDTM", &argument).await;
+        let modified = match self.answered("MDTM", answer) {
+            Ok(answer) => reply::value(&answer).and_then(facts::time),
             Err(_) if !self.is_broken => None,
             Err(failure) => return Err(failure),
         };
         Ok(Facts { kind: Kind::Regular, size, modified })
+    }
+
+    /// Asks for a number, which not every server has behind its 213.
+    async fn ask(&mut self, verb: &str, argument: &str) -> Result<FtpResult<Response>, Elapsed> {
+        let command = format!("{verb} {argument}");
+        timeout(self.reply_timeout, self.ftp.custom_command(command, &[Status::File])).await
     }
 
     /// The facts of a folder, which is one if the server lets us in.
@@ -324,8 +323,13 @@ impl Session {
     /// Breaks a transfer off by closing its connection. What the server says then comes in several orders: if the next command's
     /// answer does not fit, the session is broken.
     pub async fn break_off(&mut self, data: Data) {
-        let ended = timeout(RECOVERY, data.finish()).await;
-        self.is_broken |= ended.is_err() || !self.is_alive().await;
+        let next = timeout(RECOVERY, async {
+            // Whatever it says of that.
+            let _ = data.finish().await;
+            self.ftp.noop().await
+        });
+        let is_well = matches!(next.await, Ok(Ok(())));
+        self.is_broken |= !is_well;
     }
 
     /// Why the server ended an upload, if it says so. The session ends with it: the library would wait for the same words again.

@@ -83,8 +83,12 @@ impl Path {
 
     /// Whether it is that of a folder by its form: empty, or its last name is, or is `.` or `..`.
     pub fn is_folder(&self) -> bool {
-        let last = self.0.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        matches!(last, b"" | b"." | b"..")
+        matches!(self.name(), b"" | b"." | b"..")
+    }
+
+    /// Its last part.
+    pub fn name(&self) -> &[u8] {
+        self.0.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
     }
 
     /// Another name in the same folder.

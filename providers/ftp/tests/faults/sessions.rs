@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use vfs_core::{Code, OpenOptions};
 use zvfs_engines::ftp::{Act, FaultServer};
@@ -36,6 +37,73 @@ fn a_greeting_of_several_lines_is_read_over() {
     })
     .with("f", b"content");
     fetch(&quick(), &server.ftp("f")).is(b"content");
+}
+
+/// FEAT is optional: a client gave up a server whose answer it could not read.
+#[test]
+fn a_list_of_features_that_nobody_can_read_is_no_reason_to_leave() {
+    let lists =
+        ["211-Extensions:\n UTF8\n EPSV\n\r\n211 End\r\n", "211 what?\r\n", "nothing\r\n", "\0\0\r\n"];
+    for list in lists {
+        let server = FaultServer::new(move |command, peer| match command.verb.as_str() {
+            "FEAT" => {
+                peer.raw(list.as_bytes())?;
+                Ok(Act::Done)
+            }
+            "PASV" => {
+                let port = peer.listen()?;
+                peer.reply(&format!("227 passive (127,0,0,1,{},{})", port >> 8, port & 255))?;
+                Ok(Act::Done)
+            }
+            _ => Ok(Act::Usual),
+        })
+        .with("f", b"content");
+        fetch(&quick(), &server.ftp("f")).is(b"content");
+        assert_eq!(server.count("EPSV") > 0, list.contains("EPSV"), "{list}");
+    }
+}
+
+/// One server has no number for an empty file.
+#[test]
+fn a_size_or_a_time_without_a_number_is_unknown() {
+    for verb in ["SIZE", "MDTM"] {
+        let server = answering(verb, "213 File status").with("f", b"content");
+        fetch(&quick(), &server.ftp("f")).is(b"content");
+        upload(&quick(), &server.ftp("f"), b"").unwrap();
+        assert_eq!(server.file("f").unwrap(), b"");
+        assert_eq!(server.sessions(), 2);
+    }
+}
+
+/// A client listed `../../etc/passwd` as `passwd`.
+#[test]
+fn names_with_a_slash_are_left_out_and_counted() {
+    let server = FaultServer::new(|command, peer| match command.verb.as_str() {
+        "FEAT" => {
+            peer.reply("211-\r\n EPSV\r\n MLST type*;\r\n211 end")?;
+            Ok(Act::Done)
+        }
+        "MLSD" => {
+            peer.send(
+                b"type=file; ../../etc/passwd\r\ntype=file; /abs\r\ntype=file; a/b\r\ntype=file; f\r\n",
+            )?;
+            peer.reply("226 done")?;
+            Ok(Act::Done)
+        }
+        _ => Ok(Act::Usual),
+    });
+    let (registry, log) = logging(QUICK);
+    let descriptor = server.ftp("folder");
+    let names = within(SLACK, move || {
+        let mut names = Vec::new();
+        let listed = registry.list(&descriptor, &OpenOptions::default(), &mut |entry| {
+            names.push(entry.name.to_owned());
+            ControlFlow::Continue(())
+        });
+        listed.map(|()| names)
+    });
+    assert_eq!(names.unwrap(), ["f"]);
+    assert!(log.text().contains("3 entries left out"), "{}", log.text());
 }
 
 #[test]
@@ -145,7 +213,7 @@ fn a_listing_that_nobody_can_read_is_eproto() {
         });
         let (registry, descriptor) = (quick(), server.ftp(""));
         let listed = within(SLACK, move || {
-            registry.list(&descriptor, &OpenOptions::default(), &mut |_| std::ops::ControlFlow::Continue(()))
+            registry.list(&descriptor, &OpenOptions::default(), &mut |_| ControlFlow::Continue(()))
         });
         refused(listed, Code::EPROTO);
     }

@@ -142,6 +142,14 @@ fn a_lost_connection_ends_an_upload() {
 }
 
 #[test]
+fn a_name_that_no_server_takes_is_refused_before_the_upload() {
+    let server = usual();
+    refused(upload(&quick(), &server.ftp(&"x".repeat(256)), b"new"), Code::ENAMETOOLONG);
+    assert_eq!(server.sessions(), 0);
+    upload(&quick(), &server.ftp(&"x".repeat(255)), b"new").unwrap();
+}
+
+#[test]
 fn a_rename_that_is_refused_leaves_the_old() {
     let server = answering("RNTO", "553 not over another one").with("f", b"old");
     refused(upload(&quick(), &server.ftp("f"), b"new"), Code::EACCES);
