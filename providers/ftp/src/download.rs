@@ -137,7 +137,8 @@ impl Download {
                     }
                 }
             });
-            let silent = || Failure::later(Code::ETIMEDOUT, format!("no end of the transfer for {END_MAX:?}"));
+            let silent =
+                || Failure::later(Code::ETIMEDOUT, format!("no end of the transfer for {END_MAX:?}"));
             Ok(end.await.unwrap_or_else(|_| Some(End::Unheard(silent()))))
         })
     }

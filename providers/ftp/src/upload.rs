@@ -1,6 +1,6 @@
 //! An upload: a new file beside its target, which gets the target's name on COMMIT.
 //!
-//! It runs by itself, so that whoever writes may leave: without COMMIT it removes what it made. What the server does not confirm in time
+//! It runs by itself, so that whoever writes may leave: then it removes what it made. What the server does not confirm in time
 //! is looked at in another session: the new file's size decides.
 
 use crate::client::Client;
@@ -8,16 +8,18 @@ use crate::reply::{self, End};
 use crate::session::{Data, Session};
 use crate::settings::Tuning;
 use crate::target::{Path, Target};
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout, timeout_at};
 use vfs_core::Code;
 use zvfs_net::failure::{Attempt, Failure, Retry};
 
-/// How long it is tried to remove what an upload made.
+/// What a DISCARD may take, all its steps together: the host gives it 5 s. Removing the file takes no longer after a failure either.
 const CLEARING: Duration = Duration::from_secs(4);
 
 /// What the writer wants.
@@ -37,6 +39,8 @@ pub enum Stage {
     Complete,
     /// It never will.
     Failed(Failure),
+    /// It was discarded, and the server does not say what became of it.
+    Unknown,
 }
 
 /// An upload that has begun.
@@ -44,8 +48,6 @@ pub struct Upload {
     file: NewFile,
     session: Session,
     data: Data,
-    /// Bytes that went out.
-    sent: u64,
 }
 
 /// The file that an upload makes.
@@ -75,7 +77,7 @@ impl Upload {
         match session.store(&name).await {
             Ok(data) => {
                 let file = NewFile { client, target, name, tuning, exclusive };
-                Ok(Upload { file, session, data, sent: 0 })
+                Ok(Upload { file, session, data })
             }
             Err(failure) => {
                 client.keep(session).await;
@@ -84,83 +86,101 @@ impl Upload {
         }
     }
 
-    /// Does what the writer wants, until it says COMMIT or nothing more.
-    pub async fn run(mut self, mut orders: mpsc::Receiver<Order>, stage: watch::Sender<Stage>) {
-        loop {
-            match orders.recv().await {
-                Some(Order::Block(block)) => {
-                    if let Err(failure) = self.send(&block).await {
-                        return self.fail(failure, orders, &stage).await;
-                    }
-                }
-                Some(Order::Commit) => return self.commit(orders, &stage).await,
-                None => break,
+    /// Does what the writer wants, until it says COMMIT, or `left` has it that it wants nothing more.
+    pub async fn run(
+        self,
+        mut orders: mpsc::Receiver<Order>,
+        stage: watch::Sender<Stage>,
+        mut left: oneshot::Receiver<()>,
+    ) {
+        let Upload { file, mut session, mut data } = self;
+        let sent = tokio::select! {
+            sent = file.send_all(&mut data, &mut orders) => sent,
+            _ = &mut left => {
+                let removed = timeout(CLEARING, async {
+                    session.break_off(data).await;
+                    file.client.keep(session).await;
+                    file.remove().await
+                });
+                stage.send_replace(discarded(removed.await, false));
+                return;
+            }
+        };
+        match sent {
+            Ok(sent) => drop(stage.send_replace(file.commit(session, data, sent, left).await)),
+            Err(broken) => {
+                let until = Instant::now() + CLEARING;
+                let said = session.last_words(data).await;
+                stage.send_replace(Stage::Failed(said.map_or(broken, Failure::for_good)));
+                drop(orders);
+                // Nobody waits for this who could be told.
+                let _ = timeout_at(until, file.remove()).await;
             }
         }
-        let Upload { file, mut session, data, .. } = self;
-        session.break_off(data).await;
-        file.client.keep(session).await;
-        file.clear().await;
-    }
-
-    async fn fail(self, broken: Failure, orders: mpsc::Receiver<Order>, stage: &watch::Sender<Stage>) {
-        let Upload { file, session, data, .. } = self;
-        let said = session.last_words(data).await;
-        stage.send_replace(Stage::Failed(said.map_or(broken, Failure::for_good)));
-        drop(orders);
-        file.clear().await;
-    }
-
-    async fn commit(self, mut orders: mpsc::Receiver<Order>, stage: &watch::Sender<Stage>) {
-        let Upload { file, session, data, sent } = self;
-        let is_left = async { while orders.recv().await.is_some() {} };
-        let whole = tokio::select! {
-            whole = file.confirm(session, data, sent) => whole,
-            () = is_left => Err(Failure::new(Code::ECANCELED, "it was discarded")),
-        };
-        // From here on nobody can call it back.
-        let outcome = match whole {
-            Ok(session) => file.rename(session, sent).await,
-            Err(failure) => Err(failure),
-        };
-        if outcome.is_err() {
-            file.clear().await;
-        }
-        stage.send_replace(
-            outcome.map_or_else(|failure| Stage::Failed(for_good(failure)), |()| Stage::Complete),
-        );
-    }
-
-    async fn send(&mut self, block: &[u8]) -> Attempt<()> {
-        let mut left = block;
-        while !left.is_empty() {
-            let stall = self.file.tuning.stall_timeout;
-            let taken = timeout(stall, self.data.write(left)).await;
-            let count = taken
-                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-                .map_err(|error| self.interrupted(&error))?;
-            if count == 0 {
-                return Err(self.interrupted(&io::ErrorKind::WriteZero.into()));
-            }
-            (left, self.sent) = (&left[count..], self.sent + count as u64);
-        }
-        Ok(())
-    }
-
-    /// An upload is not repeated: nobody has its bytes any more. So ETIMEDOUT, after which a call may be, is no code for it.
-    fn interrupted(&self, error: &io::Error) -> Failure {
-        let why = match error.kind() {
-            io::ErrorKind::TimedOut => format!("no byte taken for {:?}", self.file.tuning.stall_timeout),
-            _ => reply::of_io(error).text,
-        };
-        Failure::new(
-            Code::ECONNRESET,
-            format!("{why} (after {} bytes; an upload is not repeated)", self.sent),
-        )
     }
 }
 
 impl NewFile {
+    /// Sends what comes until COMMIT, and says how many bytes that were.
+    async fn send_all(&self, data: &mut Data, orders: &mut mpsc::Receiver<Order>) -> Attempt<u64> {
+        let mut sent = 0;
+        loop {
+            let block = match orders.recv().await {
+                Some(Order::Block(block)) => block,
+                Some(Order::Commit) => return Ok(sent),
+                // The writer is leaving.
+                None => pending().await,
+            };
+            let mut left = &block[..];
+            while !left.is_empty() {
+                let taken = timeout(self.tuning.stall_timeout, data.write(left)).await;
+                let count = match taken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                    Ok(0) => return Err(self.interrupted(&io::ErrorKind::WriteZero.into(), sent)),
+                    Ok(count) => count,
+                    Err(error) => return Err(self.interrupted(&error, sent)),
+                };
+                (left, sent) = (&left[count..], sent + count as u64);
+            }
+        }
+    }
+
+    /// An upload is not repeated: nobody has its bytes any more. So ETIMEDOUT, after which a call may be, is no code for it.
+    fn interrupted(&self, error: &io::Error, sent: u64) -> Failure {
+        let why = match error.kind() {
+            io::ErrorKind::TimedOut => format!("no byte taken for {:?}", self.tuning.stall_timeout),
+            _ => reply::of_io(error).text,
+        };
+        Failure::new(Code::ECONNRESET, format!("{why} (after {sent} bytes; an upload is not repeated)"))
+    }
+
+    async fn commit(
+        &self,
+        session: Session,
+        data: Data,
+        sent: u64,
+        mut left: oneshot::Receiver<()>,
+    ) -> Stage {
+        let whole = tokio::select! {
+            whole = self.confirm(session, data, sent) => whole,
+            _ = &mut left => return discarded(timeout(CLEARING, self.remove()).await, false),
+        };
+        let outcome = match whole {
+            Ok(session) => tokio::select! {
+                renamed = self.rename(session, sent) => renamed,
+                _ = left => return discarded(timeout(CLEARING, self.remove()).await, true),
+            },
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(()) => Stage::Complete,
+            Err(failure) => {
+                // It stays under a name that says whose it is, where it cannot be removed in time.
+                let _ = timeout(CLEARING, self.remove()).await;
+                Stage::Failed(for_good(failure))
+            }
+        }
+    }
+
     /// Ends the transfer: the server has all bytes, and the target's name is free if it must be. If the server does not say so itself,
     /// another session asks.
     async fn confirm(&self, mut session: Session, data: Data, sent: u64) -> Attempt<Session> {
@@ -222,16 +242,25 @@ impl NewFile {
         there
     }
 
-    /// Removes the file; what cannot be removed in time stays under a name that says whose it is.
-    async fn clear(&self) {
-        let removed = timeout(CLEARING, async {
-            let mut session = self.client.session(&self.target.account, &self.tuning).await?;
-            let removed = session.remove(&self.name).await;
-            self.client.keep(session).await;
-            removed
-        });
-        // Nobody waits for this who could be told.
-        let _ = removed.await;
+    /// Removes the file.
+    ///
+    /// # Errors
+    /// ENOENT: it has the target's name, or is gone. The server's word. As [`Client::session`].
+    async fn remove(&self) -> Attempt<()> {
+        let mut session = self.client.session(&self.target.account, &self.tuning).await?;
+        let removed = session.remove(&self.name).await;
+        self.client.keep(session).await;
+        removed
+    }
+}
+
+/// What a discarded upload comes to. Of a rename that was under way and a removal the server does one, and says which.
+fn discarded(removed: Result<Attempt<()>, Elapsed>, was_renaming: bool) -> Stage {
+    match removed {
+        Ok(Err(failure)) if was_renaming && failure.code == Code::ENOENT => Stage::Complete,
+        Ok(Err(_)) if was_renaming => Stage::Unknown,
+        Ok(_) => Stage::Failed(Failure::new(Code::ECANCELED, "it was discarded")),
+        Err(_) => Stage::Unknown,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::target::Target;
 use crate::upload::{Order, Stage, Upload};
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::retry::{Budget, Retrying, persist};
@@ -20,9 +20,10 @@ pub struct Writer {
     client: Arc<Client>,
     caller: Caller,
     gathered: Vec<u8>,
-    /// `None`: there is nothing more to say to it.
-    orders: Option<mpsc::Sender<Order>>,
+    orders: mpsc::Sender<Order>,
     stage: watch::Receiver<Stage>,
+    /// Dropped: whatever is under way is to be discarded.
+    present: Option<oneshot::Sender<()>>,
     is_committing: bool,
 }
 
@@ -39,13 +40,15 @@ impl Writer {
         let upload = begun.map_err(|failure| failure.error("open", &caller.shown))?;
         let (orders, theirs) = mpsc::channel(BEHIND);
         let (stages, stage) = watch::channel(Stage::Open);
-        client.spawn(upload.run(theirs, stages));
+        let (present, left) = oneshot::channel();
+        client.spawn(upload.run(theirs, stages, left));
         Ok(Writer {
             client: client.clone(),
             caller,
             gathered: Vec::new(),
-            orders: Some(orders),
+            orders,
             stage,
+            present: Some(present),
             is_committing: false,
         })
     }
@@ -58,14 +61,13 @@ impl Writer {
     fn why_not(&self) -> Failure {
         match &*self.stage.borrow() {
             Stage::Failed(failure) => failure.clone(),
-            Stage::Open | Stage::Complete => Failure::new(Code::EIO, "the upload broke"),
+            Stage::Open | Stage::Complete | Stage::Unknown => Failure::new(Code::EIO, "the upload broke"),
         }
     }
 
     /// Hands something on; waits until there is room for it. If that wait ends early, nothing was handed on.
     fn order(&self, order: impl FnOnce() -> Order) -> Attempt<()> {
-        let Some(orders) = &self.orders else { return Err(self.why_not()) };
-        let permit = match orders.clone().try_reserve_owned() {
+        let permit = match self.orders.clone().try_reserve_owned() {
             Ok(permit) => permit,
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(self.why_not()),
             Err(mpsc::error::TrySendError::Full(orders)) => {
@@ -139,15 +141,14 @@ impl File for Writer {
             Finish::End => Ok(()),
             Finish::Commit => self.commit().map_err(|failure| self.failed("commit", &failure)),
             Finish::Discard => {
-                self.orders = None;
+                self.present = None;
                 self.wait_for_end().map_err(|failure| self.failed("discard", &failure))?;
-                match &*self.stage.borrow() {
-                    Stage::Complete => {
-                        let text = format!("discard {}: it was complete already", self.caller.shown);
-                        Err(Error::new(Code::EIO, text))
-                    }
-                    Stage::Open | Stage::Failed(_) => Ok(()),
-                }
+                let why = match &*self.stage.borrow() {
+                    Stage::Complete => "it was complete already",
+                    Stage::Unknown => "the server does not say what became of the new file",
+                    Stage::Open | Stage::Failed(_) => return Ok(()),
+                };
+                Err(self.failed("discard", &Failure::new(Code::EIO, why)))
             }
         }
     }

@@ -3,12 +3,13 @@
 use crate::common::*;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Control, Finish, OpenFlags, OpenOptions, Registry, Result};
 use zvfs_engines::ftp::{Act, Command, FaultServer, Peer};
 use zvfs_http_servers::BlackHole;
-use zvfs_test_support::in_thread;
+use zvfs_test_support::{eventually, in_thread, within};
 
 /// Time enough to be in a state that nobody can see from outside.
 const WAITS: Duration = Duration::from_millis(200);
@@ -188,6 +189,71 @@ fn a_commit_that_ran_out_of_time_can_be_discarded() {
     });
     ended.recv_timeout(SLACK).unwrap().unwrap();
     assert_eq!(server.names(), Vec::<String>::new());
+}
+
+/// A DISCARD waited for what was under way as long as any command may take.
+#[test]
+fn a_discard_removes_the_new_file_though_a_command_gets_no_answer() {
+    for (verb, is_taken) in [("STOR", false), ("STOR", true), ("RNFR", true), ("RNTO", true)] {
+        let server = spoiling(verb, move |command, peer| {
+            if command.verb == "STOR" {
+                peer.change(&command.argument, b"some");
+                let data = peer.data()?;
+                if is_taken {
+                    io::copy(&mut &data.socket, &mut io::sink())?;
+                }
+                return peer.stall();
+            }
+            peer.stall()
+        });
+        let (registry, descriptor) = (registry(PATIENT), server.ftp("new"));
+        let (committed, discarded) = within(SLACK, move || {
+            let control = Control::new();
+            let mut file = registry.open(&descriptor, &OpenOptions::new(UPLOAD).control(&control)).unwrap();
+            control.set_deadline(Some(Instant::now() + WAITS));
+            let committed = file.write_all(&pattern(8_000_000)).and_then(|()| file.finish(Finish::Commit));
+            (committed, file.finish(Finish::Discard))
+        });
+        refused(committed, Code::ETIMEDOUT);
+        discarded.unwrap_or_else(|error| panic!("{verb}: {}", error.chain()));
+        assert_eq!(server.names(), Vec::<String>::new(), "{verb}");
+    }
+}
+
+/// One whose server has renamed the file says so, and one whose server says nothing more says that.
+#[test]
+fn a_discard_that_comes_too_late_is_eio() {
+    for (is_silent, words) in [(false, "complete already"), (true, "does not say")] {
+        let renaming = AtomicBool::new(false);
+        let server = FaultServer::new(move |command, peer| match command.verb.as_str() {
+            "RNTO" => {
+                peer.change("new", b"bytes");
+                renaming.store(true, Ordering::Relaxed);
+                peer.stall()
+            }
+            "DELE" if !is_silent => {
+                peer.reply("550 no such file")?;
+                Ok(Act::Done)
+            }
+            _ if is_silent && renaming.load(Ordering::Relaxed) => peer.stall(),
+            _ => Ok(Act::Usual),
+        });
+        let (registry, descriptor) = (registry(PATIENT), server.ftp("new"));
+        let discarded = within(SLACK, move || {
+            let control = Control::new();
+            let mut file = registry.open(&descriptor, &OpenOptions::new(UPLOAD).control(&control)).unwrap();
+            file.write_all(b"bytes").unwrap();
+            let cancel = control.clone();
+            let committing = in_thread(move || (file.finish(Finish::Commit), file));
+            eventually("it is renamed", || server.file("new").is_some());
+            cancel.cancel();
+            let (committed, mut file) = committing.recv_timeout(SLACK).unwrap();
+            refused(committed, Code::ECANCELED);
+            file.finish(Finish::Discard)
+        });
+        let text = refused(discarded, Code::EIO).chain();
+        assert!(text.contains(words), "{text}");
+    }
 }
 
 #[test]
