@@ -1,7 +1,7 @@
 //! The calls on a server's files and names, with their failures in our codes.
 
 use crate::connection::Link;
-use crate::failure::of_status;
+use crate::failure::{of_status, plain};
 use crate::packet::{Attributes, Name, Reply, Request, numbers, status};
 use crate::session::Pending;
 use bytes::Bytes;
@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use vfs_core::{Code, Kind, Stat};
 use zvfs_net::failure::{Attempt, Failure};
+
+/// The most bytes of a name on most servers.
+pub const NAME_MAX: usize = 255;
 
 /// A file or folder that is open on a server. Dropping it closes it, without a wait.
 pub struct Handle {
@@ -32,15 +35,25 @@ impl Link {
     /// # Errors
     /// The server's.
     pub async fn open(&self, path: &[u8], flags: u32, attributes: &Attributes) -> Attempt<Handle> {
-        self.handle(&Request::Open { path, flags, attributes }).await
+        self.handle(path, &Request::Open { path, flags, attributes }).await
     }
 
-    async fn handle(&self, request: &Request<'_>) -> Attempt<Handle> {
-        match self.session.call(request).await? {
+    async fn handle(&self, path: &[u8], request: &Request<'_>) -> Attempt<Handle> {
+        match self.call(path, request).await? {
             Reply::Handle(handle) => {
                 Ok(Handle { link: self.clone(), handle, closed: AtomicBool::new(false) })
             }
             reply => Err(unexpected(reply)),
+        }
+    }
+
+    /// Asks for something about a path. There is no status for a name that is too long: servers have one of these for it.
+    async fn call(&self, path: &[u8], request: &Request<'_>) -> Attempt<Reply> {
+        match self.session.call(request).await? {
+            Reply::Status { code: status::BAD_MESSAGE | status::FAILURE, .. } if is_too_long(path) => {
+                Err(plain(Code::ENAMETOOLONG))
+            }
+            reply => Ok(reply),
         }
     }
 
@@ -49,7 +62,7 @@ impl Link {
     /// # Errors
     /// The server's.
     pub async fn stat(&self, path: &[u8]) -> Attempt<Attributes> {
-        attributes(self.session.call(&Request::Stat { path }).await?)
+        attributes(self.call(path, &Request::Stat { path }).await?)
     }
 
     /// The same of a symbolic link itself.
@@ -57,7 +70,7 @@ impl Link {
     /// # Errors
     /// The server's.
     pub async fn stat_link(&self, path: &[u8]) -> Attempt<Attributes> {
-        attributes(self.session.call(&Request::StatLink { path }).await?)
+        attributes(self.call(path, &Request::StatLink { path }).await?)
     }
 
     /// The path without symbolic links, from the root down.
@@ -76,7 +89,7 @@ impl Link {
     /// # Errors
     /// The server's.
     pub async fn remove(&self, path: &[u8]) -> Attempt<()> {
-        done(self.session.call(&Request::Remove { path }).await?)
+        done(self.call(path, &Request::Remove { path }).await?)
     }
 
     /// Renames a file, unless its new name is taken.
@@ -136,7 +149,7 @@ impl Link {
     /// # Errors
     /// The server's.
     pub async fn open_folder(&self, path: &[u8]) -> Attempt<Handle> {
-        self.handle(&Request::OpenFolder { path }).await
+        self.handle(path, &Request::OpenFolder { path }).await
     }
 }
 
@@ -229,6 +242,11 @@ impl Drop for Handle {
             self.link.session.close(self.handle.clone());
         }
     }
+}
+
+/// Whether a path has a name that most file systems find too long.
+fn is_too_long(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/').any(|name| name.len() > NAME_MAX)
 }
 
 /// What a read came to; empty: the end.

@@ -1,8 +1,8 @@
 //! An open file: one position, which reading moves through what was requested ahead, and writing through what is on its way.
 
-use crate::caller::Caller;
 mod ending;
 
+use crate::caller::Caller;
 use crate::calls::Handle;
 use crate::packet::Attributes;
 use crate::pool::Pool;

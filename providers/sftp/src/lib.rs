@@ -12,7 +12,8 @@
 //! is known is trusted by the first that it shows, until the instance ends; nothing is written down.
 //!
 //! Ed25519 and ECDSA keys are known, of servers and of users. RSA keys log in through an agent only, and are no host keys here: the
-//! SSH library's RSA is open to a timing attack (RUSTSEC-2023-0071).
+//! SSH library has RSA from a package with an open advisory (RUSTSEC-2023-0071), and so is built without it. A server that has only an
+//! RSA key is EPROTO, and can be given another one beside it: `ssh-keygen -A` makes those that OpenSSH lacks.
 //!
 //! # Logging in
 //! As the descriptor's user, or else `user`: with the key of `key-file`, the first five keys of the `agent`, and the descriptor's
@@ -47,8 +48,9 @@
 //! two leaves only the hidden one.
 //!
 //! EXCLUSIVE is the server's own in place. With ATOMIC the name is looked at when the file is opened, and by the rename, which
-//! refuses a name that is taken. DISCARD removes a hidden file; in place, what was written stays. A COMMIT that was begun goes on when
-//! its caller's time is over, and may be asked for again.
+//! refuses a name that is taken. A COMMIT that was begun goes on when its caller's time is over, and may be asked for again. DISCARD
+//! breaks it off and removes a hidden file; in place, what was written stays. Where the server does not say within 4 s that the hidden
+//! file is gone, or says that it is no more there, DISCARD is EIO.
 //!
 //! Other writers are not kept out: SFTP has no locks.
 //!
@@ -62,6 +64,7 @@
 //! | it is there, with EXCLUSIVE | EEXIST |
 //! | a folder, to open or to remove; no folder, to list | EISDIR, ENOTDIR |
 //! | a FIFO, a socket, a device | EPROTONOSUPPORT, or ENOTSUP with ATOMIC |
+//! | a name that is too long | ENAMETOOLONG |
 //! | no room | ENOSPC |
 //! | the file changed, or ends too early | ESTALE |
 //! | no SFTP on that server; what it cannot do | ENOTSUP |

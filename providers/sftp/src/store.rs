@@ -8,9 +8,8 @@ use crate::pool::Pool;
 use crate::session::Pending;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use vfs_core::Code;
 use zvfs_net::failure::{Attempt, Failure};
 
@@ -45,7 +44,7 @@ pub enum Job {
 #[derive(Default)]
 struct Outcome {
     failure: OnceLock<Failure>,
-    abandoned: AtomicBool,
+    abandoned: Notify,
 }
 
 impl Store {
@@ -132,7 +131,7 @@ impl Store {
 
     /// Drops what is under way and what was not sent.
     pub fn abandon(&mut self) {
-        self.outcome.abandoned.store(true, Ordering::Relaxed);
+        self.outcome.abandoned.notify_one();
         self.buffer.clear();
     }
 
@@ -199,18 +198,21 @@ struct Write {
 
 impl Writing {
     async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        let Err(mut failure) = self.work(&mut queue).await else { return };
+        let outcome = self.outcome.clone();
+        let worked = tokio::select! {
+            worked = self.work(&mut queue) => worked,
+            // Whatever the server leaves without a word.
+            () = outcome.abandoned.notified() => return,
+        };
+        let Err(mut failure) = worked else { return };
         let (at, count) = self.failed;
         failure = self.handle.link().explained(failure, &self.path, at, count).await;
         // Before the queue closes, which tells whoever waits for a place in it.
-        let _ = self.outcome.failure.set(of_writing(failure));
+        let _ = outcome.failure.set(of_writing(failure));
     }
 
     async fn work(&mut self, queue: &mut mpsc::Receiver<Job>) -> Attempt<()> {
         loop {
-            if self.outcome.abandoned.load(Ordering::Relaxed) {
-                return Ok(());
-            }
             let job = tokio::select! {
                 job = queue.recv(), if self.under_way.len() < self.depth => job,
                 outcome = first(&mut self.under_way), if !self.under_way.is_empty() => {

@@ -3,7 +3,7 @@
 //! The hidden names are few and known, `.name.zvfs-0` to `.name.zvfs-7`, so that what a killed process left is found again
 //! without reading the folder.
 
-use crate::calls::Handle;
+use crate::calls::{Handle, NAME_MAX};
 use crate::connection::Link;
 use crate::failure::plain;
 use crate::packet::{Attributes, open};
@@ -11,7 +11,8 @@ use crate::pool::Pool;
 use crate::target::{Login, Target};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::timeout;
 use vfs_core::{Code, Kind, OpenFlags};
 use zvfs_net::failure::{Attempt, Failure, Retry};
 use zvfs_net::retry::Budget;
@@ -22,8 +23,8 @@ const KNOWN: u32 = 8;
 /// When nobody has written a hidden file for so long, in seconds, it is what a killed process left.
 const LEFT_BEHIND: u64 = 24 * 60 * 60;
 
-/// The most bytes of a name on most servers.
-const NAME_MAX: usize = 255;
+/// How long the answer to a close is waited for, before a removal.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// The permissions, without those that make a program run as its owner.
 const PERMISSIONS: u32 = 0o777;
@@ -68,7 +69,7 @@ impl Upload {
         if let Some(replaced) = replaced
             && let Err(failure) = take_over(&handle, &replaced).await
         {
-            upload.remove(&handle).await;
+            let _ = upload.remove(&handle).await;
             return Err(failure);
         }
         Ok((handle, upload))
@@ -91,7 +92,7 @@ impl Upload {
             };
         }
         if outcome.is_err() {
-            self.remove(handle).await;
+            let _ = self.remove(handle).await;
         }
         outcome
     }
@@ -129,14 +130,16 @@ impl Upload {
         }
     }
 
-    /// Removes the hidden file, as far as the server can be reached. It is closed first: some servers remove no file that is open.
-    pub async fn remove(&self, handle: &Handle) {
+    /// Removes the hidden file. It is closed first: some servers remove no file that is open.
+    ///
+    /// # Errors
+    /// ENOENT: it has its own name, or is gone. The server's, and what keeps it from being asked.
+    pub async fn remove(&self, handle: &Handle) -> Attempt<()> {
         if !handle.is_lost() {
-            let _ = handle.close().await;
+            // A server that answers nothing in this session may do in another.
+            let _ = timeout(CLOSING, handle.close()).await;
         }
-        if let Ok(link) = self.link().await {
-            let _ = link.remove(&self.hidden).await;
-        }
+        self.link().await?.remove(&self.hidden).await
     }
 
     /// A session for what is left to be done: the file's own may be lost, and its connection on the way to be.
@@ -177,7 +180,8 @@ async fn look(link: &Link, path: &[u8]) -> Attempt<(Bytes, Option<Attributes>)> 
 
 /// Makes a hidden file beside a path.
 async fn make(link: &Link, path: &[u8], attributes: &Attributes) -> Attempt<(Handle, Bytes)> {
-    let flags = open::WRITE | open::CREATE | open::EXCLUSIVE;
+    // TRUNCATE says nothing more, but some servers know these flags only as the mode `wx` of a C library.
+    let flags = open::WRITE | open::CREATE | open::EXCLUSIVE | open::TRUNCATE;
     for number in 0..KNOWN {
         let name = hidden(path, &format!(".zvfs-{number}"));
         let mut made = link.open(&name, flags, attributes).await;
@@ -207,7 +211,12 @@ async fn is_left_behind(link: &Link, name: &[u8]) -> bool {
 /// Why a file could not be made.
 pub async fn unmade(link: &Link, path: &[u8], failure: Failure) -> Failure {
     match failure.code {
-        Code::ENOENT => Failure { text: "its folder does not exist".to_owned(), ..failure },
+        Code::ENOENT => match link.stat(folder(path)).await {
+            Err(none) if none.code == Code::ENOENT => {
+                Failure { text: "its folder does not exist".to_owned(), ..failure }
+            }
+            _ => failure.followed_by(", though its folder exists: the server makes no new file there"),
+        },
         _ => link.explained(failure, folder(path), 0, 0).await,
     }
 }

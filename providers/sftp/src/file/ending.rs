@@ -5,9 +5,14 @@ use crate::failure::of_writing;
 use crate::pool::Pool;
 use crate::upload::Upload;
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 use vfs_core::Code;
 use zvfs_net::failure::{Attempt, Failure};
+
+/// What a DISCARD may take, all its steps together: the host gives it 5 s.
+const DISCARD_MAX: Duration = Duration::from_secs(4);
 
 /// The end of a file. Dropped before a COMMIT, it removes what is hidden.
 pub struct Ending {
@@ -21,8 +26,15 @@ pub struct Ending {
     commit: Option<Commit>,
 }
 
-/// What a COMMIT came to, once it has.
-type Commit = watch::Receiver<Option<Attempt<()>>>;
+/// A COMMIT, which goes on when nobody waits for it.
+struct Commit {
+    /// What it came to, once it has.
+    outcome: Outcome,
+    /// Breaks it off.
+    stop: oneshot::Sender<()>,
+}
+
+type Outcome = watch::Receiver<Option<Attempt<()>>>;
 
 impl Ending {
     /// For a file that was opened. `closes`: COMMIT closes it.
@@ -40,48 +52,82 @@ impl Ending {
     /// # Errors
     /// As [`Upload::commit`]; of a file in place, what closing it reports.
     pub fn commit(&mut self, size: u64) -> impl Future<Output = Attempt<()>> + Send + 'static {
-        let commit = match &self.commit {
-            Some(commit) => commit.clone(),
+        let outcome = match &self.commit {
+            Some(commit) => commit.outcome.clone(),
             None => self.begin(size),
         };
-        async move { outcome(commit).await }
+        async move { known(outcome).await }
     }
 
-    fn begin(&mut self, size: u64) -> Commit {
-        let (done, commit) = watch::channel(None);
+    fn begin(&mut self, size: u64) -> Outcome {
+        let (done, outcome) = watch::channel(None);
+        let (stop, stopped) = oneshot::channel();
         let (handle, upload, closes) = (self.handle.clone(), self.upload.clone(), self.closes);
         self.pool.background(async move {
-            let outcome = match upload {
-                Some(upload) => upload.commit(&handle, size).await,
-                None if closes => handle.close().await,
-                None => Ok(()),
+            let committed = async {
+                match upload {
+                    Some(upload) => upload.commit(&handle, size).await,
+                    None if closes => handle.close().await,
+                    None => Ok(()),
+                }
+            };
+            let outcome = tokio::select! {
+                outcome = committed => outcome,
+                Ok(()) = stopped => Err(Failure::new(Code::ECANCELED, "it was discarded")),
             };
             // Whoever waited may have left.
             let _ = done.send(Some(outcome.map_err(of_writing)));
         });
-        self.commit = Some(commit.clone());
-        commit
+        self.commit = Some(Commit { outcome: outcome.clone(), stop });
+        outcome
     }
 
     /// Leaves nothing of a hidden file. In place, what was written stays.
     ///
     /// # Errors
-    /// EIO: a COMMIT that its caller left has succeeded.
+    /// EIO: a COMMIT that its caller left has succeeded, or may have; the server does not say in time that the hidden file is gone.
     pub fn discard(&mut self) -> impl Future<Output = Attempt<()>> + Send + 'static {
         let (commit, upload, handle) = (self.commit.take(), self.upload.take(), self.handle.clone());
         async move {
-            match (commit, upload) {
-                (Some(commit), _) => match outcome(commit).await {
-                    Ok(()) => Err(Failure::new(Code::EIO, "its COMMIT was under way, and has succeeded")),
-                    // It has removed the hidden file.
-                    Err(_) => Ok(()),
-                },
-                (None, Some(upload)) => {
-                    upload.remove(&handle).await;
-                    Ok(())
+            let discarded = timeout(DISCARD_MAX, async {
+                match (commit, upload) {
+                    (Some(commit), upload) => commit.discard(upload, &handle).await,
+                    (None, Some(upload)) => {
+                        // It stays where the server does not remove it.
+                        let _ = upload.remove(&handle).await;
+                        Ok(())
+                    }
+                    (None, None) => Ok(()),
                 }
-                (None, None) => Ok(()),
-            }
+            });
+            discarded.await.unwrap_or_else(|_| {
+                let text =
+                    format!("the server does not say within {DISCARD_MAX:?} what became of the hidden file");
+                Err(Failure::new(Code::EIO, text))
+            })
+        }
+    }
+}
+
+impl Commit {
+    /// Breaks it off where it is under way still: of a rename and a removal the server does one, and says which.
+    async fn discard(self, upload: Option<Upload>, handle: &Handle) -> Attempt<()> {
+        let succeeded = |text: &str| Err(Failure::new(Code::EIO, text));
+        let is_known = self.outcome.borrow().is_some();
+        if let (false, Some(upload)) = (is_known, upload) {
+            // It may have ended meanwhile.
+            let _ = self.stop.send(());
+            return match upload.remove(handle).await {
+                Err(failure) if failure.code == Code::ENOENT => {
+                    succeeded("its COMMIT was under way, and may have succeeded")
+                }
+                removed => removed,
+            };
+        }
+        match known(self.outcome).await {
+            Ok(()) => succeeded("its COMMIT was under way, and has succeeded"),
+            // It has removed the hidden file.
+            Err(_) => Ok(()),
         }
     }
 }
@@ -91,12 +137,15 @@ impl Drop for Ending {
         // A COMMIT that was begun goes on, and leaves the hidden name either way.
         if let (Some(upload), None) = (self.upload.take(), &self.commit) {
             let handle = self.handle.clone();
-            self.pool.background(async move { upload.remove(&handle).await });
+            self.pool.background(async move {
+                // It stays where the server does not remove it.
+                let _ = timeout(DISCARD_MAX, upload.remove(&handle)).await;
+            });
         }
     }
 }
 
-async fn outcome(mut commit: Commit) -> Attempt<()> {
-    let outcome = commit.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+async fn known(mut outcome: Outcome) -> Attempt<()> {
+    let outcome = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
     outcome.unwrap_or_else(|| Err(Failure::new(Code::EIO, "the instance ended in a COMMIT")))
 }

@@ -2,7 +2,8 @@
 
 use crate::common::*;
 use std::fs;
-use vfs_core::{Code, Finish, Flush, OpenFlags, Registry};
+use std::time::{Duration, Instant};
+use vfs_core::{Code, Control, Finish, Flush, OpenFlags, OpenOptions, Registry};
 use zvfs_engines::ssh::SshServer;
 use zvfs_http_servers::pattern;
 
@@ -90,6 +91,24 @@ fn bytes_that_a_server_took_and_lost_are_missed_at_commit() {
     let error = refused(store(&registry, &server.sftp("new"), ATOMIC, &[7; 1000]), Code::EIO).chain();
     assert!(error.contains("has 999 bytes of the 1000"), "{error}");
     assert_eq!(names(&server), ["odd", "x"]);
+}
+
+/// A DISCARD waited for what was under way as long as any request may take.
+#[test]
+fn a_discard_removes_the_hidden_file_though_a_request_gets_no_answer() {
+    for fault in ["mute", "mute-rename"] {
+        let Some((server, registry)) = with_fault(fault) else { return };
+        let control = Control::new();
+        let options = OpenOptions::new(ATOMIC).control(&control);
+        let mut file = registry.open(&server.sftp("new"), &options).unwrap();
+        file.write_all(&[7; 100_000]).unwrap();
+        control.set_deadline(Some(Instant::now() + Duration::from_millis(200)));
+        let (committed, discarded) =
+            in_time(move || (file.finish(Finish::Commit), file.finish(Finish::Discard)));
+        refused(committed, Code::ETIMEDOUT);
+        discarded.unwrap_or_else(|error| panic!("{fault}: {error:?}"));
+        assert_eq!(names(&server), ["odd", "x"], "{fault}");
+    }
 }
 
 #[test]

@@ -182,6 +182,17 @@ fn a_commit_that_ran_out_of_time_goes_on_and_may_be_asked_for_again() {
     eventually("it is there", || names(&server) == ["new"]);
 }
 
+/// A DISCARD has a limit of its own: the host's would say ETIMEDOUT.
+#[test]
+fn a_discard_at_a_server_that_stands_still_says_what_it_does_not_know() {
+    let Some(mut server) = SshServer::openssh() else { return };
+    let mut file = open(&patient(&server), &server.sftp("new"), ATOMIC).unwrap();
+    file.write_all(&[7; 1 << 20]).unwrap();
+    server.signal(Signal::STOP);
+    let error = refused(in_time(move || file.finish(Finish::Discard)), Code::EIO).chain();
+    assert!(error.contains("does not say"), "{error}");
+}
+
 #[test]
 fn a_server_that_stands_still_is_given_up_after_the_reply_timeout() {
     let Some(mut server) = with_large_file() else { return };

@@ -106,6 +106,16 @@ fn what_can_only_be_written_in_place_says_so() {
 }
 
 #[test]
+fn a_name_that_is_too_long_says_so_at_once() {
+    let Some(server) = SshServer::openssh() else { return };
+    let (registry, descriptor) = (knowing(&server), server.sftp(&"x".repeat(300)));
+    for flags in [READ, REPLACE, ATOMIC] {
+        refused(open(&registry, &descriptor, flags), Code::ENAMETOOLONG);
+    }
+    assert_eq!(names(&server), Vec::<String>::new());
+}
+
+#[test]
 fn a_name_that_was_taken_meanwhile_is_not_replaced_by_who_was_to_make_it() {
     let Some(server) = SshServer::openssh() else { return };
     let registry = knowing(&server);

@@ -104,6 +104,9 @@ def answer(kind, number, body):
         return reply(103, number, string(data))
     if kind == 6:
         file, at, data = struct.unpack(">I", body.string())[0], body.number(">Q"), body.string()
+        if fault == "mute":
+            while True:
+                receive(1)
         if fault == "forgets":
             data = data[:-1]
         os.pwrite(file, data, at)
@@ -127,6 +130,8 @@ def answer(kind, number, body):
         old, new = body.string(), body.string()
         if fault == "dies-before" and once():
             sys.exit()
+        if fault == "mute-rename":
+            return None
         os.link(old, new)
         os.unlink(old)
         if fault == "dies-after" and once():
