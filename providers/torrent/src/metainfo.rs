@@ -69,10 +69,13 @@ impl Metainfo {
     /// # Errors
     /// EBADMSG: it is none, or not one of version 1. EFBIG: it is larger than any should be.
     pub fn parse(bytes: &[u8]) -> Attempt<Metainfo> {
-        // A number with too many digits is a panic there, if overflow is checked.
+        check_numbers(bytes)?;
         let parsed = catch_unwind(|| torrent_from_bytes(bytes));
         let parsed = parsed.map_err(|_| broken(format_args!("librqbit panicked")))?;
-        let parsed = parsed.map_err(|error| broken(format_args!("{error}")))?;
+        let parsed = parsed.map_err(|error| match is_version_2(bytes) {
+            true => broken(format_args!("one of version 2 alone, without the pieces of version 1")),
+            false => broken(format_args!("{error}")),
+        })?;
         let total = check_sizes(&parsed.info.data)?;
         let piece = u64::from(parsed.info.data.piece_length);
         let trackers = trackers(&parsed);
@@ -87,6 +90,7 @@ impl Metainfo {
             };
             files.push(Entry { path, range: file.offset..file.offset + file.details.len });
         }
+        check_folders(&files)?;
         let info = parsed.info.raw_bytes.as_ref().to_owned();
         Ok(Metainfo { hash: parsed.info_hash, info, trackers, seen: Vec::new(), piece, total, files })
     }
@@ -165,7 +169,59 @@ fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
     path.strip_prefix(folder)?.strip_prefix('/')
 }
 
-/// Checks all numbers; returns the bytes of all files.
+/// Checks that each number is what librqbit would take it for: without checks for overflow it wraps them, and panics with them.
+///
+/// Goes from one token of the bencode to the next; what is none ends it, and is left to the parser.
+fn check_numbers(bytes: &[u8]) -> Attempt<()> {
+    let (mut rest, mut key) = (bytes, b"".as_slice());
+    while let [first, after @ ..] = rest {
+        rest = match first {
+            b'd' | b'l' | b'e' => after,
+            b'i' => {
+                let Some((digits, after)) = split_at_byte(after, b'e') else { break };
+                let number = str::from_utf8(digits).ok().and_then(|digits| digits.parse::<i64>().ok());
+                let max = if key == b"piece length" { i64::from(PIECE_MAX) } else { i64::MAX };
+                if number.is_none_or(|number| number > max) {
+                    let (key, digits) = (String::from_utf8_lossy(key), String::from_utf8_lossy(digits));
+                    return Err(broken(format_args!("its `{key}` is `{digits:.40}`")));
+                }
+                after
+            }
+            _ => {
+                let Some((length, after)) = split_at_byte(rest, b':') else { break };
+                let length = str::from_utf8(length).ok().and_then(|length| length.parse().ok());
+                let Some((text, after)) = length.and_then(|length| after.split_at_checked(length)) else {
+                    break;
+                };
+                key = text;
+                after
+            }
+        };
+    }
+    Ok(())
+}
+
+fn split_at_byte(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|each| *each == byte)?;
+    Some((&bytes[..at], &bytes[at + 1..]))
+}
+
+fn is_version_2(bytes: &[u8]) -> bool {
+    const MARK: &[u8] = b"12:meta versioni2e";
+    bytes.windows(MARK.len()).any(|window| window == MARK)
+}
+
+/// Checks that no name is a file's and a folder's.
+fn check_folders(files: &[Entry]) -> Attempt<()> {
+    let paths: BTreeSet<&str> = files.iter().filter_map(|file| file.path.as_deref()).collect();
+    let folders = paths.iter().flat_map(|path| path.match_indices('/').map(|(end, _)| &path[..end]));
+    match folders.into_iter().find(|folder| paths.contains(folder)) {
+        Some(path) => Err(broken(format_args!("`{}` is a file and a folder in it", Printable(path)))),
+        None => Ok(()),
+    }
+}
+
+/// Checks all sizes; returns the bytes of all files.
 fn check_sizes(info: &TorrentMetaV1Info<ByteBuf<'_>>) -> Attempt<u64> {
     let piece = info.piece_length;
     if piece == 0 || piece > PIECE_MAX {

@@ -81,9 +81,12 @@ fn hostile_numbers_are_refused() {
     refused(parse(&[("a", 10)], "-1", 1), Code::EBADMSG);
     refused(parse(&[("a", 10)], "4294967295", 1), Code::EBADMSG);
     refused(parse(&[("a", 10)], "99999999999999999999", 1), Code::EBADMSG);
-    refused(parse(&[("a", u64::MAX), ("b", u64::MAX)], "16384", 1), Code::EFBIG);
-    refused(parse(&[("a", u64::MAX)], "16384", 1), Code::EFBIG);
+    refused(parse(&[("a", i64::MAX as u64), ("b", i64::MAX as u64)], "16384", 1), Code::EFBIG);
+    refused(parse(&[("a", i64::MAX as u64)], "16384", 1), Code::EFBIG);
     refused(parse(&[("a", 5 << 40)], "16384", 1), Code::EFBIG);
+    // What would wrap into something plausible.
+    refused(parse(&[("a", 10)], "4294983680", 1), Code::EBADMSG);
+    refused(Metainfo::parse(&torrent("6:lengthi18446744073709551623e", "16", 1)), Code::EBADMSG);
     // Fewer hashes than pieces, and more.
     refused(parse(&[("a", 1 << 40)], "1", 1), Code::EBADMSG);
     refused(parse(&[("a", 10)], "16", 2), Code::EBADMSG);
@@ -100,6 +103,7 @@ fn hostile_paths_are_refused() {
         refused(Metainfo::parse(&torrent(&entry, "16", 1)), Code::EBADMSG);
     }
     refused(parse(&[("a", 10), ("a", 10)], "16", 2), Code::EBADMSG);
+    refused(parse(&[("a", 10), ("a-b", 10), ("a/b", 10)], "16", 2), Code::EBADMSG);
 }
 
 #[test]
@@ -114,6 +118,14 @@ fn what_is_no_torrent_is_refused() {
     {
         refused(Metainfo::parse(bytes), Code::EBADMSG);
     }
+}
+
+#[test]
+fn version_2_alone_is_said_to_be_that() {
+    let bytes = b"d4:infod9:file treede12:meta versioni2e4:name1:n12:piece lengthi16384eee";
+    let failure = Metainfo::parse(bytes).unwrap_err();
+    assert_eq!(failure.code, Code::EBADMSG);
+    assert!(failure.text.contains("version 2"), "{}", failure.text);
 }
 
 #[test]
