@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use librqbit::storage::{BoxStorageFactory, StorageFactory, StorageFactoryExt, TorrentStorage};
 use librqbit::{ManagedTorrentShared, TorrentMetadata};
 use librqbit_core::lengths::ValidPieceIndex;
+use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use vfs_core::Code;
 use zvfs_net::failure::{Attempt, Failure};
 
@@ -35,8 +36,8 @@ pub struct Store {
     piece: u64,
     /// A bit for each piece that was verified.
     verified: Vec<AtomicU64>,
-    /// Bytes that came, verified or not: a sign of life.
-    received: AtomicU64,
+    /// When the last byte came, verified or not: a sign of life.
+    heard: Mutex<Instant>,
     /// Why nothing more can be kept.
     failure: OnceLock<Failure>,
     /// Told of each verified piece, and of the failure.
@@ -60,7 +61,7 @@ impl Store {
             starts: metainfo.files.iter().map(|file| file.range.start).collect(),
             piece: metainfo.piece,
             verified: (0..words).map(|_| AtomicU64::new(0)).collect(),
-            received: AtomicU64::new(0),
+            heard: Mutex::new(Instant::now()),
             failure: OnceLock::new(),
             news: Notify::new(),
         })
@@ -108,6 +109,7 @@ impl Store {
     /// # Errors
     /// ETIMEDOUT: not a byte of the torrent came for as long as `stall`. ENOSPC, ...: pieces cannot be kept.
     pub async fn arrival(&self, piece: u64, stall: Duration) -> Attempt<()> {
+        let begun = Instant::now();
         loop {
             let news = self.news.notified();
             if self.is_verified(piece) {
@@ -116,11 +118,13 @@ impl Store {
             if let Some(failure) = self.failure.get() {
                 return Err(failure.clone());
             }
-            let before = self.received.load(Ordering::Relaxed);
-            if timeout(stall, news).await.is_err() && self.received.load(Ordering::Relaxed) == before {
+            let end = begun.max(*self.heard.lock()) + stall;
+            if Instant::now() >= end {
                 let text = format!("not a byte of the torrent came for {stall:?}");
                 return Err(Failure::later(Code::ETIMEDOUT, text));
             }
+            // More may have come when the time is over.
+            let _ = timeout_at(end, news).await;
         }
     }
 
@@ -130,7 +134,7 @@ impl Store {
             let _ = self.failure.set(keeping("keep a piece", error));
             self.news.notify_waiters();
         })?;
-        self.received.fetch_add(buf.len() as u64, Ordering::Relaxed);
+        *self.heard.lock() = Instant::now();
         Ok(())
     }
 
@@ -249,10 +253,33 @@ mod tests {
             starts: vec![0],
             piece: 4,
             verified: vec![AtomicU64::new(0)],
-            received: AtomicU64::new(0),
+            heard: Mutex::new(Instant::now()),
             failure: OnceLock::new(),
             news: Notify::new(),
         }
+    }
+
+    /// While the future is the only one that waits, the clock goes on by itself.
+    fn wait_by_own_clock<T>(future: impl Future<Output = T>) -> T {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_stall_begins_with_the_last_byte() {
+        let stall = Duration::from_secs(10);
+        let waited = wait_by_own_clock(async {
+            let store = store(tempfile::tempfile().unwrap());
+            let begun = Instant::now();
+            let late = async {
+                tokio::time::sleep(Duration::from_secs(6)).await;
+                store.write(b"abc", 0).unwrap();
+            };
+            let (outcome, ()) = tokio::join!(store.arrival(0, stall), late);
+            assert_eq!(outcome.unwrap_err().code, Code::ETIMEDOUT);
+            begun.elapsed()
+        });
+        assert!((Duration::from_secs(16)..Duration::from_secs(17)).contains(&waited), "{waited:?}");
     }
 
     fn wait<T>(future: impl Future<Output = T>) -> T {
