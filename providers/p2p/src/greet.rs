@@ -1,6 +1,7 @@
 //! A stream that comes in: whoever opened it says what it wants, and waits until its reader is there.
 
 use crate::names::Names;
+use crate::node::Node;
 use crate::pipe::Pipe;
 use crate::reader_end::ReaderEnd;
 use crate::side::{Side, Wish};
@@ -16,19 +17,20 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use zvfs_net::failure::Failure;
 
-/// How long a DISCARD is kept for a reader, though whoever said it is gone.
-const DISCARD_KEPT: Duration = Duration::from_secs(60);
-/// What a writer may say before it is answered: a DISCARD or a REFUSAL.
+/// How long a DISCARD waits for a reader, whether or not whoever said it is still there.
+pub const DISCARD_KEPT: Duration = Duration::from_secs(60);
+/// More than a writer may say before it is answered, which is a DISCARD.
 const EARLY_MAX: usize = 1024;
 
-/// Serves a stream to its end. `from` is the other side's key.
-pub async fn greet(mut stream: Stream, from: PublicKey, names: &Names) {
+/// Serves a stream until its writer has met a reader, or is refused. `from` is the other side's key.
+pub async fn greet(mut stream: Stream, from: PublicKey, node: Arc<Node>) {
     // A peer that says nothing, or what cannot be, is none of a pipe's.
     let Ok(Some(mut caller)) = timeout(TIMEOUT, Caller::of(&mut stream)).await else { return };
-    let found = caller.find_reader(&mut stream, from, names).await;
+    let found = caller.find_reader(&mut stream, from, &node.names).await;
     let answered = stream.send(caller.handshake.output().into()).await;
     match found {
-        Some(met) => met.serve(stream, &caller.early, answered.is_ok()).await,
+        // Its reader has something to say, at the end at least.
+        Some(met) => node.spawn_living(met.serve(stream, caller.early, answered.is_ok())),
         // The answer is a refusal, or whoever asked is gone.
         None => stream.finish().await,
     }
@@ -159,9 +161,9 @@ struct Met {
 
 impl Met {
     /// Serves the writer to the end of its stream. `early` is what it said before it was answered.
-    async fn serve(self, stream: Stream, early: &[u8], is_answered: bool) {
+    async fn serve(self, stream: Stream, early: Vec<u8>, is_answered: bool) {
         self.reader.tell(|end| {
-            end.hear(self.id, early);
+            end.hear(self.id, &early);
             if !is_answered {
                 // It does not know that it was let in: unless it was discarded, it did not come.
                 end.ended(self.id, None);

@@ -212,8 +212,7 @@ impl Node {
     }
 
     fn greet(self: &Arc<Self>, from: PublicKey, stream: Stream) {
-        let node = self.clone();
-        self.runtime.spawn(async move { greet(stream, from, &node.names).await });
+        self.runtime.spawn(greet(stream, from, self.clone()));
     }
 }
 

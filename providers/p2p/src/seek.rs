@@ -1,10 +1,11 @@
 //! A writer's task: it looks for the reader wherever that may be, and serves the pipe to its end.
 
+use crate::greet::DISCARD_KEPT;
 use crate::node::Node;
 use crate::pipe::Pipe;
 use crate::plan::Plan;
 use crate::side::{Side, Wish, of_protocol};
-use crate::stream::{Stream, drive};
+use crate::stream::{Stream, drive, until};
 use crate::writer_end::{Outcome, WriterEnd};
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -15,14 +16,12 @@ use netpipe::{Handshake, Hello, Progress, Role, code};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 use vfs_core::Code;
 use zvfs_net::failure::{Attempt, Failure};
 
 /// How often a reader that is full is asked again, and the pause before: word of its pipe's end may be on its way.
 const BUSY: (u32, Duration) = (10, Duration::from_millis(30));
-/// How long a writer that failed before it met its reader waits to say so.
-const DISCARD_KEPT: Duration = Duration::from_secs(60);
 /// For the streams that led nowhere to be closed.
 const WITHDRAWAL: Duration = Duration::from_secs(2);
 
@@ -203,13 +202,6 @@ impl Search {
 async fn over(mut stage: watch::Receiver<Stage>) {
     // A search that is gone wants nothing either.
     let _ = stage.wait_for(|stage| *stage == Stage::Over).await;
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// A writer as the side of its stream.

@@ -131,7 +131,8 @@ pub async fn drive(mut stream: Stream, side: &impl Side) {
     stream.finish().await;
 }
 
-async fn until(deadline: Option<Instant>) {
+/// Waits until a time, if there is one.
+pub async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(at) => sleep_until(at.into()).await,
         None => std::future::pending().await,
