@@ -281,7 +281,8 @@ int32_t ZVFS_CALL zvfs_registry_stat(zvfs_registry *registry, const char *descri
                                      zvfs_stat *out, zvfs_error *err);
 
 /* Calls `each` for every UTF-8 name in a directory, in no order, on this thread; it returns 0 to go on. Its arguments are valid
- * during that call. ENOTDIR, ENOTSUP (this provider has no directories). Blocks as zvfs_registry_open.  [any] */
+ * during that call. ENOTDIR, ENOTSUP (this provider has no directories); EOVERFLOW: more than 256 MiB of names, each counted with
+ * 128 bytes for what is kept beside it. Blocks as zvfs_registry_open.  [any] */
 int32_t ZVFS_CALL zvfs_registry_list(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
                                      zvfs_entry_fn each, void *arg, zvfs_error *err);
 

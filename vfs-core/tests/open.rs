@@ -80,7 +80,12 @@ impl Namespace for Scripted {
         Ok(Stat::of_kind(Kind::Directory))
     }
 
-    fn list(&self, _: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+    fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        if request.rest() == "endless" {
+            let name = "n".repeat(60_000);
+            while each(Entry { name: &name, stat: None }).is_continue() {}
+            return Err(Code::EIO.into());
+        }
         for name in ["a", "b", "c"] {
             if each(Entry { name, stat: None }).is_break() {
                 break;
@@ -338,6 +343,20 @@ fn a_list_ends_between_two_entries() {
         ControlFlow::Continue(())
     });
     assert_eq!((listed.unwrap_err().code(), seen), (Code::ECANCELED, 1));
+}
+
+#[test]
+fn a_list_without_end_ends() {
+    let (_, registry) = scripted();
+    let mut seen = 0;
+    let listed = registry.list("script:endless", &OpenOptions::default(), &mut |entry| {
+        seen += entry.name.len();
+        ControlFlow::Continue(())
+    });
+    let error = listed.unwrap_err();
+    assert_eq!(error.code(), Code::EOVERFLOW);
+    assert_eq!(error.chain(), "list script:endless: more than 256 MiB of names: list a folder with fewer");
+    assert!(seen > 255 << 20 && seen <= 256 << 20, "{seen}");
 }
 
 #[test]

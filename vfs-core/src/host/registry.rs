@@ -203,7 +203,8 @@ impl Registry {
     /// Calls `each` for every entry of a directory that is UTF-8, in the provider's order, until it breaks off.
     ///
     /// # Errors
-    /// As [`open`](Registry::open); ENOTDIR; ENOTSUP: the provider cannot list.
+    /// As [`open`](Registry::open); ENOTDIR; ENOTSUP: the provider cannot list. EOVERFLOW: more than 256 MiB of names, each counted
+    /// with 128 bytes for what is kept beside it: whoever serves the directory would otherwise decide how much memory is taken.
     pub fn list(
         &self,
         descriptor: &str,
@@ -211,7 +212,10 @@ impl Registry {
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         self.listed(descriptor, options, |names, request, goes_on| {
-            names.list(request, &mut |entry| if goes_on() { each(entry) } else { ControlFlow::Break(()) })
+            names.list(request, &mut |entry| match goes_on(entry.into()) {
+                true => each(entry),
+                false => ControlFlow::Break(()),
+            })
         })
     }
 
@@ -226,7 +230,7 @@ impl Registry {
         each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         self.listed(descriptor, options, |names, request, goes_on| {
-            names.names(request, &mut |name| if goes_on() { each(name) } else { ControlFlow::Break(()) })
+            names.names(request, &mut |name| if goes_on(name) { each(name) } else { ControlFlow::Break(()) })
         })
     }
 

@@ -4,6 +4,7 @@ use crate::code::Code;
 use crate::context::{Context, Origin};
 use crate::control::{Control, Log};
 use crate::descriptor::Descriptor;
+use crate::entry::Name;
 use crate::error::{Error, Result};
 use crate::flags::OpenFlags;
 use crate::host::configuration::open_settings;
@@ -13,6 +14,12 @@ use crate::host::registry::first_use::Started;
 use crate::provider::{Namespace, Request};
 use std::any::Any;
 use std::sync::Arc;
+
+/// The names of one listing, in bytes, each with [`BESIDE_A_NAME`]: a server that lists without end must not fill the memory of
+/// whoever keeps what it lists. About two million names of 20 bytes.
+const NAMES_MAX: usize = 256 << 20;
+/// What whoever keeps a name keeps beside it, in bytes: its status, and what the memory costs.
+const BESIDE_A_NAME: usize = 128;
 
 impl Registry {
     /// Opens, after what any open of any provider must keep.
@@ -94,21 +101,30 @@ impl Registry {
         attempt().map_err(|error| error.context(format!("{verb} {descriptor}")))
     }
 
-    /// Lists, and ends between two entries once the control says so.
+    /// Lists, and ends between two entries once the control says so, or there are more names than a caller may have to keep.
     pub(super) fn listed(
         &self,
         descriptor: &str,
         options: &OpenOptions,
-        list: impl FnOnce(&dyn Namespace, &Request<'_>, &mut dyn FnMut() -> bool) -> Result<()>,
+        list: impl FnOnce(&dyn Namespace, &Request<'_>, &mut dyn FnMut(Name<'_>) -> bool) -> Result<()>,
     ) -> Result<()> {
         let descriptor = Descriptor::parse(descriptor)?;
         self.named(descriptor, options, "list", |names, request| {
-            let mut ended = Ok(());
-            list(names, request, &mut || {
-                ended = request.context().status();
+            let (mut ended, mut left) = (Ok(()), NAMES_MAX);
+            let listed = list(names, request, &mut |name| {
+                ended = request.context().status().and_then(|()| {
+                    left = left.checked_sub(name.bytes.len() + BESIDE_A_NAME).ok_or_else(too_many)?;
+                    Ok(())
+                });
                 ended.is_ok()
-            })?;
-            ended
+            });
+            ended.and(listed)
         })
     }
+}
+
+#[cold]
+fn too_many() -> Error {
+    let text = format!("more than {} MiB of names: list a folder with fewer", NAMES_MAX >> 20);
+    Error::new(Code::EOVERFLOW, text)
 }
