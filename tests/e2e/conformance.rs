@@ -5,6 +5,8 @@
 mod support;
 
 use serde_json::Value;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use support::{Done, Folder, run_long, zvfs};
 use zvfs_test_support::{have, have_walls, library};
 
@@ -67,6 +69,25 @@ fn what_cannot_be_read_is_one_failed_line() {
     check(&built("mem"), &["--descriptor", "mem:a", "-o", "limit=plenty"]).failed(80, &["1 of 1"]);
     check(&built("mem"), &["--write-descriptor", "mem:{name}", "--filter", "nothing-like-it"])
         .failed(22, &["no check has `nothing-like-it` in its name"]);
+}
+
+#[test]
+fn secrets_are_given_as_an_operator_gives_them() {
+    let folder = Folder::new();
+    let (own, open) = (folder.write("own", "s3cret\n"), folder.write("open", "s3cret\n"));
+    for (path, mode) in [(&own, 0o600), (&open, 0o644)] {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    for (setting, why) in [
+        // What only starts with its setting gets as far as the server that is not there.
+        (format!("bearer-file={own}"), "connection refused"),
+        (format!("bearer-file={open}"), "others may read or change it"),
+        ("bearer=s3cret".to_owned(), "write `bearer-file` or `bearer-env` instead"),
+    ] {
+        let settings = ["-o", &setting, "-o", "credentials-for=127.0.0.1"];
+        let done = check(&built("http"), &[&["--descriptor", "http://127.0.0.1:1/"][..], &settings].concat());
+        assert!(done.code == 80 && done.out().contains(why) && !done.out().contains("s3cret"), "{done:?}");
+    }
 }
 
 /// What a -D of `defect.c` makes wrong: the check that fails, and words of its line.

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 use std::thread;
-use vfs_core::{Host, OpenFlags, Provider, Result, Shown};
+use vfs_core::{Host, OpenFlags, Provider, Result, Shown, operator_setting};
 use zvfs_conformance::{Blocking, Subject};
 
 /// Stands for a fresh name in `--write-descriptor`.
@@ -104,10 +104,12 @@ impl Reach {
 
     /// What the suite must know, for one run. Reads the descriptor once, for its content.
     pub fn subject(&self, library: Box<dyn Provider>, host: Host) -> Result<Subject> {
-        let reads = library.info().supported_flags.contains(OpenFlags::READ);
+        let info = library.info();
+        let reads = info.supported_flags.contains(OpenFlags::READ);
         let mut subject = Subject::new(library).host(host);
         for (key, value) in &self.settings {
-            subject = subject.setting(key, value);
+            let (name, text) = operator_setting(&info.settings, key, value)?;
+            subject = subject.setting(&name, &text);
         }
         if let Some(descriptor) = self.descriptors.first() {
             subject = subject.read_source(descriptor)?;

@@ -16,6 +16,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) use merge::open_settings;
+pub use merge::operator_setting;
 
 /// The operator's file where nothing else is said.
 const DEFAULT_FILE: &str = "/etc/zvfs/zvfs.toml";

@@ -29,7 +29,7 @@ mod standard_error;
 mod walls;
 mod work;
 
-pub use configuration::Configuration;
+pub use configuration::{Configuration, operator_setting};
 pub use copy::{copy, same_file};
 pub use import::{Bare, built_in};
 pub use loader::{Digest, Library, Refusal};

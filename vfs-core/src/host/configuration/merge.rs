@@ -61,6 +61,15 @@ impl Configuration {
     }
 }
 
+/// The setting that an operator's `key` is about, and its text: that of a secret is read from where `value` says.
+///
+/// # Errors
+/// EINVAL: a secret that stands there itself. ENOENT, EACCES and the like: its file's.
+pub fn operator_setting(schema: &[Setting], key: &str, value: &str) -> Result<(String, String)> {
+    let (name, texts) = texts(schema, key, &Written::Text(value.to_owned()))?;
+    Ok((name.to_owned(), texts.concat()))
+}
+
 /// The settings of one open: what the opener says, and of what the host offers only what the provider declares.
 ///
 /// # Errors
