@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use support::{Folder, repository, run, run_long, under, zvfs};
@@ -122,6 +123,25 @@ fn the_operators_file_is_one() {
     }
 }
 
+#[test]
+fn the_stores_of_the_page_about_objects_are_configured() {
+    if !providers().contains(&"object".to_owned()) {
+        return;
+    }
+    let document = document("object.md");
+    let folder = Folder::new();
+    let file = blocks(&document).into_iter().find(|block| block.mark == "file: stores.toml").unwrap();
+    for secret in ["s3", "minio", "google.json", "azure"] {
+        let path = folder.write(secret, "c2VjcmV0");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    // The folders of the guide's machine, and those that this one has.
+    let text = file.text.replace("/etc/zvfs", &folder.path().display().to_string());
+    let config = folder.write("zvfs.toml", format!("provider-path = [\"{}\"]\n{text}", built().display()));
+    let done = run(under(&config, &["providers"]));
+    assert!(done.succeeded().out().contains("aliases   az, gs, minio, s3"), "{done:?}");
+}
+
 /// A setting's line in the guide.
 fn row(setting: &Setting) -> String {
     let Setting { name, list, default, help, secret, scope, .. } = setting;
@@ -154,6 +174,8 @@ fn the_operators_guide_has_every_providers_settings() {
             document.contains(&format!("\n## {name}\n")),
             "docs/operators.md needs a section `## {name}`"
         );
+        let link = format!("[{name}](#{name})");
+        assert!(document.contains(&link), "docs/operators.md needs {link} in the list at its top");
         let (wanted, found): (Vec<String>, _) =
             (info.settings.iter().map(row).collect(), rows(&document, &name));
         wrong.extend(

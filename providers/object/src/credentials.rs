@@ -121,7 +121,10 @@ impl Given {
     }
 
     fn credentials(self, kind: Kind) -> Result<Credentials> {
-        let of_another = |name: &str| Err(invalid(name, "is of another kind of store than `store` says"));
+        let of_another = |name: &str| {
+            let why = "is of another kind of store than `store` says; an alias inherits what its section has: give each store its own alias";
+            Err(invalid(name, why))
+        };
         for (name, value) in
             [("access-key", &self.id), ("secret-key", &self.secret), ("session-token", &self.token)]
         {
