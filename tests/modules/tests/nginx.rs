@@ -10,6 +10,7 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use zvfs_modules_tests::guest;
 use zvfs_modules_tests::nginx::{Answer, Nginx, ask, peak};
 use zvfs_test_support::{built, eventually, have};
 
@@ -469,4 +470,27 @@ fn the_page_has_each_directive_and_the_default_manifest() {
     for line in manifest.split("```").nth(1).unwrap().trim().lines() {
         assert!(source.contains(&format!("\"{}\\n\"", line.replace("FILE", "%V"))), "{line}");
     }
+}
+
+#[test]
+fn the_readmes_guest_answers_as_it_says() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let readme = text("modules/nginx/README.md");
+    let here = |name: &str| {
+        let (_, rest) = readme.split_once(&format!("{name} <<'END'\n")).unwrap();
+        rest.split_once("END\n").unwrap().0
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("hello.c");
+    fs::write(&source, here("hello.c")).unwrap();
+    let program = guest(source.to_str().unwrap());
+    let (_, location) = here("hello.conf").split_once("location /hello").unwrap();
+    let (location, _) = location.split_once('}').unwrap();
+    let location = location.replace("/srv/guests/hello.wasm", program.to_str().unwrap());
+    let server = Nginx::start("", &format!("location /hello {location} }}"));
+    let (_, path) = readme.split_once("curl http://127.0.0.1:8088").unwrap();
+    let said = readme.split("```\n").nth(4).unwrap();
+    assert_eq!(server.get(path.lines().next().unwrap()).text(), said, "{}", server.log());
 }
