@@ -13,6 +13,7 @@
 
 
 static void ngx_http_zvm_begin(ngx_http_request_t *r);
+static void ngx_http_zvm_begun(ngx_http_request_t *r);
 static ngx_int_t ngx_http_zvm_body(ngx_http_zvm_ctx_t *ctx);
 static void ngx_http_zvm_finish(ngx_http_zvm_ctx_t *ctx, ngx_int_t rc);
 static void ngx_http_zvm_leave(void *data);
@@ -77,6 +78,10 @@ ngx_http_zvm_begin(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_zvm_module);
     guest = ctx->conf->guest;
 
+    if (r->request_body != NULL) {
+        r->request_body->post_handler = ngx_http_zvm_begun;
+    }
+
 #if (NGX_HTTP_V2)
     if (r->stream == NULL)
 #endif
@@ -118,6 +123,14 @@ ngx_http_zvm_begin(ngx_http_request_t *r)
     guest->waiting++;
     ngx_queue_insert_tail(&guest->requests, &ctx->link);
     ngx_add_timer(&ctx->timer, ctx->conf->queue_timeout);
+}
+
+
+/* What is left of a body whose request went on to an error page still comes over HTTP/2, as if it were buffered: its end begins
+ * nothing. */
+static void
+ngx_http_zvm_begun(ngx_http_request_t *r)
+{
 }
 
 
@@ -193,6 +206,10 @@ ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx)
     ctx->job = job;
     job->ctx = ctx;
 
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+
     log->action = "running a guest";
     r->state = 0; /* of the parser of header lines */
     r->write_event_handler = ngx_http_zvm_write_event;
@@ -209,8 +226,18 @@ ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx)
 static void
 ngx_http_zvm_finish(ngx_http_zvm_ctx_t *ctx, ngx_int_t rc)
 {
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
     ngx_http_zvm_leave(ctx);
-    ngx_http_finalize_request(ctx->request, rc);
+
+    /* An error page may be another location's, which has no context of ours. */
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+    r->connection->log->action = "sending to client";
+
+    ngx_http_finalize_request(r, rc);
 }
 
 

@@ -129,7 +129,11 @@ fn a_guest_that_fails_is_an_error_and_never_half_an_answer() {
     }
     let server = Nginx::start(
         "zvm_timeout 2s;",
-        &format!("{CGI}\n location /fuel {{ zvm_program @CGI@; zvm_fuel 100000000; zvm_timeout 100s; }}"),
+        &format!(
+            "{CGI}\n location /fuel {{ zvm_program @CGI@; zvm_fuel 100000000; zvm_timeout 100s; }}\n\
+             location /sorry {{ zvm_program @CGI@; error_page 502 = @sorry; }}\n location @sorry {{ return 502 sorry; }}\n\
+             location /other {{ zvm_program @CGI@; error_page 502 = /cgi?; }}"
+        ),
     );
     for (path, expected, reason) in [
         ("/cgi?none", 502, "the guest ended before its header did"),
@@ -152,6 +156,18 @@ fn a_guest_that_fails_is_an_error_and_never_half_an_answer() {
         // curl's "transfer closed", and its "stream was not closed cleanly".
         assert_eq!(status(&server.curl("http", path, &[])), Some(18), "{path}");
         assert_eq!(status(&server.curl("https", path, &["--http2"])), Some(92), "{path}");
+    }
+    // An error page may be a file's or a guest's, and the rest of the body is on its way still. (Over HTTP/2 this curl waits for the rest
+    // of its body to be taken, if the answer is no error; with any server.)
+    fs::write(server.at("body.in"), vec![b'x'; MIB]).unwrap();
+    let upload = server.at("body.in");
+    for (scheme, version, path, said) in [
+        ("http", "--http1.1", "/sorry?trap", "sorry"),
+        ("https", "--http2", "/sorry?trap", "sorry"),
+        ("http", "--http1.1", "/other?trap", "hello\n"),
+    ] {
+        let answer = server.curl(scheme, path, &[version, "-T", &upload]);
+        assert_eq!(String::from_utf8_lossy(&answer.stdout), said, "{version}: {}", server.log());
     }
     assert_eq!(server.get("/cgi").text(), "hello\n");
     let access = fs::read_to_string(server.at("access.log")).unwrap();
