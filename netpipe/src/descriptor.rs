@@ -19,8 +19,8 @@ use crate::endpoint::{BROKER_PORT, Endpoint, NATS_PORT};
 use crate::error::{Error, Result};
 use crate::values::{Name, Role};
 
-/// The schemes whose descriptors these are; the first is what an alias means that gives none.
-pub const SCHEMES: [&str; 3] = ["tcp", "netpipe", "opaque"];
+/// The schemes whose descriptors these are: the back-ends' own names, and those that every back-end serves.
+pub const SCHEMES: [&str; 5] = ["tcp", "nats", "p2p", "netpipe", "opaque"];
 
 /// A descriptor, taken apart, without the settings that complete it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub enum Naming {
 }
 
 impl Descriptor {
-    /// Takes apart what follows one of the [`SCHEMES`], `nats` or `p2p`, in lower case, and its colon.
+    /// Takes apart what follows one of the [`SCHEMES`], in lower case, and its colon.
     ///
     /// # Errors
     /// [`Error::Invalid`]: none of the forms.

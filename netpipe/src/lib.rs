@@ -18,6 +18,7 @@
 //! | [`pairing`] | how the ends of an instance's pipes find each other |
 //! | [`endpoint`] | a host and a port; where a broker is |
 //! | [`pipe`] | what the two ends of a pipe count and check |
+//! | [`provider`] | what every provider of netpipes makes of a request; the one module that knows the ABI's SDK |
 //! | [`repeats`] | lines of a log that come over and over |
 
 pub mod auth;
@@ -34,6 +35,7 @@ pub mod hello;
 pub mod message;
 pub mod pairing;
 pub mod pipe;
+pub mod provider;
 pub mod repeats;
 mod values;
 

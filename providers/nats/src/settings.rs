@@ -1,16 +1,13 @@
 //! The settings: their schema, and what an instance makes of them.
 
 use crate::names::is_prefix;
-use netpipe::digest::Algorithm;
+use netpipe::provider::{self, WINDOW, endpoint};
 use netpipe::{Endpoint, NATS_PORT};
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::time::Duration;
-use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings, Shown};
+use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
 use zvfs_net::tls::{self, Tls};
 
-/// A window holds at least a write that must arrive whole.
-const WINDOW: RangeInclusive<i64> = (64 << 10)..=(64 << 20);
 /// A shorter one would take a server that is restarted for a peer that is lost.
 const PEER_TIMEOUT_LEAST: i64 = 1_000_000_000;
 
@@ -69,14 +66,9 @@ pub fn schema() -> Vec<Setting> {
             .range(WINDOW)
             .scope(both)
             .default_value("1m"),
-        text("digest", "both ends digest the whole pipe and compare, if both set the same")
-            .values(["sha256", "blake3"])
-            .scope(Scope::OPEN),
-        text("writers", "writers that a reader expects, or `*` for any number; 1 by default").scope(Scope::OPEN),
-        text("node", "this side's name in a job; a short descriptor then names the peer's node").scope(Scope::OPEN),
-        text("job", "the job that the pipes belong to; a prefix of their names").scope(both),
-        zvfs_runtime::threads(),
     ]);
+    schema.extend(provider::settings());
+    schema.push(zvfs_runtime::threads());
     schema
 }
 
@@ -139,7 +131,6 @@ impl Config {
             Some("on" | "first") => true,
             _ => is_far,
         };
-        let window = window(settings).unwrap_or(1 << 20);
         Ok(Config {
             servers,
             prefix: prefix.to_owned(),
@@ -149,7 +140,7 @@ impl Config {
             tls_first: settings.text("tls") == Some("first"),
             connect_timeout: settings.duration("connect-timeout").unwrap_or(Duration::from_secs(5)),
             peer_timeout: settings.duration("peer-timeout").unwrap_or(Duration::from_secs(30)),
-            window,
+            window: provider::window(settings).unwrap_or(1 << 20),
             job: settings.text("job").map(str::to_owned),
             settings: settings.clone(),
         })
@@ -174,41 +165,12 @@ impl Credentials {
 }
 
 fn server(text: &str) -> Result<Endpoint> {
-    let wrong = |error| Error::new(Code::EINVAL, format!("setting `servers`: `{}` is {error}", Shown(text)));
-    Endpoint::parse(text, Some(NATS_PORT)).map_err(wrong)
+    endpoint("servers", text, NATS_PORT)
 }
 
 fn is_loopback(server: &Endpoint) -> bool {
     let address: Option<IpAddr> = server.literal().map(|address| address.ip());
     address.is_some_and(|address| address.is_loopback())
-}
-
-/// The window that these settings give; the schema bounds it.
-pub fn window(settings: &Settings) -> Option<u32> {
-    settings.size("window").and_then(|size| u32::try_from(size).ok())
-}
-
-/// The digest that these settings give.
-pub fn digest(settings: &Settings) -> Option<Algorithm> {
-    match settings.text("digest")? {
-        "sha256" => Some(Algorithm::Sha256),
-        "blake3" => Some(Algorithm::Blake3),
-        _ => None,
-    }
-}
-
-/// The writers that these settings give; `Ok(None)` is any number.
-///
-/// # Errors
-/// EINVAL: no number from 1 on, and no `*`.
-pub fn writers(settings: &Settings) -> Option<Result<Option<u32>>> {
-    Some(match settings.text("writers")? {
-        "*" => Ok(None),
-        text => match text.parse() {
-            Ok(number) if number > 0 => Ok(Some(number)),
-            _ => Err(invalid("writers", "a number from 1 on, or `*`")),
-        },
-    })
 }
 
 fn invalid(name: &str, wanted: &str) -> Error {

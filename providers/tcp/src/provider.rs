@@ -12,7 +12,7 @@ impl Provider for Tcp {
     fn info(&self) -> Info {
         let info =
             Info::new("tcp", env!("CARGO_PKG_VERSION"), "netpipes: named pipes between machines, over TCP")
-                .schemes(netpipe::descriptor::SCHEMES)
+                .schemes(["tcp", "netpipe", "opaque"])
                 .supported_flags(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::SEQUENTIAL);
         settings::schema().into_iter().fold(info, Info::setting)
     }

@@ -1,14 +1,12 @@
 //! The settings: their schema, and what an instance makes of them.
 
 use crate::tls::Tls;
-use netpipe::digest::Algorithm;
+use netpipe::provider::{self, WINDOW, endpoint};
 use netpipe::{BROKER_PORT, BrokerAt, Endpoint, Secret};
 use std::net::SocketAddr;
 use std::time::Duration;
-use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings, Shown};
+use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
 
-/// A window holds at least a write that must arrive whole, and at most what a receive buffer may be asked for.
-const WINDOW: std::ops::RangeInclusive<i64> = (64 << 10)..=(64 << 20);
 /// Where none is set: at first, and the most that it grows to.
 const WINDOW_GROWS: Windows = Windows { first: netpipe::hello::WINDOW_DEFAULT, most: 16 << 20 };
 /// In nanoseconds: a shorter one would take a busy machine for a dead one.
@@ -20,6 +18,7 @@ const SILENCE_LEAST: i64 = 2_000_000_000;
 pub fn schema() -> Vec<Setting> {
     let both = Scope::OPERATOR | Scope::OPEN;
     let text = |name: &str, help: &str| Setting::new(name, SettingKind::Text, help);
+    let [digest, writers, node, job] = provider::settings();
     vec![
         text("broker", "host[:port] of the broker for descriptors that name none; port 9713 by default")
             .scope(both),
@@ -52,13 +51,10 @@ pub fn schema() -> Vec<Setting> {
             .values(["auto", "on", "off"])
             .default_value("auto")
             .scope(both),
-        text("digest", "both ends digest the whole pipe and compare, if both set the same")
-            .values(["sha256", "blake3"])
-            .scope(Scope::OPEN),
-        text("writers", "writers that a reader expects, or `*` for any number; 1 by default")
-            .scope(Scope::OPEN),
-        text("node", "this side's name in a job; a short descriptor then names the peer's node").scope(Scope::OPEN),
-        text("job", "the job that the pipes belong to; a prefix of their names").scope(both),
+        digest,
+        writers,
+        node,
+        job,
         Setting::new(
             "tls-ca",
             SettingKind::Path,
@@ -218,13 +214,6 @@ impl Config {
     }
 }
 
-/// A host and a port, by the default one where it names none.
-fn endpoint(setting: &str, text: &str, default: u16) -> Result<Endpoint> {
-    let wrong =
-        |error| Error::new(Code::EINVAL, format!("setting `{setting}`: `{}` is {error}", Shown(text)));
-    Endpoint::parse(text, Some(default)).map_err(wrong)
-}
-
 /// The broker that these settings give.
 ///
 /// # Errors
@@ -241,8 +230,7 @@ fn listen(text: &str) -> Result<SocketAddr> {
 
 /// The window that these settings give; the schema bounds it. One that is given does not grow.
 pub fn window(settings: &Settings) -> Option<Windows> {
-    let size = settings.size("window").and_then(|size| u32::try_from(size).ok())?;
-    Some(Windows { first: size, most: size })
+    provider::window(settings).map(|size| Windows { first: size, most: size })
 }
 
 /// The checksums that these settings give.
@@ -252,29 +240,6 @@ pub fn checksums(settings: &Settings) -> Option<Checksums> {
         "off" => Some(Checksums::Off),
         _ => Some(Checksums::Auto),
     }
-}
-
-/// The digest that these settings give.
-pub fn digest(settings: &Settings) -> Option<Algorithm> {
-    match settings.text("digest")? {
-        "sha256" => Some(Algorithm::Sha256),
-        "blake3" => Some(Algorithm::Blake3),
-        _ => None,
-    }
-}
-
-/// The writers that these settings give; `Ok(None)` is any number.
-///
-/// # Errors
-/// EINVAL: no number from 1 on, and no `*`.
-pub fn writers(settings: &Settings) -> Option<Result<Option<u32>>> {
-    Some(match settings.text("writers")? {
-        "*" => Ok(None),
-        text => match text.parse() {
-            Ok(number) if number > 0 => Ok(Some(number)),
-            _ => Err(invalid("writers", "a number from 1 on, or `*`")),
-        },
-    })
 }
 
 fn invalid(name: &str, wanted: &str) -> Error {
