@@ -1,20 +1,22 @@
 //! Pipes to test with.
 
+#[path = "../../../../netpipe/tests/support/ends.rs"]
+mod ends;
+
+pub use ends::*;
 use netpipe::broker::{self, Broker, Handle};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Configuration, Error, Finish, OpenFile, OpenFlags, OpenOptions, Registry, Result};
-use zvfs_test_support::{Random, within};
-pub use zvfs_test_support::{free_port, in_thread, waits_until};
+use vfs_core::{Code, Configuration, OpenFile, OpenFlags, OpenOptions, Registry, Result};
+use zvfs_test_support::within;
+pub use zvfs_test_support::{free_port, waits_until};
 
 pub const READ: OpenFlags = OpenFlags::READ;
 pub const WRITE: OpenFlags = OpenFlags::WRITE;
 
-/// Whatever happens here takes milliseconds; a loaded machine gets more.
-pub const SLACK: Duration = Duration::from_secs(20);
 /// What is not over by then waits.
 pub const WAITS: Duration = Duration::from_millis(150);
 
@@ -120,13 +122,6 @@ pub fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> 
     within(SLACK, call)
 }
 
-#[track_caller]
-pub fn refused<T: std::fmt::Debug>(result: Result<T>, code: Code, words: &str) {
-    let error = result.unwrap_err();
-    assert_eq!(error.code(), code, "{}", error.chain());
-    assert!(error.chain().contains(words), "`{}` does not say `{words}`", error.chain());
-}
-
 /// Runs a call into its deadline, and checks that it says what it waited for. One that a busy machine keeps from running until
 /// then cannot say, and gets more time.
 #[track_caller]
@@ -163,53 +158,4 @@ pub fn fill(writer: &mut OpenFile, bytes: &[u8]) -> usize {
     }
     writer.control().set_deadline(None);
     written
-}
-
-#[track_caller]
-pub fn read_exactly(file: &mut OpenFile, count: usize) -> Vec<u8> {
-    let mut bytes = vec![0; count];
-    let mut done = 0;
-    while done < count {
-        match file.read(&mut bytes[done..]).unwrap() {
-            0 => panic!("the end after {done} of {count} bytes"),
-            read => done += read,
-        }
-    }
-    bytes
-}
-
-/// Reads until the end, or until it fails: what came, and how it ended.
-pub fn drain(file: &mut OpenFile) -> (Vec<u8>, Option<Error>) {
-    let (mut all, mut bytes) = (Vec::new(), vec![0; 50_000]);
-    loop {
-        match file.read(&mut bytes) {
-            Ok(0) => return (all, None),
-            Ok(count) => all.extend_from_slice(&bytes[..count]),
-            Err(error) => return (all, Some(error)),
-        }
-    }
-}
-
-#[track_caller]
-pub fn read_to_end(file: &mut OpenFile) -> Vec<u8> {
-    let (all, error) = drain(file);
-    assert!(error.is_none(), "after {} bytes: {}", all.len(), error.unwrap().chain());
-    all
-}
-
-/// Writes bytes in odd pieces, end included, while they are read: they arrive whole.
-#[track_caller]
-pub fn goes_through(reader: &mut OpenFile, mut writer: OpenFile, content: &[u8]) {
-    let sent = content.to_vec();
-    let done = in_thread(move || {
-        sent.chunks(70_001).for_each(|piece| writer.write_all(piece).unwrap());
-        writer.finish(Finish::Commit).unwrap();
-    });
-    assert!(read_to_end(reader) == content);
-    done.recv_timeout(SLACK).unwrap();
-}
-
-/// Bytes that no two places have alike.
-pub fn sample(count: usize) -> Vec<u8> {
-    Random(1).noise(count)
 }
