@@ -4,7 +4,7 @@
 //! the port, and must not take part. Broker and secret go to the provider as the host's defaults; a broker offered with each
 //! open would leave it without the secret.
 
-use super::pipes::{PROVIDER, Pipes};
+use super::pipes::{BROKERED, Pipes};
 use crate::exit::{Failure, warn};
 use netpipe::broker::{Broker, Config, Handle};
 use netpipe::{Name, Reason, Role, Secret, code};
@@ -46,8 +46,8 @@ pub fn start_if_needed(
     }
     let (broker, address, secret) =
         start(verbose).map_err(|error| Failure::from(error.context("start this run's own broker")))?;
-    configuration.add_default(PROVIDER, "broker", address.to_string());
-    configuration.add_default(PROVIDER, "secret", secret.as_str());
+    configuration.add_default(BROKERED, "broker", address.to_string());
+    configuration.add_default(BROKERED, "secret", secret.as_str());
     Ok(Some(broker))
 }
 

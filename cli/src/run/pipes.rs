@@ -1,6 +1,6 @@
-//! What the manifests of one run show of their netpipes: whether any names a broker, and how many writers a pipe has.
+//! What the manifests of one run show of their netpipes: how many writers a pipe has, and whether any lacks a broker.
 //!
-//! A descriptor is opaque to a host. Here the command looks into one provider's, `tcp`'s, by that provider's own parser, because
+//! A descriptor is opaque to a host. Here the command looks into those of netpipes, by the grammar of all their providers, because
 //! one run of several manifests sees both ends of a pipe, which no end does by itself. What cannot be parsed is left to the
 //! provider to refuse.
 
@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use vfs_core::{Configuration, Descriptor};
 use zvm::{ChannelSpec, Manifest};
 
-/// The provider whose descriptors these are.
-pub const PROVIDER: &str = "tcp";
+/// The provider whose pipes meet through `zvfs broker`.
+pub const BROKERED: &str = "tcp";
 
 /// The netpipes of one run.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub struct Pipes {
     pub secret: bool,
     /// Per manifest: the writers of the pipes that it reads, by descriptor, where there are several.
     pub writers: Vec<BTreeMap<String, u64>>,
-    /// Per manifest: its ends of pipes through a broker, as that knows them.
+    /// Per manifest: its ends of pipes through `zvfs broker`, as that knows them.
     pub ends: Vec<Vec<(Name, Role)>>,
 }
 
@@ -33,8 +33,16 @@ struct End<'a> {
     manifest: usize,
     descriptor: &'a str,
     role: Role,
-    /// The broker that is named, and the pipe's name.
-    pipe: (Option<Endpoint>, Name),
+    pipe: Pipe,
+}
+
+/// Which pipe it is: two ends that have this alike meet.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Pipe {
+    provider: String,
+    /// The broker or server that is named.
+    broker: Option<Endpoint>,
+    name: Name,
 }
 
 impl Pipes {
@@ -53,8 +61,8 @@ impl Pipes {
         for end in ends.iter().filter(|end| end.role == Role::Writer) {
             *counts.entry(&end.pipe).or_insert(0) += 1;
         }
-        for end in &ends {
-            pipes.ends[end.manifest].push((end.pipe.1.clone(), end.role));
+        for end in ends.iter().filter(|end| end.pipe.provider == BROKERED) {
+            pipes.ends[end.manifest].push((end.pipe.name.clone(), end.role));
         }
         pipes.writers = vec![BTreeMap::new(); manifests.len()];
         for end in ends.iter().filter(|end| end.role == Role::Reader) {
@@ -65,7 +73,7 @@ impl Pipes {
         pipes
     }
 
-    /// Notes one source; what is a pipe's end through a broker is returned.
+    /// Notes one source; what is an end of a pipe with a name is returned.
     fn end<'a>(
         &mut self,
         at: usize,
@@ -76,30 +84,40 @@ impl Pipes {
         job: Option<&str>,
     ) -> Option<End<'a>> {
         let written = Descriptor::parse(descriptor).ok()?;
-        let (provider, scheme) = configuration.leads_to(written.scheme());
-        if provider != PROVIDER {
-            return None;
-        }
-        let scheme = scheme.unwrap_or_else(|| written.scheme().to_ascii_lowercase());
-        let scheme = SCHEMES.into_iter().find(|known| *known == scheme).unwrap_or(SCHEMES[0]);
+        let (provider, scheme) = netpipe_of(written.scheme(), configuration)?;
         let pipe = netpipe::Descriptor::parse(scheme, written.rest()).ok()?;
+        let is_brokered = provider == BROKERED;
         let Location::Broker { broker, .. } = &pipe.location else {
-            self.leading_out += 1;
+            self.leading_out += usize::from(is_brokered);
             return None;
         };
         let sets = |setting| configuration.sets(written.scheme(), setting);
-        if broker.is_some() || manifest.broker.is_some() || sets("broker") || sets("discover") {
+        let is_named = broker.is_some() || manifest.broker.is_some() || sets("broker") || sets("discover");
+        if is_brokered && is_named {
             self.leading_out += 1;
-        } else {
+        } else if is_brokered {
             self.brokerless += 1;
             self.secret |= sets("secret");
         }
         let role = if channel.limits.writable() { Role::Writer } else { Role::Reader };
         let name = pipe.name(role, manifest.node.as_deref(), job).ok()?;
-        let offered = || Endpoint::parse(manifest.broker.as_deref()?, Some(BROKER_PORT)).ok();
+        let offered =
+            || Endpoint::parse(manifest.broker.as_deref().filter(|_| is_brokered)?, Some(BROKER_PORT)).ok();
         let broker = broker.clone().or_else(offered);
-        Some(End { manifest: at, descriptor, role, pipe: (broker, name) })
+        Some(End { manifest: at, descriptor, role, pipe: Pipe { provider, broker, name } })
     }
+}
+
+/// The provider that a written scheme leads to, and the scheme of netpipes that it has there: the one that an alias gives, the written
+/// one, or the provider's own. `None`: it is no netpipe's.
+fn netpipe_of(written: &str, configuration: &Configuration) -> Option<(String, &'static str)> {
+    let (provider, given) = configuration.leads_to(written);
+    let known = |scheme: &str| SCHEMES.into_iter().find(|known| known.eq_ignore_ascii_case(scheme));
+    let scheme = match given {
+        Some(given) => known(&given),
+        None => known(written).or_else(|| known(&provider)),
+    };
+    Some((provider, scheme?))
 }
 
 #[cfg(test)]
@@ -164,6 +182,7 @@ mod tests {
         assert_eq!(counted("", "<netpipe:2:r", &configuration(text)), (0, 1));
         let found = configuration("[provider.tcp]\nsettings = { discover = true, secret-file = \"/s\" }");
         assert_eq!(counted("", "<netpipe:2:r", &found), (0, 1));
+        // Whatever else carries pipes has no broker of ours.
         let nats = configuration("[alias]\nnetpipe = \"nats\"");
         assert_eq!(counted("", "<netpipe:2:r", &nats), (0, 0));
         let text = "[alias]\nlink = { provider = \"tcp\", scheme = \"netpipe\" }\nplain = \"tcp\"\n\
@@ -187,6 +206,26 @@ mod tests {
         let expected = [("netpipe:in:r", 2), ("opaque:|other", 3)];
         assert_eq!(writers[0], expected.map(|(text, count)| (text.to_owned(), count)).into());
         assert!(writers[1].is_empty() && writers[2].is_empty());
+    }
+
+    #[test]
+    fn writers_are_counted_whatever_carries_the_pipe() {
+        let text = "[alias]\nnetpipe = \"nats\"\nnear = { provider = \"nats\", scheme = \"netpipe\" }\nplain = \"nats\"\n\
+                    far = { provider = \"theirs\", scheme = \"netpipe\" }\nother = \"theirs\"";
+        let configuration = configuration(text);
+        for (reader, writers, count) in [
+            ("<netpipe:x:r", [">nats:x:w", ">netpipe:x:w"], Some(2)),
+            ("<near:x:r", [">plain:x:w", ">Near:x:w"], Some(2)),
+            ("<nats:h:x:r", [">nats://h/x?mode=w", ">nats:h:4222:x:w"], Some(2)),
+            ("<far:x:r", [">far:x:w", ">far:x"], Some(2)),
+            // Other pipes of this name, and one whose grammar nobody knows.
+            ("<netpipe:x:r", [">far:x:w", ">opaque:|>x"], None),
+            ("<other:x:r", [">other:x:w", ">other:x:w"], None),
+        ] {
+            let manifests = [manifest("", &[reader]), manifest("", &writers)];
+            let pipes = Pipes::of(&manifests, &configuration, None);
+            assert_eq!(pipes.writers[0].get(&reader[1..]).copied(), count, "{reader}");
+        }
     }
 
     #[test]

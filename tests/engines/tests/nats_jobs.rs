@@ -1,4 +1,4 @@
-//! The job of `examples/jobs/sort` over NATS: the manifests are those of any other back-end, and only the operator's file differs.
+//! Jobs over NATS: the manifests are those of any other back-end, and only the operator's file differs.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -54,6 +54,20 @@ fn processes_of_their_own_meet_over_a_server() {
     all_succeed(nodes);
     assert_sorted(&folder);
     assert_sorted(&other);
+}
+
+#[test]
+fn a_run_counts_the_writers_of_a_pipe() {
+    let Some(server) = NatsServer::debian() else { return };
+    let folder = Folder::new();
+    let file = operator(&folder, &[server.address()], "");
+    let text = folder.write("text", "five words on this line\n");
+    let counter =
+        |name: &str, from: &str, to: &str| folder.wordcount(&format!("{name}.manifest"), 60, from, to);
+    let mut arguments = vec![counter("all", "netpipe:counts:r", &folder.at("out"))];
+    arguments.extend(["a", "b", "c"].map(|name| counter(name, &text, "netpipe:counts:w")));
+    run(run_under(&file, &arguments)).succeeded();
+    assert_eq!(fs::read_to_string(folder.at("out")).unwrap(), format!("{:7} {:7} {:7}\n", 3, 9, 72));
 }
 
 /// Whether a process has a connection, as the machine that it runs on sees it.
