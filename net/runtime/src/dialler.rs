@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -64,18 +64,6 @@ impl Dialler {
         // Nobody may be waiting any more.
         self.0.resolver.look_up(&origin.host, origin.port, |outcome| drop(found.send(outcome)))?;
         finds.await.unwrap_or_else(|_| Err(Failure::new(Code::EIO, "the look-up of a name broke")))
-    }
-
-    /// Connects to an address that a server named, for a further connection of the same session: as a passive ftp server does.
-    ///
-    /// # Errors
-    /// As [`connect`](Dialler::connect).
-    pub async fn connect_to(&self, address: SocketAddr, limit: Duration) -> Attempt<TcpStream> {
-        let host = match address.ip() {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => ip.to_string(),
-        };
-        self.connect(&Origin { secure: false, host, port: address.port() }, limit).await
     }
 }
 
