@@ -6,10 +6,11 @@ use crate::names::Names;
 use crate::outgoing::FRAME_MAX;
 use crate::settings::{Config, Credentials};
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, rustls};
+use nkeys::KeyPair;
 use rustix::io::Errno;
 use std::error::Error as _;
-use std::io;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 use vfs_core::{Code, Error};
@@ -107,12 +108,21 @@ fn options(config: &Config) -> Attempt<ConnectOptions> {
         Credentials::None => options,
         Credentials::User { user, password } => options.user_and_password(user, password),
         Credentials::Token(token) => options.token(token),
+        Credentials::Nkey(seed) => {
+            KeyPair::from_seed(&seed).map_err(|error| unusable("nkey", &error))?;
+            options.nkey(seed)
+        }
+        Credentials::Creds(text) => options.credentials(&text).map_err(|error| unusable("creds", &error))?,
     };
     if let Some(tls) = &config.tls {
         let made = tls.config().map_err(|error: Error| Failure::new(error.code(), error.chain()))?;
         options = options.require_tls(true).tls_client_config((*made).clone());
     }
     Ok(if config.tls_first { options.tls_first() } else { options })
+}
+
+fn unusable(setting: &str, error: &impl fmt::Display) -> Failure {
+    Failure::new(Code::EINVAL, format!("setting `{setting}`: {error}"))
 }
 
 /// Why no server lets this side in.
@@ -124,7 +134,7 @@ fn of_connect(error: &ConnectError, config: &Config) -> Failure {
     let failure = match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => Failure::new(
             Code::EACCES,
-            "the server does not accept these credentials: see `user`, `password` and `token`",
+            "the server does not accept these credentials: see `user`, `token`, `nkey` and `creds`",
         ),
         ConnectErrorKind::TimedOut => {
             Failure::later(Code::ETIMEDOUT, format!("no answer within {:?}", config.connect_timeout))

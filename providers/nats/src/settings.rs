@@ -39,6 +39,8 @@ pub fn schema() -> Vec<Setting> {
         text("user", "the user to be at the server; with `password`"),
         text("password", "its password").secret(),
         text("token", "what the server asks for instead of user and password").secret(),
+        text("nkey", "the seed of the user's NKEY, whose public key the server has").secret(),
+        text("creds", "a credentials file of NATS: a user's JWT, and the seed of its NKEY").secret(),
         text(
             "tls",
             "auto: on, unless every server is a loopback address; first: on, and before the server's first word",
@@ -107,6 +109,10 @@ pub enum Credentials {
     User { user: String, password: String },
     /// Whoever has this.
     Token(String),
+    /// Whose NKEY has this seed.
+    Nkey(String),
+    /// Whom the JWT of a credentials file names.
+    Creds(String),
 }
 
 impl Config {
@@ -152,14 +158,22 @@ impl Credentials {
         // A file ends in a newline.
         let secret =
             |name: &str| settings.text(name).map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
-        match (settings.text("user"), secret("password"), secret("token")) {
-            (None, None, None) => Ok(Credentials::None),
-            (Some(user), Some(password), None) => Ok(Credentials::User { user: user.to_owned(), password }),
-            (None, None, Some(token)) => Ok(Credentials::Token(token)),
-            (_, _, Some(_)) => {
-                Err(Error::new(Code::EINVAL, "settings `user` and `token` exclude each other"))
+        let user = match (settings.text("user"), secret("password")) {
+            (Some(user), Some(password)) => Some(Credentials::User { user: user.to_owned(), password }),
+            (None, None) => None,
+            _ => return Err(Error::new(Code::EINVAL, "set both `user` and `password`, or neither")),
+        };
+        let token = secret("token").map(Credentials::Token);
+        let nkey = secret("nkey").map(Credentials::Nkey);
+        // The library looks for the end of the last line.
+        let creds = secret("creds").map(|text| Credentials::Creds(text + "\n"));
+        let mut given = [user, token, nkey, creds].into_iter().flatten();
+        match (given.next(), given.next()) {
+            (given, None) => Ok(given.unwrap_or(Credentials::None)),
+            _ => {
+                let text = "settings `user`, `token`, `nkey` and `creds` exclude each other";
+                Err(Error::new(Code::EINVAL, text))
             }
-            _ => Err(Error::new(Code::EINVAL, "set both `user` and `password`, or neither")),
         }
     }
 }
@@ -208,6 +222,7 @@ mod tests {
             &[("user", "u")],
             &[("password", "S3CRET")],
             &[("user", "u"), ("password", "S3CRET"), ("token", "S3CRET")],
+            &[("nkey", "S3CRET"), ("creds", "S3CRET")],
             &[("peer-timeout", "10ms")],
             &[("addresses", "public")],
             &[("allowed-hosts", "a")],

@@ -1,6 +1,9 @@
 //! Credentials and TLS.
 
 use crate::common::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nkeys::KeyPair;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -17,30 +20,93 @@ fn secret(folder: &Path, name: &str, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// Seeds of NKEYs: of two users, of the account that the first one belongs to, and of that account's operator.
+const USER: &str = "SUAAGAYDAMBQGAYDAMBQGAYDAMBQGAYDAMBQGAYDAMBQGAYDAMBQGA6BEM";
+const OTHER: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
+const ACCOUNT: &str = "SAAAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAUN5U";
+const OPERATOR: &str = "SOAACAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIATA";
+
+fn public(seed: &str) -> String {
+    KeyPair::from_seed(seed).unwrap().public_key()
+}
+
+/// What the owner of one seed says of another. A server knows a JWT by its first letters: no space before the first quote.
+fn jwt(issuer: &str, subject: &str, what: &str) -> String {
+    let claims = format!(
+        r#"{{ "jti": "x", "iat": 0, "iss": "{}", "sub": "{}", "nats": {{ "version": 2, {what} }} }}"#,
+        public(issuer),
+        public(subject)
+    );
+    let parts = [r#"{"typ":"JWT","alg":"ed25519-nkey"}"#, &claims];
+    let signed = parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+    let signature = KeyPair::from_seed(issuer).unwrap().sign(signed.as_bytes()).unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// A server whose users have JWTs.
+fn under_an_operator() -> String {
+    let limits = r#""subs": -1, "data": -1, "payload": -1, "conn": -1, "imports": -1, "exports": -1, "wildcards": true"#;
+    let account = jwt(OPERATOR, ACCOUNT, &format!(r#""type": "account", "limits": {{ {limits} }}"#));
+    format!(
+        "operator: {}\nresolver: MEMORY\nresolver_preload: {{ {}: {account} }}",
+        jwt(OPERATOR, OPERATOR, r#""type": "operator""#),
+        public(ACCOUNT)
+    )
+}
+
+/// The credentials file of USER, with this seed in it.
+fn creds(seed: &str) -> String {
+    let jwt = jwt(ACCOUNT, USER, r#""type": "user", "subs": -1, "data": -1, "payload": -1"#);
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
+}
+
 #[test]
-fn a_server_that_asks_gets_user_and_password_or_a_token() {
+fn a_server_lets_in_who_has_what_it_asks_for() {
     let folder = TempDir::new().unwrap();
-    let right = secret(folder.path(), "right", "S3CRET-enough\n");
-    let wrong = secret(folder.path(), "wrong", "S3CRET-wrong\n");
-    for (asks, given) in [
-        ("user: zvfs, password: 'S3CRET-enough'", "user = \"zvfs\", password-file"),
-        ("token: 'S3CRET-enough'", "token-file"),
+    let nkey = format!("authorization {{ users: [ {{ nkey: {} }} ] }}", public(USER));
+    for (asks, given, right, wrong) in [
+        (
+            "authorization { user: zvfs, password: 'S3CRET-enough' }",
+            "user = \"zvfs\", password-file",
+            "S3CRET-enough",
+            "S3CRET-wrong",
+        ),
+        ("authorization { token: 'S3CRET-enough' }", "token-file", "S3CRET-enough", "S3CRET-wrong"),
+        (&nkey, "nkey-file", USER, OTHER),
+        (&under_an_operator(), "creds-file", &creds(USER), &creds(OTHER)),
     ] {
-        let Some(server) =
-            NatsServer::with(&format!("authorization {{ {asks} }}\njetstream {{ store_dir: '$FOLDER/js' }}"))
-        else {
-            return;
-        };
+        let Some(server) = NatsServer::with(asks) else { return };
         let servers = [server];
-        let house = House::at(&servers, &format!("{given} = \"{right}\""));
+        let unkept = "names = \"best-effort\"";
+        let right = secret(folder.path(), "right", &format!("{right}\n"));
+        let wrong_file = secret(folder.path(), "wrong", &format!("{wrong}\n"));
+        let house = House::at(&servers, &format!("{unkept}, {given} = \"{right}\""));
         goes_through(&mut house.reader("a"), house.writer("a"), &sample(100_000));
-        for settings in [format!("{given} = \"{wrong}\""), String::new()] {
+        for settings in [format!("{unkept}, {given} = \"{wrong_file}\""), unkept.to_owned()] {
             let house = House::at(&servers, &settings);
-            let error =
-                house.reading.open("nats:a:r", &OpenOptions::new(OpenFlags::READ)).map(drop).unwrap_err();
-            assert_eq!(error.code(), Code::EACCES, "{}", error.chain());
-            assert!(!error.chain().contains("S3CRET"), "{}", error.chain());
+            let opened = house.reading.open("nats:a:r", &OpenOptions::new(OpenFlags::READ)).map(drop);
+            let error = opened.unwrap_err();
+            assert_eq!(error.code(), Code::EACCES, "{given}: {}", error.chain());
+            let is_told = |line: &str| !line.is_empty() && error.chain().contains(line);
+            assert!(!wrong.lines().any(is_told), "{}", error.chain());
         }
+    }
+}
+
+#[test]
+fn a_key_that_is_none_is_refused_by_its_setting() {
+    let folder = TempDir::new().unwrap();
+    let wrong = secret(folder.path(), "wrong", "S3CRET\n");
+    for setting in ["nkey", "creds"] {
+        let house = registry(&format!("{setting}-file = \"{wrong}\""));
+        let opened = house.open("nats:a:r", &OpenOptions::new(OpenFlags::READ)).map(drop);
+        let error = opened.unwrap_err();
+        assert_eq!(error.code(), Code::EINVAL, "{}", error.chain());
+        assert!(error.chain().contains(&format!("setting `{setting}`")), "{}", error.chain());
+        assert!(!error.chain().contains("S3CRET"), "{}", error.chain());
     }
 }
 
