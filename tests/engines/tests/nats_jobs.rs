@@ -2,18 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+#[allow(dead_code, reason = "of brokers only a part is used")]
+#[path = "../../e2e/support/broker.rs"]
+mod broker;
 #[path = "../../e2e/support/machines.rs"]
 mod machines;
-#[allow(dead_code, reason = "of the job only a part is used")]
 #[path = "../../e2e/support/sort.rs"]
 mod sort;
 #[path = "../../e2e/support.rs"]
 mod support;
 
+use broker::{Broker, secret_file};
 use machines::Machines;
-use sort::{all_nodes, all_succeed, assert_sorted, job, manifests, run_under, start_node};
+use sort::{REDUCERS, all_nodes, all_succeed, assert_sorted, job, manifests, run_under, start_node};
 use std::fs;
-use support::{Folder, Started, run};
+use support::{Folder, Started, bare, run};
 use zvfs_engines::NatsServer;
 use zvfs_test_support::eventually;
 
@@ -68,6 +71,56 @@ fn a_run_counts_the_writers_of_a_pipe() {
     arguments.extend(["a", "b", "c"].map(|name| counter(name, &text, "netpipe:counts:w")));
     run(run_under(&file, &arguments)).succeeded();
     assert_eq!(fs::read_to_string(folder.at("out")).unwrap(), format!("{:7} {:7} {:7}\n", 3, 9, 72));
+}
+
+/// Three machines, and what each runs.
+const SHARES: [(&str, &[&str]); 3] = [("a", &["m1", "m2", "r1"]), ("b", &["m3", "r2"]), ("c", &["m4", "r3"])];
+
+/// Runs the job on three machines.
+fn run_on(machines: &Machines, folder: &Folder, file: &str) {
+    let start = |(machine, nodes): (&'static str, &[&str])| {
+        (machine, start_node(machines.on(machine, &run_under(file, &manifests(folder, nodes)))))
+    };
+    all_succeed(SHARES.map(start).into());
+}
+
+/// The job's result, which is no longer there for the next run.
+fn take_result(folder: &Folder) -> Vec<Vec<u8>> {
+    assert_sorted(folder);
+    let names = (1..=REDUCERS.len()).map(|at| folder.at(&format!("sorted-{at}.txt")));
+    let take = |name: String| {
+        let bytes = fs::read(&name).unwrap();
+        fs::remove_file(&name).unwrap();
+        bytes
+    };
+    names.map(take).collect()
+}
+
+#[test]
+fn one_machine_and_three_over_tcp_and_over_nats_give_the_same_bytes() {
+    let Some(folder) = job() else { return };
+    let Some(machines) = Machines::new(&SHARES.map(|(machine, _)| (machine, 0))) else { return };
+    let servers = [2, 3, 4].map(|at| format!("10.97.0.{at}"));
+    let names = SHARES.map(|(machine, _)| machines.name(machine));
+    let places = [0, 1, 2].map(|at| (names[at].as_str(), servers[at].as_str()));
+    let Some(cluster) = NatsServer::cluster_on(places) else { return };
+
+    let alone = folder.operator("alone.toml", "[provider.file]\n[provider.tcp]\n");
+    run(run_under(&alone, &manifests(&folder, &all_nodes()))).succeeded();
+    let expected = take_result(&folder);
+
+    let secret = secret_file(&folder, "secret", "a secret of more than sixteen bytes\n");
+    let mut broker = bare();
+    broker.args(["broker", "--listen", "0.0.0.0", "--secret-file", &secret]);
+    let _broker = Broker::start(machines.on("hub", &broker), &folder, "log");
+    let settings = format!("broker = {:?}, secret-file = {secret:?}", Machines::hub(0));
+    let text = format!("[provider.file]\n[provider.tcp]\nsettings = {{ {settings} }}\n");
+    run_on(&machines, &folder, &folder.operator("tcp.toml", &text));
+    assert!(take_result(&folder) == expected, "over tcp the outputs differ");
+
+    let addresses = cluster.each_ref().map(NatsServer::address);
+    run_on(&machines, &folder, &operator(&folder, &addresses, "tls = \"off\", replicas = 3"));
+    assert!(take_result(&folder) == expected, "over NATS the outputs differ");
 }
 
 /// Whether a process has a connection, as the machine that it runs on sees it.
