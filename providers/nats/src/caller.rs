@@ -1,7 +1,9 @@
 //! Waiting as a caller: ends with the context, and says what for.
 
+use netpipe::Reason;
 use std::os::fd::BorrowedFd;
-use vfs_core::{Context, Events, Result};
+use vfs_core::{Code, Context, Error, Events, Result};
+use zvfs_net::failure::Failure;
 use zvfs_net::waiting::Waiting;
 
 /// Whoever calls.
@@ -28,5 +30,10 @@ impl Caller {
         let refusal = || wanted().1;
         let waiting = Waiting::as_caller(&self.context, &object).refused_by(&refusal);
         waiting.ready(fd, Events::READ).map(drop).map_err(|failure| failure.error(doing, &self.shown))
+    }
+
+    /// The error of a call that a pipe's own word ends.
+    pub fn told(&self, doing: &str, why: &Reason) -> Error {
+        Failure::new(Code::from_raw(why.errno().into()), why.to_string()).error(doing, &self.shown)
     }
 }

@@ -5,9 +5,8 @@
 //! is succeeded. Where names are not kept, whoever nobody contradicts has the name.
 
 use crate::end::{Answer, Timing, Wish};
+use netpipe::{Reason, code};
 use std::time::{Duration, Instant};
-use vfs_core::Code;
-use zvfs_net::failure::Failure;
 
 /// Between two questions to whoever has the name.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -75,7 +74,7 @@ impl Claim {
     ///
     /// # Errors
     /// ECONNRESET: it is another's by now.
-    pub fn answered(&mut self, now: Instant, answer: Answer) -> Result<bool, Failure> {
+    pub fn answered(&mut self, now: Instant, answer: Answer) -> Result<bool, Reason> {
         match (self.state, answer) {
             (State::Claiming(_), Answer::Claimed) => return Ok(self.hold(Some(now + RENEW))),
             (State::Claiming(known), Answer::Taken { revision }) => {
@@ -98,7 +97,7 @@ impl Claim {
             (State::Held { .. }, Answer::Taken { .. }) => {
                 self.state = State::Over;
                 let text = "another reader took the name over, as this one did not answer";
-                return Err(Failure::new(Code::ECONNRESET, text));
+                return Err(Reason::new(code::ECONNRESET, text));
             }
             _ => {}
         }
@@ -115,11 +114,11 @@ impl Claim {
     ///
     /// # Errors
     /// EBUSY, unless the name was this reader's before.
-    pub fn contradicted(&mut self) -> Result<(), Failure> {
+    pub fn contradicted(&mut self) -> Result<(), Reason> {
         match self.state {
             State::Asking { .. } | State::Contesting { .. } | State::Claiming(_) => {
                 self.state = State::Over;
-                Err(Failure::new(Code::EBUSY, "the pipe has a reader already"))
+                Err(Reason::new(code::EBUSY, "the pipe has a reader already"))
             }
             _ => Ok(()),
         }
@@ -233,7 +232,7 @@ mod tests {
         let (mut claim, now) = begun();
         claim.answered(now, TAKEN).unwrap();
         assert!(claim.asks() && !claim.asks());
-        assert_eq!(claim.contradicted().unwrap_err().code, Code::EBUSY);
+        assert_eq!(claim.contradicted().unwrap_err().code, code::EBUSY);
     }
 
     #[test]
@@ -294,7 +293,7 @@ mod tests {
     fn a_name_that_another_took_over_is_lost() {
         let (mut claim, now) = begun();
         claim.answered(now, Answer::Claimed).unwrap();
-        assert_eq!(claim.answered(now, TAKEN).unwrap_err().code, Code::ECONNRESET);
+        assert_eq!(claim.answered(now, TAKEN).unwrap_err().code, code::ECONNRESET);
         assert!(!claim.release());
         assert_eq!(claim.wish(), None);
     }

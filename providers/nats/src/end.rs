@@ -2,11 +2,10 @@
 //! Who executes it (`service`) only moves them.
 
 use crate::frame::Frame;
-use async_nats::Subject;
 use bytes::Bytes;
-use netpipe::Role;
+use netpipe::{Reason, Role, code};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use zvfs_net::failure::Failure;
 
 /// How long an end that hears nothing goes on asking, where nothing is outstanding. An eighth of the time after which the other side
 /// counts as lost: what passes is counted in questions that were asked, so a machine that was busy or asleep loses nobody.
@@ -25,13 +24,16 @@ impl Timing {
         self.peer_timeout / QUESTIONS
     }
 
-    /// The failure that the other side is lost.
-    pub fn lost(self, whom: &str) -> Failure {
+    /// That the other side is lost.
+    pub fn lost(self, whom: &str) -> Reason {
         let seconds = self.peer_timeout.as_secs();
         let text = format!("the {whom} was lost: no word from it for {seconds} s");
-        Failure::new(vfs_core::Code::ECONNRESET, text)
+        Reason::new(code::ECONNRESET, &text)
     }
 }
+
+/// Where an end hears, in the network's words.
+pub type Place = Arc<str>;
 
 /// Which of an end's own inboxes: 0 is its first, a reader has one more for each writer.
 pub type Inbox = u32;
@@ -39,7 +41,7 @@ pub type Inbox = u32;
 /// What one end of a pipe does with what happens.
 pub trait End: Send {
     /// Takes a frame that came to `inbox`, or (`None`) to the name; `from` is where an answer goes, if anywhere.
-    fn hear(&mut self, now: Instant, inbox: Option<Inbox>, from: Option<Subject>, frame: Frame);
+    fn hear(&mut self, now: Instant, inbox: Option<Inbox>, from: Option<Place>, frame: Frame);
 
     /// Nobody listened where `inbox` is the answer's address.
     fn nobody(&mut self, now: Instant, inbox: Inbox);
@@ -51,7 +53,7 @@ pub trait End: Send {
     fn reconnected(&mut self, now: Instant);
 
     /// The pipe cannot go on.
-    fn fail(&mut self, failure: Failure);
+    fn fail(&mut self, why: Reason);
 
     /// Its file was closed.
     fn close(&mut self, now: Instant);
@@ -107,7 +109,7 @@ pub enum To {
     /// All who wait to write to it.
     Writers,
     /// The other end.
-    Peer(Subject),
+    Peer(Place),
 }
 
 /// What an end wants, beyond sending frames.

@@ -1,15 +1,12 @@
 //! One writer's stream at the reader: what arrives is put in order, what arrives twice or too early is dropped.
 
-use crate::end::{Inbox, Timing, To, Transmit};
+use crate::end::{Inbox, Place, Timing, To, Transmit};
 use crate::frame::{Frame, VERSION};
-use async_nats::Subject;
 use bytes::{Buf, Bytes};
-use netpipe::Reason;
 use netpipe::digest::{Algorithm, Digest};
+use netpipe::{Error, Reason, code};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use vfs_core::Code;
-use zvfs_net::failure::Failure;
 
 /// What the owner took is reported after this at the latest.
 const REPORT: Duration = Duration::from_millis(50);
@@ -24,7 +21,7 @@ pub struct Inflow {
     /// Where it speaks to.
     pub inbox: Inbox,
     /// Where it hears.
-    pub writer: Subject,
+    pub writer: Place,
     timing: Timing,
     window: u64,
     digest: Option<Digest>,
@@ -64,7 +61,7 @@ struct Due {
 #[derive(Clone, Debug)]
 enum Ending {
     End(Option<[u8; 32]>),
-    Broken(Failure),
+    Broken(Reason),
 }
 
 /// What a reader gets from a writer.
@@ -77,7 +74,7 @@ pub enum Flow {
     /// The writer has ENDed, and all of it was taken.
     End,
     /// The writer broke, and all of it was taken.
-    Broken(Failure),
+    Broken(Reason),
 }
 
 impl Inflow {
@@ -86,7 +83,7 @@ impl Inflow {
         now: Instant,
         timing: Timing,
         inbox: Inbox,
-        writer: Subject,
+        writer: Place,
         window: u32,
         digests: Option<Algorithm>,
     ) -> Inflow {
@@ -122,7 +119,7 @@ impl Inflow {
             Frame::End { total, digest } => self.end(now, total, Ending::End(digest)),
             Frame::Discard { total, reason } => {
                 let text = format!("the writer discarded the pipe: {reason}");
-                self.end(now, total, Ending::Broken(Failure::new(Code::ECONNRESET, text)));
+                self.end(now, total, Ending::Broken(Reason::new(code::ECONNRESET, &text)));
             }
             Frame::Ask { sent } => {
                 self.tell_again();
@@ -132,10 +129,10 @@ impl Inflow {
                 self.left = true;
                 if self.ending.is_none() {
                     let text = "the writer left the pipe without END";
-                    self.ending = Some(Ending::Broken(Failure::new(Code::ECONNRESET, text)));
+                    self.ending = Some(Ending::Broken(Reason::new(code::ECONNRESET, text)));
                 }
             }
-            _ => self.break_up(Failure::protocol("the writer sent a frame that is not a writer's")),
+            _ => self.break_up("the writer sent a frame that is not a writer's"),
         }
     }
 
@@ -162,7 +159,7 @@ impl Inflow {
                 self.due.resend = true;
             }
         } else if end - self.taken > self.window {
-            self.break_up(Failure::protocol("the writer sent more than its window"));
+            self.break_up("the writer sent more than its window");
         } else {
             payload.advance((self.received - offset) as usize);
             self.received = end;
@@ -178,7 +175,7 @@ impl Inflow {
             return;
         }
         if total < self.received {
-            self.break_up(Failure::protocol("the writer ended before what it had sent"));
+            self.break_up("the writer ended before what it had sent");
         } else if total > self.received {
             self.gap = Some(now);
             self.due.resend = true;
@@ -188,10 +185,10 @@ impl Inflow {
     }
 
     /// The writer broke a rule: what it sent is not used.
-    fn break_up(&mut self, failure: Failure) {
+    fn break_up(&mut self, text: &str) {
         self.queue.clear();
         self.within = false;
-        self.ending = Some(Ending::Broken(failure));
+        self.ending = Some(Ending::Broken(Reason::new(code::EPROTO, text)));
     }
 
     /// Whether a part of a frame was taken: the rest comes before anything of another writer.
@@ -244,12 +241,14 @@ impl Inflow {
         match &self.ending {
             _ if self.is_ready() => Flow::Nothing,
             None => Flow::Nothing,
-            Some(Ending::Broken(failure)) => Flow::Broken(failure.clone()),
+            Some(Ending::Broken(why)) => Flow::Broken(why.clone()),
             Some(Ending::End(digest)) => match (&self.digest, digest) {
                 (Some(ours), Some(theirs)) if ours.value() != *theirs => {
-                    Flow::Broken(Failure::new(Code::EBADMSG, netpipe::Error::Corrupted.to_string()))
+                    Flow::Broken(Reason::new(code::EBADMSG, &Error::Corrupted.to_string()))
                 }
-                (Some(_), None) => Flow::Broken(Failure::protocol("the writer ended without its digest")),
+                (Some(_), None) => {
+                    Flow::Broken(Reason::new(code::EPROTO, "the writer ended without its digest"))
+                }
                 _ => Flow::End,
             },
         }
@@ -276,12 +275,6 @@ impl Inflow {
             true => Frame::Done { taken: self.taken },
             false => Frame::Closed { taken: self.taken },
         }
-    }
-
-    /// The last word for a writer whose pipe is broken.
-    pub fn refusal(failure: &Failure) -> Frame {
-        let code = failure.code.raw().unsigned_abs();
-        Frame::Refused(Reason::new(code, &failure.text))
     }
 
     /// Whether nothing is owed to the writer any more.

@@ -65,7 +65,7 @@ impl File for Reader {
         })?;
         match flow {
             Flow::Bytes(count) => Ok(count),
-            Flow::Broken(failure) => Err(failure.error("read", &self.caller.shown)),
+            Flow::Broken(why) => Err(self.caller.told("read", &why)),
             Flow::End | Flow::Nothing => {
                 self.take_leave();
                 Ok(0)

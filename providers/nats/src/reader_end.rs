@@ -1,16 +1,13 @@
 //! The reading end: it comes by its name, lets writers in, and joins what they send.
 
 use crate::claim::Claim;
-use crate::end::{Answer, End, Inbox, Timing, To, Transmit, Wish};
+use crate::end::{Answer, End, Inbox, Place, Timing, To, Transmit, Wish};
 use crate::frame::{Frame, VERSION};
 use crate::inflow::{Flow, Inflow};
-use async_nats::Subject;
 use netpipe::digest::Algorithm;
-use netpipe::{Reason, Role};
+use netpipe::{Reason, Role, code};
 use std::collections::VecDeque;
 use std::time::Instant;
-use vfs_core::Code;
-use zvfs_net::failure::Failure;
 
 /// Answers that wait to be sent to those who are not let in. Whoever gets none asks again.
 const ANSWERS_MAX: usize = 64;
@@ -42,7 +39,7 @@ pub struct ReaderEnd {
 enum State {
     Open,
     Ended,
-    Broken(Failure),
+    Broken(Reason),
 }
 
 impl ReaderEnd {
@@ -90,7 +87,7 @@ impl ReaderEnd {
     pub fn read(&mut self, now: Instant, buf: &mut [u8]) -> Flow {
         match &self.state {
             State::Ended => return Flow::End,
-            State::Broken(failure) => return Flow::Broken(failure.clone()),
+            State::Broken(why) => return Flow::Broken(why.clone()),
             State::Open => {}
         }
         while let Some(at) = self.choose() {
@@ -99,7 +96,7 @@ impl ReaderEnd {
             match flow {
                 Flow::End => self.ended(now, at),
                 // After bytes, a break is the next call's.
-                Flow::Broken(failure) if count == 0 => return self.broken(now, failure),
+                Flow::Broken(why) if count == 0 => return self.broken(now, why),
                 _ => {}
             }
             if count > 0 {
@@ -139,18 +136,18 @@ impl ReaderEnd {
     }
 
     /// One writer broke the pipe: it is broken for the others as well.
-    fn broken(&mut self, now: Instant, failure: Failure) -> Flow {
+    fn broken(&mut self, now: Instant, why: Reason) -> Flow {
         for inflow in self.inflows.iter_mut().filter(|inflow| !inflow.is_over()) {
             // Whoever broke it hears why, the others that it broke.
             let word = match inflow.flow() {
-                Flow::Broken(own) => Inflow::refusal(&own),
-                _ => Frame::Refused(Reason::new(netpipe::code::ECONNRESET, "another writer broke the pipe")),
+                Flow::Broken(own) => Frame::Refused(own),
+                _ => Frame::Refused(Reason::new(code::ECONNRESET, "another writer broke the pipe")),
             };
             inflow.say_last(now, word);
         }
-        self.state = State::Broken(failure.clone());
+        self.state = State::Broken(why.clone());
         self.leave();
-        Flow::Broken(failure)
+        Flow::Broken(why)
     }
 
     /// Gives the name back.
@@ -162,22 +159,22 @@ impl ReaderEnd {
     }
 
     /// A writer asks to be let in.
-    fn greet(&mut self, now: Instant, writer: Subject, version: u16, digest: Option<Algorithm>) {
+    fn greet(&mut self, now: Instant, writer: Place, version: u16, digest: Option<Algorithm>) {
         if let Some(known) = self.inflows.iter_mut().find(|inflow| inflow.writer == writer) {
             return known.greet_again();
         }
         let expected = self.expected.unwrap_or(u32::MAX);
         let refusal = if version != VERSION {
             let text = format!("the reader speaks version {VERSION} of netpipes over NATS");
-            Some(Reason::new(netpipe::code::EPROTO, &text))
+            Some(Reason::new(code::EPROTO, &text))
         } else if self.arrived >= expected {
             let text = match expected {
                 1 => "the pipe has a writer already".to_owned(),
                 _ => format!("the pipe has its {expected} writers already"),
             };
-            Some(Reason::new(netpipe::code::EBUSY, &text))
+            Some(Reason::new(code::EBUSY, &text))
         } else if self.inflows.len() >= WRITERS_MAX {
-            Some(Reason::new(netpipe::code::EBUSY, "the pipe has as many writers as its reader can serve"))
+            Some(Reason::new(code::EBUSY, "the pipe has as many writers as its reader can serve"))
         } else {
             None
         };
@@ -206,7 +203,7 @@ impl ReaderEnd {
 }
 
 impl End for ReaderEnd {
-    fn hear(&mut self, now: Instant, inbox: Option<Inbox>, from: Option<Subject>, frame: Frame) {
+    fn hear(&mut self, now: Instant, inbox: Option<Inbox>, from: Option<Place>, frame: Frame) {
         match (inbox, frame, from) {
             (None, Frame::Hello { version, digest }, Some(writer)) if self.claim.is_held() => {
                 self.greet(now, writer, version, digest);
@@ -215,8 +212,8 @@ impl End for ReaderEnd {
                 self.answer(Transmit::new(To::Peer(other), &Frame::Held));
             }
             (Some(0), Frame::Held, _) => {
-                if let Err(failure) = self.claim.contradicted() {
-                    self.state = State::Broken(failure);
+                if let Err(why) = self.claim.contradicted() {
+                    self.state = State::Broken(why);
                 }
             }
             (Some(inbox), frame, _) => {
@@ -250,12 +247,12 @@ impl End for ReaderEnd {
             Answer::Released => self.releasing = false,
             Answer::Discarded(true) if self.state == State::Open => {
                 let text = "the writer discarded the pipe before its reader came";
-                self.broken(now, Failure::new(Code::ECONNRESET, text));
+                self.broken(now, Reason::new(code::ECONNRESET, text));
             }
             answer => match self.claim.answered(now, answer) {
                 Ok(true) => self.hold(),
                 Ok(false) => {}
-                Err(failure) => drop(self.broken(now, failure)),
+                Err(why) => drop(self.broken(now, why)),
             },
         }
     }
@@ -267,9 +264,9 @@ impl End for ReaderEnd {
         self.inflows.iter_mut().for_each(Inflow::tell_again);
     }
 
-    fn fail(&mut self, failure: Failure) {
+    fn fail(&mut self, why: Reason) {
         if self.state == State::Open {
-            self.state = State::Broken(failure);
+            self.state = State::Broken(why);
         }
         self.inflows.clear();
         self.leave();

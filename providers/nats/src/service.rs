@@ -1,7 +1,7 @@
 //! The task that serves all ends of an instance: it executes what they say, and moves messages and times.
 
 use crate::connection::Connection;
-use crate::end::{Answer, End, Inbox, To, Transmit, Wish};
+use crate::end::{Answer, End, Inbox, Place, To, Transmit, Wish};
 use crate::frame::Frame;
 use crate::names::{Asked, is_inbox};
 use crate::pipe::{Command, Pipe};
@@ -9,7 +9,7 @@ use async_nats::client::PublishErrorKind;
 use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use netpipe::Role;
+use netpipe::{Reason, Role, code};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -137,8 +137,8 @@ impl Service {
             }
         }
         for served in self.ends.values() {
-            let failure = Failure::new(Code::ECONNRESET, "the connection to the server ended");
-            served.pipe.tell_end(|end| end.fail(failure));
+            let why = Reason::new(code::ECONNRESET, "the connection to the server ended");
+            served.pipe.tell_end(|end| end.fail(why));
         }
         // Whoever keeps the names ends with the last wish.
         let Service { names, mut keeping, client, .. } = self;
@@ -238,6 +238,7 @@ impl Service {
     fn hear(&mut self, now: Instant, id: u64, inbox: Option<Inbox>, message: Message) {
         let Ok(frame) = Frame::decode(&message.payload) else { return };
         let from = message.reply.filter(|from| is_inbox(&self.prefix, from));
+        let from = from.map(|from| Place::from(from.as_str()));
         self.tell(id, |end| end.hear(now, inbox, from, frame));
     }
 
@@ -320,7 +321,7 @@ impl Service {
             if let Some(Transmit { to, answer, frame }) = transmit {
                 self.ready.push_back(id);
                 let subject = match to {
-                    To::Peer(subject) => subject,
+                    To::Peer(place) => Subject::from(&*place),
                     To::Reader => served.pipe.name.reader.clone(),
                     To::Writers => served.pipe.name.writers.clone(),
                 };

@@ -1,18 +1,16 @@
 //! Both ends of a pipe in simulated time, over a network that loses what it likes: no bytes are lost, doubled or out of order,
 //! and every failure is told.
 
-use crate::end::{Answer, End, Inbox, Timing, To, Wish};
+use crate::end::{Answer, End, Inbox, Place, Timing, To, Wish};
 use crate::frame::Frame;
 use crate::inflow::Flow;
 use crate::reader_end::ReaderEnd;
 use crate::writer_end::{Outcome, WriterEnd};
-use async_nats::Subject;
 use bytes::Bytes;
-use netpipe::Role;
 use netpipe::digest::Algorithm;
+use netpipe::{Role, code};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
-use vfs_core::Code;
 use zvfs_test_support::Random;
 
 const TIMING: Timing = Timing { peer_timeout: Duration::from_secs(30) };
@@ -38,8 +36,8 @@ struct World {
 }
 
 enum Flying {
-    Inbox(Inbox, Option<Subject>, Bytes),
-    Name(Option<Subject>, Bytes),
+    Inbox(Inbox, Option<Place>, Bytes),
+    Name(Option<Place>, Bytes),
     Answer(Answer),
 }
 
@@ -111,7 +109,7 @@ impl World {
                 self.grant(number, wish);
             }
             while let Some(transmit) = self.ends.get_mut(&number).unwrap().end().transmit(now) {
-                let from = transmit.answer.map(|inbox| Subject::from(format!("{number}-{inbox}")));
+                let from = transmit.answer.map(|inbox| Place::from(format!("{number}-{inbox}")));
                 let to: Vec<(usize, Option<Inbox>)> = match transmit.to {
                     To::Peer(subject) => {
                         let (end, inbox) = subject.split_once('-').unwrap();
@@ -296,7 +294,7 @@ fn a_writer_whose_reader_is_gone_learns_it_in_time() {
         world.step();
     }
     let Some(Outcome::Failed(failure)) = world.writer(1).outcome().cloned() else { panic!("an end") };
-    assert_eq!(failure.code, Code::ECONNRESET);
+    assert_eq!(failure.code, code::ECONNRESET);
     let took = world.now - from;
     assert!(took >= TIMING.peer_timeout - TIMING.interval() && took < TIMING.peer_timeout * 2, "{took:?}");
 }
@@ -313,7 +311,7 @@ fn a_reader_whose_writer_is_gone_gets_the_data_and_learns_it_in_time() {
     assert_eq!(world.read(100), (Flow::Bytes(4), b"data".to_vec()));
     loop {
         match world.read(100).0 {
-            Flow::Broken(failure) => break assert_eq!(failure.code, Code::ECONNRESET),
+            Flow::Broken(failure) => break assert_eq!(failure.code, code::ECONNRESET),
             Flow::Nothing => world.step(),
             other => panic!("{other:?}"),
         }
@@ -371,7 +369,7 @@ fn a_discard_comes_after_the_data_that_was_sent() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(failure.code, Code::ECONNRESET);
+    assert_eq!(failure.code, code::ECONNRESET);
     assert!(failure.text.contains("on purpose"), "{}", failure.text);
 }
 

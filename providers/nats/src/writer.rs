@@ -21,11 +21,11 @@ impl Writer {
     }
 
     fn error(&self, doing: &str, outcome: &Outcome) -> Error {
-        let shown = &self.caller.shown;
+        let gone = |text: &str| Failure::new(Code::EPIPE, text).error(doing, &self.caller.shown);
         match outcome {
-            Outcome::Closed => Failure::new(Code::EPIPE, "the reader closed").error(doing, shown),
-            Outcome::Failed(failure) => failure.error(doing, shown),
-            Outcome::Done => Failure::new(Code::EPIPE, "the pipe has ended").error(doing, shown),
+            Outcome::Closed => gone("the reader closed"),
+            Outcome::Failed(why) => self.caller.told(doing, why),
+            Outcome::Done => gone("the pipe has ended"),
         }
     }
 
@@ -58,14 +58,13 @@ impl File for Writer {
             return Ok(0);
         }
         self.caller.context.status()?;
-        let written = self.pipe.wait_until(&self.caller, "write", wanted, |end| match end.outcome() {
-            Some(outcome) => Some(Err(outcome.clone())),
+        self.pipe.wait_until(&self.caller, "write", wanted, |end| match end.outcome() {
+            Some(outcome) => Some(Err(self.error("write", outcome))),
             None if end.is_finished() => {
-                Some(Err(Outcome::Failed(Failure::new(Code::EBADF, "finished already"))))
+                Some(Err(Failure::new(Code::EBADF, "finished already").error("write", &self.caller.shown)))
             }
             None => end.write(buf).map(Ok),
-        })?;
-        written.map_err(|outcome| self.error("write", &outcome))
+        })?
     }
 
     fn flush(&mut self, level: Flush) -> Result<()> {

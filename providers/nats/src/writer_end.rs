@@ -1,14 +1,11 @@
 //! The writing end: it seeks a reader, sends what it is given, sends it again where it was lost, and brings its last word home.
 
-use crate::end::{Answer, End, Inbox, Timing, To, Transmit, Wish};
+use crate::end::{Answer, End, Inbox, Place, Timing, To, Transmit, Wish};
 use crate::frame::{Frame, VERSION};
 use crate::outgoing::Outgoing;
-use async_nats::Subject;
 use netpipe::digest::{Algorithm, Digest};
-use netpipe::{Reason, Role};
+use netpipe::{Reason, Role, code};
 use std::time::{Duration, Instant};
-use vfs_core::Code;
-use zvfs_net::failure::Failure;
 
 /// Between two attempts to find a reader, at first and at most. One that comes says so itself; that word can be lost.
 const SEEK_FIRST: Duration = Duration::from_millis(100);
@@ -27,7 +24,7 @@ pub enum Outcome {
     /// The reader closed before that.
     Closed,
     /// It broke, or this writer was refused.
-    Failed(Failure),
+    Failed(Reason),
 }
 
 /// The writing end of a pipe.
@@ -37,7 +34,7 @@ pub struct WriterEnd {
     phase: Phase,
     last_word: Option<LastWord>,
     /// What is owed to the other side, or to whoever executes this.
-    bye: Option<Subject>,
+    bye: Option<Place>,
     wishes: Vec<Wish>,
     /// A COMMIT failed: a close takes its END back.
     abandoned: bool,
@@ -54,7 +51,7 @@ enum Phase {
 }
 
 struct Met {
-    reader: Subject,
+    reader: Place,
     outgoing: Outgoing,
     digest: Option<Digest>,
     /// The last word was sent since it was last in doubt.
@@ -152,7 +149,7 @@ impl WriterEnd {
 
     /// The writer failed. Takes back an END that the reader does not know of.
     pub fn discard(&mut self, now: Instant, why: &str) {
-        let reason = Reason::new(netpipe::code::ECONNRESET, why);
+        let reason = Reason::new(code::ECONNRESET, why);
         self.last_word = Some(LastWord::Discard(reason));
         self.push();
         match &mut self.phase {
@@ -180,7 +177,7 @@ impl WriterEnd {
     }
 
     /// A reader lets this writer in.
-    fn meet(&mut self, now: Instant, reader: Subject, window: u32, digest: Option<Algorithm>) {
+    fn meet(&mut self, now: Instant, reader: Place, window: u32, digest: Option<Algorithm>) {
         let Phase::Seeking { noted, .. } = self.phase else { return };
         self.wishes.push(Wish::Leave);
         if noted {
@@ -204,7 +201,7 @@ impl WriterEnd {
         let Phase::Met(met) = &mut self.phase else { return };
         let Ok(farther) = met.outgoing.heard(received, taken) else {
             let text = "the reader reports bytes that were never sent";
-            return self.over(Outcome::Failed(Failure::protocol(text)));
+            return self.over(Outcome::Failed(Reason::new(code::EPROTO, text)));
         };
         if resend {
             met.outgoing.resend();
@@ -233,7 +230,7 @@ impl Met {
 }
 
 impl End for WriterEnd {
-    fn hear(&mut self, now: Instant, inbox: Option<Inbox>, from: Option<Subject>, frame: Frame) {
+    fn hear(&mut self, now: Instant, inbox: Option<Inbox>, from: Option<Place>, frame: Frame) {
         let is_peer = inbox.is_some();
         if let (true, Phase::Met(met)) = (is_peer, &mut self.phase) {
             met.silence = Duration::ZERO;
@@ -250,18 +247,18 @@ impl End for WriterEnd {
             (Frame::Welcome { version, .. }, Phase::Seeking { .. }) if is_peer => {
                 let text =
                     format!("the reader speaks version {version} of netpipes over NATS, this side {VERSION}");
-                self.over(Outcome::Failed(Failure::protocol(text)));
+                self.over(Outcome::Failed(Reason::new(code::EPROTO, &text)));
             }
             (Frame::Refused(reason), Phase::Seeking { .. } | Phase::Met(_)) if is_peer => {
-                let code = Code::from_raw(reason.errno().into());
-                self.over(Outcome::Failed(Failure::new(code, format!("the reader refused: {reason}"))));
+                let text = format!("the reader refused: {reason}");
+                self.over(Outcome::Failed(Reason::new(reason.errno(), &text)));
             }
             (Frame::State { received, taken, resend, ended }, Phase::Met(_)) if is_peer => {
                 self.report(now, received, taken, resend);
                 match &self.last_word {
                     Some(LastWord::Discard(_)) if ended => {
                         let text = "the pipe was discarded";
-                        self.over(Outcome::Failed(Failure::new(Code::ECONNRESET, text)));
+                        self.over(Outcome::Failed(Reason::new(code::ECONNRESET, text)));
                     }
                     // The reader has everything, and nobody here waits for what becomes of it.
                     Some(LastWord::End) if ended && self.closed => self.over(Outcome::Done),
@@ -291,8 +288,8 @@ impl End for WriterEnd {
         }
     }
 
-    fn fail(&mut self, failure: Failure) {
-        self.over(Outcome::Failed(failure));
+    fn fail(&mut self, why: Reason) {
+        self.over(Outcome::Failed(why));
         self.bye = None;
     }
 
