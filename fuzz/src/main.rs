@@ -1,8 +1,6 @@
 //! libFuzzer over one target, which `ZVFS_FUZZ_TARGET` names. `fuzz/run` builds and runs it.
 #![no_main]
 
-#[path = "../../providers/nats/tests/fuzz/targets.rs"]
-mod nats_targets;
 #[path = "../../netpipe/tests/fuzz/targets.rs"]
 mod netpipe_targets;
 #[path = "../../vfs-core/tests/fuzz.rs"]
@@ -14,9 +12,8 @@ use std::sync::LazyLock;
 type Target = fn(&[u8]) -> bool;
 
 /// The folder of each crate, and its targets.
-const CRATES: [(&str, &[(&str, Target)]); 4] = [
+const CRATES: [(&str, &[(&str, Target)]); 3] = [
     ("netpipe", netpipe_targets::TARGETS),
-    ("providers/nats", nats_targets::TARGETS),
     ("vfs-core", vfs_core_targets::TARGETS),
     ("zvm", zvm::fuzz::TARGETS),
 ];

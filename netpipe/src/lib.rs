@@ -17,6 +17,7 @@
 //! | [`held`] | what a broker tells of itself |
 //! | [`pairing`] | how the ends of an instance's pipes find each other |
 //! | [`endpoint`] | a host and a port; where a broker is |
+//! | [`lossy`] | pipes over a network of messages that may be lost: frames and ends |
 //! | [`pipe`] | what the two ends of a pipe count and check |
 //! | [`provider`] | what every provider of netpipes makes of a request; the one module that knows the ABI's SDK |
 //! | [`repeats`] | lines of a log that come over and over |
@@ -32,6 +33,7 @@ pub mod frame;
 pub mod handshake;
 pub mod held;
 pub mod hello;
+pub mod lossy;
 pub mod message;
 pub mod pairing;
 pub mod pipe;

@@ -3,8 +3,10 @@
 //! Each panics where the crate breaks a promise, and returns whether it took the input whole. `main.rs` beside this file
 //! runs them over the stored corpus and over mutations of it; `fuzz/` runs them under libFuzzer.
 
+use bytes::Bytes;
 use netpipe::descriptor::{Location, SCHEMES};
 use netpipe::frame::{Crc, HEADER};
+use netpipe::lossy;
 use netpipe::pipe::{Incoming, Next};
 use netpipe::{
     Decoder, Descriptor, Endpoint, Error, Handshake, Header, Hello, Kind, Local, Message, Name, Progress,
@@ -22,6 +24,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("header", header),
     ("hello", hello),
     ("incoming", incoming),
+    ("lossy", lossy_frame),
     ("register", register),
 ];
 
@@ -172,6 +175,21 @@ fn incoming(data: &[u8]) -> bool {
             }
         }
     }
+}
+
+/// A message of a network that loses some.
+fn lossy_frame(data: &[u8]) -> bool {
+    let message = Bytes::copy_from_slice(data);
+    let Ok(frame) = lossy::Frame::decode(&message) else { return false };
+    let again = frame.encode();
+    assert_eq!(lossy::Frame::decode(&again), Ok(frame.clone()));
+    let has_text = matches!(frame, lossy::Frame::Discard { .. } | lossy::Frame::Refused(_));
+    assert!(again.len() <= message.len() || has_text);
+    if let lossy::Frame::Data { offset, payload } = frame {
+        assert!(offset.checked_add(payload.len() as u64).is_some());
+        assert_eq!(again, message);
+    }
+    true
 }
 
 /// A selecting byte, then what follows the scheme of a descriptor.

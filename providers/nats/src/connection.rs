@@ -1,11 +1,9 @@
 //! The connection to the server: how it is made, and why it cannot be.
 
-use crate::end::Timing;
-use crate::frame::DATA_HEADER;
 use crate::names::Names;
-use crate::outgoing::FRAME_MAX;
 use crate::settings::{Config, Credentials};
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, rustls};
+use netpipe::lossy::{MESSAGE_MAX, Timing};
 use nkeys::KeyPair;
 use rustix::io::Errno;
 use std::error::Error as _;
@@ -67,7 +65,7 @@ impl Connection {
             }
         };
         let most = client.max_payload();
-        if most < FRAME_MAX + DATA_HEADER {
+        if most < MESSAGE_MAX {
             let text =
                 format!("the server takes messages of {most} bytes: set its max_payload to 1MB, its default");
             return Err(Failure::new(Code::ENOTSUP, text));

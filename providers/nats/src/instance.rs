@@ -2,17 +2,15 @@
 
 use crate::caller::Caller;
 use crate::connection::Connection;
-use crate::end::{End, Timing};
 use crate::names::token;
 use crate::pipe::{Command, Named, Pipe};
 use crate::plan::Plan;
 use crate::reader::Reader;
-use crate::reader_end::ReaderEnd;
 use crate::service::Service;
 use crate::settings::Config;
 use crate::writer::Writer;
-use crate::writer_end::WriterEnd;
 use async_nats::Subject;
+use netpipe::lossy::{End, ReaderEnd, Timing, WriterEnd};
 use netpipe::{Role, Token};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};

@@ -4,13 +4,13 @@
 //! The store forgets an entry after 60 s, so nothing has to be swept after a crash. A server without such a store keeps no names: then,
 //! if the operator wants that, readers ask each other, which two that come at the same time may do in vain.
 
-use crate::end::{Answer, Wish};
 use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
 use async_nats::jetstream::kv::{Operation, Store, UpdateErrorKind};
 use async_nats::jetstream::stream::{self, DiscardPolicy};
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, Subject};
 use bytes::Bytes;
+use netpipe::lossy::{Answer, Wish};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};

@@ -1,8 +1,8 @@
 //! What a file and the service share: an end, and what wakes the file when something has happened to it.
 
 use crate::caller::Caller;
-use crate::end::End;
 use async_nats::Subject;
+use netpipe::lossy::End;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;

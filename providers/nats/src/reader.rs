@@ -1,9 +1,8 @@
 //! The reading end, as an open file.
 
 use crate::caller::Caller;
-use crate::inflow::Flow;
 use crate::pipe::Pipe;
-use crate::reader_end::ReaderEnd;
+use netpipe::lossy::{Flow, ReaderEnd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::{Capabilities, Events, File, Result};

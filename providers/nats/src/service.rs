@@ -1,14 +1,13 @@
 //! The task that serves all ends of an instance: it executes what they say, and moves messages and times.
 
 use crate::connection::Connection;
-use crate::end::{Answer, End, Inbox, Place, To, Transmit, Wish};
-use crate::frame::Frame;
 use crate::names::{Asked, is_inbox};
 use crate::pipe::{Command, Pipe};
 use async_nats::client::PublishErrorKind;
 use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
+use netpipe::lossy::{Answer, End, Frame, Inbox, Place, To, Transmit, Wish};
 use netpipe::{Reason, Role, code};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use crate::caller::Caller;
 use crate::pipe::Pipe;
-use crate::writer_end::{Outcome, WriterEnd};
+use netpipe::lossy::{Outcome, WriterEnd};
 use std::sync::Arc;
 use std::time::Instant;
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};

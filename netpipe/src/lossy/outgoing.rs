@@ -1,12 +1,14 @@
 //! What a writer has written and its reader has not taken: kept, so that it can be sent again.
 
-use crate::frame::{DATA_HEADER, data_header};
+use crate::frame::ATOMIC;
+use crate::lossy::frame::{DATA_HEADER, data_header};
 use bytes::{Bytes, BytesMut};
-use netpipe::frame::ATOMIC;
 use std::collections::VecDeque;
 
 /// The most payload bytes of one frame. A write of up to 64 KiB is never split.
-pub const FRAME_MAX: usize = 128 << 10;
+const FRAME_MAX: usize = 128 << 10;
+/// The most bytes of one message.
+pub const MESSAGE_MAX: usize = DATA_HEADER + FRAME_MAX;
 /// So many frames are on their way at most before small writes are gathered into larger ones.
 const SMALL_MAX: usize = 64;
 /// What gathers goes out at this size.
@@ -158,7 +160,7 @@ impl Outgoing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Frame;
+    use crate::lossy::frame::Frame;
 
     /// Sends all that can be sent: offset and length of each frame.
     fn sent(outgoing: &mut Outgoing) -> Vec<(u64, usize)> {

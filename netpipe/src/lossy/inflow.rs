@@ -1,10 +1,10 @@
 //! One writer's stream at the reader: what arrives is put in order, what arrives twice or too early is dropped.
 
-use crate::end::{Inbox, Place, Timing, To, Transmit};
-use crate::frame::{Frame, VERSION};
+use crate::digest::{Algorithm, Digest};
+use crate::error::{Error, Reason, code};
+use crate::lossy::end::{Inbox, Place, Timing, To, Transmit};
+use crate::lossy::frame::{Frame, VERSION};
 use bytes::{Buf, Bytes};
-use netpipe::digest::{Algorithm, Digest};
-use netpipe::{Error, Reason, code};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

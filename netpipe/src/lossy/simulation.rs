@@ -1,14 +1,15 @@
 //! Both ends of a pipe in simulated time, over a network that loses what it likes: no bytes are lost, doubled or out of order,
 //! and every failure is told.
 
-use crate::end::{Answer, End, Inbox, Place, Timing, To, Wish};
-use crate::frame::Frame;
-use crate::inflow::Flow;
-use crate::reader_end::ReaderEnd;
-use crate::writer_end::{Outcome, WriterEnd};
+use crate::digest::Algorithm;
+use crate::error::code;
+use crate::lossy::end::{Answer, End, Inbox, Place, Timing, To, Wish};
+use crate::lossy::frame::Frame;
+use crate::lossy::inflow::Flow;
+use crate::lossy::reader_end::ReaderEnd;
+use crate::lossy::writer_end::{Outcome, WriterEnd};
+use crate::values::Role;
 use bytes::Bytes;
-use netpipe::digest::Algorithm;
-use netpipe::{Role, code};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 use zvfs_test_support::Random;

@@ -1,10 +1,11 @@
 //! The writing end: it seeks a reader, sends what it is given, sends it again where it was lost, and brings its last word home.
 
-use crate::end::{Answer, End, Inbox, Place, Timing, To, Transmit, Wish};
-use crate::frame::{Frame, VERSION};
-use crate::outgoing::Outgoing;
-use netpipe::digest::{Algorithm, Digest};
-use netpipe::{Reason, Role, code};
+use crate::digest::{Algorithm, Digest};
+use crate::error::{Reason, code};
+use crate::lossy::end::{Answer, End, Inbox, Place, Timing, To, Transmit, Wish};
+use crate::lossy::frame::{Frame, VERSION};
+use crate::lossy::outgoing::Outgoing;
+use crate::values::Role;
 use std::time::{Duration, Instant};
 
 /// Between two attempts to find a reader, at first and at most. One that comes says so itself; that word can be lost.

@@ -1,9 +1,10 @@
 //! One end of a pipe as a state machine without IO: frames, answers about names and the time go in, frames and wishes come out.
-//! Who executes it (`service`) only moves them.
+//! Who executes it only moves them.
 
-use crate::frame::Frame;
+use crate::error::{Reason, code};
+use crate::lossy::frame::Frame;
+use crate::values::Role;
 use bytes::Bytes;
-use netpipe::{Reason, Role, code};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -120,7 +121,10 @@ pub enum Wish {
     /// No longer.
     Leave,
     /// The name, for a reader; from whoever has it at this revision, if given.
-    Claim { over: Option<u64> },
+    Claim {
+        /// What its holder wrote last.
+        over: Option<u64>,
+    },
     /// To keep the name.
     Renew,
     /// To give the name back.
@@ -141,7 +145,10 @@ pub enum Answer {
     /// [`Wish::Claim`], [`Wish::Renew`]: the name is this end's.
     Claimed,
     /// [`Wish::Claim`], [`Wish::Renew`]: somebody else has it, who wrote last at this revision.
-    Taken { revision: u64 },
+    Taken {
+        /// Of what its holder wrote last.
+        revision: u64,
+    },
     /// [`Wish::Claim`]: nobody keeps the names.
     Unkept,
     /// [`Wish::Claim`], [`Wish::Renew`]: no answer came, or none that helps.

@@ -4,8 +4,8 @@
 //! killed, does not answer for as long as a lost peer may be silent, or is not connected to any server for an eighth of that; then it
 //! is succeeded. Where names are not kept, whoever nobody contradicts has the name.
 
-use crate::end::{Answer, Timing, Wish};
-use netpipe::{Reason, code};
+use crate::error::{Reason, code};
+use crate::lossy::end::{Answer, Timing, Wish};
 use std::time::{Duration, Instant};
 
 /// Between two questions to whoever has the name.

@@ -1,11 +1,11 @@
-//! What the two ends of a pipe say to each other: one frame is one NATS message. docs/netpipe-nats.md is the contract.
+//! What the two ends of a pipe say to each other: one frame is one message.
 //!
-//! A frame is a byte for its type and then the fields, integers little-endian. Whoever may publish on the server may send any of
+//! A frame is a byte for its type and then the fields, integers little-endian. Whoever may publish on the network may send any of
 //! these, so a frame is checked before anything is done with it, and costs no more memory than its message.
 
+use crate::digest::Algorithm;
+use crate::error::Reason;
 use bytes::{BufMut, Bytes, BytesMut};
-use netpipe::Reason;
-use netpipe::digest::Algorithm;
 use std::borrow::Cow;
 
 /// What this side speaks.
@@ -15,10 +15,11 @@ pub const DATA_HEADER: usize = 9;
 /// The most payload bytes of a DATA frame.
 pub const PAYLOAD_MAX: usize = 1 << 20;
 /// The least that a reader may grant: a write that must arrive whole fits.
-pub const WINDOW_LEAST: u32 = netpipe::frame::ATOMIC as u32;
+pub const WINDOW_LEAST: u32 = crate::frame::ATOMIC as u32;
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words of a frame say what its fields are")]
 pub enum Frame {
     /// Writer, to whoever reads the name: let me in.
     Hello { version: u16, digest: Option<Algorithm> },

@@ -1,11 +1,12 @@
 //! The reading end: it comes by its name, lets writers in, and joins what they send.
 
-use crate::claim::Claim;
-use crate::end::{Answer, End, Inbox, Place, Timing, To, Transmit, Wish};
-use crate::frame::{Frame, VERSION};
-use crate::inflow::{Flow, Inflow};
-use netpipe::digest::Algorithm;
-use netpipe::{Reason, Role, code};
+use crate::digest::Algorithm;
+use crate::error::{Reason, code};
+use crate::lossy::claim::Claim;
+use crate::lossy::end::{Answer, End, Inbox, Place, Timing, To, Transmit, Wish};
+use crate::lossy::frame::{Frame, VERSION};
+use crate::lossy::inflow::{Flow, Inflow};
+use crate::values::Role;
 use std::collections::VecDeque;
 use std::time::Instant;
 
