@@ -5,12 +5,13 @@
 //! | `address` | which addresses an operator allows |
 //! | `origin`, `hosts`, `policy` | a server; lists of hosts; where connections may go |
 //! | `resolve`, `dial`, `socket` | names to addresses; the first of several addresses that answers; TCP sockets that never block |
-//! | `waiting` | waiting as a caller, in the wait of its context |
+//! | `waiting`, `caller` | waiting as a caller, in the wait of its context; the same for the ends of pipes |
 //! | `signal` | what wakes a thread that waits |
 //! | `failure`, `retry` | why an attempt failed, and whether another one may help; how often, and after how long |
 //! | `pem`, `certificate`, `tls` | an operator's certificates and private keys, in files; why a certificate was not accepted; TLS to a server |
 
 pub mod address;
+pub mod caller;
 pub mod certificate;
 pub mod dial;
 pub mod failure;

@@ -1,6 +1,5 @@
 //! One configuration: its connection, made by the first open, and its pipes.
 
-use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::names::token;
 use crate::pipe::{Command, Named, Pipe};
@@ -19,6 +18,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 use vfs_core::{Code, File, Host, Instance, Level, Request, Result};
+use zvfs_net::caller::Caller;
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::waiting::Waiting;
 use zvfs_runtime::Runtime;

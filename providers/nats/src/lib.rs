@@ -15,11 +15,10 @@
 //! |---|---|
 //! | `settings`, `plan` | from a request to what is to be done |
 //! | `provider`, `instance` | the provider; one configuration and its connection |
-//! | `reader`, `writer`, `caller` | the ends as open files; waiting as a caller |
+//! | `reader`, `writer` | the ends as open files |
 //! | `pipe` | what a file and the service share |
 //! | `service`, `names`, `connection` | the task that serves all ends; where names are kept; the connection to the server |
 
-mod caller;
 mod connection;
 mod instance;
 mod names;

@@ -1,7 +1,7 @@
 //! What a file and the service share: an end, and what wakes the file when something has happened to it.
 
-use crate::caller::Caller;
 use async_nats::Subject;
+use netpipe::Reason;
 use netpipe::lossy::End;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,7 +11,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
-use vfs_core::Result;
+use vfs_core::{Code, Events, Result};
+use zvfs_net::caller::{Caller, WaitedFor};
+use zvfs_net::failure::Failure;
 use zvfs_net::signal::Signal;
 
 /// What a close gives to the last words: far longer than they take where the server is there, far less than anybody notices.
@@ -99,8 +101,7 @@ impl<E: End> Pipe<E> {
         let _ = self.service.send(command);
     }
 
-    /// Waits as a caller until `ready` gives something. It is asked again after each news; `object` is what it waits for, and why
-    /// there is none yet.
+    /// Waits as a caller until `ready` gives something. It is asked again after each news.
     ///
     /// # Errors
     /// ECANCELED, ETIMEDOUT.
@@ -108,7 +109,7 @@ impl<E: End> Pipe<E> {
         &self,
         caller: &Caller,
         doing: &str,
-        object: impl Fn(&E) -> (String, Option<String>),
+        wanted: impl Fn(&E) -> WaitedFor,
         mut ready: impl FnMut(&mut E) -> Option<T>,
     ) -> Result<T> {
         loop {
@@ -121,7 +122,7 @@ impl<E: End> Pipe<E> {
                     return Ok(value);
                 }
             }
-            caller.wait(self.signal.as_fd(), doing, || self.look(&object))?;
+            caller.wait(self.signal.as_fd(), Events::READ, doing, || self.look(&wanted))?;
             self.signal.clear();
         }
     }
@@ -179,6 +180,11 @@ impl<E: End + ?Sized> Pipe<E> {
         }
         outcome
     }
+}
+
+/// Why a pipe cannot go on, for a file's calls.
+pub fn of_reason(why: &Reason) -> Failure {
+    Failure::new(Code::from_raw(why.errno().into()), why.to_string())
 }
 
 impl<E: ?Sized> fmt::Debug for Pipe<E> {

@@ -1,11 +1,11 @@
 //! The reading end, as an open file.
 
-use crate::caller::Caller;
-use crate::pipe::Pipe;
+use crate::pipe::{Pipe, of_reason};
 use netpipe::lossy::{Flow, ReaderEnd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::{Capabilities, Events, File, Result};
+use zvfs_net::caller::{Caller, WaitedFor};
 
 /// For the writers to acknowledge that all was taken.
 const LEAVE: Duration = Duration::from_secs(1);
@@ -37,13 +37,13 @@ impl Reader {
 }
 
 /// What a reader waits for.
-fn wanted(end: &ReaderEnd) -> (String, Option<String>) {
+fn wanted(end: &ReaderEnd) -> WaitedFor {
     let object = match (end.is_held(), end.has_writers()) {
         (false, _) => "the pipe's name",
         (true, false) => "a writer",
         (true, true) => "data",
     };
-    (object.to_owned(), end.refusal())
+    WaitedFor { object: object.into(), refusal: end.refusal(), is_sought: true }
 }
 
 impl File for Reader {
@@ -64,7 +64,7 @@ impl File for Reader {
         })?;
         match flow {
             Flow::Bytes(count) => Ok(count),
-            Flow::Broken(why) => Err(self.caller.told("read", &why)),
+            Flow::Broken(why) => Err(of_reason(&why).error("read", &self.caller.shown)),
             Flow::End | Flow::Nothing => {
                 self.take_leave();
                 Ok(0)

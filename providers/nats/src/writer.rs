@@ -1,11 +1,11 @@
 //! The writing end, as an open file.
 
-use crate::caller::Caller;
-use crate::pipe::Pipe;
+use crate::pipe::{Pipe, of_reason};
 use netpipe::lossy::{Outcome, WriterEnd};
 use std::sync::Arc;
 use std::time::Instant;
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
+use zvfs_net::caller::{Caller, WaitedFor};
 use zvfs_net::failure::Failure;
 
 /// An open writer.
@@ -21,12 +21,12 @@ impl Writer {
     }
 
     fn error(&self, doing: &str, outcome: &Outcome) -> Error {
-        let gone = |text: &str| Failure::new(Code::EPIPE, text).error(doing, &self.caller.shown);
-        match outcome {
-            Outcome::Closed => gone("the reader closed"),
-            Outcome::Failed(why) => self.caller.told(doing, why),
-            Outcome::Done => gone("the pipe has ended"),
-        }
+        let failure = match outcome {
+            Outcome::Closed => Failure::new(Code::EPIPE, "the reader closed"),
+            Outcome::Failed(why) => of_reason(why),
+            Outcome::Done => Failure::new(Code::EPIPE, "the pipe has ended"),
+        };
+        failure.error(doing, &self.caller.shown)
     }
 
     /// Waits until everything written was taken, END too if it was said.
@@ -43,9 +43,8 @@ impl Writer {
 }
 
 /// What a writer waits for.
-fn wanted(end: &WriterEnd) -> (String, Option<String>) {
-    let object = if end.has_met() { "the reader to take what is on its way" } else { "its reader" };
-    (object.to_owned(), None)
+fn wanted(end: &WriterEnd) -> WaitedFor {
+    if end.has_met() { "the reader to take what is on its way".into() } else { "its reader".into() }
 }
 
 impl File for Writer {

@@ -6,13 +6,13 @@ use crate::queue::{Command, Queue};
 use crate::reader::Reader;
 use crate::service::Service;
 use crate::settings::Config;
-use crate::waiting::Caller;
 use crate::writer::Writer;
 use netpipe::Role;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use vfs_core::{Code, Error, File, Host, Instance, Request, Result};
+use zvfs_net::caller::Caller;
 use zvfs_net::failure::Failure;
 
 /// An instance.

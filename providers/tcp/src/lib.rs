@@ -14,7 +14,7 @@
 //! | `pipe`, `upstream`, `outgoing`, `queue` | what files and the service thread share |
 //! | `service`, `reactor` | the service thread |
 //! | `tls`, `certificate`, `link` | TLS; why there is no trust; a connection |
-//! | `waiting`, `failure` | waiting as a caller; why a pipe cannot go on |
+//! | `failure` | why a pipe cannot go on |
 
 mod certificate;
 mod failure;
@@ -33,7 +33,6 @@ mod settings;
 mod splice;
 mod tls;
 mod upstream;
-mod waiting;
 mod writer;
 
 pub use provider::Tcp;

@@ -4,12 +4,12 @@ use crate::failure::Outcome;
 use crate::outgoing::Outgoing;
 use crate::plan::Plan;
 use crate::upstream::Upstream;
-use crate::waiting::WaitedFor;
 use netpipe::pairing::{LastWord, Route};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use zvfs_net::caller::WaitedFor;
 use zvfs_net::failure::Failure;
 use zvfs_net::signal::Signal;
 

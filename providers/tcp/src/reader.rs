@@ -6,7 +6,6 @@ use crate::inflow::{Flow, Inflow};
 use crate::pipe::ReaderPipe;
 use crate::queue::{Command, Queue};
 use crate::upstream::Upstream;
-use crate::waiting::{Caller, WaitedFor};
 use netpipe::Message;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -17,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tries::Lent;
 use vfs_core::{Capabilities, Error, Events, File, Finish, Interest, Result, Wanted};
+use zvfs_net::caller::{Caller, WaitedFor};
 use zvfs_net::failure::Failure;
 
 /// A reader that waits for so long tells its writers what it has taken: they may be waiting for that, and the service thread

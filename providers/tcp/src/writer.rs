@@ -7,7 +7,6 @@ use crate::outgoing::{Outgoing, Reports, Rest};
 use crate::pipe::WriterPipe;
 use crate::queue::{Command, Queue};
 use crate::splice::{FilePart, Sent};
-use crate::waiting::{Caller, WaitedFor};
 use netpipe::Header;
 use netpipe::frame::{ATOMIC, HEADER, Kind};
 use netpipe::pairing::LastWord;
@@ -17,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tries::Tries;
 use vfs_core::{Capabilities, Code, Error, Events, File, Finish, Flush, Interest, Result, Wanted};
+use zvfs_net::caller::{Caller, WaitedFor};
 use zvfs_net::failure::Failure;
 
 /// The most payload bytes that one write puts into a frame: then the reader begins before a larger write is all sent.

@@ -1,10 +1,10 @@
-//! Waiting as a caller: ends with the context, and says what for.
+//! Whoever makes a call on an end of a pipe: waits end with the context, and say what for.
 
+use crate::failure::Failure;
+use crate::waiting::Waiting;
 use std::borrow::Cow;
 use std::os::fd::BorrowedFd;
 use vfs_core::{Context, Events, Result};
-use zvfs_net::failure::Failure;
-use zvfs_net::waiting::Waiting;
 
 /// Whoever calls.
 #[derive(Clone, Debug)]
