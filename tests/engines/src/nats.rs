@@ -165,7 +165,7 @@ impl NatsServer {
 
 impl Drop for NatsServer {
     fn drop(&mut self) {
-        if self.process.is_some() {
+        if self.process.as_mut().is_some_and(|process| !process.has_ended()) {
             self.thaw();
         }
     }
