@@ -2,9 +2,10 @@
 
 use iroh::{PublicKey, SecretKey};
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
 use tempfile::TempDir;
 
 /// Some peers of one machine.
@@ -22,8 +23,9 @@ impl Circle {
     /// So many, called `p0`, `p1`, ...
     pub fn new(count: u8) -> Circle {
         let folder = tempfile::tempdir().unwrap();
-        // All at once: no two are the same.
-        let sockets: Vec<UdpSocket> = (0..count).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        // An address that no other test has, and all ports at once: no two are the same.
+        let at = address();
+        let sockets: Vec<UdpSocket> = (0..count).map(|_| UdpSocket::bind((at, 0)).unwrap()).collect();
         let peers = sockets
             .iter()
             .map(|socket| Peer { key: SecretKey::generate(), at: socket.local_addr().unwrap() });
@@ -62,4 +64,11 @@ impl Circle {
     fn key_file(&self, at: usize) -> PathBuf {
         self.folder.path().join(format!("key-{at}"))
     }
+}
+
+/// A loopback address of this circle's own.
+fn address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [low, high, ..] = std::process::id().to_le_bytes();
+    Ipv4Addr::new(127, 1 + high % 250, low, NEXT.fetch_add(1, Ordering::Relaxed))
 }
