@@ -1,11 +1,11 @@
 //! A stream that comes in: whoever opened it says what it wants, and waits until its reader is there.
 
 use crate::names::Names;
-use crate::node::Node;
 use crate::pipe::Pipe;
 use crate::reader_end::ReaderEnd;
 use crate::side::{Side, Wish};
 use crate::stream::{Stream, drive};
+use crate::tasks::Tasks;
 use iroh::PublicKey;
 use netpipe::handshake::TIMEOUT;
 use netpipe::{
@@ -23,14 +23,14 @@ pub const DISCARD_KEPT: Duration = Duration::from_secs(60);
 const EARLY_MAX: usize = 1024;
 
 /// Serves a stream until its writer has met a reader, or is refused. `from` is the other side's key.
-pub async fn greet(mut stream: Stream, from: PublicKey, node: Arc<Node>) {
+pub async fn greet(mut stream: Stream, from: PublicKey, names: &Names, tasks: &Tasks) {
     // A peer that says nothing, or what cannot be, is none of a pipe's.
     let Ok(Some(mut caller)) = timeout(TIMEOUT, Caller::of(&mut stream)).await else { return };
-    let found = caller.find_reader(&mut stream, from, &node.names).await;
+    let found = caller.find_reader(&mut stream, from, names).await;
     let answered = stream.send(caller.handshake.output().into()).await;
     match found {
         // Its reader has something to say, at the end at least.
-        Some(met) => node.spawn_living(met.serve(stream, caller.early, answered.is_ok())),
+        Some(met) => tasks.spawn_living(met.serve(stream, caller.early, answered.is_ok())),
         // The answer is a refusal, or whoever asked is gone.
         None => stream.finish().await,
     }

@@ -24,6 +24,7 @@
 //! | `writer_end` | the writing one |
 //! | `reader_end`, `inflow` | the reading one; one writer's stream |
 //! | `stream` | a stream to the other end, and who moves the bytes of a side |
+//! | `tasks` | what runs, and what a stop waits for |
 //! | `node`, `link` | this side among its peers; the connection to one of them |
 //! | `seek`, `greet`, `names` | a writer looks for its reader; whoever comes is led to one; the readers that are here |
 
@@ -48,6 +49,7 @@ mod side;
 #[cfg(test)]
 mod simulation;
 mod stream;
+mod tasks;
 mod writer;
 mod writer_end;
 

@@ -1,6 +1,5 @@
 //! The connection to one peer: dialled as long as somebody wants it, or taken when the peer dials.
 
-use crate::node::ALPN;
 use iroh::endpoint::{Connection, ConnectionError};
 use iroh::{Endpoint, EndpointAddr};
 use std::time::Duration;
@@ -8,6 +7,9 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use vfs_core::Code;
 use zvfs_net::failure::Failure;
+
+/// What the two sides of a connection agree to speak: netpipe's protocol in the streams of QUIC.
+pub const ALPN: &[u8] = b"zvfs-netpipe/1";
 
 /// How long a peer is dialled before it is dialled anew, at first and at most. One that starts meanwhile dials itself.
 const DIAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(4));

@@ -1,11 +1,12 @@
 //! This side among its peers: a socket, a key, connections, and the readers that are here.
 
 use crate::greet::greet;
-use crate::link::{Link, STRANGER, Wanted};
+use crate::link::{ALPN, Link, STRANGER, Wanted};
 use crate::names::Names;
 use crate::peers::Parties;
 use crate::settings::Config;
 use crate::stream::Stream;
+use crate::tasks::Tasks;
 use iroh::endpoint::{Connection, Incoming, IncomingAddr, QuicTransportConfig, VarInt, presets};
 use iroh::{Endpoint, PublicKey, RelayMode};
 use netpipe::handshake::TIMEOUT;
@@ -16,14 +17,10 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use vfs_core::{Code, Host, Level};
 use zvfs_net::failure::{Attempt, Failure};
-
-/// What the two sides of a connection agree to speak: netpipe's protocol in the streams of QUIC.
-pub const ALPN: &[u8] = b"zvfs-netpipe/1";
 
 /// Streams that a peer may have open at once: its writers of this side's readers, those that wait included.
 const STREAMS: u32 = 4096;
@@ -42,10 +39,9 @@ pub struct Node {
     /// The readers that are here.
     pub names: Names,
     host: Host,
-    runtime: Handle,
+    /// What runs here.
+    pub tasks: Tasks,
     strangers: Mutex<Repeats>,
-    /// Tasks that have something to say hold a clone.
-    living: Mutex<Option<mpsc::Sender<Infallible>>>,
     /// Whether nobody is looked for any more.
     stopping: watch::Sender<bool>,
 }
@@ -57,7 +53,7 @@ impl Node {
     /// EADDRINUSE, ...: what the system says of the socket.
     pub async fn start(config: &Config, host: Host) -> Attempt<(Arc<Node>, mpsc::Receiver<Infallible>)> {
         let endpoint = bind(config).await?;
-        let (living, lives) = mpsc::channel(1);
+        let (tasks, lives) = Tasks::new();
         let own = config.key.public();
         let link = |key| (key, Arc::new(Link::new(config.peers.name(key), config.peers.address(key))));
         let node = Arc::new(Node {
@@ -65,21 +61,20 @@ impl Node {
             links: config.peers.keys().filter(|key| *key != own).map(link).collect(),
             names: Names::new(),
             host,
-            runtime: Handle::current(),
+            tasks,
             strangers: Mutex::new(Repeats::new(10, Duration::from_secs(60))),
-            living: Mutex::new(Some(living)),
             stopping: watch::Sender::new(false),
             endpoint,
         });
         let places: Vec<String> = node.endpoint.bound_sockets().iter().map(ToString::to_string).collect();
         node.host.log(Level::Info, &format!("p2p: this side is {own} at {}", places.join(", ")));
         for (key, link) in &node.links {
-            let (node, key, link) = (node.clone(), *key, link.clone());
-            node.clone().spawn(async move {
-                link.keep(node.endpoint.clone(), |connection| node.serve(key, connection)).await;
+            let (serving, key, link) = (node.clone(), *key, link.clone());
+            node.tasks.spawn(async move {
+                link.keep(serving.endpoint.clone(), |connection| serving.serve(key, connection)).await;
             });
         }
-        node.clone().spawn(node.clone().accept());
+        node.tasks.spawn(node.clone().accept());
         Ok((node, lives))
     }
 
@@ -127,20 +122,6 @@ impl Node {
         self.links.get(&key).and_then(|link| link.refusal())
     }
 
-    /// Runs a task as long as the instance.
-    pub fn spawn(self: Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(task);
-    }
-
-    /// Runs a task that the instance's stop waits for.
-    pub fn spawn_living(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let Some(living) = self.living.lock().clone() else { return };
-        self.runtime.spawn(async move {
-            let _living = living;
-            task.await;
-        });
-    }
-
     /// Waits until nobody is to be looked for any more.
     pub async fn stopping(&self) {
         // The sender is here.
@@ -149,7 +130,7 @@ impl Node {
 
     /// Gives up who is looked for; once `lives` has ended, nobody has anything to say.
     pub fn stop(&self) {
-        self.living.lock().take();
+        self.tasks.end();
         self.stopping.send_replace(true);
     }
 
@@ -173,7 +154,7 @@ impl Node {
                 continue;
             }
             let node = self.clone();
-            self.runtime.spawn(async move {
+            self.tasks.spawn(async move {
                 node.admit(incoming).await;
                 drop(permit);
             });
@@ -204,7 +185,7 @@ impl Node {
             link.connected(connection.clone());
         }
         let node = self.clone();
-        self.runtime.spawn(async move {
+        self.tasks.spawn(async move {
             while let Ok((outgoing, incoming)) = connection.accept_bi().await {
                 node.greet(key, Stream::remote(outgoing, incoming));
             }
@@ -212,7 +193,8 @@ impl Node {
     }
 
     fn greet(self: &Arc<Self>, from: PublicKey, stream: Stream) {
-        self.runtime.spawn(greet(stream, from, self.clone()));
+        let node = self.clone();
+        self.tasks.spawn(async move { greet(stream, from, &node.names, &node.tasks).await });
     }
 }
 

@@ -97,7 +97,7 @@ async fn seek(side: &Writing, plan: Plan, node: Arc<Node>) -> Attempt<Option<Fou
         }
     };
     stage.send_replace(Stage::Over);
-    node.spawn_living(async move {
+    node.tasks.spawn_living(async move {
         let _ = timeout(WITHDRAWAL, searches.for_each(async |_| {})).await;
     });
     outcome

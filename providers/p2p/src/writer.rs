@@ -21,7 +21,7 @@ impl Writer {
     pub fn open(plan: Plan, node: &Arc<Node>, caller: Caller) -> Result<Writer> {
         let cannot = |errno| Failure::system(errno).error("open", &caller.shown);
         let pipe = Arc::new(Pipe::new(WriterEnd::new()).map_err(cannot)?);
-        node.spawn_living(serve_writer(pipe.clone(), plan, node.clone()));
+        node.tasks.spawn_living(serve_writer(pipe.clone(), plan, node.clone()));
         Ok(Writer { pipe, caller })
     }
 
