@@ -57,10 +57,12 @@ pub fn start_node(mut command: Command) -> Started {
     Started::new(command.stdin(Stdio::null()))
 }
 
+/// All end well, and say nothing but whom they waited for, as they do on a slow machine.
 #[track_caller]
 pub fn all_succeed(nodes: Vec<(&str, Started)>) {
     let done: Vec<(&str, Done)> = nodes.into_iter().map(|(node, started)| (node, started.end())).collect();
     for (node, done) in done {
-        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{node}: {done:?}");
+        let is_quiet = done.stderr.lines().all(|line| line.contains(": waiting for "));
+        assert!(done.code == 0 && is_quiet, "{node}: {done:?}");
     }
 }
