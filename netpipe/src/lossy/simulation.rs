@@ -376,11 +376,15 @@ fn a_discard_comes_after_the_data_that_was_sent() {
 
 #[test]
 fn a_reader_that_closes_is_epipe_unless_it_had_everything() {
-    for all in [true, false] {
+    // The END comes before the close, and after it.
+    for (all, is_late) in [(true, false), (false, false), (true, true), (false, true)] {
         let mut world = met(6);
         world.writer(1).write(b"bytes").unwrap();
-        world.writer(1).end();
-        while world.read(if all { 100 } else { 4 }).0 == Flow::Nothing {
+        world.writer(1).push();
+        if !is_late {
+            world.writer(1).end();
+        }
+        while world.read(if all { 5 } else { 4 }).0 == Flow::Nothing {
             world.step();
         }
         let now = world.now;
@@ -388,8 +392,9 @@ fn a_reader_that_closes_is_epipe_unless_it_had_everything() {
         while world.writer(1).outcome().is_none() {
             world.step();
         }
+        world.writer(1).end();
         let expected = if all { Outcome::Done } else { Outcome::Closed };
-        assert_eq!(world.writer(1).outcome(), Some(&expected));
+        assert_eq!(world.writer(1).outcome(), Some(&expected), "{all} {is_late}");
     }
 }
 

@@ -39,6 +39,8 @@ pub struct WriterEnd {
     wishes: Vec<Wish>,
     /// A COMMIT failed: a close takes its END back.
     abandoned: bool,
+    /// The reader closed, and had taken all that was written: an END adds nothing.
+    closed_with_all: bool,
     closed: bool,
 }
 
@@ -84,6 +86,7 @@ impl WriterEnd {
             bye: None,
             wishes,
             abandoned: false,
+            closed_with_all: false,
             closed: false,
         }
     }
@@ -139,7 +142,10 @@ impl WriterEnd {
 
     /// No more bytes follow.
     pub fn end(&mut self) {
-        self.last_word.get_or_insert(LastWord::End);
+        let word = self.last_word.get_or_insert(LastWord::End);
+        if self.closed_with_all && matches!(word, LastWord::End) {
+            self.phase = Phase::Over(Outcome::Done);
+        }
         self.push();
     }
 
@@ -217,8 +223,8 @@ impl WriterEnd {
     fn reader_closed(&mut self, taken: u64) {
         let Phase::Met(met) = &mut self.phase else { return };
         let ended = matches!(self.last_word, Some(LastWord::End));
-        let has_all = ended && taken == met.outgoing.written();
-        self.over(if has_all { Outcome::Done } else { Outcome::Closed });
+        self.closed_with_all = taken == met.outgoing.written();
+        self.over(if ended && self.closed_with_all { Outcome::Done } else { Outcome::Closed });
     }
 }
 

@@ -132,6 +132,11 @@ impl WriterEnd {
     pub fn end(&mut self) {
         if self.last_word.is_none() {
             self.last_word = Some(LastWord::End);
+            // A reader that has closed, but with everything, misses nothing.
+            let has_all = self.met.as_ref().is_some_and(|met| met.window.taken() == met.window.sent());
+            if self.outcome == Some(Outcome::Closed) && has_all {
+                self.outcome = Some(Outcome::Done);
+            }
             self.say_last();
         }
     }
