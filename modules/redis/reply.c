@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* A walk over a value. Without a context nothing is sent: the value is only looked at. */
 struct walk {
@@ -54,10 +55,25 @@ static int to_double(struct line line, double *out) {
     return *end == '\0';
 }
 
+/* Codes by which a server moves a client to another one, or has it try again, log in or send its script: a client that believed a guest
+ * in this would go where the guest says, with its password. */
+static int is_servers_code(struct line line) {
+    static const char *const codes[] = {
+        "ASK", "BUSY", "CLUSTERDOWN", "EXECABORT", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "NOAUTH", "NOPERM", "NOPROTO",
+        "NOREPLICAS", "NOSCRIPT", "READONLY", "TRYAGAIN", "UNBLOCKED", "WRONGPASS",
+    };
+    const char *space = memchr(line.text, ' ', line.size);
+    size_t size = space ? (size_t)(space - line.text) : line.size;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (strlen(codes[i]) == size && !strncasecmp(codes[i], line.text, size)) return 1;
+    return 0;
+}
+
 /* A simple string or an error, which Redis takes with a NUL at its end. */
 static const char *send_line(struct walk *walk, char kind, struct line line) {
     char *text;
     if (memchr(line.text, 0, line.size) || memchr(line.text, '\r', line.size)) return "a NUL or a CR within a line";
+    if (kind == '-' && is_servers_code(line)) return "an error with a code that only the server may use";
     if (!walk->ctx) return NULL;
     text = strndup(line.text, line.size);
     if (kind == '+')

@@ -187,6 +187,8 @@ fn replies_have_any_type_and_what_is_none_is_an_error() {
         ("*999999999\n", "more than what follows"),
         ("*-1\n", "more than what follows"),
         ("#maybe\n", "#t or #f"),
+        ("-MOVED 1 evil.example:6379\n", "only the server may use"),
+        ("*1\n-ask 1 evil.example:6379\n", "only the server may use"),
         (&"*1\n".repeat(30), "too deep"),
     ] {
         say(wrong).is_error("ZVM", &["resp: the guest wrote no reply", words]);
