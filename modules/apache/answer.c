@@ -49,6 +49,15 @@ static bool parse_head(struct answer *answer) {
     if (status == HTTP_NOT_MODIFIED) r->status = status;
     answer->status = status;
     if (status) return false;
+    if (r->status < HTTP_OK || r->status > 599) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: the guest's Status is %d, not 200 to 599", r->status);
+        r->status = HTTP_OK;
+        r->status_line = NULL;
+        answer->status = HTTP_INTERNAL_SERVER_ERROR;
+        return false;
+    }
+    /* The server counts what is sent: a guest that counted wrong would say where the connection's next answer begins. */
+    apr_table_unset(r->headers_out, "Content-Length");
     answer->has_head = true;
     location = apr_table_get(r->headers_out, "Location");
     answer->is_redirect = location && r->status == HTTP_OK;
