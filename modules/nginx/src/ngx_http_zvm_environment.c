@@ -97,7 +97,7 @@ ngx_http_zvm_environment(ngx_http_request_t *r, ngx_http_zvm_loc_conf_t *conf, z
 
     rc = ngx_http_zvm_script(r, session);
 
-    if (rc == NGX_OK && r == r->main && r->headers_in.content_length_n >= 0) {
+    if (rc == NGX_OK && r == r->main && r->headers_in.content_length_n >= 0 && !r->headers_in.chunked) {
         value.data = length;
         value.len = ngx_sprintf(length, "%O", r->headers_in.content_length_n) - length;
         rc = ngx_http_zvm_set(r, session, &content_length, &value);
