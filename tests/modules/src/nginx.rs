@@ -75,6 +75,7 @@ impl Nginx {
         (server.http, server.https) = (free_port(), free_port());
         server.configure("", http, site);
         let mut command = Command::new(zvfs_test_support::find("nginx").unwrap());
+        command.env_remove("LD_LIBRARY_PATH");
         command.args(["-t", "-p"]).arg(server.path()).args(["-c", &server.at("nginx.conf"), "-e", "stderr"]);
         run(command).unwrap()
     }

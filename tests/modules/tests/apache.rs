@@ -66,6 +66,13 @@ fn a_request_is_a_cgi_program_s() {
     assert_eq!(answer.status, 404);
     assert!(answer.head.contains("404 What I Say") && answer.head.contains("X-Own: yes"), "{answer:?}");
     assert_eq!(answer.text(), ("body\n".into(), true));
+    // Only the server says how long a body is, and only a final answer ends a request.
+    let answer = apache.request("/guest?length=2", b"");
+    assert!(!answer.head.contains("Content-Length: 2\r"), "{answer:?}");
+    assert_eq!(answer.text(), ("0123456789".into(), true));
+    for status in [100, 101, 103, 199, 600, 999] {
+        assert_eq!(apache.request(&format!("/guest?status={status}"), b"").status, 500, "{status}");
+    }
     // Another URL of this server answers in its place.
     assert_eq!(apache.curl(&[], false, "/guest?redirect"), "static");
     let head = apache.curl(&["--head"], false, "/guest?many=100000");
@@ -117,11 +124,15 @@ fn what_is_no_answer_is_an_error_and_a_part_is_cut_off() {
     if !Apache::is_here() {
         return;
     }
-    let apache = Apache::start(&[("guest", "Timeout = 2\nFuel = 2000000000", "")]);
+    let apache = Apache::start(&[
+        ("guest", "Timeout = 20\nFuel = 2000000000", ""),
+        ("hasty", "Timeout = 1", ""), // without a limit of fuel
+    ]);
     for query in ["none", "half", "bad-line", "large-header=100000", "exit=7", "trap", "spin", "overflow"] {
         let answer = apache.request(&format!("/guest?{query}"), b"");
         assert_eq!(answer.status, 500, "{query}: {answer:?}");
     }
+    assert_eq!(apache.request("/hasty?spin", b"").status, 500);
     for query in ["late-exit=7", "late-trap"] {
         let answer = apache.request(&format!("/guest?{query}"), b"");
         let (body, is_whole) = answer.text();
