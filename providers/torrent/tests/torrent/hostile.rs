@@ -18,6 +18,11 @@ fn broken_torrents_are_refused() {
         (
             "overflow",
             b"d4:infod6:lengthi18446744073709551615e4:name1:n12:piece lengthi16384e6:pieces0:ee".to_vec(),
+            Code::EBADMSG,
+        ),
+        (
+            "large",
+            b"d4:infod6:lengthi9223372036854775807e4:name1:n12:piece lengthi16384e6:pieces0:ee".to_vec(),
             Code::EFBIG,
         ),
         ("no-piece", b"d4:infod6:lengthi5e4:name1:n12:piece lengthi0e6:pieces0:ee".to_vec(), Code::EBADMSG),
