@@ -40,7 +40,7 @@ pub struct Serve {
     #[arg(long, conflicts_with = "secret_file")]
     insecure: bool,
     /// Announce the broker on the local network, under this name or the machine's: instances whose operator set `discover` find it
-    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", requires = "secret_file")]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", requires = "secret_file", conflicts_with = "insecure")]
     announce: Option<String>,
     #[command(flatten)]
     limits: LimitOptions,

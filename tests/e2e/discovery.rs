@@ -209,6 +209,8 @@ fn what_cannot_be_announced_or_found_is_refused() {
     };
     let bare = broker(&["--listen", "127.0.0.1:0", "--announce"]);
     assert!(bare.code == 64 && bare.stderr.contains("--secret-file"), "{bare:?}");
+    let insecure = broker(&["--listen", "0.0.0.0:0", "--insecure", "--announce"]);
+    assert!(insecure.code == 64 && insecure.stderr.contains("--insecure"), "{insecure:?}");
     let with_secret = |more: &[&str]| broker(&[&["--secret-file", &secret], more].concat());
     with_secret(&["--listen", "127.0.0.1:0", "--announce"])
         .failed(22, &["announce a broker at 127.0.0.1:", "only this machine", "0.0.0.0"]);
