@@ -57,8 +57,8 @@ enum Stage {
     Seeking,
     /// The writer failed: whoever comes later is to know.
     Discarded(Bytes),
-    /// A reader was found, or nobody wants one any more.
-    Over,
+    /// A reader was found, or nobody wants one any more. A writer that failed just before it stopped is to be told of first.
+    Over(Option<Bytes>),
 }
 
 /// Looks for the reader; `None`: nobody wants it any more.
@@ -87,16 +87,17 @@ async fn seek(side: &Writing, plan: Plan, node: Arc<Node>) -> Attempt<Option<Fou
                 if !side.pipe.with(|end| end.is_seeking()) {
                     break Ok(None);
                 }
-                if let (None, Some(word)) = (forget_at, side.pipe.with(|end| end.early_discard())) {
+                if let (None, Some(word)) = (forget_at, side.early_discard()) {
                     forget_at = Some(Instant::now() + DISCARD_KEPT);
-                    stage.send_replace(Stage::Discarded(word.to_bytes().into()));
+                    stage.send_replace(Stage::Discarded(word));
                 }
             }
             () = until(forget_at) => break Ok(None),
             () = node.stopping() => break Ok(None),
         }
     };
-    stage.send_replace(Stage::Over);
+    let last = side.early_discard().filter(|_| matches!(outcome, Ok(None)));
+    stage.send_replace(Stage::Over(last));
     node.tasks.spawn_living(async move {
         let _ = timeout(WITHDRAWAL, searches.for_each(async |_| {})).await;
     });
@@ -136,10 +137,12 @@ impl Search {
     /// Asks until there is an answer; `None`: nobody wants to know any more.
     async fn run(mut self) -> Attempt<Option<Found>> {
         let mut busy = 0;
-        loop {
+        while *self.stage.borrow() != Stage::Over(None) {
             let pipe = self.pipe.clone();
             let note = move |trouble| pipe.tell(|end| end.note(trouble));
             let stream = tokio::select! {
+                // A way that is there is used: a last word may go by it.
+                biased;
                 stream = self.node.open(self.key, note) => stream?,
                 () = over(self.stage.clone()) => return Ok(None),
             };
@@ -158,6 +161,7 @@ impl Search {
                 }
             }
         }
+        Ok(None)
     }
 
     /// Says what is wanted, and waits until the reader is there.
@@ -168,16 +172,24 @@ impl Search {
         let mut buf = [0; 4096];
         let mut is_discarded = false;
         loop {
-            match &*self.stage.borrow_and_update() {
-                Stage::Over => break,
-                Stage::Discarded(word) if !is_discarded => {
+            let (word, is_over) = match self.stage.borrow_and_update().clone() {
+                Stage::Seeking => (None, false),
+                Stage::Discarded(word) => (Some(word), false),
+                Stage::Over(word) => (word, true),
+            };
+            match word.filter(|_| !is_discarded) {
+                Some(word) => {
                     is_discarded = true;
-                    out = [&out[..], word].concat().into();
+                    out = [out, word].concat().into();
                 }
-                _ => {}
+                None if is_over => break,
+                None => {}
             }
             if stream.send(std::mem::take(&mut out)).await.is_err() {
                 return Ok(Answer::Lost);
+            }
+            if is_over {
+                break;
             }
             let count = tokio::select! {
                 read = stream.read(&mut buf) => read.unwrap_or(0),
@@ -201,13 +213,20 @@ impl Search {
 
 async fn over(mut stage: watch::Receiver<Stage>) {
     // A search that is gone wants nothing either.
-    let _ = stage.wait_for(|stage| *stage == Stage::Over).await;
+    let _ = stage.wait_for(|stage| matches!(stage, Stage::Over(_))).await;
 }
 
 /// A writer as the side of its stream.
 struct Writing {
     pipe: Arc<Pipe<WriterEnd>>,
     news: Arc<Notify>,
+}
+
+impl Writing {
+    /// What to leave with whoever may have the reader later.
+    fn early_discard(&self) -> Option<Bytes> {
+        self.pipe.with(|end| end.early_discard()).map(|word| word.to_bytes().into())
+    }
 }
 
 impl Side for Writing {
