@@ -1,6 +1,5 @@
 //! One configuration: its socket, opened by the first open, and its pipes.
 
-use crate::caller::Caller;
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::reader::Reader;
@@ -17,6 +16,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 use vfs_core::{Code, Error, File, Host, Instance, OpenFlags, Request, Result};
+use zvfs_net::caller::Caller;
 use zvfs_net::failure::Failure;
 use zvfs_net::waiting::Waiting;
 use zvfs_runtime::Runtime;

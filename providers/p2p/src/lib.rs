@@ -18,7 +18,7 @@
 //! |---|---|
 //! | `settings`, `key`, `peers`, `plan` | from a request to what is to be done |
 //! | `provider`, `instance` | the provider; one configuration and its socket |
-//! | `reader`, `writer`, `caller`, `shown_key` | the ends as open files; waiting as a caller; the key as a file |
+//! | `reader`, `writer`, `shown_key` | the ends as open files; the key as a file |
 //! | `pipe` | what a file and its tasks share |
 //! | `side` | one side of a stream without IO: bytes go in and out |
 //! | `writer_end` | the writing one |
@@ -28,7 +28,6 @@
 //! | `node`, `link` | this side among its peers; the connection to one of them |
 //! | `seek`, `greet`, `names` | a writer looks for its reader; whoever comes is led to one; the readers that are here |
 
-mod caller;
 mod greet;
 mod inflow;
 mod instance;

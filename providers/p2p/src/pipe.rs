@@ -1,12 +1,12 @@
 //! What an open file and the tasks that serve it share: an end, and what wakes the file when something has happened to it.
 
-use crate::caller::Caller;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
-use vfs_core::Result;
+use vfs_core::{Events, Result};
+use zvfs_net::caller::{Caller, WaitedFor};
 use zvfs_net::signal::Signal;
 
 /// What a close gives to the last words: far longer than they take where the peer is there, far less than anybody notices.
@@ -48,8 +48,7 @@ impl<E> Pipe<E> {
         outcome
     }
 
-    /// Waits as a caller until `ready` gives something. It is asked again after each news; `object` is what it waits for, and why
-    /// there is none yet.
+    /// Waits as a caller until `ready` gives something. It is asked again after each news.
     ///
     /// # Errors
     /// ECANCELED, ETIMEDOUT.
@@ -57,7 +56,7 @@ impl<E> Pipe<E> {
         &self,
         caller: &Caller,
         doing: &str,
-        object: impl Fn(&E) -> (String, Option<String>),
+        wanted: impl Fn(&E) -> WaitedFor,
         mut ready: impl FnMut(&mut E) -> Option<T>,
     ) -> Result<T> {
         loop {
@@ -69,7 +68,7 @@ impl<E> Pipe<E> {
                     return Ok(value);
                 }
             }
-            caller.wait(self.signal.as_fd(), doing, || object(&self.shared.lock().end))?;
+            caller.wait(self.signal.as_fd(), Events::READ, doing, || wanted(&self.shared.lock().end))?;
             self.signal.clear();
         }
     }

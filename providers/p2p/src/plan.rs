@@ -1,11 +1,12 @@
-//! What an open is about to do: the descriptor, completed by the settings, checked by the operator's rules.
+//! What an open is about to do: the request, checked by the operator's rules.
 
 use crate::peers::Parties;
 use crate::settings::{self, Config};
 use netpipe::descriptor::{Location, Naming};
 use netpipe::digest::Algorithm;
-use netpipe::{BROKER_PORT, Descriptor, Name, Role};
-use vfs_core::{Code, Error, OpenFlags, Request, Result, Scope, Settings};
+use netpipe::provider::{PipeRequest, window};
+use netpipe::{BROKER_PORT, Name, Role};
+use vfs_core::{Code, Request, Result};
 
 /// One open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,45 +29,27 @@ impl Plan {
     /// Makes the plan of a request.
     ///
     /// # Errors
-    /// EINVAL: the descriptor or a setting cannot be. EBADF: the flags ask for the other direction. EACCES: a peer that the operator
-    /// did not list; a node that is another peer's.
+    /// Those of [`PipeRequest::new`]. EINVAL: the pipe has no name. EACCES: a peer that the operator did not list; a node that is
+    /// another peer's.
     pub fn new(request: &Request<'_>, config: &Config) -> Result<Plan> {
-        let shown = request.shown();
-        let refuse = |code, text: String| Error::new(code, format!("open {shown}: {text}"));
-        let invalid = |error: netpipe::Error| refuse(Code::EINVAL, error.to_string());
-        let in_open = |error: Error| error.context(format!("open {shown}"));
-        let descriptor = Descriptor::parse(request.scheme(), request.rest()).map_err(invalid)?;
-        let role = direction(request, descriptor.role)?;
-        let written =
-            Settings::check(&settings::schema(), Scope::OPEN, &descriptor.options).map_err(in_open)?;
-        let offered = request.settings();
-        let given = [&written, offered];
-        let writers = first(given, settings::writers).transpose().map_err(in_open)?;
-        if writers.is_some() && role == Role::Writer {
-            return Err(refuse(Code::EINVAL, "only a reader takes `writers`".into()));
-        }
-        let node = written.text("node").or(offered.text("node"));
-        let job = offered.text("job").or(config.job.as_deref());
-        let others = others(&descriptor, node, config).map_err(|(code, text)| refuse(code, text))?;
-        Ok(Plan {
-            role,
-            name: descriptor.name(role, node, job).map_err(invalid)?,
-            others,
-            writers: writers.unwrap_or(Some(1)),
-            window: first(given, settings::window).unwrap_or(config.window),
-            digest: first(given, settings::digest),
-        })
+        let wanted = PipeRequest::new(request, &settings::schema(), config.job.as_deref())?;
+        let node = wanted.setting(|settings| settings.text("node").map(str::to_owned));
+        let others = others(&wanted.location, node.as_deref(), config)
+            .map_err(|(code, text)| wanted.refusal(code, &text))?;
+        let window = wanted.setting(window).unwrap_or(config.window);
+        let PipeRequest { role, name, writers, digest, .. } = wanted;
+        Ok(Plan { role, name, others, writers, window, digest })
     }
 }
 
 /// Who may be the other end: the peer that the descriptor names, or whose node it names; else everybody who is known.
 fn others(
-    descriptor: &Descriptor,
+    location: &Location,
     node: Option<&str>,
     config: &Config,
 ) -> std::result::Result<Parties, (Code, String)> {
     let (peers, own) = (&config.peers, config.key.public());
-    match &descriptor.location {
+    match location {
         Location::Direct { .. } => {
             let text = "a pipe between peers has a name: write p2p:name, or p2p:peer:name";
             Err((Code::EINVAL, text.to_owned()))
@@ -93,30 +76,5 @@ fn others(
             Ok(peers.find(peer).map_or(Parties::Known, Parties::One))
         }
         Location::Broker { .. } => Ok(Parties::Known),
-    }
-}
-
-/// The first of the settings that gives a value.
-fn first<T>(given: [&Settings; 2], read: impl Fn(&Settings) -> Option<T>) -> Option<T> {
-    given.into_iter().find_map(read)
-}
-
-/// The direction that descriptor and flags agree on.
-fn direction(request: &Request<'_>, written: Option<Role>) -> Result<Role> {
-    let (flags, shown) = (request.flags(), request.shown());
-    let refuse = |code, text: &str| Err(Error::new(code, format!("open {shown}: {text}")));
-    let asked = match (flags.contains(OpenFlags::READ), flags.contains(OpenFlags::WRITE)) {
-        (true, true) => return refuse(Code::EINVAL, "a netpipe goes one way: open it to read or to write"),
-        (true, false) => Some(Role::Reader),
-        (false, true) => Some(Role::Writer),
-        (false, false) => None,
-    };
-    match (written, asked) {
-        (Some(Role::Reader), Some(Role::Writer)) => refuse(Code::EBADF, "the descriptor is for reading"),
-        (Some(Role::Writer), Some(Role::Reader)) => refuse(Code::EBADF, "the descriptor is for writing"),
-        (Some(role), _) | (None, Some(role)) => Ok(role),
-        (None, None) => {
-            refuse(Code::EINVAL, "neither the descriptor nor the flags say whether to read or to write")
-        }
     }
 }

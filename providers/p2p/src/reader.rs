@@ -1,6 +1,5 @@
 //! The reading end, as an open file.
 
-use crate::caller::Caller;
 use crate::inflow::Flow;
 use crate::link::Wanted;
 use crate::node::Node;
@@ -10,6 +9,7 @@ use netpipe::Name;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::{Capabilities, Code, Events, File, Result};
+use zvfs_net::caller::{Caller, WaitedFor};
 use zvfs_net::failure::Failure;
 
 /// For the writers to hear that all was taken.
@@ -56,8 +56,8 @@ impl Reader {
 }
 
 /// What a reader waits for.
-fn wanted(end: &ReaderEnd) -> (String, Option<String>) {
-    (if end.has_writers() { "data" } else { "a writer" }.to_owned(), None)
+fn wanted(end: &ReaderEnd) -> WaitedFor {
+    if end.has_writers() { "data" } else { "a writer" }.into()
 }
 
 impl File for Reader {

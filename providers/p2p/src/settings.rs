@@ -3,23 +3,20 @@
 use crate::key;
 use crate::peers::Peers;
 use iroh::SecretKey;
-use netpipe::digest::Algorithm;
+use netpipe::provider::{self, WINDOW};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings, Shown};
 
-/// A window holds at least a write that must arrive whole.
-const WINDOW: RangeInclusive<i64> = (64 << 10)..=(64 << 20);
 /// A busy machine must not be taken for a lost one; iroh gives up a path after 15 s at the latest.
 const PEER_TIMEOUT: RangeInclusive<i64> = 1_000_000_000..=15_000_000_000;
 
 /// What an operator, and each open, may set.
 pub fn schema() -> Vec<Setting> {
-    let both = Scope::OPERATOR | Scope::OPEN;
     let text = |name: &str, help: &str| Setting::new(name, SettingKind::Text, help);
-    vec![
+    let mut schema = vec![
         Setting::new(
             "key-file",
             SettingKind::Path,
@@ -44,16 +41,12 @@ pub fn schema() -> Vec<Setting> {
         .default_value("15s"),
         Setting::new("window", SettingKind::Size, "bytes sent and not yet read, for each writer of a pipe")
             .range(WINDOW)
-            .scope(both)
+            .scope(Scope::OPERATOR | Scope::OPEN)
             .default_value("1m"),
-        text("digest", "both ends digest the whole pipe and compare, if both set the same")
-            .values(["sha256", "blake3"])
-            .scope(Scope::OPEN),
-        text("writers", "writers that a reader expects, or `*` for any number; 1 by default").scope(Scope::OPEN),
-        text("node", "this side's name in a job; a short descriptor then names the peer's node").scope(Scope::OPEN),
-        text("job", "the job that the pipes belong to; a prefix of their names").scope(both),
-        zvfs_runtime::threads(),
-    ]
+    ];
+    schema.extend(provider::settings());
+    schema.push(zvfs_runtime::threads());
+    schema
 }
 
 /// What holds for every pipe of an instance.
@@ -90,7 +83,7 @@ impl Config {
             peers: Peers::new(settings.texts("peers"))?,
             listen: listen(settings)?,
             peer_timeout: settings.duration("peer-timeout").unwrap_or(Duration::from_secs(15)),
-            window: window(settings).unwrap_or(1 << 20),
+            window: provider::window(settings).unwrap_or(1 << 20),
             job: settings.text("job").map(str::to_owned),
             settings: settings.clone(),
         })
@@ -113,34 +106,6 @@ fn listen(settings: &Settings) -> Result<Vec<SocketAddr>> {
         addresses.push((Ipv4Addr::LOCALHOST, 0).into());
     }
     Ok(addresses)
-}
-
-/// The window that these settings give; the schema bounds it.
-pub fn window(settings: &Settings) -> Option<u32> {
-    settings.size("window").and_then(|size| u32::try_from(size).ok())
-}
-
-/// The digest that these settings give.
-pub fn digest(settings: &Settings) -> Option<Algorithm> {
-    match settings.text("digest")? {
-        "sha256" => Some(Algorithm::Sha256),
-        "blake3" => Some(Algorithm::Blake3),
-        _ => None,
-    }
-}
-
-/// The writers that these settings give; `Ok(None)` is any number.
-///
-/// # Errors
-/// EINVAL: no number from 1 on, and no `*`.
-pub fn writers(settings: &Settings) -> Option<Result<Option<u32>>> {
-    Some(match settings.text("writers")? {
-        "*" => Ok(None),
-        text => match text.parse() {
-            Ok(number) if number > 0 => Ok(Some(number)),
-            _ => Err(invalid("writers", "a number from 1 on, or `*`")),
-        },
-    })
 }
 
 fn invalid(name: &str, wanted: &str) -> Error {

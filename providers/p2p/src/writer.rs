@@ -1,6 +1,5 @@
 //! The writing end, as an open file.
 
-use crate::caller::Caller;
 use crate::node::Node;
 use crate::pipe::Pipe;
 use crate::plan::Plan;
@@ -8,6 +7,7 @@ use crate::seek::serve_writer;
 use crate::writer_end::{Outcome, WriterEnd};
 use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
+use zvfs_net::caller::{Caller, WaitedFor};
 use zvfs_net::failure::Failure;
 
 /// An open writer.
@@ -48,9 +48,11 @@ impl Writer {
 }
 
 /// What a writer waits for.
-fn wanted(end: &WriterEnd) -> (String, Option<String>) {
-    let object = if end.has_met() { "the reader to take what is on its way" } else { "its reader" };
-    (object.to_owned(), end.trouble())
+fn wanted(end: &WriterEnd) -> WaitedFor {
+    match end.has_met() {
+        true => "the reader to take what is on its way".into(),
+        false => WaitedFor { object: "its reader".into(), refusal: end.trouble(), is_sought: true },
+    }
 }
 
 impl File for Writer {
