@@ -290,6 +290,31 @@ static void what_waits_for_ever(void) {
     zvfs_configuration_free(nothing);
 }
 
+/* It once forgot its control when the open was done: a cancel was for the open only. */
+static void a_control_holds_after_the_open(zvfs_registry *registry, const char *folder) {
+    zvfs_control *control;
+    zvfs_handle *handle;
+    char byte;
+    CHECK(mkfifo(in(folder, "controlled"), 0600) == 0);
+    CHECK(zvfs_control_new(&control, &error) == 0);
+    handle = started(registry, in(folder, "controlled"), ZVFS_OPEN_READ, control);
+    for (;;) {
+        struct pollfd polled;
+        polled.fd = interest_of(handle, ZVFS_FOR_READ).fd;
+        polled.events = POLLIN;
+        if (zvfs_handle_capabilities(handle)) break;
+        CHECK(poll(&polled, 1, 60000) == 1);
+    }
+    CHECK(zvfs_handle_try_read(handle, &byte, 1, &error) == -ZVFS_EAGAIN);
+    CHECK(zvfs_control_cancel(control, &error) == 0);
+    CHECK(zvfs_handle_try_read(handle, &byte, 1, &error) == -ZVFS_ECANCELED);
+    CHECK(zvfs_control_lift(control, &error) == 0);
+    CHECK(zvfs_control_set_deadline(control, 0, &error) == 0);
+    CHECK(zvfs_handle_try_read(handle, &byte, 1, &error) == -ZVFS_ETIMEDOUT);
+    CHECK(zvfs_handle_close(handle) == 0);
+    zvfs_control_free(control);
+}
+
 static void mistakes(zvfs_registry *registry) {
     zvfs_interest small;
     zvfs_handle *handle;
@@ -324,6 +349,7 @@ int main(int argc, char **argv) {
     a_fifo(registry, argv[1]);
     a_regular_file(registry, argv[1]);
     opens_that_fail(registry, argv[1]);
+    a_control_holds_after_the_open(registry, argv[1]);
     what_waits_for_ever();
     mistakes(registry);
     zvfs_registry_free(registry);

@@ -32,10 +32,12 @@ pub struct PolledFile {
     jobs: Jobs,
     /// Of one that was opened here: the descriptor that stays the same when the file is there.
     lent: Option<Lent>,
+    /// Likewise: what the open and then the file follow. It follows the caller's, and nothing else keeps it.
+    control: Option<Control>,
 }
 
 enum State {
-    Opening { open: Errand<Result<OpenFile>>, bell: Bell, control: Control },
+    Opening { open: Errand<Result<OpenFile>>, bell: Bell },
     Failed(Error),
     Open(OpenFile),
     Worked(Box<Worked>),
@@ -56,7 +58,7 @@ impl State {
 impl PolledFile {
     /// Takes over an open file.
     pub fn new(file: OpenFile, jobs: Jobs) -> PolledFile {
-        PolledFile { state: State::Open(file), jobs, lent: None }
+        PolledFile { state: State::Open(file), jobs, lent: None, control: None }
     }
 
     /// Begins to open a descriptor. Until that is done every try is "not now"; if it fails, every call gives its error.
@@ -79,7 +81,8 @@ impl PolledFile {
         let (registry, descriptor, options) =
             (registry.clone(), descriptor.to_owned(), options.control(&control));
         let open = Errand::begin(seat, &bell, move || registry.open(&descriptor, &options));
-        Ok(PolledFile { state: State::Opening { open, bell, control }, jobs, lent: Some(lent) })
+        let state = State::Opening { open, bell };
+        Ok(PolledFile { state, jobs, lent: Some(lent), control: Some(control) })
     }
 
     /// What the file can do; nothing until it is there.
@@ -121,8 +124,8 @@ impl PolledFile {
     pub fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
         self.begin_try();
         let interest = match &mut self.state {
-            State::Opening { bell, control, .. } => {
-                control.status()?;
+            State::Opening { bell, .. } => {
+                status(self.control.as_ref())?;
                 Interest::event(bell.as_fd(), Events::READ)
             }
             State::Failed(error) => return Err(error.flattened()),
@@ -142,7 +145,7 @@ impl PolledFile {
     pub fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
         self.begin_try();
         match &mut self.state {
-            State::Opening { control, .. } => control.status().map(|()| None),
+            State::Opening { .. } => status(self.control.as_ref()).map(|()| None),
             State::Failed(error) => Err(error.flattened()),
             State::Open(file) => file.try_read(buf),
             State::Worked(file) => file.try_read(buf),
@@ -156,7 +159,7 @@ impl PolledFile {
     pub fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
         self.begin_try();
         match &mut self.state {
-            State::Opening { control, .. } => control.status().map(|()| None),
+            State::Opening { .. } => status(self.control.as_ref()).map(|()| None),
             State::Failed(error) => Err(error.flattened()),
             State::Open(file) => file.try_write(buf),
             State::Worked(file) => file.try_write(buf),
@@ -170,7 +173,7 @@ impl PolledFile {
     pub fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
         self.begin_try();
         match &mut self.state {
-            State::Opening { control, .. } => control.status().map(|()| None),
+            State::Opening { .. } => status(self.control.as_ref()).map(|()| None),
             State::Failed(error) => Err(error.flattened()),
             State::Open(file) => file.try_finish(how),
             State::Worked(_) if how == Finish::Discard => Err(OpenFile::discard_waits()),
@@ -216,11 +219,16 @@ impl PolledFile {
 
 impl Drop for PolledFile {
     fn drop(&mut self) {
-        if let State::Opening { control, .. } = &self.state {
+        if let (State::Opening { .. }, Some(control)) = (&self.state, &self.control) {
             // The thread drops what it opens.
             control.cancel();
         }
     }
+}
+
+/// Whether an open may go on.
+fn status(control: Option<&Control>) -> Result<()> {
+    control.map_or(Ok(()), Control::status)
 }
 
 #[cold]
