@@ -25,6 +25,8 @@ const ROUNDS: usize = 5;
 const FIRST: usize = 16 << 10;
 /// Between two looks whether a client has them.
 const LOOK: Duration = Duration::from_millis(2);
+/// transmission-cli waits ten seconds before it asks its first peer.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 type Failure = Box<dyn error::Error>;
 
@@ -93,7 +95,7 @@ impl Bench {
         let off = ["dht", "lpd", "pex", "utp"].map(|what| format!("\"{what}-enabled\": false"));
         fs::create_dir_all(self.at("config"))?;
         fs::write(self.at("config/settings.json"), format!("{{{}}}", off.join(", ")))?;
-        fs::write(self.at("finished"), "#!/bin/sh\nkill $PPID\n")?;
+        fs::write(self.at("finished"), "#!/bin/sh\nkill -INT $PPID\n")?;
         Ok(fs::set_permissions(self.at("finished"), PermissionsExt::from_mode(0o755))?)
     }
 
@@ -139,7 +141,8 @@ impl Bench {
         // The first run finds none.
         let _ = fs::remove_dir_all(&folder);
         let mut command = client(self, &folder);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        // transmission-cli tells of all that it does.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
 
@@ -153,9 +156,7 @@ impl Bench {
     }
 
     fn transmission(&self, folder: &Path) -> Command {
-        // It ends by a signal, and says much.
-        let mut command = Command::new("sh");
-        command.args(["-c", "transmission-cli \"$@\" 2> /dev/null; true", "sh"]);
+        let mut command = Command::new("transmission-cli");
         command.args(["--no-portmap", "--port", &free_port().to_string(), "--finish"]);
         command.arg(self.at("finished")).arg("--config-dir").arg(self.at("config"));
         // What it remembers of an earlier run would be part of this one.
@@ -167,9 +168,9 @@ impl Bench {
     /// How long until a client has written the file's first block; then it is ended.
     fn first(&self, client: fn(&Bench, &Path) -> Command) -> Cost {
         let start = Instant::now();
-        let spawned = self.fresh(client).stderr(Stdio::null()).spawn();
-        let Ok(mut process) = spawned else { return Cost { wall: Duration::MAX, cpu: Duration::ZERO } };
+        let mut process = self.fresh(client).spawn().expect("a client that `have` has found");
         while !self.has_first() {
+            assert!(start.elapsed() < PATIENCE, "no first block after {PATIENCE:?}");
             thread::sleep(LOOK);
         }
         let wall = start.elapsed();
