@@ -198,7 +198,11 @@ fn refused(walls: &Walls) -> Result<BpfProgram, BackendError> {
 
 /// Threads, not processes; this process, not others.
 fn processes(rules: &mut Rules) -> Result<(), BackendError> {
-    rules.when(libc::SYS_clone, vec![has_not(0, libc::CLONE_THREAD as u32)?])?;
+    // One table of descriptors for all threads: its limit counts once.
+    for shared in [libc::CLONE_THREAD, libc::CLONE_FILES] {
+        rules.when(libc::SYS_clone, vec![has_not(0, shared as u32)?])?;
+    }
+    rules.when(libc::SYS_close_range, vec![has(2, libc::CLOSE_RANGE_UNSHARE)?])?;
     let this = rustix::process::getpid().as_raw_nonzero().get() as u32;
     for call in [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo] {
         rules.when(call, none_of(0, [this])?)?;
@@ -259,6 +263,8 @@ fn files(rules: &mut Rules, walls: &Walls) -> Result<(), BackendError> {
         rules.when(libc::SYS_fcntl, vec![is(1, command as u32)?])?;
     }
     rules.when(libc::SYS_ioctl, none_of(1, IOCTL)?)?;
+    // It leaves a device where the file was.
+    rules.when(libc::SYS_renameat2, vec![has(4, libc::RENAME_WHITEOUT)?])?;
     if walls.write.is_empty() {
         rules.never(&ATTRIBUTES);
         rules.never(&[libc::SYS_utimensat]);

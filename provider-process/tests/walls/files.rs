@@ -155,6 +155,11 @@ fn attributes_of_written_files(setting: &Setting) -> Outcome {
         let node = [AT_CWD, path.as_ptr() as usize, (libc::S_IFREG | mode) as usize];
         by_filter("the same, by mknod", call(libc::SYS_mknodat, node))?;
     }
+    let (new, moved) = (c_string(&setting.at("write/new")), c_string(&setting.at("write/moved")));
+    let rename = |flags| [AT_CWD, new.as_ptr() as usize, AT_CWD, moved.as_ptr() as usize, flags];
+    let whiteout = libc::RENAME_WHITEOUT as usize;
+    by_filter("a whiteout, which is a device", call(libc::SYS_renameat2, rename(whiteout)))?;
+    allowed("a rename", call(libc::SYS_renameat2, rename(libc::RENAME_NOREPLACE as usize)))?;
     refused("a mode in memory", call(libc::SYS_openat2, [AT_CWD, 0, 0, 0]), &[libc::ENOSYS])
 }
 

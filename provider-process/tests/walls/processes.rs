@@ -47,6 +47,11 @@ fn programs(_: &Setting) -> Outcome {
     raise(&Walls::default())?;
     by_filter("clone", twice(libc::SYS_clone, libc::SIGCHLD as usize))?;
     by_filter("clone, as vfork", twice(libc::SYS_clone, (libc::CLONE_VFORK | libc::SIGCHLD) as usize))?;
+    let thread = libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_THREAD;
+    by_filter("a thread with descriptors of its own", twice(libc::SYS_clone, thread as usize))?;
+    let unshare = libc::CLOSE_RANGE_UNSHARE as usize;
+    by_filter("the same, by close_range", call(libc::SYS_close_range, [900, 900, unshare]))?;
+    allowed("closing", call(libc::SYS_close_range, [900, 900, 0]))?;
     refused("clone3", call(libc::SYS_clone3, [0, 0]), &[libc::ENOSYS])?;
     #[cfg(target_arch = "x86_64")]
     by_filter("fork", twice(libc::SYS_fork, 0))?;
