@@ -95,6 +95,12 @@ static int needy(void) {
     return 0;
 }
 
+/* Ends the connections, which calls go through, and lives on: 3 to 5 are the control socket, the supervisor's and a pidfd. */
+static int hanging_up(void) {
+    for (int fd = 6; fd < 256; fd++) shutdown(fd, SHUT_RDWR);
+    return 0;
+}
+
 static int closing(void) {
     for (int fd = 3; fd < 256; fd++) close(fd);
     return 0;
@@ -112,6 +118,7 @@ static int did(const char *deed) {
     if (strcmp(deed, "lie") == 0) return lying();
     if (strcmp(deed, "flood") == 0) return flooding();
     if (strcmp(deed, "need") == 0) return needy();
+    if (strcmp(deed, "hang-up") == 0) return hanging_up();
     if (strcmp(deed, "close") == 0) return closing();
     if (strcmp(deed, "connect") == 0) return connected();
     if (strcmp(deed, "spy") == 0) return opened(ARGUMENT, O_RDONLY);

@@ -166,6 +166,7 @@ fn lies_floods_and_closed_sockets_end_the_process_and_nothing_else() {
         for (deed, words) in [
             ("lie", "was killed: broke the protocol"),
             ("flood", "was killed: broke the protocol"),
+            ("hang-up", "was killed: it closed what a call went through"),
             ("close", ""),
         ] {
             let host = first.again();

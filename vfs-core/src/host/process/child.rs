@@ -28,6 +28,8 @@ use std::sync::{Arc, OnceLock};
 const IDLE_MOST: usize = 8;
 /// As many calls may be in progress: each has memory and two descriptors.
 const CONNECTIONS_MOST: usize = 256;
+/// How long the end of a process may follow that of its sockets.
+const CLOSING: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// How long a process may leave its control socket unread.
 const UNREAD: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
@@ -183,7 +185,7 @@ impl Child {
                     return Err(self.kill("it does not read what its host says"));
                 }
                 Err(error) if error.code() == Code::E2BIG => return Err(self.too_much(error)),
-                Err(_) => return Err(self.death.of_call()),
+                Err(_) => return Err(self.gone()),
             }
         }
     }
@@ -192,6 +194,14 @@ impl Child {
     fn reads_on(&self) -> bool {
         let mut control = [PollFd::new(&self.control, PollFlags::OUT)];
         !matches!(poll(&mut control, Some(&UNREAD)), Ok(0))
+    }
+
+    /// The error of a call whose socket has closed. A process that did that and lives on can serve nothing any more.
+    pub(super) fn gone(&self) -> Error {
+        match self.death.comes_within(CLOSING) {
+            true => self.death.of_call(),
+            false => self.kill("it closed what a call went through"),
+        }
     }
 
     /// Ends it at once, and returns the error of the call that made this necessary.

@@ -72,10 +72,16 @@ impl Death {
         }
     }
 
+    /// Waits for news of its end; `false`: there is none in time.
+    pub(super) fn comes_within(&self, limit: Timespec) -> bool {
+        let mut known = [PollFd::new(&self.known, PollFlags::IN)];
+        while poll(&mut known, Some(&limit)) == Err(rustix::io::Errno::INTR) {}
+        self.story.get().is_some()
+    }
+
     /// The error of a call that the process did not end, or that it is not there for.
     pub(super) fn of_call(&self) -> Error {
-        let mut known = [PollFd::new(&self.known, PollFlags::IN)];
-        while poll(&mut known, Some(&NEWS)) == Err(rustix::io::Errno::INTR) {}
+        self.comes_within(NEWS);
         match self.story.get().or(self.killed.get()) {
             Some(story) => story.flattened(),
             None => self.error("closed what the call went through".to_owned()),

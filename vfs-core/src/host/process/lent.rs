@@ -152,7 +152,7 @@ impl<'p> Lent<'p> {
                     self.wait(caller)?;
                     continue;
                 }
-                Ok(Heard::End) => return Err(self.child.death.of_call()),
+                Ok(Heard::End) => return Err(self.child.gone()),
                 Err(error) => return Err(self.child.kill(&error.chain())),
             };
             if let OnConnection::Reply(reply) = message {
@@ -180,7 +180,7 @@ impl<'p> Lent<'p> {
         self.connection().say(half, message, None).map_err(|error| match error.code() {
             Code::E2BIG => self.child.too_much(error),
             Code::EAGAIN => self.broken("it does not read its connection"),
-            _ => self.child.death.of_call(),
+            _ => self.child.gone(),
         })
     }
 
