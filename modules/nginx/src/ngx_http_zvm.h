@@ -7,6 +7,8 @@
  *     manifest.c   a location's directives as a manifest
  *     guest.c      what a location's requests share in a worker: the program, and how many run and wait
  *     request.c    a request from its body to its answer, on the event loop
+ *     body.c       the request's body, on its way to the guest
+ *     outcome.c    what the guest says and how it ends, for the log and for the answer
  *     environment.c  what the guest is told: CGI's variables
  *     answer.c     what the guest writes, on its way to the client
  *     header.c     the header lines at its head
@@ -182,8 +184,29 @@ struct ngx_http_zvm_ctx_s {
 };
 
 ngx_int_t ngx_http_zvm_handler(ngx_http_request_t *r);
+/* More of the body may have come. */
+void ngx_http_zvm_read_event(ngx_http_request_t *r);
 /* The request's turn has come, or its job has news. Either may finalize it. */
 void ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx);
 void ngx_http_zvm_advance(ngx_http_zvm_ctx_t *ctx);
+
+/* body.c */
+
+/* A body that is complete is others' too: they get to see their own buffers untouched. A subrequest has none. */
+ngx_int_t ngx_http_zvm_body(ngx_http_zvm_ctx_t *ctx);
+/* Passes on what came of the body, as far as there is room, and reads on when all of it is gone: so a client sends no faster than
+ * the guest reads. Returns NGX_OK, or what to finalize the request with. */
+ngx_int_t ngx_http_zvm_feed(ngx_http_zvm_ctx_t *ctx);
+
+/* outcome.c */
+
+/* Logs what the guest wrote to its standard error, line by line, with the request's id. */
+void ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx);
+/* The session's report is there. */
+void ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx);
+/* What to finalize a request with whose session failed. An answer that has begun is broken off: it must not look complete. */
+ngx_int_t ngx_http_zvm_failure(ngx_http_zvm_ctx_t *ctx);
+/* $zvm_state and $zvm_fuel. */
+ngx_int_t ngx_http_zvm_add_variables(ngx_conf_t *cf);
 
 #endif

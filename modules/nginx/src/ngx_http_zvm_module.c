@@ -2,9 +2,6 @@
 #include "ngx_http_zvm.h"
 
 
-static ngx_int_t ngx_http_zvm_add_variables(ngx_conf_t *cf);
-static ngx_int_t ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_zvm_fuel_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static void *ngx_http_zvm_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_zvm_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_zvm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
@@ -157,82 +154,6 @@ ngx_module_t  ngx_http_zvm_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
-
-
-static ngx_http_variable_t  ngx_http_zvm_vars[] = {
-
-    { ngx_string("zvm_state"), NULL, ngx_http_zvm_state_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("zvm_fuel"), NULL, ngx_http_zvm_fuel_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-      ngx_http_null_variable
-};
-
-
-static ngx_int_t
-ngx_http_zvm_add_variables(ngx_conf_t *cf)
-{
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_zvm_vars; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_http_zvm_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_zvm_module);
-
-    if (ctx == NULL || ctx->state.data == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    v->data = ctx->state.data;
-    v->len = ctx->state.len;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_zvm_fuel_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_http_zvm_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_zvm_module);
-
-    if (ctx == NULL || ctx->state.data == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    v->data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
-    if (v->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    v->len = ngx_sprintf(v->data, "%L", ctx->fuel) - v->data;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
-}
 
 
 static void *

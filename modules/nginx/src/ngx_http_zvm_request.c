@@ -6,25 +6,14 @@
 #define NGX_HTTP_ZVM_HOLD       10
 /* How often a worker that is to leave looks whether this session still runs. Each ends by its manifest's Timeout. */
 #define NGX_HTTP_ZVM_KEEP       (60 * 1000)
-/* How much of a file is read for the guest at once. */
-#define NGX_HTTP_ZVM_FILE_PART  (16 * 1024)
-/* The longest line of a guest's message; nginx cuts at 2048 with what it adds. */
-#define NGX_HTTP_ZVM_MESSAGE    1024
 
 
 static void ngx_http_zvm_begin(ngx_http_request_t *r);
 static void ngx_http_zvm_begun(ngx_http_request_t *r);
-static ngx_int_t ngx_http_zvm_body(ngx_http_zvm_ctx_t *ctx);
 static void ngx_http_zvm_finish(ngx_http_zvm_ctx_t *ctx, ngx_int_t rc);
 static void ngx_http_zvm_leave(void *data);
 static void ngx_http_zvm_timer(ngx_event_t *ev);
-static void ngx_http_zvm_read_event(ngx_http_request_t *r);
 static void ngx_http_zvm_write_event(ngx_http_request_t *r);
-static ngx_int_t ngx_http_zvm_feed(ngx_http_zvm_ctx_t *ctx);
-static ngx_int_t ngx_http_zvm_give(ngx_http_zvm_ctx_t *ctx, ngx_buf_t *b);
-static void ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx);
-static void ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx);
-static ngx_int_t ngx_http_zvm_failure(ngx_http_zvm_ctx_t *ctx);
 static ngx_uint_t ngx_http_zvm_held(ngx_http_zvm_ctx_t *ctx);
 
 
@@ -131,39 +120,6 @@ ngx_http_zvm_begin(ngx_http_request_t *r)
 static void
 ngx_http_zvm_begun(ngx_http_request_t *r)
 {
-}
-
-
-/* A body that is complete is others' too: they get to see their own buffers untouched. A subrequest has none. */
-static ngx_int_t
-ngx_http_zvm_body(ngx_http_zvm_ctx_t *ctx)
-{
-    ngx_buf_t            *b;
-    ngx_chain_t          *cl, **last;
-    ngx_http_request_t   *r;
-
-    r = ctx->request;
-
-    if (r != r->main || r->request_body == NULL || r->reading_body) {
-        return NGX_OK;
-    }
-
-    last = &ctx->body;
-
-    for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
-        b = ngx_alloc_buf(r->pool);
-        *last = ngx_alloc_chain_link(r->pool);
-        if (b == NULL || *last == NULL) {
-            return NGX_ERROR;
-        }
-
-        *b = *cl->buf;
-        (*last)->buf = b;
-        (*last)->next = NULL;
-        last = &(*last)->next;
-    }
-
-    return NGX_OK;
 }
 
 
@@ -306,7 +262,7 @@ ngx_http_zvm_timer(ngx_event_t *ev)
 }
 
 
-static void
+void
 ngx_http_zvm_read_event(ngx_http_request_t *r)
 {
     ngx_int_t            rc;
@@ -406,248 +362,4 @@ ngx_http_zvm_held(ngx_http_zvm_ctx_t *ctx)
     pthread_mutex_unlock(&job->lock);
 
     return !ctx->due;
-}
-
-
-/* Passes on what came of the body, as far as there is room, and reads on when all of it is gone: so a client sends no faster than
- * the guest reads. Returns NGX_OK, or what to finalize the request with. */
-static ngx_int_t
-ngx_http_zvm_feed(ngx_http_zvm_ctx_t *ctx)
-{
-    ngx_int_t            rc;
-    ngx_chain_t         *cl;
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
-
-    r = ctx->request;
-    c = r->connection;
-
-    if (ctx->body_closed) {
-        return NGX_OK;
-    }
-
-    for ( ;; ) {
-        while (ctx->body != NULL) {
-            cl = ctx->body;
-
-            rc = ngx_http_zvm_give(ctx, cl->buf);
-
-            if (rc == NGX_AGAIN) {
-                /* The client is not late. That it goes away is still noticed. */
-                if (r == r->main && c->read->timer_set) {
-                    ngx_del_timer(c->read);
-                }
-
-                r->read_event_handler = ngx_http_test_reading;
-                return NGX_OK;
-            }
-
-            if (rc != NGX_OK) {
-                return rc;
-            }
-
-            ctx->body = cl->next;
-            ngx_free_chain(r->pool, cl);
-        }
-
-        /* One that was begun unbuffered and is now answered by another location has lost its body. */
-        if (r != r->main || !r->reading_body || !r->request_body_no_buffering) {
-            break;
-        }
-
-        rc = ngx_http_read_unbuffered_request_body(r);
-
-        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-            return rc;
-        }
-
-        ctx->body = r->request_body->bufs;
-        r->request_body->bufs = NULL;
-
-        if (ctx->body == NULL && rc == NGX_AGAIN) {
-            r->read_event_handler = ngx_http_zvm_read_event;
-            return NGX_OK;
-        }
-    }
-
-    ctx->body_closed = 1;
-    r->read_event_handler = ngx_http_test_reading;
-
-    pthread_mutex_lock(&ctx->job->lock);
-    ctx->job->body.closed = 1;
-    pthread_cond_broadcast(&ctx->job->changed);
-    pthread_mutex_unlock(&ctx->job->lock);
-
-    return NGX_OK;
-}
-
-
-/* Puts what is in a buffer into the job's pipe. NGX_AGAIN: there was no room for all of it, and its session tells when there is. */
-static ngx_int_t
-ngx_http_zvm_give(ngx_http_zvm_ctx_t *ctx, ngx_buf_t *b)
-{
-    u_char               part[NGX_HTTP_ZVM_FILE_PART], *bytes;
-    ssize_t              n, size;
-    ngx_http_zvm_job_t  *job;
-
-    job = ctx->job;
-
-    for ( ;; ) {
-        if (ngx_buf_in_memory(b)) {
-            bytes = b->pos;
-            size = b->last - b->pos;
-
-        } else if (b->in_file) {
-            bytes = part;
-            size = (ssize_t) ngx_min((off_t) sizeof(part), b->file_last - b->file_pos);
-
-            if (size > 0) {
-                size = ngx_read_file(b->file, part, (size_t) size, b->file_pos);
-                if (size <= 0) {
-                    return NGX_HTTP_INTERNAL_SERVER_ERROR;
-                }
-            }
-
-        } else {
-            return NGX_OK;
-        }
-
-        if (size == 0) {
-            return NGX_OK;
-        }
-
-        pthread_mutex_lock(&job->lock);
-
-        n = ngx_http_zvm_pipe_put(&job->body, bytes, (size_t) size);
-        if (n == 0) {
-            job->hungry = 1;
-        }
-
-        pthread_cond_broadcast(&job->changed);
-        pthread_mutex_unlock(&job->lock);
-
-        if (n == NGX_ERROR) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        if (n == 0) {
-            return NGX_AGAIN;
-        }
-
-        if (ngx_buf_in_memory(b)) {
-            b->pos += n;
-
-        } else {
-            b->file_pos += n;
-        }
-    }
-}
-
-
-/* What the guest wrote to its standard error goes into the error log, line by line, with the request's id; of a guest nothing is
- * believed, so what is not printable is shown as a number. */
-static void
-ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx)
-{
-    u_char                      text[NGX_HTTP_ZVM_MESSAGE], line[4 * NGX_HTTP_ZVM_MESSAGE], *p, *end, *q;
-    size_t                      n;
-    ngx_str_t                   name = ngx_string("request_id");
-    ngx_http_request_t         *r;
-    ngx_http_zvm_job_t         *job;
-    ngx_http_variable_value_t  *id;
-
-    r = ctx->request;
-    job = ctx->job;
-
-    for ( ;; ) {
-        pthread_mutex_lock(&job->lock);
-        n = ngx_http_zvm_pipe_take(&job->messages, text, sizeof(text));
-        pthread_cond_broadcast(&job->changed);
-        pthread_mutex_unlock(&job->lock);
-
-        if (n == 0) {
-            return;
-        }
-
-        id = ngx_http_get_variable(r, &name, ngx_hash_key(name.data, name.len));
-
-        for (p = text; p < text + n; p = end + 1) {
-            end = ngx_strlchr(p, text + n, '\n');
-            if (end == NULL) {
-                end = text + n;
-            }
-
-            for (q = line; p < end; p++) {
-                q = *p >= 0x20 && *p < 0x7f ? ngx_cpymem(q, p, 1) : ngx_sprintf(q, "\\x%02Xd", *p);
-            }
-
-            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: guest wrote to stderr: \"%*s\", id: \"%v\"",
-                          (size_t) (q - line), line, id);
-        }
-    }
-}
-
-
-/* The session's report is there. */
-static void
-ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
-{
-    int32_t              exit_code;
-    int64_t              guest_code;
-    const char          *state;
-    ngx_http_request_t  *r;
-    ngx_http_zvm_job_t  *job;
-
-    r = ctx->request;
-    job = ctx->job;
-
-    exit_code = zvm_session_exit_code(job->session);
-    guest_code = zvm_session_guest_code(job->session);
-    state = zvm_session_state(job->session);
-    ctx->fuel = ngx_max(zvm_session_fuel(job->session), 0);
-    ctx->failed = exit_code != 0 || guest_code != 0;
-
-    ctx->state.len = ngx_strlen(state);
-    ctx->state.data = ngx_pnalloc(r->pool, ctx->state.len);
-    if (ctx->state.data == NULL) {
-        ctx->failed = 1;
-        ngx_str_set(&ctx->state, "");
-        return;
-    }
-
-    ngx_memcpy(ctx->state.data, state, ctx->state.len);
-
-    if (exit_code != 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": %V (%D)", &job->guest->name, &ctx->state,
-                      exit_code);
-
-    } else if (guest_code != 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": the guest exited with code %L", &job->guest->name,
-                      guest_code);
-    }
-}
-
-
-/* What to finalize a request with whose session failed. An answer that has begun is broken off: it must not look complete. */
-static ngx_int_t
-ngx_http_zvm_failure(ngx_http_zvm_ctx_t *ctx)
-{
-    if (ctx->sent) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_clean_header(ctx->request);
-
-    switch (zvm_session_exit_code(ctx->job->session)) {
-
-    case 0:     /* the guest's own code says that it failed */
-    case 125:
-        return NGX_HTTP_BAD_GATEWAY;
-
-    case 4:
-        return ngx_strncmp(ctx->state.data, "timeout", ngx_min(ctx->state.len, 7)) == 0 ? NGX_HTTP_GATEWAY_TIME_OUT
-                                                                                        : NGX_HTTP_BAD_GATEWAY;
-    default:
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
 }

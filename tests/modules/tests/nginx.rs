@@ -361,7 +361,7 @@ fn a_hostile_guest_gets_no_more_than_its_channels() {
     assert_eq!(answer.text(), "told\n");
     server.logs("guest wrote to stderr: \"last without an end\", id: \"");
     let log = server.log();
-    assert!(log.contains("stderr: \"first\"") && log.contains("second \\x1B[31m"), "{log}");
+    assert!(log.contains("stderr: \"first\"") && log.contains("second \\x1B[31m\\x22quoted\\x22\""), "{log}");
     assert!(!log.contains('\x1b'), "{log}");
 }
 

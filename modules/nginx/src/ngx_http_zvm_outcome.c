@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ngx_http_zvm.h"
+
+/* The longest line of a guest's message; nginx cuts at 2048 with what it adds. */
+#define NGX_HTTP_ZVM_MESSAGE    1024
+
+
+static ngx_int_t ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_zvm_fuel_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_http_zvm_ctx_t *ngx_http_zvm_ended(ngx_http_request_t *r, ngx_http_variable_value_t *v);
+
+
+static ngx_http_variable_t  ngx_http_zvm_vars[] = {
+
+    { ngx_string("zvm_state"), NULL, ngx_http_zvm_state_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("zvm_fuel"), NULL, ngx_http_zvm_fuel_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+ngx_int_t
+ngx_http_zvm_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_zvm_vars; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx)
+{
+    u_char                      text[NGX_HTTP_ZVM_MESSAGE], line[4 * NGX_HTTP_ZVM_MESSAGE], *p, *end, *q;
+    size_t                      n;
+    ngx_str_t                   name = ngx_string("request_id");
+    ngx_http_request_t         *r;
+    ngx_http_zvm_job_t         *job;
+    ngx_http_variable_value_t  *id;
+
+    r = ctx->request;
+    job = ctx->job;
+
+    for ( ;; ) {
+        pthread_mutex_lock(&job->lock);
+        n = ngx_http_zvm_pipe_take(&job->messages, text, sizeof(text));
+        pthread_cond_broadcast(&job->changed);
+        pthread_mutex_unlock(&job->lock);
+
+        if (n == 0) {
+            return;
+        }
+
+        id = ngx_http_get_variable(r, &name, ngx_hash_key(name.data, name.len));
+
+        for (p = text; p < text + n; p = end + 1) {
+            end = ngx_strlchr(p, text + n, '\n');
+            if (end == NULL) {
+                end = text + n;
+            }
+
+            /* Nothing of a guest's is believed: what is not printable, or would end its place in the line, is a number. */
+            for (q = line; p < end; p++) {
+                q = *p >= 0x20 && *p < 0x7f && *p != '"' ? ngx_cpymem(q, p, 1) : ngx_sprintf(q, "\\x%02Xd", *p);
+            }
+
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: guest wrote to stderr: \"%*s\", id: \"%v\"",
+                          (size_t) (q - line), line, id);
+        }
+    }
+}
+
+
+void
+ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
+{
+    int32_t              exit_code;
+    int64_t              guest_code;
+    const char          *state;
+    ngx_http_request_t  *r;
+    ngx_http_zvm_job_t  *job;
+
+    r = ctx->request;
+    job = ctx->job;
+
+    exit_code = zvm_session_exit_code(job->session);
+    guest_code = zvm_session_guest_code(job->session);
+    state = zvm_session_state(job->session);
+    ctx->fuel = ngx_max(zvm_session_fuel(job->session), 0);
+    ctx->failed = exit_code != 0 || guest_code != 0;
+
+    ctx->state.len = ngx_strlen(state);
+    ctx->state.data = ngx_pnalloc(r->pool, ctx->state.len);
+    if (ctx->state.data == NULL) {
+        ctx->failed = 1;
+        ngx_str_set(&ctx->state, "");
+        return;
+    }
+
+    ngx_memcpy(ctx->state.data, state, ctx->state.len);
+
+    if (exit_code != 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": %V (%D)", &job->guest->name, &ctx->state,
+                      exit_code);
+
+    } else if (guest_code != 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": the guest exited with code %L", &job->guest->name,
+                      guest_code);
+    }
+}
+
+
+ngx_int_t
+ngx_http_zvm_failure(ngx_http_zvm_ctx_t *ctx)
+{
+    if (ctx->sent) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_clean_header(ctx->request);
+
+    switch (zvm_session_exit_code(ctx->job->session)) {
+
+    case 0:     /* the guest's own code says that it failed */
+    case 125:
+        return NGX_HTTP_BAD_GATEWAY;
+
+    case 4:
+        return ngx_strncmp(ctx->state.data, "timeout", ngx_min(ctx->state.len, 7)) == 0 ? NGX_HTTP_GATEWAY_TIME_OUT
+                                                                                        : NGX_HTTP_BAD_GATEWAY;
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_zvm_ctx_t  *ctx;
+
+    ctx = ngx_http_zvm_ended(r, v);
+    if (ctx == NULL) {
+        return NGX_OK;
+    }
+
+    v->data = ctx->state.data;
+    v->len = ctx->state.len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_zvm_fuel_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_zvm_ctx_t  *ctx;
+
+    ctx = ngx_http_zvm_ended(r, v);
+    if (ctx == NULL) {
+        return NGX_OK;
+    }
+
+    v->data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (v->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->len = ngx_sprintf(v->data, "%L", ctx->fuel) - v->data;
+
+    return NGX_OK;
+}
+
+
+/* The context of a request whose session has ended, and whose variables have a value then. */
+static ngx_http_zvm_ctx_t *
+ngx_http_zvm_ended(ngx_http_request_t *r, ngx_http_variable_value_t *v)
+{
+    ngx_http_zvm_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_zvm_module);
+
+    v->not_found = ctx == NULL || ctx->state.data == NULL;
+    v->valid = !v->not_found;
+    v->no_cacheable = 0;
+
+    return v->not_found ? NULL : ctx;
+}
