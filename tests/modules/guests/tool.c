@@ -45,7 +45,7 @@ int main(int argc, char **argv) {
     if (!strcmp(verb, "copy")) return copy(argv[2], argc > 3 ? argv[3] : NULL);
     /* Waits for a byte of a channel in between, so that something can happen meanwhile. */
     if (!strcmp(verb, "wait-copy")) {
-        FILE *gate = fopen("/gate", "r");
+        FILE *gate = fopen("/wait", "r");
         if (!gate) return 1;
         fgetc(gate);
         return argc > 3 ? copy(argv[2], argv[3]) : 0;

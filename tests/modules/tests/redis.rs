@@ -16,7 +16,7 @@ const COPIES: &str = "Channel = redis:optional/1, /in, 0, 1000000, 1m, 0, 0\nCha
 
 /// The same, and waits for the FIFO `gate` before.
 const GATED: &str = "Channel = redis:optional/1, /in, 0, 1000000, 1m, 0, 0\nChannel = redis:key/2, /out, 0, 0, 0, 1000000, 1m\n\
-                     Channel = $FOLDER/gate, /gate, 0, 9, 1, 0, 0";
+                     Channel = $FOLDER/gate, /wait, 0, 9, 1, 0, 0";
 
 fn ok() -> Reply {
     Reply::Simple("OK".into())
@@ -233,7 +233,7 @@ fn a_key_that_changed_meanwhile_is_a_conflict_and_nothing_is_written() {
     let call = ["ZVM.CALL", "gated", "2", "a", "b", "wait-copy", "/in", "/out"];
     client.send(&call);
     until_running(&redis, "gated", 1);
-    // The keys are read once the session opens them, which is before the guest runs: the FIFO's reader is then there.
+    // Channels that are read are opened in the order of their aliases: where the FIFO is open, the keys were read.
     eventually("the guest waits", || other.call(&["SET", "a", "new"]) == ok() && waits(&redis));
     other.call(&["SET", "a", "newer"]);
     gate.write_all(b"x").unwrap();
@@ -316,7 +316,7 @@ fn a_full_queue_is_an_error_at_once() {
     }
     let redis = Redis::start(&[], &["threads", "2", "queue", "1"]);
     let mut gate = gate(&redis);
-    redis.load("gated", "Channel = $FOLDER/gate, /gate, 0, 9, 1, 0, 0");
+    redis.load("gated", "Channel = $FOLDER/gate, /wait, 0, 9, 1, 0, 0");
     let mut clients: Vec<Client> = (0..3).map(|_| redis.client()).collect();
     let call = ["ZVM.CALL", "gated", "0", "wait-copy"];
     for (client, running) in clients.iter_mut().zip([1, 2, 2]) {
