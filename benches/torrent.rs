@@ -177,7 +177,7 @@ impl Bench {
         // It may have ended by itself.
         let _ = process.kill();
         let _ = process.wait();
-        Cost { wall, cpu: Duration::ZERO }
+        Cost { wall, cpu: None }
     }
 
     fn has_first(&self) -> bool {

@@ -57,8 +57,8 @@ pub fn pair_timed(
 pub struct Cost {
     /// By the clock.
     pub wall: Duration,
-    /// Of the processors, in user and kernel mode; in steps of 10 ms.
-    pub cpu: Duration,
+    /// Of the processors, in user and kernel mode; in steps of 10 ms. `None`: not measured.
+    pub cpu: Option<Duration>,
 }
 
 /// Runs a command to its end, without input and output.
@@ -70,10 +70,11 @@ pub fn cost(command: &mut Command) -> Cost {
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
     let wall = start.elapsed();
     assert!(status.is_ok_and(|status| status.success()), "{command:?} failed");
-    Cost { wall, cpu: children_time().saturating_sub(before) }
+    Cost { wall, cpu: Some(children_time().saturating_sub(before)) }
 }
 
-/// As [`pair_timed`], with so many rounds, for processes: a row for the time, and one for that of the processors.
+/// As [`pair_timed`], with so many rounds, for processes: a row for the time, and one for that of the processors if both
+/// sides have it.
 pub fn pair_of_processes(
     name: &str,
     operations: u64,
@@ -89,11 +90,15 @@ pub fn pair_of_processes(
         run(round % 2 == 1);
     }
     let [ours, peer] = &costs;
-    let of = |costs: &[Cost], time: fn(&Cost) -> Duration| -> Vec<f64> {
-        costs[1..].iter().map(|cost| time(cost).as_nanos() as f64 / operations as f64).collect()
+    let of = |costs: &[Cost], time: fn(&Cost) -> Option<Duration>| -> Option<Vec<f64>> {
+        costs[1..].iter().map(|cost| Some(time(cost)?.as_nanos() as f64 / operations as f64)).collect()
     };
-    for (what, time) in [("time", (|cost| cost.wall) as fn(&Cost) -> Duration), ("CPU", |cost| cost.cpu)] {
-        Pair { ours: of(ours, time), peer: of(peer, time) }.print(&format!("{name}, {what}"));
+    for (what, time) in
+        [("time", (|cost| Some(cost.wall)) as fn(&Cost) -> Option<Duration>), ("CPU", |cost| cost.cpu)]
+    {
+        if let (Some(ours), Some(peer)) = (of(ours, time), of(peer, time)) {
+            Pair { ours, peer }.print(&format!("{name}, {what}"));
+        }
     }
 }
 
