@@ -3,17 +3,18 @@
  * ngx_http_zvm_module answers requests by WebAssembly programs, each in a sandbox of libzvm's: a session for each request, whose
  * standard input is the request's body and whose standard output is the answer, in CGI's form.
  *
- *     module.c     directives, and what happens at a worker's start and end
- *     manifest.c   a location's directives as a manifest
- *     guest.c      what a location's requests share in a worker: the program, and how many run and wait
- *     request.c    a request from its body to its answer, on the event loop
- *     body.c       the request's body, on its way to the guest
- *     outcome.c    what the guest says and how it ends, for the log and for the answer
+ *     directives.c   what the configuration may say
+ *     module.c       a location's settings, and what happens at a worker's start and end
+ *     manifest.c     a location's directives as a manifest
+ *     guest.c        what a location's requests share in a worker: the program, and how many run and wait
+ *     request.c      a request from its body to its answer, on the event loop
+ *     body.c         the request's body, on its way to the guest
+ *     outcome.c      what the guest says and how it ends, for the log and for the answer
  *     environment.c  what the guest is told: CGI's variables
- *     answer.c     what the guest writes, on its way to the client
- *     header.c     the header lines at its head
- *     job.c        a request's session: all that its thread and the event loop share
- *     pipe.c       bytes on their way between the two
+ *     answer.c       what the guest writes, on its way to the client
+ *     header.c       the header lines at its head
+ *     job.c          a request's session: all that its thread and the event loop share
+ *     pipe.c         bytes on their way between the two
  *
  * Two threads meet in a job, nowhere else. The event loop never waits; the session's thread waits in the job's callbacks, which a
  * stopped session leaves at once. A request that is gone leaves its job behind, which ends by itself: nothing of nginx's waits for
@@ -104,6 +105,10 @@ ngx_int_t ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests);
 void ngx_http_zvm_guests_exit(ngx_array_t *guests);
 /* Called for a job with news: frees what is over, lets the next request run, and tells the job's own. */
 void ngx_http_zvm_news(ngx_http_zvm_job_t *job);
+
+/* directives.c */
+
+extern ngx_command_t ngx_http_zvm_commands[];
 
 /* module.c */
 

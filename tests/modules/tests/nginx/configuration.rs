@@ -1,0 +1,111 @@
+//! What the configuration says, and what the documents say of it.
+
+use crate::{CGI, status, text};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
+use std::fs;
+use zvfs_modules_tests::guest;
+use zvfs_modules_tests::nginx::Nginx;
+use zvfs_test_support::{built, eventually};
+
+#[test]
+fn a_manifest_of_the_operators_has_channels_of_its_own() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let server = Nginx::start("", CGI);
+    fs::write(server.at("data"), "from a file").unwrap();
+    let operator = format!(
+        "provider-path = [{:?}]\n[provider.file]\nsettings = {{ root = [{:?}] }}\n",
+        built(),
+        server.path()
+    );
+    fs::write(server.at("zvfs.toml"), operator).unwrap();
+    let manifest = "Version = 20140509\nProgram = /given\nMemory = 16m, 0\nTimeout = 10\n\
+                    Channel = /dev/null, /dev/stdin, 0, 0x7fffffff, 0x7fffffff, 0, 0\n\
+                    Channel = /dev/null, /dev/stdout, 0, 0, 0, 1000, 40\nChannel = /dev/null, /dev/stderr, 0, 0, 0, 10, 10\n";
+    fs::write(server.at("site.manifest"), manifest).unwrap();
+    let site = format!(
+        "{CGI}\n location /file {{ zvm_program @CGI@; zvm_manifest @FOLDER@/site.manifest; zvm_config @FOLDER@/zvfs.toml;\n\
+         zvm_channel '@FOLDER@/data, /data, 3, 10, 1000, 0, 0'; }}"
+    );
+    let mut server = server;
+    server.configure("", "", &site);
+    kill_process(Pid::from_child(server.process().child()), Signal::HUP).unwrap();
+    eventually("the new configuration is there", || server.get("/file?file").text() == "from a file");
+    // 40 bytes are not enough for the header and more: a quota that is reached is a failed write, for which this guest exits with 3. That
+    // is 502, or an answer that breaks off if it had begun.
+    // A worker of the configuration before may still take a request.
+    eventually("the guest exited with code 3", || {
+        assert_ne!(status(&server.curl("http", "/file?many=100000", &["--fail"])), Some(0));
+        server.log().contains("the guest exited with code 3")
+    });
+}
+
+#[test]
+fn a_wrong_configuration_is_found_before_anything_starts() {
+    if !Nginx::is_here() {
+        return;
+    }
+    for (site, reason) in [
+        ("location / { zvm_program /nowhere/to/be/found; }", "open() \"/nowhere/to/be/found\" failed"),
+        ("location / { zvm_program @CGI@; zvm_channel 'x'; }", "MANIFEST 9: "),
+        ("location / { zvm_manifest @CGI@; }", "MANIFEST "),
+        ("location / { zvm_program @CGI@; zvm_config /nowhere; }", "/nowhere"),
+        ("location / { zvm_program @CGI@; zvm_queue x; }", "\"zvm_queue\" directive has an invalid number"),
+        ("location / { zvm_program @CGI@; zvm_buffers 1 4k; }", "at least 2 \"zvm_buffers\""),
+        ("location / { zvm_program @CGI@; zvm_memory 8192m; }", "Memory: 8589934592 is out of range"),
+    ] {
+        let said = Nginx::check("", site);
+        let text = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(status(&said) == Some(1) && text.contains(reason), "{site}: {text}");
+    }
+    // What is no program is found by the workers, and by whoever asks.
+    let server = Nginx::start("", "location /bad { zvm_program @FOLDER@/nginx.conf; }");
+    assert_eq!(server.get("/bad").status, 500);
+    server.logs("bad program: ");
+}
+
+#[test]
+fn the_page_has_each_directive_and_the_default_manifest() {
+    let (page, module) = (text("docs/nginx.md"), text("modules/nginx/src/ngx_http_zvm_directives.c"));
+    let (_, commands) = module.split_once("ngx_http_zvm_commands[]").unwrap();
+    let (commands, _) = commands.split_once("ngx_null_command").unwrap();
+    let known: BTreeSet<&str> =
+        commands.split("ngx_string(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `zvm_"))
+        .filter(|row| row.matches('|').count() == 3);
+    let told: BTreeSet<String> =
+        rows.map(|row| format!("zvm_{}", row.split([' ', '`']).next().unwrap())).collect();
+    assert_eq!(told, known.iter().map(ToString::to_string).collect());
+    let (_, manifest) = page.split_once("### The default manifest").unwrap();
+    let source = text("modules/nginx/src/ngx_http_zvm_manifest.c");
+    for line in manifest.split("```").nth(1).unwrap().trim().lines() {
+        assert!(source.contains(&format!("\"{}\\n\"", line.replace("FILE", "%V"))), "{line}");
+    }
+}
+
+#[test]
+fn the_readmes_guest_answers_as_it_says() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let readme = text("modules/nginx/README.md");
+    let here = |name: &str| {
+        let (_, rest) = readme.split_once(&format!("{name} <<'END'\n")).unwrap();
+        rest.split_once("END\n").unwrap().0
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("hello.c");
+    fs::write(&source, here("hello.c")).unwrap();
+    let program = guest(source.to_str().unwrap());
+    let (_, location) = here("hello.conf").split_once("location /hello").unwrap();
+    let (location, _) = location.split_once('}').unwrap();
+    let location = location.replace("/srv/guests/hello.wasm", program.to_str().unwrap());
+    let server = Nginx::start("", &format!("location /hello {location} }}"));
+    let (_, path) = readme.split_once("curl http://127.0.0.1:8088").unwrap();
+    let said = readme.split("```\n").nth(4).unwrap();
+    assert_eq!(server.get(path.lines().next().unwrap()).text(), said, "{}", server.log());
+}

@@ -1,0 +1,77 @@
+//! Guests that fail or want too much.
+
+use crate::{CGI, MIB, status};
+use std::fs;
+use zvfs_modules_tests::nginx::Nginx;
+
+#[test]
+fn a_guest_that_fails_is_an_error_and_never_half_an_answer() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let server = Nginx::start(
+        "zvm_timeout 2s;",
+        &format!(
+            "{CGI}\n location /fuel {{ zvm_program @CGI@; zvm_fuel 100000000; zvm_timeout 100s; }}\n\
+             location /sorry {{ zvm_program @CGI@; error_page 502 = @sorry; }}\n location @sorry {{ return 502 sorry; }}\n\
+             location /other {{ zvm_program @CGI@; error_page 502 = /cgi?; }}"
+        ),
+    );
+    for (path, expected, reason) in [
+        ("/cgi?none", 502, "the guest ended before its header did"),
+        ("/cgi?half", 502, "the guest ended before its header did"),
+        ("/cgi?bad-line", 502, "the guest wrote an invalid header line"),
+        ("/cgi?split", 502, "the guest wrote an invalid header line"),
+        ("/cgi?bad-status", 502, "invalid header: \"Status: 99\""),
+        ("/cgi?large-header=40000", 502, "header is larger than 32768 bytes"),
+        ("/cgi?exit=3", 502, "the guest exited with code 3"),
+        ("/cgi?trap", 502, "trap: "),
+        ("/cgi?overflow", 502, "trap: "),
+        ("/cgi?spin", 504, "timeout: "),
+        ("/fuel?spin", 502, "fuel: "),
+    ] {
+        let answer = server.get(path);
+        assert_eq!(answer.status, expected, "{path}: {answer:?} {}", server.log());
+        server.logs(reason);
+    }
+    for path in ["/cgi?late-exit=3", "/cgi?late-trap"] {
+        // curl's "transfer closed", and its "stream was not closed cleanly".
+        assert_eq!(status(&server.curl("http", path, &[])), Some(18), "{path}");
+        assert_eq!(status(&server.curl("https", path, &["--http2"])), Some(92), "{path}");
+    }
+    // An error page may be a file's or a guest's, and the rest of the body is on its way still. (Over HTTP/2 this curl waits for the rest
+    // of its body to be taken, if the answer is no error; with any server.)
+    fs::write(server.at("body.in"), vec![b'x'; MIB]).unwrap();
+    let upload = server.at("body.in");
+    for (scheme, version, path, said) in [
+        ("http", "--http1.1", "/sorry?trap", "sorry"),
+        ("https", "--http2", "/sorry?trap", "sorry"),
+        ("http", "--http1.1", "/other?trap", "hello\n"),
+    ] {
+        let answer = server.curl(scheme, path, &[version, "-T", &upload]);
+        assert_eq!(String::from_utf8_lossy(&answer.stdout), said, "{version}: {}", server.log());
+    }
+    assert_eq!(server.get("/cgi").text(), "hello\n");
+    let access = fs::read_to_string(server.at("access.log")).unwrap();
+    assert!(
+        access.contains("504 timeout: ") && access.contains("502 trap: ") && access.contains("200 ok "),
+        "{access}"
+    );
+}
+
+#[test]
+fn a_hostile_guest_gets_no_more_than_its_channels() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let server = Nginx::start("", CGI);
+    let text = server.get("/cgi?hostile").text();
+    assert!(text.contains("/etc/passwd: refused\n") && text.contains("memory: refused\n"), "{text}");
+    assert!(!text.contains(": read") && !text.contains("wrote to") && !text.contains("taken"), "{text}");
+    let answer = server.get("/cgi?messages");
+    assert_eq!(answer.text(), "told\n");
+    server.logs("guest wrote to stderr: \"last without an end\", id: \"");
+    let log = server.log();
+    assert!(log.contains("stderr: \"first\"") && log.contains("second \\x1B[31m\\x22quoted\\x22\""), "{log}");
+    assert!(!log.contains('\x1b'), "{log}");
+}

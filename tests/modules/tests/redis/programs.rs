@@ -1,0 +1,92 @@
+//! Programs and the module's arguments.
+
+use crate::ok;
+use std::fs;
+use zvfs_abi_tests::project;
+use zvfs_modules_tests::guest;
+use zvfs_modules_tests::redis::{Redis, Reply, manifest};
+use zvfs_test_support::built;
+
+#[test]
+fn the_example_counts() {
+    if !Redis::is_here() {
+        return;
+    }
+    let redis = Redis::start(&[], &[]);
+    let manifest = fs::read(project().join("modules/redis/examples/counter.manifest")).unwrap();
+    let program = fs::read(guest("modules/redis/examples/counter.c")).unwrap();
+    let mut client = redis.client();
+    assert_eq!(client.call_bytes(&[b"ZVM.LOAD", b"counter", &manifest, b"PROGRAM", &program]), ok());
+    assert_eq!(client.call(&["ZVM.CALL", "counter", "1", "visits", "5"]), Reply::Integer(5));
+    assert_eq!(client.call(&["ZVM.CALL", "counter", "1", "visits", "7"]), Reply::Integer(12));
+    assert_eq!(client.call(&["GET", "visits"]), Reply::bulk("12"));
+    client
+        .call(&["ZVM.CALL", "counter", "1", "visits"])
+        .is_error("ZVM", &["counter", "exited with 1", "usage"]);
+    assert_eq!(client.call(&["GET", "visits"]), Reply::bulk("12"));
+}
+
+#[test]
+fn a_program_is_loaded_with_the_module_if_the_operator_allows_it() {
+    if !Redis::is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::copy(guest("modules/redis/examples/counter.c"), at("counter.wasm")).unwrap();
+    let text = fs::read_to_string(project().join("modules/redis/examples/counter.manifest")).unwrap();
+    fs::write(at("manifest"), text.replace("/srv/guests/counter.wasm", &at("counter.wasm"))).unwrap();
+    let load = ["load", "counter", &at("manifest")];
+    let refused = Redis::try_start(&[], &load).err().unwrap();
+    assert!(refused.contains("argument load") && refused.contains("root"), "{refused}");
+    let operator = format!("provider-path = [{:?}]\n[provider.file]\n", built());
+    fs::write(at("zvfs.toml"), operator).unwrap();
+    let redis = Redis::start(&[], &["config", &at("zvfs.toml"), load[0], load[1], load[2]]);
+    assert_eq!(redis.client().call(&["ZVM.CALL", "counter", "1", "n", "2"]), Reply::Integer(2));
+}
+
+#[test]
+fn programs_are_checked_when_they_are_loaded() {
+    if !Redis::is_here() {
+        return;
+    }
+    let redis = Redis::start(&[], &[]);
+    redis.load("tool", "");
+    let mut client = redis.client();
+    let text = manifest("");
+    client.call(&["ZVM.LOAD", "tool", &text, "PROGRAM", "x"]).is_error("ERR", &["tool is loaded", "REPLACE"]);
+    client.call(&["ZVM.LOAD", "new", "Version = 1"]).is_error("ERR", &["MANIFEST"]);
+    client.call(&["ZVM.LOAD", "new", &text, "PROGRAM", "no program"]).is_error("ERR", &["bad program"]);
+    client.call(&["ZVM.LOAD", "new", &text]).is_error("ERR", &["/given"]);
+    client.call(&["ZVM.LOAD", "a name", &text]).is_error("ERR", &["a name has 1 to 64"]);
+    client.call(&["ZVM.LOAD", "new", &text, "PROGRAMM", "x"]).is_error("ERR", &["write ZVM.LOAD"]);
+    assert_eq!(client.call(&["ZVM.LIST"]), Reply::Array(vec![Reply::bulk("tool")]));
+    // A replaced one keeps its running calls.
+    let empty = "(module (memory (export \"memory\") 1) (func (export \"_start\")))";
+    assert_eq!(client.call(&["ZVM.LOAD", "tool", &text, "REPLACE", "PROGRAM", empty]), ok());
+    assert_eq!(client.call(&["ZVM.CALL", "tool", "0", "say", "x"]), Reply::bulk(""));
+    let Reply::Array(info) = client.call(&["ZVM.INFO", "tool"]) else { panic!("no ZVM.INFO") };
+    assert_eq!(info[1], Reply::bulk(&text));
+    assert_eq!(client.call(&["ZVM.UNLOAD", "tool"]), ok());
+    client.call(&["ZVM.UNLOAD", "tool"]).is_error("NOPROGRAM", &[]);
+}
+
+#[test]
+fn arguments_of_the_module_are_checked() {
+    if !Redis::is_here() {
+        return;
+    }
+    for (arguments, words) in [
+        (&["threads", "0"][..], "`0` is not a number from 1 to 1024"),
+        (&["threads"], "its value is missing"),
+        (&["value-limit", "1t"], "`1t` is not a number"),
+        (&["colour", "red"], "argument `colour`: unknown"),
+        (&["worker", "zvfs"], "not an absolute path"),
+        (&["load", "x"], "load NAME FILE"),
+        (&["load", "x", "/does/not/exist"], "read /does/not/exist"),
+        (&["cache-folder", "/tmp/x"], "cache_folder and cache_key go together"),
+    ] {
+        let text = Redis::try_start(&[], arguments).err().unwrap();
+        assert!(text.contains(words), "{arguments:?}: {text}");
+    }
+}

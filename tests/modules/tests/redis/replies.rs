@@ -1,0 +1,66 @@
+//! What goes into a guest as arguments and comes out as a reply.
+
+use zvfs_modules_tests::redis::{Redis, Reply};
+
+#[test]
+fn replies_have_any_type_and_what_is_none_is_an_error() {
+    if !Redis::is_here() {
+        return;
+    }
+    let redis = Redis::start(&[], &[]);
+    redis.load("resp", "Channel = redis:resp, /dev/stdout, 0, 0, 0, 1000000, 1m");
+    let mut client = redis.client();
+    let mut say = |text: &str| client.call(&["ZVM.CALL", "resp", "0", "say", text]);
+    let text = |text: &str| Reply::Simple(text.into());
+    assert_eq!(say("+fine\r\n"), text("fine"));
+    say("-CODE words\n").is_error("CODE", &["words"]);
+    assert_eq!(say(":-42\n"), Reply::Integer(-42));
+    assert_eq!(say("$5\r\na\nb\rc\r\n"), Reply::bulk("a\nb\rc"));
+    assert_eq!(say("_\n"), Reply::Bulk(None));
+    assert_eq!(say("#t\n"), Reply::Integer(1));
+    assert_eq!(say(",1.5\n"), Reply::bulk("1.5"));
+    let nested = Reply::Array(vec![Reply::Integer(1), Reply::Array(vec![text("x"), Reply::Integer(2)])]);
+    assert_eq!(say("*2\n:1\n%1\n+x\n:2\n"), nested);
+    for (wrong, words) in [
+        ("", "it ends where a value should follow"),
+        ("hello\n", "not one of"),
+        (":1", "a line without an end"),
+        (":1\n:2\n", "something follows"),
+        (":1x\n", "not a number"),
+        (": 1\n", "not a number"),
+        ("$5\nabc\n", "longer than what follows"),
+        ("$3\nabcd\n", "no line end"),
+        ("*2\n:1\n", "it ends where"),
+        ("*999999999\n", "more than what follows"),
+        ("*-1\n", "more than what follows"),
+        ("#maybe\n", "#t or #f"),
+        ("-MOVED 1 evil.example:6379\n", "only the server may use"),
+        ("*1\n-ask 1 evil.example:6379\n", "only the server may use"),
+        (&"*1\n".repeat(30), "too deep"),
+    ] {
+        say(wrong).is_error("ZVM", &["resp: the guest wrote no reply", words]);
+    }
+    // Without a channel for it there is null.
+    redis.load("mute", "Channel = redis:log, /dev/stdout, 0, 0, 0, 9, 9");
+    assert_eq!(client.call(&["ZVM.CALL", "mute", "0", "say", "x"]), Reply::Bulk(None));
+}
+
+#[test]
+fn arguments_reach_the_guest_whole_one_way_or_the_other() {
+    if !Redis::is_here() {
+        return;
+    }
+    let redis = Redis::start(&[], &[]);
+    redis.load("both", "Channel = redis:argument/2, /second, 0, 1000000, 1m, 0, 0");
+    let mut client = redis.client();
+    let odd = b"a\0b\r\n\xff".to_vec();
+    let call = |verb: &str, odd: &[u8], last: &str| {
+        let words = [&b"ZVM.CALL"[..], b"both", b"0", verb.as_bytes(), odd, last.as_bytes()];
+        redis.client().call_bytes(&words)
+    };
+    assert_eq!(call("arguments", &odd, "\u{e4}\n"), Reply::bulk("0,3,"));
+    let large = vec![b'x'; 100_000];
+    assert_eq!(call("arguments", &large, "y"), Reply::bulk("0,1,"));
+    let words = [&b"ZVM.CALL"[..], b"both", b"0", b"copy", b"/second"];
+    assert_eq!(client.call_bytes(&words), Reply::bulk("/second"));
+}
