@@ -205,6 +205,8 @@ ngx_int_t ngx_http_zvm_feed(ngx_http_zvm_ctx_t *ctx);
 
 /* outcome.c */
 
+/* Makes a request's context, of its own, so that the variables find it though the request went on to an error page. NULL: no memory. */
+ngx_http_zvm_ctx_t *ngx_http_zvm_make_context(ngx_http_request_t *r);
 /* Logs what the guest wrote to its standard error, line by line, with the request's id. */
 void ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx);
 /* The session's report is there. */

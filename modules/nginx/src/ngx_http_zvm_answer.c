@@ -3,7 +3,8 @@
 
 
 static ngx_int_t ngx_http_zvm_head(ngx_http_zvm_ctx_t *ctx, ngx_chain_t **rest);
-static void ngx_http_zvm_known_length(ngx_http_zvm_ctx_t *ctx, ngx_buf_t *b);
+static ngx_int_t ngx_http_zvm_length(ngx_http_zvm_ctx_t *ctx, ngx_buf_t *b);
+static ngx_int_t ngx_http_zvm_too_short(ngx_http_zvm_ctx_t *ctx, off_t missing);
 static ngx_int_t ngx_http_zvm_drop(ngx_http_zvm_ctx_t *ctx);
 static ngx_int_t ngx_http_zvm_gather(ngx_http_zvm_ctx_t *ctx, ngx_chain_t **out, ngx_uint_t *complete);
 static ngx_uint_t ngx_http_zvm_limit(ngx_http_zvm_ctx_t *ctx, ngx_buf_t *b);
@@ -17,14 +18,15 @@ ngx_int_t
 ngx_http_zvm_answer(ngx_http_zvm_ctx_t *ctx)
 {
     ngx_int_t            rc;
-    ngx_uint_t           complete, some, last, blocked;
+    ngx_uint_t           complete, some, last, blocked, header;
     ngx_chain_t         *out;
     ngx_http_request_t  *r;
 
     r = ctx->request;
     out = NULL;
+    header = !ctx->sent;
 
-    if (!ctx->sent) {
+    if (header) {
         rc = ngx_http_zvm_head(ctx, &out);
         if (rc != NGX_OK) {
             return rc;
@@ -41,11 +43,18 @@ ngx_http_zvm_answer(ngx_http_zvm_ctx_t *ctx)
         }
 
         some = (out != NULL);
-        last = some && complete;
+        last = some && complete && ctx->left <= 0;
         blocked = (ctx->busy != NULL);
         rc = NGX_OK;
 
-        if (some || blocked || r->connection->buffered) {
+        if (header && !some && !complete) {
+            /* The guest takes its time with the body: the client need not wait for it to have the header. */
+            rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
+            if (rc == NGX_ERROR) {
+                return NGX_ERROR;
+            }
+
+        } else if (some || blocked || r->connection->buffered) {
             rc = ngx_http_output_filter(r, out);
             if (rc == NGX_ERROR) {
                 return NGX_ERROR;
@@ -57,6 +66,8 @@ ngx_http_zvm_answer(ngx_http_zvm_ctx_t *ctx)
         if (complete) {
             return ngx_http_zvm_end(ctx, rc, last);
         }
+
+        header = 0;
 
         /* Either the client takes no more, or the guest has written no more; buffers that are free again are filled. */
         if (ctx->busy != NULL || (!some && !blocked)) {
@@ -110,7 +121,11 @@ ngx_http_zvm_head(ngx_http_zvm_ctx_t *ctx, ngx_chain_t **rest)
         return rc == NGX_ERROR ? NGX_HTTP_BAD_GATEWAY : rc;
     }
 
-    ngx_http_zvm_known_length(ctx, b);
+    if (ngx_http_zvm_length(ctx, b) != NGX_OK) {
+        ngx_http_clean_header(r);
+        return NGX_HTTP_BAD_GATEWAY;
+    }
+
     ctx->left = r->headers_out.content_length_n;
 
     rc = ngx_http_send_header(r);
@@ -134,17 +149,42 @@ ngx_http_zvm_head(ngx_http_zvm_ctx_t *ctx, ngx_chain_t **rest)
 }
 
 
-/* A guest that has ended has said how long its answer is. */
-static void
-ngx_http_zvm_known_length(ngx_http_zvm_ctx_t *ctx, ngx_buf_t *b)
+/* A guest that has ended has said how long its answer is. NGX_ERROR: it is shorter than its Content-Length. */
+static ngx_int_t
+ngx_http_zvm_length(ngx_http_zvm_ctx_t *ctx, ngx_buf_t *b)
 {
+    off_t                have;
     ngx_http_request_t  *r;
 
     r = ctx->request;
 
-    if (ctx->job->ended && r == r->main && r->method != NGX_HTTP_HEAD && r->headers_out.content_length_n == -1) {
-        r->headers_out.content_length_n = (b->last - b->pos) + (off_t) ctx->job->answer.used;
+    if (!ctx->job->ended || r->method == NGX_HTTP_HEAD || r->headers_out.status == NGX_HTTP_NO_CONTENT
+        || r->headers_out.status == NGX_HTTP_NOT_MODIFIED)
+    {
+        return NGX_OK;
     }
+
+    have = (b->last - b->pos) + (off_t) ctx->job->answer.used;
+
+    if (r->headers_out.content_length_n > have) {
+        return ngx_http_zvm_too_short(ctx, r->headers_out.content_length_n - have);
+    }
+
+    if (r == r->main && r->headers_out.content_length_n == -1) {
+        r->headers_out.content_length_n = have;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_zvm_too_short(ngx_http_zvm_ctx_t *ctx, off_t missing)
+{
+    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                  "zvm: the guest wrote %O bytes less than its Content-Length", missing);
+
+    return NGX_ERROR;
 }
 
 
@@ -212,7 +252,7 @@ ngx_http_zvm_gather(ngx_http_zvm_ctx_t *ctx, ngx_chain_t **out, ngx_uint_t *comp
         return NGX_OK;
     }
 
-    if (*complete) {
+    if (*complete && ctx->left <= 0) {
         b->last_buf = (ctx->request == ctx->request->main);
         b->last_in_chain = 1;
 
@@ -251,9 +291,7 @@ static ngx_int_t
 ngx_http_zvm_end(ngx_http_zvm_ctx_t *ctx, ngx_int_t rc, ngx_uint_t last_sent)
 {
     if (ctx->left > 0) {
-        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
-                      "zvm: the guest wrote %O bytes less than its Content-Length", ctx->left);
-        return NGX_ERROR;
+        return ngx_http_zvm_too_short(ctx, ctx->left);
     }
 
     return last_sent ? rc : ngx_http_send_special(ctx->request, NGX_HTTP_LAST);

@@ -15,7 +15,12 @@ static ngx_int_t ngx_http_zvm_header_variable(ngx_http_request_t *r, zvm_session
 static ngx_keyval_t  ngx_http_zvm_defaults[] = {
     { ngx_string("GATEWAY_INTERFACE"), ngx_string("CGI/1.1") },
     { ngx_string("SERVER_SOFTWARE"), ngx_string("nginx/$nginx_version") },
+
+    /* CGI wants one in any case: the last that is not empty. */
+    { ngx_string("SERVER_NAME"), ngx_string("$server_addr") },
+    { ngx_string("SERVER_NAME"), ngx_string("$host") },
     { ngx_string("SERVER_NAME"), ngx_string("$server_name") },
+
     { ngx_string("SERVER_ADDR"), ngx_string("$server_addr") },
     { ngx_string("SERVER_PORT"), ngx_string("$server_port") },
     { ngx_string("SERVER_PROTOCOL"), ngx_string("$server_protocol") },
@@ -186,8 +191,8 @@ ngx_http_zvm_script(ngx_http_request_t *r, zvm_session *session)
 }
 
 
-/* HTTP_NAME for each header Name, but for those that have a variable of their own, and for Proxy, which programs take for their
- * own HTTP_PROXY. */
+/* HTTP_NAME for each header Name, but for those that have a variable of their own, for Transfer-Encoding, since the guest gets the
+ * body without it, and for Proxy, which programs take for their own HTTP_PROXY. */
 static ngx_int_t
 ngx_http_zvm_header_variables(ngx_http_request_t *r, zvm_session *session)
 {
@@ -241,7 +246,8 @@ ngx_http_zvm_header_variable(ngx_http_request_t *r, zvm_session *session, ngx_ta
     ngx_table_elt_t  *h;
 
     static ngx_str_t  others[] = {
-        ngx_string("content-length"), ngx_string("content-type"), ngx_string("proxy"), ngx_null_string
+        ngx_string("content-length"), ngx_string("content-type"), ngx_string("proxy"), ngx_string("transfer-encoding"),
+        ngx_null_string
     };
 
     h = headers[i];

@@ -2,6 +2,7 @@
 #include "ngx_http_zvm.h"
 
 
+static ngx_uint_t ngx_http_zvm_guests_have_compiler(ngx_array_t *guests);
 static void *ngx_http_zvm_guests_prepare(void *data);
 static void ngx_http_zvm_guest_next(ngx_http_zvm_guest_t *guest);
 
@@ -41,6 +42,11 @@ ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests)
 
     preparing.log = cycle->log;
 
+    /* A worker has no children but the compilers, which libzvm waits for: nginx would take their ends from it. */
+    if (ngx_http_zvm_guests_have_compiler(guests)) {
+        (void) signal(SIGCHLD, SIG_DFL);
+    }
+
     /* The worker's signals are its event loop's. */
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
@@ -54,6 +60,24 @@ ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests)
 
     preparing.guests = guests;
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_zvm_guests_have_compiler(ngx_array_t *guests)
+{
+    ngx_uint_t              i;
+    ngx_http_zvm_guest_t  **known;
+
+    known = guests->elts;
+
+    for (i = 0; i < guests->nelts; i++) {
+        if (known[i]->options.worker != NULL) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -8,6 +8,8 @@
 static ngx_int_t ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_zvm_fuel_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_http_zvm_ctx_t *ngx_http_zvm_ended(ngx_http_request_t *r, ngx_http_variable_value_t *v);
+static ngx_http_zvm_ctx_t *ngx_http_zvm_context(ngx_http_request_t *r);
+static void ngx_http_zvm_is_context(void *data);
 
 
 static ngx_http_variable_t  ngx_http_zvm_vars[] = {
@@ -69,9 +71,10 @@ ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx)
                 end = text + n;
             }
 
-            /* Nothing of a guest's is believed: what is not printable, or would end its place in the line, is a number. */
+            /* Nothing of a guest's is believed: what is not printable, would end its place in the line, or could pass for such a
+             * number, is a number. */
             for (q = line; p < end; p++) {
-                q = *p >= 0x20 && *p < 0x7f && *p != '"' ? ngx_cpymem(q, p, 1) : ngx_sprintf(q, "\\x%02Xd", *p);
+                q = *p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\' ? ngx_cpymem(q, p, 1) : ngx_sprintf(q, "\\x%02Xd", *p);
             }
 
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: guest wrote to stderr: \"%*s\", id: \"%v\"",
@@ -188,11 +191,63 @@ ngx_http_zvm_ended(ngx_http_request_t *r, ngx_http_variable_value_t *v)
 {
     ngx_http_zvm_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_zvm_module);
+    ctx = ngx_http_zvm_context(r);
 
     v->not_found = ctx == NULL || ctx->state.data == NULL;
     v->valid = !v->not_found;
     v->no_cacheable = 0;
 
     return v->not_found ? NULL : ctx;
+}
+
+
+ngx_http_zvm_ctx_t *
+ngx_http_zvm_make_context(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t  *cln;
+    ngx_http_zvm_ctx_t  *ctx;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_zvm_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_zvm_ctx_t));
+    ctx->request = r;
+
+    cln->handler = ngx_http_zvm_is_context;
+    ngx_http_set_ctx(r, ctx, ngx_http_zvm_module);
+
+    return ctx;
+}
+
+
+/* Marks a context among what its pool cleans up, the newest first. */
+static void
+ngx_http_zvm_is_context(void *data)
+{
+}
+
+
+/* nginx forgets the contexts of a request that is redirected. */
+static ngx_http_zvm_ctx_t *
+ngx_http_zvm_context(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t  *cln;
+    ngx_http_zvm_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_zvm_module);
+    if (ctx != NULL) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
+        ctx = cln->data;
+        if (cln->handler == ngx_http_zvm_is_context && ctx->request == r) {
+            return ctx;
+        }
+    }
+
+    return NULL;
 }

@@ -24,18 +24,16 @@ ngx_http_zvm_handler(ngx_http_request_t *r)
     ngx_http_cleanup_t  *cln;
     ngx_http_zvm_ctx_t  *ctx;
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_zvm_ctx_t));
+    ctx = ngx_http_zvm_make_context(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->request = r;
     ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_zvm_module);
     ctx->left = -1;
     ctx->timer.handler = ngx_http_zvm_timer;
     ctx->timer.data = ctx;
     ctx->timer.log = r->connection->log;
-    ngx_http_set_ctx(r, ctx, ngx_http_zvm_module);
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
@@ -187,6 +185,11 @@ ngx_http_zvm_finish(ngx_http_zvm_ctx_t *ctx, ngx_int_t rc)
     r = ctx->request;
 
     ngx_http_zvm_leave(ctx);
+
+    /* An answer that has begun cannot become an error page: it is broken off. */
+    if (ctx->sent && rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        rc = NGX_ERROR;
+    }
 
     /* An error page may be another location's, which has no context of ours. */
     r->read_event_handler = ngx_http_block_reading;

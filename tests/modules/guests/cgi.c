@@ -51,13 +51,17 @@ static void environment(void) {
     for (variable = environ; *variable; variable++) puts(*variable);
 }
 
-/* So many bytes. */
-static void many(long long size) {
-    header("");
+/* So many bytes, behind a header. */
+static void fill(long long size) {
     fflush(stdout);
     memset(block, 'x', sizeof block);
     for (; size > 0; size -= (long long)sizeof block)
         send_all(block, size < (long long)sizeof block ? (size_t)size : sizeof block);
+}
+
+static void many(long long size) {
+    header("");
+    fill(size);
 }
 
 /* A line each tenth of a second. */
@@ -116,10 +120,17 @@ int main(void) {
     else if (MODE("ticks")) ticks((int)number);
     else if (MODE("hostile")) hostile();
     else if (MODE("status")) printf("Status: %lld What I Say\nX-Own: yes\n\nbody\n", number);
+    else if (MODE("status-line")) printf("Status: %s\n\nbody\n", value);
+    else if (MODE("nul")) fwrite("X: a\0b\n\nbody\n", 1, 14, stdout);
     else if (MODE("redirect")) printf("Location: /elsewhere\n\n");
     else if (MODE("hop")) printf("Content-Type: text/html; charset=koi8-r\nConnection: close\nTransfer-Encoding: chunked\nSet-Cookie: a=1\n"
-                                 "Set-Cookie: b=2\n\nhop\n");
+                                 "Set-Cookie: b=2\nKeep-Alive: guest-made\nProxy-Connection: guest-made\nTE: guest-made\n"
+                                 "Trailer: guest-made\nUpgrade: guest-made\n\nhop\n");
     else if (MODE("length")) printf("Content-Length: %lld\n\n0123456789", number);
+    else if (MODE("short")) {
+        printf("Content-Type: text/plain\nContent-Length: 300000\n\n");
+        fill(200000);
+    }
     else if (MODE("large-header")) printf("X: %0*d\n\n", (int)number, 1);
     else if (MODE("none")) return 0;
     else if (MODE("half")) printf("Content-Type: text/plain\nX-Hal");
@@ -128,7 +139,7 @@ int main(void) {
     else if (MODE("bad-status")) printf("Status: 99\n\nbody\n");
     else if (MODE("messages")) {
         header("");
-        fprintf(stderr, "first\nsecond \x1b[31m\"quoted\"\nlast without an end");
+        fprintf(stderr, "first\nsecond \x1b[31m\"quoted\"\nback\\slash%c and behind a NUL\nlast without an end", 0);
         puts("told");
     }
     else if (MODE("exit")) return (int)number;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use zvfs_modules_tests::guest;
 use zvfs_modules_tests::nginx::Nginx;
-use zvfs_test_support::{built, eventually};
+use zvfs_test_support::{built, command, eventually};
 
 #[test]
 fn a_manifest_of_the_operators_has_channels_of_its_own() {
@@ -40,6 +40,24 @@ fn a_manifest_of_the_operators_has_channels_of_its_own() {
         assert_ne!(status(&server.curl("http", "/file?many=100000", &["--fail"])), Some(0));
         server.log().contains("the guest exited with code 3")
     });
+}
+
+/// A stranger's report: nginx took the compiler's end for that of a process of its own.
+#[test]
+fn a_compiler_in_a_process_is_no_child_of_nginx_s() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let compiler = command().display();
+    let site = format!("location /cgi {{ zvm_program @CGI@; zvm_compiler {compiler}; zvm_cache off; }}");
+    let mut server = Nginx::start("", &site);
+    let worker = server.workers()[0];
+    assert_eq!(server.get("/cgi").text(), "hello\n", "{}", server.log());
+    kill_process(Pid::from_child(server.process().child()), Signal::QUIT).unwrap();
+    eventually("it has ended", || server.process().has_ended());
+    let log = server.log();
+    let mut of_worker = log.lines().filter(|line| line.contains(&format!(" {worker}#")));
+    assert!(!of_worker.any(|line| line.contains("SIGCHLD") || line.contains("process")), "{log}");
 }
 
 #[test]

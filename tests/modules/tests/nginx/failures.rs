@@ -3,6 +3,7 @@
 use crate::{CGI, MIB, status};
 use std::fs;
 use zvfs_modules_tests::nginx::Nginx;
+use zvfs_test_support::eventually;
 
 #[test]
 fn a_guest_that_fails_is_an_error_and_never_half_an_answer() {
@@ -23,6 +24,8 @@ fn a_guest_that_fails_is_an_error_and_never_half_an_answer() {
         ("/cgi?bad-line", 502, "the guest wrote an invalid header line"),
         ("/cgi?split", 502, "the guest wrote an invalid header line"),
         ("/cgi?bad-status", 502, "invalid header: \"Status: 99\""),
+        ("/cgi?status-line=200abc", 502, "invalid header: \"Status: 200abc\""),
+        ("/cgi?nul", 502, "the guest wrote an invalid header line"),
         ("/cgi?large-header=40000", 502, "header is larger than 32768 bytes"),
         ("/cgi?exit=3", 502, "the guest exited with code 3"),
         ("/cgi?trap", 502, "trap: "),
@@ -59,6 +62,49 @@ fn a_guest_that_fails_is_an_error_and_never_half_an_answer() {
     );
 }
 
+/// A stranger's report: over gzip and HTTP/2 a short body ended as a whole one does.
+#[test]
+fn a_body_that_is_shorter_than_its_length_never_looks_complete() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let server = Nginx::start("gzip on; gzip_types text/plain;", CGI);
+    // curl's "transfer closed", and its "stream was not closed cleanly".
+    for (scheme, options, expected) in [
+        ("http", &["--http1.1"][..], 18),
+        ("http", &["--http1.1", "--compressed"], 18),
+        ("https", &["--http2"], 92),
+        ("https", &["--http2", "--compressed"], 92),
+    ] {
+        assert_eq!(status(&server.curl(scheme, "/cgi?short", options)), Some(expected), "{options:?}");
+    }
+    server.logs("the guest wrote 100000 bytes less than its Content-Length");
+    // If it is over in time it is an error page, else it is cut.
+    let said = server.curl("http", "/cgi?length=11", &["--fail"]);
+    assert!(matches!(status(&said), Some(18 | 22)), "{said:?}");
+    server.logs("the guest wrote 1 bytes less than its Content-Length");
+}
+
+/// A stranger's report: the variables were empty just where one wants them.
+#[test]
+fn how_a_session_ended_is_known_though_an_error_page_answered() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let server = Nginx::start(
+        "",
+        "location /uri { zvm_program @CGI@; error_page 502 /sorry; }\n location /sorry { return 200 sorry; }\n\
+         location /named { zvm_program @CGI@; error_page 502 = @sorry; }\n location @sorry { return 502 sorry; }",
+    );
+    for path in ["/uri?trap", "/named?trap"] {
+        let answer = server.get(path);
+        assert_eq!((answer.status, answer.text().as_str()), (502, "sorry"), "{path}");
+    }
+    eventually("both are in the access log", || {
+        fs::read_to_string(server.at("access.log")).unwrap().matches("502 trap: ").count() == 2
+    });
+}
+
 #[test]
 fn a_hostile_guest_gets_no_more_than_its_channels() {
     if !Nginx::is_here() {
@@ -73,5 +119,6 @@ fn a_hostile_guest_gets_no_more_than_its_channels() {
     server.logs("guest wrote to stderr: \"last without an end\", id: \"");
     let log = server.log();
     assert!(log.contains("stderr: \"first\"") && log.contains("second \\x1B[31m\\x22quoted\\x22\""), "{log}");
+    assert!(log.contains("back\\x5Cslash\\x00 and behind a NUL\""), "{log}");
     assert!(!log.contains('\x1b'), "{log}");
 }

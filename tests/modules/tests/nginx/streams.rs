@@ -3,7 +3,7 @@
 use crate::{CGI, MIB, status};
 use std::fs;
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 use zvfs_modules_tests::nginx::{Nginx, ask, peak};
 
@@ -78,12 +78,7 @@ fn what_a_guest_writes_reaches_the_client_before_it_ends() {
     let server = Nginx::start("zvm_timeout 120s;", "location /cgi { zvm_program @CGI@; zvm_sessions 1; }");
     let mut stream = server.connect();
     ask(&mut stream, "/cgi?ticks=1000");
-    let mut came = Vec::new();
-    let mut byte = [0];
-    while !came.ends_with(b"tick 1\n") {
-        assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", server.log());
-        came.push(byte[0]);
-    }
+    read_until(&mut stream, b"tick 1\n");
     // A client that goes away ends its session, whose place is free long before the guest would have ended.
     stream.shutdown(Shutdown::Both).unwrap();
     drop(stream);
@@ -97,4 +92,33 @@ fn what_a_guest_writes_reaches_the_client_before_it_ends() {
     let said = server.curl("https", "/cgi?ticks=1000", &["--http2", "--max-time", "1"]);
     assert_eq!(status(&said), Some(28));
     assert_eq!(server.get("/cgi").text(), "hello\n");
+}
+
+/// A stranger's report: over HTTP/1.1 the header came with the first byte of the body, however late that was.
+#[test]
+fn a_header_does_not_wait_for_its_body() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let server = Nginx::start("zvm_timeout 120s;", CGI);
+    let mut stream = server.connect();
+    write!(stream, "POST /cgi?echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    read_until(&mut stream, b"\r\n\r\n");
+    // A wrong request can no longer be told so: the answer ends without its end.
+    write!(stream, "no chunk\r\n").unwrap();
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    assert!(rest.is_empty(), "{rest:?}");
+    assert!(!server.log().contains("[alert]"), "{}", server.log());
+}
+
+/// Reads up to these bytes, one by one.
+#[track_caller]
+fn read_until(stream: &mut TcpStream, end: &[u8]) {
+    let mut came = Vec::new();
+    while !came.ends_with(end) {
+        let mut byte = [0];
+        assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&came));
+        came.push(byte[0]);
+    }
 }
