@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "answer.h"
 #include <apr_buckets.h>
+#include <apr_strings.h>
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
@@ -40,24 +41,49 @@ static int next_line(char *to, int size, void *data) {
     return count > 0;
 }
 
-/* Has Apache parse the header lines. */
-static bool parse_head(struct answer *answer) {
+/* What a client sees of a Status is what the server takes it for: three digits from 200 on, and words. */
+static bool is_final_status(const request_rec *r) {
+    const char *line = r->status_line;
+    if (r->status < HTTP_OK || r->status > 599) return false;
+    return !line || (strspn(line, "0123456789") == 3 && (line[3] == '\0' || line[3] == ' '));
+}
+
+/* The connection is the server's. A guest that could say where a body ends, or counted wrong, would say where the connection's next
+ * answer begins. */
+static void drop_connection_headers(request_rec *r) {
+    static const char *const names[] = {
+        "Connection", "Content-Length", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        apr_table_unset(r->headers_out, names[i]);
+        apr_table_unset(r->err_headers_out, names[i]); /* where the parser puts what it does not know */
+    }
+}
+
+/* Has Apache parse the header lines, which have `size` bytes. */
+static bool parse_head(struct answer *answer, apr_size_t size) {
     request_rec *r = answer->r;
     char wrong[MAX_STRING_LEN];
     const char *location;
-    int status = ap_scan_script_header_err_core_ex(r, wrong, next_line, answer, APLOG_MODULE_INDEX);
+    int status;
+    if (memchr(answer->head, '\0', size)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: the guest's header lines have a NUL");
+        answer->status = HTTP_INTERNAL_SERVER_ERROR;
+        return false;
+    }
+    status = ap_scan_script_header_err_core_ex(r, wrong, next_line, answer, APLOG_MODULE_INDEX);
     if (status == HTTP_NOT_MODIFIED) r->status = status;
     answer->status = status;
     if (status) return false;
-    if (r->status < HTTP_OK || r->status > 599) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: the guest's Status is %d, not 200 to 599", r->status);
+    if (!is_final_status(r)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: the guest's Status is `%s`, not 200 to 599",
+                      r->status_line ? r->status_line : apr_itoa(r->pool, r->status));
         r->status = HTTP_OK;
         r->status_line = NULL;
         answer->status = HTTP_INTERNAL_SERVER_ERROR;
         return false;
     }
-    /* The server counts what is sent: a guest that counted wrong would say where the connection's next answer begins. */
-    apr_table_unset(r->headers_out, "Content-Length");
+    drop_connection_headers(r);
     answer->has_head = true;
     location = apr_table_get(r->headers_out, "Location");
     answer->is_redirect = location && r->status == HTTP_OK;
@@ -85,7 +111,7 @@ bool answer_write(struct answer *answer, const char *bytes, apr_size_t size) {
         answer->status = HTTP_INTERNAL_SERVER_ERROR;
         return false;
     }
-    return parse_head(answer) && send_body(answer, answer->head + body, answer->head_size - body) &&
+    return parse_head(answer, body) && send_body(answer, answer->head + body, answer->head_size - body) &&
            send_body(answer, bytes + taken, size - taken);
 }
 

@@ -90,7 +90,12 @@ static void exchange_all(struct work *work) {
 /* What became of it. */
 static int judge(struct work *work) {
     int64_t guest_code = zvm_session_guest_code(work->session);
-    if (work->is_lost) return work->answer.status ? work->answer.status : OK;
+    if (work->answer.status) return work->answer.status;
+    if (work->is_lost) {
+        /* A client that only ended its own side would take an answer without a body for a success. */
+        work->r->connection->aborted = 1;
+        return OK;
+    }
     if (zvm_session_exit_code(work->session) != 0) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, work->r, "zvm: %s", zvm_session_state(work->session));
         return answer_break(&work->answer, HTTP_INTERNAL_SERVER_ERROR);
@@ -151,6 +156,8 @@ static int handle(request_rec *r) {
     }
     ap_add_common_vars(r);
     ap_add_cgi_vars(r);
+    /* The guest gets the body without it. */
+    apr_table_unset(r->subprocess_env, "HTTP_TRANSFER_ENCODING");
     status = run(r, settings->site);
     site_leave(settings->site);
     return status;

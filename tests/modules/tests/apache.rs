@@ -70,9 +70,15 @@ fn a_request_is_a_cgi_program_s() {
     let answer = apache.request("/guest?length=2", b"");
     assert!(!answer.head.contains("Content-Length: 2\r"), "{answer:?}");
     assert_eq!(answer.text(), ("0123456789".into(), true));
-    for status in [100, 101, 103, 199, 600, 999] {
-        assert_eq!(apache.request(&format!("/guest?status={status}"), b"").status, 500, "{status}");
+    for status in ["100", "101", "103", "199", "600", "999", "200abc"] {
+        assert_eq!(apache.request(&format!("/guest?status-line={status}"), b"").status, 500, "{status}");
     }
+    let answer = apache.request("/guest?hop", b"");
+    assert!(!answer.head.contains("guest-made") && answer.head.contains("Set-Cookie: b=2"), "{answer:?}");
+    assert_eq!(answer.text(), ("hop\n".into(), true));
+    let chunked =
+        apache.curl(&["-H", "Transfer-Encoding: chunked", "-d", "abc"], false, "/guest?environment");
+    assert!(!chunked.contains("TRANSFER_ENCODING") && !chunked.contains("CONTENT_LENGTH"), "{chunked}");
     // Another URL of this server answers in its place.
     assert_eq!(apache.curl(&[], false, "/guest?redirect"), "static");
     let head = apache.curl(&["--head"], false, "/guest?many=100000");
@@ -128,7 +134,9 @@ fn what_is_no_answer_is_an_error_and_a_part_is_cut_off() {
         ("guest", "Timeout = 20\nFuel = 2000000000", ""),
         ("hasty", "Timeout = 1", ""), // without a limit of fuel
     ]);
-    for query in ["none", "half", "bad-line", "large-header=100000", "exit=7", "trap", "spin", "overflow"] {
+    for query in
+        ["none", "half", "bad-line", "nul", "large-header=100000", "exit=7", "trap", "spin", "overflow"]
+    {
         let answer = apache.request(&format!("/guest?{query}"), b"");
         assert_eq!(answer.status, 500, "{query}: {answer:?}");
     }
@@ -143,6 +151,7 @@ fn what_is_no_answer_is_an_error_and_a_part_is_cut_off() {
     for words in [
         "the guest ended before its header lines did",
         "Malformed header from script",
+        "header lines have a NUL",
         "header lines have over 65536 bytes",
         "the guest exited with 7",
         "trap",
@@ -174,7 +183,23 @@ fn a_guest_reaches_what_its_manifest_lists_and_says_what_it_says_in_the_log() {
         let id = line.split(['[', ']']).nth(3).unwrap();
         assert!(id.len() > 5, "{line}");
     }
-    assert!(!log.contains('\x1b'), "{log}");
+    assert!(!log.contains('\x1b') && log.contains("slash? and behind a NUL"), "{log}");
+}
+
+/// A stranger's report: it read 200 and no body, and took that for a success.
+#[test]
+fn a_client_that_ends_its_side_gets_no_answer() {
+    if !Apache::is_here() {
+        return;
+    }
+    let apache = Apache::start(&[("gated", GATED, "")]);
+    let gate = gate(&apache);
+    let mut stream = apache.connect();
+    stream.write_all(b"GET /gated?file HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let _never_written = with_a_reader(&gate);
+    stream.shutdown(Shutdown::Write).unwrap();
+    let answer = Answer::read(&mut stream);
+    assert_eq!((answer.status, answer.head.as_str()), (0, ""));
 }
 
 #[test]
