@@ -8,6 +8,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* How long an errand waits before it is tried again, in milliseconds. */
+enum { AGAIN_AFTER = 10 };
+
 /* Shared by who waits and by Redis's thread; the second of them frees it. */
 struct errand {
     pthread_mutex_t lock; /* held while it is done: who gives up waits for a copy, not longer */
@@ -16,7 +19,7 @@ struct errand {
     int done_fd; /* readable once it is done */
     struct call *call;
     errand_fn *run;
-    int32_t code;
+    int32_t code; /* -EBUSY: it was tried, and is tried again */
     zvfs_error error;
 };
 
@@ -37,6 +40,11 @@ static void run_on_redis_thread(RedisModuleCtx *ctx, void *data) {
     pthread_mutex_lock(&errand->lock);
     if (errand->state == ASKED) {
         errand->code = errand->run(ctx, &errand->call->keys, errand->call->db, &errand->error);
+        if (errand->code == -ZVFS_EBUSY) {
+            pthread_mutex_unlock(&errand->lock);
+            RedisModule_CreateTimer(module.ctx, AGAIN_AFTER, run_on_redis_thread, errand);
+            return;
+        }
         errand->state = DONE;
         eventfd_write(errand->done_fd, 1);
     }
@@ -86,7 +94,7 @@ int32_t errand_run(struct call *call, errand_fn *run, const zvfs_host *host, zvf
         if (code && err) *err = errand->error;
     } else {
         errand->state = GIVEN_UP;
-        code = zvfs_fail(err, waited, "wait for redis");
+        code = zvfs_fail(err, waited, "%s", errand->code ? errand->error.message : "wait for redis");
     }
     let_go(errand);
     return code;

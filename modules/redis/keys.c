@@ -119,7 +119,7 @@ static int32_t set(RedisModuleCtx *ctx, struct keys *keys, zvfs_error *err) {
 int32_t keys_write(RedisModuleCtx *ctx, struct keys *keys, int db, zvfs_error *err) {
     int32_t code;
     if (RedisModule_AvoidReplicaTraffic())
-        return zvfs_fail(err, ZVFS_EBUSY, "write the keys: redis is paused for writes: call again later");
+        return zvfs_fail(err, ZVFS_EBUSY, "write the keys: redis is paused for writes");
     RedisModule_SelectDb(ctx, db);
     if ((code = check(ctx, keys, err)) || (code = set(ctx, keys, err))) return code;
     for (size_t i = 0; i < keys->count; i++) {

@@ -37,7 +37,7 @@ void keys_free(struct keys *keys);
 int32_t keys_read(RedisModuleCtx *ctx, struct keys *keys, int db, zvfs_error *err);
 
 /* Writes all complete values, at one moment and as one command for replicas and the append-only file; or none. On Redis's thread.
- * ESTALE: a key that was read has changed. EINVAL: a key holds something else than a string. EBUSY: no writes now. */
+ * ESTALE: a key that was read has changed. EINVAL: a key holds something else than a string. EBUSY: no writes now, later again. */
 int32_t keys_write(RedisModuleCtx *ctx, struct keys *keys, int db, zvfs_error *err);
 
 #endif

@@ -35,6 +35,17 @@ int reply_error(RedisModuleCtx *ctx, const char *code, const char *format, ...) 
     return RedisModule_ReplyWithError(ctx, line);
 }
 
+bool may_administer(RedisModuleCtx *ctx) {
+    RedisModuleString *name = RedisModule_GetCurrentUserName(ctx);
+    RedisModuleUser *user = RedisModule_GetModuleUserFromUserName(name);
+    RedisModuleString *words[2] = {RedisModule_CreateString(ctx, "MODULE", 6), RedisModule_CreateString(ctx, "LIST", 4)};
+    bool may = user && RedisModule_ACLCheckCommandPermissions(user, words, 2) == REDIS_OK;
+    if (user) RedisModule_FreeModuleUser(user);
+    RedisModule_FreeString(ctx, name);
+    for (int i = 0; i < 2; i++) RedisModule_FreeString(ctx, words[i]);
+    return may;
+}
+
 const char *why_not_wait(RedisModuleCtx *ctx) {
     int flags = RedisModule_GetContextFlags(ctx);
     if (flags & REDIS_IN_MULTI) return "the server would stand still until it is done: call it outside of MULTI";

@@ -5,6 +5,7 @@
 
 #include "options.h"
 #include "redis.h"
+#include <stdbool.h>
 #include <zvm_session.h>
 
 /* Set once, when the module is loaded. */
@@ -21,6 +22,10 @@ extern struct module module;
 __attribute__((format(printf, 3, 4)))
 #endif
 int reply_error(RedisModuleCtx *ctx, const char *code, const char *format, ...);
+
+/* Whether the user of this context administers the server. Redis 7.0 puts no command of a module into a category: MODULE LIST, which is in
+ * those of administrators, stands for ours. */
+bool may_administer(RedisModuleCtx *ctx);
 
 /* Why a client of this context cannot wait for something; NULL: it can. */
 const char *why_not_wait(RedisModuleCtx *ctx);

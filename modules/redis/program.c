@@ -156,6 +156,10 @@ static struct bytes bytes_of(RedisModuleString *text) {
     return bytes;
 }
 
+static int refuse_user(RedisModuleCtx *ctx) {
+    return reply_error(ctx, "NOPERM", "programs are loaded and unloaded by administrators: give the user +module|list too");
+}
+
 /* ZVM.LOAD name manifest [REPLACE] [PROGRAM bytes] */
 static int load(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     const char *why_not = why_not_wait(ctx), *name, *binary = NULL;
@@ -165,6 +169,7 @@ static int load(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     zvfs_error err = {.struct_size = sizeof err};
     if (argc < 3) return RedisModule_WrongArity(ctx);
     if (why_not) return reply_error(ctx, "ERR", "zvm.load: %s", why_not);
+    if (!may_administer(ctx)) return refuse_user(ctx);
     for (int i = 3; i < argc; i++) {
         const char *word = RedisModule_StringPtrLen(argv[i], NULL);
         if (strcasecmp(word, "REPLACE") == 0)
@@ -221,6 +226,7 @@ static int unload(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     struct program **place, *program;
     const char *name;
     if (argc != 2) return RedisModule_WrongArity(ctx);
+    if (!may_administer(ctx)) return refuse_user(ctx);
     name = RedisModule_StringPtrLen(argv[1], NULL);
     place = place_of(name);
     program = *place;

@@ -25,6 +25,7 @@ struct zvfs_file {
     struct bytes *content, own;
     uint64_t position;
     bool appends;
+    bool is_changed; /* a key has to be written: it began empty, or what it kept was changed */
     struct key *key;
     struct log log;
 };
@@ -99,6 +100,7 @@ static int32_t open_key(zvfs_file *file, const zvfs_open_request *request, size_
     }
     file->content = &file->key->value;
     if (!file->writable) return 0;
+    file->is_changed = !keeps;
     if (keeps && !bytes_copy(&file->own, file->key->value.data, file->key->value.size))
         return zvfs_fail(err, ZVFS_ENOMEM, "open %s: out of memory", request->shown);
     file->content = &file->own;
@@ -220,6 +222,7 @@ static int64_t ZVFS_CALL write_at(zvfs_file *file, const void *buf, uint64_t n, 
     bool written;
     pthread_mutex_lock(&file->lock);
     written = bytes_write(&file->own, offset, buf, (size_t)n, limit);
+    file->is_changed = true;
     pthread_mutex_unlock(&file->lock);
     if (written) return (int64_t)n;
     return zvfs_fail(err, ZVFS_EFBIG, "write a key: over value-limit's %" PRIu64 " bytes, or out of memory", limit);
@@ -262,13 +265,17 @@ static int64_t ZVFS_CALL provider_tell(zvfs_file *file, zvfs_error *err) {
 
 static int32_t ZVFS_CALL provider_truncate(zvfs_file *file, uint64_t size, zvfs_error *err) {
     uint64_t limit = (uint64_t)module.options.value_limit;
+    file->is_changed = true;
     if (bytes_resize(&file->own, size, limit)) return 0;
     return zvfs_fail(err, ZVFS_EFBIG, "truncate a key: over value-limit's %" PRIu64 " bytes, or out of memory", limit);
 }
 
+/* A key that is only written is none of the files whose COMMIT is a mere rename, which a host leaves for the end: a conflict may
+ * refuse it, and then none of them may be there. */
 static int32_t ZVFS_CALL provider_stat(zvfs_file *file, zvfs_stat *out, zvfs_error *err) {
+    bool is_output = file->kind == FILE_OF_KEY && !file->readable;
     (void)err;
-    out->kind = file->content ? ZVFS_KIND_REGULAR : ZVFS_KIND_STREAM;
+    out->kind = is_output ? ZVFS_KIND_UNKNOWN : file->content ? ZVFS_KIND_REGULAR : ZVFS_KIND_STREAM;
     if (file->content) out->size = file->content->size;
     return 0;
 }
@@ -284,7 +291,7 @@ static int32_t finish_key(zvfs_file *file, uint32_t how, zvfs_error *err) {
         bytes_free(&key->next);
         return 0;
     }
-    if (file->writable) {
+    if (file->writable && file->is_changed) {
         key->next = file->own;
         key->has_next = true;
         file->own = (struct bytes){0};

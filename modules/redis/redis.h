@@ -14,6 +14,7 @@ typedef struct RedisModuleCallReply RedisModuleCallReply;
 typedef struct RedisModuleBlockedClient RedisModuleBlockedClient;
 typedef struct RedisModuleCommand RedisModuleCommand;
 typedef struct RedisModuleInfoCtx RedisModuleInfoCtx;
+typedef struct RedisModuleUser RedisModuleUser;
 
 typedef int redis_command_fn(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 typedef void redis_free_fn(RedisModuleCtx *ctx, void *data);
@@ -104,6 +105,10 @@ typedef struct redis_command_info {
     X(int, GetContextFlags, (RedisModuleCtx * ctx))                                                                         \
     X(int, GetSelectedDb, (RedisModuleCtx * ctx))                                                                           \
     X(int, SelectDb, (RedisModuleCtx * ctx, int db))                                                                        \
+    X(RedisModuleString *, GetCurrentUserName, (RedisModuleCtx * ctx))                                                      \
+    X(RedisModuleUser *, GetModuleUserFromUserName, (RedisModuleString * name))                                             \
+    X(void, FreeModuleUser, (RedisModuleUser * user))                                                                       \
+    X(int, ACLCheckCommandPermissions, (RedisModuleUser * user, RedisModuleString * *words, int count))                     \
     X(int, AvoidReplicaTraffic, (void))                                                                                     \
     X(const char *, StringPtrLen, (const RedisModuleString *text, size_t *size))                                            \
     X(int, StringToLongLong, (const RedisModuleString *text, long long *number))                                            \

@@ -92,7 +92,10 @@ fn a_key_that_changed_meanwhile_is_a_conflict_and_nothing_is_written() {
     }
     let redis = Redis::start(&[], &[]);
     let mut gate = gate(&redis);
-    redis.load("gated", GATED);
+    // A file whose turn would be before the key's, by its alias.
+    redis.load("gated", &format!("{GATED}\nChannel = $FOLDER/file, /a, 0, 0, 0, 9, 9"));
+    let file = redis.folder().join("file");
+    fs::write(&file, "kept").unwrap();
     let mut other = redis.client();
     other.call(&["SET", "a", "old"]);
     other.call(&["SET", "b", "kept"]);
@@ -106,10 +109,56 @@ fn a_key_that_changed_meanwhile_is_a_conflict_and_nothing_is_written() {
     gate.write_all(b"x").unwrap();
     client.receive().is_error("CONFLICT", &["gated", "key 1 changed while the guest ran"]);
     assert_eq!(other.call(&["GET", "b"]), Reply::bulk("kept"));
+    assert_eq!(fs::read(&file).unwrap(), b"kept");
     client.send(&call);
     gate.write_all(b"x").unwrap();
     assert_eq!(client.receive(), Reply::bulk(""));
     assert_eq!(other.call(&["GET", "b"]), Reply::bulk("newer"));
+    assert_eq!(fs::read(&file).unwrap(), b"");
+}
+
+#[test]
+fn a_key_that_is_only_written_begins_empty_and_one_that_is_read_too_is_left_alone() {
+    if !Redis::is_here() {
+        return;
+    }
+    let redis = Redis::start(&[], &[]);
+    redis.load("writes", "Channel = redis:key/1, /out, 0, 0, 0, 9, 9");
+    redis.load("keeps", "Channel = redis:key/1, /file, 3, 9, 9, 9, 9");
+    let mut client = redis.client();
+    client.call(&["SET", "key", "old", "EX", "1000"]);
+    for key in ["key", "none"] {
+        assert_eq!(client.call(&["ZVM.CALL", "keeps", "1", key, "say", "x"]), Reply::bulk("x"));
+    }
+    assert_eq!(client.call(&["GET", "key"]), Reply::bulk("old"));
+    assert_ne!(client.call(&["TTL", "key"]), Reply::Integer(-1));
+    assert_eq!(client.call(&["EXISTS", "none"]), Reply::Integer(0));
+    for key in ["key", "none"] {
+        assert_eq!(client.call(&["ZVM.CALL", "writes", "1", key, "say", "x"]), Reply::bulk("x"));
+        assert_eq!(client.call(&["GET", key]), Reply::bulk(""));
+    }
+}
+
+/// A stranger's report: the work of a call that ended within a pause was lost.
+#[test]
+fn a_call_waits_for_the_end_of_a_pause() {
+    if !Redis::is_here() {
+        return;
+    }
+    let redis = Redis::start(&[], &[]);
+    let mut gate = gate(&redis);
+    redis.load("gated", GATED);
+    let (mut client, mut other) = (redis.client(), redis.client());
+    other.call(&["SET", "a", "text"]);
+    client.send(&["ZVM.CALL", "gated", "2", "a", "b", "wait-copy", "/in", "/out"]);
+    eventually("the guest waits", || waits(&redis));
+    assert_eq!(other.call(&["CLIENT", "PAUSE", "1000000", "WRITE"]), ok());
+    gate.write_all(b"x").unwrap();
+    eventually("the guest is over", || !waits(&redis));
+    assert_eq!(other.call(&["EXISTS", "b"]), Reply::Integer(0));
+    assert_eq!(other.call(&["CLIENT", "UNPAUSE"]), ok());
+    assert_eq!(client.receive(), Reply::bulk(""));
+    assert_eq!(other.call(&["GET", "b"]), Reply::bulk("text"));
 }
 
 /// What a guest wrote is in the append-only file as a command that needs no module, and in one piece.

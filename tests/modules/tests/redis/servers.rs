@@ -63,3 +63,27 @@ fn a_user_reaches_through_a_guest_what_he_reaches_without() {
     call("other", "mine:a").is_error("NOPERM", &[]);
     client.call(&["ZVM.LOAD", "new", "x"]).is_error("NOPERM", &[]);
 }
+
+/// A stranger's report: `-@admin` took neither from a user, since Redis 7.0 knows no category of a module's command.
+#[test]
+fn programs_are_the_administrators() {
+    if !Redis::is_here() {
+        return;
+    }
+    let redis = Redis::start(&[], &[]);
+    redis.load("copies", COPIES);
+    let as_user = |rules: &[&str], command: &[&str]| {
+        let mut client = redis.client();
+        let words = [&["ACL", "SETUSER", "user", "reset", "on", "nopass", "~*"], rules].concat();
+        assert_eq!(client.call(&words), ok());
+        assert_eq!(client.call(&["AUTH", "user", "x"]), ok());
+        client.call(command)
+    };
+    for rules in [&["+@all", "-@admin"][..], &["+@all", "-@dangerous"], &["+zvm.load", "+zvm.unload"]] {
+        as_user(rules, &["ZVM.LOAD", "new", "x"]).is_error("NOPERM", &["+module|list"]);
+        as_user(rules, &["ZVM.UNLOAD", "copies"]).is_error("NOPERM", &["+module|list"]);
+    }
+    let loader = ["+zvm.load", "+zvm.unload", "+module|list"];
+    as_user(&loader, &["ZVM.LOAD", "new", "x"]).is_error("ERR", &["MANIFEST"]);
+    assert_eq!(as_user(&loader, &["ZVM.UNLOAD", "copies"]), ok());
+}
