@@ -184,6 +184,12 @@ impl Nginx {
         }
     }
 
+    /// The URL of a path.
+    pub fn url(&self, scheme: &str, path: &str) -> String {
+        let port = if scheme == "https" { self.https } else { self.http };
+        format!("{scheme}://127.0.0.1:{port}{path}")
+    }
+
     /// The command curl, with the scheme and the server before the path.
     pub fn curl(&self, scheme: &str, path: &str, options: &[&str]) -> Output {
         run(self.curl_command(scheme, path, options)).unwrap()
@@ -191,11 +197,10 @@ impl Nginx {
 
     /// The same, not yet run.
     pub fn curl_command(&self, scheme: &str, path: &str, options: &[&str]) -> Command {
-        let port = if scheme == "https" { self.https } else { self.http };
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--max-time", "120", "--cacert"])
             .arg(self.authority.ca_file());
-        curl.args(options).arg(format!("{scheme}://127.0.0.1:{port}{path}"));
+        curl.args(options).arg(self.url(scheme, path));
         curl
     }
 }
