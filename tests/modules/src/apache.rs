@@ -1,5 +1,6 @@
 //! Apache with the module in it, and a client that says each byte itself.
 
+use crate::process::{children, descriptors};
 use crate::{WASM_TOOLS, build, guest, sanitizers};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, Permissions};
@@ -163,9 +164,9 @@ impl Apache {
         fs::read_to_string(self.folder.path().join("error.log")).unwrap()
     }
 
-    /// The parent process.
-    pub fn process(&mut self) -> &mut Process {
-        &mut self.process
+    /// How many descriptors the child processes have open.
+    pub fn descriptors(&mut self) -> usize {
+        children(self.process.child().id()).into_iter().map(descriptors).sum()
     }
 
     /// Has it take its configuration again, as `apachectl graceful` does.

@@ -1,5 +1,6 @@
 //! nginx with the module in it.
 
+use crate::process::children;
 use crate::{WASM_TOOLS, guest, module};
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -157,9 +158,7 @@ impl Nginx {
 
     /// Its workers.
     pub fn workers(&mut self) -> Vec<u32> {
-        let master = self.process().child().id();
-        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
-        children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+        children(self.process().child().id())
     }
 
     /// A connection, without TLS.
@@ -229,13 +228,6 @@ impl Answer {
 pub fn ask(stream: &mut TcpStream, path: &str) {
     // The server may have closed it already, which the answer then shows.
     let _ = write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
-}
-
-/// The most memory that a process ever had, in bytes.
-pub fn peak(pid: u32) -> usize {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
 }
 
 fn library() -> &'static Path {

@@ -1,6 +1,6 @@
 //! Redis with the module in it, and a client of its protocol.
 
-use crate::{build, guest, sanitizers};
+use crate::{build, guest, process, sanitizers};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -143,8 +143,7 @@ impl Redis {
 
     /// How many descriptors the server has open.
     pub fn descriptors(&mut self) -> usize {
-        let folder = format!("/proc/{}/fd", self.process.child().id());
-        fs::read_dir(folder).unwrap().count()
+        process::descriptors(self.process.child().id())
     }
 
     /// A number of the server's counters of calls.

@@ -133,6 +133,7 @@ fn what_is_no_answer_is_an_error_and_a_part_is_cut_off() {
     let apache = Apache::start(&[
         ("guest", "Timeout = 20\nFuel = 2000000000", ""),
         ("hasty", "Timeout = 1", ""), // without a limit of fuel
+        ("narrow", "Channel = /dev/null, /dev/stdout, 0, 0, 0, 1000, 100000", ""),
     ]);
     for query in
         ["none", "half", "bad-line", "nul", "large-header=100000", "exit=7", "trap", "spin", "overflow"]
@@ -147,8 +148,11 @@ fn what_is_no_answer_is_an_error_and_a_part_is_cut_off() {
         assert_eq!((answer.status, is_whole), (200, false), "{query}");
         assert!(body.len() <= 200_000, "{query}");
     }
+    // A quota that is reached is a failed write, for which this guest exits with 3.
+    assert!(!apache.request("/narrow?many=200000", b"").text().1);
     let log = apache.log();
     for words in [
+        "the guest exited with 3",
         "the guest ended before its header lines did",
         "Malformed header from script",
         "header lines have a NUL",
@@ -303,7 +307,9 @@ fn five_hundred_requests_at_once_are_all_answered() {
     if !Apache::is_here() {
         return;
     }
-    let apache = Apache::start(&[("guest", "", "ZvmSessions 16\nZvmQueue 1000")]);
+    let mut apache = Apache::start(&[("guest", "", "ZvmSessions 16\nZvmQueue 1000")]);
+    assert_eq!(apache.request("/guest?", b"").status, 200);
+    let before = apache.descriptors();
     let mut streams: Vec<_> = (0..500)
         .map(|_| {
             let mut stream = apache.connect();
@@ -316,6 +322,8 @@ fn five_hundred_requests_at_once_are_all_answered() {
         assert_eq!((answer.status, answer.text()), (200, ("hello\n".into(), true)));
         let _ = stream.shutdown(Shutdown::Both);
     }
+    drop(streams);
+    eventually("every descriptor is closed", || apache.descriptors() <= before);
 }
 
 #[test]

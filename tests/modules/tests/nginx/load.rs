@@ -7,6 +7,7 @@ use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use zvfs_modules_tests::nginx::{Answer, Nginx, ask};
+use zvfs_modules_tests::process::descriptors;
 use zvfs_test_support::{eventually, have};
 
 #[test]
@@ -18,8 +19,12 @@ fn a_full_queue_is_503_and_500_requests_at_once_are_answered() {
         "{CGI}\n location /narrow {{ zvm_program @CGI@; zvm_sessions 1; zvm_queue 1; zvm_timeout 120s; }}\n\
          location /impatient {{ zvm_program @CGI@; zvm_sessions 1; zvm_queue 9 timeout=100ms; zvm_timeout 120s; }}"
     );
-    let server = Nginx::start("", &site);
-    assert_eq!(server.get("/narrow").text(), "hello\n");
+    let mut server = Nginx::start("", &site);
+    for place in ["/cgi", "/narrow", "/impatient"] {
+        assert_eq!(server.get(place).text(), "hello\n");
+    }
+    let worker = server.workers()[0];
+    let before = descriptors(worker);
     for place in ["narrow", "impatient"] {
         let mut running = server.connect();
         ask(&mut running, &format!("/{place}?ticks=1000"));
@@ -46,6 +51,7 @@ fn a_full_queue_is_503_and_500_requests_at_once_are_answered() {
     for stream in streams {
         assert_eq!(Answer::read(stream).status, 200, "{}", server.log());
     }
+    eventually("every descriptor is closed", || descriptors(worker) <= before);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
-use zvfs_modules_tests::nginx::{Nginx, ask, peak};
+use zvfs_modules_tests::nginx::{Nginx, ask};
+use zvfs_modules_tests::process::peak;
 
 #[test]
 fn a_large_body_and_a_large_answer_pass_through_with_flat_memory() {
