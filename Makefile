@@ -43,7 +43,7 @@ INCLUDEDIR = $(PREFIX)/include
 PKGCONFIGDIR = $(LIBDIR)/pkgconfig
 MANDIR = $(PREFIX)/share/man
 DOCDIR = $(PREFIX)/share/doc
-# What authors need, laid out as in this repository, so that a path in a guide or an example holds here too.
+# What authors need, and who builds modules for servers, laid out as in this repository, so that a path in a guide or an example holds here too.
 SDKDIR = $(PREFIX)/share/zvfs
 BASHDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/site-functions
@@ -57,9 +57,10 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 HEADERS = zvfs.h zvm.h zvm_session.h zvfs_provider.h
 PACKAGES = zvfs.pc zvfs-provider.pc zvm.pc
 # By their names' ends, so that nothing comes along that somebody built there.
-SDK = $(shell find README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE docs examples vfs-core -name target -prune -o -type f \( \
-    -name '*.md' -o -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name '*.c' -o -name '*.sh' -o -name '*.manifest' \
-    -o -name '*.txt' -o -name '*.wat' -o -name LICENSE \) -print)
+SDK = $(shell find README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE docs examples modules vfs-core \
+    \( -name target -o -name build \) -prune -o -type f \( \
+    -name '*.md' -o -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name '*.c' -o -name '*.h' -o -name '*.sh' -o -name '*.manifest' \
+    -o -name '*.txt' -o -name '*.wat' -o -name LICENSE -o -name Makefile -o -name config \) -print)
 
 all:
 	$(CARGO) build --release -p zvfs-cli -p zvfs-provider -p zvfs-capi -p zvfs-capi-zvm $(PROVIDERS:%=-p zvfs-%)
@@ -108,7 +109,7 @@ uninstall:
 	rm -f $(HEADERS:%=$(DESTDIR)$(INCLUDEDIR)/%) $(PACKAGES:%=$(DESTDIR)$(PKGCONFIGDIR)/%)
 	rm -f $(DESTDIR)$(MANDIR)/man1/zvfs.1 $(DESTDIR)$(MANDIR)/man1/zvfs-*.1
 	rm -f $(DESTDIR)$(BASHDIR)/zvfs $(DESTDIR)$(ZSHDIR)/_zvfs $(DESTDIR)$(FISHDIR)/zvfs.fish
-	rm -rf $(addprefix $(DESTDIR)$(SDKDIR)/,docs examples vfs-core)
+	rm -rf $(addprefix $(DESTDIR)$(SDKDIR)/,docs examples modules vfs-core)
 	rm -f $(addprefix $(DESTDIR)$(SDKDIR)/,README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE include) $(DESTDIR)$(DOCDIR)/zvfs
 	for module in $(MODULES); do $(MODULE_MAKE) -C modules/$$module uninstall || exit 1; done
 	-rmdir $(DESTDIR)$(PROVIDERDIR) $(DESTDIR)$(SDKDIR)

@@ -330,6 +330,7 @@ vfs-core = { path = \"copied\" }
 END
 cp $ZVFS/examples/provider-c/seq.c .
 cc -shared -fPIC $(pkg-config --cflags zvfs-provider) -o libzvfs_seq.so seq.c && rm libzvfs_seq.so seq.c
+make -n -C $ZVFS/modules/apache && make -n -C $ZVFS/modules/redis && test -f $ZVFS/modules/nginx/config
 test -f $ZVFS/docs/providers.md && test -f $ZVFS/../doc/zvfs/providers.md && test -f $ZVFS/include/zvfs_provider.h
 echo 'use vfs_core as _;' > src/lib.rs
 cargo metadata --no-deps --offline --quiet --format-version 1 --manifest-path copied/Cargo.toml > copied.json
