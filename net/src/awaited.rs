@@ -1,0 +1,190 @@
+//! What an open file waits on and others change: a value, and what wakes the file when there is news of it.
+
+use crate::caller::{Caller, WaitedFor};
+use crate::failure::Failure;
+use crate::signal::Signal;
+use parking_lot::Mutex;
+use rustix::io::Errno;
+use std::borrow::Cow;
+use std::os::fd::AsFd;
+use vfs_core::{Context, Events, Result, WaitsFor};
+
+/// A value that an open file shares with the tasks that serve it.
+pub struct Awaited<T: ?Sized> {
+    signal: Signal,
+    shared: Mutex<Shared<T>>,
+}
+
+struct Shared<T: ?Sized> {
+    /// The file waits for news.
+    awaited: bool,
+    value: T,
+}
+
+impl<T> Awaited<T> {
+    /// Makes one that nobody waits on.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM.
+    pub fn new(value: T) -> Result<Awaited<T>, Errno> {
+        Ok(Awaited { signal: Signal::new()?, shared: Mutex::new(Shared { awaited: false, value }) })
+    }
+
+    /// Waits as a caller until `ready` gives something. It is asked at once, and again after each news.
+    ///
+    /// That is one wait, however often news interrupts it, as long as `wanted` names the same object: its time does not begin anew.
+    ///
+    /// # Errors
+    /// ECANCELED, ETIMEDOUT.
+    pub fn wait_until<R>(
+        &self,
+        caller: &Caller,
+        doing: &str,
+        wanted: impl Fn(&T) -> WaitedFor,
+        mut ready: impl FnMut(&mut T) -> Option<R>,
+    ) -> Result<R> {
+        let mut stated = None;
+        loop {
+            let waited_for = {
+                let mut shared = self.shared.lock();
+                let attempt = ready(&mut shared.value);
+                shared.awaited = attempt.is_none();
+                match attempt {
+                    Some(value) => return Ok(value),
+                    None => wanted(&shared.value),
+                }
+            };
+            Stated::keep(&mut stated, &caller.context, waited_for);
+            caller
+                .context
+                .wait(Some(self.signal.as_fd()), Events::READ, None)
+                .map_err(|error| Failure::from(error).error(doing, &caller.shown))?;
+            self.signal.clear();
+        }
+    }
+}
+
+impl<T: ?Sized> Awaited<T> {
+    /// Looks at the value, or changes it. That is no news to its file.
+    pub fn with<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        change(&mut self.shared.lock().value)
+    }
+
+    /// Changes the value, and wakes its file if that waits for news.
+    pub fn tell<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let mut shared = self.shared.lock();
+        let outcome = change(&mut shared.value);
+        if std::mem::take(&mut shared.awaited) {
+            self.signal.raise();
+        }
+        outcome
+    }
+}
+
+/// What the host knows of a wait.
+struct Stated {
+    object: Cow<'static, str>,
+    waits: WaitsFor,
+}
+
+impl Stated {
+    /// States a wait, or goes on with the one that was stated for the same object.
+    fn keep(stated: &mut Option<Stated>, context: &Context, waited_for: WaitedFor) {
+        let WaitedFor { object, refusal, .. } = waited_for;
+        // The old statement is withdrawn before the new one is made: there is one at a time.
+        let earlier = stated.take().filter(|stated| stated.object == object);
+        let now = stated.insert(earlier.unwrap_or_else(|| {
+            let waits = context.waits_for(&object);
+            Stated { object, waits }
+        }));
+        if let Some(refusal) = refusal {
+            now.waits.refused(refusal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::thread::{self, JoinHandle};
+    use std::time::{Duration, Instant};
+    use vfs_core::{Code, Control};
+
+    /// A file that waits in a thread of its own until a number is even.
+    struct Waiter {
+        control: Control,
+        number: Arc<Awaited<u32>>,
+        waiting: JoinHandle<Result<u32>>,
+    }
+
+    impl Waiter {
+        fn start() -> Waiter {
+            let (control, number) = (Control::new(), Arc::new(Awaited::new(1).unwrap()));
+            let caller = Caller { context: control.context(), shown: "pipe:a".to_owned() };
+            let awaited = number.clone();
+            let waiting = thread::spawn(move || {
+                let wanted = |number: &u32| WaitedFor {
+                    object: if *number < 100 { "a peer" } else { "data" }.into(),
+                    refusal: Some(format!("{number} is odd")),
+                    is_sought: true,
+                };
+                awaited.wait_until(&caller, "read", wanted, |number| (*number % 2 == 0).then_some(*number))
+            });
+            Waiter { control, number, waiting }
+        }
+
+        /// What the file waits for, once it waits.
+        fn waits(&self) -> vfs_core::Waiting {
+            let until = Instant::now() + Duration::from_secs(60);
+            loop {
+                let stated = self.control.waiting().filter(|waiting| waiting.refusal.is_some());
+                match stated.filter(|_| self.number.shared.lock().awaited) {
+                    Some(waiting) => return waiting,
+                    None => assert!(Instant::now() < until, "the file does not wait"),
+                }
+                thread::yield_now();
+            }
+        }
+    }
+
+    /// Once each news began the wait anew, so that it never lasted.
+    #[test]
+    fn news_that_change_nothing_leave_a_wait_as_old_as_it_is() {
+        let waiter = Waiter::start();
+        let since = waiter.waits().since;
+        for number in [3, 5, 7] {
+            waiter.number.tell(|value| *value = number);
+            assert_eq!(waiter.waits().since, since);
+        }
+        waiter.number.tell(|value| *value = 8);
+        assert_eq!(waiter.waiting.join().unwrap().unwrap(), 8);
+        assert_eq!(waiter.control.waiting(), None);
+    }
+
+    #[test]
+    fn another_object_is_another_wait() {
+        let waiter = Waiter::start();
+        let first = waiter.waits();
+        assert_eq!((&*first.object, first.refusal.as_deref()), ("a peer", Some("1 is odd")));
+        waiter.number.tell(|value| *value = 101);
+        let until = Instant::now() + Duration::from_secs(60);
+        while waiter.waits().object != "data" {
+            assert!(Instant::now() < until, "the old object is still stated");
+        }
+        assert!(waiter.waits().since > first.since);
+        waiter.control.cancel();
+        let error = waiter.waiting.join().unwrap().unwrap_err();
+        assert_eq!(error.code(), Code::ECANCELED);
+        assert!(error.chain().contains("read pipe:a"), "{}", error.chain());
+    }
+
+    #[test]
+    fn a_change_by_the_file_is_no_news() {
+        let number = Awaited::new(1).unwrap();
+        number.with(|value| *value = 2);
+        let caller = Caller { context: Control::new().context(), shown: "pipe:a".to_owned() };
+        let got = number.wait_until(&caller, "read", |_| "a peer".into(), |value| Some(*value));
+        assert_eq!(got.unwrap(), 2);
+    }
+}
