@@ -84,6 +84,11 @@ fn of_alert(alert: Alert) -> String {
         Alert::CertificateRequired | Alert::NoCertificate => {
             "it asks for a certificate: set `client-cert` and `client-key`".to_owned()
         }
+        // Servers in Go say so of a certificate that they cannot verify, and of none at all.
+        Alert::BadCertificate => {
+            "it asks for a certificate that it can verify: set `client-cert` and `client-key` to one of an authority that it trusts"
+                .to_owned()
+        }
         Alert::UnknownCA => refused("it is signed by no authority that is trusted there"),
         Alert::UnsupportedCertificate => {
             refused("its extended key usage does not allow this: a client's needs clientAuth")
