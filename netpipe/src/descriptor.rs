@@ -72,12 +72,16 @@ impl Descriptor {
     /// [`Error::Invalid`]: none of the forms.
     pub fn parse(scheme: &str, rest: &str) -> Result<Descriptor> {
         let (body, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let port = if scheme == "nats" { NATS_PORT } else { BROKER_PORT };
+        let hub = match scheme {
+            "nats" => Hub { what: "the server", port: NATS_PORT },
+            "p2p" => Hub { what: "the peer", ..BROKER },
+            _ => BROKER,
+        };
         let mut descriptor = match (scheme, body.strip_prefix("//")) {
-            (_, Some(url)) => of_url(url, port)?,
+            (_, Some(url)) => of_url(url, hub)?,
             ("tcp", None) => of_tcp(body)?,
             ("opaque", None) => of_opaque(body)?,
-            _ => of_short(body, port)?,
+            _ => of_short(body, hub)?,
         };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             descriptor.add(pair)?;
@@ -130,11 +134,11 @@ impl Descriptor {
 }
 
 /// `host:port` or `broker[:port]/name`.
-fn of_url(url: &str, port: u16) -> Result<Descriptor> {
+fn of_url(url: &str, hub: Hub) -> Result<Descriptor> {
     match url.split_once('/') {
         None | Some((_, "")) => direct(url.trim_end_matches('/')),
         Some((broker, name)) => {
-            behind((!broker.is_empty()).then_some((broker, port)), decode(name)?, Naming::Whole, None)
+            behind((!broker.is_empty()).then_some((broker, hub)), decode(name)?, Naming::Whole, None)
         }
     }
 }
@@ -157,18 +161,18 @@ fn of_opaque(body: &str) -> Result<Descriptor> {
         Some(name) => (name, Role::Writer),
         None => (name, Role::Reader),
     };
-    let broker = (!matches!(broker, "" | "local")).then_some((broker, BROKER_PORT));
+    let broker = (!matches!(broker, "" | "local")).then_some((broker, BROKER));
     behind(broker, name.to_owned(), Naming::InJob, Some(role))
 }
 
 /// `[broker:]name[:mode]`, read from the right: an address of a broker has colons too.
-fn of_short(body: &str, port: u16) -> Result<Descriptor> {
+fn of_short(body: &str, hub: Hub) -> Result<Descriptor> {
     let (body, role) = match body.rsplit_once(':') {
         Some((before, last)) if role_of(last).is_some() => (before, role_of(last)),
         _ => (body, None),
     };
     let (broker, name) = match body.rsplit_once(':') {
-        Some((broker, name)) => (Some((broker, port)), name),
+        Some((broker, name)) => (Some((broker, hub)), name),
         None => (None, body),
     };
     behind(broker, decode(name)?, Naming::PeerOrName, role)
@@ -179,9 +183,17 @@ fn direct(at: &str) -> Result<Descriptor> {
     Ok(Descriptor { location, role: None, options: Vec::new() })
 }
 
-/// `broker`: as it is written, and its port where it gives none.
+/// What stands before a pipe's name: how it is called, and its port where it gives none.
+#[derive(Clone, Copy)]
+struct Hub {
+    what: &'static str,
+    port: u16,
+}
+
+const BROKER: Hub = Hub { what: "the broker", port: BROKER_PORT };
+
 fn behind(
-    broker: Option<(&str, u16)>,
+    broker: Option<(&str, Hub)>,
     name: String,
     naming: Naming,
     role: Option<Role>,
@@ -189,7 +201,7 @@ fn behind(
     if name.is_empty() {
         return Err(invalid("the pipe has no name"));
     }
-    let broker = broker.map(|(text, port)| endpoint("the broker", text, Some(port))).transpose()?;
+    let broker = broker.map(|(text, hub)| endpoint(hub.what, text, Some(hub.port))).transpose()?;
     Ok(Descriptor { location: Location::Broker { broker, name, naming }, role, options: Vec::new() })
 }
 
@@ -332,6 +344,10 @@ mod tests {
         ];
         for text in odd {
             assert!(parsed(text).is_err(), "{text}");
+        }
+        for (text, what) in [("netpipe", "the broker"), ("nats", "the server"), ("p2p", "the peer")] {
+            let error = parsed(&format!("{text}:u:S3CRET@h:1:x:r")).unwrap_err().to_string();
+            assert!(error.starts_with(what) && !error.contains("S3CRET"), "{error}");
         }
     }
 
