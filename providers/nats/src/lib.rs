@@ -17,10 +17,12 @@
 //! | `provider`, `instance` | the provider; one configuration and its connection |
 //! | `reader`, `writer` | the ends as open files |
 //! | `pipe` | what a file and the service share |
-//! | `service`, `names`, `connection` | the task that serves all ends; where names are kept; the connection to the server |
+//! | `service`, `messages` | the task that serves all ends; what it publishes and listens to |
+//! | `names`, `connection` | where names are kept; the connection to the server |
 
 mod connection;
 mod instance;
+mod messages;
 mod names;
 mod pipe;
 mod plan;

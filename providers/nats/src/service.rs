@@ -1,11 +1,10 @@
 //! The task that serves all ends of an instance: it executes what they say, and moves messages and times.
 
 use crate::connection::Connection;
+use crate::messages::{Outbound, Said, listen, publish};
 use crate::names::{Asked, is_inbox};
 use crate::pipe::{Command, Pipe};
-use async_nats::client::PublishErrorKind;
 use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
-use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use netpipe::lossy::{Answer, End, Frame, Inbox, Place, To, Transmit, Wish};
 use netpipe::{Reason, Role, code};
@@ -58,18 +57,6 @@ struct Served {
     listening: Option<Task<()>>,
     timer: Option<Instant>,
     is_ready: bool,
-}
-
-/// What comes of listening to a name.
-enum Said {
-    Listening,
-    Message(Message),
-}
-
-struct Outbound {
-    subject: Subject,
-    answer: Option<Subject>,
-    frame: Bytes,
 }
 
 /// What the service waits for.
@@ -328,28 +315,6 @@ impl Service {
                 self.sending = Some(Outbound { subject, answer: answer.map(inbox), frame });
             }
             self.note(id, deadline, is_settled);
-        }
-    }
-}
-
-/// Publishes; false: the connection has ended for good. Dropped before it is done, nothing was published.
-async fn publish(client: &Client, Outbound { subject, answer, frame }: &Outbound) -> bool {
-    let published = match answer {
-        None => client.publish(subject.clone(), frame.clone()).await,
-        Some(answer) => client.publish_with_reply(subject.clone(), answer.clone(), frame.clone()).await,
-    };
-    // A frame that the server does not take counts as lost on the way.
-    !matches!(published, Err(error) if error.kind() == PublishErrorKind::Send)
-}
-
-/// Listens to a name.
-async fn listen(client: Client, subject: Subject, id: u64, say: Sender<(u64, Said)>) {
-    // A client that is gone ends the service, too.
-    let Ok(mut subscriber) = client.subscribe(subject).await else { return };
-    let _ = say.send((id, Said::Listening)).await;
-    while let Some(message) = subscriber.next().await {
-        if say.send((id, Said::Message(message))).await.is_err() {
-            return;
         }
     }
 }
