@@ -73,12 +73,6 @@ impl ReaderEnd {
         self.claim.refusal()
     }
 
-    /// Whether every writer has acknowledged this side's last word, and the name is given back: nobody would miss this process.
-    pub fn has_taken_leave(&self) -> bool {
-        let nobody_waits = self.inflows.is_empty() && self.answers.is_empty();
-        nobody_waits && !self.releasing && self.wishes.is_empty()
-    }
-
     /// Whether a writer is there.
     pub fn has_writers(&self) -> bool {
         self.inflows.iter().any(|inflow| !inflow.is_over())
@@ -311,6 +305,8 @@ impl End for ReaderEnd {
     }
 
     fn is_settled(&self) -> bool {
-        self.closed && self.has_taken_leave()
+        // Every writer has acknowledged the last word, and the name is given back.
+        let nobody_waits = self.inflows.is_empty() && self.answers.is_empty();
+        self.closed && nobody_waits && !self.releasing && self.wishes.is_empty()
     }
 }

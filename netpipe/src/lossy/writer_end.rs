@@ -104,11 +104,6 @@ impl WriterEnd {
         }
     }
 
-    /// Whether the reader, if one was met, needs nothing more of this side.
-    pub fn has_taken_leave(&self) -> bool {
-        !matches!(self.phase, Phase::Met(_)) && self.bye.is_none() && self.wishes.is_empty()
-    }
-
     /// Whether the last word was said.
     pub fn is_finished(&self) -> bool {
         self.last_word.is_some()

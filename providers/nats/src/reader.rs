@@ -3,36 +3,20 @@
 use crate::pipe::{Pipe, of_reason};
 use netpipe::lossy::{Flow, ReaderEnd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use vfs_core::{Capabilities, Events, File, Result};
+use std::time::Instant;
+use vfs_core::{Capabilities, File, Result};
 use zvfs_net::caller::{Caller, WaitedFor};
-
-/// For the writers to acknowledge that all was taken.
-const LEAVE: Duration = Duration::from_secs(1);
 
 /// An open reader.
 pub struct Reader {
     pipe: Arc<Pipe<ReaderEnd>>,
     caller: Caller,
-    at_end: bool,
 }
 
 impl Reader {
     /// Begins with a pipe that the service knows.
     pub fn new(pipe: Arc<Pipe<ReaderEnd>>, caller: Caller) -> Reader {
-        Reader { pipe, caller, at_end: false }
-    }
-}
-
-impl Reader {
-    /// At the end: a process may end when it has read that. So its writers' commits come first, unless they take longer than a moment.
-    fn take_leave(&mut self) {
-        if !std::mem::replace(&mut self.at_end, true) {
-            let context = &self.caller.context;
-            self.pipe.settle(LEAVE, ReaderEnd::has_taken_leave, |fd, left| {
-                context.wait(Some(fd), Events::READ, Some(left)).is_ok()
-            });
-        }
+        Reader { pipe, caller }
     }
 }
 
@@ -65,16 +49,13 @@ impl File for Reader {
         match flow {
             Flow::Bytes(count) => Ok(count),
             Flow::Broken(why) => Err(of_reason(&why).error("read", &self.caller.shown)),
-            Flow::End | Flow::Nothing => {
-                self.take_leave();
-                Ok(0)
-            }
+            Flow::End | Flow::Nothing => Ok(0),
         }
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.pipe.close(ReaderEnd::has_taken_leave);
+        self.pipe.close();
     }
 }

@@ -92,6 +92,6 @@ impl File for Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.pipe.close(WriterEnd::has_taken_leave);
+        self.pipe.close();
     }
 }

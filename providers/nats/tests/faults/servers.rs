@@ -71,6 +71,41 @@ fn a_cluster_that_loses_one_server_after_the_other_costs_no_byte() {
     goes_through(&mut house.reader("after"), house.writer("after"), b"bytes");
 }
 
+/// Once a close gave its last words 50 ms to leave.
+#[test]
+fn a_close_waits_for_no_server() {
+    let Some(server) = NatsServer::debian() else { return };
+    let mut servers = [server];
+    let house = House::at(&servers, "");
+    let pairs: Vec<_> = (0..100).map(|number| house.pair(&format!("pipe-{number}"))).collect();
+    servers[0].freeze();
+    let start = Instant::now();
+    drop(pairs);
+    assert!(start.elapsed() < Duration::from_secs(5), "200 files closed in {:?}", start.elapsed());
+    servers[0].thaw();
+}
+
+/// Once each attempt to reach the reader began the wait anew, so that the log never told of it.
+#[test]
+fn a_writers_wait_is_as_old_as_its_call() {
+    let Some(server) = NatsServer::debian() else { return };
+    let servers = [server];
+    let house = House::at(&servers, "");
+    let mut writer = house.writer("a");
+    let control = writer.control().clone();
+    let writing = in_thread(move || writer.write(b"x").map(drop));
+    eventually("a writer waits", || control.waiting().is_some());
+    let first = control.waiting().unwrap();
+    assert_eq!(first.object, "its reader");
+    // Attempts are 2 s apart at most.
+    eventually("the wait lasts", || {
+        control.waiting().unwrap().since.elapsed() > Duration::from_millis(2_500)
+    });
+    assert_eq!(control.waiting().unwrap().since, first.since);
+    control.cancel();
+    refused(writing.recv_timeout(SLACK).unwrap(), Code::ECANCELED, "waiting for its reader");
+}
+
 #[test]
 fn a_server_that_stays_away_is_a_lost_peer_to_both_ends() {
     let Some(server) = NatsServer::debian() else { return };
