@@ -18,9 +18,11 @@ mod outgoing;
 mod reader_end;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 mod writer_end;
 
-pub use end::{Answer, End, Inbox, Place, Timing, To, Transmit, Wish};
+pub use end::{Answer, End, Forbidden, Inbox, Place, Timing, To, Transmit, Wish};
 pub use frame::{Frame, Malformed};
 pub use inflow::Flow;
 pub use outgoing::MESSAGE_MAX;

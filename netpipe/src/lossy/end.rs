@@ -25,11 +25,12 @@ impl Timing {
         self.peer_timeout / QUESTIONS
     }
 
-    /// That the other side is lost.
-    pub fn lost(self, whom: &str) -> Reason {
+    /// That the other side is lost; `cut` is why this side has no connection itself.
+    pub fn lost(self, whom: &str, cut: Option<&str>) -> Reason {
         let seconds = self.peer_timeout.as_secs();
         let text = format!("the {whom} was lost: no word from it for {seconds} s");
-        Reason::new(code::ECONNRESET, &text)
+        let cut = cut.map_or_else(String::new, |why| format!(", and {why}"));
+        Reason::new(code::ECONNRESET, &(text + &cut))
     }
 }
 
@@ -50,8 +51,14 @@ pub trait End: Send {
     /// Takes the answer to a wish.
     fn answered(&mut self, now: Instant, answer: Answer);
 
+    /// This side has no connection, or could not make it again, and why.
+    fn disconnected(&mut self, why: &str);
+
     /// The connection to the server is back; what was under way may be lost.
     fn reconnected(&mut self, now: Instant);
+
+    /// The network does not let this side do something that pipes need.
+    fn forbidden(&mut self, now: Instant, what: &Forbidden, why: &Reason);
 
     /// The pipe cannot go on.
     fn fail(&mut self, why: Reason);
@@ -111,6 +118,17 @@ pub enum To {
     Writers,
     /// The other end.
     Peer(Place),
+}
+
+/// What a network may forbid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forbidden {
+    /// To speak there.
+    Speaking(To),
+    /// To hear what is said to a name's reader, or to its writers; `None`: to its own inboxes.
+    Hearing(Option<Role>),
+    /// To come by a name.
+    Claiming,
 }
 
 /// What an end wants, beyond sending frames.

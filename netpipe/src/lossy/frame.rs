@@ -146,9 +146,6 @@ impl Frame {
             0x06 => Frame::Bye,
             0x11 => {
                 let (version, window, digest) = (fields.u16()?, fields.u32()?, fields.take::<1>()?[0]);
-                if window < WINDOW_LEAST {
-                    return Err(Malformed("WELCOME with a window that is too small".into()));
-                }
                 return Ok(Frame::Welcome { version, window, digest: algorithm(digest) });
             }
             0x12 => {
@@ -288,12 +285,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        let window = Frame::Welcome { version: 1, window: WINDOW_LEAST - 1, digest: None };
         let taken = Frame::State { received: 1, taken: 2, resend: false, ended: false };
         let empty = Bytes::copy_from_slice(&data_header(0));
         let beyond = Frame::Data { offset: u64::MAX, payload: Bytes::from_static(b"x") };
-        for message in [window.encode(), taken.encode(), empty, beyond.encode(), Bytes::from_static(b"\xff")]
-        {
+        for message in [taken.encode(), empty, beyond.encode(), Bytes::from_static(b"\xff")] {
             assert!(Frame::decode(&message).is_err(), "{message:?}");
         }
     }

@@ -36,7 +36,9 @@ pub struct Inflow {
     report_at: Option<Instant>,
     /// When the gap was told of.
     gap: Option<Instant>,
-    /// The writer's last word, with everything that went before it.
+    /// How many bytes the writer's last word says there are.
+    total: Option<u64>,
+    /// That word, once everything that goes before it is here.
     ending: Option<Ending>,
     /// This side's last word.
     last: Option<Frame>,
@@ -101,6 +103,7 @@ impl Inflow {
             reported: 0,
             report_at: None,
             gap: None,
+            total: None,
             ending: None,
             last: None,
             left: false,
@@ -152,6 +155,8 @@ impl Inflow {
         if self.last.is_some() || self.ending.is_some() || end <= self.received {
             // The writer sends again what came: it does not know.
             self.due.state |= end <= self.received;
+        } else if self.total.is_some_and(|total| end > total) {
+            self.break_up("the writer sent more than its last word says");
         } else if offset > self.received {
             if self.gap.is_none_or(|told| now >= told + GAP) {
                 self.gap = Some(now);
@@ -174,9 +179,10 @@ impl Inflow {
         if self.ending.is_some() {
             return;
         }
-        if total < self.received {
-            self.break_up("the writer ended before what it had sent");
+        if total < self.received || self.total.is_some_and(|known| known != total) {
+            self.break_up("the writer's last word says another number of bytes than it sent");
         } else if total > self.received {
+            self.total = Some(total);
             self.gap = Some(now);
             self.due.resend = true;
         } else {
@@ -287,8 +293,8 @@ impl Inflow {
         [self.report_at, self.linger_until].into_iter().flatten().fold(self.tick_at, Instant::min)
     }
 
-    /// Time has passed.
-    pub fn tick(&mut self, now: Instant) {
+    /// Time has passed; `cut` is why this side has no connection.
+    pub fn tick(&mut self, now: Instant, cut: Option<&str>) {
         if self.linger_until.is_some_and(|until| now >= until) {
             self.left = true;
         }
@@ -300,7 +306,7 @@ impl Inflow {
             self.silence += self.timing.interval();
             // A question that crossed with this does not count.
             if self.silence > self.timing.peer_timeout && self.ending.is_none() && self.last.is_none() {
-                self.ending = Some(Ending::Broken(self.timing.lost("writer")));
+                self.ending = Some(Ending::Broken(self.timing.lost("writer", cut)));
                 self.left = true;
             }
         }

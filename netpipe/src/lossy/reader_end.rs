@@ -3,7 +3,7 @@
 use crate::digest::Algorithm;
 use crate::error::{Reason, code};
 use crate::lossy::claim::Claim;
-use crate::lossy::end::{Answer, End, Inbox, Place, Timing, To, Transmit, Wish};
+use crate::lossy::end::{Answer, End, Forbidden, Inbox, Place, Timing, To, Transmit, Wish};
 use crate::lossy::frame::{Frame, VERSION};
 use crate::lossy::inflow::{Flow, Inflow};
 use crate::values::Role;
@@ -31,6 +31,8 @@ pub struct ReaderEnd {
     state: State,
     answers: VecDeque<Transmit>,
     wishes: VecDeque<Wish>,
+    /// Why this side has no connection.
+    cut: Option<String>,
     /// The name is being given back.
     releasing: bool,
     closed: bool,
@@ -58,6 +60,7 @@ impl ReaderEnd {
             state: State::Open,
             answers: VecDeque::new(),
             wishes: VecDeque::new(),
+            cut: None,
             releasing: false,
             closed: false,
         }
@@ -68,9 +71,9 @@ impl ReaderEnd {
         self.claim.is_held()
     }
 
-    /// Why it is not.
+    /// Why what it waits for does not come: this side is cut off, or the name is another's.
     pub fn refusal(&self) -> Option<String> {
-        self.claim.refusal()
+        self.cut.clone().or_else(|| self.claim.refusal())
     }
 
     /// Whether a writer is there.
@@ -252,11 +255,32 @@ impl End for ReaderEnd {
         }
     }
 
+    fn disconnected(&mut self, why: &str) {
+        self.cut = Some(why.to_owned());
+    }
+
     fn reconnected(&mut self, _: Instant) {
+        self.cut = None;
         if self.claim.is_held() {
             self.answer(Transmit::new(To::Writers, &Frame::Here));
         }
         self.inflows.iter_mut().for_each(Inflow::tell_again);
+    }
+
+    fn forbidden(&mut self, now: Instant, what: &Forbidden, why: &Reason) {
+        let is_needed = match what {
+            Forbidden::Speaking(To::Peer(writer)) => {
+                let at = self.inflows.iter().position(|inflow| inflow.writer == *writer);
+                at.is_some_and(|at| !self.inflows.remove(at).is_over())
+            }
+            Forbidden::Speaking(To::Writers) => true,
+            // Only who has no name yet asks whoever has it.
+            Forbidden::Speaking(To::Reader) | Forbidden::Claiming => !self.claim.is_held(),
+            Forbidden::Hearing(role) => *role != Some(Role::Writer),
+        };
+        if is_needed && self.state == State::Open {
+            self.broken(now, why.clone());
+        }
     }
 
     fn fail(&mut self, why: Reason) {
@@ -286,7 +310,8 @@ impl End for ReaderEnd {
         if self.claim.tick(now) {
             self.hold();
         }
-        self.inflows.iter_mut().for_each(|inflow| inflow.tick(now));
+        let cut = self.cut.as_deref();
+        self.inflows.iter_mut().for_each(|inflow| inflow.tick(now, cut));
         self.forget_settled();
     }
 

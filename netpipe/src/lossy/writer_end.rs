@@ -2,8 +2,8 @@
 
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Reason, code};
-use crate::lossy::end::{Answer, End, Inbox, Place, Timing, To, Transmit, Wish};
-use crate::lossy::frame::{Frame, VERSION};
+use crate::lossy::end::{Answer, End, Forbidden, Inbox, Place, Timing, To, Transmit, Wish};
+use crate::lossy::frame::{Frame, VERSION, WINDOW_LEAST};
 use crate::lossy::outgoing::Outgoing;
 use crate::values::Role;
 use std::time::{Duration, Instant};
@@ -37,6 +37,8 @@ pub struct WriterEnd {
     /// What is owed to the other side, or to whoever executes this.
     bye: Option<Place>,
     wishes: Vec<Wish>,
+    /// Why this side has no connection.
+    cut: Option<String>,
     /// A COMMIT failed: a close takes its END back.
     abandoned: bool,
     /// The reader closed, and had taken all that was written: an END adds nothing.
@@ -85,6 +87,7 @@ impl WriterEnd {
             last_word: None,
             bye: None,
             wishes,
+            cut: None,
             abandoned: false,
             closed_with_all: false,
             closed: false,
@@ -102,6 +105,11 @@ impl WriterEnd {
             Phase::Over(outcome) => Some(outcome),
             _ => None,
         }
+    }
+
+    /// Why what it waits for does not come, where that is this side.
+    pub fn refusal(&self) -> Option<String> {
+        self.cut.clone()
     }
 
     /// Whether the last word was said.
@@ -239,6 +247,14 @@ impl End for WriterEnd {
         }
         match (frame, &mut self.phase) {
             (Frame::Here, Phase::Seeking { due, .. }) => *due = true,
+            (Frame::Welcome { version: VERSION, window, .. }, Phase::Seeking { .. })
+                if is_peer && window < WINDOW_LEAST =>
+            {
+                let text =
+                    format!("the reader grants a window of {window} bytes, and {WINDOW_LEAST} is the least");
+                self.over(Outcome::Failed(Reason::new(code::EPROTO, &text)));
+                self.bye = from;
+            }
             (Frame::Welcome { version: VERSION, window, digest }, phase) if is_peer => match (phase, from) {
                 (Phase::Seeking { .. }, Some(reader)) => self.meet(now, reader, window, digest),
                 // It has met another one, or is over: this one is not to wait for it.
@@ -282,11 +298,30 @@ impl End for WriterEnd {
         }
     }
 
+    fn disconnected(&mut self, why: &str) {
+        self.cut = Some(why.to_owned());
+    }
+
     fn reconnected(&mut self, now: Instant) {
+        self.cut = None;
         match &mut self.phase {
             Phase::Seeking { again: Some(again), pause, .. } => (*again, *pause) = (now, SEEK_FIRST),
             Phase::Met(met) => (met.ask, met.said) = (true, false),
             _ => {}
+        }
+    }
+
+    fn forbidden(&mut self, _: Instant, what: &Forbidden, why: &Reason) {
+        let is_needed = match (what, &self.phase) {
+            (Forbidden::Speaking(To::Peer(reader)), Phase::Met(met)) => met.reader == *reader,
+            (Forbidden::Speaking(To::Reader) | Forbidden::Hearing(Some(Role::Writer)), phase) => {
+                matches!(phase, Phase::Seeking { .. })
+            }
+            (Forbidden::Hearing(None), phase) => !matches!(phase, Phase::Over(_)),
+            _ => false,
+        };
+        if is_needed {
+            self.fail(why.clone());
         }
     }
 
@@ -336,7 +371,7 @@ impl End for WriterEnd {
             Phase::Met(met) if now >= met.ask_at => {
                 met.silence += met.pause;
                 if met.silence >= timing.peer_timeout {
-                    return self.over(Outcome::Failed(timing.lost("reader")));
+                    return self.over(Outcome::Failed(timing.lost("reader", self.cut.as_deref())));
                 }
                 met.ask = true;
                 if met.pause < interval {
