@@ -1,8 +1,12 @@
 //! The connection to the server: how it is made, and why it cannot be.
 
 use crate::names::Names;
+use crate::permissions::Violation;
 use crate::settings::{Config, Credentials};
-use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, rustls};
+use async_nats::{
+    Client, ClientError, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError,
+    rustls,
+};
 use netpipe::lossy::{MESSAGE_MAX, Timing};
 use nkeys::KeyPair;
 use rustix::io::Errno;
@@ -24,30 +28,48 @@ const QUEUE: usize = 64;
 pub struct Connection {
     /// The library's.
     pub client: Client,
-    /// Whether it is up, from now on.
-    pub ups_and_downs: UnboundedReceiver<bool>,
+    /// What becomes of it, from now on.
+    pub links: UnboundedReceiver<Link>,
+    /// What the server does not let it do.
+    pub violations: UnboundedReceiver<Violation>,
     /// Who keeps the names.
     pub names: Names,
 }
 
+/// Whether a connection is up.
+#[derive(Debug)]
+pub enum Link {
+    /// It is.
+    Up,
+    /// It was lost, or could not be made again: words for whoever waits.
+    Down(String),
+}
+
 impl Connection {
-    /// Connects to the first server that answers.
+    /// Connects to the first server that answers. `note` is told why that takes long.
     ///
     /// # Errors
-    /// ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ...: no server answers. EACCES: the server does not accept the
-    /// credentials. EPROTO: it is no NATS server, or its certificate is not accepted. ENOTSUP: it lacks what pipes need.
-    pub async fn open(config: &Config, instance: &str) -> Attempt<Connection> {
-        let (up, ups_and_downs) = unbounded_channel();
+    /// ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ...: no server answers. EACCES: the server does not accept the credentials, or does not
+    /// let their user have names. EPROTO: it is no NATS server, or its certificate is not accepted. ENOTSUP: it lacks what pipes need.
+    pub async fn open(config: &Config, instance: &str, note: impl Fn(String)) -> Attempt<Connection> {
+        let (up_or_down, links) = unbounded_channel();
+        let (violated, mut violations) = unbounded_channel();
         let told = move |event: Event| {
-            let up = up.clone();
-            async move {
-                // The service may be gone.
-                let _ = match event {
-                    Event::Connected => up.send(true),
-                    Event::Disconnected | Event::Closed => up.send(false),
-                    _ => Ok(()),
-                };
+            // The service may be gone.
+            match event {
+                Event::Connected => drop(up_or_down.send(Link::Up)),
+                Event::Disconnected | Event::Closed => {
+                    drop(up_or_down.send(Link::Down("there is no connection to a server".to_owned())));
+                }
+                Event::ClientError(ClientError::Other(why)) => {
+                    drop(up_or_down.send(Link::Down(format!("there is no connection to a server ({why})"))));
+                }
+                Event::ServerError(ServerError::Other(words)) => {
+                    drop(Violation::of(&words).map(|violation| violated.send(violation)));
+                }
+                _ => {}
             }
+            std::future::ready(())
         };
         let options = options(config)?.event_callback(told);
         let servers = config.servers.iter().map(|server| {
@@ -71,20 +93,31 @@ impl Connection {
             return Err(Failure::new(Code::ENOTSUP, text));
         }
         let names = match config.replicas {
-            Some(replicas) => {
-                let bucket = format!("{}-names", config.prefix);
-                // A cluster in the middle of a fail-over answers again in a while.
-                let until = Instant::now() + config.peer_timeout;
-                loop {
-                    match Names::kept(&client, &bucket, replicas, instance).await {
-                        Err(failure) if failure.code == Code::ETIMEDOUT && Instant::now() < until => {}
-                        outcome => break outcome?,
-                    }
-                }
-            }
+            Some(replicas) => tokio::select! {
+                names = kept_names(&client, config, replicas, instance, note) => names?,
+                Some(violation) = violations.recv() => return Err(violation.failure(&config.prefix)),
+            },
             None => Names::unkept(instance),
         };
-        Ok(Connection { client, ups_and_downs, names })
+        Ok(Connection { client, links, violations, names })
+    }
+}
+
+/// Whoever keeps the names. A cluster in the middle of a fail-over answers again in a while.
+async fn kept_names(
+    client: &Client,
+    config: &Config,
+    replicas: usize,
+    instance: &str,
+    note: impl Fn(String),
+) -> Attempt<Names> {
+    let bucket = format!("{}-names", config.prefix);
+    let until = Instant::now() + config.peer_timeout;
+    loop {
+        match Names::kept(client, &bucket, replicas, instance).await {
+            Err(failure) if failure.code == Code::ETIMEDOUT && Instant::now() < until => note(failure.text),
+            outcome => return outcome,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::writer::Writer;
 use async_nats::Subject;
 use netpipe::lossy::{End, ReaderEnd, Timing, WriterEnd};
 use netpipe::{Role, Token};
+use parking_lot::Mutex as Lock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -34,6 +35,8 @@ pub struct Pipes {
     runtime: OnceLock<Runtime>,
     /// Who serves the pipes.
     service: Arc<Mutex<Option<Running>>>,
+    /// Why it takes long to start.
+    trouble: Arc<Lock<Option<String>>>,
     next_id: AtomicU64,
 }
 
@@ -51,6 +54,7 @@ impl Pipes {
             config: Arc::new(config),
             runtime: OnceLock::new(),
             service: Arc::default(),
+            trouble: Arc::default(),
             next_id: AtomicU64::new(1),
         }
     }
@@ -68,14 +72,18 @@ impl Pipes {
         let in_open = |failure: Failure| failure.error("open", &caller.shown);
         let runtime = self.runtime().map_err(|error| error.context(format!("open {}", caller.shown)))?;
         let (service, config, tasks) = (self.service.clone(), self.config.clone(), runtime.clone());
-        let waiting = Waiting::as_caller(&caller.context, "a NATS server");
+        let (host, trouble) = (self.host.clone(), self.trouble.clone());
+        let refusal = || self.trouble.lock().clone();
+        let waiting = Waiting::as_caller(&caller.context, "a NATS server").refused_by(&refusal);
         let (commands, is_new) = runtime
             .wait(waiting, async move {
                 let mut service = service.lock().await;
                 match &*service {
                     Some(running) if !running.commands.is_closed() => Ok((running.commands.clone(), false)),
                     _ => {
-                        let running = start(&config, &tasks).await?;
+                        *trouble.lock() = None;
+                        let note = |why| *trouble.lock() = Some(why);
+                        let running = start(&config, host, &tasks, note).await?;
                         let commands = running.commands.clone();
                         *service = Some(running);
                         Ok((commands, true))
@@ -92,11 +100,11 @@ impl Pipes {
     }
 }
 
-async fn start(config: &Config, runtime: &Runtime) -> Attempt<Running> {
+async fn start(config: &Config, host: Host, runtime: &Runtime, note: impl Fn(String)) -> Attempt<Running> {
     let random = Token::random().map_err(|error| Failure::new(Code::EIO, error.to_string()))?;
     let instance: String = random.0.iter().map(|byte| format!("{byte:02x}")).collect();
-    let connection = Connection::open(config, &instance).await?;
-    let (commands, service) = Service::new(connection, &config.prefix, &instance, runtime).await?;
+    let connection = Connection::open(config, &instance, note).await?;
+    let (commands, service) = Service::new(connection, host, &config.prefix, &instance, runtime).await?;
     let (ending, ended) = sync_channel(1);
     runtime.handle().spawn(async move {
         let _ending = ending;

@@ -19,11 +19,13 @@
 //! | `pipe` | what a file and the service share |
 //! | `service`, `messages` | the task that serves all ends; what it publishes and listens to |
 //! | `names`, `connection` | where names are kept; the connection to the server |
+//! | `permissions` | what the server does not let this side do |
 
 mod connection;
 mod instance;
 mod messages;
 mod names;
+mod permissions;
 mod pipe;
 mod plan;
 mod provider;

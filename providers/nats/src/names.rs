@@ -4,7 +4,9 @@
 //! The store forgets an entry after 60 s, so nothing has to be swept after a crash. A server without such a store keeps no names: then,
 //! if the operator wants that, readers ask each other, which two that come at the same time may do in vain.
 
-use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
+use async_nats::jetstream::context::{
+    CreateStreamError, CreateStreamErrorKind, KeyValueError, RequestError, RequestErrorKind,
+};
 use async_nats::jetstream::kv::{Operation, Store, UpdateErrorKind};
 use async_nats::jetstream::stream::{self, DiscardPolicy};
 use async_nats::jetstream::{self, ErrorCode};
@@ -12,6 +14,8 @@ use async_nats::{Client, Subject};
 use bytes::Bytes;
 use netpipe::lossy::{Answer, Wish};
 use std::collections::HashMap;
+use std::error::Error as _;
+use std::iter::successors;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use vfs_core::Code;
@@ -73,6 +77,7 @@ impl Names {
         };
         let store = match context.get_key_value(bucket).await {
             Ok(store) => store,
+            Err(error) if is_silence(&error) => return Err(silent(bucket)),
             Err(_) => {
                 context.create_stream(stream).await.map_err(|error| of_creation(&error, bucket))?;
                 let made = context.get_key_value(bucket).await;
@@ -189,9 +194,23 @@ fn of_creation(error: &CreateStreamError, bucket: &str) -> Failure {
         {
             absent(&error.to_string())
         }
-        CreateStreamErrorKind::TimedOut => unusable(Code::ETIMEDOUT, bucket, "no answer"),
+        CreateStreamErrorKind::TimedOut => silent(bucket),
         _ => unusable(Code::EIO, bucket, &error.to_string()),
     }
+}
+
+/// Whether the store said nothing, so that nobody knows whether there is a bucket.
+fn is_silence(error: &KeyValueError) -> bool {
+    let mut causes = successors(error.source(), |&cause| cause.source());
+    causes.any(|cause| {
+        let request = cause.downcast_ref::<RequestError>();
+        request.is_some_and(|error| error.kind() == RequestErrorKind::TimedOut)
+    })
+}
+
+fn silent(bucket: &str) -> Failure {
+    let why = "JetStream does not answer: see the server's log, or set `names = \"best-effort\"`";
+    unusable(Code::ETIMEDOUT, bucket, why)
 }
 
 fn unusable(code: Code, bucket: &str, why: &str) -> Failure {

@@ -1,12 +1,14 @@
 //! The task that serves all ends of an instance: it executes what they say, and moves messages and times.
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Link};
 use crate::messages::{Outbound, Said, listen, publish};
 use crate::names::{Asked, is_inbox};
+use crate::permissions::Violation;
 use crate::pipe::{Command, Pipe};
 use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
 use futures_util::{FutureExt, StreamExt};
-use netpipe::lossy::{Answer, End, Frame, Inbox, Place, To, Transmit, Wish};
+use netpipe::lossy::{Answer, End, Forbidden, Frame, Inbox, Place, To, Transmit, Wish};
+use netpipe::repeats::Repeats;
 use netpipe::{Reason, Role, code};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep_until, timeout};
-use vfs_core::Code;
+use vfs_core::{Code, Host, Level};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_runtime::{Runtime, Task};
 
@@ -27,16 +29,20 @@ const FLUSH: Duration = Duration::from_millis(300);
 const SAID: usize = 256;
 /// Messages that are taken in at one go.
 const BATCH: usize = 64;
+/// Lines of the log about what the server forbids: so many, in so long a time.
+const REFUSALS: (u64, Duration) = (10, Duration::from_secs(60));
 
 /// All ends of an instance.
 pub struct Service {
     client: Client,
+    host: Host,
     prefix: String,
     instance: String,
     runtime: Runtime,
     inbox: Subscriber,
     commands: UnboundedReceiver<Command>,
-    ups_and_downs: UnboundedReceiver<bool>,
+    links: UnboundedReceiver<Link>,
+    violations: UnboundedReceiver<Violation>,
     said: Receiver<(u64, Said)>,
     say: Sender<(u64, Said)>,
     names: UnboundedSender<Asked>,
@@ -47,7 +53,11 @@ pub struct Service {
     ready: VecDeque<u64>,
     timers: BTreeSet<(Instant, u64)>,
     sending: Option<Outbound>,
-    is_up: bool,
+    /// Why there is no connection.
+    cut: Option<String>,
+    /// Why nothing is heard, where the server forbids that.
+    deaf: Option<Reason>,
+    refusals: Repeats,
     stops_at: Option<Instant>,
 }
 
@@ -66,7 +76,8 @@ enum Event {
     Said(u64, Said),
     Command(Option<Command>),
     Answer(u64, Answer),
-    Up(Option<bool>),
+    Link(Option<Link>),
+    Violation(Violation),
     Time,
 }
 
@@ -77,11 +88,12 @@ impl Service {
     /// ECONNRESET: the connection is gone already.
     pub async fn new(
         connection: Connection,
+        host: Host,
         prefix: &str,
         instance: &str,
         runtime: &Runtime,
     ) -> Attempt<(UnboundedSender<Command>, Service)> {
-        let Connection { client, ups_and_downs, names } = connection;
+        let Connection { client, links, violations, names } = connection;
         let inbox = client
             .subscribe(format!("{prefix}.end.{instance}.*"))
             .await
@@ -92,12 +104,14 @@ impl Service {
         let (answer, answers) = unbounded_channel();
         let service = Service {
             client,
+            host,
             prefix: prefix.to_owned(),
             instance: instance.to_owned(),
             runtime: runtime.clone(),
             inbox,
             commands,
-            ups_and_downs,
+            links,
+            violations,
             said,
             say,
             names: ask,
@@ -107,7 +121,9 @@ impl Service {
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
             sending: None,
-            is_up: true,
+            cut: None,
+            deaf: None,
+            refusals: Repeats::new(REFUSALS.0, REFUSALS.1),
             stops_at: None,
         };
         Ok((command, service))
@@ -146,14 +162,15 @@ impl Service {
                 None => std::future::pending().await,
             }
         };
-        let sending = self.sending.as_ref().filter(|_| self.is_up);
+        let sending = self.sending.as_ref().filter(|_| self.cut.is_none());
         tokio::select! {
             Some(sent) = async { Some(publish(&self.client, sending?).await) } => Event::Sent(sent),
             message = self.inbox.next() => Event::Message(message),
             Some((id, said)) = self.said.recv() => Event::Said(id, said),
             command = self.commands.recv() => Event::Command(command),
             Some((id, answer)) = self.answers.recv() => Event::Answer(id, answer),
-            up = self.ups_and_downs.recv() => Event::Up(up),
+            link = self.links.recv() => Event::Link(link),
+            Some(violation) = self.violations.recv() => Event::Violation(violation),
             () = time => Event::Time,
         }
     }
@@ -166,7 +183,7 @@ impl Service {
                 self.sending = None;
                 return is_sent;
             }
-            Event::Message(None) | Event::Up(None) => return false,
+            Event::Message(None) | Event::Link(None) => return false,
             Event::Message(Some(message)) => {
                 self.arrive(now, message);
                 for _ in 1..BATCH {
@@ -177,12 +194,16 @@ impl Service {
             Event::Said(id, Said::Listening) => self.tell(id, |end| end.answered(now, Answer::Listening)),
             Event::Said(id, Said::Message(message)) => self.hear(now, id, None, message),
             Event::Answer(id, answer) => self.tell(id, |end| end.answered(now, answer)),
-            Event::Up(Some(up)) => {
-                self.is_up = up;
-                if up {
-                    self.tell_all(|end| end.reconnected(now));
-                }
+            Event::Link(Some(Link::Up)) => {
+                // What was forbidden is tried again.
+                (self.cut, self.deaf) = (None, None);
+                self.tell_all(|end| end.reconnected(now));
             }
+            Event::Link(Some(Link::Down(why))) => {
+                self.tell_all(|end| end.disconnected(&why));
+                self.cut = Some(why);
+            }
+            Event::Violation(violation) => self.forbid(now, &violation),
             Event::Time => {
                 let later = self.timers.split_off(&(now + Duration::from_nanos(1), 0));
                 for (_, id) in std::mem::replace(&mut self.timers, later) {
@@ -196,7 +217,11 @@ impl Service {
                 let id = pipe.id;
                 let served = Served { pipe, listening: None, timer: None, is_ready: false };
                 self.ends.insert(id, served);
-                self.look(id);
+                let (cut, deaf) = (self.cut.clone(), self.deaf.clone());
+                self.tell(id, |end| {
+                    cut.iter().for_each(|why| end.disconnected(why));
+                    deaf.iter().for_each(|why| end.forbidden(now, &Forbidden::Hearing(None), why));
+                });
             }
             Event::Command(Some(Command::Look(id))) => self.look(id),
             Event::Command(Some(Command::Stop) | None) => {
@@ -226,6 +251,33 @@ impl Service {
         let from = message.reply.filter(|from| is_inbox(&self.prefix, from));
         let from = from.map(|from| Place::from(from.as_str()));
         self.tell(id, |end| end.hear(now, inbox, from, frame));
+    }
+
+    /// The server forbids something: whoever needs it learns it; the log does where nobody does.
+    fn forbid(&mut self, now: Instant, violation: &Violation) {
+        let text = violation.failure(&self.prefix).text;
+        let why = Reason::new(code::EACCES, &text);
+        let forbids = |served: &Served| violation.forbids(&self.prefix, &served.pipe.name);
+        let forbidden: Vec<_> =
+            self.ends.iter().filter_map(|(id, served)| Some((*id, forbids(served)?))).collect();
+        if violation.is_deafening(&self.prefix) {
+            self.deaf = Some(why.clone());
+        } else if forbidden.is_empty() {
+            self.complain(now, &text);
+        }
+        for (id, what) in forbidden {
+            self.tell(id, |end| end.forbidden(now, &what, &why));
+        }
+    }
+
+    fn complain(&mut self, now: Instant, text: &str) {
+        let log = |text: &str| self.host.log(Level::Warning, &format!("nats: {text}"));
+        if let Some(left_out) = self.refusals.end(now) {
+            log(&left_out);
+        }
+        if self.refusals.admit(now, text) {
+            log(text);
+        }
     }
 
     fn tell_all(&mut self, mut what: impl FnMut(&mut dyn End)) {

@@ -44,7 +44,8 @@ impl Writer {
 
 /// What a writer waits for.
 fn wanted(end: &WriterEnd) -> WaitedFor {
-    if end.has_met() { "the reader to take what is on its way".into() } else { "its reader".into() }
+    let object = if end.has_met() { "the reader to take what is on its way" } else { "its reader" };
+    WaitedFor { object: object.into(), refusal: end.refusal(), is_sought: true }
 }
 
 impl File for Writer {

@@ -4,6 +4,9 @@
 mod ends;
 
 pub use ends::*;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Instant;
 use vfs_core::{Configuration, Error, OpenFile, OpenFlags, OpenOptions, Registry};
 use zvfs_engines::NatsServer;
@@ -45,6 +48,14 @@ impl House {
         assert_eq!(read_exactly(&mut reader, 1), b"x");
         (reader, writer)
     }
+}
+
+/// A file that only its owner may read.
+pub fn secret(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 /// Writes until it fails.

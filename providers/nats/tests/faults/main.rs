@@ -1,8 +1,9 @@
-//! What nats does beyond the suites: servers that die, hang and come back, ends that are killed, credentials, descriptors.
+//! What nats does beyond the suites: servers that die, hang and come back, ends that are killed, credentials, permissions, descriptors.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod common;
 mod ends;
+mod permissions;
 mod pipes;
 mod secrets;
 mod servers;

@@ -1,24 +1,14 @@
 //! Credentials and TLS.
 
 use crate::common::*;
+use crate::servers::survives;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nkeys::KeyPair;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use tempfile::TempDir;
 use vfs_core::{Code, OpenFlags, OpenOptions};
 use zvfs_engines::NatsServer;
-use zvfs_http_servers::Authority;
-
-/// A file that only its owner may read.
-fn secret(folder: &Path, name: &str, text: &str) -> String {
-    let path = folder.join(name);
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    path.to_str().unwrap().to_owned()
-}
+use zvfs_http_servers::{Authority, Identity};
 
 /// Seeds of NKEYs: of two users, of the account that the first one belongs to, and of that account's operator.
 const USER: &str = "SUAAGAYDAMBQGAYDAMBQGAYDAMBQGAYDAMBQGAYDAMBQGAYDAMBQGA6BEM";
@@ -128,6 +118,39 @@ fn tls_is_between_a_host_and_a_server_that_it_trusts() {
     let house = House::at(&servers, &trusting(&stranger));
     let opened = house.reading.open("nats:a:r", &OpenOptions::new(OpenFlags::READ)).map(drop);
     refused(opened, Code::EPROTO, "its certificate is signed by");
+}
+
+/// Servers in Go say of a certificate that they cannot verify, and of none at all, that it is bad.
+#[test]
+fn a_server_that_asks_for_certificates_gets_one_that_it_trusts() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let identity = authority.good();
+    let configuration = format!(
+        "tls {{ cert_file: '{}', key_file: '{}', ca_file: '{}', verify: true }}\njetstream {{ store_dir: '$FOLDER/js' }}",
+        identity.certificate_file().display(),
+        identity.key_file().display(),
+        authority.ca_file().display()
+    );
+    let Some(server) = NatsServer::with(&configuration) else { return };
+    let mut servers = [server];
+    let trusting = format!("tls = \"on\", ca-file = \"{}\"", authority.ca_file().display());
+    let shows = |client: &Identity| {
+        format!(
+            "{trusting}, client-cert = \"{}\", client-key = \"{}\"",
+            client.certificate_file().display(),
+            client.key_file().display()
+        )
+    };
+    for settings in [trusting.clone(), shows(&stranger.client())] {
+        let house = House::at(&servers, &settings);
+        let opened = house.reading.open("nats:a:r", &OpenOptions::new(OpenFlags::READ)).map(drop);
+        refused(opened, Code::EPROTO, "`client-cert`");
+    }
+    let house = House::at(&servers, &shows(&authority.client()));
+    survives(&house, |_| {
+        servers[0].kill();
+        servers[0].restart();
+    });
 }
 
 #[test]

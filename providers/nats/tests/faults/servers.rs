@@ -1,17 +1,17 @@
 //! Servers that die, hang, come back, or are none.
 
 use crate::common::*;
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Control, Finish, OpenFlags, OpenOptions};
+use vfs_core::{Code, Control, Error, Finish, OpenFlags, OpenOptions};
 use zvfs_engines::NatsServer;
 use zvfs_test_support::free_port;
 
 /// Carries bytes through a pipe while something is done to the servers, at each fifth of the way.
 #[track_caller]
-fn survives(house: &House, mut disturb: impl FnMut(usize)) {
+pub fn survives(house: &House, mut disturb: impl FnMut(usize)) {
     let content = sample(20_000_000);
     let (mut reader, mut writer) = house.pair("load");
     let sent = content.clone();
@@ -114,10 +114,14 @@ fn a_server_that_stays_away_is_a_lost_peer_to_both_ends() {
     let (mut reader, mut writer) = house.pair("a");
     servers[0].kill();
     let start = Instant::now();
-    let reading =
-        in_thread(move || refused(reader.read(&mut [0; 8]), Code::ECONNRESET, "the writer was lost"));
+    let reading = in_thread(move || {
+        let read = reader.read(&mut [0; 8]);
+        assert!(read.as_ref().is_err_and(|error| error.chain().contains("the writer was lost")), "{read:?}");
+        refused(read, Code::ECONNRESET, "no connection to a server");
+    });
     let error = write_until_it_fails(&mut writer);
     assert_eq!(error.code(), Code::ECONNRESET, "{}", error.chain());
+    assert!(error.chain().contains("no connection to a server"), "{}", error.chain());
     assert_eq!(writer.write(b"x").unwrap_err().code(), Code::ECONNRESET);
     reading.recv_timeout(SLACK).unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
@@ -177,6 +181,44 @@ fn a_server_without_jetstream_says_what_to_do() {
     goes_through(&mut house.reader("a"), house.writer("a"), b"bytes");
 }
 
+/// A NATS server that takes whatever is published, and answers nothing but pings.
+fn silent_server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = |mut stream: TcpStream| -> io::Result<()> {
+        stream.write_all(b"INFO {\"max_payload\":1048576,\"headers\":true}\r\n")?;
+        for line in BufReader::new(stream.try_clone()?).lines() {
+            if line? == "PING" {
+                stream.write_all(b"PONG\r\n")?;
+            }
+        }
+        Ok(())
+    };
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // Its client leaves.
+            let _ = serve(stream.unwrap());
+        }
+    });
+    address
+}
+
+/// Once the wait said that it was for a server, which was there.
+#[test]
+fn a_wait_for_jetstream_names_it() {
+    let host = registry(&format!("servers = [\"{}\"]", silent_server()));
+    let control = Control::new();
+    let options = OpenOptions::new(OpenFlags::READ).control(&control);
+    let opening = in_thread(move || host.open("nats:a:r", &options).map(drop));
+    let refusal = || control.waiting().and_then(|waiting| waiting.refusal);
+    eventually("the wait says why it lasts", || refusal().is_some());
+    control.cancel();
+    let outcome = opening.recv_timeout(SLACK).unwrap();
+    let is_told = |error: &Error| error.chain().contains("names = \"best-effort\"");
+    assert!(outcome.as_ref().is_err_and(is_told), "{outcome:?}");
+    refused(outcome, Code::ECANCELED, "JetStream does not answer");
+}
+
 /// Within 100 ms; a loaded machine gets more.
 #[test]
 fn a_cancel_ends_an_open_whose_server_says_nothing() {
@@ -209,7 +251,8 @@ fn a_cancel_ends_calls_while_the_server_is_away() {
         in_thread(move || alone.read(&mut [0; 8]).map(drop)),
     ];
     for (control, call) in controls.iter().zip(calls) {
-        eventually("a call waits", || control.waiting().is_some());
+        let refusal = || control.waiting().and_then(|waiting| waiting.refusal);
+        eventually("a call says why it waits", || refusal().is_some_and(|why| why.contains("no connection")));
         control.cancel();
         refused(call.recv_timeout(SLACK).unwrap(), Code::ECANCELED, "waiting for");
     }
