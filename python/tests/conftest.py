@@ -1,0 +1,132 @@
+"""What several tests need: a registry, a web server with ranges and uploads, and a check that nothing is left open."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import zvfs
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open() -> Iterator[None]:
+    """A test that leaves a descriptor behind fails: those that the library and its providers keep were there after a first use."""
+    zvfs.open("/dev/null", "rb").close()
+    gc.collect()
+    before = _descriptors()
+    yield
+    gc.collect()
+    left = {fd: shown for fd, shown in _descriptors().items() if fd not in before}
+    # A provider's own: its epoll, its sockets that are kept alive, its wake-ups.
+    assert not {fd: shown for fd, shown in left.items() if shown.startswith(("/", "pipe:"))}
+
+
+def _descriptors() -> dict[str, str]:
+    found = {}
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
+        except FileNotFoundError:
+            pass  # the listing's own
+    return found
+
+
+class WebServer:
+    """A server of objects in memory, on a port of this machine."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.answers = threading.Event()
+        """Cleared: requests wait for it before they are answered."""
+        self.answers.set()
+        self.asked = threading.Event()
+        """A request has come."""
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                owner.asked.set()
+                owner.answers.wait(30)
+                content = owner.objects.get(self.path)
+                if content is None:
+                    return self._answer(404, b"")
+                headers = {"ETag": f'"{hash(content):x}"', "Accept-Ranges": "bytes"}
+                found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+                if not found:
+                    return self._answer(200, content, headers)
+                first, last = int(found[1]), min(int(found[2] or len(content)), len(content) - 1)
+                if first > last:
+                    return self._answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+                headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
+                self._answer(206, content[first : last + 1], headers)
+
+            do_HEAD = do_GET
+
+            def do_PUT(self) -> None:
+                owner.objects[self.path] = self._body()
+                self._answer(201, b"")
+
+            def _body(self) -> bytes:
+                if "Content-Length" in self.headers:
+                    return self.rfile.read(int(self.headers["Content-Length"]))
+                chunks = []
+                while size := int(self.rfile.readline(), 16):
+                    chunks.append(self.rfile.read(size))
+                    self.rfile.readline()
+                self.rfile.readline()
+                return b"".join(chunks)
+
+            def _answer(self, status: int, body: bytes, headers: dict[str, str] = {}) -> None:
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                pass  # a client that has gone
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        self.answers.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    server = WebServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def registry() -> Iterator[zvfs.Registry]:
+    """The providers that belong to the library, with their default settings."""
+    with zvfs.Registry(providers={"file": {}, "mem": {}, "null": {}, "http": {}, "tcp": {}}) as made:
+        yield made
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    return path
