@@ -7,6 +7,7 @@
     open        a real io object of any descriptor
     Registry    which providers may load; stat, list, remove
     Control     cancel and deadline
+    run         a WebAssembly guest under a manifest
 
 What fails raises OSError's own kinds: FileNotFoundError, PermissionError, TimeoutError, BrokenPipeError...
 """
@@ -24,22 +25,30 @@ from ._errors import is_retryable
 from ._library import version
 from ._raw import RawFile
 from ._registry import Registry, default
+from ._report import ChannelReport, Output, Report, RunFailed, Traffic
+from ._session import run
 from ._stat import Entry, Stat
 
 __all__ = [
     "BufferedRandom",
     "BufferedReader",
     "BufferedWriter",
+    "ChannelReport",
     "Control",
     "Entry",
+    "Output",
     "RawFile",
     "Registry",
+    "Report",
+    "RunFailed",
     "Settings",
     "Stat",
     "TextFile",
+    "Traffic",
     "Waiting",
     "is_retryable",
     "open",
+    "run",
     "version",
 ]
 
