@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import threading
@@ -144,6 +145,19 @@ def test_a_manifest_is_a_path_or_a_text(tmp_path: Path) -> None:
         zvfs.run("Nonsense = 1\n")
     with pytest.raises(OSError):
         zvfs.run(_MANIFEST, channels={"/no/such": io.BytesIO()})
+
+
+def test_a_run_in_an_event_loop() -> None:
+    async def main() -> None:
+        out = io.BytesIO()
+        channels = {"/dev/stdin": io.BytesIO(b"a"), "/dev/stdout": out, "/dev/stderr": io.BytesIO()}
+        await zvfs.aio.run(_MANIFEST, program=_COPY, channels=channels, check=True)
+        assert out.getvalue() == b"a"
+        channels["/dev/stdout"] = io.BytesIO()
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(zvfs.aio.run(_MANIFEST, program=_SPIN, channels=channels), 0.1)
+
+    asyncio.run(main())
 
 
 def test_nothing_is_kept_of_a_run() -> None:

@@ -8,6 +8,7 @@
     Registry    which providers may load; stat, list, remove
     Control     cancel and deadline
     run         a WebAssembly guest under a manifest
+    aio         the same for asyncio
 
 What fails raises OSError's own kinds: FileNotFoundError, PermissionError, TimeoutError, BrokenPipeError...
 """
@@ -18,6 +19,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal, overload
 
+from . import aio
 from ._buffered import BufferedRandom, BufferedReader, BufferedWriter, TextFile
 from ._configuration import Settings
 from ._control import Control, Waiting
@@ -46,6 +48,7 @@ __all__ = [
     "TextFile",
     "Traffic",
     "Waiting",
+    "aio",
     "is_retryable",
     "open",
     "run",
