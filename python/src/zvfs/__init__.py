@@ -9,6 +9,7 @@
     Control     cancel and deadline
     run         a WebAssembly guest under a manifest
     aio         the same for asyncio
+    filesystem  the same for fsspec, as zvfs://
 
 What fails raises OSError's own kinds: FileNotFoundError, PermissionError, TimeoutError, BrokenPipeError...
 """

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An fsspec file system over any descriptor: pandas.read_csv("zvfs://https://host/data.csv").
+
+What follows zvfs:// is the descriptor: zvfs://file:/srv/x, zvfs://s3://bucket/key, zvfs:///srv/x. Storage options say which
+providers may load, as those of zvfs.Registry: file, text, providers, provider_path; and timeout, in seconds, for each call that waits.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import quote
+
+from fsspec.spec import AbstractFileSystem
+
+from ._registry import Registry, default
+from ._stat import Stat
+
+_CONFIGURATION = ("file", "text", "providers", "provider_path")
+
+
+class ZvfsFileSystem(AbstractFileSystem):
+    """fsspec's protocol `zvfs`. Names are descriptors."""
+
+    protocol = "zvfs"
+    root_marker = ""
+
+    def __init__(self, timeout: float | None = None, **options: Any) -> None:
+        super().__init__(timeout=timeout, **options)
+        chosen = {name: options[name] for name in _CONFIGURATION if name in options}
+        self._own = Registry(**chosen) if chosen else None
+        self._timeout = timeout
+
+    @property
+    def registry(self) -> Registry:
+        """The providers that this file system uses."""
+        return self._own or default()
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, (list, tuple)):
+            return [cls._strip_protocol(one) for one in path]
+        path = os.fspath(path)
+        path = path.removeprefix("zvfs://")
+        return path if path.endswith("://") or path in ("/", "file:/") else path.rstrip("/")
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        name = self._strip_protocol(path)
+        return _info(name, self.registry.stat(name, timeout=self._timeout))
+
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+        folder = self._strip_protocol(path)
+        try:
+            entries = self.registry.list(folder, timeout=self._timeout)
+        except NotADirectoryError:
+            return [self.info(folder)] if detail else [folder]
+        names = [(_below(folder, entry.name), entry.stat) for entry in entries]
+        if not detail:
+            return sorted(name for name, _ in names)
+        found = [_info(name, stat) if stat else self.info(name) for name, stat in names]
+        return sorted(found, key=lambda one: str(one["name"]))
+
+    def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any) -> Any:
+        options.pop("autocommit", None)
+        options.pop("cache_options", None)
+        options.setdefault("timeout", self._timeout)
+        file = self.registry.open(path, mode, block_size if block_size and block_size > 1 else -1, **options)
+        # fsspec's own files say nothing when they are given up, and Arrow leaves those that it has read to the collector.
+        file.raw._warns = "r" not in mode  # type: ignore[attr-defined]
+        return file
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
+        with self._open(self._strip_protocol(path), "rb") as file:
+            first, last = start or 0, end
+            if first < 0 or (last is not None and last < 0):
+                first, last, _step = slice(start, end).indices(file.seek(0, os.SEEK_END))
+                file.seek(first)
+            elif first:
+                file.seek(first)
+            content: bytes = file.read(-1 if last is None else max(last - first, 0))
+            return content
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
+        with self._open(self._strip_protocol(path), "xb" if mode == "create" else "wb") as file:
+            file.write(value)
+
+    def rm_file(self, path: str) -> None:
+        self.registry.remove(self._strip_protocol(path), timeout=self._timeout)
+
+    def _rm(self, path: str) -> None:
+        self.rm_file(path)
+
+    def cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        with self._open(self._strip_protocol(path1), "rb") as source:
+            with self._open(self._strip_protocol(path2), "wb") as target:
+                while data := source.read(1 << 20):
+                    target.write(data)
+
+    def modified(self, path: str) -> datetime:
+        ns = self.registry.stat(self._strip_protocol(path), timeout=self._timeout).modified_ns
+        if ns is None:
+            raise NotImplementedError(f"modified {path}: its provider knows no time")
+        return datetime.fromtimestamp(ns / 1e9, tz=timezone.utc)
+
+    def ukey(self, path: str) -> str:
+        stat = self.registry.stat(self._strip_protocol(path), timeout=self._timeout)
+        return stat.version or f"{stat.size}-{stat.modified_ns}"
+
+    def sign(self, path: str, expiration: int = 100, **_: Any) -> str:
+        raise NotImplementedError("a descriptor cannot be signed")
+
+
+def _info(name: str, stat: Stat) -> dict[str, Any]:
+    kind = {"regular": "file", "directory": "directory"}.get(stat.kind, "other")
+    if stat.kind == "unknown" and stat.size is not None:
+        kind = "file"
+    return {"name": name, "size": stat.size, "type": kind, "mtime": _seconds(stat.modified_ns), "version": stat.version}
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1e9
+
+
+def _below(folder: str, name: str) -> str:
+    """The descriptor of a name in a folder. A bare path is never decoded; what has a scheme is."""
+    return f"{folder.rstrip('/')}/{name if folder.startswith('/') else quote(os.fsencode(name))}"
