@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import socket
 from pathlib import Path
 
 import pytest
 import zvfs
-from conftest import WebServer
+from conftest import WebServer, free_port
 
 
 def threads() -> int:
@@ -129,9 +128,7 @@ def test_two_tasks_do_not_share_a_file(fifo: Path) -> None:
 
 
 def test_a_netpipe_joins_two_tasks(registry: zvfs.Registry) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        pipe = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    pipe = f"tcp://127.0.0.1:{free_port()}"
     content = os.urandom(1 << 20)
 
     async def write() -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import logging
 import os
 import pickle
+import socket
 import threading
 import zipfile
 from pathlib import Path
 
 import pytest
 import zvfs
-from conftest import WebServer
+from conftest import WebServer, free_port
 
 
 def test_lists_stats_and_removes(registry: zvfs.Registry, tmp_path: Path) -> None:
@@ -156,11 +156,7 @@ def test_a_zip_is_read_and_written_through_any_descriptor(
 
 
 def test_a_netpipe_joins_two_threads(registry: zvfs.Registry) -> None:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     content = os.urandom(1 << 20)
 
     def write() -> None:
@@ -175,11 +171,7 @@ def test_a_netpipe_joins_two_threads(registry: zvfs.Registry) -> None:
 
 
 def test_a_writer_that_gives_up_breaks_its_pipe(registry: zvfs.Registry) -> None:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
 
     def write() -> None:
         with pytest.raises(ZeroDivisionError):
@@ -195,11 +187,35 @@ def test_a_writer_that_gives_up_breaks_its_pipe(registry: zvfs.Registry) -> None
     writer.join()
 
 
-def test_the_log_goes_where_the_program_says(tmp_path: Path) -> None:
+def test_the_log_goes_where_the_program_says() -> None:
+    """A stranger at a pipe's door is worth a warning."""
     lines: list[tuple[int, str]] = []
-    with zvfs.Registry(providers={"file": {}}, log=lambda level, text: lines.append((level, text))) as registry:
-        registry.open("/dev/null").close()
-    assert all(level <= logging.INFO and text for level, text in lines)
+    told = threading.Event()
+
+    def log(level: int, text: str) -> None:
+        lines.append((level, text))
+        told.set()
+
+    port = free_port()
+    control = zvfs.Control()
+    with zvfs.Registry(providers={"tcp": {}}, log=log) as registry:
+
+        def read() -> None:
+            with pytest.raises(OSError), registry.open(f"tcp://127.0.0.1:{port}", "rb", control=control) as file:
+                file.read()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        while not told.is_set() and reader.is_alive():
+            with socket.socket() as stranger:
+                if stranger.connect_ex(("127.0.0.1", port)) == 0:
+                    stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                    stranger.recv(1000)
+            told.wait(0.02)
+        control.cancel()
+        reader.join()
+    level, text = lines[0]
+    assert level == 20 and "netpipe: 127.0.0.1:" in text
 
 
 def test_the_version_is_the_librarys() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import zvfs
+from conftest import free_port
 from zvfs import _library
 
 _MOTO = os.environ.get("ZVFS_MOTO")
@@ -36,9 +37,7 @@ main(["-H", "127.0.0.1", "-p", sys.argv[1]])
 @pytest.fixture(scope="module")
 def providers() -> Iterator[dict[str, Any]]:
     """The configuration for a running server with a bucket named `bucket`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-c", _SERVER, str(port)],
         env=os.environ | {"PYTHONPATH": _MOTO or ""},
