@@ -2,7 +2,7 @@
 
 use crate::exit::Failure;
 use crate::options::Options;
-use crate::{broker, cat, check, cp, generate, ls, providers, rm, run, stat, stdout};
+use crate::{broker, cat, check, cp, exec, generate, ls, providers, rm, run, stat, stdout};
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,7 +26,8 @@ A descriptor is scheme:rest, or a path, which means file:. Write a path that loo
 
 Exit codes: the errno number of the failure (2: no such file, 13: not allowed, 93: unknown scheme, 110: timed out);
 64: a wrong command line; 128 + N: ended by signal N. `run`: 4 stopped, 5 a channel failed, 8 bad program, 12 memory,
-14 bad manifest, 125 not committed, as the manifest asks if the guest fails. 32 without a message: the reader of standard output left.";
+14 bad manifest, 125 not committed, as the manifest asks if the guest fails. `exec`:
+the program's own, or one of those of `run`. 32 without a message: the reader of standard output left.";
 
 impl Arguments {
     /// Reads the command line; if there is nothing to execute, prints why and returns the exit code.
@@ -38,6 +39,7 @@ impl Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(run::Run),
+    Exec(exec::Exec),
     Cat(cat::Cat),
     Cp(cp::Cp),
     Stat(stat::Stat),

@@ -3,7 +3,7 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `arguments` | the command line: the subcommands, and what is said of a wrong one |
-//! | `run`, `cat`, `cp`, `stat`, `ls`, `rm`, `providers`, `check`, `broker` | one subcommand each |
+//! | `run`, `exec`, `cat`, `cp`, `stat`, `ls`, `rm`, `providers`, `check`, `broker` | one subcommand each |
 //! | `generate` | manual pages and completions, for an installation |
 //! | `options` | options that several subcommands share |
 //! | `setup`, `stdout` | from the options to a registry, and standard output as an open file |
@@ -21,6 +21,7 @@ mod check;
 mod child_process;
 mod cp;
 mod descriptors;
+mod exec;
 mod exit;
 mod generate;
 mod ls;
@@ -65,6 +66,7 @@ fn execute(arguments: &Arguments) -> Result<(), Failure> {
     let options = &arguments.options;
     match &arguments.command {
         Command::Run(run) => run.execute(options),
+        Command::Exec(exec) => exec.execute(options),
         Command::Cat(cat) => cat.execute(options),
         Command::Cp(cp) => cp.execute(options),
         Command::Stat(stat) => stat.execute(options),

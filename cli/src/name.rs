@@ -2,6 +2,7 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{self, Path};
 use vfs_core::Descriptor;
@@ -22,13 +23,22 @@ pub fn stream<'a>(descriptor: &'a str, standard: &'static str) -> &'a str {
     if descriptor == "-" { standard } else { descriptor }
 }
 
-fn of(text: &OsStr) -> Result<String, String> {
+/// The descriptor that a text means.
+///
+/// # Errors
+/// What is wrong with it, for a command line.
+pub fn of(text: &OsStr) -> Result<String, String> {
     match text.to_str() {
         // Nothing is no path either: whoever opens it says so.
         Some(text) if text.is_empty() || has_scheme(text) => Ok(text.to_owned()),
         None if has_scheme(&text.to_string_lossy()) => Err("not UTF-8: percent-encode it".to_owned()),
-        _ => path::absolute(text).map(|path| of_path(&path)).map_err(|error| error.to_string()),
+        _ => of_path(text).map_err(|error| error.to_string()),
     }
+}
+
+/// The descriptor of a path, whatever it looks like.
+pub fn of_path(path: &OsStr) -> io::Result<String> {
+    path::absolute(path).map(|path| of_absolute(&path))
 }
 
 /// A path that looks so is written with `./` before it.
@@ -37,7 +47,7 @@ fn has_scheme(text: &str) -> bool {
 }
 
 /// An absolute path as a descriptor: itself, unless it holds what no descriptor may.
-fn of_path(path: &Path) -> String {
+fn of_absolute(path: &Path) -> String {
     match path.to_str() {
         Some(text) if !text.bytes().any(|byte| byte.is_ascii_control()) => text.to_owned(),
         _ => path.as_os_str().as_bytes().iter().fold("file:".to_owned(), |text, byte| match byte {

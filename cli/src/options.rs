@@ -4,7 +4,7 @@ use clap::Args;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vfs_core::parse_duration;
+use vfs_core::{parse_duration, parse_size};
 
 /// Options of every subcommand.
 #[derive(Args, Debug)]
@@ -45,6 +45,13 @@ pub fn setting(text: &str) -> Result<(String, String), String> {
 /// Parses a duration.
 pub fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "write a number and a unit: 500ms, 30s, 5m".to_owned())
+}
+
+/// Parses a size of at least a byte.
+pub fn size(text: &str) -> Result<u64, String> {
+    parse_size(text)
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "write a number of bytes: 4096, 64k, 2g".to_owned())
 }
 
 #[cfg(test)]

@@ -13,8 +13,7 @@ use crate::options::Options;
 use crate::setup;
 use crate::signals;
 use clap::{Args, ValueEnum};
-use compile::CacheOptions;
-pub use compile::CompileChild;
+pub use compile::{CacheOptions, CompileChild};
 use pipes::Pipes;
 use report::{Format, Reports};
 use std::path::{Path, PathBuf};
@@ -166,7 +165,7 @@ impl Run {
 }
 
 /// A guest's code as a shell can see it. What doesn't fit must not become a success.
-fn shell_code(guest: u32) -> u8 {
+pub fn shell_code(guest: u32) -> u8 {
     u8::try_from(guest).unwrap_or(u8::MAX)
 }
 

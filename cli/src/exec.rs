@@ -1,0 +1,89 @@
+//! `zvfs exec`: one guest without a manifest. What it may reach is written as one, which runs like any other.
+
+mod channels;
+mod guest;
+
+use crate::exit::{self, Failure, warn};
+use crate::options::Options;
+use crate::run::{CacheOptions, shell_code};
+use crate::{setup, signals, stdout};
+use clap::Args;
+use guest::Guest;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use vfs_core::{Control, Shown};
+use zvm::{ExitCode, Quota, Report, Session};
+
+/// Run a WebAssembly program without a manifest: its standard streams are this command's, its exit code too
+///
+/// The program sees no file but what is named here: an argument that is a regular file, which it can read under that name, and what
+/// --read, --stream, --write and --channel give it. The working directory of the program is /.
+/// Options of this command stand before PROGRAM; all that follows it belongs to the program.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment, override_usage = "zvfs exec [OPTIONS] PROGRAM [ARG]...")]
+pub struct Exec {
+    #[command(flatten)]
+    guest: Guest,
+    /// Print the manifest that `zvfs run` would run the same, and run nothing
+    #[arg(long)]
+    print_manifest: bool,
+    #[command(flatten)]
+    cache: CacheOptions,
+}
+
+impl Exec {
+    pub fn execute(&self, options: &Options) -> Result<(), Failure> {
+        if self.print_manifest {
+            return stdout::print(self.guest.manifest_text()?.trim_end());
+        }
+        let control = Control::new();
+        let session = Session::new(self.guest.manifest()?)
+            .registry(setup::registry(options)?)
+            .compiler(self.cache.compiler(options.verbose > 0)?)
+            .control(&control);
+        let signal = Arc::new(AtomicI32::new(0));
+        let asked = signal.clone();
+        signals::listen(move |signal| {
+            asked.store(signal, Ordering::SeqCst);
+            control.cancel();
+        })?;
+        let report = session.start().wait();
+        let ended = self.end(&report, signal.load(Ordering::SeqCst));
+        match ended {
+            // Not by exit, which may wait for what that session's thread holds.
+            Err(failure) if report.left_behind => failure.leave(),
+            Ok(()) if report.left_behind => exit::leave(0),
+            ended => ended,
+        }
+    }
+
+    /// Says what went wrong or is odd. A guest's own failure it has told itself: only its code is passed on.
+    fn end(&self, report: &Report, signal: i32) -> Result<(), Failure> {
+        let program = self.guest.program();
+        let program = Shown(&program);
+        for note in &report.notes {
+            warn(&format!("{program}: {note}"));
+        }
+        let exhausted = report.channels.iter().flat_map(|channel| &channel.exhausted);
+        let options: BTreeSet<String> = exhausted.map(|quota| option(*quota)).collect();
+        if !options.is_empty() {
+            let options: Vec<String> = options.into_iter().collect();
+            warn(&format!("{program}: the guest reached a quota: give it more by {}", options.join(" and ")));
+        }
+        match (report.exit_code, report.guest_code) {
+            (ExitCode::Ok, Some(0) | None) => Ok(()),
+            (ExitCode::Ok, Some(code)) => Err(Failure::told(shell_code(code))),
+            (ExitCode::Stopped, _) if signal != 0 => Err(Failure::signal(signal, None)),
+            (code, _) => {
+                warn(&format!("{program}: {}", report.state));
+                Err(Failure::told(code.number()))
+            }
+        }
+    }
+}
+
+/// The option that sets a quota.
+fn option(quota: Quota) -> String {
+    format!("--{}", quota.to_string().replace('_', "-"))
+}

@@ -1,0 +1,222 @@
+//! `zvfs exec`: a guest without a manifest.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use rustix::process::Signal;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use support::{Done, Folder, Started, WASM_TOOLS, repository, run, run_with, zvfs};
+use zvfs_test_support::{bounded, eventually};
+
+/// A folder with the guest in it, `guest.wasm`.
+fn guest() -> Option<Folder> {
+    let folder = Folder::needing(&WASM_TOOLS)?;
+    let mut clang = Command::new("clang");
+    clang.args(["--target=wasm32-wasi", "-O1", "-o", &folder.at("guest.wasm")]);
+    clang.arg(repository("tests/e2e/guests/exec.c"));
+    run(clang).succeeded();
+    Some(folder)
+}
+
+/// The command in that folder.
+fn exec(folder: &Folder, arguments: &[&str]) -> Command {
+    let mut command = zvfs(["exec"]);
+    command.args(arguments).current_dir(folder.path());
+    command
+}
+
+fn read(folder: &Folder, name: &str) -> String {
+    fs::read_to_string(folder.at(name)).unwrap()
+}
+
+#[test]
+fn a_program_has_the_commands_streams_and_its_own_exit_code() {
+    let Some(folder) = guest() else { return };
+    let text = "one\ntwo\n".repeat(10_000);
+    assert_eq!(run_with(exec(&folder, &["guest.wasm"]), text.as_bytes()).succeeded().out(), text);
+    for (given, code) in [("0", 0), ("3", 3), ("255", 255), ("256", 255)] {
+        let done = run(exec(&folder, &["guest.wasm", "exit", given]));
+        assert_eq!((done.code, done.stderr.as_str()), (code, "told by the guest\n"), "{done:?}");
+    }
+}
+
+#[test]
+fn streams_lead_where_the_options_say() {
+    let Some(folder) = guest() else { return };
+    folder.write("from", "a text");
+    run(exec(&folder, &["--in", "from", "--out", "to", "guest.wasm"])).succeeded();
+    assert_eq!(read(&folder, "to"), "a text");
+    let source = format!("file:{}", folder.at("from"));
+    assert_eq!(run(exec(&folder, &["--in", &source, "guest.wasm"])).succeeded().out(), "a text");
+}
+
+#[test]
+fn arguments_that_are_files_can_be_read_and_nothing_else() {
+    let Some(folder) = guest() else { return };
+    fs::create_dir(folder.path().join("below")).unwrap();
+    let absolute = folder.write("c", "C");
+    folder.write("a", "A");
+    folder.write("below/b", "B");
+    let done = run(exec(&folder, &["guest.wasm", "cat", "a", "./below/b", "a", &absolute]));
+    assert_eq!(done.succeeded().out(), "ABAC");
+    // No argument names it.
+    let done = run(exec(&folder, &["guest.wasm", "cat", "below/../a"]));
+    assert_eq!((done.code, done.out()), (1, ""), "{done:?}");
+    assert!(
+        done.stderr.contains(
+            "zvfs: below/../a: the guest cannot read this file: no guest can open a name with `..`"
+        ),
+        "{done:?}"
+    );
+    let done = run(exec(&folder, &["--no-argument-files", "guest.wasm", "cat", "a"]));
+    assert_eq!((done.code, done.stderr.as_str()), (1, "a: No such file or directory\n"), "{done:?}");
+    let done = run(exec(&folder, &["guest.wasm", "add", "a", "more"]));
+    assert_eq!((done.code, read(&folder, "a").as_str()), (1, "A"), "{done:?}");
+    // What an option gives under this name stays.
+    let done = run(exec(&folder, &["--read", "a=c", "guest.wasm", "cat", "a"]));
+    assert_eq!(done.succeeded().out(), "C");
+}
+
+/// `a` here and `/a` are one name to a guest, whose working directory is its root.
+#[test]
+fn two_files_of_one_name_are_told() {
+    let Some(folder) = guest() else { return };
+    fs::create_dir_all(folder.path().join("here").join(&folder.at("x")[1..]).parent().unwrap()).unwrap();
+    let absolute = folder.write("x", "absolute");
+    fs::write(folder.path().join("here").join(&absolute[1..]), "relative").unwrap();
+    let mut command = zvfs(["exec", "../guest.wasm", "cat", &absolute, &absolute[1..]]);
+    command.current_dir(folder.path().join("here"));
+    let done = run(command);
+    assert_eq!((done.code, done.out()), (0, "absoluteabsolute"), "{done:?}");
+    assert!(done.stderr.contains("cannot read this file: another argument is "), "{done:?}");
+}
+
+#[test]
+fn channels_are_read_written_and_changed_in_place() {
+    let Some(folder) = guest() else { return };
+    folder.write("from", "a text");
+    let options = ["--read", "in=from", "--stream", "/dir/again=from"];
+    let done = run(exec(&folder, &[&options[..], &["guest.wasm", "cat", "in", "dir/again"]].concat()));
+    assert_eq!(done.succeeded().out(), "a texta text");
+    run(exec(&folder, &["--write", "out=to", "guest.wasm", "put", "out", "whole"])).succeeded();
+    assert_eq!(read(&folder, "to"), "whole");
+    run(exec(&folder, &["--channel", "db=to", "guest.wasm", "add", "db", " and more"])).succeeded();
+    assert_eq!(read(&folder, "to"), "whole and more");
+    // A program that fails halfway leaves what was there.
+    run(exec(&folder, &["--write", "out=to", "guest.wasm", "put-and-trap", "out", "half"]))
+        .failed(4, &["guest.wasm: trap"]);
+    assert_eq!(read(&folder, "to"), "whole and more");
+}
+
+#[test]
+fn the_manifest_that_it_prints_runs_the_same() {
+    let Some(folder) = guest() else { return };
+    folder.write("from", "a text");
+    let options =
+        ["--in", "from", "--env", "A=b = c", "--env", "EMPTY=", "--scratch", "64k", "--timeout", "5m"];
+    let program = ["guest.wasm", "tell", "", "two words", "a\"b\\c\\", "from"];
+    let direct = run(exec(&folder, &[&options[..], &program].concat()));
+    let out = direct.succeeded().out();
+    assert!(out.starts_with("[]\n[two words]\n[a\"b\\c\\]\n[from]\n<A=b = c>\n<EMPTY=>\n0 "), "{out}");
+    let printed = run(exec(&folder, &[&options[..], &["--print-manifest"], &program].concat()));
+    let manifest = folder.write("manifest", printed.succeeded().out());
+    assert!(printed.out().contains("Timeout = 300\n"), "{printed:?}");
+    assert_eq!(run(zvfs(["run", &manifest])).succeeded().out(), out);
+    let real = run(exec(&folder, &["--nondeterministic", "guest.wasm", "tell"]));
+    assert!(!real.succeeded().out().starts_with("0 "), "{real:?}");
+}
+
+#[test]
+fn arguments_that_no_manifest_can_hold_are_passed_on() {
+    let Some(folder) = guest() else { return };
+    let program = ["guest.wasm", "tell", "a\nFuel = 1"];
+    let done = run(exec(&folder, &[&["--env", "A= x\n"][..], &program].concat()));
+    assert!(done.succeeded().out().starts_with("[a\nFuel = 1]\n<A= x\n>\n"), "{done:?}");
+    for options in [&[][..], &["--env", "A=x\nSeed=7"], &["--env", "A= x"]] {
+        let program = if options.is_empty() { &program[..] } else { &["guest.wasm"] };
+        let done = run(exec(&folder, &[options, &["--print-manifest"], program].concat()));
+        done.failed(22, &["--print-manifest: ", "line end"]);
+    }
+}
+
+#[test]
+fn a_quota_that_is_reached_names_its_option() {
+    let Some(folder) = guest() else { return };
+    folder.write("from", "a text".repeat(10_000));
+    for (option, quota) in [("--put-size", "4"), ("--puts", "1"), ("--get-size", "4"), ("--gets", "1")] {
+        let done = run(exec(&folder, &[option, quota, "--in", "from", "guest.wasm"]));
+        assert_eq!(done.code, 1, "{done:?}");
+        let hint = format!("zvfs: guest.wasm: the guest reached a quota: give it more by {option}\n");
+        assert!(done.stderr.contains(&hint), "{done:?}");
+    }
+}
+
+#[test]
+fn an_interrupted_program_ends_by_the_signal() {
+    let Some(folder) = guest() else { return };
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let fifo = folder.fifo("fifo");
+        let mut command = exec(&folder, &["--interactive", "--in", "fifo", "--out", "to", "guest.wasm"]);
+        let mut started = Started::new(command.stdin(Stdio::null()));
+        let path = fifo.clone();
+        let mut writer = bounded(move || OpenOptions::new().write(true).open(path).unwrap());
+        writer.write_all(b"half of it").unwrap();
+        eventually("the guest has read", || {
+            started.still_runs();
+            rustix::io::ioctl_fionread(&writer).unwrap() == 0
+        });
+        started.signal(signal);
+        started.end().failed(code, &["ended by signal"]);
+        assert_eq!(folder.names(), ["fifo", "guest.wasm"]);
+        fs::remove_file(fifo).unwrap();
+    }
+}
+
+#[test]
+fn a_program_that_does_not_end_times_out() {
+    let Some(folder) = guest() else { return };
+    run(exec(&folder, &["--timeout", "1s", "guest.wasm", "spin"])).failed(4, &["guest.wasm: timeout"]);
+}
+
+/// What a person gets wrong: a code, and words that say what to do.
+#[test]
+fn what_is_wrong_is_told() {
+    let Some(folder) = guest() else { return };
+    folder.write("text", "no module");
+    let cases: [(&[&str], i32, &[&str]); 21] = [
+        (&[], 64, &["PROGRAM"]),
+        (&["nosuch.wasm"], 2, &["nosuch.wasm: ", "no such file"]),
+        (&["text"], 8, &["text: "]),
+        (&["."], 8, &[".: program: ", "is a directory"]),
+        (&["nosuch:x"], 14, &["unknown scheme `nosuch`"]),
+        (&["--timout", "1s", "guest.wasm"], 64, &["'--timout'", "'--timeout'"]),
+        (&["--env", "A", "guest.wasm"], 64, &["key=value"]),
+        (&["--env", "A=1", "--env", "A=2", "guest.wasm"], 22, &["--env A: given twice"]),
+        (&["--read", "x=text", "--write", "./x=to", "guest.wasm"], 22, &["--write /x: ", "choose another"]),
+        (&["--read", "/dev/stdin=text", "guest.wasm"], 22, &["--read /dev/stdin: "]),
+        (&["--read", "x", "guest.wasm"], 64, &["ALIAS=DESCRIPTOR"]),
+        (&["--read", "../x=text", "guest.wasm"], 64, &["`..`"]),
+        (&["--read", "a,b=text", "guest.wasm"], 64, &["comma"]),
+        (&["--read", "x=nosuch:y", "guest.wasm"], 14, &["unknown scheme `nosuch`"]),
+        (&["--read", "x=none", "guest.wasm"], 14, &["/x", "no such file"]),
+        (&["--in", "a\"b", "guest.wasm"], 64, &["percent-encode"]),
+        (&["--memory", "5g", "guest.wasm"], 64, &["at most 4g"]),
+        (&["--memory", "64k", "guest.wasm"], 12, &["emory"]),
+        (&["--timeout", "500ms", "guest.wasm"], 64, &["whole seconds"]),
+        (&["--put-size", "0", "guest.wasm"], 64, &["number of bytes"]),
+        (&["--gets", "0", "guest.wasm"], 64, &["0"]),
+    ];
+    let told = |done: &Done, code, words: &[&str]| {
+        (done.code, done.out()) == (code, "") && words.iter().all(|word| done.stderr.contains(word))
+    };
+    let wrong: Vec<String> = cases
+        .into_iter()
+        .map(|(arguments, code, words)| (arguments, code, words, run(exec(&folder, arguments))))
+        .filter(|(_, code, words, done)| !told(done, *code, words))
+        .map(|(arguments, code, words, done)| format!("{arguments:?}: not {code} with {words:?}: {done:?}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
