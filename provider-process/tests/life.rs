@@ -3,7 +3,10 @@
 mod host;
 
 use host::{Host, Odd, PROGRAM, mem, on_file};
+use std::fs;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 use vfs_core::OpenFlags;
 use vfs_core::process::wire::{Call, FileCall, OnConnection, Reply, ToSupervisor};
 use zvfs_test_support::{bounded, have_walls};
@@ -79,6 +82,35 @@ fn a_process_that_outlives_its_host_is_killed() {
         assert!(caller.heard().is_none());
         assert!(host.program.wait().unwrap().success());
     });
+}
+
+/// How often the threads of a process went to sleep.
+fn sleeps(process: &str) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
+    // One that has ended meanwhile has slept often enough.
+    let status = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
+    let count = |status: String| {
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        count.trim().parse::<u64>().ok()
+    };
+    status.filter_map(count).sum()
+}
+
+#[test]
+fn an_idle_process_and_its_supervisor_wake_for_nothing() {
+    let (host, mut caller) = Host::running(&mem());
+    caller.open(1, "mem:a", OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE);
+    let supervisor = host.program.id().to_string();
+    let process = fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap();
+    let process = process.trim();
+    let count = || sleeps(&supervisor) + sleeps(process);
+    // What was asked of them may go on for a moment.
+    let quiet = (0..20).any(|_| {
+        let before = count();
+        thread::sleep(Duration::from_secs(1));
+        count() == before
+    });
+    assert!(quiet, "there was no second without a wake-up");
 }
 
 #[test]
