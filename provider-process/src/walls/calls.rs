@@ -125,7 +125,7 @@ const IOCTL: [u32; 19] = [
     0x5413,      // TIOCGWINSZ
     0x5411,      // TIOCOUTQ, SIOCOUTQ
     0x541b,      // FIONREAD, SIOCINQ
-    0x5421,      // FIONBIO
+    FIONBIO,
     0x5450,      // FIONCLEX
     0x5451,      // FIOCLEX
     0x8905,      // SIOCATMARK
@@ -140,6 +140,7 @@ const IOCTL: [u32; 19] = [
     0x4020_940d, // FICLONERANGE
     0x8008_6601, // FS_IOC_GETFLAGS
 ];
+const FIONBIO: u32 = 0x5421;
 /// Options of TCP that connect past Landlock: TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_ULP.
 const TCP_OPTIONS: [c_int; 3] = [23, 30, 31];
 
@@ -251,6 +252,9 @@ fn sockets(rules: &mut Rules, walls: &Walls) -> Result<(), BackendError> {
     for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
         rules.when(call, vec![has(flags, libc::MSG_FASTOPEN as u32)?])?;
     }
+    // A host closes what it is sent, and would wait for the peer.
+    rules
+        .when(libc::SYS_setsockopt, vec![is(1, libc::SOL_SOCKET as u32)?, is(2, libc::SO_LINGER as u32)?])?;
     for option in TCP_OPTIONS {
         rules.when(libc::SYS_setsockopt, vec![is(1, libc::IPPROTO_TCP as u32)?, is(2, option as u32)?])?;
     }
@@ -263,6 +267,11 @@ fn files(rules: &mut Rules, walls: &Walls) -> Result<(), BackendError> {
         rules.when(libc::SYS_fcntl, vec![is(1, command as u32)?])?;
     }
     rules.when(libc::SYS_ioctl, none_of(1, IOCTL)?)?;
+    if walls.standard_streams {
+        // The flags of an open file are its host's and other programs' too, and stay when this process has ended.
+        rules.when(libc::SYS_fcntl, vec![is(1, libc::F_SETFL as u32)?])?;
+        rules.when(libc::SYS_ioctl, vec![is(1, FIONBIO)?])?;
+    }
     // It leaves a device where the file was.
     rules.when(libc::SYS_renameat2, vec![has(4, libc::RENAME_WHITEOUT)?])?;
     if walls.write.is_empty() {

@@ -2,6 +2,7 @@
 
 use crate::{Case, Outcome, Setting, allowed, by_filter, by_landlock, c_string, call, raise, refused};
 use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use vfs_core::Walls;
@@ -17,6 +18,8 @@ pub fn cases() -> Vec<Case> {
         ("attributes_of_what_may_be_read_stay", attributes_of_read_files),
         ("what_is_written_gets_attributes_but_no_set_id_bits", attributes_of_written_files),
         ("nobody_is_watched", watching),
+        ("flags_of_the_hosts_open_files_stay", flags_of_streams),
+        ("flags_of_its_own_open_files_change", flags_of_its_own),
     ]
 }
 
@@ -168,4 +171,33 @@ fn watching(setting: &Setting) -> Outcome {
     let inotify = call(libc::SYS_inotify_init1, [0]).unwrap_or(0);
     by_filter("inotify", call(libc::SYS_inotify_add_watch, [inotify, c"/etc".as_ptr() as usize, 2]))?;
     by_filter("fanotify", call(libc::SYS_fanotify_init, [0, 0]))
+}
+
+/// The two ways to change flags of an open file: each wants a number, and the second where it stands.
+fn set_flags(fd: usize) -> [(&'static str, io::Result<usize>); 2] {
+    let on = 1u32;
+    let flags = (libc::O_APPEND | libc::O_NONBLOCK) as usize;
+    [
+        ("F_SETFL", call(libc::SYS_fcntl, [fd, libc::F_SETFL as usize, flags])),
+        ("FIONBIO", call(libc::SYS_ioctl, [fd, libc::FIONBIO as usize, &raw const on as usize])),
+    ]
+}
+
+fn flags_of_streams(_: &Setting) -> Outcome {
+    raise(&Walls { standard_streams: true, ..Walls::default() })?;
+    let copy = allowed("a copy", call(libc::SYS_dup, [1]))?;
+    for (what, set) in set_flags(1).into_iter().chain(set_flags(copy)) {
+        by_filter(what, set)?;
+    }
+    allowed("asking", call(libc::SYS_fcntl, [1, libc::F_GETFL as usize]))?;
+    Ok(())
+}
+
+fn flags_of_its_own(_: &Setting) -> Outcome {
+    raise(&Walls::default())?;
+    let (_reads, writes) = allowed("a pipe", io::pipe())?;
+    for (what, set) in set_flags(writes.as_raw_fd() as usize) {
+        allowed(what, set)?;
+    }
+    Ok(())
 }

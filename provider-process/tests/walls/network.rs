@@ -20,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         ("no_other_family_or_protocol", other_families),
         ("no_unix_socket_but_a_pair", unix_sockets),
         ("fastopen_connects_nowhere", fastopen),
+        ("no_close_waits_for_a_peer", lingering),
     ]
 }
 
@@ -135,4 +136,14 @@ fn fastopen(setting: &Setting) -> Outcome {
         by_filter("setsockopt", set(listener.as_raw_fd() as usize))?;
     }
     Ok(())
+}
+
+fn lingering(setting: &Setting) -> Outcome {
+    raise(&everything())?;
+    let stream = allowed("connect", TcpStream::connect(("127.0.0.1", setting.port)))?;
+    let (socket, option) = (stream.as_raw_fd() as usize, libc::SO_LINGER as usize);
+    let long = libc::linger { l_onoff: 1, l_linger: 3600 };
+    let place = [&raw const long as usize, size_of_val(&long)];
+    let set = call(libc::SYS_setsockopt, [socket, libc::SOL_SOCKET as usize, option, place[0], place[1]]);
+    by_filter("SO_LINGER", set)
 }
