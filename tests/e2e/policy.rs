@@ -159,7 +159,18 @@ fn a_providers_place_is_listed_and_programs_do_not_notice_it() {
     // What may not use the standard streams says so, and swallows nothing.
     let text = text.replace("standard-streams = true, ", "");
     run(under(&folder, &text, &["cat", &data])).failed(9, &["standard output", "`standard-streams`"]);
-    run(under(&folder, &text, &["cat", "-"])).failed(9, &["/dev/stdin", "not open in this direction"]);
+    let words = ["not open in this direction", "add standard-streams = true to its `may`"];
+    run(under(&folder, &text, &["cat", "-"])).failed(9, &["/dev/stdin", words[0], words[1]]);
+    folder.write("guest.wat", "(module (memory (export \"memory\") 1) (func (export \"_start\")))");
+    let manifest = folder.write(
+        "guest.manifest",
+        "Version = 20140509\nProgram = ${MANIFEST_DIR}/guest.wat\nMemory = 1048576, 0\nTimeout = 60\n\
+         Channel = /dev/null, /dev/stdin, 0, 1, 1, 0, 0\n\
+         Channel = /dev/stdout, /dev/stdout, 0, 0, 0, 1, 1\n\
+         Channel = /dev/null, /dev/stderr, 0, 0, 0, 1, 1\n",
+    );
+    let done = run(under(&folder, &text, &["run", &manifest]));
+    assert!(words.iter().all(|word| done.stderr.contains(word)), "{done:?}");
 }
 
 #[test]

@@ -93,6 +93,11 @@ fn say(process: &Process, connection: &mut Connection, answer: Result<Answer>) -
             let error = error.context(format!("name and settings of provider `{}`", process.provider()));
             connection.say(Half::Call, &failed(&error), None)
         }
+        // The kernel counts descriptors under way for the user, and another process's may be too many. The host does without the lease.
+        Err(error) if error.code() == Code::ETOOMANYREFS => {
+            let error = Error::new(Code::ENOTSUP, "lend a descriptor").with_source(error);
+            connection.say(Half::Call, &failed(&error), None)
+        }
         said => said,
     }
 }

@@ -6,16 +6,17 @@ use std::fs;
 use std::net::TcpListener;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{
     Code, Configuration, Control, Error, Finish, Flush, Level, Name, OpenFile, OpenFlags, OpenOptions,
-    Registry,
+    Registry, Settings, Walls,
 };
 use zvfs_faults::Plugins;
-use zvfs_test_support::{bounded, eventually, have_walls, provider_process};
+use zvfs_test_support::{bounded, eventually, have_walls, provider_process, run};
 
 type Call = fn(&Host, &str) -> Result<(), Error>;
 
@@ -257,6 +258,27 @@ fn a_library_that_dies_while_it_is_loaded_or_started_is_refused() {
     });
 }
 
+/// Found: `zvfs check` named a provider `?`.
+#[test]
+fn a_library_that_has_not_said_its_name_is_called_as_its_file() {
+    bounded_behind_walls(|| {
+        for (defines, words) in
+            [("AT_LOAD=\"abort\"", "was killed by SIGABRT"), ("AT_START=\"crash\"", "was killed by SIGSEGV")]
+        {
+            let Host { registry, plugins, control, .. } = Host::new("", &[defines]);
+            let loaded = registry.load_in_process(&plugins.file("hostile"), &Walls::default(), &control);
+            let started = loaded.and_then(|provider| provider.start(nobody(), Settings::none()).map(drop));
+            let told = started.expect_err(defines).chain();
+            assert!(told.contains(&format!("provider `libzvfs_hostile.so`'s process {words}")), "{told}");
+        }
+    });
+}
+
+/// A host that opens nothing, and whose log nobody reads.
+fn nobody() -> vfs_core::Host {
+    vfs_core::Host::logging("test", "1", |_, _| ())
+}
+
 #[test]
 fn what_is_too_long_for_a_message_names_whose_it_is_and_how_much_fits() {
     bounded_behind_walls(|| {
@@ -437,4 +459,19 @@ fn a_supervisor_that_is_killed_is_no_cancel() {
         assert_eq!(error.code(), Code::EIO, "{}", error.chain());
         assert!(error.chain().contains("provider `file`'s process"), "{}", error.chain());
     });
+}
+
+/// Found: a host said that its process had closed its sockets, after 38 s; and a process that could not lend a file was killed.
+#[test]
+fn descriptors_that_others_left_under_way_are_told_of_and_what_runs_goes_on() {
+    let plugins = Plugins::new();
+    fs::copy(zvfs_test_support::library("file"), plugins.file("file")).expect("a library");
+    let file = plugins.path().join("data");
+    fs::write(&file, "text").expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs-faults-host"));
+    command.arg("crowded").arg(plugins.path()).arg(provider_process().with_file_name("")).arg(&file);
+    let output = run(command).expect("an end");
+    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    let told = "tell provider `file`'s process: this user has too many descriptors under way in sockets";
+    assert!(output.status.code() == Some(1) && out.contains(told), "{out}{err}");
 }

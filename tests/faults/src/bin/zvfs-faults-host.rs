@@ -1,13 +1,22 @@
 //! A small host for what a test cannot do to its own process: fork it, change its environment, close its stderr.
 //!
 //! `load NAME PATH` loads a library; `open DESCRIPTOR` opens one with the configuration that is found; `fork FOLDER...` goes on
-//! in a child, with the provider in a process if there is a second folder, which has zvfs-provider; `reap FOLDER FOLDER` inherits orphans as a container's first process does; `stuck FOLDER MARK OBJECT` opens, asks about and lists `stuck:`, and ends that once the file MARK is there and all wait for OBJECT. Prints what came of it; exit code 0 is success, 1 an error of the library or the open.
+//! in a child, with the provider in a process if there is a second folder, which has zvfs-provider; `reap FOLDER FOLDER` inherits orphans as a container's first process does; `crowded FOLDER FOLDER PATH` reads a file in a process, and starts another process, while this user has more descriptors under way than it may send; `stuck FOLDER MARK OBJECT` opens, asks about and lists `stuck:`, and ends that once the file MARK is there and all wait for OBJECT. Prints what came of it; exit code 0 is success, 1 an error of the library or the open.
 #![expect(unsafe_code, reason = "fork and _exit are unsafe")]
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, wait, waitpid};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg,
+    socketpair,
+};
+use rustix::process::{
+    Pid, Resource, Rlimit, WaitOptions, getpid, set_child_subreaper, setrlimit, wait, waitpid,
+};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use std::fs;
-use std::io::Write;
+use std::io::{IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::{ExitCode, exit};
 use std::sync::{Arc, Barrier};
@@ -27,6 +36,7 @@ fn main() -> ExitCode {
         ["open", descriptor] => open(descriptor),
         ["fork", ref folders @ ..] => fork(folders),
         ["reap", ref folders @ ..] => reap(folders),
+        ["crowded", ref folders @ .., path] => crowded(folders, path),
         ["stuck", folder, mark, object] => stuck(Path::new(folder), Path::new(mark), object),
         _ => return ExitCode::from(64),
     };
@@ -108,15 +118,20 @@ fn stuck(folder: &Path, mark: &Path, object: &str) -> ! {
     }
 }
 
+/// With `behave`, in a process if there is a second folder, which has zvfs-provider.
 fn configuration(folders: &[&str]) -> Result<Configuration, Error> {
     let mut configuration = Configuration::closed();
     folders.iter().try_for_each(|folder| configuration.add_provider_path(*folder))?;
     match folders {
-        [_, _] => configuration
-            .place_in_process("behave", Walls { may_lack: Wall::ALL.to_vec(), ..Walls::default() })?,
+        [_, _] => configuration.place_in_process("behave", weak_walls())?,
         _ => configuration.allow("behave")?,
     }
     Ok(configuration)
+}
+
+/// That any kernel has.
+fn weak_walls() -> Walls {
+    Walls { may_lack: Wall::ALL.to_vec(), ..Walls::default() }
 }
 
 /// Opens `behave:process` (whose close kills a process that did not open it), forks, and uses everything in the child.
@@ -147,6 +162,45 @@ fn fork(folders: &[&str]) -> Result<(), Error> {
             registry.open("behave:process", &reading()).map(drop)
         }
     }
+}
+
+/// As many descriptors may be under way, and one more is. Other tests of this user's leave fewer there.
+const FEW: u64 = 250;
+
+/// Reads a file over a provider in a process, and starts another process, when neither this process nor that one can send a descriptor.
+fn crowded(folders: &[&str], path: &str) -> Result<(), Error> {
+    let system = |errno: Errno| Error::from(std::io::Error::from(errno));
+    let mut configuration = Configuration::closed();
+    folders.iter().try_for_each(|folder| configuration.add_provider_path(*folder))?;
+    let walls = Walls { read: vec![path.into()], ..weak_walls() };
+    configuration.place_in_process("file", walls)?;
+    // A process with these rights may send what it likes.
+    let none = CapabilitySet::empty();
+    let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    set_capabilities(None, none).map_err(system)?;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(FEW), maximum: Some(FEW) }).map_err(system)?;
+    let registry = Registry::new(configuration.clone());
+    let mut file = registry.open(&format!("file:{path}"), &reading())?;
+    let _under_way = leave_under_way().map_err(system)?;
+    // From the second read on it is asked to lend the file.
+    for expected in [1, 1, 1, 1, 0] {
+        let count = file.read(&mut [0])?;
+        if count != expected {
+            return Err(Error::new(Code::EIO, format!("{count} bytes read instead of {expected}")));
+        }
+    }
+    Registry::new(configuration).open(&format!("file:{path}"), &reading()).map(drop)
+}
+
+/// Leaves descriptors in a socket that nobody reads.
+fn leave_under_way() -> Result<[OwnedFd; 2], Errno> {
+    let (from, to) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let many = [from.as_fd(); FEW as usize + 1];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FEW as usize + 1))];
+    let mut beside = SendAncillaryBuffer::new(&mut space);
+    beside.push(SendAncillaryMessage::ScmRights(&many));
+    sendmsg(&from, &[IoSlice::new(b"x")], &mut beside, SendFlags::empty())?;
+    Ok([from, to])
 }
 
 /// As the first process of a container: whatever is left by others becomes its child, and stays a zombie until it is reaped.

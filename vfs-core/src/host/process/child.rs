@@ -140,10 +140,15 @@ impl Child {
             Code::ENOMEM | Code::EAGAIN => self.walls.memory.is_some(),
             _ => false,
         };
-        if !by_a_wall {
-            return failure.into();
-        }
-        Failure { text: format!("{} (its process {})", failure.text, self.walls), ..failure }.into()
+        let why = match (call, Code::from_raw(failure.code.into())) {
+            // It has others, which are open in the wrong direction.
+            (Call::Open(_), Code::EBADF) if !self.walls.standard_streams => {
+                "may not use the host's standard streams: add standard-streams = true to its `may`".to_owned()
+            }
+            _ if by_a_wall => self.walls.to_string(),
+            _ => return failure.into(),
+        };
+        Failure { text: format!("{} (its process {why})", failure.text), ..failure }.into()
     }
 
     /// Tells the host's log of a failure that no caller hears of. Of several, as when many files are closed, only the first.
@@ -169,8 +174,8 @@ impl Child {
         }
     }
 
-    /// What a message does not hold.
-    pub(super) fn too_much(&self, error: Error) -> Error {
+    /// The error of a message that was not sent.
+    pub(super) fn untold(&self, error: Error) -> Error {
         error.context(format!("tell {}'s process", self.death.provider()))
     }
 
@@ -184,7 +189,10 @@ impl Child {
                 Err(error) if error.code() == Code::EAGAIN => {
                     return Err(self.kill("it does not read what its host says"));
                 }
-                Err(error) if error.code() == Code::E2BIG => return Err(self.too_much(error)),
+                Err(error) if error.code() == Code::E2BIG => return Err(self.untold(error)),
+                Err(error) if error.code() == Code::ETOOMANYREFS => {
+                    return Err(self.untold(descriptors_under_way()));
+                }
                 Err(_) => return Err(self.gone()),
             }
         }
@@ -280,6 +288,13 @@ impl Child {
             let _ = shutdown(&self.control, Shutdown::Both);
         }
     }
+}
+
+/// The kernel counts them for a user, whatever program sends them.
+fn descriptors_under_way() -> Error {
+    let text = "this user has too many descriptors under way in sockets: end the program that leaves them there, or run this host \
+                as another user";
+    Error::new(Code::ETOOMANYREFS, text).retryable()
 }
 
 /// Whether a text ends as system errors do: ours, or strerror's, which is what a library in C has.

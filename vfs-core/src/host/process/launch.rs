@@ -63,8 +63,9 @@ pub(super) fn launch(
     let (control, their_control) = Socket::pair()?;
     let (supervisor, their_supervisor) = Socket::pair()?;
     let sockets = [their_control.as_fd(), their_supervisor.as_fd()];
-    let started = start(program, provider, standard_streams, sockets);
-    let (pipe, word) = started.map_err(|error| not_started(error, path))?;
+    let streams = streams(standard_streams).map_err(|error| not_started(error, path))?;
+    let started = start(program, provider, streams, sockets);
+    let (pipe, word) = started.map_err(|error| not_started(error.into(), path))?;
     let failure = LaunchFailure { path: path.to_owned(), pipe, errno: word.errno };
     let orphan = Orphan(word.program.and_then(|program| pidfd_open(program, PidfdFlags::empty()).ok()));
     Ok(Launched { control, supervisor, failure, orphan })
@@ -73,7 +74,7 @@ pub(super) fn launch(
 impl LaunchFailure {
     pub(super) fn error(&self) -> Option<Error> {
         let errno = self.errno.or_else(|| Word::read(&self.pipe).errno)?;
-        Some(not_started(io::Error::from_raw_os_error(errno), &self.path))
+        Some(not_started(io::Error::from_raw_os_error(errno).into(), &self.path))
     }
 }
 
@@ -108,20 +109,20 @@ impl Word {
     }
 }
 
-fn not_started(error: io::Error, path: &Path) -> Error {
-    Error::from(error).context(format!("start {}", path.display()))
+fn not_started(error: Error, path: &Path) -> Error {
+    error.context(format!("start {}", path.display()))
 }
 
 fn start(
     program: &File,
     provider: &str,
-    standard_streams: bool,
+    streams: [OwnedFd; 3],
     sockets: [BorrowedFd<'_>; 2],
 ) -> io::Result<(OwnedFd, Word)> {
     let host = pidfd_open(getpid(), PidfdFlags::empty())?;
     let (failure, fails) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let [control, supervisor] = sockets;
-    let own = streams(standard_streams)?.into_iter().map(Ok);
+    let own = streams.into_iter().map(Ok);
     let own = own.chain([control, supervisor, host.as_fd()].map(above));
     let own = own.collect::<io::Result<Vec<OwnedFd>>>()?;
     let (program, fails) = (above(program.as_fd())?, above(fails.as_fd())?);
@@ -141,13 +142,20 @@ fn start(
 
 /// What is to be standard input, output and error: the host's own, or each open in the wrong direction. Who uses them is told so
 /// then, and loses nothing in silence.
-fn streams(hosts: bool) -> io::Result<[OwnedFd; 3]> {
-    let (reads, writes) = (File::open("/dev/null")?, File::options().write(true).open("/dev/null")?);
+fn streams(hosts: bool) -> Result<[OwnedFd; 3]> {
+    let null = Path::new("/dev/null");
+    let (reads, writes) = (opened(null, "read")?, opened(null, "write")?);
     let or = |own: BorrowedFd<'_>, null: &File| match hosts && outlives_exec(own) {
         true => above(own),
         false => above(null.as_fd()),
     };
     Ok([or(stdin().as_fd(), &writes)?, or(stdout().as_fd(), &reads)?, or(stderr().as_fd(), &reads)?])
+}
+
+/// Opens a device to `read` or to `write`. Some machine's /dev/null is not open to all.
+fn opened(path: &Path, direction: &str) -> Result<File> {
+    let opened = File::options().read(direction == "read").write(direction == "write").open(path);
+    opened.map_err(|error| Error::from(error).context(format!("open {} to {direction}", path.display())))
 }
 
 /// Whether a descriptor may be a standard stream of the host's. If not, the host has closed that one; and what an exec would close, as
@@ -286,6 +294,14 @@ mod tests {
         assert!(!outlives_exec(own.as_fd()));
         let theirs = rustix::io::dup(&own).unwrap();
         assert!(outlives_exec(theirs.as_fd()));
+    }
+
+    /// Found: where /dev/null was for reading only, the error named the program.
+    #[test]
+    fn a_device_that_is_not_open_to_all_is_named() {
+        let error = opened(Path::new("/sys/devices"), "write").unwrap_err();
+        assert_eq!((error.code(), error.to_string().as_str()), (Code::EISDIR, "open /sys/devices to write"));
+        assert!(streams(false).is_ok());
     }
 
     #[test]

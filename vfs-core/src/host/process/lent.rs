@@ -178,7 +178,7 @@ impl<'p> Lent<'p> {
     /// Sends one message.
     pub(super) fn say(&mut self, half: Half, message: &impl Serialize) -> Result<()> {
         self.connection().say(half, message, None).map_err(|error| match error.code() {
-            Code::E2BIG => self.child.too_much(error),
+            Code::E2BIG => self.child.untold(error),
             Code::EAGAIN => self.broken("it does not read its connection"),
             _ => self.child.gone(),
         })

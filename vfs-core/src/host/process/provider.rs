@@ -50,8 +50,10 @@ impl ProcessProvider {
         doing: &dyn Fn(&'static str),
     ) -> Result<ProcessProvider> {
         let library = CheckedFile::open(path, pinned)?;
-        let (expected, shown) = (name.map(str::to_owned), name.unwrap_or("?").to_owned());
-        let mut blueprint = Blueprint { name: shown, expected, program, library, walls: walls.clone() };
+        // Until a library that may be any says its name, it is called as its file.
+        let file = library.path.file_name().unwrap_or_default().to_string_lossy();
+        let (expected, name) = (name.map(str::to_owned), name.map_or(file.into_owned(), str::to_owned));
+        let mut blueprint = Blueprint { name, expected, program, library, walls: walls.clone() };
         doing("its process has not loaded it");
         let (running, info) = blueprint.launch(context)?;
         blueprint.name.clone_from(&info.name);
