@@ -88,11 +88,35 @@ static int flooding(void) {
     return 0;
 }
 
-/* Asks on the control socket, 3, for connection after connection: a message of the protocol's, as any thread of a provider's may cause it. */
+/* Says on the control socket, 3, what is a message of the protocol's. */
+static void say(const char *message, size_t length) {
+    while (send(3, message, length, MSG_NOSIGNAL) < 0 && errno == EINTR) { }
+}
+
+/* Asks for connection after connection, as any thread of a provider's may, and then writes a line of its log. */
 static int needy(void) {
-    for (int again = 0; again < 20000; again++)
-        while (send(3, "\3", 1, MSG_NOSIGNAL) < 0 && errno == EINTR) { }
+    for (int again = 0; again < 20000; again++) say("\3", 1);
+    say("\2\24\5asked", 8);
     return 0;
+}
+
+/* Says in the middle of its life what is said before anything is loaded, and waits for what becomes of it. */
+static int beginning_again(const char *message, size_t length) {
+    say(message, length);
+    for (;;) pause();
+}
+
+/* Says what it waits for on every connection, again and again, and with a pause if it is to be slow. */
+static int chattering(int slow) {
+    for (;;) {
+        for (int fd = 6; fd < 16; fd++) send(fd, "\0\3\0\0\1", 5, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (slow) usleep(20000);
+    }
+}
+
+/* Changes the flags of standard output, which are not its own. */
+static int unblocking(void) {
+    return fcntl(STDOUT_FILENO, F_SETFL, O_APPEND | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 /* Ends the connections, which calls go through, and lives on: 3 to 5 are the control socket, the supervisor's and a pidfd. */
@@ -118,6 +142,11 @@ static int did(const char *deed) {
     if (strcmp(deed, "lie") == 0) return lying();
     if (strcmp(deed, "flood") == 0) return flooding();
     if (strcmp(deed, "need") == 0) return needy();
+    if (strcmp(deed, "hello") == 0) return beginning_again("\0\1", 2);
+    if (strcmp(deed, "no-walls") == 0) return beginning_again("\1\32\0\10trust me", 12);
+    if (strcmp(deed, "chatter") == 0) return chattering(0);
+    if (strcmp(deed, "murmur") == 0) return chattering(1);
+    if (strcmp(deed, "unblock") == 0) return unblocking();
     if (strcmp(deed, "hang-up") == 0) return hanging_up();
     if (strcmp(deed, "close") == 0) return closing();
     if (strcmp(deed, "connect") == 0) return connected();

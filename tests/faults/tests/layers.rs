@@ -124,6 +124,21 @@ fn a_layer_in_a_process_opens_what_it_may_and_nothing_else() {
     });
 }
 
+/// Each may be a descriptor of the host's, of which others need some.
+#[test]
+fn a_layer_in_a_process_has_so_many_inner_files_and_no_more() {
+    bounded(|| {
+        let place = Place::new(&["layering"]);
+        fs::write(place.path("x"), "text").unwrap();
+        let registry = place.registry();
+        let error = registry.open(&place.over("layering", "many", "x"), &read()).unwrap_err();
+        assert_eq!(error.code(), Code::EMFILE, "{}", error.chain());
+        assert!(error.chain().contains("has 256 files of other providers open"), "{}", error.chain());
+        // They are closed now.
+        opened(&registry, &place.over("layering", "pass", "x"), OpenFlags::READ);
+    });
+}
+
 #[test]
 fn every_call_passes_through_a_layer() {
     everywhere(|place| {

@@ -1,6 +1,7 @@
 //! Hostile libraries in a process of their own: whatever they do there, the host goes on, other files are untouched, and the error
 //! names what happened.
 
+use rustix::fs::fcntl_getfl;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::net::TcpListener;
@@ -168,6 +169,12 @@ fn lies_floods_and_closed_sockets_end_the_process_and_nothing_else() {
             ("lie", "was killed: broke the protocol"),
             ("flood", "was killed: broke the protocol"),
             ("hang-up", "was killed: it closed what a call went through"),
+            ("hello", "was killed: broke the protocol: it says hello again"),
+            // Found: its text was the whole error, as though it were its host's word.
+            (
+                "no-walls",
+                "was killed: broke the protocol: it says that it has no walls, after it said that it has: \"trust me\"",
+            ),
             ("close", ""),
         ] {
             let host = first.again();
@@ -182,16 +189,28 @@ fn lies_floods_and_closed_sockets_end_the_process_and_nothing_else() {
     });
 }
 
+/// Found: it was lent 256, each with a thread of the host's.
 #[test]
 fn connections_without_end_are_not_lent() {
     bounded_behind_walls(|| {
         let host = Host::new("", &[]);
         let mut bystander = bystander(&host);
         assert_eq!(host.read("read/need").expect("it asks, and goes on"), 8);
-        // At two descriptors each there would be none left.
+        eventually("a line in the log", || *host.log.lock().expect("no panic") == ["asked"]);
+        // One for the file that was open, and some to spare.
+        eventually("what it may have", || threads("zvfs-upcalls") >= 16);
+        assert!(threads("zvfs-upcalls") <= 17, "{}", threads("zvfs-upcalls"));
         fs::File::open("/dev/null").expect("the host has descriptors");
         goes_on(&mut bystander);
     });
+}
+
+/// How many threads of this process have a name.
+fn threads(name: &str) -> usize {
+    let tasks = fs::read_dir("/proc/self/task").expect("this process's threads");
+    // One that has ended meanwhile has none.
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|found| found.trim_end() == name).count()
 }
 
 #[test]
@@ -239,6 +258,23 @@ fn a_call_that_never_returns_ends_with_its_process() {
         };
         let threads: Vec<_> = CALLS.into_iter().map(looping).collect();
         threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    });
+}
+
+/// Found: as long as it said anything, its host looked at no deadline.
+#[test]
+fn what_it_says_in_a_call_puts_off_no_deadline() {
+    bounded_behind_walls(|| {
+        let first = Host::new("", &[]);
+        for deed in ["chatter", "murmur"] {
+            let host = first.again();
+            let mut neighbour = host.open("none").expect("another file of it");
+            host.control.set_deadline(Some(Instant::now() + Duration::from_millis(100)));
+            host.read(&format!("read/{deed}")).expect_err(deed);
+            host.control.set_deadline(None);
+            // Which of the two is first depends on the machine: the time that it may take, or what it may say.
+            is_told(&neighbour.read(&mut [0; 8]).expect_err(deed), "was killed: it ");
+        }
     });
 }
 
@@ -362,6 +398,18 @@ fn what_it_may_not_do_it_cannot_do() {
         }
         assert!(!outside.exists());
         assert_eq!(fs::read(&secret).expect("a file"), b"text");
+    });
+}
+
+/// Found: what it set there stayed on its host's standard output when it had ended.
+#[test]
+fn the_flags_of_standard_output_stay() {
+    bounded_behind_walls(|| {
+        let flags = || fcntl_getfl(std::io::stdout()).expect("standard output");
+        let before = flags();
+        let error = Host::new("standard-streams = true", &[]).read("read/unblock").expect_err("not its own");
+        assert_eq!(error.code(), Code::EPERM, "{}", error.chain());
+        assert_eq!(flags(), before);
     });
 }
 

@@ -1,7 +1,8 @@
 //! `layering:<how>,<inner>` passes every call on to its inner file, but for what `<how>` says:
 //!
 //! `self` opens its own descriptor; `flags` fails with the inner provider's flags; `leak` never closes its inner file; `late`
-//! closes it on a thread that outlives its own close; `panic` panics in `read`; `thread` opens and reads on another thread.
+//! closes it on a thread that outlives its own close; `many` opens it 300 times; `panic` panics in `read`; `thread` opens and reads on
+//! another thread.
 //! With the setting `at-start` the instance opens a descriptor in `start`.
 
 use std::io::SeekFrom;
@@ -54,6 +55,10 @@ impl Instance for Running {
             return self.host.open(&Control::new().context(), descriptor, &inner);
         }
         let open = || self.host.open(context, descriptor, &inner);
+        if how == "many" {
+            let all = (1..300).map(|_| open()).collect::<Result<Vec<_>>>()?;
+            drop(all);
+        }
         let inner = if how == "thread" { thread::scope(|scope| joined(scope.spawn(open))) } else { open() };
         Ok(Box::new(Layer { how: how.to_owned(), inner: Some(inner?) }))
     }

@@ -28,6 +28,8 @@ use std::sync::{Arc, OnceLock};
 const IDLE_MOST: usize = 8;
 /// As many calls may be in progress: each has memory and two descriptors.
 const CONNECTIONS_MOST: usize = 256;
+/// As many connections for upcalls there may be beside one for each open file: each has a thread of the host's.
+const SPARE_FOR_UPCALLS: usize = 16;
 /// How long the end of a process may follow that of its sockets.
 const CLOSING: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// How long a process may leave its control socket unread.
@@ -74,16 +76,26 @@ struct Connections {
 }
 
 impl Connections {
-    /// Counts one more that is lent: an idle one, or else one that is to be made.
+    /// Counts one more call: with an idle connection, or else one that is to be made.
     fn lend(&mut self, purpose: Purpose) -> Result<Option<Connection>> {
-        let idle = if purpose == Purpose::Upcalls { None } else { self.idle.pop() };
-        let count = self.idle.len() + self.calls + self.upcalls;
-        if idle.is_none() && count >= CONNECTIONS_MOST && purpose != Purpose::LastCall {
+        let idle = self.idle.pop();
+        if idle.is_none() && self.are_too_many() && purpose != Purpose::LastCall {
             let text = format!("{CONNECTIONS_MOST} calls of the provider are in progress");
             return Err(Error::new(Code::EMFILE, text).retryable());
         }
-        *self.lent(purpose) += 1;
+        self.calls += 1;
         Ok(idle)
+    }
+
+    /// Counts one more for upcalls, which is to be made; `false`: there are enough for so many open files.
+    fn reserve_for_upcalls(&mut self, files: usize) -> bool {
+        let may = self.upcalls < files + SPARE_FOR_UPCALLS && !self.are_too_many();
+        self.upcalls += usize::from(may);
+        may
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.idle.len() + self.calls + self.upcalls >= CONNECTIONS_MOST
     }
 
     fn lent(&mut self, purpose: Purpose) -> &mut usize {
@@ -225,7 +237,7 @@ impl Child {
         let _ = self.supervisor.say(&ToSupervisor::Kill, &[]);
     }
 
-    /// A connection, which is to be given back.
+    /// A connection for a call, which is to be given back.
     ///
     /// # Errors
     /// EMFILE: too many calls are in progress.
@@ -235,8 +247,14 @@ impl Child {
         idle.map_or_else(|| self.new_connection(purpose), Ok)
     }
 
+    /// Counts a connection for upcalls that is to be made, and then given back; `false`: there are enough for the files that are open.
+    pub(super) fn reserve_for_upcalls(&self) -> bool {
+        let files = self.open_files();
+        self.connections.lock().reserve_for_upcalls(files)
+    }
+
     /// Makes a connection that was counted, and passes its other end on.
-    fn new_connection(&self, purpose: Purpose) -> Result<Connection> {
+    pub(super) fn new_connection(&self, purpose: Purpose) -> Result<Connection> {
         let for_upcalls = purpose == Purpose::Upcalls;
         let made = Connection::new().and_then(|(connection, theirs)| {
             self.tell(&ToProcess::Connection { for_upcalls }, &theirs.borrowed())?;
@@ -262,6 +280,11 @@ impl Child {
         let file = self.last_file.fetch_add(1, Ordering::Relaxed) + 1;
         self.contexts.lock().insert(file, context.clone());
         file
+    }
+
+    /// How many files are open or being opened, and how many calls on names are in progress.
+    pub(super) fn open_files(&self) -> usize {
+        self.contexts.lock().len()
     }
 
     pub(super) fn context(&self, file: FileId) -> Option<Context> {

@@ -9,6 +9,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
+/// As many there may be beside one for each open file of the process's: each may be a descriptor of its host's.
+const SPARE: usize = 256;
+
 /// The inner files of all layers of a process.
 #[derive(Default)]
 pub(super) struct Inners {
@@ -24,6 +27,20 @@ pub(super) struct OpenInner {
 }
 
 impl Inners {
+    /// Refuses one more for a process with so many open files of its own.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub(super) fn check_room(&self, files: usize) -> Result<()> {
+        if self.open.lock().len() < files + SPARE {
+            return Ok(());
+        }
+        let text = format!(
+            "a provider in a process has {SPARE} files of other providers open, and one more for each of its own"
+        );
+        Err(Error::new(Code::EMFILE, text).retryable())
+    }
+
     pub(super) fn add(&self, owner: FileId, file: Box<dyn File>) -> InnerId {
         let inner = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         self.open.lock().insert(inner, Arc::new(OpenInner { owner, file: RwLock::new(file) }));

@@ -4,22 +4,22 @@ mod upcalls;
 
 use super::child::{Child, Purpose};
 use super::connection::Connection;
+use super::patience::Patience;
 use super::payload::Half;
 use super::socket::{Heard, broken};
 use super::wire::{Call, NameEntry, OnConnection, Reply};
 use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::flags::Events;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::time::Timespec;
 use serde::Serialize;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 use upcalls::serve;
 
-/// One of the waits that patience is counted in: a machine that is busy takes longer for them.
-const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-const A_SECOND: u32 = 20;
+/// What a process gets to end a call that its control has ended.
+const TO_END: Duration = Duration::from_secs(1);
+/// What it gets for a close or a stop.
+const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// A connection that one call has, and then the next one.
 pub(super) struct Lent<'p> {
@@ -38,21 +38,11 @@ pub(super) struct Caller<'c> {
     each: Option<&'c mut dyn FnMut(Vec<NameEntry>) -> bool>,
 }
 
-/// How long a process may take.
-enum Patience<'c> {
-    /// As long as it likes.
-    Endless,
-    /// Until the call's control has ended it, and so many waits more.
-    Controlled(&'c Context, u32),
-    /// So many waits; then it is killed, and this is why.
-    Counted { left: u32, why: &'static str },
-}
-
 /// Makes the last call on something, a close or a stop, which gets 5 s. Nobody waits for it, so a failure goes to the host's log.
 pub(super) fn last_call(child: &Child, call: &Call, doing: impl FnOnce() -> String, late: &'static str) {
     // In a forked child there is no connection; of a process that is gone everything is closed.
     let Ok(mut connection) = Lent::with(child, Purpose::LastCall) else { return };
-    let patience = Patience::Counted { left: 5 * A_SECOND, why: late };
+    let patience = Patience::counted(LAST_CALL, late);
     if let Err(error) = connection.call(call, &mut Caller { patience, each: None }) {
         child.warn(&error.context(doing()));
     }
@@ -67,12 +57,12 @@ pub(super) enum Answered {
 impl<'c> Caller<'c> {
     /// Who waits for a file: the process gets a second to end the call.
     pub(super) fn of(context: &'c Context) -> Caller<'c> {
-        Caller { patience: Patience::Controlled(context, A_SECOND), each: None }
+        Caller { patience: Patience::Controlled(context, TO_END), each: None }
     }
 
     /// Who waits for a library to load or start, which nothing but the process's end can end.
     pub(super) fn of_start(context: &'c Context) -> Caller<'c> {
-        Caller { patience: Patience::Controlled(context, 0), each: None }
+        Caller { patience: Patience::Controlled(context, Duration::ZERO), each: None }
     }
 
     /// Who lists, too.
@@ -105,13 +95,21 @@ impl<'p> Lent<'p> {
         Lent::with(child, Purpose::Call)
     }
 
-    /// For a purpose.
+    /// For a call, or the last one.
     ///
     /// # Errors
     /// As [`Lent::new`].
-    pub(super) fn with(child: &'p Child, purpose: Purpose) -> Result<Lent<'p>> {
-        let connection = Some(child.take_connection(purpose)?);
-        Ok(Lent { child, purpose, connection, at_rest: purpose != Purpose::Upcalls })
+    fn with(child: &'p Child, purpose: Purpose) -> Result<Lent<'p>> {
+        Ok(Lent { child, purpose, connection: Some(child.take_connection(purpose)?), at_rest: true })
+    }
+
+    /// For the upcalls of a provider's own threads, which was [counted](Child::reserve_for_upcalls).
+    ///
+    /// # Errors
+    /// As [`Lent::new`].
+    pub(super) fn for_upcalls(child: &'p Child) -> Result<Lent<'p>> {
+        let purpose = Purpose::Upcalls;
+        Ok(Lent { child, purpose, connection: Some(child.new_connection(purpose)?), at_rest: false })
     }
 
     pub(super) fn child(&self) -> &'p Child {
@@ -149,7 +147,7 @@ impl<'p> Lent<'p> {
             let (message, descriptors) = match self.connection().hear() {
                 Ok(Heard::Message(message, descriptors)) => (message, descriptors),
                 Ok(Heard::Nothing) => {
-                    self.wait(caller)?;
+                    caller.patience.wait(self.child, self.connection().as_fd())?;
                     continue;
                 }
                 Ok(Heard::End) => return Err(self.child.gone()),
@@ -161,6 +159,7 @@ impl<'p> Lent<'p> {
             if !descriptors.is_empty() {
                 return Err(self.broken("a descriptor came with no reply"));
             }
+            caller.patience.bear(self.child)?;
             match message {
                 OnConnection::Reply(_) => {}
                 OnConnection::GoOn(on) => return Ok(Answered::GoOn(on)),
@@ -187,37 +186,6 @@ impl<'p> Lent<'p> {
     /// The process cannot be believed any more.
     pub(super) fn broken(&self, what: &str) -> Error {
         self.child.kill(&broken(what).chain())
-    }
-
-    /// Waits until the connection has something.
-    fn wait(&mut self, caller: &mut Caller<'_>) -> Result<()> {
-        let child = self.child;
-        let connection = (*self.connection()).as_fd();
-        match &mut caller.patience {
-            Patience::Endless => {
-                let _ = poll(&mut [PollFd::from_borrowed_fd(connection, PollFlags::IN)], None);
-            }
-            Patience::Controlled(context, left) => {
-                let Err(ended) = context.wait(Some(connection), Events::READ, None) else { return Ok(()) };
-                let why = match ended.code() {
-                    Code::ECANCELED => "it did not end a call 1 s after its cancel",
-                    Code::ETIMEDOUT => "it did not end a call 1 s after its deadline",
-                    _ => return Err(ended),
-                };
-                caller.patience = Patience::Counted { left: *left, why };
-            }
-            Patience::Counted { left, why } => {
-                let came = poll(&mut [PollFd::from_borrowed_fd(connection, PollFlags::IN)], Some(&WAIT));
-                if came != Ok(0) {
-                    return Ok(());
-                }
-                if *left == 0 {
-                    return Err(child.kill(why));
-                }
-                *left -= 1;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ const LINES: u32 = 200;
 
 /// Listens until the process has ended.
 pub(super) fn spawn(child: Arc<Child>, failure: LaunchFailure, orphan: Orphan) -> Result<()> {
-    let listener = Listener { child, lines: 0, since: Instant::now(), open: true };
+    let listener = Listener { child, open: true, greeted: false, lines: 0, since: Instant::now() };
     let thread = thread::Builder::new().name("zvfs-process".into());
     let work = move || {
         listener.listen(&failure);
@@ -33,6 +33,8 @@ struct Listener {
     child: Arc<Child>,
     /// The process may say something yet.
     open: bool,
+    /// Its first word has come. From then on a library may be the one that speaks.
+    greeted: bool,
     /// Lines of the log in the second that began then.
     lines: u32,
     since: Instant,
@@ -84,22 +86,37 @@ impl Listener {
 
     fn take(&mut self, message: FromProcess) {
         match message {
-            FromProcess::Hello { version: VERSION } => {}
+            message if !self.greeted => self.greet(message),
+            FromProcess::Log { level, text } => self.log(level, &text),
+            FromProcess::NeedConnection => self.lend_connection(),
+            FromProcess::Hello { .. } => self.end(broken("it says hello again")),
+            FromProcess::NoWalls { failure } => {
+                let its_word = Error::from(failure).to_string();
+                let what = format!("it says that it has no walls, after it said that it has: {its_word:?}");
+                self.end(broken(what));
+            }
+        }
+    }
+
+    /// Takes the first word, which is that of `zvfs-provider` itself.
+    fn greet(&mut self, message: FromProcess) {
+        self.greeted = true;
+        let refusal = match message {
+            FromProcess::Hello { version: VERSION } => return,
             FromProcess::Hello { version } => {
                 let text = format!(
                     "zvfs-provider speaks version {version} of the protocol, and this host version {VERSION}: \
                      install the zvfs-provider that came with this host"
                 );
-                self.child.death.explained(Error::new(Code::EPROTO, text));
-                self.child.condemn();
+                Error::new(Code::EPROTO, text)
             }
-            FromProcess::NoWalls { failure } => {
-                self.child.death.explained(failure.into());
-                self.child.condemn();
+            FromProcess::NoWalls { failure } => failure.into(),
+            FromProcess::Log { .. } | FromProcess::NeedConnection => {
+                return self.end(broken("it says something else before hello"));
             }
-            FromProcess::Log { level, text } => self.log(level, &text),
-            FromProcess::NeedConnection => self.lend_connection(),
-        }
+        };
+        self.child.death.explained(refusal);
+        self.child.condemn();
     }
 
     /// Ends a process that cannot be believed any more.
@@ -120,17 +137,24 @@ impl Listener {
         }
     }
 
-    /// Gives a thread of the provider's own a connection, and a thread of the host's that serves it.
+    /// Gives a thread of the provider's own a connection, and a thread of the host's that serves it. If there are enough, the thread waits
+    /// for another one's.
     fn lend_connection(&self) {
+        if !self.child.reserve_for_upcalls() {
+            return;
+        }
         let child = self.child.clone();
         let thread = thread::Builder::new().name("zvfs-upcalls".into());
-        // A process whose host has no thread waits in vain, until its files are closed.
-        let _ = thread.spawn(move || {
-            let Ok(mut connection) = Lent::with(&child, Purpose::Upcalls) else { return };
+        let spawned = thread.spawn(move || {
+            let Ok(mut connection) = Lent::for_upcalls(&child) else { return };
             // Until the process closes the connection, or ends.
             if connection.answer(&mut Caller::provider()).is_ok() {
                 let _ = connection.broken("it answers where nobody asked");
             }
         });
+        // A process whose host has no thread waits in vain, until its files are closed.
+        if spawned.is_err() {
+            self.child.give_back(Purpose::Upcalls, None);
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! | `socket`, `spin`, `payload`, `connection` | how they and a file's bytes move, on both sides |
 //! | `context` | a file's context in the provider's process |
 //! | `launch`, `death`, `listener` | a process's beginning and end, and the log between |
-//! | `child`, `inners`, `lent` | the process as its host sees it; what its layers have open; a call on a connection, and upcalls within it |
+//! | `child`, `inners`, `lent`, `patience` | the process as its host sees it; what its layers have open; a call on a connection, and upcalls within it; how long it may take |
 //! | `running`, `tracked` | a process that has loaded its library, and a file of it with its control |
 //! | `reads` | a regular file that was lent: read here, without a call |
 //! | `provider`, `instance`, `file` | the three traits |
@@ -23,6 +23,7 @@ mod instance;
 mod launch;
 mod lent;
 mod listener;
+mod patience;
 mod payload;
 mod provider;
 mod reads;

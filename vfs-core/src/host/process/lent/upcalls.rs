@@ -84,6 +84,7 @@ impl<'a> Layer<'a> {
 
 fn open(child: &Child, request: &InnerRequest) -> Result<Reply> {
     let layer = Layer::of(child, request)?;
+    child.inners.check_room(child.open_files())?;
     let file = layer.host.open(&layer.context, layer.descriptor, &layer.options)?;
     // A process is lent no descriptor that is not its own.
     let masked = Capabilities::FD | Capabilities::SPLICE | Capabilities::POLL;
