@@ -21,7 +21,7 @@ pub use child::compile_child;
 pub use worker::Worker;
 
 use crate::exit::{ExitCode, Failure, one_line};
-use crate::guest::{Program, Stop};
+use crate::guest::{Pool, Program, Stop};
 use loaded::Loaded;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -53,6 +53,7 @@ const TEXT_MAX: usize = 16 << 20;
 pub struct Compiler {
     worker: Option<Worker>,
     cache: Option<Cache>,
+    pool: Option<Arc<Pool>>,
     loaded: Arc<Loaded>,
 }
 
@@ -67,14 +68,14 @@ impl Default for Compiler {
     fn default() -> Compiler {
         static SHARED: PerProcess<Arc<Loaded>> = PerProcess::new();
         let loaded = SHARED.get_or_make(Arc::default).clone();
-        Compiler { worker: None, cache: None, loaded }
+        Compiler { worker: None, cache: None, pool: None, loaded }
     }
 }
 
 impl Compiler {
     /// A compiler that shares no program with any other.
     pub fn new() -> Compiler {
-        Compiler { worker: None, cache: None, loaded: Arc::default() }
+        Compiler { worker: None, cache: None, pool: None, loaded: Arc::default() }
     }
 
     /// Compiles in processes of their own.
@@ -87,6 +88,19 @@ impl Compiler {
     pub fn cache(mut self, cache: Cache) -> Compiler {
         self.cache = Some(cache);
         self
+    }
+
+    /// Reserves memory for so many guests, in which the compiler's programs then run: a session takes what an earlier one has left,
+    /// cleared, where it would have asked the kernel for some. It shares no program with any other compiler. Of more sessions at a
+    /// time the last ends with [`ExitCode::Memory`]: a [`SessionPool`](crate::SessionPool) sees to it that there are no more.
+    ///
+    /// A table of a guest cannot grow beyond 1,048,576 elements. A program that has a larger one from the start, or more than four,
+    /// gets memory of its own, as without this.
+    ///
+    /// # Errors
+    /// ENOMEM: there is no room; each guest takes over 4 GiB of address space. ENOTSUP: the engine doesn't run on this machine.
+    pub fn pooled(self, guests: u32) -> vfs_core::Result<Compiler> {
+        Ok(Compiler { pool: Some(Arc::new(Pool::new(guests)?)), loaded: Arc::default(), ..self })
     }
 
     /// Makes a program of its bytes: a WebAssembly binary, or its text. Nothing else is one: no precompiled file either.
@@ -120,9 +134,9 @@ impl Compiler {
             None => None,
         };
         if let Some((cache, name)) = &cached {
-            match cache.load(name).map(|entry| entry.map(|entry| artifact::load(entry.artifact()))) {
+            match cache.load(name).map(|entry| entry.map(|entry| self.link(entry.artifact(), digest))) {
                 Ok(None) => {}
-                Ok(Some(Ok(module))) => return Program::link(&module, digest).map(|it| (it, size(&module))),
+                Ok(Some(Ok(program))) => return Ok(program),
                 Ok(Some(Err(failure))) => {
                     cache.remove(name);
                     notes.push(format!("cached program: compiled again: {}", failure.text()));
@@ -134,15 +148,27 @@ impl Compiler {
             Some(worker) => worker.compile(bytes, stop)?,
             None => compile(bytes)?,
         };
-        let module = artifact::load(&artifact)?;
-        let program = Program::link(&module, digest)?;
+        let program = self.link(&artifact, digest)?;
         if let Some((cache, name)) = &cached
             && let Err(error) = cache.store(name, &artifact)
             && error.code() != Code::EFBIG
         {
             notes.push(format!("the compiled program was not cached: {}", error.chain()));
         }
-        Ok((program, size(&module)))
+        Ok(program)
+    }
+
+    /// A program of its machine code, and how much that is. It is the pool's, if there is one and it fits in.
+    fn link(&self, artifact: &[u8], digest: [u8; 32]) -> Result<(Program, usize), Failure> {
+        let pooled = self.pool.as_deref().and_then(|pool| {
+            let module = artifact::load(artifact, Some(pool)).ok()?;
+            Some((module, Some(pool)))
+        });
+        let (module, pool) = match pooled {
+            Some(pooled) => pooled,
+            None => (artifact::load(artifact, None)?, None),
+        };
+        Ok((Program::link(&module, digest, pool)?, size(&module)))
     }
 }
 

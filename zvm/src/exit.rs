@@ -60,36 +60,65 @@ impl Serialize for ExitCode {
     }
 }
 
+/// What stopped a guest that did not end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// The manifest's Timeout, or the deadline of the session's control.
+    Timeout,
+    /// The session's host.
+    Cancelled,
+    /// It used up the manifest's Fuel.
+    Fuel,
+    /// An instruction of its own.
+    Trap,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stopped::Timeout => "timeout",
+            Stopped::Cancelled => "cancelled",
+            Stopped::Fuel => "fuel",
+            Stopped::Trap => "trap",
+        })
+    }
+}
+
 /// Why a session failed: the exit code and one line for a person.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct Failure {
     exit: ExitCode,
     text: String,
-    /// It is the session's Timeout.
-    timeout: bool,
+    stopped: Option<Stopped>,
 }
 
 impl Failure {
     /// Makes a failure; `text` becomes the report's state.
     pub fn new(exit: ExitCode, text: impl Into<String>) -> Failure {
-        Failure { exit, text: text.into(), timeout: false }
+        Failure { exit, text: text.into(), stopped: None }
     }
 
-    /// A session that was stopped: why, and what is known of it.
-    pub(crate) fn stopped(why: &str, known: Option<&str>) -> Failure {
-        let text = known.map_or_else(|| why.to_owned(), |known| format!("{why}: {known}"));
-        Failure::new(ExitCode::Stopped, text)
+    /// A session that was stopped: by what, and what is known of it.
+    pub(crate) fn stopped(by: Stopped, known: Option<&str>) -> Failure {
+        let text = known.map_or_else(|| by.to_string(), |known| format!("{by}: {known}"));
+        Failure { stopped: Some(by), ..Failure::new(ExitCode::Stopped, text) }
     }
 
     /// A session that was stopped at its Timeout.
     pub(crate) fn timeout(known: Option<&str>) -> Failure {
-        Failure { timeout: true, ..Failure::stopped("timeout", known) }
+        Failure::stopped(Stopped::Timeout, known)
     }
 
     /// Whether it is that of a session that was stopped at its Timeout.
     pub(crate) fn is_timeout(&self) -> bool {
-        self.timeout
+        self.stopped == Some(Stopped::Timeout)
+    }
+
+    /// What stopped the guest; `None`: something else failed.
+    pub fn stopped_by(&self) -> Option<Stopped> {
+        self.stopped
     }
 
     /// Adds what may explain it.

@@ -3,6 +3,7 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `engine`, `program`, `run` | the process's engine, a compiled program, one run of it |
+//! | `pool` | memory that guests take in turns |
 //! | `stop` | ends a run from outside |
 //! | `stack` | where it was when it ended |
 //! | `memory_budget` | the budget for memory and tables |
@@ -24,6 +25,7 @@ mod linker;
 mod memory;
 mod memory_budget;
 mod mount;
+mod pool;
 mod prepare;
 mod program;
 mod random;
@@ -46,6 +48,7 @@ pub(crate) use fuzz::channels as fuzz_channels;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) use fuzz::{archive as fuzz_archive, calls as fuzz_calls};
 pub(crate) use linker::{PREVIEW1, signature};
+pub(crate) use pool::Pool;
 pub(crate) use prepare::Invocation;
 pub(crate) use program::{Program, chain};
 pub(crate) use run::{Ran, Setup, run};

@@ -24,10 +24,10 @@ pub use channel::{
     CallError, Channel, Channels, Counters, Counts, Meter, OutputReport, OutputState, Quota, RunOptions,
 };
 pub use compile::{Cache, Compiler, PROGRAM_MAX, Worker, compile_child};
-pub use exit::{ExitCode, Failure};
+pub use exit::{ExitCode, Failure, Stopped};
 pub use manifest::{
     BYTES_MAX, CHANNELS_MAX, ChannelSpec, Commit, DigestAlgorithm, Fstab, LINES_MAX, Limits, Manifest, Mount,
     NVRAM_MAX, Nvram, NvramError, Preopen, SOURCES_MAX, STANDARD, Version, Warning,
 };
 pub use report::{ChannelReport, CpuTime, Report};
-pub use session::{Running, Session, Template, claim_process};
+pub use session::{Permit, Running, Session, SessionPool, Template, claim_process};

@@ -1,7 +1,7 @@
 //! What a session tells at its end: ZeroVM's six lines, or JSON.
 
 use crate::channel::{Counts, Meter, OutputReport, OutputState, Quota};
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, Stopped};
 use crate::manifest::DigestAlgorithm;
 use serde::Serialize;
 use std::fmt;
@@ -36,6 +36,15 @@ pub struct Report {
     pub channels: Vec<ChannelReport>,
     /// What is worth telling of a good run too: readers that closed early, a manifest's warnings.
     pub notes: Vec<String>,
+    /// What stopped the guest; `None`: nothing did, or something else failed.
+    #[serde(skip)]
+    pub stopped: Option<Stopped>,
+    /// The run's name, as providers are offered it; `None`: it has none.
+    #[serde(skip)]
+    pub job: Option<String>,
+    /// By the clock, from the session's start to this report.
+    #[serde(skip)]
+    pub elapsed: Duration,
     /// Whether the session's thread did not end in time and was left behind, as a note says. It may hold what exit(3) needs: a
     /// process that has nothing left to do leaves by _exit(2).
     #[serde(skip)]
@@ -51,6 +60,16 @@ pub struct CpuTime {
     /// Elsewhere, in seconds.
     #[serde(rename = "user_seconds", serialize_with = "seconds")]
     pub user: Duration,
+}
+
+impl CpuTime {
+    /// What was used since a thread had used so much.
+    pub(crate) fn since(self, before: CpuTime) -> CpuTime {
+        CpuTime {
+            system: self.system.saturating_sub(before.system),
+            user: self.user.saturating_sub(before.user),
+        }
+    }
 }
 
 /// One channel's part of a report. It names no source: a descriptor may hold what a report should not.
@@ -81,7 +100,7 @@ impl Report {
 
     /// Reports a session that failed; without channels if it did not come to open them.
     pub fn failed(failure: &Failure, meters: &[Meter]) -> Report {
-        Report::new(failure.exit(), failure.text(), meters)
+        Report { stopped: failure.stopped_by(), ..Report::new(failure.exit(), failure.text(), meters) }
     }
 
     fn new(exit_code: ExitCode, state: &str, meters: &[Meter]) -> Report {
@@ -109,6 +128,9 @@ impl Report {
             network: sum(&channels, true),
             channels,
             notes: Vec::new(),
+            stopped: None,
+            job: None,
+            elapsed: Duration::ZERO,
             left_behind: false,
         }
     }
@@ -145,6 +167,24 @@ impl Report {
     pub fn to_json(&self) -> String {
         // It fails for maps with keys that are no text, and for writers that fail: there is neither.
         printable_json(&serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// The report as one line for a log: what a host wants to know of every session. Its form is in docs/report.md.
+    pub fn to_line(&self) -> String {
+        let quoted = |text: &str| printable_json(&serde_json::to_string(text).unwrap_or_default());
+        let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        format!(
+            "session={} exit={} guest={} seconds={:.6} cpu={:.2} fuel={} in={} out={} state={}",
+            self.job.as_deref().map_or_else(|| "-".to_owned(), quoted),
+            self.exit_code,
+            number(self.guest_code.map(u64::from)),
+            self.elapsed.as_secs_f64(),
+            (self.cpu.system + self.cpu.user).as_secs_f64(),
+            number(self.fuel),
+            self.local.get_bytes + self.network.get_bytes,
+            self.local.put_bytes + self.network.put_bytes,
+            quoted(&self.state),
+        )
     }
 }
 
@@ -242,6 +282,22 @@ mod tests {
         let failure = Failure::new(ExitCode::BadProgram, "not a module:\nbad magic");
         let text = Report::failed(&failure, &[]).to_string();
         assert_eq!(text, "1\n0\n0\ndisabled\n0.00 0.00 0 0 0 0 0 0 0 0\nnot a module: bad magic\n\n");
+    }
+
+    #[test]
+    fn a_line_says_who_how_and_how_much() {
+        let cpu = CpuTime { system: Duration::from_millis(10), user: Duration::from_millis(1500) };
+        let mut report = Report { fuel: Some(77), elapsed: Duration::from_micros(1_230), cpu, ..report() };
+        let numbers = "exit=0 guest=3 seconds=0.001230 cpu=1.51 fuel=77 in=80 out=6 state=\"ok\"";
+        assert_eq!(report.to_line(), format!("session=- {numbers}"));
+        report.job = Some("a \"b\"\n\u{1b}".into());
+        assert_eq!(report.to_line(), format!(r#"session="a \"b\"\n\u001b" {numbers}"#));
+        let failed = Report::failed(&Failure::stopped(Stopped::Fuel, Some("all is used up")), &[]);
+        assert_eq!(failed.stopped, Some(Stopped::Fuel));
+        assert!(
+            failed.to_line().ends_with(r#" fuel=- in=0 out=0 state="fuel: all is used up""#),
+            "{failed:?}"
+        );
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 mod cpu;
 mod parts;
+mod pool;
 mod prepared;
 mod template;
 mod timer;
 mod watch;
 mod work;
 
+pub use pool::{Permit, SessionPool};
 pub use template::Template;
 
 use crate::channel::{HostFiles, RunOptions};
@@ -29,7 +31,8 @@ use watch::{OnEnd, Watch};
 const STACK: usize = 8 << 20;
 
 /// A run that has not started: a manifest, and what the host does for it. Any number may run side by side in a process: each has
-/// one thread while it runs, and for a moment one more at its Timeout; engine, timer and compiled programs are shared.
+/// one thread while it runs, and for a moment one more at its Timeout; engine, timer and compiled programs are shared. A
+/// [`SessionPool`] bounds how many run at a time, and keeps their threads.
 ///
 /// The engine installs process-wide handlers for the signals that a guest's faults raise; they pass on what isn't theirs. A
 /// process that forks starts sessions in the child only, or in the parent only: see [`claim_process`].
@@ -94,11 +97,13 @@ pub struct Session {
     host_files: HostFiles,
     /// The host's; `None`: it has none.
     control: Option<Control>,
+    /// Of the pool whose thread it runs on; `None`: on one of its own.
+    permit: Option<Permit>,
     on_end: OnEnd,
 }
 
 impl Session {
-    /// Starts it, on a thread of its own; the manifest's Timeout begins.
+    /// Starts it, on a thread of its own or of its pool; the manifest's Timeout begins.
     pub fn start(mut self) -> Running {
         let control = self.control.as_ref().map_or_else(Control::new, Control::follower);
         let warnings = self.manifest.warnings.iter().map(ToString::to_string).collect();
@@ -106,20 +111,29 @@ impl Session {
         // A manifest's timeout is at most 136 years.
         let deadline =
             Instant::now() + control.context().time_left().map_or(timeout, |left| left.min(timeout));
-        let watch = Watch::new(control, deadline, warnings, mem::take(&mut self.on_end));
+        let (job, on_end) = (self.options.job.clone(), mem::take(&mut self.on_end));
+        let watch = Watch::new(control, deadline, job, warnings, on_end);
         if let Err(error) = claim_process() {
             drop(self);
             watch.finish(Report::failed(&Failure::new(ExitCode::Io, error.chain()), &[]));
             return Running { watch };
         }
+        let permit = self.permit.take();
+        let pool = permit.as_ref().map(Permit::pool);
         let work = work::Work { session: self, watch: watch.clone() };
         let spawned = timer::watch(Arc::downgrade(&watch) as _, deadline).and_then(|timed| {
             let follows = watch.follow();
-            let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);
-            thread.spawn(move || {
-                work.run();
+            let run = move || {
+                work.run(permit);
                 drop((timed, follows));
-            })
+            };
+            match pool {
+                Some(pool) => pool.run(run),
+                None => {
+                    let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);
+                    thread.spawn(run).map(drop)
+                }
+            }
         });
         if let Err(error) = spawned {
             let text = format!("start the session's thread: {}", Error::no_thread(&error));

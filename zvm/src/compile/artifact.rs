@@ -3,7 +3,7 @@
 
 use super::bad;
 use crate::exit::{ExitCode, Failure};
-use crate::guest::{chain, engine, single_threaded};
+use crate::guest::{Pool, chain, engine, single_threaded};
 use sha2::{Digest, Sha256};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,9 +69,13 @@ fn can_start(threads: usize) -> bool {
     can
 }
 
-/// Makes a module of an artifact that [`compile`] made, here, in a worker, or in an earlier run.
-pub(super) fn load(artifact: &[u8]) -> Result<Module, Failure> {
-    let engine = engine().map_err(no_engine)?;
+/// Makes a module of an artifact that [`compile`] made, here, in a worker, or in an earlier run: one of a pool's engine, or of the
+/// process's.
+pub(super) fn load(artifact: &[u8], pool: Option<&Pool>) -> Result<Module, Failure> {
+    let engine = match pool {
+        Some(pool) => pool.engine(),
+        None => engine().map_err(no_engine)?,
+    };
     // SAFETY: the bytes are `compile`'s own, unchanged since: they come from this process, over a pipe from a worker that the
     // host chose and that ran `compile_child`, or from a buffer whose HMAC was verified under a key that only this user
     // has. A manifest or a guest has no way to give any. The engine checks its version and settings besides.
@@ -106,6 +110,6 @@ mod tests {
     fn what_is_compiled_without_threads_is_taken() {
         let binary = wat::parse_str("(module (func (export \"_start\")))").unwrap();
         let engine = single_threaded().unwrap();
-        load(&engine.precompile_module(&binary).unwrap()).unwrap();
+        load(&engine.precompile_module(&binary).unwrap(), None).unwrap();
     }
 }

@@ -184,7 +184,7 @@ fn a_precompiled_file_is_no_program() {
     let binary =
         wat::parse_str("(module (memory (export \"memory\") 1) (func (export \"_start\")))").unwrap();
     let artifact = artifact::compile(&binary).unwrap();
-    artifact::load(&artifact).unwrap();
+    artifact::load(&artifact, None).unwrap();
     let failure = Compiler::new().program(&artifact, &Stop::default()).err().unwrap();
     assert!(failure.text().contains("neither"), "{failure}");
 }

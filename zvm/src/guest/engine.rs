@@ -1,9 +1,9 @@
-//! The one engine of the process, with every feature said out loud.
+//! The process's engine, with every feature said out loud, and its variants: they take each other's machine code.
 
 use super::stack::FRAMES_MAX;
-use std::sync::OnceLock;
-use vfs_core::{Code, Error, Result};
-use wasmtime::{Config, Engine, WasmBacktraceDetails, WasmFeatures};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use vfs_core::{Code, Error, PerProcess, Result};
+use wasmtime::{Config, Engine, EngineWeak, PoolingAllocationConfig, WasmBacktraceDetails, WasmFeatures};
 
 /// How much of its thread's stack a guest may use, in bytes.
 pub(super) const WASM_STACK: usize = 512 << 10;
@@ -27,9 +27,21 @@ const FEATURES: [WasmFeatures; 12] = [
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
 
-/// The process's engine, if a program made use of it.
-pub(super) fn made() -> Option<&'static Engine> {
-    ENGINE.get()
+/// Those of [`pooled`] that are still in use. Std's lock, as all that the process's timer takes.
+static POOLED: PerProcess<Mutex<Vec<EngineWeak>>> = PerProcess::new();
+
+/// Calls a function for each engine that guests may run in.
+pub(super) fn each(call: impl Fn(&Engine)) {
+    if let Some(engine) = ENGINE.get() {
+        call(engine);
+    }
+    if let Some(pooled) = POOLED.get() {
+        // Nothing panics while it is held.
+        pooled.lock().unwrap_or_else(PoisonError::into_inner).retain(|weak| {
+            let engine = weak.upgrade();
+            engine.as_ref().map(&call).is_some()
+        });
+    }
 }
 
 /// The process's engine, made at first use.
@@ -37,7 +49,7 @@ pub(super) fn made() -> Option<&'static Engine> {
 /// # Errors
 /// ENOTSUP: the engine doesn't run on this machine.
 pub(crate) fn engine() -> Result<&'static Engine> {
-    if let Some(engine) = made() {
+    if let Some(engine) = ENGINE.get() {
         return Ok(engine);
     }
     let engine = Engine::new(&config()).map_err(|error| {
@@ -55,6 +67,22 @@ pub(crate) fn single_threaded() -> Result<Engine> {
     Engine::new(config().parallel_compilation(false)).map_err(|error| {
         Error::new(Code::ENOTSUP, "start the WebAssembly engine").with_source(error.into_boxed_dyn_error())
     })
+}
+
+/// An engine of its own whose guests' memory is that of a pool.
+///
+/// # Errors
+/// As [`engine`]. ENOMEM: there is no room for the pool.
+pub(super) fn pooled(pool: PoolingAllocationConfig) -> Result<Engine> {
+    // Whatever this machine lacks for any engine is not the pool's fault.
+    engine()?;
+    let pooled = Engine::new(config().allocation_strategy(pool)).map_err(|error| {
+        Error::new(Code::ENOMEM, "reserve the guests' memory: each takes over 4 GiB of address space")
+            .with_source(error.into_boxed_dyn_error())
+    })?;
+    let known = POOLED.get_or_make(Mutex::default);
+    known.lock().unwrap_or_else(PoisonError::into_inner).push(pooled.weak());
+    Ok(pooled)
 }
 
 fn config() -> Config {

@@ -7,7 +7,7 @@ use super::{wasi_fd, wasi_io, wasi_names, wasi_path, wasi_poll, wasi_process};
 use std::sync::OnceLock;
 use vfs_core::{Code, Error, Result};
 use wasmparser::{FuncType, ValType};
-use wasmtime::{Caller, Linker};
+use wasmtime::{Caller, Engine, Linker};
 
 /// The module that a guest imports its functions from.
 pub(crate) const PREVIEW1: &str = "wasi_snapshot_preview1";
@@ -21,11 +21,20 @@ pub(super) fn linker() -> Result<&'static Linker<State>> {
     if let Some(linker) = LINKER.get() {
         return Ok(linker);
     }
-    let mut linker = Linker::new(engine()?);
+    let linker = linker_of(engine()?)?;
+    Ok(LINKER.get_or_init(|| linker))
+}
+
+/// A linker for the programs of an engine.
+///
+/// # Errors
+/// ENOTSUP: the engine refuses them.
+pub(super) fn linker_of(engine: &Engine) -> Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
     define(&mut linker).map_err(|error| {
         Error::new(Code::ENOTSUP, "define the guest's imports").with_source(error.into_boxed_dyn_error())
     })?;
-    Ok(LINKER.get_or_init(|| linker))
+    Ok(linker)
 }
 
 /// All functions with a result, `module::name(parameters)`, handed to the macro `$do` after its own arguments.

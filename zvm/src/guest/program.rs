@@ -1,10 +1,11 @@
 //! A program, compiled and found fit to run.
 
 use super::linker::linker;
+use super::pool::Pool;
 use super::state::State;
 use crate::exit::{ExitCode, Failure, one_line};
 use vfs_core::Error;
-use wasmtime::{InstancePre, Module};
+use wasmtime::{Engine, InstancePre, Module};
 
 /// A program whose imports are all there.
 pub(crate) struct Program {
@@ -13,15 +14,23 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Makes a program of a module; `digest` is the SHA-256 of what it was compiled from. What it imports and exports was
-    /// looked at before it was compiled.
+    /// Makes a program of a module of the pool's engine, or, without one, of the process's; `digest` is the SHA-256 of what it was
+    /// compiled from. What it imports and exports was looked at before it was compiled.
     ///
     /// # Errors
     /// [`ExitCode::BadProgram`]: an import doesn't fit.
-    pub(crate) fn link(module: &Module, digest: [u8; 32]) -> Result<Program, Failure> {
-        let linker = linker().map_err(no_engine)?;
+    pub(crate) fn link(module: &Module, digest: [u8; 32], pool: Option<&Pool>) -> Result<Program, Failure> {
+        let linker = match pool {
+            Some(pool) => pool.linker(),
+            None => linker().map_err(no_engine)?,
+        };
         let instance = linker.instantiate_pre(module).map_err(|error| bad(&chain(&error)))?;
         Ok(Program { instance, digest })
+    }
+
+    /// The engine that it runs in.
+    pub(super) fn engine(&self) -> &Engine {
+        self.instance.module().engine()
     }
 }
 

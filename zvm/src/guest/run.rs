@@ -2,7 +2,6 @@
 
 use super::call::End;
 use super::clock::Clock;
-use super::engine::engine;
 use super::memory_budget::{HostMemory, MemoryBudget, no_room};
 use super::prepare::{Invocation, Prepared, prepare};
 use super::program::Program;
@@ -12,7 +11,7 @@ use super::state::{State, standard_fds};
 use super::stop::Stop;
 use super::wasi_fd::filetype;
 use crate::channel::Channels;
-use crate::exit::{ExitCode, Failure, panic_text};
+use crate::exit::{ExitCode, Failure, Stopped, panic_text};
 use crate::manifest::Manifest;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wasmtime::{Store, Trap, UpdateDeadline};
@@ -80,13 +79,7 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
         fuel: 0,
         buffer: Vec::new(),
     };
-    let mut store = match engine() {
-        Ok(engine) => Store::new(engine, state),
-        Err(error) => {
-            let failure = Failure::new(ExitCode::Io, error.chain());
-            return Ran { channels: state.channels, outcome: Err(failure), fuel: 0, notes: Vec::new() };
-        }
-    };
+    let mut store = Store::new(program.engine(), state);
     // Without a limit the fuel is counted all the same, for the report.
     let budget = manifest.fuel.unwrap_or(u64::MAX);
     let outcome = catch_unwind(AssertUnwindSafe(|| execute(program, &mut store, budget)));
@@ -138,12 +131,12 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop, budget: u
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => {
             let used = format!("all {budget} units are used up");
-            Err(Failure::stopped("fuel", located(Some(&used), error).as_deref()))
+            Err(Failure::stopped(Stopped::Fuel, located(Some(&used), error).as_deref()))
         }
         Some(trap) => {
             let text = trap.to_string();
             let kind = text.strip_prefix("wasm trap: ").unwrap_or(&text);
-            Err(Failure::stopped("trap", located(Some(kind), error).as_deref()))
+            Err(Failure::stopped(Stopped::Trap, located(Some(kind), error).as_deref()))
         }
         // The engine has no name for a limiter's refusal, and only a module that starts can meet one as an error.
         None if store.data().memory_budget.refused() => {

@@ -1,11 +1,12 @@
 //! The one switch that ends a guest from outside: at its Timeout, or because the session's control is cancelled.
 
 use super::engine;
-use crate::exit::Failure;
+use crate::exit::{Failure, Stopped};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use vfs_core::Control;
+use wasmtime::Engine;
 
 /// Who stopped the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +38,7 @@ struct Inner {
 pub(crate) fn nudge() {
     // Where there is no engine no guest runs, and one to come looks at its switch before it does. To make one here would be a
     // surprise for a process that only prepares sessions, to fork.
-    if let Some(engine) = engine::made() {
-        engine.increment_epoch();
-    }
+    engine::each(Engine::increment_epoch);
 }
 
 impl Stop {
@@ -95,7 +94,7 @@ impl Stop {
     pub(crate) fn failure(&self) -> Option<Failure> {
         Some(match self.thrown()? {
             Reason::Timeout => Failure::timeout(self.at()),
-            Reason::Cancelled => Failure::stopped("cancelled", None),
+            Reason::Cancelled => Failure::stopped(Stopped::Cancelled, None),
         })
     }
 

@@ -1,6 +1,7 @@
 //! What a session is made of.
 
 use super::Session;
+use super::pool::Permit;
 use super::prepared::Prepared;
 use super::watch::OnEnd;
 use crate::channel::{HostFiles, RunOptions};
@@ -24,6 +25,7 @@ impl Session {
             invocation: Invocation::default(),
             host_files: HostFiles::default(),
             control: None,
+            permit: None,
             on_end: OnEnd::default(),
         }
     }
@@ -46,6 +48,12 @@ impl Session {
     /// that it has at the start counts as the manifest's Timeout does, whichever comes first.
     pub fn control(mut self, control: &Control) -> Session {
         self.control = Some(control.clone());
+        self
+    }
+
+    /// Runs on a thread of a pool, which gave this permit.
+    pub fn permit(mut self, permit: Permit) -> Session {
+        self.permit = Some(permit);
         self
     }
 

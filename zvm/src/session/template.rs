@@ -6,7 +6,7 @@ use super::work::Work;
 use super::{STACK, Session, claim_process, timer};
 use crate::channel::RunOptions;
 use crate::compile::Compiler;
-use crate::exit::{ExitCode, Failure, panic_text};
+use crate::exit::{ExitCode, Failure, Stopped, panic_text};
 use crate::manifest::Manifest;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -95,17 +95,17 @@ impl Template {
     pub fn prepare(&self, control: &Control) -> Result<(), Failure> {
         claim_process().map_err(|error| Failure::new(ExitCode::Io, error.chain()))?;
         let deadline = Instant::now() + PREPARE_MAX;
-        let watch = Watch::new(control.follower(), deadline, Vec::new(), OnEnd::default());
+        let watch = Watch::new(control.follower(), deadline, None, Vec::new(), OnEnd::default());
         let timed = timer::watch(Arc::downgrade(&watch) as _, deadline).map_err(|error| no_thread(&error))?;
         let follows = watch.follow();
         let work = Work { session: self.session(), watch };
         let (sender, result) = channel();
         let (control, cancelled) = (control.follower(), sender.clone());
         let cancel = control.context().on_cancel(move || {
-            let _ = cancelled.send(Err(Failure::stopped("cancelled", None)));
+            let _ = cancelled.send(Err(Failure::stopped(Stopped::Cancelled, None)));
         });
         if cancel.is_err() {
-            return Err(Failure::stopped("cancelled", None));
+            return Err(Failure::stopped(Stopped::Cancelled, None));
         }
         let thread = thread::Builder::new().name("zvm-prepare".into()).stack_size(STACK);
         let spawned = thread.spawn(move || {
@@ -117,7 +117,7 @@ impl Template {
         });
         spawned.map_err(|error| no_thread(&error))?;
         // One of the two is sent.
-        result.recv().unwrap_or_else(|_| Err(Failure::stopped("cancelled", None)))
+        result.recv().unwrap_or_else(|_| Err(Failure::stopped(Stopped::Cancelled, None)))
     }
 }
 

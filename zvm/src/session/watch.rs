@@ -37,8 +37,11 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) stop: Stop,
+    started: Instant,
     /// When the session must be over.
     pub(super) deadline: Instant,
+    /// The run's name, for the report.
+    job: Option<String>,
     /// What is odd in the manifest: whatever becomes of the session, it is told.
     warnings: Vec<String>,
     progress: Mutex<Progress>,
@@ -89,11 +92,13 @@ impl Watch {
     pub(super) fn new(
         control: Control,
         deadline: Instant,
+        job: Option<String>,
         warnings: Vec<String>,
         on_end: OnEnd,
     ) -> Arc<Watch> {
         let progress = Mutex::new(Progress { on_end, ..Progress::default() });
-        Arc::new(Watch { stop: Stop::new(control), deadline, warnings, progress, changed: Condvar::new() })
+        let (stop, started, changed) = (Stop::new(control), Instant::now(), Condvar::new());
+        Arc::new(Watch { stop, started, deadline, job, warnings, progress, changed })
     }
 
     /// Stops the session once its control is cancelled, and before a file hears of that: a provider's cancel function may be
@@ -206,6 +211,8 @@ impl Watch {
             return;
         }
         report.notes.splice(0..0, self.warnings.iter().cloned());
+        report.job = self.job.clone();
+        report.elapsed = self.started.elapsed();
         let on_end = progress.on_end.0.take();
         progress.report = Some(report.clone());
         drop(progress);
@@ -342,7 +349,7 @@ mod tests {
     #[test]
     fn a_cancel_ends_files_of_before_and_after_for_good_and_the_first_reason_counts() {
         let host = Control::new();
-        let watch = Watch::new(host.follower(), Instant::now(), Vec::new(), OnEnd::default());
+        let watch = Watch::new(host.follower(), Instant::now(), None, Vec::new(), OnEnd::default());
         let _follows = watch.follow();
         let before = watch.stop.control().follower();
         assert!(!before.is_cancelled() && watch.stop.thrown().is_none());
@@ -363,7 +370,7 @@ mod tests {
             (Step::Compile, "timeout: compile the program", "the compiler, which cannot be stopped"),
             (Step::Run, "timeout: the guest ran", "an instruction of the guest over a large memory range"),
         ] {
-            let watch = Watch::new(Control::new(), Instant::now(), Vec::new(), OnEnd::default());
+            let watch = Watch::new(Control::new(), Instant::now(), None, Vec::new(), OnEnd::default());
             watch.doing("open the program p:x".into());
             watch.at(step);
             watch.clone().overdue();

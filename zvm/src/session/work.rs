@@ -2,13 +2,14 @@
 
 use super::Session;
 use super::cpu::thread_time;
+use super::pool::Permit;
 use super::watch::{Step, Watch};
 use crate::channel::Channels;
 use crate::compile::{Compiled, PROGRAM_MAX};
 use crate::exit::{ExitCode, Failure, panic_text};
 use crate::guest::{self, Program, Ran, Reason, Setup};
 use crate::manifest::Commit;
-use crate::report::Report;
+use crate::report::{CpuTime, Report};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use vfs_core::{Code, Control, Descriptor, Error, OpenFlags, OpenOptions};
@@ -34,8 +35,11 @@ struct ReportParts {
 }
 
 impl Work {
-    /// Runs the session, and reports it. A panic stays within it.
-    pub(super) fn run(self) {
+    /// Runs the session, and reports it. A panic stays within it. The permit is another session's before the report is there, so that
+    /// whoever has the report can start the next one.
+    pub(super) fn run(self, permit: Option<Permit>) {
+        // A pool's thread has run others.
+        let before = permit.as_ref().map_or_else(CpuTime::default, |_| thread_time());
         let mut parts = ReportParts::default();
         let outcome =
             catch_unwind(AssertUnwindSafe(|| self.load_and_run(&mut parts))).unwrap_or_else(|panic| {
@@ -60,7 +64,7 @@ impl Work {
         report.guest_code = parts.guest_code;
         report.notes = report.notes_of_outputs();
         report.notes.append(&mut parts.notes);
-        report.cpu = thread_time();
+        report.cpu = thread_time().since(before);
         watch.over(&report);
         let mut channels = parts.channels;
         let quietly = |work: &mut dyn FnMut()| drop(catch_unwind(AssertUnwindSafe(work)));
@@ -74,7 +78,8 @@ impl Work {
                 registry.stop(|provider| watch.stopping(provider));
             }
         });
-        report.cpu = thread_time();
+        report.cpu = thread_time().since(before);
+        drop(permit);
         watch.finish(report);
     }
 

@@ -16,6 +16,7 @@ mod loaded;
 mod mounts;
 mod odd;
 mod paths;
+mod pooled;
 mod rules;
 mod scratch;
 mod script;

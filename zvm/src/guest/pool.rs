@@ -1,0 +1,55 @@
+//! Memory that guests take in turns: reserved once, and used again without asking the kernel for it.
+
+use super::engine::pooled;
+use super::linker::linker_of;
+use super::state::State;
+use std::fmt;
+use vfs_core::Result;
+use wasmtime::{Engine, Linker, PoolingAllocationConfig};
+
+/// Tables of a program that fits in; real ones have one or two.
+const TABLES: u32 = 4;
+/// Elements of each of them, 8 MiB of address space: more than a program's segments may have.
+const ELEMENTS: usize = 1 << 20;
+/// What the engine keeps for an instance, mostly 32 bytes for each function that is exported or in a table. Allocated when it is
+/// needed, so that this is a limit and no reservation.
+const INSTANCE: usize = 64 << 20;
+
+/// An engine with room for so many guests at a time. It takes the machine code that the process's engine takes.
+pub(crate) struct Pool {
+    engine: Engine,
+    linker: Linker<State>,
+}
+
+impl Pool {
+    /// Reserves the address space.
+    ///
+    /// # Errors
+    /// ENOTSUP: the engine doesn't run on this machine. ENOMEM: there is no room.
+    pub(crate) fn new(guests: u32) -> Result<Pool> {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_core_instances(guests)
+            .max_core_instance_size(INSTANCE)
+            .total_memories(guests)
+            .total_tables(guests.saturating_mul(TABLES))
+            .max_tables_per_module(TABLES)
+            .table_elements(ELEMENTS)
+            .max_unused_warm_slots(guests);
+        let engine = pooled(pool)?;
+        Ok(Pool { linker: linker_of(&engine)?, engine })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(super) fn linker(&self) -> &Linker<State> {
+        &self.linker
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
