@@ -54,8 +54,17 @@
  *         zvm_session_channel(session, "/dev/stdout", &out, &error);
  *         zvm_session_start(session, ended, request, &error);
  *
- *     The library limits a session, not how many there are: a host counts those that run, and lets further ones wait or refuses
- *     them.
+ *     A host (zvm_host) bounds how many of its sessions run at a time, keeps their threads and, if it is to, their memory for the
+ *     next ones, and counts what becomes of them:
+ *
+ *         zvm_host_options limits = { .struct_size = sizeof limits, .jobs = 100, .flags = ZVM_HOST_POOLED };
+ *         zvm_session_options options = { .struct_size = sizeof options };
+ *         zvm_host_new(&limits, &options.host, &error);                                   and a template with these options
+ *         if (zvm_session_start(session, ended, request, &error) == -ZVFS_EMFILE)         100 run: refuse the request, or
+ *             wait_for_an_end(request);                                                   start it when one has ended
+ *         server_log(request, zvm_session_report(session, ZVM_REPORT_LINE));              at its end
+ *
+ *     Without `jobs` any number may run: the library then limits a session, not how many there are.
  *
  * Process
  *
@@ -100,7 +109,22 @@ typedef struct zvm_host_options {
      * not call this library and must not block for long. NULL: standard error. */
     void(ZVFS_CALL *log)(void *arg, uint32_t level, const char *text);
     void *log_arg; /* passed to log, which may be called until the last session of the host is over */
+
+    /* How many of the host's sessions may run at a time, 1 to 4096; one more is -ZVFS_EMFILE (zvm_session_start). There are as many
+     * threads for them, made when they are needed and kept for the next sessions; one that has had none for 30 s ends. A session
+     * that was left behind counts until the call that holds it returns. 0: any number, each on a thread of its own. */
+    uint64_t jobs;
+
+    uint64_t flags; /* ZVM_HOST_...; others are EINVAL */
 } zvm_host_options;
+
+enum { /* zvm_host_options.flags */
+    /* Reserves the memory of `jobs` guests when the host is made, and uses it again: a session takes what an earlier one has left,
+     * cleared, and asks the kernel for nothing. It takes over 4 GiB of address space a job, none of it memory before a guest
+     * touches it. ENOMEM: there is no such room (ulimit -v). A table of a guest cannot grow beyond 1,048,576 elements; a program
+     * with a larger one, or with more than four, gets memory of its own, as without this. */
+    ZVM_HOST_POOLED = 1
+};
 
 /* Makes a host. Loads no provider yet. Free it with zvm_host_free. Fails as the configuration and the cache do. */
 int32_t ZVFS_CALL zvm_host_new(const zvm_host_options *options, zvm_host **out, zvfs_error *err);
@@ -110,6 +134,28 @@ int32_t ZVFS_CALL zvm_host_new(const zvm_host_options *options, zvm_host **out, 
  * session's `job`, by which it can tell the sessions apart. EEXIST: one of that name is in use, or was added with one of its schemes;
  * ELIBBAD: the table breaks a rule. */
 int32_t ZVFS_CALL zvm_host_register(zvm_host *host, const zvfs_provider *provider, zvfs_error *err);
+
+/* What has become of a host's sessions since it was made, for the host's own metrics. `started` is the sum of `running` and of the
+ * six below it. */
+typedef struct zvm_counters {
+    uint64_t struct_size;
+    uint64_t started;       /* sessions that were run or started */
+    uint64_t running;       /* those that have no report yet */
+    uint64_t refused;       /* starts that were -ZVFS_EMFILE; not among the started ones */
+    uint64_t ok;            /* the guest exited with 0 */
+    uint64_t guest_failed;  /* it exited with another code */
+    uint64_t trapped;       /* it trapped, or used up its fuel */
+    uint64_t timed_out;     /* the manifest's Timeout */
+    uint64_t cancelled;     /* zvm_session_cancel */
+    uint64_t failed;        /* anything else: a channel, the program, the manifest, memory */
+    uint64_t left_behind;   /* of those six: a call did not return in time, and its thread was left behind */
+    uint64_t fuel;          /* that guests used, of sessions that have a report, as all below */
+    uint64_t bytes_read;    /* by guests, from all channels */
+    uint64_t bytes_written; /* by guests, to all channels */
+} zvm_counters;
+
+/* Counts the sessions of a host. All numbers are of the same moment. Costs a lock that is held for moments. */
+int32_t ZVFS_CALL zvm_host_counters(zvm_host *host, zvm_counters *out, zvfs_error *err);
 
 /* Frees a host, and stops its providers once no session uses them. Sessions that were made of it go on. NULL: nothing. */
 void ZVFS_CALL zvm_host_free(zvm_host *host);
@@ -196,12 +242,14 @@ typedef struct zvm_channel {
 int32_t ZVFS_CALL zvm_session_channel(zvm_session *session, const char *alias, const zvm_channel *channel, zvfs_error *err);
 
 /* Runs the session, and waits for its end: the manifest's Timeout and some seconds more at most. Returns 0 if there is a report,
- * whatever it says. A session runs once. */
+ * whatever it says. A session runs once. EMFILE: as many of the host's sessions run as its `jobs` allow; the session stays as it
+ * is, and may be run later. */
 int32_t ZVFS_CALL zvm_session_run(zvm_session *session, zvfs_error *err);
 
 /* Starts the session, and does not wait. `ended` is called once, with `arg`, when there is a report, as soon as zvm_session_run
  * would return: on another thread; or on this one before this returns, if no thread can be made for the session. It must not wait,
- * and leaves the report to others: it sets a flag, or wakes an event loop. Not called if this fails. */
+ * and leaves the report to others: it sets a flag, or wakes an event loop. Not called if this fails. EMFILE: as zvm_session_run;
+ * once `ended` is called, another session of the host can be started, from there too. */
 int32_t ZVFS_CALL zvm_session_start(zvm_session *session, void(ZVFS_CALL *ended)(void *arg), void *arg, zvfs_error *err);
 
 /* Ends a session from another thread, or from a callback: the guest stops, what it wrote is discarded except what was already
@@ -227,7 +275,9 @@ const char *ZVFS_CALL zvm_session_state(zvm_session *session);
 
 enum {
     ZVM_REPORT_TEXT = 1, /* ZeroVM's six lines and an empty one */
-    ZVM_REPORT_JSON = 2  /* one object on one line, with every field */
+    ZVM_REPORT_JSON = 2, /* one object on one line, with every field */
+    ZVM_REPORT_LINE = 3  /* for a log: session="job" exit=0 guest=0 seconds=0.000213 cpu=0.00 fuel=77 in=10 out=20 state="ok";
+                          * docs/report.md has the form */
 };
 
 /* Returns the report. Valid until the session is freed. NULL: there is none yet, or no such form. */

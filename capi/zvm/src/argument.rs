@@ -30,7 +30,12 @@ pub struct HostOptions {
     pub cache_key: *const c_char,
     pub log: Option<LogFn>,
     pub log_arg: *mut c_void,
+    pub jobs: u64,
+    pub flags: u64,
 }
+
+/// `ZVM_HOST_POOLED`.
+pub const HOST_POOLED: u64 = 1;
 
 /// A host's log.
 pub type LogFn = unsafe extern "C" fn(arg: *mut c_void, level: u32, text: *const c_char);
@@ -43,7 +48,7 @@ unsafe impl Growing for SessionOptions {
     const FIRST: u64 = 48;
 }
 
-// SAFETY: repr(C), a u64 first, pointers, and a function that may be absent.
+// SAFETY: repr(C), a u64 first, pointers, numbers, and a function that may be absent.
 unsafe impl Growing for HostOptions {
     const FIRST: u64 = 56;
 }

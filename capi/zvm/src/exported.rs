@@ -3,12 +3,13 @@
 use crate::argument::{HostOptions, Provider, SessionOptions, bytes};
 use crate::channel::{Callbacks, Channel};
 use crate::host::{self, Shared};
+use crate::jobs::Counters;
 use crate::objects::Opaque;
 use crate::session::{self, Slot};
 use crate::template::{self, TemplateSlot};
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
-use vfs_core::boundary::{Argument, Callback, Input, Options, Place, null};
+use vfs_core::boundary::{Answer, Argument, Callback, Input, Options, Place, null};
 use vfs_core::{Result, built_in, extern_c};
 
 /// A session that was not freed.
@@ -95,6 +96,10 @@ extern_c! { exported by "libzvm":
         // SAFETY: the header: a table that stays for the rest of the process.
         let provider = unsafe { built_in(provider.0) }.map_err(|error| error.context("register"))?;
         host.0.registry.register(provider)
+    }
+    fn zvm_host_counters(host: Hosting, out: Answer<'_, Counters>) -> i32 {
+        out.put(host.0.jobs.counters());
+        Ok(())
     }
     fn zvm_host_free(host: Number) -> (), plain {
         host::free(host.0);

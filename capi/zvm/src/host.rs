@@ -1,6 +1,7 @@
 //! What stands behind a `zvm_host *`: what many sessions have in common.
 
-use crate::argument::{HostOptions, LogFn, SessionOptions};
+use crate::argument::{HOST_POOLED, HostOptions, LogFn, SessionOptions};
+use crate::jobs::Jobs;
 use crate::objects::{Objects, Opaque};
 use std::ffi::{CString, c_char, c_void};
 use std::path::Path;
@@ -12,10 +13,14 @@ use zvm::{Cache, Compiler, Worker};
 /// All hosts of this process that were not freed.
 static HOSTS: Objects<Shared> = Objects::new("host");
 
-/// The providers and the compiler. Clones of both are the same.
+/// The most jobs that a host may have.
+const JOBS_MAX: u32 = 4096;
+
+/// The providers and the compiler, whose clones are the same, and the sessions of both.
 pub struct Shared {
     pub registry: Registry,
     pub compiler: Compiler,
+    pub jobs: Arc<Jobs>,
 }
 
 /// Where a host's parts are, as C says it.
@@ -39,11 +44,14 @@ pub fn make(options: Option<HostOptions>) -> Result<*mut Opaque> {
     let none = std::ptr::null();
     let mut places = Places { configuration: none, worker: none, cache_folder: none, cache_key: none };
     let mut log = None;
-    if let Some(HostOptions { configuration, worker, cache_folder, cache_key, .. }) = options {
+    let mut limits = Limits::default();
+    if let Some(options) = options {
+        let HostOptions { configuration, worker, cache_folder, cache_key, .. } = options;
         places = Places { configuration, worker, cache_folder, cache_key };
-        log = options.and_then(|options| Some(Log(options.log?, options.log_arg)));
+        log = options.log.map(|log| Log(log, options.log_arg));
+        limits = Limits::of(options.jobs, options.flags)?;
     }
-    Ok(HOSTS.insert(places.shared(log)?))
+    Ok(HOSTS.insert(places.shared(log, limits)?))
 }
 
 /// The host of a number.
@@ -63,7 +71,7 @@ pub fn of_session(options: &SessionOptions) -> Result<Arc<Shared>> {
     let SessionOptions { configuration, worker, cache_folder, cache_key, host, .. } = *options;
     let places = Places { configuration, worker, cache_folder, cache_key };
     if host.is_null() {
-        return Ok(Arc::new(places.shared(None)?));
+        return Ok(Arc::new(places.shared(None, Limits::default())?));
     }
     if !places.are_none() {
         let text =
@@ -73,13 +81,38 @@ pub fn of_session(options: &SessionOptions) -> Result<Arc<Shared>> {
     find(host)
 }
 
+/// How many sessions may run at a time, and whether their memory is reserved.
+#[derive(Default)]
+struct Limits {
+    /// 0: any number.
+    jobs: u32,
+    pooled: bool,
+}
+
+impl Limits {
+    fn of(jobs: u64, flags: u64) -> Result<Limits> {
+        let wrong = |text: String| Err(Error::new(Code::EINVAL, text));
+        let Some(jobs) = u32::try_from(jobs).ok().filter(|jobs| *jobs <= JOBS_MAX) else {
+            return wrong(format!("options.jobs is {jobs}: {JOBS_MAX} at most"));
+        };
+        match flags {
+            0 => Ok(Limits { jobs, pooled: false }),
+            HOST_POOLED if jobs > 0 => Ok(Limits { jobs, pooled: true }),
+            HOST_POOLED => {
+                wrong("options.flags has ZVM_HOST_POOLED: say for how many sessions, in jobs".into())
+            }
+            _ => wrong(format!("options.flags is {flags:#x}: only ZVM_HOST_POOLED is known")),
+        }
+    }
+}
+
 impl Places {
     fn are_none(&self) -> bool {
         let Places { configuration, worker, cache_folder, cache_key } = self;
         [configuration, worker, cache_folder, cache_key].into_iter().all(|place| place.is_null())
     }
 
-    fn shared(&self, log: Option<Log>) -> Result<Shared> {
+    fn shared(&self, log: Option<Log>, limits: Limits) -> Result<Shared> {
         // SAFETY: the header: each is NULL or a terminated string, valid during the call.
         let [configuration, worker, folder, key] = unsafe {
             [
@@ -93,7 +126,10 @@ impl Places {
             Some(file) => Configuration::find(Some(Path::new(file)), &[])?,
             None => Configuration::default(),
         };
-        let mut compiler = Compiler::default();
+        let mut compiler = match limits {
+            Limits { jobs, pooled: true } => Compiler::new().pooled(jobs)?,
+            Limits { .. } => Compiler::default(),
+        };
         if let Some(worker) = worker {
             compiler = compiler.worker(Worker::new(worker).argument("compile-child"));
         }
@@ -106,7 +142,8 @@ impl Places {
         }
         let log = move |level, text: &str| write(log.as_ref(), level, text);
         let host = Host::logging("libzvm", env!("CARGO_PKG_VERSION"), log);
-        Ok(Shared { registry: Registry::with_host(configuration, host), compiler })
+        let jobs = Arc::new(Jobs::new(limits.jobs));
+        Ok(Shared { registry: Registry::with_host(configuration, host), compiler, jobs })
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `argument` | from C's values to Rust's, beyond what `vfs_core::boundary` has |
 //! | `objects` | what C's pointers stand for |
 //! | `host` | what stands behind a `zvm_host *`, and what a session without one makes of its options |
+//! | `jobs` | how many of its sessions run, and what has become of the others |
 //! | `session`, `template` | what stands behind a `zvm_session *`, and a `zvm_template *` |
 //! | `channel` | a host's callbacks as a file |
 //! | `signals` | that the library's threads take none of the host's |
@@ -15,6 +16,7 @@ mod argument;
 mod channel;
 mod exported;
 mod host;
+mod jobs;
 mod objects;
 mod session;
 mod signals;

@@ -2,16 +2,17 @@
 
 use crate::argument::SessionOptions;
 use crate::channel::Channel;
-use crate::host;
+use crate::host::{self, Shared};
+use crate::jobs::Jobs;
 use crate::objects::{Objects, Opaque};
 use crate::signals;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use vfs_core::boundary::text;
 use vfs_core::{Code, Control, Error, Registry, Result};
-use zvm::{Compiler, ExitCode, Manifest, PROGRAM_MAX, Report, RunOptions, Session};
+use zvm::{Compiler, Manifest, PROGRAM_MAX, Report, RunOptions, Session};
 
 /// All sessions of this process that were not freed.
 static SESSIONS: Objects<Slot> = Objects::new("session");
@@ -20,6 +21,8 @@ static SESSIONS: Objects<Slot> = Objects::new("session");
 pub struct Slot {
     aliases: Arc<[String]>,
     control: Control,
+    /// Its host's. The host itself would keep the providers, which stop with the last session.
+    jobs: Arc<Jobs>,
     state: Mutex<State>,
 }
 
@@ -54,13 +57,13 @@ struct Parts {
     channels: BTreeMap<String, Channel>,
 }
 
+/// A report, and its forms once somebody has asked for them: never changed, so that C can have their addresses.
 struct Done {
-    exit: ExitCode,
-    guest: Option<u32>,
-    fuel: Option<u64>,
-    state: CString,
-    text: CString,
-    json: CString,
+    report: Report,
+    state: OnceLock<CString>,
+    text: OnceLock<CString>,
+    json: OnceLock<CString>,
+    line: OnceLock<CString>,
 }
 
 /// What `zvm_session_options` say.
@@ -68,6 +71,7 @@ pub struct Common {
     pub registry: Registry,
     pub options: RunOptions,
     pub compiler: Compiler,
+    pub jobs: Arc<Jobs>,
 }
 
 impl Common {
@@ -76,7 +80,8 @@ impl Common {
         // SAFETY: the header: it is NULL or a terminated string, valid during the call.
         let job = unsafe { text(options.job, "job") }?;
         let options = job.map_or_else(RunOptions::new, |job| RunOptions::new().job(job));
-        Ok(Common { registry: host.registry.clone(), options, compiler: host.compiler.clone() })
+        let Shared { registry, compiler, jobs } = &*host;
+        Ok(Common { registry: registry.clone(), options, compiler: compiler.clone(), jobs: jobs.clone() })
     }
 }
 
@@ -104,11 +109,13 @@ pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opa
     let aliases = aliases(&manifest);
     let control = Control::new();
     let mut session = Session::new(manifest).control(&control);
+    let mut jobs = Arc::default();
     if let Some(options) = options {
-        let Common { registry, options, compiler } = Common::of(&options)?;
-        session = session.registry(registry).options(options).compiler(compiler);
+        let common = Common::of(&options)?;
+        session = session.registry(common.registry).options(common.options).compiler(common.compiler);
+        jobs = common.jobs;
     }
-    Ok(insert(Slot::new(aliases, control, session)))
+    Ok(insert(Slot::new(aliases, control, jobs, session)))
 }
 
 /// Gives out the number of a session.
@@ -126,13 +133,13 @@ pub fn free(session: *mut Opaque) {
     if let Some(slot) = SESSIONS.remove(session) {
         slot.cancel();
         // Here, and not where another call on the session lets go of it: its channels are closed when this returns.
-        drop(slot.parts(State::Freed));
+        drop(slot.parts(State::Freed, || Ok(())));
     }
 }
 
 impl Slot {
-    /// A session that is new. Its channels are to be among these, and `control` is the session's.
-    pub fn new(aliases: Arc<[String]>, control: Control, session: Session) -> Slot {
+    /// A session that is new. Its channels are to be among these, `control` is the session's, `jobs` its host's.
+    pub fn new(aliases: Arc<[String]>, control: Control, jobs: Arc<Jobs>, session: Session) -> Slot {
         let parts = Parts {
             session,
             program: None,
@@ -141,7 +148,7 @@ impl Slot {
             environment: Vec::new(),
             channels: BTreeMap::new(),
         };
-        Slot { aliases, control, state: Mutex::new(State::New(Box::new(parts))) }
+        Slot { aliases, control, jobs, state: Mutex::new(State::New(Box::new(parts))) }
     }
 
     pub fn program(&self, bytes: &[u8]) -> Result<()> {
@@ -207,8 +214,13 @@ impl Slot {
     /// Starts the session, which calls a function once it has a report.
     pub fn start(self: Arc<Self>, ended: impl FnOnce() + Send + 'static) -> Result<()> {
         zvm::claim_process()?;
-        let parts = self.parts(State::Running)?;
-        let session = parts.build().on_end(move |report| {
+        let (parts, permit) = self.parts(State::Running, || self.jobs.begin())?;
+        let mut session = parts.build();
+        if let Some(permit) = permit {
+            session = session.permit(permit);
+        }
+        let session = session.on_end(move |report| {
+            self.jobs.end(report);
             *self.lock() = State::Over(Box::new(Done::of(report)));
             ended();
         });
@@ -226,43 +238,53 @@ impl Slot {
         self.control.cancel();
     }
 
-    /// Takes the parts of a session that is new, which then has another state.
-    fn parts(&self, then: State) -> Result<Box<Parts>> {
+    /// Takes the parts of a session that is new, which then has another state, if it can have what goes with that.
+    fn parts<T>(&self, then: State, take: impl FnOnce() -> Result<T>) -> Result<(Box<Parts>, T)> {
         let mut state = self.lock();
+        let taken = match &*state {
+            State::New(_) => take()?,
+            other => return Err(other.not_new()),
+        };
         match std::mem::replace(&mut *state, then) {
-            State::New(parts) => Ok(parts),
-            other => {
-                *state = other;
-                Err(state.not_new())
-            }
+            State::New(parts) => Ok((parts, taken)),
+            // It was new under the same lock.
+            other => Err(other.not_new()),
         }
     }
 
     pub fn exit_code(&self) -> Result<u8> {
-        self.done(|done| done.exit.number())
+        self.done(|done| done.report.exit_code.number())
     }
 
     pub fn guest_code(&self) -> Result<u64> {
-        let code = self.done(|done| done.guest)?;
+        let code = self.done(|done| done.report.guest_code)?;
         code.map(u64::from).ok_or_else(|| Error::new(Code::ENOENT, "the guest did not exit by itself"))
     }
 
     pub fn fuel(&self) -> Result<u64> {
-        let fuel = self.done(|done| done.fuel)?;
+        let fuel = self.done(|done| done.report.fuel)?;
         fuel.ok_or_else(|| Error::new(Code::ENOENT, "the guest never ran"))
     }
 
     /// As [`report`](Slot::report).
     pub fn state(&self) -> Result<*const c_char> {
-        self.done(|done| done.state.as_ptr())
+        self.done(|done| {
+            let state = done.state.get_or_init(|| string(done.report.state.clone()));
+            state.as_ptr()
+        })
     }
 
     /// Valid as long as the slot is in the table: a report is never replaced.
     pub fn report(&self, form: u32) -> Result<*const c_char> {
-        self.done(|done| match form {
-            1 => Some(done.text.as_ptr()),
-            2 => Some(done.json.as_ptr()),
-            _ => None,
+        self.done(|done| {
+            let report = &done.report;
+            let form = match form {
+                1 => done.text.get_or_init(|| string(report.to_string())),
+                2 => done.json.get_or_init(|| string(report.to_json())),
+                3 => done.line.get_or_init(|| string(report.to_line())),
+                _ => return None,
+            };
+            Some(form.as_ptr())
         })?
         .ok_or_else(|| Error::new(Code::EINVAL, "no such form of a report"))
     }
@@ -300,17 +322,19 @@ impl Parts {
 
 impl Done {
     fn of(report: &Report) -> Done {
-        // Neither holds a NUL: aliases and descriptors have none, and control characters of others are escaped.
-        let string = |text: String| CString::new(text.replace('\0', " ")).unwrap_or_default();
         Done {
-            exit: report.exit_code,
-            guest: report.guest_code,
-            fuel: report.fuel,
-            state: string(report.state.clone()),
-            text: string(report.to_string()),
-            json: string(report.to_json()),
+            report: report.clone(),
+            state: OnceLock::new(),
+            text: OnceLock::new(),
+            json: OnceLock::new(),
+            line: OnceLock::new(),
         }
     }
+}
+
+/// For C. A report holds no NUL: aliases and descriptors have none, and control characters of others are escaped.
+fn string(text: String) -> CString {
+    CString::new(text.replace('\0', " ")).unwrap_or_default()
 }
 
 fn busy(text: &'static str) -> Error {

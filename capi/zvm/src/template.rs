@@ -1,18 +1,20 @@
 //! What stands behind a `zvm_template *`.
 
 use crate::argument::SessionOptions;
+use crate::jobs::Jobs;
 use crate::objects::{Objects, Opaque};
 use crate::session::{self, Common, Slot};
 use crate::signals;
 use std::sync::{Arc, Mutex, PoisonError};
 use vfs_core::{Code, Control, Error, Result};
-use zvm::{ExitCode, Failure, Manifest, Template};
+use zvm::{ExitCode, Failure, Template};
 
 static TEMPLATES: Objects<TemplateSlot> = Objects::new("template");
 
 /// One template.
 pub struct TemplateSlot {
     aliases: Arc<[String]>,
+    jobs: Arc<Jobs>,
     /// Replaced when the program is.
     template: Mutex<Template>,
     /// Ends what is being prepared.
@@ -23,15 +25,15 @@ pub struct TemplateSlot {
 pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opaque> {
     let manifest = session::parse(manifest)?;
     let aliases = session::aliases(&manifest);
-    let template = Mutex::new(with_options(manifest, options)?);
-    Ok(TEMPLATES.insert(TemplateSlot { aliases, template, control: Control::new() }))
-}
-
-fn with_options(manifest: Manifest, options: Option<SessionOptions>) -> Result<Template> {
-    let template = Template::new(manifest);
-    let Some(options) = options else { return Ok(template) };
-    let Common { registry, options, compiler } = Common::of(&options)?;
-    Ok(template.registry(registry).options(options).compiler(compiler))
+    let mut template = Template::new(manifest);
+    let mut jobs = Arc::default();
+    if let Some(options) = options {
+        let common = Common::of(&options)?;
+        template = template.registry(common.registry).options(common.options).compiler(common.compiler);
+        jobs = common.jobs;
+    }
+    let template = Mutex::new(template);
+    Ok(TEMPLATES.insert(TemplateSlot { aliases, jobs, template, control: Control::new() }))
 }
 
 /// The template of a number.
@@ -63,7 +65,7 @@ impl TemplateSlot {
     pub fn session(&self) -> *mut Opaque {
         let control = Control::new();
         let session = self.get().session().control(&control);
-        session::insert(Slot::new(self.aliases.clone(), control, session))
+        session::insert(Slot::new(self.aliases.clone(), control, self.jobs.clone(), session))
     }
 
     fn get(&self) -> Template {

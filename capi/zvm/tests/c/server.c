@@ -204,9 +204,133 @@ static void mistakes(void) {
     zvm_template_free(NULL);
 }
 
+/* A template of a host with these limits. */
+static zvm_template *template_in(zvm_host *host, const char *manifest, const char *program) {
+    zvm_session_options options = { .struct_size = sizeof options, .job = "a job", .host = host };
+    zvm_template *template;
+    CHECK(zvm_template_new(manifest, strlen(manifest), &options, &template, NULL) == 0);
+    CHECK(zvm_template_program(template, program, strlen(program), NULL) == 0);
+    return template;
+}
+
+static zvm_counters count(zvm_host *host) {
+    zvm_counters counters = { .struct_size = sizeof counters };
+    CHECK(zvm_host_counters(host, &counters, NULL) == 0);
+    CHECK(counters.started == counters.running + counters.ok + counters.guest_failed + counters.trapped + counters.timed_out +
+                                  counters.cancelled + counters.failed);
+    return counters;
+}
+
+/* Starts the next session of a chain as soon as one has ended: its place is free by then. */
+struct chain {
+    struct host host;
+    zvm_template *template;
+    zvm_session *sessions[50];
+    int next;
+};
+
+static void ZVFS_CALL chain_ended(void *arg) {
+    struct chain *chain = (struct chain *)arg;
+    if (chain->next == 50) {
+        set(&chain->host, &chain->host.ended);
+        return;
+    }
+    CHECK(zvm_session_start(chain->sessions[chain->next++], chain_ended, chain, NULL) == 0);
+}
+
+/* Memory and threads are used again, and nothing of an earlier session is seen. */
+static void uses_again(zvm_host *host) {
+    /* Exits with the first byte of its memory, which it changes; its data begins with a 7. */
+    static const char CHANGES[] =
+        "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32)))"
+        "(memory (export \"memory\") 2) (data (i32.const 0) \"\\07\")"
+        "(func (export \"_start\") (local $old i32)"
+        "  (local.set $old (i32.add (i32.load8_u (i32.const 0)) (i32.load8_u (i32.const 70000))))"
+        "  (i32.store8 (i32.const 0) (i32.const 9)) (i32.store8 (i32.const 70000) (i32.const 9))"
+        "  (call $exit (local.get $old))))";
+    struct chain chain;
+    zvm_counters before = count(host), after;
+    int i;
+    memset(&chain, 0, sizeof chain);
+    chain.template = template_in(host, MANIFEST, CHANGES);
+    for (i = 0; i < 50; i++) chain.sessions[i] = session_of(chain.template, &chain.host);
+    chain_ended(&chain);
+    wait_for(&chain.host, &chain.host.ended);
+    for (i = 0; i < 50; i++) {
+        CHECK(zvm_session_exit_code(chain.sessions[i]) == 0 && zvm_session_guest_code(chain.sessions[i]) == 7);
+        zvm_session_free(chain.sessions[i]);
+    }
+    zvm_template_free(chain.template);
+    after = count(host);
+    CHECK(after.guest_failed == before.guest_failed + 50 && after.running == 0 && after.fuel > before.fuel);
+}
+
+/* As many sessions run as the host has jobs; one more is refused, stays as it is, and runs once there is room. */
+static void bounded(uint64_t flags) {
+    static struct host hosts[4];
+    zvm_host_options options = { .struct_size = sizeof options, .jobs = 2, .flags = flags };
+    zvm_counters counters;
+    zvm_session *sessions[4];
+    zvm_template *template;
+    zvm_host *host;
+    const char *line;
+    int i;
+    CHECK(zvm_host_new(&options, &host, NULL) == 0);
+    counters = count(host);
+    CHECK(counters.started == 0 && counters.refused == 0 && counters.bytes_written == 0);
+    template = template_in(host, MANIFEST, TELLS);
+    for (i = 0; i < 4; i++) sessions[i] = session_of(template, &hosts[i]);
+    for (i = 0; i < 2; i++) CHECK(zvm_session_start(sessions[i], host_ended, &hosts[i], NULL) == 0);
+    for (i = 0; i < 2; i++) wait_for(&hosts[i], &hosts[i].waits);
+    CHECK(zvm_session_argument(sessions[2], "tells", NULL) == 0);
+    CHECK(zvm_session_start(sessions[2], host_ended, &hosts[2], NULL) == -ZVFS_EMFILE);
+    CHECK(zvm_session_run(sessions[3], NULL) == -ZVFS_EMFILE && zvm_session_state(sessions[3]) == NULL);
+    CHECK(zvm_session_start(sessions[0], host_ended, &hosts[0], NULL) == -ZVFS_EBUSY);
+    counters = count(host);
+    CHECK(counters.started == 2 && counters.running == 2 && counters.refused == 2);
+    CHECK(zvm_session_cancel(sessions[0], NULL) == 0);
+    wait_for(&hosts[0], &hosts[0].ended);
+    CHECK(hosts[2].closed == 0 && zvm_session_run(sessions[2], NULL) == 0 && hosts[2].closed == 1);
+    CHECK(zvm_session_guest_code(sessions[2]) == 0);
+    line = zvm_session_report(sessions[2], ZVM_REPORT_LINE);
+    CHECK(strncmp(line, "session=\"a job\" exit=0 guest=0 seconds=", 39) == 0);
+    CHECK(strstr(line, " in=0 out=") && strcmp(line + strlen(line) - 11, " state=\"ok\"") == 0);
+    CHECK(line == zvm_session_report(sessions[2], ZVM_REPORT_LINE));
+    CHECK(zvm_session_cancel(sessions[1], NULL) == 0);
+    wait_for(&hosts[1], &hosts[1].ended);
+    counters = count(host);
+    CHECK(counters.started == 3 && counters.running == 0 && counters.ok == 1 && counters.cancelled == 2);
+    CHECK(counters.bytes_written == hosts[2].size && counters.left_behind == 0);
+    uses_again(host);
+    for (i = 0; i < 4; i++) zvm_session_free(sessions[i]);
+    CHECK(hosts[3].closed == 1);
+    zvm_template_free(template);
+    zvm_host_free(host);
+    CHECK(zvm_host_counters(host, &counters, NULL) == -ZVFS_EBADF);
+}
+
+static void limits(void) {
+    zvm_host_options options = { .struct_size = sizeof options, .flags = ZVM_HOST_POOLED };
+    zvm_counters small = { .struct_size = 8 };
+    zvm_host *host;
+    CHECK(zvm_host_new(&options, &host, NULL) == -ZVFS_EINVAL); /* no jobs */
+    options.flags = 2, options.jobs = 1;
+    CHECK(zvm_host_new(&options, &host, NULL) == -ZVFS_EINVAL);
+    options.flags = 0, options.jobs = 4097;
+    CHECK(zvm_host_new(&options, &host, NULL) == -ZVFS_EINVAL);
+    CHECK(zvm_host_new(NULL, &host, NULL) == 0);
+    CHECK(zvm_host_counters(host, NULL, NULL) == -ZVFS_EINVAL);
+    CHECK(zvm_host_counters(host, &small, NULL) == -ZVFS_EINVAL);
+    uses_again(host);
+    zvm_host_free(host);
+}
+
 int main(void) {
     serves();
     stops();
+    bounded(0);
+    bounded(ZVM_HOST_POOLED);
+    limits();
     mistakes();
     printf("%d checks\n", checked);
     return 0;

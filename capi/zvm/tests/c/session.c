@@ -122,7 +122,8 @@ static void runs(const zvm_session_options *options) {
     CHECK(strcmp(host.ends, "12") == 0 && host.closed == 2);
     CHECK(strstr(zvm_session_report(session, ZVM_REPORT_TEXT), "\nok\n") != NULL);
     CHECK(strstr(zvm_session_report(session, ZVM_REPORT_JSON), "\"guest_code\":7") != NULL);
-    CHECK(zvm_session_report(session, 3) == NULL);
+    CHECK(strstr(zvm_session_report(session, ZVM_REPORT_LINE), " exit=0 guest=7 seconds=") != NULL);
+    CHECK(zvm_session_report(session, 4) == NULL);
     CHECK(zvm_session_run(session, NULL) == -ZVFS_EBUSY);
     CHECK(zvm_session_program(session, "x", 1, NULL) == -ZVFS_EBUSY);
     CHECK(zvm_session_cancel(session, NULL) == 0);
