@@ -100,7 +100,7 @@ fn an_installation_is_found_by_its_command_and_by_programs() {
     a_program_links_statically_too(&installation);
     the_example_does_what_its_readme_says(&installation);
     the_host_of_guests_does_what_its_readme_says(&installation);
-    the_loop_does_what_its_readme_says(&installation);
+    the_loops_do_what_their_readmes_say(&installation);
     the_pipes_do_what_their_readme_says(&installation);
     the_guides_programs_run(&installation);
     the_headers_name_what_is_there(&installation);
@@ -243,9 +243,15 @@ fn the_host_of_guests_does_what_its_readme_says(installation: &Installation) {
     runs_as_written(&folder.join("README.md"), |commands| installation.shell(&folder, commands));
 }
 
-fn the_loop_does_what_its_readme_says(installation: &Installation) {
-    let folder = installation.example("epoll-c");
-    runs_as_written(&folder.join("README.md"), |commands| installation.shell(&folder, commands));
+fn the_loops_do_what_their_readmes_say(installation: &Installation) {
+    for name in ["epoll-c", "libuv-c"] {
+        let folder = installation.example(name);
+        if name == "libuv-c" && run(installation.shell(&folder, "pkg-config --exists libuv")).code != 0 {
+            skip("needs libuv: apt-get install libuv1-dev");
+            continue;
+        }
+        runs_as_written(&folder.join("README.md"), |commands| installation.shell(&folder, commands));
+    }
 }
 
 /// The proposal's own: two programs that include `zvm.h` alone, and one string each.
@@ -267,27 +273,25 @@ fn the_pipes_do_what_their_readme_says(installation: &Installation) {
     runs_as_written(&folder.join("README.md"), |commands| installation.shell_alone(&folder, commands));
 }
 
-/// Each program in C that the guide shows compiles without a warning; what it says they print they print.
+/// Each program in C that the guides show compiles without a warning; what the first says that it prints it prints.
 fn the_guides_programs_run(installation: &Installation) {
-    let guide = repository("docs/hosts.md");
     let folder = installation.folder.path().join("guide");
     fs::create_dir(&folder).unwrap();
-    let mut programs = 0;
-    for (language, text) in blocks(&guide) {
-        if language == "c" {
-            programs += 1;
-            let source = folder.join("program.c");
-            fs::write(&source, &text).unwrap();
+    for (page, count) in [("docs/hosts.md", 7), ("docs/zerovm.md", 1)] {
+        let mut programs = blocks(&repository(page)).into_iter().filter(|(language, _)| language == "c");
+        for number in 0..count {
+            let (_, text) = programs.next().unwrap();
+            fs::write(folder.join("program.c"), text).unwrap();
             let commands = "cc -std=c99 -Wall -Wextra -Werror -c program.c $(pkg-config --cflags zvfs)";
             run(installation.shell(&folder, commands)).succeeded();
-            // The first is the guide's whole program; its name stands in the commands behind it.
-            if programs == 1 {
-                fs::rename(&source, folder.join("first.c")).unwrap();
+            // The first is a guide's whole program; its name stands in the commands behind it.
+            if (page, number) == ("docs/hosts.md", 0) {
+                fs::rename(folder.join("program.c"), folder.join("first.c")).unwrap();
             }
         }
+        assert!(programs.next().is_none(), "{page} has more than {count} programs");
     }
-    assert!(programs >= 4, "{programs}");
-    runs_as_written(&guide, |commands| installation.shell(&folder, commands));
+    runs_as_written(&repository("docs/hosts.md"), |commands| installation.shell(&folder, commands));
 }
 
 /// The headers named guides and examples that an installation did not have.
