@@ -182,6 +182,12 @@ mod tests {
         assert_eq!(counted("", "<netpipe:2:r", &configuration(text)), (0, 1));
         let found = configuration("[provider.tcp]\nsettings = { discover = true, secret-file = \"/s\" }");
         assert_eq!(counted("", "<netpipe:2:r", &found), (0, 1));
+        // A refusal in words is no broker.
+        let text = "[provider.tcp]\nsettings = { discover = false }";
+        assert_eq!(counted("", "<netpipe:2:r", &configuration(text)), (1, 0));
+        let text = "[provider.tcp]\nsettings = { discover = true, secret-file = \"/s\" }\n\
+                    [alias]\nnetpipe = { provider = \"tcp\", scheme = \"netpipe\", settings = { discover = false } }";
+        assert_eq!(counted("", "<netpipe:2:r", &configuration(text)), (1, 0));
         // Whatever else carries pipes has no broker of ours.
         let nats = configuration("[alias]\nnetpipe = \"nats\"");
         assert_eq!(counted("", "<netpipe:2:r", &nats), (0, 0));

@@ -191,19 +191,22 @@ impl Configuration {
         self.defaults.entry(provider.into()).or_default().insert(setting.into(), Written::Text(text.into()));
     }
 
-    /// Returns whether the operator gives a setting to what a scheme leads to, a secret from a file or the environment too.
+    /// Returns whether the operator gives a setting to what a scheme leads to, a secret from a file or the environment too. One that
+    /// is `false` is as good as none.
     pub fn sets(&self, scheme: &str, setting: &str) -> bool {
         let scheme = scheme.to_ascii_lowercase();
         let (provider, own) = match self.alias(&scheme) {
             Some(alias) => (alias.provider, alias.settings),
             None => (scheme, None),
         };
-        let section = self.section(&provider).map(|section| &section.settings);
-        section
-            .into_iter()
-            .chain(&own)
-            .flat_map(BTreeMap::keys)
-            .any(|key| key.strip_prefix(setting).is_some_and(|rest| matches!(rest, "" | "-file" | "-env")))
+        let is_meant =
+            |key: &str| key.strip_prefix(setting).is_some_and(|rest| matches!(rest, "" | "-file" | "-env"));
+        let given = |settings: &BTreeMap<String, Written>| {
+            settings.iter().find(|(key, _)| is_meant(key)).map(|(_, value)| value.clone())
+        };
+        // An alias's own counts.
+        let value = own.as_ref().and_then(given).or_else(|| given(&self.section(&provider)?.settings));
+        value.is_some_and(|value| !matches!(value, Written::Boolean(false)))
     }
 
     pub(crate) fn provider_path(&self) -> &[PathBuf] {
