@@ -32,6 +32,13 @@ enum Limit {
     Silence(Duration),
 }
 
+/// What the host was told, until this is dropped.
+struct Told {
+    waits: WaitsFor,
+    /// That an attempt failed too, which it goes on saying.
+    is_refused: bool,
+}
+
 impl<'a> Waiting<'a> {
     fn new(context: &'a Context, limit: Limit, what: &'a str) -> Waiting<'a> {
         Waiting { context, limit, what, whom: None, ease: None, refusal: None }
@@ -115,7 +122,7 @@ impl<'a> Waiting<'a> {
             let is_still = told.is_some() && self.ease.is_none() && self.refusal.is_none();
             let slice = if is_still { left } else { left.min(MOMENT) };
             let came = self.context.wait(Some(fd), events, (slice < Duration::MAX).then_some(slice));
-            if let Some(told) = &told {
+            if let Some(told) = &mut told {
                 self.tell_refusal(told);
             }
             let came = came.map_err(|error| match &told {
@@ -129,7 +136,7 @@ impl<'a> Waiting<'a> {
             if !came.is_empty() || left.is_zero() {
                 return Ok(came);
             }
-            told.get_or_insert_with(|| self.tell());
+            told = Some(self.still_told(told));
             if let Some(ease) = self.ease {
                 ease();
             }
@@ -137,16 +144,32 @@ impl<'a> Waiting<'a> {
     }
 
     /// Tells the host what is waited for.
-    fn tell(&self) -> WaitsFor {
-        let told = self.context.waits_for(self.object());
-        self.tell_refusal(&told);
+    fn tell(&self) -> Told {
+        let mut told = Told { waits: self.context.waits_for(self.object()), is_refused: false };
+        self.tell_refusal(&mut told);
         told
     }
 
-    fn tell_refusal(&self, told: &WaitsFor) {
-        if let Some(refusal) = self.refusal.and_then(|refusal| refusal()) {
-            told.refused(refusal);
+    fn tell_refusal(&self, told: &mut Told) {
+        if let Some(refusal) = self.refused() {
+            told.waits.refused(refusal);
+            told.is_refused = true;
         }
+    }
+
+    /// Tells the host anew where what refused this side is over: from now on it waits for something else.
+    fn still_told(&self, told: Option<Told>) -> Told {
+        match told {
+            Some(told) if !told.is_refused || self.refused().is_some() => told,
+            over => {
+                drop(over);
+                self.tell()
+            }
+        }
+    }
+
+    fn refused(&self) -> Option<String> {
+        self.refusal.and_then(|refusal| refusal())
     }
 
     /// What is waited for, in words.
@@ -165,5 +188,36 @@ impl<'a> Waiting<'a> {
             Limit::Silence(limit) => format!("no {} for {limit:?}", self.object()),
         };
         Failure::later(Code::ETIMEDOUT, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+    use vfs_core::Control;
+    use zvfs_test_support::eventually;
+
+    /// Whoever waited for a writer was told that no broker had announced itself, long after one was found.
+    #[test]
+    fn a_refusal_that_is_over_is_told_no_more() {
+        let control = Control::new();
+        let context = control.context();
+        let (nobody, _silent) = UnixStream::pair().unwrap();
+        let is_over = AtomicBool::new(false);
+        let refusal = || (!is_over.load(Ordering::Relaxed)).then(|| "nobody there".to_owned());
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| {
+                Waiting::as_caller(&context, "a writer").refused_by(&refusal).ready(&nobody, Events::READ)
+            });
+            let refused = || control.waiting().map(|waiting| waiting.refusal);
+            eventually("the refusal", || refused() == Some(Some("nobody there".to_owned())));
+            is_over.store(true, Ordering::Relaxed);
+            eventually("no refusal", || refused() == Some(None));
+            control.cancel();
+            assert_eq!(waits.join().unwrap().unwrap_err().code, Code::ECANCELED);
+        });
     }
 }
