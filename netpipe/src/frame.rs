@@ -36,6 +36,11 @@ macro_rules! kinds {
                 match self { $(Kind::$name => $wire,)* }
             }
 
+            /// What a receiver says of one that may not come now, or not from this sender.
+            pub(crate) fn out_of_turn(self) -> Error {
+                Error::protocol(format!("{} frame out of turn", self.name()))
+            }
+
             /// The lengths that the type's body may have.
             pub fn bounds(self) -> RangeInclusive<u32> {
                 match self { $(Kind::$name => $bounds,)* }

@@ -254,7 +254,7 @@ impl Handshake {
             header => header?,
         };
         if header.kind != kind && header.kind != Kind::Refusal {
-            return Err(Error::protocol(format!("a {} frame out of turn", header.kind.name())));
+            return Err(header.kind.out_of_turn());
         }
         let whole = self.gather.fill(input, HEADER + header.length as usize);
         if header.kind == Kind::Hello && !self.recognised {

@@ -205,7 +205,7 @@ impl Message {
                 Message::Totals(Totals::from_counts(next, counts))
             }
             Kind::Hello | Kind::Proof | Kind::Data => {
-                return Err(Error::protocol(format!("a {} frame out of turn", kind.name())));
+                return Err(kind.out_of_turn());
             }
         };
         rest.end()?;
@@ -342,7 +342,7 @@ impl Decoder {
         let Some(bytes) = self.gather.header() else { return Ok(None) };
         let header = Header::decode(bytes)?;
         if !self.from.sends(header.kind) || header.kind == Kind::Data {
-            return Err(Error::protocol(format!("a {} frame out of turn", header.kind.name())));
+            return Err(header.kind.out_of_turn());
         }
         if !self.gather.fill(input, HEADER + header.length as usize) {
             return Ok(None);
@@ -398,6 +398,6 @@ impl<'a> Body<'a> {
     }
 
     fn wrong(&self) -> Error {
-        Error::protocol(format!("a {} frame of a wrong length", self.kind.name()))
+        Error::protocol(format!("{} frame of a wrong length", self.kind.name()))
     }
 }

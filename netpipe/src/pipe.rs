@@ -113,7 +113,7 @@ impl Window {
             }
             Message::Alive if self.features & FEATURE_ALIVE != 0 => Ok(()),
             Message::Refusal(reason) => Err(Error::Refused(reason.clone())),
-            other => Err(Error::protocol(format!("a {} frame out of turn", other.kind().name()))),
+            other => Err(other.kind().out_of_turn()),
         }
     }
 }
@@ -334,7 +334,7 @@ impl Incoming {
         let Some(bytes) = self.gather.header() else { return Ok(()) };
         let header = Header::decode(bytes)?;
         if !Sender::Writer.sends(header.kind) {
-            return Err(Error::protocol(format!("a {} frame out of turn", header.kind.name())));
+            return Err(header.kind.out_of_turn());
         }
         if header.kind == Kind::Data {
             self.gather.clear();
@@ -372,7 +372,7 @@ impl Incoming {
             Message::Alive if self.features & FEATURE_ALIVE != 0 => Ok(()),
             Message::Discard(reason) => Err(Error::Discarded(reason)),
             Message::Refusal(reason) => Err(Error::Refused(reason)),
-            other => Err(Error::protocol(format!("a {} frame out of turn", other.kind().name()))),
+            other => Err(other.kind().out_of_turn()),
         }
     }
 

@@ -137,7 +137,7 @@ impl Service {
                 self.close(key, &format!("the peer refused: {reason}"));
                 Ok(())
             }
-            other => Err(Error::protocol(format!("a {} frame out of turn", other.kind().name()))),
+            other => Err(other.kind().out_of_turn()),
         }
     }
 
