@@ -7,6 +7,7 @@ use crate::endpoint::{BrokerAt, Endpoint};
 use crate::message::{Match, Message, Register};
 use crate::values::{Role, Token};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Pauses between attempts to reach a broker: the first, and the longest.
@@ -32,6 +33,8 @@ pub(super) struct KnownBroker {
     pub(super) reached_at: Option<Endpoint>,
     /// It is on the local network, which is being asked for one that comes first.
     pub(super) is_doubted: bool,
+    /// It is on the local network, where somebody has announced one.
+    is_announced: bool,
     members: BTreeSet<u64>,
 }
 
@@ -126,6 +129,7 @@ impl Pairing {
             silent_since: None,
             reached_at: None,
             is_doubted: false,
+            is_announced: false,
             members: BTreeSet::new(),
         });
         broker.members.insert(id);
@@ -193,6 +197,25 @@ impl Pairing {
         broker.is_doubted = false;
         if matches!(broker.link, Link::Dialled) {
             self.dial_broker_later(now, at, trouble);
+        }
+    }
+
+    /// An announcement was heard: whoever waits is told once, and then of what comes of each address.
+    pub(super) fn note_announced(&mut self, target: &Target, first: SocketAddr) {
+        let broker = self.brokers.get_mut(&BrokerAt::Discovered);
+        if broker.is_some_and(|broker| !std::mem::replace(&mut broker.is_announced, true)) {
+            self.note_search(target, &format!("{first} is announced, and has not answered yet"));
+        }
+    }
+
+    /// Tells whoever waits for a broker of the local network how the search for it goes.
+    pub(super) fn note_search(&mut self, target: &Target, trouble: &str) {
+        let Target::Broker(at @ BrokerAt::Discovered) = target else { return };
+        let Some(broker) = self.brokers.get(at).filter(|broker| broker.connection().is_none()) else {
+            return;
+        };
+        for id in &broker.members {
+            self.actions.push_back(Action::Note(*id, Some(format!("broker {at}: {trouble}"))));
         }
     }
 

@@ -104,6 +104,9 @@ impl Pairing {
                     Target::Broker(BrokerAt::Discovered) => self.better(addresses),
                     _ => addresses,
                 };
+                if let Some(first) = addresses.first() {
+                    self.note_announced(&dial.target, *first);
+                }
                 addresses.into_iter().rev().for_each(|address| dial.left.push_front(address.into()));
             }
             Err(trouble) => dial.tried.push(trouble),
@@ -232,6 +235,9 @@ impl Pairing {
             (None, _) => Action::LookUp(self.attempt(dial), endpoint),
             (Some(at), Target::Listener(pipe)) => Action::Listen(*pipe, at),
             (Some(to), target) => {
+                if let Some(last) = dial.tried.last() {
+                    self.note_search(target, last);
+                }
                 dial.trying = Some(endpoint);
                 let reader = match target {
                     Target::Peer(id) | Target::Relay(id, _) => Some(*id),

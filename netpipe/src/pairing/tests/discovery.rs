@@ -58,6 +58,11 @@ fn liars_alone_are_no_broker_and_no_failure() {
     both(&mut world);
     world.later(Duration::from_secs(1000));
     assert!(world.told(READING).is_empty() && world.told(WRITING).is_empty());
+    let troubles = &world.at(READING).troubles;
+    // From the announcement on nobody is told that there is none.
+    assert!(troubles[1].ends_with(" is announced, and has not answered yet"), "{troubles:?}");
+    assert!(!troubles[1..].iter().any(|trouble| trouble.contains("none has announced")), "{troubles:?}");
+    assert!(troubles[2].starts_with("broker on the local network: 10.0.0.66:"), "{troubles:?}");
     let trouble = world.at(READING).troubles.pop().unwrap();
     assert!(trouble.starts_with("broker on the local network: 10.0.0.66:"), "{trouble}");
     for text in ["10.0.0.66:1: netpipe: no proof", "does not speak netpipe", "said nothing", "refused: full"]
@@ -82,7 +87,10 @@ fn who_waits_for_an_announcement_knows_it() {
     world.announced.push(at("10.0.0.9:9713"));
     world.later(Duration::from_secs(2));
     assert_met(&mut world);
-    assert!(world.at(WRITING).troubles.iter().all(|trouble| trouble == none));
+    let troubles = std::mem::take(&mut world.at(WRITING).troubles);
+    let (last, earlier) = troubles.split_last().unwrap();
+    assert!(earlier.iter().all(|trouble| trouble == none), "{troubles:?}");
+    assert_eq!(last, "broker on the local network: 10.0.0.9:9713 is announced, and has not answered yet");
 }
 
 #[test]
