@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use vfs_core::{Code, Error, read_secret_file};
 use zeroize::Zeroizing;
-use zvfs_discovery::Announcement;
+use zvfs_discovery::{Announcement, Service};
 
 /// Introduce the two ends of netpipes to each other, and relay where they cannot reach each other
 ///
@@ -152,7 +152,7 @@ fn announce(name: &str, at: SocketAddr, verbose: bool) -> Result<Announcement, F
             log(line)
         }
     };
-    Announcement::new(name.trim_end(), at, log).map_err(|error| Error::from(error).into())
+    Announcement::new(Service::Broker, name.trim_end(), at, log).map_err(|error| Error::from(error).into())
 }
 
 fn log(line: &str) {

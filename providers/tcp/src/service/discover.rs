@@ -5,14 +5,15 @@ use crate::queue::Command;
 use std::thread;
 use std::time::Instant;
 use vfs_core::Level;
-use zvfs_discovery::{Found, PATIENCE, find};
+use zvfs_discovery::{self as discovery, Found, PATIENCE, in_turn};
 
 impl Service {
     /// Asks the local network.
     pub(super) fn discover(&mut self, dial: u64) {
         let queue = self.queue.clone();
         let ask = move || {
-            let found = find().map_err(|error| error.to_string());
+            let found =
+                discovery::find(discovery::Service::Broker, |_| true).map_err(|error| error.to_string());
             queue.ask(Command::Discovered(dial, found));
         };
         let now = Instant::now();
@@ -24,7 +25,7 @@ impl Service {
     }
 
     /// Tries who answered, in the order of their names. An operator hears of several: with one secret they make pipes meet late, and
-    /// with another one they keep this side busy.
+    /// with another one they keep this side busy. Of two with one name, one may lie.
     pub(super) fn discovered(&mut self, dial: u64, found: Result<Vec<Found>, String>) {
         let found = found.map(|found| {
             let names: Vec<String> = found.iter().map(|found| found.name.clone()).collect();
@@ -32,13 +33,25 @@ impl Service {
                 let text = format!(
                     "netpipe: {} brokers announce themselves on the local network: {}: the first that proves the secret is used",
                     names.len(),
-                    names.join(", ")
+                    listed(&found)
                 );
                 self.log(Level::Warning, &text);
             }
             self.announced = names;
-            found.into_iter().flat_map(|found| found.addresses).collect()
+            in_turn(&found)
         });
         self.pairing.resolved(Instant::now(), dial, found);
     }
+}
+
+/// Names, and of those that have one in common the first address as well.
+fn listed(found: &[Found]) -> String {
+    let name = |one: &Found| {
+        let others = found.iter().filter(|other| other.name.eq_ignore_ascii_case(&one.name)).count() - 1;
+        match one.addresses.first() {
+            Some(at) if others > 0 => format!("{} at {at}", one.name),
+            _ => one.name.clone(),
+        }
+    };
+    found.iter().map(name).collect::<Vec<_>>().join(", ")
 }
