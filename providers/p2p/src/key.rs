@@ -1,6 +1,7 @@
 //! This side's key: kept in a file that only its owner can read, and made there at the first use.
 
 use iroh::SecretKey;
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::geteuid;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,16 +19,19 @@ const LENGTH_MAX: u64 = 66;
 /// # Errors
 /// EACCES: others may read the file, or it is another user's. EINVAL: no key is in it. What the system says.
 pub fn load(path: &Path) -> Result<SecretKey> {
-    read(path).or_else(|error| match error.code() {
+    let key = read(path).or_else(|error| match error.code() {
         // Somebody else may make one at the same time: the file is there whole or not at all, and the first one counts.
         Code::ENOENT => make(path).map_err(|error| told(&error, "make", path)).and_then(|()| read(path)),
         _ => Err(error),
-    })
+    })?;
+    // Whoever uses the key need not be able to write beside it, and `zvfs cat p2p:` shows it all the same.
+    let _ = show(path, &key);
+    Ok(key)
 }
 
 fn read(path: &Path) -> Result<SecretKey> {
     let refuse = |code, text: &str| Err(Error::new(code, format!("read the key {}: {text}", path.display())));
-    let file = File::open(path).map_err(|error| told(&error, "read", path))?;
+    let file = open_at_once(path).map_err(|error| told(&error, "read", path))?;
     let status = file.metadata().map_err(|error| told(&error, "read", path))?;
     if !status.is_file() {
         return refuse(Code::EINVAL, "not a regular file");
@@ -46,6 +50,11 @@ fn read(path: &Path) -> Result<SecretKey> {
     Ok(key)
 }
 
+/// Opens what is there to read: a FIFO in its place must not hold the caller.
+fn open_at_once(path: &Path) -> io::Result<File> {
+    Ok(open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?.into())
+}
+
 /// Makes a key, and gives it the name that it is looked for under when it is whole.
 fn make(path: &Path) -> io::Result<()> {
     let key = SecretKey::generate();
@@ -55,9 +64,21 @@ fn make(path: &Path) -> io::Result<()> {
     let _ = fs::remove_file(&new);
     match linked {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => write(&beside(path, ".pub"), 0o644, &key.public().to_string()),
+        linked => linked,
     }
+}
+
+/// Has the file beside a key show the public one.
+fn show(path: &Path, key: &SecretKey) -> io::Result<()> {
+    let (place, line) = (beside(path, ".pub"), key.public().to_string());
+    let mut shown = String::new();
+    let read = open_at_once(&place).and_then(|file| file.take(LENGTH_MAX).read_to_string(&mut shown));
+    if read.is_ok() && shown.trim_end() == line {
+        return Ok(());
+    }
+    let new = beside(path, &format!(".pub.{}.new", std::process::id()));
+    write(&new, 0o644, &line)?;
+    fs::rename(&new, &place)
 }
 
 /// Writes a line.
@@ -97,6 +118,33 @@ mod tests {
         let shown = fs::read_to_string(folder.path().join("key.pub")).unwrap();
         assert_eq!(shown, format!("{}\n", key.public()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn the_public_part_that_is_gone_or_another_ones_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, shown) = (folder.path().join("key"), folder.path().join("key.pub"));
+        let line = format!("{}\n", load(&path).unwrap().public());
+        fs::remove_file(&shown).unwrap();
+        load(&path).unwrap();
+        assert_eq!(fs::read_to_string(&shown).unwrap(), line);
+        fs::write(&shown, "another\n").unwrap();
+        load(&path).unwrap();
+        assert_eq!(fs::read_to_string(&shown).unwrap(), line);
+    }
+
+    /// The start waited for ever for somebody to write.
+    #[test]
+    fn a_fifo_is_no_key_and_holds_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let path = zvfs_test_support::fifo(path);
+        let error = load(&path).unwrap_err();
+        assert!(
+            error.code() == Code::EINVAL && error.chain().contains("not a regular file"),
+            "{}",
+            error.chain()
+        );
     }
 
     #[test]

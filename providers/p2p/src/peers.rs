@@ -2,7 +2,7 @@
 
 use iroh::{EndpointAddr, PublicKey};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use vfs_core::{Code, Error, Result, Shown};
 
 /// The peers of the setting `peers`.
@@ -51,7 +51,14 @@ impl Peers {
                 key.trim().parse().map_err(|_| wrong("the key is not 64 hexadecimal digits"))?;
             let known = peers.addresses.entry(key).or_default();
             for address in addresses.split(',').map(str::trim).filter(|address| !address.is_empty()) {
-                known.push(address.parse().map_err(|_| wrong("what follows `@` is address:port,..."))?);
+                let at: SocketAddr =
+                    address.parse().map_err(|_| wrong("what follows `@` is address:port,..."))?;
+                if !is_one_peer(at) {
+                    return Err(wrong(
+                        "an address is that of one machine, with the port where the peer listens",
+                    ));
+                }
+                known.push(at);
             }
             match name {
                 Some("") => return Err(wrong("the name before `=` is empty")),
@@ -88,6 +95,12 @@ impl Peers {
     }
 }
 
+/// Whether one peer can be at an address.
+fn is_one_peer(at: SocketAddr) -> bool {
+    let ip = at.ip().to_canonical();
+    at.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && ip != Ipv4Addr::BROADCAST
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +123,11 @@ mod tests {
             format!("={one}"),
             format!("{one}@host:7"),
             format!("{one}@10.0.0.1"),
+            format!("{one}@10.0.0.1:0"),
+            format!("{one}@0.0.0.0:7"),
+            format!("{one}@255.255.255.255:7"),
+            format!("{one}@224.0.0.1:7"),
+            format!("{one}@[::ffff:224.0.0.1]:7"),
             format!("a={one}|a={other}"),
         ] {
             assert_eq!(Peers::new(wrong.split('|')).unwrap_err().code(), Code::EINVAL, "{wrong}");
