@@ -73,8 +73,12 @@ impl Caller {
             return self.refuse(Reason::new(code::EPROTO, "only writers of pipes are served here"));
         }
         let mut opened = names.watch();
-        let mut presence = Presence::Here;
+        // It may have come with HELLO.
+        let mut presence = self.said(&[]);
         loop {
+            if presence == Presence::Unruly {
+                return self.refuse(Reason::new(code::EPROTO, "only DISCARD may come before the answer"));
+            }
             opened.borrow_and_update();
             if let Some(reader) = names.reader(&self.name) {
                 // It may have ended since it was found, which is as if there were none.
@@ -88,7 +92,10 @@ impl Caller {
             tokio::select! {
                 _ = opened.changed() => {}
                 read = stream.read(&mut buf), if presence == Presence::Here => {
-                    presence = self.said(&buf[..read.unwrap_or(0)]);
+                    presence = match read.unwrap_or(0) {
+                        0 => Presence::Gone,
+                        count => self.said(&buf[..count]),
+                    };
                 }
                 () = presence.forgotten() => return None,
             }
@@ -114,15 +121,13 @@ impl Caller {
         }
     }
 
-    /// Takes what a writer says before it is answered, and says whether it is still there.
+    /// Takes what a writer says before it is answered.
     fn said(&mut self, bytes: &[u8]) -> Presence {
         self.early.extend_from_slice(bytes);
-        let mut early = &self.early[..];
-        let message = Decoder::new(Sender::Writer).next(&mut early);
-        match message {
+        match Decoder::new(Sender::Writer).next(&mut &self.early[..]) {
             Ok(Some(Message::Discard(_))) => Presence::Discarded(Instant::now()),
-            Ok(None) if !bytes.is_empty() && self.early.len() < EARLY_MAX => Presence::Here,
-            _ => Presence::Gone,
+            Ok(None) if self.early.len() < EARLY_MAX => Presence::Here,
+            _ => Presence::Unruly,
         }
     }
 
@@ -138,6 +143,8 @@ enum Presence {
     Here,
     /// It need not be: its word was heard.
     Discarded(Instant),
+    /// It has said what may not be said yet.
+    Unruly,
     Gone,
 }
 
@@ -147,7 +154,7 @@ impl Presence {
         match self {
             Presence::Here => std::future::pending().await,
             Presence::Discarded(since) => tokio::time::sleep_until((since + DISCARD_KEPT).into()).await,
-            Presence::Gone => {}
+            Presence::Unruly | Presence::Gone => {}
         }
     }
 }

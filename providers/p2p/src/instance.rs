@@ -102,6 +102,7 @@ impl Drop for Pipes {
         // Files are closed by now, so nobody else has it but an open that was cancelled, whose task is ending.
         let running = self.node.try_lock().ok().and_then(|mut running| running.take());
         if let Some(Running { node, mut lives }) = running {
+            node.hide();
             let (ending, ended) = sync_channel::<Infallible>(1);
             runtime.handle().spawn(async move {
                 let _ending = ending;

@@ -26,8 +26,10 @@
 //! | `stream` | a stream to the other end, and who moves the bytes of a side |
 //! | `tasks` | what runs, and what a stop waits for |
 //! | `node`, `link` | this side among its peers; the connection to one of them |
+//! | `discovery` | what peers say on the local network of where they are |
 //! | `seek`, `greet`, `names` | a writer looks for its reader; whoever comes is led to one; the readers that are here |
 
+mod discovery;
 mod greet;
 mod inflow;
 mod instance;

@@ -1,7 +1,11 @@
 //! The connection to one peer: dialled as long as somebody wants it, or taken when the peer dials.
 
+use crate::discovery::Discovery;
 use iroh::endpoint::{Connection, ConnectionError};
 use iroh::{Endpoint, EndpointAddr};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -19,14 +23,23 @@ const REFUSED: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 /// The code that closes a connection of a peer that is not served: EACCES.
 pub const STRANGER: u32 = netpipe::code::EACCES;
+/// The code that closes a connection of a peer that has too many: EBUSY.
+const CROWDED: u32 = netpipe::code::EBUSY;
+/// Connections of one peer. Two are usual, if both sides dial at once; more are left of a process that was killed and came back.
+pub const CONNECTIONS: usize = 4;
 
 /// The way to one peer.
 pub struct Link {
     /// How the peer is told of.
     pub name: String,
-    address: EndpointAddr,
+    /// Its key, and where the operator says that it is.
+    listed: EndpointAddr,
+    /// Where it may be besides.
+    discovery: Option<Arc<Discovery>>,
     /// The newest one; it may have ended.
     connection: watch::Sender<Option<Connection>>,
+    /// Those that may live, the oldest first.
+    all: Mutex<VecDeque<Connection>>,
     /// How many want it.
     wanted: watch::Sender<usize>,
     /// Why there is none.
@@ -35,11 +48,13 @@ pub struct Link {
 
 impl Link {
     /// A link that nobody wants yet.
-    pub fn new(name: String, address: EndpointAddr) -> Link {
+    pub fn new(name: String, listed: EndpointAddr, discovery: Option<Arc<Discovery>>) -> Link {
         Link {
             name,
-            address,
+            listed,
+            discovery,
             connection: watch::Sender::new(None),
+            all: Mutex::default(),
             wanted: watch::Sender::new(0),
             trouble: watch::Sender::new(None),
         }
@@ -51,8 +66,8 @@ impl Link {
         Wanted(self.wanted.clone())
     }
 
-    /// Waits for a connection that lives. `note` is told why there is none yet.
-    pub async fn connection(&self, note: impl Fn(String)) -> Connection {
+    /// Waits for a connection that lives. `note` is told why there is none yet, as far as that is known.
+    pub async fn connection(&self, note: impl Fn(Option<String>)) -> Connection {
         let _wanted = self.want();
         let (mut connections, mut troubles) = (self.connection.subscribe(), self.trouble.subscribe());
         loop {
@@ -60,9 +75,7 @@ impl Link {
             if let Some(connection) = self.live() {
                 return connection;
             }
-            if let Some(trouble) = troubles.borrow_and_update().clone() {
-                note(format!("the peer {}: {trouble}", self.name));
-            }
+            note(troubles.borrow_and_update().clone());
             tokio::select! {
                 _ = connections.changed() => {}
                 _ = troubles.changed() => {}
@@ -70,8 +83,17 @@ impl Link {
         }
     }
 
-    /// Takes a connection that was dialled, or taken.
+    /// Takes a connection that was dialled, or taken. Where there are too many, the oldest ends.
     pub fn connected(&self, connection: Connection) {
+        let surplus = {
+            let mut all = self.all.lock();
+            all.retain(is_live);
+            all.push_back(connection.clone());
+            if all.len() > CONNECTIONS { all.pop_front() } else { None }
+        };
+        if let Some(oldest) = surplus {
+            oldest.close(CROWDED.into(), b"this peer has newer connections here, as many as it may have");
+        }
         self.trouble.send_replace(None);
         self.connection.send_replace(Some(connection));
     }
@@ -90,19 +112,18 @@ impl Link {
                 }
                 continue;
             }
-            if self.address.is_empty() {
-                self.trouble
-                    .send_replace(Some("`peers` has no address of it, and it has not connected".into()));
-                let mut connections = self.connection.subscribe();
-                // It may have meanwhile. The sender is here.
-                let _ = connections.wait_for(|connection| connection.as_ref().is_some_and(is_live)).await;
+            let _sought = self.discovery.as_ref().map(|discovery| discovery.seek(self.listed.id));
+            let address = self.address();
+            if address.is_empty() {
+                self.trouble.send_replace(Some(self.nowhere()));
+                self.elsewhere(&mut wanted).await;
                 continue;
             }
             // Not given up where the peer connects meanwhile: if both did that, each would end the other's.
-            match timeout(limit, endpoint.connect(self.address.clone(), ALPN)).await {
+            match timeout(limit, endpoint.connect(address.clone(), ALPN)).await {
                 Ok(Ok(connection)) => connected(connection),
-                Ok(Err(error)) => self.failed(&error.to_string()).await,
-                Err(_) => self.failed("no answer").await,
+                Ok(Err(error)) => self.failed(&error.to_string(), &address).await,
+                Err(_) => self.failed("no answer", &address).await,
             }
             limit = (limit * 2).min(DIAL.1);
         }
@@ -113,7 +134,7 @@ impl Link {
         match self.connection.borrow().as_ref()?.close_reason()? {
             ConnectionError::ApplicationClosed(close) if close.error_code == STRANGER.into() => {
                 let why = String::from_utf8_lossy(&close.reason);
-                Some(Failure::new(Code::EACCES, format!("the peer {} refused: {why}", self.name)))
+                Some(Failure::new(Code::EACCES, format!("refused: {why}")))
             }
             _ => None,
         }
@@ -123,8 +144,35 @@ impl Link {
         self.connection.borrow().clone().filter(is_live)
     }
 
-    async fn failed(&self, why: &str) {
-        let places: Vec<String> = self.address.ip_addrs().map(ToString::to_string).collect();
+    /// Where the peer may be, as far as that is known by now.
+    fn address(&self) -> EndpointAddr {
+        let found = self.discovery.iter().flat_map(|discovery| discovery.addresses(self.listed.id));
+        found.fold(self.listed.clone(), EndpointAddr::with_ip_addr)
+    }
+
+    /// Why there is nowhere to dial.
+    fn nowhere(&self) -> String {
+        match &self.discovery {
+            Some(discovery) => discovery.trouble(),
+            None => "`peers` has no address of it, and it has not connected".to_owned(),
+        }
+    }
+
+    /// Waits until the peer has connected, more is known of where it is, or nobody wants it any more.
+    async fn elsewhere(&self, wanted: &mut watch::Receiver<usize>) {
+        let mut connections = self.connection.subscribe();
+        let mut answers = self.discovery.as_ref().map(|discovery| discovery.watch());
+        // The senders are here.
+        tokio::select! {
+            _ = connections.wait_for(|connection| connection.as_ref().is_some_and(is_live)) => {}
+            _ = wanted.wait_for(|count| *count == 0) => {}
+            _ = async { answers.as_mut()?.changed().await.ok() }, if self.discovery.is_some() => {}
+        }
+    }
+
+    async fn failed(&self, why: &str, address: &EndpointAddr) {
+        let relays = address.relay_urls().map(ToString::to_string);
+        let places: Vec<String> = address.ip_addrs().map(ToString::to_string).chain(relays).collect();
         self.trouble.send_replace(Some(format!("{why} from {}", places.join(", "))));
         sleep(PAUSE).await;
     }

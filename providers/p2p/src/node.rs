@@ -1,14 +1,15 @@
 //! This side among its peers: a socket, a key, connections, and the readers that are here.
 
+use crate::discovery::{Announced, Discovery};
 use crate::greet::greet;
-use crate::link::{ALPN, Link, STRANGER, Wanted};
+use crate::link::{ALPN, CONNECTIONS, Link, STRANGER, Wanted};
 use crate::names::Names;
 use crate::peers::Parties;
 use crate::settings::Config;
 use crate::stream::Stream;
 use crate::tasks::Tasks;
 use iroh::endpoint::{Connection, Incoming, IncomingAddr, QuicTransportConfig, VarInt, presets};
-use iroh::{Endpoint, PublicKey, RelayMode};
+use iroh::{Endpoint, EndpointAddr, PublicKey, RelayMode};
 use netpipe::handshake::TIMEOUT;
 use netpipe::repeats::Repeats;
 use parking_lot::Mutex;
@@ -22,10 +23,10 @@ use tokio::time::timeout;
 use vfs_core::{Code, Host, Level};
 use zvfs_net::failure::{Attempt, Failure};
 
-/// Streams that a peer may have open at once: its writers of this side's readers, those that wait included.
-const STREAMS: u32 = 4096;
-/// Bytes of a peer's that may wait here, in all of its streams.
-const UNREAD: u32 = 64 << 20;
+/// Streams that a peer may have open at once on each of its connections: its writers of this side's readers, those that wait included.
+const STREAMS: u32 = 4096 / CONNECTIONS as u32;
+/// Bytes of a peer's that may wait here, in all streams of a connection.
+const UNREAD: u32 = (64 << 20) / CONNECTIONS as u32;
 /// Handshakes at once. From half as many on, whoever knocks shows first that it is where it says.
 const HANDSHAKES: usize = 64;
 /// For the peers to learn that this side leaves.
@@ -44,18 +45,29 @@ pub struct Node {
     strangers: Mutex<Repeats>,
     /// Whether nobody is looked for any more.
     stopping: watch::Sender<bool>,
+    /// How others find this side, if they may.
+    announced: Mutex<Option<Announced>>,
 }
 
 impl Node {
     /// Opens the socket, and begins to serve. Ends when the receiver's senders are gone and [`leave`](Node::leave) was called.
     ///
     /// # Errors
-    /// EADDRINUSE, ...: what the system says of the socket.
+    /// EADDRINUSE, ...: what the system says of the socket, and of those that announce it.
     pub async fn start(config: &Config, host: Host) -> Attempt<(Arc<Node>, mpsc::Receiver<Infallible>)> {
         let endpoint = bind(config).await?;
         let (tasks, lives) = Tasks::new();
         let own = config.key.public();
-        let link = |key| (key, Arc::new(Link::new(config.peers.name(key), config.peers.address(key))));
+        let announced = match config.discover {
+            true => Some(Announced::new(own, &endpoint.bound_sockets(), &host)?),
+            false => None,
+        };
+        let discovery = config.discover.then(|| Arc::new(Discovery::new()));
+        let link = |key| {
+            let relays = config.relays.iter().cloned();
+            let listed = relays.fold(config.peers.address(key), EndpointAddr::with_relay_url);
+            (key, Arc::new(Link::new(config.peers.name(key), listed, discovery.clone())))
+        };
         let node = Arc::new(Node {
             own,
             links: config.peers.keys().filter(|key| *key != own).map(link).collect(),
@@ -64,6 +76,7 @@ impl Node {
             tasks,
             strangers: Mutex::new(Repeats::new(10, Duration::from_secs(60))),
             stopping: watch::Sender::new(false),
+            announced: Mutex::new(announced),
             endpoint,
         });
         let places: Vec<String> = node.endpoint.bound_sockets().iter().map(ToString::to_string).collect();
@@ -73,6 +86,9 @@ impl Node {
             node.tasks.spawn(async move {
                 link.keep(serving.endpoint.clone(), |connection| serving.serve(key, connection)).await;
             });
+        }
+        if let Some(discovery) = discovery {
+            node.tasks.spawn(async move { discovery.ask().await });
         }
         node.tasks.spawn(node.clone().accept());
         Ok((node, lives))
@@ -95,11 +111,16 @@ impl Node {
             .collect()
     }
 
-    /// A new stream to a peer, or to this side itself. `note` is told why there is none yet.
+    /// How a peer is told of.
+    pub fn name(&self, key: PublicKey) -> String {
+        self.links.get(&key).map_or_else(|| "this side".to_owned(), |link| format!("the peer {}", link.name))
+    }
+
+    /// A new stream to a peer, or to this side itself. `note` is told why there is none yet, as far as that is known.
     ///
     /// # Errors
     /// EACCES: the peer does not serve this side.
-    pub async fn open(self: &Arc<Self>, key: PublicKey, note: impl Fn(String)) -> Attempt<Stream> {
+    pub async fn open(self: &Arc<Self>, key: PublicKey, note: impl Fn(Option<String>)) -> Attempt<Stream> {
         let Some(link) = self.links.get(&key) else {
             let (stream, other) = Stream::local();
             self.greet(key, other);
@@ -126,6 +147,15 @@ impl Node {
     pub async fn stopping(&self) {
         // The sender is here.
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
+    /// Says on the local network that this side goes.
+    ///
+    /// # Blocking
+    /// For a second at most.
+    pub fn hide(&self) {
+        let announced = self.announced.lock().take();
+        drop(announced);
     }
 
     /// Gives up who is looked for; once `lives` has ended, nobody has anything to say.
@@ -173,10 +203,17 @@ impl Node {
             return self.serve(key, connection);
         }
         let text = format!("p2p: refused {key} at {place}: its key is not in the setting `peers`");
-        if self.strangers.lock().admit(Instant::now(), &text) {
-            self.host.log(Level::Warning, &text);
-        }
+        self.log_stranger(&text);
         connection.close(STRANGER.into(), b"this side's key is not in its setting `peers`");
+    }
+
+    /// Logs of strangers, who may come as often as they like.
+    fn log_stranger(&self, text: &str) {
+        let (now, mut strangers) = (Instant::now(), self.strangers.lock());
+        let earlier = strangers.end(now);
+        let line = strangers.admit(now, text).then(|| text.to_owned());
+        drop(strangers);
+        earlier.into_iter().chain(line).for_each(|line| self.host.log(Level::Warning, &line));
     }
 
     /// Serves what a peer asks for on a connection, until that ends.
@@ -216,7 +253,10 @@ async fn bind(config: &Config) -> Attempt<Endpoint> {
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(config.key.clone())
         .alpns(vec![ALPN.to_vec()])
-        .relay_mode(RelayMode::Disabled)
+        .relay_mode(match &config.relays[..] {
+            [] => RelayMode::Disabled,
+            relays => RelayMode::custom(relays.iter().cloned()),
+        })
         .transport_config(transport)
         .clear_ip_transports();
     for address in &config.listen {

@@ -66,6 +66,7 @@ async fn seek(side: &Writing, plan: Plan, node: Arc<Node>) -> Attempt<Option<Fou
     let stage = watch::Sender::new(Stage::Seeking);
     let search = |key| Search {
         key,
+        peer: node.name(key),
         hello: hello(&plan),
         node: node.clone(),
         pipe: side.pipe.clone(),
@@ -78,9 +79,11 @@ async fn seek(side: &Writing, plan: Plan, node: Arc<Node>) -> Attempt<Option<Fou
         tokio::select! {
             ended = searches.next() => match ended {
                 Some(Ok(found)) => break Ok(found),
-                // A reader that is full is the right one. One that refuses for another reason need not be.
-                Some(Err(failure)) if failure.code == Code::EBUSY || searches.is_empty() => break Err(failure),
-                Some(Err(_)) => {}
+                // A reader that is full is the right one. One that refuses for another reason need not be: whoever waits is told.
+                Some(Err((peer, failure))) if failure.code == Code::EBUSY || searches.is_empty() => {
+                    break Err(failure.context(&peer));
+                }
+                Some(Err((peer, failure))) => side.pipe.with(|end| end.note(&peer, Some(failure.text))),
                 None => break Ok(None),
             },
             () = side.news.notified() => {
@@ -116,6 +119,8 @@ fn hello(plan: &Plan) -> Hello {
 /// The search at one peer.
 struct Search {
     key: PublicKey,
+    /// How it is told of.
+    peer: String,
     hello: Hello,
     node: Arc<Node>,
     pipe: Arc<Pipe<WriterEnd>>,
@@ -134,16 +139,19 @@ enum Answer {
 }
 
 impl Search {
-    /// Asks until there is an answer; `None`: nobody wants to know any more.
-    async fn run(mut self) -> Attempt<Option<Found>> {
+    /// Asks until there is an answer; `None`: nobody wants to know any more. A failure comes with the name of the peer.
+    async fn run(mut self) -> Result<Option<Found>, (String, Failure)> {
+        let found = self.seek().await;
+        found.map_err(|failure| (self.peer, failure))
+    }
+
+    async fn seek(&mut self) -> Attempt<Option<Found>> {
         let mut busy = 0;
         while *self.stage.borrow() != Stage::Over(None) {
-            let pipe = self.pipe.clone();
-            let note = move |trouble| pipe.tell(|end| end.note(trouble));
             let stream = tokio::select! {
                 // A way that is there is used: a last word may go by it.
                 biased;
-                stream = self.node.open(self.key, note) => stream?,
+                stream = self.node.open(self.key, |trouble| self.note(trouble)) => stream?,
                 () = over(self.stage.clone()) => return Ok(None),
             };
             match self.ask(stream).await? {
@@ -162,6 +170,11 @@ impl Search {
             }
         }
         Ok(None)
+    }
+
+    /// Tells whoever waits why the reader is not there yet. It need not look: that is no news of the reader's.
+    fn note(&self, trouble: Option<String>) {
+        self.pipe.with(|end| end.note(&self.peer, trouble));
     }
 
     /// Says what is wanted, and waits until the reader is there.
@@ -191,6 +204,7 @@ impl Search {
             if is_over {
                 break;
             }
+            self.note(Some("it has no such reader yet".to_owned()));
             let count = tokio::select! {
                 read = stream.read(&mut buf) => read.unwrap_or(0),
                 _ = self.stage.changed() => continue,

@@ -2,7 +2,7 @@
 
 use crate::key;
 use crate::peers::Peers;
-use iroh::SecretKey;
+use iroh::{RelayUrl, SecretKey};
 use netpipe::provider::{self, WINDOW};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -32,6 +32,17 @@ pub fn schema() -> Vec<Setting> {
             "address:port of the UDP socket, one of IPv4 and one of IPv6; default: any port of 127.0.0.1, which reaches this machine only",
         )
         .list(),
+        text(
+            "relays",
+            "URL, https://host[:port], of each relay through which peers may meet that do not reach each other; its operator learns who meets whom",
+        )
+        .list(),
+        Setting::new(
+            "discover",
+            SettingKind::Boolean,
+            "this side announces its key and its address on the local network, and asks there for peers",
+        )
+        .default_value("false"),
         Setting::new(
             "peer-timeout",
             SettingKind::Duration,
@@ -58,6 +69,10 @@ pub struct Config {
     pub peers: Peers,
     /// At most one of each family, one at least.
     pub listen: Vec<SocketAddr>,
+    /// Where peers meet that do not reach each other.
+    pub relays: Vec<RelayUrl>,
+    /// Peers of the local network find each other.
+    pub discover: bool,
     /// After this much silence a peer is lost.
     pub peer_timeout: Duration,
     /// For opens that give none.
@@ -78,10 +93,19 @@ impl Config {
             Some(path) => key::load(Path::new(path)).map_err(|error| error.context("setting `key-file`"))?,
             None => SecretKey::generate(),
         };
+        let (listen, discover) = (listen(settings)?, settings.boolean("discover"));
+        if discover && listen.iter().all(|at| at.ip().is_loopback()) {
+            return Err(invalid(
+                "discover",
+                "for what other machines reach: set `listen` too, 0.0.0.0:0 for example",
+            ));
+        }
         Ok(Config {
             key,
             peers: Peers::new(settings.texts("peers"))?,
-            listen: listen(settings)?,
+            listen,
+            relays: settings.texts("relays").map(relay).collect::<Result<_>>()?,
+            discover,
             peer_timeout: settings.duration("peer-timeout").unwrap_or(Duration::from_secs(15)),
             window: provider::window(settings).unwrap_or(1 << 20),
             job: settings.text("job").map(str::to_owned),
@@ -106,6 +130,14 @@ fn listen(settings: &Settings) -> Result<Vec<SocketAddr>> {
         addresses.push((Ipv4Addr::LOCALHOST, 0).into());
     }
     Ok(addresses)
+}
+
+fn relay(text: &str) -> Result<RelayUrl> {
+    let url = text.parse().ok().filter(|url: &RelayUrl| matches!(url.scheme(), "https" | "http"));
+    url.ok_or_else(|| {
+        let text = format!("setting `relays`: `{}` is not https://host[:port]", Shown(text));
+        Error::new(Code::EINVAL, text)
+    })
 }
 
 fn invalid(name: &str, wanted: &str) -> Error {
@@ -134,6 +166,8 @@ mod tests {
             &[("listen", "host:7")][..],
             &[("listen", "127.0.0.1:0"), ("listen", "0.0.0.0:7")],
             &[("peers", "a=b")],
+            &[("discover", "true")],
+            &[("discover", "true"), ("listen", "127.0.0.1:7")],
             &[("peer-timeout", "10ms")],
             &[("peer-timeout", "1m")],
             &[("key-file", "key")],

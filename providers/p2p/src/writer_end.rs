@@ -7,6 +7,7 @@ use netpipe::frame::{ATOMIC, Header};
 use netpipe::handshake::Established;
 use netpipe::pipe::Window;
 use netpipe::{Decoder, Message, Reason, Sender};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use vfs_core::Code;
@@ -33,8 +34,8 @@ pub struct WriterEnd {
     met: Option<Box<Met>>,
     last_word: Option<LastWord>,
     outcome: Option<Outcome>,
-    /// Why the reader is not there yet.
-    trouble: Option<String>,
+    /// Why the reader is not there yet, by the peers' names.
+    troubles: BTreeMap<String, String>,
     /// A COMMIT failed: a close takes its END back.
     abandoned: bool,
     /// Nothing is left to be said.
@@ -65,7 +66,7 @@ impl WriterEnd {
             met: None,
             last_word: None,
             outcome: None,
-            trouble: None,
+            troubles: BTreeMap::new(),
             abandoned: false,
             left: false,
         }
@@ -100,14 +101,18 @@ impl WriterEnd {
         self.left || self.met.is_none()
     }
 
-    /// Why the reader is not there yet.
+    /// Why the reader is not there yet, of each peer where that is known.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.clone()
+        let said: Vec<_> = self.troubles.iter().map(|(peer, trouble)| format!("{peer}: {trouble}")).collect();
+        (!said.is_empty()).then(|| said.join("; "))
     }
 
-    /// Notes why the reader is not there yet.
-    pub fn note(&mut self, trouble: String) {
-        self.trouble = Some(trouble);
+    /// Notes why the reader is not at a peer; `None`: it may be.
+    pub fn note(&mut self, peer: &str, trouble: Option<String>) {
+        match trouble {
+            Some(trouble) => drop(self.troubles.insert(peer.to_owned(), trouble)),
+            None => drop(self.troubles.remove(peer)),
+        }
     }
 
     /// Takes bytes in; `None`: there is no reader yet, or no room.

@@ -14,11 +14,11 @@ mod support;
 use machines::Machines;
 use rustix::process::Signal;
 use sort::{all_nodes, all_succeed, assert_sorted, job, manifests, run_under, start_node};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use support::{Folder, Started, run, under};
+use support::{Folder, Started, run, run_timed, under};
 use zvfs_test_support::free_port;
 
 /// The file of an operator whose netpipes go to these peers.
@@ -67,6 +67,37 @@ fn machines_of_their_own_meet_by_the_names_of_nodes() {
     assert_sorted(&folder);
 }
 
+/// The proposal's example: an instance name is enough, and no file has an address.
+#[test]
+fn two_nodes_find_each_other_on_their_network_by_their_keys_alone() {
+    let folder = Folder::new();
+    let Some(machines) = Machines::new(&[("a", 0), ("b", 0)]) else { return };
+    let peers = ["1", "2", "3"].map(|node| format!("{node}={}", public_key(&folder, node)));
+    let file = |node: &str| {
+        let key = key_file(&folder, node);
+        let settings = format!("{key}, discover = true, listen = [\"0.0.0.0:0\"], peers = {peers:?}");
+        operator(&folder, node, &settings)
+    };
+    let text = folder.write("text", "five words on this line\n");
+    let out = folder.at("out");
+    let ends = [("a", "1", text.as_str(), "Netpipe:2:w"), ("b", "2", "Netpipe:1:r", out.as_str())];
+    let nodes = ends.map(|(machine, node, from, to)| {
+        let path = folder.wordcount(&format!("{node}.manifest"), 60, from, to);
+        let mut manifest = File::options().append(true).open(&path).unwrap();
+        writeln!(manifest, "Node = {node}").unwrap();
+        (node, start_node(machines.on(machine, &under(&file(node), &["run", &path]))))
+    });
+    all_succeed(nodes.into());
+    assert_eq!(fs::read_to_string(out).unwrap(), format!("{:7} {:7} {:7}\n", 1, 3, 24));
+    // The third is not there.
+    let wait = |seconds| {
+        let copy = ["cp", "--timeout", &format!("{seconds}s"), &text, "netpipe:3:letters:w"];
+        machines.on("a", &under(&file("1"), &copy))
+    };
+    run_timed("the peer 3: it has not announced itself on the local network yet", wait)
+        .failed(110, &["netpipe:3:letters:w"]);
+}
+
 #[test]
 fn a_killed_peer_is_lost_within_its_time_and_nothing_of_it_is_taken_for_the_whole() {
     let folder = Folder::new();
@@ -91,5 +122,5 @@ fn a_killed_peer_is_lost_within_its_time_and_nothing_of_it_is_taken_for_the_whol
     let done = reader.end();
     assert_eq!(done.code, 104, "{done:?}");
     assert!(killed.elapsed() < Duration::from_secs(30), "{:?}", killed.elapsed());
-    assert!(!std::fs::exists(&target).unwrap());
+    assert!(!fs::exists(&target).unwrap());
 }

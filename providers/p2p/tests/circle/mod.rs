@@ -1,6 +1,6 @@
 //! Peers that know each other: keys, free ports, and the settings of each.
 
-use iroh::{PublicKey, SecretKey};
+use iroh::{EndpointAddr, PublicKey, SecretKey};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
@@ -53,6 +53,12 @@ impl Circle {
     #[allow(dead_code, reason = "not every test asks")]
     pub fn key(&self, at: usize) -> PublicKey {
         self.peers[at].key.public()
+    }
+
+    /// Where one of them is.
+    #[allow(dead_code, reason = "not every test asks")]
+    pub fn address(&self, at: usize) -> EndpointAddr {
+        EndpointAddr::new(self.key(at)).with_ip_addr(self.peers[at].at)
     }
 
     /// Where the keys are.

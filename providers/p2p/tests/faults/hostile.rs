@@ -1,7 +1,7 @@
 //! Peers that are listed, and say what cannot be.
 
 use crate::common::{Circle, SLACK, drain, goes_through, reader, registry, write_until_it_fails, writer};
-use iroh::endpoint::{Connection, RecvStream, SendStream, presets};
+use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt, presets};
 use iroh::{Endpoint, RelayMode, SecretKey};
 use netpipe::{Decoder, Handshake, Header, Hello, Local, Message, Name, Progress, Role, Sender};
 use tokio::runtime::Runtime;
@@ -33,8 +33,8 @@ impl Raw {
     }
 }
 
-/// A host, and a listed peer of it that is connected.
-fn house() -> (Registry, Raw, Connection) {
+/// A host, where that is, and a listed peer of it that is connected.
+fn house() -> (Registry, Circle, Raw, Connection) {
     let circle = Circle::new(1);
     let (raw, key) = Raw::new();
     let at = raw.endpoint.bound_sockets()[0];
@@ -44,15 +44,22 @@ fn house() -> (Registry, Raw, Connection) {
     // It dials whoever may write to it.
     let _read = reader(&host, "raw:first:r");
     let connection = raw.wait(async { raw.endpoint.accept().await.unwrap().await.unwrap() });
-    (host, raw, connection)
+    (host, circle, raw, connection)
+}
+
+/// What a writer says first.
+fn said_first(name: &str) -> (Handshake, Vec<u8>) {
+    let hello = Hello::pipe(Role::Writer, Name::new(name).unwrap(), None);
+    let mut handshake = Handshake::dialler(hello, None, None).unwrap();
+    let first = handshake.output();
+    (handshake, first)
 }
 
 /// Opens a stream and says HELLO as a writer.
 fn hello(raw: &Raw, connection: &Connection, name: &str) -> (SendStream, RecvStream, Handshake) {
-    let hello = Hello::pipe(Role::Writer, Name::new(name).unwrap(), None);
-    let mut handshake = Handshake::dialler(hello, None, None).unwrap();
+    let (handshake, first) = said_first(name);
     let (mut send, receive) = raw.wait(connection.open_bi()).unwrap();
-    raw.wait(send.write_all(&handshake.output())).unwrap();
+    raw.wait(send.write_all(&first)).unwrap();
     (send, receive, handshake)
 }
 
@@ -65,7 +72,7 @@ fn met(raw: &Raw, receive: &mut RecvStream, handshake: &mut Handshake) {
 
 #[test]
 fn what_is_no_protocol_breaks_nothing_else() {
-    let (host, raw, connection) = house();
+    let (host, _, raw, connection) = house();
     for noise in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 100], &[1, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0]] {
         let (mut send, mut receive) = raw.wait(connection.open_bi()).unwrap();
         raw.wait(send.write_all(noise)).unwrap();
@@ -75,9 +82,46 @@ fn what_is_no_protocol_breaks_nothing_else() {
     goes_through(&mut reader(&host, "a"), write);
 }
 
+/// Together with HELLO such frames were taken for what came after the answer.
+#[test]
+fn who_does_not_wait_for_the_answer_is_refused() {
+    let (host, _, raw, connection) = house();
+    let mut read = reader(&host, "a");
+    let early = [&Header::data(b"x", false).encode()[..], b"x", &Message::End(1).to_bytes()].concat();
+    for early in [early, vec![7; 1024]] {
+        let (mut handshake, first) = said_first("a");
+        let (mut send, mut receive) = raw.wait(connection.open_bi()).unwrap();
+        raw.wait(send.write_all(&[first, early].concat())).unwrap();
+        let answer = raw.wait(receive.read_to_end(4096)).unwrap();
+        let error = handshake.input(&mut &answer[..]).unwrap_err();
+        assert!(error.to_string().contains("only DISCARD"), "{error}");
+    }
+    goes_through(&mut read, writer(&host, "a"));
+}
+
+#[test]
+fn a_peer_has_only_so_many_connections_and_the_newest_count() {
+    let (host, circle, raw, first) = house();
+    let more: Vec<_> =
+        (0..4).map(|_| raw.wait(raw.endpoint.connect(circle.address(0), ALPN)).unwrap()).collect();
+    match raw.wait(first.closed()) {
+        ConnectionError::ApplicationClosed(close) => {
+            assert_eq!(close.error_code, VarInt::from_u32(16));
+            assert!(String::from_utf8_lossy(&close.reason).contains("newer connections"), "{close}");
+        }
+        other => panic!("{other}"),
+    }
+    let mut read = reader(&host, "a");
+    let (mut send, mut receive, mut handshake) = hello(&raw, &more[3], "a");
+    met(&raw, &mut receive, &mut handshake);
+    raw.wait(send.write_all(&Message::End(0).to_bytes())).unwrap();
+    assert_eq!(drain(&mut read), (Vec::new(), None));
+    assert!(more.iter().all(|connection| connection.close_reason().is_none()));
+}
+
 #[test]
 fn more_than_the_window_breaks_the_pipe() {
-    let (host, raw, connection) = house();
+    let (host, _, raw, connection) = house();
     let mut read = reader(&host, "raw:a:r?window=64k");
     let (mut send, mut receive, mut handshake) = hello(&raw, &connection, "a");
     met(&raw, &mut receive, &mut handshake);
@@ -98,7 +142,7 @@ fn more_than_the_window_breaks_the_pipe() {
 
 #[test]
 fn an_end_that_counts_wrong_is_no_end() {
-    let (host, raw, connection) = house();
+    let (host, _, raw, connection) = house();
     let mut read = reader(&host, "raw:a:r");
     let (mut send, mut receive, mut handshake) = hello(&raw, &connection, "a");
     met(&raw, &mut receive, &mut handshake);
@@ -108,7 +152,7 @@ fn an_end_that_counts_wrong_is_no_end() {
 
 #[test]
 fn a_stream_that_ends_without_a_word_did_not_come_and_one_after_a_word_broke() {
-    let (host, raw, connection) = house();
+    let (host, _, raw, connection) = house();
     let mut read = reader(&host, "a");
     let (mut send, mut receive, mut handshake) = hello(&raw, &connection, "a");
     met(&raw, &mut receive, &mut handshake);
@@ -127,7 +171,7 @@ fn a_stream_that_ends_without_a_word_did_not_come_and_one_after_a_word_broke() {
 /// As a hostile reader.
 #[test]
 fn a_reader_that_takes_what_was_never_sent_breaks_the_pipe() {
-    let (host, raw, connection) = house();
+    let (host, _, raw, connection) = house();
     let mut write = writer(&host, "raw:a:w");
     let (mut send, mut receive) = raw.wait(connection.accept_bi()).unwrap();
     let mut handshake = Handshake::acceptor(None);

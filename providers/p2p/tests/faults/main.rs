@@ -1,4 +1,4 @@
-//! What p2p does beyond the suite: strangers, peers that come late and go, nodes, keys, descriptors, hostile peers.
+//! What p2p does beyond the suite: strangers, peers that come late and go, nodes, keys, descriptors, relays, hostile peers.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 #[path = "../circle/mod.rs"]
@@ -7,3 +7,4 @@ mod common;
 mod hostile;
 mod names;
 mod peers;
+mod relay;

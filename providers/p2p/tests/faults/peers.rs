@@ -1,6 +1,8 @@
 //! Who is let in, and peers that come late and go.
 
-use crate::common::{Circle, SLACK, drain, eventually, goes_through, met, reader, refused, registry, writer};
+use crate::common::{
+    Circle, SLACK, drain, eventually, goes_through, in_thread, met, reader, refused, registry, writer,
+};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Finish, OpenFile};
 
@@ -45,6 +47,33 @@ fn a_peer_that_comes_late_is_found_and_waiting_says_where_it_is_not() {
     write.control().set_deadline(Some(Instant::now() + SLACK));
     let reading = registry(&circle.settings(0));
     goes_through(&mut reader(&reading, "a"), write);
+}
+
+/// Only the peer that did not answer was named, and each attempt began the wait anew, so that the log never told of it.
+#[test]
+fn a_writer_that_waits_says_of_each_peer_why_it_is_not_there_and_for_how_long() {
+    let circle = Circle::new(4);
+    let (refusing, empty) = (registry(&circle.settings_knowing(1, &[0, 2])), registry(&circle.settings(2)));
+    // They are there once a pipe is open.
+    let _reads = [&refusing, &empty].map(|host| reader(host, "another"));
+    let writing = registry(&circle.settings(3));
+    let mut write = writer(&writing, "a");
+    let control = write.control().clone();
+    let writes = in_thread(move || write.write(b"x"));
+    for words in [
+        "the peer p0: no answer from 127.",
+        "the peer p1: refused: ",
+        "the peer p2: it has no such reader yet",
+    ] {
+        eventually(words, || {
+            control.waiting().and_then(|waiting| waiting.refusal).is_some_and(|why| why.contains(words))
+        });
+    }
+    eventually("a wait that is told of", || {
+        control.waiting().is_some_and(|waiting| waiting.since.elapsed() > Duration::from_secs(5))
+    });
+    control.cancel();
+    refused(writes.recv_timeout(SLACK).unwrap(), Code::ECANCELED, "the peer p1: refused: ");
 }
 
 /// The writer knows no address of its reader; that dials.
