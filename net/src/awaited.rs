@@ -84,21 +84,25 @@ impl<T: ?Sized> Awaited<T> {
 /// What the host knows of a wait.
 struct Stated {
     object: Cow<'static, str>,
+    is_refused: bool,
     waits: WaitsFor,
 }
 
 impl Stated {
-    /// States a wait, or goes on with the one that was stated for the same object.
+    /// States a wait, or goes on with the one that was stated for the same object. One whose refusal is over is stated anew: the host
+    /// keeps the last one.
     fn keep(stated: &mut Option<Stated>, context: &Context, waited_for: WaitedFor) {
         let WaitedFor { object, refusal, .. } = waited_for;
         // The old statement is withdrawn before the new one is made: there is one at a time.
         let earlier = stated.take().filter(|stated| stated.object == object);
+        let earlier = earlier.filter(|stated| !stated.is_refused || refusal.is_some());
         let now = stated.insert(earlier.unwrap_or_else(|| {
             let waits = context.waits_for(&object);
-            Stated { object, waits }
+            Stated { object, is_refused: false, waits }
         }));
         if let Some(refusal) = refusal {
             now.waits.refused(refusal);
+            now.is_refused = true;
         }
     }
 }
@@ -109,7 +113,7 @@ mod tests {
     use std::sync::Arc;
     use std::thread::{self, JoinHandle};
     use std::time::{Duration, Instant};
-    use vfs_core::{Code, Control};
+    use vfs_core::{Code, Control, Waiting};
 
     /// A file that waits in a thread of its own until a number is even.
     struct Waiter {
@@ -126,7 +130,7 @@ mod tests {
             let waiting = thread::spawn(move || {
                 let wanted = |number: &u32| WaitedFor {
                     object: if *number < 100 { "a peer" } else { "data" }.into(),
-                    refusal: Some(format!("{number} is odd")),
+                    refusal: (*number != 99).then(|| format!("{number} is odd")),
                     is_sought: true,
                 };
                 awaited.wait_until(&caller, "read", wanted, |number| (*number % 2 == 0).then_some(*number))
@@ -134,28 +138,32 @@ mod tests {
             Waiter { control, number, waiting }
         }
 
-        /// What the file waits for, once it waits.
-        fn waits(&self) -> vfs_core::Waiting {
+        /// What the file waits for, once that is so.
+        fn waits(&self, is_so: impl Fn(&Waiting) -> bool) -> Waiting {
             let until = Instant::now() + Duration::from_secs(60);
             loop {
-                let stated = self.control.waiting().filter(|waiting| waiting.refusal.is_some());
-                match stated.filter(|_| self.number.shared.lock().awaited) {
+                match self.control.waiting().filter(|waiting| is_so(waiting)) {
                     Some(waiting) => return waiting,
-                    None => assert!(Instant::now() < until, "the file does not wait"),
+                    None => assert!(Instant::now() < until, "{:?}", self.control.waiting()),
                 }
                 thread::yield_now();
             }
         }
     }
 
+    fn is_odd(number: u32) -> impl Fn(&Waiting) -> bool {
+        let refusal = format!("{number} is odd");
+        move |waiting| waiting.refusal.as_ref() == Some(&refusal)
+    }
+
     /// Once each news began the wait anew, so that it never lasted.
     #[test]
     fn news_that_change_nothing_leave_a_wait_as_old_as_it_is() {
         let waiter = Waiter::start();
-        let since = waiter.waits().since;
+        let since = waiter.waits(is_odd(1)).since;
         for number in [3, 5, 7] {
             waiter.number.tell(|value| *value = number);
-            assert_eq!(waiter.waits().since, since);
+            assert_eq!(waiter.waits(is_odd(number)).since, since);
         }
         waiter.number.tell(|value| *value = 8);
         assert_eq!(waiter.waiting.join().unwrap().unwrap(), 8);
@@ -163,16 +171,15 @@ mod tests {
     }
 
     #[test]
-    fn another_object_is_another_wait() {
+    fn another_object_is_another_wait_and_a_refusal_that_is_over_is_not_told() {
         let waiter = Waiter::start();
-        let first = waiter.waits();
-        assert_eq!((&*first.object, first.refusal.as_deref()), ("a peer", Some("1 is odd")));
+        let first = waiter.waits(is_odd(1));
+        waiter.number.tell(|value| *value = 99);
+        let second = waiter.waits(|waiting| waiting.refusal.is_none());
         waiter.number.tell(|value| *value = 101);
-        let until = Instant::now() + Duration::from_secs(60);
-        while waiter.waits().object != "data" {
-            assert!(Instant::now() < until, "the old object is still stated");
-        }
-        assert!(waiter.waits().since > first.since);
+        let third = waiter.waits(is_odd(101));
+        assert_eq!([&first.object, &second.object, &third.object], ["a peer", "a peer", "data"]);
+        assert!(first.since < second.since && second.since < third.since);
         waiter.control.cancel();
         let error = waiter.waiting.join().unwrap().unwrap_err();
         assert_eq!(error.code(), Code::ECANCELED);
