@@ -29,20 +29,22 @@ pub struct Connection {
     /// The library's.
     pub client: Client,
     /// What becomes of it, from now on.
-    pub links: UnboundedReceiver<Link>,
-    /// What the server does not let it do.
-    pub violations: UnboundedReceiver<Violation>,
+    pub news: UnboundedReceiver<News>,
+    /// Why it is not up at this moment.
+    pub cut: Option<String>,
     /// Who keeps the names.
     pub names: Names,
 }
 
-/// Whether a connection is up.
+/// What becomes of a connection, in the order in which it happens.
 #[derive(Debug)]
-pub enum Link {
-    /// It is.
+pub enum News {
+    /// It is up. What was forbidden before may be allowed now, or is forbidden again.
     Up,
     /// It was lost, or could not be made again: words for whoever waits.
     Down(String),
+    /// The server does not let this side do something.
+    Forbidden(Violation),
 }
 
 impl Connection {
@@ -52,23 +54,10 @@ impl Connection {
     /// ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ...: no server answers. EACCES: the server does not accept the credentials, or does not
     /// let their user have names. EPROTO: it is no NATS server, or its certificate is not accepted. ENOTSUP: it lacks what pipes need.
     pub async fn open(config: &Config, instance: &str, note: impl Fn(String)) -> Attempt<Connection> {
-        let (up_or_down, links) = unbounded_channel();
-        let (violated, mut violations) = unbounded_channel();
+        let (tell, mut news) = unbounded_channel();
         let told = move |event: Event| {
             // The service may be gone.
-            match event {
-                Event::Connected => drop(up_or_down.send(Link::Up)),
-                Event::Disconnected | Event::Closed => {
-                    drop(up_or_down.send(Link::Down("there is no connection to a server".to_owned())));
-                }
-                Event::ClientError(ClientError::Other(why)) => {
-                    drop(up_or_down.send(Link::Down(format!("there is no connection to a server ({why})"))));
-                }
-                Event::ServerError(ServerError::Other(words)) => {
-                    drop(Violation::of(&words).map(|violation| violated.send(violation)));
-                }
-                _ => {}
-            }
+            drop(News::of(event).map(|news| tell.send(news)));
             std::future::ready(())
         };
         let options = options(config)?.event_callback(told);
@@ -92,14 +81,43 @@ impl Connection {
                 format!("the server takes messages of {most} bytes: set its max_payload to 1MB, its default");
             return Err(Failure::new(Code::ENOTSUP, text));
         }
+        let mut cut = None;
         let names = match config.replicas {
             Some(replicas) => tokio::select! {
                 names = kept_names(&client, config, replicas, instance, note) => names?,
-                Some(violation) = violations.recv() => return Err(violation.failure(&config.prefix)),
+                violation = violation(&mut news, &mut cut) => return Err(violation.failure(&config.prefix)),
             },
             None => Names::unkept(instance),
         };
-        Ok(Connection { client, links, violations, names })
+        Ok(Connection { client, news, cut, names })
+    }
+}
+
+impl News {
+    fn of(event: Event) -> Option<News> {
+        match event {
+            Event::Connected => Some(News::Up),
+            Event::Disconnected | Event::Closed => {
+                Some(News::Down("there is no connection to a server".to_owned()))
+            }
+            Event::ClientError(ClientError::Other(why)) => {
+                Some(News::Down(format!("there is no connection to a server ({why})")))
+            }
+            Event::ServerError(ServerError::Other(words)) => Violation::of(&words).map(News::Forbidden),
+            _ => None,
+        }
+    }
+}
+
+/// Waits until the server forbids something, and keeps what else becomes of the connection.
+async fn violation(news: &mut UnboundedReceiver<News>, cut: &mut Option<String>) -> Violation {
+    loop {
+        match news.recv().await {
+            Some(News::Up) => *cut = None,
+            Some(News::Down(why)) => *cut = Some(why),
+            Some(News::Forbidden(violation)) => return violation,
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The task that serves all ends of an instance: it executes what they say, and moves messages and times.
 
-use crate::connection::{Connection, Link};
+use crate::connection::{Connection, News};
 use crate::messages::{Outbound, Said, listen, publish};
 use crate::names::{Asked, is_inbox};
 use crate::permissions::Violation;
@@ -41,8 +41,7 @@ pub struct Service {
     runtime: Runtime,
     inbox: Subscriber,
     commands: UnboundedReceiver<Command>,
-    links: UnboundedReceiver<Link>,
-    violations: UnboundedReceiver<Violation>,
+    news: UnboundedReceiver<News>,
     said: Receiver<(u64, Said)>,
     say: Sender<(u64, Said)>,
     names: UnboundedSender<Asked>,
@@ -76,8 +75,7 @@ enum Event {
     Said(u64, Said),
     Command(Option<Command>),
     Answer(u64, Answer),
-    Link(Option<Link>),
-    Violation(Violation),
+    News(Option<News>),
     Time,
 }
 
@@ -93,7 +91,7 @@ impl Service {
         instance: &str,
         runtime: &Runtime,
     ) -> Attempt<(UnboundedSender<Command>, Service)> {
-        let Connection { client, links, violations, names } = connection;
+        let Connection { client, news, cut, names } = connection;
         let inbox = client
             .subscribe(format!("{prefix}.end.{instance}.*"))
             .await
@@ -110,8 +108,7 @@ impl Service {
             runtime: runtime.clone(),
             inbox,
             commands,
-            links,
-            violations,
+            news,
             said,
             say,
             names: ask,
@@ -121,7 +118,7 @@ impl Service {
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
             sending: None,
-            cut: None,
+            cut,
             deaf: None,
             refusals: Repeats::new(REFUSALS.0, REFUSALS.1),
             stops_at: None,
@@ -169,8 +166,7 @@ impl Service {
             Some((id, said)) = self.said.recv() => Event::Said(id, said),
             command = self.commands.recv() => Event::Command(command),
             Some((id, answer)) = self.answers.recv() => Event::Answer(id, answer),
-            link = self.links.recv() => Event::Link(link),
-            Some(violation) = self.violations.recv() => Event::Violation(violation),
+            news = self.news.recv() => Event::News(news),
             () = time => Event::Time,
         }
     }
@@ -183,7 +179,7 @@ impl Service {
                 self.sending = None;
                 return is_sent;
             }
-            Event::Message(None) | Event::Link(None) => return false,
+            Event::Message(None) | Event::News(None) => return false,
             Event::Message(Some(message)) => {
                 self.arrive(now, message);
                 for _ in 1..BATCH {
@@ -194,16 +190,16 @@ impl Service {
             Event::Said(id, Said::Listening) => self.tell(id, |end| end.answered(now, Answer::Listening)),
             Event::Said(id, Said::Message(message)) => self.hear(now, id, None, message),
             Event::Answer(id, answer) => self.tell(id, |end| end.answered(now, answer)),
-            Event::Link(Some(Link::Up)) => {
+            Event::News(Some(News::Up)) => {
                 // What was forbidden is tried again.
                 (self.cut, self.deaf) = (None, None);
                 self.tell_all(|end| end.reconnected(now));
             }
-            Event::Link(Some(Link::Down(why))) => {
+            Event::News(Some(News::Down(why))) => {
                 self.tell_all(|end| end.disconnected(&why));
                 self.cut = Some(why);
             }
-            Event::Violation(violation) => self.forbid(now, &violation),
+            Event::News(Some(News::Forbidden(violation))) => self.forbid(now, &violation),
             Event::Time => {
                 let later = self.timers.split_off(&(now + Duration::from_nanos(1), 0));
                 for (_, id) in std::mem::replace(&mut self.timers, later) {
