@@ -1,5 +1,5 @@
 //! Guests in servers against what else answers there: requests a second and the 99th percentile of nginx, by wrk; PINGs of Redis while
-//! guests spin in it.
+//! guests spin in it. The processors' time for a request says most on a machine that others use too.
 
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use zvfs_benches::provider_folder;
 use zvfs_http_servers::Process;
 use zvfs_modules_tests::nginx::Nginx;
+use zvfs_modules_tests::process::cpu;
 use zvfs_modules_tests::redis::{Redis, Reply};
 use zvfs_test_support::{eventually, have, run, succeeded};
 
@@ -72,6 +73,7 @@ struct Place {
 struct Load {
     requests: f64, // a second
     late: f64,     // the 99th percentile, in milliseconds
+    cpu: f64,      // of the worker and of the program behind it, in microseconds for a request
 }
 
 fn requests() -> Result<(), Failure> {
@@ -94,7 +96,7 @@ fn requests() -> Result<(), Failure> {
         places.push(Place::new(path, what));
         writeln!(site, "location {} {{ {lines} }}", path.split('?').next().unwrap_or(path))?;
     }
-    let fastcgi = fastcgi(&folder)?;
+    let mut fastcgi = fastcgi(&folder)?;
     if fastcgi.is_some() {
         places.push(Place::new("/fastcgi", "FastCGI, a program in C"));
         writeln!(
@@ -108,14 +110,16 @@ fn requests() -> Result<(), Failure> {
         LUA.iter().for_each(|module| main.push_str(&format!("load_module {module};\n")));
         writeln!(site, "location /lua {{ content_by_lua_block {{ ngx.print(string.rep('x', 1024)) }} }}")?;
     }
-    let server = Nginx::start_under(&[], &main, "", &site);
+    let mut server = Nginx::start_under(&[], &main, "", &site);
+    let mut processes = server.workers();
+    processes.extend(fastcgi.as_mut().map(|process| process.child().id()));
     for place in &places {
         let said = run(server.curl_command("http", place.path, &["--fail"]))?;
         assert_eq!(said.stdout.len(), body.len(), "{}: {said:?} {}", place.path, server.log());
     }
     for _ in 0..ROUNDS {
         for place in &mut places {
-            place.rounds.push(load(&server.url("http", place.path))?);
+            place.rounds.push(load(&server.url("http", place.path), &processes)?);
         }
     }
     print(&places);
@@ -146,16 +150,21 @@ fn fastcgi(folder: &TempDir) -> Result<Option<Process>, Failure> {
     Ok(Some(process))
 }
 
-/// Two seconds of 16 connections.
-fn load(url: &str) -> Result<Load, Failure> {
+/// Two seconds of 16 connections, and what these processes did in them.
+fn load(url: &str, processes: &[u32]) -> Result<Load, Failure> {
+    let used = || processes.iter().map(|pid| cpu(*pid)).sum::<Duration>();
+    let before = used();
     let mut wrk = Command::new("wrk");
     wrk.args(["--threads", "1", "--connections", "16", "--duration", "2s", "--latency", url]);
     let said = String::from_utf8(succeeded(wrk).stdout)?;
     assert!(!said.contains("Non-2xx") && !said.contains("Socket errors"), "{said}");
+    let used = used() - before;
     let field = |name: &str| said.lines().find_map(|line| line.trim().strip_prefix(name)).map(str::trim);
     let requests = field("Requests/sec:").ok_or("wrk gave no rate")?.parse()?;
     let late = field("99%").and_then(milliseconds).ok_or("wrk gave no percentile")?;
-    Ok(Load { requests, late })
+    let count =
+        said.lines().find_map(|line| line.trim().split_once(" requests in")).ok_or("wrk gave no count")?.0;
+    Ok(Load { requests, late, cpu: used.as_secs_f64() * 1e6 / count.parse::<f64>()? })
 }
 
 /// wrk's `850.00us`, `1.20ms`, `1.02s`.
@@ -173,7 +182,7 @@ impl Place {
 
 fn print(places: &[Place]) {
     println!("\n1 KiB by nginx with one worker, 16 connections, medians of {ROUNDS} rounds of 2 s");
-    println!("{:<36} {:>12} {:>10} {:>10}  ratio, min to max", "", "requests/s", "p99", "ratio");
+    println!("{:<36} {:>11} {:>10} {:>10} {:>8}  ratio, min to max", "", "requests/s", "p99", "CPU", "ratio");
     for place in places {
         let ratios: Vec<f64> = place
             .rounds
@@ -182,10 +191,11 @@ fn print(places: &[Place]) {
             .map(|(ours, file)| ours.requests / file.requests)
             .collect();
         println!(
-            "{:<36} {:>12.0} {:>7.2} ms {:>10.3}  {:.3} to {:.3}",
+            "{:<36} {:>11.0} {:>7.2} ms {:>7.1} us {:>8.3}  {:.3} to {:.3}",
             place.what,
             median(place.rounds.iter().map(|load| load.requests)),
             median(place.rounds.iter().map(|load| load.late)),
+            median(place.rounds.iter().map(|load| load.cpu)),
             median(ratios.iter().copied()),
             ratios.iter().copied().fold(f64::MAX, f64::min),
             ratios.iter().copied().fold(0.0, f64::max),

@@ -58,6 +58,11 @@ impl Nginx {
     /// # Panics
     /// It does not start.
     pub fn start_under(runner: &[&str], main: &str, http: &str, site: &str) -> Nginx {
+        compile();
+        Nginx::launch(runner, main, http, site)
+    }
+
+    fn launch(runner: &[&str], main: &str, http: &str, site: &str) -> Nginx {
         let mut server = Nginx::prepare();
         for _ in 0..ATTEMPTS {
             (server.http, server.https) = (free_port(), free_port());
@@ -238,6 +243,15 @@ fn library() -> &'static Path {
 fn cgi() -> &'static Path {
     static CGI: OnceLock<PathBuf> = OnceLock::new();
     CGI.get_or_init(|| guest("tests/modules/guests/cgi.c"))
+}
+
+/// Compiles the guest before the first server: on a busy machine a request that came meanwhile would take its `zvm_timeout` for that.
+fn compile() {
+    static COMPILED: OnceLock<()> = OnceLock::new();
+    COMPILED.get_or_init(|| {
+        let server = Nginx::launch(&[], "", "zvm_timeout 1000s;", "location /cgi { zvm_program @CGI@; }");
+        assert_eq!(server.get("/cgi").status, 200, "{}", server.log());
+    });
 }
 
 /// Where the servers of a test program keep what they compiled: one compiles for all.

@@ -49,7 +49,9 @@ fn a_compiler_in_a_process_is_no_child_of_nginx_s() {
         return;
     }
     let compiler = command().display();
-    let site = format!("location /cgi {{ zvm_program @CGI@; zvm_compiler {compiler}; zvm_cache off; }}");
+    let site = format!(
+        "location /cgi {{ zvm_program @CGI@; zvm_compiler {compiler}; zvm_cache off; zvm_timeout 1000s; }}"
+    );
     let mut server = Nginx::start("", &site);
     let worker = server.workers()[0];
     assert_eq!(server.get("/cgi").text(), "hello\n", "{}", server.log());
