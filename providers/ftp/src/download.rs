@@ -1,9 +1,14 @@
-//! Bytes that a server sends: of a file, or of a listing. They are taken off the connection ahead of the caller, a few blocks at most.
+//! Bytes that a server sends: of a file, or of a listing. In the clear, whoever reads takes them off the connection himself; with TLS
+//! they are decrypted ahead of him, a few blocks at most.
+
+mod lent;
 
 use crate::caller::Caller;
 use crate::client::Client;
+use crate::download::lent::Lent;
 use crate::reply::{self, End};
 use crate::session::{Data, Session};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -27,7 +32,9 @@ pub struct Download {
     block: Vec<u8>,
     /// Of the block.
     taken: usize,
-    /// Shared only with the future that waits for the next one.
+    /// The connection, as long as its bytes are taken off it here.
+    lent: Option<Lent>,
+    /// What comes once it is not. Shared only with the future that waits for the next one.
     pieces: Arc<Mutex<mpsc::Receiver<Piece>>>,
     stage: Stage,
 }
@@ -49,13 +56,31 @@ enum Piece {
 }
 
 impl Download {
-    /// A transfer that has begun, at a place in its file.
-    pub fn new(client: &Arc<Client>, session: Session, data: Data, at: u64, stall: Duration) -> Download {
+    /// A transfer that has begun, at a place in its file. On a thread of the runtime.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn new(
+        client: &Arc<Client>,
+        session: Session,
+        mut data: Data,
+        at: u64,
+        stall: Duration,
+    ) -> Attempt<Download> {
         let (sender, pieces) = mpsc::channel(AHEAD);
+        let (lent, back) = Lent::of(&mut data, stall)?.unzip();
         let theirs = client.clone();
-        client.runtime().handle().spawn(async move { pump(&theirs, session, data, stall, &sender).await });
+        client.runtime().handle().spawn(async move {
+            if let Some(back) = back
+                && !back.put(&mut data).await
+            {
+                return leave(&theirs, session, data).await;
+            }
+            pump(&theirs, session, data, stall, &sender).await;
+        });
         let pieces = Arc::new(Mutex::new(pieces));
-        Download { client: client.clone(), at, block: Vec::new(), taken: 0, pieces, stage: Stage::Running }
+        let (client, stage) = (client.clone(), Stage::Running);
+        Ok(Download { client, at, block: Vec::new(), taken: 0, lent, pieces, stage })
     }
 
     /// Where it stands.
@@ -80,6 +105,13 @@ impl Download {
     /// # Errors
     /// ECONNRESET, EIO, ...: the connection broke, or the server could not go on. The caller's.
     pub fn read(&mut self, buf: &mut [u8], caller: &Caller) -> Attempt<usize> {
+        if self.is_empty() && buf.len() >= BLOCK {
+            let count = self.receive(buf, caller)?;
+            if count > 0 {
+                self.at += count as u64;
+                return Ok(count);
+            }
+        }
         if !self.fill(caller)? {
             return self.confirm(caller).map(|()| 0);
         }
@@ -117,10 +149,11 @@ impl Download {
     ///
     /// # Errors
     /// The caller's.
-    pub fn end(&self, caller: &Caller) -> Attempt<Option<End>> {
-        if self.taken < self.block.len() {
+    pub fn end(&mut self, caller: &Caller) -> Attempt<Option<End>> {
+        if !self.is_empty() {
             return Ok(None);
         }
+        self.give_back();
         if let Stage::Ended(end) = &self.stage {
             return Ok(Some(end.clone()));
         }
@@ -143,6 +176,11 @@ impl Download {
         })
     }
 
+    /// Whether nothing is left of the block.
+    fn is_empty(&self) -> bool {
+        self.taken == self.block.len()
+    }
+
     fn advance(&mut self, count: usize) {
         self.taken += count;
         self.at += count as u64;
@@ -150,7 +188,15 @@ impl Download {
 
     /// Sees to it that there is a byte in the block; `false`: all were sent.
     fn fill(&mut self, caller: &Caller) -> Attempt<bool> {
-        while self.taken == self.block.len() {
+        while self.is_empty() {
+            if self.lent.is_some() {
+                let mut block = mem::take(&mut self.block);
+                block.resize(BLOCK, 0);
+                let count = self.receive(&mut block, caller)?;
+                block.truncate(count);
+                (self.block, self.taken) = (block, 0);
+                continue;
+            }
             if !matches!(self.stage, Stage::Running) {
                 return Ok(false);
             }
@@ -161,6 +207,23 @@ impl Download {
             }
         }
         Ok(true)
+    }
+
+    /// Takes bytes off the connection, if that is done here; 0: it is not, or no more.
+    fn receive(&mut self, buf: &mut [u8], caller: &Caller) -> Attempt<usize> {
+        let Some(lent) = &self.lent else { return Ok(0) };
+        let count = lent.receive(buf, caller)?;
+        if count == 0 {
+            self.give_back();
+        }
+        Ok(count)
+    }
+
+    /// Leaves the rest to the runtime: what follows, if anything does, and the server's word.
+    fn give_back(&mut self) {
+        if let Some(lent) = self.lent.take() {
+            lent.give_back();
+        }
     }
 
     /// Hears what the server says of the whole.
@@ -228,6 +291,11 @@ async fn pump(
     if let Some(failure) = failure {
         let _ = pieces.send(Piece::End(End::Unheard(failure))).await;
     }
+    leave(client, session, data).await;
+}
+
+/// Breaks a transfer off, and keeps its session if that is still well.
+async fn leave(client: &Client, mut session: Session, data: Data) {
     session.break_off(data).await;
     client.keep(session).await;
 }

@@ -46,7 +46,7 @@ pub fn list(
             let mut session = theirs.session(&target.account, &tuning).await?;
             match session.list(&target.path).await {
                 Ok((data, is_mlsd)) => {
-                    Ok((Download::new(&theirs, session, data, 0, tuning.stall_timeout), is_mlsd))
+                    Ok((Download::new(&theirs, session, data, 0, tuning.stall_timeout)?, is_mlsd))
                 }
                 Err(failure) => {
                     theirs.keep(session).await;

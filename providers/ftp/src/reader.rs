@@ -56,7 +56,7 @@ impl Reader {
                 let rest = session.features().rest;
                 match begun {
                     Ok((facts, Some(data))) => {
-                        Ok((facts, rest, Some(Download::new(&theirs, session, data, 0, stall))))
+                        Ok((facts, rest, Some(Download::new(&theirs, session, data, 0, stall)?)))
                     }
                     Ok((facts, None)) => {
                         theirs.keep(session).await;
@@ -130,7 +130,7 @@ impl Reader {
 
     /// The end of a file, all of which came. It may go on where the server said that it ends, or be other bytes than the file has: then
     /// the server says that it could not read it.
-    fn end(&self, download: Download, size: u64) -> Attempt<usize> {
+    fn end(&self, mut download: Download, size: u64) -> Attempt<usize> {
         match download.end(&self.remote.caller) {
             Ok(Some(End::Complete | End::Unheard(_))) => Ok(0),
             Ok(Some(End::Refused(failure))) => {
@@ -220,7 +220,7 @@ impl Remote {
             }
             .await;
             match outcome {
-                Ok(data) => Ok(Download::new(&client, session, data, place, tuning.stall_timeout)),
+                Ok(data) => Download::new(&client, session, data, place, tuning.stall_timeout),
                 Err(failure) => {
                     client.keep(session).await;
                     Err(failure)

@@ -281,6 +281,27 @@ fn positions_are_read_in_any_order() {
     });
 }
 
+/// Large reads are received where the caller wants them, small ones through a block.
+#[test]
+fn reads_of_all_sizes_are_of_one_stream() {
+    let content = pattern(2_000_000);
+    let server = FaultServer::new(|_, _| Ok(Act::Usual)).with("f", &content);
+    let (registry, descriptor) = (quick(), server.ftp("f"));
+    let bytes = within(SLACK, move || {
+        let mut file = registry.open(&descriptor, &OpenOptions::new(READ)).unwrap();
+        let (mut bytes, mut buf) = (Vec::new(), vec![0; 300_000]);
+        for size in [1, 300_000, 3, 70_000, 10_000, 65_536].into_iter().cycle() {
+            match file.read(&mut buf[..size]).unwrap() {
+                0 => return bytes,
+                count => bytes.extend_from_slice(&buf[..count]),
+            }
+        }
+        unreachable!()
+    });
+    assert!(bytes == content, "{} bytes, or other ones than the {}", bytes.len(), content.len());
+    assert_eq!(server.count("RETR"), 1);
+}
+
 #[test]
 fn a_session_that_the_server_closed_meanwhile_is_replaced() {
     let server = FaultServer::new(|command, peer| {
