@@ -123,19 +123,31 @@ impl Bench {
         for size in SIZES {
             let (local, plain) = (self.local(size), self.server.ftp("new"));
             let folder = self.server.ftp("");
+            // What was uploaded last ours would keep until the new file is complete, and the others empty it first.
+            let clear = || ["new", "theirs"].map(|name| fs::remove_file(self.server.root().join(name)).ok());
             pair_of_processes(
                 &format!("{size} MiB, curl"),
                 size,
                 ROUNDS,
-                || cost(ours("put", &plain).arg(&local)),
-                || cost(curl().arg("--upload-file").arg(&local).arg(&plain)),
+                || {
+                    clear();
+                    cost(ours("put", &plain).arg(&local))
+                },
+                || {
+                    clear();
+                    cost(curl().arg("--upload-file").arg(&local).arg(&plain))
+                },
             );
             pair_of_processes(
                 &format!("{size} MiB, lftp"),
                 size,
                 ROUNDS,
-                || cost(ours("put", &plain).arg(&local)),
                 || {
+                    clear();
+                    cost(ours("put", &plain).arg(&local))
+                },
+                || {
+                    clear();
                     cost(&mut lftp(format!(
                         "set ftp:ssl-allow no; put -O {folder} {} -o theirs",
                         local.display()

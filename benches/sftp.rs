@@ -91,12 +91,19 @@ impl Bench {
                     &format!("{size} MiB, {peer}"),
                     size,
                     ROUNDS,
-                    || cost(&mut self.ours(word, &name, size)),
-                    || cost(&mut self.scp(cipher, word, &name, size)),
+                    || cost(&mut self.afresh().ours(word, &name, size)),
+                    || cost(&mut self.afresh().scp(cipher, word, &name, size)),
                 );
             }
         }
         Ok(())
+    }
+
+    /// Without what was uploaded last: ours would keep it until the new file is complete, and scp empties it first.
+    fn afresh(&self) -> &Bench {
+        // There is none at first.
+        let _ = fs::remove_file(self.server.root().join("new"));
+        self
     }
 
     fn ours(&self, word: &str, name: &str, size: u64) -> Command {
