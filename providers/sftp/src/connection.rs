@@ -8,7 +8,7 @@ use crate::settings::Config;
 use crate::target::Login;
 use parking_lot::Mutex;
 use russh::client::{self, DisconnectReason, Handle};
-use russh::keys::{Algorithm, EcdsaCurve, PublicKey, PublicKeyOrCertificate};
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Preferred, cipher, compression};
 use rustix::net::{Shutdown, shutdown};
 use std::borrow::Cow;
@@ -29,13 +29,14 @@ const KEEP_ALIVES: usize = 3;
 /// What a server may send on a channel before it is told that it arrived, at least: as OpenSSH has it.
 const WINDOW: u32 = 2 << 20;
 
-/// The host keys that can be checked. RSA's are not among them: the library's RSA is open to a timing attack
-/// (RUSTSEC-2023-0071), and servers have had one of these beside theirs since OpenSSH 6.5.
-const HOST_KEYS: [Algorithm; 4] = [
+/// The host keys that can be checked, the ones that OpenSSH likes best first.
+const HOST_KEYS: [Algorithm; 6] = [
     Algorithm::Ed25519,
     Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
     Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
     Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
 ];
 
 /// The fastest first, on processors that have instructions for AES.
@@ -160,7 +161,7 @@ async fn connect(
     let known = tokio::task::spawn_blocking(move || KnownHosts::read(&files.known_hosts)).await;
     let known = known.unwrap_or_else(|_| Err(Failure::new(Code::EIO, "reading the known hosts broke")))?;
     let reason = Reason::new(OnceLock::new());
-    let ssh = ssh_config(config, known.algorithms(&login.origin));
+    let ssh = ssh_config(config, &known.algorithms(&login.origin));
     let guard = Guard {
         origin: login.origin.clone(),
         known,
@@ -190,8 +191,11 @@ async fn connect(
 }
 
 /// What is negotiated. Kinds of host keys that are known of the server come first: it has others, too.
-fn ssh_config(config: &Config, known: Vec<Algorithm>) -> client::Config {
-    let (mut keys, others): (Vec<_>, Vec<_>) = HOST_KEYS.into_iter().partition(|kind| known.contains(kind));
+fn ssh_config(config: &Config, known: &[Algorithm]) -> client::Config {
+    // A key of RSA does not say which hash is signed.
+    let is_rsa = |kind: &Algorithm| matches!(kind, Algorithm::Rsa { .. });
+    let is_known = |kind: &Algorithm| known.contains(kind) || is_rsa(kind) && known.iter().any(is_rsa);
+    let (mut keys, others): (Vec<_>, Vec<_>) = HOST_KEYS.into_iter().partition(is_known);
     keys.extend(others);
     client::Config {
         client_id: russh::SshId::Standard(concat!("SSH-2.0-zvfs_", env!("CARGO_PKG_VERSION")).into()),

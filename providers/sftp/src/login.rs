@@ -71,6 +71,7 @@ fn read_key(path: &Path, passphrase: Option<&str>) -> Result<PrivateKey> {
         };
         failed(Code::EINVAL, why)
     })?;
+    // The time that the library takes to sign with one may tell it (RUSTSEC-2023-0071).
     if matches!(key.algorithm(), Algorithm::Rsa { .. }) {
         return Err(failed(Code::EINVAL, "RSA keys work through an agent only (setting `agent`)"));
     }

@@ -70,6 +70,28 @@ fn the_key_that_is_known_is_the_one_that_is_asked_for() {
     assert_eq!(with_lines(&server, &server.host_key_line("ecdsa")).unwrap(), b"content");
 }
 
+/// A server of which only the RSA key was known had changed its key, as it seemed; one that had no other was not understood.
+#[test]
+fn a_servers_rsa_key_is_known_too() {
+    let Some(mut server) = server() else { return };
+    server.end();
+    for name in ["host_ecdsa", "host_ecdsa.pub"] {
+        fs::remove_file(server.folder().join(name)).unwrap();
+    }
+    server.new_key("rsa", "host_ecdsa");
+    server.start_again();
+    let line = server.host_key_line("ecdsa");
+    assert!(line.contains(" ssh-rsa "), "{line}");
+    // Its Ed25519 key comes first, unless the other one is known.
+    assert_eq!(with_lines(&server, &line).unwrap(), b"content");
+    server.end();
+    fs::remove_file(server.folder().join("host_ed25519")).unwrap();
+    server.start_again();
+    let error = refused(with_lines(&server, ""), Code::EACCES).chain();
+    assert!(error.contains(line.trim()), "{error}");
+    assert_eq!(with_lines(&server, &line).unwrap(), b"content");
+}
+
 #[test]
 fn hashed_names_are_known() {
     let Some(server) = server() else { return };
