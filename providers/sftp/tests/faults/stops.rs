@@ -198,7 +198,7 @@ fn a_server_that_stands_still_is_given_up_after_the_reply_timeout() {
     let Some(mut server) = with_large_file() else { return };
     let settings = settings(&server);
     let registry =
-        registry(&format!(r#"{settings}, reply-timeout = "300ms", connect-timeout = "300ms", retries = 1"#));
+        registry(&format!(r#"{settings}, reply-timeout = "3s", connect-timeout = "3s", retries = 1"#));
     let mut file = open(&registry, &server.sftp("large"), READ).unwrap();
     server.signal(Signal::STOP);
     server.stop_accepting();
