@@ -195,7 +195,7 @@ fn a_process_that_may_not_list_the_networks_says_so() {
     let settings = format!("settings = {{ discover = true, secret-file = {secret:?} }}");
     let file = folder.operator("zvfs.toml", &format!("[provider.tcp]\n{may}\n{settings}"));
     let wait = |seconds| under(&file, &["cat", "--timeout", &format!("{seconds}s"), "netpipe:letters:r"]);
-    run_timed("may not list the networks", wait).failed(110, &["name the broker"]);
+    run_timed("may not list the networks", wait).failed(110, &["give the address of the broker"]);
 }
 
 #[test]
