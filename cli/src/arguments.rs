@@ -2,7 +2,7 @@
 
 use crate::exit::Failure;
 use crate::options::Options;
-use crate::{broker, cat, check, cp, exec, generate, ls, providers, rm, run, stat, stdout};
+use crate::{broker, cat, check, cp, exec, generate, graph, ls, providers, rm, run, stat, stdout};
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -40,6 +40,7 @@ impl Arguments {
 pub enum Command {
     Run(run::Run),
     Exec(exec::Exec),
+    Graph(graph::Graph),
     Cat(cat::Cat),
     Cp(cp::Cp),
     Stat(stat::Stat),

@@ -3,10 +3,11 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `arguments` | the command line: the subcommands, and what is said of a wrong one |
-//! | `run`, `exec`, `cat`, `cp`, `stat`, `ls`, `rm`, `providers`, `check`, `broker` | one subcommand each |
+//! | `run`, `exec`, `graph`, `cat`, `cp`, `stat`, `ls`, `rm`, `providers`, `check`, `broker` | one subcommand each |
 //! | `generate` | manual pages and completions, for an installation |
 //! | `options` | options that several subcommands share |
 //! | `setup`, `stdout` | from the options to a registry, and standard output as an open file |
+//! | `manifest`, `pipes` | manifests from files, and the netpipes between them |
 //! | `name` | from what a user types to a descriptor |
 //! | `watch`, `signals` | signals and `--timeout`: no call holds the command longer than it may |
 //! | `child_process` | this command again, as a child that loads a library |
@@ -24,9 +25,12 @@ mod descriptors;
 mod exec;
 mod exit;
 mod generate;
+mod graph;
 mod ls;
+mod manifest;
 mod name;
 mod options;
+mod pipes;
 mod process;
 mod providers;
 mod rm;
@@ -67,6 +71,7 @@ fn execute(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Run(run) => run.execute(options),
         Command::Exec(exec) => exec.execute(options),
+        Command::Graph(graph) => graph.execute(options),
         Command::Cat(cat) => cat.execute(options),
         Command::Cp(cp) => cp.execute(options),
         Command::Stat(stat) => stat.execute(options),

@@ -1,20 +1,19 @@
 //! `zvfs run`: guests under their manifests, side by side.
 
 mod compile;
-mod manifest;
 mod own_broker;
-mod pipes;
 mod report;
 mod report_file;
 mod targets;
 
 use crate::exit::{self, Failure, warn};
+use crate::manifest;
 use crate::options::Options;
+use crate::pipes::Pipes;
 use crate::setup;
 use crate::signals;
 use clap::{Args, ValueEnum};
 pub use compile::{CacheOptions, CompileChild};
-use pipes::Pipes;
 use report::{Format, Reports};
 use std::path::{Path, PathBuf};
 use vfs_core::Control;

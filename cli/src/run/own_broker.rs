@@ -4,8 +4,8 @@
 //! the port, and must not take part. Broker and secret go to the provider as the host's defaults; a broker offered with each
 //! open would leave it without the secret.
 
-use super::pipes::{BROKERED, Pipes};
 use crate::exit::{Failure, warn};
+use crate::pipes::{BROKERED, Pipes};
 use netpipe::broker::{Broker, Config, Handle};
 use netpipe::{Name, Reason, Role, Secret, code};
 use std::fmt::Write as _;

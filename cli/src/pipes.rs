@@ -1,4 +1,5 @@
-//! What the manifests of one run show of their netpipes: how many writers a pipe has, and whether any lacks a broker.
+//! What the manifests of one job show of their netpipes: who is at the ends of each, how many writers it has, and whether any lacks
+//! a broker.
 //!
 //! A descriptor is opaque to a host. Here the command looks into those of netpipes, by the grammar of all their providers, because
 //! one run of several manifests sees both ends of a pipe, which no end does by itself. What cannot be parsed is left to the
@@ -29,43 +30,49 @@ pub struct Pipes {
 }
 
 /// One end of a pipe in one manifest.
-struct End<'a> {
-    manifest: usize,
-    descriptor: &'a str,
-    role: Role,
-    pipe: Pipe,
+pub struct End<'a> {
+    /// Which manifest.
+    pub manifest: usize,
+    /// Its channel.
+    pub channel: &'a ChannelSpec,
+    /// The channel's source.
+    pub descriptor: &'a str,
+    /// Whether it reads or writes.
+    pub role: Role,
+    /// The pipe.
+    pub pipe: Pipe,
 }
 
 /// Which pipe it is: two ends that have this alike meet.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Pipe {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pipe {
     provider: String,
-    /// The broker or server that is named.
-    broker: Option<Endpoint>,
-    name: Name,
+    /// The broker or server that is named, or where one side listens.
+    at: Option<Endpoint>,
+    /// `None`: the ends meet at an address, without a broker.
+    name: Option<Name>,
+}
+
+/// The ends of all netpipes of a job's manifests, as far as they can be parsed, in the order of the manifests and their channels.
+pub fn ends<'a>(manifests: &'a [Manifest], configuration: &Configuration, job: Option<&str>) -> Vec<End<'a>> {
+    Pipes::default().ends(manifests, configuration, job)
 }
 
 impl Pipes {
     /// Looks at the manifests of a run, which may have a name, under an operator's configuration.
     pub fn of(manifests: &[Manifest], configuration: &Configuration, job: Option<&str>) -> Pipes {
         let mut pipes = Pipes { ends: vec![Vec::new(); manifests.len()], ..Pipes::default() };
-        let mut ends = Vec::new();
-        for (at, manifest) in manifests.iter().enumerate() {
-            for channel in &manifest.channels {
-                for descriptor in &channel.sources {
-                    ends.extend(pipes.end(at, manifest, channel, descriptor, configuration, job));
-                }
-            }
-        }
+        let ends = pipes.ends(manifests, configuration, job);
+        let named = || ends.iter().filter_map(|end| Some((end, end.pipe.name.as_ref()?)));
         let mut counts = BTreeMap::new();
-        for end in ends.iter().filter(|end| end.role == Role::Writer) {
+        for (end, _) in named().filter(|(end, _)| end.role == Role::Writer) {
             *counts.entry(&end.pipe).or_insert(0) += 1;
         }
-        for end in ends.iter().filter(|end| end.pipe.provider == BROKERED) {
-            pipes.ends[end.manifest].push((end.pipe.name.clone(), end.role));
+        for (end, name) in named().filter(|(end, _)| end.pipe.provider == BROKERED) {
+            pipes.ends[end.manifest].push((name.clone(), end.role));
         }
         pipes.writers = vec![BTreeMap::new(); manifests.len()];
-        for end in ends.iter().filter(|end| end.role == Role::Reader) {
+        for (end, _) in named().filter(|(end, _)| end.role == Role::Reader) {
             if let Some(count) = counts.get(&end.pipe).filter(|count| **count > 1) {
                 pipes.writers[end.manifest].insert(end.descriptor.to_owned(), *count);
             }
@@ -73,12 +80,29 @@ impl Pipes {
         pipes
     }
 
-    /// Notes one source; what is an end of a pipe with a name is returned.
+    /// Notes all sources; those that are ends of pipes are returned.
+    fn ends<'a>(
+        &mut self,
+        manifests: &'a [Manifest],
+        configuration: &Configuration,
+        job: Option<&str>,
+    ) -> Vec<End<'a>> {
+        let mut ends = Vec::new();
+        for (at, manifest) in manifests.iter().enumerate() {
+            for channel in &manifest.channels {
+                for descriptor in &channel.sources {
+                    ends.extend(self.end(at, manifest, channel, descriptor, configuration, job));
+                }
+            }
+        }
+        ends
+    }
+
     fn end<'a>(
         &mut self,
         at: usize,
         manifest: &'a Manifest,
-        channel: &ChannelSpec,
+        channel: &'a ChannelSpec,
         descriptor: &'a str,
         configuration: &Configuration,
         job: Option<&str>,
@@ -87,9 +111,14 @@ impl Pipes {
         let (provider, scheme) = netpipe_of(written.scheme(), configuration)?;
         let pipe = netpipe::Descriptor::parse(scheme, written.rest()).ok()?;
         let is_brokered = provider == BROKERED;
-        let Location::Broker { broker, .. } = &pipe.location else {
-            self.leading_out += usize::from(is_brokered);
-            return None;
+        let role = if channel.limits.writable() { Role::Writer } else { Role::Reader };
+        let broker = match &pipe.location {
+            Location::Broker { broker, .. } => broker,
+            Location::Direct { at: address, .. } => {
+                self.leading_out += usize::from(is_brokered);
+                let pipe = Pipe { provider, at: Some(address.clone()), name: None };
+                return Some(End { manifest: at, channel, descriptor, role, pipe });
+            }
         };
         let sets = |setting| configuration.sets(written.scheme(), setting);
         let is_named = broker.is_some() || manifest.broker.is_some() || sets("broker") || sets("discover");
@@ -99,12 +128,11 @@ impl Pipes {
             self.brokerless += 1;
             self.secret |= sets("secret");
         }
-        let role = if channel.limits.writable() { Role::Writer } else { Role::Reader };
         let name = pipe.name(role, manifest.node.as_deref(), job).ok()?;
         let offered =
             || Endpoint::parse(manifest.broker.as_deref().filter(|_| is_brokered)?, Some(BROKER_PORT)).ok();
-        let broker = broker.clone().or_else(offered);
-        Some(End { manifest: at, descriptor, role, pipe: Pipe { provider, broker, name } })
+        let pipe = Pipe { provider, at: broker.clone().or_else(offered), name: Some(name) };
+        Some(End { manifest: at, channel, descriptor, role, pipe })
     }
 }
 
