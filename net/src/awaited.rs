@@ -3,11 +3,11 @@
 use crate::caller::{Caller, WaitedFor};
 use crate::failure::Failure;
 use crate::signal::Signal;
+use crate::stated::Stated;
 use parking_lot::Mutex;
 use rustix::io::Errno;
-use std::borrow::Cow;
 use std::os::fd::AsFd;
-use vfs_core::{Context, Events, Result, WaitsFor};
+use vfs_core::{Events, Result};
 
 /// A value that an open file shares with the tasks that serve it.
 pub struct Awaited<T: ?Sized> {
@@ -54,7 +54,8 @@ impl<T> Awaited<T> {
                     None => wanted(&shared.value),
                 }
             };
-            Stated::keep(&mut stated, &caller.context, waited_for);
+            let WaitedFor { object, refusal, .. } = waited_for;
+            Stated::keep(&mut stated, &caller.context, object, refusal);
             caller
                 .context
                 .wait(Some(self.signal.as_fd()), Events::READ, None)
@@ -78,32 +79,6 @@ impl<T: ?Sized> Awaited<T> {
             self.signal.raise();
         }
         outcome
-    }
-}
-
-/// What the host knows of a wait.
-struct Stated {
-    object: Cow<'static, str>,
-    is_refused: bool,
-    waits: WaitsFor,
-}
-
-impl Stated {
-    /// States a wait, or goes on with the one that was stated for the same object. One whose refusal is over is stated anew: the host
-    /// keeps the last one.
-    fn keep(stated: &mut Option<Stated>, context: &Context, waited_for: WaitedFor) {
-        let WaitedFor { object, refusal, .. } = waited_for;
-        // The old statement is withdrawn before the new one is made: there is one at a time.
-        let earlier = stated.take().filter(|stated| stated.object == object);
-        let earlier = earlier.filter(|stated| !stated.is_refused || refusal.is_some());
-        let now = stated.insert(earlier.unwrap_or_else(|| {
-            let waits = context.waits_for(&object);
-            Stated { object, is_refused: false, waits }
-        }));
-        if let Some(refusal) = refusal {
-            now.waits.refused(refusal);
-            now.is_refused = true;
-        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Waiting as a caller: ends with the context, and with a limit of the provider's own.
 
 use crate::failure::{Attempt, Failure};
+use crate::stated::Stated;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Context, Events, WaitsFor};
+use vfs_core::{Code, Context, Events};
 
 /// How long a wait lasts before it is told of and eased, and then eased again.
 ///
@@ -30,13 +31,6 @@ enum Limit {
     Until(Instant, Duration),
     /// For each wait: it begins anew with every byte.
     Silence(Duration),
-}
-
-/// What the host was told, until this is dropped.
-struct Told {
-    waits: WaitsFor,
-    /// That an attempt failed too, which it goes on saying.
-    is_refused: bool,
 }
 
 impl<'a> Waiting<'a> {
@@ -117,13 +111,17 @@ impl<'a> Waiting<'a> {
     fn wait(&self, fd: BorrowedFd<'_>, events: Events, limit: Duration) -> Attempt<Events> {
         let mut left = limit;
         // Most waits that have a limit are short: to tell of each would cost more than they do.
-        let mut told = matches!(self.limit, Limit::Caller).then(|| self.tell());
+        let mut told = None;
+        if matches!(self.limit, Limit::Caller) {
+            self.tell(&mut told);
+        }
         loop {
             let is_still = told.is_some() && self.ease.is_none() && self.refusal.is_none();
             let slice = if is_still { left } else { left.min(MOMENT) };
             let came = self.context.wait(Some(fd), events, (slice < Duration::MAX).then_some(slice));
-            if let Some(told) = &mut told {
-                self.tell_refusal(told);
+            // An end names the last refusal.
+            if told.is_some() && self.refused().is_some() {
+                self.tell(&mut told);
             }
             let came = came.map_err(|error| match &told {
                 Some(_) => error.into(), // the host says what for
@@ -136,36 +134,16 @@ impl<'a> Waiting<'a> {
             if !came.is_empty() || left.is_zero() {
                 return Ok(came);
             }
-            told = Some(self.still_told(told));
+            self.tell(&mut told);
             if let Some(ease) = self.ease {
                 ease();
             }
         }
     }
 
-    /// Tells the host what is waited for.
-    fn tell(&self) -> Told {
-        let mut told = Told { waits: self.context.waits_for(self.object()), is_refused: false };
-        self.tell_refusal(&mut told);
-        told
-    }
-
-    fn tell_refusal(&self, told: &mut Told) {
-        if let Some(refusal) = self.refused() {
-            told.waits.refused(refusal);
-            told.is_refused = true;
-        }
-    }
-
-    /// Tells the host anew where what refused this side is over: from now on it waits for something else.
-    fn still_told(&self, told: Option<Told>) -> Told {
-        match told {
-            Some(told) if !told.is_refused || self.refused().is_some() => told,
-            over => {
-                drop(over);
-                self.tell()
-            }
-        }
+    /// Tells the host what is waited for, and by what refusal.
+    fn tell(&self, told: &mut Option<Stated>) {
+        Stated::keep(told, self.context, self.object().into(), self.refused());
     }
 
     fn refused(&self) -> Option<String> {
