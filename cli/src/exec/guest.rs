@@ -45,12 +45,14 @@ impl Guest {
         self.command.first().map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// The manifest that it runs under.
+    /// The manifest that it runs under. Messages name none of its lines, which nobody has seen.
     ///
     /// # Errors
     /// EINVAL: what no manifest can say.
     pub fn manifest(&self) -> Result<Manifest, Failure> {
-        self.parse(&self.lines()?)
+        let mut manifest = self.parse(&self.lines()?)?;
+        manifest.channels.iter_mut().for_each(|channel| channel.line = 0);
+        Ok(manifest)
     }
 
     /// The same as text.

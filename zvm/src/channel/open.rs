@@ -342,5 +342,6 @@ fn failed(spec: &ChannelSpec, error: &Error, cancelled: bool) -> Failure {
         Code::EIO | Code::ECANCELED => ExitCode::Io,
         _ => ExitCode::Manifest,
     };
-    Failure::new(exit, format!("MANIFEST {}: channel {}: {}", spec.line, spec.shown_alias(), error.chain()))
+    let place = if spec.line == 0 { String::new() } else { format!("MANIFEST {}: ", spec.line) };
+    Failure::new(exit, format!("{place}channel {}: {}", spec.shown_alias(), error.chain()))
 }

@@ -17,7 +17,7 @@ pub const STANDARD: [&str; 3] = ["/dev/stdin", "/dev/stdout", "/dev/stderr"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChannelSpec {
-    /// The manifest's line, from 1.
+    /// The manifest's line, from 1, for messages; 0: nobody has seen the manifest, and none names the line.
     pub line: usize,
     /// The descriptors behind it, 1 to [`SOURCES_MAX`].
     pub sources: Vec<String>,
