@@ -205,7 +205,7 @@ pub fn checked(descriptor: String) -> Result<String, String> {
     Descriptor::parse(&descriptor).map_err(|error| error.to_string())?;
     match descriptor.contains('"') || descriptor.ends_with(' ') {
         true => {
-            Err("a manifest cannot hold `\"` or a space at the end: percent-encode it, file:/a%20".to_owned())
+            Err("no `\"`, and no space at the end, can stand in it: percent-encode it, file:/a%20".to_owned())
         }
         false => Ok(descriptor),
     }

@@ -48,6 +48,11 @@ impl MemoryBudget {
         MemoryBudget { limit, used: 0, granted: false, refused: false }
     }
 
+    /// In bytes.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Whether something was refused. A running guest sees that itself; for a module that doesn't even start, it is why.
     pub(super) fn refused(&self) -> bool {
         self.refused

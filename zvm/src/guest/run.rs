@@ -140,7 +140,10 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop, budget: u
         }
         // The engine has no name for a limiter's refusal, and only a module that starts can meet one as an error.
         None if store.data().memory_budget.refused() => {
-            Err(Failure::new(ExitCode::Memory, "the program needs more than the manifest's Memory to start"))
+            let limit = store.data().memory_budget.limit();
+            let text =
+                format!("the program needs more memory to start than the {limit} bytes that it may have");
+            Err(Failure::new(ExitCode::Memory, text))
         }
         None if error.is::<rustix::io::Errno>() || error.is::<std::io::Error>() => {
             Err(Failure::new(ExitCode::Memory, no_room(error)))
