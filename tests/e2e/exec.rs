@@ -204,7 +204,11 @@ fn what_is_wrong_is_told() {
         (&["--read", "x=none", "guest.wasm"], 14, &["/x", "no such file"]),
         (&["--in", "a\"b", "guest.wasm"], 64, &["percent-encode"]),
         (&["--memory", "5g", "guest.wasm"], 64, &["at most 4g"]),
-        (&["--memory", "64k", "guest.wasm"], 12, &["more memory to start than the 65536 bytes"]),
+        (
+            &["--memory", "64k", "guest.wasm"],
+            12,
+            &["Memory: the program needs more to start than the 65536 bytes"],
+        ),
         (&["--timeout", "500ms", "guest.wasm"], 64, &["whole seconds"]),
         (&["--put-size", "0", "guest.wasm"], 64, &["number of bytes"]),
         (&["--gets", "0", "guest.wasm"], 64, &["0"]),

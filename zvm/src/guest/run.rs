@@ -142,7 +142,7 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop, budget: u
         None if store.data().memory_budget.refused() => {
             let limit = store.data().memory_budget.limit();
             let text =
-                format!("the program needs more memory to start than the {limit} bytes that it may have");
+                format!("Memory: the program needs more to start than the {limit} bytes that it may have");
             Err(Failure::new(ExitCode::Memory, text))
         }
         None if error.is::<rustix::io::Errno>() || error.is::<std::io::Error>() => {
