@@ -19,8 +19,8 @@ use zvfs_net::failure::Failure;
 
 /// Signs of life are not piled up behind what does not go out.
 const BACKLOG: usize = 1 << 20;
-/// A file that does not wait has sent its frame by then.
-const REFUSAL_TRIES: u32 = 100;
+/// A file that waits for nothing has sent its frame by then, on the busiest machine.
+const FRAME_SENT: Duration = Duration::from_secs(1);
 
 /// The way to a reader.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct Outgoing {
     /// Of all payload, if digests are in use.
     digest: Option<Mutex<Digest>>,
     rest: Mutex<Rest>,
+    /// The file is in the midst of a frame, and waits.
+    stuck: AtomicBool,
     reports: Mutex<Reports>,
     last: AtomicBool,
     ended: AtomicBool,
@@ -69,6 +71,7 @@ impl Outgoing {
             crc,
             digest: None,
             rest: Mutex::default(),
+            stuck: AtomicBool::new(false),
             reports: Mutex::new(Reports { decoder: Decoder::new(Sender::Reader) }),
             last: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -187,18 +190,25 @@ impl Outgoing {
         self.missed.store(true, Ordering::SeqCst);
     }
 
+    /// The file's, with the right to send: waits for the other side in the midst of a frame.
+    pub fn while_stuck<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.stuck.store(true, Ordering::SeqCst);
+        let waited = wait();
+        self.stuck.store(false, Ordering::SeqCst);
+        waited
+    }
+
     /// Tells the reader that it broke a rule, unless the file is in the midst of a frame that does not go out.
     fn refuse(&self, reason: Reason) {
-        for _ in 0..REFUSAL_TRIES {
-            if let Some(mut rest) = self.rest.try_lock() {
-                if !self.last.swap(true, Ordering::SeqCst) {
-                    Message::Refusal(reason).append_to(&mut rest.bytes);
-                    // What the kernel does not take is not worth a wait.
-                    let _ = self.push(&mut rest);
-                }
-                return;
+        let until = Instant::now() + FRAME_SENT;
+        while !self.stuck.load(Ordering::SeqCst) && Instant::now() < until {
+            let Some(mut rest) = self.rest.try_lock_for(Duration::from_millis(1)) else { continue };
+            if !self.last.swap(true, Ordering::SeqCst) {
+                Message::Refusal(reason).append_to(&mut rest.bytes);
+                // What the kernel does not take is not worth a wait.
+                let _ = self.push(&mut rest);
             }
-            std::thread::yield_now();
+            return;
         }
     }
 

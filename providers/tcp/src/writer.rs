@@ -165,7 +165,7 @@ impl Writer {
     /// Waits until the kernel takes more.
     fn wait_for_kernel(&self, outgoing: &Outgoing, doing: &str) -> Result<()> {
         let what = || WaitedFor::from("the network, or the reader, to take more");
-        self.caller.wait(outgoing.link.as_fd(), Events::WRITE, doing, what)
+        outgoing.while_stuck(|| self.caller.wait(outgoing.link.as_fd(), Events::WRITE, doing, what))
     }
 
     /// Sends what is left of the last frame.
@@ -257,16 +257,19 @@ impl Writer {
     /// What a failed send means: the reader's last word, if there is one.
     fn broken(&self, outgoing: &Outgoing, doing: &str, errno: Errno) -> Error {
         let until = Instant::now() + LAST_WORD;
-        let mut reports = outgoing.listen();
-        loop {
-            if let Some(outcome) = self.pipe.outcome() {
-                return self.fail(doing, outcome);
+        // Its frame is never finished: nobody waits for that to refuse.
+        outgoing.while_stuck(|| {
+            let mut reports = outgoing.listen();
+            loop {
+                if let Some(outcome) = self.pipe.outcome() {
+                    return self.fail(doing, outcome);
+                }
+                if Instant::now() >= until || self.caller.context.status().is_err() {
+                    return lost(errno).error(doing, &self.caller.shown);
+                }
+                self.hear(outgoing, &mut reports, true);
             }
-            if Instant::now() >= until || self.caller.context.status().is_err() {
-                return lost(errno).error(doing, &self.caller.shown);
-            }
-            self.hear(outgoing, &mut reports, true);
-        }
+        })
     }
 
     fn say_last(&mut self, word: LastWord) {

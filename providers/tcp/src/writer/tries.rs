@@ -78,6 +78,8 @@ impl Writer {
             }
             return Ok(Err(Stopped::Window(least)));
         }
+        // A frame's TAKEN must not be heard before the frame is counted. First of the two locks: whoever hears may want to refuse.
+        let reports = outgoing.listen();
         let mut rest = outgoing.sending();
         if !outgoing.push(&mut rest)? {
             return Ok(Err(Stopped::Kernel));
@@ -88,8 +90,6 @@ impl Writer {
         }
         let payload = &buf[..buf.len().min(FRAME_MAX).min(usize::try_from(room).unwrap_or(usize::MAX))];
         let header = Header::data(payload, outgoing.crc).encode();
-        // Whether the frame goes out is not known before, and its TAKEN must not be heard before it is counted.
-        let reports = outgoing.listen();
         let sent = outgoing.link.send(&header, payload)?;
         if sent == 0 {
             return Ok(Err(Stopped::Kernel));
