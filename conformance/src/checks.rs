@@ -113,7 +113,7 @@ checks! { Subject:
         calls_follow_one_model = "random calls in any order: position, content, ends, cancel and deadline";
     }
     life {
-        opens_leak_no_descriptors = "/proc/self/fd is as full after 200 opens and closes as before";
+        opens_leak_no_descriptors = "/proc/self/fd is as full after up to 200 opens and closes as before";
         close_waits_for_nothing = "close does not sleep: not after a read, a write, END, COMMIT or DISCARD";
         files_work_in_parallel = "files of one instance are independent, if `threads` says so";
         instances_are_isolated = "two instances do not see each other's names, if the subject says so";

@@ -149,8 +149,11 @@ fn machines_of_their_own_survive_the_loss_of_a_server() {
     };
     // Without m1 nobody can end: each reducer waits for its first record, and the others for the reducers.
     let mut running: Vec<(&str, Started)> = ["r1", "r2", "r3", "m2", "m3", "m4"].map(start).into();
-    for (node, started) in &running {
-        eventually(format!("{node} has a server"), || is_connected(started.child.id()));
+    for (node, started) in &mut running {
+        eventually(format!("{node} has a server"), || {
+            started.still_runs();
+            is_connected(started.child.id())
+        });
     }
     cluster[1].kill();
     running.push(start("m1"));

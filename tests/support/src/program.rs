@@ -60,7 +60,9 @@ pub fn run(mut command: Command) -> io::Result<Output> {
     if !ends(&child, PATIENCE) {
         child.kill()?;
         child.wait()?;
-        let text = format!("{command:?}: not done after {PATIENCE:?}");
+        let said =
+            |thread: JoinHandle<Vec<u8>>| String::from_utf8_lossy(&thread.join().unwrap()).into_owned();
+        let text = format!("{command:?}: not done after {PATIENCE:?}\n{}{}", said(stdout), said(stderr));
         return Err(io::Error::new(io::ErrorKind::TimedOut, text));
     }
     let text = |thread: JoinHandle<Vec<u8>>| thread.join().unwrap();

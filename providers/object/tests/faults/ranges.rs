@@ -3,7 +3,8 @@
 use crate::common::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 use vfs_core::{Code, OpenFlags};
 use zvfs_http_servers::{After, Answer, Body, FaultServer, Object};
 
@@ -178,9 +179,15 @@ struct AtOnce {
 }
 
 impl AtOnce {
-    fn count<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// Counts a request in. One that need not be alone is answered once so many are there.
+    fn count<T>(&self, together: Option<usize>, work: impl FnOnce() -> T) -> T {
         let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
         self.most.fetch_max(now, Ordering::Relaxed);
+        let start = Instant::now();
+        while together.is_some_and(|many| self.most.load(Ordering::Relaxed) < many) && start.elapsed() < SLACK
+        {
+            thread::sleep(Duration::from_millis(1));
+        }
         let done = work();
         self.now.fetch_sub(1, Ordering::Relaxed);
         done
@@ -192,8 +199,10 @@ fn no_more_ranges_and_parts_are_under_way_than_may_be() {
     let at_once = Arc::new(AtOnce::default());
     let counted = at_once.clone();
     let server = FaultServer::http(move |request, peer| {
-        counted.count(|| {
-            // Long enough for others to come.
+        let is_first = request.range().is_none_or(|(first, _)| first == 0);
+        let is_one_of_many = request.method == "PUT" || request.method == "GET" && !is_first;
+        counted.count(is_one_of_many.then_some(3), || {
+            // Long enough for a fourth to come.
             peer.pause(Duration::from_millis(20))?;
             peer.body(request)?;
             match request.method.as_str() {
