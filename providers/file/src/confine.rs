@@ -106,6 +106,21 @@ impl Roots {
         })
     }
 
+    /// Makes the folders of a path that are missing: all but its last name.
+    pub fn make_folders(&self, path: &Path) -> Result<(), Errno> {
+        let Some(folder) = path.parent() else { return Ok(()) };
+        match self.open(folder, OFlags::PATH | OFlags::DIRECTORY) {
+            Err(Errno::NOENT) => {}
+            opened => return opened.map(drop),
+        }
+        self.make_folders(folder)?;
+        match self.place(folder, true)?.make_folder() {
+            // Somebody else was faster.
+            Err(Errno::EXIST) => Ok(()),
+            made => made,
+        }
+    }
+
     /// Tries each root that the path lies below, as written.
     fn each<T>(
         &self,

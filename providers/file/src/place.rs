@@ -2,7 +2,7 @@
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, fstat, fstatfs, fsync, linkat,
-    openat, renameat, renameat_with, statat, unlinkat,
+    mkdirat, openat, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};
@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// New files: what the umask leaves of this.
 pub const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
+/// The same for new folders.
+const NEW_FOLDER: Mode = Mode::from_raw_mode(0o777);
 
 /// A file that is removed by somebody else each time is opened so often.
 const TRIES: u32 = 100;
@@ -65,6 +67,11 @@ impl Place {
             }
         }
         Err(Errno::NOENT)
+    }
+
+    /// Makes a folder of this name; EEXIST if anything is there.
+    pub fn make_folder(&self) -> Result<(), Errno> {
+        mkdirat(&*self.folder, &self.name, NEW_FOLDER)
     }
 
     /// The kind of what is there, links not followed; `None`: nothing.

@@ -44,6 +44,14 @@ impl Provider for FileProvider {
                 )
                 .scope(Scope::OPEN),
             )
+            .setting(
+                Setting::new(
+                    "make-folders",
+                    SettingKind::Boolean,
+                    "an open that may create a file makes the folders of its path that are missing",
+                )
+                .scope(Scope::OPEN),
+            )
     }
 
     fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
@@ -69,6 +77,10 @@ impl Instance for Files {
         let flags = flags::with_direction(request.flags());
         if self.read_only && flags.contains(OpenFlags::WRITE) {
             return Err(read_only("open", request));
+        }
+        if flags.contains(OpenFlags::CREATE) && request.settings().boolean("make-folders") {
+            let made = self.roots.make_folders(&path);
+            made.map_err(|errno| fail("make the folders of", request.shown(), errno))?;
         }
         self.open_path(&path, request, flags)
     }

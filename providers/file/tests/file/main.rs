@@ -5,6 +5,7 @@ mod atomic;
 mod common;
 mod descriptor;
 mod errors;
+mod folders;
 mod locks;
 mod namespace;
 mod regular;
