@@ -1,21 +1,39 @@
-//! `zvfs cp`: one descriptor to another, all of it or nothing.
+//! `zvfs cp`: one descriptor to another, or many into a folder; each all of it or nothing.
 
+mod copier;
+mod digest;
+mod filter;
+mod many;
+mod pace;
+mod plan;
+mod tally;
+
+use crate::below::{join, last_name};
 use crate::descriptors::{Assigned, DescriptorOptions};
 use crate::exit::Failure;
 use crate::name::{descriptor_or_stream, stream};
-use crate::options::{Options, setting};
+use crate::options::{Options, setting, size};
 use crate::setup;
 use crate::watch::Watch;
 use clap::Args;
+use copier::Copier;
+use filter::Filter;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use many::Crew;
+use pace::Pace;
+use plan::Planner;
 use std::io::{self, IsTerminal};
-use vfs_core::{Code, Error, Finish, OpenFile, OpenFlags, Placement, Registry, Result, copy, same_file};
+use tally::Tally;
+use vfs_core::{Code, Error, OpenFile, Registry, Result, Shown};
 
-/// Copy one descriptor to another; a failed or interrupted copy leaves no half-written target, unless a server writes in place
+/// Copy one descriptor to another, or several into a folder; a failed or interrupted copy leaves no half-written target, unless a server writes in place
 ///
 /// The target appears under its name once it is complete, and keeps its owner, permissions and attributes. A target that can only
 /// be written in place (a file with several hard links, a mounted one, a device) is emptied and written, and a failed copy leaves
 /// partial output there; a pipe breaks.
+///
+/// A target that is a folder, or ends in a slash, gets each source under the last name of that. Of several files, one that fails
+/// does not stop the others: it is told, and the exit code is that of the first.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Cp {
@@ -30,85 +48,138 @@ pub struct Cp {
     /// Write into the existing file, even if it could be replaced: when others have it open, or there is no room for old and new
     #[arg(long)]
     in_place: bool,
+    /// Copy folders with what is in them; links to folders are not followed, and empty folders are left out
+    #[arg(short, long)]
+    recursive: bool,
+    #[command(flatten)]
+    filter: Filter,
+    /// DST is the copy itself, not a folder to copy into
+    #[arg(short = 'T', long)]
+    no_target_directory: bool,
+    /// Compare contents by SHA-256: leave out what DST has already, and read back what was copied
+    #[arg(long)]
+    checksum: bool,
+    /// At most this many bytes a second, all files together: 500k, 10m
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    limit_rate: Option<u64>,
+    /// How many files to copy at a time
+    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+    /// One JSON object a line for each file: source, target, outcome, bytes, why; then one with a summary
+    #[arg(long)]
+    json: bool,
     /// What to read; `-` is standard input (file:/dev/stdin)
-    #[arg(value_name = "SRC", value_parser = descriptor_or_stream())]
-    source: String,
+    #[arg(required = true, value_name = "SRC", value_parser = descriptor_or_stream())]
+    sources: Vec<String>,
     /// What to write; `-` is standard output (file:/dev/stdout)
     #[arg(value_name = "DST", value_parser = descriptor_or_stream())]
     target: String,
 }
 
 impl Cp {
-    pub fn execute(&self, options: &Options) -> Result<(), Failure> {
+    pub fn execute(&self, options: &Options) -> std::result::Result<(), Failure> {
         let watch = Watch::start(self.open.timeout)?;
         let registry = setup::registry(options)?;
-        let copied = self.copy(&registry, &watch);
-        let files = copied.map_err(|error| match error.code() {
-            Code::EPIPE if self.target == "-" => Failure::output(error),
-            _ => watch.failure(error),
-        })?;
-        for file in files {
-            watch.closes(&registry, file.shown());
-            drop(file);
+        match self.sources.as_slice() {
+            [source] if !self.is_for_many() => {
+                let copied = self.copy(source, &registry, &watch);
+                let files = copied.map_err(|error| match error.code() {
+                    Code::EPIPE if self.target == "-" => Failure::output(error),
+                    _ => watch.failure(error),
+                })?;
+                for file in files {
+                    watch.closes(&registry, file.shown());
+                    drop(file);
+                }
+            }
+            _ => self.copy_many(&registry, &watch)?,
         }
         watch.stop(registry);
         Ok(())
     }
 
-    /// Copies, and gives both files to be closed.
-    fn copy(&self, registry: &Registry, watch: &Watch) -> Result<[OpenFile; 2]> {
-        let [from, to] = self.sides(registry, watch)?;
-        let how = from.open(OpenFlags::READ | OpenFlags::SEQUENTIAL);
-        let mut source = registry.open(from.descriptor, &how.control(&watch.control(from.descriptor)))?;
-        let size = size(&mut source);
-        let (mut target, mut placement) = self.open_target(registry, &to, size, watch)?;
-        if placement.in_place().is_some() && same_file(&mut source, &mut target) {
-            let text = format!("copy {} to {}: they are the same file", source.shown(), target.shown());
-            return Err(Error::new(Code::EINVAL, text));
-        }
-        placement.begin(&mut target)?;
-        let bar = self.bar(size);
-        let copied = copy(&mut source, &mut target, None, &mut |total| bar.set_position(total))
-            .and_then(|_| target.finish(Finish::Commit));
-        bar.finish_and_clear();
-        match copied {
-            Ok(()) => Ok([source, target]),
-            Err(error) => {
-                watch.tidy();
-                Err(failed(&source, &mut target, error))
-            }
-        }
+    /// Whether it may be about more than one file, or what is told of one is wanted.
+    fn is_for_many(&self) -> bool {
+        self.recursive || self.checksum || self.json || self.target.ends_with('/')
     }
 
-    /// Opens the target as complete-or-nothing as its provider can.
-    fn open_target(
-        &self,
-        registry: &Registry,
-        to: &Assigned<'_>,
-        size: Option<u64>,
-        watch: &Watch,
-    ) -> Result<(OpenFile, Placement)> {
-        let how = to.open(OpenFlags::SEQUENTIAL).control(&watch.control(to.descriptor));
-        let how = size.iter().fold(how, |how, size| how.expected_size(*size));
-        registry.create(to.descriptor, &how, self.in_place.then_some("--in-place"))
+    /// Copies one file, and gives both to be closed.
+    fn copy(&self, source: &str, registry: &Registry, watch: &Watch) -> Result<[OpenFile; 2]> {
+        let (sources, to) = self.sides(registry, watch)?;
+        let copier = self.copier(registry, watch, false);
+        let name = last_name(source).filter(|_| source != "-" && !self.no_target_directory);
+        let inside = name.map(|name| join(to.descriptor, &name)).transpose().unwrap_or_default();
+        let inside = inside.as_ref().map(|descriptor| Assigned { descriptor, settings: to.settings.clone() });
+        let opened = copier.open(&sources[0], &to, inside.as_ref())?;
+        let bar = self.bar(opened.size);
+        let copied = opened.run(&mut |total| bar.set_position(total));
+        bar.finish_and_clear();
+        copied
+    }
+
+    /// Copies what the sources hold.
+    fn copy_many(&self, registry: &Registry, watch: &Watch) -> std::result::Result<(), Failure> {
+        if self.target == "-" || self.sources.iter().any(|source| source == "-") {
+            let text = "copy several files, or with --checksum or --json: `-` is no file: name one, or copy it alone";
+            return Err(Failure::new(Code::EINVAL, text));
+        }
+        let (sources, target) = self.sides(registry, watch)?;
+        let planner = Planner { registry, watch, recursive: self.recursive, filter: &self.filter };
+        let into = !self.no_target_directory && (self.target.ends_with('/') || planner.is_folder(&target));
+        if !into && sources.len() > 1 {
+            let text = format!(
+                "copy {} sources to {}: not a folder: end it with a / to make one",
+                sources.len(),
+                Shown(&self.target)
+            );
+            return Err(Failure::new(Code::ENOTDIR, text));
+        }
+        let plan = planner.plan(&sources, target.descriptor, into);
+        let bar = self.bar(plan.tasks.iter().map(|task| task.size).sum());
+        let tally = Tally::new(self.json, &bar);
+        let copier = self.copier(registry, watch, true);
+        let crew = Crew {
+            copier: &copier,
+            sources: &sources,
+            target: &target,
+            checksum: self.checksum,
+            tally: &tally,
+            bar: &bar,
+        };
+        crew.work(plan, self.jobs.into());
+        bar.finish_and_clear();
+        tally.end(io::stderr().is_terminal())
+    }
+
+    fn copier<'a>(&self, registry: &'a Registry, watch: &'a Watch, make_folders: bool) -> Copier<'a> {
+        Copier {
+            registry,
+            watch,
+            in_place: self.in_place,
+            make_folders,
+            pace: self.limit_rate.map(Pace::new),
+        }
     }
 
     /// Both sides with their settings: those of -o go to the side that knows them.
-    fn sides(&self, registry: &Registry, watch: &Watch) -> Result<[Assigned<'_>; 2]> {
-        let named = [stream(&self.source, "file:/dev/stdin"), stream(&self.target, "file:/dev/stdout")];
-        let mut sides = named.map(Assigned::new);
+    fn sides(&self, registry: &Registry, watch: &Watch) -> Result<(Vec<Assigned<'_>>, Assigned<'_>)> {
+        let sources = self.sources.iter().map(|source| stream(source, "file:/dev/stdin"));
+        let named = sources.chain([stream(&self.target, "file:/dev/stdout")]);
+        let mut sides: Vec<Assigned<'_>> = named.map(Assigned::new).collect();
         self.open.assign(registry, watch, &mut sides).map_err(|error| {
             Error::new(error.code(), format!("{}; --src-o and --dst-o set one side only", error.chain()))
         })?;
-        for (side, own) in sides.iter_mut().zip([&self.source_settings, &self.target_settings]) {
-            side.settings.extend(own.iter().cloned());
+        let mut target = sides.remove(self.sources.len());
+        target.settings.extend(self.target_settings.iter().cloned());
+        for source in &mut sides {
+            source.settings.extend(self.source_settings.iter().cloned());
         }
-        Ok(sides)
+        Ok((sides, target))
     }
 
     /// A bar for whoever looks on; none beside the data itself.
     fn bar(&self, size: Option<u64>) -> ProgressBar {
-        let beside_data = self.target == "-" && io::stdout().is_terminal();
+        let beside_data = (self.target == "-" || self.json) && io::stdout().is_terminal();
         if beside_data || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
@@ -123,22 +194,4 @@ impl Cp {
             Err(_) => bar,
         }
     }
-}
-
-/// Discards what came of a copy that failed. Returns its error.
-fn failed(source: &OpenFile, target: &mut OpenFile, error: Error) -> Error {
-    let doing = format!("copy {} to {}", source.shown(), target.shown());
-    match target.finish(Finish::Discard) {
-        // The copy's own failure is the one to act on; this one says what may be left behind.
-        Err(left) if !error.chain().contains(&left.chain()) => {
-            error.context(format!("{doing} (and discarding it failed: {})", left.chain()))
-        }
-        // Or the reason is the same: its provider's process is gone.
-        _ => error.context(doing),
-    }
-}
-
-/// The bytes to come, if the source knows. A file under /proc says 0 and means that it doesn't.
-fn size(source: &mut OpenFile) -> Option<u64> {
-    source.stat().ok().and_then(|stat| stat.size).filter(|size| *size > 0)
 }

@@ -7,7 +7,7 @@ use crate::watch::Watch;
 use clap::Args;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use vfs_core::{Code, Error, Info, OpenFlags, OpenOptions, Registry, Result, Scope};
+use vfs_core::{Code, Error, Info, OpenFlags, OpenOptions, Registry, Result, Scope, Shown};
 
 /// Options of the subcommands that open descriptors.
 #[derive(Args, Debug)]
@@ -104,6 +104,11 @@ impl<'a> Assigned<'a> {
     /// Without any setting.
     pub fn new(descriptor: &'a str) -> Assigned<'a> {
         Assigned { descriptor, settings: Vec::new() }
+    }
+
+    /// The descriptor for messages.
+    pub fn shown(&self) -> String {
+        Shown(self.descriptor).to_string()
     }
 
     /// How to open it.

@@ -57,6 +57,16 @@ impl Failure {
         self.message.as_deref()
     }
 
+    /// Its exit code.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// Whether whatever else the command would do fails alike.
+    pub fn is_last(&self) -> bool {
+        self.last
+    }
+
     /// Tells it on standard error, in one line.
     pub fn tell(&self) {
         if let Some(message) = &self.message {

@@ -8,7 +8,7 @@
 //! | `options` | options that several subcommands share |
 //! | `setup`, `stdout` | from the options to a registry, and standard output as an open file |
 //! | `manifest`, `pipes` | manifests from files, and the netpipes between them |
-//! | `name` | from what a user types to a descriptor |
+//! | `name`, `below` | from what a user types to a descriptor, and on to what lies below it |
 //! | `watch`, `signals` | signals and `--timeout`: no call holds the command longer than it may |
 //! | `child_process` | this command again, as a child that loads a library |
 //! | `process` | what must be so before anything else: no closed streams, no set-uid, no end but its own |
@@ -16,6 +16,7 @@
 //! | `text` | for people and terminals |
 
 mod arguments;
+mod below;
 mod broker;
 mod cat;
 mod check;

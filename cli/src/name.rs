@@ -47,7 +47,7 @@ fn has_scheme(text: &str) -> bool {
 }
 
 /// An absolute path as a descriptor: itself, unless it holds what no descriptor may.
-fn of_absolute(path: &Path) -> String {
+pub fn of_absolute(path: &Path) -> String {
     match path.to_str() {
         Some(text) if !text.bytes().any(|byte| byte.is_ascii_control()) => text.to_owned(),
         _ => path.as_os_str().as_bytes().iter().fold("file:".to_owned(), |text, byte| match byte {

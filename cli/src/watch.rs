@@ -79,6 +79,17 @@ impl Watch {
         control
     }
 
+    /// Forgets a descriptor's control: its files are closed. For a command that opens many.
+    pub fn forget(&self, descriptor: &str) {
+        let shown = Shown(descriptor).to_string();
+        self.shared.lock().files.retain(|file| file.shown != shown);
+    }
+
+    /// Says that data move again, after another file's call came back with an error.
+    pub fn work(&self) {
+        self.shared.at(Step::Work);
+    }
+
     /// Says that the call came back and only tidying up is left, which gets a time of its own.
     pub fn tidy(&self) {
         self.shared.at(Step::Tidy);

@@ -246,8 +246,8 @@ fn a_wrong_command_line_comes_back_without_its_secrets() {
     for line in [
         "zvfs http://u:S3CRET@h/",
         "zvfs rm a --http://u:S3CRET@h/",
-        "zvfs cp a b 'http://u:S3CRET@h/x?k=S3CRET#S3CRET'",
-        "zvfs cp a b 'http://h/x;jsessionid=S3CRET'",
+        "zvfs providers 'http://u:S3CRET@h/x?k=S3CRET#S3CRET'",
+        "zvfs providers 'http://h/x;jsessionid=S3CRET'",
         "zvfs cat --timeout http://u:S3CRET@h/ a",
         "zvfs cat --range=https://u:S3CRET@h/ a",
         "zvfs cat -o https://u:S3CRET@h/ a",
@@ -259,7 +259,7 @@ fn a_wrong_command_line_comes_back_without_its_secrets() {
         assert_eq!(done.code, 64, "{line}: {done:?}");
         assert!(!done.stderr.contains("S3CRET") && !done.stderr.is_empty(), "{line}: {done:?}");
     }
-    let done = shell(&folder, "zvfs cp a b http://u:S3CRET@h/x");
+    let done = shell(&folder, "zvfs providers http://u:S3CRET@h/x");
     assert!(done.stderr.contains("'http://***@h/x'"), "{done:?}");
 }
 

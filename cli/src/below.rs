@@ -1,0 +1,114 @@
+//! Descriptors of what lies below a folder.
+
+use crate::name::of_absolute;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use vfs_core::{Code, Descriptor, Error, Result, Shown};
+
+/// The descriptor of a name in a folder.
+///
+/// # Errors
+/// EINVAL: the folder has a query, behind which no name can stand.
+pub fn join(folder: &str, name: &[u8]) -> Result<String> {
+    if is_bare_path(folder) {
+        return Ok(of_absolute(&Path::new(folder).join(OsStr::from_bytes(name))));
+    }
+    if folder.contains('?') {
+        let text = format!("copy below {}: it has a query: leave out what follows the ?", Shown(folder));
+        return Err(Error::new(Code::EINVAL, text));
+    }
+    let slash = if folder.ends_with(['/', ':']) { "" } else { "/" };
+    Ok(name.iter().fold(format!("{folder}{slash}"), |text, byte| match byte {
+        b'-' | b'.' | b'_' | b'~' => text + char::from(*byte).encode_utf8(&mut [0; 4]),
+        byte if byte.is_ascii_alphanumeric() => text + char::from(*byte).encode_utf8(&mut [0; 4]),
+        byte => text + &format!("%{byte:02X}"),
+    }))
+}
+
+/// The last name of a descriptor, decoded: what it is called in another folder. `None`: it has none.
+pub fn last_name(descriptor: &str) -> Option<Vec<u8>> {
+    let bare = is_bare_path(descriptor);
+    let path = if bare { descriptor } else { descriptor.split(['?', '#']).next()?.split_once(':')?.1 };
+    let last = path.trim_end_matches('/').rsplit('/').next()?;
+    let name = if bare { last.as_bytes().to_vec() } else { decoded(last.as_bytes()) };
+    let is_path = name.contains(&b'/') || name.contains(&0);
+    (!name.is_empty() && name != b"." && name != b".." && !is_path).then_some(name)
+}
+
+/// Whether a descriptor is a folder or lies below it, as far as their texts say.
+pub fn is_below(descriptor: &str, folder: &str) -> bool {
+    let rest = descriptor.strip_prefix(folder.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn is_bare_path(descriptor: &str) -> bool {
+    Descriptor::parse(descriptor).is_ok_and(|descriptor| descriptor.is_bare_path())
+}
+
+/// Decodes what is percent-encoded; a `%` that two hexadecimal digits do not follow stays.
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        let digits = after.first_chunk::<2>().filter(|_| *first == b'%');
+        let digits = digits.and_then(|digits| str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_below_a_folder_is_written_as_the_folder_is() {
+        for (folder, name, descriptor) in [
+            ("/srv", "a b", "/srv/a b"),
+            ("/srv/", "100%", "/srv/100%"),
+            ("/srv", "a\nb", "file:/srv/a%0Ab"),
+            ("file:/srv", "a b", "file:/srv/a%20b"),
+            ("file:/srv/", "100%?#", "file:/srv/100%25%3F%23"),
+            ("s3://bucket", "ä", "s3://bucket/%C3%A4"),
+            ("mem:", "x", "mem:x"),
+        ] {
+            assert_eq!(join(folder, name.as_bytes()).unwrap(), descriptor);
+        }
+        assert_eq!(join("http://h/x?y", b"z").unwrap_err().code(), Code::EINVAL);
+    }
+
+    #[test]
+    fn a_descriptor_s_last_name_is_decoded_once() {
+        for (descriptor, name) in [
+            ("/srv/a%20b", Some("a%20b")),
+            ("/srv/a/", Some("a")),
+            ("/", None),
+            ("file:/srv/a%2520b", Some("a%20b")),
+            ("file:/srv/100%", Some("100%")),
+            ("file:/srv/a%2Fb", None),
+            ("file:/srv/%2e%2e", None),
+            ("http://h/x/data.csv?sig=1#top", Some("data.csv")),
+            ("s3://bucket/", Some("bucket")),
+            ("mem:", None),
+            ("mem:x", Some("x")),
+        ] {
+            assert_eq!(last_name(descriptor).as_deref(), name.map(str::as_bytes), "{descriptor}");
+        }
+    }
+
+    #[test]
+    fn what_begins_alike_is_not_below() {
+        assert!(is_below("/srv/a/b", "/srv/a") && is_below("/srv/a", "/srv/a/"));
+        assert!(!is_below("/srv/ab", "/srv/a") && !is_below("/srv", "/srv/a"));
+    }
+}

@@ -1,0 +1,175 @@
+//! What is to be copied, and whereto: found out as a whole before the first file is written, so that a copy never meets what it
+//! has made itself.
+
+use crate::below::{is_below, join, last_name};
+use crate::cp::filter::Filter;
+use crate::descriptors::Assigned;
+use crate::watch::Watch;
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use vfs_core::{Code, Error, Kind, OpenFlags, Registry, Result, Shown, Stat};
+
+/// Folders in folders: deeper than any real tree, so that a server whose folders lead back to themselves comes to an end.
+const DEPTH_MAX: usize = 256;
+
+/// One file to be copied.
+#[derive(Debug)]
+pub struct Task {
+    /// Which of the sources it belongs to: it is opened with the settings of that.
+    pub root: usize,
+    pub source: String,
+    pub target: String,
+    /// Bytes, where the listing said so.
+    pub size: Option<u64>,
+}
+
+/// What is to be copied, and what is not.
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub tasks: Vec<Task>,
+    /// Descriptors that are left out, and why.
+    pub skipped: Vec<(String, &'static str)>,
+    /// Descriptors that could not be looked at, or have no target.
+    pub failed: Vec<(String, Error)>,
+}
+
+/// Makes a plan.
+pub struct Planner<'a> {
+    pub registry: &'a Registry,
+    pub watch: &'a Watch,
+    /// With what is in folders.
+    pub recursive: bool,
+    pub filter: &'a Filter,
+}
+
+/// A folder that is still to be listed.
+struct Folder {
+    source: String,
+    target: String,
+    /// Below the source, for the filter; empty: the source itself.
+    path: String,
+    depth: usize,
+}
+
+impl Planner<'_> {
+    /// Whether a folder has this descriptor. Opens nothing: to try that on a pipe would break it.
+    pub fn is_folder(&self, at: &Assigned<'_>) -> bool {
+        let how = at.open(OpenFlags::empty()).control(&self.watch.control(at.descriptor));
+        match self.registry.names(at.descriptor, &how, &mut |_| ControlFlow::Break(())) {
+            Err(error) if error.code() == Code::ENOTSUP => false,
+            _ => self.registry.stat(at.descriptor, &how).is_ok_and(|stat| stat.kind == Kind::Directory),
+        }
+    }
+
+    /// Plans to copy the sources: each under its own name into the folder `target`, or the only one to `target` itself.
+    pub fn plan(&self, sources: &[Assigned<'_>], target: &str, into: bool) -> Plan {
+        let mut plan = Plan::default();
+        for (root, source) in sources.iter().enumerate() {
+            if let Err(error) = self.add(root, source, target, into, &mut plan) {
+                plan.failed.push((source.descriptor.to_owned(), error));
+            }
+        }
+        let mut targets = HashSet::new();
+        let (tasks, twice) =
+            plan.tasks.into_iter().partition(|task: &Task| targets.insert(task.target.clone()));
+        plan.tasks = tasks;
+        plan.failed.extend(twice.into_iter().map(|task: Task| {
+            let shown = (Shown(&task.source), Shown(&task.target));
+            let text = format!("copy {} to {}: another source is copied there", shown.0, shown.1);
+            (task.source, Error::new(Code::EEXIST, text))
+        }));
+        plan
+    }
+
+    fn add(
+        &self,
+        root: usize,
+        source: &Assigned<'_>,
+        target: &str,
+        into: bool,
+        plan: &mut Plan,
+    ) -> Result<()> {
+        let failed = |target: &str, why: &str| {
+            let text = format!("copy {} to {}: {why}", Shown(source.descriptor), Shown(target));
+            Error::new(Code::EINVAL, text)
+        };
+        let target = match last_name(source.descriptor) {
+            _ if !into => target.to_owned(),
+            Some(name) => join(target, &name)?,
+            None => {
+                return Err(failed(target, "the source has no name of its own: name the target and give -T"));
+            }
+        };
+        if !self.recursive || !self.is_folder(source) {
+            plan.tasks.push(Task { root, source: source.descriptor.to_owned(), target, size: None });
+            return Ok(());
+        }
+        if is_below(&target, source.descriptor) {
+            return Err(failed(&target, "the target is the source, or lies in it"));
+        }
+        let source_text = source.descriptor.to_owned();
+        let mut folders = vec![Folder { source: source_text, target, path: String::new(), depth: 0 }];
+        while let Some(folder) = folders.pop() {
+            match self.list(root, source, &folder, plan) {
+                // The first one is on top.
+                Ok(found) => folders.extend(found.into_iter().rev()),
+                Err(error) => plan.failed.push((folder.source.clone(), error)),
+            }
+            self.watch.forget(&folder.source);
+        }
+        Ok(())
+    }
+
+    /// Plans the files of a folder. Returns the folders in it.
+    fn list(
+        &self,
+        root: usize,
+        source: &Assigned<'_>,
+        folder: &Folder,
+        plan: &mut Plan,
+    ) -> Result<Vec<Folder>> {
+        if folder.depth > DEPTH_MAX {
+            let text = format!("list {}: more than {DEPTH_MAX} folders deep", Shown(&folder.source));
+            return Err(Error::new(Code::ELOOP, text));
+        }
+        let how = source.open(OpenFlags::empty()).control(&self.watch.control(&folder.source));
+        let mut names: Vec<(Vec<u8>, Option<Stat>)> = Vec::new();
+        let listed = self.registry.names(&folder.source, &how, &mut |name| {
+            names.push((name.bytes.to_owned(), name.stat.cloned()));
+            ControlFlow::Continue(())
+        });
+        listed?;
+        names.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut folders = Vec::new();
+        for (name, stat) in names {
+            let text = String::from_utf8_lossy(&name);
+            let path =
+                if folder.path.is_empty() { text.into_owned() } else { format!("{}/{text}", folder.path) };
+            if !self.filter.enters(&path) {
+                continue;
+            }
+            let (child, target) = (join(&folder.source, &name)?, join(&folder.target, &name)?);
+            // A folder of a listing is one; what it says nothing of may be a link, and a link may lead back.
+            let is_said = stat.is_some();
+            let stat = match stat.map_or_else(|| self.registry.stat(&child, &how), Ok) {
+                Ok(stat) => stat,
+                Err(error) => {
+                    plan.failed.push((child, error));
+                    continue;
+                }
+            };
+            match stat.kind {
+                Kind::Directory if is_said => {
+                    folders.push(Folder { source: child, target, path, depth: folder.depth + 1 });
+                }
+                Kind::Directory => {
+                    plan.skipped.push((child, "a link to a folder: copy that by its own name"))
+                }
+                _ if !self.filter.takes(&path) => {}
+                Kind::Regular => plan.tasks.push(Task { root, source: child, target, size: stat.size }),
+                _ => plan.skipped.push((child, "neither a file nor a folder")),
+            }
+        }
+        Ok(folders)
+    }
+}

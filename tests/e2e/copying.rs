@@ -1,0 +1,249 @@
+//! `zvfs cp` of folders and of several files.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use support::{Done, Folder, run, run_long, zvfs};
+use zvfs_test_support::fifo;
+
+/// A folder of folders: `tree/a.txt`, `tree/b.csv`, `tree/sub/c.csv`, `tree/sub/deep/d.txt`, `tree/empty/`.
+fn tree() -> Folder {
+    let folder = Folder::new();
+    for sub in ["tree/sub/deep", "tree/empty"] {
+        fs::create_dir_all(folder.at(sub)).unwrap();
+    }
+    for (name, content) in [("a.txt", "a"), ("b.csv", "bb"), ("sub/c.csv", "ccc"), ("sub/deep/d.txt", "dddd")]
+    {
+        folder.write(&format!("tree/{name}"), content);
+    }
+    folder
+}
+
+fn cp(arguments: &[&str]) -> Done {
+    run_long(zvfs([&["cp"], arguments].concat()))
+}
+
+/// The files below a folder, sorted, as paths from there.
+fn files(folder: &str) -> Vec<String> {
+    fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(root, &path, found);
+            } else {
+                found.push(path.strip_prefix(root).unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    if Path::new(folder).is_dir() {
+        collect(Path::new(folder), Path::new(folder), &mut found);
+    }
+    found.sort();
+    found
+}
+
+const ALL: [&str; 4] = ["a.txt", "b.csv", "sub/c.csv", "sub/deep/d.txt"];
+
+#[test]
+fn a_folder_is_copied_with_what_is_in_it() {
+    let folder = tree();
+    let (tree, copy) = (folder.at("tree"), folder.at("copy"));
+    cp(&["-r", &tree, &copy]).succeeded();
+    assert_eq!(files(&copy), ALL);
+    assert_eq!(fs::read_to_string(folder.at("copy/sub/deep/d.txt")).unwrap(), "dddd");
+    // Now it is there: into it, as cp(1) does; with -T, over it.
+    cp(&["-r", &tree, &copy]).succeeded();
+    assert_eq!(files(&folder.at("copy/tree")), ALL);
+    fs::remove_dir_all(folder.at("copy/tree")).unwrap();
+    folder.write("tree/a.txt", "newer");
+    cp(&["-rT", &format!("file:{tree}"), &copy]).succeeded();
+    assert_eq!(files(&copy), ALL);
+    assert_eq!(fs::read_to_string(folder.at("copy/a.txt")).unwrap(), "newer");
+    // A folder that is to be made.
+    cp(&["-r", &tree, &format!("{}/", folder.at("new/folder"))]).succeeded();
+    assert_eq!(files(&folder.at("new/folder/tree")), ALL);
+}
+
+#[test]
+fn a_file_is_copied_into_a_folder() {
+    let folder = tree();
+    let (file, into) = (folder.at("tree/a.txt"), folder.at("tree/empty"));
+    cp(&[&file, &into]).succeeded();
+    assert_eq!(files(&into), ["a.txt"]);
+    cp(&["-T", &file, &into]).failed(21, &["directory"]);
+    cp(&[&file, &folder.at("tree/sub/c.csv"), &into]).succeeded();
+    assert_eq!(files(&into), ["a.txt", "c.csv"]);
+    let refused = cp(&[&file, &folder.at("tree/b.csv"), &folder.at("none")]);
+    refused.failed(20, &["not a folder", "end it with a /"]);
+    cp(&["-r", &file, &folder.at("single")]).succeeded();
+    assert_eq!(fs::read_to_string(folder.at("single")).unwrap(), "a");
+}
+
+#[test]
+fn a_file_that_fails_stops_no_other() {
+    let folder = tree();
+    // What has the name of a file there is a folder.
+    fs::create_dir_all(folder.at("copy/b.csv")).unwrap();
+    let done = cp(&["-rT", &folder.at("tree"), &folder.at("copy")]);
+    done.failed(21, &["copy/b.csv", "copied 3 files", "1 failed"]);
+    assert_eq!(files(&folder.at("copy")), ["a.txt", "sub/c.csv", "sub/deep/d.txt"]);
+    let done = cp(&[&folder.at("absent"), &folder.at("tree/a.txt"), &folder.at("copy")]);
+    done.failed(2, &["absent", "copied 1 file,", "1 failed"]);
+    let done = cp(&[&folder.at("tree"), &folder.at("tree/b.csv"), &folder.at("copy/sub")]);
+    done.failed(21, &["-r", "copied 1 file,"]);
+    assert_eq!(fs::read_to_string(folder.at("copy/sub/b.csv")).unwrap(), "bb");
+}
+
+#[test]
+fn what_is_no_file_is_left_out_and_told() {
+    let folder = tree();
+    fifo(folder.at("tree/pipe").into());
+    symlink("..", folder.at("tree/sub/loop")).unwrap();
+    symlink("a.txt", folder.at("tree/link")).unwrap();
+    let done = cp(&["-r", &folder.at("tree"), &folder.at("copy")]);
+    assert_eq!(done.code, 0, "{done:?}");
+    for words in ["tree/pipe: neither a file nor a folder", "tree/sub/loop: a link to a folder", "2 left out"]
+    {
+        assert!(done.stderr.contains(words), "{words}: {done:?}");
+    }
+    // A link to a file is what it leads to.
+    assert_eq!(files(&folder.at("copy")), ["a.txt", "b.csv", "link", "sub/c.csv", "sub/deep/d.txt"]);
+    assert!(!fs::symlink_metadata(folder.at("copy/link")).unwrap().is_symlink());
+    symlink("nowhere", folder.at("tree/dangling")).unwrap();
+    cp(&["-rT", &folder.at("tree"), &folder.at("copy")]).failed(2, &["tree/dangling", "1 failed"]);
+}
+
+#[test]
+fn a_folder_is_not_copied_into_itself() {
+    let folder = tree();
+    let tree = folder.at("tree");
+    cp(&["-r", &tree, &folder.at("tree/sub")]).failed(22, &["lies in it"]);
+    cp(&["-rT", &tree, &tree]).failed(22, &["is the source"]);
+    // By another name: what is copied is known before the first file is made.
+    symlink("tree", folder.at("alias")).unwrap();
+    cp(&["-r", &tree, &folder.at("alias/sub/copy")]).succeeded();
+    assert_eq!(files(&folder.at("tree/sub/copy")), ALL);
+}
+
+#[test]
+fn two_sources_of_one_name_are_not_copied_over_each_other() {
+    let folder = tree();
+    let other = folder.write("a.txt", "other");
+    fs::create_dir(folder.at("copy")).unwrap();
+    let done = cp(&[&folder.at("tree/a.txt"), &other, &folder.at("copy")]);
+    done.failed(17, &["another source is copied there", "1 failed"]);
+    assert_eq!(fs::read_to_string(folder.at("copy/a.txt")).unwrap(), "a");
+}
+
+#[test]
+fn names_are_copied_whatever_their_bytes() {
+    let folder = Folder::new();
+    fs::create_dir(folder.at("tree")).unwrap();
+    let names: [&[u8]; 5] = [b"a b", b"100%", b"q?#&", b"line\nend", b"\xff\xfe"];
+    for name in names {
+        fs::write(Path::new(&folder.at("tree")).join(OsStr::from_bytes(name)), name).unwrap();
+    }
+    for source in [folder.at("tree"), format!("file:{}", folder.at("tree"))] {
+        cp(&["-rT", &source, &folder.at("copy")]).succeeded();
+        for name in names {
+            let copy = Path::new(&folder.at("copy")).join(OsStr::from_bytes(name));
+            assert_eq!(fs::read(copy).unwrap(), name);
+        }
+        fs::remove_dir_all(folder.at("copy")).unwrap();
+    }
+}
+
+#[test]
+fn patterns_say_which_files_are_meant() {
+    let folder = tree();
+    let (tree, copy) = (folder.at("tree"), folder.at("copy"));
+    let filtered = |options: &[&str]| {
+        cp(&[&["-rT"], options, &[&tree, &copy]].concat()).succeeded();
+        let copied = files(&copy);
+        let _ = fs::remove_dir_all(&copy);
+        copied
+    };
+    assert_eq!(filtered(&["--include", "*.csv"]), ["b.csv", "sub/c.csv"]);
+    assert_eq!(filtered(&["--exclude", "*.csv", "--exclude", "deep/"]), ["a.txt"]);
+    assert_eq!(filtered(&["--include", "sub/**/*.txt"]), ["sub/deep/d.txt"]);
+    assert_eq!(filtered(&["--include", "*.none"]), Vec::<String>::new());
+    for wrong in [&["-r", "--include", "[", &tree, &copy][..], &["--include", "*", &tree, &copy]] {
+        assert_eq!(cp(wrong).code, 64);
+    }
+}
+
+#[test]
+fn many_files_are_copied_several_at_a_time() {
+    let folder = Folder::new();
+    for sub in 0..10 {
+        fs::create_dir_all(folder.at(&format!("tree/{sub}"))).unwrap();
+        for name in 0..30 {
+            folder.write(&format!("tree/{sub}/{name}"), format!("{sub} {name}"));
+        }
+    }
+    for jobs in ["1", "8"] {
+        let done = cp(&["--json", "-rTj", jobs, &folder.at("tree"), &folder.at(jobs)]);
+        assert!(done.succeeded().out().ends_with("\"skipped\":0}}\n"), "{done:?}");
+        assert_eq!((done.out().lines().count(), files(&folder.at(jobs)).len()), (301, 300));
+        assert_eq!(fs::read_to_string(folder.at(&format!("{jobs}/7/29"))).unwrap(), "7 29");
+    }
+    assert_eq!(cp(&["-rj", "0", &folder.at("tree"), &folder.at("x")]).code, 64);
+}
+
+#[test]
+fn equal_contents_are_left_out_by_their_digests() {
+    let folder = tree();
+    let (tree, copy) = (folder.at("tree"), folder.at("copy"));
+    let outcomes = |options: &[&str]| {
+        let done = cp(&[&["-rT", "--json", "-j1"], options, &[&tree, &copy]].concat());
+        done.succeeded().out().lines().last().unwrap().to_owned()
+    };
+    let all = "{\"summary\":{\"bytes\":10,\"copied\":4,\"failed\":0,\"same\":0,\"skipped\":0}}";
+    assert_eq!(outcomes(&[]), all);
+    assert_eq!(outcomes(&[]), all, "without --checksum all is copied anew");
+    // The same size, and the same time: only the content tells.
+    folder.write("copy/b.csv", "xx");
+    let times =
+        fs::FileTimes::new().set_modified(fs::metadata(folder.at("tree/b.csv")).unwrap().modified().unwrap());
+    fs::File::options().write(true).open(folder.at("copy/b.csv")).unwrap().set_times(times).unwrap();
+    let one = "{\"summary\":{\"bytes\":2,\"copied\":1,\"failed\":0,\"same\":3,\"skipped\":0}}";
+    assert_eq!(outcomes(&["--checksum"]), one);
+    assert_eq!(fs::read_to_string(folder.at("copy/b.csv")).unwrap(), "bb");
+}
+
+#[test]
+fn a_copy_is_as_fast_as_it_may_be() {
+    let folder = Folder::new();
+    fs::create_dir(folder.at("tree")).unwrap();
+    for name in ["a", "b", "c", "d"] {
+        folder.write(&format!("tree/{name}"), vec![b'x'; 25_000]);
+    }
+    let timed = |arguments: &[&str], least: Duration| {
+        let begun = Instant::now();
+        cp(arguments).succeeded();
+        assert!(begun.elapsed() >= least, "{arguments:?}: {:?} instead of {least:?}", begun.elapsed());
+    };
+    // Four files at a time share the rate.
+    let (tree, copy) = (folder.at("tree"), folder.at("copy"));
+    timed(&["-rT", "--limit-rate", "100000", &tree, &copy], Duration::from_secs(1));
+    let file = folder.at("tree/a");
+    timed(&["--limit-rate", "50000", &file, &folder.at("single")], Duration::from_millis(500));
+    assert_eq!(fs::metadata(folder.at("single")).unwrap().len(), 25_000);
+}
+
+#[test]
+fn streams_are_copied_alone() {
+    let folder = tree();
+    let file = folder.at("tree/a.txt");
+    cp(&["-r", "-", &folder.at("copy")]).failed(22, &["`-`"]);
+    cp(&[&file, &file, "-"]).failed(22, &["`-`"]);
+    assert_eq!(run(zvfs(["cp", &file, "-"])).succeeded().out(), "a");
+}
