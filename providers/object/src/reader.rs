@@ -9,9 +9,13 @@ use crate::reader::ahead::{Ahead, FIRST};
 use crate::reader::object::Object;
 use crate::settings::Tuning;
 use crate::stores::Store;
+use bytes::Bytes;
 use object_store::path::Path;
 use parking_lot::Mutex;
-use std::io::SeekFrom;
+use rustix::io::{pwritev, retry_on_intr};
+use std::collections::VecDeque;
+use std::io::{IoSlice, SeekFrom};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use vfs_core::{Capabilities, Code, Context, Error, File, Result, Stat};
@@ -20,6 +24,10 @@ use zvfs_runtime::Runtime;
 
 /// What is fetched even for a single byte: it comes in the same packet.
 const EXACT_MIN: usize = 1 << 10;
+/// What is written to another file at once, so that a cancel is met soon.
+const WRITE_MAX: usize = 256 << 10;
+/// Pieces that are written at once: far fewer than any system takes.
+const SLICES_MAX: usize = 64;
 
 /// An object open for reading.
 pub struct Reader {
@@ -101,13 +109,25 @@ impl Reader {
     }
 }
 
+/// So many bytes of these, or fewer.
+fn beginning(pieces: &VecDeque<Bytes>, count: usize) -> Vec<IoSlice<'_>> {
+    let mut left = count;
+    let fit = |piece| {
+        let fits = Bytes::len(piece).min(left);
+        left -= fits;
+        (fits > 0).then(|| IoSlice::new(&piece[..fits]))
+    };
+    pieces.iter().take(SLICES_MAX).map_while(fit).collect()
+}
+
 impl File for Reader {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::READABLE
+        let always = Capabilities::READABLE
             | Capabilities::SEEKABLE
             | Capabilities::POSITIONAL_READ
             | Capabilities::STAT
-            | Capabilities::CANCEL
+            | Capabilities::CANCEL;
+        if self.is_random { always } else { always | Capabilities::SPLICE }
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
@@ -124,6 +144,22 @@ impl File for Reader {
         let count = read.map_err(|failure| self.failed("read", &failure))?;
         self.position += count as u64;
         Ok(count)
+    }
+
+    /// The pieces go from where they arrived to the file, without a copy between.
+    fn receive_into(&mut self, to: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
+        if self.position >= self.object.size {
+            return Ok(0);
+        }
+        self.ahead.go_to(self.position);
+        let pieces = self.ahead.pieces().map_err(|failure| failure.error("read", &self.shown))?;
+        let slices = beginning(pieces, count.min(WRITE_MAX));
+        // Why the file takes nothing, its own provider says when the host writes.
+        let written = retry_on_intr(|| pwritev(to, &slices, offset))
+            .map_err(|_| Error::new(Code::ENOTSUP, "the file takes nothing"))?;
+        self.ahead.advance(written);
+        self.position += written as u64;
+        Ok(written)
     }
 
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {

@@ -53,14 +53,14 @@ impl Ahead {
         }
     }
 
-    /// Reads what is there, waiting for it; 0: the object's end.
+    /// What is there from the position on, waiting for it; empty: the object's end. Taken is what [`advance`](Ahead::advance) says.
     ///
     /// # Errors
-    /// What a range failed with. A further read asks for it again.
-    pub fn read(&mut self, buf: &mut [u8]) -> Attempt<usize> {
+    /// What a range failed with. A further call asks for it again.
+    pub fn pieces(&mut self) -> Attempt<&VecDeque<Bytes>> {
         self.fetch_more();
         while self.pieces.is_empty() {
-            let Some(first) = self.ranges.front() else { return Ok(0) };
+            let Some(first) = self.ranges.front() else { break };
             match self.object.wait(first) {
                 Ok(pieces) => self.pieces = pieces.into(),
                 // The caller's end: the range goes on.
@@ -74,8 +74,16 @@ impl Ahead {
             self.window = (self.window + 1).min(self.tuning.parallel);
             self.fetch_more();
         }
+        Ok(&self.pieces)
+    }
+
+    /// Reads what is there, waiting for it; 0: the object's end.
+    ///
+    /// # Errors
+    /// As [`pieces`](Ahead::pieces).
+    pub fn read(&mut self, buf: &mut [u8]) -> Attempt<usize> {
         let mut count = 0;
-        for piece in &self.pieces {
+        for piece in self.pieces()? {
             let fits = piece.len().min(buf.len() - count);
             buf[count..count + fits].copy_from_slice(&piece[..fits]);
             count += fits;
@@ -102,7 +110,7 @@ impl Ahead {
     }
 
     /// Goes over bytes that are there.
-    fn advance(&mut self, mut count: usize) {
+    pub fn advance(&mut self, mut count: usize) {
         self.at += count as u64;
         while let Some(first) = self.pieces.front_mut()
             && count > 0

@@ -1,7 +1,10 @@
 //! Reads here and there, versions, and who is let in.
 
 use crate::*;
+use std::fs::File;
 use std::io::SeekFrom;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 
 /// Several ranges.
 const SIZE: usize = (9 << 20) + 17;
@@ -24,6 +27,28 @@ fn bytes_are_the_same_in_whatever_order_they_are_read() {
             file.seek(SeekFrom::Start(3)).unwrap();
             assert!(read_all(&mut file).unwrap() == content[3..]);
         }
+    }
+}
+
+#[test]
+fn what_goes_into_a_file_is_read_no_more() {
+    for (server, registry) in servers() {
+        let content = bytes(5, SIZE);
+        server.put("object", &content);
+        let mut file = open(&registry, &server.descriptor("object"), READ).unwrap();
+        let mut came = vec![0; 1000];
+        let mut at = file.read(&mut came).unwrap();
+        let (target, nowhere) = (tempfile::tempfile().unwrap(), File::open("/dev/null").unwrap());
+        while at < SIZE / 2 {
+            // A file that takes nothing is the host's business, which reads instead.
+            refused(file.receive_into(nowhere.as_fd(), at as u64, 1), Code::ENOTSUP);
+            at += file.receive_into(target.as_fd(), at as u64, 1 << 20).unwrap();
+        }
+        came.resize(at, 0);
+        target.read_exact_at(&mut came[1000..], 1000).unwrap();
+        came.extend(read_all(&mut file).unwrap());
+        assert!(came == content, "{} bytes, or other ones", came.len());
+        assert_eq!(file.receive_into(target.as_fd(), 0, 1).unwrap(), 0);
     }
 }
 
