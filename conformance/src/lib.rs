@@ -27,6 +27,7 @@
 //! | `memory` | buffers between guard pages |
 //! | `random` | random numbers, the same for the same seed |
 //! | `task` | whether a call waits |
+//! | `stops` | how soon a call ends that is stopped, for tests of a provider's own states |
 //! | `process` | what belongs to the whole process, and its threads |
 //! | `checks` | the checks, a file for each theme |
 //! | `binary` | checks that only a library can be put to: raw calls, as no host of ours makes them |
@@ -46,6 +47,7 @@ mod process;
 mod random;
 mod step;
 mod steps;
+mod stops;
 mod subject;
 mod suite;
 mod task;
@@ -57,6 +59,7 @@ pub use checks::CHECKS;
 pub use fixes::fix;
 pub use process::{Before, ProcessState, Threads, as_a_host_in_c};
 pub use step::{Step, Stop};
+pub use stops::stops;
 pub use subject::{Blocking, Subject};
 pub use suite::{Verdict, run, run_check, run_within};
 

@@ -5,8 +5,11 @@ mod ends;
 
 pub use ends::*;
 use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::thread;
 use std::time::Instant;
 use vfs_core::{Configuration, Error, OpenFile, OpenFlags, OpenOptions, Registry};
 use zvfs_engines::NatsServer;
@@ -67,4 +70,26 @@ pub fn write_until_it_fails(file: &mut OpenFile) -> Error {
             Ok(_) => assert!(Instant::now() < until, "writes go on though nobody is there"),
         }
     }
+}
+
+/// A NATS server that takes whatever is published, and answers nothing but pings.
+pub fn silent_server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = |mut stream: TcpStream| -> io::Result<()> {
+        stream.write_all(b"INFO {\"max_payload\":1048576,\"headers\":true}\r\n")?;
+        for line in BufReader::new(stream.try_clone()?).lines() {
+            if line? == "PING" {
+                stream.write_all(b"PONG\r\n")?;
+            }
+        }
+        Ok(())
+    };
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // Its client leaves.
+            let _ = serve(stream.unwrap());
+        }
+    });
+    address
 }

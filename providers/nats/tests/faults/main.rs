@@ -7,6 +7,7 @@ mod permissions;
 mod pipes;
 mod secrets;
 mod servers;
+mod stops;
 
 use vfs_core::Provider;
 use zvfs_nats::Nats;

@@ -2,55 +2,36 @@
 
 use crate::common::*;
 use std::ops::ControlFlow;
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, Instant};
-use vfs_core::{Code, Control, Finish, OpenFlags, OpenOptions, Registry, Result};
+use vfs_core::{Code, Control, Finish, OpenFile, OpenFlags, OpenOptions, Registry, Result};
 use zvfs_http_servers::{After, Answer, BlackHole, FaultServer, Object};
-use zvfs_test_support::in_thread;
 
-/// Time enough to be in a state that nobody can see from outside.
-const WAITS: Duration = Duration::from_millis(200);
-/// The rule is 100 ms; a loaded machine gets more. The provider's own timeouts are far longer.
-const AT_ONCE: Duration = Duration::from_secs(10);
 /// None of these is what ends the call.
 const PATIENT: &str = r#"connect-timeout = "600s", first-byte-timeout = "600s", stall-timeout = "600s", retry-delay = "300s", retry-delay-max = "600s", part-size = "5m", parallel = 2"#;
 
-/// Lets a call wait, stops it by a cancel and by a deadline, and checks how and how soon it ends.
+/// Stops a call of a host that knows the store at this endpoint. What it opens it leaves to be closed.
 #[track_caller]
-fn stops(endpoint: &str, call: fn(&Registry, &Control) -> Result<()>) {
-    for by_cancel in [true, false] {
-        let (registry, control) = (registry(endpoint, PATIENT), Control::new());
-        let own = control.clone();
-        let ended = in_thread(move || (call(&registry, &own), Instant::now()));
-        match ended.recv_timeout(WAITS) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(error) => panic!("{error}"),
-            Ok((outcome, _)) => panic!("it did not wait: {outcome:?}"),
-        }
-        let stopped = Instant::now();
-        if by_cancel {
-            control.cancel();
-        } else {
-            control.set_deadline(Some(stopped));
-        }
-        let (outcome, at) = ended.recv_timeout(SLACK).expect("it is still waiting");
-        let took = at.saturating_duration_since(stopped);
-        println!("stopped after {took:?}");
-        assert!(took < AT_ONCE, "it took {took:?} to stop");
-        refused(outcome, if by_cancel { Code::ECANCELED } else { Code::ETIMEDOUT });
-    }
+fn stops(
+    endpoint: &str,
+    call: impl Fn(&Registry, &Control, &mut Option<OpenFile>) -> Result<()> + Clone + Send + 'static,
+) -> usize {
+    let registry = registry(endpoint, PATIENT);
+    zvfs_conformance::stops(move |control, open| call(&registry, control, open))
 }
 
-fn read_all(registry: &Registry, control: &Control) -> Result<()> {
-    let mut file = registry.open(NAME, &OpenOptions::new(READ).control(control))?;
+fn read_all(registry: &Registry, control: &Control, open: &mut Option<OpenFile>) -> Result<()> {
+    let file = open.insert(registry.open(NAME, &OpenOptions::new(READ).control(control))?);
     while file.read(&mut [0; 65_536])? > 0 {}
     Ok(())
 }
 
-fn write_and_commit(registry: &Registry, control: &Control, size: u64) -> Result<()> {
-    let mut file = registry.open(NAME, &OpenOptions::new(UPLOAD).control(control))?;
-    write_all(&mut file, size)?;
-    file.finish(Finish::Commit)
+/// Stops an upload of so many bytes.
+#[track_caller]
+fn stops_writing(endpoint: &str, size: u64) {
+    stops(endpoint, move |registry, control, open| {
+        let file = open.insert(registry.open(NAME, &OpenOptions::new(UPLOAD).control(control))?);
+        write_all(file, size)?;
+        file.finish(Finish::Commit)
+    });
 }
 
 /// A store that says nothing more from some step on.
@@ -73,8 +54,8 @@ fn while_shaking_hands() {
 #[test]
 fn while_waiting_for_the_first_byte() {
     let server = FaultServer::http(|_, peer| peer.stall());
-    stops(&server.url(""), read_all);
-    assert_eq!(server.requests().len(), 2);
+    let calls = stops(&server.url(""), read_all);
+    assert!(server.requests().len() <= calls, "a request was repeated");
 }
 
 #[test]
@@ -92,8 +73,8 @@ fn while_reading_at_an_offset() {
         0 => peer.send(&Object::new(1 << 30).answer(request)),
         _ => peer.stall(),
     });
-    stops(&server.url(""), |registry, control| {
-        let file = registry.open(NAME, &OpenOptions::new(READ).control(control))?;
+    stops(&server.url(""), |registry, control, open| {
+        let file = open.insert(registry.open(NAME, &OpenOptions::new(READ).control(control))?);
         file.read_at(&mut [0; 1000], 1 << 29).map(drop)
     });
 }
@@ -101,24 +82,24 @@ fn while_reading_at_an_offset() {
 #[test]
 fn while_pausing_before_the_next_attempt() {
     let server = FaultServer::http(|_, peer| peer.send(&Answer::new(503)));
-    stops(&server.url(""), read_all);
-    assert_eq!(server.requests().len(), 2);
+    let calls = stops(&server.url(""), read_all);
+    assert!(server.requests().len() <= calls, "a request was repeated");
 }
 
 #[test]
 fn while_parts_are_not_taken() {
     for step in [Step::Begin, Step::Part] {
         let server = stalling(step);
-        stops(&server.url(""), |registry, control| write_and_commit(registry, control, 40 << 20));
+        stops_writing(&server.url(""), 40 << 20);
     }
 }
 
 #[test]
 fn while_committing() {
     let server = stalling(Step::Put);
-    stops(&server.url(""), |registry, control| write_and_commit(registry, control, 1000));
+    stops_writing(&server.url(""), 1000);
     let server = stalling(Step::Complete);
-    stops(&server.url(""), |registry, control| write_and_commit(registry, control, 6 << 20));
+    stops_writing(&server.url(""), 6 << 20);
 }
 
 /// The host gives it 5 s.
@@ -141,9 +122,9 @@ fn options(control: &Control) -> OpenOptions {
 #[test]
 fn while_working_on_names() {
     let server = FaultServer::http(|_, peer| peer.stall());
-    stops(&server.url(""), |registry, control| registry.stat(NAME, &options(control)).map(drop));
-    stops(&server.url(""), |registry, control| registry.remove(NAME, &options(control)));
-    stops(&server.url(""), |registry, control| {
+    stops(&server.url(""), |registry, control, _| registry.stat(NAME, &options(control)).map(drop));
+    stops(&server.url(""), |registry, control, _| registry.remove(NAME, &options(control)));
+    stops(&server.url(""), |registry, control, _| {
         registry.list(NAME, &options(control), &mut |_| ControlFlow::Continue(()))
     });
 }

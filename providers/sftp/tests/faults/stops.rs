@@ -2,49 +2,22 @@
 
 use crate::common::*;
 use rustix::process::Signal;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Control, Finish, OpenFlags, OpenOptions, Registry, Result};
+use zvfs_conformance::stops;
 use zvfs_engines::ssh::SshServer;
 use zvfs_http_servers::{BlackHole, FaultServer, pattern};
 use zvfs_test_support::eventually;
 
 /// Time enough to be in a state that nobody can see from outside.
 const WAITS: Duration = Duration::from_millis(200);
-/// The rule is 100 ms; a loaded machine gets more. The provider's own timeouts are far longer.
-const AT_ONCE: Duration = Duration::from_secs(10);
 /// None of these is what ends the call.
 const PATIENT: &str = r#"connect-timeout = "600s", reply-timeout = "600s", keep-alive = "600s", retry-delay = "300s", retry-delay-max = "600s""#;
 
 fn patient(server: &SshServer) -> Registry {
     registry(&format!("{}, {PATIENT}", with_key(&server.known_hosts(), &server.key_file())))
-}
-
-/// Lets a call wait, stops it by a cancel and by a deadline, and checks how and how soon it ends.
-#[track_caller]
-fn stops(call: impl Fn(&Control) -> Result<()> + Clone + Send + 'static) {
-    for by_cancel in [true, false] {
-        let (control, call) = (Control::new(), call.clone());
-        let own = control.clone();
-        let ended = in_thread(move || (call(&own), Instant::now()));
-        match ended.recv_timeout(WAITS) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(error) => panic!("{error}"),
-            Ok((outcome, _)) => panic!("it did not wait: {outcome:?}"),
-        }
-        let stopped = Instant::now();
-        if by_cancel {
-            control.cancel();
-        } else {
-            control.set_deadline(Some(stopped));
-        }
-        let (outcome, at) = ended.recv_timeout(SLACK).expect("it is still waiting");
-        let took = at.saturating_duration_since(stopped);
-        println!("stopped after {took:?}");
-        assert!(took < AT_ONCE, "it took {took:?} to stop");
-        refused(outcome, if by_cancel { Code::ECANCELED } else { Code::ETIMEDOUT });
-    }
 }
 
 /// A server that stands still once `prepare` has opened something on it, and what a call does then.
@@ -57,11 +30,11 @@ fn stops_at_a_server_that_stands_still<T: Send + 'static>(
     let (registry, descriptor) = (patient(&server), server.sftp(if flags == READ { "large" } else { "new" }));
     let server = Arc::new(Mutex::new(server));
     let still = server.clone();
-    stops(move |control| {
+    stops(move |control, open| {
         still.lock().unwrap().signal(Signal::CONT);
-        let mut file = registry.open(&descriptor, &OpenOptions::new(flags).control(control))?;
+        let file = open.insert(registry.open(&descriptor, &OpenOptions::new(flags).control(control))?);
         still.lock().unwrap().signal(Signal::STOP);
-        call(&registry, &descriptor, &mut file, control).map(drop)
+        call(&registry, &descriptor, file, control).map(drop)
     });
     server.lock().unwrap().signal(Signal::CONT);
 }
@@ -71,7 +44,7 @@ fn while_connecting() {
     let Some(server) = SshServer::openssh() else { return };
     let (hole, registry) = (BlackHole::new(), patient(&server));
     let descriptor = format!("sftp://me@{}/x", hole.address());
-    stops(move |control| registry.open(&descriptor, &OpenOptions::new(READ).control(control)).map(drop));
+    stops(move |control, _| registry.open(&descriptor, &OpenOptions::new(READ).control(control)).map(drop));
 }
 
 #[test]
@@ -79,7 +52,7 @@ fn while_shaking_hands() {
     let Some(server) = SshServer::openssh() else { return };
     let (silent, registry) = (FaultServer::silent(), patient(&server));
     let descriptor = format!("sftp://me@{}/x", silent.address());
-    stops(move |control| registry.open(&descriptor, &OpenOptions::new(READ).control(control)).map(drop));
+    stops(move |control, _| registry.open(&descriptor, &OpenOptions::new(READ).control(control)).map(drop));
 }
 
 #[test]
