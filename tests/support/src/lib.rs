@@ -6,10 +6,11 @@
 //! | `skips` | what a test does where the machine lacks what it needs: says so past the harness's capture, and counts |
 //! | `wait` | calls that may block, on threads of their own, never longer than a limit |
 //! | `program` | programs that are run, never longer than a limit; what Cargo built for this test; what this one holds |
-//! | `port`, `fifo`, `terminal` | ports of this machine that nobody listens at; FIFOs; terminals |
+//! | `port`, `fifo`, `terminal`, `disk` | ports of this machine that nobody listens at; FIFOs; terminals; disks that are soon full |
 //! | `executable` | programs of this project, built if need be |
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
+mod disk;
 mod executable;
 mod fifo;
 mod fuzz;
@@ -19,6 +20,7 @@ mod skips;
 mod terminal;
 mod wait;
 
+pub use disk::SmallDisk;
 pub use executable::{command, have_walls, provider_process};
 pub use fifo::fifo;
 pub use fuzz::{Fuzz, Random, Target};

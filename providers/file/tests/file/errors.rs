@@ -5,9 +5,9 @@ use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::process::Command;
 use vfs_core::{Code, File, OpenFlags};
+use zvfs_test_support::SmallDisk;
 
 const WAYS: [OpenFlags; 4] = [READ, WRITE, NEW, NEW.union(OpenFlags::ATOMIC)];
 
@@ -145,32 +145,6 @@ fn permissions_are_eacces() {
     fs::set_permissions(house.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A small tmpfs, unmounted at the end.
-struct Tmpfs<'a>(&'a Path);
-
-impl<'a> Tmpfs<'a> {
-    fn mount(at: &'a Path) -> Option<Tmpfs<'a>> {
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(at).output();
-        match mount {
-            Ok(output) if output.status.success() => Some(Tmpfs(at)),
-            Ok(output) => {
-                zvfs_test_support::skip(format_args!("mount: {}", String::from_utf8_lossy(&output.stderr)));
-                None
-            }
-            Err(error) => {
-                zvfs_test_support::skip(format_args!("mount: {error}"));
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Tmpfs<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0).status();
-    }
-}
-
 /// Writes until it fails; returns what was taken, and the code.
 fn fill(file: &mut dyn File) -> (usize, Code) {
     let (mut taken, bytes) = (0, [7; 10_000]);
@@ -188,7 +162,7 @@ fn fill(file: &mut dyn File) -> (usize, Code) {
 #[test]
 fn a_full_disk_is_enospc_after_what_fitted() {
     let folder = tempfile::TempDir::new().unwrap();
-    let Some(_mounted) = Tmpfs::mount(folder.path()) else { return };
+    let Some(_mounted) = SmallDisk::mount(folder.path(), "64k") else { return };
     let root = folder.path().to_str().unwrap();
     let instance = start(&[("root", root)]).unwrap();
     let path = |name: &str| format!("{root}/{name}");

@@ -3,11 +3,10 @@
 use crate::common::*;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use vfs_core::{Code, Finish, Kind, OpenOptions};
 use zvfs_engines::ftp::FtpServer;
 use zvfs_http_servers::Authority;
-use zvfs_test_support::{eventually, have, skip, within};
+use zvfs_test_support::{SmallDisk, eventually, within};
 
 /// Both, as far as the machine has them.
 fn servers() -> impl Iterator<Item = FtpServer> {
@@ -149,38 +148,11 @@ fn what_may_not_be_read_is_an_error_at_open() {
     }
 }
 
-/// A folder on a file system of 1 MiB, as long as it lives.
-struct Small(std::path::PathBuf);
-
-impl Small {
-    fn mount(path: std::path::PathBuf) -> Option<Small> {
-        if !have(&["mount", "umount"]) {
-            return None;
-        }
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m,mode=777", "zvfs"])
-            .arg(&path)
-            .output()
-            .unwrap();
-        if !mounted.status.success() {
-            skip("mounting a small file system needs root");
-            return None;
-        }
-        Some(Small(path))
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_ends_an_upload_and_leaves_the_old() {
     for server in servers() {
-        let Some(small) = Small::mount(server.root()) else { return };
-        fs::write(small.0.join("f"), b"old").unwrap();
+        let Some(_disk) = SmallDisk::mount(&server.root(), "1m") else { return };
+        fs::write(server.root().join("f"), b"old").unwrap();
         let error = upload(&quick(), &server.ftp("f"), &pattern(10_000_000)).unwrap_err();
         // vsftpd does not say why it cannot write; pyftpdlib, whose last write fails at its close, says nothing.
         let codes = if server.name == "vsftpd" {
@@ -189,8 +161,8 @@ fn a_full_disk_ends_an_upload_and_leaves_the_old() {
             [Code::ENOSPC, Code::ECONNRESET]
         };
         assert!(codes.contains(&error.code()), "{}: {}", server.name, error.chain());
-        assert_eq!(fs::read(small.0.join("f")).unwrap(), b"old");
+        assert!(error.chain().contains(&server.ftp("f")), "{}", error.chain());
+        assert_eq!(fs::read(server.root().join("f")).unwrap(), b"old");
         eventually("nothing is left", || server.names() == ["f"]);
-        drop(small);
     }
 }

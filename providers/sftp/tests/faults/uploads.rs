@@ -1,15 +1,14 @@
 //! What becomes of a writer: whole or absent with ATOMIC, and nothing lost silently in place.
 
 use crate::common::*;
-use rustix::process::{Signal, geteuid};
+use rustix::process::Signal;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 use vfs_core::{Code, Finish, Flush, OpenFile, OpenFlags};
 use zvfs_engines::ssh::SshServer;
 use zvfs_http_servers::pattern;
-use zvfs_test_support::{eventually, have, skip, succeeded};
+use zvfs_test_support::{SmallDisk, eventually};
 
 /// Writes more than fits under way, lets something happen, and writes on until it fails or commits.
 fn interrupted(
@@ -161,47 +160,24 @@ fn what_was_taken_before_a_close_in_place_is_written() {
     eventually("all of it is there", || fs::read(server.root().join("new")).unwrap() == content);
 }
 
-/// A file system of one MiB, below the server's folder.
-fn small_disk(server: &SshServer) -> Option<Mounted> {
-    if !geteuid().is_root() {
-        skip("a file system that is full takes root's rights to make");
-        return None;
-    }
-    if !have(&["mount"]) {
-        return None;
-    }
-    let folder = server.root().join("disk");
-    fs::create_dir(&folder).unwrap();
-    let mut command = Command::new("mount");
-    command.args(["-t", "tmpfs", "-o", "size=1m", "zvfs-test"]).arg(&folder);
-    succeeded(command);
-    Some(Mounted(folder))
-}
-
-struct Mounted(std::path::PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_enospc_and_leaves_no_partial_file() {
     for server in [SshServer::openssh, SshServer::asyncssh] {
         let Some(server) = server() else { return };
-        let Some(disk) = small_disk(&server) else { return };
-        fs::set_permissions(&disk.0, Permissions::from_mode(0o777)).unwrap();
+        let folder = server.root().join("disk");
+        fs::create_dir(&folder).unwrap();
+        let Some(_disk) = SmallDisk::mount(&folder, "1m") else { return };
         let registry = knowing(&server);
         for flags in [ATOMIC, REPLACE] {
             let content = pattern::bytes(0..3 << 20);
             let error = refused(store(&registry, &server.sftp("disk/new"), flags, &content), Code::ENOSPC);
-            assert!(error.chain().contains("no space left"), "{}", error.chain());
+            let text = error.chain();
+            let path = folder.join("new").display().to_string();
+            assert!(text.contains("no space left") && text.contains(&path), "{text}");
             if flags == ATOMIC {
-                eventually("the hidden file is gone", || fs::read_dir(&disk.0).unwrap().count() == 0);
+                eventually("the hidden file is gone", || fs::read_dir(&folder).unwrap().count() == 0);
             }
         }
-        drop(disk);
     }
 }
 
