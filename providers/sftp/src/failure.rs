@@ -75,6 +75,8 @@ pub fn of_status(code: u32, text: &str) -> Failure {
         status::BAD_MESSAGE => (Code::EPROTO, "bad message"),
         status::NO_CONNECTION | status::CONNECTION_LOST => return lost(),
         status::UNSUPPORTED => (Code::ENOTSUP, "operation unsupported"),
+        status::NO_SPACE => (Code::ENOSPC, "no space left"),
+        status::QUOTA_EXCEEDED => (Code::EDQUOT, "quota exceeded"),
         status::FAILURE => (told_in(text), "failure"),
         status::END => (Code::EIO, "end of file"),
         other => {
@@ -138,7 +140,8 @@ mod tests {
                 "write /x: no space left on device",
                 "no space left (the server: write /x: no space left on device)",
             ),
-            (14, "no space", "the server refuses with status 14 (the server: no space)"),
+            (14, "No space.", "no space left (the server: No space.)"),
+            (31, "odd", "the server refuses with status 31 (the server: odd)"),
         ] {
             assert_eq!(of_status(code, text).text, wanted);
         }

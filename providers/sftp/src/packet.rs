@@ -32,6 +32,9 @@ pub mod status {
     pub const NO_CONNECTION: u32 = 6;
     pub const CONNECTION_LOST: u32 = 7;
     pub const UNSUPPORTED: u32 = 8;
+    // Later versions', which some servers send in this one too.
+    pub const NO_SPACE: u32 = 14;
+    pub const QUOTA_EXCEEDED: u32 = 15;
 }
 
 /// Names of extensions.

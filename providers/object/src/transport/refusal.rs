@@ -14,6 +14,14 @@ use zvfs_net::failure::{Failure, Retry};
 const READ_MAX: usize = 16 << 10;
 /// What is shown of them.
 const SHOWN_MAX: usize = 200;
+/// How stores say that they are full, or that a quota is used up, whatever the status.
+const FULL: [&str; 5] = [
+    "QuotaExceeded",
+    "InsufficientStorage",
+    "XMinioStorageFull",
+    "XMinioAdminBucketQuotaExceeded",
+    "EntityTooLarge.Quota",
+];
 /// Where S3 says in which region a bucket is.
 const REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
 /// A session's token.
@@ -126,9 +134,7 @@ fn retry(status: StatusCode) -> Retry {
 /// A status's code and words. `said` is the store's own name for the error, where it tells more than the status.
 fn meaning(status: u16, said: Option<&str>) -> (Code, &'static str) {
     match (status, said) {
-        (_, Some("QuotaExceeded" | "InsufficientStorage" | "XMinioStorageFull" | "EntityTooLarge.Quota")) => {
-            (Code::ENOSPC, "the store is full")
-        }
+        (_, Some(said)) if FULL.contains(&said) => (Code::ENOSPC, "the store is full"),
         (400, Some("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired")) => {
             (Code::EACCES, "the credentials are not valid")
         }

@@ -35,6 +35,7 @@ fn final_refusals_of_each_step_are_errors_and_the_parts_are_removed() {
     for (status, name, code) in [
         (507, "InsufficientStorage", Code::ENOSPC),
         (403, "QuotaExceeded", Code::ENOSPC),
+        (400, "XMinioAdminBucketQuotaExceeded", Code::ENOSPC),
         (403, "AccessDenied", Code::EACCES),
         (413, "EntityTooLarge", Code::EFBIG),
         (500, "InternalError", Code::EIO),
@@ -43,7 +44,8 @@ fn final_refusals_of_each_step_are_errors_and_the_parts_are_removed() {
             let size = if step == Step::Put { SMALL } else { LARGE };
             let server = spoiling_step(step, usize::MAX, move || refusal(status, name, "no"));
             let error = refused(upload(&quick(&server), UPLOAD, size), code);
-            assert!(error.chain().contains(name), "{}", error.chain());
+            let text = error.chain();
+            assert!(text.contains(name) && text.contains(NAME), "{text}");
             if matches!(step, Step::Part | Step::Complete) {
                 eventually("the parts are removed", || count(&server, Step::Abort) == 1);
             }
@@ -56,8 +58,12 @@ fn final_refusals_of_each_step_are_errors_and_the_parts_are_removed() {
 fn an_error_in_the_body_of_a_200_is_one() {
     let server = spoiling_step(Step::Complete, 1, || refusal(200, "InternalError", "try again"));
     upload(&quick(&server), UPLOAD, LARGE).unwrap();
-    for (name, code) in [("InternalError", Code::EIO), ("SlowDown", Code::EBUSY), ("InvalidPart", Code::EIO)]
-    {
+    for (name, code) in [
+        ("InternalError", Code::EIO),
+        ("SlowDown", Code::EBUSY),
+        ("InvalidPart", Code::EIO),
+        ("InsufficientStorage", Code::ENOSPC),
+    ] {
         let server = spoiling_step(Step::Complete, usize::MAX, move || refusal(200, name, "no"));
         let error = refused(upload(&quick(&server), UPLOAD, LARGE), code);
         assert!(error.chain().contains(name), "{}", error.chain());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use vfs_core::{Code, Control, Finish, Flush, OpenFlags, OpenOptions, Registry};
 use zvfs_engines::ssh::SshServer;
 use zvfs_http_servers::pattern;
+use zvfs_test_support::eventually;
 
 const SIZE: u64 = 500_000;
 
@@ -91,6 +92,17 @@ fn bytes_that_a_server_took_and_lost_are_missed_at_commit() {
     let error = refused(store(&registry, &server.sftp("new"), ATOMIC, &[7; 1000]), Code::EIO).chain();
     assert!(error.contains("has 999 bytes of the 1000"), "{error}");
     assert_eq!(names(&server), ["odd", "x"]);
+}
+
+#[test]
+fn a_server_without_room_says_so_in_one_of_several_ways() {
+    for (fault, code) in [("full", Code::ENOSPC), ("full-in-words", Code::ENOSPC), ("quota", Code::EDQUOT)] {
+        let Some((server, registry)) = with_fault(fault) else { return };
+        let error = refused(store(&registry, &server.sftp("x"), ATOMIC, &[7; 1000]), code).chain();
+        assert!(error.contains(server.root().join("x").to_str().unwrap()), "{error}");
+        assert_eq!(fs::read(server.root().join("x")).unwrap().len() as u64, SIZE);
+        eventually("the hidden file is gone", || names(&server) == ["odd", "x"]);
+    }
 }
 
 /// A DISCARD waited for what was under way as long as any request may take.

@@ -107,6 +107,12 @@ def answer(kind, number, body):
         if fault == "mute":
             while True:
                 receive(1)
+        if fault == "full":
+            return status(number, 14)
+        if fault == "full-in-words":
+            return status(number, FAILURE, b"No space left on device")
+        if fault == "quota":
+            return status(number, 15)
         if fault == "forgets":
             data = data[:-1]
         os.pwrite(file, data, at)
