@@ -283,10 +283,19 @@ fn descendants(of: Pid) -> Vec<Pid> {
     children(of).into_iter().flat_map(|child| [vec![child], descendants(child)].concat()).collect()
 }
 
+/// Found among all processes: the kernel's own list of a process's children leaves some out while others end.
 fn children(of: Pid) -> Vec<Pid> {
-    let path = format!("/proc/{0}/task/{0}/children", of.as_raw_pid());
-    let ids = fs::read_to_string(path).unwrap_or_default();
-    ids.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect()
+    let processes = fs::read_dir("/proc").unwrap();
+    let ids = processes.filter_map(|entry| Pid::from_raw(entry.unwrap().file_name().to_str()?.parse().ok()?));
+    ids.filter(|id| parent(*id) == Some(of)).collect()
+}
+
+/// `None`: it has none, or has ended.
+fn parent(of: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", of.as_raw_pid())).ok()?;
+    // Its name, in parentheses, may be anything; then come its state and its parent.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    Pid::from_raw(rest.split(' ').nth(1)?.parse().ok()?)
 }
 
 fn program(name: &str, arguments: &[&str]) -> Command {
