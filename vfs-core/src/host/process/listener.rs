@@ -44,12 +44,12 @@ impl Listener {
     fn listen(mut self, failure: &LaunchFailure) {
         loop {
             self.wait();
+            let heard = self.child.supervisor.hear();
+            // After that: what it said before it ended.
             self.hear_process();
-            match self.child.supervisor.hear() {
+            match heard {
                 Ok(Heard::Nothing) => {}
                 Ok(Heard::Message(FromSupervisor::Ended { status }, _)) => {
-                    // What it said before it ended.
-                    self.hear_process();
                     return self.child.ended(|death| death.ended(status));
                 }
                 Ok(Heard::End) | Err(_) => {
