@@ -16,10 +16,11 @@ const EXIT_2: i32 = 2 << 8;
 type Act<'a> = &'a dyn Fn(&Host);
 
 #[test]
-fn a_packet_that_cannot_be_read_ends_its_connection_only() {
+fn a_message_that_cannot_be_read_ends_its_connection_only() {
     let (host, mut caller) = Host::running(&mem());
     let too_long = (CHUNK as u32 + 1).to_le_bytes();
-    let packets: [&[u8]; 7] = [
+    let messages: [&[u8]; 8] = [
+        &[],
         &[9],
         &[0],
         &[0, 0xff],
@@ -28,14 +29,35 @@ fn a_packet_that_cannot_be_read_ends_its_connection_only() {
         &[&[1][..], &too_long].concat(),
         &[&[0][..], &[0xff; 40]].concat(),
     ];
-    for packet in packets {
+    for message in messages {
         let mut broken = host.connection();
-        send_raw(&broken.0, packet);
-        let (code, text) = failed(broken.reply());
-        assert_eq!(code, Code::EIO, "{packet:?}");
-        assert!(text.starts_with("broke the protocol: "), "{text}");
-        assert!(broken.heard().is_none(), "{packet:?}: the connection goes on");
+        broken.0.say_bytes(message).unwrap();
+        ends(&mut broken, "broke the protocol: a message ");
     }
+    // Past what says how many packets there are.
+    let mut broken = host.connection();
+    send_raw(&broken.0, &[0, 5, 1]);
+    ends(&mut broken, "broke the protocol: a packet came that was not announced");
+    caller.open(1, "mem:a", OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE);
+}
+
+/// The next answer is a failure, and the last of its connection.
+fn ends(broken: &mut Caller, words: &str) {
+    let (code, text) = failed(broken.reply());
+    assert_eq!(code, Code::EIO, "{text}");
+    assert!(text.starts_with(words), "{text}");
+    assert!(broken.heard().is_none(), "{text}: the connection goes on");
+}
+
+/// Each ring is answered by a look into the slot, and there is nothing.
+#[test]
+fn a_host_that_rings_for_nothing_ends_its_connection_only() {
+    let (host, mut caller) = Host::running(&mem());
+    let mut broken = host.connection();
+    for _ in 0..=1000 {
+        send_raw(&broken.0, &[3]);
+    }
+    ends(&mut broken, "broke the protocol: it rang 1000 times for nothing");
     caller.open(1, "mem:a", OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE);
 }
 
@@ -115,8 +137,8 @@ fn words_about_unknown_files_do_no_harm() {
 
 #[test]
 fn a_control_socket_that_breaks_the_protocol_ends_the_process() {
-    let (_connection, [socket, memory]) = connection();
-    let cases: [(&str, Act<'_>); 5] = [
+    let (_connection, [socket, memory, ours, theirs]) = connection();
+    let cases: [(&str, Act<'_>); 6] = [
         ("garbage", &|host| send_raw(&host.control, &[0xff; 3])),
         ("a second hello", &|host| {
             host.say(&ToProcess::Hello { version: VERSION, walls: Walls::default() });
@@ -128,7 +150,13 @@ fn a_control_socket_that_breaks_the_protocol_ends_the_process() {
         }),
         ("a connection the wrong way round", &|host| {
             let connection = ToProcess::Connection { for_upcalls: false };
-            host.control.say(&connection, &[memory.as_fd(), socket.as_fd()]).unwrap();
+            let backwards = [&theirs, &ours, &memory, &socket].map(AsFd::as_fd);
+            host.control.say(&connection, &backwards).unwrap();
+        }),
+        ("a connection whose slots are none", &|host| {
+            let connection = ToProcess::Connection { for_upcalls: false };
+            let payloads = [&socket, &memory, &memory, &memory].map(AsFd::as_fd);
+            host.control.say(&connection, &payloads).unwrap();
         }),
     ];
     for (what, act) in cases {

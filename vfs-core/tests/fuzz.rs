@@ -6,9 +6,11 @@
 
 #[cfg(feature = "host")]
 use serde::{Serialize, de::DeserializeOwned};
+#[cfg(feature = "host")]
+use std::{fs::File, os::unix::fs::FileExt, os::unix::net::UnixDatagram};
 use url::Url;
 #[cfg(feature = "host")]
-use vfs_core::process::{decoded, encoded, wire};
+use vfs_core::process::{Connection, Heard, OtherEnd, decoded, encoded, wire};
 use vfs_core::{Descriptor, Shown, is_printable};
 
 type Target = fn(&[u8]) -> bool;
@@ -20,6 +22,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("host-messages", host_messages),
     #[cfg(feature = "host")]
     ("process-messages", process_messages),
+    #[cfg(feature = "host")]
+    ("connection", connection),
 ];
 
 /// What a provider's process hears of its host. The first byte chooses the kind of message.
@@ -52,6 +56,32 @@ fn process_messages(data: &[u8]) -> bool {
         Some((2, message)) => is_said_again::<wire::FromSupervisor>(message),
         _ => false,
     }
+}
+
+/// What a process does with its end of a connection, and its host hears: it writes into its slot from the beginning (0), or sends a packet (1).
+/// Each such step is its kind, a count of bytes, and the bytes.
+#[cfg(feature = "host")]
+fn connection(data: &[u8]) -> bool {
+    let (mut host, OtherEnd([socket, _payload, _host, slot])) = Connection::new().unwrap();
+    let (socket, slot) = (UnixDatagram::from(socket), File::from(slot));
+    let (mut steps, mut messages) = (data, 0);
+    while let [kind, count, rest @ ..] = steps {
+        let Some((bytes, rest)) = rest.split_at_checked((*count).into()) else { return false };
+        match kind {
+            0 => slot.write_all_at(bytes, 0).unwrap(),
+            1 => drop(socket.send(bytes).unwrap()),
+            _ => return false,
+        }
+        steps = rest;
+        loop {
+            match host.hear::<wire::OnConnection>() {
+                Ok(Heard::Message(..)) => messages += 1,
+                Ok(Heard::Nothing) => break,
+                Ok(Heard::End) | Err(_) => return false,
+            }
+        }
+    }
+    messages > 0 && steps.is_empty()
 }
 
 /// Whether bytes are a message. One is said in the same bytes again, but for numbers that were written longer than need be.

@@ -38,6 +38,7 @@ pub(super) fn serve(process: &Process, connection: Connection) {
 /// the connection goes on.
 pub(super) fn refuse(process: &Process, connection: &mut Connection, error: Error) -> bool {
     let Some(call) = next(connection) else { return false };
+    connection.wait_by_descriptor();
     let goes_on = call.is_ok();
     let answer = call.and_then(|call| match call {
         Call::Close { .. } => process.call(call).map(Answer::from),

@@ -167,7 +167,7 @@ fn say_waiting(file: FileId, object: Option<&str>, refusal: Option<&str>) {
     let line = |text: &str| text.chars().take(TEXT_MAX).collect();
     let waiting = OnConnection::Waiting { object: object.map(line), refusal: refusal.map(line), file };
     // A host that does not hear it is gone, or does not want to.
-    let _ = own(|connection| connection.say(Half::Call, &waiting, None));
+    let _ = own(|connection| connection.say_aside(Half::Call, &waiting));
 }
 
 fn not_open(file: FileId) -> Error {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use serde::de::DeserializeOwned;
@@ -114,8 +115,7 @@ impl Host {
     pub fn say_until_taken(&self, message: &ToProcess) {
         while let Err(error) = self.control.say(message, &[]) {
             assert_eq!(error.code(), Code::EAGAIN);
-            let room = poll(&mut [PollFd::new(&self.control, PollFlags::OUT)], Some(&limit()));
-            assert_eq!(room, Ok(1), "no room after {LIMIT:?}");
+            wait_for_room(&self.control);
         }
     }
 
@@ -162,11 +162,12 @@ impl Caller {
 
     /// The next message of the process; `None`: the connection has ended.
     pub fn heard(&mut self) -> Option<(OnConnection, Vec<OwnedFd>)> {
-        wait(&self.0);
-        match self.0.hear().unwrap() {
-            Heard::Message(message, descriptors) => Some((message, descriptors)),
-            Heard::Nothing => panic!("ready, and nothing came"),
-            Heard::End => None,
+        loop {
+            match self.0.hear().unwrap() {
+                Heard::Message(message, descriptors) => return Some((message, descriptors)),
+                Heard::Nothing => wait(&self.0),
+                Heard::End => return None,
+            }
         }
     }
 
@@ -230,15 +231,18 @@ impl Caller {
     }
 }
 
-/// The two descriptors that a connection comes with, and our end.
-pub fn connection() -> (Connection, [OwnedFd; 2]) {
+/// The descriptors that a connection comes with, and our end.
+pub fn connection() -> (Connection, [OwnedFd; 4]) {
     let (connection, OtherEnd(theirs)) = Connection::new().unwrap();
     (connection, theirs)
 }
 
-/// Sends a packet, whatever is in it.
+/// Sends a packet, whatever is in it, though the process may not have read those before.
 pub fn send_raw(to: &impl AsFd, packet: &[u8]) {
-    send(to, packet, SendFlags::NOSIGNAL).unwrap();
+    while let Err(errno) = send(to, packet, SendFlags::NOSIGNAL) {
+        assert_eq!(errno, Errno::AGAIN);
+        wait_for_room(to);
+    }
 }
 
 /// With the defaults of a schema.
@@ -294,6 +298,11 @@ fn heard<T: DeserializeOwned + Debug>(socket: &Socket) -> Option<T> {
 fn wait(on: &impl AsFd) {
     let ready = poll(&mut [PollFd::new(on, PollFlags::IN)], Some(&limit()));
     assert_eq!(ready, Ok(1), "nothing after {LIMIT:?}");
+}
+
+fn wait_for_room(on: &impl AsFd) {
+    let room = poll(&mut [PollFd::new(on, PollFlags::OUT)], Some(&limit()));
+    assert_eq!(room, Ok(1), "no room after {LIMIT:?}");
 }
 
 fn limit() -> Timespec {

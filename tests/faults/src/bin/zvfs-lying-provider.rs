@@ -6,7 +6,9 @@
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::net::{SendFlags, send};
+use std::fs::File;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::process::exit;
 use std::sync::Arc;
 use std::thread;
@@ -28,11 +30,15 @@ fn main() {
             ToProcess::Hello { .. } => {
                 let version = if name == "newer" { VERSION + 1 } else { VERSION };
                 let _ = control.say(&FromProcess::Hello { version }, &[]);
+                if version != VERSION {
+                    exit(1);
+                }
             }
             ToProcess::Connection { .. } => {
                 let (name, control) = (name.clone(), control.clone());
+                let slot = Slot(File::from(descriptors[3].try_clone().expect("a descriptor")));
                 let connection = Connection::try_from(descriptors).expect("a connection");
-                thread::spawn(move || serve(connection, &name, &control));
+                thread::spawn(move || serve(connection, &slot, &name, &control));
             }
             ToProcess::Control { .. } => {}
         }
@@ -48,7 +54,7 @@ fn supervise(socket: &Socket) {
     exit(0)
 }
 
-fn serve(mut connection: Connection, name: &str, control: &Socket) {
+fn serve(mut connection: Connection, slot: &Slot, name: &str, control: &Socket) {
     // A test has one file at a time.
     let mut lie = String::new();
     while let Ok(Heard::Message(call, _)) = connection.hear() {
@@ -59,7 +65,7 @@ fn serve(mut connection: Connection, name: &str, control: &Socket) {
                     request.descriptor.split_once(':').map_or_else(String::new, |(_, rest)| rest.to_owned());
                 open_reply(&lie)
             }
-            Call::File { call, .. } => match tell(&mut connection, &lie, call, control) {
+            Call::File { call, .. } => match tell(&mut connection, slot, &lie, call, control) {
                 Some(reply) => reply,
                 None => continue,
             },
@@ -85,8 +91,18 @@ fn open_reply(lie: &str) -> Reply {
 }
 
 /// Answers a call of a file; `None`: in a way of its own.
-fn tell(connection: &mut Connection, lie: &str, call: FileCall, control: &Socket) -> Option<Reply> {
-    let raw = |connection: &Connection, packet: &[u8]| {
+fn tell(
+    connection: &mut Connection,
+    slot: &Slot,
+    lie: &str,
+    call: FileCall,
+    control: &Socket,
+) -> Option<Reply> {
+    let raw = |connection: &mut Connection, message: &[u8]| {
+        let _ = connection.say_bytes(message);
+        None
+    };
+    let packet = |connection: &Connection, packet: &[u8]| {
         let _ = send(connection.as_fd(), packet, SendFlags::empty());
         None
     };
@@ -122,8 +138,63 @@ fn tell(connection: &mut Connection, lie: &str, call: FileCall, control: &Socket
             let _ = send(control.as_fd(), &[99], SendFlags::empty());
             None
         }
+        ("unannounced", _) => packet(connection, &[0, 0, 1, 1]),
+        ("rings", _) => (0..2000).find_map(|_| packet(connection, RING)),
+        ("ahead" | "behind" | "beyond" | "announces" | "dies-in-mid-write" | "changes", _) => {
+            slot.lie(lie);
+            packet(connection, RING)
+        }
         (_, FileCall::Read { .. } | FileCall::Write { .. }) => Some(Reply::Number(1)),
         _ => Some(Reply::Done),
+    }
+}
+
+/// Has the host look into the slot.
+const RING: &[u8] = &[3];
+
+/// The process's own slot, past the code that keeps to the protocol. `docs/placement.md` has what stands where.
+struct Slot(File);
+
+impl Slot {
+    /// Tells one of the lies about it.
+    fn lie(&self, lie: &str) {
+        let [messages, packets] = [0, 4].map(|at| self.word(at));
+        let honest = |number: u8| self.say(&[0, 0, 1, number], 4, messages + 1);
+        match lie {
+            "ahead" => self.say(&[], 0, messages + 2),
+            "behind" => self.say(&[], 0, messages - 1),
+            "beyond" => self.say(&[], 4081, messages + 1),
+            "announces" => {
+                self.write(&(packets + 1).to_ne_bytes(), 4);
+                honest(1);
+            }
+            "dies-in-mid-write" => {
+                self.write(&[0, 0], 16);
+                exit(3);
+            }
+            // The host takes one of the two, or a part of each.
+            _ => {
+                for odd in [0, 1].repeat(50_000) {
+                    self.say(&[0, 0, 1, odd], 4 + u32::from(odd), messages + u32::from(odd));
+                }
+            }
+        }
+    }
+
+    fn say(&self, message: &[u8], length: u32, messages: u32) {
+        self.write(message, 16);
+        self.write(&length.to_ne_bytes(), 12);
+        self.write(&messages.to_ne_bytes(), 0);
+    }
+
+    fn word(&self, at: u64) -> u32 {
+        let mut word = [0; 4];
+        self.0.read_exact_at(&mut word, at).expect("a word of the slot");
+        u32::from_ne_bytes(word)
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) {
+        self.0.write_all_at(bytes, at).expect("room in the slot");
     }
 }
 

@@ -3,7 +3,9 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `wire` | the messages |
-//! | `socket`, `spin`, `payload`, `connection` | how they and a file's bytes move, on both sides |
+//! | `socket`, `slots`, `spin`, `line` | how they move, on both sides |
+//! | `memory`, `payload` | what both sides map, and a file's bytes in it |
+//! | `connection` | what a call goes through: a line and a payload |
 //! | `context` | a file's context in the provider's process |
 //! | `launch`, `death`, `listener` | a process's beginning and end, and the log between |
 //! | `child`, `inners`, `lent`, `patience` | the process as its host sees it; what its layers have open; a call on a connection, and upcalls within it; how long it may take |
@@ -22,12 +24,15 @@ mod inners;
 mod instance;
 mod launch;
 mod lent;
+mod line;
 mod listener;
+mod memory;
 mod patience;
 mod payload;
 mod provider;
 mod reads;
 mod running;
+mod slots;
 mod socket;
 mod spin;
 mod tracked;

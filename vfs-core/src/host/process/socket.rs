@@ -7,7 +7,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, send, sendmsg, socketpair,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,8 +15,8 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// The most descriptors of a packet: a connection's socket and its payload.
-const DESCRIPTORS: usize = 2;
+/// The most descriptors of a packet: a connection's socket, its payload and its two slots.
+const DESCRIPTORS: usize = 4;
 
 /// One end. The host's never waits; a process's waits in each call.
 pub struct Socket(OwnedFd);
@@ -81,6 +81,14 @@ impl Socket {
                 Err(Errno::INTR) => {}
                 sent => return Ok(sent.map(drop).map_err(io::Error::from)?),
             }
+        }
+    }
+
+    /// Sends a short packet, but for an end that has so much to read that there is no room for it.
+    pub(super) fn ring(&self, packet: &[u8]) -> Result<()> {
+        match send(&self.0, packet, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Ok(_) | Err(Errno::AGAIN) => Ok(()),
+            Err(errno) => Err(io::Error::from(errno).into()),
         }
     }
 

@@ -1,10 +1,14 @@
-//! What a host and a provider's process say to each other: version 1. `docs/placement.md` is the page.
+//! What a host and a provider's process say to each other: version 2. `docs/placement.md` is the page.
 //!
-//! Two kinds of sockets carry it, one message a packet, in [postcard](https://postcard.jamesmunns.com/wire-format)'s format:
+//! It goes two ways, in [postcard](https://postcard.jamesmunns.com/wire-format)'s format:
 //!
-//! - The *control socket*, one a process: [`ToProcess`] one way, [`FromProcess`] the other. Nobody waits for an answer there.
+//! - The *control socket*, one a process, a message a packet: [`ToProcess`] one way, [`FromProcess`] the other. Nobody waits for an answer
+//!   there.
 //! - *Connections*, as many as calls are in progress. A host's thread writes a [`Call`] and reads [`OnConnection`] until a [`Reply`] comes;
 //!   in between it answers upcalls with a `Reply` of its own. So what a layer opens is used on the thread that called the layer.
+//!
+//! A connection's messages of at most [`SLOT`] bytes stand in shared memory (`slots`), longer ones and those with descriptors are packets
+//! of its socket.
 //!
 //! Bytes of files travel beside the messages, in a connection's [`Payload`](super::payload::Payload): those of a call in its first half,
 //! those of an upcall in its second one. A message longer than [`PACKET`] stands there too, in the half of what it belongs to: no
@@ -23,13 +27,16 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The protocol's version: both sides say it first, and neither goes on with another.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The most bytes of a file that one call or upcall moves: half a payload.
 pub const CHUNK: usize = 1 << 20;
 
 /// The most bytes of a packet; a longer message stands in the payload, and its packet says how long it is.
 pub const PACKET: usize = 32 << 10;
+
+/// The most bytes of a message in a slot: with what is said of it, a page.
+pub const SLOT: usize = 4096 - 16;
 
 /// Names an open file of the process's, or a call on a name, on both sides: chosen by the host, never used twice.
 pub type FileId = u64;
@@ -47,8 +54,8 @@ pub enum ToProcess {
         /// What the process may do, from before the library is loaded.
         walls: Walls,
     },
-    /// A new connection: its socket and its payload's memory go with the packet. Calls come on it, or, for a connection that the process asked
-    /// for, its upcalls go there.
+    /// A new connection: its socket, its payload's memory and that of the host's slot and of the process's go with the packet. Calls come
+    /// on it, or, for a connection that the process asked for, its upcalls go there.
     Connection {
         /// The process asked for it with [`FromProcess::NeedConnection`].
         for_upcalls: bool,
