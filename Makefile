@@ -25,7 +25,7 @@ $(error PREFIX must be an absolute path)
 endif
 
 # What was built, and where: the programs lie in TARGET, the libraries in LIBRARIES.
-TARGET ?= target/release
+TARGET ?= target/dist
 LIBRARIES ?= $(TARGET)
 # Those that Cargo builds by default, and the larger ones that are asked for: they bring a library of a hundred packages each.
 WITH ?=
@@ -63,7 +63,7 @@ SDK = $(shell find README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE docs exa
     -o -name '*.txt' -o -name '*.wat' -o -name LICENSE -o -name Makefile -o -name config \) -print)
 
 all:
-	$(CARGO) build --release -p zvfs-cli -p zvfs-provider -p zvfs-capi -p zvfs-capi-zvm $(PROVIDERS:%=-p zvfs-%)
+	$(CARGO) build --profile dist -p zvfs-cli -p zvfs-provider -p zvfs-capi -p zvfs-capi-zvm $(PROVIDERS:%=-p zvfs-%)
 	for module in $(MODULES); do $(MODULE_MAKE) -C modules/$$module || exit 1; done
 
 # All of it is looked for before anything is installed.
