@@ -31,6 +31,8 @@ enum Limit {
     Until(Instant, Duration),
     /// For each wait: it begins anew with every byte.
     Silence(Duration),
+    /// No wait at all.
+    Nothing,
 }
 
 impl<'a> Waiting<'a> {
@@ -54,6 +56,11 @@ impl<'a> Waiting<'a> {
     /// Waits as long as no single wait takes longer than `limit`.
     pub fn silence(context: &'a Context, limit: Duration, what: &'a str) -> Waiting<'a> {
         Waiting::new(context, Limit::Silence(limit), what)
+    }
+
+    /// Waits for nothing: what is not there yet is EAGAIN, for whoever asked for that and nobody else.
+    pub fn for_nothing(context: &'a Context) -> Waiting<'a> {
+        Waiting::new(context, Limit::Nothing, "wait")
     }
 
     /// Says whom it is about.
@@ -86,6 +93,7 @@ impl<'a> Waiting<'a> {
             Limit::Caller => Duration::MAX,
             Limit::Until(at, _) => at.saturating_duration_since(Instant::now()),
             Limit::Silence(limit) => limit,
+            Limit::Nothing => Duration::ZERO,
         }
     }
 
@@ -109,6 +117,9 @@ impl<'a> Waiting<'a> {
     }
 
     fn wait(&self, fd: BorrowedFd<'_>, events: Events, limit: Duration) -> Attempt<Events> {
+        if matches!(self.limit, Limit::Nothing) {
+            return Err(Failure::new(Code::EAGAIN, Code::EAGAIN.text()));
+        }
         let mut left = limit;
         // Most waits that have a limit are short: to tell of each would cost more than they do.
         let mut told = None;
@@ -161,7 +172,7 @@ impl<'a> Waiting<'a> {
     /// The failure that the limit is over.
     pub fn expired(&self) -> Failure {
         let text = match self.limit {
-            Limit::Caller => format!("no {}", self.object()),
+            Limit::Caller | Limit::Nothing => format!("no {}", self.object()),
             Limit::Until(_, limit) => format!("no {} within {limit:?}", self.object()),
             Limit::Silence(limit) => format!("no {} for {limit:?}", self.object()),
         };

@@ -3,8 +3,10 @@
 pub mod fill;
 pub mod history;
 pub mod object;
+pub mod polled;
 mod positional;
 pub mod read_ahead;
+mod tries;
 pub mod validator;
 
 use crate::client::Client;
@@ -14,13 +16,14 @@ use crate::client::least_rate::{LeastRate, too_slow};
 use crate::client::stream::Stream;
 use crate::reader::history::ReadHistory;
 use crate::reader::object::Object;
+use crate::reader::polled::Polled;
 use crate::reader::read_ahead::ReadAhead;
 use crate::wire::range::Span;
 use crate::wire::request::Place;
 use parking_lot::Mutex;
 use std::io::SeekFrom;
 use std::sync::Arc;
-use vfs_core::{Capabilities, Code, Error, File, OpenFlags, Result, Stat};
+use vfs_core::{Capabilities, Code, Error, File, Finish, Interest, OpenFlags, Result, Stat, Wanted};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::retry::{Budget, persist};
 
@@ -49,6 +52,8 @@ pub struct Reader {
     rate: LeastRate,
     window: Window,
     ahead: Option<ReadAhead>,
+    /// Once somebody reads without waiting.
+    polled: Option<Box<Polled>>,
 }
 
 /// How much is asked for at once.
@@ -95,6 +100,7 @@ impl Reader {
             rate: LeastRate::default(),
             window,
             ahead: None,
+            polled: None,
         })
     }
 
@@ -139,8 +145,8 @@ impl Reader {
         Ok(())
     }
 
-    /// One attempt to read at the position; 0: the end.
-    fn attempt(&mut self, buf: &mut [u8]) -> Attempt<usize> {
+    /// One attempt to read at the position; 0: the end. `None`: it would have to wait, and must not.
+    fn attempt(&mut self, buf: &mut [u8], waits: bool) -> Attempt<Option<usize>> {
         self.look_ahead()?;
         let Reader { object, caller, position, found_end, idle, rate, window, ahead, .. } = self;
         let position = *position;
@@ -151,12 +157,13 @@ impl Reader {
                 if read.is_err() && caller.context.status().is_ok() {
                     *ahead = None;
                 }
-                return read;
+                return read.map(Some);
             }
             let at_end = object.size.or(*found_end).is_some_and(|size| position >= size);
             let mut stream = match idle.take(|stream| reaches(stream, position)) {
                 Some(stream) => stream,
-                None if at_end => return Ok(0),
+                None if at_end => return Ok(Some(0)),
+                None if !waits => return Ok(None),
                 None => {
                     let end = match &ahead {
                         Some(ahead) if ahead.at() > position => Some(ahead.at()),
@@ -164,18 +171,34 @@ impl Reader {
                     };
                     match object.fetch(Span { start: position, end }, caller)? {
                         Some(stream) => stream,
-                        None => return Ok(0),
+                        None => return Ok(Some(0)),
                     }
                 }
             };
             let from = stream.at();
             rate.begin();
-            stream.skip_to(position, caller)?;
-            let count = stream.read(buf, caller)?;
+            let count = match waits {
+                true => {
+                    stream.skip_to(position, caller)?;
+                    Some(stream.read(buf, caller)?)
+                }
+                false => stream.try_read(position, buf, caller)?,
+            };
             rate.add(stream.at() - from, &caller.tuning).map_err(too_slow)?;
-            if count > 0 {
-                keep(idle, stream, caller);
-                return Ok(count);
+            match count {
+                Some(0) => {}
+                _ if waits => {
+                    keep(idle, stream, caller);
+                    return Ok(count);
+                }
+                _ => {
+                    // It is still waited for.
+                    if count.is_none() {
+                        rate.begin();
+                    }
+                    drop(idle.put(stream));
+                    return Ok(count);
+                }
             }
             // The answer came whole. Was it all there is?
             let whole = match object.size {
@@ -184,7 +207,7 @@ impl Reader {
             };
             if whole {
                 *found_end = Some(position);
-                return Ok(0);
+                return Ok(Some(0));
             }
             *window = window.wider();
         }
@@ -239,24 +262,37 @@ impl Window {
 
 impl File for Reader {
     fn capabilities(&self) -> Capabilities {
-        let always = Capabilities::READABLE | Capabilities::STAT | Capabilities::CANCEL;
+        // What is read ahead comes by threads.
+        let poll =
+            if self.caller.tuning.read_ahead == 0 { Capabilities::POLL } else { Capabilities::empty() };
+        let always = Capabilities::READABLE | Capabilities::STAT | Capabilities::CANCEL | poll;
         match self.object.has_positions() {
             true => always | Capabilities::SEEKABLE | Capabilities::POSITIONAL_READ,
             false => always,
         }
     }
 
+    fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
+        self.next_try(wanted)
+    }
+
+    fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
+        self.caller.context.status().map_err(|error| self.failed("read", &error.into()))?;
+        let tried = self.read_now(buf).map_err(|failure| self.failed("read", &failure))?;
+        Ok(tried.map(|count| self.read_on(count)))
+    }
+
+    /// There is nothing to finish.
+    fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
+        self.finish(how).map(Some)
+    }
+
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
         self.caller.context.status().map_err(|error| self.failed("read", &error.into()))?;
+        self.await_asked().map_err(|failure| self.failed("read", &failure))?;
         loop {
-            match self.attempt(buf) {
-                Ok(count) => {
-                    self.position += count as u64;
-                    if count > 0 {
-                        self.budget.progressed(count as u64);
-                    }
-                    return Ok(count);
-                }
+            match self.attempt(buf, true) {
+                Ok(count) => return Ok(self.read_on(count.unwrap_or(0))),
                 Err(failure) => {
                     if let Err(text) = self.rate.check(&self.caller.tuning) {
                         return Err(self.failed("read", &too_slow(text)));
@@ -281,6 +317,9 @@ impl File for Reader {
         let before = std::mem::replace(&mut self.position, position);
         if position == before {
             return Ok(position);
+        }
+        if let Some(polled) = &mut self.polled {
+            polled.moved();
         }
         match self.idle.take(|stream| reaches(stream, position)) {
             Some(stream) => self.keep(stream),

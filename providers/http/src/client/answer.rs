@@ -7,6 +7,7 @@ use crate::client::status;
 use crate::wire::body::Body;
 use crate::wire::connection::Connection;
 use crate::wire::head::Head;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 use zvfs_net::failure::{Attempt, Failure};
@@ -54,12 +55,7 @@ impl Answer {
     ///
     /// # Errors
     /// As [`Body::read`].
-    pub fn read(&mut self, buf: &mut [u8], caller: &Caller) -> Attempt<usize> {
-        let waiting = Waiting::silence(&caller.context, caller.tuning.stall_timeout, "byte of the body");
-        self.read_within(buf, waiting)
-    }
-
-    fn read_within(&mut self, buf: &mut [u8], waiting: Waiting<'_>) -> Attempt<usize> {
+    pub fn read(&mut self, buf: &mut [u8], waiting: Waiting<'_>) -> Attempt<usize> {
         let Some(connection) = &mut self.connection else {
             return self.behind.clone().map_or(Ok(0), Err);
         };
@@ -69,6 +65,11 @@ impl Answer {
             Some(failure) if count == 0 => Err(failure.clone()),
             _ => Ok(count),
         }
+    }
+
+    /// Where more of the body comes in; `None`: all of it came.
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.connection.as_ref().map(Connection::socket)
     }
 
     /// Gives the connection back once the body is over.
@@ -94,7 +95,7 @@ impl Answer {
         let waiting = Waiting::until(&caller.context, caller.tuning.first_byte_timeout, "end of the answer");
         let (mut body, mut buf) = (Vec::new(), [0; 8 << 10]);
         loop {
-            match self.read_within(&mut buf, waiting)? {
+            match self.read(&mut buf, waiting)? {
                 0 => return Ok(body),
                 count if body.len() + count > max => {
                     return Err(Failure::protocol(format!("the answer is longer than {max} bytes")));
@@ -109,7 +110,7 @@ impl Answer {
         let failure = status::failure(&self.head);
         let waiting = Waiting::until(&caller.context, WORDS_WAIT, "error text of the server");
         let head = self.head.clone();
-        let words = error_text::receive(&head, secrets, |buf| self.read_within(buf, waiting));
+        let words = error_text::receive(&head, secrets, |buf| self.read(buf, waiting));
         self.dismiss(caller);
         in_words(failure, words)
     }
@@ -124,7 +125,7 @@ impl Answer {
             if waiting.left().is_zero() {
                 return;
             }
-            match self.read_within(&mut buf, waiting) {
+            match self.read(&mut buf, waiting) {
                 Ok(0) | Err(_) => return,
                 Ok(count) => read += count as u64,
             }

@@ -3,6 +3,7 @@
 use crate::settings::Tuning;
 use vfs_core::{Context, Host, Level};
 use zvfs_net::retry::{Retries, Retrying};
+use zvfs_net::waiting::Waiting;
 
 /// The caller of an operation, as a file keeps it.
 #[derive(Clone, Debug)]
@@ -15,6 +16,13 @@ pub struct Caller {
     pub host: Host,
     /// The descriptor for messages.
     pub shown: String,
+}
+
+impl Caller {
+    /// Waits for a body, as long as each byte comes in time.
+    pub fn patiently(&self) -> Waiting<'_> {
+        Waiting::silence(&self.context, self.tuning.stall_timeout, "byte of the body")
+    }
 }
 
 impl Retrying for Caller {

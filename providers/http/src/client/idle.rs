@@ -8,7 +8,8 @@ use crate::client::stream::Stream;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::mem;
-use std::sync::{Arc, Weak};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use zvfs_net::origin::Origin;
 
@@ -26,6 +27,8 @@ pub struct FileAnswers {
     can_resume: bool,
     /// The last used at the end.
     streams: Mutex<Vec<Stream>>,
+    /// Written when they were closed for another request: whoever awaits one of them would wait for ever.
+    closed: OnceLock<Arc<OwnedFd>>,
 }
 
 impl FileAnswers {
@@ -42,6 +45,16 @@ impl FileAnswers {
         let mut streams = self.streams.lock();
         streams.push(stream);
         (streams.len() > STREAMS_MAX).then(|| streams.remove(0))
+    }
+
+    /// Looks at one.
+    pub fn look<T>(&self, fits: impl Fn(&Stream) -> bool, look: impl FnOnce(&Stream) -> T) -> Option<T> {
+        self.streams.lock().iter().rev().find(|stream| fits(stream)).map(look)
+    }
+
+    /// Has an eventfd written when they are closed for another request; the first one is kept.
+    pub fn tell(&self, eventfd: &Arc<OwnedFd>) {
+        self.closed.get_or_init(|| eventfd.clone());
     }
 }
 
@@ -63,7 +76,8 @@ struct Files {
 impl IdleAnswers {
     /// The place for a file's answers; `can_resume`: they may be closed and asked for again.
     pub fn file(&self, origin: Origin, can_resume: bool) -> Arc<FileAnswers> {
-        let idle = Arc::new(FileAnswers { origin, can_resume, streams: Mutex::default() });
+        let idle =
+            Arc::new(FileAnswers { origin, can_resume, streams: Mutex::default(), closed: OnceLock::new() });
         let mut files = self.files.lock();
         if files.known.len() >= files.sweep_at {
             files.known.retain(|idle| idle.strong_count() > 0);
@@ -78,9 +92,18 @@ impl IdleAnswers {
     pub fn ease(&self, origin: &Origin, idle_connections: bool) {
         let files: Vec<Arc<FileAnswers>> = self.files.lock().known.iter().filter_map(Weak::upgrade).collect();
         let concerned = files.iter().filter(|idle| idle.can_resume && idle.origin == *origin);
-        // Closed here, without a lock.
-        let closed: Vec<Stream> = concerned.flat_map(|idle| mem::take(&mut *idle.streams.lock())).collect();
-        if idle_connections || !closed.is_empty() {
+        let mut any = false;
+        for idle in concerned {
+            // Closed here, without a lock.
+            let closed = mem::take(&mut *idle.streams.lock());
+            any |= !closed.is_empty();
+            drop(closed);
+            if let Some(eventfd) = idle.closed.get() {
+                // It is full only if nobody reads it.
+                let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
+            }
+        }
+        if idle_connections || any {
             let mut eased = self.eased.lock();
             eased.retain(|_, (at, _)| at.elapsed() < KNOWN);
             let helped = eased.get(origin).is_some_and(|(_, helped)| *helped);

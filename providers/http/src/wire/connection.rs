@@ -2,7 +2,7 @@
 
 use crate::wire::session::Session;
 use std::io::IoSlice;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Events};
 use zvfs_net::failure::{Attempt, Failure};
@@ -68,6 +68,11 @@ impl Connection {
     /// Turns it into TLS with whoever is behind a proxy that has connected us.
     pub fn into_socket(self) -> OwnedFd {
         self.socket
+    }
+
+    /// What it is to the kernel, to be awaited and nothing else.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// What was received and not read.

@@ -8,6 +8,7 @@ mod chance;
 mod common;
 mod framing;
 mod idle;
+mod polls;
 mod proxies;
 mod ranges;
 mod redirects;
