@@ -78,8 +78,8 @@ impl<T: Send + Sync + 'static> Work<T> {
     }
 
     /// What needed no work.
-    pub(crate) fn of(value: T) -> Arc<Work<T>> {
-        let result = OnceLock::from(Ok(Arc::new(value)));
+    pub(crate) fn of(value: impl Into<Arc<T>>) -> Arc<Work<T>> {
+        let result = OnceLock::from(Ok(value.into()));
         let (done, doing) = (Mutex::new(None), Mutex::new(""));
         Arc::new(Work { result, done, doing, waiting: AtomicUsize::new(0), control: None })
     }

@@ -60,7 +60,7 @@ impl HostFiles {
             return Err(Failure::new(ExitCode::Manifest, text));
         }
         let registry = Registry::new(Configuration::default());
-        let registered = registry.register(Box::new(self.clone()));
+        let registered = registry.register_started(Box::new(self.clone()), Box::new(self.clone()));
         registered.map_err(|error| Failure::new(ExitCode::Io, error.chain()))?;
         Ok(Some(registry))
     }
