@@ -43,6 +43,9 @@ struct Schedule {
     /// And it has all that it needs of the loader.
     runs: bool,
     number: u64,
+    /// When its thread will look again by itself; `None`: never. Most deadlines are later than an older session's, which is forgotten by
+    /// then: to wake the thread for each would be two switches a session.
+    looks_at: Option<Instant>,
     due: BTreeMap<(Instant, u64), Weak<dyn Timed>>,
     /// Those that were stopped, until each has a report.
     stopped: Vec<Arc<dyn Timed>>,
@@ -64,10 +67,10 @@ pub(super) fn watch(session: Weak<dyn Timed>, deadline: Instant) -> io::Result<D
     let mut schedule = timer.lock();
     schedule.number += 1;
     let key = (deadline, schedule.number);
-    let first = schedule.due.keys().next().is_none_or(|first| key < *first);
     schedule.due.insert(key, session);
+    let too_late = schedule.looks_at.is_none_or(|at| deadline < at);
     drop(schedule);
-    if first {
+    if too_late {
         timer.changed.notify_all();
     }
     Ok(Deadline { timer, key })
@@ -139,7 +142,8 @@ impl Timer {
                 schedule.stopped.append(&mut stopped);
             } else {
                 let ticks = (!schedule.stopped.is_empty()).then_some(tick);
-                schedule = match due.map(|(at, _)| at).into_iter().chain(ticks).min() {
+                schedule.looks_at = due.map(|(at, _)| at).into_iter().chain(ticks).min();
+                schedule = match schedule.looks_at {
                     None => self.changed.wait(schedule).unwrap_or_else(PoisonError::into_inner),
                     Some(at) => {
                         let left = at.saturating_duration_since(now);
