@@ -12,6 +12,7 @@
 #include "exchange.h"
 #include "log.h"
 #include "settings.h"
+#include <ap_mpm.h>
 #include <apr_portable.h>
 #include <errno.h>
 #include <http_connection.h>
@@ -107,10 +108,17 @@ static int judge(struct work *work) {
     return answer_end(&work->answer);
 }
 
+/* So many run already that this one cannot. */
+static int refuse(request_rec *r) {
+    apr_table_setn(r->err_headers_out, "Retry-After", "1");
+    return HTTP_SERVICE_UNAVAILABLE;
+}
+
 /* Runs a session. Its channels lead to the request's thread, which waits here. */
 static int run(request_rec *r, struct site *site) {
     struct work *work = apr_pcalloc(r->pool, sizeof *work);
     zvfs_error err = {.struct_size = sizeof err};
+    int32_t code;
     int status = HTTP_INTERNAL_SERVER_ERROR;
     work->r = r;
     work->has_body = ap_should_client_block(r);
@@ -126,10 +134,12 @@ static int run(request_rec *r, struct site *site) {
         return status;
     }
     apr_table_do(add_variable, work->session, r->subprocess_env, NULL);
-    if (exchange_start(work->exchange, work->session, &err)) {
+    if ((code = exchange_start(work->exchange, work->session, &err))) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: %s: %s", site->file, err.message);
+        if (code == -ZVFS_EMFILE) status = refuse(r);
     } else {
         exchange_all(work);
+        apr_table_set(r->notes, "zvm-report", zvm_session_report(work->session, ZVM_REPORT_LINE));
         status = judge(work);
     }
     zvm_session_free(work->session);
@@ -151,8 +161,7 @@ static int handle(request_rec *r) {
     if ((status = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK)) != OK) return status;
     if (!site_enter(settings->site, sessions, queue, r->server->timeout)) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "zvm: %d sessions run and %d requests wait: refused", sessions, queue);
-        apr_table_setn(r->err_headers_out, "Retry-After", "1");
-        return HTTP_SERVICE_UNAVAILABLE;
+        return refuse(r);
     }
     ap_add_common_vars(r);
     ap_add_cgi_vars(r);
@@ -170,15 +179,35 @@ static apr_status_t free_host(void *unused) {
     return APR_SUCCESS;
 }
 
+/* How many requests a child may answer at a time: each has a thread, of the server's or, over HTTP/2, of that module's, which has half as
+ * many again unless it is told otherwise. */
+static uint64_t jobs(void) {
+    enum { MOST = 4096 }; /* libzvm's limit */
+    int threads = 0;
+    if (ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) != APR_SUCCESS || threads < 1) threads = 1;
+    return threads < MOST / 2 ? 2 * (uint64_t)threads : MOST;
+}
+
+/* Where a child has no room for it, memory is not kept for the next session: slower, and nothing else. */
+static int32_t make_host(zvm_host_options *options, server_rec *server, zvfs_error *err) {
+    int32_t code = zvm_host_new(options, &host, err);
+    if (code != -ZVFS_ENOMEM) return code;
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server, "zvm: %s: each session maps its own", err->message);
+    options->flags = 0;
+    return zvm_host_new(options, &host, err);
+}
+
 static void start_child(apr_pool_t *pool, server_rec *server) {
     const struct server_settings *settings = &server_settings;
     zvm_host_options options = {.struct_size = sizeof options,
                                 .configuration = settings->configuration,
                                 .worker = settings->worker,
                                 .cache_folder = settings->cache_folder,
-                                .cache_key = settings->cache_key};
+                                .cache_key = settings->cache_key,
+                                .jobs = jobs(),
+                                .flags = ZVM_HOST_POOLED};
     zvfs_error err = {.struct_size = sizeof err};
-    if (zvm_host_new(&options, &host, &err))
+    if (make_host(&options, server, &err))
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "zvm: %s", err.message);
     else
         apr_pool_cleanup_register(pool, NULL, free_host, apr_pool_cleanup_null);

@@ -112,6 +112,8 @@ static void judge(struct call *call, zvm_session *session) {
         fail(call, call->keys.conflicted ? "CONFLICT" : "ZVM", "%s: %s", call->program->name, zvm_session_state(session));
     else if (call->form == REPLY_RESP && (wrong = reply_check(&call->reply, &at)))
         fail(call, "ZVM", "%s: the guest wrote no reply, at byte %zu: %s", call->program->name, at, wrong);
+    if (call->error_code)
+        RedisModule_Log(module.ctx, "verbose", "zvm.call %s: %s", call->program->name, zvm_session_report(session, ZVM_REPORT_LINE));
 }
 
 /* Gives the guest its arguments. */
@@ -258,6 +260,7 @@ static int call_writing(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 static int call_reading(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) { return call_command(ctx, argv, argc, true); }
 
 static void fill_info(RedisModuleInfoCtx *ctx, int for_crash_report) {
+    zvm_counters sessions = {.struct_size = sizeof sessions};
     if (for_crash_report) return; /* locks may be held */
     RedisModule_InfoAddSection(ctx, "calls");
     RedisModule_InfoAddFieldULongLong(ctx, "started", atomic_load(&next_id) - 1);
@@ -265,6 +268,17 @@ static void fill_info(RedisModuleInfoCtx *ctx, int for_crash_report) {
     RedisModule_InfoAddFieldULongLong(ctx, "waiting", pool_waiting());
     RedisModule_InfoAddFieldULongLong(ctx, "refused", atomic_load(&refused));
     RedisModule_InfoAddFieldULongLong(ctx, "cancelled", atomic_load(&cancelled));
+    if (zvm_host_counters(module.host, &sessions, NULL)) return;
+    RedisModule_InfoAddFieldULongLong(ctx, "running", sessions.running);
+    RedisModule_InfoAddFieldULongLong(ctx, "ok", sessions.ok);
+    RedisModule_InfoAddFieldULongLong(ctx, "guest_failed", sessions.guest_failed);
+    RedisModule_InfoAddFieldULongLong(ctx, "trapped", sessions.trapped);
+    RedisModule_InfoAddFieldULongLong(ctx, "timed_out", sessions.timed_out);
+    RedisModule_InfoAddFieldULongLong(ctx, "failed", sessions.failed);
+    RedisModule_InfoAddFieldULongLong(ctx, "left_behind", sessions.left_behind);
+    RedisModule_InfoAddFieldULongLong(ctx, "fuel", sessions.fuel);
+    RedisModule_InfoAddFieldULongLong(ctx, "bytes_read", sessions.bytes_read);
+    RedisModule_InfoAddFieldULongLong(ctx, "bytes_written", sessions.bytes_written);
 }
 
 /* Creates a command and says where its keys are: their number is the third word, and they follow it. Redis checks by that what a user

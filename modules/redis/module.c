@@ -67,18 +67,37 @@ static int make_host(RedisModuleCtx *ctx) {
                              .worker = options->worker,
                              .cache_folder = options->cache_folder,
                              .cache_key = options->cache_key,
-                             .log = log_line};
+                             .log = log_line,
+                             .jobs = (uint64_t)options->threads,
+                             .flags = ZVM_HOST_POOLED};
     zvfs_error err = {.struct_size = sizeof err};
-    if (zvm_host_new(&host, &module.host, &err) || zvm_host_register(module.host, &redis_provider, &err)) {
+    int32_t code = zvm_host_new(&host, &module.host, &err);
+    if (code == -ZVFS_ENOMEM) {
+        /* Slower, and nothing else. */
+        RedisModule_Log(ctx, "warning", "%s: each session maps its own", err.message);
+        host.flags = 0;
+        code = zvm_host_new(&host, &module.host, &err);
+    }
+    if (code || zvm_host_register(module.host, &redis_provider, &err)) {
         RedisModule_Log(ctx, "warning", "%s", err.message);
         return REDIS_ERR;
     }
     return REDIS_OK;
 }
 
+/* How much nicer than the server its guests are: unless somebody says so, enough that they get what it leaves of the cores. */
+static int niceness(RedisModuleCtx *ctx) {
+    if (module.options.nice != NICE_NOT_SAID) return (int)module.options.nice;
+    if (pool_may_be_nice()) return NICE_DEFAULT;
+    RedisModule_Log(ctx, "warning",
+                    "guests share the cores with the server, which may not set priorities: add SystemCallFilter=setpriority to its unit, "
+                    "or say nice 0");
+    return 0;
+}
+
 static int make_threads(RedisModuleCtx *ctx) {
     const struct options *options = &module.options;
-    int failed = pool_start((unsigned)options->threads, (unsigned)options->queue, (int)options->nice);
+    int failed = pool_start((unsigned)options->threads, (unsigned)options->queue, niceness(ctx));
     if (failed) RedisModule_Log(ctx, "warning", "start %lld threads: %s", options->threads, strerror(failed));
     return failed ? REDIS_ERR : REDIS_OK;
 }
@@ -93,7 +112,7 @@ static void take_down(void) {
 
 /* Linked so that it is never unloaded: a second MODULE LOAD finds the same memory, so everything is set here. */
 __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    struct options defaults = {.threads = 4, .queue = 1000, .value_limit = 64 << 20};
+    struct options defaults = {.threads = 4, .queue = 1000, .nice = NICE_NOT_SAID, .value_limit = 64 << 20};
     if (redis_bind(ctx, "zvm", VERSION) != REDIS_OK) return REDIS_ERR;
     memset(&module, 0, sizeof module);
     module.options = defaults;

@@ -5,10 +5,12 @@
 
 #include "redis.h"
 
+enum { NICE_NOT_SAID = -1, NICE_DEFAULT = 10 };
+
 struct options {
     long long threads;     /* sessions that run at once */
     long long queue;       /* calls that may wait for a thread; one more is refused */
-    long long nice;        /* what the sessions' threads add to Redis's own nice value */
+    long long nice;        /* what the sessions' threads add to Redis's own nice value, or NICE_NOT_SAID */
     long long value_limit; /* bytes: the most that one key's value or one reply may have */
     /* Paths, or NULL; the options of a zvm_host. */
     char *config, *worker, *cache_folder, *cache_key;

@@ -4,8 +4,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -21,11 +23,23 @@ static pthread_t *threads;
 static unsigned thread_count, queue_limit;
 static int niceness;
 
+/* This thread alone, on Linux; the sessions' own threads inherit it. Debian's unit of systemd kills a server that does this. */
+static int be_nicer(int by) { return setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), getpriority(PRIO_PROCESS, 0) + by); }
+
+bool pool_may_be_nice(void) {
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_DUMPABLE, 0); /* its end needs no core */
+        _exit(be_nicer(1) == 0 ? 0 : 1);
+    }
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    return child > 0 && status == 0;
+}
+
 static void *work(void *unused) {
     (void)unused;
-    /* Of this thread alone, on Linux; the session's own thread inherits it. Not called for 0: Debian's unit of systemd kills a server
-     * that does. */
-    if (niceness) setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), getpriority(PRIO_PROCESS, 0) + niceness);
+    if (niceness) be_nicer(niceness);
     pthread_mutex_lock(&lock);
     for (;;) {
         struct call *call;

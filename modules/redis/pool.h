@@ -9,6 +9,10 @@
 /* Starts the threads. Returns 0 or an errno number. */
 int pool_start(unsigned threads, unsigned queue, int nice_value);
 
+/* Whether the system lets a process of this server be nicer than it is: under a filter of system calls that may end it, which a process
+ * made for that finds out. */
+bool pool_may_be_nice(void);
+
 /* Whether another call would be one too many. */
 bool pool_is_full(void);
 

@@ -80,6 +80,7 @@ void ngx_http_zvm_jobs_exit(void);
 
 /* Makes a job and its session, with its three standard channels. NULL: failed, and logged. */
 ngx_http_zvm_job_t *ngx_http_zvm_job_create(ngx_http_zvm_guest_t *guest, ngx_log_t *log);
+/* NGX_BUSY: sessions that were left behind have all places. NGX_ERROR: failed. Both are logged. */
 ngx_int_t ngx_http_zvm_job_start(ngx_http_zvm_job_t *job, ngx_log_t *log);
 /* Stops a session whose answer nobody wants. */
 void ngx_http_zvm_job_stop(ngx_http_zvm_job_t *job);
@@ -92,8 +93,9 @@ struct ngx_http_zvm_guest_s {
     ngx_str_t name; /* its path, for messages */
     ngx_str_t manifest;
     ngx_str_t program; /* its bytes; none: the manifest names it */
-    zvm_session_options options;
-    zvm_template *template; /* a worker's */
+    zvm_host_options host_options;
+    zvm_host *host; /* a worker's, as the rest */
+    zvm_template *template;
     ngx_uint_t sessions; /* how many may run at once in a worker */
     ngx_uint_t queue; /* how many may wait */
     ngx_uint_t running;
@@ -178,7 +180,7 @@ struct ngx_http_zvm_ctx_s {
     ngx_chain_t *free, *busy; /* buffers of the answer */
     ngx_int_t buffers; /* how many there are */
     off_t left; /* bytes that the answer may still have; -1: any number */
-    ngx_str_t state; /* how the session ended, for the log */
+    ngx_str_t state, report; /* how the session ended, for the log */
     int64_t fuel;
     unsigned waiting:1;
     unsigned body_closed:1;
@@ -213,7 +215,7 @@ void ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx);
 void ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx);
 /* What to finalize a request with whose session failed. An answer that has begun is broken off: it must not look complete. */
 ngx_int_t ngx_http_zvm_failure(ngx_http_zvm_ctx_t *ctx);
-/* $zvm_state and $zvm_fuel. */
+/* $zvm_state, $zvm_fuel and $zvm_report. */
 ngx_int_t ngx_http_zvm_add_variables(ngx_conf_t *cf);
 
 #endif

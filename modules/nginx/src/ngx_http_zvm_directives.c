@@ -10,6 +10,8 @@ static char *ngx_http_zvm_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_http_zvm_param(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 static ngx_conf_num_bounds_t  ngx_http_zvm_positive = { ngx_conf_check_num_bounds, 1, -1 };
+/* As many as a host of libzvm's may have. */
+static ngx_conf_num_bounds_t  ngx_http_zvm_jobs = { ngx_conf_check_num_bounds, 1, 4096 };
 
 #define NGX_HTTP_ZVM_ANY  (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
 
@@ -91,7 +93,7 @@ ngx_command_t  ngx_http_zvm_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_zvm_loc_conf_t, sessions),
-      &ngx_http_zvm_positive },
+      &ngx_http_zvm_jobs },
 
     { ngx_string("zvm_queue"),
       NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE12,

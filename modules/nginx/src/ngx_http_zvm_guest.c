@@ -2,6 +2,8 @@
 #include "ngx_http_zvm.h"
 
 
+static ngx_int_t ngx_http_zvm_guest_init(ngx_http_zvm_guest_t *guest, ngx_log_t *log);
+static int32_t ngx_http_zvm_guest_host(ngx_http_zvm_guest_t *guest, ngx_log_t *log, zvfs_error *error);
 static ngx_uint_t ngx_http_zvm_guests_have_compiler(ngx_array_t *guests);
 static void *ngx_http_zvm_guests_prepare(void *data);
 static void ngx_http_zvm_guest_next(ngx_http_zvm_guest_t *guest);
@@ -21,21 +23,12 @@ ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests)
     int                     err;
     sigset_t                all, before;
     ngx_uint_t              i;
-    zvfs_error              error;
-    ngx_http_zvm_guest_t   *guest, **known;
+    ngx_http_zvm_guest_t  **known;
 
     known = guests->elts;
 
     for (i = 0; i < guests->nelts; i++) {
-        guest = known[i];
-        ngx_queue_init(&guest->requests);
-
-        if (zvm_template_new((const char *) guest->manifest.data, guest->manifest.len, &guest->options,
-                             &guest->template, &error) != 0
-            || (guest->program.data != NULL
-                && zvm_template_program(guest->template, guest->program.data, guest->program.len, &error) != 0))
-        {
-            ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "zvm: \"%V\": %s", &guest->name, error.message);
+        if (ngx_http_zvm_guest_init(known[i], cycle->log) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -63,6 +56,59 @@ ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests)
 }
 
 
+static ngx_int_t
+ngx_http_zvm_guest_init(ngx_http_zvm_guest_t *guest, ngx_log_t *log)
+{
+    zvfs_error           error;
+    zvm_session_options  options = { .struct_size = sizeof(zvm_session_options) };
+
+    ngx_queue_init(&guest->requests);
+
+    if (ngx_http_zvm_guest_host(guest, log, &error) != 0) {
+        goto failed;
+    }
+
+    options.host = guest->host;
+
+    if (zvm_template_new((const char *) guest->manifest.data, guest->manifest.len, &options, &guest->template, &error) != 0) {
+        goto failed;
+    }
+
+    if (guest->program.data != NULL
+        && zvm_template_program(guest->template, guest->program.data, guest->program.len, &error) != 0)
+    {
+        goto failed;
+    }
+
+    return NGX_OK;
+
+failed:
+
+    ngx_log_error(NGX_LOG_EMERG, log, 0, "zvm: \"%V\": %s", &guest->name, error.message);
+    return NGX_ERROR;
+}
+
+
+/* Where a worker has no room for it, memory is not kept for the next session: slower, and nothing else. */
+static int32_t
+ngx_http_zvm_guest_host(ngx_http_zvm_guest_t *guest, ngx_log_t *log, zvfs_error *error)
+{
+    int32_t  code;
+
+    guest->host_options.flags = ZVM_HOST_POOLED;
+
+    code = zvm_host_new(&guest->host_options, &guest->host, error);
+    if (code != -ZVFS_ENOMEM) {
+        return code;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, log, 0, "zvm: \"%V\": %s: each session maps its own", &guest->name, error->message);
+    guest->host_options.flags = 0;
+
+    return zvm_host_new(&guest->host_options, &guest->host, error);
+}
+
+
 static ngx_uint_t
 ngx_http_zvm_guests_have_compiler(ngx_array_t *guests)
 {
@@ -72,7 +118,7 @@ ngx_http_zvm_guests_have_compiler(ngx_array_t *guests)
     known = guests->elts;
 
     for (i = 0; i < guests->nelts; i++) {
-        if (known[i]->options.worker != NULL) {
+        if (known[i]->host_options.worker != NULL) {
             return 1;
         }
     }
@@ -97,6 +143,10 @@ ngx_http_zvm_guests_exit(ngx_array_t *guests)
     if (preparing.guests != NULL) {
         (void) pthread_join(preparing.thread, NULL);
         preparing.guests = NULL;
+    }
+
+    for (i = 0; i < guests->nelts; i++) {
+        zvm_host_free(known[i]->host);
     }
 }
 

@@ -225,17 +225,20 @@ failed:
 ngx_int_t
 ngx_http_zvm_job_start(ngx_http_zvm_job_t *job, ngx_log_t *log)
 {
+    int32_t     code;
     zvfs_error  error;
 
     job->pending++;
 
-    if (zvm_session_start(job->session, ngx_http_zvm_job_ended, job, &error) != 0) {
-        job->pending--;
-        ngx_log_error(NGX_LOG_ERR, log, 0, "zvm: start a session of \"%V\": %s", &job->guest->name, error.message);
-        return NGX_ERROR;
+    code = zvm_session_start(job->session, ngx_http_zvm_job_ended, job, &error);
+    if (code == 0) {
+        return NGX_OK;
     }
 
-    return NGX_OK;
+    job->pending--;
+    ngx_log_error(NGX_LOG_ERR, log, 0, "zvm: start a session of \"%V\": %s", &job->guest->name, error.message);
+
+    return code == -ZVFS_EMFILE ? NGX_BUSY : NGX_ERROR;
 }
 
 

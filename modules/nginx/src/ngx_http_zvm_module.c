@@ -160,11 +160,12 @@ ngx_http_zvm_make_guest(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
     guest->name = conf->program.data != NULL ? conf->program : conf->manifest;
     guest->sessions = conf->sessions;
     guest->queue = conf->queue;
-    guest->options.struct_size = sizeof(zvm_session_options);
-    guest->options.configuration = ngx_http_zvm_text(&conf->configuration);
-    guest->options.worker = ngx_http_zvm_text(&conf->compiler);
-    guest->options.cache_folder = ngx_http_zvm_text(&conf->cache_folder);
-    guest->options.cache_key = ngx_http_zvm_text(&conf->cache_key);
+    guest->host_options.struct_size = sizeof(zvm_host_options);
+    guest->host_options.configuration = ngx_http_zvm_text(&conf->configuration);
+    guest->host_options.worker = ngx_http_zvm_text(&conf->compiler);
+    guest->host_options.cache_folder = ngx_http_zvm_text(&conf->cache_folder);
+    guest->host_options.cache_key = ngx_http_zvm_text(&conf->cache_key);
+    guest->host_options.jobs = conf->sessions;
 
     if (conf->program.data != NULL && ngx_http_zvm_read_file(cf, &conf->program, &guest->program) != NGX_OK) {
         return NULL;
@@ -177,7 +178,7 @@ ngx_http_zvm_make_guest(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
 
     ngx_memzero(&check, sizeof(zvm_session_options));
     check.struct_size = sizeof(zvm_session_options);
-    check.configuration = guest->options.configuration;
+    check.configuration = guest->host_options.configuration;
 
     if (zvm_session_new((const char *) guest->manifest.data, guest->manifest.len, &check, &session, &error) != 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\": %s", &guest->name, error.message);

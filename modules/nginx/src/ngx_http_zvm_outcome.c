@@ -5,7 +5,8 @@
 #define NGX_HTTP_ZVM_MESSAGE    1024
 
 
-static ngx_int_t ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_zvm_keep(ngx_http_request_t *r, const char *text, ngx_str_t *kept);
+static ngx_int_t ngx_http_zvm_text_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_zvm_fuel_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_http_zvm_ctx_t *ngx_http_zvm_ended(ngx_http_request_t *r, ngx_http_variable_value_t *v);
 static ngx_http_zvm_ctx_t *ngx_http_zvm_context(ngx_http_request_t *r);
@@ -14,7 +15,11 @@ static void ngx_http_zvm_is_context(void *data);
 
 static ngx_http_variable_t  ngx_http_zvm_vars[] = {
 
-    { ngx_string("zvm_state"), NULL, ngx_http_zvm_state_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("zvm_state"), NULL, ngx_http_zvm_text_variable, offsetof(ngx_http_zvm_ctx_t, state),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("zvm_report"), NULL, ngx_http_zvm_text_variable, offsetof(ngx_http_zvm_ctx_t, report),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("zvm_fuel"), NULL, ngx_http_zvm_fuel_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
@@ -34,6 +39,7 @@ ngx_http_zvm_add_variables(ngx_conf_t *cf)
         }
 
         var->get_handler = v->get_handler;
+        var->data = v->data;
     }
 
     return NGX_OK;
@@ -89,7 +95,6 @@ ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
 {
     int32_t              exit_code;
     int64_t              guest_code;
-    const char          *state;
     ngx_http_request_t  *r;
     ngx_http_zvm_job_t  *job;
 
@@ -98,19 +103,17 @@ ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
 
     exit_code = zvm_session_exit_code(job->session);
     guest_code = zvm_session_guest_code(job->session);
-    state = zvm_session_state(job->session);
     ctx->fuel = ngx_max(zvm_session_fuel(job->session), 0);
     ctx->failed = exit_code != 0 || guest_code != 0;
 
-    ctx->state.len = ngx_strlen(state);
-    ctx->state.data = ngx_pnalloc(r->pool, ctx->state.len);
-    if (ctx->state.data == NULL) {
+    if (ngx_http_zvm_keep(r, zvm_session_state(job->session), &ctx->state) != NGX_OK
+        || ngx_http_zvm_keep(r, zvm_session_report(job->session, ZVM_REPORT_LINE), &ctx->report) != NGX_OK)
+    {
         ctx->failed = 1;
         ngx_str_set(&ctx->state, "");
+        ngx_str_set(&ctx->report, "");
         return;
     }
-
-    ngx_memcpy(ctx->state.data, state, ctx->state.len);
 
     if (exit_code != 0) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": %V (%D)", &job->guest->name, &ctx->state,
@@ -120,6 +123,22 @@ ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": the guest exited with code %L", &job->guest->name,
                       guest_code);
     }
+}
+
+
+/* Keeps a session's text for as long as the request. */
+static ngx_int_t
+ngx_http_zvm_keep(ngx_http_request_t *r, const char *text, ngx_str_t *kept)
+{
+    kept->len = ngx_strlen(text);
+    kept->data = ngx_pnalloc(r->pool, kept->len);
+    if (kept->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(kept->data, text, kept->len);
+
+    return NGX_OK;
 }
 
 
@@ -147,9 +166,11 @@ ngx_http_zvm_failure(ngx_http_zvm_ctx_t *ctx)
 }
 
 
+/* `data` is the place of the text in the context. */
 static ngx_int_t
-ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+ngx_http_zvm_text_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
 {
+    ngx_str_t           *text;
     ngx_http_zvm_ctx_t  *ctx;
 
     ctx = ngx_http_zvm_ended(r, v);
@@ -157,8 +178,9 @@ ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return NGX_OK;
     }
 
-    v->data = ctx->state.data;
-    v->len = ctx->state.len;
+    text = (ngx_str_t *) ((char *) ctx + data);
+    v->data = text->data;
+    v->len = text->len;
 
     return NGX_OK;
 }

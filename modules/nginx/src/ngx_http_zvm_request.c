@@ -146,8 +146,11 @@ ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx)
 
     rc = ngx_http_zvm_environment(r, ctx->conf, job->session);
 
-    if (rc == NGX_OK && ngx_http_zvm_job_start(job, log) != NGX_OK) {
-        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (rc == NGX_OK) {
+        rc = ngx_http_zvm_job_start(job, log);
+        if (rc != NGX_OK) {
+            rc = rc == NGX_BUSY ? NGX_HTTP_SERVICE_UNAVAILABLE : NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     if (rc != NGX_OK) {

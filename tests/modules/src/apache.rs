@@ -1,6 +1,6 @@
 //! Apache with the module in it, and a client that says each byte itself.
 
-use crate::process::{children, descriptors};
+use crate::process::{children, descriptors, peak};
 use crate::{WASM_TOOLS, build, guest, sanitizers};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, Permissions};
@@ -164,9 +164,19 @@ impl Apache {
         fs::read_to_string(self.folder.path().join("error.log")).unwrap()
     }
 
+    /// What it logged of requests.
+    pub fn access_log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("access.log")).unwrap()
+    }
+
     /// How many descriptors the child processes have open.
     pub fn descriptors(&mut self) -> usize {
         children(self.process.child().id()).into_iter().map(descriptors).sum()
+    }
+
+    /// The most memory that the child processes ever had, in bytes.
+    pub fn peak(&mut self) -> usize {
+        children(self.process.child().id()).into_iter().map(peak).sum()
     }
 
     /// Has it take its configuration again, as `apachectl graceful` does.

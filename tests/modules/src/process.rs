@@ -20,6 +20,29 @@ pub fn cpu(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+/// One of a process's threads.
+#[derive(Debug)]
+pub struct Thread {
+    /// Its name; that of the first one is the program's.
+    pub name: String,
+    /// Its nice value.
+    pub nice: i32,
+}
+
+/// The threads that it has. One that ends meanwhile is left out.
+pub fn threads(pid: u32) -> Vec<Thread> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks
+        .filter_map(|task| {
+            let stat = fs::read_to_string(task.unwrap().path().join("stat")).ok()?;
+            let (start, fields) = stat.rsplit_once(')').unwrap();
+            let (_, name) = start.split_once('(').unwrap();
+            let nice = fields.split_whitespace().nth(16).unwrap().parse().unwrap();
+            Some(Thread { name: name.to_owned(), nice })
+        })
+        .collect()
+}
+
 /// How many descriptors it has open.
 pub fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()

@@ -46,14 +46,15 @@ impl Redis {
     }
 
     /// A server, with these arguments of its own and of the module's. The operator's file allows `file:` below the server's folder.
+    /// Its guests are no nicer than others, so that they get on where those keep the cores busy.
     ///
     /// # Panics
     /// It does not start.
     pub fn start(server: &[&str], module: &[&str]) -> Redis {
-        Redis::try_start(server, module).unwrap()
+        Redis::try_start(server, &[&["nice", "0"], module].concat()).unwrap()
     }
 
-    /// The same, for arguments that may be refused.
+    /// A server with these arguments alone, which may be refused.
     ///
     /// # Errors
     /// It did not start: what it logged.
@@ -67,7 +68,7 @@ impl Redis {
     /// It does not start.
     pub fn sanitized() -> Redis {
         let library = build::module("redis", "zvm-sanitized.so", &sanitizers::VARIABLES);
-        Redis::launch(&[], &library, &["threads", "3"], &sanitizers::environment()).unwrap()
+        Redis::launch(&[], &library, &["threads", "3", "nice", "0"], &sanitizers::environment()).unwrap()
     }
 
     /// Ends a sanitized server; what the sanitizers found, leaks too.
@@ -139,6 +140,11 @@ impl Redis {
     /// What it logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// The threads that the server has.
+    pub fn threads(&mut self) -> Vec<process::Thread> {
+        process::threads(self.process.child().id())
     }
 
     /// How many descriptors the server has open.

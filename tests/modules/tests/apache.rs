@@ -126,6 +126,23 @@ fn bodies_stream_both_ways_over_http_1_2_and_tls() {
 }
 
 #[test]
+fn a_gibibyte_passes_through_a_guest_with_flat_memory() {
+    if !Apache::is_here() {
+        return;
+    }
+    let mut apache = Apache::start(&[("guest", "Timeout = 1000", "")]);
+    assert_eq!(apache.curl(&["-d", "a"], false, "/guest?sum"), "1 97\n");
+    let body = apache.guests().join("body");
+    let size: u64 = 1 << 30;
+    File::create(&body).unwrap().set_len(size).unwrap();
+    let before = apache.peak();
+    let said = apache.curl(&["-T", body.to_str().unwrap()], false, "/guest?sum");
+    assert_eq!(said, format!("{size} 0\n"), "{}", apache.log());
+    let grown = apache.peak().saturating_sub(before);
+    assert!(grown < 48 << 20, "{grown} bytes more than before");
+}
+
+#[test]
 fn what_is_no_answer_is_an_error_and_a_part_is_cut_off() {
     if !Apache::is_here() {
         return;
@@ -163,6 +180,10 @@ fn what_is_no_answer_is_an_error_and_a_part_is_cut_off() {
     ] {
         assert!(log.to_lowercase().contains(&words.to_lowercase()), "no `{words}`: {log}");
     }
+    eventually("the reports are in the access log", || {
+        let access = apache.access_log();
+        access.contains("500 session=- exit=0 guest=7 ") && access.contains("500 session=- exit=4 guest=- ")
+    });
 }
 
 #[test]

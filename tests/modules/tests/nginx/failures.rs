@@ -60,6 +60,8 @@ fn a_guest_that_fails_is_an_error_and_never_half_an_answer() {
         access.contains("504 timeout: ") && access.contains("502 trap: ") && access.contains("200 ok "),
         "{access}"
     );
+    let mut reports = access.lines().filter(|line| line.contains(" exit=0 guest=3 seconds="));
+    assert!(reports.any(|line| line.starts_with("502 ok ") && line.ends_with(" state=\"ok\"")), "{access}");
 }
 
 /// A stranger's report: over gzip and HTTP/2 a short body ended as a whole one does.

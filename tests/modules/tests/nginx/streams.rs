@@ -43,6 +43,24 @@ fn a_large_body_and_a_large_answer_pass_through_with_flat_memory() {
 }
 
 #[test]
+fn a_gibibyte_passes_through_a_guest_with_flat_memory() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let mut server = Nginx::start("zvm_timeout 1000s;", CGI);
+    assert_eq!(server.curl("http", "/cgi?sum", &["--data", "a"]).stdout, b"1 97\n");
+    let body = server.at("body.in");
+    let size = 1024 * MIB as u64;
+    fs::File::create(&body).unwrap().set_len(size).unwrap();
+    let worker = server.workers()[0];
+    let before = peak(worker);
+    let said = server.curl("http", "/cgi?sum", &["-T", &body]);
+    assert_eq!(String::from_utf8_lossy(&said.stdout), format!("{size} 0\n"), "{said:?} {}", server.log());
+    let grown = peak(worker).saturating_sub(before);
+    assert!(grown < 48 * MIB, "{grown} bytes more than before");
+}
+
+#[test]
 fn a_slow_client_holds_up_its_guest_and_nobody_else() {
     if !Nginx::is_here() {
         return;

@@ -12,7 +12,7 @@ fn a_guest_that_fails_is_an_error_and_writes_nothing() {
     if !Redis::is_here() {
         return;
     }
-    let redis = Redis::start(&[], &["value-limit", "100k"]);
+    let redis = Redis::start(&["--loglevel", "verbose"], &["value-limit", "100k"]);
     let hasty = format!("Timeout = 1\nCommit = success\n{COPIES}");
     redis.load("hasty", &hasty);
     redis.load("narrow", "Fuel = 10000000\nChannel = redis:reply, /dev/stdout, 0, 0, 0, 9, 90");
@@ -29,7 +29,9 @@ fn a_guest_that_fails_is_an_error_and_writes_nothing() {
     assert_eq!(client.call(&["EXISTS", "b"]), Reply::Integer(0));
     let log = redis.log();
     assert!(log.contains("hasty ") && log.contains(": first\n") && log.contains(": last words\n"), "{log}");
-    assert_eq!(redis.counter("unfinished"), 0);
+    assert!(log.contains("zvm.call hasty: session=\"1\" exit=4 guest=- seconds="), "{log}");
+    let counters = ["unfinished", "running", "timed_out", "trapped", "guest_failed", "failed", "ok"];
+    assert_eq!(counters.map(|name| redis.counter(name)), [0, 0, 1, 2, 2, 1, 0]);
 }
 
 #[test]
@@ -58,6 +60,28 @@ fn a_client_that_leaves_ends_its_call() {
     eventually("it is cancelled", || redis.counter("cancelled") == 2);
     drop(running);
     eventually("nothing is left", || redis.counter("unfinished") == 0);
+}
+
+/// The server's own threads have none of it.
+#[test]
+fn guests_are_nicer_than_the_server_unless_somebody_says_otherwise() {
+    if !Redis::is_here() {
+        return;
+    }
+    for (said, nice) in [(&[][..], 10), (&["nice", "0"], 0), (&["nice", "19"], 19)] {
+        let mut redis = Redis::try_start(&[], &[&["threads", "1"], said].concat()).unwrap();
+        redis.load("spins", "Timeout = 1000");
+        let mut client = redis.client();
+        client.send(&["ZVM.CALL", "spins", "0", "spin"]);
+        let mut threads = Vec::new();
+        eventually("the guest has a thread", || {
+            threads = redis.threads();
+            threads.iter().any(|thread| thread.name == "zvm-session")
+        });
+        let session = threads.iter().find(|thread| thread.name == "zvm-session").unwrap();
+        let server = threads.iter().find(|thread| thread.name == "redis-server").unwrap();
+        assert_eq!(session.nice, (server.nice + nice).min(19), "{threads:?}");
+    }
 }
 
 #[test]
