@@ -19,6 +19,7 @@ use zvfs_test_support::{eventually, have, run, succeeded};
 const ROUNDS: usize = 7;
 const LUA: [&str; 2] =
     ["/usr/lib/nginx/modules/ndk_http_module.so", "/usr/lib/nginx/modules/ngx_http_lua_module.so"];
+const NJS: &str = "/usr/lib/nginx/modules/ngx_http_js_module.so";
 const PINGS: usize = 20_000;
 const SPINNERS: usize = 10;
 
@@ -31,6 +32,9 @@ const SMALLEST: &str = r#"(module
         (i32.store (i32.const 0) (i32.const 16))
         (i32.store (i32.const 4) (i32.const 1050))
         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
+/// The same in JavaScript, by njs.
+const SCRIPT: &str = "export default { answer: (r) => r.return(200, 'x'.repeat(1024)) };";
 
 /// The same by FastCGI.
 const FASTCGI: &str = r#"#include <fcgi_stdio.h>
@@ -109,7 +113,15 @@ fn requests() -> Result<(), Failure> {
         LUA.iter().for_each(|module| main.push_str(&format!("load_module {module};\n")));
         writeln!(site, "location /lua {{ content_by_lua_block {{ ngx.print(string.rep('x', 1024)) }} }}")?;
     }
-    let mut server = Nginx::start_under(&[], &main, "", &site);
+    let mut http = String::new();
+    if have(&[NJS]) {
+        places.push(Place::new("/njs", "JavaScript, in the worker"));
+        fs::write(at("answer.js"), SCRIPT)?;
+        writeln!(main, "load_module {NJS};")?;
+        writeln!(http, "js_import answer from {};", at("answer.js"))?;
+        writeln!(site, "location /njs {{ js_content answer.answer; }}")?;
+    }
+    let mut server = Nginx::start_under(&[], &main, &http, &site);
     let mut processes = server.workers();
     processes.extend(fastcgi.as_mut().map(|process| process.child().id()));
     for place in &places {
