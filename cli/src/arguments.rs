@@ -2,7 +2,7 @@
 
 use crate::exit::Failure;
 use crate::options::Options;
-use crate::{broker, cat, check, cp, exec, generate, graph, ls, providers, rm, run, stat, stdout};
+use crate::{broker, cat, check, cp, exec, generate, graph, ls, mv, providers, rm, run, stat, stdout};
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -43,6 +43,7 @@ pub enum Command {
     Graph(graph::Graph),
     Cat(cat::Cat),
     Cp(cp::Cp),
+    Mv(mv::Mv),
     Stat(stat::Stat),
     Ls(ls::Ls),
     Rm(rm::Rm),

@@ -3,7 +3,7 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `arguments` | the command line: the subcommands, and what is said of a wrong one |
-//! | `run`, `exec`, `graph`, `cat`, `cp`, `stat`, `ls`, `rm`, `providers`, `check`, `broker` | one subcommand each |
+//! | `run`, `exec`, `graph`, `cat`, `cp`, `mv`, `stat`, `ls`, `rm`, `providers`, `check`, `broker` | one subcommand each |
 //! | `generate` | manual pages and completions, for an installation |
 //! | `options` | options that several subcommands share |
 //! | `setup`, `stdout` | from the options to a registry, and standard output as an open file |
@@ -29,6 +29,7 @@ mod generate;
 mod graph;
 mod ls;
 mod manifest;
+mod mv;
 mod name;
 mod options;
 mod pipes;
@@ -75,6 +76,7 @@ fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Graph(graph) => graph.execute(options),
         Command::Cat(cat) => cat.execute(options),
         Command::Cp(cp) => cp.execute(options),
+        Command::Mv(mv) => mv.execute(options),
         Command::Stat(stat) => stat.execute(options),
         Command::Ls(ls) => ls.execute(options),
         Command::Rm(rm) => rm.execute(options),

@@ -4,14 +4,17 @@
 
 mod support;
 
+use rustix::process::Signal;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
-use support::{Done, Folder, run, run_long, zvfs};
-use zvfs_test_support::fifo;
+use support::{Done, Folder, Started, run, run_long, zvfs};
+use zvfs_http_servers::Server;
+use zvfs_test_support::{eventually, fifo};
 
 /// A folder of folders: `tree/a.txt`, `tree/b.csv`, `tree/sub/c.csv`, `tree/sub/deep/d.txt`, `tree/empty/`.
 fn tree() -> Folder {
@@ -237,6 +240,83 @@ fn a_copy_is_as_fast_as_it_may_be() {
     let file = folder.at("tree/a");
     timed(&["--limit-rate", "50000", &file, &folder.at("single")], Duration::from_millis(500));
     assert_eq!(fs::metadata(folder.at("single")).unwrap().len(), 25_000);
+}
+
+/// What is copied of it would be a mixture of old and new.
+#[test]
+fn a_source_that_changes_meanwhile_is_stale() {
+    let (from, to) = (Folder::new(), Folder::new());
+    let source = from.write("a", vec![b'x'; 2_000_000]);
+    let copy = to.write("a", "old");
+    // So slow that it does not come to its end while the test waits.
+    let mut command = zvfs(["cp", "-rT", "--limit-rate", "1000", &from.at(""), &to.at("")]);
+    let started = Started::new(command.stdin(Stdio::null()));
+    // The old file is open there, too.
+    eventually("the first bytes", || started.unnamed_bytes(&to) > "old".len() as u64);
+    fs::File::options().write(true).open(&source).unwrap().set_len(10).unwrap();
+    started.end().failed(116, &["changed while it was read", "1 failed"]);
+    assert_eq!(fs::read_to_string(copy).unwrap(), "old");
+}
+
+#[test]
+fn a_signal_ends_all_copies_and_is_told_once() {
+    let folder = Folder::new();
+    fs::create_dir(folder.at("tree")).unwrap();
+    for name in 0..8 {
+        folder.write(&format!("tree/{name}"), vec![b'x'; 1_000_000]);
+    }
+    let mut command = zvfs(["cp", "-r", "--limit-rate", "1000", &folder.at("tree"), &folder.at("copy")]);
+    let started = Started::new(command.stdin(Stdio::null()));
+    eventually("the first bytes", || started.unnamed_bytes(&folder) > 0);
+    started.signal(Signal::INT);
+    let done = started.end();
+    done.failed(130, &["ended by signal 2", "copied 0 files"]);
+    assert_eq!(done.stderr.matches("signal").count(), 1, "{done:?}");
+    assert_eq!(files(&folder.at("copy")), Vec::<String>::new());
+}
+
+#[test]
+fn objects_of_a_server_are_copied_into_a_folder() {
+    let Some(server) = Server::nginx() else { return };
+    let folder = tree();
+    let (one, two) = (server.http("one.txt"), server.http("two%20words.txt"));
+    cp(&["-T", &folder.at("tree/a.txt"), &one]).succeeded();
+    cp(&["-T", &folder.at("tree/b.csv"), &two]).succeeded();
+    let got = format!("{}/", folder.at("got"));
+    cp(&["--checksum", &one, &two, &folder.at("tree/sub/c.csv"), &got]).succeeded();
+    assert_eq!(files(&got), ["c.csv", "one.txt", "two words.txt"]);
+    assert_eq!(fs::read_to_string(folder.at("got/two words.txt")).unwrap(), "bb");
+    // Back again: a server makes its own folders.
+    cp(&["-r", &folder.at("got"), &server.http("up/")]).succeeded();
+    let up = files(server.root().join("up").to_str().unwrap());
+    assert_eq!(up, ["got/c.csv", "got/one.txt", "got/two words.txt"]);
+    cp(&[&server.http("none"), &one, &folder.at("got")]).failed(2, &["404", "copied 1 file,"]);
+}
+
+#[test]
+fn mv_removes_what_it_has_copied() {
+    let folder = tree();
+    let mv = |arguments: &[&str]| run(zvfs([&["mv"], arguments].concat()));
+    let (a, b, into) = (folder.at("tree/a.txt"), folder.at("tree/b.csv"), folder.at("tree/empty"));
+    mv(&[&a, &b, &into]).succeeded();
+    assert_eq!(files(&folder.at("tree")), ["empty/a.txt", "empty/b.csv", "sub/c.csv", "sub/deep/d.txt"]);
+    let moved = folder.at("tree/empty/a.txt");
+    mv(&[&moved, &a]).succeeded();
+    assert_eq!(fs::read_to_string(&a).unwrap(), "a");
+    mv(&[&moved, &a]).failed(2, &["1 failed"]);
+    mv(&[&folder.at("tree/sub"), &into]).failed(21, &["not moved"]);
+    mv(&["-", &into]).failed(22, &["`-`"]);
+    // The same file by whatever name: it stays.
+    symlink("a.txt", folder.at("tree/link")).unwrap();
+    fs::hard_link(&a, folder.at("tree/hard")).unwrap();
+    for name in ["tree/a.txt", "tree/sub/../a.txt", "tree/link", "tree/hard"] {
+        mv(&[&a, &folder.at(name)]).failed(22, &["one file"]);
+        assert_eq!(fs::read_to_string(&a).unwrap(), "a");
+    }
+    // What cannot be copied stays as well.
+    let file = folder.write("file", "");
+    mv(&[&a, &format!("{file}/x")]).failed(20, &["directory"]);
+    assert_eq!(fs::read_to_string(&a).unwrap(), "a");
 }
 
 #[test]

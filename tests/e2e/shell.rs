@@ -322,7 +322,7 @@ fn bash_completes_an_empty_word_by_names() {
         ("zvfs cat ''", ""), // then bash goes on to files
         ("zvfs cat --ti", "--timeout"),
         ("zvfs broker ''", "status help"),
-        ("zvfs ''", "run exec graph cat cp stat ls rm providers broker check help"),
+        ("zvfs ''", "run exec graph cat cp mv stat ls rm providers broker check help"),
     ] {
         let line = format!(
             ". bash/zvfs.bash; COMP_WORDS=({typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \

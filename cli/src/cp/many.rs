@@ -1,31 +1,87 @@
-//! The copies of a plan, several at a time.
+//! The copies of many files, several at a time.
 
+use crate::cp::bar;
 use crate::cp::copier::Copier;
-use crate::cp::plan::{Plan, Task};
+use crate::cp::ends::Ends;
+use crate::cp::filter::Filter;
+use crate::cp::plan::{Plan, Planner, Task};
 use crate::cp::tally::{Outcome, Tally};
 use crate::descriptors::Assigned;
 use crate::exit::Failure;
 use indicatif::ProgressBar;
+use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use vfs_core::{Code, Error, Result};
+use vfs_core::{Code, Error, Kind, OpenFlags, Result, Shown};
 
-/// Copies what a plan says. One file's failure stops no other.
-pub struct Crew<'a> {
-    pub copier: &'a Copier<'a>,
-    /// Whose settings the files are opened with.
-    pub sources: &'a [Assigned<'a>],
-    pub target: &'a Assigned<'a>,
+/// What is done with many files.
+#[derive(Debug)]
+pub struct Many<'a> {
+    pub recursive: bool,
+    pub filter: &'a Filter,
     /// Compares contents: leaves out what the target has already, and reads back what was written.
     pub checksum: bool,
-    pub tally: &'a Tally<'a>,
+    /// Removes each source once its target is complete.
+    pub removes: bool,
+    /// How many at a time.
+    pub jobs: u16,
+    pub json: bool,
+}
+
+impl Many<'_> {
+    /// Copies, or moves, what the sources hold.
+    ///
+    /// # Errors
+    /// One that stands for all, or the first file's, which was told.
+    pub fn execute(&self, ends: &Ends, copier: Copier<'_>) -> Result<(), Failure> {
+        if ends.has_stream() {
+            let text = "`-` is no file: name one, or copy it alone, without --checksum and --json";
+            return Err(Failure::new(Code::EINVAL, text));
+        }
+        let (registry, watch) = (copier.registry, copier.watch);
+        let (sources, target) = ends.sides(registry, watch)?;
+        let planner = Planner { registry, watch, recursive: self.recursive, filter: self.filter };
+        let into = !ends.no_target_directory && (ends.target.ends_with('/') || planner.is_folder(&target));
+        if !into && sources.len() > 1 {
+            let text = format!(
+                "copy {} sources to {}: not a folder: end it with a / to make one",
+                sources.len(),
+                Shown(&ends.target)
+            );
+            return Err(Failure::new(Code::ENOTDIR, text));
+        }
+        let plan = planner.plan(&sources, target.descriptor, into);
+        let bar = bar(plan.tasks.iter().map(|task| task.size).sum(), self.json);
+        let tally = Tally::new(self.json, &bar);
+        let crew = Crew {
+            many: self,
+            copier: &copier,
+            sources: &sources,
+            target: &target,
+            tally: &tally,
+            bar: &bar,
+        };
+        crew.work(plan);
+        bar.finish_and_clear();
+        tally.end(io::stderr().is_terminal())
+    }
+}
+
+/// Copies what a plan says. One file's failure stops no other.
+struct Crew<'a> {
+    many: &'a Many<'a>,
+    copier: &'a Copier<'a>,
+    /// Whose settings the files are opened with.
+    sources: &'a [Assigned<'a>],
+    target: &'a Assigned<'a>,
+    tally: &'a Tally<'a>,
     /// Counts bytes.
-    pub bar: &'a ProgressBar,
+    bar: &'a ProgressBar,
 }
 
 impl Crew<'_> {
-    /// Copies with so many threads, this one among them.
-    pub fn work(&self, plan: Plan, jobs: usize) {
+    /// Copies with so many threads as are wanted, this one among them.
+    fn work(&self, plan: Plan) {
         let watch = self.copier.watch;
         for (source, why) in &plan.skipped {
             self.tally.add(source, None, &Outcome::Skipped(why));
@@ -45,7 +101,7 @@ impl Crew<'_> {
             }
         };
         thread::scope(|scope| {
-            for _ in 1..jobs.min(tasks.len()) {
+            for _ in 1..usize::from(self.many.jobs).min(tasks.len()) {
                 if let Err(error) = thread::Builder::new().name("copy".to_owned()).spawn_scoped(scope, work) {
                     let error = Error::no_thread(&error).context("start a thread: give -j less");
                     self.tally.add("-j", None, &Outcome::Failed(Failure::from(error)));
@@ -60,15 +116,50 @@ impl Crew<'_> {
         let settings = self.sources[task.root].settings.clone();
         let from = Assigned { descriptor: &task.source, settings };
         let to = Assigned { descriptor: &task.target, settings: self.target.settings.clone() };
-        let copied = self.copied(&from, &to);
+        let done = if self.many.removes { self.moved(&from, &to) } else { self.copied(&from, &to) };
         for side in [&from, &to] {
             self.copier.watch.forget(side.descriptor);
         }
-        copied
+        done
+    }
+
+    /// Copies, and removes the source if it is still what was copied.
+    fn moved(&self, from: &Assigned<'_>, to: &Assigned<'_>) -> Result<Outcome> {
+        let (registry, watch) = (self.copier.registry, self.copier.watch);
+        let how =
+            |side: &Assigned<'_>| side.open(OpenFlags::empty()).control(&watch.control(side.descriptor));
+        let stat = |side: &Assigned<'_>| registry.stat(side.descriptor, &how(side));
+        let refused = |code: Code, why: &str| {
+            Err(Error::new(code, format!("move {} to {}: {why}", from.shown(), to.shown())))
+        };
+        let before = stat(from)?;
+        if before.kind == Kind::Directory {
+            return refused(Code::EISDIR, "folders are not moved: copy it with -r");
+        }
+        let before = before.version;
+        if before.is_empty() {
+            let why = "the source has no version tag, so nothing proves that it is still what was copied: copy it, then zvfs rm";
+            return refused(Code::ENOTSUP, why);
+        }
+        if stat(to).is_ok_and(|there| there.version == before) {
+            return refused(
+                Code::EINVAL,
+                "their version tags are equal, so they may be one file: remove one by zvfs rm",
+            );
+        }
+        let outcome = self.copied(from, to)?;
+        if stat(from)?.version != before {
+            return refused(Code::ESTALE, "copied, but the source changed meanwhile, and stays");
+        }
+        let removed = registry.remove(from.descriptor, &how(from));
+        removed.map_err(|error| {
+            error.context(format!("move {} to {}: copied, but it stays", from.shown(), to.shown()))
+        })?;
+        Ok(outcome)
     }
 
     fn copied(&self, from: &Assigned<'_>, to: &Assigned<'_>) -> Result<Outcome> {
-        if self.checksum && self.copier.same_content(from, to)? {
+        if self.many.checksum && self.copier.same_content(from, to)? {
             return Ok(Outcome::Same);
         }
         let mut total = 0;
@@ -78,7 +169,7 @@ impl Crew<'_> {
             total = now;
         })?;
         drop(files);
-        if self.checksum && !self.copier.same_content(from, to)? {
+        if self.many.checksum && !self.copier.same_content(from, to)? {
             let text = format!(
                 "copy {} to {}: read back, the content is another one: copy it again",
                 from.shown(),

@@ -72,6 +72,8 @@ impl<'a> Tally<'a> {
             Outcome::Skipped(_) => counts.skipped += 1,
             Outcome::Failed(failure) => counts.fail(failure),
         }
+        let Counts { copied, same, skipped, failed, .. } = *counts;
+        self.bar.set_message(format!("{} files, ", copied + same + skipped + failed));
         let told = self.bar.suspend(|| self.tell(source, target, outcome));
         if let Err(failure) = told {
             failure.tell();

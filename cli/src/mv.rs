@@ -1,0 +1,37 @@
+//! `zvfs mv`: files to other descriptors, copied and then removed.
+
+use crate::cp::{Copier, Ends, Filter, Many};
+use crate::exit::Failure;
+use crate::options::Options;
+use crate::setup;
+use crate::watch::Watch;
+use clap::Args;
+
+/// Move files, from any provider to any other: copy each, and remove it once the target is complete
+///
+/// A source is removed only if its version tag proves that it is still what was copied; one of a provider without version tags is
+/// an error, and stays. Folders are not moved.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct Mv {
+    #[command(flatten)]
+    ends: Ends,
+    /// One JSON object a line for each file: source, target, outcome, bytes, why; then one with a summary
+    #[arg(long)]
+    json: bool,
+}
+
+impl Mv {
+    pub fn execute(&self, options: &Options) -> Result<(), Failure> {
+        let watch = Watch::start(self.ends.open.timeout)?;
+        let registry = setup::registry(options)?;
+        let copier =
+            Copier { registry: &registry, watch: &watch, in_place: false, make_folders: true, pace: None };
+        let filter = Filter::default();
+        let (recursive, checksum, jobs) = (false, false, 4);
+        let many = Many { recursive, filter: &filter, checksum, removes: true, jobs, json: self.json };
+        many.execute(&self.ends, copier)?;
+        watch.stop(registry);
+        Ok(())
+    }
+}
