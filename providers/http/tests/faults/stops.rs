@@ -1,15 +1,11 @@
 //! Cancel and deadline, in every state that a call can wait in.
 
 use crate::common::*;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Control, Finish, OpenOptions, Registry, Result, Waiting};
+use vfs_core::{Code, Control, Finish, OpenFile, OpenOptions, Registry, Result, Waiting};
+use zvfs_conformance::stops;
 use zvfs_http_servers::{After, Answer, BlackHole, Body, FaultServer, Object, pattern};
 
-/// Time enough to be in a state that nobody can see from outside.
-const WAITS: Duration = Duration::from_millis(200);
-/// The rule is 100 ms; a loaded machine gets more. The provider's own timeouts are far longer.
-const AT_ONCE: Duration = Duration::from_secs(10);
 /// None of these is what ends the call.
 const PATIENT: &str = r#"connect-timeout = "600s", first-byte-timeout = "600s", stall-timeout = "600s", retry-delay = "300s", retry-delay-max = "600s""#;
 
@@ -18,42 +14,16 @@ fn patient() -> Registry {
 }
 
 /// Opens and reads until something ends it.
-fn read_all(registry: &Registry, url: &str, control: &Control) -> Result<()> {
-    let mut file = registry.open(url, &OpenOptions::new(READ).control(control))?;
+fn read_all(registry: &Registry, url: &str, control: &Control, open: &mut Option<OpenFile>) -> Result<()> {
+    let file = open.insert(registry.open(url, &OpenOptions::new(READ).control(control))?);
     while file.read(&mut [0; 65_536])? > 0 {}
     Ok(())
 }
 
-/// Lets a call wait, stops it by a cancel and by a deadline, and checks how and how soon it ends.
+/// Stops a call that opens and reads; says how often it was called.
 #[track_caller]
-fn stops(call: impl Fn(&Control) -> Result<()> + Clone + Send + 'static) {
-    for by_cancel in [true, false] {
-        let (control, call) = (Control::new(), call.clone());
-        let own = control.clone();
-        let ended = in_thread(move || (call(&own), Instant::now()));
-        match ended.recv_timeout(WAITS) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(error) => panic!("{error}"),
-            Ok((outcome, _)) => panic!("it did not wait: {outcome:?}"),
-        }
-        let stopped = Instant::now();
-        if by_cancel {
-            control.cancel();
-        } else {
-            control.set_deadline(Some(stopped));
-        }
-        let (outcome, at) = ended.recv_timeout(SLACK).expect("it is still waiting");
-        let took = at.saturating_duration_since(stopped);
-        println!("stopped after {took:?}");
-        assert!(took < AT_ONCE, "it took {took:?} to stop");
-        refused(outcome, if by_cancel { Code::ECANCELED } else { Code::ETIMEDOUT });
-    }
-}
-
-/// The same, for opening and reading.
-#[track_caller]
-fn stops_reading(registry: Registry, url: String) {
-    stops(move |control| read_all(&registry, &url, control));
+fn stops_reading(registry: Registry, url: String) -> usize {
+    stops(move |control, open| read_all(&registry, &url, control, open))
 }
 
 /// A command that timed out said neither what it had waited for, nor that a server had kept refusing.
@@ -68,7 +38,7 @@ fn what_is_waited_for_is_told_to_who_asks_and_named_in_the_error() {
     {
         let (registry, control) = (patient(), Control::new());
         let own = control.clone();
-        let ended = in_thread(move || read_all(&registry, &url, &own));
+        let ended = in_thread(move || read_all(&registry, &url, &own, &mut None));
         let until = Instant::now() + SLACK;
         // The library's own start may be waited for at first.
         let is_told = |waiting: &Waiting| waiting.object == object && waiting.refusal.as_deref() == refusal;
@@ -92,15 +62,15 @@ fn while_connecting() {
 #[test]
 fn while_shaking_hands() {
     let server = FaultServer::silent();
-    stops_reading(patient(), server.url("/").replace("http:", "https:"));
-    assert_eq!(server.connections(), 2);
+    let calls = stops_reading(patient(), server.url("/").replace("http:", "https:"));
+    assert!(server.connections() <= calls, "it connected again");
 }
 
 #[test]
 fn while_waiting_for_the_first_byte() {
     let server = FaultServer::http(|_, peer| peer.stall());
-    stops_reading(patient(), server.url("/"));
-    assert_eq!(server.requests().len(), 2);
+    let calls = stops_reading(patient(), server.url("/"));
+    assert!(server.requests().len() <= calls, "a request was repeated");
 }
 
 #[test]
@@ -131,9 +101,9 @@ fn while_reading_at_an_offset() {
         peer.stall()
     });
     let (registry, url) = (patient(), server.url("/"));
-    stops(move |control| {
-        let file = registry.open(&url, &OpenOptions::new(READ).control(control))?;
-        read_at(&file, 1 << 30, 1_000).map(drop)
+    stops(move |control, open| {
+        let file = open.insert(registry.open(&url, &OpenOptions::new(READ).control(control))?);
+        read_at(file, 1 << 30, 1_000).map(drop)
     });
 }
 
@@ -153,8 +123,8 @@ fn while_reading_ahead() {
 #[test]
 fn while_pausing_before_the_next_attempt() {
     let server = FaultServer::http(|_, peer| peer.send(&Answer::new(503).with("Retry-After", "500")));
-    stops_reading(patient(), server.url("/"));
-    assert_eq!(server.requests().len(), 2);
+    let calls = stops_reading(patient(), server.url("/"));
+    assert!(server.requests().len() <= calls, "a request was repeated");
 }
 
 #[test]
@@ -162,7 +132,7 @@ fn while_a_proxy_keeps_quiet() {
     let server = FaultServer::http(|_, peer| peer.stall());
     let registry = registry(&format!("{PATIENT}, proxy = \"{}\"", server.url("")));
     stops_reading(registry, "https://somewhere.example/".into());
-    assert_eq!(server.requests()[0].method, "CONNECT");
+    assert!(server.requests().iter().all(|request| request.method == "CONNECT"));
 }
 
 #[test]
@@ -174,8 +144,8 @@ fn while_an_upload_is_not_taken() {
         peer.stall()
     });
     let (registry, url) = (patient(), server.url("/"));
-    stops(move |control| {
-        let mut file = registry.open(&url, &OpenOptions::new(UPLOAD).control(control))?;
+    stops(move |control, open| {
+        let file = open.insert(registry.open(&url, &OpenOptions::new(UPLOAD).control(control))?);
         for _ in 0..10_000 {
             file.write_all(&[7; 65_536])?;
         }
@@ -190,8 +160,8 @@ fn while_an_upload_is_not_answered() {
         peer.stall()
     });
     let (registry, url) = (patient(), server.url("/"));
-    stops(move |control| {
-        let mut file = registry.open(&url, &OpenOptions::new(UPLOAD).control(control))?;
+    stops(move |control, open| {
+        let file = open.insert(registry.open(&url, &OpenOptions::new(UPLOAD).control(control))?);
         file.write_all(b"bytes")?;
         file.finish(Finish::Commit)
     });
@@ -202,8 +172,8 @@ fn while_asking_for_a_status_and_while_removing() {
     let server = FaultServer::http(|_, peer| peer.stall());
     let (registry, url) = (patient(), server.url("/x"));
     let (again, same) = (registry.clone(), url.clone());
-    stops(move |control| registry.stat(&url, &OpenOptions::default().control(control)).map(drop));
-    stops(move |control| again.remove(&same, &OpenOptions::default().control(control)));
+    stops(move |control, _| registry.stat(&url, &OpenOptions::default().control(control)).map(drop));
+    stops(move |control, _| again.remove(&same, &OpenOptions::default().control(control)));
 }
 
 #[test]
@@ -213,7 +183,7 @@ fn a_deadline_ends_all_attempts_together() {
     let control = Control::new();
     control.set_deadline(Some(Instant::now() + Duration::from_millis(300)));
     let url = server.url("/");
-    let outcome = in_time(move || read_all(&registry, &url, &control));
+    let outcome = in_time(move || read_all(&registry, &url, &control, &mut None));
     refused(outcome, Code::ETIMEDOUT);
 }
 
@@ -257,7 +227,7 @@ fn an_open_that_is_cancelled_already_does_not_begin() {
     let control = Control::new();
     control.cancel();
     let url = server.url("/");
-    let outcome = in_time(move || read_all(&patient(), &url, &control));
+    let outcome = in_time(move || read_all(&patient(), &url, &control, &mut None));
     refused(outcome, Code::ECANCELED);
     assert_eq!(server.requests().len(), 0);
 }
