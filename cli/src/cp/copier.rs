@@ -4,6 +4,7 @@ use crate::cp::digest::digest;
 use crate::cp::pace::Pace;
 use crate::descriptors::Assigned;
 use crate::watch::Watch;
+use std::mem;
 use vfs_core::{Code, Error, Finish, OpenFile, OpenFlags, Placement, Registry, Result, copy, same_file};
 
 /// How files are copied.
@@ -21,6 +22,8 @@ pub struct Copier<'a> {
 pub struct Opened<'a> {
     copier: &'a Copier<'a>,
     source: OpenFile,
+    /// The source's, before the target was opened; empty: it has none.
+    version: String,
     target: OpenFile,
     placement: Placement,
     /// The bytes to come, if the source knows.
@@ -43,8 +46,10 @@ impl<'a> Copier<'a> {
             Code::EISDIR => error.context(format!("copy {}: folders are copied with -r", from.shown())),
             _ => error,
         })?;
+        let stat = source.stat().ok();
         // A file under /proc says 0 and means that it doesn't know.
-        let size = source.stat().ok().and_then(|stat| stat.size).filter(|size| *size > 0);
+        let size = stat.as_ref().and_then(|stat| stat.size).filter(|size| *size > 0);
+        let version = stat.map(|stat| stat.version).unwrap_or_default();
         let (mut target, placement) = match (self.open_target(to, size), inside) {
             (Err(error), Some(inside)) if error.code() == Code::EISDIR => self.open_target(inside, size)?,
             (opened, _) => opened?,
@@ -53,7 +58,7 @@ impl<'a> Copier<'a> {
             let text = format!("copy {} to {}: they are the same file", source.shown(), target.shown());
             return Err(Error::new(Code::EINVAL, text));
         }
-        Ok(Opened { copier: self, source, target, placement, size })
+        Ok(Opened { copier: self, source, version, target, placement, size })
     }
 
     /// Opens the target as complete-or-nothing as its provider can.
@@ -96,10 +101,9 @@ impl Opened<'_> {
     /// # Errors
     /// ESTALE: it changed meanwhile.
     pub fn run_unchanged(mut self, progress: &mut dyn FnMut(u64)) -> Result<[OpenFile; 2]> {
-        let version = |file: &mut OpenFile| file.stat().map(|stat| stat.version).unwrap_or_default();
-        let before = version(&mut self.source);
+        let before = mem::take(&mut self.version);
         self.run_checked(progress, |source| {
-            if version(source) == before {
+            if before.is_empty() || source.stat()?.version == before {
                 return Ok(());
             }
             Err(Error::new(Code::ESTALE, "the source changed while it was read: copy it again"))
