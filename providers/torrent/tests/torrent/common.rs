@@ -8,7 +8,6 @@ use tempfile::TempDir;
 use vfs_core::{Code, Configuration, Control, Error, OpenFile, OpenFlags, OpenOptions, Registry, Result};
 use zvfs_conformance::load_built;
 use zvfs_engines::torrent::Torrent;
-pub use zvfs_test_support::in_thread;
 use zvfs_test_support::within;
 
 pub const READ: OpenFlags = OpenFlags::READ;
