@@ -1,13 +1,16 @@
-//! Whole processes, as a user runs them: `zvfs cp` and `zvfs cat` against cp(1) and cat(1).
+//! Whole processes, as a user runs them: `zvfs cp` and `zvfs cat` against cp(1), rclone and cat(1).
 
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use zvfs_benches::{heading, pair, provider_folder};
+use std::time::Instant;
+use zvfs_benches::{heading, pair, pair_timed, provider_folder};
 
 const ZVFS: &str = env!("CARGO_BIN_EXE_zvfs");
 const MIB: usize = 256;
+const FILES: u64 = 10_000;
+const FOLDERS: u64 = 100;
 const PIPE: &str = "tcp://127.0.0.1:47731";
 const SOCAT_LISTEN: &str = "TCP-LISTEN:47732,bind=127.0.0.1,reuseaddr";
 const SOCAT_CONNECT: &str = "TCP:127.0.0.1:47732,retry=100,interval=0.01";
@@ -49,11 +52,56 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("\nno socat here: its row is left out");
     }
 
+    folders()?;
+
     heading("nothing but a start", "zvfs cat of an empty file", "cat of it");
     let empty = folder.path().join("empty");
     fs::write(&empty, "")?;
     let start = |mut command: Command| drain(command.arg(Path::new(&empty)));
     pair("process", 1, || start(zvfs("cat")), || start(Command::new("cat")));
+    Ok(())
+}
+
+/// A folder of many small files, against cp(1) and rclone.
+fn folders() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let (source, target) = (folder.path().join("source"), folder.path().join("target"));
+    for sub in 0..FOLDERS {
+        let sub = source.join(sub.to_string());
+        fs::create_dir_all(&sub)?;
+        for name in 0..FILES / FOLDERS {
+            fs::write(sub.join(name.to_string()), [b'x'; 100])?;
+        }
+    }
+    let timed = |mut command: Command| {
+        let start = Instant::now();
+        run_to_end(command.args([&source, &target]));
+        let time = start.elapsed();
+        let _ = fs::remove_dir_all(&target);
+        time
+    };
+    let command = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command
+    };
+    let ours = || {
+        let mut command = zvfs("cp");
+        command.arg("-rT");
+        timed(command)
+    };
+    heading(&format!("copy {FILES} files of 100 bytes, each file"), "zvfs cp -r", "the peer's");
+    pair_timed("cp -r", FILES, ours, || timed(command("cp", &["-rT"])));
+    if Command::new("rclone")
+        .arg("version")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        pair_timed("rclone copy", FILES, ours, || timed(command("rclone", &["copy", "--quiet"])));
+    } else {
+        println!("no rclone here: its row is left out");
+    }
     Ok(())
 }
 
