@@ -121,7 +121,7 @@ typedef struct zvm_host_options {
 enum { /* zvm_host_options.flags */
     /* Reserves the memory of `jobs` guests when the host is made, and uses it again: a session takes what an earlier one has left,
      * cleared, and maps none of its own. Small guests start sooner by that, one that touches megabytes does not
-     * (docs/performance.md). It takes over 4 GiB of address space a job, none of it memory before a guest touches it. ENOMEM:
+     * (docs/performance.md). It takes over 8 GiB of address space a job, none of it memory before a guest touches it. ENOMEM:
      * there is no such room (ulimit -v). A table of a guest cannot grow beyond 1,048,576 elements; a program with a larger one,
      * or with more than four, gets memory of its own, as without this. */
     ZVM_HOST_POOLED = 1

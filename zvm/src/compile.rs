@@ -55,6 +55,7 @@ pub struct Compiler {
     cache: Option<Cache>,
     pool: Option<Arc<Pool>>,
     loaded: Arc<Loaded>,
+    functions: u64,
 }
 
 /// A program, and what is worth telling of its way here.
@@ -68,14 +69,20 @@ impl Default for Compiler {
     fn default() -> Compiler {
         static SHARED: PerProcess<Arc<Loaded>> = PerProcess::new();
         let loaded = SHARED.get_or_make(Arc::default).clone();
-        Compiler { worker: None, cache: None, pool: None, loaded }
+        Compiler { loaded, ..Compiler::new() }
     }
 }
 
 impl Compiler {
     /// A compiler that shares no program with any other.
     pub fn new() -> Compiler {
-        Compiler { worker: None, cache: None, pool: None, loaded: Arc::default() }
+        Compiler {
+            worker: None,
+            cache: None,
+            pool: None,
+            loaded: Arc::default(),
+            functions: limits::FUNCTIONS,
+        }
     }
 
     /// Compiles in processes of their own.
@@ -90,6 +97,13 @@ impl Compiler {
         self
     }
 
+    /// Lets a program have so many functions: 250,000 by default. Of all limits it is the one that a real program was over, pandoc with
+    /// 619,906.
+    pub fn functions(mut self, most: u64) -> Compiler {
+        self.functions = most;
+        self
+    }
+
     /// Reserves memory for so many guests, in which the compiler's programs then run: a session takes what an earlier one has left,
     /// cleared, where it would have asked the kernel for some. It shares no program with any other compiler. Of more sessions at a
     /// time the last ends with [`ExitCode::Memory`]: a [`SessionPool`](crate::SessionPool) sees to it that there are no more.
@@ -98,7 +112,7 @@ impl Compiler {
     /// gets memory of its own, as without this.
     ///
     /// # Errors
-    /// ENOMEM: there is no room; each guest takes over 4 GiB of address space. ENOTSUP: the engine doesn't run on this machine.
+    /// ENOMEM: there is no room; each guest takes over 8 GiB of address space. ENOTSUP: the engine doesn't run on this machine.
     pub fn pooled(self, guests: u32) -> vfs_core::Result<Compiler> {
         Ok(Compiler { pool: Some(Arc::new(Pool::new(guests)?)), loaded: Arc::default(), ..self })
     }
@@ -106,19 +120,21 @@ impl Compiler {
     /// Makes a program of its bytes: a WebAssembly binary, or its text. Nothing else is one: no precompiled file either.
     ///
     /// # Errors
-    /// [`ExitCode::BadProgram`]: not WebAssembly, over a limit, an unknown import (named), no `_start`, no exported memory.
+    /// [`ExitCode::BadProgram`]: not WebAssembly, over a limit, an unknown import (named), no such function to call, no exported memory.
     /// [`ExitCode::Stopped`]: the session was stopped. [`ExitCode::Io`]: the worker failed.
-    pub(crate) fn program(&self, bytes: &[u8], stop: &Stop) -> Result<Compiled, Failure> {
+    pub(crate) fn program(&self, bytes: &[u8], entry: &str, stop: &Stop) -> Result<Compiled, Failure> {
         let form = Form::of(bytes)?;
         let mut notes = Vec::new();
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         let program = self.loaded.get_or_make(digest, stop, || {
             // Text is looked at where it is compiled: its parser is no small thing to trust.
             if form == Form::Binary {
-                look(bytes)?;
+                look(bytes, Some(entry), self.functions)?;
             }
             self.make(bytes, digest, stop, &mut notes)
         })?;
+        // What was compiled for another session may be called otherwise there.
+        program.check(entry)?;
         Ok(Compiled { program, notes })
     }
 
@@ -145,8 +161,8 @@ impl Compiler {
             }
         }
         let artifact = match &self.worker {
-            Some(worker) => worker.compile(bytes, stop)?,
-            None => compile(bytes)?,
+            Some(worker) => worker.compile(bytes, self.functions, stop)?,
+            None => compile(bytes, self.functions)?,
         };
         let program = self.link(&artifact, digest)?;
         if let Some((cache, name)) = &cached
@@ -178,16 +194,16 @@ fn size(module: &wasmtime::Module) -> usize {
 }
 
 /// Compiles on this thread.
-fn compile(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+fn compile(bytes: &[u8], functions: u64) -> Result<Vec<u8>, Failure> {
     let binary = binary(bytes)?;
-    look(&binary)?;
+    look(&binary, None, functions)?;
     artifact::compile(&binary)
 }
 
 /// Looks at a program in binary form, in linear time: what is refused here costs no compiler.
-fn look(binary: &[u8]) -> Result<(), Failure> {
-    limits::check(binary)?;
-    interface::check(binary)
+fn look(binary: &[u8], entry: Option<&str>, functions: u64) -> Result<(), Failure> {
+    limits::check(binary, functions)?;
+    interface::check(binary, entry)
 }
 
 /// What a program can be written in.

@@ -80,6 +80,8 @@ pub struct Manifest {
     pub args: Vec<String>,
     /// The environment, in the manifest's order; names are unique.
     pub env: Vec<(String, String)>,
+    /// The function that is called, of a program that is a library; `None`: `_start`.
+    pub function: Option<String>,
     /// The fuel that the guest gets, at least 1; `None`: no limit.
     pub fuel: Option<u64>,
     /// The seed of the guest's random numbers, added to the one made of program and node.
@@ -123,6 +125,9 @@ impl fmt::Display for Warning {
     }
 }
 
+/// The function of a program that is called unless the manifest names another.
+pub(crate) const START: &str = "_start";
+
 impl Manifest {
     /// Reads a manifest from a file, never more of it than the limit.
     ///
@@ -155,6 +160,11 @@ impl Manifest {
         let manifest = read.map_err(|failure| failure.noting(&warnings[..ignored]))?;
         warnings.sort_by_key(|warning| warning.line);
         Ok(Manifest { warnings, ..manifest })
+    }
+
+    /// The function of the program that is called.
+    pub(crate) fn entry(&self) -> &str {
+        self.function.as_deref().unwrap_or(START)
     }
 }
 

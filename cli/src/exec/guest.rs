@@ -31,6 +31,9 @@ pub struct Guest {
     /// Let it make files of its own, up to this size, in memory; they are gone when it ends
     #[arg(long, value_name = "SIZE", value_parser = size)]
     scratch: Option<u64>,
+    /// Call this function of the program, which may be a library then; its result, if it has one, is the exit code
+    #[arg(long, value_name = "NAME", value_parser = function)]
+    function: Option<String>,
     /// Give it the time of day and random numbers; otherwise both are virtual, and a run is like the last
     #[arg(long)]
     nondeterministic: bool,
@@ -106,6 +109,9 @@ impl Guest {
         if let Some(size) = self.scratch {
             lines += &format!("Scratch = {size}\n");
         }
+        if let Some(name) = &self.function {
+            lines += &format!("Function = {name}\n");
+        }
         if self.nondeterministic {
             lines += "Deterministic = 0\n";
         }
@@ -120,6 +126,13 @@ impl Guest {
             })
         };
         self.command.iter().skip(1).map(argument).collect()
+    }
+}
+
+fn function(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.trim() != text || text.contains(char::is_control) {
+        true => Err("write the name of a function that the program exports".to_owned()),
+        false => Ok(text.to_owned()),
     }
 }
 

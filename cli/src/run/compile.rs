@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use zvm::{Cache, Compiler, Worker};
 
-/// Options of the cache of compiled programs.
+/// How programs are compiled, and where what comes of it is kept.
 #[derive(Args, Debug)]
 pub struct CacheOptions {
     /// Where to keep compiled programs; default: zvfs/modules in XDG_CACHE_HOME or ~/.cache. Yours alone: mode 0700
@@ -19,6 +19,9 @@ pub struct CacheOptions {
     /// Compile every program, and keep nothing
     #[arg(long, conflicts_with_all = ["cache_dir", "cache_key"])]
     no_cache: bool,
+    /// How many functions a program may have; default: 250000. Compiling one takes more time and memory with each
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    max_functions: Option<u64>,
 }
 
 impl CacheOptions {
@@ -28,6 +31,10 @@ impl CacheOptions {
         let own = PathBuf::from("/proc/self/exe");
         let own = if own.exists() { own } else { env::current_exe()? };
         let compiler = Compiler::new().worker(Worker::new(own).argument("compile-child"));
+        let compiler = match self.max_functions {
+            Some(most) => compiler.functions(most),
+            None => compiler,
+        };
         Ok(match self.cache(verbose)? {
             Some(cache) => compiler.cache(cache),
             None => compiler,
@@ -79,10 +86,11 @@ fn place(variable: &str, below_home: &str, name: &str) -> Option<PathBuf> {
 pub struct CompileChild {
     memory: u64,
     cpu_seconds: u64,
+    functions: u64,
 }
 
 impl CompileChild {
     pub fn execute(&self) -> Result<(), Failure> {
-        Ok(zvm::compile_child(self.memory, self.cpu_seconds)?)
+        Ok(zvm::compile_child(self.memory, self.cpu_seconds, self.functions)?)
     }
 }

@@ -18,14 +18,14 @@ const FAILED: u8 = 2;
 const RESERVED: u64 = 4 << 30;
 
 /// Compiles the program on standard input and answers on standard output: what the command of a [`Worker`](super::Worker)
-/// has to do, with the two numbers that it got as its last arguments. The process may do nothing else, before or after.
+/// has to do, with the three numbers that it got as its last arguments. The process may do nothing else, before or after.
 ///
 /// It limits memory and CPU time of the process for good; where the process has a lower limit already, as by `ulimit`, that is
 /// kept.
 ///
 /// # Errors
 /// The limits cannot be set, standard input or output fails. Refusals and failures of the compiler are answers.
-pub fn compile_child(memory: u64, cpu_seconds: u64) -> io::Result<()> {
+pub fn compile_child(memory: u64, cpu_seconds: u64, functions: u64) -> io::Result<()> {
     let [data, space, cpu] = wanted(memory, cpu_seconds);
     for (resource, limit) in [data, space, cpu, (Resource::Core, 0), (Resource::Fsize, 0)] {
         let limit = own(resource).map_or(limit, |own| own.min(limit));
@@ -33,7 +33,7 @@ pub fn compile_child(memory: u64, cpu_seconds: u64) -> io::Result<()> {
     }
     let mut program = Vec::new();
     io::stdin().lock().read_to_end(&mut program)?;
-    let compiled = catch_unwind(AssertUnwindSafe(|| compile(&program)));
+    let compiled = catch_unwind(AssertUnwindSafe(|| compile(&program, functions)));
     let (kind, bytes) = match compiled {
         Ok(Ok(artifact)) => (ARTIFACT, artifact),
         Ok(Err(failure)) if failure.exit() == ExitCode::BadProgram => {

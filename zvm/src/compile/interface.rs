@@ -3,20 +3,23 @@
 
 use super::{bad, limits};
 use crate::exit::{Failure, one_line};
-use crate::guest::{PREVIEW1, signature};
+use crate::guest::{INITIALIZE, PREVIEW1, may_return, missing, signature, unfit};
 use std::ops::ControlFlow;
 use vfs_core::Shown;
-use wasmparser::{CompositeInnerType, ExternalKind, FuncType, Parser, Payload, TypeRef, TypeSectionReader};
+use wasmparser::{
+    CompositeInnerType, ExternalKind, FuncType, Parser, Payload, TypeRef, TypeSectionReader, ValType,
+};
 
 /// What is said of whatever else is imported.
 const ONLY: &str = "a guest can import the functions of wasi_snapshot_preview1 only (docs/wasi.md)";
 
-/// Holds a program in binary form against what a guest can import and has to export.
+/// Holds a program in binary form against what a guest can import and has to export: its memory, and the function that a session
+/// calls, unless nobody knows that yet.
 ///
 /// # Errors
 /// What doesn't fit, with what to build instead. What the sections say of each other is the engine's to check.
-pub(super) fn check(binary: &[u8]) -> Result<(), Failure> {
-    let mut module = Module::default();
+pub(super) fn check(binary: &[u8], entry: Option<&str>) -> Result<(), Failure> {
+    let mut module = Module { entry, ..Module::default() };
     for payload in Parser::new(0).parse_all(binary) {
         if module.read(payload.map_err(limits::malformed)?)?.is_break() {
             break;
@@ -27,18 +30,20 @@ pub(super) fn check(binary: &[u8]) -> Result<(), Failure> {
 
 /// What is known of a program, section by section.
 #[derive(Default)]
-struct Module {
+struct Module<'a> {
+    entry: Option<&'a str>,
     /// `None`: not a function's type.
     types: Vec<Option<FuncType>>,
     /// The types of all functions, the imported ones first.
     functions: Vec<u32>,
-    start: Option<(ExternalKind, u32)>,
+    /// What is exported under the name of `entry`.
+    called: Option<(ExternalKind, u32)>,
     exports_memory: bool,
     /// `_initialize`, which a library has instead of `_start`.
     is_reactor: bool,
 }
 
-impl Module {
+impl Module<'_> {
     /// Takes a section in. Nothing behind the start of the code is of interest.
     fn read(&mut self, payload: Payload<'_>) -> Result<ControlFlow<()>, Failure> {
         match payload {
@@ -68,9 +73,11 @@ impl Module {
             Payload::ExportSection(section) => {
                 for export in section {
                     let export = export.map_err(limits::malformed)?;
+                    if Some(export.name) == self.entry {
+                        self.called = Some((export.kind, export.index));
+                    }
                     match export.name {
-                        "_start" => self.start = Some((export.kind, export.index)),
-                        "_initialize" => self.is_reactor = true,
+                        INITIALIZE => self.is_reactor = true,
                         "memory" => self.exports_memory = export.kind == ExternalKind::Memory,
                         _ => {}
                     }
@@ -133,20 +140,18 @@ impl Module {
     }
 
     fn exports(&self) -> Result<(), Failure> {
-        match self.start {
-            Some((ExternalKind::Func | ExternalKind::FuncExact, index)) => {
-                let ty = self.functions.get(index as usize).and_then(|ty| self.function_type(*ty));
-                if ty.is_some_and(|ty| !ty.params().is_empty() || !ty.results().is_empty()) {
-                    return Err(bad("`_start` is not a function without parameters and results"));
-                }
+        if let Some(entry) = self.entry {
+            let (kind, index) = self.called.ok_or_else(|| missing(entry, self.is_reactor))?;
+            let ty = self.functions.get(index as usize).and_then(|ty| self.function_type(*ty));
+            let is_function = matches!(kind, ExternalKind::Func | ExternalKind::FuncExact);
+            let returns = ty.map_or(Some(false), |ty| match (ty.params(), ty.results()) {
+                ([], []) => Some(false),
+                ([], [ValType::I32]) => Some(true),
+                _ => None,
+            });
+            if !is_function || !returns.is_some_and(|returns| may_return(entry, returns)) {
+                return Err(unfit(entry));
             }
-            Some(_) => return Err(bad("`_start` is not a function without parameters and results")),
-            None if self.is_reactor => {
-                return Err(bad(
-                    "it exports `_initialize` and no `_start`: build it as a command, not as a library",
-                ));
-            }
-            None => return Err(bad("no `_start` is exported: build it as a command, not as a library")),
         }
         if !self.exports_memory {
             return Err(bad("no memory is exported as `memory`"));

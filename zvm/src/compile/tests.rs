@@ -1,12 +1,13 @@
 //! What is no program, and what is one.
 
 use super::*;
+use crate::manifest::START;
 
 #[path = "../../tests/worker/bombs.rs"]
 mod bombs;
 
 fn compiled(program: &str) -> Result<Compiled, Failure> {
-    Compiler::new().program(program.as_bytes(), &Stop::default())
+    Compiler::new().program(program.as_bytes(), START, &Stop::default())
 }
 
 fn refusal(program: &str) -> String {
@@ -67,7 +68,7 @@ fn what_cannot_run_is_told_without_a_compiler_and_with_what_to_build() {
         ),
         (
             format!("(module {memory} (func (export \"_initialize\")))"),
-            "exports `_initialize` and no `_start`",
+            "exports `_initialize` and no `_start`, as a library does",
         ),
         (format!("(module {memory} (func (export \"main\")))"), "no `_start` is exported"),
         (
@@ -92,7 +93,7 @@ fn what_cannot_run_is_told_without_a_compiler_and_with_what_to_build() {
         };
         // A worker that is not there shows that nothing was compiled.
         let compiler = Compiler::new().worker(Worker::new("/nowhere"));
-        let failure = compiler.program(&binary, &Stop::default()).err().unwrap();
+        let failure = compiler.program(&binary, START, &Stop::default()).err().unwrap();
         assert_eq!(failure.exit(), ExitCode::BadProgram, "{program}: {failure}");
         assert!(failure.text().contains(words), "{program}: {failure}");
         assert!(refusal(&program).starts_with("bad program: "), "{program}");
@@ -105,9 +106,10 @@ fn features_beyond_the_list_are_off() {
         "(memory (export \"memory\") 1 1 shared)",
         "(memory (export \"memory\") i64 1)",
         "(memory (export \"memory\") 1) (memory 1)",
-        "(memory (export \"memory\") 1) (func (param externref))",
+        "(memory (export \"memory\") 1) (func (param i31ref))",
         "(memory (export \"memory\") 1) (type (struct))",
-        "(memory (export \"memory\") 1) (tag)",
+        "(memory (export \"memory\") 1) (type (array i32))",
+        "(memory (export \"memory\") 1) (tag $e) (func (try (do) (catch $e)))",
         "(memory (export \"memory\") 1) (func (param v128) (result v128)
             (i16x8.relaxed_q15mulr_s (local.get 0) (local.get 0)))",
         "(memory (export \"memory\") 1) (func (param i64 i64 i64 i64) (result i64 i64)
@@ -129,6 +131,8 @@ fn features_on_the_list_are_on() {
         "(func (result v128) (i32x4.splat (i32.const 1)))",
         "(func $f (return_call $f))",
         "(global (mut i32) (i32.add (i32.const 1) (i32.const 2)))",
+        "(func (param externref exnref))",
+        "(tag $e) (func (block $l (try_table (catch $e $l) (throw $e))))",
     ] {
         let program = format!("(module (memory (export \"memory\") 1) {body} (func (export \"_start\")))");
         assert!(compiled(&program).is_ok(), "{body}");
@@ -161,13 +165,13 @@ fn what_is_over_a_limit_is_refused_and_told_which() {
         let text = refusal(&module(&body));
         assert!(text.contains(words), "{words}: {text}");
     }
-    let refusal = |binary: &[u8]| limits::check(binary).unwrap_err().to_string();
+    let refusal = |binary: &[u8]| limits::check(binary, limits::FUNCTIONS).unwrap_err().to_string();
     let mut nops = vec![1; (2 << 20) + 1];
     nops[0] = 0;
     assert!(refusal(&bombs::module([nops].into_iter())).contains("bytes in one function"));
-    assert!(
-        refusal(&bombs::module(vec![bombs::nothing(); 250_001].into_iter())).contains("250001 functions")
-    );
+    let many = bombs::module(vec![bombs::nothing(); 250_001].into_iter());
+    assert!(refusal(&many).contains("250001 functions: at most 250000, unless --max-functions"));
+    assert!(limits::check(&many, 250_001).is_ok());
     assert!(
         refusal(&bombs::module([bombs::tangle(9_000, 1 << 20)].into_iter())).contains("bytes times locals")
     );
@@ -185,7 +189,7 @@ fn a_precompiled_file_is_no_program() {
         wat::parse_str("(module (memory (export \"memory\") 1) (func (export \"_start\")))").unwrap();
     let artifact = artifact::compile(&binary).unwrap();
     artifact::load(&artifact, None).unwrap();
-    let failure = Compiler::new().program(&artifact, &Stop::default()).err().unwrap();
+    let failure = Compiler::new().program(&artifact, START, &Stop::default()).err().unwrap();
     assert!(failure.text().contains("neither"), "{failure}");
 }
 
@@ -195,11 +199,11 @@ fn a_cached_program_is_used_and_a_bad_one_compiled_anew_with_a_note() {
     let cache = Cache::open(&root.path().join("cache"), &root.path().join("key")).unwrap();
     let program = "(module (memory (export \"memory\") 1) (func (export \"_start\")))";
     let compile =
-        || Compiler::new().cache(cache.clone()).program(program.as_bytes(), &Stop::default()).unwrap();
+        || Compiler::new().cache(cache.clone()).program(program.as_bytes(), START, &Stop::default()).unwrap();
     assert!(compile().notes.is_empty());
     // A worker that is not there shows that the cache was enough.
     let nobody = Compiler::new().cache(cache.clone()).worker(Worker::new("/nowhere"));
-    assert!(nobody.program(program.as_bytes(), &Stop::default()).unwrap().notes.is_empty());
+    assert!(nobody.program(program.as_bytes(), START, &Stop::default()).unwrap().notes.is_empty());
     let entry = std::fs::read_dir(root.path().join("cache")).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&entry, "torn").unwrap();
     let notes = compile().notes;
@@ -214,7 +218,7 @@ fn an_artifact_of_the_users_own_that_the_engine_refuses_is_compiled_anew() {
     let program = b"(module (memory (export \"memory\") 1) (func (export \"_start\")))";
     let name = artifact::name(&Sha256::digest(program).into()).unwrap();
     cache.store(&name, b"no machine code").unwrap();
-    let compiled = Compiler::new().cache(cache).program(program, &Stop::default()).unwrap();
+    let compiled = Compiler::new().cache(cache).program(program, START, &Stop::default()).unwrap();
     assert!(compiled.notes[0].contains("load the compiled program"), "{:?}", compiled.notes);
 }
 
@@ -224,7 +228,7 @@ fn an_unusable_cache_is_a_note_and_no_failure() {
     let cache = Cache::open(&root.path().join("cache"), &root.path().join("key")).unwrap();
     std::fs::remove_dir(root.path().join("cache")).unwrap();
     let program = b"(module (memory (export \"memory\") 1) (func (export \"_start\")))";
-    let compiled = Compiler::new().cache(cache).program(program, &Stop::default()).unwrap();
+    let compiled = Compiler::new().cache(cache).program(program, START, &Stop::default()).unwrap();
     assert!(compiled.notes[0].contains("was not cached"), "{:?}", compiled.notes);
 }
 
@@ -241,4 +245,32 @@ fn who_waits_for_anothers_compiler_is_stopped_and_a_failure_hands_the_turn_on() 
     };
     assert!(loaded.get_or_make([1; 32], &Stop::default(), make).is_err());
     assert!(loaded.get_or_make([1; 32], &Stop::default(), || Err(bad("again"))).is_err());
+}
+
+/// A library's functions are called by name; what is refused for one name may be compiled already for another.
+#[test]
+fn a_library_is_held_against_the_function_that_is_called() {
+    let library = r#"(module (memory (export "memory") 1) (func (export "_initialize"))
+        (func (export "works")) (func (export "counts") (result i32) (i32.const 1))
+        (func (export "needs") (param i32)) (func (export "tells") (result i64) (i64.const 1))
+        (global (export "is") i32 (i32.const 0)))"#;
+    let binary = wat::parse_str(library).unwrap();
+    for program in [library.as_bytes(), &binary] {
+        let compiler = Compiler::new();
+        let refusal = |entry| {
+            let failure = compiler.program(program, entry, &Stop::default()).err()?;
+            assert_eq!(failure.exit(), ExitCode::BadProgram);
+            Some(failure.text().to_owned())
+        };
+        for round in 0..2 {
+            assert_eq!((refusal("works"), refusal("counts")), (None, None), "{round}");
+            for unfit in ["needs", "tells", "is"] {
+                let words =
+                    format!("Function: `{unfit}` is not a function without parameters, and with an i32");
+                assert!(refusal(unfit).unwrap().contains(&words), "{round}");
+            }
+            assert!(refusal("wroks").unwrap().ends_with("Function: no `wroks` is exported"));
+            assert!(refusal("_start").unwrap().contains("as a library does"));
+        }
+    }
 }

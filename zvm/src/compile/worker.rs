@@ -30,7 +30,7 @@ const DESCRIPTORS_MAX: i32 = 1 << 20;
 /// The longest refusal.
 const REFUSAL_MAX: u64 = 4096;
 
-/// A command that compiles one program and ends: it must call [`compile_child`](super::compile_child) with its last two
+/// A command that compiles one program and ends: it must call [`compile_child`](super::compile_child) with its last three
 /// arguments, as the hidden subcommand `compile-child` of `zvfs` does.
 ///
 /// It starts with an empty environment, `/` as its folder, the program as standard input, pipes as standard output and error, of
@@ -68,9 +68,14 @@ impl Worker {
     }
 
     /// Compiles a program, until the session is stopped.
-    pub(super) fn compile(&self, bytes: &[u8], stop: &Stop) -> std::result::Result<Vec<u8>, Failure> {
+    pub(super) fn compile(
+        &self,
+        bytes: &[u8],
+        functions: u64,
+        stop: &Stop,
+    ) -> std::result::Result<Vec<u8>, Failure> {
         let control = stop.control().follower();
-        let answer = self.start(bytes).and_then(|mut started| started.answer(&control.context()));
+        let answer = self.start(bytes, functions).and_then(|mut started| started.answer(&control.context()));
         if let Some(failure) = stop.failure() {
             return Err(failure);
         }
@@ -83,7 +88,7 @@ impl Worker {
         }
     }
 
-    fn start(&self, bytes: &[u8]) -> Result<Started> {
+    fn start(&self, bytes: &[u8], functions: u64) -> Result<Started> {
         // A file and not a pipe: the host never has to write and read at once, and raises no SIGPIPE.
         let memory = memfd_create("program", MemfdFlags::CLOEXEC).map_err(io::Error::from)?;
         let mut input = File::from(memory);
@@ -100,6 +105,7 @@ impl Worker {
             .args(&self.arguments)
             .arg(self.memory.to_string())
             .arg(self.cpu.as_secs().max(1).to_string())
+            .arg(functions.to_string())
             .env_clear()
             .env("RAYON_NUM_THREADS", threads.to_string())
             .current_dir("/")

@@ -3,14 +3,16 @@
 use super::stack::FRAMES_MAX;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use vfs_core::{Code, Error, PerProcess, Result};
-use wasmtime::{Config, Engine, EngineWeak, PoolingAllocationConfig, WasmBacktraceDetails, WasmFeatures};
+use wasmtime::{
+    Collector, Config, Engine, EngineWeak, PoolingAllocationConfig, WasmBacktraceDetails, WasmFeatures,
+};
 
 /// How much of its thread's stack a guest may use, in bytes.
 pub(super) const WASM_STACK: usize = 512 << 10;
 
 /// What guests may use. All else is off, whatever the engine's crate features are: Cargo unifies those over a whole
 /// program, and a neighbour's choice must not change what a guest may do.
-const FEATURES: [WasmFeatures; 12] = [
+const FEATURES: [WasmFeatures; 14] = [
     WasmFeatures::FLOATS,
     WasmFeatures::MUTABLE_GLOBAL,
     WasmFeatures::SIGN_EXTENSION,
@@ -23,6 +25,9 @@ const FEATURES: [WasmFeatures; 12] = [
     WasmFeatures::SIMD,
     WasmFeatures::TAIL_CALL,
     WasmFeatures::EXTENDED_CONST,
+    WasmFeatures::EXCEPTIONS,
+    // What an exception is thrown with lies in the engine's own heap; a guest's own objects there are another feature, and off.
+    WasmFeatures::GC_TYPES,
 ];
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
@@ -77,8 +82,11 @@ pub(super) fn pooled(pool: PoolingAllocationConfig) -> Result<Engine> {
     // Whatever this machine lacks for any engine is not the pool's fault.
     engine()?;
     let pooled = Engine::new(config().allocation_strategy(pool)).map_err(|error| {
-        Error::new(Code::ENOMEM, "reserve the guests' memory: each takes over 4 GiB of address space")
-            .with_source(error.into_boxed_dyn_error())
+        Error::new(
+            Code::ENOMEM,
+            "reserve the guests' memory: each takes over 8 GiB of address space, half of it for exceptions",
+        )
+        .with_source(error.into_boxed_dyn_error())
     })?;
     let known = POOLED.get_or_make(Mutex::default);
     known.lock().unwrap_or_else(PoisonError::into_inner).push(pooled.weak());
@@ -96,6 +104,8 @@ fn config() -> Config {
         .epoch_interruption(true)
         // A NaN's bits would otherwise differ from one machine to the next.
         .cranelift_nan_canonicalization(true)
+        // Exceptions die young, and in no circles.
+        .collector(Collector::DeferredReferenceCounting)
         .max_wasm_stack(WASM_STACK)
         // Else the environment would say, and a worker's is empty.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)

@@ -35,12 +35,14 @@ impl Pool {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_core_instances(guests)
             .max_core_instance_size(INSTANCE)
-            .total_memories(guests)
+            // One more for each: exceptions that it throws lie in a memory of their own.
+            .total_memories(guests.saturating_mul(2))
             .total_tables(guests.saturating_mul(TABLES))
             .max_tables_per_module(TABLES)
             .table_elements(ELEMENTS)
             .linear_memory_keep_resident(MEMORY_KEPT)
             .table_keep_resident(TABLE_KEPT)
+            .total_gc_heaps(guests)
             .max_unused_warm_slots(guests);
         let engine = pooled(pool)?;
         Ok(Pool { linker: linker_of(&engine)?, engine })

@@ -14,7 +14,7 @@ use crate::channel::Channels;
 use crate::exit::{ExitCode, Failure, Stopped, panic_text};
 use crate::manifest::Manifest;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::{Store, ThrownException, Trap, UpdateDeadline};
 
 /// What a run works with, beyond its program.
 pub(crate) struct Setup<'a> {
@@ -82,9 +82,10 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
     let mut store = Store::new(program.engine(), state);
     // Without a limit the fuel is counted all the same, for the report.
     let budget = manifest.fuel.unwrap_or(u64::MAX);
-    let outcome = catch_unwind(AssertUnwindSafe(|| execute(program, &mut store, budget)));
+    let entry = manifest.entry();
+    let outcome = catch_unwind(AssertUnwindSafe(|| execute(program, &mut store, budget, entry)));
     let outcome = match outcome {
-        Ok(Ok(())) => Ok(0),
+        Ok(Ok(code)) => Ok(code),
         Ok(Err(error)) => verdict(&error, &store, &stop, budget),
         Err(panic) => {
             Err(Failure::new(ExitCode::Io, format!("panic in a call of the guest: {}", panic_text(&*panic))))
@@ -94,7 +95,7 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
     Ran { channels: store.into_data().channels, outcome, fuel: budget.saturating_sub(left), notes }
 }
 
-fn execute(program: &Program, store: &mut Store<State>, fuel: u64) -> wasmtime::Result<()> {
+fn execute(program: &Program, store: &mut Store<State>, fuel: u64, entry: &str) -> wasmtime::Result<u32> {
     store.limiter(|state| &mut state.memory_budget);
     store.set_fuel(fuel)?;
     store.set_epoch_deadline(1);
@@ -106,9 +107,7 @@ fn execute(program: &Program, store: &mut Store<State>, fuel: u64) -> wasmtime::
     if store.data().stop.thrown().is_some() {
         return Err(wasmtime::Error::new(End::Stopped));
     }
-    let instance = program.instance.instantiate(&mut *store)?;
-    let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
-    start.call(&mut *store, ())
+    program.call(store, entry)
 }
 
 /// What the engine's error means.
@@ -128,6 +127,10 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop, budget: u
     if error.is::<HostMemory>() {
         return Err(Failure::new(ExitCode::Memory, HostMemory.to_string()));
     }
+    if error.is::<ThrownException>() {
+        let known = "an exception that nothing caught";
+        return Err(Failure::stopped(Stopped::Trap, located(Some(known), error).as_deref()));
+    }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => {
             let used = format!("all {budget} units are used up");
@@ -141,9 +144,14 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop, budget: u
         // The engine has no name for a limiter's refusal, and only a module that starts can meet one as an error.
         None if store.data().memory_budget.refused() => {
             let limit = store.data().memory_budget.limit();
-            let text =
-                format!("Memory: the program needs more to start than the {limit} bytes that it may have");
-            Err(Failure::new(ExitCode::Memory, text))
+            let text = match stack(error) {
+                None => format!("the program needs more to start than the {limit} bytes that it may have"),
+                // For more memory of its own it asks itself, and is told.
+                Some(at) => format!(
+                    "the exceptions that are kept do not fit into the {limit} bytes that it may have, {at}"
+                ),
+            };
+            Err(Failure::new(ExitCode::Memory, format!("Memory: {text}")))
         }
         None if error.is::<rustix::io::Errno>() || error.is::<std::io::Error>() => {
             Err(Failure::new(ExitCode::Memory, no_room(error)))

@@ -11,7 +11,7 @@ use std::time::Duration;
 use vfs_core::{Descriptor, Shown, nearest};
 
 /// Keys that may be given once.
-const SINGLE: [&str; 20] = [
+const SINGLE: [&str; 21] = [
     "Commit",
     "Sync",
     "Digest",
@@ -23,6 +23,7 @@ const SINGLE: [&str; 20] = [
     "Broker",
     "Args",
     "Fuel",
+    "Function",
     "Seed",
     "Deterministic",
     "Preallocate",
@@ -76,6 +77,7 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
         broker: singles.get("Broker").map(|line| text(line)).transpose()?,
         args: singles.get("Args").map_or(Ok(Vec::new()), |line| args(line))?,
         env: env(lines)?,
+        function: singles.get("Function").map(|line| text(line)).transpose()?,
         fuel: singles.get("Fuel").map(|line| positive(line)).transpose()?,
         seed: singles.get("Seed").map(|line| count(line)).transpose()?,
         deterministic: singles.get("Deterministic").map_or(Ok(true), |line| switch(line))?,

@@ -151,7 +151,8 @@ impl Work {
         };
         self.unless_stopped()?;
         self.watch.at(Step::Compile);
-        let Compiled { program, mut notes } = self.session.compiler.program(bytes, &self.watch.stop)?;
+        let Compiled { program, mut notes } =
+            self.session.compiler.program(bytes, self.session.manifest.entry(), &self.watch.stop)?;
         parts.notes.append(&mut notes);
         prepared.keep(&program);
         Ok(program)

@@ -105,6 +105,24 @@ fn a_trap_and_the_end_of_fuel_say_where() {
 }
 
 #[test]
+fn a_librarys_function_is_called_by_its_name_after_its_own_start() {
+    let library = r#"(module (memory (export "memory") 1) (global $ready (mut i32) (i32.const 0))
+        (func (export "_initialize") (global.set $ready (i32.const 41)))
+        (func (export "answer") (result i32) (i32.add (global.get $ready) (i32.const 1)))
+        (func (export "works")) (func $fails (export "fails") (unreachable)))"#;
+    let call = |name: &str| Job::new().key(&format!("Function = {name}")).run(library);
+    assert_eq!(end(&call("answer")), (0, "ok", Some(42)));
+    assert_eq!(end(&call("works")), (0, "ok", Some(0)));
+    assert_eq!(call("fails").state, "trap: wasm `unreachable` instruction executed, in `fails`");
+    let job = Job::new().key("Function = nothing");
+    assert_eq!(end(&job.run(library)), (8, "bad program: Function: no `nothing` is exported", None));
+    assert!(job.shelf.log("in").is_empty());
+    // A command's own function need not be `_start`.
+    let report = Job::new().key("Function = _start").run(FOREVER.replace("(br 0)", "nop").as_str());
+    assert_eq!(end(&report), (0, "ok", Some(0)));
+}
+
+#[test]
 fn a_program_that_cannot_run_opens_nothing() {
     let job = Job::new();
     for (program, exit) in [("#!/bin/sh", 8), ("(module)", 8), ("(module (import \"a\" \"b\" (func)))", 8)] {

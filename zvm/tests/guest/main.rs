@@ -8,6 +8,7 @@ mod descriptors;
 mod determinism;
 mod docs;
 mod ends;
+mod exceptions;
 mod hostile;
 mod interactive;
 mod job;

@@ -1,12 +1,13 @@
 //! Guests in pooled memory, and threads of a pool: each session goes as in memory and on a thread of its own.
 
+use crate::exceptions::CATCHES_FOR_EVER;
 use crate::job::end;
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 use vfs_core::Code;
-use zvm::{Cache, Compiler, ExitCode, Manifest, Report, Session, SessionPool, Stopped};
+use zvm::{Cache, Compiler, ExitCode, Manifest, Report, Running, Session, SessionPool, Stopped};
 
 /// Exits with 256 times what `memory.grow` by 15 pages returned, 1, and the low byte of what one more returned, -1.
 const GROWS: &str = r#"(module
@@ -118,4 +119,16 @@ fn a_session_is_refused_where_all_may_run() {
     assert_eq!(end(&report), (0, "ok"));
     // Free by the time of the report.
     pool.permit().unwrap();
+}
+
+/// Each throws into a memory of its own, which the next one gets empty.
+#[test]
+fn all_guests_of_a_pool_may_throw_at_once() {
+    let compiler = Compiler::new().pooled(2).unwrap();
+    for _ in 0..3 {
+        let running = [1, 2].map(|_| session(CATCHES_FOR_EVER, &compiler, 1).start());
+        for report in running.map(Running::wait) {
+            assert_eq!(report.stopped, Some(Stopped::Timeout), "{report:?}");
+        }
+    }
 }

@@ -21,8 +21,9 @@ const SMALL: &str = r#"(module (memory (export "memory") 1) (func (export "_star
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["compile", memory, cpu] => {
-            zvm::compile_child(memory.parse().unwrap(), cpu.parse().unwrap()).unwrap();
+        ["compile", memory, cpu, functions] => {
+            let number = |text: &str| text.parse().unwrap();
+            zvm::compile_child(number(memory), number(cpu), number(functions)).unwrap();
         }
         ["tell-what-is-open", ..] => tell_what_is_open(),
         ["stay", ..] => std::thread::sleep(BOUND * 2),
