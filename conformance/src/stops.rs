@@ -4,7 +4,7 @@ use rustix::time::{ClockId, clock_gettime};
 use std::sync::mpsc::{RecvTimeoutError, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Control, OpenFile, Result};
+use vfs_core::{Code, Control, Error, OpenFile, Result};
 
 /// The rule of CANCEL.
 const AT_ONCE: Duration = Duration::from_millis(100);
@@ -58,13 +58,16 @@ fn time_to_end(
     let control = Control::new();
     let own = control.clone();
     let (done, ended) = channel();
-    thread::spawn(move || {
+    let calls = move || {
         let mut open = None;
         // The receiver is gone if the test has failed already.
         let _ = done.send(call(&own, &mut open));
         drop(open);
         drop(done);
-    });
+    };
+    if let Err(error) = thread::Builder::new().spawn(calls) {
+        panic!("{}", Error::no_thread(&error));
+    }
     match ended.recv_timeout(WAITS) {
         Err(RecvTimeoutError::Timeout) => {}
         Err(RecvTimeoutError::Disconnected) => panic!("the call panicked"),
