@@ -29,6 +29,7 @@ mod generate;
 mod graph;
 mod ls;
 mod manifest;
+mod metrics;
 mod mv;
 mod name;
 mod options;

@@ -4,6 +4,7 @@ mod compile;
 mod own_broker;
 mod report;
 mod report_file;
+mod session_metrics;
 mod targets;
 
 use crate::exit::{self, Failure, warn};

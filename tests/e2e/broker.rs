@@ -201,6 +201,11 @@ fn status_says_who_waits_and_for_whom() {
     let letters = held.iter().find(|held| held["name"] == "letters").unwrap();
     assert_eq!((&letters["state"], &letters["writers"]), (&"reader".into(), &2.into()));
 
+    let metrics = ask(&["--metrics"]).out().to_owned();
+    for line in ["zvfs_broker_registrations 2", "zvfs_broker_held{state=\"reader\"} 1", "# EOF"] {
+        assert!(metrics.lines().any(|there| there == line), "no {line}: {metrics}");
+    }
+
     // Whoever has no secret learns nothing.
     run(command(&["status", &broker.address])).failed(13, &["ask broker", "secret"]);
     drop((reader, writer));

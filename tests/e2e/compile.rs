@@ -241,7 +241,7 @@ fn a_program_is_compiled_where_no_thread_can_be_started() {
     let Some(folder) = Folder::needing(&["prlimit"]) else { return };
     let program = folder.write("program", module([nothing(), nothing()].into_iter()));
     let mut command = Command::new("prlimit");
-    command.args(["--nproc=1:1", env!("CARGO_BIN_EXE_zvfs"), "compile-child", "1073741824", "60"]);
+    command.args(["--nproc=1:1", env!("CARGO_BIN_EXE_zvfs"), "compile-child", "1073741824", "60", "9"]);
     command.env("RAYON_NUM_THREADS", "4").stdin(fs::File::open(program).unwrap());
     if rustix::process::geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);

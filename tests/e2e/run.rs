@@ -73,6 +73,27 @@ fn without_its_library_the_job_fails_and_says_which_and_where() {
     assert!(done.stdout.is_empty());
 }
 
+/// All sessions in one text: a collector wants the numbers of one kind together.
+#[test]
+fn metrics_tell_all_sessions_at_the_end() {
+    let folder = Folder::new();
+    let file = folder.at("metrics");
+    let done = run(zvfs(["run", "--report", "metrics", "--report-file", &file, &wordcount(), &wordcount()]));
+    assert_eq!(done.code, 0, "{done:?}");
+    let text = fs::read_to_string(&file).unwrap();
+    let codes: Vec<&str> = text.lines().filter(|line| line.starts_with("zvfs_session_exit_code{")).collect();
+    let line =
+        |session| format!("zvfs_session_exit_code{{session=\"{session}\",manifest=\"{}\"}} 0", wordcount());
+    assert_eq!(codes, [line(1), line(2)]);
+    assert!(text.contains("channel=\"/dev/stdin\",way=\"get\"}"), "{text}");
+    let families: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+    let mut once = families.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), families.len(), "{text}");
+    assert!(text.ends_with("# EOF\n"), "{text}");
+}
+
 #[test]
 fn reports_come_as_text_or_json_to_where_they_are_asked() {
     let folder = Folder::new();

@@ -2,6 +2,7 @@
 
 use super::{read_secret, with_port};
 use crate::exit::Failure;
+use crate::metrics::Metrics;
 use crate::options::duration;
 use crate::{stdout, text};
 use clap::Args;
@@ -30,6 +31,9 @@ pub struct Status {
     /// One JSON object
     #[arg(long)]
     json: bool,
+    /// OpenMetrics text: how many there are of each
+    #[arg(long, conflicts_with = "json")]
+    metrics: bool,
     /// How long to wait for the broker
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     timeout: Duration,
@@ -51,7 +55,11 @@ impl Status {
     pub fn execute(&self) -> Result<(), Failure> {
         let secret = self.secret_file.as_deref().map(read_secret).transpose()?;
         let told = self.ask(secret).map_err(|error| error.context(format!("ask broker {}", self.broker)))?;
-        let text = if self.json { text::json(&told.json()) + "\n" } else { told.lines() };
+        let text = match (self.json, self.metrics) {
+            (true, _) => text::json(&told.json()) + "\n",
+            (_, true) => told.metrics(),
+            _ => told.lines(),
+        };
         let mut output = stdout::writer()?;
         output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Failure::output)
     }
@@ -157,6 +165,43 @@ impl Told {
     }
 }
 
+impl Told {
+    fn metrics(&self) -> String {
+        let mut metrics = Metrics::default();
+        let Totals { connections, handshakes, registrations, discards, relays, .. } = self.totals;
+        for (name, help, count) in [
+            ("zvfs_broker_connections", "Connections, those in the handshake too.", connections),
+            ("zvfs_broker_handshakes", "Connections in the handshake.", handshakes),
+            ("zvfs_broker_registrations", "Ends of pipes that are registered.", registrations),
+            ("zvfs_broker_given_up", "Pipes whose end was given up, remembered for the other end.", discards),
+            ("zvfs_broker_relays", "Pipes that are relayed.", relays),
+        ] {
+            metrics.family(name, "", help, [(vec![], count)]);
+        }
+        let of = |wanted: State| self.held.iter().filter(move |held| held.state == wanted);
+        let states = [State::Reader, State::Writer, State::Introduced, State::Relay];
+        let label = |state| vec![("state", word(state).to_owned())];
+        let counts = states.map(|state| (label(state), of(state).count()));
+        metrics.family("zvfs_broker_held", "", "What is held, by what it waits for or does.", counts);
+        let oldest =
+            states.map(|state| (label(state), of(state).map(|held| held.seconds).max().unwrap_or(0)));
+        metrics.family(
+            "zvfs_broker_oldest",
+            "seconds",
+            "How long the oldest of them has been there.",
+            oldest,
+        );
+        let relayed: u64 = of(State::Relay).flat_map(|held| held.bytes).sum();
+        metrics.family(
+            "zvfs_broker_relayed",
+            "bytes",
+            "What went through the relays that are there.",
+            [(vec![], relayed)],
+        );
+        metrics.text()
+    }
+}
+
 fn line(held: &Held) -> String {
     let peers: Vec<&str> = held.peers.iter().map(netpipe::Address::as_str).collect();
     let (first, second) = (peers.first().unwrap_or(&"-"), peers.get(1));
@@ -179,12 +224,7 @@ fn line(held: &Held) -> String {
 }
 
 fn entry(held: &Held) -> Value {
-    let state = match held.state {
-        State::Reader => "reader",
-        State::Writer => "writer",
-        State::Introduced => "introduced",
-        State::Relay => "relay",
-    };
+    let state = word(held.state);
     let peers: Vec<&str> = held.peers.iter().map(netpipe::Address::as_str).collect();
     let mut entry =
         json!({ "name": held.name.as_str(), "state": state, "peers": peers, "seconds": held.seconds });
@@ -195,6 +235,15 @@ fn entry(held: &Held) -> Value {
         State::Writer | State::Introduced => {}
     }
     entry
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Reader => "reader",
+        State::Writer => "writer",
+        State::Introduced => "introduced",
+        State::Relay => "relay",
+    }
 }
 
 fn of_netpipe(error: netpipe::Error) -> Error {

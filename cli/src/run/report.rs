@@ -1,6 +1,6 @@
 //! Where reports go.
 
-use super::report_file;
+use super::{report_file, session_metrics};
 use crate::exit::Failure;
 use crate::process;
 use clap::ValueEnum;
@@ -19,6 +19,8 @@ pub enum Format {
     Text,
     /// One object in one line
     Json,
+    /// OpenMetrics text, of all manifests together at the end
+    Metrics,
 }
 
 /// The reports of a run.
@@ -29,6 +31,8 @@ struct Destination {
     format: Option<Format>,
     file: Option<(String, File)>,
     manifests: VecDeque<PathBuf>,
+    /// Those that are told together.
+    kept: Vec<Report>,
 }
 
 impl Reports {
@@ -49,7 +53,7 @@ impl Reports {
         let file = path.map(create).transpose()?;
         let format = format.or(file.as_ref().map(|_| Format::Text));
         let manifests = manifests.iter().cloned().collect();
-        let place = Arc::new(Mutex::new(Destination { format, file, manifests }));
+        let place = Arc::new(Mutex::new(Destination { format, file, manifests, kept: Vec::new() }));
         let reports = Reports(place.clone());
         process::on_foreign_exit(move |why| {
             // A report that is being written is not waited for: the thread may be stuck.
@@ -73,6 +77,13 @@ impl Destination {
             None => return Ok(()),
             Some(Format::Text) => report.to_string(),
             Some(Format::Json) => report.to_json() + "\n",
+            Some(Format::Metrics) => {
+                self.kept.push(report);
+                if !self.manifests.is_empty() {
+                    return Ok(());
+                }
+                session_metrics::text(&self.kept)
+            }
         };
         let written = match &mut self.file {
             Some((_, file)) => file.write_all(text.as_bytes()),
