@@ -28,7 +28,7 @@ impl Job {
         shelf.put("out", Book::pipe(""));
         shelf.put("err", Book::pipe(""));
         let (control, channels, keys) = (Control::new(), Vec::new(), Vec::new());
-        Job { shelf, registry, odd, control, channels, keys, memory: 16 << 20, timeout: 20 }
+        Job { shelf, registry, odd, control, channels, keys, memory: 16 << 20, timeout: 120 }
     }
 
     /// Adds a file `f` and a channel `/x` over it, of `type, gets, get_size, puts, put_size`.
