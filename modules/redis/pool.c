@@ -27,7 +27,7 @@ static int niceness;
 static int be_nicer(int by) { return setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), getpriority(PRIO_PROCESS, 0) + by); }
 
 bool pool_may_be_nice(void) {
-    int status;
+    int status = -1; /* also where somebody else waits for children */
     pid_t child = fork();
     if (child == 0) {
         prctl(PR_SET_DUMPABLE, 0); /* its end needs no core */
