@@ -36,10 +36,23 @@ pub fn last_name(descriptor: &str) -> Option<Vec<u8>> {
     (!name.is_empty() && name != b"." && name != b".." && !is_path).then_some(name)
 }
 
-/// Whether a descriptor is a folder or lies below it, as far as their texts say.
+/// Whether a descriptor is a folder or lies below it, as far as their texts say: `..` leads back, whatever is a link.
 pub fn is_below(descriptor: &str, folder: &str) -> bool {
-    let rest = descriptor.strip_prefix(folder.trim_end_matches('/'));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    steps(descriptor).starts_with(&steps(folder))
+}
+
+/// The names that a path goes through.
+fn steps(descriptor: &str) -> Vec<&str> {
+    let mut steps: Vec<&str> = Vec::new();
+    for step in descriptor.split('/').filter(|step| !matches!(*step, "" | ".")) {
+        // The root's parent is the root.
+        match step {
+            ".." if steps.last().is_none_or(|last| last.ends_with(':')) => {}
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    steps
 }
 
 fn is_bare_path(descriptor: &str) -> bool {
@@ -110,5 +123,9 @@ mod tests {
     fn what_begins_alike_is_not_below() {
         assert!(is_below("/srv/a/b", "/srv/a") && is_below("/srv/a", "/srv/a/"));
         assert!(!is_below("/srv/ab", "/srv/a") && !is_below("/srv", "/srv/a"));
+        // A case report: `cp -r . ../copy` was refused, since the one text begins with the other.
+        assert!(!is_below("/srv/a/../b", "/srv/a") && !is_below("/srv/a/../../a", "/srv/a/."));
+        assert!(is_below("/srv/a/../a/b", "/srv/a/.") && is_below("file:/srv/b/../a", "file:/srv/a"));
+        assert!(is_below("/x", "/") && !is_below("mem:x", "mem:") && is_below("s3://b/x", "s3://b"));
     }
 }

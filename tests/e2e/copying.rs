@@ -130,6 +130,10 @@ fn a_folder_is_not_copied_into_itself() {
     let tree = folder.at("tree");
     cp(&["-r", &tree, &folder.at("tree/sub")]).failed(22, &["lies in it"]);
     cp(&["-rT", &tree, &tree]).failed(22, &["is the source"]);
+    let mut beside = zvfs(["cp", "-rT", ".", "../beside"]);
+    beside.current_dir(&tree);
+    run(beside).succeeded();
+    assert_eq!(files(&folder.at("beside")), ALL);
     // By another name: what is copied is known before the first file is made.
     symlink("tree", folder.at("alias")).unwrap();
     cp(&["-r", &tree, &folder.at("alias/sub/copy")]).succeeded();
