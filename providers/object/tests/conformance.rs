@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use vfs_core::{OpenFlags, Provider, Walls};
 use zvfs_conformance::{Blocking, Subject, load_built, load_in_process, run};
-use zvfs_engines::{Azure, S3};
+use zvfs_engines::{Azure, Google, S3};
 use zvfs_http_servers::{Answer, FaultServer, Object, pattern};
 use zvfs_object::ObjectProvider;
 use zvfs_test_support::provider_process;
@@ -69,6 +69,38 @@ impl Store for Azure {
 
     fn left(&self) -> usize {
         0
+    }
+}
+
+/// A store of Google's: moto, to which Google's requests are S3's under a token. It knows no condition of Google's.
+struct MotoAsGoogle(S3);
+
+impl MotoAsGoogle {
+    fn start() -> Option<MotoAsGoogle> {
+        S3::moto().map(MotoAsGoogle)
+    }
+}
+
+impl Store for MotoAsGoogle {
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let token = "a-token".to_owned();
+        vec![("store", "gs".to_owned()), ("endpoint", self.0.endpoint()), ("session-token", token)]
+    }
+
+    fn descriptor(&self, key: &str) -> String {
+        self.0.descriptor(key).replacen("s3:", "gs:", 1)
+    }
+
+    fn put(&self, key: &str, content: &[u8]) {
+        self.0.put(key, content);
+    }
+
+    fn get(&self, key: &str) -> Option<Vec<u8>> {
+        self.0.get(key)
+    }
+
+    fn left(&self) -> usize {
+        self.0.uploads()
     }
 }
 
@@ -143,6 +175,19 @@ suites! {
     azurite_in_process: suite, Azure::azurite(), in_process;
     azurite_through_the_library: suite, Azure::azurite(), library;
     azurite_in_a_process_of_its_own: suite, Azure::azurite(), process;
+    moto_as_google_in_process: suite, MotoAsGoogle::start(), in_process;
+    moto_as_google_through_the_library: suite, MotoAsGoogle::start(), library;
+}
+
+/// What writes is not in fake-gcs-server's XML API.
+#[test]
+fn fake_gcs_server_is_read_through_the_library() {
+    let Some(store) = Google::fake() else { return };
+    let subject = Subject::new(library(&[])).setting("store", "gs").setting("endpoint", &store.endpoint());
+    run(subject.read_only().source(move |name, content| {
+        store.put(name, content);
+        Ok(store.descriptor(name))
+    }));
 }
 
 /// A store that never says a word of some objects.

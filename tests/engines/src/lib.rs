@@ -6,11 +6,13 @@
 mod azure;
 mod files;
 pub mod ftp;
+mod google;
 mod nats;
 mod s3;
 pub mod ssh;
 pub mod torrent;
 
 pub use azure::Azure;
+pub use google::Google;
 pub use nats::NatsServer;
 pub use s3::S3;
