@@ -11,6 +11,7 @@
 mod artifact;
 mod cache;
 mod child;
+mod features;
 mod interface;
 mod limits;
 mod loaded;

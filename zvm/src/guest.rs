@@ -42,7 +42,7 @@ mod wasi_path;
 mod wasi_poll;
 mod wasi_process;
 
-pub(crate) use engine::{engine, single_threaded};
+pub(crate) use engine::{FEATURES, engine, single_threaded};
 #[cfg(test)]
 pub(crate) use fuzz::channels as fuzz_channels;
 #[cfg(any(test, feature = "fuzz"))]

@@ -1,7 +1,7 @@
 //! Machine code as bytes.
 #![expect(unsafe_code, reason = "the engine has to believe that machine code is its own")]
 
-use super::bad;
+use super::{bad, features};
 use crate::exit::{ExitCode, Failure};
 use crate::guest::{Pool, chain, engine, single_threaded};
 use sha2::{Digest, Sha256};
@@ -42,7 +42,7 @@ pub(super) fn compile(binary: &[u8]) -> Result<Vec<u8>, Failure> {
         // The engine's pool of threads panics where one cannot be started.
         false => single_threaded().map_err(no_engine)?.precompile_module(binary),
     };
-    compiled.map_err(|error| bad(chain(&error)))
+    compiled.map_err(|error| bad(features::needed(binary).unwrap_or_else(|| chain(&error))))
 }
 
 /// How many threads the engine's pool has: rayon's own rule.

@@ -101,22 +101,46 @@ fn what_cannot_run_is_told_without_a_compiler_and_with_what_to_build() {
 }
 
 #[test]
-fn features_beyond_the_list_are_off() {
-    for body in [
-        "(memory (export \"memory\") 1 1 shared)",
-        "(memory (export \"memory\") i64 1)",
-        "(memory (export \"memory\") 1) (memory 1)",
-        "(memory (export \"memory\") 1) (func (param i31ref))",
-        "(memory (export \"memory\") 1) (type (struct))",
-        "(memory (export \"memory\") 1) (type (array i32))",
-        "(memory (export \"memory\") 1) (tag $e) (func (try (do) (catch $e)))",
-        "(memory (export \"memory\") 1) (func (param v128) (result v128)
-            (i16x8.relaxed_q15mulr_s (local.get 0) (local.get 0)))",
-        "(memory (export \"memory\") 1) (func (param i64 i64 i64 i64) (result i64 i64)
-            (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3)))",
-        "(memory (export \"memory\") 1 (pagesize 1))",
+fn features_beyond_the_list_are_off_and_named_with_what_to_build() {
+    let memory = "(memory (export \"memory\") 1)";
+    for (body, words) in [
+        ("(memory (export \"memory\") 1 1 shared)", "without threads"),
+        ("(memory (export \"memory\") i64 1)", "for wasm32"),
+        ("(memory (export \"memory\") 1) (memory 1)", "2 memories"),
+        (&format!("{memory} (func (param i31ref))"), "(GC): build it"),
+        (&format!("{memory} (type (struct))"), "(GC): build it"),
+        (&format!("{memory} (type (array i32))"), "(GC): build it"),
+        (&format!("{memory} (type $f (func)) (func (param (ref $f)))"), "typed function references"),
+        (&format!("{memory} (tag $e) (func try nop catch $e end)"), "-mllvm -wasm-use-legacy-eh=false"),
+        // Threads' instructions, and a memory of its own: what a linker without threads makes of their objects.
+        (
+            &format!("{memory} (func (drop (i32.atomic.rmw.add (i32.const 0) (i32.const 1))))"),
+            "it needs threads (atomic instructions): build it without -pthread",
+        ),
+        (
+            &format!(
+                "{memory} (func (param v128) (result v128)
+                    (i16x8.relaxed_q15mulr_s (local.get 0) (local.get 0)))"
+            ),
+            "without -mrelaxed-simd",
+        ),
+        (
+            &format!(
+                "{memory} (func (param i64 i64 i64 i64) (result i64 i64)
+                    (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3)))"
+            ),
+            "wide arithmetic",
+        ),
+        ("(memory (export \"memory\") 1 (pagesize 1))", "pages that are not of 64 KiB"),
+        (
+            &format!("{memory} (func (atomic.fence)) (tag $e) (func try nop catch $e end)"),
+            "-matomics; it needs exceptions as they were",
+        ),
+        // Something else is wrong with it: the engine says what.
+        (&format!("{memory} (func (result i32))"), "type mismatch"),
     ] {
-        refusal(&format!("(module {body} (func (export \"_start\")))"));
+        let text = refusal(&format!("(module {body} (func (export \"_start\")))"));
+        assert!(text.contains(words), "{body}: {text}");
     }
 }
 

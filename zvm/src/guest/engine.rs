@@ -12,7 +12,7 @@ pub(super) const WASM_STACK: usize = 512 << 10;
 
 /// What guests may use. All else is off, whatever the engine's crate features are: Cargo unifies those over a whole
 /// program, and a neighbour's choice must not change what a guest may do.
-const FEATURES: [WasmFeatures; 14] = [
+pub(crate) const FEATURES: [WasmFeatures; 14] = [
     WasmFeatures::FLOATS,
     WasmFeatures::MUTABLE_GLOBAL,
     WasmFeatures::SIGN_EXTENSION,
