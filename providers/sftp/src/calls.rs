@@ -13,6 +13,10 @@ use zvfs_net::failure::{Attempt, Failure};
 /// The most bytes of a name on most servers.
 pub const NAME_MAX: usize = 255;
 
+/// Linux's own limits on links in one path, and on a path's bytes.
+const LINKS_MAX: usize = 40;
+const PATH_MAX: usize = 4096;
+
 /// A file or folder that is open on a server. Dropping it closes it, without a wait.
 pub struct Handle {
     link: Link,
@@ -60,9 +64,40 @@ impl Link {
     /// What is known of a name; of a symbolic link, of what it leads to.
     ///
     /// # Errors
-    /// The server's.
+    /// ELOOP: that is a link again, and so on. The server's.
     pub async fn stat(&self, path: &[u8]) -> Attempt<Attributes> {
-        attributes(self.call(path, &Request::Stat { path }).await?)
+        let found = attributes(self.call(path, &Request::Stat { path }).await?);
+        self.followed(path, found).await
+    }
+
+    /// Tells a link that leads nowhere from one that leads to itself: there is no status for the latter, and servers say of both that
+    /// there is no such file, or nothing at all.
+    async fn followed<T>(&self, path: &[u8], outcome: Attempt<T>) -> Attempt<T> {
+        match outcome {
+            Err(failure) if matches!(failure.code, Code::ENOENT | Code::EIO) && self.loops(path).await => {
+                Err(plain(Code::ELOOP))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Whether a path is a link to a link, and so on, for longer than any system goes on.
+    async fn loops(&self, path: &[u8]) -> bool {
+        let mut path = path.to_vec();
+        for _ in 0..LINKS_MAX {
+            let Ok(Reply::Names(names)) = self.session.call(&Request::ReadLink { path: &path }).await else {
+                return false;
+            };
+            let [link] = names.as_slice() else { return false };
+            // A link counts from its own folder.
+            let folder = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+            path.truncate(if link.name.starts_with(b"/") { 0 } else { folder });
+            path.extend_from_slice(&link.name);
+            if path.len() > PATH_MAX {
+                return false;
+            }
+        }
+        true
     }
 
     /// The same of a symbolic link itself.
@@ -78,10 +113,11 @@ impl Link {
     /// # Errors
     /// The server's.
     pub async fn real_path(&self, path: &[u8]) -> Attempt<Bytes> {
-        match self.session.call(&Request::RealPath { path }).await? {
+        let found = match self.session.call(&Request::RealPath { path }).await? {
             Reply::Names(names) if names.len() == 1 => Ok(names[0].name.clone()),
             reply => Err(unexpected(reply)),
-        }
+        };
+        self.followed(path, found).await
     }
 
     /// Removes a file.

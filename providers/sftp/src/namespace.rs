@@ -71,6 +71,7 @@ async fn folder(pool: Arc<Pool>, target: Target) -> Attempt<Handle> {
             Ok(found) if found.kind() != Kind::Directory => {
                 Err(Failure::new(Code::ENOTDIR, "is not a directory"))
             }
+            Err(told) if told.code == Code::ELOOP => Err(told),
             _ => Err(failure),
         },
     }

@@ -90,6 +90,9 @@ pub enum Request<'a> {
     RealPath {
         path: &'a [u8],
     },
+    ReadLink {
+        path: &'a [u8],
+    },
     Stat {
         path: &'a [u8],
     },
@@ -179,6 +182,7 @@ impl Request<'_> {
             | Request::Stat { path: one }
             | Request::OpenFolder { path: one }
             | Request::Remove { path: one }
+            | Request::ReadLink { path: one }
             | Request::RealPath { path: one } => string(&mut packet, one),
             Request::Rename { from, to } => {
                 string(&mut packet, from);
@@ -217,6 +221,7 @@ impl Request<'_> {
             Request::RealPath { .. } => 16,
             Request::Stat { .. } => 17,
             Request::Rename { .. } => 18,
+            Request::ReadLink { .. } => 19,
             Request::Replace { .. } | Request::Sync { .. } | Request::Space { .. } | Request::Limits => 200,
         }
     }

@@ -124,6 +124,29 @@ fn names_that_are_no_utf_8_are_read_listed_and_removed() {
     assert!(!server.root().join(name).exists());
 }
 
+/// A case report: it was told as a file that is not there.
+#[test]
+fn a_link_that_leads_to_itself_is_told_as_such() {
+    let Some(server) = SshServer::openssh() else { return };
+    let registry = knowing(&server);
+    for (link, to) in [("self", "self"), ("ping", "pong"), ("pong", "ping")] {
+        std::os::unix::fs::symlink(to, server.root().join(link)).unwrap();
+    }
+    let options = OpenOptions::default();
+    for link in ["self", "ping"] {
+        let descriptor = server.sftp(link);
+        refused(open(&registry, &descriptor, READ), Code::ELOOP);
+        refused(open(&registry, &descriptor, OpenFlags::WRITE | OpenFlags::CREATE), Code::ELOOP);
+        let atomic = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::ATOMIC;
+        refused(open(&registry, &descriptor, atomic), Code::ELOOP);
+        refused(registry.stat(&descriptor, &options), Code::ELOOP);
+        let listed = registry.names(&descriptor, &options, &mut |_| std::ops::ControlFlow::Continue(()));
+        refused(listed, Code::ELOOP);
+    }
+    // It is a name like others.
+    registry.remove(&server.sftp("self"), &options).unwrap();
+}
+
 #[test]
 fn what_is_no_regular_file_is_refused_and_named() {
     let Some(server) = SshServer::openssh() else { return };
