@@ -65,7 +65,7 @@ impl Ls {
         let size = entry.stat.and_then(|stat: &Stat| stat.size);
         let modified = entry.stat.and_then(|stat| stat.modified).and_then(text::rfc3339);
         if self.json {
-            let directory = Shown(directory).to_cow();
+            let directory = Shown(directory).unescaped();
             let name = str::from_utf8(entry.bytes).ok();
             let mut object = json!({ "directory": directory, "name": name, "kind": kind, "size": size, "modified": modified });
             if name.is_none() {

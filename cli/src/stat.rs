@@ -27,16 +27,16 @@ impl Stat {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         self.open.each(options, OpenFlags::empty(), &self.descriptors, |registry, watch, descriptor, how| {
             let stat = registry.stat(descriptor, how).map_err(|error| watch.failure(error))?;
-            let shown = Shown(descriptor).to_cow();
-            let line = if self.json { as_json(&shown, &stat) } else { as_text(&shown, &stat) };
+            let shown = Shown(descriptor);
+            let line = if self.json { as_json(&shown.unescaped(), &stat) } else { as_text(&shown, &stat) };
             stdout::print(&line)
         })
     }
 }
 
-fn as_json(shown: &str, stat: &vfs_core::Stat) -> String {
+fn as_json(descriptor: &str, stat: &vfs_core::Stat) -> String {
     text::json(&json!({
-        "descriptor": shown,
+        "descriptor": descriptor,
         "kind": text::kind(stat.kind),
         "size": stat.size,
         "modified": stat.modified.and_then(text::rfc3339),
@@ -44,8 +44,8 @@ fn as_json(shown: &str, stat: &vfs_core::Stat) -> String {
     }))
 }
 
-fn as_text(shown: &str, stat: &vfs_core::Stat) -> String {
-    let mut lines = vec![shown.to_owned(), format!("  kind      {}", text::kind(stat.kind))];
+fn as_text(shown: &Shown<'_>, stat: &vfs_core::Stat) -> String {
+    let mut lines = vec![shown.to_string(), format!("  kind      {}", text::kind(stat.kind))];
     lines.extend(stat.size.map(|size| format!("  size      {size}")));
     lines.extend(stat.modified.and_then(text::rfc3339).map(|time| format!("  modified  {time}")));
     if !stat.version.is_empty() {

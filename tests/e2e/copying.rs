@@ -148,6 +148,58 @@ fn two_sources_of_one_name_are_not_copied_over_each_other() {
     let done = cp(&[&folder.at("tree/a.txt"), &other, &folder.at("copy")]);
     done.failed(17, &["another source is copied there", "1 failed"]);
     assert_eq!(fs::read_to_string(folder.at("copy/a.txt")).unwrap(), "a");
+    // A program is told which target it is.
+    let done = cp(&["--json", &folder.at("tree/a.txt"), &other, &folder.at("copy")]);
+    let failed = done.out().lines().find(|line| line.contains("failed\",")).unwrap().to_owned();
+    let target = format!("\"target\":\"{}\"", folder.at("copy/a.txt"));
+    assert!(failed.contains(&target), "{failed}");
+}
+
+/// A case report: the first copy failed with another reason than the second, which then did something else.
+#[test]
+fn a_target_that_goes_through_a_missing_folder_is_refused_each_time() {
+    let folder = tree();
+    fs::create_dir(folder.at("there")).unwrap();
+    for target in ["miss/../there", "miss/../new"] {
+        for _ in 0..2 {
+            let done = cp(&["-r", &folder.at("tree"), &folder.at(target)]);
+            done.failed(2, &["no such file", "copied 0 files", "4 failed"]);
+        }
+        // What cp(1) says of one file.
+        cp(&[&folder.at("tree/a.txt"), &folder.at(target)]).failed(2, &["folder"]);
+    }
+    assert_eq!(files(&folder.at("there")), Vec::<String>::new());
+    assert!(!fs::exists(folder.at("miss")).unwrap() && !fs::exists(folder.at("new")).unwrap());
+}
+
+/// A case report: what was told of such a name was escaped twice, so that no file had it.
+#[test]
+fn names_in_json_can_be_given_back() {
+    let folder = Folder::new();
+    for sub in ["tree", "again"] {
+        fs::create_dir(folder.at(sub)).unwrap();
+    }
+    let names = ["zero\u{200b}width", "soft\u{ad}hyphen", "right\u{202e}left", "back\\slash", "\u{feff}mark"];
+    let long = "x".repeat(200);
+    for name in names.iter().copied().chain([long.as_str()]) {
+        folder.write(&format!("tree/{name}"), name);
+    }
+    let done = cp(&["-rT", "--json", &folder.at("tree"), &folder.at("copy")]);
+    let told = done.succeeded().out();
+    assert!(!told.contains(['\u{200b}', '\u{ad}', '\u{202e}', '\u{feff}']), "{told:?}");
+    let objects = told.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let targets: Vec<String> =
+        objects.filter_map(|object| Some(object.get("target")?.as_str()?.to_owned())).collect();
+    assert_eq!(targets.len(), names.len() + 1);
+    for target in &targets {
+        let stat = run(zvfs(["stat", "--json", target]));
+        let object: serde_json::Value = serde_json::from_str(stat.succeeded().out()).unwrap();
+        assert_eq!(object["descriptor"], target.as_str());
+    }
+    let given: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let again = folder.at("again");
+    cp(&[&given[..], &[&again]].concat()).succeeded();
+    assert_eq!(files(&again), files(&folder.at("tree")));
 }
 
 #[test]

@@ -47,6 +47,6 @@ impl<'a> Name<'a> {
 #[cfg(feature = "host")]
 pub(crate) fn left_out(shown: &str, count: u64) -> String {
     format!(
-        "list {shown}: {count} entries left out that are no names: empty, `.`, `..`, too long, or with a / or a NUL"
+        "list {shown}: left out {count} of its entries, which are no names: empty, `.`, `..`, too long, or with a / or a NUL"
     )
 }

@@ -4,7 +4,7 @@ use crate::cp::bar;
 use crate::cp::copier::Copier;
 use crate::cp::ends::Ends;
 use crate::cp::filter::Filter;
-use crate::cp::plan::{Plan, Planner, Task};
+use crate::cp::plan::{Failed, Plan, Planner, Task};
 use crate::cp::tally::{Outcome, Tally};
 use crate::descriptors::Assigned;
 use crate::exit::Failure;
@@ -86,8 +86,8 @@ impl Workers<'_> {
         for (source, why) in &plan.skipped {
             self.tally.add(source, None, &Outcome::Skipped(why));
         }
-        for (source, error) in plan.failed {
-            self.tally.add(&source, None, &Outcome::Failed(watch.failure(error)));
+        for Failed { source, target, error } in plan.failed {
+            self.tally.add(&source, target.as_deref(), &Outcome::Failed(watch.failure(error)));
         }
         let (tasks, next) = (plan.tasks.as_slice(), AtomicUsize::new(0));
         let work = || {

@@ -29,8 +29,16 @@ pub struct Plan {
     pub tasks: Vec<Task>,
     /// Descriptors that are left out, and why.
     pub skipped: Vec<(String, &'static str)>,
-    /// Descriptors that could not be looked at, or have no target.
-    pub failed: Vec<(String, Error)>,
+    /// What could not be looked at, has no target, or must not be written to the one that it has.
+    pub failed: Vec<Failed>,
+}
+
+/// What is not copied, since it cannot be.
+#[derive(Debug)]
+pub struct Failed {
+    pub source: String,
+    pub target: Option<String>,
+    pub error: Error,
 }
 
 /// Makes a plan.
@@ -55,10 +63,7 @@ impl Planner<'_> {
     /// Whether a folder has this descriptor. Opens nothing: to try that on a pipe would break it.
     pub fn is_folder(&self, at: &Assigned<'_>) -> bool {
         let how = at.open(OpenFlags::empty()).control(&self.watch.control(at.descriptor));
-        match self.registry.names(at.descriptor, &how, &mut |_| ControlFlow::Break(())) {
-            Err(error) if error.code() == Code::ENOTSUP => false,
-            _ => self.registry.stat(at.descriptor, &how).is_ok_and(|stat| stat.kind == Kind::Directory),
-        }
+        self.registry.stat_name(at.descriptor, &how).is_ok_and(|stat| stat.kind == Kind::Directory)
     }
 
     /// Plans to copy the sources: each under its own name into the folder `target`, or the only one to `target` itself.
@@ -66,7 +71,8 @@ impl Planner<'_> {
         let mut plan = Plan::default();
         for (root, source) in sources.iter().enumerate() {
             if let Err(error) = self.add(root, source, target, into, &mut plan) {
-                plan.failed.push((source.descriptor.to_owned(), error));
+                let source = source.descriptor.to_owned();
+                plan.failed.push(Failed { source, target: None, error });
             }
         }
         let mut targets = HashSet::new();
@@ -76,7 +82,8 @@ impl Planner<'_> {
         plan.failed.extend(twice.into_iter().map(|task: Task| {
             let shown = (Shown(&task.source), Shown(&task.target));
             let text = format!("copy {} to {}: another source is copied there", shown.0, shown.1);
-            (task.source, Error::new(Code::EEXIST, text))
+            let error = Error::new(Code::EEXIST, text);
+            Failed { source: task.source, target: Some(task.target), error }
         }));
         plan
     }
@@ -113,7 +120,10 @@ impl Planner<'_> {
             match self.list(root, source, &folder, plan) {
                 // The first one is on top.
                 Ok(found) => folders.extend(found.into_iter().rev()),
-                Err(error) => plan.failed.push((folder.source.clone(), error)),
+                Err(error) => {
+                    let (source, target) = (folder.source.clone(), Some(folder.target));
+                    plan.failed.push(Failed { source, target, error });
+                }
             }
             self.watch.forget(&folder.source);
         }
@@ -154,7 +164,7 @@ impl Planner<'_> {
             let stat = match stat.map_or_else(|| self.registry.stat(&child, &how), Ok) {
                 Ok(stat) => stat,
                 Err(error) => {
-                    plan.failed.push((child, error));
+                    plan.failed.push(Failed { source: child, target: Some(target), error });
                     continue;
                 }
             };

@@ -73,7 +73,7 @@ impl<'a> Tally<'a> {
             Outcome::Failed(failure) => counts.fail(failure),
         }
         let Counts { copied, same, skipped, failed, .. } = *counts;
-        self.bar.set_message(format!("{} files, ", copied + same + skipped + failed));
+        self.bar.set_message(format!("{}, ", files(copied + same + skipped + failed)));
         let told = self.bar.suspend(|| self.tell(source, target, outcome));
         if let Err(failure) = told {
             failure.tell();
@@ -96,9 +96,9 @@ impl<'a> Tally<'a> {
             Outcome::Skipped(why) => ("skipped", None, Some(*why)),
             Outcome::Failed(failure) => ("failed", None, failure.message()),
         };
-        let target = target.map(|target| Shown(target).to_cow());
+        let target = target.map(|target| Shown(target).unescaped());
         line(&json!({
-            "source": Shown(source).to_cow(), "target": target, "outcome": outcome, "bytes": bytes, "why": why,
+            "source": Shown(source).unescaped(), "target": target, "outcome": outcome, "bytes": bytes, "why": why,
         }))
     }
 
@@ -116,8 +116,7 @@ impl<'a> Tally<'a> {
             }))?;
         }
         if !self.json && (look_on || skipped + failed > 0) {
-            let files = if copied == 1 { "file" } else { "files" };
-            let mut text = format!("copied {copied} {files}, {}", HumanBytes(bytes));
+            let mut text = format!("copied {}, {}", files(copied), HumanBytes(bytes));
             for (count, what) in [(same, "the same already"), (skipped, "left out"), (failed, "failed")] {
                 if count > 0 {
                     text += &format!("; {count} {what}");
@@ -140,6 +139,10 @@ impl Counts {
         self.code.get_or_insert(failure.code());
         self.ended |= failure.is_last();
     }
+}
+
+fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 fn line(value: &Value) -> Result<(), Failure> {

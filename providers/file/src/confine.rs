@@ -106,11 +106,12 @@ impl Roots {
         })
     }
 
-    /// Makes the folders of a path that are missing: all but its last name.
+    /// Makes the folders of a path that are missing: all but its last name. None is made only to be left again by `..`: what the
+    /// path means would depend on whether it was opened before.
     pub fn make_folders(&self, path: &Path) -> Result<(), Errno> {
         let Some(folder) = path.parent() else { return Ok(()) };
         match self.open(folder, OFlags::PATH | OFlags::DIRECTORY) {
-            Err(Errno::NOENT) => {}
+            Err(Errno::NOENT) if folder.file_name().is_some() => {}
             opened => return opened.map(drop),
         }
         self.make_folders(folder)?;

@@ -192,7 +192,7 @@ impl Namespace for Objects {
         if left_out > 0 {
             let shown = request.shown();
             let text = format!(
-                "list {shown}: {left_out} entries left out that no descriptor can name: with an empty part, `.`, `..` or a control character"
+                "list {shown}: left out {left_out} of its entries, which no descriptor can name: with an empty part, `.`, `..` or a control character"
             );
             self.host.log(Level::Warning, &text);
         }

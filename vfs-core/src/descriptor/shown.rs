@@ -33,6 +33,12 @@ impl<'a> Shown<'a> {
             && !self.0.split(':').any(has_host);
         if plain { Cow::Borrowed(self.0) } else { Cow::Owned(self.to_string()) }
     }
+
+    /// Secrets hidden and nothing else: whole, and with the characters that a terminal obeys. For a form that escapes them in its
+    /// own way, such as JSON, so that whoever reads it can open the descriptor again.
+    pub fn unescaped(self) -> String {
+        hide(self.0)
+    }
 }
 
 impl fmt::Display for Shown<'_> {
@@ -255,6 +261,16 @@ mod tests {
             assert_eq!(Shown(text).to_string(), shown, "{text}");
             assert_eq!(Shown(text).to_cow(), shown, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_not_escaped_can_be_opened_again_and_has_no_secret() {
+        let long = format!("/srv/{}", "x".repeat(2 * SHOWN_MAX));
+        for text in ["/srv/a\u{200b}b\u{ad}\n\\", "mem:\u{feff}x", &long] {
+            assert_eq!(Shown(text).unescaped(), text);
+            assert_ne!(Shown(text).to_string(), text);
+        }
+        assert_eq!(Shown("http://u:PW@h/\u{ad}?t=T").unescaped(), "http://***@h/%C2%AD?t=***");
     }
 
     #[test]

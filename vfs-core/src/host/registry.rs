@@ -205,15 +205,24 @@ impl Registry {
     /// # Errors
     /// As [`open`](Registry::open); ENOTSUP: the provider knows no status.
     pub fn stat(&self, descriptor: &str, options: &OpenOptions) -> Result<Stat> {
-        let descriptor = Descriptor::parse(descriptor)?;
-        match self.named(descriptor, options, "stat", |names, request| names.stat(request)) {
+        match self.stat_name(descriptor, options) {
             Err(error) if error.code() == Code::ENOTSUP => {
+                let descriptor = Descriptor::parse(descriptor)?;
                 let options = OpenOptions { flags: OpenFlags::READ, ..options.clone() };
                 let mut file = self.opened(descriptor, &options)?;
                 file.stat().map_err(|error| error.context(format!("stat {descriptor}")))
             }
             result => result,
         }
+    }
+
+    /// Asks for the status of a name, and opens nothing: a pipe would break of it.
+    ///
+    /// # Errors
+    /// As [`open`](Registry::open); ENOTSUP: the provider says nothing of what is not open.
+    pub fn stat_name(&self, descriptor: &str, options: &OpenOptions) -> Result<Stat> {
+        let descriptor = Descriptor::parse(descriptor)?;
+        self.named(descriptor, options, "stat", |names, request| names.stat(request))
     }
 
     /// Calls `each` for every entry of a directory that is UTF-8, in the provider's order, until it breaks off.

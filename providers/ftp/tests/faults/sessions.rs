@@ -104,7 +104,7 @@ fn names_with_a_slash_are_left_out_and_counted() {
     });
     assert_eq!(names.unwrap(), ["f"]);
     // Of a provider in a process it may come after the names.
-    eventually("the log says how many were not", || log.text().contains("3 entries left out"));
+    eventually("the log says how many were not", || log.text().contains("left out 3 of its entries"));
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn what_its_listing_leaves_out_is_told_to_the_log() {
         };
         host.registry.names("behave:x", &OpenOptions::default(), each).expect("names");
         assert_eq!(names, 3);
-        let told = |line: &String| line.starts_with("list behave:x: 9 entries left out");
+        let told = |line: &String| line.starts_with("list behave:x: left out 9 of its entries");
         eventually("a line in the log", || host.log.lock().expect("no panic").iter().any(told));
     });
 }
