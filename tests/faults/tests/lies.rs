@@ -165,6 +165,7 @@ fn names_that_are_none_are_left_out_and_a_listing_ends_when_it_is_told_to() {
         assert!(told.try_iter().any(|line| left_out(&line)));
         is_told(&list("lies:on-and-on", &mut names).unwrap_err(), "it lists what nobody asked for");
         assert_eq!(names, ["name", "name"]);
+        is_told(&list("lies:much", &mut names).unwrap_err(), "a message has too many parts");
     });
 }
 

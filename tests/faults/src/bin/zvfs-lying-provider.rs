@@ -198,10 +198,13 @@ impl Slot {
     }
 }
 
-/// Lists names that are none, one that is, and goes on after the host has had enough.
+/// Lists names that are none, one that is, and goes on after the host has had enough; or as many as a message holds.
 fn list(connection: &mut Connection, descriptor: &str) {
     let names = ["", ".", "..", "a/b", "a\0b", "name"];
-    let names: Vec<_> = names.map(|name| NameEntry { bytes: name.into(), stat: None }).into();
+    let mut names: Vec<_> = names.map(|name| NameEntry { bytes: name.into(), stat: None }).into();
+    if descriptor.ends_with("much") {
+        names = vec![NameEntry { bytes: Vec::new(), stat: None }; 500_000];
+    }
     let times = if descriptor.ends_with("on-and-on") { 2 } else { 1 };
     for _ in 0..times {
         let _ = connection.say(Half::Upcall, &OnConnection::Upcall(Upcall::Names(names.clone())), None);

@@ -3,6 +3,8 @@
 use super::wire::PACKET;
 use crate::code::Code;
 use crate::error::{Error, Result};
+use postcard::Deserializer;
+use postcard::de_flavors::Flavor;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::net::{
@@ -17,6 +19,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The most descriptors of a packet: a connection's socket, its payload and its two slots.
 const DESCRIPTORS: usize = 4;
+
+/// The most bytes of a message that are neither text nor a name: lengths, numbers, kinds. An item of a list may be two of them, and takes
+/// fifty times as much in memory.
+const PARTS: usize = 64 << 10;
 
 /// One end. The host's never waits; a process's waits in each call.
 pub struct Socket(OwnedFd);
@@ -160,12 +166,45 @@ pub fn encoded(message: &impl Serialize) -> Result<Vec<u8>> {
 /// The message that all the bytes belong to.
 ///
 /// # Errors
-/// EIO: they are no such message.
+/// EIO: they are no such message, or one of too many parts.
 pub fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((message, [])) => Ok(message),
+    let mut reader = Deserializer::from_flavor(Reader { bytes, left: PARTS });
+    let message = T::deserialize(&mut reader);
+    let (rest, left) = reader.finalize().map_err(|_| broken("a message cannot be read"))?;
+    match message {
+        Ok(message) if rest.is_empty() => Ok(message),
         Ok(_) => Err(broken("a message is longer than it should be")),
+        Err(_) if left == 0 => Err(broken("a message has too many parts")),
         Err(error) => Err(broken("a message cannot be read").with_source(error.to_string())),
+    }
+}
+
+/// Reads a message of at most [`PARTS`].
+struct Reader<'m> {
+    bytes: &'m [u8],
+    left: usize,
+}
+
+impl<'m> Flavor<'m> for Reader<'m> {
+    type Remainder = (&'m [u8], usize);
+    type Source = &'m [u8];
+
+    fn pop(&mut self) -> postcard::Result<u8> {
+        self.left = self.left.checked_sub(1).ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
+        self.try_take_n(1).map(|byte| byte[0])
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.bytes.len())
+    }
+
+    fn try_take_n(&mut self, count: usize) -> postcard::Result<&'m [u8]> {
+        let taken = self.bytes.split_off(..count);
+        taken.ok_or(postcard::Error::DeserializeUnexpectedEnd)
+    }
+
+    fn finalize(self) -> postcard::Result<Self::Remainder> {
+        Ok((self.bytes, self.left))
     }
 }
 

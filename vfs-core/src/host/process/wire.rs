@@ -321,6 +321,7 @@ pub struct InnerRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameEntry {
     /// The last component only. Need not be UTF-8.
+    #[serde(with = "convert::bytes")]
     pub bytes: Vec<u8>,
     /// What is known without asking again.
     pub stat: Option<WireStat>,

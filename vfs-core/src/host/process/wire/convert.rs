@@ -42,6 +42,35 @@ impl From<Failure> for Error {
     }
 }
 
+/// Bytes that travel as a text does, and not as a list of numbers.
+pub(super) mod bytes {
+    use serde::Serializer;
+    use serde::de::{Deserializer, Error, Visitor};
+    use std::fmt;
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        deserializer.deserialize_bytes(Bytes)
+    }
+
+    struct Bytes;
+
+    impl Visitor<'_> for Bytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("bytes")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_owned())
+        }
+    }
+}
+
 impl NameEntry {
     /// About as many bytes as it takes in a packet, or more.
     pub fn size(&self) -> usize {

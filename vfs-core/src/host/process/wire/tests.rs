@@ -129,3 +129,33 @@ fn bytes_that_are_no_message_are_refused() {
     assert!(decoded::<Reply>(&[99]).is_err());
     assert!(decoded::<FromProcess>(&[2, 20, 1, 0xff]).is_err(), "a text that is not UTF-8");
 }
+
+/// Found: a megabyte of empty names became 60 MB in the host.
+#[test]
+fn a_message_takes_little_more_memory_than_its_texts_whatever_it_lists() {
+    let empty = NameEntry { bytes: Vec::new(), stat: None };
+    let names = Upcall::Names(vec![empty; CHUNK / 2 - 8]);
+    let inner = InnerRequest {
+        file: 7,
+        descriptor: "mem:a".into(),
+        flags: 3,
+        expected_size: None,
+        settings: vec![(String::new(), String::new()); CHUNK / 2 - 32],
+    };
+    let info = Info::new("x", "1", "").schemes(vec![""; CHUNK - 32]);
+    for (message, decoded) in [
+        (postcard::to_allocvec(&OnConnection::Upcall(names)), decoded::<OnConnection>),
+        (postcard::to_allocvec(&OnConnection::Upcall(Upcall::Open(inner))), decoded::<OnConnection>),
+        (postcard::to_allocvec(&OnConnection::Reply(Reply::Info(info))), decoded::<OnConnection>),
+    ] {
+        let message = message.unwrap();
+        assert!(message.len() <= CHUNK, "it could be sent");
+        assert_eq!(
+            decoded(&message).unwrap_err().to_string(),
+            "broke the protocol: a message has too many parts"
+        );
+    }
+    // What is long only by its texts stays.
+    let long = NameEntry { bytes: vec![b'x'; 60_000], stat: None };
+    stays(OnConnection::Upcall(Upcall::Names(vec![long; 16])));
+}
