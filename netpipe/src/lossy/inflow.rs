@@ -265,12 +265,12 @@ impl Inflow {
         self.due.state |= self.taken > self.reported;
     }
 
-    /// This side's last word.
+    /// This side's last word. Whoever has left does not hear it.
     pub fn say_last(&mut self, now: Instant, word: Frame) {
         self.queue.clear();
         self.within = false;
         self.report_at = None;
-        self.due = Due { last: true, ..Due::default() };
+        self.due = Due { last: !self.left, ..Due::default() };
         self.last = Some(word);
         self.linger_until = Some(now + LINGER);
     }

@@ -131,6 +131,7 @@ impl ReaderEnd {
             self.state = State::Ended;
             self.leave();
         }
+        self.forget_settled();
     }
 
     /// One writer broke the pipe: it is broken for the others as well.
@@ -145,6 +146,7 @@ impl ReaderEnd {
         }
         self.state = State::Broken(why.clone());
         self.leave();
+        self.forget_settled();
         Flow::Broken(why)
     }
 
@@ -298,6 +300,7 @@ impl End for ReaderEnd {
             inflow.say_last(now, word);
         }
         self.leave();
+        self.forget_settled();
     }
 
     fn stop(&mut self) {}

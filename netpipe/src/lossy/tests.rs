@@ -59,6 +59,29 @@ fn failure(writer: &WriterEnd) -> Option<&Reason> {
     }
 }
 
+/// It was forgotten only when a question was due: its host took four seconds to stop.
+#[test]
+fn nothing_is_owed_to_a_writer_that_has_left() {
+    for (last, read) in [
+        (end(1), true),
+        (end(1), false),
+        (Frame::Discard { total: 1, reason: Reason::new(5, "failed") }, true),
+    ] {
+        let (mut reader, now) = reader();
+        for frame in [data(0, b"x"), last, Frame::Bye] {
+            reader.hear(now, Some(1), None, frame);
+        }
+        if read {
+            assert_eq!(reader.read(now, &mut [0; 8]), Flow::Bytes(1));
+            assert!(matches!(reader.read(now, &mut [0; 8]), Flow::End | Flow::Broken(_)));
+        }
+        reader.close(now);
+        while reader.wish().is_some() || reader.transmit(now).is_some() {}
+        reader.answered(now, Answer::Released);
+        assert!(reader.is_settled(), "read: {read}");
+    }
+}
+
 #[test]
 fn a_writers_last_word_says_how_much_it_has_sent() {
     let refusals = [

@@ -22,7 +22,7 @@ use zvfs_runtime::{Runtime, Task};
 
 /// What ends may need to say farewell when the instance stops: its 5 s, and time for the rest.
 const FAREWELL: Duration = Duration::from_millis(4_200);
-/// For what is under way to leave this machine.
+/// For what is under way to leave this machine, at least.
 const FLUSH: Duration = Duration::from_millis(300);
 /// Messages to names that wait for the service. More of them wait in the client, which drops what is over its own bound: whoever is
 /// not heard asks again.
@@ -140,10 +140,13 @@ impl Service {
             served.pipe.tell_end(|end| end.fail(why));
         }
         // Whoever keeps the names ends with the last wish.
-        let Service { names, mut keeping, client, .. } = self;
+        let Service { names, mut keeping, client, cut, stops_at, .. } = self;
         drop(names);
-        let _ = timeout(FLUSH, &mut keeping).await;
-        let _ = timeout(FLUSH, client.flush()).await;
+        // A farewell that is lost has the other side wait for it: where there is a server, it gets what is left of the time.
+        let until = stops_at.filter(|_| cut.is_none()).unwrap_or_else(Instant::now);
+        let left = || FLUSH.max(until.saturating_duration_since(Instant::now()));
+        let _ = timeout(left(), &mut keeping).await;
+        let _ = timeout(left(), client.flush()).await;
     }
 
     fn is_over(&self) -> bool {
