@@ -1,7 +1,6 @@
 //! A stream that comes in: whoever opened it says what it wants, and waits until its reader is there.
 
 use crate::names::Names;
-use crate::pipe::Pipe;
 use crate::reader_end::ReaderEnd;
 use crate::side::{Side, Wish};
 use crate::stream::{Stream, drive};
@@ -15,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use zvfs_net::awaited::Awaited;
 use zvfs_net::failure::Failure;
 
 /// How long a DISCARD waits for a reader, whether or not whoever said it is still there.
@@ -161,7 +161,7 @@ impl Presence {
 
 /// A writer that its reader has let in.
 struct Met {
-    reader: Arc<Pipe<ReaderEnd>>,
+    reader: Arc<Awaited<ReaderEnd>>,
     id: u64,
     news: Arc<Notify>,
 }

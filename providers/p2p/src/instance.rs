@@ -3,7 +3,6 @@
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::reader::Reader;
-use crate::reader_end::ReaderEnd;
 use crate::settings::Config;
 use crate::shown_key::ShownKey;
 use crate::writer::Writer;
@@ -59,13 +58,14 @@ impl Pipes {
     fn node(&self, caller: &Caller) -> Result<Arc<Node>> {
         let runtime = self.runtime().map_err(|error| error.context(format!("open {}", caller.shown)))?;
         let (running, config, host) = (self.node.clone(), self.config.clone(), self.host.clone());
+        let tasks = runtime.clone();
         let waiting = Waiting::as_caller(&caller.context, "this side's socket");
         let started = runtime.wait(waiting, async move {
             let mut running = running.lock().await;
             if let Some(running) = &*running {
                 return Ok(running.node.clone());
             }
-            let (node, lives) = Node::start(&config, host).await?;
+            let (node, lives) = Node::start(&config, host, tasks).await?;
             *running = Some(Running { node: node.clone(), lives });
             Ok(node)
         });
@@ -86,11 +86,7 @@ impl Instance for Pipes {
         let caller = Caller { context: request.context().clone(), shown: request.shown().to_owned() };
         let node = self.node(&caller)?;
         Ok(match plan.role {
-            Role::Reader => {
-                let wanted = node.want(&plan.others);
-                let end = ReaderEnd::new(plan.others, plan.window, plan.writers, plan.digest);
-                Box::new(Reader::open(end, plan.name, wanted, node, caller)?)
-            }
+            Role::Reader => Box::new(Reader::open(plan, node, caller)?),
             Role::Writer => Box::new(Writer::open(plan, &node, caller)?),
         })
     }

@@ -19,7 +19,7 @@
 //! | `settings`, `key`, `peers`, `plan` | from a request to what is to be done |
 //! | `provider`, `instance` | the provider; one configuration and its socket |
 //! | `reader`, `writer`, `shown_key` | the ends as open files; the key as a file |
-//! | `pipe` | what a file and its tasks share |
+//! | `troubles` | why the other end is not there yet |
 //! | `side` | one side of a stream without IO: bytes go in and out |
 //! | `writer_end` | the writing one |
 //! | `reader_end`, `inflow` | the reading one; one writer's stream |
@@ -38,7 +38,6 @@ mod link;
 mod names;
 mod node;
 mod peers;
-mod pipe;
 mod plan;
 mod provider;
 mod reader;
@@ -51,6 +50,7 @@ mod side;
 mod simulation;
 mod stream;
 mod tasks;
+mod troubles;
 mod writer;
 mod writer_end;
 

@@ -1,10 +1,11 @@
 //! The connection to one peer: dialled as long as somebody wants it, or taken when the peer dials.
 
 use crate::discovery::Discovery;
-use iroh::endpoint::{Connection, ConnectionError};
+use iroh::endpoint::{ConnectError, ConnectingError, Connection, ConnectionError, TransportErrorCode};
 use iroh::{Endpoint, EndpointAddr};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -21,6 +22,8 @@ const DIAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_s
 const REFUSED: Duration = Duration::from_secs(5);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
+/// TLS's alert that a key is not the one that was looked for (RFC 8446, section 6).
+const UNKNOWN_CA: u8 = 48;
 /// The code that closes a connection of a peer that is not served: EACCES.
 pub const STRANGER: u32 = netpipe::code::EACCES;
 /// The code that closes a connection of a peer that has too many: EBUSY.
@@ -30,8 +33,8 @@ pub const CONNECTIONS: usize = 4;
 
 /// The way to one peer.
 pub struct Link {
-    /// How the peer is told of.
-    pub name: String,
+    /// The peer's.
+    name: String,
     /// Its key, and where the operator says that it is.
     listed: EndpointAddr,
     /// Where it may be besides.
@@ -60,8 +63,22 @@ impl Link {
         }
     }
 
+    /// How the peer is told of.
+    pub fn told_of(&self) -> String {
+        format!("the peer {}", self.name)
+    }
+
+    /// Has the peer dialled whenever it is not connected, as long as this runs. `note` is told why it is not, as far as that is known.
+    pub async fn watch(&self, note: impl Fn(Option<String>)) -> Infallible {
+        loop {
+            let connection = self.connection(&note).await;
+            note(None);
+            connection.closed().await;
+        }
+    }
+
     /// Has the peer dialled until the result is dropped.
-    pub fn want(&self) -> Wanted {
+    fn want(&self) -> Wanted {
         self.wanted.send_modify(|count| *count += 1);
         Wanted(self.wanted.clone())
     }
@@ -75,7 +92,8 @@ impl Link {
             if let Some(connection) = self.live() {
                 return connection;
             }
-            note(troubles.borrow_and_update().clone());
+            let trouble = troubles.borrow_and_update().clone();
+            note(trouble.or_else(|| self.refusal().map(|failure| failure.text)));
             tokio::select! {
                 _ = connections.changed() => {}
                 _ = troubles.changed() => {}
@@ -122,7 +140,7 @@ impl Link {
             // Not given up where the peer connects meanwhile: if both did that, each would end the other's.
             match timeout(limit, endpoint.connect(address.clone(), ALPN)).await {
                 Ok(Ok(connection)) => connected(connection),
-                Ok(Err(error)) => self.failed(&error.to_string(), &address).await,
+                Ok(Err(error)) => self.failed(&why(&error), &address).await,
                 Err(_) => self.failed("no answer", &address).await,
             }
             limit = (limit * 2).min(DIAL.1);
@@ -178,12 +196,27 @@ impl Link {
     }
 }
 
+/// Why a peer could not be dialled.
+fn why(error: &ConnectError) -> String {
+    let ended = match error {
+        ConnectError::Connection { source, .. }
+        | ConnectError::Connecting { source: ConnectingError::ConnectionError { source, .. }, .. } => source,
+        _ => return error.to_string(),
+    };
+    match ended {
+        ConnectionError::TransportError(broken) if broken.code == TransportErrorCode::crypto(UNKNOWN_CA) => {
+            "an answer with another key".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
 fn is_live(connection: &Connection) -> bool {
     connection.close_reason().is_none()
 }
 
 /// Somebody wants a connection, until this is dropped.
-pub struct Wanted(watch::Sender<usize>);
+struct Wanted(watch::Sender<usize>);
 
 impl Drop for Wanted {
     fn drop(&mut self) {

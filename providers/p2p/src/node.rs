@@ -2,7 +2,7 @@
 
 use crate::discovery::{Announced, Discovery};
 use crate::greet::greet;
-use crate::link::{ALPN, CONNECTIONS, Link, STRANGER, Wanted};
+use crate::link::{ALPN, CONNECTIONS, Link, STRANGER};
 use crate::names::Names;
 use crate::peers::Parties;
 use crate::settings::Config;
@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use vfs_core::{Code, Host, Level};
 use zvfs_net::failure::{Attempt, Failure};
+use zvfs_runtime::{Runtime, Task};
 
 /// Streams that a peer may have open at once on each of its connections: its writers of this side's readers, those that wait included.
 const STREAMS: u32 = 4096 / CONNECTIONS as u32;
@@ -36,6 +37,8 @@ const FAREWELL: Duration = Duration::from_millis(100);
 pub struct Node {
     endpoint: Endpoint,
     own: PublicKey,
+    /// How this side is told of.
+    own_name: String,
     links: HashMap<PublicKey, Arc<Link>>,
     /// The readers that are here.
     pub names: Names,
@@ -54,9 +57,13 @@ impl Node {
     ///
     /// # Errors
     /// EADDRINUSE, ...: what the system says of the socket, and of those that announce it.
-    pub async fn start(config: &Config, host: Host) -> Attempt<(Arc<Node>, mpsc::Receiver<Infallible>)> {
+    pub async fn start(
+        config: &Config,
+        host: Host,
+        runtime: Runtime,
+    ) -> Attempt<(Arc<Node>, mpsc::Receiver<Infallible>)> {
         let endpoint = bind(config).await?;
-        let (tasks, lives) = Tasks::new();
+        let (tasks, lives) = Tasks::new(runtime);
         let own = config.key.public();
         let announced = match config.discover {
             true => Some(Announced::new(own, &endpoint.bound_sockets(), &host)?),
@@ -66,10 +73,16 @@ impl Node {
         let link = |key| {
             let relays = config.relays.iter().cloned();
             let listed = relays.fold(config.peers.address(key), EndpointAddr::with_relay_url);
-            (key, Arc::new(Link::new(config.peers.name(key), listed, discovery.clone())))
+            let name = config.peers.name(key).map_or_else(|| key.fmt_short().to_string(), str::to_owned);
+            (key, Arc::new(Link::new(name, listed, discovery.clone())))
+        };
+        let own_name = match config.peers.name(own) {
+            Some(name) => format!("this side, which `peers` calls {name}"),
+            None => "this side".to_owned(),
         };
         let node = Arc::new(Node {
             own,
+            own_name,
             links: config.peers.keys().filter(|key| *key != own).map(link).collect(),
             names: Names::new(),
             host,
@@ -102,18 +115,30 @@ impl Node {
         }
     }
 
-    /// Has peers dialled that do not know where this side is.
-    pub fn want(&self, parties: &Parties) -> Vec<Wanted> {
-        self.candidates(parties)
-            .iter()
-            .filter_map(|key| self.links.get(key))
-            .map(|link| link.want())
-            .collect()
+    /// Has peers dialled that do not know where this side is, until the results are dropped. `note` is told by their names why they
+    /// are not connected, as far as that is known.
+    pub fn seek(
+        &self,
+        parties: &Parties,
+        note: impl Fn(&str, Option<String>) + Clone + Send + Sync + 'static,
+    ) -> Vec<Task<()>> {
+        if *parties == Parties::One(self.own) {
+            note(&self.own_name, Some("nobody in this process has written yet".to_owned()));
+        }
+        let links = self.candidates(parties).into_iter().filter_map(|key| self.links.get(&key).cloned());
+        let watch = |link: Arc<Link>| {
+            let note = note.clone();
+            self.tasks.spawn_held(async move {
+                let name = link.told_of();
+                link.watch(|trouble| note(&name, trouble)).await;
+            })
+        };
+        links.map(watch).collect()
     }
 
     /// How a peer is told of.
     pub fn name(&self, key: PublicKey) -> String {
-        self.links.get(&key).map_or_else(|| "this side".to_owned(), |link| format!("the peer {}", link.name))
+        self.links.get(&key).map_or_else(|| self.own_name.clone(), |link| link.told_of())
     }
 
     /// A new stream to a peer, or to this side itself. `note` is told why there is none yet, as far as that is known.

@@ -1,63 +1,55 @@
 //! The reading end, as an open file.
 
 use crate::inflow::Flow;
-use crate::link::Wanted;
 use crate::node::Node;
-use crate::pipe::Pipe;
+use crate::plan::Plan;
 use crate::reader_end::ReaderEnd;
 use netpipe::Name;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use vfs_core::{Capabilities, Code, Events, File, Result};
+use std::time::Instant;
+use vfs_core::{Capabilities, Code, File, Result};
+use zvfs_net::awaited::Awaited;
 use zvfs_net::caller::{Caller, WaitedFor};
 use zvfs_net::failure::Failure;
-
-/// For the writers to hear that all was taken.
-const LEAVE: Duration = Duration::from_secs(1);
+use zvfs_runtime::Task;
 
 /// An open reader.
 pub struct Reader {
-    pipe: Arc<Pipe<ReaderEnd>>,
+    pipe: Arc<Awaited<ReaderEnd>>,
     name: Name,
     node: Arc<Node>,
     caller: Caller,
     /// Peers that do not know where this side is are dialled.
-    _wanted: Vec<Wanted>,
-    at_end: bool,
+    _seeking: Vec<Task<()>>,
 }
 
 impl Reader {
     /// A reader of a name. Where another one has it, every read says so.
-    pub fn open(
-        end: ReaderEnd,
-        name: Name,
-        wanted: Vec<Wanted>,
-        node: Arc<Node>,
-        caller: Caller,
-    ) -> Result<Reader> {
+    pub fn open(plan: Plan, node: Arc<Node>, caller: Caller) -> Result<Reader> {
+        let Plan { name, others, writers, window, digest, .. } = plan;
+        let end = ReaderEnd::new(others.clone(), window, writers, digest);
         let cannot = |errno| Failure::system(errno).error("open", &caller.shown);
-        let pipe = Arc::new(Pipe::new(end).map_err(cannot)?);
+        let pipe = Arc::new(Awaited::new(end).map_err(cannot)?);
         if !node.names.claim(&name, &pipe) {
             let text = "the pipe has a reader already";
             pipe.with(|end| end.fail(Failure::new(Code::EBUSY, text)));
         }
-        Ok(Reader { pipe, name, node, caller, _wanted: wanted, at_end: false })
-    }
-
-    /// At the end: a process may end when it has read that. So its writers' commits come first, unless they take longer than a moment.
-    fn take_leave(&mut self) {
-        if !std::mem::replace(&mut self.at_end, true) {
-            let context = &self.caller.context;
-            self.pipe.settle(LEAVE, ReaderEnd::has_taken_leave, |fd, left| {
-                context.wait(Some(fd), Events::READ, Some(left)).is_ok()
-            });
-        }
+        let noted = pipe.clone();
+        let seeking = node.seek(&others, move |peer, trouble| {
+            if noted.with(|end| end.troubles.note(peer, trouble)) {
+                noted.tell(|_| ());
+            }
+        });
+        Ok(Reader { pipe, name, node, caller, _seeking: seeking })
     }
 }
 
 /// What a reader waits for.
 fn wanted(end: &ReaderEnd) -> WaitedFor {
-    if end.has_writers() { "data" } else { "a writer" }.into()
+    match end.has_writers() {
+        true => "data".into(),
+        false => WaitedFor { object: "a writer".into(), refusal: end.troubles.told(), is_sought: true },
+    }
 }
 
 impl File for Reader {
@@ -79,18 +71,15 @@ impl File for Reader {
         match flow {
             Flow::Bytes(count) => Ok(count),
             Flow::Broken(failure) => Err(failure.error("read", &self.caller.shown)),
-            Flow::End | Flow::Nothing => {
-                self.take_leave();
-                Ok(0)
-            }
+            Flow::End | Flow::Nothing => Ok(0),
         }
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        // Its last words leave later: an instance that stops waits for them.
         self.pipe.with(ReaderEnd::close);
         self.node.names.leave(&self.name, &self.pipe);
-        self.pipe.part(ReaderEnd::has_taken_leave);
     }
 }

@@ -3,6 +3,7 @@
 use crate::inflow::{Flow, Inflow};
 use crate::peers::Parties;
 use crate::side::Wish;
+use crate::troubles::Troubles;
 use iroh::PublicKey;
 use netpipe::digest::Algorithm;
 use netpipe::handshake::Established;
@@ -17,6 +18,8 @@ const WRITERS_MAX: usize = 1024;
 
 /// The reading end of a pipe.
 pub struct ReaderEnd {
+    /// Why no writer is there yet.
+    pub troubles: Troubles,
     others: Parties,
     window: u32,
     digest: Option<Algorithm>,
@@ -43,6 +46,7 @@ impl ReaderEnd {
     /// A reader that expects so many writers, and digests as those do that digest the same way.
     pub fn new(others: Parties, window: u32, expected: Option<u32>, digest: Option<Algorithm>) -> ReaderEnd {
         ReaderEnd {
+            troubles: Troubles::default(),
             others,
             window,
             digest,
@@ -73,11 +77,6 @@ impl ReaderEnd {
     /// Whether a writer is there.
     pub fn has_writers(&self) -> bool {
         self.inflows.iter().any(|inflow| !inflow.is_over())
-    }
-
-    /// Whether every writer has this side's last word: nobody would miss this process.
-    pub fn has_taken_leave(&self) -> bool {
-        self.inflows.is_empty()
     }
 
     /// Whether one more writer may come, from this peer.

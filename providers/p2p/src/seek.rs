@@ -2,7 +2,6 @@
 
 use crate::greet::DISCARD_KEPT;
 use crate::node::Node;
-use crate::pipe::Pipe;
 use crate::plan::Plan;
 use crate::side::{Side, Wish, of_protocol};
 use crate::stream::{Stream, drive, until};
@@ -18,6 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use vfs_core::Code;
+use zvfs_net::awaited::Awaited;
 use zvfs_net::failure::{Attempt, Failure};
 
 /// How often a reader that is full is asked again, and the pause before: word of its pipe's end may be on its way.
@@ -26,7 +26,7 @@ const BUSY: (u32, Duration) = (10, Duration::from_millis(30));
 const WITHDRAWAL: Duration = Duration::from_secs(2);
 
 /// Serves a writer to the end of its pipe.
-pub async fn serve_writer(pipe: Arc<Pipe<WriterEnd>>, plan: Plan, node: Arc<Node>) {
+pub async fn serve_writer(pipe: Arc<Awaited<WriterEnd>>, plan: Plan, node: Arc<Node>) {
     let news = pipe.with(|end| end.news.clone());
     let side = Writing { pipe, news };
     match seek(&side, plan, node).await {
@@ -40,7 +40,6 @@ pub async fn serve_writer(pipe: Arc<Pipe<WriterEnd>>, plan: Plan, node: Arc<Node
         Ok(None) => {}
         Err(failure) => side.pipe.tell(|end| end.over(Outcome::Failed(failure))),
     }
-    side.pipe.tell(WriterEnd::leave);
 }
 
 /// A reader that lets this writer in.
@@ -83,7 +82,7 @@ async fn seek(side: &Writing, plan: Plan, node: Arc<Node>) -> Attempt<Option<Fou
                 Some(Err((peer, failure))) if failure.code == Code::EBUSY || searches.is_empty() => {
                     break Err(failure.context(&peer));
                 }
-                Some(Err((peer, failure))) => side.pipe.with(|end| end.note(&peer, Some(failure.text))),
+                Some(Err((peer, failure))) => note(&side.pipe, &peer, Some(failure.text)),
                 None => break Ok(None),
             },
             () = side.news.notified() => {
@@ -101,10 +100,22 @@ async fn seek(side: &Writing, plan: Plan, node: Arc<Node>) -> Attempt<Option<Fou
     };
     let last = side.early_discard().filter(|_| matches!(outcome, Ok(None)));
     stage.send_replace(Stage::Over(last));
-    node.tasks.spawn_living(async move {
+    let withdrawal = async move {
         let _ = timeout(WITHDRAWAL, searches.for_each(async |_| {})).await;
-    });
+    };
+    match outcome {
+        // Here, since an instance that stops takes no task any more that has something to say.
+        Ok(None) => withdrawal.await,
+        _ => node.tasks.spawn_living(withdrawal),
+    }
     outcome
+}
+
+/// Tells whoever waits why the reader is not at a peer yet.
+fn note(pipe: &Awaited<WriterEnd>, peer: &str, trouble: Option<String>) {
+    if pipe.with(|end| end.troubles.note(peer, trouble)) {
+        pipe.tell(|_| ());
+    }
 }
 
 /// What a writer says first.
@@ -123,7 +134,7 @@ struct Search {
     peer: String,
     hello: Hello,
     node: Arc<Node>,
-    pipe: Arc<Pipe<WriterEnd>>,
+    pipe: Arc<Awaited<WriterEnd>>,
     stage: watch::Receiver<Stage>,
 }
 
@@ -172,9 +183,8 @@ impl Search {
         Ok(None)
     }
 
-    /// Tells whoever waits why the reader is not there yet. It need not look: that is no news of the reader's.
     fn note(&self, trouble: Option<String>) {
-        self.pipe.with(|end| end.note(&self.peer, trouble));
+        note(&self.pipe, &self.peer, trouble);
     }
 
     /// Says what is wanted, and waits until the reader is there.
@@ -232,7 +242,7 @@ async fn over(mut stage: watch::Receiver<Stage>) {
 
 /// A writer as the side of its stream.
 struct Writing {
-    pipe: Arc<Pipe<WriterEnd>>,
+    pipe: Arc<Awaited<WriterEnd>>,
     news: Arc<Notify>,
 }
 

@@ -1,18 +1,18 @@
 //! The writing end, as an open file.
 
 use crate::node::Node;
-use crate::pipe::Pipe;
 use crate::plan::Plan;
 use crate::seek::serve_writer;
 use crate::writer_end::{Outcome, WriterEnd};
 use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
+use zvfs_net::awaited::Awaited;
 use zvfs_net::caller::{Caller, WaitedFor};
 use zvfs_net::failure::Failure;
 
 /// An open writer.
 pub struct Writer {
-    pipe: Arc<Pipe<WriterEnd>>,
+    pipe: Arc<Awaited<WriterEnd>>,
     caller: Caller,
 }
 
@@ -20,7 +20,7 @@ impl Writer {
     /// A writer whose reader is looked for from now on.
     pub fn open(plan: Plan, node: &Arc<Node>, caller: Caller) -> Result<Writer> {
         let cannot = |errno| Failure::system(errno).error("open", &caller.shown);
-        let pipe = Arc::new(Pipe::new(WriterEnd::new()).map_err(cannot)?);
+        let pipe = Arc::new(Awaited::new(WriterEnd::new()).map_err(cannot)?);
         node.tasks.spawn_living(serve_writer(pipe.clone(), plan, node.clone()));
         Ok(Writer { pipe, caller })
     }
@@ -51,7 +51,7 @@ impl Writer {
 fn wanted(end: &WriterEnd) -> WaitedFor {
     match end.has_met() {
         true => "the reader to take what is on its way".into(),
-        false => WaitedFor { object: "its reader".into(), refusal: end.trouble(), is_sought: true },
+        false => WaitedFor { object: "its reader".into(), refusal: end.troubles.told(), is_sought: true },
     }
 }
 
@@ -99,7 +99,7 @@ impl File for Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        // Its last words leave later: an instance that stops waits for them.
         self.pipe.with(WriterEnd::close);
-        self.pipe.part(WriterEnd::has_taken_leave);
     }
 }

@@ -1,13 +1,13 @@
 //! The writing end: it seeks its reader, sends as much as the reader's window allows, and brings its last word home.
 
 use crate::side::{Wish, of_protocol};
+use crate::troubles::Troubles;
 use bytes::{BufMut, BytesMut};
 use netpipe::digest::{Algorithm, Digest};
 use netpipe::frame::{ATOMIC, Header};
 use netpipe::handshake::Established;
 use netpipe::pipe::Window;
 use netpipe::{Decoder, Message, Reason, Sender};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use vfs_core::Code;
@@ -34,12 +34,10 @@ pub struct WriterEnd {
     met: Option<Box<Met>>,
     last_word: Option<LastWord>,
     outcome: Option<Outcome>,
-    /// Why the reader is not there yet, by the peers' names.
-    troubles: BTreeMap<String, String>,
+    /// Why the reader is not there yet.
+    pub troubles: Troubles,
     /// A COMMIT failed: a close takes its END back.
     abandoned: bool,
-    /// Nothing is left to be said.
-    left: bool,
 }
 
 struct Met {
@@ -66,9 +64,8 @@ impl WriterEnd {
             met: None,
             last_word: None,
             outcome: None,
-            troubles: BTreeMap::new(),
+            troubles: Troubles::default(),
             abandoned: false,
-            left: false,
         }
     }
 
@@ -93,25 +90,6 @@ impl WriterEnd {
             (Some(outcome), _) => *outcome == Outcome::Done,
             (None, Some(met)) => met.window.taken() == met.window.sent(),
             (None, None) => true,
-        }
-    }
-
-    /// Whether nobody would miss this process: no reader was met, or it has everything that this side had to say.
-    pub fn has_taken_leave(&self) -> bool {
-        self.left || self.met.is_none()
-    }
-
-    /// Why the reader is not there yet, of each peer where that is known.
-    pub fn trouble(&self) -> Option<String> {
-        let said: Vec<_> = self.troubles.iter().map(|(peer, trouble)| format!("{peer}: {trouble}")).collect();
-        (!said.is_empty()).then(|| said.join("; "))
-    }
-
-    /// Notes why the reader is not at a peer; `None`: it may be.
-    pub fn note(&mut self, peer: &str, trouble: Option<String>) {
-        match trouble {
-            Some(trouble) => drop(self.troubles.insert(peer.to_owned(), trouble)),
-            None => drop(self.troubles.remove(peer)),
         }
     }
 
@@ -238,11 +216,6 @@ impl WriterEnd {
     pub fn ended(&mut self, failure: Option<Failure>) {
         let lost = || Failure::new(Code::ECONNRESET, "the reader was lost");
         self.over(Outcome::Failed(failure.unwrap_or_else(lost)));
-    }
-
-    /// Nothing more is said, or could be.
-    pub fn leave(&mut self) {
-        self.left = true;
     }
 
     /// What it wants now.

@@ -37,6 +37,16 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T>, code: Code, words: &str) {
     assert!(error.chain().contains(words), "`{}` does not say `{words}`", error.chain());
 }
 
+/// Checks that a call times out each time, and that it says why sooner or later.
+#[track_caller]
+pub fn waits_in_vain(mut call: impl FnMut() -> Result<usize>, words: &str) {
+    eventually(words, || {
+        let error = call().unwrap_err();
+        assert_eq!(error.code(), Code::ETIMEDOUT, "{}", error.chain());
+        error.chain().contains(words)
+    });
+}
+
 /// Both ends of a pipe, met: one byte went through.
 #[track_caller]
 pub fn met(mut reader: OpenFile, mut writer: OpenFile) -> (OpenFile, OpenFile) {

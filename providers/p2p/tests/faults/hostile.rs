@@ -1,9 +1,12 @@
 //! Peers that are listed, and say what cannot be.
 
-use crate::common::{Circle, SLACK, drain, goes_through, reader, registry, write_until_it_fails, writer};
+use crate::common::{
+    Circle, SLACK, drain, eventually, goes_through, in_thread, reader, registry, write_until_it_fails, writer,
+};
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt, presets};
 use iroh::{Endpoint, RelayMode, SecretKey};
 use netpipe::{Decoder, Handshake, Header, Hello, Local, Message, Name, Progress, Role, Sender};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use vfs_core::{Code, Registry};
@@ -82,11 +85,11 @@ fn what_is_no_protocol_breaks_nothing_else() {
     goes_through(&mut reader(&host, "a"), write);
 }
 
-/// Together with HELLO such frames were taken for what came after the answer.
+/// Together with HELLO such frames were taken for what came after the answer. Nobody reads yet: a reader that is there may answer
+/// before they have come.
 #[test]
 fn who_does_not_wait_for_the_answer_is_refused() {
     let (host, _, raw, connection) = house();
-    let mut read = reader(&host, "a");
     let early = [&Header::data(b"x", false).encode()[..], b"x", &Message::End(1).to_bytes()].concat();
     for early in [early, vec![7; 1024]] {
         let (mut handshake, first) = said_first("a");
@@ -96,7 +99,7 @@ fn who_does_not_wait_for_the_answer_is_refused() {
         let error = handshake.input(&mut &answer[..]).unwrap_err();
         assert!(error.to_string().contains("only DISCARD"), "{error}");
     }
-    goes_through(&mut read, writer(&host, "a"));
+    goes_through(&mut reader(&host, "a"), writer(&host, "a"));
 }
 
 #[test]
@@ -138,6 +141,27 @@ fn more_than_the_window_breaks_the_pipe() {
     let mut input = &answer[..];
     let last = std::iter::from_fn(|| decoder.next(&mut input).unwrap()).last();
     assert!(matches!(last, Some(Message::Refusal(_))), "{last:?}");
+}
+
+/// Each byte began the reader's wait anew, so that no host ever told of it.
+#[test]
+fn a_frame_that_comes_by_single_bytes_leaves_a_wait_as_old_as_it_is() {
+    let (host, _, raw, connection) = house();
+    let mut read = reader(&host, "raw:a:r");
+    let control = read.control().clone();
+    let (mut send, mut receive, mut handshake) = hello(&raw, &connection, "a");
+    met(&raw, &mut receive, &mut handshake);
+    let reads = in_thread(move || read.read(&mut [0; 8]));
+    let bytes = [7; 60_000];
+    raw.wait(send.write_all(&Header::data(&bytes, false).encode())).unwrap();
+    let mut left = bytes.chunks(1);
+    eventually("a wait that lasts", || {
+        raw.wait(send.write_all(left.next().unwrap())).unwrap();
+        let waiting = control.waiting().filter(|waiting| waiting.object == "data");
+        waiting.is_some_and(|waiting| waiting.since.elapsed() > Duration::from_secs(2))
+    });
+    raw.wait(send.write_all(&left.flatten().copied().collect::<Vec<_>>())).unwrap();
+    assert_eq!(reads.recv_timeout(SLACK).unwrap().unwrap(), 8);
 }
 
 #[test]

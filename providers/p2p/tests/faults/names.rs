@@ -3,7 +3,8 @@
 use crate::common::{Circle, drain, goes_through, reader, refused, registry, writer};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use vfs_core::{Code, OpenFlags, OpenOptions};
+use std::time::{Duration, Instant};
+use vfs_core::{Code, OpenFile, OpenFlags, OpenOptions};
 
 /// The proposal's two nodes, by one operator's file but for the keys.
 #[test]
@@ -44,6 +45,28 @@ fn a_pipe_within_one_instance_needs_no_peers() {
     let own = String::from_utf8(drain(&mut reader(&host, "")).0).unwrap();
     let by_key = writer(&host, &format!("{}:b:w", own.trim_end()));
     goes_through(&mut reader(&host, "b"), by_key);
+}
+
+/// Who lists a machine by the key of another one waited without being told why.
+#[test]
+fn a_peer_with_this_sides_own_key_is_said_to_be_this_side() {
+    let circle = Circle::new(1);
+    let host = registry(&circle.settings(0).replace("p0=", "p7="));
+    let (mut read, mut write) = (reader(&host, "p7:a"), writer(&host, "p7:b"));
+    let soon =
+        |file: &OpenFile| file.control().set_deadline(Some(Instant::now() + Duration::from_millis(500)));
+    soon(&read);
+    refused(
+        read.read(&mut [0; 8]),
+        Code::ETIMEDOUT,
+        "this side, which `peers` calls p7: nobody in this process",
+    );
+    soon(&write);
+    refused(
+        write.write(b"x"),
+        Code::ETIMEDOUT,
+        "this side, which `peers` calls p7: it has no such reader yet",
+    );
 }
 
 #[test]

@@ -1,20 +1,16 @@
 //! Who is let in, and peers that come late and go.
 
 use crate::common::{
-    Circle, SLACK, drain, eventually, goes_through, in_thread, met, reader, refused, registry, writer,
+    Circle, SLACK, drain, eventually, goes_through, in_thread, met, reader, refused, registry, waits_in_vain,
+    writer,
 };
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Finish, OpenFile};
+use vfs_core::{Code, Finish, OpenFile, Result};
 
-/// Checks that a write times out, and that it says why sooner or later.
-#[track_caller]
-fn waits_in_vain(write: &mut OpenFile, words: &str) {
-    eventually(words, || {
-        write.control().set_deadline(Some(Instant::now() + Duration::from_millis(500)));
-        let error = write.write(b"x").unwrap_err();
-        assert_eq!(error.code(), Code::ETIMEDOUT, "{}", error.chain());
-        error.chain().contains(words)
-    });
+/// A write that may take half a second.
+fn write_for_a_moment(write: &mut OpenFile) -> Result<usize> {
+    write.control().set_deadline(Some(Instant::now() + Duration::from_millis(500)));
+    write.write(b"x")
 }
 
 #[test]
@@ -35,7 +31,8 @@ fn a_stranger_that_this_side_dials_gives_it_nothing() {
         circle.settings_knowing(1, &[0]).replace(&circle.key(0).to_string(), &circle.key(2).to_string());
     let (reading, writing) = (registry(&circle.settings(0)), registry(&lie));
     let _read = reader(&reading, "a");
-    waits_in_vain(&mut writer(&writing, "p0:a"), "the peer p0: ");
+    let mut write = writer(&writing, "p0:a");
+    waits_in_vain(|| write_for_a_moment(&mut write), "the peer p0: an answer with another key from 127.");
 }
 
 #[test]
@@ -43,7 +40,7 @@ fn a_peer_that_comes_late_is_found_and_waiting_says_where_it_is_not() {
     let circle = Circle::new(2);
     let writing = registry(&circle.settings(1));
     let mut write = writer(&writing, "p0:a");
-    waits_in_vain(&mut write, "the peer p0: no answer from 127.");
+    waits_in_vain(|| write_for_a_moment(&mut write), "the peer p0: no answer from 127.");
     write.control().set_deadline(Some(Instant::now() + SLACK));
     let reading = registry(&circle.settings(0));
     goes_through(&mut reader(&reading, "a"), write);
@@ -74,6 +71,50 @@ fn a_writer_that_waits_says_of_each_peer_why_it_is_not_there_and_for_how_long() 
     });
     control.cancel();
     refused(writes.recv_timeout(SLACK).unwrap(), Code::ECANCELED, "the peer p1: refused: ");
+}
+
+/// It said that it waits for a writer, and nothing more.
+#[test]
+fn a_reader_that_waits_says_of_each_peer_why_it_is_not_there() {
+    let circle = Circle::new(3);
+    let refusing = registry(&circle.settings_knowing(1, &[2]));
+    let _there = reader(&refusing, "another");
+    let reading = registry(&circle.settings(0));
+    let mut read = reader(&reading, "a");
+    let control = read.control().clone();
+    let reads = in_thread(move || read.read(&mut [0; 8]));
+    let told = || control.waiting().and_then(|waiting| waiting.refusal).unwrap_or_default();
+    for words in ["the peer p1: refused: ", "the peer p2: no answer from 127."] {
+        eventually(words, || told().contains(words));
+    }
+    let late = registry(&circle.settings(2));
+    let _there = reader(&late, "another");
+    eventually("the peer p2 to be there", || !told().contains("the peer p2"));
+    control.cancel();
+    refused(reads.recv_timeout(SLACK).unwrap(), Code::ECANCELED, "waiting for a writer");
+}
+
+/// Each close waited up to 50 ms for its last word to be acknowledged, which a host with an event loop cannot have.
+#[test]
+fn a_close_waits_for_nobody_and_the_stop_delivers_what_was_ended() {
+    let circle = Circle::new(2);
+    let [reading, writing] = [0, 1].map(|at| registry(&circle.settings(at)));
+    let pipe = |at: usize| format!("a{at}");
+    let pairs: Vec<_> =
+        (0..60).map(|at| met(reader(&reading, &pipe(at)), writer(&writing, &pipe(at)))).collect();
+    let (readers, mut writers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    for write in &mut writers {
+        write.write_all(b"last").unwrap();
+        write.finish(Finish::End).unwrap();
+    }
+    let closes = Instant::now();
+    drop(writers);
+    assert!(closes.elapsed() < Duration::from_millis(1_500), "{:?} for 60 closes", closes.elapsed());
+    let stopped = in_thread(move || drop(writing));
+    for mut read in readers {
+        assert_eq!(drain(&mut read), (b"last".to_vec(), None));
+    }
+    stopped.recv_timeout(SLACK).unwrap();
 }
 
 /// The writer knows no address of its reader; that dials.
