@@ -11,15 +11,28 @@ mod sort;
 #[path = "../../../tests/e2e/support.rs"]
 mod support;
 
+use iroh::endpoint::presets;
+use iroh::{Endpoint, PublicKey, RelayMode};
 use machines::Machines;
 use rustix::process::Signal;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use sort::{all_nodes, all_succeed, assert_sorted, job, manifests, run_under, start_node};
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::process::Stdio;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 use support::{Folder, Started, run, run_timed, under};
-use zvfs_test_support::free_port;
+use tokio::runtime::Runtime;
+use vfs_core::{Configuration, Finish, OpenFlags, OpenOptions, Registry};
+use zvfs_discovery::{Announcement, Service};
+use zvfs_p2p::P2p;
+use zvfs_test_support::{free_port, in_thread};
+
+/// Whatever happens here takes milliseconds; a loaded machine gets more.
+const SLACK: Duration = Duration::from_secs(60);
 
 /// The file of an operator whose netpipes go to these peers.
 fn operator(folder: &Folder, name: &str, settings: &str) -> String {
@@ -37,6 +50,65 @@ fn key_file(folder: &Folder, name: &str) -> String {
 fn public_key(folder: &Folder, name: &str) -> String {
     let file = operator(folder, &format!("only-{name}"), &key_file(folder, name));
     run(under(&file, &["cat", "p2p:"])).succeeded().out().trim_end().to_owned()
+}
+
+/// The files of operators whose peers, which have these names and keys, find each other.
+fn finding<'f>(folder: &'f Folder, peers: &[(&str, String)]) -> impl Fn(&str) -> String + use<'f> {
+    let peers: Vec<_> = peers.iter().map(|(name, key)| format!("{name}={key}")).collect();
+    move |name| {
+        let key = key_file(folder, name);
+        let settings = format!("{key}, discover = true, listen = [\"0.0.0.0:0\"], peers = {peers:?}");
+        operator(folder, name, &settings)
+    }
+}
+
+/// Calls on a machine, in a thread of its own. Threads that it starts are there, too.
+fn inside<T: Send + 'static>(
+    machines: &Machines,
+    name: &str,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Receiver<T> {
+    let machine = File::open(format!("/run/netns/{}", machines.name(name))).unwrap();
+    in_thread(move || {
+        move_into_link_name_space(machine.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        call()
+    })
+}
+
+/// Whoever announces on a machine a key that it does not have, and takes connections there.
+struct Liar {
+    tries: Receiver<()>,
+    _leave: Sender<()>,
+}
+
+impl Liar {
+    fn on(machines: &Machines, name: &str, key: PublicKey) -> Liar {
+        let (tried, tries) = channel();
+        let (_leave, left) = channel::<()>();
+        let announced = inside(machines, name, move || {
+            let runtime = Runtime::new().unwrap();
+            let endpoint = runtime.block_on(async {
+                let builder = Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Disabled);
+                let builder = builder.alpns(vec![b"zvfs-netpipe/1".to_vec()]).clear_ip_transports();
+                builder.bind_addr("0.0.0.0:0").unwrap().bind().await.unwrap()
+            });
+            let at = endpoint.bound_sockets()[0];
+            let (tell, told) = channel();
+            let announcement = Announcement::new(Service::Peer, &key.to_z32(), at, move |line| {
+                let _ = tell.send(line.to_owned());
+            });
+            runtime.spawn(async move {
+                while let Some(incoming) = endpoint.accept().await {
+                    // The test may have ended.
+                    let _ = (tried.send(()), incoming.await);
+                }
+            });
+            while !told.recv().unwrap().starts_with("announced as") {}
+            thread::spawn(move || drop((left.recv(), announcement, runtime)));
+        });
+        announced.recv_timeout(SLACK).unwrap();
+        Liar { tries, _leave }
+    }
 }
 
 #[test]
@@ -72,12 +144,7 @@ fn machines_of_their_own_meet_by_the_names_of_nodes() {
 fn two_nodes_find_each_other_on_their_network_by_their_keys_alone() {
     let folder = Folder::new();
     let Some(machines) = Machines::new(&[("a", 0), ("b", 0)]) else { return };
-    let peers = ["1", "2", "3"].map(|node| format!("{node}={}", public_key(&folder, node)));
-    let file = |node: &str| {
-        let key = key_file(&folder, node);
-        let settings = format!("{key}, discover = true, listen = [\"0.0.0.0:0\"], peers = {peers:?}");
-        operator(&folder, node, &settings)
-    };
+    let file = finding(&folder, &["1", "2", "3"].map(|node| (node, public_key(&folder, node))));
     let text = folder.write("text", "five words on this line\n");
     let out = folder.at("out");
     let ends = [("a", "1", text.as_str(), "Netpipe:2:w"), ("b", "2", "Netpipe:1:r", out.as_str())];
@@ -96,6 +163,56 @@ fn two_nodes_find_each_other_on_their_network_by_their_keys_alone() {
     };
     run_timed("the peer 3: it has not announced itself on the local network yet", wait)
         .failed(110, &["netpipe:3:letters:w"]);
+}
+
+#[test]
+fn who_announces_anothers_key_is_dialled_and_is_not_that_peer() {
+    let folder = Folder::new();
+    let Some(machines) = Machines::new(&[("a", 0), ("b", 0), ("c", 0)]) else { return };
+    let keys = ["1", "2"].map(|node| (node, public_key(&folder, node)));
+    let file = finding(&folder, &keys);
+    let liar = Liar::on(&machines, "c", keys[1].1.parse().unwrap());
+    let text = folder.write("text", "for 2 alone\n");
+    let copy = |seconds| {
+        let copy = ["cp", "--timeout", &format!("{seconds}s"), &text, "netpipe:2:letters:w"];
+        machines.on("a", &under(&file("1"), &copy))
+    };
+    let from_liar = "the peer 2: an answer with another key from 10.97.0.4:";
+    run_timed(from_liar, copy).failed(110, &["netpipe:2:letters:w"]);
+    let mut command = copy(100);
+    command.stdin(Stdio::null());
+    let writer = Started::new(&mut command);
+    while liar.tries.try_recv().is_ok() {}
+    liar.tries.recv_timeout(SLACK).unwrap();
+    let read = under(&file("2"), &["cat", "--timeout", "100s", "netpipe:1:letters:r"]);
+    let reader = run(machines.on("b", &read));
+    assert_eq!((reader.code, reader.out()), (0, "for 2 alone\n"), "{reader:?}");
+    writer.end().succeeded();
+}
+
+/// Each process of a peer has a port of its own.
+#[test]
+fn a_peer_that_comes_back_elsewhere_is_found_again() {
+    let folder = Folder::new();
+    let Some(machines) = Machines::new(&[("a", 0), ("b", 0)]) else { return };
+    let file = finding(&folder, &["1", "2"].map(|node| (node, public_key(&folder, node))));
+    let configuration = Configuration::parse(&fs::read_to_string(file("1")).unwrap()).unwrap();
+    let host = Registry::new(configuration);
+    host.register(Box::new(P2p)).unwrap();
+    for name in ["first", "second"] {
+        let host = host.clone();
+        let written = inside(&machines, "a", move || {
+            let options = OpenOptions::new(OpenFlags::WRITE);
+            let mut writer = host.open(&format!("netpipe:2:{name}:w"), &options)?;
+            writer.control().set_deadline(Some(Instant::now() + SLACK));
+            writer.write_all(name.as_bytes())?;
+            writer.finish(Finish::Commit)
+        });
+        let read = under(&file("2"), &["cat", "--timeout", "60s", &format!("netpipe:1:{name}:r")]);
+        let reader = run(machines.on("b", &read));
+        assert_eq!((reader.code, reader.out()), (0, name), "{reader:?}");
+        written.recv_timeout(SLACK).unwrap().unwrap();
+    }
 }
 
 #[test]
