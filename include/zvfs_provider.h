@@ -120,6 +120,7 @@ enum {
     ZVFS_ERANGE = 34,
     ZVFS_ENAMETOOLONG = 36,
     ZVFS_ENOSYS = 38,
+    ZVFS_ENOTEMPTY = 39,
     ZVFS_ELOOP = 40,
     ZVFS_EPROTO = 71,      /* the other side does not speak the protocol */
     ZVFS_EBADMSG = 74,     /* data arrived damaged */
@@ -517,6 +518,19 @@ typedef struct zvfs_names {
     int32_t(ZVFS_CALL *list)(zvfs_instance *instance, const zvfs_open_request *request, zvfs_name_fn each, void *arg,
                              zvfs_error *err);
 } zvfs_names;
+
+/* For a provider with zvfs.namespace/1 whose folders are made and removed by themselves, rather than being there as soon as a name
+ * lies below. `request` as for the namespace. */
+#define ZVFS_EXT_FOLDERS "zvfs.folders/1"
+typedef struct zvfs_folders {
+    uint64_t struct_size;
+    /* Makes a folder, and none above it. EEXIST: something has that name, if only a folder or a link that leads nowhere. ENOENT: the
+     * folder that it would lie in is not there.  [instance] */
+    int32_t(ZVFS_CALL *make)(zvfs_instance *instance, const zvfs_open_request *request, zvfs_error *err);
+    /* Removes an empty folder. ENOTEMPTY (EIO or EACCES from a server that does not say why): it is not empty. ENOTDIR: it is no
+     * folder, though a link may lead from it to one.  [instance] */
+    int32_t(ZVFS_CALL *remove)(zvfs_instance *instance, const zvfs_open_request *request, zvfs_error *err);
+} zvfs_folders;
 
 /* A kernel file behind a file, lent so that data can be moved without passing through user space. */
 typedef struct zvfs_lease {

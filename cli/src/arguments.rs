@@ -2,7 +2,7 @@
 
 use crate::exit::Failure;
 use crate::options::Options;
-use crate::{broker, cat, check, cp, exec, generate, graph, ls, mv, providers, rm, run, stat, stdout};
+use crate::{broker, cat, check, cp, exec, generate, graph, ls, mkdir, mv, providers, rm, run, stat, stdout};
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -47,6 +47,8 @@ pub enum Command {
     Stat(stat::Stat),
     Ls(ls::Ls),
     Rm(rm::Rm),
+    Mkdir(mkdir::Mkdir),
+    Rmdir(mkdir::Rmdir),
     Providers(providers::Providers),
     Broker(broker::Serve),
     Check(check::Check),

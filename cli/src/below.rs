@@ -36,6 +36,19 @@ pub fn last_name(descriptor: &str) -> Option<Vec<u8>> {
     (!name.is_empty() && name != b"." && name != b".." && !is_path).then_some(name)
 }
 
+/// The descriptor of the folder that a descriptor lies in. `None`: it lies in none, or its text does not say in which.
+pub fn parent(descriptor: &str) -> Option<String> {
+    last_name(descriptor)?;
+    let (place, end) = match is_bare_path(descriptor) {
+        true => (descriptor, ""),
+        false => descriptor.split_at(descriptor.find(['?', '#']).unwrap_or(descriptor.len())),
+    };
+    let above = place.trim_end_matches('/').rsplit_once('/')?.0;
+    // No name has an empty one above it: what stands there is a root, or the server.
+    let is_root = above.is_empty() || above.ends_with(['/', ':']);
+    (!is_root).then(|| format!("{above}{end}"))
+}
+
 /// Whether a descriptor is a folder or lies below it, as far as their texts say: `..` leads back, whatever is a link.
 pub fn is_below(descriptor: &str, folder: &str) -> bool {
     steps(descriptor).starts_with(&steps(folder))
@@ -116,6 +129,27 @@ mod tests {
             ("mem:x", Some("x")),
         ] {
             assert_eq!(last_name(descriptor).as_deref(), name.map(str::as_bytes), "{descriptor}");
+        }
+    }
+
+    #[test]
+    fn a_parent_is_what_the_text_says() {
+        for (descriptor, above) in [
+            ("/srv/a/b", Some("/srv/a")),
+            ("/srv/a/b//", Some("/srv/a")),
+            ("/srv", None),
+            ("/", None),
+            ("/srv/a?b/c", Some("/srv/a?b")),
+            ("/srv/miss/..", None),
+            ("file:/srv/a%20b/c", Some("file:/srv/a%20b")),
+            ("sftp://h/a/b", Some("sftp://h/a")),
+            // The server itself has no name.
+            ("sftp://h/a", Some("sftp://h")),
+            ("sftp://h", None),
+            ("ftp://h/a/b?x=y/z", Some("ftp://h/a?x=y/z")),
+            ("mem:x", None),
+        ] {
+            assert_eq!(parent(descriptor).as_deref(), above, "{descriptor}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `arguments` | the command line: the subcommands, and what is said of a wrong one |
-//! | `run`, `exec`, `graph`, `cat`, `cp`, `mv`, `stat`, `ls`, `rm`, `providers`, `check`, `broker` | one subcommand each |
+//! | `run`, `exec`, `graph`, `cat`, `cp`, `mv`, `stat`, `ls`, `rm`, `mkdir`, `providers`, `check`, `broker` | one subcommand each |
 //! | `generate` | manual pages and completions, for an installation |
 //! | `options` | options that several subcommands share |
 //! | `setup`, `stdout` | from the options to a registry, and standard output as an open file |
@@ -30,6 +30,7 @@ mod graph;
 mod ls;
 mod manifest;
 mod metrics;
+mod mkdir;
 mod mv;
 mod name;
 mod options;
@@ -81,6 +82,8 @@ fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Stat(stat) => stat.execute(options),
         Command::Ls(ls) => ls.execute(options),
         Command::Rm(rm) => rm.execute(options),
+        Command::Mkdir(mkdir) => mkdir.execute(options),
+        Command::Rmdir(rmdir) => rmdir.execute(options),
         Command::Providers(providers) => providers.execute(options),
         Command::Broker(broker) => broker.execute(options),
         Command::Check(check) => check.execute(options),

@@ -82,6 +82,7 @@ checks! { Subject:
         namespace_stats_names = "size and kind of what is there; ENOENT for what is not";
         namespace_removes_names = "gone afterwards; removing it again is ENOENT";
         namespace_lists_no_odd_names = "a file is ENOTDIR to list; entries are single components, each once";
+        folders_are_made_and_removed = "zvfs.folders/1: a directory until it is removed; EEXIST, EISDIR and ENOTDIR where they belong";
         names_are_bytes = "zvfs.names/1 lists what the namespace does and what is no UTF-8; single components, each once";
     }
     finish {

@@ -51,6 +51,7 @@ const FIXES: &[(&str, &str)] = &[
     ("stat_version_follows_the_content", "make the version tag change with the content and with nothing else, or leave it empty"),
     ("namespace_stats_names", "in the namespace's stat report what open() would find, and ENOENT for what is absent"),
     ("namespace_removes_names", "remove the name, and return ENOENT for one that is not there"),
+    ("folders_are_made_and_removed", "in zvfs.folders/1 make one folder, EEXIST if its name is taken, and remove an empty one only"),
     ("names_are_bytes", "in zvfs.names/1 list everything that the namespace lists, as bytes with their length, in the same way"),
     ("namespace_lists_no_odd_names", "list single components, each once, stop when the callback says so, and return ENOTDIR for what is no directory"),
     ("finish_on_a_reader_is_harmless", "return 0 from finish() on a file that is open for reading, and change nothing"),

@@ -49,6 +49,7 @@ pub const EXT_POSITIONAL: &str = "zvfs.positional/1";
 pub const EXT_STAT: &str = "zvfs.stat/1";
 pub const EXT_NAMESPACE: &str = "zvfs.namespace/1";
 pub const EXT_NAMES: &str = "zvfs.names/1";
+pub const EXT_FOLDERS: &str = "zvfs.folders/1";
 pub const EXT_FD: &str = "zvfs.fd/1";
 pub const EXT_SPLICE: &str = "zvfs.splice/1";
 pub const EXT_POLL: &str = "zvfs.poll/1";
@@ -204,11 +205,11 @@ pub type StatNameFn = unsafe extern "C" fn(
     out: *mut Stat,
     err: *mut Error,
 ) -> i32;
-/// The namespace's `remove`.
-pub type RemoveFn =
+/// The namespace's `remove`, and both of the folders' calls.
+pub type OnNameFn =
     unsafe extern "C" fn(instance: *mut Instance, request: *const OpenRequest, err: *mut Error) -> i32;
 
-abi_struct! { Namespace { stat: Option<StatNameFn>, list: Option<ListFn>, remove: Option<RemoveFn>, } }
+abi_struct! { Namespace { stat: Option<StatNameFn>, list: Option<ListFn>, remove: Option<OnNameFn>, } }
 
 abi_struct! { Name { bytes: *const c_char, length: u64, stat: *const Stat, } }
 
@@ -224,6 +225,8 @@ pub type ListNamesFn = unsafe extern "C" fn(
 ) -> i32;
 
 abi_struct! { Names { list: Option<ListNamesFn>, } }
+
+abi_struct! { Folders { make: Option<OnNameFn>, remove: Option<OnNameFn>, } }
 
 abi_struct! { Lease { fd: i32, reserved: u32, offset: u64, limit: u64, } }
 

@@ -168,6 +168,27 @@ pub trait Namespace {
     fn remove(&self, request: &Request<'_>) -> Result<()> {
         Err(Error::new(Code::ENOTSUP, format!("remove {}: this provider cannot remove", request.shown())))
     }
+
+    /// Makes a folder, and none above it: `zvfs.folders/1`.
+    ///
+    /// # Errors
+    /// EEXIST: something has that name. ENOENT: the folder that it would lie in is not there. ENOTSUP, the provider's own.
+    fn make_folder(&self, request: &Request<'_>) -> Result<()> {
+        Err(no_folders("make folder", request))
+    }
+
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// ENOTEMPTY; ENOTDIR: it is no folder. ENOTSUP, the provider's own.
+    fn remove_folder(&self, request: &Request<'_>) -> Result<()> {
+        Err(no_folders("remove folder", request))
+    }
+}
+
+fn no_folders(doing: &str, request: &Request<'_>) -> Error {
+    let text = format!("{doing} {}: this provider makes and removes no folders", request.shown());
+    Error::new(Code::ENOTSUP, text)
 }
 
 /// What to open, and for whom.

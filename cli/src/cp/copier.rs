@@ -1,11 +1,15 @@
 //! The copy of one file: all of it or nothing.
 
+use crate::below::parent;
 use crate::cp::digest::digest;
 use crate::cp::pace::Pace;
 use crate::descriptors::Assigned;
+use crate::mkdir::make_all;
 use crate::watch::Watch;
 use std::mem;
-use vfs_core::{Code, Error, Finish, OpenFile, OpenFlags, Placement, Registry, Result, copy, same_file};
+use vfs_core::{
+    Code, Error, Finish, Kind, OpenFile, OpenFlags, Placement, Registry, Result, copy, same_file,
+};
 
 /// How files are copied.
 pub struct Copier<'a> {
@@ -66,7 +70,25 @@ impl<'a> Copier<'a> {
         let how = to.open(OpenFlags::SEQUENTIAL).control(&self.watch.control(to.descriptor));
         let how = size.iter().fold(how, |how, size| how.expected_size(*size));
         let how = if self.make_folders { how.offer("make-folders", "true") } else { how };
-        self.registry.create(to.descriptor, &how, self.in_place.then_some("--in-place"))
+        let open = || self.registry.create(to.descriptor, &how, self.in_place.then_some("--in-place"));
+        match open() {
+            Err(error) if self.make_folders && self.folder_is_there_now(&error, to) => open(),
+            opened => opened,
+        }
+    }
+
+    /// Whether a target could not be opened for want of its folder, which is there now: made here, or for another file.
+    fn folder_is_there_now(&self, refused: &Error, to: &Assigned<'_>) -> bool {
+        // Not every server says which name is missing.
+        if !matches!(refused.code(), Code::ENOENT | Code::EACCES) {
+            return false;
+        }
+        let Some(folder) = parent(to.descriptor) else { return false };
+        let how = to.open(OpenFlags::empty()).control(&self.watch.control(to.descriptor));
+        match self.registry.stat_name(&folder, &how) {
+            Ok(found) => found.kind == Kind::Directory,
+            Err(error) => error.code() == Code::ENOENT && make_all(self.registry, &folder, &how).is_ok(),
+        }
     }
 
     /// Whether both have the same content, by the digests of both. A target that is not there has not.

@@ -52,6 +52,30 @@ pub fn namespace_removes_names(subject: &Subject) -> Step {
     refused(stat(&case, names, &descriptor), &[Code::ENOENT], "stat of a removed name")
 }
 
+pub fn folders_are_made_and_removed(subject: &Subject) -> Step {
+    let case = Case::start(subject)?;
+    let names = namespace(&case)?;
+    let folder = case.absent()?;
+    let control = Control::new();
+    let make = || case.request(&folder, &control, |request| names.make_folder(&request));
+    let remove =
+        |descriptor: &str| case.request(descriptor, &control, |request| names.remove_folder(&request));
+    match make() {
+        Err(error) if error.code() == Code::ENOTSUP => return skip(error.chain()),
+        made => made?,
+    }
+    let found = stat(&case, names, &folder)?;
+    ensure!(found.kind == Kind::Directory, "stat of a new folder says {:?}", found.kind);
+    refused(make(), &[Code::EEXIST], "making it again")?;
+    let removed = case.request(&folder, &control, |request| names.remove(&request));
+    refused(removed, &[Code::EISDIR], "removing it as a file")?;
+    remove(&folder)?;
+    refused(stat(&case, names, &folder), &[Code::ENOENT], "stat of a removed folder")?;
+    refused(remove(&folder), &[Code::ENOENT], "removing it again")?;
+    let file = case.written(b"no folder")?;
+    refused(remove(&file), &[Code::ENOTDIR], "removing a file as a folder")
+}
+
 /// Each name of a folder, as the suite compares them, until the function breaks off.
 type List<'a> = dyn Fn(&str, &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> vfs_core::Result<()> + 'a;
 

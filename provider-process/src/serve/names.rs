@@ -26,6 +26,8 @@ impl Process {
                 NameCall::Stat => Ok(Reply::Stat((&names.stat(request)?).into())),
                 NameCall::List | NameCall::Names => self.list(what, names, request),
                 NameCall::Remove => names.remove(request).map(|()| Reply::Done),
+                NameCall::MakeFolder => names.make_folder(request).map(|()| Reply::Done),
+                NameCall::RemoveFolder => names.remove_folder(request).map(|()| Reply::Done),
             }
         });
         if reply.is_ok() {

@@ -1,14 +1,17 @@
-//! Work on names: stat, list, remove.
+//! Work on names: stat, list, remove, and folders.
 
-use crate::confine::Roots;
 use crate::failure::{fail, read_only};
 use crate::path::{self, Standard};
+use crate::place::Place;
 use crate::provider::Files;
 use crate::status;
 use crate::stream::Stream;
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, fstat, statat};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use vfs_core::{Code, Entry, Error, File, Level, Name, Namespace, Request, Result, Stat};
 
 impl Namespace for Files {
@@ -62,19 +65,49 @@ impl Namespace for Files {
     }
 
     fn remove(&self, request: &Request<'_>) -> Result<()> {
-        let path = path::of_request(request)?;
-        if Standard::of_path(&path).is_some() {
-            let text = format!("remove {}: it is the host's own stream", request.shown());
-            return Err(Error::new(Code::EPERM, text));
-        }
-        if self.read_only {
-            return Err(read_only("remove", request));
-        }
-        remove(&self.roots, &path).map_err(|errno| fail("remove", request.shown(), errno))
+        // Of a symbolic link the link, not what it leads to.
+        self.change("remove", request, &path::of_request(request)?, |place| place.remove())
+    }
+
+    fn make_folder(&self, request: &Request<'_>) -> Result<()> {
+        let made = self.change("make folder", request, &folder(request)?, |place| place.make_folder());
+        made.map_err(|error| match error.code() {
+            // A path that ends in a folder: the root, or `..`.
+            Code::EISDIR => Error::new(Code::EEXIST, format!("make folder {}: it is there", request.shown())),
+            _ => error,
+        })
+    }
+
+    fn remove_folder(&self, request: &Request<'_>) -> Result<()> {
+        self.change("remove folder", request, &folder(request)?, |place| place.remove_folder())
     }
 }
 
-/// Removes a name; of a symbolic link the link, not what it leads to.
-fn remove(roots: &Roots, path: &std::path::Path) -> Result<(), Errno> {
-    roots.place(path, false)?.remove()
+impl Files {
+    /// Changes what stands under a name, which is not followed if it is a link.
+    fn change(
+        &self,
+        doing: &str,
+        request: &Request<'_>,
+        path: &Path,
+        change: impl FnOnce(&Place) -> Result<(), Errno>,
+    ) -> Result<()> {
+        if Standard::of_path(path).is_some() {
+            let text = format!("{doing} {}: it is the host's own stream", request.shown());
+            return Err(Error::new(Code::EPERM, text));
+        }
+        if self.read_only {
+            return Err(read_only(doing, request));
+        }
+        let changed = self.roots.place(path, false).and_then(|place| change(&place));
+        changed.map_err(|errno| fail(doing, request.shown(), errno))
+    }
+}
+
+/// The path of a folder, without the slashes at its end, which say no more than that.
+fn folder(request: &Request<'_>) -> Result<PathBuf> {
+    let path = path::of_request(request)?;
+    let bytes = path.as_os_str().as_bytes();
+    let length = bytes.iter().rposition(|byte| *byte != b'/').map_or(bytes.len(), |last| last + 1);
+    Ok(Path::new(OsStr::from_bytes(&bytes[..length])).to_owned())
 }

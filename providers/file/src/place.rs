@@ -118,6 +118,11 @@ impl Place {
         unlinkat(&*self.folder, &self.name, AtFlags::empty())
     }
 
+    /// Removes the name of an empty folder; anything else is ENOTDIR.
+    pub fn remove_folder(&self) -> Result<(), Errno> {
+        unlinkat(&*self.folder, &self.name, AtFlags::REMOVEDIR)
+    }
+
     /// Whether the name stands for this file.
     pub fn is(&self, file: &OwnedFd) -> bool {
         statat(&*self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)

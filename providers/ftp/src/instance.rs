@@ -128,4 +128,16 @@ impl Namespace for Ftp {
         namespace::remove(&self.client, &target, &caller)
             .map_err(|failure| failure.error("remove", request.shown()))
     }
+
+    fn make_folder(&self, request: &Request<'_>) -> Result<()> {
+        let (target, caller) = self.asked(request)?;
+        namespace::make_folder(&self.client, &target, &caller)
+            .map_err(|failure| failure.error("make folder", request.shown()))
+    }
+
+    fn remove_folder(&self, request: &Request<'_>) -> Result<()> {
+        let (target, caller) = self.asked(request)?;
+        namespace::remove_folder(&self.client, &target, &caller)
+            .map_err(|failure| failure.error("remove folder", request.shown()))
+    }
 }

@@ -1,4 +1,4 @@
-//! Work on names: stat, list, remove.
+//! Work on names: stat, list, remove, and folders.
 
 use crate::caller::Caller;
 use crate::client::Client;
@@ -75,6 +75,34 @@ pub fn list(
         }
     }
     Ok(())
+}
+
+/// Makes a folder. Not repeated: a second attempt would find what a first one made.
+///
+/// # Errors
+/// EEXIST: something has that name. ENOENT, EACCES: the server's word. As [`Client::session`].
+pub fn make_folder(client: &Arc<Client>, target: &Target, caller: &Caller) -> Attempt<()> {
+    let (theirs, target, tuning) = (client.clone(), target.clone(), caller.tuning.clone());
+    caller.wait(client, "the new folder", async move {
+        let mut session = theirs.session(&target.account, &tuning).await?;
+        let made = session.make_folder(&target.path).await;
+        theirs.keep(session).await;
+        made
+    })
+}
+
+/// Removes an empty folder. Not repeated, as a new one is not.
+///
+/// # Errors
+/// ENOTDIR: it is a file. ENOTEMPTY, ENOENT, EACCES: the server's word. As [`Client::session`].
+pub fn remove_folder(client: &Arc<Client>, target: &Target, caller: &Caller) -> Attempt<()> {
+    let (theirs, target, tuning) = (client.clone(), target.clone(), caller.tuning.clone());
+    caller.wait(client, "the removal", async move {
+        let mut session = theirs.session(&target.account, &tuning).await?;
+        let removed = session.remove_folder(&target.path).await;
+        theirs.keep(session).await;
+        removed
+    })
 }
 
 /// Removes a file, never a folder.

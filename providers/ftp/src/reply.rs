@@ -96,6 +96,7 @@ fn of_reply(reply: &Response) -> Failure {
         500..=599 if says(&["is a directory", "not a plain file", "not a regular file"]) => {
             Failure::new(Code::EISDIR, words)
         }
+        500..=599 if says(&["not empty"]) => Failure::new(Code::ENOTEMPTY, words),
         500..=599 if says(&["exists"]) && !says(&["no such", "not exist"]) => {
             Failure::new(Code::EEXIST, words)
         }

@@ -364,6 +364,35 @@ impl Session {
         let removed = timeout(self.reply_timeout, self.ftp.rm(path.argument())).await;
         self.answered("DELE", removed)
     }
+
+    /// Makes a folder.
+    ///
+    /// # Errors
+    /// EEXIST: something has that name, which servers say in many ways. ENOENT, EACCES: the server doesn't.
+    pub async fn make_folder(&mut self, path: &Path) -> Attempt<()> {
+        let made = timeout(self.reply_timeout, self.ftp.mkdir(path.argument())).await;
+        match self.answered("MKD", made) {
+            Err(failure) if failure.retry == Retry::No && self.facts(path).await.is_ok() => {
+                Err(Failure::new(Code::EEXIST, failure.text))
+            }
+            made => made,
+        }
+    }
+
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// ENOTDIR: it is a file. ENOTEMPTY, ENOENT, EACCES: the server doesn't; not all of them say that it is not empty.
+    pub async fn remove_folder(&mut self, path: &Path) -> Attempt<()> {
+        let removed = timeout(self.reply_timeout, self.ftp.rmdir(path.argument())).await;
+        match self.answered("RMD", removed) {
+            Err(failure) if failure.retry == Retry::No => match self.facts(path).await {
+                Ok(facts) if facts.kind != Kind::Directory => Err(Failure::new(Code::ENOTDIR, failure.text)),
+                _ => Err(failure),
+            },
+            removed => removed,
+        }
+    }
 }
 
 /// What an error of the library means.

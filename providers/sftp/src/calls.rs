@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use vfs_core::{Code, Kind, Stat};
-use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::failure::{Attempt, Failure, Retry};
 
 /// The most bytes of a name on most servers.
 pub const NAME_MAX: usize = 255;
@@ -126,6 +126,49 @@ impl Link {
     /// The server's.
     pub async fn remove(&self, path: &[u8]) -> Attempt<()> {
         done(self.call(path, &Request::Remove { path }).await?)
+    }
+
+    /// Makes a folder.
+    ///
+    /// # Errors
+    /// EEXIST: something has that name, for which there is no status. The server's.
+    pub async fn make_folder(&self, path: &[u8]) -> Attempt<()> {
+        let made = done(self.call(path, &Request::MakeFolder { path }).await?);
+        match made {
+            Err(failure) if failure.retry == Retry::No && self.stat_link(path).await.is_ok() => {
+                Err(plain(Code::EEXIST))
+            }
+            made => made,
+        }
+    }
+
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// ENOTDIR: it is none. ENOTEMPTY: it is not empty. There is no status for either. The server's.
+    pub async fn remove_folder(&self, path: &[u8]) -> Attempt<()> {
+        let Err(failure) = done(self.call(path, &Request::RemoveFolder { path }).await?) else {
+            return Ok(());
+        };
+        if failure.retry != Retry::No {
+            return Err(failure);
+        }
+        match self.stat_link(path).await {
+            Ok(found) if found.kind() != Kind::Directory => Err(plain(Code::ENOTDIR)),
+            Ok(_) if self.has_names(path).await => Err(plain(Code::ENOTEMPTY)),
+            _ => Err(failure),
+        }
+    }
+
+    async fn has_names(&self, path: &[u8]) -> bool {
+        let Ok(folder) = self.open_folder(path).await else { return false };
+        loop {
+            match folder.names().await {
+                Ok(names) if names.is_empty() => return false,
+                Ok(names) if names.iter().all(Name::is_the_folders_own) => {}
+                named => return named.is_ok(),
+            }
+        }
     }
 
     /// Renames a file, unless its new name is taken.
@@ -324,6 +367,13 @@ fn unexpected(reply: Reply) -> Failure {
         Reply::Status { code: status::OK, .. } => Failure::protocol("success, and no answer"),
         Reply::Status { code, text } => of_status(code, &text),
         _ => Failure::protocol("the answer to another kind of request"),
+    }
+}
+
+impl Name {
+    /// Whether it is the folder itself, or the one above it.
+    pub fn is_the_folders_own(&self) -> bool {
+        matches!(&self.name[..], b"." | b"..")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Work on names: stat, list, remove.
+//! Work on names: stat, list, remove, and folders.
 
 use crate::calls::Handle;
 use crate::instance::{Asked, Sftp};
@@ -48,6 +48,24 @@ impl Namespace for Sftp {
         let removed = caller.wait("a removal", remove(self.pool.clone(), target));
         removed.map_err(|failure| caller.error("remove", &failure))
     }
+
+    fn make_folder(&self, request: &Request<'_>) -> Result<()> {
+        let Asked { target, caller, .. } = self.asked(request)?;
+        let pool = self.pool.clone();
+        let made = caller.wait("a new folder", async move {
+            pool.link(&target.login).await?.make_folder(&target.path).await
+        });
+        made.map_err(|failure| caller.error("make folder", &failure))
+    }
+
+    fn remove_folder(&self, request: &Request<'_>) -> Result<()> {
+        let Asked { target, caller, .. } = self.asked(request)?;
+        let pool = self.pool.clone();
+        let removed = caller.wait("a removal", async move {
+            pool.link(&target.login).await?.remove_folder(&target.path).await
+        });
+        removed.map_err(|failure| caller.error("remove folder", &failure))
+    }
 }
 
 async fn status(pool: Arc<Pool>, target: Target) -> Attempt<Attributes> {
@@ -78,11 +96,10 @@ async fn folder(pool: Arc<Pool>, target: Target) -> Attempt<Handle> {
 }
 
 fn entry(found: &Found, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
-    let bytes = &found.name[..];
-    if bytes == b"." || bytes == b".." {
+    if found.is_the_folders_own() {
         return ControlFlow::Continue(());
     }
     // Where a link leads is not known without asking.
     let stat = (!found.attributes.is_link()).then(|| found.attributes.stat());
-    each(Name { bytes, stat: stat.as_ref() })
+    each(Name { bytes: &found.name, stat: stat.as_ref() })
 }

@@ -87,6 +87,12 @@ pub enum Request<'a> {
     Remove {
         path: &'a [u8],
     },
+    MakeFolder {
+        path: &'a [u8],
+    },
+    RemoveFolder {
+        path: &'a [u8],
+    },
     RealPath {
         path: &'a [u8],
     },
@@ -182,8 +188,13 @@ impl Request<'_> {
             | Request::Stat { path: one }
             | Request::OpenFolder { path: one }
             | Request::Remove { path: one }
+            | Request::RemoveFolder { path: one }
             | Request::ReadLink { path: one }
             | Request::RealPath { path: one } => string(&mut packet, one),
+            Request::MakeFolder { path } => {
+                string(&mut packet, path);
+                Attributes::NONE.encode(&mut packet);
+            }
             Request::Rename { from, to } => {
                 string(&mut packet, from);
                 string(&mut packet, to);
@@ -218,6 +229,8 @@ impl Request<'_> {
             Request::OpenFolder { .. } => 11,
             Request::ReadFolder { .. } => 12,
             Request::Remove { .. } => 13,
+            Request::MakeFolder { .. } => 14,
+            Request::RemoveFolder { .. } => 15,
             Request::RealPath { .. } => 16,
             Request::Stat { .. } => 17,
             Request::Rename { .. } => 18,

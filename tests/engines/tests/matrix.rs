@@ -5,6 +5,8 @@
 #[allow(dead_code, reason = "of brokers only a part is used")]
 #[path = "../../e2e/support/broker.rs"]
 mod broker;
+#[allow(dead_code, reason = "one FTP server is enough")]
+mod stores;
 #[path = "../../e2e/support.rs"]
 mod support;
 
@@ -13,27 +15,16 @@ use rustix::process::Signal;
 use std::fs::{self, File};
 use std::io::Write;
 use std::process::{Command, Stdio};
+use stores::{Store, files, ftp, http, s3, sftp};
 use support::{Folder, Started, bare, run, under};
-use zvfs_engines::ftp::FtpServer;
-use zvfs_engines::ssh::SshServer;
-use zvfs_engines::{NatsServer, S3};
-use zvfs_http_servers::{Server, pattern};
+use zvfs_engines::NatsServer;
+use zvfs_http_servers::pattern;
 use zvfs_test_support::eventually;
 
 /// More than any buffer on the way, and no multiple of one.
 const SIZE: u64 = (3 << 20) + 17;
 /// What is not copied before a server that goes away is gone.
 const LARGE: u64 = 96 << 20;
-
-/// A kind of files, at a server of its own.
-struct Store {
-    name: &'static str,
-    /// Its part of the operator's file.
-    section: String,
-    descriptor: Box<dyn Fn(&str) -> String>,
-    /// Ends the server, if there is one.
-    kill: Option<Box<dyn FnOnce()>>,
-}
 
 /// A kind of netpipes.
 struct Pipes {
@@ -42,53 +33,6 @@ struct Pipes {
     /// For the scheme, and what holds the server.
     scheme: &'static str,
     _server: Box<dyn std::any::Any>,
-}
-
-fn files(folder: &Folder) -> Store {
-    let root = folder.path().to_owned();
-    let descriptor = move |name: &str| root.join(name).to_str().unwrap().to_owned();
-    Store {
-        name: "file",
-        section: "[provider.file]".to_owned(),
-        descriptor: Box::new(descriptor),
-        kill: None,
-    }
-}
-
-fn http() -> Option<Store> {
-    let server = Server::nginx()?;
-    let (section, at) = ("[provider.http]".to_owned(), server.http(""));
-    let descriptor = Box::new(move |name: &str| format!("{at}{name}"));
-    Some(Store { name: "http", section, descriptor, kill: Some(Box::new(|| drop(server))) })
-}
-
-fn s3() -> Option<Store> {
-    let server = S3::moto()?;
-    let section = format!("[provider.object]\nsettings = {{ {} }}", server.settings());
-    let at = server.descriptor("");
-    let descriptor = Box::new(move |name: &str| format!("{at}{name}"));
-    Some(Store { name: "s3", section, descriptor, kill: Some(Box::new(|| drop(server))) })
-}
-
-fn ftp() -> Option<Store> {
-    // Of vsftpd a process for each session would go on.
-    let mut server = FtpServer::pyftpdlib()?;
-    let section = format!("[provider.ftp]\nsettings = {{ ca-file = {:?} }}", server.ca_file());
-    let at = server.ftps("");
-    let descriptor = Box::new(move |name: &str| format!("{at}{name}"));
-    Some(Store { name: "ftps", section, descriptor, kill: Some(Box::new(move || server.stop())) })
-}
-
-fn sftp() -> Option<Store> {
-    let mut server = SshServer::openssh()?;
-    let section = format!(
-        "[provider.sftp]\nsettings = {{ known-hosts = {:?}, key-file = {:?} }}",
-        server.known_hosts(),
-        server.key_file()
-    );
-    let at = server.sftp("");
-    let descriptor = Box::new(move |name: &str| format!("{at}{name}"));
-    Some(Store { name: "sftp", section, descriptor, kill: Some(Box::new(move || server.end())) })
 }
 
 fn over_tcp(folder: &Folder) -> Pipes {

@@ -31,7 +31,7 @@ macro_rules! growing {
 }
 
 growing! {
-    Provider Positional StatExtension Namespace Names FdExtension Splice Poll SettingsExtension
+    Provider Positional StatExtension Namespace Names Folders FdExtension Splice Poll SettingsExtension
     Setting SettingRule Host HostWaiting OpenRequest InnerRequest Value Entry Name Stat Lease Interest
 }
 

@@ -224,12 +224,19 @@ extern_c! { by "the provider":
     fn name_remove(instance: &ExportedInstance, request: Struct<abi::OpenRequest>) -> i32 {
         instance.named(&request.0, |names, request| names.remove(request))
     }
+    fn folder_make(instance: &ExportedInstance, request: Struct<abi::OpenRequest>) -> i32 {
+        instance.named(&request.0, |names, request| names.make_folder(request))
+    }
+    fn folder_remove(instance: &ExportedInstance, request: Struct<abi::OpenRequest>) -> i32 {
+        instance.named(&request.0, |names, request| names.remove_folder(request))
+    }
     fn extension(id: &str) -> *const c_void, plain {
         Ok(match id {
             abi::EXT_POSITIONAL => (&raw const POSITIONAL).cast(),
             abi::EXT_STAT => (&raw const STAT).cast(),
             abi::EXT_NAMESPACE => (&raw const NAMESPACE).cast(),
             abi::EXT_NAMES => (&raw const NAMES).cast(),
+            abi::EXT_FOLDERS => (&raw const FOLDERS).cast(),
             abi::EXT_FD => (&raw const FD).cast(),
             abi::EXT_SPLICE => (&raw const SPLICE).cast(),
             abi::EXT_POLL => (&raw const POLL).cast(),
@@ -261,6 +268,8 @@ static NAMESPACE: abi::Namespace = abi::Namespace {
     remove: Some(name_remove),
 };
 static NAMES: abi::Names = abi::Names { struct_size: abi::Names::SIZE, list: Some(name_names) };
+static FOLDERS: abi::Folders =
+    abi::Folders { struct_size: abi::Folders::SIZE, make: Some(folder_make), remove: Some(folder_remove) };
 static FD: abi::FdExtension =
     abi::FdExtension { struct_size: abi::FdExtension::SIZE, lease: Some(lease), advance: Some(advance) };
 static SPLICE: abi::Splice = abi::Splice {

@@ -267,6 +267,25 @@ impl Registry {
         let descriptor = Descriptor::parse(descriptor)?;
         self.named(descriptor, options, "remove", |names, request| names.remove(request))
     }
+
+    /// Makes a folder, and none above it.
+    ///
+    /// # Errors
+    /// As [`open`](Registry::open); EEXIST: something has that name; ENOENT: the folder that it would lie in is not there; ENOTSUP:
+    /// the provider makes no folders.
+    pub fn make_folder(&self, descriptor: &str, options: &OpenOptions) -> Result<()> {
+        let descriptor = Descriptor::parse(descriptor)?;
+        self.named(descriptor, options, "make folder", |names, request| names.make_folder(request))
+    }
+
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// As [`open`](Registry::open); ENOTEMPTY; ENOTDIR: it is no folder; ENOTSUP: the provider removes no folders.
+    pub fn remove_folder(&self, descriptor: &str, options: &OpenOptions) -> Result<()> {
+        let descriptor = Descriptor::parse(descriptor)?;
+        self.named(descriptor, options, "remove folder", |names, request| names.remove_folder(request))
+    }
 }
 
 /// The name of the host's own provider that serves a scheme.

@@ -131,6 +131,22 @@ impl Namespace for Handle {
             table.remove.map(|remove| unsafe { remove(self.0.raw, request, err) })
         })
     }
+
+    fn make_folder(&self, request: &Request<'_>) -> Result<()> {
+        let make = self.0.library.folders.and_then(|folders| folders.make);
+        self.named(request, "make folder", |_, request, err| {
+            // SAFETY: the provider's own function; all arguments are valid during the call.
+            make.map(|make| unsafe { make(self.0.raw, request, err) })
+        })
+    }
+
+    fn remove_folder(&self, request: &Request<'_>) -> Result<()> {
+        let remove = self.0.library.folders.and_then(|folders| folders.remove);
+        self.named(request, "remove folder", |_, request, err| {
+            // SAFETY: the provider's own function; all arguments are valid during the call.
+            remove.map(|remove| unsafe { remove(self.0.raw, request, err) })
+        })
+    }
 }
 
 /// A request in C's form, with what it points to.

@@ -205,6 +205,14 @@ impl Namespace for ProcessInstance {
     fn remove(&self, request: &Request<'_>) -> Result<()> {
         self.named(NameCall::Remove, request, None, done)
     }
+
+    fn make_folder(&self, request: &Request<'_>) -> Result<()> {
+        self.named(NameCall::MakeFolder, request, None, done)
+    }
+
+    fn remove_folder(&self, request: &Request<'_>) -> Result<()> {
+        self.named(NameCall::RemoveFolder, request, None, done)
+    }
 }
 
 fn done(reply: Reply) -> Option<()> {

@@ -189,6 +189,10 @@ pub enum NameCall {
     Names,
     /// Removes it.
     Remove,
+    /// Makes a folder of it.
+    MakeFolder,
+    /// Removes it, which is an empty folder.
+    RemoveFolder,
 }
 
 /// A call of an open file, in either direction: of the provider's files by the host, of inner files by a layer. Bytes stand in the

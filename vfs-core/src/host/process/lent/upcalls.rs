@@ -34,6 +34,10 @@ pub(super) fn serve(connection: &mut Lent<'_>, upcall: Upcall, caller: &mut Call
         Upcall::Name(NameCall::Remove, request) => {
             Layer::of(child, &request).and_then(|layer| layer.remove())
         }
+        // No layer has them: zvfs.host.open/1 does not.
+        Upcall::Name(NameCall::MakeFolder | NameCall::RemoveFolder, _) => {
+            Err(Error::new(Code::ENOTSUP, "a layer neither makes nor removes folders"))
+        }
         Upcall::Name(NameCall::List | NameCall::Names, request) => list(connection, &request, caller)?,
         Upcall::File { inner, call } => file_call(connection, inner, call),
         Upcall::Close { inner } => {

@@ -1,0 +1,150 @@
+//! Folders of the larger stores: copied as a whole, made and removed.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+#[allow(dead_code, reason = "only a part of the stores is used")]
+mod stores;
+#[path = "../../e2e/support.rs"]
+mod support;
+
+use std::fs;
+use std::path::Path;
+use stores::{Store, ftp, s3, sftp, vsftpd};
+use support::{Done, Folder, run_long, under};
+use zvfs_engines::S3;
+
+/// Folders, names that need care, and a file that is longer than a buffer.
+const FILES: [(&str, usize); 6] = [
+    ("a", 1),
+    ("b c.txt", 0),
+    ("sub/100%", 70_000),
+    ("sub/\u{e4}", 3),
+    ("sub/deep/x#y?z", 1_000_000),
+    ("other/a", 5),
+];
+
+fn content(name: &str, size: usize) -> Vec<u8> {
+    name.bytes().cycle().take(size).collect()
+}
+
+fn tree(folder: &Folder) -> String {
+    for (name, size) in FILES {
+        let path = folder.at(&format!("tree/{name}"));
+        fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+        fs::write(path, content(name, size)).unwrap();
+    }
+    folder.at("tree")
+}
+
+#[track_caller]
+fn is_the_tree(folder: &str, store: &str) {
+    for (name, size) in FILES {
+        let found =
+            fs::read(Path::new(folder).join(name)).unwrap_or_else(|error| panic!("{store}: {name}: {error}"));
+        assert!(found == content(name, size), "{store}: {name}");
+    }
+}
+
+/// Stores with folders that can be listed.
+fn stores() -> Vec<Store> {
+    [s3(), ftp(), vsftpd(), sftp()].into_iter().flatten().collect()
+}
+
+fn zvfs(folder: &Folder, store: &Store, arguments: &[&str]) -> Done {
+    let operator = folder.operator("zvfs.toml", &format!("[provider.file]\n{}", store.section));
+    run_long(under(&operator, arguments))
+}
+
+#[test]
+fn a_tree_goes_into_every_store_and_comes_back() {
+    let folder = Folder::new();
+    let tree = tree(&folder);
+    for store in stores() {
+        let (at, name) = (&*store.descriptor, store.name);
+        // Folders that are not there are made, whatever the provider calls that.
+        let there = at("new/folder/tree");
+        zvfs(&folder, &store, &["cp", "-rT", &tree, &there]).succeeded();
+        let back = folder.at(&format!("back-{name}"));
+        zvfs(&folder, &store, &["cp", "-rT", &there, &back]).succeeded();
+        is_the_tree(&back, name);
+        // Into it, now that it is there; and again nothing is other.
+        zvfs(&folder, &store, &["cp", "-r", &there, &at("new")]).succeeded();
+        let done = zvfs(&folder, &store, &["cp", "-rT", "--checksum", "--json", &tree, &at("new/tree")]);
+        let summary = format!(
+            "{{\"summary\":{{\"bytes\":0,\"copied\":0,\"failed\":0,\"same\":{},\"skipped\":0}}}}",
+            FILES.len()
+        );
+        assert_eq!(done.succeeded().out().lines().last(), Some(summary.as_str()), "{name}");
+        // Patterns, and several sources.
+        let some = folder.at(&format!("some-{name}"));
+        zvfs(&folder, &store, &["cp", "-rT", "--include", "sub/**/x*", &there, &some]).succeeded();
+        assert_eq!(fs::read(format!("{some}/sub/deep/x#y?z")).unwrap().len(), 1_000_000, "{name}");
+        assert!(!fs::exists(format!("{some}/a")).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn a_tree_goes_from_every_store_to_every_other() {
+    let folder = Folder::new();
+    let tree = tree(&folder);
+    let stores = stores();
+    // Each kind of provider has one server in an operator's file.
+    let stores: Vec<&Store> = stores.iter().filter(|store| store.name != "vsftpd").collect();
+    let sections: Vec<&str> = stores.iter().map(|store| store.section.as_str()).collect();
+    let operator = folder.operator("zvfs.toml", &format!("[provider.file]\n{}", sections.join("\n")));
+    let cp = |from: &str, to: &str| run_long(under(&operator, &["cp", "-rT", from, to]));
+    for from in &stores {
+        let source = (from.descriptor)("source");
+        cp(&tree, &source).succeeded();
+        for to in &stores {
+            let way = format!("{} to {}", from.name, to.name);
+            let target = (to.descriptor)(&format!("from/{}", from.name));
+            cp(&source, &target).succeeded();
+            let back = folder.at(&way);
+            cp(&target, &back).succeeded();
+            is_the_tree(&back, &way);
+        }
+    }
+}
+
+#[test]
+fn folders_are_made_and_removed_at_a_server() {
+    let folder = Folder::new();
+    for store in [ftp(), vsftpd(), sftp()].into_iter().flatten() {
+        let (at, name) = (&*store.descriptor, store.name);
+        let zvfs = |arguments: &[&str]| zvfs(&folder, &store, arguments);
+        zvfs(&["mkdir", &at("a b")]).succeeded();
+        let stat = zvfs(&["stat", &at("a b")]);
+        assert!(stat.succeeded().out().contains("directory"), "{name}: {stat:?}");
+        zvfs(&["mkdir", &at("a b")]).failed(17, &["make folder"]);
+        zvfs(&["mkdir", &at("none/x")]).failed(2, &["make folder"]);
+        zvfs(&["mkdir", "-p", &at("none/x/y"), &at("a b")]).succeeded();
+        zvfs(&["rm", &at("a b")]).failed(21, &[]);
+        // Not every server says why.
+        let full = zvfs(&["rmdir", &at("none")]);
+        assert!(full.code != 0 && full.stderr.contains("remove folder"), "{name}: {full:?}");
+        let file = folder.write("file", "x");
+        zvfs(&["cp", &file, &at("none/x/file")]).succeeded();
+        zvfs(&["rmdir", &at("none/x/file")]).failed(20, &["remove folder"]);
+        zvfs(&["mkdir", &at("none/x/file")]).failed(17, &["make folder"]);
+        zvfs(&["rm", &at("none/x/file")]).succeeded();
+        zvfs(&["rmdir", &at("none/x/y"), &at("none/x"), &at("none"), &at("a b")]).succeeded();
+        zvfs(&["stat", &at("none")]).failed(2, &[]);
+        zvfs(&["rmdir", &at("none")]).failed(2, &[]);
+    }
+}
+
+/// A case report: a folder was listed to see that it is one, and again to copy it, and each said what it left out.
+#[test]
+fn what_a_listing_leaves_out_is_told_once() {
+    let Some(server) = S3::moto() else { return };
+    let folder = Folder::new();
+    server.put("odd/name", b"x");
+    server.put("odd//empty", b"x");
+    let section = format!("[provider.file]\n[provider.object]\nsettings = {{ {} }}", server.settings());
+    let operator = folder.operator("zvfs.toml", &section);
+    let done = run_long(under(&operator, &["cp", "-r", &server.descriptor("odd"), &folder.at("copy")]));
+    assert_eq!((done.code, done.stderr.matches("left out").count()), (0, 1), "{done:?}");
+    assert!(done.stderr.contains("left out 1 of its entries"), "{done:?}");
+    assert_eq!(fs::read(folder.at("copy/name")).unwrap(), b"x");
+}
