@@ -3,6 +3,7 @@
 mod status;
 
 use crate::exit::{Failure, warn};
+use crate::log::tell;
 use crate::options::Options;
 use crate::signals;
 use crate::stdout;
@@ -15,7 +16,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
-use vfs_core::{Code, Error, read_secret_file};
+use vfs_core::{Code, Error, Level, read_secret_file};
 use zeroize::Zeroizing;
 use zvfs_discovery::{Announcement, Service};
 
@@ -156,7 +157,7 @@ fn announce(name: &str, at: SocketAddr, verbose: bool) -> Result<Announcement, F
 }
 
 fn log(line: &str) {
-    warn(&format!("broker: {line}"));
+    tell(Level::Info, &format!("broker: {line}"));
 }
 
 /// Adds the port where none is written.
@@ -185,7 +186,7 @@ fn read_again(broker: &Handle, secret_file: Option<&Path>) {
     match read_secret(file) {
         Ok(secret) => {
             broker.renew_secret(secret);
-            warn(&format!("broker: SIGHUP: --secret-file {} was read again", file.display()));
+            tell(Level::Info, &format!("broker: SIGHUP: --secret-file {} was read again", file.display()));
         }
         Err(failure) => {
             let why = failure.message().unwrap_or_default();

@@ -4,6 +4,7 @@ mod channels;
 mod guest;
 
 use crate::exit::{self, Failure, warn};
+use crate::log;
 use crate::options::Options;
 use crate::run::{CacheOptions, shell_code};
 use crate::{setup, signals, stdout};
@@ -12,7 +13,7 @@ use guest::Guest;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use vfs_core::{Control, Shown};
+use vfs_core::{Control, Level, Shown};
 use zvm::{ExitCode, Quota, Report, Session};
 
 /// Run a WebAssembly program without a manifest: its standard streams are this command's, its exit code too
@@ -76,7 +77,7 @@ impl Exec {
             (ExitCode::Ok, Some(code)) => Err(Failure::told(shell_code(code))),
             (ExitCode::Stopped, _) if signal != 0 => Err(Failure::signal(signal, None)),
             (code, _) => {
-                warn(&format!("{program}: {}", report.state));
+                log::tell(Level::Error, &format!("{program}: {}", report.state));
                 Err(Failure::told(code.number()))
             }
         }

@@ -1,10 +1,10 @@
 //! Failures of the command, and what the shell sees of them.
 
-use crate::text;
+use crate::log;
 use signal_hook::low_level;
 use std::io;
 use std::process::ExitCode;
-use vfs_core::{Code, Error};
+use vfs_core::{Code, Error, Level};
 
 /// Why the command fails: its exit code, and a line for standard error unless nobody needs one.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Failure {
     /// Tells it on standard error, in one line.
     pub fn tell(&self) {
         if let Some(message) = &self.message {
-            warn(message);
+            log::tell(Level::Error, message);
         }
     }
 
@@ -99,10 +99,9 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Writes a line to standard error. If that is closed there is nobody left to tell.
+/// Tells something on standard error that is no failure of the command, or that has told its code.
 pub fn warn(message: &str) {
-    use io::Write as _;
-    let _ = writeln!(io::stderr(), "zvfs: {}", text::one_line(message));
+    log::tell(Level::Warning, message);
 }
 
 /// An errno as an exit code. The few beyond a byte, and our own from 4096 on, become EIO.

@@ -12,7 +12,7 @@
 //! | `watch`, `signals` | signals and `--timeout`: no call holds the command longer than it may |
 //! | `child_process` | this command again, as a child that loads a library |
 //! | `process` | what must be so before anything else: no closed streams, no set-uid, no end but its own |
-//! | `exit` | failures and exit codes |
+//! | `exit`, `log` | failures and exit codes, and what is told on standard error |
 //! | `text` | for people and terminals |
 
 mod arguments;
@@ -27,6 +27,7 @@ mod exec;
 mod exit;
 mod generate;
 mod graph;
+mod log;
 mod ls;
 mod manifest;
 mod metrics;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
+    log::set(arguments.options.log_format);
     // Lives until the code is known: from then on the end is the command's own.
     let ended =
         process::refuse_set_uid().and_then(|()| ExitGuard::watch()).and_then(|_guard| execute(&arguments));

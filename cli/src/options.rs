@@ -1,5 +1,6 @@
 //! Options that several subcommands share.
 
+use crate::log::Format;
 use clap::Args;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,10 +19,13 @@ pub struct Options {
     /// Log more of what providers do; twice: everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// How lines on standard error are written; what guests write there stays as it is
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = Format::Plain)]
+    pub log_format: Format,
 }
 
 impl Options {
-    /// The arguments that say the same to a child.
+    /// The arguments that say the same to a child, whose words this process tells in its own format.
     pub fn arguments(&self) -> Vec<OsString> {
         let mut arguments = Vec::new();
         let mut option = |name: &str, value: &Path| arguments.extend([name.into(), value.into()]);

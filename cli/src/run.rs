@@ -8,6 +8,7 @@ mod session_metrics;
 mod targets;
 
 use crate::exit::{self, Failure, warn};
+use crate::log;
 use crate::manifest;
 use crate::options::Options;
 use crate::pipes::Pipes;
@@ -17,7 +18,7 @@ use clap::{Args, ValueEnum};
 pub use compile::{CacheOptions, CompileChild};
 use report::{Format, Reports};
 use std::path::{Path, PathBuf};
-use vfs_core::Control;
+use vfs_core::{Control, Level};
 use zvm::{ExitCode, Manifest, Report, RunOptions, Running, Session};
 
 /// Run guests, each under its manifest, any number at the same time
@@ -189,7 +190,7 @@ fn tell(path: &Path, report: &Report, whose: Whose) {
     tell_notes(path, report);
     let path = path.display();
     if report.exit_code.number() != 0 {
-        warn(&format!("{path}: {}", report.state));
+        log::tell(Level::Error, &format!("{path}: {}", report.state));
     }
     // What was not committed for that reason has told it.
     if report.exit_code != ExitCode::NotCommitted

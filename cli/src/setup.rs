@@ -1,6 +1,7 @@
 //! From the options to a registry.
 
-use crate::exit::{Failure, warn};
+use crate::exit::Failure;
+use crate::log;
 use crate::options::Options;
 use std::path::{self, Path, PathBuf};
 use vfs_core::{Code, Configuration, Error, Host, Level, Registry};
@@ -38,7 +39,7 @@ pub fn registry_of(configuration: Configuration, options: &Options) -> Registry 
     };
     let log = move |level, text: &str| {
         if level <= least {
-            warn(text);
+            log::tell(level, text);
         }
     };
     Registry::with_host(configuration, Host::logging("zvfs", env!("CARGO_PKG_VERSION"), log))

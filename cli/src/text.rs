@@ -65,6 +65,17 @@ pub fn kind(kind: Kind) -> &'static str {
 
 /// A time as RFC 3339 has it, in UTC, to the second; `None` before the year 0 and after 9999.
 pub fn rfc3339(time: SystemTime) -> Option<String> {
+    with_fraction(time, "")
+}
+
+/// The same to the millisecond.
+pub fn rfc3339_in_milliseconds(time: SystemTime) -> Option<String> {
+    // A clock before 1970 is none.
+    let milliseconds = time.duration_since(UNIX_EPOCH).map_or(0, |after| after.subsec_millis());
+    with_fraction(time, &format!(".{milliseconds:03}"))
+}
+
+fn with_fraction(time: SystemTime, fraction: &str) -> Option<String> {
     let seconds = match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_secs()).ok()?,
         Err(before) => {
@@ -76,7 +87,7 @@ pub fn rfc3339(time: SystemTime) -> Option<String> {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days)?;
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
+    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"))
 }
 
 /// Year, month and day of a day since 1970, in the Gregorian calendar. Years are counted from March, so that a leap day is

@@ -58,6 +58,29 @@ fn it_logs_if_it_is_asked_to() {
 }
 
 #[test]
+fn its_log_has_time_and_level_if_that_is_wanted() {
+    let folder = Folder::new();
+    let broker = started(&folder, &["-v", "--log-format", "json", "--listen", "127.0.0.1:0"]);
+    drop(TcpStream::connect(&broker.address).unwrap());
+    broker.logged("broker: close 127.0.0.1:", 1);
+    broker.signal(Signal::HUP);
+    broker.logged("no --secret-file", 1);
+    let done = broker.end(Signal::TERM);
+    let lines: Vec<serde_json::Value> =
+        done.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = |level: &str, words: &str| {
+        lines.iter().any(|line| {
+            line["level"] == level && line["message"].as_str().is_some_and(|text| text.contains(words))
+        })
+    };
+    assert!(said("info", "broker: close") && said("warning", "no --secret-file"), "{done:?}");
+    for line in &lines {
+        let time = line["time"].as_str().unwrap();
+        assert!(time.len() == 24 && time.ends_with('Z') && &time[10..11] == "T", "{time}");
+    }
+}
+
+#[test]
 fn an_address_that_cannot_be_had_is_told() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

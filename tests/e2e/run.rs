@@ -179,6 +179,28 @@ fn manifests_run_side_by_side() {
 }
 
 #[test]
+fn what_is_told_has_time_and_level_if_that_is_wanted() {
+    let folder = Folder::new();
+    let stopped = guest(&folder, "stopped", "unreachable");
+    let three = guest(&folder, "three", "(call $exit (i32.const 3))");
+    let done = run(zvfs(["run", "--log-format", "text", &stopped, &three]));
+    assert_eq!(done.code, 4, "{done:?}");
+    for (level, words) in [("error", "stopped.manifest: "), ("warning", "three.manifest: the guest exited")] {
+        let told = |line: &str| line.get(24..).is_some_and(|rest| rest.starts_with(&format!(" {level} ")));
+        let found = done.stderr.lines().find(|line| line.contains(words));
+        assert!(found.is_some_and(told), "{level}: {done:?}");
+    }
+    // Before a guest there is; and of any command.
+    let absent = folder.at("absent");
+    for command in [["run", &absent], ["cat", &absent]] {
+        let done = run(zvfs([&["--log-format", "json"], &command[..]].concat()));
+        let line: serde_json::Value = serde_json::from_str(done.stderr.trim_end()).unwrap();
+        assert_eq!(line["level"], "error", "{done:?}");
+        assert!(line["message"].as_str().unwrap().contains("absent"), "{done:?}");
+    }
+}
+
+#[test]
 fn a_timeout_ends_a_wait_for_a_fifo_that_nobody_writes() {
     let folder = Folder::new();
     let fifo = folder.fifo("fifo");

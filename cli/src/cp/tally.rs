@@ -1,13 +1,14 @@
 //! What became of the files of a copy: told file by file, counted, and summed up at the end.
 
 use crate::exit::{Failure, warn};
+use crate::log;
 use crate::stdout;
 use crate::text;
 use indicatif::{HumanBytes, ProgressBar};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use vfs_core::Shown;
+use vfs_core::{Level, Shown};
 
 /// What became of one file.
 #[derive(Debug)]
@@ -122,7 +123,7 @@ impl<'a> Tally<'a> {
                     text += &format!("; {count} {what}");
                 }
             }
-            warn(&text);
+            log::tell(Level::Info, &text);
         }
         code.map_or(Ok(()), |code| Err(Failure::told(code)))
     }

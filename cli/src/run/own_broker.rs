@@ -5,6 +5,7 @@
 //! open would leave it without the secret.
 
 use crate::exit::{Failure, warn};
+use crate::log::tell;
 use crate::pipes::{BROKERED, Pipes};
 use netpipe::broker::{Broker, Config, Handle};
 use netpipe::{Name, Reason, Role, Secret, code};
@@ -12,7 +13,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::thread;
-use vfs_core::{Code, Configuration, Error};
+use vfs_core::{Code, Configuration, Error, Level};
 use zeroize::Zeroizing;
 use zvm::Report;
 
@@ -82,7 +83,7 @@ fn start(verbose: bool) -> Result<(Handle, SocketAddr, Zeroizing<String>), Error
     let shared = shared.map_err(|error| Error::new(Code::EINVAL, error.to_string()))?;
     let mut config = Config { secret: Some(shared), ..Config::default() };
     if verbose {
-        config.log = Some(Box::new(|line| warn(&format!("broker: {line}"))));
+        config.log = Some(Box::new(|line| tell(Level::Info, &format!("broker: {line}"))));
     }
     let broker = Broker::bind((Ipv4Addr::LOCALHOST, 0), config)?;
     let (handle, address) = (broker.handle(), broker.local_addr());
