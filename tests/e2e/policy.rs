@@ -24,6 +24,26 @@ fn a_scheme_without_a_section_is_not_allowed() {
     run(under(&folder, "[provider.null]\n", &["cp", "null:", "null:"])).succeeded();
 }
 
+/// `cargo install` puts the command alone into `bin`: docs/packages.md.
+#[test]
+fn a_command_alone_says_where_it_looks_for_providers_and_finds_them_there() {
+    let folder = Folder::new();
+    for name in ["bin", "lib"] {
+        fs::create_dir(folder.at(name)).unwrap();
+    }
+    let (command, content) = (folder.at("bin/zvfs"), folder.write("content", "x"));
+    fs::copy(env!("CARGO_BIN_EXE_zvfs"), &command).unwrap();
+    let cat = || {
+        let mut cat = Command::new(&command);
+        cat.args(["cat", &content]).env_remove("ZVFS_CONFIG");
+        run(cat)
+    };
+    cat().failed(93, &["no libzvfs_file.so in", &folder.at("bin/../lib/zvfs"), "no such folder"]);
+    fs::create_dir(folder.at("lib/zvfs")).unwrap();
+    fs::copy(library("file"), folder.at("lib/zvfs/libzvfs_file.so")).unwrap();
+    assert_eq!(cat().succeeded().out(), "x");
+}
+
 #[test]
 fn unknown_not_allowed_and_broken_are_three_errors() {
     let folder = Folder::new();
