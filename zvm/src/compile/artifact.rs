@@ -5,6 +5,7 @@ use super::{bad, features};
 use crate::exit::{ExitCode, Failure};
 use crate::guest::{Pool, chain, engine, single_threaded};
 use sha2::{Digest, Sha256};
+use std::fs::File;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -12,10 +13,19 @@ use std::thread;
 use wasmtime::Module;
 
 /// Changes with the meaning of what is kept: entries of another one are not found.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
-/// The name of a program's artifact: made of the program, the engine with all its settings, and our version, so that whatever
-/// changes one of them finds nothing instead of something wrong.
+/// Machine code, as it came.
+#[derive(Clone, Copy)]
+pub(super) enum Artifact<'a> {
+    /// From the compiler.
+    Made(&'a [u8]),
+    /// From the cache: a sealed file in memory, to be mapped.
+    Kept(&'a File),
+}
+
+/// The name of a program's artifact: made of the program's fingerprint, the engine with all its settings, and our version, so that
+/// whatever changes one of them finds nothing instead of something wrong.
 pub(super) fn name(program: &[u8; 32]) -> Result<[u8; 32], Failure> {
     static ENGINE: OnceLock<[u8; 32]> = OnceLock::new();
     let engine = match ENGINE.get() {
@@ -71,17 +81,25 @@ fn can_start(threads: usize) -> bool {
 
 /// Makes a module of an artifact that [`compile`] made, here, in a worker, or in an earlier run: one of a pool's engine, or of the
 /// process's.
-pub(super) fn load(artifact: &[u8], pool: Option<&Pool>) -> Result<Module, Failure> {
+pub(super) fn load(artifact: Artifact<'_>, pool: Option<&Pool>) -> Result<Module, Failure> {
     let engine = match pool {
         Some(pool) => pool.engine(),
         None => engine().map_err(no_engine)?,
     };
-    // SAFETY: the bytes are `compile`'s own, unchanged since: they come from this process, over a pipe from a worker that the
-    // host chose and that ran `compile_child`, or from a buffer whose HMAC was verified under a key that only this user
-    // has. A manifest or a guest has no way to give any. The engine checks its version and settings besides.
-    let module = unsafe { Module::deserialize(engine, artifact) };
-    module
-        .map_err(|error| Failure::new(ExitCode::Io, format!("load the compiled program: {}", chain(&error))))
+    let failed = |cause: String| Failure::new(ExitCode::Io, format!("load the compiled program: {cause}"));
+    let module = match artifact {
+        // SAFETY: the bytes are `compile`'s own, unchanged since: they come from this process, or over a pipe from a worker that
+        // the host chose and that ran `compile_child`. A manifest or a guest has no way to give any. The engine checks its version
+        // and settings besides.
+        Artifact::Made(bytes) => unsafe { Module::deserialize(engine, bytes) },
+        Artifact::Kept(file) => {
+            let file = file.try_clone().map_err(|error| failed(error.to_string()))?;
+            // SAFETY: as above. What the file holds was verified, as it was written, by a MAC under a key that only this user has,
+            // and the file's seals keep it and its size as they were for as long as the engine maps it.
+            unsafe { Module::deserialize_open_file(engine, file) }
+        }
+    };
+    module.map_err(|error| failed(chain(&error)))
 }
 
 fn no_engine(error: vfs_core::Error) -> Failure {
@@ -110,6 +128,6 @@ mod tests {
     fn what_is_compiled_without_threads_is_taken() {
         let binary = wat::parse_str("(module (func (export \"_start\")))").unwrap();
         let engine = single_threaded().unwrap();
-        load(&engine.precompile_module(&binary).unwrap(), None).unwrap();
+        load(Artifact::Made(&engine.precompile_module(&binary).unwrap()), None).unwrap();
     }
 }

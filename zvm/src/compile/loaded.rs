@@ -12,7 +12,7 @@ const KEPT: usize = 256 << 20;
 /// How often who waits for another's compiler looks at its own stop.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The programs by their SHA-256.
+/// The programs by their fingerprints.
 #[derive(Default)]
 pub(super) struct Loaded {
     table: Mutex<Table>,
@@ -31,14 +31,14 @@ enum Slot {
 }
 
 impl Loaded {
-    /// The program of a digest. If it is not there, `make` makes it, with the size of its machine code; who asks for the same
+    /// The program of a fingerprint. If it is not there, `make` makes it, with the size of its machine code; who asks for the same
     /// meanwhile waits for that.
     ///
     /// # Errors
     /// `make`'s; the reason of `stop`.
     pub(super) fn get_or_make(
         &self,
-        digest: [u8; 32],
+        fingerprint: [u8; 32],
         stop: &Stop,
         make: impl FnOnce() -> Result<(Program, usize), Failure>,
     ) -> Result<Arc<Program>, Failure> {
@@ -46,7 +46,7 @@ impl Loaded {
         loop {
             table.uses += 1;
             let now = table.uses;
-            match table.slots.get_mut(&digest) {
+            match table.slots.get_mut(&fingerprint) {
                 Some(Slot::Ready { program, used, .. }) => {
                     *used = now;
                     return Ok(program.clone());
@@ -60,14 +60,14 @@ impl Loaded {
                 None => break,
             }
         }
-        table.slots.insert(digest, Slot::InProgress);
+        table.slots.insert(fingerprint, Slot::InProgress);
         drop(table);
-        let turn = Turn { loaded: self, digest };
+        let turn = Turn { loaded: self, fingerprint };
         let (program, size) = make()?;
         let program = Arc::new(program);
         let mut table = self.table.lock();
         let used = table.uses;
-        table.slots.insert(digest, Slot::Ready { program: program.clone(), size, used });
+        table.slots.insert(fingerprint, Slot::Ready { program: program.clone(), size, used });
         table.shrink();
         drop(table);
         drop(turn);
@@ -89,13 +89,13 @@ impl Table {
             let oldest = self
                 .slots
                 .iter()
-                .filter_map(|(digest, slot)| match slot {
-                    Slot::Ready { used, size, .. } => Some((*used, *digest, *size)),
+                .filter_map(|(fingerprint, slot)| match slot {
+                    Slot::Ready { used, size, .. } => Some((*used, *fingerprint, *size)),
                     Slot::InProgress => None,
                 })
                 .min();
-            let Some((_, digest, size)) = oldest else { return };
-            self.slots.remove(&digest);
+            let Some((_, fingerprint, size)) = oldest else { return };
+            self.slots.remove(&fingerprint);
             kept -= size;
         }
     }
@@ -113,14 +113,14 @@ impl Slot {
 /// Whose turn it is to compile. Dropped without a result, also by a panic, it is the next one's.
 struct Turn<'a> {
     loaded: &'a Loaded,
-    digest: [u8; 32],
+    fingerprint: [u8; 32],
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut table = self.loaded.table.lock();
-        if let Some(Slot::InProgress) = table.slots.get(&self.digest) {
-            table.slots.remove(&self.digest);
+        if let Some(Slot::InProgress) = table.slots.get(&self.fingerprint) {
+            table.slots.remove(&self.fingerprint);
         }
         self.loaded.changed.notify_all();
     }

@@ -212,7 +212,7 @@ fn a_precompiled_file_is_no_program() {
     let binary =
         wat::parse_str("(module (memory (export \"memory\") 1) (func (export \"_start\")))").unwrap();
     let artifact = artifact::compile(&binary).unwrap();
-    artifact::load(&artifact, None).unwrap();
+    artifact::load(Artifact::Made(&artifact), None).unwrap();
     let failure = Compiler::new().program(&artifact, START, &Stop::default()).err().unwrap();
     assert!(failure.text().contains("neither"), "{failure}");
 }
@@ -240,8 +240,8 @@ fn an_artifact_of_the_users_own_that_the_engine_refuses_is_compiled_anew() {
     let root = tempfile::tempdir().unwrap();
     let cache = Cache::open(&root.path().join("cache"), &root.path().join("key")).unwrap();
     let program = b"(module (memory (export \"memory\") 1) (func (export \"_start\")))";
-    let name = artifact::name(&Sha256::digest(program).into()).unwrap();
-    cache.store(&name, b"no machine code").unwrap();
+    let name = artifact::name(&fingerprint(program)).unwrap();
+    cache.store(&name, &[0; 32], b"no machine code").unwrap();
     let compiled = Compiler::new().cache(cache).program(program, START, &Stop::default()).unwrap();
     assert!(compiled.notes[0].contains("load the compiled program"), "{:?}", compiled.notes);
 }

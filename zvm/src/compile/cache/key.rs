@@ -30,7 +30,7 @@ impl Key {
         }
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8; SIZE] {
         &self.0
     }
 

@@ -8,6 +8,8 @@ use tempfile::TempDir;
 
 const NAME: [u8; 32] = [7; 32];
 const OTHER: [u8; 32] = [8; 32];
+/// A program's.
+const DIGEST: [u8; 32] = [9; 32];
 
 /// A cache in a place of its own, with one entry.
 struct Place {
@@ -19,7 +21,7 @@ impl Place {
     fn new() -> Place {
         let root = tempfile::tempdir().unwrap();
         let cache = Cache::open(&root.path().join("cache"), &root.path().join("key")).unwrap();
-        cache.store(&NAME, b"machine code").unwrap();
+        cache.store(&NAME, &DIGEST, b"machine code").unwrap();
         Place { root, cache }
     }
 
@@ -45,6 +47,12 @@ impl Place {
     }
 }
 
+fn bytes(entry: &Entry) -> Vec<u8> {
+    let mut bytes = vec![0; entry.artifact.metadata().unwrap().len() as usize];
+    std::os::unix::fs::FileExt::read_exact_at(&entry.artifact, &mut bytes, 0).unwrap();
+    bytes
+}
+
 fn root_only() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
@@ -56,12 +64,42 @@ fn root_only() -> bool {
 #[test]
 fn an_entry_comes_back_as_it_was_also_to_the_next_process() {
     let place = Place::new();
-    assert_eq!(place.cache.load(&NAME).unwrap().unwrap().artifact(), b"machine code");
-    assert_eq!(place.again().unwrap().load(&NAME).unwrap().unwrap().artifact(), b"machine code");
+    for cache in [place.cache.clone(), place.again().unwrap()] {
+        let entry = cache.load(&NAME).unwrap().unwrap();
+        assert_eq!((bytes(&entry).as_slice(), entry.digest), (b"machine code".as_slice(), DIGEST));
+    }
     assert!(place.cache.load(&OTHER).unwrap().is_none());
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let modes = [&place.folder(), &place.entry(&NAME), &place.root.path().join("key")].map(|path| mode(path));
     assert_eq!(modes, [0o700, 0o600, 0o600]);
+}
+
+/// It is mapped and run: neither a write nor a shorter file may change it afterwards, whoever gets hold of it.
+#[test]
+fn what_was_verified_cannot_be_changed() {
+    let place = Place::new();
+    let entry = place.cache.load(&NAME).unwrap().unwrap();
+    fs::write(place.entry(&NAME), "other code, in the file on the disk").unwrap();
+    assert_eq!(bytes(&entry), b"machine code");
+    let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&entry.artifact));
+    let file = File::options().read(true).write(true).open(again).unwrap();
+    assert!((&file).write_all(b"other").is_err());
+    assert!(file.set_len(1).is_err() && file.set_len(1 << 20).is_err());
+}
+
+/// Of several chunks, the last of them short.
+#[test]
+fn a_large_entry_comes_back_as_it_was() {
+    let place = Place::new();
+    for length in [CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7] {
+        let code: Vec<u8> = (0..length).map(|at| at as u8).collect();
+        place.cache.store(&OTHER, &DIGEST, &code).unwrap();
+        assert_eq!(bytes(&place.cache.load(&OTHER).unwrap().unwrap()), code);
+    }
+    let mut whole = fs::read(place.entry(&OTHER)).unwrap();
+    *whole.last_mut().unwrap() ^= 1;
+    fs::write(place.entry(&OTHER), whole).unwrap();
+    assert!(place.cache.load(&OTHER).err().unwrap().chain().contains("MAC"));
 }
 
 #[test]
@@ -73,7 +111,8 @@ fn a_changed_byte_anywhere_is_refused() {
         changed[at] ^= 1;
         fs::write(place.entry(&NAME), changed).unwrap();
         fs::set_permissions(place.entry(&NAME), Permissions::from_mode(0o600)).unwrap();
-        place.refuses(if at < MAC { "header" } else { "HMAC" });
+        let of_the_program = (super::DIGEST..super::DIGEST + 32).contains(&at);
+        place.refuses(if at < MAC && !of_the_program { "header" } else { "MAC" });
     }
 }
 
@@ -82,20 +121,20 @@ fn a_truncated_or_longer_entry_is_refused() {
     let place = Place::new();
     let whole = fs::read(place.entry(&NAME)).unwrap();
     for length in 0..whole.len() {
-        place.cache.store(&NAME, b"machine code").unwrap();
-        let file = fs::File::options().write(true).open(place.entry(&NAME)).unwrap();
+        place.cache.store(&NAME, &DIGEST, b"machine code").unwrap();
+        let file = File::options().write(true).open(place.entry(&NAME)).unwrap();
         file.set_len(length as u64).unwrap();
         place.refuses("");
     }
-    place.cache.store(&NAME, b"machine code").unwrap();
-    fs::File::options().append(true).open(place.entry(&NAME)).unwrap().write_all(b"x").unwrap();
+    place.cache.store(&NAME, &DIGEST, b"machine code").unwrap();
+    File::options().append(true).open(place.entry(&NAME)).unwrap().write_all(b"x").unwrap();
     place.refuses("length");
 }
 
 #[test]
 fn an_entry_of_another_program_is_refused() {
     let place = Place::new();
-    place.cache.store(&OTHER, b"another's code").unwrap();
+    place.cache.store(&OTHER, &DIGEST, b"another's code").unwrap();
     fs::rename(place.entry(&OTHER), place.entry(&NAME)).unwrap();
     place.refuses("another program");
 }
@@ -104,7 +143,7 @@ fn an_entry_of_another_program_is_refused() {
 fn an_entry_under_another_key_is_refused() {
     let (place, other) = (Place::new(), Place::new());
     fs::copy(other.entry(&NAME), place.entry(&NAME)).unwrap();
-    place.refuses("HMAC");
+    place.refuses("MAC");
 }
 
 #[test]
@@ -199,8 +238,8 @@ fn writers_at_the_same_time_leave_one_whole_entry() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..8 {
-                    place.cache.store(&OTHER, &code).unwrap();
-                    assert_eq!(place.cache.load(&OTHER).unwrap().unwrap().artifact(), code);
+                    place.cache.store(&OTHER, &DIGEST, &code).unwrap();
+                    assert_eq!(bytes(&place.cache.load(&OTHER).unwrap().unwrap()), code);
                 }
             });
         }
@@ -218,7 +257,7 @@ fn several_processes_that_make_the_key_agree() {
         let openers: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
         openers.into_iter().map(|opener| opener.join().unwrap()).collect()
     });
-    caches[0].store(&NAME, b"code").unwrap();
+    caches[0].store(&NAME, &DIGEST, b"code").unwrap();
     assert!(caches.iter().all(|cache| cache.load(&NAME).unwrap().is_some()));
 }
 
@@ -231,17 +270,17 @@ fn the_least_recently_used_entry_goes_first_and_an_abandoned_file_too() {
     fs::write(&abandoned, "half").unwrap();
     let set = |path: &Path, age: u64| {
         let time = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
-        fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     };
     set(&abandoned, 7200);
     for number in 0..4 {
-        cache.store(&[number; 32], &code).unwrap();
+        cache.store(&[number; 32], &DIGEST, &code).unwrap();
         set(&place.entry(&[number; 32]), 1000 - u64::from(number));
     }
     // Used, so it is the newest.
     assert!(cache.load(&[0; 32]).unwrap().is_some());
     set(&place.entry(&NAME), 2000);
-    cache.store(&[9; 32], &code).unwrap();
+    cache.store(&[9; 32], &DIGEST, &code).unwrap();
     let kept: Vec<bool> = [0, 1, 2, 3, 9].map(|number| place.entry(&[number; 32]).exists()).into();
     assert_eq!(kept, [true, false, true, true, true]);
     assert!(!place.entry(&NAME).exists() && !abandoned.exists());
@@ -250,7 +289,7 @@ fn the_least_recently_used_entry_goes_first_and_an_abandoned_file_too() {
 #[test]
 fn an_artifact_over_half_of_the_limit_is_not_kept() {
     let place = Place::new();
-    let error = place.cache.clone().limit(2000).store(&OTHER, &[0; 1000]).unwrap_err();
+    let error = place.cache.clone().limit(2000).store(&OTHER, &DIGEST, &[0; 1000]).unwrap_err();
     assert_eq!(error.code(), Code::EFBIG);
     assert!(place.entry(&NAME).exists());
 }
