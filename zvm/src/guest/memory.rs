@@ -1,6 +1,7 @@
 //! The guest's memory as one call sees it: every pointer is checked, in 64-bit arithmetic, before it is used.
 
 use super::errno::Errno;
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// The most iovecs of one call.
@@ -131,7 +132,7 @@ impl<'a> Memory<'a> {
             return Err(Errno::INVAL);
         }
         let array = self.array(pointer, count, 8)?;
-        let mut iovecs = Iovecs { spans: Vec::new(), sum: 0 };
+        let mut iovecs = Iovecs { spans: SmallVec::new(), sum: 0 };
         let mut sum = 0u64;
         for index in 0..count as usize {
             let (buffer, length) = (self.u32(&array, index * 8), self.u32(&array, index * 8 + 4));
@@ -149,7 +150,8 @@ impl<'a> Memory<'a> {
 /// The buffers of one call, all within the memory; empty ones are left out. They may overlap.
 #[derive(Debug)]
 pub(super) struct Iovecs {
-    spans: Vec<Span>,
+    /// Most calls have one, C's streams two: those need no allocation.
+    spans: SmallVec<[Span; 2]>,
     sum: usize,
 }
 
