@@ -2,6 +2,8 @@
 //!
 //! Not criterion: it measures one thing after the other, and what drifts between them becomes part of the result.
 
+pub mod curve;
+
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
