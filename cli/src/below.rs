@@ -1,30 +1,6 @@
-//! Descriptors of what lies below a folder.
+//! What the texts of descriptors say of names and folders.
 
-use crate::name::of_absolute;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
-use vfs_core::{Code, Descriptor, Error, Result, Shown};
-
-/// The descriptor of a name in a folder.
-///
-/// # Errors
-/// EINVAL: the folder has a query, behind which no name can stand.
-pub fn join(folder: &str, name: &[u8]) -> Result<String> {
-    if is_bare_path(folder) {
-        return Ok(of_absolute(&Path::new(folder).join(OsStr::from_bytes(name))));
-    }
-    if folder.contains('?') {
-        let text = format!("copy below {}: it has a query: leave out what follows the ?", Shown(folder));
-        return Err(Error::new(Code::EINVAL, text));
-    }
-    let slash = if folder.ends_with(['/', ':']) { "" } else { "/" };
-    Ok(name.iter().fold(format!("{folder}{slash}"), |text, byte| match byte {
-        b'-' | b'.' | b'_' | b'~' => text + char::from(*byte).encode_utf8(&mut [0; 4]),
-        byte if byte.is_ascii_alphanumeric() => text + char::from(*byte).encode_utf8(&mut [0; 4]),
-        byte => text + &format!("%{byte:02X}"),
-    }))
-}
+use vfs_core::Descriptor;
 
 /// The last name of a descriptor, decoded: what it is called in another folder. `None`: it has none.
 pub fn last_name(descriptor: &str) -> Option<Vec<u8>> {
@@ -96,22 +72,6 @@ fn decoded(text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_below_a_folder_is_written_as_the_folder_is() {
-        for (folder, name, descriptor) in [
-            ("/srv", "a b", "/srv/a b"),
-            ("/srv/", "100%", "/srv/100%"),
-            ("/srv", "a\nb", "file:/srv/a%0Ab"),
-            ("file:/srv", "a b", "file:/srv/a%20b"),
-            ("file:/srv/", "100%?#", "file:/srv/100%25%3F%23"),
-            ("s3://bucket", "ä", "s3://bucket/%C3%A4"),
-            ("mem:", "x", "mem:x"),
-        ] {
-            assert_eq!(join(folder, name.as_bytes()).unwrap(), descriptor);
-        }
-        assert_eq!(join("http://h/x?y", b"z").unwrap_err().code(), Code::EINVAL);
-    }
 
     #[test]
     fn a_descriptor_s_last_name_is_decoded_once() {

@@ -9,7 +9,7 @@ mod pace;
 mod plan;
 mod tally;
 
-use crate::below::{join, last_name};
+use crate::below::last_name;
 use crate::descriptors::Assigned;
 use crate::exit::Failure;
 use crate::options::{Options, size};
@@ -19,7 +19,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pace::Pace;
 use std::io::{self, IsTerminal};
-use vfs_core::{Code, OpenFile, Registry, Result};
+use vfs_core::{Code, OpenFile, Registry, Result, below};
 
 pub use copier::Copier;
 pub use ends::Ends;
@@ -94,7 +94,7 @@ impl Cp {
         let copier = self.copier(registry, watch, false);
         let name = last_name(source).filter(|_| source != "-" && !self.ends.no_target_directory);
         // What cannot be named there is no folder.
-        let inside = name.and_then(|name| join(to.descriptor, &name).ok());
+        let inside = name.and_then(|name| below(to.descriptor, &name).ok());
         let inside = inside.as_ref().map(|descriptor| Assigned { descriptor, settings: to.settings.clone() });
         let opened = copier.open(&sources[0], &to, inside.as_ref())?;
         let bar = bar(opened.size, self.ends.target == "-");

@@ -3,9 +3,8 @@
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{self, Path};
-use vfs_core::Descriptor;
+use std::path;
+use vfs_core::{Descriptor, of_absolute_path};
 
 /// Takes a descriptor or a path.
 pub fn descriptor() -> impl TypedValueParser<Value = String> {
@@ -38,7 +37,7 @@ pub fn of(text: &OsStr) -> Result<String, String> {
 
 /// The descriptor of a path, whatever it looks like.
 pub fn of_path(path: &OsStr) -> io::Result<String> {
-    path::absolute(path).map(|path| of_absolute(&path))
+    path::absolute(path).map(|path| of_absolute_path(&path))
 }
 
 /// A path that looks so is written with `./` before it.
@@ -46,21 +45,10 @@ fn has_scheme(text: &str) -> bool {
     text.find(':').is_some_and(|colon| !text.starts_with('/') && Descriptor::parse(&text[..=colon]).is_ok())
 }
 
-/// An absolute path as a descriptor: itself, unless it holds what no descriptor may.
-pub fn of_absolute(path: &Path) -> String {
-    match path.to_str() {
-        Some(text) if !text.bytes().any(|byte| byte.is_ascii_control()) => text.to_owned(),
-        _ => path.as_os_str().as_bytes().iter().fold("file:".to_owned(), |text, byte| match byte {
-            b'/' | b'-' | b'.' | b'_' | b'~' => text + char::from(*byte).encode_utf8(&mut [0; 4]),
-            byte if byte.is_ascii_alphanumeric() => text + char::from(*byte).encode_utf8(&mut [0; 4]),
-            byte => text + &format!("%{byte:02X}"),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStrExt as _;
 
     #[test]
     fn a_text_without_a_scheme_is_a_path_from_here() {

@@ -1,13 +1,13 @@
 //! What is to be copied, and whereto: found out as a whole before the first file is written, so that a copy never meets what it
 //! has made itself.
 
-use crate::below::{is_below, join, last_name};
+use crate::below::{is_below, last_name};
 use crate::cp::filter::Filter;
 use crate::descriptors::Assigned;
 use crate::watch::Watch;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use vfs_core::{Code, Error, Kind, OpenFlags, Registry, Result, Shown, Stat};
+use vfs_core::{Code, Error, Kind, OpenFlags, Registry, Result, Shown, Stat, below};
 
 /// Folders in folders: deeper than any real tree, so that a server whose folders lead back to themselves comes to an end.
 const DEPTH_MAX: usize = 256;
@@ -102,7 +102,7 @@ impl Planner<'_> {
         };
         let target = match last_name(source.descriptor) {
             _ if !into => target.to_owned(),
-            Some(name) => join(target, &name)?,
+            Some(name) => below(target, &name)?,
             None => {
                 return Err(failed(target, "the source has no name of its own: name the target and give -T"));
             }
@@ -158,7 +158,7 @@ impl Planner<'_> {
             if !self.filter.enters(&path) {
                 continue;
             }
-            let (child, target) = (join(&folder.source, &name)?, join(&folder.target, &name)?);
+            let (child, target) = (below(&folder.source, &name)?, below(&folder.target, &name)?);
             // A folder of a listing is one; what it says nothing of may be a link, and a link may lead back.
             let is_said = stat.is_some();
             let stat = match stat.map_or_else(|| self.registry.stat(&child, &how), Ok) {

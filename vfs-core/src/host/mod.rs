@@ -12,8 +12,10 @@
 //! | `registry` | from a descriptor to an open file |
 //! | `polled` | an open file for a host with an event loop, whether it has POLL or not |
 //! | `output`, `copy` | one file written anew; one file to another, in the kernel where it can be |
+//! | `below` | descriptors of what lies in a folder |
 //! | `standard_error` | the log of a host that gave none |
 
+mod below;
 mod configuration;
 mod copy;
 mod import;
@@ -29,6 +31,7 @@ mod standard_error;
 mod walls;
 mod work;
 
+pub use below::{below, of_absolute_path};
 pub use configuration::{Configuration, operator_setting};
 pub use copy::{copy, same_file};
 pub use import::{Bare, built_in};
