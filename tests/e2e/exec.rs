@@ -112,6 +112,33 @@ fn channels_are_read_written_and_changed_in_place() {
 }
 
 #[test]
+fn a_folder_is_shown_under_its_name() {
+    let Some(folder) = guest() else { return };
+    fs::create_dir_all(folder.path().join("data/below")).unwrap();
+    folder.write("data/a", "A");
+    folder.write("data/below/b c", "B");
+    std::os::unix::fs::symlink("/etc/passwd", folder.path().join("data/link")).unwrap();
+    let options = ["--dir", "in=data", "--no-argument-files"];
+    let program = ["guest.wasm", "cat", "in/a", "in/below/b c"];
+    let done = run(exec(&folder, &[&options[..], &program].concat()));
+    assert_eq!((done.code, done.out()), (0, "AB"), "{done:?}");
+    assert!(done.stderr.contains("tree /in: left out of /in: 1 (links"), "{done:?}");
+    let printed = run(exec(&folder, &[&options[..], &["--print-manifest"], &program].concat()));
+    assert!(printed.succeeded().out().contains("/data\", /in, ro, 1000000000, "), "{printed:?}");
+    let manifest = folder.write("manifest", printed.out());
+    assert_eq!(run(zvfs(["run", &manifest])).out(), "AB");
+    for denied in ["in/link", "in/../data/a", "in/none"] {
+        let done = run(exec(&folder, &[&options[..], &["guest.wasm", "cat", denied]].concat()));
+        assert_eq!((done.code, done.out()), (1, ""), "{done:?}");
+    }
+    let done = run(exec(&folder, &[&options[..], &["guest.wasm", "add", "in/a", "more"]].concat()));
+    assert_eq!((done.code, read(&folder, "data/a").as_str()), (1, "A"), "{done:?}");
+    let few = ["--dir", "in=data", "--entries", "2", "guest.wasm", "cat", "in/a"];
+    run(exec(&folder, &few)).failed(14, &["the tree has more than 2 names"]);
+    run(exec(&folder, &["--dir", "in=none", "guest.wasm", "cat", "in/a"])).failed(14, &["tree /in: list "]);
+}
+
+#[test]
 fn the_manifest_that_it_prints_runs_the_same() {
     let Some(folder) = guest() else { return };
     folder.write("from", "a text");

@@ -16,6 +16,7 @@ mod open;
 mod options;
 mod outputs;
 mod sources;
+mod trees;
 
 pub use channels::{Channels, Meter};
 pub use counters::{Counters, Counts, Quota};
@@ -24,6 +25,7 @@ pub use options::RunOptions;
 pub use outputs::{OutputReport, OutputState};
 
 pub(crate) use ahead::Wake;
+pub(crate) use trees::{Listed, ListedKind, SourceTree};
 
 use crate::exit::Failure;
 use crate::manifest::{ChannelSpec, Limits};

@@ -11,12 +11,14 @@ mod mounts;
 mod number;
 mod nvram;
 mod outputs;
+mod trees;
 
 pub use channel::{CHANNELS_MAX, ChannelSpec, Limits, SOURCES_MAX, STANDARD};
 pub use digest::DigestAlgorithm;
 pub use mounts::{Mount, Preopen};
 pub use nvram::{Fstab, NVRAM_MAX, Nvram, NvramError};
 pub use outputs::Commit;
+pub use trees::TreeSpec;
 
 use crate::exit::{ExitCode, Failure};
 use std::fmt;
@@ -94,6 +96,8 @@ pub struct Manifest {
     pub scratch: Option<u64>,
     /// The trees that the guest finds in its directories.
     pub mounts: Vec<Mount>,
+    /// The folders of providers that the guest finds as directories.
+    pub trees: Vec<TreeSpec>,
     /// The directories that are open when it starts, after the root.
     pub preopens: Vec<Preopen>,
     /// Whether a write-only file's `put_size` is reserved when it is opened.

@@ -36,6 +36,12 @@ pub struct ChannelOptions {
     /// Let it read and write a descriptor in place, at any position, as a database does
     #[arg(long, value_name = "ALIAS=DESCRIPTOR", value_parser = given)]
     channel: Vec<Given>,
+    /// Show it a folder of a provider as the directory NAME, only to be read; repeatable
+    #[arg(long, value_name = "NAME=DESCRIPTOR", value_parser = given)]
+    dir: Vec<Given>,
+    /// How many names each folder of --dir may have, with all that is below it
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000_000), default_value = "10000")]
+    entries: u64,
     /// Do not let it read the files that its arguments name
     #[arg(long)]
     no_argument_files: bool,
@@ -110,6 +116,10 @@ impl ChannelOptions {
             channels.extend(files);
         }
         let mut lines: String = channels.iter().map(|(given, how)| self.line(given, *how)).collect();
+        for Given { alias, source } in &self.dir {
+            let Self { gets, get_size, entries, .. } = self;
+            lines += &format!("Tree = \"{source}\", {alias}, ro, {gets}, {get_size}, {entries}\n");
+        }
         if self.interactive || self.input.is_none() && io::stdin().is_terminal() {
             lines += &format!("Interactive = {stdin}\n");
         }

@@ -55,6 +55,7 @@ impl Guest {
     pub fn manifest(&self) -> Result<Manifest, Failure> {
         let mut manifest = self.parse(&self.lines()?)?;
         manifest.channels.iter_mut().for_each(|channel| channel.line = 0);
+        manifest.trees.iter_mut().for_each(|tree| tree.line = 0);
         Ok(manifest)
     }
 

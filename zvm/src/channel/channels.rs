@@ -1,7 +1,7 @@
 //! All channels of a session, by handle.
 
 use super::outputs::Output;
-use super::{CallError, Channel, Counters, Counts, OutputReport, Quota};
+use super::{CallError, Channel, Counters, Counts, OutputReport, Quota, SourceTree};
 use crate::exit::{ExitCode, Failure};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,14 +14,18 @@ const DISCARD_TIME: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Channels {
     pub(super) list: Vec<Channel>,
+    /// Folders, in the manifest's order.
+    pub(super) trees: Vec<SourceTree>,
     pub(super) meters: Arc<[Meter]>,
 }
 
-/// What can be told of a channel from any thread, also while its own is stuck in a provider.
+/// What can be told of a channel or a tree from any thread, also while its own is stuck in a provider.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    /// The channel's alias.
+    /// The channel's alias, the tree's path.
     pub alias: String,
+    /// What it is, for messages.
+    pub(super) what: &'static str,
     /// Whether one of its sources leaves the machine: any scheme but `file`, `mem` and `null`.
     pub network: bool,
     /// Its sources, secrets hidden.
@@ -41,7 +45,7 @@ impl Meter {
     /// The call that it is in, in the words of its failures.
     pub(crate) fn call(&self) -> Option<String> {
         let verb = self.counters.call()?;
-        Some(format!("channel {}: {verb} {}", Shown(&self.alias), self.shown))
+        Some(format!("{} {}: {verb} {}", self.what, Shown(&self.alias), self.shown))
     }
 
     /// The quotas that a call was refused by so far.
@@ -77,14 +81,31 @@ impl Channels {
         self.list.iter()
     }
 
-    /// The counters of all channels in the order of their handles, for any thread.
+    /// The counters of all channels in the order of their handles, then those of the trees, for any thread.
     pub fn meters(&self) -> Arc<[Meter]> {
         self.meters.clone()
     }
 
     /// What is worth telling of a good run: readers that closed early.
     pub fn notes(&self) -> impl Iterator<Item = &str> {
-        self.list.iter().flat_map(|channel| channel.notes.iter().map(String::as_str))
+        let channels = self.list.iter().flat_map(|channel| channel.notes.iter().map(String::as_str));
+        channels.chain(self.trees.iter().flat_map(SourceTree::notes))
+    }
+
+    /// The trees, in the manifest's order.
+    pub(crate) fn trees(&self) -> impl Iterator<Item = &SourceTree> {
+        self.trees.iter()
+    }
+
+    /// A tree, by its place in the manifest's order.
+    pub(crate) fn tree(&mut self, number: usize) -> Option<&mut SourceTree> {
+        self.trees.get_mut(number)
+    }
+
+    /// The digests of all channels, then those of the trees.
+    pub(crate) fn digests(&self) -> Vec<Option<String>> {
+        let channels = self.list.iter().map(Channel::digest);
+        channels.chain(self.trees.iter().map(SourceTree::digest)).collect()
     }
 
     /// The first failure that broke a channel, by handle.
@@ -183,6 +204,7 @@ impl Channels {
         for channel in self.list.iter_mut().filter(|channel| channel.only_reads()) {
             channel.close();
         }
+        self.trees.iter_mut().for_each(SourceTree::close);
     }
 
     /// Waits until everything that was written is complete: taken by its reader, uploaded, visible under its name. What
@@ -211,6 +233,7 @@ impl Channels {
         for channel in &mut self.list {
             channel.close();
         }
+        self.trees.iter_mut().for_each(SourceTree::close);
     }
 
     /// Ends a failed session: no reader takes what it wrote for the whole. Then all files are closed.
@@ -223,6 +246,7 @@ impl Channels {
         for channel in &mut self.list {
             channel.discard(until);
         }
+        self.trees.iter_mut().for_each(SourceTree::close);
     }
 }
 

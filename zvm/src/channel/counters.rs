@@ -30,6 +30,8 @@ pub(super) enum Operation {
     Commit,
     Discard,
     Close,
+    List,
+    Open,
 }
 
 /// One of a channel's four quotas.
@@ -129,7 +131,7 @@ impl Counters {
 }
 
 impl Operation {
-    const ALL: [Operation; 8] = [
+    const ALL: [Operation; 10] = [
         Operation::Read,
         Operation::Write,
         Operation::Size,
@@ -138,6 +140,8 @@ impl Operation {
         Operation::Commit,
         Operation::Discard,
         Operation::Close,
+        Operation::List,
+        Operation::Open,
     ];
 
     /// The word for it, as failures have it.
@@ -151,6 +155,8 @@ impl Operation {
             Operation::Commit => "commit",
             Operation::Discard => "discard",
             Operation::Close => "close",
+            Operation::List => "list",
+            Operation::Open => "open a file of",
         }
     }
 }

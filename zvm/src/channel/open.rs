@@ -4,14 +4,14 @@ use super::channels::Meter;
 use super::digest::Digest;
 use super::outputs::Output;
 use super::sources::{Source, Sources};
-use super::{Channel, Channels, Counters, HostFiles, RunOptions};
+use super::{Channel, Channels, Counters, HostFiles, RunOptions, SourceTree};
 use crate::exit::{ExitCode, Failure};
-use crate::manifest::{ChannelSpec, Manifest};
+use crate::manifest::{ChannelSpec, Manifest, TreeSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use vfs_core::{
-    Capabilities, Code, Control, Descriptor, Error, Kind, OpenFlags, OpenOptions, Placement, Registry,
+    Capabilities, Code, Control, Descriptor, Error, Kind, OpenFlags, OpenOptions, Placement, Registry, Shown,
     same_file,
 };
 
@@ -58,6 +58,8 @@ impl Channels {
         let hosts = host_files.registry(manifest)?;
         let run = options.run.clone().unwrap_or_else(own_run);
         let opener = Opener { manifest, options, control, doing, hosts, run };
+        let trees = manifest.trees.iter().map(|spec| opener.tree(spec, registry));
+        let trees = trees.collect::<Result<Vec<_>, _>>()?;
         let mut opened: BTreeMap<usize, Channel> = BTreeMap::new();
         for written in [false, true] {
             for (handle, spec) in manifest.channels.iter().enumerate() {
@@ -78,8 +80,9 @@ impl Channels {
         refuse_to_empty_a_source(&mut list)?;
         let meters =
             list.iter().zip(&manifest.channels).map(|(channel, spec)| meter(channel, spec, registry));
+        let meters = meters.chain(trees.iter().map(|tree| tree.meter(registry)));
         let meters = meters.collect::<Vec<_>>().into();
-        Ok(Channels { list, meters })
+        Ok(Channels { list, trees, meters })
     }
 }
 
@@ -122,23 +125,26 @@ fn own_run() -> String {
 /// `written` is the channel as the manifest has it, which is the same unless the host gave the file itself.
 fn meter(channel: &Channel, written: &ChannelSpec, registry: &Registry) -> Meter {
     let given = channel.spec.sources != written.sources;
-    let local = |source: &String| {
-        given
-            || Descriptor::parse(source).is_ok_and(|descriptor| {
-                LOCAL_SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(descriptor.scheme()))
-            })
-    };
+    let local = |source: &String| given || is_local(source);
     let providers = written.sources.iter().filter_map(|source| registry.leads_to(source));
     let providers: BTreeSet<String> = providers.map(|name| format!("`{name}`")).collect();
     let providers: Vec<String> = providers.into_iter().collect();
     Meter {
         alias: channel.spec.alias.clone(),
+        what: "channel",
         network: !channel.spec.sources.iter().all(local),
         shown: channel.sources.shown(),
         provider: if given { "of the host's own".into() } else { providers.join(" or ") },
         counters: channel.counters.clone(),
         outputs: channel.sources.outputs(),
     }
+}
+
+/// Whether a descriptor's scheme stays on this machine.
+pub(super) fn is_local(source: &str) -> bool {
+    Descriptor::parse(source).is_ok_and(|descriptor| {
+        LOCAL_SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(descriptor.scheme()))
+    })
 }
 
 struct Opener<'a> {
@@ -268,10 +274,21 @@ impl Opener<'_> {
         Ok(Source::new(file, kind, written))
     }
 
+    fn tree(&self, spec: &TreeSpec, registry: &Registry) -> Result<SourceTree, Failure> {
+        let shown = Descriptor::parse(&spec.source).map_or_else(|_| "its source".into(), |it| it.to_string());
+        (self.doing)(format!("tree {}: list {shown}", Shown(&spec.path)));
+        SourceTree::open(spec, registry, self.opens(), self.control, self.manifest.digest)
+    }
+
+    /// Who opens.
+    fn opens(&self) -> OpenOptions {
+        let open = OpenOptions::default().control(self.control).offer("run", self.run.clone());
+        self.options.offered(open, self.manifest)
+    }
+
     /// Who opens, and what else a provider may want to know.
     fn open_options(&self, spec: &ChannelSpec, descriptor: &str) -> OpenOptions {
-        let open = OpenOptions::default().control(self.control).offer("run", self.run.clone());
-        let mut open = self.options.offered(open, self.manifest);
+        let mut open = self.opens();
         if let Some(count) = self.options.writers.get(descriptor)
             && !spec.limits.writable()
         {
@@ -333,7 +350,14 @@ fn positions(source: &Source, read: bool, write: bool) -> Positions {
 
 /// `cancelled`: by this session, not by the provider or the other end.
 fn failed(spec: &ChannelSpec, error: &Error, cancelled: bool) -> Failure {
-    let exit = match error.code() {
+    let exit = failed_exit(error, cancelled);
+    let place = if spec.line == 0 { String::new() } else { format!("MANIFEST {}: ", spec.line) };
+    Failure::new(exit, format!("{place}channel {}: {}", spec.shown_alias(), error.chain()))
+}
+
+/// The exit code of what cannot be opened.
+pub(super) fn failed_exit(error: &Error, cancelled: bool) -> ExitCode {
+    match error.code() {
         // No provider was asked: the scheme or the configuration is at fault, not what the descriptor names.
         _ if error.refusal().is_some() => ExitCode::Manifest,
         Code::EISDIR | Code::EPROTONOSUPPORT => ExitCode::SourceKind,
@@ -341,7 +365,5 @@ fn failed(spec: &ChannelSpec, error: &Error, cancelled: bool) -> Failure {
         Code::ECANCELED if cancelled => ExitCode::Stopped,
         Code::EIO | Code::ECANCELED => ExitCode::Io,
         _ => ExitCode::Manifest,
-    };
-    let place = if spec.line == 0 { String::new() } else { format!("MANIFEST {}: ", spec.line) };
-    Failure::new(exit, format!("{place}channel {}: {}", spec.shown_alias(), error.chain()))
+    }
 }

@@ -46,6 +46,7 @@ errnos! {
     PROTONOSUPPORT = 66;
     ROFS = 69;
     SPIPE = 70;
+    STALE = 72;
     TIMEDOUT = 73;
     NOTCAPABLE = 76;
 }
@@ -86,6 +87,7 @@ impl From<Code> for Errno {
             Code::EPROTONOSUPPORT => Errno::PROTONOSUPPORT,
             Code::ENOTSUP => Errno::NOTSUP,
             Code::ECONNRESET => Errno::CONNRESET,
+            Code::ESTALE => Errno::STALE,
             Code::ETIMEDOUT => Errno::TIMEDOUT,
             Code::ECONNREFUSED => Errno::CONNREFUSED,
             Code::EDQUOT => Errno::DQUOT,
@@ -128,6 +130,7 @@ mod tests {
             (93, 66),
             (95, 58),
             (104, 15),
+            (116, 72),
             (110, 73),
             (111, 14),
             (122, 19),
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_a_guest_cannot_know_is_an_input_output_error() {
-        for code in [Code::ECANCELED, Code::EBADMSG, Code::ESTALE, Code::from_raw(4096)] {
+        for code in [Code::ECANCELED, Code::EBADMSG, Code::from_raw(4096)] {
             assert_eq!(Errno::from(code), Errno::IO, "{code}");
         }
     }

@@ -18,10 +18,11 @@ use super::{wasi_fd, wasi_io, wasi_names, wasi_path, wasi_poll, wasi_process};
 use crate::channel::{Channels, Counts, RunOptions};
 use crate::manifest::Manifest;
 use std::io::SeekFrom;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use vfs_core::{
-    Capabilities, Code, Configuration, Control, File, Host, Info, Instance, Kind, OpenFlags, Provider,
-    Registry, Request, Result, Settings, Stat,
+    Capabilities, Code, Configuration, Control, Entry, File, Host, Info, Instance, Kind, Namespace,
+    OpenFlags, Provider, Registry, Request, Result, Settings, Stat,
 };
 
 /// The guest's memory, in bytes.
@@ -36,9 +37,11 @@ pub(super) const MANIFEST: &str =
     "Version = 20140509\nProgram = toy:p\nMemory = 65536, 0\nTimeout = 9\nScratch = 65536\nPreopen = /tmp
 Channel = toy:pipe, /dev/stdin, 0, 999, 20000, 0, 0\nChannel = toy:pipe, /dev/stdout, 0, 0, 0, 99, 5000
 Channel = toy:pipe, /dev/stderr, 0, 0, 0, 99, 5000\nChannel = toy:file, /data/rw, 3, 99, 9000, 99, 9000
-Channel = toy:file, /data/cdr, 1, 99, 9000, 99, 9000\nChannel = toy:file, /data/ro, 1, 999, 20000, 0, 0\n";
+Channel = toy:file, /data/cdr, 1, 99, 9000, 99, 9000\nChannel = toy:file, /data/ro, 1, 999, 20000, 0, 0
+Tree = toy:tree, /t, ro, 99, 9000, 20\n";
 
-/// Files in memory: `toy:file` has positions, `toy:pipe` gives the same bytes and takes any number.
+/// Files in memory: `toy:file` has positions, `toy:pipe` gives the same bytes and takes any number. Below `toy:tree` each folder has one
+/// like itself, and a file.
 #[derive(Clone)]
 struct Toy(Arc<[u8]>);
 
@@ -62,8 +65,27 @@ impl Provider for Toy {
 
 impl Instance for Toy {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
-        let positions = request.rest() == "file";
+        let positions = request.rest() == "file" || request.rest().ends_with("/f");
         Ok(Box::new(ToyFile { data: self.0.to_vec(), at: 0, positions }))
+    }
+
+    fn namespace(&self) -> Option<&dyn Namespace> {
+        Some(self)
+    }
+}
+
+impl Namespace for Toy {
+    fn stat(&self, _: &Request<'_>) -> Result<Stat> {
+        Err(Code::ENOTSUP.into())
+    }
+
+    fn list(&self, _: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+        for (name, kind) in [("f", Kind::Regular), ("d", Kind::Directory)] {
+            if each(Entry { name, stat: Some(&Stat::of_kind(kind)) }).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -313,6 +335,9 @@ fn page() -> [u8; 4096] {
         ".",
         "l/../..",
         "é\u{0}",
+        "t/f",
+        "t/d/../d/f",
+        "t",
     ]
     .iter()
     .enumerate()

@@ -3,8 +3,8 @@
 use super::fds::Fd;
 use super::mount::{self, Plan};
 use super::stop::Stop;
-use super::tree::{Node, ROOT, Seed, Tree};
-use crate::channel::{CallError, Channel, Channels};
+use super::tree::{Node, ROOT, Seed, Tree, read_folder};
+use crate::channel::{CallError, Channel, Channels, SourceTree};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{Manifest, NVRAM_MAX, Nvram};
 use std::collections::BTreeMap;
@@ -50,6 +50,13 @@ pub(super) fn prepare(
     let nvram = nvram(channels)?;
     let time = manifest.time.or(nvram.seconds).unwrap_or(0);
     let mut tree = Tree::new(channels.iter().map(Channel::alias), manifest.scratch);
+    for (number, path) in channels.trees().map(SourceTree::path).enumerate() {
+        tree.show_tree(path, number).map_err(|_| {
+            let text =
+                format!("tree {}: a channel has its name, or that of a directory above it", Shown(path));
+            Failure::new(ExitCode::Manifest, text)
+        })?;
+    }
     let (mut notes, mut limits) = (Vec::new(), mount::MountLimits::new(stop));
     let by_manifest = manifest.mounts.iter().map(|mount| (&mount.channel, &mount.path, mount.writable));
     let by_nvram = nvram.fstab.iter().map(|mount| (&mount.channel, &mount.mountpoint, mount.writable));
@@ -63,7 +70,7 @@ pub(super) fn prepare(
         notes.append(&mut mount::mount(plan, channels, &mut tree, &mut limits, now)?);
     }
     let preopened = manifest.preopens.iter().map(|preopen| {
-        let directory = directory(&mut tree, &preopen.path, now).ok_or_else(|| {
+        let directory = directory(&mut tree, channels, &preopen.path, now)?.ok_or_else(|| {
             let text =
                 format!("MANIFEST {}: Preopen: {} is not a directory", preopen.line, Shown(&preopen.path));
             Failure::new(ExitCode::Manifest, text)
@@ -84,17 +91,27 @@ pub(super) fn prepare(
 }
 
 /// A directory that is to be open: one that is there, or is made where the guest may make some.
-fn directory(tree: &mut Tree, path: &str, now: u64) -> Option<usize> {
+fn directory(
+    tree: &mut Tree,
+    channels: &mut Channels,
+    path: &str,
+    now: u64,
+) -> Result<Option<usize>, Failure> {
     let mut at = ROOT;
     for name in path.split('/').filter(|name| !name.is_empty()) {
+        match read_folder(tree, channels, at) {
+            Err(CallError::Failed(failure)) => return Err(failure),
+            Err(CallError::Refused(_)) => return Ok(None),
+            Ok(_) => {}
+        }
         let made = match tree.has_scratch() {
             true => tree.seed(at, name, Seed::Directory, now),
             false => tree.fixed_directory(at, name, false).map(Node::Directory),
         };
-        let Ok(Node::Directory(next)) = made else { return None };
+        let Ok(Node::Directory(next)) = made else { return Ok(None) };
         at = next;
     }
-    Some(at)
+    Ok(Some(at))
 }
 
 /// What the channel `/dev/nvram` says, if there is one to read.

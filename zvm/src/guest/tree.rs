@@ -4,12 +4,14 @@
 mod change;
 mod file;
 mod mounted;
+mod remote;
 mod walk;
 
 pub(super) use change::NewTimes;
 pub(super) use file::{BLOCK, Content, File};
 pub(super) use mounted::Seed;
-pub(super) use walk::Place;
+pub(super) use remote::{Remote, read_folder};
+pub(super) use walk::{Followed, Place};
 
 use super::errno::Errno;
 use file::Budget;
@@ -77,6 +79,8 @@ struct Directory {
     parent: usize,
     /// Of a mounted tree: nothing is made in it.
     frozen: bool,
+    /// A folder of a provider, whose names nobody has asked for yet.
+    unread: Option<Remote>,
     /// It has no name any more.
     removed: bool,
     nodes: HashMap<Arc<str>, (u64, Node)>,

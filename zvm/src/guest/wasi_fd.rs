@@ -8,6 +8,7 @@ use super::rights::Rights;
 use super::state::{FdTarget, State, append_flag};
 use super::tree::{BLOCK, NewTimes, Node, Times};
 use super::wasi_io::signed;
+use super::wasi_path::fetch_names;
 use crate::channel::Channel;
 
 /// The flags that promise durability with each call.
@@ -74,6 +75,11 @@ pub(super) fn fd_renumber(call: &mut Call<'_>, from: u32, to: u32) -> Outcome {
 }
 
 fn after_close(state: &mut State, closed: Closed) -> Outcome {
+    if let Some(remote) = state.tree.remote(closed.node)
+        && let Some(source) = state.channels.tree(remote.tree)
+    {
+        source.close_file(remote.number);
+    }
     state.tree.close(closed.node);
     match closed.ended {
         Some(number) => Ok(state.channel(number)?.writer_closed()?),
@@ -248,6 +254,7 @@ pub(super) fn fd_readdir(
     let directory = call.state.directory(fd)?;
     let buffer = call.memory.span(buffer, length)?;
     let result = call.memory.span(result, 4)?;
+    fetch_names(call, directory)?;
     let (mut used, mut entries) = (0, 0);
     for (next, name, node) in call.state.tree.entries(directory, cookie) {
         if used == buffer.len() {

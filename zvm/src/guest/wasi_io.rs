@@ -9,9 +9,10 @@ use super::fds::{APPEND, Fd};
 use super::memory::{CALL_MAX, Iovecs, Span};
 use super::rights::Rights;
 use super::state::FdTarget;
-use super::tree::Content;
+use super::tree::{Content, Remote};
 use super::wasi_poll::would_block;
-use crate::channel::Channel;
+use crate::channel::{CallError, Channel, Channels};
+use vfs_core::Code;
 
 /// How much is moved at once through the session's buffer, for calls with several buffers of their own.
 const BUFFER: usize = 64 << 10;
@@ -153,11 +154,15 @@ fn read(call: &mut Call<'_>, target: FdTarget, iovecs: &Iovecs, offset: u64) -> 
             0 => Ok(0),
             left => read_channel(call, channel, iovecs, start + offset, left),
         },
+        &Content::Remote { at: Remote { tree, number }, .. } => {
+            read_through(call, iovecs, offset, u64::MAX, |channels, buf, offset| {
+                channels.tree(tree).ok_or(Code::EBADF)?.read_at(number, buf, offset)
+            })
+        }
     }
 }
 
-/// Reads at most `left` bytes of a channel: straight into the only buffer, several through the session's own, so that one call
-/// of the guest is one get.
+/// Reads at most `left` bytes of a channel.
 fn read_channel(
     call: &mut Call<'_>,
     number: usize,
@@ -165,15 +170,29 @@ fn read_channel(
     offset: u64,
     left: u64,
 ) -> Outcome<usize> {
+    read_through(call, iovecs, offset, left, |channels, buf, offset| {
+        channels.by_handle(number).ok_or(Code::EBADF)?.read_at(buf, offset)
+    })
+}
+
+/// Reads at most `left` bytes by a function of the channels: straight into the only buffer, several through the session's own, so that one call
+/// of the guest is one get.
+fn read_through(
+    call: &mut Call<'_>,
+    iovecs: &Iovecs,
+    offset: u64,
+    left: u64,
+    mut read: impl FnMut(&mut Channels, &mut [u8], i64) -> Result<usize, CallError>,
+) -> Outcome<usize> {
     let (offset, left) = (offset as i64, usize::try_from(left).unwrap_or(usize::MAX));
     if let Some(span) = iovecs.single() {
-        let channel = call.state.channels.by_handle(number).ok_or(Errno::BADF)?;
-        return Ok(channel.read_at(call.memory.bytes_mut(&span.first(CALL_MAX.min(left))), offset)?);
+        let buffer = call.memory.bytes_mut(&span.first(CALL_MAX.min(left)));
+        return Ok(read(&mut call.state.channels, buffer, offset)?);
     }
     let mut buffer = std::mem::take(&mut call.state.buffer);
     buffer.resize(BUFFER, 0);
     let count = iovecs.sum().min(BUFFER).min(left);
-    let done = call.state.channel(number)?.read_at(&mut buffer[..count], offset);
+    let done = read(&mut call.state.channels, &mut buffer[..count], offset);
     if let Ok(done) = done {
         iovecs.scatter(&mut call.memory, &buffer[..done]);
     }

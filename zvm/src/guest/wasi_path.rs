@@ -6,7 +6,7 @@ use super::fds::Fd;
 use super::memory::PATH_MAX;
 use super::rights::Rights;
 use super::state::append_flag;
-use super::tree::{Content, Node, Place};
+use super::tree::{Content, Followed, Node, Place, read_folder};
 use super::wasi_fd::{check_flags, filestat, refuse_sync_kinds, set_times};
 
 const CREATE: u32 = 1;
@@ -105,7 +105,7 @@ fn open_channel(
     Ok(Fd::channel(number, rights, flags, write))
 }
 
-/// Opens a file of the scratch space or of a mounted tree.
+/// Opens a file of the scratch space, of a mounted archive or of a provider's folder.
 fn open_file(call: &mut Call<'_>, at: usize, asked: Rights, truncate: bool, flags: u16) -> Outcome<Fd> {
     let (read, write) = (asked.contain(Rights::READ), asked.contain(Rights::WRITE));
     if (write || truncate) && !matches!(call.state.tree.file(at)?.content(), Content::Scratch(_)) {
@@ -115,6 +115,11 @@ fn open_file(call: &mut Call<'_>, at: usize, asked: Rights, truncate: bool, flag
     if truncate {
         let now = call.state.now();
         call.state.tree.set_size(at, 0, now)?;
+    }
+    if let Some(remote) = call.state.tree.remote(Node::File(at)) {
+        let source = call.state.channels.tree(remote.tree).ok_or(Errno::NOENT)?;
+        let size = source.open_file(remote.number)?;
+        call.state.tree.set_remote_size(at, size);
     }
     Ok(Fd::file(Node::File(at), Rights::of_file(read, write, true), flags))
 }
@@ -174,10 +179,21 @@ fn resolve(call: &mut Call<'_>, base: usize, path: &str, lookup: u32) -> Outcome
 
 /// Follows a path, and charges for its steps, those of a path that leads nowhere too.
 pub(super) fn walk(call: &mut Call<'_>, base: usize, path: &str, follow: bool) -> Outcome<Place> {
-    let mut steps = 0;
-    let place = call.state.tree.walk(base, path, follow, &mut steps);
-    call.charge(steps)?;
-    Ok(place?)
+    loop {
+        let mut steps = 0;
+        let followed = call.state.tree.follow(base, path, follow, &mut steps);
+        call.charge(steps)?;
+        match followed? {
+            Followed::To(place) => return Ok(place),
+            Followed::Unread(directory) => fetch_names(call, directory)?,
+        }
+    }
+}
+
+/// Fetches the names of a provider's folder, unless that was done before, and charges for them.
+pub(super) fn fetch_names(call: &mut Call<'_>, directory: usize) -> Outcome {
+    let names = read_folder(&mut call.state.tree, &mut call.state.channels, directory)?;
+    call.charge(names)
 }
 
 /// Takes a directory and a path over from the guest, without following it, and charges for its bytes. `right`: what the

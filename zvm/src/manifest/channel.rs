@@ -141,7 +141,7 @@ fn sources<'a>(line: &Line<'a>) -> Result<(Vec<String>, &'a str), Failure> {
 }
 
 /// Splits one source off: up to a `;` or `,`, or in double quotes. The rest starts with that separator, or is empty.
-fn source(text: &str) -> Result<(&str, &str), &'static str> {
+pub(super) fn source(text: &str) -> Result<(&str, &str), &'static str> {
     let text = trim(text);
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', ',']).unwrap_or(text.len());

@@ -4,6 +4,7 @@ use super::channel::{self, CHANNELS_MAX, ChannelSpec, STANDARD};
 use super::lines::{Line, Lines, trim};
 use super::{
     Commit, DigestAlgorithm, Manifest, TIME_MAX, Version, Warning, defect, failure, mounts, number, outputs,
+    trees,
 };
 use crate::exit::{ExitCode, Failure};
 use std::collections::{HashMap, HashSet};
@@ -35,7 +36,7 @@ const SINGLE: [&str; 21] = [
     "Boot",
 ];
 /// Keys that may be given more than once.
-const REPEATABLE: [&str; 6] = ["Channel", "Env", "Interactive", "Mount", "Partial", "Preopen"];
+const REPEATABLE: [&str; 7] = ["Channel", "Env", "Interactive", "Mount", "Partial", "Preopen", "Tree"];
 /// ZeroVM's keys that are legal and have no effect here, with the reason.
 const WITHOUT_EFFECT: [(&str, &str); 4] = [
     ("NameServer", "node names are resolved by the broker"),
@@ -84,6 +85,7 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
         time: singles.get("Time").map(|line| time(line)).transpose()?,
         scratch,
         mounts: mounts::mounts(lines, &channels, scratch.is_some())?,
+        trees: trees::trees(lines)?,
         preopens: mounts::preopens(lines)?,
         preallocate: singles.get("Preallocate").map_or(Ok(false), |line| switch(line))?,
         commit: singles.get("Commit").map_or(Ok(Commit::End), |line| outputs::commit(line))?,

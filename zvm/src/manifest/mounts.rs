@@ -128,7 +128,7 @@ fn readable(line: &Line<'_>, alias: &str, channels: &[ChannelSpec]) -> Result<()
     }
 }
 
-fn absolute(line: &Line<'_>, path: &str) -> Result<String, Failure> {
+pub(super) fn absolute(line: &Line<'_>, path: &str) -> Result<String, Failure> {
     match is_absolute(path) {
         true => Ok(path.to_owned()),
         false => {
@@ -148,7 +148,7 @@ pub(super) fn no_channel(line: &Line<'_>, alias: &str) -> Failure {
     defect(line.number, format_args!("{}: there is no channel {}", line.key, Shown(alias)))
 }
 
-fn check_number(line: &Line<'_>, count: usize) -> Result<(), Failure> {
+pub(super) fn check_number(line: &Line<'_>, count: usize) -> Result<(), Failure> {
     if count > MAX {
         Err(defect(line.number, format_args!("more than {MAX} lines of {}", line.key)))
     } else {

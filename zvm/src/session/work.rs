@@ -118,7 +118,7 @@ impl Work {
             channels.commit_all(Some(self.watch.deadline)).map_err(|failure| self.echo(failure))?;
             Ok(code)
         });
-        parts.digests = channels.iter().map(|channel| channel.digest()).collect();
+        parts.digests = channels.digests();
         if let Err(failure) = &outcome {
             self.watch.discarding(failure.clone());
             channels.discard_all();

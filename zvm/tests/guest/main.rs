@@ -24,3 +24,4 @@ mod script;
 #[path = "../channel/shelf.rs"]
 #[allow(dead_code, reason = "the tests of channels use the rest of it")]
 mod shelf;
+mod trees;

@@ -1,5 +1,6 @@
 //! What is in a file: blocks of the scratch space, or a part of a mounted archive.
 
+use super::Remote;
 use crate::guest::errno::Errno;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -51,6 +52,8 @@ pub(in crate::guest) enum Content {
     Packed { channel: usize, offset: u64, size: u64 },
     /// In an archive that was loaded.
     Loaded { archive: Arc<Vec<u8>>, range: Range<usize> },
+    /// In a file of a provider's folder, as large as it was listed or opened.
+    Remote { at: Remote, size: u64 },
 }
 
 /// A file.
@@ -83,7 +86,14 @@ impl File {
     pub(super) fn blocks_mut(&mut self) -> Result<&mut Blocks, Errno> {
         match &mut self.content {
             Content::Scratch(blocks) => Ok(blocks),
-            Content::Packed { .. } | Content::Loaded { .. } => Err(Errno::ROFS),
+            Content::Packed { .. } | Content::Loaded { .. } | Content::Remote { .. } => Err(Errno::ROFS),
+        }
+    }
+
+    /// Sets the size of one that a provider keeps: it may be known only once it is open.
+    pub(super) fn set_remote_size(&mut self, new: u64) {
+        if let Content::Remote { size, .. } = &mut self.content {
+            *size = new;
         }
     }
 
@@ -91,7 +101,7 @@ impl File {
     pub(in crate::guest) fn size(&self) -> u64 {
         match &self.content {
             Content::Scratch(blocks) => blocks.size,
-            Content::Packed { size, .. } => *size,
+            Content::Packed { size, .. } | Content::Remote { size, .. } => *size,
             Content::Loaded { range, .. } => range.len() as u64,
         }
     }
@@ -111,7 +121,7 @@ impl File {
     pub(super) fn cost(&self) -> u64 {
         match &self.content {
             Content::Scratch(blocks) => blocks.blocks.len() as u64 * BLOCK_COST,
-            Content::Packed { .. } | Content::Loaded { .. } => 0,
+            Content::Packed { .. } | Content::Loaded { .. } | Content::Remote { .. } => 0,
         }
     }
 }

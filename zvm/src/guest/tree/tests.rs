@@ -6,6 +6,16 @@ fn tree(scratch: Option<u64>) -> Tree {
     Tree::new(aliases, scratch)
 }
 
+impl Tree {
+    /// Where nothing has to be fetched.
+    fn walk(&self, base: usize, path: &str, follow: bool, steps: &mut u64) -> Result<Place, Errno> {
+        match self.follow(base, path, follow, steps)? {
+            Followed::To(place) => Ok(place),
+            Followed::Unread(at) => panic!("directory {at} is not read"),
+        }
+    }
+}
+
 fn resolve(tree: &Tree, base: usize, path: &str) -> Result<Node, Errno> {
     tree.walk(base, path, true, &mut 0)?.node.ok_or(Errno::NOENT)
 }

@@ -6,6 +6,15 @@ use crate::guest::errno::Errno;
 /// The most symbolic links on one path.
 const LINKS_MAX: usize = 40;
 
+/// How far a path was followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::guest) enum Followed {
+    /// To its end.
+    To(Place),
+    /// To a directory whose names have to be fetched first.
+    Unread(usize),
+}
+
 /// Where a path leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::guest) struct Place {
@@ -26,13 +35,13 @@ impl Tree {
     /// # Errors
     /// NOTCAPABLE: absolute, or above the root, by a link too. NOENT: a name before the last is not there, or the path is
     /// empty. NOTDIR: a name before the last, or before a slash, is no directory. LOOP: too many links.
-    pub(in crate::guest) fn walk(
+    pub(in crate::guest) fn follow(
         &self,
         base: usize,
         path: &str,
         follow: bool,
         steps: &mut u64,
-    ) -> Result<Place, Errno> {
+    ) -> Result<Followed, Errno> {
         if path.starts_with('/') {
             return Err(Errno::NOTCAPABLE);
         }
@@ -58,6 +67,7 @@ impl Tree {
             }
             let last = ahead.is_empty();
             match self.lookup(at, name) {
+                None if here.unread.is_some() => return Ok(Followed::Unread(at)),
                 Some(Node::Directory(next)) if !last => at = next,
                 Some(Node::Link(link)) if !last || slash || follow => {
                     links += 1;
@@ -75,9 +85,13 @@ impl Tree {
                 Some(Node::Channel(_) | Node::File(_) | Node::Link(_)) if !last || slash => {
                     return Err(Errno::NOTDIR);
                 }
-                node => return Ok(Place { parent: at, name: Some(name.to_owned()), node, slash }),
+                node => {
+                    let name = Some(name.to_owned());
+                    return Ok(Followed::To(Place { parent: at, name, node, slash }));
+                }
             }
         }
-        Ok(Place { parent: at, name: None, node: Some(Node::Directory(at)), slash: false })
+        let node = Some(Node::Directory(at));
+        Ok(Followed::To(Place { parent: at, name: None, node, slash: false }))
     }
 }

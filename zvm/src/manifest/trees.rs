@@ -1,0 +1,75 @@
+//! The key `Tree`: a folder of a provider, as a directory of the guest.
+
+use super::channel::{Limits, source};
+use super::lines::{Line, Lines, trim};
+use super::{defect, mounts, number};
+use crate::exit::Failure;
+use vfs_core::{Descriptor, Shown};
+
+/// How many names a tree shows unless the manifest says so.
+const ENTRIES: u64 = 10_000;
+/// The most that it may say: each takes a few hundred bytes of the host's memory.
+const ENTRIES_MAX: u64 = 1_000_000;
+
+/// A folder of a provider that the guest sees as a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TreeSpec {
+    /// The manifest's line, from 1, for messages; 0: nobody has seen the manifest, and none names the line.
+    pub line: usize,
+    /// The folder's descriptor.
+    pub source: String,
+    /// Where the guest finds it: an absolute path, unique among the trees.
+    pub path: String,
+    /// The quotas of all its files together; nothing is written.
+    pub limits: Limits,
+    /// The most names, in all folders together.
+    pub entries: u64,
+}
+
+/// `Tree = source, path, ro, gets, get_size[, entries]`
+pub(super) fn trees(lines: &Lines<'_>) -> Result<Vec<TreeSpec>, Failure> {
+    let mut trees: Vec<TreeSpec> = Vec::new();
+    for line in lines.list.iter().filter(|line| line.key == "Tree") {
+        let tree = tree(line)?;
+        if let Some(first) = trees.iter().find(|first| first.path == tree.path) {
+            let text = format!("tree {} is already in line {}", Shown(&tree.path), first.line);
+            return Err(defect(line.number, text));
+        }
+        trees.push(tree);
+        mounts::check_number(line, trees.len())?;
+    }
+    Ok(trees)
+}
+
+fn tree(line: &Line<'_>) -> Result<TreeSpec, Failure> {
+    let (source, rest) = source(line.value).map_err(|text| defect(line.number, text))?;
+    Descriptor::parse(source).map_err(|error| defect(line.number, error))?;
+    let fields: Vec<&str> = rest.strip_prefix(',').unwrap_or_default().split(',').map(trim).collect();
+    let (path, access, gets, get_size, entries) = match fields[..] {
+        [path, access, gets, get_size] => (path, access, gets, get_size, None),
+        [path, access, gets, get_size, entries] => (path, access, gets, get_size, Some(entries)),
+        _ => {
+            let text =
+                "Tree needs a source, a path, `ro` and two quotas: `Tree = /srv/data, /data, ro, 1000, 1g`";
+            return Err(defect(line.number, text));
+        }
+    };
+    let path = mounts::absolute(line, path)?;
+    let of_tree = |text: String| defect(line.number, format_args!("tree {}: {text}", Shown(&path)));
+    if access != "ro" {
+        return Err(of_tree(format!("`{}` is not ro: a tree is only read", Shown(access))));
+    }
+    let of = |name: &'static str| move |error: String| format!("{name}: {error}");
+    let gets = number::parse_count(gets).map_err(of("gets")).map_err(of_tree)?;
+    let get_size = number::parse_size_count(get_size).map_err(of("get_size")).map_err(of_tree)?;
+    let limits = Limits { gets, get_size, puts: 0, put_size: 0 };
+    if !limits.readable() {
+        return Err(of_tree("its quotas allow no reading".into()));
+    }
+    let entries = entries.map_or(Ok(ENTRIES), number::parse_count).map_err(of("entries")).map_err(of_tree)?;
+    if !(1..=ENTRIES_MAX).contains(&entries) {
+        return Err(of_tree(format!("entries: {entries} is out of range: 1 to {ENTRIES_MAX}")));
+    }
+    Ok(TreeSpec { line: line.number, source: source.to_owned(), path, limits, entries })
+}
