@@ -7,7 +7,7 @@ use super::memory_budget::MemoryBudget;
 use super::random::Random;
 use super::rights::Rights;
 use super::stop::Stop;
-use super::tree::{Node, Tree};
+use super::tree::{Device, Node, Tree};
 use crate::channel::{Channel, Channels};
 use wasmtime::Memory;
 
@@ -67,6 +67,8 @@ pub(super) enum FdTarget {
     Channel(usize),
     /// A file of the tree.
     File(usize),
+    /// A device.
+    Device(Device),
 }
 
 impl State {
@@ -78,6 +80,7 @@ impl State {
         match self.fds.at(fd)?.node {
             Node::Channel(number) => Ok(FdTarget::Channel(number)),
             Node::File(at) => Ok(FdTarget::File(at)),
+            Node::Device(number) => Ok(FdTarget::Device(self.tree.device(number)?)),
             Node::Directory(_) => Err(directory),
             Node::Link(_) => Err(Errno::BADF),
         }

@@ -2,27 +2,32 @@
 //! it asks for scratch space, what the guest makes itself.
 
 mod change;
+mod device;
 mod file;
 mod mounted;
 mod remote;
 mod walk;
 
 pub(super) use change::NewTimes;
+pub(super) use device::Device;
 pub(super) use file::{BLOCK, Content, File};
 pub(super) use mounted::Seed;
 pub(super) use remote::{Remote, read_folder};
 pub(super) use walk::{Followed, Place};
 
 use super::errno::Errno;
+use device::DEVICES;
 use file::Budget;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// What a name stands for. The last three are places in the tree's list.
+/// What a name stands for. Directories, files and links are places in the tree's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Node {
     /// A channel, by its number.
     Channel(usize),
+    /// A device, by its number.
+    Device(usize),
     /// A directory; 0 is the root.
     Directory(usize),
     /// A file of the scratch space or of a mounted tree.
@@ -137,6 +142,14 @@ impl Tree {
                 tree.enter(parent, name, Node::Channel(channel));
             }
         }
+        // A channel of such a name is the device.
+        if let Ok(dev) = tree.fixed_directory(ROOT, "dev", false) {
+            for (number, (name, _)) in DEVICES.iter().enumerate() {
+                if tree.lookup(dev, name).is_none() {
+                    tree.enter(dev, name, Node::Device(number));
+                }
+            }
+        }
         tree
     }
 
@@ -148,7 +161,7 @@ impl Tree {
     /// Whether something is the guest's own: in the scratch space.
     pub(super) fn is_own(&self, node: Node) -> bool {
         match node {
-            Node::Channel(_) => false,
+            Node::Channel(_) | Node::Device(_) => false,
             Node::Directory(at) | Node::File(at) | Node::Link(at) => {
                 self.inode(at).is_some_and(|inode| !inode.fixed)
             }
@@ -187,8 +200,12 @@ impl Tree {
     /// What can be told of a node, but for a channel's size.
     pub(super) fn status(&self, node: Node) -> Status {
         let (Node::Directory(at) | Node::File(at) | Node::Link(at)) = node else {
-            let Node::Channel(number) = node else { return Status::NONE };
-            return Status { inode: number as u64, names: 1, ..Status::NONE };
+            let inode = match node {
+                Node::Channel(number) => number as u64,
+                Node::Device(number) => device::inode(number),
+                _ => 0,
+            };
+            return Status { inode, names: 1, ..Status::NONE };
         };
         let Some(inode) = self.inode(at) else { return Status::NONE };
         let size = match &inode.kind {
@@ -197,6 +214,14 @@ impl Tree {
             InodeKind::Link(target) => target.len() as u64,
         };
         Status { inode: self.channels + inode.number, names: inode.names, size, times: inode.times }
+    }
+
+    /// What a device is.
+    ///
+    /// # Errors
+    /// BADF: there is none of this number.
+    pub(super) fn device(&self, number: usize) -> Result<Device, Errno> {
+        DEVICES.get(number).map(|(_, device)| *device).ok_or(Errno::BADF)
     }
 
     /// The target of a symbolic link.

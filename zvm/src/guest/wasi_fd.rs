@@ -49,6 +49,7 @@ pub(super) fn fd_allocate(call: &mut Call<'_>, fd: u32, offset: u64, length: u64
     }
     match target {
         FdTarget::Channel(number) => Ok(call.state.channel(number)?.allocate(offset, length)?),
+        FdTarget::Device(_) => Err(Errno::INVAL.into()),
         FdTarget::File(at) => {
             // Looked at, whatever comes of it.
             let there = call.state.tree.file(at)?.blocks_within(&(offset..end));
@@ -94,7 +95,7 @@ pub(super) fn fd_datasync(call: &mut Call<'_>, fd: u32) -> Outcome {
 pub(super) fn fd_sync(call: &mut Call<'_>, fd: u32) -> Outcome {
     match call.state.fds.at(fd)?.node {
         Node::Channel(number) => Ok(call.state.channel(number)?.sync()?),
-        Node::Directory(_) | Node::File(_) | Node::Link(_) => Ok(()),
+        Node::Device(_) | Node::Directory(_) | Node::File(_) | Node::Link(_) => Ok(()),
     }
 }
 
@@ -119,7 +120,7 @@ pub(super) fn fd_fdstat_set_flags(call: &mut Call<'_>, fd: u32, flags: u32) -> O
             // One that appends by its type goes on doing so.
             append_flag(call.state.channel(number)?)
         }
-        Node::Directory(_) | Node::File(_) | Node::Link(_) => 0,
+        Node::Device(_) | Node::Directory(_) | Node::File(_) | Node::Link(_) => 0,
     };
     call.state.fds.at_mut(fd)?.flags = flags | kept;
     Ok(())
@@ -159,7 +160,7 @@ pub(super) fn filestat(call: &mut Call<'_>, node: Node, result: &Span) -> Outcom
     let status = call.state.tree.status(node);
     let size = match node {
         Node::Channel(number) => call.state.channel(number)?.size()?,
-        Node::Directory(_) | Node::File(_) | Node::Link(_) => status.size,
+        Node::Device(_) | Node::Directory(_) | Node::File(_) | Node::Link(_) => status.size,
     };
     let Times { accessed, modified, changed } = status.times;
     let mut stat = [0; 64];
@@ -183,6 +184,7 @@ pub(super) fn fd_filestat_set_size(call: &mut Call<'_>, fd: u32, size: u64) -> O
     let size = signed(size)?;
     match target {
         FdTarget::Channel(number) => Ok(call.state.channel(number)?.set_size(size)?),
+        FdTarget::Device(_) => Err(Errno::INVAL.into()),
         FdTarget::File(at) => {
             let now = call.state.now();
             Ok(call.state.tree.set_size(at, size, now)?)
@@ -287,6 +289,7 @@ pub(super) fn fd_seek(call: &mut Call<'_>, fd: u32, offset: i64, whence: u32, re
         (0, _) => 0,
         (1, _) => call.state.fds.at(fd)?.position,
         (2, FdTarget::Channel(number)) => call.state.channel(number)?.size()?,
+        (2, FdTarget::Device(_)) => 0,
         (2, FdTarget::File(at)) => call.state.tree.file(at)?.size(),
         _ => return Err(Errno::INVAL.into()),
     };
@@ -319,6 +322,7 @@ fn filetype_of(state: &State, node: Node) -> u8 {
         Node::Directory(_) => DIRECTORY,
         Node::File(_) => REGULAR,
         Node::Link(_) => LINK,
+        Node::Device(_) => CHARACTER_DEVICE,
         Node::Channel(number) => state.filetypes.get(number).copied().unwrap_or(UNKNOWN),
     }
 }

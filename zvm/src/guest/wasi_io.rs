@@ -9,7 +9,7 @@ use super::fds::{APPEND, Fd};
 use super::memory::{CALL_MAX, Iovecs, Span};
 use super::rights::Rights;
 use super::state::FdTarget;
-use super::tree::{Content, Remote};
+use super::tree::{Content, Device, Remote};
 use super::wasi_poll::would_block;
 use crate::channel::{CallError, Channel, Channels};
 use vfs_core::Code;
@@ -106,7 +106,7 @@ fn moves_position(
     random: impl FnOnce(&Channel) -> bool,
 ) -> Result<bool, Errno> {
     match target {
-        FdTarget::File(_) => Ok(true),
+        FdTarget::File(_) | FdTarget::Device(_) => Ok(true),
         FdTarget::Channel(number) => call.state.channel(number).map(|channel| random(channel)),
     }
 }
@@ -117,6 +117,7 @@ fn write_position(call: &mut Call<'_>, fd: u32, target: FdTarget) -> Outcome<u64
     let (position, appends) = (descriptor.position, descriptor.flags & APPEND != 0);
     match target {
         _ if !appends => Ok(position),
+        FdTarget::Device(_) => Ok(position),
         FdTarget::File(at) => Ok(call.state.tree.file(at)?.size()),
         FdTarget::Channel(number) => {
             let channel = call.state.channel(number)?;
@@ -129,6 +130,7 @@ fn write_position(call: &mut Call<'_>, fd: u32, target: FdTarget) -> Outcome<u64
 fn read(call: &mut Call<'_>, target: FdTarget, iovecs: &Iovecs, offset: u64) -> Outcome<usize> {
     let at = match target {
         FdTarget::Channel(number) => return read_channel(call, number, iovecs, offset, u64::MAX),
+        FdTarget::Device(device) => return Ok(read_device(call, device, iovecs)),
         FdTarget::File(at) => at,
     };
     match call.state.tree.file(at)?.content() {
@@ -160,6 +162,23 @@ fn read(call: &mut Call<'_>, target: FdTarget, iovecs: &Iovecs, offset: u64) -> 
             })
         }
     }
+}
+
+/// Reads a device: random numbers not more than a session's buffer at once, since they take a while and are paid for afterwards.
+fn read_device(call: &mut Call<'_>, device: Device, iovecs: &Iovecs) -> usize {
+    let most = match device {
+        Device::Null => 0,
+        Device::Zero => CALL_MAX,
+        Device::Random => BUFFER,
+    };
+    within(iovecs, most).fold(0, |done, span| {
+        let buffer = call.memory.bytes_mut(&span);
+        match device {
+            Device::Random => call.state.random.fill(buffer),
+            Device::Null | Device::Zero => buffer.fill(0),
+        }
+        done + span.len()
+    })
 }
 
 /// Reads at most `left` bytes of a channel.
@@ -204,6 +223,8 @@ fn read_through(
 fn write(call: &mut Call<'_>, target: FdTarget, iovecs: &Iovecs, offset: u64) -> Outcome<usize> {
     let number = match target {
         FdTarget::File(at) => return write_file(call, at, iovecs, offset),
+        // All of them take what they are given, and keep nothing.
+        FdTarget::Device(_) => return Ok(iovecs.sum().min(CALL_MAX)),
         FdTarget::Channel(number) => number,
     };
     let offset = offset as i64;

@@ -54,8 +54,15 @@ pub(super) fn path_open(
         Node::Directory(_) if Rights::from_raw(rights).contain(Rights::WRITE) => Err(Errno::ISDIR.into()),
         Node::Directory(_) if oflags & (CREATE | TRUNCATE) != 0 => Err(Errno::ISDIR.into()),
         Node::Directory(at) => Ok(Fd::directory(at, mine, inherited)),
-        Node::Channel(_) | Node::File(_) if oflags & DIRECTORY != 0 => Err(Errno::NOTDIR.into()),
+        Node::Channel(_) | Node::Device(_) | Node::File(_) if oflags & DIRECTORY != 0 => {
+            Err(Errno::NOTDIR.into())
+        }
         Node::Channel(number) => open_channel(call, number, asked, oflags & TRUNCATE != 0, flags),
+        // A device has positions, so that it does not pass for a terminal.
+        Node::Device(_) => {
+            let (read, write) = (asked.contain(Rights::READ), asked.contain(Rights::WRITE));
+            Ok(Fd::file(node, Rights::of_file(read, write, true), flags))
+        }
         Node::File(at) => open_file(call, at, asked, oflags & TRUNCATE != 0 && !made, flags),
         // One that was not to be followed.
         Node::Link(_) => Err(Errno::LOOP.into()),

@@ -170,6 +170,7 @@ fn available(call: &mut Call<'_>, fd: u32) -> Outcome<u64> {
     let position = call.state.fds.at(fd)?.position;
     match call.state.target(fd, Errno::ISDIR) {
         Ok(FdTarget::File(at)) => Ok(call.state.tree.file(at)?.size().saturating_sub(position)),
+        Ok(FdTarget::Device(_)) => Ok(1),
         Ok(FdTarget::Channel(number)) => {
             let channel = call.state.channel(number)?;
             Ok(match (channel.random_read(), channel.can_wait()) {

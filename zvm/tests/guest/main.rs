@@ -6,6 +6,7 @@ mod attacks;
 mod clocks;
 mod descriptors;
 mod determinism;
+mod devices;
 mod docs;
 mod ends;
 mod exceptions;

@@ -59,6 +59,7 @@ fn listed(tree: &Tree, directory: usize, at: &str, lines: &mut Vec<String>) {
             }
             Node::File(file) => lines.push(format!("{path} {}", tree.file(file).unwrap().size())),
             Node::Link(link) => lines.push(format!("{path} -> {}", tree.target(link).unwrap())),
+            Node::Device(number) => lines.push(format!("{path} = device {number}")),
             Node::Channel(number) => lines.push(format!("{path} = channel {number}")),
         }
     }

@@ -63,7 +63,7 @@ impl Tree {
         self.changeable(place.parent)?;
         match node {
             Node::Directory(_) => return Err(Errno::PERM),
-            Node::Channel(_) => return Err(Errno::ROFS),
+            Node::Channel(_) | Node::Device(_) => return Err(Errno::ROFS),
             Node::File(at) | Node::Link(at) => self.own(at)?,
         }
         let name = new_name(place)?;
@@ -85,7 +85,7 @@ impl Tree {
         let (node, name) = existing(place)?;
         match node {
             Node::Directory(_) if self.has_scratch() => return Err(Errno::ISDIR),
-            Node::Directory(_) | Node::Channel(_) => return Err(Errno::ROFS),
+            Node::Directory(_) | Node::Channel(_) | Node::Device(_) => return Err(Errno::ROFS),
             Node::File(at) | Node::Link(at) => self.own(at)?,
         }
         self.changeable(place.parent)?;
@@ -125,7 +125,7 @@ impl Tree {
     ) -> Result<(), Errno> {
         let (node, old_name) = existing(old)?;
         match node {
-            Node::Channel(_) => return Err(Errno::ROFS),
+            Node::Channel(_) | Node::Device(_) => return Err(Errno::ROFS),
             Node::Directory(at) | Node::File(at) | Node::Link(at) => self.own(at)?,
         }
         self.changeable(old.parent)?;
@@ -136,7 +136,7 @@ impl Tree {
         }
         let moves_directory = matches!(node, Node::Directory(_));
         match new.node {
-            Some(Node::Channel(_)) => return Err(Errno::ROFS),
+            Some(Node::Channel(_) | Node::Device(_)) => return Err(Errno::ROFS),
             Some(Node::Directory(at)) => {
                 self.own(at)?;
                 if !moves_directory {

@@ -64,7 +64,10 @@ fn a_directory_lists_in_the_manifests_order() {
     let tree = tree(None);
     assert_eq!(names(&tree, ROOT), [".", "..", "dev", "x"]);
     let Ok(Node::Directory(dev)) = resolve(&tree, ROOT, "dev") else { panic!("no directory") };
-    assert_eq!(names(&tree, dev), [".", "..", "stdin", "stdout", "stderr", "in"]);
+    assert_eq!(
+        names(&tree, dev),
+        [".", "..", "stdin", "stdout", "stderr", "in", "null", "zero", "random", "urandom"]
+    );
 }
 
 #[test]

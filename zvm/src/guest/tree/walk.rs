@@ -82,7 +82,9 @@ impl Tree {
                     ahead.extend(target.trim_end_matches('/').rsplit('/'));
                 }
                 None if !last => return Err(Errno::NOENT),
-                Some(Node::Channel(_) | Node::File(_) | Node::Link(_)) if !last || slash => {
+                Some(Node::Channel(_) | Node::Device(_) | Node::File(_) | Node::Link(_))
+                    if !last || slash =>
+                {
                     return Err(Errno::NOTDIR);
                 }
                 node => {
