@@ -8,7 +8,7 @@
 mod support;
 
 use std::fs::{self, File};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use support::{Folder, Started, repository, run, run_long, run_with, zvfs};
 use zvfs_test_support::{LIMIT, skip};
@@ -130,6 +130,30 @@ fn cpython_runs_a_script_without_a_manifest() {
     command.current_dir(folder.path()).stdin(File::open(folder.write("data", "1\n2\n3\n")).unwrap());
     let done = Started::new(&mut command).end_within(10 * LIMIT);
     assert_eq!((done.code, done.out(), done.stderr.as_str()), (3, "6 ['--in', 'x']\n", ""), "{done:?}");
+}
+
+/// As README.md has it, with a folder on this machine.
+#[test]
+fn cpython_walks_a_folder_that_is_given_to_it() {
+    let Some(python) = python() else { return };
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Folder::new();
+    let script = "import os\n\
+                  for at, folders, files in os.walk('/data'):\n    \
+                  print(at, folders, [(name, open(os.path.join(at, name)).read()) for name in files])\n\
+                  print(open('/dev/null').read() == '', len(open('/dev/urandom', 'rb').read(9)), os.isatty(3))\n\
+                  try:\n    open('/data/new', 'w')\nexcept OSError as error:\n    print(error.strerror)\n";
+    folder.write("script.py", script);
+    fs::create_dir_all(folder.path().join("rivers/north")).unwrap();
+    folder.write("rivers/oder", "854");
+    folder.write("rivers/elbe", "1094");
+    folder.write("rivers/north/eider", "188");
+    let mut command = zvfs(["exec", "--dir", "data=rivers", &python, "script.py"]);
+    command.current_dir(folder.path()).stdin(Stdio::null());
+    let done = Started::new(&mut command).end_within(10 * LIMIT);
+    let out = "/data ['north'] [('elbe', '1094'), ('oder', '854')]\n/data/north [] [('eider', '188')]\n\
+               True 9 False\nRead-only file system\n";
+    assert_eq!((done.code, done.out(), done.stderr.as_str()), (0, out, ""), "{done:?}");
 }
 
 /// A case report: programs that use exceptions were refused. This one, of nextpnr's package, has them in it
