@@ -3,9 +3,9 @@
 use super::channels::Meter;
 use super::digest::Digest;
 use super::outputs::Output;
-use super::sources::{Source, Sources};
+use super::sources::{Source, Sources, failed_exit, is_local};
 use super::{Channel, Channels, Counters, HostFiles, RunOptions, SourceTree};
-use crate::exit::{ExitCode, Failure};
+use crate::exit::Failure;
 use crate::manifest::{ChannelSpec, Manifest, TreeSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,9 +17,6 @@ use vfs_core::{
 
 /// The alias of a guest's messages.
 const STANDARD_ERROR: &str = "/dev/stderr";
-
-/// Schemes that stay on this machine, for the report's two kinds of counters.
-const LOCAL_SCHEMES: [&str; 3] = ["file", "mem", "null"];
 
 impl Channels {
     /// Opens all channels of a manifest in the order of their handles, those that are written last, and empties what is
@@ -80,7 +77,7 @@ impl Channels {
         refuse_to_empty_a_source(&mut list)?;
         let meters =
             list.iter().zip(&manifest.channels).map(|(channel, spec)| meter(channel, spec, registry));
-        let meters = meters.chain(trees.iter().map(|tree| tree.meter(registry)));
+        let meters = meters.chain(trees.iter().map(|tree| tree_meter(tree, registry)));
         let meters = meters.collect::<Vec<_>>().into();
         Ok(Channels { list, trees, meters })
     }
@@ -140,11 +137,17 @@ fn meter(channel: &Channel, written: &ChannelSpec, registry: &Registry) -> Meter
     }
 }
 
-/// Whether a descriptor's scheme stays on this machine.
-pub(super) fn is_local(source: &str) -> bool {
-    Descriptor::parse(source).is_ok_and(|descriptor| {
-        LOCAL_SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(descriptor.scheme()))
-    })
+fn tree_meter(tree: &SourceTree, registry: &Registry) -> Meter {
+    let TreeSpec { source, path, .. } = &tree.spec;
+    Meter {
+        alias: path.clone(),
+        what: "tree",
+        network: !is_local(source),
+        shown: tree.shown.clone(),
+        provider: registry.leads_to(source).map(|name| format!("`{name}`")).unwrap_or_default(),
+        counters: tree.counters.clone(),
+        outputs: Box::default(),
+    }
 }
 
 struct Opener<'a> {
@@ -353,17 +356,4 @@ fn failed(spec: &ChannelSpec, error: &Error, cancelled: bool) -> Failure {
     let exit = failed_exit(error, cancelled);
     let place = if spec.line == 0 { String::new() } else { format!("MANIFEST {}: ", spec.line) };
     Failure::new(exit, format!("{place}channel {}: {}", spec.shown_alias(), error.chain()))
-}
-
-/// The exit code of what cannot be opened.
-pub(super) fn failed_exit(error: &Error, cancelled: bool) -> ExitCode {
-    match error.code() {
-        // No provider was asked: the scheme or the configuration is at fault, not what the descriptor names.
-        _ if error.refusal().is_some() => ExitCode::Manifest,
-        Code::EISDIR | Code::EPROTONOSUPPORT => ExitCode::SourceKind,
-        Code::EMFILE | Code::ENFILE => ExitCode::TooManyChannels,
-        Code::ECANCELED if cancelled => ExitCode::Stopped,
-        Code::EIO | Code::ECANCELED => ExitCode::Io,
-        _ => ExitCode::Manifest,
-    }
 }

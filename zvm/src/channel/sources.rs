@@ -1,9 +1,10 @@
 //! The open files behind a channel: one, or several of which reads take one after the other and writes go to each.
 
 use super::outputs::{Output, OutputState};
+use crate::exit::ExitCode;
 use std::io::SeekFrom;
 use std::sync::Arc;
-use vfs_core::{Capabilities, Code, Error, Flush, Kind, OpenFile, Placement, Result};
+use vfs_core::{Capabilities, Code, Descriptor, Error, Flush, Kind, OpenFile, Placement, Result};
 
 /// The files of a channel, in the manifest's order. Empty after they were closed.
 #[derive(Debug)]
@@ -35,6 +36,9 @@ pub(super) struct Target {
     /// COMMIT failed in a way that does not tell whether it is complete.
     pub(super) unsure: bool,
 }
+
+/// Schemes that stay on this machine, for the report's two kinds of counters.
+const LOCAL_SCHEMES: [&str; 3] = ["file", "mem", "null"];
 
 /// How far a call came that may take several of the provider's.
 #[derive(Debug)]
@@ -316,5 +320,25 @@ impl Source {
         let size = self.file.seek(SeekFrom::End(0))?;
         self.file.seek(SeekFrom::Start(here))?;
         Ok(Some(size))
+    }
+}
+
+/// Whether a descriptor's scheme stays on this machine.
+pub(super) fn is_local(source: &str) -> bool {
+    Descriptor::parse(source).is_ok_and(|descriptor| {
+        LOCAL_SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(descriptor.scheme()))
+    })
+}
+
+/// The exit code of what cannot be opened.
+pub(super) fn failed_exit(error: &Error, cancelled: bool) -> ExitCode {
+    match error.code() {
+        // No provider was asked: the scheme or the configuration is at fault, not what the descriptor names.
+        _ if error.refusal().is_some() => ExitCode::Manifest,
+        Code::EISDIR | Code::EPROTONOSUPPORT => ExitCode::SourceKind,
+        Code::EMFILE | Code::ENFILE => ExitCode::TooManyChannels,
+        Code::ECANCELED if cancelled => ExitCode::Stopped,
+        Code::EIO | Code::ECANCELED => ExitCode::Io,
+        _ => ExitCode::Manifest,
     }
 }

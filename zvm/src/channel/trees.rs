@@ -3,11 +3,9 @@
 //! All files of a tree share one set of counters, so its quotas are sums. What is listed is untrusted: names are bounded in length and
 //! number, sorted, and shown only if the listing says that they are files or folders.
 
-use super::channels::Meter;
 use super::counters::{Counters, Operation};
 use super::digest::Digest;
-use super::open::{failed_exit, is_local};
-use super::sources::{Source, Sources};
+use super::sources::{Source, Sources, failed_exit};
 use super::{CallError, Channel, Quota};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{ChannelSpec, DigestAlgorithm, TreeSpec};
@@ -25,14 +23,14 @@ const NOTES_MAX: usize = 8;
 /// A folder of a provider, of a running session.
 #[derive(Debug)]
 pub(crate) struct SourceTree {
-    spec: TreeSpec,
+    pub(super) spec: TreeSpec,
     /// The root's descriptor, secrets hidden.
-    shown: String,
+    pub(super) shown: String,
     /// `None`: closed.
     registry: Option<Registry>,
     options: OpenOptions,
     control: Control,
-    counters: Arc<Counters>,
+    pub(super) counters: Arc<Counters>,
     digest: Option<Digest>,
     /// By number: the root is 0.
     folders: Vec<Place>,
@@ -121,21 +119,6 @@ impl SourceTree {
     /// Where the guest finds it.
     pub(crate) fn path(&self) -> &str {
         &self.spec.path
-    }
-
-    pub(super) fn meter(&self, registry: &Registry) -> Meter {
-        Meter {
-            alias: self.spec.path.clone(),
-            what: "tree",
-            network: !is_local(&self.spec.source),
-            shown: self.shown.clone(),
-            provider: registry
-                .leads_to(&self.spec.source)
-                .map(|name| format!("`{name}`"))
-                .unwrap_or_default(),
-            counters: self.counters.clone(),
-            outputs: Box::default(),
-        }
     }
 
     /// Of all bytes that the guest read of its files, in order.

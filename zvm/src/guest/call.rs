@@ -3,6 +3,7 @@
 use super::errno::Errno;
 use super::memory::{IOVECS_MAX, Iovecs, Memory, Span};
 use super::state::State;
+use super::tree::read_folder;
 use crate::channel::CallError;
 use crate::exit::Failure;
 use wasmtime::{Caller, Error, Extern, Result, Trap};
@@ -115,6 +116,15 @@ impl Call<'_> {
     /// As [`charge`](Call::charge).
     pub(super) fn charge_bytes(&mut self, count: usize) -> Outcome {
         self.charge(count as u64 / BYTES_PER_UNIT)
+    }
+
+    /// Fetches the names of a provider's folder, unless that was done before, and charges for them.
+    ///
+    /// # Errors
+    /// As the tree's listing; as [`charge`](Call::charge).
+    pub(super) fn fetch_names(&mut self, directory: usize) -> Outcome {
+        let names = read_folder(&mut self.state.tree, &mut self.state.channels, directory)?;
+        self.charge(names)
     }
 
     /// Checks the buffers of a read or write and the place for its count, and charges for them.

@@ -10,9 +10,9 @@ mod walk;
 
 pub(super) use change::NewTimes;
 pub(super) use device::Device;
-pub(super) use file::{BLOCK, Content, File};
+pub(super) use file::{BLOCK, Content, File, Remote};
 pub(super) use mounted::Seed;
-pub(super) use remote::{Remote, read_folder};
+pub(super) use remote::read_folder;
 pub(super) use walk::{Followed, Place};
 
 use super::errno::Errno;

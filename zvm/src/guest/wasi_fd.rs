@@ -8,7 +8,6 @@ use super::rights::Rights;
 use super::state::{FdTarget, State, append_flag};
 use super::tree::{BLOCK, NewTimes, Node, Times};
 use super::wasi_io::signed;
-use super::wasi_path::fetch_names;
 use crate::channel::Channel;
 
 /// The flags that promise durability with each call.
@@ -256,7 +255,7 @@ pub(super) fn fd_readdir(
     let directory = call.state.directory(fd)?;
     let buffer = call.memory.span(buffer, length)?;
     let result = call.memory.span(result, 4)?;
-    fetch_names(call, directory)?;
+    call.fetch_names(directory)?;
     let (mut used, mut entries) = (0, 0);
     for (next, name, node) in call.state.tree.entries(directory, cookie) {
         if used == buffer.len() {

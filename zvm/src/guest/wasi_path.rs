@@ -6,7 +6,7 @@ use super::fds::Fd;
 use super::memory::PATH_MAX;
 use super::rights::Rights;
 use super::state::append_flag;
-use super::tree::{Content, Followed, Node, Place, read_folder};
+use super::tree::{Content, Followed, Node, Place};
 use super::wasi_fd::{check_flags, filestat, refuse_sync_kinds, set_times};
 
 const CREATE: u32 = 1;
@@ -192,15 +192,9 @@ pub(super) fn walk(call: &mut Call<'_>, base: usize, path: &str, follow: bool) -
         call.charge(steps)?;
         match followed? {
             Followed::To(place) => return Ok(place),
-            Followed::Unread(directory) => fetch_names(call, directory)?,
+            Followed::Unread(directory) => call.fetch_names(directory)?,
         }
     }
-}
-
-/// Fetches the names of a provider's folder, unless that was done before, and charges for them.
-pub(super) fn fetch_names(call: &mut Call<'_>, directory: usize) -> Outcome {
-    let names = read_folder(&mut call.state.tree, &mut call.state.channels, directory)?;
-    call.charge(names)
 }
 
 /// Takes a directory and a path over from the guest, without following it, and charges for its bytes. `right`: what the

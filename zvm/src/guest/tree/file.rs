@@ -1,6 +1,5 @@
 //! What is in a file: blocks of the scratch space, or a part of a mounted archive.
 
-use super::Remote;
 use crate::guest::errno::Errno;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -41,6 +40,13 @@ impl Budget {
     pub(super) fn left(&self) -> u64 {
         self.left
     }
+}
+
+/// A folder or a file of one of the session's trees, both by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::guest) struct Remote {
+    pub(in crate::guest) tree: usize,
+    pub(in crate::guest) number: usize,
 }
 
 /// Where a file's bytes are.

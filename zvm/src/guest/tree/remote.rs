@@ -1,16 +1,9 @@
 //! Folders of providers: directories whose names are fetched when the guest looks.
 
-use super::file::{Content, File};
+use super::file::{Content, File, Remote};
 use super::{Directory, InodeKind, Node, ROOT, Times, Tree};
 use crate::channel::{CallError, Channels, Listed, ListedKind};
 use crate::guest::errno::Errno;
-
-/// A folder or a file of one of the session's trees, both by their numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::guest) struct Remote {
-    pub(in crate::guest) tree: usize,
-    pub(in crate::guest) number: usize,
-}
 
 /// Fetches the names of a directory that has some to fetch. Returns how many there were.
 ///
