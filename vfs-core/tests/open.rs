@@ -463,3 +463,40 @@ fn a_copy_takes_short_counts_and_stops_at_its_limit() {
     assert_eq!(copy(&mut source, &mut target, None, &mut |_| ()).unwrap_err().code(), Code::ENOSPC);
     assert_eq!(target.finish(Finish::Commit).unwrap_err().code(), Code::ENOSPC);
 }
+
+/// A file of the host's own that gives an endless row of one byte.
+struct Endless;
+
+impl File for Endless {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::READABLE
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        buf.fill(b'x');
+        Ok(buf.len())
+    }
+}
+
+#[test]
+fn a_file_of_the_hosts_own_is_held_to_what_any_file_is() {
+    let control = Control::new();
+    let open =
+        |flags| OpenFile::own("mine", &OpenOptions::new(flags).control(&control), |_| Box::new(Endless));
+    let mut file = open(OpenFlags::READ | OpenFlags::SEQUENTIAL).unwrap();
+    let mut bytes = [0; 3];
+    assert_eq!(file.read(&mut bytes).unwrap(), 3);
+    assert_eq!((file.shown(), bytes), ("mine", *b"xxx"));
+    assert_eq!(file.write(b"x").unwrap_err().code(), Code::EBADF);
+    for (flags, code) in
+        [(OpenFlags::WRITE, Code::EBADF), (OpenFlags::READ | OpenFlags::APPEND, Code::ENOTSUP)]
+    {
+        assert_eq!(open(flags).unwrap_err().code(), code);
+    }
+    control.cancel();
+    assert_eq!(file.read(&mut bytes).unwrap_err().code(), Code::ECANCELED);
+    let made = OpenFile::own("mine", &OpenOptions::new(OpenFlags::READ).control(&control), |_| {
+        unreachable!("it is not made once the control has ended")
+    });
+    assert_eq!(made.unwrap_err().code(), Code::ECANCELED);
+}

@@ -8,8 +8,7 @@ use std::error::Error as _;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
 use vfs_core::{
-    Code, Configuration, Control, Error, Info, OpenFlags, OpenOptions, Provider, Refusal, Registry, Settings,
-    Threads,
+    Code, Configuration, Control, Error, Info, OpenFlags, OpenOptions, Refusal, Registry, Threads,
 };
 
 fn registry(text: &str, provider: Probe) -> Registry {
@@ -289,22 +288,6 @@ fn two_registries_are_independent() {
     one.clone().register(Box::new(Probe::new("mine"))).unwrap();
     one.open("mine:x", &read()).unwrap();
     assert_eq!(one.register(Box::new(Probe::new("mine"))).unwrap_err().code(), Code::EEXIST);
-}
-
-#[test]
-fn a_provider_that_is_registered_with_its_instance_is_not_started_again() {
-    let (registry, probe) = (Registry::new(Configuration::default()), Probe::new("mine"));
-    let log = probe.log();
-    let instance = probe.start(registry.host(), Settings::default()).unwrap();
-    registry.register_started(Box::new(probe), instance).unwrap();
-    registry.open("mine:x", &read()).unwrap();
-    assert_eq!((log.starts().len(), log.opened()), (1, vec!["mine:x".to_owned()]));
-    let (again, instance) =
-        (Probe::new("mine"), Probe::new("mine").start(registry.host(), Settings::default()));
-    assert_eq!(
-        registry.register_started(Box::new(again), instance.unwrap()).unwrap_err().code(),
-        Code::EEXIST
-    );
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl From<Code> for CallError {
 /// position of a sequential direction, the append end.
 #[derive(Debug)]
 pub struct Channel {
-    spec: ChannelSpec,
+    spec: Arc<ChannelSpec>,
     /// Empty while `ahead` has them.
     sources: Sources,
     /// Reads an interactive channel once its guest has polled it.

@@ -54,7 +54,7 @@ const TEXT_MAX: usize = 16 << 20;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Compiler {
-    worker: Option<Worker>,
+    worker: Option<Arc<Worker>>,
     cache: Option<Cache>,
     pool: Option<Arc<Pool>>,
     loaded: Arc<Loaded>,
@@ -90,7 +90,7 @@ impl Compiler {
 
     /// Compiles in processes of their own.
     pub fn worker(mut self, worker: Worker) -> Compiler {
-        self.worker = Some(worker);
+        self.worker = Some(Arc::new(worker));
         self
     }
 

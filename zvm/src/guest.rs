@@ -11,7 +11,7 @@
 //! | `wasi_io`, `wasi_fd`, `wasi_path`, `wasi_names`, `wasi_poll`, `wasi_process` | the functions |
 //! | `memory`, `errno`, `rights` | WASI's numbers and structures, checked |
 //! | `fuzz` | what hostile bytes meet, for tests |
-//! | `prepare`, `mount` | what there is when it starts |
+//! | `prepare`, `strings`, `mount` | what there is when it starts |
 //! | `state`, `fds`, `tree`, `clock`, `random` | what the functions work on |
 
 mod call;
@@ -34,6 +34,7 @@ mod run;
 mod stack;
 mod state;
 mod stop;
+mod strings;
 mod tree;
 mod wasi_fd;
 mod wasi_io;
@@ -49,7 +50,7 @@ pub(crate) use fuzz::channels as fuzz_channels;
 pub(crate) use fuzz::{archive as fuzz_archive, calls as fuzz_calls};
 pub(crate) use linker::{PREVIEW1, signature};
 pub(crate) use pool::Pool;
-pub(crate) use prepare::Invocation;
+pub use prepare::Invocation;
 pub(crate) use program::{INITIALIZE, Program, chain, may_return, missing, unfit};
 pub(crate) use run::{Ran, Setup, run};
 pub(crate) use stop::{Reason, Stop, nudge};

@@ -25,6 +25,7 @@ pub use channel::{
 };
 pub use compile::{Cache, Compiler, PROGRAM_MAX, Worker, compile_child};
 pub use exit::{ExitCode, Failure, Stopped};
+pub use guest::Invocation;
 pub use manifest::{
     BYTES_MAX, CHANNELS_MAX, ChannelSpec, Commit, DigestAlgorithm, Fstab, LINES_MAX, Limits, Manifest, Mount,
     NVRAM_MAX, Nvram, NvramError, Preopen, SOURCES_MAX, STANDARD, Version, Warning,

@@ -25,6 +25,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The most bytes that a manifest may have: ZeroVM's limit.
@@ -109,7 +110,7 @@ pub struct Manifest {
     /// How channels are digested, if they are.
     pub digest: Option<DigestAlgorithm>,
     /// The three standard channels, then the others by alias. The index is ZeroVM's handle.
-    pub channels: Vec<ChannelSpec>,
+    pub channels: Vec<Arc<ChannelSpec>>,
     /// What is odd but no defect.
     pub warnings: Vec<Warning>,
 }

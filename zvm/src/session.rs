@@ -12,19 +12,16 @@ mod work;
 pub use pool::{Permit, SessionPool};
 pub use template::Template;
 
-use crate::channel::{HostFiles, RunOptions};
-use crate::compile::Compiler;
+use crate::channel::HostFiles;
 use crate::exit::{ExitCode, Failure};
 use crate::guest::Invocation;
-use crate::manifest::Manifest;
 use crate::report::Report;
-use prepared::Prepared;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Instant;
-use vfs_core::{Code, Control, Error, Registry, Result, forks};
+use vfs_core::{Code, Control, Error, Result, forks};
 use watch::{OnEnd, Watch};
 
 /// The stack of a session's thread: the guest's part, and ample room for the compiler and the providers.
@@ -85,12 +82,8 @@ const STACK: usize = 8 << 20;
 /// ```
 #[derive(Debug)]
 pub struct Session {
-    manifest: Manifest,
-    registry: Registry,
-    options: RunOptions,
-    compiler: Compiler,
-    /// What the manifest names, or what the host gave in its place; shared with the other sessions of a template.
-    program: Arc<Prepared>,
+    /// What it may have in common with others.
+    template: Template,
     /// What the guest is told beside what the manifest says.
     invocation: Invocation,
     /// By alias, in the place of the manifest's sources.
@@ -106,12 +99,13 @@ impl Session {
     /// Starts it, on a thread of its own or of its pool; the manifest's Timeout begins.
     pub fn start(mut self) -> Running {
         let control = self.control.as_ref().map_or_else(Control::new, Control::follower);
-        let warnings = self.manifest.warnings.iter().map(ToString::to_string).collect();
-        let timeout = self.manifest.timeout;
+        let manifest = self.template.manifest();
+        let warnings = manifest.warnings.iter().map(ToString::to_string).collect();
+        let timeout = manifest.timeout;
         // A manifest's timeout is at most 136 years.
         let deadline =
             Instant::now() + control.context().time_left().map_or(timeout, |left| left.min(timeout));
-        let (job, on_end) = (self.options.job.clone(), mem::take(&mut self.on_end));
+        let (job, on_end) = (self.template.options.job.clone(), mem::take(&mut self.on_end));
         let watch = Watch::new(control, deadline, job, warnings, on_end);
         if let Err(error) = claim_process() {
             drop(self);

@@ -6,20 +6,19 @@ use crate::host::{self, Shared};
 use crate::jobs::Jobs;
 use crate::objects::{Objects, Opaque};
 use crate::signals;
-use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use vfs_core::boundary::text;
 use vfs_core::{Code, Control, Error, Registry, Result};
-use zvm::{Compiler, Manifest, PROGRAM_MAX, Report, RunOptions, Session};
+use zvm::{Compiler, Invocation, Manifest, PROGRAM_MAX, Report, RunOptions, Session};
 
 /// All sessions of this process that were not freed.
 static SESSIONS: Objects<Slot> = Objects::new("session");
 
 /// One session.
 pub struct Slot {
-    aliases: Arc<[String]>,
+    manifest: Arc<Manifest>,
     control: Control,
     /// Its host's. The host itself would keep the providers, which stop with the last session.
     jobs: Arc<Jobs>,
@@ -52,14 +51,14 @@ struct Parts {
     session: Session,
     program: Option<Vec<u8>>,
     job: Option<String>,
-    arguments: Vec<Vec<u8>>,
-    environment: Vec<(Vec<u8>, Vec<u8>)>,
-    channels: BTreeMap<String, Channel>,
+    invocation: Invocation,
+    /// By alias. A few, so that a list is the fastest map.
+    channels: Vec<(String, Channel)>,
 }
 
 /// A report, and its forms once somebody has asked for them: never changed, so that C can have their addresses.
 struct Done {
-    report: Report,
+    report: Arc<Report>,
     state: OnceLock<CString>,
     text: OnceLock<CString>,
     json: OnceLock<CString>,
@@ -90,11 +89,6 @@ pub fn parse(manifest: &[u8]) -> Result<Manifest> {
     Manifest::parse(manifest).map_err(|failure| Error::new(Code::EINVAL, failure.text().to_owned()))
 }
 
-/// The channels that it has.
-pub fn aliases(manifest: &Manifest) -> Arc<[String]> {
-    manifest.channels.iter().map(|channel| channel.alias.clone()).collect()
-}
-
 /// Whether bytes may be a program by their size.
 pub fn check_program(bytes: &[u8]) -> Result<()> {
     if bytes.len() > PROGRAM_MAX {
@@ -105,17 +99,14 @@ pub fn check_program(bytes: &[u8]) -> Result<()> {
 
 /// Makes a session and gives out its number.
 pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opaque> {
-    let manifest = parse(manifest)?;
-    let aliases = aliases(&manifest);
-    let control = Control::new();
-    let mut session = Session::new(manifest).control(&control);
+    let mut session = Session::new(parse(manifest)?);
     let mut jobs = Arc::default();
     if let Some(options) = options {
         let common = Common::of(&options)?;
         session = session.registry(common.registry).options(common.options).compiler(common.compiler);
         jobs = common.jobs;
     }
-    Ok(insert(Slot::new(aliases, control, jobs, session)))
+    Ok(insert(Slot::new(jobs, session)))
 }
 
 /// Gives out the number of a session.
@@ -138,17 +129,17 @@ pub fn free(session: *mut Opaque) {
 }
 
 impl Slot {
-    /// A session that is new. Its channels are to be among these, `control` is the session's, `jobs` its host's.
-    pub fn new(aliases: Arc<[String]>, control: Control, jobs: Arc<Jobs>, session: Session) -> Slot {
+    /// A session that is new; `jobs` is its host's.
+    pub fn new(jobs: Arc<Jobs>, session: Session) -> Slot {
+        let (manifest, control) = (session.manifest().clone(), Control::new());
         let parts = Parts {
-            session,
+            session: session.control(&control),
             program: None,
             job: None,
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            channels: BTreeMap::new(),
+            invocation: Invocation::default(),
+            channels: Vec::new(),
         };
-        Slot { aliases, control, jobs, state: Mutex::new(State::New(Box::new(parts))) }
+        Slot { manifest, control, jobs, state: Mutex::new(State::New(Box::new(parts))) }
     }
 
     pub fn program(&self, bytes: &[u8]) -> Result<()> {
@@ -161,7 +152,7 @@ impl Slot {
     }
 
     pub fn argument(&self, text: &CStr) -> Result<()> {
-        self.change(|parts| parts.arguments.push(text.to_bytes().to_owned()))
+        self.change(|parts| parts.invocation.argument(text.to_bytes()))
     }
 
     pub fn environment(&self, name: &CStr, value: &CStr) -> Result<()> {
@@ -170,7 +161,7 @@ impl Slot {
             let text = format!("environment: the name `{}` is empty or has a `=`", name.escape_ascii());
             return Err(Error::new(Code::EINVAL, text));
         }
-        self.change(|parts| parts.environment.push((name.to_owned(), value.to_bytes().to_owned())))
+        self.change(|parts| parts.invocation.variable(name, value.to_bytes()))
     }
 
     /// Changes what a session is made of that is new.
@@ -184,7 +175,7 @@ impl Slot {
 
     /// Makes the channel last, when nothing can fail any more: one that was made is closed.
     pub fn channel(&self, alias: &str, channel: impl FnOnce() -> Result<Channel>) -> Result<()> {
-        if !self.aliases.iter().any(|known| known == alias) {
+        if !self.manifest.channels.iter().any(|known| known.alias == alias) {
             let text = format!("the manifest has no channel {}", alias.escape_default());
             return Err(Error::new(Code::EINVAL, text));
         }
@@ -193,11 +184,11 @@ impl Slot {
             State::New(parts) => parts,
             state => return Err(state.not_new()),
         };
-        if parts.channels.contains_key(alias) {
+        if parts.channels.iter().any(|(known, _)| known == alias) {
             let text = format!("the session already has a channel {}", alias.escape_default());
             return Err(Error::new(Code::EEXIST, text));
         }
-        parts.channels.insert(alias.to_owned(), channel()?);
+        parts.channels.push((alias.to_owned(), channel()?));
         Ok(())
     }
 
@@ -220,7 +211,7 @@ impl Slot {
             session = session.permit(permit);
         }
         let session = session.on_end(move |report| {
-            self.jobs.end(report);
+            self.jobs.end(&report);
             *self.lock() = State::Over(Box::new(Done::of(report)));
             ended();
         });
@@ -307,12 +298,7 @@ impl Parts {
         if let Some(job) = self.job {
             session = session.options(RunOptions::new().job(job));
         }
-        for text in self.arguments {
-            session = session.argument(text);
-        }
-        for (name, value) in self.environment {
-            session = session.environment(name, value);
-        }
+        session = session.invocation(self.invocation);
         for (alias, channel) in self.channels {
             session = session.file_with(&alias, |context| channel.open(context));
         }
@@ -321,9 +307,9 @@ impl Parts {
 }
 
 impl Done {
-    fn of(report: &Report) -> Done {
+    fn of(report: Arc<Report>) -> Done {
         Done {
-            report: report.clone(),
+            report,
             state: OnceLock::new(),
             text: OnceLock::new(),
             json: OnceLock::new(),

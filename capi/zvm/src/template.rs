@@ -13,7 +13,6 @@ static TEMPLATES: Objects<TemplateSlot> = Objects::new("template");
 
 /// One template.
 pub struct TemplateSlot {
-    aliases: Arc<[String]>,
     jobs: Arc<Jobs>,
     /// Replaced when the program is.
     template: Mutex<Template>,
@@ -23,9 +22,7 @@ pub struct TemplateSlot {
 
 /// Makes a template and gives out its number.
 pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opaque> {
-    let manifest = session::parse(manifest)?;
-    let aliases = session::aliases(&manifest);
-    let mut template = Template::new(manifest);
+    let mut template = Template::new(session::parse(manifest)?);
     let mut jobs = Arc::default();
     if let Some(options) = options {
         let common = Common::of(&options)?;
@@ -33,7 +30,7 @@ pub fn make(manifest: &[u8], options: Option<SessionOptions>) -> Result<*mut Opa
         jobs = common.jobs;
     }
     let template = Mutex::new(template);
-    Ok(TEMPLATES.insert(TemplateSlot { aliases, jobs, template, control: Control::new() }))
+    Ok(TEMPLATES.insert(TemplateSlot { jobs, template, control: Control::new() }))
 }
 
 /// The template of a number.
@@ -63,9 +60,7 @@ impl TemplateSlot {
 
     /// Makes a session and gives out its number.
     pub fn session(&self) -> *mut Opaque {
-        let control = Control::new();
-        let session = self.get().session().control(&control);
-        session::insert(Slot::new(self.aliases.clone(), control, self.jobs.clone(), session))
+        session::insert(Slot::new(self.jobs.clone(), self.get().session()))
     }
 
     fn get(&self) -> Template {

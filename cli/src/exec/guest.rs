@@ -7,6 +7,7 @@ use crate::options::{duration, setting, size};
 use clap::Args;
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 use vfs_core::{Code, Shown};
 use zvm::Manifest;
@@ -54,7 +55,7 @@ impl Guest {
     /// EINVAL: what no manifest can say.
     pub fn manifest(&self) -> Result<Manifest, Failure> {
         let mut manifest = self.parse(&self.lines()?)?;
-        manifest.channels.iter_mut().for_each(|channel| channel.line = 0);
+        manifest.channels.iter_mut().for_each(|channel| Arc::make_mut(channel).line = 0);
         manifest.trees.iter_mut().for_each(|tree| tree.line = 0);
         Ok(manifest)
     }

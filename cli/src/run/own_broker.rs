@@ -12,6 +12,7 @@ use netpipe::{Name, Reason, Role, Secret, code};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use vfs_core::{Code, Configuration, Error, Level};
 use zeroize::Zeroizing;
@@ -58,7 +59,7 @@ pub fn tell_peers(
     broker: &Handle,
     manifest: &Path,
     ends: Vec<(Name, Role)>,
-) -> impl FnOnce(&Report) + Send + 'static {
+) -> impl FnOnce(Arc<Report>) + Send + 'static {
     let (broker, manifest) = (broker.clone(), manifest.display().to_string());
     move |report| {
         let opened = !report.channels.is_empty();

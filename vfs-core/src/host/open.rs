@@ -2,6 +2,7 @@
 
 mod ending;
 mod file;
+mod opening;
 mod poll;
 mod promises;
 

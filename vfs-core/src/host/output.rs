@@ -17,6 +17,11 @@ pub struct Placement {
 }
 
 impl Placement {
+    /// Of a file that is written where it is, for this reason, and has no content to be emptied.
+    pub fn in_its_place(why: impl Into<String>) -> Placement {
+        Placement { in_place: Some(why.into()), keeps_old: false }
+    }
+
     /// Why it is written in place, in words that follow its name; `None`: what stands under the name changes with COMMIT, at
     /// once, or not at all.
     pub fn in_place(&self) -> Option<&str> {
@@ -74,7 +79,7 @@ impl Registry {
                 opened => return Ok((opened?, Placement::default())),
             },
         };
-        let placed = |file, keeps_old| Ok((file, Placement { in_place: Some(why.clone()), keeps_old }));
+        let placed = |file, keeps_old| Ok((file, Placement { keeps_old, ..Placement::in_its_place(&why) }));
         // What is there is opened without a flag that changes it. To try that on what may be a pipe would break the pipe; and
         // room for more must be found before the old content goes, which is the provider's to do.
         let parsed = Descriptor::parse(descriptor)?;

@@ -21,7 +21,7 @@ use crate::host::standard_error::log_to_stderr;
 use crate::host::walls::Walls;
 use crate::host::work::Work;
 use crate::lock::Mutex;
-use crate::provider::{Host, Info, Instance, Level, Provider, is_provider_name};
+use crate::provider::{Host, Info, Level, Provider, is_provider_name};
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -68,21 +68,6 @@ impl Registry {
     /// # Errors
     /// EEXIST: one of that name is in use, or was added with one of its schemes. EINVAL: a name or a scheme that is none.
     pub fn register(&self, provider: Box<dyn Provider>) -> Result<()> {
-        self.add(provider).map(drop)
-    }
-
-    /// As [`register`](Registry::register), with the provider's instance: its first use starts none, which would take a thread.
-    ///
-    /// # Errors
-    /// As [`register`](Registry::register).
-    pub fn register_started(&self, provider: Box<dyn Provider>, instance: Box<dyn Instance>) -> Result<()> {
-        let loaded = self.add(provider)?;
-        let key = loaded.info.name.clone();
-        self.0.instances.lock().insert(key, Work::of(Started { instance, loaded }));
-        Ok(())
-    }
-
-    fn add(&self, provider: Box<dyn Provider>) -> Result<Arc<Loaded>> {
         let info = provider.info();
         let schemes = &info.schemes;
         if !is_provider_name(&info.name) || schemes.is_empty() || !schemes.iter().all(|text| is_scheme(text))
@@ -105,9 +90,8 @@ impl Registry {
             let text = format!("register {name}: a provider of scheme `{scheme}` is in use");
             return Err(Error::new(Code::EEXIST, text));
         }
-        let loaded = Arc::new(Loaded::own(provider, info));
-        libraries.insert(name, Work::of(loaded.clone()));
-        Ok(loaded)
+        libraries.insert(name, Work::of(Loaded::own(provider, info)));
+        Ok(())
     }
 
     /// Loads whatever provider a path holds, in a process of its own that may do what `walls` says: for tools that examine one.

@@ -3,101 +3,69 @@
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::Manifest;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::mem;
-use std::sync::Arc;
-use vfs_core::{
-    Capabilities, Code, Configuration, Context, Error, File, Finish, Flush, Host, Info, Instance, OpenFlags,
-    Provider, Registry, Request, Result, Settings,
-};
-
-/// The provider's name and its scheme, which shows in messages.
-const NAME: &str = "host";
+use vfs_core::{Capabilities, Context, File, Finish, Flush, OpenFile, OpenOptions, Result, Shown};
 
 /// Makes a file when its channel is opened. Dropped instead, it closes what stands behind the file.
 type Make = Box<dyn FnOnce(&Context) -> Box<dyn File> + Send>;
 
-/// The files by alias, until each is opened.
-#[derive(Clone, Default)]
-pub(crate) struct HostFiles(Arc<Mutex<BTreeMap<String, Make>>>);
+/// The files by alias, until each is opened: a few, so that a list is the fastest map.
+#[derive(Default)]
+pub(crate) struct HostFiles(Vec<(String, Make)>);
 
 impl HostFiles {
-    pub(crate) fn reader(&self, alias: &str, reader: impl Read + Send + 'static) {
+    pub(crate) fn reader(&mut self, alias: &str, reader: impl Read + Send + 'static) {
         self.file(alias, |context| Box::new(Reader { reader: Mutex::new(reader), context: context.clone() }));
     }
 
-    pub(crate) fn writer(&self, alias: &str, writer: impl Write + Send + 'static) {
+    pub(crate) fn writer(&mut self, alias: &str, writer: impl Write + Send + 'static) {
         self.file(alias, |context| Box::new(Writer { writer: Mutex::new(writer), context: context.clone() }));
     }
 
-    pub(crate) fn file(&self, alias: &str, make: impl FnOnce(&Context) -> Box<dyn File> + Send + 'static) {
-        self.0.lock().insert(alias.to_owned(), Box::new(make));
+    /// Puts a file in the place of one that was given before.
+    pub(crate) fn file(
+        &mut self,
+        alias: &str,
+        make: impl FnOnce(&Context) -> Box<dyn File> + Send + 'static,
+    ) {
+        self.0.retain(|(known, _)| known != alias);
+        self.0.push((alias.to_owned(), Box::new(make)));
     }
 
-    /// Closes what was not opened, which nobody can open any more: a registry's thread may hold the rest of this for longer.
-    pub(crate) fn close(&self) {
-        // Out of the lock: a close is the host's code.
-        let files = mem::take(&mut *self.0.lock());
-        drop(files);
+    pub(crate) fn has(&self, alias: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == alias)
     }
 
-    /// A registry that opens them, and only them.
+    /// Finds a channel for each.
     ///
     /// # Errors
     /// [`ExitCode::Manifest`]: one is for a channel that the manifest doesn't have.
-    pub(super) fn registry(&self, manifest: &Manifest) -> std::result::Result<Option<Registry>, Failure> {
-        let files = self.0.lock();
-        if files.is_empty() {
-            return Ok(None);
+    pub(super) fn check(&self, manifest: &Manifest) -> std::result::Result<(), Failure> {
+        let known = |alias: &str| manifest.channels.iter().any(|spec| spec.alias == alias);
+        match self.0.iter().find(|(alias, _)| !known(alias)) {
+            None => Ok(()),
+            Some((alias, _)) => {
+                let text = format!("the host gives a channel {}, which is not in the manifest", Shown(alias));
+                Err(Failure::new(ExitCode::Manifest, text))
+            }
         }
-        if let Some(alias) =
-            files.keys().find(|alias| !manifest.channels.iter().any(|spec| spec.alias == **alias))
-        {
-            let text =
-                format!("the host gives a channel {}, which is not in the manifest", vfs_core::Shown(alias));
-            return Err(Failure::new(ExitCode::Manifest, text));
-        }
-        let registry = Registry::new(Configuration::default());
-        let registered = registry.register_started(Box::new(self.clone()), Box::new(self.clone()));
-        registered.map_err(|error| Failure::new(ExitCode::Io, error.chain()))?;
-        Ok(Some(registry))
     }
 
-    pub(super) fn has(&self, alias: &str) -> bool {
-        self.0.lock().contains_key(alias)
-    }
-
-    /// The descriptor of one in the registry.
-    pub(super) fn descriptor(alias: &str) -> String {
-        format!("{NAME}:{alias}")
+    /// Opens the file of a channel; `None`: the host gave none.
+    ///
+    /// # Errors
+    /// As [`OpenFile::own`].
+    pub(super) fn open(&mut self, alias: &str, options: &OpenOptions) -> Option<Result<OpenFile>> {
+        let at = self.0.iter().position(|(known, _)| known == alias)?;
+        let (alias, make) = self.0.swap_remove(at);
+        Some(OpenFile::own(format!("host:{alias}"), options, make))
     }
 }
 
 impl fmt::Debug for HostFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.lock().keys()).finish()
-    }
-}
-
-impl Provider for HostFiles {
-    fn info(&self) -> Info {
-        let summary = "the host's own readers and writers";
-        Info::new(NAME, env!("CARGO_PKG_VERSION"), summary)
-            .supported_flags(OpenFlags::READ | OpenFlags::WRITE)
-    }
-
-    fn start(&self, _: Host, _: Settings) -> Result<Box<dyn Instance>> {
-        Ok(Box::new(self.clone()))
-    }
-}
-
-impl Instance for HostFiles {
-    fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
-        let make = self.0.lock().remove(request.rest());
-        let make = make.ok_or_else(|| Error::new(Code::ENOENT, "the host gave no such file"))?;
-        Ok(make(request.context()))
+        f.debug_set().entries(self.0.iter().map(|(alias, _)| alias)).finish()
     }
 }
 

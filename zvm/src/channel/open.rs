@@ -7,12 +7,13 @@ use super::sources::{Source, Sources, failed_exit, is_local};
 use super::{Channel, Channels, Counters, HostFiles, RunOptions, SourceTree};
 use crate::exit::Failure;
 use crate::manifest::{ChannelSpec, Manifest, TreeSpec};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use vfs_core::{
-    Capabilities, Code, Control, Descriptor, Error, Kind, OpenFlags, OpenOptions, Placement, Registry, Shown,
-    same_file,
+    Capabilities, Code, Control, Descriptor, Error, Kind, OpenFile, OpenFlags, OpenOptions, Placement,
+    Registry, Shown, same_file,
 };
 
 /// The alias of a guest's messages.
@@ -37,7 +38,7 @@ impl Channels {
         control: &Control,
     ) -> Result<Channels, Failure> {
         let mut channels =
-            Channels::open_with(manifest, registry, options, control, &HostFiles::default(), &|_| {})?;
+            Channels::open_with(manifest, registry, options, control, &mut HostFiles::default(), &|_| {})?;
         channels.begin()?;
         Ok(channels)
     }
@@ -49,47 +50,39 @@ impl Channels {
         registry: &Registry,
         options: &RunOptions,
         control: &Control,
-        host_files: &HostFiles,
+        host_files: &mut HostFiles,
         doing: &dyn Fn(String),
     ) -> Result<Channels, Failure> {
-        let hosts = host_files.registry(manifest)?;
-        let run = options.run.clone().unwrap_or_else(own_run);
-        let opener = Opener { manifest, options, control, doing, hosts, run };
-        let trees = manifest.trees.iter().map(|spec| opener.tree(spec, registry));
+        host_files.check(manifest)?;
+        let opener = Opener { manifest, registry, options, control, doing, run: OnceCell::new() };
+        let trees = manifest.trees.iter().map(|spec| opener.tree(spec));
         let trees = trees.collect::<Result<Vec<_>, _>>()?;
-        let mut opened: BTreeMap<usize, Channel> = BTreeMap::new();
+        let mut opened: Vec<Opened> = Vec::with_capacity(manifest.channels.len());
         for written in [false, true] {
             for (handle, spec) in manifest.channels.iter().enumerate() {
-                if spec.limits.writable() != written {
-                    continue;
+                if spec.limits.writable() == written {
+                    let given = host_files.has(&spec.alias);
+                    opened.push((handle, given, opener.channel(spec, host_files)?));
                 }
-                let channel = match &opener.hosts {
-                    Some(hosts) if host_files.has(&spec.alias) => {
-                        let sources = vec![HostFiles::descriptor(&spec.alias)];
-                        opener.channel(ChannelSpec { sources, ..spec.clone() }, hosts)?
-                    }
-                    _ => opener.channel(spec.clone(), registry)?,
-                };
-                opened.insert(handle, channel);
             }
         }
-        let mut list: Vec<Channel> = opened.into_values().collect();
-        refuse_to_empty_a_source(&mut list)?;
-        let meters =
-            list.iter().zip(&manifest.channels).map(|(channel, spec)| meter(channel, spec, registry));
-        let meters = meters.chain(trees.iter().map(|tree| tree_meter(tree, registry)));
-        let meters = meters.collect::<Vec<_>>().into();
-        Ok(Channels { list, trees, meters })
+        opened.sort_unstable_by_key(|(handle, ..)| *handle);
+        refuse_to_empty_a_source(&mut opened)?;
+        let meters = opened.iter().map(|(_, given, channel)| meter(channel, *given, registry));
+        let meters = meters.chain(trees.iter().map(|tree| tree_meter(tree, registry))).collect();
+        Ok(Channels { list: opened.into_iter().map(|(.., channel)| channel).collect(), trees, meters })
     }
 }
 
 /// What is written in place is emptied before the guest starts, and must be nothing that it was to read: the end of that would
 /// pass for its own.
-fn refuse_to_empty_a_source(list: &mut [Channel]) -> Result<(), Failure> {
+fn refuse_to_empty_a_source(opened: &mut [Opened]) -> Result<(), Failure> {
     let (mut emptied, mut read) = (Vec::new(), Vec::new());
-    for channel in list {
+    for (_, given, channel) in opened {
         let spec = &channel.spec;
-        for (source, written) in channel.sources.iter_mut().zip(&spec.sources) {
+        for (number, source) in channel.sources.iter_mut().enumerate() {
+            // The manifest's descriptor of what the host gave means nothing.
+            let written = spec.sources.get(number).filter(|_| !*given);
             match &source.output {
                 Some(target) if target.placement.empties() => emptied.push((spec, written, source)),
                 _ if spec.limits.readable() => read.push((spec, written, source)),
@@ -99,7 +92,7 @@ fn refuse_to_empty_a_source(list: &mut [Channel]) -> Result<(), Failure> {
     }
     for (spec, target, emptied) in &mut emptied {
         for (reader, source, read) in &mut read {
-            if source == target || same_file(&mut read.file, &mut emptied.file) {
+            if source.is_some() && source == target || same_file(&mut read.file, &mut emptied.file) {
                 let text = format!(
                     "{} is read by channel {} as well, and can only be written in place, which empties it first: \
                      write another file",
@@ -119,17 +112,16 @@ fn own_run() -> String {
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
 }
 
-/// `written` is the channel as the manifest has it, which is the same unless the host gave the file itself.
-fn meter(channel: &Channel, written: &ChannelSpec, registry: &Registry) -> Meter {
-    let given = channel.spec.sources != written.sources;
-    let local = |source: &String| given || is_local(source);
-    let providers = written.sources.iter().filter_map(|source| registry.leads_to(source));
+/// `given`: by the host itself, so that the manifest's sources are not what is open.
+fn meter(channel: &Channel, given: bool, registry: &Registry) -> Meter {
+    let sources = if given { &[] } else { channel.spec.sources.as_slice() };
+    let providers = sources.iter().filter_map(|source| registry.leads_to(source));
     let providers: BTreeSet<String> = providers.map(|name| format!("`{name}`")).collect();
     let providers: Vec<String> = providers.into_iter().collect();
     Meter {
         alias: channel.spec.alias.clone(),
         what: "channel",
-        network: !channel.spec.sources.iter().all(local),
+        network: !sources.iter().all(|source| is_local(source)),
         shown: channel.sources.shown(),
         provider: if given { "of the host's own".into() } else { providers.join(" or ") },
         counters: channel.counters.clone(),
@@ -150,25 +142,24 @@ fn tree_meter(tree: &SourceTree, registry: &Registry) -> Meter {
     }
 }
 
+/// A channel by its handle, and whether the host gave its file.
+type Opened = (usize, bool, Channel);
+
 struct Opener<'a> {
     manifest: &'a Manifest,
+    registry: &'a Registry,
     options: &'a RunOptions,
     control: &'a Control,
     doing: &'a dyn Fn(String),
-    /// Opens what the host gives.
-    hosts: Option<Registry>,
-    run: String,
+    /// The run's name, once a provider is asked for something.
+    run: OnceCell<String>,
 }
 
 impl Opener<'_> {
-    fn channel(&self, spec: ChannelSpec, registry: &Registry) -> Result<Channel, Failure> {
+    fn channel(&self, spec: &Arc<ChannelSpec>, host_files: &mut HostFiles) -> Result<Channel, Failure> {
         let mut notes = Vec::new();
-        let sources: Vec<Source> = spec
-            .sources
-            .iter()
-            .map(|descriptor| self.source(&spec, descriptor, registry, &mut notes))
-            .collect::<Result<_, _>>()
-            .map_err(|error| failed(&spec, &error, self.control.is_cancelled()))?;
+        let sources = self.sources(spec, host_files, &mut notes);
+        let sources = sources.map_err(|error| failed(spec, &error, self.control.is_cancelled()))?;
         let (mut random_read, mut random_write) =
             (spec.random_get && spec.limits.readable(), spec.random_put && spec.limits.writable());
         for source in &sources {
@@ -186,13 +177,13 @@ impl Opener<'_> {
                 Positions::Lacking => {
                     let shown = source.file.shown();
                     let text = format!("{shown} has no random access: use a channel of type 0");
-                    return Err(failed(&spec, &Error::new(Code::ESPIPE, text), false));
+                    return Err(failed(spec, &Error::new(Code::ESPIPE, text), false));
                 }
             }
         }
         let sources = Sources::new(sources);
         Ok(Channel {
-            spec,
+            spec: spec.clone(),
             terminal: sources.is_terminal(),
             sources,
             ahead: None,
@@ -207,17 +198,34 @@ impl Opener<'_> {
         })
     }
 
+    /// What the host gave in the place of the manifest's sources, or those.
+    fn sources(
+        &self,
+        spec: &ChannelSpec,
+        host_files: &mut HostFiles,
+        notes: &mut Vec<String>,
+    ) -> vfs_core::Result<Vec<Source>> {
+        let (flags, placement) = match access(spec) {
+            Access::Open(must, _) => (must, None),
+            Access::Create(_) => (OpenFlags::WRITE, Some(Placement::in_its_place("the host gives it"))),
+        };
+        match host_files.open(&spec.alias, &OpenOptions::new(flags).control(self.control)) {
+            Some(file) => Ok(vec![source(spec, file?, placement)?]),
+            None => spec.sources.iter().map(|descriptor| self.source(spec, descriptor, notes)).collect(),
+        }
+    }
+
     fn source(
         &self,
         spec: &ChannelSpec,
         descriptor: &str,
-        registry: &Registry,
         notes: &mut Vec<String>,
     ) -> vfs_core::Result<Source> {
+        let registry = self.registry;
         let shown = Descriptor::parse(descriptor).map_or_else(|_| "its source".into(), |it| it.to_string());
         (self.doing)(format!("channel {}: open {shown}", spec.shown_alias()));
         let open = self.open_options(spec, descriptor);
-        let (mut file, placement) = match access(spec) {
+        match access(spec) {
             Access::Open(must, may) => {
                 // A pipe's provider knows nothing to create.
                 let may = if may.is_empty() {
@@ -225,7 +233,8 @@ impl Opener<'_> {
                 } else {
                     may & registry.info(descriptor, &open)?.supported_flags
                 };
-                (registry.open(descriptor, &open.with_flags(must | may | hint(spec)))?, None)
+                let file = registry.open(descriptor, &open.with_flags(must | may | hint(spec)))?;
+                source(spec, file, None)
             }
             Access::Create(in_place) => {
                 let reserve = match self.manifest.preallocate {
@@ -235,57 +244,26 @@ impl Opener<'_> {
                 let open = open.with_flags(reserve | hint(spec));
                 let open = if reserve.is_empty() { open } else { open.expected_size(spec.limits.put_size) };
                 let (file, placement) = registry.create(descriptor, &open, in_place)?;
-                (file, Some((placement, in_place.is_none())))
-            }
-        };
-        let kind = match file.capabilities().contains(Capabilities::STAT) {
-            true => file.stat()?.kind,
-            false => Kind::Unknown,
-        };
-        match kind {
-            Kind::Directory => {
-                return Err(Error::new(Code::EISDIR, format!("{} is a directory", file.shown())));
-            }
-            Kind::Stream | Kind::Device | Kind::Terminal
-                if spec.limits.readable() && spec.limits.writable() =>
-            {
-                let text = format!("{} can be read or written by one channel, not both", file.shown());
-                return Err(Error::new(Code::EINVAL, text));
-            }
-            _ => {}
-        }
-        // A standard stream that leads to a file goes on where that is, and has no content of its own to lose.
-        let stays = kind == Kind::Regular && file.capabilities().contains(Capabilities::TRUNCATABLE);
-        let written = match placement {
-            Some((placement, wanted_whole)) => {
-                let in_place = placement.in_place().map(str::to_owned);
-                if let Some(why) = in_place.as_ref().filter(|_| wanted_whole && stays) {
-                    notes.push(format!(
-                        "{}: {} is written in place: {why}",
-                        spec.shown_alias(),
-                        file.shown()
-                    ));
+                let source = source(spec, file, Some(placement))?;
+                if in_place.is_none()
+                    && let Some(note) = source.note_in_place(spec)
+                {
+                    notes.push(note);
                 }
-                Some((placement, Output::new(file.shown().to_string(), in_place, stays)))
+                Ok(source)
             }
-            None if spec.limits.writable() => {
-                let in_place = Some("it is read as well".into());
-                Some((Placement::default(), Output::new(file.shown().to_string(), in_place, stays)))
-            }
-            None => None,
-        };
-        Ok(Source::new(file, kind, written))
+        }
     }
 
-    fn tree(&self, spec: &TreeSpec, registry: &Registry) -> Result<SourceTree, Failure> {
+    fn tree(&self, spec: &TreeSpec) -> Result<SourceTree, Failure> {
         let shown = Descriptor::parse(&spec.source).map_or_else(|_| "its source".into(), |it| it.to_string());
         (self.doing)(format!("tree {}: list {shown}", Shown(&spec.path)));
-        SourceTree::open(spec, registry, self.opens(), self.control, self.manifest.digest)
+        SourceTree::open(spec, self.registry, self.opens(), self.control, self.manifest.digest)
     }
 
     /// Who opens.
     fn opens(&self) -> OpenOptions {
-        let open = OpenOptions::default().control(self.control).offer("run", self.run.clone());
+        let open = OpenOptions::default().control(self.control).offer("run", self.run());
         self.options.offered(open, self.manifest)
     }
 
@@ -302,6 +280,42 @@ impl Opener<'_> {
         }
         open
     }
+
+    fn run(&self) -> &str {
+        self.run.get_or_init(|| self.options.run.clone().unwrap_or_else(own_run))
+    }
+}
+
+/// Holds an open file against what its channel needs. `placement`: how it is written, if it is written anew.
+fn source(spec: &ChannelSpec, mut file: OpenFile, placement: Option<Placement>) -> vfs_core::Result<Source> {
+    let kind = match file.capabilities().contains(Capabilities::STAT) {
+        true => file.stat()?.kind,
+        false => Kind::Unknown,
+    };
+    match kind {
+        Kind::Directory => {
+            return Err(Error::new(Code::EISDIR, format!("{} is a directory", file.shown())));
+        }
+        Kind::Stream | Kind::Device | Kind::Terminal if spec.limits.readable() && spec.limits.writable() => {
+            let text = format!("{} can be read or written by one channel, not both", file.shown());
+            return Err(Error::new(Code::EINVAL, text));
+        }
+        _ => {}
+    }
+    // A standard stream that leads to a file goes on where that is, and has no content of its own to lose.
+    let stays = kind == Kind::Regular && file.capabilities().contains(Capabilities::TRUNCATABLE);
+    let written = match placement {
+        Some(placement) => {
+            let in_place = placement.in_place().map(str::to_owned);
+            Some((placement, Output::new(file.shown().to_string(), in_place, stays)))
+        }
+        None if spec.limits.writable() => {
+            let in_place = Some("it is read as well".into());
+            Some((Placement::default(), Output::new(file.shown().to_string(), in_place, stays)))
+        }
+        None => None,
+    };
+    Ok(Source::new(file, kind, written))
 }
 
 fn hint(spec: &ChannelSpec) -> OpenFlags {

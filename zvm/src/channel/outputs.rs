@@ -55,6 +55,11 @@ impl Output {
         self.in_place.is_none()
     }
 
+    /// Whether it is a file that stays.
+    pub(super) fn stays(&self) -> bool {
+        self.stays
+    }
+
     pub(super) fn set(&self, state: OutputState) {
         self.state.store(state as u8, Relaxed);
     }

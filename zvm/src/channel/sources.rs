@@ -2,6 +2,7 @@
 
 use super::outputs::{Output, OutputState};
 use crate::exit::ExitCode;
+use crate::manifest::ChannelSpec;
 use std::io::SeekFrom;
 use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Descriptor, Error, Flush, Kind, OpenFile, Placement, Result};
@@ -221,6 +222,13 @@ impl Source {
             unsure: false,
         });
         Source { file, kind, reader_closed: false, output }
+    }
+
+    /// What is worth telling of a file that was to appear as a whole, and is written in place.
+    pub(super) fn note_in_place(&self, spec: &ChannelSpec) -> Option<String> {
+        let target = self.output.as_ref().filter(|target| target.output.stays())?;
+        let why = target.placement.in_place()?;
+        Some(format!("{}: {} is written in place: {why}", spec.shown_alias(), self.file.shown()))
     }
 
     /// Whether it appears at COMMIT, all at once.

@@ -308,7 +308,7 @@ impl SourceTree {
             return Err(Error::new(Code::ENOTSUP, "it has no positions"));
         }
         Ok(Channel {
-            spec: ChannelSpec {
+            spec: Arc::new(ChannelSpec {
                 line: self.spec.line,
                 sources: vec![known.place.descriptor.clone()],
                 alias: known.place.path.clone(),
@@ -317,7 +317,7 @@ impl SourceTree {
                 limits: self.spec.limits,
                 interactive: false,
                 keep_partial: false,
-            },
+            }),
             sources: Sources::new(vec![source]),
             ahead: None,
             terminal: false,

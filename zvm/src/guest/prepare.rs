@@ -3,6 +3,7 @@
 use super::fds::Fd;
 use super::mount::{self, Plan};
 use super::stop::Stop;
+use super::strings::Strings;
 use super::tree::{Node, ROOT, Seed, Tree, read_folder};
 use crate::channel::{CallError, Channel, Channels, SourceTree};
 use crate::exit::{ExitCode, Failure};
@@ -13,13 +14,24 @@ use vfs_core::Shown;
 /// The channel that a program is told its arguments by, in ZeroVM.
 const NVRAM: &str = "/dev/nvram";
 
-/// What the host adds to the manifest's Args and Env, of any bytes but NUL.
+/// What a host tells a guest beside the manifest's Args and Env: text of any bytes but NUL.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Invocation {
-    /// After the manifest's.
-    pub(crate) arguments: Vec<Vec<u8>>,
-    /// By name, in the place of the manifest's.
-    pub(crate) environment: BTreeMap<Vec<u8>, Vec<u8>>,
+pub struct Invocation {
+    arguments: Strings,
+    /// Each `name=value`.
+    environment: Strings,
+}
+
+impl Invocation {
+    /// Adds an argument after the manifest's.
+    pub fn argument(&mut self, text: &[u8]) {
+        self.arguments.push(&[text]);
+    }
+
+    /// Sets a variable, in the place of the manifest's and of an earlier one of this name, which has no `=`.
+    pub fn variable(&mut self, name: &[u8], value: &[u8]) {
+        self.environment.push(&[name, b"=", value]);
+    }
 }
 
 /// All that is known before the first instruction.
@@ -27,10 +39,10 @@ pub(super) struct Prepared {
     pub(super) tree: Tree,
     /// Directories that are open, after the root.
     pub(super) preopened: Vec<Fd>,
-    /// `argv`, each ended by a NUL.
-    pub(super) arguments: Vec<Vec<u8>>,
-    /// `name=value`, each ended by a NUL.
-    pub(super) environment: Vec<Vec<u8>>,
+    /// `argv`.
+    pub(super) arguments: Strings,
+    /// Each `name=value`.
+    pub(super) environment: Strings,
     /// The time of day, in seconds since 1970.
     pub(super) time: u64,
     /// What is worth telling.
@@ -80,12 +92,10 @@ pub(super) fn prepare(
     });
     let preopened = preopened.collect::<Result<_, Failure>>()?;
     let mut arguments = match &nvram.args {
-        Some(args) if manifest.args.is_empty() && !args.is_empty() => {
-            args.iter().map(|arg| c_string(&[arg.as_bytes()])).collect()
-        }
+        Some(args) if manifest.args.is_empty() && !args.is_empty() => list(args.iter().map(String::as_str)),
         _ => arguments(manifest),
     };
-    arguments.extend(invocation.arguments.iter().map(|argument| c_string(&[argument])));
+    invocation.arguments.iter().for_each(|argument| arguments.push(&[argument]));
     let environment = environment(manifest, &nvram, invocation);
     Ok(Prepared { tree, preopened, arguments, environment, time, notes })
 }
@@ -136,20 +146,30 @@ fn nvram(channels: &mut Channels) -> Result<Nvram, Failure> {
     Nvram::parse(&text[..used]).map_err(|error| failed(&error))
 }
 
-fn arguments(manifest: &Manifest) -> Vec<Vec<u8>> {
+fn arguments(manifest: &Manifest) -> Strings {
     let name = program_name(&manifest.program);
-    let all = std::iter::once(name).chain(manifest.args.iter().map(String::as_str));
-    all.map(|argument| c_string(&[argument.as_bytes()])).collect()
+    list(std::iter::once(name).chain(manifest.args.iter().map(String::as_str)))
 }
 
-/// The manifest's, what nvram adds to them, and the host's; of one name the host's, else the manifest's.
-fn environment(manifest: &Manifest, nvram: &Nvram, invocation: &Invocation) -> Vec<Vec<u8>> {
-    let host = &invocation.environment;
+fn list<'a>(texts: impl Iterator<Item = &'a str>) -> Strings {
+    let mut list = Strings::default();
+    texts.for_each(|text| list.push(&[text.as_bytes()]));
+    list
+}
+
+/// The manifest's, what nvram adds to them, and the host's; of one name the host's last, else the manifest's.
+fn environment(manifest: &Manifest, nvram: &Nvram, invocation: &Invocation) -> Strings {
+    // A name ends at the first `=`.
+    let name_of = |text: &'_ [u8]| text.iter().position(|byte| *byte == b'=').unwrap_or(text.len());
+    let host: BTreeMap<&[u8], &[u8]> =
+        invocation.environment.iter().map(|text| (&text[..name_of(text)], text)).collect();
     let of_manifest = |name: &str| manifest.env.iter().any(|(known, _)| known == name);
     let more = nvram.env.iter().filter(|(name, _)| !of_manifest(name));
     let known = manifest.env.iter().chain(more).filter(|(name, _)| !host.contains_key(name.as_bytes()));
-    let known = known.map(|(name, value)| c_string(&[name.as_bytes(), b"=", value.as_bytes()]));
-    known.chain(host.iter().map(|(name, value)| c_string(&[name, b"=", value]))).collect()
+    let mut environment = Strings::default();
+    known.for_each(|(name, value)| environment.push(&[name.as_bytes(), b"=", value.as_bytes()]));
+    host.values().for_each(|text| environment.push(&[text]));
+    environment
 }
 
 /// `argv[0]`: the last part of the program's path. Not the whole descriptor, which may hold what the guest should not know.
@@ -159,12 +179,6 @@ fn program_name(descriptor: &str) -> &str {
         None | Some("") => "program",
         Some(name) => name,
     }
-}
-
-fn c_string(parts: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = parts.concat();
-    bytes.push(0);
-    bytes
 }
 
 #[cfg(test)]

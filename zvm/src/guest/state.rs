@@ -7,6 +7,7 @@ use super::memory_budget::MemoryBudget;
 use super::random::Random;
 use super::rights::Rights;
 use super::stop::Stop;
+use super::strings::Strings;
 use super::tree::{Device, Node, Tree};
 use crate::channel::{Channel, Channels};
 use wasmtime::Memory;
@@ -21,10 +22,10 @@ pub(super) struct State {
     pub(super) tree: Tree,
     /// Its open descriptors.
     pub(super) fds: Fds,
-    /// `argv`, each ended by a NUL.
-    pub(super) arguments: Vec<Vec<u8>>,
-    /// `name=value`, each ended by a NUL.
-    pub(super) environment: Vec<Vec<u8>>,
+    /// `argv`.
+    pub(super) arguments: Strings,
+    /// Each `name=value`.
+    pub(super) environment: Strings,
     /// Its time.
     pub(super) clock: Clock,
     /// Its chance.

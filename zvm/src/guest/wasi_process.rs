@@ -2,6 +2,8 @@
 
 use super::call::{Call, End, Halt, Outcome};
 use super::errno::Errno;
+use super::state::State;
+use super::strings::Strings;
 
 /// Long fills look at the session's switch once in so many bytes.
 const STEP: usize = 64 << 10;
@@ -29,39 +31,36 @@ enum Which {
 }
 
 impl Which {
-    fn of<'a>(self, call: &'a Call<'_>) -> &'a [Vec<u8>] {
+    fn of(self, state: &State) -> &Strings {
         match self {
-            Which::Arguments => &call.state.arguments,
-            Which::Environment => &call.state.environment,
+            Which::Arguments => &state.arguments,
+            Which::Environment => &state.environment,
         }
     }
 }
 
 fn sizes(call: &mut Call<'_>, which: Which, count: u32, size: u32) -> Outcome {
     let (count, size) = (call.memory.span(count, 4)?, call.memory.span(size, 4)?);
-    let list = which.of(call);
-    let (strings, bytes) = (list.len() as u32, list.iter().map(Vec::len).sum::<usize>() as u32);
+    let list = which.of(call.state);
+    let (strings, bytes) = (list.len() as u32, list.bytes().len() as u32);
     call.answer_u32(&count, strings)?;
     call.answer_u32(&size, bytes)
 }
 
 fn strings(call: &mut Call<'_>, which: Which, pointers: u32, texts: u32) -> Outcome {
-    let list = which.of(call);
+    let list = which.of(call.state);
     // A manifest has at most half a mebibyte.
-    let (count, bytes) = (list.len() as u32, list.iter().map(Vec::len).sum::<usize>());
+    let (count, bytes) = (list.len() as u32, list.bytes().len());
     let places = call.memory.array(pointers, count, 4)?;
     let room = call.memory.span(texts, bytes as u32)?;
     call.charge(u64::from(count))?;
     call.charge_bytes(bytes)?;
-    let mut used = 0;
-    for index in 0..count as usize {
-        let text = match which {
-            Which::Arguments => &call.state.arguments[index],
-            Which::Environment => &call.state.environment[index],
-        };
-        call.memory.put_at(&places, index * 4, &(texts + used as u32).to_le_bytes());
-        used += call.memory.put_at(&room, used, text);
+    let Call { memory, state, .. } = call;
+    let list = which.of(state);
+    for (index, start) in list.starts().enumerate() {
+        memory.put_at(&places, index * 4, &(texts + start as u32).to_le_bytes());
     }
+    memory.put_at(&room, 0, list.bytes());
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::exit::{ExitCode, Failure};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 use vfs_core::{Descriptor, Shown, nearest};
 
@@ -90,7 +91,7 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
         preallocate: singles.get("Preallocate").map_or(Ok(false), |line| switch(line))?,
         commit: singles.get("Commit").map_or(Ok(Commit::End), |line| outputs::commit(line))?,
         sync: singles.get("Sync").map_or(Ok(false), |line| switch(line))?,
-        channels,
+        channels: channels.into_iter().map(Arc::new).collect(),
         warnings: Vec::new(),
     })
 }

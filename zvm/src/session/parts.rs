@@ -1,9 +1,8 @@
 //! What a session is made of.
 
-use super::Session;
 use super::pool::Permit;
-use super::prepared::Prepared;
 use super::watch::OnEnd;
+use super::{Session, Template};
 use crate::channel::{HostFiles, RunOptions};
 use crate::compile::Compiler;
 use crate::guest::Invocation;
@@ -11,17 +10,18 @@ use crate::manifest::Manifest;
 use crate::report::Report;
 use std::io::{Read, Write};
 use std::sync::Arc;
-use vfs_core::{Configuration, Context, Control, File, Registry};
+use vfs_core::{Context, Control, File, Registry};
 
 impl Session {
     /// A run of a manifest, to which the functions below add what the host does for it. Opens nothing yet.
-    pub fn new(manifest: Manifest) -> Session {
+    pub fn new(manifest: impl Into<Arc<Manifest>>) -> Session {
+        Session::of(Template::new(manifest))
+    }
+
+    /// A run of what a template has.
+    pub(super) fn of(template: Template) -> Session {
         Session {
-            manifest,
-            registry: Registry::new(Configuration::default()),
-            options: RunOptions::new(),
-            compiler: Compiler::default(),
-            program: Arc::default(),
+            template,
             invocation: Invocation::default(),
             host_files: HostFiles::default(),
             control: None,
@@ -30,16 +30,21 @@ impl Session {
         }
     }
 
+    /// What it is a run of.
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        self.template.manifest()
+    }
+
     /// Opens channels and program by this registry's providers. Without one, no provider is known: the host gives the
     /// program and every channel itself.
     pub fn registry(mut self, registry: Registry) -> Session {
-        self.registry = registry;
+        self.template = self.template.registry(registry);
         self
     }
 
     /// What the run adds to its manifests.
     pub fn options(mut self, options: RunOptions) -> Session {
-        self.options = options;
+        self.template = self.template.options(options);
         self
     }
 
@@ -59,26 +64,32 @@ impl Session {
 
     /// Compiles the program by this compiler; by default on the session's thread, and nothing is kept on disk.
     pub fn compiler(mut self, compiler: Compiler) -> Session {
-        self.compiler = compiler;
+        self.template = self.template.compiler(compiler);
         self
     }
 
     /// Runs these bytes, a WebAssembly binary or its text, instead of what the manifest's Program names.
     pub fn program(mut self, bytes: impl Into<Vec<u8>>) -> Session {
-        self.program = Arc::new(Prepared::given(bytes.into()));
+        self.template = self.template.program(bytes);
+        self
+    }
+
+    /// Tells the guest this beside what the manifest says, in the place of what it was told before.
+    pub fn invocation(mut self, invocation: Invocation) -> Session {
+        self.invocation = invocation;
         self
     }
 
     /// Adds an argument after the manifest's Args, of any bytes but NUL.
-    pub fn argument(mut self, text: impl Into<Vec<u8>>) -> Session {
-        self.invocation.arguments.push(text.into());
+    pub fn argument(mut self, text: impl AsRef<[u8]>) -> Session {
+        self.invocation.argument(text.as_ref());
         self
     }
 
     /// Sets a variable of the guest's environment, in the place of the manifest's Env of this name: what a request says, which no
     /// line of a manifest can hold. Any bytes but NUL; a name has no `=`.
-    pub fn environment(mut self, name: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Session {
-        self.invocation.environment.insert(name.into(), value.into());
+    pub fn environment(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Session {
+        self.invocation.variable(name.as_ref(), value.as_ref());
         self
     }
 
@@ -87,14 +98,14 @@ impl Session {
     /// The session's thread calls it, dropping it included, and it may call nothing of the session but a cancel. A call in
     /// progress cannot be interrupted: if the session is stopped it must come back by itself within two seconds, or the
     /// session is reported without it and its thread stays until it does.
-    pub fn reader(self, alias: &str, reader: impl Read + Send + 'static) -> Session {
+    pub fn reader(mut self, alias: &str, reader: impl Read + Send + 'static) -> Session {
         self.host_files.reader(alias, reader);
         self
     }
 
     /// Puts a writer in the place of a channel's targets, as [`reader`](Session::reader) does. It is flushed when a
     /// session ends well, and just dropped when it fails: the report tells.
-    pub fn writer(self, alias: &str, writer: impl Write + Send + 'static) -> Session {
+    pub fn writer(mut self, alias: &str, writer: impl Write + Send + 'static) -> Session {
         self.host_files.writer(alias, writer);
         self
     }
@@ -108,7 +119,7 @@ impl Session {
     /// As [`file`](Session::file), made when the session opens its channels, with the context that says when to end: a
     /// file that waits or repeats does that only as long as [`Context::status`] lets it.
     pub fn file_with(
-        self,
+        mut self,
         alias: &str,
         make: impl FnOnce(&Context) -> Box<dyn File> + Send + 'static,
     ) -> Session {
@@ -118,7 +129,7 @@ impl Session {
 
     /// Calls a function with the report as soon as there is one, on the session's thread or on the one that watches all sessions: it
     /// must neither wait nor panic.
-    pub fn on_end(mut self, call: impl FnOnce(&Report) + Send + 'static) -> Session {
+    pub fn on_end(mut self, call: impl FnOnce(Arc<Report>) + Send + 'static) -> Session {
         self.on_end = OnEnd::new(call);
         self
     }

@@ -21,7 +21,7 @@ use vfs_core::{Configuration, Control, Error, Registry};
 const PREPARE_MAX: Duration = Duration::from_hours(1);
 
 /// A manifest, what the host does for each session of it, and the program, which is read and compiled once. For servers: a session
-/// of a template parses, hashes and copies nothing.
+/// of a template parses, hashes and copies nothing. Clones share all of it.
 ///
 /// ```
 /// # fn of(manifest: zvm::Manifest, program: Vec<u8>) {
@@ -34,23 +34,29 @@ const PREPARE_MAX: Duration = Duration::from_hours(1);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Template {
-    manifest: Manifest,
-    registry: Registry,
-    options: RunOptions,
-    compiler: Compiler,
-    program: Arc<Prepared>,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) registry: Registry,
+    pub(super) options: Arc<RunOptions>,
+    pub(super) compiler: Compiler,
+    /// What the manifest names, or what the host gave in its place.
+    pub(super) program: Arc<Prepared>,
 }
 
 impl Template {
     /// A template for sessions of a manifest.
-    pub fn new(manifest: Manifest) -> Template {
+    pub fn new(manifest: impl Into<Arc<Manifest>>) -> Template {
         Template {
-            manifest,
+            manifest: manifest.into(),
             registry: Registry::new(Configuration::default()),
-            options: RunOptions::new(),
+            options: Arc::default(),
             compiler: Compiler::default(),
             program: Arc::default(),
         }
+    }
+
+    /// What its sessions are runs of.
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        &self.manifest
     }
 
     /// As [`Session::registry`].
@@ -61,7 +67,7 @@ impl Template {
 
     /// As [`Session::options`].
     pub fn options(mut self, options: RunOptions) -> Template {
-        self.options = options;
+        self.options = Arc::new(options);
         self
     }
 
@@ -80,8 +86,7 @@ impl Template {
     /// A session, to which the host adds what is this one's alone. The template's first one that gets so far reads and compiles the
     /// program, in its own time.
     pub fn session(&self) -> Session {
-        let Template { manifest, registry, options, compiler, program } = self.clone();
-        Session { program, ..Session::new(manifest).registry(registry).options(options).compiler(compiler) }
+        Session::of(self.clone())
     }
 
     /// Reads and compiles the program now, in nobody's time. A failure is not kept: the next session tries again.

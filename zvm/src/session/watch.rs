@@ -4,7 +4,7 @@ use super::timer::{self, TICK, Timed};
 use crate::channel::Meter;
 use crate::exit::{ExitCode, Failure};
 use crate::guest::{Reason, Stop};
-use crate::report::Report;
+use crate::report::{CpuTime, Report};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -64,19 +64,19 @@ struct Progress {
     step: Step,
     /// What is being opened or read before there are channels.
     doing: Option<String>,
-    report: Option<Report>,
+    report: Option<Arc<Report>>,
     on_end: OnEnd,
 }
 
 /// Called with the report.
-type EndFn = Box<dyn FnOnce(&Report) + Send>;
+type EndFn = Box<dyn FnOnce(Arc<Report>) + Send>;
 
 /// What is called at the end, until it is.
 #[derive(Default)]
 pub(super) struct OnEnd(Option<EndFn>);
 
 impl OnEnd {
-    pub(super) fn new(call: impl FnOnce(&Report) + Send + 'static) -> OnEnd {
+    pub(super) fn new(call: impl FnOnce(Arc<Report>) + Send + 'static) -> OnEnd {
         OnEnd(Some(Box::new(call)))
     }
 }
@@ -187,8 +187,16 @@ impl Watch {
     }
 
     /// Says that the session is over: whatever becomes of what follows, this is its report.
-    pub(super) fn over(&self, report: &Report) {
-        self.lock().over = Some(report.clone());
+    pub(super) fn over(&self, report: Report) {
+        self.lock().over = Some(report);
+    }
+
+    /// Reports a session that is [`over`](Watch::over), with all the time that its thread took, unless it was given up before.
+    pub(super) fn finish_over(&self, cpu: CpuTime) {
+        let mut progress = self.lock();
+        if let Some(report) = progress.over.take() {
+            self.tell(progress, Report { cpu, ..report });
+        }
     }
 
     /// Says that a provider stops now, which gets a time of its own.
@@ -205,20 +213,23 @@ impl Watch {
     }
 
     /// Reports the session, unless it was given up before.
-    pub(super) fn finish(&self, mut report: Report) {
-        let mut progress = self.lock();
-        if progress.report.is_some() {
-            return;
+    pub(super) fn finish(&self, report: Report) {
+        let progress = self.lock();
+        if progress.report.is_none() {
+            self.tell(progress, report);
         }
+    }
+
+    fn tell(&self, mut progress: MutexGuard<'_, Progress>, mut report: Report) {
         report.notes.splice(0..0, self.warnings.iter().cloned());
         report.job = self.job.clone();
         report.elapsed = self.started.elapsed();
-        let on_end = progress.on_end.0.take();
+        let (on_end, report) = (progress.on_end.0.take(), Arc::new(report));
         progress.report = Some(report.clone());
         drop(progress);
         self.changed.notify_all();
         if let Some(call) = on_end {
-            call(&report);
+            call(report);
         }
     }
 
@@ -227,7 +238,7 @@ impl Watch {
         let mut progress = self.lock();
         loop {
             match &progress.report {
-                Some(report) => return report.clone(),
+                Some(report) => return Report::clone(report),
                 None => progress = self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner),
             }
         }
@@ -273,8 +284,7 @@ impl Timed for Watch {
         };
         report.left_behind = true;
         report.notes.push(note);
-        drop(progress);
-        self.finish(report);
+        self.tell(progress, report);
         true
     }
 }

@@ -1,15 +1,16 @@
 //! What a session's own thread does: load, open, run, end.
 
-use super::Session;
 use super::cpu::thread_time;
 use super::pool::Permit;
 use super::watch::{Step, Watch};
-use crate::channel::Channels;
+use super::{Session, Template};
+use crate::channel::{Channels, HostFiles};
 use crate::compile::{Compiled, PROGRAM_MAX};
 use crate::exit::{ExitCode, Failure, panic_text};
 use crate::guest::{self, Program, Ran, Reason, Setup};
 use crate::manifest::Commit;
 use crate::report::{CpuTime, Report};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use vfs_core::{Code, Control, Descriptor, Error, OpenFlags, OpenOptions};
@@ -37,14 +38,15 @@ struct ReportParts {
 impl Work {
     /// Runs the session, and reports it. A panic stays within it. The permit is another session's before the report is there, so that
     /// whoever has the report can start the next one.
-    pub(super) fn run(self, permit: Option<Permit>) {
+    pub(super) fn run(mut self, permit: Option<Permit>) {
         // A pool's thread has run others.
         let before = permit.as_ref().map_or_else(CpuTime::default, |_| thread_time());
         let mut parts = ReportParts::default();
-        let outcome =
-            catch_unwind(AssertUnwindSafe(|| self.load_and_run(&mut parts))).unwrap_or_else(|panic| {
-                Err(Failure::new(ExitCode::Io, format!("panic: {}", panic_text(&*panic))))
-            });
+        let mut host_files = mem::take(&mut self.session.host_files);
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.load_and_run(&mut host_files, &mut parts)));
+        let outcome = outcome.unwrap_or_else(|panic| {
+            Err(Failure::new(ExitCode::Io, format!("panic: {}", panic_text(&*panic))))
+        });
         let meters = self.watch.meters();
         let meters = meters.as_deref().unwrap_or_default();
         let mut report = match outcome {
@@ -52,7 +54,7 @@ impl Work {
             Err(failure) => Report::failed(&failure, meters),
         };
         let Work { session, watch } = self;
-        let Session { manifest, registry, host_files, .. } = session;
+        let Template { manifest, registry, .. } = session.template;
         let timeout = watch.stop.thrown() == Some(Reason::Timeout);
         report.fuel = parts.fuel;
         let interactive = manifest.channels.iter().any(|channel| channel.interactive);
@@ -65,12 +67,13 @@ impl Work {
         report.notes = report.notes_of_outputs();
         report.notes.append(&mut parts.notes);
         report.cpu = thread_time().since(before);
-        watch.over(&report);
+        watch.over(report);
         let mut channels = parts.channels;
         let quietly = |work: &mut dyn FnMut()| drop(catch_unwind(AssertUnwindSafe(work)));
         quietly(&mut || channels.iter_mut().for_each(Channels::close_all));
         // What the host gave is closed by now or here: a host that has the report may take away what stands behind it.
-        quietly(&mut || host_files.close());
+        let mut host_files = Some(host_files);
+        quietly(&mut || drop(host_files.take()));
         // A process may end with its last report: its providers have delivered then what was ended, unless others have the registry too.
         let mut registry = Some(registry);
         quietly(&mut || {
@@ -78,18 +81,19 @@ impl Work {
                 registry.stop(|provider| watch.stopping(provider));
             }
         });
-        report.cpu = thread_time().since(before);
+        let cpu = thread_time().since(before);
         drop(permit);
-        watch.finish(report);
+        watch.finish_over(cpu);
     }
 
     /// The program is found fit before anything is opened, and everything is open before a target is touched.
-    fn load_and_run(&self, parts: &mut ReportParts) -> Result<u32, Failure> {
+    fn load_and_run(&self, host_files: &mut HostFiles, parts: &mut ReportParts) -> Result<u32, Failure> {
         self.unless_stopped()?;
         let program = self.program(parts)?;
         self.unless_stopped()?;
         self.watch.at(Step::Open);
-        let Session { manifest, invocation, registry, options, host_files, .. } = &self.session;
+        let Session { template: Template { manifest, registry, options, .. }, invocation, .. } =
+            &self.session;
         let doing = |what| self.watch.doing(what);
         let channels = Channels::open_with(manifest, registry, options, self.control(), host_files, &doing)
             .map_err(|failure| self.not_opened(failure, parts))?;
@@ -137,7 +141,7 @@ impl Work {
 
     /// Opens, reads and compiles the program, unless that was done before.
     fn program(&self, parts: &mut ReportParts) -> Result<Arc<Program>, Failure> {
-        let prepared = &self.session.program;
+        let Template { manifest, compiler, program: prepared, .. } = &self.session.template;
         if let Some(program) = prepared.ready() {
             return Ok(program);
         }
@@ -151,22 +155,20 @@ impl Work {
         };
         self.unless_stopped()?;
         self.watch.at(Step::Compile);
-        let Compiled { program, mut notes } =
-            self.session.compiler.program(bytes, self.session.manifest.entry(), &self.watch.stop)?;
+        let Compiled { program, mut notes } = compiler.program(bytes, manifest.entry(), &self.watch.stop)?;
         parts.notes.append(&mut notes);
         prepared.keep(&program);
         Ok(program)
     }
 
     fn read_program(&self) -> Result<Vec<u8>, Failure> {
-        let manifest = &self.session.manifest;
+        let Template { manifest, registry, options: run, .. } = &self.session.template;
         let shown =
             Descriptor::parse(&manifest.program).map_or_else(|_| String::new(), |shown| shown.to_string());
         self.watch.doing(format!("open the program {shown}"));
         let options = OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(self.control());
-        let options = self.session.options.offered(options, manifest);
-        let mut file =
-            self.session.registry.open(&manifest.program, &options).map_err(|error| no_program(&error))?;
+        let options = run.offered(options, manifest);
+        let mut file = registry.open(&manifest.program, &options).map_err(|error| no_program(&error))?;
         self.watch.doing(format!("read the program {}", file.shown()));
         let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK]);
         loop {
@@ -235,18 +237,16 @@ mod tests {
         }
     }
 
-    /// Cancelled while another thread started what opens the host's channels, a session was reported before they were closed.
+    /// A session that did not come to open its channels was reported before they were closed.
     #[test]
-    fn what_the_host_gave_is_closed_before_the_report_whoever_else_holds_it() {
+    fn what_the_host_gave_is_closed_before_the_report_though_it_was_never_opened() {
         let manifest = "Version = 20140509\nProgram = /given\nMemory = 65536, 0\nTimeout = 20\n\
                         Channel = /given, /dev/stdin, 0, 9, 9, 0, 0\n\
                         Channel = /dev/null, /dev/stdout, 0, 0, 0, 9, 9\nChannel = /dev/null, /dev/stderr, 0, 0, 0, 9, 9\n";
         let (sender, closed) = channel();
         let manifest = Manifest::parse(manifest.as_bytes()).unwrap();
         let session = Session::new(manifest).program("no program").reader("/dev/stdin", Body(sender));
-        let held = session.host_files.clone();
         assert_eq!(session.run().exit_code, ExitCode::BadProgram);
         assert_eq!(closed.try_recv(), Err(TryRecvError::Disconnected));
-        drop(held);
     }
 }

@@ -6,9 +6,8 @@ use crate::code::Code;
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::file::{COUNT_MAX, Direction, File, Finish, Flush, Lease, Stat};
-use crate::flags::{Capabilities, OpenFlags};
+use crate::flags::Capabilities;
 use crate::lock::Mutex;
-use crate::provider::{Instance, Request};
 use std::any::Any;
 use std::fmt;
 use std::io::{self, SeekFrom};
@@ -33,61 +32,21 @@ const DISCARD_TIME: Duration = Duration::from_secs(5);
 pub struct OpenFile {
     // Before `_keep`: a file is closed before its instance may stop.
     pub(super) file: Box<dyn File>,
-    capabilities: Capabilities,
+    pub(super) capabilities: Capabilities,
     pub(super) control: Control,
-    shown: String,
+    pub(super) shown: String,
     pub(super) ending: Ending,
     pub(super) promises: Promises,
-    write_failed: AtomicBool,
-    write_error: Mutex<Option<Error>>,
-    _keep: Arc<dyn Any + Send + Sync>,
+    pub(super) write_failed: AtomicBool,
+    pub(super) write_error: Mutex<Option<Error>>,
+    /// `None`: no provider stands behind it.
+    pub(super) _keep: Option<Arc<dyn Any + Send + Sync>>,
     /// The registry of a file that is nobody's inner one: a layer may open inner files as long as its own is open. (Were it an
     /// inner one's, the registry could end within a call of a provider.)
-    _registry: Option<Arc<dyn Any + Send + Sync>>,
+    pub(super) _registry: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl OpenFile {
-    /// Opens a request on an instance. `keep` and `registry` live as long as the file: the former owns the instance.
-    ///
-    /// # Errors
-    /// The provider's; EBADF if it opened less than was asked for; ECANCELED, ETIMEDOUT: the control ended meanwhile.
-    pub(crate) fn open(
-        instance: &dyn Instance,
-        request: &Request<'_>,
-        control: Control,
-        keep: Arc<dyn Any + Send + Sync>,
-        registry: Option<Arc<dyn Any + Send + Sync>>,
-    ) -> Result<OpenFile> {
-        let file = instance.open(request)?;
-        // A result that comes is given, but for this one: nobody is there to close it.
-        if let Err(ended) = control.status() {
-            let made = request.flags() & (OpenFlags::CREATE | OpenFlags::TRUNCATE);
-            let stays = !made.is_empty() && !request.flags().contains(OpenFlags::ATOMIC);
-            return Err(if stays { ended.context(format!("what {made:?} did stays")) } else { ended });
-        }
-        let capabilities = file.capabilities();
-        for (flag, capability, verb) in [
-            (OpenFlags::READ, Capabilities::READABLE, "read"),
-            (OpenFlags::WRITE, Capabilities::WRITABLE, "written"),
-        ] {
-            if request.flags().contains(flag) && !capabilities.contains(capability) {
-                return Err(Error::new(Code::EBADF, format!("open {}: cannot be {verb}", request.shown())));
-            }
-        }
-        Ok(OpenFile {
-            file,
-            capabilities,
-            control,
-            shown: request.shown().to_owned(),
-            ending: Ending::default(),
-            promises: Promises::default(),
-            write_failed: AtomicBool::new(false),
-            write_error: Mutex::new(None),
-            _keep: keep,
-            _registry: registry,
-        })
-    }
-
     /// What the file can do.
     pub fn capabilities(&self) -> Capabilities {
         self.capabilities
