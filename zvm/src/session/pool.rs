@@ -1,13 +1,17 @@
 //! How many sessions a host runs at a time, and the threads that are kept for them.
 //!
+//! A thread that has ended a session takes the next one from the queue, so that under load few threads do the work of many, and none
+//! sleeps between two sessions. A sleeper is woken only where no other is on its way: that one wakes the next if it leaves work in the
+//! queue. So work never waits for a guest that spins, and a burst of sessions costs few wake-ups.
+//!
 //! Std's locks only, as all that lies on a session's way to its report: see `timer`.
 
 use super::STACK;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 use vfs_core::{Code, Error, Result};
@@ -28,43 +32,46 @@ type Work = Box<dyn FnOnce() + Send>;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct SessionPool(Arc<Shared>);
+pub struct SessionPool(Arc<Owner>);
 
 /// The right to run one session. It ends with the session's report, or when it is dropped.
 #[derive(Debug)]
-pub struct Permit(Arc<Shared>);
+pub struct Permit(Arc<Owner>);
 
-/// What permits and working threads have in common. It ends with the last of them and of the pool's clones, and the idle threads
-/// with it.
+/// What the pool's clones and its permits have in common. With the last of them the threads end.
 #[derive(Debug)]
+struct Owner {
+    limit: u32,
+    /// Those that are in use.
+    permits: AtomicU32,
+    shared: Arc<Shared>,
+}
+
+/// What the threads share.
+#[derive(Debug, Default)]
 struct Shared {
-    limit: usize,
     state: Mutex<State>,
+    /// There is a wake-up in `state`, or the pool ends.
+    woken: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// Those that are in use.
-    permits: usize,
-    threads: usize,
-    /// The last one has been idle for the shortest time, and works next.
-    idle: Vec<Idle>,
-    /// For threads that have ended a session and are not idle yet: there are as many as may be.
     queue: VecDeque<Work>,
-    /// The next idle thread's.
-    number: u64,
-}
-
-/// A thread that waits for work.
-struct Idle {
-    number: u64,
-    work: SyncSender<Work>,
+    threads: usize,
+    /// Those that sleep, without those for whom there is a wake-up.
+    asleep: usize,
+    /// Wake-ups that no thread has taken yet.
+    wakeups: usize,
+    /// Threads that were woken or started, and have not looked into the queue yet.
+    coming: usize,
+    ended: bool,
 }
 
 impl SessionPool {
     /// A pool for so many sessions; it has no threads yet.
     pub fn new(limit: u32) -> SessionPool {
-        SessionPool(Arc::new(Shared { limit: limit as usize, state: Mutex::default() }))
+        SessionPool(Arc::new(Owner { limit, permits: AtomicU32::new(0), shared: Arc::default() }))
     }
 
     /// Takes the right to run a session.
@@ -72,16 +79,16 @@ impl SessionPool {
     /// # Errors
     /// EMFILE: as many sessions run as may. One that was left behind counts until its thread is free.
     pub fn permit(&self) -> Result<Permit> {
-        let mut state = self.0.lock();
-        if state.permits == self.0.limit {
-            let text = format!(
-                "all {} jobs of the host are in use: start it when a session has ended",
-                self.0.limit
-            );
-            return Err(Error::new(Code::EMFILE, text));
+        let Owner { limit, permits, .. } = &*self.0;
+        let one_more = |used| (used < *limit).then_some(used + 1);
+        match permits.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more) {
+            Ok(_) => Ok(Permit(self.0.clone())),
+            Err(_) => {
+                let text =
+                    format!("all {limit} jobs of the host are in use: start it when a session has ended");
+                Err(Error::new(Code::EMFILE, text))
+            }
         }
-        state.permits += 1;
-        Ok(Permit(self.0.clone()))
     }
 
     /// Has a thread do the work of a session that has a permit.
@@ -89,25 +96,27 @@ impl SessionPool {
     /// # Errors
     /// There is no thread for it, and none can be made.
     pub(super) fn run(&self, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let mut work: Work = Box::new(work);
-        let mut state = self.0.lock();
-        while let Some(idle) = state.idle.pop() {
-            match idle.work.send(work) {
-                Ok(()) => return Ok(()),
-                Err(unsent) => work = unsent.0,
+        let Owner { limit, shared, .. } = &*self.0;
+        let mut state = shared.lock();
+        state.queue.push_back(Box::new(work));
+        // A thread for each session that is not over, but no more than there are permits: one whose permit is free looks into the
+        // queue soon.
+        if state.free() < state.queue.len() && state.threads < *limit as usize {
+            let theirs = shared.clone();
+            let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);
+            // It looks once the lock is free.
+            if let Err(error) = thread.spawn(move || theirs.work()) {
+                let work = state.queue.pop_back();
+                drop(state);
+                drop(work);
+                return Err(error);
             }
+            state.threads += 1;
+            state.coming += 1;
+        } else if state.coming == 0 {
+            shared.wake(&mut state);
         }
-        if state.threads == self.0.limit {
-            state.queue.push_back(work);
-            return Ok(());
-        }
-        state.threads += 1;
-        // Without the lock: where no thread can be made the work is dropped, and its permit with it.
-        drop(state);
-        let shared = self.0.clone();
-        let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);
-        let spawned = thread.spawn(move || shared.work(work));
-        spawned.map(drop).inspect_err(|_| self.0.lock().threads -= 1)
+        Ok(())
     }
 }
 
@@ -120,7 +129,14 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.lock().permits -= 1;
+        self.0.permits.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.lock().ended = true;
+        self.shared.woken.notify_all();
     }
 }
 
@@ -130,57 +146,65 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes a thread, if one sleeps.
+    fn wake(&self, state: &mut State) {
+        if state.asleep > 0 {
+            state.asleep -= 1;
+            state.wakeups += 1;
+            state.coming += 1;
+            self.woken.notify_one();
+        }
+    }
+
     /// A thread's life: one session after the other, until there is none for a while.
-    fn work(self: Arc<Self>, first: Work) {
-        let (mut shared, mut work) = (self, first);
+    fn work(&self) {
+        let mut state = self.lock();
+        state.coming -= 1;
         loop {
-            work();
-            let mut state = shared.lock();
-            if let Some(next) = state.queue.pop_front() {
-                work = next;
+            if let Some(work) = state.queue.pop_front() {
+                if !state.queue.is_empty() && state.coming == 0 {
+                    self.wake(&mut state);
+                }
+                drop(state);
+                work();
+                state = self.lock();
                 continue;
             }
-            let (sender, given) = sync_channel(1);
-            let number = state.number;
-            state.number += 1;
-            state.idle.push(Idle { number, work: sender });
-            drop(state);
-            let weak = Arc::downgrade(&shared);
-            drop(shared);
-            match wait(&weak, number, &given) {
-                Some(next) => (shared, work) = next,
+            state.asleep += 1;
+            state = match self.sleep(state) {
+                Some(state) => state,
                 None => return,
-            }
+            };
+            state.coming -= 1;
         }
+    }
+
+    /// Waits for a wake-up; `None`: the thread ends.
+    fn sleep<'s>(&'s self, state: MutexGuard<'s, State>) -> Option<MutexGuard<'s, State>> {
+        let idle = |state: &mut State| state.wakeups == 0 && !state.ended;
+        let slept = self.woken.wait_timeout_while(state, KEPT, idle);
+        let (mut state, _) = slept.unwrap_or_else(PoisonError::into_inner);
+        if state.wakeups > 0 {
+            state.wakeups -= 1;
+            return Some(state);
+        }
+        state.asleep -= 1;
+        state.threads -= 1;
+        None
     }
 }
 
-/// What an idle thread does next; `None`: it ends.
-fn wait(shared: &Weak<Shared>, number: u64, given: &Receiver<Work>) -> Option<(Arc<Shared>, Work)> {
-    loop {
-        match given.recv_timeout(KEPT) {
-            // Its permit keeps what is shared.
-            Ok(work) => return Some((shared.upgrade()?, work)),
-            Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => {
-                let shared = shared.upgrade()?;
-                let mut state = shared.lock();
-                // Else work is on its way.
-                if let Some(at) = state.idle.iter().position(|idle| idle.number == number) {
-                    state.idle.remove(at);
-                    state.threads -= 1;
-                    return None;
-                }
-            }
-        }
+impl State {
+    /// How many threads will look into the queue without ending a session first.
+    fn free(&self) -> usize {
+        self.asleep + self.coming
     }
 }
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let State { permits, threads, idle, queue, .. } = self;
-        let (idle, queue) = (idle.len(), queue.len());
-        write!(f, "{permits} permits, {threads} threads, {idle} idle, {queue} queued")
+        let State { queue, threads, asleep, .. } = self;
+        write!(f, "{threads} threads, {asleep} asleep, {} queued", queue.len())
     }
 }
 
@@ -188,6 +212,7 @@ impl fmt::Debug for State {
 mod tests {
     use super::*;
     use std::cell::RefCell;
+    use std::sync::Barrier;
     use std::sync::mpsc::{Sender, channel};
 
     #[test]
@@ -216,6 +241,37 @@ mod tests {
         }
         ids.dedup();
         assert_eq!(ids.len(), 1);
+    }
+
+    /// Sessions that wait for each other: none of them may wait for the thread of another.
+    #[test]
+    fn work_does_not_wait_for_work_that_does_not_end() {
+        const ALL: usize = 50;
+        let pool = SessionPool::new(ALL as u32);
+        let rounds = 20;
+        for _ in 0..rounds {
+            let together = Arc::new(Barrier::new(ALL + 1));
+            for _ in 0..ALL {
+                let (together, permit) = (together.clone(), permit(&pool));
+                pool.run(move || {
+                    together.wait();
+                    drop(permit);
+                })
+                .unwrap();
+            }
+            together.wait();
+        }
+        assert!(pool.0.shared.lock().threads <= ALL);
+    }
+
+    /// One whose predecessor has a report, and may not have left its thread yet.
+    fn permit(pool: &SessionPool) -> Permit {
+        loop {
+            match pool.permit() {
+                Ok(permit) => return permit,
+                Err(_) => thread::yield_now(),
+            }
+        }
     }
 
     #[test]
