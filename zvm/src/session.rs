@@ -4,6 +4,7 @@ mod cpu;
 mod parts;
 mod pool;
 mod prepared;
+mod preparing;
 mod template;
 mod timer;
 mod watch;
