@@ -2,7 +2,7 @@
 # manual pages, completions, the SDK in Rust, guides and examples.
 #
 #     make                                builds with Cargo, optimised
-#     make WITH="object sftp"             with larger providers too; the same WITH when installing
+#     make WITH="object sftp"             with larger providers too, and `mount` for `zvfs mount`; the same WITH when installing
 #     make MODULES="nginx redis"          with modules for servers too (the folders of modules/); the same MODULES when installing
 #     make install                        into /usr/local; as root, if that is root's
 #     make install PREFIX=$HOME/zvfs      somewhere else
@@ -33,7 +33,9 @@ WITH ?=
 MODULES ?=
 MODULE_MAKE = $(MAKE) DESTDIR=$(DESTDIR) ZVM_CFLAGS=-I$(CURDIR)/include \
     ZVM_LIBS="-L$(abspath $(LIBRARIES)) -l:libzvm_session.so -Wl,-rpath,$(LIBDIR)"
-PROVIDERS = $(shell sed -n '/^default-members/,/^]/s|.*"providers/\(.*\)",|\1|p' Cargo.toml) $(WITH)
+PROVIDERS = $(shell sed -n '/^default-members/,/^]/s|.*"providers/\(.*\)",|\1|p' Cargo.toml) $(filter-out mount,$(WITH))
+# The command's own programs, apart from it.
+PROGRAMS = $(filter mount,$(WITH))
 
 BINDIR = $(PREFIX)/bin
 # The command and libzvfs look for providers in ../lib/zvfs, seen from their own folders.
@@ -63,13 +65,13 @@ SDK = $(shell find README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE docs exa
     -o -name '*.txt' -o -name '*.wat' -o -name LICENSE -o -name Makefile -o -name config \) -print)
 
 all:
-	$(CARGO) build --profile dist -p zvfs-cli -p zvfs-provider -p zvfs-capi -p zvfs-capi-zvm $(PROVIDERS:%=-p zvfs-%)
+	$(CARGO) build --profile dist -p zvfs-cli -p zvfs-provider -p zvfs-capi -p zvfs-capi-zvm $(PROVIDERS:%=-p zvfs-%) $(PROGRAMS:%=-p zvfs-%)
 	for module in $(MODULES); do $(MODULE_MAKE) -C modules/$$module || exit 1; done
 
 # All of it is looked for before anything is installed.
-install: $(TARGET)/zvfs $(TARGET)/zvfs-provider $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(LIBRARIES)/libzvm_session.so $(PROVIDERS:%=$(LIBRARIES)/libzvfs_%.so)
+install: $(TARGET)/zvfs $(TARGET)/zvfs-provider $(PROGRAMS:%=$(TARGET)/zvfs-%) $(LIBRARIES)/libzvfs.so $(LIBRARIES)/libzvfs.a $(LIBRARIES)/libzvm_session.so $(PROVIDERS:%=$(LIBRARIES)/libzvfs_%.so)
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(PROVIDERDIR) $(INCLUDEDIR) $(PKGCONFIGDIR) $(MANDIR)/man1 $(BASHDIR) $(ZSHDIR) $(FISHDIR))
-	$(INSTALL) -m 755 $(TARGET)/zvfs $(DESTDIR)$(BINDIR)/zvfs
+	$(INSTALL) -m 755 $(TARGET)/zvfs $(PROGRAMS:%=$(TARGET)/zvfs-%) $(DESTDIR)$(BINDIR)
 	$(INSTALL) -m 644 $(LIBRARIES)/libzvfs.so $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libzvfs.so
 	$(INSTALL) -m 644 $(LIBRARIES)/libzvfs.a $(DESTDIR)$(LIBDIR)/libzvfs.a
@@ -97,13 +99,13 @@ install: $(TARGET)/zvfs $(TARGET)/zvfs-provider $(LIBRARIES)/libzvfs.so $(LIBRAR
 	@echo "installed in $(DESTDIR)$(PREFIX); run ldconfig if its lib is one of the linker's folders"
 
 # What is missing: neither make nor a user wants to guess how it is built.
-$(TARGET)/zvfs $(TARGET)/zvfs-provider:
+$(TARGET)/zvfs $(TARGET)/zvfs-provider $(TARGET)/zvfs-mount:
 	@echo "$@ is not built: run \`make\` first" >&2; exit 1
 $(LIBRARIES)/libzvfs% $(LIBRARIES)/libzvm%:
 	@echo "$@ is not built: run \`make\` first" >&2; exit 1
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/zvfs
+	rm -f $(DESTDIR)$(BINDIR)/zvfs $(DESTDIR)$(BINDIR)/zvfs-mount
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(SONAME) libzvfs.so libzvfs.a $(ZVM_SONAME) libzvm.so)
 	rm -f $(patsubst providers/%,$(DESTDIR)$(PROVIDERDIR)/libzvfs_%.so,$(wildcard providers/*)) $(DESTDIR)$(PROVIDERDIR)/zvfs-provider
 	rm -f $(HEADERS:%=$(DESTDIR)$(INCLUDEDIR)/%) $(PACKAGES:%=$(DESTDIR)$(PKGCONFIGDIR)/%)

@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 use vfs_core::Shown;
+use zvfs_command::mount;
 
 /// The exit code of a wrong command line: EX_USAGE of sysexits.h.
 const USAGE: u8 = 64;
@@ -44,6 +45,7 @@ pub enum Command {
     Cat(cat::Cat),
     Cp(cp::Cp),
     Mv(mv::Mv),
+    Mount(mount::Mount),
     Stat(stat::Stat),
     Ls(ls::Ls),
     Rm(rm::Rm),

@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use support::{Done, Folder, Started, repository, run, zvfs};
 use zvfs_test_support::{bounded, terminal};
@@ -322,7 +323,7 @@ fn bash_completes_an_empty_word_by_names() {
         ("zvfs cat ''", ""), // then bash goes on to files
         ("zvfs cat --ti", "--timeout"),
         ("zvfs broker ''", "status help"),
-        ("zvfs ''", "run exec graph cat cp mv stat ls rm providers broker check help"),
+        ("zvfs ''", "run exec graph cat cp mv mount stat ls rm mkdir rmdir providers broker check help"),
     ] {
         let line = format!(
             ". bash/zvfs.bash; COMP_WORDS=({typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
@@ -331,4 +332,24 @@ fn bash_completes_an_empty_word_by_names() {
         );
         assert_eq!(shell(&folder, &line).succeeded().out().trim(), offered, "{typed}");
     }
+}
+
+#[test]
+fn mount_becomes_the_program_beside_the_command() {
+    // On the command's own disk, for a link: what was copied can be busy when it is to be run.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let program = folder.path().join("zvfs");
+    fs::hard_link(env!("CARGO_BIN_EXE_zvfs"), &program).unwrap();
+    let mount = || {
+        let mut command = Command::new(&program);
+        command.args(["mount", "--timeout", "3s", "mem:x", "/mnt"]);
+        command
+    };
+    run(mount()).failed(2, &["zvfs-mount", "cargo build --release -p zvfs-mount", "make WITH=mount"]);
+    symlink("/bin/echo", folder.path().join("zvfs-mount")).unwrap();
+    assert_eq!(run(mount()).succeeded().out(), "mount --timeout 3s mem:x /mnt\n");
+    // What is wrong with a command line is told by the command itself.
+    let mut wrong = Command::new(&program);
+    wrong.args(["mount", "--timeout", "3", "mem:x", "/mnt"]);
+    assert_eq!(run(wrong).code, 64);
 }

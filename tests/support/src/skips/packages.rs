@@ -12,6 +12,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("cc", "gcc"),
     ("clang++", "clang"),
     ("dpkg-query", "dpkg"),
+    ("diff", "diffutils"),
+    ("fusermount3", "fuse3"),
     ("head", "coreutils"),
     ("ip", "iproute2"),
     ("mount", "mount"),

@@ -1,0 +1,52 @@
+//! `zvfs-mount`: shows what a provider has as a folder, to programs that know nothing of zvfs. `zvfs mount` becomes this program.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `serve` | from the command line to a folder that is served, and its end |
+//! | `background` | a process of its own, which says when the folder can be used |
+//! | `place` | the folder: what must be so before, and how it is unmounted |
+//! | `filesystem` | the kernel's calls, each begun here |
+//! | `calls` | threads for them; none lasts longer than it may, whatever a provider does |
+//! | `asker` | who waits for a call: its process, and whether a signal is to end it |
+//! | `tree` | from the kernel's numbers to descriptors, and what is known of them |
+//! | `handle`, `writer` | a file that is open for reading, for writing |
+//! | `attributes`, `errno` | what the kernel is told of a file, and of an error |
+
+mod asker;
+mod attributes;
+mod background;
+mod calls;
+mod errno;
+mod filesystem;
+mod handle;
+mod place;
+mod serve;
+mod tree;
+mod writer;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use zvfs_command::guarded;
+use zvfs_command::mount::Mount;
+use zvfs_command::options::Options;
+
+/// The command line of `zvfs`, as far as it is this program's.
+#[derive(Debug, Parser)]
+#[command(name = "zvfs", version)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Mount(Mount),
+}
+
+fn main() -> ExitCode {
+    // `zvfs` has read it before, and has told what is wrong with it.
+    let Arguments { options, command: Command::Mount(mount) } = Arguments::parse();
+    guarded(&options, || serve::serve(&mount, &options))
+}

@@ -1,0 +1,121 @@
+//! From the command line to a folder that is served, and its end.
+
+use crate::attributes::Look;
+use crate::background;
+use crate::calls::Calls;
+use crate::filesystem::Folder;
+use crate::place::{self, Unmounted};
+use crate::tree::{Top, Tree};
+use fuser::{Config, MountOption, Session, SessionACL};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use vfs_core::{Code, Control, Error, Kind, OpenFlags, OpenOptions, Registry, Result, Shown};
+use zvfs_command::below::last_name;
+use zvfs_command::exit::{Failure, warn};
+use zvfs_command::mount::Mount;
+use zvfs_command::options::Options;
+use zvfs_command::setup::registry;
+use zvfs_command::signals::listen;
+
+/// Serves the folder until it is unmounted.
+pub fn serve(mount: &Mount, options: &Options) -> std::result::Result<(), Failure> {
+    if mount.background && !background::serves() {
+        return background::start();
+    }
+    let folder = place::find(&mount.folder)?;
+    place::refuse_within(&folder, &mount.descriptor)?;
+    let registry = registry(options)?;
+    if let Some(path) = &mount.log {
+        background::log_to(path)?;
+    }
+    if mount.background {
+        background::detach()?;
+    }
+    let open = mount
+        .settings
+        .iter()
+        .fold(OpenOptions::new(OpenFlags::empty()), |open, (name, text)| open.setting(name, text));
+    let (control, is_ours) = (Control::new(), Arc::new(AtomicBool::new(false)));
+    let (stopped, mounted_by_us, at) = (control.clone(), is_ours.clone(), folder.clone());
+    listen(move |_| {
+        stopped.cancel();
+        // Before that another mount may be there, which is not this program's.
+        if mounted_by_us.load(Ordering::SeqCst) {
+            unmount(&at);
+        }
+    })?;
+    let top = top(&registry, mount, &open, &control)?;
+    let calls = Calls::new(mount.timeout)?;
+    let tree = Tree::new(top, registry, open, mount.cache_time);
+    let session = mounted(Folder::new(tree, Look::new(mount.write), calls.clone()), &folder, mount)?;
+    is_ours.store(true, Ordering::SeqCst);
+    if control.is_cancelled() {
+        unmount(&folder);
+    }
+    if mount.background {
+        background::ready(mount.log.is_some())?;
+    }
+    let ended = session.run();
+    is_ours.store(false, Ordering::SeqCst);
+    // What programs closed is still being brought to its end.
+    calls.finish();
+    Ok(ended.map_err(|error| Error::from(error).context(format!("serve {}", folder.display())))?)
+}
+
+/// What is to be shown, which must be there: what is wrong with it, or with its provider, is told before anything is mounted.
+fn top(registry: &Registry, mount: &Mount, open: &OpenOptions, control: &Control) -> Result<Top> {
+    control.set_deadline(Some(Instant::now() + mount.timeout));
+    let stat = registry.stat(&mount.descriptor, &open.clone().control(control))?;
+    if stat.kind == Kind::Directory {
+        return Ok(Top::Folder(mount.descriptor.clone()));
+    }
+    let name = last_name(&mount.descriptor).ok_or_else(|| {
+        let text = format!("mount {}: it is a file without a name of its own", Shown(&mount.descriptor));
+        Error::new(Code::EINVAL, text)
+    })?;
+    Ok(Top::File(name, mount.descriptor.clone()))
+}
+
+fn mounted(served: Folder, folder: &Path, mount: &Mount) -> Result<Session<Folder>> {
+    // The kernel's table and fusermount3 take a comma for the end of an option.
+    let shown: String = Shown(&mount.descriptor)
+        .to_string()
+        .chars()
+        .map(|letter| if letter.is_ascii_graphic() && !matches!(letter, ',' | '\\') { letter } else { '_' })
+        .collect();
+    let mut config = Config::default();
+    config.mount_options = vec![
+        MountOption::FSName(shown),
+        MountOption::Subtype("zvfs".to_owned()),
+        MountOption::DefaultPermissions,
+        MountOption::NoSuid,
+        MountOption::NoDev,
+        MountOption::NoAtime,
+        if mount.write { MountOption::RW } else { MountOption::RO },
+    ];
+    config.acl = if mount.allow_other { SessionACL::All } else { SessionACL::Owner };
+    Session::new(served, folder, &config).map_err(|error| {
+        let what = format!("mount on {}", folder.display());
+        match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                let text = "no /dev/fuse, or no fusermount3: load the kernel's module `fuse`, install Debian's package fuse3";
+                Error::from(error).context(text).context(what)
+            }
+            _ => Error::from(error).context(what),
+        }
+    })
+}
+
+/// Ends the service, whoever is in the folder.
+fn unmount(folder: &Path) {
+    match place::leave(folder) {
+        Ok(Unmounted::Whole) => {}
+        Ok(Unmounted::InUse) => warn(&format!(
+            "{} is in use: it is unmounted, and served until what is open in it is closed; a second signal ends that",
+            folder.display()
+        )),
+        Err(error) => warn(&error.chain()),
+    }
+}

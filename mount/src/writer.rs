@@ -1,0 +1,337 @@
+//! A file that is open for writing. It is complete when the program that opened it closes it: that close brings the COMMIT, and its
+//! error. The kernel says of each close, of every process that shares the file, but not which is the last; so what counts is whose it is.
+//! A program that a signal ended has not closed anything: its file is given up, and the old one stays.
+
+use crate::calls::Call;
+use crate::handle::{Turns, read_all};
+use crate::tree::Tree;
+use fuser::{OpenAccMode, OpenFlags as Asked};
+use parking_lot::Mutex;
+use std::io::SeekFrom;
+use std::sync::Arc;
+use vfs_core::{
+    Capabilities, Code, Error, Finish, Flush, Kind, OpenFile, OpenFlags, OpenOptions, Result, Shown, Stat,
+};
+use zvfs_command::exit::warn;
+
+/// open(2)'s flags, as the kernel passes them on.
+const EXCLUSIVE: i32 = libc::O_EXCL;
+const TRUNCATE: i32 = libc::O_TRUNC;
+const APPEND: i32 = libc::O_APPEND;
+
+/// What a program writes.
+pub struct Writer {
+    descriptor: String,
+    /// The process that opened it.
+    opener: Option<u32>,
+    /// Its size as long as it is open: whoever asks must not wait for a write.
+    size: Mutex<Option<u64>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `None`: it is complete, or given up.
+    file: Option<(OpenFile, Arc<Turns>)>,
+    /// Where the next byte goes of a file that is written in order.
+    position: u64,
+    size: u64,
+    /// Something was written since it was opened, or was complete.
+    is_dirty: bool,
+    /// Its content changes as it is written, at any position: then it is complete when nobody has it open.
+    in_place: bool,
+    /// Each write goes to the end of that moment, wherever the kernel takes that to be.
+    appends: bool,
+    reads: bool,
+    /// Why it is given up.
+    failed: Option<Error>,
+}
+
+impl Writer {
+    /// Opens a file, or makes one: as a whole where its provider can, so that nothing is seen of it before it is complete.
+    ///
+    /// # Errors
+    /// ENOTSUP: its provider only writes a file anew. The provider's.
+    pub fn open(tree: &Tree, descriptor: &str, asked: Asked, makes: bool, call: &Call) -> Result<Writer> {
+        let options = tree.options().clone().control(call.control());
+        let is_anew = makes || asked.0 & TRUNCATE != 0;
+        let reads = asked.acc_mode() == OpenAccMode::O_RDWR;
+        let appends = asked.0 & APPEND != 0;
+        let direction = if reads { OpenFlags::READ | OpenFlags::WRITE } else { OpenFlags::WRITE };
+        let (file, in_place) = match is_anew {
+            true => anew(tree, descriptor, &options, asked.0 & EXCLUSIVE != 0 && makes, reads)?,
+            false => {
+                let flags = if appends { direction | OpenFlags::APPEND } else { direction };
+                (tree.registry().open(descriptor, &options.with_flags(flags))?, true)
+            }
+        };
+        call.opened();
+        let mut file = file;
+        let can = file.capabilities();
+        let size = match is_anew {
+            true => 0,
+            false if can.contains(Capabilities::STAT) => file.stat()?.size.unwrap_or(0),
+            false => 0,
+        };
+        let turns = Turns::new(file.control().clone());
+        let state = State {
+            position: if appends { size } else { 0 },
+            size,
+            is_dirty: false,
+            appends: appends && !is_anew,
+            in_place: in_place && can.contains(Capabilities::POSITIONAL_WRITE),
+            reads: reads && can.contains(Capabilities::POSITIONAL_READ),
+            file: Some((file, turns)),
+            failed: None,
+        };
+        Ok(Writer {
+            descriptor: descriptor.to_owned(),
+            opener: call.asker().process(),
+            size: Mutex::new(Some(size)),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// What is written.
+    pub fn descriptor(&self) -> &str {
+        &self.descriptor
+    }
+
+    /// What is known of it while it is written; `None`: it is complete, or given up.
+    pub fn stat(&self) -> Option<Stat> {
+        Some(Stat::of_kind(Kind::Regular).size((*self.size.lock())?))
+    }
+
+    /// Writes at an offset.
+    ///
+    /// # Errors
+    /// ESPIPE: its provider writes in order, and this is not what comes next. EIO: it is complete by now. The provider's.
+    pub fn write(&self, tree: &Tree, call: &Call, bytes: &[u8], offset: u64) -> Result<u32> {
+        let mut held = self.state.lock();
+        let state = &mut *held;
+        self.go_on(state)?;
+        if state.file.is_none() {
+            self.reopen(tree, state, call)?;
+        }
+        let Some((file, turns)) = &mut state.file else { return Err(self.is_complete()) };
+        let offset = if state.appends { state.size } else { offset };
+        let result = turns.during(call, || match state.appends {
+            true => file.write_all(bytes),
+            false => write_at(file, &mut state.position, bytes, offset),
+        });
+        state.is_dirty = true;
+        match result {
+            Ok(()) => {
+                state.size = state.size.max(offset + bytes.len() as u64);
+                *self.size.lock() = Some(state.size);
+                Ok(bytes.len() as u32)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads at an offset, of a file that was opened for both.
+    ///
+    /// # Errors
+    /// EBADF: its provider does not do both. The provider's.
+    pub fn read(&self, call: &Call, offset: u64, size: usize) -> Result<Vec<u8>> {
+        let state = self.state.lock();
+        let Some((file, turns)) = state.file.as_ref().filter(|_| state.reads) else {
+            let text = format!(
+                "read {}: it is written as a whole, and can be read once it is complete",
+                self.shown()
+            );
+            return Err(Error::new(Code::EBADF, text));
+        };
+        let mut buf = vec![0; size];
+        let count =
+            turns.during(call, || read_all(&mut buf, |rest, done| file.read_at(rest, offset + done)))?;
+        buf.truncate(count);
+        Ok(buf)
+    }
+
+    /// Sets its size.
+    ///
+    /// # Errors
+    /// ENOTSUP: its provider cannot.
+    pub fn truncate(&self, call: &Call, size: u64) -> Result<()> {
+        let mut held = self.state.lock();
+        let state = &mut *held;
+        self.go_on(state)?;
+        if size == state.size {
+            return Ok(());
+        }
+        let Some((file, turns)) = &mut state.file else { return Err(self.is_complete()) };
+        turns.during(call, || file.truncate(size))?;
+        (state.size, state.is_dirty) = (size, true);
+        *self.size.lock() = Some(size);
+        Ok(())
+    }
+
+    /// Makes what was written durable, as far as that is possible before it is complete.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub fn sync(&self, call: &Call) -> Result<()> {
+        let mut state = self.state.lock();
+        self.go_on(&state)?;
+        match &mut state.file {
+            Some((file, turns)) => turns.clone().during(call, || file.flush(Flush::Sync)),
+            None => Ok(()),
+        }
+    }
+
+    /// Some process closes it.
+    ///
+    /// # Errors
+    /// It is not complete, and nothing of it is there: of this close, if it is the one that counts.
+    pub fn close(&self, call: &Call) -> Result<()> {
+        let asker = call.asker();
+        let mut state = self.state.lock();
+        // Without knowing whose it is, each close counts.
+        let process = asker.process();
+        let counts = process.is_none() || self.opener.is_none() || process == self.opener;
+        if !counts || state.in_place {
+            return self.go_on(&state);
+        }
+        if asker.is_killed() {
+            let text = format!("write {}: the program that wrote it was ended by a signal", self.shown());
+            warn(&text);
+            self.give_up(&mut state, Error::new(Code::EIO, text));
+            return Ok(());
+        }
+        self.go_on(&state)?;
+        if state.is_dirty { self.complete(&mut state, call) } else { Ok(()) }
+    }
+
+    /// Nobody has it open any more.
+    ///
+    /// # Errors
+    /// It is not complete, which nobody will be told but by a message.
+    pub fn release(&self, call: &Call) -> Result<()> {
+        let mut state = self.state.lock();
+        match state.failed {
+            Some(_) => Ok(()),
+            None => self.complete(&mut state, call),
+        }
+    }
+
+    /// Somebody removed it before it was complete: nothing of it is to appear. Whether it was so.
+    pub fn remove(&self) -> bool {
+        let mut state = self.state.lock();
+        let was_open = state.file.is_some() && !state.in_place;
+        if was_open {
+            self.give_up(
+                &mut state,
+                Error::new(Code::ENOENT, format!("write {}: it was removed", self.shown())),
+            );
+        }
+        was_open
+    }
+
+    fn complete(&self, state: &mut State, call: &Call) -> Result<()> {
+        let Some((mut file, turns)) = state.file.take() else { return Ok(()) };
+        state.is_dirty = false;
+        let done = turns.during(call, || file.finish(Finish::Commit));
+        *self.size.lock() = None;
+        done.inspect_err(|error| state.failed = Some(again(error)))
+    }
+
+    fn give_up(&self, state: &mut State, why: Error) {
+        if let Some((mut file, _)) = state.file.take() {
+            // What it says is of no use to anybody: the file was to leave nothing.
+            let _ = file.finish(Finish::Discard);
+        }
+        *self.size.lock() = None;
+        state.failed = Some(why);
+    }
+
+    /// A process writes on that shared the file with the one that closed it: a shell does so for each of its commands.
+    fn reopen(&self, tree: &Tree, state: &mut State, call: &Call) -> Result<()> {
+        let direction = if state.appends { OpenFlags::WRITE | OpenFlags::APPEND } else { OpenFlags::WRITE };
+        let options = tree.options().clone().control(call.control()).with_flags(direction);
+        let file = tree.registry().open(&self.descriptor, &options).map_err(|_| self.is_complete())?;
+        call.opened();
+        if !file.capabilities().intersects(Capabilities::POSITIONAL_WRITE | Capabilities::SEEKABLE) {
+            return Err(self.is_complete());
+        }
+        let turns = Turns::new(file.control().clone());
+        (state.file, state.position) = (Some((file, turns)), 0);
+        *self.size.lock() = Some(state.size);
+        Ok(())
+    }
+
+    fn go_on(&self, state: &State) -> Result<()> {
+        state.failed.as_ref().map_or(Ok(()), |error| Err(again(error)))
+    }
+
+    fn is_complete(&self) -> Error {
+        let text = format!(
+            "write {}: the program that opened it has closed it, so it is complete; its provider only writes a file anew",
+            self.shown()
+        );
+        Error::new(Code::EIO, text)
+    }
+
+    fn shown(&self) -> Shown<'_> {
+        Shown(&self.descriptor)
+    }
+}
+
+/// Opens a file to be written from its start; whether it changes as it is written.
+fn anew(
+    tree: &Tree,
+    descriptor: &str,
+    options: &OpenOptions,
+    exclusive: bool,
+    reads: bool,
+) -> Result<(OpenFile, bool)> {
+    let registry = tree.registry();
+    let supported = registry.info(descriptor, options)?.supported_flags;
+    if reads {
+        let flags = OpenFlags::CREATE | OpenFlags::TRUNCATE;
+        let flags = if exclusive { flags | OpenFlags::EXCLUSIVE } else { flags };
+        let both = OpenFlags::READ | OpenFlags::WRITE | (flags & supported);
+        match registry.open(descriptor, &options.clone().with_flags(both)) {
+            Err(error) if matches!(error.code(), Code::ENOTSUP | Code::EBADF | Code::EINVAL) => {}
+            opened => return Ok((opened?, true)),
+        }
+    }
+    if exclusive && supported.contains(OpenFlags::EXCLUSIVE) {
+        let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
+        let whole = flags | (OpenFlags::ATOMIC & supported);
+        let file = registry.open(descriptor, &options.clone().with_flags(whole))?;
+        return Ok((file, !supported.contains(OpenFlags::ATOMIC)));
+    }
+    let (mut file, mut placement) = registry.create(descriptor, options, None)?;
+    placement.begin(&mut file)?;
+    Ok((file, placement.in_place().is_some()))
+}
+
+fn write_at(file: &mut OpenFile, position: &mut u64, bytes: &[u8], offset: u64) -> Result<()> {
+    let can = file.capabilities();
+    if *position != offset && can.contains(Capabilities::POSITIONAL_WRITE) {
+        let mut done = 0;
+        while done < bytes.len() {
+            done += file.write_at(&bytes[done..], offset + done as u64)?;
+        }
+        return Ok(());
+    }
+    if *position != offset {
+        if !can.contains(Capabilities::SEEKABLE) {
+            let text = format!(
+                "write {} at {offset}: its provider writes in order, and stands at {position}",
+                file.shown()
+            );
+            return Err(Error::new(Code::ESPIPE, text));
+        }
+        *position = file.seek(SeekFrom::Start(offset))?;
+    }
+    file.write_all(bytes)?;
+    *position += bytes.len() as u64;
+    Ok(())
+}
+
+/// An error once more, for the next call that meets it.
+fn again(error: &Error) -> Error {
+    Error::new(error.code(), error.chain())
+}
