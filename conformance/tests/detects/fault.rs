@@ -69,6 +69,7 @@ faults! {
     RemovesNothing = "namespace_removes_names";
     ListsTwice = "namespace_lists_no_odd_names";
     NamesLeaveOut = "names_are_bytes";
+    MakesFoldersTwice = "folders_are_made_and_removed";
 
     ReaderCannotFinish = "finish_on_a_reader_is_harmless";
     CommitAfterEndFails = "finish_ends_a_writer";

@@ -2,7 +2,7 @@
 
 use crate::fault::Fault;
 use crate::file::Open;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -63,13 +63,15 @@ impl Provider for Model {
         }
         let shared = self.fault == Fault::InstancesShareNames;
         let names = if shared { self.names.clone() } else { Names::default() };
-        Ok(Box::new(Running { fault: self.fault, names, meeting: Arc::default() }))
+        let (folders, meeting) = (Mutex::default(), Arc::default());
+        Ok(Box::new(Running { fault: self.fault, names, folders, meeting }))
     }
 }
 
 struct Running {
     fault: Fault,
     names: Names,
+    folders: Mutex<HashSet<String>>,
     meeting: Arc<AtomicUsize>,
 }
 
@@ -176,7 +178,7 @@ impl Instance for Running {
 
 impl Namespace for Running {
     fn stat(&self, request: &Request<'_>) -> Result<Stat> {
-        if request.rest().is_empty() {
+        if request.rest().is_empty() || self.folders.lock().unwrap().contains(request.rest()) {
             return Ok(Stat::of_kind(Kind::Directory));
         }
         match self.names.lock().unwrap().get(request.rest()) {
@@ -208,12 +210,34 @@ impl Namespace for Running {
     }
 
     fn remove(&self, request: &Request<'_>) -> Result<()> {
+        if self.folders.lock().unwrap().contains(request.rest()) {
+            return self.refuse(Code::EISDIR, "remove: a folder");
+        }
         let mut names = self.names.lock().unwrap();
         let there = match self.fault {
             Fault::RemovesNothing => names.contains_key(request.rest()),
             _ => names.remove(request.rest()).is_some(),
         };
         if there { Ok(()) } else { self.refuse(Code::ENOENT, "remove: no such name") }
+    }
+
+    fn make_folder(&self, request: &Request<'_>) -> Result<()> {
+        let is_file = self.names.lock().unwrap().contains_key(request.rest());
+        let is_new = !is_file && self.folders.lock().unwrap().insert(request.rest().to_owned());
+        match is_new || self.fault == Fault::MakesFoldersTwice {
+            true => Ok(()),
+            false => self.refuse(Code::EEXIST, "make folder: exists already"),
+        }
+    }
+
+    fn remove_folder(&self, request: &Request<'_>) -> Result<()> {
+        if self.folders.lock().unwrap().remove(request.rest()) {
+            return Ok(());
+        }
+        match self.names.lock().unwrap().contains_key(request.rest()) {
+            true => self.refuse(Code::ENOTDIR, "remove folder: a file"),
+            false => self.refuse(Code::ENOENT, "remove folder: no such name"),
+        }
     }
 }
 
