@@ -87,13 +87,14 @@ impl Instance for Running {
 impl Namespace for Running {
     /// All but the size: how much a name holds decompressed is not known before it is read.
     fn stat(&self, request: &Request<'_>) -> Result<Stat> {
-        let mut stat = self.host.stat(request.context(), request.rest(), &Inner::default())?;
-        stat.size = None;
-        Ok(stat)
+        self.host.stat(request.context(), request.rest(), &Inner::default()).map(without_size)
     }
 
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
-        let mut each = |entry: Entry<'_>| each(Entry { name: entry.name, stat: None });
+        let mut each = |entry: Entry<'_>| {
+            let stat = entry.stat.cloned().map(without_size);
+            each(Entry { name: entry.name, stat: stat.as_ref() })
+        };
         self.host.list(request.context(), request.rest(), &Inner::default(), &mut each)
     }
 
@@ -130,6 +131,11 @@ fn refuse_to_patch(inner: &mut dyn File, request: &Request<'_>) -> Result<()> {
         return Err(Error::new(Code::ENOTSUP, text));
     }
     Ok(())
+}
+
+fn without_size(mut stat: Stat) -> Stat {
+    stat.size = None;
+    stat
 }
 
 /// What a layer passes on of its inner file: that no call of it waits longer than a cancel or the deadline.
