@@ -25,9 +25,9 @@ impl Channels {
     /// where their provider can do that.
     ///
     /// # Errors
-    /// [`ExitCode::Manifest`]: a source cannot be opened as the manifest says. [`ExitCode::SourceKind`]: a directory, a
-    /// socket, a block device. [`ExitCode::TooManyChannels`]: the system has no descriptors left. [`ExitCode::Stopped`]:
-    /// cancelled. [`ExitCode::Io`]: an input/output error, a provider that misbehaved.
+    /// Of [`ExitCode`](crate::ExitCode): `Manifest`: a source cannot be opened as the manifest says. `SourceKind`: a directory, a
+    /// socket, a block device. `TooManyChannels`: the system has no descriptors left. `Stopped`: cancelled. `Io`: an input/output
+    /// error, a provider that misbehaved.
     ///
     /// # Blocking
     /// As the providers' opens do, until `control` ends them.

@@ -24,7 +24,7 @@ impl Template {
     ///
     /// # Blocking
     /// For as long as that takes, an hour at most, or until `control` is cancelled. A compiler that cannot be stopped, see
-    /// [`Compiler`], then goes on by itself.
+    /// [`Compiler`](crate::Compiler), then goes on by itself.
     pub fn prepare(&self, control: &Control) -> Result<(), Failure> {
         claim_process().map_err(|error| Failure::new(ExitCode::Io, error.chain()))?;
         let deadline = Instant::now() + PREPARE_MAX;
