@@ -1,16 +1,24 @@
 //! Times two pieces of code side by side: machines are shared and noisy, so only the ratio in one run says anything.
 //!
 //! Not criterion: it measures one thing after the other, and what drifts between them becomes part of the result.
+//!
+//! With `ZVFS_BENCH_JSON=FILE` each row is also a line of JSON at the end of that file, from which `benches/chart` draws.
 
 pub mod curve;
 
+use std::fs::File;
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Rounds of a pair; each gives one ratio.
 const ROUNDS: usize = 21;
+
+/// What the rows are about that are printed now: the words of [`heading`].
+static HEADING: Mutex<[String; 3]> = Mutex::new([String::new(), String::new(), String::new()]);
 
 /// What a pair took, one number a round: nanoseconds for each operation.
 #[derive(Debug)]
@@ -117,6 +125,7 @@ fn children_time() -> Duration {
 
 /// Prints what the columns of the rows are.
 pub fn heading(title: &str, ours: &str, peer: &str) {
+    *HEADING.lock().unwrap_or_else(PoisonError::into_inner) = [title, ours, peer].map(str::to_owned);
     println!("\n{title}: {ours} against {peer}");
     println!("{:<44} {:>12} {:>12} {:>10} {:>8}  ratio, min to max", "", "ours", "peer", "more", "ratio");
 }
@@ -132,7 +141,28 @@ impl Pair {
             ours - peer,
             median(&ratios)
         );
+        if let Some(file) = std::env::var_os("ZVFS_BENCH_JSON") {
+            let [title, of, against] = &*HEADING.lock().unwrap_or_else(PoisonError::into_inner);
+            let row = serde_json::json!({
+                "bench": bench_name(), "title": title, "ours": of, "peer": against, "row": name,
+                "ours_ns": ours, "peer_ns": peer, "ratio": median(&ratios), "least": low, "most": high,
+            });
+            if let Err(error) = append(Path::new(&file), &row.to_string()) {
+                panic!("ZVFS_BENCH_JSON={}: {error}", file.display());
+            }
+        }
     }
+}
+
+/// The bench's own name: its executable's, without Cargo's hash.
+fn bench_name() -> String {
+    let executable = std::env::current_exe().unwrap_or_default();
+    let name = executable.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    name.rsplit_once('-').map_or(name.clone(), |(name, _)| name.to_owned())
+}
+
+fn append(file: &Path, line: &str) -> std::io::Result<()> {
+    writeln!(File::options().append(true).create(true).open(file)?, "{line}")
 }
 
 fn median(numbers: &[f64]) -> f64 {
