@@ -1,5 +1,7 @@
 //! The command line: the subcommands, and what is said of a wrong one. Each subcommand's own arguments stand in its module.
 
+mod order;
+
 use crate::exit::Failure;
 use crate::options::Options;
 use crate::{broker, cat, check, cp, exec, generate, graph, ls, mkdir, mv, providers, rm, run, stat, stdout};
@@ -33,7 +35,8 @@ the program's own, or one of those of `run`. 32 without a message: the reader of
 impl Arguments {
     /// Reads the command line; if there is nothing to execute, prints why and returns the exit code.
     pub fn read() -> Result<Arguments, ExitCode> {
-        Arguments::try_parse().map_err(|error| print(&without_secrets(without_hidden(error))))
+        let words = order::options_first(&mut Arguments::command(), std::env::args_os().collect());
+        Arguments::try_parse_from(words).map_err(|error| print(&without_secrets(without_hidden(error))))
     }
 }
 
