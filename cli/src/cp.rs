@@ -42,7 +42,7 @@ pub struct Cp {
     /// Write into the existing file, even if it could be replaced: when others have it open, or there is no room for old and new
     #[arg(long)]
     in_place: bool,
-    /// Copy folders with what is in them; links to folders are not followed, and empty folders are left out
+    /// Copy folders with what is in them; links to folders are not followed
     #[arg(short, long)]
     recursive: bool,
     #[command(flatten)]

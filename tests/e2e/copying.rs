@@ -76,6 +76,46 @@ fn a_folder_is_copied_with_what_is_in_it() {
 }
 
 #[test]
+fn an_empty_folder_arrives() {
+    let folder = tree();
+    fs::create_dir_all(folder.at("tree/left")).unwrap();
+    fs::create_dir_all(folder.at("taken")).unwrap();
+    // Nothing of it is copied.
+    folder.write("tree/left/out.tmp", "x");
+    let (tree, copy) = (folder.at("tree"), folder.at("copy"));
+    let are_there = |copy: &str| ["empty", "left"].map(|name| Path::new(copy).join(name).is_dir());
+    for _ in 0..2 {
+        cp(&["-rT", "--exclude", "*.tmp", &tree, &copy]).succeeded();
+        assert_eq!((files(&copy), are_there(&copy)), (ALL.map(str::to_owned).to_vec(), [true; 2]));
+    }
+    // By itself, and where its name is to come.
+    cp(&["-r", &folder.at("tree/empty"), &folder.at("new/name")]).succeeded();
+    cp(&["-r", &folder.at("tree/empty"), &folder.at("new")]).succeeded();
+    assert!(["new/name", "new/empty"].iter().all(|name| Path::new(&folder.at(name)).is_dir()));
+    // Patterns of files are for files.
+    cp(&["-rT", "--include", "*.csv", &tree, &folder.at("some")]).succeeded();
+    assert_eq!(are_there(&folder.at("some")), [false; 2]);
+    // A file in its place is an error, and stops no file.
+    folder.write("taken/empty", "x");
+    cp(&["-rT", &tree, &folder.at("taken")]).failed(17, &["taken/empty", "copied 5 files,", "1 failed"]);
+}
+
+/// clap took a lone SRC before an option for DST.
+#[test]
+fn options_may_follow_operands() {
+    let folder = tree();
+    let (tree, copy) = (folder.at("tree"), folder.at("copy"));
+    cp(&[&tree, "-r", &copy, "-T"]).succeeded();
+    cp(&[&tree, "--exclude", "*.txt", &copy, "-r"]).succeeded();
+    assert_eq!(files(&folder.at("copy/tree")), ["b.csv", "sub/c.csv"]);
+    // Two hyphens end them.
+    let mut there = zvfs(["cp", "--json", "--", &folder.at("tree/a.txt"), "-r"]);
+    there.current_dir(folder.path());
+    run(there);
+    assert_eq!(fs::read_to_string(folder.at("-r")).unwrap(), "a");
+}
+
+#[test]
 fn a_file_is_copied_into_a_folder() {
     let folder = tree();
     let (file, into) = (folder.at("tree/a.txt"), folder.at("tree/empty"));
@@ -163,7 +203,7 @@ fn a_target_that_goes_through_a_missing_folder_is_refused_each_time() {
     for target in ["miss/../there", "miss/../new"] {
         for _ in 0..2 {
             let done = cp(&["-r", &folder.at("tree"), &folder.at(target)]);
-            done.failed(2, &["no such file", "copied 0 files", "4 failed"]);
+            done.failed(2, &["no such file", "copied 0 files", "5 failed"]);
         }
         // What cp(1) says of one file.
         cp(&[&folder.at("tree/a.txt"), &folder.at(target)]).failed(2, &["folder"]);

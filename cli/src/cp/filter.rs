@@ -28,6 +28,11 @@ impl Filter {
         included && self.enters(path)
     }
 
+    /// Whether folders are meant for their own sake, and not only for the files in them.
+    pub fn takes_folders(&self) -> bool {
+        self.include.is_empty()
+    }
+
     /// Whether something in a folder may be meant.
     pub fn enters(&self, path: &str) -> bool {
         !self.exclude.iter().any(|pattern| matches(pattern, path))

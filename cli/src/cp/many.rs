@@ -4,10 +4,11 @@ use crate::cp::bar;
 use crate::cp::copier::Copier;
 use crate::cp::ends::Ends;
 use crate::cp::filter::Filter;
-use crate::cp::plan::{Failed, Plan, Planner, Task};
+use crate::cp::plan::{EmptyFolder, Failed, Plan, Planner, Task};
 use crate::cp::tally::{Outcome, Tally};
 use crate::descriptors::Assigned;
 use crate::exit::Failure;
+use crate::mkdir::make_all;
 use indicatif::ProgressBar;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,7 +42,13 @@ impl Many<'_> {
         let (registry, watch) = (copier.registry, copier.watch);
         let (sources, target) = ends.sides(registry, watch)?;
         let planner = Planner { registry, watch, recursive: self.recursive, filter: self.filter };
-        let into = !ends.no_target_directory && (ends.target.ends_with('/') || planner.is_folder(&target));
+        let is_folder = || {
+            planner.is_folder(&target).map_err(|error| {
+                let into = format!("copy into {}, if it is a folder (give -T if it is none)", target.shown());
+                watch.failure(error.context(into))
+            })
+        };
+        let into = !ends.no_target_directory && (ends.target.ends_with('/') || is_folder()?);
         if !into && sources.len() > 1 {
             let text = format!(
                 "copy {} sources to {}: not a folder: end it with a / to make one",
@@ -89,6 +96,12 @@ impl Workers<'_> {
         for Failed { source, target, error } in plan.failed {
             self.tally.add(&source, target.as_deref(), &Outcome::Failed(watch.failure(error)));
         }
+        for folder in &plan.empty {
+            if self.tally.has_ended() {
+                return;
+            }
+            self.make(folder);
+        }
         let (tasks, next) = (plan.tasks.as_slice(), AtomicUsize::new(0));
         let work = || {
             while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -110,6 +123,23 @@ impl Workers<'_> {
             }
             work();
         });
+    }
+
+    /// Makes a folder that no file brings along.
+    fn make(&self, folder: &EmptyFolder) {
+        let (registry, watch) = (self.copier.registry, self.copier.watch);
+        let to = Assigned { descriptor: &folder.target, settings: self.target.settings.clone() };
+        let how = to.open(OpenFlags::empty()).control(&watch.control(to.descriptor));
+        let made = make_all(registry, to.descriptor, &how);
+        watch.forget(to.descriptor);
+        let outcome = match made {
+            Ok(()) => return,
+            Err(error) if error.code() == Code::ENOTSUP => {
+                Outcome::Skipped("an empty folder, and there are none where it would go")
+            }
+            Err(error) => Outcome::Failed(watch.failure(error)),
+        };
+        self.tally.add(&folder.source, Some(&folder.target), &outcome);
     }
 
     fn one(&self, task: &Task) -> Result<Outcome> {

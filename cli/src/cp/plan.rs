@@ -23,10 +23,19 @@ pub struct Task {
     pub size: Option<u64>,
 }
 
+/// A folder that is to be made, since no file of it brings it along.
+#[derive(Debug)]
+pub struct EmptyFolder {
+    pub source: String,
+    pub target: String,
+}
+
 /// What is to be copied, and what is not.
 #[derive(Debug, Default)]
 pub struct Plan {
     pub tasks: Vec<Task>,
+    /// Folders in which there is nothing to copy.
+    pub empty: Vec<EmptyFolder>,
     /// Descriptors that are left out, and why.
     pub skipped: Vec<(String, &'static str)>,
     /// What could not be looked at, has no target, or must not be written to the one that it has.
@@ -61,9 +70,16 @@ struct Folder {
 
 impl Planner<'_> {
     /// Whether a folder has this descriptor. Opens nothing: to try that on a pipe would break it.
-    pub fn is_folder(&self, at: &Assigned<'_>) -> bool {
+    ///
+    /// # Errors
+    /// It cannot be known. What is not there is none, and so is what a provider knows no status of.
+    pub fn is_folder(&self, at: &Assigned<'_>) -> Result<bool> {
         let how = at.open(OpenFlags::empty()).control(&self.watch.control(at.descriptor));
-        self.registry.stat_name(at.descriptor, &how).is_ok_and(|stat| stat.kind == Kind::Directory)
+        match self.registry.stat_name(at.descriptor, &how) {
+            Ok(stat) => Ok(stat.kind == Kind::Directory),
+            Err(error) if matches!(error.code(), Code::ENOENT | Code::ENOTSUP) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Plans to copy the sources: each under its own name into the folder `target`, or the only one to `target` itself.
@@ -107,7 +123,7 @@ impl Planner<'_> {
                 return Err(failed(target, "the source has no name of its own: name the target and give -T"));
             }
         };
-        if !self.recursive || !self.is_folder(source) {
+        if !self.recursive || !self.is_folder(source)? {
             plan.tasks.push(Task { root, source: source.descriptor.to_owned(), target, size: None });
             return Ok(());
         }
@@ -151,6 +167,7 @@ impl Planner<'_> {
         listed?;
         names.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut folders = Vec::new();
+        let before = plan.tasks.len() + plan.failed.len();
         for (name, stat) in names {
             let text = String::from_utf8_lossy(&name);
             let path =
@@ -179,6 +196,10 @@ impl Planner<'_> {
                 Kind::Regular => plan.tasks.push(Task { root, source: child, target, size: stat.size }),
                 _ => plan.skipped.push((child, "neither a file nor a folder")),
             }
+        }
+        if folders.is_empty() && before == plan.tasks.len() + plan.failed.len() && self.filter.takes_folders()
+        {
+            plan.empty.push(EmptyFolder { source: folder.source.clone(), target: folder.target.clone() });
         }
         Ok(folders)
     }

@@ -12,6 +12,7 @@ use std::path::Path;
 use stores::{Store, ftp, s3, sftp, vsftpd};
 use support::{Done, Folder, run_long, under};
 use zvfs_engines::S3;
+use zvfs_http_servers::{Answer, FaultServer};
 use zvfs_test_support::have;
 
 /// Folders, names that need care, and a file that is longer than a buffer.
@@ -85,6 +86,29 @@ fn a_tree_goes_into_every_store_and_comes_back() {
 }
 
 #[test]
+fn an_empty_folder_goes_to_every_server_that_has_folders() {
+    let folder = Folder::new();
+    let (tree, empty) = (folder.at("tree"), folder.at("tree/empty/too"));
+    fs::create_dir_all(&empty).unwrap();
+    for store in stores() {
+        let (at, name) = (&*store.descriptor, store.name);
+        let cp = |from: &str, to: &str| zvfs(&folder, &store, &["cp", "-rT", from, to]);
+        let there = cp(&tree, &at("new/tree"));
+        if name == "s3" {
+            assert!(there.code == 0 && there.stderr.contains("left out"), "{there:?}");
+            continue;
+        }
+        there.succeeded();
+        cp(&empty, &at("alone")).succeeded();
+        for (from, to) in [("new", "tree/empty/too"), ("alone", "")] {
+            let back = folder.at(&format!("{name}-{from}"));
+            cp(&at(from), &back).succeeded();
+            assert!(Path::new(&back).join(to).is_dir(), "{name}: {from}");
+        }
+    }
+}
+
+#[test]
 fn a_tree_goes_from_every_store_to_every_other() {
     let folder = Folder::new();
     let tree = tree(&folder);
@@ -148,6 +172,34 @@ fn what_a_listing_leaves_out_is_told_once() {
     assert_eq!((done.code, done.stderr.matches("left out").count()), (0, 1), "{done:?}");
     assert!(done.stderr.contains("left out 1 of its entries"), "{done:?}");
     assert_eq!(fs::read(folder.at("copy/name")).unwrap(), b"x");
+}
+
+/// A case report: what could not be looked at was taken for one file, so that a store that said 500 was told as 404, and one that
+/// refused everybody as "folders are copied with -r".
+#[test]
+fn a_store_that_cannot_be_asked_is_told_as_what_it_says() {
+    let folder = Folder::new();
+    fs::create_dir(folder.at("tree")).unwrap();
+    folder.write("tree/file", "x");
+    for (status, code, words) in [(500, 5, "500"), (403, 13, "403")] {
+        // There is no such object, or perhaps there is; nobody learns what lies below.
+        let server = FaultServer::http(move |request, peer| {
+            let is_list = request.target.contains("list-type=2");
+            peer.send(&Answer::new(if is_list { status } else { 404 }))
+        });
+        let section = format!(
+            "[provider.file]\n[provider.object]\nsettings = {{ endpoint = {:?}, retries = 0 }}",
+            server.url("")
+        );
+        let operator = folder.operator("zvfs.toml", &section);
+        let cp = |arguments: &[&str]| run_long(under(&operator, &[&["cp"], arguments].concat()));
+        for source in ["s3://bucket/folder", "s3://bucket/folder/", "s3://bucket"] {
+            cp(&["-r", source, &folder.at("copy")]).failed(code, &[source, words]);
+            assert!(!fs::exists(folder.at("copy")).unwrap());
+        }
+        // Nor is it known whether that is a folder.
+        cp(&["-r", &folder.at("tree"), "s3://bucket/folder"]).failed(code, &["if it is a folder", words]);
+    }
 }
 
 /// The three lines of README.md, on each of two S3 servers.
