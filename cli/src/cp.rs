@@ -6,6 +6,7 @@ mod ends;
 mod filter;
 mod many;
 mod pace;
+mod part;
 mod plan;
 mod tally;
 
@@ -24,7 +25,8 @@ use vfs_core::{Code, OpenFile, Registry, Result, below};
 pub use copier::Copier;
 pub use ends::Ends;
 pub use filter::Filter;
-pub use many::Many;
+pub use many::{LeavesOut, Many};
+pub use part::Keep;
 
 /// Copy one descriptor to another, or several into a folder; a failed or interrupted copy leaves no half-written target, unless a server writes in place
 ///
@@ -50,6 +52,11 @@ pub struct Cp {
     /// Compare contents by SHA-256: leave out what DST has already, and read back what was copied
     #[arg(long)]
     checksum: bool,
+    /// Leave out files that DST has with the same size and not older, by the times of both ends: quick, and no proof as --checksum is
+    #[arg(short, long, conflicts_with = "checksum")]
+    update: bool,
+    #[command(flatten)]
+    keep: Keep,
     /// At most this many bytes a second, all files together: 500k, 10m
     #[arg(long, value_name = "SIZE", value_parser = size)]
     limit_rate: Option<u64>,
@@ -63,6 +70,10 @@ pub struct Cp {
 
 impl Cp {
     pub fn execute(&self, options: &Options) -> std::result::Result<(), Failure> {
+        if self.keep.is_wanted() && self.ends.has_stream() {
+            let text = "copy `-` with --partial: a stream cannot be gone on with by a later run";
+            return Err(Failure::new(Code::EINVAL, text));
+        }
         let watch = Watch::start(self.ends.open.timeout)?;
         let registry = setup::registry(options)?;
         match self.ends.sources.as_slice() {
@@ -85,7 +96,7 @@ impl Cp {
 
     /// Whether it may be about more than one file, or what is told of one is wanted.
     fn is_for_many(&self) -> bool {
-        self.recursive || self.checksum || self.json || self.ends.target.ends_with('/')
+        self.recursive || self.checksum || self.update || self.json || self.ends.target.ends_with('/')
     }
 
     /// Copies one file, and gives both to be closed.
@@ -107,18 +118,23 @@ impl Cp {
         Many {
             recursive: self.recursive,
             filter: &self.filter,
-            checksum: self.checksum,
+            leaves_out: match (self.checksum, self.update) {
+                (true, _) => LeavesOut::Same,
+                (_, true) => LeavesOut::NotOlder,
+                _ => LeavesOut::Nothing,
+            },
             removes: false,
             jobs: self.jobs,
             json: self.json,
         }
     }
 
-    fn copier<'a>(&self, registry: &'a Registry, watch: &'a Watch, make_folders: bool) -> Copier<'a> {
+    fn copier<'a>(&'a self, registry: &'a Registry, watch: &'a Watch, make_folders: bool) -> Copier<'a> {
         Copier {
             registry,
             watch,
             in_place: self.in_place,
+            keep: &self.keep,
             make_folders,
             pace: self.limit_rate.map(Pace::new),
         }

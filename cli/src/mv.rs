@@ -1,6 +1,6 @@
 //! `zvfs mv`: files to other descriptors, copied and then removed.
 
-use crate::cp::{Copier, Ends, Filter, Many};
+use crate::cp::{Copier, Ends, Filter, Keep, LeavesOut, Many};
 use crate::exit::Failure;
 use crate::options::Options;
 use crate::setup;
@@ -25,11 +25,17 @@ impl Mv {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         let watch = Watch::start(self.ends.open.timeout)?;
         let registry = setup::registry(options)?;
-        let copier =
-            Copier { registry: &registry, watch: &watch, in_place: false, make_folders: true, pace: None };
-        let filter = Filter::default();
-        let (recursive, checksum, jobs) = (false, false, 4);
-        let many = Many { recursive, filter: &filter, checksum, removes: true, jobs, json: self.json };
+        let (keep, filter) = (Keep::default(), Filter::default());
+        let copier = Copier {
+            registry: &registry,
+            watch: &watch,
+            in_place: false,
+            keep: &keep,
+            make_folders: true,
+            pace: None,
+        };
+        let (recursive, leaves_out, jobs) = (false, LeavesOut::Nothing, 4);
+        let many = Many { recursive, filter: &filter, leaves_out, removes: true, jobs, json: self.json };
         many.execute(&self.ends, copier)?;
         watch.stop(registry);
         Ok(())

@@ -319,6 +319,44 @@ fn equal_contents_are_left_out_by_their_digests() {
 }
 
 #[test]
+fn what_is_there_of_the_same_size_and_not_older_is_left_out_by_update() {
+    let folder = tree();
+    let (tree, copy) = (folder.at("tree"), folder.at("copy"));
+    let copied = |options: &[&str]| -> Vec<String> {
+        let done = cp(&[&["-rT", "--json", "-j1"], options, &[&tree, &copy]].concat());
+        let lines = done.succeeded().out().lines();
+        let objects = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let copied = objects.filter(|object| object["outcome"] == "copied");
+        copied
+            .map(|object| object["source"].as_str().unwrap().rsplit('/').next().unwrap().to_owned())
+            .collect()
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(copied(&["--update"]).len(), 4);
+    assert_eq!(copied(&["--update"]), none);
+    let set = |name: &str, seconds: i64| {
+        let file = fs::File::options().write(true).open(folder.at(name)).unwrap();
+        let then = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let time = if seconds < 0 { then - Duration::from_secs(1) } else { then };
+        file.set_times(fs::FileTimes::new().set_modified(time)).unwrap();
+    };
+    // Older, though of the same size; of another size, though newer; newer and of the same size.
+    for (name, seconds) in
+        [("copy/a.txt", -1), ("tree/a.txt", 0), ("tree/sub/c.csv", -1), ("copy/sub/c.csv", 0)]
+    {
+        set(name, seconds);
+    }
+    folder.write("copy/b.csv", "b");
+    assert_eq!(copied(&["-u"]), ["a.txt", "b.csv"]);
+    assert_eq!(copied(&["-u"]), none);
+    // One file by itself, too.
+    let (source, target) = (folder.at("tree/a.txt"), folder.at("copy/a.txt"));
+    let done = cp(&["--json", "-uT", &source, &target]);
+    assert!(done.succeeded().out().contains("\"same\":1"), "{done:?}");
+    assert_eq!(cp(&["-r", "--update", "--checksum", &tree, &copy]).code, 64);
+}
+
+#[test]
 fn a_copy_is_as_fast_as_it_may_be() {
     let folder = Folder::new();
     fs::create_dir(folder.at("tree")).unwrap();

@@ -1,8 +1,10 @@
 //! The copy of one file: all of it or nothing.
 
 use crate::below::parent;
-use crate::cp::digest::digest;
+use crate::cp::digest::{BUFFER, digest};
 use crate::cp::pace::Pace;
+use crate::cp::part::{Keep, Part};
+use crate::cp::plan::Task;
 use crate::descriptors::Assigned;
 use crate::mkdir::make_all;
 use crate::watch::Watch;
@@ -16,6 +18,8 @@ pub struct Copier<'a> {
     pub registry: &'a Registry,
     pub watch: &'a Watch,
     pub in_place: bool,
+    /// What is kept of a copy that breaks.
+    pub keep: &'a Keep,
     /// Makes the folders of a target that are missing, where its provider has folders.
     pub make_folders: bool,
     /// `None`: as fast as it can be.
@@ -30,6 +34,7 @@ pub struct Opened<'a> {
     version: String,
     target: OpenFile,
     placement: Placement,
+    part: Option<Part>,
     /// The bytes to come, if the source knows.
     pub size: Option<u64>,
 }
@@ -53,16 +58,25 @@ impl<'a> Copier<'a> {
         let stat = source.stat().ok();
         // A file under /proc says 0 and means that it doesn't know.
         let size = stat.as_ref().and_then(|stat| stat.size).filter(|size| *size > 0);
-        let version = stat.map(|stat| stat.version).unwrap_or_default();
-        let (mut target, placement) = match (self.open_target(to, size), inside) {
-            (Err(error), Some(inside)) if error.code() == Code::EISDIR => self.open_target(inside, size)?,
-            (opened, _) => opened?,
+        let (to, opened) = match (self.open_target(to, size), inside) {
+            (Err(error), Some(inside)) if error.code() == Code::EISDIR => {
+                (inside, self.open_target(inside, size))
+            }
+            (opened, _) => (to, opened),
         };
+        let (mut target, placement) = opened?;
         if placement.in_place().is_some() && same_file(&mut source, &mut target) {
             let text = format!("copy {} to {}: they are the same file", source.shown(), target.shown());
             return Err(Error::new(Code::EINVAL, text));
         }
-        Ok(Opened { copier: self, source, version, target, placement, size })
+        let part = if self.keep.is_wanted() {
+            let (from, to) = ((from, &source, stat.as_ref()), (to, &mut target));
+            self.keep.open(self.registry, self.watch, from, to)?
+        } else {
+            None
+        };
+        let version = stat.map(|stat| stat.version).unwrap_or_default();
+        Ok(Opened { copier: self, source, version, target, placement, part, size })
     }
 
     /// Opens the target as complete-or-nothing as its provider can.
@@ -91,6 +105,24 @@ impl<'a> Copier<'a> {
         }
     }
 
+    /// Whether a target has the size of its source, and was changed last when that was, or later. Of what cannot be told, no.
+    pub fn is_not_older(&self, from: &Assigned<'_>, task: &Task, to: &Assigned<'_>) -> bool {
+        let stat = |side: &Assigned<'_>| {
+            let how = side.open(OpenFlags::empty()).control(&self.watch.control(side.descriptor));
+            // Without an open, which would break a pipe.
+            self.registry.stat_name(side.descriptor, &how).ok()
+        };
+        let known = || {
+            let (size, modified) = match (task.size, task.modified) {
+                (Some(size), Some(modified)) => (size, modified),
+                _ => stat(from).and_then(|stat| Some((stat.size?, stat.modified?)))?,
+            };
+            let target = stat(to)?;
+            Some(target.kind == Kind::Regular && target.size? == size && target.modified? >= modified)
+        };
+        known().unwrap_or(false)
+    }
+
     /// Whether both have the same content, by the digests of both. A target that is not there has not.
     pub fn same_content(&self, from: &Assigned<'_>, to: &Assigned<'_>) -> Result<bool> {
         let open = |side: &Assigned<'_>| {
@@ -115,7 +147,11 @@ impl<'a> Copier<'a> {
 impl Opened<'_> {
     /// Copies, and gives both files to be closed. `progress` hears the total so far.
     pub fn run(self, progress: &mut dyn FnMut(u64)) -> Result<[OpenFile; 2]> {
-        self.run_checked(progress, |_| Ok(()))
+        match self.part {
+            // A later run takes its bytes for this source's.
+            Some(_) => self.run_unchanged(progress),
+            None => self.run_checked(progress, |_| Ok(())),
+        }
     }
 
     /// The same for a source that others may be writing, which must be found as it was.
@@ -142,17 +178,27 @@ impl Opened<'_> {
             .move_bytes(progress)
             .and_then(|()| check(&mut self.source))
             .and_then(|()| self.target.finish(Finish::Commit));
+        let Copier { registry, watch, .. } = self.copier;
         match copied {
-            Ok(()) => Ok([self.source, self.target]),
+            Ok(()) => {
+                if let Some(part) = self.part.take() {
+                    part.remove(registry, watch);
+                }
+                Ok([self.source, self.target])
+            }
             Err(error) => {
-                self.copier.watch.tidy();
-                Err(failed(&self.source, &mut self.target, error))
+                watch.tidy();
+                let kept = self.part.take().and_then(|part| part.left(&error, registry, watch));
+                Err(failed(&self.source, &mut self.target, kept, error))
             }
         }
     }
 
     fn move_bytes(&mut self, progress: &mut dyn FnMut(u64)) -> Result<()> {
         let (source, target) = (&mut self.source, &mut self.target);
+        if let Some(part) = &mut self.part {
+            return move_kept(source, target, part, self.copier.pace.as_ref(), progress);
+        }
         let Some(pace) = &self.copier.pace else {
             return copy(source, target, None, progress).map(|_| ());
         };
@@ -170,9 +216,39 @@ impl Opened<'_> {
     }
 }
 
-/// Discards what came of a copy that failed. Returns its error.
-fn failed(source: &OpenFile, target: &mut OpenFile, error: Error) -> Error {
-    let doing = format!("copy {} to {}", source.shown(), target.shown());
+/// Copies what a part has and then what it has not, which it gets too.
+fn move_kept(
+    source: &mut OpenFile,
+    target: &mut OpenFile,
+    part: &mut Part,
+    pace: Option<&Pace>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<()> {
+    part.restore(source, target, progress)?;
+    let context = target.control().context();
+    let wanted =
+        pace.and_then(|pace| usize::try_from(pace.step()).ok()).map_or(BUFFER, |step| step.min(BUFFER));
+    let mut buf = vec![0; wanted];
+    loop {
+        // The target's before anything is taken from the source, whose own read looks at its.
+        target.control().status()?;
+        let count = source.read(&mut buf)?;
+        if count == 0 {
+            return part.ends(source);
+        }
+        part.add(&buf[..count])?;
+        target.write_all(&buf[..count])?;
+        progress(part.bytes());
+        if let Some(pace) = pace {
+            pace.moved(count as u64, &context)?;
+        }
+    }
+}
+
+/// Discards what came of a copy that failed. Returns its error, with what is kept in spite of it.
+fn failed(source: &OpenFile, target: &mut OpenFile, kept: Option<String>, error: Error) -> Error {
+    let kept = kept.map(|kept| format!(" ({kept})")).unwrap_or_default();
+    let doing = format!("copy {} to {}{kept}", source.shown(), target.shown());
     match target.finish(Finish::Discard) {
         // The copy's own failure is the one to act on; this one says what may be left behind.
         Err(left) if !error.chain().contains(&left.chain()) => {

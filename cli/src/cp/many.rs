@@ -15,13 +15,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use vfs_core::{Code, Error, Kind, OpenFlags, Result, Shown};
 
+/// Which files are left out that the target has already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeavesOut {
+    Nothing,
+    /// Those of the same size that are not older.
+    NotOlder,
+    /// Those of the same content, by the digests of both; and what was copied is read back.
+    Same,
+}
+
 /// What is done with many files.
 #[derive(Debug)]
 pub struct Many<'a> {
     pub recursive: bool,
     pub filter: &'a Filter,
-    /// Compares contents: leaves out what the target has already, and reads back what was written.
-    pub checksum: bool,
+    pub leaves_out: LeavesOut,
     /// Removes each source once its target is complete.
     pub removes: bool,
     /// How many at a time.
@@ -146,7 +155,11 @@ impl Workers<'_> {
         let settings = self.sources[task.root].settings.clone();
         let from = Assigned { descriptor: &task.source, settings };
         let to = Assigned { descriptor: &task.target, settings: self.target.settings.clone() };
-        let done = if self.many.removes { self.moved(&from, &to) } else { self.copied(&from, &to) };
+        let done = match self.many.leaves_out {
+            _ if self.many.removes => self.moved(&from, &to),
+            LeavesOut::NotOlder if self.copier.is_not_older(&from, task, &to) => Ok(Outcome::Same),
+            _ => self.copied(&from, &to),
+        };
         for side in [&from, &to] {
             self.copier.watch.forget(side.descriptor);
         }
@@ -189,7 +202,8 @@ impl Workers<'_> {
     }
 
     fn copied(&self, from: &Assigned<'_>, to: &Assigned<'_>) -> Result<Outcome> {
-        if self.many.checksum && self.copier.same_content(from, to)? {
+        let checks = self.many.leaves_out == LeavesOut::Same;
+        if checks && self.copier.same_content(from, to)? {
             return Ok(Outcome::Same);
         }
         let mut total = 0;
@@ -199,7 +213,7 @@ impl Workers<'_> {
             total = now;
         })?;
         drop(files);
-        if self.many.checksum && !self.copier.same_content(from, to)? {
+        if checks && !self.copier.same_content(from, to)? {
             let text = format!(
                 "copy {} to {}: read back, the content is another one: copy it again",
                 from.shown(),

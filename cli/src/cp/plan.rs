@@ -7,6 +7,7 @@ use crate::descriptors::Assigned;
 use crate::watch::Watch;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::time::SystemTime;
 use vfs_core::{Code, Error, Kind, OpenFlags, Registry, Result, Shown, Stat, below};
 
 /// Folders in folders: deeper than any real tree, so that a server whose folders lead back to themselves comes to an end.
@@ -21,6 +22,8 @@ pub struct Task {
     pub target: String,
     /// Bytes, where the listing said so.
     pub size: Option<u64>,
+    /// When it was last changed, where the listing said so.
+    pub modified: Option<SystemTime>,
 }
 
 /// A folder that is to be made, since no file of it brings it along.
@@ -124,7 +127,8 @@ impl Planner<'_> {
             }
         };
         if !self.recursive || !self.is_folder(source)? {
-            plan.tasks.push(Task { root, source: source.descriptor.to_owned(), target, size: None });
+            let source = source.descriptor.to_owned();
+            plan.tasks.push(Task { root, source, target, size: None, modified: None });
             return Ok(());
         }
         if is_below(&target, source.descriptor) {
@@ -193,7 +197,13 @@ impl Planner<'_> {
                     plan.skipped.push((child, "a link to a folder: copy that by its own name"))
                 }
                 _ if !self.filter.takes(&path) => {}
-                Kind::Regular => plan.tasks.push(Task { root, source: child, target, size: stat.size }),
+                Kind::Regular => plan.tasks.push(Task {
+                    root,
+                    source: child,
+                    target,
+                    size: stat.size,
+                    modified: stat.modified,
+                }),
                 _ => plan.skipped.push((child, "neither a file nor a folder")),
             }
         }
