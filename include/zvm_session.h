@@ -295,6 +295,23 @@ int32_t ZVFS_CALL zvm_template_new(const char *manifest, uint64_t size, const zv
 /* Supplies the program of the sessions to come, as zvm_session_program does. */
 int32_t ZVFS_CALL zvm_template_program(zvm_template *shared, const void *bytes, uint64_t size, zvfs_error *err);
 
+enum {
+    ZVM_SOURCE_READ = 1, /* the channel's quotas let the guest read */
+    ZVM_SOURCE_WRITE = 2 /* and write */
+};
+
+/* A channel of a manifest and one of its sources. The texts are valid until the template is freed. */
+typedef struct zvm_source {
+    uint64_t struct_size;
+    const char *alias;  /* the channel's name for the guest: "/dev/stdin" */
+    const char *source; /* as the manifest has it: "file:/srv/in.txt" */
+    uint64_t flags;     /* of the ZVM_SOURCE_ ones */
+} zvm_source;
+
+/* Tells the sources of a template's manifest, one after the other, from 0: for a host that has a provider of its own, and refuses
+ * what no session could open. A channel of several sources has a turn for each. ENOENT: there is none of this number, nor beyond. */
+int32_t ZVFS_CALL zvm_template_source(zvm_template *shared, uint64_t index, zvm_source *out, zvfs_error *err);
+
 /* Reads and compiles the program now, and runs nothing; else the first session does that within its own Timeout. Waits for that, an
  * hour at most, or until the template is freed. A failure is not kept: the next session tries again. ENOENT: no such program.
  * EINVAL: not a program that can run here. EACCES: it may not be opened. ENOMEM, EIO: the compiler failed. ECANCELED: the template

@@ -103,15 +103,13 @@ static void fail(struct call *call, const char *code, const char *format, ...) {
 static void judge(struct call *call, zvm_session *session) {
     int32_t exit_code = zvm_session_exit_code(session);
     int64_t guest_code = zvm_session_guest_code(session);
-    size_t at;
-    const char *wrong;
     if (guest_code > 0)
         fail(call, "ZVM", "%s: the guest exited with %" PRId64 "%s%s", call->program->name, guest_code, *call->last_line ? ": " : "",
              call->last_line);
+    else if (*call->fault.text)
+        fail(call, "ZVM", "%s: malformed reply, so nothing was written: %s", call->program->name, call->fault.text);
     else if (exit_code != 0)
         fail(call, call->keys.conflicted ? "CONFLICT" : "ZVM", "%s: %s", call->program->name, zvm_session_state(session));
-    else if (call->form == REPLY_RESP && (wrong = reply_check(&call->reply, &at)))
-        fail(call, "ZVM", "%s: the guest wrote no reply, at byte %zu: %s", call->program->name, at, wrong);
     if (call->error_code)
         RedisModule_Log(module.ctx, "verbose", "zvm.call %s: %s", call->program->name, zvm_session_report(session, ZVM_REPORT_LINE));
 }
@@ -223,6 +221,19 @@ static int say_keys(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     return REDIS_OK;
 }
 
+/* Replies with an error where the program's manifest names a key or an argument that a call does not give. */
+static bool is_short_of(RedisModuleCtx *ctx, const struct program *program, size_t keys, size_t arguments) {
+    const struct needs *needs = &program->needs;
+    if (keys < needs->keys)
+        reply_error(ctx, "ERR", "zvm.call: %s needs %zu keys and was given %zu", program->name, needs->keys, keys);
+    else if (arguments < needs->arguments)
+        reply_error(ctx, "ERR", "zvm.call: %s needs %zu arguments after its keys and was given %zu", program->name, needs->arguments,
+                    arguments);
+    else
+        return false;
+    return true;
+}
+
 /* ZVM.CALL name numkeys key... argument... */
 static int call_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, bool read_only) {
     const char *why_not, *name;
@@ -237,6 +248,10 @@ static int call_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc,
     name = RedisModule_StringPtrLen(argv[1], NULL);
     program = program_find(name);
     if (!program) return reply_error(ctx, "NOPROGRAM", "no program %s is loaded: see zvm.load", name);
+    if (is_short_of(ctx, program, (size_t)key_count, (size_t)(argc - 3 - key_count))) {
+        program_release(program);
+        return REDIS_OK;
+    }
     if (pool_is_full()) {
         program_release(program);
         atomic_fetch_add(&refused, 1);

@@ -32,6 +32,7 @@ struct call {
     /* What the guest wrote, and how it fared; of the session's thread, and read when that is over. */
     enum reply_form form;
     struct bytes reply;
+    struct reply_fault fault; /* why it is none */
     char last_line[LAST_LINE_MAX + 1];
     const char *error_code; /* NULL: it succeeded */
     char error[1200];

@@ -6,6 +6,7 @@
  *     call.c      ZVM.CALL, from the command to the reply
  *     pool.c      the threads that run sessions
  *     provider.c  the provider `redis`, through which a guest reaches its call
+ *     target.c    what that provider's descriptors name
  *     keys.c      the keys of a call, read and written on Redis's thread: errand.c brings work there
  *     reply.c     from what a guest wrote to a reply
  *     log.c       from a guest's standard error to Redis's log

@@ -51,6 +51,15 @@ static bool is_name(const char *name, size_t size) {
     return size >= 1 && size <= PROGRAM_NAME_MAX && strspn(name, allowed) == size;
 }
 
+/* What the manifest's channels need of a call. */
+static int32_t find_needs(struct program *program, zvfs_error *err) {
+    zvm_source source = {.struct_size = sizeof source};
+    int32_t code = 0;
+    for (uint64_t i = 0; !code && zvm_template_source(program->shared, i, &source, NULL) == 0; i++)
+        code = target_check(&source, &program->needs, err);
+    return code;
+}
+
 /* Makes a program that is in no table yet, and is not compiled. Takes over the manifest, also when it fails. NULL: `err`
  * says why. */
 static struct program *make(const char *name, size_t name_size, struct bytes manifest, zvfs_error *err) {
@@ -67,7 +76,9 @@ static struct program *make(const char *name, size_t name_size, struct bytes man
         zvfs_fail(err, ZVFS_EINVAL, "a name has 1 to %d letters, digits, `-`, `_` and `.`", PROGRAM_NAME_MAX);
     } else {
         memcpy(program->name, name, name_size);
-        if (zvm_template_new(manifest.data ? manifest.data : "", manifest.size, &options, &program->shared, err) == 0) return program;
+        if (zvm_template_new(manifest.data ? manifest.data : "", manifest.size, &options, &program->shared, err) == 0 &&
+            find_needs(program, err) == 0)
+            return program;
     }
     free_program(program);
     return NULL;

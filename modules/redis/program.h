@@ -6,6 +6,7 @@
 
 #include "bytes.h"
 #include "redis.h"
+#include "target.h"
 #include <stdatomic.h>
 #include <zvm_session.h>
 
@@ -17,6 +18,7 @@ struct program {
     atomic_uint holders;
     char name[PROGRAM_NAME_MAX + 1];
     struct bytes manifest;
+    struct needs needs;
     zvm_template *shared; /* compiled */
     atomic_ullong calls, failures, waiting, running;
 };

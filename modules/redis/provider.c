@@ -4,6 +4,7 @@
 #include "errand.h"
 #include "log.h"
 #include "module.h"
+#include "target.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +13,11 @@ struct zvfs_instance {
     const zvfs_host *host;
 };
 
-enum file_kind { FILE_OF_KEY, FILE_OF_ARGUMENT, FILE_OF_REPLY, FILE_OF_LOG };
-
 struct zvfs_file {
     const zvfs_host *host;
     zvfs_context *context;
     struct call *call;
-    enum file_kind kind;
+    enum target_kind kind;
     bool readable, writable;
     /* Of a key and an argument. A key that is written has a content of its own until it is complete. */
     pthread_mutex_t lock; /* calls with an offset may overlap */
@@ -30,39 +29,7 @@ struct zvfs_file {
     struct log log;
 };
 
-/* What a descriptor names. */
-static const struct target {
-    const char *name; /* what follows the scheme; with a '/' a number follows */
-    enum file_kind kind;
-    uint64_t directions;
-    enum reply_form form;
-    bool may_be_absent;
-} targets[] = {
-    {"key/", FILE_OF_KEY, ZVFS_OPEN_READ | ZVFS_OPEN_WRITE, REPLY_NONE, false},
-    {"optional/", FILE_OF_KEY, ZVFS_OPEN_READ | ZVFS_OPEN_WRITE, REPLY_NONE, true},
-    {"argument/", FILE_OF_ARGUMENT, ZVFS_OPEN_READ, REPLY_NONE, false},
-    {"empty", FILE_OF_ARGUMENT, ZVFS_OPEN_READ, REPLY_NONE, false},
-    {"reply", FILE_OF_REPLY, ZVFS_OPEN_WRITE, REPLY_BULK, false},
-    {"resp", FILE_OF_REPLY, ZVFS_OPEN_WRITE, REPLY_RESP, false},
-    {"log", FILE_OF_LOG, ZVFS_OPEN_WRITE, REPLY_NONE, false},
-};
-
 /* ---- Opening ---------------------------------------------------------------------------------------------------- */
-
-/* The target of a descriptor, and its number from 1; NULL: none. */
-static const struct target *target_of(const char *rest, size_t *number) {
-    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
-        size_t size = strlen(targets[i].name);
-        bool numbered = targets[i].name[size - 1] == '/';
-        char *end;
-        if (strncmp(rest, targets[i].name, size) != 0) continue;
-        if (!numbered && rest[size] == '\0') return &targets[i];
-        if (!numbered || rest[size] < '1' || rest[size] > '9') continue;
-        *number = strtoul(rest + size, &end, 10);
-        if (*end == '\0') return &targets[i];
-    }
-    return NULL;
-}
 
 static struct call *call_of(const zvfs_open_request *request) {
     for (const zvfs_value *const *each = request->settings; *each; each++)
@@ -112,18 +79,18 @@ static int32_t open_target(zvfs_file *file, const zvfs_open_request *request, co
                            zvfs_error *err) {
     struct call *call = file->call;
     switch (target->kind) {
-        case FILE_OF_KEY: return open_key(file, request, number, target->may_be_absent, err);
-        case FILE_OF_ARGUMENT:
+        case TARGET_KEY: return open_key(file, request, number, target->may_be_absent, err);
+        case TARGET_ARGUMENT:
             if (number > call->argument_count)
                 return zvfs_fail(err, ZVFS_ENOENT, "open %s: the call was given %zu arguments", request->shown, call->argument_count);
             file->content = number ? &call->arguments[number - 1] : &file->own;
             return 0;
-        case FILE_OF_REPLY:
+        case TARGET_REPLY:
             if (call->form != REPLY_NONE)
                 return zvfs_fail(err, ZVFS_EBUSY, "open %s: another channel writes the reply", request->shown);
             call->form = target->form;
             return 0;
-        case FILE_OF_LOG: return 0;
+        case TARGET_LOG: return 0;
     }
     return 0;
 }
@@ -142,10 +109,7 @@ static int32_t ZVFS_CALL provider_open(zvfs_instance *instance, const zvfs_open_
     uint64_t wanted = request->flags & both;
     zvfs_file *file;
     int32_t code;
-    if (!target)
-        return zvfs_fail(err, ZVFS_EINVAL,
-                         "open %s: write redis:key/N, redis:optional/N, redis:argument/N, redis:empty, redis:reply, redis:resp or redis:log",
-                         request->shown);
+    if (!target) return zvfs_fail(err, ZVFS_EINVAL, "open %s: write " TARGETS, request->shown);
     if (!wanted) wanted = target->directions & ZVFS_OPEN_READ ? ZVFS_OPEN_READ : ZVFS_OPEN_WRITE;
     if (wanted & ~target->directions)
         return zvfs_fail(err, ZVFS_EBADF, "open %s: it can only be %s", request->shown,
@@ -185,13 +149,13 @@ static int32_t ZVFS_CALL provider_start(const zvfs_host *host, const zvfs_value 
 static void ZVFS_CALL provider_stop(zvfs_instance *instance) { free(instance); }
 
 static void ZVFS_CALL provider_close(zvfs_file *file) {
-    if (file->kind == FILE_OF_KEY && file->writable) {
+    if (file->kind == TARGET_KEY && file->writable) {
         /* Complete, and not committed: it leaves no trace. */
         file->key->has_next = false;
         bytes_free(&file->key->next);
         file->key->open_for_writing = false;
     }
-    if (file->kind == FILE_OF_LOG) log_end(&file->log, file->call);
+    if (file->kind == TARGET_LOG) log_end(&file->log, file->call);
     free_file(file);
 }
 
@@ -239,8 +203,8 @@ static int64_t ZVFS_CALL provider_write(zvfs_file *file, const void *buf, uint64
     uint64_t limit = (uint64_t)module.options.value_limit;
     int64_t count;
     switch (file->kind) {
-        case FILE_OF_LOG: log_write(&file->log, file->call, buf, (size_t)n); return (int64_t)n;
-        case FILE_OF_REPLY:
+        case TARGET_LOG: log_write(&file->log, file->call, buf, (size_t)n); return (int64_t)n;
+        case TARGET_REPLY:
             if (bytes_write(reply, reply->size, buf, (size_t)n, limit)) return (int64_t)n;
             return zvfs_fail(err, ZVFS_EFBIG, "write the reply: over value-limit's %" PRIu64 " bytes, or out of memory", limit);
         default: break;
@@ -273,7 +237,7 @@ static int32_t ZVFS_CALL provider_truncate(zvfs_file *file, uint64_t size, zvfs_
 /* A key that is only written is none of the files whose COMMIT is a mere rename, which a host leaves for the end: a conflict may
  * refuse it, and then none of them may be there. */
 static int32_t ZVFS_CALL provider_stat(zvfs_file *file, zvfs_stat *out, zvfs_error *err) {
-    bool is_output = file->kind == FILE_OF_KEY && !file->readable;
+    bool is_output = file->kind == TARGET_KEY && !file->readable;
     (void)err;
     out->kind = is_output ? ZVFS_KIND_UNKNOWN : file->content ? ZVFS_KIND_REGULAR : ZVFS_KIND_STREAM;
     if (file->content) out->size = file->content->size;
@@ -301,10 +265,19 @@ static int32_t finish_key(zvfs_file *file, uint32_t how, zvfs_error *err) {
     return errand_run(file->call, keys_write, file->host, file->context, err);
 }
 
+/* A reply is looked at before the first COMMIT: one that is none fails the session, and no key is written. */
+static int32_t finish_reply(struct call *call, uint32_t how, zvfs_error *err) {
+    if (how == ZVFS_FINISH_DISCARD) bytes_free(&call->reply);
+    if (how != ZVFS_FINISH_END || call->form != REPLY_RESP || reply_check(&call->reply, &call->fault)) return 0;
+    return zvfs_fail(err, ZVFS_EINVAL, "malformed reply: %s", call->fault.text);
+}
+
 static int32_t ZVFS_CALL provider_finish(zvfs_file *file, uint32_t how, zvfs_error *err) {
-    if (file->kind == FILE_OF_KEY) return finish_key(file, how, err);
-    if (file->kind == FILE_OF_REPLY && how == ZVFS_FINISH_DISCARD) bytes_free(&file->call->reply);
-    return 0;
+    switch (file->kind) {
+        case TARGET_KEY: return finish_key(file, how, err);
+        case TARGET_REPLY: return finish_reply(file->call, how, err);
+        default: return 0;
+    }
 }
 
 /* ---- The table -------------------------------------------------------------------------------------------------- */

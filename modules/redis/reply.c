@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reply.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,6 +11,7 @@ struct walk {
     RedisModuleCtx *ctx;
     const char *data;
     size_t size, at, values;
+    size_t start; /* of the value that was begun last */
 };
 
 /* A line without its end; the walk is behind that. A CR before the LF belongs to the end. */
@@ -20,6 +22,9 @@ struct line {
 
 /* The longest number as text, and more. */
 enum { NUMBER_MAX = 64 };
+
+/* How much of a line a message repeats. */
+enum { QUOTE_MAX = 40 };
 
 static int next_line(struct walk *walk, struct line *line) {
     const char *start = walk->data + walk->at;
@@ -126,13 +131,11 @@ static const char *send_value(struct walk *walk, int depth) {
     struct line line;
     double number;
     char kind;
+    walk->start = walk->at;
     if (walk->at == walk->size) return "it ends where a value should follow";
     if (++walk->values > REPLY_VALUES_MAX) return "too many values";
     kind = walk->data[walk->at++];
-    if (!memchr("+-:$*~%_#,", kind, 10)) {
-        walk->at--;
-        return "not one of + - : $ * ~ % _ # ,";
-    }
+    if (!memchr("+-:$*~%_#,", kind, 10)) return "a value begins with one of + - : $ * ~ % _ # ,";
     if (!next_line(walk, &line)) return "a line without an end";
     switch (kind) {
         case '+':
@@ -153,11 +156,30 @@ static const char *send_value(struct walk *walk, int depth) {
     }
 }
 
-const char *reply_check(const struct bytes *text, size_t *at) {
+/* The first bytes of a line, for a message: what is not printable is a dot. */
+static void quote(const char *from, size_t size, char out[QUOTE_MAX + 1]) {
+    size_t count = 0;
+    for (; count < size && count < QUOTE_MAX && from[count] != '\n' && from[count] != '\r'; count++)
+        out[count] = from[count] >= ' ' && from[count] <= '~' ? from[count] : '.';
+    out[count] = '\0';
+}
+
+bool reply_check(const struct bytes *text, struct reply_fault *fault) {
     struct walk walk = {.data = text->data, .size = text->size};
     const char *wrong = send_value(&walk, 0);
-    *at = walk.at;
-    return !wrong && walk.at < walk.size ? "something follows the value" : wrong;
+    char quoted[QUOTE_MAX + 1];
+    if (!wrong && walk.at == walk.size) return true;
+    if (!wrong) {
+        wrong = "something follows the value";
+        walk.start = walk.at;
+    }
+    if (walk.start == walk.size) {
+        snprintf(fault->text, sizeof fault->text, "byte %zu: %s", walk.start, wrong);
+    } else {
+        quote(text->data + walk.start, text->size - walk.start, quoted);
+        snprintf(fault->text, sizeof fault->text, "byte %zu, '%s': %s", walk.start, quoted, wrong);
+    }
+    return false;
 }
 
 void reply_send(RedisModuleCtx *ctx, enum reply_form form, const struct bytes *text) {

@@ -5,6 +5,7 @@
 
 #include "bytes.h"
 #include "redis.h"
+#include <stdbool.h>
 
 enum reply_form {
     REPLY_NONE, /* the manifest has no channel for a reply: null */
@@ -15,8 +16,13 @@ enum reply_form {
 /* How deep arrays, sets and maps may be within each other, and how many values there may be: Redis's thread sends them in one go. */
 enum { REPLY_DEPTH_MAX = 16, REPLY_VALUES_MAX = 100000 };
 
-/* Looks whether it is one value and nothing else. Returns NULL, or what is wrong, with the place where in `at`. */
-const char *reply_check(const struct bytes *text, size_t *at);
+/* What is wrong, where, and what stands there; empty: nothing. */
+struct reply_fault {
+    char text[200];
+};
+
+/* Whether it is one value and nothing else. */
+bool reply_check(const struct bytes *text, struct reply_fault *fault);
 
 /* Sends what reply_check found right. */
 void reply_send(RedisModuleCtx *ctx, enum reply_form form, const struct bytes *text);

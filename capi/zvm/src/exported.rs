@@ -6,7 +6,7 @@ use crate::host::{self, Shared};
 use crate::jobs::Counters;
 use crate::objects::Opaque;
 use crate::session::{self, Slot};
-use crate::template::{self, TemplateSlot};
+use crate::template::{self, TemplateSlot, ToldSource};
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
 use vfs_core::boundary::{Answer, Argument, Callback, Input, Options, Place, null};
@@ -172,6 +172,10 @@ extern_c! { exported by "libzvm":
     fn zvm_template_program(template: Known, program: Input<'_>, size: u64) -> i32 {
         // SAFETY: the header's promise on the bytes.
         template.0.program(unsafe { bytes(program, size, "bytes") }?)
+    }
+    fn zvm_template_source(template: Known, index: u64, out: Answer<'_, ToldSource>) -> i32 {
+        out.put(template.0.source(index)?);
+        Ok(())
     }
     fn zvm_template_prepare(template: Known) -> i32 {
         template.0.prepare()

@@ -73,9 +73,17 @@ impl Redis {
 
     /// Ends a sanitized server; what the sanitizers found, leaks too.
     pub fn findings(mut self) -> String {
+        self.shut_down();
+        sanitizers::findings(self.folder.path())
+    }
+
+    /// Has the server end, and waits for that.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn shut_down(&mut self) {
         self.client().send(&["SHUTDOWN", "NOSAVE"]);
         assert!(ends(self.process.child(), LIMIT), "redis-server does not end");
-        sanitizers::findings(self.folder.path())
     }
 
     fn launch(

@@ -175,6 +175,32 @@ static void stops(void) {
     zvm_template_free(template);
 }
 
+/* What its manifest names, for a host that has a provider of its own. */
+static void sources(void) {
+    static const char manifest[] = HEAD "Timeout = 100\nChannel = /a, /dev/stdin, 0, 9, 9, 0, 0\n"
+        "Channel = /b;\"mem:c,d\", /dev/stdout, 0, 0, 0, 9, 9\nChannel = /e, /dev/stderr, 3, 9, 9, 9, 9\n";
+    static const struct { const char *alias, *source; uint64_t flags; } told[] = {
+        { "/dev/stdin", "/a", ZVM_SOURCE_READ },
+        { "/dev/stdout", "/b", ZVM_SOURCE_WRITE },
+        { "/dev/stdout", "mem:c,d", ZVM_SOURCE_WRITE },
+        { "/dev/stderr", "/e", ZVM_SOURCE_READ | ZVM_SOURCE_WRITE },
+    };
+    zvm_source source = { .struct_size = sizeof source };
+    zvfs_error error;
+    zvm_template *template;
+    uint64_t i;
+    CHECK(zvm_template_new(manifest, strlen(manifest), NULL, &template, NULL) == 0);
+    for (i = 0; i < 4; i++) {
+        CHECK(zvm_template_source(template, i, &source, NULL) == 0 && source.struct_size == sizeof source);
+        CHECK(!strcmp(source.alias, told[i].alias) && !strcmp(source.source, told[i].source) && source.flags == told[i].flags);
+    }
+    CHECK(zvm_template_source(template, 4, &source, &error) == -ZVFS_ENOENT && strstr(error.message, "has 4 sources"));
+    CHECK(zvm_template_source(template, UINT64_MAX, &source, NULL) == -ZVFS_ENOENT);
+    CHECK(zvm_template_source(template, 0, NULL, NULL) == -ZVFS_EINVAL);
+    zvm_template_free(template);
+    CHECK(zvm_template_source(template, 0, &source, NULL) == -ZVFS_EBADF);
+}
+
 static void mistakes(void) {
     struct host host;
     zvfs_error error;
@@ -331,6 +357,7 @@ int main(void) {
     bounded(0);
     bounded(ZVM_HOST_POOLED);
     limits();
+    sources();
     mistakes();
     printf("%d checks\n", checked);
     return 0;

@@ -4,6 +4,7 @@
 
 mod ends;
 mod keys;
+mod meanwhile;
 mod programs;
 mod replies;
 mod servers;

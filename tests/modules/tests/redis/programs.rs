@@ -1,6 +1,6 @@
 //! Programs and the module's arguments.
 
-use crate::ok;
+use crate::{COPIES, ok};
 use std::fs;
 use zvfs_abi_tests::project;
 use zvfs_modules_tests::guest;
@@ -24,6 +24,71 @@ fn the_example_counts() {
         .call(&["ZVM.CALL", "counter", "1", "visits"])
         .is_error("ZVM", &["counter", "exited with 1", "usage"]);
     assert_eq!(client.call(&["GET", "visits"]), Reply::bulk("12"));
+    // Found: it counted from 0 where a key held `abc`, and over the largest number.
+    let (min, max) = (&i64::MIN.to_string(), &i64::MAX.to_string());
+    for (value, number, why) in [
+        ("abc", "1", "the key's value is not an integer"),
+        ("1x", "1", "the key's value is not an integer"),
+        (" 1", "1", "the key's value is not an integer"),
+        ("9223372036854775808", "1", "the key's value is not an integer or out of range"),
+        ("1", "x", "the argument is not an integer"),
+        ("1", "", "the argument is not an integer"),
+        (max, "1", "the sum would overflow"),
+        (min, "-1", "the sum would overflow"),
+    ] {
+        client.call(&["SET", "visits", value]);
+        client.call(&["ZVM.CALL", "counter", "1", "visits", number]).is_error("ZVM", &["exited with 1", why]);
+        assert_eq!(client.call(&["GET", "visits"]), Reply::bulk(value));
+    }
+    client.call(&["SET", "visits", max]);
+    assert_eq!(client.call(&["ZVM.CALL", "counter", "1", "visits", min]), Reply::Integer(-1));
+}
+
+/// Found: `redis:key/0` was loaded, and each call failed.
+#[test]
+fn what_no_call_could_open_is_refused_at_load() {
+    if !Redis::is_here() {
+        return;
+    }
+    let redis = Redis::start(&[], &[]);
+    let mut client = redis.client();
+    let written = "/x, 0, 0, 0, 9, 9";
+    let read = "/x, 0, 9, 9, 0, 0";
+    for (source, rest, words) in [
+        ("redis:key/0", read, "redis:key/0 names nothing: write redis:key/N"),
+        ("redis:key/1x", read, "names nothing"),
+        ("redis:key/", read, "names nothing"),
+        ("redis:key/-1", read, "names nothing"),
+        ("redis:key/99999999999999999999", read, "names nothing"),
+        ("redis:secret", read, "names nothing"),
+        ("redis:optional/1;redis:key/0", written, "redis:key/0 names nothing"),
+        ("redis:argument/1", written, "redis:argument/1 can only be read"),
+        ("redis:resp", read, "redis:resp can only be written"),
+        ("redis:resp", written, "another channel writes the reply"),
+    ] {
+        let text = manifest(&format!("Channel = {source}, {rest}"));
+        client.call(&["ZVM.LOAD", "odd", &text]).is_error("ERR", &["zvm.load: channel /", words]);
+    }
+    assert_eq!(client.call(&["ZVM.LIST"]), Reply::Array(vec![]));
+}
+
+#[test]
+fn a_call_gives_the_keys_and_arguments_that_the_manifest_names() {
+    if !Redis::is_here() {
+        return;
+    }
+    let redis = Redis::start(&[], &[]);
+    redis.load("copies", COPIES);
+    redis.load("reads", "Channel = redis:argument/3, /third, 0, 9, 9, 0, 0");
+    let mut client = redis.client();
+    client
+        .call(&["ZVM.CALL", "copies", "1", "a", "copy"])
+        .is_error("ERR", &["zvm.call: copies needs 2 keys and was given 1"]);
+    client
+        .call(&["ZVM.CALL", "reads", "1", "a", "say", "x"])
+        .is_error("ERR", &["zvm.call: reads needs 3 arguments after its keys and was given 2"]);
+    assert_eq!(client.call(&["ZVM.CALL", "reads", "1", "a", "say", "x", "y"]), Reply::bulk("x y"));
+    assert_eq!(redis.counter("started"), 1);
 }
 
 #[test]

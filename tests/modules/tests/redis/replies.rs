@@ -22,15 +22,16 @@ fn replies_have_any_type_and_what_is_none_is_an_error() {
     let nested = Reply::Array(vec![Reply::Integer(1), Reply::Array(vec![text("x"), Reply::Integer(2)])]);
     assert_eq!(say("*2\n:1\n%1\n+x\n:2\n"), nested);
     for (wrong, words) in [
-        ("", "it ends where a value should follow"),
-        ("hello\n", "not one of"),
-        (":1", "a line without an end"),
-        (":1\n:2\n", "something follows"),
+        ("", "byte 0: it ends where a value should follow"),
+        ("hello\n", "byte 0, 'hello': a value begins with one of"),
+        (":1", "byte 0, ':1': a line without an end"),
+        (":1\n:2\n", "byte 3, ':2': something follows"),
         (":1x\n", "not a number"),
         (": 1\n", "not a number"),
         ("$5\nabc\n", "longer than what follows"),
         ("$3\nabcd\n", "no line end"),
-        ("*2\n:1\n", "it ends where"),
+        ("*2\n:1\n", "byte 6: it ends where"),
+        ("*2\n:1\n$x\u{7}\n", "byte 6, '$x.': not a number"),
         ("*999999999\n", "more than what follows"),
         ("*-1\n", "more than what follows"),
         ("#maybe\n", "#t or #f"),
@@ -38,11 +39,40 @@ fn replies_have_any_type_and_what_is_none_is_an_error() {
         ("*1\n-ask 1 evil.example:6379\n", "only the server may use"),
         (&"*1\n".repeat(30), "too deep"),
     ] {
-        say(wrong).is_error("ZVM", &["resp: the guest wrote no reply", words]);
+        say(wrong).is_error("ZVM", &["resp: malformed reply, so nothing was written: byte ", words]);
     }
     // Without a channel for it there is null.
     redis.load("mute", "Channel = redis:log, /dev/stdout, 0, 0, 0, 9, 9");
     assert_eq!(client.call(&["ZVM.CALL", "mute", "0", "say", "x"]), Reply::Bulk(None));
+}
+
+/// A stranger's report: the keys were written before the reply was found to be none.
+#[test]
+fn a_malformed_reply_writes_nothing() {
+    if !Redis::is_here() {
+        return;
+    }
+    let redis = Redis::start(&["--loglevel", "verbose"], &[]);
+    let channels = "Channel = redis:resp, /dev/stdout, 0, 0, 0, 9, 99\n\
+                    Channel = redis:key/1, /out, 0, 0, 0, 9, 99\nChannel = $FOLDER/file, /file, 0, 0, 0, 9, 99";
+    redis.load("writes", channels);
+    redis.load("commits", &format!("Commit = success\n{channels}"));
+    let mut client = redis.client();
+    client.call(&["SET", "key", "old"]);
+    for program in ["writes", "commits"] {
+        client
+            .call(&["ZVM.CALL", program, "1", "key", "say", "hello"])
+            .is_error("ZVM", &[program, "malformed reply, so nothing was written: byte 0, 'hello'"]);
+        // One that fails says so, and its reply is none either.
+        client
+            .call(&["ZVM.CALL", program, "1", "key", "fail", "3"])
+            .is_error("ZVM", &[program, "exited with 3"]);
+        assert_eq!(client.call(&["GET", "key"]), Reply::bulk("old"));
+        assert!(!redis.folder().join("file").exists());
+    }
+    assert!(redis.log().contains("malformed reply: byte 0, 'hello'"), "{}", redis.log());
+    assert_eq!(client.call(&["ZVM.CALL", "writes", "1", "key", "say", "+x\n"]), Reply::Simple("x".into()));
+    assert_eq!(client.call(&["GET", "key"]), Reply::bulk(""));
 }
 
 #[test]
