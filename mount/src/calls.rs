@@ -2,7 +2,7 @@
 //! time is over or its program is signalled: its control says so to the provider, and if that does not heed it within a second the
 //! program gets its error all the same, and the thread is left behind.
 
-use crate::asker::Asker;
+use crate::caller::Caller;
 use crate::errno;
 use fuser::{Errno, Request};
 use parking_lot::{Condvar, Mutex};
@@ -74,7 +74,7 @@ struct Running {
 /// One call.
 pub struct Call {
     id: u64,
-    asker: Asker,
+    caller: Caller,
     begun: Instant,
     deadline: Instant,
     control: Control,
@@ -94,8 +94,8 @@ impl Call {
     }
 
     /// Who waits for it.
-    pub fn asker(&self) -> Asker {
-        self.asker
+    pub fn caller(&self) -> Caller {
+        self.caller
     }
 
     /// When it must be over.
@@ -147,7 +147,7 @@ impl Calls {
         work: impl FnOnce(&Call) -> Result<T> + Send + 'static,
         answer: impl FnOnce(R, T) + Send + 'static,
     ) {
-        self.enter(Asker(request.pid()), false, reply, work, answer);
+        self.enter(Caller(request.pid()), false, reply, work, answer);
     }
 
     /// The same for what ends a file that nobody has open any more.
@@ -158,12 +158,12 @@ impl Calls {
         work: impl FnOnce(&Call) -> Result<()> + Send + 'static,
         answer: impl FnOnce(R, ()) + Send + 'static,
     ) {
-        self.enter(Asker(request.pid()), true, reply, work, answer);
+        self.enter(Caller(request.pid()), true, reply, work, answer);
     }
 
     fn enter<R: Reply, T: 'static>(
         &self,
-        asker: Asker,
+        caller: Caller,
         is_last: bool,
         reply: R,
         work: impl FnOnce(&Call) -> Result<T> + Send + 'static,
@@ -176,7 +176,7 @@ impl Calls {
         state.last += 1;
         let call = Arc::new(Call {
             id: state.last,
-            asker,
+            caller,
             begun,
             deadline,
             control: Control::new(),
@@ -310,7 +310,7 @@ impl Calls {
     fn look_at(&self, state: &mut State, id: u64, now: Instant) {
         let Some(running) = state.running.get_mut(&id) else { return };
         let call = running.call.clone();
-        if running.signalled.is_none() && !call.is_last && call.asker.is_leaving() {
+        if running.signalled.is_none() && !call.is_last && call.caller.is_leaving() {
             running.signalled = Some(now);
             call.interrupt();
         }

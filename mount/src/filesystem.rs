@@ -8,10 +8,10 @@ use crate::handle::Handle;
 use crate::tree::{Entry, Node, Tree};
 use crate::writer::Writer;
 use fuser::{
-    BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow,
-    WriteFlags,
+    BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request,
+    TimeOrNow, WriteFlags,
 };
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -55,6 +55,26 @@ impl Folder {
         let (opened, writing, last) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
         Folder { shared: Arc::new(Shared { tree, look, opened, writing, last }), calls }
     }
+
+    /// Does something with what is open for writing; there is nothing to do for anything else.
+    fn with_writer(
+        &self,
+        request: &Request,
+        handle: FileHandle,
+        reply: ReplyEmpty,
+        work: fn(&Writer, &Call) -> Result<()>,
+    ) {
+        let shared = self.shared.clone();
+        self.calls.begin(
+            request,
+            reply,
+            move |call| match shared.opened(handle)? {
+                Opened::Writer(writer) => work(&writer, call),
+                Opened::File(_) | Opened::Folder(_) => Ok(()),
+            },
+            |reply, ()| reply.ok(),
+        );
+    }
 }
 
 impl Shared {
@@ -88,6 +108,12 @@ impl Shared {
             Some(stat) => Ok((descriptor, stat)),
             None => self.tree.stat(folder, name, options),
         }
+    }
+
+    /// Gives what was found, or made, in a folder its number, and says what the kernel is told of it.
+    fn enter(&self, folder: &Node, name: &[u8], descriptor: String, stat: &Stat) -> FileAttr {
+        let node = self.tree.enter(folder, name, descriptor, stat);
+        self.look.of(node.ino, node.shape, stat)
     }
 
     /// Gives a writer its number.
@@ -126,8 +152,7 @@ impl Filesystem for Folder {
                 Ok((folder, name, descriptor, stat))
             },
             move |reply, (folder, name, descriptor, stat)| {
-                let node = shared2.tree.enter(&folder, &name, descriptor, &stat);
-                let attributes = shared2.look.of(node.ino, node.shape, &stat);
+                let attributes = shared2.enter(&folder, &name, descriptor, &stat);
                 reply.entry(&shared2.tree.cache_time(), &attributes, Generation(0));
             },
         );
@@ -231,8 +256,7 @@ impl Filesystem for Folder {
             move |reply, (writer, folder, name)| {
                 shared2.tree.changed(folder.ino, &name);
                 let stat = Stat::of_kind(Kind::Regular).size(0).modified(SystemTime::now());
-                let node = shared2.tree.enter(&folder, &name, writer.descriptor().to_owned(), &stat);
-                let attributes = shared2.look.of(node.ino, node.shape, &stat);
+                let attributes = shared2.enter(&folder, &name, writer.descriptor().to_owned(), &stat);
                 let handle = shared2.add_writer(writer);
                 reply.created(&shared2.tree.cache_time(), &attributes, Generation(0), handle, WRITING);
             },
@@ -261,16 +285,7 @@ impl Filesystem for Folder {
     }
 
     fn fsync(&self, request: &Request, _: INodeNo, handle: FileHandle, _: bool, reply: ReplyEmpty) {
-        let shared = self.shared.clone();
-        self.calls.begin(
-            request,
-            reply,
-            move |call| match shared.opened(handle)? {
-                Opened::Writer(writer) => writer.sync(call),
-                _ => Ok(()),
-            },
-            |reply, ()| reply.ok(),
-        );
+        self.with_writer(request, handle, reply, Writer::sync);
     }
 
     /// Only the size is a provider's to change. Modes, owners and times are let through, as cp -p and tar want it, and not kept.
@@ -370,8 +385,7 @@ impl Filesystem for Folder {
             },
             move |reply, (folder, name, descriptor)| {
                 let stat = Stat::of_kind(Kind::Directory).modified(SystemTime::now());
-                let node = shared2.tree.enter(&folder, &name, descriptor, &stat);
-                let attributes = shared2.look.of(node.ino, node.shape, &stat);
+                let attributes = shared2.enter(&folder, &name, descriptor, &stat);
                 reply.entry(&shared2.tree.cache_time(), &attributes, Generation(0));
             },
         );
@@ -405,16 +419,7 @@ impl Filesystem for Folder {
     }
 
     fn flush(&self, request: &Request, _: INodeNo, handle: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        let shared = self.shared.clone();
-        self.calls.begin(
-            request,
-            reply,
-            move |call| match shared.opened(handle)? {
-                Opened::Writer(writer) => writer.close(call),
-                _ => Ok(()),
-            },
-            |reply, ()| reply.ok(),
-        );
+        self.with_writer(request, handle, reply, Writer::close);
     }
 
     fn release(

@@ -7,14 +7,14 @@
 //! | `place` | the folder: what must be so before, and how it is unmounted |
 //! | `filesystem` | the kernel's calls, each begun here |
 //! | `calls` | threads for them; none lasts longer than it may, whatever a provider does |
-//! | `asker` | who waits for a call: its process, and whether a signal is to end it |
+//! | `caller` | who waits for a call: its process, and whether a signal is to end it |
 //! | `tree` | from the kernel's numbers to descriptors, and what is known of them |
 //! | `handle`, `writer` | a file that is open for reading, for writing |
 //! | `attributes`, `errno` | what the kernel is told of a file, and of an error |
 
-mod asker;
 mod attributes;
 mod background;
+mod caller;
 mod calls;
 mod errno;
 mod filesystem;

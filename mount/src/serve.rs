@@ -7,6 +7,8 @@ use crate::filesystem::Folder;
 use crate::place::{self, Unmounted};
 use crate::tree::{Top, Tree};
 use fuser::{Config, MountOption, Session, SessionACL};
+use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -97,15 +99,32 @@ fn mounted(served: Folder, folder: &Path, mount: &Mount) -> Result<Session<Folde
     ];
     config.acl = if mount.allow_other { SessionACL::All } else { SessionACL::Owner };
     Session::new(served, folder, &config).map_err(|error| {
-        let what = format!("mount on {}", folder.display());
-        match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                let text = "no /dev/fuse, or no fusermount3: load the kernel's module `fuse`, install Debian's package fuse3";
-                Error::from(error).context(text).context(what)
-            }
-            _ => Error::from(error).context(what),
+        let help = help(&error);
+        let error = Error::from(error);
+        match help {
+            Some(help) => error.context(help),
+            None => error,
         }
+        .context(format!("mount on {}", folder.display()))
     })
+}
+
+/// What to do about a mount that failed, where the system's error does not say.
+fn help(error: &io::Error) -> Option<&'static str> {
+    let device = || File::options().read(true).write(true).open("/dev/fuse").err();
+    match error.kind() {
+        ErrorKind::NotFound => Some(
+            "no /dev/fuse, or no fusermount3: load the kernel's module `fuse`, install Debian's package fuse3",
+        ),
+        ErrorKind::PermissionDenied
+            if device().is_some_and(|error| error.kind() == ErrorKind::PermissionDenied) =>
+        {
+            Some(
+                "/dev/fuse is not yours to use: root lets users mount by `chmod 666 /dev/fuse`, as most systems do",
+            )
+        }
+        _ => None,
+    }
 }
 
 /// Ends the service, whoever is in the folder.

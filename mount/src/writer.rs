@@ -85,7 +85,7 @@ impl Writer {
         };
         Ok(Writer {
             descriptor: descriptor.to_owned(),
-            opener: call.asker().process(),
+            opener: call.caller().process(),
             size: Mutex::new(Some(size)),
             state: Mutex::new(state),
         })
@@ -185,15 +185,15 @@ impl Writer {
     /// # Errors
     /// It is not complete, and nothing of it is there: of this close, if it is the one that counts.
     pub fn close(&self, call: &Call) -> Result<()> {
-        let asker = call.asker();
+        let caller = call.caller();
         let mut state = self.state.lock();
         // Without knowing whose it is, each close counts.
-        let process = asker.process();
+        let process = caller.process();
         let counts = process.is_none() || self.opener.is_none() || process == self.opener;
         if !counts || state.in_place {
             return self.go_on(&state);
         }
-        if asker.is_killed() {
+        if caller.is_killed() {
             let text = format!("write {}: the program that wrote it was ended by a signal", self.shown());
             warn(&text);
             self.give_up(&mut state, Error::new(Code::EIO, text));

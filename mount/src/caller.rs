@@ -12,9 +12,9 @@ const fn bit(signal: u32) -> u64 {
 
 /// A thread that made a call, by the number that the kernel gives it.
 #[derive(Clone, Copy, Debug)]
-pub struct Asker(pub u32);
+pub struct Caller(pub u32);
 
-impl Asker {
+impl Caller {
     /// Whether the thread waits no longer: a signal waits for it that ends its call, or it is gone, and the kernel only read ahead for
     /// it. `false` where that cannot be seen, as from another namespace.
     pub fn is_leaving(self) -> bool {
@@ -69,8 +69,8 @@ mod tests {
         assert!(is_signalled(&status(kill, 0, 0, 0)) && is_signalled(&status(0, int, 0, 0)));
         assert!(!is_signalled(&status(0, 0, 0, 0)) && !is_signalled(&status(0, child, 0, 0)));
         assert!(!is_signalled(&status(0, int, int, 0)) && !is_signalled(&status(0, int, 0, int)));
-        assert!(!is_signalled("") && !Asker(0).is_leaving() && !Asker(std::process::id()).is_leaving());
-        assert!(Asker(u32::MAX).is_leaving());
+        assert!(!is_signalled("") && !Caller(0).is_leaving() && !Caller(std::process::id()).is_leaving());
+        assert!(Caller(u32::MAX).is_leaving());
     }
 
     #[test]
@@ -78,13 +78,13 @@ mod tests {
         let stat = |code: u32| format!("12 (a ) b) S {} {code}\n", vec!["0"; 48].join(" "));
         assert!(is_killed(&stat(9)) && is_killed(&stat(0x80 | 11)));
         assert!(!is_killed(&stat(0)) && !is_killed(&stat(1 << 8)) && !is_killed(""));
-        assert!(!Asker(std::process::id()).is_killed());
+        assert!(!Caller(std::process::id()).is_killed());
     }
 
     #[test]
     fn a_thread_belongs_to_its_process() {
         let thread =
-            std::thread::spawn(|| Asker(rustix::thread::gettid().as_raw_nonzero().get() as u32).process());
+            std::thread::spawn(|| Caller(rustix::thread::gettid().as_raw_nonzero().get() as u32).process());
         assert_eq!(thread.join().unwrap(), Some(std::process::id()));
     }
 }
