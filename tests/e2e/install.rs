@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{Done, Folder, copy_example, repository, run, run_long};
-use zvfs_test_support::{built, have, provider_process, skip};
+use zvfs_test_support::{built, have, mount_program, provider_process, skip};
 
 const TOOLS: [&str; 5] = ["make", "pkg-config", "cc", "ip", "cargo"];
 
@@ -20,7 +20,9 @@ struct Installation {
 
 impl Installation {
     fn new() -> Installation {
-        provider_process(); // built where the command is
+        // Built where the command is.
+        provider_process();
+        mount_program();
         let installation = Installation { folder: Folder::new() };
         installation.make("install");
         installation
@@ -28,7 +30,7 @@ impl Installation {
 
     fn make(&self, goal: &str) {
         let mut make = Command::new("make");
-        make.arg(goal)
+        make.args([goal, "WITH=mount"])
             .current_dir(repository("."))
             .arg(format!("PREFIX={}", self.prefix().display()))
             .arg(format!("TARGET={}", Path::new(env!("CARGO_BIN_EXE_zvfs")).parent().unwrap().display()))
@@ -95,6 +97,7 @@ fn an_installation_is_found_by_its_command_and_by_programs() {
     let installation = Installation::new();
     the_command_finds_its_providers(&installation);
     a_provider_runs_in_a_process(&installation);
+    a_folder_is_mounted(&installation);
     a_copied_library_loads_at_once_unless_there_is_an_operators_file(&installation);
     manual_pages_and_completions_are_there(&installation);
     a_program_links_statically_too(&installation);
@@ -157,6 +160,23 @@ fn a_provider_runs_in_a_process(installation: &Installation) {
     assert!(out.contains("in a process of its own: may standard-streams, read /proc"), "{out}");
     assert!(out.ends_with("zvfs-provider\0file\0"), "{out:?}");
     fs::remove_file(prefix.join("zvfs.toml")).unwrap();
+}
+
+/// With `make install WITH=mount`.
+fn a_folder_is_mounted(installation: &Installation) {
+    let (prefix, tree) = (installation.prefix(), Folder::new());
+    assert!(prefix.join("bin/zvfs-mount").is_file() && prefix.join("share/man/man1/zvfs-mount.1").is_file());
+    if !have(&["fusermount3"]) {
+        return;
+    }
+    if !Path::new("/dev/fuse").exists() {
+        return skip("no /dev/fuse");
+    }
+    tree.write("file", "shown\n");
+    let at = Folder::new();
+    let (tree, at) = (tree.at(""), at.at(""));
+    let commands = format!("zvfs mount --background file:{tree} {at}\ncat {at}/file\nfusermount3 -u {at}");
+    assert_eq!(run(installation.shell(&prefix, &commands)).succeeded().out(), "shown\n");
 }
 
 /// As docs/operators.md and the README of a provider have it.

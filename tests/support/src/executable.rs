@@ -38,6 +38,15 @@ pub fn command() -> &'static Path {
     PROGRAM.get_or_init(|| program("zvfs-cli", "zvfs"))
 }
 
+/// `zvfs-mount`, which `zvfs mount` becomes, of the running test's own build.
+///
+/// # Panics
+/// Cargo does not build it.
+pub fn mount_program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| program("zvfs-mount", "zvfs-mount"))
+}
+
 /// A program of a package, up to date. What `cargo test --workspace` built is taken as it is: by itself the package may want other
 /// features of the crates that it shares with the rest, and so an engine of its own.
 fn program(package: &str, name: &str) -> PathBuf {

@@ -21,7 +21,7 @@ mod terminal;
 mod wait;
 
 pub use disk::SmallDisk;
-pub use executable::{command, have_walls, provider_process};
+pub use executable::{command, have_walls, mount_program, provider_process};
 pub use fifo::fifo;
 pub use fuzz::{Fuzz, Random, Target};
 pub use port::free_port;
