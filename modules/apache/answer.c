@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "answer.h"
+#include "header_field.h"
 #include <apr_buckets.h>
 #include <apr_strings.h>
 #include <http_log.h>
@@ -60,14 +61,53 @@ static void drop_connection_headers(request_rec *r) {
     }
 }
 
+/* Whether a header line, without its end, is one that HTTP can carry, and says nothing that `said` has already. Apache's parser lets some
+ * pass that are not. */
+static bool is_header_line(request_rec *r, const char *line, apr_size_t size, unsigned *said) {
+    const unsigned char *bytes = (const unsigned char *)line;
+    const char *name = apr_pstrmemdup(r->pool, line, header_name_bytes(bytes, size));
+    apr_size_t name_size = strlen(name), value = name_size + 1, good;
+    unsigned once = header_said_once(bytes, name_size);
+    if (name_size == 0 || name_size == size || line[name_size] != ':') {
+        const char *shown = apr_pstrmemdup(r->pool, line, size < 100 ? size : 100);
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: the guest's header line `%s` does not begin with a name and a colon", shown);
+        return false;
+    }
+    good = header_value_bytes(bytes + value, size - value);
+    if (good < size - value) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: the guest's header %s has the byte 0x%02x, which no header may have", name,
+                      bytes[value + good]);
+        return false;
+    }
+    if (*said & once) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: the guest's header lines have %s twice", name);
+        return false;
+    }
+    *said |= once;
+    return true;
+}
+
+/* Whether all header lines are such, in the first `size` bytes. */
+static bool are_header_lines(const struct answer *answer, apr_size_t size) {
+    const char *line = answer->head, *end = answer->head + size;
+    unsigned said = 0;
+    while (line < end) {
+        const char *next = memchr(line, '\n', (apr_size_t)(end - line));
+        apr_size_t length = (apr_size_t)((next ? next : end) - line);
+        if (length > 0 && line[length - 1] == '\r') length--;
+        if (length > 0 && !is_header_line(answer->r, line, length, &said)) return false;
+        line = next ? next + 1 : end;
+    }
+    return true;
+}
+
 /* Has Apache parse the header lines, which have `size` bytes. */
 static bool parse_head(struct answer *answer, apr_size_t size) {
     request_rec *r = answer->r;
     char wrong[MAX_STRING_LEN];
     const char *location;
     int status;
-    if (memchr(answer->head, '\0', size)) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: the guest's header lines have a NUL");
+    if (!are_header_lines(answer, size)) {
         answer->status = HTTP_INTERNAL_SERVER_ERROR;
         return false;
     }

@@ -182,6 +182,7 @@ struct ngx_http_zvm_ctx_s {
     off_t left; /* bytes that the answer may still have; -1: any number */
     ngx_str_t state, report; /* how the session ended, for the log */
     int64_t fuel;
+    ngx_uint_t said; /* what the header lines say once: of header_field.h, HEADER_... */
     unsigned waiting:1;
     unsigned body_closed:1;
     unsigned failed:1;
@@ -211,6 +212,9 @@ ngx_int_t ngx_http_zvm_feed(ngx_http_zvm_ctx_t *ctx);
 ngx_http_zvm_ctx_t *ngx_http_zvm_make_context(ngx_http_request_t *r);
 /* Logs what the guest wrote to its standard error, line by line, with the request's id. */
 void ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx);
+/* Writes a guest's bytes for a quotation in the log: what is not printable, would end it, or could pass for such a number, is a number.
+ * `to` has room for four times as many. Returns its end. */
+u_char *ngx_http_zvm_printable(u_char *to, const u_char *bytes, size_t n);
 /* The session's report is there. */
 void ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx);
 /* What to finalize a request with whose session failed. An answer that has begun is broken off: it must not look complete. */

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ngx_http_zvm.h"
+#include "header_field.h"
+
+
+/* How much of a wrong line the log has. */
+#define NGX_HTTP_ZVM_HEADER_SHOWN  100
 
 
 typedef ngx_int_t (*ngx_http_zvm_header_pt)(ngx_http_request_t *r, ngx_table_elt_t *h, ngx_uint_t offset);
@@ -11,7 +16,8 @@ typedef struct {
 } ngx_http_zvm_header_t;
 
 
-static ngx_int_t ngx_http_zvm_header_line(ngx_http_request_t *r);
+static ngx_int_t ngx_http_zvm_header_line(ngx_http_request_t *r, ngx_str_t *line);
+static ngx_int_t ngx_http_zvm_header_check(ngx_http_request_t *r, ngx_str_t *line, size_t *name);
 static ngx_int_t ngx_http_zvm_header_status(ngx_http_request_t *r, ngx_table_elt_t *h, ngx_uint_t offset);
 static ngx_int_t ngx_http_zvm_header_type(ngx_http_request_t *r, ngx_table_elt_t *h, ngx_uint_t offset);
 static ngx_int_t ngx_http_zvm_header_length(ngx_http_request_t *r, ngx_table_elt_t *h, ngx_uint_t offset);
@@ -54,30 +60,32 @@ static ngx_http_zvm_header_t  ngx_http_zvm_headers[] = {
 ngx_int_t
 ngx_http_zvm_parse_header(ngx_http_request_t *r, ngx_buf_t *b)
 {
-    ngx_int_t  rc;
+    u_char     *end;
+    ngx_int_t   rc;
+    ngx_str_t   line;
 
     for ( ;; ) {
-        rc = ngx_http_parse_header_line(r, b, 1);
-
-        if (rc == NGX_OK && !r->invalid_header) {
-            rc = ngx_http_zvm_header_line(r);
-            if (rc != NGX_OK) {
-                return rc;
-            }
-
-            continue;
-        }
-
-        if (rc == NGX_HTTP_PARSE_HEADER_DONE) {
-            break;
-        }
-
-        if (rc == NGX_AGAIN) {
+        end = memchr(b->pos, LF, b->last - b->pos);
+        if (end == NULL) {
             return NGX_AGAIN;
         }
 
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: the guest wrote an invalid header line");
-        return NGX_ERROR;
+        line.data = b->pos;
+        line.len = end - b->pos;
+        b->pos = end + 1;
+
+        if (line.len != 0 && line.data[line.len - 1] == CR) {
+            line.len--;
+        }
+
+        if (line.len == 0) {
+            break;
+        }
+
+        rc = ngx_http_zvm_header_line(r, &line);
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
     if (r->headers_out.status == 0) {
@@ -94,13 +102,30 @@ ngx_http_zvm_parse_header(ngx_http_request_t *r, ngx_buf_t *b)
 
 
 static ngx_int_t
-ngx_http_zvm_header_line(ngx_http_request_t *r)
+ngx_http_zvm_header_line(ngx_http_request_t *r, ngx_str_t *line)
 {
-    size_t                  size;
+    size_t                  name;
     u_char                 *lowcase;
     ngx_int_t               rc;
+    ngx_str_t               value;
     ngx_table_elt_t        *h;
     ngx_http_zvm_header_t  *known;
+
+    if (ngx_http_zvm_header_check(r, line, &name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    value.data = line->data + name + 1;
+    value.len = line->len - name - 1;
+
+    while (value.len != 0 && (*value.data == ' ' || *value.data == '\t')) {
+        value.data++;
+        value.len--;
+    }
+
+    while (value.len != 0 && (value.data[value.len - 1] == ' ' || value.data[value.len - 1] == '\t')) {
+        value.len--;
+    }
 
     h = ngx_list_push(&r->headers_out.headers);
     if (h == NULL) {
@@ -109,22 +134,21 @@ ngx_http_zvm_header_line(ngx_http_request_t *r)
 
     /* Not sent before it is known to be good. */
     h->hash = 0;
-    h->key.len = r->header_name_end - r->header_name_start;
-    h->value.len = r->header_end - r->header_start;
-    size = h->key.len + h->value.len;
+    h->key.len = name;
+    h->value.len = value.len;
 
-    h->key.data = ngx_pnalloc(r->pool, size + 2 + h->key.len);
+    h->key.data = ngx_pnalloc(r->pool, name + 1 + value.len + 1 + name);
     if (h->key.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    h->value.data = h->key.data + h->key.len + 1;
-    lowcase = h->value.data + h->value.len + 1;
+    h->value.data = h->key.data + name + 1;
+    lowcase = h->value.data + value.len + 1;
     h->lowcase_key = lowcase;
 
-    ngx_cpystrn(h->key.data, r->header_name_start, h->key.len + 1);
-    ngx_cpystrn(h->value.data, r->header_start, h->value.len + 1);
-    ngx_strlow(lowcase, h->key.data, h->key.len);
+    ngx_cpystrn(h->key.data, line->data, name + 1);
+    ngx_cpystrn(h->value.data, value.data, value.len + 1);
+    ngx_strlow(lowcase, h->key.data, name);
 
     for (known = ngx_http_zvm_headers; known->handler != NULL; known++) {
 
@@ -141,6 +165,47 @@ ngx_http_zvm_header_line(ngx_http_request_t *r)
     }
 
     h->hash = 1;
+    return NGX_OK;
+}
+
+
+/* Whether a line, without its end, is one that HTTP can carry, and says nothing that was said already. `name`: how long its name is. */
+static ngx_int_t
+ngx_http_zvm_header_check(ngx_http_request_t *r, ngx_str_t *line, size_t *name)
+{
+    u_char               text[4 * NGX_HTTP_ZVM_HEADER_SHOWN], *end;
+    size_t               n, left;
+    ngx_uint_t           once;
+    ngx_http_zvm_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_zvm_module);
+    n = header_name_bytes(line->data, line->len);
+
+    if (n == 0 || n == line->len || line->data[n] != ':') {
+        end = ngx_http_zvm_printable(text, line->data, ngx_min(line->len, NGX_HTTP_ZVM_HEADER_SHOWN));
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "zvm: the guest's header line \"%*s\" does not begin with a name and a colon", (size_t) (end - text), text);
+        return NGX_ERROR;
+    }
+
+    *name = n;
+    left = line->len - n - 1;
+    left -= header_value_bytes(line->data + n + 1, left);
+
+    if (left != 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: the guest's header %*s has the byte 0x%02xd, which no header may have",
+                      n, line->data, line->data[line->len - left]);
+        return NGX_ERROR;
+    }
+
+    once = header_said_once(line->data, n);
+
+    if (ctx->said & once) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: the guest's header lines have %*s twice", n, line->data);
+        return NGX_ERROR;
+    }
+
+    ctx->said |= once;
     return NGX_OK;
 }
 

@@ -77,16 +77,30 @@ ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx)
                 end = text + n;
             }
 
-            /* Nothing of a guest's is believed: what is not printable, would end its place in the line, or could pass for such a
-             * number, is a number. */
-            for (q = line; p < end; p++) {
-                q = *p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\' ? ngx_cpymem(q, p, 1) : ngx_sprintf(q, "\\x%02Xd", *p);
-            }
+            q = ngx_http_zvm_printable(line, p, end - p);
 
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: guest wrote to stderr: \"%*s\", id: \"%v\"",
                           (size_t) (q - line), line, id);
         }
     }
+}
+
+
+u_char *
+ngx_http_zvm_printable(u_char *to, const u_char *bytes, size_t n)
+{
+    const u_char  *end;
+
+    for (end = bytes + n; bytes < end; bytes++) {
+        if (*bytes >= 0x20 && *bytes < 0x7f && *bytes != '"' && *bytes != '\\') {
+            *to++ = *bytes;
+
+        } else {
+            to = ngx_sprintf(to, "\\x%02Xd", *bytes);
+        }
+    }
+
+    return to;
 }
 
 

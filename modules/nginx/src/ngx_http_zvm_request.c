@@ -168,7 +168,6 @@ ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx)
     }
 
     log->action = "running a guest";
-    r->state = 0; /* of the parser of header lines */
     r->write_event_handler = ngx_http_zvm_write_event;
     ngx_add_timer(&ctx->timer, NGX_HTTP_ZVM_HOLD);
 

@@ -45,6 +45,12 @@ static void sum(void) {
     printf("%llu %llu\n", size, total);
 }
 
+/* Just these bytes, which are written in hexadecimal digits. */
+static void raw(const char *digits) {
+    unsigned byte;
+    for (; sscanf(digits, "%2x", &byte) == 1 && digits[1]; digits += 2) putchar((int)byte);
+}
+
 static void environment(void) {
     char **variable;
     header("");
@@ -121,6 +127,7 @@ int main(void) {
     else if (MODE("hostile")) hostile();
     else if (MODE("status")) printf("Status: %lld What I Say\nX-Own: yes\n\nbody\n", number);
     else if (MODE("status-line")) printf("Status: %s\n\nbody\n", value);
+    else if (MODE("raw")) raw(value);
     else if (MODE("nul")) fwrite("X: a\0b\n\nbody\n", 1, 14, stdout);
     else if (MODE("redirect")) printf("Location: /elsewhere\n\n");
     else if (MODE("hop")) printf("Content-Type: text/html; charset=koi8-r\nConnection: close\nTransfer-Encoding: chunked\nSet-Cookie: a=1\n"

@@ -18,3 +18,23 @@ pub mod redis;
 mod sanitizers;
 
 pub use build::{WASM_TOOLS, guest, module};
+
+/// The request for a guest's answer of just these bytes.
+pub fn raw(bytes: &[u8]) -> String {
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("raw={digits}")
+}
+
+/// Heads that are none, whatever server passes them on; and what its log says of each.
+pub const WRONG_HEADS: [(&[u8], &str); 10] = [
+    (b"X: a\x01b\n\nbody", "0x01"),
+    (b"X: a\x7f\n\nbody", "0x7f"),
+    (b"X: \x1b[31mred\n\nbody", "0x1b"),
+    (b"Status: 404 Not\x02Found\n\nbody", "0x02"),
+    (b"X\x01Y: a\n\nbody", "does not begin with a name and a colon"),
+    (b"X(Y): a\n\nbody", "does not begin with a name and a colon"),
+    (b"X : a\n\nbody", "does not begin with a name and a colon"),
+    (b"nocolon\n\nbody", "does not begin with a name and a colon"),
+    (b"Status: 200 OK\nstatus: 404 Not Found\n\nbody", "status twice"),
+    (b"Content-Type: text/plain\nContent-Type: text/html\n\nbody", "Content-Type twice"),
+];

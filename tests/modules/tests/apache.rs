@@ -12,6 +12,7 @@ use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
 use zvfs_modules_tests::apache::{Answer, Apache};
+use zvfs_modules_tests::{WRONG_HEADS, raw};
 use zvfs_test_support::{LIMIT, eventually, fifo, run};
 
 /// Bytes that no two places have alike.
@@ -171,8 +172,8 @@ fn what_is_no_answer_is_an_error_and_a_part_is_cut_off() {
     for words in [
         "the guest exited with 3",
         "the guest ended before its header lines did",
-        "Malformed header from script",
-        "header lines have a NUL",
+        "`no colon here` does not begin with a name and a colon",
+        "the guest's header X has the byte 0x00",
         "header lines have over 65536 bytes",
         "the guest exited with 7",
         "trap",
@@ -184,6 +185,27 @@ fn what_is_no_answer_is_an_error_and_a_part_is_cut_off() {
         let access = apache.access_log();
         access.contains("500 session=- exit=0 guest=7 ") && access.contains("500 session=- exit=4 guest=- ")
     });
+}
+
+/// A stranger's report: some bytes passed, and over HTTP/2 they cost the client the whole answer; of two `Status` the last one counted.
+#[test]
+fn what_http_forbids_in_a_header_is_an_error() {
+    if !Apache::is_here() {
+        return;
+    }
+    let apache = Apache::start(&[("guest", "", "")]);
+    for (head, said) in WRONG_HEADS {
+        let path = format!("/guest?{}", raw(head));
+        let shown = head.escape_ascii();
+        assert_eq!(apache.request(&path, b"").status, 500, "{shown}");
+        let code = ["--http2-prior-knowledge", "--output", "/dev/null", "--write-out", "%{http_code}"];
+        assert_eq!(apache.curl(&code, false, &path), "500", "{shown}");
+        assert!(apache.log().contains(said), "{shown}: {}", apache.log());
+    }
+    // What is unusual and allowed comes through.
+    let path = format!("/guest?{}", raw(b"X.Y!#$%&'*+-^_`|~: a\tb \xe4 \"\r\n\r\nbody"));
+    assert_eq!(apache.curl(&["--http2-prior-knowledge"], false, &path), "body");
+    assert_eq!(apache.request(&path, b"").text(), ("body".into(), true));
 }
 
 #[test]
