@@ -160,7 +160,7 @@ void answer_flush(struct answer *answer) {
     answer->is_unflushed = false;
 }
 
-int answer_end(struct answer *answer) {
+int answer_end(struct answer *answer, const char **next) {
     request_rec *r = answer->r;
     const char *location;
     if (answer->status) return answer->status;
@@ -171,11 +171,19 @@ int answer_end(struct answer *answer) {
     if (!answer->is_redirect) return OK;
     location = apr_table_get(r->headers_out, "Location");
     if (location[0] != '/') return HTTP_MOVED_TEMPORARILY;
-    /* To a URL of this server: it is answered in this one's place, without the body, which the guest has read. */
+    *next = location;
+    return OK;
+}
+
+int answer_follow(request_rec *r, const char *next) {
+    /* What the guest left of the body would pass for the connection's next request, once nothing says how long the body is. */
+    int status = ap_discard_request_body(r);
+    if (status != OK) return status;
     r->method = "GET";
     r->method_number = M_GET;
     apr_table_unset(r->headers_in, "Content-Length");
-    ap_internal_redirect_handler(location, r);
+    apr_table_unset(r->headers_in, "Transfer-Encoding");
+    ap_internal_redirect_handler(next, r);
     return OK;
 }
 

@@ -27,8 +27,13 @@ bool answer_write(struct answer *answer, const char *bytes, apr_size_t size);
 /* Sends what filters may hold back. */
 void answer_flush(struct answer *answer);
 
-/* Ends it, and returns what a handler returns. */
-int answer_end(struct answer *answer);
+/* Ends it, and returns what a handler returns; or sets `next` to another URL of this server: see answer_follow. */
+int answer_end(struct answer *answer, const char **next);
+
+/* Has another URL of this server answer in the request's place, without its body, and returns what a handler returns. Calls that URL's
+ * handler, which may be this module's again: the session that named it has ended and left its place. Apache bounds how often
+ * (LimitInternalRecursion). */
+int answer_follow(request_rec *r, const char *next);
 
 /* Ends it after a failure: the status, if nothing was sent yet; else the connection breaks, so that what was sent does not pass for
  * whole. Returns what a handler returns. */

@@ -89,7 +89,7 @@ static void exchange_all(struct work *work) {
 }
 
 /* What became of it. */
-static int judge(struct work *work) {
+static int judge(struct work *work, const char **next) {
     int64_t guest_code = zvm_session_guest_code(work->session);
     if (work->answer.status) return work->answer.status;
     if (work->is_lost) {
@@ -105,7 +105,7 @@ static int judge(struct work *work) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, work->r, "zvm: the guest exited with %" APR_INT64_T_FMT, (apr_int64_t)guest_code);
         return answer_break(&work->answer, HTTP_INTERNAL_SERVER_ERROR);
     }
-    return answer_end(&work->answer);
+    return answer_end(&work->answer, next);
 }
 
 /* So many run already that this one cannot. */
@@ -114,8 +114,8 @@ static int refuse(request_rec *r) {
     return HTTP_SERVICE_UNAVAILABLE;
 }
 
-/* Runs a session. Its channels lead to the request's thread, which waits here. */
-static int run(request_rec *r, struct site *site) {
+/* Runs a session. Its channels lead to the request's thread, which waits here. `next`: as answer_end sets it. */
+static int run(request_rec *r, struct site *site, const char **next) {
     struct work *work = apr_pcalloc(r->pool, sizeof *work);
     zvfs_error err = {.struct_size = sizeof err};
     int32_t code;
@@ -140,7 +140,7 @@ static int run(request_rec *r, struct site *site) {
     } else {
         exchange_all(work);
         apr_table_set(r->notes, "zvm-report", zvm_session_report(work->session, ZVM_REPORT_LINE));
-        status = judge(work);
+        status = judge(work, next);
     }
     zvm_session_free(work->session);
     exchange_release(work->exchange);
@@ -149,6 +149,7 @@ static int run(request_rec *r, struct site *site) {
 
 static int handle(request_rec *r) {
     const struct place_settings *settings;
+    const char *next = NULL;
     int status, sessions, queue;
     if (!r->handler || strcmp(r->handler, "zvm-handler") != 0) return DECLINED;
     settings = ap_get_module_config(r->per_dir_config, &zvm_module);
@@ -167,9 +168,9 @@ static int handle(request_rec *r) {
     ap_add_cgi_vars(r);
     /* The guest gets the body without it. */
     apr_table_unset(r->subprocess_env, "HTTP_TRANSFER_ENCODING");
-    status = run(r, settings->site);
+    status = run(r, settings->site, &next);
     site_leave(settings->site);
-    return status;
+    return next ? answer_follow(r, next) : status;
 }
 
 /* At the child's end, when no request is left: providers deliver what was ended. */

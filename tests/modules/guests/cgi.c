@@ -130,6 +130,7 @@ int main(void) {
     else if (MODE("raw")) raw(value);
     else if (MODE("nul")) fwrite("X: a\0b\n\nbody\n", 1, 14, stdout);
     else if (MODE("redirect")) printf("Location: /elsewhere\n\n");
+    else if (MODE("again")) printf("Location: %s?again\n\n", getenv("SCRIPT_NAME"));
     else if (MODE("hop")) printf("Content-Type: text/html; charset=koi8-r\nConnection: close\nTransfer-Encoding: chunked\nSet-Cookie: a=1\n"
                                  "Set-Cookie: b=2\nKeep-Alive: guest-made\nProxy-Connection: guest-made\nTE: guest-made\n"
                                  "Trailer: guest-made\nUpgrade: guest-made\n\nhop\n");
