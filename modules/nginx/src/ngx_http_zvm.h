@@ -205,6 +205,9 @@ ngx_int_t ngx_http_zvm_body(ngx_http_zvm_ctx_t *ctx);
 /* Passes on what came of the body, as far as there is room, and reads on when all of it is gone: so a client sends no faster than
  * the guest reads. Returns NGX_OK, or what to finalize the request with. */
 ngx_int_t ngx_http_zvm_feed(ngx_http_zvm_ctx_t *ctx);
+/* To be called before the header is sent. A connection on which there is more of the body than was read by then is not kept: nginx takes
+ * what is left, and closes it; without this it would tell the client the opposite. */
+void ngx_http_zvm_body_left(ngx_http_request_t *r);
 
 /* outcome.c */
 

@@ -127,6 +127,7 @@ ngx_http_zvm_head(ngx_http_zvm_ctx_t *ctx, ngx_chain_t **rest)
     }
 
     ctx->left = r->headers_out.content_length_n;
+    ngx_http_zvm_body_left(r);
 
     rc = ngx_http_send_header(r);
 

@@ -111,6 +111,15 @@ ngx_http_zvm_feed(ngx_http_zvm_ctx_t *ctx)
 }
 
 
+void
+ngx_http_zvm_body_left(ngx_http_request_t *r)
+{
+    if (r == r->main && r->reading_body) {
+        r->keepalive = 0;
+    }
+}
+
+
 /* Puts what is in a buffer into the job's pipe. NGX_AGAIN: there was no room for all of it, and its session tells when there is. */
 static ngx_int_t
 ngx_http_zvm_give(ngx_http_zvm_ctx_t *ctx, ngx_buf_t *b)

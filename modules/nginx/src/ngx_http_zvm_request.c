@@ -81,7 +81,7 @@ ngx_http_zvm_begin(ngx_http_request_t *r)
         if (!c->write->active && (ngx_event_flags & NGX_USE_CLEAR_EVENT)
             && ngx_add_event(c->write, NGX_WRITE_EVENT, NGX_CLEAR_EVENT) == NGX_ERROR)
         {
-            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            ngx_http_zvm_finish(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
             return;
         }
     }
@@ -90,7 +90,7 @@ ngx_http_zvm_begin(ngx_http_request_t *r)
     r->write_event_handler = ngx_http_request_empty_handler;
 
     if (ngx_http_zvm_body(ctx) != NGX_OK) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_zvm_finish(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
@@ -102,7 +102,7 @@ ngx_http_zvm_begin(ngx_http_request_t *r)
     if (guest->waiting == guest->queue) {
         ngx_log_error(NGX_LOG_ERR, c->log, 0, "zvm: \"%V\": %ui sessions run and %ui requests wait: refused", &guest->name,
                       guest->running, guest->waiting);
-        ngx_http_finalize_request(r, NGX_HTTP_SERVICE_UNAVAILABLE);
+        ngx_http_zvm_finish(ctx, NGX_HTTP_SERVICE_UNAVAILABLE);
         return;
     }
 
@@ -140,7 +140,7 @@ ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx)
 
     job = ngx_http_zvm_job_create(ctx->conf->guest, log);
     if (job == NULL) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_zvm_finish(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
@@ -155,7 +155,7 @@ ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx)
 
     if (rc != NGX_OK) {
         ngx_http_zvm_job_free(job);
-        ngx_http_finalize_request(r, rc);
+        ngx_http_zvm_finish(ctx, rc);
         return;
     }
 
@@ -178,7 +178,7 @@ ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx)
 }
 
 
-/* Of a request that was begun. */
+/* Of a request whose body was begun. */
 static void
 ngx_http_zvm_finish(ngx_http_zvm_ctx_t *ctx, ngx_int_t rc)
 {
@@ -192,6 +192,8 @@ ngx_http_zvm_finish(ngx_http_zvm_ctx_t *ctx, ngx_int_t rc)
     if (ctx->sent && rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         rc = NGX_ERROR;
     }
+
+    ngx_http_zvm_body_left(r);
 
     /* An error page may be another location's, which has no context of ours. */
     r->read_event_handler = ngx_http_block_reading;
