@@ -66,7 +66,15 @@ pub struct Connection {
 pub struct Link {
     /// The session.
     pub session: Arc<Session>,
-    _connection: Arc<Connection>,
+    connection: Arc<Connection>,
+}
+
+impl Link {
+    /// Has whoever comes next connect anew: what was asked here was lost, and the connection may be, too.
+    pub fn abandon(&self, why: &Failure) {
+        // The first reason counts.
+        let _ = self.connection.reason.set(why.clone());
+    }
 }
 
 impl Connection {
@@ -105,7 +113,7 @@ impl Connection {
         let chosen =
             tokio::spawn(async move { connection.choose().await.map(|session| (connection, session)) });
         let (connection, session) = chosen.await.unwrap_or_else(|_| Err(lost()))?;
-        Ok(Link { session, _connection: connection })
+        Ok(Link { session, connection })
     }
 
     async fn choose(&self) -> Attempt<Arc<Session>> {

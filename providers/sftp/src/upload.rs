@@ -86,10 +86,7 @@ impl Upload {
             closed => closed,
         };
         if outcome.as_ref().is_err_and(|failure| failure.retry != Retry::No) {
-            outcome = match self.link().await {
-                Ok(link) => self.rename_again(&link, size, seen).await,
-                Err(failure) => Err(failure),
-            };
+            outcome = self.persist(|link| self.rename_again(link, size, seen.clone())).await;
         }
         if outcome.is_err() {
             let _ = self.remove(handle).await;
@@ -117,9 +114,9 @@ impl Upload {
     }
 
     /// The same after the connection was lost in it: whatever the server has done by then, the file has one of the two names.
-    async fn rename_again(&self, link: &Link, size: u64, mut seen: Option<Attributes>) -> Attempt<()> {
+    async fn rename_again(&self, link: Link, size: u64, mut seen: Option<Attributes>) -> Attempt<()> {
         let before = seen.clone();
-        match self.rename(link, size, &mut seen).await {
+        match self.rename(&link, size, &mut seen).await {
             Err(failure) if failure.code == Code::ENOENT => {
                 match (link.stat_link(&self.target).await, before) {
                     (Ok(found), Some(before)) if found.is_same(&before) => Ok(()),
@@ -133,25 +130,34 @@ impl Upload {
     /// Removes the hidden file. It is closed first: some servers remove no file that is open.
     ///
     /// # Errors
-    /// ENOENT: it has its own name, or is gone. The server's, and what keeps it from being asked.
+    /// ENOENT: it has its own name, or is gone, perhaps by a removal whose answer was lost. The server's, and what keeps it from being asked.
     pub async fn remove(&self, handle: &Handle) -> Attempt<()> {
         if !handle.is_lost() {
             // A server that answers nothing in this session may do in another.
             let _ = timeout(CLOSING, handle.close()).await;
         }
-        self.link().await?.remove(&self.hidden).await
+        self.persist(|link| async move { link.remove(&self.hidden).await }).await
     }
 
-    /// A session for what is left to be done: the file's own may be lost, and its connection on the way to be.
-    async fn link(&self) -> Attempt<Link> {
+    /// Does what is left to be done, over a new connection each time that one is lost in it: the file's own may be lost, and the
+    /// pool's on the way to be.
+    async fn persist<F: Future<Output = Attempt<()>>>(&self, mut attempt: impl FnMut(Link) -> F) -> Attempt<()> {
         let mut budget = Budget::resuming();
         loop {
-            match self.pool.link(&self.login).await {
-                Ok(link) => return Ok(link),
-                Err(failure) => {
+            let outcome = match self.pool.link(&self.login).await {
+                Ok(link) => attempt(link.clone()).await.inspect_err(|failure| {
+                    if failure.retry != Retry::No {
+                        link.abandon(failure);
+                    }
+                }),
+                Err(failure) => Err(failure),
+            };
+            match outcome {
+                Err(failure) if failure.retry != Retry::No => {
                     let pause = budget.pause(failure, self.pool.config().tuning.retries)?;
                     tokio::time::sleep(pause).await;
                 }
+                outcome => return outcome,
             }
         }
     }

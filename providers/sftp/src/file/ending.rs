@@ -14,6 +14,9 @@ use zvfs_net::failure::{Attempt, Failure};
 /// What a DISCARD may take, all its steps together: the host gives it 5 s.
 const DISCARD_MAX: Duration = Duration::from_secs(4);
 
+/// What the removal of a hidden file may take that nobody waits for: a server that has lost all its connections may be busy.
+const REMOVAL_MAX: Duration = Duration::from_secs(60);
+
 /// The end of a file. Dropped before a COMMIT, it removes what is hidden.
 pub struct Ending {
     pool: Arc<Pool>,
@@ -139,7 +142,7 @@ impl Drop for Ending {
             let handle = self.handle.clone();
             self.pool.background(async move {
                 // It stays where the server does not remove it.
-                let _ = timeout(DISCARD_MAX, upload.remove(&handle)).await;
+                let _ = timeout(REMOVAL_MAX, upload.remove(&handle)).await;
             });
         }
     }

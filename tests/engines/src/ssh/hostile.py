@@ -10,13 +10,15 @@ OK, END, ABSENT, FAILURE, UNSUPPORTED = 0, 1, 2, 4, 8
 files, held = {}, []
 
 
-def once():
-    """Whether this happens for the first time in the life of the server's folder."""
-    try:
-        os.close(os.open(os.path.join(folder, "once"), os.O_CREAT | os.O_EXCL))
-        return True
-    except FileExistsError:
-        return False
+def once(most=1):
+    """Whether this happens for the first time in the life of the server's folder, or not more than so often."""
+    for name in ["once", "twice"][:most]:
+        try:
+            os.close(os.open(os.path.join(folder, name), os.O_CREAT | os.O_EXCL))
+            return True
+        except FileExistsError:
+            pass
+    return False
 
 
 def receive(count):
@@ -130,11 +132,15 @@ def answer(kind, number, body):
             os.fchmod(file, stat.S_IMODE(body.number()))
         return status(number, OK)
     if kind == 13:
+        if fault == "dies-before-remove" and once(2):
+            sys.exit()
         os.unlink(body.string())
+        if fault == "dies-after-remove" and once():
+            sys.exit()
         return status(number, OK)
     if kind == 18:
         old, new = body.string(), body.string()
-        if fault == "dies-before" and once():
+        if fault == "dies-before" and once() or fault == "dies-twice-before" and once(2):
             sys.exit()
         if fault == "mute-rename":
             return None
