@@ -20,7 +20,7 @@ pub fn reason(error: &CertificateError, roots: &str) -> String {
         Why::Revoked => "was revoked".to_owned(),
         Why::BadSignature => {
             format!(
-                "is signed by another key than that of the authority it names: is `{roots}` an older one?"
+                "is signed by another key than that of the authority of this name that is trusted: name the right one's certificate in `{roots}` (one that is set may be older)"
             )
         }
         Why::BadEncoding | Why::UnhandledCriticalExtension => {

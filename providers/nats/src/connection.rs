@@ -165,7 +165,7 @@ fn options(config: &Config) -> Attempt<ConnectOptions> {
     };
     if let Some(tls) = &config.tls {
         let made = tls.config().map_err(|error: Error| Failure::new(error.code(), error.chain()))?;
-        options = options.require_tls(true).tls_client_config((*made).clone());
+        options = options.require_tls(config.tls_required).tls_client_config((*made).clone());
     }
     Ok(if config.tls_first { options.tls_first() } else { options })
 }

@@ -84,10 +84,12 @@ pub struct Config {
     pub replicas: Option<usize>,
     /// Who this side is to the server.
     pub credentials: Credentials,
-    /// `None`: off.
+    /// `None`: a server that asks for it is verified by the system's list.
     pub tls: Option<Tls>,
     /// TLS comes before the server's first word.
     pub tls_first: bool,
+    /// Nothing is said without.
+    pub tls_required: bool,
     /// For one address.
     pub connect_timeout: Duration,
     /// After this much silence the other end is lost.
@@ -132,10 +134,12 @@ impl Config {
         let is_kept = settings.text("names") != Some("best-effort");
         let replicas = settings.integer("replicas").and_then(|number| usize::try_from(number).ok());
         let is_far = servers.iter().any(|server| !is_loopback(server));
-        let tls = match settings.text("tls") {
-            Some("off") => false,
-            Some("on" | "first") => true,
-            _ => is_far,
+        // Where it is off by itself a server may ask for it, and be one that this file alone makes trusted.
+        let is_told = settings.path("ca-file").or(settings.path("client-cert")).is_some();
+        let (tls_required, tls) = match settings.text("tls") {
+            Some("off") => (false, false),
+            Some("on" | "first") => (true, true),
+            _ => (is_far, is_far || is_told),
         };
         Ok(Config {
             servers,
@@ -143,6 +147,7 @@ impl Config {
             replicas: is_kept.then_some(replicas.unwrap_or(1)),
             credentials: Credentials::new(settings)?,
             tls: if tls { Some(Tls::new(settings, &[])?) } else { None },
+            tls_required,
             tls_first: settings.text("tls") == Some("first"),
             connect_timeout: settings.duration("connect-timeout").unwrap_or(Duration::from_secs(5)),
             peer_timeout: settings.duration("peer-timeout").unwrap_or(Duration::from_secs(30)),
@@ -210,7 +215,7 @@ mod tests {
             (&[("servers", "10.0.0.1"), ("tls", "off")], false),
             (&[("tls", "first")], true),
         ] {
-            assert_eq!(config(written).unwrap().tls.is_some(), expected, "{written:?}");
+            assert_eq!(config(written).unwrap().tls_required, expected, "{written:?}");
         }
     }
 

@@ -120,6 +120,25 @@ fn tls_is_between_a_host_and_a_server_that_it_trusts() {
     refused(opened, Code::EPROTO, "its certificate is signed by");
 }
 
+/// A case report: TLS that a server on this machine asks for was begun without `ca-file`, so that the advice to set it led nowhere.
+#[test]
+fn a_server_on_loopback_that_asks_for_tls_is_trusted_by_the_ca_file() {
+    let authority = Authority::new();
+    let identity = authority.good();
+    let configuration = format!(
+        "tls {{ cert_file: '{}', key_file: '{}' }}\njetstream {{ store_dir: '$FOLDER/js' }}",
+        identity.certificate_file().display(),
+        identity.key_file().display()
+    );
+    let Some(server) = NatsServer::with(&configuration) else { return };
+    let servers = [server];
+    let house = House::at(&servers, &format!("ca-file = \"{}\"", authority.ca_file().display()));
+    goes_through(&mut house.reader("a"), house.writer("a"), &sample(100_000));
+    let house = House::at(&servers, "");
+    let opened = house.reading.open("nats:a:r", &OpenOptions::new(OpenFlags::READ)).map(drop);
+    refused(opened, Code::EPROTO, "name that authority's certificate in `ca-file`");
+}
+
 /// Servers in Go say of a certificate that they cannot verify, and of none at all, that it is bad.
 #[test]
 fn a_server_that_asks_for_certificates_gets_one_that_it_trusts() {
