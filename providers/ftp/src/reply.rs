@@ -79,32 +79,53 @@ fn of_reply(reply: &Response) -> Failure {
     };
     let full = || says(&["no space", "disk full", "quota", "insufficient storage"]);
     let denied = || says(&["permission", "denied", "not allowed", "read-only", "forbidden", "privilege"]);
-    match number {
-        400..=599 if says(&["name too long"]) => Failure::new(Code::ENAMETOOLONG, words),
-        421 => Failure::later(Code::EBUSY, words),
-        425 | 426 if !full() => Failure::later(Code::ECONNRESET, words),
-        450 => Failure::later(Code::EBUSY, words),
-        452 | 552 => Failure::new(Code::ENOSPC, words),
-        400..=599 if full() => Failure::new(Code::ENOSPC, words),
+    let (code, is_final) = match number {
+        400..=599 if says(&["name too long"]) => (Code::ENAMETOOLONG, true),
+        421 => (Code::EBUSY, false),
+        425 | 426 if !full() => (Code::ECONNRESET, false),
+        450 => (Code::EBUSY, false),
+        452 | 552 => (Code::ENOSPC, true),
+        400..=599 if full() => (Code::ENOSPC, true),
         // A server that lets no more in from here says 530 to the login.
-        530 if says(&["maximum", "too many"]) => Failure::later(Code::EBUSY, words),
-        430 | 530 | 532..=534 | 536 | 553 => Failure::new(Code::EACCES, words),
-        400..=499 => Failure::later(Code::EIO, words),
-        501 => Failure::new(Code::EINVAL, words),
-        500 | 502 | 504 => Failure::new(Code::ENOTSUP, words),
-        503 | 521 | 522 | 535 | 537 => Failure::protocol(words),
+        530 if says(&["maximum", "too many"]) => (Code::EBUSY, false),
+        500..=599 if says(&["no such file or directory"]) => (Code::ENOENT, true),
+        430 | 530 | 532..=534 | 536 | 553 => (Code::EACCES, true),
+        400..=499 => (Code::EIO, false),
+        501 => (Code::EINVAL, true),
+        500 | 502 | 504 => (Code::ENOTSUP, true),
+        503 | 521 | 522 | 535 | 537 => (Code::EPROTO, true),
         500..=599 if says(&["is a directory", "not a plain file", "not a regular file"]) => {
-            Failure::new(Code::EISDIR, words)
+            (Code::EISDIR, true)
         }
-        500..=599 if says(&["not empty"]) => Failure::new(Code::ENOTEMPTY, words),
-        500..=599 if says(&["exists"]) && !says(&["no such", "not exist"]) => {
-            Failure::new(Code::EEXIST, words)
-        }
-        500..=599 if denied() => Failure::new(Code::EACCES, words),
-        550 => Failure::new(Code::ENOENT, words),
-        500..=599 => Failure::new(Code::EIO, words),
-        _ => Failure::protocol(format!("an answer that does not fit: {words}")),
-    }
+        500..=599 if says(&["not empty"]) => (Code::ENOTEMPTY, true),
+        500..=599 if says(&["exists"]) && !says(&["no such", "not exist"]) => (Code::EEXIST, true),
+        500..=599 if denied() => (Code::EACCES, true),
+        550 => (Code::ENOENT, true),
+        500..=599 => (Code::EIO, true),
+        _ => return Failure::protocol(format!("an answer that does not fit: {words}")),
+    };
+    // What a server says of a missing file may be anything.
+    let text = format!("{} (the server: {words})", code.text());
+    if is_final { Failure::new(code, text) } else { Failure::later(code, text) }
+}
+
+/// What a session in the clear is told by a server that wants TLS, if that is it.
+pub fn demands_tls(reply: &Response) -> Option<Failure> {
+    let words = words(reply);
+    let lower = words.to_ascii_lowercase();
+    let has =
+        |any: &[&str]| lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| any.contains(&word));
+    let is_demand = has(&["ssl", "tls", "encryption", "encrypted", "cleartext"])
+        && has(&["required", "requires", "must", "need", "accepted", "only"])
+        || code(reply) == 503 && lower.contains("auth first");
+    let text = format!("the server wants TLS: use ftps:// (the server: {words})");
+    ((400..600).contains(&code(reply)) && is_demand).then(|| Failure::new(Code::EACCES, text))
+}
+
+/// What a server answers to AUTH TLS that has no TLS, if that is it. Some want a login first, which must not be sent in the clear.
+pub fn has_no_tls(reply: &Response) -> Option<Failure> {
+    let text = format!("the server does not offer TLS (the server: {})", words(reply));
+    matches!(code(reply), 500..=504 | 530).then(|| Failure::protocol(text))
 }
 
 /// The reply as it may stand in a message: one line, printable, not too long, without a full stop.
@@ -161,9 +182,32 @@ mod tests {
     use suppaftp::Status;
     use zvfs_net::failure::Retry;
 
-    fn of(text: &str) -> Failure {
+    fn response(text: &str) -> Response {
         let number = text[..3].parse::<u32>().unwrap();
-        failure(FtpError::UnexpectedResponse(Response::new(Status::from(number), text.into())))
+        Response::new(Status::from(number), text.into())
+    }
+
+    fn of(text: &str) -> Failure {
+        failure(FtpError::UnexpectedResponse(response(text)))
+    }
+
+    /// In the words of proftpd and pyftpdlib, vsftpd, pure-ftpd, FileZilla and IIS.
+    #[test]
+    fn a_demand_for_tls_is_told_from_a_name() {
+        for text in [
+            "550 SSL/TLS required on the control channel",
+            "530 Non-anonymous sessions must use encryption.",
+            "522 Data connections must be encrypted.",
+            "421 Sorry, cleartext sessions and weak ciphers are not accepted on this server.",
+            "503 Use AUTH first.",
+            "534 Policy requires SSL.",
+        ] {
+            let failure = demands_tls(&response(text)).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!((failure.code, failure.retry), (Code::EACCES, Retry::No), "{text}");
+        }
+        for text in ["550 openssl.cnf: No such file", "550 tls: Permission denied", "230 TLS is required"] {
+            assert_eq!(demands_tls(&response(text)), None, "{text}");
+        }
     }
 
     #[test]
@@ -174,6 +218,7 @@ mod tests {
             ("550 x: Is a directory", Code::EISDIR),
             ("550 File exists", Code::EEXIST),
             ("553 Could not create file.", Code::EACCES),
+            ("553 Can't open that file: No such file or directory", Code::ENOENT),
             ("530 Login incorrect.", Code::EACCES),
             ("530 Sorry, the maximum number of clients for this host are already connected.", Code::EBUSY),
             ("421 Too many connections", Code::EBUSY),
@@ -205,7 +250,7 @@ mod tests {
     #[test]
     fn a_servers_words_are_one_printable_line() {
         let text = of(&format!("550-Dear\x1b[2J\r\n user,\r\n550 no {}.\r\n", "x".repeat(1000))).text;
-        assert!(text.starts_with("550-Dear\\u{1b}[2J user, 550 no xxx"), "{text}");
+        assert!(text.starts_with("no such file (the server: 550-Dear\\u{1b}[2J user, 550 no xxx"), "{text}");
         assert!(text.len() < 300);
     }
 

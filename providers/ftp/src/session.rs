@@ -79,7 +79,13 @@ impl Session {
             Some(tls) => {
                 let greeted =
                     AsyncRustlsFtpStream::connect_with_stream(stream).await.map_err(reply::failure)?;
-                greeted.passive_stream_builder(passive).into_secure(tls.clone(), host).await
+                let secured = greeted.passive_stream_builder(passive).into_secure(tls.clone(), host).await;
+                secured.map_err(|error| match &error {
+                    FtpError::UnexpectedResponse(answer) => {
+                        reply::has_no_tls(answer).map_or(error, reply::passed)
+                    }
+                    _ => error,
+                })
             }
         }
         .map_err(|error| failure(tls.as_ref(), error))?;
@@ -373,7 +379,7 @@ impl Session {
         let made = timeout(self.reply_timeout, self.ftp.mkdir(path.argument())).await;
         match self.answered("MKD", made) {
             Err(failure) if failure.retry == Retry::No && self.facts(path).await.is_ok() => {
-                Err(Failure::new(Code::EEXIST, failure.text))
+                Err(Failure::new(Code::EEXIST, Code::EEXIST.text()))
             }
             made => made,
         }
@@ -387,7 +393,9 @@ impl Session {
         let removed = timeout(self.reply_timeout, self.ftp.rmdir(path.argument())).await;
         match self.answered("RMD", removed) {
             Err(failure) if failure.retry == Retry::No => match self.facts(path).await {
-                Ok(facts) if facts.kind != Kind::Directory => Err(Failure::new(Code::ENOTDIR, failure.text)),
+                Ok(facts) if facts.kind != Kind::Directory => {
+                    Err(Failure::new(Code::ENOTDIR, Code::ENOTDIR.text()))
+                }
                 _ => Err(failure),
             },
             removed => removed,
@@ -399,6 +407,9 @@ impl Session {
 fn failure(tls: Option<&Connector>, error: FtpError) -> Failure {
     match (&error, tls) {
         (FtpError::SecureError(_), Some(tls)) => tls.failure(error),
+        (FtpError::UnexpectedResponse(answer), None) => {
+            reply::demands_tls(answer).unwrap_or_else(|| reply::failure(error))
+        }
         _ => reply::failure(error),
     }
 }

@@ -18,6 +18,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 use vfs_core::Code;
 use zvfs_net::failure::{Attempt, Failure, Retry};
+use zvfs_net::retry::Budget;
 
 /// What a DISCARD may take, all its steps together: the host gives it 5 s. Removing the file takes no longer after a failure either.
 const CLEARING: Duration = Duration::from_secs(4);
@@ -242,11 +243,28 @@ impl NewFile {
         there
     }
 
-    /// Removes the file.
+    /// Removes the file, in another session each time that one is lost in it: a kept one may be on the way to be.
     ///
     /// # Errors
-    /// ENOENT: it has the target's name, or is gone. The server's word. As [`Client::session`].
+    /// ENOENT: it has the target's name, or is gone. ECONNRESET: an answer was lost, and it is gone. The server's word. As
+    /// [`Client::session`].
     async fn remove(&self) -> Attempt<()> {
+        let mut budget = Budget::resuming();
+        let mut unheard = None;
+        loop {
+            match (self.remove_once().await, unheard) {
+                // A rename may have come first, or the removal.
+                (Err(gone), Some(lost)) if gone.code == Code::ENOENT => return Err(lost),
+                (Err(failure), _) if failure.retry != Retry::No => {
+                    unheard = Some(failure.clone());
+                    tokio::time::sleep(budget.pause(failure, self.tuning.retries)?).await;
+                }
+                (removed, _) => return removed,
+            }
+        }
+    }
+
+    async fn remove_once(&self) -> Attempt<()> {
         let mut session = self.client.session(&self.target.account, &self.tuning).await?;
         let removed = session.remove(&self.name).await;
         self.client.keep(session).await;

@@ -141,7 +141,10 @@ impl Upload {
 
     /// Does what is left to be done, over a new connection each time that one is lost in it: the file's own may be lost, and the
     /// pool's on the way to be.
-    async fn persist<F: Future<Output = Attempt<()>>>(&self, mut attempt: impl FnMut(Link) -> F) -> Attempt<()> {
+    async fn persist<F: Future<Output = Attempt<()>>>(
+        &self,
+        mut attempt: impl FnMut(Link) -> F,
+    ) -> Attempt<()> {
         let mut budget = Budget::resuming();
         loop {
             let outcome = match self.pool.link(&self.login).await {

@@ -53,6 +53,21 @@ impl FtpServer {
         have(&["vsftpd"]).then(|| FtpServer::start("vsftpd", |server| vsftpd(server, "implicit_ssl=YES\n")))
     }
 
+    /// vsftpd, with no TLS at all.
+    ///
+    /// `None`: the machine has none, which was said.
+    pub fn vsftpd_without_tls() -> Option<FtpServer> {
+        have(&["vsftpd"]).then(|| FtpServer::start("vsftpd", |server| vsftpd(server, "ssl_enable=NO\n")))
+    }
+
+    /// vsftpd, which lets nobody in without TLS.
+    ///
+    /// `None`: the machine has none, which was said.
+    pub fn vsftpd_demanding_tls() -> Option<FtpServer> {
+        let demands = "force_anon_logins_ssl=YES\nforce_anon_data_ssl=YES\n";
+        have(&["vsftpd"]).then(|| FtpServer::start("vsftpd", |server| vsftpd(server, demands)))
+    }
+
     /// pyftpdlib: MLST and MLSD.
     ///
     /// `None`: the machine has none, which was said.

@@ -166,3 +166,35 @@ fn a_full_disk_ends_an_upload_and_leaves_the_old() {
         eventually("nothing is left", || server.names() == ["f"]);
     }
 }
+
+/// A case report: what a server said of a missing file, "Can't check for file existence", was all that stood there.
+#[test]
+fn a_missing_file_is_told_in_our_words_and_the_servers() {
+    for server in servers() {
+        let text = fetch(&quick(), &server.ftp("missing")).failed(Code::ENOENT, b"").chain();
+        assert!(text.contains(": no such file (the server: 550"), "{text}");
+    }
+}
+
+/// A case report: a server that wants TLS was told as one without the file, or as one that refuses the login.
+#[test]
+fn a_server_that_wants_tls_is_told_as_such() {
+    let Some(server) = FtpServer::vsftpd_demanding_tls() else { return };
+    server.put("f", b"content");
+    let text = fetch(&registry(&trusting(&server)), &server.ftp("f")).failed(Code::EACCES, b"").chain();
+    assert!(text.contains("wants TLS: use ftps://"), "{text}");
+    fetch(&registry(&trusting(&server)), &server.ftps("f")).is(b"content");
+}
+
+/// A case report: "500 OOPS" and the like were all that was told, and of this one "please login".
+#[test]
+fn a_server_without_tls_is_told_as_such() {
+    let Some(server) = FtpServer::vsftpd_without_tls() else { return };
+    server.put("f", b"content");
+    let text = fetch(&registry(&trusting(&server)), &server.ftps("f")).failed(Code::EPROTO, b"").chain();
+    assert!(text.contains("the server does not offer TLS"), "{text}");
+    fetch(&registry(&trusting(&server)), &server.ftp("f")).is(b"content");
+    let scripted = answering("AUTH", "500 command not understood");
+    let text = fetch(&registry(&trusting(&server)), &scripted.ftp("f").replace("ftp:", "ftps:"));
+    assert!(text.failed(Code::EPROTO, b"").chain().contains("the server does not offer TLS"));
+}

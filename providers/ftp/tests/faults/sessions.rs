@@ -173,7 +173,7 @@ fn the_operators_login_goes_where_it_may() {
 fn ftps_sends_nothing_in_the_clear() {
     let server = FaultServer::new(|_, _| Ok(Act::Usual)).with("f", b"content");
     let descriptor = server.ftp("f").replace("ftp://", "ftps://me:mine@");
-    fetch(&quick(), &descriptor).failed(Code::ENOTSUP, b"");
+    fetch(&quick(), &descriptor).failed(Code::EPROTO, b"");
     let verbs: Vec<String> = server.commands().into_iter().map(|command| command.verb).collect();
     assert_eq!(verbs, ["AUTH"]);
     // A server that says yes, and then has no TLS.

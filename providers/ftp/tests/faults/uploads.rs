@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use vfs_core::{Code, Finish, OpenFlags, OpenOptions};
 use zvfs_engines::ftp::{Act, FaultServer};
 use zvfs_test_support::{eventually, within};
@@ -179,6 +180,23 @@ fn a_rename_whose_answer_is_lost_is_looked_at() {
             }
         }
     }
+}
+
+/// The same was seen of sftp: a session that was kept is lost in the removal, which was asked for once.
+#[test]
+fn a_new_file_is_removed_though_sessions_are_lost_in_its_removal() {
+    let losses = AtomicUsize::new(0);
+    let server = spoiling("DELE", move |_, _| match losses.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => Ok(Act::Close),
+        _ => Ok(Act::Usual),
+    });
+    let (registry, descriptor) = (quick(), server.ftp("f"));
+    within(SLACK, move || {
+        let mut file = registry.open(&descriptor, &OpenOptions::new(UPLOAD)).unwrap();
+        file.write_all(b"content").unwrap();
+        file.finish(Finish::Discard).unwrap();
+    });
+    assert_eq!((server.names(), server.count("DELE")), (Vec::new(), 3));
 }
 
 #[test]
