@@ -34,7 +34,7 @@ pub struct Serve {
     /// Where to listen: HOST, HOST:PORT, an IPv6 address in brackets; port 0 is any free one, the default is 9713
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     listen: String,
-    /// The secret that peers must prove: at least 16 random bytes, in a file that others cannot read
+    /// The secret that peers must prove: at least 16 random bytes as text of one line (`openssl rand -base64 24`), in a file that others cannot read
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// Serve other machines without a secret: anybody who reaches the port can take part in any pipe
@@ -175,6 +175,11 @@ fn read_secret(path: &Path) -> Result<Secret, Failure> {
     let failed = |error: Error| Failure::from(error.context(format!("--secret-file {}", path.display())));
     // Line ends do not count as the secret's.
     let bytes = Zeroizing::new(read_secret_file(path, auth::SECRET_MAX + 2).map_err(failed)?);
+    // As a setting of the peers it is text.
+    if std::str::from_utf8(&bytes).is_err() {
+        let text = "not UTF-8 text, as peers need it: make one by `openssl rand -base64 24`";
+        return Err(failed(Error::new(Code::EINVAL, text)));
+    }
     Secret::new(&bytes).map_err(|error| failed(Error::new(Code::EINVAL, error.to_string())))
 }
 

@@ -123,7 +123,7 @@ impl Cp {
                 (_, true) => LeavesOut::NotOlder,
                 _ => LeavesOut::Nothing,
             },
-            removes: false,
+            removes: None,
             jobs: self.jobs,
             json: self.json,
         }

@@ -9,8 +9,9 @@ use clap::Args;
 
 /// Move files, from any provider to any other: copy each, and remove it once the target is complete
 ///
-/// A source is removed only if its version tag proves that it is still what was copied; one of a provider without version tags is
-/// an error, and stays. Folders are not moved.
+/// A source is removed only if its version tag proves that it is still what was copied, and only if the target is found afterwards; one of a
+/// provider without version tags is an error, and stays. So is one that would go where nothing is kept, as to null: or into a pipe.
+/// Folders are not moved.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Mv {
@@ -25,6 +26,7 @@ impl Mv {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
         let watch = Watch::start(self.ends.open.timeout)?;
         let registry = setup::registry(options)?;
+        let witness = setup::registry(options)?;
         let (keep, filter) = (Keep::default(), Filter::default());
         let copier = Copier {
             registry: &registry,
@@ -35,8 +37,10 @@ impl Mv {
             pace: None,
         };
         let (recursive, leaves_out, jobs) = (false, LeavesOut::Nothing, 4);
-        let many = Many { recursive, filter: &filter, leaves_out, removes: true, jobs, json: self.json };
+        let many =
+            Many { recursive, filter: &filter, leaves_out, removes: Some(&witness), jobs, json: self.json };
         many.execute(&self.ends, copier)?;
+        drop(witness);
         watch.stop(registry);
         Ok(())
     }

@@ -118,6 +118,9 @@ fn a_secret_that_is_none_or_no_secret_is_refused() {
     refused(&folder.at("absent"), 2, "no such file");
     refused(&secret_file(&folder, "short", "fifteen bytes..\r\n"), 22, "16 to 4096");
     refused(&secret_file(&folder, "long", &"x".repeat(4097)), 22, "16 to 4096");
+    let raw = secret_file(&folder, "raw", "");
+    fs::write(&raw, [0xff; 24]).unwrap();
+    refused(&raw, 22, "openssl rand -base64 24");
     refused(&secret_file(&folder, "empty", ""), 22, "16 to 4096");
     refused(&folder.fifo("fifo"), 22, "regular file");
     refused(folder.path().to_str().unwrap(), 22, "regular file");

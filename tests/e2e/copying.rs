@@ -448,7 +448,13 @@ fn mv_removes_what_it_has_copied() {
         mv(&[&a, &folder.at(name)]).failed(22, &["one file"]);
         assert_eq!(fs::read_to_string(&a).unwrap(), "a");
     }
-    // What cannot be copied stays as well.
+    // What cannot be copied stays as well, and what would go where nothing is kept.
+    for (nowhere, kind) in
+        [("null:", "device"), ("/dev/null", "device"), ("mem:x", "memory"), ("tcp://127.0.0.1:9", "pipe")]
+    {
+        mv(&[&a, nowhere]).failed(22, &["not kept"]);
+        assert_eq!(fs::read_to_string(&a).unwrap(), "a", "{kind}");
+    }
     let file = folder.write("file", "");
     mv(&[&a, &format!("{file}/x")]).failed(20, &["directory"]);
     assert_eq!(fs::read_to_string(&a).unwrap(), "a");

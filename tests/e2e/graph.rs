@@ -117,6 +117,26 @@ fn a_report_shows_how_it_ended_and_who_waited() {
 }
 
 #[test]
+fn a_tree_is_a_place_like_any_other() {
+    let folder = Folder::new();
+    manifest(&folder, "a", &[]);
+    let mut text = fs::read_to_string(folder.at("a.manifest")).unwrap();
+    text += "Tree = s3://bucket/data, /data, ro, 9, 2048\n";
+    folder.write("a.manifest", &text);
+    let row = "{\"manifest\":\"a.manifest\",\"exit_code\":0,\"guest_code\":0,\"state\":\"ok\",\
+               \"channels\":[{\"alias\":\"/data\",\"get_bytes\":1024}]}";
+    folder.write("report", row);
+    for (report, label) in
+        [(&[][..], "/data\\n2.00 KiB in 9"), (&["--report", "report"], "/data\\n1.00 KiB moved")]
+    {
+        let done = graph(&folder, &[&["--format", "dot", "a.manifest"], report].concat());
+        let text = done.succeeded().out();
+        let arrow = format!("place0 -> guest0 [label=\"{label}\"");
+        assert!(text.contains("label=\"s3://bucket/data\"") && text.contains(&arrow), "{text}");
+    }
+}
+
+#[test]
 fn a_bad_manifest_is_named() {
     let folder = Folder::new();
     manifest(&folder, "a", &[]);

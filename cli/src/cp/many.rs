@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use vfs_core::{Code, Error, Kind, OpenFlags, Result, Shown};
+use vfs_core::{Code, Error, Kind, OpenFlags, Registry, Result, Shown};
 
 /// Which files are left out that the target has already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,9 @@ pub struct Many<'a> {
     pub recursive: bool,
     pub filter: &'a Filter,
     pub leaves_out: LeavesOut,
-    /// Removes each source once its target is complete.
-    pub removes: bool,
+    /// Removes each source once this registry finds its target. One that has written nothing: what lives in the copier's only, as a
+    /// buffer in memory, is not found.
+    pub removes: Option<&'a Registry>,
     /// How many at a time.
     pub jobs: u16,
     pub json: bool,
@@ -155,10 +156,10 @@ impl Workers<'_> {
         let settings = self.sources[task.root].settings.clone();
         let from = Assigned { descriptor: &task.source, settings };
         let to = Assigned { descriptor: &task.target, settings: self.target.settings.clone() };
-        let done = match self.many.leaves_out {
-            _ if self.many.removes => self.moved(&from, &to),
-            LeavesOut::NotOlder if self.copier.is_not_older(&from, task, &to) => Ok(Outcome::Same),
-            _ => self.copied(&from, &to),
+        let done = match (self.many.removes, self.many.leaves_out) {
+            (Some(witness), _) => self.moved(&from, &to, witness),
+            (None, LeavesOut::NotOlder) if self.copier.is_not_older(&from, task, &to) => Ok(Outcome::Same),
+            (None, _) => self.copied(&from, &to),
         };
         for side in [&from, &to] {
             self.copier.watch.forget(side.descriptor);
@@ -166,8 +167,8 @@ impl Workers<'_> {
         done
     }
 
-    /// Copies, and removes the source if it is still what was copied.
-    fn moved(&self, from: &Assigned<'_>, to: &Assigned<'_>) -> Result<Outcome> {
+    /// Copies, and removes the source if it is still what was copied and `witness` finds the target.
+    fn moved(&self, from: &Assigned<'_>, to: &Assigned<'_>, witness: &Registry) -> Result<Outcome> {
         let (registry, watch) = (self.copier.registry, self.copier.watch);
         let how =
             |side: &Assigned<'_>| side.open(OpenFlags::empty()).control(&watch.control(side.descriptor));
@@ -184,13 +185,29 @@ impl Workers<'_> {
             let why = "the source has no version tag, so nothing proves that it is still what was copied: copy it, then zvfs rm";
             return refused(Code::ENOTSUP, why);
         }
-        if stat(to).is_ok_and(|there| there.version == before) {
-            return refused(
-                Code::EINVAL,
-                "their version tags are equal, so they may be one file: remove one by zvfs rm",
-            );
+        let keeps_nothing = "what is written to the target is not kept there: copy it, then zvfs rm";
+        // Without an open, which would break a pipe.
+        match registry.stat_name(to.descriptor, &how(to)) {
+            Ok(there) if !matches!(there.kind, Kind::Regular | Kind::Directory) => {
+                return refused(Code::EINVAL, keeps_nothing);
+            }
+            Ok(there) if there.version == before => {
+                return refused(
+                    Code::EINVAL,
+                    "their version tags are equal, so they may be one file: remove one by zvfs rm",
+                );
+            }
+            Err(error) if error.code() == Code::ENOTSUP => return refused(Code::EINVAL, keeps_nothing),
+            Ok(_) | Err(_) => {}
         }
         let outcome = self.copied(from, to)?;
+        let kept = witness.stat_name(to.descriptor, &how(to));
+        if kept.as_ref().is_err_and(|error| error.code() == Code::ENOENT) {
+            return refused(Code::EINVAL, keeps_nothing);
+        }
+        kept.map_err(|error| {
+            error.context(format!("move {} to {}: copied, but it stays", from.shown(), to.shown()))
+        })?;
         if stat(from)?.version != before {
             return refused(Code::ESTALE, "copied, but the source changed meanwhile, and stays");
         }

@@ -7,7 +7,7 @@ use netpipe::Role;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use vfs_core::{Configuration, Descriptor, Shown};
-use zvm::{ChannelSpec, Manifest};
+use zvm::{Limits, Manifest};
 
 /// What a picture shows.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ pub enum Node {
 pub struct Edge {
     pub from: Node,
     pub to: Node,
-    /// The channel that writes, at `from`, and the one that reads, at `to`, where these are guests.
+    /// The channel or tree that writes, at `from`, and the one that reads, at `to`, where these are guests.
     pub ends: [Option<ChannelEnd>; 2],
     /// Whether it is a pipe on a cycle.
     pub in_cycle: bool,
@@ -99,8 +99,13 @@ impl Job {
                 for source in channel.sources.iter().filter(|source| !is_pipe(at, source)) {
                     let Some(name) = place_name(source, path) else { continue };
                     let place = Node::Place(places.number(name, false));
-                    edges.extend(to_and_from(Node::Guest(at), place, channel));
+                    edges.extend(to_and_from(Node::Guest(at), place, &channel.alias, channel.limits));
                 }
+            }
+            for tree in &manifest.trees {
+                let Some(name) = place_name(&tree.source, path) else { continue };
+                let place = Node::Place(places.number(name, false));
+                edges.extend(to_and_from(Node::Guest(at), place, &tree.path, tree.limits));
             }
         }
         Job { guests, places: places.list, edges }
@@ -127,14 +132,18 @@ fn between(ends: &[End<'_>], places: &mut Places) -> Vec<Edge> {
             for end in writers.iter().chain(readers) {
                 let name = Shown(end.descriptor).to_string();
                 let place = Node::Place(places.number(name, true));
-                edges.extend(to_and_from(Node::Guest(end.manifest), place, end.channel));
+                let channel = end.channel;
+                edges.extend(to_and_from(Node::Guest(end.manifest), place, &channel.alias, channel.limits));
             }
         }
         for (writer, reader) in writers.iter().flat_map(|writer| readers.iter().map(move |it| (writer, it))) {
             edges.push(Edge {
                 from: Node::Guest(writer.manifest),
                 to: Node::Guest(reader.manifest),
-                ends: [Some(writes(writer.channel)), Some(reads(reader.channel))],
+                ends: [
+                    Some(writes(&writer.channel.alias, writer.channel.limits)),
+                    Some(reads(&reader.channel.alias, reader.channel.limits)),
+                ],
                 in_cycle: false,
             });
         }
@@ -142,29 +151,31 @@ fn between(ends: &[End<'_>], places: &mut Places) -> Vec<Edge> {
     edges
 }
 
-/// The arrows of a channel between a guest and what is none: one for each direction that it has.
-fn to_and_from(guest: Node, place: Node, channel: &ChannelSpec) -> Vec<Edge> {
+/// The arrows of a channel or tree between a guest and what is none: one for each direction that it has.
+fn to_and_from(guest: Node, place: Node, alias: &str, limits: Limits) -> Vec<Edge> {
     let mut edges = Vec::new();
-    if channel.limits.readable() {
-        edges.push(Edge { from: place, to: guest, ends: [None, Some(reads(channel))], in_cycle: false });
+    if limits.readable() {
+        let ends = [None, Some(reads(alias, limits))];
+        edges.push(Edge { from: place, to: guest, ends, in_cycle: false });
     }
-    if channel.limits.writable() {
-        edges.push(Edge { from: guest, to: place, ends: [Some(writes(channel)), None], in_cycle: false });
+    if limits.writable() {
+        let ends = [Some(writes(alias, limits)), None];
+        edges.push(Edge { from: guest, to: place, ends, in_cycle: false });
     }
     edges
 }
 
-fn reads(channel: &ChannelSpec) -> ChannelEnd {
-    end(channel, channel.limits.gets, channel.limits.get_size)
+fn reads(alias: &str, limits: Limits) -> ChannelEnd {
+    end(alias, limits.gets, limits.get_size)
 }
 
-fn writes(channel: &ChannelSpec) -> ChannelEnd {
-    end(channel, channel.limits.puts, channel.limits.put_size)
+fn writes(alias: &str, limits: Limits) -> ChannelEnd {
+    end(alias, limits.puts, limits.put_size)
 }
 
-fn end(channel: &ChannelSpec, calls: u64, bytes: u64) -> ChannelEnd {
+fn end(alias: &str, calls: u64, bytes: u64) -> ChannelEnd {
     let quota = format!("{} in {calls}", HumanBytes(bytes));
-    ChannelEnd { alias: text::printable(&channel.alias), quota, moved: None, waited: false }
+    ChannelEnd { alias: text::printable(alias), quota, moved: None, waited: false }
 }
 
 /// What a source is called: a file in the manifest's folder from there. `None`: it is left out.
