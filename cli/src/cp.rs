@@ -10,7 +10,6 @@ mod part;
 mod plan;
 mod tally;
 
-use crate::below::last_name;
 use crate::descriptors::Assigned;
 use crate::exit::Failure;
 use crate::options::{Options, size};
@@ -20,7 +19,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pace::Pace;
 use std::io::{self, IsTerminal};
-use vfs_core::{Code, OpenFile, Registry, Result, below};
+use vfs_core::{Code, OpenFile, Registry, Result, below, last_name};
 
 pub use copier::Copier;
 pub use ends::Ends;

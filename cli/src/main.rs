@@ -38,7 +38,7 @@ use arguments::{Arguments, Command};
 use clap::CommandFactory as _;
 use exit::Failure;
 use std::process::ExitCode;
-use zvfs_command::{below, exit, guarded, log, name, options, process, setup, signals, text};
+use zvfs_command::{exit, guarded, log, name, options, process, setup, signals, text};
 
 fn main() -> ExitCode {
     match Arguments::read() {

@@ -5,13 +5,12 @@
 //! |---|---|
 //! | `options`, `setup` | options of every subcommand, and the registry that they ask for |
 //! | `mount` | the arguments of `zvfs mount` |
-//! | `name`, `below` | from what a user types to a descriptor, and on to what lies below it |
+//! | `name` | from what a user types to a descriptor |
 //! | `signals` | the first one asks, the second one ends the process |
 //! | `process` | what must be so before anything else: no closed streams, no set-uid, no end but its own |
 //! | `exit`, `log` | failures and exit codes, and what is told on standard error |
 //! | `text` | for people and terminals |
 
-pub mod below;
 pub mod exit;
 pub mod log;
 pub mod mount;

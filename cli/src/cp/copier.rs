@@ -1,16 +1,14 @@
 //! The copy of one file: all of it or nothing.
 
-use crate::below::parent;
 use crate::cp::digest::{BUFFER, digest};
 use crate::cp::pace::Pace;
 use crate::cp::part::{Keep, Part};
 use crate::cp::plan::Task;
 use crate::descriptors::Assigned;
-use crate::mkdir::make_all;
 use crate::watch::Watch;
 use std::mem;
 use vfs_core::{
-    Code, Error, Finish, Kind, OpenFile, OpenFlags, Placement, Registry, Result, copy, same_file,
+    Code, Error, Finish, Kind, OpenFile, OpenFlags, Placement, Registry, Result, copy, parent, same_file,
 };
 
 /// How files are copied.
@@ -101,7 +99,10 @@ impl<'a> Copier<'a> {
         let how = to.open(OpenFlags::empty()).control(&self.watch.control(to.descriptor));
         match self.registry.stat_name(&folder, &how) {
             Ok(found) => found.kind == Kind::Directory,
-            Err(error) => error.code() == Code::ENOENT && make_all(self.registry, &folder, &how).is_ok(),
+            Err(error) => {
+                error.code() == Code::ENOENT
+                    && self.registry.make_folders(&folder, &how, &mut Vec::new()).is_ok()
+            }
         }
     }
 

@@ -8,7 +8,6 @@ use crate::cp::plan::{EmptyFolder, Failed, Plan, Planner, Task};
 use crate::cp::tally::{Outcome, Tally};
 use crate::descriptors::Assigned;
 use crate::exit::Failure;
-use crate::mkdir::make_all;
 use indicatif::ProgressBar;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -140,7 +139,7 @@ impl Workers<'_> {
         let (registry, watch) = (self.copier.registry, self.copier.watch);
         let to = Assigned { descriptor: &folder.target, settings: self.target.settings.clone() };
         let how = to.open(OpenFlags::empty()).control(&watch.control(to.descriptor));
-        let made = make_all(registry, to.descriptor, &how);
+        let made = registry.make_folders(to.descriptor, &how, &mut Vec::new());
         watch.forget(to.descriptor);
         let outcome = match made {
             Ok(()) => return,

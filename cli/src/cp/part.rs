@@ -4,7 +4,6 @@
 //! turn, so that a kill in the middle of one leaves the other; then come the bytes. A record says which source they are of, how many
 //! they are, and their SHA-256. What no record proves is not gone on with.
 
-use crate::below::parent;
 use crate::cp::digest::{BUFFER, hex};
 use crate::descriptors::Assigned;
 use crate::exit::warn;
@@ -20,7 +19,7 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 use vfs_core::{
     Capabilities, Code, Control, Error, Kind, Level, OpenFile, OpenFlags, OpenOptions, Registry, Result,
-    Shown, Stat, below,
+    Shown, Stat, below, parent,
 };
 
 /// What one record takes.

@@ -1,14 +1,13 @@
 //! What is to be copied, and whereto: found out as a whole before the first file is written, so that a copy never meets what it
 //! has made itself.
 
-use crate::below::{is_below, last_name};
 use crate::cp::filter::Filter;
 use crate::descriptors::Assigned;
 use crate::watch::Watch;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::SystemTime;
-use vfs_core::{Code, Error, Kind, OpenFlags, Registry, Result, Shown, Stat, below};
+use vfs_core::{Code, Error, Kind, OpenFlags, Registry, Result, Shown, Stat, below, is_below, last_name};
 
 /// Folders in folders: deeper than any real tree, so that a server whose folders lead back to themselves comes to an end.
 const DEPTH_MAX: usize = 256;

@@ -12,7 +12,7 @@
 //! | `registry` | from a descriptor to an open file |
 //! | `polled` | an open file for a host with an event loop, whether it has POLL or not |
 //! | `output`, `copy` | one file written anew; one file to another, in the kernel where it can be |
-//! | `below` | descriptors of what lies in a folder |
+//! | `below` | what the texts of descriptors say of names and folders |
 //! | `standard_error` | the log of a host that gave none |
 
 mod below;
@@ -31,7 +31,7 @@ mod standard_error;
 mod walls;
 mod work;
 
-pub use below::{below, of_absolute_path};
+pub use below::{below, is_below, last_name, of_absolute_path, parent};
 pub use configuration::{Configuration, operator_setting};
 pub use copy::{copy, same_file};
 pub use import::{Bare, built_in};

@@ -11,9 +11,10 @@ use crate::control::Control;
 use crate::descriptor::{Descriptor, is_scheme};
 use crate::entry::{Entry, Name};
 use crate::error::{Error, Result};
-use crate::file::Stat;
+use crate::file::{Kind, Stat};
 use crate::flags::OpenFlags;
 use crate::forks::forks;
+use crate::host::below::parent;
 use crate::host::configuration::Configuration;
 use crate::host::open::{OpenFile, OpenOptions};
 use crate::host::process::ProcessProvider;
@@ -260,6 +261,37 @@ impl Registry {
     pub fn make_folder(&self, descriptor: &str, options: &OpenOptions) -> Result<()> {
         let descriptor = Descriptor::parse(descriptor)?;
         self.named(descriptor, options, "make folder", |names, request| names.make_folder(request))
+    }
+
+    /// Makes a folder and those above it that are missing. One that is there, or that somebody else makes meanwhile, stays as it is.
+    /// `made` gets those that were made, each after the one above it, also where that fails later.
+    ///
+    /// # Errors
+    /// As [`make_folder`](Registry::make_folder); EEXIST: something else has that name.
+    pub fn make_folders(
+        &self,
+        descriptor: &str,
+        options: &OpenOptions,
+        made: &mut Vec<String>,
+    ) -> Result<()> {
+        let last = match self.make_folder(descriptor, options) {
+            Err(error) if error.code() == Code::ENOENT => match parent(descriptor) {
+                Some(above) => {
+                    self.make_folders(&above, options, made)?;
+                    self.make_folder(descriptor, options)
+                }
+                None => Err(error),
+            },
+            last => last,
+        };
+        let is_there = || self.stat_name(descriptor, options).is_ok_and(|stat| stat.kind == Kind::Directory);
+        match last {
+            Ok(()) => made.push(descriptor.to_owned()),
+            // Servers say this in many ways.
+            Err(error) if error.code() != Code::ENOTSUP && is_there() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Removes an empty folder.
