@@ -9,7 +9,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use support::{Done, Folder, Started, WASM_TOOLS, repository, run, run_with, zvfs};
-use zvfs_test_support::{bounded, eventually};
+use zvfs_test_support::{SmallDisk, bounded, eventually};
 
 /// A folder with the guest in it, `guest.wasm`.
 fn guest() -> Option<Folder> {
@@ -136,6 +136,52 @@ fn a_folder_is_shown_under_its_name() {
     let few = ["--dir", "in=data", "--entries", "2", "guest.wasm", "cat", "in/a"];
     run(exec(&folder, &few)).failed(14, &["the tree has more than 2 names"]);
     run(exec(&folder, &["--dir", "in=none", "guest.wasm", "cat", "in/a"])).failed(14, &["tree /in: list "]);
+}
+
+#[test]
+fn what_it_makes_in_a_directory_is_taken_out() {
+    let Some(folder) = guest() else { return };
+    let is_there = |folder: &Folder, place: &str| {
+        for (name, content) in [("a", "A"), ("sub/b", "B"), ("sub/c d", "C")] {
+            assert_eq!(read(folder, &format!("{place}/{name}")), content, "{place}");
+        }
+        assert_eq!(fs::read_dir(folder.at(&format!("{place}/sub"))).unwrap().count(), 2, "{place}");
+    };
+    let options = ["--out-dir", "out=new/result"];
+    let program = ["guest.wasm", "make", "out"];
+    // Nothing of what a guest made that says that it failed.
+    let done = run(exec(&folder, &[&options[..], &program, &["3"]].concat()));
+    assert!(done.code == 3 && done.stderr.contains("/out: the guest exited with code 3"), "{done:?}");
+    assert!(!fs::exists(folder.at("new")).unwrap(), "{done:?}");
+    let done = run(exec(&folder, &[&options[..], &program].concat()));
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    is_there(&folder, "new/result");
+    // Into a folder that is there: others' files stay, its own are replaced.
+    folder.write("new/result/a", "old");
+    folder.write("new/result/other", "other");
+    let printed = run(exec(&folder, &[&options[..], &["--print-manifest"], &program].concat()));
+    assert!(printed.succeeded().out().contains("/new/result\", /out, 1000000000, "), "{printed:?}");
+    let manifest = folder.write("manifest", printed.out());
+    run(zvfs(["run", &manifest])).succeeded();
+    is_there(&folder, "new/result");
+    assert_eq!(read(&folder, "new/result/other"), "other");
+    let few = run(exec(&folder, &[&["--puts", "3"], &options[..], &program].concat()));
+    assert!(few.code == 1 && few.stderr.contains("give it more by --puts"), "{few:?}");
+}
+
+/// The disk takes the first file, and has no room for the others.
+#[test]
+fn a_full_disk_leaves_nothing_of_what_it_made() {
+    let Some(folder) = guest() else { return };
+    let disk = folder.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    // A page for each file.
+    let Some(disk) = SmallDisk::mount(&disk, "4k") else { return };
+    let done = run(exec(&folder, &["--out-dir", "out=disk/result", "guest.wasm", "make", "out"]));
+    let left: Vec<_> = fs::read_dir(folder.at("disk")).unwrap().collect();
+    drop(disk);
+    done.failed(5, &["export /out: write ", "no space left"]);
+    assert!(left.is_empty(), "{left:?}: {done:?}");
 }
 
 #[test]

@@ -6,10 +6,12 @@
 
 mod ahead;
 mod calls;
+mod changes;
 mod channels;
 mod counters;
 mod digest;
 mod ends;
+mod exports;
 mod host_files;
 mod interactive;
 mod open;
@@ -25,6 +27,8 @@ pub use options::RunOptions;
 pub use outputs::{OutputReport, OutputState};
 
 pub(crate) use ahead::Wake;
+pub(crate) use changes::{ChangedFile, Changes};
+pub(crate) use exports::Export;
 pub(crate) use trees::{Listed, ListedKind, SourceTree};
 
 use crate::exit::Failure;

@@ -27,8 +27,9 @@ pub use compile::{Cache, Compiler, PROGRAM_MAX, Worker, compile_child};
 pub use exit::{ExitCode, Failure, Stopped};
 pub use guest::Invocation;
 pub use manifest::{
-    BYTES_MAX, CHANNELS_MAX, ChannelSpec, Commit, DigestAlgorithm, Fstab, LINES_MAX, Limits, Manifest, Mount,
-    NVRAM_MAX, Nvram, NvramError, Preopen, SOURCES_MAX, STANDARD, Version, Warning,
+    BYTES_MAX, CHANNELS_MAX, ChannelSpec, Commit, DigestAlgorithm, ExportSpec, Fstab, LINES_MAX, Limits,
+    Manifest, Mount, NVRAM_MAX, Nvram, NvramError, Preopen, SOURCES_MAX, STANDARD, TreeSpec, Version,
+    Warning,
 };
 pub use report::{ChannelReport, CpuTime, Report};
 pub use session::{Permit, Running, Session, SessionPool, Template, claim_process};

@@ -18,7 +18,7 @@ pub use digest::DigestAlgorithm;
 pub use mounts::{Mount, Preopen};
 pub use nvram::{Fstab, NVRAM_MAX, Nvram, NvramError};
 pub use outputs::Commit;
-pub use trees::TreeSpec;
+pub use trees::{ExportSpec, TreeSpec};
 
 use crate::exit::{ExitCode, Failure};
 use std::fmt;
@@ -99,6 +99,8 @@ pub struct Manifest {
     pub mounts: Vec<Mount>,
     /// The folders of providers that the guest finds as directories.
     pub trees: Vec<TreeSpec>,
+    /// The directories whose content is written to folders of providers when the session ends well.
+    pub exports: Vec<ExportSpec>,
     /// The directories that are open when it starts, after the root.
     pub preopens: Vec<Preopen>,
     /// Whether a write-only file's `put_size` is reserved when it is opened.

@@ -15,6 +15,9 @@ use zvm::Manifest;
 /// The most memory that a 32-bit guest can have.
 const MEMORY_MAX: u64 = 1 << 32;
 
+/// The most memory for files that are taken out.
+const SCRATCH: u64 = 1 << 30;
+
 /// Options that say what a guest gets, and the guest.
 #[derive(Args, Debug)]
 pub struct Guest {
@@ -29,7 +32,7 @@ pub struct Guest {
     /// How much memory it may have, up to 4g
     #[arg(long, value_name = "SIZE", value_parser = memory, default_value = "1g")]
     memory: u64,
-    /// Let it make files of its own, up to this size, in memory; they are gone when it ends
+    /// Let it make files of its own, up to this size, in memory; they are gone when it ends [default: none; 1g with --out-dir]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     scratch: Option<u64>,
     /// Call this function of the program, which may be a library then; its result, if it has one, is the exit code
@@ -57,6 +60,7 @@ impl Guest {
         let mut manifest = self.parse(&self.lines()?)?;
         manifest.channels.iter_mut().for_each(|channel| Arc::make_mut(channel).line = 0);
         manifest.trees.iter_mut().for_each(|tree| tree.line = 0);
+        manifest.exports.iter_mut().for_each(|export| export.line = 0);
         Ok(manifest)
     }
 
@@ -108,7 +112,8 @@ impl Guest {
             "Version = 20140509\nProgram = {program}\nMemory = {memory}, 0\nTimeout = {seconds}\n{}",
             self.channels.lines(&self.arguments()?)?
         );
-        if let Some(size) = self.scratch {
+        let taken_out = self.channels.takes_out().then_some(SCRATCH);
+        if let Some(size) = self.scratch.or(taken_out) {
             lines += &format!("Scratch = {size}\n");
         }
         if let Some(name) = &self.function {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,6 +29,17 @@ static void put(const char *name, const char *mode, const char *text) {
         fails(name);
 }
 
+/* Makes `a`, `sub/b` and `sub/c d` in a folder, the last one under another name first. */
+static void make(const char *folder) {
+    if (chdir(folder) || mkdir("sub", 0755))
+        fails(folder);
+    put("a", "w", "A");
+    put("sub/b", "w", "B");
+    put("sub/.c", "w", "C");
+    if (rename("sub/.c", "sub/c d"))
+        fails("rename");
+}
+
 int main(int count, char **arguments) {
     const char *what = count > 1 ? arguments[1] : "cat";
     if (!strcmp(what, "cat")) {
@@ -51,6 +63,9 @@ int main(int count, char **arguments) {
     } else if (!strcmp(what, "put-and-trap")) {
         put(arguments[2], "w", arguments[3]);
         __builtin_trap();
+    } else if (!strcmp(what, "make")) {
+        make(arguments[2]);
+        exit(count > 3 ? atoi(arguments[3]) : 0);
     } else if (!strcmp(what, "exit")) {
         fputs("told by the guest\n", stderr);
         exit(atoi(arguments[2]));

@@ -1,5 +1,7 @@
 //! All channels of a session, by handle.
 
+use super::changes::{Changes, ReadContent};
+use super::exports::{Export, OPEN_MAX};
 use super::outputs::Output;
 use super::{CallError, Channel, Counters, Counts, OutputReport, Quota, SourceTree};
 use crate::exit::{ExitCode, Failure};
@@ -16,13 +18,15 @@ pub struct Channels {
     pub(super) list: Vec<Channel>,
     /// Folders, in the manifest's order.
     pub(super) trees: Vec<SourceTree>,
+    /// Directories that are written to folders, in the manifest's order.
+    pub(super) exports: Vec<Export>,
     pub(super) meters: Arc<[Meter]>,
 }
 
-/// What can be told of a channel or a tree from any thread, also while its own is stuck in a provider.
+/// What can be told of a channel, a tree or an export from any thread, also while its own is stuck in a provider.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    /// The channel's alias, the tree's path.
+    /// The channel's alias, the tree's or the export's path.
     pub alias: String,
     /// What it is, for messages.
     pub(super) what: &'static str,
@@ -81,7 +85,7 @@ impl Channels {
         self.list.iter()
     }
 
-    /// The counters of all channels in the order of their handles, then those of the trees, for any thread.
+    /// The counters of all channels in the order of their handles, then those of the trees and exports, for any thread.
     pub fn meters(&self) -> Arc<[Meter]> {
         self.meters.clone()
     }
@@ -89,7 +93,8 @@ impl Channels {
     /// What is worth telling of a good run: readers that closed early.
     pub fn notes(&self) -> impl Iterator<Item = &str> {
         let channels = self.list.iter().flat_map(|channel| channel.notes.iter().map(String::as_str));
-        channels.chain(self.trees.iter().flat_map(SourceTree::notes))
+        let trees = self.trees.iter().flat_map(SourceTree::notes);
+        channels.chain(trees).chain(self.exports.iter().flat_map(Export::notes))
     }
 
     /// The trees, in the manifest's order.
@@ -102,10 +107,62 @@ impl Channels {
         self.trees.get_mut(number)
     }
 
-    /// The digests of all channels, then those of the trees.
+    /// The exports, in the manifest's order.
+    pub(crate) fn exports(&self) -> impl Iterator<Item = &Export> {
+        self.exports.iter()
+    }
+
+    /// Writes what the guest made for each export, in their order, as far as it can be done before the first COMMIT. Nothing of it is
+    /// to be seen yet.
+    ///
+    /// # Errors
+    /// The first failure.
+    ///
+    /// # Blocking
+    /// As the providers do.
+    pub(crate) fn write_exports(
+        &mut self,
+        changes: Vec<Changes>,
+        read: &ReadContent<'_>,
+        sync: bool,
+    ) -> Result<(), Failure> {
+        self.exports.iter_mut().zip(changes).for_each(|(export, changes)| export.plan(changes));
+        let mut room = OPEN_MAX;
+        self.exports.iter_mut().try_for_each(|export| export.write(read, &mut room, sync))
+    }
+
+    /// Leaves out what the guest made for exports, since it says by its exit code that it failed.
+    pub(crate) fn leave_exports(&mut self, code: u32) {
+        for export in &mut self.exports {
+            export.note(format!("the guest exited with code {code}"));
+            export.discard(Instant::now());
+        }
+    }
+
+    /// COMMIT on what was written, then the same with the files that were too many.
+    fn commit_exports(
+        &mut self,
+        deadline: Option<Instant>,
+        read: &ReadContent<'_>,
+        sync: bool,
+    ) -> Result<(), Failure> {
+        loop {
+            self.exports.iter_mut().try_for_each(|export| export.commit(deadline))?;
+            if !self.exports.iter().any(Export::has_more) {
+                break;
+            }
+            let mut room = OPEN_MAX;
+            self.exports.iter_mut().try_for_each(|export| export.write(read, &mut room, sync))?;
+        }
+        self.exports.iter_mut().for_each(Export::complete);
+        Ok(())
+    }
+
+    /// The digests of all channels, then those of the trees and of the exports.
     pub(crate) fn digests(&self) -> Vec<Option<String>> {
         let channels = self.list.iter().map(Channel::digest);
-        channels.chain(self.trees.iter().map(SourceTree::digest)).collect()
+        let trees = self.trees.iter().map(SourceTree::digest);
+        channels.chain(trees).chain(self.exports.iter().map(Export::digest)).collect()
     }
 
     /// The first failure that broke a channel, by handle.
@@ -217,15 +274,29 @@ impl Channels {
     /// # Blocking
     /// Until the deadline; a provider that cannot be cancelled may take longer.
     pub fn commit_all(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
-        let mut commit =
-            |renamed| self.list.iter_mut().try_for_each(|channel| channel.commit(deadline, renamed));
-        match commit(false).and_then(|()| commit(true)) {
-            Ok(()) => Ok(()),
-            Err(error) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
-                Err(Failure::timeout(Some(failure(error).text())))
-            }
-            Err(error) => Err(failure(error)),
-        }
+        self.commit_with(deadline, &|_, _, _| 0, false)
+    }
+
+    /// As [`commit_all`](Channels::commit_all), with the files of exports that were too many for
+    /// [`write_exports`](Channels::write_exports). Exports come before what is only renamed.
+    pub(crate) fn commit_with(
+        &mut self,
+        deadline: Option<Instant>,
+        read: &ReadContent<'_>,
+        sync: bool,
+    ) -> Result<(), Failure> {
+        let committed = self
+            .commit_channels(deadline, false)
+            .and_then(|()| self.commit_exports(deadline, read, sync))
+            .and_then(|()| self.commit_channels(deadline, true));
+        committed.map_err(|failure| match deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            true => Failure::timeout(Some(failure.text())),
+            false => failure,
+        })
+    }
+
+    fn commit_channels(&mut self, deadline: Option<Instant>, renamed: bool) -> Result<(), Failure> {
+        self.list.iter_mut().try_for_each(|channel| channel.commit(deadline, renamed).map_err(failure))
     }
 
     /// Closes all files that are open still.
@@ -234,6 +305,7 @@ impl Channels {
             channel.close();
         }
         self.trees.iter_mut().for_each(SourceTree::close);
+        self.exports.iter_mut().for_each(Export::close);
     }
 
     /// Ends a failed session: no reader takes what it wrote for the whole. Then all files are closed.
@@ -246,6 +318,7 @@ impl Channels {
         for channel in &mut self.list {
             channel.discard(until);
         }
+        self.exports.iter_mut().for_each(|export| export.discard(until));
         self.trees.iter_mut().for_each(SourceTree::close);
     }
 }

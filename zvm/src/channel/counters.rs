@@ -32,6 +32,7 @@ pub(super) enum Operation {
     Close,
     List,
     Open,
+    MakeFolder,
 }
 
 /// One of a channel's four quotas.
@@ -109,7 +110,7 @@ impl Counters {
     }
 
     /// Notes that a call was refused.
-    pub(super) fn note_exhausted(&self, quota: Quota) {
+    pub(crate) fn note_exhausted(&self, quota: Quota) {
         self.exhausted.fetch_or(quota as u8, Relaxed);
     }
 
@@ -131,7 +132,7 @@ impl Counters {
 }
 
 impl Operation {
-    const ALL: [Operation; 10] = [
+    const ALL: [Operation; 11] = [
         Operation::Read,
         Operation::Write,
         Operation::Size,
@@ -142,6 +143,7 @@ impl Operation {
         Operation::Close,
         Operation::List,
         Operation::Open,
+        Operation::MakeFolder,
     ];
 
     /// The word for it, as failures have it.
@@ -157,6 +159,7 @@ impl Operation {
             Operation::Close => "close",
             Operation::List => "list",
             Operation::Open => "open a file of",
+            Operation::MakeFolder => "make folders of",
         }
     }
 }

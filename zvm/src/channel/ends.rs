@@ -171,4 +171,4 @@ impl Source {
 }
 
 /// Failures of a COMMIT after which it may be complete all the same.
-const UNSURE: [Code; 4] = [Code::ETIMEDOUT, Code::ECANCELED, Code::ECONNRESET, Code::EIO];
+pub(super) const UNSURE: [Code; 4] = [Code::ETIMEDOUT, Code::ECANCELED, Code::ECONNRESET, Code::EIO];

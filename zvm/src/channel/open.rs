@@ -4,9 +4,9 @@ use super::channels::Meter;
 use super::digest::Digest;
 use super::outputs::Output;
 use super::sources::{Source, Sources, failed_exit, is_local};
-use super::{Channel, Channels, Counters, HostFiles, RunOptions, SourceTree};
+use super::{Channel, Channels, Counters, Export, HostFiles, RunOptions, SourceTree};
 use crate::exit::Failure;
-use crate::manifest::{ChannelSpec, Manifest, TreeSpec};
+use crate::manifest::{ChannelSpec, ExportSpec, Manifest, TreeSpec};
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -57,6 +57,8 @@ impl Channels {
         let opener = Opener { manifest, registry, options, control, doing, run: OnceCell::new() };
         let trees = manifest.trees.iter().map(|spec| opener.tree(spec));
         let trees = trees.collect::<Result<Vec<_>, _>>()?;
+        let exports = manifest.exports.iter().map(|spec| opener.export(spec));
+        let exports = exports.collect::<Result<Vec<_>, _>>()?;
         let mut opened: Vec<Opened> = Vec::with_capacity(manifest.channels.len());
         for written in [false, true] {
             for (handle, spec) in manifest.channels.iter().enumerate() {
@@ -69,8 +71,10 @@ impl Channels {
         opened.sort_unstable_by_key(|(handle, ..)| *handle);
         refuse_to_empty_a_source(&mut opened)?;
         let meters = opened.iter().map(|(_, given, channel)| meter(channel, *given, registry));
-        let meters = meters.chain(trees.iter().map(|tree| tree_meter(tree, registry))).collect();
-        Ok(Channels { list: opened.into_iter().map(|(.., channel)| channel).collect(), trees, meters })
+        let meters = meters.chain(trees.iter().map(|tree| tree_meter(tree, registry)));
+        let meters = meters.chain(exports.iter().map(|export| export_meter(export, registry))).collect();
+        let list = opened.into_iter().map(|(.., channel)| channel).collect();
+        Ok(Channels { list, trees, exports, meters })
     }
 }
 
@@ -139,6 +143,19 @@ fn tree_meter(tree: &SourceTree, registry: &Registry) -> Meter {
         provider: registry.leads_to(source).map(|name| format!("`{name}`")).unwrap_or_default(),
         counters: tree.counters.clone(),
         outputs: Box::default(),
+    }
+}
+
+fn export_meter(export: &Export, registry: &Registry) -> Meter {
+    let ExportSpec { target, path, .. } = &export.spec;
+    Meter {
+        alias: path.clone(),
+        what: "export",
+        network: !is_local(target),
+        shown: export.shown.clone(),
+        provider: registry.leads_to(target).map(|name| format!("`{name}`")).unwrap_or_default(),
+        counters: export.counters(),
+        outputs: [export.output()].into(),
     }
 }
 
@@ -259,6 +276,12 @@ impl Opener<'_> {
         let shown = Descriptor::parse(&spec.source).map_or_else(|_| "its source".into(), |it| it.to_string());
         (self.doing)(format!("tree {}: list {shown}", Shown(&spec.path)));
         SourceTree::open(spec, self.registry, self.opens(), self.control, self.manifest.digest)
+    }
+
+    fn export(&self, spec: &ExportSpec) -> Result<Export, Failure> {
+        let shown = Descriptor::parse(&spec.target).map_or_else(|_| "its target".into(), |it| it.to_string());
+        (self.doing)(format!("export {}: look at {shown}", Shown(&spec.path)));
+        Export::open(spec, self.registry, self.opens(), self.control, self.manifest.digest)
     }
 
     /// Who opens.

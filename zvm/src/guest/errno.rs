@@ -48,6 +48,7 @@ errnos! {
     SPIPE = 70;
     STALE = 72;
     TIMEDOUT = 73;
+    XDEV = 75;
     NOTCAPABLE = 76;
 }
 

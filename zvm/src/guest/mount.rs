@@ -258,6 +258,8 @@ fn occupied() -> String {
 fn full(errno: Errno) -> String {
     match errno {
         Errno::NOSPC => "the scratch space is too small for it".into(),
+        Errno::DQUOT => "the quotas of the Export are too small for it".into(),
+        Errno::PERM => "a link, which no Export can hold".into(),
         _ => "its directory cannot be written".into(),
     }
 }

@@ -69,6 +69,13 @@ pub(super) fn prepare(
             Failure::new(ExitCode::Manifest, text)
         })?;
     }
+    for export in channels.exports() {
+        tree.show_area(export.path(), export.limits(), export.counters()).map_err(|_| {
+            let path = Shown(export.path());
+            let text = format!("export {path}: a channel has its name, or that of a directory above it");
+            Failure::new(ExitCode::Manifest, text)
+        })?;
+    }
     let (mut notes, mut limits) = (Vec::new(), mount::MountLimits::new(stop));
     let by_manifest = manifest.mounts.iter().map(|mount| (&mount.channel, &mount.path, mount.writable));
     let by_nvram = nvram.fstab.iter().map(|mount| (&mount.channel, &mount.mountpoint, mount.writable));

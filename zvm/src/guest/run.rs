@@ -9,11 +9,13 @@ use super::random::Random;
 use super::stack::stack;
 use super::state::{State, standard_fds};
 use super::stop::Stop;
+use super::tree::Tree;
 use super::wasi_fd::filetype;
-use crate::channel::Channels;
+use crate::channel::{Changes, Channels};
 use crate::exit::{ExitCode, Failure, Stopped, panic_text};
 use crate::manifest::Manifest;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use vfs_core::Shown;
 use wasmtime::{Store, ThrownException, Trap, UpdateDeadline};
 
 /// What a run works with, beyond its program.
@@ -38,6 +40,35 @@ pub(crate) struct Ran {
     pub(crate) fuel: u64,
     /// What is worth telling of a good run too.
     pub(crate) notes: Vec<String>,
+    /// The files that it made.
+    pub(crate) files: Files,
+}
+
+/// What a guest made, after its end.
+#[derive(Debug, Default)]
+pub(crate) struct Files(Option<Tree>);
+
+impl Files {
+    /// What is to be written for each of the session's exports, in their order.
+    ///
+    /// # Errors
+    /// [`ExitCode::Io`]: more than can be kept in mind.
+    pub(crate) fn changes(&self, channels: &Channels) -> Result<Vec<Changes>, Failure> {
+        let Some(tree) = &self.0 else { return Ok(Vec::new()) };
+        let changes = channels.exports().enumerate().map(|(area, export)| {
+            tree.changes(area).map_err(|_| {
+                let path = Shown(export.path());
+                let text = format!("export {path}: the paths of what is in it take more than 256 MiB");
+                Failure::new(ExitCode::Io, text)
+            })
+        });
+        changes.collect()
+    }
+
+    /// Reads a file that [`changes`](Files::changes) has: into the whole buffer, unless it ends before.
+    pub(crate) fn read(&self, file: usize, buf: &mut [u8], at: u64) -> usize {
+        self.0.as_ref().map_or(0, |tree| tree.read_own(file, buf, at))
+    }
 }
 
 /// Runs a program on the thread of the caller, which must have a stack to spare.
@@ -50,7 +81,13 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
             Err(error) => {
                 let error = vfs_core::Error::from(error);
                 let failure = Failure::new(ExitCode::Io, format!("seed the guest's random numbers: {error}"));
-                return Ran { channels, outcome: Err(failure), fuel: 0, notes: Vec::new() };
+                return Ran {
+                    channels,
+                    outcome: Err(failure),
+                    fuel: 0,
+                    notes: Vec::new(),
+                    files: Files::default(),
+                };
             }
         },
     };
@@ -60,7 +97,13 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
         Ok(prepared) => prepared,
         Err(failure) => {
             // A cancelled read is only the echo of why the session ends.
-            return Ran { channels, outcome: Err(stop.echo(failure)), fuel: 0, notes: Vec::new() };
+            return Ran {
+                channels,
+                outcome: Err(stop.echo(failure)),
+                fuel: 0,
+                notes: Vec::new(),
+                files: Files::default(),
+            };
         }
     };
     let Prepared { tree, preopened, arguments, environment, time, notes } = prepared;
@@ -92,7 +135,8 @@ pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
         }
     };
     let left = store.get_fuel().unwrap_or(0);
-    Ran { channels: store.into_data().channels, outcome, fuel: budget.saturating_sub(left), notes }
+    let State { channels, tree, .. } = store.into_data();
+    Ran { channels, outcome, fuel: budget.saturating_sub(left), notes, files: Files(Some(tree)) }
 }
 
 fn execute(program: &Program, store: &mut Store<State>, fuel: u64, entry: &str) -> wasmtime::Result<u32> {

@@ -1,6 +1,7 @@
 //! The names that a guest sees: its channels' aliases, the directories that they imply, what the manifest mounts, and, where
 //! it asks for scratch space, what the guest makes itself.
 
+mod area;
 mod change;
 mod device;
 mod file;
@@ -16,6 +17,7 @@ pub(super) use remote::read_folder;
 pub(super) use walk::{Followed, Place};
 
 use super::errno::Errno;
+use area::Area;
 use device::DEVICES;
 use file::Budget;
 use std::collections::{BTreeMap, HashMap};
@@ -57,6 +59,8 @@ pub(super) struct Tree {
     entered: u64,
     /// `None`: the guest changes nothing.
     scratch: Option<Budget>,
+    /// Directories whose content is written to providers.
+    areas: Vec<Area>,
 }
 
 #[derive(Debug)]
@@ -69,6 +73,8 @@ struct Inode {
     opens: u32,
     /// The manifest's: it is neither changed nor removed.
     fixed: bool,
+    /// The area that it is a part of.
+    area: Option<usize>,
     kind: InodeKind,
 }
 
@@ -124,8 +130,15 @@ impl Tree {
     /// guest's own files and names may take.
     pub(super) fn new<'a>(aliases: impl IntoIterator<Item = &'a str>, scratch: Option<u64>) -> Tree {
         let scratch = scratch.map(Budget::new);
-        let mut tree =
-            Tree { channels: 0, inodes: Vec::new(), free: Vec::new(), made: 0, entered: 0, scratch };
+        let mut tree = Tree {
+            channels: 0,
+            inodes: Vec::new(),
+            free: Vec::new(),
+            made: 0,
+            entered: 0,
+            scratch,
+            areas: Vec::new(),
+        };
         let root = tree.store(InodeKind::Directory(Directory::default()), true, Times::default());
         if let Some(root) = tree.inode_mut(root) {
             // It has no name and stays, whatever is closed.
@@ -296,6 +309,7 @@ impl Tree {
         }
         let left = self.scratch.as_ref().map_or(0, Budget::left);
         assert_eq!(taken + left, scratch, "the scratch space is counted wrong");
+        self.check_areas();
     }
 
     fn inode(&self, at: usize) -> Option<&Inode> {
@@ -326,7 +340,7 @@ impl Tree {
 
     /// Keeps an inode that has no name yet.
     fn store(&mut self, kind: InodeKind, fixed: bool, times: Times) -> usize {
-        let inode = Inode { number: self.made, times, names: 0, opens: 0, fixed, kind };
+        let inode = Inode { number: self.made, times, names: 0, opens: 0, fixed, area: None, kind };
         self.made += 1;
         match self.free.pop() {
             Some(at) => {
@@ -379,11 +393,22 @@ impl Tree {
             if let (false, Some(budget)) = (inode.fixed, &mut self.scratch) {
                 budget.give(INODE_COST + inode.kind.cost());
             }
+            if !inode.fixed {
+                self.uncount(inode.area, inode.kind.size());
+            }
         }
     }
 }
 
 impl InodeKind {
+    /// The size of a file.
+    fn size(&self) -> u64 {
+        match self {
+            InodeKind::File(file) => file.size(),
+            InodeKind::Directory(_) | InodeKind::Link(_) => 0,
+        }
+    }
+
     /// What it costs beside the inode.
     fn cost(&self) -> u64 {
         match self {

@@ -37,7 +37,8 @@ const SINGLE: [&str; 21] = [
     "Boot",
 ];
 /// Keys that may be given more than once.
-const REPEATABLE: [&str; 7] = ["Channel", "Env", "Interactive", "Mount", "Partial", "Preopen", "Tree"];
+const REPEATABLE: [&str; 8] =
+    ["Channel", "Env", "Export", "Interactive", "Mount", "Partial", "Preopen", "Tree"];
 /// ZeroVM's keys that are legal and have no effect here, with the reason.
 const WITHOUT_EFFECT: [(&str, &str); 4] = [
     ("NameServer", "node names are resolved by the broker"),
@@ -67,6 +68,8 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
     mounts::mark_interactive(lines, &mut channels)?;
     outputs::mark_partial(lines, &mut channels)?;
     let scratch = singles.get("Scratch").map(|line| scratch(line)).transpose()?;
+    let trees = trees::trees(lines)?;
+    let exports = trees::exports(lines, &trees, scratch.is_some())?;
     let (memory, tagged) = memory(&singles)?;
     let digest = digest(&singles)?.or(tagged.then_some(DigestAlgorithm::Sha256));
     Ok(Manifest {
@@ -86,7 +89,8 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
         time: singles.get("Time").map(|line| time(line)).transpose()?,
         scratch,
         mounts: mounts::mounts(lines, &channels, scratch.is_some())?,
-        trees: trees::trees(lines)?,
+        trees,
+        exports,
         preopens: mounts::preopens(lines)?,
         preallocate: singles.get("Preallocate").map_or(Ok(false), |line| switch(line))?,
         commit: singles.get("Commit").map_or(Ok(Commit::End), |line| outputs::commit(line))?,

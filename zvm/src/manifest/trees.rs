@@ -1,10 +1,10 @@
-//! The key `Tree`: a folder of a provider, as a directory of the guest.
+//! The keys `Tree` and `Export`: a folder of a provider as a directory of the guest, and what becomes of what a guest made.
 
 use super::channel::{Limits, source};
 use super::lines::{Line, Lines, trim};
 use super::{defect, mounts, number};
 use crate::exit::Failure;
-use vfs_core::{Descriptor, Shown};
+use vfs_core::{Descriptor, Shown, is_below};
 
 /// How many names a tree shows unless the manifest says so.
 const ENTRIES: u64 = 10_000;
@@ -27,12 +27,26 @@ pub struct TreeSpec {
     pub entries: u64,
 }
 
+/// A directory whose content is written to a provider's folder when the session ends well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportSpec {
+    /// The manifest's line, from 1, for messages; 0: nobody has seen the manifest, and none names the line.
+    pub line: usize,
+    /// The folder's descriptor.
+    pub target: String,
+    /// What is taken: an absolute path, unique among trees and exports.
+    pub path: String,
+    /// How many files and folders may be written, and how many bytes; nothing is read.
+    pub limits: Limits,
+}
+
 /// `Tree = source, path, ro, gets, get_size[, entries]`
 pub(super) fn trees(lines: &Lines<'_>) -> Result<Vec<TreeSpec>, Failure> {
     let mut trees: Vec<TreeSpec> = Vec::new();
     for line in lines.list.iter().filter(|line| line.key == "Tree") {
         let tree = tree(line)?;
-        if let Some(first) = trees.iter().find(|first| first.path == tree.path) {
+        if let Some(first) = trees.iter().find(|first| is_same_place(&first.path, &tree.path)) {
             let text = format!("tree {} is already in line {}", Shown(&tree.path), first.line);
             return Err(defect(line.number, text));
         }
@@ -40,6 +54,67 @@ pub(super) fn trees(lines: &Lines<'_>) -> Result<Vec<TreeSpec>, Failure> {
         mounts::check_number(line, trees.len())?;
     }
     Ok(trees)
+}
+
+/// `Export = target, path, puts, put_size`
+pub(super) fn exports(
+    lines: &Lines<'_>,
+    trees: &[TreeSpec],
+    scratch: bool,
+) -> Result<Vec<ExportSpec>, Failure> {
+    let mut exports: Vec<ExportSpec> = Vec::new();
+    for line in lines.list.iter().filter(|line| line.key == "Export") {
+        let export = export(line)?;
+        let known = exports.iter().map(|first| (&first.path, first.line));
+        let mut known = known.chain(trees.iter().map(|tree| (&tree.path, tree.line)));
+        if let Some((_, first)) = known.find(|(path, _)| is_same_place(path, &export.path)) {
+            let text = format!("export {}: line {first} has the same path", Shown(&export.path));
+            return Err(defect(line.number, text));
+        }
+        let is_one = |other: &ExportSpec| {
+            is_below(&other.target, &export.target) || is_below(&export.target, &other.target)
+        };
+        if let Some(first) = exports.iter().find(|other| is_one(other)) {
+            let text =
+                format!("export {}: line {} writes into the same folder", Shown(&export.path), first.line);
+            return Err(defect(line.number, text));
+        }
+        if !scratch {
+            let text = format!("export {}: it needs Scratch, where its files are made", Shown(&export.path));
+            return Err(defect(line.number, text));
+        }
+        exports.push(export);
+        mounts::check_number(line, exports.len())?;
+    }
+    Ok(exports)
+}
+
+fn export(line: &Line<'_>) -> Result<ExportSpec, Failure> {
+    let (target, rest) = source(line.value).map_err(|text| defect(line.number, text))?;
+    Descriptor::parse(target).map_err(|error| defect(line.number, error))?;
+    let fields: Vec<&str> = rest.strip_prefix(',').unwrap_or_default().split(',').map(trim).collect();
+    let [path, puts, put_size] = fields[..] else {
+        let text = "Export needs a target, a path and two quotas: `Export = /srv/result, /out, 1000, 1g`";
+        return Err(defect(line.number, text));
+    };
+    let path = mounts::absolute(line, path)?;
+    let of_export = |text: String| defect(line.number, format_args!("export {}: {text}", Shown(&path)));
+    let of = |name: &'static str| move |error: String| format!("{name}: {error}");
+    let puts = number::parse_count(puts).map_err(of("puts")).map_err(of_export)?;
+    let put_size = number::parse_size_count(put_size).map_err(of("put_size")).map_err(of_export)?;
+    let limits = Limits { gets: 0, get_size: 0, puts, put_size };
+    if !limits.writable() {
+        return Err(of_export("its quotas allow no writing".into()));
+    }
+    Ok(ExportSpec { line: line.number, target: target.to_owned(), path, limits })
+}
+
+/// Whether two absolute paths lead to one place.
+fn is_same_place(one: &str, other: &str) -> bool {
+    let names = |path: &'_ str| {
+        path.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    names(one) == names(other)
 }
 
 fn tree(line: &Line<'_>) -> Result<TreeSpec, Failure> {

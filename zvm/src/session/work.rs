@@ -101,7 +101,8 @@ impl Work {
         self.watch.at(Step::Run);
         let ran =
             guest::run(&program, Setup { manifest, invocation, channels, stop: self.watch.stop.clone() });
-        let Ran { mut channels, outcome, fuel, mut notes } = ran;
+        let Ran { mut channels, outcome, fuel, mut notes, files } = ran;
+        let read = |file: usize, buf: &mut [u8], at: u64| files.read(file, buf, at);
         parts.fuel = Some(fuel);
         let outcome = outcome.and_then(|code| {
             parts.guest_code = Some(code);
@@ -114,12 +115,22 @@ impl Work {
             if manifest.sync {
                 channels.sync_files().map_err(|failure| self.echo(failure))?;
             }
+            match code {
+                0 => {
+                    let changes = files.changes(&channels)?;
+                    channels
+                        .write_exports(changes, &read, manifest.sync)
+                        .map_err(|failure| self.echo(failure))?;
+                }
+                code => channels.leave_exports(code),
+            }
             // Ends first, then the readers, then what waits for others: a mesh of sessions deadlocks in any other order.
             channels.end_all().map_err(|failure| self.echo(failure))?;
             channels.close_readers();
             // Before the first COMMIT: a failure that the guest did not run into.
             channels.failure().map_or(Ok(()), |failure| Err(failure.clone()))?;
-            channels.commit_all(Some(self.watch.deadline)).map_err(|failure| self.echo(failure))?;
+            let deadline = Some(self.watch.deadline);
+            channels.commit_with(deadline, &read, manifest.sync).map_err(|failure| self.echo(failure))?;
             Ok(code)
         });
         parts.digests = channels.digests();

@@ -3,7 +3,7 @@
 use crate::odd::Odd;
 use crate::script;
 use crate::shelf::{Book, Shelf};
-use vfs_core::{Control, Registry};
+use vfs_core::{Control, Provider, Registry};
 use zvm::{Manifest, Report, Session};
 
 /// A session to be: its files and its manifest.
@@ -87,6 +87,12 @@ impl Job {
         Session::new(manifest).registry(self.registry.clone()).control(&self.control)
     }
 
+    /// Lets it use a provider.
+    pub fn over_provider(self, provider: impl Provider + 'static) -> Job {
+        self.registry.register(Box::new(provider)).unwrap();
+        self
+    }
+
     /// Runs a program.
     pub fn run(&self, program: &str) -> Report {
         self.session(program).run()
@@ -135,6 +141,7 @@ pub const PERM: i64 = -63;
 pub const PIPE: i64 = -64;
 pub const ROFS: i64 = -69;
 pub const SPIPE: i64 = -70;
+pub const XDEV: i64 = -75;
 pub const NOTCAPABLE: i64 = -76;
 
 /// So many letters, in order.

@@ -10,6 +10,7 @@ mod devices;
 mod docs;
 mod ends;
 mod exceptions;
+mod exports;
 mod hostile;
 mod interactive;
 mod job;
@@ -26,3 +27,4 @@ mod script;
 #[allow(dead_code, reason = "the tests of channels use the rest of it")]
 mod shelf;
 mod trees;
+mod vault;

@@ -18,7 +18,7 @@ impl Tree {
     ///
     /// # Errors
     /// ROFS: no scratch space here. EXIST. NOENT: its directory was removed. ISDIR: a slash behind the name. NAMETOOLONG.
-    /// NOSPC.
+    /// NOSPC. DQUOT: the quotas of its area.
     pub(in crate::guest) fn make_file(&mut self, place: &Place, now: u64) -> Result<Node, Errno> {
         if place.slash && place.node.is_none() {
             self.changeable(place.parent)?;
@@ -40,7 +40,7 @@ impl Tree {
     /// Makes a symbolic link.
     ///
     /// # Errors
-    /// As `make_file`, but NOENT for a slash behind the name, and NOTCAPABLE for a target that is absolute.
+    /// As `make_file`, but NOENT for a slash behind the name, and NOTCAPABLE for a target that is absolute. PERM: in an area.
     pub(in crate::guest) fn make_link(&mut self, place: &Place, target: &str, now: u64) -> Result<(), Errno> {
         self.changeable(place.parent)?;
         match target.chars().next() {
@@ -57,7 +57,7 @@ impl Tree {
     /// Gives a file one more name.
     ///
     /// # Errors
-    /// PERM: a directory. ROFS: the manifest's. EXIST. NOENT: a slash behind the name. NAMETOOLONG. NOSPC.
+    /// PERM: a directory, or in an area or out of it. ROFS: the manifest's. EXIST. NOENT: a slash behind the name. NAMETOOLONG. NOSPC.
     pub(in crate::guest) fn add_name(&mut self, old: &Place, place: &Place, now: u64) -> Result<(), Errno> {
         let node = old.node.ok_or(Errno::NOENT)?;
         self.changeable(place.parent)?;
@@ -69,6 +69,9 @@ impl Tree {
         let name = new_name(place)?;
         if place.slash {
             return Err(Errno::NOENT);
+        }
+        if self.area_of(place.parent).is_some() || self.area_of_node(node).is_some() {
+            return Err(Errno::PERM);
         }
         self.budget()?.take(entry_cost(name))?;
         self.enter(place.parent, name, node);
@@ -115,7 +118,7 @@ impl Tree {
     ///
     /// # Errors
     /// NOENT. ROFS: the manifest's. NOTDIR, ISDIR: of another kind. NOTEMPTY. INVAL: a directory into itself, or a path that
-    /// ends in `.`. NAMETOOLONG. NOSPC.
+    /// ends in `.`. XDEV: into another area, or out of one. NAMETOOLONG. NOSPC.
     pub(in crate::guest) fn rename(
         &mut self,
         old: &Place,
@@ -133,6 +136,9 @@ impl Tree {
         let (old_name, new_name) = (old_name.ok_or(Errno::INVAL)?, new.name.as_deref().ok_or(Errno::INVAL)?);
         if new.node == Some(node) {
             return Ok(());
+        }
+        if self.area_of_node(node) != self.area_of(new.parent) {
+            return Err(Errno::XDEV);
         }
         let moves_directory = matches!(node, Node::Directory(_));
         match new.node {
@@ -181,7 +187,7 @@ impl Tree {
     /// Writes to a file.
     ///
     /// # Errors
-    /// ROFS: the manifest's. NOSPC: not one byte. FBIG.
+    /// ROFS: the manifest's. NOSPC: not one byte. FBIG. DQUOT: not one byte.
     pub(in crate::guest) fn write(
         &mut self,
         file: usize,
@@ -189,19 +195,30 @@ impl Tree {
         at: u64,
         now: u64,
     ) -> Result<usize, Errno> {
-        self.with_blocks(file, |blocks, budget| blocks.write(budget, data, at))
-            .inspect(|_| self.touch_content(file, now))
+        if !data.is_empty() {
+            self.check_size(file, at.saturating_add(1))?;
+        }
+        let (before, largest) = (self.file(file)?.size(), self.largest(file));
+        let room = usize::try_from(largest.max(before).saturating_sub(at)).unwrap_or(usize::MAX);
+        let data = &data[..data.len().min(room)];
+        let written = self.with_blocks(file, |blocks, budget| blocks.write(budget, data, at))?;
+        self.count_size(file, before);
+        self.touch_content(file, now);
+        Ok(written)
     }
 
     /// Cuts a file, or lets it grow.
     ///
     /// # Errors
-    /// ROFS: the manifest's.
+    /// ROFS: the manifest's. DQUOT.
     pub(in crate::guest) fn set_size(&mut self, file: usize, size: u64, now: u64) -> Result<(), Errno> {
+        self.check_size(file, size)?;
+        let before = self.file(file)?.size();
         self.with_blocks(file, |blocks, budget| {
             blocks.set_size(budget, size);
             Ok(())
         })?;
+        self.count_size(file, before);
         self.touch_content(file, now);
         Ok(())
     }
@@ -209,8 +226,9 @@ impl Tree {
     /// How many blocks have to be made so that a range of a file has all of its own.
     ///
     /// # Errors
-    /// ROFS: the manifest's. NOSPC.
+    /// ROFS: the manifest's. NOSPC. DQUOT.
     pub(in crate::guest) fn missing(&mut self, file: usize, range: Range<u64>) -> Result<u64, Errno> {
+        self.check_size(file, range.end)?;
         self.with_blocks(file, |blocks, budget| blocks.missing(budget, range))
     }
 
@@ -224,7 +242,10 @@ impl Tree {
         range: Range<u64>,
         stop: impl Fn() -> bool,
     ) -> Result<(), Errno> {
-        self.with_blocks(file, |blocks, budget| blocks.reserve(budget, range, stop))
+        let before = self.file(file)?.size();
+        let reserved = self.with_blocks(file, |blocks, budget| blocks.reserve(budget, range, stop));
+        self.count_size(file, before);
+        reserved
     }
 
     /// Sets times.
@@ -255,13 +276,23 @@ impl Tree {
         self.budget()?;
         let name = new_name(place)?;
         self.changeable(place.parent)?;
+        let area = self.area_of(place.parent);
+        if area.is_some() && matches!(kind, InodeKind::Link(_)) {
+            return Err(Errno::PERM);
+        }
+        self.check_put(area)?;
         self.budget()?.take(entry_cost(name) + INODE_COST + cost)?;
         let node: fn(usize) -> Node = match kind {
             InodeKind::Directory(_) => Node::Directory,
             InodeKind::File(_) => Node::File,
             InodeKind::Link(_) => Node::Link,
         };
-        let node = node(self.store(kind, false, Times::at(now)));
+        let at = self.store(kind, false, Times::at(now));
+        if let Some(inode) = self.inode_mut(at) {
+            inode.area = area;
+        }
+        self.count_put(area);
+        let node = node(at);
         self.enter(place.parent, name, node);
         self.touch_content(place.parent, now);
         Ok(node)

@@ -82,7 +82,8 @@ impl Tree {
     /// Makes a writable copy of a mounted file: what is in the scratch space from the session's start.
     ///
     /// # Errors
-    /// EXIST: a channel or directory has the name, or, for a directory, anything else. ROFS: no scratch space here. NOSPC.
+    /// EXIST: a channel or directory has the name, or, for a directory, anything else. ROFS: no scratch space here. NOSPC. In an area
+    /// also DQUOT, and PERM: a link.
     pub(in crate::guest) fn seed(
         &mut self,
         parent: usize,
@@ -114,6 +115,7 @@ impl Tree {
                         self.make(&place, InodeKind::Link(target), now, cost)?;
                     }
                     Seed::Name(node) if !self.is_own(node) => return Err(Errno::ROFS),
+                    Seed::Name(_) if self.area_of(parent).is_some() => return Err(Errno::PERM),
                     Seed::Name(node) => {
                         let cost = entry_cost(name);
                         self.budget()?.take(cost)?;

@@ -1,0 +1,37 @@
+//! What a guest left behind that is to be written to a provider's folder.
+
+use std::collections::HashSet;
+
+/// What is to be made in a folder. Paths are below it, without a slash in front, and end in names that a guest can open.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Folders that are to be there, each after the one above it.
+    pub(crate) folders: Vec<String>,
+    /// Files, in the order in which the guest first opened them to write.
+    pub(crate) files: Vec<ChangedFile>,
+}
+
+/// One file that is to be written.
+#[derive(Debug)]
+pub(crate) struct ChangedFile {
+    pub(crate) path: String,
+    /// What the guest's side knows its content by.
+    pub(crate) content: usize,
+    pub(crate) size: u64,
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.folders.is_empty() && self.files.is_empty()
+    }
+
+    /// How many folders have nothing in them.
+    pub(super) fn empty_folders(&self) -> usize {
+        let paths = self.folders.iter().chain(self.files.iter().map(|file| &file.path));
+        let filled: HashSet<&str> = paths.filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
+        self.folders.iter().filter(|folder| !filled.contains(folder.as_str())).count()
+    }
+}
+
+/// Reads a file's content at an offset: into the whole buffer, unless the file ends before.
+pub(crate) type ReadContent<'a> = dyn Fn(usize, &mut [u8], u64) -> usize + 'a;

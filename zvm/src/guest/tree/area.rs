@@ -1,0 +1,180 @@
+//! Areas: directories whose content is written to a provider when the session ends well, and what it costs of their quotas.
+//!
+//! What the guest makes in one is in the scratch space until then. Only what a provider can hold is made there: files with one name,
+//! and folders. So nothing is left out at the end of what a guest was told is there.
+
+use super::file::Content;
+use super::{InodeKind, Node, ROOT, Tree};
+use crate::channel::{ChangedFile, Changes, Counters, Quota};
+use crate::guest::errno::Errno;
+use crate::manifest::Limits;
+use std::sync::Arc;
+
+/// The most bytes of all paths of an area: in a deep tree they are longer than what it holds.
+const PATHS_MAX: usize = 256 << 20;
+
+/// A directory with all that the guest makes below it.
+#[derive(Debug)]
+pub(super) struct Area {
+    root: usize,
+    limits: Limits,
+    /// Where a quota that was reached is noted.
+    counters: Arc<Counters>,
+    /// What would be made now, and its bytes.
+    puts: u64,
+    bytes: u64,
+}
+
+impl Area {
+    fn refuse(&self, quota: Quota) -> Errno {
+        self.counters.note_exhausted(quota);
+        Errno::DQUOT
+    }
+}
+
+impl Tree {
+    /// Makes an area of the directory at a path, made if it is not there. What the manifest has there keeps its name and is no part
+    /// of it. Returns its number.
+    ///
+    /// # Errors
+    /// NOTDIR: a part of the path is something else.
+    pub(in crate::guest) fn show_area(
+        &mut self,
+        path: &str,
+        limits: Limits,
+        counters: Arc<Counters>,
+    ) -> Result<usize, Errno> {
+        let root = self.fixed_directory(ROOT, path, false)?;
+        let number = self.areas.len();
+        if let Some(inode) = self.inode_mut(root) {
+            inode.area = Some(number);
+        }
+        self.areas.push(Area { root, limits, counters, puts: 0, bytes: 0 });
+        Ok(number)
+    }
+
+    /// What is to be made at the provider of an area, as it is now.
+    ///
+    /// # Errors
+    /// OVERFLOW: the paths are too long together.
+    pub(in crate::guest) fn changes(&self, area: usize) -> Result<Changes, Errno> {
+        let Some(root) = self.areas.get(area).map(|area| area.root) else { return Ok(Changes::default()) };
+        let (mut changes, mut files, mut length) = (Changes::default(), Vec::new(), 0);
+        let mut ahead = vec![(root, String::new())];
+        while let Some((at, path)) = ahead.pop() {
+            let below = ahead.len();
+            for (_, name, node) in self.entries(at, 2) {
+                let (Node::Directory(inner) | Node::File(inner)) = node else { continue };
+                let Some(inode) = self.inode(inner).filter(|inode| !inode.fixed && inode.area == Some(area))
+                else {
+                    continue;
+                };
+                let path = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+                length += path.len();
+                if length > PATHS_MAX {
+                    return Err(Errno::OVERFLOW);
+                }
+                match &inode.kind {
+                    InodeKind::Directory(_) => ahead.push((inner, path)),
+                    InodeKind::File(file) => {
+                        files.push((inode.number, ChangedFile { path, content: inner, size: file.size() }));
+                    }
+                    InodeKind::Link(_) => {}
+                }
+            }
+            // The first name is on top.
+            ahead[below..].reverse();
+            if at != root {
+                changes.folders.push(path);
+            }
+        }
+        files.sort_by_key(|(number, _)| *number);
+        changes.files = files.into_iter().map(|(_, file)| file).collect();
+        Ok(changes)
+    }
+
+    /// Reads a file of the scratch space, from `at` on as much as there is.
+    pub(in crate::guest) fn read_own(&self, file: usize, buf: &mut [u8], at: u64) -> usize {
+        match self.file(file).map(super::File::content) {
+            Ok(Content::Scratch(blocks)) => blocks.read(buf, at),
+            _ => 0,
+        }
+    }
+
+    /// The area that something is a part of.
+    pub(super) fn area_of(&self, at: usize) -> Option<usize> {
+        self.inode(at)?.area
+    }
+
+    pub(super) fn area_of_node(&self, node: Node) -> Option<usize> {
+        let (Node::Directory(at) | Node::File(at) | Node::Link(at)) = node else { return None };
+        self.area_of(at)
+    }
+
+    /// Whether one more thing may be made in an area, if it is one.
+    ///
+    /// # Errors
+    /// DQUOT.
+    pub(super) fn check_put(&self, area: Option<usize>) -> Result<(), Errno> {
+        match area.and_then(|area| self.areas.get(area)) {
+            Some(area) if area.puts >= area.limits.puts => Err(area.refuse(Quota::Puts)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts something that was made.
+    pub(super) fn count_put(&mut self, area: Option<usize>) {
+        if let Some(area) = area.and_then(|area| self.areas.get_mut(area)) {
+            area.puts += 1;
+        }
+    }
+
+    /// Uncounts something that is gone.
+    pub(super) fn uncount(&mut self, area: Option<usize>, bytes: u64) {
+        if let Some(area) = area.and_then(|area| self.areas.get_mut(area)) {
+            (area.puts, area.bytes) = (area.puts.saturating_sub(1), area.bytes.saturating_sub(bytes));
+        }
+    }
+
+    /// The largest size that a file may get.
+    pub(super) fn largest(&self, file: usize) -> u64 {
+        let area = self.area_of(file).and_then(|area| self.areas.get(area));
+        let own = self.file(file).map_or(0, super::File::size);
+        area.map_or(u64::MAX, |area| area.limits.put_size.saturating_sub(area.bytes.saturating_sub(own)))
+    }
+
+    /// Whether a file may get a size; a smaller one than it has it may always get.
+    ///
+    /// # Errors
+    /// DQUOT.
+    pub(super) fn check_size(&self, file: usize, size: u64) -> Result<(), Errno> {
+        let own = self.file(file).map_or(0, super::File::size);
+        match self.area_of(file).and_then(|area| self.areas.get(area)) {
+            Some(area) if size > own && size > self.largest(file) => Err(area.refuse(Quota::PutSize)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts the new size of a file that had `before`.
+    pub(super) fn count_size(&mut self, file: usize, before: u64) {
+        let now = self.file(file).map_or(before, super::File::size);
+        if let Some(area) = self.area_of(file).and_then(|area| self.areas.get_mut(area)) {
+            area.bytes = area.bytes.saturating_sub(before).saturating_add(now);
+        }
+    }
+
+    /// Checks that the areas count what is in them.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(super) fn check_areas(&self) {
+        for (number, area) in self.areas.iter().enumerate() {
+            let own = self.inodes.iter().flatten().filter(|inode| !inode.fixed && inode.area == Some(number));
+            let sizes = own.clone().map(|inode| inode.kind.size());
+            assert_eq!(
+                (area.puts, area.bytes),
+                (own.count() as u64, sizes.sum()),
+                "area {number} is counted wrong"
+            );
+            assert!(area.puts <= area.limits.puts && area.bytes <= area.limits.put_size, "{area:?}");
+        }
+    }
+}
