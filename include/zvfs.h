@@ -294,6 +294,16 @@ int32_t ZVFS_CALL zvfs_registry_names(zvfs_registry *registry, const char *descr
 int32_t ZVFS_CALL zvfs_registry_remove(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
                                        zvfs_error *err);
 
+/* Makes a folder, and none above it. EEXIST: something has that name. ENOENT: the folder above it is not there. ENOTSUP: this provider
+ * makes none, be it because its folders are there as soon as a name lies below. Blocks as zvfs_registry_open.  [any] */
+int32_t ZVFS_CALL zvfs_registry_make_folder(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
+                                            zvfs_error *err);
+
+/* Removes an empty folder. ENOTEMPTY (EIO or EACCES from a server that does not say why): it is not empty. ENOTDIR: it is no folder.
+ * ENOTSUP: as for zvfs_registry_make_folder. Blocks as zvfs_registry_open.  [any] */
+int32_t ZVFS_CALL zvfs_registry_remove_folder(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
+                                              zvfs_error *err);
+
 /* Frees a registry. Each provider's instance stops when the last of its handles is closed, or now if none is open. The stop
  * delivers what was ended, in up to 5 s. Libraries stay loaded. NULL: nothing.  [any] */
 void ZVFS_CALL zvfs_registry_free(zvfs_registry *registry);

@@ -250,6 +250,12 @@ extern_c! { exported by "libzvfs":
     fn zvfs_registry_remove(registry: Registered, descriptor: &str, options: How) -> i32 {
         registry.0.registry.remove(descriptor, &options.0)
     }
+    fn zvfs_registry_make_folder(registry: Registered, descriptor: &str, options: How) -> i32 {
+        registry.0.registry.make_folder(descriptor, &options.0)
+    }
+    fn zvfs_registry_remove_folder(registry: Registered, descriptor: &str, options: How) -> i32 {
+        registry.0.registry.remove_folder(descriptor, &options.0)
+    }
     fn zvfs_registry_free(registry: Option<Object<Hosted>>) -> (), plain {
         registry.map_or(Ok(()), |object| {
             // The handles keep the registry itself, for layers; what none of them uses stops now.

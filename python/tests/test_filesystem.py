@@ -45,6 +45,56 @@ def test_reads_writes_lists_and_removes(fs: Any, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["d"]
 
 
+def test_makes_folders_and_removes_trees(fs: Any, tmp_path: Path) -> None:
+    root = f"zvfs://file:{tmp_path}"
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").write_text("kept")
+    fs.makedirs(f"{root}/a/b c/d")
+    fs.makedirs(f"{root}/a/b c", exist_ok=True)
+    assert (tmp_path / "a" / "b c" / "d").is_dir()
+    for refused in (f"{root}/a", f"{root}/a/b%20c"):
+        with pytest.raises(FileExistsError):
+            fs.mkdir(refused)
+    with pytest.raises(FileNotFoundError):
+        fs.mkdir(f"{root}/x/y", create_parents=False)
+    with pytest.raises(OSError):
+        fs.rmdir(f"{root}/a")
+    fs.pipe_file(f"{root}/a/b%20c/file", b"x")
+    (tmp_path / "a" / "link").symlink_to(tmp_path / "kept")
+    with pytest.raises(IsADirectoryError):
+        fs.rm(f"{root}/a")
+    fs.rm(f"{root}/a", recursive=True)
+    # The link went, and not what it led to.
+    assert os.listdir(tmp_path) == ["kept"] and os.listdir(tmp_path / "kept") == ["file"]
+    fs.rm([f"{root}/kept/file"])
+    fs.rmdir(f"{root}/kept")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_tree_is_put_and_got(fs: Any, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "deep").mkdir(parents=True)
+    for name in ("a", "deep/b"):
+        (tree / name).write_text(name)
+    fs.put(str(tree), f"zvfs://file:{tmp_path}/there", recursive=True)
+    fs.get(f"zvfs://file:{tmp_path}/there", str(tmp_path / "back"), recursive=True)
+    assert (tmp_path / "back" / "deep" / "b").read_text() == "deep/b"
+
+
+def test_pyarrow_writes_a_dataset_of_folders(fs: Any, tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    import pyarrow.dataset
+    import pyarrow.fs
+
+    through = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs))
+    table = arrow.table({"year": [2024, 2025, 2025], "n": [1, 2, 3]})
+    where = f"file:{tmp_path}/set"
+    pyarrow.dataset.write_dataset(table, where, format="parquet", partitioning=["year"], filesystem=through)
+    assert sorted(os.listdir(tmp_path / "set")) == ["2024", "2025"]
+    read = pyarrow.dataset.dataset(where, filesystem=through, partitioning=["year"]).to_table()
+    assert sorted(read["n"].to_pylist()) == [1, 2, 3]
+
+
 def test_text_and_compression_go_through_fsspec_open(tmp_path: Path) -> None:
     with fsspec.open(f"zvfs://{tmp_path}/x.gz", "wt", compression="gzip") as file:
         file.write("text")

@@ -135,6 +135,13 @@ static void names(zvfs_registry *registry, const char *folder) {
     CHECK(flags & ZVFS_OPEN_ATOMIC && flags & ZVFS_OPEN_READ);
     OK(zvfs_registry_remove(registry, path, NULL, &error));
     FAILS(ZVFS_ENOENT, zvfs_registry_remove(registry, path, NULL, &error));
+    snprintf(odd, sizeof odd, "%.4000s/made", folder);
+    OK(zvfs_registry_make_folder(registry, odd, NULL, &error));
+    FAILS(ZVFS_EEXIST, zvfs_registry_make_folder(registry, odd, NULL, &error));
+    FAILS(ZVFS_ENOTEMPTY, zvfs_registry_remove_folder(registry, folder, NULL, &error));
+    OK(zvfs_registry_remove_folder(registry, odd, NULL, &error));
+    FAILS(ZVFS_ENOENT, zvfs_registry_remove_folder(registry, odd, NULL, &error));
+    FAILS(ZVFS_ENOTSUP, zvfs_registry_make_folder(registry, "null:", NULL, &error));
 }
 
 static void deadlines(zvfs_registry *registry) {

@@ -169,6 +169,8 @@ ZVFS: dict[str, tuple[object, list[object]]] = {
     "zvfs_registry_stat": (c_int32, [_V, _S, _OPTIONS, ctypes.POINTER(Stat), _ERR]),
     "zvfs_registry_names": (c_int32, [_V, _S, _OPTIONS, NameFn, _V, _ERR]),
     "zvfs_registry_remove": (c_int32, [_V, _S, _OPTIONS, _ERR]),
+    "zvfs_registry_make_folder": (c_int32, [_V, _S, _OPTIONS, _ERR]),
+    "zvfs_registry_remove_folder": (c_int32, [_V, _S, _OPTIONS, _ERR]),
     "zvfs_registry_free": (None, [_V]),
     "zvfs_handle_capabilities": (c_uint64, [_V]),
     "zvfs_handle_shown": (_S, [_V]),

@@ -120,11 +120,20 @@ class Registry:
 
     def remove(self, descriptor: Path, *, timeout: float | None = None, control: Control | None = None) -> None:
         """Removes a file, never a directory."""
+        self._with_name(zvfs().zvfs_registry_remove, descriptor, timeout, control)
+
+    def make_folder(self, descriptor: Path, *, timeout: float | None = None, control: Control | None = None) -> None:
+        """Makes a folder, and none above it. Providers whose folders are there as soon as a name lies below make none (ENOTSUP)."""
+        self._with_name(zvfs().zvfs_registry_make_folder, descriptor, timeout, control)
+
+    def remove_folder(self, descriptor: Path, *, timeout: float | None = None, control: Control | None = None) -> None:
+        """Removes an empty folder."""
+        self._with_name(zvfs().zvfs_registry_remove_folder, descriptor, timeout, control)
+
+    def _with_name(self, function: Any, descriptor: Path, timeout: float | None, control: Control | None) -> None:
         control = limited(timeout, control)
         options = _abi.OpenOptions(control=control._pointer)
-        call_that_waits(
-            control, zvfs().zvfs_registry_remove, self._open(), to_descriptor(descriptor), byref(options)
-        )
+        call_that_waits(control, function, self._open(), to_descriptor(descriptor), byref(options))
 
     def close(self) -> None:
         """Frees the registry. Providers stop when their last file is closed, and deliver what was ended, in up to 5 s."""

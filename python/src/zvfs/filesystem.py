@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from fsspec.spec import AbstractFileSystem
 
+from ._abi import ENOTSUP
 from ._registry import Registry, default
 from ._stat import Stat
 
@@ -90,6 +91,55 @@ class ZvfsFileSystem(AbstractFileSystem):
 
     def _rm(self, path: str) -> None:
         self.rm_file(path)
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+        if maxdepth is not None:
+            raise NotImplementedError("remove to a depth: a folder goes with all that is in it, or not at all")
+        for name in self.expand_path(path):
+            if recursive and self.isdir(name):
+                self._rm_folder(name)
+            else:
+                self.rm_file(name)
+
+    def _rm_folder(self, folder: str) -> None:
+        for entry in self.registry.list(folder, timeout=self._timeout):
+            name = _below(folder, entry.name)
+            # What a listing says nothing of may be a link to a folder, and what is in that is not to be removed.
+            if entry.stat is not None and entry.stat.kind == "directory":
+                self._rm_folder(name)
+            else:
+                self.rm_file(name)
+        self.rmdir(folder)
+
+    def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
+        name = self._strip_protocol(path)
+        try:
+            self.registry.make_folder(name, timeout=self._timeout)
+        except FileNotFoundError:
+            parent = self._parent(name)
+            if not create_parents or parent in ("", name):
+                raise
+            self.makedirs(parent, exist_ok=True)
+            self.registry.make_folder(name, timeout=self._timeout)
+        except OSError as error:
+            # ENOTSUP: its folders are there as soon as a name lies below.
+            if error.errno != ENOTSUP:
+                raise
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        try:
+            self.mkdir(path)
+        except OSError:
+            # Not every server says that it is there.
+            if not exist_ok or not self.isdir(path):
+                raise
+
+    def rmdir(self, path: str) -> None:
+        try:
+            self.registry.remove_folder(self._strip_protocol(path), timeout=self._timeout)
+        except OSError as error:
+            if error.errno != ENOTSUP:
+                raise
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
         with self._open(self._strip_protocol(path1), "rb") as source:
