@@ -37,7 +37,8 @@ impl Objects {
     pub fn new(host: Host, settings: &Settings) -> Result<Objects> {
         let stores = Stores::new(Config::new(settings)?);
         let runtime = Runtime::start(settings, "zvfs-object")?;
-        Ok(Objects { host, stores, runtime, cleanups: Cleanups::default() })
+        let cleanups = Cleanups::new(host.clone());
+        Ok(Objects { host, stores, runtime, cleanups })
     }
 
     fn target(&self, request: &Request<'_>) -> Result<Target> {

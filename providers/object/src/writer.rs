@@ -175,7 +175,7 @@ impl Writer {
     fn clean_up(&mut self) -> Option<Started<()>> {
         self.part = Vec::new();
         let upload = self.upload.take()?;
-        Some(Started::new(&self.runtime, upload.abort()))
+        Some(self.cleanups.start(&self.runtime, &self.shown, upload.abort()))
     }
 
     fn discard(&mut self) -> Result<()> {

@@ -8,7 +8,7 @@ use object_store::multipart::PartId;
 use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use vfs_core::Code;
+use vfs_core::{Code, Printable};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_runtime::Runtime;
 
@@ -113,6 +113,9 @@ impl Upload {
     }
 
     /// Ends what is under way and removes what was sent.
+    ///
+    /// # Errors
+    /// The store's: the parts stay, and the text says which, and what to do.
     pub fn abort(self) -> impl Future<Output = Attempt<()>> + Send {
         let Upload { destination: Destination { store, path, .. }, id, parts, .. } = self;
         async move {
@@ -123,7 +126,13 @@ impl Upload {
             // If it never began there is nothing to remove.
             let Ok(id) = id.outcome().await else { return Ok(()) };
             match store.abort_multipart(&path, &id).await {
-                Err(error) if failure::status(&error) != Some(404) => Err(failure::meaning(&error)),
+                Err(error) if failure::status(&error) != Some(404) => {
+                    let left =
+                        format!("the parts of the upload {} stay at the store, and cost", Printable(&id));
+                    let advice =
+                        ": abort it with the store's own tool, or have a rule of the bucket expire it";
+                    Err(failure::meaning(&error).context(&left).followed_by(advice))
+                }
                 _ => Ok(()),
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Control, Finish, OpenFlags, OpenOptions};
 use zvfs_http_servers::{After, Answer, FaultServer};
@@ -161,15 +162,34 @@ fn a_discard_after_a_late_commit_says_that_nobody_knows() {
     });
 }
 
+/// A case report: a store that lets nobody abort kept the parts, and nobody heard of it.
 #[test]
-fn a_discard_that_the_store_refuses_is_an_error() {
-    let server = spoiling_step(Step::Abort, usize::MAX, || refusal(403, "AccessDenied", "no"));
-    let registry = quick(&server);
-    in_time(move || {
-        let mut file = open(&registry, UPLOAD).unwrap();
-        write_all(&mut file, LARGE).unwrap();
-        refused(file.finish(Finish::Discard), Code::EACCES);
-    });
+fn parts_that_a_store_does_not_remove_are_told_with_their_upload() {
+    let words = ["the parts of the upload id stay at the store", NAME, "have a rule of the bucket expire it"];
+    for (status, code) in [(403, Code::EACCES), (405, Code::ENOTSUP)] {
+        for is_discarded in [true, false] {
+            let server = spoiling_step(Step::Abort, usize::MAX, move || refusal(status, "Refused", "no"));
+            let log = Arc::new(Mutex::new(String::new()));
+            let heard = log.clone();
+            let registry = told_to(
+                move |level, text| *heard.lock().unwrap() += &format!("{level:?} {text}\n"),
+                &server.url(""),
+                QUICK,
+            );
+            in_time(move || {
+                let mut file = open(&registry, UPLOAD).unwrap();
+                write_all(&mut file, LARGE).unwrap();
+                if is_discarded {
+                    let error = refused(file.finish(Finish::Discard), code).chain();
+                    assert!(words.iter().all(|words| error.contains(words)), "{error}");
+                }
+            });
+            eventually("the log has it", || {
+                let log = log.lock().unwrap();
+                log.contains("Warning") && words.iter().all(|words| log.contains(words))
+            });
+        }
+    }
 }
 
 /// What the store began is aborted, though nobody waits for its name any more.
