@@ -78,6 +78,9 @@ impl Node {
         };
         let own_name = match config.peers.name(own) {
             Some(name) => format!("this side, which `peers` calls {name}"),
+            None if config.peers.keys().next().is_none() => {
+                "this side, since `peers` lists nobody else".to_owned()
+            }
             None => "this side".to_owned(),
         };
         let node = Arc::new(Node {
@@ -122,7 +125,7 @@ impl Node {
         parties: &Parties,
         note: impl Fn(&str, Option<String>) + Clone + Send + Sync + 'static,
     ) -> Vec<Task<()>> {
-        if *parties == Parties::One(self.own) {
+        if self.candidates(parties) == [self.own] {
             note(&self.own_name, Some("nobody in this process has written yet".to_owned()));
         }
         let links = self.candidates(parties).into_iter().filter_map(|key| self.links.get(&key).cloned());

@@ -69,6 +69,21 @@ fn a_peer_with_this_sides_own_key_is_said_to_be_this_side() {
     );
 }
 
+/// Who left `peers` out waited for a writer without being told that none is let in.
+#[test]
+fn a_side_that_lists_nobody_says_so() {
+    let host = registry("");
+    let (mut read, mut write) = (reader(&host, "a"), writer(&host, "b"));
+    let soon =
+        |file: &OpenFile| file.control().set_deadline(Some(Instant::now() + Duration::from_millis(500)));
+    soon(&read);
+    let words = "this side, since `peers` lists nobody else: nobody in this process has written yet";
+    refused(read.read(&mut [0; 8]), Code::ETIMEDOUT, words);
+    soon(&write);
+    let words = "this side, since `peers` lists nobody else: it has no such reader yet";
+    refused(write.write(b"x"), Code::ETIMEDOUT, words);
+}
+
 #[test]
 fn the_key_of_a_file_is_shown_and_one_that_others_can_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();
