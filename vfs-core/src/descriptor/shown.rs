@@ -18,6 +18,8 @@ const SHOWN_MAX: usize = 300;
 /// No descriptor has more layers; what is nested deeper is not read further.
 const LAYERS_MAX: usize = 16;
 const HIDDEN: &str = "***";
+/// What follows the first `#` of these is a path, and no place for a secret.
+const PATH_SCHEMES: [&str; 2] = ["magnet", "torrent"];
 /// What follows these is a host, after any number of slashes.
 const HOST_SCHEMES: [&str; 5] = ["ftp", "http", "https", "ws", "wss"];
 
@@ -69,6 +71,13 @@ fn hide(text: &str) -> String {
 fn hide_layer(text: &str, depth: usize) -> String {
     if depth == LAYERS_MAX {
         return HIDDEN.to_owned();
+    }
+    if let (Some((scheme, _)), Some((source, path))) = (text.split_once(':'), text.split_once('#'))
+        && PATH_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    {
+        // Or the source's password had one.
+        let path = if path.contains('@') && source.contains("//") { HIDDEN } else { path };
+        return format!("{}#{path}", hide_layer(source, depth));
     }
     let (place, end) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
     let scheme = place.split_once(':').filter(|(scheme, _)| is_scheme(scheme));
@@ -199,10 +208,12 @@ fn hide_pairs(text: &str, separator: char) -> String {
     pairs.join(separator.encode_utf8(&mut [0; 4]))
 }
 
-/// Whether a pair is one of those that say how a pipe is opened: a message is of no use without them, and they have no values but
-/// these.
+/// Whether a pair is one of those that say how a pipe is opened, or which torrent is meant: a message is of no use without them, and
+/// they have no values but these.
 fn is_plain(key: &str, value: &str) -> bool {
+    let is_hash = |hash: &str| hash.bytes().all(|byte| byte.is_ascii_alphanumeric());
     match key {
+        "xt" => value.strip_prefix("urn:btih:").is_some_and(is_hash),
         "mode" => matches!(value, "r" | "w"),
         "role" => matches!(value, "listen" | "connect"),
         _ => false,
@@ -240,6 +251,10 @@ mod tests {
             ("gzip:https://h/x;jsessionid=T", "gzip:https://h/x;jsessionid=***"),
             ("s3:bucket/x;sig=T", "s3:bucket/x;sig=***"),
             ("//h/x;jsessionid=T", "//h/x;jsessionid=***"),
+            ("magnet:?xt=urn:btih:abc&tr=http://t/T/announce#a/b", "magnet:?xt=urn:btih:abc&tr=***#a/b"),
+            ("magnet:?xt=urn:btih:a%20T", "magnet:?xt=***"),
+            ("torrent:https://u:PW@h/x.torrent?t=T#a/b", "torrent:https://***@h/x.torrent?t=***#a/b"),
+            ("torrent:https://u:P#W@h/x.torrent", "torrent:https://u:P#***"),
         ] {
             assert_eq!(Shown(text).to_string(), shown, "{text}");
             assert_eq!(Shown(text).to_cow(), shown, "{text}");
@@ -287,6 +302,8 @@ mod tests {
             "opaque:b:80|>x",
             "tcp:h:1?mode=w&role=listen",
             "gzip:file:/srv/x.gz",
+            "torrent:/srv/x.torrent#folder/a=b?c#d@e",
+            "gzip:Torrent:https://h/x.torrent#folder/file",
             "relative/path",
             "http://h:99999/",
         ] {
