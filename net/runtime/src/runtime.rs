@@ -6,7 +6,8 @@ use std::fmt;
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -16,6 +17,9 @@ use zvfs_net::waiting::Waiting;
 
 /// What tasks may take to end when the instance does. A task ends where it next waits; only one that computes lasts.
 const STOP: Duration = Duration::from_secs(1);
+
+/// Between two looks whether tasks have ended.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Threads for what the libraries do on threads of their own, such as reading files.
 const BLOCKING_MAX: usize = 8;
@@ -89,6 +93,21 @@ impl Runtime {
     /// The library's own way in.
     pub fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Waits until all tasks have ended by themselves, for those of a library that was told to end: a task that blocks its thread
+    /// while the runtime ends finds none afterwards, and panics at its next timer. `false`: some have not, within the limit.
+    pub fn drain(&self, limit: Duration) -> bool {
+        let metrics = self.handle.metrics();
+        let until = Instant::now() + limit;
+        while metrics.num_alive_tasks() > 0 {
+            if Instant::now() >= until {
+                return false;
+            }
+            // Nothing tells of the last one.
+            thread::sleep(LOOK);
+        }
+        true
     }
 
     /// Ends all tasks, and waits a second for that. Nothing runs afterwards: a wait fails.
@@ -167,7 +186,6 @@ mod tests {
     use super::*;
     use std::future::pending;
     use std::sync::mpsc::{Sender, channel};
-    use std::thread;
     use vfs_core::{Context, Control, Scope};
 
     /// Far beyond what any of these takes.
@@ -265,6 +283,26 @@ mod tests {
         assert_eq!(failure.code, Code::EIO);
         stopper.join().unwrap();
         assert_eq!(wait(&runtime, &context, async { Ok(1) }).unwrap_err().code, Code::EIO);
+    }
+
+    #[test]
+    fn a_drain_waits_for_the_last_task_and_not_for_ever() {
+        let runtime = runtime();
+        let (release, released) = channel::<()>();
+        let (done, is_done) = channel();
+        let _task = runtime.spawn(async move {
+            // Whoever comes back from this and finds no timers panics.
+            tokio::task::block_in_place(|| released.recv())?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let _ = done.send(());
+            Ok::<_, std::sync::mpsc::RecvError>(())
+        });
+        assert!(!runtime.drain(Duration::from_millis(10)));
+        let releasing = thread::spawn(move || release.send(()));
+        assert!(runtime.drain(PATIENCE));
+        runtime.stop();
+        releasing.join().unwrap().unwrap();
+        is_done.try_recv().unwrap();
     }
 
     #[test]

@@ -16,6 +16,9 @@ use zvfs_net::failure::Failure;
 use zvfs_net::waiting::Waiting;
 use zvfs_runtime::Runtime;
 
+/// What leaving all torrents may take. With what ends the runtime, less than a stop may: see `Instance` in the provider ABI.
+const LEAVING: Duration = Duration::from_secs(3);
+
 /// An instance.
 pub struct Torrents {
     host: Host,
@@ -139,6 +142,8 @@ impl Namespace for Torrents {
 impl Drop for Torrents {
     fn drop(&mut self) {
         self.swarms.stop();
+        // librqbit writes pieces on its tasks' threads. A disk that takes longer than this is not waited for.
+        self.runtime.drain(LEAVING);
         self.runtime.stop();
     }
 }
