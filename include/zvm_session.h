@@ -242,6 +242,13 @@ typedef struct zvm_channel {
  * this fails, close is not called. */
 int32_t ZVFS_CALL zvm_session_channel(zvm_session *session, const char *alias, const zvm_channel *channel, zvfs_error *err);
 
+/* Looks for what would make the session fail, before it runs: for a server that checks its configuration. Opens no channel and runs
+ * nothing. The program is read, if it was supplied or is a file, and must be what a guest can be (with a `worker`, a program's text is
+ * not looked at); the worker must compile; each source of a channel that was not supplied, of a tree and of an export must have a
+ * provider that is allowed and loads. The session stays as it was. Waits for that, a minute at most. Codes as of
+ * zvm_template_prepare, EACCES also for a provider; the message has the manifest's line. */
+int32_t ZVFS_CALL zvm_session_check(zvm_session *session, zvfs_error *err);
+
 /* Runs the session, and waits for its end: the manifest's Timeout and some seconds more at most. Returns 0 if there is a report,
  * whatever it says. A session runs once. EMFILE: as many of the host's sessions run as its `jobs` allow; the session stays as it
  * is, and may be run later. */

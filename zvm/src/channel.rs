@@ -29,6 +29,7 @@ pub use outputs::{OutputReport, OutputState};
 pub(crate) use ahead::Wake;
 pub(crate) use changes::{ChangedFile, Changes};
 pub(crate) use exports::Export;
+pub(crate) use sources::is_local;
 pub(crate) use trees::{Listed, ListedKind, SourceTree};
 
 use crate::exit::Failure;

@@ -141,6 +141,28 @@ impl Compiler {
         Ok(Compiled { program, notes })
     }
 
+    /// What can be said against a program before it is compiled. Its text is for the worker to read, if there is one.
+    ///
+    /// # Errors
+    /// As [`program`](Compiler::program).
+    pub(crate) fn check(&self, bytes: &[u8], entry: &str) -> Result<(), Failure> {
+        if Form::of(bytes)? == Form::Text && self.worker.is_some() {
+            return Ok(());
+        }
+        let binary = binary(bytes)?;
+        look(&binary, Some(entry), self.functions)?;
+        features::check(&binary)
+    }
+
+    /// Whether the worker compiles, if there is one.
+    ///
+    /// # Errors
+    /// [`ExitCode::Io`]: it does not. [`ExitCode::Stopped`]: `stop` was thrown.
+    pub(crate) fn check_worker(&self, stop: &Stop) -> Result<(), Failure> {
+        const NOTHING: &[u8] = b"(module (memory (export \"memory\") 0))";
+        self.worker.as_ref().map_or(Ok(()), |worker| worker.compile(NOTHING, self.functions, stop).map(drop))
+    }
+
     fn make(
         &self,
         bytes: &[u8],

@@ -1,5 +1,6 @@
 //! A session: one run of a guest under a manifest, on a thread of its own, with an end in any case.
 
+mod checking;
 mod cpu;
 mod parts;
 mod pool;

@@ -138,6 +138,9 @@ extern_c! { exported by "libzvm":
         let ended = Ended { call: ended.0, arg };
         session.0.start(move || ended.call())
     }
+    fn zvm_session_check(session: Live) -> i32 {
+        session.0.check()
+    }
     fn zvm_session_cancel(session: Live) -> i32 {
         session.0.cancel();
         Ok(())

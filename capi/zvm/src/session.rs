@@ -11,7 +11,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use vfs_core::boundary::text;
 use vfs_core::{Code, Control, Error, Registry, Result};
-use zvm::{Compiler, Invocation, Manifest, PROGRAM_MAX, Report, RunOptions, Session};
+use zvm::{Compiler, ExitCode, Failure, Invocation, Manifest, PROGRAM_MAX, Report, RunOptions, Session};
 
 /// All sessions of this process that were not freed.
 static SESSIONS: Objects<Slot> = Objects::new("session");
@@ -225,6 +225,18 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Looks for what would make the run fail. Meanwhile nothing else can be done with the session.
+    pub fn check(&self) -> Result<()> {
+        let (mut parts, ()) = self.parts(State::Running, || Ok(()))?;
+        if let Some(program) = parts.program.take() {
+            parts.session = parts.session.program(program);
+        }
+        let given = |alias: &str| parts.channels.iter().any(|(known, _)| known == alias);
+        let checked = signals::blocked(|| parts.session.check(&given));
+        *self.lock() = State::New(parts);
+        checked.map_err(|failure| error(&failure))
+    }
+
     pub fn cancel(&self) {
         self.control.cancel();
     }
@@ -321,6 +333,19 @@ impl Done {
 /// For C. A report holds no NUL: aliases and descriptors have none, and control characters of others are escaped.
 fn string(text: String) -> CString {
     CString::new(text.replace('\0', " ")).unwrap_or_default()
+}
+
+/// A failure that no report tells of.
+pub fn error(failure: &Failure) -> Error {
+    let code = match failure.exit() {
+        ExitCode::Missing => Code::ENOENT,
+        ExitCode::Stopped => Code::ECANCELED,
+        ExitCode::Memory => Code::ENOMEM,
+        ExitCode::Io => Code::EIO,
+        ExitCode::Manifest => Code::EACCES,
+        _ => Code::EINVAL,
+    };
+    Error::new(code, failure.text().to_owned())
 }
 
 fn busy(text: &'static str) -> Error {

@@ -3,13 +3,13 @@
 use crate::argument::SessionOptions;
 use crate::jobs::Jobs;
 use crate::objects::{Objects, Opaque};
-use crate::session::{self, Common, Slot};
+use crate::session::{self, Common, Slot, error};
 use crate::signals;
 use std::ffi::{CString, c_char};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use vfs_core::boundary::Growing;
 use vfs_core::{Code, Control, Error, Result};
-use zvm::{ChannelSpec, ExitCode, Failure, Manifest, Template};
+use zvm::{ChannelSpec, Manifest, Template};
 
 static TEMPLATES: Objects<TemplateSlot> = Objects::new("template");
 
@@ -116,16 +116,4 @@ fn sources_of(manifest: &Manifest) -> Vec<Source> {
         sources.map(|source| Source { alias: alias.clone(), source: text(source), flags }).collect::<Vec<_>>()
     };
     manifest.channels.iter().flat_map(of_channel).collect()
-}
-
-fn error(failure: &Failure) -> Error {
-    let code = match failure.exit() {
-        ExitCode::Missing => Code::ENOENT,
-        ExitCode::Stopped => Code::ECANCELED,
-        ExitCode::Memory => Code::ENOMEM,
-        ExitCode::Io => Code::EIO,
-        ExitCode::Manifest => Code::EACCES,
-        _ => Code::EINVAL,
-    };
-    Error::new(code, failure.text().to_owned())
 }

@@ -65,6 +65,14 @@ fn a_server_runs_sessions_of_a_template_without_threads_of_its_own() {
 }
 
 #[test]
+fn what_would_make_a_session_fail_is_known_before_it_runs() {
+    let bench = bench();
+    let mut program = Command::new(bench.build(&C, &here("tests/c/checked.c")));
+    program.arg(bench.path().join("zvfs.toml"));
+    assert!(String::from_utf8_lossy(&succeeded(program).stdout).ends_with("checks\n"));
+}
+
+#[test]
 fn sessions_of_one_host_share_providers_and_the_program_can_add_one() {
     for compiler in [&C[..], &["g++", "-std=c++11", "-x", "c++"]] {
         let bench = bench();

@@ -78,6 +78,37 @@ impl Channels {
     }
 }
 
+impl Channels {
+    /// Finds a provider for each source of the channels, but for those that the host gives, of the trees and the exports. Opens nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Channels::open), where there is none.
+    pub(crate) fn find_providers(
+        manifest: &Manifest,
+        registry: &Registry,
+        control: &Control,
+        given: &dyn Fn(&str) -> bool,
+    ) -> Result<(), Failure> {
+        let options = OpenOptions::default().control(control);
+        for spec in manifest.channels.iter().filter(|spec| !given(&spec.alias)) {
+            for source in &spec.sources {
+                let known = registry.info(source, &options);
+                known.map_err(|error| failed(spec, &error, control.is_cancelled()))?;
+            }
+        }
+        let trees = manifest.trees.iter().map(|spec| ("tree", spec.line, &spec.path, &spec.source));
+        let exports = manifest.exports.iter().map(|spec| ("export", spec.line, &spec.path, &spec.target));
+        for (kind, line, path, source) in trees.chain(exports) {
+            let known = registry.info(source, &options);
+            known.map_err(|error| {
+                let what = format!("{kind} {}", Shown(path));
+                not_opened(line, &what, &error, control.is_cancelled())
+            })?;
+        }
+        Ok(())
+    }
+}
+
 /// What is written in place is emptied before the guest starts, and must be nothing that it was to read: the end of that would
 /// pass for its own.
 fn refuse_to_empty_a_source(opened: &mut [Opened]) -> Result<(), Failure> {
@@ -390,7 +421,11 @@ fn positions(source: &Source, read: bool, write: bool) -> Positions {
 
 /// `cancelled`: by this session, not by the provider or the other end.
 fn failed(spec: &ChannelSpec, error: &Error, cancelled: bool) -> Failure {
-    let exit = failed_exit(error, cancelled);
-    let place = if spec.line == 0 { String::new() } else { format!("MANIFEST {}: ", spec.line) };
-    Failure::new(exit, format!("{place}channel {}: {}", spec.shown_alias(), error.chain()))
+    not_opened(spec.line, &format!("channel {}", spec.shown_alias()), error, cancelled)
+}
+
+/// `line`: of the manifest; 0: of none.
+fn not_opened(line: usize, what: &str, error: &Error, cancelled: bool) -> Failure {
+    let place = if line == 0 { String::new() } else { format!("MANIFEST {line}: ") };
+    Failure::new(failed_exit(error, cancelled), format!("{place}{what}: {}", error.chain()))
 }

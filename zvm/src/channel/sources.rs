@@ -332,7 +332,7 @@ impl Source {
 }
 
 /// Whether a descriptor's scheme stays on this machine.
-pub(super) fn is_local(source: &str) -> bool {
+pub(crate) fn is_local(source: &str) -> bool {
     Descriptor::parse(source).is_ok_and(|descriptor| {
         LOCAL_SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(descriptor.scheme()))
     })

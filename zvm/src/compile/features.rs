@@ -1,6 +1,8 @@
 //! Which features a program needs that guests do not have: the engine names an instruction, and its author has to know what to build
 //! instead.
 
+use super::bad;
+use crate::exit::{Failure, one_line};
 use crate::guest::FEATURES;
 use wasmparser::{Validator, WasmFeatures};
 
@@ -65,6 +67,15 @@ pub(super) fn needed(binary: &[u8]) -> Option<String> {
     let texts: Vec<String> =
         needed.map(|missing| format!("it needs {}: {}", missing.what, missing.instead)).collect();
     (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// Whether a program in binary form is valid, with what guests have.
+///
+/// # Errors
+/// What is wrong with it, as the compiler would say.
+pub(super) fn check(binary: &[u8]) -> Result<(), Failure> {
+    let valid = Validator::new_with_features(ours()).validate_all(binary);
+    valid.map(drop).map_err(|error| bad(needed(binary).unwrap_or_else(|| one_line(&error.to_string()))))
 }
 
 fn ours() -> WasmFeatures {

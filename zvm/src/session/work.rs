@@ -160,7 +160,9 @@ impl Work {
         let bytes = match prepared.bytes() {
             Some(given) => given,
             None => {
-                read = self.read_program().map_err(|failure| self.not_opened(failure, parts))?;
+                let doing = |what| self.watch.doing(what);
+                read = read_program(&self.session.template, self.control(), &doing)
+                    .map_err(|failure| self.not_opened(failure, parts))?;
                 &read
             }
         };
@@ -170,31 +172,6 @@ impl Work {
         parts.notes.append(&mut notes);
         prepared.keep(&program);
         Ok(program)
-    }
-
-    fn read_program(&self) -> Result<Vec<u8>, Failure> {
-        let Template { manifest, registry, options: run, .. } = &self.session.template;
-        let shown =
-            Descriptor::parse(&manifest.program).map_or_else(|_| String::new(), |shown| shown.to_string());
-        self.watch.doing(format!("open the program {shown}"));
-        let options = OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(self.control());
-        let options = run.offered(options, manifest);
-        let mut file = registry.open(&manifest.program, &options).map_err(|error| no_program(&error))?;
-        self.watch.doing(format!("read the program {}", file.shown()));
-        let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK]);
-        loop {
-            let count = file.read(&mut chunk).map_err(|error| {
-                Failure::new(ExitCode::Io, format!("read program {}: {}", file.shown(), error.chain()))
-            })?;
-            if count == 0 {
-                return Ok(bytes);
-            }
-            bytes.extend_from_slice(&chunk[..count]);
-            if bytes.len() > PROGRAM_MAX {
-                let text = format!("bad program: {} is over {PROGRAM_MAX} bytes", file.shown());
-                return Err(Failure::new(ExitCode::BadProgram, text));
-            }
-        }
     }
 
     fn control(&self) -> &Control {
@@ -222,7 +199,37 @@ impl Work {
     }
 }
 
-fn no_program(error: &Error) -> Failure {
+/// Opens and reads the program that a manifest names. Says to `doing` what it does next.
+pub(super) fn read_program(
+    template: &Template,
+    control: &Control,
+    doing: &dyn Fn(String),
+) -> Result<Vec<u8>, Failure> {
+    let Template { manifest, registry, options: run, .. } = template;
+    let shown =
+        Descriptor::parse(&manifest.program).map_or_else(|_| String::new(), |shown| shown.to_string());
+    doing(format!("open the program {shown}"));
+    let options = OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(control);
+    let options = run.offered(options, manifest);
+    let mut file = registry.open(&manifest.program, &options).map_err(|error| no_program(&error))?;
+    doing(format!("read the program {}", file.shown()));
+    let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK]);
+    loop {
+        let count = file.read(&mut chunk).map_err(|error| {
+            Failure::new(ExitCode::Io, format!("read program {}: {}", file.shown(), error.chain()))
+        })?;
+        if count == 0 {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(&chunk[..count]);
+        if bytes.len() > PROGRAM_MAX {
+            let text = format!("bad program: {} is over {PROGRAM_MAX} bytes", file.shown());
+            return Err(Failure::new(ExitCode::BadProgram, text));
+        }
+    }
+}
+
+pub(super) fn no_program(error: &Error) -> Failure {
     let exit = match error.code() {
         Code::ENOENT | Code::ENOTDIR => ExitCode::Missing,
         Code::EISDIR | Code::EPROTONOSUPPORT if error.refusal().is_none() => ExitCode::BadProgram,
