@@ -183,11 +183,18 @@ ngx_http_zvm_guests_prepare(void *data)
 void
 ngx_http_zvm_news(ngx_http_zvm_job_t *job)
 {
+    ngx_uint_t             over;
     ngx_connection_t      *c;
     ngx_http_request_t    *r;
     ngx_http_zvm_guest_t  *guest;
 
     guest = job->guest;
+    over = (job->over && job->session != NULL);
+
+    /* Its place is free before its answer goes on, which may be to this guest again, as its error page. */
+    if (over) {
+        guest->running--;
+    }
 
     if (job->ctx != NULL) {
         r = job->ctx->request;
@@ -200,10 +207,9 @@ ngx_http_zvm_news(ngx_http_zvm_job_t *job)
 
     /* The session's thread keeps its place until it has let go of everything. The answer may be longer on its way: the job is freed
      * with the last of the two. */
-    if (job->over && job->session != NULL) {
+    if (over) {
         zvm_session_free(job->session);
         job->session = NULL;
-        guest->running--;
 
         if (job->ctx == NULL) {
             ngx_http_zvm_job_free(job);

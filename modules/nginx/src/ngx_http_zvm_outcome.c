@@ -107,8 +107,10 @@ ngx_http_zvm_printable(u_char *to, const u_char *bytes, size_t n)
 void
 ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
 {
+    u_char               text[sizeof("the guest exited with code ") + NGX_INT64_LEN];
     int32_t              exit_code;
     int64_t              guest_code;
+    const char          *state;
     ngx_http_request_t  *r;
     ngx_http_zvm_job_t  *job;
 
@@ -120,7 +122,15 @@ ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
     ctx->fuel = ngx_max(zvm_session_fuel(job->session), 0);
     ctx->failed = exit_code != 0 || guest_code != 0;
 
-    if (ngx_http_zvm_keep(r, zvm_session_state(job->session), &ctx->state) != NGX_OK
+    state = zvm_session_state(job->session);
+
+    /* For a session that is a good one: a guest may say by its code what it found. For an answer it is not. */
+    if (exit_code == 0 && guest_code != 0) {
+        *ngx_sprintf(text, "the guest exited with code %L", guest_code) = '\0';
+        state = (const char *) text;
+    }
+
+    if (ngx_http_zvm_keep(r, state, &ctx->state) != NGX_OK
         || ngx_http_zvm_keep(r, zvm_session_report(job->session, ZVM_REPORT_LINE), &ctx->report) != NGX_OK)
     {
         ctx->failed = 1;
@@ -129,13 +139,8 @@ ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
         return;
     }
 
-    if (exit_code != 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": %V (%D)", &job->guest->name, &ctx->state,
-                      exit_code);
-
-    } else if (guest_code != 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": the guest exited with code %L", &job->guest->name,
-                      guest_code);
+    if (ctx->failed) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": %V (%D)", &job->guest->name, &ctx->state, exit_code);
     }
 }
 

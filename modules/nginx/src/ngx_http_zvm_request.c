@@ -94,7 +94,8 @@ ngx_http_zvm_begin(ngx_http_request_t *r)
         return;
     }
 
-    if (guest->running < guest->sessions) {
+    /* A place that has just become free is the first one's that waits for it. */
+    if (guest->running < guest->sessions && ngx_queue_empty(&guest->requests)) {
         ngx_http_zvm_start(ctx);
         return;
     }

@@ -16,7 +16,8 @@ fn a_guest_that_fails_is_an_error_and_never_half_an_answer() {
         &format!(
             "{CGI}\n location /fuel {{ zvm_program @CGI@; zvm_fuel 100000000; zvm_timeout 100s; }}\n\
              location /sorry {{ zvm_program @CGI@; error_page 502 = @sorry; }}\n location @sorry {{ return 502 sorry; }}\n\
-             location /other {{ zvm_program @CGI@; error_page 502 = /cgi?; }}"
+             location /other {{ zvm_program @CGI@; error_page 502 = /cgi?; }}\n\
+             location /one {{ zvm_program @CGI@; zvm_sessions 1; zvm_queue 0; error_page 502 = /one?; }}"
         ),
     );
     for (path, expected, reason) in [
@@ -55,6 +56,8 @@ fn a_guest_that_fails_is_an_error_and_never_half_an_answer() {
         let answer = server.curl(scheme, path, &[version, "-T", &upload]);
         assert_eq!(String::from_utf8_lossy(&answer.stdout), said, "{version}: {}", server.log());
     }
+    // One session of a place is over when the next one of its request begins.
+    assert_eq!(server.get("/one?trap").text(), "hello\n", "{}", server.log());
     assert_eq!(server.get("/cgi").text(), "hello\n");
     let access = fs::read_to_string(server.at("access.log")).unwrap();
     assert!(
@@ -62,7 +65,12 @@ fn a_guest_that_fails_is_an_error_and_never_half_an_answer() {
         "{access}"
     );
     let mut reports = access.lines().filter(|line| line.contains(" exit=0 guest=3 seconds="));
-    assert!(reports.any(|line| line.starts_with("502 ok ") && line.ends_with(" state=\"ok\"")), "{access}");
+    assert!(
+        reports
+            .any(|line| line.starts_with("502 the guest exited with code 3 ")
+                && line.ends_with(" state=\"ok\"")),
+        "{access}"
+    );
 }
 
 /// A stranger's report: some bytes passed, and over HTTP/2 they cost the client the whole answer; of two `Status` the last one counted.
