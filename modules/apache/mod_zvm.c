@@ -3,17 +3,20 @@
  *
  *     mod_zvm.c   here: the handler, and what a child process has
  *     settings.c  the directives
+ *     checks.c    whether the child processes can use what they say
  *     site.c      a manifest: its template, and how many sessions of it there are
  *     exchange.c  between the request's thread and the session's
  *     answer.c    from the guest's output to an answer
  *     log.c       from the guest's standard error to the error log
  */
 #include "answer.h"
+#include "checks.h"
 #include "exchange.h"
 #include "log.h"
 #include "settings.h"
 #include <ap_mpm.h>
 #include <apr_portable.h>
+#include <apr_strings.h>
 #include <errno.h>
 #include <http_connection.h>
 #include <http_core.h>
@@ -28,6 +31,7 @@ APLOG_USE_MODULE(zvm);
 
 /* Of a child process; the parent has none and runs nothing. */
 static zvm_host *host;
+static const char *no_host; /* why there is none */
 
 /* A request with its session. */
 struct work {
@@ -153,6 +157,10 @@ static int handle(request_rec *r) {
     int status, sessions, queue;
     if (!r->handler || strcmp(r->handler, "zvm-handler") != 0) return DECLINED;
     settings = ap_get_module_config(r->per_dir_config, &zvm_module);
+    if (no_host) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: this process can run no guest: %s", no_host);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     if (!settings->site) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: no ZvmManifest applies to %s", r->uri);
         return HTTP_INTERNAL_SERVER_ERROR;
@@ -199,19 +207,16 @@ static int32_t make_host(zvm_host_options *options, server_rec *server, zvfs_err
 }
 
 static void start_child(apr_pool_t *pool, server_rec *server) {
-    const struct server_settings *settings = &server_settings;
-    zvm_host_options options = {.struct_size = sizeof options,
-                                .configuration = settings->configuration,
-                                .worker = settings->worker,
-                                .cache_folder = settings->cache_folder,
-                                .cache_key = settings->cache_key,
-                                .jobs = jobs(),
-                                .flags = ZVM_HOST_POOLED};
+    zvm_host_options options = settings_host();
     zvfs_error err = {.struct_size = sizeof err};
-    if (make_host(&options, server, &err))
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "zvm: %s", err.message);
-    else
+    options.jobs = jobs();
+    options.flags = ZVM_HOST_POOLED;
+    if (make_host(&options, server, &err)) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "zvm: %s: no guest can run", err.message);
+        no_host = apr_pstrdup(pool, err.message);
+    } else {
         apr_pool_cleanup_register(pool, NULL, free_host, apr_pool_cleanup_null);
+    }
 }
 
 /* The configuration is read again: what it does not name is not set. */
@@ -224,6 +229,7 @@ static int forget_settings(apr_pool_t *configuration, apr_pool_t *log, apr_pool_
 static void register_hooks(apr_pool_t *pool) {
     (void)pool;
     ap_hook_pre_config(forget_settings, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(checks_run, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
 }

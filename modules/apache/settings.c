@@ -7,6 +7,15 @@
 
 struct server_settings server_settings;
 
+zvm_host_options settings_host(void) {
+    const struct server_settings *settings = &server_settings;
+    return (zvm_host_options){.struct_size = sizeof(zvm_host_options),
+                              .configuration = settings->configuration.path,
+                              .worker = settings->worker.path,
+                              .cache_folder = settings->cache.path,
+                              .cache_key = settings->cache_key};
+}
+
 void *place_settings_make(apr_pool_t *pool, char *place) {
     struct place_settings *settings = apr_pcalloc(pool, sizeof *settings);
     (void)place;
@@ -27,7 +36,12 @@ static const char *set_manifest(cmd_parms *cmd, void *place, const char *file) {
     struct place_settings *settings = place;
     const char *path = ap_server_root_relative(cmd->pool, file);
     const char *wrong = path ? site_read(cmd->pool, path, &settings->site) : "not a path";
-    return wrong ? apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", wrong, NULL) : NULL;
+    struct named_site *named;
+    if (wrong) return apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", wrong, NULL);
+    named = apr_palloc(cmd->pool, sizeof *named);
+    *named = (struct named_site){server_settings.sites, settings->site, cmd->directive};
+    server_settings.sites = named;
+    return NULL;
 }
 
 /* The directive's data is the place of an int in the settings. */
@@ -47,7 +61,7 @@ static const char *set_path(cmd_parms *cmd, void *unused, const char *text) {
     const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
     (void)unused;
     if (wrong) return wrong;
-    *(const char **)cmd->info = ap_server_root_relative(cmd->pool, text);
+    *(struct said *)cmd->info = (struct said){ap_server_root_relative(cmd->pool, text), cmd->directive};
     return NULL;
 }
 
@@ -55,7 +69,7 @@ static const char *set_cache(cmd_parms *cmd, void *unused, const char *folder, c
     const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
     (void)unused;
     if (wrong) return wrong;
-    server_settings.cache_folder = ap_server_root_relative(cmd->pool, folder);
+    server_settings.cache = (struct said){ap_server_root_relative(cmd->pool, folder), cmd->directive};
     server_settings.cache_key = ap_server_root_relative(cmd->pool, key);
     return NULL;
 }

@@ -8,9 +8,24 @@
 
 #include <http_config.h>
 
-/* Of the whole server: what all sessions of a child process share. NULL: not set. */
+/* What a directive says, and where it stands. All zero: not set. */
+struct said {
+    const char *path;
+    const ap_directive_t *directive;
+};
+
+/* A ZvmManifest line. */
+struct named_site {
+    struct named_site *next;
+    struct site *site;
+    const ap_directive_t *directive;
+};
+
+/* Of the whole server: what all sessions of a child process share, and every manifest. */
 struct server_settings {
-    const char *configuration, *worker, *cache_folder, *cache_key;
+    struct said configuration, worker, cache;
+    const char *cache_key;
+    struct named_site *sites;
 };
 
 /* Of a place: <Location>, <Directory>, .htaccess is not asked. */
@@ -23,6 +38,9 @@ enum { DEFAULT_SESSIONS = 8, DEFAULT_QUEUE = 8 };
 
 extern struct server_settings server_settings;
 extern const command_rec zvm_directives[];
+
+/* The options of a host that the server's directives say. */
+zvm_host_options settings_host(void);
 
 void *place_settings_make(apr_pool_t *pool, char *place);
 void *place_settings_merge(apr_pool_t *pool, void *outer, void *inner);

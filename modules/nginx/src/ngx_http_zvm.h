@@ -5,7 +5,9 @@
  *
  *     directives.c   what the configuration may say
  *     module.c       a location's settings, and what happens at a worker's start and end
+ *     origin.c       which directive said what, and where it stands
  *     manifest.c     a location's directives as a manifest
+ *     check.c        whether the workers can use what the configuration says
  *     guest.c        what a location's requests share in a worker: the program, and how many run and wait
  *     request.c      a request from its body to its answer, on the event loop
  *     body.c         the request's body, on its way to the guest
@@ -31,6 +33,7 @@
 typedef struct ngx_http_zvm_guest_s ngx_http_zvm_guest_t;
 typedef struct ngx_http_zvm_job_s ngx_http_zvm_job_t;
 typedef struct ngx_http_zvm_ctx_s ngx_http_zvm_ctx_t;
+typedef struct ngx_http_zvm_loc_conf_s ngx_http_zvm_loc_conf_t;
 
 extern ngx_module_t ngx_http_zvm_module;
 
@@ -91,11 +94,14 @@ void ngx_http_zvm_job_free(ngx_http_zvm_job_t *job);
 
 struct ngx_http_zvm_guest_s {
     ngx_str_t name; /* its path, for messages */
+    ngx_http_zvm_loc_conf_t *conf;
+    ngx_array_t lines; /* of ngx_http_zvm_line_t: those of the manifest that directives are */
     ngx_str_t manifest;
     ngx_str_t program; /* its bytes; none: the manifest names it */
     zvm_host_options host_options;
-    zvm_host *host; /* a worker's, as the rest */
-    zvm_template *template;
+    ngx_str_t fault; /* why this worker cannot run it; as the rest, a worker's */
+    zvm_host *host;
+    zvm_template *template; /* NULL: `fault` says why */
     ngx_uint_t sessions; /* how many may run at once in a worker */
     ngx_uint_t queue; /* how many may wait */
     ngx_uint_t running;
@@ -103,7 +109,8 @@ struct ngx_http_zvm_guest_s {
     ngx_queue_t requests; /* that wait, by their ctx->link */
 };
 
-ngx_int_t ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests);
+/* What fails here is answered by 500, and nothing else of the worker's. */
+void ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests);
 void ngx_http_zvm_guests_exit(ngx_array_t *guests);
 /* Called for a job with news: frees what is over, lets the next request run, and tells the job's own. */
 void ngx_http_zvm_news(ngx_http_zvm_job_t *job);
@@ -123,11 +130,13 @@ typedef struct {
     ngx_http_complex_value_t value;
 } ngx_http_zvm_param_t;
 
-typedef struct {
+struct ngx_http_zvm_loc_conf_s {
+    ngx_http_zvm_loc_conf_t *outer; /* what values are inherited from */
+    ngx_array_t *origins; /* of ngx_http_zvm_origin_t: what this block says itself */
     ngx_str_t program;
     ngx_str_t manifest;
     ngx_str_t args;
-    ngx_array_t *channels; /* of ngx_str_t */
+    ngx_array_t *channels; /* of ngx_http_zvm_channel_t */
     size_t memory;
     time_t timeout;
     ngx_int_t fuel;
@@ -142,12 +151,44 @@ typedef struct {
     ngx_array_t *params; /* of ngx_http_zvm_param_t, as configured */
     ngx_array_t *variables; /* the same, after those that every guest gets */
     ngx_http_zvm_guest_t *guest; /* NULL: no guest answers here */
-} ngx_http_zvm_loc_conf_t;
+};
 
-/* manifest.c: the text of a location's manifest; its data is NULL if it cannot be made, which is logged. */
-ngx_str_t ngx_http_zvm_manifest(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf);
+/* origin.c */
+
+typedef struct {
+    ngx_str_t directive;
+    ngx_str_t file;
+    ngx_uint_t line;
+} ngx_http_zvm_origin_t;
+
+/* A directive that is a line of a manifest. */
+typedef struct {
+    ngx_uint_t number;
+    ngx_http_zvm_origin_t *origin;
+} ngx_http_zvm_line_t;
+
+typedef struct {
+    ngx_str_t text;
+    ngx_http_zvm_origin_t *origin;
+} ngx_http_zvm_channel_t;
+
+/* Remembers where the directive stands that is being read. NULL: no memory. */
+ngx_http_zvm_origin_t *ngx_http_zvm_record(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf);
+/* Finds the directive whose value holds here, the nearest one. NULL: its default does. */
+ngx_http_zvm_origin_t *ngx_http_zvm_origin(ngx_http_zvm_loc_conf_t *conf, const char *directive);
+/* Logs what is wrong with a guest, with the place of the directive. */
+void ngx_http_zvm_wrong(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, const char *directive, const char *text);
+/* The same for a line of its manifest; 0: for none that is known. */
+void ngx_http_zvm_wrong_line(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, ngx_uint_t number, const char *text);
+
+/* manifest.c: makes the text of a guest's manifest. What is wrong is logged. */
+ngx_int_t ngx_http_zvm_manifest(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest);
 /* A whole file. */
 ngx_int_t ngx_http_zvm_read_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *bytes);
+
+/* check.c: run when the configuration has been read, by the master and by `nginx -t`. */
+ngx_int_t ngx_http_zvm_check_manifest(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest);
+ngx_int_t ngx_http_zvm_check_guests(ngx_conf_t *cf);
 
 /* environment.c */
 

@@ -2,6 +2,10 @@
 #include "ngx_http_zvm.h"
 
 
+static char *ngx_http_zvm_args(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_zvm_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_zvm_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_zvm_fuel(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_http_zvm_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_http_zvm_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_http_zvm_channel(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -34,7 +38,7 @@ ngx_command_t  ngx_http_zvm_commands[] = {
 
     { ngx_string("zvm_args"),
       NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
+      ngx_http_zvm_args,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_zvm_loc_conf_t, args),
       NULL },
@@ -48,21 +52,21 @@ ngx_command_t  ngx_http_zvm_commands[] = {
 
     { ngx_string("zvm_memory"),
       NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_http_zvm_memory,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_zvm_loc_conf_t, memory),
       NULL },
 
     { ngx_string("zvm_timeout"),
       NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
-      ngx_conf_set_sec_slot,
+      ngx_http_zvm_timeout,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_zvm_loc_conf_t, timeout),
       NULL },
 
     { ngx_string("zvm_fuel"),
       NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
+      ngx_http_zvm_fuel,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_zvm_loc_conf_t, fuel),
       &ngx_http_zvm_positive },
@@ -120,6 +124,20 @@ ngx_command_t  ngx_http_zvm_commands[] = {
 };
 
 
+/* Those of nginx's own slots whose place is remembered. */
+#define ngx_http_zvm_slot(name, set)                                                                                    \
+    static char *                                                                                                       \
+    name(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)                                                                \
+    {                                                                                                                   \
+        return ngx_http_zvm_record(cf, conf) != NULL ? set(cf, cmd, conf) : NGX_CONF_ERROR;                             \
+    }
+
+ngx_http_zvm_slot(ngx_http_zvm_args, ngx_conf_set_str_slot)
+ngx_http_zvm_slot(ngx_http_zvm_memory, ngx_conf_set_size_slot)
+ngx_http_zvm_slot(ngx_http_zvm_timeout, ngx_conf_set_sec_slot)
+ngx_http_zvm_slot(ngx_http_zvm_fuel, ngx_conf_set_num_slot)
+
+
 /* Names the guest of a location, or its manifest, or both. */
 static char *
 ngx_http_zvm_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -140,6 +158,10 @@ ngx_http_zvm_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char       *rv;
     ngx_str_t  *path;
 
+    if (ngx_http_zvm_record(cf, conf) == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
     rv = ngx_conf_set_str_slot(cf, cmd, conf);
     if (rv != NGX_CONF_OK) {
         return rv;
@@ -156,12 +178,13 @@ ngx_http_zvm_channel(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_zvm_loc_conf_t  *zlcf = conf;
 
-    ngx_str_t  *value, *channel;
+    ngx_str_t               *value;
+    ngx_http_zvm_channel_t  *channel;
 
     value = cf->args->elts;
 
     if (zlcf->channels == NGX_CONF_UNSET_PTR) {
-        zlcf->channels = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+        zlcf->channels = ngx_array_create(cf->pool, 4, sizeof(ngx_http_zvm_channel_t));
         if (zlcf->channels == NULL) {
             return NGX_CONF_ERROR;
         }
@@ -172,8 +195,10 @@ ngx_http_zvm_channel(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    *channel = value[1];
-    return NGX_CONF_OK;
+    channel->text = value[1];
+    channel->origin = ngx_http_zvm_record(cf, zlcf);
+
+    return channel->origin != NULL ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -189,6 +214,10 @@ ngx_http_zvm_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (zlcf->cache_folder.data != NULL) {
         return "is duplicate";
+    }
+
+    if (ngx_http_zvm_record(cf, zlcf) == NULL) {
+        return NGX_CONF_ERROR;
     }
 
     if (cf->args->nelts == 2) {

@@ -2,7 +2,7 @@
 #include "ngx_http_zvm.h"
 
 
-static ngx_int_t ngx_http_zvm_guest_init(ngx_http_zvm_guest_t *guest, ngx_log_t *log);
+static void ngx_http_zvm_guest_init(ngx_http_zvm_guest_t *guest, ngx_cycle_t *cycle);
 static int32_t ngx_http_zvm_guest_host(ngx_http_zvm_guest_t *guest, ngx_log_t *log, zvfs_error *error);
 static ngx_uint_t ngx_http_zvm_guests_have_compiler(ngx_array_t *guests);
 static void *ngx_http_zvm_guests_prepare(void *data);
@@ -17,7 +17,7 @@ static struct {
 } preparing;
 
 
-ngx_int_t
+void
 ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests)
 {
     int                     err;
@@ -28,9 +28,7 @@ ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests)
     known = guests->elts;
 
     for (i = 0; i < guests->nelts; i++) {
-        if (ngx_http_zvm_guest_init(known[i], cycle->log) != NGX_OK) {
-            return NGX_ERROR;
-        }
+        ngx_http_zvm_guest_init(known[i], cycle);
     }
 
     preparing.log = cycle->log;
@@ -47,45 +45,52 @@ ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 
     if (err) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, err, "zvm: pthread_create() failed");
-        return NGX_ERROR;
+        ngx_log_error(NGX_LOG_ERR, cycle->log, err, "zvm: pthread_create() failed: the first requests compile the programs");
+        return;
     }
 
     preparing.guests = guests;
-    return NGX_OK;
 }
 
 
-static ngx_int_t
-ngx_http_zvm_guest_init(ngx_http_zvm_guest_t *guest, ngx_log_t *log)
+static void
+ngx_http_zvm_guest_init(ngx_http_zvm_guest_t *guest, ngx_cycle_t *cycle)
 {
-    zvfs_error           error;
-    zvm_session_options  options = { .struct_size = sizeof(zvm_session_options) };
+    u_char               *text;
+    zvfs_error            error;
+    zvm_template         *template;
+    zvm_session_options   options = { .struct_size = sizeof(zvm_session_options) };
 
-    ngx_queue_init(&guest->requests);
+    template = NULL;
 
-    if (ngx_http_zvm_guest_host(guest, log, &error) != 0) {
+    if (ngx_http_zvm_guest_host(guest, cycle->log, &error) != 0) {
         goto failed;
     }
 
     options.host = guest->host;
 
-    if (zvm_template_new((const char *) guest->manifest.data, guest->manifest.len, &options, &guest->template, &error) != 0) {
+    if (zvm_template_new((const char *) guest->manifest.data, guest->manifest.len, &options, &template, &error) != 0) {
         goto failed;
     }
 
-    if (guest->program.data != NULL
-        && zvm_template_program(guest->template, guest->program.data, guest->program.len, &error) != 0)
-    {
+    if (guest->program.data != NULL && zvm_template_program(template, guest->program.data, guest->program.len, &error) != 0) {
         goto failed;
     }
 
-    return NGX_OK;
+    guest->template = template;
+    return;
 
 failed:
 
-    ngx_log_error(NGX_LOG_EMERG, log, 0, "zvm: \"%V\": %s", &guest->name, error.message);
-    return NGX_ERROR;
+    zvm_template_free(template);
+
+    ngx_log_error(NGX_LOG_ERR, cycle->log, 0, "zvm: \"%V\": %s: requests are answered by 500", &guest->name, error.message);
+
+    text = ngx_pnalloc(cycle->pool, ngx_strlen(error.message));
+    if (text != NULL) {
+        guest->fault.data = text;
+        guest->fault.len = ngx_cpymem(text, error.message, ngx_strlen(error.message)) - text;
+    }
 }
 
 
@@ -164,6 +169,10 @@ ngx_http_zvm_guests_prepare(void *data)
     known = guests->elts;
 
     for (i = 0; i < guests->nelts; i++) {
+        if (known[i]->template == NULL) {
+            continue;
+        }
+
         code = zvm_template_prepare(known[i]->template, &error);
 
         /* The worker leaves. */

@@ -181,6 +181,11 @@ ngx_http_zvm_job_create(ngx_http_zvm_guest_t *guest, ngx_log_t *log)
         { "/dev/stderr", { .write = ngx_http_zvm_job_message } },
     };
 
+    if (guest->template == NULL) {
+        ngx_log_error(NGX_LOG_ERR, log, 0, "zvm: this worker cannot run \"%V\": %V", &guest->name, &guest->fault);
+        return NULL;
+    }
+
     job = calloc(1, sizeof(ngx_http_zvm_job_t));
     if (job == NULL) {
         ngx_log_error(NGX_LOG_ERR, log, ngx_errno, "zvm: no memory for a session");

@@ -13,85 +13,101 @@
     "Channel = /dev/null, /dev/stdout, 0, 0, 0, 0x7fffffffffffffff, 0x7fffffffffffffff\n"                               \
     "Channel = /dev/null, /dev/stderr, 0, 0, 0, 1000, 64k\n"
 
+/* The line of it that has a directive's value. */
+#define NGX_HTTP_ZVM_DEFAULT_PROGRAM  2
+
 /* A line's words beside its value. */
 #define NGX_HTTP_ZVM_LINE  sizeof("Channel = \n")
 
 
-static ngx_int_t ngx_http_zvm_set_key(ngx_conf_t *cf, ngx_str_t *text, const char *key, ngx_str_t *value);
-static ngx_int_t ngx_http_zvm_append(ngx_conf_t *cf, ngx_str_t *text, const char *key, ngx_str_t *value);
+static ngx_int_t ngx_http_zvm_set(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, const char *directive, const char *key, ngx_str_t *value);
+static ngx_int_t ngx_http_zvm_append(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, ngx_http_zvm_origin_t *origin, const char *key,
+    ngx_str_t *value);
+static ngx_int_t ngx_http_zvm_note(ngx_http_zvm_guest_t *guest, ngx_uint_t number, ngx_http_zvm_origin_t *origin);
 
 
-ngx_str_t
-ngx_http_zvm_manifest(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
+ngx_int_t
+ngx_http_zvm_manifest(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest)
 {
-    u_char       number[NGX_INT64_LEN + sizeof(", 0")];
-    ngx_str_t    text, value, *channel;
-    ngx_uint_t   i;
+    u_char                    number[NGX_INT64_LEN + sizeof(", 0")];
+    ngx_str_t                 value, *text;
+    ngx_uint_t                i;
+    ngx_http_zvm_channel_t   *channel;
+    ngx_http_zvm_loc_conf_t  *conf;
 
-    static ngx_str_t  none = ngx_null_string;
+    conf = guest->conf;
+    text = &guest->manifest;
+
+    if (ngx_array_init(&guest->lines, cf->pool, 4, sizeof(ngx_http_zvm_line_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (conf->manifest.data != NULL) {
-        if (ngx_http_zvm_read_file(cf, &conf->manifest, &text) != NGX_OK) {
-            return none;
+        if (ngx_http_zvm_read_file(cf, &conf->manifest, text) != NGX_OK) {
+            return NGX_ERROR;
         }
 
     } else {
-        text.data = ngx_pnalloc(cf->pool, sizeof(NGX_HTTP_ZVM_DEFAULT) + conf->program.len);
-        if (text.data == NULL) {
-            return none;
+        text->data = ngx_pnalloc(cf->pool, sizeof(NGX_HTTP_ZVM_DEFAULT) + conf->program.len);
+        if (text->data == NULL
+            || ngx_http_zvm_note(guest, NGX_HTTP_ZVM_DEFAULT_PROGRAM, ngx_http_zvm_origin(conf, "zvm_program")) != NGX_OK)
+        {
+            return NGX_ERROR;
         }
 
-        text.len = ngx_sprintf(text.data, NGX_HTTP_ZVM_DEFAULT, &conf->program) - text.data;
+        text->len = ngx_sprintf(text->data, NGX_HTTP_ZVM_DEFAULT, &conf->program) - text->data;
     }
 
     value.data = number;
 
     if (conf->memory != NGX_CONF_UNSET_SIZE) {
         value.len = ngx_sprintf(number, "%uz, 0", conf->memory) - number;
-        if (ngx_http_zvm_set_key(cf, &text, "Memory", &value) != NGX_OK) {
-            return none;
+        if (ngx_http_zvm_set(cf, guest, "zvm_memory", "Memory", &value) != NGX_OK) {
+            return NGX_ERROR;
         }
     }
 
     if (conf->timeout != NGX_CONF_UNSET) {
         value.len = ngx_sprintf(number, "%T", conf->timeout) - number;
-        if (ngx_http_zvm_set_key(cf, &text, "Timeout", &value) != NGX_OK) {
-            return none;
+        if (ngx_http_zvm_set(cf, guest, "zvm_timeout", "Timeout", &value) != NGX_OK) {
+            return NGX_ERROR;
         }
     }
 
     if (conf->fuel != NGX_CONF_UNSET) {
         value.len = ngx_sprintf(number, "%i", conf->fuel) - number;
-        if (ngx_http_zvm_set_key(cf, &text, "Fuel", &value) != NGX_OK) {
-            return none;
+        if (ngx_http_zvm_set(cf, guest, "zvm_fuel", "Fuel", &value) != NGX_OK) {
+            return NGX_ERROR;
         }
     }
 
-    if (conf->args.len != 0 && ngx_http_zvm_set_key(cf, &text, "Args", &conf->args) != NGX_OK) {
-        return none;
+    if (conf->args.len != 0 && ngx_http_zvm_set(cf, guest, "zvm_args", "Args", &conf->args) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (conf->channels != NGX_CONF_UNSET_PTR) {
         channel = conf->channels->elts;
 
         for (i = 0; i < conf->channels->nelts; i++) {
-            if (ngx_http_zvm_append(cf, &text, "Channel", &channel[i]) != NGX_OK) {
-                return none;
+            if (ngx_http_zvm_append(cf, guest, channel[i].origin, "Channel", &channel[i].text) != NGX_OK) {
+                return NGX_ERROR;
             }
         }
     }
 
-    return text;
+    return NGX_OK;
 }
 
 
 /* Lines keep their numbers, which errors name: the old line becomes a comment, the new one comes last. */
 static ngx_int_t
-ngx_http_zvm_set_key(ngx_conf_t *cf, ngx_str_t *text, const char *key, ngx_str_t *value)
+ngx_http_zvm_set(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, const char *directive, const char *key, ngx_str_t *value)
 {
-    u_char  *line, *end, *p;
-    size_t   len;
+    u_char     *line, *end, *p;
+    size_t      len;
+    ngx_str_t  *text;
 
+    text = &guest->manifest;
     len = ngx_strlen(key);
 
     for (line = text->data; line < text->data + text->len; line = end + 1) {
@@ -113,14 +129,18 @@ ngx_http_zvm_set_key(ngx_conf_t *cf, ngx_str_t *text, const char *key, ngx_str_t
         }
     }
 
-    return ngx_http_zvm_append(cf, text, key, value);
+    return ngx_http_zvm_append(cf, guest, ngx_http_zvm_origin(guest->conf, directive), key, value);
 }
 
 
 static ngx_int_t
-ngx_http_zvm_append(ngx_conf_t *cf, ngx_str_t *text, const char *key, ngx_str_t *value)
+ngx_http_zvm_append(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, ngx_http_zvm_origin_t *origin, const char *key, ngx_str_t *value)
 {
-    u_char  *p, *longer;
+    u_char      *p, *longer;
+    ngx_str_t   *text;
+    ngx_uint_t   number;
+
+    text = &guest->manifest;
 
     longer = ngx_pnalloc(cf->pool, text->len + 1 + NGX_HTTP_ZVM_LINE + value->len);
     if (longer == NULL) {
@@ -133,10 +153,42 @@ ngx_http_zvm_append(ngx_conf_t *cf, ngx_str_t *text, const char *key, ngx_str_t 
         *p++ = '\n';
     }
 
-    p = ngx_sprintf(p, "%s = %V\n", key, value);
+    number = 1;
 
-    text->data = longer;
-    text->len = p - longer;
+    for (text->data = longer; longer < p; longer++) {
+        number += (*longer == '\n');
+    }
+
+    p = ngx_sprintf(p, "%s = %V\n", key, value);
+    text->len = p - text->data;
+
+    if (ngx_http_zvm_note(guest, number, origin) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* It would be one more line of the manifest. */
+    if (ngx_strlchr(value->data, value->data + value->len, '\n') != NULL) {
+        ngx_http_zvm_wrong_line(cf, guest, number, "has a line break");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Keeps which directive is a line. */
+static ngx_int_t
+ngx_http_zvm_note(ngx_http_zvm_guest_t *guest, ngx_uint_t number, ngx_http_zvm_origin_t *origin)
+{
+    ngx_http_zvm_line_t  *line;
+
+    line = ngx_array_push(&guest->lines);
+    if (line == NULL) {
+        return NGX_ERROR;
+    }
+
+    line->number = number;
+    line->origin = origin;
     return NGX_OK;
 }
 

@@ -12,7 +12,7 @@ static void ngx_http_zvm_exit_process(ngx_cycle_t *cycle);
 
 static ngx_http_module_t  ngx_http_zvm_module_ctx = {
     ngx_http_zvm_add_variables,            /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_zvm_check_guests,             /* postconfiguration */
 
     ngx_http_zvm_create_main_conf,         /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -87,6 +87,8 @@ ngx_http_zvm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_zvm_loc_conf_t   *conf = child;
     ngx_http_core_loc_conf_t  *clcf;
 
+    conf->outer = prev;
+
     ngx_conf_merge_str_value(conf->args, prev->args, "");
     ngx_conf_merge_ptr_value(conf->channels, prev->channels, NGX_CONF_UNSET_PTR);
     ngx_conf_merge_ptr_value(conf->params, prev->params, NGX_CONF_UNSET_PTR);
@@ -142,13 +144,9 @@ ngx_http_zvm_text(ngx_str_t *value)
 }
 
 
-/* The manifest is checked here, so that `nginx -t` finds what is wrong with it. It opens and runs nothing: that is the workers'. */
 static ngx_http_zvm_guest_t *
 ngx_http_zvm_make_guest(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
 {
-    zvfs_error                  error;
-    zvm_session                *session;
-    zvm_session_options         check;
     ngx_http_zvm_guest_t       *guest, **known;
     ngx_http_zvm_main_conf_t   *zmcf;
 
@@ -158,6 +156,7 @@ ngx_http_zvm_make_guest(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
     }
 
     guest->name = conf->program.data != NULL ? conf->program : conf->manifest;
+    guest->conf = conf;
     guest->sessions = conf->sessions;
     guest->queue = conf->queue;
     guest->host_options.struct_size = sizeof(zvm_host_options);
@@ -166,26 +165,16 @@ ngx_http_zvm_make_guest(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
     guest->host_options.cache_folder = ngx_http_zvm_text(&conf->cache_folder);
     guest->host_options.cache_key = ngx_http_zvm_text(&conf->cache_key);
     guest->host_options.jobs = conf->sessions;
+    ngx_queue_init(&guest->requests);
+    ngx_str_set(&guest->fault, "see what it logged at its start");
 
     if (conf->program.data != NULL && ngx_http_zvm_read_file(cf, &conf->program, &guest->program) != NGX_OK) {
         return NULL;
     }
 
-    guest->manifest = ngx_http_zvm_manifest(cf, conf);
-    if (guest->manifest.data == NULL) {
+    if (ngx_http_zvm_manifest(cf, guest) != NGX_OK || ngx_http_zvm_check_manifest(cf, guest) != NGX_OK) {
         return NULL;
     }
-
-    ngx_memzero(&check, sizeof(zvm_session_options));
-    check.struct_size = sizeof(zvm_session_options);
-    check.configuration = guest->host_options.configuration;
-
-    if (zvm_session_new((const char *) guest->manifest.data, guest->manifest.len, &check, &session, &error) != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\": %s", &guest->name, error.message);
-        return NULL;
-    }
-
-    zvm_session_free(session);
 
     zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_zvm_module);
 
@@ -215,6 +204,7 @@ ngx_http_zvm_guests(ngx_cycle_t *cycle)
 }
 
 
+/* Never a failure: a worker that does not start is not started again, and answers nothing of its other sites either. */
 static ngx_int_t
 ngx_http_zvm_init_process(ngx_cycle_t *cycle)
 {
@@ -222,15 +212,11 @@ ngx_http_zvm_init_process(ngx_cycle_t *cycle)
 
     guests = ngx_http_zvm_guests(cycle);
 
-    if (guests == NULL) {
-        return NGX_OK;
+    if (guests != NULL && ngx_http_zvm_jobs_init(cycle) == NGX_OK) {
+        ngx_http_zvm_guests_init(cycle, guests);
     }
 
-    if (ngx_http_zvm_jobs_init(cycle) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_zvm_guests_init(cycle, guests);
+    return NGX_OK;
 }
 
 

@@ -186,6 +186,11 @@ impl Apache {
         succeeded(apache);
     }
 
+    /// Has it take its configuration again without a look at it before, as a signal does.
+    pub fn restart(&mut self) {
+        kill_process(Pid::from_child(self.process.child()), Signal::USR1).unwrap();
+    }
+
     /// A connection.
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
@@ -266,9 +271,9 @@ fn dechunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
 
 /// A manifest with these lines; those that it must have, and they lack, are added.
 fn manifest(more: &str, guests: &Path) -> String {
-    let guests = guests.display();
-    let mut text = format!("Version = 20140509\nProgram = {guests}/cgi.wasm\nMemory = 4m, 0\n{more}\n");
+    let mut text = format!("Version = 20140509\nMemory = 4m, 0\n{more}\n");
     for (has, line) in [
+        ("Program", "Program = $FOLDER/cgi.wasm"),
         ("Timeout", "Timeout = 100"),
         ("/dev/stdin", "Channel = /dev/null, /dev/stdin, 0, 1000000000, 10g, 0, 0"),
         ("/dev/stdout", "Channel = /dev/null, /dev/stdout, 0, 0, 0, 1000000000, 10g"),
@@ -279,7 +284,7 @@ fn manifest(more: &str, guests: &Path) -> String {
             text.push('\n');
         }
     }
-    text.replace("$FOLDER", &guests.to_string())
+    text.replace("$FOLDER", &guests.display().to_string())
 }
 
 fn library() -> PathBuf {

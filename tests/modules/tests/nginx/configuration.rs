@@ -3,7 +3,8 @@
 use crate::{CGI, status, text};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use zvfs_modules_tests::guest;
 use zvfs_modules_tests::nginx::Nginx;
 use zvfs_test_support::{built, command, eventually};
@@ -67,23 +68,69 @@ fn a_wrong_configuration_is_found_before_anything_starts() {
     if !Nginx::is_here() {
         return;
     }
-    for (site, reason) in [
-        ("location / { zvm_program /nowhere/to/be/found; }", "open() \"/nowhere/to/be/found\" failed"),
-        ("location / { zvm_program @CGI@; zvm_channel 'x'; }", "MANIFEST 9: "),
-        ("location / { zvm_manifest @CGI@; }", "MANIFEST "),
-        ("location / { zvm_program @CGI@; zvm_config /nowhere; }", "/nowhere"),
-        ("location / { zvm_program @CGI@; zvm_queue x; }", "\"zvm_queue\" directive has an invalid number"),
-        ("location / { zvm_program @CGI@; zvm_buffers 1 4k; }", "at least 2 \"zvm_buffers\""),
-        ("location / { zvm_program @CGI@; zvm_memory 8192m; }", "Memory: 8589934592 is out of range"),
+    let line =
+        text("tests/modules/src/nginx/nginx.conf").lines().position(|line| line.contains("@SITE@")).unwrap();
+    let place = format!("nginx.conf:{}", line + 1);
+    let program = "location / { zvm_program @CGI@;";
+    for (more, directive, reason) in [
+        ("zvm_program /nowhere/to/be/found; }", "", "open() \"/nowhere/to/be/found\" failed"),
+        ("zvm_queue x; }", "", "\"zvm_queue\" directive has an invalid number"),
+        ("zvm_buffers 1 4k; }", "", "at least 2 \"zvm_buffers\""),
+        // What is a line of the manifest, by the operator's own words.
+        ("zvm_channel 'x'; }", "zvm_channel", "`x` is not a descriptor"),
+        ("zvm_timeout 0; }", "zvm_timeout", "Timeout: 0 "),
+        ("zvm_memory 8192m; }", "zvm_memory", "Memory: 8589934592 is out of range"),
+        ("zvm_args \"a\\nb\"; }", "zvm_args", "has a line break"),
+        ("zvm_manifest @CGI@; }", "zvm_manifest", "MANIFEST "),
+        // What the workers would find.
+        ("zvm_program @FOLDER@/nginx.conf; }", "zvm_program", "bad program: neither"),
+        ("zvm_config /nowhere; }", "zvm_config", "/nowhere"),
+        ("zvm_config @FOLDER@/nginx.conf; }", "zvm_config", "nginx.conf"),
+        ("zvm_compiler /nowhere; }", "zvm_compiler", "/nowhere"),
+        ("zvm_compiler /bin/true; }", "zvm_compiler", "/bin/true"),
+        ("zvm_cache @FOLDER@/nginx.conf @FOLDER@/key; }", "zvm_cache", "nginx.conf"),
+        ("zvm_channel 'nosuch://x, /data, 0, 1, 1, 0, 0'; }", "zvm_channel", "nosuch"),
     ] {
-        let said = Nginx::check("", site);
+        let site = match more.starts_with("zvm_program") || more.starts_with("zvm_manifest") {
+            true => format!("location / {{ {more}"),
+            false => format!("{program} {more}"),
+        };
+        let said = Nginx::check("", &site);
         let text = String::from_utf8_lossy(&said.stderr).into_owned();
         assert!(status(&said) == Some(1) && text.contains(reason), "{site}: {text}");
+        let by_name = format!("\"{directive}\" directive: ");
+        assert!(directive.is_empty() || text.contains(&by_name) && text.contains(&place), "{site}: {text}");
     }
-    // What is no program is found by the workers, and by whoever asks.
-    let server = Nginx::start("", "location /bad { zvm_program @FOLDER@/nginx.conf; }");
-    assert_eq!(server.get("/bad").status, 500);
-    server.logs("bad program: ");
+    // The value holds here, and stands elsewhere.
+    let said = Nginx::check("zvm_timeout 0;", &format!("{program} }}"));
+    assert!(String::from_utf8_lossy(&said.stderr).contains("\"zvm_timeout\" directive: "), "{said:?}");
+}
+
+/// A stranger's report: a cache that could not be used ended each worker at its start, for good, and all sites with them.
+#[test]
+fn what_a_worker_cannot_use_is_the_failure_of_its_location_alone() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let site = format!(
+        "{CGI}\n location /own {{ zvm_program @CGI@; zvm_cache @FOLDER@/own @FOLDER@/key; zvm_timeout 1000s; }}"
+    );
+    let mut server = Nginx::start("", &site);
+    assert_eq!(server.get("/own").text(), "hello\n", "{}", server.log());
+    fs::set_permissions(server.at("own"), Permissions::from_mode(0o777)).unwrap();
+    let worker = server.workers()[0];
+    kill_process(Pid::from_raw(worker.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    eventually("another worker answers", || !server.get("/ready").body.is_empty());
+    assert_eq!(server.get("/cgi").text(), "hello\n", "{}", server.log());
+    assert_eq!(server.get("/own").status, 500);
+    let log = server.log();
+    let mut lines = log.lines().filter(|line| line.contains("this worker cannot run"));
+    assert!(lines.all(|line| line.contains("/own") && line.contains("request: \"GET /own")), "{log}");
+    assert!(log.contains("this worker cannot run") && !log.contains("fatal code"), "{log}");
+    // A reload says so before it happens, and the old configuration stays.
+    kill_process(Pid::from_child(server.process().child()), Signal::HUP).unwrap();
+    server.logs("\"zvm_cache\" directive: ");
+    assert_eq!(server.get("/cgi").text(), "hello\n", "{}", server.log());
 }
 
 #[test]

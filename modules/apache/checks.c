@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "checks.h"
+#include "checked.h"
+#include "settings.h"
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <unistd.h>
+#include <unixd.h>
+
+APLOG_USE_MODULE(zvm);
+
+static const ap_directive_t *directive_of(enum checked_part part, const struct named_site *site) {
+    switch (part) {
+    case CHECKED_CONFIGURATION: return server_settings.configuration.directive;
+    case CHECKED_WORKER: return server_settings.worker.directive;
+    case CHECKED_CACHE: return server_settings.cache.directive;
+    default: return site->directive;
+    }
+}
+
+/* As the child processes run. */
+static struct checked_user user(void) {
+    struct checked_user user = {NULL, 0, 0};
+    if (geteuid() == 0) user = (struct checked_user){ap_unixd_config.user_name, ap_unixd_config.user_id, ap_unixd_config.group_id};
+    return user;
+}
+
+static int say(server_rec *server, const struct checked_fault *fault, const struct named_site *site) {
+    const ap_directive_t *directive = directive_of(fault->part, site);
+    const char *of = directive == site->directive ? site->site->file : "";
+    const char *line = fault->line ? apr_psprintf(server->process->pconf, "MANIFEST %lu: ", fault->line) : "";
+    ap_log_error(APLOG_MARK, APLOG_EMERG, 0, server, "zvm: line %d of %s: %s: %s%s%s%s", directive->line_num, directive->filename,
+                 directive->directive, of, *of ? ": " : "", line, fault->text);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+int checks_run(apr_pool_t *configuration, apr_pool_t *log, apr_pool_t *temporary, server_rec *server) {
+    const struct named_site *site, **sites;
+    const struct checked_user as = user();
+    struct checked_place *places;
+    struct checked_fault fault;
+    size_t count = 0, i = 0;
+    (void)configuration, (void)log;
+    /* A server reads its configuration twice when it starts. A restart that nobody checked goes on: the children say what they find. */
+    if (ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
+    for (site = server_settings.sites; site; site = site->next) count++;
+    if (count == 0) return OK;
+    places = apr_pcalloc(temporary, count * sizeof *places);
+    sites = apr_pcalloc(temporary, count * sizeof *sites);
+    for (site = server_settings.sites; site; site = site->next, i++) {
+        sites[i] = site;
+        places[i].host = settings_host();
+        places[i].manifest = site->site->manifest;
+        places[i].manifest_size = site->site->size;
+    }
+    fault = check_places(places, count, &as);
+    if (fault.part == CHECKED_NOTHING) return OK;
+    if (fault.part != CHECKED_ITSELF) return say(server, &fault, sites[fault.place]);
+    /* No reason to refuse a configuration. */
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server, "zvm: check the configuration: %s", fault.text);
+    return OK;
+}
