@@ -1,5 +1,5 @@
 //! A netpipe on loopback against a bare TCP connection and a FIFO with the same calls, against socat and iperf3 with writes of
-//! the same size; and a round trip. What the command line names is run: `cargo bench --bench netpipe -- socat "round trip"`.
+//! the same size; one through shared memory against a FIFO; and round trips. What the command line names is run: `cargo bench --bench netpipe -- socat "round trip"`.
 
 mod peers;
 
@@ -26,7 +26,8 @@ const TRIPS: u64 = 5_000;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
-    let (plain, checked) = (registries("off", "host")?, registries("on", "host")?);
+    let (plain, checked) = (hosts("off", "host")?, hosts("on", "host")?);
+    let shared = Hosts { shares: true, ..of_settings("crc = \"off\", same-host = \"on\"", "host")? };
     let folder = tempfile::tempdir()?;
     let fifo = folder.path().join("fifo");
     if !Command::new("mkfifo").arg(&fifo).status()?.success() {
@@ -36,6 +37,7 @@ fn main() -> Result<(), Failure> {
     streams("without CRC", &plain, tcp, through_tcp);
     streams("with CRC", &checked, tcp, through_tcp);
     streams("without CRC", &plain, "a FIFO", |size, total| through_fifo(&fifo, size, total));
+    streams("on one host", &shared, "a FIFO", |size, total| through_fifo(&fifo, size, total));
     for (program, version, peer) in [
         ("socat", "-V", peers::through_socat as fn(usize, usize) -> Result<Duration, Failure>),
         ("iperf3", "--version", peers::through_iperf3),
@@ -53,14 +55,19 @@ fn main() -> Result<(), Failure> {
         heading("a round trip of 64 bytes", "two netpipes", "two bare TCP connections");
         pair_timed("there on one, back on the other", TRIPS, ours, || expect(trips_by_tcp(true)));
     }
+    if is_wanted("a round trip of 64 bytes on one host") {
+        heading("a round trip of 64 bytes on one host", "two netpipes", "two pipes");
+        let ours = || expect(trips_by_netpipe(&shared));
+        pair_timed("there on one, back on the other", TRIPS, ours, || expect(trips_by_pipes()));
+    }
     if is_wanted("providers in processes") {
-        let apart = registries("off", "process")?;
+        let apart = hosts("off", "process")?;
         heading("providers in processes", "two netpipes", "two in the host");
         let [ours, peer] = [&apart, &plain];
-        let trips = |two: &[Registry; 2]| expect(trips_by_netpipe(two));
+        let trips = |two: &Hosts| expect(trips_by_netpipe(two));
         pair_timed("a round trip of 64 bytes", TRIPS, || trips(ours), || trips(peer));
         for (name, size, total) in WRITES {
-            let through = |two: &[Registry; 2]| expect(through_netpipe(two, size, total));
+            let through = |two: &Hosts| expect(through_netpipe(two, size, total));
             pair_timed(
                 &format!("each MiB, {name}"),
                 (total >> 20) as u64,
@@ -75,7 +82,7 @@ fn main() -> Result<(), Failure> {
 /// The rows of one peer, one for each size of a write.
 fn streams(
     title: &str,
-    ours: &[Registry; 2],
+    ours: &Hosts,
     peer: &str,
     through_peer: impl Fn(usize, usize) -> Result<Duration, Failure>,
 ) {
@@ -97,17 +104,28 @@ fn is_wanted(title: &str) -> bool {
     words.peek().is_none() || words.any(|word| title.contains(&word))
 }
 
-/// Two hosts in one process: a registry each, and so an instance each, in the host or in processes. (`zvfs-provider` lies one folder
-/// above the libraries.)
-fn registries(crc: &str, place: &str) -> Result<[Registry; 2], Failure> {
+/// Two hosts in one process.
+struct Hosts {
+    left: Registry,
+    right: Registry,
+    /// Their ends are to meet: over TCP something else would be measured.
+    shares: bool,
+}
+
+fn hosts(crc: &str, place: &str) -> Result<Hosts, Failure> {
+    of_settings(&format!("crc = {crc:?}"), place)
+}
+
+/// A registry each, and so an instance each, in the host or in processes. (`zvfs-provider` lies one folder above the libraries.)
+fn of_settings(settings: &str, place: &str) -> Result<Hosts, Failure> {
     let folder = provider_folder().display().to_string();
     let may = if place == "process" { "may = { tcp-connect = true, tcp-listen = true }\n" } else { "" };
     let text = format!(
         "provider-path = [{folder:?}, \"{folder}/..\"]\n\
-         [provider.tcp]\nplace = \"{place}\"\n{may}settings = {{ crc = \"{crc}\" }}\n"
+         [provider.tcp]\nplace = \"{place}\"\n{may}settings = {{ {settings} }}\n"
     );
     let registry = || Configuration::parse(&text).map(Registry::new);
-    Ok([registry()?, registry()?])
+    Ok(Hosts { left: registry()?, right: registry()?, shares: false })
 }
 
 /// A port that nobody listens at.
@@ -115,11 +133,8 @@ fn free_port() -> Result<u16, Failure> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-fn through_netpipe([left, right]: &[Registry; 2], size: usize, total: usize) -> Result<Duration, Failure> {
-    let descriptor = format!("tcp://127.0.0.1:{}", free_port()?);
-    let mut reader = right.open(&descriptor, &OpenOptions::new(OpenFlags::READ))?;
-    let mut writer = left.open(&descriptor, &OpenOptions::new(OpenFlags::WRITE))?;
-    meet(&mut writer, &mut reader)?;
+fn through_netpipe(hosts: &Hosts, size: usize, total: usize) -> Result<Duration, Failure> {
+    let [(mut writer, mut reader)] = hosts.pipes([false])?;
     let start = Instant::now();
     let taking = thread::spawn(move || -> Result<usize, Failure> { drain(&mut reader) });
     pour(&mut writer, size, total)?;
@@ -127,10 +142,34 @@ fn through_netpipe([left, right]: &[Registry; 2], size: usize, total: usize) -> 
     check(join(taking)?, total, start)
 }
 
-/// Waits until both ends know each other: finding each other is not what is measured.
-fn meet(writer: &mut OpenFile, reader: &mut OpenFile) -> Result<(), Failure> {
-    writer.write_all(&[7])?;
-    Ok(Read::read_exact(reader, &mut [0])?)
+impl Hosts {
+    /// Writers and readers of some pipes, from left to right or back, whose ends know each other: finding each other is not what is
+    /// measured.
+    fn pipes<const N: usize>(&self, back: [bool; N]) -> Result<[(OpenFile, OpenFile); N], Failure> {
+        // On a machine with much to do two ends may miss each other.
+        for _ in 0..100 {
+            let (before, mut pipes) = (shared_mappings()?, Vec::new());
+            for back in back {
+                let descriptor = format!("tcp://127.0.0.1:{}", free_port()?);
+                let (from, to) = if back { (&self.right, &self.left) } else { (&self.left, &self.right) };
+                let mut reader = to.open(&descriptor, &OpenOptions::new(OpenFlags::READ))?;
+                let mut writer = from.open(&descriptor, &OpenOptions::new(OpenFlags::WRITE))?;
+                writer.write_all(&[7])?;
+                Read::read_exact(&mut reader, &mut [0])?;
+                pipes.push((writer, reader));
+            }
+            // Both ends of a pipe map the memory of both. Earlier pipes may still be letting go of theirs.
+            if !self.shares || shared_mappings()? >= before + 4 * N {
+                return pipes.try_into().map_err(|_| "another number of pipes".into());
+            }
+        }
+        Err("the ends do not meet".into())
+    }
+}
+
+/// How often this process has mapped memory that ends share.
+fn shared_mappings() -> Result<usize, Failure> {
+    Ok(fs::read_to_string("/proc/self/maps")?.matches("zvfs-shared").count())
 }
 
 fn through_tcp(size: usize, total: usize) -> Result<Duration, Failure> {
@@ -170,14 +209,8 @@ fn drain(reader: &mut impl Read) -> Result<usize, Failure> {
     }
 }
 
-fn trips_by_netpipe([left, right]: &[Registry; 2]) -> Result<Duration, Failure> {
-    let (there, back) =
-        (format!("tcp://127.0.0.1:{}", free_port()?), format!("tcp://127.0.0.1:{}", free_port()?));
-    let (read, write) = (OpenOptions::new(OpenFlags::READ), OpenOptions::new(OpenFlags::WRITE));
-    let (mut request, mut answer) = (left.open(&there, &write)?, left.open(&back, &read)?);
-    let (mut asked, mut answered) = (right.open(&there, &read)?, right.open(&back, &write)?);
-    meet(&mut request, &mut asked)?;
-    meet(&mut answered, &mut answer)?;
+fn trips_by_netpipe(hosts: &Hosts) -> Result<Duration, Failure> {
+    let [(mut request, mut asked), (mut answered, mut answer)] = hosts.pipes([false, true])?;
     let start = Instant::now();
     let echo = thread::spawn(move || -> Result<usize, Failure> {
         let mut buf = [0; 64];
@@ -219,6 +252,28 @@ fn trips_by_tcp(two: bool) -> Result<Duration, Failure> {
     let mut buf = [0; 64];
     for _ in 0..TRIPS {
         left.write_all(&[7; 64])?;
+        answer.read_exact(&mut buf)?;
+    }
+    let time = start.elapsed();
+    join(echo)?;
+    Ok(time)
+}
+
+fn trips_by_pipes() -> Result<Duration, Failure> {
+    let (mut asked, mut request) = std::io::pipe()?;
+    let (mut answer, mut answered) = std::io::pipe()?;
+    let start = Instant::now();
+    let echo = thread::spawn(move || -> Result<usize, Failure> {
+        let mut buf = [0; 64];
+        for _ in 0..TRIPS {
+            asked.read_exact(&mut buf)?;
+            answered.write_all(&buf)?;
+        }
+        Ok(0)
+    });
+    let mut buf = [0; 64];
+    for _ in 0..TRIPS {
+        request.write_all(&[7; 64])?;
         answer.read_exact(&mut buf)?;
     }
     let time = start.elapsed();

@@ -35,25 +35,14 @@ impl Secret {
         Ok(Secret(Zeroizing::new(bytes[..end].to_vec())))
     }
 
-    fn mac(&self, side: Side, transcript: &Transcript) -> Result<Hmac<Sha256>> {
-        // HMAC takes keys of any length: the error is one of the trait, not of this type.
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0)
-            .map_err(|_| Error::Invalid("a netpipe secret of this length cannot be used".into()))?;
-        mac.update(side.label());
-        mac.update(&transcript.dialler);
-        mac.update(&transcript.acceptor);
-        mac.update(&transcript.exporter);
-        Ok(mac)
-    }
-
     /// The proof of one side.
     pub(crate) fn prove(&self, side: Side, transcript: &Transcript) -> Result<[u8; PROOF]> {
-        Ok(self.mac(side, transcript)?.finalize().into_bytes().into())
+        Ok(transcript.mac(Some(self), side.label())?.finalize().into_bytes().into())
     }
 
     /// Checks the proof of one side, in constant time.
     pub(crate) fn verify(&self, side: Side, transcript: &Transcript, proof: &[u8]) -> Result<()> {
-        let mac = self.mac(side, transcript)?;
+        let mac = transcript.mac(Some(self), side.label())?;
         mac.verify_slice(proof).map_err(|_| Error::Denied("the two sides have different secrets".into()))
     }
 }
@@ -103,6 +92,19 @@ impl Transcript {
             exporter: exporter.unwrap_or_default(),
         }
     }
+
+    /// What only the two ends can make of it: under their secret, or an empty key where they have none.
+    pub fn mac(&self, secret: Option<&Secret>, label: &[u8]) -> Result<Hmac<Sha256>> {
+        let key = secret.map_or(&[][..], |secret| &secret.0);
+        // HMAC takes keys of any length: the error is one of the trait, not of this type.
+        let mut mac = Hmac::<Sha256>::new_from_slice(key)
+            .map_err(|_| Error::Invalid("a netpipe secret of this length cannot be used".into()))?;
+        mac.update(label);
+        mac.update(&self.dialler);
+        mac.update(&self.acceptor);
+        mac.update(&self.exporter);
+        Ok(mac)
+    }
 }
 
 #[cfg(test)]
@@ -114,7 +116,7 @@ mod tests {
     #[test]
     fn bytes_are_the_documents_examples() {
         let document = include_str!("../../docs/netpipe-protocol.md");
-        let examples = document.split("## 8. Examples").nth(1).unwrap();
+        let examples = document.split("## 9. Examples").nth(1).unwrap();
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let expected = |label: &str| -> String {
             let (_, text) = examples.split_once(label).unwrap();

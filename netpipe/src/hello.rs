@@ -18,6 +18,8 @@ pub const FEATURE_WINDOWS: u64 = 8;
 pub const FEATURE_ALIVE: u64 = 16;
 /// The feature bit of what a broker tells of itself: STATUS, HELD, TOTALS.
 pub const FEATURE_STATUS: u64 = 32;
+/// The feature bit of ends that meet on one host: MEETING.
+pub const FEATURE_SAME_HOST: u64 = 64;
 /// A reader's window, in bytes, if its HELLO names none: 1 MiB.
 pub const WINDOW_DEFAULT: u32 = 1 << 20;
 /// The least window, in bytes: a write of [`ATOMIC`](frame::ATOMIC) bytes must fit.

@@ -1,8 +1,9 @@
 //! netpipe: named pipes between machines, as bytes.
 //!
 //! What two ends of a pipe, or an instance and a broker, say to each other; docs/netpipe-protocol.md is the contract, and
-//! this crate is one implementation of it. Everything but the broker is sans-IO: it takes bytes and gives bytes, so its owner
-//! chooses the sockets, the clock and the threads, and payload goes straight between a socket and a caller's buffer.
+//! this crate is one implementation of it. Everything but the broker, and where ends on one host meet, is sans-IO: it takes bytes
+//! and gives bytes, so its owner chooses the sockets, the clock and the threads, and payload goes straight between a socket and a
+//! caller's buffer.
 //!
 //! | Module | What |
 //! |---|---|
@@ -19,8 +20,9 @@
 //! | [`endpoint`] | a host and a port; where a broker is |
 //! | [`lossy`] | pipes over a network of messages that may be lost: frames and ends |
 //! | [`pipe`] | what the two ends of a pipe count and check |
-//! | [`provider`] | what every provider of netpipes makes of a request; the one module that knows the ABI's SDK |
+//! | [`provider`] | what every provider of netpipes makes of a request; the one module that knows the ABI's traits |
 //! | [`repeats`] | lines of a log that come over and over |
+//! | [`same_host`] | ends on one kernel: where they meet, and a ring between them |
 
 pub mod auth;
 pub mod broker;
@@ -39,6 +41,7 @@ pub mod pairing;
 pub mod pipe;
 pub mod provider;
 pub mod repeats;
+pub mod same_host;
 mod values;
 
 pub use auth::Secret;

@@ -171,7 +171,7 @@ impl Message {
     /// Reads a body.
     ///
     /// # Errors
-    /// A body that breaks a rule, or a frame of another stage (HELLO, PROOF, DATA): [`Error::Protocol`].
+    /// A body that breaks a rule, or a frame of another stage (HELLO, PROOF, MEETING, DATA): [`Error::Protocol`].
     pub fn parse(kind: Kind, body: &[u8]) -> Result<Message> {
         let mut rest = Body { kind, rest: body };
         let message = match kind {
@@ -204,7 +204,7 @@ impl Message {
                 let counts = [rest.u32()?, rest.u32()?, rest.u32()?, rest.u32()?, rest.u32()?];
                 Message::Totals(Totals::from_counts(next, counts))
             }
-            Kind::Hello | Kind::Proof | Kind::Data => {
+            Kind::Hello | Kind::Proof | Kind::Data | Kind::Meeting => {
                 return Err(kind.out_of_turn());
             }
         };

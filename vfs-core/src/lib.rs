@@ -12,6 +12,7 @@
 //! | `file`, `entry`, `provider` | the three traits, and a provider's handle on its host |
 //! | `control` (feature of its own) | the other end of a context: cancel and deadline |
 //! | `sigpipe` (feature of its own) | writing to a pipe without SIGPIPE |
+//! | `shared_memory`, `spin` (feature of their own) | memory that two processes share, asking before sleeping |
 //! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
 //! | `boundary` | what every function that C can call has in common |
 //! | `bridge` | traits to C, for a provider |
@@ -38,8 +39,12 @@ mod lock;
 mod printable;
 mod provider;
 mod settings;
+#[cfg(feature = "shared-memory")]
+mod shared_memory;
 #[cfg(feature = "sigpipe")]
 mod sigpipe;
+#[cfg(feature = "shared-memory")]
+mod spin;
 mod suggest;
 mod waiting;
 
@@ -70,6 +75,13 @@ pub use sigpipe::without_sigpipe;
 pub use {
     control::Control,
     forks::{PerProcess, forks, forks_now},
+};
+
+#[cfg(feature = "shared-memory")]
+#[doc(hidden)]
+pub use {
+    shared_memory::{Memory, Writer},
+    spin::Spin,
 };
 
 #[cfg(feature = "host")]

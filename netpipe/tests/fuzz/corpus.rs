@@ -2,7 +2,7 @@
 //! is not refused for that alone.
 
 use crate::CORPUS;
-use netpipe::hello::MAGIC;
+use netpipe::hello::{FEATURE_SAME_HOST, MAGIC};
 use netpipe::{Address, Header, Hello, Match, Message, Name, Reason, Register, Role, Token};
 use std::fs;
 use std::path::Path;
@@ -102,8 +102,9 @@ fn write() {
     let mut hello = Hello::pipe(Role::Reader, Name::unnamed(), Some(token));
     (hello.nonce, hello.agent, hello.window) = ([1; 32], Some("zvfs/1".into()), Some(1 << 20));
     let whole = bare(hello.to_bytes());
-    let direct = bare(Hello { token: None, ..hello.clone() }.to_bytes());
-    let with = bare(Hello { proof: true, ..hello.clone() }.to_bytes());
+    let hello_of_reader = Hello { token: None, ..hello.clone() };
+    let direct = bare(hello_of_reader.to_bytes());
+    let with = bare(Hello { proof: true, ..hello }.to_bytes());
     let wrong_proof = [&[2, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0][..], &[9; 32]].concat();
     let refusal = bare(Message::Refusal(reason.clone()).to_bytes());
     store("hello", "valid-pipe", &[&whole[12..]]);
@@ -122,9 +123,36 @@ fn write() {
     store(
         "dialler",
         "broken-wrong-proof",
-        &[&[255], &bare(Hello { token: None, proof: true, ..hello }.to_bytes()), &wrong_proof],
+        &[&[255], &bare(Hello { proof: true, ..hello_of_reader.clone() }.to_bytes()), &wrong_proof],
     );
     store("dialler", "broken-refusal", &[&[254], &refusal]);
+
+    let meets = Hello { features: FEATURE_SAME_HOST, ..Hello::pipe(Role::Writer, Name::unnamed(), None) };
+    let meets = bare(Hello { nonce: [3; 32], ..meets }.to_bytes());
+    let word = |word| [0x84, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, word];
+    store("acceptor", "valid-meeting", &[&[254], &meets, &word(1)]);
+    store("acceptor", "broken-meeting", &[&[254], &meets, &word(2)]);
+    let meets = Hello { features: FEATURE_SAME_HOST, ..hello_of_reader };
+    store("dialler", "valid-meeting", &[&[254], &bare(meets.to_bytes())]);
+
+    let step = |step: u8, word: u32| [&[step][..], &word.to_le_bytes()].concat();
+    let many =
+        |steps: &[(u8, u32)]| steps.iter().flat_map(|(code, word)| step(*code, *word)).collect::<Vec<u8>>();
+    store(
+        "ring-reader",
+        "valid-turns",
+        &[&many(&[(0, 100), (3, 60), (5, 0), (1, 1), (2, 9), (4, 0), (3, 4000), (0, 131_172)])],
+    );
+    store("ring-reader", "broken-too-much", &[&many(&[(0, 131_073), (3, 1)])]);
+    store("ring-reader", "broken-taken-back", &[&many(&[(0, 100), (3, 60), (0, 59), (3, 1)])]);
+    store("ring-reader", "broken-rings", &[&many(&[(5, 0); 1001])]);
+    store(
+        "ring-writer",
+        "valid-turns",
+        &[&many(&[(2, 4000), (1, 1), (4, 0), (0, 3999), (3, 70_000), (2, 4999), (0, 8095)])],
+    );
+    store("ring-writer", "broken-taken-before", &[&many(&[(2, 4000), (0, 4001), (2, 1)])]);
+    store("ring-writer", "broken-given-back", &[&many(&[(2, 4000), (0, 4000), (2, 1), (0, 3999), (2, 1)])]);
 
     let end = bare(Message::End(11).to_bytes());
     store("incoming", "valid-plain", &[&[254], &data(b"hello ", false), &data(b"world", false), &end]);

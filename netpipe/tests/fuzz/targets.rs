@@ -6,8 +6,10 @@
 use bytes::Bytes;
 use netpipe::descriptor::{Location, SCHEMES};
 use netpipe::frame::{Crc, HEADER};
+use netpipe::hello::FEATURE_SAME_HOST;
 use netpipe::lossy;
 use netpipe::pipe::{Incoming, Next};
+use netpipe::same_host::{Consumer, Outcome, Producer, ring};
 use netpipe::{
     Decoder, Descriptor, Endpoint, Error, Handshake, Header, Hello, Kind, Local, Message, Name, Progress,
     Role, Secret, Sender,
@@ -26,6 +28,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("incoming", incoming),
     ("lossy", lossy_frame),
     ("register", register),
+    ("ring-reader", ring_reader),
+    ("ring-writer", ring_writer),
 ];
 
 /// Bytes of one header.
@@ -96,25 +100,30 @@ fn acceptor(data: &[u8]) -> bool {
     let mut acceptor = Handshake::acceptor(None);
     let mut answered = 0;
     for mut bytes in stream.chunks(1 + usize::from(choice / 2)) {
-        assert!((1..=HEADER + 4096).contains(&acceptor.want()));
-        let progress = match acceptor.input(&mut bytes) {
-            Ok(Progress::Hello(_)) => acceptor.accept(Local::default(), secret(choice)),
-            progress => progress,
-        };
-        answered += acceptor.output().len();
-        assert!(answered <= 2 * (HEADER + 4096), "an answer of {answered} bytes");
-        match progress {
-            Ok(Progress::Done(established)) => {
-                assert!(choice.is_multiple_of(2), "a peer without the secret proved it");
-                assert!(!established.proven);
-                return true;
+        while !bytes.is_empty() {
+            assert!((1..=HEADER + 4096).contains(&acceptor.want()));
+            let progress = match acceptor.input(&mut bytes) {
+                Ok(Progress::Hello(_)) => {
+                    let local = Local { features: FEATURE_SAME_HOST, ..Local::default() };
+                    acceptor.accept(local, secret(choice))
+                }
+                progress => progress,
+            };
+            answered += acceptor.output().len();
+            assert!(answered <= 2 * (HEADER + 4096), "an answer of {answered} bytes");
+            match progress {
+                Ok(Progress::Done(established)) => {
+                    assert!(choice.is_multiple_of(2), "a peer without the secret proved it");
+                    assert!(!established.proven);
+                    return true;
+                }
+                Ok(_) => {}
+                Err(Error::NotNetpipe) => {
+                    assert_eq!(answered, 0, "a peer that does not speak netpipe was answered");
+                    return false;
+                }
+                Err(_) => return false,
             }
-            Ok(_) => {}
-            Err(Error::NotNetpipe) => {
-                assert_eq!(answered, 0, "a peer that does not speak netpipe was answered");
-                return false;
-            }
-            Err(_) => return false,
         }
     }
     false
@@ -123,7 +132,7 @@ fn acceptor(data: &[u8]) -> bool {
 /// A selecting byte, then what an acceptor sends.
 fn dialler(data: &[u8]) -> bool {
     let Some((&choice, stream)) = data.split_first() else { return false };
-    let hello = Hello::pipe(Role::Writer, Name::unnamed(), None);
+    let hello = Hello { features: FEATURE_SAME_HOST, ..Hello::pipe(Role::Writer, Name::unnamed(), None) };
     let mut dialler = Handshake::dialler(hello, secret(choice), None).unwrap();
     dialler.output();
     for mut bytes in stream.chunks(1 + usize::from(choice / 2)) {
@@ -132,6 +141,11 @@ fn dialler(data: &[u8]) -> bool {
             Ok(Progress::Done(established)) => {
                 assert!(choice.is_multiple_of(2), "a peer without the secret proved it");
                 assert_eq!(established.peer.role, Some(Role::Reader));
+                return true;
+            }
+            Ok(Progress::Meeting(_)) => {
+                assert!(choice.is_multiple_of(2), "a peer without the secret is met");
+                assert!(matches!(dialler.met(Outcome::Missed), Ok(Progress::Done(_))));
                 return true;
             }
             Ok(progress) => assert_eq!(progress, Progress::More),
@@ -203,4 +217,108 @@ fn descriptor(data: &[u8]) -> bool {
         assert_eq!(Endpoint::parse(&at.to_string(), None), Ok(at), "shown as another than is dialled");
     }
     named
+}
+
+/// The least ring that there is.
+const RING: u32 = 128 << 10;
+
+/// What one end does and what the other end, who may write anything into its memory, has done before that: an opcode and a word each.
+fn steps(data: &[u8]) -> impl Iterator<Item = (u8, u32)> {
+    data.chunks_exact(5).map(|step| (step[0], u32::from_le_bytes([step[1], step[2], step[3], step[4]])))
+}
+
+/// What a writer does to a reader through the memory that it writes: it lies until it is found out.
+fn ring_reader(data: &[u8]) -> bool {
+    let (ours, readers) = ring::make(Role::Reader, RING).unwrap();
+    let (mut liar, writers) = ring::make(Role::Writer, RING).unwrap();
+    let theirs = ring::map(Role::Reader, RING, readers).unwrap();
+    let mut reader = Consumer::new(ours, writers, RING).unwrap();
+    let (mut said, mut taken, mut rings) = (0, 0, 0);
+    let mut bytes = vec![0; 4096];
+    for (step, word) in steps(data) {
+        match step % 6 {
+            0 => {
+                said = word;
+                liar.store(ring::COUNT, word);
+            }
+            1 => liar.store(ring::SLEEPS, word),
+            2 => liar.store(ring::ROOM, word),
+            3 => {
+                let room = bytes.len().min(word as usize % 5000);
+                let (first, second) = bytes[..room].split_at_mut(room / 3);
+                let had = reader.there();
+                match reader.take([first, second]) {
+                    Ok(count) => {
+                        assert_eq!(Ok(true), had.map(|had| count == had.min(room)));
+                        taken += count as u32;
+                        // What it says it has taken is what it has.
+                        assert_eq!(theirs.load(ring::COUNT), taken);
+                    }
+                    Err(_) => return false,
+                }
+            }
+            4 => {
+                if reader.must_ring() {
+                    assert!(!reader.must_ring(), "a writer is rung twice for one sleep");
+                }
+            }
+            _ => {
+                rings += 1;
+                match reader.rang() {
+                    Ok(()) => assert!(rings <= ring::IN_VAIN + taken, "a writer rings for nothing"),
+                    Err(_) => return false,
+                }
+            }
+        }
+    }
+    match reader.there() {
+        Ok(there) => {
+            assert!(there <= RING as usize);
+            assert_eq!(said.wrapping_sub(taken), there as u32);
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// What a reader does to a writer.
+fn ring_writer(data: &[u8]) -> bool {
+    let (ours, writers) = ring::make(Role::Writer, RING).unwrap();
+    let (mut liar, readers) = ring::make(Role::Reader, RING).unwrap();
+    let theirs = ring::map(Role::Writer, RING, writers).unwrap();
+    let mut writer = Producer::new(ours, readers, RING).unwrap();
+    let (mut said, mut put) = (0, 0_u32);
+    let bytes = vec![7; 4096];
+    for (step, word) in steps(data) {
+        match step % 5 {
+            0 => {
+                said = word;
+                liar.store(ring::COUNT, word);
+            }
+            1 => liar.store(ring::SLEEPS, word),
+            2 => {
+                let piece = &bytes[..bytes.len().min(word as usize % 5000)];
+                let (first, second) = piece.split_at(piece.len() / 3);
+                match writer.put([first, second]) {
+                    Ok(count) => {
+                        let room = RING - put.wrapping_sub(said);
+                        assert_eq!(count, piece.len().min(room as usize));
+                        put += count as u32;
+                        assert_eq!(theirs.load(ring::COUNT), put);
+                    }
+                    Err(_) => return false,
+                }
+            }
+            3 => {
+                writer.sleep(word as usize);
+                assert!((1..=RING / 2).contains(&theirs.load(ring::ROOM)));
+            }
+            _ => {
+                if writer.must_ring() {
+                    assert!(!writer.must_ring(), "a reader is rung twice for one sleep");
+                }
+            }
+        }
+    }
+    writer.put([b"", b""]).is_ok()
 }

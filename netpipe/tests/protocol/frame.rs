@@ -3,7 +3,7 @@ use netpipe::frame::{Crc, DATA_MAX, crc32c};
 use netpipe::{Header, Kind};
 
 /// The table of the protocol's section 2, typed again: type, least and greatest length.
-const TABLE: [(u8, &str, u32, u32); 25] = [
+const TABLE: [(u8, &str, u32, u32); 26] = [
     (0x01, "HELLO", 12, 4096),
     (0x02, "PROOF", 32, 32),
     (0x03, "REFUSAL", 4, 516),
@@ -26,6 +26,7 @@ const TABLE: [(u8, &str, u32, u32); 25] = [
     (0x81, "FULL", 0, 0),
     (0x82, "WINDOW", 4, 4),
     (0x83, "ALIVE", 0, 0),
+    (0x84, "MEETING", 1, 1),
     (0x90, "STATUS", 16, 16),
     (0x91, "HELD", 16, 4096),
     (0x92, "TOTALS", 36, 36),

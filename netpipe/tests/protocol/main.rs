@@ -5,6 +5,7 @@
 mod frame;
 mod handshake;
 mod hello;
+mod meeting;
 mod messages;
 mod pipe;
 mod secrets;

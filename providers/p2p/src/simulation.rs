@@ -38,6 +38,8 @@ impl World {
             version: 1,
             features,
             proven: false,
+            met: false,
+            window: WINDOW,
             peer: Hello {
                 window: (role == Role::Reader).then_some(WINDOW),
                 ..Hello::pipe(role, Name::unnamed(), None)

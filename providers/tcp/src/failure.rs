@@ -37,6 +37,7 @@ pub fn of_protocol(error: &netpipe::Error) -> Failure {
 pub fn lost(errno: Errno) -> Failure {
     let text = match errno {
         Errno::CONNRESET | Errno::PIPE => "the other side was lost".to_owned(),
+        Errno::PROTO => "the other side broke the rules of the memory that both share".to_owned(),
         errno => format!("the other side was lost ({})", words(errno)),
     };
     Failure::new(Code::ECONNRESET, text)

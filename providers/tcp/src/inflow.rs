@@ -45,6 +45,8 @@ pub struct Inflow {
     large: bool,
     /// The last receive took all there was: another one would find nothing, as a rule.
     drained: bool,
+    /// There are other writers, who have their turn after this one's frame.
+    has_others: bool,
 }
 
 impl Inflow {
@@ -53,7 +55,22 @@ impl Inflow {
         let incoming = Incoming::new(upstream.windows.first, upstream.features & FEATURE_CRC != 0)
             .with_features(upstream.features)
             .with_digest(upstream.digest.map(Digest::new));
-        Inflow { upstream, incoming, ahead: Vec::new(), at: 0, end: 0, large: false, drained: false }
+        Inflow {
+            upstream,
+            incoming,
+            ahead: Vec::new(),
+            at: 0,
+            end: 0,
+            large: false,
+            drained: false,
+            has_others: false,
+        }
+    }
+
+    /// Notes that there are other writers. A frame's rest is then received without what follows it: else a writer that is as fast as
+    /// this reader would always be within one.
+    pub fn note_others(&mut self) {
+        self.has_others = true;
     }
 
     /// Reads as much of the payload as is there, up to `buf`'s end. `waits`: or waits for a moment until some is there.
@@ -92,9 +109,20 @@ impl Inflow {
 
     /// Whether something can be said of the next read without the kernel.
     pub fn is_ready(&self) -> bool {
-        self.at < self.end
-            || self.upstream.link.has_more()
-            || !matches!(self.incoming.next(), Ok(Next::Control(_) | Next::Payload(_)))
+        self.is_staged() || self.upstream.link.has_more()
+    }
+
+    /// Whether that is since something was read ahead, or the stream is over.
+    pub fn is_staged(&self) -> bool {
+        self.at < self.end || !matches!(self.incoming.next(), Ok(Next::Control(_) | Next::Payload(_)))
+    }
+
+    /// As `is_ready`, before a wait.
+    pub fn is_ready_or_expects(&self) -> bool {
+        self.is_ready() || {
+            self.upstream.link.expects();
+            self.is_ready()
+        }
     }
 
     /// Gives the writer a larger window, if it waits for one and this side for bytes: then the way is long, and each report of
@@ -170,7 +198,7 @@ impl Inflow {
         waits: &mut bool,
     ) -> Result<Received, Failure> {
         let wanted = buf.len();
-        let received = if to_frame_end {
+        let received = if to_frame_end && !self.has_others {
             self.receive(buf, waits)?
         } else {
             let received = self.receive_into(buf, 0, waits)?;

@@ -1,5 +1,7 @@
 //! A connection: bytes in both directions, never waiting, or for a moment.
 
+mod shared;
+
 use crate::settings::Windows;
 use crate::tls::{Session, Step};
 use netpipe::Kind;
@@ -12,7 +14,10 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
+use vfs_core::Events;
 use zvfs_net::socket;
+
+pub use shared::Shared;
 
 /// How long a patient call waits in the kernel; rounded up to its ticks, of which there are 100 to 1000 in a second.
 ///
@@ -43,6 +48,8 @@ pub struct Link {
     leaves_machine: bool,
     /// Boxed: most links have none, and it is large.
     tls: Option<Box<Mutex<Session>>>,
+    /// What the writer sends goes that way.
+    shared: Option<Box<Shared>>,
 }
 
 impl Link {
@@ -56,12 +63,32 @@ impl Link {
         // A machine that talks to an address of its own talks over loopback.
         let leaves_machine =
             peer.ip().to_canonical() != local.ip().to_canonical() && !socket::is_loopback(peer.ip());
-        Ok(Link { socket, peer, leaves_machine, tls: None })
+        Ok(Link { socket, peer, leaves_machine, tls: None, shared: None })
     }
 
     /// Puts TLS between this link and its users.
     pub fn secure(&mut self, session: Session) {
         self.tls = Some(Box::new(Mutex::new(session)));
+    }
+
+    /// Has what the writer sends go through memory, since the two met on one host.
+    pub fn share(&mut self, shared: Shared) {
+        self.shared = Some(Box::new(shared));
+    }
+
+    /// Whether it does, so that the kernel sends nothing by itself.
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// The memory, if this is its reader's end.
+    fn source(&self) -> Option<&Shared> {
+        self.shared.as_deref().filter(|shared| shared.is_reader())
+    }
+
+    /// The memory, if this is its writer's end.
+    fn sink(&self) -> Option<&Shared> {
+        self.shared.as_deref().filter(|shared| !shared.is_reader())
     }
 
     /// Goes on with the handshake of TLS, if there is that.
@@ -70,7 +97,7 @@ impl Link {
     /// As [`Session::handshake`].
     pub fn handshake(&self) -> Result<Step, Errno> {
         match &self.tls {
-            Some(tls) => tls.lock().handshake(self.as_fd()),
+            Some(tls) => tls.lock().handshake(self.connection()),
             None => Ok(Step::Done),
         }
     }
@@ -90,7 +117,17 @@ impl Link {
 
     /// Whether a receive may give something though the socket is not readable.
     pub fn has_more(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.lock().has_more())
+        match self.source() {
+            Some(source) => source.has_more(),
+            None => self.tls.as_ref().is_some_and(|tls| tls.lock().has_more()),
+        }
+    }
+
+    /// Before a wait: asks whoever sends through memory to wake this side. Look once more.
+    pub fn expects(&self) {
+        if let Some(source) = self.source() {
+            source.sleep();
+        }
     }
 
     /// The address of the other end.
@@ -131,6 +168,16 @@ impl Link {
     /// # Errors
     /// The connection's: it is lost.
     pub fn receive(&self, first: &mut [u8], ahead: &mut [u8]) -> Result<Received, Errno> {
+        match self.source() {
+            Some(source) => source.receive(self.connection(), [first, ahead], false, || {
+                self.receive_beside(&mut [0; 1], &mut [])
+            }),
+            None => self.receive_beside(first, ahead),
+        }
+    }
+
+    /// As `receive`; but what comes on the connection, whatever goes through memory.
+    fn receive_beside(&self, first: &mut [u8], ahead: &mut [u8]) -> Result<Received, Errno> {
         match &self.tls {
             Some(tls) => self.receive_securely(tls, first, ahead),
             None => self.receive_plainly(first, ahead, RecvFlags::DONTWAIT),
@@ -142,6 +189,10 @@ impl Link {
     /// # Errors
     /// The connection's: it is lost.
     pub fn receive_or_wait(&self, first: &mut [u8], ahead: &mut [u8]) -> Result<Received, Errno> {
+        if let Some(source) = self.source() {
+            let beside = || self.receive_beside(&mut [0; 1], &mut []);
+            return source.receive(self.connection(), [first, ahead], true, beside);
+        }
         let Some(tls) = &self.tls else { return self.receive_plainly(first, ahead, RecvFlags::empty()) };
         let received = self.receive_securely(tls, first, ahead)?;
         if received != Received::Nothing {
@@ -183,7 +234,7 @@ impl Link {
         first: &mut [u8],
         ahead: &mut [u8],
     ) -> Result<Received, Errno> {
-        Ok(match tls.lock().receive(self.as_fd(), first, ahead)? {
+        Ok(match tls.lock().receive(self.connection(), first, ahead)? {
             None => Received::Nothing,
             Some(0) => Received::End,
             Some(count) => Received::Bytes(count),
@@ -195,7 +246,10 @@ impl Link {
     /// # Errors
     /// The connection's: it is lost.
     pub fn send(&self, first: &[u8], then: &[u8]) -> Result<usize, Errno> {
-        self.send_with(first, then, SendFlags::DONTWAIT)
+        match self.sink() {
+            Some(sink) => sink.send(self.connection(), first, then, false),
+            None => self.send_with(first, then, SendFlags::DONTWAIT),
+        }
     }
 
     /// As `send`; but if nothing can be taken, or not all, waits for a moment.
@@ -203,12 +257,15 @@ impl Link {
     /// # Errors
     /// The connection's: it is lost.
     pub fn send_or_wait(&self, first: &[u8], then: &[u8]) -> Result<usize, Errno> {
-        self.send_with(first, then, SendFlags::empty())
+        match self.sink() {
+            Some(sink) => sink.send(self.connection(), first, then, true),
+            None => self.send_with(first, then, SendFlags::empty()),
+        }
     }
 
     fn send_with(&self, first: &[u8], then: &[u8], flags: SendFlags) -> Result<usize, Errno> {
         if let Some(tls) = &self.tls {
-            return tls.lock().send(self.as_fd(), first, then);
+            return tls.lock().send(self.connection(), first, then);
         }
         let flags = flags | SendFlags::NOSIGNAL;
         let length = first.len() + then.len();
@@ -229,9 +286,32 @@ impl Link {
         }
     }
 
-    /// The socket, for what the kernel sends by itself; with TLS there is no such thing.
-    pub fn socket(&self) -> BorrowedFd<'_> {
+    /// The socket: for what the kernel sends by itself, which with TLS there is not; and for who waits for the connection, whatever
+    /// goes through memory.
+    pub fn connection(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// What to wait for until more can be sent.
+    pub fn writable(&self) -> (BorrowedFd<'_>, Events) {
+        match self.sink() {
+            Some(sink) => (sink.as_fd(), Events::READ),
+            None => (self.connection(), Events::WRITE),
+        }
+    }
+
+    /// Throws away what comes on the connection, a bounded amount of it; false: the peer has closed its side.
+    pub fn drain(&self) -> bool {
+        let mut bytes = [0; 16 << 10];
+        // Others wait too.
+        for _ in 0..16 {
+            match self.receive_beside(&mut bytes, &mut []) {
+                Ok(Received::Bytes(_)) => {}
+                Ok(Received::Nothing) => return true,
+                Ok(Received::End) | Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// Whether TLS lies between this link and its users.
@@ -245,7 +325,7 @@ impl Link {
     /// The connection's: it is lost.
     pub fn flush(&self) -> Result<bool, Errno> {
         match &self.tls {
-            Some(tls) => tls.lock().flush(self.as_fd()),
+            Some(tls) => tls.lock().flush(self.connection()),
             None => Ok(true),
         }
     }
@@ -270,7 +350,7 @@ impl Link {
     /// Says that nothing more is sent.
     pub fn end(&self) {
         if let Some(tls) = &self.tls {
-            tls.lock().end(self.as_fd());
+            tls.lock().end(self.connection());
         }
         // It fails only if the connection is gone already.
         let _ = net::shutdown(&self.socket, Shutdown::Write);
@@ -278,12 +358,16 @@ impl Link {
 
     /// Ends both directions at once; whoever waits for the link wakes up.
     pub fn cut(&self) {
+        if let Some(shared) = &self.shared {
+            shared.cut();
+        }
         let _ = net::shutdown(&self.socket, Shutdown::Both);
     }
 }
 
+/// What becomes readable when there may be something to receive.
 impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.source().map_or(self.connection(), Shared::as_fd)
     }
 }

@@ -58,10 +58,13 @@ impl<T> Reactor<T> {
         let _ = epoll::modify(&self.epoll, fd, EventData::new_u64(key), flags(read, write));
     }
 
-    /// Watches a descriptor that is known for input, and for room to write, until the next event.
+    /// Watches a descriptor for input, and for room to write, until the next event.
     pub fn watch_once(&self, fd: impl AsFd, key: u64, write: bool) {
         let flags = flags(true, write) | EventFlags::ONESHOT;
-        let _ = epoll::modify(&self.epoll, fd, EventData::new_u64(key), flags);
+        let (fd, data) = (fd.as_fd(), EventData::new_u64(key));
+        if epoll::modify(&self.epoll, fd, data, flags) == Err(Errno::NOENT) {
+            let _ = epoll::add(&self.epoll, fd, data, flags);
+        }
     }
 
     /// Watches a descriptor no more.

@@ -22,6 +22,8 @@ use zvfs_net::failure::Failure;
 /// A reader that waits for so long tells its writers what it has taken: they may be waiting for that, and the service thread
 /// would say it later. A reader with one writer waits as long in its receive, see `link`.
 const PAUSE: Duration = Duration::from_millis(2);
+/// Every so many choices of a writer the kernel is asked first, so that those in memory leave the others something.
+const KERNELS_TURN: usize = 16;
 /// Of the epoll set: no upstream, but the pipe's signal.
 const SIGNAL: u64 = u64::MAX;
 
@@ -33,6 +35,8 @@ pub struct Reader {
     /// Writers that have not ENDed; each has a number of its own.
     upstreams: Vec<(u64, Inflow)>,
     arrived: u64,
+    /// How often one of several writers was chosen.
+    turns: usize,
     state: State,
     /// Made when there is more than one thing to wait for.
     epoll: Option<OwnedFd>,
@@ -61,7 +65,7 @@ impl Reader {
     /// Begins with a pipe that the service thread knows.
     pub fn new(pipe: Arc<ReaderPipe>, queue: Arc<Queue>, caller: Caller) -> Reader {
         let (upstreams, state) = (Vec::new(), State::Open);
-        Reader { pipe, queue, caller, upstreams, arrived: 0, state, epoll: None, lent: None }
+        Reader { pipe, queue, caller, upstreams, arrived: 0, turns: 0, state, epoll: None, lent: None }
     }
 
     /// Whether writers may still come.
@@ -83,6 +87,9 @@ impl Reader {
                 watch(epoll, &upstream.link, number).map_err(|errno| self.cannot_wait(errno))?;
             }
             self.upstreams.push((number, Inflow::new(upstream)));
+        }
+        if self.upstreams.len() > 1 {
+            self.upstreams.iter_mut().for_each(|(_, inflow)| inflow.note_others());
         }
         if self.upstreams.len() > 1 && self.epoll.is_none() {
             self.epoll = Some(self.watch_all().map_err(|errno| self.cannot_wait(errno))?);
@@ -109,7 +116,7 @@ impl Reader {
     }
 
     /// Whose turn it is: of the writer whose frame was begun, for a frame arrives whole; of one that was read ahead of; of
-    /// one that has sent something, in the kernel's order, which is fair.
+    /// one that has sent something, by turns where that is in memory, and else in the kernel's order, which is fair.
     fn choose(&mut self) -> Option<usize> {
         if self.upstreams.len() < 2 {
             return (!self.upstreams.is_empty()).then_some(0);
@@ -117,9 +124,22 @@ impl Reader {
         if let Some(at) = self.upstreams.iter().position(|(_, inflow)| inflow.is_within_frame()) {
             return Some(at);
         }
-        if let Some(at) = self.upstreams.iter().position(|(_, inflow)| inflow.is_ready()) {
+        if let Some(at) = self.upstreams.iter().position(|(_, inflow)| inflow.is_staged()) {
             return Some(at);
         }
+        self.turns = self.turns.wrapping_add(1);
+        if self.turns.is_multiple_of(KERNELS_TURN)
+            && let Some(at) = self.next_of_kernel()
+        {
+            return Some(at);
+        }
+        let count = self.upstreams.len();
+        let mut turns = (0..count).map(|more| (self.turns % count + more) % count);
+        turns.find(|at| self.upstreams[*at].1.is_ready()).or_else(|| self.next_of_kernel())
+    }
+
+    /// One of several writers that has sent something by a connection.
+    fn next_of_kernel(&self) -> Option<usize> {
         loop {
             let number = next_event(self.epoll.as_ref()?)?;
             if number == SIGNAL {
@@ -237,8 +257,8 @@ impl Reader {
         let within = self.upstreams.iter().position(|(_, inflow)| inflow.is_within_frame());
         // Within a frame the others are not asked, whatever was read ahead of them.
         let ready = match within {
-            Some(at) => self.upstreams[at].1.is_ready(),
-            None => self.upstreams.iter().any(|(_, inflow)| inflow.is_ready()),
+            Some(at) => self.upstreams[at].1.is_ready_or_expects(),
+            None => self.upstreams.iter().any(|(_, inflow)| inflow.is_ready_or_expects()),
         };
         if ready || self.is_over() {
             return Ok(None);

@@ -1,7 +1,9 @@
 //! The settings: their schema, and what an instance makes of them.
 
 use crate::tls::Tls;
+use netpipe::hello::FEATURE_SAME_HOST;
 use netpipe::provider::{self, WINDOW, endpoint};
+use netpipe::same_host::Place;
 use netpipe::{BROKER_PORT, BrokerAt, Endpoint, Secret};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -97,6 +99,11 @@ pub fn schema() -> Vec<Setting> {
             "a new reader takes over a name from a reader that does not answer the broker",
         )
         .default_value("false"),
+        text(
+            "same-host",
+            "on, or a folder that both ends can write: where ends on one host meet, to go on through shared memory; off: they do not",
+        )
+        .default_value("off"),
         Setting::new("insecure", SettingKind::Boolean, "talk to other machines even without a secret")
             .default_value("false"),
     ]
@@ -162,6 +169,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Readers take the names of those that are gone.
     pub takeover: bool,
+    /// Where ends on one host meet.
+    pub same_host: Option<Place>,
     /// Other machines are served without a secret.
     pub insecure: bool,
 }
@@ -209,8 +218,19 @@ impl Config {
             silence: settings.duration("silence-timeout"),
             tls: Tls::new(settings)?,
             takeover: settings.boolean("takeover"),
+            same_host: same_host(settings)?,
             insecure: settings.boolean("insecure"),
         })
+    }
+
+    /// The feature of a connection whose ends may meet on this host. Whoever is on another one has other abstract names, and so has a
+    /// container with an address of its own; a folder may be shared with that.
+    pub fn meets(&self, may_be_here: bool) -> u64 {
+        match &self.same_host {
+            Some(Place::Folder(_)) => FEATURE_SAME_HOST,
+            Some(Place::Abstract) if may_be_here => FEATURE_SAME_HOST,
+            _ => 0,
+        }
     }
 }
 
@@ -226,6 +246,18 @@ pub fn broker(settings: &Settings) -> Result<Option<Endpoint>> {
 fn listen(text: &str) -> Result<SocketAddr> {
     let endpoint = endpoint("listen", text, 0)?;
     endpoint.literal().ok_or_else(|| invalid("listen", "an address of this machine, not a name"))
+}
+
+/// Where ends on one host meet.
+fn same_host(settings: &Settings) -> Result<Option<Place>> {
+    match settings.text("same-host") {
+        None | Some("off") => Ok(None),
+        Some("on") => Ok(Some(Place::Abstract)),
+        Some(folder) if folder.starts_with('/') && folder.len() <= Place::FOLDER_MAX => {
+            Ok(Some(Place::Folder(folder.into())))
+        }
+        Some(_) => Err(invalid("same-host", "on, off, or a folder's whole path of at most 64 bytes")),
+    }
 }
 
 /// The window that these settings give; the schema bounds it. One that is given does not grow.

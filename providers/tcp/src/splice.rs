@@ -54,7 +54,7 @@ impl<'a> FilePart<'a> {
         let mut offset = self.offset;
         // sendfile has no MSG_NOSIGNAL.
         let sent = without_sigpipe(|| {
-            retry_on_intr(|| sendfile(link.socket(), self.file, Some(&mut offset), self.left))
+            retry_on_intr(|| sendfile(link.connection(), self.file, Some(&mut offset), self.left))
         });
         match sent {
             Ok(0) => Err(Errno::NODATA),

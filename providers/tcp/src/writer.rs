@@ -165,7 +165,8 @@ impl Writer {
     /// Waits until the kernel takes more.
     fn wait_for_kernel(&self, outgoing: &Outgoing, doing: &str) -> Result<()> {
         let what = || WaitedFor::from("the network, or the reader, to take more");
-        outgoing.while_stuck(|| self.caller.wait(outgoing.link.as_fd(), Events::WRITE, doing, what))
+        let (fd, events) = outgoing.link.writable();
+        outgoing.while_stuck(|| self.caller.wait(fd, events, doing, what))
     }
 
     /// Sends what is left of the last frame.
@@ -337,8 +338,9 @@ impl File for Writer {
 
     fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
         let outgoing = self.ready_to_write()?;
-        if outgoing.crc || outgoing.has_digest() || outgoing.link.is_secure() {
-            let text = "checksums, digests and TLS need to see the bytes";
+        let link = &outgoing.link;
+        if outgoing.crc || outgoing.has_digest() || link.is_secure() || link.is_shared() {
+            let text = "checksums, digests, TLS and shared memory need to see the bytes";
             return Err(Failure::new(Code::ENOTSUP, text).error("write", &self.caller.shown));
         }
         let unreadable = |errno| Failure::system(errno).error("write", &self.caller.shown);

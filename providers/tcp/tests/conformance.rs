@@ -23,42 +23,62 @@ fn alone() -> MutexGuard<'static, ()> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Everything by the connection.
+const APART: &str = "same-host = \"off\"";
+/// What the writer sends through memory.
+const TOGETHER: &str = "same-host = \"on\"";
+
 #[test]
 fn direct_pipes_pass_the_netpipe_suite() {
-    direct(host);
+    direct(host, APART);
+}
+
+#[test]
+fn direct_pipes_through_memory_pass_the_netpipe_suite() {
+    direct(host, TOGETHER);
 }
 
 #[test]
 fn brokered_pipes_pass_the_netpipe_suite() {
-    brokered(host);
+    brokered(host, APART);
+}
+
+#[test]
+fn brokered_pipes_through_memory_pass_the_netpipe_suite() {
+    brokered(host, TOGETHER);
 }
 
 #[test]
 fn direct_pipes_of_a_process_pass_the_netpipe_suite() {
-    direct(host_of_a_process);
+    direct(host_of_a_process, APART);
+}
+
+#[test]
+fn direct_pipes_of_a_process_through_memory_pass_the_netpipe_suite() {
+    direct(host_of_a_process, TOGETHER);
 }
 
 #[test]
 fn brokered_pipes_of_a_process_pass_the_netpipe_suite() {
-    brokered(host_of_a_process);
+    brokered(host_of_a_process, APART);
 }
 
 /// Makes a host with this library, and settings as an operator writes them.
 type NewHost = fn(&str) -> io::Result<Registry>;
 
-fn direct(host: NewHost) {
+fn direct(host: NewHost, settings: &'static str) {
     let _alone = alone();
     let pipes = |_: &str, writers| {
         let place = format!("tcp://127.0.0.1:{}", free_port());
         Ok(Pair { reader: format!("{place}?mode=r&writers={writers}"), writer: format!("{place}?mode=w") })
     };
-    run(Subject::new(move || host(""), pipes).held_max(HELD_MAX));
+    run(Subject::new(move || host(settings), pipes).held_max(HELD_MAX));
 }
 
-fn brokered(host: NewHost) {
+fn brokered(host: NewHost, more: &str) {
     let _alone = alone();
     let broker = Running::start(Config::default());
-    let settings = format!("broker = \"{}\"", broker.address);
+    let settings = format!("broker = \"{}\", {more}", broker.address);
     let pipes = |name: &str, writers| {
         Ok(Pair {
             reader: format!("netpipe:{name}:r?writers={writers}"),

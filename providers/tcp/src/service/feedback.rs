@@ -34,7 +34,16 @@ impl Feedback {
         // A lost connection shows when it is read.
         self.flushes = !self.outgoing.push_for_file().unwrap_or(true);
         if self.flushes {
-            reactor.watch_once(&self.outgoing.link, key, true);
+            self.watch(reactor, key);
+        }
+    }
+
+    /// Waits for the reader's next word, and for room where that is wanted.
+    fn watch(&self, reactor: &Reactor<Timer>, key: u64) {
+        let link = &self.outgoing.link;
+        reactor.watch_once(link, key, self.flushes && !link.is_shared());
+        if self.flushes && link.is_shared() {
+            reactor.watch_once(link.writable().0, key, false);
         }
     }
 }
@@ -49,7 +58,7 @@ impl Service {
             feedback.outgoing.listen_for_file().map(|mut reports| reports.receive(&feedback.outgoing, false));
         let heard = match heard {
             Some(heard) if !heard.came => {
-                self.reactor.watch_once(&feedback.outgoing.link, key, feedback.flushes);
+                feedback.watch(&self.reactor, key);
                 return Some(feedback);
             }
             Some(heard) => heard,
@@ -103,7 +112,7 @@ impl Service {
     pub(super) fn listen_again(&mut self) {
         for key in std::mem::take(&mut self.resting) {
             if let Some(Source::Feedback(feedback)) = self.sources.get(&key) {
-                self.reactor.watch_once(&feedback.outgoing.link, key, feedback.flushes);
+                feedback.watch(&self.reactor, key);
             }
         }
     }

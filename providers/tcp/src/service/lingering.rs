@@ -1,10 +1,10 @@
 //! Last frames on their way: a connection that is closed with unread bytes would take them with it.
 
 use super::{Service, Source, Timer};
-use crate::link::{Link, Received};
+use crate::link::Link;
 use crate::outgoing::Outgoing;
 use crate::upstream::Upstream;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ enum End {
 
 impl Lingering {
     pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.link().as_fd()
+        self.link().connection()
     }
 
     fn link(&self) -> &Link {
@@ -50,16 +50,7 @@ impl Lingering {
 
     /// Throws away what the peer still sends; false: it has closed its side.
     fn drain(&self) -> bool {
-        let mut bytes = [0; 16 << 10];
-        // A bounded round: others wait too.
-        for _ in 0..16 {
-            match self.link().receive(&mut bytes, &mut []) {
-                Ok(Received::Bytes(_)) => {}
-                Ok(Received::Nothing) => return true,
-                Ok(Received::End) | Err(_) => return false,
-            }
-        }
-        true
+        self.link().drain()
     }
 }
 
@@ -82,7 +73,14 @@ impl Service {
         let mut lingering = Lingering { end, ended: false };
         lingering.flush();
         let writes = !lingering.ended;
-        if let Some(key) = self.keep(Source::Lingering(lingering), true, writes) {
+        let shared = lingering.link().is_shared();
+        if let Some(key) = self.keep(Source::Lingering(lingering), true, writes && !shared) {
+            if let Some(Source::Lingering(lingering)) = self.sources.get(&key)
+                && writes
+                && shared
+            {
+                self.reactor.watch_once(lingering.link().writable().0, key, false);
+            }
             self.reactor.at(Instant::now() + LINGER, Timer::Expire(key));
         }
     }
@@ -101,14 +99,18 @@ impl Service {
     pub(super) fn drain(&mut self, key: u64, mut lingering: Lingering) -> Option<Lingering> {
         if !lingering.ended {
             lingering.flush();
-            if lingering.ended {
-                self.reactor.change(lingering.link(), key, true, false);
+            match lingering.ended {
+                true => self.reactor.change(lingering.as_fd(), key, true, false),
+                false if lingering.link().is_shared() => {
+                    self.reactor.watch_once(lingering.link().writable().0, key, false);
+                }
+                false => {}
             }
         }
         if lingering.drain() {
             return Some(lingering);
         }
-        self.reactor.forget(lingering.link());
+        self.reactor.forget(lingering.as_fd());
         None
     }
 }

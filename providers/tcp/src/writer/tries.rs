@@ -9,7 +9,7 @@ use netpipe::frame::{ATOMIC, HEADER};
 use netpipe::pairing::LastWord;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::{Events, Interest, Result, Wanted};
@@ -41,6 +41,23 @@ struct Lent {
     epoll: OwnedFd,
     /// What is awaited of the connection, once it is there.
     link: Option<EventFlags>,
+    /// What is awaited of the memory, where the payload goes through that.
+    memory: Option<EventFlags>,
+}
+
+fn await_events(
+    epoll: &OwnedFd,
+    fd: BorrowedFd<'_>,
+    known: &mut Option<EventFlags>,
+    events: EventFlags,
+) -> Result<(), Errno> {
+    match *known {
+        Some(known) if known == events => {}
+        Some(_) => epoll::modify(epoll, fd, EventData::new_u64(0), events)?,
+        None => epoll::add(epoll, fd, EventData::new_u64(0), events)?,
+    }
+    *known = Some(events);
+    Ok(())
 }
 
 impl Writer {
@@ -141,10 +158,8 @@ impl Writer {
         }
         let of_kernel = wanted.contains(Wanted::WRITE) && matches!(self.tries.stopped, Some(Stopped::Kernel));
         let of_reader = wanted.contains(Wanted::FINISH) || !of_kernel;
-        let mut events = EventFlags::empty();
-        events.set(EventFlags::OUT, of_kernel);
-        events.set(EventFlags::IN, of_reader);
-        self.lend(events).map_err(|errno| Failure::system(errno).error("write", &self.caller.shown))?;
+        self.lend(of_kernel, of_reader)
+            .map_err(|errno| Failure::system(errno).error("write", &self.caller.shown))?;
         Ok(match &self.tries.lent {
             Some(lent) => Interest::event(lent.epoll.as_fd(), Events::READ),
             None => Interest::ready(wanted),
@@ -172,22 +187,26 @@ impl Writer {
     }
 
     /// Puts what is awaited of the connection into the lent set.
-    fn lend(&mut self, events: EventFlags) -> Result<(), Errno> {
-        let Lent { epoll, link } = match &mut self.tries.lent {
+    fn lend(&mut self, of_kernel: bool, of_reader: bool) -> Result<(), Errno> {
+        let Lent { epoll, link, memory } = match &mut self.tries.lent {
             Some(lent) => lent,
             none => {
                 let epoll = epoll::create(CreateFlags::CLOEXEC)?;
                 epoll::add(&epoll, &self.pipe.signal, EventData::new_u64(0), EventFlags::IN)?;
-                none.insert(Lent { epoll, link: None })
+                none.insert(Lent { epoll, link: None, memory: None })
             }
         };
         let Some(outgoing) = self.pipe.outgoing() else { return Ok(()) };
-        match *link {
-            Some(known) if known == events => {}
-            Some(_) => epoll::modify(&*epoll, &outgoing.link, EventData::new_u64(0), events)?,
-            None => epoll::add(&*epoll, &outgoing.link, EventData::new_u64(0), events)?,
+        let shared = outgoing.link.is_shared();
+        let mut events = EventFlags::empty();
+        events.set(EventFlags::OUT, of_kernel && !shared);
+        events.set(EventFlags::IN, of_reader);
+        await_events(epoll, outgoing.link.as_fd(), link, events)?;
+        if shared {
+            let mut events = EventFlags::empty();
+            events.set(EventFlags::IN, of_kernel);
+            await_events(epoll, outgoing.link.writable().0, memory, events)?;
         }
-        *link = Some(events);
         Ok(())
     }
 }

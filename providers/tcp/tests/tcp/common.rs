@@ -110,10 +110,11 @@ impl House {
     }
 }
 
-/// Runs a test in both kinds of house.
+/// Runs a test in both kinds of house, and in one whose pipes go through memory.
 pub fn each_way(test: impl Fn(&House)) {
     test(&House::direct());
     test(&House::brokered());
+    test(&House::with(None, "same-host = \"on\""));
 }
 
 /// Runs a call that must not wait for ever.

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use vfs_core::{Code, Finish, Flush, OpenFile, OpenOptions};
 
 const CHILD: &str = "ZVFS_TCP_TEST_CHILD";
+const SETTINGS: &str = "ZVFS_TCP_TEST_SETTINGS";
+/// Payload by the connection, and through memory.
+const WAYS: [&str; 2] = ["same-host = \"off\"", "same-host = \"on\""];
 
 pub fn open(settings: &str, descriptor: &str, writes: bool) -> OpenFile {
     registry(settings).open(descriptor, &OpenOptions::new(if writes { WRITE } else { READ })).unwrap()
@@ -21,7 +24,7 @@ pub fn open(settings: &str, descriptor: &str, writes: bool) -> OpenFile {
 fn child() {
     let Ok(task) = std::env::var(CHILD) else { return };
     let (verb, descriptor) = task.split_once(' ').unwrap();
-    let mut file = open("", descriptor, verb == "write");
+    let mut file = open(&std::env::var(SETTINGS).unwrap(), descriptor, verb == "write");
     if verb == "write" {
         file.write_all(b"parts").unwrap();
     } else {
@@ -32,21 +35,25 @@ fn child() {
     std::thread::sleep(Duration::from_secs(60));
 }
 
-struct Child(std::process::Child);
+pub struct Child(pub std::process::Child);
 
 impl Child {
-    fn start(task: &str) -> Child {
-        let test = std::env::current_exe().unwrap();
-        let child = Command::new(test)
+    pub fn start(settings: &str, task: &str) -> Child {
+        Child::started(Command::new(std::env::current_exe().unwrap()), settings, task)
+    }
+
+    /// By a command that begins this test, or to which only its name is to be added.
+    pub fn started(mut command: Command, settings: &str, task: &str) -> Child {
+        let child = command
             .args(["--exact", "hostile::child", "--nocapture"])
-            .env(CHILD, task)
+            .envs([(CHILD, task), (SETTINGS, settings)])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         Child(child)
     }
 
-    fn wait_until_ready(&mut self) {
+    pub fn wait_until_ready(&mut self) {
         let mut output = self.0.stdout.take().unwrap();
         in_time(move || {
             let (mut text, mut bytes) = (String::new(), [0; 100]);
@@ -58,7 +65,7 @@ impl Child {
         });
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -74,32 +81,36 @@ impl Drop for Child {
 
 #[test]
 fn a_writer_that_is_killed_is_econnreset_and_never_an_end() {
-    let descriptor = format!("tcp:127.0.0.1:{}", free_port());
-    let mut reader = open("", &descriptor, false);
-    let mut child = Child::start(&format!("write {descriptor}"));
-    child.wait_until_ready();
-    let error = waits_until(
-        move || {
-            assert_eq!(read_exactly(&mut reader, 5), b"parts");
-            let error = reader.read(&mut [0; 8]).unwrap_err();
-            refused(reader.read(&mut [0; 8]), Code::ECONNRESET, "lost");
-            error
-        },
-        || child.kill(),
-    );
-    assert_eq!(error.code(), Code::ECONNRESET);
+    for settings in WAYS {
+        let descriptor = format!("tcp:127.0.0.1:{}", free_port());
+        let mut reader = open(settings, &descriptor, false);
+        let mut child = Child::start(settings, &format!("write {descriptor}"));
+        child.wait_until_ready();
+        let error = waits_until(
+            move || {
+                assert_eq!(read_exactly(&mut reader, 5), b"parts");
+                let error = reader.read(&mut [0; 8]).unwrap_err();
+                refused(reader.read(&mut [0; 8]), Code::ECONNRESET, "lost");
+                error
+            },
+            || child.kill(),
+        );
+        assert_eq!(error.code(), Code::ECONNRESET);
+    }
 }
 
 #[test]
 fn a_reader_that_is_killed_is_econnreset() {
-    let descriptor = format!("tcp:127.0.0.1:{}", free_port());
-    let mut writer = open("", &descriptor, true);
-    let mut child = Child::start(&format!("read {descriptor}"));
-    writer.write_all(b"bytes").unwrap();
-    child.wait_until_ready();
-    writer.write_all(b"more").unwrap();
-    let error = waits_until(move || writer.finish(Finish::Commit).unwrap_err(), || child.kill());
-    assert_eq!(error.code(), Code::ECONNRESET);
+    for settings in WAYS {
+        let descriptor = format!("tcp:127.0.0.1:{}", free_port());
+        let mut writer = open(settings, &descriptor, true);
+        let mut child = Child::start(settings, &format!("read {descriptor}"));
+        writer.write_all(b"bytes").unwrap();
+        child.wait_until_ready();
+        writer.write_all(b"more").unwrap();
+        let error = waits_until(move || writer.finish(Finish::Commit).unwrap_err(), || child.kill());
+        assert_eq!(error.code(), Code::ECONNRESET);
+    }
 }
 
 #[test]

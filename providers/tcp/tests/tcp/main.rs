@@ -11,6 +11,7 @@ mod hostile;
 mod library;
 mod peer;
 mod pipes;
+mod same_host;
 mod secrets;
 mod silent;
 mod splice;

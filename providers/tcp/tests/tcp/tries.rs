@@ -119,14 +119,36 @@ fn pipes_under_tls_are_tried() {
 
 #[test]
 fn several_writers_of_one_pipe_are_tried() {
-    let house = House::direct();
-    let descriptor = format!("{}?writers=3", house.descriptor("a"));
-    let reader = house.reading.open(&descriptor, &OpenOptions::new(READ)).unwrap();
-    let mut ends = vec![End::reader(reader)];
-    ends.extend((0..3_u8).map(|at| End::writer(house.writer("a"), &vec![at; 500_000])));
-    run(&mut ends);
-    for at in 0..3_u8 {
-        assert_eq!(ends[0].bytes.iter().filter(|byte| **byte == at).count(), 500_000);
+    each_way(|house| {
+        let descriptor = format!("{}?writers=3", house.descriptor("a"));
+        let reader = house.reading.open(&descriptor, &OpenOptions::new(READ)).unwrap();
+        let mut ends = vec![End::reader(reader)];
+        ends.extend((0..3_u8).map(|at| End::writer(house.writer("a"), &vec![at; 500_000])));
+        run(&mut ends);
+        for at in 0..3_u8 {
+            assert_eq!(ends[0].bytes.iter().filter(|byte| **byte == at).count(), 500_000);
+        }
+    });
+}
+
+/// Through memory payload does not touch the connection: what a host awaits is the bell.
+#[test]
+fn an_end_that_sleeps_over_shared_memory_is_woken_by_the_other() {
+    let house = House::with(None, "same-host = \"on\"");
+    let (mut reader, mut writer) = house.pair("a");
+    for round in 0..200_u8 {
+        assert_eq!(reader.try_read(&mut [0; 8]).unwrap(), None);
+        let interest = reader.interest(Wanted::READ).unwrap();
+        assert!(interest.ready.is_empty(), "nothing was written");
+        let written = in_thread(move || {
+            writer.write_all(&[round]).unwrap();
+            writer
+        });
+        wait(&[interest]);
+        let mut byte = [0; 1];
+        assert_eq!(tried(&mut reader, Wanted::READ, |file| file.try_read(&mut byte)).unwrap(), 1);
+        assert_eq!(byte, [round]);
+        writer = written.recv_timeout(SLACK).unwrap();
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::slots::{Next, Slots};
 use super::socket::{Heard, Socket, broken};
-use super::spin::Spin;
 use super::wire::{PACKET, SLOT};
 use crate::error::Result;
+use crate::spin::Spin;
 use rustix::net::RecvFlags;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

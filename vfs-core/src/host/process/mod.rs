@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `wire` | the messages |
 //! | `socket`, `slots`, `spin`, `line` | how they move, on both sides |
-//! | `memory`, `payload` | what both sides map, and a file's bytes in it |
+//! | `payload` | a file's bytes, in memory that both sides map |
 //! | `connection` | what a call goes through: a line and a payload |
 //! | `context` | a file's context in the provider's process |
 //! | `launch`, `death`, `listener` | a process's beginning and end, and the log between |
@@ -26,7 +26,6 @@ mod launch;
 mod lent;
 mod line;
 mod listener;
-mod memory;
 mod patience;
 mod payload;
 mod provider;
@@ -34,7 +33,6 @@ mod reads;
 mod running;
 mod slots;
 mod socket;
-mod spin;
 mod tracked;
 pub mod wire;
 

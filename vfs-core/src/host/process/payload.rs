@@ -1,8 +1,8 @@
 //! The bytes of files that go between a host and a provider's process, beside the messages.
 
-use super::memory::{Memory, Writer};
 use super::wire::CHUNK;
 use crate::error::Result;
+use crate::shared_memory::{Memory, Writer};
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 

@@ -9,10 +9,10 @@
 //!
 //! What the other side writes is read once, and checked.
 
-use super::memory::{Memory, Writer};
 use super::socket::broken;
 use super::wire::SLOT;
 use crate::error::Result;
+use crate::shared_memory::{Memory, Writer};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{Ordering, fence};
 
@@ -66,8 +66,8 @@ impl Slots {
     /// # Errors
     /// EMFILE, ENOMEM. EFBIG: the limit of file sizes is too low.
     pub(super) fn new() -> Result<(Slots, [OwnedFd; 2])> {
-        let (ours, host) = Memory::new(SIZE, Writer::Host)?;
-        let (theirs, process) = Memory::new(SIZE, Writer::Process)?;
+        let (ours, host) = Memory::new(SIZE, Writer::Maker)?;
+        let (theirs, process) = Memory::new(SIZE, Writer::Other)?;
         Ok((Slots::with(ours, theirs), [host, process]))
     }
 
@@ -76,8 +76,8 @@ impl Slots {
     /// # Errors
     /// EIO: not of the right size. ENOMEM.
     pub(super) fn of([host, process]: [OwnedFd; 2]) -> Result<Slots> {
-        let theirs = Memory::of(host, SIZE, Writer::Host)?;
-        Ok(Slots::with(Memory::of(process, SIZE, Writer::Process)?, theirs))
+        let theirs = Memory::of(host, SIZE, Writer::Maker)?;
+        Ok(Slots::with(Memory::of(process, SIZE, Writer::Other)?, theirs))
     }
 
     fn with(ours: Memory, theirs: Memory) -> Slots {

@@ -11,8 +11,9 @@ const LEAST: Duration = Duration::from_micros(2);
 /// Every so many waits it is tried whether asking has become worthwhile.
 const TRIAL: u32 = 64;
 
-#[derive(Default)]
-pub(super) struct Spin {
+/// How long asking was worthwhile.
+#[derive(Debug, Default)]
+pub struct Spin {
     /// How long to ask: the longest after it helped, half as long after it did not.
     limit: Duration,
     waits: u32,
@@ -20,7 +21,7 @@ pub(super) struct Spin {
 
 impl Spin {
     /// Asks until something comes, or for as long as it seems worthwhile.
-    pub(super) fn ask<T>(&mut self, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    pub fn ask<T>(&mut self, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
         if let Some(came) = ask() {
             return Some(came);
         }

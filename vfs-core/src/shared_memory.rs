@@ -1,30 +1,31 @@
-//! Memory that a host and a provider's process share.
+//! Memory that two processes share: a host and a provider's, or the ends of a pipe.
 #![expect(unsafe_code, reason = "maps memory that another process may change at any time")]
 
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::forks::{forks, forks_now};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 use rustix::process::{Resource, getrlimit};
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::{fmt, io};
 
 /// Who can write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Writer {
+pub enum Writer {
+    /// Both sides.
     Both,
-    /// No mapping but the host's own can be written.
-    Host,
-    /// The host maps it to read only.
-    Process,
+    /// No mapping but that of the side that made it.
+    Maker,
+    /// The side that made it maps it to read only.
+    Other,
 }
 
 /// A mapping of the whole of it. Neither side can make the memory shorter, so touching it never faults.
-pub(super) struct Memory {
+pub struct Memory {
     start: NonNull<u8>,
     size: usize,
     writable: bool,
@@ -36,47 +37,46 @@ pub(super) struct Memory {
 unsafe impl Send for Memory {}
 
 impl Memory {
-    /// New memory of a host's, and the descriptor for its process.
+    /// New memory, and the descriptor for the other side.
     ///
     /// # Errors
-    /// EMFILE, ENOMEM. EFBIG: the limit of file sizes counts here too, and would be told by a signal that ends the host.
-    pub(super) fn new(size: usize, writer: Writer) -> Result<(Memory, OwnedFd)> {
+    /// EMFILE, ENOMEM. EFBIG: the limit of file sizes counts here too, and would be told by a signal that ends the process.
+    pub fn new(size: usize, writer: Writer) -> Result<(Memory, OwnedFd)> {
         if let Some(most) = getrlimit(Resource::Fsize).current.filter(|most| *most < size as u64) {
-            let text =
-                format!("a provider in a process needs files of {size} bytes, and `ulimit -f` allows {most}");
+            let text = format!("memory to share is a file of {size} bytes, and `ulimit -f` allows {most}");
             return Err(Error::new(Code::EFBIG, text));
         }
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::NOEXEC_SEAL;
-        let file = match memfd_create("zvfs-connection", flags) {
+        let file = match memfd_create("zvfs-shared", flags) {
             // A kernel before 6.3.
-            Err(Errno::INVAL) => memfd_create("zvfs-connection", flags - MemfdFlags::NOEXEC_SEAL),
+            Err(Errno::INVAL) => memfd_create("zvfs-shared", flags - MemfdFlags::NOEXEC_SEAL),
             made => made,
         };
         let file = file.map_err(io::Error::from)?;
         ftruncate(&file, size as u64).map_err(io::Error::from)?;
-        let memory = Memory::map(&file, size, writer != Writer::Process)?;
-        // A forked child has no use for it, and must not keep it.
-        // SAFETY: the whole of a mapping that was just made; the advice changes no byte of it.
-        unsafe { madvise(memory.start.as_ptr().cast(), size, Advice::LinuxDontFork) }
-            .map_err(io::Error::from)?;
+        let memory = Memory::map(&file, size, writer != Writer::Other)?;
         let mut seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW;
         // Counts for whatever is mapped from now on.
-        seals.set(SealFlags::FUTURE_WRITE, writer == Writer::Host);
+        seals.set(SealFlags::FUTURE_WRITE, writer == Writer::Maker);
         fcntl_add_seals(&file, seals).map_err(io::Error::from)?;
         Ok((memory, file))
     }
 
-    /// The memory that a process's host made.
+    /// The memory that the other side made.
     ///
     /// # Errors
-    /// EIO: not of the right size. ENOMEM.
-    pub(super) fn of(file: impl AsFd, size: usize, writer: Writer) -> Result<Memory> {
+    /// EIO: not of the right size, or it could become shorter. ENOMEM.
+    pub fn of(file: impl AsFd, size: usize, writer: Writer) -> Result<Memory> {
         let found = fstat(&file).map_err(io::Error::from)?.st_size;
         if usize::try_from(found) != Ok(size) {
-            let text = format!("memory of a connection has {found} bytes instead of {size}");
+            let text = format!("shared memory has {found} bytes instead of {size}");
             return Err(Error::new(Code::EIO, text));
         }
-        Memory::map(file, size, writer != Writer::Host)
+        // What is no memory has no seals, and no seal can be taken back.
+        if !fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(SealFlags::SHRINK)) {
+            return Err(Error::new(Code::EIO, "shared memory that could become shorter"));
+        }
+        Memory::map(file, size, writer != Writer::Maker)
     }
 
     fn map(file: impl AsFd, size: usize, writable: bool) -> Result<Memory> {
@@ -85,11 +85,15 @@ impl Memory {
         let start = unsafe { mmap(ptr::null_mut(), size, access, MapFlags::SHARED, file, 0) };
         let start = start.map_err(io::Error::from)?.cast();
         let start = NonNull::new(start).ok_or_else(|| Error::from(Code::ENOMEM))?;
-        Ok(Memory { start, size, writable, forks: forks() })
+        let memory = Memory { start, size, writable, forks: forks() };
+        // A forked child has no use for it, and must not keep it.
+        // SAFETY: the whole of a mapping that was just made; the advice changes no byte of it.
+        unsafe { madvise(start.as_ptr().cast(), size, Advice::LinuxDontFork) }.map_err(io::Error::from)?;
+        Ok(memory)
     }
 
     /// Copies bytes in.
-    pub(super) fn put(&mut self, at: usize, bytes: &[u8]) {
+    pub fn put(&mut self, at: usize, bytes: &[u8]) {
         let place = self.place(at, bytes.len());
         assert!(self.writable, "memory that the other side writes");
         // SAFETY: so much room is there; `bytes` is not in it, since nothing borrows from the memory while it is borrowed.
@@ -97,19 +101,19 @@ impl Memory {
     }
 
     /// Copies bytes out. What the other side writes meanwhile may or may not be among them.
-    pub(super) fn take(&self, at: usize, into: &mut [u8]) {
+    pub fn take(&self, at: usize, into: &mut [u8]) {
         let place = self.place(at, into.len());
         // SAFETY: so many bytes are there, each of which is some byte whatever the other side does; `into` is not among them.
         unsafe { ptr::copy_nonoverlapping(place.cast().as_ptr(), into.as_mut_ptr(), into.len()) }
     }
 
     /// Reads a word that both sides see. (Relaxed, as a word that cannot be written must be read: fences order it.)
-    pub(super) fn load(&self, at: usize) -> u32 {
+    pub fn load(&self, at: usize) -> u32 {
         self.word(at).load(Ordering::Relaxed)
     }
 
     /// Writes a word that both sides see.
-    pub(super) fn store(&mut self, at: usize, word: u32) {
+    pub fn store(&mut self, at: usize, word: u32) {
         assert!(self.writable, "memory that the other side writes");
         self.word(at).store(word, Ordering::Relaxed);
     }
@@ -123,11 +127,17 @@ impl Memory {
     }
 
     /// Where some bytes are, for as long as the memory.
-    pub(super) fn place(&self, at: usize, count: usize) -> NonNull<[u8]> {
+    pub fn place(&self, at: usize, count: usize) -> NonNull<[u8]> {
         assert_eq!(self.forks, forks_now(), "a parent's memory");
         assert!(at <= self.size && count <= self.size - at, "{count} bytes at {at} of {}", self.size);
         // SAFETY: within the mapping, which this process made.
         NonNull::slice_from_raw_parts(unsafe { self.start.add(at) }, count)
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Memory({} bytes)", self.size)
     }
 }
 
@@ -149,8 +159,8 @@ mod tests {
 
     #[test]
     fn what_one_side_writes_the_other_reads() {
-        let (mut ours, file) = Memory::new(SIZE, Writer::Host).unwrap();
-        let theirs = Memory::of(&file, SIZE, Writer::Host).unwrap();
+        let (mut ours, file) = Memory::new(SIZE, Writer::Maker).unwrap();
+        let theirs = Memory::of(&file, SIZE, Writer::Maker).unwrap();
         ours.store(8, 7);
         ours.put(12, b"bytes");
         let mut taken = [0; 5];
@@ -160,20 +170,37 @@ mod tests {
 
     #[test]
     fn memory_of_another_size_is_refused() {
-        let memory = memfd_create("short", MemfdFlags::CLOEXEC).unwrap();
-        ftruncate(&memory, 4095).unwrap();
-        assert_eq!(Memory::of(&memory, SIZE, Writer::Both).err().unwrap().code(), Code::EIO);
+        let (_memory, file) = Memory::new(SIZE - 1, Writer::Both).unwrap();
+        assert_eq!(Memory::of(&file, SIZE, Writer::Both).err().unwrap().code(), Code::EIO);
+    }
+
+    #[test]
+    fn memory_that_could_become_shorter_is_refused() {
+        let memory = memfd_create("loose", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+        ftruncate(&memory, SIZE as u64).unwrap();
+        fcntl_add_seals(&memory, SealFlags::GROW).unwrap();
+        let refused = Memory::of(&memory, SIZE, Writer::Both).err().unwrap();
+        assert!(refused.to_string().contains("shorter"), "{refused}");
+        fcntl_add_seals(&memory, SealFlags::SHRINK).unwrap();
+        assert!(Memory::of(&memory, SIZE, Writer::Both).is_ok());
+    }
+
+    #[test]
+    fn a_file_is_no_memory_to_share() {
+        let file = tempfile::tempfile().unwrap();
+        ftruncate(&file, SIZE as u64).unwrap();
+        assert_eq!(Memory::of(&file, SIZE, Writer::Both).err().unwrap().code(), Code::EIO);
     }
 
     #[test]
     fn nobody_can_make_it_shorter() {
-        let (_memory, file) = Memory::new(SIZE, Writer::Process).unwrap();
+        let (_memory, file) = Memory::new(SIZE, Writer::Other).unwrap();
         assert_eq!(ftruncate(&file, 0), Err(Errno::PERM));
     }
 
     #[test]
-    fn nobody_but_the_host_can_write_what_is_the_hosts() {
-        let (_memory, file) = Memory::new(SIZE, Writer::Host).unwrap();
+    fn nobody_but_its_maker_can_write_what_is_the_makers() {
+        let (_memory, file) = Memory::new(SIZE, Writer::Maker).unwrap();
         assert_eq!(pwrite(&file, b"x", 0), Err(Errno::PERM));
         assert!(Memory::map(&file, SIZE, true).is_err());
     }

@@ -1,0 +1,288 @@
+//! A ring of bytes in memory that the two ends of a pipe share, without any IO.
+//!
+//! Each end has memory that only it can write. The writer's holds the bytes, and how many there have been; the reader's, how many were
+//! taken. An end that has to wait says so there, looks once more, and is rung by a byte on the socket where the two met. Counts
+//! are u32 and wrap; what the other end says is read once, and checked against what can be.
+
+use crate::error::{Error, Result};
+use crate::frame::ATOMIC;
+use crate::values::Role;
+use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{Ordering, fence};
+use vfs_core::{Memory, Writer};
+
+/// How many bytes were written, or taken: written last.
+pub const COUNT: usize = 0;
+/// How often its owner went to sleep or woke up; odd: it sleeps, and is to be rung. On a cache line of its own.
+pub const SLEEPS: usize = 64;
+/// How many bytes of room a writer sleeps for.
+pub const ROOM: usize = 68;
+/// The ring, in the writer's memory.
+pub const BYTES: usize = 4096;
+/// The size of a reader's memory.
+pub const READER: usize = 4096;
+
+/// The least and the most bytes of a ring: a write that arrives whole fits, with its header.
+const SIZES: [u32; 2] = [2 * ATOMIC as u32, 16 << 20];
+
+/// An end may be rung so many times more than bytes came, or room. An honest one is rung once for each time that it sleeps, and may
+/// have found them before that.
+pub const IN_VAIN: u32 = 1000;
+
+/// The bytes of the ring for a reader's window: the next power of two, from 128 KiB to 16 MiB.
+pub fn size(window: u32) -> u32 {
+    window.clamp(SIZES[0], SIZES[1]).next_power_of_two()
+}
+
+/// The size of the memory that one end makes, for a ring of `size` bytes.
+fn memory_size(role: Role, size: u32) -> usize {
+    match role {
+        Role::Writer => BYTES + size as usize,
+        Role::Reader => READER,
+    }
+}
+
+/// Makes the memory of one end, and the descriptor for the other.
+///
+/// # Errors
+/// EMFILE, ENOMEM. EFBIG: the limit of file sizes is too low.
+pub fn make(role: Role, size: u32) -> vfs_core::Result<(Memory, OwnedFd)> {
+    Memory::new(memory_size(role, size), Writer::Maker)
+}
+
+/// Maps the memory that the other end made, whose role this is.
+///
+/// # Errors
+/// EIO: not of the right size, or not sealed. ENOMEM.
+pub fn map(role: Role, size: u32, file: impl AsFd) -> vfs_core::Result<Memory> {
+    Memory::of(file, memory_size(role, size), Writer::Maker)
+}
+
+/// What both ends have.
+struct Side {
+    ours: Memory,
+    theirs: Memory,
+    size: u32,
+    /// What our memory says: it is never read.
+    count: u32,
+    sleeps: u32,
+    /// What was last believed of theirs.
+    known: u32,
+    /// Their sleep for which they were rung.
+    rung: u32,
+    /// How often we may yet be rung.
+    rings: u32,
+}
+
+impl Side {
+    fn new(ours: Memory, theirs: Memory, size: u32) -> Side {
+        Side { ours, theirs, size, count: 0, sleeps: 0, known: 0, rung: 0, rings: IN_VAIN }
+    }
+
+    /// Says that so many bytes more were written, or taken. What was done to them before that is seen before it.
+    fn advance(&mut self, count: usize) {
+        self.count = self.count.wrapping_add(count as u32);
+        fence(Ordering::Release);
+        self.ours.store(COUNT, self.count);
+        self.rings = IN_VAIN.min(self.rings + 1);
+        if self.sleeps % 2 == 1 {
+            self.say_sleeps(1);
+        }
+    }
+
+    fn say_sleeps(&mut self, more: u32) {
+        self.sleeps = self.sleeps.wrapping_add(more);
+        self.ours.store(SLEEPS, self.sleeps);
+    }
+
+    /// Says that we sleep, each time anew: whoever rang for an earlier sleep rings again. Look once more.
+    fn sleep(&mut self) {
+        self.say_sleeps(1 + self.sleeps % 2);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether the other end sleeps, and has not been rung for that.
+    fn sleeps_unrung(&mut self, would_wake: impl Fn(&Memory) -> bool) -> bool {
+        // Of this and their `sleep` one comes first: then they see what we wrote.
+        fence(Ordering::SeqCst);
+        let sleeps = self.theirs.load(SLEEPS);
+        // What they sleep for was written before that.
+        fence(Ordering::Acquire);
+        if sleeps.is_multiple_of(2) || sleeps == self.rung || !would_wake(&self.theirs) {
+            return false;
+        }
+        self.rung = sleeps;
+        true
+    }
+
+    fn rang(&mut self) -> Result<()> {
+        let rings = self.rings.checked_sub(1);
+        self.rings = rings.ok_or_else(|| Error::protocol(format!("it rang {IN_VAIN} times for nothing")))?;
+        Ok(())
+    }
+
+    /// The parts of the ring that so many bytes from a count on are in: where the first is, and its length.
+    fn split(&self, from: u32, count: usize) -> (usize, usize) {
+        let at = (from & (self.size - 1)) as usize;
+        (at, count.min(self.size as usize - at))
+    }
+}
+
+/// The writer's end.
+pub struct Producer(Side);
+
+impl Producer {
+    /// Begins with an empty ring of `size` bytes, a power of two.
+    ///
+    /// # Errors
+    /// As [`map`].
+    pub fn new(ours: Memory, theirs: impl AsFd, size: u32) -> vfs_core::Result<Producer> {
+        Ok(Producer(Side::new(ours, map(Role::Reader, size, theirs)?, size)))
+    }
+
+    /// Writes as much as there is room for: of the first part, and then of the second.
+    ///
+    /// # Errors
+    /// The reader has taken what was not written, or not taken what it had: [`Error::Protocol`].
+    pub fn put(&mut self, parts: [&[u8]; 2]) -> Result<usize> {
+        let room = self.room()?;
+        let mut done = 0;
+        for part in parts {
+            let part = &part[..part.len().min(room - done)];
+            let (at, first) = self.0.split(self.0.count.wrapping_add(done as u32), part.len());
+            self.0.ours.put(BYTES + at, &part[..first]);
+            self.0.ours.put(BYTES, &part[first..]);
+            done += part.len();
+        }
+        if done > 0 {
+            self.0.advance(done);
+        }
+        Ok(done)
+    }
+
+    /// The bytes that there is room for.
+    fn room(&mut self) -> Result<usize> {
+        let side = &mut self.0;
+        let taken = side.theirs.load(COUNT);
+        // What is written from here on is not seen by who has not taken what was there.
+        fence(Ordering::Acquire);
+        let (more, most) = (taken.wrapping_sub(side.known), side.count.wrapping_sub(side.known));
+        if more > most {
+            return Err(Error::protocol(format!("{more} bytes taken of {most} in a ring")));
+        }
+        side.known = taken;
+        Ok((side.size - (most - more)) as usize)
+    }
+
+    /// Whether the reader is to be rung, for what was put.
+    pub fn must_ring(&mut self) -> bool {
+        self.0.sleeps_unrung(|_| true)
+    }
+
+    /// Says that this end sleeps until there is room for `wanted` bytes, or half the ring if that is less. Look once more.
+    pub fn sleep(&mut self, wanted: usize) {
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, self.0.size / 2);
+        self.0.ours.store(ROOM, wanted);
+        fence(Ordering::Release);
+        self.0.sleep();
+    }
+
+    /// Counts a ring.
+    ///
+    /// # Errors
+    /// There were too many: [`Error::Protocol`].
+    pub fn rang(&mut self) -> Result<()> {
+        self.0.rang()
+    }
+}
+
+/// The reader's end.
+pub struct Consumer(Side);
+
+impl Consumer {
+    /// Begins with an empty ring of `size` bytes, a power of two.
+    ///
+    /// # Errors
+    /// As [`map`].
+    pub fn new(ours: Memory, theirs: impl AsFd, size: u32) -> vfs_core::Result<Consumer> {
+        Ok(Consumer(Side::new(ours, map(Role::Writer, size, theirs)?, size)))
+    }
+
+    /// Takes as much as there is: into the first part, and then into the second.
+    ///
+    /// # Errors
+    /// The writer has written over what was not taken, or less than it had: [`Error::Protocol`].
+    pub fn take(&mut self, parts: [&mut [u8]; 2]) -> Result<usize> {
+        let there = self.there()?;
+        let mut done = 0;
+        for part in parts {
+            let count = part.len().min(there - done);
+            let (at, first) = self.0.split(self.0.count.wrapping_add(done as u32), count);
+            self.0.theirs.take(BYTES + at, &mut part[..first]);
+            self.0.theirs.take(BYTES, &mut part[first..count]);
+            done += count;
+        }
+        if done > 0 {
+            self.0.advance(done);
+        }
+        Ok(done)
+    }
+
+    /// The bytes that there are.
+    ///
+    /// # Errors
+    /// As [`take`](Consumer::take).
+    pub fn there(&mut self) -> Result<usize> {
+        let side = &mut self.0;
+        let written = side.theirs.load(COUNT);
+        // Bytes that were counted are seen.
+        fence(Ordering::Acquire);
+        let had = side.known.wrapping_sub(side.count);
+        let more = written.wrapping_sub(side.known);
+        if more > side.size - had {
+            return Err(Error::protocol(format!(
+                "{more} bytes written where there is room for {} in a ring",
+                side.size - had
+            )));
+        }
+        side.known = written;
+        Ok((had + more) as usize)
+    }
+
+    /// Whether the writer is to be rung, for what was taken.
+    pub fn must_ring(&mut self) -> bool {
+        let room = self.0.size - self.0.known.wrapping_sub(self.0.count);
+        // An honest writer never sleeps for more than half of it.
+        let most = self.0.size / 2;
+        self.0.sleeps_unrung(|theirs| room >= theirs.load(ROOM).min(most))
+    }
+
+    /// Says that this end sleeps until there are bytes. Look once more.
+    pub fn sleep(&mut self) {
+        self.0.sleep();
+    }
+
+    /// Counts a ring.
+    ///
+    /// # Errors
+    /// There were too many: [`Error::Protocol`].
+    pub fn rang(&mut self) -> Result<()> {
+        self.0.rang()
+    }
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Producer({} bytes written)", self.0.count)
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Consumer({} bytes taken)", self.0.count)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,316 @@
+//! Ends on one host: where they meet what the writer sends goes through memory, and elsewhere it does not.
+
+mod liars;
+mod walls;
+
+use crate::common::*;
+use crate::hostile::{Child, open};
+use crate::tls::Authority;
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+use vfs_core::{Code, Finish, OpenFile, OpenOptions};
+
+const ON: &str = "same-host = \"on\"";
+/// More than a ring holds.
+const MUCH: usize = 3 << 20;
+/// What goes over a connection beside payload: handshake, reports, last words.
+const BESIDE: usize = 8 << 10;
+
+/// Somebody between the two ends, who keeps what goes through.
+struct Between {
+    port: u16,
+    passed: Arc<Mutex<Vec<u8>>>,
+    streams: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Between {
+    fn new(to: u16) -> Between {
+        Between::accepting(TcpListener::bind("127.0.0.1:0").unwrap(), move || crate::peer::connect(to))
+    }
+
+    /// Between whoever comes to a listener and whoever is dialled.
+    fn accepting(listener: TcpListener, dial: impl Fn() -> TcpStream + Send + 'static) -> Between {
+        let between = Between {
+            port: listener.local_addr().unwrap().port(),
+            passed: Arc::default(),
+            streams: Arc::default(),
+        };
+        let (passed, streams) = (between.passed.clone(), between.streams.clone());
+        thread::spawn(move || {
+            for dialler in listener.incoming().map_while(Result::ok) {
+                let acceptor = dial();
+                let ends = || [&dialler, &acceptor].map(|end| end.try_clone().unwrap());
+                streams.lock().unwrap().extend(ends());
+                for [from, to] in [ends(), [acceptor.try_clone().unwrap(), dialler.try_clone().unwrap()]] {
+                    let passed = passed.clone();
+                    thread::spawn(move || pass(from, to, &passed));
+                }
+            }
+        });
+        between
+    }
+
+    fn count(&self) -> usize {
+        self.passed.lock().unwrap().len()
+    }
+
+    fn passed(&self, bytes: &[u8]) -> bool {
+        self.passed.lock().unwrap().windows(bytes.len()).any(|passed| passed == bytes)
+    }
+
+    fn cut(&self) {
+        for stream in self.streams.lock().unwrap().iter() {
+            // One that is over already cannot be cut.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, passed: &Mutex<Vec<u8>>) {
+    let mut bytes = vec![0; 64 << 10];
+    while let Ok(read @ 1..) = from.read(&mut bytes) {
+        passed.lock().unwrap().extend_from_slice(&bytes[..read]);
+        if to.write_all(&bytes[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+/// What the writer sends first.
+const FIRST: &[u8] = b"the first payload";
+
+/// Two ends with somebody between them, who dial and listen as these descriptors' ends say.
+fn apart_as(ends: [(&str, &str); 2]) -> (OpenFile, OpenFile, Between) {
+    let [(reading, reads), (writing, writes)] = ends;
+    let port = free_port();
+    let between = Between::new(port);
+    let at = |how: &str| {
+        let port = if how.contains("listen") { port } else { between.port };
+        format!("tcp://127.0.0.1:{port}{how}")
+    };
+    let mut reader = open(reading, &at(reads), false);
+    let mut writer = open(writing, &at(writes), true);
+    writer.write_all(FIRST).unwrap();
+    read_exactly(&mut reader, FIRST.len());
+    (reader, writer, between)
+}
+
+fn apart(reading: &str, writing: &str) -> (OpenFile, OpenFile, Between) {
+    apart_as([(reading, "?role=listen"), (writing, "")])
+}
+
+/// The same again, until they have met: on a machine with much to do one of them may come too late.
+fn until_met<T>(mut ends: impl FnMut() -> (T, Between)) -> (T, Between) {
+    let until = Instant::now() + SLACK;
+    loop {
+        let (ends, between) = ends();
+        if !between.passed(FIRST) {
+            return (ends, between);
+        }
+        assert!(Instant::now() < until, "they do not meet");
+    }
+}
+
+/// Two ends that have met, with somebody between them.
+fn met(reading: &str, writing: &str) -> (OpenFile, OpenFile, Between) {
+    let ((reader, writer), between) = until_met(|| {
+        let (reader, writer, between) = apart(reading, writing);
+        ((reader, writer), between)
+    });
+    (reader, writer, between)
+}
+
+#[test]
+fn ends_that_meet_send_no_payload_over_their_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = sample(MUCH);
+    let folder_setting = format!("same-host = {:?}", folder.path());
+    let checked = format!("{ON}, crc = \"on\"");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "sixteen bytes at least").unwrap();
+    let secret = format!("{ON}, secret-file = {:?}", file.path());
+    let authority = Authority::new();
+    let secure = format!("{ON}, {}", authority.peer("one"));
+    for settings in [ON, &folder_setting, &checked, &secret, &secure] {
+        let (mut reader, writer, between) = met(settings, settings);
+        goes_through(&mut reader, writer, &content);
+        assert!(between.count() < BESIDE, "{settings}: {} bytes", between.count());
+    }
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "nothing is left where they met");
+}
+
+#[test]
+fn ends_that_do_not_meet_send_it_over_their_connection() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [one, other] = folders.each_ref().map(|folder| format!("same-host = {:?}", folder.path()));
+    let gone = "same-host = \"/nonexistent\"";
+    let content = sample(MUCH);
+    for (reading, writing) in [(ON, ""), ("", ON), (ON, one.as_str()), (&one, &other), (gone, gone)] {
+        let (mut reader, writer, between) = apart(reading, writing);
+        goes_through(&mut reader, writer, &content);
+        assert!(between.count() > MUCH, "{reading}, {writing}: {} bytes", between.count());
+    }
+}
+
+#[test]
+fn a_place_that_cannot_be_one_is_refused() {
+    for place in ["yes", "run/netpipes", "", &format!("/{}", "x".repeat(64))] {
+        let settings = format!("same-host = {place:?}");
+        let refusal = registry(&settings).open("tcp://127.0.0.1:1", &OpenOptions::new(WRITE)).map(drop);
+        refused(refusal, Code::EINVAL, "a folder's whole path of at most 64 bytes");
+    }
+}
+
+/// A writer that listens, and a reader that dials: who decides is the reader then.
+#[test]
+fn a_reader_that_dials_meets_its_writer_too() {
+    let ((mut reader, writer), between) = until_met(|| {
+        let (reader, writer, between) = apart_as([(ON, "?role=connect"), (ON, "?role=listen")]);
+        ((reader, writer), between)
+    });
+    goes_through(&mut reader, writer, &sample(MUCH));
+    assert!(between.count() < BESIDE, "{} bytes", between.count());
+}
+
+#[test]
+fn a_file_is_written_and_not_sent_where_memory_is_shared() {
+    let (_reader, mut writer, _between) = met(ON, ON);
+    let file = tempfile::tempfile().unwrap();
+    refused(writer.send_from(file.as_fd(), 0, 1), Code::ENOTSUP, "shared memory");
+    writer.write_all(b"still works").unwrap();
+}
+
+#[test]
+fn a_connection_that_is_cut_breaks_the_pipe_after_what_was_sent() {
+    let (mut reader, mut writer, between) = met(ON, ON);
+    let content = sample(200_000);
+    writer.write_all(&content).unwrap();
+    between.cut();
+    let (came, error) = in_time(move || drain(&mut reader));
+    assert!(came == content, "{} bytes", came.len());
+    assert_eq!(error.unwrap().code(), Code::ECONNRESET);
+    let error = in_time(move || {
+        loop {
+            if let Err(error) = writer.write(b"more") {
+                return error;
+            }
+        }
+    });
+    assert_eq!(error.code(), Code::ECONNRESET, "{}", error.chain());
+}
+
+#[test]
+fn what_was_ended_is_an_end_though_the_connection_is_cut() {
+    let (mut reader, mut writer, between) = met(ON, ON);
+    let content = sample(200_000);
+    writer.write_all(&content).unwrap();
+    writer.finish(Finish::End).unwrap();
+    between.cut();
+    assert!(in_time(move || read_to_end(&mut reader)) == content);
+}
+
+#[test]
+fn what_a_writer_left_when_its_host_went_is_read() {
+    let port = free_port();
+    let descriptor = format!("tcp://127.0.0.1:{port}");
+    let mut reader = open(ON, &descriptor, false);
+    let content = sample(100_000);
+    let mut writer = open(ON, &descriptor, true);
+    writer.write_all(&content).unwrap();
+    writer.finish(Finish::End).unwrap();
+    drop(writer);
+    assert!(in_time(move || read_to_end(&mut reader)) == content);
+}
+
+/// What is written is there at once, however little: nothing waits for more.
+#[test]
+fn a_lone_byte_is_not_kept_back() {
+    let house = House::with(None, ON);
+    let (mut reader, mut writer) = house.pair("a");
+    for byte in 0..100 {
+        writer.write_all(&[byte]).unwrap();
+        assert_eq!(read_exactly(&mut reader, 1), [byte]);
+    }
+}
+
+/// Several writers, in memory and not: none is left out, and each write arrives whole.
+#[test]
+fn writers_in_memory_and_others_are_read_by_turns() {
+    let port = free_port();
+    let mut reader = open(ON, &format!("tcp://127.0.0.1:{port}?writers=4"), false);
+    let seen = Arc::new(AtomicU64::new(0));
+    let threads: Vec<_> = (0..4_u8)
+        .map(|number| {
+            let settings = if number < 2 { ON } else { "" };
+            let (port, seen) = (port, seen.clone());
+            thread::spawn(move || {
+                let mut writer = open(settings, &format!("tcp://127.0.0.1:{port}"), true);
+                let until = Instant::now() + SLACK;
+                // Until every one was seen: a writer that is left out would let the others write for ever.
+                while seen.load(Ordering::SeqCst) != 0b1111 {
+                    assert!(Instant::now() < until, "{:04b}", seen.load(Ordering::SeqCst));
+                    writer.write_all(&[number; 1000]).unwrap();
+                }
+                writer.finish(Finish::End).unwrap();
+            })
+        })
+        .collect();
+    let mut bytes = [0; 1000];
+    let mut total = 0;
+    loop {
+        let count = reader.read(&mut bytes).unwrap();
+        if count == 0 {
+            break;
+        }
+        for byte in &bytes[..count] {
+            seen.fetch_or(1 << byte, Ordering::SeqCst);
+        }
+        total += count;
+    }
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(total % 1000, 0);
+}
+
+/// A stopped peer's kernel still answers; the pipe waits, and goes on when it does.
+#[test]
+fn a_writer_that_is_stopped_is_waited_for_until_the_silence_is_too_long() {
+    let descriptor = format!("tcp:127.0.0.1:{}", free_port());
+    let mut reader = open(&format!("{ON}, silence-timeout = \"2s\""), &descriptor, false);
+    let mut child = Child::start(ON, &format!("write {descriptor}"));
+    child.wait_until_ready();
+    assert_eq!(read_exactly(&mut reader, 5), b"parts");
+    let pid = Pid::from_raw(child.0.id() as i32).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    times_out(&mut reader, "waiting for data", |reader| reader.read(&mut [0; 8]));
+    kill_process(pid, Signal::CONT).unwrap();
+    // It gives signs of life again.
+    times_out(&mut reader, "waiting for data", |reader| reader.read(&mut [0; 8]));
+    kill_process(pid, Signal::STOP).unwrap();
+    let error = in_time(move || reader.read(&mut [0; 8]).unwrap_err());
+    refused::<usize>(Err(error), Code::ECONNRESET, "no sign of life");
+}
+
+/// One that is stopped takes nothing: what it does not take is bounded, and a wait for it ends.
+#[test]
+fn a_reader_that_is_stopped_fills_the_ring_and_no_more() {
+    let descriptor = format!("tcp:127.0.0.1:{}", free_port());
+    let mut writer = open(ON, &descriptor, true);
+    let mut child = Child::start(ON, &format!("read {descriptor}"));
+    writer.write_all(b"bytes").unwrap();
+    child.wait_until_ready();
+    let pid = Pid::from_raw(child.0.id() as i32).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    let held = fill(&mut writer, &[7; 64 << 10]);
+    assert!(held <= 2 << 20, "{held}");
+    times_out(&mut writer, "waiting for", |writer| writer.finish(Finish::Commit));
+    child.kill();
+    let error = in_time(move || writer.finish(Finish::Commit).unwrap_err());
+    assert_eq!(error.code(), Code::ECONNRESET, "{}", error.chain());
+}

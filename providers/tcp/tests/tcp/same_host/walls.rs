@@ -1,0 +1,131 @@
+//! Ends on one host with a wall between them.
+
+use super::{BESIDE, Between, FIRST, ON, until_met};
+use crate::common::*;
+use crate::hostile::{Child, open};
+use crate::peer::connect;
+use rustix::process::geteuid;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+use std::fs::File;
+use std::iter;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::thread;
+use std::time::Instant;
+use vfs_core::Finish;
+use zvfs_test_support::{have, skip};
+
+/// More than goes over a connection otherwise.
+const PAYLOAD: usize = 4 * BESIDE;
+
+/// A thread of its own in a network namespace of its own, with loopback.
+fn in_another_network<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    if !have(&["ip"]) {
+        return None;
+    }
+    let thread = thread::spawn(|| {
+        #[expect(unsafe_code, reason = "a thread leaves its network namespace")]
+        // SAFETY: only the network namespace of this thread changes, and no descriptor.
+        if let Err(errno) = unsafe { unshare_unsafe(UnshareFlags::NEWNET) } {
+            skip(format_args!("no network namespaces: {errno}"));
+            return None;
+        }
+        assert!(Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success());
+        Some(call())
+    });
+    thread.join().unwrap()
+}
+
+/// A writer in another network, with somebody between who is in both. (Threads that it starts are where it is.)
+#[test]
+fn ends_in_two_networks_meet_in_a_folder_only() {
+    let folder = tempfile::tempdir().unwrap();
+    for (settings, meet) in [(ON.to_owned(), false), (format!("same-host = {:?}", folder.path()), true)] {
+        let there = || {
+            in_another_network(|| {
+                let network = File::open("/proc/thread-self/ns/net").unwrap();
+                (TcpListener::bind("127.0.0.1:0").unwrap(), network)
+            })
+        };
+        let Some(first) = there() else { return };
+        let mut places = iter::once(first).chain(iter::from_fn(there));
+        let mut ends = || {
+            let (listener, network) = places.next().unwrap();
+            let port = free_port();
+            let mut reader = open(&settings, &format!("tcp://127.0.0.1:{port}"), false);
+            let between = Between::accepting(listener, move || connect(port));
+            let (settings, at) = (settings.clone(), format!("tcp://127.0.0.1:{}", between.port));
+            let writing = thread::spawn(move || {
+                move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+                let mut writer = open(&settings, &at, true);
+                writer.write_all(FIRST).unwrap();
+                writer.write_all(&[7; PAYLOAD]).unwrap();
+                writer.finish(Finish::Commit).unwrap();
+            });
+            assert_eq!(in_time(move || read_to_end(&mut reader)).len(), FIRST.len() + PAYLOAD);
+            writing.join().unwrap();
+            ((), between)
+        };
+        let between = if meet { until_met(ends).1 } else { ends().1 };
+        assert_eq!(between.count() < BESIDE, meet, "{} bytes", between.count());
+    }
+}
+
+/// Another user's memory is none of this one's, whatever it proves.
+#[test]
+fn ends_of_two_users_do_not_meet() {
+    if !geteuid().is_root() {
+        return skip("only root can start a process of another user");
+    }
+    let test = std::env::current_exe().unwrap();
+    let nobody = || {
+        let mut command = Command::new(&test);
+        command.uid(65534);
+        command
+    };
+    if !nobody().arg("--list").output().is_ok_and(|output| output.status.success()) {
+        return skip("another user cannot execute this test");
+    }
+    assert!(met_by(nobody).passed(PARTS));
+}
+
+/// What the kernel would tell in /proc is not needed.
+#[test]
+fn ends_without_proc_meet() {
+    if !have(&["unshare", "mount", "sh"]) {
+        return;
+    }
+    let hidden = |then: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", &format!("mount -t tmpfs none /proc && {then}"), "sh"]);
+        command
+    };
+    if !hidden("! test -e /proc/self").status().is_ok_and(|status| status.success()) {
+        return skip("this process cannot hide /proc");
+    }
+    let without = || {
+        let mut command = hidden("exec \"$@\"");
+        command.arg(std::env::current_exe().unwrap());
+        command
+    };
+    let until = Instant::now() + SLACK;
+    while met_by(without).passed(PARTS) {
+        assert!(Instant::now() < until, "they do not meet");
+    }
+}
+
+/// What a child writes.
+const PARTS: &[u8] = b"parts";
+
+/// Reads from a child, whose connection carries what it writes, or does not.
+fn met_by(command: impl Fn() -> Command) -> Between {
+    let port = free_port();
+    let mut reader = open(ON, &format!("tcp://127.0.0.1:{port}"), false);
+    let between = Between::new(port);
+    let mut child = Child::started(command(), ON, &format!("write tcp:127.0.0.1:{}", between.port));
+    child.wait_until_ready();
+    assert_eq!(read_exactly(&mut reader, PARTS.len()), PARTS);
+    between
+}
