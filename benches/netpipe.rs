@@ -146,9 +146,14 @@ impl Hosts {
     /// Writers and readers of some pipes, from left to right or back, whose ends know each other: finding each other is not what is
     /// measured.
     fn pipes<const N: usize>(&self, back: [bool; N]) -> Result<[(OpenFile, OpenFile); N], Failure> {
-        // On a machine with much to do two ends may miss each other.
-        for _ in 0..100 {
-            let (before, mut pipes) = (shared_mappings()?, Vec::new());
+        let until = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < until {
+            // Earlier pipes let go of theirs first.
+            if self.shares && shared_mappings()? > 0 {
+                thread::yield_now();
+                continue;
+            }
+            let mut pipes = Vec::new();
             for back in back {
                 let descriptor = format!("tcp://127.0.0.1:{}", free_port()?);
                 let (from, to) = if back { (&self.right, &self.left) } else { (&self.left, &self.right) };
@@ -158,8 +163,8 @@ impl Hosts {
                 Read::read_exact(&mut reader, &mut [0])?;
                 pipes.push((writer, reader));
             }
-            // Both ends of a pipe map the memory of both. Earlier pipes may still be letting go of theirs.
-            if !self.shares || shared_mappings()? >= before + 4 * N {
+            // Both ends of a pipe map the memory of both. On a machine with much to do they may miss each other.
+            if !self.shares || shared_mappings()? == 4 * N {
                 return pipes.try_into().map_err(|_| "another number of pipes".into());
             }
         }
