@@ -115,9 +115,10 @@ impl Timer {
     }
 
     fn run(&self) {
-        // What a session's controls and counters are locked by for a moment is parking_lot's: its first wait is here.
+        // What a session's controls and counters are locked by for a moment is parking_lot's: its first wait is here. It makes what
+        // the thread needs for one, and is over at once, since the process's first session waits for this.
         let first = parking_lot::Mutex::new(());
-        parking_lot::Condvar::new().wait_for(&mut first.lock(), Duration::from_millis(1));
+        parking_lot::Condvar::new().wait_for(&mut first.lock(), Duration::ZERO);
         let mut schedule = self.lock();
         schedule.runs = true;
         self.changed.notify_all();
