@@ -24,7 +24,6 @@ pub use worker::Worker;
 use crate::exit::{ExitCode, Failure, one_line};
 use crate::guest::{Pool, Program, Stop};
 use artifact::Artifact;
-use cache::Entry;
 use loaded::Loaded;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -130,6 +129,9 @@ impl Compiler {
         let mut notes = Vec::new();
         let fingerprint = fingerprint(bytes);
         let program = self.loaded.get_or_make(fingerprint, stop, || {
+            if let Some(program) = self.cached(bytes, form, fingerprint, &mut notes)? {
+                return Ok(program);
+            }
             // Text is looked at where it is compiled: its parser is no small thing to trust.
             if form == Form::Binary {
                 look(bytes, Some(entry), self.functions)?;
@@ -163,6 +165,37 @@ impl Compiler {
         self.worker.as_ref().map_or(Ok(()), |worker| worker.compile(NOTHING, self.functions, stop).map(drop))
     }
 
+    /// The program from the cache. It was looked at before it was compiled, by this version; how many functions it may have is the
+    /// host's to say each time.
+    fn cached(
+        &self,
+        bytes: &[u8],
+        form: Form,
+        fingerprint: [u8; 32],
+        notes: &mut Vec<String>,
+    ) -> Result<Option<(Program, usize)>, Failure> {
+        let Some(cache) = &self.cache else { return Ok(None) };
+        let name = artifact::name(&fingerprint)?;
+        let failure = match cache.load(&name) {
+            Ok(None) => return Ok(None),
+            Ok(Some(entry)) => {
+                if form == Form::Binary {
+                    limits::check_functions(bytes, self.functions)?;
+                }
+                match self.link(Artifact::Kept(&entry.artifact), entry.digest) {
+                    Ok(program) => return Ok(Some(program)),
+                    Err(failure) => {
+                        cache.remove(&name);
+                        failure.text().to_owned()
+                    }
+                }
+            }
+            Err(error) => error.chain(),
+        };
+        notes.push(format!("cached program: compiled again: {failure}"));
+        Ok(None)
+    }
+
     fn make(
         &self,
         bytes: &[u8],
@@ -170,30 +203,14 @@ impl Compiler {
         stop: &Stop,
         notes: &mut Vec<String>,
     ) -> Result<(Program, usize), Failure> {
-        let cached = match &self.cache {
-            Some(cache) => Some((cache, artifact::name(&fingerprint)?)),
-            None => None,
-        };
-        if let Some((cache, name)) = &cached {
-            let link = |entry: Entry| self.link(Artifact::Kept(&entry.artifact), entry.digest);
-            match cache.load(name).map(|entry| entry.map(link)) {
-                Ok(None) => {}
-                Ok(Some(Ok(program))) => return Ok(program),
-                Ok(Some(Err(failure))) => {
-                    cache.remove(name);
-                    notes.push(format!("cached program: compiled again: {}", failure.text()));
-                }
-                Err(error) => notes.push(format!("cached program: compiled again: {}", error.chain())),
-            }
-        }
         let artifact = match &self.worker {
             Some(worker) => worker.compile(bytes, self.functions, stop)?,
             None => compile(bytes, self.functions)?,
         };
         let digest = Sha256::digest(bytes).into();
         let program = self.link(Artifact::Made(&artifact), digest)?;
-        if let Some((cache, name)) = &cached
-            && let Err(error) = cache.store(name, &digest, &artifact)
+        if let Some(cache) = &self.cache
+            && let Err(error) = cache.store(&artifact::name(&fingerprint)?, &digest, &artifact)
             && error.code() != Code::EFBIG
         {
             notes.push(format!("the compiled program was not cached: {}", error.chain()));

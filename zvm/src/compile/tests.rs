@@ -235,6 +235,23 @@ fn a_cached_program_is_used_and_a_bad_one_compiled_anew_with_a_note() {
     assert!(compile().notes.is_empty());
 }
 
+/// What the host lets a program have does not depend on whether another host compiled it before.
+#[test]
+fn a_cached_program_is_held_against_the_function_that_is_called_and_the_hosts_limit() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = Cache::open(&root.path().join("cache"), &root.path().join("key")).unwrap();
+    let program =
+        wat::parse_str("(module (memory (export \"memory\") 1) (func) (func (export \"_start\")))").unwrap();
+    let compile = |functions, entry| {
+        let compiler = Compiler::new().cache(cache.clone()).functions(functions);
+        compiler.program(&program, entry, &Stop::default()).map(|compiled| assert!(compiled.notes.is_empty()))
+    };
+    compile(2, START).unwrap();
+    compile(2, START).unwrap();
+    assert!(compile(1, START).unwrap_err().text().contains("2 functions: at most 1"));
+    assert!(compile(2, "other").unwrap_err().text().contains("no `other` is exported"));
+}
+
 #[test]
 fn an_artifact_of_the_users_own_that_the_engine_refuses_is_compiled_anew() {
     let root = tempfile::tempdir().unwrap();

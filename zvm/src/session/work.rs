@@ -15,8 +15,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use vfs_core::{Code, Control, Descriptor, Error, OpenFlags, OpenOptions};
 
-/// How much of a program is asked for at once.
-const CHUNK: usize = 1 << 20;
+/// How much of a program is asked for first. A small one fits in, and each further read is of as much as there is already.
+const CHUNK: usize = 64 << 10;
 
 /// A session with its watch.
 pub(super) struct Work {
@@ -213,18 +213,22 @@ pub(super) fn read_program(
     let options = run.offered(options, manifest);
     let mut file = registry.open(&manifest.program, &options).map_err(|error| no_program(&error))?;
     doing(format!("read the program {}", file.shown()));
-    let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK]);
+    let (mut bytes, mut length) = (vec![0; CHUNK], 0);
     loop {
-        let count = file.read(&mut chunk).map_err(|error| {
+        let count = file.read(&mut bytes[length..]).map_err(|error| {
             Failure::new(ExitCode::Io, format!("read program {}: {}", file.shown(), error.chain()))
         })?;
+        length += count;
         if count == 0 {
+            bytes.truncate(length);
             return Ok(bytes);
         }
-        bytes.extend_from_slice(&chunk[..count]);
-        if bytes.len() > PROGRAM_MAX {
+        if length > PROGRAM_MAX {
             let text = format!("bad program: {} is over {PROGRAM_MAX} bytes", file.shown());
             return Err(Failure::new(ExitCode::BadProgram, text));
+        }
+        if length == bytes.len() {
+            bytes.resize((2 * length).min(PROGRAM_MAX + 1), 0);
         }
     }
 }
