@@ -19,7 +19,7 @@ use clap::{Args, ValueEnum};
 use job::Job;
 use std::path::PathBuf;
 
-/// Draw the job that the manifests are: its guests, their channels and trees with quotas, and the netpipes between them
+/// Draw the job that the manifests are: its guests, their channels, trees and exports with quotas, and the netpipes between them
 ///
 /// The picture goes to standard output. An arrow points where the bytes go, and names the channel that writes and the one that
 /// reads; below stands how much each may move. A dashed ellipse is the end of a pipe that none of these manifests has. Pipes that form

@@ -117,11 +117,11 @@ fn a_report_shows_how_it_ended_and_who_waited() {
 }
 
 #[test]
-fn a_tree_is_a_place_like_any_other() {
+fn trees_and_exports_are_places_like_any_other() {
     let folder = Folder::new();
     manifest(&folder, "a", &[]);
     let mut text = fs::read_to_string(folder.at("a.manifest")).unwrap();
-    text += "Tree = s3://bucket/data, /data, ro, 9, 2048\n";
+    text += "Tree = s3://bucket/data, /data, ro, 9, 2048\nScratch = 1m\nExport = sftp://host/out, /out, 9, 4096\n";
     folder.write("a.manifest", &text);
     let row = "{\"manifest\":\"a.manifest\",\"exit_code\":0,\"guest_code\":0,\"state\":\"ok\",\
                \"channels\":[{\"alias\":\"/data\",\"get_bytes\":1024}]}";
@@ -133,6 +133,8 @@ fn a_tree_is_a_place_like_any_other() {
         let text = done.succeeded().out();
         let arrow = format!("place0 -> guest0 [label=\"{label}\"");
         assert!(text.contains("label=\"s3://bucket/data\"") && text.contains(&arrow), "{text}");
+        let out = "guest0 -> place1 [label=\"/out\\n";
+        assert!(text.contains("label=\"sftp://host/out\"") && text.contains(out), "{text}");
     }
 }
 

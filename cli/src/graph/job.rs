@@ -56,7 +56,7 @@ pub enum Node {
 pub struct Edge {
     pub from: Node,
     pub to: Node,
-    /// The channel or tree that writes, at `from`, and the one that reads, at `to`, where these are guests.
+    /// The channel, tree or export that writes, at `from`, and the one that reads, at `to`, where these are guests.
     pub ends: [Option<ChannelEnd>; 2],
     /// Whether it is a pipe on a cycle.
     pub in_cycle: bool,
@@ -102,10 +102,12 @@ impl Job {
                     edges.extend(to_and_from(Node::Guest(at), place, &channel.alias, channel.limits));
                 }
             }
-            for tree in &manifest.trees {
-                let Some(name) = place_name(&tree.source, path) else { continue };
+            let trees = manifest.trees.iter().map(|tree| (&tree.source, &tree.path, tree.limits));
+            let exports = manifest.exports.iter().map(|export| (&export.target, &export.path, export.limits));
+            for (source, alias, limits) in trees.chain(exports) {
+                let Some(name) = place_name(source, path) else { continue };
                 let place = Node::Place(places.number(name, false));
-                edges.extend(to_and_from(Node::Guest(at), place, &tree.path, tree.limits));
+                edges.extend(to_and_from(Node::Guest(at), place, alias, limits));
             }
         }
         Job { guests, places: places.list, edges }
@@ -151,7 +153,7 @@ fn between(ends: &[End<'_>], places: &mut Places) -> Vec<Edge> {
     edges
 }
 
-/// The arrows of a channel or tree between a guest and what is none: one for each direction that it has.
+/// The arrows of a channel, tree or export between a guest and what is none: one for each direction that it has.
 fn to_and_from(guest: Node, place: Node, alias: &str, limits: Limits) -> Vec<Edge> {
     let mut edges = Vec::new();
     if limits.readable() {
