@@ -19,7 +19,7 @@ use zvm::{ExitCode, Quota, Report, Session};
 /// Run a WebAssembly program without a manifest: its standard streams are this command's, its exit code too
 ///
 /// The program sees no file but what is named here: an argument that is a regular file, which it can read under that name, and what
-/// --read, --stream, --write, --channel and --dir give it. What it makes in a directory of --out-dir is taken out. The working directory of the program is /.
+/// --read, --stream, --write, --channel, --dir and --dir-rw give it. What it makes in a directory of --out-dir is taken out. The working directory of the program is /.
 /// Options of this command stand before PROGRAM; all that follows it belongs to the program.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, override_usage = "zvfs exec [OPTIONS] PROGRAM [ARG]...")]

@@ -169,6 +169,37 @@ fn what_it_makes_in_a_directory_is_taken_out() {
     assert!(few.code == 1 && few.stderr.contains("give it more by --puts"), "{few:?}");
 }
 
+#[test]
+fn a_folder_is_changed_once_it_has_ended() {
+    let Some(folder) = guest() else { return };
+    fs::create_dir_all(folder.path().join("data/sub")).unwrap();
+    folder.write("data/a", "A");
+    folder.write("data/sub/gone", "x");
+    folder.write("data/sub/b", "B");
+    let few = run(exec(&folder, &["--dir-rw", "in=data", "--puts", "3", "guest.wasm", "change", "in"]));
+    assert!(few.code == 1 && few.stderr.contains("give it more by --puts"), "{few:?}");
+    assert_eq!((read(&folder, "data/a"), read(&folder, "data/sub/gone")), ("A".into(), "x".into()));
+    let done = run(exec(&folder, &["--dir-rw", "in=data", "guest.wasm", "change", "in"]));
+    assert_eq!((done.code, done.out(), done.stderr.as_str()), (0, "A+", ""), "{done:?}");
+    assert_eq!((read(&folder, "data/a"), read(&folder, "data/sub/new")), ("A+".into(), "N".into()));
+    let names = fs::read_dir(folder.at("data/sub")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["b", "new"]);
+}
+
+/// A link of the folder is not shown, and a file of its name is not written through it.
+#[test]
+fn a_file_of_a_links_name_is_not_written_through_it() {
+    let Some(folder) = guest() else { return };
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let outside = folder.write("outside", "safe");
+    std::os::unix::fs::symlink(&outside, folder.path().join("data/link")).unwrap();
+    let done = run(exec(&folder, &["--dir-rw", "in=data", "guest.wasm", "put", "in/link", "new"]));
+    done.failed(5, &["tree /in: ", "data/link"]);
+    assert_eq!(read(&folder, "outside"), "safe");
+}
+
 /// The disk takes the first file, and has no room for the others.
 #[test]
 fn a_full_disk_leaves_nothing_of_what_it_made() {

@@ -39,11 +39,14 @@ pub struct ChannelOptions {
     /// Show it a folder of a provider as the directory NAME, only to be read; repeatable
     #[arg(long, value_name = "NAME=DESCRIPTOR", value_parser = given)]
     dir: Vec<Given>,
+    /// Show it a folder of a provider as the directory NAME, to be changed: once it has ended with code 0, all of it or nothing; repeatable
+    #[arg(long, value_name = "NAME=DESCRIPTOR", value_parser = given)]
+    dir_rw: Vec<Given>,
     /// Take what it makes in the directory NAME out into a folder of a provider, once it has ended with code 0: all of it or nothing;
     /// repeatable
     #[arg(long, value_name = "NAME=DESCRIPTOR", value_parser = given)]
     out_dir: Vec<Given>,
-    /// How many names each folder of --dir may have, with all that is below it
+    /// How many names each folder of --dir and --dir-rw may have, with all that is below it
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000_000), default_value = "10000")]
     entries: u64,
     /// Do not let it read the files that its arguments name
@@ -58,10 +61,10 @@ pub struct ChannelOptions {
     /// How much it may read of each channel
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1t")]
     get_size: u64,
-    /// How many writes it may make to each channel, and how many files and folders in each --out-dir
+    /// How many writes it may make to each channel, and how many files and folders in each --dir-rw and --out-dir
     #[arg(long, value_name = "COUNT", value_parser = count(), default_value = COUNT)]
     puts: u64,
-    /// How much it may write to each channel, and to each --out-dir
+    /// How much it may write to each channel, and to each --dir-rw and --out-dir
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "16g")]
     put_size: u64,
 }
@@ -124,6 +127,11 @@ impl ChannelOptions {
             let Self { gets, get_size, entries, .. } = self;
             lines += &format!("Tree = \"{source}\", {alias}, ro, {gets}, {get_size}, {entries}\n");
         }
+        for Given { alias, source } in &self.dir_rw {
+            let Self { gets, get_size, puts, put_size, entries, .. } = self;
+            let quotas = format!("{gets}, {get_size}, {puts}, {put_size}, {entries}");
+            lines += &format!("Tree = \"{source}\", {alias}, rw, {quotas}\n");
+        }
         for Given { alias, source } in &self.out_dir {
             let Self { puts, put_size, .. } = self;
             lines += &format!("Export = \"{source}\", {alias}, {puts}, {put_size}\n");
@@ -134,9 +142,9 @@ impl ChannelOptions {
         Ok(lines)
     }
 
-    /// Whether the guest makes files that are taken out.
+    /// Whether the guest makes files that are written to providers.
     pub fn takes_out(&self) -> bool {
-        !self.out_dir.is_empty()
+        !self.out_dir.is_empty() || !self.dir_rw.is_empty()
     }
 
     fn line(&self, Given { alias, source }: &Given, how: Use) -> String {

@@ -15,7 +15,7 @@ use zvm::Manifest;
 /// The most memory that a 32-bit guest can have.
 const MEMORY_MAX: u64 = 1 << 32;
 
-/// The most memory for files that are taken out.
+/// The most memory for files that are written to providers.
 const SCRATCH: u64 = 1 << 30;
 
 /// Options that say what a guest gets, and the guest.
@@ -32,7 +32,7 @@ pub struct Guest {
     /// How much memory it may have, up to 4g
     #[arg(long, value_name = "SIZE", value_parser = memory, default_value = "1g")]
     memory: u64,
-    /// Let it make files of its own, up to this size, in memory; they are gone when it ends [default: none; 1g with --out-dir]
+    /// Let it make files of its own, up to this size, in memory; they are gone when it ends [default: none; 1g with --dir-rw or --out-dir]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     scratch: Option<u64>,
     /// Call this function of the program, which may be a library then; its result, if it has one, is the exit code

@@ -40,6 +40,19 @@ static void make(const char *folder) {
         fails("rename");
 }
 
+/* Adds to `a`, removes `sub/gone`, makes `sub/new` under another name first, and says what it reads of `a`. */
+static void change(const char *folder) {
+    if (chdir(folder))
+        fails(folder);
+    put("a", "r+", "+");
+    copy("a", fopen("a", "r"));
+    if (remove("sub/gone"))
+        fails("remove");
+    put("sub/.new", "w", "N");
+    if (rename("sub/.new", "sub/new"))
+        fails("rename");
+}
+
 int main(int count, char **arguments) {
     const char *what = count > 1 ? arguments[1] : "cat";
     if (!strcmp(what, "cat")) {
@@ -66,6 +79,8 @@ int main(int count, char **arguments) {
     } else if (!strcmp(what, "make")) {
         make(arguments[2]);
         exit(count > 3 ? atoi(arguments[3]) : 0);
+    } else if (!strcmp(what, "change")) {
+        change(arguments[2]);
     } else if (!strcmp(what, "exit")) {
         fputs("told by the guest\n", stderr);
         exit(atoi(arguments[2]));

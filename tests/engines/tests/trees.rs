@@ -9,8 +9,9 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use stores::{Store, ftp, s3, sftp, vsftpd};
-use support::{Done, Folder, run_long, under};
+use support::{Done, Folder, WASM_TOOLS, repository, run_long, under};
 use zvfs_engines::S3;
 use zvfs_http_servers::{Answer, FaultServer};
 use zvfs_test_support::have;
@@ -199,6 +200,60 @@ fn a_store_that_cannot_be_asked_is_told_as_what_it_says() {
         }
         // Nor is it known whether that is a folder.
         cp(&["-r", &folder.at("tree"), "s3://bucket/folder"]).failed(code, &["if it is a folder", words]);
+    }
+}
+
+/// A folder with the guest in it, `guest.wasm`.
+fn guest() -> Option<Folder> {
+    let folder = Folder::needing(&WASM_TOOLS)?;
+    let mut clang = Command::new("clang");
+    clang.args(["--target=wasm32-wasi", "-O1", "-o", &folder.at("guest.wasm")]);
+    clang.arg(repository("tests/e2e/guests/exec.c"));
+    run_long(clang).succeeded();
+    Some(folder)
+}
+
+#[test]
+fn what_a_guest_made_is_taken_out_to_every_store() {
+    let Some(folder) = guest() else { return };
+    let program = folder.at("guest.wasm");
+    for store in stores() {
+        let (at, name) = (&*store.descriptor, store.name);
+        let out = format!("out={}", at("taken/out"));
+        let exec =
+            |more: &[&str]| zvfs(&folder, &store, &[&["exec", "--out-dir", &out, &program], more].concat());
+        let left = exec(&["make", "out", "3"]);
+        assert_eq!(left.code, 3, "{name}: {left:?}");
+        assert_ne!(zvfs(&folder, &store, &["stat", &at("taken/out/a")]).code, 0, "{name}");
+        let done = exec(&["make", "out"]);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{name}: {done:?}");
+        let back = folder.at(&format!("taken-{name}"));
+        zvfs(&folder, &store, &["cp", "-rT", &at("taken/out"), &back]).succeeded();
+        for (file, content) in [("a", "A"), ("sub/b", "B"), ("sub/c d", "C")] {
+            assert_eq!(fs::read_to_string(format!("{back}/{file}")).unwrap(), content, "{name}: {file}");
+        }
+    }
+}
+
+#[test]
+fn a_guest_changes_a_folder_of_every_store() {
+    let Some(folder) = guest() else { return };
+    let program = folder.at("guest.wasm");
+    folder.write("a", "A");
+    for store in stores() {
+        let (at, name) = (&*store.descriptor, store.name);
+        for file in ["a", "sub/gone", "sub/b"] {
+            zvfs(&folder, &store, &["cp", &folder.at("a"), &at(&format!("changed/{file}"))]).succeeded();
+        }
+        let data = format!("data={}", at("changed"));
+        let done = zvfs(&folder, &store, &["exec", "--dir-rw", &data, &program, "change", "data"]);
+        assert_eq!((done.code, done.out(), done.stderr.as_str()), (0, "A+", ""), "{name}: {done:?}");
+        let back = folder.at(&format!("changed-{name}"));
+        zvfs(&folder, &store, &["cp", "-rT", &at("changed"), &back]).succeeded();
+        for (file, content) in [("a", "A+"), ("sub/b", "A"), ("sub/new", "N")] {
+            assert_eq!(fs::read_to_string(format!("{back}/{file}")).unwrap(), content, "{name}: {file}");
+        }
+        assert_eq!(fs::read_dir(format!("{back}/sub")).unwrap().count(), 2, "{name}");
     }
 }
 

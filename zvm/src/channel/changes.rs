@@ -9,6 +9,10 @@ pub(crate) struct Changes {
     pub(crate) folders: Vec<String>,
     /// Files, in the order in which the guest first opened them to write.
     pub(crate) files: Vec<ChangedFile>,
+    /// Files of the provider that are to go, with their numbers in the session's tree.
+    pub(crate) removed_files: Vec<(String, usize)>,
+    /// Its folders that are to go, each before the one above it.
+    pub(crate) removed_folders: Vec<String>,
 }
 
 /// One file that is to be written.
@@ -18,11 +22,16 @@ pub(crate) struct ChangedFile {
     /// What the guest's side knows its content by.
     pub(crate) content: usize,
     pub(crate) size: u64,
+    /// The provider's file that it replaces, by its number in the session's tree.
+    pub(crate) replaces: Option<usize>,
 }
 
 impl Changes {
     pub(super) fn is_empty(&self) -> bool {
-        self.folders.is_empty() && self.files.is_empty()
+        self.folders.is_empty()
+            && self.files.is_empty()
+            && self.removed_files.is_empty()
+            && self.removed_folders.is_empty()
     }
 
     /// How many folders have nothing in them.

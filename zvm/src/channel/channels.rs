@@ -18,7 +18,7 @@ pub struct Channels {
     pub(super) list: Vec<Channel>,
     /// Folders, in the manifest's order.
     pub(super) trees: Vec<SourceTree>,
-    /// Directories that are written to folders, in the manifest's order.
+    /// Directories that are written to folders: writable trees, then the manifest's exports, both in its order.
     pub(super) exports: Vec<Export>,
     pub(super) meters: Arc<[Meter]>,
 }
@@ -107,7 +107,7 @@ impl Channels {
         self.trees.get_mut(number)
     }
 
-    /// The exports, in the manifest's order.
+    /// The writable trees, then the exports, both in the manifest's order.
     pub(crate) fn exports(&self) -> impl Iterator<Item = &Export> {
         self.exports.iter()
     }
@@ -126,15 +126,18 @@ impl Channels {
         read: &ReadContent<'_>,
         sync: bool,
     ) -> Result<(), Failure> {
-        self.exports.iter_mut().zip(changes).for_each(|(export, changes)| export.plan(changes));
+        self.exports.iter_mut().zip(changes).for_each(|(export, changes)| export.plan(changes, &self.trees));
         let mut room = OPEN_MAX;
         self.exports.iter_mut().try_for_each(|export| export.write(read, &mut room, sync))
     }
 
     /// Leaves out what the guest made for exports, since it says by its exit code that it failed.
-    pub(crate) fn leave_exports(&mut self, code: u32) {
-        for export in &mut self.exports {
-            export.note(format!("the guest exited with code {code}"));
+    pub(crate) fn leave_exports(&mut self, changes: Vec<Changes>, code: u32) {
+        for (export, changes) in
+            self.exports.iter_mut().zip(changes).filter(|(_, changes)| !changes.is_empty())
+        {
+            export.plan(changes, &self.trees);
+            export.note(format_args!("the guest exited with code {code}"));
             export.discard(Instant::now());
         }
     }
@@ -154,6 +157,7 @@ impl Channels {
             let mut room = OPEN_MAX;
             self.exports.iter_mut().try_for_each(|export| export.write(read, &mut room, sync))?;
         }
+        self.exports.iter_mut().try_for_each(Export::remove)?;
         self.exports.iter_mut().for_each(Export::complete);
         Ok(())
     }
@@ -162,7 +166,8 @@ impl Channels {
     pub(crate) fn digests(&self) -> Vec<Option<String>> {
         let channels = self.list.iter().map(Channel::digest);
         let trees = self.trees.iter().map(SourceTree::digest);
-        channels.chain(trees).chain(self.exports.iter().map(Export::digest)).collect()
+        let exports = self.exports.iter().filter(|export| export.tree().is_none());
+        channels.chain(trees).chain(exports.map(Export::digest)).collect()
     }
 
     /// The first failure that broke a channel, by handle.

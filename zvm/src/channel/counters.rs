@@ -33,6 +33,7 @@ pub(super) enum Operation {
     List,
     Open,
     MakeFolder,
+    Remove,
 }
 
 /// One of a channel's four quotas.
@@ -132,7 +133,7 @@ impl Counters {
 }
 
 impl Operation {
-    const ALL: [Operation; 11] = [
+    const ALL: [Operation; 12] = [
         Operation::Read,
         Operation::Write,
         Operation::Size,
@@ -144,6 +145,7 @@ impl Operation {
         Operation::List,
         Operation::Open,
         Operation::MakeFolder,
+        Operation::Remove,
     ];
 
     /// The word for it, as failures have it.
@@ -160,6 +162,7 @@ impl Operation {
             Operation::List => "list",
             Operation::Open => "open a file of",
             Operation::MakeFolder => "make folders of",
+            Operation::Remove => "remove files of",
         }
     }
 }

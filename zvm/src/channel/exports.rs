@@ -1,31 +1,31 @@
-//! Exports: what a guest made below a path, written to a provider's folder when its session ends well.
+//! Exports: what a guest made below a path, or changed in a writable tree, written to a provider's folder when its session ends well.
 //!
 //! No provider has transactions over several files. So all files are written under no name first, each with ATOMIC, and only then
 //! committed, one after the other: what fails before that, a full disk or a name that is not allowed, leaves nothing behind.
 //! A file is open from its first byte to its COMMIT, so of very many files only so many are written at a time.
 
+mod work;
+
+use super::SourceTree;
 use super::changes::{Changes, ReadContent};
 use super::counters::{Counters, Operation};
 use super::digest::Digest;
-use super::ends::UNSURE;
 use super::outputs::{Output, OutputState};
 use super::sources::failed_exit;
+use super::trees::Known;
 use crate::exit::{ExitCode, Failure};
-use crate::manifest::{DigestAlgorithm, ExportSpec, Limits};
-use std::collections::VecDeque;
+use crate::manifest::{DigestAlgorithm, ExportSpec, Limits, TreeSpec};
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Display;
-use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 use vfs_core::{
-    Code, Control, Descriptor, Error, Finish, Flush, Kind, OpenFile, OpenFlags, OpenOptions, Registry,
-    Result, Shown, below,
+    Code, Control, Descriptor, Error, Finish, Kind, OpenFile, OpenFlags, OpenOptions, Registry, Result,
+    Shown, below,
 };
 
 /// The most files of a session's exports that are open at a time. A process may open 1,024 unless its limit is raised.
 pub(super) const OPEN_MAX: usize = 256;
-/// How much is written at once.
-const CHUNK: usize = 256 << 10;
 /// How many files a note names.
 const NAMED_MAX: usize = 8;
 
@@ -33,6 +33,10 @@ const NAMED_MAX: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Export {
     pub(super) spec: ExportSpec,
+    /// What the manifest calls it, for messages.
+    what: &'static str,
+    /// The session's tree that it is of, by its number.
+    tree: Option<usize>,
     /// The folder's descriptor, secrets hidden.
     pub(super) shown: String,
     /// `None`: closed.
@@ -43,6 +47,8 @@ pub(crate) struct Export {
     output: Arc<Output>,
     digest: Option<Digest>,
     changes: Changes,
+    /// The files that are replaced or removed, as they were listed, by their numbers in the tree.
+    known: HashMap<usize, Known>,
     /// How far it is.
     progress: Progress,
     notes: Vec<String>,
@@ -60,6 +66,8 @@ struct Progress {
     written: VecDeque<OpenFile>,
     /// How many files are in place.
     committed: usize,
+    /// How many files are gone.
+    removed: usize,
     /// A COMMIT failed in a way that does not tell whether its file is in place.
     unsure: bool,
 }
@@ -77,20 +85,48 @@ impl Export {
         control: &Control,
         digest: Option<DigestAlgorithm>,
     ) -> std::result::Result<Export, Failure> {
-        let shown = Descriptor::parse(&spec.target).map_or_else(|_| String::new(), |it| it.to_string());
-        let export = Export {
+        let export = Export::new(spec, registry, options, control);
+        let export = Export { digest: digest.map(Digest::new), ..export };
+        export.check(registry).map_err(|error| export.failure(&error, true))?;
+        Ok(export)
+    }
+
+    fn new(spec: &ExportSpec, registry: &Registry, options: OpenOptions, control: &Control) -> Export {
+        let shown = shown(&spec.target);
+        Export {
             spec: spec.clone(),
+            what: "export",
+            tree: None,
             output: Arc::new(Output::new(shown.clone(), None, true)),
             shown,
             registry: Some(registry.clone()),
             options: options.with_flags(OpenFlags::empty()),
             control: control.clone(),
             counters: Arc::default(),
-            digest: digest.map(Digest::new),
+            digest: None,
             changes: Changes::default(),
+            known: HashMap::new(),
             progress: Progress::default(),
             notes: Vec::new(),
-        };
+        }
+    }
+
+    /// The same for a tree, which was listed before.
+    ///
+    /// # Errors
+    /// As [`open`](Export::open).
+    pub(super) fn of_tree(
+        number: usize,
+        tree: &SourceTree,
+        registry: &Registry,
+        options: OpenOptions,
+        control: &Control,
+    ) -> std::result::Result<Export, Failure> {
+        let TreeSpec { line, source, path, limits, .. } = &tree.spec;
+        let spec = ExportSpec { line: *line, target: source.clone(), path: path.clone(), limits: *limits };
+        let what = "tree";
+        let export = Export::new(&spec, registry, options, control);
+        let export = Export { what, tree: Some(number), counters: tree.counters.clone(), ..export };
         export.check(registry).map_err(|error| export.failure(&error, true))?;
         Ok(export)
     }
@@ -137,7 +173,12 @@ impl Export {
 
     /// Notes what is worth telling.
     pub(super) fn note(&mut self, text: impl Display) {
-        self.notes.push(format!("export {}: {text}", Shown(&self.spec.path)));
+        self.notes.push(format!("{} {}: {text}", self.what, Shown(&self.spec.path)));
+    }
+
+    /// The session's tree that it is of, by its number.
+    pub(crate) fn tree(&self) -> Option<usize> {
+        self.tree
     }
 
     /// Where what becomes of it is told.
@@ -145,14 +186,19 @@ impl Export {
         self.output.clone()
     }
 
-    /// Says what the guest made.
-    pub(super) fn plan(&mut self, changes: Changes) {
+    /// Says what the guest made. `trees` are the session's.
+    pub(super) fn plan(&mut self, changes: Changes, trees: &[SourceTree]) {
+        if let Some(tree) = self.tree.and_then(|number| trees.get(number)) {
+            let replaced = changes.files.iter().filter_map(|file| file.replaces);
+            let all = replaced.chain(changes.removed_files.iter().map(|(_, number)| *number));
+            self.known = all.map(|number| (number, tree.known(number))).collect();
+        }
         self.changes = changes;
     }
 
-    /// Whether files are left to be written.
+    /// Whether files are left to be written, unless all was discarded.
     pub(super) fn has_more(&self) -> bool {
-        self.progress.opened < self.changes.files.len()
+        self.registry.is_some() && self.progress.opened < self.changes.files.len()
     }
 
     /// Makes the folders, once, and writes the next files, as many as `room` says at most, which it takes from it. None of them is
@@ -166,7 +212,7 @@ impl Export {
         room: &mut usize,
         sync: bool,
     ) -> std::result::Result<(), Failure> {
-        let done = self.make_folders().and_then(|()| self.write_files(read, room, sync));
+        let done = self.begin().and_then(|()| self.write_files(read, room, sync));
         self.counters.done();
         done.map_err(|error| self.failure(&error, false))
     }
@@ -178,6 +224,17 @@ impl Export {
     pub(super) fn commit(&mut self, deadline: Option<Instant>) -> std::result::Result<(), Failure> {
         self.counters.begin(Operation::Commit);
         let done = self.commit_files(deadline);
+        self.counters.done();
+        done.map_err(|error| self.failure(&error, false))
+    }
+
+    /// Removes what the guest has removed, once all that it made is in place.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub(super) fn remove(&mut self) -> std::result::Result<(), Failure> {
+        self.counters.begin(Operation::Remove);
+        let done = self.remove_names();
         self.counters.done();
         done.map_err(|error| self.failure(&error, false))
     }
@@ -201,23 +258,23 @@ impl Export {
             }
         }
         self.remove_folders(until);
-        let Progress { committed, unsure, .. } = self.progress;
+        let Progress { committed, removed, unsure, .. } = self.progress;
         self.output.set(match committed {
             0 if unsure => OutputState::Unknown,
-            0 => OutputState::Discarded,
+            0 if removed == 0 => OutputState::Discarded,
             _ => OutputState::Partial,
         });
-        if committed > 0 {
+        if committed > 0 || removed > 0 {
             let files = &self.changes.files;
             let named: Vec<String> =
                 files[..committed.min(NAMED_MAX)].iter().map(|file| Shown(&file.path).to_string()).collect();
             let more = if committed > NAMED_MAX { ", ..." } else { "" };
-            self.notes.push(format!(
-                "export {}: in place are {committed} of {} files: {}{more}",
-                Shown(&self.spec.path),
-                files.len(),
-                named.join(", ")
-            ));
+            let gone = match removed {
+                0 => String::new(),
+                removed => format!("; removed are {removed} of {}", self.changes.removed_files.len()),
+            };
+            let (all, named) = (files.len(), named.join(", "));
+            self.note(format_args!("in place are {committed} of {all} files: {named}{more}{gone}"));
         }
         self.close();
     }
@@ -230,110 +287,6 @@ impl Export {
         self.registry = None;
     }
 
-    /// The folder itself, with those above it, and those in it. Nothing is made where there is nothing to write.
-    fn make_folders(&mut self) -> Result<()> {
-        if self.progress.begun || self.changes.is_empty() {
-            return Ok(());
-        }
-        self.progress.begun = true;
-        let registry = self.registry.as_ref().ok_or(Code::EBADF)?;
-        self.counters.begin(Operation::MakeFolder);
-        let made = &mut self.progress.made;
-        match registry.make_folders(&self.spec.target, &self.options, made) {
-            // A store of objects: a folder is there as soon as a name lies below.
-            Err(error) if error.code() == Code::ENOTSUP => {
-                let left_out = self.changes.empty_folders();
-                if left_out > 0 {
-                    let path = Shown(&self.spec.path);
-                    let text =
-                        format!("export {path}: left out: {left_out} empty folders: the provider has none");
-                    self.notes.push(text);
-                }
-                return Ok(());
-            }
-            done => done?,
-        }
-        for path in &self.changes.folders {
-            self.counters.count_put();
-            registry.make_folders(&descriptor(&self.spec.target, path)?, &self.options, made)?;
-        }
-        Ok(())
-    }
-
-    fn write_files(&mut self, read: &ReadContent<'_>, room: &mut usize, sync: bool) -> Result<()> {
-        let registry = self.registry.as_ref().ok_or(Code::EBADF)?;
-        let mut buffer = Vec::new();
-        while *room > 0
-            && let Some(file) = self.changes.files.get(self.progress.opened)
-        {
-            *room -= 1;
-            self.progress.opened += 1;
-            self.counters.begin(Operation::Open);
-            let name = descriptor(&self.spec.target, &file.path)?;
-            let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::ATOMIC;
-            let supported = registry.info(&name, &self.options)?.supported_flags;
-            let flags = flags & supported | OpenFlags::SEQUENTIAL;
-            let options = self.options.clone().with_flags(flags).expected_size(file.size);
-            let mut open = registry.open(&name, &options)?;
-            self.counters.begin(Operation::Write);
-            self.counters.count_put();
-            buffer.resize(CHUNK, 0);
-            let mut at = 0;
-            while at < file.size {
-                let left = usize::try_from(file.size - at).unwrap_or(CHUNK).min(CHUNK);
-                let count = read(file.content, &mut buffer[..left], at);
-                if count == 0 {
-                    break;
-                }
-                let written = open.write_all(&buffer[..count]);
-                written.map_err(|error| error.context(format!("write {}", open.shown())))?;
-                self.counters.count_put_bytes(count);
-                if let Some(digest) = &mut self.digest {
-                    digest.update(&buffer[..count]);
-                }
-                at += count as u64;
-            }
-            if sync {
-                self.counters.begin(Operation::Sync);
-                open.flush(Flush::Sync).map_err(|error| error.context(format!("sync {}", open.shown())))?;
-            }
-            self.progress.written.push_back(open);
-        }
-        Ok(())
-    }
-
-    fn commit_files(&mut self, deadline: Option<Instant>) -> Result<()> {
-        while let Some(mut file) = self.progress.written.pop_front() {
-            file.control().set_deadline(deadline);
-            if let Err(error) = file.finish(Finish::Commit) {
-                self.progress.unsure = UNSURE.contains(&error.code());
-                let error = error.context(format!("commit {}", file.shown()));
-                // It gets its DISCARD with the others.
-                self.progress.written.push_front(file);
-                return Err(error);
-            }
-            self.progress.committed += 1;
-        }
-        Ok(())
-    }
-
-    /// Removes the folders that were made. One that something lies in stays.
-    fn remove_folders(&mut self, until: Instant) {
-        let Some(registry) = &self.registry else { return };
-        // The session's own may have ended.
-        let control = Control::new();
-        control.set_deadline(Some(until));
-        let options = self.options.clone().control(&control);
-        let has_any_left = |folder: &String| registry.remove_folder(folder, &options).is_err();
-        let made = mem::take(&mut self.progress.made);
-        let left = made.iter().rev().filter(|folder| has_any_left(folder)).count();
-        if left > 0 && self.progress.committed == 0 {
-            let path = Shown(&self.spec.path);
-            self.notes
-                .push(format!("export {path}: {left} folders that were made for it could not be removed"));
-        }
-    }
-
     fn failure(&self, error: &Error, before_start: bool) -> Failure {
         let exit = match failed_exit(error, self.control.is_cancelled()) {
             exit if before_start || exit == ExitCode::Stopped => exit,
@@ -343,12 +296,11 @@ impl Export {
             line if before_start && line > 0 => format!("MANIFEST {line}: "),
             _ => String::new(),
         };
-        Failure::new(exit, format!("{place}export {}: {}", Shown(&self.spec.path), error.chain()))
+        Failure::new(exit, format!("{place}{} {}: {}", self.what, Shown(&self.spec.path), error.chain()))
     }
 }
 
-/// The descriptor of a path below a folder.
-fn descriptor(folder: &str, path: &str) -> Result<String> {
-    let names = path.split('/').filter(|name| !name.is_empty());
-    names.into_iter().try_fold(folder.to_owned(), |folder, name| below(&folder, name.as_bytes()))
+/// A descriptor for messages.
+fn shown(descriptor: &str) -> String {
+    Descriptor::parse(descriptor).map_or_else(|_| String::new(), |it| it.to_string())
 }

@@ -57,7 +57,9 @@ impl Channels {
         let opener = Opener { manifest, registry, options, control, doing, run: OnceCell::new() };
         let trees = manifest.trees.iter().map(|spec| opener.tree(spec));
         let trees = trees.collect::<Result<Vec<_>, _>>()?;
-        let exports = manifest.exports.iter().map(|spec| opener.export(spec));
+        let written = trees.iter().enumerate().filter(|(_, tree)| tree.spec.limits.writable());
+        let written = written.map(|(number, tree)| opener.written_tree(number, tree));
+        let exports = written.chain(manifest.exports.iter().map(|spec| opener.export(spec)));
         let exports = exports.collect::<Result<Vec<_>, _>>()?;
         let mut opened: Vec<Opened> = Vec::with_capacity(manifest.channels.len());
         for written in [false, true] {
@@ -71,8 +73,12 @@ impl Channels {
         opened.sort_unstable_by_key(|(handle, ..)| *handle);
         refuse_to_empty_a_source(&mut opened)?;
         let meters = opened.iter().map(|(_, given, channel)| meter(channel, *given, registry));
-        let meters = meters.chain(trees.iter().map(|tree| tree_meter(tree, registry)));
-        let meters = meters.chain(exports.iter().map(|export| export_meter(export, registry))).collect();
+        let meters = meters.chain(trees.iter().enumerate().map(|(number, tree)| {
+            let written = exports.iter().find(|export| export.tree() == Some(number));
+            tree_meter(tree, written, registry)
+        }));
+        let exported = exports.iter().filter(|export| export.tree().is_none());
+        let meters = meters.chain(exported.map(|export| export_meter(export, registry))).collect();
         let list = opened.into_iter().map(|(.., channel)| channel).collect();
         Ok(Channels { list, trees, exports, meters })
     }
@@ -164,7 +170,8 @@ fn meter(channel: &Channel, given: bool, registry: &Registry) -> Meter {
     }
 }
 
-fn tree_meter(tree: &SourceTree, registry: &Registry) -> Meter {
+/// `written`: what becomes of a writable one.
+fn tree_meter(tree: &SourceTree, written: Option<&Export>, registry: &Registry) -> Meter {
     let TreeSpec { source, path, .. } = &tree.spec;
     Meter {
         alias: path.clone(),
@@ -173,7 +180,7 @@ fn tree_meter(tree: &SourceTree, registry: &Registry) -> Meter {
         shown: tree.shown.clone(),
         provider: registry.leads_to(source).map(|name| format!("`{name}`")).unwrap_or_default(),
         counters: tree.counters.clone(),
-        outputs: Box::default(),
+        outputs: written.map(Export::output).into_iter().collect(),
     }
 }
 
@@ -307,6 +314,10 @@ impl Opener<'_> {
         let shown = Descriptor::parse(&spec.source).map_or_else(|_| "its source".into(), |it| it.to_string());
         (self.doing)(format!("tree {}: list {shown}", Shown(&spec.path)));
         SourceTree::open(spec, self.registry, self.opens(), self.control, self.manifest.digest)
+    }
+
+    fn written_tree(&self, number: usize, tree: &SourceTree) -> Result<Export, Failure> {
+        Export::of_tree(number, tree, self.registry, self.opens(), self.control)
     }
 
     fn export(&self, spec: &ExportSpec) -> Result<Export, Failure> {

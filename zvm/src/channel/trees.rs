@@ -1,4 +1,4 @@
-//! Trees: folders of providers. Names are fetched folder by folder, when the guest looks; a file is opened when the guest opens it.
+//! Trees: folders of providers, as they are read. Names are fetched folder by folder, when the guest looks; a file is opened when the guest opens it.
 //!
 //! All files of a tree share one set of counters, so its quotas are sums. What is listed is untrusted: names are bounded in length and
 //! number, sorted, and shown only if the listing says that they are files or folders.
@@ -12,7 +12,8 @@ use crate::manifest::{ChannelSpec, DigestAlgorithm, TreeSpec};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use vfs_core::{
-    Capabilities, Code, Control, Descriptor, Error, Kind, OpenFlags, OpenOptions, Registry, Shown, below,
+    Capabilities, Code, Control, Descriptor, Error, Kind, OpenFlags, OpenOptions, Registry, Shown, Stat,
+    below,
 };
 
 /// The longest name that a guest can open, in bytes.
@@ -73,6 +74,22 @@ pub(crate) struct Listed {
 pub(crate) enum ListedKind {
     Folder(usize),
     File { number: usize, size: u64 },
+}
+
+/// What must not have changed of a file that is replaced or removed.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) size: Option<u64>,
+    pub(super) version: String,
+}
+
+impl Known {
+    /// Whether a file is still what it was, as far as both say.
+    pub(super) fn is(&self, now: &Stat) -> bool {
+        let resized = self.size.zip(now.size).is_some_and(|(then, now)| then != now);
+        let differs = !self.version.is_empty() && !now.version.is_empty() && self.version != now.version;
+        now.kind != Kind::Directory && !resized && !differs
+    }
 }
 
 /// An entry as its provider told it.
@@ -181,6 +198,21 @@ impl SourceTree {
         {
             channel.close();
         }
+    }
+
+    /// Closes a file, whoever has it open: the guest has one of its own under its name.
+    pub(crate) fn release_file(&mut self, file: usize) {
+        let Ok(file) = self.file(file) else { return };
+        file.opens = 0;
+        if let Some(mut channel) = file.channel.take() {
+            channel.close();
+        }
+    }
+
+    /// What a file was when it was listed or opened first.
+    pub(super) fn known(&self, file: usize) -> Known {
+        let file = self.files.get(file);
+        file.map_or_else(Known::default, |file| Known { size: file.size, version: file.version.clone() })
     }
 
     /// Reads an open file, as [`Channel::read_at`].
@@ -292,9 +324,8 @@ impl SourceTree {
         if opened.capabilities().contains(Capabilities::STAT) {
             let stat = opened.stat()?;
             kind = stat.kind;
-            let differs = |then: &str, now: &str| !then.is_empty() && !now.is_empty() && then != now;
-            let resized = known.size.zip(stat.size).is_some_and(|(then, now)| then != now);
-            if kind == Kind::Directory || resized || differs(&known.version, &stat.version) {
+            let listed = Known { size: known.size, version: known.version.clone() };
+            if !listed.is(&stat) {
                 return Err(Error::new(Code::ESTALE, "it is not what was listed"));
             }
             // What is opened again must be what was read before.

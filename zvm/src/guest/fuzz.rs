@@ -38,7 +38,9 @@ pub(super) const MANIFEST: &str =
 Channel = toy:pipe, /dev/stdin, 0, 999, 20000, 0, 0\nChannel = toy:pipe, /dev/stdout, 0, 0, 0, 99, 5000
 Channel = toy:pipe, /dev/stderr, 0, 0, 0, 99, 5000\nChannel = toy:file, /data/rw, 3, 99, 9000, 99, 9000
 Channel = toy:file, /data/cdr, 1, 99, 9000, 99, 9000\nChannel = toy:file, /data/ro, 1, 999, 20000, 0, 0
-Tree = toy:tree, /t, ro, 99, 9000, 20\n";
+Tree = toy:tree, /t, ro, 99, 9000, 20
+Tree = toy:other, /w, rw, 99, 9000, 9, 5000, 20
+Export = toy:out, /out, 9, 5000\n";
 
 /// Files in memory: `toy:file` has positions, `toy:pipe` gives the same bytes and takes any number. Below `toy:tree` each folder has one
 /// like itself, and a file.
@@ -53,8 +55,12 @@ struct ToyFile {
 
 impl Provider for Toy {
     fn info(&self) -> Info {
-        let flags =
-            OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::APPEND;
+        let flags = OpenFlags::READ
+            | OpenFlags::WRITE
+            | OpenFlags::CREATE
+            | OpenFlags::TRUNCATE
+            | OpenFlags::APPEND
+            | OpenFlags::ATOMIC;
         Info::new("toy", "1", "files in memory").supported_flags(flags)
     }
 
@@ -338,6 +344,11 @@ fn page() -> [u8; 4096] {
         "t/f",
         "t/d/../d/f",
         "t",
+        "w/f",
+        "w/d/f",
+        "w/d",
+        "out/a",
+        "w/d/new",
     ]
     .iter()
     .enumerate()

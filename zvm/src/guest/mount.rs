@@ -259,6 +259,7 @@ fn full(errno: Errno) -> String {
     match errno {
         Errno::NOSPC => "the scratch space is too small for it".into(),
         Errno::DQUOT => "the quotas of the Export are too small for it".into(),
+        Errno::NOTSUP => "it lies in a writable Tree, which the archive cannot be copied into".into(),
         Errno::PERM => "a link, which no Export can hold".into(),
         _ => "its directory cannot be written".into(),
     }

@@ -63,13 +63,17 @@ pub(super) fn prepare(
     let time = manifest.time.or(nvram.seconds).unwrap_or(0);
     let mut tree = Tree::new(channels.iter().map(Channel::alias), manifest.scratch);
     for (number, path) in channels.trees().map(SourceTree::path).enumerate() {
-        tree.show_tree(path, number).map_err(|_| {
+        let written = channels.exports().find(|export| export.tree() == Some(number));
+        let area = written.map_or(Ok(()), |export| {
+            tree.show_area(export.path(), export.limits(), export.counters()).map(drop)
+        });
+        area.and_then(|()| tree.show_tree(path, number, written.is_some())).map_err(|_| {
             let text =
                 format!("tree {}: a channel has its name, or that of a directory above it", Shown(path));
             Failure::new(ExitCode::Manifest, text)
         })?;
     }
-    for export in channels.exports() {
+    for export in channels.exports().filter(|export| export.tree().is_none()) {
         tree.show_area(export.path(), export.limits(), export.counters()).map_err(|_| {
             let path = Shown(export.path());
             let text = format!("export {path}: a channel has its name, or that of a directory above it");

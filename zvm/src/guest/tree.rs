@@ -66,6 +66,8 @@ pub(super) struct Tree {
 #[derive(Debug)]
 struct Inode {
     number: u64,
+    /// Which of all it was to be made, or to become the guest's own.
+    order: u64,
     times: Times,
     /// How many names it has.
     names: u32,
@@ -92,6 +94,10 @@ struct Directory {
     frozen: bool,
     /// A folder of a provider, whose names nobody has asked for yet.
     unread: Option<Remote>,
+    /// It is a folder of a provider.
+    provided: bool,
+    /// What the provider has here and the guest has removed or replaced.
+    gone: BTreeMap<Arc<str>, Gone>,
     /// It has no name any more.
     removed: bool,
     nodes: HashMap<Arc<str>, (u64, Node)>,
@@ -99,6 +105,15 @@ struct Directory {
     /// from it after a change.
     order: BTreeMap<u64, Arc<str>>,
     next: u64,
+}
+
+/// Something of a provider that the guest has removed or replaced.
+#[derive(Debug)]
+enum Gone {
+    /// By its number in the session's tree.
+    File(usize),
+    /// By its place in the tree's list: its directory is kept for what was in it.
+    Folder(usize),
 }
 
 /// When an inode was read, written and changed, in nanoseconds of the session's clock.
@@ -340,7 +355,8 @@ impl Tree {
 
     /// Keeps an inode that has no name yet.
     fn store(&mut self, kind: InodeKind, fixed: bool, times: Times) -> usize {
-        let inode = Inode { number: self.made, times, names: 0, opens: 0, fixed, area: None, kind };
+        let inode =
+            Inode { number: self.made, order: self.made, times, names: 0, opens: 0, fixed, area: None, kind };
         self.made += 1;
         match self.free.pop() {
             Some(at) => {

@@ -4,7 +4,7 @@ use super::call::{Call, Outcome};
 use super::errno::Errno;
 use super::memory::PATH_MAX;
 use super::rights::Rights;
-use super::tree::Place;
+use super::tree::{Node, Place};
 use super::wasi_path::{FOLLOW, path_at, walk};
 
 pub(super) fn path_create_directory(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Outcome {
@@ -15,6 +15,11 @@ pub(super) fn path_create_directory(call: &mut Call<'_>, fd: u32, path: u32, len
 
 pub(super) fn path_remove_directory(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Outcome {
     let place = place(call, fd, Rights::PATH_REMOVE_DIRECTORY, path, length)?;
+    if let Some(node @ Node::Directory(at)) = place.node
+        && call.state.tree.is_provided(place.parent, node)
+    {
+        call.fetch_names(at)?;
+    }
     let now = call.state.now();
     Ok(call.state.tree.remove_directory(&place, now)?)
 }

@@ -1,18 +1,20 @@
 //! Calls that look a path up. Those that change what it leads to: `wasi_names`.
 
-use super::call::{Call, Outcome};
+use super::call::{Call, End, Halt, Outcome};
 use super::errno::Errno;
 use super::fds::Fd;
 use super::memory::PATH_MAX;
 use super::rights::Rights;
 use super::state::append_flag;
-use super::tree::{Content, Followed, Node, Place};
+use super::tree::{Content, Followed, Node, Place, Remote};
 use super::wasi_fd::{check_flags, filestat, refuse_sync_kinds, set_times};
 
 const CREATE: u32 = 1;
 const DIRECTORY: u32 = 2;
 const EXCLUSIVE: u32 = 4;
 const TRUNCATE: u32 = 8;
+/// How much of a provider's file is copied by one of its gets.
+const COPIED: usize = 1 << 20;
 /// A link at the path's end is followed.
 pub(super) const FOLLOW: u32 = 1;
 
@@ -63,7 +65,7 @@ pub(super) fn path_open(
             let (read, write) = (asked.contain(Rights::READ), asked.contain(Rights::WRITE));
             Ok(Fd::file(node, Rights::of_file(read, write, true), flags))
         }
-        Node::File(at) => open_file(call, at, asked, oflags & TRUNCATE != 0 && !made, flags),
+        Node::File(at) => open_file(call, &place, at, asked, oflags & TRUNCATE != 0 && !made, flags),
         // One that was not to be followed.
         Node::Link(_) => Err(Errno::LOOP.into()),
     }?;
@@ -113,8 +115,19 @@ fn open_channel(
 }
 
 /// Opens a file of the scratch space, of a mounted archive or of a provider's folder.
-fn open_file(call: &mut Call<'_>, at: usize, asked: Rights, truncate: bool, flags: u16) -> Outcome<Fd> {
+fn open_file(
+    call: &mut Call<'_>,
+    place: &Place,
+    at: usize,
+    asked: Rights,
+    truncate: bool,
+    flags: u16,
+) -> Outcome<Fd> {
     let (read, write) = (asked.contain(Rights::READ), asked.contain(Rights::WRITE));
+    if (write || truncate) && call.state.tree.remote(Node::File(at)).is_some() {
+        call.state.fds.free()?;
+        take_over(call, place, truncate)?;
+    }
     if (write || truncate) && !matches!(call.state.tree.file(at)?.content(), Content::Scratch(_)) {
         return Err(Errno::ROFS.into());
     }
@@ -129,6 +142,66 @@ fn open_file(call: &mut Call<'_>, at: usize, asked: Rights, truncate: bool, flag
         call.state.tree.set_remote_size(at, size);
     }
     Ok(Fd::file(Node::File(at), Rights::of_file(read, write, true), flags))
+}
+
+/// Makes a provider's file the guest's own, to be changed: with what is in it, unless it is to be emptied.
+fn take_over(call: &mut Call<'_>, place: &Place, empty: bool) -> Outcome {
+    let taken = call.state.tree.take_over(place)?;
+    let (at, remote, _) = taken;
+    let copied = if empty { Ok(()) } else { copy(call, at, remote) };
+    match copied {
+        Ok(()) => {
+            if let Some(source) = call.state.channels.tree(remote.tree) {
+                source.release_file(remote.number);
+            }
+        }
+        Err(_) => call.state.tree.give_back(place, taken),
+    }
+    copied
+}
+
+/// Copies a provider's file into one of the scratch space.
+fn copy(call: &mut Call<'_>, at: usize, remote: Remote) -> Outcome {
+    let now = call.state.now();
+    let source = call.state.channels.tree(remote.tree).ok_or(Errno::NOENT)?;
+    let size = source.open_file(remote.number)?;
+    let mut buffer = vec![0; COPIED];
+    let mut done = 0;
+    let copied = loop {
+        if call.state.stop.thrown().is_some() {
+            break Err(Halt::End(End::Stopped));
+        }
+        // Where the size is known, no get is spent on the end.
+        if done > 0 && done == size {
+            break Ok(());
+        }
+        let Some(source) = call.state.channels.tree(remote.tree) else { break Err(Errno::NOENT.into()) };
+        let count = match source.read_at(remote.number, &mut buffer, done as i64) {
+            Ok(0) => break Ok(()),
+            Ok(count) => count,
+            Err(error) => break Err(error.into()),
+        };
+        if let Err(halt) = call.charge_bytes(count) {
+            break Err(halt);
+        }
+        let mut part = &buffer[..count];
+        let written = loop {
+            match call.state.tree.write(at, part, done, now) {
+                Ok(count) => (part, done) = (&part[count..], done + count as u64),
+                Err(errno) => break Err(errno),
+            }
+            if part.is_empty() {
+                break Ok(());
+            }
+        };
+        if let Err(errno) = written {
+            break Err(errno.into());
+        }
+    };
+    if let Some(source) = call.state.channels.tree(remote.tree) {
+        source.close_file(remote.number);
+    }
+    copied
 }
 
 pub(super) fn path_filestat_get(

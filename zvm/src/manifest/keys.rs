@@ -68,7 +68,7 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
     mounts::mark_interactive(lines, &mut channels)?;
     outputs::mark_partial(lines, &mut channels)?;
     let scratch = singles.get("Scratch").map(|line| scratch(line)).transpose()?;
-    let trees = trees::trees(lines)?;
+    let trees = trees::trees(lines, scratch.is_some())?;
     let exports = trees::exports(lines, &trees, scratch.is_some())?;
     let (memory, tagged) = memory(&singles)?;
     let digest = digest(&singles)?.or(tagged.then_some(DigestAlgorithm::Sha256));

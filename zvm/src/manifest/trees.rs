@@ -21,7 +21,7 @@ pub struct TreeSpec {
     pub source: String,
     /// Where the guest finds it: an absolute path, unique among the trees.
     pub path: String,
-    /// The quotas of all its files together; nothing is written.
+    /// The quotas of all its files together; nothing is written unless those for writing say so.
     pub limits: Limits,
     /// The most names, in all folders together.
     pub entries: u64,
@@ -41,14 +41,26 @@ pub struct ExportSpec {
     pub limits: Limits,
 }
 
-/// `Tree = source, path, ro, gets, get_size[, entries]`
-pub(super) fn trees(lines: &Lines<'_>) -> Result<Vec<TreeSpec>, Failure> {
+/// `Tree = source, path, ro, gets, get_size[, entries]`, or `Tree = source, path, rw, gets, get_size, puts, put_size[, entries]`
+pub(super) fn trees(lines: &Lines<'_>, scratch: bool) -> Result<Vec<TreeSpec>, Failure> {
     let mut trees: Vec<TreeSpec> = Vec::new();
     for line in lines.list.iter().filter(|line| line.key == "Tree") {
         let tree = tree(line)?;
         if let Some(first) = trees.iter().find(|first| is_same_place(&first.path, &tree.path)) {
             let text = format!("tree {} is already in line {}", Shown(&tree.path), first.line);
             return Err(defect(line.number, text));
+        }
+        if tree.limits.writable() {
+            if !scratch {
+                let text = format!("tree {}: `rw` needs Scratch, where it is changed", Shown(&tree.path));
+                return Err(defect(line.number, text));
+            }
+            let mut written = trees.iter().filter(|other| other.limits.writable());
+            if let Some(first) = written.find(|other| overlap(&other.source, &tree.source)) {
+                let text =
+                    format!("tree {}: line {} writes into the same folder", Shown(&tree.path), first.line);
+                return Err(defect(line.number, text));
+            }
         }
         trees.push(tree);
         mounts::check_number(line, trees.len())?;
@@ -71,12 +83,11 @@ pub(super) fn exports(
             let text = format!("export {}: line {first} has the same path", Shown(&export.path));
             return Err(defect(line.number, text));
         }
-        let is_one = |other: &ExportSpec| {
-            is_below(&other.target, &export.target) || is_below(&export.target, &other.target)
-        };
-        if let Some(first) = exports.iter().find(|other| is_one(other)) {
-            let text =
-                format!("export {}: line {} writes into the same folder", Shown(&export.path), first.line);
+        let written = exports.iter().map(|first| (&first.target, first.line));
+        let trees = trees.iter().filter(|tree| tree.limits.writable());
+        let mut written = written.chain(trees.map(|tree| (&tree.source, tree.line)));
+        if let Some((_, first)) = written.find(|(target, _)| overlap(target, &export.target)) {
+            let text = format!("export {}: line {first} writes into the same folder", Shown(&export.path));
             return Err(defect(line.number, text));
         }
         if !scratch {
@@ -109,6 +120,11 @@ fn export(line: &Line<'_>) -> Result<ExportSpec, Failure> {
     Ok(ExportSpec { line: line.number, target: target.to_owned(), path, limits })
 }
 
+/// Whether two folders are one, or one lies in the other, as far as their descriptors say.
+fn overlap(one: &str, other: &str) -> bool {
+    is_below(one, other) || is_below(other, one)
+}
+
 /// Whether two absolute paths lead to one place.
 fn is_same_place(one: &str, other: &str) -> bool {
     let names = |path: &'_ str| {
@@ -121,24 +137,39 @@ fn tree(line: &Line<'_>) -> Result<TreeSpec, Failure> {
     let (source, rest) = source(line.value).map_err(|text| defect(line.number, text))?;
     Descriptor::parse(source).map_err(|error| defect(line.number, error))?;
     let fields: Vec<&str> = rest.strip_prefix(',').unwrap_or_default().split(',').map(trim).collect();
-    let (path, access, gets, get_size, entries) = match fields[..] {
-        [path, access, gets, get_size] => (path, access, gets, get_size, None),
-        [path, access, gets, get_size, entries] => (path, access, gets, get_size, Some(entries)),
+    let (path, access, quotas, entries) = match fields[..] {
+        [path, access @ "rw", ref quotas @ .., entries] if quotas.len() == 4 => {
+            (path, access, quotas, Some(entries))
+        }
+        [path, access @ "rw", ref quotas @ ..] if quotas.len() == 4 => (path, access, quotas, None),
+        [path, access, ref quotas @ .., entries] if access != "rw" && quotas.len() == 2 => {
+            (path, access, quotas, Some(entries))
+        }
+        [path, access, ref quotas @ ..] if access != "rw" && quotas.len() == 2 => {
+            (path, access, quotas, None)
+        }
         _ => {
-            let text =
-                "Tree needs a source, a path, `ro` and two quotas: `Tree = /srv/data, /data, ro, 1000, 1g`";
+            let text = "Tree needs a source, a path, and `ro` with two quotas or `rw` with four: \
+                        `Tree = /srv/data, /data, ro, 1000, 1g`";
             return Err(defect(line.number, text));
         }
     };
     let path = mounts::absolute(line, path)?;
     let of_tree = |text: String| defect(line.number, format_args!("tree {}: {text}", Shown(&path)));
-    if access != "ro" {
-        return Err(of_tree(format!("`{}` is not ro: a tree is only read", Shown(access))));
+    if !matches!(access, "ro" | "rw") {
+        return Err(of_tree(format!("`{}` is neither ro nor rw", Shown(access))));
     }
     let of = |name: &'static str| move |error: String| format!("{name}: {error}");
-    let gets = number::parse_count(gets).map_err(of("gets")).map_err(of_tree)?;
-    let get_size = number::parse_size_count(get_size).map_err(of("get_size")).map_err(of_tree)?;
-    let limits = Limits { gets, get_size, puts: 0, put_size: 0 };
+    let mut limits = Limits { gets: 0, get_size: 0, puts: 0, put_size: 0 };
+    limits.gets = number::parse_count(quotas[0]).map_err(of("gets")).map_err(of_tree)?;
+    limits.get_size = number::parse_size_count(quotas[1]).map_err(of("get_size")).map_err(of_tree)?;
+    if let [_, _, puts, put_size] = quotas {
+        limits.puts = number::parse_count(puts).map_err(of("puts")).map_err(of_tree)?;
+        limits.put_size = number::parse_size_count(put_size).map_err(of("put_size")).map_err(of_tree)?;
+        if !limits.writable() {
+            return Err(of_tree("its quotas allow no writing".into()));
+        }
+    }
     if !limits.readable() {
         return Err(of_tree("its quotas allow no reading".into()));
     }

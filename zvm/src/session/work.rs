@@ -115,14 +115,14 @@ impl Work {
             if manifest.sync {
                 channels.sync_files().map_err(|failure| self.echo(failure))?;
             }
+            let changes = files.changes(&channels)?;
             match code {
                 0 => {
-                    let changes = files.changes(&channels)?;
                     channels
                         .write_exports(changes, &read, manifest.sync)
                         .map_err(|failure| self.echo(failure))?;
                 }
-                code => channels.leave_exports(code),
+                code => channels.leave_exports(changes, code),
             }
             // Ends first, then the readers, then what waits for others: a mesh of sessions deadlocks in any other order.
             channels.end_all().map_err(|failure| self.echo(failure))?;

@@ -81,6 +81,8 @@ fn a_file_that_is_there_is_replaced_and_others_stay() {
 fn a_guest_that_made_nothing_touches_nothing() {
     let vault = Vault::new();
     job(&vault, "9, 99").told("sched_yield");
+    let report = job(&vault, "9, 99").run(&script::program("proc_exit 1"));
+    assert_eq!((report.notes.len(), output(&report)), (0, OutputState::Committed), "{report:?}");
     assert_eq!((vault.content(), vault.log()), (vec!["root/".to_owned()], Vec::new()));
 }
 

@@ -28,3 +28,4 @@ mod script;
 mod shelf;
 mod trees;
 mod vault;
+mod written;

@@ -1,6 +1,6 @@
 //! A provider that keeps whole files and folders in memory, and fails where a test says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -25,6 +25,10 @@ struct Rooms {
     open: usize,
     most_open: usize,
     no_folders: bool,
+    /// A name that no listing has.
+    hidden: String,
+    /// What somebody else does once the first listing has been given.
+    after_list: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// What a call does instead.
@@ -65,6 +69,22 @@ impl Vault {
     /// Somebody else writes a file.
     pub fn put(&self, name: &str, data: &str) {
         self.rooms().put(name, data.into());
+    }
+
+    /// With a file that no listing has.
+    pub fn hidden(self, name: &str, data: &str) -> Vault {
+        self.rooms().hidden = name.to_owned();
+        self.file(name, data)
+    }
+
+    /// Somebody else does something once the first listing has been given.
+    pub fn on_first_list(&self, call: impl FnOnce() + Send + 'static) {
+        self.rooms().after_list = Some(Box::new(call));
+    }
+
+    /// Somebody else removes a file.
+    pub fn lose(&self, name: &str) {
+        self.rooms().names.remove(name);
     }
 
     /// All names, each folder with a slash behind it, each file with `=` and its content.
@@ -119,7 +139,7 @@ impl Rooms {
 
     fn is_folder(&self, name: &str) -> bool {
         self.names.get(name).is_some_and(Option::is_none)
-            || self.no_folders && self.names.keys().any(|other| parent(other) == name)
+            || self.no_folders && self.names.keys().any(|other| below(name, other).is_some())
     }
 
     fn stat(&self, name: &str) -> Result<Stat> {
@@ -131,6 +151,11 @@ impl Rooms {
             _ => Err(Code::ENOENT.into()),
         }
     }
+}
+
+/// What leads from a folder to a name in it.
+fn below<'a>(folder: &str, name: &'a str) -> Option<&'a str> {
+    name.strip_prefix(folder)?.strip_prefix('/')
 }
 
 fn parent(name: &str) -> &str {
@@ -193,16 +218,22 @@ impl Namespace for Vault {
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
         let folder = request.rest();
         self.call("list", folder, request.context())?;
-        let rooms = self.rooms();
+        let mut rooms = self.rooms();
         if !rooms.is_folder(folder) {
             return Err(Code::ENOENT.into());
         }
-        for name in rooms.names.keys().filter(|name| parent(name) == folder) {
-            let stat = rooms.stat(name)?;
-            let last = name.rsplit('/').next().unwrap();
-            if each(Entry { name: last, stat: Some(&stat) }).is_break() {
+        let shown = rooms.names.keys().filter(|name| **name != rooms.hidden);
+        let names: BTreeSet<&str> = shown.filter_map(|name| below(folder, name)?.split('/').next()).collect();
+        for name in names {
+            let stat = rooms.stat(&format!("{folder}/{name}"))?;
+            if each(Entry { name, stat: Some(&stat) }).is_break() {
                 break;
             }
+        }
+        let after = rooms.after_list.take();
+        drop(rooms);
+        if let Some(call) = after {
+            call();
         }
         Ok(())
     }

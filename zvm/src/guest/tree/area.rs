@@ -1,13 +1,15 @@
 //! Areas: directories whose content is written to a provider when the session ends well, and what it costs of their quotas.
 //!
 //! What the guest makes in one is in the scratch space until then. Only what a provider can hold is made there: files with one name,
-//! and folders. So nothing is left out at the end of what a guest was told is there.
+//! and folders. So nothing is left out at the end of what a guest was told is there. An area over a folder of a provider is an
+//! overlay: its names are the provider's until the guest removes or replaces them.
 
 use super::file::Content;
-use super::{InodeKind, Node, ROOT, Tree};
+use super::{Gone, InodeKind, Node, ROOT, Tree};
 use crate::channel::{ChangedFile, Changes, Counters, Quota};
 use crate::guest::errno::Errno;
 use crate::manifest::Limits;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The most bytes of all paths of an area: in a deep tree they are longer than what it holds.
@@ -59,36 +61,72 @@ impl Tree {
     /// OVERFLOW: the paths are too long together.
     pub(in crate::guest) fn changes(&self, area: usize) -> Result<Changes, Errno> {
         let Some(root) = self.areas.get(area).map(|area| area.root) else { return Ok(Changes::default()) };
+        let (nothing, mut folders) = (BTreeMap::new(), Vec::new());
         let (mut changes, mut files, mut length) = (Changes::default(), Vec::new(), 0);
-        let mut ahead = vec![(root, String::new())];
-        while let Some((at, path)) = ahead.pop() {
+        // Directories with their paths, and what the provider had in an earlier one of that name, if it had it.
+        let mut ahead = vec![(root, String::new(), Some(&nothing))];
+        while let Some((at, path, earlier)) = ahead.pop() {
+            let Some(here) = self.directory(at) else { continue };
             let below = ahead.len();
-            for (_, name, node) in self.entries(at, 2) {
-                let (Node::Directory(inner) | Node::File(inner)) = node else { continue };
-                let Some(inode) = self.inode(inner).filter(|inode| !inode.fixed && inode.area == Some(area))
-                else {
-                    continue;
-                };
+            let gone = |name: &str| earlier.and_then(|gone| gone.get(name)).or_else(|| here.gone.get(name));
+            let mut inside = |name: &str| {
                 let path = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
                 length += path.len();
-                if length > PATHS_MAX {
-                    return Err(Errno::OVERFLOW);
-                }
+                if length > PATHS_MAX { Err(Errno::OVERFLOW) } else { Ok(path) }
+            };
+            for (_, name, node) in self.entries(at, 2) {
+                let (Node::Directory(inner) | Node::File(inner)) = node else { continue };
+                let Some(inode) = self.inode(inner).filter(|inode| inode.area == Some(area)) else {
+                    continue;
+                };
                 match &inode.kind {
-                    InodeKind::Directory(_) => ahead.push((inner, path)),
-                    InodeKind::File(file) => {
-                        files.push((inode.number, ChangedFile { path, content: inner, size: file.size() }));
+                    InodeKind::Directory(directory) if inode.fixed == directory.provided => {
+                        let earlier = match gone(name) {
+                            Some(Gone::Folder(earlier)) => {
+                                self.directory(*earlier).map(|earlier| &earlier.gone)
+                            }
+                            _ => directory.provided.then_some(&nothing),
+                        };
+                        ahead.push((inner, inside(name)?, earlier));
                     }
-                    InodeKind::Link(_) => {}
+                    InodeKind::File(file) if !inode.fixed => {
+                        let replaces = match gone(name) {
+                            Some(Gone::File(number)) => Some(*number),
+                            _ => None,
+                        };
+                        let (path, size) = (inside(name)?, file.size());
+                        files.push((inode.order, ChangedFile { path, content: inner, size, replaces }));
+                    }
+                    _ => {}
+                }
+            }
+            for (name, gone) in here.gone.iter().chain(earlier.into_iter().flatten()) {
+                if here.nodes.contains_key(name) {
+                    continue;
+                }
+                let mut removed = vec![(name.to_string(), gone)];
+                while let Some((name, gone)) = removed.pop() {
+                    let path = inside(&name)?;
+                    match gone {
+                        Gone::File(number) => changes.removed_files.push((path, *number)),
+                        Gone::Folder(at) => {
+                            let names = self.directory(*at).into_iter().flat_map(|inner| &inner.gone);
+                            removed.extend(names.map(|(inner, gone)| (format!("{name}/{inner}"), gone)));
+                            folders.push(path);
+                        }
+                    }
                 }
             }
             // The first name is on top.
             ahead[below..].reverse();
-            if at != root {
+            if earlier.is_none() {
                 changes.folders.push(path);
             }
         }
-        files.sort_by_key(|(number, _)| *number);
+        // Each before the one above it.
+        folders.reverse();
+        changes.removed_folders = folders;
+        files.sort_by_key(|(order, _)| *order);
         changes.files = files.into_iter().map(|(_, file)| file).collect();
         Ok(changes)
     }
@@ -111,25 +149,25 @@ impl Tree {
         self.area_of(at)
     }
 
-    /// Whether one more thing may be made in an area, if it is one.
+    /// Whether so many more things may be made or removed in an area, if it is one.
     ///
     /// # Errors
     /// DQUOT.
-    pub(super) fn check_put(&self, area: Option<usize>) -> Result<(), Errno> {
+    pub(super) fn check_puts(&self, area: Option<usize>, count: u64) -> Result<(), Errno> {
         match area.and_then(|area| self.areas.get(area)) {
-            Some(area) if area.puts >= area.limits.puts => Err(area.refuse(Quota::Puts)),
+            Some(area) if area.puts.saturating_add(count) > area.limits.puts => Err(area.refuse(Quota::Puts)),
             _ => Ok(()),
         }
     }
 
-    /// Counts something that was made.
+    /// Counts something that was made or removed.
     pub(super) fn count_put(&mut self, area: Option<usize>) {
         if let Some(area) = area.and_then(|area| self.areas.get_mut(area)) {
             area.puts += 1;
         }
     }
 
-    /// Uncounts something that is gone.
+    /// Uncounts something that was made and is gone.
     pub(super) fn uncount(&mut self, area: Option<usize>, bytes: u64) {
         if let Some(area) = area.and_then(|area| self.areas.get_mut(area)) {
             (area.puts, area.bytes) = (area.puts.saturating_sub(1), area.bytes.saturating_sub(bytes));
@@ -169,11 +207,15 @@ impl Tree {
         for (number, area) in self.areas.iter().enumerate() {
             let own = self.inodes.iter().flatten().filter(|inode| !inode.fixed && inode.area == Some(number));
             let sizes = own.clone().map(|inode| inode.kind.size());
-            assert_eq!(
-                (area.puts, area.bytes),
-                (own.count() as u64, sizes.sum()),
-                "area {number} is counted wrong"
-            );
+            let inside = self.inodes.iter().flatten().filter(|inode| inode.area == Some(number));
+            let gone: u64 = inside
+                .map(|inode| match &inode.kind {
+                    InodeKind::Directory(directory) => directory.gone.len() as u64,
+                    InodeKind::File(_) | InodeKind::Link(_) => 0,
+                })
+                .sum();
+            let counted = (own.count() as u64 + gone, sizes.sum());
+            assert_eq!((area.puts, area.bytes), counted, "area {number} is counted wrong");
             assert!(area.puts <= area.limits.puts && area.bytes <= area.limits.put_size, "{area:?}");
         }
     }

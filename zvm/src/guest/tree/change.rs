@@ -18,7 +18,7 @@ impl Tree {
     ///
     /// # Errors
     /// ROFS: no scratch space here. EXIST. NOENT: its directory was removed. ISDIR: a slash behind the name. NAMETOOLONG.
-    /// NOSPC. DQUOT: the quotas of its area.
+    /// NOSPC. DQUOT: the quotas of its area. NOTSUP: the provider has something of another kind there, which is removed at the end.
     pub(in crate::guest) fn make_file(&mut self, place: &Place, now: u64) -> Result<Node, Errno> {
         if place.slash && place.node.is_none() {
             self.changeable(place.parent)?;
@@ -83,12 +83,15 @@ impl Tree {
     /// Takes a file's or a link's name away.
     ///
     /// # Errors
-    /// NOENT. ROFS: a channel, or the manifest's. ISDIR.
+    /// NOENT. ROFS: a channel, or the manifest's. ISDIR. DQUOT: the provider's.
     pub(in crate::guest) fn remove_file(&mut self, place: &Place, now: u64) -> Result<(), Errno> {
         let (node, name) = existing(place)?;
         match node {
             Node::Directory(_) if self.has_scratch() => return Err(Errno::ISDIR),
             Node::Directory(_) | Node::Channel(_) | Node::Device(_) => return Err(Errno::ROFS),
+            Node::File(_) if self.is_provided(place.parent, node) => {
+                return self.forget_provided(place.parent, name.ok_or(Errno::INVAL)?, node);
+            }
             Node::File(at) | Node::Link(at) => self.own(at)?,
         }
         self.changeable(place.parent)?;
@@ -96,20 +99,27 @@ impl Tree {
         Ok(())
     }
 
-    /// Removes an empty directory.
+    /// Removes an empty directory, whose names were fetched.
     ///
     /// # Errors
-    /// NOENT. NOTDIR. NOTEMPTY. ROFS: the manifest's. INVAL: the path ends in `.`.
+    /// NOENT. NOTDIR. NOTEMPTY. ROFS: the manifest's. INVAL: the path ends in `.`. DQUOT: the provider's.
     pub(in crate::guest) fn remove_directory(&mut self, place: &Place, now: u64) -> Result<(), Errno> {
         let (node, name) = existing(place)?;
         let Node::Directory(at) = node else {
             return Err(if self.has_scratch() { Errno::NOTDIR } else { Errno::ROFS });
         };
-        self.own(at)?;
+        let is_provided = self.is_provided(place.parent, node);
+        if !is_provided {
+            self.own(at)?;
+        }
         if self.directory(at).is_some_and(|directory| !directory.nodes.is_empty()) {
             return Err(Errno::NOTEMPTY);
         }
-        self.forget(place.parent, name.ok_or(Errno::INVAL)?, node, now);
+        let name = name.ok_or(Errno::INVAL)?;
+        if is_provided {
+            return self.forget_provided(place.parent, name, node);
+        }
+        self.forget(place.parent, name, node, now);
         Ok(())
     }
 
@@ -118,7 +128,8 @@ impl Tree {
     ///
     /// # Errors
     /// NOENT. ROFS: the manifest's. NOTDIR, ISDIR: of another kind. NOTEMPTY. INVAL: a directory into itself, or a path that
-    /// ends in `.`. XDEV: into another area, or out of one. NAMETOOLONG. NOSPC.
+    /// ends in `.`. XDEV: into another area, or out of one; what a provider has, or onto a folder of it. DQUOT. NOTSUP: as
+    /// `make_file`. NAMETOOLONG. NOSPC.
     pub(in crate::guest) fn rename(
         &mut self,
         old: &Place,
@@ -129,6 +140,10 @@ impl Tree {
         let (node, old_name) = existing(old)?;
         match node {
             Node::Channel(_) | Node::Device(_) => return Err(Errno::ROFS),
+            // It stays where it is until the session ends.
+            Node::Directory(_) | Node::File(_) if self.is_provided(old.parent, node) => {
+                return Err(Errno::XDEV);
+            }
             Node::Directory(at) | Node::File(at) | Node::Link(at) => self.own(at)?,
         }
         self.changeable(old.parent)?;
@@ -143,7 +158,10 @@ impl Tree {
         let moves_directory = matches!(node, Node::Directory(_));
         match new.node {
             Some(Node::Channel(_) | Node::Device(_)) => return Err(Errno::ROFS),
-            Some(Node::Directory(at)) => {
+            Some(replaced @ Node::Directory(at)) => {
+                if self.is_provided(new.parent, replaced) {
+                    return Err(Errno::XDEV);
+                }
                 self.own(at)?;
                 if !moves_directory {
                     return Err(Errno::ISDIR);
@@ -152,8 +170,10 @@ impl Tree {
                     return Err(Errno::NOTEMPTY);
                 }
             }
-            Some(Node::File(at) | Node::Link(at)) => {
-                self.own(at)?;
+            Some(replaced @ (Node::File(at) | Node::Link(at))) => {
+                if !self.is_provided(new.parent, replaced) {
+                    self.own(at)?;
+                }
                 if moves_directory {
                     return Err(Errno::NOTDIR);
                 }
@@ -167,9 +187,17 @@ impl Tree {
             return Err(Errno::INVAL);
         }
         check_name(new_name)?;
+        self.check_kind(new.parent, new_name, moves_directory)?;
+        if new.node.is_some_and(|replaced| self.is_provided(new.parent, replaced)) {
+            self.check_puts(self.area_of(new.parent), 1)?;
+        }
         self.budget()?.take(entry_cost(new_name))?;
-        if let Some(replaced) = new.node {
-            self.forget(new.parent, new_name, replaced, now);
+        match new.node {
+            Some(replaced) if self.is_provided(new.parent, replaced) => {
+                self.forget_provided(new.parent, new_name, replaced)?;
+            }
+            Some(replaced) => self.forget(new.parent, new_name, replaced, now),
+            None => {}
         }
         // The new name first: without any the inode would be gone.
         self.enter(new.parent, new_name, node);
@@ -280,7 +308,12 @@ impl Tree {
         if area.is_some() && matches!(kind, InodeKind::Link(_)) {
             return Err(Errno::PERM);
         }
-        self.check_put(area)?;
+        if self.directory(place.parent).is_some_and(|directory| directory.unread.is_some()) {
+            // What a provider has there is not known: a mount of the manifest's.
+            return Err(Errno::NOTSUP);
+        }
+        self.check_kind(place.parent, name, matches!(kind, InodeKind::Directory(_)))?;
+        self.check_puts(area, 1)?;
         self.budget()?.take(entry_cost(name) + INODE_COST + cost)?;
         let node: fn(usize) -> Node = match kind {
             InodeKind::Directory(_) => Node::Directory,

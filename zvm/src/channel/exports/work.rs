@@ -1,0 +1,200 @@
+//! What is done at an export's provider, in this order: looks, folders, files, COMMITs, removals.
+
+use super::{Export, shown};
+use crate::channel::changes::ReadContent;
+use crate::channel::counters::Operation;
+use crate::channel::ends::UNSURE;
+use std::mem;
+use std::time::Instant;
+use vfs_core::{Code, Control, Error, Finish, Flush, OpenFlags, Registry, Result, below};
+
+/// How much is written at once.
+const CHUNK: usize = 256 << 10;
+
+impl Export {
+    /// Looks at what is to go, and makes the folders. Nothing is made where there is nothing to change.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        if self.progress.begun || self.changes.is_empty() {
+            return Ok(());
+        }
+        self.progress.begun = true;
+        let registry = self.registry.as_ref().ok_or(Code::EBADF)?;
+        self.counters.begin(Operation::Open);
+        for (path, number) in &self.changes.removed_files {
+            match self.check_unchanged(registry, &descriptor(&self.spec.target, path)?, *number) {
+                // It has gone by itself.
+                Err(error) if error.code() == Code::ENOENT => {}
+                unchanged => unchanged?,
+            }
+        }
+        self.make_folders()
+    }
+
+    /// A file that somebody else has changed since the guest could see it is neither replaced nor removed.
+    fn check_unchanged(&self, registry: &Registry, name: &str, number: usize) -> Result<()> {
+        let now = registry.stat(name, &self.options)?;
+        match self.known.get(&number) {
+            Some(known) if !known.is(&now) => {
+                let text = format!("{}: it was changed since it was listed", shown(name));
+                Err(Error::new(Code::ESTALE, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The folder itself, with those above it, and those in it.
+    fn make_folders(&mut self) -> Result<()> {
+        let registry = self.registry.as_ref().ok_or(Code::EBADF)?;
+        self.counters.begin(Operation::MakeFolder);
+        // A tree's was listed, so it is there.
+        let target = Some("").filter(|_| self.tree.is_none());
+        for path in target.into_iter().chain(self.changes.folders.iter().map(String::as_str)) {
+            let folder = descriptor(&self.spec.target, path)?;
+            match registry.make_folders(&folder, &self.options, &mut self.progress.made) {
+                Ok(()) => {}
+                // A store of objects: a folder is there as soon as a name lies below.
+                Err(error) if error.code() == Code::ENOTSUP => {
+                    let left_out = self.changes.empty_folders();
+                    if left_out > 0 {
+                        let text = format!("left out: {left_out} empty folders: the provider has none");
+                        self.note(text);
+                    }
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+            if !path.is_empty() {
+                self.counters.count_put();
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_files(&mut self, read: &ReadContent<'_>, room: &mut usize, sync: bool) -> Result<()> {
+        let registry = self.registry.as_ref().ok_or(Code::EBADF)?;
+        let mut buffer = Vec::new();
+        while *room > 0
+            && let Some(file) = self.changes.files.get(self.progress.opened)
+        {
+            *room -= 1;
+            self.progress.opened += 1;
+            self.counters.begin(Operation::Open);
+            let name = descriptor(&self.spec.target, &file.path)?;
+            let supported = registry.info(&name, &self.options)?.supported_flags;
+            let how = match (self.tree, file.replaces) {
+                (Some(_), Some(number)) => {
+                    self.check_unchanged(registry, &name, number).map_err(|error| match error.code() {
+                        Code::ENOENT => {
+                            let text = format!("{}: it was removed since it was listed", shown(&name));
+                            Error::new(Code::ESTALE, text)
+                        }
+                        _ => error,
+                    })?;
+                    OpenFlags::TRUNCATE
+                }
+                // No name that the listing left out, such as a link's, nor one that somebody else has made meanwhile.
+                (Some(_), None) if supported.contains(OpenFlags::EXCLUSIVE) => OpenFlags::EXCLUSIVE,
+                (Some(_), None) if registry.stat_name(&name, &self.options).is_ok() => {
+                    let text = format!("{}: it was not there when its folder was listed", shown(&name));
+                    return Err(Error::new(Code::EEXIST, text));
+                }
+                _ => OpenFlags::TRUNCATE,
+            };
+            let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::ATOMIC | how;
+            let flags = flags & supported | OpenFlags::SEQUENTIAL;
+            let options = self.options.clone().with_flags(flags).expected_size(file.size);
+            let mut open = registry.open(&name, &options)?;
+            self.counters.begin(Operation::Write);
+            self.counters.count_put();
+            buffer.resize(CHUNK, 0);
+            let mut at = 0;
+            while at < file.size {
+                let left = usize::try_from(file.size - at).unwrap_or(CHUNK).min(CHUNK);
+                let count = read(file.content, &mut buffer[..left], at);
+                if count == 0 {
+                    break;
+                }
+                let written = open.write_all(&buffer[..count]);
+                written.map_err(|error| error.context(format!("write {}", open.shown())))?;
+                self.counters.count_put_bytes(count);
+                if let Some(digest) = &mut self.digest {
+                    digest.update(&buffer[..count]);
+                }
+                at += count as u64;
+            }
+            if sync {
+                self.counters.begin(Operation::Sync);
+                open.flush(Flush::Sync).map_err(|error| error.context(format!("sync {}", open.shown())))?;
+            }
+            self.progress.written.push_back(open);
+        }
+        Ok(())
+    }
+
+    pub(super) fn commit_files(&mut self, deadline: Option<Instant>) -> Result<()> {
+        while let Some(mut file) = self.progress.written.pop_front() {
+            file.control().set_deadline(deadline);
+            if let Err(error) = file.finish(Finish::Commit) {
+                self.progress.unsure = UNSURE.contains(&error.code());
+                let error = error.context(format!("commit {}", file.shown()));
+                // It gets its DISCARD with the others.
+                self.progress.written.push_front(file);
+                return Err(error);
+            }
+            self.progress.committed += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_names(&mut self) -> Result<()> {
+        let Some(registry) = &self.registry else { return Ok(()) };
+        for (path, _) in &self.changes.removed_files {
+            self.counters.count_put();
+            match registry.remove(&descriptor(&self.spec.target, path)?, &self.options) {
+                // Somebody else was faster.
+                Err(error) if error.code() == Code::ENOENT => {}
+                done => done?,
+            }
+            self.progress.removed += 1;
+        }
+        let mut left = 0;
+        for path in &self.changes.removed_folders {
+            self.counters.count_put();
+            match registry.remove_folder(&descriptor(&self.spec.target, path)?, &self.options) {
+                Ok(()) => {}
+                // A store of objects has none.
+                Err(error) if matches!(error.code(), Code::ENOENT | Code::ENOTSUP) => {}
+                // What the guest was not shown is nothing that it has removed.
+                Err(error) if error.code() == Code::ENOTEMPTY => left += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        if left > 0 {
+            self.note(format_args!(
+                "{left} removed folders stay: something is in them that the guest was not shown"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Removes the folders that were made. One that something lies in stays.
+    pub(super) fn remove_folders(&mut self, until: Instant) {
+        let Some(registry) = &self.registry else { return };
+        // The session's own may have ended.
+        let control = Control::new();
+        control.set_deadline(Some(until));
+        let options = self.options.clone().control(&control);
+        let has_any_left = |folder: &String| registry.remove_folder(folder, &options).is_err();
+        let made = mem::take(&mut self.progress.made);
+        let left = made.iter().rev().filter(|folder| has_any_left(folder)).count();
+        if left > 0 && self.progress.committed == 0 {
+            self.note(format_args!("{left} folders that were made for it could not be removed"));
+        }
+    }
+}
+
+/// The descriptor of a path below a folder.
+fn descriptor(folder: &str, path: &str) -> Result<String> {
+    let names = path.split('/').filter(|name| !name.is_empty());
+    names.into_iter().try_fold(folder.to_owned(), |folder, name| below(&folder, name.as_bytes()))
+}
