@@ -3,7 +3,7 @@
 #
 #     make                                builds with Cargo, optimised
 #     make WITH="object sftp"             with larger providers too, and `mount` for `zvfs mount`; the same WITH when installing
-#     make MODULES="nginx redis"          with modules for servers too (the folders of modules/); the same MODULES when installing
+#     make MODULES="nginx redis"          with modules for servers too (nginx, apache, redis); the same MODULES when installing
 #     make install                        into /usr/local; as root, if that is root's
 #     make install PREFIX=$HOME/zvfs      somewhere else
 #     make install DESTDIR=/tmp/package PREFIX=/usr

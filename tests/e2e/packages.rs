@@ -8,12 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{Folder, repository, run, run_long};
-use zvfs_test_support::{built, have, library, provider_process, skip};
+use zvfs_test_support::{built, free_port, have, library, provider_process, skip};
 
 const TOOLS: [&str; 6] = ["make", "dpkg-deb", "dpkg-shlibdeps", "chroot", "unshare", "useradd"];
 
-/// Makes the packages of one version, in a folder of their own.
-fn packages(folder: &Folder, version: &str) -> PathBuf {
+/// Makes the packages of one version, in a folder of their own, with these modules for servers.
+fn packages(folder: &Folder, version: &str, modules: &str) -> PathBuf {
     provider_process();
     library("ftp"); // one of the larger providers, built beside the others
     let out = folder.path().join(version);
@@ -21,7 +21,7 @@ fn packages(folder: &Folder, version: &str) -> PathBuf {
     deb.arg(&out)
         .arg(format!("TARGET={}", Path::new(env!("CARGO_BIN_EXE_zvfs")).parent().unwrap().display()))
         .arg(format!("LIBRARIES={}", built().display()))
-        .args(["WITH=ftp", &format!("VERSION={version}")])
+        .args(["WITH=ftp", &format!("MODULES={modules}"), &format!("VERSION={version}")])
         .env("DEB_COMPRESSION", "none");
     run_long(deb).succeeded();
     out
@@ -45,7 +45,7 @@ fn in_a_copy(folder: &Folder, script: &str) -> Command {
 }
 
 /// What is installed of ours, in a shell of the copy.
-const OURS: &str = "find / -xdev \\( -name '*zvfs*' -o -name 'libzvm*' \\) -not -path '/packages/*' -not -path '/work/*' \
+const OURS: &str = "find / -xdev \\( -name '*zvfs*' -o -name '*zvm*' \\) -not -path '/packages/*' -not -path '/work/*' \
     -not -path '/root/*' -not -path '/home/*' -not -path '/tmp/*' -not -path '/check/*' -not -path '/proc/*'";
 
 #[test]
@@ -55,7 +55,7 @@ fn packages_are_installed_upgraded_and_removed() {
         skip("only root may install packages, in a copy of the machine too");
         return;
     }
-    let (first, second) = (packages(&folder, "0.1.0~test1"), packages(&folder, "0.1.0~test2"));
+    let (first, second) = (packages(&folder, "0.1.0~test1", ""), packages(&folder, "0.1.0~test2", ""));
     let names = |folder: &Path| {
         let mut names: Vec<String> = fs::read_dir(folder)
             .unwrap()
@@ -98,6 +98,81 @@ fn packages_are_installed_upgraded_and_removed() {
     let done = run_long(in_a_copy(&folder, &script));
     let counted = format!("{:7} {:7} {:7}\n", 1, 5, 24);
     let said = format!("{counted}root:zvfs 750\n0.1.0~test2\nmine\n0\nmine\ngone\n");
+    assert_eq!((done.code, done.out()), (0, said.as_str()), "{done:?}");
+}
+
+#[test]
+fn the_servers_of_debian_load_what_their_packages_install() {
+    let Some(folder) = Folder::needing(&TOOLS) else { return };
+    if !have(&["nginx", "/usr/share/nginx/src/conf_flags", "apache2", "apxs", "redis-server", "cc", "curl"]) {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        skip("only root may install packages, in a copy of the machine too");
+        return;
+    }
+    packages(&folder, "0.1.0~test1", "nginx apache redis");
+    let [nginx, apache, redis] = [free_port(), free_port(), free_port()];
+    folder.write("hello.wat", fs::read(repository("modules/nginx/examples/hello.wat")).unwrap());
+    let manifest = fs::read_to_string(repository("modules/apache/examples/hello.manifest")).unwrap();
+    folder.write("hello.manifest", manifest.replace("hello.wasm", "hello.wat"));
+    // As Debian configures it; its site would have a port that may be another's here.
+    let guest = "zvm_program /srv/guests/hello.wat; zvm_timeout 100s;";
+    folder.write(
+        "nginx.conf",
+        format!("server {{ listen 127.0.0.1:{nginx}; location /guest {{ {guest} }} }}\n"),
+    );
+    folder.write(
+        "apache.conf",
+        format!(
+            "LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so\n\
+             LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so\n\
+             Include /etc/apache2/mods-available/zvm.load\n\
+             ServerName x\nPidFile /run/apache.pid\nErrorLog /run/apache.log\nListen 127.0.0.1:{apache}\n\
+             User www-data\nGroup www-data\nZvmConfiguration /etc/guests.toml\n\
+             <Location /guest>\nSetHandler zvm-handler\nZvmManifest /srv/guests/hello.manifest\n</Location>\n"
+        ),
+    );
+    let operator =
+        "provider-path = ['/usr/lib/zvfs']\n[provider.file]\nsettings = { root = ['/srv/guests'] }\n";
+    folder.write("guests.toml", operator);
+    // What runs in the copy sees the same network and processes: it ends with the script, however that ends.
+    let script = format!(
+        r#"before=$({OURS} | sort)
+        end() {{ nginx -s stop; kill $(cat /run/apache.pid); redis-cli -p {redis} shutdown nosave; }}
+        trap 'end >/dev/null 2>&1 || true' EXIT
+        dpkg -i /packages/0.1.0~test1/*.deb >/dev/null
+        readlink /etc/nginx/modules-enabled/*zvm*
+        mkdir -p /srv/guests && cp /packages/hello.* /srv/guests && cp /packages/guests.toml /etc
+        rm -f /etc/nginx/sites-enabled/default && cp /packages/nginx.conf /etc/nginx/conf.d/guest.conf
+        nginx && curl -sS http://127.0.0.1:{nginx}/guest
+        apache2 -f /packages/apache.conf -t 2>/dev/null && apache2 -f /packages/apache.conf
+        curl -sS --retry 9 --retry-connrefused http://127.0.0.1:{apache}/guest || cat /run/apache.log
+        redis-server --port {redis} --save '' --daemonize yes --loadmodule /usr/lib/redis/modules/zvm.so \
+            config /etc/guests.toml load hello /srv/guests/hello.manifest >/dev/null
+        tries=0; until redis-cli -p {redis} ping >/dev/null 2>&1 || [ $((tries += 1)) = 300 ]; do sleep 0.1; done
+        redis-cli -p {redis} module list | grep -x zvm
+        end >/dev/null 2>&1
+        rm /etc/nginx/conf.d/guest.conf
+        modules='libnginx-mod-http-zvm libapache2-mod-zvm redis-zvm'
+        dpkg -r $modules >/dev/null
+        nginx -t 2>/dev/null && ls /etc/nginx/modules-enabled | grep zvm
+        dpkg -i /packages/0.1.0~test1/libnginx-mod*.deb >/dev/null
+        readlink /etc/nginx/modules-enabled/*zvm*
+        rm /etc/nginx/modules-enabled/*zvm*
+        dpkg -i /packages/0.1.0~test1/libnginx-mod*.deb >/dev/null
+        ls /etc/nginx/modules-enabled | grep -c zvm || true
+        dpkg -P $modules zvfs zvfs-ftp libzvfs-dev libzvfs1 libzvm1 >/dev/null 2>&1
+        [ "$before" = "$({OURS} | sort)" ] || {OURS}
+        echo gone
+        "#
+    );
+    let done = run_long(in_a_copy(&folder, &script));
+    let link = "/usr/share/nginx/modules-available/mod-http-zvm.conf\n";
+    let hello = "hello from a guest\n";
+    // Taken away with the module and given back with it; but not if the operator took it away.
+    let removed = "50-mod-http-zvm.conf.removed\n";
+    let said = format!("{link}{hello}{hello}zvm\n{removed}{link}0\ngone\n");
     assert_eq!((done.code, done.out()), (0, said.as_str()), "{done:?}");
 }
 
