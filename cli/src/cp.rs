@@ -56,6 +56,9 @@ pub struct Cp {
     update: bool,
     #[command(flatten)]
     keep: Keep,
+    /// As cp(1) has it, and refused: no provider can set times and modes
+    #[arg(short, long, hide = true)]
+    preserve: bool,
     /// At most this many bytes a second, all files together: 500k, 10m
     #[arg(long, value_name = "SIZE", value_parser = size)]
     limit_rate: Option<u64>,
@@ -69,6 +72,10 @@ pub struct Cp {
 
 impl Cp {
     pub fn execute(&self, options: &Options) -> std::result::Result<(), Failure> {
+        if self.preserve {
+            let text = "--preserve: providers cannot set times, modes and owners; --update compares with the times that copies have";
+            return Err(Failure::new(Code::ENOTSUP, text));
+        }
         if self.keep.is_wanted() && self.ends.has_stream() {
             let text = "copy `-` with --partial: a stream cannot be gone on with by a later run";
             return Err(Failure::new(Code::EINVAL, text));

@@ -357,6 +357,16 @@ fn what_is_there_of_the_same_size_and_not_older_is_left_out_by_update() {
 }
 
 #[test]
+fn what_no_provider_can_keep_is_refused_and_not_ignored() {
+    let folder = tree();
+    for option in ["-p", "--preserve"] {
+        cp(&["-r", option, &folder.at("tree"), &folder.at("copy")])
+            .failed(95, &["--preserve", "cannot set times"]);
+        assert!(!fs::exists(folder.at("copy")).unwrap());
+    }
+}
+
+#[test]
 fn a_copy_is_as_fast_as_it_may_be() {
     let folder = Folder::new();
     fs::create_dir(folder.at("tree")).unwrap();
