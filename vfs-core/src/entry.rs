@@ -1,6 +1,6 @@
 //! What a directory holds, name by name.
 
-use crate::file::Stat;
+use crate::file::{Kind, Stat};
 
 /// The longest name, in bytes: what says that it is longer says nonsense.
 pub(crate) const NAME_MAX: usize = 64 << 10;
@@ -35,6 +35,12 @@ impl<'a> Name<'a> {
         let bytes = self.bytes;
         let is_path = bytes.contains(&b'/') || bytes.contains(&0) || bytes == b"." || bytes == b"..";
         !(bytes.is_empty() || bytes.len() > NAME_MAX || is_path)
+    }
+
+    /// What is known of the name itself, where the listing tells what that is. Any other may be a link, which may lead anywhere, also
+    /// back to a folder above: whoever goes through a tree leaves it out.
+    pub fn itself(self) -> Option<&'a Stat> {
+        self.stat.filter(|stat| stat.kind != Kind::Unknown)
     }
 
     /// The entry of a name that is UTF-8.

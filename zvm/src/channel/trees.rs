@@ -276,8 +276,7 @@ impl SourceTree {
             if told > room {
                 return ControlFlow::Break(());
             }
-            // What a listing says nothing of may be a link, and a link may lead anywhere.
-            let stat = name.stat.filter(|stat| matches!(stat.kind, Kind::Regular | Kind::Directory));
+            let stat = name.itself().filter(|stat| matches!(stat.kind, Kind::Regular | Kind::Directory));
             match (name.entry(), stat) {
                 (Some(entry), Some(stat)) if is_shown(entry.name) => entries.push(Entry {
                     name: entry.name.to_owned(),
