@@ -23,11 +23,6 @@ impl Look {
         Look { uid: getuid().as_raw(), gid: getgid().as_raw(), write, since: SystemTime::now() }
     }
 
-    /// Whether files may be written.
-    pub fn can_write(&self) -> bool {
-        self.write
-    }
-
     /// The attributes of a file with this number.
     pub fn of(&self, ino: u64, shape: FileType, stat: &Stat) -> FileAttr {
         let size = stat.size.unwrap_or(0);

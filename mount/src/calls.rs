@@ -4,6 +4,7 @@
 
 use crate::caller::Caller;
 use crate::errno;
+use crate::log;
 use fuser::{Errno, Request};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{HashMap, VecDeque};
@@ -13,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Control, Error, Result};
-use zvfs_command::exit::warn;
 
 /// Calls that run at a time, without those that were left behind.
 const AT_ONCE: usize = 64;
@@ -248,7 +248,7 @@ impl Calls {
                 Err(_) if call.interrupted.load(Ordering::SeqCst) => reply.fail(Errno::EINTR),
                 Err(error) => {
                     if !errno::is_ordinary(&error) {
-                        warn(&error.chain());
+                        log::say(&error.chain());
                     }
                     reply.fail(errno::of(&error));
                 }
@@ -321,7 +321,7 @@ impl Calls {
                     "a call did not end within {:?}: its provider does not heed a deadline",
                     self.0.timeout
                 );
-                warn(&text);
+                log::say(&text);
                 Errno::EIO
             }
             _ => return,

@@ -21,7 +21,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
-use vfs_core::{Code, Error, Kind, OpenOptions, Result, Stat};
+use vfs_core::{Code, Error, Kind, Result, Stat};
 
 /// Requests of the kernel's own at a time, such as reading ahead.
 const AHEAD: u16 = 32;
@@ -101,12 +101,25 @@ impl Shared {
         self.writing.lock().get(descriptor)?.upgrade()
     }
 
+    /// What a file that is open for reading was when it was opened: this one, or any with this number.
+    fn opened_stat(&self, ino: u64, handle: Option<FileHandle>) -> Option<Stat> {
+        let opened = self.opened.lock();
+        let of = |opened: &Opened| match opened {
+            Opened::File(file) if file.ino == ino => file.stat.clone(),
+            _ => None,
+        };
+        match handle {
+            Some(handle) => opened.get(&handle.0).and_then(of),
+            None => opened.values().find_map(of),
+        }
+    }
+
     /// What a name in a folder is: what a program is writing there, or what its provider has.
-    fn find(&self, folder: &Node, name: &[u8], options: &OpenOptions) -> Result<(String, Stat)> {
+    fn find(&self, folder: &Node, name: &[u8], call: &Call) -> Result<(String, Stat)> {
         let descriptor = self.tree.descriptor(folder, name)?;
         match self.written(&descriptor).and_then(|writer| writer.stat()) {
             Some(stat) => Ok((descriptor, stat)),
-            None => self.tree.stat(folder, name, options),
+            None => self.tree.stat(folder, name, call),
         }
     }
 
@@ -147,8 +160,7 @@ impl Filesystem for Folder {
             reply,
             move |call| {
                 let folder = shared.tree.node(parent.0)?;
-                let options = shared.tree.options().clone().control(call.control());
-                let (descriptor, stat) = shared.find(&folder, &name, &options)?;
+                let (descriptor, stat) = shared.find(&folder, &name, call)?;
                 Ok((folder, name, descriptor, stat))
             },
             move |reply, (folder, name, descriptor, stat)| {
@@ -162,7 +174,7 @@ impl Filesystem for Folder {
         self.shared.tree.forget(ino.0, uses);
     }
 
-    fn getattr(&self, request: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+    fn getattr(&self, request: &Request, ino: INodeNo, handle: Option<FileHandle>, reply: ReplyAttr) {
         let (shared, shared2) = (self.shared.clone(), self.shared.clone());
         self.calls.begin(
             request,
@@ -176,8 +188,7 @@ impl Filesystem for Folder {
                 if let Some(stat) = shared.written(&node.descriptor).and_then(|writer| writer.stat()) {
                     return Ok((node, stat));
                 }
-                let options = shared.tree.options().clone().control(call.control());
-                let stat = shared.tree.stat_of(&node, &options)?;
+                let stat = shared.tree.stat_of(&node, shared.opened_stat(ino.0, handle), call)?;
                 Ok((node, stat))
             },
             move |reply, (node, stat)| {
@@ -194,8 +205,7 @@ impl Filesystem for Folder {
                 Ok((Writer::open(&shared.tree, &node.descriptor, flags, false, call)?, node))
             };
             return self.calls.begin(request, reply, work, move |reply, (writer, node)| {
-                node.written();
-                shared2.tree.changed(node.parent, &node.name);
+                shared2.tree.written(&node);
                 reply.opened(shared2.add_writer(writer), WRITING);
             });
         }
@@ -251,10 +261,11 @@ impl Filesystem for Folder {
             move |call| {
                 let folder = shared.tree.node(parent.0)?;
                 let descriptor = shared.tree.descriptor(&folder, &name)?;
+                shared.tree.refuse_link(&folder, &name, &descriptor, call)?;
                 Ok((Writer::open(&shared.tree, &descriptor, OpenFlags(flags), true, call)?, folder, name))
             },
             move |reply, (writer, folder, name)| {
-                shared2.tree.changed(folder.ino, &name);
+                shared2.tree.listings().changed(folder.ino, &name, Kind::Regular);
                 let stat = Stat::of_kind(Kind::Regular).size(0).modified(SystemTime::now());
                 let attributes = shared2.enter(&folder, &name, writer.descriptor().to_owned(), &stat);
                 let handle = shared2.add_writer(writer);
@@ -325,8 +336,7 @@ impl Filesystem for Folder {
                         writer.release(call)?;
                     }
                 }
-                node.written();
-                shared.tree.changed(node.parent, &node.name);
+                shared.tree.written(&node);
                 Ok(node)
             },
             move |reply, node| {
@@ -345,9 +355,7 @@ impl Filesystem for Folder {
                 let folder = shared.tree.node(parent.0)?;
                 let descriptor = shared.tree.descriptor(&folder, &name)?;
                 let was_written = shared.written(&descriptor).is_some_and(|writer| writer.remove());
-                let options = shared.tree.options().clone().control(call.control());
-                shared.tree.changed(folder.ino, &name);
-                match shared.tree.registry().remove(&descriptor, &options) {
+                match shared.tree.remove(&folder, &name, &descriptor, call) {
                     Err(error) if was_written && error.code() == Code::ENOENT => Ok(()),
                     removed => removed,
                 }
@@ -377,10 +385,7 @@ impl Filesystem for Folder {
             reply,
             move |call| {
                 let folder = shared.tree.node(parent.0)?;
-                let descriptor = shared.tree.descriptor(&folder, &name)?;
-                let options = shared.tree.options().clone().control(call.control());
-                shared.tree.registry().make_folder(&descriptor, &options)?;
-                shared.tree.changed(folder.ino, &name);
+                let descriptor = shared.tree.make_folder(&folder, &name, call)?;
                 Ok((folder, name, descriptor))
             },
             move |reply, (folder, name, descriptor)| {
@@ -398,10 +403,7 @@ impl Filesystem for Folder {
             reply,
             move |call| {
                 let folder = shared.tree.node(parent.0)?;
-                let descriptor = shared.tree.descriptor(&folder, &name)?;
-                let options = shared.tree.options().clone().control(call.control());
-                shared.tree.changed(folder.ino, &name);
-                shared.tree.registry().remove_folder(&descriptor, &options)
+                shared.tree.remove_folder(&folder, &name, call)
             },
             |reply, ()| reply.ok(),
         );
@@ -411,11 +413,11 @@ impl Filesystem for Folder {
         reply.fail(Errno::EPERM);
     }
 
-    /// No provider says how much room there is; a program that asks before it writes is not held back.
+    /// No provider says how much room there is: all is free, so that a program that asks before it writes is not held back, and nobody
+    /// is told that a disk is full.
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
         const BLOCKS: u64 = 1 << 38; // 1 PiB of 4 KiB
-        let free = if self.shared.look.can_write() { BLOCKS } else { 0 };
-        reply.statfs(BLOCKS, free, free, 0, 0, 4096, 255, 4096);
+        reply.statfs(BLOCKS, BLOCKS, BLOCKS, 0, 0, 4096, 255, 4096);
     }
 
     fn flush(&self, request: &Request, _: INodeNo, handle: FileHandle, _: LockOwner, reply: ReplyEmpty) {
@@ -451,7 +453,7 @@ impl Filesystem for Folder {
             reply,
             move |call| {
                 let folder = shared.tree.node(ino.0)?;
-                shared.tree.list(&folder, &shared.tree.options().clone().control(call.control()))
+                shared.tree.list(&folder, call)
             },
             move |reply, entries| {
                 reply.opened(shared2.add(Opened::Folder(Arc::new(entries))), FopenFlags::empty());
@@ -464,7 +466,7 @@ impl Filesystem for Folder {
             Ok(Opened::Folder(entries)) => entries,
             _ => return reply.fail(Errno::EBADF),
         };
-        self.shared.tree.goes_on(ino.0);
+        self.shared.tree.listings().goes_on(ino.0);
         let parent = match self.shared.tree.node(ino.0) {
             Ok(node) => node.parent,
             Err(error) => return reply.fail(errno::of(&error)),

@@ -15,6 +15,10 @@ pub struct Handle {
     file: RwLock<Positioned>,
     turns: Arc<Turns>,
     is_positional: bool,
+    /// Its number.
+    pub ino: u64,
+    /// What was known of it when it was opened: whoever asks for that of an open file needs no server.
+    pub stat: Option<Stat>,
     /// How the kernel is to treat it.
     pub flags: FopenFlags,
 }
@@ -86,9 +90,9 @@ impl Handle {
     /// ESTALE: it is another version by now than the one that the kernel knows by this number: the kernel looks the name up again.
     /// The provider's.
     pub fn open(tree: &Tree, node: &Node, call: &Call) -> Result<Handle> {
-        let options = tree.options().clone().control(call.control());
-        let mut file =
-            tree.registry().open(&node.descriptor, &options.clone().with_flags(OpenFlags::READ))?;
+        let mut file = tree.patiently(call, |options| {
+            tree.registry().open(&node.descriptor, &options.clone().with_flags(OpenFlags::READ))
+        })?;
         call.opened();
         let can = file.capabilities();
         let stat = if can.contains(Capabilities::STAT) { Some(file.stat()?) } else { None };
@@ -96,14 +100,14 @@ impl Handle {
         let mut is_other = false;
         if !node.version().is_empty() && !version.is_empty() && version != node.version() {
             // A server may say other things of a file than of its name, each time: then that is no other version.
-            is_other = tree.registry().stat(&node.descriptor, &options)?.version == node.version();
+            is_other = tree.registry().stat(&node.descriptor, &tree.options(call))?.version == node.version();
             if !is_other {
-                tree.changed(node.parent, &node.name);
+                tree.listings().gone(node.parent, &node.name);
                 let text = format!("open {}: it has changed", file.shown());
                 return Err(Error::new(Code::ESTALE, text));
             }
         }
-        let flags = match stat {
+        let flags = match &stat {
             _ if !can.intersects(Capabilities::POSITIONAL_READ | Capabilities::SEEKABLE) => {
                 FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NONSEEKABLE
             }
@@ -117,6 +121,8 @@ impl Handle {
         };
         Ok(Handle {
             is_positional: can.contains(Capabilities::POSITIONAL_READ),
+            ino: node.ino,
+            stat,
             turns: Turns::new(file.control().clone()),
             file: RwLock::new(Positioned { file, position: 0 }),
             flags: flags | FopenFlags::FOPEN_NOFLUSH,

@@ -9,8 +9,10 @@
 //! | `calls` | threads for them; none lasts longer than it may, whatever a provider does |
 //! | `caller` | who waits for a call: its process, and whether a signal is to end it |
 //! | `tree` | from the kernel's numbers to descriptors, and what is known of them |
+//! | `names` | calls on names, none of which follows a link |
+//! | `listings`, `folders` | what folders were seen to hold; those that are in the mounted folder only |
 //! | `handle`, `writer` | a file that is open for reading, for writing |
-//! | `attributes`, `errno` | what the kernel is told of a file, and of an error |
+//! | `attributes`, `errno`, `log` | what the kernel is told of a file, and of an error; what the user is |
 
 mod attributes;
 mod background;
@@ -18,7 +20,11 @@ mod caller;
 mod calls;
 mod errno;
 mod filesystem;
+mod folders;
 mod handle;
+mod listings;
+mod log;
+mod names;
 mod place;
 mod serve;
 mod tree;

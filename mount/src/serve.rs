@@ -49,7 +49,7 @@ pub fn serve(mount: &Mount, options: &Options) -> std::result::Result<(), Failur
     })?;
     let top = top(&registry, mount, &open, &control)?;
     let calls = Calls::new(mount.timeout)?;
-    let tree = Tree::new(top, registry, open, mount.cache_time);
+    let tree = Tree::new(top, registry, open, mount.cache_time, mount.write);
     let session = mounted(Folder::new(tree, Look::new(mount.write), calls.clone()), &folder, mount)?;
     is_ours.store(true, Ordering::SeqCst);
     if control.is_cancelled() {

@@ -2,19 +2,19 @@
 //! the kernel keeps of a file is never taken for another one's content. The kernel says how many uses of a number it has to forget.
 
 use crate::attributes::shape;
+use crate::calls::Call;
+use crate::folders::Folders;
+use crate::listings::Listings;
 use fuser::FileType;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use vfs_core::{Code, Error, Kind, OpenOptions, Registry, Result, Stat, below};
 
 /// The folder itself.
 pub const ROOT: u64 = 1;
-/// A folder with more names is asked for each of them.
-const REMEMBERED: usize = 100_000;
 
 /// What is shown.
 pub enum Top {
@@ -39,9 +39,14 @@ pub struct Node {
 }
 
 impl Node {
-    /// A program writes it: what was known of it counts no longer.
-    pub fn written(&self) {
-        self.is_written.store(true, Ordering::SeqCst);
+    /// Whether a program has written it.
+    pub fn is_written(&self) -> bool {
+        self.is_written.load(Ordering::SeqCst)
+    }
+
+    /// All that there is to know of its version; `None`: the provider has none, or a program has written it since.
+    pub fn known(&self) -> Option<Stat> {
+        (!self.version().is_empty() && !self.is_written()).then(|| self.stat.clone())
     }
 
     /// The version that the kernel may keep; empty: the provider has none.
@@ -63,8 +68,10 @@ pub struct Tree {
     registry: Registry,
     options: OpenOptions,
     cache_time: Duration,
+    writes: bool,
     nodes: Mutex<Nodes>,
-    listings: Mutex<HashMap<u64, Listing>>,
+    listings: Listings,
+    folders: Folders,
 }
 
 #[derive(Default)]
@@ -74,15 +81,15 @@ struct Nodes {
     last: u64,
 }
 
-/// What a folder was seen to hold, so that whoever goes through it doesn't have each name asked for.
-struct Listing {
-    until: Instant,
-    stats: HashMap<Vec<u8>, Stat>,
-}
-
 impl Tree {
-    /// Shows this; `options` are those of every call.
-    pub fn new(top: Top, registry: Registry, options: OpenOptions, cache_time: Duration) -> Tree {
+    /// Shows this; `options` are those of every call, `writes` says whether programs may write.
+    pub fn new(
+        top: Top,
+        registry: Registry,
+        options: OpenOptions,
+        cache_time: Duration,
+        writes: bool,
+    ) -> Tree {
         let descriptor = match &top {
             Top::Folder(descriptor) => descriptor.clone(),
             Top::File(..) => String::new(),
@@ -97,8 +104,9 @@ impl Tree {
             is_written: AtomicBool::new(false),
         };
         let nodes = Nodes { last: ROOT, ..Nodes::default() };
-        let tree =
-            Tree { top, registry, options, cache_time, nodes: Mutex::new(nodes), listings: Mutex::default() };
+        let (listings, folders) = (Listings::new(cache_time), Folders::default());
+        let nodes = Mutex::new(nodes);
+        let tree = Tree { top, registry, options, cache_time, writes, nodes, listings, folders };
         tree.nodes.lock().by_number.insert(ROOT, (Arc::new(root), 1));
         tree
     }
@@ -108,9 +116,29 @@ impl Tree {
         &self.registry
     }
 
-    /// What every open is given.
-    pub fn options(&self) -> &OpenOptions {
-        &self.options
+    /// What is shown.
+    pub fn top(&self) -> &Top {
+        &self.top
+    }
+
+    /// What a provider is given in a call.
+    pub fn options(&self, call: &Call) -> OpenOptions {
+        self.options.clone().control(call.control())
+    }
+
+    /// What folders were seen to hold.
+    pub fn listings(&self) -> &Listings {
+        &self.listings
+    }
+
+    /// Folders that are in the mounted folder only.
+    pub fn folders(&self) -> &Folders {
+        &self.folders
+    }
+
+    /// Whether programs may write.
+    pub fn writes(&self) -> bool {
+        self.writes
     }
 
     /// How long the kernel may keep what it is told.
@@ -138,34 +166,6 @@ impl Tree {
             Top::File(only, descriptor) if only == name => Ok(descriptor.clone()),
             Top::File(..) => Err(Error::new(Code::ENOENT, "only one file is shown")),
         }
-    }
-
-    /// What is known of a name in a folder: as it was listed a moment ago, or as the provider says.
-    ///
-    /// # Errors
-    /// ENOENT, the provider's.
-    pub fn stat(&self, folder: &Node, name: &[u8], options: &OpenOptions) -> Result<(String, Stat)> {
-        let descriptor = self.descriptor(folder, name)?;
-        let stat =
-            self.listed(folder.ino, name).map_or_else(|| self.registry.stat(&descriptor, options), Ok)?;
-        Ok((descriptor, stat))
-    }
-
-    /// What is known of what a number stands for: of a version all that there is to know, whatever has its name by now.
-    ///
-    /// # Errors
-    /// The provider's.
-    pub fn stat_of(&self, node: &Node, options: &OpenOptions) -> Result<Stat> {
-        if !node.version().is_empty() && !node.is_written.load(Ordering::SeqCst) {
-            return Ok(node.stat.clone());
-        }
-        self.listed(node.parent, &node.name).map_or_else(|| self.registry.stat(&node.descriptor, options), Ok)
-    }
-
-    fn listed(&self, folder: u64, name: &[u8]) -> Option<Stat> {
-        let listings = self.listings.lock();
-        let listing = listings.get(&folder).filter(|listing| Instant::now() < listing.until)?;
-        listing.stats.get(name).cloned()
     }
 
     /// The shape that the kernel sees. The one file that is shown was asked for, whatever it is.
@@ -220,45 +220,12 @@ impl Tree {
             }
         }
         drop(nodes);
-        self.listings.lock().remove(&ino);
+        self.listings.forget(ino);
     }
 
-    /// What a folder holds, by name, and remembers what was said of each for the cache time.
-    ///
-    /// # Errors
-    /// The provider's.
-    pub fn list(&self, folder: &Node, options: &OpenOptions) -> Result<Vec<Entry>> {
-        if let Top::File(name, _) = &self.top {
-            return Ok(vec![Entry { name: name.clone(), shape: FileType::RegularFile }]);
-        }
-        let (mut entries, mut stats) = (Vec::new(), HashMap::new());
-        self.registry.names(&folder.descriptor, options, &mut |name| {
-            let shape = shape(name.stat.map_or(Kind::Unknown, |stat| stat.kind));
-            entries.push(Entry { name: name.bytes.to_owned(), shape });
-            if let Some(stat) = name.stat.filter(|_| stats.len() < REMEMBERED) {
-                stats.insert(name.bytes.to_owned(), stat.clone());
-            }
-            ControlFlow::Continue(())
-        })?;
-        entries.sort_by(|one, other| one.name.cmp(&other.name));
-        let now = Instant::now();
-        let mut listings = self.listings.lock();
-        listings.retain(|_, listing| now < listing.until);
-        listings.insert(folder.ino, Listing { until: now + self.cache_time, stats });
-        Ok(entries)
-    }
-
-    /// Somebody is still going through a folder that was listed: what was said of its names holds on.
-    pub fn goes_on(&self, folder: u64) {
-        if let Some(listing) = self.listings.lock().get_mut(&folder) {
-            listing.until = Instant::now() + self.cache_time;
-        }
-    }
-
-    /// A name of a folder has changed: what was listed of it counts no longer.
-    pub fn changed(&self, folder: u64, name: &[u8]) {
-        if let Some(listing) = self.listings.lock().get_mut(&folder) {
-            listing.stats.remove(name);
-        }
+    /// A program writes a file: what was known of it counts no longer.
+    pub fn written(&self, node: &Node) {
+        node.is_written.store(true, Ordering::SeqCst);
+        self.listings.changed(node.parent, &node.name, Kind::Regular);
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::calls::Call;
 use crate::handle::{Turns, read_all};
+use crate::log;
 use crate::tree::Tree;
 use fuser::{OpenAccMode, OpenFlags as Asked};
 use parking_lot::Mutex;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use vfs_core::{
     Capabilities, Code, Error, Finish, Flush, Kind, OpenFile, OpenFlags, OpenOptions, Result, Shown, Stat,
 };
-use zvfs_command::exit::warn;
 
 /// open(2)'s flags, as the kernel passes them on.
 const EXCLUSIVE: i32 = libc::O_EXCL;
@@ -52,7 +52,7 @@ impl Writer {
     /// # Errors
     /// ENOTSUP: its provider only writes a file anew. The provider's.
     pub fn open(tree: &Tree, descriptor: &str, asked: Asked, makes: bool, call: &Call) -> Result<Writer> {
-        let options = tree.options().clone().control(call.control());
+        let options = tree.options(call);
         let is_anew = makes || asked.0 & TRUNCATE != 0;
         let reads = asked.acc_mode() == OpenAccMode::O_RDWR;
         let appends = asked.0 & APPEND != 0;
@@ -195,7 +195,7 @@ impl Writer {
         }
         if caller.is_killed() {
             let text = format!("write {}: the program that wrote it was ended by a signal", self.shown());
-            warn(&text);
+            log::say(&text);
             self.give_up(&mut state, Error::new(Code::EIO, text));
             return Ok(());
         }
@@ -248,7 +248,7 @@ impl Writer {
     /// A process writes on that shared the file with the one that closed it: a shell does so for each of its commands.
     fn reopen(&self, tree: &Tree, state: &mut State, call: &Call) -> Result<()> {
         let direction = if state.appends { OpenFlags::WRITE | OpenFlags::APPEND } else { OpenFlags::WRITE };
-        let options = tree.options().clone().control(call.control()).with_flags(direction);
+        let options = tree.options(call).with_flags(direction);
         let file = tree.registry().open(&self.descriptor, &options).map_err(|_| self.is_complete())?;
         call.opened();
         if !file.capabilities().intersects(Capabilities::POSITIONAL_WRITE | Capabilities::SEEKABLE) {

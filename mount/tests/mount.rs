@@ -247,6 +247,18 @@ fn a_folder_whose_program_was_killed_is_explained() {
 }
 
 #[test]
+fn room_is_not_said_to_be_used_up() {
+    if !can_mount() {
+        return;
+    }
+    let tree = tree();
+    let mounted = Mounted::of(&tree.path().to_string_lossy(), &[]);
+    let room = rustix::fs::statvfs(mounted.path()).unwrap();
+    assert!(room.f_blocks > 0 && room.f_bfree == room.f_blocks && room.f_bavail == room.f_blocks);
+    mounted.unmount();
+}
+
+#[test]
 fn what_cannot_be_mounted_says_why() {
     if !can_mount() {
         return;

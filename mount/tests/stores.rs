@@ -8,23 +8,14 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::{Mounted, can_mount, program, succeeds};
+use support::{Mounted, can_mount, configured, program, succeeds};
 use tempfile::{TempDir, tempdir};
 use zvfs_engines::S3;
-use zvfs_test_support::{built, have};
+use zvfs_test_support::have;
 
 /// The command under an operator's file that leads to a server.
 fn to(server: &S3, folder: &TempDir, options: &[&str]) -> Command {
-    let config = folder.path().join("zvfs.toml");
-    let text = format!(
-        "provider-path = [{:?}]\n[provider.object]\nsettings = {{ {} }}\n",
-        built(),
-        server.settings()
-    );
-    fs::write(&config, text).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs-mount"));
-    command.arg("--config").arg(config).arg("mount").args(options);
-    command
+    configured(folder.path(), "object", &server.settings(), options)
 }
 
 #[test]
@@ -57,6 +48,46 @@ fn a_bucket_is_a_tree_that_programs_read_and_write() {
     server.put("data/deeper/note", b"another note, and a longer one\n");
     let note = mounted.path().join("deeper/note");
     assert_eq!(fs::read(note).unwrap(), b"another note, and a longer one\n");
+    mounted.unmount();
+}
+
+#[test]
+fn folders_are_made_in_a_store_that_has_none() {
+    if !can_mount() || !have(&["cp", "diff", "tar", "rm", "mkdir", "rmdir"]) {
+        return;
+    }
+    let Some(server) = S3::moto() else { return };
+    server.put("data/there/key", b"content");
+    let (folder, at, source) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
+    let from = source.path().join("from");
+    fs::create_dir_all(from.join("a/empty")).unwrap();
+    fs::write(from.join("a/file"), "content\n").unwrap();
+    let options = ["--write", "--cache-time", "0ms"];
+    let mounted = Mounted::by(to(&server, &folder, &options), at.path(), &server.descriptor("data"));
+    let shown = |name: &str| mounted.path().join(name);
+    succeeds(program("cp", &["-r"]).arg(&from).arg(mounted.path()));
+    succeeds(program("diff", &["-r"]).arg(&from).arg(shown("from")));
+    assert_eq!(server.get("data/from/a/file"), Some(b"content\n".to_vec()));
+    let archive = source.path().join("archive");
+    succeeds(program("tar", &["-cf"]).arg(&archive).arg("-C").arg(source.path()).arg("from"));
+    succeeds(program("rm", &["-r"]).arg(shown("from")));
+    assert!(!shown("from").exists() && server.get("data/from/a/file").is_none());
+    succeeds(program("tar", &["-xf"]).arg(&archive).arg("-C").arg(mounted.path()));
+    succeeds(program("diff", &["-r"]).arg(&from).arg(shown("from")));
+
+    let number = |result: std::io::Result<()>| result.unwrap_err().raw_os_error();
+    assert_eq!(number(fs::create_dir(shown("there"))), Some(17));
+    assert_eq!(number(fs::create_dir(shown("from/a/empty"))), Some(17));
+    assert_eq!(number(fs::remove_dir(shown("there"))), Some(39));
+    assert_eq!(number(fs::remove_dir(shown("from/a"))), Some(39));
+    fs::remove_file(shown("from/a/file")).unwrap();
+    assert!(shown("from/a").is_dir());
+    assert_eq!(number(fs::remove_dir(shown("from/a"))), Some(39));
+    for name in ["from/a/empty", "from/a", "from"] {
+        fs::remove_dir(shown(name)).unwrap();
+        assert!(!shown(name).exists());
+    }
+    assert_eq!(fs::read_dir(mounted.path()).unwrap().count(), 1);
     mounted.unmount();
 }
 

@@ -31,6 +31,17 @@ pub fn zvfs_mount(options: &[&str]) -> Command {
     command
 }
 
+/// `zvfs mount` under an operator's file, in this folder, that gives a provider settings.
+pub fn configured(folder: &Path, provider: &str, settings: &str, options: &[&str]) -> Command {
+    let config = folder.join("zvfs.toml");
+    let text =
+        format!("provider-path = [{:?}]\n[provider.{provider}]\nsettings = {{ {settings} }}\n", built());
+    fs::write(&config, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zvfs-mount"));
+    command.arg("--config").arg(config).arg("mount").args(options);
+    command
+}
+
 /// A program of the machine's.
 pub fn program(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(find(name).unwrap());

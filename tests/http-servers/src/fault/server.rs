@@ -57,6 +57,14 @@ impl FaultServer {
         FaultServer::start(Box::new(handler), Speech::Plain, false)
     }
 
+    /// The same where another server listened that has ended, as if that were started again.
+    pub fn http_again(
+        address: SocketAddr,
+        handler: impl Fn(&Request, &mut Peer) -> io::Result<After> + Send + Sync + 'static,
+    ) -> FaultServer {
+        FaultServer::start_at(address, Box::new(handler), Speech::Plain, false)
+    }
+
     /// Serves http one connection at a time: the next one waits until that is over, however long it is kept open.
     pub fn one_at_a_time(
         handler: impl Fn(&Request, &mut Peer) -> io::Result<After> + Send + Sync + 'static,
@@ -125,7 +133,11 @@ impl FaultServer {
     }
 
     fn start(handler: Box<Handler>, speech: Speech, alone: bool) -> FaultServer {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        FaultServer::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), handler, speech, alone)
+    }
+
+    fn start_at(at: SocketAddr, handler: Box<Handler>, speech: Speech, alone: bool) -> FaultServer {
+        let listener = TcpListener::bind(at).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             handler,
