@@ -42,6 +42,8 @@ struct State {
     /// Each write goes to the end of that moment, wherever the kernel takes that to be.
     appends: bool,
     reads: bool,
+    /// Why a call failed before anything was written: without a byte it is not to appear.
+    refused: Option<Error>,
     /// Why it is given up.
     failed: Option<Error>,
 }
@@ -61,7 +63,8 @@ impl Writer {
             true => anew(tree, descriptor, &options, asked.0 & EXCLUSIVE != 0 && makes, reads)?,
             false => {
                 let flags = if appends { direction | OpenFlags::APPEND } else { direction };
-                (tree.registry().open(descriptor, &options.with_flags(flags))?, true)
+                let opened = tree.registry().open(descriptor, &options.with_flags(flags));
+                (opened.map_err(|error| not_in_place(error, descriptor))?, true)
             }
         };
         call.opened();
@@ -81,6 +84,7 @@ impl Writer {
             in_place: in_place && can.contains(Capabilities::POSITIONAL_WRITE),
             reads: reads && can.contains(Capabilities::POSITIONAL_READ),
             file: Some((file, turns)),
+            refused: None,
             failed: None,
         };
         Ok(Writer {
@@ -118,15 +122,11 @@ impl Writer {
             true => file.write_all(bytes),
             false => write_at(file, &mut state.position, bytes, offset),
         });
+        result.map_err(|error| self.refused(state, error))?;
         state.is_dirty = true;
-        match result {
-            Ok(()) => {
-                state.size = state.size.max(offset + bytes.len() as u64);
-                *self.size.lock() = Some(state.size);
-                Ok(bytes.len() as u32)
-            }
-            Err(error) => Err(error),
-        }
+        state.size = state.size.max(offset + bytes.len() as u64);
+        *self.size.lock() = Some(state.size);
+        Ok(bytes.len() as u32)
     }
 
     /// Reads at an offset, of a file that was opened for both.
@@ -134,13 +134,18 @@ impl Writer {
     /// # Errors
     /// EBADF: its provider does not do both. The provider's.
     pub fn read(&self, call: &Call, offset: u64, size: usize) -> Result<Vec<u8>> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let Some((file, turns)) = state.file.as_ref().filter(|_| state.reads) else {
             let text = format!(
                 "read {}: it is written as a whole, and can be read once it is complete",
                 self.shown()
             );
-            return Err(Error::new(Code::EBADF, text));
+            let error = Error::new(Code::EBADF, text);
+            if !state.is_dirty {
+                // What was to be read and written at once, such as a database, is not left behind as an empty file.
+                state.refused = Some(again(&error));
+            }
+            return Err(error);
         };
         let mut buf = vec![0; size];
         let count =
@@ -161,7 +166,8 @@ impl Writer {
             return Ok(());
         }
         let Some((file, turns)) = &mut state.file else { return Err(self.is_complete()) };
-        turns.during(call, || file.truncate(size))?;
+        let result = turns.during(call, || file.truncate(size));
+        result.map_err(|error| self.refused(state, error))?;
         (state.size, state.is_dirty) = (size, true);
         *self.size.lock() = Some(size);
         Ok(())
@@ -209,9 +215,13 @@ impl Writer {
     /// It is not complete, which nobody will be told but by a message.
     pub fn release(&self, call: &Call) -> Result<()> {
         let mut state = self.state.lock();
-        match state.failed {
-            Some(_) => Ok(()),
-            None => self.complete(&mut state, call),
+        match state.refused.take() {
+            _ if state.failed.is_some() => Ok(()),
+            Some(why) if !state.is_dirty => {
+                self.give_up(&mut state, why);
+                Ok(())
+            }
+            _ => self.complete(&mut state, call),
         }
     }
 
@@ -234,6 +244,17 @@ impl Writer {
         let done = turns.during(call, || file.finish(Finish::Commit));
         *self.size.lock() = None;
         done.inspect_err(|error| state.failed = Some(again(error)))
+    }
+
+    /// A call failed. Of what is only to appear as a whole nothing does then, since a part is missing; unless it is empty, and the program
+    /// goes on in another way.
+    fn refused(&self, state: &mut State, error: Error) -> Error {
+        if !state.in_place && state.is_dirty {
+            self.give_up(state, again(&error));
+        } else if !state.in_place {
+            state.refused = Some(again(&error));
+        }
+        error
     }
 
     fn give_up(&self, state: &mut State, why: Error) {
@@ -305,6 +326,18 @@ fn anew(
     let (mut file, mut placement) = registry.create(descriptor, options, None)?;
     placement.begin(&mut file)?;
     Ok((file, placement.in_place().is_some()))
+}
+
+/// What a user can do about a file that its provider does not change in place.
+fn not_in_place(error: Error, descriptor: &str) -> Error {
+    if error.code() != Code::ENOTSUP {
+        return error;
+    }
+    let text = format!(
+        "write {} in place: its provider only writes a file anew: copy it elsewhere, change the copy, and copy that over it",
+        Shown(descriptor)
+    );
+    Error::new(Code::ENOTSUP, text)
 }
 
 fn write_at(file: &mut OpenFile, position: &mut u64, bytes: &[u8], offset: u64) -> Result<()> {

@@ -6,12 +6,14 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{Mounted, can_mount, configured, program, succeeds};
 use tempfile::{TempDir, tempdir};
 use zvfs_engines::S3;
-use zvfs_test_support::have;
+use zvfs_test_support::{eventually, have, run};
 
 /// The command under an operator's file that leads to a server.
 fn to(server: &S3, folder: &TempDir, options: &[&str]) -> Command {
@@ -89,6 +91,51 @@ fn folders_are_made_in_a_store_that_has_none() {
     }
     assert_eq!(fs::read_dir(mounted.path()).unwrap().count(), 1);
     mounted.unmount();
+}
+
+#[test]
+fn what_a_store_cannot_do_leaves_nothing_and_is_explained() {
+    if !can_mount() || !have(&["dd", "sqlite3"]) {
+        return;
+    }
+    let Some(server) = S3::moto() else { return };
+    server.put("data/old", b"old content");
+    let (folder, at) = (tempdir().unwrap(), tempdir().unwrap());
+    let mounted = Mounted::by(to(&server, &folder, &["--write"]), at.path(), &server.descriptor("data"));
+    let shown = |name: &str| mounted.path().join(name);
+    let fails = |mut command: Command| {
+        assert!(!run(command_in(&mut command, mounted.path())).unwrap().status.success())
+    };
+    fails(program("dd", &["if=/dev/zero", "of=sought", "bs=1k", "count=1", "seek=3"]));
+    fails(program("dd", &["if=/dev/zero", "of=sought2", "bs=1k", "count=1", "seek=3", "conv=notrunc"]));
+    fails(program("sqlite3", &["new.db", "create table t(n)"]));
+    let mut file = File::create(shown("partly")).unwrap();
+    file.write_all(b"begun").unwrap();
+    assert!(file.write_at(b"elsewhere", 100).is_err());
+    assert!(closed(file).is_err());
+    let mut over = File::create(shown("old")).unwrap();
+    over.write_all(b"new").unwrap();
+    assert!(over.write_at(b"elsewhere", 100).is_err());
+    drop(over);
+    // One that is refused before it has written anything, and goes on in another way, is not held back.
+    let mut other = File::create(shown("other")).unwrap();
+    assert!(other.set_len(100).is_err());
+    other.write_all(b"in order").unwrap();
+    drop(other);
+    assert_eq!(server.get("data/other"), Some(b"in order".to_vec()));
+    assert_eq!(File::options().write(true).open(shown("old")).unwrap_err().raw_os_error(), Some(95));
+    eventually("nothing is left of what failed", || fs::read_dir(mounted.path()).unwrap().count() == 2);
+    let said = mounted.unmount();
+    assert!(said.contains("copy it elsewhere") && !said.contains("TRUNCATE"), "{said}");
+    for name in ["sought", "sought2", "new.db", "partly"] {
+        assert_eq!(server.get(&format!("data/{name}")), None, "{name}");
+    }
+    assert_eq!(server.get("data/old"), Some(b"old content".to_vec()));
+}
+
+fn command_in(command: &mut Command, folder: &Path) -> Command {
+    command.current_dir(folder);
+    std::mem::replace(command, Command::new("true"))
 }
 
 #[test]
