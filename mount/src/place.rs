@@ -1,5 +1,6 @@
 //! The folder that a tree is shown at: what must be so before, and how it is unmounted.
 
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statfs, statx};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use std::ffi::OsString;
@@ -8,14 +9,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use vfs_core::{Code, Descriptor, Error, Result, Shown};
 
+/// The kernel's number for such file systems: FUSE_SUPER_MAGIC.
+const FUSE: u64 = 0x6573_5546;
+
 /// The folder, as an absolute path.
 ///
 /// # Errors
-/// ENOENT, ENOTDIR; ENOTCONN: it is a mount whose program is gone.
+/// ENOENT, ENOTDIR; EBUSY: something is mounted there by FUSE; ENOTCONN: it is a mount whose program is gone.
 pub fn find(folder: &Path) -> Result<PathBuf> {
     let failed = |error: Error| error.context(format!("mount on {}", folder.display()));
     match fs::metadata(folder) {
-        Ok(found) if found.is_dir() => fs::canonicalize(folder).map_err(|error| failed(error.into())),
+        Ok(found) if found.is_dir() => {
+            if is_served(folder) {
+                let text = format!(
+                    "something is mounted there: unmount it by `fusermount3 -u {}`, as root by `umount`",
+                    folder.display()
+                );
+                return Err(failed(Error::new(Code::EBUSY, text)));
+            }
+            fs::canonicalize(folder).map_err(|error| failed(error.into()))
+        }
         Ok(_) => Err(failed(Error::new(Code::ENOTDIR, "not a folder"))),
         Err(error) if error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) => {
             let text = format!(
@@ -26,6 +39,13 @@ pub fn find(folder: &Path) -> Result<PathBuf> {
         }
         Err(error) => Err(failed(error.into())),
     }
+}
+
+/// Whether a folder is the whole of what another program serves by FUSE; `false` where the kernel does not say (before 5.8).
+fn is_served(folder: &Path) -> bool {
+    let is_root = statx(CWD, folder, AtFlags::empty(), StatxFlags::empty())
+        .is_ok_and(|known| known.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
+    is_root && statfs(folder).is_ok_and(|known| known.f_type as u64 == FUSE)
 }
 
 /// Refuses a folder that lies in the tree that it would show: whoever goes through that would never come to an end.

@@ -247,6 +247,24 @@ fn a_folder_whose_program_was_killed_is_explained() {
 }
 
 #[test]
+fn a_folder_is_not_mounted_twice() {
+    if !can_mount() {
+        return;
+    }
+    let tree = tree();
+    let mounted = Mounted::of(&tree.path().to_string_lossy(), &[]);
+    for options in [&[][..], &["--background"]] {
+        let mut again = zvfs_mount(options);
+        again.arg(tree.path().join("a folder")).arg(mounted.path());
+        let done = run(again).unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.code() == Some(16) && said.contains("is mounted there"), "{done:?}");
+    }
+    assert_eq!(fs::read(mounted.path().join("empty")).unwrap(), b"");
+    mounted.unmount();
+}
+
+#[test]
 fn room_is_not_said_to_be_used_up() {
     if !can_mount() {
         return;
