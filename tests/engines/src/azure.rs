@@ -1,14 +1,12 @@
 //! Azure Blob Storage: azurite, Microsoft's own emulator, in JavaScript.
 
-use crate::files::{BOUND, exchange, package};
-use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpStream};
-use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
+use crate::fetched::{at_free_port, exchange, logged, package};
 use tempfile::TempDir;
 use zvfs_http_servers::Process;
-use zvfs_test_support::{free_port, have};
+use zvfs_test_support::have;
+
+/// Where its program is among what `.ci/run` fetches.
+const PROGRAM: &str = "azurite/node_modules/azurite/dist/src/blob/main.js";
 
 /// A signature, for ever, by the key that every azurite has, for all that a test asks of it.
 const SIGNATURE: &str = "sv=2020-08-04&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00%3A00%3A00Z&spr=https%2Chttp\
@@ -17,9 +15,9 @@ const SIGNATURE: &str = "sv=2020-08-04&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00%3
 /// An Azure server with a container. Ends when dropped, and its files are removed.
 pub struct Azure {
     port: u16,
-    folder: TempDir,
     // Ends before its folder goes.
-    process: Option<Process>,
+    _process: Process,
+    _folder: TempDir,
 }
 
 impl Azure {
@@ -33,8 +31,7 @@ impl Azure {
 
     /// azurite. `None`: the machine has none, which was said.
     pub fn azurite() -> Option<Azure> {
-        let program = package("azurite/node_modules/azurite/dist/src/blob/main.js");
-        have(&["node", &program.to_string_lossy()]).then(Azure::at_free_port)
+        have(&["node", &package(PROGRAM).to_string_lossy()]).then(Azure::start)
     }
 
     /// Its URL, with the account.
@@ -59,35 +56,20 @@ impl Azure {
         (status == 200).then_some(content)
     }
 
-    fn at_free_port() -> Azure {
-        let mut server = Azure { port: free_port(), folder: tempfile::tempdir().unwrap(), process: None };
-        let started = Instant::now();
-        server.start();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).is_err() {
-            if server.process.as_mut().is_none_or(Process::has_ended) {
-                server.port = free_port();
-                server.start();
-            }
-            let log = || fs::read_to_string(server.folder.path().join("log")).unwrap_or_default();
-            assert!(started.elapsed() < BOUND, "azurite does not start: {}", log());
-            thread::sleep(Duration::from_millis(20));
-        }
+    fn start() -> Azure {
+        let folder = tempfile::tempdir().unwrap();
+        let (port, process) = at_free_port("azurite", folder.path(), |port| {
+            let (program, port, files) = (package(PROGRAM), port.to_string(), folder.path().join("files"));
+            let options =
+                ["--blobHost", "127.0.0.1", "--blobPort", &port, "--silent", "--skipApiVersionCheck"];
+            let place = ["--location", files.to_str().unwrap()];
+            let arguments = [&[program.to_str().unwrap()], &options[..], &place].concat();
+            logged(folder.path(), "node", &arguments, |_| {})
+        });
+        let server = Azure { port, _process: process, _folder: folder };
         let (status, _) = server.ask("PUT", "?restype=container&", b"");
         assert_eq!(status, 201, "make a container");
         server
-    }
-
-    fn start(&mut self) {
-        let log = File::create(self.folder.path().join("log")).unwrap();
-        let program = package("azurite/node_modules/azurite/dist/src/blob/main.js");
-        let (program, port) = (program.to_string_lossy(), self.port.to_string());
-        let files = self.folder.path().join("files");
-        let options = ["--blobHost", "127.0.0.1", "--blobPort", &port, "--silent", "--skipApiVersionCheck"];
-        let arguments = [&[&*program], &options[..], &["--location", files.to_str().unwrap()]].concat();
-        let process = Process::start("node", &arguments, |command| {
-            command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        });
-        self.process = Some(process.unwrap());
     }
 
     /// One request about the container or what is in it: its status and the body of its answer.

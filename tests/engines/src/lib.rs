@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
 mod azure;
-mod files;
+mod fetched;
+
 pub mod ftp;
 mod google;
 mod nats;

@@ -1,20 +1,13 @@
 //! S3: moto, in Python, which checks no signature and speaks http and https, and s3s-fs, in Rust, which checks each and knows no
 //! `If-Match`.
 
-use crate::files::{BOUND, exchange, package};
-use std::fs::{self, File, Permissions};
-use std::net::{Ipv4Addr, TcpStream};
+use crate::fetched::{self, exchange, logged, package};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use zvfs_http_servers::{Authority, Process};
-use zvfs_test_support::{free_port, have};
-
-/// Ports taken by somebody else in between, one after the other.
-const ATTEMPTS: usize = 5;
+use zvfs_test_support::have;
 
 /// An S3 server. Ends when dropped, and its files are removed.
 pub struct S3 {
@@ -23,7 +16,7 @@ pub struct S3 {
     authority: Authority,
     folder: TempDir,
     // Ends before its folder goes.
-    process: Option<Process>,
+    _process: Option<Process>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,28 +131,22 @@ impl S3 {
 
     /// What it logged, for a test that failed.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        fetched::log(self.folder.path())
     }
 
     fn at_free_port(kind: Kind) -> S3 {
         let folder = tempfile::tempdir().unwrap();
-        let mut server = S3 { kind, port: 0, authority: Authority::new(), folder, process: None };
+        let server = S3 { kind, port: 0, authority: Authority::new(), folder, _process: None };
         fs::create_dir_all(server.root().join(S3::BUCKET)).unwrap();
         fs::write(server.secret_file(), S3::SECRET_KEY).unwrap();
         fs::set_permissions(server.secret_file(), Permissions::from_mode(0o600)).unwrap();
-        for _ in 0..ATTEMPTS {
-            server.port = free_port();
-            server.start();
-            if server.answers() {
-                return server;
-            }
-        }
-        panic!("{kind:?} does not start: {}", server.log());
+        let (port, process) =
+            fetched::at_free_port(&format!("{kind:?}"), server.folder.path(), |port| server.run(port));
+        S3 { port, _process: Some(process), ..server }
     }
 
-    fn start(&mut self) {
-        let log = File::create(self.folder.path().join("log")).unwrap();
-        let (port, root) = (self.port.to_string(), self.root());
+    fn run(&self, port: u16) -> Process {
+        let (port, root) = (port.to_string(), self.root());
         let mut arguments: Vec<String> = Vec::new();
         let program = match self.kind {
             Kind::Moto { tls } => {
@@ -184,23 +171,9 @@ impl S3 {
             }
         };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let process = Process::start(&program, &arguments, |command| {
+        logged(self.folder.path(), &program, &arguments, |command| {
             command.env("PYTHONPATH", package("moto")).env("PYTHONDONTWRITEBYTECODE", "1");
-            command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        });
-        self.process = Some(process.unwrap());
-    }
-
-    /// Waits until it takes connections; `false`: it has ended.
-    fn answers(&mut self) -> bool {
-        let started = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            if self.process.as_mut().is_none_or(Process::has_ended) || started.elapsed() > BOUND {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        self.process.as_mut().is_some_and(|process| !process.has_ended())
+        })
     }
 
     /// One request to moto, which shows an object to whoever names a key: its status and the body of its answer.
