@@ -22,7 +22,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 use suite::Outcome;
-use vfs_core::{Code, Error};
+use vfs_core::{Code, Error, written_duration};
 
 /// Examine a provider's library: its table, what it links to, and, given descriptors, whether it follows the header's rules
 ///
@@ -165,8 +165,8 @@ impl Check {
             ((Some(code @ 1..), _), Some(told)) => (Code::from_raw(code.into()), Some(told.to_owned())),
             ((Some(_), _), _) => (Code::ELIBBAD, Some(format!("{library}: ended the process while loading"))),
             _ => {
-                let limit = self.timeout;
-                (Code::ETIMEDOUT, Some(format!("{library}: did not finish loading within {limit:?}")))
+                let limit = written_duration(self.timeout);
+                (Code::ETIMEDOUT, Some(format!("{library}: did not finish loading within {limit}")))
             }
         };
         Loaded { table, defect, code: number(code) }

@@ -88,7 +88,7 @@ pub fn table(info: &Info) -> Vec<String> {
     let mut lines = vec![
         text::printable(&format!("{}: {summary}", title.join(" "))),
         format!("  serves    {}", info.schemes.join(", ")),
-        format!("  flags     {:?}", info.supported_flags),
+        format!("  flags     {}", info.supported_flags),
         format!("  threads   {threads}"),
     ];
     lines.extend(info.settings.iter().map(|setting| format!("  setting   {}", describe(setting))));

@@ -5,7 +5,7 @@ use crate::exit::{self, Failure, number, of_signal, warn};
 use crate::signals;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Control, Error, Registry, Shown};
+use vfs_core::{Code, Control, Error, Registry, Shown, written_duration};
 
 /// How long a cancelled call may take: twice what a provider's process gets, which its host then kills.
 const CANCEL_TIME: Duration = Duration::from_secs(2);
@@ -115,7 +115,7 @@ impl Watch {
             // A provider's process that did not end its call was killed.
             (Code::EIO, Some(signal), _) => Failure::signal(signal, Some(&error)),
             (Code::ETIMEDOUT | Code::EIO, _, Some(timeout)) if self.shared.is_late() => {
-                Failure::timeout(format!("--timeout {timeout:?}: {}", error.chain()))
+                Failure::timeout(format!("--timeout {}: {}", written_duration(timeout), error.chain()))
             }
             _ => Failure::from(error),
         }
@@ -171,7 +171,8 @@ impl Shared {
         let (asked, code) = match (state.signal, self.timeout) {
             (Some(signal), _) => (format!("ended by signal {signal}"), of_signal(signal)),
             (None, timeout) => {
-                (format!("--timeout {:?}: timed out", timeout.unwrap_or_default()), number(Code::ETIMEDOUT))
+                let timeout = written_duration(timeout.unwrap_or_default());
+                (format!("--timeout {timeout}: timed out"), number(Code::ETIMEDOUT))
             }
         };
         drop(state);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
+use vfs_core::written_duration;
 
 /// How long one check may take: a call that hangs is a failure with the check's name, not a test run that stands still.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -61,7 +62,9 @@ pub fn run_within<S: Send + Sync + 'static>(check: &Check<S>, subject: &Arc<S>, 
     }
     match verdict.recv_timeout(limit) {
         Ok(verdict) => verdict,
-        Err(RecvTimeoutError::Timeout) => Verdict::Failed(format!("hangs: no result within {limit:?}")),
+        Err(RecvTimeoutError::Timeout) => {
+            Verdict::Failed(format!("hangs: no result within {}", written_duration(limit)))
+        }
         Err(RecvTimeoutError::Disconnected) => Verdict::Failed("its thread died".to_owned()),
     }
 }

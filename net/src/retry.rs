@@ -2,7 +2,7 @@
 
 use crate::failure::{Attempt, Failure, Retry};
 use std::time::Duration;
-use vfs_core::{Code, Context};
+use vfs_core::{Code, Context, written_duration};
 
 /// Progress that makes the next attempt free of a pause: a server that drops connections has earned no rest by then.
 const AMPLE: u64 = 64 << 10;
@@ -67,7 +67,7 @@ impl Budget {
     pub fn wait(&mut self, failure: Failure, caller: &impl Retrying) -> Attempt<()> {
         let why = failure.text.clone();
         let pause = self.pause(failure, caller.retries())?;
-        caller.log(&format!("{why}; trying again in {pause:.1?}"));
+        caller.log(&format!("{why}; trying again in {}", written_duration(pause)));
         if pause.is_zero() {
             return Ok(caller.context().status()?);
         }

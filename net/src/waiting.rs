@@ -5,7 +5,7 @@ use crate::stated::Stated;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Context, Events};
+use vfs_core::{Code, Context, Events, written_duration};
 
 /// How long a wait lasts before it is told of and eased, and then eased again.
 ///
@@ -173,8 +173,8 @@ impl<'a> Waiting<'a> {
     pub fn expired(&self) -> Failure {
         let text = match self.limit {
             Limit::Caller | Limit::Nothing => format!("no {}", self.object()),
-            Limit::Until(_, limit) => format!("no {} within {limit:?}", self.object()),
-            Limit::Silence(limit) => format!("no {} for {limit:?}", self.object()),
+            Limit::Until(_, limit) => format!("no {} within {}", self.object(), written_duration(limit)),
+            Limit::Silence(limit) => format!("no {} for {}", self.object(), written_duration(limit)),
         };
         Failure::later(Code::ETIMEDOUT, text)
     }

@@ -74,8 +74,8 @@ macro_rules! flags {
             }
         }
 
-        impl std::fmt::Debug for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        impl $type {
+            fn names(self) -> Vec<String> {
                 let mut rest = self.0;
                 let mut names = Vec::new();
                 $(if self.0 & $bit != 0 {
@@ -85,7 +85,19 @@ macro_rules! flags {
                 if rest != 0 || names.is_empty() {
                     names.push(format!("{rest:#x}"));
                 }
-                f.write_str(&names.join("|"))
+                names
+            }
+        }
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.names().join("|"))
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.names().join(", "))
             }
         }
     };
@@ -130,7 +142,7 @@ impl OpenFlags {
         let refuse = |text: String| Err(Error::new(Code::EINVAL, text));
         let writing = self & OpenFlags::FOR_WRITING;
         if self.contains(OpenFlags::READ) && !self.contains(OpenFlags::WRITE) && !writing.is_empty() {
-            return refuse(format!("open: {writing:?} needs WRITE"));
+            return refuse(format!("open: {writing} needs WRITE"));
         }
         if self.contains(OpenFlags::EXCLUSIVE) && !self.contains(OpenFlags::CREATE) {
             return refuse("open: EXCLUSIVE needs CREATE".to_owned());

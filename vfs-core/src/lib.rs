@@ -61,7 +61,7 @@ pub use file::{COUNT_MAX, Direction, File, Finish, Flush, Interest, Kind, Lease,
 pub use flags::{Capabilities, Events, OpenFlags, Scope, Wanted};
 pub use printable::{Printable, is_printable, printable_json};
 pub use provider::{Host, HostCalls, Info, Inner, Instance, Level, Namespace, Provider, Request, Threads};
-pub use settings::{Setting, SettingKind, Settings, parse_duration, parse_size};
+pub use settings::{Setting, SettingKind, Settings, parse_duration, parse_size, written_duration};
 pub use suggest::nearest;
 pub use waiting::Waiting;
 

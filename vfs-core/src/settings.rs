@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use schema::{Setting, SettingKind};
 #[cfg(feature = "host")]
 pub(crate) use units::written_size;
-pub use units::{parse_duration, parse_size};
+pub use units::{parse_duration, parse_size, written_duration};
 
 /// One value, parsed.
 #[derive(Clone, PartialEq, Eq)]

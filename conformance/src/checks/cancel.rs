@@ -9,7 +9,7 @@ use crate::task::Task;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Capabilities, Code, Control, Finish, OpenFile, OpenFlags};
+use vfs_core::{Capabilities, Code, Control, Finish, OpenFile, OpenFlags, written_duration};
 
 /// The rule is 100 ms; a loaded machine gets more.
 const SLACK: Duration = Duration::from_secs(6);
@@ -41,7 +41,7 @@ fn cancelled(case: &Case<'_>, descriptor: &str, flags: OpenFlags) -> Step<u32> {
     let result =
         if flags.contains(OpenFlags::WRITE) { file.write(b"bytes") } else { file.read(&mut [0; 100]) };
     let took = start.elapsed();
-    ensure!(took < SLACK, "a call on a cancelled file took {took:?}");
+    ensure!(took < SLACK, "a call on a cancelled file took {}", written_duration(took));
     if result.is_err() {
         refused(result, &[Code::ECANCELED], "a call on a cancelled file")?;
     }
@@ -148,7 +148,7 @@ fn blocked(case: &Case<'_>, control: &Control, stopped: &[Code], stop: fn(&Contr
             .recv_timeout(SLACK)
             .map_err(|_| Stop::Fail(format!("the call is not back {SLACK:?} after it was stopped")))?;
         let took = ended_at.saturating_duration_since(stopped_at);
-        ensure!(took < SLACK, "the call ended {took:?} after it was stopped");
+        ensure!(took < SLACK, "the call ended {} after it was stopped", written_duration(took));
         match outcome {
             Err(Some(error)) => refused::<()>(Err(error), stopped, "the stopped call"),
             _ => Err(Stop::Fail("the stopped call returned as if nobody had stopped it".to_owned())),

@@ -12,7 +12,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 use tokio::sync::RwLock;
 use tokio::time::timeout;
-use vfs_core::{Code, Result, Settings};
+use vfs_core::{Code, Result, Settings, written_duration};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::tls::Tls;
 use zvfs_runtime::{Dialler, Runtime};
@@ -84,7 +84,10 @@ impl Client {
         }
         let limit = tuning.connect_timeout;
         timeout(limit, self.begin(account, tuning)).await.unwrap_or_else(|_| {
-            Err(Failure::later(Code::ETIMEDOUT, format!("no session ({}) within {limit:?}", account.origin)))
+            Err(Failure::later(
+                Code::ETIMEDOUT,
+                format!("no session ({}) within {}", account.origin, written_duration(limit)),
+            ))
         })
     }
 

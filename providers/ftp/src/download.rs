@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
-use vfs_core::Code;
+use vfs_core::{Code, written_duration};
 use zvfs_net::failure::{Attempt, Failure};
 
 /// Bytes that are taken off the connection at once, at most.
@@ -285,7 +285,12 @@ async fn pump(
                 }
             }
             Ok(Err(error)) => break Some(reply::of_io(&error)),
-            Err(_) => break Some(Failure::later(Code::ETIMEDOUT, format!("no byte for {stall:?}"))),
+            Err(_) => {
+                break Some(Failure::later(
+                    Code::ETIMEDOUT,
+                    format!("no byte for {}", written_duration(stall)),
+                ));
+            }
         }
     };
     if let Some(failure) = failure {

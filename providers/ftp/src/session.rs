@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_rustls::rustls::ClientConfig;
-use vfs_core::{Code, Kind};
+use vfs_core::{Code, Kind, written_duration};
 use zvfs_net::dial::refused;
 use zvfs_net::failure::{Attempt, Failure, Retry};
 
@@ -179,7 +179,10 @@ impl Session {
             }
             Err(Elapsed { .. }) => {
                 self.is_broken = true;
-                Failure::later(Code::ETIMEDOUT, format!("no answer to {to} within {:?}", self.reply_timeout))
+                Failure::later(
+                    Code::ETIMEDOUT,
+                    format!("no answer to {to} within {}", written_duration(self.reply_timeout)),
+                )
             }
         };
         // A server may repeat what it was sent.

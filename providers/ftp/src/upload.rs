@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
-use vfs_core::Code;
+use vfs_core::{Code, written_duration};
 use zvfs_net::failure::{Attempt, Failure, Retry};
 use zvfs_net::retry::Budget;
 
@@ -148,7 +148,9 @@ impl NewFile {
     /// An upload is not repeated: nobody has its bytes any more. So ETIMEDOUT, after which a call may be, is no code for it.
     fn interrupted(&self, error: &io::Error, sent: u64) -> Failure {
         let why = match error.kind() {
-            io::ErrorKind::TimedOut => format!("no byte taken for {:?}", self.tuning.stall_timeout),
+            io::ErrorKind::TimedOut => {
+                format!("no byte taken for {}", written_duration(self.tuning.stall_timeout))
+            }
             _ => reply::of_io(error).text,
         };
         Failure::new(Code::ECONNRESET, format!("{why} (after {sent} bytes; an upload is not repeated)"))

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, io};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
-use vfs_core::{Code, Error};
+use vfs_core::{Code, Error, written_duration};
 use zvfs_net::failure::{Attempt, Failure, words};
 use zvfs_net::tls::of_tls;
 
@@ -72,7 +72,10 @@ impl Connection {
         let client = match timeout(limit, options.connect(servers)).await {
             Ok(outcome) => outcome.map_err(|error| of_connect(&error, config))?,
             Err(_) => {
-                return Err(Failure::later(Code::ETIMEDOUT, format!("no server answered within {limit:?}")));
+                return Err(Failure::later(
+                    Code::ETIMEDOUT,
+                    format!("no server answered within {}", written_duration(limit)),
+                ));
             }
         };
         let most = client.max_payload();
@@ -185,9 +188,10 @@ fn of_connect(error: &ConnectError, config: &Config) -> Failure {
             Code::EACCES,
             "the server does not accept these credentials: see `user`, `token`, `nkey` and `creds`",
         ),
-        ConnectErrorKind::TimedOut => {
-            Failure::later(Code::ETIMEDOUT, format!("no answer within {:?}", config.connect_timeout))
-        }
+        ConnectErrorKind::TimedOut => Failure::later(
+            Code::ETIMEDOUT,
+            format!("no answer within {}", written_duration(config.connect_timeout)),
+        ),
         ConnectErrorKind::Dns => Failure::later(Code::ENOENT, "there is no such name"),
         _ => of_io(error),
     };

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use vfs_core::Code;
+use vfs_core::{Code, written_duration};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::origin::Origin;
 use zvfs_runtime::Dialler;
@@ -92,7 +92,8 @@ impl Connection {
         let limit = config.connect_timeout;
         let Ok(outcome) = tokio::time::timeout(limit, connect(config, dialler, first_seen, login)).await
         else {
-            let text = format!("not connected and logged in ({}) within {limit:?}", login.origin);
+            let text =
+                format!("not connected and logged in ({}) within {}", login.origin, written_duration(limit));
             return Err(Failure::later(Code::ETIMEDOUT, text));
         };
         outcome
@@ -139,7 +140,8 @@ impl Connection {
     async fn start_session(&self) -> Attempt<Arc<Session>> {
         let patience = self.patience;
         let Ok(outcome) = tokio::time::timeout(patience, self.open_channel()).await else {
-            let failure = Failure::later(Code::ETIMEDOUT, format!("no channel within {patience:?}"));
+            let failure =
+                Failure::later(Code::ETIMEDOUT, format!("no channel within {}", written_duration(patience)));
             // It may have been lost for another reason meanwhile.
             let _ = self.reason.set(failure.clone());
             return Err(failure);

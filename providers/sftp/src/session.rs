@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use vfs_core::Code;
+use vfs_core::{Code, written_duration};
 use zvfs_net::failure::{Attempt, Failure};
 
 /// Packets that wait for the connection; more make their senders wait.
@@ -219,7 +219,7 @@ impl Pending {
                 Ok(Ok(reply)) => return Ok(reply),
                 Ok(Err(_)) => return Err(self.session.why()),
                 Err(_) if self.session.silence(self.since) >= patience => {
-                    let text = format!("no reply for {patience:?}");
+                    let text = format!("no reply for {}", written_duration(patience));
                     self.session.end(Failure::later(Code::ETIMEDOUT, text));
                 }
                 Err(_) => {} // it said something meanwhile

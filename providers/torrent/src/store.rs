@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
-use vfs_core::Code;
+use vfs_core::{Code, written_duration};
 use zvfs_net::failure::{Attempt, Failure};
 
 /// What a kept file's name ends in.
@@ -120,7 +120,7 @@ impl Store {
             }
             let end = begun.max(*self.heard.lock()) + stall;
             if Instant::now() >= end {
-                let text = format!("not a byte of the torrent came for {stall:?}");
+                let text = format!("not a byte of the torrent came for {}", written_duration(stall));
                 return Err(Failure::later(Code::ETIMEDOUT, text));
             }
             // More may have come when the time is over.

@@ -21,7 +21,7 @@ use tokio::net::lookup_host;
 use tokio::sync::Mutex;
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{sleep, timeout};
-use vfs_core::{Code, Host, Level, Printable, Result};
+use vfs_core::{Code, Host, Level, Printable, Result, written_duration};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_runtime::Runtime;
 
@@ -91,7 +91,7 @@ impl Swarms {
             return Err(Failure::new(Code::ENOTSUP, text));
         }
         let expired = || {
-            let text = format!("no peer gave the torrent's metadata within {limit:?}");
+            let text = format!("no peer gave the torrent's metadata within {}", written_duration(limit));
             Failure::later(Code::ETIMEDOUT, text)
         };
         timeout(limit, self.ask_for_metadata(&magnet)).await.unwrap_or_else(|_| Err(expired())).map(Arc::new)

@@ -44,6 +44,17 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     scaled(text, &TIME_UNITS, None).and_then(|ns| u64::try_from(ns).ok()).map(Duration::from_nanos)
 }
 
+/// Writes a duration as an operator would, `30s`, `1500ms`: to the millisecond, and to the microsecond below 10 ms.
+pub fn written_duration(time: Duration) -> String {
+    let ns = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+    let step = match ns {
+        10_000_000.. => 1_000_000,
+        10_000.. => 1_000,
+        _ => 1,
+    };
+    written(ns - ns % step, &TIME_UNITS)
+}
+
 /// Parses a size in bytes such as `4096`, `64k` or `2g`; `None` if it is not one.
 pub fn parse_size(text: &str) -> Option<u64> {
     scaled(text, &SIZE_UNITS, Some("")).and_then(|bytes| u64::try_from(bytes).ok())
@@ -53,4 +64,20 @@ pub fn parse_size(text: &str) -> Option<u64> {
 #[cfg(feature = "host")]
 pub(crate) fn written_size(bytes: u64) -> String {
     written(i64::try_from(bytes).unwrap_or(i64::MAX), &SIZE_UNITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_written_as_it_may_be_given() {
+        for text in ["0", "7ns", "1500us", "10ms", "999ms", "1500ms", "30s", "90s", "2m", "1h"] {
+            assert_eq!(written_duration(parse_duration(text).unwrap()), text);
+        }
+        // What was measured has more digits than anybody reads.
+        for (ns, text) in [(1_234_567_891, "1234ms"), (137_123_456, "137ms"), (1_234_567, "1234us")] {
+            assert_eq!(written_duration(Duration::from_nanos(ns)), text);
+        }
+    }
 }

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
-use vfs_core::Code;
+use vfs_core::{Code, written_duration};
 use zvfs_net::failure::{Failure, Retry};
 
 /// How the library is told of what breaks: the kind decides whether it tries again.
@@ -140,7 +140,7 @@ impl http_body::Body for Body {
                 if self.sleep.as_mut().poll(context).is_pending() {
                     return Poll::Pending;
                 }
-                let text = format!("no byte of the answer for {:?}", self.stall);
+                let text = format!("no byte of the answer for {}", written_duration(self.stall));
                 self.failed(Failure::later(Code::ETIMEDOUT, text))
             }
         }

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::{TlsConnector, rustls};
-use vfs_core::Code;
+use vfs_core::{Code, written_duration};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::origin::Origin;
 use zvfs_net::tls::{self, Tls};
@@ -52,7 +52,7 @@ impl Connection {
                 Err(_) => {
                     return Err(Failure::later(
                         Code::ETIMEDOUT,
-                        format!("no connection ({origin}) within {limit:?}"),
+                        format!("no connection ({origin}) within {}", written_duration(limit)),
                     ));
                 }
             },
@@ -96,7 +96,7 @@ impl Connection {
                 match timeout_at(self.motion.last() + limit, &mut answer).await {
                     Ok(answered) => break answered.map_err(|error| of_hyper(&error))?,
                     Err(_) if self.motion.last() + limit <= Instant::now() => {
-                        let text = format!("no {what} of the store for {limit:?}");
+                        let text = format!("no {what} of the store for {}", written_duration(limit));
                         return Err(Failure::later(Code::ETIMEDOUT, text));
                     }
                     Err(_) => {} // bytes moved meanwhile

@@ -9,7 +9,7 @@ use netpipe::{Address, BrokerAt, Decoder, Message, Role, Sender};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
-use vfs_core::Level;
+use vfs_core::{Level, written_duration};
 use zvfs_net::failure::{Failure, words};
 use zvfs_net::socket;
 
@@ -202,7 +202,7 @@ impl Service {
     /// A broker that was here answers nothing any more.
     pub(super) fn broker_silent(&mut self, key: u64, silence: Duration) {
         let Some(Source::Broker(connection)) = self.sources.remove(&key) else { return };
-        let trouble = format!("no answer for {silence:?}: its process may be stopped");
+        let trouble = format!("no answer for {}: its process may be stopped", written_duration(silence));
         self.log(Level::Warning, &format!("netpipe: broker {}: {trouble}", connection.broker));
         self.pairing.broker_lost(Instant::now(), key, &trouble, Some(silence));
     }

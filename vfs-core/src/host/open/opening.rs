@@ -32,7 +32,7 @@ impl OpenFile {
         if let Err(ended) = control.status() {
             let made = request.flags() & (OpenFlags::CREATE | OpenFlags::TRUNCATE);
             let stays = !made.is_empty() && !request.flags().contains(OpenFlags::ATOMIC);
-            return Err(if stays { ended.context(format!("what {made:?} did stays")) } else { ended });
+            return Err(if stays { ended.context(format!("what {made} did stays")) } else { ended });
         }
         let open = OpenFile {
             _keep: Some(keep),
@@ -57,7 +57,7 @@ impl OpenFile {
         let shown = shown.into();
         let unsupported = options.flags.without(OpenFlags::READ | OpenFlags::WRITE).without(OpenFlags::HINTS);
         if !unsupported.is_empty() {
-            let text = format!("open {shown}: a file of the host's own does not support {unsupported:?}");
+            let text = format!("open {shown}: a file of the host's own does not support {unsupported}");
             return Err(Error::new(Code::ENOTSUP, text));
         }
         let control = Control::new();

@@ -31,7 +31,7 @@ impl Registry {
                 let name = &started.loaded.info.name;
                 return Err(Error::new(
                     Code::ENOTSUP,
-                    format!("provider `{name}` does not support {unsupported:?}"),
+                    format!("provider `{name}` does not support {unsupported}"),
                 ));
             }
             let registry = (options.depth == 0).then(|| self.0.clone() as Arc<dyn Any + Send + Sync>);
