@@ -1,6 +1,7 @@
 //! Hot paths, each by itself, for `benches/guard/run`, which counts their instructions: `zvfs-guard PATH COUNT` does the path's
-//! operation COUNT times and ends. What is set up before is the same for every COUNT, so two runs tell what one operation costs.
-//! Without arguments it names the paths.
+//! operation once, COUNT times, and twice as often, each between calls of [`begin`] and [`end`], and ends. The difference of the last two
+//! is what so many operations cost: what is set up is not in it, and what is done once for many cancels out. Without arguments it names
+//! the paths.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -32,7 +33,8 @@ const PATHS: [(&str, Run); 13] = [
     ("session-cached", session_cached),
 ];
 
-const FILE: u64 = 1 << 20;
+/// Sparse, and more than is read of it one after the other.
+const FILE: u64 = 1 << 30;
 const BLOCK: usize = 4 << 10;
 
 /// Reads its standard input TIMES times, SIZE bytes at a time.
@@ -66,63 +68,95 @@ fn main() -> Result<(), Failure> {
     run(&Place { folder: folder.path(), registry }, count.parse()?)
 }
 
-fn descriptor(_: &Place<'_>, count: u64) -> Result<(), Failure> {
-    for _ in 0..count {
-        keep(Descriptor::parse(black_box("https://example.org:8443/folder/data.csv?version=3"))?.scheme());
+/// Does the operation as often as it takes, for an operation that needs nothing prepared.
+fn measured(count: u64, mut operation: impl FnMut(u64) -> Result<(), Failure>) -> Result<(), Failure> {
+    measured_prepared(count, |_| Ok(()), |(), times| (0..times).try_for_each(&mut operation))
+}
+
+/// The same for operations that one call does so many times, with what was prepared for that.
+fn measured_prepared<T>(
+    count: u64,
+    prepare: impl Fn(u64) -> Result<T, Failure>,
+    mut operations: impl FnMut(T, u64) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    for times in [1, count, 2 * count] {
+        let prepared = prepare(times)?;
+        begin();
+        operations(prepared, times)?;
+        end();
     }
     Ok(())
+}
+
+/// Where `run` has callgrind forget what it counted before.
+#[inline(never)]
+fn begin() {
+    keep("begin");
+}
+
+/// Where `run` has it write down what it counted since.
+#[inline(never)]
+fn end() {
+    keep("end");
+}
+
+fn descriptor(_: &Place<'_>, count: u64) -> Result<(), Failure> {
+    measured(count, |_| {
+        keep(Descriptor::parse(black_box("https://example.org:8443/folder/data.csv?version=3"))?.scheme());
+        Ok(())
+    })
 }
 
 fn manifest(_: &Place<'_>, count: u64) -> Result<(), Failure> {
     let text = text("file:/srv/jobs/sort.wasm", "netpipe:sorted:r");
-    for _ in 0..count {
+    measured(count, |_| {
         keep(Manifest::parse(black_box(text.as_bytes()))?);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn call(place: &Place<'_>, count: u64) -> Result<(), Failure> {
     let mut file = place.registry.open("null:zero", &OpenOptions::new(OpenFlags::READ))?;
-    for _ in 0..count {
+    measured(count, |_| {
         keep(file.read(black_box(&mut [0]))?);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn call_with_quotas(place: &Place<'_>, count: u64) -> Result<(), Failure> {
     let manifest = Manifest::parse(text("null:", "null:zero").as_bytes())?;
     let mut channels = Channels::open(&manifest, &place.registry, &RunOptions::new(), &Control::new())?;
     let channel = channels.by_handle(0).ok_or("no standard input")?;
-    for _ in 0..count {
+    measured(count, |_| {
         keep(channel.read_at(black_box(&mut [0]), 0).map_err(|error| format!("{error:?}"))?);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn file_sequential(place: &Place<'_>, count: u64) -> Result<(), Failure> {
     let (mut file, mut block) = (file(place)?, vec![0; BLOCK]);
-    for _ in 0..count {
+    measured(count, |_| {
         keep(file.read(&mut block)?);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn file_random(place: &Place<'_>, count: u64) -> Result<(), Failure> {
     let (file, mut block) = (file(place)?, vec![0; BLOCK]);
-    for at in 0..count {
+    measured(count, |at| {
         keep(file.read_at(&mut block, at.wrapping_mul(0x9e37_79b9) % FILE)?);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn file_open_close(place: &Place<'_>, count: u64) -> Result<(), Failure> {
     keep(file(place)?);
     let path = place.folder.join("data");
     let descriptor = path.to_str().ok_or("a path that is not UTF-8")?;
-    for _ in 0..count {
+    measured(count, |_| {
         keep(place.registry.open(descriptor, &OpenOptions::new(OpenFlags::READ))?);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// A file to be read.
@@ -149,12 +183,12 @@ fn netpipe(place: &Place<'_>, size: usize, count: u64) -> Result<(), Failure> {
     let mut reader = other.open(&descriptor, &OpenOptions::new(OpenFlags::READ))?;
     let mut writer = place.registry.open(&descriptor, &OpenOptions::new(OpenFlags::WRITE))?;
     let mut block = vec![7; size];
-    for _ in 0..count {
+    measured(count, |_| {
         writer.write_all(&block)?;
         writer.flush(Flush::Push)?;
         Read::read_exact(&mut reader, &mut block)?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn guest_read_1(place: &Place<'_>, count: u64) -> Result<(), Failure> {
@@ -165,30 +199,37 @@ fn guest_read_64k(place: &Place<'_>, count: u64) -> Result<(), Failure> {
     guest_read(place, 64 << 10, count)
 }
 
+/// A session whose guest reads so often, its program compiled before.
 fn guest_read(place: &Place<'_>, size: usize, count: u64) -> Result<(), Failure> {
-    let program = READER.replace("SIZE", &size.to_string()).replace("TIMES", &count.to_string());
-    let manifest = Manifest::parse(text("/given", "null:zero").as_bytes())?;
-    run(Session::new(manifest).registry(place.registry.clone()).program(program))
+    let prepared = |times: u64| {
+        let program = READER.replace("SIZE", &size.to_string()).replace("TIMES", &times.to_string());
+        prepared(place, program)
+    };
+    measured_prepared(count, prepared, |template, _| run(template.session()))
 }
 
 fn session_prepared(place: &Place<'_>, count: u64) -> Result<(), Failure> {
-    let template = Template::new(Manifest::parse(text("/given", "null:zero").as_bytes())?)
-        .registry(place.registry.clone())
-        .program(small());
+    let template = prepared(place, small())?;
+    measured(count, |_| run(template.session()))
+}
+
+/// Sessions of a program that lies ready in memory.
+fn prepared(place: &Place<'_>, program: String) -> Result<Template, Failure> {
+    let manifest = Manifest::parse(text("/given", "null:zero").as_bytes())?;
+    let template = Template::new(manifest).registry(place.registry.clone()).program(program);
     template.prepare(&Control::new())?;
-    (0..count).try_for_each(|_| run(template.session()))
+    Ok(template)
 }
 
 /// Each session has a compiler of its own, as each process would.
 fn session_cached(place: &Place<'_>, count: u64) -> Result<(), Failure> {
     let cache = Cache::open(&place.folder.join("cache"), &place.folder.join("key"))?;
     let manifest = Manifest::parse(text("/given", "null:zero").as_bytes())?;
-    let session = || {
+    measured(count, |_| {
         let compiler = Compiler::new().cache(cache.clone());
-        Session::new(manifest.clone()).registry(place.registry.clone()).compiler(compiler).program(small())
-    };
-    run(session())?;
-    (0..count).try_for_each(|_| run(session()))
+        let session = Session::new(manifest.clone()).registry(place.registry.clone()).compiler(compiler);
+        run(session.program(small()))
+    })
 }
 
 /// A program that reads one byte.
