@@ -239,12 +239,13 @@ fn what_a_guest_made_is_taken_out_to_every_store() {
 fn a_guest_changes_a_folder_of_every_store() {
     let Some(folder) = guest() else { return };
     let program = folder.at("guest.wasm");
-    folder.write("a", "A");
+    fs::create_dir_all(folder.at("before/sub")).unwrap();
+    for file in ["a", "sub/gone", "sub/b"] {
+        folder.write(&format!("before/{file}"), "A");
+    }
     for store in stores() {
         let (at, name) = (&*store.descriptor, store.name);
-        for file in ["a", "sub/gone", "sub/b"] {
-            zvfs(&folder, &store, &["cp", &folder.at("a"), &at(&format!("changed/{file}"))]).succeeded();
-        }
+        zvfs(&folder, &store, &["cp", "-rT", &folder.at("before"), &at("changed")]).succeeded();
         let data = format!("data={}", at("changed"));
         let done = zvfs(&folder, &store, &["exec", "--dir-rw", &data, &program, "change", "data"]);
         assert_eq!((done.code, done.out(), done.stderr.as_str()), (0, "A+", ""), "{name}: {done:?}");

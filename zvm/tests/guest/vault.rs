@@ -243,7 +243,10 @@ impl Namespace for Vault {
         let mut rooms = self.rooms();
         match rooms.stat(request.rest())?.kind {
             Kind::Directory => Err(Code::EISDIR.into()),
-            _ => Ok(drop(rooms.names.remove(request.rest()))),
+            _ => {
+                rooms.names.remove(request.rest());
+                Ok(())
+            }
         }
     }
 
@@ -257,7 +260,10 @@ impl Namespace for Vault {
         match rooms.stat(name) {
             Ok(_) => Err(Code::EEXIST.into()),
             Err(_) if name.contains('/') && !rooms.is_folder(parent(name)) => Err(Code::ENOENT.into()),
-            Err(_) => Ok(drop(rooms.names.insert(name.to_owned(), None))),
+            Err(_) => {
+                rooms.names.insert(name.to_owned(), None);
+                Ok(())
+            }
         }
     }
 
