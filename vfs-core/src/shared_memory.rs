@@ -8,9 +8,11 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat,
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 use rustix::process::{Resource, getrlimit};
+use rustix::thread::futex::{self, Timespec};
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use std::{fmt, io};
 
 /// Who can write it.
@@ -118,6 +120,20 @@ impl Memory {
         self.word(at).store(word, Ordering::Relaxed);
     }
 
+    /// Waits until somebody [wakes](Memory::wake) who waits for a word, if it is still this one; or for a while, or for nothing at all.
+    pub fn wait(&self, at: usize, word: u32, limit: Duration) {
+        let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
+        // Whoever waited looks for himself.
+        let _ = futex::wait(self.word(at), futex::Flags::empty(), word, Some(&limit));
+    }
+
+    /// Wakes whoever waits for a word.
+    pub fn wake(&self, at: usize) {
+        assert!(self.writable, "memory that the other side writes");
+        // The only failure is an address that cannot be.
+        let _ = futex::wake(self.word(at), futex::Flags::empty(), 1);
+    }
+
     fn word(&self, at: usize) -> &AtomicU32 {
         let place = self.place(at, size_of::<u32>()).cast::<u32>();
         assert!(place.is_aligned(), "a word at {at}");
@@ -166,6 +182,23 @@ mod tests {
         let mut taken = [0; 5];
         theirs.take(12, &mut taken);
         assert_eq!((theirs.load(8), &taken), (7, b"bytes"));
+    }
+
+    #[test]
+    fn who_waits_for_a_word_is_woken_and_one_that_has_changed_is_not_waited_for() {
+        let (mut ours, file) = Memory::new(SIZE, Writer::Maker).unwrap();
+        let theirs = Memory::of(&file, SIZE, Writer::Maker).unwrap();
+        let waiting = std::thread::spawn(move || {
+            while theirs.load(8) == 0 {
+                theirs.wait(8, 0, Duration::from_secs(60));
+            }
+        });
+        ours.store(8, 1);
+        ours.wake(8);
+        waiting.join().unwrap();
+        let theirs = Memory::of(&file, SIZE, Writer::Maker).unwrap();
+        theirs.wait(8, 0, Duration::from_secs(60));
+        theirs.wait(8, 1, Duration::from_millis(1));
     }
 
     #[test]

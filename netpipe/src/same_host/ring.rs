@@ -1,8 +1,9 @@
 //! A ring of bytes in memory that the two ends of a pipe share, without any IO.
 //!
 //! Each end has memory that only it can write. The writer's holds the bytes, and how many there have been; the reader's, how many were
-//! taken. An end that has to wait says so there, looks once more, and is rung by a byte on the socket where the two met. Counts
-//! are u32 and wrap; what the other end says is read once, and checked against what can be.
+//! taken. An end that has to wait says so there, and looks once more. For a moment it waits for the other's count itself (futex(2)); for
+//! longer, and for other things too, for a byte on the socket where the two met: it is rung. Counts are u32 and wrap; what the other
+//! end says is read once, and checked against what can be.
 
 use crate::error::{Error, Result};
 use crate::frame::ATOMIC;
@@ -10,12 +11,20 @@ use crate::values::Role;
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
 use vfs_core::{Memory, Writer};
 
 /// How many bytes were written, or taken: written last.
 pub const COUNT: usize = 0;
-/// How often its owner went to sleep or woke up; odd: it sleeps, and is to be rung. On a cache line of its own.
+/// How its owner waits, in the last two bits, with a number that is another one each time. On a cache line of its own.
 pub const SLEEPS: usize = 64;
+/// It does not.
+const AWAKE: u32 = 0;
+/// It is to be rung.
+const ASLEEP: u32 = 1;
+/// It waits for the other end's count, whose writer is to wake it.
+const DOZES: u32 = 2;
+const HOW: u32 = 3;
 /// How many bytes of room a writer sleeps for.
 pub const ROOM: usize = 68;
 /// The ring, in the writer's memory.
@@ -86,34 +95,42 @@ impl Side {
         fence(Ordering::Release);
         self.ours.store(COUNT, self.count);
         self.rings = IN_VAIN.min(self.rings + 1);
-        if self.sleeps % 2 == 1 {
-            self.say_sleeps(1);
+        if self.sleeps & HOW != AWAKE {
+            self.say_sleeps(AWAKE);
         }
     }
 
-    fn say_sleeps(&mut self, more: u32) {
-        self.sleeps = self.sleeps.wrapping_add(more);
+    fn say_sleeps(&mut self, how: u32) {
+        self.sleeps = (self.sleeps | HOW).wrapping_add(1) | how;
         self.ours.store(SLEEPS, self.sleeps);
     }
 
-    /// Says that we sleep, each time anew: whoever rang for an earlier sleep rings again. Look once more.
-    fn sleep(&mut self) {
-        self.say_sleeps(1 + self.sleeps % 2);
+    /// Says how we wait, each time anew: whoever rang for an earlier sleep rings again. Look once more.
+    fn sleep(&mut self, how: u32) {
+        self.say_sleeps(how);
         fence(Ordering::SeqCst);
     }
 
-    /// Whether the other end sleeps, and has not been rung for that.
-    fn sleeps_unrung(&mut self, would_wake: impl Fn(&Memory) -> bool) -> bool {
+    /// Waits for their count to be another one.
+    fn doze(&mut self, limit: Duration) {
+        self.theirs.wait(COUNT, self.known, limit);
+    }
+
+    /// Wakes the other end if it dozes; true: it sleeps, and is to be rung for that.
+    fn wake(&mut self, would_wake: impl Fn(&Memory) -> bool) -> bool {
         // Of this and their `sleep` one comes first: then they see what we wrote.
         fence(Ordering::SeqCst);
         let sleeps = self.theirs.load(SLEEPS);
         // What they sleep for was written before that.
         fence(Ordering::Acquire);
-        if sleeps.is_multiple_of(2) || sleeps == self.rung || !would_wake(&self.theirs) {
+        if sleeps & HOW == AWAKE || sleeps == self.rung || !would_wake(&self.theirs) {
             return false;
         }
         self.rung = sleeps;
-        true
+        if sleeps & HOW == DOZES {
+            self.ours.wake(COUNT);
+        }
+        sleeps & HOW == ASLEEP
     }
 
     fn rang(&mut self) -> Result<()> {
@@ -175,17 +192,34 @@ impl Producer {
         Ok((side.size - (most - more)) as usize)
     }
 
-    /// Whether the reader is to be rung, for what was put.
-    pub fn must_ring(&mut self) -> bool {
-        self.0.sleeps_unrung(|_| true)
+    /// Wakes the reader, for what was put; true: it is to be rung.
+    pub fn wake(&mut self) -> bool {
+        self.0.wake(|_| true)
     }
 
-    /// Says that this end sleeps until there is room for `wanted` bytes, or half the ring if that is less. Look once more.
+    /// Says that this end is to be rung once there is room for `wanted` bytes, or half the ring if that is less. Look once more.
     pub fn sleep(&mut self, wanted: usize) {
+        self.want(wanted);
+        self.0.sleep(ASLEEP);
+    }
+
+    /// Waits for a moment for as much room.
+    ///
+    /// # Errors
+    /// As [`put`](Producer::put).
+    pub fn doze(&mut self, wanted: usize, limit: Duration) -> Result<()> {
+        self.want(wanted);
+        self.0.sleep(DOZES);
+        if self.room()? == 0 {
+            self.0.doze(limit);
+        }
+        Ok(())
+    }
+
+    fn want(&mut self, wanted: usize) {
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, self.0.size / 2);
         self.0.ours.store(ROOM, wanted);
         fence(Ordering::Release);
-        self.0.sleep();
     }
 
     /// Counts a ring.
@@ -250,17 +284,29 @@ impl Consumer {
         Ok((had + more) as usize)
     }
 
-    /// Whether the writer is to be rung, for what was taken.
-    pub fn must_ring(&mut self) -> bool {
+    /// Wakes the writer, for what was taken; true: it is to be rung.
+    pub fn wake(&mut self) -> bool {
         let room = self.0.size - self.0.known.wrapping_sub(self.0.count);
         // An honest writer never sleeps for more than half of it.
         let most = self.0.size / 2;
-        self.0.sleeps_unrung(|theirs| room >= theirs.load(ROOM).min(most))
+        self.0.wake(|theirs| room >= theirs.load(ROOM).min(most))
     }
 
-    /// Says that this end sleeps until there are bytes. Look once more.
+    /// Says that this end is to be rung once there are bytes. Look once more.
     pub fn sleep(&mut self) {
-        self.0.sleep();
+        self.0.sleep(ASLEEP);
+    }
+
+    /// Waits for a moment for bytes.
+    ///
+    /// # Errors
+    /// As [`take`](Consumer::take).
+    pub fn doze(&mut self, limit: Duration) -> Result<()> {
+        self.0.sleep(DOZES);
+        if self.there()? == 0 {
+            self.0.doze(limit);
+        }
+        Ok(())
     }
 
     /// Counts a ring.

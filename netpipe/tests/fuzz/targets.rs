@@ -14,6 +14,7 @@ use netpipe::{
     Decoder, Descriptor, Endpoint, Error, Handshake, Header, Hello, Kind, Local, Message, Name, Progress,
     Role, Secret, Sender,
 };
+use std::time::Duration;
 
 type Target = fn(&[u8]) -> bool;
 
@@ -236,7 +237,7 @@ fn ring_reader(data: &[u8]) -> bool {
     let (mut said, mut taken, mut rings) = (0, 0, 0);
     let mut bytes = vec![0; 4096];
     for (step, word) in steps(data) {
-        match step % 6 {
+        match step % 7 {
             0 => {
                 said = word;
                 liar.store(ring::COUNT, word);
@@ -258,10 +259,14 @@ fn ring_reader(data: &[u8]) -> bool {
                 }
             }
             4 => {
-                if reader.must_ring() {
-                    assert!(!reader.must_ring(), "a writer is rung twice for one sleep");
+                if reader.wake() {
+                    assert!(!reader.wake(), "a writer is rung twice for one sleep");
                 }
             }
+            6 => match reader.doze(Duration::ZERO) {
+                Ok(()) => {}
+                Err(_) => return false,
+            },
             _ => {
                 rings += 1;
                 match reader.rang() {
@@ -290,7 +295,7 @@ fn ring_writer(data: &[u8]) -> bool {
     let (mut said, mut put) = (0, 0_u32);
     let bytes = vec![7; 4096];
     for (step, word) in steps(data) {
-        match step % 5 {
+        match step % 6 {
             0 => {
                 said = word;
                 liar.store(ring::COUNT, word);
@@ -313,9 +318,13 @@ fn ring_writer(data: &[u8]) -> bool {
                 writer.sleep(word as usize);
                 assert!((1..=RING / 2).contains(&theirs.load(ring::ROOM)));
             }
+            5 => match writer.doze(word as usize, Duration::ZERO) {
+                Ok(()) => {}
+                Err(_) => return false,
+            },
             _ => {
-                if writer.must_ring() {
-                    assert!(!writer.must_ring(), "a reader is rung twice for one sleep");
+                if writer.wake() {
+                    assert!(!writer.wake(), "a reader is rung twice for one sleep");
                 }
             }
         }

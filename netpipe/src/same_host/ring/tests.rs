@@ -62,18 +62,18 @@ fn a_full_ring_takes_no_more_and_counts_that_wrap_make_no_difference() {
 fn who_sleeps_is_rung_once_for_each_sleep() {
     let (mut producer, mut consumer) = ends();
     producer.put([b"x", &[]]).unwrap();
-    assert!(!producer.must_ring(), "it does not sleep");
+    assert!(!producer.wake(), "it does not sleep");
     taken(&mut consumer, 1);
     for _ in 0..3 {
         consumer.sleep();
         producer.put([b"x", &[]]).unwrap();
-        assert!(producer.must_ring());
+        assert!(producer.wake());
         producer.put([b"x", &[]]).unwrap();
-        assert!(!producer.must_ring(), "it was rung");
+        assert!(!producer.wake(), "it was rung");
     }
     taken(&mut consumer, 9);
     producer.put([b"x", &[]]).unwrap();
-    assert!(!producer.must_ring(), "it woke up");
+    assert!(!producer.wake(), "it woke up");
 }
 
 #[test]
@@ -83,14 +83,14 @@ fn a_writer_is_rung_once_there_is_the_room_that_it_sleeps_for() {
     producer.put([&all, &[]]).unwrap();
     producer.sleep(1000);
     taken(&mut consumer, 999);
-    assert!(!consumer.must_ring());
+    assert!(!consumer.wake());
     taken(&mut consumer, 1);
-    assert!(consumer.must_ring());
+    assert!(consumer.wake());
     producer.put([&all, &[]]).unwrap();
     // Larger than the ring: half of it will do.
     producer.sleep(usize::MAX);
     taken(&mut consumer, SIZE as usize / 2);
-    assert!(consumer.must_ring());
+    assert!(consumer.wake());
 }
 
 #[test]
@@ -124,6 +124,37 @@ fn a_writer_that_lies_is_found_out() {
     assert!(matches!(consumer.there(), Err(Error::Protocol(_))));
 }
 
+#[test]
+fn who_dozes_is_woken_and_not_rung() {
+    let (mut producer, mut consumer) = ends();
+    let limit = Duration::from_secs(60);
+    let reading = thread::spawn(move || {
+        let mut bytes = [0; 8];
+        while consumer.take([&mut bytes, &mut []]).unwrap() == 0 {
+            consumer.doze(limit).unwrap();
+        }
+        consumer
+    });
+    while producer.0.theirs.load(SLEEPS) & HOW != DOZES {
+        thread::yield_now();
+    }
+    producer.put([b"x", &[]]).unwrap();
+    assert!(!producer.wake());
+    let mut consumer = reading.join().unwrap();
+    producer.put([&vec![7; SIZE as usize], &[]]).unwrap();
+    let writing = thread::spawn(move || {
+        while producer.put([&[7; 9], &[]]).unwrap() == 0 {
+            producer.doze(9, limit).unwrap();
+        }
+    });
+    while consumer.0.theirs.load(SLEEPS) & HOW != DOZES {
+        thread::yield_now();
+    }
+    taken(&mut consumer, 9);
+    assert!(!consumer.wake());
+    writing.join().unwrap();
+}
+
 /// A writer that says it sleeps for more room than there can be is rung all the same, and one that never wakes up only once.
 #[test]
 fn lies_about_sleep_cost_a_ring_at_most() {
@@ -132,8 +163,8 @@ fn lies_about_sleep_cost_a_ring_at_most() {
     producer.0.ours.store(ROOM, u32::MAX);
     producer.0.ours.store(SLEEPS, 1);
     taken(&mut consumer, 5);
-    assert!(consumer.must_ring());
-    assert!(!consumer.must_ring());
+    assert!(consumer.wake());
+    assert!(!consumer.wake());
 }
 
 #[test]
@@ -173,7 +204,7 @@ fn ends_in_two_threads_ring_each_other_out_of_every_sleep() {
     let (ring_writer, writer_rung) = std::sync::mpsc::sync_channel(1);
     let content: Vec<u8> = (0..40 * SIZE).map(|at| (at % 253) as u8).collect();
     let expected = content.clone();
-    let patience = std::time::Duration::from_secs(60);
+    let patience = Duration::from_secs(60);
     let writing = thread::spawn(move || {
         let mut put = 0;
         for piece in (1..).map(|number| 1 + number * 7919 % 30_000) {
@@ -189,7 +220,7 @@ fn ends_in_two_threads_ring_each_other_out_of_every_sleep() {
             put += count;
             match count {
                 0 => writer_rung.recv_timeout(patience).unwrap(),
-                _ if producer.must_ring() => drop(ring_reader.try_send(())),
+                _ if producer.wake() => drop(ring_reader.try_send(())),
                 _ => {}
             }
         }
@@ -205,7 +236,7 @@ fn ends_in_two_threads_ring_each_other_out_of_every_sleep() {
         got.extend_from_slice(&piece[..count]);
         match count {
             0 => reader_rung.recv_timeout(patience).unwrap(),
-            _ if consumer.must_ring() => drop(ring_writer.try_send(())),
+            _ if consumer.wake() => drop(ring_writer.try_send(())),
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 
 use super::{PATIENCE, Received};
 use netpipe::same_host::{Consumer, Producer, Ring};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
@@ -115,7 +115,7 @@ impl Shared {
         let mut take = |ring: &mut Consumer| match ring.take([&mut *first, &mut *ahead]) {
             Ok(0) => None,
             Ok(count) => {
-                if ring.must_ring() {
+                if ring.wake() {
                     self.bell.ring();
                 }
                 Some(Ok(Received::Bytes(count)))
@@ -128,13 +128,13 @@ impl Shared {
         if let Some(taken) = taken {
             return taken;
         }
-        ring.sleep();
-        if let Some(taken) = take(ring) {
-            return taken;
+        if waits {
+            ring.doze(PATIENCE).map_err(|_| Errno::PROTO)?;
+            if let Some(taken) = take(ring) {
+                return taken;
+            }
         }
-        // Others may ask meanwhile whether there is something.
-        let news = MutexGuard::unlocked(&mut locked, || self.bell.wait(connection, waits))?;
-        let ring = &mut locked.ring;
+        let news = self.bell.news(connection)?;
         let mut over = news.rung && self.bell.hear(|| ring.rang())?;
         if news.connection {
             match beside() {
@@ -164,7 +164,7 @@ impl Shared {
         let mut put = |ring: &mut Producer| -> Result<usize, Errno> {
             let rest = [&first[sent.min(first.len())..], &then[sent.saturating_sub(first.len())..]];
             let count = ring.put(rest).map_err(|_| Errno::PROTO)?;
-            if count > 0 && ring.must_ring() {
+            if count > 0 && ring.wake() {
                 self.bell.ring();
             }
             sent += count;
@@ -184,14 +184,14 @@ impl Shared {
             if let Some(more) = more {
                 return more;
             }
+            ring.doze(total - before, PATIENCE).map_err(|_| Errno::PROTO)?;
         }
         ring.sleep(total - before);
         let after = put(ring)?;
         if after > before {
             return Ok(after);
         }
-        let news = MutexGuard::unlocked(&mut locked, || self.bell.wait(connection, waits))?;
-        let ring = &mut locked.ring;
+        let news = self.bell.news(connection)?;
         let over = news.rung && self.bell.hear(|| ring.rang())? || news.connection;
         match put(ring)? {
             0 if over => Err(Errno::PIPE),
@@ -206,14 +206,13 @@ impl Bell {
         let _ = net::send(&self.socket, RING, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     }
 
-    /// Asks for news; `waits`: or waits for a moment until there is some.
-    fn wait(&self, connection: BorrowedFd<'_>, waits: bool) -> Result<News, Errno> {
-        let moment = if waits { PATIENCE.subsec_nanos() } else { 0 };
-        let moment = Timespec { tv_sec: 0, tv_nsec: moment.into() };
+    /// Asks for news.
+    fn news(&self, connection: BorrowedFd<'_>) -> Result<News, Errno> {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let mut fds =
             [PollFd::new(&self.socket, PollFlags::IN), PollFd::from_borrowed_fd(connection, self.news)];
-        match poll(&mut fds, Some(&moment)) {
-            // Interrupted, it was a shorter moment.
+        match poll(&mut fds, Some(&now)) {
+            // Interrupted: whoever asks goes on to wait, and asks again.
             Ok(0) | Err(Errno::INTR) => Ok(News::default()),
             Ok(_) => {
                 let [rung, connection] = fds.map(|fd| !fd.revents().is_empty());
