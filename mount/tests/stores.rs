@@ -146,7 +146,7 @@ fn a_server_that_dies_is_an_error_and_the_folder_is_unmounted_all_the_same() {
     let Some(server) = S3::moto() else { return };
     server.put("data/file", b"content");
     let (folder, at) = (tempdir().unwrap(), tempdir().unwrap());
-    let options = ["--write", "--timeout", "2s", "--cache-time", "0ms"];
+    let options = ["--write", "--timeout", "5s", "--cache-time", "0ms"];
     let mounted = Mounted::by(to(&server, &folder, &options), at.path(), &server.descriptor("data"));
     let mut file = File::create(mounted.path().join("new")).unwrap();
     file.write_all(b"to be sent").unwrap();
