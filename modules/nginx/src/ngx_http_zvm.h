@@ -37,11 +37,12 @@ typedef struct ngx_http_zvm_loc_conf_s ngx_http_zvm_loc_conf_t;
 
 extern ngx_module_t ngx_http_zvm_module;
 
-/* pipe.c: a ring of bytes. Whoever uses it holds the job's lock. */
+/* pipe.c: a ring of bytes, which grows with what is in it. Whoever uses it holds the job's lock. */
 
 typedef struct {
     u_char *start; /* NULL until the first byte */
-    size_t size;
+    size_t room; /* bytes that it has now */
+    size_t size; /* and may have */
     size_t used;
     size_t head; /* where the oldest byte lies */
     unsigned closed:1; /* nothing more comes */
@@ -51,6 +52,8 @@ typedef struct {
 ssize_t ngx_http_zvm_pipe_put(ngx_http_zvm_pipe_t *pipe, const void *bytes, size_t n);
 /* Takes out up to n bytes. Returns the count. */
 size_t ngx_http_zvm_pipe_take(ngx_http_zvm_pipe_t *pipe, void *bytes, size_t n);
+/* Empties it for another job's use, and keeps a little memory for that. */
+void ngx_http_zvm_pipe_reset(ngx_http_zvm_pipe_t *pipe);
 void ngx_http_zvm_pipe_free(ngx_http_zvm_pipe_t *pipe);
 
 /* job.c */
@@ -65,14 +68,15 @@ struct ngx_http_zvm_job_s {
     unsigned hungry:1; /* the event loop waits for room in `body` */
     unsigned quiet:1; /* the event loop wants no news of a few bytes */
 
-    ngx_http_zvm_job_t *next; /* in the list of those with news, under that list's lock, as the next three */
+    ngx_http_zvm_job_t *next; /* in the list of those with news, under that list's lock, as the next two */
     unsigned listed:1;
     unsigned reported:1; /* the session has a report */
-    ngx_uint_t pending; /* callbacks to come: a `close` for each channel, and `ended` */
+    ngx_atomic_t pending; /* callbacks to come: a `close` for each channel, and `ended`; 0 under that lock only */
 
-    zvm_session *session; /* the event loop's, as the rest; NULL: freed */
+    zvm_session *session; /* the event loop's, as the rest; NULL: freed, or the request's own */
     unsigned ended:1; /* `reported`, when the news came */
     unsigned over:1; /* nothing is pending: the session's thread knows the job no more */
+    unsigned settled:1; /* and its place is another's */
     ngx_http_zvm_guest_t *guest;
     ngx_http_zvm_ctx_t *ctx; /* NULL: the request is gone */
 };
@@ -221,9 +225,9 @@ struct ngx_http_zvm_ctx_s {
     ngx_chain_t *free, *busy; /* buffers of the answer */
     ngx_int_t buffers; /* how many there are */
     off_t left; /* bytes that the answer may still have; -1: any number */
-    ngx_str_t state, report; /* how the session ended, for the log */
-    int64_t fuel;
     ngx_uint_t said; /* what the header lines say once: of header_field.h, HEADER_... */
+    zvm_session *session; /* that has ended: its report stays for the log */
+    ngx_str_t state; /* of that report */
     unsigned waiting:1;
     unsigned body_closed:1;
     unsigned failed:1;

@@ -198,7 +198,7 @@ ngx_http_zvm_news(ngx_http_zvm_job_t *job)
     ngx_http_zvm_guest_t  *guest;
 
     guest = job->guest;
-    over = (job->over && job->session != NULL);
+    over = (job->over && !job->settled);
 
     /* Its place is free before its answer goes on, which may be to this guest again, as its error page. */
     if (over) {
@@ -219,6 +219,7 @@ ngx_http_zvm_news(ngx_http_zvm_job_t *job)
     if (over) {
         zvm_session_free(job->session);
         job->session = NULL;
+        job->settled = 1;
 
         if (job->ctx == NULL) {
             ngx_http_zvm_job_free(job);

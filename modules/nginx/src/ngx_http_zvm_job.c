@@ -6,9 +6,13 @@
 #define NGX_HTTP_ZVM_BODY      (64 * 1024)
 #define NGX_HTTP_ZVM_ANSWER    (128 * 1024)
 #define NGX_HTTP_ZVM_MESSAGES  (8 * 1024)
+/* How many jobs that are over are kept for the next ones, with their locks and a little of their memory. */
+#define NGX_HTTP_ZVM_SPARE     64
 
 
 static void ngx_http_zvm_jobs_wake(ngx_event_t *ev);
+static ngx_http_zvm_job_t *ngx_http_zvm_job_take(ngx_log_t *log);
+static void ngx_http_zvm_job_destroy(ngx_http_zvm_job_t *job);
 static void ngx_http_zvm_job_notify(ngx_http_zvm_job_t *job);
 static void ngx_http_zvm_job_settle(ngx_http_zvm_job_t *job, ngx_uint_t reported);
 
@@ -25,9 +29,16 @@ static struct {
     pthread_mutex_t       lock;
     ngx_http_zvm_job_t   *first;
     ngx_http_zvm_job_t  **last;
-    int                   fd; /* -1: the worker leaves, nobody is woken any more */
+    unsigned              leaving:1; /* the worker: nobody is woken any more */
+    int                   fd;
     ngx_connection_t     *connection;
-} news = { .lock = PTHREAD_MUTEX_INITIALIZER, .last = &news.first, .fd = -1 };
+} news = { .lock = PTHREAD_MUTEX_INITIALIZER, .last = &news.first };
+
+/* The event loop's alone, by their `next`. */
+static struct {
+    ngx_http_zvm_job_t  *first;
+    ngx_uint_t           n;
+} spare;
 
 
 ngx_int_t
@@ -56,25 +67,30 @@ ngx_http_zvm_jobs_init(ngx_cycle_t *cycle)
 }
 
 
-/* Sessions may still run, and end later: the list stays, the descriptor's number may be another's by then. */
+/* Sessions may still run, and end later: the list stays, and the descriptor too, for the little that is left of the process, since its
+ * number must not become another's while a thread is about to write to it. */
 void
 ngx_http_zvm_jobs_exit(void)
 {
-    int  fd;
+    ngx_http_zvm_job_t  *job;
+
+    while (spare.first != NULL) {
+        job = spare.first;
+        spare.first = job->next;
+        ngx_http_zvm_job_destroy(job);
+    }
+
+    /* Whatever ends later is not kept. */
+    spare.n = NGX_HTTP_ZVM_SPARE;
 
     pthread_mutex_lock(&news.lock);
-    fd = news.fd;
-    news.fd = -1;
+    news.leaving = 1;
     pthread_mutex_unlock(&news.lock);
 
     if (news.connection != NULL) {
         ngx_free_connection(news.connection);
         news.connection->fd = (ngx_socket_t) -1;
         news.connection = NULL;
-    }
-
-    if (fd != -1) {
-        (void) close(fd);
     }
 }
 
@@ -114,54 +130,112 @@ ngx_http_zvm_jobs_wake(ngx_event_t *ev)
 }
 
 
-/* Under the list's lock. */
-static void
+/* Under the list's lock. Returns whether the event loop is to be woken. */
+static ngx_uint_t
 ngx_http_zvm_job_list(ngx_http_zvm_job_t *job)
 {
-    uint64_t  one;
+    ngx_uint_t  first;
 
-    if (job->listed || news.fd == -1) {
-        return;
+    if (job->listed || news.leaving) {
+        return 0;
     }
 
-    if (news.first == NULL) {
-        one = 1;
-        /* It fails only if it is readable anyway. */
-        if (write(news.fd, &one, sizeof(one)) == -1) { /* void */ }
-    }
+    first = (news.first == NULL);
 
     job->listed = 1;
     job->next = NULL;
     *news.last = job;
     news.last = &job->next;
+
+    return first;
+}
+
+
+/* Without the lock, which the event loop wants next. */
+static void
+ngx_http_zvm_jobs_notify(void)
+{
+    uint64_t  one = 1;
+
+    /* It fails only if it is readable anyway. */
+    if (write(news.fd, &one, sizeof(one)) == -1) { /* void */ }
 }
 
 
 static void
 ngx_http_zvm_job_notify(ngx_http_zvm_job_t *job)
 {
+    ngx_uint_t  first;
+
     pthread_mutex_lock(&news.lock);
-    ngx_http_zvm_job_list(job);
+    first = ngx_http_zvm_job_list(job);
     pthread_mutex_unlock(&news.lock);
+
+    if (first) {
+        ngx_http_zvm_jobs_notify();
+    }
 }
 
 
-/* One callback less to come. After the last one the event loop may free the job at any time. */
+/* One callback less to come. After the last one the event loop may free the job at any time. Those before change nothing that the
+ * loop looks at, and need no lock. */
 static void
 ngx_http_zvm_job_settle(ngx_http_zvm_job_t *job, ngx_uint_t reported)
 {
+    ngx_uint_t         first;
+    ngx_atomic_uint_t  n;
+
+    while (!reported && (n = job->pending) > 1) {
+        if (ngx_atomic_cmp_set(&job->pending, n, n - 1)) {
+            return;
+        }
+    }
+
     pthread_mutex_lock(&news.lock);
 
-    job->pending--;
     if (reported) {
         job->reported = 1;
     }
 
-    if (reported || (job->reported && job->pending == 0)) {
-        ngx_http_zvm_job_list(job);
-    }
+    n = ngx_atomic_fetch_add(&job->pending, -1);
+
+    first = (reported || (job->reported && n == 1)) && ngx_http_zvm_job_list(job);
 
     pthread_mutex_unlock(&news.lock);
+
+    if (first) {
+        ngx_http_zvm_jobs_notify();
+    }
+}
+
+
+/* A job that is nobody's, with its locks and pipes. */
+static ngx_http_zvm_job_t *
+ngx_http_zvm_job_take(ngx_log_t *log)
+{
+    ngx_http_zvm_job_t  *job;
+
+    job = spare.first;
+
+    if (job != NULL) {
+        spare.first = job->next;
+        spare.n--;
+        return job;
+    }
+
+    job = calloc(1, sizeof(ngx_http_zvm_job_t));
+    if (job == NULL) {
+        ngx_log_error(NGX_LOG_ERR, log, ngx_errno, "zvm: no memory for a session");
+        return NULL;
+    }
+
+    pthread_mutex_init(&job->lock, NULL);
+    pthread_cond_init(&job->changed, NULL);
+    job->body.size = NGX_HTTP_ZVM_BODY;
+    job->answer.size = NGX_HTTP_ZVM_ANSWER;
+    job->messages.size = NGX_HTTP_ZVM_MESSAGES;
+
+    return job;
 }
 
 
@@ -186,17 +260,11 @@ ngx_http_zvm_job_create(ngx_http_zvm_guest_t *guest, ngx_log_t *log)
         return NULL;
     }
 
-    job = calloc(1, sizeof(ngx_http_zvm_job_t));
+    job = ngx_http_zvm_job_take(log);
     if (job == NULL) {
-        ngx_log_error(NGX_LOG_ERR, log, ngx_errno, "zvm: no memory for a session");
         return NULL;
     }
 
-    pthread_mutex_init(&job->lock, NULL);
-    pthread_cond_init(&job->changed, NULL);
-    job->body.size = NGX_HTTP_ZVM_BODY;
-    job->answer.size = NGX_HTTP_ZVM_ANSWER;
-    job->messages.size = NGX_HTTP_ZVM_MESSAGES;
     job->quiet = 1;
     job->guest = guest;
 
@@ -261,6 +329,36 @@ ngx_http_zvm_job_free(ngx_http_zvm_job_t *job)
     /* Closes the channels of a session that never started. */
     zvm_session_free(job->session);
 
+    if (spare.n == NGX_HTTP_ZVM_SPARE) {
+        ngx_http_zvm_job_destroy(job);
+        return;
+    }
+
+    ngx_http_zvm_pipe_reset(&job->body);
+    ngx_http_zvm_pipe_reset(&job->answer);
+    ngx_http_zvm_pipe_reset(&job->messages);
+
+    job->stopped = 0;
+    job->hungry = 0;
+    job->listed = 0;
+    job->reported = 0;
+    job->pending = 0;
+    job->session = NULL;
+    job->ended = 0;
+    job->over = 0;
+    job->settled = 0;
+    job->guest = NULL;
+    job->ctx = NULL;
+
+    job->next = spare.first;
+    spare.first = job;
+    spare.n++;
+}
+
+
+static void
+ngx_http_zvm_job_destroy(ngx_http_zvm_job_t *job)
+{
     ngx_http_zvm_pipe_free(&job->body);
     ngx_http_zvm_pipe_free(&job->answer);
     ngx_http_zvm_pipe_free(&job->messages);

@@ -5,21 +5,20 @@
 #define NGX_HTTP_ZVM_MESSAGE    1024
 
 
-static ngx_int_t ngx_http_zvm_keep(ngx_http_request_t *r, const char *text, ngx_str_t *kept);
-static ngx_int_t ngx_http_zvm_text_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static void ngx_http_zvm_exited(ngx_http_request_t *r, int64_t guest_code, ngx_str_t *state);
+static ngx_int_t ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_zvm_report_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_zvm_fuel_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_http_zvm_ctx_t *ngx_http_zvm_ended(ngx_http_request_t *r, ngx_http_variable_value_t *v);
 static ngx_http_zvm_ctx_t *ngx_http_zvm_context(ngx_http_request_t *r);
-static void ngx_http_zvm_is_context(void *data);
+static void ngx_http_zvm_context_gone(void *data);
 
 
 static ngx_http_variable_t  ngx_http_zvm_vars[] = {
 
-    { ngx_string("zvm_state"), NULL, ngx_http_zvm_text_variable, offsetof(ngx_http_zvm_ctx_t, state),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("zvm_state"), NULL, ngx_http_zvm_state_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("zvm_report"), NULL, ngx_http_zvm_text_variable, offsetof(ngx_http_zvm_ctx_t, report),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("zvm_report"), NULL, ngx_http_zvm_report_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("zvm_fuel"), NULL, ngx_http_zvm_fuel_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
@@ -107,36 +106,28 @@ ngx_http_zvm_printable(u_char *to, const u_char *bytes, size_t n)
 void
 ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
 {
-    u_char               text[sizeof("the guest exited with code ") + NGX_INT64_LEN];
     int32_t              exit_code;
     int64_t              guest_code;
-    const char          *state;
     ngx_http_request_t  *r;
     ngx_http_zvm_job_t  *job;
 
     r = ctx->request;
     job = ctx->job;
 
-    exit_code = zvm_session_exit_code(job->session);
-    guest_code = zvm_session_guest_code(job->session);
-    ctx->fuel = ngx_max(zvm_session_fuel(job->session), 0);
+    /* What a log may ask for is made when it does, so the session stays for as long as the request. */
+    ctx->session = job->session;
+    job->session = NULL;
+
+    exit_code = zvm_session_exit_code(ctx->session);
+    guest_code = zvm_session_guest_code(ctx->session);
     ctx->failed = exit_code != 0 || guest_code != 0;
 
-    state = zvm_session_state(job->session);
+    ctx->state.data = (u_char *) zvm_session_state(ctx->session);
+    ctx->state.len = ngx_strlen(ctx->state.data);
 
     /* For a session that is a good one: a guest may say by its code what it found. For an answer it is not. */
     if (exit_code == 0 && guest_code != 0) {
-        *ngx_sprintf(text, "the guest exited with code %L", guest_code) = '\0';
-        state = (const char *) text;
-    }
-
-    if (ngx_http_zvm_keep(r, state, &ctx->state) != NGX_OK
-        || ngx_http_zvm_keep(r, zvm_session_report(job->session, ZVM_REPORT_LINE), &ctx->report) != NGX_OK)
-    {
-        ctx->failed = 1;
-        ngx_str_set(&ctx->state, "");
-        ngx_str_set(&ctx->report, "");
-        return;
+        ngx_http_zvm_exited(r, guest_code, &ctx->state);
     }
 
     if (ctx->failed) {
@@ -145,19 +136,19 @@ ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
 }
 
 
-/* Keeps a session's text for as long as the request. */
-static ngx_int_t
-ngx_http_zvm_keep(ngx_http_request_t *r, const char *text, ngx_str_t *kept)
+/* Without memory for it the state stays what it is. */
+static void
+ngx_http_zvm_exited(ngx_http_request_t *r, int64_t guest_code, ngx_str_t *state)
 {
-    kept->len = ngx_strlen(text);
-    kept->data = ngx_pnalloc(r->pool, kept->len);
-    if (kept->data == NULL) {
-        return NGX_ERROR;
+    u_char  *text;
+
+    text = ngx_pnalloc(r->pool, sizeof("the guest exited with code ") + NGX_INT64_LEN);
+    if (text == NULL) {
+        return;
     }
 
-    ngx_memcpy(kept->data, text, kept->len);
-
-    return NGX_OK;
+    state->data = text;
+    state->len = ngx_sprintf(text, "the guest exited with code %L", guest_code) - text;
 }
 
 
@@ -170,7 +161,7 @@ ngx_http_zvm_failure(ngx_http_zvm_ctx_t *ctx)
 
     ngx_http_clean_header(ctx->request);
 
-    switch (zvm_session_exit_code(ctx->job->session)) {
+    switch (zvm_session_exit_code(ctx->session)) {
 
     case 0:     /* the guest's own code says that it failed */
     case 125:
@@ -185,11 +176,9 @@ ngx_http_zvm_failure(ngx_http_zvm_ctx_t *ctx)
 }
 
 
-/* `data` is the place of the text in the context. */
 static ngx_int_t
-ngx_http_zvm_text_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_str_t           *text;
     ngx_http_zvm_ctx_t  *ctx;
 
     ctx = ngx_http_zvm_ended(r, v);
@@ -197,9 +186,25 @@ ngx_http_zvm_text_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, 
         return NGX_OK;
     }
 
-    text = (ngx_str_t *) ((char *) ctx + data);
-    v->data = text->data;
-    v->len = text->len;
+    v->data = ctx->state.data;
+    v->len = ctx->state.len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_zvm_report_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_zvm_ctx_t  *ctx;
+
+    ctx = ngx_http_zvm_ended(r, v);
+    if (ctx == NULL) {
+        return NGX_OK;
+    }
+
+    v->data = (u_char *) zvm_session_report(ctx->session, ZVM_REPORT_LINE);
+    v->len = ngx_strlen(v->data);
 
     return NGX_OK;
 }
@@ -220,7 +225,7 @@ ngx_http_zvm_fuel_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, 
         return NGX_ERROR;
     }
 
-    v->len = ngx_sprintf(v->data, "%L", ctx->fuel) - v->data;
+    v->len = ngx_sprintf(v->data, "%L", ngx_max(zvm_session_fuel(ctx->session), 0)) - v->data;
 
     return NGX_OK;
 }
@@ -257,17 +262,20 @@ ngx_http_zvm_make_context(ngx_http_request_t *r)
     ngx_memzero(ctx, sizeof(ngx_http_zvm_ctx_t));
     ctx->request = r;
 
-    cln->handler = ngx_http_zvm_is_context;
+    cln->handler = ngx_http_zvm_context_gone;
     ngx_http_set_ctx(r, ctx, ngx_http_zvm_module);
 
     return ctx;
 }
 
 
-/* Marks a context among what its pool cleans up, the newest first. */
+/* Marks a context, too, among what its pool cleans up, the newest first. */
 static void
-ngx_http_zvm_is_context(void *data)
+ngx_http_zvm_context_gone(void *data)
 {
+    ngx_http_zvm_ctx_t  *ctx = data;
+
+    zvm_session_free(ctx->session);
 }
 
 
@@ -285,7 +293,7 @@ ngx_http_zvm_context(ngx_http_request_t *r)
 
     for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
         ctx = cln->data;
-        if (cln->handler == ngx_http_zvm_is_context && ctx->request == r) {
+        if (cln->handler == ngx_http_zvm_context_gone && ctx->request == r) {
             return ctx;
         }
     }

@@ -230,7 +230,7 @@ ngx_http_zvm_leave(void *data)
     ctx->job = NULL;
     job->ctx = NULL;
 
-    if (job->session == NULL) {
+    if (job->settled) {
         ngx_http_zvm_job_free(job);
 
     } else if (!job->ended) {
