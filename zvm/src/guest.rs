@@ -51,6 +51,7 @@ pub(crate) use fuzz::{archive as fuzz_archive, calls as fuzz_calls};
 pub(crate) use linker::{PREVIEW1, signature};
 pub(crate) use pool::Pool;
 pub use prepare::Invocation;
+pub(crate) use prepare::Names;
 pub(crate) use program::{INITIALIZE, Program, chain, may_return, missing, unfit};
 pub(crate) use run::{Ran, Setup, run};
 pub(crate) use stop::{Reason, Stop, nudge};

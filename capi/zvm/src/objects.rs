@@ -1,6 +1,7 @@
 //! What C knows by a pointer that points to nothing: sessions, templates.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vfs_core::boundary::null;
@@ -20,11 +21,17 @@ pub struct Objects<T: Send + Sync + 'static> {
     table: PerProcess<Table<T>>,
 }
 
+type Live<T> = HashMap<usize, Arc<T>, BuildHasherDefault<NumberHasher>>;
+
+/// The hash of a number that nobody else chose: spread over all bits, since the next one differs in the low ones.
+#[derive(Default)]
+struct NumberHasher(u64);
+
 struct Table<T> {
     /// Lower numbers are the parent process's.
     first: usize,
     /// A map and no pointers, so that a stale one is an error for ever.
-    live: Mutex<HashMap<usize, Arc<T>>>,
+    live: Mutex<Live<T>>,
 }
 
 impl<T: Send + Sync + 'static> Objects<T> {
@@ -77,8 +84,23 @@ impl<T: Send + Sync + 'static> Objects<T> {
     }
 }
 
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_usize(usize::from(*byte)));
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        // 2^64 divided by the golden ratio.
+        self.0 = (self.0 ^ number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 impl<T> Table<T> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Arc<T>>> {
+    fn lock(&self) -> MutexGuard<'_, Live<T>> {
         // Nothing panics while it is held.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,7 +11,9 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use vfs_core::boundary::text;
 use vfs_core::{Code, Control, Error, Registry, Result};
-use zvm::{Compiler, ExitCode, Failure, Invocation, Manifest, PROGRAM_MAX, Report, RunOptions, Session};
+use zvm::{
+    Compiler, ExitCode, Failure, Invocation, Manifest, PROGRAM_MAX, Report, RunOptions, STANDARD, Session,
+};
 
 /// All sessions of this process that were not freed.
 static SESSIONS: Objects<Slot> = Objects::new("session");
@@ -137,7 +139,7 @@ impl Slot {
             program: None,
             job: None,
             invocation: Invocation::default(),
-            channels: Vec::new(),
+            channels: Vec::with_capacity(STANDARD.len()),
         };
         Slot { manifest, control, jobs, state: Mutex::new(State::New(Box::new(parts))) }
     }

@@ -5,6 +5,7 @@ use super::exports::{Export, OPEN_MAX};
 use super::outputs::Output;
 use super::{CallError, Channel, Counters, Counts, OutputReport, Quota, SourceTree};
 use crate::exit::{ExitCode, Failure};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Shown};
@@ -35,7 +36,7 @@ pub struct Meter {
     /// Its sources, secrets hidden.
     pub(super) shown: String,
     /// The providers of its sources, for messages.
-    pub(crate) provider: String,
+    pub(crate) provider: Cow<'static, str>,
     pub(super) counters: Arc<Counters>,
     pub(super) outputs: Box<[Arc<Output>]>,
 }

@@ -59,7 +59,7 @@ impl HostFiles {
     pub(super) fn open(&mut self, alias: &str, options: &OpenOptions) -> Option<Result<OpenFile>> {
         let at = self.0.iter().position(|(known, _)| known == alias)?;
         let (alias, make) = self.0.swap_remove(at);
-        Some(OpenFile::own(format!("host:{alias}"), options, make))
+        Some(OpenFile::own(["host:", &alias].concat(), options, make))
     }
 }
 

@@ -54,7 +54,8 @@ impl Channels {
         doing: &dyn Fn(String),
     ) -> Result<Channels, Failure> {
         host_files.check(manifest)?;
-        let opener = Opener { manifest, registry, options, control, doing, run: OnceCell::new() };
+        let own = OpenOptions::default().control(control);
+        let opener = Opener { manifest, registry, options, control, own, doing, run: OnceCell::new() };
         let trees = manifest.trees.iter().map(|spec| opener.tree(spec));
         let trees = trees.collect::<Result<Vec<_>, _>>()?;
         let written = trees.iter().enumerate().filter(|(_, tree)| tree.spec.limits.writable());
@@ -156,15 +157,17 @@ fn own_run() -> String {
 /// `given`: by the host itself, so that the manifest's sources are not what is open.
 fn meter(channel: &Channel, given: bool, registry: &Registry) -> Meter {
     let sources = if given { &[] } else { channel.spec.sources.as_slice() };
-    let providers = sources.iter().filter_map(|source| registry.leads_to(source));
-    let providers: BTreeSet<String> = providers.map(|name| format!("`{name}`")).collect();
-    let providers: Vec<String> = providers.into_iter().collect();
+    let providers = || {
+        let providers = sources.iter().filter_map(|source| registry.leads_to(source));
+        let providers: BTreeSet<String> = providers.map(|name| format!("`{name}`")).collect();
+        providers.into_iter().collect::<Vec<String>>().join(" or ")
+    };
     Meter {
         alias: channel.spec.alias.clone(),
         what: "channel",
         network: !sources.iter().all(|source| is_local(source)),
         shown: channel.sources.shown(),
-        provider: if given { "of the host's own".into() } else { providers.join(" or ") },
+        provider: if given { "of the host's own".into() } else { providers().into() },
         counters: channel.counters.clone(),
         outputs: channel.sources.outputs(),
     }
@@ -178,7 +181,7 @@ fn tree_meter(tree: &SourceTree, written: Option<&Export>, registry: &Registry) 
         what: "tree",
         network: !is_local(source),
         shown: tree.shown.clone(),
-        provider: registry.leads_to(source).map(|name| format!("`{name}`")).unwrap_or_default(),
+        provider: registry.leads_to(source).map(|name| format!("`{name}`")).unwrap_or_default().into(),
         counters: tree.counters.clone(),
         outputs: written.map(Export::output).into_iter().collect(),
     }
@@ -191,7 +194,7 @@ fn export_meter(export: &Export, registry: &Registry) -> Meter {
         what: "export",
         network: !is_local(target),
         shown: export.shown.clone(),
-        provider: registry.leads_to(target).map(|name| format!("`{name}`")).unwrap_or_default(),
+        provider: registry.leads_to(target).map(|name| format!("`{name}`")).unwrap_or_default().into(),
         counters: export.counters(),
         outputs: [export.output()].into(),
     }
@@ -205,6 +208,8 @@ struct Opener<'a> {
     registry: &'a Registry,
     options: &'a RunOptions,
     control: &'a Control,
+    /// Whatever is opened ends with the session.
+    own: OpenOptions,
     doing: &'a dyn Fn(String),
     /// The run's name, once a provider is asked for something.
     run: OnceCell<String>,
@@ -264,7 +269,7 @@ impl Opener<'_> {
             Access::Open(must, _) => (must, None),
             Access::Create(_) => (OpenFlags::WRITE, Some(Placement::in_its_place("the host gives it"))),
         };
-        match host_files.open(&spec.alias, &OpenOptions::new(flags).control(self.control)) {
+        match host_files.open(&spec.alias, &self.own.clone().with_flags(flags)) {
             Some(file) => Ok(vec![source(spec, file?, placement)?]),
             None => spec.sources.iter().map(|descriptor| self.source(spec, descriptor, notes)).collect(),
         }
@@ -328,7 +333,7 @@ impl Opener<'_> {
 
     /// Who opens.
     fn opens(&self) -> OpenOptions {
-        let open = OpenOptions::default().control(self.control).offer("run", self.run());
+        let open = self.own.clone().offer("run", self.run());
         self.options.offered(open, self.manifest)
     }
 

@@ -59,8 +59,13 @@ impl Sources {
 
     /// All of them, secrets hidden.
     pub(super) fn shown(&self) -> String {
-        let shown: Vec<String> = self.list.iter().map(|source| source.file.shown().to_string()).collect();
-        shown.join(";")
+        match self.list.as_slice() {
+            [only] => only.file.shown().to_string(),
+            list => {
+                let shown: Vec<String> = list.iter().map(|source| source.file.shown().to_string()).collect();
+                shown.join(";")
+            }
+        }
     }
 
     /// What becomes of those that are written.

@@ -8,11 +8,16 @@ use super::tree::{Node, ROOT, Seed, Tree, read_folder};
 use crate::channel::{CallError, Channel, Channels, SourceTree};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{Manifest, NVRAM_MAX, Nvram};
-use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use vfs_core::Shown;
 
 /// The channel that a program is told its arguments by, in ZeroVM.
 const NVRAM: &str = "/dev/nvram";
+
+/// How many variables a host has room for from the first one on: a server's request has about as many.
+const VARIABLES: usize = 32;
+/// And how many bytes.
+const VARIABLES_BYTES: usize = 1 << 10;
 
 /// What a host tells a guest beside the manifest's Args and Env: text of any bytes but NUL.
 #[derive(Clone, Debug, Default)]
@@ -30,9 +35,16 @@ impl Invocation {
 
     /// Sets a variable, in the place of the manifest's and of an earlier one of this name, which has no `=`.
     pub fn variable(&mut self, name: &[u8], value: &[u8]) {
+        if self.environment.len() == 0 {
+            self.environment.reserve(VARIABLES, VARIABLES_BYTES);
+        }
         self.environment.push(&[name, b"=", value]);
     }
 }
+
+/// The names that each session of one manifest begins with, put together by the first that comes so far.
+#[derive(Debug, Default)]
+pub(crate) struct Names(OnceLock<Tree>);
 
 /// All that is known before the first instruction.
 pub(super) struct Prepared {
@@ -56,12 +68,14 @@ pub(super) struct Prepared {
 pub(super) fn prepare(
     manifest: &Manifest,
     invocation: &Invocation,
+    names: &Names,
     channels: &mut Channels,
     stop: &Stop,
 ) -> Result<Prepared, Failure> {
     let nvram = nvram(channels)?;
     let time = manifest.time.or(nvram.seconds).unwrap_or(0);
-    let mut tree = Tree::new(channels.iter().map(Channel::alias), manifest.scratch);
+    let new = || Tree::new(channels.iter().map(Channel::alias), manifest.scratch);
+    let mut tree = names.0.get_or_init(new).clone();
     for (number, path) in channels.trees().map(SourceTree::path).enumerate() {
         let written = channels.exports().find(|export| export.tree() == Some(number));
         let area = written.map_or(Ok(()), |export| {
@@ -172,14 +186,19 @@ fn list<'a>(texts: impl Iterator<Item = &'a str>) -> Strings {
 fn environment(manifest: &Manifest, nvram: &Nvram, invocation: &Invocation) -> Strings {
     // A name ends at the first `=`.
     let name_of = |text: &'_ [u8]| text.iter().position(|byte| *byte == b'=').unwrap_or(text.len());
-    let host: BTreeMap<&[u8], &[u8]> =
+    let mut host: Vec<(&[u8], &[u8])> =
         invocation.environment.iter().map(|text| (&text[..name_of(text)], text)).collect();
+    // By name; of those with one name the last one, which the sort leaves behind the others.
+    host.sort_by_key(|(name, _)| *name);
+    let is_last = |at: &usize| host.get(at + 1).is_none_or(|(next, _)| *next != host[*at].0);
+    let is_hosts = |name: &[u8]| host.binary_search_by_key(&name, |(known, _)| known).is_ok();
     let of_manifest = |name: &str| manifest.env.iter().any(|(known, _)| known == name);
     let more = nvram.env.iter().filter(|(name, _)| !of_manifest(name));
-    let known = manifest.env.iter().chain(more).filter(|(name, _)| !host.contains_key(name.as_bytes()));
+    let known = manifest.env.iter().chain(more).filter(|(name, _)| !is_hosts(name.as_bytes()));
     let mut environment = Strings::default();
+    environment.reserve(host.len(), invocation.environment.bytes().len());
     known.for_each(|(name, value)| environment.push(&[name.as_bytes(), b"=", value.as_bytes()]));
-    host.values().for_each(|text| environment.push(&[text]));
+    (0..host.len()).filter(is_last).for_each(|at| environment.push(&[host[at].1]));
     environment
 }
 

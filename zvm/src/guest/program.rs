@@ -63,12 +63,12 @@ impl Program {
         if entry != START && instance.get_func(&mut *store, INITIALIZE).is_some() {
             instance.get_typed_func::<(), ()>(&mut *store, INITIALIZE)?.call(&mut *store, ())?;
         }
-        match instance.get_typed_func::<(), u32>(&mut *store, entry) {
-            Ok(function) => function.call(&mut *store, ()),
-            Err(_) => {
-                instance.get_typed_func::<(), ()>(&mut *store, entry)?.call(&mut *store, ()).map(|()| 0)
-            }
+        if may_return(entry, true)
+            && let Ok(function) = instance.get_typed_func::<(), u32>(&mut *store, entry)
+        {
+            return function.call(&mut *store, ());
         }
+        instance.get_typed_func::<(), ()>(&mut *store, entry)?.call(&mut *store, ()).map(|()| 0)
     }
 
     /// The engine that it runs in.

@@ -3,7 +3,7 @@
 use super::call::End;
 use super::clock::Clock;
 use super::memory_budget::{HostMemory, MemoryBudget, no_room};
-use super::prepare::{Invocation, Prepared, prepare};
+use super::prepare::{Invocation, Names, Prepared, prepare};
 use super::program::Program;
 use super::random::Random;
 use super::stack::stack;
@@ -24,6 +24,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) manifest: &'a Manifest,
     /// What its host tells it beside that.
     pub(crate) invocation: &'a Invocation,
+    /// Its manifest's.
+    pub(crate) names: &'a Names,
     /// All that it reaches.
     pub(crate) channels: Channels,
     /// Ends it from outside.
@@ -73,26 +75,13 @@ impl Files {
 
 /// Runs a program on the thread of the caller, which must have a stack to spare.
 pub(crate) fn run(program: &Program, setup: Setup<'_>) -> Ran {
-    let Setup { manifest, invocation, mut channels, stop } = setup;
+    let Setup { manifest, invocation, names, mut channels, stop } = setup;
     let random = match manifest.deterministic {
         true => Random::seeded(&program.digest, manifest.node.as_deref(), manifest.seed),
-        false => match Random::entropy() {
-            Ok(random) => random,
-            Err(error) => {
-                let error = vfs_core::Error::from(error);
-                let failure = Failure::new(ExitCode::Io, format!("seed the guest's random numbers: {error}"));
-                return Ran {
-                    channels,
-                    outcome: Err(failure),
-                    fuel: 0,
-                    notes: Vec::new(),
-                    files: Files::default(),
-                };
-            }
-        },
+        false => Random::entropy(),
     };
     // Only when all is known to be there a target is touched.
-    let prepared = prepare(manifest, invocation, &mut channels, &stop);
+    let prepared = prepare(manifest, invocation, names, &mut channels, &stop);
     let prepared = match prepared.and_then(|prepared| channels.begin().map(|()| prepared)) {
         Ok(prepared) => prepared,
         Err(failure) => {

@@ -44,7 +44,13 @@ pub(crate) fn nudge() {
 impl Stop {
     /// The switch of a session with this control.
     pub(crate) fn new(control: Control) -> Stop {
-        Stop(Arc::new(Inner { control, ..Inner::default() }))
+        Stop(Arc::new(Inner {
+            thrown: AtomicU8::new(0),
+            at: OnceLock::new(),
+            control,
+            lock: Mutex::new(()),
+            woken: Condvar::new(),
+        }))
     }
 
     /// What all that the session has open follows.

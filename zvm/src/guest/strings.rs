@@ -9,6 +9,12 @@ pub(super) struct Strings {
 }
 
 impl Strings {
+    /// Makes room for so many texts more, of so many bytes with their NULs.
+    pub(super) fn reserve(&mut self, texts: usize, bytes: usize) {
+        self.ends.reserve(texts);
+        self.bytes.reserve(bytes);
+    }
+
     /// Adds a text, given in parts.
     pub(super) fn push(&mut self, parts: &[&[u8]]) {
         parts.iter().for_each(|part| self.bytes.extend_from_slice(part));

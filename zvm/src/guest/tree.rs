@@ -48,7 +48,7 @@ const INODE_COST: u64 = 512;
 const ENTRY_COST: u64 = 512;
 
 /// The tree.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Tree {
     channels: u64,
     inodes: Vec<Option<Inode>>,
@@ -63,7 +63,7 @@ pub(super) struct Tree {
     areas: Vec<Area>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inode {
     number: u64,
     /// Which of all it was to be made, or to become the guest's own.
@@ -80,14 +80,14 @@ struct Inode {
     kind: InodeKind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum InodeKind {
     Directory(Directory),
     File(File),
     Link(String),
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Directory {
     parent: usize,
     /// Of a mounted tree: nothing is made in it.
@@ -108,7 +108,7 @@ struct Directory {
 }
 
 /// Something of a provider that the guest has removed or replaced.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Gone {
     /// By its number in the session's tree.
     File(usize),

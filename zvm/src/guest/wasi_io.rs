@@ -130,7 +130,7 @@ fn write_position(call: &mut Call<'_>, fd: u32, target: FdTarget) -> Outcome<u64
 fn read(call: &mut Call<'_>, target: FdTarget, iovecs: &Iovecs, offset: u64) -> Outcome<usize> {
     let at = match target {
         FdTarget::Channel(number) => return read_channel(call, number, iovecs, offset, u64::MAX),
-        FdTarget::Device(device) => return Ok(read_device(call, device, iovecs)),
+        FdTarget::Device(device) => return read_device(call, device, iovecs),
         FdTarget::File(at) => at,
     };
     match call.state.tree.file(at)?.content() {
@@ -165,19 +165,19 @@ fn read(call: &mut Call<'_>, target: FdTarget, iovecs: &Iovecs, offset: u64) -> 
 }
 
 /// Reads a device: random numbers not more than a session's buffer at once, since they take a while and are paid for afterwards.
-fn read_device(call: &mut Call<'_>, device: Device, iovecs: &Iovecs) -> usize {
+fn read_device(call: &mut Call<'_>, device: Device, iovecs: &Iovecs) -> Outcome<usize> {
     let most = match device {
         Device::Null => 0,
         Device::Zero => CALL_MAX,
         Device::Random => BUFFER,
     };
-    within(iovecs, most).fold(0, |done, span| {
+    within(iovecs, most).try_fold(0, |done, span| {
         let buffer = call.memory.bytes_mut(&span);
         match device {
-            Device::Random => call.state.random.fill(buffer),
+            Device::Random => call.state.random.fill(buffer).map_err(CallError::Failed)?,
             Device::Null | Device::Zero => buffer.fill(0),
         }
-        done + span.len()
+        Ok(done + span.len())
     })
 }
 

@@ -4,6 +4,7 @@ use super::call::{Call, End, Halt, Outcome};
 use super::errno::Errno;
 use super::state::State;
 use super::strings::Strings;
+use crate::channel::CallError;
 
 /// Long fills look at the session's switch once in so many bytes.
 const STEP: usize = 64 << 10;
@@ -73,7 +74,7 @@ pub(super) fn random_get(call: &mut Call<'_>, buffer: u32, length: u32) -> Outco
         if call.state.stop.thrown().is_some() {
             return Err(Halt::End(End::Stopped));
         }
-        call.state.random.fill(call.memory.bytes_mut(&step));
+        call.state.random.fill(call.memory.bytes_mut(&step)).map_err(CallError::Failed)?;
         done += step.len();
     }
     Ok(())

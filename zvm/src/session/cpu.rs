@@ -2,8 +2,26 @@
 #![expect(unsafe_code, reason = "no safe crate in use wraps getrusage")]
 
 use crate::report::CpuTime;
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::time::Duration;
+
+thread_local! {
+    /// What the thread had used when its last session ended: nothing, if this is its first.
+    static USED: Cell<CpuTime> = const { Cell::new(CpuTime { system: Duration::ZERO, user: Duration::ZERO }) };
+}
+
+/// The CPU time of the calling thread that was others': of the sessions that it ran before. Asks the kernel for nothing.
+pub(super) fn used_before() -> CpuTime {
+    USED.get()
+}
+
+/// The CPU time of the calling thread, whose session is over.
+pub(super) fn ended() -> CpuTime {
+    let now = thread_time();
+    USED.set(now);
+    now
+}
 
 /// The CPU time of the calling thread.
 pub(super) fn thread_time() -> CpuTime {

@@ -114,7 +114,7 @@ impl SessionPool {
             state.threads += 1;
             state.coming += 1;
         } else if state.coming == 0 {
-            shared.wake(&mut state);
+            shared.wake(state);
         }
         Ok(())
     }
@@ -146,12 +146,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes a thread, if one sleeps.
-    fn wake(&self, state: &mut State) {
+    /// Wakes a thread, if one sleeps. Takes the lock and lets go of it first: whoever wakes wants it.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
         if state.asleep > 0 {
             state.asleep -= 1;
             state.wakeups += 1;
             state.coming += 1;
+            drop(state);
             self.woken.notify_one();
         }
     }
@@ -162,10 +163,10 @@ impl Shared {
         state.coming -= 1;
         loop {
             if let Some(work) = state.queue.pop_front() {
-                if !state.queue.is_empty() && state.coming == 0 {
-                    self.wake(&mut state);
+                match !state.queue.is_empty() && state.coming == 0 {
+                    true => self.wake(state),
+                    false => drop(state),
                 }
-                drop(state);
                 work();
                 state = self.lock();
                 continue;

@@ -1,6 +1,6 @@
 //! A program that was read and compiled once, for the sessions that share it.
 
-use crate::guest::Program;
+use crate::guest::{Names, Program};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -10,12 +10,14 @@ pub(super) struct Prepared {
     /// Instead of what the manifest names.
     given: Option<Vec<u8>>,
     ready: OnceLock<Arc<Program>>,
+    /// What its guests see first.
+    names: Names,
 }
 
 impl Prepared {
     /// The host's bytes.
     pub(super) fn given(bytes: Vec<u8>) -> Prepared {
-        Prepared { given: Some(bytes), ready: OnceLock::new() }
+        Prepared { given: Some(bytes), ..Prepared::default() }
     }
 
     /// What the host gave; `None`: the manifest names it.
@@ -26,6 +28,11 @@ impl Prepared {
     /// The program, once some session has compiled it.
     pub(super) fn ready(&self) -> Option<Arc<Program>> {
         self.ready.get().cloned()
+    }
+
+    /// What its guests see first: of one manifest, as all sessions that share the program.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Keeps it for the next. Sessions that begin together may each have made it; the first one stays.

@@ -65,6 +65,8 @@ struct Progress {
     /// What is being opened or read before there are channels.
     doing: Option<String>,
     report: Option<Arc<Report>>,
+    /// How many wait for it: mostly none, and to wake nobody is a system call all the same.
+    waiters: usize,
     on_end: OnEnd,
 }
 
@@ -183,7 +185,6 @@ impl Watch {
     pub(super) fn discarding(self: &Arc<Self>, why: Failure) {
         self.guarded();
         self.lock().discarding = Some(why);
-        self.changed.notify_all();
     }
 
     /// Says that the session is over: whatever becomes of what follows, this is its report.
@@ -226,8 +227,11 @@ impl Watch {
         report.elapsed = self.started.elapsed();
         let (on_end, report) = (progress.on_end.0.take(), Arc::new(report));
         progress.report = Some(report.clone());
+        let is_awaited = progress.waiters > 0;
         drop(progress);
-        self.changed.notify_all();
+        if is_awaited {
+            self.changed.notify_all();
+        }
         if let Some(call) = on_end {
             call(report);
         }
@@ -236,6 +240,7 @@ impl Watch {
     /// Waits for the report.
     pub(super) fn wait(&self) -> Report {
         let mut progress = self.lock();
+        progress.waiters += 1;
         loop {
             match &progress.report {
                 Some(report) => return Report::clone(report),
@@ -315,7 +320,7 @@ impl Progress {
     /// The call that a channel is in, and its provider.
     fn call(&self) -> Option<(String, &str)> {
         let meters = self.meters.as_deref().unwrap_or_default();
-        meters.iter().find_map(|meter| Some((meter.call()?, meter.provider.as_str())))
+        meters.iter().find_map(|meter| Some((meter.call()?, &*meter.provider)))
     }
 
     /// How long what its thread does now may take.

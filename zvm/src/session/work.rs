@@ -1,6 +1,6 @@
 //! What a session's own thread does: load, open, run, end.
 
-use super::cpu::thread_time;
+use super::cpu::{ended, thread_time, used_before};
 use super::pool::Permit;
 use super::watch::{Step, Watch};
 use super::{Session, Template};
@@ -9,7 +9,7 @@ use crate::compile::{Compiled, PROGRAM_MAX};
 use crate::exit::{ExitCode, Failure, panic_text};
 use crate::guest::{self, Program, Ran, Reason, Setup};
 use crate::manifest::Commit;
-use crate::report::{CpuTime, Report};
+use crate::report::Report;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Work {
     /// whoever has the report can start the next one.
     pub(super) fn run(mut self, permit: Option<Permit>) {
         // A pool's thread has run others.
-        let before = permit.as_ref().map_or_else(CpuTime::default, |_| thread_time());
+        let before = used_before();
         let mut parts = ReportParts::default();
         let mut host_files = mem::take(&mut self.session.host_files);
         let outcome = catch_unwind(AssertUnwindSafe(|| self.load_and_run(&mut host_files, &mut parts)));
@@ -81,7 +81,7 @@ impl Work {
                 registry.stop(|provider| watch.stopping(provider));
             }
         });
-        let cpu = thread_time().since(before);
+        let cpu = ended().since(before);
         drop(permit);
         watch.finish_over(cpu);
     }
@@ -92,15 +92,15 @@ impl Work {
         let program = self.program(parts)?;
         self.unless_stopped()?;
         self.watch.at(Step::Open);
-        let Session { template: Template { manifest, registry, options, .. }, invocation, .. } =
-            &self.session;
+        let Session { template, invocation, .. } = &self.session;
+        let Template { manifest, registry, options, program: prepared, .. } = template;
         let doing = |what| self.watch.doing(what);
         let channels = Channels::open_with(manifest, registry, options, self.control(), host_files, &doing)
             .map_err(|failure| self.not_opened(failure, parts))?;
         self.watch.show(channels.meters());
         self.watch.at(Step::Run);
-        let ran =
-            guest::run(&program, Setup { manifest, invocation, channels, stop: self.watch.stop.clone() });
+        let (names, stop) = (prepared.names(), self.watch.stop.clone());
+        let ran = guest::run(&program, Setup { manifest, invocation, names, channels, stop });
         let Ran { mut channels, outcome, fuel, mut notes, files } = ran;
         let read = |file: usize, buf: &mut [u8], at: u64| files.read(file, buf, at);
         parts.fuel = Some(fuel);

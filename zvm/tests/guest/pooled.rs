@@ -2,12 +2,13 @@
 
 use crate::exceptions::CATCHES_FOR_EVER;
 use crate::job::end;
+use crate::script::import;
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 use vfs_core::Code;
-use zvm::{Cache, Compiler, ExitCode, Manifest, Report, Running, Session, SessionPool, Stopped};
+use zvm::{Cache, Compiler, ExitCode, Manifest, Report, Running, Session, SessionPool, Stopped, Template};
 
 /// Exits with 256 times what `memory.grow` by 15 pages returned, 1, and the low byte of what one more returned, -1.
 const GROWS: &str = r#"(module
@@ -51,17 +52,20 @@ fn session(program: &str, compiler: &Compiler, timeout: u32) -> Session {
 }
 
 fn reading(program: &str, compiler: &Compiler, timeout: u32, input: impl Read + Send + 'static) -> Session {
-    let text = format!(
+    let session = Session::new(Manifest::parse(manifest(timeout).as_bytes()).unwrap());
+    with_streams(session.program(program).compiler(compiler.clone()), input)
+}
+
+fn manifest(timeout: u32) -> String {
+    format!(
         "Version = 20140509\nProgram = /given\nMemory = 1m, 0\nTimeout = {timeout}\n\
          Channel = /given, /dev/stdin, 0, 9, 99, 0, 0\nChannel = /given, /dev/stdout, 0, 0, 0, 9, 99\n\
          Channel = /given, /dev/stderr, 0, 0, 0, 9, 99\n"
-    );
-    Session::new(Manifest::parse(text.as_bytes()).unwrap())
-        .program(program)
-        .compiler(compiler.clone())
-        .reader("/dev/stdin", input)
-        .writer("/dev/stdout", io::sink())
-        .writer("/dev/stderr", io::sink())
+    )
+}
+
+fn with_streams(session: Session, input: impl Read + Send + 'static) -> Session {
+    session.reader("/dev/stdin", input).writer("/dev/stdout", io::sink()).writer("/dev/stderr", io::sink())
 }
 
 #[test]
@@ -76,6 +80,25 @@ fn sessions_end_as_in_memory_of_their_own() {
         }
     }
     assert_eq!(session(GROWS, &pooled, 20).run().guest_code, Some(256 + 255));
+}
+
+/// They begin with the same names, which are put together once.
+#[test]
+fn what_a_guest_makes_is_gone_for_the_next_one_of_its_template() {
+    let makes = format!(
+        "(module {} {} (memory (export \"memory\") 1) (data (i32.const 100) \"new\")
+            (func (export \"_start\") (call $proc_exit (call $path_open
+                (i32.const 3) (i32.const 0) (i32.const 100) (i32.const 3) (i32.const 5)
+                (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 200)))))",
+        import("path_open", "(param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)"),
+        import("proc_exit", "(param i32)"),
+    );
+    let text = manifest(20) + "Scratch = 1m\n";
+    let template = Template::new(Manifest::parse(text.as_bytes()).unwrap()).program(makes);
+    for _ in 0..3 {
+        let report = with_streams(template.session(), io::empty()).run();
+        assert_eq!((end(&report), report.guest_code), ((0, "ok"), Some(0)));
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 const PATHS_MAX: usize = 256 << 20;
 
 /// A directory with all that the guest makes below it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Area {
     root: usize,
     limits: Limits,

@@ -14,7 +14,7 @@ const BLOCK_COST: u64 = BLOCK as u64 + 64;
 const SIZE_MAX: u64 = i64::MAX as u64;
 
 /// How much of the scratch space is taken.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Budget {
     left: u64,
 }
@@ -50,7 +50,7 @@ pub(in crate::guest) struct Remote {
 }
 
 /// Where a file's bytes are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::guest) enum Content {
     /// In the scratch space.
     Scratch(Blocks),
@@ -63,13 +63,13 @@ pub(in crate::guest) enum Content {
 }
 
 /// A file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::guest) struct File {
     content: Content,
 }
 
 /// The blocks of a file by their number, and its size.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::guest) struct Blocks {
     size: u64,
     blocks: BTreeMap<u64, Box<[u8; BLOCK]>>,
