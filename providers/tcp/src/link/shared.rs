@@ -1,7 +1,7 @@
 //! What the writer sends, through memory that both ends share: they met on one host. The connection carries what the reader says,
 //! and shows when the other end is gone.
 
-use super::{PATIENCE, Received};
+use super::Received;
 use netpipe::same_host::{Consumer, Producer, Ring};
 use parking_lot::Mutex;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -9,7 +9,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{self, RecvFlags, SendFlags, Shutdown};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 use vfs_core::Spin;
+
+/// How long to wait for the other end's count, where a cancel does not end the wait, nor others can ask. Longer than the kernel's tick,
+/// mostly: to be told of an earlier moment costs a virtual machine more than all the rest of such a wait.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// What is sent to wake the other end; nobody looks at it.
 const RING: &[u8] = &[1];
@@ -129,7 +134,7 @@ impl Shared {
             return taken;
         }
         if waits {
-            ring.doze(PATIENCE).map_err(|_| Errno::PROTO)?;
+            ring.doze(MOMENT).map_err(|_| Errno::PROTO)?;
             if let Some(taken) = take(ring) {
                 return taken;
             }
@@ -184,7 +189,7 @@ impl Shared {
             if let Some(more) = more {
                 return more;
             }
-            ring.doze(total - before, PATIENCE).map_err(|_| Errno::PROTO)?;
+            ring.doze(total - before, MOMENT).map_err(|_| Errno::PROTO)?;
         }
         ring.sleep(total - before);
         let after = put(ring)?;
