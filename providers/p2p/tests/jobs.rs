@@ -20,7 +20,7 @@ use sort::{all_nodes, all_succeed, assert_sorted, job, manifests, run_under, sta
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -163,6 +163,30 @@ fn two_nodes_find_each_other_on_their_network_by_their_keys_alone() {
     };
     run_timed("the peer 3: it has not announced itself on the local network yet", wait)
         .failed(110, &["netpipe:3:letters:w"]);
+}
+
+#[test]
+fn a_network_without_multicast_has_no_peer_to_be_found() {
+    let folder = Folder::new();
+    let Some(machines) = Machines::new(&[("a", 0), ("b", 0)]) else { return };
+    for port in ["port0", "port1"] {
+        let mut ip = Command::new("ip");
+        let hub = machines.name("hub");
+        ip.args(["-n", &hub, "link", "set", port, "type", "bridge_slave", "mcast_flood", "off"]);
+        run(ip).succeeded();
+    }
+    let file = finding(&folder, &["1", "2"].map(|node| (node, public_key(&folder, node))));
+    // It is there, and announces itself to nobody.
+    let mut read = machines.on("b", &under(&file("2"), &["cat", "--timeout", "100s", "netpipe:1:letters:r"]));
+    read.stdin(Stdio::null());
+    let _reader = Started::new(&mut read);
+    let text = folder.write("text", "for 2 alone\n");
+    let wait = |seconds| {
+        let copy = ["cp", "--timeout", &format!("{seconds}s"), &text, "netpipe:2:letters:w"];
+        machines.on("a", &under(&file("1"), &copy))
+    };
+    run_timed("the peer 2: it has not announced itself on the local network yet", wait)
+        .failed(110, &["netpipe:2:letters:w"]);
 }
 
 #[test]
