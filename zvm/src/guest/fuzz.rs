@@ -8,7 +8,7 @@ use super::linker::functions;
 use super::memory::Memory;
 use super::memory_budget::MemoryBudget;
 use super::mount::{MountLimits, Plan, mount};
-use super::prepare::{Invocation, Prepared, prepare};
+use super::prepare::{Invocation, Names, Prepared, prepare};
 use super::random::Random;
 use super::state::{State, standard_fds};
 use super::stop::Stop;
@@ -214,7 +214,8 @@ pub(super) fn state() -> State {
     let data_of_files: Vec<u8> = (0..3000u32).map(|number| number as u8).collect();
     let mut channels = open(&manifest, &data_of_files);
     let Prepared { tree, preopened, arguments, environment, time, .. } =
-        prepare(&manifest, &Invocation::default(), &mut channels, &Stop::default()).expect("the tree");
+        prepare(&manifest, &Invocation::default(), &Names::default(), &mut channels, &Stop::default())
+            .expect("the tree");
     State {
         tree,
         filetypes: channels.iter().map(filetype).collect(),
