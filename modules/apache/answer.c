@@ -133,6 +133,8 @@ static bool parse_head(struct answer *answer, apr_size_t size) {
 static bool send_body(struct answer *answer, const char *bytes, apr_size_t size) {
     if (answer->is_redirect || size == 0) return true;
     answer->is_unflushed = true;
+    /* The filter of HTTP/2 drops only what comes together with the header. */
+    if (answer->r->header_only) return !answer->r->connection->aborted;
     return ap_rwrite(bytes, (int)size, answer->r) >= 0 && !answer->r->connection->aborted;
 }
 
