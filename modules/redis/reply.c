@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reply.h"
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,11 +54,15 @@ static int to_integer(struct line line, long long *out) {
     return *end == '\0' && errno == 0;
 }
 
+/* strtod takes hexadecimal digits too, and makes an infinity of what is too large. */
 static int to_double(struct line line, double *out) {
+    static const char *const words[] = {"inf", "-inf", "nan"};
     char text[NUMBER_MAX], *end;
     if (!to_number_text(line, text)) return 0;
     *out = strtod(text, &end);
-    return *end == '\0';
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(text, words[i]) == 0) return 1;
+    return *end == '\0' && strspn(text, "+-.0123456789eE") == line.size && isfinite(*out);
 }
 
 /* Codes by which a server moves a client to another one, or has it try again, log in or send its script: a client that believed a guest
@@ -78,6 +83,7 @@ static int is_servers_code(struct line line) {
 static const char *send_line(struct walk *walk, char kind, struct line line) {
     char *text;
     if (memchr(line.text, 0, line.size) || memchr(line.text, '\r', line.size)) return "a NUL or a CR within a line";
+    if (kind == '-' && (line.size == 0 || (unsigned char)line.text[0] <= ' ')) return "an error begins with a code: -CODE text";
     if (kind == '-' && is_servers_code(line)) return "an error with a code that only the server may use";
     if (!walk->ctx) return NULL;
     text = strndup(line.text, line.size);
@@ -149,7 +155,7 @@ static const char *send_value(struct walk *walk, int depth) {
             if (walk->ctx) RedisModule_ReplyWithBool(walk->ctx, line.text[0] == 't');
             return NULL;
         case ',':
-            if (!to_double(line, &number)) return "not a number";
+            if (!to_double(line, &number)) return "not a decimal number that a double holds, inf, -inf or nan";
             if (walk->ctx) RedisModule_ReplyWithDouble(walk->ctx, number);
             return NULL;
         default: return send_number(walk, kind, line, depth);

@@ -19,6 +19,9 @@ fn replies_have_any_type_and_what_is_none_is_an_error() {
     assert_eq!(say("_\n"), Reply::Bulk(None));
     assert_eq!(say("#t\n"), Reply::Integer(1));
     assert_eq!(say(",1.5\n"), Reply::bulk("1.5"));
+    assert_eq!(say(",-15e-1\n"), Reply::bulk("-1.5"));
+    assert_eq!(say(",-inf\n"), Reply::bulk("-inf"));
+    assert_eq!(say("-CODE\n"), Reply::Error("CODE".into()));
     let nested = Reply::Array(vec![Reply::Integer(1), Reply::Array(vec![text("x"), Reply::Integer(2)])]);
     assert_eq!(say("*2\n:1\n%1\n+x\n:2\n"), nested);
     for (wrong, words) in [
@@ -35,6 +38,12 @@ fn replies_have_any_type_and_what_is_none_is_an_error() {
         ("*999999999\n", "more than what follows"),
         ("*-1\n", "more than what follows"),
         ("#maybe\n", "#t or #f"),
+        (",1e400\n", "not a decimal number that a double holds"),
+        (",0x1p3\n", "not a decimal number"),
+        (",infinity\n", "not a decimal number"),
+        (",\n", "not a decimal number"),
+        ("-\n", "an error begins with a code"),
+        ("- x\n", "an error begins with a code"),
         ("-MOVED 1 evil.example:6379\n", "only the server may use"),
         ("*1\n-ask 1 evil.example:6379\n", "only the server may use"),
         (&"*1\n".repeat(30), "too deep"),
