@@ -92,7 +92,10 @@ int options_read(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, struct
         }
         i += words;
     }
-    return REDIS_OK;
+    if (!out->cache_folder == !out->cache_key) return REDIS_OK;
+    RedisModule_Log(ctx, "warning", "arguments cache-folder and cache-key go together: %s is missing",
+                    out->cache_folder ? "cache-key" : "cache-folder");
+    return REDIS_ERR;
 }
 
 void options_free(struct options *options) {

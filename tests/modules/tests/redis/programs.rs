@@ -149,7 +149,8 @@ fn arguments_of_the_module_are_checked() {
         (&["worker", "zvfs"], "not an absolute path"),
         (&["load", "x"], "load NAME FILE"),
         (&["load", "x", "/does/not/exist"], "read /does/not/exist"),
-        (&["cache-folder", "/tmp/x"], "cache_folder and cache_key go together"),
+        (&["cache-folder", "/tmp/x"], "cache-folder and cache-key go together: cache-key is missing"),
+        (&["cache-key", "/tmp/x"], "cache-folder and cache-key go together: cache-folder is missing"),
     ] {
         let text = Redis::try_start(&[], arguments).err().unwrap();
         assert!(text.contains(words), "{arguments:?}: {text}");
