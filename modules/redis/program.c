@@ -51,12 +51,25 @@ static bool is_name(const char *name, size_t size) {
     return size >= 1 && size <= PROGRAM_NAME_MAX && strspn(name, allowed) == size;
 }
 
+/* A key has one writer: looks for another one before the source of this index. */
+static int32_t check_writer(zvm_template *shared, uint64_t index, const zvm_source *source, zvfs_error *err) {
+    zvm_source earlier = {.struct_size = sizeof earlier};
+    size_t key = target_written_key(source);
+    for (uint64_t i = 0; key && i < index && zvm_template_source(shared, i, &earlier, NULL) == 0; i++)
+        if (target_written_key(&earlier) == key)
+            return zvfs_fail(err, ZVFS_EINVAL, "channel %s: %s: channel %s writes this key too", source->alias, source->source,
+                             earlier.alias);
+    return 0;
+}
+
 /* What the manifest's channels need of a call. */
 static int32_t find_needs(struct program *program, zvfs_error *err) {
     zvm_source source = {.struct_size = sizeof source};
     int32_t code = 0;
-    for (uint64_t i = 0; !code && zvm_template_source(program->shared, i, &source, NULL) == 0; i++)
+    for (uint64_t i = 0; !code && zvm_template_source(program->shared, i, &source, NULL) == 0; i++) {
         code = target_check(&source, &program->needs, err);
+        if (!code) code = check_writer(program->shared, i, &source, err);
+    }
     return code;
 }
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const char scheme[] = "redis:";
 
 static const struct target targets[] = {
     {"key/", TARGET_KEY, ZVFS_OPEN_READ | ZVFS_OPEN_WRITE, REPLY_NONE, false},
@@ -25,13 +28,20 @@ const struct target *target_of(const char *rest, size_t *number) {
         if (!numbered || rest[size] < '1' || rest[size] > '9') continue;
         errno = 0;
         *number = strtoul(rest + size, &end, 10);
-        if (*end == '\0' && errno == 0) return &targets[i];
+        if (*end == '\0' && errno == 0 && *number <= INT_MAX) return &targets[i];
     }
     return NULL;
 }
 
+size_t target_written_key(const zvm_source *source) {
+    size_t number;
+    const struct target *target;
+    if (!(source->flags & ZVM_SOURCE_WRITE) || strncmp(source->source, scheme, sizeof scheme - 1) != 0) return 0;
+    target = target_of(source->source + sizeof scheme - 1, &number);
+    return target && target->kind == TARGET_KEY ? number : 0;
+}
+
 int32_t target_check(const zvm_source *source, struct needs *needs, zvfs_error *err) {
-    static const char scheme[] = "redis:";
     size_t number;
     const struct target *target;
     uint64_t wanted = (source->flags & ZVM_SOURCE_READ ? ZVFS_OPEN_READ : 0) | (source->flags & ZVM_SOURCE_WRITE ? ZVFS_OPEN_WRITE : 0);

@@ -21,8 +21,12 @@ struct target {
     bool may_be_absent;
 };
 
-/* The target of what follows the scheme, and its number from 1, or 0 where it has none; NULL: it names nothing. */
+/* The target of what follows the scheme, and its number from 1 to INT_MAX, as many words as a command may have, or 0 where it has none;
+ * NULL: it names nothing. */
 const struct target *target_of(const char *rest, size_t *number);
+
+/* The number of the key that a source of a manifest, of whatever scheme, writes; 0: none. */
+size_t target_written_key(const zvm_source *source);
 
 /* What a program needs of each call. */
 struct needs {
