@@ -187,8 +187,8 @@ void ngx_http_zvm_wrong_line(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, ngx_ui
 
 /* manifest.c: makes the text of a guest's manifest. What is wrong is logged. */
 ngx_int_t ngx_http_zvm_manifest(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest);
-/* A whole file. */
-ngx_int_t ngx_http_zvm_read_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *bytes);
+/* A whole file, which a guest's directive names. */
+ngx_int_t ngx_http_zvm_read_file(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, const char *directive, ngx_str_t *path, ngx_str_t *bytes);
 
 /* check.c: run when the configuration has been read, by the master and by `nginx -t`. */
 ngx_int_t ngx_http_zvm_check_manifest(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest);

@@ -24,6 +24,8 @@ static ngx_int_t ngx_http_zvm_set(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, c
 static ngx_int_t ngx_http_zvm_append(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, ngx_http_zvm_origin_t *origin, const char *key,
     ngx_str_t *value);
 static ngx_int_t ngx_http_zvm_note(ngx_http_zvm_guest_t *guest, ngx_uint_t number, ngx_http_zvm_origin_t *origin);
+static void ngx_http_zvm_wrong_file(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, const char *directive, const char *call, ngx_str_t *path,
+    ngx_err_t err);
 
 
 ngx_int_t
@@ -43,7 +45,7 @@ ngx_http_zvm_manifest(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest)
     }
 
     if (conf->manifest.data != NULL) {
-        if (ngx_http_zvm_read_file(cf, &conf->manifest, text) != NGX_OK) {
+        if (ngx_http_zvm_read_file(cf, guest, "zvm_manifest", &conf->manifest, text) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -194,7 +196,7 @@ ngx_http_zvm_note(ngx_http_zvm_guest_t *guest, ngx_uint_t number, ngx_http_zvm_o
 
 
 ngx_int_t
-ngx_http_zvm_read_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *bytes)
+ngx_http_zvm_read_file(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, const char *directive, ngx_str_t *path, ngx_str_t *bytes)
 {
     ssize_t     n;
     ngx_int_t   rc;
@@ -206,14 +208,19 @@ ngx_http_zvm_read_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *bytes)
 
     file.fd = ngx_open_file(path->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
     if (file.fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno, ngx_open_file_n " \"%V\" failed", path);
+        ngx_http_zvm_wrong_file(cf, guest, directive, ngx_open_file_n, path, ngx_errno);
         return NGX_ERROR;
     }
 
     rc = NGX_ERROR;
 
     if (ngx_fd_info(file.fd, &file.info) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno, ngx_fd_info_n " \"%V\" failed", path);
+        ngx_http_zvm_wrong_file(cf, guest, directive, ngx_fd_info_n, path, ngx_errno);
+        goto done;
+    }
+
+    if (ngx_is_dir(&file.info)) {
+        ngx_http_zvm_wrong_file(cf, guest, directive, ngx_read_fd_n, path, NGX_EISDIR);
         goto done;
     }
 
@@ -226,8 +233,11 @@ ngx_http_zvm_read_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *bytes)
     n = ngx_read_file(&file, bytes->data, bytes->len, 0);
 
     if (n != (ssize_t) bytes->len) {
-        if (n != NGX_ERROR) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" changed while it was read", path);
+        if (n == NGX_ERROR) {
+            ngx_http_zvm_wrong_file(cf, guest, directive, ngx_read_fd_n, path, ngx_errno);
+
+        } else {
+            ngx_http_zvm_wrong(cf, guest, directive, "changed while it was read");
         }
 
         goto done;
@@ -242,4 +252,17 @@ done:
     }
 
     return rc;
+}
+
+
+static void
+ngx_http_zvm_wrong_file(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, const char *directive, const char *call, ngx_str_t *path, ngx_err_t err)
+{
+    u_char  text[NGX_MAX_CONF_ERRSTR], *p, *last;
+
+    last = text + sizeof(text) - 1;
+    p = ngx_slprintf(text, last, "%s \"%V\" failed", call, path);
+    *ngx_log_errno(p, last, err) = '\0';
+
+    ngx_http_zvm_wrong(cf, guest, directive, (const char *) text);
 }

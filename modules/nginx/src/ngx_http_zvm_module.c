@@ -168,7 +168,7 @@ ngx_http_zvm_make_guest(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
     ngx_queue_init(&guest->requests);
     ngx_str_set(&guest->fault, "see what it logged at its start");
 
-    if (conf->program.data != NULL && ngx_http_zvm_read_file(cf, &conf->program, &guest->program) != NGX_OK) {
+    if (conf->program.data != NULL && ngx_http_zvm_read_file(cf, guest, "zvm_program", &conf->program, &guest->program) != NGX_OK) {
         return NULL;
     }
 

@@ -73,7 +73,9 @@ fn a_wrong_configuration_is_found_before_anything_starts() {
     let place = format!("nginx.conf:{}", line + 1);
     let program = "location / { zvm_program @CGI@;";
     for (more, directive, reason) in [
-        ("zvm_program /nowhere/to/be/found; }", "", "open() \"/nowhere/to/be/found\" failed"),
+        ("zvm_program /nowhere/to/be/found; }", "zvm_program", "open() \"/nowhere/to/be/found\" failed (2:"),
+        ("zvm_program @FOLDER@; }", "zvm_program", "failed (21: Is a directory)"),
+        ("zvm_manifest /nowhere; }", "zvm_manifest", "open() \"/nowhere\" failed (2:"),
         ("zvm_queue x; }", "", "\"zvm_queue\" directive has an invalid number"),
         ("zvm_buffers 1 4k; }", "", "at least 2 \"zvm_buffers\""),
         // What is a line of the manifest, by the operator's own words.
