@@ -54,14 +54,14 @@ ngx_command_t  ngx_http_zvm_commands[] = {
       NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
       ngx_http_zvm_memory,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_zvm_loc_conf_t, memory),
+      0,
       NULL },
 
     { ngx_string("zvm_timeout"),
       NGX_HTTP_ZVM_ANY|NGX_CONF_TAKE1,
       ngx_http_zvm_timeout,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_zvm_loc_conf_t, timeout),
+      0,
       NULL },
 
     { ngx_string("zvm_fuel"),
@@ -133,9 +133,58 @@ ngx_command_t  ngx_http_zvm_commands[] = {
     }
 
 ngx_http_zvm_slot(ngx_http_zvm_args, ngx_conf_set_str_slot)
-ngx_http_zvm_slot(ngx_http_zvm_memory, ngx_conf_set_size_slot)
-ngx_http_zvm_slot(ngx_http_zvm_timeout, ngx_conf_set_sec_slot)
 ngx_http_zvm_slot(ngx_http_zvm_fuel, ngx_conf_set_num_slot)
+
+
+/* A size that may be 2 GiB or more: nginx's own slot for sizes takes no g. */
+static char *
+ngx_http_zvm_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_zvm_loc_conf_t  *zlcf = conf;
+
+    off_t       size;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (zlcf->memory != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    size = ngx_parse_offset(&value[1]);
+    if (size == NGX_ERROR || size > (off_t) NGX_MAX_SIZE_T_VALUE) {
+        return "needs a size, for example 64m or 2g";
+    }
+
+    zlcf->memory = (size_t) size;
+
+    return ngx_http_zvm_record(cf, zlcf) != NULL ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_zvm_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_zvm_loc_conf_t  *zlcf = conf;
+
+    ngx_int_t   seconds;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (zlcf->timeout != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    seconds = ngx_parse_time(&value[1], 1);
+    if (seconds == NGX_ERROR) {
+        return "needs a time in whole seconds, for example 30s or 5m";
+    }
+
+    zlcf->timeout = seconds;
+
+    return ngx_http_zvm_record(cf, zlcf) != NULL ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
 
 
 /* Names the guest of a location, or its manifest, or both. */

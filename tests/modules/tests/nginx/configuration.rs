@@ -76,12 +76,15 @@ fn a_wrong_configuration_is_found_before_anything_starts() {
         ("zvm_program /nowhere/to/be/found; }", "zvm_program", "open() \"/nowhere/to/be/found\" failed (2:"),
         ("zvm_program @FOLDER@; }", "zvm_program", "failed (21: Is a directory)"),
         ("zvm_manifest /nowhere; }", "zvm_manifest", "open() \"/nowhere\" failed (2:"),
+        ("zvm_memory much; }", "", "\"zvm_memory\" directive needs a size, for example 64m or 2g"),
+        ("zvm_memory 1m; zvm_memory 1m; }", "", "\"zvm_memory\" directive is duplicate"),
+        ("zvm_timeout 500ms; }", "", "\"zvm_timeout\" directive needs a time in whole seconds"),
         ("zvm_queue x; }", "", "\"zvm_queue\" directive has an invalid number"),
         ("zvm_buffers 1 4k; }", "", "at least 2 \"zvm_buffers\""),
         // What is a line of the manifest, by the operator's own words.
         ("zvm_channel 'x'; }", "zvm_channel", "`x` is not a descriptor"),
         ("zvm_timeout 0; }", "zvm_timeout", "Timeout: 0 "),
-        ("zvm_memory 8192m; }", "zvm_memory", "Memory: 8589934592 is out of range"),
+        ("zvm_memory 8g; }", "zvm_memory", "Memory: 8589934592 is out of range"),
         ("zvm_args \"a\\nb\"; }", "zvm_args", "has a line break"),
         ("zvm_manifest @CGI@; }", "zvm_manifest", "MANIFEST "),
         // What the workers would find.
@@ -103,6 +106,8 @@ fn a_wrong_configuration_is_found_before_anything_starts() {
         let by_name = format!("\"{directive}\" directive: ");
         assert!(directive.is_empty() || text.contains(&by_name) && text.contains(&place), "{site}: {text}");
     }
+    let said = Nginx::check("", &format!("{program} zvm_memory 4g; }}"));
+    assert_eq!(status(&said), Some(0), "{said:?}");
     // The value holds here, and stands elsewhere.
     let said = Nginx::check("zvm_timeout 0;", &format!("{program} }}"));
     assert!(String::from_utf8_lossy(&said.stderr).contains("\"zvm_timeout\" directive: "), "{said:?}");
