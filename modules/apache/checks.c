@@ -51,6 +51,7 @@ int checks_run(apr_pool_t *configuration, apr_pool_t *log, apr_pool_t *temporary
     for (site = server_settings.sites; site; site = site->next, i++) {
         sites[i] = site;
         places[i].host = settings_host();
+        places[i].configured_by = "ZvmConfiguration";
         places[i].manifest = site->site->manifest;
         places[i].manifest_size = site->site->size;
     }

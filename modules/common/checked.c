@@ -70,6 +70,13 @@ static enum checked_part part_of(const char *message, unsigned long line) {
     return strncmp(message, compiler, sizeof compiler - 1) == 0 ? CHECKED_WORKER : CHECKED_PROGRAM;
 }
 
+/* The library says which folders it has searched, and cannot know who would name them. */
+static void say_who_configures(const struct checked_place *place, zvfs_error *err) {
+    size_t size = strlen(err->message);
+    if (place->host.configuration || !strstr(err->message, "unknown scheme `")) return;
+    snprintf(err->message + size, sizeof err->message - size, "; no operator's file is named here: set %s", place->configured_by);
+}
+
 static enum checked_part check_place(const struct checked_place *place, unsigned long *line, zvfs_error *err) {
     zvm_session_options options = {.struct_size = sizeof options};
     const char *message = err->message;
@@ -80,8 +87,10 @@ static enum checked_part check_place(const struct checked_place *place, unsigned
         part = CHECKED_MANIFEST;
     } else {
         if ((place->program && zvm_session_program(session, place->program, place->program_size, err)) || supply(session, err) ||
-            zvm_session_check(session, err))
+            zvm_session_check(session, err)) {
             part = part_of(message, checked_line(&message));
+            say_who_configures(place, err);
+        }
         zvm_session_free(session);
     }
     zvm_host_free(options.host);

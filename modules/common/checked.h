@@ -12,6 +12,7 @@
 /* What all sessions of a place have in common. */
 struct checked_place {
     zvm_host_options host;
+    const char *configured_by; /* the directive that names the operator's file, for messages */
     const char *manifest;
     uint64_t manifest_size;
     const void *program; /* NULL: the manifest's */

@@ -56,6 +56,7 @@ ngx_http_zvm_check_guests(ngx_conf_t *cf)
 
     for (i = 0; i < zmcf->guests.nelts; i++) {
         places[i].host = guests[i]->host_options;
+        places[i].configured_by = "zvm_config";
         places[i].manifest = (const char *) guests[i]->manifest.data;
         places[i].manifest_size = guests[i]->manifest.len;
         places[i].program = guests[i]->program.data;

@@ -95,6 +95,11 @@ fn a_wrong_configuration_is_found_before_anything_starts() {
         ("zvm_compiler /bin/true; }", "zvm_compiler", "/bin/true"),
         ("zvm_cache @FOLDER@/nginx.conf @FOLDER@/key; }", "zvm_cache", "nginx.conf"),
         ("zvm_channel 'nosuch://x, /data, 0, 1, 1, 0, 0'; }", "zvm_channel", "nosuch"),
+        (
+            "zvm_channel '/data, /data, 0, 1, 1, 0, 0'; }",
+            "zvm_channel",
+            "no operator's file is named here: set zvm_config",
+        ),
     ] {
         let site = match more.starts_with("zvm_program") || more.starts_with("zvm_manifest") {
             true => format!("location / {{ {more}"),
