@@ -24,13 +24,20 @@ enum { VERSION = 1 };
 
 struct module module;
 
+const char *who_configures(const char *message) {
+    if (module.options.config || !strstr(message, "unknown scheme `")) return "";
+    return "; no operator's file is named: give the module the argument config";
+}
+
 int reply_error(RedisModuleCtx *ctx, const char *code, const char *format, ...) {
-    char line[1500];
+    char line[1600];
     va_list arguments;
     int size = snprintf(line, sizeof line, "%s ", code);
     va_start(arguments, format);
     vsnprintf(line + size, sizeof line - (size_t)size, format, arguments);
     va_end(arguments);
+    size = (int)strlen(line);
+    snprintf(line + size, sizeof line - (size_t)size, "%s", who_configures(line));
     for (char *each = line; *each; each++)
         if ((unsigned char)*each < ' ') *each = ' ';
     return RedisModule_ReplyWithError(ctx, line);

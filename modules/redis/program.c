@@ -239,7 +239,7 @@ int program_load_file(RedisModuleCtx *ctx, const char *name, const char *file) {
         return REDIS_OK;
     }
     free_program(program);
-    RedisModule_Log(ctx, "warning", "argument load: %s: %s", file, err.message);
+    RedisModule_Log(ctx, "warning", "argument load: %s: %s%s", file, err.message, who_configures(err.message));
     return REDIS_ERR;
 }
 

@@ -59,7 +59,15 @@ impl Redis {
     /// # Errors
     /// It did not start: what it logged.
     pub fn try_start(server: &[&str], module: &[&str]) -> Result<Redis, String> {
-        Redis::launch(server, &library(), module, &[])
+        Redis::launch(server, &library(), module, &[], true)
+    }
+
+    /// A server without an operator's file, with these arguments of the module's.
+    ///
+    /// # Errors
+    /// It did not start: what it logged.
+    pub fn without_operators_file(module: &[&str]) -> Result<Redis, String> {
+        Redis::launch(&[], &library(), module, &[], false)
     }
 
     /// A server whose module is built with AddressSanitizer and UndefinedBehaviorSanitizer: see [`findings`](Redis::findings).
@@ -68,7 +76,8 @@ impl Redis {
     /// It does not start.
     pub fn sanitized() -> Redis {
         let library = build::module("redis", "zvm-sanitized.so", &sanitizers::VARIABLES);
-        Redis::launch(&[], &library, &["threads", "3", "nice", "0"], &sanitizers::environment()).unwrap()
+        let module = ["threads", "3", "nice", "0"];
+        Redis::launch(&[], &library, &module, &sanitizers::environment(), true).unwrap()
     }
 
     /// Ends a sanitized server; what the sanitizers found, leaks too.
@@ -91,6 +100,7 @@ impl Redis {
         library: &Path,
         module: &[&str],
         environment: &[(&str, String)],
+        has_operators_file: bool,
     ) -> Result<Redis, String> {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -106,7 +116,10 @@ impl Redis {
         arguments.extend(["--enable-module-command", "local"]);
         arguments.extend(ports);
         arguments.extend(server);
-        arguments.extend(["--loadmodule", library.to_str().unwrap(), "config", &config]);
+        arguments.extend(["--loadmodule", library.to_str().unwrap()]);
+        if has_operators_file {
+            arguments.extend(["config", &config]);
+        }
         arguments.extend(module);
         let mut process = Process::start("redis-server", &arguments, |command| {
             command

@@ -112,6 +112,24 @@ fn a_program_is_loaded_with_the_module_if_the_operator_allows_it() {
     assert_eq!(redis.client().call(&["ZVM.CALL", "counter", "1", "n", "2"]), Reply::Integer(2));
 }
 
+/// A stranger's report: "provider-path is empty", and no word of what would set it.
+#[test]
+fn without_an_operators_file_errors_say_which_argument_names_it() {
+    if !Redis::is_here() {
+        return;
+    }
+    let hint = "no operator's file is named: give the module the argument config";
+    let redis = Redis::without_operators_file(&["nice", "0"]).unwrap();
+    let mut client = redis.client();
+    client.call(&["ZVM.LOAD", "tool", &manifest("")]).is_error("ERR", &["unknown scheme", hint]);
+    redis.load("reads", "Channel = /etc/hostname, /file, 0, 9, 9, 0, 0");
+    client.call(&["ZVM.CALL", "reads", "0", "say", "x"]).is_error("ZVM", &["unknown scheme", hint]);
+    let file = redis.at("manifest");
+    fs::write(&file, manifest("")).unwrap();
+    let said = Redis::without_operators_file(&["load", "tool", &file]).err().unwrap();
+    assert!(said.contains("unknown scheme") && said.contains(hint), "{said}");
+}
+
 #[test]
 fn programs_are_checked_when_they_are_loaded() {
     if !Redis::is_here() {
