@@ -7,6 +7,7 @@ mod support;
 use rustix::process::Signal;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use support::{Done, Folder, Started, WASM_TOOLS, repository, run, run_with, zvfs};
 use zvfs_test_support::{SmallDisk, bounded, eventually};
@@ -117,7 +118,7 @@ fn a_folder_is_shown_under_its_name() {
     fs::create_dir_all(folder.path().join("data/below")).unwrap();
     folder.write("data/a", "A");
     folder.write("data/below/b c", "B");
-    std::os::unix::fs::symlink("/etc/passwd", folder.path().join("data/link")).unwrap();
+    symlink("/etc/passwd", folder.path().join("data/link")).unwrap();
     let options = ["--dir", "in=data", "--no-argument-files"];
     let program = ["guest.wasm", "cat", "in/a", "in/below/b c"];
     let done = run(exec(&folder, &[&options[..], &program].concat()));
@@ -188,13 +189,37 @@ fn a_folder_is_changed_once_it_has_ended() {
     assert_eq!(names, ["b", "new"]);
 }
 
+/// What a guest is given to fill may hold links that lead out of it.
+#[test]
+fn what_is_taken_out_goes_through_no_link() {
+    let Some(folder) = guest() else { return };
+    fs::create_dir(folder.at("outside")).unwrap();
+    let outside = folder.write("outside/a", "safe");
+    let make = || run(exec(&folder, &["--out-dir", "out=result", "guest.wasm", "make", "out"]));
+    for (name, leads_to) in
+        [("a", outside.as_str()), ("sub", &folder.at("outside")), ("sub", &folder.at("none"))]
+    {
+        fs::create_dir(folder.at("result")).unwrap();
+        symlink(leads_to, folder.at(&format!("result/{name}"))).unwrap();
+        make().failed(5, &["export /out: ", &format!("result/{name}: "), "link"]);
+        assert_eq!(fs::read_dir(folder.at("outside")).unwrap().count(), 1, "{name}");
+        assert_eq!(read(&folder, "outside/a"), "safe");
+        assert_eq!(fs::read_dir(folder.at("result")).unwrap().count(), 1, "{name}");
+        fs::remove_dir_all(folder.at("result")).unwrap();
+    }
+    // The folder itself may be one: whoever named it has chosen where it leads.
+    symlink(folder.at("outside"), folder.at("result")).unwrap();
+    make().succeeded();
+    assert_eq!(read(&folder, "outside/sub/b"), "B");
+}
+
 /// A link of the folder is not shown, and a file of its name is not written through it.
 #[test]
 fn a_file_of_a_links_name_is_not_written_through_it() {
     let Some(folder) = guest() else { return };
     fs::create_dir(folder.path().join("data")).unwrap();
     let outside = folder.write("outside", "safe");
-    std::os::unix::fs::symlink(&outside, folder.path().join("data/link")).unwrap();
+    symlink(&outside, folder.path().join("data/link")).unwrap();
     let done = run(exec(&folder, &["--dir-rw", "in=data", "guest.wasm", "put", "in/link", "new"]));
     done.failed(5, &["tree /in: ", "data/link"]);
     assert_eq!(read(&folder, "outside"), "safe");

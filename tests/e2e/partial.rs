@@ -6,7 +6,7 @@ mod support;
 
 use rustix::process::Signal;
 use std::fs;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -216,6 +216,31 @@ fn a_part_that_somebody_changed_is_not_gone_on_with() {
 }
 
 /// As after a kill in the middle of writing it.
+/// Whoever may write beside the target may put a link where the part was.
+#[test]
+fn what_a_link_in_a_parts_place_leads_to_is_not_written() {
+    let (folder, silent) = (Folder::new(), Silent::new());
+    let target = folder.at("target");
+    let kept = silent.break_one(&folder, &target, SENT);
+    let victim = folder.write("victim", "x".repeat(MIB as usize));
+    for hard in [true, false] {
+        fs::remove_file(&kept).unwrap();
+        if hard {
+            fs::hard_link(&victim, &kept).unwrap()
+        } else {
+            symlink(&victim, &kept).unwrap()
+        }
+        let (said, first) = silent.again(&folder, &target);
+        assert!(said.contains("begins anew") && first == 0, "{said}");
+        assert!(fs::read(&victim).unwrap() == "x".repeat(MIB as usize).as_bytes());
+        fs::write(&kept, "").unwrap();
+    }
+    fs::remove_file(&kept).unwrap();
+    symlink(folder.at("nowhere"), &kept).unwrap();
+    cp(&["--partial", &silent.server.url("/object"), &target]).failed(17, &["link"]);
+    assert!(!Path::new(&folder.at("nowhere")).exists());
+}
+
 #[test]
 fn a_torn_record_leaves_the_one_before() {
     let (folder, silent) = (Folder::new(), Silent::new());

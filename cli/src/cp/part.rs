@@ -86,9 +86,12 @@ impl Keep {
         }
         let (descriptor, settings) = self.part_of(to)?;
         let at = Assigned { descriptor: &descriptor, settings };
-        let how = at.open(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE);
+        let how = at.open(OpenFlags::READ | OpenFlags::WRITE);
         let keeping = |error: Error| error.context(format!("keep the part {}", at.shown()));
-        let file = match registry.open(at.descriptor, &how.clone().control(&watch.control(at.descriptor))) {
+        let opened = registry.open(at.descriptor, &how.clone().control(&watch.control(at.descriptor)));
+        let is_there = !matches!(&opened, Err(error) if error.code() == Code::ENOENT);
+        let opened = if is_there { opened } else { made(registry, watch, &at, &how) };
+        let file = match opened {
             Err(error) if error.code() == Code::EBUSY => {
                 return Err(keeping(error.context("another copy to the same target is running")));
             }
@@ -104,12 +107,12 @@ impl Keep {
         if !file.capabilities().contains(needed) {
             return Err(nowhere(to));
         }
-        let removal = how.with_flags(OpenFlags::empty());
+        let removal = how.clone().with_flags(OpenFlags::empty());
         let source = identity(from, version, size);
         let shown = at.shown();
         let mut part = Part {
             file,
-            descriptor,
+            descriptor: descriptor.clone(),
             removal,
             source,
             size,
@@ -118,7 +121,12 @@ impl Keep {
             recorded: 0,
             slot: 0,
         };
-        part.resume(from).map_err(|error| error.context(format!("keep the part {shown}")))?;
+        let keeping = |error: Error| error.context(format!("keep the part {shown}"));
+        // What is there and proves nothing may be anybody's, by a link of this name: it is not written to.
+        if is_there && !part.resume(from).map_err(keeping)? {
+            registry.remove(at.descriptor, &part.removal).map_err(keeping)?;
+            part.file = made(registry, watch, &at, &how).map_err(keeping)?;
+        }
         Ok(Some(part))
     }
 }
@@ -143,8 +151,8 @@ pub struct Part {
 }
 
 impl Part {
-    /// Takes what is proved of an earlier run's part, and empties the rest.
-    fn resume(&mut self, from: &Assigned<'_>) -> Result<()> {
+    /// Takes what is proved of an earlier run's part, and cuts the rest off. Returns whether there is anything.
+    fn resume(&mut self, from: &Assigned<'_>) -> Result<bool> {
         let mut records: Vec<Record> = Vec::new();
         for slot in 0..2 {
             records.extend(self.record_in(slot)?);
@@ -158,9 +166,9 @@ impl Part {
             self.slot = 1 - slot;
         }
         self.recorded = self.bytes;
-        self.file.truncate(if self.bytes == 0 { 0 } else { DATA + self.bytes })?;
         let (part, from) = (Shown(&self.descriptor), from.shown());
         if self.bytes > 0 {
+            self.file.truncate(DATA + self.bytes)?;
             let kept = HumanBytes(self.bytes);
             log::tell(
                 Level::Info,
@@ -173,7 +181,7 @@ impl Part {
         } else if !is_new {
             warn(&format!("copy {from}: begins anew: {part} is not as an earlier run left it"));
         }
-        Ok(())
+        Ok(self.bytes > 0)
     }
 
     /// Reads the bytes as far as a record proves them. Returns where that record is.
@@ -319,6 +327,18 @@ impl Part {
         }
         watch.forget(&self.descriptor);
     }
+}
+
+/// Makes the part, a new file and no other's. `how` is without flags for that.
+fn made(registry: &Registry, watch: &Watch, at: &Assigned<'_>, how: &OpenOptions) -> Result<OpenFile> {
+    let how = how.clone().control(&watch.control(at.descriptor));
+    let new = OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
+    registry.open(at.descriptor, &how.with_flags(new)).map_err(|error| match error.code() {
+        Code::EEXIST => error.context(
+            "another copy to the same target has just begun, or it is a link that leads nowhere: remove it",
+        ),
+        _ => error,
+    })
 }
 
 /// What proves the first bytes of a part.

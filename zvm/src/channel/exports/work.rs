@@ -4,9 +4,11 @@ use super::{Export, shown};
 use crate::channel::changes::ReadContent;
 use crate::channel::counters::Operation;
 use crate::channel::ends::UNSURE;
-use std::mem;
+use std::collections::{BTreeSet, HashSet};
+use std::ops::ControlFlow;
 use std::time::Instant;
-use vfs_core::{Code, Control, Error, Finish, Flush, OpenFlags, Registry, Result, below};
+use std::{iter, mem};
+use vfs_core::{Code, Control, Error, Finish, Flush, Kind, OpenFlags, Registry, Result, below};
 
 /// How much is written at once.
 const CHUNK: usize = 256 << 10;
@@ -30,6 +32,48 @@ impl Export {
         self.make_folders()
     }
 
+    /// In a folder that is there, nothing is written through a link, which may lead out of it: what has the name of a folder or file that is
+    /// to be there must be told to be one by the listing that it is in. (What a tree shows was listed before, without links.)
+    fn check_places(&self, registry: &Registry) -> Result<()> {
+        let parents = |path: &'_ str| {
+            path.match_indices('/').map(|(end, _)| path[..end].to_owned()).collect::<Vec<_>>()
+        };
+        let files = self.changes.files.iter().map(|file| file.path.as_str());
+        let mut folders: BTreeSet<String> = self.changes.folders.iter().cloned().collect();
+        folders.extend(files.clone().flat_map(parents));
+        let files: HashSet<&str> = files.collect();
+        // Each folder after the one above it; what lies in one that is not there is not there either.
+        let mut there = BTreeSet::from([String::new()]);
+        for folder in iter::once(&String::new()).chain(&folders) {
+            if !there.contains(folder) {
+                continue;
+            }
+            let (mut found, mut wrong) = (Vec::new(), None);
+            registry.names(&descriptor(&self.spec.target, folder)?, &self.options, &mut |name| {
+                let Ok(text) = str::from_utf8(name.bytes) else { return ControlFlow::Continue(()) };
+                let path = if folder.is_empty() { text.to_owned() } else { format!("{folder}/{text}") };
+                let kind = name.itself().map(|stat| stat.kind);
+                if folders.contains(&path) {
+                    match kind {
+                        Some(Kind::Directory) => found.push(path),
+                        _ => wrong = Some((path, "folder")),
+                    }
+                } else if files.contains(path.as_str()) && kind != Some(Kind::Regular) {
+                    wrong = Some((path, "file"));
+                }
+                if wrong.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+            if let Some((path, what)) = wrong {
+                let name = descriptor(&self.spec.target, &path)?;
+                let text =
+                    format!("{}: what is there is no {what} of its own, but a link, say", shown(&name));
+                return Err(Error::new(Code::EEXIST, text));
+            }
+            there.extend(found);
+        }
+        Ok(())
+    }
+
     /// A file that somebody else has changed since the guest could see it is neither replaced nor removed.
     fn check_unchanged(&self, registry: &Registry, name: &str, number: usize) -> Result<()> {
         let now = registry.stat(name, &self.options)?;
@@ -51,6 +95,9 @@ impl Export {
         for path in target.into_iter().chain(self.changes.folders.iter().map(String::as_str)) {
             let folder = descriptor(&self.spec.target, path)?;
             match registry.make_folders(&folder, &self.options, &mut self.progress.made) {
+                Ok(()) if path.is_empty() && !self.progress.made.contains(&folder) => {
+                    self.check_places(registry)?;
+                }
                 Ok(()) => {}
                 // A store of objects: a folder is there as soon as a name lies below.
                 Err(error) if error.code() == Code::ENOTSUP => {
