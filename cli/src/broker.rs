@@ -81,6 +81,9 @@ impl Serve {
         if let Some(Question::Status(status)) = &self.question {
             return status.execute();
         }
+        if options.config.is_some() {
+            warn("broker: it takes nothing from --config: its secret is given by --secret-file");
+        }
         let secret = self.secret_file.as_deref().map(read_secret).transpose()?;
         let addresses = self.addresses()?;
         let (insecure, limits) = (self.insecure, self.limits.limits());

@@ -183,7 +183,8 @@ impl Filesystem for Folder {
                 let node = shared.tree.node(ino.0)?;
                 // A folder has been seen to be there, and a store may have none to ask for.
                 if node.shape == FileType::Directory {
-                    return Ok((node, Stat::of_kind(Kind::Directory)));
+                    let stat = node.stat.clone();
+                    return Ok((node, stat));
                 }
                 if let Some(stat) = shared.written(&node.descriptor).and_then(|writer| writer.stat()) {
                     return Ok((node, stat));

@@ -32,8 +32,8 @@ pub struct Node {
     pub name: Vec<u8>,
     pub descriptor: String,
     pub shape: FileType,
-    /// As it was when it got this number.
-    stat: Stat,
+    /// As it was when it got this number; of a folder, when it was looked at last.
+    pub stat: Stat,
     /// A program has written it since.
     is_written: AtomicBool,
 }
@@ -187,6 +187,12 @@ impl Tree {
             && node.shape == shape
         {
             *uses += 1;
+            // Of a folder the last look counts: nobody asks for it again.
+            if shape == FileType::Directory && node.stat != *stat {
+                let (parent, name, is_written) = (node.parent, node.name.clone(), AtomicBool::new(false));
+                let (ino, stat) = (node.ino, stat.clone());
+                *node = Arc::new(Node { ino, parent, name, descriptor, shape, stat, is_written });
+            }
             return node.clone();
         }
         nodes.last += 1;

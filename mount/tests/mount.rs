@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use support::{Mounted, can_mount, program, succeeds, zvfs_mount};
 use tempfile::tempdir;
 use zvfs_test_support::{bounded, eventually, have, run};
@@ -52,6 +52,30 @@ fn a_tree_is_read_as_the_files_themselves() {
         found.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty()).collect();
     found.sort_unstable();
     assert_eq!(found, [&b"./a folder/100%?#&"[..], b"./a folder/deeper/still/line\nbreak"]);
+    mounted.unmount();
+}
+
+/// tar takes a folder for changed whose time is another one after it was read.
+#[test]
+fn an_open_folder_has_the_time_of_its_name() {
+    if !can_mount() {
+        return;
+    }
+    let tree = tree();
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let folder = File::open(tree.path().join("a folder")).unwrap();
+    folder.set_modified(old).unwrap();
+    let mounted = Mounted::of(&tree.path().to_string_lossy(), &["--cache-time", "0s"]);
+    let name = mounted.path().join("a folder");
+    let modified = |file: &File| file.metadata().unwrap().modified().unwrap();
+    let open = File::open(&name).unwrap();
+    assert_eq!((modified(&open), fs::metadata(&name).unwrap().modified().unwrap()), (old, old));
+    assert!(fs::read_dir(&name).unwrap().count() > 0);
+    assert_eq!(modified(&open), old);
+    let new = old + Duration::from_secs(1);
+    folder.set_modified(new).unwrap();
+    assert_eq!((fs::metadata(&name).unwrap().modified().unwrap(), modified(&open)), (new, new));
+    drop(open);
     mounted.unmount();
 }
 

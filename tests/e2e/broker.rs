@@ -13,7 +13,7 @@ use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use support::{Done, Folder, Started, bare, run, run_with, under};
+use support::{Done, Folder, Started, bare, run, run_with, under, zvfs};
 use zvfs_test_support::{LIMIT, bounded, eventually};
 
 const SECRET: &str = "a secret of more than sixteen bytes\n";
@@ -121,6 +121,10 @@ fn a_secret_that_is_none_or_no_secret_is_refused() {
     let raw = secret_file(&folder, "raw", "");
     fs::write(&raw, [0xff; 24]).unwrap();
     refused(&raw, 22, "openssl rand -base64 24");
+    // What peers have it in is nothing that a broker reads.
+    let peers = folder.write("zvfs.toml", "[provider.tcp]\nsettings = { secret-file = \"/s\" }\n");
+    let with = run(zvfs(["--config", &peers, "broker", "--listen", "0.0.0.0:0"]));
+    with.failed(13, &["nothing from --config", "--secret-file"]);
     refused(&secret_file(&folder, "empty", ""), 22, "16 to 4096");
     refused(&folder.fifo("fifo"), 22, "regular file");
     refused(folder.path().to_str().unwrap(), 22, "regular file");
