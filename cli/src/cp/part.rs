@@ -124,7 +124,8 @@ impl Keep {
         let keeping = |error: Error| error.context(format!("keep the part {shown}"));
         // What is there and proves nothing may be anybody's, by a link of this name: it is not written to.
         if is_there && !part.resume(from).map_err(keeping)? {
-            registry.remove(at.descriptor, &part.removal).map_err(keeping)?;
+            let how_removed = part.removal.clone().control(&watch.control(at.descriptor));
+            registry.remove(at.descriptor, &how_removed).map_err(keeping)?;
             part.file = made(registry, watch, &at, &how).map_err(keeping)?;
         }
         Ok(Some(part))

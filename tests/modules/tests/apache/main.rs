@@ -2,18 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod configuration;
+
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
 use zvfs_modules_tests::apache::{Answer, Apache};
 use zvfs_modules_tests::{WRONG_HEADS, raw};
-use zvfs_test_support::{LIMIT, eventually, fifo, run, skip};
+use zvfs_test_support::{LIMIT, eventually, fifo, run};
 
 /// Bytes that no two places have alike.
 fn pattern(size: usize) -> Vec<u8> {
@@ -499,65 +501,4 @@ fn the_sanitizers_find_nothing_in_some_hundred_requests() {
     });
     let found = apache.findings();
     assert!(found.is_empty(), "{found}");
-}
-
-#[test]
-fn a_wrong_configuration_is_said_with_its_line() {
-    if !Apache::is_here() {
-        return;
-    }
-    for (manifest, lines, words) in [
-        ("Timeout = never", "", "MANIFEST"),
-        ("", "ZvmManifest /does/not/exist", "read /does/not/exist"),
-        ("", "ZvmSessions 0", "is not a number from 1"),
-        ("", "ZvmWorker /bin/true", "not allowed"),
-        // What the children would find.
-        ("Program = $FOLDER/elsewhere", "", "ZvmManifest: "),
-        ("Program = $FOLDER/elsewhere", "", "bad program: neither"),
-        ("Program = $FOLDER/nowhere", "", "nowhere"),
-        ("Channel = nosuch://x, /data, 0, 1, 1, 0, 0", "", "MANIFEST "),
-        ("Channel = nosuch://x, /data, 0, 1, 1, 0, 0", "", "nosuch"),
-        (
-            "",
-            "</Location>\nZvmWorker /bin/true\n<Location /other>",
-            "ZvmWorker: compile the program by /bin/true",
-        ),
-        (
-            "",
-            "</Location>\nZvmWorker /nowhere\n<Location /other>",
-            "ZvmWorker: compile the program by /nowhere",
-        ),
-        // The children's user makes nothing there.
-        ("", "</Location>\nZvmCache /proc/cache /proc/key\n<Location /other>", "ZvmCache: "),
-        ("", "</Location>\nZvmConfiguration /nowhere\n<Location /other>", "ZvmConfiguration: "),
-    ] {
-        let said = Apache::try_start(&[("guest", manifest, lines)]).err().unwrap();
-        assert!(said.contains(words) && said.contains("line "), "{lines}: {said}");
-    }
-}
-
-/// The children's rights are not the parent's: what root may read, and they may not, is found too.
-#[test]
-fn a_wrong_configuration_is_found_with_the_rights_of_the_children() {
-    if !Apache::is_here() {
-        return;
-    }
-    if !rustix::process::geteuid().is_root() {
-        return skip("only root's Apache has children of another user");
-    }
-    let cache = tempfile::tempdir().unwrap();
-    fs::set_permissions(cache.path(), Permissions::from_mode(0o700)).unwrap();
-    let at = cache.path().display();
-    let lines = format!("</Location>\nZvmCache {at}/programs {at}/key\n<Location /other>");
-    let said = Apache::try_start(&[("guest", "", &lines)]).err().unwrap();
-    assert!(said.contains("ZvmCache: ") && said.contains("access denied"), "{said}");
-    chown(cache.path(), Some(65534), Some(65534)).unwrap();
-    let mut apache = Apache::start(&[("guest", "", &lines)]);
-    assert_eq!(apache.curl(&[], false, "/guest?"), "hello\n");
-    // A child that comes later, and cannot use it, answers all the rest.
-    fs::set_permissions(cache.path().join("programs"), Permissions::from_mode(0o777)).unwrap();
-    apache.restart();
-    eventually("a guest cannot run", || apache.request("/guest?", b"").status == 500);
-    assert!(apache.log().contains("this process can run no guest: "), "{}", apache.log());
-    assert_eq!(apache.curl(&[], false, "/elsewhere"), "static");
 }
