@@ -266,8 +266,8 @@ int32_t ZVFS_CALL zvm_session_start(zvm_session *session, void(ZVFS_CALL *ended)
 int32_t ZVFS_CALL zvm_session_cancel(zvm_session *session, zvfs_error *err);
 
 /* Returns the host's result: 0, or one of ZeroVM's exit codes: 4 stopped, 5 a channel failed, 8 not a program, 12 memory, 14
- * manifest, 32 digest mismatch, 125 a guest that failed and whose manifest says `Commit = success`... docs/report.md and
- * `zvfs --help` have the list. -ZVFS_EBUSY: there is no report yet. */
+ * manifest, 32 digest mismatch, 125 a guest that failed and whose manifest says `Commit = success`, or an output that
+ * a quota cut... docs/report.md and `zvfs --help` have the list. -ZVFS_EBUSY: there is no report yet. */
 int32_t ZVFS_CALL zvm_session_exit_code(zvm_session *session);
 
 /* Returns the guest's exit code, 0 to UINT32_MAX. -ZVFS_ENOENT: it did not exit by itself. -ZVFS_EBUSY: there is no report yet. */

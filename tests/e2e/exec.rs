@@ -283,6 +283,26 @@ fn a_quota_that_is_reached_names_its_option() {
     }
 }
 
+/// A stranger's report: what a quota had cut took the old file's place, and nobody said so.
+#[test]
+fn what_a_quota_cut_takes_no_files_place() {
+    let Some(folder) = guest() else { return };
+    folder.write("to", "old");
+    folder.write("from", "a text");
+    let stream: &[&str] = &["--in", "from", "--out", "to", "guest.wasm"];
+    for (arguments, alias) in
+        [(&["--write", "out=to", "guest.wasm", "put", "out", "whole"][..], "/out"), (stream, "/dev/stdout")]
+    {
+        let done = run(exec(&folder, &[&["--put-size", "3"], arguments].concat()));
+        let why = format!("channel {alias}: its quota put_size refused a write");
+        assert_eq!(done.code, 125, "{done:?}");
+        for words in [why.as_str(), "nothing is committed", "give it more by --put-size"] {
+            assert!(done.stderr.contains(words), "{words}: {done:?}");
+        }
+        assert_eq!(read(&folder, "to"), "old");
+    }
+}
+
 #[test]
 fn an_interrupted_program_ends_by_the_signal() {
     let Some(folder) = guest() else { return };

@@ -37,7 +37,8 @@ pub enum ExitCode {
     Digest = 32,
     /// A channel's source is a directory, a socket or a block device.
     SourceKind = 93,
-    /// The guest ended with a code of its own that is not 0, and the manifest says `Commit = success`.
+    /// The guest came to its own end, and what it wrote is not committed: its code is not 0 and the manifest says `Commit = success`, or
+    /// a quota cut what was to appear as a whole.
     NotCommitted = 125,
 }
 

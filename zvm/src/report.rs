@@ -138,14 +138,12 @@ impl Report {
     /// What a person should know of outputs that are not there as a whole, and of quotas that may be why the guest failed.
     pub(crate) fn notes_of_outputs(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.guest_code != Some(0) {
-            for channel in &self.channels {
-                let quotas = channel
-                    .exhausted
-                    .iter()
-                    .map(|quota| format!("{}: the guest reached its quota: {quota}", Shown(&channel.alias)));
-                notes.extend(quotas);
-            }
+        for channel in &self.channels {
+            // A guest that ends well may have passed over that something of an output is missing.
+            let is_told = |quota: &&Quota| self.guest_code != Some(0) || quota.is_of_writing();
+            let quotas = channel.exhausted.iter().filter(is_told);
+            let alias = Shown(&channel.alias);
+            notes.extend(quotas.map(|quota| format!("{alias}: the guest reached its quota: {quota}")));
         }
         for channel in &self.channels {
             for output in &channel.outputs {

@@ -147,6 +147,36 @@ fn only_a_success_is_committed_where_the_manifest_says_so() {
     assert_eq!(bench.content("old").unwrap(), "new");
 }
 
+/// A stranger's report: what a quota had cut took the place of the old file, and nobody said so.
+#[test]
+fn an_output_that_its_quota_cut_is_not_committed() {
+    for (quotas, quota) in [("1, 99", "puts"), ("9, 3", "put_size")] {
+        for (end, code) in [(RETURN, 0), (EXIT_19, 19)] {
+            let bench = Bench::new().with("old", "precious").with("other", "precious");
+            let second = "Channel = $/other, /x, 0, 0, 0, 9, 99";
+            let manifest = bench.manifest("$/old", quotas, second);
+            let report = bench.session(manifest, &format!("(call $put) {end}")).run();
+            assert_eq!((report.exit_code.number(), report.guest_code), (125, Some(code)), "{report:?}");
+            let why = format!("channel /dev/stdout: its quota {quota} refused a write");
+            assert!(report.state.starts_with(&why), "{report:?}");
+            // One output without another may be worth nothing.
+            assert_eq!([state(&report, "/dev/stdout"), state(&report, "/x")], [OutputState::Discarded; 2]);
+            for name in ["old", "other"] {
+                assert_eq!(bench.content(name).unwrap(), "precious", "{report:?}");
+            }
+            // Who wants what there is says so, and is told all the same.
+            let kept = bench.manifest("$/old", quotas, "Partial = keep, /dev/stdout");
+            let report = bench.session(kept, &format!("(call $put) {end}")).run();
+            assert_eq!((report.exit_code, report.guest_code), (ExitCode::Ok, Some(code)), "{report:?}");
+            assert!(
+                told(&report, &format!("/dev/stdout: the guest reached its quota: {quota}")),
+                "{report:?}"
+            );
+            assert_eq!(bench.content("old").unwrap(), "new");
+        }
+    }
+}
+
 #[test]
 fn the_report_tells_which_quota_refused_which_channel() {
     let bench = Bench::new();

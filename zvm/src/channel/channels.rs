@@ -247,6 +247,14 @@ impl Channels {
         self.list.iter_mut().try_for_each(|channel| channel.sync_files().map_err(failure))
     }
 
+    /// Finds out whether all that is to appear as a whole is what the guest wrote.
+    ///
+    /// # Errors
+    /// [`ExitCode::NotCommitted`]: a quota cut it.
+    pub(crate) fn check_uncut(&mut self) -> Result<(), Failure> {
+        self.list.iter_mut().try_for_each(Channel::check_uncut)
+    }
+
     /// Tells every reader that no data follows (END), and waits for none.
     ///
     /// A session that ends well calls this, then [`close_readers`](Channels::close_readers), then

@@ -51,6 +51,13 @@ pub enum Quota {
     PutSize = 8,
 }
 
+impl Quota {
+    /// Whether it limits what is written.
+    pub(crate) fn is_of_writing(self) -> bool {
+        matches!(self, Quota::Puts | Quota::PutSize)
+    }
+}
+
 impl fmt::Display for Quota {
     /// The field's name in the manifest's grammar.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,10 @@
 //! How a channel's files end: END, COMMIT, DISCARD.
 
-use super::counters::Operation;
+use super::counters::{Operation, Quota};
 use super::outputs::OutputState;
 use super::sources::Source;
 use super::{CallError, Channel};
+use crate::exit::{ExitCode, Failure};
 use std::time::Instant;
 use vfs_core::{Code, Error, Finish, Flush, Kind, Result};
 
@@ -38,6 +39,27 @@ impl Channel {
             return Ok(());
         }
         self.end()
+    }
+
+    /// The quota that cut a target which is to appear as a whole: a write that it refused, even once, is missing for good.
+    fn cut_by(&mut self) -> Option<Quota> {
+        let quota = self.counters.exhausted().into_iter().find(|quota| quota.is_of_writing())?;
+        let whole = |source: &mut Source| source.output.as_ref().is_some_and(|it| it.output.is_whole());
+        self.sources.iter_mut().any(whole).then_some(quota)
+    }
+
+    /// Finds out whether its targets are what the guest wrote.
+    ///
+    /// # Errors
+    /// [`ExitCode::NotCommitted`].
+    pub(super) fn check_uncut(&mut self) -> Result<(), Failure> {
+        let Some(quota) = self.cut_by() else { return Ok(()) };
+        let alias = self.spec.shown_alias();
+        let text = format!(
+            "channel {alias}: its quota {quota} refused a write, and it is to appear as a whole, so nothing is committed: give it \
+             more, or let it be cut by `Partial = keep, {alias}`"
+        );
+        Err(Failure::new(ExitCode::NotCommitted, text))
     }
 
     /// END on every source that is written. Waits for nobody.

@@ -112,6 +112,7 @@ impl Work {
                     format!("the guest exited with code {code}, and the manifest says `Commit = success`");
                 return Err(Failure::new(ExitCode::NotCommitted, text));
             }
+            channels.check_uncut()?;
             if manifest.sync {
                 channels.sync_files().map_err(|failure| self.echo(failure))?;
             }

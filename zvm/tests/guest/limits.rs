@@ -37,7 +37,8 @@ fn each_quota_ends_with_its_last_byte_and_its_last_call() {
         [1, 1, DQUOT, 0]
     );
     let write = |quotas: &str, script: &str| {
-        Job::over(Book::new(""), quotas).told(&format!("open \"x\" 0 64 0\n {script}"))[1..].to_vec()
+        let job = Job::over(Book::new(""), quotas).key("Partial = keep");
+        job.told(&format!("open \"x\" 0 64 0\n {script}"))[1..].to_vec()
     };
     assert_eq!(write("0, 0, 0, 9, 10", "write 4 10\n write 4 1"), [10, DQUOT]);
     assert_eq!(write("0, 0, 0, 2, 99", "write 4 1\n write 4 1\n write 4 1"), [1, 1, DQUOT]);
