@@ -60,6 +60,14 @@ struct TreeFile {
     opens: usize,
 }
 
+impl TreeFile {
+    /// Whether it still is what was listed.
+    fn check(&self, now: &Stat) -> Result<(), Error> {
+        let listed = Known { size: self.size, version: self.version.clone() };
+        if listed.is(now) { Ok(()) } else { Err(Error::new(Code::ESTALE, "it is not what was listed")) }
+    }
+}
+
 /// One name of a folder.
 #[derive(Debug)]
 pub(crate) struct Listed {
@@ -170,18 +178,21 @@ impl SourceTree {
         self.names(folder).map_err(|error| self.refused(error))
     }
 
-    /// Opens a file, or counts one more descriptor on it. Returns its size. The first one is one get.
+    /// Opens a file, or counts one more descriptor on it. Returns its size. The first one is one get. What is open and has changed since is
+    /// opened no more; who has it open reads on.
     ///
     /// # Errors
     /// [`CallError::Refused`]: EDQUOT; ESTALE: it is not what was listed; ENOTSUP: no positions; what the guest may see of it.
     /// [`CallError::Failed`].
     pub(crate) fn open_file(&mut self, file: usize) -> Result<u64, CallError> {
-        if self.file(file)?.channel.is_none() {
+        let is_open = self.file(file)?.channel.is_some();
+        if !is_open {
             self.count_get()?;
-            self.counters.begin(Operation::Open);
-            let opened = self.opened(file);
-            self.counters.done();
-            let channel = opened.map_err(|error| self.refused(error))?;
+        }
+        self.counters.begin(Operation::Open);
+        let opened = if is_open { self.check_open(file).map(|()| None) } else { self.opened(file).map(Some) };
+        self.counters.done();
+        if let Some(channel) = opened.map_err(|error| self.refused(error))? {
             self.file(file)?.channel = Some(channel);
         }
         let file = self.file(file)?;
@@ -323,10 +334,7 @@ impl SourceTree {
         if opened.capabilities().contains(Capabilities::STAT) {
             let stat = opened.stat()?;
             kind = stat.kind;
-            let listed = Known { size: known.size, version: known.version.clone() };
-            if !listed.is(&stat) {
-                return Err(Error::new(Code::ESTALE, "it is not what was listed"));
-            }
+            known.check(&stat)?;
             // What is opened again must be what was read before.
             known.size = known.size.or(stat.size);
             if known.version.is_empty() {
@@ -360,6 +368,15 @@ impl SourceTree {
             failure: None,
             notes: Vec::new(),
         })
+    }
+
+    /// Whether an open file is what it was when it was opened: a provider may show what others have written to it since.
+    fn check_open(&mut self, file: usize) -> Result<(), Error> {
+        let known = self.file(file)?;
+        let channel = known.channel.as_mut().ok_or(Code::EBADF)?;
+        let source = channel.sources.iter_mut().find(|source| source.can(Capabilities::STAT));
+        let stat = source.map(|source| source.file.stat()).transpose()?;
+        stat.map_or(Ok(()), |stat| known.check(&stat))
     }
 
     /// What the guest may see of a failure; any other ends the session, for it could take a part for the whole.

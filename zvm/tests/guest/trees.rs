@@ -150,6 +150,9 @@ impl File for Leaf {
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        if self.version == "before" {
+            self.version = "after".to_owned();
+        }
         let data = self.data.get(self.at.unwrap_or(0)..).unwrap_or_default();
         let count = data.len().min(buf.len());
         buf[..count].copy_from_slice(&data[..count]);
@@ -267,6 +270,20 @@ fn a_file_that_is_not_what_was_listed_is_stale() {
         .iter()
         .fold(String::new(), |script, name| script + &format!("open \"data/{name}\" 0 {READ} 0\n"));
     assert_eq!(grove.job("99, 9999").told(&script), [STALE, STALE, 4, NOENT]);
+}
+
+/// A stranger's report: what somebody had written to an open file was given to the next open of it, instead of ESTALE.
+#[test]
+fn a_file_that_is_open_and_has_changed_is_stale_to_the_next_open() {
+    let listed = Some(Stat::of_kind(Kind::Regular).size(5).version("before"));
+    let grove = grove().folder("root", &[("b.txt", listed)]);
+    // It is another one after the first read.
+    grove.0.lock().unwrap().files.get_mut("root/b.txt").unwrap().1 = "before".to_owned();
+    let open = format!("open \"data/b.txt\" 0 {READ} 0\n");
+    let told =
+        grove.job("99, 9999").told(&format!("{open}{open}read 4 2\n{open}read 5 9\nfd_close 4\n{open}"));
+    assert_eq!(told, [4, 5, 2, STALE, 5, 0, STALE]);
+    assert_eq!(grove.log()[1..], ["open root/b.txt"]);
 }
 
 #[test]
