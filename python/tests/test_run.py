@@ -55,7 +55,7 @@ def test_file_objects_are_channels() -> None:
     content, out = os.urandom(100_000), io.BytesIO()
     report = run(stdin=io.BytesIO(content), stdout=out, check=True)
     assert out.getvalue() == content
-    assert (report.exit_code, report.state, report.guest_code) == (0, "ok", 0)
+    assert (report.exit_code, report.state, report.errno, report.guest_code) == (0, "ok", None, 0)
     channels = {channel.alias: channel for channel in report.channels}
     assert channels["/dev/stdin"].traffic.get_bytes == 100_000
     assert channels["/dev/stdout"].traffic.put_bytes == 100_000

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use std::any::Any;
 use std::fmt;
-use vfs_core::is_printable;
+use vfs_core::{Code, is_printable};
 
 /// How much of the engine's words about a program is told, in characters.
 const TEXT_MAX: usize = 400;
@@ -93,12 +93,23 @@ pub struct Failure {
     exit: ExitCode,
     text: String,
     stopped: Option<Stopped>,
+    code: Option<Code>,
 }
 
 impl Failure {
     /// Makes a failure; `text` becomes the report's state.
     pub fn new(exit: ExitCode, text: impl Into<String>) -> Failure {
-        Failure { exit, text: text.into(), stopped: None }
+        Failure { exit, text: text.into(), stopped: None, code: None }
+    }
+
+    /// Says which error it comes of.
+    pub(crate) fn of(self, code: Code) -> Failure {
+        Failure { code: Some(code), ..self }
+    }
+
+    /// The error that it comes of; `None`: none of a provider or of the system.
+    pub fn code(&self) -> Option<Code> {
+        self.code
     }
 
     /// A session that was stopped: by what, and what is known of it.

@@ -6,7 +6,7 @@ use crate::manifest::DigestAlgorithm;
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
-use vfs_core::{Shown, printable_json};
+use vfs_core::{Code, Shown, printable_json};
 
 /// The report of one session. Its fields are JSON's too: docs/report.md.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,6 +18,8 @@ pub struct Report {
     pub exit_code: ExitCode,
     /// `ok`, or what happened, in one line.
     pub state: String,
+    /// Linux's number of the error that ended the session; `None`: it ended well, or for another reason.
+    pub errno: Option<i32>,
     /// What the guest exited with; `None`: it did not come to that.
     pub guest_code: Option<u32>,
     /// CPU time of the session's thread.
@@ -100,7 +102,8 @@ impl Report {
 
     /// Reports a session that failed; without channels if it did not come to open them.
     pub fn failed(failure: &Failure, meters: &[Meter]) -> Report {
-        Report { stopped: failure.stopped_by(), ..Report::new(failure.exit(), failure.text(), meters) }
+        let errno = failure.code().map(Code::raw);
+        Report { stopped: failure.stopped_by(), errno, ..Report::new(failure.exit(), failure.text(), meters) }
     }
 
     fn new(exit_code: ExitCode, state: &str, meters: &[Meter]) -> Report {
@@ -119,6 +122,7 @@ impl Report {
             manifest: None,
             exit_code,
             state: state.replace(['\n', '\r'], " "),
+            errno: None,
             guest_code: None,
             cpu: CpuTime::default(),
             fuel: None,
@@ -283,6 +287,13 @@ mod tests {
     }
 
     #[test]
+    fn what_ended_it_is_told_as_a_number_too() {
+        let failure = Failure::new(ExitCode::Io, "export /out: write x: no space left").of(Code::ENOSPC);
+        let json = Report::failed(&failure, &[]).to_json();
+        assert!(json.contains("\"errno\":28,"), "{json}");
+    }
+
+    #[test]
     fn a_line_says_who_how_and_how_much() {
         let cpu = CpuTime { system: Duration::from_millis(10), user: Duration::from_millis(1500) };
         let mut report = Report { fuel: Some(77), elapsed: Duration::from_micros(1_230), cpu, ..report() };
@@ -304,7 +315,7 @@ mod tests {
         assert!(json["manifest"].is_null());
         assert_eq!(json["exit_code"], 0);
         assert_eq!(json["guest_code"], 3);
-        assert_eq!(json["state"], "ok");
+        assert_eq!((&json["state"], json["errno"].is_null()), (&"ok".into(), true));
         assert_eq!(json["cpu"]["user_seconds"], 1.5);
         assert_eq!(json["network"]["get_bytes"], 50);
         assert_eq!(json["channels"][1]["alias"], "/b");

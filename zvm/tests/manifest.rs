@@ -307,6 +307,12 @@ fn each_bad_key_names_itself() {
         ("Export = mem:x, /x", 8, "Export needs a target, a path and two quotas"),
         ("Export = mem:x, x, 1, 1", 8, "Export: `x` is not an absolute path"),
         ("Export = mem:x, /x, 0, 1", 8, "export /x: its quotas allow no writing"),
+        (
+            "Scratch = 1\nExport = mem:x, /, 1, 1",
+            9,
+            "export /: channels and devices are in it: take a directory",
+        ),
+        ("Scratch = 1\nExport = mem:x, /dev//, 1, 1", 9, "export /dev//: channels and devices are in it"),
         ("Export = mem:x, /x, 1, x", 8, "export /x: put_size: `x` is not a number"),
         ("Export = mem:x, /x, 1, 1", 8, "export /x: it needs Scratch"),
         (

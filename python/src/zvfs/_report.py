@@ -49,6 +49,8 @@ class Report:
     """The host's result: 0, or one of docs/report.md's table."""
     state: str
     """ok, or what happened, in one line."""
+    errno: int | None
+    """The error that ended the run, as in the module errno; None: it ended well, or for another reason."""
     guest_code: int | None
     """The guest's exit code; None: it did not exit by itself."""
     system_seconds: float
@@ -70,6 +72,7 @@ class Report:
         return Report(
             exit_code=found["exit_code"],
             state=found["state"],
+            errno=found.get("errno"),
             guest_code=found["guest_code"],
             system_seconds=found["cpu"]["system_seconds"],
             user_seconds=found["cpu"]["user_seconds"],

@@ -266,7 +266,8 @@ impl Channel {
             Code::EBADMSG if self.digest.is_some() => ExitCode::Digest,
             _ => ExitCode::Io,
         };
-        let failure = Failure::new(exit, format!("channel {}: {}", self.spec.shown_alias(), error.chain()));
+        let failure = Failure::new(exit, format!("channel {}: {}", self.spec.shown_alias(), error.chain()))
+            .of(error.code());
         // A session that was stopped reports that; that a provider's process was killed for it, this tells.
         if error.code() == Code::EIO && self.failure.is_none() && self.is_cancelled() {
             self.notes.push(failure.text().to_owned());

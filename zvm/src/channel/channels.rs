@@ -340,6 +340,6 @@ impl Channels {
 fn failure(error: CallError) -> Failure {
     match error {
         CallError::Failed(failure) => failure,
-        CallError::Refused(code) => Failure::new(ExitCode::Io, code.text()),
+        CallError::Refused(code) => Failure::new(ExitCode::Io, code.text()).of(code),
     }
 }

@@ -296,7 +296,8 @@ impl Export {
             line if before_start && line > 0 => format!("MANIFEST {line}: "),
             _ => String::new(),
         };
-        Failure::new(exit, format!("{place}{} {}: {}", self.what, Shown(&self.spec.path), error.chain()))
+        let text = format!("{place}{} {}: {}", self.what, Shown(&self.spec.path), error.chain());
+        Failure::new(exit, text).of(error.code())
     }
 }
 

@@ -443,5 +443,5 @@ fn failed(spec: &ChannelSpec, error: &Error, cancelled: bool) -> Failure {
 /// `line`: of the manifest; 0: of none.
 fn not_opened(line: usize, what: &str, error: &Error, cancelled: bool) -> Failure {
     let place = if line == 0 { String::new() } else { format!("MANIFEST {line}: ") };
-    Failure::new(failed_exit(error, cancelled), format!("{place}{what}: {}", error.chain()))
+    Failure::new(failed_exit(error, cancelled), format!("{place}{what}: {}", error.chain())).of(error.code())
 }

@@ -407,6 +407,7 @@ impl SourceTree {
             _ => String::new(),
         };
         Failure::new(exit, format!("{place}tree {}: {}", Shown(&self.spec.path), error.chain()))
+            .of(error.code())
     }
 
     /// Above all numbers that a guest's own inodes have.

@@ -110,6 +110,12 @@ fn export(line: &Line<'_>) -> Result<ExportSpec, Failure> {
     };
     let path = mounts::absolute(line, path)?;
     let of_export = |text: String| defect(line.number, format_args!("export {}: {text}", Shown(&path)));
+    // Neither is empty when the guest starts, and what is made there need not be a result: a file in /tmp, say.
+    if ["/", "/dev"].iter().any(|taken| is_same_place(taken, &path)) {
+        return Err(of_export(
+            "channels and devices are in it: take a directory of its own, such as /out".into(),
+        ));
+    }
     let of = |name: &'static str| move |error: String| format!("{name}: {error}");
     let puts = number::parse_count(puts).map_err(of("puts")).map_err(of_export)?;
     let put_size = number::parse_size_count(put_size).map_err(of("put_size")).map_err(of_export)?;

@@ -218,6 +218,7 @@ pub(super) fn read_program(
     loop {
         let count = file.read(&mut bytes[length..]).map_err(|error| {
             Failure::new(ExitCode::Io, format!("read program {}: {}", file.shown(), error.chain()))
+                .of(error.code())
         })?;
         length += count;
         if count == 0 {
@@ -241,7 +242,7 @@ pub(super) fn no_program(error: &Error) -> Failure {
         Code::EIO => ExitCode::Io,
         _ => ExitCode::Manifest,
     };
-    Failure::new(exit, format!("program: {}", error.chain()))
+    Failure::new(exit, format!("program: {}", error.chain())).of(error.code())
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ fn a_failure_before_the_first_commit_leaves_nothing() {
         let vault = Vault::new().fault(call, Fault::Fails(code));
         let script = format!("path_create_directory 3 \"out/d\"\n{}", files(&[("out/a", 1), ("out/d/b", 1)]));
         let report = job(&vault, "9, 99").run(&script::program(&script));
-        assert_eq!(report.exit_code.number(), 5, "{call}: {report:?}");
+        assert_eq!((report.exit_code.number(), report.errno), (5, Some(code.raw())), "{call}: {report:?}");
         let state = &report.state;
         assert!(state.starts_with("export /out: ") && state.contains(words), "{call}: {report:?}");
         assert!(!vault.log().iter().any(|call| call.starts_with("commit")), "{:?}", vault.log());
