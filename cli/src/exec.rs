@@ -1,7 +1,10 @@
 //! `zvfs exec`: one guest without a manifest. What it may reach is written as one, which runs like any other.
 
 mod channels;
+mod folders;
+mod given;
 mod guest;
+mod line;
 
 use crate::exit::{self, Failure, warn};
 use crate::log;
@@ -14,7 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use vfs_core::{Control, Level, Shown};
-use zvm::{ExitCode, Quota, Report, Session};
+use zvm::{ExitCode, Quota, Report, Session, Stopped};
 
 /// Run a WebAssembly program without a manifest: its standard streams are this command's, its exit code too
 ///
@@ -77,7 +80,12 @@ impl Exec {
             (ExitCode::Ok, Some(code)) => Err(Failure::told(shell_code(code))),
             (ExitCode::Stopped, _) if signal != 0 => Err(Failure::signal(signal, None)),
             (code, _) => {
-                log::tell(Level::Error, &format!("{program}: {}", report.state));
+                let more = match (code, report.stopped) {
+                    (ExitCode::Memory, _) => " (give it more by --memory)",
+                    (_, Some(Stopped::Timeout)) => " (give it more by --timeout)",
+                    _ => "",
+                };
+                log::tell(Level::Error, &format!("{program}: {}{more}", report.state));
                 Err(Failure::told(code.number()))
             }
         }

@@ -327,7 +327,8 @@ fn an_interrupted_program_ends_by_the_signal() {
 #[test]
 fn a_program_that_does_not_end_times_out() {
     let Some(folder) = guest() else { return };
-    run(exec(&folder, &["--timeout", "1s", "guest.wasm", "spin"])).failed(4, &["guest.wasm: timeout"]);
+    run(exec(&folder, &["--timeout", "1s", "guest.wasm", "spin"]))
+        .failed(4, &["guest.wasm: timeout", "(give it more by --timeout)"]);
 }
 
 /// What a person gets wrong: a code, and words that say what to do.
@@ -335,7 +336,7 @@ fn a_program_that_does_not_end_times_out() {
 fn what_is_wrong_is_told() {
     let Some(folder) = guest() else { return };
     folder.write("text", "no module");
-    let cases: [(&[&str], i32, &[&str]); 21] = [
+    let cases: [(&[&str], i32, &[&str]); 27] = [
         (&[], 64, &["PROGRAM"]),
         (&["nosuch.wasm"], 2, &["nosuch.wasm: ", "no such file"]),
         (&["text"], 8, &["text: "]),
@@ -356,8 +357,27 @@ fn what_is_wrong_is_told() {
         (
             &["--memory", "64k", "guest.wasm"],
             12,
-            &["Memory: the program needs more to start than the 65536 bytes"],
+            &["Memory: the program needs more to start than the 65536 bytes", "(give it more by --memory)"],
         ),
+        // These spoke of lines that nobody had written.
+        (
+            &["--dir", "in=.", "--dir", "./in=/tmp", "guest.wasm"],
+            22,
+            &["--dir /in: --dir has given the guest a directory of this name: choose another"],
+        ),
+        (
+            &["--dir", "in=.", "--out-dir", "in=x", "guest.wasm"],
+            22,
+            &["--out-dir /in: --dir has given the guest a directory of this name"],
+        ),
+        (
+            &["--dir-rw", "a=.", "--out-dir", "b=./x", "guest.wasm"],
+            22,
+            &["--out-dir /b: --dir-rw /a writes into the same folder"],
+        ),
+        (&["--read", "a=text", "--dir", "a/b=.", "guest.wasm"], 22, &["--dir /a/b: the guest has a file of"]),
+        (&["--dir", "dev/stdin=.", "guest.wasm"], 22, &["--dir /dev/stdin: the guest has a file of"]),
+        (&["--out-dir", "dev=x", "guest.wasm"], 14, &["--out-dir: export /dev: channels and devices"]),
         (&["--timeout", "500ms", "guest.wasm"], 64, &["whole seconds"]),
         (&["--put-size", "0", "guest.wasm"], 64, &["number of bytes"]),
         (&["--gets", "0", "guest.wasm"], 64, &["0"]),

@@ -1,6 +1,8 @@
 //! What a guest gets, and the manifest that it amounts to.
 
-use super::channels::{ChannelOptions, checked};
+use super::channels::ChannelOptions;
+use super::given::checked;
+use super::line::{self, Line};
 use crate::exit::Failure;
 use crate::name;
 use crate::options::{duration, setting, size};
@@ -69,8 +71,9 @@ impl Guest {
     /// # Errors
     /// EINVAL: an argument or a variable that no line can hold.
     pub fn manifest_text(&self) -> Result<String, Failure> {
-        let mut text = self.lines()?;
-        let manifest = self.parse(&text)?;
+        let lines = self.lines()?;
+        let mut text = line::text(&lines);
+        let manifest = self.parse(&lines)?;
         if !manifest.args.is_empty() {
             let quoted = |arg: &String| format!("\"{}\"", arg.replace('\\', r"\\").replace('"', "\\\""));
             let args: Vec<String> = manifest.args.iter().map(quoted).collect();
@@ -88,17 +91,15 @@ impl Guest {
     }
 
     /// Reads the lines, and adds arguments and environment, which may hold what no line can.
-    fn parse(&self, lines: &str) -> Result<Manifest, Failure> {
-        let mut manifest = Manifest::parse(lines.as_bytes()).map_err(|failure| {
-            Failure::new(Code::from_raw(failure.exit().number().into()), failure.text())
-        })?;
+    fn parse(&self, lines: &[Line]) -> Result<Manifest, Failure> {
+        let mut manifest = line::parse(lines)?;
         manifest.args = self.arguments()?;
         manifest.env.clone_from(&self.env);
         Ok(manifest)
     }
 
     /// The manifest's lines, without arguments and environment.
-    fn lines(&self) -> Result<String, Failure> {
+    fn lines(&self) -> Result<Vec<Line>, Failure> {
         let mut names = HashSet::new();
         if let Some((twice, _)) = self.env.iter().find(|(name, _)| !names.insert(name)) {
             return Err(Failure::new(Code::EINVAL, format!("--env {}: given twice", Shown(twice))));
@@ -108,19 +109,22 @@ impl Guest {
             .and_then(checked)
             .map_err(|why| Failure::new(Code::EINVAL, format!("{}: {why}", Shown(&self.program()))))?;
         let (memory, seconds) = (self.memory, self.timeout.as_secs());
-        let mut lines = format!(
-            "Version = 20140509\nProgram = {program}\nMemory = {memory}, 0\nTimeout = {seconds}\n{}",
-            self.channels.lines(&self.arguments()?)?
-        );
+        let mut lines = vec![
+            Line::new("", "Version = 20140509".into()),
+            Line::new("PROGRAM", format!("Program = {program}")),
+            Line::new("--memory", format!("Memory = {memory}, 0")),
+            Line::new("--timeout", format!("Timeout = {seconds}")),
+        ];
+        lines.append(&mut self.channels.lines(&self.arguments()?)?);
         let taken_out = self.channels.takes_out().then_some(SCRATCH);
         if let Some(size) = self.scratch.or(taken_out) {
-            lines += &format!("Scratch = {size}\n");
+            lines.push(Line::new("--scratch", format!("Scratch = {size}")));
         }
         if let Some(name) = &self.function {
-            lines += &format!("Function = {name}\n");
+            lines.push(Line::new("--function", format!("Function = {name}")));
         }
         if self.nondeterministic {
-            lines += "Deterministic = 0\n";
+            lines.push(Line::new("--nondeterministic", "Deterministic = 0".into()));
         }
         Ok(lines)
     }
