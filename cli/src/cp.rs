@@ -43,9 +43,12 @@ pub struct Cp {
     /// Write into the existing file, even if it could be replaced: when others have it open, or there is no room for old and new
     #[arg(long)]
     in_place: bool,
-    /// Copy folders with what is in them; links to folders are not followed
+    /// Copy folders with what is in them; links in them are left out, and told
     #[arg(short, long)]
     recursive: bool,
+    /// Copy the files that links in folders lead to; links to folders are left out all the same
+    #[arg(short = 'L', long, requires = "recursive")]
+    dereference: bool,
     #[command(flatten)]
     filter: Filter,
     /// Compare contents by SHA-256: leave out what DST has already, and read back what was copied
@@ -123,6 +126,7 @@ impl Cp {
     fn many(&self) -> Many<'_> {
         Many {
             recursive: self.recursive,
+            follows_links: self.dereference,
             filter: &self.filter,
             leaves_out: match (self.checksum, self.update) {
                 (true, _) => LeavesOut::Same,

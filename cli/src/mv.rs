@@ -36,9 +36,15 @@ impl Mv {
             make_folders: true,
             pace: None,
         };
-        let (recursive, leaves_out, jobs) = (false, LeavesOut::Nothing, 4);
-        let many =
-            Many { recursive, filter: &filter, leaves_out, removes: Some(&witness), jobs, json: self.json };
+        let many = Many {
+            recursive: false,
+            follows_links: false,
+            filter: &filter,
+            leaves_out: LeavesOut::Nothing,
+            removes: Some(&witness),
+            jobs: 4,
+            json: self.json,
+        };
         many.execute(&self.ends, copier)?;
         drop(witness);
         watch.stop(registry);

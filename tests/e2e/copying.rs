@@ -151,17 +151,29 @@ fn what_is_no_file_is_left_out_and_told() {
     fifo(folder.at("tree/pipe").into());
     symlink("..", folder.at("tree/sub/loop")).unwrap();
     symlink("a.txt", folder.at("tree/link")).unwrap();
-    let done = cp(&["-r", &folder.at("tree"), &folder.at("copy")]);
-    assert_eq!(done.code, 0, "{done:?}");
-    for words in ["tree/pipe: neither a file nor a folder", "tree/sub/loop: a link to a folder", "2 left out"]
-    {
-        assert!(done.stderr.contains(words), "{words}: {done:?}");
-    }
-    // A link to a file is what it leads to.
+    symlink("nowhere", folder.at("tree/dangling")).unwrap();
+    let told = |options: &[&str], all: &[&str]| {
+        let done = cp(&[options, &[&folder.at("tree"), &folder.at("copy")]].concat());
+        for words in all {
+            assert!(done.stderr.contains(words), "{words}: {done:?}");
+        }
+        done.code
+    };
+    let pipe = "tree/pipe: neither a file nor a folder";
+    let links = ["tree/link: it may be a link: -L", "tree/sub/loop: it may", "tree/dangling: it may"];
+    assert_eq!(told(&["-rT"], &[&links[..], &[pipe, "4 left out"]].concat()), 0);
+    assert_eq!(files(&folder.at("copy")), ALL);
+    // What no pattern asks for is not told.
+    let done = cp(&["-rT", "--include", "*.csv", &folder.at("tree"), &folder.at("copy")]);
+    done.succeeded();
+    fs::remove_file(folder.at("tree/dangling")).unwrap();
+    fs::remove_dir_all(folder.at("copy")).unwrap();
+    // With -L, a link to a file is what it leads to.
+    assert_eq!(told(&["-rL"], &[pipe, "tree/sub/loop: a link to a folder", "2 left out"]), 0);
     assert_eq!(files(&folder.at("copy")), ["a.txt", "b.csv", "link", "sub/c.csv", "sub/deep/d.txt"]);
     assert!(!fs::symlink_metadata(folder.at("copy/link")).unwrap().is_symlink());
     symlink("nowhere", folder.at("tree/dangling")).unwrap();
-    cp(&["-rT", &folder.at("tree"), &folder.at("copy")]).failed(2, &["tree/dangling", "1 failed"]);
+    cp(&["-rTL", &folder.at("tree"), &folder.at("copy")]).failed(2, &["tree/dangling", "1 failed"]);
 }
 
 #[test]
@@ -272,9 +284,18 @@ fn patterns_say_which_files_are_meant() {
     };
     assert_eq!(filtered(&["--include", "*.csv"]), ["b.csv", "sub/c.csv"]);
     assert_eq!(filtered(&["--exclude", "*.csv", "--exclude", "deep/"]), ["a.txt"]);
+    // A slash at the end is for folders only.
+    folder.write("tree/sub/a.txt", "x");
+    assert_eq!(filtered(&["--exclude", "a.txt/", "--exclude", "su?/"]), ["a.txt", "b.csv"]);
+    fs::remove_file(folder.at("tree/sub/a.txt")).unwrap();
     assert_eq!(filtered(&["--include", "sub/**/*.txt"]), ["sub/deep/d.txt"]);
     assert_eq!(filtered(&["--include", "*.none"]), Vec::<String>::new());
-    for wrong in [&["-r", "--include", "[", &tree, &copy][..], &["--include", "*", &tree, &copy]] {
+    for wrong in [
+        &["-r", "--include", "[", &tree, &copy][..],
+        &["-r", "--include", "sub/", &tree, &copy],
+        &["--include", "*", &tree, &copy],
+        &["-L", &tree, &copy],
+    ] {
         assert_eq!(cp(wrong).code, 64);
     }
 }

@@ -10,22 +10,30 @@ const RULES: MatchOptions = MatchOptions {
     require_literal_leading_dot: false,
 };
 
-/// Patterns with `*`, `?`, `[a-z]` and `**/`. One with a slash is for the path below the source, others are for the last name.
+/// Patterns with `*`, `?`, `[a-z]` and `**/`. One with a slash before its end is for the path below the source, others are for the last name.
 #[derive(Args, Debug, Default)]
 pub struct Filter {
     /// Only files that match one of these patterns, such as '*.csv' or 'logs/**/*.gz'; repeatable
+    #[arg(long, value_name = "PATTERN", value_parser = files, requires = "recursive")]
+    include: Vec<Glob>,
+    /// No file or folder that matches, nor anything in such a folder, whatever --include says; with a slash at the end only folders;
+    /// repeatable
     #[arg(long, value_name = "PATTERN", value_parser = pattern, requires = "recursive")]
-    include: Vec<Pattern>,
-    /// No file that matches, nor anything in a folder that does, whatever --include says; repeatable
-    #[arg(long, value_name = "PATTERN", value_parser = pattern, requires = "recursive")]
-    exclude: Vec<Pattern>,
+    exclude: Vec<Glob>,
+}
+
+/// One pattern.
+#[derive(Clone, Debug)]
+struct Glob {
+    pattern: Pattern,
+    /// It ends in a slash, and is for nothing else.
+    folders_only: bool,
 }
 
 impl Filter {
-    /// Whether a file is meant. `path` is below the source.
+    /// Whether a file is meant that [`leaves_out`](Filter::leaves_out) does not. `path` is below the source.
     pub fn takes(&self, path: &str) -> bool {
-        let included = self.include.is_empty() || self.include.iter().any(|pattern| matches(pattern, path));
-        included && self.enters(path)
+        self.include.is_empty() || self.include.iter().any(|glob| glob.matches(path))
     }
 
     /// Whether folders are meant for their own sake, and not only for the files in them.
@@ -33,21 +41,33 @@ impl Filter {
         self.include.is_empty()
     }
 
-    /// Whether something in a folder may be meant.
-    pub fn enters(&self, path: &str) -> bool {
-        !self.exclude.iter().any(|pattern| matches(pattern, path))
+    /// Whether a name is not meant, nor anything below it.
+    pub fn leaves_out(&self, path: &str, is_folder: bool) -> bool {
+        self.exclude.iter().any(|glob| (is_folder || !glob.folders_only) && glob.matches(path))
     }
 }
 
-fn matches(pattern: &Pattern, path: &str) -> bool {
-    let last = path.rsplit('/').next().unwrap_or(path);
-    let subject = if pattern.as_str().contains('/') { path } else { last };
-    pattern.matches_with(subject, RULES)
+impl Glob {
+    fn matches(&self, path: &str) -> bool {
+        let last = path.rsplit('/').next().unwrap_or(path);
+        let subject = if self.pattern.as_str().contains('/') { path } else { last };
+        self.pattern.matches_with(subject, RULES)
+    }
 }
 
-fn pattern(text: &str) -> Result<Pattern, String> {
-    // A slash at its end says that a folder is meant, which is so of each that matches.
-    Pattern::new(text.trim_end_matches('/')).map_err(|error| format!("not a pattern: {}", error.msg))
+fn pattern(text: &str) -> Result<Glob, String> {
+    let trimmed = text.trim_end_matches('/');
+    let pattern = Pattern::new(trimmed).map_err(|error| format!("not a pattern: {}", error.msg))?;
+    Ok(Glob { pattern, folders_only: trimmed.len() < text.len() })
+}
+
+fn files(text: &str) -> Result<Glob, String> {
+    match pattern(text)? {
+        Glob { folders_only: true, .. } => {
+            Err(format!("it is for files: write {0}/** for all in the folder", text.trim_end_matches('/')))
+        }
+        glob => Ok(glob),
+    }
 }
 
 #[cfg(test)]
@@ -63,17 +83,32 @@ mod tests {
     fn a_pattern_without_a_slash_is_for_names_in_any_folder() {
         let some = filter(&["*.csv", "logs/**/*.gz"], &["tmp", ".git/", "logs/old/*"]);
         for taken in ["a.csv", "x/y/a.csv", ".csv", "logs/a.gz", "logs/x/y/a.gz"] {
-            assert!(some.takes(taken), "{taken}");
+            assert!(some.takes(taken) && !some.leaves_out(taken, false), "{taken}");
         }
         for left in ["a.txt", "x/logs/a.gz", "logs/old/a.gz", "a.CSV"] {
-            assert!(!some.takes(left), "{left}");
+            assert!(!some.takes(left) || some.leaves_out(left, false), "{left}");
         }
-        assert!(!some.enters("x/tmp") && !some.enters(".git") && some.enters("x/logs"));
+        assert!(
+            some.leaves_out("x/tmp", true)
+                && some.leaves_out(".git", true)
+                && !some.leaves_out("x/logs", true)
+        );
         assert!(filter(&[], &[]).takes("anything"));
+    }
+
+    /// A file of this name was left out as well.
+    #[test]
+    fn a_slash_at_the_end_is_for_folders_only() {
+        let some = filter(&[], &["sub/", "a/*/"]);
+        for path in ["sub", "x/sub", "a/b"] {
+            assert!(some.leaves_out(path, true) && !some.leaves_out(path, false), "{path}");
+        }
+        assert!(!some.leaves_out("x/a/b", true));
     }
 
     #[test]
     fn what_is_no_pattern_is_told() {
         assert!(pattern("a***").is_err() && pattern("[").is_err());
+        assert!(files("logs/").unwrap_err().contains("write logs/** for"));
     }
 }

@@ -28,6 +28,8 @@ pub enum LeavesOut {
 #[derive(Debug)]
 pub struct Many<'a> {
     pub recursive: bool,
+    /// With the files that links in folders lead to.
+    pub follows_links: bool,
     pub filter: &'a Filter,
     pub leaves_out: LeavesOut,
     /// Removes each source once this registry finds its target. One that has written nothing: what lives in the copier's only, as a
@@ -50,7 +52,8 @@ impl Many<'_> {
         }
         let (registry, watch) = (copier.registry, copier.watch);
         let (sources, target) = ends.sides(registry, watch)?;
-        let planner = Planner { registry, watch, recursive: self.recursive, filter: self.filter };
+        let Many { recursive, follows_links, filter, .. } = *self;
+        let planner = Planner { registry, watch, recursive, follows_links, filter };
         let is_folder = || {
             planner.is_folder(&target).map_err(|error| {
                 let into = format!("copy into {}, if it is a folder (give -T if it is none)", target.shown());

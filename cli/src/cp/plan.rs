@@ -58,6 +58,8 @@ pub struct Planner<'a> {
     pub watch: &'a Watch,
     /// With what is in folders.
     pub recursive: bool,
+    /// With the files that links in them lead to.
+    pub follows_links: bool,
     pub filter: &'a Filter,
 }
 
@@ -164,7 +166,7 @@ impl Planner<'_> {
         let how = source.open(OpenFlags::empty()).control(&self.watch.control(&folder.source));
         let mut names: Vec<(Vec<u8>, Option<Stat>)> = Vec::new();
         let listed = self.registry.names(&folder.source, &how, &mut |name| {
-            names.push((name.bytes.to_owned(), name.stat.cloned()));
+            names.push((name.bytes.to_owned(), name.itself().cloned()));
             ControlFlow::Continue(())
         });
         listed?;
@@ -175,13 +177,23 @@ impl Planner<'_> {
             let text = String::from_utf8_lossy(&name);
             let path =
                 if folder.path.is_empty() { text.into_owned() } else { format!("{}/{text}", folder.path) };
-            if !self.filter.enters(&path) {
+            let is_folder = stat.as_ref().is_some_and(|stat| stat.kind == Kind::Directory);
+            if self.filter.leaves_out(&path, is_folder) {
                 continue;
             }
             let (child, target) = (below(&folder.source, &name)?, below(&folder.target, &name)?);
-            // A folder of a listing is one; what it says nothing of may be a link, and a link may lead back.
-            let is_said = stat.is_some();
-            let stat = match stat.map_or_else(|| self.registry.stat(&child, &how), Ok) {
+            // What the listing says nothing of may be a link, which may lead out of the folder, or back.
+            let stat = match stat {
+                Some(stat) => Ok(stat),
+                None if !self.follows_links => {
+                    if self.filter.takes(&path) {
+                        plan.skipped.push((child, "it may be a link: -L copies the file that one leads to"));
+                    }
+                    continue;
+                }
+                None => self.registry.stat(&child, &how),
+            };
+            let stat = match stat {
                 Ok(stat) => stat,
                 Err(error) => {
                     plan.failed.push(Failed { source: child, target: Some(target), error });
@@ -189,7 +201,7 @@ impl Planner<'_> {
                 }
             };
             match stat.kind {
-                Kind::Directory if is_said => {
+                Kind::Directory if is_folder => {
                     folders.push(Folder { source: child, target, path, depth: folder.depth + 1 });
                 }
                 Kind::Directory => {
