@@ -456,6 +456,7 @@ fn objects_of_a_server_are_copied_into_a_folder() {
     cp(&["-r", &folder.at("got"), &server.http("up/")]).succeeded();
     let up = files(server.root().join("up").to_str().unwrap());
     assert_eq!(up, ["got/c.csv", "got/one.txt", "got/two words.txt"]);
+    cp(&["-T", &one, &one]).failed(22, &["they are the same file"]);
     cp(&[&server.http("none"), &one, &folder.at("got")]).failed(2, &["404", "copied 1 file,"]);
 }
 

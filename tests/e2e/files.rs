@@ -7,8 +7,9 @@ mod support;
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use support::{Folder, Started, run, run_with, zvfs};
 use zvfs_test_support::{bounded, eventually, library, terminal};
 
@@ -108,8 +109,6 @@ fn cp_copies_between_files_streams_and_providers() {
     run(zvfs(["cp", &source, "mem:buffer"])).succeeded();
     run(zvfs(["cp", "null:", &target])).succeeded();
     assert_eq!(fs::read(&target).unwrap(), b"");
-    run(zvfs(["cp", &source, &source])).succeeded();
-    assert!(fs::read(&source).unwrap() == content);
     assert_eq!(folder.names(), ["source", "target"]);
 }
 
@@ -174,6 +173,36 @@ fn cp_of_a_file_onto_itself_leaves_it_alone() {
         run(zvfs(arguments)).failed(22, &["the same file"]);
         assert_eq!(fs::read_to_string(&source).unwrap(), "precious");
     }
+}
+
+/// A stranger's report: it was copied over itself, and nobody said that this is no copy.
+#[test]
+fn cp_says_that_both_are_the_same_file_by_whatever_name() {
+    let folder = Folder::new();
+    let source = folder.write("source", "precious");
+    symlink("source", folder.at("link")).unwrap();
+    symlink(".", folder.at("here")).unwrap();
+    let inode = fs::metadata(&source).unwrap().ino();
+    let url = format!("file:{source}");
+    for target in [&source, &url, &folder.at("link"), &folder.at("here/source"), &folder.at(""), "."] {
+        for options in [&[][..], &["-r"], &["--json"], &["--partial"]] {
+            let mut cp = zvfs([&["cp"], options, &["./source", target]].concat());
+            cp.current_dir(folder.path());
+            let done = run(cp);
+            assert!(done.code == 22 && done.stderr.contains("they are the same file"), "{target}: {done:?}");
+        }
+    }
+    // A folder by another name: each of its files.
+    fs::create_dir(folder.at("tree")).unwrap();
+    folder.write("tree/a", "a");
+    symlink("tree", folder.at("alias")).unwrap();
+    let done = run(zvfs(["cp", "-rT", &folder.at("tree"), &folder.at("alias")]));
+    done.failed(22, &["they are the same file", "1 failed"]);
+    assert_eq!(fs::metadata(&source).unwrap().ino(), inode);
+    assert_eq!(fs::read_to_string(folder.at("tree/a")).unwrap(), "a");
+    // Of one content and one time, but two files.
+    let other = folder.write("other", "precious");
+    run(zvfs(["cp", &source, &other])).succeeded();
 }
 
 #[test]
@@ -242,31 +271,75 @@ fn a_copy_that_times_out_leaves_no_target() {
 fn a_copy_shows_its_progress_on_a_terminal_only() {
     let folder = Folder::new();
     let (fifo, target) = (folder.fifo("fifo"), folder.at("target"));
-    let (mut terminal, path) = terminal();
+    let (terminal, path) = terminal();
     let other = fs::OpenOptions::new().read(true).write(true).open(path);
     let mut command = zvfs(["cp", &fifo, &target]);
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(other.unwrap());
     let started = Started::as_set(command.env("TERM", "xterm"));
     let mut writer = bounded(move || fs::OpenOptions::new().write(true).open(fifo).unwrap());
-    let (send, shown) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut buf = [0; 4096];
-        // The read fails once the command has closed the other side.
-        while let Ok(count @ 1..) = terminal.read(&mut buf) {
-            if send.send(buf[..count].to_vec()).is_err() {
-                break;
-            }
-        }
-    });
+    let shown = shown_by(terminal);
     let mut seen = String::new();
     eventually("the bar shows bytes", || {
         std::io::Write::write_all(&mut writer, b"0123456789").unwrap();
-        seen.extend(shown.try_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
+        seen.extend(shown.try_iter());
         seen.contains(" B") && seen.contains("/s")
     });
     drop(writer);
     assert_eq!(started.end().code, 0);
     assert!(fs::read_to_string(&target).unwrap().starts_with("0123456789"));
+}
+
+/// What comes out at a terminal, until the other side is closed.
+fn shown_by(mut terminal: fs::File) -> Receiver<String> {
+    let (send, shown) = channel();
+    std::thread::spawn(move || {
+        let mut buf = [0; 4096];
+        while let Ok(count @ 1..) = terminal.read(&mut buf) {
+            if send.send(String::from_utf8_lossy(&buf[..count]).into_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    shown
+}
+
+/// The first bytes of a copy seemed to have come in no time: 400 MiB/s where 100 KiB/s were allowed.
+#[test]
+fn the_rate_that_is_shown_is_not_above_the_one_that_is_allowed() {
+    let folder = Folder::new();
+    let (source, target) = (folder.write("source", vec![b'x'; 60_000]), folder.at("target"));
+    for options in [&[][..], &["--json"]] {
+        let (terminal, path) = terminal();
+        let other = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+        let mut command =
+            zvfs([&["cp", "-T", "--limit-rate", "100k"], options, &[&source, &target]].concat());
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(other);
+        let started = Started::as_set(command.env("TERM", "xterm"));
+        let shown = shown_by(terminal);
+        assert_eq!(started.end().code, 0);
+        // The command's own side is closed with it; this test's is in `command`.
+        let mut seen = String::new();
+        eventually("a rate is shown", || {
+            seen.extend(shown.try_iter());
+            seen.contains("/s")
+        });
+        let rates: Vec<f64> = seen.split("/s").filter_map(rate).collect();
+        assert!(rates.iter().all(|rate| *rate < 150e3), "{options:?}: {rates:?}");
+        assert!(rates.iter().any(|rate| *rate > 10e3), "{options:?}: {rates:?}: {seen}");
+    }
+}
+
+/// The bytes that a text ends with, such as `12 of 34, 97.66 KiB`.
+fn rate(text: &str) -> Option<f64> {
+    let mut words = text.rsplit(' ');
+    let factor = match words.next()? {
+        "B" => 1.0,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" | "TiB" | "PiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    Some(words.next()?.replace(',', "").parse::<f64>().ok()? * factor)
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::descriptors::Assigned;
 use crate::watch::Watch;
 use std::mem;
 use vfs_core::{
-    Code, Error, Finish, Kind, OpenFile, OpenFlags, Placement, Registry, Result, copy, parent, same_file,
+    Capabilities, Code, Error, Finish, Kind, OpenFile, OpenFlags, Placement, Registry, Result, Stat, copy,
+    parent, same_file,
 };
 
 /// How files are copied.
@@ -56,17 +57,20 @@ impl<'a> Copier<'a> {
         let stat = source.stat().ok();
         // A file under /proc says 0 and means that it doesn't know.
         let size = stat.as_ref().and_then(|stat| stat.size).filter(|size| *size > 0);
-        let (to, opened) = match (self.open_target(to, size), inside) {
-            (Err(error), Some(inside)) if error.code() == Code::EISDIR => {
-                (inside, self.open_target(inside, size))
+        let mut open = |to: &Assigned<'_>| {
+            self.check_other(from, (&mut source, stat.as_ref()), to)?;
+            let (mut target, placement) = self.open_target(to, size)?;
+            // A standard stream, which has no name to be looked at.
+            if placement.in_place().is_some() && same_file(&mut source, &mut target) {
+                return Err(one_file(from, to));
             }
+            Ok((target, placement))
+        };
+        let (to, opened) = match (open(to), inside) {
+            (Err(error), Some(inside)) if error.code() == Code::EISDIR => (inside, open(inside)),
             (opened, _) => (to, opened),
         };
         let (mut target, placement) = opened?;
-        if placement.in_place().is_some() && same_file(&mut source, &mut target) {
-            let text = format!("copy {} to {}: they are the same file", source.shown(), target.shown());
-            return Err(Error::new(Code::EINVAL, text));
-        }
         let part = if self.keep.is_wanted() {
             let (from, to) = ((from, &source, stat.as_ref()), (to, &mut target));
             self.keep.open(self.registry, self.watch, from, to)?
@@ -75,6 +79,37 @@ impl<'a> Copier<'a> {
         };
         let version = stat.map(|stat| stat.version).unwrap_or_default();
         Ok(Opened { copier: self, source, version, target, placement, part, size })
+    }
+
+    /// Makes sure that a target is not the file that is read, by whatever name. Opens nothing to be written, and nothing that may be a
+    /// pipe.
+    ///
+    /// # Errors
+    /// EINVAL.
+    fn check_other(
+        &self,
+        from: &Assigned<'_>,
+        (source, stat): (&mut OpenFile, Option<&Stat>),
+        to: &Assigned<'_>,
+    ) -> Result<()> {
+        let Some(stat) = stat.filter(|stat| stat.kind == Kind::Regular) else { return Ok(()) };
+        if (from.descriptor, &from.settings) == (to.descriptor, &to.settings) {
+            return Err(one_file(from, to));
+        }
+        let provider = |side: &Assigned<'_>| self.registry.leads_to(side.descriptor);
+        if !source.capabilities().contains(Capabilities::FD) || provider(from) != provider(to) {
+            return Ok(());
+        }
+        let how = to.open(OpenFlags::READ).control(&self.watch.control(to.descriptor));
+        let there = self.registry.stat_name(to.descriptor, &how.clone().with_flags(OpenFlags::empty()));
+        // Equal tags alone prove nothing: they may be of the content.
+        if there.is_ok_and(|there| there.kind == Kind::Regular && there.version == stat.version)
+            && let Ok(mut there) = self.registry.open(to.descriptor, &how)
+            && same_file(source, &mut there)
+        {
+            return Err(one_file(from, to));
+        }
+        Ok(())
     }
 
     /// Opens the target as complete-or-nothing as its provider can.
@@ -211,10 +246,16 @@ impl Opened<'_> {
                 return Ok(());
             }
             total += moved;
-            progress(total);
+            // Before it is told: the first bytes would seem to have come in no time.
             pace.moved(moved, &context)?;
+            progress(total);
         }
     }
+}
+
+fn one_file(from: &Assigned<'_>, to: &Assigned<'_>) -> Error {
+    let text = format!("copy {} to {}: they are the same file", from.shown(), to.shown());
+    Error::new(Code::EINVAL, text)
 }
 
 /// Copies what a part has and then what it has not, which it gets too.
@@ -239,10 +280,10 @@ fn move_kept(
         }
         part.add(&buf[..count])?;
         target.write_all(&buf[..count])?;
-        progress(part.bytes());
         if let Some(pace) = pace {
             pace.moved(count as u64, &context)?;
         }
+        progress(part.bytes());
     }
 }
 

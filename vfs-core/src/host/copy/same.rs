@@ -11,10 +11,12 @@ struct Spot {
     position: u64,
 }
 
-/// Whether a source and a target are one file of the kernel, as far as they lend one: to empty the target would empty both.
+/// Whether a source and a target, or what may become one, are one file of the kernel, as far as they lend one: to empty the target would
+/// empty both.
 pub fn same_file(source: &mut OpenFile, target: &mut OpenFile) -> bool {
-    let read = spot(source, Direction::Read);
-    read.is_some_and(|read| spot(target, Direction::Write).is_some_and(|written| written.file == read.file))
+    let Some(read) = spot(source, Direction::Read) else { return false };
+    let written = spot(target, Direction::Write).or_else(|| spot(target, Direction::Read));
+    written.is_some_and(|written| written.file == read.file)
 }
 
 /// Whether a copy would read what it writes, and so never end, as in `cat x >> x`.
