@@ -4,6 +4,7 @@ mod copier;
 mod digest;
 mod ends;
 mod filter;
+mod grown;
 mod many;
 mod pace;
 mod part;

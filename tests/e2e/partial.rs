@@ -125,6 +125,52 @@ fn a_copy_that_was_killed_is_gone_on_with() {
     assert_eq!(folder.names(), ["target"]);
 }
 
+/// The target itself is what is kept: it needs no room beside it, and no record, since what it has is compared.
+#[test]
+fn a_target_in_its_place_is_gone_on_with() {
+    let folder = Folder::new();
+    let content = pattern::bytes(0..SIZE);
+    let (source, target) = (folder.write("source", &content), folder.at("target"));
+    let go_on = |options: &[&str]| cp(&[&["--partial", "--in-place"], options, &[&source, &target]].concat());
+    // Killed in the middle.
+    let slow = ["cp", "--partial", "--in-place", "--limit-rate", "2m", &source, &target];
+    let mut started = Started::new(zvfs(slow).stdin(Stdio::null()));
+    eventually("some of it", || {
+        started.still_runs();
+        fs::metadata(&target).is_ok_and(|target| target.len() > 0)
+    });
+    started.signal(Signal::KILL);
+    started.end();
+    let had = fs::metadata(&target).unwrap().len();
+    let done = go_on(&[]);
+    assert!(done.code == 0 && done.stderr.contains("goes on after the "), "{had}: {done:?}");
+    assert!(fs::read(&target).unwrap() == content && folder.names().len() == 2, "{had}");
+    // A hole that an upload left, what is behind the source's end, and what is another file from the start on.
+    for (had, said) in [
+        ([&content[..3_000_000], &[0; 500_000][..]].concat(), "goes on after the 2.86 MiB"),
+        ([&content[..], b"more"].concat(), "goes on after the "),
+        (content[..4_000_000].iter().map(|byte| !byte).collect(), "begins anew: what "),
+        (Vec::new(), ""),
+    ] {
+        fs::write(&target, &had).unwrap();
+        let done = go_on(&["-r"]);
+        assert!(done.code == 0 && done.stderr.contains(said), "{} {said}: {done:?}", had.len());
+        assert!(fs::read(&target).unwrap() == content, "{} {said}", had.len());
+    }
+    // What a signal says.
+    fs::write(&target, &content[..1000]).unwrap();
+    let mut started = Started::new(zvfs(slow).stdin(Stdio::null()));
+    eventually("more of it", || {
+        started.still_runs();
+        fs::metadata(&target).is_ok_and(|target| target.len() > 1000)
+    });
+    started.signal(Signal::INT);
+    started.end().failed(130, &["ended by signal 2"]);
+    let kept = fs::read(&target).unwrap();
+    assert!(kept.len() > 1000 && content.starts_with(&kept), "{}", kept.len());
+    cp(&["--partial", "--in-place", &source, "/dev/null"]).failed(95, &["leave out --in-place"]);
+}
+
 #[test]
 fn a_copy_that_broke_twice_has_the_parts_of_both_runs() {
     let (folder, silent) = (Folder::new(), Silent::new());

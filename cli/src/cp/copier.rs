@@ -1,6 +1,7 @@
 //! The copy of one file: all of it or nothing.
 
 use crate::cp::digest::{BUFFER, digest};
+use crate::cp::grown;
 use crate::cp::pace::Pace;
 use crate::cp::part::{Keep, Part};
 use crate::cp::plan::Task;
@@ -33,6 +34,8 @@ pub struct Opened<'a> {
     version: String,
     target: OpenFile,
     placement: Placement,
+    /// What the target had of the source already; `None`: it is not what is kept if this copy breaks.
+    grown: Option<u64>,
     part: Option<Part>,
     /// The bytes to come, if the source knows.
     pub size: Option<u64>,
@@ -57,28 +60,36 @@ impl<'a> Copier<'a> {
         let stat = source.stat().ok();
         // A file under /proc says 0 and means that it doesn't know.
         let size = stat.as_ref().and_then(|stat| stat.size).filter(|size| *size > 0);
+        let grows = self.in_place && self.keep.is_wanted() && self.keep.is_beside();
         let mut open = |to: &Assigned<'_>| {
             self.check_other(from, (&mut source, stat.as_ref()), to)?;
+            if grows
+                && let Some((target, had)) =
+                    grown::open(self.registry, self.watch, (from, &mut source, size), to)?
+            {
+                return Ok((target, Placement::in_its_place("--in-place"), had));
+            }
             let (mut target, placement) = self.open_target(to, size)?;
             // A standard stream, which has no name to be looked at.
             if placement.in_place().is_some() && same_file(&mut source, &mut target) {
                 return Err(one_file(from, to));
             }
-            Ok((target, placement))
+            Ok((target, placement, 0))
         };
         let (to, opened) = match (open(to), inside) {
             (Err(error), Some(inside)) if error.code() == Code::EISDIR => (inside, open(inside)),
             (opened, _) => (to, opened),
         };
-        let (mut target, placement) = opened?;
-        let part = if self.keep.is_wanted() {
+        let (mut target, placement, had) = opened?;
+        let part = if self.keep.is_wanted() && !grows {
             let (from, to) = ((from, &source, stat.as_ref()), (to, &mut target));
             self.keep.open(self.registry, self.watch, from, to)?
         } else {
             None
         };
         let version = stat.map(|stat| stat.version).unwrap_or_default();
-        Ok(Opened { copier: self, source, version, target, placement, part, size })
+        let grown = grows.then_some(had);
+        Ok(Opened { copier: self, source, version, target, placement, grown, part, size })
     }
 
     /// Makes sure that a target is not the file that is read, by whatever name. Opens nothing to be written, and nothing that may be a
@@ -224,7 +235,10 @@ impl Opened<'_> {
             }
             Err(error) => {
                 watch.tidy();
-                let kept = self.part.take().and_then(|part| part.left(&error, registry, watch));
+                let kept = match self.grown {
+                    Some(_) => Some("what it has is kept for the next run".to_owned()),
+                    None => self.part.take().and_then(|part| part.left(&error, registry, watch)),
+                };
                 Err(failed(&self.source, &mut self.target, kept, error))
             }
         }
@@ -235,11 +249,12 @@ impl Opened<'_> {
         if let Some(part) = &mut self.part {
             return move_kept(source, target, part, self.copier.pace.as_ref(), progress);
         }
+        let had = self.grown.unwrap_or(0);
         let Some(pace) = &self.copier.pace else {
-            return copy(source, target, None, progress).map(|_| ());
+            return copy(source, target, None, &mut |total| progress(had + total)).map(|_| ());
         };
         let context = target.control().context();
-        let mut total = 0;
+        let mut total = had;
         loop {
             let moved = copy(source, target, Some(pace.step()), &mut |_| ())?;
             if moved == 0 {

@@ -35,7 +35,7 @@ const REMOVAL: Duration = Duration::from_secs(5);
 #[derive(Args, Debug, Default)]
 pub struct Keep {
     /// Keep what came of a copy that breaks, in a hidden file beside DST, and let the next run go on from there if the source is
-    /// proved to be the same
+    /// proved to be the same; with --in-place DST itself is kept, and the next run compares what it has
     #[arg(long)]
     partial: bool,
     /// The same in this folder, which must be there: for a DST that is not on this machine
@@ -46,6 +46,11 @@ pub struct Keep {
 impl Keep {
     pub fn is_wanted(&self) -> bool {
         self.partial || self.partial_dir.is_some()
+    }
+
+    /// Whether what is kept has no folder of its own.
+    pub fn is_beside(&self) -> bool {
+        self.partial_dir.is_none()
     }
 
     /// What the part of a target is called, and is opened with.
