@@ -193,16 +193,23 @@ fn of_connect(error: &ConnectError, config: &Config) -> Failure {
             format!("no answer within {}", written_duration(config.connect_timeout)),
         ),
         ConnectErrorKind::Dns => Failure::later(Code::ENOENT, "there is no such name"),
-        _ => of_io(error),
+        _ => of_io(error, config),
     };
     failure.context(&whom)
 }
 
-fn of_io(error: &ConnectError) -> Failure {
+fn of_io(error: &ConnectError, config: &Config) -> Failure {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     let of_library = cause.and_then(io::Error::get_ref);
     if let Some(error) = of_library.and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
-        return Failure::protocol(of_tls(error));
+        // The library begins TLS where the server demands it, whatever it was told.
+        let text = match config.tls_off {
+            true => {
+                format!("it asks for TLS, and the setting `tls` is off: set it to on ({})", of_tls(error))
+            }
+            false => of_tls(error),
+        };
+        return Failure::protocol(text);
     }
     match cause.and_then(Errno::from_io_error) {
         Some(errno) => Failure::later(zvfs_net::failure::code(errno), words(errno)),

@@ -90,6 +90,8 @@ pub struct Config {
     pub tls_first: bool,
     /// Nothing is said without.
     pub tls_required: bool,
+    /// The operator wants none.
+    pub tls_off: bool,
     /// For one address.
     pub connect_timeout: Duration,
     /// After this much silence the other end is lost.
@@ -148,6 +150,7 @@ impl Config {
             credentials: Credentials::new(settings)?,
             tls: if tls { Some(Tls::new(settings, &[])?) } else { None },
             tls_required,
+            tls_off: settings.text("tls") == Some("off"),
             tls_first: settings.text("tls") == Some("first"),
             connect_timeout: settings.duration("connect-timeout").unwrap_or(Duration::from_secs(5)),
             peer_timeout: settings.duration("peer-timeout").unwrap_or(Duration::from_secs(30)),

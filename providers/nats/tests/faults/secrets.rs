@@ -134,9 +134,15 @@ fn a_server_on_loopback_that_asks_for_tls_is_trusted_by_the_ca_file() {
     let servers = [server];
     let house = House::at(&servers, &format!("ca-file = \"{}\"", authority.ca_file().display()));
     goes_through(&mut house.reader("a"), house.writer("a"), &sample(100_000));
-    let house = House::at(&servers, "");
-    let opened = house.reading.open("nats:a:r", &OpenOptions::new(OpenFlags::READ)).map(drop);
-    refused(opened, Code::EPROTO, "name that authority's certificate in `ca-file`");
+    for (settings, words) in [
+        ("", "name that authority's certificate in `ca-file`"),
+        // This spoke of the certificate alone.
+        ("tls = \"off\"", "it asks for TLS, and the setting `tls` is off: set it to on"),
+    ] {
+        let house = House::at(&servers, settings);
+        let opened = house.reading.open("nats:a:r", &OpenOptions::new(OpenFlags::READ)).map(drop);
+        refused(opened, Code::EPROTO, words);
+    }
 }
 
 /// Servers in Go say of a certificate that they cannot verify, and of none at all, that it is bad.
