@@ -39,9 +39,19 @@ pub enum Stage {
     /// It has its name.
     Complete,
     /// It never will.
-    Failed(Failure),
+    Failed {
+        why: Failure,
+        /// Why what was sent is still there, under the new file's name.
+        left: Option<Failure>,
+    },
     /// It was discarded, and the server does not say what became of it.
     Unknown,
+}
+
+impl Stage {
+    fn failed(why: Failure) -> Stage {
+        Stage::Failed { why, left: None }
+    }
 }
 
 /// An upload that has begun.
@@ -101,7 +111,7 @@ impl Upload {
                 let removed = timeout(CLEARING, async {
                     session.break_off(data).await;
                     file.client.keep(session).await;
-                    file.remove().await
+                    file.clear().await
                 });
                 stage.send_replace(discarded(removed.await, false));
                 return;
@@ -112,10 +122,12 @@ impl Upload {
             Err(broken) => {
                 let until = Instant::now() + CLEARING;
                 let said = session.last_words(data).await;
-                stage.send_replace(Stage::Failed(said.map_or(broken, Failure::for_good)));
+                let why = said.map_or(broken, Failure::for_good);
+                stage.send_replace(Stage::failed(why.clone()));
                 drop(orders);
-                // Nobody waits for this who could be told.
-                let _ = timeout_at(until, file.remove()).await;
+                // For a DISCARD, which may come.
+                let left = left_of(timeout_at(until, file.clear()).await);
+                stage.send_replace(Stage::Failed { why, left });
             }
         }
     }
@@ -165,7 +177,7 @@ impl NewFile {
     ) -> Stage {
         let whole = tokio::select! {
             whole = self.confirm(session, data, sent) => whole,
-            _ = &mut left => return discarded(timeout(CLEARING, self.remove()).await, false),
+            _ = &mut left => return discarded(timeout(CLEARING, self.clear()).await, false),
         };
         let outcome = match whole {
             Ok(session) => tokio::select! {
@@ -178,8 +190,8 @@ impl NewFile {
             Ok(()) => Stage::Complete,
             Err(failure) => {
                 // It stays under a name that says whose it is, where it cannot be removed in time.
-                let _ = timeout(CLEARING, self.remove()).await;
-                Stage::Failed(for_good(failure))
+                let left = left_of(timeout(CLEARING, self.clear()).await);
+                Stage::Failed { why: for_good(failure), left }
             }
         }
     }
@@ -266,6 +278,24 @@ impl NewFile {
         }
     }
 
+    /// Removes the file where it can have no other name. Servers answer 550 for one that is gone, and for one that they do not remove.
+    ///
+    /// # Errors
+    /// EIO: it is there still, or may be.
+    async fn clear(&self) -> Attempt<()> {
+        let Err(refused) = self.remove().await else { return Ok(()) };
+        let name = self.name.argument();
+        let left = |why: &str| Failure::new(Code::EIO, format!("the new file {name} is left: {why}"));
+        let mut session =
+            self.client.session(&self.target.account, &self.tuning).await.map_err(|_| left(&refused.text))?;
+        let facts = session.facts(&self.name).await;
+        self.client.keep(session).await;
+        match facts {
+            Err(gone) if gone.code == Code::ENOENT => Ok(()),
+            _ => Err(left(&refused.text)),
+        }
+    }
+
     async fn remove_once(&self) -> Attempt<()> {
         let mut session = self.client.session(&self.target.account, &self.tuning).await?;
         let removed = session.remove(&self.name).await;
@@ -279,9 +309,17 @@ fn discarded(removed: Result<Attempt<()>, Elapsed>, was_renaming: bool) -> Stage
     match removed {
         Ok(Err(failure)) if was_renaming && failure.code == Code::ENOENT => Stage::Complete,
         Ok(Err(_)) if was_renaming => Stage::Unknown,
-        Ok(_) => Stage::Failed(Failure::new(Code::ECANCELED, "it was discarded")),
+        Ok(removed) => {
+            Stage::Failed { why: Failure::new(Code::ECANCELED, "it was discarded"), left: removed.err() }
+        }
         Err(_) => Stage::Unknown,
     }
+}
+
+/// Why a new file is still there.
+fn left_of(cleared: Result<Attempt<()>, Elapsed>) -> Option<Failure> {
+    let late = |_| Err(Failure::new(Code::EIO, "the server does not say what became of the new file"));
+    cleared.unwrap_or_else(late).err()
 }
 
 /// ETIMEDOUT of a COMMIT would say that it may be repeated.

@@ -60,7 +60,7 @@ impl Writer {
     /// Why nothing can be written any more.
     fn why_not(&self) -> Failure {
         match &*self.stage.borrow() {
-            Stage::Failed(failure) => failure.clone(),
+            Stage::Failed { why, .. } => why.clone(),
             Stage::Open | Stage::Complete | Stage::Unknown => Failure::new(Code::EIO, "the upload broke"),
         }
     }
@@ -143,12 +143,13 @@ impl File for Writer {
             Finish::Discard => {
                 self.present = None;
                 self.wait_for_end().map_err(|failure| self.failed("discard", &failure))?;
-                let why = match &*self.stage.borrow() {
-                    Stage::Complete => "it was complete already",
-                    Stage::Unknown => "the server does not say what became of the new file",
-                    Stage::Open | Stage::Failed(_) => return Ok(()),
-                };
-                Err(self.failed("discard", &Failure::new(Code::EIO, why)))
+                let eio = |why: &str| Err(self.failed("discard", &Failure::new(Code::EIO, why)));
+                match &*self.stage.borrow() {
+                    Stage::Complete => eio("it was complete already"),
+                    Stage::Unknown => eio("the server does not say what became of the new file"),
+                    Stage::Failed { left: Some(left), .. } => Err(self.failed("discard", left)),
+                    Stage::Open | Stage::Failed { left: None, .. } => Ok(()),
+                }
             }
         }
     }

@@ -49,6 +49,28 @@ fn what_is_discarded_or_just_closed_leaves_nothing() {
     assert_eq!(server.count("STOR"), 2);
 }
 
+/// A server that takes files and removes none had its DISCARD reported as done, whatever its word for it.
+#[test]
+fn a_new_file_that_cannot_be_removed_is_told() {
+    for word in ["550 Permission denied.", "550 Delete operation failed.", "502 not here"] {
+        let server = answering("DELE", word);
+        let (registry, descriptor) = (quick(), server.ftp("f"));
+        let discarded = within(SLACK, move || {
+            let mut file = registry.open(&descriptor, &OpenOptions::new(UPLOAD)).unwrap();
+            file.write_all(b"half").unwrap();
+            file.finish(Finish::Discard)
+        });
+        let error = refused(discarded, Code::EIO).chain();
+        let left = server.names();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert!(
+            error.contains(&format!("{} is left: ", left[0]))
+                && error.contains(word[4..].trim_end_matches('.')),
+            "{error}"
+        );
+    }
+}
+
 /// A client took the silence for success, and another one for failure.
 #[test]
 fn where_the_server_does_not_confirm_the_size_decides() {

@@ -88,18 +88,15 @@ impl Ending {
     /// Leaves nothing of a hidden file. In place, what was written stays.
     ///
     /// # Errors
-    /// EIO: a COMMIT that its caller left has succeeded, or may have; the server does not say in time that the hidden file is gone.
+    /// EIO: a COMMIT that its caller left has succeeded, or may have; the server does not remove the hidden file, or does not say in time
+    /// that it is gone.
     pub fn discard(&mut self) -> impl Future<Output = Attempt<()>> + Send + 'static {
         let (commit, upload, handle) = (self.commit.take(), self.upload.take(), self.handle.clone());
         async move {
             let discarded = timeout(DISCARD_MAX, async {
                 match (commit, upload) {
                     (Some(commit), upload) => commit.discard(upload, &handle).await,
-                    (None, Some(upload)) => {
-                        // It stays where the server does not remove it.
-                        let _ = upload.remove(&handle).await;
-                        Ok(())
-                    }
+                    (None, Some(upload)) => removed(&upload, &handle).await,
                     (None, None) => Ok(()),
                 }
             });
@@ -117,7 +114,7 @@ impl Commit {
     async fn discard(self, upload: Option<Upload>, handle: &Handle) -> Attempt<()> {
         let succeeded = |text: &str| Err(Failure::new(Code::EIO, text));
         let is_known = self.outcome.borrow().is_some();
-        if let (false, Some(upload)) = (is_known, upload) {
+        if let (false, Some(upload)) = (is_known, &upload) {
             // It may have ended meanwhile.
             let _ = self.stop.send(());
             return match upload.remove(handle).await {
@@ -129,9 +126,29 @@ impl Commit {
         }
         match known(self.outcome).await {
             Ok(()) => succeeded("its COMMIT was under way, and has succeeded"),
-            // It has removed the hidden file.
-            Err(_) => Ok(()),
+            // It has removed the hidden file, if it could.
+            Err(_) => match upload {
+                Some(upload) => removed(&upload, handle).await,
+                None => Ok(()),
+            },
         }
+    }
+}
+
+/// Removes a hidden file that has no other name.
+async fn removed(upload: &Upload, handle: &Handle) -> Attempt<()> {
+    match upload.remove(handle).await {
+        // Perhaps by a removal whose answer was lost.
+        Err(failure) if failure.code == Code::ENOENT => Ok(()),
+        Err(failure) => {
+            let name = upload.hidden.escape_ascii();
+            let text = format!(
+                "the hidden file {name} is left, since the server does not remove it: {}",
+                failure.text
+            );
+            Err(Failure::new(Code::EIO, text))
+        }
+        Ok(()) => Ok(()),
     }
 }
 

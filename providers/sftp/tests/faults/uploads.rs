@@ -4,11 +4,12 @@ use crate::common::*;
 use rustix::process::Signal;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 use vfs_core::{Code, Finish, Flush, OpenFile, OpenFlags};
 use zvfs_engines::ssh::SshServer;
 use zvfs_http_servers::pattern;
-use zvfs_test_support::{SmallDisk, eventually};
+use zvfs_test_support::{SmallDisk, built, command, eventually, run};
 
 /// Writes more than fits under way, lets something happen, and writes on until it fails or commits.
 fn interrupted(
@@ -191,4 +192,47 @@ fn a_discarded_upload_leaves_nothing() {
         file.finish(Finish::Discard).unwrap();
     });
     assert_eq!(names(&server), [""; 0]);
+}
+
+/// A stranger's report: the server had refused to remove the hidden file, and DISCARD was a success.
+#[test]
+fn a_hidden_file_that_cannot_be_removed_is_told() {
+    for server in [SshServer::openssh, SshServer::asyncssh] {
+        let Some(server) = server() else { return };
+        let registry = knowing(&server);
+        let mut file = open(&registry, &server.sftp("new"), ATOMIC).unwrap();
+        let hidden = server.root().join(".new.zvfs-0");
+        let discarded = in_time(move || {
+            file.write_all(b"half").unwrap();
+            // Its name is a folder's now, which is removed by no such request.
+            fs::remove_file(&hidden).unwrap();
+            fs::create_dir(&hidden).unwrap();
+            file.finish(Finish::Discard)
+        });
+        let error = refused(discarded, Code::EIO).chain();
+        assert!(error.contains(".new.zvfs-0 is left, since the server does not remove it"), "{error}");
+    }
+}
+
+/// An upload that broke is gone on with, as nobody could before: what the server has of it is read back, and not sent again.
+#[test]
+fn the_commands_copy_goes_on_with_what_a_broken_upload_left() {
+    let Some(server) = SshServer::openssh() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
+    let content = pattern::bytes(0..4_000_000);
+    fs::write(path("source"), &content).unwrap();
+    // Of pieces on their way at once, one is lost before another arrives.
+    let left = [&content[..2_500_000], &[0; 32_768][..], &content[2_532_768..3_000_000]].concat();
+    server.put("target", &left);
+    let configuration = format!("[provider.file]\n[provider.sftp]\nsettings = {{ {} }}\n", settings(&server));
+    fs::write(path("zvfs.toml"), configuration).unwrap();
+    let mut cp = Command::new(command());
+    cp.env_remove("ZVFS_CONFIG").args(["--config", &path("zvfs.toml"), "--provider-path"]).arg(built());
+    cp.args(["cp", "--partial", "--in-place", &path("source"), &server.sftp("target")]);
+    let done = run(cp).unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && said.contains("goes on after the 2.38 MiB"), "{said}");
+    assert!(fs::read(server.root().join("target")).unwrap() == content);
+    assert_eq!(names(&server), ["target"]);
 }
