@@ -8,12 +8,14 @@
 //! | `settings` | what an operator and an open may set |
 //! | `descriptor` | the grammar |
 //! | `metainfo` | a torrent's metadata, checked before anything else sees it |
+//! | `caught` | panics of librqbit, told as errors |
 //! | `session` | librqbit, with what the settings allow |
 //! | `swarms`, `download` | the torrents that have open files; one of these files, and how it stands with the peers |
 //! | `store` | where pieces are kept, and which are verified |
 //! | `disk` | how much they may take |
 //! | `reader` | a file open for reading |
 
+mod caught;
 mod descriptor;
 mod disk;
 mod download;

@@ -3,6 +3,7 @@
 //! It comes from strangers. librqbit divides by the length of a piece, adds up sizes, and counts pieces in 32 bits; what would
 //! make it panic, or allocate without bound, is refused here.
 
+use crate::caught::caught;
 use crate::descriptor::TRACKERS_MAX;
 use librqbit::dht::Id20;
 use librqbit::{ByteBuf, TorrentMetaV1, TorrentMetaV1Info, torrent_from_bytes};
@@ -10,7 +11,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::panic::catch_unwind;
 use vfs_core::{Code, Printable};
 use zvfs_net::failure::{Attempt, Failure};
 
@@ -25,6 +25,9 @@ const TOTAL_MAX: u64 = 4 << 40;
 
 /// Names that a message lists.
 const NAMED_MAX: usize = 5;
+
+/// What a message quotes of a file that is no torrent, in bytes.
+const QUOTED_MAX: usize = 16;
 
 /// The metadata of a torrent.
 #[derive(Debug)]
@@ -69,9 +72,9 @@ impl Metainfo {
     /// # Errors
     /// EBADMSG: it is none, or not one of version 1. EFBIG: it is larger than any should be.
     pub fn parse(bytes: &[u8]) -> Attempt<Metainfo> {
+        check_beginning(bytes)?;
         check_numbers(bytes)?;
-        let parsed = catch_unwind(|| torrent_from_bytes(bytes));
-        let parsed = parsed.map_err(|_| broken(format_args!("librqbit panicked")))?;
+        let parsed = caught(|| torrent_from_bytes(bytes)).ok_or_else(unreadable)?;
         let parsed = parsed.map_err(|error| match is_version_2(bytes) {
             true => broken(format_args!("one of version 2 alone, without the pieces of version 1")),
             false => broken(format_args!("{error}")),
@@ -169,6 +172,18 @@ fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
     path.strip_prefix(folder)?.strip_prefix('/')
 }
 
+/// A web page, say, is told by its first letters: the parser would say what a byte string is no part of.
+fn check_beginning(bytes: &[u8]) -> Attempt<()> {
+    let first = String::from_utf8_lossy(&bytes[..bytes.len().min(QUOTED_MAX)]);
+    match first.chars().next() {
+        Some('d') => Ok(()),
+        Some(_) => {
+            Err(broken(format_args!("a .torrent begins with `d`, and this file with `{}`", first.trim_end())))
+        }
+        None => Err(broken(format_args!("the file is empty"))),
+    }
+}
+
 /// Checks that each number is what librqbit would take it for: without checks for overflow it wraps them, and panics with them.
 ///
 /// Goes from one token of the bencode to the next; what is none ends it, and is left to the parser.
@@ -253,6 +268,11 @@ fn check_path(names: &[String]) -> Attempt<String> {
 fn trackers(parsed: &TorrentMetaV1<ByteBuf<'_>>) -> Vec<String> {
     let texts = parsed.iter_announce().filter_map(|url| str::from_utf8(url.as_ref()).ok());
     texts.take(TRACKERS_MAX).map(str::to_owned).collect()
+}
+
+/// What librqbit panics at.
+pub fn unreadable() -> Failure {
+    broken(format_args!("its metadata is not what librqbit can read"))
 }
 
 /// What a torrent may not be.

@@ -1,9 +1,10 @@
 //! The torrents of an instance that have open files: one download each, however many of its files are open.
 
+use crate::caught::Caught;
 use crate::descriptor::Magnet;
 use crate::disk::Disk;
 use crate::download::Download;
-use crate::metainfo::{Metainfo, broken};
+use crate::metainfo::{Metainfo, broken, unreadable};
 use crate::session::{self, Session, broke};
 use crate::settings::Config;
 use crate::store::{Storage, Store};
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::lookup_host;
 use tokio::sync::Mutex;
-use tokio::task::{JoinSet, block_in_place};
+use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 use vfs_core::{Code, Host, Level, Printable, Result, written_duration};
 use zvfs_net::failure::{Attempt, Failure};
@@ -191,19 +192,15 @@ impl Swarms {
         }
     }
 
-    /// In a task of its own, so that metadata at which librqbit panics is a refusal.
+    /// Metadata at which librqbit panics is a refusal.
     async fn add(
         &self,
         what: AddTorrent<'static>,
         options: AddTorrentOptions,
     ) -> Attempt<anyhow::Result<AddTorrentResponse>> {
         let session = self.0.session.clone();
-        let mut task = JoinSet::new();
-        task.spawn(async move { session.add_torrent(what, Some(options)).await });
-        match task.join_next().await {
-            Some(Ok(added)) => Ok(added),
-            _ => Err(broken(format_args!("librqbit panicked"))),
-        }
+        let added = Caught::new(async move { session.add_torrent(what, Some(options)).await });
+        added.await.ok_or_else(unreadable)
     }
 
     /// Tells the store which of the kept pieces are right.

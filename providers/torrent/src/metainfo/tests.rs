@@ -120,6 +120,19 @@ fn what_is_no_torrent_is_refused() {
     }
 }
 
+/// The parser's words for a web page were of byte strings and structs.
+#[test]
+fn what_does_not_begin_as_a_torrent_is_quoted() {
+    for (bytes, words) in [
+        (b"<!doctype html>\n<title>".as_slice(), "and this file with `<!doctype html>`"),
+        (b"\x1f\x8b\x08\0", "and this file with `"),
+        (b"", "the file is empty"),
+    ] {
+        let text = Metainfo::parse(bytes).unwrap_err().text;
+        assert!(text.contains(words) && !text.contains(char::is_control), "{text}");
+    }
+}
+
 #[test]
 fn version_2_alone_is_said_to_be_that() {
     let bytes = b"d4:infod9:file treede12:meta versioni2e4:name1:n12:piece lengthi16384eee";
