@@ -65,6 +65,7 @@ class WebServer:
         self.answers.set()
         self.asked = threading.Event()
         """A request has come."""
+        self.takes_uploads = True
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -87,6 +88,12 @@ class WebServer:
                 self._answer(206, content[first : last + 1], headers)
 
             do_HEAD = do_GET
+
+            def handle_expect_100(self) -> bool:
+                if owner.takes_uploads:
+                    return super().handle_expect_100()
+                self._answer(405, b"")
+                return False
 
             def do_PUT(self) -> None:
                 owner.objects[self.path] = self._body()

@@ -66,6 +66,13 @@ def test_makes_folders_and_removes_trees(fs: Any, tmp_path: Path) -> None:
     fs.rm(f"{root}/a", recursive=True)
     # The link went, and not what it led to.
     assert os.listdir(tmp_path) == ["kept"] and os.listdir(tmp_path / "kept") == ["file"]
+    # Nor does one that is itself named: what it led to was removed.
+    for name in ("link", "a link"):
+        (tmp_path / name).symlink_to(tmp_path / "kept")
+        fs.rm(f"{root}/{name}".replace(" ", "%20"), recursive=True)
+        (tmp_path / name).symlink_to(tmp_path / "kept")
+        fs.rm(f"{tmp_path}/{name}", recursive=True)
+        assert os.listdir(tmp_path) == ["kept"] and os.listdir(tmp_path / "kept") == ["file"]
     fs.rm([f"{root}/kept/file"])
     fs.rmdir(f"{root}/kept")
     assert os.listdir(tmp_path) == []

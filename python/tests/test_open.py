@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import zvfs
+from conftest import WebServer
 
 
 def test_gives_the_objects_that_the_built_in_open_gives(tmp_path: Path) -> None:
@@ -267,3 +268,13 @@ def test_a_file_may_outlive_its_registry(tmp_path: Path) -> None:
 def test_a_nul_in_a_descriptor_is_refused() -> None:
     with pytest.raises(ValueError, match="NUL"):
         zvfs.open("/tmp/a\0b")
+
+
+def test_a_server_without_uploads_is_told_as_that(web: WebServer) -> None:
+    # The last of several ways to open said what to add to a flag that the first ones had.
+    web.takes_uploads, web.objects["/there"] = False, b"old"
+    for name in ("there", "none"):
+        with pytest.raises(OSError, match="405"):
+            with zvfs.open(f"{web.url}/{name}", "wb") as file:
+                file.write(b"new")
+    assert web.objects == {"/there": b"old"}

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ctypes import byref, c_char_p, c_uint64, c_void_p
+from errno import ENOENT
 from typing import IO, Any, NoReturn
 
 from . import _abi, _buffered, _modes
@@ -171,6 +172,7 @@ class Registry:
         name = to_descriptor(descriptor)
         options = open_options(own, settings, size)
         attempts = mode.attempts(self._supported(name, own) if mode.kind != "r" else 0)
+        before: OSError | None = None
         for at, flags in enumerate(attempts):
             options.flags = flags
             handle = c_void_p()
@@ -181,8 +183,13 @@ class Registry:
                 break
             except BaseException as failure:
                 zvfs().zvfs_handle_close(handle)  # an open that succeeded while its exception was on its way
-                if getattr(failure, "errno", None) != _abi.ENOTSUP or at + 1 == len(attempts):
+                is_last = at + 1 == len(attempts)
+                if is_last and before and getattr(failure, "errno", None) in (_abi.ENOTSUP, ENOENT):
+                    # It comes of what was left out: a server without uploads has nothing to be replaced, either.
+                    raise before from None
+                if is_last or not isinstance(failure, OSError) or failure.errno != _abi.ENOTSUP:
                     raise
+                before = failure
         raw = RawFile(self, handle, mode, own, timeout)
         if mode.kind == "w" and not options.flags & (_abi.OPEN_TRUNCATE | _abi.OPEN_ATOMIC) and raw.seekable():
             try:

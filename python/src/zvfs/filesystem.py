@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timezone
+from errno import ELOOP
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from fsspec.spec import AbstractFileSystem
 
@@ -96,10 +97,26 @@ class ZvfsFileSystem(AbstractFileSystem):
         if maxdepth is not None:
             raise NotImplementedError("remove to a depth: a folder goes with all that is in it, or not at all")
         for name in self.expand_path(path):
-            if recursive and self.isdir(name):
-                self._rm_folder(name)
-            else:
+            try:
+                # Of a link this removes the link; a folder's name it leaves alone.
                 self.rm_file(name)
+            except IsADirectoryError:
+                if not recursive:
+                    raise
+                if self._may_be_a_link(name):
+                    why = "it may be a link to a folder: name the folder itself, or remove the link where it is"
+                    raise OSError(ELOOP, f"rm {name}: {why}") from None
+                self._rm_folder(name)
+
+    def _may_be_a_link(self, name: str) -> bool:
+        """Whether the listing that a folder is in does not say that it is one: not every server tells a link from what it leads to."""
+        above, _, last = name.rpartition("/")
+        if not above or above.endswith((":", "/")):
+            return False
+        sought = os.fsencode(last) if name.startswith("/") else unquote_to_bytes(last)
+        entries = self.registry.list(above, timeout=self._timeout)
+        found = [entry.stat for entry in entries if os.fsencode(entry.name) == sought]
+        return any(stat is None or stat.kind != "directory" for stat in found)
 
     def _rm_folder(self, folder: str) -> None:
         for entry in self.registry.list(folder, timeout=self._timeout):
