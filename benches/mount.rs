@@ -15,7 +15,9 @@ use zvfs_test_support::have;
 
 const MIB: u64 = 1 << 20;
 const SIZE: u64 = 256 * MIB;
+/// At random, of the folder; and of rclone, which waits 20 ms at each for the reads between (`--vfs-read-wait`).
 const READS: u64 = 2_000;
+const READS_OF_RCLONE: u64 = 50;
 const NAMES: u64 = 10_000;
 /// What a mount may take to appear.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,14 +35,14 @@ fn main() -> Result<(), Failure> {
         command.arg("mount").arg(tree.path()).arg(at);
         command
     })?;
-    compare("the folder itself", ours.path(), tree.path())?;
+    compare(("the folder itself", READS), ours.path(), tree.path())?;
     if have(&["rclone"]) {
         let rclone = Mount::of(tree.path(), |at| {
             let mut command = Command::new("rclone");
             command.args(["--config", "/dev/null", "mount", "--read-only"]).arg(tree.path()).arg(at);
             command
         })?;
-        compare("rclone's mount of it", ours.path(), rclone.path())?;
+        compare(("rclone's mount of it", READS_OF_RCLONE), ours.path(), rclone.path())?;
     }
     Ok(())
 }
@@ -57,7 +59,7 @@ fn tree() -> Result<TempDir, Failure> {
     Ok(tree)
 }
 
-fn compare(peer: &str, ours: &Path, theirs: &Path) -> Result<(), Failure> {
+fn compare((peer, reads): (&str, u64), ours: &Path, theirs: &Path) -> Result<(), Failure> {
     heading("a folder of files", "zvfs mount", peer);
     let row = |name: &str, operations: u64, work: &dyn Fn(&Path) -> Result<Duration, Failure>| {
         // A failure would leave no row to believe.
@@ -66,7 +68,7 @@ fn compare(peer: &str, ours: &Path, theirs: &Path) -> Result<(), Failure> {
         pair_timed(name, operations, || timed(ours), || timed(theirs));
     };
     row("read in order, each MiB", SIZE / MIB, &in_order);
-    row("4 KiB at random", READS, &at_random);
+    row("4 KiB at random", reads, &|at| at_random(at, reads));
     row("10,000 names, each", NAMES, &names);
     row("10,000 names with their sizes, each", NAMES, &names_and_sizes);
     Ok(())
@@ -79,10 +81,10 @@ fn in_order(at: &Path) -> Result<Duration, Failure> {
     Ok(begun.elapsed())
 }
 
-fn at_random(at: &Path) -> Result<Duration, Failure> {
+fn at_random(at: &Path, reads: u64) -> Result<Duration, Failure> {
     let file = afresh(at)?;
     let (mut buf, mut place, begun) = ([0; 4096], 1_u64, Instant::now());
-    for _ in 0..READS {
+    for _ in 0..reads {
         place = place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         file.read_exact_at(&mut buf, (place >> 33) % (SIZE / 4096) * 4096)?;
     }
