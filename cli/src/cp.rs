@@ -117,7 +117,7 @@ impl Cp {
         // What cannot be named there is no folder.
         let inside = name.and_then(|name| below(to.descriptor, &name).ok());
         let inside = inside.as_ref().map(|descriptor| Assigned { descriptor, settings: to.settings.clone() });
-        let opened = copier.open(&sources[0], &to, inside.as_ref())?;
+        let opened = copier.open(&sources[0], (&to, false), inside.as_ref())?;
         let bar = bar(opened.size, self.ends.target == "-");
         let copied = opened.run(&mut |total| bar.set_position(total));
         bar.finish_and_clear();

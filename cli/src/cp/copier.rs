@@ -43,11 +43,11 @@ pub struct Opened<'a> {
 
 impl<'a> Copier<'a> {
     /// Opens both: the source, whose error is what the user asked about, first. A target that turns out to be a folder is
-    /// replaced by `inside`.
+    /// replaced by `inside`. `is_new`: nothing has the target's name, so that it cannot be the source.
     pub fn open(
         &'a self,
         from: &Assigned<'_>,
-        to: &Assigned<'_>,
+        (to, is_new): (&Assigned<'_>, bool),
         inside: Option<&Assigned<'_>>,
     ) -> Result<Opened<'a>> {
         let how =
@@ -62,7 +62,9 @@ impl<'a> Copier<'a> {
         let size = stat.as_ref().and_then(|stat| stat.size).filter(|size| *size > 0);
         let grows = self.in_place && self.keep.is_wanted() && self.keep.is_beside();
         let mut open = |to: &Assigned<'_>| {
-            self.check_other(from, (&mut source, stat.as_ref()), to)?;
+            if !is_new {
+                self.check_other(from, (&mut source, stat.as_ref()), to)?;
+            }
             if grows
                 && let Some((target, had)) =
                     grown::open(self.registry, self.watch, (from, &mut source, size), to)?

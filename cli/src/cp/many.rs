@@ -161,7 +161,7 @@ impl Workers<'_> {
         let done = match (self.many.removes, self.many.leaves_out) {
             (Some(witness), _) => self.moved(&from, &to, witness),
             (None, LeavesOut::NotOlder) if self.copier.is_not_older(&from, task, &to) => Ok(Outcome::Same),
-            (None, _) => self.copied(&from, &to),
+            (None, _) => self.copied(&from, &to, task.is_new),
         };
         for side in [&from, &to] {
             self.copier.watch.forget(side.descriptor);
@@ -202,7 +202,7 @@ impl Workers<'_> {
             Err(error) if error.code() == Code::ENOTSUP => return refused(Code::EINVAL, keeps_nothing),
             Ok(_) | Err(_) => {}
         }
-        let outcome = self.copied(from, to)?;
+        let outcome = self.copied(from, to, false)?;
         let kept = witness.stat_name(to.descriptor, &how(to));
         if kept.as_ref().is_err_and(|error| error.code() == Code::ENOENT) {
             return refused(Code::EINVAL, keeps_nothing);
@@ -220,13 +220,13 @@ impl Workers<'_> {
         Ok(outcome)
     }
 
-    fn copied(&self, from: &Assigned<'_>, to: &Assigned<'_>) -> Result<Outcome> {
+    fn copied(&self, from: &Assigned<'_>, to: &Assigned<'_>, is_new: bool) -> Result<Outcome> {
         let checks = self.many.leaves_out == LeavesOut::Same;
         if checks && self.copier.same_content(from, to)? {
             return Ok(Outcome::Same);
         }
         let mut total = 0;
-        let opened = self.copier.open(from, to, None)?;
+        let opened = self.copier.open(from, (to, is_new), None)?;
         let files = opened.run_unchanged(&mut |now| {
             self.bar.inc(now - total);
             total = now;

@@ -7,7 +7,9 @@ use crate::watch::Watch;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::SystemTime;
-use vfs_core::{Code, Error, Kind, OpenFlags, Registry, Result, Shown, Stat, below, is_below, last_name};
+use vfs_core::{
+    Code, Error, Kind, OpenFlags, OpenOptions, Registry, Result, Shown, Stat, below, is_below, last_name,
+};
 
 /// Folders in folders: deeper than any real tree, so that a server whose folders lead back to themselves comes to an end.
 const DEPTH_MAX: usize = 256;
@@ -23,6 +25,8 @@ pub struct Task {
     pub size: Option<u64>,
     /// When it was last changed, where the listing said so.
     pub modified: Option<SystemTime>,
+    /// Nothing has the target's name: the folder for it is to be made.
+    pub is_new: bool,
 }
 
 /// A folder that is to be made, since no file of it brings it along.
@@ -70,6 +74,8 @@ struct Folder {
     /// Below the source, for the filter; empty: the source itself.
     path: String,
     depth: usize,
+    /// The target is to be made.
+    is_new: bool,
 }
 
 impl Planner<'_> {
@@ -129,14 +135,15 @@ impl Planner<'_> {
         };
         if !self.recursive || !self.is_folder(source)? {
             let source = source.descriptor.to_owned();
-            plan.tasks.push(Task { root, source, target, size: None, modified: None });
+            plan.tasks.push(Task { root, source, target, size: None, modified: None, is_new: false });
             return Ok(());
         }
         if is_below(&target, source.descriptor) {
             return Err(failed(&target, "the target is the source, or lies in it"));
         }
         let source_text = source.descriptor.to_owned();
-        let mut folders = vec![Folder { source: source_text, target, path: String::new(), depth: 0 }];
+        let is_new = self.is_new(source, &target);
+        let mut folders = vec![Folder { source: source_text, target, path: String::new(), depth: 0, is_new }];
         while let Some(folder) = folders.pop() {
             match self.list(root, source, &folder, plan) {
                 // The first one is on top.
@@ -149,6 +156,17 @@ impl Planner<'_> {
             self.watch.forget(&folder.source);
         }
         Ok(())
+    }
+
+    /// Whether nothing has this name yet. Asked only where what is there could be the source.
+    fn is_new(&self, source: &Assigned<'_>, target: &str) -> bool {
+        if self.registry.leads_to(source.descriptor) != self.registry.leads_to(target) {
+            return false;
+        }
+        let how = OpenOptions::default().control(&self.watch.control(target));
+        let there = self.registry.stat_name(target, &how);
+        self.watch.forget(target);
+        there.is_err_and(|error| error.code() == Code::ENOENT)
     }
 
     /// Plans the files of a folder. Returns the folders in it.
@@ -202,7 +220,8 @@ impl Planner<'_> {
             };
             match stat.kind {
                 Kind::Directory if is_folder => {
-                    folders.push(Folder { source: child, target, path, depth: folder.depth + 1 });
+                    let (depth, is_new) = (folder.depth + 1, folder.is_new);
+                    folders.push(Folder { source: child, target, path, depth, is_new });
                 }
                 Kind::Directory => {
                     plan.skipped.push((child, "a link to a folder: copy that by its own name"))
@@ -214,6 +233,7 @@ impl Planner<'_> {
                     target,
                     size: stat.size,
                     modified: stat.modified,
+                    is_new: folder.is_new,
                 }),
                 _ => plan.skipped.push((child, "neither a file nor a folder")),
             }
