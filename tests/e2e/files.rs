@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use support::{Folder, Started, run, run_with, zvfs};
@@ -217,30 +217,6 @@ fn cp_in_place_keeps_the_file_that_others_have_open() {
     );
     run(zvfs(["cp", &source, &target])).succeeded();
     assert_ne!(fs::metadata(&target).unwrap().ino(), before);
-}
-
-/// A 5 GiB file with one block of data took 44 s, and then 5 GiB of disk.
-#[test]
-fn holes_stay_holes() {
-    let folder = Folder::new();
-    let (source, target) = (folder.at("source"), folder.at("target"));
-    let sparse = fs::File::create(&source).unwrap();
-    sparse.set_len(5 << 30).unwrap();
-    sparse.write_all_at(b"in the middle", (2 << 30) + 5).unwrap();
-    run(zvfs(["cp", &source, &target])).succeeded();
-    let (before, after) = (fs::metadata(&source).unwrap(), fs::metadata(&target).unwrap());
-    assert_eq!(after.len(), 5 << 30);
-    assert!(after.blocks() <= before.blocks() + 16, "{} blocks of {}", after.blocks(), before.blocks());
-    let mut found = [0; 15];
-    fs::File::open(&target).unwrap().read_exact_at(&mut found, (2 << 30) + 4).unwrap();
-    assert_eq!(&found, b"\0in the middle\0");
-
-    // What lies under a hole in a target that is not empty is covered with zeros.
-    let small = folder.write("small", [b'x'; 100_000]);
-    let holed = fs::File::create(folder.at("holed")).unwrap();
-    holed.set_len(100_000).unwrap();
-    run(zvfs(["cp", "--in-place", &folder.at("holed"), &small])).succeeded();
-    assert!(fs::read(&small).unwrap() == [0; 100_000]);
 }
 
 /// The copy ended with 0, as long as neither the old source nor the new one.

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "clippy takes only the #[test] functions of this file for tests")]
 
 use std::fs::File as StdFile;
+use std::hint;
 use std::io::SeekFrom;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
 use vfs_core::{
     Capabilities, Code, Configuration, Direction, Error, File, Host, Info, Instance, Lease, OpenFile,
     OpenFlags, OpenOptions, Provider, Registry, Request, Result, Settings, copy,
@@ -53,7 +56,11 @@ struct Kernel {
 
 impl File for Kernel {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::READABLE | Capabilities::WRITABLE | Capabilities::SEEKABLE | Capabilities::FD
+        Capabilities::READABLE
+            | Capabilities::WRITABLE
+            | Capabilities::SEEKABLE
+            | Capabilities::TRUNCATABLE
+            | Capabilities::FD
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
@@ -74,6 +81,10 @@ impl File for Kernel {
             _ => return Err(Error::from(Code::EINVAL)),
         }
         Ok(self.position)
+    }
+
+    fn truncate(&mut self, size: u64) -> Result<()> {
+        Ok(self.file.set_len(size)?)
     }
 
     fn lease(&mut self, _: Direction) -> Result<Lease<'_>> {
@@ -243,4 +254,38 @@ fn a_file_that_the_kernel_says_is_empty_is_read() {
     let mut target = bench.file("b", b"");
     copy(&mut source, &mut target, None, &mut |_| ()).unwrap();
     assert!(bench.content("b") == std::fs::read("/proc/version").unwrap());
+}
+
+/// A hole up to the end was taken to reach as far as the file did a moment later, when somebody had written there.
+#[test]
+fn what_is_appended_behind_a_hole_is_never_taken_for_one() {
+    const HOLE: u64 = 64 << 10;
+    const ROUNDS: u32 = 5_000;
+    let bench = Bench::new();
+    let path = bench.folder.path().join("a");
+    let (both, zeros) = (Barrier::new(2), AtomicU32::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..ROUNDS {
+                let file = StdFile::create(&path).unwrap();
+                file.set_len(HOLE).unwrap();
+                both.wait();
+                // At another moment of the copy each time.
+                (0..round % 400).for_each(|_| hint::spin_loop());
+                file.write_all_at(&[7; 512], HOLE).unwrap();
+                both.wait();
+            }
+        });
+        for _ in 0..ROUNDS {
+            both.wait();
+            let mut source = bench.open(&format!("kernel:{}", path.display()));
+            let mut target = bench.file("b", b"");
+            copy(&mut source, &mut target, None, &mut |_| ()).unwrap();
+            let copied = bench.content("b");
+            let behind = copied.get(HOLE as usize..).unwrap_or_default();
+            zeros.fetch_add(behind.iter().any(|byte| *byte != 7).into(), Ordering::Relaxed);
+            both.wait();
+        }
+    });
+    assert_eq!(zeros.into_inner(), 0, "rounds in which zeros were copied for what was never zero");
 }

@@ -21,6 +21,8 @@ pub use same::same_file;
 
 /// What passes through user space in one piece.
 const BUFFER: usize = 256 * 1024;
+/// What is read at first once the kernel has moved what there was.
+const FIRST: usize = 4096;
 /// What the kernel moves between two looks at cancel, deadline and progress.
 const STEP: u64 = 8 << 20;
 
@@ -53,30 +55,22 @@ pub fn copy(
     }
     let expected = Expected::of(source);
     let left = |total: u64| limit.map_or(u64::MAX, |limit| limit.saturating_sub(total));
-    let mut total = 0;
-    if let Some(mut route) = route(source, target)? {
-        while left(total) > 0 {
-            let moved = match &mut route {
-                Route::Send => send(source, target, STEP.min(left(total))),
-                Route::Receive => receive(source, target, STEP.min(left(total))),
-                Route::Kernel(way) => step(way, source, target, left(total)),
-            };
-            match moved? {
-                Moved::Bytes(count) => {
-                    total += count;
-                    progress(total);
-                }
-                // Not always the end: the kernel moves nothing out of a file of /proc, which read does. So read has the
-                // last word.
-                Moved::Nothing => break,
+    let (mut total, mut buf, mut by_kernel) = (0, Vec::new(), true);
+    while left(total) > 0 {
+        if by_kernel {
+            by_kernel = move_in_kernel(source, target, &mut total, &expected, limit, progress)?;
+            if left(total) == 0 {
+                break;
             }
         }
-    }
-    let mut buf = vec![0; BUFFER];
-    while left(total) > 0 {
+        // Not always the end: the kernel moves nothing out of a file of /proc, which read does, and what is not lent now may be
+        // later. So read has the last word, which mostly is that there is no more.
+        if buf.len() < BUFFER {
+            buf.resize(if total > 0 && buf.is_empty() { FIRST } else { BUFFER }, 0);
+        }
         // The target's before anything is taken from the source, whose own read looks at its.
         target.control().status()?;
-        let wanted = usize::try_from(left(total)).map_or(BUFFER, |left| BUFFER.min(left));
+        let wanted = usize::try_from(left(total)).map_or(buf.len(), |left| buf.len().min(left));
         let count = source.read(&mut buf[..wanted])?;
         if count == 0 {
             expected.check(source, total)?;
@@ -87,6 +81,37 @@ pub fn copy(
         progress(total);
     }
     Ok(total)
+}
+
+/// Moves what the kernel moves between the two now, up to `limit` in all. Returns whether it may move more after a read.
+fn move_in_kernel(
+    source: &mut OpenFile,
+    target: &mut OpenFile,
+    total: &mut u64,
+    expected: &Expected,
+    limit: Option<u64>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<bool> {
+    let Some(mut route) = route(source, target)? else { return Ok(true) };
+    loop {
+        let left = limit.map_or(u64::MAX, |limit| limit.saturating_sub(*total));
+        if left == 0 || expected.is_reached(*total) {
+            return Ok(true);
+        }
+        let moved = match &mut route {
+            Route::Send => send(source, target, STEP.min(left)),
+            Route::Receive => receive(source, target, STEP.min(left)),
+            Route::Kernel(way) => step(way, source, target, left),
+        };
+        match moved? {
+            Moved::Bytes(count) => {
+                *total += count;
+                progress(*total);
+            }
+            Moved::Nothing => return Ok(true),
+            Moved::Never => return Ok(false),
+        }
+    }
 }
 
 /// What a source said of itself at the start, if it did.
@@ -102,6 +127,11 @@ impl Expected {
             Some((stat.size?.checked_sub(position)?, stat))
         };
         Expected(known(source))
+    }
+
+    /// Whether all that the source said it has was copied: the kernel need not be asked whether there is more.
+    fn is_reached(&self, total: u64) -> bool {
+        self.0.as_ref().is_some_and(|(size, _)| *size > 0 && total >= *size)
     }
 
     /// Judges an end after `total` bytes. Files of /sys are shorter than they say, and stay as they are.
@@ -186,8 +216,10 @@ fn leases<'a>(source: &'a mut OpenFile, target: &'a mut OpenFile) -> Result<Opti
 
 enum Moved {
     Bytes(u64),
-    /// The end, or the kernel does not move data between these two after all.
+    /// The end, or not now.
     Nothing,
+    /// The kernel does not move data between these two after all.
+    Never,
 }
 
 /// Lets the target send from the source's file.
@@ -274,7 +306,7 @@ fn step(way: &mut Way, source: &mut OpenFile, target: &mut OpenFile, left: u64) 
         Ok(0) => return Ok(Moved::Nothing),
         Ok(count) => count as u64,
         Err(Errno::INTR | Errno::AGAIN) => return Ok(Moved::Bytes(0)),
-        Err(errno) if UNABLE.contains(&errno) => return Ok(Moved::Nothing),
+        Err(errno) if UNABLE.contains(&errno) => return Ok(Moved::Never),
         Err(errno) => {
             let error = Error::from(io::Error::from(errno)).context(format!("copy to {}", target.shown()));
             return target.remember(Err(error));

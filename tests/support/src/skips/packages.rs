@@ -16,6 +16,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("fusermount3", "fuse3"),
     ("head", "coreutils"),
     ("ip", "iproute2"),
+    ("mkfs.btrfs", "btrfs-progs"),
+    ("mkfs.xfs", "xfsprogs"),
     ("mount", "mount"),
     ("nm", "binutils"),
     ("prlimit", "util-linux"),
