@@ -4,13 +4,16 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
-use zvfs_benches::{heading, pair, pair_timed, provider_folder};
+use zvfs_benches::{cost, heading, pair, pair_of_processes, provider_folder};
+use zvfs_test_support::have;
 
 const ZVFS: &str = env!("CARGO_BIN_EXE_zvfs");
 const MIB: usize = 256;
-const FILES: u64 = 10_000;
-const FOLDERS: u64 = 100;
+const FILES: u64 = 20_000;
+const FOLDERS: u64 = 200;
+/// Bytes of each.
+const SMALL: usize = 1024;
+const ROUNDS: usize = 7;
 const PIPE: &str = "tcp://127.0.0.1:47731";
 const SOCAT_LISTEN: &str = "TCP-LISTEN:47732,bind=127.0.0.1,reuseaddr";
 const SOCAT_CONNECT: &str = "TCP:127.0.0.1:47732,retry=100,interval=0.01";
@@ -35,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let to_pipe = |mut command: Command| drain(command.arg(&source));
     pair("file to pipe", MIB as u64, || to_pipe(zvfs("cat")), || to_pipe(Command::new("cat")));
 
-    if Command::new("socat").arg("-V").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
+    if have(&["socat"]) {
         heading(&format!("copy {MIB} MiB from file to file over loopback, each MiB"), "zvfs cp", "socat");
         let (source, target) = (source.display().to_string(), target.display().to_string());
         let ours =
@@ -48,8 +51,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         pair("file to netpipe to file", MIB as u64, || ours(PIPE), peer);
         // Every byte is seen, so nothing goes by sendfile.
         pair("the same with CRC", MIB as u64, || ours(&format!("{PIPE}?crc=on")), peer);
-    } else {
-        println!("\nno socat here: its row is left out");
     }
 
     folders()?;
@@ -62,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A folder of many small files, against cp(1) and rclone.
+/// A tree of many small files, against cp(1) and rclone.
 fn folders() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let (source, target) = (folder.path().join("source"), folder.path().join("target"));
@@ -70,15 +71,13 @@ fn folders() -> Result<(), Box<dyn std::error::Error>> {
         let sub = source.join(sub.to_string());
         fs::create_dir_all(&sub)?;
         for name in 0..FILES / FOLDERS {
-            fs::write(sub.join(name.to_string()), [b'x'; 100])?;
+            fs::write(sub.join(name.to_string()), [b'x'; SMALL])?;
         }
     }
-    let timed = |mut command: Command| {
-        let start = Instant::now();
-        run_to_end(command.args([&source, &target]));
-        let time = start.elapsed();
+    let copied = |mut command: Command| {
+        let cost = cost(command.args([&source, &target]));
         let _ = fs::remove_dir_all(&target);
-        time
+        cost
     };
     let command = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(program);
@@ -88,19 +87,14 @@ fn folders() -> Result<(), Box<dyn std::error::Error>> {
     let ours = || {
         let mut command = zvfs("cp");
         command.arg("-rT");
-        timed(command)
+        copied(command)
     };
-    heading(&format!("copy {FILES} files of 100 bytes, each file"), "zvfs cp -r", "the peer's");
-    pair_timed("cp -r", FILES, ours, || timed(command("cp", &["-rT"])));
-    if Command::new("rclone")
-        .arg("version")
-        .stdout(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-    {
-        pair_timed("rclone copy", FILES, ours, || timed(command("rclone", &["copy", "--quiet"])));
-    } else {
-        println!("no rclone here: its row is left out");
+    heading(&format!("copy {FILES} files of {SMALL} bytes, each file"), "zvfs cp -r", "the peer's");
+    pair_of_processes("cp -r", FILES, ROUNDS, ours, || copied(command("cp", &["-rT"])));
+    if have(&["rclone"]) {
+        pair_of_processes("rclone copy", FILES, ROUNDS, ours, || {
+            copied(command("rclone", &["copy", "--quiet"]))
+        });
     }
     Ok(())
 }

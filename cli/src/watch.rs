@@ -135,8 +135,13 @@ impl Shared {
     }
 
     fn at(&self, step: Step) {
-        self.lock().step = step;
-        self.changed.notify_all();
+        let mut state = self.lock();
+        // Each of many files says so, and whoever waits here would wake up for each.
+        if state.step != step {
+            state.step = step;
+            drop(state);
+            self.changed.notify_all();
+        }
     }
 
     fn is_late(&self) -> bool {

@@ -24,12 +24,18 @@ use vfs_core::{Code, OpenFlags, Request, Result};
 /// can only be written in place, and why.
 pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Regular> {
     let failed = |errno| fail("open", request.shown(), errno);
-    // A link of the kernel's, as /dev/fd/3, leads to what is open, whatever that has for a name: >(...) has none.
-    if roots.place(path, false).is_ok_and(|place| place.is_kernel_link()) {
-        return Err(only_in_place(request, "it is an open descriptor"));
+    let made = |errno| fail_to_make(request, flags, errno);
+    let mut target = roots.place(path, false).map_err(made)?;
+    let mut kind = target.kind().map_err(failed)?;
+    if kind == Some(FileType::Symlink) {
+        // A link of the kernel's, as /dev/fd/3, leads to what is open, whatever that has for a name: >(...) has none.
+        if target.is_in_proc() {
+            return Err(only_in_place(request, "it is an open descriptor"));
+        }
+        target = roots.place(path, true).map_err(made)?;
+        kind = target.kind().map_err(failed)?;
     }
-    let target = roots.place(path, true).map_err(|errno| fail_to_make(request, flags, errno))?;
-    let replaced = match target.kind().map_err(failed)? {
+    let replaced = match kind {
         None if !flags.contains(OpenFlags::CREATE) => return Err(failed(Errno::NOENT)),
         None => None,
         Some(_) if flags.contains(OpenFlags::EXCLUSIVE) => return Err(failed(Errno::EXIST)),
@@ -39,7 +45,9 @@ pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags)
         Some(other) => return Err(unsupported(other, request)),
     };
     let claim = Claim::of(&target, request)?;
-    hidden::sweep(&target);
+    if replaced.is_some() {
+        hidden::sweep(&target);
+    }
     let access = kernel_flags(flags).difference(OFlags::CREATE | OFlags::EXCL);
     let mode = if replaced.is_some() { Mode::RUSR | Mode::WUSR } else { NEW_FILE };
     let (fd, hidden) = match (create(&target, access, mode), &replaced) {
@@ -102,6 +110,7 @@ fn is_mount_point(fd: &OwnedFd) -> bool {
 fn create(target: &Place, access: OFlags, mode: Mode) -> Result<(OwnedFd, Option<Hidden>), Errno> {
     match target.nameless(access, mode) {
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+            hidden::sweep(target);
             Hidden::create(target, access, mode).map(|(hidden, fd)| (fd, Some(hidden)))
         }
         result => result.map(|fd| (fd, None)),

@@ -5,11 +5,13 @@
 
 use crate::place::{NEW_FILE, Place};
 use crate::walk::{Walk, beneath};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::iter;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The kernel resolves: nothing leads out, and no link of /proc jumps over the root.
@@ -96,6 +98,11 @@ impl Roots {
     /// EISDIR: the path ends in `/`, `.` or `..`. Else as [`open`](Roots::open).
     pub fn place(&self, path: &Path, follow: bool) -> Result<Place, Errno> {
         self.each(path, |root, rest| {
+            if let Some(place) = root.place(rest)
+                && (!follow || place.kind() != Ok(Some(FileType::Symlink)))
+            {
+                return Ok(place);
+            }
             let mut walk = root.walk(rest)?;
             loop {
                 let name = walk.last_name()?.ok_or(Errno::ISDIR)?;
@@ -170,6 +177,21 @@ impl Root {
             Lookup::Walk => {}
         }
         self.walk(rest)?.open(flags, mode)
+    }
+
+    /// The place of a path by one call, where the kernel finds its folder. `None`: name by name it may be found, or why not.
+    fn place(&self, rest: &Path) -> Option<Place> {
+        let text = rest.as_os_str().as_bytes();
+        let (folder, name) = match text.iter().rposition(|byte| *byte == b'/') {
+            Some(at) => (&text[..=at], &text[at + 1..]),
+            None => (b".".as_slice(), text),
+        };
+        if matches!(name, b"" | b"." | b"..") || self.lookup == Lookup::Walk {
+            return None;
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = self.open(Path::new(OsStr::from_bytes(folder)), flags).and_then(above_standard).ok()?;
+        Some(Place::new(folder, OsStr::from_bytes(name).to_owned()))
     }
 
     fn walk(&self, rest: &Path) -> Result<Walk<'_>, Errno> {

@@ -36,10 +36,7 @@ impl Pending {
         if self.synced {
             retry_on_intr(|| fsync(fd))?;
         }
-        let published = self.publish(fd);
-        // By hand: a process forked meanwhile holds a copy of the descriptor.
-        let _ = flock(fd, FlockOperation::NonBlockingUnlock);
-        published?;
+        self.publish(fd)?;
         if self.synced { self.target.sync() } else { Ok(()) }
     }
 
@@ -57,7 +54,10 @@ impl Pending {
                 Hidden::link(&self.target, fd)?
             }
         };
-        hidden.rename(&self.target, self.exclusive)
+        let renamed = hidden.rename(&self.target, self.exclusive);
+        // By hand: a process forked meanwhile holds a copy of the descriptor.
+        let _ = flock(fd, FlockOperation::NonBlockingUnlock);
+        renamed
     }
 }
 

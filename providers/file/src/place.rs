@@ -8,6 +8,7 @@ use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// New files: what the umask leaves of this.
 pub const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
@@ -83,10 +84,9 @@ impl Place {
         }
     }
 
-    /// Whether it is a symbolic link of /proc, which the kernel follows by what it stands for and not by its text.
-    pub fn is_kernel_link(&self) -> bool {
-        matches!(self.kind(), Ok(Some(FileType::Symlink)))
-            && fstatfs(&*self.folder).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
+    /// Whether it lies in /proc, where a symbolic link is followed by what it stands for and not by its text.
+    pub fn is_in_proc(&self) -> bool {
+        fstatfs(&*self.folder).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
     }
 
     /// Another name in the same folder.
@@ -100,12 +100,14 @@ impl Place {
     /// EOPNOTSUPP: the file system has no such files, or no way to [`link`](Place::link) them. Old kernels say EISDIR.
     pub fn nameless(&self, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
         let flags = flags.difference(OFlags::CREATE | OFlags::EXCL) | OFlags::TMPFILE | OFlags::CLOEXEC;
+        static HAS_PROC: AtomicBool = AtomicBool::new(false);
         let fd = retry_on_intr(|| openat(&*self.folder, ".", flags, mode))?;
-        match statat(CWD, path_of(&fd), AtFlags::empty()) {
-            Ok(_) => Ok(fd),
+        if !HAS_PROC.load(Ordering::Relaxed) {
             // Without /proc it could never be given a name.
-            Err(_) => Err(Errno::OPNOTSUPP),
+            statat(CWD, path_of(&fd), AtFlags::empty()).map_err(|_| Errno::OPNOTSUPP)?;
+            HAS_PROC.store(true, Ordering::Relaxed);
         }
+        Ok(fd)
     }
 
     /// Gives a file this name; EEXIST if anything is there.

@@ -15,8 +15,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use vfs_core::{
-    File, Host, Info, Instance, Namespace, OpenFlags, Provider, Request, Result, Scope, Setting, SettingKind,
-    Settings,
+    Code, File, Host, Info, Instance, Namespace, OpenFlags, Provider, Request, Result, Scope, Setting,
+    SettingKind, Settings,
 };
 
 /// The provider `file`.
@@ -78,11 +78,19 @@ impl Instance for Files {
         if self.read_only && flags.contains(OpenFlags::WRITE) {
             return Err(read_only("open", request));
         }
-        if flags.contains(OpenFlags::CREATE) && request.settings().boolean("make-folders") {
-            let made = self.roots.make_folders(&path);
-            made.map_err(|errno| fail("make the folders of", request.shown(), errno))?;
+        match self.open_path(&path, request, flags) {
+            // Only now: most files of many lie in a folder that is there.
+            Err(error)
+                if error.code() == Code::ENOENT
+                    && flags.contains(OpenFlags::CREATE)
+                    && request.settings().boolean("make-folders") =>
+            {
+                let made = self.roots.make_folders(&path);
+                made.map_err(|errno| fail("make the folders of", request.shown(), errno))?;
+                self.open_path(&path, request, flags)
+            }
+            opened => opened,
         }
-        self.open_path(&path, request, flags)
     }
 
     fn namespace(&self) -> Option<&dyn Namespace> {
@@ -140,6 +148,7 @@ impl Files {
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
                 let mut file = Regular::new(fd, claim, request, flags);
+                file.advise(stat.st_size);
                 if let Err(error) = file.begin(request) {
                     if let Some(place) = created {
                         place.remove_if(file.fd());

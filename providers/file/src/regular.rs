@@ -25,6 +25,9 @@ use vfs_core::{
 /// The largest offset of a file.
 const OFFSET_MAX: u64 = i64::MAX as u64;
 
+/// What Linux reads ahead of any file, unless its administrator says otherwise.
+const READ_AHEAD: i64 = 128 << 10;
+
 /// An open regular file.
 pub struct Regular {
     fd: OwnedFd,
@@ -49,14 +52,6 @@ pub struct Regular {
 impl Regular {
     /// Takes over an open file, and its name's claim as long as it is written.
     pub fn new(fd: OwnedFd, claim: Option<Claim>, request: &Request<'_>, flags: OpenFlags) -> Regular {
-        let advice = match (flags.contains(OpenFlags::SEQUENTIAL), flags.contains(OpenFlags::RANDOM)) {
-            (true, false) => Some(Advice::Sequential),
-            (false, true) => Some(Advice::Random),
-            _ => None,
-        };
-        if let Some(advice) = advice {
-            let _ = fadvise(&fd, 0, None, advice); // a hint
-        }
         Regular {
             fd,
             context: request.context().clone(),
@@ -69,6 +64,19 @@ impl Regular {
             _claim: claim,
             pending: None,
             unsynced_name: None,
+        }
+    }
+
+    /// Tells the kernel how it will be read; `size`: its bytes. A small one comes as a whole, whatever is said.
+    pub fn advise(&self, size: i64) {
+        let advice =
+            match (self.flags.contains(OpenFlags::SEQUENTIAL), self.flags.contains(OpenFlags::RANDOM)) {
+                (true, false) => Advice::Sequential,
+                (false, true) => Advice::Random,
+                _ => return,
+            };
+        if self.flags.contains(OpenFlags::READ) && size > READ_AHEAD {
+            let _ = fadvise(&self.fd, 0, None, advice); // a hint
         }
     }
 
