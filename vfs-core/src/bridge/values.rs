@@ -15,8 +15,12 @@ use std::ptr;
 pub(crate) struct Values {
     _strings: Vec<(CString, CString)>,
     _values: Box<[abi::Value]>,
+    /// Empty where there are none: most opens have no settings, and allocate nothing for them.
     list: Box<[*const abi::Value]>,
 }
+
+/// The list without any.
+const NONE: &[*const abi::Value] = &[ptr::null()];
 
 impl Values {
     #[cfg(feature = "host")]
@@ -47,12 +51,13 @@ impl Values {
                 reserved: 0,
             })
             .collect();
-        let list = values.iter().map(ptr::from_ref).chain([ptr::null()]).collect();
+        let end = (!values.is_empty()).then_some(ptr::null());
+        let list = values.iter().map(ptr::from_ref).chain(end).collect();
         Values { _strings: strings, _values: values, list }
     }
 
     pub(crate) fn list(&self) -> *const *const abi::Value {
-        self.list.as_ptr()
+        if self.list.is_empty() { NONE.as_ptr() } else { self.list.as_ptr() }
     }
 }
 

@@ -26,14 +26,28 @@ const HOST_SCHEMES: [&str; 5] = ["ftp", "http", "https", "ws", "wss"];
 impl<'a> Shown<'a> {
     /// The text itself where nothing needs hiding, so that an ordinary open allocates nothing for its messages.
     pub fn to_cow(self) -> Cow<'a, str> {
-        let special = |character: char| "@?#;\\%".contains(character) || !is_printable(character);
+        if self.is_plain() { Cow::Borrowed(self.0) } else { Cow::Owned(self.to_string()) }
+    }
+
+    /// Whether there is nothing to hide, to escape or to cut. Each open asks, so that it is one pass over most texts.
+    fn is_plain(self) -> bool {
+        let bytes = self.0.as_bytes();
+        let (mut before, mut parts, mut is_ascii) = (0, 1, true);
+        for byte in bytes {
+            match byte {
+                b'@' | b'?' | b'#' | b';' | b'\\' | b'%' | 0..=31 | 127 => return false,
+                b'/' if before == b'/' => return false,
+                b':' => parts += 1,
+                128.. => is_ascii = false,
+                _ => {}
+            }
+            before = *byte;
+        }
         let has_host = |part: &str| HOST_SCHEMES.iter().any(|scheme| part.eq_ignore_ascii_case(scheme));
-        let plain = self.0.len() <= SHOWN_MAX
-            && !self.0.contains("//")
-            && !self.0.contains(special)
-            && self.0.split(':').count() <= LAYERS_MAX
-            && !self.0.split(':').any(has_host);
-        if plain { Cow::Borrowed(self.0) } else { Cow::Owned(self.to_string()) }
+        bytes.len() <= SHOWN_MAX
+            && parts <= LAYERS_MAX
+            && (is_ascii || self.0.chars().all(is_printable))
+            && (parts == 1 || !self.0.split(':').any(has_host))
     }
 
     /// Secrets hidden and nothing else: whole, and with the characters that a terminal obeys. For a form that escapes them in its

@@ -29,7 +29,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use first_use::{Loaded, Started};
+use first_use::{Loaded, Resolved, Started};
 pub use listing::Listing;
 
 /// The providers that a host may use, loaded and started at their first use, each once. Clones are the same registry.
@@ -43,6 +43,8 @@ struct Shared {
     libraries: Mutex<HashMap<String, Arc<Work<Loaded>>>>,
     /// By provider name, or by scheme for an alias with settings of its own.
     instances: Mutex<HashMap<String, Arc<Work<Started>>>>,
+    /// By scheme as it was written, once its instance has started: what each further open needs.
+    resolved: Mutex<HashMap<String, Arc<Resolved>>>,
     /// The process that made it: in a forked child its locks may be held by a thread that is not there.
     forks: u32,
 }
@@ -60,8 +62,8 @@ impl Registry {
 
     /// A registry of a host with a name and a log of its own. Loads nothing yet.
     pub fn with_host(configuration: Configuration, host: Host) -> Registry {
-        let (libraries, instances) = (Mutex::default(), Mutex::default());
-        Registry(Arc::new(Shared { configuration, host, libraries, instances, forks: forks() }))
+        let (libraries, instances, resolved) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Registry(Arc::new(Shared { configuration, host, libraries, instances, resolved, forks: forks() }))
     }
 
     /// Adds a provider of the host's own, which no policy applies to.
@@ -92,6 +94,9 @@ impl Registry {
             return Err(Error::new(Code::EEXIST, text));
         }
         libraries.insert(name, Work::of(Loaded::own(provider, info)));
+        drop(libraries);
+        // It may serve what led to another one.
+        self.0.resolved.lock().clear();
         Ok(())
     }
 
@@ -122,9 +127,12 @@ impl Registry {
         if self.check_process().is_err() {
             return; // they are the parent's
         }
-        let instances = std::mem::take(&mut *self.0.instances.lock());
-        // Without the lock: a stop may take its time.
-        drop(instances);
+        let stopping = {
+            let (mut resolved, mut instances) = (self.0.resolved.lock(), self.0.instances.lock());
+            (std::mem::take(&mut *resolved), std::mem::take(&mut *instances))
+        };
+        // Without the locks: a stop may take its time.
+        drop(stopping);
     }
 
     /// Drops this registry. If it was the last of its clones, and no file is open, the instances stop: `stopping` hears the name of the
@@ -134,6 +142,7 @@ impl Registry {
     /// As [`release`](Registry::release).
     pub fn stop(self, mut stopping: impl FnMut(&str)) {
         let Some(shared) = Arc::into_inner(self.0) else { return };
+        drop(shared.resolved);
         for work in shared.instances.into_inner().into_values() {
             if let Some(started) = work.get() {
                 stopping(&started.loaded.info.name);

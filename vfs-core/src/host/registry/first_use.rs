@@ -31,7 +31,38 @@ pub(super) struct Started {
     pub(super) loaded: Arc<Loaded>,
 }
 
+/// Where a scheme has led to, and leads as long as its instance is this registry's.
+pub(super) struct Resolved {
+    /// The scheme that the provider sees.
+    pub(super) scheme: String,
+    pub(super) started: Arc<Started>,
+}
+
 impl Registry {
+    /// Where a scheme leads, loaded and started if this is the first use.
+    pub(super) fn resolved(&self, written: &str, context: &Context) -> Result<Arc<Resolved>> {
+        if let Some(resolved) = self.0.resolved.lock().get(written) {
+            return Ok(resolved.clone());
+        }
+        let scheme = written.to_ascii_lowercase();
+        let target = self.resolve(&scheme);
+        let loaded = self.loaded(&target.provider, &scheme, context)?;
+        let seen = target.scheme(&scheme, &loaded.info)?;
+        let started = self.started(&target, &scheme, &loaded, context)?;
+        let resolved = Arc::new(Resolved { scheme: seen, started });
+        // Of the many ways to write it one is kept, or a stranger could have us keep all.
+        if scheme == written {
+            let mut known = self.0.resolved.lock();
+            let instance =
+                self.0.instances.lock().get(&target.instance(&scheme)).and_then(|work| work.get().cloned());
+            // It may have been released meanwhile.
+            if instance.is_some_and(|started| Arc::ptr_eq(&started, &resolved.started)) {
+                known.insert(scheme, resolved.clone());
+            }
+        }
+        Ok(resolved)
+    }
+
     /// Refuses a parent's registry in a forked child, before any lock of it is looked at.
     pub(super) fn check_process(&self) -> Result<()> {
         if self.0.forks == forks_now() {

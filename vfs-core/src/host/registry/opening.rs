@@ -10,7 +10,7 @@ use crate::flags::OpenFlags;
 use crate::host::configuration::open_settings;
 use crate::host::open::{OpenFile, OpenOptions};
 use crate::host::registry::Registry;
-use crate::host::registry::first_use::Started;
+use crate::host::registry::first_use::{Resolved, Started};
 use crate::provider::{Namespace, Request};
 use std::any::Any;
 use std::sync::Arc;
@@ -66,18 +66,16 @@ impl Registry {
     ) -> Result<T> {
         self.controlled(descriptor, options, verb, |control, context| {
             options.flags.check()?;
-            let written = descriptor.scheme().to_ascii_lowercase();
-            let target = self.resolve(&written);
-            let loaded = self.loaded(&target.provider, &written, context)?;
-            let scheme = target.scheme(&written, &loaded.info)?;
-            let started = self.started(&target, &written, &loaded, context)?;
-            let settings = open_settings(&loaded.info.settings, &options.settings, &options.offered)?;
+            let resolved = self.resolved(descriptor.scheme(), context)?;
+            let Resolved { scheme, started } = &*resolved;
+            let declared = &started.loaded.info.settings;
+            let settings = open_settings(declared, &options.settings, &options.offered)?;
             control.status()?;
-            let request = Request::new(context, &scheme, descriptor)
+            let request = Request::new(context, scheme, descriptor)
                 .with_flags(options.flags)
                 .with_expected_size(options.expected_size)
                 .with_settings(&settings);
-            call(&started, &request, control)
+            call(started, &request, control)
         })
     }
 
@@ -95,7 +93,7 @@ impl Registry {
             options.leader.as_ref().map_or(Ok(()), |leader| control.follow(leader))?;
             control.status()?;
             let origin = Origin { depth: options.depth, offered: options.offered.clone(), file: 0 };
-            let log = Log::new(self.0.host.clone(), descriptor.to_string());
+            let log = Log::new(self.0.host.clone(), descriptor.as_written());
             control.call_ended(work(&control, &control.context_of(origin, log)))
         };
         attempt().map_err(|error| error.context(format!("{verb} {descriptor}")))
