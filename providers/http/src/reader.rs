@@ -2,12 +2,16 @@
 
 pub mod fill;
 pub mod history;
+mod lent;
 pub mod object;
 pub mod polled;
 mod positional;
 pub mod read_ahead;
+mod sequential;
 mod tries;
+pub mod tuner;
 pub mod validator;
+mod watched;
 
 use crate::client::Client;
 use crate::client::caller::Caller;
@@ -15,16 +19,22 @@ use crate::client::idle::FileAnswers;
 use crate::client::least_rate::{LeastRate, too_slow};
 use crate::client::stream::Stream;
 use crate::reader::history::ReadHistory;
+use crate::reader::lent::Lent;
 use crate::reader::object::Object;
 use crate::reader::polled::Polled;
 use crate::reader::read_ahead::ReadAhead;
+use crate::reader::watched::Watched;
+use crate::settings::Ranges;
 use crate::wire::range::Span;
 use crate::wire::request::Place;
 use parking_lot::Mutex;
 use std::io::SeekFrom;
 use std::sync::Arc;
-use vfs_core::{Capabilities, Code, Error, File, Finish, Interest, OpenFlags, Result, Stat, Wanted};
-use zvfs_net::failure::{Attempt, Failure};
+use std::time::Instant;
+use vfs_core::{
+    Capabilities, Code, Direction, Error, File, Finish, Interest, Lease, OpenFlags, Result, Stat, Wanted,
+};
+use zvfs_net::failure::Failure;
 use zvfs_net::retry::{Budget, persist};
 
 /// A gap that is read over rather than asked around: less than a round trip brings.
@@ -52,6 +62,11 @@ pub struct Reader {
     rate: LeastRate,
     window: Window,
     ahead: Option<ReadAhead>,
+    /// Finds out whether it pays to read ahead.
+    watched: Watched,
+    lends: bool,
+    /// The answer whose socket is lent until the next call.
+    lent: Option<Lent>,
     /// Once somebody reads without waiting.
     polled: Option<Box<Polled>>,
 }
@@ -76,12 +91,17 @@ impl Reader {
         let random = flags.contains(OpenFlags::RANDOM);
         let (span, window) = match (random, caller.tuning.read_ahead) {
             (true, _) => (Span::PROBE, Window::Exact),
-            (false, 0) => (Span::ALL, Window::Open),
             // The other ranges are asked for once it is read.
-            (false, _) => (Span { start: 0, end: Some(caller.tuning.read_ahead_size) }, Window::Open),
+            (false, Ranges::Fixed(1..)) => {
+                (Span { start: 0, end: Some(caller.tuning.read_ahead_size) }, Window::Open)
+            }
+            (false, _) => (Span::ALL, Window::Open),
         };
+        let asked = Instant::now();
         let opened = persist(&caller, &mut Budget::new(), || Object::open(client, place, span, &caller));
         let (object, stream) = opened.map_err(|failure| failure.error("open", &caller.shown))?;
+        let watched = Watched::new(caller.tuning.read_ahead, asked.elapsed());
+        let lends = lent::lends(&object, window, caller.tuning.read_ahead);
         let idle = object.idle();
         let dismissed = match random && object.serves_ranges {
             true => Some(stream),
@@ -100,6 +120,9 @@ impl Reader {
             rate: LeastRate::default(),
             window,
             ahead: None,
+            watched,
+            lends,
+            lent: None,
             polled: None,
         })
     }
@@ -119,98 +142,15 @@ impl Reader {
         }
     }
 
+    /// What each call that reads on begins with.
+    fn begin(&mut self) -> Result<()> {
+        self.take_back();
+        self.caller.context.status().map_err(|error| self.failed("read", &error.into()))
+    }
+
     /// Keeps an answer for a later call.
     fn keep(&self, stream: Stream) {
         keep(&self.idle, stream, &self.caller);
-    }
-
-    /// Begins to read ahead, from where the stream ends, if that is wanted and there is something.
-    fn look_ahead(&mut self) -> Attempt<()> {
-        let Some(size) = self.object.size.filter(|_| self.object.has_positions()) else { return Ok(()) };
-        if self.caller.tuning.read_ahead == 0 || self.window != Window::Open || self.ahead.is_some() {
-            return Ok(());
-        }
-        let position = self.position;
-        let from = match self.idle.take(|stream| reaches(stream, position)) {
-            Some(stream) => {
-                let end = stream.end().unwrap_or(size);
-                self.keep(stream);
-                end
-            }
-            None => position,
-        };
-        if from < size {
-            self.ahead = Some(ReadAhead::start(&self.object, size, from, &self.caller)?);
-        }
-        Ok(())
-    }
-
-    /// One attempt to read at the position; 0: the end. `None`: it would have to wait, and must not.
-    fn attempt(&mut self, buf: &mut [u8], waits: bool) -> Attempt<Option<usize>> {
-        self.look_ahead()?;
-        let Reader { object, caller, position, found_end, idle, rate, window, ahead, .. } = self;
-        let position = *position;
-        loop {
-            if let Some(ranges) = ahead.as_mut().filter(|ahead| ahead.at() == position) {
-                let read = ranges.read(buf, &caller.context);
-                // What failed has had its attempts; what only ended the caller's wait goes on.
-                if read.is_err() && caller.context.status().is_ok() {
-                    *ahead = None;
-                }
-                return read.map(Some);
-            }
-            let at_end = object.size.or(*found_end).is_some_and(|size| position >= size);
-            let mut stream = match idle.take(|stream| reaches(stream, position)) {
-                Some(stream) => stream,
-                None if at_end => return Ok(Some(0)),
-                None if !waits => return Ok(None),
-                None => {
-                    let end = match &ahead {
-                        Some(ahead) if ahead.at() > position => Some(ahead.at()),
-                        _ => window.end(position, buf.len(), object.size),
-                    };
-                    match object.fetch(Span { start: position, end }, caller)? {
-                        Some(stream) => stream,
-                        None => return Ok(Some(0)),
-                    }
-                }
-            };
-            let from = stream.at();
-            rate.begin();
-            let count = match waits {
-                true => {
-                    stream.skip_to(position, caller)?;
-                    Some(stream.read(buf, caller)?)
-                }
-                false => stream.try_read(position, buf, caller)?,
-            };
-            rate.add(stream.at() - from, &caller.tuning).map_err(too_slow)?;
-            match count {
-                Some(0) => {}
-                _ if waits => {
-                    keep(idle, stream, caller);
-                    return Ok(count);
-                }
-                _ => {
-                    // It is still waited for.
-                    if count.is_none() {
-                        rate.begin();
-                    }
-                    drop(idle.put(stream));
-                    return Ok(count);
-                }
-            }
-            // The answer came whole. Was it all there is?
-            let whole = match object.size {
-                Some(size) => position >= size,
-                None => stream.end().is_none(),
-            };
-            if whole {
-                *found_end = Some(position);
-                return Ok(Some(0));
-            }
-            *window = window.wider();
-        }
     }
 }
 
@@ -262,10 +202,11 @@ impl Window {
 
 impl File for Reader {
     fn capabilities(&self) -> Capabilities {
-        // What is read ahead comes by threads.
-        let poll =
-            if self.caller.tuning.read_ahead == 0 { Capabilities::POLL } else { Capabilities::empty() };
-        let always = Capabilities::READABLE | Capabilities::STAT | Capabilities::CANCEL | poll;
+        // What is read ahead in any case comes by threads.
+        let by_threads = matches!(self.caller.tuning.read_ahead, Ranges::Fixed(1..));
+        let poll = if by_threads { Capabilities::empty() } else { Capabilities::POLL };
+        let lent = if self.lends { Capabilities::FD } else { Capabilities::empty() };
+        let always = Capabilities::READABLE | Capabilities::STAT | Capabilities::CANCEL | poll | lent;
         match self.object.has_positions() {
             true => always | Capabilities::SEEKABLE | Capabilities::POSITIONAL_READ,
             false => always,
@@ -277,7 +218,7 @@ impl File for Reader {
     }
 
     fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
-        self.caller.context.status().map_err(|error| self.failed("read", &error.into()))?;
+        self.begin()?;
         let tried = self.read_now(buf).map_err(|failure| self.failed("read", &failure))?;
         Ok(tried.map(|count| self.read_on(count)))
     }
@@ -288,7 +229,7 @@ impl File for Reader {
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        self.caller.context.status().map_err(|error| self.failed("read", &error.into()))?;
+        self.begin()?;
         self.await_asked().map_err(|failure| self.failed("read", &failure))?;
         loop {
             match self.attempt(buf, true) {
@@ -318,6 +259,7 @@ impl File for Reader {
         if position == before {
             return Ok(position);
         }
+        self.take_back();
         if let Some(polled) = &mut self.polled {
             polled.moved();
         }
@@ -331,6 +273,7 @@ impl File for Reader {
                 if self.window != Window::Exact {
                     self.window = Window::Bytes(WINDOW_MIN);
                     self.ahead = None;
+                    self.watched.forget();
                 }
             }
         }
@@ -359,5 +302,14 @@ impl File for Reader {
 
     fn stat(&mut self) -> Result<Stat> {
         Ok(self.object.stat.clone())
+    }
+
+    fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
+        self.begin()?;
+        self.lend(direction)
+    }
+
+    fn advance(&mut self, _direction: Direction, count: u64) -> Result<()> {
+        self.moved(count)
     }
 }

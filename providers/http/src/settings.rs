@@ -9,7 +9,7 @@ use crate::settings::headers::{Headers, SecretHeaders};
 use crate::settings::proxy::Proxies;
 use std::fmt;
 use std::time::Duration;
-use vfs_core::{Result, Scope, Setting, SettingKind, Settings};
+use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
 use zvfs_net::policy::{self, Policy};
 use zvfs_net::retry::Retries;
 use zvfs_net::tls::{self, Tls};
@@ -17,7 +17,9 @@ use zvfs_net::tls::{self, Tls};
 /// Without a limit a silent server would hold its caller for ever.
 const TIME_LEAST: i64 = 1_000_000;
 /// More at once would be an attack on somebody.
-const AHEAD_MAX: i64 = 64;
+const AHEAD_MAX: usize = 64;
+/// The word for what is found out while a file is read.
+const AHEAD_AUTO: &str = "auto";
 /// What one range of a read-ahead may be.
 const AHEAD_SIZE: std::ops::RangeInclusive<i64> = (64 << 10)..=(256 << 20);
 
@@ -87,7 +89,12 @@ pub fn schema() -> Vec<Setting> {
             .scope(both),
         text("user-agent", "the User-Agent field").default_value(concat!("zvfs/", env!("CARGO_PKG_VERSION"))).scope(both),
         number("connections", "8", "idle connections to keep open, in total; 0: none").range(0..=10_000),
-        number("read-ahead", "0", "ranges to fetch at once, ahead of a file that is read from start to end; 0: off").range(0..=AHEAD_MAX).scope(both),
+        text(
+            "read-ahead",
+            "ranges to fetch at once, ahead of a file that is read from start to end: 0 to 64, or auto: up to 4, where that turns out to be faster",
+        )
+        .default_value(AHEAD_AUTO)
+        .scope(both),
         Setting::new("read-ahead-size", SettingKind::Size, "bytes of one such range")
             .range(AHEAD_SIZE)
             .default_value("4m")
@@ -144,9 +151,18 @@ pub struct Tuning {
     /// Who we say we are.
     pub user_agent: String,
     /// Ranges at once.
-    pub read_ahead: usize,
+    pub read_ahead: Ranges,
     /// Bytes of each.
     pub read_ahead_size: u64,
+}
+
+/// How many ranges are fetched at once, ahead of a file that is read from start to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ranges {
+    /// Several, where that turns out to be faster than one answer.
+    Auto,
+    /// So many; 0: one answer is read.
+    Fixed(usize),
 }
 
 impl Config {
@@ -193,7 +209,7 @@ impl Default for Tuning {
             trust_ranges: false,
             as_stored: false,
             user_agent: concat!("zvfs/", env!("CARGO_PKG_VERSION")).to_owned(),
-            read_ahead: 0,
+            read_ahead: Ranges::Auto,
             read_ahead_size: 4 << 20,
         }
     }
@@ -218,7 +234,9 @@ impl Tuning {
         }
         self.retries.most = number(settings, "retries").unwrap_or(self.retries.most);
         self.redirects = number(settings, "redirects").unwrap_or(self.redirects);
-        self.read_ahead = number(settings, "read-ahead").unwrap_or(self.read_ahead);
+        if let Some(text) = settings.text("read-ahead") {
+            self.read_ahead = Ranges::parse(text)?;
+        }
         self.read_ahead_size = settings.size("read-ahead-size").unwrap_or(self.read_ahead_size);
         self.least_rate = settings.size("least-rate").unwrap_or(self.least_rate);
         if settings.text("trust-ranges").is_some() {
@@ -232,6 +250,24 @@ impl Tuning {
         }
         self.headers.add("headers", settings.texts("headers"))?;
         Ok(self)
+    }
+}
+
+impl Ranges {
+    fn parse(text: &str) -> Result<Ranges> {
+        if text == AHEAD_AUTO {
+            return Ok(Ranges::Auto);
+        }
+        match text.parse() {
+            Ok(ranges) if ranges <= AHEAD_MAX => Ok(Ranges::Fixed(ranges)),
+            _ => {
+                let text = text.escape_debug();
+                let text = format!(
+                    "setting `read-ahead` is `{text}`, not `{AHEAD_AUTO}` or an integer, 0 to {AHEAD_MAX}"
+                );
+                Err(Error::new(Code::EINVAL, text))
+            }
+        }
     }
 }
 
@@ -250,7 +286,6 @@ fn checked(scope: Scope, pairs: &[(&str, &str)]) -> Result<Settings> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vfs_core::Code;
     use zvfs_net::address::Addresses;
     use zvfs_net::origin::Origin;
 
@@ -271,6 +306,13 @@ mod tests {
     }
 
     #[test]
+    fn read_ahead_is_a_number_or_left_to_be_found_out() {
+        for (text, ranges) in [("auto", Ranges::Auto), ("0", Ranges::Fixed(0)), ("64", Ranges::Fixed(64))] {
+            assert_eq!(config(&[("read-ahead", text)]).unwrap().tuning.read_ahead, ranges);
+        }
+    }
+
+    #[test]
     fn an_open_changes_what_it_gives_only() {
         let config = config(&[("retries", "2"), ("headers", "A: 1"), ("headers", "B: 2")]).unwrap();
         let open = checked(Scope::OPEN, &[("stall-timeout", "5s"), ("headers", "a: 3")]).unwrap();
@@ -288,6 +330,8 @@ mod tests {
             ("stall-timeout", "0s"),
             ("connections", "-1"),
             ("read-ahead", "65"),
+            ("read-ahead", "-1"),
+            ("read-ahead", "on"),
             ("read-ahead-size", "1k"),
             ("user-agent", "a\nb"),
             ("headers", "no colon"),

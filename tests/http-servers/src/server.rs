@@ -138,6 +138,12 @@ impl Server {
         fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default()
     }
 
+    /// The paths of the requests that it has served or broken off, in order (nginx).
+    pub fn requests(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.folder.path().join("access.log")).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
+    }
+
     fn prepare(name: &'static str) -> Server {
         let folder = tempfile::tempdir().unwrap();
         let (authority, root) = (Authority::new(), folder.path().join("root"));

@@ -72,6 +72,19 @@ impl Answer {
         self.connection.as_ref().map(Connection::socket)
     }
 
+    /// Where more of the body comes in as it is, and how much; `None`: nowhere, or not now.
+    pub fn bare(&self) -> Option<(BorrowedFd<'_>, u64)> {
+        let left = self.body.left().unwrap_or(0);
+        let socket = self.connection.as_ref().filter(|_| left > 0)?.plain()?;
+        Some((socket, left))
+    }
+
+    /// Says that so much was read from [there](Answer::bare).
+    pub fn skip(&mut self, count: u64) {
+        self.body.skip(count);
+        self.settle();
+    }
+
     /// Gives the connection back once the body is over.
     fn settle(&mut self) {
         if !self.body.is_done() {

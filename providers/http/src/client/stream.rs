@@ -60,6 +60,18 @@ impl Stream {
         self.answer.socket()
     }
 
+    /// Where its next bytes come in as they are, and how many; `None`: nowhere, or not now.
+    pub fn bare(&self) -> Option<(BorrowedFd<'_>, u64)> {
+        let (socket, left) = self.answer.bare()?;
+        Some((socket, left.min(self.end.map_or(u64::MAX, |end| end - self.at))))
+    }
+
+    /// Says that so much was read from [there](Stream::bare).
+    pub fn advance(&mut self, count: u64) {
+        self.answer.skip(count);
+        self.at += count;
+    }
+
     fn receive(&mut self, buf: &mut [u8], waiting: Waiting<'_>) -> Attempt<usize> {
         let left = self.end.map_or(u64::MAX, |end| end - self.at);
         if left == 0 {

@@ -11,12 +11,21 @@ use zvfs_net::retry::Budget;
 /// How much a server that ignores ranges may send before the bytes that were asked for.
 pub const PREFIX_MAX: u64 = 1 << 20;
 
-/// Fills a buffer from an offset; all of it must lie within the object. Returns how much came, and why not all.
-pub fn fill(object: &Object, buf: &mut [u8], offset: u64, caller: &Caller) -> (usize, Attempt<()>) {
+/// Fills a buffer from an offset; all of it must lie within the object. Returns how much came, and why not all. `progress` hears of
+/// bytes as they come.
+pub fn fill(
+    object: &Object,
+    buf: &mut [u8],
+    offset: u64,
+    caller: &Caller,
+    progress: &dyn Fn(usize),
+) -> (usize, Attempt<()>) {
     let (mut budget, mut rate, mut done) = (Budget::resuming(), LeastRate::default(), 0);
     while done < buf.len() {
         let before = done;
-        let Err(failure) = attempt(object, buf, offset, &mut done, &mut rate, caller) else { break };
+        let Err(failure) = attempt(object, buf, offset, &mut done, &mut rate, caller, progress) else {
+            break;
+        };
         if done > before {
             budget.progressed((done - before) as u64);
         }
@@ -38,6 +47,7 @@ fn attempt(
     done: &mut usize,
     rate: &mut LeastRate,
     caller: &Caller,
+    progress: &dyn Fn(usize),
 ) -> Attempt<()> {
     let end = offset + buf.len() as u64;
     while *done < buf.len() {
@@ -59,6 +69,7 @@ fn attempt(
                 0 => break,
                 count => {
                     *done += count;
+                    progress(count);
                     rate.add(count as u64, &caller.tuning).map_err(too_slow)?;
                 }
             }

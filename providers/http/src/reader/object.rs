@@ -102,6 +102,16 @@ impl Object {
         self.client.idles().file(self.place.target.origin(), self.has_positions())
     }
 
+    /// Whether it is encrypted on its way.
+    pub fn is_secure(&self) -> bool {
+        self.place.target.origin().secure
+    }
+
+    /// Whether its server is known to serve one connection at a time.
+    pub fn is_one_at_a_time(&self) -> bool {
+        self.client.idles().is_one_at_a_time(&self.place.target.origin())
+    }
+
     /// Where threads that work for it are counted.
     pub fn workers(&self) -> &Workers {
         self.client.workers()

@@ -24,7 +24,8 @@ impl Reader {
             Err(failure) => self.caller.log(&format!("{}; trying again", failure.text)),
             Ok(()) => {}
         }
-        let (count, outcome) = fill(&self.object, &mut buf[done..], offset + done as u64, &self.caller);
+        let (count, outcome) =
+            fill(&self.object, &mut buf[done..], offset + done as u64, &self.caller, &|_| ());
         (done + count, outcome)
     }
 

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use vfs_core::{Code, Context, Control, Events};
 use zvfs_net::failure::{Attempt, Failure, no_thread};
 
@@ -30,6 +31,8 @@ struct Shared {
     control: Control,
     /// Written when a range is there.
     came: OwnedFd,
+    /// Ranges that are kept at a time.
+    most: usize,
     state: Mutex<State>,
     /// Told when there is room for another range, or none is wanted any more.
     room: Condvar,
@@ -40,7 +43,32 @@ struct State {
     ranges: VecDeque<Range>,
     /// Where the next one begins.
     next: u64,
-    size: u64,
+    /// Where there is nothing more to fetch.
+    end: u64,
+    /// Threads that were started.
+    threads: usize,
+    received: Received,
+}
+
+/// What came of all ranges, read or not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Received {
+    pub bytes: u64,
+    /// When the first of them came, and the last.
+    times: Option<(Instant, Instant)>,
+}
+
+impl Received {
+    fn add(&mut self, count: usize) {
+        let now = Instant::now();
+        self.bytes += count as u64;
+        self.times = Some((self.times.map_or(now, |(first, _)| first), now));
+    }
+
+    /// From the first byte to the last.
+    pub fn time(&self) -> Duration {
+        self.times.map_or(Duration::ZERO, |(first, last)| last - first)
+    }
 }
 
 struct Range {
@@ -50,37 +78,98 @@ struct Range {
 }
 
 impl ReadAhead {
-    /// Begins to fetch from a position on.
+    /// Begins to fetch from a position on: up to so many ranges, which are kept until they are read, by so many threads.
     ///
     /// # Errors
     /// EMFILE, EBUSY: the system has no descriptors or threads left.
-    pub fn start(object: &Arc<Object>, size: u64, from: u64, caller: &Caller) -> Attempt<ReadAhead> {
+    pub fn start(
+        object: &Arc<Object>,
+        (from, size): (u64, u64),
+        (ranges, threads): (usize, usize),
+        caller: &Caller,
+    ) -> Attempt<ReadAhead> {
         let cannot = |errno| Failure::system(errno).context("read ahead");
         let control = Control::new();
         let came = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(cannot)?;
-        let state = State { ranges: VecDeque::new(), next: from, size };
+        let state = State {
+            ranges: VecDeque::new(),
+            next: from,
+            end: size,
+            threads: 0,
+            received: Received::default(),
+        };
         let shared = Arc::new(Shared {
             object: object.clone(),
             caller: Caller { context: control.context(), ..caller.clone() },
             control,
             came,
+            most: ranges,
             state: Mutex::new(state),
             room: Condvar::new(),
         });
         let ahead = ReadAhead { shared, at: from, within: 0 };
-        let ranges = (size - from).div_ceil(caller.tuning.read_ahead_size);
-        let threads = caller.tuning.read_ahead.min(usize::try_from(ranges).unwrap_or(usize::MAX));
-        for started in 0..threads {
-            let shared = ahead.shared.clone();
-            if let Err(error) = object.workers().spawn("zvfs-http-ahead", move || shared.work()) {
+        ahead.widen(threads)?;
+        Ok(ahead)
+    }
+
+    /// Fetches with so many threads from here on.
+    ///
+    /// # Errors
+    /// EBUSY: the system has none left for the first one.
+    pub fn widen(&self, threads: usize) -> Attempt<()> {
+        let shared = &self.shared;
+        let (started, ranges) = {
+            let state = shared.state.lock();
+            let left = (state.end - state.next).div_ceil(shared.caller.tuning.read_ahead_size);
+            (state.threads, state.ranges.len() + usize::try_from(left).unwrap_or(usize::MAX))
+        };
+        for started in started..threads.min(shared.most).min(ranges) {
+            let works = shared.clone();
+            if let Err(error) = shared.object.workers().spawn("zvfs-http-ahead", move || works.work()) {
                 // With one it works, only slower.
                 if started == 0 {
                     return Err(no_thread("read ahead", &error));
                 }
                 break;
             }
+            shared.state.lock().threads += 1;
         }
-        Ok(ahead)
+        Ok(())
+    }
+
+    /// Begins no further range: what is under way is the rest.
+    pub fn narrow(&self) {
+        let mut state = self.shared.state.lock();
+        state.end = state.next;
+        self.shared.room.notify_all();
+    }
+
+    /// Whether no further range is begun.
+    pub fn is_narrowed(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.next >= state.end
+    }
+
+    /// Whether all that is fetched has been read.
+    pub fn is_over(&self) -> bool {
+        self.at >= self.shared.state.lock().end
+    }
+
+    /// What has come.
+    pub fn received(&self) -> Received {
+        self.shared.state.lock().received
+    }
+
+    /// Whether no more comes before something is read.
+    pub fn is_full(&self) -> bool {
+        let state = self.shared.state.lock();
+        let no_room = state.ranges.len() >= self.shared.most || state.next >= state.end;
+        no_room && state.ranges.iter().all(|range| range.outcome.is_some())
+    }
+
+    /// Whether a range has failed.
+    pub fn has_failed(&self) -> bool {
+        self.shared.state.lock().ranges.iter().any(|range| matches!(range.outcome, Some(Err(_))))
     }
 
     /// The position of the next byte.
@@ -88,7 +177,7 @@ impl ReadAhead {
         self.at
     }
 
-    /// Reads what is there of the first range, waiting for it; 0: the object's end.
+    /// Reads what is there of the first range, waiting for it; 0: there is no further one.
     ///
     /// # Errors
     /// What the range failed with, for good; the caller's.
@@ -96,7 +185,7 @@ impl ReadAhead {
         loop {
             {
                 let mut state = self.shared.state.lock();
-                if self.at >= state.size {
+                if self.at >= state.end {
                     return Ok(0);
                 }
                 let first = state.ranges.front_mut().and_then(|range| range.outcome.as_mut());
@@ -157,12 +246,12 @@ impl Shared {
     fn next(&self) -> Option<(u64, usize)> {
         let mut state = self.state.lock();
         loop {
-            if self.control.is_cancelled() || state.next >= state.size {
+            if self.control.is_cancelled() || state.next >= state.end {
                 return None;
             }
-            if state.ranges.len() < self.caller.tuning.read_ahead {
+            if state.ranges.len() < self.most {
                 let start = state.next;
-                let length = self.caller.tuning.read_ahead_size.min(state.size - start);
+                let length = self.caller.tuning.read_ahead_size.min(state.end - start);
                 state.next += length;
                 state.ranges.push_back(Range { start, outcome: None });
                 return Some((start, usize::try_from(length).unwrap_or(usize::MAX)));
@@ -173,7 +262,8 @@ impl Shared {
 
     fn fetch(&self, start: u64, length: usize) -> Attempt<Vec<u8>> {
         let mut bytes = vec![0; length];
-        let (count, outcome) = fill(&self.object, &mut bytes, start, &self.caller);
+        let received = |count| self.state.lock().received.add(count);
+        let (count, outcome) = fill(&self.object, &mut bytes, start, &self.caller, &received);
         outcome?;
         if count < length {
             return Err(Failure::protocol(format!("the object ends {} bytes early", length - count)));

@@ -20,6 +20,9 @@ impl Reader {
     /// Reads what is there; 0: the end. `None`: nothing yet. Another answer is asked for where it takes one.
     pub(super) fn read_now(&mut self, buf: &mut [u8]) -> Attempt<Option<usize>> {
         self.polled()?;
+        // Several ranges come by threads, which an event does not tell of.
+        self.watched.end();
+        self.ahead = None;
         self.take_asked()?;
         let tried = match self.is_asking() {
             true => Ok(None),

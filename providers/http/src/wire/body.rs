@@ -76,6 +76,15 @@ impl Body {
         }
     }
 
+    /// Says that so much of what is [left](Body::left) has been read by somebody else.
+    pub fn skip(&mut self, count: u64) {
+        if let Framing::Length { left, of } = self.framing {
+            let left = left.saturating_sub(count);
+            self.framing = if left == 0 { Framing::Done } else { Framing::Length { left, of } };
+            self.read += count;
+        }
+    }
+
     /// Whether all of it came.
     pub fn is_done(&self) -> bool {
         self.framing == Framing::Done

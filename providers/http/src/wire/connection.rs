@@ -75,6 +75,11 @@ impl Connection {
         self.socket.as_fd()
     }
 
+    /// The socket, if what comes next is there as it was sent: not encrypted, and nothing of it received already.
+    pub fn plain(&self) -> Option<BorrowedFd<'_>> {
+        (self.tls.is_none() && self.buffered().is_empty()).then(|| self.socket.as_fd())
+    }
+
     /// What was received and not read.
     pub fn buffered(&self) -> &[u8] {
         &self.buffer[self.from..self.to]

@@ -8,6 +8,7 @@ mod chance;
 mod common;
 mod framing;
 mod idle;
+mod lent;
 mod polls;
 mod proxies;
 mod ranges;
@@ -18,6 +19,7 @@ mod secrets;
 mod statuses;
 mod stops;
 mod tls;
+mod tuned;
 mod uploads;
 
 use vfs_core::Provider;

@@ -1,0 +1,136 @@
+//! Read-ahead that is left to be found out: on where it helps, off where it does not, and never a wrong byte.
+
+use crate::common::*;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex};
+use vfs_core::Capabilities;
+use zvfs_http_servers::{After, Answer, Body, FaultServer, Object, Peer, Request, Server};
+use zvfs_test_support::eventually;
+
+const MIB: u64 = 1 << 20;
+/// Ranges of 64 KiB where they help, and no pauses to speak of.
+const TUNED: &str = r#"read-ahead-size = "64k", retry-delay = "1ms", stall-timeout = "2s""#;
+const SIZE: u64 = 8 * MIB;
+/// Where the first answer falls silent: so early that whatever comes then is faster.
+const SILENT_AT: u64 = 64 << 10;
+
+/// A server whose first answer falls silent until so many others have been asked for; then `then` says what comes of it.
+fn falling_silent(
+    count: usize,
+    others: impl Fn(&Request, &mut Peer) -> io::Result<After> + Send + Sync + 'static,
+    then: impl Fn(&mut Peer) -> io::Result<After> + Send + Sync + 'static,
+) -> FaultServer {
+    let (object, asked) = (Object::new(SIZE), Arc::new((Mutex::new(0), Condvar::new())));
+    FaultServer::http(move |request, peer| {
+        let (asked, told) = &*asked;
+        if request.first() > 0 {
+            *asked.lock().unwrap() += 1;
+            told.notify_all();
+            return others(request, peer);
+        }
+        peer.raw(&object.answer(request).head())?;
+        peer.send_body(&Body::Pattern(0..SILENT_AT), u64::MAX)?;
+        let waited = told.wait_timeout_while(asked.lock().unwrap(), SLACK, |asked| *asked < count);
+        assert!(!waited.unwrap().1.timed_out(), "fewer than {count} other ranges were asked for");
+        then(peer)
+    })
+}
+
+fn goes_on(peer: &mut Peer) -> io::Result<After> {
+    peer.send_body(&Body::Pattern(SILENT_AT..SIZE), u64::MAX)?;
+    Ok(After::Next)
+}
+
+#[test]
+fn an_answer_that_falls_silent_is_helped_by_others() {
+    let object = Object::new(SIZE);
+    let server = falling_silent(4, move |request, peer| peer.send(&object.answer(request)), goes_on);
+    fetch(&registry(TUNED), &server.url("/")).is(0..SIZE);
+    let requests = server.requests();
+    assert!(requests.len() > 4, "{} requests", requests.len());
+    let others = || requests.iter().filter(|request| request.first() > 0);
+    assert!(others().all(|request| request.header("If-Range") == Some("\"one\"")));
+    // What the answer is about to bring is not asked for again.
+    assert!(others().all(|request| request.first() >= SILENT_AT + MIB));
+}
+
+#[test]
+fn an_answer_that_never_goes_on_is_replaced_up_to_what_the_others_brought() {
+    let object = Object::new(SIZE);
+    let server = falling_silent(1, move |request, peer| peer.send(&object.answer(request)), Peer::stall);
+    fetch(&registry(TUNED), &server.url("/")).is(0..SIZE);
+    let resumed =
+        server.requests().iter().find_map(|request| request.range().filter(|(first, _)| *first == SILENT_AT));
+    assert_eq!(resumed, Some((SILENT_AT, Some(SILENT_AT + MIB - 1))));
+}
+
+#[test]
+fn a_server_that_refuses_a_second_answer_is_read_by_one() {
+    let server = falling_silent(1, |_, peer| peer.send(&Answer::new(503)), goes_on);
+    fetch(&registry(TUNED), &server.url("/")).is(0..SIZE);
+    let served = server.requests().iter().filter(|request| request.first() == 0).count();
+    assert_eq!(served, 1, "the answer was asked for again");
+}
+
+/// One range of the second connection is served and the next ones are not, as by a server that counts.
+#[test]
+fn a_server_that_refuses_several_is_read_by_one_from_there_on() {
+    let (object, served) = (Object::new(SIZE), Mutex::new(0));
+    let others = move |request: &Request, peer: &mut Peer| {
+        let mut served = served.lock().unwrap();
+        *served += 1;
+        let is_part = matches!(request.range(), Some((_, Some(last))) if last + 1 < SIZE);
+        let is_refused = *served > 4 && is_part;
+        drop(served);
+        if is_refused { peer.send(&Answer::new(403)) } else { peer.send(&object.answer(request)) }
+    };
+    let server = falling_silent(4, others, goes_on);
+    let (registry, log) = logging(TUNED);
+    fetch(&registry, &server.url("/")).is(0..SIZE);
+    assert!(log.text().contains("reading one answer instead of several"), "{}", log.text());
+}
+
+#[test]
+fn a_changed_object_is_estale_whoever_finds_it_out() {
+    let changed = Object::new(SIZE).tagged("\"two\"");
+    let server = falling_silent(1, move |request, peer| peer.send(&changed.answer(request)), Peer::stall);
+    fetch(&registry(TUNED), &server.url("/")).failed(vfs_core::Code::ESTALE);
+}
+
+#[test]
+fn a_file_of_few_ranges_is_one_answer() {
+    let server = serving(Object::new(200_000));
+    fetch(&registry(TUNED), &server.url("/")).is(0..200_000);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn what_is_found_out_leaves_a_host_its_polls() {
+    let server = serving(Object::new(SIZE));
+    let url = server.url("/");
+    with_file(registry(TUNED), url.clone(), READ, |file| {
+        assert!(file.capabilities().contains(Capabilities::POLL));
+    });
+    with_file(registry(r#"read-ahead = 2"#), url, READ, |file| {
+        assert!(!file.capabilities().contains(Capabilities::POLL));
+    });
+}
+
+/// nginx gives each answer of the limited folder 16 MiB at once, then nothing for up to a second.
+#[test]
+fn nginx_gets_several_requests_where_it_limits_each_answer_and_one_where_it_does_not() {
+    let Some(server) = Server::nginx() else { return };
+    let content = zvfs_http_servers::pattern::bytes(0..48 * MIB);
+    server.put("object", &content);
+    let requests = |name: &str| server.requests().iter().filter(|path| **path == format!("/{name}")).count();
+    let registry = registry(r#"read-ahead-size = "1m""#);
+    for name in ["limited/object", "object"] {
+        let fetched = fetch(&registry, &server.http(name));
+        fetched.is(0..48 * MIB);
+    }
+    // What was broken off is logged once nginx has noticed.
+    eventually("the log of several requests", || requests("limited/object") > 8);
+    // A busy machine may be silent for a moment, which an attempt answers.
+    eventually("the log of the other", || requests("object") > 0);
+    assert!(requests("object") <= 3, "{} requests", requests("object"));
+}
